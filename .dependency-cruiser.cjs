@@ -1,0 +1,69 @@
+// The import rules of ARCHITECTURE.md ("Who may import whom"). A rule is changed by an ADR.
+const parts = {
+  base: [],
+  api: ["base"],
+  wire: ["base"],
+  net: ["base", "wire"],
+  telemetry: ["base"],
+  kube: ["base", "api", "wire", "telemetry"],
+  install: ["base", "api"],
+  inject: ["base", "api"],
+  analyze: ["base", "api"],
+  dataplane: ["base", "api", "wire", "net", "telemetry"],
+  ztunnel: ["base", "api", "wire", "net", "telemetry", "dataplane"],
+  proxy: ["base", "api", "wire", "net", "telemetry", "dataplane"],
+  cluster: ["base", "api", "wire", "net", "telemetry", "kube"],
+  controlplane: ["base", "api", "wire", "net", "telemetry", "kube", "install", "inject", "analyze"],
+  cni: ["base", "api", "wire", "net", "telemetry", "kube"],
+  operator: ["base", "api", "wire", "telemetry", "kube", "install"],
+  rollout: ["base", "api", "wire", "telemetry", "kube", "install"],
+  cli: ["base", "api", "wire", "telemetry", "kube", "install", "inject", "analyze"],
+  dashboard: ["base", "api", "wire", "telemetry", "kube", "analyze"],
+};
+
+const forbidden = Object.entries(parts).map(([part, allowed]) => ({
+  name: `${part}-imports`,
+  comment: `src/${part} may import only ${[part, ...allowed].join(", ")}`,
+  severity: "error",
+  from: { path: `^src/${part}/` },
+  to: { path: "^src/", pathNot: `^src/(${[part, ...allowed].join("|")})/` },
+}));
+
+module.exports = {
+  forbidden: [
+    ...forbidden,
+    {
+      name: "through-the-door",
+      comment: "another part is entered through its index.ts (or an index.ts of a folder of it)",
+      severity: "error",
+      from: { path: "^src/([^/]+)/" },
+      to: { path: "^src/([^/]+)/", pathNot: ["^src/$1/", "/index\\.ts$"] },
+    },
+    {
+      name: "cluster-is-a-kubernetes",
+      comment: "of api, the lab cluster knows only Kubernetes' kinds",
+      severity: "error",
+      from: { path: "^src/cluster/" },
+      to: { path: "^src/api/", pathNot: "^src/api/kubernetes/" },
+    },
+    {
+      name: "pure-middle",
+      comment: "api, wire, install, inject, analyze, model, translate and decide are pure: no node:*",
+      severity: "error",
+      from: {
+        path: "^src/(api|wire|install|inject|analyze|controlplane/model|controlplane/translate|rollout/decide)/",
+        pathNot: "\\.test\\.ts$",
+      },
+      to: { dependencyTypes: ["core"] },
+    },
+    { name: "no-cycles", severity: "error", from: { path: "^src" }, to: { circular: true } },
+    { name: "not-to-tests", severity: "error", from: { path: "^src", pathNot: "\\.test\\.ts$" }, to: { path: "(\\.test\\.ts$|^test/|^scripts/|^bench/)" } },
+  ],
+  options: {
+    doNotFollow: { path: "node_modules|^generated" },
+    exclude: { path: "^src/dashboard/web" },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+    enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "node", "default", "types"] },
+  },
+};

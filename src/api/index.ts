@@ -1,0 +1,15 @@
+export { apiVersionOf, defineKind, type KindDefinition } from "./kind.ts";
+export { formatLabelSelector, matchesLabels, matchesLabelSelector } from "./label-selector.ts";
+export {
+  keyOf,
+  type Condition,
+  type KubernetesObject,
+  type LabelSelector,
+  type LabelSelectorRequirement,
+  type ManagedFieldsEntry,
+  type ObjectMeta,
+  type OwnerReference,
+  type UntypedObject,
+} from "./meta.ts";
+export { formatIssues, type FieldIssue, type Parsed } from "./parsed.ts";
+export { Reader } from "./reader.ts";

@@ -1,0 +1,154 @@
+import type { FieldIssue, Parsed } from "./parsed.ts";
+
+/**
+ * Reads an untrusted value field by field and collects what is wrong with it. Each reader stands at a path; asking for a
+ * field marks it as known, and {@link Reader.finish} reports those nobody asked for.
+ */
+export class Reader {
+  readonly path: string;
+  readonly #value: unknown;
+  readonly #report: Report;
+  readonly #known = new Set<string>();
+
+  constructor(value: unknown, path = "", report: Report = { errors: [], warnings: [] }) {
+    this.#value = value;
+    this.path = path;
+    this.#report = report;
+  }
+
+  get raw(): unknown {
+    return this.#value;
+  }
+
+  error(message: string, field?: string): void {
+    this.#report.errors.push({ path: this.#at(field), message });
+  }
+
+  warn(message: string, field?: string): void {
+    this.#report.warnings.push({ path: this.#at(field), message });
+  }
+
+  has(field: string): boolean {
+    return this.#get(field) !== undefined;
+  }
+
+  string(field: string): string | undefined {
+    return this.#typed(field, "a string", (value) => typeof value === "string");
+  }
+
+  boolean(field: string): boolean | undefined {
+    return this.#typed(field, "true or false", (value) => typeof value === "boolean");
+  }
+
+  /** A whole number within the bounds, both inclusive. */
+  integer(field: string, minimum = Number.MIN_SAFE_INTEGER, maximum = Number.MAX_SAFE_INTEGER): number | undefined {
+    const value = this.#typed<number>(field, "a whole number", (found) => typeof found === "number" && Number.isInteger(found));
+    if (value !== undefined && (value < minimum || value > maximum)) {
+      this.error(`must be from ${minimum} to ${maximum}, got ${value}`, field);
+      return undefined;
+    }
+    return value;
+  }
+
+  number(field: string): number | undefined {
+    return this.#typed(field, "a number", (value) => typeof value === "number" && Number.isFinite(value));
+  }
+
+  oneOf<const Word extends string>(field: string, words: readonly Word[]): Word | undefined {
+    const value = this.string(field);
+    if (value === undefined) return undefined;
+    const found = words.find((word) => word === value);
+    if (found === undefined) this.error(`must be one of ${words.join(", ")}, got "${value}"`, field);
+    return found;
+  }
+
+  /** The value that a reader found, or an error that the field is required. */
+  required<Value>(field: string, value: Value | undefined): Value | undefined {
+    if (value === undefined && !this.has(field)) this.error("is required", field);
+    return value;
+  }
+
+  /** A reader of a nested object; undefined when absent, an error when it is something else. */
+  object(field: string): Reader | undefined {
+    const value = this.#typed<object>(field, "an object", isRecord);
+    return value === undefined ? undefined : new Reader(value, this.#at(field), this.#report);
+  }
+
+  /** A reader for each element; empty when absent. */
+  list(field: string): readonly Reader[] {
+    const value = this.#typed<readonly unknown[]>(field, "a list", Array.isArray) ?? [];
+    return value.map((element, index) => new Reader(element, `${this.#at(field)}[${index}]`, this.#report));
+  }
+
+  strings(field: string): readonly string[] {
+    const found: string[] = [];
+    for (const element of this.list(field)) {
+      if (typeof element.raw === "string") found.push(element.raw);
+      else element.error(`must be a string, got ${describe(element.raw)}`);
+    }
+    return found;
+  }
+
+  stringMap(field: string): Readonly<Record<string, string>> {
+    const value = this.#typed<Record<string, unknown>>(field, "an object of strings", isRecord) ?? {};
+    const found: Record<string, string> = {};
+    for (const [key, item] of Object.entries(value)) {
+      if (typeof item === "string") found[key] = item;
+      else this.error(`must be a string, got ${describe(item)}`, `${field}.${key}`);
+    }
+    return found;
+  }
+
+  /** Marks fields as known without reading them. */
+  ignore(...fields: readonly string[]): void {
+    for (const field of fields) this.#known.add(field);
+  }
+
+  /** Reports every field that was never asked for. */
+  unknownFields(report: (field: string) => void = (field) => this.error("is not a field that is known here", field)): void {
+    if (!isRecord(this.#value)) return;
+    for (const field of Object.keys(this.#value)) if (!this.#known.has(field)) report(field);
+  }
+
+  /** The parser's answer: the value only if nothing was wrong anywhere below this report. */
+  finish<Value>(value: () => Value): Parsed<Value> {
+    const [first, ...rest] = this.#report.errors;
+    if (first !== undefined) return { value: undefined, errors: [first, ...rest], warnings: this.#report.warnings };
+    return { value: value(), errors: [], warnings: this.#report.warnings };
+  }
+
+  #get(field: string): unknown {
+    this.#known.add(field);
+    if (!isRecord(this.#value)) return undefined;
+    return this.#value[field] ?? undefined;
+  }
+
+  #typed<Value>(field: string, expected: string, accepts: (value: unknown) => boolean): Value | undefined {
+    const value = this.#get(field);
+    if (value === undefined) return undefined;
+    if (accepts(value)) return value as Value;
+    this.error(`must be ${expected}, got ${describe(value)}`, field);
+    return undefined;
+  }
+
+  #at(field: string | undefined): string {
+    if (field === undefined) return this.path;
+    return this.path === "" ? field : `${this.path}.${field}`;
+  }
+}
+
+interface Report {
+  readonly errors: FieldIssue[];
+  readonly warnings: FieldIssue[];
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+const shownCharacters = 60;
+
+function describe(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > shownCharacters ? `${text.slice(0, shownCharacters)}…` : text;
+}

@@ -1,0 +1,35 @@
+import type { Random } from "./random.ts";
+
+export interface BackoffOptions {
+  readonly initialMs: number;
+  readonly maxMs: number;
+  /** Growth per attempt; 2 when absent. */
+  readonly factor?: number;
+  readonly random: Random;
+}
+
+/** Exponential backoff with equal jitter: each delay is between half of its step and the whole of it. */
+export class Backoff {
+  readonly #options: BackoffOptions;
+  #attempt = 0;
+
+  constructor(options: BackoffOptions) {
+    this.#options = options;
+  }
+
+  get attempt(): number {
+    return this.#attempt;
+  }
+
+  /** The delay before the next attempt, in milliseconds. */
+  nextMs(): number {
+    const { initialMs, maxMs, factor = 2, random } = this.#options;
+    const step = Math.min(maxMs, initialMs * factor ** this.#attempt);
+    this.#attempt += 1;
+    return step / 2 + (step / 2) * random();
+  }
+
+  reset(): void {
+    this.#attempt = 0;
+  }
+}

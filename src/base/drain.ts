@@ -1,0 +1,45 @@
+/**
+ * One way to end. A component's `run(signal)` blocks until it is done; when the signal is aborted it stops taking new
+ * work, lets live work end, and returns. A {@link Shutdown} turns process signals into that: the first asks to drain,
+ * the second to close now.
+ */
+export interface Shutdown {
+  /** Aborted by the first request: drain, then end. */
+  readonly drain: AbortSignal;
+  /** Aborted by the second request, or by the deadline after the first: close what is left. */
+  readonly force: AbortSignal;
+}
+
+export class ShutdownController implements Shutdown {
+  readonly #drain = new AbortController();
+  readonly #force = new AbortController();
+
+  get drain(): AbortSignal {
+    return this.#drain.signal;
+  }
+
+  get force(): AbortSignal {
+    return this.#force.signal;
+  }
+
+  /** The first call drains, every later one forces. */
+  request(reason: string): void {
+    if (this.#drain.signal.aborted) this.#force.abort(new Error(reason));
+    else this.#drain.abort(new Error(reason));
+  }
+}
+
+/** A shutdown driven by SIGTERM and SIGINT of this process. */
+export function shutdownOnSignals(): ShutdownController {
+  const controller = new ShutdownController();
+  for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, () => controller.request(name));
+  return controller;
+}
+
+/** Resolves when the signal is aborted; at once if it is already. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,34 @@
+import { userError } from "./errors.ts";
+
+/** The environment as data: passed in, never read at import. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export function envString(env: Environment, name: string, fallback: string): string {
+  const value = env[name];
+  return value === undefined || value === "" ? fallback : value;
+}
+
+export function envRequired(env: Environment, name: string, meaning: string): string {
+  const value = env[name];
+  if (value === undefined || value === "") {
+    throw userError("env-missing", `the environment variable ${name} is not set`, { hint: `set it to ${meaning}` });
+  }
+  return value;
+}
+
+export function envInteger(env: Environment, name: string, fallback: number): number {
+  const value = env[name];
+  if (value === undefined || value === "") return fallback;
+  const parsed = Number(value);
+  if (!Number.isInteger(parsed)) throw userError("env-invalid", `${name} must be an integer, got "${value}"`);
+  return parsed;
+}
+
+/** `true`, `1` and `false`, `0`; anything else is refused. */
+export function envBoolean(env: Environment, name: string, fallback: boolean): boolean {
+  const value = env[name]?.toLowerCase();
+  if (value === undefined || value === "") return fallback;
+  if (value === "true" || value === "1") return true;
+  if (value === "false" || value === "0") return false;
+  throw userError("env-invalid", `${name} must be true or false, got "${env[name] ?? ""}"`);
+}

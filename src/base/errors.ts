@@ -1,0 +1,66 @@
+/**
+ * The one error type. A user error is the caller's to mend and says how; a transient fault may pass by itself and may be
+ * retried; an internal error is a bug of ours. Only {@link invariant} crashes the process.
+ */
+export type ErrorKind = "user" | "transient" | "internal";
+
+export interface SerinErrorOptions {
+  readonly cause?: unknown;
+  /** What the reader should do next, as a full sentence or a command. */
+  readonly hint?: string;
+}
+
+export class SerinError extends Error {
+  override readonly name = "SerinError";
+  readonly kind: ErrorKind;
+  /** A stable word in kebab-case, for tests and for machines: `port-in-use`. */
+  readonly code: string;
+  readonly hint: string | undefined;
+
+  constructor(kind: ErrorKind, code: string, message: string, options: SerinErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.kind = kind;
+    this.code = code;
+    this.hint = options.hint;
+  }
+}
+
+export function userError(code: string, message: string, options?: SerinErrorOptions): SerinError {
+  return new SerinError("user", code, message, options);
+}
+
+export function transientError(code: string, message: string, options?: SerinErrorOptions): SerinError {
+  return new SerinError("transient", code, message, options);
+}
+
+export function internalError(code: string, message: string, options?: SerinErrorOptions): SerinError {
+  return new SerinError("internal", code, message, options);
+}
+
+/** Any thrown value as a {@link SerinError}; what is not one already is a bug of ours until somebody classifies it. */
+export function toSerinError(value: unknown): SerinError {
+  if (value instanceof SerinError) return value;
+  if (value instanceof Error) return internalError("unexpected", value.message, { cause: value });
+  return internalError("unexpected", String(value));
+}
+
+/** The message of any thrown value, for log lines. */
+export function messageOf(value: unknown): string {
+  return value instanceof Error ? value.message : String(value);
+}
+
+/** Exit codes of the command line: 0 done, 1 failed, 2 usage (3 rolled back and 4 waiting belong to rollouts). */
+export function exitCodeOf(error: SerinError): number {
+  return error.kind === "user" ? 2 : 1;
+}
+
+/** The whole error for a person: message, then causes, then the hint, one line each. */
+export function describeError(value: unknown): string {
+  const error = toSerinError(value);
+  const lines = [error.message];
+  for (let cause = error.cause; cause instanceof Error; cause = cause.cause) {
+    if (cause.message !== lines.at(-1)) lines.push(`  caused by: ${cause.message}`);
+  }
+  if (error.hint !== undefined) lines.push(`  hint: ${error.hint}`);
+  return lines.join("\n");
+}

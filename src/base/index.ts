@@ -1,0 +1,20 @@
+export { Backoff, type BackoffOptions } from "./backoff.ts";
+export { BoundedQueue } from "./bounded-queue.ts";
+export { systemClock, type Clock } from "./clock.ts";
+export { aborted, ShutdownController, shutdownOnSignals, type Shutdown } from "./drain.ts";
+export { envBoolean, envInteger, envRequired, envString, type Environment } from "./env.ts";
+export {
+  describeError,
+  exitCodeOf,
+  internalError,
+  messageOf,
+  SerinError,
+  toSerinError,
+  transientError,
+  userError,
+  type ErrorKind,
+} from "./errors.ts";
+export { invariant, InvariantViolation } from "./invariant.ts";
+export { createLogger, logLevels, silentLogger, type LogFields, type Logger, type LogLevel } from "./log.ts";
+export { seededRandom, systemRandom, type Random } from "./random.ts";
+export { Readiness } from "./readiness.ts";

@@ -1,0 +1,91 @@
+import { systemClock, type Clock } from "./clock.ts";
+
+/** Levels as istiod and ztunnel name them, least important first. */
+export const logLevels = ["trace", "debug", "info", "warn", "error"] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+export type LogFields = Readonly<Record<string, string | number | boolean | bigint | null | undefined>>;
+
+/** A structured logger. A line is `time TAB level TAB scope TAB message TAB key=value…`, as Istio's components print. */
+export interface Logger {
+  readonly level: LogLevel;
+  trace(message: string, fields?: LogFields): void;
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+  /** The same sink under another scope. */
+  scoped(scope: string): Logger;
+}
+
+export interface LoggerOptions {
+  readonly scope: string;
+  readonly level?: LogLevel;
+  /** Takes one whole line, newline included; stderr when absent. */
+  readonly write?: (line: string) => void;
+  readonly clock?: Clock;
+}
+
+export function createLogger(options: LoggerOptions): Logger {
+  const write = options.write ?? ((line) => void process.stderr.write(line));
+  return new LineLogger(options.scope, options.level ?? "info", write, options.clock ?? systemClock);
+}
+
+/** Drops everything; for tests and for library callers that do not care. */
+export const silentLogger: Logger = createLogger({ scope: "silent", level: "error", write: () => undefined });
+
+class LineLogger implements Logger {
+  readonly level: LogLevel;
+  readonly #scope: string;
+  readonly #threshold: number;
+  readonly #write: (line: string) => void;
+  readonly #clock: Clock;
+
+  constructor(scope: string, level: LogLevel, write: (line: string) => void, clock: Clock) {
+    this.#scope = scope;
+    this.level = level;
+    this.#threshold = logLevels.indexOf(level);
+    this.#write = write;
+    this.#clock = clock;
+  }
+
+  trace(message: string, fields?: LogFields): void {
+    this.#line("trace", message, fields);
+  }
+  debug(message: string, fields?: LogFields): void {
+    this.#line("debug", message, fields);
+  }
+  info(message: string, fields?: LogFields): void {
+    this.#line("info", message, fields);
+  }
+  warn(message: string, fields?: LogFields): void {
+    this.#line("warn", message, fields);
+  }
+  error(message: string, fields?: LogFields): void {
+    this.#line("error", message, fields);
+  }
+  scoped(scope: string): Logger {
+    return new LineLogger(scope, this.level, this.#write, this.#clock);
+  }
+
+  #line(level: LogLevel, message: string, fields: LogFields | undefined): void {
+    if (logLevels.indexOf(level) < this.#threshold) return;
+    const time = new Date(this.#clock.nowMs()).toISOString();
+    this.#write(`${time}\t${level}\t${this.#scope}\t${message}${formatFields(fields)}\n`);
+  }
+}
+
+function formatFields(fields: LogFields | undefined): string {
+  if (fields === undefined) return "";
+  let out = "";
+  for (const [key, value] of Object.entries(fields)) {
+    if (value === undefined) continue;
+    out += `${out === "" ? "\t" : " "}${key}=${formatValue(value)}`;
+  }
+  return out;
+}
+
+function formatValue(value: string | number | boolean | bigint | null): string {
+  if (typeof value !== "string") return String(value);
+  return /^[^\s"=]+$/.test(value) ? value : JSON.stringify(value);
+}

@@ -1,0 +1,84 @@
+import type { KindDefinition, KubernetesObject } from "../api/index.ts";
+
+/**
+ * A typed client of any Kubernetes API server. Every call may throw a `SerinError`: `user` for what the server refuses
+ * (400, 403, 409 on create, 422), `transient` for what may pass (409 on update with code `conflict`, 429, 5xx, no
+ * connection), with the server's reason as the code in kebab-case (`not-found`, `already-exists`, `conflict`, …).
+ */
+export interface KubeClient {
+  /** Undefined when there is no such object. */
+  get<Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string, namespace?: string): Promise<Value | undefined>;
+  /** All pages. */
+  list<Value extends KubernetesObject>(kind: KindDefinition<Value>, options?: ListOptions): Promise<ListResult<Value>>;
+  create<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value, options?: WriteOptions): Promise<Value>;
+  /** Replaces; fails with code `conflict` when `metadata.resourceVersion` is set and stale. */
+  update<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value, options?: WriteOptions): Promise<Value>;
+  /** RFC 7386 merge patch. */
+  patchMerge<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    name: string,
+    namespace: string | undefined,
+    patch: unknown,
+    options?: WriteOptions,
+  ): Promise<Value>;
+  /** Server-side apply; creates what is not there. */
+  apply<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value, options: ApplyOptions): Promise<Value>;
+  /** Resolves also when the object is gone already. */
+  delete(kind: KindDefinition, name: string, namespace?: string, options?: DeleteOptions): Promise<void>;
+  /** One watch request, from `resourceVersion` on; ends when the server ends it. Throws code `gone` on 410. */
+  watch<Value extends KubernetesObject>(kind: KindDefinition<Value>, options: WatchOptions): AsyncIterable<WatchEvent<Value>>;
+  /** Anything else: `raw("GET", "/version")`, logs, subresources. Body and answer are JSON unless `accept` says otherwise. */
+  raw(method: string, path: string, options?: RawOptions): Promise<RawResponse>;
+}
+
+export interface ListOptions {
+  readonly namespace?: string;
+  readonly labelSelector?: string;
+  readonly fieldSelector?: string;
+}
+
+export interface ListResult<Value> {
+  readonly items: readonly Value[];
+  readonly resourceVersion: string;
+}
+
+export interface WriteOptions {
+  readonly fieldManager?: string;
+  readonly dryRun?: boolean;
+  /** `status`, `scale`, … */
+  readonly subresource?: string;
+}
+
+export interface ApplyOptions extends WriteOptions {
+  readonly fieldManager: string;
+  /** Take fields over from other managers instead of failing with code `conflict`. */
+  readonly force?: boolean;
+}
+
+export interface DeleteOptions {
+  readonly propagationPolicy?: "Background" | "Foreground" | "Orphan";
+  readonly gracePeriodSeconds?: number;
+  readonly preconditions?: { readonly uid?: string; readonly resourceVersion?: string };
+}
+
+export interface WatchOptions extends ListOptions {
+  readonly resourceVersion: string;
+  readonly signal?: AbortSignal;
+}
+
+export type WatchEvent<Value> =
+  | { readonly type: "ADDED" | "MODIFIED" | "DELETED"; readonly object: Value }
+  | { readonly type: "BOOKMARK"; readonly resourceVersion: string };
+
+export interface RawOptions {
+  readonly body?: unknown;
+  readonly contentType?: string;
+  readonly accept?: string;
+  readonly signal?: AbortSignal;
+}
+
+export interface RawResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly text: string;
+}

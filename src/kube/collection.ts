@@ -1,0 +1,38 @@
+/**
+ * A set of items by key that changes over time. Derived collections are computed from others by a pure function an item;
+ * the runtime records which inputs each item read and recomputes those items alone.
+ */
+export interface Collection<Item> {
+  readonly name: string;
+  readonly size: number;
+  get(key: string): Item | undefined;
+  values(): IterableIterator<Item>;
+  /** Called once with all that is there, then with every batch of changes, after the whole graph has settled. */
+  subscribe(handler: (changes: readonly CollectionChange<Item>[]) => void): Disposable;
+  /** An index by any number of keys an item; asking twice for one name returns the same index. */
+  index(name: string, keysOf: (item: Item) => Iterable<string>): CollectionIndex<Item>;
+  readonly stats: CollectionStats;
+}
+
+export interface CollectionIndex<Item> {
+  readonly collection: Collection<Item>;
+  lookup(key: string): readonly Item[];
+}
+
+export type CollectionChange<Item> =
+  | { readonly type: "set"; readonly key: string; readonly item: Item; readonly previous: Item | undefined }
+  | { readonly type: "delete"; readonly key: string; readonly previous: Item };
+
+export interface CollectionStats {
+  readonly size: number;
+  readonly recomputations: number;
+  readonly lastCostMs: number;
+}
+
+/** What a derivation may read; each read is recorded as a dependency of the item that is being computed. */
+export interface CollectionReader {
+  get<Item>(collection: Collection<Item>, key: string): Item | undefined;
+  lookup<Item>(index: CollectionIndex<Item>, key: string): readonly Item[];
+  /** Depends on every item: for small collections. */
+  all<Item>(collection: Collection<Item>): readonly Item[];
+}
