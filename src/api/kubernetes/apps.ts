@@ -1,0 +1,82 @@
+import { defineKind } from "../kind.ts";
+import type { Condition, KubernetesObject, LabelSelector, ObjectMeta } from "../meta.ts";
+import type { PodSpec } from "./core.ts";
+
+/** Kinds of the group `apps` (v1). */
+
+export interface PodTemplate {
+  metadata?: ObjectMeta;
+  spec?: PodSpec;
+}
+
+export interface Deployment extends KubernetesObject {
+  spec?: {
+    replicas?: number;
+    selector: LabelSelector;
+    template: PodTemplate;
+    strategy?: { type?: "RollingUpdate" | "Recreate"; rollingUpdate?: { maxSurge?: number | string; maxUnavailable?: number | string } };
+    minReadySeconds?: number;
+    revisionHistoryLimit?: number;
+    progressDeadlineSeconds?: number;
+    paused?: boolean;
+  };
+  status?: {
+    observedGeneration?: number;
+    replicas?: number;
+    updatedReplicas?: number;
+    readyReplicas?: number;
+    availableReplicas?: number;
+    unavailableReplicas?: number;
+    conditions?: (Omit<Condition, "observedGeneration"> & { lastUpdateTime?: string })[];
+  };
+}
+export const deploymentKind = defineKind<Deployment>({ group: "apps", versions: ["v1"], kind: "Deployment", plural: "deployments", namespaced: true });
+
+export interface ReplicaSet extends KubernetesObject {
+  spec?: { replicas?: number; selector: LabelSelector; template?: PodTemplate; minReadySeconds?: number };
+  status?: { observedGeneration?: number; replicas: number; fullyLabeledReplicas?: number; readyReplicas?: number; availableReplicas?: number };
+}
+export const replicaSetKind = defineKind<ReplicaSet>({ group: "apps", versions: ["v1"], kind: "ReplicaSet", plural: "replicasets", namespaced: true });
+
+export interface DaemonSet extends KubernetesObject {
+  spec?: {
+    selector: LabelSelector;
+    template: PodTemplate;
+    updateStrategy?: { type?: "RollingUpdate" | "OnDelete"; rollingUpdate?: { maxSurge?: number | string; maxUnavailable?: number | string } };
+    minReadySeconds?: number;
+    revisionHistoryLimit?: number;
+  };
+  status?: {
+    observedGeneration?: number;
+    currentNumberScheduled: number;
+    desiredNumberScheduled: number;
+    numberMisscheduled: number;
+    numberReady: number;
+    updatedNumberScheduled?: number;
+    numberAvailable?: number;
+    numberUnavailable?: number;
+  };
+}
+export const daemonSetKind = defineKind<DaemonSet>({ group: "apps", versions: ["v1"], kind: "DaemonSet", plural: "daemonsets", namespaced: true });
+
+export interface StatefulSet extends KubernetesObject {
+  spec?: {
+    replicas?: number;
+    selector: LabelSelector;
+    template: PodTemplate;
+    serviceName?: string;
+    podManagementPolicy?: "OrderedReady" | "Parallel";
+    updateStrategy?: { type?: "RollingUpdate" | "OnDelete"; rollingUpdate?: { partition?: number } };
+  };
+  status?: {
+    observedGeneration?: number;
+    replicas: number;
+    readyReplicas?: number;
+    currentReplicas?: number;
+    updatedReplicas?: number;
+    availableReplicas?: number;
+    currentRevision?: string;
+    updateRevision?: string;
+  };
+}
+export const statefulSetKind = defineKind<StatefulSet>({ group: "apps", versions: ["v1"], kind: "StatefulSet", plural: "statefulsets", namespaced: true });

@@ -1,0 +1,3 @@
+export * from "./apps.ts";
+export * from "./core.ts";
+export * from "./others.ts";

@@ -1,0 +1,137 @@
+import { defineKind } from "../kind.ts";
+import type { KubernetesObject, LabelSelector } from "../meta.ts";
+
+/** Kinds of Kubernetes' smaller groups. */
+
+export interface Endpoint {
+  addresses: string[];
+  conditions?: { ready?: boolean; serving?: boolean; terminating?: boolean };
+  hostname?: string;
+  nodeName?: string;
+  zone?: string;
+  targetRef?: { kind?: string; name?: string; namespace?: string; uid?: string };
+}
+
+/** discovery.k8s.io/v1; its Service is named by the label `kubernetes.io/service-name`. */
+export interface EndpointSlice extends KubernetesObject {
+  addressType: "IPv4" | "IPv6" | "FQDN";
+  endpoints?: Endpoint[];
+  ports?: { name?: string; protocol?: string; port?: number; appProtocol?: string }[];
+}
+export const endpointSliceKind = defineKind<EndpointSlice>({
+  group: "discovery.k8s.io",
+  versions: ["v1"],
+  kind: "EndpointSlice",
+  plural: "endpointslices",
+  namespaced: true,
+});
+
+export interface Lease extends KubernetesObject {
+  spec?: { holderIdentity?: string; leaseDurationSeconds?: number; acquireTime?: string; renewTime?: string; leaseTransitions?: number };
+}
+export const leaseKind = defineKind<Lease>({ group: "coordination.k8s.io", versions: ["v1"], kind: "Lease", plural: "leases", namespaced: true });
+
+export interface CustomResourceDefinition extends KubernetesObject {
+  spec?: {
+    group: string;
+    names: { plural: string; singular?: string; kind: string; listKind?: string; shortNames?: string[]; categories?: string[] };
+    scope: "Namespaced" | "Cluster";
+    versions: CustomResourceVersion[];
+    conversion?: { strategy: "None" | "Webhook" };
+    preserveUnknownFields?: boolean;
+  };
+  status?: { conditions?: Record<string, string>[]; acceptedNames?: Record<string, unknown>; storedVersions?: string[] };
+}
+
+export interface CustomResourceVersion {
+  name: string;
+  served: boolean;
+  storage: boolean;
+  deprecated?: boolean;
+  deprecationWarning?: string;
+  schema?: { openAPIV3Schema?: Record<string, unknown> };
+  subresources?: { status?: Record<string, never>; scale?: { specReplicasPath: string; statusReplicasPath: string; labelSelectorPath?: string } };
+  additionalPrinterColumns?: { name: string; type: string; jsonPath: string; description?: string; format?: string; priority?: number }[];
+  selectableFields?: { jsonPath: string }[];
+}
+export const customResourceDefinitionKind = defineKind<CustomResourceDefinition>({
+  group: "apiextensions.k8s.io",
+  versions: ["v1"],
+  kind: "CustomResourceDefinition",
+  plural: "customresourcedefinitions",
+  namespaced: false,
+});
+
+export interface WebhookClientConfig {
+  url?: string;
+  service?: { namespace: string; name: string; path?: string; port?: number };
+  caBundle?: string;
+}
+
+export interface Webhook {
+  name: string;
+  clientConfig: WebhookClientConfig;
+  rules?: { operations?: string[]; apiGroups?: string[]; apiVersions?: string[]; resources?: string[]; scope?: string }[];
+  failurePolicy?: "Ignore" | "Fail";
+  matchPolicy?: "Exact" | "Equivalent";
+  namespaceSelector?: LabelSelector;
+  objectSelector?: LabelSelector;
+  sideEffects?: string;
+  timeoutSeconds?: number;
+  admissionReviewVersions?: string[];
+  reinvocationPolicy?: "Never" | "IfNeeded";
+}
+
+export interface WebhookConfiguration extends KubernetesObject {
+  webhooks?: Webhook[];
+}
+export const mutatingWebhookConfigurationKind = defineKind<WebhookConfiguration>({
+  group: "admissionregistration.k8s.io",
+  versions: ["v1"],
+  kind: "MutatingWebhookConfiguration",
+  plural: "mutatingwebhookconfigurations",
+  namespaced: false,
+});
+export const validatingWebhookConfigurationKind = defineKind<WebhookConfiguration>({
+  group: "admissionregistration.k8s.io",
+  versions: ["v1"],
+  kind: "ValidatingWebhookConfiguration",
+  plural: "validatingwebhookconfigurations",
+  namespaced: false,
+});
+
+export interface PodDisruptionBudget extends KubernetesObject {
+  spec?: { minAvailable?: number | string; maxUnavailable?: number | string; selector?: LabelSelector };
+  status?: { disruptionsAllowed: number; currentHealthy: number; desiredHealthy: number; expectedPods: number };
+}
+export const podDisruptionBudgetKind = defineKind<PodDisruptionBudget>({
+  group: "policy",
+  versions: ["v1"],
+  kind: "PodDisruptionBudget",
+  plural: "poddisruptionbudgets",
+  namespaced: true,
+});
+
+/** metallb.io/v1beta1: addresses are CIDRs or ranges `a-b`. */
+export interface IPAddressPool extends KubernetesObject {
+  spec?: { addresses: string[]; autoAssign?: boolean; avoidBuggyIPs?: boolean };
+}
+export const ipAddressPoolKind = defineKind<IPAddressPool>({
+  group: "metallb.io",
+  versions: ["v1beta1"],
+  kind: "IPAddressPool",
+  plural: "ipaddresspools",
+  namespaced: true,
+});
+
+/** metallb.io/v1beta1: announces pools; one with no selector announces all. */
+export interface L2Advertisement extends KubernetesObject {
+  spec?: { ipAddressPools?: string[]; ipAddressPoolSelectors?: LabelSelector[]; nodeSelectors?: LabelSelector[]; interfaces?: string[] };
+}
+export const l2AdvertisementKind = defineKind<L2Advertisement>({
+  group: "metallb.io",
+  versions: ["v1beta1"],
+  kind: "L2Advertisement",
+  plural: "l2advertisements",
+  namespaced: true,
+});

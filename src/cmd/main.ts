@@ -1,0 +1,36 @@
+// The one entry: `serin <role> …` for processes, anything else is a verb of the command line.
+import { readFileSync } from "node:fs";
+import { enableCompileCache } from "node:module";
+import { dirname, join } from "node:path";
+import { createLogger, describeError, exitCodeOf, shutdownOnSignals, toSerinError } from "../base/index.ts";
+import type { Release, RoleModule } from "./role.ts";
+
+enableCompileCache();
+
+/** Roles are loaded one by one, so that a ztunnel never loads what an API server needs. */
+const roles: Readonly<Record<string, () => Promise<RoleModule>>> = {};
+
+function thisRelease(): Release {
+  const root = dirname(dirname(import.meta.dirname));
+  const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
+  return { root, version: manifest.version };
+}
+
+async function main(): Promise<number> {
+  const [name = "help", ...args] = process.argv.slice(2);
+  const load = roles[name];
+  if (load === undefined) {
+    process.stderr.write(`serin: unknown command "${name}"\n`);
+    return 2;
+  }
+  const role = await load();
+  const log = createLogger({ scope: name });
+  return await role.run({ args, env: process.env, log, shutdown: shutdownOnSignals(), release: thisRelease() });
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  process.stderr.write(`serin: ${describeError(error)}\n`);
+  process.exitCode = exitCodeOf(toSerinError(error));
+}

@@ -1,0 +1,24 @@
+import type { Environment, Logger, Shutdown } from "../base/index.ts";
+
+/** What every process of Serin gets from the outside world; a role reads nothing global. */
+export interface RoleContext {
+  /** The arguments after the role's name. */
+  readonly args: readonly string[];
+  readonly env: Environment;
+  readonly log: Logger;
+  readonly shutdown: Shutdown;
+  /** The release tree that this process runs from. */
+  readonly release: Release;
+}
+
+export interface Release {
+  /** Absolute path of the tree's root. */
+  readonly root: string;
+  /** What the release answers as its version. */
+  readonly version: string;
+}
+
+/** A role's module exports this: it runs until it is done and answers the exit code. */
+export interface RoleModule {
+  run(context: RoleContext): Promise<number>;
+}
