@@ -26,14 +26,6 @@ export interface LoggerOptions {
   readonly clock?: Clock;
 }
 
-export function createLogger(options: LoggerOptions): Logger {
-  const write = options.write ?? ((line) => void process.stderr.write(line));
-  return new LineLogger(options.scope, options.level ?? "info", write, options.clock ?? systemClock);
-}
-
-/** Drops everything; for tests and for library callers that do not care. */
-export const silentLogger: Logger = createLogger({ scope: "silent", level: "error", write: () => undefined });
-
 class LineLogger implements Logger {
   readonly level: LogLevel;
   readonly #scope: string;
@@ -74,6 +66,14 @@ class LineLogger implements Logger {
     this.#write(`${time}\t${level}\t${this.#scope}\t${message}${formatFields(fields)}\n`);
   }
 }
+
+export function createLogger(options: LoggerOptions): Logger {
+  const write = options.write ?? ((line) => void process.stderr.write(line));
+  return new LineLogger(options.scope, options.level ?? "info", write, options.clock ?? systemClock);
+}
+
+/** Drops everything; for tests and for library callers that do not care. */
+export const silentLogger: Logger = createLogger({ scope: "silent", level: "error", write: () => undefined });
 
 function formatFields(fields: LogFields | undefined): string {
   if (fields === undefined) return "";
