@@ -1,0 +1,197 @@
+import type { KubernetesObject, ManagedFieldsEntry, UntypedObject } from "../../api/index.ts";
+
+/**
+ * What the API server asks of the schemas, and all that it knows of them. Objects are plain JSON values with `apiVersion`
+ * and `kind`. Unless a function says "in place", its arguments stay untouched and its result shares no mutable parts that the caller may change.
+ */
+
+/** One resource in one served version: what a path `/apis/<group>/<version>/…/<plural>` means. Built-in or of a CRD. */
+export interface ResourceType {
+  /** Empty for the core group. */
+  readonly group: string;
+  readonly version: string;
+  readonly kind: string;
+  readonly listKind: string;
+  readonly plural: string;
+  readonly singular: string;
+  readonly shortNames: readonly string[];
+  readonly categories: readonly string[];
+  readonly namespaced: boolean;
+  /** `create`, `delete`, `deletecollection`, `get`, `list`, `patch`, `update`, `watch`. */
+  readonly verbs: readonly string[];
+  readonly subresources: readonly SubresourceType[];
+  /** The version in which objects are stored; {@link SchemaRegistry.convert} leads from and to it. */
+  readonly storageVersion: string;
+  /** Where its objects lie: `<group>/<plural>`; events of both groups share `/events`. */
+  readonly storageKey: string;
+  /** False for a CRD's. */
+  readonly builtIn: boolean;
+  /** For a CRD's: the CRD's name. */
+  readonly customResourceDefinition?: string;
+  /** Paths in the object behind `/scale`; absent where there is no such subresource. E.g. `spec.replicas`. */
+  readonly scale?: ScalePaths;
+  /**
+   * For a CRD's selectable fields, the path each (`spec.color`). Built-in kinds' field selectors are the API server's.
+   */
+  readonly selectableFields?: readonly string[];
+}
+
+export interface SubresourceType {
+  /** `status`, `scale`, `log`, … */
+  readonly name: string;
+  /** The kind that it takes and answers: for `scale` autoscaling/v1 Scale, for `status` the resource's own. */
+  readonly group: string;
+  readonly version: string;
+  readonly kind: string;
+  readonly verbs: readonly string[];
+}
+
+export interface ScalePaths {
+  readonly specReplicasPath: string;
+  readonly statusReplicasPath: string;
+  /** A label selector as string or as metav1.LabelSelector. */
+  readonly labelSelectorPath?: string;
+}
+
+/** One cause of a 422 answer, as metav1.StatusCause. */
+export interface FieldError {
+  readonly reason: "FieldValueRequired" | "FieldValueInvalid" | "FieldValueNotSupported" | "FieldValueForbidden" | "FieldValueDuplicate" | "FieldValueTooLong" | "FieldValueTooMany" | "FieldValueTypeInvalid" | "FieldValueNotFound" | "InternalError";
+  /** As the server words it after the field: `Required value`, `Invalid value: "x": must be …`. */
+  readonly message: string;
+  /** `spec.containers[0].name` */
+  readonly field: string;
+}
+
+/**
+ * Thrown by decoding and patching: a body that cannot be read or a patch that cannot be applied. The API server answers
+ * `status` and `reason` with the message as it is.
+ */
+export class SchemaFault extends Error {
+  override readonly name = "SchemaFault";
+  readonly status: 400 | 409 | 415 | 422;
+  readonly reason: "BadRequest" | "Conflict" | "UnsupportedMediaType" | "Invalid";
+  readonly causes: readonly StatusCause[];
+
+  constructor(
+    status: 400 | 409 | 415 | 422,
+    reason: "BadRequest" | "Conflict" | "UnsupportedMediaType" | "Invalid",
+    message: string,
+    causes: readonly StatusCause[] = [],
+  ) {
+    super(message);
+    this.status = status;
+    this.reason = reason;
+    this.causes = causes;
+  }
+}
+
+/** metav1.StatusCause; `FieldManagerConflict` for server-side apply. */
+export interface StatusCause {
+  readonly reason: string;
+  readonly message: string;
+  readonly field: string;
+}
+
+/** Who writes, for managedFields. */
+export interface WriteOrigin {
+  readonly manager: string;
+  /** Empty for the resource itself. */
+  readonly subresource: string;
+  /** RFC 3339, whole seconds. */
+  readonly time: string;
+}
+
+export interface ApplyRequest {
+  readonly type: ResourceType;
+  /** The stored object converted to `type`'s version, or undefined when the apply creates it. */
+  readonly live: UntypedObject | undefined;
+  /** The applied configuration, as sent (no defaults). */
+  readonly applied: UntypedObject;
+  readonly origin: WriteOrigin;
+  /** Take over fields of other managers instead of a 409. */
+  readonly force: boolean;
+}
+
+/** meta.k8s.io/v1 TableColumnDefinition. */
+export interface TableColumn {
+  readonly name: string;
+  readonly type: string;
+  readonly format: string;
+  readonly description: string;
+  readonly priority: number;
+}
+
+export interface OpenApiDocument {
+  /** Bytes of the document as served, not compressed. */
+  readonly body: Uint8Array;
+  readonly contentType: string;
+  /** Changes when the body does; the ETag, and the `hash` of the v3 index. */
+  readonly hash: string;
+}
+
+export interface SchemaRegistry {
+  /** All that is served, in the order of discovery: core first, a group's versions by preference. */
+  resources(): readonly ResourceType[];
+  /** Changes with each {@link addCustomResourceDefinition} and removal. */
+  readonly generation: number;
+  resource(group: string, version: string, plural: string): ResourceType | undefined;
+  /** For `apiVersion` and `kind` of an object. */
+  resourceOfKind(group: string, version: string, kind: string): ResourceType | undefined;
+
+  /**
+   * A body of content type application/vnd.kubernetes.protobuf (the `k8s\0` envelope) as JSON value. Throws
+   * {@link SchemaFault} 400 for bytes that are no such body and 415 for kinds that it does not know.
+   * Knows also DeleteOptions, Eviction, Binding, TokenRequest, Scale and the reviews of authentication.k8s.io and authorization.k8s.io.
+   */
+  decodeProtobuf(body: Uint8Array): UntypedObject;
+
+  /**
+   * Drops in place what the schema does not know (and no `x-kubernetes-preserve-unknown-fields` keeps). Answers the paths
+   * that were dropped, as in `unknown field "spec.foo"`: `spec.foo`, `spec.containers[0].bar`.
+   */
+  dropUnknownFields(type: ResourceType, object: UntypedObject): readonly string[];
+  /** In place; values that are absent and have a default get it. Also `null`s that the server drops. */
+  applyDefaults(type: ResourceType, object: UntypedObject): void;
+  /**
+   * All that is wrong, in the server's words; none: valid. `old` on update. Metadata is checked too (name, labels, annotations,
+   * ownerReferences). For `subresource` "status" only what a status update may change.
+   */
+  validate(type: ResourceType, object: UntypedObject, old: UntypedObject | undefined, subresource?: string): readonly FieldError[];
+  /** The object in the version of `to`, which is of the same resource. May answer the same object when nothing changes. */
+  convert(object: UntypedObject, to: ResourceType): UntypedObject;
+
+  /** Strategic merge patch. Throws 415 for a CRD's type, 400/422 for a bad patch. */
+  strategicMerge(type: ResourceType, original: UntypedObject, patch: unknown): UntypedObject;
+  /** RFC 7386. */
+  mergePatch(original: UntypedObject, patch: unknown): UntypedObject;
+  /** RFC 6902. Throws 400 for what is no patch, 422 for one that does not apply. */
+  jsonPatch(original: UntypedObject, patch: unknown): UntypedObject;
+  /**
+   * Server-side apply: the new object with its managedFields. Throws 409 with `FieldManagerConflict` causes and 400/422.
+   * When nothing changes, the result equals `live` (managedFields' time included).
+   */
+  serverSideApply(request: ApplyRequest): UntypedObject;
+  /**
+   * managedFields after a create, update or patch that is no apply: what changed from `live` to `object` now belongs to the
+   * manager. An explicit empty list in `object.metadata.managedFields` resets. `live` undefined: create.
+   */
+  updateManagedFields(type: ResourceType, live: UntypedObject | undefined, object: UntypedObject, origin: WriteOrigin): ManagedFieldsEntry[];
+
+  /** The columns of the Table form. */
+  tableColumns(type: ResourceType): readonly TableColumn[];
+  /** One row's cells, in the order of {@link tableColumns}. `nowMs` for ages. */
+  tableCells(type: ResourceType, object: UntypedObject, nowMs: number): readonly unknown[];
+
+  /** `/openapi/v2`, CRDs included; as protobuf when asked (content type application/com.github.proto-openapi.spec.v2.v1.0+protobuf). */
+  openApiV2(protobuf: boolean): OpenApiDocument;
+  /** Keys of the v3 index: `api/v1`, `apis/apps/v1`, `version`, … with the hash of each. */
+  openApiV3Paths(): readonly { readonly path: string; readonly hash: string }[];
+  openApiV3(path: string): OpenApiDocument | undefined;
+
+  /**
+   * Serves the CRD's versions from now on, or replaces them. The object has been stored. Answers what is wrong with its names
+   * or schema (then it is not served): the API server writes it as the conditions NamesAccepted, Established, NonStructuralSchema.
+   */
+  addCustomResourceDefinition(definition: KubernetesObject): readonly FieldError[];
+  removeCustomResourceDefinition(name: string): void;
+}
