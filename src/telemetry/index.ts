@@ -1,0 +1,15 @@
+export { AccessLog, fileSink, type AccessLogOptions, type AccessLogSink } from "./access-log.ts";
+export {
+  Counter,
+  defaultMaxSeriesPerMetric,
+  droppedSeriesMetric,
+  Gauge,
+  Histogram,
+  MetricFamily,
+  MetricsRegistry,
+  type MetricsRegistryOptions,
+  type MetricType,
+} from "./metrics-registry.ts";
+export { parsePrometheus, type PrometheusSample, type PrometheusScrape } from "./parse-prometheus.ts";
+export { addProcessMetrics } from "./process-metrics.ts";
+export { prometheusContentType, renderPrometheus } from "./render-prometheus.ts";
