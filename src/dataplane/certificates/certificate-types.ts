@@ -1,0 +1,36 @@
+import type { SecureContext } from "node:tls";
+
+export interface WorkloadCertificate {
+  /** SPIFFE id. */
+  readonly identity: string;
+  readonly privateKeyPem: string;
+  /** Leaf first, without the root. */
+  readonly chainPem: string;
+  /** The trusted roots, PEM, one after the other. */
+  readonly rootsPem: string;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+  readonly serialNumber: string;
+  /** For tls: made once a certificate; TLS 1.3, AES-GCM. */
+  readonly context: SecureContext;
+}
+
+/** A source of certificates for identities; the same for a CA client and for a fake CA. */
+export interface CertificateAuthority {
+  /** Signs a request. `impersonatedIdentity` is set when the identity is not the caller's own (ztunnel). */
+  sign(request: SigningRequest, signal: AbortSignal): Promise<readonly string[]>;
+}
+
+export interface SigningRequest {
+  /** SPIFFE id that the CSR asks for. */
+  readonly identity: string;
+  readonly csrPem: string;
+  readonly validitySeconds: number;
+}
+
+export interface CertificateSource {
+  /** The certificate of an identity; waits for the first one until the signal is aborted. Concurrent calls share one request. */
+  fetch(identity: string, signal?: AbortSignal): Promise<WorkloadCertificate>;
+  /** The certificate if it is there and valid now. */
+  peek(identity: string): WorkloadCertificate | undefined;
+}

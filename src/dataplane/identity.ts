@@ -1,0 +1,20 @@
+/** `spiffe://<trust domain>/ns/<namespace>/sa/<service account>` in its parts. */
+export interface Identity {
+  readonly trustDomain: string;
+  readonly namespace: string;
+  readonly serviceAccount: string;
+}
+
+const pattern = /^spiffe:\/\/([^/]+)\/ns\/([^/]+)\/sa\/([^/]+)$/;
+
+export function formatIdentity(identity: Identity): string {
+  return `spiffe://${identity.trustDomain}/ns/${identity.namespace}/sa/${identity.serviceAccount}`;
+}
+
+/** Undefined unless it has exactly Istio's form. */
+export function parseIdentity(text: string): Identity | undefined {
+  const match = pattern.exec(text);
+  if (match === null) return undefined;
+  const [, trustDomain = "", namespace = "", serviceAccount = ""] = match;
+  return { trustDomain, namespace, serviceAccount };
+}
