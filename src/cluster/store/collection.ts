@@ -1,0 +1,135 @@
+import { innerKey, type StoredRecord } from "./record.ts";
+
+/** One committed change of a collection. */
+export interface ChangeEvent {
+  readonly type: "ADDED" | "MODIFIED" | "DELETED";
+  readonly revision: number;
+  /** The new state; for DELETED the last one, with the revision of the deletion. */
+  readonly record: StoredRecord;
+  readonly previous: StoredRecord | undefined;
+  /** Encoded forms of the event, shared by all watchers; the key says which form. */
+  readonly encoded: Map<string, Buffer>;
+}
+
+/** Called with what one commit changed in the collection, in order. */
+export type ChangeListener = (events: readonly ChangeEvent[]) => void;
+
+const maximumHistoryEvents = 8192;
+const maximumHistoryBytes = 32 * 1024 * 1024;
+
+/** The committed objects of one resource, a bounded history of their changes, and who listens. */
+export class Collection {
+  readonly name: string;
+  readonly #records = new Map<string, StoredRecord>();
+  readonly #listeners = new Set<ChangeListener>();
+  #sorted: StoredRecord[] | undefined;
+  #history: ChangeEvent[] = [];
+  #historyBytes = 0;
+  /** Everything after this revision is in the history. */
+  #compacted: number;
+  #revision: number;
+
+  constructor(name: string, revision: number) {
+    this.name = name;
+    this.#compacted = revision;
+    this.#revision = revision;
+  }
+
+  /** Of its last change. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  get size(): number {
+    return this.#records.size;
+  }
+
+  get(namespace: string, name: string): StoredRecord | undefined {
+    return this.#records.get(innerKey(namespace, name));
+  }
+
+  /** All, or one namespace's, by namespace and name. Never change the array. */
+  list(namespace?: string): readonly StoredRecord[] {
+    this.#sorted ??= sortRecords([...this.#records.values()]);
+    return namespace === undefined || namespace === "" ? this.#sorted : sliceNamespace(this.#sorted, namespace);
+  }
+
+  /** As {@link list} was at that revision; undefined when the history does not reach back so far. */
+  listAt(revision: number, namespace?: string): readonly StoredRecord[] | undefined {
+    if (revision >= this.#revision) return this.list(namespace);
+    if (revision < this.#compacted) return undefined;
+    const then = new Map(this.#records);
+    for (let index = this.#history.length - 1; index >= 0; index--) {
+      const event = this.#history[index];
+      if (event === undefined || event.revision <= revision) break;
+      const key = innerKey(event.record.namespace, event.record.name);
+      if (event.previous === undefined) then.delete(key);
+      else then.set(key, event.previous);
+    }
+    const sorted = sortRecords([...then.values()]);
+    return namespace === undefined || namespace === "" ? sorted : sliceNamespace(sorted, namespace);
+  }
+
+  /** The changes after that revision; undefined when some of them are no longer known (410 Gone). */
+  since(revision: number): readonly ChangeEvent[] | undefined {
+    if (revision < this.#compacted) return undefined;
+    let first = this.#history.length;
+    while (first > 0 && (this.#history[first - 1]?.revision ?? 0) > revision) first--;
+    return this.#history.slice(first);
+  }
+
+  subscribe(listener: ChangeListener): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  /** For the store: an object that was there at start. */
+  load(record: StoredRecord): void {
+    this.#records.set(innerKey(record.namespace, record.name), record);
+    this.#sorted = undefined;
+  }
+
+  /** For the store: takes committed events into the state and tells the listeners. */
+  commit(events: readonly ChangeEvent[]): void {
+    for (const event of events) {
+      const key = innerKey(event.record.namespace, event.record.name);
+      if (event.type === "DELETED") this.#records.delete(key);
+      else this.#records.set(key, event.record);
+      this.#history.push(event);
+      this.#historyBytes += event.record.bytes.length;
+      this.#revision = event.revision;
+    }
+    this.#sorted = undefined;
+    this.#trim();
+    for (const listener of this.#listeners) listener(events);
+  }
+
+  #trim(): void {
+    if (this.#history.length <= maximumHistoryEvents && this.#historyBytes <= maximumHistoryBytes) return;
+    const dropped = this.#history.splice(0, Math.ceil(this.#history.length / 2));
+    for (const event of dropped) this.#historyBytes -= event.record.bytes.length;
+    this.#compacted = dropped.at(-1)?.revision ?? this.#compacted;
+  }
+}
+
+function sortRecords(records: StoredRecord[]): StoredRecord[] {
+  return records.sort((left, right) => compare(left.namespace, right.namespace) || compare(left.name, right.name));
+}
+
+function compare(left: string, right: string): number {
+  if (left === right) return 0;
+  return left < right ? -1 : 1;
+}
+
+function sliceNamespace(sorted: readonly StoredRecord[], namespace: string): readonly StoredRecord[] {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((sorted[middle]?.namespace ?? "") < namespace) low = middle + 1;
+    else high = middle;
+  }
+  let end = low;
+  while (end < sorted.length && sorted[end]?.namespace === namespace) end++;
+  return sorted.slice(low, end);
+}

@@ -1,0 +1,72 @@
+import type { UntypedObject } from "../../api/index.ts";
+
+/** Where an object lies: `<group>/<plural>` of its resource, its namespace (empty for cluster scope) and name. */
+export interface ObjectKey {
+  readonly collection: string;
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** One version of an object: its bytes as served, and what is asked of it often. Never changes. */
+export class StoredRecord implements ObjectKey {
+  readonly collection: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** The resourceVersion. */
+  readonly revision: number;
+  /** The object in its storage version, JSON, beginning with `{"kind":…,"apiVersion":…,"metadata":`. */
+  readonly bytes: Buffer;
+  readonly uid: string;
+  readonly labels: Readonly<Record<string, string>>;
+  #parsed: WeakRef<UntypedObject>;
+
+  constructor(key: ObjectKey, revision: number, bytes: Buffer, object: UntypedObject) {
+    this.collection = key.collection;
+    this.namespace = key.namespace;
+    this.name = key.name;
+    this.revision = revision;
+    this.bytes = bytes;
+    this.uid = object.metadata.uid ?? "";
+    this.labels = object.metadata.labels ?? noLabels;
+    this.#parsed = new WeakRef(object);
+  }
+
+  /** The parsed object, shared by all readers: never change it. */
+  get object(): UntypedObject {
+    const cached = this.#parsed.deref();
+    if (cached !== undefined) return cached;
+    const parsed = this.copy();
+    this.#parsed = new WeakRef(parsed);
+    return parsed;
+  }
+
+  /** A fresh copy that the caller may change. */
+  copy(): UntypedObject {
+    return JSON.parse(this.bytes.toString("utf8")) as UntypedObject;
+  }
+}
+
+const noLabels: Readonly<Record<string, string>> = {};
+
+/** `namespace/name`, the key inside a collection; sorts as the API server lists. */
+export function innerKey(namespace: string, name: string): string {
+  return `${namespace}/${name}`;
+}
+
+/** The row's key: `collection|namespace/name`. */
+export function rowKey(key: ObjectKey): string {
+  return `${key.collection}|${innerKey(key.namespace, key.name)}`;
+}
+
+export function parseRowKey(row: string): ObjectKey {
+  const bar = row.indexOf("|");
+  const slash = row.indexOf("/", bar);
+  return { collection: row.slice(0, bar), namespace: row.slice(bar + 1, slash), name: row.slice(slash + 1) };
+}
+
+/** The object as bytes with that resourceVersion, kind and apiVersion first. Sets `metadata.resourceVersion` in place. */
+export function encodeObject(object: UntypedObject, revision: number): Buffer {
+  const { kind, apiVersion, metadata, ...rest } = object;
+  metadata.resourceVersion = String(revision);
+  return Buffer.from(JSON.stringify({ kind, apiVersion, metadata, ...rest }));
+}

@@ -1,0 +1,227 @@
+import { existsSync, mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import { transientError, type Logger } from "../../base/index.ts";
+import type { UntypedObject } from "../../api/index.ts";
+import { Collection, type ChangeEvent } from "./collection.ts";
+import { openDatabase, readContent, type WriteBatch } from "./database.ts";
+import { encodeObject, parseRowKey, rowKey, StoredRecord, type ObjectKey } from "./record.ts";
+import { startWriterThread, type BatchWriter } from "./writer.ts";
+
+export interface StoreOptions {
+  /** The database file; its directory is made when missing. */
+  readonly path: string;
+  readonly log: Logger;
+}
+
+/** What the caller believes to be there: no object, or one of that revision. */
+export type Expectation = "absent" | number;
+
+interface PendingChange {
+  readonly key: ObjectKey;
+  readonly event: ChangeEvent;
+  readonly settle: (error?: unknown) => void;
+}
+
+/** More changes than this in one commit wait for the next. */
+const maximumBatch = 512;
+
+/**
+ * The objects of a cluster. Writers see the newest state, durable or not yet, and are checked against it; readers and
+ * watchers see committed state only. A write's promise resolves after its commit; when a commit fails, every write
+ * that was not durable is refused, because later ones may have built on it.
+ */
+export class Store {
+  readonly #log: Logger;
+  readonly #writer: BatchWriter;
+  readonly #collections = new Map<string, Collection>();
+  /** The newest change of each key that is not committed yet. */
+  readonly #uncommitted = new Map<string, ChangeEvent>();
+  #queue: PendingChange[] = [];
+  #writing = false;
+  #assigned: number;
+  #committed: number;
+  readonly #startRevision: number;
+
+  private constructor(log: Logger, writer: BatchWriter, revision: number) {
+    this.#log = log;
+    this.#writer = writer;
+    this.#assigned = revision;
+    this.#committed = revision;
+    this.#startRevision = revision;
+  }
+
+  /** Reads what the file holds and starts the writer. */
+  static open(options: StoreOptions): Store {
+    if (!existsSync(dirname(options.path))) mkdirSync(dirname(options.path), { recursive: true });
+    const database = openDatabase(options.path);
+    const writer = startWriterThread(options.path);
+    const content = readContent(database);
+    const store = new Store(options.log, writer, content.revision);
+    for (const [name, revision] of content.collections) store.#collections.set(name, new Collection(name, revision));
+    for (const { row, revision, bytes } of content.rows) {
+      const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      const key = parseRowKey(row);
+      store.collection(key.collection).load(new StoredRecord(key, revision, buffer, JSON.parse(buffer.toString("utf8")) as UntypedObject));
+    }
+    database.close();
+    return store;
+  }
+
+  /** The newest committed revision: the resourceVersion of lists. */
+  get revision(): number {
+    return this.#committed;
+  }
+
+  collection(name: string): Collection {
+    let collection = this.#collections.get(name);
+    if (collection === undefined) {
+      collection = new Collection(name, Math.min(this.#startRevision, this.#committed));
+      this.#collections.set(name, collection);
+    }
+    return collection;
+  }
+
+  collections(): Iterable<Collection> {
+    return this.#collections.values();
+  }
+
+  /** The committed object. */
+  get(collection: string, namespace: string, name: string): StoredRecord | undefined {
+    return this.collection(collection).get(namespace, name);
+  }
+
+  /** The newest state, for a writer to build on; it may not be durable yet (see {@link durable}). */
+  latest(collection: string, namespace: string, name: string): StoredRecord | undefined {
+    const pending = this.#uncommitted.get(rowKey({ collection, namespace, name }));
+    if (pending === undefined) return this.get(collection, namespace, name);
+    return pending.type === "DELETED" ? undefined : pending.record;
+  }
+
+  /** Resolves when that record, as {@link latest} answered it, is durable. */
+  async durable(record: StoredRecord): Promise<void> {
+    const pending = this.#queue.find((change) => change.event.record === record) ?? this.#inFlight.find((change) => change.event.record === record);
+    if (pending === undefined) return;
+    await new Promise<void>((resolve, reject) => this.#observers.push({ record, resolve, reject }));
+  }
+
+  #inFlight: PendingChange[] = [];
+  readonly #observers: { record: StoredRecord; resolve: () => void; reject: (error: unknown) => void }[] = [];
+
+  /**
+   * Stores the object (its metadata says where) and sets its resourceVersion. Undefined when the expectation does not
+   * hold; nothing is stored then.
+   */
+  put(collection: string, object: UntypedObject, expect: Expectation): Promise<StoredRecord> | undefined {
+    const key: ObjectKey = { collection, namespace: object.metadata.namespace ?? "", name: object.metadata.name ?? "" };
+    const previous = this.latest(collection, key.namespace, key.name);
+    if ((previous?.revision ?? "absent") !== expect) return undefined;
+    const revision = ++this.#assigned;
+    const record = new StoredRecord(key, revision, encodeObject(object, revision), object);
+    return this.#enqueue(key, { type: previous === undefined ? "ADDED" : "MODIFIED", revision, record, previous, encoded: new Map() });
+  }
+
+  /** Removes the object, optionally in a last state other than the stored one. Undefined when the expectation does not hold. */
+  remove(collection: string, namespace: string, name: string, expect: number): Promise<StoredRecord> | undefined {
+    const key: ObjectKey = { collection, namespace, name };
+    const previous = this.latest(collection, namespace, name);
+    if (previous === undefined || previous.revision !== expect) return undefined;
+    const revision = ++this.#assigned;
+    const last = previous.copy();
+    const record = new StoredRecord(key, revision, encodeObject(last, revision), last);
+    return this.#enqueue(key, { type: "DELETED", revision, record, previous, encoded: new Map() });
+  }
+
+  /** Waits for what was accepted, then closes the file. */
+  async close(): Promise<void> {
+    while (this.#writing || this.#queue.length > 0) await new Promise((resolve) => setImmediate(resolve));
+    await this.#writer.close();
+  }
+
+  #enqueue(key: ObjectKey, event: ChangeEvent): Promise<StoredRecord> {
+    return new Promise((resolve, reject) => {
+      const settle = (error?: unknown): void => {
+        if (error === undefined) resolve(event.record);
+        else reject(error instanceof Error ? error : new Error(String(error)));
+      };
+      this.#uncommitted.set(rowKey(key), event);
+      this.#queue.push({ key, event, settle });
+      if (!this.#writing) {
+        this.#writing = true;
+        // Requests of the same loop turn share the commit.
+        setImmediate(() => void this.#drain());
+      }
+    });
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#queue.length > 0) {
+      const batch = this.#queue.splice(0, maximumBatch);
+      this.#inFlight = batch;
+      try {
+        await this.#writer.write(batchOf(batch));
+      } catch (error) {
+        this.#fail([...batch, ...this.#queue.splice(0)], error);
+        continue;
+      }
+      this.#apply(batch);
+    }
+    this.#inFlight = [];
+    this.#writing = false;
+  }
+
+  #apply(batch: readonly PendingChange[]): void {
+    const byCollection = new Map<string, ChangeEvent[]>();
+    for (const { key, event } of batch) {
+      const row = rowKey(key);
+      if (this.#uncommitted.get(row) === event) this.#uncommitted.delete(row);
+      const events = byCollection.get(key.collection);
+      if (events === undefined) byCollection.set(key.collection, [event]);
+      else events.push(event);
+      this.#committed = event.revision;
+    }
+    for (const [name, events] of byCollection) this.collection(name).commit(events);
+    for (const change of batch) change.settle();
+    this.#tellObservers(batch, undefined);
+  }
+
+  #fail(changes: readonly PendingChange[], cause: unknown): void {
+    this.#log.error("a commit failed", { writes: changes.length, cause: String(cause) });
+    const error = transientError("storage-failed", cause instanceof Error ? cause.message : String(cause), { cause });
+    this.#uncommitted.clear();
+    for (const change of changes) change.settle(error);
+    this.#tellObservers(changes, error);
+  }
+
+  #tellObservers(changes: readonly PendingChange[], error: unknown): void {
+    if (this.#observers.length === 0) return;
+    const settled = new Set(changes.map((change) => change.event.record));
+    for (const observer of this.#observers.splice(0)) {
+      if (!settled.has(observer.record)) this.#observers.push(observer);
+      else if (error === undefined) observer.resolve();
+      else observer.reject(error);
+    }
+  }
+}
+
+/** A key written twice in one batch is stored once, in its last state. */
+function batchOf(changes: readonly PendingChange[]): WriteBatch {
+  const last = new Map<string, ChangeEvent>();
+  const collections = new Map<string, number>();
+  for (const { key, event } of changes) {
+    last.set(rowKey(key), event);
+    collections.set(key.collection, event.revision);
+  }
+  const puts: { row: string; revision: number; bytes: Uint8Array }[] = [];
+  const removals: string[] = [];
+  for (const [row, event] of last) {
+    if (event.type === "DELETED") removals.push(row);
+    else puts.push({ row, revision: event.revision, bytes: event.record.bytes });
+  }
+  return {
+    revision: changes.at(-1)?.event.revision ?? 0,
+    puts,
+    removals,
+    collections: [...collections].map(([name, revision]) => ({ name, revision })),
+  };
+}
+

@@ -1,0 +1,53 @@
+import { Worker } from "node:worker_threads";
+import { transientError } from "../../base/index.ts";
+import type { WriteBatch } from "./database.ts";
+
+export type WriterReply = { readonly ok: true } | { readonly ok: false; readonly message: string };
+
+/** Makes batches durable, one at a time: {@link write} must not be called again before its promise is settled. */
+export interface BatchWriter {
+  write(batch: WriteBatch): Promise<void>;
+  close(): Promise<void>;
+}
+
+const threadFile = import.meta.url.endsWith(".ts") ? "./writer-thread.ts" : "./writer-thread.js";
+
+/** The writer in a thread of its own, so that fsync never stops the event loop. */
+export function startWriterThread(path: string): BatchWriter {
+  const worker = new Worker(new URL(threadFile, import.meta.url), { workerData: { path }, execArgv: ["--disable-warning=ExperimentalWarning"] });
+  worker.unref();
+  let waiting: ((reply: WriterReply) => void) | undefined;
+  let failure: string | undefined;
+  const settle = (reply: WriterReply): void => {
+    const resolve = waiting;
+    waiting = undefined;
+    worker.unref();
+    resolve?.(reply);
+  };
+  worker.on("message", settle);
+  worker.on("error", (error) => {
+    failure = error instanceof Error ? error.message : String(error);
+    settle({ ok: false, message: failure });
+  });
+  const exited = new Promise<void>((resolve) => worker.on("exit", () => resolve()));
+  return {
+    async write(batch) {
+      const reply = await new Promise<WriterReply>((resolve) => {
+        if (failure !== undefined) return resolve({ ok: false, message: failure });
+        waiting = resolve;
+        worker.ref();
+        worker.postMessage(batch);
+      });
+      if (!reply.ok) {
+        throw transientError("storage-failed", `the database ${path} refused a write: ${reply.message}`, {
+          hint: "free space on the disk that holds the cluster's state directory; the write may then be repeated",
+        });
+      }
+    },
+    async close() {
+      worker.ref();
+      worker.postMessage("close");
+      await exited;
+    },
+  };
+}
