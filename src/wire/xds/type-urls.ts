@@ -1,0 +1,19 @@
+/** Type URLs of the resources that are served by ADS. */
+export const typeUrls = {
+  cluster: "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+  endpoint: "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
+  listener: "type.googleapis.com/envoy.config.listener.v3.Listener",
+  route: "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+  secret: "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
+  address: "type.googleapis.com/istio.workload.Address",
+  workload: "type.googleapis.com/istio.workload.Workload",
+  authorization: "type.googleapis.com/istio.security.Authorization",
+  nameTable: "type.googleapis.com/istio.networking.nds.v1.NameTable",
+} as const;
+
+/** gRPC method paths. */
+export const discoveryMethods = {
+  deltaAds: "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources",
+  stateOfTheWorldAds: "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources",
+  createCertificate: "/istio.v1.auth.IstioCertificateService/CreateCertificate",
+} as const;
