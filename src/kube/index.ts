@@ -11,4 +11,11 @@ export type {
   WriteOptions,
 } from "./client.ts";
 export type { Collection, CollectionChange, CollectionIndex, CollectionReader, CollectionStats } from "./collection.ts";
+export { createKubeClient, type KubeClientOptions, type KubeConnection } from "./http-kube-client.ts";
 export type { Informer, InformerChange } from "./informer.ts";
+export { loadInClusterConfig, loadKubeConfig, type KubeConfig, type TokenSource } from "./kube-config.ts";
+export { createInformer, type InformerOptions } from "./list-watch-informer.ts";
+export { controllerOf, ownerReference } from "./owner-reference.ts";
+export { Reconciler, type ReconcilerOptions } from "./reconciler.ts";
+export { resourcePath } from "./resource-path.ts";
+export { isCode as isKubeCode } from "./status-error.ts";

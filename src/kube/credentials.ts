@@ -1,0 +1,49 @@
+import { readFileSync } from "node:fs";
+import { messageOf, userError, type Clock } from "../base/index.ts";
+import type { KubeConfig } from "./kube-config.ts";
+
+/** The kubelet rotates a projected token at 80 % of its life; client-go looks again each minute too. */
+const tokenReloadMs = 60_000;
+
+/** The `authorization` header of a config; a token file is read again each minute, and at once after a 401. */
+export class Credentials {
+  readonly #config: KubeConfig;
+  readonly #clock: Clock;
+  #header: string | undefined;
+  #readAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(config: KubeConfig, clock: Clock) {
+    this.#config = config;
+    this.#clock = clock;
+  }
+
+  /** Whether asking again may give another answer. */
+  get rotates(): boolean {
+    return this.#config.token?.type === "file";
+  }
+
+  forget(): void {
+    this.#readAtMs = Number.NEGATIVE_INFINITY;
+  }
+
+  authorization(): string | undefined {
+    const { token, basic } = this.#config;
+    if (token?.type === "literal") return `Bearer ${token.token}`;
+    if (token?.type === "file") return this.#fromFile(token.path);
+    if (basic !== undefined) return `Basic ${Buffer.from(`${basic.username}:${basic.password}`).toString("base64")}`;
+    return undefined;
+  }
+
+  #fromFile(path: string): string {
+    const now = this.#clock.steadyMs();
+    if (this.#header !== undefined && now - this.#readAtMs < tokenReloadMs) return this.#header;
+    try {
+      this.#header = `Bearer ${readFileSync(path, "utf8").trim()}`;
+      this.#readAtMs = now;
+    } catch (error) {
+      // An old token is better than none while the file is being replaced.
+      if (this.#header === undefined) throw userError("token-unreadable", `cannot read the token ${path}: ${messageOf(error)}`, { cause: error });
+    }
+    return this.#header;
+  }
+}

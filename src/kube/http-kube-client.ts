@@ -1,0 +1,328 @@
+import { setMaxListeners } from "node:events";
+import type { Readable } from "node:stream";
+import { apiVersionOf, type KindDefinition, type KubernetesObject } from "../api/index.ts";
+import { SerinError, toSerinError, transientError, userError, type Clock, type Logger } from "../base/index.ts";
+import type {
+  ApplyOptions,
+  DeleteOptions,
+  KubeClient,
+  ListOptions,
+  ListResult,
+  RawOptions,
+  RawResponse,
+  WatchEvent,
+  WatchOptions,
+  WriteOptions,
+} from "./client.ts";
+import { Credentials } from "./credentials.ts";
+import { Http1Transport } from "./http1-transport.ts";
+import { Http2Transport } from "./http2-transport.ts";
+import type { KubeConfig } from "./kube-config.ts";
+import { LineDecoder } from "./line-decoder.ts";
+import { describeObject, resourcePath, selectorQuery, withQuery } from "./resource-path.ts";
+import { errorOfStatus, errorOfWatchStatus, isCode, unreadable, type RequestSubject } from "./status-error.ts";
+import type { Transport, TransportResponse } from "./transport.ts";
+
+export interface KubeClientOptions {
+  readonly log: Logger;
+  readonly clock: Clock;
+  /** Shown in the server's audit and as the default field manager; `serin` when absent. */
+  readonly userAgent?: string;
+}
+
+/** A client that owns a connection. It does not keep the process alive when idle; `close` ends open requests too. */
+export interface KubeConnection extends KubeClient {
+  close(): void;
+}
+
+const pageSize = 500;
+const requestTimeoutMs = 60_000;
+const maxWatchLineBytes = 16 << 20;
+const maxAnswerBytes = 512 << 20;
+/** The server ends a watch after this long; informers begin the next where it ended. */
+const watchTimeoutSeconds = 570;
+
+/** A client of one API server. Does nothing until the first call. */
+export function createKubeClient(config: KubeConfig, options: KubeClientOptions): KubeConnection {
+  return new HttpKubeClient(config, options);
+}
+
+interface Exchange {
+  readonly method: string;
+  readonly path: string;
+  readonly subject: RequestSubject;
+  readonly body?: unknown;
+  readonly contentType?: string;
+  readonly accept?: string;
+  readonly signal?: AbortSignal;
+}
+
+interface ListPage<Value> {
+  readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
+  readonly items?: Value[] | null;
+}
+
+class HttpKubeClient implements KubeConnection {
+  readonly #transport: Transport;
+  readonly #credentials: Credentials;
+  readonly #log: Logger;
+  readonly #clock: Clock;
+  readonly #userAgent: string;
+  readonly #prefix: string;
+
+  constructor(config: KubeConfig, { log, clock, userAgent = "serin" }: KubeClientOptions) {
+    const url = parseServer(config);
+    this.#transport = url.protocol === "https:" ? new Http2Transport(config, clock) : new Http1Transport(config);
+    this.#credentials = new Credentials(config, clock);
+    this.#log = log.scoped("kube");
+    this.#clock = clock;
+    this.#userAgent = userAgent;
+    this.#prefix = url.pathname.replace(/\/+$/, "");
+  }
+
+  close(): void {
+    this.#transport.close();
+  }
+
+  async get<Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string, namespace?: string): Promise<Value | undefined> {
+    const subject = { verb: "get", object: describeObject(kind, namespace, name) };
+    try {
+      return await this.#json<Value>({ method: "GET", path: resourcePath(kind, namespace, name), subject });
+    } catch (error) {
+      if (isCode(error, "not-found")) return undefined;
+      throw error;
+    }
+  }
+
+  async list<Value extends KubernetesObject>(kind: KindDefinition<Value>, options: ListOptions = {}): Promise<ListResult<Value>> {
+    try {
+      return await this.#pages(kind, options, pageSize);
+    } catch (error) {
+      // The continue token outlived the server's history: one whole answer instead.
+      if (isCode(error, "gone")) return await this.#pages(kind, options, undefined);
+      throw error;
+    }
+  }
+
+  async create<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value, options: WriteOptions = {}): Promise<Value> {
+    const { name, namespace, generateName } = object.metadata;
+    const subject = { verb: "create", object: describeObject(kind, namespace, name ?? `${generateName ?? ""}…`) };
+    // A subresource (`binding`, `eviction`, `token`) is created below its object.
+    const owner = options.subresource === undefined ? undefined : name;
+    const path = resourcePath(kind, namespace, owner, options.subresource);
+    return await this.#json<Value>({ method: "POST", path: withQuery(path, writeQuery(options)), subject, body: typed(kind, object, options) });
+  }
+
+  async update<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value, options: WriteOptions = {}): Promise<Value> {
+    const { name, namespace } = object.metadata;
+    if (name === undefined) throw userError("name-missing", `update of ${kind.kind}: metadata.name is missing`);
+    const subject = { verb: "update", object: describeObject(kind, namespace, name) };
+    const path = withQuery(resourcePath(kind, namespace, name, options.subresource), writeQuery(options));
+    return await this.#json<Value>({ method: "PUT", path, subject, body: typed(kind, object, options) });
+  }
+
+  async patchMerge<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    name: string,
+    namespace: string | undefined,
+    patch: unknown,
+    options: WriteOptions = {},
+  ): Promise<Value> {
+    const subject = { verb: "patch", object: describeObject(kind, namespace, name) };
+    const path = withQuery(resourcePath(kind, namespace, name, options.subresource), writeQuery(options));
+    return await this.#json<Value>({ method: "PATCH", path, subject, body: patch, contentType: "application/merge-patch+json" });
+  }
+
+  async apply<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value, options: ApplyOptions): Promise<Value> {
+    const { name, namespace } = object.metadata;
+    if (name === undefined) throw userError("name-missing", `apply of ${kind.kind}: metadata.name is missing`);
+    const subject = { verb: "apply", object: describeObject(kind, namespace, name) };
+    const query = { ...writeQuery(options), force: options.force === true ? "true" : undefined };
+    const path = withQuery(resourcePath(kind, namespace, name, options.subresource), query);
+    // JSON is YAML, so the body needs no other encoder.
+    return await this.#json<Value>({ method: "PATCH", path, subject, body: typed(kind, object, {}), contentType: "application/apply-patch+yaml" });
+  }
+
+  async delete(kind: KindDefinition, name: string, namespace?: string, options: DeleteOptions = {}): Promise<void> {
+    const subject = { verb: "delete", object: describeObject(kind, namespace, name) };
+    const body = { kind: "DeleteOptions", apiVersion: "v1", ...options };
+    try {
+      await this.#json({ method: "DELETE", path: resourcePath(kind, namespace, name), subject, body });
+    } catch (error) {
+      if (!isCode(error, "not-found")) throw error;
+    }
+  }
+
+  async *watch<Value extends KubernetesObject>(kind: KindDefinition<Value>, options: WatchOptions): AsyncIterable<WatchEvent<Value>> {
+    const object = describeObject(kind, options.namespace);
+    const path = withQuery(resourcePath(kind, options.namespace), {
+      ...selectorQuery(options),
+      watch: "true",
+      allowWatchBookmarks: "true",
+      resourceVersion: options.resourceVersion,
+      timeoutSeconds: String(watchTimeoutSeconds),
+    });
+    const subject = { verb: "watch", object };
+    const { signal } = options;
+    const response = await this.#send({ method: "GET", path, subject, ...(signal === undefined ? {} : { signal }) });
+    if (response.status !== 200) throw errorOfStatus(subject, response.status, await readAll(response.body, subject));
+    const decoder = new LineDecoder(maxWatchLineBytes);
+    try {
+      for await (const chunk of response.body as AsyncIterable<Buffer>) {
+        for (const line of decoder.push(chunk)) yield watchEventOf<Value>(line, subject);
+      }
+    } catch (error) {
+      if (error instanceof SerinError) throw error;
+      if (signal?.aborted === true) return;
+      throw transientError("unreachable", `watch of ${object}: the connection broke`, { cause: error });
+    } finally {
+      response.body.destroy();
+    }
+  }
+
+  async raw(method: string, path: string, options: RawOptions = {}): Promise<RawResponse> {
+    const subject = { verb: method, object: path };
+    return await this.#within(options.signal, subject, async (signal) => {
+      const response = await this.#send({ method, path, subject, ...options, signal });
+      const text = await readAll(response.body, subject);
+      return { status: response.status, headers: response.headers, text };
+    });
+  }
+
+  async #pages<Value extends KubernetesObject>(kind: KindDefinition<Value>, options: ListOptions, limit: number | undefined): Promise<ListResult<Value>> {
+    const subject = { verb: "list", object: describeObject(kind, options.namespace) };
+    const items: Value[] = [];
+    let next: string | undefined;
+    let resourceVersion = "";
+    do {
+      const query = { ...selectorQuery(options), limit: limit === undefined ? undefined : String(limit), continue: next };
+      const page: ListPage<Value> = await this.#json({ method: "GET", path: withQuery(resourcePath(kind, options.namespace), query), subject });
+      for (const item of page.items ?? []) {
+        item.apiVersion ??= apiVersionOf(kind);
+        item.kind ??= kind.kind;
+        items.push(item);
+      }
+      resourceVersion = page.metadata?.resourceVersion ?? "";
+      next = page.metadata?.continue;
+    } while (next !== undefined && next !== "");
+    return { items, resourceVersion };
+  }
+
+  async #json<Answer>(exchange: Exchange): Promise<Answer> {
+    return await this.#within(exchange.signal, exchange.subject, async (signal) => {
+      const response = await this.#send({ ...exchange, signal });
+      const text = await readAll(response.body, exchange.subject);
+      if (response.status >= 300) throw errorOfStatus(exchange.subject, response.status, text);
+      try {
+        return JSON.parse(text) as Answer;
+      } catch (error) {
+        throw unreadable(exchange.subject, error);
+      }
+    });
+  }
+
+  /** Runs one exchange under the request deadline. */
+  async #within<Answer>(outer: AbortSignal | undefined, subject: RequestSubject, run: (signal: AbortSignal) => Promise<Answer>): Promise<Answer> {
+    const deadline = new AbortController();
+    using _timer = this.#clock.after(requestTimeoutMs, () => deadline.abort());
+    const abort = (): void => deadline.abort(outer?.reason);
+    if (outer?.aborted === true) abort();
+    outer?.addEventListener("abort", abort, { once: true });
+    try {
+      return await run(deadline.signal);
+    } catch (error) {
+      if (!deadline.signal.aborted || error instanceof SerinError) throw error;
+      if (outer?.aborted === true) throw transientError("cancelled", `${subject.verb} of ${subject.object} was cancelled`, { cause: error });
+      throw transientError("timeout", `${subject.verb} of ${subject.object}: no answer within ${requestTimeoutMs} ms`, { cause: error });
+    } finally {
+      outer?.removeEventListener("abort", abort);
+    }
+  }
+
+  async #send(exchange: Exchange): Promise<TransportResponse> {
+    const response = await this.#sendOnce(exchange);
+    if (response.status !== 401 || !this.#credentials.rotates) return response;
+    response.body.resume();
+    this.#credentials.forget();
+    return await this.#sendOnce(exchange);
+  }
+
+  async #sendOnce(exchange: Exchange): Promise<TransportResponse> {
+    const { method, path, body, contentType = "application/json", accept = "application/json", signal } = exchange;
+    const authorization = this.#credentials.authorization();
+    const request = {
+      method,
+      path: `${this.#prefix}${path}`,
+      headers: {
+        accept,
+        "user-agent": this.#userAgent,
+        ...(authorization === undefined ? {} : { authorization }),
+        ...(body === undefined ? {} : { "content-type": contentType }),
+      },
+      ...(body === undefined ? {} : { body: encode(body) }),
+      ...(signal === undefined ? {} : { signal }),
+    };
+    if (signal !== undefined) setMaxListeners(0, signal);
+    try {
+      return await this.#transport.send(request);
+    } catch (error) {
+      if (method !== "GET" || !isCode(error, "unreachable") || signal?.aborted === true) throw error;
+      // The kept connection may have died with a restarted server: a read is safe to send again.
+      this.#log.debug("reading again on a new connection", { path });
+      return await this.#transport.send(request);
+    }
+  }
+}
+
+function parseServer(config: KubeConfig): URL {
+  try {
+    return new URL(config.server);
+  } catch (error) {
+    throw userError("kubeconfig-invalid", `the server of context "${config.context}" is not a URL: ${config.server}`, { cause: error });
+  }
+}
+
+function encode(body: unknown): string | Uint8Array {
+  return typeof body === "string" || body instanceof Uint8Array ? body : JSON.stringify(body);
+}
+
+function typed<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value, { subresource }: WriteOptions): Value {
+  // A subresource's body may be of another kind (Scale, Binding, Eviction) and says so itself.
+  if (object.kind !== undefined && (object.apiVersion !== undefined || subresource !== undefined)) return object;
+  return { apiVersion: apiVersionOf(kind), kind: kind.kind, ...object };
+}
+
+function writeQuery({ fieldManager, dryRun }: WriteOptions): Record<string, string | undefined> {
+  return { fieldManager, dryRun: dryRun === true ? "All" : undefined };
+}
+
+async function readAll(body: Readable, subject: RequestSubject): Promise<string> {
+  const parts: Buffer[] = [];
+  let size = 0;
+  try {
+    for await (const part of body as AsyncIterable<Buffer>) {
+      parts.push(part);
+      size += part.length;
+      if (size > maxAnswerBytes) throw transientError("answer-too-long", `${subject.verb} of ${subject.object}: the answer is longer than ${maxAnswerBytes} bytes`);
+    }
+  } catch (error) {
+    if (error instanceof SerinError || (error as Error).name === "AbortError") throw error;
+    throw transientError("unreachable", `${subject.verb} of ${subject.object}: the connection broke within the answer`, { cause: error });
+  }
+  return Buffer.concat(parts, size).toString("utf8");
+}
+
+function watchEventOf<Value extends KubernetesObject>(line: string, subject: RequestSubject): WatchEvent<Value> {
+  let event: { type?: string; object?: Value };
+  try {
+    event = JSON.parse(line) as { type?: string; object?: Value };
+  } catch (error) {
+    throw unreadable(subject, error);
+  }
+  const { type, object } = event;
+  if (type === "ERROR") throw errorOfWatchStatus(subject.object, object);
+  if (object === undefined) throw unreadable(subject, toSerinError(`an event of type ${type ?? "?"} without object`));
+  if (type === "BOOKMARK") return { type, resourceVersion: object.metadata.resourceVersion ?? "" };
+  if (type === "ADDED" || type === "MODIFIED" || type === "DELETED") return { type, object };
+  throw unreadable(subject, toSerinError(`an event of the unknown type ${type ?? "?"}`));
+}

@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { loadInClusterConfig, loadKubeConfig } from "./kube-config.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "serin-kubeconfig-"));
+after(() => rmSync(directory, { recursive: true }));
+const write = (name: string, text: string): string => {
+  writeFileSync(join(directory, name), text);
+  return join(directory, name);
+};
+
+test("files of KUBECONFIG merge, the first to name something wins, and paths are relative to their file", async () => {
+  write("client.crt", "CERT");
+  write("client.key", "KEY");
+  const first = write("first", "current-context: two\nclusters:\n- name: one\n  cluster: {server: https://first:6443/, certificate-authority-data: Q0E=}\n");
+  const second = write(
+    "second",
+    `current-context: other
+clusters:
+- {name: one, cluster: {server: "https://second"}}
+users:
+- {name: me, user: {client-certificate: client.crt, client-key: client.key}}
+contexts:
+- {name: two, context: {cluster: one, user: me, namespace: shop}}
+`,
+  );
+  const config = await loadKubeConfig({ KUBECONFIG: `${first}:${join(directory, "missing")}:${second}` });
+  assert.deepEqual(config, {
+    server: "https://first:6443",
+    context: "two",
+    namespace: "shop",
+    ca: "CA",
+    clientCertificate: { certificate: "CERT", key: "KEY" },
+  });
+});
+
+test("an exec plugin, an unknown context and a missing file are refused with the remedy", async () => {
+  const path = write("exec", '{"current-context":"a","clusters":[{"name":"c","cluster":{"server":"https://x"}}],"users":[{"name":"u","user":{"exec":{"command":"aws"}}}],"contexts":[{"name":"a","context":{"cluster":"c","user":"u"}}]}');
+  await assert.rejects(loadKubeConfig(path), { kind: "user", code: "kubeconfig-plugin" });
+  await assert.rejects(loadKubeConfig(path, "b"), { code: "kubeconfig-no-context", hint: "it has: a" });
+  await assert.rejects(loadKubeConfig(join(directory, "absent")), { code: "kubeconfig-missing" });
+});
+
+test("a pod's config names the service account's files, and the token stays a file to be read again", async () => {
+  write("ca.crt", "CA");
+  write("namespace", "shop\n");
+  const config = await loadInClusterConfig({ KUBERNETES_SERVICE_HOST: "10.96.0.1", KUBERNETES_SERVICE_PORT: "443", SERVICE_ACCOUNT_DIR: directory });
+  assert.deepEqual(config, {
+    server: "https://10.96.0.1:443",
+    context: "in-cluster",
+    namespace: "shop",
+    ca: "CA",
+    token: { type: "file", path: join(directory, "token") },
+  });
+});

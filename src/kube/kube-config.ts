@@ -1,0 +1,213 @@
+import { readFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import { delimiter, dirname, join, resolve } from "node:path";
+import { messageOf, userError, type Environment } from "../base/index.ts";
+
+/** How to reach one API server and who to be there: a kubeconfig's chosen context, or a pod's service account. */
+export interface KubeConfig {
+  /** `https://host:port`, perhaps with a path prefix, no slash at the end. */
+  readonly server: string;
+  /** The context's name; `in-cluster` for a pod's own. */
+  readonly context: string;
+  /** The namespace for callers who name none. */
+  readonly namespace: string;
+  /** PEM; the system's roots when absent. */
+  readonly ca?: string;
+  /** Accepts any server certificate. */
+  readonly insecure?: boolean;
+  /** Checked in the certificate instead of the server's host. */
+  readonly tlsServerName?: string;
+  /** PEM pair. */
+  readonly clientCertificate?: { readonly certificate: string; readonly key: string };
+  readonly token?: TokenSource;
+  readonly basic?: { readonly username: string; readonly password: string };
+}
+
+export type TokenSource =
+  | { readonly type: "literal"; readonly token: string }
+  /** Read again as it is rotated. */
+  | { readonly type: "file"; readonly path: string };
+
+interface Named<Value> {
+  readonly name: string;
+  readonly value: Value;
+  /** Relative paths in a kubeconfig are relative to its file. */
+  readonly directory: string;
+}
+
+interface Merged {
+  currentContext: string | undefined;
+  readonly clusters: Map<string, Named<Fields>>;
+  readonly users: Map<string, Named<Fields>>;
+  readonly contexts: Map<string, Named<Fields>>;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/**
+ * The kubeconfig at `source`, or the one that the environment names: `KUBECONFIG` (several files merge, the first to
+ * name something wins), else `~/.kube/config`, else the pod's service account. Throws a user error with the file and
+ * what is missing; exec and auth provider plugins are refused.
+ */
+export async function loadKubeConfig(source: string | Environment, context?: string): Promise<KubeConfig> {
+  if (typeof source === "string") return await fromFiles([source], context, true);
+  const listed = (source["KUBECONFIG"] ?? "").split(delimiter).filter((path) => path !== "");
+  if (listed.length > 0) return await fromFiles(listed, context, false);
+  if (source["KUBERNETES_SERVICE_HOST"] !== undefined && context === undefined) return loadInClusterConfig(source);
+  return await fromFiles([join(source["HOME"] ?? homedir(), ".kube", "config")], context, true);
+}
+
+const serviceAccountDirectory = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/** The service account of the pod that this process runs in; `SERVICE_ACCOUNT_DIR` (ours) moves its directory. */
+export async function loadInClusterConfig(env: Environment): Promise<KubeConfig> {
+  const host = env["KUBERNETES_SERVICE_HOST"];
+  const port = env["KUBERNETES_SERVICE_PORT"] ?? "443";
+  if (host === undefined || host === "") {
+    throw userError("not-in-cluster", "this process does not run in a pod: KUBERNETES_SERVICE_HOST is not set", {
+      hint: "set KUBECONFIG to a kubeconfig file, or run inside a cluster",
+    });
+  }
+  const directory = env["SERVICE_ACCOUNT_DIR"] ?? serviceAccountDirectory;
+  const ca = await readNamed(join(directory, "ca.crt"), "the service account's CA");
+  const namespace = await readFile(join(directory, "namespace"), "utf8").catch(() => "default");
+  return {
+    server: `https://${host.includes(":") ? `[${host}]` : host}:${port}`,
+    context: "in-cluster",
+    namespace: namespace.trim(),
+    ca,
+    token: { type: "file", path: join(directory, "token") },
+  };
+}
+
+async function fromFiles(paths: readonly string[], wanted: string | undefined, required: boolean): Promise<KubeConfig> {
+  const merged: Merged = { currentContext: undefined, clusters: new Map(), users: new Map(), contexts: new Map() };
+  let found = 0;
+  for (const path of paths) {
+    const text = await readOptional(path, required);
+    if (text === undefined) continue;
+    found += 1;
+    mergeInto(merged, await parseFile(text, path), dirname(resolve(path)));
+  }
+  const where = paths.join(delimiter);
+  if (found === 0) throw userError("kubeconfig-missing", `no kubeconfig at ${where}`, { hint: "set KUBECONFIG, or create a cluster: serin cluster create" });
+  return await choose(merged, wanted, where);
+}
+
+async function readOptional(path: string, required: boolean): Promise<string | undefined> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (!required && (error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw userError("kubeconfig-missing", `cannot read the kubeconfig ${path}`, {
+      cause: error,
+      hint: "set KUBECONFIG to a kubeconfig file, or create a cluster: serin cluster create",
+    });
+  }
+}
+
+async function parseFile(text: string, path: string): Promise<Fields> {
+  let value: unknown;
+  try {
+    // YAML's parser takes time to load, and the lab's own kubeconfigs are JSON.
+    value = text.trimStart().startsWith("{") ? JSON.parse(text) : (await import("yaml")).parse(text);
+  } catch (error) {
+    throw userError("kubeconfig-invalid", `the kubeconfig ${path} is not YAML: ${messageOf(error)}`, { cause: error });
+  }
+  if (value === null || value === undefined) return {};
+  if (typeof value !== "object" || Array.isArray(value)) throw userError("kubeconfig-invalid", `the kubeconfig ${path} must be an object`);
+  return value as Fields;
+}
+
+function mergeInto(merged: Merged, file: Fields, directory: string): void {
+  const current = file["current-context"];
+  if (typeof current === "string" && current !== "") merged.currentContext ??= current;
+  for (const [list, field, into] of [
+    ["clusters", "cluster", merged.clusters],
+    ["users", "user", merged.users],
+    ["contexts", "context", merged.contexts],
+  ] as const) {
+    const entries = Array.isArray(file[list]) ? (file[list] as Fields[]) : [];
+    for (const entry of entries) {
+      const name = String(entry["name"]);
+      if (!into.has(name)) into.set(name, { name, value: (entry[field] ?? {}) as Fields, directory });
+    }
+  }
+}
+
+async function choose(merged: Merged, wanted: string | undefined, where: string): Promise<KubeConfig> {
+  const name = wanted ?? merged.currentContext;
+  if (name === undefined) {
+    throw userError("kubeconfig-no-context", `the kubeconfig ${where} has no current context`, { hint: "choose one: kubectl config use-context NAME" });
+  }
+  const context = merged.contexts.get(name);
+  if (context === undefined) {
+    const known = [...merged.contexts.keys()].join(", ");
+    throw userError("kubeconfig-no-context", `the kubeconfig ${where} has no context "${name}"`, { hint: `it has: ${known === "" ? "none" : known}` });
+  }
+  const clusterName = text(context.value, "cluster") ?? "";
+  const cluster = merged.clusters.get(clusterName);
+  if (cluster === undefined) throw userError("kubeconfig-invalid", `context "${name}" of ${where} names the cluster "${clusterName}", which is not there`);
+  const server = text(cluster.value, "server");
+  if (server === undefined) throw userError("kubeconfig-invalid", `cluster "${clusterName}" of ${where} has no server`);
+  const userName = text(context.value, "user");
+  const user = userName === undefined ? undefined : merged.users.get(userName);
+  const ca = await inlineOrFile(cluster, "certificate-authority");
+  const tlsServerName = text(cluster.value, "tls-server-name");
+  return {
+    server: server.replace(/\/+$/, ""),
+    context: name,
+    namespace: text(context.value, "namespace") ?? "default",
+    ...(ca === undefined ? {} : { ca }),
+    ...(cluster.value["insecure-skip-tls-verify"] === true ? { insecure: true } : {}),
+    ...(tlsServerName === undefined ? {} : { tlsServerName }),
+    ...(user === undefined ? {} : await credentials(user, where)),
+  };
+}
+
+async function credentials(user: Named<Fields>, where: string): Promise<Pick<KubeConfig, "clientCertificate" | "token" | "basic">> {
+  for (const plugin of ["exec", "auth-provider"]) {
+    if (user.value[plugin] === undefined) continue;
+    throw userError("kubeconfig-plugin", `user "${user.name}" of ${where} needs the ${plugin} plugin, which Serin does not run`, {
+      hint: "use a kubeconfig with a client certificate or a token (kubectl create token …)",
+    });
+  }
+  const certificate = await inlineOrFile(user, "client-certificate");
+  const key = await inlineOrFile(user, "client-key");
+  if ((certificate === undefined) !== (key === undefined)) {
+    throw userError("kubeconfig-invalid", `user "${user.name}" of ${where} needs client-certificate and client-key together`);
+  }
+  const tokenFile = text(user.value, "tokenFile");
+  const token = text(user.value, "token");
+  const username = text(user.value, "username");
+  return {
+    ...(certificate === undefined || key === undefined ? {} : { clientCertificate: { certificate, key } }),
+    // As kubectl does, a file goes before a literal: it is the one that is rotated.
+    ...(tokenFile !== undefined
+      ? { token: { type: "file", path: resolve(user.directory, tokenFile) } as const }
+      : token !== undefined
+        ? { token: { type: "literal", token } as const }
+        : {}),
+    ...(username === undefined ? {} : { basic: { username, password: text(user.value, "password") ?? "" } }),
+  };
+}
+
+async function inlineOrFile(entry: Named<Fields>, field: string): Promise<string | undefined> {
+  const inline = text(entry.value, `${field}-data`);
+  if (inline !== undefined) return Buffer.from(inline, "base64").toString("utf8");
+  const path = text(entry.value, field);
+  return path === undefined ? undefined : await readNamed(resolve(entry.directory, path), `${field} of "${entry.name}"`);
+}
+
+async function readNamed(path: string, meaning: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    throw userError("kubeconfig-invalid", `cannot read ${meaning} at ${path}`, { cause: error });
+  }
+}
+
+function text(fields: Fields, name: string): string | undefined {
+  const value = fields[name];
+  return typeof value === "string" && value !== "" ? value : undefined;
+}

@@ -1,0 +1,133 @@
+import assert from "node:assert/strict";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { after, test } from "node:test";
+import { defineKind, type KubernetesObject } from "../api/index.ts";
+import { silentLogger, systemClock } from "../base/index.ts";
+import { createKubeClient } from "./http-kube-client.ts";
+import type { InformerChange } from "./informer.ts";
+import { createInformer } from "./list-watch-informer.ts";
+
+const thingKind = defineKind<KubernetesObject>({ group: "test.dev", versions: ["v1"], kind: "Thing", plural: "things", namespaced: true });
+
+const thing = (name: string, version: number, uid = name): KubernetesObject => ({
+  apiVersion: "test.dev/v1",
+  kind: "Thing",
+  metadata: { name, namespace: "default", uid, resourceVersion: String(version) },
+});
+
+type Answer = (request: IncomingMessage, response: ServerResponse, url: URL) => void;
+
+/** A server whose answers are given in order; the test fails when it is asked more often. */
+async function scripted(answers: readonly Answer[]): Promise<{ server: Server; url: string; asked: string[] }> {
+  const asked: string[] = [];
+  const queue = [...answers];
+  const server = createServer((request, response) => {
+    const url = new URL(request.url ?? "/", "http://test");
+    asked.push(`${url.searchParams.has("watch") ? "watch" : "list"} ${url.searchParams.get("resourceVersion") ?? ""}`.trim());
+    const answer = queue.shift();
+    if (answer === undefined) return; // hangs, as a quiet watch does
+    answer(request, response, url);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
+  return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked };
+}
+
+const list =
+  (version: number, ...items: KubernetesObject[]): Answer =>
+  (_request, response) =>
+    response.end(JSON.stringify({ kind: "ThingList", metadata: { resourceVersion: String(version) }, items }));
+
+const event = (type: string, object: unknown): string => `${JSON.stringify({ type, object })}\n`;
+const bookmark = (version: number): string => event("BOOKMARK", { kind: "Thing", metadata: { resourceVersion: String(version) } });
+
+/** A watch that sends these bytes in two pieces, then ends, or breaks the connection. */
+const watch =
+  (text: string, end: "end" | "break"): Answer =>
+  (_request, response) => {
+    const middle = Math.floor(text.length / 2);
+    response.write(text.slice(0, middle));
+    response.write(text.slice(middle), () => void setImmediate(() => (end === "end" ? response.end() : response.destroy())));
+  };
+
+const statusError =
+  (code: number, reason: string): Answer =>
+  (_request, response) => {
+    response.statusCode = code;
+    response.end(JSON.stringify({ kind: "Status", status: "Failure", reason, code, message: reason }));
+  };
+
+async function follow(answers: readonly Answer[], wanted: number): Promise<{ changes: string[]; asked: string[]; keys: string[] }> {
+  const { server, url, asked } = await scripted(answers);
+  const client = createKubeClient({ server: url, context: "test", namespace: "default" }, { log: silentLogger, clock: systemClock });
+  const informer = createInformer(client, thingKind, { log: silentLogger, clock: systemClock, random: () => 0 });
+  const stop = new AbortController();
+  const changes: string[] = [];
+  const done = Promise.withResolvers<void>();
+  const note = (change: InformerChange<KubernetesObject>): void => {
+    const before = change.type === "set" && change.previous !== undefined ? `${change.previous.metadata.resourceVersion}->` : "";
+    changes.push(`${change.type} ${change.object.metadata.name} ${before}${change.object.metadata.resourceVersion}`);
+    if (changes.length === wanted) done.resolve();
+  };
+  informer.subscribe(note);
+  const running = informer.run(stop.signal);
+  await Promise.all([informer.synced, done.promise]);
+  // Whatever must not be delivered would come with the next requests.
+  while (asked.length <= answers.length) await systemClock.sleep(5);
+  stop.abort();
+  await running;
+  client.close();
+  after(() => server.closeAllConnections());
+  server.close();
+  server.closeAllConnections();
+  return { changes, asked, keys: informer.list().map((object) => object.metadata.name ?? "") };
+}
+
+test("a broken watch is resumed from the last version seen, and what is told twice is delivered once", async () => {
+  const { changes, asked } = await follow(
+    [
+      list(10, thing("a", 5)),
+      watch(event("MODIFIED", thing("a", 11)) + bookmark(20), "break"),
+      watch(event("ADDED", thing("a", 11)) + event("ADDED", thing("b", 21)), "end"),
+    ],
+    3,
+  );
+  assert.deepEqual(changes, ["set a 5", "set a 5->11", "set b 21"]);
+  assert.deepEqual(asked, ["list", "watch 10", "watch 20", "watch 21"]);
+});
+
+test("after 410 the list is compared with what is held: only differences are delivered", async () => {
+  const { changes, asked, keys } = await follow(
+    [
+      list(10, thing("a", 5), thing("b", 6), thing("c", 7)),
+      watch(event("ERROR", { kind: "Status", code: 410, reason: "Expired", message: "too old" }), "end"),
+      list(90, thing("a", 5), thing("b", 80), thing("c", 81, "another")),
+      statusError(410, "Gone"),
+      list(95, thing("b", 80)),
+    ],
+    8,
+  );
+  assert.deepEqual(changes, ["set a 5", "set b 6", "set c 7", "set b 6->80", "delete c 7", "set c 81", "delete a 5", "delete c 81"]);
+  assert.deepEqual(asked, ["list", "watch 10", "list", "watch 90", "list", "watch 95"]);
+  assert.deepEqual(keys, ["b"]);
+});
+
+test("a list goes on over its pages, and a server in trouble is asked again", async () => {
+  const paged: Answer = (_request, response) =>
+    response.end(JSON.stringify({ metadata: { resourceVersion: "10", continue: "next" }, items: [thing("a", 5)] }));
+  const { changes } = await follow([statusError(503, "ServiceUnavailable"), paged, list(10, thing("b", 6))], 2);
+  assert.deepEqual(changes, ["set a 5", "set b 6"]);
+});
+
+test("errors name the object and carry the server's reason in kebab-case", async () => {
+  const { server, url } = await scripted([statusError(409, "AlreadyExists"), statusError(409, "Conflict"), statusError(404, "NotFound"), statusError(404, "NotFound")]);
+  const client = createKubeClient({ server: url, context: "test", namespace: "default" }, { log: silentLogger, clock: systemClock });
+  await assert.rejects(client.create(thingKind, thing("a", 1)), { kind: "user", code: "already-exists", message: "create of Thing default/a: AlreadyExists" });
+  await assert.rejects(client.update(thingKind, thing("a", 1)), { kind: "transient", code: "conflict" });
+  assert.equal(await client.get(thingKind, "a", "default"), undefined);
+  await client.delete(thingKind, "a", "default");
+  client.close();
+  server.close();
+  server.closeAllConnections();
+  await assert.rejects(client.create(thingKind, thing("a", 1)), { kind: "transient", code: "unreachable" });
+});

@@ -1,0 +1,201 @@
+import { setMaxListeners } from "node:events";
+import { keyOf, type KindDefinition, type KubernetesObject } from "../api/index.ts";
+import { Backoff, describeError, systemRandom, type Clock, type Logger, type Random } from "../base/index.ts";
+import type { KubeClient, ListOptions, WatchEvent } from "./client.ts";
+import type { Informer, InformerChange } from "./informer.ts";
+import { describeObject } from "./resource-path.ts";
+import { isCode } from "./status-error.ts";
+
+export interface InformerOptions extends ListOptions {
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly random?: Random;
+}
+
+/** A control plane that restarts is back within seconds; the mesh must not wait longer than that for its watch. */
+const retryInitialMs = 50;
+const retryMaxMs = 5_000;
+/** A server that has just started may not know a custom kind yet: absence is believed after this long only. */
+const believeAbsentMs = 1_000;
+const believeGoneMs = 10_000;
+
+export function createInformer<Value extends KubernetesObject>(client: KubeClient, kind: KindDefinition<Value>, options: InformerOptions): Informer<Value> {
+  return new ListWatchInformer(client, kind, options);
+}
+
+type Handler<Value> = (change: InformerChange<Value>) => void;
+
+/**
+ * Lists, then watches from there. A watch that ends is resumed from the last version seen (bookmarks move it on when
+ * nothing happens); a 410 lists again, and what changed in between is delivered as ordinary changes. A kind that the
+ * server does not know (its CRD is missing) counts as empty, and is looked for until it appears.
+ */
+class ListWatchInformer<Value extends KubernetesObject> implements Informer<Value> {
+  readonly synced: Promise<void>;
+  readonly #client: KubeClient;
+  readonly #kind: KindDefinition<Value>;
+  readonly #list: ListOptions;
+  readonly #log: Logger;
+  readonly #clock: Clock;
+  readonly #backoff: Backoff;
+  readonly #objects = new Map<string, Value>();
+  readonly #handlers = new Set<Handler<Value>>();
+  readonly #markSynced: () => void;
+  readonly #object: string;
+  #hasSynced = false;
+  #resourceVersion: string | undefined;
+  #absentSinceMs: number | undefined;
+
+  constructor(client: KubeClient, kind: KindDefinition<Value>, options: InformerOptions) {
+    const { log, clock, random = systemRandom, ...list } = options;
+    this.#client = client;
+    this.#kind = kind;
+    this.#list = list;
+    this.#log = log.scoped("informer");
+    this.#clock = clock;
+    this.#backoff = new Backoff({ initialMs: retryInitialMs, maxMs: retryMaxMs, random });
+    this.#object = describeObject(kind, list.namespace);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.synced = promise;
+    this.#markSynced = resolve;
+  }
+
+  get(key: string): Value | undefined {
+    return this.#objects.get(key);
+  }
+
+  list(): readonly Value[] {
+    return [...this.#objects.values()];
+  }
+
+  subscribe(handler: Handler<Value>): Disposable {
+    for (const [key, object] of this.#objects) handler({ type: "set", key, object, previous: undefined });
+    this.#handlers.add(handler);
+    return { [Symbol.dispose]: () => void this.#handlers.delete(handler) };
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    setMaxListeners(0, signal);
+    while (!signal.aborted) {
+      try {
+        await this.#step(signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#note(error);
+        await this.#pause(signal);
+      }
+    }
+  }
+
+  /** One list if there is no version to go on from, then one watch to its end. */
+  async #step(signal: AbortSignal): Promise<void> {
+    if (this.#resourceVersion === undefined) {
+      const { items, resourceVersion } = await this.#client.list(this.#kind, this.#list);
+      this.#absentSinceMs = undefined;
+      this.#replace(items);
+      this.#resourceVersion = resourceVersion;
+      this.#finishSync();
+    }
+    const startedMs = this.#clock.steadyMs();
+    for await (const event of this.#client.watch(this.#kind, { ...this.#list, resourceVersion: this.#resourceVersion, signal })) {
+      this.#backoff.reset();
+      this.#take(event);
+      if (signal.aborted) return;
+    }
+    // A server that ends watches at once must not be asked in a tight loop.
+    if (!signal.aborted && this.#clock.steadyMs() - startedMs < retryInitialMs) await this.#pause(signal);
+  }
+
+  #take(event: WatchEvent<Value>): void {
+    if (event.type === "BOOKMARK") {
+      this.#resourceVersion = event.resourceVersion;
+      return;
+    }
+    const { object } = event;
+    const version = object.metadata.resourceVersion;
+    if (version !== undefined) this.#resourceVersion = version;
+    if (event.type === "DELETED") this.#remove(keyOf(object), object);
+    else this.#set(keyOf(object), object);
+  }
+
+  #replace(items: readonly Value[]): void {
+    const left = new Set(this.#objects.keys());
+    for (const item of items) {
+      const key = keyOf(item);
+      left.delete(key);
+      this.#set(key, item);
+    }
+    for (const key of left) {
+      const object = this.#objects.get(key);
+      if (object !== undefined) this.#remove(key, object);
+    }
+  }
+
+  #set(key: string, object: Value): void {
+    const previous = this.#objects.get(key);
+    const version = object.metadata.resourceVersion;
+    // A resumed watch may tell again what is known.
+    if (previous !== undefined && version !== undefined && previous.metadata.resourceVersion === version) return;
+    if (previous !== undefined && previous.metadata.uid !== object.metadata.uid) {
+      // Deleted and made anew between two looks: to handlers these are two objects.
+      this.#remove(key, previous);
+      this.#objects.set(key, object);
+      this.#tell({ type: "set", key, object, previous: undefined });
+      return;
+    }
+    this.#objects.set(key, object);
+    this.#tell({ type: "set", key, object, previous });
+  }
+
+  #remove(key: string, object: Value): void {
+    if (!this.#objects.delete(key)) return;
+    this.#tell({ type: "delete", key, object });
+  }
+
+  #tell(change: InformerChange<Value>): void {
+    for (const handler of this.#handlers) {
+      try {
+        handler(change);
+      } catch (error) {
+        this.#log.error("a handler failed", { kind: this.#kind.kind, key: change.key, error: describeError(error) });
+      }
+    }
+  }
+
+  #note(error: unknown): void {
+    if (isCode(error, "gone")) {
+      this.#log.debug("the watch is too old, listing again", { object: this.#object });
+      this.#resourceVersion = undefined;
+      this.#backoff.reset();
+      return;
+    }
+    if (isCode(error, "not-found")) {
+      this.#resourceVersion = undefined;
+      this.#noteAbsent();
+      return;
+    }
+    const level = this.#backoff.attempt === 0 ? "debug" : "warn";
+    this.#log[level]("will retry", { object: this.#object, error: describeError(error) });
+  }
+
+  #noteAbsent(): void {
+    const now = this.#clock.steadyMs();
+    if (this.#absentSinceMs === undefined) {
+      this.#absentSinceMs = now;
+      this.#log.info("the server does not know this kind yet", { object: this.#object });
+    }
+    if (now - this.#absentSinceMs < (this.#hasSynced ? believeGoneMs : believeAbsentMs)) return;
+    this.#replace([]);
+    this.#finishSync();
+  }
+
+  #finishSync(): void {
+    if (this.#hasSynced) return;
+    this.#hasSynced = true;
+    this.#markSynced();
+  }
+
+  async #pause(signal: AbortSignal): Promise<void> {
+    await this.#clock.sleep(this.#backoff.nextMs(), signal).catch(() => undefined);
+  }
+}

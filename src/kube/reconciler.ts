@@ -1,0 +1,171 @@
+import { Backoff, describeError, systemRandom, type Clock, type Logger, type Random } from "../base/index.ts";
+
+export interface ReconcilerOptions {
+  /** For logs: `deployment`. */
+  readonly name: string;
+  /**
+   * Brings the world of one key to what is wanted, reading everything anew (level-triggered). Throwing means: try again
+   * later. Returning a number means: again after that many milliseconds, even if nothing changes.
+   */
+  readonly reconcile: (key: string, signal: AbortSignal) => Promise<number | void>;
+  /** Keys in work at the same time; one key is never in work twice. 4 when absent. */
+  readonly concurrency?: number;
+  /** After this many failures in a row a key is given up until it is added again; `Infinity` never gives up. */
+  readonly maxAttempts: number;
+  readonly retryInitialMs?: number;
+  readonly retryMaxMs?: number;
+  /** Work begins when all of these have resolved: the informers' `synced`. */
+  readonly after?: readonly Promise<void>[];
+  /** Distinct keys that may wait; more are refused with an error in the log. 200,000 when absent. */
+  readonly capacity?: number;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly random?: Random;
+}
+
+interface KeyState {
+  backoff: Backoff | undefined;
+  /** Set while the key waits for its retry. */
+  timer: Disposable | undefined;
+}
+
+/**
+ * A queue of keys. Adding a key that waits already changes nothing; adding one that is in work runs it once more
+ * afterwards. Failures are retried with a backoff of each key's own.
+ */
+export class Reconciler {
+  /** Resolves when every key that was there when work began has been tried once. */
+  readonly synced: Promise<void>;
+  readonly #options: ReconcilerOptions;
+  readonly #log: Logger;
+  readonly #waiting = new Set<string>();
+  readonly #working = new Set<string>();
+  readonly #again = new Set<string>();
+  readonly #states = new Map<string, KeyState>();
+  readonly #markSynced: () => void;
+  #initial: Set<string> | undefined;
+  #signal: AbortSignal | undefined;
+  #idle: (() => void) | undefined;
+
+  constructor(options: ReconcilerOptions) {
+    this.#options = options;
+    this.#log = options.log.scoped(options.name);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.synced = promise;
+    this.#markSynced = resolve;
+  }
+
+  get size(): number {
+    return this.#waiting.size + this.#working.size;
+  }
+
+  add(key: string): void {
+    const capacity = this.#options.capacity ?? 200_000;
+    if (this.#working.has(key)) {
+      this.#again.add(key);
+      return;
+    }
+    if (this.#waiting.size >= capacity && !this.#waiting.has(key)) {
+      this.#log.error("the queue is full, a key is dropped", { key, capacity });
+      return;
+    }
+    // What has just changed is worth trying now, whatever failed before.
+    this.#clearTimer(key);
+    this.#waiting.add(key);
+    this.#work();
+  }
+
+  /** Adds the key after a while, unless it is added before. */
+  addAfter(key: string, delayMs: number): void {
+    this.#clearTimer(key);
+    const state = this.#stateOf(key);
+    state.timer = this.#options.clock.after(delayMs, () => {
+      state.timer = undefined;
+      this.add(key);
+    });
+  }
+
+  /** Works until the signal is aborted, then waits for the keys that are in work. */
+  async run(signal: AbortSignal): Promise<void> {
+    const stop = new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    await Promise.race([Promise.all(this.#options.after ?? []), stop]);
+    if (!signal.aborted) {
+      this.#initial = new Set(this.#waiting);
+      this.#signal = signal;
+      this.#finishInitial(undefined);
+      this.#work();
+      await stop;
+    }
+    this.#signal = undefined;
+    for (const key of this.#states.keys()) this.#clearTimer(key);
+    if (this.#working.size > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+  }
+
+  #work(): void {
+    const signal = this.#signal;
+    if (signal === undefined) return;
+    for (const key of this.#waiting) {
+      if (this.#working.size >= (this.#options.concurrency ?? 4)) return;
+      this.#waiting.delete(key);
+      this.#working.add(key);
+      void this.#attempt(key, signal);
+    }
+  }
+
+  async #attempt(key: string, signal: AbortSignal): Promise<void> {
+    let delayMs: number | undefined;
+    try {
+      const again = await this.#options.reconcile(key, signal);
+      this.#states.get(key)?.backoff?.reset();
+      if (typeof again === "number") delayMs = again;
+    } catch (error) {
+      if (!signal.aborted) delayMs = this.#noteFailure(key, error);
+    }
+    this.#working.delete(key);
+    this.#finishInitial(key);
+    if (this.#again.delete(key)) this.add(key);
+    else if (delayMs !== undefined && this.#signal !== undefined) this.addAfter(key, delayMs);
+    else if (this.#states.get(key)?.timer === undefined && (this.#states.get(key)?.backoff?.attempt ?? 0) === 0) this.#states.delete(key);
+    if (this.#signal === undefined && this.#working.size === 0) this.#idle?.();
+    this.#work();
+  }
+
+  #noteFailure(key: string, error: unknown): number | undefined {
+    const { retryInitialMs = 20, retryMaxMs = 30_000, random = systemRandom, maxAttempts } = this.#options;
+    const state = this.#stateOf(key);
+    state.backoff ??= new Backoff({ initialMs: retryInitialMs, maxMs: retryMaxMs, random });
+    const delayMs = state.backoff.nextMs();
+    const attempt = state.backoff.attempt;
+    if (attempt >= maxAttempts) {
+      this.#log.error("given up until something changes", { key, attempt, error: describeError(error) });
+      state.backoff.reset();
+      return undefined;
+    }
+    // The first failures are mostly lost races, which the retry settles.
+    this.#log[attempt < 3 ? "debug" : "warn"]("will retry", { key, attempt, delayMs: Math.round(delayMs), error: describeError(error) });
+    return delayMs;
+  }
+
+  #finishInitial(key: string | undefined): void {
+    if (this.#initial === undefined) return;
+    if (key !== undefined) this.#initial.delete(key);
+    if (this.#initial.size > 0) return;
+    this.#initial = undefined;
+    this.#markSynced();
+  }
+
+  #stateOf(key: string): KeyState {
+    let state = this.#states.get(key);
+    if (state === undefined) this.#states.set(key, (state = { backoff: undefined, timer: undefined }));
+    return state;
+  }
+
+  #clearTimer(key: string): void {
+    const state = this.#states.get(key);
+    state?.timer?.[Symbol.dispose]();
+    if (state !== undefined) state.timer = undefined;
+  }
+}

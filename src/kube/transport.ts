@@ -1,0 +1,73 @@
+import type { Readable } from "node:stream";
+import { connect as connectTls, type ConnectionOptions, type TLSSocket } from "node:tls";
+import { transientError, type SerinError } from "../base/index.ts";
+import type { KubeConfig } from "./kube-config.ts";
+
+/** One HTTP exchange with an API server, whatever the HTTP version below. */
+export interface Transport {
+  /** Resolves with the head; rejects with a transient error when the server cannot be reached. */
+  send(request: TransportRequest): Promise<TransportResponse>;
+  close(): void;
+}
+
+export interface TransportRequest {
+  readonly method: string;
+  /** With the query. */
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array;
+  readonly signal?: AbortSignal;
+}
+
+export interface TransportResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Must be consumed or destroyed. It fails when the connection breaks before the end. */
+  readonly body: Readable;
+}
+
+export const connectTimeoutMs = 10_000;
+
+export function tlsOptionsOf(config: KubeConfig): ConnectionOptions {
+  const url = new URL(config.server);
+  const host = url.hostname.replace(/^\[|\]$/g, "");
+  const isAddress = /^[\d.]+$|:/.test(host);
+  const serverName = config.tlsServerName ?? (isAddress ? undefined : host);
+  return {
+    host,
+    port: url.port === "" ? 443 : Number(url.port),
+    ...(serverName === undefined ? {} : { servername: serverName }),
+    ...(config.ca === undefined ? {} : { ca: config.ca }),
+    ...(config.insecure === true ? { rejectUnauthorized: false } : {}),
+    ...(config.clientCertificate === undefined ? {} : { cert: config.clientCertificate.certificate, key: config.clientCertificate.key }),
+  };
+}
+
+export async function dialTls(config: KubeConfig, protocols: string[]): Promise<TLSSocket> {
+  const socket = connectTls({ ...tlsOptionsOf(config), ALPNProtocols: protocols });
+  socket.setNoDelay(true);
+  const timer = setTimeout(() => socket.destroy(new Error(`no TLS handshake within ${connectTimeoutMs} ms`)), connectTimeoutMs);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once("secureConnect", () => resolve());
+      socket.once("error", reject);
+      socket.once("close", () => reject(new Error("the connection was closed during the TLS handshake")));
+    });
+    return socket;
+  } catch (error) {
+    socket.destroy();
+    throw unreachable(config, error);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const trustErrors = /^(SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_|CERT_|ERR_TLS_CERT)/;
+
+export function unreachable(config: KubeConfig, cause: unknown): SerinError {
+  const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? "";
+  const hint = trustErrors.test(code)
+    ? `the server's certificate is not trusted by the kubeconfig's certificate authority (context "${config.context}")`
+    : `check that the API server of the context "${config.context}" runs`;
+  return transientError("unreachable", `cannot reach the API server at ${config.server}`, { cause, hint });
+}
