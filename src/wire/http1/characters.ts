@@ -1,0 +1,31 @@
+// Classes of bytes as RFC 9110 and RFC 9112 name them.
+
+export const CR = 13;
+export const LF = 10;
+export const SP = 32;
+export const HTAB = 9;
+export const COLON = 58;
+
+function table(accept: (byte: number) => boolean): Uint8Array {
+  return Uint8Array.from({ length: 256 }, (_, byte) => (accept(byte) ? 1 : 0));
+}
+
+const tokenPunctuation = "!#$%&'*+-.^_`|~";
+
+/** `tchar`: what methods and field names are made of. */
+export const isToken = table((byte) => /[0-9A-Za-z]/.test(String.fromCharCode(byte)) || tokenPunctuation.includes(String.fromCharCode(byte)));
+
+/** What a field value may hold: HTAB, SP, VCHAR and obs-text; no other control byte. */
+export const isFieldValue = table((byte) => byte === HTAB || (byte >= 0x20 && byte !== 0x7f));
+
+/** What a request target may hold. Bytes above ASCII are let through, as clients send raw UTF-8 paths. */
+export const isTarget = table((byte) => byte > 0x20 && byte !== 0x7f);
+
+/** What an authority may hold: no delimiters of other URI parts, no spaces. */
+export const isAuthority = table((byte) => byte > 0x20 && byte < 0x7f && !'/?#@\\"<>^`{|},'.includes(String.fromCharCode(byte)));
+
+/** The value of a hexadecimal digit, 255 for anything else. */
+export const hexValue = Uint8Array.from({ length: 256 }, (_, byte) => {
+  const digit = "0123456789abcdef".indexOf(String.fromCharCode(byte).toLowerCase());
+  return digit < 0 ? 255 : digit;
+});

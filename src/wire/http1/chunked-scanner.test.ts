@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as fc from "fast-check";
+import { ChunkedScanner } from "./chunked-scanner.ts";
+
+function feed(bytes: Buffer, pieceBytes: number): { scanner: ChunkedScanner; used: number; data: Buffer } {
+  const scanner = new ChunkedScanner();
+  const data: Buffer[] = [];
+  let used = 0;
+  while (used < bytes.length && !scanner.done && !scanner.bad) {
+    const end = Math.min(bytes.length, used + pieceBytes);
+    used = scanner.scan(bytes, used, end, (from, to) => data.push(bytes.subarray(from, to)));
+  }
+  return { scanner, used, data: Buffer.concat(data) };
+}
+
+test("data and end are the same whatever the split", () => {
+  const parts = fc.array(fc.uint8Array({ minLength: 1, maxLength: 40 }), { maxLength: 5 });
+  fc.assert(
+    fc.property(parts, fc.boolean(), fc.integer({ min: 1, max: 50 }), (chunks, trailers, piece) => {
+      const encoded = Buffer.concat([
+        ...chunks.flatMap((chunk) => [Buffer.from(`${chunk.length.toString(16)};x="y"\r\n`), chunk, Buffer.from("\r\n")]),
+        Buffer.from(`0\r\n${trailers ? "a: b\r\nC-d:\r\n" : ""}\r\n`),
+      ]);
+      const { scanner, used, data } = feed(Buffer.concat([encoded, Buffer.from("GET /")]), piece);
+      assert.ok(scanner.done);
+      assert.equal(used, encoded.length);
+      assert.deepEqual(data, Buffer.concat(chunks));
+    }),
+    { numRuns: 200 },
+  );
+});
+
+const bad = [
+  "\r\n", "g\r\n", "-1\r\n", "+1\r\na\r\n0\r\n\r\n", "0x1\r\na\r\n", "1 \r\na\r\n", " 1\r\na\r\n", "1\na\r\n", "1\r\nab\r\n", "1\r\na\n0\r\n\r\n",
+  "1;a\nb\r\na\r\n", "1;\0\r\na\r\n", "fffffffffffff\r\n", "0\r\n\n", "0\r\n a: b\r\n\r\n", "0\r\nab\r\n\r\n", "0\r\na b: c\r\n\r\n", "0\r\na: b\n\r\n", "1\r\r\na\r\n",
+];
+
+for (const text of bad) {
+  test(`a chunked body is refused: ${JSON.stringify(text)}`, () => {
+    for (const piece of [1, 1000]) assert.ok(feed(Buffer.from(text), piece).scanner.bad);
+  });
+}
+
+test("size lines and trailers without end are refused", () => {
+  assert.ok(feed(Buffer.from(`1;${"x".repeat(5000)}`), 1000).scanner.bad);
+  assert.ok(feed(Buffer.from(`0\r\n${"a: b\r\n".repeat(4000)}`), 1000).scanner.bad);
+});

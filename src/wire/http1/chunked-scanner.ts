@@ -1,0 +1,140 @@
+import { CR, hexValue, isFieldValue, LF } from "./characters.ts";
+
+/** Bytes a chunk's size line or the trailers may take. */
+const maxLineBytes = 4096;
+const maxTrailerBytes = 16 * 1024;
+
+/** Numbers rather than names: they are compared for every byte that is not data. */
+const states = { sizeStart: 0, size: 1, extension: 2, sizeLf: 3, data: 4, dataCr: 5, dataLf: 6, trailerStart: 7, trailer: 8, trailerLf: 9, endLf: 10, done: 11, bad: 12 };
+
+/**
+ * Follows a chunked body without copying it: says where it ends, and which ranges are data. Strict: sizes in plain
+ * hexadecimal, CR LF everywhere, no control bytes in extensions, trailers as fields, all bounded.
+ */
+export class ChunkedScanner {
+  #state = states.sizeStart;
+  #remaining = 0;
+  #digits = 0;
+  #line = 0;
+  #trailerBytes = 0;
+  #trailerHasName = false;
+
+  /** Bytes of data (not framing) seen so far. */
+  dataBytes = 0;
+
+  reset(): void {
+    this.#state = states.sizeStart;
+    this.#remaining = 0;
+    this.#digits = 0;
+    this.#line = 0;
+    this.#trailerBytes = 0;
+    this.dataBytes = 0;
+  }
+
+  /** The body's last byte has been seen. */
+  get done(): boolean {
+    return this.#state === states.done;
+  }
+
+  /** The framing was wrong; nothing after it can be trusted. */
+  get bad(): boolean {
+    return this.#state === states.bad;
+  }
+
+  /**
+   * Reads on through `bytes[start, end)`; answers how far the body reaches: `end`, or less when {@link done} or
+   * {@link bad}. Each range of data is told to `onData`, when given.
+   */
+  scan(bytes: Uint8Array, start: number, end: number, onData?: (from: number, to: number) => void): number {
+    let at = start;
+    while (at < end && this.#state < states.done) {
+      if (this.#state === states.data) {
+        const take = Math.min(this.#remaining, end - at);
+        onData?.(at, at + take);
+        this.dataBytes += take;
+        this.#remaining -= take;
+        at += take;
+        if (this.#remaining === 0) this.#state = states.dataCr;
+      } else {
+        this.#step(bytes[at] ?? 0);
+        if (this.bad) return at;
+        at += 1;
+      }
+    }
+    return at;
+  }
+
+  #step(byte: number): void {
+    switch (this.#state) {
+      case states.sizeStart:
+      case states.size:
+        this.#sizeByte(byte);
+        return;
+      case states.extension:
+        this.#line += 1;
+        if (byte === CR) this.#state = states.sizeLf;
+        else if (isFieldValue[byte] === 0 || this.#line > maxLineBytes) this.#state = states.bad;
+        return;
+      case states.sizeLf:
+        this.#sizeEnds(byte);
+        return;
+      case states.dataCr:
+        this.#expect(byte, CR, states.dataLf);
+        return;
+      case states.dataLf:
+        this.#expect(byte, LF, states.sizeStart);
+        return;
+      default:
+        this.#trailerByte(byte);
+    }
+  }
+
+  #expect(byte: number, wanted: number, next: number): void {
+    this.#state = byte === wanted ? next : states.bad;
+  }
+
+  #sizeByte(byte: number): void {
+    const digit = hexValue[byte] ?? 255;
+    if (digit !== 255) {
+      this.#remaining = this.#state === states.sizeStart ? digit : this.#remaining * 16 + digit;
+      this.#digits = this.#state === states.sizeStart ? 1 : this.#digits + 1;
+      // Twelve digits stay exact in a double.
+      this.#state = this.#digits > 12 ? states.bad : states.size;
+    } else if (this.#state === states.size && byte === CR) this.#state = states.sizeLf;
+    else if (this.#state === states.size && byte === 59) {
+      this.#line = 0;
+      this.#state = states.extension;
+    } else this.#state = states.bad;
+  }
+
+  #sizeEnds(byte: number): void {
+    if (byte !== LF) this.#state = states.bad;
+    else this.#state = this.#remaining === 0 ? states.trailerStart : states.data;
+  }
+
+  #trailerByte(byte: number): void {
+    this.#trailerBytes += 1;
+    if (this.#trailerBytes > maxTrailerBytes) {
+      this.#state = states.bad;
+      return;
+    }
+    switch (this.#state) {
+      case states.trailerStart:
+        this.#trailerHasName = false;
+        if (byte === CR) this.#state = states.endLf;
+        // A line that starts with a space would be a folded one.
+        else this.#state = byte > 32 && byte < 127 && byte !== 58 ? states.trailer : states.bad;
+        return;
+      case states.trailer:
+        if (byte === 58) this.#trailerHasName = true;
+        else if (byte === CR) this.#state = this.#trailerHasName ? states.trailerLf : states.bad;
+        else if (isFieldValue[byte] === 0 || (!this.#trailerHasName && byte <= 32)) this.#state = states.bad;
+        return;
+      case states.trailerLf:
+        this.#expect(byte, LF, states.trailerStart);
+        return;
+      default:
+        this.#expect(byte, LF, states.done);
+    }
+  }
+}

@@ -1,0 +1,130 @@
+import { equalsIgnoringCase, type FieldKind } from "./field-kind.ts";
+
+/** Bounds of a head; the values are Envoy's defaults. */
+export interface HeadLimits {
+  readonly maxHeadBytes: number;
+  readonly maxFields: number;
+}
+
+export const defaultHeadLimits: HeadLimits = { maxHeadBytes: 60 * 1024, maxFields: 100 };
+
+/** Why a head was refused, and the status that says so to a client. */
+export interface HeadError {
+  readonly status: 400 | 426 | 431 | 501 | 505;
+  readonly reason: string;
+}
+
+/**
+ * A scanned head as offsets into the bytes that it was scanned from: nothing is copied. One object is filled again and
+ * again, so what it says holds only until the next scan into it.
+ */
+export class MessageHead {
+  bytes: Buffer = Buffer.alloc(0);
+  /** Where the start line begins (after empty lines that were skipped) and one past the empty line that ends the head. */
+  start = 0;
+  end = 0;
+  /** One past the start line's CRLF: the first field, or the empty line. */
+  fieldsStart = 0;
+  fieldCount = 0;
+  readonly nameStarts: Int32Array;
+  readonly nameEnds: Int32Array;
+  readonly valueStarts: Int32Array;
+  readonly valueEnds: Int32Array;
+  /** One past each field's CRLF; a field's line begins at its name. */
+  readonly lineEnds: Int32Array;
+  readonly kinds: Uint8Array;
+
+  /** 0 or 1, of HTTP/1.x. */
+  minorVersion = 1;
+  methodEnd = 0;
+  targetStart = 0;
+  targetEnd = 0;
+  status = 0;
+
+  /** -1 when there is none. */
+  contentLength = -1;
+  chunked = false;
+  /** What the `connection` field asks for. */
+  connectionClose = false;
+  connectionKeepAlive = false;
+  connectionUpgrade = false;
+  /** The `connection` field nominates fields of its own, which go no further than this hop. */
+  connectionNominates = false;
+  expectsContinue = false;
+  /** Index of the `host` field, -1 when there is none. */
+  hostField = -1;
+  upgradeField = -1;
+
+  error: HeadError | undefined;
+
+  constructor(limits: HeadLimits = defaultHeadLimits) {
+    const capacity = limits.maxFields;
+    this.nameStarts = new Int32Array(capacity);
+    this.nameEnds = new Int32Array(capacity);
+    this.valueStarts = new Int32Array(capacity);
+    this.valueEnds = new Int32Array(capacity);
+    this.lineEnds = new Int32Array(capacity);
+    this.kinds = new Uint8Array(capacity);
+  }
+
+  reset(bytes: Buffer, start: number): void {
+    this.bytes = bytes;
+    this.start = start;
+    this.fieldCount = 0;
+    this.contentLength = -1;
+    this.chunked = false;
+    this.connectionClose = false;
+    this.connectionKeepAlive = false;
+    this.connectionUpgrade = false;
+    this.connectionNominates = false;
+    this.expectsContinue = false;
+    this.hostField = -1;
+    this.upgradeField = -1;
+    this.error = undefined;
+  }
+
+  method(): string {
+    return this.bytes.toString("latin1", this.start, this.methodEnd);
+  }
+
+  target(): string {
+    return this.bytes.toString("latin1", this.targetStart, this.targetEnd);
+  }
+
+  kind(field: number): FieldKind {
+    return (this.kinds[field] ?? 0) as FieldKind;
+  }
+
+  name(field: number): string {
+    return this.bytes.toString("latin1", this.nameStarts[field] ?? 0, this.nameEnds[field] ?? 0);
+  }
+
+  value(field: number): string {
+    return this.bytes.toString("latin1", this.valueStarts[field] ?? 0, this.valueEnds[field] ?? 0);
+  }
+
+  /** The first field of that name (lower case) at or after `from`; -1 when there is none. */
+  find(name: string, from = 0): number {
+    for (let field = from; field < this.fieldCount; field += 1) {
+      const start = this.nameStarts[field] ?? 0;
+      if ((this.nameEnds[field] ?? 0) - start === name.length && equalsIgnoringCase(this.bytes, start, name)) return field;
+    }
+    return -1;
+  }
+
+  /** The values of all fields of that name (lower case) joined by a comma, as one field says the same; undefined when there is none. */
+  get(name: string): string | undefined {
+    let field = this.find(name);
+    if (field < 0) return undefined;
+    let joined = this.value(field);
+    while ((field = this.find(name, field + 1)) >= 0) joined += `,${this.value(field)}`;
+    return joined;
+  }
+
+  /** Whether the comma-separated list of a field holds a token (lower case), whatever its case. */
+  hasToken(field: number, token: string): boolean {
+    return this.value(field)
+      .split(",")
+      .some((part) => part.trim().toLowerCase() === token);
+  }
+}
