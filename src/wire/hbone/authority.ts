@@ -1,0 +1,32 @@
+/** The target of a CONNECT: an address or a service's hostname, with a port. */
+export interface Authority {
+  readonly host: string;
+  readonly port: number;
+  /** Whether `host` is an IP address (IPv6 without brackets). */
+  readonly isAddress: boolean;
+}
+
+const ipv4 = /^\d{1,3}(?:\.\d{1,3}){3}$/;
+const hostname = /^[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?$/;
+
+/** Undefined unless it is `ip:port`, `[ip6]:port` or `hostname:port` with a port from 1 to 65535. */
+export function parseAuthority(text: string): Authority | undefined {
+  const colon = text.lastIndexOf(":");
+  if (colon <= 0) return undefined;
+  const digits = text.slice(colon + 1);
+  const port = Number(digits);
+  if (!/^\d{1,5}$/.test(digits) || port < 1 || port > 65_535) return undefined;
+  const host = text.slice(0, colon);
+  if (host.startsWith("[")) {
+    if (!host.endsWith("]") || !/^[0-9a-fA-F:.]+$/.test(host.slice(1, -1))) return undefined;
+    return { host: host.slice(1, -1).toLowerCase(), port, isAddress: true };
+  }
+  if (ipv4.test(host)) return host.split(".").every((part) => Number(part) <= 255) ? { host, port, isAddress: true } : undefined;
+  if (!hostname.test(host) || host.length > 253) return undefined;
+  return { host: host.toLowerCase(), port, isAddress: false };
+}
+
+/** `ip:port` with brackets around IPv6. */
+export function formatAuthority(host: string, port: number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}

@@ -1,0 +1,275 @@
+import {
+  clientPreface,
+  defaultMaxFrameSize,
+  errorCode,
+  frameFlag,
+  frameHeaderLength,
+  frameType,
+  Http2ConnectionError,
+  maxWindow,
+  setting,
+} from "./constants.ts";
+import { HpackDecoder } from "./hpack-decoder.ts";
+
+/** What a connection's frames mean, in order. Chunks and payloads are valid during the call only. */
+export interface FrameHandler {
+  /** A piece of a DATA frame; `endStream` with the last piece of the last one. */
+  data(streamId: number, chunk: Buffer, endStream: boolean): void;
+  /** Bytes that count for flow control and carry nothing. */
+  padding(streamId: number, length: number): void;
+  /** A whole header block, names and values in turn. */
+  headers(streamId: number, fields: string[], endStream: boolean): void;
+  rstStream(streamId: number, code: number): void;
+  settings(values: ReadonlyMap<number, number>): void;
+  settingsAck(): void;
+  ping(opaque: Buffer): void;
+  pingAck(opaque: Buffer): void;
+  goaway(lastStreamId: number, code: number, debug: string): void;
+  windowUpdate(streamId: number, increment: number): void;
+}
+
+export interface FrameReaderOptions {
+  /** What we announced as SETTINGS_MAX_FRAME_SIZE; bounds DATA frames. */
+  readonly maxFrameSize: number;
+  /** True on a server: the client's preface comes first. */
+  readonly expectPreface: boolean;
+  /** Bound of a header block in wire form, CONTINUATION included; 64 KiB when absent. */
+  readonly maxHeaderBlockBytes?: number;
+  /** What we announced as SETTINGS_HEADER_TABLE_SIZE; 4096 when absent. */
+  readonly headerTableBytes?: number;
+  readonly maxHeaderListBytes?: number;
+}
+
+/**
+ * Cuts a byte stream into HTTP/2 frames (RFC 9113). DATA passes through in pieces without a copy; all else is gathered
+ * first, up to 16 KiB a frame. Wrong input is an {@link Http2ConnectionError}, after which the reader must not be used.
+ */
+export class FrameReader {
+  readonly #handler: FrameHandler;
+  readonly #maxFrameSize: number;
+  readonly #maxHeaderBlockBytes: number;
+  readonly #hpack: HpackDecoder;
+  #prefaceLeft: number;
+  #sawSettings = false;
+  /** A frame's head or control payload of which only a part has come. */
+  #partial: Buffer | undefined;
+  /** Of the DATA frame that is passing through. */
+  #dataStream = 0;
+  #dataLeft = 0;
+  #paddingLeft = 0;
+  #dataEnd = false;
+  /** Of the header block that is being gathered. */
+  #headerStream = 0;
+  #headerParts: Buffer[] = [];
+  #headerBytes = 0;
+  #headerEnd = false;
+
+  constructor(handler: FrameHandler, options: FrameReaderOptions) {
+    this.#handler = handler;
+    this.#maxFrameSize = options.maxFrameSize;
+    this.#maxHeaderBlockBytes = options.maxHeaderBlockBytes ?? 65_536;
+    this.#prefaceLeft = options.expectPreface ? clientPreface.length : 0;
+    this.#hpack = new HpackDecoder({
+      ...(options.headerTableBytes === undefined ? {} : { maxTableBytes: options.headerTableBytes }),
+      ...(options.maxHeaderListBytes === undefined ? {} : { maxListBytes: options.maxHeaderListBytes }),
+    });
+  }
+
+  push(chunk: Buffer): void {
+    let bytes = chunk;
+    let at = 0;
+    if (this.#partial !== undefined) {
+      bytes = Buffer.concat([this.#partial, chunk]);
+      this.#partial = undefined;
+    }
+    if (this.#prefaceLeft > 0) at = this.#preface(bytes);
+    while (at < bytes.length) {
+      const next = this.#dataLeft + this.#paddingLeft > 0 ? this.#dataPiece(bytes, at) : this.#frame(bytes, at);
+      if (next === at) break;
+      at = next;
+    }
+    if (at < bytes.length) this.#partial = Buffer.from(bytes.subarray(at));
+  }
+
+  #preface(bytes: Buffer): number {
+    const length = Math.min(this.#prefaceLeft, bytes.length);
+    const from = clientPreface.length - this.#prefaceLeft;
+    if (bytes.toString("latin1", 0, length) !== clientPreface.slice(from, from + length)) {
+      throw protocolError("the client does not speak HTTP/2");
+    }
+    this.#prefaceLeft -= length;
+    return length;
+  }
+
+  /** Passes on what has come of the current DATA frame. */
+  #dataPiece(bytes: Buffer, at: number): number {
+    let end = at;
+    if (this.#dataLeft > 0) {
+      end = Math.min(bytes.length, at + this.#dataLeft);
+      this.#dataLeft -= end - at;
+      const last = this.#dataLeft === 0 && this.#paddingLeft === 0;
+      this.#handler.data(this.#dataStream, bytes.subarray(at, end), last && this.#dataEnd);
+    }
+    if (this.#dataLeft === 0 && this.#paddingLeft > 0 && end < bytes.length) {
+      const length = Math.min(bytes.length - end, this.#paddingLeft);
+      this.#paddingLeft -= length;
+      end += length;
+      this.#handler.padding(this.#dataStream, length);
+      if (this.#paddingLeft === 0 && this.#dataEnd) this.#handler.data(this.#dataStream, bytes.subarray(end, end), true);
+    }
+    return end;
+  }
+
+  /** Takes one frame (of DATA only its head) and answers where the next begins, or `at` when more is needed. */
+  #frame(bytes: Buffer, at: number): number {
+    if (bytes.length - at < frameHeaderLength) return at;
+    const length = bytes.readUIntBE(at, 3);
+    const type = bytes[at + 3] ?? 0;
+    const flags = bytes[at + 4] ?? 0;
+    const streamId = bytes.readUInt32BE(at + 5) & 0x7fffffff;
+    const body = at + frameHeaderLength;
+    if (!this.#sawSettings) {
+      if (type !== frameType.settings || (flags & frameFlag.ack) !== 0) throw protocolError("the first frame is not SETTINGS");
+      this.#sawSettings = true;
+    }
+    if (this.#headerStream !== 0 && (type !== frameType.continuation || streamId !== this.#headerStream)) {
+      throw protocolError("a header block was interrupted by another frame");
+    }
+    if (type === frameType.data) return this.#dataHead(bytes, body, length, flags, streamId, at);
+    if (length > this.#controlLimit(type)) {
+      throw new Http2ConnectionError(errorCode.frameSizeError, `a frame of type ${type} has ${length} bytes`);
+    }
+    if (bytes.length - body < length) return at;
+    this.#control(type, flags, streamId, bytes.subarray(body, body + length));
+    return body + length;
+  }
+
+  /** Only header blocks may need more than the 16 KiB that every frame may have. */
+  #controlLimit(type: number): number {
+    if (type !== frameType.headers && type !== frameType.continuation) return defaultMaxFrameSize;
+    return Math.max(defaultMaxFrameSize, Math.min(this.#maxFrameSize, this.#maxHeaderBlockBytes));
+  }
+
+  #dataHead(bytes: Buffer, body: number, length: number, flags: number, streamId: number, at: number): number {
+    if (streamId === 0) throw protocolError("DATA on stream 0");
+    if (length > this.#maxFrameSize) throw new Http2ConnectionError(errorCode.frameSizeError, `a DATA frame has ${length} bytes`);
+    const padded = (flags & frameFlag.padded) !== 0;
+    if (padded && bytes.length === body) return at;
+    const padding = padded ? (bytes[body] ?? 0) : 0;
+    if (padded && padding >= length) throw protocolError("a DATA frame has more padding than bytes");
+    this.#dataStream = streamId;
+    this.#dataEnd = (flags & frameFlag.endStream) !== 0;
+    this.#paddingLeft = padding;
+    this.#dataLeft = length - padding - (padded ? 1 : 0);
+    if (padded) this.#handler.padding(streamId, 1);
+    const next = body + (padded ? 1 : 0);
+    if (this.#dataLeft + this.#paddingLeft === 0 && (this.#dataEnd || length === 0)) {
+      this.#handler.data(streamId, bytes.subarray(next, next), this.#dataEnd);
+    }
+    return next;
+  }
+
+  #control(type: number, flags: number, streamId: number, payload: Buffer): void {
+    switch (type) {
+      case frameType.headers:
+        this.#headersFrame(flags, streamId, payload);
+        break;
+      case frameType.continuation:
+        if (this.#headerStream === 0) throw protocolError("CONTINUATION without HEADERS");
+        this.#headerPart(payload, flags);
+        break;
+      case frameType.rstStream:
+        expectSize(payload, 4, "RST_STREAM");
+        if (streamId === 0) throw protocolError("RST_STREAM on stream 0");
+        this.#handler.rstStream(streamId, payload.readUInt32BE(0));
+        break;
+      case frameType.settings:
+        this.#settingsFrame(flags, streamId, payload);
+        break;
+      case frameType.pushPromise:
+        throw protocolError("PUSH_PROMISE although push is off");
+      case frameType.ping:
+        expectSize(payload, 8, "PING");
+        if (streamId !== 0) throw protocolError("PING on a stream");
+        if ((flags & frameFlag.ack) !== 0) this.#handler.pingAck(payload);
+        else this.#handler.ping(payload);
+        break;
+      case frameType.goaway:
+        if (payload.length < 8) throw new Http2ConnectionError(errorCode.frameSizeError, "GOAWAY is too short");
+        this.#handler.goaway(payload.readUInt32BE(0) & 0x7fffffff, payload.readUInt32BE(4), payload.toString("utf8", 8, 264));
+        break;
+      case frameType.windowUpdate:
+        this.#windowUpdateFrame(streamId, payload);
+        break;
+      default:
+        // PRIORITY and unknown types carry nothing for us.
+        break;
+    }
+  }
+
+  #windowUpdateFrame(streamId: number, payload: Buffer): void {
+    expectSize(payload, 4, "WINDOW_UPDATE");
+    const increment = payload.readUInt32BE(0) & 0x7fffffff;
+    if (increment === 0) throw protocolError("WINDOW_UPDATE by 0");
+    this.#handler.windowUpdate(streamId, increment);
+  }
+
+  #settingsFrame(flags: number, streamId: number, payload: Buffer): void {
+    if (streamId !== 0) throw protocolError("SETTINGS on a stream");
+    if ((flags & frameFlag.ack) !== 0) {
+      expectSize(payload, 0, "SETTINGS with ACK");
+      this.#handler.settingsAck();
+      return;
+    }
+    if (payload.length % 6 !== 0) throw new Http2ConnectionError(errorCode.frameSizeError, "SETTINGS has a cut-off entry");
+    const values = new Map<number, number>();
+    for (let at = 0; at < payload.length; at += 6) values.set(payload.readUInt16BE(at), payload.readUInt32BE(at + 2));
+    if ((values.get(setting.initialWindowSize) ?? 0) > maxWindow) {
+      throw new Http2ConnectionError(errorCode.flowControlError, "SETTINGS asks for a window above 2^31-1");
+    }
+    const frameSize = values.get(setting.maxFrameSize) ?? defaultMaxFrameSize;
+    if (frameSize < defaultMaxFrameSize || frameSize > 0xffffff) throw protocolError(`SETTINGS asks for frames of ${frameSize} bytes`);
+    this.#handler.settings(values);
+  }
+
+  #headersFrame(flags: number, streamId: number, payload: Buffer): void {
+    if (streamId === 0) throw protocolError("HEADERS on stream 0");
+    let start = 0;
+    let end = payload.length;
+    if ((flags & frameFlag.padded) !== 0) {
+      start = 1;
+      end -= payload[0] ?? 0;
+    }
+    if ((flags & frameFlag.priority) !== 0) start += 5;
+    if (start > end) throw protocolError("HEADERS has more padding than bytes");
+    this.#headerStream = streamId;
+    this.#headerEnd = (flags & frameFlag.endStream) !== 0;
+    this.#headerPart(payload.subarray(start, end), flags);
+  }
+
+  #headerPart(part: Buffer, flags: number): void {
+    this.#headerBytes += part.length;
+    if (this.#headerBytes > this.#maxHeaderBlockBytes || this.#headerParts.length > 64) {
+      throw new Http2ConnectionError(errorCode.enhanceYourCalm, `a header block is larger than ${this.#maxHeaderBlockBytes} bytes`);
+    }
+    const last = (flags & frameFlag.endHeaders) !== 0;
+    if (!last) {
+      this.#headerParts.push(Buffer.from(part));
+      return;
+    }
+    const block = this.#headerParts.length === 0 ? part : Buffer.concat([...this.#headerParts, part]);
+    const streamId = this.#headerStream;
+    this.#headerStream = 0;
+    this.#headerParts = [];
+    this.#headerBytes = 0;
+    this.#handler.headers(streamId, this.#hpack.decode(block), this.#headerEnd);
+  }
+}
+
+function expectSize(payload: Buffer, size: number, name: string): void {
+  if (payload.length !== size) throw new Http2ConnectionError(errorCode.frameSizeError, `${name} has ${payload.length} bytes instead of ${size}`);
+}
+
+function protocolError(message: string): Http2ConnectionError {
+  return new Http2ConnectionError(errorCode.protocolError, message);
+}

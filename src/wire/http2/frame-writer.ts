@@ -1,0 +1,130 @@
+import { clientPreface, frameFlag, frameHeaderLength, frameType } from "./constants.ts";
+
+const initialBytes = 8_192;
+/** A buffer that a burst made larger than this is not kept. */
+const keepBytes = 1_048_576;
+
+export function putFrameHeader(target: Uint8Array, at: number, length: number, type: number, flags: number, streamId: number): void {
+  target[at] = length >> 16;
+  target[at + 1] = length >> 8;
+  target[at + 2] = length;
+  target[at + 3] = type;
+  target[at + 4] = flags;
+  target[at + 5] = streamId >> 24;
+  target[at + 6] = streamId >> 16;
+  target[at + 7] = streamId >> 8;
+  target[at + 8] = streamId;
+}
+
+/** Frames put one after the other into one growing buffer, so that they leave in one write. */
+export class FrameWriter {
+  #bytes = Buffer.allocUnsafeSlow(initialBytes);
+  #length = 0;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** What was put so far; valid until {@link reuse} or {@link release}. */
+  view(): Buffer {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  /** Starts over in the same memory: what {@link view} answered has been consumed. */
+  reuse(): void {
+    this.#length = 0;
+    if (this.#bytes.length > keepBytes) this.#bytes = Buffer.allocUnsafeSlow(initialBytes);
+  }
+
+  /** Starts over in other memory: somebody still reads what {@link view} answered. */
+  release(): void {
+    this.#bytes = Buffer.allocUnsafeSlow(Math.min(this.#bytes.length, keepBytes));
+    this.#length = 0;
+  }
+
+  preface(): void {
+    const at = this.#grow(clientPreface.length);
+    this.#bytes.write(clientPreface, at, "latin1");
+  }
+
+  frame(type: number, flags: number, streamId: number, payload?: Uint8Array): void {
+    const length = payload?.length ?? 0;
+    const at = this.#grow(frameHeaderLength + length);
+    putFrameHeader(this.#bytes, at, length, type, flags, streamId);
+    if (payload !== undefined) this.#bytes.set(payload, at + frameHeaderLength);
+  }
+
+  data(streamId: number, bytes: Uint8Array, start: number, end: number, endStream: boolean): void {
+    const length = end - start;
+    const at = this.#grow(frameHeaderLength + length);
+    putFrameHeader(this.#bytes, at, length, frameType.data, endStream ? frameFlag.endStream : 0, streamId);
+    if (length > 0) this.#bytes.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), at + frameHeaderLength);
+  }
+
+  /** A header block, cut into CONTINUATION frames where it is longer than the peer's frames may be. */
+  headers(streamId: number, block: Uint8Array, endStream: boolean, maxFrameSize: number): void {
+    const ending = endStream ? frameFlag.endStream : 0;
+    if (block.length <= maxFrameSize) {
+      this.frame(frameType.headers, frameFlag.endHeaders | ending, streamId, block);
+      return;
+    }
+    this.frame(frameType.headers, ending, streamId, block.subarray(0, maxFrameSize));
+    for (let at = maxFrameSize; at < block.length; at += maxFrameSize) {
+      const last = at + maxFrameSize >= block.length;
+      this.frame(frameType.continuation, last ? frameFlag.endHeaders : 0, streamId, block.subarray(at, at + maxFrameSize));
+    }
+  }
+
+  windowUpdate(streamId: number, increment: number): void {
+    this.#frame32(frameType.windowUpdate, streamId, increment);
+  }
+
+  rstStream(streamId: number, code: number): void {
+    this.#frame32(frameType.rstStream, streamId, code);
+  }
+
+  settings(values: readonly (readonly [id: number, value: number])[]): void {
+    const payload = Buffer.allocUnsafe(values.length * 6);
+    for (const [index, [id, value]] of values.entries()) {
+      payload.writeUInt16BE(id, index * 6);
+      payload.writeUInt32BE(value, index * 6 + 2);
+    }
+    this.frame(frameType.settings, 0, 0, payload);
+  }
+
+  settingsAck(): void {
+    this.frame(frameType.settings, frameFlag.ack, 0);
+  }
+
+  /** `opaque` has 8 bytes. */
+  ping(opaque: Uint8Array, ack: boolean): void {
+    this.frame(frameType.ping, ack ? frameFlag.ack : 0, 0, opaque);
+  }
+
+  goaway(lastStreamId: number, code: number, debug = ""): void {
+    const payload = Buffer.allocUnsafe(8 + Buffer.byteLength(debug));
+    payload.writeUInt32BE(lastStreamId, 0);
+    payload.writeUInt32BE(code, 4);
+    payload.write(debug, 8);
+    this.frame(frameType.goaway, 0, 0, payload);
+  }
+
+  #frame32(type: number, streamId: number, value: number): void {
+    const at = this.#grow(frameHeaderLength + 4);
+    putFrameHeader(this.#bytes, at, 4, type, 0, streamId);
+    this.#bytes.writeUInt32BE(value, at + frameHeaderLength);
+  }
+
+  /** Makes room for `length` bytes, counts them, and answers where they start. */
+  #grow(length: number): number {
+    const at = this.#length;
+    const needed = at + length;
+    if (needed > this.#bytes.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#bytes.length * 2));
+      this.#bytes.copy(larger, 0, 0, at);
+      this.#bytes = larger;
+    }
+    this.#length = needed;
+    return at;
+  }
+}

@@ -1,0 +1,122 @@
+import { errorCode, Http2ConnectionError } from "./constants.ts";
+import { huffmanDecode } from "./huffman.ts";
+import { staticNames, staticValues } from "./static-table.ts";
+
+export interface HpackDecoderOptions {
+  /** What we announced as SETTINGS_HEADER_TABLE_SIZE; 4096 when absent. */
+  readonly maxTableBytes?: number;
+  /** Bound of one block's names and values, each field counted with 32 bytes more; 64 KiB when absent. */
+  readonly maxListBytes?: number;
+}
+
+const fieldOverhead = 32;
+const staticLength = 61;
+
+/** HPACK (RFC 7541) for one direction of one connection; every header block must pass through it, wanted or not. */
+export class HpackDecoder {
+  readonly #limit: number;
+  readonly #maxListBytes: number;
+  #maxBytes: number;
+  /** Newest first. */
+  #names: string[] = [];
+  #values: string[] = [];
+  #bytes = 0;
+  #at = 0;
+
+  constructor(options: HpackDecoderOptions = {}) {
+    this.#limit = options.maxTableBytes ?? 4096;
+    this.#maxBytes = this.#limit;
+    this.#maxListBytes = options.maxListBytes ?? 65_536;
+  }
+
+  /** Names and values in turn, as latin1 strings. */
+  decode(bytes: Uint8Array, start = 0, end = bytes.length): string[] {
+    const fields: string[] = [];
+    let listBytes = 0;
+    this.#at = start;
+    while (this.#at < end) {
+      const first = bytes[this.#at] ?? 0;
+      if ((first & 0xe0) === 0x20) {
+        if (fields.length > 0) throw compressionError("a table size update after the first field");
+        this.#resize(this.#integer(bytes, end, 5));
+        continue;
+      }
+      const [name, value] = this.#field(bytes, end, first);
+      listBytes += name.length + value.length + fieldOverhead;
+      if (listBytes > this.#maxListBytes) {
+        throw new Http2ConnectionError(errorCode.enhanceYourCalm, `a header list is larger than ${this.#maxListBytes} bytes`);
+      }
+      fields.push(name, value);
+    }
+    return fields;
+  }
+
+  #field(bytes: Uint8Array, end: number, first: number): [string, string] {
+    if (first & 0x80) return this.#entry(this.#integer(bytes, end, 7));
+    const indexed = (first & 0x40) !== 0;
+    const index = this.#integer(bytes, end, indexed ? 6 : 4);
+    const name = index === 0 ? this.#string(bytes, end) : this.#entry(index)[0];
+    const value = this.#string(bytes, end);
+    if (indexed) this.#insert(name, value);
+    return [name, value];
+  }
+
+  #entry(index: number): [string, string] {
+    if (index >= 1 && index <= staticLength) return [staticNames[index] ?? "", staticValues[index] ?? ""];
+    const name = this.#names[index - staticLength - 1];
+    const value = this.#values[index - staticLength - 1];
+    if (name === undefined || value === undefined) throw compressionError(`index ${index} names no entry`);
+    return [name, value];
+  }
+
+  #insert(name: string, value: string): void {
+    this.#names.unshift(name);
+    this.#values.unshift(value);
+    this.#bytes += name.length + value.length + fieldOverhead;
+    this.#evict();
+  }
+
+  #resize(maxBytes: number): void {
+    if (maxBytes > this.#limit) throw compressionError(`a table of ${maxBytes} bytes is larger than the ${this.#limit} we allow`);
+    this.#maxBytes = maxBytes;
+    this.#evict();
+  }
+
+  #evict(): void {
+    while (this.#bytes > this.#maxBytes) {
+      const name = this.#names.pop() ?? "";
+      const value = this.#values.pop() ?? "";
+      this.#bytes -= name.length + value.length + fieldOverhead;
+    }
+  }
+
+  #integer(bytes: Uint8Array, end: number, prefixBits: number): number {
+    const mask = (1 << prefixBits) - 1;
+    let value = (bytes[this.#at] ?? 0) & mask;
+    this.#at += 1;
+    if (value < mask) return value;
+    for (let shift = 0; ; shift += 7) {
+      if (this.#at >= end) throw compressionError("an integer is cut off");
+      if (shift > 21) throw compressionError("an integer is too large");
+      const byte = bytes[this.#at] ?? 0;
+      this.#at += 1;
+      value += (byte & 0x7f) * 2 ** shift;
+      if ((byte & 0x80) === 0) return value;
+    }
+  }
+
+  #string(bytes: Uint8Array, end: number): string {
+    if (this.#at >= end) throw compressionError("a string is cut off");
+    const huffman = ((bytes[this.#at] ?? 0) & 0x80) !== 0;
+    const length = this.#integer(bytes, end, 7);
+    const start = this.#at;
+    if (start + length > end) throw compressionError("a string is cut off");
+    this.#at = start + length;
+    if (huffman) return huffmanDecode(bytes, start, this.#at);
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1", start, this.#at);
+  }
+}
+
+function compressionError(what: string): Http2ConnectionError {
+  return new Http2ConnectionError(errorCode.compressionError, `invalid header block: ${what}`);
+}
