@@ -7,6 +7,7 @@ export interface Collection<Item> {
   readonly size: number;
   get(key: string): Item | undefined;
   values(): IterableIterator<Item>;
+  entries(): IterableIterator<[key: string, item: Item]>;
   /** Called once with all that is there, then with every batch of changes, after the whole graph has settled. */
   subscribe(handler: (changes: readonly CollectionChange<Item>[]) => void): Disposable;
   /** An index by any number of keys an item; asking twice for one name returns the same index. */

@@ -1,0 +1,160 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as fc from "fast-check";
+import type { Collection, CollectionChange } from "../collection.ts";
+import { CollectionGraph } from "./collection-graph.ts";
+
+interface Pod {
+  readonly name: string;
+  readonly app: string;
+  readonly node: string;
+}
+interface Service {
+  readonly name: string;
+  readonly app: string;
+}
+
+function buildGraph() {
+  const graph = new CollectionGraph();
+  const pods = graph.source<Pod>("pods");
+  const services = graph.source<Service>("services");
+  const nodes = graph.source<string>("nodes");
+  const podsByApp = pods.index("app", (pod) => [pod.app]);
+  const endpoints = graph.derive("endpoints", services, (service, reader) => [
+    [service.name, reader.lookup(podsByApp, service.app).map((pod) => `${pod.name}@${reader.get(nodes, pod.node) ?? "?"}`)],
+  ]);
+  const summary = graph.derive("summary", endpoints, (addresses, reader, key) => (addresses.length === 0 ? [] : [[key, `${addresses.length} of ${reader.all(nodes).length}`]]));
+  return { graph, pods, services, nodes, endpoints, summary };
+}
+
+test("a change computes only those items again that read what changed", () => {
+  const { graph, pods, services, nodes, endpoints, summary } = buildGraph();
+  graph.batch(() => {
+    for (let index = 0; index < 50; index += 1) {
+      services.set(`s${index}`, { name: `s${index}`, app: `a${index}` });
+      pods.set(`p${index}`, { name: `p${index}`, app: `a${index}`, node: `n${index % 5}` });
+    }
+    for (let index = 0; index < 5; index += 1) nodes.set(`n${index}`, `zone${index}`);
+  });
+  const before = endpoints.stats.recomputations;
+  pods.set("p7b", { name: "p7b", app: "a7", node: "n1" });
+  assert.equal(endpoints.stats.recomputations - before, 1);
+  assert.deepEqual(endpoints.get("s7"), ["p7@zone2", "p7b@zone1"]);
+  nodes.set("n1", "zone9");
+  assert.equal(endpoints.stats.recomputations - before, 1 + 11);
+  assert.equal(summary.get("s7"), "2 of 5");
+});
+
+test("an equal result goes no further, and subscribers see one batch after all has settled", () => {
+  const { graph, pods, services, nodes, endpoints, summary } = buildGraph();
+  const seen: (readonly CollectionChange<string>[])[] = [];
+  summary.subscribe((changes) => seen.push(changes));
+  endpoints.subscribe(() => assert.equal(summary.size, endpoints.size === 0 ? 0 : 1));
+  graph.batch(() => {
+    nodes.set("n", "zone");
+    services.set("s", { name: "s", app: "a" });
+    pods.set("p", { name: "p", app: "a", node: "n" });
+  });
+  assert.deepEqual(seen, [[], [{ type: "set", key: "s", item: "1 of 1", previous: undefined }]]);
+  const before = summary.stats.recomputations;
+  pods.set("p", { name: "p", app: "a", node: "n" });
+  assert.equal(summary.stats.recomputations, before);
+  assert.equal(seen.length, 2);
+});
+
+test("a collection may not read one that was made after it", () => {
+  const graph = new CollectionGraph();
+  const source = graph.source<string>("source");
+  const late: { collection?: ReturnType<typeof buildGraph>["summary"] } = {};
+  graph.derive("early", source, (_item, reader) => (late.collection === undefined ? [] : [["x", reader.get(late.collection, "x")]]));
+  late.collection = graph.derive("late", source, (item) => [["x", item]]);
+  assert.throws(() => source.set("a", "b"), /no cycle/);
+});
+
+test("an input whose computation throws keeps what it yielded before", () => {
+  const failures: string[] = [];
+  const graph = new CollectionGraph({ failed: (collection, key) => failures.push(`${collection}/${key}`) });
+  const source = graph.source<number>("source");
+  const derived = graph.derive("inverse", source, (item, _reader, key) => {
+    if (item === 0) throw new Error("division by zero");
+    return [[key, 1 / item]];
+  });
+  source.set("a", 2);
+  source.set("a", 0);
+  assert.deepEqual(failures, ["inverse/a"]);
+  assert.equal(derived.get("a"), 0.5);
+  source.delete("a");
+  assert.equal(derived.size, 0);
+});
+
+test("writes by subscribers are settled too", () => {
+  const graph = new CollectionGraph();
+  const first = graph.source<number>("first");
+  const second = graph.source<number>("second");
+  const doubled = graph.derive("doubled", second, (item, _reader, key) => [[key, item * 2]]);
+  first.subscribe((changes) => {
+    for (const change of changes) if (change.type === "set") second.set(change.key, change.item);
+  });
+  first.set("a", 4);
+  assert.equal(doubled.get("a"), 8);
+});
+
+const keyName = fc.integer({ min: 0, max: 5 }).map((index) => `k${index}`);
+const operation = fc.oneof(
+  fc.record({ kind: fc.constant("pod" as const), key: keyName, app: fc.constantFrom("a", "b", "c"), node: fc.constantFrom("n0", "n1") }),
+  fc.record({ kind: fc.constant("service" as const), key: keyName, app: fc.constantFrom("a", "b", "c") }),
+  fc.record({ kind: fc.constant("node" as const), key: fc.constantFrom("n0", "n1"), zone: fc.constantFrom("z0", "z1") }),
+  fc.record({ kind: fc.constant("remove" as const), from: fc.constantFrom("pods" as const, "services" as const, "nodes" as const), key: fc.oneof(keyName, fc.constantFrom("n0", "n1")) }),
+);
+
+test("whatever the order and the batches, the graph holds what a computation from nothing would", () => {
+  fc.assert(
+    fc.property(fc.array(fc.array(operation, { maxLength: 4 }), { maxLength: 12 }), (batches) => {
+      const live = richGraph();
+      const last = { pods: new Map<string, Pod>(), services: new Map<string, Service>(), nodes: new Map<string, string>() };
+      for (const batch of batches) {
+        live.graph.batch(() => {
+          for (const step of batch) {
+            if (step.kind === "pod") write("pods", step.key, { name: step.key, app: step.app, node: step.node });
+            else if (step.kind === "service") write("services", step.key, { name: step.key, app: step.app });
+            else if (step.kind === "node") write("nodes", step.key, step.zone);
+            else {
+              live[step.from].delete(step.key);
+              last[step.from].delete(step.key);
+            }
+          }
+        });
+      }
+      function write<Name extends "pods" | "services" | "nodes">(name: Name, key: string, item: Pod | Service | string): void {
+        (live[name] as { set(key: string, item: unknown): void }).set(key, item);
+        (last[name] as Map<string, unknown>).set(key, item);
+      }
+      const fresh = richGraph();
+      fresh.graph.batch(() => {
+        for (const [key, item] of last.pods) fresh.pods.set(key, item);
+        for (const [key, item] of last.services) fresh.services.set(key, item);
+        for (const [key, item] of last.nodes) fresh.nodes.set(key, item);
+      });
+      for (const name of ["endpoints", "summary", "zones", "owners"] as const) {
+        assert.deepEqual(sortedEntries(live[name]), sortedEntries(fresh[name]), name);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+function richGraph() {
+  const base = buildGraph();
+  const servicesByApp = base.services.index("app", (service) => [service.app]);
+  const zones = base.graph.derive("zones", base.pods, (pod, reader) => {
+    const zone = reader.get(base.nodes, pod.node);
+    return zone === undefined ? [] : [[`${zone}/${pod.name}`, reader.lookup(servicesByApp, pod.app).map((service) => service.name)]];
+  });
+  // Several inputs yield one key here.
+  const owners = base.graph.derive("owners", base.pods, (pod) => [[pod.app, `${pod.name} on ${pod.node}`]]);
+  return { ...base, zones, owners };
+}
+
+function sortedEntries(collection: Collection<unknown>): unknown[] {
+  return [...collection.entries()].sort(([left], [right]) => (left < right ? -1 : 1));
+}

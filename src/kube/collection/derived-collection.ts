@@ -1,0 +1,165 @@
+import { invariant } from "../../base/index.ts";
+import type { Collection, CollectionIndex, CollectionReader } from "../collection.ts";
+import { BaseCollection, StoredIndex, type Change } from "./base-collection.ts";
+import { DependencyRecorder } from "./dependency-recorder.ts";
+
+/**
+ * What one input yields: items by key. Pure: it depends on the input and on what it reads through the reader, nothing
+ * else. When two inputs yield one key, the input with the smaller key wins.
+ */
+export type Compute<Input, Item> = (input: Input, reader: CollectionReader, key: string) => Iterable<readonly [key: string, item: Item]>;
+
+export interface DerivedOptions<Item> {
+  readonly equals: (left: Item, right: Item) => boolean;
+  /** An input whose computation throws keeps what it yielded before. */
+  readonly failed: (collection: string, key: string, error: unknown) => void;
+  readonly nowMs: () => number;
+}
+
+export class DerivedCollection<Input, Item> extends BaseCollection<Item> {
+  readonly input: BaseCollection<Input>;
+  readonly #compute: Compute<Input, Item>;
+  readonly #options: DerivedOptions<Item>;
+  readonly #recorder = new DependencyRecorder();
+  readonly #dirty = new Set<string>();
+  /** What each input yields now. */
+  readonly #yielded = new Map<string, ReadonlyMap<string, Item>>();
+  /** Which inputs yield a key; kept only where there is more than one. */
+  readonly #contested = new Map<string, Set<string>>();
+  readonly #owner = new Map<string, string>();
+
+  constructor(name: string, ordinal: number, input: BaseCollection<Input>, compute: Compute<Input, Item>, options: DerivedOptions<Item>) {
+    super(name, ordinal);
+    this.input = input;
+    this.#compute = compute;
+    this.#options = options;
+    for (const [key] of input.entries()) this.#dirty.add(key);
+  }
+
+  /** Marks the inputs that must be computed again because this collection, which they are or which they read, changed. */
+  invalidate<Other>(collection: BaseCollection<Other>, changes: readonly Change<Other>[]): void {
+    const changed = collection as BaseCollection<unknown>;
+    const isInput = changed === (this.input as BaseCollection<unknown>);
+    for (const change of changes) {
+      if (isInput) this.#dirty.add(change.key);
+      this.#mark(this.#recorder.inputsOfKey(changed, change.key));
+    }
+    this.#mark(this.#recorder.inputsOfAll(changed));
+    for (const index of collection.indexes.values()) {
+      for (const change of changes) this.#invalidateIndex(index, change);
+    }
+  }
+
+  override settle(): readonly Change<Item>[] {
+    if (this.#dirty.size === 0) return [];
+    const startMs = this.#options.nowMs();
+    const touched = new Set<string>();
+    for (const key of this.#dirty) this.#recompute(key, touched);
+    this.#dirty.clear();
+    const changes = [...touched].flatMap((key) => this.#change(key) ?? []);
+    for (const change of changes) this.commit(change);
+    this.lastCostMs = this.#options.nowMs() - startMs;
+    return changes;
+  }
+
+  #invalidateIndex<Other>(index: StoredIndex<Other>, change: Change<Other>): void {
+    const target = index as StoredIndex<unknown>;
+    if (change.previous !== undefined) for (const key of index.keysOf(change.previous)) this.#mark(this.#recorder.inputsOfKey(target, key));
+    if (change.type === "set") for (const key of index.keysOf(change.item)) this.#mark(this.#recorder.inputsOfKey(target, key));
+  }
+
+  #mark(inputs: Iterable<string>): void {
+    for (const input of inputs) this.#dirty.add(input);
+  }
+
+  #recompute(inputKey: string, touched: Set<string>): void {
+    const input = this.input.get(inputKey);
+    const before = this.#yielded.get(inputKey);
+    this.#recorder.forget(inputKey);
+    let after: ReadonlyMap<string, Item> | undefined;
+    if (input !== undefined) {
+      this.recomputations += 1;
+      try {
+        after = new Map(this.#compute(input, this.#reader(inputKey), inputKey));
+      } catch (error) {
+        this.#options.failed(this.name, inputKey, error);
+        return;
+      }
+    }
+    for (const key of before?.keys() ?? []) {
+      touched.add(key);
+      if (after?.has(key) !== true) this.#release(key, inputKey);
+    }
+    for (const key of after?.keys() ?? []) {
+      touched.add(key);
+      if (before?.has(key) !== true) this.#claim(key, inputKey);
+    }
+    if (after === undefined || after.size === 0) this.#yielded.delete(inputKey);
+    else this.#yielded.set(inputKey, after);
+  }
+
+  #claim(key: string, input: string): void {
+    const owner = this.#owner.get(key);
+    if (owner === undefined) {
+      this.#owner.set(key, input);
+      return;
+    }
+    const contenders = this.#contested.get(key) ?? new Set([owner]);
+    contenders.add(input);
+    this.#contested.set(key, contenders);
+    this.#owner.set(key, smallest(contenders));
+  }
+
+  #release(key: string, input: string): void {
+    const contenders = this.#contested.get(key);
+    if (contenders === undefined) {
+      this.#owner.delete(key);
+      return;
+    }
+    contenders.delete(input);
+    this.#owner.set(key, smallest(contenders));
+    if (contenders.size === 1) this.#contested.delete(key);
+  }
+
+  #change(key: string): Change<Item> | undefined {
+    const previous = this.items.get(key);
+    const owner = this.#owner.get(key);
+    const item = owner === undefined ? undefined : this.#yielded.get(owner)?.get(key);
+    if (item === undefined) return previous === undefined ? undefined : { type: "delete", key, previous };
+    if (previous !== undefined && this.#options.equals(previous, item)) return undefined;
+    return { type: "set", key, item, previous };
+  }
+
+  #reader(inputKey: string): CollectionReader {
+    return {
+      get: <Read>(collection: Collection<Read>, key: string): Read | undefined => {
+        this.#recorder.readKey(this.#readable(collection) as BaseCollection<unknown>, key, inputKey);
+        return collection.get(key);
+      },
+      lookup: <Read>(index: CollectionIndex<Read>, key: string): readonly Read[] => {
+        invariant(index instanceof StoredIndex, `${this.name} may read only indexes of its own graph`);
+        this.#readable(index.collection as Collection<unknown>);
+        this.#recorder.readKey(index as StoredIndex<unknown>, key, inputKey);
+        return index.lookup(key) as readonly Read[];
+      },
+      all: <Read>(collection: Collection<Read>): readonly Read[] => {
+        const readable = this.#readable(collection);
+        this.#recorder.readAll(readable as BaseCollection<unknown>, inputKey);
+        return readable.sorted();
+      },
+    };
+  }
+
+  #readable<Read>(collection: Collection<Read>): BaseCollection<Read> {
+    invariant(collection instanceof BaseCollection, `${this.name} may read only collections of its own graph, not ${collection.name}`);
+    invariant(collection.ordinal < this.ordinal, `${this.name} may read only collections that were made before it, not ${collection.name}: there must be no cycle`);
+    return collection as BaseCollection<Read>;
+  }
+}
+
+function smallest(keys: Iterable<string>): string {
+  let found: string | undefined;
+  for (const key of keys) if (found === undefined || key < found) found = key;
+  invariant(found !== undefined, "a contested key has at least one contender");
+  return found;
+}
