@@ -11,9 +11,12 @@ export type {
   WriteOptions,
 } from "./client.ts";
 export type { Collection, CollectionChange, CollectionIndex, CollectionReader, CollectionStats } from "./collection.ts";
+export { EventRecorder, type EventNote, type EventRecorderOptions } from "./event-recorder.ts";
+export { CollectionGraph, feedFromInformer, structurallyEqual, type CollectionGraphOptions, type Compute, type SourceCollection } from "./collection/index.ts";
 export { createKubeClient, type KubeClientOptions, type KubeConnection } from "./http-kube-client.ts";
 export type { Informer, InformerChange } from "./informer.ts";
 export { loadInClusterConfig, loadKubeConfig, type KubeConfig, type TokenSource } from "./kube-config.ts";
+export { LeaderElection, microTime, type LeaderElectionOptions } from "./leader-election.ts";
 export { createInformer, type InformerOptions } from "./list-watch-informer.ts";
 export { controllerOf, ownerReference } from "./owner-reference.ts";
 export { Reconciler, type ReconcilerOptions } from "./reconciler.ts";

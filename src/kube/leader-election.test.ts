@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Lease } from "../api/kubernetes/index.ts";
+import { silentLogger, systemClock, transientError, type Clock } from "../base/index.ts";
+import type { KubeClient } from "./client.ts";
+import { LeaderElection } from "./leader-election.ts";
+
+/** Only what an election needs of a server: one lease with optimistic locking. */
+function leaseServer(): KubeClient & { lease: () => Lease | undefined } {
+  let lease: Lease | undefined;
+  let version = 0;
+  const store = (object: Lease): Lease => (lease = { ...object, metadata: { ...object.metadata, resourceVersion: String((version += 1)) } });
+  return {
+    lease: () => lease,
+    get: async () => lease,
+    create: async (_kind: unknown, object: Lease) => store(object),
+    update: async (_kind: unknown, object: Lease) => {
+      if (object.metadata.resourceVersion !== lease?.metadata.resourceVersion) throw transientError("conflict", "stale");
+      return store(object);
+    },
+  } as unknown as KubeClient & { lease: () => Lease | undefined };
+}
+
+/** Time moves only when somebody sleeps, by as much as the shortest sleep. */
+function steppedClock(): Clock {
+  let nowMs = 1_000_000;
+  return {
+    ...systemClock,
+    nowMs: () => nowMs,
+    steadyMs: () => nowMs,
+    sleep: async (ms) => {
+      await new Promise((resolve) => setImmediate(resolve));
+      nowMs += ms;
+    },
+  };
+}
+
+test("one leads; when it ends it releases the lease and the other leads; a dead holder's lease runs out", async () => {
+  const server = leaseServer();
+  const clock = steppedClock();
+  const order: string[] = [];
+  const candidate = (identity: string): LeaderElection =>
+    new LeaderElection({ client: server, namespace: "default", name: "test", identity, log: silentLogger, clock, random: () => 0.5 });
+  const stopA = new AbortController();
+  const stopB = new AbortController();
+  const ledByA = Promise.withResolvers<void>();
+  const ledByB = Promise.withResolvers<void>();
+  const lead =
+    (name: string, led: PromiseWithResolvers<void>) =>
+    async (leading: AbortSignal): Promise<void> => {
+      order.push(`${name} leads`);
+      led.resolve();
+      await new Promise<void>((resolve) => leading.addEventListener("abort", () => resolve()));
+      order.push(`${name} ends`);
+    };
+  const runningA = candidate("a").run(stopA.signal, lead("a", ledByA));
+  await ledByA.promise;
+  const runningB = candidate("b").run(stopB.signal, lead("b", ledByB));
+  for (let turn = 0; turn < 50; turn += 1) await clock.sleep(1);
+  assert.deepEqual(order, ["a leads"]);
+  stopA.abort();
+  await runningA;
+  assert.equal(server.lease()?.spec?.holderIdentity === "a", false);
+  await ledByB.promise;
+  assert.deepEqual(order, ["a leads", "a ends", "b leads"]);
+  stopB.abort();
+  await runningB;
+  // A holder that died without a release: its record does not change any more.
+  await server.create(undefined as never, { metadata: { name: "test" }, spec: { holderIdentity: "dead", renewTime: "x", leaseDurationSeconds: 15 } } as never);
+  const startedMs = clock.steadyMs();
+  const stopC = new AbortController();
+  const ledByC = Promise.withResolvers<void>();
+  const runningC = candidate("c").run(stopC.signal, lead("c", ledByC));
+  await ledByC.promise;
+  assert.ok(clock.steadyMs() - startedMs > 15_000);
+  stopC.abort();
+  await runningC;
+});

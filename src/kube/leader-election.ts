@@ -1,0 +1,130 @@
+import { leaseKind, type Lease } from "../api/kubernetes/index.ts";
+import { describeError, systemRandom, type Clock, type Logger, type Random } from "../base/index.ts";
+import type { KubeClient } from "./client.ts";
+
+export interface LeaderElectionOptions {
+  readonly client: KubeClient;
+  readonly namespace: string;
+  /** The Lease's name. */
+  readonly name: string;
+  /** Unique among the candidates: the pod's name. */
+  readonly identity: string;
+  /** A holder that has not renewed for so long has lost. 15 s when absent. */
+  readonly leaseDurationMs?: number;
+  /** The holder gives up by itself after this long without a renewal; less than the lease's duration. 10 s when absent. */
+  readonly renewDeadlineMs?: number;
+  readonly retryMs?: number;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly random?: Random;
+}
+
+/** Chooses one of several processes by a Lease, as client-go does: never two at a time while clocks run alike. */
+export class LeaderElection {
+  readonly #options: LeaderElectionOptions;
+  readonly #log: Logger;
+  readonly #leaseDurationMs: number;
+  readonly #renewDeadlineMs: number;
+  readonly #retryMs: number;
+  /** The holder's record as last seen, and when: other machines' clocks are not trusted. */
+  #seen = "";
+  #seenAtMs = 0;
+
+  constructor(options: LeaderElectionOptions) {
+    this.#options = options;
+    this.#log = options.log.scoped("leader-election");
+    this.#leaseDurationMs = options.leaseDurationMs ?? 15_000;
+    this.#renewDeadlineMs = options.renewDeadlineMs ?? 10_000;
+    this.#retryMs = options.retryMs ?? 2_000;
+  }
+
+  /** Calls `lead` each time that the lease is ours, with a signal that is aborted when it is lost; the lease is released at the end. */
+  async run(signal: AbortSignal, lead: (leading: AbortSignal) => Promise<void>): Promise<void> {
+    while (!signal.aborted) {
+      if (await this.#tryHold()) await this.#term(signal, lead);
+      else await this.#pause(signal);
+    }
+  }
+
+  async #term(signal: AbortSignal, lead: (leading: AbortSignal) => Promise<void>): Promise<void> {
+    const { name, identity, clock } = this.#options;
+    this.#log.info("leading", { lease: name, identity });
+    const lost = new AbortController();
+    const leading = AbortSignal.any([signal, lost.signal]);
+    const work = lead(leading).catch((error: unknown) => {
+      this.#log.error("the leader's work failed", { lease: name, error: describeError(error) });
+      lost.abort(error);
+    });
+    let renewedMs = clock.steadyMs();
+    while (!leading.aborted) {
+      await this.#pause(leading);
+      if (leading.aborted) break;
+      if (await this.#tryHold()) renewedMs = clock.steadyMs();
+      else if (clock.steadyMs() - renewedMs > this.#renewDeadlineMs) {
+        this.#log.warn("the lease is lost", { lease: name, identity });
+        lost.abort(new Error(`the lease ${name} could not be renewed`));
+      }
+    }
+    await work;
+    await this.#release();
+  }
+
+  /** Creates, takes over or renews the lease; false when somebody else holds it or the server cannot say. */
+  async #tryHold(): Promise<boolean> {
+    const { client, namespace, name, identity, clock } = this.#options;
+    try {
+      const lease = await client.get(leaseKind, name, namespace);
+      const now = microTime(clock.nowMs());
+      if (lease === undefined) {
+        await client.create(leaseKind, { metadata: { name, namespace }, spec: this.#spec(now, now, 0) });
+        return true;
+      }
+      const spec = lease.spec ?? {};
+      const held = spec.holderIdentity === identity;
+      if (!held && !this.#expired(spec)) return false;
+      const transitions = (spec.leaseTransitions ?? 0) + (held ? 0 : 1);
+      await client.update(leaseKind, { ...lease, spec: this.#spec(held ? (spec.acquireTime ?? now) : now, now, transitions) });
+      return true;
+    } catch (error) {
+      this.#log.debug("the lease cannot be taken", { lease: name, error: describeError(error) });
+      return false;
+    }
+  }
+
+  #expired(spec: NonNullable<Lease["spec"]>): boolean {
+    const { clock } = this.#options;
+    if ((spec.holderIdentity ?? "") === "") return true;
+    const record = JSON.stringify([spec.holderIdentity, spec.renewTime]);
+    if (record !== this.#seen) {
+      this.#seen = record;
+      this.#seenAtMs = clock.steadyMs();
+    }
+    const durationMs = spec.leaseDurationSeconds === undefined ? this.#leaseDurationMs : spec.leaseDurationSeconds * 1000;
+    return clock.steadyMs() - this.#seenAtMs > durationMs;
+  }
+
+  #spec(acquireTime: string, renewTime: string, leaseTransitions: number): NonNullable<Lease["spec"]> {
+    return { holderIdentity: this.#options.identity, leaseDurationSeconds: Math.ceil(this.#leaseDurationMs / 1000), acquireTime, renewTime, leaseTransitions };
+  }
+
+  /** So that the next leader need not wait for the lease to run out. */
+  async #release(): Promise<void> {
+    const { client, namespace, name, identity } = this.#options;
+    try {
+      const lease = await client.get(leaseKind, name, namespace);
+      if (lease?.spec?.holderIdentity === identity) await client.update(leaseKind, { ...lease, spec: { ...lease.spec, holderIdentity: "", leaseDurationSeconds: 1 } });
+    } catch (error) {
+      this.#log.debug("the lease could not be released", { lease: name, error: describeError(error) });
+    }
+  }
+
+  async #pause(signal: AbortSignal): Promise<void> {
+    const { clock, random = systemRandom } = this.#options;
+    await clock.sleep(this.#retryMs * (0.8 + 0.4 * random()), signal).catch(() => undefined);
+  }
+}
+
+/** RFC 3339 with six decimals, as metav1.MicroTime wants it. */
+export function microTime(ms: number): string {
+  return new Date(ms).toISOString().replace("Z", "000Z");
+}
