@@ -1,0 +1,37 @@
+import type { UntypedObject } from "../../api/index.ts";
+import { object } from "../render-context.ts";
+
+export interface PolicyRule {
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly verbs: readonly string[];
+  readonly resourceNames?: readonly string[];
+}
+
+export interface Grant {
+  readonly name: string;
+  /** A Role in this namespace; a ClusterRole when absent. */
+  readonly namespace?: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly serviceAccount: { readonly name: string; readonly namespace: string };
+  readonly rules: readonly PolicyRule[];
+}
+
+/** A role and the binding of one service account to it. */
+export function grant({ name, namespace, labels, serviceAccount, rules }: Grant): UntypedObject[] {
+  const prefix = namespace === undefined ? "Cluster" : "";
+  const identity = { apiVersion: "rbac.authorization.k8s.io/v1", name, labels, ...(namespace === undefined ? {} : { namespace }) };
+  return [
+    object({ ...identity, kind: `${prefix}Role` }, { rules }),
+    object(
+      { ...identity, kind: `${prefix}RoleBinding` },
+      {
+        roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: `${prefix}Role`, name },
+        subjects: [{ kind: "ServiceAccount", ...serviceAccount }],
+      },
+    ),
+  ];
+}
+
+export const read = ["get", "list", "watch"] as const;
+export const readWrite = ["get", "list", "watch", "create", "update", "patch", "delete"] as const;

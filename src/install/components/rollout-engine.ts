@@ -1,0 +1,55 @@
+import type { UntypedObject } from "../../api/index.ts";
+import { componentLabels, fieldEnv, object } from "../render-context.ts";
+import type { InstallSettings } from "../settings.ts";
+import { grant } from "./roles.ts";
+
+/** The namespace of what belongs to no revision of the mesh. */
+export const engineNamespace = "serin-system";
+
+/** The rollout engine: part of no revision, so that what is upgraded does not drive its own upgrade. */
+export function renderRolloutEngine(settings: InstallSettings, customResources: readonly UntypedObject[]): UntypedObject[] {
+  const labels = { ...componentLabels("Base", settings, "shared"), app: "serin-rollout" };
+  const serviceAccount = { name: "serin-rollout", namespace: engineNamespace };
+  return [
+    object({ apiVersion: "v1", kind: "Namespace", name: engineNamespace, labels }, {}),
+    ...customResources,
+    object({ apiVersion: "v1", kind: "ServiceAccount", ...serviceAccount, labels }, {}),
+    ...grant({
+      name: "serin-rollout",
+      labels,
+      serviceAccount,
+      // An engine that installs and removes control planes must be able to grant what it installs.
+      rules: [{ apiGroups: ["*"], resources: ["*"], verbs: ["*"] }],
+    }),
+    object(
+      { apiVersion: "apps/v1", kind: "Deployment", ...serviceAccount, labels },
+      {
+        spec: {
+          replicas: 1,
+          selector: { matchLabels: { app: "serin-rollout" } },
+          template: {
+            metadata: {
+              labels: { ...labels, "istio.io/dataplane-mode": "none", "sidecar.istio.io/inject": "false" },
+              annotations: { "prometheus.io/port": "15014", "prometheus.io/scrape": "true" },
+            },
+            spec: {
+              serviceAccountName: "serin-rollout",
+              terminationGracePeriodSeconds: 10,
+              containers: [
+                {
+                  name: "engine",
+                  image: `${settings.hub}/serin:${settings.tag}`,
+                  args: ["rollout"],
+                  ports: [{ containerPort: 15_014, protocol: "TCP" }],
+                  readinessProbe: { httpGet: { path: "/ready", port: 15_014 }, periodSeconds: 1 },
+                  env: [fieldEnv("POD_NAME", "metadata.name"), fieldEnv("POD_NAMESPACE", "metadata.namespace")],
+                  resources: { requests: { cpu: "20m", memory: "64Mi" } },
+                },
+              ],
+            },
+          },
+        },
+      },
+    ),
+  ];
+}

@@ -1,0 +1,111 @@
+import type { UntypedObject } from "../../api/index.ts";
+import { clusterName, componentLabels, envEntries, fieldEnv, imageOf, mergeEnv, object, podSettings, revisioned, revisionLabel } from "../render-context.ts";
+import { numberAt, stringAt, treeAt, type InstallSettings } from "../settings.ts";
+
+/** Long enough for live connections to end by themselves: an old ztunnel leaves with its last connection, not by a clock. */
+const terminationGracePeriodSeconds = 3600;
+
+/** The node proxy of one revision. Its account is shared by all revisions, as certificates are asked for in its name. */
+export function renderZtunnel(settings: InstallSettings): UntypedObject[] {
+  const shared = { ...componentLabels("Ztunnel", settings, "shared"), app: "ztunnel" };
+  return [
+    object({ apiVersion: "v1", kind: "ServiceAccount", name: "ztunnel", namespace: settings.namespace, labels: shared }, {}),
+    ztunnelDaemonSet(settings),
+  ];
+}
+
+/** Which revision this ztunnel serves: the spec's, else that of the control plane in XDS_ADDRESS (`istiod-<rev>.<ns>.svc`). */
+function servedRevision(settings: InstallSettings): string {
+  if (settings.revision !== "") return settings.revision;
+  const address = stringAt(settings.values, "ztunnel", "env", "XDS_ADDRESS") ?? "";
+  return /(?:^|\/\/)istiod-([a-z0-9-]+)\./.exec(address)?.[1] ?? "";
+}
+
+function ztunnelDaemonSet(given: InstallSettings): UntypedObject {
+  const settings = { ...given, revision: servedRevision(given) };
+  const { ztunnel, values, namespace } = settings;
+  const labels = { ...componentLabels("Ztunnel", settings, "revision"), app: "ztunnel" };
+  const selector = { app: "ztunnel", ...(settings.revision === "" ? {} : { "istio.io/rev": settings.revision }) };
+  return object(
+    { apiVersion: "apps/v1", kind: "DaemonSet", name: revisioned("ztunnel", settings), namespace, labels },
+    {
+      spec: {
+        selector: { matchLabels: selector },
+        updateStrategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+        template: {
+          metadata: {
+            labels: { ...labels, ...selector, "sidecar.istio.io/inject": "false", "istio.io/dataplane-mode": "none" },
+            annotations: {
+              "sidecar.istio.io/inject": "false",
+              "prometheus.io/port": "15020",
+              "prometheus.io/scrape": "true",
+              ...ztunnel.k8s?.podAnnotations,
+            },
+          },
+          spec: {
+            serviceAccountName: "ztunnel",
+            priorityClassName: "system-node-critical",
+            terminationGracePeriodSeconds: numberAt(values, "ztunnel", "terminationGracePeriodSeconds") ?? terminationGracePeriodSeconds,
+            tolerations: [{ operator: "Exists" }],
+            containers: [ztunnelContainer(settings)],
+            volumes: [
+              {
+                name: "istio-token",
+                projected: { sources: [{ serviceAccountToken: { audience: "istio-ca", expirationSeconds: 43_200, path: "istio-token" } }] },
+              },
+              { name: "istiod-ca-cert", configMap: { name: "istio-ca-root-cert" } },
+              { name: "cni-ztunnel-sock-dir", hostPath: { path: "/var/run/ztunnel", type: "DirectoryOrCreate" } },
+              { name: "tmp", emptyDir: {} },
+            ],
+            ...podSettings(ztunnel.k8s, { nodeSelector: treeAt(values, "ztunnel", "nodeSelector") }),
+          },
+        },
+      },
+    },
+  );
+}
+
+function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
+  const { ztunnel, values, namespace } = settings;
+  const discovery = `https://${revisioned("istiod", settings)}.${namespace}.svc:15012`;
+  return {
+    name: "istio-proxy",
+    image: imageOf("ztunnel", ztunnel, settings),
+    args: ["proxy", "ztunnel"],
+    ports: [{ name: "ztunnel-stats", containerPort: 15_020, protocol: "TCP" }],
+    securityContext: {
+      allowPrivilegeEscalation: true,
+      privileged: false,
+      capabilities: { drop: ["ALL"], add: ["NET_ADMIN", "SYS_ADMIN", "NET_RAW"] },
+      readOnlyRootFilesystem: true,
+      runAsGroup: 1337,
+      runAsNonRoot: false,
+      runAsUser: 0,
+    },
+    readinessProbe: { httpGet: { path: "/healthz/ready", port: 15_021 }, periodSeconds: 1 },
+    env: mergeEnv<Record<string, unknown>>(
+      [
+        { name: "CA_ADDRESS", value: discovery },
+        { name: "XDS_ADDRESS", value: discovery },
+        { name: "RUST_LOG", value: stringAt(values, "ztunnel", "logLevel") ?? "info" },
+        { name: "ISTIO_META_CLUSTER_ID", value: clusterName(settings) },
+        { name: "INPOD_ENABLED", value: "true" },
+        { name: "REVISION", value: revisionLabel(settings) },
+        fieldEnv("POD_NAME", "metadata.name"),
+        fieldEnv("POD_NAMESPACE", "metadata.namespace"),
+        fieldEnv("NODE_NAME", "spec.nodeName"),
+        fieldEnv("INSTANCE_IP", "status.podIP"),
+        fieldEnv("SERVICE_ACCOUNT", "spec.serviceAccountName"),
+      ],
+      envEntries(treeAt(values, "ztunnel", "env")),
+      ztunnel.k8s?.env ?? [],
+    ),
+    resources: ztunnel.k8s?.resources ?? { requests: { cpu: "50m", memory: "64Mi" } },
+    volumeMounts: [
+      { name: "istiod-ca-cert", mountPath: "/var/run/secrets/istio" },
+      { name: "istio-token", mountPath: "/var/run/secrets/tokens" },
+      { name: "cni-ztunnel-sock-dir", mountPath: "/var/run/ztunnel" },
+      { name: "tmp", mountPath: "/tmp" },
+    ],
+  };
+}

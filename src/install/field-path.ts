@@ -1,0 +1,42 @@
+import { isTree } from "./merge.ts";
+
+/** One step of a path: a field, the index of a list, or the element of a list whose field has a value: `[name:discovery]`. */
+export type PathStep = string | number | { readonly field: string; readonly value: string };
+
+/** Splits `spec.containers.[name:discovery].args[0]`; dots inside brackets and after a backslash do not split. */
+export function parseFieldPath(path: string): PathStep[] {
+  const steps: PathStep[] = [];
+  for (const match of path.matchAll(/\[([^\]]*)\]|((?:\\.|[^.[\]\\])+)/g)) {
+    const [, bracket, field] = match;
+    if (field !== undefined) steps.push(field.replaceAll("\\", ""));
+    else if (bracket !== undefined) steps.push(bracketStep(bracket));
+  }
+  return steps;
+}
+
+function bracketStep(text: string): PathStep {
+  if (/^\d+$/.test(text)) return Number(text);
+  const colon = text.indexOf(":");
+  if (colon === -1) return text;
+  return { field: text.slice(0, colon), value: text.slice(colon + 1) };
+}
+
+/** A copy of `tree` with the value at the path replaced; undefined deletes. Missing objects and lists are made on the way. */
+export function setAtPath(tree: unknown, steps: readonly PathStep[], value: unknown): unknown {
+  const [step, ...rest] = steps;
+  if (step === undefined) return value;
+  if (typeof step === "string") {
+    const copy: Record<string, unknown> = isTree(tree) ? { ...tree } : {};
+    const next = setAtPath(copy[step], rest, value);
+    if (next === undefined) delete copy[step];
+    else copy[step] = next;
+    return copy;
+  }
+  const list: unknown[] = Array.isArray(tree) ? [...(tree as unknown[])] : [];
+  let index = typeof step === "number" ? step : list.findIndex((item) => isTree(item) && String(item[step.field]) === step.value);
+  if (index === -1) index = list.length;
+  const next = setAtPath(list[index] ?? (typeof step === "object" && rest.length > 0 ? { [step.field]: step.value } : undefined), rest, value);
+  if (next === undefined) list.splice(index, 1);
+  else list[index] = next;
+  return list;
+}

@@ -1,0 +1,28 @@
+import type { FieldIssue, UntypedObject } from "../api/index.ts";
+import type { KubernetesSettings } from "../api/istio/index.ts";
+import { parseFieldPath, setAtPath } from "./field-path.ts";
+
+/**
+ * Applies a component's `k8s.overlays` to what it rendered. An overlay names an object as upstream renders it, so the name
+ * without the revision finds the revisioned object too.
+ */
+export function applyOverlays(
+  objects: readonly UntypedObject[],
+  k8s: KubernetesSettings | undefined,
+): { readonly objects: UntypedObject[]; readonly errors: FieldIssue[] } {
+  const errors: FieldIssue[] = [];
+  const patched = [...objects];
+  for (const [index, overlay] of (k8s?.overlays ?? []).entries()) {
+    const at = patched.findIndex(({ kind, metadata: { name, labels } }) => {
+      return kind === overlay.kind && (name === overlay.name || name === `${overlay.name}-${labels?.["istio.io/rev"]}`);
+    });
+    const found = patched[at];
+    if (found === undefined) {
+      const rendered = patched.map((candidate) => `${candidate.kind}/${candidate.metadata.name}`).join(", ");
+      errors.push({ path: `k8s.overlays[${index}]`, message: `there is no ${overlay.kind} "${overlay.name}" in this component; it renders ${rendered}` });
+      continue;
+    }
+    patched[at] = overlay.patches.reduce((object, patch) => setAtPath(object, parseFieldPath(patch.path), patch.value) as UntypedObject, found);
+  }
+  return { objects: patched, errors };
+}

@@ -1,0 +1,123 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { UntypedObject } from "../api/index.ts";
+import { parseIstioOperator } from "../api/istio/index.ts";
+import { renderInstall, resolveSettings, type RenderedComponent } from "./index.ts";
+
+const defaults = { hub: "docker.io/istio", tag: "9.9.9" };
+
+function render(...specs: readonly object[]): { components: readonly RenderedComponent[]; objects: readonly UntypedObject[] } {
+  const parsed = specs.map((spec) => {
+    const operator = parseIstioOperator({ apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec });
+    assert.deepEqual(operator.errors, []);
+    return operator.value?.spec ?? {};
+  });
+  const { value: settings, errors } = resolveSettings({ specs: parsed }, defaults);
+  assert.deepEqual(errors, []);
+  assert.ok(settings);
+  const rendered = renderInstall(settings, { istio: [], rollout: [] });
+  assert.deepEqual(rendered.errors, []);
+  return { components: rendered.components, objects: rendered.components.flatMap((component) => component.objects) };
+}
+
+const named = (objects: readonly UntypedObject[], kind: string): string[] =>
+  objects.filter((object) => object.kind === kind).map((object) => object.metadata.name ?? "");
+
+function find(objects: readonly UntypedObject[], kind: string, name: string): UntypedObject {
+  const found = objects.find((object) => object.kind === kind && object.metadata.name === name);
+  assert.ok(found, `${kind} ${name}`);
+  return found;
+}
+
+test("the ambient profile installs core, istiod, CNI, an ingress gateway and ztunnel, in this order", () => {
+  const { components } = render({ profile: "ambient" });
+  assert.deepEqual(
+    components.map((component) => component.done),
+    ["Istio core installed", "Istiod installed", "CNI installed", "Ingress gateways installed", "Ztunnel installed"],
+  );
+});
+
+test("a revisioned control plane has its own names, labels and selector, and leaves shared objects unlabelled", () => {
+  const { objects } = render({
+    profile: "ambient",
+    revision: "1-18-1",
+    tag: "1.18.1",
+    components: { ztunnel: { enabled: false }, cni: { enabled: false }, ingressGateways: [{ name: "istio-ingressgateway", enabled: false }] },
+  });
+  assert.deepEqual(named(objects, "Deployment"), ["serin-rollout", "istiod-1-18-1"]);
+  assert.deepEqual(named(objects, "DaemonSet"), []);
+  const service = find(objects, "Service", "istiod-1-18-1");
+  assert.deepEqual((service["spec"] as { selector: unknown }).selector, { app: "istiod", "istio.io/rev": "1-18-1" });
+  assert.equal(find(objects, "ServiceAccount", "istio-reader-service-account").metadata.labels?.["istio.io/rev"], undefined);
+  assert.equal(service.metadata.labels?.["istio.io/rev"], "1-18-1");
+  assert.deepEqual(named(objects, "ValidatingWebhookConfiguration"), ["istio-validator-1-18-1-istio-system"]);
+});
+
+test("a data plane file that renames the DaemonSet takes its revision from the address of its control plane", () => {
+  const { objects } = render({
+    profile: "empty",
+    components: {
+      ztunnel: {
+        enabled: true,
+        k8s: {
+          nodeSelector: { "istio.io/rev": "1-18-1" },
+          overlays: [{ kind: "DaemonSet", name: "ztunnel", patches: [{ path: "metadata.name", value: "ztunnel-1-18-1" }] }],
+        },
+      },
+    },
+    values: { ztunnel: { env: { XDS_ADDRESS: "https://istiod-1-18-1.istio-system.svc:15012" } } },
+  });
+  const spec = find(objects, "DaemonSet", "ztunnel-1-18-1")["spec"] as {
+    selector: { matchLabels: unknown };
+    template: { spec: { nodeSelector: unknown; containers: { env: { name: string; value?: string }[] }[] } };
+  };
+  assert.deepEqual(spec.selector.matchLabels, { app: "ztunnel", "istio.io/rev": "1-18-1" });
+  assert.deepEqual(spec.template.spec.nodeSelector, { "kubernetes.io/os": "linux", "istio.io/rev": "1-18-1" });
+  const env = Object.fromEntries(spec.template.spec.containers[0]?.env.map(({ name, value }) => [name, value]) ?? []);
+  assert.equal(env["XDS_ADDRESS"], "https://istiod-1-18-1.istio-system.svc:15012");
+  assert.equal(env["REVISION"], "1-18-1");
+});
+
+test("an overlay reaches a field inside a named container, and one that names nothing is refused with what there is", () => {
+  const overlay = (name: string) => ({
+    profile: "empty",
+    components: {
+      pilot: { enabled: true, k8s: { overlays: [{ kind: "Deployment", name, patches: [{ path: "spec.template.spec.containers.[name:discovery].image", value: "x:1" }] }] } },
+    },
+  });
+  const deployment = find(render(overlay("istiod")).objects, "Deployment", "istiod");
+  assert.match(JSON.stringify(deployment), /"image":"x:1"/);
+  const { value: settings } = resolveSettings({ specs: [parseIstioOperator({ spec: overlay("nobody") }).value?.spec ?? {}] }, defaults);
+  assert.ok(settings);
+  const { errors } = renderInstall(settings, { istio: [], rollout: [] });
+  assert.equal(errors[0]?.path, "spec.components.pilot.k8s.overlays[0]");
+  assert.match(errors[0].message, /no Deployment "nobody".*Deployment\/istiod/);
+});
+
+test("revision tags become webhook configurations that lead to the revision", () => {
+  const { objects } = render({ profile: "minimal", revision: "a", values: { revisionTags: ["canary"] } });
+  const tag = find(objects, "MutatingWebhookConfiguration", "istio-revision-tag-canary");
+  assert.equal(tag.metadata.labels?.["istio.io/rev"], "a");
+  assert.equal(tag.metadata.labels["istio.io/tag"], "canary");
+  assert.match(JSON.stringify(tag), /"name":"istiod-a"/);
+});
+
+test("flags win over files and reach into the profile's lists, and an unknown profile is answered with the known ones", () => {
+  const setFlags = ["profile=ambient", "components.ingressGateways[0].enabled=false", "values.pilot.env.A=true", "tag=1.18"];
+  const { value: settings } = resolveSettings({ specs: [{ profile: "empty", tag: "1.17" }], setFlags }, defaults);
+  assert.deepEqual(settings?.ingressGateways, [{ name: "istio-ingressgateway", enabled: false }]);
+  assert.equal(settings.tag, "1.18");
+  assert.deepEqual(settings.values["pilot"], { env: { PILOT_ENABLE_AMBIENT: "true", A: true } });
+  const { errors } = resolveSettings({ specs: [{ profile: "huge" }] }, defaults);
+  assert.match(errors[0]?.message ?? "", /no profile "huge"; known are default, demo/);
+});
+
+test("a misspelt component, a bad revision and a value nobody acts on are named", () => {
+  const parsed = parseIstioOperator({ kind: "IstioOperator", spec: { revision: "1.18.1", components: { pilots: {} } } });
+  assert.deepEqual(
+    parsed.errors.map((issue) => issue.path),
+    ["spec.revision", "spec.components.pilots"],
+  );
+  const { warnings } = resolveSettings({ specs: [{ values: { pilot: { colour: "red" } } }] }, defaults);
+  assert.deepEqual(warnings, [{ path: "spec.values.pilot.colour", message: "is not acted on by Serin" }]);
+});
