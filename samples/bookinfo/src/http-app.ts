@@ -1,0 +1,81 @@
+// What the four bookinfo services share: one HTTP server, the headers that a trace or a session needs, and a calm end.
+import { createServer, request, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
+
+export type Handler = (request: IncomingMessage, response: ServerResponse, url: URL) => Promise<void> | void;
+
+const forwardedHeaders = [
+  "x-request-id", "x-ot-span-context", "x-datadog-trace-id", "x-datadog-parent-id", "x-datadog-sampling-priority", "traceparent", "tracestate",
+  "x-cloud-trace-context", "grpc-trace-bin", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags", "sw8",
+  "end-user", "user-agent", "cookie", "authorization", "jwt",
+] as const;
+
+export function headersToForward(headers: IncomingHttpHeaders): Record<string, string> {
+  const forwarded: Record<string, string> = {};
+  for (const name of forwardedHeaders) {
+    const value = headers[name];
+    if (typeof value === "string") forwarded[name] = value;
+  }
+  return forwarded;
+}
+
+export function sendJson(response: ServerResponse, status: number, body: unknown): void {
+  const text = JSON.stringify(body);
+  response.writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(text) }).end(text);
+}
+
+export function sendText(response: ServerResponse, status: number, contentType: string, text: string): void {
+  response.writeHead(status, { "content-type": contentType, "content-length": Buffer.byteLength(text) }).end(text);
+}
+
+const bodyLimitBytes = 65_536;
+
+export async function readBody(message: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of message as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > bodyLimitBytes) throw new Error(`the body is longer than ${bodyLimitBytes} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+export interface FetchedJson {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+/** GET of a JSON document from another service; a status other than 200 is an answer, no answer in time is an error. */
+export function getJson(url: string, headers: Record<string, string>, timeoutMs: number): Promise<FetchedJson> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(url, { headers, signal: AbortSignal.timeout(timeoutMs) }, (answer) => {
+      readBody(answer).then(
+        (text) => resolve({ status: answer.statusCode ?? 500, body: text === "" ? null : (JSON.parse(text) as unknown) }),
+        reject,
+      );
+    });
+    outgoing.on("error", reject);
+    outgoing.end();
+  });
+}
+
+/** Serves until SIGTERM; then answers what is under way, tells kept-alive clients to go, and ends. */
+export function serve(name: string, port: number, handler: Handler): void {
+  let ending = false;
+  const server = createServer((message, response) => {
+    if (ending) response.shouldKeepAlive = false;
+    const url = new URL(message.url ?? "/", "http://app");
+    Promise.resolve(handler(message, response, url)).catch((error: unknown) => {
+      process.stderr.write(`${name}: ${String(error)}\n`);
+      if (!response.headersSent) sendJson(response, 500, { error: "internal error" });
+      else response.destroy();
+    });
+  });
+  server.keepAliveTimeout = 3_600_000;
+  server.listen(port, () => process.stdout.write(`${name} listens on port ${port}\n`));
+  process.on("SIGTERM", () => {
+    ending = true;
+    server.close(() => process.exit(0));
+    server.closeIdleConnections();
+  });
+}
