@@ -34,7 +34,7 @@ export const deploymentKind = defineKind<Deployment>({ group: "apps", versions: 
 
 export interface ReplicaSet extends KubernetesObject {
   spec?: { replicas?: number; selector: LabelSelector; template?: PodTemplate; minReadySeconds?: number };
-  status?: { observedGeneration?: number; replicas: number; fullyLabeledReplicas?: number; readyReplicas?: number; availableReplicas?: number };
+  status?: { observedGeneration?: number; replicas: number; fullyLabeledReplicas?: number; readyReplicas?: number; availableReplicas?: number; terminatingReplicas?: number };
 }
 export const replicaSetKind = defineKind<ReplicaSet>({ group: "apps", versions: ["v1"], kind: "ReplicaSet", plural: "replicasets", namespaced: true });
 
@@ -66,7 +66,11 @@ export interface StatefulSet extends KubernetesObject {
     template: PodTemplate;
     serviceName?: string;
     podManagementPolicy?: "OrderedReady" | "Parallel";
-    updateStrategy?: { type?: "RollingUpdate" | "OnDelete"; rollingUpdate?: { partition?: number } };
+    updateStrategy?: { type?: "RollingUpdate" | "OnDelete"; rollingUpdate?: { partition?: number; maxUnavailable?: number | string } };
+    minReadySeconds?: number;
+    revisionHistoryLimit?: number;
+    ordinals?: { start?: number };
+    volumeClaimTemplates?: KubernetesObject[];
   };
   status?: {
     observedGeneration?: number;
@@ -77,6 +81,20 @@ export interface StatefulSet extends KubernetesObject {
     availableReplicas?: number;
     currentRevision?: string;
     updateRevision?: string;
+    collisionCount?: number;
   };
 }
 export const statefulSetKind = defineKind<StatefulSet>({ group: "apps", versions: ["v1"], kind: "StatefulSet", plural: "statefulsets", namespaced: true });
+
+/** A former template of a DaemonSet or StatefulSet. */
+export interface ControllerRevision extends KubernetesObject {
+  data?: Record<string, unknown>;
+  revision: number;
+}
+export const controllerRevisionKind = defineKind<ControllerRevision>({
+  group: "apps",
+  versions: ["v1"],
+  kind: "ControllerRevision",
+  plural: "controllerrevisions",
+  namespaced: true,
+});

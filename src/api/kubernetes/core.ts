@@ -1,11 +1,11 @@
 import { defineKind } from "../kind.ts";
-import type { KubernetesObject } from "../meta.ts";
+import type { KubernetesObject, LabelSelector } from "../meta.ts";
 
 /** Kinds of the core group (v1), with the fields that Serin acts on; the API server keeps all others. */
 
 export interface Namespace extends KubernetesObject {
   spec?: { finalizers?: string[] };
-  status?: { phase?: "Active" | "Terminating" };
+  status?: { phase?: "Active" | "Terminating"; conditions?: Record<string, string>[] };
 }
 export const namespaceKind = defineKind<Namespace>({ group: "", versions: ["v1"], kind: "Namespace", plural: "namespaces", namespaced: false });
 
@@ -189,6 +189,46 @@ export interface Toleration {
   tolerationSeconds?: number;
 }
 
+export interface NodeSelectorRequirement {
+  key: string;
+  operator: "In" | "NotIn" | "Exists" | "DoesNotExist" | "Gt" | "Lt";
+  values?: string[];
+}
+
+export interface NodeSelectorTerm {
+  matchExpressions?: NodeSelectorRequirement[];
+  /** Only `metadata.name` is a field that can be matched. */
+  matchFields?: NodeSelectorRequirement[];
+}
+
+export interface PodAffinityTerm {
+  topologyKey: string;
+  labelSelector?: LabelSelector;
+  namespaces?: string[];
+  namespaceSelector?: LabelSelector;
+}
+
+export interface PodAffinity {
+  requiredDuringSchedulingIgnoredDuringExecution?: PodAffinityTerm[];
+  preferredDuringSchedulingIgnoredDuringExecution?: { weight: number; podAffinityTerm: PodAffinityTerm }[];
+}
+
+export interface Affinity {
+  nodeAffinity?: {
+    requiredDuringSchedulingIgnoredDuringExecution?: { nodeSelectorTerms: NodeSelectorTerm[] };
+    preferredDuringSchedulingIgnoredDuringExecution?: { weight: number; preference: NodeSelectorTerm }[];
+  };
+  podAffinity?: PodAffinity;
+  podAntiAffinity?: PodAffinity;
+}
+
+export interface TopologySpreadConstraint {
+  maxSkew: number;
+  topologyKey: string;
+  whenUnsatisfiable: "DoNotSchedule" | "ScheduleAnyway";
+  labelSelector?: LabelSelector;
+}
+
 export interface PodSpec {
   containers: Container[];
   initContainers?: Container[];
@@ -196,7 +236,11 @@ export interface PodSpec {
   volumes?: Volume[];
   nodeName?: string;
   nodeSelector?: Record<string, string>;
-  affinity?: Record<string, unknown>;
+  affinity?: Affinity;
+  topologySpreadConstraints?: TopologySpreadConstraint[];
+  schedulerName?: string;
+  priority?: number;
+  overhead?: Record<string, string>;
   tolerations?: Toleration[];
   serviceAccountName?: string;
   automountServiceAccountToken?: boolean;
@@ -274,3 +318,20 @@ export interface Event extends KubernetesObject {
   reportingInstance?: string;
 }
 export const eventKind = defineKind<Event>({ group: "", versions: ["v1"], kind: "Event", plural: "events", namespaced: true });
+
+export interface EndpointAddress {
+  ip: string;
+  hostname?: string;
+  nodeName?: string;
+  targetRef?: { kind?: string; name?: string; namespace?: string; uid?: string };
+}
+
+/** The older form of EndpointSlice, named as its Service. */
+export interface Endpoints extends KubernetesObject {
+  subsets?: {
+    addresses?: EndpointAddress[];
+    notReadyAddresses?: EndpointAddress[];
+    ports?: { name?: string; port: number; protocol?: string; appProtocol?: string }[];
+  }[];
+}
+export const endpointsKind = defineKind<Endpoints>({ group: "", versions: ["v1"], kind: "Endpoints", plural: "endpoints", namespaced: true });

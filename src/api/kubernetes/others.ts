@@ -1,5 +1,5 @@
 import { defineKind } from "../kind.ts";
-import type { KubernetesObject, LabelSelector } from "../meta.ts";
+import type { Condition, KubernetesObject, LabelSelector } from "../meta.ts";
 
 /** Kinds of Kubernetes' smaller groups. */
 
@@ -102,7 +102,15 @@ export const validatingWebhookConfigurationKind = defineKind<WebhookConfiguratio
 
 export interface PodDisruptionBudget extends KubernetesObject {
   spec?: { minAvailable?: number | string; maxUnavailable?: number | string; selector?: LabelSelector };
-  status?: { disruptionsAllowed: number; currentHealthy: number; desiredHealthy: number; expectedPods: number };
+  status?: {
+    observedGeneration?: number;
+    disruptionsAllowed: number;
+    currentHealthy: number;
+    desiredHealthy: number;
+    expectedPods: number;
+    disruptedPods?: Record<string, string>;
+    conditions?: Condition[];
+  };
 }
 export const podDisruptionBudgetKind = defineKind<PodDisruptionBudget>({
   group: "policy",

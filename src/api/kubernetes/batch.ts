@@ -1,0 +1,77 @@
+import { defineKind } from "../kind.ts";
+import type { KubernetesObject, LabelSelector, ObjectMeta } from "../meta.ts";
+import type { PodTemplate } from "./apps.ts";
+
+/** Kinds of the group `batch` (v1). */
+
+export interface JobSpec {
+  parallelism?: number;
+  completions?: number;
+  completionMode?: "NonIndexed" | "Indexed";
+  backoffLimit?: number;
+  activeDeadlineSeconds?: number;
+  ttlSecondsAfterFinished?: number;
+  suspend?: boolean;
+  manualSelector?: boolean;
+  selector?: LabelSelector;
+  template: PodTemplate;
+}
+
+export interface JobCondition {
+  type: "Complete" | "Failed" | "Suspended" | "SuccessCriteriaMet" | "FailureTarget";
+  status: "True" | "False" | "Unknown";
+  reason?: string;
+  message?: string;
+  lastProbeTime?: string;
+  lastTransitionTime?: string;
+}
+
+export interface Job extends KubernetesObject {
+  spec?: JobSpec;
+  status?: {
+    active?: number;
+    ready?: number;
+    succeeded?: number;
+    failed?: number;
+    terminating?: number;
+    startTime?: string;
+    completionTime?: string;
+    completedIndexes?: string;
+    conditions?: JobCondition[];
+    uncountedTerminatedPods?: Record<string, string[]>;
+  };
+}
+export const jobKind = defineKind<Job>({ group: "batch", versions: ["v1"], kind: "Job", plural: "jobs", namespaced: true });
+
+export interface CronJob extends KubernetesObject {
+  spec?: {
+    schedule: string;
+    timeZone?: string;
+    suspend?: boolean;
+    concurrencyPolicy?: "Allow" | "Forbid" | "Replace";
+    startingDeadlineSeconds?: number;
+    successfulJobsHistoryLimit?: number;
+    failedJobsHistoryLimit?: number;
+    jobTemplate: { metadata?: ObjectMeta; spec?: JobSpec };
+  };
+  status?: { active?: { kind?: string; name?: string; namespace?: string; uid?: string }[]; lastScheduleTime?: string; lastSuccessfulTime?: string };
+}
+export const cronJobKind = defineKind<CronJob>({ group: "batch", versions: ["v1"], kind: "CronJob", plural: "cronjobs", namespaced: true });
+
+export interface HorizontalPodAutoscaler extends KubernetesObject {
+  spec?: { scaleTargetRef: { apiVersion?: string; kind: string; name: string }; minReplicas?: number; maxReplicas: number; metrics?: Record<string, unknown>[] };
+  status?: {
+    observedGeneration?: number;
+    currentReplicas?: number;
+    desiredReplicas?: number;
+    conditions?: { type: string; status: string; reason?: string; message?: string; lastTransitionTime?: string }[];
+    currentMetrics?: Record<string, unknown>[];
+  };
+}
+export const horizontalPodAutoscalerKind = defineKind<HorizontalPodAutoscaler>({
+  group: "autoscaling",
+  versions: ["v2"],
+  kind: "HorizontalPodAutoscaler",
+  plural: "horizontalpodautoscalers",
+  namespaced: true,
+});
