@@ -1,0 +1,27 @@
+import { isObject, type JsonObject } from "../json.ts";
+import type { Shape, StructShape } from "../shape.ts";
+import { coreDefaulters } from "./core.ts";
+import type { Defaulters } from "./default-types.ts";
+import { groupDefaulters } from "./groups.ts";
+import { workloadDefaulters } from "./workloads.ts";
+
+const prefixes = ["io.k8s.api.", "io.k8s.apiextensions-apiserver.pkg.apis."];
+const defaulters: Defaulters = { ...coreDefaulters, ...workloadDefaulters, ...groupDefaulters };
+
+/** The defaults of a built-in kind, in place, as the real server's defaulting functions and `+default` markers set them. */
+export function applyBuiltInDefaults(shape: StructShape, value: JsonObject): void {
+  const prefix = prefixes.find((each) => shape.name.startsWith(each));
+  if (prefix !== undefined) defaulters[shape.name.slice(prefix.length)]?.(value);
+  for (const field of shape.fields.values()) {
+    const present = value[field.name];
+    if (present === undefined || present === "") {
+      if (field.default !== undefined) value[field.name] = field.default;
+    } else if (typeof present === "object") descend(field.shape, present);
+  }
+}
+
+function descend(shape: Shape, value: unknown): void {
+  if (shape.kind === "struct" && isObject(value)) applyBuiltInDefaults(shape, value);
+  else if (shape.kind === "list" && Array.isArray(value) && shape.item.kind === "struct") for (const item of value) descend(shape.item, item);
+  else if (shape.kind === "map" && isObject(value) && shape.value.kind === "struct") for (const item of Object.values(value)) descend(shape.value, item);
+}

@@ -1,0 +1,11 @@
+import { readFileSync } from "node:fs";
+import { brotliDecompressSync } from "node:zlib";
+
+/** Text of `generated/kubernetes/<name>.json.br`. Throws when the installation lacks it. */
+export function readGeneratedBytes(name: string): Buffer {
+  return brotliDecompressSync(readFileSync(new URL(import.meta.resolve(`#generated/kubernetes/${name}.json.br`))));
+}
+
+export function readGenerated(name: string): unknown {
+  return JSON.parse(readGeneratedBytes(name).toString("utf8"));
+}

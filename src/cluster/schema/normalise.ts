@@ -1,0 +1,187 @@
+import { SchemaFault } from "./contract.ts";
+import { childPath, isObject, type JsonObject } from "./json.ts";
+import { canonicalQuantity, parseQuantity } from "./quantity.ts";
+import type { ScalarCode, Shape, StructShape } from "./shape.ts";
+
+/** What a value of the type is when nobody set it; null where the server writes null. */
+export function zeroValue(shape: Shape): unknown {
+  switch (shape.kind) {
+    case "scalar":
+      return zeroScalars[shape.code];
+    case "struct": {
+      const value: JsonObject = {};
+      addZeroFields(shape, value);
+      return value;
+    }
+    case "map":
+    case "list":
+    case "any":
+      return null;
+  }
+}
+
+const zeroScalars: Readonly<Record<ScalarCode, unknown>> = { s: "", b: false, i: 0, l: 0, d: 0, y: null, T: null, M: null, D: "0s", Q: "0", I: 0, F: null };
+
+/** Adds in place the fields that a real server always writes (`resources: {}`, `status: {}`); those that it writes as null stay absent. */
+function addZeroFields(shape: StructShape, value: JsonObject): void {
+  for (const field of shape.fields.values()) {
+    if (!field.always || value[field.name] !== undefined) continue;
+    const zero = zeroValue(field.shape);
+    if (zero !== null) value[field.name] = zero;
+  }
+}
+
+/** Go's name of what a JSON value is, as its decoder words it. */
+function describe(value: unknown): string {
+  if (Array.isArray(value)) return "array";
+  if (value === null) return "null";
+  return typeof value === "boolean" ? "bool" : typeof value;
+}
+
+const goNames: Readonly<Record<ScalarCode, string>> = {
+  s: "string",
+  b: "bool",
+  i: "int32",
+  l: "int64",
+  d: "float64",
+  y: "[]uint8",
+  T: "Time",
+  M: "MicroTime",
+  D: "Duration",
+  Q: "Quantity",
+  I: "IntOrString",
+  F: "FieldsV1",
+};
+
+/**
+ * Brings an object of a built-in kind into the form that a typed server holds, in place: unknown fields and nulls go, zero
+ * structs come, times, quantities get their canonical form. Throws {@link SchemaFault} 400 where a value has another type.
+ */
+export class Normaliser {
+  readonly #kind: string;
+  readonly #version: string;
+  readonly unknown: string[] = [];
+
+  constructor(apiVersion: string, kind: string) {
+    this.#kind = kind;
+    this.#version = apiVersion;
+  }
+
+  struct(shape: StructShape, value: JsonObject, path: string): void {
+    for (const key of Object.keys(value)) {
+      const field = shape.fields.get(key);
+      const child = childPath(path, key);
+      if (field === undefined) {
+        this.unknown.push(child);
+        delete value[key];
+      } else if (value[key] === null) delete value[key];
+      else value[key] = this.#value(field.shape, value[key], child);
+    }
+    addZeroFields(shape, value);
+  }
+
+  #value(shape: Shape, value: unknown, path: string): unknown {
+    switch (shape.kind) {
+      case "scalar":
+        return this.#scalar(shape.code, value, path);
+      case "struct":
+        if (!isObject(value)) throw this.#mismatch(value, "object", path);
+        this.struct(shape, value, path);
+        return value;
+      case "map":
+        return this.#map(shape.value, value, path);
+      case "list":
+        if (!Array.isArray(value)) throw this.#mismatch(value, "[]", path);
+        for (const [index, item] of value.entries()) value[index] = this.#item(shape.item, item, childPath(path, index));
+        return value;
+      case "any":
+        return value;
+    }
+  }
+
+  #item(shape: Shape, value: unknown, path: string): unknown {
+    return value === null ? zeroValue(shape) : this.#value(shape, value, path);
+  }
+
+  #map(shape: Shape, value: unknown, path: string): unknown {
+    if (!isObject(value)) throw this.#mismatch(value, "map", path);
+    for (const key of Object.keys(value)) value[key] = this.#item(shape, value[key], childPath(path, key));
+    return value;
+  }
+
+  #scalar(code: ScalarCode, value: unknown, path: string): unknown {
+    switch (code) {
+      case "s":
+        if (typeof value === "string") return value;
+        break;
+      case "b":
+        if (typeof value === "boolean") return value;
+        break;
+      case "i":
+      case "l":
+        if (typeof value === "number" && Number.isInteger(value) && (code === "l" || Math.abs(value) <= 2 ** 31)) return value;
+        if (typeof value === "number") throw this.#fault(`json: cannot unmarshal number ${value} into Go struct field ${this.#goField(path)} of type ${goNames[code]}`);
+        break;
+      case "d":
+        if (typeof value === "number") return value;
+        break;
+      case "y":
+        if (typeof value === "string") return this.#bytes(value, path);
+        break;
+      case "T":
+      case "M":
+        if (typeof value === "string") return this.#time(value, code === "M", path);
+        break;
+      case "D":
+        if (typeof value === "string") return value;
+        break;
+      case "Q":
+        return this.#quantity(value, path);
+      case "I":
+        if (typeof value === "string" || (typeof value === "number" && Number.isInteger(value))) return value;
+        break;
+      case "F":
+        if (isObject(value)) return value;
+        break;
+    }
+    throw this.#mismatch(value, goNames[code], path);
+  }
+
+  #bytes(value: string, path: string): string {
+    if (value.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(value)) return value;
+    const compact = value.replace(/[\r\n]/g, "");
+    const bad = /[^A-Za-z0-9+/=]/.exec(compact);
+    if (bad === null && compact.length % 4 === 0) return compact;
+    throw this.#fault(`illegal base64 data at input byte ${bad?.index ?? compact.length} (${path})`);
+  }
+
+  #time(value: string, micro: boolean, path: string): string {
+    const pattern = micro ? /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/ : /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
+    if (pattern.test(value)) return value;
+    const parsed = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(value) ? Date.parse(value) : Number.NaN;
+    if (Number.isNaN(parsed)) throw this.#fault(`parsing time "${value}" as "2006-01-02T15:04:05Z07:00": cannot parse "${value}" (${path})`);
+    const whole = new Date(parsed).toISOString().slice(0, 19);
+    const fraction = /\.(\d+)/.exec(value)?.[1] ?? "";
+    return micro ? `${whole}.${fraction.padEnd(6, "0").slice(0, 6)}Z` : `${whole}Z`;
+  }
+
+  #quantity(value: unknown, path: string): string {
+    const text = typeof value === "number" ? String(value) : value;
+    if (typeof text !== "string") throw this.#mismatch(value, "Quantity", path);
+    if (parseQuantity(text) === undefined) throw this.#fault(`quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$' (${path}: "${text}")`);
+    return canonicalQuantity(text);
+  }
+
+  #mismatch(value: unknown, expected: string, path: string): SchemaFault {
+    const type = expected === "object" || expected === "map" || expected === "[]" ? `${expected === "[]" ? "a list" : "an object"}` : expected;
+    return this.#fault(`json: cannot unmarshal ${describe(value)} into Go struct field ${this.#goField(path)} of type ${type}`);
+  }
+
+  #goField(path: string): string {
+    return `${this.#kind}.${path.replace(/\[\d+\]/g, "")}`;
+  }
+
+  #fault(message: string): SchemaFault {
+    return new SchemaFault(400, "BadRequest", `${this.#kind} in version "${this.#version.split("/").at(-1) ?? ""}" cannot be handled as a ${this.#kind}: ${message}`);
+  }
+}

@@ -1,0 +1,149 @@
+import { SchemaFault } from "../contract.ts";
+import { cloneJson, isObject, jsonEqual, setOwn, type JsonObject } from "../json.ts";
+import type { FieldShape, Shape, StructShape } from "../shape.ts";
+
+const directive = "$patch";
+const retainKeys = "$retainKeys";
+const deletePrefix = "$deleteFromPrimitiveList/";
+const orderPrefix = "$setElementOrder/";
+
+/** Strategic merge patch over the merge keys of the Go types. Shares nothing with its arguments. */
+export function applyStrategicMergePatch(shape: StructShape, original: JsonObject, patch: unknown): JsonObject {
+  if (!isObject(patch)) throw new SchemaFault(400, "BadRequest", "the strategic merge patch must be an object");
+  return mergeObject(shape, cloneJson(original), cloneJson(patch)) ?? {};
+}
+
+/** Undefined when the patch deletes the object. */
+function mergeObject(shape: Shape | undefined, target: JsonObject, patch: JsonObject): JsonObject | undefined {
+  const action = patch[directive];
+  delete patch[directive];
+  if (action === "replace") return withoutDirectives(patch) as JsonObject;
+  if (action === "delete") return undefined;
+  if (action !== undefined && action !== "merge") throw new SchemaFault(400, "BadRequest", `Unknown patch type found: ${String(action)}`);
+  applyRetainKeys(target, patch);
+  for (const [key, value] of Object.entries(patch)) {
+    if (key.startsWith(deletePrefix)) deletePrimitives(target, key.slice(deletePrefix.length), value);
+  }
+  for (const [key, value] of Object.entries(patch)) {
+    if (!key.startsWith("$")) mergeField(shape, target, key, value, patch[orderPrefix + key]);
+  }
+  for (const [key, order] of Object.entries(patch)) {
+    const field = key.startsWith(orderPrefix) ? key.slice(orderPrefix.length) : undefined;
+    if (field !== undefined && !Object.hasOwn(patch, field)) orderOnly(shape, target, field, order);
+  }
+  return target;
+}
+
+function fieldOf(shape: Shape | undefined, key: string): FieldShape | undefined {
+  return shape?.kind === "struct" ? shape.fields.get(key) : undefined;
+}
+
+function valueShape(shape: Shape | undefined, key: string): Shape | undefined {
+  return shape?.kind === "map" ? shape.value : fieldOf(shape, key)?.shape;
+}
+
+function applyRetainKeys(target: JsonObject, patch: JsonObject): void {
+  const retained = patch[retainKeys];
+  if (retained === undefined) return;
+  if (!Array.isArray(retained)) throw new SchemaFault(400, "BadRequest", `${retainKeys} must be a list of field names`);
+  for (const key of Object.keys(target)) if (!retained.includes(key)) delete target[key];
+}
+
+function deletePrimitives(target: JsonObject, key: string, values: unknown): void {
+  const present = target[key];
+  if (!Array.isArray(values)) throw new SchemaFault(400, "BadRequest", `${deletePrefix}${key} must be a list`);
+  if (Array.isArray(present)) target[key] = present.filter((item) => !values.some((value) => jsonEqual(value, item)));
+}
+
+function mergeField(shape: Shape | undefined, target: JsonObject, key: string, value: unknown, order: unknown): void {
+  const present = Object.hasOwn(target, key) ? target[key] : undefined;
+  if (value === null) delete target[key];
+  else if (Array.isArray(value)) setOwn(target, key, mergeList(fieldOf(shape, key), present, value, order, key));
+  else if (isObject(value)) {
+    const merged = mergeObject(valueShape(shape, key), isObject(present) ? present : {}, value);
+    if (merged === undefined) delete target[key];
+    else setOwn(target, key, merged);
+  } else setOwn(target, key, value);
+}
+
+function mergeList(field: FieldShape | undefined, present: unknown, patch: unknown[], order: unknown, key: string): unknown[] {
+  if (field === undefined || !field.strategy.includes("merge")) return patch.map(withoutDirectives);
+  const target: unknown[] = Array.isArray(present) ? present : [];
+  const { mergeKey } = field;
+  if (mergeKey === undefined) {
+    const merged = [...target];
+    for (const item of patch) if (!merged.some((each) => jsonEqual(each, item))) merged.push(item);
+    return ordered(merged, target, orderOf(order, patch), undefined);
+  }
+  const itemShape = field.shape.kind === "list" ? field.shape.item : undefined;
+  const entries = patch.map((item) => {
+    if (!isObject(item)) throw new SchemaFault(400, "BadRequest", `${key}: a strategic merge patch of this list holds objects only`);
+    return item;
+  });
+  const replacing = entries.some((item) => item[directive] === "replace");
+  const base = replacing ? [] : target;
+  const rest = replacing ? entries.filter((item) => item[directive] !== "replace") : entries;
+  const names = rest.filter((item) => item[directive] !== "delete");
+  return ordered(mergeEntries(itemShape, base, rest, mergeKey, key), base, orderOf(order, names), mergeKey);
+}
+
+function orderOf(order: unknown, patch: readonly unknown[]): readonly unknown[] {
+  return Array.isArray(order) ? order : patch;
+}
+
+function mergeEntries(shape: Shape | undefined, target: unknown[], patch: JsonObject[], mergeKey: string, key: string): unknown[] {
+  let merged = [...target];
+  for (const item of patch) {
+    const id = item[mergeKey];
+    if (id === undefined) throw new SchemaFault(400, "BadRequest", `map: ${JSON.stringify(item)} does not contain declared merge key: ${mergeKey}`);
+    const matches = (each: unknown): boolean => isObject(each) && jsonEqual(each[mergeKey], id);
+    if (item[directive] === "delete") {
+      merged = merged.filter((each) => !matches(each));
+      continue;
+    }
+    const index = merged.findIndex(matches);
+    const base = index >= 0 ? merged[index] : {};
+    const next = mergeObject(shape, isObject(base) ? base : {}, item);
+    if (next === undefined) throw new SchemaFault(400, "BadRequest", `${key}: unexpected delete directive`);
+    if (index >= 0) merged[index] = next;
+    else merged.push(next);
+  }
+  return merged;
+}
+
+/**
+ * The patch's items come in the order of the directive, else of the patch; what only the server has goes before the first
+ * of them that it preceded in the original.
+ */
+function ordered(merged: unknown[], original: readonly unknown[], order: readonly unknown[], mergeKey: string | undefined): unknown[] {
+  const identity = (item: unknown): unknown => (mergeKey !== undefined && isObject(item) ? item[mergeKey] : item);
+  const position = (items: readonly unknown[], item: unknown): number => items.findIndex((each) => jsonEqual(identity(each), identity(item)));
+  const precedes = (a: unknown, b: unknown): boolean => {
+    const [left, right] = [position(original, a), position(original, b)];
+    return left >= 0 && right >= 0 && left < right;
+  };
+  const named = merged.filter((item) => position(order, item) >= 0).sort((a, b) => position(order, a) - position(order, b));
+  const rest = merged.filter((item) => position(order, item) < 0);
+  const result: unknown[] = [];
+  while (named.length > 0 && rest.length > 0) result.push(precedes(rest[0], named[0]) ? rest.shift() : named.shift());
+  return [...result, ...rest, ...named];
+}
+
+function orderOnly(shape: Shape | undefined, target: JsonObject, key: string, order: unknown): void {
+  const present = target[key];
+  const field = fieldOf(shape, key);
+  if (!Array.isArray(present) || field === undefined || !field.strategy.includes("merge")) return;
+  target[key] = ordered(present, present, orderOf(order, []), field.mergeKey);
+}
+
+/** What replaces or is new must not carry directives into the object. */
+function withoutDirectives(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutDirectives);
+  if (!isObject(value)) return value;
+  const result: JsonObject = {};
+  for (const [key, item] of Object.entries(value)) {
+    if (key === directive || key === retainKeys || key.startsWith(deletePrefix) || key.startsWith(orderPrefix)) continue;
+    setOwn(result, key, withoutDirectives(item));
+  }
+  return result;
+}
