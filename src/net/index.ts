@@ -1,0 +1,47 @@
+export type { ByteListener, ByteStream, ByteStreamHandler, ConnectOptions, SecureStream, SocketAddress } from "./byte-stream.ts";
+export { addressOf, check, errorName, lastErrorName, libc, linux, watchReadable, watchWritable, type Libc } from "./libc.ts";
+export {
+  bindUdpInNamespace,
+  closeDescriptor,
+  listenTcpInNamespace,
+  openTcpSocketInNamespace,
+  originalDestination,
+  setSocketOption,
+  socketName,
+  type ConnectingSocketOptions,
+  type NamespaceListenOptions,
+  type NamespaceSocketOptions,
+} from "./namespace-socket.ts";
+export { inNamespace, NetworkNamespace } from "./network-namespace.ts";
+export { NftNetlink } from "./nft-netlink.ts";
+export { networkError, systemError, uvError } from "./node-error.ts";
+export { RouteNetlink } from "./route-netlink.ts";
+// The codecs that callers of the netlink sockets need.
+export {
+  action,
+  bytesToIp,
+  ipFamilyOf,
+  ipToBytes,
+  match,
+  NftTransaction,
+  unmapIp,
+  type AddressInfo,
+  type BridgeLink,
+  type IpFamily,
+  type IpPrefix,
+  type LinkChange,
+  type LinkInfo,
+  type NftBaseChain,
+  type NftEndpoint,
+  type NftExpression,
+  type NftFamily,
+  type NftKey,
+  type NftKeyType,
+  type NftProtocol,
+  type NftRulePart,
+  type NftTableEditor,
+  type NftVerdict,
+  type RouteSpec,
+  type RuleSpec,
+  type VethLink,
+} from "../wire/netlink/index.ts";

@@ -1,0 +1,143 @@
+import koffi from "koffi";
+import { systemError } from "./node-error.ts";
+
+/** The functions of libc that node does not offer. Results are as in C: -1 means that {@link lastErrorName} knows why. */
+export interface Libc {
+  setns(fd: number, type: number): number;
+  unshare(flags: number): number;
+  open(path: string, flags: number, mode: number): number;
+  close(fd: number): number;
+  dup(fd: number): number;
+  fcntl(fd: number, command: number, argument: number): number;
+  socket(domain: number, type: number, protocol: number): number;
+  bind(fd: number, address: Uint8Array, length: number): number;
+  listen(fd: number, backlog: number): number;
+  accept4(fd: number, address: null, length: null, flags: number): number;
+  connect(fd: number, address: Uint8Array, length: number): number;
+  send(fd: number, data: Uint8Array, length: number, flags: number): number;
+  recv(fd: number, data: Uint8Array, length: number, flags: number): number;
+  sendmsg(fd: number, header: Uint8Array, flags: number): number;
+  recvmsg(fd: number, header: Uint8Array, flags: number): number;
+  getsockopt(fd: number, level: number, name: number, value: Uint8Array, length: Uint8Array): number;
+  setsockopt(fd: number, level: number, name: number, value: Uint8Array, length: number): number;
+  getsockname(fd: number, address: Uint8Array, length: Uint8Array): number;
+  mount(source: string | null, target: string, type: string | null, flags: number, data: string | null): number;
+  umount2(target: string, flags: number): number;
+  prctl(operation: number, a: number, b: number, c: number, d: number): number;
+  sethostname(name: string, length: number): number;
+  chdir(path: string): number;
+}
+
+const prototypes: Readonly<Record<keyof Libc, string>> = {
+  setns: "int setns(int fd, int type)",
+  unshare: "int unshare(int flags)",
+  open: "int open(const char *path, int flags, int mode)",
+  close: "int close(int fd)",
+  dup: "int dup(int fd)",
+  fcntl: "int fcntl(int fd, int command, int argument)",
+  socket: "int socket(int domain, int type, int protocol)",
+  bind: "int bind(int fd, void *address, int length)",
+  listen: "int listen(int fd, int backlog)",
+  accept4: "int accept4(int fd, void *address, void *length, int flags)",
+  connect: "int connect(int fd, void *address, int length)",
+  send: "long send(int fd, void *data, size_t length, int flags)",
+  recv: "long recv(int fd, void *data, size_t length, int flags)",
+  sendmsg: "long sendmsg(int fd, void *header, int flags)",
+  recvmsg: "long recvmsg(int fd, void *header, int flags)",
+  getsockopt: "int getsockopt(int fd, int level, int name, void *value, void *length)",
+  setsockopt: "int setsockopt(int fd, int level, int name, void *value, int length)",
+  getsockname: "int getsockname(int fd, void *address, void *length)",
+  mount: "int mount(const char *source, const char *target, const char *type, ulong flags, const char *data)",
+  umount2: "int umount2(const char *target, int flags)",
+  prctl: "int prctl(int operation, ulong a, ulong b, ulong c, ulong d)",
+  sethostname: "int sethostname(const char *name, size_t length)",
+  chdir: "int chdir(const char *path)",
+};
+
+let loaded: Libc | undefined;
+
+/** libc, loaded at the first use. */
+export function libc(): Libc {
+  if (loaded === undefined) {
+    // The handle of the running program: its libc, be it glibc or musl.
+    const library = koffi.load(null);
+    loaded = Object.fromEntries(Object.entries(prototypes).map(([name, prototype]) => [name, library.func(prototype)])) as unknown as Libc;
+  }
+  return loaded;
+}
+
+let errorNames: ReadonlyMap<number, string> | undefined;
+
+/** The name of an errno: `ENOENT`, or the number where it has none. */
+export function errorName(number: number): string {
+  errorNames ??= new Map(Object.entries(koffi.os.errno).map(([name, value]) => [value, name]));
+  return errorNames.get(number) ?? `errno ${number}`;
+}
+
+/** The name of the last call's errno; ask before any other call. */
+export function lastErrorName(): string {
+  return errorName(koffi.errno());
+}
+
+/** Gives a result back, or throws what libc said; `what` is for the message: `setns`. */
+export function check(what: string, result: number | bigint): number {
+  if (result < 0) throw systemError(what, lastErrorName());
+  return Number(result);
+}
+
+/** Where a buffer's bytes are in memory; it must be kept alive while that is used. */
+export function addressOf(bytes: Uint8Array): bigint {
+  return koffi.address(bytes);
+}
+
+/** Calls `ready` whenever the descriptor can be read or has hung up, until disposed. Keeps the process alive. */
+export function watchReadable(fd: number, ready: () => void): Disposable {
+  const handle = koffi.node.poll(fd, { readable: true, disconnect: true }, () => ready());
+  return closing(handle);
+}
+
+/** The same for writing. */
+export function watchWritable(fd: number, ready: () => void): Disposable {
+  const handle = koffi.node.poll(fd, { writable: true }, () => ready());
+  return closing(handle);
+}
+
+function closing(handle: { stop(): void; close(): void }): Disposable {
+  let open = true;
+  return {
+    [Symbol.dispose]: () => {
+      if (!open) return;
+      open = false;
+      handle.stop();
+      handle.close();
+    },
+  };
+}
+
+export const linux = {
+  cloneNewNetwork: 0x40000000,
+  closeOnExec: 0o2000000,
+  nonBlocking: 0o4000,
+  familyUnix: 1,
+  familyIpv4: 2,
+  familyIpv6: 10,
+  familyNetlink: 16,
+  socketStream: 1,
+  socketDatagram: 2,
+  socketRaw: 3,
+  socketSeqpacket: 5,
+  levelSocket: 1,
+  reuseAddress: 2,
+  sendBufferBytes: 7,
+  receiveBufferBytes: 8,
+  linger: 13,
+  reusePort: 15,
+  mark: 36,
+  levelIp: 0,
+  ipTransparent: 19,
+  ipBindAddressNoPort: 24,
+  levelIpv6: 41,
+  ipv6Only: 26,
+  ipv6Transparent: 75,
+  originalDestination: 80,
+} as const;

@@ -1,0 +1,176 @@
+import { ipFamilyOf, ipToBytes, bytesToIp, type IpFamily } from "../wire/netlink/index.ts";
+import type { SocketAddress } from "./byte-stream.ts";
+import { check, errorName, lastErrorName, libc, linux } from "./libc.ts";
+import { inNamespace } from "./network-namespace.ts";
+import { systemError } from "./node-error.ts";
+
+export interface NamespaceSocketOptions {
+  readonly address: string;
+  readonly port: number;
+  /** IP_TRANSPARENT: may take what is addressed to others. */
+  readonly transparent?: boolean;
+  readonly reusePort?: boolean;
+  /** On `::`, IPv6 alone; true when absent. */
+  readonly ipv6Only?: boolean;
+  /** SO_MARK. */
+  readonly mark?: number;
+}
+
+export interface NamespaceListenOptions extends NamespaceSocketOptions {
+  /** Connections that may wait to be accepted; 4096 when absent. */
+  readonly backlog?: number;
+}
+
+export interface ConnectingSocketOptions {
+  readonly family: IpFamily;
+  readonly mark?: number;
+  /** Dial from this address, which need not be ours: sets IP_TRANSPARENT. */
+  readonly sourceAddress?: string;
+  /** Any free port when absent. */
+  readonly sourcePort?: number;
+}
+
+const defaultBacklog = 4096;
+
+/** A listening TCP socket in a namespace (our own when undefined). The descriptor is the caller's to close or to hand on. */
+export function listenTcpInNamespace(namespaceFd: number | undefined, options: NamespaceListenOptions): number {
+  return inNamespace(namespaceFd, () => {
+    const fd = boundSocket(linux.socketStream, options);
+    if (libc().listen(fd, options.backlog ?? defaultBacklog) < 0) throw closedAfter(fd, `listen on ${options.address}:${options.port}`);
+    return fd;
+  });
+}
+
+/** A bound UDP socket; give it to `dgram`'s `bind({ fd })`. Bind 127.0.0.1 and ::1 one by one, not all addresses. */
+export function bindUdpInNamespace(namespaceFd: number | undefined, options: NamespaceSocketOptions): number {
+  return inNamespace(namespaceFd, () => boundSocket(linux.socketDatagram, options));
+}
+
+/** A TCP socket that is not connected yet, for {@link connectTcp} or `net.Socket({ fd })`. */
+export function openTcpSocketInNamespace(namespaceFd: number | undefined, options: ConnectingSocketOptions): number {
+  return inNamespace(namespaceFd, () => {
+    const fd = openSocket(options.family, linux.socketStream);
+    try {
+      if (options.mark !== undefined) setOption(fd, linux.levelSocket, linux.mark, options.mark);
+      if (options.sourceAddress !== undefined) bindSource(fd, options.sourceAddress, options.sourcePort);
+      return fd;
+    } catch (error) {
+      libc().close(fd);
+      throw error;
+    }
+  });
+}
+
+/** Where a redirected connection was going; undefined when nobody redirected it (no conntrack entry). */
+export function originalDestination(socket: { readonly fd: number; readonly local: SocketAddress }): SocketAddress | undefined {
+  const ipv6 = ipFamilyOf(socket.local.address) === "ipv6";
+  const address = Buffer.alloc(28);
+  const length = Buffer.alloc(4);
+  length.writeInt32LE(ipv6 ? 28 : 16);
+  const level = ipv6 ? linux.levelIpv6 : linux.levelIp;
+  if (libc().getsockopt(socket.fd, level, linux.originalDestination, address, length) < 0) {
+    const name = lastErrorName();
+    if (name === "ENOENT" || name === "ENOPROTOOPT") return undefined;
+    throw systemError("SO_ORIGINAL_DST", name);
+  }
+  return decodeSocketAddress(address);
+}
+
+/** The address that a descriptor is bound to. */
+export function socketName(fd: number): SocketAddress {
+  const address = Buffer.alloc(28);
+  const length = Buffer.alloc(4);
+  length.writeInt32LE(28);
+  check("getsockname", libc().getsockname(fd, address, length));
+  return decodeSocketAddress(address);
+}
+
+/** The fault that an unconnected or failed socket holds, by name; undefined when there is none. */
+export function pendingSocketError(fd: number): string | undefined {
+  const value = Buffer.alloc(4);
+  const length = Buffer.alloc(4);
+  length.writeInt32LE(4);
+  check("SO_ERROR", libc().getsockopt(fd, linux.levelSocket, 4, value, length));
+  const number = value.readInt32LE();
+  return number === 0 ? undefined : errorName(number);
+}
+
+export function setSocketOption(fd: number, level: number, name: number, value: number): void {
+  setOption(fd, level, name, value);
+}
+
+/** Closing the socket will send RST and drop what is queued. */
+export function resetOnClose(fd: number): void {
+  const linger = Buffer.alloc(8);
+  linger.writeInt32LE(1, 0);
+  libc().setsockopt(fd, linux.levelSocket, linux.linger, linger, linger.length);
+}
+
+export function closeDescriptor(fd: number): void {
+  libc().close(fd);
+}
+
+function openSocket(family: IpFamily, type: number): number {
+  const domain = family === "ipv6" ? linux.familyIpv6 : linux.familyIpv4;
+  return check("socket", libc().socket(domain, type | linux.closeOnExec | linux.nonBlocking, 0));
+}
+
+function boundSocket(type: number, options: NamespaceSocketOptions): number {
+  const family = ipFamilyOf(options.address);
+  const fd = openSocket(family, type);
+  try {
+    setOption(fd, linux.levelSocket, linux.reuseAddress, 1);
+    if (options.reusePort === true) setOption(fd, linux.levelSocket, linux.reusePort, 1);
+    if (family === "ipv6") setOption(fd, linux.levelIpv6, linux.ipv6Only, options.ipv6Only === false ? 0 : 1);
+    if (options.mark !== undefined) setOption(fd, linux.levelSocket, linux.mark, options.mark);
+    if (options.transparent === true) setTransparent(fd, family);
+    bindTo(fd, options.address, options.port);
+    return fd;
+  } catch (error) {
+    libc().close(fd);
+    throw error;
+  }
+}
+
+function bindSource(fd: number, address: string, port: number | undefined): void {
+  setTransparent(fd, ipFamilyOf(address));
+  // The kernel then picks the port at connect, by the whole four-tuple: far more connections fit.
+  if (port === undefined) setOption(fd, linux.levelIp, linux.ipBindAddressNoPort, 1);
+  bindTo(fd, address, port ?? 0);
+}
+
+function setTransparent(fd: number, family: IpFamily): void {
+  if (family === "ipv6") setOption(fd, linux.levelIpv6, linux.ipv6Transparent, 1);
+  else setOption(fd, linux.levelIp, linux.ipTransparent, 1);
+}
+
+function setOption(fd: number, level: number, name: number, value: number): void {
+  const bytes = Buffer.alloc(4);
+  bytes.writeInt32LE(value);
+  check(`setsockopt ${level}/${name}`, libc().setsockopt(fd, level, name, bytes, 4));
+}
+
+function bindTo(fd: number, address: string, port: number): void {
+  const bytes = encodeSocketAddress(address, port);
+  check(`bind to ${address}:${port}`, libc().bind(fd, bytes, bytes.length));
+}
+
+function closedAfter(fd: number, what: string): Error {
+  const error = systemError(what, lastErrorName());
+  libc().close(fd);
+  return error;
+}
+
+function encodeSocketAddress(address: string, port: number): Buffer {
+  const bytes = ipToBytes(address);
+  const out = Buffer.alloc(bytes.length === 16 ? 28 : 16);
+  out.writeUInt16LE(bytes.length === 16 ? linux.familyIpv6 : linux.familyIpv4, 0);
+  out.writeUInt16BE(port, 2);
+  bytes.copy(out, bytes.length === 16 ? 8 : 4);
+  return out;
+}
+
+function decodeSocketAddress(bytes: Buffer): SocketAddress {
+  const ipv6 = bytes.readUInt16LE(0) === linux.familyIpv6;
+  return { address: bytesToIp(ipv6 ? bytes.subarray(8, 24) : bytes.subarray(4, 8)), port: bytes.readUInt16BE(2) };
+}

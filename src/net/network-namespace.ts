@@ -1,0 +1,96 @@
+import { fstatSync } from "node:fs";
+import { internalError } from "../base/index.ts";
+import { check, libc, linux } from "./libc.ts";
+
+const ownPath = "/proc/thread-self/ns/net";
+/** Never closed: the way back of every {@link NetworkNamespace.enter} of this thread. */
+let ownFd: number | undefined;
+
+function openReadOnly(path: string): number {
+  return check(`open ${path}`, libc().open(path, linux.closeOnExec, 0));
+}
+
+function own(): number {
+  ownFd ??= openReadOnly(ownPath);
+  return ownFd;
+}
+
+function goHome(): void {
+  // A thread that is stuck in a pod's namespace would open every later socket there: nothing is better than that.
+  if (libc().setns(own(), linux.cloneNewNetwork) < 0) process.abort();
+}
+
+/** A network namespace, held by a descriptor that the owner closes. */
+export class NetworkNamespace implements Disposable {
+  #fd: number;
+
+  private constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  /** A new one, empty but for its `lo`, which is down. */
+  static create(): NetworkNamespace {
+    own();
+    check("unshare a network namespace", libc().unshare(linux.cloneNewNetwork));
+    try {
+      return new NetworkNamespace(openReadOnly(ownPath));
+    } finally {
+      goHome();
+    }
+  }
+
+  /** By path, such as `/proc/<pid>/ns/net`. */
+  static open(path: string): NetworkNamespace {
+    return new NetworkNamespace(openReadOnly(path));
+  }
+
+  /** Takes over a descriptor, such as one that another process has sent. */
+  static adopt(fd: number): NetworkNamespace {
+    return new NetworkNamespace(fd);
+  }
+
+  /** The one that this thread lives in. */
+  static current(): NetworkNamespace {
+    return new NetworkNamespace(check("dup", libc().fcntl(own(), 1030 /* F_DUPFD_CLOEXEC */, 0)));
+  }
+
+  /** -1 once closed. */
+  get fd(): number {
+    return this.#fd;
+  }
+
+  /** Two descriptors of one namespace have the same inode. */
+  get inode(): number {
+    return fstatSync(this.#fd).ino;
+  }
+
+  /** Runs a synchronous function in the namespace. Nothing in it may wait: libuv's threads and callbacks live outside. */
+  enter<Result>(run: () => Result): Result {
+    return inNamespace(this.#fd, run);
+  }
+
+  close(): void {
+    if (this.#fd < 0) return;
+    libc().close(this.#fd);
+    this.#fd = -1;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** {@link NetworkNamespace.enter} for a bare descriptor; undefined stays where we are. */
+export function inNamespace<Result>(namespaceFd: number | undefined, run: () => Result): Result {
+  if (namespaceFd === undefined) return run();
+  own();
+  check("setns", libc().setns(namespaceFd, linux.cloneNewNetwork));
+  let result: Result;
+  try {
+    result = run();
+  } finally {
+    goHome();
+  }
+  if (result instanceof Promise) throw internalError("namespace-async", "a function that runs in a network namespace must not return a promise");
+  return result;
+}

@@ -1,0 +1,98 @@
+import {
+  batchMessage,
+  listChainsMessage,
+  listTablesMessage,
+  netlinkFlags,
+  netlinkTypes,
+  NftTransaction,
+  readAttributes,
+  readString,
+  type NftFamily,
+} from "../wire/netlink/index.ts";
+import { NetlinkSocket, replyError } from "./netlink-socket.ts";
+import { systemError } from "./node-error.ts";
+
+/** Messages that {@link NftNetlink.commitAll} puts into one transaction: far below what a socket's buffer takes. */
+const messagesPerTransaction = 400;
+
+/** nf_tables of one network namespace, by raw netlink: no nft program, no limit by descriptors. */
+export class NftNetlink implements Disposable {
+  readonly #socket: NetlinkSocket;
+
+  constructor(namespaceFd?: number) {
+    this.#socket = new NetlinkSocket("netfilter", namespaceFd);
+  }
+
+  /**
+   * Applies a transaction as a whole or throws, naming the first message that was refused and why. Limit: the socket's
+   * send buffer (about 400 kB, a thousand rules, where it cannot be raised); beyond, use {@link commitAll}.
+   */
+  commit(transaction: NftTransaction): void {
+    const { messages, labels } = transaction;
+    if (messages.length === 0) return;
+    const begin = batchMessage("begin");
+    const end = batchMessage("end");
+    this.#socket.number(begin);
+    const labelOf = new Map<number, string>();
+    let last = 0;
+    for (const [index, message] of messages.entries()) {
+      last = this.#socket.number(message);
+      labelOf.set(last, labels[index] ?? "");
+      // One acknowledgement is enough: refusals are reported for every message anyway.
+      if (index === messages.length - 1) message.writeUInt16LE(message.readUInt16LE(6) | netlinkFlags.acknowledge, 6);
+    }
+    this.#socket.number(end);
+    this.#socket.send([begin, ...messages, end]);
+    const fault = this.#awaitLast(last, labelOf);
+    if (fault !== undefined) throw fault;
+  }
+
+  /** Commits groups one after another in transactions of bounded size; a group is never split. */
+  commitAll(groups: Iterable<(transaction: NftTransaction) => void>): void {
+    let transaction = new NftTransaction();
+    for (const group of groups) {
+      group(transaction);
+      if (transaction.size < messagesPerTransaction) continue;
+      this.commit(transaction);
+      transaction = new NftTransaction();
+    }
+    this.commit(transaction);
+  }
+
+  tables(family: NftFamily): string[] {
+    return this.#socket.dump("list tables", listTablesMessage(family)).map((payload) => readString(readAttributes(payload.subarray(4)).get(1) ?? Buffer.alloc(0)));
+  }
+
+  chains(family: NftFamily, table: string): string[] {
+    const names: string[] = [];
+    for (const payload of this.#socket.dump("list chains", listChainsMessage(family))) {
+      const attributes = readAttributes(payload.subarray(4));
+      const text = (type: number): string => readString(attributes.get(type) ?? Buffer.alloc(0));
+      if (text(1) === table) names.push(text(3));
+    }
+    return names;
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #awaitLast(last: number, labelOf: ReadonlyMap<number, string>): Error | undefined {
+    let fault: Error | undefined;
+    let done = false;
+    while (!done) {
+      for (const reply of this.#socket.receive()) {
+        if (reply.type !== netlinkTypes.error || reply.sequence > last) continue;
+        const name = replyError(reply);
+        if (name !== undefined) fault ??= systemError(`nf_tables: ${labelOf.get(reply.sequence) ?? "batch"}`, name);
+        // A refusal of the batch itself (no permission, no memory) bears the sequence of its begin and ends it.
+        done ||= reply.sequence === last || !labelOf.has(reply.sequence);
+      }
+    }
+    return fault;
+  }
+}

@@ -1,0 +1,77 @@
+import { getSystemErrorName } from "node:util";
+import { SerinError, transientError, userError } from "../base/index.ts";
+
+/** The words that callers may rely on, by errno's name. A peer's fault may pass by itself; a local one is the user's to mend. */
+const transientCodes: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "connection-refused",
+  ECONNRESET: "connection-reset",
+  EPIPE: "connection-reset",
+  ECONNABORTED: "connection-aborted",
+  ECANCELED: "connection-aborted",
+  ETIMEDOUT: "timeout",
+  EHOSTUNREACH: "host-unreachable",
+  EHOSTDOWN: "host-unreachable",
+  ENETUNREACH: "network-unreachable",
+  ENETDOWN: "network-unreachable",
+  EADDRNOTAVAIL: "address-not-available",
+  ENOTCONN: "not-connected",
+  EMFILE: "too-many-files",
+  ENFILE: "too-many-files",
+  ENOBUFS: "no-buffers",
+  ENOMEM: "no-memory",
+  EAGAIN: "try-again",
+};
+
+const userCodes: Readonly<Record<string, readonly [code: string, hint: string]>> = {
+  EADDRINUSE: ["address-in-use", "end the process that listens there, or choose another port"],
+  EACCES: ["permission-denied", "run with the capability that this needs, or choose a port above 1023"],
+  EPERM: ["permission-denied", "run inside a user namespace of your own, or with CAP_NET_ADMIN"],
+  ENOENT: ["not-found", "check that the path exists"],
+};
+
+/** An error of the system by errno's name (`ECONNREFUSED`); `what` says what was tried: `connect to 10.0.0.1:80`. */
+export function systemError(what: string, name: string, cause?: unknown): SerinError {
+  const options = cause === undefined ? {} : { cause };
+  const message = `${what}: ${name}`;
+  const transientCode = transientCodes[name];
+  if (transientCode !== undefined) return transientError(transientCode, message, options);
+  const [code, hint] = userCodes[name] ?? [];
+  if (code !== undefined && hint !== undefined) return userError(code, message, { ...options, hint });
+  return transientError(name.toLowerCase(), message, options);
+}
+
+/** The same for libuv's negative numbers. */
+export function uvError(what: string, status: number): SerinError {
+  return systemError(what, uvErrorName(status));
+}
+
+function uvErrorName(status: number): string {
+  if (status === -4095) return "EOF";
+  try {
+    return getSystemErrorName(status);
+  } catch {
+    return `error ${status}`;
+  }
+}
+
+/** Whatever node's sockets, TLS or a syscall threw, as ours; the only place that knows their codes. */
+export function networkError(what: string, thrown: unknown): SerinError {
+  if (thrown instanceof SerinError) return thrown;
+  const code = codeOf(thrown);
+  if (code !== undefined && /^E[A-Z0-9]+$/.test(code)) return systemError(what, code, thrown);
+  const text = thrown instanceof Error ? thrown.message : String(thrown);
+  if (code === "ABORT_ERR") return transientError("aborted", `${what}: aborted`, { cause: thrown });
+  if (code !== undefined) return transientError(tlsCode(code), `${what}: ${text}`, { cause: thrown });
+  return transientError("network-failure", `${what}: ${text}`, { cause: thrown });
+}
+
+function codeOf(thrown: unknown): string | undefined {
+  if (typeof thrown !== "object" || thrown === null || !("code" in thrown)) return undefined;
+  return typeof thrown.code === "string" ? thrown.code : undefined;
+}
+
+/** OpenSSL's codes keep their name (`unable-to-verify-leaf-signature`); its alerts and protocol faults are `tls-…`. */
+function tlsCode(code: string): string {
+  const words = code.toLowerCase().replaceAll("_", "-");
+  return words.startsWith("err-ssl-") ? `tls-${words.slice(8)}` : words;
+}

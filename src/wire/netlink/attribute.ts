@@ -1,0 +1,108 @@
+/** Netlink's building blocks (linux/netlink.h): headers, attributes, and integers in the host's (little-endian) or network order. */
+
+export const netlinkFlags = {
+  request: 1,
+  acknowledge: 4,
+  dump: 0x300,
+  /** With a new object: fail when it is there. */
+  exclusive: 0x200,
+  replace: 0x100,
+  create: 0x400,
+  append: 0x800,
+} as const;
+
+export const netlinkTypes = { noop: 1, error: 2, done: 3 } as const;
+
+export const netlinkHeaderBytes = 16;
+
+const nestedFlag = 0x8000;
+const attributeTypeMask = 0x3fff;
+
+export function align4(length: number): number {
+  return (length + 3) & ~3;
+}
+
+export function u32(value: number): Buffer {
+  const bytes = Buffer.allocUnsafe(4);
+  bytes.writeUInt32LE(value >>> 0);
+  return bytes;
+}
+
+export function u32be(value: number): Buffer {
+  const bytes = Buffer.allocUnsafe(4);
+  bytes.writeUInt32BE(value >>> 0);
+  return bytes;
+}
+
+export function u16be(value: number): Buffer {
+  const bytes = Buffer.allocUnsafe(2);
+  bytes.writeUInt16BE(value);
+  return bytes;
+}
+
+/** One attribute; a string gets its closing zero byte. */
+export function attribute(type: number, value: Uint8Array | string): Buffer {
+  const data = typeof value === "string" ? Buffer.from(`${value}\0`) : value;
+  const out = Buffer.alloc(align4(4 + data.length));
+  out.writeUInt16LE(4 + data.length, 0);
+  out.writeUInt16LE(type, 2);
+  out.set(data, 4);
+  return out;
+}
+
+/** An attribute that holds attributes; `flagged` sets NLA_F_NESTED, which nf_tables wants and old rtnetlink does not. */
+export function nested(type: number, parts: readonly Uint8Array[], flagged = true): Buffer {
+  return attribute(flagged ? type | nestedFlag : type, Buffer.concat(parts));
+}
+
+/** A whole message; the socket writes the sequence number at offset 8 when it sends. */
+export function netlinkMessage(type: number, flags: number, ...parts: readonly Uint8Array[]): Buffer {
+  const body = Buffer.concat(parts);
+  const out = Buffer.alloc(netlinkHeaderBytes + body.length);
+  out.writeUInt32LE(out.length, 0);
+  out.writeUInt16LE(type, 4);
+  out.writeUInt16LE(flags | netlinkFlags.request, 6);
+  body.copy(out, netlinkHeaderBytes);
+  return out;
+}
+
+export interface NetlinkReply {
+  readonly type: number;
+  readonly sequence: number;
+  /** Behind the header. */
+  readonly payload: Buffer;
+}
+
+/** Splits what one receive returned; a truncated message at the end is dropped. */
+export function* splitReplies(datagram: Buffer): Generator<NetlinkReply> {
+  let offset = 0;
+  while (offset + netlinkHeaderBytes <= datagram.length) {
+    const length = datagram.readUInt32LE(offset);
+    if (length < netlinkHeaderBytes || offset + length > datagram.length) return;
+    yield {
+      type: datagram.readUInt16LE(offset + 4),
+      sequence: datagram.readUInt32LE(offset + 8),
+      payload: datagram.subarray(offset + netlinkHeaderBytes, offset + length),
+    };
+    offset += align4(length);
+  }
+}
+
+/** Attributes by type, the last of a type wins. */
+export function readAttributes(bytes: Buffer): Map<number, Buffer> {
+  const found = new Map<number, Buffer>();
+  let offset = 0;
+  while (offset + 4 <= bytes.length) {
+    const length = bytes.readUInt16LE(offset);
+    if (length < 4 || offset + length > bytes.length) break;
+    found.set(bytes.readUInt16LE(offset + 2) & attributeTypeMask, bytes.subarray(offset + 4, offset + length));
+    offset += align4(length);
+  }
+  return found;
+}
+
+/** A zero-terminated string's text. */
+export function readString(bytes: Buffer): string {
+  const end = bytes.indexOf(0);
+  return bytes.toString("utf8", 0, end === -1 ? bytes.length : end);
+}

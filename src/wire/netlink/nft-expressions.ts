@@ -1,0 +1,282 @@
+// Expressions of nf_tables rules (linux/netfilter/nf_tables.h), one buffer each, and what is commonly built from them.
+import { userError } from "../../base/index.ts";
+import { attribute, nested, u16be, u32, u32be } from "./attribute.ts";
+import { ipFamilyOf, ipToBytes, type IpFamily } from "./ip-address.ts";
+
+/** One encoded expression; a rule is a list of them, run from left to right until one does not match. */
+export type NftExpression = Buffer & { readonly nftExpression?: never };
+export type NftRulePart = NftExpression | readonly NftExpression[];
+
+export type NftProtocol = "tcp" | "udp" | "sctp" | "icmp" | "icmpv6";
+export type NftVerdict =
+  | { readonly kind: "accept" | "drop" | "return" | "continue" }
+  | { readonly kind: "jump" | "goto"; readonly chain: string };
+
+const protocolNumbers: Readonly<Record<NftProtocol, number>> = { tcp: 6, udp: 17, sctp: 132, icmp: 1, icmpv6: 58 };
+const familyNumbers: Readonly<Record<IpFamily, number>> = { ipv4: 2, ipv6: 10 };
+const verdictCodes = { drop: 0, accept: 1, continue: -1, jump: -3, goto: -4, return: -5 } as const;
+const comparisons = { equal: 0, notEqual: 1, less: 2, lessOrEqual: 3, greater: 4, greaterOrEqual: 5 } as const;
+const metaKeys = { mark: 3, inputName: 6, outputName: 7, socketUid: 10, nfproto: 15, protocol: 16 } as const;
+const ctKeys = { state: 0, status: 2, mark: 3 } as const;
+const ctStateBits = { invalid: 1, established: 2, related: 4, new: 8, untracked: 64 } as const;
+const ctStatusBits = { snat: 16, dnat: 32 } as const;
+const interfaceNameBytes = 16;
+
+/** Register 1 (16 bytes) for single values; 8 and up are its and its neighbours' 4-byte slots, for concatenations. */
+const register = 1;
+const firstSlot = 8;
+
+export function expression(name: string, ...parts: readonly Buffer[]): NftExpression {
+  return nested(1, [attribute(1, name), nested(2, parts)]);
+}
+
+export function protocolNumber(protocol: NftProtocol): number {
+  return protocolNumbers[protocol];
+}
+
+export function verdictData(verdict: NftVerdict): Buffer {
+  const chain = "chain" in verdict ? [attribute(2, verdict.chain)] : [];
+  return nested(2, [attribute(1, u32be(verdictCodes[verdict.kind])), ...chain]);
+}
+
+function loadMeta(key: number, into = register): NftExpression {
+  return expression("meta", attribute(2, u32be(key)), attribute(1, u32be(into)));
+}
+
+function storeMeta(key: number): NftExpression {
+  return expression("meta", attribute(2, u32be(key)), attribute(3, u32be(register)));
+}
+
+function loadCt(key: number): NftExpression {
+  return expression("ct", attribute(2, u32be(key)), attribute(1, u32be(register)));
+}
+
+function storeCt(key: number): NftExpression {
+  return expression("ct", attribute(2, u32be(key)), attribute(4, u32be(register)));
+}
+
+type PayloadBase = "network" | "transport";
+
+function loadPayload(base: PayloadBase, offset: number, length: number, into = register): NftExpression {
+  const baseNumber = base === "network" ? 1 : 2;
+  return expression("payload", attribute(1, u32be(into)), attribute(2, u32be(baseNumber)), attribute(3, u32be(offset)), attribute(4, u32be(length)));
+}
+
+function compare(operation: keyof typeof comparisons, value: Uint8Array): NftExpression {
+  return expression("cmp", attribute(1, u32be(register)), attribute(2, u32be(comparisons[operation])), nested(3, [attribute(1, value)]));
+}
+
+function mask(bytes: Uint8Array): NftExpression {
+  return maskXor(bytes, Buffer.alloc(bytes.length));
+}
+
+function maskXor(maskBytes: Uint8Array, xorBytes: Uint8Array): NftExpression {
+  return expression(
+    "bitwise",
+    attribute(1, u32be(register)),
+    attribute(2, u32be(register)),
+    attribute(3, u32be(maskBytes.length)),
+    nested(4, [attribute(1, maskBytes)]),
+    nested(5, [attribute(1, xorBytes)]),
+  );
+}
+
+function immediate(value: Uint8Array, into = register): NftExpression {
+  return expression("immediate", attribute(1, u32be(into)), nested(2, [attribute(1, value)]));
+}
+
+export function lookupExpression(setName: string, setId: number | undefined, from: number, into: number | undefined, negate = false): NftExpression {
+  return expression(
+    "lookup",
+    attribute(1, setName),
+    attribute(2, u32be(from)),
+    ...(into === undefined ? [] : [attribute(3, u32be(into))]),
+    ...(setId === undefined ? [] : [attribute(4, u32be(setId))]),
+    ...(negate ? [attribute(5, u32be(1))] : []),
+  );
+}
+
+interface Negatable {
+  /** Matches when the value differs. */
+  readonly not?: boolean;
+}
+
+function equality(options: Negatable): "equal" | "notEqual" {
+  return options.not === true ? "notEqual" : "equal";
+}
+
+function prefixMask(lengthBytes: number, prefixLength: number): Buffer {
+  const out = Buffer.alloc(lengthBytes);
+  for (let bit = 0; bit < prefixLength; bit += 1) out[bit >> 3] = (out[bit >> 3] ?? 0) | (0x80 >> (bit & 7));
+  return out;
+}
+
+function parsePrefix(text: string): { readonly bytes: Buffer; readonly prefixLength: number; readonly family: IpFamily } {
+  const [address = "", length] = text.split("/");
+  const bytes = ipToBytes(address);
+  const prefixLength = length === undefined ? bytes.length * 8 : Number(length);
+  if (!Number.isInteger(prefixLength) || prefixLength < 0 || prefixLength > bytes.length * 8) {
+    throw userError("ip-invalid", `"${text}" is not an IP prefix`);
+  }
+  return { bytes, prefixLength, family: ipFamilyOf(address) };
+}
+
+const addressOffsets = { ipv4: { source: 12, destination: 16 }, ipv6: { source: 8, destination: 24 } } as const;
+
+function matchAddress(end: "source" | "destination", prefix: string, options: Negatable): NftExpression[] {
+  const { bytes, prefixLength, family } = parsePrefix(prefix);
+  const bits = prefixMask(bytes.length, prefixLength);
+  const network = bytes.map((byte, index) => byte & (bits[index] ?? 0));
+  const masking = prefixLength === bytes.length * 8 ? [] : [mask(bits)];
+  return [...match.family(family), loadPayload("network", addressOffsets[family][end], bytes.length), ...masking, compare(equality(options), network)];
+}
+
+function interfaceName(name: string): Buffer {
+  const out = Buffer.alloc(interfaceNameBytes);
+  out.write(name, 0, interfaceNameBytes - 1);
+  return out;
+}
+
+/** What a rule may ask of a packet. Ports need {@link match.protocol} before them in the rule. */
+export const match = {
+  family: (family: IpFamily): NftExpression[] => [loadMeta(metaKeys.nfproto), compare("equal", Buffer.from([familyNumbers[family]]))],
+  protocol: (protocol: NftProtocol): NftExpression[] => [loadMeta(metaKeys.protocol), compare("equal", Buffer.from([protocolNumbers[protocol]]))],
+  sourcePort: (port: number, options: Negatable = {}): NftExpression[] => [loadPayload("transport", 0, 2), compare(equality(options), u16be(port))],
+  destinationPort: (port: number, options: Negatable = {}): NftExpression[] => [loadPayload("transport", 2, 2), compare(equality(options), u16be(port))],
+  /** An address or a prefix of either family; matches that family alone, also with `not`. */
+  source: (prefix: string, options: Negatable = {}): NftExpression[] => matchAddress("source", prefix, options),
+  destination: (prefix: string, options: Negatable = {}): NftExpression[] => matchAddress("destination", prefix, options),
+  mark: (value: number, maskBits: number, options: Negatable = {}): NftExpression[] => [
+    loadMeta(metaKeys.mark),
+    mask(u32(maskBits)),
+    compare(equality(options), u32(value)),
+  ],
+  connectionMark: (value: number, maskBits: number, options: Negatable = {}): NftExpression[] => [
+    loadCt(ctKeys.mark),
+    mask(u32(maskBits)),
+    compare(equality(options), u32(value)),
+  ],
+  connectionState: (...states: readonly (keyof typeof ctStateBits)[]): NftExpression[] => [
+    loadCt(ctKeys.state),
+    mask(u32(states.reduce((bits, state) => bits | ctStateBits[state], 0))),
+    compare("notEqual", u32(0)),
+  ],
+  /** The connection's source or destination has been translated. */
+  connectionStatus: (status: keyof typeof ctStatusBits): NftExpression[] => [
+    loadCt(ctKeys.status),
+    mask(u32(ctStatusBits[status])),
+    compare("notEqual", u32(0)),
+  ],
+  inputInterface: (name: string, options: Negatable = {}): NftExpression[] => [
+    loadMeta(metaKeys.inputName),
+    compare(equality(options), interfaceName(name)),
+  ],
+  outputInterface: (name: string, options: Negatable = {}): NftExpression[] => [
+    loadMeta(metaKeys.outputName),
+    compare(equality(options), interfaceName(name)),
+  ],
+  /** The packet was made by a socket of this host; forwarded ones have none. */
+  fromLocalSocket: (): NftExpression[] => [loadMeta(metaKeys.socketUid)],
+  socketUid: (uid: number): NftExpression[] => [loadMeta(metaKeys.socketUid), compare("equal", u32(uid))],
+  /** The destination is an address of this namespace. */
+  destinationIsLocal: (): NftExpression[] => [
+    expression("fib", attribute(1, u32be(register)), attribute(2, u32be(3)), attribute(3, u32be(2))),
+    compare("equal", u32(2)),
+  ],
+  sourceInSet: (setName: string, family: IpFamily, options: Negatable = {}): NftExpression[] => [
+    ...match.family(family),
+    loadPayload("network", addressOffsets[family].source, family === "ipv4" ? 4 : 16),
+    lookupExpression(setName, undefined, register, undefined, options.not === true),
+  ],
+  destinationInSet: (setName: string, family: IpFamily, options: Negatable = {}): NftExpression[] => [
+    ...match.family(family),
+    loadPayload("network", addressOffsets[family].destination, family === "ipv4" ? 4 : 16),
+    lookupExpression(setName, undefined, register, undefined, options.not === true),
+  ],
+  /** A share of packets, 0 to 1: for faults in tests. */
+  randomly: (share: number): NftExpression[] => [
+    expression("numgen", attribute(1, u32be(register)), attribute(2, u32be(10_000)), attribute(3, u32be(1)), attribute(4, u32be(0))),
+    // numgen answers in the host's order; cmp compares bytes, so turn it to network order first.
+    expression("byteorder", attribute(1, u32be(register)), attribute(2, u32be(register)), attribute(3, u32be(1)), attribute(4, u32be(4)), attribute(5, u32be(4))),
+    compare("less", u32be(Math.round(share * 10_000))),
+  ],
+} as const;
+
+function natAddress(type: 0 | 1, address: string, port: number | undefined): NftExpression[] {
+  const family = ipFamilyOf(address);
+  const portSlot = firstSlot + 4;
+  const parts = [attribute(1, u32be(type)), attribute(2, u32be(familyNumbers[family])), attribute(3, u32be(firstSlot))];
+  if (port === undefined) return [immediate(ipToBytes(address), firstSlot), expression("nat", ...parts)];
+  return [
+    immediate(ipToBytes(address), firstSlot),
+    immediate(u16be(port), portSlot),
+    expression("nat", ...parts, attribute(5, u32be(portSlot))),
+  ];
+}
+
+/** What a rule does; a verdict ends it. */
+export const action = {
+  verdict: (verdict: NftVerdict): NftExpression => expression("immediate", attribute(1, u32be(0)), nested(2, [verdictData(verdict)])),
+  accept: (): NftExpression => action.verdict({ kind: "accept" }),
+  drop: (): NftExpression => action.verdict({ kind: "drop" }),
+  return: (): NftExpression => action.verdict({ kind: "return" }),
+  jump: (chain: string): NftExpression => action.verdict({ kind: "jump", chain }),
+  goto: (chain: string): NftExpression => action.verdict({ kind: "goto", chain }),
+  counter: (): NftExpression => expression("counter", attribute(1, Buffer.alloc(8)), attribute(2, Buffer.alloc(8))),
+  /** To a port of this namespace. */
+  redirect: (port: number): NftExpression[] => [immediate(u16be(port)), expression("redir", attribute(1, u32be(register)), attribute(2, u32be(register)))],
+  dnat: (address: string, port?: number): NftExpression[] => natAddress(1, address, port),
+  snat: (address: string): NftExpression[] => natAddress(0, address, undefined),
+  masquerade: (): NftExpression => expression("masq"),
+  /** Sets the bits of `maskBits`, keeps the others. */
+  setMark: (value: number, maskBits = 0xffffffff): NftExpression[] =>
+    maskBits === 0xffffffff
+      ? [immediate(u32(value)), storeMeta(metaKeys.mark)]
+      : [loadMeta(metaKeys.mark), maskXor(u32(~maskBits), u32(value & maskBits)), storeMeta(metaKeys.mark)],
+  setConnectionMark: (value: number, maskBits = 0xffffffff): NftExpression[] =>
+    maskBits === 0xffffffff
+      ? [immediate(u32(value)), storeCt(ctKeys.mark)]
+      : [loadCt(ctKeys.mark), maskXor(u32(~maskBits), u32(value & maskBits)), storeCt(ctKeys.mark)],
+  /** The packet's mark becomes its connection's. */
+  restoreMark: (): NftExpression[] => [loadCt(ctKeys.mark), storeMeta(metaKeys.mark)],
+  rejectWithReset: (): NftExpression => expression("reject", attribute(1, u32be(1)), attribute(2, Buffer.from([0]))),
+  /** ICMP or ICMPv6 port unreachable, as the packet's family asks. */
+  rejectUnreachable: (): NftExpression => expression("reject", attribute(1, u32be(2)), attribute(2, Buffer.from([1]))),
+  /** Takes the verdict from a map `address . protocol . port -> verdict`; goes on when there is none. */
+  serviceVerdict: (mapName: string, family: IpFamily): NftExpression[] => {
+    const addressBytes = family === "ipv4" ? 4 : 16;
+    const protocolSlot = firstSlot + addressBytes / 4;
+    return [
+      ...match.family(family),
+      loadPayload("network", addressOffsets[family].destination, addressBytes, firstSlot),
+      loadMeta(metaKeys.protocol, protocolSlot),
+      loadPayload("transport", 2, 2, protocolSlot + 1),
+      lookupExpression(mapName, undefined, firstSlot, 0),
+    ];
+  },
+  /** Takes the verdict from a map `protocol . port -> verdict`: node ports. */
+  nodePortVerdict: (mapName: string): NftExpression[] => [
+    loadMeta(metaKeys.protocol, firstSlot),
+    loadPayload("transport", 2, 2, firstSlot + 1),
+    lookupExpression(mapName, undefined, firstSlot, 0),
+  ],
+  /** Puts the source address into a set with timeouts, or renews it there: client affinity. */
+  rememberSource: (setName: string, family: IpFamily, timeoutMs: number): NftExpression[] => {
+    const timeout = Buffer.alloc(8);
+    timeout.writeBigUInt64BE(BigInt(timeoutMs));
+    return [
+      loadPayload("network", addressOffsets[family].source, family === "ipv4" ? 4 : 16),
+      expression("dynset", attribute(1, setName), attribute(3, u32be(1)), attribute(4, u32be(register)), attribute(6, timeout)),
+    ];
+  },
+} as const;
+
+/** `numgen random mod N map { 0 : address . port, … }` and the translation to what came out of it. */
+export function dnatByRandomMap(mapName: string, mapId: number, count: number, family: IpFamily): NftExpression[] {
+  const portSlot = firstSlot + (family === "ipv4" ? 1 : 4);
+  return [
+    expression("numgen", attribute(1, u32be(register)), attribute(2, u32be(count)), attribute(3, u32be(1)), attribute(4, u32be(0))),
+    lookupExpression(mapName, mapId, register, firstSlot),
+    expression("nat", attribute(1, u32be(1)), attribute(2, u32be(familyNumbers[family])), attribute(3, u32be(firstSlot)), attribute(5, u32be(portSlot))),
+  ];
+}

@@ -1,0 +1,293 @@
+// nf_tables' messages (linux/netfilter/nf_tables.h), gathered into one atomic change. The socket is in net/.
+import { userError } from "../../base/index.ts";
+import { attribute, nested, netlinkFlags, netlinkMessage, u16be, u32, u32be } from "./attribute.ts";
+import { ipFamilyOf, ipToBytes, type IpFamily } from "./ip-address.ts";
+import { dnatByRandomMap, protocolNumber, verdictData, type NftExpression, type NftProtocol, type NftRulePart, type NftVerdict } from "./nft-expressions.ts";
+
+export type NftFamily = "inet" | "ip" | "ip6";
+export const nftFamilyNumbers: Readonly<Record<NftFamily, number>> = { inet: 1, ip: 2, ip6: 10 };
+
+const hooks = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4 } as const;
+const nftSubsystem = 10;
+const operations = {
+  newTable: 0,
+  getTable: 1,
+  deleteTable: 2,
+  newChain: 3,
+  getChain: 4,
+  deleteChain: 5,
+  newRule: 6,
+  deleteRule: 8,
+  newSet: 9,
+  deleteSet: 11,
+  newElement: 12,
+  deleteElement: 14,
+} as const;
+const setFlags = { anonymous: 1, constant: 2, map: 8, timeout: 0x10, evaluated: 0x20 } as const;
+const verdictDataType = 0xffffff00;
+
+/** nft(8)'s numbers of data types; they matter to those who list a set, not to the kernel. */
+const keyTypes = {
+  ipv4: { number: 7, bytes: 4 },
+  ipv6: { number: 8, bytes: 16 },
+  protocol: { number: 12, bytes: 4 },
+  port: { number: 13, bytes: 4 },
+} as const;
+export type NftKeyType = keyof typeof keyTypes;
+/** Values in the order of the key's types: an address, a protocol's name, a port. */
+export type NftKey = readonly (string | number)[];
+
+export interface NftBaseChain {
+  readonly type: "filter" | "nat" | "route";
+  readonly hook: keyof typeof hooks;
+  /** Lower runs first; dstnat is -100, filter 0, srcnat 100, mangle -150, raw -300. */
+  readonly priority: number;
+  readonly policy?: "accept" | "drop";
+}
+
+export interface NftEndpoint {
+  readonly address: string;
+  readonly port: number;
+}
+
+function header(family: number): Buffer {
+  return Buffer.from([family, 0, 0, 0]);
+}
+
+export function nftMessage(operation: number, flags: number, family: NftFamily, ...parts: readonly Uint8Array[]): Buffer {
+  return netlinkMessage((nftSubsystem << 8) | operation, flags, header(nftFamilyNumbers[family]), ...parts);
+}
+
+export function listTablesMessage(family: NftFamily): Buffer {
+  return nftMessage(operations.getTable, netlinkFlags.dump, family);
+}
+
+export function listChainsMessage(family: NftFamily): Buffer {
+  return nftMessage(operations.getChain, netlinkFlags.dump, family);
+}
+
+/** The bytes that open (16) and close (17) a batch; the subsystem stands in the resource id. */
+export function batchMessage(kind: "begin" | "end"): Buffer {
+  return netlinkMessage(kind === "begin" ? 16 : 17, 0, Buffer.from([0, 0, 0, nftSubsystem]));
+}
+
+export function encodeKey(types: readonly NftKeyType[], key: NftKey): Buffer {
+  if (types.length !== key.length) throw userError("nft-key", `a key of ${types.join(" . ")} needs ${types.length} values, got ${key.length}`);
+  return Buffer.concat(types.map((type, index) => encodeKeyPart(type, key[index] ?? "")));
+}
+
+function encodeKeyPart(type: NftKeyType, value: string | number): Buffer {
+  const out = Buffer.alloc(keyTypes[type].bytes);
+  if (type === "port") out.set(u16be(Number(value)));
+  else if (type === "protocol") out[0] = protocolNumber(String(value) as NftProtocol);
+  else {
+    const bytes = ipToBytes(String(value));
+    if (bytes.length !== out.length) throw userError("nft-key", `"${value}" is not an ${type} address`);
+    out.set(bytes);
+  }
+  return out;
+}
+
+/**
+ * An ordered list of changes that the kernel takes as a whole or not at all. A message says what it is in
+ * {@link labels}, for errors.
+ */
+export class NftTransaction {
+  readonly messages: Buffer[] = [];
+  readonly labels: string[] = [];
+  #nextSetId = 1;
+
+  get size(): number {
+    return this.messages.length;
+  }
+
+  table(family: NftFamily, name: string): NftTableEditor {
+    return new NftTableEditor(this, family, name);
+  }
+
+  push(label: string, message: Buffer): void {
+    this.messages.push(message);
+    this.labels.push(label);
+  }
+
+  /** Sets made in a transaction are known by a number until it is committed. */
+  takeSetId(): number {
+    const id = this.#nextSetId;
+    this.#nextSetId += 1;
+    return id;
+  }
+}
+
+/** Changes to one table, appended to a transaction. */
+export class NftTableEditor {
+  readonly #transaction: NftTransaction;
+  readonly #family: NftFamily;
+  readonly #name: string;
+
+  constructor(transaction: NftTransaction, family: NftFamily, name: string) {
+    this.#transaction = transaction;
+    this.#family = family;
+    this.#name = name;
+  }
+
+  /** Makes the table unless it is there. */
+  create(): this {
+    return this.#push("add table", operations.newTable, netlinkFlags.create, attribute(1, this.#name));
+  }
+
+  /** Fails with ENOENT when there is none. */
+  delete(): this {
+    return this.#push("delete table", operations.deleteTable, 0, attribute(1, this.#name));
+  }
+
+  /** An empty table in place of what was there, if anything: what follows in the transaction replaces the whole table at once. */
+  replace(): this {
+    return this.create().delete().create();
+  }
+
+  /** A chain; with `base` the kernel calls it at a hook. */
+  addChain(name: string, base?: NftBaseChain): this {
+    const parts = [attribute(1, this.#name), attribute(3, name)];
+    if (base !== undefined) {
+      parts.push(nested(4, [attribute(1, u32be(hooks[base.hook])), attribute(2, u32be(base.priority))]));
+      parts.push(attribute(5, u32be(base.policy === "drop" ? 0 : 1)), attribute(7, base.type));
+    }
+    return this.#push(`add chain ${name}`, operations.newChain, netlinkFlags.create, ...parts);
+  }
+
+  /** Removes the chain's rules and with them their anonymous maps. */
+  flushChain(name: string): this {
+    return this.#push(`flush chain ${name}`, operations.deleteRule, 0, attribute(1, this.#name), attribute(2, name));
+  }
+
+  /** The chain must be empty and nothing may jump to it. */
+  deleteChain(name: string): this {
+    return this.#push(`delete chain ${name}`, operations.deleteChain, 0, attribute(1, this.#name), attribute(3, name));
+  }
+
+  /** Appends a rule. */
+  addRule(chain: string, ...parts: readonly NftRulePart[]): this {
+    const expressions = parts.flat();
+    return this.#push(
+      `add rule ${chain}`,
+      operations.newRule,
+      netlinkFlags.create | netlinkFlags.append,
+      attribute(1, this.#name),
+      attribute(2, chain),
+      nested(4, expressions),
+    );
+  }
+
+  /** A named set; with `timeoutMs` rules may add to it and entries go by themselves. */
+  addSet(name: string, key: readonly NftKeyType[], options: { readonly timeoutMs?: number } = {}): this {
+    return this.#addNamed(name, key, options.timeoutMs === undefined ? 0 : setFlags.timeout | setFlags.evaluated, timeoutPart(options.timeoutMs));
+  }
+
+  /** A named map from a key to a verdict, such as `address . protocol . port -> goto chain`. */
+  addVerdictMap(name: string, key: readonly NftKeyType[]): this {
+    return this.#addNamed(name, key, setFlags.map, [attribute(6, u32be(verdictDataType)), attribute(7, u32be(16))]);
+  }
+
+  deleteSet(name: string): this {
+    return this.#push(`delete set ${name}`, operations.deleteSet, 0, attribute(1, this.#name), attribute(2, name));
+  }
+
+  addElements(set: string, key: readonly NftKeyType[], keys: readonly NftKey[]): this {
+    return this.#elements(operations.newElement, set, keys.map((values) => keyPart(key, values)));
+  }
+
+  addVerdicts(map: string, key: readonly NftKeyType[], entries: readonly { readonly key: NftKey; readonly verdict: NftVerdict }[]): this {
+    return this.#elements(
+      operations.newElement,
+      map,
+      entries.map((entry) => Buffer.concat([keyPart(key, entry.key), nested(2, [verdictData(entry.verdict)])])),
+    );
+  }
+
+  /** Of a set or a map; fails with ENOENT when one is not there. */
+  deleteElements(set: string, key: readonly NftKeyType[], keys: readonly NftKey[]): this {
+    return this.#elements(operations.deleteElement, set, keys.map((values) => keyPart(key, values)));
+  }
+
+  /** The expressions that translate to one of the endpoints (all of one family), each as likely; adds their anonymous map. */
+  dnatToOneOf(endpoints: readonly NftEndpoint[]): NftExpression[] {
+    const [first] = endpoints;
+    if (first === undefined) throw userError("nft-endpoints", "a translation needs one endpoint at least");
+    const family: IpFamily = ipFamilyOf(first.address);
+    const id = this.#transaction.takeSetId();
+    const dataTypes: readonly NftKeyType[] = [family, "port"];
+    this.#push(
+      "add map",
+      operations.newSet,
+      netlinkFlags.create,
+      attribute(1, this.#name),
+      attribute(2, anonymousMap),
+      attribute(3, u32be(setFlags.anonymous | setFlags.constant | setFlags.map)),
+      attribute(4, u32be(4)),
+      attribute(5, u32be(4)),
+      attribute(6, u32be(concatenatedType(dataTypes))),
+      attribute(7, u32be(concatenatedBytes(dataTypes))),
+      attribute(10, u32be(id)),
+    );
+    const elements = endpoints.map((endpoint, index) =>
+      Buffer.concat([nested(1, [attribute(1, u32(index))]), nested(2, [attribute(1, encodeKey(dataTypes, [endpoint.address, endpoint.port]))])]),
+    );
+    this.#elements(operations.newElement, anonymousMap, elements, id);
+    return dnatByRandomMap(anonymousMap, id, endpoints.length, family);
+  }
+
+  #addNamed(name: string, key: readonly NftKeyType[], flags: number, parts: readonly Buffer[]): this {
+    return this.#push(
+      `add set ${name}`,
+      operations.newSet,
+      netlinkFlags.create,
+      attribute(1, this.#name),
+      attribute(2, name),
+      attribute(3, u32be(flags)),
+      attribute(4, u32be(concatenatedType(key))),
+      attribute(5, u32be(concatenatedBytes(key))),
+      attribute(10, u32be(this.#transaction.takeSetId())),
+      ...parts,
+    );
+  }
+
+  #elements(operation: number, set: string, elements: readonly Buffer[], id?: number): this {
+    if (elements.length === 0) return this;
+    return this.#push(
+      `${operation === operations.newElement ? "add to" : "delete from"} ${set}`,
+      operation,
+      operation === operations.newElement ? netlinkFlags.create : 0,
+      attribute(1, this.#name),
+      attribute(2, set),
+      ...(id === undefined ? [] : [attribute(4, u32be(id))]),
+      nested(3, elements.map((element) => nested(1, [element]))),
+    );
+  }
+
+  #push(label: string, operation: number, flags: number, ...parts: readonly Buffer[]): this {
+    this.#transaction.push(`${label} (${this.#family} ${this.#name})`, nftMessage(operation, flags, this.#family, ...parts));
+    return this;
+  }
+}
+
+const anonymousMap = "__map%d";
+
+function timeoutPart(timeoutMs: number | undefined): Buffer[] {
+  if (timeoutMs === undefined) return [];
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64BE(BigInt(timeoutMs));
+  return [attribute(11, bytes)];
+}
+
+function keyPart(types: readonly NftKeyType[], key: NftKey): Buffer {
+  return nested(1, [attribute(1, encodeKey(types, key))]);
+}
+
+function concatenatedType(types: readonly NftKeyType[]): number {
+  return types.reduce((number, type) => (number << 6) | keyTypes[type].number, 0);
+}
+
+/** A lone port or protocol is as short as it is; in a concatenation each part fills its 4-byte slots. */
+function concatenatedBytes(types: readonly NftKeyType[]): number {
+  return types.reduce((bytes, type) => bytes + keyTypes[type].bytes, 0);
+}
