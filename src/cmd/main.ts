@@ -17,15 +17,12 @@ function thisRelease(): Release {
 }
 
 async function main(): Promise<number> {
-  const [name = "help", ...args] = process.argv.slice(2);
+  const [name = "--help", ...args] = process.argv.slice(2);
   const load = roles[name];
-  if (load === undefined) {
-    process.stderr.write(`serin: unknown command "${name}"\n`);
-    return 2;
-  }
-  const role = await load();
+  const role: RoleModule = load === undefined ? await import("./cli.ts") : await load();
   const log = createLogger({ scope: name });
-  return await role.run({ args, env: process.env, log, shutdown: shutdownOnSignals(), release: thisRelease() });
+  const own = load === undefined ? [name, ...args] : args;
+  return await role.run({ args: own, env: process.env, log, shutdown: shutdownOnSignals(), release: thisRelease() });
 }
 
 try {

@@ -1,0 +1,49 @@
+import type { Clock, Environment } from "../base/index.ts";
+import type { KubeClient } from "../kube/index.ts";
+import type { CustomResources, RenderedComponent } from "../install/index.ts";
+import type { KubernetesObject } from "../api/index.ts";
+
+/** Everything that a verb may touch; `cmd` builds it, tests fake it. */
+export interface CliContext {
+  readonly env: Environment;
+  readonly clock: Clock;
+  /** The version of the release that the command line belongs to. */
+  readonly version: string;
+  /** Writes to standard output and to standard error, no newline added. */
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+  readonly interactive: boolean;
+  /** Asks a yes-or-no question on the terminal, or reads the answer from standard input. */
+  readonly confirm: (question: string) => Promise<boolean>;
+  /** A client of the cluster that the flags or the environment name. */
+  readonly connect: (flags: ConnectionFlags) => Promise<KubeClient>;
+  readonly readFile: (path: string) => Promise<string>;
+  /** The definitions of kinds that this release carries. */
+  readonly customResources: () => Promise<CustomResources>;
+  readonly installer: Installer;
+  readonly signal: AbortSignal;
+}
+
+export interface ConnectionFlags {
+  readonly kubeconfig?: string;
+  readonly context?: string;
+}
+
+/** What `operator` does for the command line; passed in, as the two parts do not know each other. */
+export interface Installer {
+  apply(options: {
+    readonly client: KubeClient;
+    readonly clock: Clock;
+    readonly namespace: string;
+    readonly components: readonly RenderedComponent[];
+    readonly onDone: (component: RenderedComponent) => void;
+    readonly readyTimeoutMs: number;
+    readonly signal?: AbortSignal;
+  }): Promise<void>;
+  remove(options: {
+    readonly client: KubeClient;
+    readonly what: { readonly revision: string } | "everything";
+    readonly onRemoved: (object: KubernetesObject) => void;
+  }): Promise<number>;
+}
+

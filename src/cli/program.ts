@@ -1,0 +1,17 @@
+import { Command } from "commander";
+import type { CliContext } from "./context.ts";
+import { installCommands } from "./install.ts";
+import { statusCommands } from "./status.ts";
+
+/** The verbs that every release has; `cmd` adds those of parts that the command line does not know. */
+export function createProgram(context: CliContext): Command {
+  const program = new Command("serin");
+  program
+    .description("A service mesh that speaks Istio, in which anything is changed by canary, with no failed request, and can be undone.")
+    .configureOutput({ writeOut: context.out, writeErr: context.err })
+    .showSuggestionAfterError()
+    .exitOverride();
+  installCommands(program, context);
+  statusCommands(program, context);
+  return program;
+}

@@ -1,0 +1,57 @@
+// The command line: every verb that is not a role of a process.
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { createInterface } from "node:readline/promises";
+import { CommanderError } from "commander";
+import { parseAllDocuments } from "yaml";
+import { createLogger, systemClock } from "../base/index.ts";
+import type { UntypedObject } from "../api/index.ts";
+import { createProgram, type CliContext } from "../cli/index.ts";
+import { createKubeClient, loadKubeConfig } from "../kube/index.ts";
+import { applyComponents, removeInstalled } from "../operator/index.ts";
+import type { RoleContext } from "./role.ts";
+
+export async function run({ args, env, shutdown, release }: RoleContext): Promise<number> {
+  const context: CliContext = {
+    env,
+    clock: systemClock,
+    version: release.version,
+    out: (text) => void process.stdout.write(text),
+    err: (text) => void process.stderr.write(text),
+    interactive: process.stdin.isTTY,
+    confirm,
+    connect: async (flags) => {
+      const config = await loadKubeConfig(flags.kubeconfig ?? env, flags.context);
+      return createKubeClient(config, { log: createLogger({ scope: "kube", level: "warn" }), clock: systemClock });
+    },
+    readFile: async (path) => await readFile(path === "-" ? "/dev/stdin" : path, "utf8"),
+    customResources: async () => ({
+      istio: await readObjects(join(release.root, "manifests/crds/istio.yaml")),
+      rollout: await readObjects(join(release.root, "manifests/crds/rollout.yaml")),
+    }),
+    installer: { apply: applyComponents, remove: removeInstalled },
+    signal: shutdown.drain,
+  };
+  try {
+    await createProgram(context).parseAsync([...args], { from: "user" });
+    return 0;
+  } catch (error) {
+    // Commander has printed its own message already.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    throw error;
+  }
+}
+
+async function readObjects(path: string): Promise<UntypedObject[]> {
+  const documents = parseAllDocuments(await readFile(path, "utf8"));
+  return documents.map((document) => document.toJS() as UntypedObject | null).filter((object) => object !== null);
+}
+
+async function confirm(question: string): Promise<boolean> {
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return /^y(es)?$/i.test((await terminal.question(question)).trim());
+  } finally {
+    terminal.close();
+  }
+}

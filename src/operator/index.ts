@@ -1,0 +1,1 @@
+export { applyComponents, removeInstalled, type InstallOptions, type UninstallOptions } from "./installer.ts";

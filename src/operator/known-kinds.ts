@@ -1,0 +1,39 @@
+import { internalError } from "../base/index.ts";
+import type { KindDefinition, KubernetesObject, UntypedObject } from "../api/index.ts";
+
+type Row = readonly [group: string, version: string, kind: string, plural: string, namespaced: boolean];
+
+/** The kinds that an installation writes, in the order in which they must be there. Removal goes the other way. */
+const rows: readonly Row[] = [
+  ["", "v1", "Namespace", "namespaces", false],
+  ["apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", false],
+  ["", "v1", "ServiceAccount", "serviceaccounts", true],
+  ["rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", false],
+  ["rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings", false],
+  ["rbac.authorization.k8s.io", "v1", "Role", "roles", true],
+  ["rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings", true],
+  ["", "v1", "ConfigMap", "configmaps", true],
+  ["", "v1", "Secret", "secrets", true],
+  ["", "v1", "Service", "services", true],
+  ["apps", "v1", "Deployment", "deployments", true],
+  ["apps", "v1", "DaemonSet", "daemonsets", true],
+  ["policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", true],
+  ["autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", true],
+  ["admissionregistration.k8s.io", "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", false],
+  ["admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations", false],
+];
+
+export const installedKinds: readonly KindDefinition<UntypedObject>[] = rows.map(([group, version, kind, plural, namespaced]) => ({
+  group,
+  versions: [version],
+  kind,
+  plural,
+  namespaced,
+}));
+
+/** The kind of an object that we rendered; anything else is a bug of the renderer or of an overlay. */
+export function installedKindOf(object: KubernetesObject): KindDefinition<UntypedObject> {
+  const found = installedKinds.find((kind) => kind.kind === object.kind);
+  if (found === undefined) throw internalError("kind-unknown", `the installer does not know the kind ${object.kind ?? "(none)"} of ${object.metadata.name ?? ""}`);
+  return found;
+}
