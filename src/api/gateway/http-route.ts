@@ -1,0 +1,183 @@
+import { defineKind } from "../kind.ts";
+import type { KubernetesObject } from "../meta.ts";
+import type { Parsed } from "../parsed.ts";
+import { Reader } from "../reader.ts";
+import { durationMs } from "./duration.ts";
+import {
+  checkHostname,
+  gatewayGroup,
+  readBackendObjectReference,
+  readParentReference,
+  readStrings,
+  warnOfUnknown,
+  type BackendObjectReference,
+  type ParentReference,
+  type RouteParentStatus,
+} from "./references.ts";
+import { readFilters, readHeaderName, type HttpRouteFilter } from "./route-filters.ts";
+
+export interface HttpRoute extends KubernetesObject {
+  spec: { parentRefs: ParentReference[]; hostnames: string[]; rules: HttpRouteRule[] };
+  status?: { parents?: RouteParentStatus[] };
+}
+
+export interface HttpRouteRule {
+  name?: string | undefined;
+  /** At least one; the default matches every path. */
+  matches: HttpRouteMatch[];
+  filters: HttpRouteFilter[];
+  backendRefs: HttpBackendRef[];
+  timeouts?: { requestMs?: number | undefined; backendRequestMs?: number | undefined } | undefined;
+  retry?: { codes: number[]; attempts?: number | undefined; backoffMs?: number | undefined } | undefined;
+}
+
+export interface HttpRouteMatch {
+  path: { type: "Exact" | "PathPrefix" | "RegularExpression"; value: string };
+  headers: NamedMatch[];
+  queryParams: NamedMatch[];
+  method?: string | undefined;
+}
+
+export interface NamedMatch {
+  type: "Exact" | "RegularExpression";
+  name: string;
+  value: string;
+}
+
+export interface HttpBackendRef extends BackendObjectReference {
+  weight: number;
+  filters: HttpRouteFilter[];
+}
+
+const methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"] as const;
+const maxWeight = 1_000_000;
+const minRetryCode = 400;
+const maxRetryCode = 599;
+
+export function parseHttpRoute(raw: unknown): Parsed<HttpRoute> {
+  const object = new Reader(raw);
+  const spec = object.object("spec");
+  const parentRefs = spec?.list("parentRefs").map(readParentReference) ?? [];
+  const hostnames = spec === undefined ? [] : readStrings(spec, "hostnames");
+  for (const [index, hostname] of hostnames.entries()) checkHostname(hostname, (message) => spec?.error(message, `hostnames[${index}]`));
+  const rules = spec?.has("rules") === true ? spec.list("rules").map(readRule) : [emptyRule()];
+  if (spec !== undefined) {
+    spec.ignore("useDefaultGateways");
+    warnOfUnknown(spec);
+  }
+  return object.finish(() => ({ ...(raw as HttpRoute), spec: { parentRefs, hostnames, rules } }));
+}
+
+function emptyRule(): HttpRouteRule {
+  return { matches: [defaultMatch()], filters: [], backendRefs: [] };
+}
+
+function defaultMatch(): HttpRouteMatch {
+  return { path: { type: "PathPrefix", value: "/" }, headers: [], queryParams: [] };
+}
+
+function readRule(reader: Reader): HttpRouteRule {
+  const matches = reader.list("matches").map(readMatch);
+  const rule: HttpRouteRule = {
+    name: reader.string("name"),
+    matches: matches.length === 0 ? [defaultMatch()] : matches,
+    filters: readFilters(reader),
+    backendRefs: reader.list("backendRefs").map(readBackendRef),
+    timeouts: readTimeouts(reader.object("timeouts")),
+    retry: readRetry(reader.object("retry")),
+  };
+  reader.ignore("sessionPersistence");
+  if (rule.filters.some((filter) => filter.type === "RequestRedirect") && rule.backendRefs.length > 0) {
+    reader.error("must be empty beside a RequestRedirect filter", "backendRefs");
+  }
+  if (usesPrefixReplacement(rule) && !rule.matches.every((match) => match.path.type === "PathPrefix")) {
+    reader.error("must all be PathPrefix beside a filter with ReplacePrefixMatch", "matches");
+  }
+  warnOfUnknown(reader);
+  return rule;
+}
+
+function usesPrefixReplacement(rule: HttpRouteRule): boolean {
+  return rule.filters.some((filter) => {
+    if (filter.type === "URLRewrite") return filter.urlRewrite.path?.type === "ReplacePrefixMatch";
+    return filter.type === "RequestRedirect" && filter.requestRedirect.path?.type === "ReplacePrefixMatch";
+  });
+}
+
+function readMatch(reader: Reader): HttpRouteMatch {
+  const path = reader.object("path");
+  const match: HttpRouteMatch = {
+    path: { type: path?.oneOf("type", ["Exact", "PathPrefix", "RegularExpression"]) ?? "PathPrefix", value: path?.string("value") ?? "/" },
+    headers: firstOfEachName(reader.list("headers").map(readNamedMatch), (name) => name.toLowerCase()),
+    queryParams: firstOfEachName(reader.list("queryParams").map(readNamedMatch), (name) => name),
+    method: reader.oneOf("method", methods),
+  };
+  if (match.path.type !== "RegularExpression" && path !== undefined) checkPath(path, match.path.value);
+  warnOfUnknown(reader);
+  return match;
+}
+
+function checkPath(reader: Reader, value: string): void {
+  if (!value.startsWith("/")) reader.error(`must begin with "/", got "${value}"`, "value");
+  for (const part of ["//", "/./", "/../", "%2f", "%2F", "#"]) if (value.includes(part)) reader.error(`must not contain "${part}", got "${value}"`, "value");
+}
+
+function readNamedMatch(reader: Reader): NamedMatch {
+  return {
+    type: reader.oneOf("type", ["Exact", "RegularExpression"]) ?? "Exact",
+    name: readHeaderName(reader),
+    value: reader.required("value", reader.string("value")) ?? "",
+  };
+}
+
+/** Of entries with one name only the first counts (Gateway API). */
+function firstOfEachName(matches: readonly NamedMatch[], fold: (name: string) => string): NamedMatch[] {
+  const seen = new Set<string>();
+  return matches.filter((match) => {
+    const name = fold(match.name);
+    if (seen.has(name)) return false;
+    seen.add(name);
+    return true;
+  });
+}
+
+function readBackendRef(reader: Reader): HttpBackendRef {
+  const backend = { ...readBackendObjectReference(reader), weight: reader.integer("weight", 0, maxWeight) ?? 1, filters: readFilters(reader) };
+  warnOfUnknown(reader);
+  return backend;
+}
+
+function readTimeouts(reader: Reader | undefined): HttpRouteRule["timeouts"] {
+  if (reader === undefined) return undefined;
+  const timeouts = { requestMs: readDuration(reader, "request"), backendRequestMs: readDuration(reader, "backendRequest") };
+  const { requestMs = 0, backendRequestMs = 0 } = timeouts;
+  if (requestMs !== 0 && backendRequestMs > requestMs) reader.error("must not be longer than request", "backendRequest");
+  return timeouts;
+}
+
+function readRetry(reader: Reader | undefined): HttpRouteRule["retry"] {
+  if (reader === undefined) return undefined;
+  const codes = reader.list("codes").flatMap((code) => {
+    if (typeof code.raw === "number" && code.raw >= minRetryCode && code.raw <= maxRetryCode) return code.raw;
+    code.error(`must be from ${minRetryCode} to ${maxRetryCode}`);
+    return [];
+  });
+  return { codes, attempts: reader.integer("attempts", 0), backoffMs: readDuration(reader, "backoff") };
+}
+
+function readDuration(reader: Reader, field: string): number | undefined {
+  const text = reader.string(field);
+  if (text === undefined) return undefined;
+  const value = durationMs(text);
+  if (value === undefined) reader.error(`must be a duration such as 1h, 10m, 5s or 100ms, got "${text}"`, field);
+  return value;
+}
+
+export const httpRouteKind = defineKind<HttpRoute>({
+  group: gatewayGroup,
+  versions: ["v1", "v1beta1"],
+  kind: "HTTPRoute",
+  plural: "httproutes",
+  namespaced: true,
+  parse: parseHttpRoute,
+});

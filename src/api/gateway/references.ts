@@ -1,0 +1,88 @@
+import type { Condition } from "../meta.ts";
+import type { Reader } from "../reader.ts";
+
+export const gatewayGroup = "gateway.networking.k8s.io";
+
+/** What a route attaches to; defaults filled in. */
+export interface ParentReference {
+  group: string;
+  kind: string;
+  namespace?: string | undefined;
+  name: string;
+  sectionName?: string | undefined;
+  port?: number | undefined;
+}
+
+/** An object that traffic goes to; the group is empty for core. */
+export interface BackendObjectReference {
+  group: string;
+  kind: string;
+  name: string;
+  namespace?: string | undefined;
+  port?: number | undefined;
+}
+
+export interface RouteParentStatus {
+  parentRef: ParentReference;
+  controllerName: string;
+  conditions: Condition[];
+}
+
+const maxPort = 65_535;
+const labelPattern = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
+const hostnamePattern = /^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+const ipv4Pattern = /^\d+\.\d+\.\d+\.\d+$/;
+const maxHostnameLength = 253;
+
+export function readParentReference(reader: Reader): ParentReference {
+  const parent: ParentReference = {
+    group: reader.string("group") ?? gatewayGroup,
+    kind: reader.string("kind") ?? "Gateway",
+    name: reader.required("name", reader.string("name")) ?? "",
+    namespace: reader.string("namespace"),
+    sectionName: reader.string("sectionName"),
+    port: reader.integer("port", 1, maxPort),
+  };
+  warnOfUnknown(reader);
+  return parent;
+}
+
+export function readBackendObjectReference(reader: Reader): BackendObjectReference {
+  const backend: BackendObjectReference = {
+    group: reader.string("group") ?? "",
+    kind: reader.string("kind") ?? "Service",
+    name: reader.required("name", reader.string("name")) ?? "",
+    namespace: reader.string("namespace"),
+    port: reader.integer("port", 1, maxPort),
+  };
+  if (backend.kind === "Service" && backend.group === "" && backend.port === undefined && !reader.has("port")) {
+    reader.error("is required for a Service", "port");
+  }
+  return backend;
+}
+
+/** A precise or wildcard (`*.`) DNS name, in lower case; never an address. */
+export function readHostname(reader: Reader, field: string): string | undefined {
+  const value = reader.string(field);
+  if (value === undefined || value === "") return undefined;
+  checkHostname(value, (message) => reader.error(message, field));
+  return value;
+}
+
+export function checkHostname(value: string, report: (message: string) => void): void {
+  if (value.length > maxHostnameLength || !hostnamePattern.test(value)) report(`must be a DNS name in lower case, at most with a first label "*", got "${value}"`);
+  else if (ipv4Pattern.test(value)) report(`must be a DNS name, not an address, got "${value}"`);
+}
+
+export function checkSectionName(value: string, report: (message: string) => void): void {
+  if (value.length > maxHostnameLength || !labelPattern.test(value.replaceAll(".", "-"))) report(`must be a name in lower case, got "${value}"`);
+}
+
+/** A field that we do not know may be newer than we are: it is kept out, and said, but refuses nothing. */
+export function warnOfUnknown(reader: Reader): void {
+  reader.unknownFields((field) => reader.warn("is not known here and has no effect", field));
+}
+
+export function readStrings(reader: Reader, field: string): string[] {
+  return [...reader.strings(field)];
+}

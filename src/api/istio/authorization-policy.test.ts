@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseAuthorizationPolicy } from "./authorization-policy.ts";
+import { parseMeshConfig } from "./mesh-config.ts";
+import { parsePeerAuthentication } from "./peer-authentication.ts";
+
+test("a policy's faults are told at their fields", () => {
+  const parsed = parseAuthorizationPolicy({
+    metadata: { name: "p" },
+    spec: {
+      action: "CUSTOM",
+      selector: { matchLabels: { app: "a" } },
+      targetRefs: [{ kind: "Gateway", name: "g" }],
+      rules: [{ from: [{}], to: [{ operation: { ports: ["http"] } }], when: [{ key: "source.ip" }] }],
+    },
+  });
+  assert.deepEqual(
+    parsed.errors.map((issue) => issue.path).sort(),
+    ["spec.provider", "spec.rules[0].from[0].source", "spec.rules[0].to[0].operation.ports[0]", "spec.rules[0].when[0]", "spec.selector"],
+  );
+});
+
+test("a policy without rules is an ALLOW that matches nothing", () => {
+  assert.deepEqual(parseAuthorizationPolicy({ metadata: { name: "deny-all" }, spec: {} }).value?.spec.rules, []);
+});
+
+test("modes of ports need a selector", () => {
+  const parsed = parsePeerAuthentication({ metadata: { name: "p" }, spec: { mtls: { mode: "STRICT" }, portLevelMtls: { 8080: { mode: "OFF" } } } });
+  assert.deepEqual(
+    parsed.errors.map((issue) => issue.path),
+    ["spec.portLevelMtls.8080.mode", "spec.portLevelMtls"],
+  );
+});
+
+test("an empty mesh config has upstream's defaults", () => {
+  const mesh = parseMeshConfig({ defaultConfig: { drainDuration: "1m30s" } }).value;
+  assert.equal(mesh?.trustDomain, "cluster.local");
+  assert.equal(mesh?.defaultConfig.drainDurationMs, 90_000);
+  assert.equal(mesh?.connectTimeoutMs, 10_000);
+});

@@ -1,0 +1,23 @@
+/** Labels and annotations of Istio that several parts read. */
+export const istioLabels = {
+  revision: "istio.io/rev",
+  tag: "istio.io/tag",
+  injection: "istio-injection",
+  dataplaneMode: "istio.io/dataplane-mode",
+  useWaypoint: "istio.io/use-waypoint",
+  useWaypointNamespace: "istio.io/use-waypoint-namespace",
+  waypointFor: "istio.io/waypoint-for",
+  ingressUseWaypoint: "istio.io/ingress-use-waypoint",
+  canonicalName: "service.istio.io/canonical-name",
+  canonicalRevision: "service.istio.io/canonical-revision",
+  network: "topology.istio.io/network",
+  subzone: "topology.istio.io/subzone",
+  gatewayName: "gateway.networking.k8s.io/gateway-name",
+  gatewayClassName: "gateway.networking.k8s.io/gateway-class-name",
+  gatewayManaged: "gateway.istio.io/managed",
+} as const;
+
+export const istioAnnotations = {
+  ambientRedirection: "ambient.istio.io/redirection",
+  serviceAccountName: "gateway.istio.io/service-account",
+} as const;

@@ -1,0 +1,86 @@
+import type { Parsed } from "../parsed.ts";
+import { Reader } from "../reader.ts";
+
+/** The part of istio.mesh.v1alpha1.MeshConfig that Serin acts on, with upstream's defaults. */
+export interface MeshConfig {
+  readonly trustDomain: string;
+  readonly trustDomainAliases: readonly string[];
+  readonly rootNamespace: string;
+  readonly accessLogFile: string;
+  readonly accessLogFormat: string;
+  readonly accessLogEncoding: "TEXT" | "JSON";
+  readonly enableAutoMtls: boolean;
+  readonly defaultConfig: ProxyConfig;
+  /** Namespaces outside of all selectors are not seen; no selectors see all. */
+  readonly discoverySelectors: readonly unknown[];
+  readonly ingressClass: string;
+  readonly ingressService: string;
+  readonly connectTimeoutMs: number;
+}
+
+/** istio.mesh.v1alpha1.ProxyConfig. */
+export interface ProxyConfig {
+  readonly discoveryAddress: string;
+  readonly drainDurationMs: number;
+  readonly terminationDrainDurationMs: number;
+  readonly concurrency: number;
+  readonly proxyMetadata: Readonly<Record<string, string>>;
+  readonly holdApplicationUntilProxyStarts: boolean;
+}
+
+const defaultConnectTimeoutMs = 10_000;
+const defaultDrainMs = 45_000;
+const defaultTerminationDrainMs = 5000;
+
+/** Reads the parsed YAML of the key `mesh`; fields that Serin does not know are ignored, as upstream's are many. */
+export function parseMeshConfig(raw: unknown): Parsed<MeshConfig> {
+  const reader = new Reader(raw ?? {});
+  const value: MeshConfig = {
+    trustDomain: reader.string("trustDomain") ?? "cluster.local",
+    trustDomainAliases: reader.strings("trustDomainAliases"),
+    rootNamespace: reader.string("rootNamespace") ?? "istio-system",
+    accessLogFile: reader.string("accessLogFile") ?? "",
+    accessLogFormat: reader.string("accessLogFormat") ?? "",
+    accessLogEncoding: reader.oneOf("accessLogEncoding", ["TEXT", "JSON"]) ?? "TEXT",
+    enableAutoMtls: reader.boolean("enableAutoMtls") ?? true,
+    defaultConfig: readProxyConfig(reader.object("defaultConfig") ?? new Reader({})),
+    discoverySelectors: reader.list("discoverySelectors").map((selector) => selector.raw),
+    ingressClass: reader.string("ingressClass") ?? "istio",
+    ingressService: reader.string("ingressService") ?? "istio-ingressgateway",
+    connectTimeoutMs: readDurationMs(reader, "connectTimeout") ?? defaultConnectTimeoutMs,
+  };
+  return reader.finish(() => value);
+}
+
+/** Reads a ProxyConfig: `defaultConfig` of the mesh, or the environment variable PROXY_CONFIG. */
+export function parseProxyConfig(raw: unknown): Parsed<ProxyConfig> {
+  const reader = new Reader(raw ?? {});
+  const value = readProxyConfig(reader);
+  return reader.finish(() => value);
+}
+
+function readProxyConfig(reader: Reader): ProxyConfig {
+  return {
+    discoveryAddress: reader.string("discoveryAddress") ?? "istiod.istio-system.svc:15012",
+    drainDurationMs: readDurationMs(reader, "drainDuration") ?? defaultDrainMs,
+    terminationDrainDurationMs: readDurationMs(reader, "terminationDrainDuration") ?? defaultTerminationDrainMs,
+    concurrency: reader.integer("concurrency", 0) ?? 0,
+    proxyMetadata: reader.stringMap("proxyMetadata"),
+    holdApplicationUntilProxyStarts: reader.boolean("holdApplicationUntilProxyStarts") ?? false,
+  };
+}
+
+const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** Go's durations, as far as meshes use them: `10s`, `1m30s`, `0.5s`. */
+function readDurationMs(reader: Reader, field: string): number | undefined {
+  const text = reader.string(field);
+  if (text === undefined) return undefined;
+  if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text)) {
+    reader.error(`must be a duration such as 10s or 1m30s, got "${text}"`, field);
+    return undefined;
+  }
+  let totalMs = 0;
+  for (const [, digits = "0", unit = "ms"] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)) totalMs += Number(digits) * (unitMs[unit] ?? 0);
+  return totalMs;
+}
