@@ -45,3 +45,4 @@ export {
   type RuleSpec,
   type VethLink,
 } from "../wire/netlink/index.ts";
+export { SeqpacketConnection, SeqpacketServer, type SeqpacketHandler, type SeqpacketMessage } from "./seqpacket.ts";

@@ -1,3 +1,4 @@
+import { getSystemErrorName } from "node:util";
 import koffi from "koffi";
 import { systemError } from "./node-error.ts";
 
@@ -66,12 +67,13 @@ export function libc(): Libc {
   return loaded;
 }
 
-let errorNames: ReadonlyMap<number, string> | undefined;
-
 /** The name of an errno: `ENOENT`, or the number where it has none. */
 export function errorName(number: number): string {
-  errorNames ??= new Map(Object.entries(koffi.os.errno).map(([name, value]) => [value, name]));
-  return errorNames.get(number) ?? `errno ${number}`;
+  try {
+    return getSystemErrorName(-number);
+  } catch {
+    return `errno ${number}`;
+  }
 }
 
 /** The name of the last call's errno; ask before any other call. */

@@ -1,0 +1,259 @@
+import { unlinkSync } from "node:fs";
+import { BoundedQueue, invariant, userError, type SerinError } from "../base/index.ts";
+import { addressOf, check, lastErrorName, libc, linux, watchReadable, watchWritable } from "./libc.ts";
+import { systemError } from "./node-error.ts";
+
+/** SCM_MAX_FD of the kernel: descriptors that one message may carry. */
+export const maxDescriptorsPerMessage = 253;
+const maxMessageBytes = 1 << 16;
+const maxQueuedMessages = 4096;
+const controlHeaderBytes = 16;
+const messageHeaderBytes = 56;
+const doNotWait = 0x40;
+const noSignal = 0x4000;
+const closeOnExecReceived = 0x40000000;
+const controlTruncated = 8;
+const maxPathBytes = 107;
+
+export interface SeqpacketMessage {
+  readonly bytes: Buffer;
+  /** The receiver's to close. */
+  readonly descriptors: readonly number[];
+}
+
+export interface SeqpacketHandler {
+  message(message: SeqpacketMessage): void;
+  /** The last call, once; an error unless the peer or we closed. */
+  close(error: SerinError | undefined): void;
+}
+
+/** One connection over a unix socket of type SOCK_SEQPACKET: messages with borders, descriptors beside them (SCM_RIGHTS). */
+export class SeqpacketConnection {
+  #fd: number;
+  #reading: Disposable | undefined;
+  #writing: Disposable | undefined;
+  #handler: SeqpacketHandler | undefined;
+  readonly #queue = new BoundedQueue<SeqpacketMessage>(maxQueuedMessages);
+  #head: SeqpacketMessage | undefined;
+
+  /** Takes over a connected, non-blocking descriptor. */
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  /** Connects at once or throws; a listening peer need not have accepted. */
+  static connect(path: string): SeqpacketConnection {
+    const address = unixAddress(path);
+    const fd = seqpacketSocket();
+    if (libc().connect(fd, address, address.length) < 0) {
+      const error = systemError(`connect to ${path}`, lastErrorName());
+      libc().close(fd);
+      throw error;
+    }
+    return new SeqpacketConnection(fd);
+  }
+
+  /** Starts reading; messages that came before are not lost. */
+  start(handler: SeqpacketHandler): void {
+    invariant(this.#handler === undefined, "a seqpacket connection is started once");
+    this.#handler = handler;
+    if (this.#fd >= 0) this.#reading = watchReadable(this.#fd, () => this.#receiveAll());
+  }
+
+  get closed(): boolean {
+    return this.#fd < 0;
+  }
+
+  /**
+   * Sends or queues. Descriptors that wait in the queue must stay open: `sent` tells when they may be closed. Throws when
+   * the connection is closed or 4096 messages wait.
+   */
+  send(bytes: Buffer, descriptors: readonly number[] = [], sent?: () => void): void {
+    if (this.#fd < 0) throw systemError("send", "ENOTCONN");
+    invariant(descriptors.length <= maxDescriptorsPerMessage, `a message carries at most ${maxDescriptorsPerMessage} descriptors`);
+    const message = { bytes, descriptors, sent };
+    if (this.#head === undefined && this.#trySend(message)) return;
+    if (this.#head === undefined) this.#head = message;
+    else if (!this.#queue.push(message)) throw systemError("send", "ENOBUFS");
+    this.#writing ??= watchWritable(this.#fd, () => this.#flush());
+  }
+
+  close(): void {
+    this.#closeWith(undefined);
+  }
+
+  #flush(): void {
+    while (this.#head !== undefined) {
+      try {
+        if (!this.#trySend(this.#head)) return;
+      } catch (error) {
+        this.#closeWith(error as SerinError);
+        return;
+      }
+      this.#head = this.#queue.shift();
+    }
+    this.#writing?.[Symbol.dispose]();
+    this.#writing = undefined;
+  }
+
+  #trySend(message: SeqpacketMessage & { readonly sent?: (() => void) | undefined }): boolean {
+    const control = controlMessage(message.descriptors);
+    const header = messageHeader(message.bytes, control);
+    if (libc().sendmsg(this.#fd, header.bytes, doNotWait | noSignal) < 0) {
+      const name = lastErrorName();
+      if (name === "EAGAIN") return false;
+      throw systemError("send", name);
+    }
+    message.sent?.();
+    return true;
+  }
+
+  #receiveAll(): void {
+    while (this.#fd >= 0) {
+      const data = Buffer.alloc(maxMessageBytes);
+      const control = Buffer.alloc(controlHeaderBytes + maxDescriptorsPerMessage * 4 + 4);
+      const header = messageHeader(data, control);
+      const length = libc().recvmsg(this.#fd, header.bytes, doNotWait | closeOnExecReceived);
+      if (length < 0) {
+        const name = lastErrorName();
+        if (name === "EAGAIN" || name === "EINTR") return;
+        return this.#closeWith(name === "ECONNRESET" ? undefined : systemError("receive", name));
+      }
+      if (Number(length) === 0) return this.#closeWith(undefined);
+      const descriptors = receivedDescriptors(header.bytes, control);
+      if ((header.bytes.readInt32LE(48) & controlTruncated) !== 0) {
+        for (const fd of descriptors) libc().close(fd);
+        return this.#closeWith(systemError("receive descriptors", "EMFILE"));
+      }
+      this.#handler?.message({ bytes: data.subarray(0, Number(length)), descriptors });
+    }
+  }
+
+  #closeWith(error: SerinError | undefined): void {
+    if (this.#fd < 0) return;
+    this.#reading?.[Symbol.dispose]();
+    this.#writing?.[Symbol.dispose]();
+    libc().close(this.#fd);
+    this.#fd = -1;
+    const handler = this.#handler;
+    if (handler !== undefined) queueMicrotask(() => handler.close(error));
+  }
+}
+
+/** Accepts seqpacket connections on a path. A socket file that nobody listens on is replaced. */
+export class SeqpacketServer implements Disposable {
+  readonly path: string;
+  #fd: number;
+  #accepting: Disposable | undefined;
+
+  private constructor(path: string, fd: number, accept: (connection: SeqpacketConnection) => void) {
+    this.path = path;
+    this.#fd = fd;
+    this.#accepting = watchReadable(fd, () => this.#acceptAll(accept));
+  }
+
+  static listen(path: string, accept: (connection: SeqpacketConnection) => void): SeqpacketServer {
+    removeStale(path);
+    const address = unixAddress(path);
+    const fd = seqpacketSocket();
+    try {
+      check(`bind to ${path}`, libc().bind(fd, address, address.length));
+      check(`listen on ${path}`, libc().listen(fd, 128));
+    } catch (error) {
+      libc().close(fd);
+      throw error;
+    }
+    return new SeqpacketServer(path, fd, accept);
+  }
+
+  /** Stops accepting and removes the file; open connections stay. */
+  close(): void {
+    if (this.#fd < 0) return;
+    this.#accepting?.[Symbol.dispose]();
+    this.#accepting = undefined;
+    libc().close(this.#fd);
+    this.#fd = -1;
+    try {
+      unlinkSync(this.path);
+    } catch {
+      // Somebody removed it, or its directory, before us.
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #acceptAll(accept: (connection: SeqpacketConnection) => void): void {
+    while (this.#fd >= 0) {
+      const fd = libc().accept4(this.#fd, null, null, linux.closeOnExec | linux.nonBlocking);
+      if (fd < 0) return;
+      accept(new SeqpacketConnection(fd));
+    }
+  }
+}
+
+function seqpacketSocket(): number {
+  return check("socket", libc().socket(linux.familyUnix, linux.socketSeqpacket | linux.closeOnExec | linux.nonBlocking, 0));
+}
+
+function unixAddress(path: string): Buffer {
+  const name = Buffer.from(path);
+  if (name.length > maxPathBytes) {
+    throw userError("path-too-long", `the socket path ${path} has ${name.length} bytes, at most ${maxPathBytes} are possible`, {
+      hint: "choose a shorter directory",
+    });
+  }
+  const out = Buffer.alloc(110);
+  out.writeUInt16LE(linux.familyUnix, 0);
+  name.copy(out, 2);
+  return out;
+}
+
+/** Unlinks a path on which a connect is refused; a live server's path stays, and bind then says EADDRINUSE. */
+function removeStale(path: string): void {
+  const fd = seqpacketSocket();
+  const address = unixAddress(path);
+  const refused = libc().connect(fd, address, address.length) < 0 && lastErrorName() === "ECONNREFUSED";
+  libc().close(fd);
+  if (refused) unlinkSync(path);
+}
+
+interface MessageHeader {
+  readonly bytes: Buffer;
+  /** Kept alive with the header, which holds their addresses. */
+  readonly parts: readonly Buffer[];
+}
+
+/** `struct msghdr` of 64-bit Linux: the one iovec's pointer at 16, its count at 24, the control buffer at 32, flags at 48. */
+function messageHeader(data: Buffer, control: Buffer | undefined): MessageHeader {
+  const vector = Buffer.alloc(16);
+  vector.writeBigUInt64LE(addressOf(data), 0);
+  vector.writeBigUInt64LE(BigInt(data.length), 8);
+  const bytes = Buffer.alloc(messageHeaderBytes);
+  bytes.writeBigUInt64LE(addressOf(vector), 16);
+  bytes.writeBigUInt64LE(1n, 24);
+  if (control !== undefined) {
+    bytes.writeBigUInt64LE(addressOf(control), 32);
+    bytes.writeBigUInt64LE(BigInt(control.length), 40);
+  }
+  return { bytes, parts: [vector, data, ...(control === undefined ? [] : [control])] };
+}
+
+function controlMessage(descriptors: readonly number[]): Buffer | undefined {
+  if (descriptors.length === 0) return undefined;
+  const out = Buffer.alloc(controlHeaderBytes + Math.ceil(descriptors.length / 2) * 8);
+  out.writeBigUInt64LE(BigInt(controlHeaderBytes + descriptors.length * 4), 0);
+  out.writeInt32LE(linux.levelSocket, 8);
+  out.writeInt32LE(1, 12); // SCM_RIGHTS
+  descriptors.forEach((fd, index) => out.writeInt32LE(fd, controlHeaderBytes + index * 4));
+  return out;
+}
+
+function receivedDescriptors(header: Buffer, control: Buffer): number[] {
+  if (Number(header.readBigUInt64LE(40)) < controlHeaderBytes) return [];
+  const end = Number(control.readBigUInt64LE(0));
+  const descriptors: number[] = [];
+  for (let offset = controlHeaderBytes; offset + 4 <= end; offset += 4) descriptors.push(control.readInt32LE(offset));
+  return descriptors;
+}
