@@ -1,6 +1,13 @@
 // What both data planes share: xDS and CA clients, HBONE, relays, identities, drain, admin servers.
-export { formatIdentity, parseIdentity, type Identity } from "./identity.ts";
+export { CertificateManager, type CertificateManagerOptions, type CertificateState, type CertificateStatus } from "./certificates/certificate-manager.ts";
+export { createCertificateRequest, type KeyAndRequest } from "./certificates/certificate-request.ts";
 export type { CertificateAuthority, CertificateSource, SigningRequest, WorkloadCertificate } from "./certificates/certificate-types.ts";
+export { FakeCertificateAuthority } from "./certificates/fake-certificate-authority.ts";
+export { IstioCertificateClient, type IstioCertificateClientOptions } from "./certificates/istio-certificate-client.ts";
+export { hboneCiphers, uriNames, workloadCertificate } from "./certificates/workload-certificate.ts";
+export { ConnectionTracker, type ConnectionTrackerOptions, type TrackedConnection } from "./connection-tracker.ts";
+export { HbonePool, type HboneDialer, type HbonePoolOptions } from "./hbone/hbone-pool.ts";
+export { serveHbone, type ServeHboneOptions } from "./hbone/hbone-server.ts";
 export type {
   HboneConnectOptions,
   HboneRequest,
@@ -8,4 +15,18 @@ export type {
   HboneTarget,
   HboneTunnel,
 } from "./hbone/hbone-types.ts";
+export { hboneLimits } from "./hbone/limits.ts";
+export {
+  jsonRoute,
+  listenHttp,
+  metricsRoute,
+  readinessRoute,
+  type EndpointAnswer,
+  type EndpointRoute,
+  type HttpEndpoint,
+  type HttpEndpointOptions,
+} from "./http-endpoint.ts";
+export { formatIdentity, parseIdentity, type Identity } from "./identity.ts";
+export { relay, type RelayOptions, type RelayResult } from "./relay.ts";
+export { DeltaXdsClient, type DeltaXdsClientOptions } from "./xds/delta-xds-client.ts";
 export type { ControlPlaneEndpoint, XdsClient, XdsNode, XdsResource, XdsSubscription, XdsUpdate } from "./xds/xds-types.ts";

@@ -1,0 +1,171 @@
+import { Backoff, messageOf, systemClock, systemRandom, transientError, type Clock, type Logger, type Random } from "../../base/index.ts";
+import { createCertificateRequest } from "./certificate-request.ts";
+import type { CertificateAuthority, CertificateSource, WorkloadCertificate } from "./certificate-types.ts";
+import { workloadCertificate } from "./workload-certificate.ts";
+
+export interface CertificateManagerOptions {
+  readonly authority: CertificateAuthority;
+  readonly log: Logger;
+  /** What we ask for; 24 h when absent. */
+  readonly validitySeconds?: number;
+  /** Identities held; the one unused for longest goes first. */
+  readonly maxIdentities?: number;
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
+export type CertificateState = "Initializing" | "Available" | "Unavailable";
+
+export interface CertificateStatus {
+  readonly identity: string;
+  readonly state: CertificateState;
+  readonly certificate?: WorkloadCertificate;
+  readonly error?: string;
+}
+
+interface Waiter {
+  readonly resolve: (certificate: WorkloadCertificate) => void;
+  readonly reject: (error: Error) => void;
+}
+
+interface Entry {
+  certificate?: WorkloadCertificate;
+  error?: string;
+  readonly waiters: Set<Waiter>;
+  readonly stop: AbortController;
+  usedAtMs: number;
+}
+
+const defaultMaxIdentities = 4_096;
+/** setTimeout takes no more; a later rotation is looked at again then. */
+const maxTimerMs = 2 ** 31 - 1;
+
+/**
+ * Certificates by identity: one request at a time each, repeated with backoff until it succeeds, rotated at half of
+ * the lifetime. What was fetched stays in use until it expires, whatever the CA says.
+ */
+export class CertificateManager implements CertificateSource {
+  readonly #options: CertificateManagerOptions;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #log: Logger;
+  readonly #entries = new Map<string, Entry>();
+
+  constructor(options: CertificateManagerOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#random = options.random ?? systemRandom;
+    this.#log = options.log;
+  }
+
+  async fetch(identity: string, signal?: AbortSignal): Promise<WorkloadCertificate> {
+    const valid = this.peek(identity);
+    if (valid !== undefined) return valid;
+    const entry = this.#entry(identity);
+    const { promise, resolve, reject } = Promise.withResolvers<WorkloadCertificate>();
+    const waiter = { resolve, reject };
+    entry.waiters.add(waiter);
+    const onAbort = () => {
+      const cause = entry.error === undefined ? "" : `: ${entry.error}`;
+      reject(transientError("certificate-wait", `no certificate for ${identity} in time${cause}`));
+    };
+    if (signal?.aborted === true) onAbort();
+    signal?.addEventListener("abort", onAbort, { once: true });
+    return await promise.finally(() => {
+      entry.waiters.delete(waiter);
+      signal?.removeEventListener("abort", onAbort);
+    });
+  }
+
+  peek(identity: string): WorkloadCertificate | undefined {
+    const entry = this.#entries.get(identity);
+    if (entry?.certificate === undefined || entry.certificate.notAfterMs <= this.#clock.nowMs()) return undefined;
+    entry.usedAtMs = this.#clock.steadyMs();
+    return entry.certificate;
+  }
+
+  /** Starts to fetch and to rotate, without waiting. */
+  prefetch(identity: string): void {
+    this.#entry(identity);
+  }
+
+  /** Drops an identity that nobody needs any more. */
+  forget(identity: string): void {
+    const entry = this.#entries.get(identity);
+    if (entry === undefined) return;
+    this.#entries.delete(identity);
+    entry.stop.abort();
+    for (const waiter of entry.waiters) waiter.reject(transientError("certificate-forgotten", `${identity} is no longer needed here`));
+  }
+
+  statuses(): CertificateStatus[] {
+    return [...this.#entries].map(([identity, entry]) => ({
+      identity,
+      state: entry.certificate === undefined ? (entry.error === undefined ? "Initializing" : "Unavailable") : "Available",
+      ...(entry.certificate === undefined ? {} : { certificate: entry.certificate }),
+      ...(entry.error === undefined ? {} : { error: entry.error }),
+    }));
+  }
+
+  close(): void {
+    for (const identity of this.#entries.keys()) this.forget(identity);
+  }
+
+  #entry(identity: string): Entry {
+    let entry = this.#entries.get(identity);
+    if (entry !== undefined) return entry;
+    this.#evict();
+    entry = { waiters: new Set(), stop: new AbortController(), usedAtMs: this.#clock.steadyMs() };
+    this.#entries.set(identity, entry);
+    void this.#keep(identity, entry);
+    return entry;
+  }
+
+  #evict(): void {
+    if (this.#entries.size < (this.#options.maxIdentities ?? defaultMaxIdentities)) return;
+    let oldest: string | undefined;
+    let oldestAtMs = Infinity;
+    for (const [identity, entry] of this.#entries) {
+      if (entry.waiters.size > 0 || entry.usedAtMs >= oldestAtMs) continue;
+      oldest = identity;
+      oldestAtMs = entry.usedAtMs;
+    }
+    if (oldest === undefined) throw transientError("too-many-identities", "too many identities wait for a certificate");
+    this.forget(oldest);
+  }
+
+  /** Fetches, waits for the half of the lifetime, fetches again, until the entry is dropped. Never throws. */
+  async #keep(identity: string, entry: Entry): Promise<void> {
+    const { signal } = entry.stop;
+    const backoff = new Backoff({ initialMs: 100, maxMs: 15_000, random: this.#random });
+    while (!signal.aborted) {
+      let waitMs: number;
+      try {
+        const certificate = await this.#request(identity, signal);
+        entry.certificate = certificate;
+        delete entry.error;
+        backoff.reset();
+        for (const waiter of entry.waiters) waiter.resolve(certificate);
+        waitMs = (certificate.notBeforeMs + certificate.notAfterMs) / 2 - this.#clock.nowMs();
+        this.#log.debug("certificate fetched", { identity, notAfter: new Date(certificate.notAfterMs).toISOString() });
+      } catch (error) {
+        if (signal.aborted) return;
+        entry.error = messageOf(error);
+        waitMs = backoff.nextMs();
+        this.#log.warn("could not fetch a certificate", { identity, error: entry.error, retryMs: Math.round(waitMs) });
+      }
+      try {
+        await this.#clock.sleep(Math.min(Math.max(waitMs, 100), maxTimerMs), signal);
+      } catch {
+        return;
+      }
+    }
+  }
+
+  async #request(identity: string, signal: AbortSignal): Promise<WorkloadCertificate> {
+    const { privateKeyPem, csrPem } = await createCertificateRequest(identity);
+    const validitySeconds = this.#options.validitySeconds ?? 86_400;
+    const chain = await this.#options.authority.sign({ identity, csrPem, validitySeconds }, signal);
+    return workloadCertificate(identity, privateKeyPem, chain);
+  }
+}

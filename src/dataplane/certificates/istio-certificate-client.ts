@@ -1,0 +1,57 @@
+import { create, fromBinary, toBinary, type JsonObject } from "@bufbuild/protobuf";
+import { messageOf, transientError } from "../../base/index.ts";
+import { IstioCertificateRequestSchema, IstioCertificateResponseSchema } from "../../wire/workload/index.ts";
+import { discoveryMethods } from "../../wire/xds/index.ts";
+import { callMetadata, openChannel } from "../grpc-channel.ts";
+import type { ControlPlaneEndpoint } from "../xds/xds-types.ts";
+import type { CertificateAuthority, SigningRequest } from "./certificate-types.ts";
+
+export interface IstioCertificateClientOptions {
+  readonly endpoint: ControlPlaneEndpoint;
+  /** True for a ztunnel, which asks in the name of the pods on its node. */
+  readonly impersonate: boolean;
+  readonly timeoutMs?: number;
+}
+
+/** istiod's certificate service. A connection lives for one call: certificates are rare, and istiods move. */
+export class IstioCertificateClient implements CertificateAuthority {
+  readonly #options: IstioCertificateClientOptions;
+
+  constructor(options: IstioCertificateClientOptions) {
+    this.#options = options;
+  }
+
+  async sign(request: SigningRequest, signal: AbortSignal): Promise<readonly string[]> {
+    const { endpoint, impersonate, timeoutMs = 10_000 } = this.#options;
+    const metadata: JsonObject | undefined = impersonate ? { ImpersonatedIdentity: request.identity } : undefined;
+    const message = create(IstioCertificateRequestSchema, {
+      csr: request.csrPem,
+      validityDuration: BigInt(request.validitySeconds),
+      ...(metadata === undefined ? {} : { metadata }),
+    });
+    const client = await openChannel(endpoint);
+    const headers = await callMetadata(endpoint);
+    try {
+      const answer = await new Promise<Buffer>((resolve, reject) => {
+        const call = client.makeUnaryRequest(
+          discoveryMethods.createCertificate,
+          (bytes: Buffer) => bytes,
+          (bytes: Buffer) => bytes,
+          Buffer.from(toBinary(IstioCertificateRequestSchema, message)),
+          headers,
+          { deadline: Date.now() + timeoutMs },
+          (error, bytes) => {
+            if (error !== null || bytes === undefined) reject(error ?? new Error("an empty answer"));
+            else resolve(bytes);
+          },
+        );
+        signal.addEventListener("abort", () => call.cancel(), { once: true });
+      });
+      return fromBinary(IstioCertificateResponseSchema, answer).certChain;
+    } catch (error) {
+      throw transientError("certificate-request", `${endpoint.url} did not sign for ${request.identity}: ${messageOf(error)}`, { cause: error });
+    } finally {
+      client.close();
+    }
+  }
+}

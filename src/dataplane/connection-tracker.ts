@@ -1,0 +1,101 @@
+import type { Logger } from "../base/index.ts";
+
+export interface ConnectionTrackerOptions {
+  readonly log: Logger;
+  /** Called at each change of the counts. */
+  readonly onChange?: (counts: { readonly active: number; readonly draining: number }) => void;
+}
+
+/** A live connection; what `Details` says of it is the part's own. */
+export interface TrackedConnection<Details> {
+  readonly id: number;
+  readonly openedAtMs: number;
+  readonly details: Details;
+  /** Ends it now. */
+  readonly abort: () => void;
+  /** True once its owner takes no new ones. */
+  draining: boolean;
+}
+
+/**
+ * The live connections of a process: how many are active, how many drain, and a promise for the end of the last one.
+ * While the whole process drains it logs `draining, N connection(s)` at each change of N.
+ */
+export class ConnectionTracker<Details> {
+  readonly #connections = new Map<number, TrackedConnection<Details>>();
+  readonly #log: Logger;
+  readonly #onChange: ConnectionTrackerOptions["onChange"];
+  #nextId = 1;
+  #draining = 0;
+  #processDrains = false;
+  #idle: (() => void)[] = [];
+
+  constructor(options: ConnectionTrackerOptions) {
+    this.#log = options.log;
+    this.#onChange = options.onChange;
+  }
+
+  get size(): number {
+    return this.#connections.size;
+  }
+
+  get counts(): { readonly active: number; readonly draining: number } {
+    return { active: this.#connections.size - this.#draining, draining: this.#draining };
+  }
+
+  list(): readonly TrackedConnection<Details>[] {
+    return [...this.#connections.values()];
+  }
+
+  /** Dispose the answer when the connection has ended. */
+  open(details: Details, abort: () => void, nowMs: number): TrackedConnection<Details> & Disposable {
+    const connection = { id: this.#nextId, openedAtMs: nowMs, details, abort, draining: this.#processDrains };
+    this.#nextId += 1;
+    this.#connections.set(connection.id, connection);
+    if (connection.draining) this.#draining += 1;
+    this.#changed();
+    return Object.assign(connection, { [Symbol.dispose]: () => this.#close(connection) });
+  }
+
+  /** Marks those that match as draining. */
+  drain(matches: (details: Details) => boolean): void {
+    for (const connection of this.#connections.values()) {
+      if (connection.draining || !matches(connection.details)) continue;
+      connection.draining = true;
+      this.#draining += 1;
+    }
+    this.#changed();
+  }
+
+  /** The process drains: all that is there, and all that still comes. */
+  drainAll(): void {
+    this.#processDrains = true;
+    this.drain(() => true);
+  }
+
+  /** Resolves when there is no connection. */
+  async idle(): Promise<void> {
+    if (this.#connections.size === 0) return;
+    await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  abortAll(): void {
+    for (const connection of this.#connections.values()) connection.abort();
+  }
+
+  #close(connection: TrackedConnection<Details>): void {
+    if (!this.#connections.delete(connection.id)) return;
+    if (connection.draining) this.#draining -= 1;
+    this.#changed();
+    if (this.#connections.size > 0) return;
+    const idle = this.#idle;
+    this.#idle = [];
+    for (const resolve of idle) resolve();
+  }
+
+  #changed(): void {
+    const counts = this.counts;
+    this.#onChange?.(counts);
+    if (this.#processDrains) this.#log.info(`draining, ${this.#connections.size} connection${this.#connections.size === 1 ? "" : "s"}`);
+  }
+}

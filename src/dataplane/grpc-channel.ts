@@ -1,0 +1,56 @@
+import { readFile } from "node:fs/promises";
+import { Client, credentials, Metadata, type ChannelOptions } from "@grpc/grpc-js";
+import { messageOf, transientError, userError } from "../base/index.ts";
+import type { ControlPlaneEndpoint } from "./xds/xds-types.ts";
+
+/** A response of one large mesh: 6,000 resources are about 3 MB. */
+const maxMessageBytes = 256 * 1_048_576;
+
+/**
+ * A new gRPC client for an endpoint: name, roots and token are looked up again, so that a control plane that moved, or
+ * a rotated token, is found at the next connect. The caller closes it.
+ */
+export async function openChannel(endpoint: ControlPlaneEndpoint): Promise<Client> {
+  const url = new URL(endpoint.url);
+  if (url.protocol !== "https:" && url.protocol !== "http:") {
+    throw userError("endpoint-invalid", `the control plane's address must be an http or https URL, got "${endpoint.url}"`);
+  }
+  const secure = url.protocol === "https:";
+  const options: ChannelOptions = {
+    "grpc.max_receive_message_length": maxMessageBytes,
+    "grpc.keepalive_time_ms": 30_000,
+    "grpc.keepalive_timeout_ms": 10_000,
+    // Every client has connections of its own: a new client is a new look at DNS.
+    "grpc.use_local_subchannel_pool": 1,
+    "grpc.enable_retries": 0,
+    "grpc.enable_http_proxy": 0,
+    ...(endpoint.serverName === undefined
+      ? {}
+      : { "grpc.ssl_target_name_override": endpoint.serverName, "grpc.default_authority": endpoint.serverName }),
+  };
+  const roots = secure && endpoint.rootCertificateFile !== undefined ? await read(endpoint.rootCertificateFile, "root certificate") : null;
+  const port = url.port === "" ? (secure ? "443" : "80") : url.port;
+  return new Client(`${url.hostname}:${port}`, secure ? credentials.createSsl(roots) : credentials.createInsecure(), options);
+}
+
+/** The headers of a call: who we are, and what else the endpoint wants. */
+export async function callMetadata(endpoint: ControlPlaneEndpoint): Promise<Metadata> {
+  const metadata = new Metadata();
+  if (endpoint.tokenFile !== undefined) {
+    const token = await read(endpoint.tokenFile, "token");
+    metadata.set("authorization", `Bearer ${token.toString("utf8").trim()}`);
+  }
+  for (const [name, value] of Object.entries(endpoint.headers)) metadata.set(name, value);
+  return metadata;
+}
+
+async function read(path: string, what: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw transientError("file-unreadable", `cannot read the ${what} file ${path}: ${messageOf(error)}`, {
+      cause: error,
+      hint: "check that the volume is mounted",
+    });
+  }
+}

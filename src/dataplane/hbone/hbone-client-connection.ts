@@ -1,0 +1,170 @@
+import { messageOf, transientError, type Clock } from "../../base/index.ts";
+import type { ByteStreamHandler, SecureStream } from "../../net/index.ts";
+import type { Headers } from "../../wire/hbone/index.ts";
+import { errorCode } from "../../wire/http2/index.ts";
+import type { HboneConnectOptions, HboneTunnel } from "./hbone-types.ts";
+import { hboneLimits } from "./limits.ts";
+import { pairsOf, statusOf } from "./request-fields.ts";
+import { TunnelConnection, type TunnelConnectionHandler } from "./tunnel-connection.ts";
+import type { TunnelStream } from "./tunnel-stream.ts";
+
+export interface HboneClientConnectionOptions {
+  readonly stream: SecureStream;
+  readonly clock: Clock;
+  readonly onClosed: () => void;
+}
+
+/** A CONNECT that was sent and has no answer yet. */
+interface Pending {
+  readonly resolve: (headers: Headers) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** One pooled connection: opens tunnels, retires on GOAWAY, ends after its idle time. */
+export class HboneClientConnection implements TunnelConnectionHandler {
+  readonly #connection: TunnelConnection;
+  readonly #clock: Clock;
+  readonly #onClosed: () => void;
+  readonly #pending = new Map<TunnelStream, Pending>();
+  #idleTimer: Disposable | undefined;
+  #retired = false;
+  #opened = 0;
+
+  constructor(options: HboneClientConnectionOptions) {
+    this.#clock = options.clock;
+    this.#onClosed = options.onClosed;
+    this.#connection = new TunnelConnection({ stream: options.stream, server: false, handler: this, clock: options.clock });
+  }
+
+  start(): void {
+    this.#connection.start();
+    this.#armIdle();
+  }
+
+  get openedStreams(): number {
+    return this.#opened;
+  }
+
+  get takesStreams(): boolean {
+    const limit = Math.min(hboneLimits.pooledStreams, this.#connection.peerMaxStreams);
+    return !this.#retired && !this.#connection.closed && this.#connection.hasIds && this.#connection.activeStreams < limit;
+  }
+
+  /** No new streams; ends with the last one. */
+  retire(): void {
+    this.#retired = true;
+    if (this.#connection.activeStreams === 0) this.#end();
+  }
+
+  async open(options: HboneConnectOptions, timeoutMs: number): Promise<HboneTunnel> {
+    if (options.signal?.aborted === true) throw transientError("aborted", "the connect was given up");
+    this.#opened += 1;
+    this.#idleTimer?.[Symbol.dispose]();
+    const stream = this.#connection.open([":method", "CONNECT", ":authority", options.authority, ...options.headers.flat()]);
+    const responseHeaders = await this.#answer(stream, options, timeoutMs);
+    stream.peerIdentity = this.#connection.peerIdentity;
+    stream.responseHeaders = responseHeaders;
+    return stream;
+  }
+
+  #answer(stream: TunnelStream, options: HboneConnectOptions, timeoutMs: number): Promise<Headers> {
+    const { promise, resolve, reject } = Promise.withResolvers<Headers>();
+    this.#pending.set(stream, { resolve, reject });
+    stream.setHandler(new AnswerHandler(reject));
+    const giveUp = (error: Error) => {
+      this.#pending.delete(stream);
+      stream.destroy({ reset: true });
+      reject(error);
+    };
+    const timer = this.#clock.after(timeoutMs, () => giveUp(transientError("timeout", `no answer to CONNECT ${options.authority} within ${Math.round(timeoutMs)} ms`)));
+    const onAbort = () => giveUp(transientError("aborted", "the connect was given up"));
+    options.signal?.addEventListener("abort", onAbort, { once: true });
+    return promise.finally(() => {
+      timer[Symbol.dispose]();
+      options.signal?.removeEventListener("abort", onAbort);
+      this.#pending.delete(stream);
+    });
+  }
+
+  headers(stream: TunnelStream, fields: string[], endStream: boolean): void {
+    const pending = this.#pending.get(stream);
+    if (pending === undefined) {
+      if (endStream) stream.receive(Buffer.alloc(0), true);
+      return;
+    }
+    const headers = pairsOf(fields);
+    const status = statusOf(headers);
+    if (status >= 100 && status < 200) return;
+    this.#pending.delete(stream);
+    if (status === 200) {
+      // Whoever awaits the answer sets the handler; until then the stream is paused and queues.
+      stream.setHandler(new AnswerHandler(() => undefined));
+      pending.resolve(headers.filter(([name]) => !name.startsWith(":")));
+      if (endStream) stream.receive(Buffer.alloc(0), true);
+      return;
+    }
+    if (!endStream) this.#connection.sendReset(stream, errorCode.cancel);
+    stream.abort(undefined);
+    pending.reject(transientError("http-status", `http status: ${statusText(status)}`));
+  }
+
+  goaway(): void {
+    this.#retired = true;
+    if (this.#connection.activeStreams === 0) this.#end();
+  }
+
+  idle(): void {
+    if (this.#retired) this.#end();
+    else this.#armIdle();
+  }
+
+  connectionClosed(): void {
+    this.#idleTimer?.[Symbol.dispose]();
+    this.#retired = true;
+    this.#onClosed();
+  }
+
+  #armIdle(): void {
+    this.#idleTimer?.[Symbol.dispose]();
+    this.#idleTimer = this.#clock.after(hboneLimits.idleMs, () => this.retire());
+  }
+
+  #end(): void {
+    // Streams may be closing inside a call of ours: end after it.
+    queueMicrotask(() => {
+      if (this.#connection.activeStreams > 0 || this.#connection.closed) return;
+      this.#connection.sendGoaway(0, errorCode.noError);
+      this.#connection.end();
+    });
+  }
+}
+
+/** Holds a stream between CONNECT and its new owner's handler; only its end can happen. */
+class AnswerHandler implements ByteStreamHandler {
+  readonly #fail: (error: Error) => void;
+
+  constructor(fail: (error: Error) => void) {
+    this.#fail = fail;
+  }
+
+  data(): void {}
+  end(): void {}
+  drain(): void {}
+  close(error: Error | undefined): void {
+    if (error !== undefined && "code" in error && error.code === "tunnel-refused") this.#fail(error);
+    else this.#fail(transientError("tunnel-unanswered", `the peer closed before it answered CONNECT: ${messageOf(error ?? "no reason")}`, { cause: error }));
+  }
+}
+
+const statusNames = new Map([
+  [400, "400 Bad Request"],
+  [401, "401 Unauthorized"],
+  [403, "403 Forbidden"],
+  [404, "404 Not Found"],
+  [503, "503 Service Unavailable"],
+]);
+
+function statusText(status: number): string {
+  return statusNames.get(status) ?? String(status);
+}
+

@@ -1,0 +1,138 @@
+import { invariant, systemClock, transientError, SerinError, type Clock } from "../../base/index.ts";
+import type { SecureStream } from "../../net/index.ts";
+import { HboneClientConnection } from "./hbone-client-connection.ts";
+import type { HboneConnectOptions, HboneTarget, HboneTunnel } from "./hbone-types.ts";
+import { hboneLimits } from "./limits.ts";
+
+/** Dials a target and makes its TLS handshake (ALPN h2), with the certificate of the source's identity. */
+export type HboneDialer = (target: HboneTarget, timeoutMs: number, signal?: AbortSignal) => Promise<SecureStream>;
+
+export interface HbonePoolOptions {
+  readonly dial: HboneDialer;
+  readonly clock?: Clock;
+}
+
+/** Connections of one target: the live ones, and at most a few that are being made. */
+interface Target {
+  readonly key: string;
+  readonly connections: Set<HboneClientConnection>;
+  readonly dialing: Set<Dialing>;
+}
+
+interface Dialing {
+  readonly connection: Promise<HboneClientConnection>;
+  waiters: number;
+}
+
+/** How often one connect may be moved to another connection when the peer provably did not take it. */
+const maxAttempts = 4;
+
+/**
+ * Tunnels over shared connections: one a source identity and destination, 100 streams each, closed after 5 idle
+ * minutes. A CONNECT that the peer refused, or that met a connection which was already gone, is tried again on a fresh
+ * one: no byte of the application has been sent before the 200.
+ */
+export class HbonePool {
+  readonly #dial: HboneDialer;
+  readonly #clock: Clock;
+  readonly #targets = new Map<string, Target>();
+  #connections = 0;
+  #closed = false;
+
+  constructor(options: HbonePoolOptions) {
+    this.#dial = options.dial;
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  /** Live connections, of all targets. */
+  get connections(): number {
+    return this.#connections;
+  }
+
+  /** Opens a tunnel. Fails with a transient error that says which step failed; nothing was sent then. */
+  async connect(options: HboneConnectOptions): Promise<HboneTunnel> {
+    const deadline = this.#clock.steadyMs() + options.timeoutMs;
+    const target = this.#target(options);
+    for (let attempt = 1; ; attempt += 1) {
+      const leftMs = Math.max(1, deadline - this.#clock.steadyMs());
+      const connection = await this.#connection(target, options, leftMs);
+      const fresh = connection.openedStreams === 0;
+      try {
+        return await connection.open(options, Math.max(1, deadline - this.#clock.steadyMs()));
+      } catch (error) {
+        if (attempt >= maxAttempts || options.signal?.aborted === true || !mayMove(error, fresh)) throw error;
+      }
+    }
+  }
+
+  /** Gives up idle connections now, and busy ones when their last stream has ended; new connects are refused. */
+  close(): void {
+    this.#closed = true;
+    for (const target of this.#targets.values()) for (const connection of target.connections) connection.retire();
+  }
+
+  #target(options: HboneTarget): Target {
+    const { sourceIdentity, address, port, expectedIdentities, namespaceFd, mark, sourceAddress } = options;
+    const key = [sourceIdentity, address, port, namespaceFd ?? "", mark ?? "", sourceAddress ?? "", ...[...expectedIdentities].sort()].join("|");
+    let target = this.#targets.get(key);
+    if (target === undefined) {
+      target = { key, connections: new Set(), dialing: new Set() };
+      this.#targets.set(key, target);
+    }
+    return target;
+  }
+
+  async #connection(target: Target, options: HboneConnectOptions, leftMs: number): Promise<HboneClientConnection> {
+    if (this.#closed) throw transientError("pool-draining", "pool draining");
+    for (const connection of target.connections) if (connection.takesStreams) return connection;
+    for (const dialing of target.dialing) {
+      if (dialing.waiters >= hboneLimits.pooledStreams) continue;
+      dialing.waiters += 1;
+      const connection = await dialing.connection;
+      return connection.takesStreams ? connection : await this.#connection(target, options, leftMs);
+    }
+    if (this.#connections >= hboneLimits.poolConnections) {
+      throw transientError("pool-full", `the pool holds ${hboneLimits.poolConnections} connections already`);
+    }
+    const dialing: Dialing = { connection: this.#dialNew(target, options, leftMs), waiters: 1 };
+    target.dialing.add(dialing);
+    try {
+      return await dialing.connection;
+    } finally {
+      target.dialing.delete(dialing);
+      this.#forgetIfEmpty(target);
+    }
+  }
+
+  async #dialNew(target: Target, options: HboneConnectOptions, leftMs: number): Promise<HboneClientConnection> {
+    // Others may wait for the same connection: the caller's own signal must not end it.
+    const stream = await this.#dial(options, leftMs);
+    if (stream.alpnProtocol !== "h2") {
+      stream.destroy();
+      throw transientError("http2-handshake", `http2 handshake failed: the peer at ${options.address}:${options.port} chose ${stream.alpnProtocol ?? "no protocol"}`);
+    }
+    const connection = new HboneClientConnection({
+      stream,
+      clock: this.#clock,
+      onClosed: () => {
+        invariant(target.connections.delete(connection), "a connection is given back once");
+        this.#connections -= 1;
+        this.#forgetIfEmpty(target);
+      },
+    });
+    target.connections.add(connection);
+    this.#connections += 1;
+    connection.start();
+    return connection;
+  }
+
+  #forgetIfEmpty(target: Target): void {
+    if (target.connections.size === 0 && target.dialing.size === 0 && this.#targets.get(target.key) === target) this.#targets.delete(target.key);
+  }
+}
+
+/** Whether a failed CONNECT was provably not taken: refused, or its reused connection was already gone. */
+function mayMove(error: unknown, fresh: boolean): boolean {
+  if (!(error instanceof SerinError)) return false;
+  return error.code === "tunnel-refused" || (!fresh && error.code === "tunnel-unanswered");
+}

@@ -1,0 +1,14 @@
+import { headerValue, type Headers } from "../../wire/hbone/index.ts";
+
+/** A decoded header block (names and values in turn) as pairs. */
+export function pairsOf(fields: readonly string[]): Headers {
+  const pairs: [string, string][] = [];
+  for (let index = 0; index + 1 < fields.length; index += 2) pairs.push([fields[index] ?? "", fields[index + 1] ?? ""]);
+  return pairs;
+}
+
+/** `:status` as a number; 0 when it is missing or wrong. */
+export function statusOf(headers: Headers): number {
+  const status = Number(headerValue(headers, ":status") ?? 0);
+  return Number.isInteger(status) ? status : 0;
+}

@@ -1,0 +1,82 @@
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import { messageOf, userError, type Readiness } from "../base/index.ts";
+import { prometheusContentType, renderPrometheus, type MetricsRegistry } from "../telemetry/index.ts";
+
+export interface EndpointAnswer {
+  readonly status: number;
+  readonly contentType?: string;
+  readonly body: string | Uint8Array;
+}
+
+/** What a path answers. Throwing is a 500 with the message. */
+export type EndpointRoute = (request: IncomingMessage, url: URL) => EndpointAnswer | Promise<EndpointAnswer>;
+
+export interface HttpEndpointOptions {
+  /** `0.0.0.0` or `::` or a loopback address. */
+  readonly address: string;
+  readonly port: number;
+  /** By exact path. */
+  readonly routes: Readonly<Record<string, EndpointRoute>>;
+}
+
+export interface HttpEndpoint {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+/** A small HTTP server for readiness, metrics and admin. Rejects when the address is taken. */
+export function listenHttp(options: HttpEndpointOptions): Promise<HttpEndpoint> {
+  const { address, port, routes } = options;
+  const server = createServer((request, response) => {
+    void answer(routes, request).then(({ status, contentType = "text/plain; charset=utf-8", body }) => {
+      response.writeHead(status, { "content-type": contentType });
+      response.end(body);
+    });
+  });
+  return new Promise((resolve, reject) => {
+    server.once("error", (error) => {
+      reject(userError("address-in-use", `cannot listen on ${address}:${port}: ${messageOf(error)}`, { cause: error }));
+    });
+    server.listen({ host: address, port }, () => {
+      const bound = server.address();
+      resolve({ port: typeof bound === "object" && bound !== null ? bound.port : port, close: () => closeServer(server) });
+    });
+  });
+}
+
+async function answer(routes: Readonly<Record<string, EndpointRoute>>, request: IncomingMessage): Promise<EndpointAnswer> {
+  try {
+    const url = new URL(request.url ?? "/", "http://localhost");
+    const route = routes[url.pathname];
+    if (route !== undefined) return await route(request, url);
+    const paths = Object.keys(routes).filter((path) => path !== "/");
+    return { status: 404, body: `not found; there are: ${paths.join(" ")}\n` };
+  } catch (error) {
+    return { status: 500, body: `${messageOf(error)}\n` };
+  }
+}
+
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
+}
+
+/** `/healthz/ready` and its like: 200 when no task is open, else 503 with the names of those that are. */
+export function readinessRoute(readiness: Readiness): EndpointRoute {
+  return () => (readiness.ready ? { status: 200, body: "ready\n" } : { status: 503, body: `not ready, pending: ${readiness.pending().join(", ")}\n` });
+}
+
+/** The registry in Prometheus' text format. */
+export function metricsRoute(registry: MetricsRegistry): EndpointRoute {
+  return () => ({ status: 200, contentType: prometheusContentType, body: renderPrometheus(registry) });
+}
+
+export function jsonRoute(value: () => unknown): EndpointRoute {
+  return () => ({ status: 200, contentType: "application/json", body: `${JSON.stringify(value(), jsonValue, 2)}\n` });
+}
+
+function jsonValue(_key: string, value: unknown): unknown {
+  return typeof value === "bigint" ? value.toString() : value;
+}

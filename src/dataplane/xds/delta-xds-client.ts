@@ -1,0 +1,237 @@
+import { create, fromBinary, toBinary, type JsonObject } from "@bufbuild/protobuf";
+import type { ClientDuplexStream } from "@grpc/grpc-js";
+import { Backoff, messageOf, systemClock, systemRandom, type Clock, type Logger, type Random } from "../../base/index.ts";
+import {
+  DeltaDiscoveryRequestSchema,
+  DeltaDiscoveryResponseSchema,
+  LocalitySchema,
+  NodeSchema,
+  StatusSchema,
+  type DeltaDiscoveryResponse,
+  type Node,
+} from "../../wire/discovery/index.ts";
+import { discoveryMethods } from "../../wire/xds/index.ts";
+import { callMetadata, openChannel } from "../grpc-channel.ts";
+import type { ControlPlaneEndpoint, XdsClient, XdsNode, XdsSubscription, XdsUpdate } from "./xds-types.ts";
+
+export interface DeltaXdsClientOptions {
+  readonly endpoint: ControlPlaneEndpoint;
+  readonly node: XdsNode;
+  /** In the order in which they are requested. */
+  readonly subscriptions: readonly XdsSubscription[];
+  readonly log: Logger;
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
+/** gRPC's code for a resource that we cannot use. */
+const invalidArgument = 3;
+
+interface Subscribed {
+  readonly subscription: XdsSubscription;
+  /** What we have, to be told only of changes after a reconnect. */
+  readonly versions: Map<string, string>;
+  names: Set<string>;
+  synced: boolean;
+  /** Whether this stream has asked for the type already. */
+  requested: boolean;
+}
+
+type DeltaStream = ClientDuplexStream<Buffer, Buffer>;
+
+/** Incremental ADS: one stream for all types, ACK and NACK, reconnects by itself and keeps what it has meanwhile. */
+export class DeltaXdsClient implements XdsClient {
+  readonly synced: Promise<void>;
+  readonly #options: DeltaXdsClientOptions;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #types = new Map<string, Subscribed>();
+  #resolveSynced: () => void = () => undefined;
+  #stream: DeltaStream | undefined;
+  #connected = false;
+  #node: Node | undefined;
+
+  constructor(options: DeltaXdsClientOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#log = options.log;
+    for (const subscription of options.subscriptions) {
+      this.#types.set(subscription.typeUrl, { subscription, versions: new Map(), names: new Set(), synced: false, requested: false });
+    }
+    this.synced = new Promise((resolve) => {
+      this.#resolveSynced = resolve;
+    });
+  }
+
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  setNames(typeUrl: string, names: Iterable<string>): void {
+    const type = this.#types.get(typeUrl);
+    if (type === undefined || type.subscription.mode !== "named") throw new TypeError(`${typeUrl} is not subscribed to by name`);
+    const wanted = new Set(names);
+    const added = [...wanted].filter((name) => !type.names.has(name));
+    const removed = [...type.names].filter((name) => !wanted.has(name));
+    type.names = wanted;
+    for (const name of removed) type.versions.delete(name);
+    if (this.#stream === undefined || (added.length === 0 && removed.length === 0)) return;
+    if (!type.requested) this.#requestType(type);
+    else this.#send({ typeUrl, resourceNamesSubscribe: added, resourceNamesUnsubscribe: removed });
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const backoff = new Backoff({ initialMs: 100, maxMs: 10_000, random: this.#options.random ?? systemRandom });
+    while (!signal.aborted) {
+      try {
+        await this.#connectOnce(signal, () => backoff.reset());
+        if (!signal.aborted) this.#log.info("XDS stream ended, reconnecting", { server: this.#options.endpoint.url });
+      } catch (error) {
+        if (!signal.aborted) this.#log.warn("XDS client connection error", { server: this.#options.endpoint.url, error: messageOf(error) });
+      }
+      if (signal.aborted) return;
+      await this.#clock.sleep(backoff.nextMs(), signal).catch(() => undefined);
+    }
+  }
+
+  async #connectOnce(signal: AbortSignal, onResponse: () => void): Promise<void> {
+    const { endpoint } = this.#options;
+    const client = await openChannel(endpoint);
+    try {
+      const metadata = await callMetadata(endpoint);
+      const identity = (bytes: Buffer) => bytes;
+      const stream = client.makeBidiStreamRequest(discoveryMethods.deltaAds, identity, identity, metadata);
+      const ended = this.#follow(stream, onResponse);
+      const cancel = () => stream.cancel();
+      signal.addEventListener("abort", cancel, { once: true });
+      try {
+        this.#begin(stream);
+        await ended;
+      } finally {
+        signal.removeEventListener("abort", cancel);
+      }
+    } finally {
+      this.#stream = undefined;
+      this.#connected = false;
+      client.close();
+    }
+  }
+
+  #follow(stream: DeltaStream, onResponse: () => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      stream.on("metadata", () => {
+        this.#connected = true;
+      });
+      stream.on("data", (bytes: Buffer) => {
+        if (!this.#connected) this.#connected = true;
+        onResponse();
+        this.#receive(bytes);
+      });
+      stream.on("end", () => resolve());
+      stream.on("error", (error: Error) => reject(error));
+    });
+  }
+
+  #begin(stream: DeltaStream): void {
+    this.#stream = stream;
+    this.#node = nodeMessage(this.#options.node);
+    for (const type of this.#types.values()) {
+      type.requested = false;
+      // A named subscription without names would be a wildcard.
+      if (type.subscription.mode === "wildcard" || type.names.size > 0) this.#requestType(type);
+    }
+  }
+
+  #requestType(type: Subscribed): void {
+    type.requested = true;
+    this.#send({
+      typeUrl: type.subscription.typeUrl,
+      resourceNamesSubscribe: [...type.names],
+      initialResourceVersions: Object.fromEntries(type.versions),
+    });
+  }
+
+  #send(request: {
+    readonly typeUrl: string;
+    readonly resourceNamesSubscribe?: string[];
+    readonly resourceNamesUnsubscribe?: string[];
+    readonly initialResourceVersions?: Record<string, string>;
+    readonly responseNonce?: string;
+    readonly error?: string;
+  }): void {
+    const { error, ...fields } = request;
+    const node = this.#node;
+    this.#node = undefined;
+    const message = create(DeltaDiscoveryRequestSchema, {
+      ...fields,
+      ...(node === undefined ? {} : { node }),
+      ...(error === undefined ? {} : { errorDetail: create(StatusSchema, { code: invalidArgument, message: error }) }),
+    });
+    this.#stream?.write(Buffer.from(toBinary(DeltaDiscoveryRequestSchema, message)));
+  }
+
+  #receive(bytes: Buffer): void {
+    let response: DeltaDiscoveryResponse;
+    try {
+      response = fromBinary(DeltaDiscoveryResponseSchema, bytes);
+    } catch (error) {
+      this.#log.error("an XDS response cannot be decoded", { error: messageOf(error) });
+      this.#stream?.cancel();
+      return;
+    }
+    const { typeUrl, nonce: responseNonce } = response;
+    const type = this.#types.get(typeUrl);
+    if (type === undefined) {
+      this.#log.warn("an XDS response has a type that was not asked for", { type: typeUrl });
+      this.#send({ typeUrl, responseNonce, error: `${typeUrl} was not subscribed to` });
+      return;
+    }
+    const error = this.#apply(type, updateOf(response));
+    this.#send({ typeUrl, responseNonce, ...(error === undefined ? {} : { error }) });
+  }
+
+  /** Answers why it was refused, if it was. */
+  #apply(type: Subscribed, update: XdsUpdate): string | undefined {
+    try {
+      type.subscription.apply(update);
+    } catch (error) {
+      const reason = messageOf(error);
+      this.#log.warn("an XDS response is rejected", { type: update.typeUrl, resources: update.resources.length, error: reason });
+      return reason;
+    }
+    for (const resource of update.resources) type.versions.set(resource.name, resource.version);
+    for (const name of update.removed) type.versions.delete(name);
+    this.#log.debug("received response", { type: update.typeUrl, size: update.resources.length, removes: update.removed.length });
+    if (!type.synced) {
+      type.synced = true;
+      const wildcards = [...this.#types.values()].filter((one) => one.subscription.mode === "wildcard");
+      if (wildcards.every((one) => one.synced)) this.#resolveSynced();
+    }
+    return undefined;
+  }
+}
+
+function updateOf(response: DeltaDiscoveryResponse): XdsUpdate {
+  const { typeUrl } = response;
+  return {
+    typeUrl,
+    resources: response.resources.map((resource) => ({
+      name: resource.name,
+      version: resource.version,
+      aliases: resource.aliases,
+      typeUrl,
+      body: resource.resource?.value ?? new Uint8Array(0),
+    })),
+    removed: response.removedResources,
+  };
+}
+
+function nodeMessage(node: XdsNode): Node {
+  return create(NodeSchema, {
+    id: node.id,
+    cluster: node.cluster ?? "",
+    // Undefined values are no JSON.
+    metadata: JSON.parse(JSON.stringify(node.metadata)) as JsonObject,
+    ...(node.locality === undefined ? {} : { locality: create(LocalitySchema, node.locality) }),
+  });
+}
