@@ -46,3 +46,5 @@ export {
   type VethLink,
 } from "../wire/netlink/index.ts";
 export { SeqpacketConnection, SeqpacketServer, type SeqpacketHandler, type SeqpacketMessage } from "./seqpacket.ts";
+export { adoptTcp, bytePath, connectTcp, listenTcp, type BytePath, type ListenOptions } from "./byte-path.ts";
+export { expandFront, holdChunk } from "./read-buffer.ts";

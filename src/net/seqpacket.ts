@@ -119,13 +119,13 @@ export class SeqpacketConnection {
         if (name === "EAGAIN" || name === "EINTR") return;
         return this.#closeWith(name === "ECONNRESET" ? undefined : systemError("receive", name));
       }
-      if (Number(length) === 0) return this.#closeWith(undefined);
+      if (length === 0) return this.#closeWith(undefined);
       const descriptors = receivedDescriptors(header.bytes, control);
       if ((header.bytes.readInt32LE(48) & controlTruncated) !== 0) {
         for (const fd of descriptors) libc().close(fd);
         return this.#closeWith(systemError("receive descriptors", "EMFILE"));
       }
-      this.#handler?.message({ bytes: data.subarray(0, Number(length)), descriptors });
+      this.#handler?.message({ bytes: data.subarray(0, length), descriptors });
     }
   }
 

@@ -1,0 +1,179 @@
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import { SerinError } from "../base/index.ts";
+import { bytePath, type BytePath } from "./byte-path.ts";
+import type { ByteListener, ByteStream } from "./byte-stream.ts";
+import { Recorder, relay, pattern } from "./testing/recorder.ts";
+
+interface Pair {
+  readonly near: ByteStream;
+  readonly far: ByteStream;
+  readonly listener: ByteListener;
+}
+
+async function connectedPair(path: BytePath): Promise<Pair> {
+  const accepted = Promise.withResolvers<ByteStream>();
+  const listener = await path.listenTcp({ address: "127.0.0.1", port: 0 }, accepted.resolve);
+  const near = await path.connectTcp({ address: "127.0.0.1", port: listener.address.port, timeoutMs: 5000 });
+  return { near, far: await accepted.promise, listener };
+}
+
+for (const kind of ["libuv", "node"] as const) {
+  const path = bytePath(kind);
+  assert.ok(path !== undefined, `this node must have the ${kind} byte path`);
+
+  suite(`byte path on ${kind}`, () => {
+    test("bytes go both ways, each side ends by itself, and both close without error", async () => {
+      const { near, far, listener } = await connectedPair(path);
+      const [left, right] = [new Recorder(near), new Recorder(far)];
+      near.write(Buffer.from("ping"));
+      near.end();
+      assert.equal((await right.ended).toString(), "ping");
+      far.write(Buffer.from("pong"));
+      far.end();
+      assert.equal((await left.ended).toString(), "pong");
+      assert.deepEqual(await Promise.all([left.closed, right.closed]), [undefined, undefined]);
+      assert.deepEqual([near.sentBytes, near.receivedBytes, near.fd], [4, 4, -1]);
+      listener.close();
+    });
+
+    test("addresses are those of the two ends", async () => {
+      const { near, far, listener } = await connectedPair(path);
+      assert.deepEqual(near.remote, listener.address);
+      assert.deepEqual(near.local, far.remote);
+      assert.ok(near.fd > 0);
+      near.destroy();
+      far.destroy();
+      listener.close();
+    });
+
+    test("a stream starts paused and a paused one delivers nothing", async () => {
+      const { near, far, listener } = await connectedPair(path);
+      const right = new Recorder(far, { paused: true });
+      near.write(Buffer.from("early"));
+      const left = new Recorder(near);
+      far.write(Buffer.from("echo"));
+      await left.received(4);
+      assert.equal(right.bytes.length, 0);
+      far.resume();
+      await right.received(5);
+      far.pause();
+      near.write(Buffer.from("late"));
+      far.write(Buffer.from("echo"));
+      await left.received(8);
+      assert.equal(right.bytes.toString(), "early");
+      far.resume();
+      await right.received(9);
+      near.destroy();
+      far.destroy();
+      listener.close();
+    });
+
+    test("32 MB through a relay that forwards chunks as they are arrive unchanged, with back pressure", async () => {
+      const upstream = Promise.withResolvers<ByteStream>();
+      const target = await path.listenTcp({ address: "127.0.0.1", port: 0 }, upstream.resolve);
+      const middle = await path.listenTcp({ address: "127.0.0.1", port: 0 }, (stream) => {
+        void path.connectTcp({ address: "127.0.0.1", port: target.address.port, timeoutMs: 5000 }).then((other) => relay(stream, other));
+      });
+      const near = await path.connectTcp({ address: "127.0.0.1", port: middle.address.port, timeoutMs: 5000 });
+      const left = new Recorder(near);
+      const total = 32 << 20;
+      let sent = 0;
+      let refusals = 0;
+      const pump = (): void => {
+        while (sent < total) {
+          const bytes = pattern(sent, Math.min(100_003, total - sent));
+          sent += bytes.length;
+          if (near.write(bytes)) continue;
+          refusals += 1;
+          return;
+        }
+        near.end();
+      };
+      left.onDrain = pump;
+      pump();
+      const far = await upstream.promise;
+      const right = new Recorder(far, { verifyPattern: true });
+      await right.ended;
+      assert.equal(right.count, total);
+      assert.equal(right.mismatchAt, undefined);
+      assert.ok(refusals > 0, "the kernel's buffers are smaller than 32 MB");
+      far.end();
+      await left.ended;
+      target.close();
+      middle.close();
+    });
+
+    test("many small writes in one turn keep their order", async () => {
+      const { near, far, listener } = await connectedPair(path);
+      const right = new Recorder(far);
+      const left = new Recorder(near);
+      let expected = "";
+      for (let index = 0; index < 20_000; index += 1) {
+        expected += `${index},`;
+        near.write(Buffer.from(`${index},`));
+      }
+      near.end();
+      assert.equal((await right.ended).toString(), expected);
+      far.end();
+      assert.equal(await left.closed, undefined);
+      listener.close();
+    });
+
+    test("a reset is told to the peer as connection-reset", async () => {
+      const { near, far, listener } = await connectedPair(path);
+      const [left, right] = [new Recorder(near), new Recorder(far)];
+      near.destroy({ reset: true });
+      assert.equal(await left.closed, undefined);
+      const error = await right.closed;
+      assert.ok(error instanceof SerinError);
+      assert.deepEqual([error.kind, error.code], ["transient", "connection-reset"]);
+      listener.close();
+    });
+
+    test("destroy with an error hands that error to close, once", async () => {
+      const { near, far, listener } = await connectedPair(path);
+      const left = new Recorder(near);
+      const right = new Recorder(far);
+      const reason = new Error("enough");
+      near.destroy({ error: reason });
+      near.destroy();
+      assert.equal(await left.closed, reason);
+      assert.equal(left.closes, 1);
+      await right.ended;
+      far.destroy();
+      listener.close();
+    });
+
+    test("nobody listening is connection-refused, an aborted signal aborted", async () => {
+      const { near, far, listener } = await connectedPair(path);
+      const { port } = listener.address;
+      near.destroy();
+      far.destroy();
+      listener.close();
+      await assert.rejects(path.connectTcp({ address: "127.0.0.1", port, timeoutMs: 5000 }), { kind: "transient", code: "connection-refused" });
+      const signal = AbortSignal.abort(new Error("stop"));
+      await assert.rejects(path.connectTcp({ address: "127.0.0.1", port, timeoutMs: 5000, signal }), /aborted|ECONNREFUSED/);
+    });
+
+    test("a second listener on a port is address-in-use unless both share it", async () => {
+      const first = await path.listenTcp({ address: "127.0.0.1", port: 0, reusePort: true }, (stream) => stream.destroy());
+      const { port } = first.address;
+      await assert.rejects(path.listenTcp({ address: "127.0.0.1", port }, () => undefined), { kind: "user", code: "address-in-use" });
+      const second = await path.listenTcp({ address: "127.0.0.1", port, reusePort: true }, (stream) => stream.destroy());
+      first.close();
+      second.close();
+    });
+
+    test("IPv6 works as IPv4", async () => {
+      const accepted = Promise.withResolvers<ByteStream>();
+      const listener = await path.listenTcp({ address: "::1", port: 0 }, accepted.resolve);
+      const near = await path.connectTcp({ address: "::1", port: listener.address.port, timeoutMs: 5000 });
+      const far = await accepted.promise;
+      assert.equal(far.remote.address, "::1");
+      near.destroy();
+      far.destroy();
+      listener.close();
+    });
+  });
+}

@@ -1,0 +1,249 @@
+import { connect as connectSocket, createServer, Socket } from "node:net";
+import { transientError } from "../base/index.ts";
+import { ipFamilyOf, unmapIp } from "../wire/netlink/index.ts";
+import type { ByteListener, ByteStream, ConnectOptions } from "./byte-stream.ts";
+import { HandleStream, type HandleBacking } from "./handle-stream.ts";
+import { libuvBinding, type LibuvBinding, type NameOut, type TcpHandle } from "./libuv-binding.ts";
+import { closeDescriptor, openTcpSocketInNamespace, resetOnClose } from "./namespace-socket.ts";
+import { networkError, systemError, uvError } from "./node-error.ts";
+import { SocketStream } from "./socket-stream.ts";
+
+const defaultBacklog = 4096;
+
+/** Where to accept: a listening descriptor (which this takes over), or an address of our own. */
+export type ListenOptions =
+  | { readonly fd: number }
+  | {
+      readonly address: string;
+      /** 0 takes any free one. */
+      readonly port: number;
+      /** SO_REUSEPORT: several processes or threads may listen. */
+      readonly reusePort?: boolean;
+      readonly backlog?: number;
+    };
+
+/** One implementation of the byte path. */
+export interface BytePath {
+  readonly kind: "libuv" | "node";
+  connectTcp(options: ConnectOptions): Promise<ByteStream>;
+  listenTcp(options: ListenOptions, accept: (stream: ByteStream) => void): Promise<ByteListener>;
+  /** A connected socket's descriptor, which this takes over. */
+  adoptTcp(fd: number): ByteStream;
+}
+
+/** The descriptor to dial with, when the options ask for more than a plain socket. */
+function preparedSocket(options: ConnectOptions): number | undefined {
+  const { namespaceFd, mark, sourceAddress, address } = options;
+  if (namespaceFd === undefined && mark === undefined && sourceAddress === undefined) return undefined;
+  return openTcpSocketInNamespace(namespaceFd, {
+    family: ipFamilyOf(address),
+    ...(mark === undefined ? {} : { mark }),
+    ...(sourceAddress === undefined ? {} : { sourceAddress }),
+  });
+}
+
+function connectName(options: ConnectOptions): string {
+  return `connect to ${options.address}:${options.port}`;
+}
+
+/** Calls `give up` with a reason when the time is over or the signal is aborted; disposing stops both. */
+function limit(options: ConnectOptions, giveUp: (error: Error) => void): Disposable {
+  const { signal, timeoutMs } = options;
+  const timer = setTimeout(() => giveUp(transientError("timeout", `${connectName(options)}: no answer in ${timeoutMs} ms`)), timeoutMs);
+  const onAbort = (): void => giveUp(transientError("aborted", `${connectName(options)}: aborted`, { cause: signal?.reason }));
+  if (signal?.aborted === true) queueMicrotask(onAbort);
+  else signal?.addEventListener("abort", onAbort, { once: true });
+  return {
+    [Symbol.dispose]: () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+    },
+  };
+}
+
+function tcpBacking(handle: TcpHandle): HandleBacking {
+  return {
+    handle,
+    tls: false,
+    name: (which, out) => (which === "local" ? handle.getsockname(out) : handle.getpeername(out)),
+    close: (reset, done) => {
+      if (reset) resetOnClose(handle.fd);
+      handle.close(done);
+    },
+  };
+}
+
+class LibuvPath implements BytePath {
+  readonly kind = "libuv";
+  readonly #binding: LibuvBinding;
+
+  constructor(binding: LibuvBinding) {
+    this.#binding = binding;
+  }
+
+  connectTcp(options: ConnectOptions): Promise<ByteStream> {
+    return new Promise((resolve, reject) => {
+      const handle = this.#binding.newSocket();
+      let settled = false;
+      const settle = (error: Error | undefined): void => {
+        if (settled) return;
+        settled = true;
+        limits[Symbol.dispose]();
+        if (error === undefined) return resolve(this.#stream(handle));
+        handle.close();
+        reject(error);
+      };
+      const limits = limit(options, settle);
+      try {
+        this.#dial(handle, options, (status) => settle(status === 0 ? undefined : uvError(connectName(options), status)));
+      } catch (error) {
+        settle(networkError(connectName(options), error));
+      }
+    });
+  }
+
+  listenTcp(options: ListenOptions, accept: (stream: ByteStream) => void): Promise<ByteListener> {
+    const server = this.#binding.newServer();
+    const what = "fd" in options ? `listen on descriptor ${options.fd}` : `listen on ${options.address}:${options.port}`;
+    const status = this.#bind(server, options);
+    server.onconnection = (connectStatus, handle) => {
+      if (connectStatus === 0) accept(this.#stream(handle));
+    };
+    const listenStatus = status === 0 ? server.listen(backlogOf(options)) : status;
+    if (listenStatus !== 0) {
+      server.close();
+      return Promise.reject(uvError(what, listenStatus));
+    }
+    const out: NameOut = {};
+    server.getsockname(out);
+    const address = { address: out.address ?? "", port: out.port ?? 0 };
+    let open = true;
+    const close = (): void => {
+      if (open) server.close();
+      open = false;
+    };
+    return Promise.resolve({ address, close });
+  }
+
+  adoptTcp(fd: number): ByteStream {
+    const handle = this.#binding.newSocket();
+    const status = handle.open(fd);
+    if (status !== 0) throw uvError(`adopt descriptor ${fd}`, status);
+    return this.#stream(handle);
+  }
+
+  #stream(handle: TcpHandle): ByteStream {
+    handle.setNoDelay(true);
+    return new HandleStream(this.#binding, tcpBacking(handle));
+  }
+
+  #dial(handle: TcpHandle, options: ConnectOptions, done: (status: number) => void): void {
+    const fd = preparedSocket(options);
+    const opened = fd === undefined ? 0 : handle.open(fd);
+    if (opened !== 0) {
+      closeDescriptor(fd ?? -1);
+      return done(opened);
+    }
+    const request = this.#binding.newConnectRequest();
+    request.oncomplete = done;
+    const { address, port } = options;
+    const status = ipFamilyOf(address) === "ipv6" ? handle.connect6(request, address, port) : handle.connect(request, address, port);
+    if (status !== 0) done(status);
+  }
+
+  #bind(server: TcpHandle, options: ListenOptions): number {
+    if ("fd" in options) return server.open(options.fd);
+    const flags = options.reusePort === true ? this.#binding.reusePortFlag : 0;
+    if (ipFamilyOf(options.address) === "ipv4") return server.bind(options.address, options.port, flags);
+    return server.bind6(options.address, options.port, flags);
+  }
+}
+
+function backlogOf(options: ListenOptions): number {
+  return "fd" in options ? defaultBacklog : (options.backlog ?? defaultBacklog);
+}
+
+class NodePath implements BytePath {
+  readonly kind = "node";
+
+  connectTcp(options: ConnectOptions): Promise<ByteStream> {
+    return new Promise((resolve, reject) => {
+      let settled = false;
+      let socket: Socket | undefined;
+      const settle = (error: Error | undefined): void => {
+        if (settled) return;
+        settled = true;
+        limits[Symbol.dispose]();
+        socket?.removeAllListeners();
+        if (error === undefined && socket !== undefined) return resolve(new SocketStream(socket));
+        socket?.on("error", () => undefined).destroy();
+        reject(error ?? systemError(connectName(options), "ECANCELED"));
+      };
+      const limits = limit(options, settle);
+      try {
+        socket = dialSocket(options);
+        socket.once("connect", () => settle(undefined));
+        socket.once("error", (error) => settle(networkError(connectName(options), error)));
+      } catch (error) {
+        settle(networkError(connectName(options), error));
+      }
+    });
+  }
+
+  listenTcp(options: ListenOptions, accept: (stream: ByteStream) => void): Promise<ByteListener> {
+    return new Promise((resolve, reject) => {
+      const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) => accept(new SocketStream(socket)));
+      const what = "fd" in options ? `listen on descriptor ${options.fd}` : `listen on ${options.address}:${options.port}`;
+      server.once("error", (error) => reject(networkError(what, error)));
+      const done = (): void => {
+        const bound = server.address();
+        const address = bound !== null && typeof bound === "object" ? { address: unmapIp(bound.address), port: bound.port } : { address: "", port: 0 };
+        resolve({ address, close: () => void server.close() });
+      };
+      if ("fd" in options) server.listen({ fd: options.fd, backlog: backlogOf(options) }, done);
+      else server.listen({ host: options.address, port: options.port, backlog: backlogOf(options), reusePort: options.reusePort === true }, done);
+    });
+  }
+
+  adoptTcp(fd: number): ByteStream {
+    return new SocketStream(new Socket({ fd, readable: true, writable: true, allowHalfOpen: true }));
+  }
+}
+
+function dialSocket(options: ConnectOptions): Socket {
+  const fd = preparedSocket(options);
+  const target = { host: options.address, port: options.port };
+  if (fd === undefined) return connectSocket({ ...target, allowHalfOpen: true });
+  // With a descriptor node starts to read at once, which an unconnected socket cannot; `manualStart` is not in its types.
+  const socket = new Socket({ fd, readable: true, writable: true, allowHalfOpen: true, manualStart: true } as ConstructorParameters<typeof Socket>[0]);
+  return socket.connect(target);
+}
+
+let chosen: BytePath | undefined;
+
+/** The byte path by name, for tests; undefined when this node cannot run it. */
+export function bytePath(kind: BytePath["kind"]): BytePath | undefined {
+  if (kind === "node") return new NodePath();
+  const binding = libuvBinding();
+  return binding === undefined ? undefined : new LibuvPath(binding);
+}
+
+function best(): BytePath {
+  chosen ??= bytePath("libuv") ?? new NodePath();
+  return chosen;
+}
+
+/** Dials an IP address; fails with code `timeout`, `connection-refused`, `host-unreachable`, `aborted` and the like. */
+export function connectTcp(options: ConnectOptions): Promise<ByteStream> {
+  return best().connectTcp(options);
+}
+
+/** Accepts until closed; the stream that `accept` gets is paused. Fails with code `address-in-use` and the like. */
+export function listenTcp(options: ListenOptions, accept: (stream: ByteStream) => void): Promise<ByteListener> {
+  return best().listenTcp(options, accept);
+}
+
+/** Takes over a connected socket's descriptor. */
+export function adoptTcp(fd: number): ByteStream {
+  return best().adoptTcp(fd);
+}

@@ -1,0 +1,374 @@
+import { internalError, invariant } from "../base/index.ts";
+import { unmapIp } from "../wire/netlink/index.ts";
+import type { ByteStream, ByteStreamHandler, SocketAddress } from "./byte-stream.ts";
+import { uvEndOfFile, type LibuvBinding, type NameOut, type StreamHandle, type WriteRequest } from "./libuv-binding.ts";
+import { uvError } from "./node-error.ts";
+import { deliver, ReadBuffer, readBufferOf, readBufferTiers } from "./read-buffer.ts";
+
+/** A stream that is given more than this while the peer does not read is closed: its writer ignores back pressure. */
+const maxBufferedBytes = 64 << 20;
+/** TLS copies what it is given, so a write there only says no above this. */
+const tlsHighWaterBytes = 128 << 10;
+/** The largest TLS record: with less room than this left, what has been gathered is delivered. */
+const tlsRecordBytes = 16_384;
+const fullReadsToGrow = 2;
+const smallReadsToShrink = 16;
+
+const noAddress: SocketAddress = { address: "", port: 0 };
+
+/** What differs between a TCP handle and a TLS one. */
+export interface HandleBacking {
+  readonly handle: StreamHandle;
+  /** Records of one turn are joined, and paused reads may still bring some. */
+  readonly tls: boolean;
+  name(which: "local" | "remote", out: NameOut): number;
+  /** Closes the handle and all under it; `done` is called later. */
+  close(reset: boolean, done: () => void): void;
+}
+
+interface QueuedWrite {
+  readonly bytes: Uint8Array;
+  readonly buffer: ReadBuffer | undefined;
+}
+
+/** A {@link ByteStream} on a libuv handle, without node's streams. */
+export class HandleStream implements ByteStream {
+  readonly #binding: LibuvBinding;
+  readonly #backing: HandleBacking;
+  readonly #handle: StreamHandle;
+  #handler: ByteStreamHandler | undefined;
+  readonly #data = (chunk: Buffer): void => this.#handler?.data(chunk);
+
+  #state: "open" | "closing" | "detached" = "open";
+  #buffer: ReadBuffer | undefined;
+  #deliveredUpTo = 0;
+  #filledUpTo = 0;
+  #fullReads = 0;
+  #smallReads = 0;
+  #flushScheduled = false;
+  #paused = true;
+  #readEnded = false;
+  /** What TLS had decrypted while we were paused. */
+  #early: Buffer[] = [];
+  #earlyEnd = false;
+  #earlyScheduled = false;
+
+  #request: WriteRequest | undefined;
+  #inFlightBytes = 0;
+  #inFlightBuffers: readonly ReadBuffer[] = [];
+  #queue: QueuedWrite[] = [];
+  #queuedBytes = 0;
+  #saidNo = false;
+  #ending = false;
+  #writeEnded = false;
+
+  #local: SocketAddress | undefined;
+  #remote: SocketAddress | undefined;
+  receivedBytes = 0;
+  sentBytes = 0;
+
+  constructor(binding: LibuvBinding, backing: HandleBacking) {
+    this.#binding = binding;
+    this.#backing = backing;
+    this.#handle = backing.handle;
+    if (backing.tls) this.#installReader();
+  }
+
+  setHandler(handler: ByteStreamHandler): void {
+    this.#handler = handler;
+  }
+
+  get local(): SocketAddress {
+    this.#local ??= this.#name("local");
+    return this.#local ?? noAddress;
+  }
+  get remote(): SocketAddress {
+    this.#remote ??= this.#name("remote");
+    return this.#remote ?? noAddress;
+  }
+  get fd(): number {
+    return this.#state === "open" ? this.#handle.fd : -1;
+  }
+  get bufferedBytes(): number {
+    return this.#inFlightBytes + this.#queuedBytes;
+  }
+
+  /** Gives the handle to somebody else (a TLS handshake); this stream is dead from then on. */
+  detach(): StreamHandle {
+    invariant(this.#state === "open" && this.#paused && this.bufferedBytes === 0, "only an idle, paused stream can be handed on");
+    this.#state = "detached";
+    this.#buffer?.disown();
+    this.#buffer = undefined;
+    return this.#handle;
+  }
+
+  resume(): void {
+    if (!this.#paused || this.#state !== "open") return;
+    this.#paused = false;
+    if (this.#early.length > 0 || this.#earlyEnd) this.#scheduleEarly();
+    else this.#startReading();
+  }
+
+  pause(): void {
+    if (this.#paused || this.#state !== "open") return;
+    this.#paused = true;
+    this.#handle.readStop();
+  }
+
+  write(bytes: Uint8Array): boolean {
+    if (this.#state !== "open") return false;
+    invariant(!this.#ending, "a stream was written to after its end");
+    this.sentBytes += bytes.length;
+    if (bytes.length === 0) return !this.#saidNo;
+    if (this.#inFlightBytes > 0) return this.#enqueue(bytes);
+    const request = (this.#request ??= this.#binding.newWriteRequest());
+    const status = this.#handle.writeBuffer(request, bytes);
+    if (status !== 0) {
+      this.#fail("write", status);
+      return false;
+    }
+    if (!this.#binding.lastWriteWasAsync()) return true;
+    // TLS has encrypted its copy by now; TCP goes on reading from our bytes.
+    this.#awaitWrite(request, bytes.length, this.#backing.tls ? [] : held(bytes));
+    return this.#room();
+  }
+
+  end(): void {
+    if (this.#state !== "open" || this.#ending) return;
+    this.#ending = true;
+    if (this.bufferedBytes === 0) this.#shutDown();
+  }
+
+  destroy(options: { readonly error?: Error; readonly reset?: boolean } = {}): void {
+    this.#close(options.error, options.reset === true);
+  }
+
+  /** The transport under us has failed by itself. */
+  transportClosed(error: Error | undefined): void {
+    this.#close(error, false);
+  }
+
+  #room(): boolean {
+    if (this.#backing.tls && this.bufferedBytes < tlsHighWaterBytes) return true;
+    this.#saidNo = true;
+    return false;
+  }
+
+  #enqueue(bytes: Uint8Array): boolean {
+    const buffer = readBufferOf(bytes);
+    buffer?.hold();
+    this.#queue.push({ bytes, buffer });
+    this.#queuedBytes += bytes.length;
+    if (this.bufferedBytes > maxBufferedBytes) {
+      this.#close(internalError("write-overrun", `more than ${maxBufferedBytes} bytes wait for a peer that does not read`), true);
+      return false;
+    }
+    return this.#room();
+  }
+
+  #awaitWrite(request: WriteRequest, length: number, buffers: readonly ReadBuffer[]): void {
+    // A request that went asynchronous is never used again inside its own completion.
+    this.#request = undefined;
+    this.#inFlightBytes = length;
+    this.#inFlightBuffers = buffers;
+    request.oncomplete = (status) => this.#written(status);
+  }
+
+  #written(status: number): void {
+    this.#inFlightBytes = 0;
+    for (const buffer of this.#inFlightBuffers) buffer.release();
+    this.#inFlightBuffers = [];
+    if (this.#state !== "open") return;
+    if (status !== 0) return this.#fail("write", status);
+    if (this.#queue.length > 0) this.#flushQueue();
+    if (this.bufferedBytes > 0 || this.#stateIs("closing")) return;
+    if (this.#ending) return this.#shutDown();
+    if (!this.#saidNo) return;
+    this.#saidNo = false;
+    this.#handler?.drain();
+  }
+
+  #flushQueue(): void {
+    const queue = this.#queue;
+    const length = this.#queuedBytes;
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    const request = this.#binding.newWriteRequest();
+    const [first] = queue;
+    const status =
+      queue.length === 1 && first !== undefined
+        ? this.#handle.writeBuffer(request, first.bytes)
+        : this.#handle.writev(request, queue.map((entry) => entry.bytes), true);
+    const buffers = queue.map((entry) => entry.buffer).filter((buffer) => buffer !== undefined);
+    if (status === 0 && this.#binding.lastWriteWasAsync()) return this.#awaitWrite(request, length, buffers);
+    for (const buffer of buffers) buffer.release();
+    if (status !== 0) this.#fail("write", status);
+  }
+
+  #shutDown(): void {
+    const request = this.#binding.newShutdownRequest();
+    request.oncomplete = () => this.#shutDownDone();
+    const status = this.#handle.shutdown(request);
+    // 1: done at once. Otherwise the peer has gone already, and reading tells how.
+    if (status !== 0) this.#shutDownDone();
+  }
+
+  #shutDownDone(): void {
+    this.#writeEnded = true;
+    if (this.#readEnded) this.#close(undefined, false);
+  }
+
+  #installReader(): void {
+    this.#buffer = ReadBuffer.take(0);
+    this.#handle.useUserBuffer(this.#buffer.area);
+    this.#handle.onread = () => this.#onRead();
+  }
+
+  #startReading(): void {
+    if (this.#readEnded) return;
+    if (this.#buffer === undefined) this.#installReader();
+    const status = this.#handle.readStart();
+    if (status !== 0) this.#fail("read", status);
+  }
+
+  /** Gives libuv the memory for its next read, when that changes. */
+  #onRead(): Buffer | undefined {
+    const result = this.#binding.readResult();
+    const buffer = this.#buffer;
+    if (this.#state !== "open" || buffer === undefined) return undefined;
+    if (result === 0) return undefined;
+    if (result < 0) {
+      this.#deliverGathered();
+      if (result === uvEndOfFile) this.#onEnd();
+      else this.#fail("read", result);
+      return undefined;
+    }
+    this.receivedBytes += result;
+    this.#filledUpTo += result;
+    if (this.#backing.tls && this.#gather(buffer)) return buffer.area.subarray(this.#filledUpTo);
+    const lastRead = this.#filledUpTo - this.#deliveredUpTo;
+    this.#deliverGathered();
+    return this.#nextArea(buffer, lastRead);
+  }
+
+  /** Whether more records of this turn may join what is there. */
+  #gather(buffer: ReadBuffer): boolean {
+    if (buffer.tier === 0 || buffer.area.length - this.#filledUpTo < tlsRecordBytes) return false;
+    if (!this.#flushScheduled) {
+      this.#flushScheduled = true;
+      setImmediate(() => {
+        this.#flushScheduled = false;
+        this.#deliverGathered();
+      });
+    }
+    return true;
+  }
+
+  #deliverGathered(): void {
+    const buffer = this.#buffer;
+    const start = this.#deliveredUpTo;
+    if (buffer === undefined || this.#state !== "open" || this.#filledUpTo === start) return;
+    const chunk = buffer.area.subarray(start, this.#filledUpTo);
+    this.#deliveredUpTo = this.#filledUpTo;
+    if (this.#paused || this.#early.length > 0) this.#early.push(Buffer.from(chunk));
+    else deliver(buffer, start, chunk, this.#data);
+  }
+
+  #nextArea(buffer: ReadBuffer, lastRead: number): Buffer | undefined {
+    this.#deliveredUpTo = 0;
+    this.#filledUpTo = 0;
+    if (this.#stateIs("closing")) return undefined;
+    const tier = this.#nextTier(buffer, lastRead);
+    if (tier === buffer.tier && !buffer.held) return this.#backing.tls && tier > 0 ? buffer.area : undefined;
+    buffer.disown();
+    this.#buffer = ReadBuffer.take(tier);
+    return this.#buffer.area;
+  }
+
+  #nextTier(buffer: ReadBuffer, lastRead: number): number {
+    const smaller = readBufferTiers[buffer.tier - 1];
+    this.#fullReads = lastRead * 2 > buffer.area.length ? this.#fullReads + 1 : 0;
+    this.#smallReads = smaller !== undefined && lastRead <= smaller / 2 ? this.#smallReads + 1 : 0;
+    if (this.#fullReads >= fullReadsToGrow && buffer.tier + 1 < readBufferTiers.length) {
+      this.#fullReads = 0;
+      return buffer.tier + 1;
+    }
+    if (this.#smallReads < smallReadsToShrink) return buffer.tier;
+    this.#smallReads = 0;
+    return buffer.tier - 1;
+  }
+
+  #onEnd(): void {
+    if (this.#readEnded || this.#state !== "open") return;
+    this.#readEnded = true;
+    if (this.#paused || this.#early.length > 0) this.#earlyEnd = true;
+    else this.#deliverEnd();
+  }
+
+  #deliverEnd(): void {
+    this.#handler?.end();
+    if (this.#writeEnded) this.#close(undefined, false);
+  }
+
+  #scheduleEarly(): void {
+    if (this.#earlyScheduled) return;
+    this.#earlyScheduled = true;
+    process.nextTick(() => {
+      this.#earlyScheduled = false;
+      this.#deliverEarly();
+    });
+  }
+
+  #deliverEarly(): void {
+    while (!this.#paused && this.#state === "open") {
+      const chunk = this.#early.shift();
+      if (chunk === undefined) break;
+      this.#handler?.data(chunk);
+    }
+    if (this.#paused || this.#state !== "open") return;
+    if (this.#earlyEnd) {
+      this.#earlyEnd = false;
+      this.#deliverEnd();
+    } else this.#startReading();
+  }
+
+  #name(which: "local" | "remote"): SocketAddress | undefined {
+    if (this.#state !== "open") return undefined;
+    const out: NameOut = {};
+    if (this.#backing.name(which, out) !== 0 || out.address === undefined) return undefined;
+    return { address: unmapIp(out.address), port: out.port ?? 0 };
+  }
+
+  #fail(what: string, status: number): void {
+    this.#close(uvError(`${what} ${this.remote.address}:${this.remote.port}`, status), false);
+  }
+
+  /** The state may have changed under a call; asking anew keeps the compiler from assuming that it has not. */
+  #stateIs(state: "open" | "closing" | "detached"): boolean {
+    return this.#state === state;
+  }
+
+  #close(error: Error | undefined, reset: boolean): void {
+    if (this.#state !== "open") return;
+    // They cannot be asked once the handle is closed, and logs want them.
+    this.#local ??= this.#name("local");
+    this.#remote ??= this.#name("remote");
+    this.#state = "closing";
+    for (const { buffer } of this.#queue) buffer?.release();
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    this.#early = [];
+    this.#backing.close(reset, () => {
+      this.#buffer?.disown();
+      this.#buffer = undefined;
+      this.#handler?.close(error);
+    });
+  }
+}
+
+function held(bytes: Uint8Array): ReadBuffer[] {
+  const buffer = readBufferOf(bytes);
+  if (buffer === undefined) return [];
+  buffer.hold();
+  return [buffer];
+}

@@ -1,0 +1,135 @@
+// node's internal bindings for TCP, which are not public API: the one place that touches them. `undefined` when this
+// node has none, or other ones; the byte path then runs on node:net.
+
+/** A libuv stream as node wraps it: TCP, or TLS on top of it. Numbers below zero are libuv's errors. */
+export interface StreamHandle {
+  readonly fd: number;
+  onread: () => Buffer | undefined;
+  useUserBuffer(buffer: Buffer): void;
+  readStart(): number;
+  readStop(): number;
+  writeBuffer(request: WriteRequest, bytes: Uint8Array): number;
+  /** All chunks are buffers. */
+  writev(request: WriteRequest, chunks: readonly Uint8Array[], allBuffers: true): number;
+  /** 1 when it is done already. */
+  shutdown(request: ShutdownRequest): number;
+  close(done?: () => void): void;
+}
+
+export interface TcpHandle extends StreamHandle {
+  open(fd: number): number;
+  bind(address: string, port: number, flags: number): number;
+  bind6(address: string, port: number, flags: number): number;
+  listen(backlog: number): number;
+  onconnection: (status: number, handle: TcpHandle) => void;
+  connect(request: ConnectRequest, address: string, port: number): number;
+  connect6(request: ConnectRequest, address: string, port: number): number;
+  setNoDelay(enable: boolean): number;
+  reset(done?: () => void): number;
+  getsockname(out: NameOut): number;
+  getpeername(out: NameOut): number;
+  ref(): void;
+  unref(): void;
+}
+
+export interface NameOut {
+  address?: string;
+  port?: number;
+}
+export interface ConnectRequest {
+  oncomplete: (status: number) => void;
+}
+export interface WriteRequest {
+  oncomplete: (status: number) => void;
+}
+export interface ShutdownRequest {
+  oncomplete: (status: number) => void;
+}
+
+export interface LibuvBinding {
+  newSocket(): TcpHandle;
+  newServer(): TcpHandle;
+  newConnectRequest(): ConnectRequest;
+  newWriteRequest(): WriteRequest;
+  newShutdownRequest(): ShutdownRequest;
+  /** Of the read callback that runs now: bytes, or an error. */
+  readResult(): number;
+  /** Whether the last write must wait for its completion. */
+  lastWriteWasAsync(): boolean;
+  readonly reusePortFlag: number;
+  readonly ipv6OnlyFlag: number;
+}
+
+export const uvEndOfFile = -4095;
+
+interface TcpWrapModule {
+  TCP: new (type: number) => TcpHandle;
+  TCPConnectWrap: new () => ConnectRequest;
+  constants: { SOCKET: number; SERVER: number; UV_TCP_IPV6ONLY: number; UV_TCP_REUSEPORT?: number };
+}
+interface StreamWrapModule {
+  WriteWrap: new () => WriteRequest;
+  ShutdownWrap: new () => ShutdownRequest;
+  kReadBytesOrError: number;
+  kLastWriteWasAsync: number;
+  streamBaseState: Int32Array;
+}
+
+function loadModule(name: string): unknown {
+  const { binding } = process as unknown as { binding?: (name: string) => unknown };
+  if (typeof binding !== "function") return undefined;
+  const silent = process.noDeprecation;
+  process.noDeprecation = true;
+  try {
+    return binding.call(process, name);
+  } catch {
+    return undefined;
+  } finally {
+    if (silent === undefined) delete (process as { noDeprecation?: boolean }).noDeprecation;
+    else process.noDeprecation = silent;
+  }
+}
+
+let loaded: LibuvBinding | undefined | null = null;
+
+/** The bindings, or undefined where they do not have the shape that the byte path needs. */
+export function libuvBinding(): LibuvBinding | undefined {
+  if (loaded === null) loaded = probe();
+  return loaded;
+}
+
+function probe(): LibuvBinding | undefined {
+  const tcp = loadModule("tcp_wrap") as Partial<TcpWrapModule> | undefined;
+  const stream = loadModule("stream_wrap") as Partial<StreamWrapModule> | undefined;
+  if (!isTcpModule(tcp) || !isStreamModule(stream)) return undefined;
+  const { TCP, TCPConnectWrap, constants } = tcp;
+  const { WriteWrap, ShutdownWrap, streamBaseState, kReadBytesOrError, kLastWriteWasAsync } = stream;
+  return {
+    newSocket: () => new TCP(constants.SOCKET),
+    newServer: () => new TCP(constants.SERVER),
+    newConnectRequest: () => new TCPConnectWrap(),
+    newWriteRequest: () => new WriteWrap(),
+    newShutdownRequest: () => new ShutdownWrap(),
+    readResult: () => streamBaseState[kReadBytesOrError] ?? 0,
+    lastWriteWasAsync: () => streamBaseState[kLastWriteWasAsync] !== 0,
+    reusePortFlag: constants.UV_TCP_REUSEPORT ?? 0,
+    ipv6OnlyFlag: constants.UV_TCP_IPV6ONLY,
+  };
+}
+
+function isTcpModule(module: Partial<TcpWrapModule> | undefined): module is TcpWrapModule {
+  if (typeof module?.TCP !== "function" || typeof module.TCPConnectWrap !== "function") return false;
+  const methods = module.TCP.prototype as Partial<TcpHandle>;
+  const needed = ["open", "listen", "connect", "connect6", "readStart", "readStop", "writeBuffer", "writev", "shutdown", "close", "useUserBuffer"] as const;
+  return needed.every((name) => typeof methods[name] === "function") && typeof module.constants?.SOCKET === "number";
+}
+
+function isStreamModule(module: Partial<StreamWrapModule> | undefined): module is StreamWrapModule {
+  return (
+    typeof module?.WriteWrap === "function" &&
+    typeof module.ShutdownWrap === "function" &&
+    typeof module.kReadBytesOrError === "number" &&
+    typeof module.kLastWriteWasAsync === "number" &&
+    module.streamBaseState !== undefined
+  );
+}

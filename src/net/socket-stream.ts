@@ -1,0 +1,96 @@
+import type { Socket } from "node:net";
+import { unmapIp } from "../wire/netlink/index.ts";
+import type { ByteStream, ByteStreamHandler, SocketAddress } from "./byte-stream.ts";
+import { resetOnClose } from "./namespace-socket.ts";
+import { networkError } from "./node-error.ts";
+
+/** A {@link ByteStream} on a `net.Socket` or `TLSSocket` with `allowHalfOpen`: slower, and made of public API alone. */
+export class SocketStream implements ByteStream {
+  readonly #socket: Socket;
+  #handler: ByteStreamHandler | undefined;
+  #error: Error | undefined;
+  #closed = false;
+  #ended = false;
+  readonly local: SocketAddress;
+  readonly remote: SocketAddress;
+  receivedBytes = 0;
+  sentBytes = 0;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    this.local = { address: unmapIp(socket.localAddress ?? ""), port: socket.localPort ?? 0 };
+    this.remote = { address: unmapIp(socket.remoteAddress ?? ""), port: socket.remotePort ?? 0 };
+    socket.setNoDelay(true);
+    socket.pause();
+    socket.on("error", (error) => {
+      this.#error ??= networkError(`connection with ${this.remote.address}:${this.remote.port}`, error);
+    });
+    socket.on("close", () => this.#onClose());
+  }
+
+  setHandler(handler: ByteStreamHandler): void {
+    const first = this.#handler === undefined;
+    this.#handler = handler;
+    if (!first) return;
+    this.#socket.on("data", (chunk: Buffer) => {
+      this.receivedBytes += chunk.length;
+      this.#handler?.data(chunk);
+    });
+    // Listening for data starts a stream; ours start when they are resumed.
+    this.#socket.pause();
+    this.#socket.on("end", () => this.#handler?.end());
+    this.#socket.on("drain", () => this.#handler?.drain());
+  }
+
+  get fd(): number {
+    return this.#closed ? -1 : descriptorOf(this.#socket);
+  }
+  get bufferedBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  /** Gives the socket to somebody else (a TLS handshake); this stream is dead from then on. */
+  detach(): Socket {
+    this.#closed = true;
+    this.#socket.removeAllListeners();
+    return this.#socket;
+  }
+
+  write(bytes: Uint8Array): boolean {
+    if (this.#closed || this.#socket.destroyed) return false;
+    this.sentBytes += bytes.length;
+    return this.#socket.write(bytes);
+  }
+
+  end(): void {
+    if (this.#ended || this.#closed) return;
+    this.#ended = true;
+    this.#socket.end();
+  }
+
+  destroy(options: { readonly error?: Error; readonly reset?: boolean } = {}): void {
+    if (this.#closed || this.#socket.destroyed) return;
+    this.#error = options.error;
+    if (options.reset === true && this.fd >= 0) resetOnClose(this.fd);
+    this.#socket.destroy();
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+  resume(): void {
+    if (!this.#closed) this.#socket.resume();
+  }
+
+  #onClose(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#handler?.close(this.#error);
+  }
+}
+
+/** The descriptor under a socket, also under TLS; -1 when there is none. */
+export function descriptorOf(socket: Socket): number {
+  const { _handle: handle } = socket as unknown as { _handle?: { fd?: number } | null };
+  return handle?.fd ?? -1;
+}
