@@ -1,0 +1,160 @@
+import { keyOf, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
+import { podKind, type Pod } from "../../api/kubernetes/index.ts";
+import type { Clock, Logger, Random } from "../../base/index.ts";
+import {
+  controllerOf,
+  createInformer,
+  EventRecorder,
+  Reconciler,
+  type EventNote,
+  type Informer,
+  type KubeClient,
+  type ReconcilerOptions,
+} from "../../kube/index.ts";
+import { ObjectView, type ObjectIndex } from "./object-view.ts";
+
+export interface ControllerDependencies {
+  readonly client: KubeClient;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** Each failure of a controller is worth trying again, for ever; the delay grows to half a minute. */
+const neverGiveUp = Number.POSITIVE_INFINITY;
+
+/**
+ * What all controllers of one process share: the client, one view a kind, indexes of pods, and what must run. A
+ * controller is built by a function that takes this, asks for views and adds its queue.
+ */
+export class ControllerContext implements ControllerDependencies {
+  readonly client: KubeClient;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Pods by the uid of the object that controls them. */
+  readonly podsByController: ObjectIndex<Pod>;
+  readonly podsByNamespace: ObjectIndex<Pod>;
+  readonly podsByNode: ObjectIndex<Pod>;
+  readonly #views = new Map<string, ObjectView<KubernetesObject>>();
+  readonly #runs: ((signal: AbortSignal) => Promise<void>)[] = [];
+  readonly #synced: Promise<void>[] = [];
+
+  constructor(dependencies: ControllerDependencies) {
+    this.client = dependencies.client;
+    this.log = dependencies.log;
+    this.clock = dependencies.clock;
+    this.random = dependencies.random;
+    const pods = this.view(podKind);
+    this.podsByController = pods.index((pod) => asList(controllerOf(pod)?.uid));
+    this.podsByNamespace = pods.index((pod) => asList(pod.metadata.namespace));
+    this.podsByNode = pods.index((pod) => asList(pod.spec?.nodeName));
+  }
+
+  /** The one view of this kind; its informer runs with the context. */
+  view<Value extends KubernetesObject>(kind: KindDefinition<Value>): ObjectView<Value> {
+    const key = `${kind.group}/${kind.plural}`;
+    const known = this.#views.get(key);
+    if (known !== undefined) return known as unknown as ObjectView<Value>;
+    const informer: Informer<Value> = createInformer(this.client, kind, this);
+    const view = new ObjectView(informer, this.clock);
+    this.#views.set(key, view as unknown as ObjectView<KubernetesObject>);
+    this.#synced.push(informer.synced);
+    this.#runs.push((signal) => informer.run(signal));
+    return view;
+  }
+
+  /** A queue whose work begins when all views have been filled. */
+  queue(name: string, reconcile: ReconcilerOptions["reconcile"], concurrency = 4): Reconciler {
+    const reconciler = new Reconciler({
+      name,
+      reconcile,
+      concurrency,
+      maxAttempts: neverGiveUp,
+      retryInitialMs: 10,
+      after: [this.allSynced()],
+      log: this.log,
+      clock: this.clock,
+      random: this.random,
+    });
+    this.#runs.push((signal) => reconciler.run(signal));
+    return reconciler;
+  }
+
+  events(component: string): (kind: KindDefinition, object: KubernetesObject, note: EventNote) => void {
+    const recorder = new EventRecorder({ ...this.dependencies(), component });
+    return (kind, object, note) => recorder.record(kind, object, note);
+  }
+
+  dependencies(): ControllerDependencies {
+    return { client: this.client, log: this.log, clock: this.clock, random: this.random };
+  }
+
+  /** Anything else that runs as long as the controllers do. */
+  runs(run: (signal: AbortSignal) => Promise<void>): void {
+    this.#runs.push(run);
+  }
+
+  /** Resolves when every view that exists at the time of the first run is filled. */
+  async allSynced(): Promise<void> {
+    // One turn later, all controllers have asked for their views.
+    await Promise.resolve();
+    await Promise.all(this.#synced);
+  }
+
+  /** Runs all views and queues until the signal is aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    await Promise.all(this.#runs.map((run) => run(signal)));
+  }
+
+  /** The time as the API writes it, to the second. */
+  now(): string {
+    return timeOf(this.clock.nowMs());
+  }
+}
+
+/** Adds the key of each object that changes to the queue. */
+export function enqueueOn<Value extends KubernetesObject>(view: ObjectView<Value>, queue: Reconciler): void {
+  view.onChange(({ key }) => queue.add(key));
+}
+
+/** Adds the key of each changed object's controller, before and after the change, if it is of that kind. */
+export function enqueueControllerOn<Value extends KubernetesObject>(view: ObjectView<Value>, ownerKind: KindDefinition, queue: Reconciler): void {
+  view.onChange((change) => {
+    for (const object of change.type === "set" && change.previous !== undefined ? [change.object, change.previous] : [change.object]) {
+      const owner = controllerOf(object);
+      if (owner?.kind === ownerKind.kind && owner.apiVersion.split("/")[0] === (ownerKind.group || owner.apiVersion)) {
+        queue.add(ownerKind.namespaced ? `${object.metadata.namespace ?? ""}/${owner.name}` : owner.name);
+      }
+    }
+  });
+}
+
+/** `namespace/name` cut in two. */
+export function splitKey(key: string): { namespace: string; name: string } {
+  const slash = key.indexOf("/");
+  return slash === -1 ? { namespace: "", name: key } : { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
+}
+
+export function timeOf(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d+Z$/, "Z");
+}
+
+/** Whether two plain values (JSON) say the same; keys in any order, undefined as absent. */
+export function sameJson(left: unknown, right: unknown): boolean {
+  if (left === right) return true;
+  if (typeof left !== "object" || typeof right !== "object" || left === null || right === null) return false;
+  if (Array.isArray(left) || Array.isArray(right)) {
+    return Array.isArray(left) && Array.isArray(right) && left.length === right.length && left.every((item, index) => sameJson(item, right[index]));
+  }
+  const first = left as Record<string, unknown>;
+  const second = right as Record<string, unknown>;
+  for (const key of new Set([...Object.keys(first), ...Object.keys(second)])) if (!sameJson(first[key], second[key])) return false;
+  return true;
+}
+
+export function asList<Item>(item: Item | undefined): readonly Item[] {
+  return item === undefined ? [] : [item];
+}
+
+export { keyOf };

@@ -1,0 +1,62 @@
+import { keyOf } from "../../api/index.ts";
+import { podKind, replicaSetKind, type Pod, type ReplicaSet } from "../../api/kubernetes/index.ts";
+import { isKubeCode } from "../../kube/index.ts";
+import { enqueueControllerOn, enqueueOn, sameJson, type ControllerContext } from "./controller.ts";
+import { PodControl } from "./pod-control.ts";
+import { podFrom, randomSuffix } from "./pod-template.ts";
+import { planReplicaSet } from "./replica-set-plan.ts";
+import { matchesLabelSelector } from "../../api/index.ts";
+import { controllerOf } from "../../kube/index.ts";
+
+/** The server completes generated names with five letters; the whole must fit into a DNS label. */
+const maxNamePrefix = 57;
+
+export function addReplicaSetController(context: ControllerContext): void {
+  const sets = context.view(replicaSetKind);
+  const pods = context.view(podKind);
+  const control = new PodControl({ context, ownerKind: replicaSetKind, component: "replicaset-controller" });
+
+  const queue = context.queue("replicaset", async (key) => {
+    const set = sets.at(key);
+    if (set?.spec === undefined) return undefined;
+    const plan = planReplicaSet(set, await control.claim(set, set.spec.selector), context.clock.nowMs());
+    let failure: unknown;
+    try {
+      await control.createAll(set, newPods(set, plan.create));
+      await control.deleteAll(set, plan.remove);
+    } catch (error) {
+      failure = error;
+    }
+    await writeStatus(set, plan.status);
+    if (failure !== undefined) throw failure;
+    return plan.lookAgainMs;
+  });
+
+  const newPods = (set: ReplicaSet, count: number): Pod[] => {
+    const { name = "", namespace = "" } = set.metadata;
+    const prefix = `${name.slice(0, maxNamePrefix)}-`;
+    const template = set.spec?.template ?? {};
+    return Array.from({ length: count }, () =>
+      podFrom({ template, namespace, name: prefix + randomSuffix(context.random), generateName: prefix, ownerKind: replicaSetKind, owner: set }),
+    );
+  };
+
+  const writeStatus = async (set: ReplicaSet, status: NonNullable<ReplicaSet["status"]>): Promise<void> => {
+    if (sameJson(set.status, { ...set.status, ...status })) return;
+    try {
+      sets.wrote(await context.client.patchMerge(replicaSetKind, set.metadata.name ?? "", set.metadata.namespace, { status }, { subresource: "status" }));
+    } catch (error) {
+      if (!isKubeCode(error, "not-found")) throw error;
+    }
+  };
+
+  enqueueOn(sets, queue);
+  enqueueControllerOn(pods, replicaSetKind, queue);
+  // A pod without owner may be one to adopt.
+  pods.onChange(({ object }) => {
+    if (controllerOf(object) !== undefined) return;
+    for (const set of sets.all()) {
+      if (set.metadata.namespace === object.metadata.namespace && matchesLabelSelector(set.spec?.selector, object.metadata.labels)) queue.add(keyOf(set));
+    }
+  });
+}

@@ -1,0 +1,120 @@
+import { matchesLabelSelector } from "../../api/index.ts";
+import type { Pod } from "../../api/kubernetes/index.ts";
+import { formatTaint, matchesNode, untoleratedTaint } from "./node-match.ts";
+import { allocatable, hostPortsOf, type NodeState, type PlacedPod } from "./node-state.ts";
+import { countByDomain, termMatches, type NamespaceLabels } from "./pod-affinity.ts";
+import { requestsOf } from "./resources.ts";
+
+export interface FilterInputs {
+  readonly pod: Pod;
+  readonly nodes: readonly NodeState[];
+  readonly repelling: readonly PlacedPod[];
+  readonly namespaceLabels: NamespaceLabels;
+}
+
+/** Why the pod cannot go to the node, in kube-scheduler's words; undefined when it can. */
+export type Filter = (state: NodeState) => string | undefined;
+
+/** All filters for one pod, cheapest first; what does not depend on the node is computed once. */
+export function filtersFor(inputs: FilterInputs): Filter[] {
+  return [unschedulable(inputs), taints(inputs), nodeAffinity(inputs), ready, hostPorts(inputs), resources(inputs), ...podAffinity(inputs), ...spread(inputs)];
+}
+
+function unschedulable({ pod }: FilterInputs): Filter {
+  const taint = { key: "node.kubernetes.io/unschedulable", effect: "NoSchedule" } as const;
+  return ({ node }) =>
+    node.spec?.unschedulable === true && untoleratedTaint(pod, [taint], ["NoSchedule"]) !== undefined ? "node(s) were unschedulable" : undefined;
+}
+
+function taints({ pod }: FilterInputs): Filter {
+  return ({ node }) => {
+    const taint = untoleratedTaint(pod, node.spec?.taints, ["NoSchedule", "NoExecute"]);
+    return taint === undefined ? undefined : `node(s) had untolerated taint ${formatTaint(taint)}`;
+  };
+}
+
+function nodeAffinity({ pod }: FilterInputs): Filter {
+  return ({ node }) => (pod.spec !== undefined && matchesNode(pod.spec, node) ? undefined : "node(s) didn't match Pod's node affinity/selector");
+}
+
+/** Kubernetes says this by a taint that the node controller sets a moment later; a pod of a DaemonSet may go ahead. */
+const ready: Filter = ({ node }) => (node.status?.allocatable === undefined ? "node(s) had not reported their capacity" : undefined);
+
+function hostPorts({ pod }: FilterInputs): Filter {
+  const wanted = new Set(hostPortsOf(pod));
+  return ({ pods }) => {
+    if (wanted.size === 0) return undefined;
+    for (const placed of pods.values()) {
+      if (placed.hostPorts.some((port) => wanted.has(port))) return "node(s) didn't have free ports for the requested pod ports";
+    }
+    return undefined;
+  };
+}
+
+function resources({ pod }: FilterInputs): Filter {
+  const wanted = requestsOf(pod);
+  return ({ node, pods, requested }) => {
+    if (pods.size + 1 > allocatable(node, "pods")) return "Too many pods";
+    for (const [name, value] of wanted) {
+      if (value > 0 && value + (requested.get(name) ?? 0) > allocatable(node, name) + 1e-9) return `Insufficient ${name}`;
+    }
+    return undefined;
+  };
+}
+
+function podAffinity({ pod, nodes, repelling, namespaceLabels }: FilterInputs): Filter[] {
+  const filters: Filter[] = [];
+  const { podAffinity: attract, podAntiAffinity: repel } = pod.spec?.affinity ?? {};
+  for (const term of attract?.requiredDuringSchedulingIgnoredDuringExecution ?? []) {
+    const counts = countByDomain(nodes, term.topologyKey, (placed) => termMatches(term, pod, placed.pod, namespaceLabels));
+    // The first of a group that wants to be together must be able to start somewhere.
+    const first = [...counts.values()].every((count) => count === 0) && termMatches(term, pod, pod, namespaceLabels);
+    filters.push(({ node }) => {
+      const domain = node.metadata.labels?.[term.topologyKey];
+      return domain !== undefined && (first || (counts.get(domain) ?? 0) > 0) ? undefined : "node(s) didn't match pod affinity rules";
+    });
+  }
+  for (const term of repel?.requiredDuringSchedulingIgnoredDuringExecution ?? []) {
+    const counts = countByDomain(nodes, term.topologyKey, (placed) => termMatches(term, pod, placed.pod, namespaceLabels));
+    filters.push(({ node }) =>
+      (counts.get(node.metadata.labels?.[term.topologyKey] ?? "") ?? 0) > 0 ? "node(s) didn't match pod anti-affinity rules" : undefined,
+    );
+  }
+  if (repelling.length > 0) filters.push(existingAntiAffinity(pod, nodes, repelling, namespaceLabels));
+  return filters;
+}
+
+function existingAntiAffinity(pod: Pod, nodes: readonly NodeState[], repelling: readonly PlacedPod[], namespaceLabels: NamespaceLabels): Filter {
+  const labelsOf = new Map(nodes.map(({ node }) => [node.metadata.name ?? "", node.metadata.labels ?? {}]));
+  const closed = new Set<string>();
+  for (const placed of repelling) {
+    for (const term of placed.pod.spec?.affinity?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution ?? []) {
+      const domain = labelsOf.get(placed.node)?.[term.topologyKey];
+      if (domain !== undefined && termMatches(term, placed.pod, pod, namespaceLabels)) closed.add(`${term.topologyKey}=${domain}`);
+    }
+  }
+  return ({ node }) =>
+    Object.entries(node.metadata.labels ?? {}).some(([key, value]) => closed.has(`${key}=${value}`))
+      ? "node(s) didn't satisfy existing pods anti-affinity rules"
+      : undefined;
+}
+
+function spread({ pod, nodes }: FilterInputs): Filter[] {
+  const eligible = nodes.filter(({ node }) => pod.spec !== undefined && matchesNode(pod.spec, node));
+  return (pod.spec?.topologySpreadConstraints ?? [])
+    .filter(({ whenUnsatisfiable }) => whenUnsatisfiable === "DoNotSchedule")
+    .map(({ topologyKey, maxSkew, labelSelector }) => {
+      const matches = (placed: PlacedPod): boolean =>
+        placed.pod.metadata.namespace === pod.metadata.namespace &&
+        placed.pod.metadata.deletionTimestamp === undefined &&
+        matchesLabelSelector(labelSelector, placed.pod.metadata.labels);
+      const counts = countByDomain(eligible, topologyKey, matches);
+      const least = counts.size === 0 ? 0 : Math.min(...counts.values());
+      const self = matchesLabelSelector(labelSelector, pod.metadata.labels) ? 1 : 0;
+      return ({ node }: NodeState) => {
+        const domain = node.metadata.labels?.[topologyKey];
+        if (domain === undefined) return "node(s) didn't match pod topology spread constraints (missing required label)";
+        return (counts.get(domain) ?? 0) + self - least > maxSkew ? "node(s) didn't match pod topology spread constraints" : undefined;
+      };
+    });
+}

@@ -1,0 +1,1 @@
+export { addScheduler } from "./scheduler.ts";

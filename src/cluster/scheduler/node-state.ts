@@ -1,0 +1,101 @@
+import type { Node, Pod } from "../../api/kubernetes/index.ts";
+import { quantity, requestsOf, type Resources } from "./resources.ts";
+
+/** A node as the scheduler sees it: itself and what has been placed on it. */
+export interface NodeState {
+  readonly node: Node;
+  readonly pods: ReadonlyMap<string, PlacedPod>;
+  readonly requested: Resources;
+}
+
+export interface PlacedPod {
+  readonly pod: Pod;
+  readonly node: string;
+  readonly requests: Resources;
+  /** `TCP/0.0.0.0/8080`. */
+  readonly hostPorts: readonly string[];
+}
+
+interface MutableState {
+  node: Node | undefined;
+  readonly pods: Map<string, PlacedPod>;
+  readonly requested: Map<string, number>;
+}
+
+/** Which pod is where, kept current by changes and by the scheduler's own decisions. */
+export class Placements {
+  readonly #nodes = new Map<string, MutableState>();
+  readonly #byUid = new Map<string, PlacedPod>();
+  /** Those whose anti-affinity concerns newcomers. */
+  readonly #repelling = new Set<string>();
+
+  setNode(node: Node): void {
+    this.#state(node.metadata.name ?? "").node = node;
+  }
+
+  removeNode(name: string): void {
+    const state = this.#nodes.get(name);
+    if (state === undefined) return;
+    state.node = undefined;
+    if (state.pods.size === 0) this.#nodes.delete(name);
+  }
+
+  place(pod: Pod, node: string): void {
+    const uid = pod.metadata.uid ?? "";
+    this.remove(uid);
+    const placed: PlacedPod = { pod, node, requests: requestsOf(pod), hostPorts: hostPortsOf(pod) };
+    const state = this.#state(node);
+    state.pods.set(uid, placed);
+    for (const [name, value] of placed.requests) state.requested.set(name, (state.requested.get(name) ?? 0) + value);
+    this.#byUid.set(uid, placed);
+    if (pod.spec?.affinity?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution !== undefined) this.#repelling.add(uid);
+  }
+
+  remove(uid: string): void {
+    const placed = this.#byUid.get(uid);
+    if (placed === undefined) return;
+    const state = this.#state(placed.node);
+    state.pods.delete(uid);
+    for (const [name, value] of placed.requests) state.requested.set(name, (state.requested.get(name) ?? 0) - value);
+    this.#byUid.delete(uid);
+    this.#repelling.delete(uid);
+    if (state.node === undefined && state.pods.size === 0) this.#nodes.delete(placed.node);
+  }
+
+  has(uid: string): boolean {
+    return this.#byUid.has(uid);
+  }
+
+  nodes(): NodeState[] {
+    const states: NodeState[] = [];
+    for (const { node, pods, requested } of this.#nodes.values()) if (node !== undefined) states.push({ node, pods, requested });
+    return states;
+  }
+
+  repelling(): PlacedPod[] {
+    return [...this.#repelling].flatMap((uid) => this.#byUid.get(uid) ?? []);
+  }
+
+  #state(name: string): MutableState {
+    let state = this.#nodes.get(name);
+    if (state === undefined) this.#nodes.set(name, (state = { node: undefined, pods: new Map(), requested: new Map() }));
+    return state;
+  }
+}
+
+export function hostPortsOf(pod: Pod): string[] {
+  const ports: string[] = [];
+  for (const container of [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])]) {
+    for (const { hostPort, containerPort, protocol = "TCP" } of container.ports ?? []) {
+      const port = pod.spec?.hostNetwork === true ? (hostPort ?? containerPort) : hostPort;
+      if (port !== undefined && port !== 0) ports.push(`${protocol}/${port}`);
+    }
+  }
+  return ports;
+}
+
+export function allocatable(node: Node, resource: string): number {
+  const found = node.status?.allocatable?.[resource];
+  // A node that does not say how many pods it takes has the kubelet's default.
+  return found === undefined && resource === "pods" ? 110 : quantity(found);
+}

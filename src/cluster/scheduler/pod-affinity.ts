@@ -1,0 +1,29 @@
+import { matchesLabelSelector } from "../../api/index.ts";
+import type { Pod, PodAffinityTerm } from "../../api/kubernetes/index.ts";
+import type { NodeState, PlacedPod } from "./node-state.ts";
+
+/** The labels of a namespace, for terms that select namespaces by labels. */
+export type NamespaceLabels = (namespace: string) => Readonly<Record<string, string>> | undefined;
+
+export function termMatches(term: PodAffinityTerm, owner: Pod, other: Pod, namespaceLabels: NamespaceLabels): boolean {
+  const namespace = other.metadata.namespace ?? "";
+  const listed = term.namespaces ?? [];
+  const inNamespace =
+    term.namespaceSelector === undefined
+      ? (listed.length === 0 ? [owner.metadata.namespace ?? ""] : listed).includes(namespace)
+      : listed.includes(namespace) || matchesLabelSelector(term.namespaceSelector, namespaceLabels(namespace));
+  return inNamespace && matchesLabelSelector(term.labelSelector, other.metadata.labels);
+}
+
+/** How many placed pods match, by the value of the topology key. */
+export function countByDomain(nodes: readonly NodeState[], topologyKey: string, matches: (placed: PlacedPod) => boolean): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { node, pods } of nodes) {
+    const domain = node.metadata.labels?.[topologyKey];
+    if (domain === undefined) continue;
+    let count = counts.get(domain) ?? 0;
+    for (const placed of pods.values()) if (matches(placed)) count += 1;
+    counts.set(domain, count);
+  }
+  return counts;
+}

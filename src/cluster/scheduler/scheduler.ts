@@ -1,0 +1,127 @@
+import { keyOf } from "../../api/index.ts";
+import { namespaceKind, nodeKind, podKind, type Pod } from "../../api/kubernetes/index.ts";
+import { isKubeCode, type Reconciler } from "../../kube/index.ts";
+import type { ControllerContext } from "../controllers/controller.ts";
+import type { ObjectView } from "../controllers/object-view.ts";
+import { isActive, isFinished, isTerminating, podCondition } from "../controllers/pod-facts.ts";
+import { decide } from "./decide.ts";
+import { Placements } from "./node-state.ts";
+
+const schedulerName = "default-scheduler";
+const concurrentBindings = 16;
+
+/** Gives each pod a node, when the pod or the nodes change; it never polls. */
+export function addScheduler(context: ControllerContext): void {
+  const scheduler = new Scheduler(context);
+  scheduler.start();
+}
+
+class Scheduler {
+  readonly #context: ControllerContext;
+  readonly #pods: ObjectView<Pod>;
+  readonly #placements = new Placements();
+  /** Keys of pods that fit nowhere, to be looked at again when there is more room. */
+  readonly #unschedulable = new Set<string>();
+  readonly #queue: Reconciler;
+  readonly #record: ReturnType<ControllerContext["events"]>;
+
+  constructor(context: ControllerContext) {
+    this.#context = context;
+    this.#pods = context.view(podKind);
+    this.#record = context.events(schedulerName);
+    this.#queue = context.queue("scheduler", (key) => this.#schedule(key), concurrentBindings);
+  }
+
+  start(): void {
+    this.#pods.onChange((change) => {
+      const { key, object } = change;
+      const uid = object.metadata.uid ?? "";
+      const node = object.spec?.nodeName;
+      if (change.type === "set" && node !== undefined && !isFinished(object)) {
+        this.#placements.place(object, node);
+        return;
+      }
+      if (change.type === "delete" || isFinished(object)) {
+        this.#unschedulable.delete(key);
+        if (this.#placements.has(uid)) {
+          this.#placements.remove(uid);
+          this.#retryAll();
+        }
+        return;
+      }
+      if (needsNode(object)) this.#queue.add(key);
+    });
+    this.#context.view(nodeKind).onChange(({ type, object }) => {
+      if (type === "delete") this.#placements.removeNode(object.metadata.name ?? "");
+      else this.#placements.setNode(object);
+      this.#retryAll();
+    });
+  }
+
+  #retryAll(): void {
+    for (const key of this.#unschedulable) this.#queue.add(key);
+  }
+
+  async #schedule(key: string): Promise<undefined> {
+    const pod = this.#pods.at(key);
+    if (pod === undefined || !needsNode(pod) || this.#placements.has(pod.metadata.uid ?? "")) {
+      this.#unschedulable.delete(key);
+      return;
+    }
+    const namespaces = this.#context.view(namespaceKind);
+    const decision = decide({
+      pod,
+      nodes: this.#placements.nodes(),
+      repelling: this.#placements.repelling(),
+      namespaceLabels: (namespace) => namespaces.at(namespace)?.metadata.labels,
+    });
+    if (decision.node === undefined) {
+      this.#unschedulable.add(key);
+      await this.#reportFailure(pod, decision.message);
+      return;
+    }
+    this.#unschedulable.delete(key);
+    // Taken before the request is sent, so that the next pod sees the place as used.
+    this.#placements.place(pod, decision.node);
+    await this.#bind(pod, decision.node);
+  }
+
+  async #bind(pod: Pod, node: string): Promise<void> {
+    const { name = "", namespace = "", uid = "" } = pod.metadata;
+    const binding = { apiVersion: "v1", kind: "Binding", metadata: { name, namespace, uid }, target: { apiVersion: "v1", kind: "Node", name: node } };
+    try {
+      await this.#context.client.create(podKind, binding as unknown as Pod, { subresource: "binding" });
+    } catch (error) {
+      this.#placements.remove(uid);
+      if (isKubeCode(error, "not-found") || isKubeCode(error, "conflict")) return;
+      throw error;
+    }
+    this.#record(podKind, pod, { type: "Normal", reason: "Scheduled", message: `Successfully assigned ${keyOf(pod)} to ${node}` });
+  }
+
+  async #reportFailure(pod: Pod, message: string): Promise<void> {
+    const { name = "", namespace } = pod.metadata;
+    const before = podCondition(pod, "PodScheduled");
+    if (before?.status === "False" && before.message === message) return;
+    this.#record(podKind, pod, { type: "Warning", reason: "FailedScheduling", message });
+    const condition = {
+      type: "PodScheduled",
+      status: "False",
+      reason: "Unschedulable",
+      message,
+      lastProbeTime: null,
+      lastTransitionTime: before?.status === "False" ? (before.lastTransitionTime ?? this.#context.now()) : this.#context.now(),
+    } as const;
+    const conditions = [...(pod.status?.conditions ?? []).filter(({ type }) => type !== "PodScheduled"), condition];
+    try {
+      this.#pods.wrote(await this.#context.client.patchMerge(podKind, name, namespace, { status: { conditions } }, { subresource: "status" }));
+    } catch (error) {
+      if (!isKubeCode(error, "not-found")) throw error;
+    }
+  }
+}
+
+function needsNode(pod: Pod): boolean {
+  const gated = (pod.spec as { schedulingGates?: unknown[] } | undefined)?.schedulingGates ?? [];
+  return pod.spec?.nodeName === undefined && isActive(pod) && !isTerminating(pod) && gated.length === 0 && (pod.spec?.schedulerName ?? schedulerName) === schedulerName;
+}
