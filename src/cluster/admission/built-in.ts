@@ -1,0 +1,20 @@
+import type { Clock, Logger, Random } from "../../base/index.ts";
+import type { SchemaRegistry } from "../schema/contract.ts";
+import type { Store } from "../store/index.ts";
+import type { AdmissionPlugin } from "./chain.ts";
+import { namespaceLifecycle } from "./namespace-lifecycle.ts";
+import { podDefaults } from "./pod-defaults.ts";
+import { serviceAccountAdmission } from "./service-account.ts";
+
+export interface AdmissionParts {
+  readonly store: Store;
+  readonly registry: SchemaRegistry;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+/** The plugins in their order. Webhooks judge what the built-in ones have completed. */
+export function builtInAdmission(parts: AdmissionParts): AdmissionPlugin[] {
+  return [namespaceLifecycle(parts.store), serviceAccountAdmission(parts), podDefaults(parts)];
+}

@@ -1,0 +1,33 @@
+import type { Store } from "../store/index.ts";
+import type { AdmissionPlugin } from "./chain.ts";
+import { AdmissionRefusal } from "./request.ts";
+
+const immortal = new Set(["default", "kube-system", "kube-public"]);
+/** Reviews are answered, not stored: they need no namespace. */
+const unstored = new Set(["localsubjectaccessreviews"]);
+
+/** Nothing is created in a namespace that is absent or ending, and the system's namespaces stay. */
+export function namespaceLifecycle(store: Store): AdmissionPlugin {
+  return {
+    name: "NamespaceLifecycle",
+    mutate(request) {
+      const { operation, type, namespace, subresource, name } = request;
+      if (operation === "DELETE" && type.storageKey === "/namespaces" && immortal.has(name)) {
+        throw new AdmissionRefusal(403, "Forbidden", `namespaces "${name}" is forbidden: this namespace may not be deleted`);
+      }
+      if (operation !== "CREATE" || !type.namespaced || subresource !== "" || unstored.has(type.plural)) return;
+      const found = store.latest("/namespaces", "", namespace);
+      if (found === undefined) throw new AdmissionRefusal(404, "NotFound", `namespaces "${namespace}" not found`);
+      const { phase } = (found.object["status"] ?? {}) as { phase?: string };
+      if (phase !== "Terminating" && found.object.metadata.deletionTimestamp === undefined) return;
+      const resource = type.group === "" ? type.plural : `${type.plural}.${type.group}`;
+      const wanted = request.object?.metadata.name ?? "";
+      throw new AdmissionRefusal(
+        403,
+        "Forbidden",
+        `${resource} "${wanted}" is forbidden: unable to create new content in namespace ${namespace} because it is being terminated`,
+        [{ reason: "NamespaceTerminating", message: `namespace ${namespace} is being terminated`, field: "metadata.namespace" }],
+      );
+    },
+  };
+}

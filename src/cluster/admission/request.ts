@@ -1,0 +1,43 @@
+import type { UntypedObject } from "../../api/index.ts";
+import type { User } from "../auth/index.ts";
+import type { ResourceType } from "../schema/contract.ts";
+
+/** One write on its way to the store. Mutating admission may change or replace `object`. */
+export interface AdmissionRequest {
+  readonly operation: "CREATE" | "UPDATE" | "DELETE" | "CONNECT";
+  readonly type: ResourceType;
+  readonly subresource: string;
+  readonly namespace: string;
+  /** Empty while the server has yet to generate it. */
+  readonly name: string;
+  /** In `type`'s version; absent for DELETE. For a subresource that has a kind of its own (Scale, Eviction) that object. */
+  object: UntypedObject | undefined;
+  readonly oldObject: UntypedObject | undefined;
+  readonly user: User;
+  readonly dryRun: boolean;
+  /** meta.k8s.io/v1 CreateOptions, UpdateOptions, PatchOptions or DeleteOptions. */
+  readonly options: UntypedOptions;
+  /** Texts for the answer's `Warning` headers. */
+  readonly warnings: string[];
+}
+
+export interface UntypedOptions {
+  readonly kind: string;
+  readonly apiVersion: "meta.k8s.io/v1";
+  readonly [field: string]: unknown;
+}
+
+/** A refusal by admission, to be answered with that status. */
+export class AdmissionRefusal extends Error {
+  override readonly name = "AdmissionRefusal";
+  readonly code: number;
+  readonly reason: string;
+  readonly causes: readonly { readonly reason?: string; readonly message?: string; readonly field?: string }[];
+
+  constructor(code: number, reason: string, message: string, causes: AdmissionRefusal["causes"] = []) {
+    super(message);
+    this.code = code;
+    this.reason = reason;
+    this.causes = causes;
+  }
+}

@@ -1,0 +1,73 @@
+import type { UntypedObject } from "../../api/index.ts";
+import type { Random } from "../../base/index.ts";
+import type { Store } from "../store/index.ts";
+import type { AdmissionPlugin } from "./chain.ts";
+import { AdmissionRefusal } from "./request.ts";
+
+const tokenMountPath = "/var/run/secrets/kubernetes.io/serviceaccount";
+const tokenSeconds = 3607;
+const letters = "bcdfghjklmnpqrstvwxz2456789";
+
+interface Container {
+  volumeMounts?: { name: string; mountPath: string; readOnly?: boolean }[];
+}
+
+interface PodSpec {
+  serviceAccountName?: string;
+  serviceAccount?: string;
+  automountServiceAccountToken?: boolean;
+  imagePullSecrets?: unknown[];
+  volumes?: { name: string }[];
+  containers?: Container[];
+  initContainers?: Container[];
+}
+
+/** Gives each new pod its service account, and the account's token as a projected volume in each container that mounts none. */
+export function serviceAccountAdmission({ store, random }: { readonly store: Store; readonly random: Random }): AdmissionPlugin {
+  return {
+    name: "ServiceAccount",
+    mutate(request) {
+      const { operation, type, subresource, object } = request;
+      if (operation !== "CREATE" || type.storageKey !== "/pods" || subresource !== "" || object === undefined) return;
+      if (object.metadata.annotations?.["kubernetes.io/config.mirror"] !== undefined) return;
+      const spec = (object["spec"] ??= {}) as PodSpec;
+      spec.serviceAccountName ||= spec.serviceAccount || "default";
+      spec.serviceAccount = spec.serviceAccountName;
+      const account = store.get("/serviceaccounts", request.namespace, spec.serviceAccountName);
+      if (account === undefined) {
+        const name = object.metadata.name ?? "";
+        const message = `pods "${name}" is forbidden: error looking up service account ${request.namespace}/${spec.serviceAccountName}: serviceaccount "${spec.serviceAccountName}" not found`;
+        throw new AdmissionRefusal(403, "Forbidden", message);
+      }
+      const accountFields = account.object as UntypedObject & { automountServiceAccountToken?: boolean; imagePullSecrets?: unknown[] };
+      if ((spec.imagePullSecrets ?? []).length === 0 && (accountFields.imagePullSecrets ?? []).length > 0) spec.imagePullSecrets = structuredClone(accountFields.imagePullSecrets ?? []);
+      if (spec.automountServiceAccountToken ?? accountFields.automountServiceAccountToken ?? true) mountToken(spec, random);
+    },
+  };
+}
+
+function mountToken(spec: PodSpec, random: Random): void {
+  const containers = [...(spec.initContainers ?? []), ...(spec.containers ?? [])];
+  const without = containers.filter((container) => (container.volumeMounts ?? []).every((mount) => mount.mountPath !== tokenMountPath));
+  if (without.length === 0) return;
+  let suffix = "";
+  for (let index = 0; index < 5; index++) suffix += letters[Math.floor(random() * letters.length)] ?? "b";
+  const name = spec.volumes?.find((volume) => volume.name.startsWith("kube-api-access-"))?.name ?? `kube-api-access-${suffix}`;
+  for (const container of without) container.volumeMounts = [...(container.volumeMounts ?? []), { name, readOnly: true, mountPath: tokenMountPath }];
+  if (spec.volumes?.some((volume) => volume.name === name) !== true) spec.volumes = [...(spec.volumes ?? []), tokenVolume(name)];
+}
+
+function tokenVolume(name: string): { name: string } {
+  const volume = {
+    name,
+    projected: {
+      defaultMode: 420,
+      sources: [
+        { serviceAccountToken: { expirationSeconds: tokenSeconds, path: "token" } },
+        { configMap: { name: "kube-root-ca.crt", items: [{ key: "ca.crt", path: "ca.crt" }] } },
+        { downwardAPI: { items: [{ path: "namespace", fieldRef: { apiVersion: "v1", fieldPath: "metadata.namespace" } }] } },
+      ],
+    },
+  };
+  return volume;
+}

@@ -1,0 +1,106 @@
+import { join } from "node:path";
+import { aborted, systemClock, systemRandom, type Clock, type Logger, type Random, type Shutdown } from "../../base/index.ts";
+import { AdmissionChain, builtInAdmission } from "../admission/index.ts";
+import { Authenticator, RbacAuthorizer, ServiceAccountTokens } from "../auth/index.ts";
+import type { SchemaRegistry } from "../schema/contract.ts";
+import { Store } from "../store/index.ts";
+import { createInitialObjects } from "./bootstrap.ts";
+import type { ServerParts } from "./context.ts";
+import { serveDefinitions } from "./custom-resources.ts";
+import { Discovery } from "./discovery.ts";
+import { Encoder } from "./encoder.ts";
+import { Listeners, type ListenTarget } from "./listeners.ts";
+import { NodeClient } from "./node-client.ts";
+import { Router } from "./router.ts";
+import { ServiceAllocator } from "./service-allocator.ts";
+import { Upkeep } from "./upkeep.ts";
+import { Writer } from "./writer.ts";
+
+export interface ApiServerOptions {
+  /** Holds `objects.db`. */
+  readonly stateDirectory: string;
+  readonly listen: readonly ListenTarget[];
+  /** PEM texts. */
+  readonly caCertificate: string;
+  readonly serverCertificate: string;
+  readonly serverKey: string;
+  readonly serviceAccountKey: string;
+  readonly nodeClientCertificate: string;
+  readonly nodeClientKey: string;
+  /** Such as 10.96.0.0/16. */
+  readonly serviceCidr: string;
+  /** Where pods reach the server: the endpoint of the Service `kubernetes`. The first listener's port when `port` is absent. */
+  readonly advertise: { readonly address: string; readonly port?: number };
+  readonly registry: SchemaRegistry;
+  readonly log: Logger;
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
+export interface BoundAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+const closeGraceMs = 2000;
+
+/** A Kubernetes API server. {@link run} serves until the shutdown asks it to end. */
+export class ApiServer {
+  readonly #options: ApiServerOptions;
+
+  constructor(options: ApiServerOptions) {
+    this.#options = options;
+  }
+
+  /** `ready` is called once, with the addresses that were bound, when requests are answered and the initial objects are there. */
+  async run(shutdown: Shutdown, ready: (addresses: readonly BoundAddress[]) => void = () => undefined): Promise<void> {
+    const options = this.#options;
+    const { registry, log } = options;
+    const store = Store.open({ path: join(options.stateDirectory, "objects.db"), log });
+    const parts = partsOf(options, store, shutdown.drain);
+    const writer = new Writer(parts);
+    using _definitions = serveDefinitions(store, registry, (name, errors) => {
+      log.warn("a custom resource definition cannot be served", { name, errors: errors.map((error) => `${error.field}: ${error.message}`).join("; ") });
+    });
+    let address = `${options.advertise.address}:${options.advertise.port ?? 0}`;
+    const router = new Router(parts, writer, new Discovery(registry, () => address), new Authenticator(parts.tokens));
+    const files = { certificate: options.serverCertificate, key: options.serverKey, clientCa: options.caCertificate };
+    const listeners = new Listeners(files, {
+      request: (request, response) => void router.handle(request, response),
+      upgrade: (request, socket, head) => void router.handleUpgrade(request, socket, head),
+    });
+    using upkeep = new Upkeep(parts, writer);
+    try {
+      const bound: BoundAddress[] = [];
+      for (const target of options.listen) bound.push(await listeners.listen(target));
+      const port = options.advertise.port ?? bound[0]?.port ?? 6443;
+      address = `${options.advertise.address}:${port}`;
+      await createInitialObjects(parts, writer, { address: options.advertise.address, port });
+      await upkeep.start();
+      ready(bound);
+      await aborted(shutdown.drain);
+    } finally {
+      await listeners.close(closeGraceMs, shutdown.force);
+      await store.close();
+    }
+  }
+}
+
+function partsOf(options: ApiServerOptions, store: Store, stopping: AbortSignal): ServerParts {
+  const { registry, log, clock = systemClock, random = systemRandom } = options;
+  const tokens = new ServiceAccountTokens(options.serviceAccountKey, store, clock);
+  return {
+    store,
+    registry,
+    clock,
+    random,
+    log,
+    tokens,
+    stopping,
+    encoder: new Encoder(registry, clock),
+    admission: new AdmissionChain(builtInAdmission({ store, registry, clock, random, log })),
+    authorizer: new RbacAuthorizer(store),
+    services: new ServiceAllocator(store, options.serviceCidr, random),
+    nodes: new NodeClient({ certificate: options.nodeClientCertificate, key: options.nodeClientKey, ca: options.caCertificate }),
+  };
+}

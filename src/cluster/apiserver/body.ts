@@ -1,0 +1,114 @@
+import type { IncomingMessage } from "node:http";
+import type { UntypedObject } from "../../api/index.ts";
+import type { SchemaRegistry } from "../schema/contract.ts";
+import { ApiError, badRequest } from "./status.ts";
+
+/** As the real server: 3 MiB a request body. */
+const maximumBodyBytes = 3 * 1024 * 1024;
+
+export async function readBody(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > maximumBodyBytes) {
+      throw new ApiError(413, "RequestEntityTooLarge", `Request entity too large: limit is ${maximumBodyBytes}`, {});
+    }
+    chunks.push(chunk);
+  }
+  return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
+}
+
+export function mediaTypeOf(contentType: string | undefined): string {
+  return (contentType ?? "application/json").split(";")[0]?.trim().toLowerCase() ?? "application/json";
+}
+
+const accepted = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+
+export interface DecodedBody {
+  readonly object: UntypedObject;
+  /** Fields that the text names twice: `spec.replicas`. */
+  readonly duplicates: readonly string[];
+}
+
+/** An object's body in JSON, YAML or protobuf. Throws 400 or 415. */
+export async function decodeObject(body: Buffer, contentType: string | undefined, registry: SchemaRegistry): Promise<DecodedBody> {
+  const media = mediaTypeOf(contentType);
+  if (media === "application/vnd.kubernetes.protobuf") return { object: registry.decodeProtobuf(body), duplicates: [] };
+  if (media !== "application/json" && media !== "application/yaml" && media !== "application/x-www-form-urlencoded") {
+    throw new ApiError(415, "UnsupportedMediaType", `the body of the request was in an unknown format - accepted media types include: ${accepted}`);
+  }
+  const text = body.toString("utf8");
+  const value = media === "application/yaml" ? await parseYaml(text) : parseJson(text);
+  if (value === null || typeof value !== "object" || Array.isArray(value)) throw badRequest("the request body is not an object");
+  const object = value as UntypedObject;
+  if (object.metadata === undefined || object.metadata === null) object.metadata = {};
+  return { object, duplicates: media === "application/json" ? duplicateFields(text) : [] };
+}
+
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw badRequest(`the request body is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/** YAML; what is JSON already is not given to the slow parser. */
+export async function parseYaml(text: string): Promise<unknown> {
+  if (text.trimStart().startsWith("{")) {
+    try {
+      return JSON.parse(text);
+    } catch {
+      // A flow mapping of YAML also starts so.
+    }
+  }
+  const { parse } = await import("yaml");
+  try {
+    return parse(text, { version: "1.1", merge: true });
+  } catch (error) {
+    throw badRequest(`error converting YAML to JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+interface Level {
+  readonly path: string;
+  readonly keys: Set<string> | undefined;
+  index: number;
+  field: string;
+}
+
+/** The paths of fields that a JSON text names more than once in one object. The text must be valid JSON. */
+export function duplicateFields(text: string): string[] {
+  const found: string[] = [];
+  const levels: Level[] = [];
+  const token = /"(?:[^"\\]|\\.)*"|[{}[\],:]/g;
+  let expectsKey = false;
+  for (let match = token.exec(text); match !== null; match = token.exec(text)) {
+    const part = match[0];
+    const level = levels.at(-1);
+    if (part === "{" || part === "[") {
+      levels.push({ path: pathIn(level), keys: part === "{" ? new Set() : undefined, index: 0, field: "" });
+      expectsKey = part === "{";
+    } else if (part === "}" || part === "]") {
+      levels.pop();
+      expectsKey = false;
+    } else if (part === ",") {
+      if (level !== undefined) level.index++;
+      expectsKey = level?.keys !== undefined;
+    } else if (part === ":") expectsKey = false;
+    else if (expectsKey && level?.keys !== undefined) {
+      level.field = JSON.parse(part) as string;
+      if (level.keys.has(level.field)) found.push(pathIn(level));
+      level.keys.add(level.field);
+      expectsKey = false;
+    }
+  }
+  return found;
+}
+
+function pathIn(level: Level | undefined): string {
+  if (level === undefined) return "";
+  if (level.keys === undefined) return `${level.path}[${level.index}]`;
+  return level.path === "" ? level.field : `${level.path}.${level.field}`;
+}

@@ -1,0 +1,112 @@
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { systemClock, type Clock } from "../../base/index.ts";
+import { createAuthority, issueCertificate, newKey, type CertificateRequest, type KeyAndCertificate } from "./certificate.ts";
+
+export interface ClusterPkiOptions {
+  /** More names and addresses of the API server than those every cluster has (`kubernetes.default…`, `localhost`, `127.0.0.1`, `10.96.0.1`). */
+  readonly serverNames?: readonly string[];
+  readonly nodes?: readonly { readonly name: string; readonly addresses: readonly string[] }[];
+  readonly clock?: Clock;
+}
+
+/** Where the files are. Certificates are `.crt`, keys `.key` (mode 0600), all PEM. */
+export interface ClusterPki {
+  readonly directory: string;
+  readonly caCertificate: string;
+  readonly caKey: string;
+  readonly serverCertificate: string;
+  readonly serverKey: string;
+  /** Signs service accounts' tokens. */
+  readonly serviceAccountKey: string;
+  /** The API server's client certificate towards nodes. */
+  readonly nodeClientCertificate: string;
+  readonly nodeClientKey: string;
+  /** Client certificates: user `kubernetes-admin` (system:masters), `system:kube-controller-manager`, `system:kube-scheduler`. */
+  readonly admin: PemFiles;
+  readonly controllerManager: PemFiles;
+  readonly scheduler: PemFiles;
+  /** By node name: user `system:node:<name>`, group `system:nodes`; serves :10250 as well. */
+  readonly nodes: Readonly<Record<string, PemFiles>>;
+}
+
+export interface PemFiles {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+const dayMs = 86_400_000;
+const validityMs = 3650 * dayMs;
+const alwaysServed = [
+  "kubernetes",
+  "kubernetes.default",
+  "kubernetes.default.svc",
+  "kubernetes.default.svc.cluster.local",
+  "localhost",
+  "127.0.0.1",
+  "::1",
+  "10.96.0.1",
+];
+
+/** Makes a cluster's keys and certificates in the directory, or those that are missing there. Takes some 20 ms. */
+export function createClusterPki(directory: string, options: ClusterPkiOptions = {}): ClusterPki {
+  mkdirSync(join(directory, "nodes"), { recursive: true });
+  const nowMs = (options.clock ?? systemClock).nowMs();
+  const validity = { notBeforeMs: nowMs - dayMs, notAfterMs: nowMs + validityMs };
+  const filesOf = (name: string): PemFiles => ({ certificate: join(directory, `${name}.crt`), key: join(directory, `${name}.key`) });
+  const ensure = (files: PemFiles, make: () => KeyAndCertificate): KeyAndCertificate => {
+    if (existsSync(files.certificate)) return { keyPem: readFileSync(files.key, "utf8"), certificatePem: readFileSync(files.certificate, "utf8") };
+    const made = make();
+    writePrivate(files.key, made.keyPem);
+    writeFileSync(files.certificate, made.certificatePem);
+    return made;
+  };
+  const ca = filesOf("ca");
+  const authority = ensure(ca, () => createAuthority("kubernetes", validity.notBeforeMs, validity.notAfterMs));
+  const issue = (name: string, request: Omit<CertificateRequest, "notBeforeMs" | "notAfterMs">): PemFiles => {
+    const files = filesOf(name);
+    ensure(files, () => issueCertificate(authority, { ...request, ...validity }));
+    return files;
+  };
+  const names = [...new Set([...alwaysServed, ...(options.serverNames ?? [])])];
+  const server = issue("apiserver", { commonName: "kube-apiserver", subjectAltNames: names, usages: ["server"] });
+  const nodeClient = issue("apiserver-kubelet-client", {
+    commonName: "kube-apiserver-kubelet-client",
+    organizations: ["kubeadm:cluster-admins"],
+    usages: ["client"],
+  });
+  const serviceAccountKey = join(directory, "sa.key");
+  if (!existsSync(serviceAccountKey)) {
+    const { privateKey, publicKey } = newKey();
+    writePrivate(serviceAccountKey, privateKey.export({ type: "pkcs8", format: "pem" }).toString());
+    writeFileSync(join(directory, "sa.pub"), publicKey.export({ type: "spki", format: "pem" }));
+  }
+  const nodes: Record<string, PemFiles> = {};
+  for (const { name, addresses } of options.nodes ?? []) {
+    nodes[name] = issue(`nodes/${name}`, {
+      commonName: `system:node:${name}`,
+      organizations: ["system:nodes"],
+      subjectAltNames: [name, ...addresses],
+      usages: ["server", "client"],
+    });
+  }
+  return {
+    directory,
+    caCertificate: ca.certificate,
+    caKey: ca.key,
+    serverCertificate: server.certificate,
+    serverKey: server.key,
+    serviceAccountKey,
+    nodeClientCertificate: nodeClient.certificate,
+    nodeClientKey: nodeClient.key,
+    admin: issue("admin", { commonName: "kubernetes-admin", organizations: ["system:masters"], usages: ["client"] }),
+    controllerManager: issue("controller-manager", { commonName: "system:kube-controller-manager", usages: ["client"] }),
+    scheduler: issue("scheduler", { commonName: "system:kube-scheduler", usages: ["client"] }),
+    nodes,
+  };
+}
+
+function writePrivate(file: string, content: string): void {
+  writeFileSync(file, content, { mode: 0o600 });
+  chmodSync(file, 0o600);
+}

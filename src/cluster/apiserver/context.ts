@@ -1,0 +1,78 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Clock, Logger, Random } from "../../base/index.ts";
+import type { AdmissionChain } from "../admission/index.ts";
+import type { RbacAuthorizer, ServiceAccountTokens, User } from "../auth/index.ts";
+import type { ResourceType, SchemaRegistry } from "../schema/contract.ts";
+import type { Store } from "../store/index.ts";
+import type { Encoder, IncludeObject } from "./encoder.ts";
+import type { AnswerForm } from "./negotiate.ts";
+import type { NodeClient } from "./node-client.ts";
+import type { ResourceRequest } from "./request-info.ts";
+import type { ServiceAllocator } from "./service-allocator.ts";
+import { badRequest } from "./status.ts";
+
+/** What the handlers work with, made once. */
+export interface ServerParts {
+  readonly store: Store;
+  readonly registry: SchemaRegistry;
+  readonly encoder: Encoder;
+  readonly admission: AdmissionChain;
+  readonly authorizer: RbacAuthorizer;
+  readonly tokens: ServiceAccountTokens;
+  readonly services: ServiceAllocator;
+  readonly nodes: NodeClient;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  /** Aborted when the server ends: watches close then. */
+  readonly stopping: AbortSignal;
+}
+
+/** One request for a resource that exists, by a user who may do it. HTTP/2 requests and answers look the same (compat API). */
+export interface ResourceContext {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly info: ResourceRequest;
+  readonly query: URLSearchParams;
+  readonly user: User;
+  readonly type: ResourceType;
+  /** Texts for `Warning` headers of the answer. */
+  readonly warnings: string[];
+}
+
+export function includeObjectOf(query: URLSearchParams): IncludeObject {
+  const include = query.get("includeObject");
+  return include === "None" || include === "Object" ? include : "Metadata";
+}
+
+/** `dryRun=All`; any other value is refused. */
+export function dryRunOf(query: URLSearchParams): boolean {
+  const values = query.getAll("dryRun").filter((value) => value !== "");
+  if (values.length === 0) return false;
+  if (values.some((value) => value !== "All")) throw badRequest(`invalid dryRun: Unsupported value: "${values.join(",")}": supported values: "All"`);
+  return true;
+}
+
+export function sendBytes(context: Pick<ResourceContext, "response" | "warnings">, status: number, bytes: Uint8Array, contentType = "application/json"): void {
+  const { response, warnings } = context;
+  if (response.headersSent || response.destroyed) return;
+  const headers: Record<string, string | number | string[]> = { "content-type": contentType, "content-length": bytes.length, "cache-control": "no-cache, private" };
+  if (warnings.length > 0) headers["warning"] = warnings.map((text) => `299 - ${JSON.stringify(text)}`);
+  response.writeHead(status, headers);
+  response.end(bytes);
+}
+
+export function sendJson(context: Pick<ResourceContext, "response" | "warnings">, status: number, value: unknown): void {
+  sendBytes(context, status, Buffer.from(JSON.stringify(value)));
+}
+
+/** Sends JSON bytes in the encoding of the form. */
+export async function sendForm(context: ResourceContext, status: number, form: AnswerForm, json: Buffer): Promise<void> {
+  if (form.encoding === "json") return sendBytes(context, status, json);
+  const { stringify } = await import("yaml");
+  sendBytes(context, status, Buffer.from(stringify(JSON.parse(json.toString("utf8")))), "application/yaml");
+}
+
+export function nowText(clock: Clock): string {
+  return `${new Date(clock.nowMs()).toISOString().slice(0, 19)}Z`;
+}

@@ -1,0 +1,107 @@
+import type { UntypedObject } from "../../api/index.ts";
+import type { FieldError, ResourceType, SchemaRegistry } from "../schema/contract.ts";
+import type { Store } from "../store/index.ts";
+import { nowText, type ServerParts } from "./context.ts";
+
+export const customResourceDefinitionKey = "apiextensions.k8s.io/customresourcedefinitions";
+export const cleanupFinalizer = "customresourcecleanup.apiextensions.k8s.io";
+
+interface CrdNames {
+  plural: string;
+  singular?: string;
+  kind: string;
+  listKind?: string;
+  shortNames?: string[];
+  categories?: string[];
+}
+
+export interface CrdSpec {
+  group: string;
+  names: CrdNames;
+  versions: { name: string; served: boolean; storage: boolean }[];
+}
+
+interface Condition {
+  type: string;
+  status: "True" | "False";
+  reason: string;
+  message: string;
+  lastTransitionTime: string;
+}
+
+/**
+ * Writes the status that the real server's controllers give a new definition: accepted names, stored versions, and
+ * whether it is established. A definition whose names belong to somebody else is stored but not served.
+ */
+export function checkNames(definition: UntypedObject, parts: Pick<ServerParts, "registry" | "clock">): void {
+  const spec = definition["spec"] as CrdSpec;
+  const { names } = spec;
+  const status = (definition["status"] ?? {}) as { conditions?: Condition[]; storedVersions?: string[] };
+  const taken = namesTaken(spec, definition.metadata.name ?? "", parts.registry);
+  const time = nowText(parts.clock);
+  const conditions: Condition[] =
+    taken === undefined
+      ? [
+          { type: "NamesAccepted", status: "True", reason: "NoConflicts", message: "no conflicts found", lastTransitionTime: time },
+          { type: "Established", status: "True", reason: "InitialNamesAccepted", message: "the initial names have been accepted", lastTransitionTime: time },
+        ]
+      : [
+          { type: "NamesAccepted", status: "False", reason: "NameConflict", message: taken, lastTransitionTime: time },
+          { type: "Established", status: "False", reason: "NotAccepted", message: "not all names are accepted", lastTransitionTime: time },
+        ];
+  const storage = spec.versions.find((version) => version.storage)?.name ?? "";
+  const storedVersions = [...new Set([...(status.storedVersions ?? []), storage])];
+  names.singular ??= names.kind?.toLowerCase() ?? "";
+  names.listKind ??= `${names.kind}List`;
+  definition["status"] = {
+    ...status,
+    acceptedNames: { ...names },
+    conditions: conditions.map((condition) => keepTime(condition, status.conditions)),
+    storedVersions,
+  };
+  if (!(definition.metadata.finalizers ?? []).includes(cleanupFinalizer) && definition.metadata.deletionTimestamp === undefined) {
+    definition.metadata.finalizers = [...(definition.metadata.finalizers ?? []), cleanupFinalizer];
+  }
+}
+
+function keepTime(condition: Condition, before: readonly Condition[] | undefined): Condition {
+  const old = before?.find((candidate) => candidate.type === condition.type);
+  return old !== undefined && old.status === condition.status ? { ...condition, lastTransitionTime: old.lastTransitionTime } : condition;
+}
+
+function namesTaken(spec: CrdSpec, name: string, registry: SchemaRegistry): string | undefined {
+  for (const type of registry.resources()) {
+    if (type.group !== spec.group || type.customResourceDefinition === name) continue;
+    if (type.plural === spec.names.plural) return `"${spec.names.plural}" is already in use`;
+    if (type.kind === spec.names.kind) return `"${spec.names.kind}" is already in use`;
+  }
+  return undefined;
+}
+
+export function isEstablished(definition: UntypedObject): boolean {
+  const { conditions = [] } = (definition["status"] ?? {}) as { conditions?: Condition[] };
+  return conditions.some((condition) => condition.type === "Established" && condition.status === "True");
+}
+
+/** The definition's types are served from its commit on; the ones of a deleted definition no longer. */
+export function serveDefinitions(store: Store, registry: SchemaRegistry, report: (name: string, errors: readonly FieldError[]) => void): Disposable {
+  const serve = (definition: UntypedObject): void => {
+    const name = definition.metadata.name ?? "";
+    if (!isEstablished(definition)) return;
+    const errors = registry.addCustomResourceDefinition(structuredClone(definition));
+    if (errors.length > 0) report(name, errors);
+  };
+  const collection = store.collection(customResourceDefinitionKey);
+  for (const record of collection.list()) serve(record.object);
+  return collection.subscribe((events) => {
+    for (const event of events) {
+      if (event.type === "DELETED") registry.removeCustomResourceDefinition(event.record.name);
+      else serve(event.record.object);
+    }
+  });
+}
+
+/** The types of one definition. */
+export function typesOf(registry: SchemaRegistry, definition: string): ResourceType[] {
+  return registry.resources().filter((type) => type.customResourceDefinition === definition);
+}

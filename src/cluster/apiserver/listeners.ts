@@ -1,0 +1,83 @@
+import { createSecureServer, type Http2SecureServer } from "node:http2";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { createServer, type Server, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { userError } from "../../base/index.ts";
+
+/** Where to listen: an address of ours, or a descriptor that is bound already. */
+export type ListenTarget = { readonly host: string; readonly port: number } | { readonly fd: number };
+
+export interface TlsFiles {
+  readonly certificate: string;
+  readonly key: string;
+  /** Client certificates are checked against it. */
+  readonly clientCa: string;
+}
+
+export interface ListenerHandlers {
+  request(request: IncomingMessage, response: ServerResponse): void;
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+}
+
+/** One TLS server (HTTP/2 and HTTP/1.1 by ALPN) behind any number of listening sockets. */
+export class Listeners {
+  readonly #tls: Http2SecureServer;
+  readonly #servers: Server[] = [];
+  readonly #sockets = new Set<Socket>();
+
+  constructor(files: TlsFiles, handlers: ListenerHandlers) {
+    this.#tls = createSecureServer({
+      cert: files.certificate,
+      key: files.key,
+      ca: files.clientCa,
+      requestCert: true,
+      rejectUnauthorized: false,
+      allowHTTP1: true,
+      minVersion: "TLSv1.2",
+      settings: { maxConcurrentStreams: 1000, initialWindowSize: 1 << 20 },
+    });
+    this.#tls.on("request", (request, response) => handlers.request(request as unknown as IncomingMessage, response as unknown as ServerResponse));
+    this.#tls.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => handlers.upgrade(request, socket, head));
+    this.#tls.on("sessionError", () => undefined);
+    this.#tls.on("tlsClientError", () => undefined);
+    this.#tls.setTimeout(0);
+  }
+
+  /** Answers the address that was bound. */
+  async listen(target: ListenTarget): Promise<{ readonly host: string; readonly port: number }> {
+    const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
+      this.#sockets.add(socket);
+      socket.on("close", () => this.#sockets.delete(socket));
+      socket.on("error", () => undefined);
+      this.#tls.emit("connection", socket);
+    });
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", (error: NodeJS.ErrnoException) => reject(listenError(target, error)));
+      server.listen("fd" in target ? { fd: target.fd } : { host: target.host, port: target.port }, resolve);
+    });
+    this.#servers.push(server);
+    const bound = server.address();
+    if (bound === null || typeof bound === "string") return { host: "", port: 0 };
+    return { host: bound.address, port: bound.port };
+  }
+
+  /** Takes no more connections; closes those that are open once `forced`, at the latest when `graceMs` are over. */
+  async close(graceMs: number, forced: AbortSignal): Promise<void> {
+    const closed = Promise.all(this.#servers.map((server) => new Promise((resolve) => server.close(resolve))));
+    this.#tls.close();
+    const destroy = (): void => {
+      for (const socket of this.#sockets) socket.destroy();
+    };
+    const timer = setTimeout(destroy, graceMs);
+    forced.addEventListener("abort", destroy, { once: true });
+    if (forced.aborted) destroy();
+    await closed;
+    clearTimeout(timer);
+  }
+}
+
+function listenError(target: ListenTarget, error: NodeJS.ErrnoException): Error {
+  const where = "fd" in target ? `descriptor ${target.fd}` : `${target.host}:${target.port}`;
+  if (error.code === "EADDRINUSE") return userError("port-in-use", `${where} is in use by another program`, { hint: `end that program, or choose another address`, cause: error });
+  return userError("cannot-listen", `cannot listen on ${where}: ${error.message}`, { hint: "check that the address is one of this machine and that the port may be bound", cause: error });
+}

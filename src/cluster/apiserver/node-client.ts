@@ -1,0 +1,133 @@
+import { request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
+import { Agent, request as httpsRequest } from "node:https";
+import type { Duplex } from "node:stream";
+import { ApiError } from "./status.ts";
+
+/** Where a request is passed on to. */
+export interface ProxyTarget {
+  readonly protocol: "https" | "http";
+  readonly host: string;
+  readonly port: number;
+  /** With its query. */
+  readonly path: string;
+  /** Towards nodes: with our client certificate; the node's certificate is checked against the cluster's CA. */
+  readonly toNode: boolean;
+}
+
+export interface NodeClientOptions {
+  readonly certificate: string;
+  readonly key: string;
+  readonly ca: string;
+}
+
+const connectTimeoutMs = 10_000;
+const hopByHop = ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te", "trailer", "http2-settings"];
+
+/** Passes requests on to nodes (kubelet's API), pods and Services. */
+export class NodeClient {
+  readonly #agent: Agent;
+
+  constructor(options: NodeClientOptions) {
+    this.#agent = new Agent({ cert: options.certificate, key: options.key, ca: options.ca, keepAlive: false, rejectUnauthorized: true });
+  }
+
+  /** An ordinary request and its streamed answer. */
+  async forward(target: ProxyTarget, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const headers = passedHeaders(request);
+    const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+      const outgoing = this.#request(target, request.method ?? "GET", headers);
+      outgoing.on("response", resolve);
+      outgoing.on("error", (error) => reject(unreachable(target, error)));
+      response.on("close", () => outgoing.destroy());
+      request.pipe(outgoing);
+    });
+    const answerHeaders = { ...answer.headers };
+    for (const name of hopByHop) delete answerHeaders[name];
+    response.writeHead(answer.statusCode ?? 502, answerHeaders);
+    response.flushHeaders();
+    await new Promise<void>((resolve) => {
+      answer.pipe(response);
+      answer.on("error", () => response.destroy());
+      response.on("close", () => {
+        answer.destroy();
+        resolve();
+      });
+    });
+  }
+
+  /** A request that asks to switch protocols: after the other side's 101 the bytes pass as they are, both ways. */
+  async upgrade(target: ProxyTarget, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const headers = { ...passedHeaders(request), connection: "Upgrade", upgrade: request.headers.upgrade ?? "" };
+    const outgoing = this.#request(target, request.method ?? "GET", headers);
+    socket.on("error", () => outgoing.destroy());
+    socket.on("close", () => outgoing.destroy());
+    await new Promise<void>((resolve, reject) => {
+      outgoing.on("error", (error) => reject(unreachable(target, error)));
+      outgoing.on("upgrade", (answer, other, otherHead) => {
+        socket.write(headText(answer));
+        if (otherHead.length > 0) socket.write(otherHead);
+        if (head.length > 0) other.write(head);
+        splice(socket, other);
+        resolve();
+      });
+      outgoing.on("response", (answer) => {
+        // The other side refused: its answer, whole.
+        socket.write(headText(answer, true));
+        answer.pipe(socket);
+        resolve();
+      });
+      outgoing.end();
+    });
+  }
+
+  #request(target: ProxyTarget, method: string, headers: Record<string, string | string[]>) {
+    const options = { host: target.host, port: target.port, path: target.path, method, headers, timeout: connectTimeoutMs };
+    if (target.protocol === "http") return connectLimited(httpRequest({ ...options, agent: false }));
+    if (target.toNode) return connectLimited(httpsRequest({ ...options, agent: this.#agent }));
+    return connectLimited(httpsRequest({ ...options, agent: false, rejectUnauthorized: false }));
+  }
+}
+
+/** The time limit is for connecting only: logs and terminals may be silent for hours. */
+function connectLimited(outgoing: ReturnType<typeof httpRequest>): ReturnType<typeof httpRequest> {
+  outgoing.on("timeout", () => {
+    if (outgoing.socket?.connecting !== false) outgoing.destroy(new Error("no connection within 10 seconds"));
+  });
+  return outgoing;
+}
+
+function passedHeaders(request: IncomingMessage): Record<string, string | string[]> {
+  const headers: Record<string, string | string[]> = {};
+  for (const [name, value] of Object.entries(request.headers)) {
+    if (value === undefined || name.startsWith(":") || hopByHop.includes(name)) continue;
+    if (name === "authorization" || name === "host" || name.startsWith("impersonate-")) continue;
+    headers[name] = value;
+  }
+  return headers;
+}
+
+function headText(answer: IncomingMessage, close = false): string {
+  const lines = [`HTTP/1.1 ${answer.statusCode ?? 502} ${answer.statusMessage ?? ""}`];
+  for (let index = 0; index + 1 < answer.rawHeaders.length; index += 2) {
+    const name = answer.rawHeaders[index] ?? "";
+    if (close && (hopByHop.includes(name.toLowerCase()) || name.toLowerCase() === "content-length")) continue;
+    lines.push(`${name}: ${answer.rawHeaders[index + 1] ?? ""}`);
+  }
+  if (close) lines.push("Connection: close");
+  return `${lines.join("\r\n")}\r\n\r\n`;
+}
+
+/** Both ways until both have ended; an error of one side ends the other. */
+function splice(left: Duplex, right: Duplex): void {
+  left.pipe(right);
+  right.pipe(left);
+  left.on("error", () => right.destroy());
+  right.on("error", () => left.destroy());
+  left.on("close", () => right.destroy());
+  right.on("close", () => left.destroy());
+}
+
+function unreachable(target: ProxyTarget, error: Error): ApiError {
+  const what = target.toNode ? "error dialing backend" : "error trying to reach service";
+  return new ApiError(target.toNode ? 500 : 503, target.toNode ? "InternalError" : "ServiceUnavailable", `${what}: dial tcp ${target.host}:${target.port}: ${error.message}`);
+}

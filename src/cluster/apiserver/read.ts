@@ -1,0 +1,120 @@
+import type { StoredRecord } from "../store/index.ts";
+import { includeObjectOf, sendForm, type ResourceContext, type ServerParts } from "./context.ts";
+import type { ListMetadata } from "./encoder.ts";
+import { answerFormOf } from "./negotiate.ts";
+import { parseFieldSelector, parseLabelSelector, type RecordTest } from "./selectors.ts";
+import { ApiError, badRequest, expired, notFound } from "./status.ts";
+
+/** Which objects of a collection a list, watch or deletecollection means. */
+export interface Selection {
+  readonly namespace: string;
+  readonly matches: RecordTest | undefined;
+}
+
+export function selectionOf({ info, query, type }: ResourceContext): Selection {
+  const labels = parseLabelSelector(query.get("labelSelector"));
+  const fields = parseFieldSelector(query.get("fieldSelector"), type);
+  const namespace = type.namespaced ? info.namespace || (fields.namespace ?? "") : "";
+  const { test } = fields;
+  if (labels === undefined) return { namespace, matches: test };
+  if (test === undefined) return { namespace, matches: (record) => labels(record.labels) };
+  return { namespace, matches: (record) => labels(record.labels) && test(record) };
+}
+
+export async function getObject(parts: ServerParts, context: ResourceContext): Promise<void> {
+  const { info, query, type } = context;
+  const form = answerFormOf(context.request.headers.accept);
+  requireKnownRevision(parts, query.get("resourceVersion"));
+  const record = parts.store.get(type.storageKey, type.namespaced ? info.namespace : "", info.name);
+  if (record === undefined) throw notFound(type, info.name);
+  await sendForm(context, 200, form, parts.encoder.record(type, record, form, includeObjectOf(query)));
+}
+
+export async function listObjects(parts: ServerParts, context: ResourceContext): Promise<void> {
+  const form = answerFormOf(context.request.headers.accept);
+  const page = pageOf(parts, context);
+  await sendForm(context, 200, form, parts.encoder.list(context.type, page.records, page.metadata, form, includeObjectOf(context.query)));
+}
+
+interface Page {
+  readonly records: readonly StoredRecord[];
+  readonly metadata: ListMetadata;
+}
+
+interface ContinueToken {
+  readonly revision: number;
+  readonly namespace: string;
+  readonly name: string;
+}
+
+function pageOf(parts: ServerParts, context: ResourceContext): Page {
+  const { query, type } = context;
+  const limit = Number(query.get("limit") ?? "0");
+  const token = decodeContinue(query.get("continue"));
+  const selection = selectionOf(context);
+  const revision = token?.revision ?? listRevision(parts, query);
+  const collection = parts.store.collection(type.storageKey);
+  const all = revision === undefined ? collection.list(selection.namespace) : collection.listAt(revision, selection.namespace);
+  const shown = revision ?? parts.store.revision;
+  if (all === undefined) {
+    const message = token === undefined ? `too old resource version: ${shown} (${collection.revision})` : "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.";
+    throw expired(message);
+  }
+  const rest = token === undefined ? all : all.slice(firstAfter(all, token));
+  if (selection.matches === undefined && (limit <= 0 || rest.length <= limit)) return { records: rest, metadata: { resourceVersion: String(shown) } };
+  return limited(selection.matches === undefined ? rest : rest.filter(selection.matches), limit, shown, selection.matches === undefined);
+}
+
+function limited(records: readonly StoredRecord[], limit: number, revision: number, countable: boolean): Page {
+  if (limit <= 0 || records.length <= limit) return { records, metadata: { resourceVersion: String(revision) } };
+  const taken = records.slice(0, limit);
+  const last = taken.at(-1);
+  const token = encodeContinue({ revision, namespace: last?.namespace ?? "", name: last?.name ?? "" });
+  const remaining = countable ? { remainingItemCount: records.length - limit } : {};
+  return { records: taken, metadata: { resourceVersion: String(revision), continue: token, ...remaining } };
+}
+
+/** The revision of which the list is wanted; undefined: the newest. */
+function listRevision(parts: ServerParts, query: URLSearchParams): number | undefined {
+  const text = query.get("resourceVersion");
+  const match = query.get("resourceVersionMatch");
+  const revision = requireKnownRevision(parts, text);
+  if (match === "Exact") {
+    if (revision === undefined || revision === 0) throw badRequest('resourceVersionMatch: Forbidden: resourceVersionMatch "Exact" is forbidden for resourceVersion "0"');
+    return revision;
+  }
+  if (match !== null && match !== "" && match !== "NotOlderThan") throw badRequest(`resourceVersionMatch: Unsupported value: "${match}": supported values: "Exact", "NotOlderThan", ""`);
+  return undefined;
+}
+
+/** Parses a resourceVersion; 504 for one of the future, as the real server after its wait. */
+export function requireKnownRevision(parts: ServerParts, text: string | null): number | undefined {
+  if (text === null || text === "") return undefined;
+  const revision = Number(text);
+  if (!/^\d+$/.test(text)) throw badRequest(`resourceVersion: Invalid value: "${text}": strconv.ParseUint: parsing "${text}": invalid syntax`);
+  if (revision > parts.store.revision) {
+    const causes = [{ reason: "ResourceVersionTooLarge", message: "Too large resource version" }];
+    throw new ApiError(504, "Timeout", `Timeout: Too large resource version: ${text}, current: ${parts.store.revision}`, { causes, retryAfterSeconds: 1 });
+  }
+  return revision;
+}
+
+function firstAfter(records: readonly StoredRecord[], token: ContinueToken): number {
+  const index = records.findIndex((record) => record.namespace > token.namespace || (record.namespace === token.namespace && record.name > token.name));
+  return index === -1 ? records.length : index;
+}
+
+function encodeContinue(token: ContinueToken): string {
+  return Buffer.from(JSON.stringify({ v: "meta.k8s.io/v1", rv: token.revision, start: `${token.namespace}/${token.name}` })).toString("base64url");
+}
+
+function decodeContinue(text: string | null): ContinueToken | undefined {
+  if (text === null || text === "") return undefined;
+  try {
+    const { rv, start } = JSON.parse(Buffer.from(text, "base64url").toString("utf8")) as { rv: number; start: string };
+    const slash = start.indexOf("/");
+    return { revision: rv, namespace: start.slice(0, slash), name: start.slice(slash + 1) };
+  } catch (error) {
+    throw badRequest(`invalid continue token: continue key is not valid: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}

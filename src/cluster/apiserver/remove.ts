@@ -1,0 +1,162 @@
+import type { UntypedObject } from "../../api/index.ts";
+import type { UntypedOptions } from "../admission/index.ts";
+import type { ResourceType } from "../schema/contract.ts";
+import type { StoredRecord } from "../store/index.ts";
+import { decodeObject, readBody } from "./body.ts";
+import { dryRunOf, includeObjectOf, nowText, sendForm, sendJson, type ResourceContext, type ServerParts } from "./context.ts";
+import { answerFormOf } from "./negotiate.ts";
+import { selectionOf } from "./read.ts";
+import { badRequest, conflict, notFound, type Status } from "./status.ts";
+import { admissionRequest, endsNow, type WriteIntent } from "./writer.ts";
+import { intentOf } from "./write.ts";
+
+export interface DeleteOptions {
+  readonly gracePeriodSeconds?: number;
+  readonly propagationPolicy?: "Orphan" | "Background" | "Foreground";
+  readonly orphanDependents?: boolean;
+  readonly preconditions?: { readonly uid?: string; readonly resourceVersion?: string };
+  readonly dryRun?: readonly string[];
+}
+
+/** The object's last state, or the state in which it waits for its end. */
+export interface Deletion {
+  readonly object: UntypedObject;
+  readonly gone: boolean;
+}
+
+const maximumAttempts = 10;
+
+/** Deletes one object by the rules of grace periods, finalizers and propagation. */
+export async function deleteOne(parts: ServerParts, intent: WriteIntent, name: string, options: DeleteOptions): Promise<Deletion> {
+  const { type, dryRun } = intent;
+  for (let attempt = 1; ; attempt++) {
+    const record = parts.store.latest(type.storageKey, intent.namespace, name);
+    if (record === undefined) throw notFound(type, name);
+    checkPreconditions(type, record, options);
+    const request = admissionRequest("DELETE", intent, undefined, parts.encoder.objectIn(record, type), name);
+    await parts.admission.mutate(request);
+    await parts.admission.validate(request);
+    const next = marked(parts, type, record, options);
+    if (dryRun) return { object: next ?? record.object, gone: next === undefined };
+    if (next === undefined) {
+      const removed = await parts.store.remove(type.storageKey, record.namespace, name, record.revision);
+      if (removed !== undefined) return { object: removed.object, gone: true };
+    } else if (next === record.object) {
+      await parts.store.durable(record);
+      return { object: next, gone: false };
+    } else {
+      const stored = await parts.store.put(type.storageKey, next, record.revision);
+      if (stored !== undefined) return { object: stored.object, gone: false };
+    }
+    if (attempt >= maximumAttempts) throw conflict(type, name);
+  }
+}
+
+function checkPreconditions(type: ResourceType, record: StoredRecord, { preconditions }: DeleteOptions): void {
+  const { uid, resourceVersion } = preconditions ?? {};
+  if (uid !== undefined && uid !== "" && uid !== record.uid) {
+    throw conflict(type, record.name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${record.uid}`);
+  }
+  if (resourceVersion !== undefined && resourceVersion !== "" && resourceVersion !== String(record.revision)) {
+    throw conflict(type, record.name, `Precondition failed: ResourceVersion in precondition: ${resourceVersion}, ResourceVersion in object meta: ${record.revision}`);
+  }
+}
+
+/** The state that waits for finalizers or for the grace period; the same object when it waits already; undefined: it may go now. */
+function marked(parts: ServerParts, type: ResourceType, record: StoredRecord, options: DeleteOptions): UntypedObject | undefined {
+  const object = record.copy();
+  const before = object.metadata.deletionTimestamp;
+  const grace = graceSeconds(type, object, options);
+  addPropagationFinalizer(object, options);
+  const { metadata } = object;
+  if (before === undefined) {
+    metadata.deletionTimestamp = nowText({ ...parts.clock, nowMs: () => parts.clock.nowMs() + grace * 1000 });
+    metadata.deletionGracePeriodSeconds = grace;
+    if (metadata.generation !== undefined) metadata.generation++;
+  } else if (grace < (metadata.deletionGracePeriodSeconds ?? 0)) {
+    const started = Date.parse(before) - (metadata.deletionGracePeriodSeconds ?? 0) * 1000;
+    metadata.deletionTimestamp = new Date(started + grace * 1000).toISOString().replace(/\.\d+/, "");
+    metadata.deletionGracePeriodSeconds = grace;
+  }
+  if (type.storageKey === "/namespaces") object["status"] = { ...(object["status"] as object | undefined), phase: "Terminating" };
+  if (endsNow(object)) return undefined;
+  return before !== undefined && JSON.stringify(object) === JSON.stringify(record.object) ? record.object : object;
+}
+
+/** Only pods that a node may be running get time. */
+function graceSeconds(type: ResourceType, object: UntypedObject, options: DeleteOptions): number {
+  if (type.storageKey !== "/pods") return 0;
+  const spec = (object["spec"] ?? {}) as { nodeName?: string; terminationGracePeriodSeconds?: number };
+  const { phase } = (object["status"] ?? {}) as { phase?: string };
+  if ((spec.nodeName ?? "") === "" || phase === "Succeeded" || phase === "Failed") return 0;
+  const wanted = options.gracePeriodSeconds ?? object.metadata.deletionGracePeriodSeconds ?? spec.terminationGracePeriodSeconds ?? 30;
+  return wanted < 0 ? 1 : wanted;
+}
+
+function addPropagationFinalizer(object: UntypedObject, options: DeleteOptions): void {
+  const policy = options.propagationPolicy ?? (options.orphanDependents === true ? "Orphan" : undefined);
+  if (policy === undefined) return;
+  const finalizers = (object.metadata.finalizers ?? []).filter((name) => name !== "orphan" && name !== "foregroundDeletion");
+  if (policy === "Orphan") finalizers.push("orphan");
+  if (policy === "Foreground") finalizers.push("foregroundDeletion");
+  if (finalizers.length > 0) object.metadata.finalizers = finalizers;
+  else delete object.metadata.finalizers;
+}
+
+export async function deleteObject(parts: ServerParts, context: ResourceContext): Promise<void> {
+  const { info, query, type } = context;
+  const form = answerFormOf(context.request.headers.accept);
+  const options = await deleteOptionsOf(parts, context);
+  const deletion = await deleteOne(parts, deleteIntent(context, options), info.name, options);
+  if (!deletion.gone || type.storageKey === "/pods") {
+    const object = parts.registry.convert(deletion.object, type);
+    return await sendForm(context, 200, form, parts.encoder.object(type, object, form, includeObjectOf(query)));
+  }
+  const details = { name: info.name, ...(type.group === "" ? {} : { group: type.group }), kind: type.plural, uid: deletion.object.metadata.uid };
+  const status: Status = { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", details };
+  sendJson(context, 200, status);
+}
+
+export async function deleteCollection(parts: ServerParts, context: ResourceContext): Promise<void> {
+  const { type } = context;
+  const form = answerFormOf(context.request.headers.accept);
+  const options = await deleteOptionsOf(parts, context);
+  const { namespace, matches } = selectionOf(context);
+  const records = parts.store.collection(type.storageKey).list(namespace).filter((record) => matches === undefined || matches(record));
+  const intent = deleteIntent(context, options);
+  for (const record of records) {
+    try {
+      await deleteOne(parts, { ...intent, namespace: record.namespace }, record.name, options);
+    } catch (error) {
+      if ((error as { reason?: string }).reason !== "NotFound") throw error;
+    }
+  }
+  const metadata = { resourceVersion: String(parts.store.revision) };
+  await sendForm(context, 200, form, parts.encoder.list(type, records, metadata, form, includeObjectOf(context.query)));
+}
+
+function deleteIntent(context: ResourceContext, options: DeleteOptions): WriteIntent {
+  const { kind: _kind, apiVersion: _version, ...rest } = options as DeleteOptions & { kind?: string; apiVersion?: string };
+  const admissionOptions: UntypedOptions = { kind: "DeleteOptions", apiVersion: "meta.k8s.io/v1", ...rest };
+  const dryRun = dryRunOf(context.query) || (options.dryRun ?? []).includes("All");
+  return intentOf(context, "DeleteOptions", { dryRun, options: admissionOptions });
+}
+
+const policies = new Set(["Orphan", "Background", "Foreground"]);
+
+async function deleteOptionsOf(parts: ServerParts, context: ResourceContext): Promise<DeleteOptions> {
+  const { query, request } = context;
+  const body = await readBody(request);
+  const { metadata: _metadata, ...sent } = body.length === 0 ? ({} as UntypedObject) : (await decodeObject(body, request.headers["content-type"], parts.registry)).object;
+  const grace = query.get("gracePeriodSeconds");
+  const options: DeleteOptions = {
+    ...(grace === null ? {} : { gracePeriodSeconds: Number(grace) }),
+    ...(query.has("propagationPolicy") ? { propagationPolicy: query.get("propagationPolicy") as "Background" } : {}),
+    ...(query.has("orphanDependents") ? { orphanDependents: query.get("orphanDependents") === "true" } : {}),
+    ...sent,
+  };
+  if (options.propagationPolicy !== undefined && !policies.has(options.propagationPolicy)) {
+    throw badRequest(`DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Unsupported value: "${options.propagationPolicy}": supported values: "Foreground", "Background", "Orphan", "nil"`);
+  }
+  return options;
+}

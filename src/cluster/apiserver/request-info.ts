@@ -1,0 +1,74 @@
+/** What a path asks for, before anybody knows whether such a resource exists. */
+export type RequestInfo = ResourceRequest | PathRequest;
+
+export interface PathRequest {
+  readonly kind: "path";
+  readonly path: string;
+  readonly verb: string;
+}
+
+export interface ResourceRequest {
+  readonly kind: "resource";
+  readonly path: string;
+  readonly verb: string;
+  readonly group: string;
+  readonly version: string;
+  /** Empty for cluster scope, and for lists over all namespaces. */
+  readonly namespace: string;
+  readonly resource: string;
+  readonly name: string;
+  readonly subresource: string;
+  /** What follows the subresource: the path of a proxied request. */
+  readonly rest: string;
+}
+
+const verbOfMethod: Readonly<Record<string, string>> = {
+  GET: "get",
+  HEAD: "get",
+  POST: "create",
+  PUT: "update",
+  PATCH: "patch",
+  DELETE: "delete",
+};
+
+const namespaceSubresources = new Set(["status", "finalize"]);
+
+/** Splits `/api/v1/namespaces/a/pods/b/log` and its like; whatever is no resource is a plain path. */
+export function requestInfoOf(method: string, path: string, query: URLSearchParams): RequestInfo {
+  const plain: PathRequest = { kind: "path", path, verb: method.toLowerCase() };
+  const parts = path.split("/").filter((part) => part !== "");
+  let group = "";
+  let at = 2;
+  if (parts[0] === "apis") {
+    group = parts[1] ?? "";
+    at = 3;
+  } else if (parts[0] !== "api") return plain;
+  const version = parts[at - 1];
+  if (version === undefined || parts.length <= at) return plain;
+  let namespace = "";
+  if (parts[at] === "namespaces" && parts.length > at + 2 && !(group === "" && namespaceSubresources.has(parts[at + 2] ?? ""))) {
+    namespace = decodeURIComponent(parts[at + 1] ?? "");
+    at += 2;
+  }
+  const [resource = "", name = "", subresource = "", ...rest] = parts.slice(at).map((part) => decodeURIComponent(part));
+  const isNamespaceItself = group === "" && resource === "namespaces" && namespace === "";
+  const info = { kind: "resource", path, group, version, namespace: isNamespaceItself ? name : namespace, resource, name, subresource } as const;
+  return { ...info, rest: restOf(path, rest.length), verb: resourceVerb(method, name, query) };
+}
+
+function restOf(path: string, parts: number): string {
+  if (parts === 0) return path.endsWith("/") ? "/" : "";
+  return `/${path.replace(/\/$/, "").split("/").slice(-parts).join("/")}${path.endsWith("/") ? "/" : ""}`;
+}
+
+function resourceVerb(method: string, name: string, query: URLSearchParams): string {
+  const verb = verbOfMethod[method] ?? method.toLowerCase();
+  if (verb === "delete" && name === "") return "deletecollection";
+  if (verb !== "get") return verb;
+  if (isTrue(query.get("watch"))) return "watch";
+  return name === "" ? "list" : "get";
+}
+
+export function isTrue(value: string | null): boolean {
+  return value === "" || value === "true" || value === "1" || value === "True" || value === "t" || value === "T" || value === "TRUE";
+}

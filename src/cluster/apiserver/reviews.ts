@@ -1,0 +1,115 @@
+// The kinds that are questions: created, answered, never stored.
+import type { UntypedObject } from "../../api/index.ts";
+import type { AccessAttributes, TokenRequest, User } from "../auth/index.ts";
+import { decodeObject, readBody } from "./body.ts";
+import { nowText, sendJson, type ResourceContext, type ServerParts } from "./context.ts";
+import { badRequest, notFound } from "./status.ts";
+
+type Fields = Record<string, unknown>;
+type Review = (parts: ServerParts, context: ResourceContext, spec: Fields) => { spec?: Fields; status: unknown };
+
+const reviews: Readonly<Record<string, Review>> = {
+  "authorization.k8s.io/selfsubjectaccessreviews": (parts, { user }, spec) => ({ status: decide(parts, user, spec) }),
+  "authorization.k8s.io/subjectaccessreviews": (parts, _context, spec) => ({ status: decide(parts, userOf(spec), spec) }),
+  "authorization.k8s.io/localsubjectaccessreviews": (parts, _context, spec) => ({ status: decide(parts, userOf(spec), spec) }),
+  "authorization.k8s.io/selfsubjectrulesreviews": rulesReview,
+  "authentication.k8s.io/tokenreviews": tokenReview,
+  "authentication.k8s.io/selfsubjectreviews": (_parts, { user }) => ({ status: { userInfo: userInfo(user) } }),
+};
+
+export function isReview(context: ResourceContext): boolean {
+  return reviews[context.type.storageKey] !== undefined;
+}
+
+export async function answerReview(parts: ServerParts, context: ResourceContext): Promise<void> {
+  const { request, type } = context;
+  const { object } = await decodeObject(await readBody(request), request.headers["content-type"], parts.registry);
+  const review = reviews[type.storageKey];
+  if (review === undefined) throw badRequest(`${type.plural} is no review`);
+  const { spec, status } = review(parts, context, (object["spec"] ?? {}) as Fields);
+  const answer: UntypedObject = { ...object, kind: type.kind, apiVersion: `${type.group}/${type.version}`, metadata: { ...object.metadata, creationTimestamp: null } as unknown as UntypedObject["metadata"], status };
+  if (spec !== undefined) answer["spec"] = spec;
+  sendJson(context, 201, answer);
+}
+
+function decide(parts: ServerParts, user: User, spec: Fields): unknown {
+  const decision = parts.authorizer.authorize(user, attributesOf(spec));
+  return { allowed: decision.allowed, ...(decision.reason === "" ? {} : { reason: decision.reason }) };
+}
+
+function attributesOf(spec: Fields): AccessAttributes {
+  const plain = spec["nonResourceAttributes"] as { path?: string; verb?: string } | null | undefined;
+  const text = (fields: Fields, name: string): string => (typeof fields[name] === "string" ? fields[name] : "");
+  if (plain !== undefined && plain !== null) {
+    return { verb: plain.verb ?? "", path: plain.path ?? "", group: "", resource: "", subresource: "", namespace: "", name: "" };
+  }
+  const fields = (spec["resourceAttributes"] ?? {}) as Fields;
+  const read = (name: string): string => text(fields, name);
+  return { verb: read("verb"), group: read("group"), resource: read("resource"), subresource: read("subresource"), namespace: read("namespace"), name: read("name") };
+}
+
+function userOf(spec: Fields): User {
+  const name = typeof spec["user"] === "string" ? spec["user"] : "";
+  return { name, groups: (spec["groups"] as string[] | null | undefined) ?? [] };
+}
+
+export function userInfo(user: User): Fields {
+  return { username: user.name, ...(user.uid === undefined ? {} : { uid: user.uid }), groups: user.groups, ...(user.extra === undefined ? {} : { extra: user.extra }) };
+}
+
+function tokenReview(parts: ServerParts, _context: ResourceContext, spec: Fields): { spec: Fields; status: unknown } {
+  const token = typeof spec["token"] === "string" ? spec["token"] : "";
+  const wanted = (spec["audiences"] as string[] | null | undefined) ?? [];
+  const verified = parts.tokens.verify(token, wanted.length > 0 ? wanted : [parts.tokens.issuer]);
+  if (verified === undefined) return { spec, status: { user: {}, error: "invalid bearer token" } };
+  return { spec, status: { authenticated: true, user: userInfo(verified.user), audiences: verified.audiences } };
+}
+
+function rulesReview(parts: ServerParts, { user }: ResourceContext, spec: Fields): { status: unknown } {
+  const namespace = typeof spec["namespace"] === "string" ? spec["namespace"] : "";
+  if (namespace === "") throw badRequest("no namespace on request");
+  const rules = parts.authorizer.rulesFor(user, namespace);
+  const resourceRules = rules.filter((rule) => (rule.resources ?? []).length > 0).map(({ verbs, apiGroups, resources, resourceNames }) => ({ verbs, apiGroups, resources, resourceNames }));
+  const nonResourceRules = rules.filter((rule) => (rule.nonResourceURLs ?? []).length > 0).map(({ verbs, nonResourceURLs }) => ({ verbs, nonResourceURLs }));
+  return { status: { resourceRules, nonResourceRules, incomplete: false } };
+}
+
+const minimumTokenSeconds = 600;
+const maximumTokenSeconds = 2 ** 32;
+
+/** `serviceaccounts/token`: the TokenRequest API. */
+export async function createToken(parts: ServerParts, context: ResourceContext): Promise<void> {
+  const { info, request } = context;
+  const { object } = await decodeObject(await readBody(request), request.headers["content-type"], parts.registry);
+  const account = parts.store.get("/serviceaccounts", info.namespace, info.name);
+  if (account === undefined) throw notFound({ group: "", plural: "serviceaccounts" }, info.name);
+  const spec = (object["spec"] ?? {}) as { audiences?: string[]; expirationSeconds?: number; boundObjectRef?: { kind?: string; name?: string; uid?: string } };
+  const expirationSeconds = spec.expirationSeconds ?? 3600;
+  if (expirationSeconds < minimumTokenSeconds || expirationSeconds > maximumTokenSeconds) {
+    throw badRequest(`TokenRequest.authentication.k8s.io "" is invalid: spec.expirationSeconds: Invalid value: ${expirationSeconds}: may not specify a duration less than 10 minutes`);
+  }
+  const bound = boundObject(parts, info.namespace, spec.boundObjectRef);
+  const audiences = (spec.audiences ?? []).length > 0 ? (spec.audiences ?? []) : [parts.tokens.issuer];
+  const { token, expiresAtMs } = parts.tokens.issue({ namespace: info.namespace, serviceAccount: info.name, serviceAccountUid: account.uid, audiences, expirationSeconds, ...bound });
+  const expirationTimestamp = nowText({ ...parts.clock, nowMs: () => expiresAtMs });
+  sendJson(context, 201, {
+    kind: "TokenRequest",
+    apiVersion: "authentication.k8s.io/v1",
+    metadata: { name: info.name, namespace: info.namespace, creationTimestamp: nowText(parts.clock) },
+    spec: { ...spec, audiences, expirationSeconds, boundObjectRef: spec.boundObjectRef ?? null },
+    status: { token, expirationTimestamp },
+  });
+}
+
+function boundObject(parts: ServerParts, namespace: string, reference: { kind?: string; name?: string; uid?: string } | null | undefined): Pick<TokenRequest, "bound" | "node"> {
+  if (reference === undefined || reference === null) return {};
+  const { kind, name = "", uid } = reference;
+  if (kind !== "Pod" && kind !== "Secret") throw badRequest(`cannot bind token to object of kind "${kind ?? ""}"`);
+  const plural = kind === "Pod" ? "pods" : "secrets";
+  const found = parts.store.get(`/${plural}`, namespace, name);
+  if (found === undefined) throw notFound({ group: "", plural }, name);
+  if (uid !== undefined && uid !== "" && uid !== found.uid) throw badRequest(`the UID in the bound object reference (${uid}) does not match the UID in record (${found.uid})`);
+  const nodeName = kind === "Pod" ? ((found.object["spec"] as { nodeName?: string }).nodeName ?? "") : "";
+  const node = nodeName === "" ? undefined : { name: nodeName, uid: parts.store.get("/nodes", "", nodeName)?.uid ?? "" };
+  return { bound: { kind, name, uid: found.uid } as const, ...(node === undefined ? {} : { node }) };
+}

@@ -1,0 +1,197 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+import { SerinError } from "../../base/index.ts";
+import { AdmissionRefusal } from "../admission/index.ts";
+import type { AccessAttributes, Authenticator, User } from "../auth/index.ts";
+import { SchemaFault, type ResourceType } from "../schema/contract.ts";
+import { sendJson, type ResourceContext, type ServerParts } from "./context.ts";
+import type { Discovery } from "./discovery.ts";
+import { impersonated } from "./impersonate.ts";
+import { answerFormOf } from "./negotiate.ts";
+import { answerPath } from "./paths.ts";
+import { bindPod, evictPod } from "./pod-subresources.ts";
+import { isProxied, proxyTarget } from "./proxy-targets.ts";
+import { getObject, listObjects } from "./read.ts";
+import { deleteCollection, deleteObject } from "./remove.ts";
+import { requestInfoOf, type RequestInfo, type ResourceRequest } from "./request-info.ts";
+import { answerReview, createToken, isReview } from "./reviews.ts";
+import { scaleOf } from "./scale.ts";
+import { ApiError, methodNotAllowed, notFound, qualifiedResource, unknownPath } from "./status.ts";
+import { watchObjects } from "./watch.ts";
+import { createObject, patchObject, updateObject } from "./write.ts";
+import type { Writer } from "./writer.ts";
+
+/** From a request to the handler that answers it: who, what, may he, do it. */
+export class Router {
+  readonly #parts: ServerParts;
+  readonly #writer: Writer;
+  readonly #discovery: Discovery;
+  readonly #authenticator: Authenticator;
+
+  constructor(parts: ServerParts, writer: Writer, discovery: Discovery, authenticator: Authenticator) {
+    this.#parts = parts;
+    this.#writer = writer;
+    this.#discovery = discovery;
+    this.#authenticator = authenticator;
+  }
+
+  /** Always answers, never throws. */
+  async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const warnings: string[] = [];
+    try {
+      const url = new URL(request.url ?? "/", "https://apiserver");
+      const info = requestInfoOf(request.method ?? "GET", url.pathname, url.searchParams);
+      const user = this.#userOf(request);
+      this.#authorize(user, info);
+      if (info.kind === "path") return answerPath(this.#parts, this.#discovery, { request, response, path: url.pathname, query: url.searchParams });
+      const type = this.#typeOf(info);
+      await this.#resource({ request, response, info, query: url.searchParams, user, type, warnings });
+    } catch (error) {
+      this.#refuse(error, request, response, warnings);
+    }
+  }
+
+  /** A request to switch protocols (exec, attach, port-forward, proxied WebSockets). */
+  async handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    socket.on("error", () => socket.destroy());
+    try {
+      const url = new URL(request.url ?? "/", "https://apiserver");
+      const info = requestInfoOf(request.method ?? "GET", url.pathname, url.searchParams);
+      const user = this.#userOf(request);
+      this.#authorize(user, streamVerb(info));
+      if (info.kind === "path") throw unknownPath();
+      const type = this.#typeOf(info);
+      const context: ResourceContext = { request, response: undefined as never, info, query: url.searchParams, user, type, warnings: [] };
+      if (!isProxied(context)) throw new ApiError(400, "BadRequest", "the request asks for an upgrade that this resource does not offer");
+      await this.#parts.nodes.upgrade(proxyTarget(this.#parts, context), request, socket, head);
+    } catch (error) {
+      const { code, body } = this.#apiErrorOf(error, request);
+      const text = JSON.stringify(body);
+      socket.end(`HTTP/1.1 ${code} ${body.reason ?? "Error"}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`);
+    }
+  }
+
+  #userOf(request: IncomingMessage): User {
+    // An HTTP/2 request's socket is a proxy made for it alone; the session stands for the connection.
+    const { session } = (request as IncomingMessage & { stream?: { session?: object } }).stream ?? {};
+    const user = this.#authenticator.authenticate(session ?? request.socket, request.socket, request.headers);
+    if (user === undefined) throw new ApiError(401, "Unauthorized", "Unauthorized");
+    return impersonated(this.#parts.authorizer, user, request.headers);
+  }
+
+  #authorize(user: User, info: RequestInfo): void {
+    const attributes = attributesOf(info);
+    if (this.#parts.authorizer.authorize(user, attributes).allowed) return;
+    throw refusal(user, attributes);
+  }
+
+  #typeOf(info: ResourceRequest): ResourceType {
+    const type = this.#parts.registry.resource(info.group, info.version, info.resource);
+    if (type === undefined) throw unknownPath();
+    if (!type.namespaced && info.namespace !== "" && type.storageKey !== "/namespaces") throw unknownPath();
+    if (info.subresource !== "" && !type.subresources.some((subresource) => subresource.name === info.subresource)) throw unknownPath();
+    return type;
+  }
+
+  async #resource(context: ResourceContext): Promise<void> {
+    const { info, type } = context;
+    if (isProxied(context)) return await this.#parts.nodes.forward(proxyTarget(this.#parts, context), context.request, context.response);
+    if (info.subresource === "") requireVerb(type.verbs, info.verb);
+    else requireVerb(type.subresources.find((subresource) => subresource.name === info.subresource)?.verbs ?? [], info.verb);
+    if (type.namespaced && info.namespace === "" && !["list", "watch"].includes(info.verb)) throw methodNotAllowed();
+    switch (info.verb) {
+      case "get":
+        return await this.#get(context);
+      case "list":
+        return await listObjects(this.#parts, context);
+      case "watch":
+        return watchObjects(this.#parts, watchedContext(context));
+      case "create":
+        return await this.#create(context);
+      case "update":
+        return await updateObject(this.#parts, this.#writer, context);
+      case "patch":
+        return await patchObject(this.#parts, this.#writer, context);
+      case "delete":
+        return await deleteObject(this.#parts, context);
+      case "deletecollection":
+        return await deleteCollection(this.#parts, context);
+      default:
+        throw methodNotAllowed();
+    }
+  }
+
+  async #get(context: ResourceContext): Promise<void> {
+    const { info, type } = context;
+    if (info.subresource !== "scale") return await getObject(this.#parts, context);
+    const record = this.#parts.store.get(type.storageKey, info.namespace, info.name);
+    if (record === undefined) throw notFound(type, info.name);
+    sendJson(context, 200, scaleOf(type, this.#parts.encoder.objectIn(record, type)));
+  }
+
+  async #create(context: ResourceContext): Promise<void> {
+    const { info, type } = context;
+    if (isReview(context)) return await answerReview(this.#parts, context);
+    if (type.storageKey === "/bindings" || (type.storageKey === "/pods" && info.subresource === "binding")) return await bindPod(this.#parts, this.#writer, context);
+    if (type.storageKey === "/pods" && info.subresource === "eviction") return await evictPod(this.#parts, this.#writer, context);
+    if (type.storageKey === "/serviceaccounts" && info.subresource === "token") return await createToken(this.#parts, context);
+    if (info.subresource !== "" || info.name !== "") throw methodNotAllowed();
+    await createObject(this.#parts, this.#writer, context);
+  }
+
+  #refuse(error: unknown, request: IncomingMessage, response: ServerResponse, warnings: string[]): void {
+    const refused = this.#apiErrorOf(error, request);
+    if (response.headersSent) {
+      response.destroy();
+      return;
+    }
+    if (refused.details?.retryAfterSeconds !== undefined) response.setHeader("retry-after", String(refused.details.retryAfterSeconds));
+    sendJson({ response, warnings }, refused.code, refused.body);
+  }
+
+  #apiErrorOf(error: unknown, request: IncomingMessage): ApiError {
+    if (error instanceof ApiError) return error;
+    if (error instanceof SchemaFault) return new ApiError(error.status, error.reason, error.message, error.causes.length === 0 ? undefined : { causes: error.causes });
+    if (error instanceof AdmissionRefusal) return new ApiError(error.code, error.reason, error.message, error.causes.length === 0 ? {} : { causes: error.causes });
+    if (error instanceof SerinError && error.kind === "transient") return new ApiError(500, "InternalError", error.message, { retryAfterSeconds: 1 });
+    if (error instanceof SerinError && error.kind === "user") return new ApiError(500, "InternalError", error.message, {});
+    this.#parts.log.error("a request failed", { method: request.method, path: request.url, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    return new ApiError(500, "InternalError", `Internal error occurred: ${error instanceof Error ? error.message : String(error)}`, {});
+  }
+}
+
+function requireVerb(verbs: readonly string[], verb: string): void {
+  if (!verbs.includes(verb)) throw methodNotAllowed();
+}
+
+/** Streams are authorized as the real server does: exec by GET counts as create. */
+function streamVerb(info: RequestInfo): RequestInfo {
+  if (info.kind === "path" || !["exec", "attach", "portforward"].includes(info.subresource)) return info;
+  return { ...info, verb: "create" };
+}
+
+/** A watch of one object by its path: the same as a field selector on its name. */
+function watchedContext(context: ResourceContext): ResourceContext {
+  if (context.info.name === "") return context;
+  const query = new URLSearchParams(context.query);
+  query.set("fieldSelector", `metadata.name=${context.info.name}`);
+  answerFormOf(context.request.headers.accept);
+  return { ...context, query };
+}
+
+function attributesOf(info: RequestInfo): AccessAttributes {
+  if (info.kind === "path") return { verb: info.verb, path: info.path, group: "", resource: "", subresource: "", namespace: "", name: "" };
+  const { verb, group, resource, subresource, namespace, name } = info;
+  return { verb, group, resource, subresource, namespace, name };
+}
+
+function refusal(user: User, attributes: AccessAttributes): ApiError {
+  const { verb, path, group, resource, subresource, namespace, name } = attributes;
+  if (path !== undefined) return new ApiError(403, "Forbidden", `forbidden: User "${user.name}" cannot ${verb} path "${path}"`, {});
+  const what = subresource === "" ? resource : `${resource}/${subresource}`;
+  const scope = namespace === "" ? "at the cluster scope" : `in the namespace "${namespace}"`;
+  const subject = qualifiedResource({ group, plural: resource }) + (name === "" ? "" : ` "${name}"`);
+  const message = `${subject} is forbidden: User "${user.name}" cannot ${verb} resource "${what}" in API group "${group}" ${scope}`;
+  const details = { ...(name === "" ? {} : { name }), ...(group === "" ? {} : { group }), kind: resource };
+  return new ApiError(403, "Forbidden", message, details);
+}

@@ -1,0 +1,51 @@
+import { formatLabelSelector, type LabelSelector, type UntypedObject } from "../../api/index.ts";
+import type { ResourceType, ScalePaths } from "../schema/contract.ts";
+import { badRequest, conflict } from "./status.ts";
+
+function pathsOf(type: ResourceType): ScalePaths {
+  return type.scale ?? { specReplicasPath: "spec.replicas", statusReplicasPath: "status.replicas", labelSelectorPath: "spec.selector" };
+}
+
+function keysOf(path: string): string[] {
+  return path.split(".").filter((key) => key !== "");
+}
+
+function read(object: UntypedObject, path: string): unknown {
+  return keysOf(path).reduce<unknown>((at, key) => (at as Record<string, unknown> | null | undefined)?.[key], object);
+}
+
+/** The autoscaling/v1 Scale that an object shows. */
+export function scaleOf(type: ResourceType, object: UntypedObject): UntypedObject {
+  const paths = pathsOf(type);
+  const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
+  const selector = selectorText(paths.labelSelectorPath === undefined ? undefined : read(object, paths.labelSelectorPath));
+  return {
+    kind: "Scale",
+    apiVersion: "autoscaling/v1",
+    metadata: { name, namespace, uid, resourceVersion, creationTimestamp } as UntypedObject["metadata"],
+    spec: { replicas: Number(read(object, paths.specReplicasPath) ?? 0) },
+    status: { replicas: Number(read(object, paths.statusReplicasPath) ?? 0), ...(selector === undefined ? {} : { selector }) },
+  };
+}
+
+function selectorText(value: unknown): string | undefined {
+  if (typeof value === "string") return value;
+  if (value === undefined || value === null) return undefined;
+  const selector = value as LabelSelector;
+  if (selector.matchLabels !== undefined || selector.matchExpressions !== undefined) return formatLabelSelector(selector);
+  return formatLabelSelector({ matchLabels: value as Record<string, string> });
+}
+
+/** The object with the replicas that the Scale asks for. Changes and answers `object`. */
+export function withScale(type: ResourceType, object: UntypedObject, scale: UntypedObject): UntypedObject {
+  const wanted = scale.metadata?.resourceVersion ?? "";
+  if (wanted !== "" && wanted !== object.metadata.resourceVersion) throw conflict(type, object.metadata.name ?? "");
+  const replicas = (scale["spec"] as { replicas?: number } | undefined)?.replicas ?? 0;
+  if (!Number.isInteger(replicas) || replicas < 0) throw badRequest(`Scale.autoscaling "${object.metadata.name ?? ""}" is invalid: spec.replicas: Invalid value: ${String(replicas)}: must be greater than or equal to 0`);
+  const keys = keysOf(pathsOf(type).specReplicasPath);
+  const last = keys.pop() ?? "replicas";
+  let at = object as Record<string, unknown>;
+  for (const key of keys) at = (at[key] ??= {}) as Record<string, unknown>;
+  at[last] = replicas;
+  return object;
+}

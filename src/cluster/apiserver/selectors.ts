@@ -1,0 +1,97 @@
+import type { ResourceType } from "../schema/contract.ts";
+import type { StoredRecord } from "../store/index.ts";
+import { badRequest } from "./status.ts";
+
+export type LabelTest = (labels: Readonly<Record<string, string>>) => boolean;
+export type RecordTest = (record: StoredRecord) => boolean;
+
+const requirement = /^\s*(?:(!)\s*([\w./-]+)|([\w./-]+)\s*(?:(==|=|!=)\s*([\w.-]*)|\s(in|notin)\s*\(([^)]*)\)|(>|<)\s*(-?\d+))?)\s*(?:,|$)/;
+
+/** `a=b,c in (d,e),!f`; undefined for no restriction. Throws 400. */
+export function parseLabelSelector(text: string | null): LabelTest | undefined {
+  if (text === null || text.trim() === "") return undefined;
+  const tests: LabelTest[] = [];
+  let rest = text;
+  while (rest.trim() !== "") {
+    const match = requirement.exec(rest);
+    if (match === null) throw badRequest(`unable to parse requirement: found '${rest.trim()}', expected: a key, '!', ',', 'in', 'notin', '=', '==' or '!='`);
+    tests.push(labelTest(match));
+    rest = rest.slice(match[0].length);
+  }
+  return (labels) => tests.every((test) => test(labels));
+}
+
+function labelTest(match: RegExpExecArray): LabelTest {
+  const [, , absent, key = "", equality, value = "", membership, list = "", order, bound] = match;
+  if (absent !== undefined) return (labels) => labels[absent] === undefined;
+  if (equality === "!=") return (labels) => labels[key] !== value;
+  if (equality !== undefined) return (labels) => labels[key] === value;
+  if (membership !== undefined) {
+    const values = new Set(list.split(",").map((word) => word.trim()));
+    if (membership === "in") return (labels) => labels[key] !== undefined && values.has(labels[key]);
+    return (labels) => labels[key] === undefined || !values.has(labels[key]);
+  }
+  if (order !== undefined) {
+    const limit = Number(bound);
+    return (labels) => labels[key] !== undefined && (order === ">" ? Number(labels[key]) > limit : Number(labels[key]) < limit);
+  }
+  return (labels) => labels[key] !== undefined;
+}
+
+/** What a field selector says; `name` and `namespace` also apart, for authorization and fast paths. */
+export interface FieldSelector {
+  readonly name: string | undefined;
+  readonly namespace: string | undefined;
+  readonly test: RecordTest | undefined;
+}
+
+/** The fields of built-in kinds that may be selected beside `metadata.name` and `metadata.namespace`. */
+const selectableFields: Readonly<Record<string, readonly string[]>> = {
+  "/pods": ["spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork", "status.phase", "status.podIP", "status.podIPs", "status.nominatedNodeName"],
+  "/events": ["involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid", "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath", "reason", "reportingComponent", "source", "type"],
+  "/nodes": ["spec.unschedulable"],
+  "/secrets": ["type"],
+  "/namespaces": ["status.phase"],
+  "/services": ["spec.clusterIP", "spec.type"],
+  "/replicationcontrollers": ["status.replicas"],
+  "apps/replicasets": ["status.replicas"],
+  "batch/jobs": ["status.successful"],
+  "certificates.k8s.io/certificatesigningrequests": ["spec.signerName"],
+};
+
+/** Absent values as the server reads them, where the zero value is not the empty string. */
+const absentValues: Readonly<Record<string, string>> = { "spec.unschedulable": "false", "spec.hostNetwork": "false", "status.replicas": "0", "status.successful": "0" };
+
+/** Throws 400 for a field that the kind does not offer. */
+export function parseFieldSelector(text: string | null, type: ResourceType): FieldSelector {
+  let name: string | undefined;
+  let namespace: string | undefined;
+  const tests: RecordTest[] = [];
+  for (const part of (text ?? "").split(",")) {
+    if (part.trim() === "") continue;
+    const match = /^\s*([^=!\s]+)\s*(==|=|!=)\s*(.*?)\s*$/.exec(part);
+    if (match === null) throw badRequest(`invalid selector: '${text ?? ""}'; can't understand '${part}'`);
+    const [, field = "", operator, value = ""] = match;
+    const valueOf = fieldReader(field, type);
+    if (valueOf === undefined) throw badRequest(`field label not supported: ${field}`);
+    const equal = operator !== "!=";
+    if (equal && field === "metadata.name") name = value;
+    if (equal && field === "metadata.namespace") namespace = value;
+    tests.push((record) => (valueOf(record) === value) === equal);
+  }
+  return { name, namespace, test: tests.length === 0 ? undefined : (record) => tests.every((test) => test(record)) };
+}
+
+function fieldReader(field: string, type: ResourceType): ((record: StoredRecord) => string) | undefined {
+  if (field === "metadata.name") return (record) => record.name;
+  if (field === "metadata.namespace" && type.namespaced) return (record) => record.namespace;
+  const offered = type.builtIn ? selectableFields[type.storageKey] : type.selectableFields;
+  if (offered?.includes(field) !== true) return undefined;
+  const path = field.split(".");
+  const absent = absentValues[field] ?? "";
+  if (field === "source") path.push("component");
+  return (record) => {
+    const value = path.reduce<unknown>((at, key) => (at as Record<string, unknown> | null | undefined)?.[key], record.object);
+    return typeof value === "string" || typeof value === "number" || typeof value === "boolean" ? String(value) : absent;
+  };
+}

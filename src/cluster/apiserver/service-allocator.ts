@@ -1,0 +1,173 @@
+import { userError } from "../../base/index.ts";
+import type { UntypedObject } from "../../api/index.ts";
+import type { Store } from "../store/index.ts";
+import { invalid } from "./status.ts";
+
+interface ServicePort {
+  name?: string;
+  port: number;
+  protocol?: string;
+  nodePort?: number;
+}
+
+export interface ServiceSpec {
+  type?: string;
+  clusterIP?: string;
+  clusterIPs?: string[];
+  ipFamilies?: string[];
+  ipFamilyPolicy?: string;
+  ports?: ServicePort[];
+  externalName?: string;
+  allocateLoadBalancerNodePorts?: boolean;
+  healthCheckNodePort?: number;
+  externalTrafficPolicy?: string;
+}
+
+const firstNodePort = 30_000;
+const lastNodePort = 32_767;
+
+/** Gives Services their cluster IPs and node ports. What is taken is read from the stored Services, and held while a write is under way. */
+export class ServiceAllocator {
+  readonly #store: Store;
+  readonly #base: number;
+  readonly #size: number;
+  readonly #random: () => number;
+  readonly #held = new Set<string>();
+
+  /** `cidr`: an IPv4 range, such as 10.96.0.0/16. Its first addresses (up to .10) are only given when asked for. */
+  constructor(store: Store, cidr: string, random: () => number) {
+    const [address = "", prefix = ""] = cidr.split("/");
+    const bits = Number(prefix);
+    if (!/^\d+\.\d+\.\d+\.\d+$/.test(address) || !(bits >= 8 && bits <= 28)) {
+      throw userError("bad-service-cidr", `the service CIDR "${cidr}" is no IPv4 range`, { hint: "give one from /8 to /28, such as 10.96.0.0/16" });
+    }
+    this.#store = store;
+    this.#size = 2 ** (32 - bits);
+    this.#base = (numberOf(address) & ~(this.#size - 1)) >>> 0;
+    this.#random = random;
+  }
+
+  /** The range's n-th address: 1 is the `kubernetes` Service, 10 the DNS. */
+  address(index: number): string {
+    return textOf(this.#base + index);
+  }
+
+  /**
+   * Completes `spec` in place. Answers a hold on what was given, to be disposed once the object is stored or refused.
+   * Throws 422 for addresses and ports that are taken or out of range.
+   */
+  allocate(service: UntypedObject, old: UntypedObject | undefined): Disposable {
+    const spec = (service["spec"] ??= {}) as ServiceSpec;
+    const oldSpec = old?.["spec"] as ServiceSpec | undefined;
+    const held: string[] = [];
+    const hold = { [Symbol.dispose]: () => held.forEach((entry) => this.#held.delete(entry)) };
+    try {
+      this.#clusterIp(service, spec, oldSpec, held);
+      this.#nodePorts(service, spec, oldSpec, held);
+    } catch (error) {
+      hold[Symbol.dispose]();
+      throw error;
+    }
+    return hold;
+  }
+
+  #clusterIp(service: UntypedObject, spec: ServiceSpec, oldSpec: ServiceSpec | undefined, held: string[]): void {
+    if (spec.type === "ExternalName") {
+      delete spec.clusterIP;
+      delete spec.clusterIPs;
+      delete spec.ipFamilies;
+      delete spec.ipFamilyPolicy;
+      return;
+    }
+    if ((spec.clusterIP ?? "") === "" && spec.clusterIPs?.[0] !== undefined) spec.clusterIP = spec.clusterIPs[0];
+    if ((spec.clusterIP ?? "") === "" && (oldSpec?.clusterIP ?? "") !== "") spec.clusterIP = oldSpec?.clusterIP ?? "";
+    if ((spec.clusterIP ?? "") === "") spec.clusterIP = this.#freeAddress(held);
+    else if (spec.clusterIP !== "None" && spec.clusterIP !== oldSpec?.clusterIP) this.#takeAddress(service, spec.clusterIP ?? "", held);
+    spec.clusterIPs = [spec.clusterIP ?? ""];
+    spec.ipFamilies ??= ["IPv4"];
+    spec.ipFamilyPolicy ??= "SingleStack";
+  }
+
+  #freeAddress(held: string[]): string {
+    const taken = this.#taken((spec) => (spec.clusterIP === undefined ? [] : [spec.clusterIP]));
+    const first = 11;
+    const count = this.#size - 1 - first;
+    const start = Math.floor(this.#random() * count);
+    for (let step = 0; step < count; step++) {
+      const address = this.address(first + ((start + step) % count));
+      if (taken.has(address)) continue;
+      this.#hold(address, held);
+      return address;
+    }
+    throw userError("service-range-full", "failed to allocate a serviceIP: range is full", { hint: "delete Services that are not needed" });
+  }
+
+  #takeAddress(service: UntypedObject, address: string, held: string[]): void {
+    const refuse = (why: string): Error => {
+      const cause = { reason: "FieldValueInvalid", field: "spec.clusterIPs", message: `Invalid value: ["${address}"]: failed to allocate IP ${address}: ${why}` };
+      return invalid({ group: "", kind: "Service" }, service.metadata.name ?? "", [cause]);
+    };
+    const value = /^\d+\.\d+\.\d+\.\d+$/.test(address) ? numberOf(address) : -1;
+    if (value <= this.#base || value >= this.#base + this.#size - 1) {
+      throw refuse(`the provided IP (${address}) is not in the valid range. The range of valid IPs is ${textOf(this.#base)}/${32 - Math.log2(this.#size)}`);
+    }
+    if (this.#taken((spec) => (spec.clusterIP === undefined ? [] : [spec.clusterIP])).has(address)) throw refuse("provided IP is already allocated");
+    this.#hold(address, held);
+  }
+
+  #nodePorts(service: UntypedObject, spec: ServiceSpec, oldSpec: ServiceSpec | undefined, held: string[]): void {
+    const wants = spec.type === "NodePort" || (spec.type === "LoadBalancer" && spec.allocateLoadBalancerNodePorts !== false);
+    if (!wants) {
+      if (spec.type !== "LoadBalancer") for (const port of spec.ports ?? []) delete port.nodePort;
+      return;
+    }
+    const before = new Set((oldSpec?.ports ?? []).map((port) => portKey(port.protocol, port.nodePort)));
+    const taken = this.#taken((other) => (other.ports ?? []).map((port) => portKey(port.protocol, port.nodePort)));
+    for (const [index, port] of (spec.ports ?? []).entries()) {
+      const old = oldSpec?.ports?.find((candidate) => candidate.port === port.port && (candidate.protocol ?? "TCP") === (port.protocol ?? "TCP"));
+      if ((port.nodePort ?? 0) === 0 && old?.nodePort !== undefined) port.nodePort = old.nodePort;
+      if ((port.nodePort ?? 0) === 0) port.nodePort = this.#freePort(port.protocol, taken);
+      else if (!before.has(portKey(port.protocol, port.nodePort)) && taken.has(portKey(port.protocol, port.nodePort))) {
+        const cause = { reason: "FieldValueInvalid", field: `spec.ports[${index}].nodePort`, message: `Invalid value: ${port.nodePort}: provided port is already allocated` };
+        throw invalid({ group: "", kind: "Service" }, service.metadata.name ?? "", [cause]);
+      }
+      taken.add(portKey(port.protocol, port.nodePort));
+      this.#hold(portKey(port.protocol, port.nodePort), held);
+    }
+  }
+
+  #freePort(protocol: string | undefined, taken: ReadonlySet<string>): number {
+    const count = lastNodePort - firstNodePort + 1;
+    const start = Math.floor(this.#random() * count);
+    for (let step = 0; step < count; step++) {
+      const port = firstNodePort + ((start + step) % count);
+      if (!taken.has(portKey(protocol, port))) return port;
+    }
+    throw userError("node-ports-full", "failed to allocate a nodePort: range is full", { hint: "delete Services of type NodePort that are not needed" });
+  }
+
+  #hold(entry: string, held: string[]): void {
+    this.#held.add(entry);
+    held.push(entry);
+  }
+
+  #taken(read: (spec: ServiceSpec) => string[]): Set<string> {
+    const taken = new Set(this.#held);
+    for (const record of this.#store.collection("/services").list()) {
+      for (const entry of read((record.object["spec"] ?? {}) as ServiceSpec)) taken.add(entry);
+    }
+    return taken;
+  }
+}
+
+function portKey(protocol: string | undefined, port: number | undefined): string {
+  return `${protocol ?? "TCP"}:${port ?? 0}`;
+}
+
+function numberOf(address: string): number {
+  return address.split(".").reduce((value, part) => value * 256 + Number(part), 0) >>> 0;
+}
+
+function textOf(value: number): string {
+  return [24, 16, 8, 0].map((shift) => (value >>> shift) & 0xff).join(".");
+}

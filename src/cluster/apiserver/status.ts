@@ -1,0 +1,107 @@
+import type { StatusCause } from "../schema/contract.ts";
+
+/** metav1.Status: the body of an answer that is no object. */
+export interface Status {
+  readonly kind: "Status";
+  readonly apiVersion: "v1";
+  readonly metadata: Readonly<Record<string, never>>;
+  readonly status: "Success" | "Failure";
+  readonly message?: string;
+  readonly reason?: string;
+  readonly details?: StatusDetails;
+  readonly code?: number;
+}
+
+export interface StatusDetails {
+  readonly name?: string | undefined;
+  readonly group?: string | undefined;
+  readonly kind?: string | undefined;
+  readonly uid?: string | undefined;
+  readonly causes?: readonly Partial<StatusCause>[] | undefined;
+  readonly retryAfterSeconds?: number | undefined;
+}
+
+/** A refusal as the API words it; becomes a {@link Status} answer with that code. */
+export class ApiError extends Error {
+  override readonly name = "ApiError";
+  readonly code: number;
+  readonly reason: string;
+  readonly details: StatusDetails | undefined;
+
+  constructor(code: number, reason: string, message: string, details?: StatusDetails) {
+    super(message);
+    this.code = code;
+    this.reason = reason;
+    this.details = details;
+  }
+
+  get body(): Status {
+    return {
+      kind: "Status",
+      apiVersion: "v1",
+      metadata: {},
+      status: "Failure",
+      message: this.message,
+      ...(this.reason === "" ? {} : { reason: this.reason }),
+      ...(this.details === undefined ? {} : { details: this.details }),
+      code: this.code,
+    };
+  }
+}
+
+interface Named {
+  readonly group: string;
+  readonly plural: string;
+}
+
+/** `deployments.apps`, `pods`. */
+export function qualifiedResource({ group, plural }: Named): string {
+  return group === "" ? plural : `${plural}.${group}`;
+}
+
+function detailsOf(type: Named, name: string): StatusDetails {
+  return { name, ...(type.group === "" ? {} : { group: type.group }), kind: type.plural };
+}
+
+export function notFound(type: Named, name: string): ApiError {
+  return new ApiError(404, "NotFound", `${qualifiedResource(type)} "${name}" not found`, detailsOf(type, name));
+}
+
+export function alreadyExists(type: Named, name: string): ApiError {
+  return new ApiError(409, "AlreadyExists", `${qualifiedResource(type)} "${name}" already exists`, detailsOf(type, name));
+}
+
+const modified = "the object has been modified; please apply your changes to the latest version and try again";
+
+export function conflict(type: Named, name: string, why: string = modified): ApiError {
+  return new ApiError(409, "Conflict", `Operation cannot be fulfilled on ${qualifiedResource(type)} "${name}": ${why}`, detailsOf(type, name));
+}
+
+export function invalid(type: { group: string; kind: string }, name: string, causes: readonly StatusCause[]): ApiError {
+  const list = causes.map((cause) => `${cause.field}: ${cause.message}`);
+  const message = list.length === 1 ? list[0] : `[${list.join(", ")}]`;
+  const kind = type.group === "" ? type.kind : `${type.kind}.${type.group}`;
+  const details = { name, ...(type.group === "" ? {} : { group: type.group }), kind: type.kind, causes };
+  return new ApiError(422, "Invalid", `${kind} "${name}" is invalid: ${message ?? ""}`, details);
+}
+
+export function badRequest(message: string): ApiError {
+  return new ApiError(400, "BadRequest", message);
+}
+
+export function forbidden(type: Named, name: string, why: string, causes?: readonly Partial<StatusCause>[]): ApiError {
+  const subject = name === "" ? qualifiedResource(type) : `${qualifiedResource(type)} "${name}"`;
+  return new ApiError(403, "Forbidden", `${subject} is forbidden: ${why}`, { ...detailsOf(type, name), ...(causes === undefined ? {} : { causes }) });
+}
+
+export function unknownPath(): ApiError {
+  return new ApiError(404, "NotFound", "the server could not find the requested resource", {});
+}
+
+export function methodNotAllowed(): ApiError {
+  return new ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {});
+}
+
+export function expired(message: string): ApiError {
+  return new ApiError(410, "Expired", message);
+}

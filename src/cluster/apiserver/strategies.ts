@@ -1,0 +1,203 @@
+// What the server itself does to objects of certain kinds before they are stored (a kind's "strategy").
+import { isDeepStrictEqual } from "node:util";
+import type { UntypedObject } from "../../api/index.ts";
+import type { ResourceType } from "../schema/contract.ts";
+
+type Fields = Record<string, unknown>;
+
+interface Strategy {
+  prepareCreate?(object: UntypedObject): void;
+  prepareUpdate?(object: UntypedObject, old: UntypedObject): void;
+}
+
+/** Kinds whose `metadata.generation` counts changes of what is wanted. */
+const counted = new Set([
+  "/pods",
+  "/replicationcontrollers",
+  "apps/daemonsets",
+  "apps/deployments",
+  "apps/replicasets",
+  "apps/statefulsets",
+  "batch/jobs",
+  "batch/cronjobs",
+  "discovery.k8s.io/endpointslices",
+  "networking.k8s.io/ingresses",
+  "networking.k8s.io/ingressclasses",
+  "networking.k8s.io/networkpolicies",
+  "policy/poddisruptionbudgets",
+  "admissionregistration.k8s.io/mutatingwebhookconfigurations",
+  "admissionregistration.k8s.io/validatingwebhookconfigurations",
+  "admissionregistration.k8s.io/validatingadmissionpolicies",
+  "admissionregistration.k8s.io/validatingadmissionpolicybindings",
+  "admissionregistration.k8s.io/mutatingadmissionpolicies",
+  "admissionregistration.k8s.io/mutatingadmissionpolicybindings",
+  "apiextensions.k8s.io/customresourcedefinitions",
+  "flowcontrol.apiserver.k8s.io/flowschemas",
+  "flowcontrol.apiserver.k8s.io/prioritylevelconfigurations",
+  "scheduling.k8s.io/priorityclasses",
+]);
+
+/** The generation starts with the object, as the real server's does for these; others of the list begin at 1 too. */
+export function countsGenerations(type: ResourceType): boolean {
+  return !type.builtIn || counted.has(type.storageKey);
+}
+
+export function hasStatus(type: ResourceType): boolean {
+  return type.subresources.some((subresource) => subresource.name === "status");
+}
+
+/** Kinds whose status is given at creation all the same. */
+const statusAtCreation = new Set(["/nodes", "certificates.k8s.io/certificatesigningrequests"]);
+
+export function prepareCreate(type: ResourceType, object: UntypedObject): void {
+  if (hasStatus(type) && !statusAtCreation.has(type.storageKey)) delete object["status"];
+  if (countsGenerations(type)) object.metadata.generation = 1;
+  else delete object.metadata.generation;
+  strategies[type.storageKey]?.prepareCreate?.(object);
+}
+
+export function prepareUpdate(type: ResourceType, object: UntypedObject, old: UntypedObject): void {
+  if (hasStatus(type)) {
+    if (old["status"] === undefined) delete object["status"];
+    else object["status"] = structuredClone(old["status"]);
+  }
+  strategies[type.storageKey]?.prepareUpdate?.(object, old);
+  countGeneration(type, object, old);
+}
+
+function countGeneration(type: ResourceType, object: UntypedObject, old: UntypedObject): void {
+  const before = old.metadata.generation;
+  if (before === undefined) delete object.metadata.generation;
+  else object.metadata.generation = before;
+  if (!countsGenerations(type)) return;
+  const changed = !isDeepStrictEqual(wanted(type, object), wanted(type, old));
+  const deleted = object.metadata.deletionTimestamp !== undefined && old.metadata.deletionTimestamp === undefined;
+  if (changed || deleted) object.metadata.generation = (before ?? 0) + 1;
+}
+
+function wanted(type: ResourceType, object: UntypedObject): Fields {
+  const { apiVersion: _version, kind: _kind, metadata: _metadata, status, ...rest } = object;
+  return hasStatus(type) ? rest : { ...rest, status };
+}
+
+/** An update through a subresource that is not the whole object: what of `next` counts, laid over the old object. */
+export function mergeSubresource(type: ResourceType, subresource: string, next: UntypedObject, old: UntypedObject): UntypedObject {
+  const base = structuredClone(old);
+  const nextSpec = (next["spec"] ?? {}) as Fields;
+  switch (subresource) {
+    case "status":
+      if (type.builtIn) base.metadata = next.metadata;
+      else if (next.metadata.managedFields !== undefined) base.metadata.managedFields = next.metadata.managedFields;
+      if (next["status"] === undefined) delete base["status"];
+      else base["status"] = next["status"];
+      return base;
+    case "finalize":
+      base["spec"] = { ...(base["spec"] as Fields | undefined), finalizers: nextSpec["finalizers"] };
+      if (nextSpec["finalizers"] === undefined) delete (base["spec"] as Fields)["finalizers"];
+      return base;
+    case "ephemeralcontainers":
+      base["spec"] = { ...(base["spec"] as Fields), ephemeralContainers: nextSpec["ephemeralContainers"] };
+      return base;
+    case "resize":
+      base["spec"] = { ...(base["spec"] as Fields), containers: nextSpec["containers"] };
+      return base;
+    case "approval":
+      base["status"] = { ...(base["status"] as Fields | undefined), conditions: (next["status"] as Fields | undefined)?.["conditions"] };
+      return base;
+    default:
+      return next;
+  }
+}
+
+const strategies: Readonly<Record<string, Strategy>> = {
+  "/namespaces": {
+    prepareCreate(object) {
+      object["spec"] = { ...(object["spec"] as Fields | undefined), finalizers: ["kubernetes"] };
+      object["status"] = { phase: "Active" };
+      nameLabel(object);
+    },
+    prepareUpdate(object, old) {
+      object["spec"] = structuredClone(old["spec"]);
+      nameLabel(object);
+    },
+  },
+  "/pods": {
+    prepareCreate(object) {
+      object["status"] = { phase: "Pending", qosClass: qosClassOf((object["spec"] ?? {}) as PodSpec) };
+    },
+  },
+  "/secrets": { prepareCreate: mergeStringData, prepareUpdate: mergeStringData },
+  "/services": {
+    prepareCreate(object) {
+      object["status"] = { loadBalancer: {} };
+    },
+    prepareUpdate(object) {
+      const spec = (object["spec"] ?? {}) as { type?: string };
+      if (spec.type !== "LoadBalancer") object["status"] = { ...(object["status"] as Fields | undefined), loadBalancer: {} };
+    },
+  },
+  "/persistentvolumes": { prepareCreate: (object) => void (object["status"] = { phase: "Pending" }) },
+  "/persistentvolumeclaims": { prepareCreate: (object) => void (object["status"] = { phase: "Pending" }) },
+  "apps/deployments": statusOf({}),
+  "apps/daemonsets": statusOf({ currentNumberScheduled: 0, numberMisscheduled: 0, desiredNumberScheduled: 0, numberReady: 0 }),
+  "apps/replicasets": statusOf({ replicas: 0 }),
+  "apps/statefulsets": statusOf({ replicas: 0, availableReplicas: 0 }),
+  "/replicationcontrollers": statusOf({ replicas: 0 }),
+  "networking.k8s.io/ingresses": statusOf({ loadBalancer: {} }),
+  "autoscaling/horizontalpodautoscalers": statusOf({ desiredReplicas: 0, currentMetrics: null }),
+  "policy/poddisruptionbudgets": statusOf({ disruptionsAllowed: 0, currentHealthy: 0, desiredHealthy: 0, expectedPods: 0 }),
+  "batch/cronjobs": statusOf({}),
+  "batch/jobs": { prepareCreate: prepareJob },
+};
+
+function statusOf(initial: Fields): Strategy {
+  return { prepareCreate: (object) => void (object["status"] = { ...initial }) };
+}
+
+function nameLabel(object: UntypedObject): void {
+  if (object.metadata.name !== undefined) object.metadata.labels = { ...object.metadata.labels, "kubernetes.io/metadata.name": object.metadata.name };
+}
+
+function mergeStringData(object: UntypedObject): void {
+  const plain = object["stringData"] as Record<string, string> | null | undefined;
+  delete object["stringData"];
+  if (plain === undefined || plain === null) return;
+  const data = { ...(object["data"] as Record<string, string> | undefined) };
+  for (const [key, value] of Object.entries(plain)) data[key] = Buffer.from(value).toString("base64");
+  object["data"] = data;
+}
+
+interface PodSpec {
+  containers?: readonly { resources?: { requests?: Record<string, unknown>; limits?: Record<string, unknown> } }[];
+  initContainers?: PodSpec["containers"];
+}
+
+/** Guaranteed, Burstable or BestEffort, by the containers' requests and limits. */
+export function qosClassOf(spec: PodSpec): string {
+  const containers = [...(spec.containers ?? []), ...(spec.initContainers ?? [])];
+  const counts = (quantities: Record<string, unknown> | undefined): string[] => ["cpu", "memory"].filter((name) => quantities?.[name] !== undefined && String(quantities[name]) !== "0");
+  if (containers.every(({ resources }) => counts(resources?.requests).length === 0 && counts(resources?.limits).length === 0)) return "BestEffort";
+  const guaranteed = containers.every(({ resources }) => {
+    const { requests, limits } = resources ?? {};
+    return counts(limits).length === 2 && ["cpu", "memory"].every((name) => requests?.[name] === undefined || String(requests[name]) === String(limits?.[name]));
+  });
+  return guaranteed ? "Guaranteed" : "Burstable";
+}
+
+/** A Job selects its pods by its uid, unless it says how itself. */
+function prepareJob(object: UntypedObject): void {
+  object["status"] = {};
+  const spec = (object["spec"] ?? {}) as { manualSelector?: boolean; selector?: unknown; template?: { metadata?: { labels?: Record<string, string> } } };
+  if (spec.manualSelector === true || spec.template === undefined) return;
+  const { name = "", uid = "" } = object.metadata;
+  spec.template.metadata ??= {};
+  spec.template.metadata.labels = {
+    ...spec.template.metadata.labels,
+    "controller-uid": uid,
+    "job-name": name,
+    "batch.kubernetes.io/controller-uid": uid,
+    "batch.kubernetes.io/job-name": name,
+  };
+  spec.selector ??= { matchLabels: { "batch.kubernetes.io/controller-uid": uid } };
+  object["spec"] = spec;
+}

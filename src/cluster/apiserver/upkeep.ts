@@ -1,0 +1,124 @@
+// What the server keeps in order by itself: aggregated roles, and the objects of definitions that go.
+import { isDeepStrictEqual } from "node:util";
+import type { UntypedObject } from "../../api/index.ts";
+import { aggregatedRules, clusterRoles, rulesOf, serverUser } from "../auth/index.ts";
+import type { ResourceType } from "../schema/contract.ts";
+import type { ServerParts } from "./context.ts";
+import { cleanupFinalizer, customResourceDefinitionKey, typesOf } from "./custom-resources.ts";
+import { deleteOne } from "./remove.ts";
+import { ApiError } from "./status.ts";
+import type { Writer, WriteIntent } from "./writer.ts";
+
+/** Runs until disposed. Faults are logged and tried again with the next change. */
+export class Upkeep {
+  readonly #parts: ServerParts;
+  readonly #writer: Writer;
+  readonly #subscriptions: Disposable[] = [];
+  #aggregating = false;
+  readonly #cleaning = new Set<string>();
+
+  constructor(parts: ServerParts, writer: Writer) {
+    this.#parts = parts;
+    this.#writer = writer;
+  }
+
+  async start(): Promise<void> {
+    const { store } = this.#parts;
+    await this.#aggregate();
+    this.#subscriptions.push(store.collection(clusterRoles).subscribe(() => void this.#aggregateSoon()));
+    const definitions = store.collection(customResourceDefinitionKey);
+    this.#subscriptions.push(
+      definitions.subscribe((events) => {
+        for (const event of events) if (event.type !== "DELETED") this.#cleanSoon(event.record.name);
+      }),
+    );
+    for (const record of definitions.list()) this.#cleanSoon(record.name);
+  }
+
+  [Symbol.dispose](): void {
+    for (const subscription of this.#subscriptions) subscription[Symbol.dispose]();
+  }
+
+  async #aggregateSoon(): Promise<void> {
+    if (this.#aggregating) return;
+    this.#aggregating = true;
+    // Changes that come in a burst are taken together.
+    await this.#parts.clock.sleep(20).catch(() => undefined);
+    this.#aggregating = false;
+    await this.#aggregate();
+  }
+
+  /** A role may select one that is aggregated itself: until nothing changes. */
+  async #aggregate(): Promise<void> {
+    for (let round = 0; round < 5; round++) if (!(await this.#aggregateOnce())) return;
+  }
+
+  async #aggregateOnce(): Promise<boolean> {
+    const { registry, store, log } = this.#parts;
+    const type = registry.resource("rbac.authorization.k8s.io", "v1", "clusterroles");
+    if (type === undefined) return false;
+    const all = store.collection(clusterRoles).list().map((record) => record.object);
+    let changed = false;
+    for (const role of all) {
+      const rules = aggregatedRules(role, all);
+      if (rules === undefined || isDeepStrictEqual(rules, rulesOf(role))) continue;
+      changed = true;
+      try {
+        await this.#writer.update(intentFor(type, ""), role.metadata.name ?? "", (current) => ({ ...current, rules }), true);
+      } catch (error) {
+        if (!isGone(error)) log.warn("a role could not be aggregated", { role: role.metadata.name, error: String(error) });
+      }
+    }
+    return changed;
+  }
+
+  #cleanSoon(name: string): void {
+    if (this.#cleaning.has(name)) return;
+    this.#cleaning.add(name);
+    setImmediate(() => {
+      void this.#clean(name)
+        .catch((error: unknown) => {
+          if (!isGone(error)) this.#parts.log.warn("a definition's objects could not be deleted", { definition: name, error: String(error) });
+        })
+        .finally(() => this.#cleaning.delete(name));
+    });
+  }
+
+  /** Deletes a terminating definition's objects, waits for those with finalizers, then lets it go. */
+  async #clean(name: string): Promise<void> {
+    const { registry, store } = this.#parts;
+    const terminating = (): UntypedObject | undefined => {
+      const definition = store.latest(customResourceDefinitionKey, "", name)?.object;
+      const waits = definition?.metadata.deletionTimestamp !== undefined && (definition.metadata.finalizers ?? []).includes(cleanupFinalizer);
+      return waits ? definition : undefined;
+    };
+    if (terminating() === undefined) return;
+    const type = typesOf(registry, name)[0];
+    if (type !== undefined) {
+      const collection = store.collection(type.storageKey);
+      for (const record of collection.list()) {
+        if (record.object.metadata.deletionTimestamp !== undefined) continue;
+        await deleteOne(this.#parts, intentFor(type, record.namespace), record.name, {}).catch((error: unknown) => {
+          if (!isGone(error)) throw error;
+        });
+      }
+      while (collection.size > 0 && terminating() !== undefined && !this.#parts.stopping.aborted) await this.#parts.clock.sleep(50);
+    }
+    const definitionType = registry.resource("apiextensions.k8s.io", "v1", "customresourcedefinitions");
+    if (definitionType === undefined || this.#parts.stopping.aborted) return;
+    const release = (current: UntypedObject): UntypedObject => {
+      const finalizers = (current.metadata.finalizers ?? []).filter((finalizer) => finalizer !== cleanupFinalizer);
+      return { ...current, metadata: { ...current.metadata, finalizers } };
+    };
+    await this.#writer.update(intentFor(definitionType, ""), name, release, true);
+  }
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof ApiError && error.reason === "NotFound";
+}
+
+function intentFor(type: ResourceType, namespace: string): WriteIntent {
+  const options = { kind: "UpdateOptions", apiVersion: "meta.k8s.io/v1" } as const;
+  return { user: serverUser, type, namespace, subresource: "", manager: "kube-apiserver", dryRun: false, options, warnings: [] };
+}

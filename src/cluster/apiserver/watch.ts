@@ -1,0 +1,137 @@
+import type { ChangeEvent, StoredRecord } from "../store/index.ts";
+import { includeObjectOf, type ResourceContext, type ServerParts } from "./context.ts";
+import { apiVersionOf, type IncludeObject } from "./encoder.ts";
+import { answerFormOf, type AnswerForm } from "./negotiate.ts";
+import { selectionOf, type Selection } from "./read.ts";
+import { isTrue } from "./request-info.ts";
+import { badRequest, expired, type ApiError } from "./status.ts";
+
+/** A watcher that has not taken so much is cut off; it may resume from its last event. */
+const maximumUnsentBytes = 16 * 1024 * 1024;
+const bookmarkIntervalMs = 60_000;
+const defaultTimeoutSeconds = 1800;
+
+/** Streams changes until the client leaves, the time is over, or the server ends. */
+export function watchObjects(parts: ServerParts, context: ResourceContext): void {
+  const { query, response, type } = context;
+  const form = answerFormOf(context.request.headers.accept);
+  const selection = selectionOf(context);
+  const initialEvents = isTrue(query.get("sendInitialEvents") ?? "false");
+  const text = query.get("resourceVersion") ?? "";
+  if (initialEvents && query.get("resourceVersionMatch") !== "NotOlderThan") {
+    throw badRequest("sendInitialEvents is forbidden for watch unless resourceVersionMatch is set to NotOlderThan");
+  }
+  const from = text === "" || text === "0" || initialEvents ? undefined : Number(text);
+  if (from !== undefined && !Number.isSafeInteger(from)) throw badRequest(`resourceVersion: Invalid value: "${text}"`);
+  response.writeHead(200, { "content-type": form.encoding === "yaml" ? "application/yaml;stream=watch" : "application/json", "cache-control": "no-cache, private" });
+  response.flushHeaders();
+  const stream = new WatchStream(parts, context, form, selection, includeObjectOf(query));
+  const collection = parts.store.collection(type.storageKey);
+  const past = from === undefined ? [] : collection.since(from);
+  if (past === undefined) return stream.fail(expired(`too old resource version: ${text} (${collection.revision})`));
+  if (from === undefined) stream.initial(collection.list(selection.namespace), initialEvents && isTrue(query.get("allowWatchBookmarks") ?? "false"));
+  else stream.changes(past);
+  stream.follow(Number(query.get("timeoutSeconds") ?? "0") || defaultTimeoutSeconds, isTrue(query.get("allowWatchBookmarks") ?? "false"));
+}
+
+class WatchStream {
+  readonly #parts: ServerParts;
+  readonly #context: ResourceContext;
+  readonly #form: AnswerForm;
+  readonly #selection: Selection;
+  readonly #include: IncludeObject;
+  /** Events of the same key share their bytes among watchers. */
+  readonly #formKey: string;
+  #columnsSent = false;
+
+  constructor(parts: ServerParts, context: ResourceContext, form: AnswerForm, selection: Selection, include: IncludeObject) {
+    this.#parts = parts;
+    this.#context = context;
+    this.#form = form;
+    this.#selection = selection;
+    this.#include = include;
+    this.#formKey = `${apiVersionOf(context.type)} ${form.as} ${form.metaVersion} ${form.as === "table" ? include : ""}`;
+  }
+
+  initial(records: readonly StoredRecord[], withEnd: boolean): void {
+    const lines: Buffer[] = [];
+    for (const record of records) if (this.#matches(record)) lines.push(this.#encode("ADDED", record));
+    if (withEnd) lines.push(this.#bookmark({ "k8s.io/initial-events-end": "true" }));
+    this.#write(lines);
+  }
+
+  changes(events: readonly ChangeEvent[]): void {
+    const lines: Buffer[] = [];
+    for (const event of events) {
+      const line = this.#line(event);
+      if (line !== undefined) lines.push(line);
+    }
+    this.#write(lines);
+  }
+
+  fail(error: ApiError): void {
+    this.#context.response.end(`${JSON.stringify({ type: "ERROR", object: error.body })}\n`);
+  }
+
+  follow(timeoutSeconds: number, bookmarks: boolean): void {
+    const { response, type } = this.#context;
+    const { clock, stopping, store } = this.#parts;
+    const subscription = store.collection(type.storageKey).subscribe((events) => this.changes(events));
+    const end = (): void => void response.end();
+    const timer = clock.after(timeoutSeconds * 1000, end);
+    const ticker = bookmarks ? setInterval(() => this.#write([this.#bookmark()]), bookmarkIntervalMs).unref() : undefined;
+    stopping.addEventListener("abort", end);
+    if (stopping.aborted) end();
+    response.on("close", () => {
+      subscription[Symbol.dispose]();
+      timer[Symbol.dispose]();
+      clearInterval(ticker);
+      stopping.removeEventListener("abort", end);
+    });
+    response.on("error", () => undefined);
+  }
+
+  /** A change as this watcher sees it: an object that begins to match is ADDED, one that ceases to is DELETED. */
+  #line(event: ChangeEvent): Buffer | undefined {
+    const was = event.previous !== undefined && this.#matches(event.previous);
+    const is = event.type !== "DELETED" && this.#matches(event.record);
+    if (!was && !is) return undefined;
+    const type = is ? (was ? "MODIFIED" : "ADDED") : "DELETED";
+    if (this.#form.as === "table" && !this.#columnsSent) return this.#encode(type, event.record);
+    const key = `${type} ${this.#formKey}`;
+    let line = event.encoded.get(key);
+    if (line === undefined) event.encoded.set(key, (line = this.#encode(type, event.record)));
+    return line;
+  }
+
+  #matches(record: StoredRecord): boolean {
+    const { matches, namespace } = this.#selection;
+    return (namespace === "" || record.namespace === namespace) && (matches === undefined || matches(record));
+  }
+
+  #encode(type: string, record: StoredRecord): Buffer {
+    const withColumns = !this.#columnsSent;
+    this.#columnsSent = true;
+    return this.#parts.encoder.event(this.#context.type, type, record, this.#form, this.#include, withColumns);
+  }
+
+  #bookmark(annotations?: Record<string, string>): Buffer {
+    const { type } = this.#context;
+    const partial = this.#form.as === "partial";
+    const kind = partial ? "PartialObjectMetadata" : type.kind;
+    const apiVersion = partial ? `meta.k8s.io/${this.#form.metaVersion}` : apiVersionOf(type);
+    const metadata = { resourceVersion: String(this.#parts.store.revision), creationTimestamp: null, ...(annotations === undefined ? {} : { annotations }) };
+    return Buffer.from(`${JSON.stringify({ type: "BOOKMARK", object: { kind, apiVersion, metadata } })}\n`);
+  }
+
+  #write(lines: readonly Buffer[]): void {
+    const { response } = this.#context;
+    if (lines.length === 0 || response.writableEnded || response.destroyed) return;
+    if (response.writableLength > maximumUnsentBytes) {
+      this.#parts.log.warn("a watcher is too slow and was cut off", { resource: this.#context.type.plural, user: this.#context.user.name });
+      response.destroy();
+      return;
+    }
+    response.write(lines.length === 1 ? lines[0] : Buffer.concat(lines));
+  }
+}

@@ -1,0 +1,160 @@
+import type { UntypedObject } from "../../api/index.ts";
+import type { UntypedOptions } from "../admission/index.ts";
+import type { ResourceType } from "../schema/contract.ts";
+import { decodeObject, mediaTypeOf, parseJson, parseYaml, readBody } from "./body.ts";
+import { dryRunOf, includeObjectOf, nowText, sendForm, type ResourceContext, type ServerParts } from "./context.ts";
+import { answerFormOf } from "./negotiate.ts";
+import { scaleOf, withScale } from "./scale.ts";
+import { ApiError, badRequest, conflict, notFound } from "./status.ts";
+import type { Writer, WriteIntent, Written } from "./writer.ts";
+
+export function intentOf(context: ResourceContext, optionsKind: string, extra: Partial<WriteIntent> = {}): WriteIntent {
+  const { info, query, request, type, user, warnings } = context;
+  const dryRun = dryRunOf(query);
+  const manager = query.get("fieldManager") || (request.headers["user-agent"] ?? "unknown").split("/")[0] || "unknown";
+  const options: UntypedOptions = {
+    kind: optionsKind,
+    apiVersion: "meta.k8s.io/v1",
+    ...(dryRun ? { dryRun: ["All"] } : {}),
+    ...(query.get("fieldManager") ? { fieldManager: manager } : {}),
+    ...(query.get("fieldValidation") ? { fieldValidation: query.get("fieldValidation") } : {}),
+  };
+  const namespace = type.namespaced ? info.namespace : "";
+  return { user, type, namespace, subresource: info.subresource, manager: manager.slice(0, 128), dryRun, options, warnings, ...extra };
+}
+
+export async function createObject(parts: ServerParts, writer: Writer, context: ResourceContext): Promise<void> {
+  const form = answerFormOf(context.request.headers.accept);
+  const { object, duplicates } = await decodeObject(await readBody(context.request), context.request.headers["content-type"], parts.registry);
+  checkFields(parts, context, object, duplicates);
+  const written = await writer.create(intentOf(context, "CreateOptions"), object);
+  await answer(parts, context, written, form);
+}
+
+export async function updateObject(parts: ServerParts, writer: Writer, context: ResourceContext): Promise<void> {
+  const form = answerFormOf(context.request.headers.accept);
+  const { info, type } = context;
+  const { object, duplicates } = await decodeObject(await readBody(context.request), context.request.headers["content-type"], parts.registry);
+  const intent = intentOf(context, "UpdateOptions");
+  const pinned = (object.metadata.resourceVersion ?? "") !== "";
+  if (info.subresource === "scale") {
+    const written = await writer.update(intent, info.name, (current) => withScale(type, current, object), !pinned);
+    return await answerScale(context, written);
+  }
+  checkFields(parts, context, object, duplicates);
+  if (!pinned && !type.builtIn && info.subresource === "") requireVersion(type, info.name);
+  const written = await writer.update(intent, info.name, () => structuredClone(object), !pinned);
+  await answer(parts, context, written, form);
+}
+
+function requireVersion(type: ResourceType, name: string): void {
+  const message = `${type.plural}.${type.group} "${name}" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update`;
+  const cause = { reason: "FieldValueInvalid", message: "Invalid value: 0: must be specified for an update", field: "metadata.resourceVersion" };
+  throw new ApiError(422, "Invalid", message, { name, group: type.group, kind: type.plural, causes: [cause] });
+}
+
+const patchMedia = ["application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json", "application/apply-patch+yaml"];
+
+export async function patchObject(parts: ServerParts, writer: Writer, context: ResourceContext): Promise<void> {
+  const form = answerFormOf(context.request.headers.accept);
+  const { info, request, type } = context;
+  const media = mediaTypeOf(request.headers["content-type"]);
+  const offered = type.builtIn ? patchMedia : patchMedia.filter((name) => !name.includes("strategic"));
+  if (!offered.includes(media)) {
+    throw new ApiError(415, "UnsupportedMediaType", `the body of the request was in an unknown format - accepted media types include: ${offered.join(", ")}`);
+  }
+  const body = await readBody(request);
+  if (media === "application/apply-patch+yaml") return await answer(parts, context, await applyPatch(parts, writer, context, body), form);
+  const patch = parseJson(body.toString("utf8"));
+  const intent = intentOf(context, "PatchOptions");
+  const patched = (original: UntypedObject): UntypedObject => {
+    if (media === "application/json-patch+json") return parts.registry.jsonPatch(original, patch);
+    if (media === "application/merge-patch+json") return parts.registry.mergePatch(original, patch);
+    return parts.registry.strategicMerge(type, original, patch);
+  };
+  if (info.subresource === "scale") {
+    const written = await writer.update(intent, info.name, (current) => withScale(type, current, patched(scaleOf(type, current))), true);
+    return await answerScale(context, written);
+  }
+  let checked = false;
+  const next = (current: UntypedObject): UntypedObject => {
+    const version = current.metadata.resourceVersion;
+    const object = patched(current);
+    object.metadata ??= {};
+    if ((object.metadata.resourceVersion ?? version) !== version) throw conflict(type, info.name);
+    if (!checked) checkFields(parts, context, object, []);
+    else parts.registry.dropUnknownFields(type, object);
+    checked = true;
+    return object;
+  };
+  await answer(parts, context, await writer.update(intent, info.name, next, true), form);
+}
+
+async function applyPatch(parts: ServerParts, writer: Writer, context: ResourceContext, body: Buffer): Promise<Written> {
+  const { info, query, type } = context;
+  const manager = query.get("fieldManager");
+  if (manager === null || manager === "") {
+    throw new ApiError(400, "BadRequest", 'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch');
+  }
+  const applied = (await parseYaml(body.toString("utf8"))) as UntypedObject | null;
+  if (applied === null || typeof applied !== "object" || Array.isArray(applied)) throw badRequest("error decoding YAML: the patch is not an object");
+  applied.metadata ??= {};
+  if ((applied.metadata as { managedFields?: unknown[] }).managedFields?.length) throw badRequest("metadata.managedFields must be nil");
+  checkFields(parts, context, applied, []);
+  if (type.namespaced) applied.metadata.namespace ??= info.namespace;
+  applied.metadata.name ??= info.name;
+  const intent = intentOf(context, "PatchOptions", { fieldsManaged: true });
+  const force = query.get("force") === "true";
+  const apply = (live: UntypedObject | undefined): UntypedObject => {
+    const origin = { manager, subresource: info.subresource, time: nowText(parts.clock) };
+    return parts.registry.serverSideApply({ type, live, applied: structuredClone(applied), origin, force });
+  };
+  for (let attempt = 0; ; attempt++) {
+    if (writer.current(type, intent.namespace, info.name) !== undefined) return await writer.update(intent, info.name, apply, true);
+    if (info.subresource !== "") throw notFound(type, info.name);
+    if ((applied.metadata.uid ?? "") !== "") throw conflict(type, info.name, "uid mismatch: the provided object specified a uid, and no existing object was found");
+    try {
+      return await writer.create(intent, apply(undefined));
+    } catch (error) {
+      // Somebody created it meanwhile: apply to that one.
+      if (!(error instanceof ApiError) || error.reason !== "AlreadyExists" || attempt > 4) throw error;
+    }
+  }
+}
+
+/** Unknown and duplicate fields: refused, warned about or dropped in silence, as `fieldValidation` asks. */
+export function checkFields(parts: ServerParts, context: ResourceContext, object: UntypedObject, duplicates: readonly string[]): void {
+  const { query, type, warnings } = context;
+  const mode = query.get("fieldValidation") || "Warn";
+  if (!["Ignore", "Warn", "Strict"].includes(mode)) {
+    throw badRequest(`invalid fieldValidation: Unsupported value: "${mode}": supported values: "Ignore", "Strict", "Warn"`);
+  }
+  const subject = subresourceKind(context) === undefined;
+  const unknown = subject ? parts.registry.dropUnknownFields(type, object) : [];
+  if (mode === "Ignore") return;
+  const faults = [...duplicates.map((path) => `duplicate field "${path}"`), ...unknown.map((path) => `unknown field "${path}"`)];
+  if (faults.length === 0) return;
+  if (mode === "Warn") {
+    warnings.push(...faults);
+    return;
+  }
+  throw badRequest(`${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}: strict decoding error: ${faults.join(", ")}`);
+}
+
+/** A subresource that takes another kind than the resource's own. */
+function subresourceKind({ info, type }: ResourceContext): string | undefined {
+  const subresource = type.subresources.find((candidate) => candidate.name === info.subresource);
+  return subresource === undefined || subresource.kind === type.kind ? undefined : subresource.kind;
+}
+
+async function answer(parts: ServerParts, context: ResourceContext, written: Written, form: ReturnType<typeof answerFormOf>): Promise<void> {
+  const status = written.created ? 201 : 200;
+  const include = includeObjectOf(context.query);
+  const { type } = context;
+  const bytes = written.record === undefined ? parts.encoder.object(type, written.object, form, include) : parts.encoder.record(type, written.record, form, include);
+  await sendForm(context, status, form, bytes);
+}
+
+async function answerScale(context: ResourceContext, written: Written): Promise<void> {
+  await sendForm(context, 200, answerFormOf(context.request.headers.accept), Buffer.from(JSON.stringify(scaleOf(context.type, written.object))));
+}

@@ -1,0 +1,265 @@
+import { randomUUID } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
+import type { UntypedObject } from "../../api/index.ts";
+import type { AdmissionRequest, UntypedOptions } from "../admission/index.ts";
+import type { User } from "../auth/index.ts";
+import type { ResourceType } from "../schema/contract.ts";
+import type { StoredRecord } from "../store/index.ts";
+import { nowText, type ServerParts } from "./context.ts";
+import { apiVersionOf } from "./encoder.ts";
+import { ApiError, alreadyExists, badRequest, conflict, invalid, notFound } from "./status.ts";
+import { mergeSubresource, prepareCreate, prepareUpdate } from "./strategies.ts";
+import { checkNames, customResourceDefinitionKey } from "./custom-resources.ts";
+
+/** How a write is meant; the same for every verb. */
+export interface WriteIntent {
+  readonly user: User;
+  readonly type: ResourceType;
+  readonly namespace: string;
+  readonly subresource: string;
+  readonly manager: string;
+  readonly dryRun: boolean;
+  readonly options: UntypedOptions;
+  readonly warnings: string[];
+  /** Server-side apply has set managedFields already. */
+  readonly fieldsManaged?: boolean;
+}
+
+/** A stored object, or for a dry run the object that would be. */
+export interface Written {
+  readonly object: UntypedObject;
+  readonly record: StoredRecord | undefined;
+  readonly created: boolean;
+}
+
+const generatedSuffixLetters = "bcdfghjklmnpqrstvwxz2456789";
+const maximumGeneratedBase = 58;
+const maximumAttempts = 8;
+
+/** The path of every write: identity, preparation, admission, managed fields, validation, store. */
+export class Writer {
+  readonly #parts: ServerParts;
+
+  constructor(parts: ServerParts) {
+    this.#parts = parts;
+  }
+
+  /** The newest state of the object, in the type's version; a copy that may be changed. */
+  current(type: ResourceType, namespace: string, name: string): { readonly record: StoredRecord; readonly object: UntypedObject } | undefined {
+    const record = this.#parts.store.latest(type.storageKey, type.namespaced ? namespace : "", name);
+    if (record === undefined) return undefined;
+    return { record, object: structuredClone(this.#parts.encoder.objectIn(record, type)) };
+  }
+
+  /** Takes `object` over: it is changed. */
+  async create(intent: WriteIntent, object: UntypedObject): Promise<Written> {
+    const { type } = intent;
+    const { registry, admission } = this.#parts;
+    checkIdentity(intent, object, undefined);
+    registry.applyDefaults(type, object);
+    const request = admissionRequest("CREATE", intent, object, undefined);
+    await admission.mutate(request);
+    const admitted = request.object ?? object;
+    checkIdentity(intent, admitted, undefined);
+    const generates = (admitted.metadata.name ?? "") === "";
+    for (let attempt = 1; ; attempt++) {
+      const candidate = generates || attempt > 1 ? structuredClone(admitted) : admitted;
+      if (generates) candidate.metadata.name = this.#generatedName(candidate);
+      const stored = await this.#createNamed(intent, request, candidate);
+      if (stored !== undefined) return stored;
+      if (!generates || attempt >= maximumAttempts) throw alreadyExists(type, candidate.metadata.name ?? "");
+    }
+  }
+
+  /** Undefined when the name is taken. */
+  async #createNamed(intent: WriteIntent, request: AdmissionRequest, object: UntypedObject): Promise<Written | undefined> {
+    const { type, dryRun } = intent;
+    const { admission, store } = this.#parts;
+    const { metadata } = object;
+    if (store.latest(type.storageKey, metadata.namespace ?? "", metadata.name ?? "") !== undefined) return undefined;
+    metadata.uid = randomUUID();
+    metadata.creationTimestamp = nowText(this.#parts.clock);
+    for (const field of ["deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion", "selfLink"] as const) delete (metadata as Record<string, unknown>)[field];
+    prepareCreate(type, object);
+    if (type.storageKey === customResourceDefinitionKey) checkNames(object, this.#parts);
+    this.#validate(type, object, undefined, "");
+    using _hold = type.storageKey === "/services" ? this.#parts.services.allocate(object, undefined) : noHold;
+    this.#manageFields(intent, undefined, object);
+    await admission.validate({ ...request, name: metadata.name ?? "", object });
+    if (dryRun) return { object, record: undefined, created: true };
+    const record = await store.put(type.storageKey, this.#toStorage(type, object), "absent");
+    return record === undefined ? undefined : { object, record, created: true };
+  }
+
+  /**
+   * Computes the next state from the current one and stores it, again from the start when somebody else was faster and the
+   * caller's state does not depend on a version (`retry`). `next` gets a copy that it may change.
+   */
+  async update(
+    intent: WriteIntent,
+    name: string,
+    next: (current: UntypedObject) => UntypedObject | Promise<UntypedObject>,
+    retry: boolean,
+  ): Promise<Written> {
+    for (let attempt = 1; ; attempt++) {
+      const current = this.current(intent.type, intent.namespace, name);
+      if (current === undefined) throw notFound(intent.type, name);
+      const written = await this.#updateOnce(intent, name, current.record, current.object, await next(structuredClone(current.object)));
+      if (written !== undefined) return written;
+      if (!retry || attempt >= maximumAttempts) throw conflict(intent.type, name);
+    }
+  }
+
+  async #updateOnce(intent: WriteIntent, name: string, oldRecord: StoredRecord, old: UntypedObject, wanted: UntypedObject): Promise<Written | undefined> {
+    const { type, subresource, dryRun } = intent;
+    const { registry, admission, store } = this.#parts;
+    checkIdentity(intent, wanted, name);
+    checkVersion(type, name, wanted, old);
+    registry.applyDefaults(type, wanted);
+    const object = this.#prepared(intent, wanted, old);
+    const request = admissionRequest("UPDATE", intent, object, old, name);
+    await admission.mutate(request);
+    const admitted = request.object === undefined || request.object === object ? object : this.#prepared(intent, request.object, old);
+    if (subresource === "status" && type.builtIn) keepServerMetadata(admitted, old);
+    this.#manageFields(intent, old, admitted);
+    if (subresource === "" && type.storageKey === customResourceDefinitionKey) checkNames(admitted, this.#parts);
+    if (isDeepStrictEqual(admitted, old)) {
+      if (!dryRun) await store.durable(oldRecord);
+      return { object: old, record: oldRecord, created: false };
+    }
+    this.#validate(type, admitted, old, subresource);
+    using _hold = type.storageKey === "/services" ? this.#parts.services.allocate(admitted, old) : noHold;
+    await admission.validate({ ...request, object: admitted });
+    if (dryRun) return { object: admitted, record: undefined, created: false };
+    if (endsNow(admitted)) return await this.#removeUpdated(intent, oldRecord, admitted);
+    const record = await store.put(type.storageKey, this.#toStorage(type, admitted), oldRecord.revision);
+    return record === undefined ? undefined : { object: admitted, record, created: false };
+  }
+
+  /** Assigns a pod to a node: the one change of a pod's spec that is no update, and so is not validated as one. */
+  async bindPod(intent: WriteIntent, name: string, bind: (pod: UntypedObject) => UntypedObject, time: string): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      const current = this.current(intent.type, intent.namespace, name);
+      if (current === undefined) throw notFound(intent.type, name);
+      const pod = bind(structuredClone(current.object));
+      const status = (pod["status"] ?? {}) as { conditions?: { type: string }[] };
+      const conditions = (status.conditions ?? []).filter((condition) => condition.type !== "PodScheduled");
+      const scheduled = { type: "PodScheduled", status: "True", lastProbeTime: null, lastTransitionTime: time, observedGeneration: pod.metadata.generation };
+      pod["status"] = { ...status, conditions: [...conditions, scheduled] };
+      if (intent.dryRun) return;
+      if ((await this.#parts.store.put(intent.type.storageKey, pod, current.record.revision)) !== undefined) return;
+      if (attempt >= maximumAttempts) throw conflict(intent.type, name);
+    }
+  }
+
+  /** The last finalizer is gone: what was to be an update is the end of the object. */
+  async #removeUpdated(intent: WriteIntent, oldRecord: StoredRecord, object: UntypedObject): Promise<Written | undefined> {
+    const { storageKey } = intent.type;
+    const removed = await this.#parts.store.remove(storageKey, oldRecord.namespace, oldRecord.name, oldRecord.revision);
+    if (removed === undefined) return undefined;
+    object.metadata.resourceVersion = String(removed.revision);
+    return { object, record: undefined, created: false };
+  }
+
+  #prepared(intent: WriteIntent, wanted: UntypedObject, old: UntypedObject): UntypedObject {
+    const { type, subresource } = intent;
+    const object = subresource === "" || subresource === "scale" ? wanted : mergeSubresource(type, subresource, wanted, old);
+    object.kind = type.kind;
+    object.apiVersion = apiVersionOf(type);
+    keepServerMetadata(object, old);
+    if (subresource === "" || subresource === "scale") prepareUpdate(type, object, old);
+    return object;
+  }
+
+  #manageFields(intent: WriteIntent, old: UntypedObject | undefined, object: UntypedObject): void {
+    if (intent.fieldsManaged === true) return;
+    const origin = { manager: intent.manager, subresource: intent.subresource, time: nowText(this.#parts.clock) };
+    const entries = this.#parts.registry.updateManagedFields(intent.type, old, object, origin);
+    if (entries.length === 0) delete object.metadata.managedFields;
+    else object.metadata.managedFields = entries;
+  }
+
+  #validate(type: ResourceType, object: UntypedObject, old: UntypedObject | undefined, subresource: string): void {
+    const errors = subresource === "" || subresource === "scale" ? this.#parts.registry.validate(type, object, old) : this.#parts.registry.validate(type, object, old, subresource);
+    if (errors.length > 0) throw invalid(type, object.metadata.name ?? "", errors);
+  }
+
+  #toStorage(type: ResourceType, object: UntypedObject): UntypedObject {
+    const slash = type.storageKey.indexOf("/");
+    const group = type.storageKey.slice(0, slash);
+    if (group === type.group && type.version === type.storageVersion) return object;
+    const stored = this.#parts.registry.resource(group, type.storageVersion, type.storageKey.slice(slash + 1));
+    if (stored === undefined) throw new ApiError(500, "InternalError", `no storage version ${type.storageVersion} of ${type.storageKey}`);
+    const converted = this.#parts.registry.convert(object, stored);
+    return converted === object ? structuredClone(object) : converted;
+  }
+
+  #generatedName(object: UntypedObject): string {
+    const base = (object.metadata.generateName ?? "").slice(0, maximumGeneratedBase);
+    if (base === "") throw new ApiError(422, "Invalid", "name or generateName is required");
+    let suffix = "";
+    for (let index = 0; index < 5; index++) suffix += generatedSuffixLetters[Math.floor(this.#parts.random() * generatedSuffixLetters.length)] ?? "b";
+    return base + suffix;
+  }
+}
+
+const noHold: Disposable = { [Symbol.dispose]: () => undefined };
+
+/** Kind, name and namespace must be those of the path; what is absent is filled in. */
+function checkIdentity(intent: WriteIntent, object: UntypedObject, name: string | undefined): void {
+  const { type, namespace } = intent;
+  const { metadata } = object;
+  const apiVersion = apiVersionOf(type);
+  object.apiVersion ??= apiVersion;
+  object.kind ??= type.kind;
+  if (object.apiVersion !== apiVersion || object.kind !== type.kind) {
+    throw badRequest(`the API version in the data (${object.apiVersion}, Kind=${object.kind}) does not match the expected API version (${apiVersion}, Kind=${type.kind})`);
+  }
+  if (!type.namespaced) delete metadata.namespace;
+  else if ((metadata.namespace ?? "") === "") metadata.namespace = namespace;
+  else if (metadata.namespace !== namespace) {
+    throw badRequest(`the namespace of the provided object does not match the namespace sent on the request`);
+  }
+  if (name === undefined) return;
+  if ((metadata.name ?? "") === "") metadata.name = name;
+  if (metadata.name !== name) throw badRequest(`the name of the object (${metadata.name ?? ""}) does not match the name on the URL (${name})`);
+}
+
+function checkVersion(type: ResourceType, name: string, wanted: UntypedObject, old: UntypedObject): void {
+  const { resourceVersion = "", uid = "" } = wanted.metadata;
+  if (resourceVersion !== "" && resourceVersion !== old.metadata.resourceVersion) throw conflict(type, name);
+  if (uid !== "" && uid !== old.metadata.uid) {
+    throw conflict(type, name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid ?? ""}`);
+  }
+}
+
+/** What only the server writes stays as it was. */
+function keepServerMetadata(object: UntypedObject, old: UntypedObject): void {
+  const kept = ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "resourceVersion", "generateName", "namespace"] as const;
+  const target = object.metadata as Record<string, unknown>;
+  for (const field of kept) {
+    if (old.metadata[field] === undefined) delete target[field];
+    else target[field] = old.metadata[field];
+  }
+  delete target["selfLink"];
+}
+
+/** Whether an object that is being deleted has nothing left to wait for. */
+export function endsNow(object: UntypedObject): boolean {
+  const { deletionTimestamp, deletionGracePeriodSeconds = 0, finalizers = [] } = object.metadata;
+  if (deletionTimestamp === undefined || finalizers.length > 0 || deletionGracePeriodSeconds > 0) return false;
+  const remaining = object.kind === "Namespace" && object.apiVersion === "v1" ? ((object["spec"] as { finalizers?: string[] } | undefined)?.finalizers ?? []) : [];
+  return remaining.length === 0;
+}
+
+export function admissionRequest(
+  operation: AdmissionRequest["operation"],
+  intent: WriteIntent,
+  object: UntypedObject | undefined,
+  oldObject: UntypedObject | undefined,
+  name = object?.metadata.name ?? "",
+): AdmissionRequest {
+  const { type, subresource, user, dryRun, options, warnings } = intent;
+  const namespace = type.storageKey === "/namespaces" ? name : intent.namespace;
+  return { operation, type, subresource, namespace, name, object, oldObject, user, dryRun, options, warnings };
+}

@@ -1,0 +1,70 @@
+import { createHash, X509Certificate } from "node:crypto";
+import type { IncomingHttpHeaders } from "node:http";
+import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
+import type { ServiceAccountTokens } from "./tokens.ts";
+import { anonymousUser, type User } from "./user.ts";
+
+/** Who is behind a connection and its headers. */
+export class Authenticator {
+  readonly #tokens: ServiceAccountTokens;
+  readonly #byConnection = new WeakMap<object, User | "none">();
+
+  constructor(tokens: ServiceAccountTokens) {
+    this.#tokens = tokens;
+  }
+
+  /** `connection`: what stands for the connection in the cache. Undefined for credentials that are wrong (401); no credentials at all: the anonymous user. */
+  authenticate(connection: object, socket: Socket, headers: IncomingHttpHeaders): User | undefined {
+    const certified = this.#certified(connection, socket);
+    if (certified !== undefined) return certified;
+    const authorization = headers.authorization ?? webSocketToken(headers);
+    if (authorization === undefined) return anonymousUser;
+    const token = /^bearer +(.*)$/i.exec(authorization)?.[1]?.trim();
+    if (token === undefined || token === "") return undefined;
+    return this.#tokens.verify(token)?.user;
+  }
+
+  #certified(connection: object, socket: Socket): User | undefined {
+    let user = this.#byConnection.get(connection);
+    if (user === undefined) {
+      user = (socket instanceof TLSSocket ? userOfCertificate(socket) : undefined) ?? "none";
+      this.#byConnection.set(connection, user);
+    }
+    return user === "none" ? undefined : user;
+  }
+}
+
+/** Browsers cannot set headers on a WebSocket: the token may come as a subprotocol. */
+function webSocketToken(headers: IncomingHttpHeaders): string | undefined {
+  const prefix = "base64url.bearer.authorization.k8s.io.";
+  const offered = headers["sec-websocket-protocol"]?.split(",").map((word) => word.trim());
+  const found = offered?.find((word) => word.startsWith(prefix));
+  return found === undefined ? undefined : `Bearer ${Buffer.from(found.slice(prefix.length), "base64url").toString("utf8")}`;
+}
+
+/** CN is the user, each O a group; only from a chain that ends at the cluster's CA and allows client authentication. */
+function userOfCertificate(socket: TLSSocket): User | undefined {
+  if (!socket.authorized) return undefined;
+  const raw = socket.getPeerX509Certificate();
+  return raw === undefined ? undefined : userOfSubject(raw);
+}
+
+export function userOfSubject(certificate: X509Certificate): User | undefined {
+  const names: string[] = [];
+  const groups: string[] = [];
+  for (const line of certificate.subject.split("\n")) {
+    const at = line.indexOf("=");
+    const value = line.slice(at + 1).replaceAll(/\\(.)/g, "$1");
+    if (line.startsWith("CN=")) names.push(value);
+    else if (line.startsWith("O=")) groups.push(value);
+  }
+  const name = names[0];
+  if (name === undefined) return undefined;
+  const fingerprint = createHash("sha256").update(certificate.raw).digest("hex");
+  return {
+    name,
+    groups: [...groups, "system:authenticated"],
+    extra: { "authentication.kubernetes.io/credential-id": [`X509SHA256=${fingerprint}`] },
+  };
+}

@@ -1,0 +1,173 @@
+import { createHash, createPrivateKey, createPublicKey, randomUUID, sign, verify, type KeyObject } from "node:crypto";
+import type { Clock } from "../../base/index.ts";
+import type { UntypedObject } from "../../api/index.ts";
+import type { Store } from "../store/index.ts";
+import type { User } from "./user.ts";
+
+/** The object that a token lives and dies with. */
+export interface BoundObject {
+  readonly kind: "Pod" | "Secret" | "Node";
+  readonly name: string;
+  readonly uid: string;
+}
+
+export interface TokenRequest {
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  readonly serviceAccountUid: string;
+  readonly audiences: readonly string[];
+  readonly expirationSeconds: number;
+  readonly bound?: BoundObject;
+  /** The node of the bound pod. */
+  readonly node?: { readonly name: string; readonly uid: string };
+}
+
+interface Claims {
+  readonly aud: readonly string[];
+  readonly exp: number;
+  readonly iat: number;
+  readonly iss: string;
+  readonly jti: string;
+  readonly nbf: number;
+  readonly sub: string;
+  readonly "kubernetes.io": {
+    readonly namespace: string;
+    readonly serviceaccount: { readonly name: string; readonly uid: string };
+    readonly pod?: { readonly name: string; readonly uid: string };
+    readonly secret?: { readonly name: string; readonly uid: string };
+    readonly node?: { readonly name: string; readonly uid: string };
+  };
+}
+
+export interface VerifiedToken {
+  readonly user: User;
+  /** The wanted audiences that the token is for. */
+  readonly audiences: readonly string[];
+}
+
+export const defaultIssuer = "https://kubernetes.default.svc.cluster.local";
+const maximumCachedSignatures = 4096;
+
+/** Issues and checks service accounts' JSON web tokens (ES256), bound to their account and optionally to a pod. */
+export class ServiceAccountTokens {
+  readonly issuer = defaultIssuer;
+  readonly #key: KeyObject;
+  readonly #public: KeyObject;
+  readonly #keyId: string;
+  readonly #store: Store;
+  readonly #clock: Clock;
+  /** Tokens whose signature was found good; expiry and bindings are checked each time. */
+  readonly #checked = new Map<string, Claims>();
+
+  constructor(privateKeyPem: string, store: Store, clock: Clock) {
+    this.#key = createPrivateKey(privateKeyPem);
+    this.#public = createPublicKey(this.#key);
+    const der = this.#public.export({ type: "spki", format: "der" });
+    this.#keyId = createHash("sha256").update(der).digest("base64url");
+    this.#store = store;
+    this.#clock = clock;
+  }
+
+  issue(request: TokenRequest): { readonly token: string; readonly expiresAtMs: number } {
+    const now = Math.floor(this.#clock.nowMs() / 1000);
+    const { bound } = request;
+    const claims: Claims = {
+      aud: request.audiences.length > 0 ? request.audiences : [this.issuer],
+      exp: now + request.expirationSeconds,
+      iat: now,
+      iss: this.issuer,
+      jti: randomUUID(),
+      "kubernetes.io": {
+        namespace: request.namespace,
+        ...(request.node === undefined ? {} : { node: request.node }),
+        ...(bound === undefined ? {} : { [bound.kind.toLowerCase()]: { name: bound.name, uid: bound.uid } }),
+        serviceaccount: { name: request.serviceAccount, uid: request.serviceAccountUid },
+      },
+      nbf: now,
+      sub: `system:serviceaccount:${request.namespace}:${request.serviceAccount}`,
+    };
+    const head = encode({ alg: "ES256", kid: this.#keyId });
+    const signed = `${head}.${encode(claims)}`;
+    const signature = sign("sha256", Buffer.from(signed), { key: this.#key, dsaEncoding: "ieee-p1363" });
+    return { token: `${signed}.${signature.toString("base64url")}`, expiresAtMs: claims.exp * 1000 };
+  }
+
+  /** Undefined when the token is not ours, is forged, too old, or what it is bound to is gone. */
+  verify(token: string, wantedAudiences: readonly string[] = [this.issuer]): VerifiedToken | undefined {
+    const claims = this.#claimsOf(token);
+    if (claims === undefined) return undefined;
+    const now = this.#clock.nowMs() / 1000;
+    if (claims.iss !== this.issuer || claims.exp <= now || claims.nbf > now + 60) return undefined;
+    const audiences = wantedAudiences.filter((audience) => claims.aud.includes(audience));
+    if (audiences.length === 0 || !this.#bindingsHold(claims)) return undefined;
+    return { user: userOf(claims), audiences };
+  }
+
+  /** For `/openid/v1/jwks`. */
+  jwks(): UntypedKeySet {
+    return { keys: [{ use: "sig", alg: "ES256", kid: this.#keyId, ...this.#public.export({ format: "jwk" }) }] };
+  }
+
+  #claimsOf(token: string): Claims | undefined {
+    const known = this.#checked.get(token);
+    if (known !== undefined) return known;
+    const [head = "", body = "", signature = "", ...rest] = token.split(".");
+    if (signature === "" || rest.length > 0) return undefined;
+    const key = { key: this.#public, dsaEncoding: "ieee-p1363" as const };
+    let claims: Claims;
+    try {
+      if ((decode(head) as { alg?: string }).alg !== "ES256") return undefined;
+      if (!verify("sha256", Buffer.from(`${head}.${body}`), key, Buffer.from(signature, "base64url"))) return undefined;
+      claims = decode(body) as Claims;
+    } catch {
+      return undefined;
+    }
+    if (this.#checked.size >= maximumCachedSignatures) this.#checked.clear();
+    this.#checked.set(token, claims);
+    return claims;
+  }
+
+  #bindingsHold(claims: Claims): boolean {
+    const { namespace, serviceaccount, pod, secret } = claims["kubernetes.io"];
+    const holds = (collection: string, name: string, uid: string): boolean => {
+      const found: { uid: string; object: UntypedObject } | undefined = this.#store.get(collection, namespace, name);
+      return found?.uid === uid;
+    };
+    if (!holds("/serviceaccounts", serviceaccount.name, serviceaccount.uid)) return false;
+    if (pod !== undefined && !holds("/pods", pod.name, pod.uid)) return false;
+    return secret === undefined || holds("/secrets", secret.name, secret.uid);
+  }
+}
+
+export interface UntypedKeySet {
+  readonly keys: readonly Readonly<Record<string, unknown>>[];
+}
+
+function userOf(claims: Claims): User {
+  const { namespace, serviceaccount, pod, node } = claims["kubernetes.io"];
+  const extra: Record<string, readonly string[]> = {
+    "authentication.kubernetes.io/credential-id": [`JTI=${claims.jti}`],
+  };
+  if (node !== undefined) {
+    extra["authentication.kubernetes.io/node-name"] = [node.name];
+    extra["authentication.kubernetes.io/node-uid"] = [node.uid];
+  }
+  if (pod !== undefined) {
+    extra["authentication.kubernetes.io/pod-name"] = [pod.name];
+    extra["authentication.kubernetes.io/pod-uid"] = [pod.uid];
+  }
+  return {
+    name: claims.sub,
+    uid: serviceaccount.uid,
+    groups: ["system:serviceaccounts", `system:serviceaccounts:${namespace}`, "system:authenticated"],
+    extra,
+  };
+}
+
+function encode(value: unknown): string {
+  return Buffer.from(JSON.stringify(value)).toString("base64url");
+}
+
+function decode(part: string): unknown {
+  return JSON.parse(Buffer.from(part, "base64url").toString("utf8"));
+}

@@ -1,0 +1,32 @@
+/** Who sends a request, as authentication found out (authentication.k8s.io UserInfo). */
+export interface User {
+  readonly name: string;
+  readonly uid?: string;
+  readonly groups: readonly string[];
+  readonly extra?: Readonly<Record<string, readonly string[]>>;
+}
+
+export const anonymousUser: User = { name: "system:anonymous", groups: ["system:unauthenticated"] };
+
+/** The server acting for itself: at boot and in its own upkeep. */
+export const serverUser: User = { name: "system:apiserver", groups: ["system:masters", "system:authenticated"] };
+
+/** `namespace` and `name` of a service account's user name, undefined for other users. */
+export function serviceAccountOf(userName: string): { readonly namespace: string; readonly name: string } | undefined {
+  const [system, word, namespace, name] = userName.split(":");
+  if (system !== "system" || word !== "serviceaccount" || namespace === undefined || name === undefined) return undefined;
+  return { namespace, name };
+}
+
+/** What a request wants to do, as authorization sees it. */
+export interface AccessAttributes {
+  /** `get`, `list`, `create`, …; for paths that are no resources the HTTP method in lower case. */
+  readonly verb: string;
+  readonly group: string;
+  readonly resource: string;
+  readonly subresource: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** Set for what is no resource: `/healthz`. */
+  readonly path?: string;
+}
