@@ -71,8 +71,8 @@ class OneWay implements ByteStreamHandler {
 
   data(chunk: Buffer): void {
     this.#count?.(chunk.length);
-    // The chunk is ours during this call alone, and the other side may keep what it cannot send now.
-    if (!this.#to.write(Buffer.from(chunk))) this.#from.pause();
+    // Both kinds of stream keep what they cannot send of a chunk that is being delivered.
+    if (!this.#to.write(chunk)) this.#from.pause();
   }
 
   end(): void {

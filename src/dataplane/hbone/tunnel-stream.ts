@@ -87,7 +87,8 @@ export class TunnelStream implements ByteStream {
     this.#sent += bytes.length;
     const sent = this.#pending.length > 0 ? 0 : this.#owner.sendData(this, bytes, 0);
     if (sent < bytes.length) {
-      this.#pending.push(sent === 0 ? bytes : bytes.subarray(sent));
+      // A copy: relays hand us chunks that are valid during the call only.
+      this.#pending.push(Buffer.from(bytes.subarray(sent)));
       this.#pendingBytes += bytes.length - sent;
       this.#wantsDrain = true;
       return false;

@@ -1,0 +1,211 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect as connectHttp2, createServer, type ClientHttp2Session, type ServerHttp2Stream } from "node:http2";
+import type { AddressInfo } from "node:net";
+import { test } from "node:test";
+import { connectTcp, listenTcp, type ByteStream, type SecureStream } from "../../net/index.ts";
+import { HbonePool } from "./hbone-pool.ts";
+import { serveHbone } from "./hbone-server.ts";
+import type { HboneRequest, HboneServerConnection } from "./hbone-types.ts";
+
+const peerIdentity = "spiffe://cluster.local/ns/default/sa/peer";
+
+/** HTTP/2 is the same without TLS; node:http2 speaks it so too. */
+function asSecure(stream: ByteStream): SecureStream {
+  return Object.defineProperties(stream, { peerIdentity: { value: peerIdentity }, alpnProtocol: { value: "h2" } }) as SecureStream;
+}
+
+function poolTo(port: number) {
+  const dialed: number[] = [];
+  const pool = new HbonePool({
+    dial: async (_target, timeoutMs) => {
+      dialed.push(port);
+      return asSecure(await connectTcp({ address: "127.0.0.1", port, timeoutMs }));
+    },
+  });
+  const connect = (authority = "10.0.0.1:80") =>
+    pool.connect({
+      sourceIdentity: "spiffe://cluster.local/ns/default/sa/me",
+      address: "127.0.0.1",
+      port,
+      expectedIdentities: [],
+      authority,
+      headers: [["baggage", "service.name=me"]],
+      timeoutMs: 5_000,
+    });
+  return { pool, dialed, connect };
+}
+
+/** What a tunnel brings until it ends. */
+function collect(stream: ByteStream): Promise<{ readonly bytes: Buffer; readonly error: Error | undefined }> {
+  const chunks: Buffer[] = [];
+  return new Promise((resolve) => {
+    stream.setHandler({
+      data: (chunk) => void chunks.push(Buffer.from(chunk)),
+      end: () => stream.end(),
+      drain() {},
+      close: (error) => resolve({ bytes: Buffer.concat(chunks), error }),
+    });
+    stream.resume();
+  });
+}
+
+async function http2Server(onStream: (stream: ServerHttp2Stream, authority: string) => void) {
+  const server = createServer({ settings: { initialWindowSize: 100_000 } });
+  server.on("stream", (stream, headers) => {
+    stream.on("error", () => undefined);
+    onStream(stream, String(headers[":authority"]));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return { port: (server.address() as AddressInfo).port, server };
+}
+
+async function hboneServer(onConnect: (request: HboneRequest) => void) {
+  const connections: HboneServerConnection[] = [];
+  const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (stream) => connections.push(serveHbone(asSecure(stream), { onConnect })));
+  return { port: listener.address.port, connections, listener };
+}
+
+function echo(stream: ByteStream): void {
+  stream.setHandler({
+    data: (chunk) => {
+      if (!stream.write(Buffer.from(chunk))) stream.pause();
+    },
+    end: () => stream.end(),
+    drain: () => stream.resume(),
+    close: () => undefined,
+  });
+  stream.resume();
+}
+
+test("our client and node:http2's server: megabytes both ways, half close, status, reset", async () => {
+  const { port, server } = await http2Server((stream, authority) => {
+    if (authority === "refuse:1") stream.respond({ ":status": 401 }, { endStream: true });
+    else if (authority === "reset:1") stream.close(8);
+    else {
+      stream.respond({ ":status": 200, baggage: "service.name=them" });
+      stream.pipe(stream);
+    }
+  });
+  const { connect, pool, dialed } = poolTo(port);
+  const tunnel = await connect();
+  assert.equal(tunnel.peerIdentity, peerIdentity);
+  assert.deepEqual(tunnel.responseHeaders.find(([name]) => name === "baggage"), ["baggage", "service.name=them"]);
+  const sent = Buffer.alloc(3_000_000, "abcdefghij");
+  const received = collect(tunnel);
+  tunnel.write(sent);
+  tunnel.end();
+  const { bytes, error } = await received;
+  assert.equal(error, undefined);
+  assert.ok(bytes.equals(sent));
+  await assert.rejects(connect("refuse:1"), /http status: 401 Unauthorized/);
+  await assert.rejects(connect("reset:1"), /CANCEL/);
+  // The reset stream is tried once more on the same connection only; it was answered by neither.
+  assert.equal(new Set(dialed).size, 1);
+  pool.close();
+  server.close();
+});
+
+test("our server and node:http2's client: megabytes both ways, half close, status, headers, bad method", async () => {
+  const requests: HboneRequest[] = [];
+  const { port, listener } = await hboneServer((request) => {
+    requests.push(request);
+    if (request.authority === "deny:1") request.reject(401);
+    else echo(request.accept([["baggage", "service.name=us"]]));
+  });
+  const session: ClientHttp2Session = connectHttp2(`http://127.0.0.1:${port}`);
+  const stream = session.request({ ":method": "CONNECT", ":authority": "10.1.1.1:99", forwarded: 'for="1.1.1.1:1"' });
+  const [headers] = (await once(stream, "response")) as [Record<string, string>];
+  assert.equal(headers[":status"], 200);
+  assert.equal(headers["baggage"], "service.name=us");
+  assert.deepEqual([requests[0]?.authority, requests[0]?.headers[0]], ["10.1.1.1:99", ["forwarded", 'for="1.1.1.1:1"']]);
+  const sent = Buffer.alloc(2_000_000, "0123456789");
+  const chunks: Buffer[] = [];
+  stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+  stream.end(sent);
+  await once(stream, "close");
+  assert.ok(Buffer.concat(chunks).equals(sent));
+  const statusOf = async (fields: Record<string, string>) => {
+    const other = session.request(fields);
+    const [answer] = (await once(other, "response")) as [Record<string, number>];
+    other.resume();
+    return answer[":status"];
+  };
+  assert.equal(await statusOf({ ":method": "CONNECT", ":authority": "deny:1" }), 401);
+  assert.equal(await statusOf({ ":method": "GET", ":authority": "x", ":path": "/" }), 400);
+  session.close();
+  listener.close();
+});
+
+test("tunnels share a connection; a draining server moves new ones elsewhere and keeps the old", async () => {
+  const { port, connections, listener } = await hboneServer((request) => echo(request.accept()));
+  const { connect, dialed, pool } = poolTo(port);
+  const [old, ...others] = await Promise.all([connect(), connect(), connect()]);
+  assert.equal(dialed.length, 1);
+  for (const tunnel of others) tunnel.destroy();
+  connections[0]?.drain();
+  // The first GOAWAY reaches the client within the round trip that the drain itself waits for.
+  while (dialed.length < 2) {
+    const tunnel = await connect();
+    tunnel.destroy();
+  }
+  const received = collect(old ?? assert.fail());
+  old?.write(Buffer.from("still here"));
+  old?.end();
+  assert.equal((await received).bytes.toString(), "still here");
+  pool.close();
+  listener.close();
+});
+
+test("a reset of the application's connection arrives as an error, an orderly end does not", async () => {
+  const streams: ByteStream[] = [];
+  const { port, listener } = await hboneServer((request) => streams.push(request.accept()));
+  const { connect, pool } = poolTo(port);
+  const first = collect(await connect());
+  const second = collect(await connect());
+  streams[0]?.destroy({ reset: true });
+  streams[1]?.write(Buffer.from("bye"));
+  streams[1]?.end();
+  assert.match(String((await first).error), /CANCEL/);
+  const { bytes, error } = await second;
+  assert.deepEqual([bytes.toString(), error], ["bye", undefined]);
+  pool.close();
+  listener.close();
+});
+
+test("a reader that stops holds its sender up at the window, and no other tunnel", async () => {
+  const streams: ByteStream[] = [];
+  const { port, listener } = await hboneServer((request) => streams.push(request.accept()));
+  const { connect, pool } = poolTo(port);
+  const [slow, quick] = [await connect(), await connect()];
+  const megabyte = Buffer.alloc(1_048_576);
+  let sent = 0;
+  slow.setHandler({ data() {}, end() {}, drain() {}, close() {} });
+  while (slow.bufferedBytes === 0) {
+    slow.write(megabyte);
+    sent += megabyte.length;
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.ok(sent < 16 * megabyte.length, "the sender was never held up");
+  }
+  assert.ok(sent >= 4 * megabyte.length && sent <= 6 * megabyte.length, `${sent} bytes before the window closed`);
+  echo(streams[1] as ByteStream);
+  const received = collect(quick);
+  quick.write(Buffer.from("quick"));
+  quick.end();
+  assert.equal((await received).bytes.toString(), "quick");
+  // The reader goes on: everything arrives.
+  const all = collect(streams[0] as ByteStream);
+  slow.end();
+  assert.equal((await all).bytes.length, sent);
+  pool.close();
+  listener.close();
+});
+
+test("nobody there is an error that names the address, and the pool forgets it", async () => {
+  const { port, listener } = await hboneServer(() => undefined);
+  listener.close();
+  const { connect, pool } = poolTo(port);
+  await assert.rejects(connect(), /ECONNREFUSED/);
+  assert.equal(pool.connections, 0);
+});

@@ -1,0 +1,88 @@
+import { parseIdentity } from "../../dataplane/index.ts";
+import { ipToBytes } from "../../net/index.ts";
+import type { MeshState } from "../state/mesh-state.ts";
+import type { AddressRange, AuthorizationPolicy, PolicyMatch, StringMatch, Workload } from "../state/model.ts";
+
+/** What policies look at. */
+export interface ConnectionFacts {
+  readonly sourceAddress: string;
+  readonly destinationAddress: string;
+  readonly destinationPort: number;
+  /** The peer's SPIFFE id; undefined without mTLS. */
+  readonly sourceIdentity: string | undefined;
+}
+
+export type Verdict = { readonly allowed: true } | { readonly allowed: false; readonly reason: string };
+
+const allowed: Verdict = { allowed: true };
+
+/**
+ * Whether policies let a connection through to a workload: any DENY that matches denies; with ALLOWs, one must match.
+ * Dry-run policies and those that have not come yet do not count.
+ */
+export function authorize(state: MeshState, workload: Workload, facts: ConnectionFacts): Verdict {
+  let hasAllow = false;
+  let matchedAllow = false;
+  const keys = [...state.policiesOfNamespace(workload.namespace), ...state.policiesOfNamespace(""), ...workload.authorizationPolicies];
+  for (const key of keys) {
+    const policy = state.policy(key);
+    if (policy === undefined || policy.dryRun) continue;
+    if (policy.action === "Deny") {
+      if (policyMatches(policy, facts)) return { allowed: false, reason: `explicitly denied by: ${policy.namespace}/${policy.name}` };
+    } else {
+      hasAllow = true;
+      matchedAllow ||= policyMatches(policy, facts);
+    }
+  }
+  if (!hasAllow || matchedAllow) return allowed;
+  return { allowed: false, reason: "allow policies exist, but none allowed" };
+}
+
+/** A policy without rules matches nothing; a clause without matches matches everything. */
+export function policyMatches(policy: AuthorizationPolicy, facts: ConnectionFacts): boolean {
+  return policy.rules.some((clauses) => clauses.every((matches) => matches.length === 0 || matches.some((match) => matchMatches(match, facts))));
+}
+
+function matchMatches(match: PolicyMatch, facts: ConnectionFacts): boolean {
+  // An empty match would match everything by accident.
+  if (Object.values(match).every((values: readonly unknown[]) => values.length === 0)) return false;
+  const identity = facts.sourceIdentity === undefined ? undefined : parseIdentity(facts.sourceIdentity);
+  const principal = facts.sourceIdentity?.startsWith("spiffe://") === true ? facts.sourceIdentity.slice("spiffe://".length) : undefined;
+  const sameAccount = (account: { readonly namespace: string; readonly serviceAccount: string }) =>
+    identity !== undefined && account.namespace === identity.namespace && account.serviceAccount === identity.serviceAccount;
+  return (
+    oneOf(match.destinationIps, match.notDestinationIps, (range) => contains(range, facts.destinationAddress)) &&
+    oneOf(match.sourceIps, match.notSourceIps, (range) => contains(range, facts.sourceAddress)) &&
+    oneOf(match.destinationPorts, match.notDestinationPorts, (port) => port === facts.destinationPort) &&
+    oneOf(match.serviceAccounts, match.notServiceAccounts, sameAccount) &&
+    oneOf(match.principals, match.notPrincipals, (text) => principal !== undefined && textMatches(text, principal)) &&
+    oneOf(match.namespaces, match.notNamespaces, (text) => textMatches(text, identity?.namespace ?? ""))
+  );
+}
+
+function oneOf<Value>(positive: readonly Value[], negative: readonly Value[], matches: (value: Value) => boolean): boolean {
+  return (positive.length === 0 || positive.some(matches)) && !negative.some(matches);
+}
+
+function textMatches(match: StringMatch, text: string): boolean {
+  switch (match.kind) {
+    case "exact":
+      return text === match.value;
+    case "prefix":
+      return text.startsWith(match.value);
+    case "suffix":
+      return text.endsWith(match.value);
+    case "presence":
+      return text !== "";
+  }
+}
+
+function contains(range: AddressRange, address: string): boolean {
+  const network = ipToBytes(range.address);
+  const bytes = ipToBytes(address);
+  if (network.length !== bytes.length) return false;
+  const whole = range.length >> 3;
+  if (!network.subarray(0, whole).equals(bytes.subarray(0, whole))) return false;
+  const rest = range.length & 7;
+  return rest === 0 || ((network[whole] ?? 0) ^ (bytes[whole] ?? 0)) >> (8 - rest) === 0;
+}

@@ -1,0 +1,201 @@
+import { transientError, type Random } from "../../base/index.ts";
+import { ipFamilyOf, type SocketAddress } from "../../net/index.ts";
+import { formatAuthority } from "../../wire/hbone/index.ts";
+import type { Endpoint, MeshState } from "../state/mesh-state.ts";
+import { workloadIdentity, type GatewayAddress, type Service, type Workload } from "../state/model.ts";
+
+/** How one outbound connection goes on. */
+export interface Route {
+  readonly protocol: "HBONE" | "TCP";
+  /** The next hop's TCP address: the HBONE port of a workload or waypoint, or the destination itself. */
+  readonly address: string;
+  readonly port: number;
+  /** `:authority` of the CONNECT. */
+  readonly authority?: string;
+  readonly workload?: Workload;
+  /** The service that was meant, also behind a waypoint. */
+  readonly service?: Service;
+  /** SPIFFE ids of which the next hop must have one. */
+  readonly expectedIdentities: readonly string[];
+}
+
+export interface RouteOptions {
+  readonly state: MeshState;
+  readonly source: Workload;
+  /** Where the connection was going. */
+  readonly destination: SocketAddress;
+  readonly random: Random;
+  readonly hbonePort: number;
+  /** Uids of workloads that were tried for this connection and failed. */
+  readonly tried?: ReadonlySet<string>;
+}
+
+/**
+ * Decides the next hop: the service's waypoint, else an endpoint of the service, else the workload of the address (or
+ * its waypoint), else straight on. Throws a transient error in upstream's words when there is nowhere to go.
+ */
+export function route(options: RouteOptions): Route {
+  const { state, source, destination } = options;
+  const byAddress = state.workloadByAddress(source.network, destination.address);
+  const service = byAddress === undefined ? state.serviceByVip(source.network, destination.address, source.namespace) : undefined;
+  if (service !== undefined) return serviceRoute(options, service);
+  if (byAddress !== undefined) return workloadRoute(options, byAddress);
+  return straightOn(destination);
+}
+
+function straightOn(destination: SocketAddress): Route {
+  return { protocol: "TCP", address: destination.address, port: destination.port, expectedIdentities: [] };
+}
+
+function serviceRoute(options: RouteOptions, service: Service): Route {
+  const { destination } = options;
+  const waypoint = serviceWaypoint(service, options.random);
+  if (waypoint !== undefined) return waypointRoute(options, waypoint, service);
+  if (service.loadBalancer?.mode === "Passthrough") return straightOn(destination);
+  const endpoint = pickEndpoint(options, service, destination.port, "standard");
+  const port = endpoint === undefined ? undefined : targetPort(service, endpoint, destination.port);
+  if (endpoint === undefined || port === undefined) {
+    throw transientError("no-healthy-upstream", `no healthy upstream: ${formatAuthority(destination.address, destination.port)}`);
+  }
+  requireSameNetwork(options.source, endpoint.workload);
+  return direct(options, endpoint.workload, port, service);
+}
+
+function workloadRoute(options: RouteOptions, workload: Workload): Route {
+  const { waypoint } = workload;
+  // A waypoint's own traffic to its workload must not come back to it.
+  if (waypoint !== undefined && !isMemberOf(options, waypoint)) return waypointRoute(options, waypoint, undefined);
+  return direct(options, workload, options.destination.port, undefined);
+}
+
+function direct(options: RouteOptions, workload: Workload, port: number, service: Service | undefined): Route {
+  const address = pickAddress(workload, options.destination.address, service);
+  const common = { workload, ...(service === undefined ? {} : { service }) };
+  if (workload.protocol === "TCP") return { protocol: "TCP", address, port, expectedIdentities: [], ...common };
+  return {
+    protocol: "HBONE",
+    address,
+    port: options.hbonePort,
+    authority: formatAuthority(address, port),
+    expectedIdentities: [workloadIdentity(workload), ...(service?.subjectAltNames ?? [])],
+    ...common,
+  };
+}
+
+/** A weighted waypoint by chance, else the one. */
+function serviceWaypoint(service: Service, random: Random): GatewayAddress | undefined {
+  const chosen = weighted(service.weightedWaypoints, (one) => one.weight, random);
+  return chosen?.destination ?? service.waypoint;
+}
+
+function waypointRoute(options: RouteOptions, gateway: GatewayAddress, service: Service | undefined): Route {
+  const { state, source, destination } = options;
+  const name = "address" in gateway.destination ? gateway.destination.address : gateway.destination.hostname;
+  const found = state.gateway(gateway, source.namespace);
+  let workload = found?.workload;
+  let port = gateway.hboneMtlsPort;
+  if (found?.service !== undefined) {
+    const endpoint = pickEndpoint(options, found.service, gateway.hboneMtlsPort, "waypoint");
+    workload = endpoint?.workload;
+    port = (endpoint === undefined ? undefined : targetPort(found.service, endpoint, gateway.hboneMtlsPort)) ?? gateway.hboneMtlsPort;
+  }
+  if (workload === undefined) throw transientError("unknown-waypoint", `unknown waypoint: waypoint ${name} not found`);
+  requireSameNetwork(source, workload);
+  return {
+    protocol: "HBONE",
+    address: pickAddress(workload, destination.address, found?.service),
+    port,
+    // The waypoint is told what was meant, not what it is.
+    authority: formatAuthority(destination.address, destination.port),
+    workload,
+    ...(service === undefined ? {} : { service }),
+    expectedIdentities: [workloadIdentity(workload), ...(found?.service?.subjectAltNames ?? [])],
+  };
+}
+
+function isMemberOf(options: RouteOptions, gateway: GatewayAddress): boolean {
+  const { state, source } = options;
+  const found = state.gateway(gateway, source.namespace);
+  if (found?.workload?.uid === source.uid) return true;
+  return found?.service !== undefined && state.endpoints(found.service).has(source.uid);
+}
+
+function requireSameNetwork(source: Workload, workload: Workload): void {
+  if (source.network === workload.network) return;
+  throw transientError("other-network", `unsupported feature: ${workload.name} is on network "${workload.network}", behind a network gateway`);
+}
+
+function targetPort(service: Service, endpoint: Endpoint, servicePort: number): number | undefined {
+  const own = endpoint.ports.get(servicePort);
+  if (own !== undefined && own > 0) return own;
+  const common = service.ports.get(servicePort);
+  if (common !== undefined && common > 0) return common;
+  return endpoint.workload.applicationTunnel?.port === undefined ? undefined : servicePort;
+}
+
+function pickEndpoint(options: RouteOptions, service: Service, port: number, mode: "standard" | "waypoint"): Endpoint | undefined {
+  const { state, source, tried, random } = options;
+  if (mode === "standard" && !service.ports.has(port)) return undefined;
+  const onlyHealthy = service.loadBalancer?.healthPolicy !== "AllowAll";
+  const usable = [...state.endpoints(service).values()].filter((endpoint) => {
+    const { workload } = endpoint;
+    if (tried?.has(workload.uid) === true) return false;
+    if (onlyHealthy && workload.status === "Unhealthy") return false;
+    if (workload.workloadIps.length === 0) return false;
+    if (mode === "waypoint") return service.ports.has(port) || workload.applicationTunnel !== undefined;
+    return targetPort(service, endpoint, port) !== undefined;
+  });
+  return weighted(preferred(usable, source, service), (endpoint) => endpoint.workload.capacity, random);
+}
+
+/** Those that match most of the routing preferences, in their order; all of them in strict mode. */
+function preferred(endpoints: readonly Endpoint[], source: Workload, service: Service): readonly Endpoint[] {
+  const balancer = service.loadBalancer;
+  if (balancer === undefined || balancer.mode === "Standard" || balancer.mode === "Passthrough") return endpoints;
+  const { routingPreferences } = balancer;
+  const ranks = endpoints.map((endpoint) => {
+    const miss = routingPreferences.findIndex((scope) => !sameScope(scope, source, endpoint.workload));
+    return miss === -1 ? routingPreferences.length : miss;
+  });
+  const best = balancer.mode === "Strict" ? routingPreferences.length : Math.max(0, ...ranks);
+  return endpoints.filter((_, index) => ranks[index] === best);
+}
+
+function sameScope(scope: string, source: Workload, other: Workload): boolean {
+  switch (scope) {
+    case "Region":
+      return source.locality.region === other.locality.region;
+    case "Zone":
+      return source.locality.zone === other.locality.zone;
+    case "Subzone":
+      return source.locality.subzone === other.locality.subzone;
+    case "Node":
+      return source.node === other.node;
+    case "Cluster":
+      return source.clusterId === other.clusterId;
+    default:
+      return source.network === other.network;
+  }
+}
+
+/** The address that was asked for if it is the workload's, else one of the right family. */
+function pickAddress(workload: Workload, asked: string, service: Service | undefined): string {
+  if (workload.workloadIps.includes(asked)) return asked;
+  const families = service?.ipFamilies;
+  const fits = workload.workloadIps.filter((ip) => families === undefined || families === "Dual" || ipFamilyOf(ip) === (families === "IPv6" ? "ipv6" : "ipv4"));
+  const address = fits.find((ip) => ipFamilyOf(ip) === ipFamilyOf(asked)) ?? fits[0] ?? workload.workloadIps[0];
+  if (address === undefined) throw transientError("no-address", `no valid routing destination for workload: ${workload.name}`);
+  return address;
+}
+
+function weighted<Item>(items: readonly Item[], weight: (item: Item) => number, random: Random): Item | undefined {
+  let total = 0;
+  for (const item of items) total += weight(item);
+  let at = random() * total;
+  for (const item of items) {
+    at -= weight(item);
+    if (at < 0) return item;
+  }
+  return undefined;
+}
+

@@ -1,0 +1,269 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { messageOf, userError, type Clock } from "../../base/index.ts";
+import type { XdsUpdate } from "../../dataplane/index.ts";
+import { AddressSchema, AuthorizationSchema } from "../../wire/workload/index.ts";
+import { policyFromXds, serviceFromXds, workloadFromXds } from "./from-xds.ts";
+import {
+  addressKey,
+  serviceKey,
+  type AuthorizationPolicy,
+  type GatewayAddress,
+  type Service,
+  type Workload,
+  type WorkloadInfo,
+} from "./model.ts";
+
+/** One workload as an endpoint of one service. */
+export interface Endpoint {
+  readonly workload: Workload;
+  /** Service port -> target port, where the workload says so. */
+  readonly ports: ReadonlyMap<number, number>;
+}
+
+const noEndpoints: ReadonlyMap<string, Endpoint> = new Map();
+const noKeys: ReadonlySet<string> = new Set();
+
+/** Workloads, services and policies, with the indexes that a connection needs. Fed by xDS or by a local file. */
+export class MeshState {
+  readonly #workloads = new Map<string, Workload>();
+  readonly #byAddress = new Map<string, Workload>();
+  readonly #byPod = new Map<string, Workload>();
+  readonly #services = new Map<string, Service>();
+  readonly #byVip = new Map<string, Set<Service>>();
+  readonly #byHostname = new Map<string, Set<Service>>();
+  /** Also of services that have not come yet: workloads may be told first. */
+  readonly #endpoints = new Map<string, Map<string, Endpoint>>();
+  readonly #policies = new Map<string, AuthorizationPolicy>();
+  readonly #policiesByNamespace = new Map<string, Set<string>>();
+  readonly #workloadListeners = new Set<() => void>();
+  readonly #policyListeners = new Set<() => void>();
+
+  /** Applies an update of `istio.workload.Address`; what cannot be read is named and the rest is kept. */
+  applyAddresses(update: XdsUpdate): void {
+    const problems: string[] = [];
+    for (const name of update.removed) this.#removeAddress(name);
+    for (const resource of update.resources) {
+      try {
+        const { type } = fromBinary(AddressSchema, resource.body);
+        if (type.case === "workload") this.putWorkload(workloadFromXds(type.value));
+        else if (type.case === "service") this.putService(serviceFromXds(type.value));
+        else throw userError("address-empty", "it is neither a workload nor a service");
+      } catch (error) {
+        problems.push(`${resource.name}: ${messageOf(error)}`);
+      }
+    }
+    for (const listener of this.#workloadListeners) listener();
+    for (const listener of this.#policyListeners) listener();
+    refuse(problems);
+  }
+
+  /** Applies an update of `istio.security.Authorization`. */
+  applyAuthorizations(update: XdsUpdate): void {
+    const problems: string[] = [];
+    for (const name of update.removed) this.removePolicy(name);
+    for (const resource of update.resources) {
+      try {
+        this.putPolicy(policyFromXds(fromBinary(AuthorizationSchema, resource.body)));
+      } catch (error) {
+        problems.push(`${resource.name}: ${messageOf(error)}`);
+      }
+    }
+    for (const listener of this.#policyListeners) listener();
+    refuse(problems);
+  }
+
+  putWorkload(workload: Workload): void {
+    this.removeWorkload(workload.uid);
+    this.#workloads.set(workload.uid, workload);
+    this.#byPod.set(podKey(workload), workload);
+    // Pods of the host's network share its address: it names no one of them.
+    if (workload.networkMode !== "HostNetwork") {
+      for (const address of workload.workloadIps) this.#byAddress.set(addressKey(workload.network, address), workload);
+    }
+    for (const [key, ports] of workload.services) {
+      let endpoints = this.#endpoints.get(key);
+      if (endpoints === undefined) this.#endpoints.set(key, (endpoints = new Map()));
+      endpoints.set(workload.uid, { workload, ports });
+    }
+  }
+
+  removeWorkload(uid: string): void {
+    const workload = this.#workloads.get(uid);
+    if (workload === undefined) return;
+    this.#workloads.delete(uid);
+    if (this.#byPod.get(podKey(workload)) === workload) this.#byPod.delete(podKey(workload));
+    for (const address of workload.workloadIps) {
+      const key = addressKey(workload.network, address);
+      // The address may have gone to another workload already.
+      if (this.#byAddress.get(key) === workload) this.#byAddress.delete(key);
+    }
+    for (const key of workload.services.keys()) {
+      const endpoints = this.#endpoints.get(key);
+      endpoints?.delete(uid);
+      if (endpoints?.size === 0) this.#endpoints.delete(key);
+    }
+  }
+
+  putService(service: Service): void {
+    this.removeService(serviceKey(service));
+    this.#services.set(serviceKey(service), service);
+    for (const vip of service.vips) add(this.#byVip, addressKey(vip.network, vip.address), service);
+    add(this.#byHostname, service.hostname, service);
+  }
+
+  removeService(key: string): void {
+    const service = this.#services.get(key);
+    if (service === undefined) return;
+    this.#services.delete(key);
+    for (const vip of service.vips) drop(this.#byVip, addressKey(vip.network, vip.address), service);
+    drop(this.#byHostname, service.hostname, service);
+  }
+
+  putPolicy(policy: AuthorizationPolicy): void {
+    const key = `${policy.namespace}/${policy.name}`;
+    this.removePolicy(key);
+    this.#policies.set(key, policy);
+    if (policy.scope === "WorkloadSelector") return;
+    add(this.#policiesByNamespace, policy.scope === "Global" ? "" : policy.namespace, key);
+  }
+
+  removePolicy(key: string): void {
+    const policy = this.#policies.get(key);
+    if (policy === undefined) return;
+    this.#policies.delete(key);
+    drop(this.#policiesByNamespace, policy.scope === "Global" ? "" : policy.namespace, key);
+  }
+
+  workloadByUid(uid: string): Workload | undefined {
+    return this.#workloads.get(uid);
+  }
+
+  workloadByAddress(network: string, address: string): Workload | undefined {
+    return this.#byAddress.get(addressKey(network, address));
+  }
+
+  workloadByPod(info: WorkloadInfo): Workload | undefined {
+    const workload = this.#byPod.get(podKey(info));
+    return workload?.serviceAccount === info.serviceAccount ? workload : undefined;
+  }
+
+  /** The workload of a pod of ours; waits for xDS until the timeout, then undefined. */
+  async waitForPod(info: WorkloadInfo, timeoutMs: number, clock: Clock): Promise<Workload | undefined> {
+    const found = this.workloadByPod(info);
+    if (found !== undefined) return found;
+    return await new Promise((resolve) => {
+      const done = (workload: Workload | undefined) => {
+        this.#workloadListeners.delete(look);
+        timer[Symbol.dispose]();
+        resolve(workload);
+      };
+      const look = () => {
+        const workload = this.workloadByPod(info);
+        if (workload !== undefined) done(workload);
+      };
+      const timer = clock.after(timeoutMs, () => done(undefined));
+      this.#workloadListeners.add(look);
+    });
+  }
+
+  service(key: string): Service | undefined {
+    return this.#services.get(key);
+  }
+
+  /** Of services that share an address: the namespace's own, else a canonical one, else any; deterministic. */
+  serviceByVip(network: string, address: string, namespace: string): Service | undefined {
+    return best(this.#byVip.get(addressKey(network, address)), namespace);
+  }
+
+  serviceByHostname(hostname: string, namespace: string): Service | undefined {
+    return best(this.#byHostname.get(hostname), namespace);
+  }
+
+  endpoints(service: Service): ReadonlyMap<string, Endpoint> {
+    return this.#endpoints.get(serviceKey(service)) ?? noEndpoints;
+  }
+
+  servicesOf(workload: Workload): readonly Service[] {
+    return [...workload.services.keys()].flatMap((key) => this.#services.get(key) ?? []);
+  }
+
+  /** What a gateway address names. */
+  gateway(gateway: GatewayAddress, namespace: string): { readonly service?: Service; readonly workload?: Workload } | undefined {
+    const { destination } = gateway;
+    if ("address" in destination) {
+      const workload = this.workloadByAddress(destination.network, destination.address);
+      if (workload !== undefined) return { workload };
+      const service = this.serviceByVip(destination.network, destination.address, namespace);
+      return service === undefined ? undefined : { service };
+    }
+    const service = this.#services.get(serviceKey(destination));
+    if (service !== undefined) return { service };
+    for (const workload of this.#workloads.values()) {
+      if (workload.hostname === destination.hostname && workload.namespace === destination.namespace) return { workload };
+    }
+    return undefined;
+  }
+
+  policy(key: string): AuthorizationPolicy | undefined {
+    return this.#policies.get(key);
+  }
+
+  /** Keys of the policies of a namespace; the empty name has the global ones. */
+  policiesOfNamespace(namespace: string): ReadonlySet<string> {
+    return this.#policiesByNamespace.get(namespace) ?? noKeys;
+  }
+
+  workloads(): readonly Workload[] {
+    return [...this.#workloads.values()];
+  }
+  services(): readonly Service[] {
+    return [...this.#services.values()];
+  }
+  policies(): readonly AuthorizationPolicy[] {
+    return [...this.#policies.values()];
+  }
+
+  /** Called after each update that may change what is allowed. */
+  onPolicyChange(listener: () => void): Disposable {
+    this.#policyListeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#policyListeners.delete(listener) };
+  }
+
+  #removeAddress(name: string): void {
+    // A workload's uid has five parts or more, a service's name two.
+    if (this.#services.has(name)) this.removeService(name);
+    else this.removeWorkload(name);
+  }
+}
+
+function podKey(pod: { readonly namespace: string; readonly name: string }): string {
+  return `${pod.namespace}/${pod.name}`;
+}
+
+function best(candidates: ReadonlySet<Service> | undefined, namespace: string): Service | undefined {
+  let found: Service | undefined;
+  for (const service of candidates ?? []) {
+    if (service.visibility === "Namespace" && service.namespace !== namespace) continue;
+    if (service.namespace === namespace) return service;
+    if (found === undefined || (service.canonical && !found.canonical)) found = service;
+    else if (service.canonical === found.canonical && service.namespace < found.namespace) found = service;
+  }
+  return found;
+}
+
+function add<Key, Value>(index: Map<Key, Set<Value>>, key: Key, value: Value): void {
+  const values = index.get(key);
+  if (values === undefined) index.set(key, new Set([value]));
+  else values.add(value);
+}
+
+function drop<Key, Value>(index: Map<Key, Set<Value>>, key: Key, value: Value): void {
+  const values = index.get(key);
+  values?.delete(value);
+  if (values?.size === 0) index.delete(key);
+}
+
+function refuse(problems: readonly string[]): void {
+  if (problems.length === 0) return;
+  throw userError("xds-invalid", `${problems.length} resource(s) cannot be used: ${problems.slice(0, 10).join("; ")}`);
+}

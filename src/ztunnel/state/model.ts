@@ -1,0 +1,127 @@
+/** What a ztunnel knows of its mesh, in the words of upstream's local configuration and of its config dump. */
+export interface Workload {
+  readonly uid: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly trustDomain: string;
+  readonly serviceAccount: string;
+  readonly network: string;
+  readonly workloadIps: readonly string[];
+  readonly hostname: string;
+  readonly protocol: "HBONE" | "TCP";
+  readonly waypoint?: GatewayAddress;
+  readonly networkGateway?: GatewayAddress;
+  readonly node: string;
+  readonly workloadName: string;
+  /** `deployment`, `pod`, `job`, `cronjob`. */
+  readonly workloadType: string;
+  readonly canonicalName: string;
+  readonly canonicalRevision: string;
+  readonly nativeTunnel: boolean;
+  readonly applicationTunnel?: { readonly protocol: "NONE" | "PROXY"; readonly port?: number };
+  /** `namespace/name` of policies that select it. */
+  readonly authorizationPolicies: readonly string[];
+  readonly status: "Healthy" | "Unhealthy";
+  readonly clusterId: string;
+  readonly locality: Locality;
+  readonly networkMode: "Standard" | "HostNetwork";
+  readonly capacity: number;
+  /** Service key `namespace/hostname` -> service port -> target port. */
+  readonly services: ReadonlyMap<string, ReadonlyMap<number, number>>;
+}
+
+export interface Locality {
+  readonly region: string;
+  readonly zone: string;
+  readonly subzone: string;
+}
+
+export interface NetworkAddress {
+  readonly network: string;
+  readonly address: string;
+}
+
+/** Where a waypoint or a network gateway is: by address or by a service's (or workload's) name. */
+export interface GatewayAddress {
+  readonly destination: NetworkAddress | { readonly namespace: string; readonly hostname: string };
+  readonly hboneMtlsPort: number;
+}
+
+export type LoadBalancingScope = "Region" | "Zone" | "Subzone" | "Node" | "Cluster" | "Network";
+
+export interface LoadBalancer {
+  readonly mode: "Standard" | "Strict" | "Failover" | "Passthrough";
+  readonly routingPreferences: readonly LoadBalancingScope[];
+  readonly healthPolicy: "OnlyHealthy" | "AllowAll";
+}
+
+export interface Service {
+  readonly name: string;
+  readonly namespace: string;
+  readonly hostname: string;
+  readonly vips: readonly NetworkAddress[];
+  /** Service port -> target port; 0 where each endpoint says its own. */
+  readonly ports: ReadonlyMap<number, number>;
+  readonly subjectAltNames: readonly string[];
+  readonly waypoint?: GatewayAddress;
+  readonly weightedWaypoints: readonly { readonly destination: GatewayAddress; readonly weight: number }[];
+  readonly loadBalancer?: LoadBalancer;
+  readonly ipFamilies?: "IPv4" | "IPv6" | "Dual";
+  readonly canonical: boolean;
+  readonly visibility: "Public" | "Namespace";
+}
+
+export interface StringMatch {
+  readonly kind: "exact" | "prefix" | "suffix" | "presence";
+  readonly value: string;
+}
+
+export interface AddressRange {
+  readonly address: string;
+  readonly length: number;
+}
+
+/** Values of one field are OR-ed, fields AND-ed; a field's `not…` must match none. */
+export interface PolicyMatch {
+  readonly namespaces: readonly StringMatch[];
+  readonly notNamespaces: readonly StringMatch[];
+  readonly serviceAccounts: readonly { readonly namespace: string; readonly serviceAccount: string }[];
+  readonly notServiceAccounts: readonly { readonly namespace: string; readonly serviceAccount: string }[];
+  readonly principals: readonly StringMatch[];
+  readonly notPrincipals: readonly StringMatch[];
+  readonly sourceIps: readonly AddressRange[];
+  readonly notSourceIps: readonly AddressRange[];
+  readonly destinationIps: readonly AddressRange[];
+  readonly notDestinationIps: readonly AddressRange[];
+  readonly destinationPorts: readonly number[];
+  readonly notDestinationPorts: readonly number[];
+}
+
+export interface AuthorizationPolicy {
+  readonly name: string;
+  readonly namespace: string;
+  readonly scope: "Global" | "Namespace" | "WorkloadSelector";
+  readonly action: "Allow" | "Deny";
+  readonly dryRun: boolean;
+  /** Groups are OR-ed, the clauses of a group AND-ed, the matches of a clause OR-ed. */
+  readonly rules: readonly (readonly (readonly PolicyMatch[])[])[];
+}
+
+/** The pod whose namespace we serve, as the CNI agent names it. */
+export interface WorkloadInfo {
+  readonly name: string;
+  readonly namespace: string;
+  readonly serviceAccount: string;
+}
+
+export function serviceKey(service: { readonly namespace: string; readonly hostname: string }): string {
+  return `${service.namespace}/${service.hostname}`;
+}
+
+export function addressKey(network: string, address: string): string {
+  return `${network}/${address}`;
+}
+
+export function workloadIdentity(workload: Workload): string {
+  return `spiffe://${workload.trustDomain}/ns/${workload.namespace}/sa/${workload.serviceAccount}`;
+}
