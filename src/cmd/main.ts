@@ -8,7 +8,9 @@ import type { Release, RoleModule } from "./role.ts";
 enableCompileCache();
 
 /** Roles are loaded one by one, so that a ztunnel never loads what an API server needs. */
-const roles: Readonly<Record<string, () => Promise<RoleModule>>> = {};
+const roles: Readonly<Record<string, () => Promise<RoleModule>>> = {
+  "cluster-apiserver": () => import("./cluster-apiserver.ts"),
+};
 
 function thisRelease(): Release {
   const root = dirname(dirname(import.meta.dirname));
