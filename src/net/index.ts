@@ -48,3 +48,6 @@ export {
 export { SeqpacketConnection, SeqpacketServer, type SeqpacketHandler, type SeqpacketMessage } from "./seqpacket.ts";
 export { adoptTcp, bytePath, connectTcp, listenTcp, type BytePath, type ListenOptions } from "./byte-path.ts";
 export { expandFront, holdChunk } from "./read-buffer.ts";
+export { streamDuplex } from "./stream-duplex.ts";
+export { secureClient, secureServer, type SecureClientOptions, type SecureServerOptions } from "./tls.ts";
+export { TlsContext, type TlsContextOptions, type TlsContextSource } from "./tls-context.ts";

@@ -16,11 +16,12 @@ export class SocketStream implements ByteStream {
   receivedBytes = 0;
   sentBytes = 0;
 
-  constructor(socket: Socket) {
+  /** `under` is the stream that carries a TLS socket, when it is not a TCP socket of node's. */
+  constructor(socket: Socket, under?: ByteStream) {
     this.#socket = socket;
-    this.local = { address: unmapIp(socket.localAddress ?? ""), port: socket.localPort ?? 0 };
-    this.remote = { address: unmapIp(socket.remoteAddress ?? ""), port: socket.remotePort ?? 0 };
-    socket.setNoDelay(true);
+    this.local = under?.local ?? { address: unmapIp(socket.localAddress ?? ""), port: socket.localPort ?? 0 };
+    this.remote = under?.remote ?? { address: unmapIp(socket.remoteAddress ?? ""), port: socket.remotePort ?? 0 };
+    if (under === undefined) socket.setNoDelay(true);
     socket.pause();
     socket.on("error", (error) => {
       this.#error ??= networkError(`connection with ${this.remote.address}:${this.remote.port}`, error);

@@ -1,0 +1,228 @@
+import assert from "node:assert/strict";
+import { before, suite, test } from "node:test";
+import { bytePath, type BytePath } from "./byte-path.ts";
+import type { ByteListener, ByteStream, SecureStream } from "./byte-stream.ts";
+import { TestAuthority } from "./testing/certificates.ts";
+import { pattern, Recorder, relay } from "./testing/recorder.ts";
+import { secureClient, secureServer, type SecureClientOptions, type SecureServerOptions } from "./tls.ts";
+import { TlsContext, type TlsContextSource } from "./tls-context.ts";
+
+const sleepId = "spiffe://cluster.local/ns/default/sa/sleep";
+const reviewsId = "spiffe://cluster.local/ns/default/sa/reviews";
+let authority: TestAuthority;
+let sleep: TlsContext;
+let reviews: TlsContext;
+let stranger: TlsContext;
+
+before(async () => {
+  authority = await TestAuthority.create();
+  const other = await TestAuthority.create();
+  const mesh = { profile: "mesh" } as const;
+  sleep = TlsContext.create({ ...(await authority.issue({ spiffe: sleepId })), ...mesh });
+  reviews = TlsContext.create({ ...(await authority.issue({ spiffe: reviewsId, dns: "reviews.test" })), ...mesh });
+  stranger = TlsContext.create({ ...(await other.issue({ spiffe: sleepId })), roots: authority.roots, ...mesh });
+});
+
+const hbone: SecureClientOptions = { alpn: ["h2"], timeoutMs: 5000, verify: { by: "identities", identities: [reviewsId] } };
+const hboneServer: SecureServerOptions = { alpn: ["h2"], timeoutMs: 5000, clientCertificate: "require" };
+
+interface Ends {
+  readonly client: Promise<SecureStream>;
+  readonly server: Promise<SecureStream>;
+  readonly listener: ByteListener;
+}
+
+interface Roles {
+  readonly context?: TlsContext;
+  readonly client?: Partial<SecureClientOptions>;
+  readonly server?: Partial<SecureServerOptions>;
+  readonly source?: TlsContextSource;
+}
+
+async function ends(path: BytePath, roles: Roles = {}): Promise<Ends> {
+  const accepted = Promise.withResolvers<ByteStream>();
+  const listener = await path.listenTcp({ address: "127.0.0.1", port: 0 }, accepted.resolve);
+  const plain = await path.connectTcp({ address: "127.0.0.1", port: listener.address.port, timeoutMs: 5000 });
+  const client = secureClient(plain, roles.context ?? sleep, { ...hbone, ...roles.client });
+  const server = accepted.promise.then((stream) => secureServer(stream, roles.source ?? (() => reviews), { ...hboneServer, ...roles.server }));
+  client.catch(() => undefined);
+  server.catch(() => undefined);
+  return { client, server, listener };
+}
+
+for (const kind of ["libuv", "node"] as const) {
+  const path = bytePath(kind);
+  assert.ok(path !== undefined);
+
+  suite(`TLS on ${kind}`, () => {
+    test("both ends know each other's SPIFFE id and the protocol, and bytes go both ways", async () => {
+      const { client, server, listener } = await ends(path);
+      const [near, far] = await Promise.all([client, server]);
+      assert.deepEqual([near.peerIdentity, near.alpnProtocol, far.peerIdentity, far.alpnProtocol], [reviewsId, "h2", sleepId, "h2"]);
+      assert.deepEqual(near.remote, listener.address);
+      const [left, right] = [new Recorder(near), new Recorder(far)];
+      near.write(Buffer.from("ping"));
+      near.end();
+      assert.equal((await right.ended).toString(), "ping");
+      far.write(Buffer.from("pong"));
+      far.end();
+      assert.equal((await left.ended).toString(), "pong");
+      assert.deepEqual(await Promise.all([left.closed, right.closed]), [undefined, undefined]);
+      listener.close();
+    });
+
+    test("what the client sends with the handshake's last flight is not lost", async () => {
+      const { client, server, listener } = await ends(path);
+      const near = await client;
+      near.write(pattern(0, 100_000));
+      const far = await server;
+      // The server dawdles: records are decrypted while nobody has asked for them.
+      await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+      const right = new Recorder(far, { verifyPattern: true });
+      await right.received(100_000);
+      assert.equal(right.mismatchAt, undefined);
+      near.destroy();
+      far.destroy();
+      listener.close();
+    });
+
+    test("24 MB through TLS, a relay and TLS again arrive unchanged, with back pressure both ways", async () => {
+      const back = await ends(path);
+      const [upstream, far] = await Promise.all([back.client, back.server]);
+      const front = await ends(path);
+      const [near, middle] = await Promise.all([front.client, front.server]);
+      relay(middle, upstream);
+      const [left, right] = [new Recorder(near, { verifyPattern: true }), new Recorder(far, { verifyPattern: true })];
+      const total = 12 << 20;
+      send(near, left, total);
+      send(far, right, total);
+      await Promise.all([left.ended, right.ended]);
+      assert.deepEqual([left.count, left.mismatchAt, right.count, right.mismatchAt], [total, undefined, total, undefined]);
+      back.listener.close();
+      front.listener.close();
+    });
+
+    test("a server with another identity is refused", async () => {
+      const { client, listener } = await ends(path, { client: { verify: { by: "identities", identities: [sleepId] } } });
+      await assert.rejects(client, { kind: "transient", code: "peer-identity" });
+      listener.close();
+    });
+
+    test("a client of a foreign root is refused, and so is one without a certificate", async () => {
+      const foreign = await ends(path, { context: stranger });
+      await assert.rejects(foreign.server, /TLS from .*(certificate|issuer|signature)/);
+      foreign.listener.close();
+      const bare = await ends(path, { context: TlsContext.create({ roots: authority.roots, profile: "mesh" }) });
+      await assert.rejects(bare.server);
+      bare.listener.close();
+    });
+
+    test("a server that merely asks for a certificate takes a client without one", async () => {
+      const { server, client, listener } = await ends(path, {
+        context: TlsContext.create({ roots: authority.roots }),
+        client: { verify: { by: "hostname", hostname: "reviews.test" }, servername: "reviews.test" },
+        server: { clientCertificate: "request" },
+      });
+      assert.equal((await server).peerIdentity, "");
+      for (const stream of await Promise.all([client, server])) stream.destroy();
+      listener.close();
+    });
+
+    test("a peer that leaves during the handshake is connection-reset", async () => {
+      const { client, server, listener } = await ends(path);
+      client.then((stream) => stream.destroy(), () => undefined);
+      await assert.rejects(server, { kind: "transient", code: "connection-reset" });
+      listener.close();
+    });
+
+    test("no common protocol ends the handshake", async () => {
+      const { client, listener } = await ends(path, { client: { alpn: ["http/1.1"] } });
+      await assert.rejects(client, (error: { kind?: string }) => error.kind === "transient");
+      listener.close();
+    });
+
+    test("a handshake waits for a certificate that does not exist yet", async () => {
+      const certificate = Promise.withResolvers<TlsContext>();
+      const { client, server, listener } = await ends(path, { source: () => certificate.promise });
+      setImmediate(() => certificate.resolve(reviews));
+      assert.equal((await client).peerIdentity, reviewsId);
+      for (const stream of await Promise.all([client, server])) stream.destroy();
+      listener.close();
+    });
+
+    test("the source picks the certificate by the client's SNI", async () => {
+      const named: (string | undefined)[] = [];
+      const { client, server, listener } = await ends(path, {
+        client: { servername: "reviews.test", verify: { by: "hostname", hostname: "reviews.test" } },
+        source: (servername) => {
+          named.push(servername);
+          return servername === "reviews.test" ? reviews : sleep;
+        },
+      });
+      assert.equal((await client).peerIdentity, reviewsId);
+      assert.deepEqual(named, [undefined, "reviews.test"]);
+      for (const stream of await Promise.all([client, server])) stream.destroy();
+      listener.close();
+    });
+
+    test("a reset under TLS closes the peer with an error", async () => {
+      const { client, server, listener } = await ends(path);
+      const [near, far] = await Promise.all([client, server]);
+      const [left, right] = [new Recorder(near), new Recorder(far)];
+      far.write(Buffer.from("hello"));
+      await left.received(5);
+      near.destroy({ reset: true });
+      assert.equal(await left.closed, undefined);
+      assert.match(String(await right.closed), /ECONNRESET/);
+      listener.close();
+    });
+
+    test("TLS runs inside a TLS stream", async () => {
+      const outer = await ends(path);
+      const [near, far] = await Promise.all([outer.client, outer.server]);
+      const [inner, innerServer] = await Promise.all([
+        secureClient(wrapped(near), sleep, hbone),
+        secureServer(wrapped(far), () => reviews, hboneServer),
+      ]);
+      const [left, right] = [new Recorder(inner), new Recorder(innerServer, { verifyPattern: true })];
+      send(inner, left, 300_000);
+      await right.ended;
+      assert.deepEqual([right.count, right.mismatchAt], [300_000, undefined]);
+      innerServer.destroy();
+      inner.destroy();
+      outer.listener.close();
+    });
+  });
+}
+
+/** The same stream as one that this part does not know, such as a tunnel's. */
+function wrapped(stream: ByteStream): ByteStream {
+  return {
+    setHandler: (handler) => stream.setHandler(handler),
+    write: (bytes) => stream.write(bytes),
+    end: () => stream.end(),
+    destroy: (options) => stream.destroy(options),
+    pause: () => stream.pause(),
+    resume: () => stream.resume(),
+    bufferedBytes: 0,
+    local: stream.local,
+    remote: stream.remote,
+    fd: -1,
+    receivedBytes: 0,
+    sentBytes: 0,
+  };
+}
+
+function send(stream: ByteStream, recorder: Recorder, total: number): void {
+  let sent = 0;
+  const pump = (): void => {
+    while (sent < total) {
+      const bytes = pattern(sent, Math.min(70_001, total - sent));
+      sent += bytes.length;
+      if (!stream.write(bytes)) return;
+    }
+    stream.end();
+  };
+  recorder.onDrain = pump;
+  pump();
+}

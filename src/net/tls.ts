@@ -1,0 +1,196 @@
+import { Socket, type SocketConstructorOpts } from "node:net";
+import { connect, TLSSocket, type ConnectionOptions } from "node:tls";
+import { transientError, type SerinError } from "../base/index.ts";
+import type { ByteStream, SecureStream } from "./byte-stream.ts";
+import { HandleStream, type HandleBacking } from "./handle-stream.ts";
+import { libuvBinding, type LibuvBinding, type StreamHandle, type TcpHandle } from "./libuv-binding.ts";
+import { resetOnClose } from "./namespace-socket.ts";
+import { networkError } from "./node-error.ts";
+import { SocketStream } from "./socket-stream.ts";
+import { streamDuplex } from "./stream-duplex.ts";
+import type { TlsContext, TlsContextSource } from "./tls-context.ts";
+
+export interface SecureClientOptions {
+  /** Protocols to offer, best first; the handshake fails when the server takes none of them. None offered when empty. */
+  readonly alpn: readonly string[];
+  /** SNI; absent sends none. */
+  readonly servername?: string;
+  readonly timeoutMs: number;
+  /**
+   * How the server proves who it is, always by a chain to the context's roots: `identities` wants one of these SPIFFE ids
+   * (any when empty), `hostname` a certificate for that name, `chain` nothing more. `none` checks nothing.
+   */
+  readonly verify:
+    | { readonly by: "identities"; readonly identities: readonly string[] }
+    | { readonly by: "hostname"; readonly hostname: string }
+    | { readonly by: "chain" | "none" };
+}
+
+export interface SecureServerOptions {
+  readonly alpn: readonly string[];
+  readonly timeoutMs: number;
+  /** `require`: no certificate of a trusted chain, no connection. `request`: a bad one is refused, none is fine. */
+  readonly clientCertificate: "require" | "request" | "none";
+  /** What was read of the stream already (at most a few kB), when it belongs to TLS. */
+  readonly received?: Buffer;
+}
+
+/**
+ * A TLS handshake as the client. Takes the stream over, which must be paused and idle; on failure it is closed. Codes:
+ * `tls-…`, `timeout`, `connection-reset`, OpenSSL's (`unable-to-verify-leaf-signature`), `peer-identity`, `alpn-mismatch`.
+ */
+export async function secureClient(stream: ByteStream, context: TlsContext, options: SecureClientOptions): Promise<SecureStream> {
+  const what = `TLS with ${stream.remote.address}:${stream.remote.port}`;
+  refuseClosed(stream, what);
+  const transport = takeTransport(stream);
+  const { verify } = options;
+  const settings: ConnectionOptions = {
+    socket: transport.socket,
+    secureContext: context.secureContext,
+    rejectUnauthorized: verify.by !== "none",
+    ...(options.alpn.length > 0 ? { ALPNProtocols: [...options.alpn] } : {}),
+    ...(options.servername === undefined ? {} : { servername: options.servername }),
+    // With a hostname node's own check runs on it; otherwise the identity is checked after the handshake.
+    ...(verify.by === "hostname" ? { host: verify.hostname } : { checkServerIdentity: () => undefined }),
+  };
+  const secured = connect(settings);
+  return await finish(transport, secured, "secureConnect", what, options.timeoutMs, (identity) => {
+    if (options.alpn.length > 0 && !secured.alpnProtocol) return transientError("alpn-mismatch", `${what}: the server takes none of ${options.alpn.join(", ")}`);
+    if (verify.by !== "identities" || verify.identities.length === 0) return undefined;
+    if (verify.identities.includes(identity)) return undefined;
+    return transientError("peer-identity", `${what}: the server is ${identity === "" ? "nobody" : identity}, expected ${verify.identities.join(" or ")}`);
+  });
+}
+
+/** A TLS handshake as the server; accepts first and waits for the context. The time limit starts when the context is there. */
+export async function secureServer(stream: ByteStream, source: TlsContextSource, options: SecureServerOptions): Promise<SecureStream> {
+  const what = `TLS from ${stream.remote.address}:${stream.remote.port}`;
+  const context = await contextOrClose(stream, source);
+  refuseClosed(stream, what);
+  const transport = takeTransport(stream);
+  if (options.received !== undefined && options.received.length > 0) transport.socket.unshift(options.received);
+  const wantsCertificate = options.clientCertificate !== "none";
+  const secured = new TLSSocket(transport.socket, {
+    isServer: true,
+    secureContext: context.secureContext,
+    requestCert: wantsCertificate,
+    rejectUnauthorized: options.clientCertificate === "require",
+    ...(options.alpn.length > 0 ? { ALPNProtocols: [...options.alpn] } : {}),
+    SNICallback: (servername, done) => {
+      Promise.resolve()
+        .then(() => source(servername))
+        .then((named) => done(null, named.secureContext), (error: unknown) => done(error instanceof Error ? error : new Error(String(error))));
+    },
+  });
+  return await finish(transport, secured, "secure", what, options.timeoutMs, () => {
+    const fault = wantsCertificate ? verifyError(secured) : undefined;
+    if (fault === undefined) return undefined;
+    // OpenSSL says the same of a peer that sent no certificate at all.
+    if (options.clientCertificate === "request" && secured.getPeerX509Certificate() === undefined) return undefined;
+    return networkError(what, fault);
+  });
+}
+
+async function contextOrClose(stream: ByteStream, source: TlsContextSource): Promise<TlsContext> {
+  try {
+    return await source();
+  } catch (error) {
+    stream.destroy();
+    throw error;
+  }
+}
+
+/** The socket that node's TLS runs on, and what to make of the result. */
+interface Transport {
+  readonly socket: Socket;
+  readonly secured: (socket: TLSSocket) => ByteStream;
+}
+
+function refuseClosed(stream: ByteStream, what: string): void {
+  const ours = stream instanceof HandleStream || stream instanceof SocketStream;
+  if (ours && stream.fd < 0) throw transientError("connection-reset", `${what}: the connection was closed before the handshake`);
+}
+
+function takeTransport(stream: ByteStream): Transport {
+  const binding = libuvBinding();
+  if (stream instanceof HandleStream && binding !== undefined) {
+    const handle = stream.detach();
+    // `handle` and `manualStart` are node's own options; its types do not have them.
+    const socket = new Socket({ handle, allowHalfOpen: true, manualStart: true } as unknown as SocketConstructorOpts);
+    return { socket, secured: (tlsSocket) => handleStreamOf(binding, handle as TcpHandle, tlsSocket) };
+  }
+  if (stream instanceof SocketStream) return { socket: stream.detach(), secured: (tlsSocket) => new SocketStream(tlsSocket) };
+  return { socket: streamDuplex(stream) as unknown as Socket, secured: (tlsSocket) => new SocketStream(tlsSocket, stream) };
+}
+
+/** Takes the TLS handle over from node's stream; must run inside the event that ends the handshake, or records get lost. */
+function handleStreamOf(binding: LibuvBinding, tcp: TcpHandle, tlsSocket: TLSSocket): ByteStream {
+  const handle = (tlsSocket as unknown as { readonly _handle: StreamHandle })._handle;
+  handle.readStop();
+  const backing: HandleBacking = {
+    handle,
+    tls: true,
+    name: (which, out) => (which === "local" ? tcp.getsockname(out) : tcp.getpeername(out)),
+    close: (reset, done) => {
+      if (reset) resetOnClose(tcp.fd);
+      if (tlsSocket.closed) return void setImmediate(done);
+      tlsSocket.once("close", done);
+      tlsSocket.destroy();
+    },
+  };
+  const stream = new HandleStream(binding, backing);
+  let fault: SerinError | undefined;
+  tlsSocket.on("error", (error) => {
+    fault = networkError(`TLS with ${stream.remote.address}:${stream.remote.port}`, error);
+  });
+  tlsSocket.on("close", () => stream.transportClosed(fault));
+  return stream;
+}
+
+function finish(
+  transport: Transport,
+  secured: TLSSocket,
+  event: "secure" | "secureConnect",
+  what: string,
+  timeoutMs: number,
+  refusal: (peerIdentity: string) => SerinError | undefined,
+): Promise<SecureStream> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: SerinError): void => {
+      clearTimeout(timer);
+      secured.removeAllListeners();
+      secured.on("error", () => undefined);
+      secured.destroy();
+      reject(error);
+    };
+    const timer = setTimeout(() => fail(transientError("timeout", `${what}: no handshake in ${timeoutMs} ms`)), timeoutMs);
+    const failed = (error: unknown): void => fail(networkError(what, error));
+    secured.once("error", failed);
+    const gone = (): void => fail(transientError("connection-reset", `${what}: the peer closed during the handshake`));
+    secured.once("close", gone);
+    // Only a flowing socket tells that its peer has ended; nothing is decrypted before the handshake is done.
+    secured.once("end", gone).resume();
+    secured.once(event, () => {
+      clearTimeout(timer);
+      const peerIdentity = peerIdentityOf(secured);
+      const refused = refusal(peerIdentity);
+      if (refused !== undefined) return fail(refused);
+      secured.off("error", failed).off("close", gone).off("end", gone);
+      const alpnProtocol = typeof secured.alpnProtocol === "string" ? secured.alpnProtocol : undefined;
+      resolve(Object.assign(transport.secured(secured), { peerIdentity, alpnProtocol }));
+    });
+  });
+}
+
+/** Ask once: node answers a client's second question with nothing. The one URI among the peer's subject alternative names; empty when there is none, or more than one (SPIFFE forbids it). */
+function peerIdentityOf(secured: TLSSocket): string {
+  const names = secured.getPeerX509Certificate()?.subjectAltName;
+  if (names === undefined) return "";
+  const uris = names.split(", ").filter((name) => name.startsWith("URI:spiffe://"));
+  return uris.length === 1 ? (uris[0] ?? "").slice("URI:".length) : "";
+}
+
+function verifyError(secured: TLSSocket): Error | undefined {
+  const { _handle: handle } = secured as unknown as { readonly _handle: { verifyError(): Error | null | undefined } };
+  return handle.verifyError() ?? undefined;
+}
