@@ -1,0 +1,61 @@
+import type { ByteStream } from "../../net/index.ts";
+
+/** Builds one contiguous message. Grows when it must; text is Latin-1, as header bytes are. */
+export class ByteBuilder {
+  buffer: Buffer;
+  length = 0;
+
+  constructor(capacity: number) {
+    this.buffer = Buffer.allocUnsafeSlow(capacity);
+  }
+
+  /** Begins anew; memory beyond `capacity` is given back. */
+  clear(capacity = this.buffer.length): void {
+    this.length = 0;
+    if (this.buffer.length > capacity) this.buffer = Buffer.allocUnsafeSlow(capacity);
+  }
+
+  text(text: string): void {
+    this.#reserve(text.length);
+    this.length += this.buffer.write(text, this.length, "latin1");
+  }
+
+  range(bytes: Buffer, from: number, to: number): void {
+    if (to <= from) return;
+    this.#reserve(to - from);
+    bytes.copy(this.buffer, this.length, from, to);
+    this.length += to - from;
+  }
+
+  view(from = 0): Buffer {
+    return this.buffer.subarray(from, this.length);
+  }
+
+  /** Leaves the bytes so far to whoever was given a view of them, and goes on with memory of its own. */
+  detach(): void {
+    this.buffer = Buffer.allocUnsafeSlow(this.buffer.length);
+    this.length = 0;
+  }
+
+  #reserve(bytes: number): void {
+    const needed = this.length + bytes;
+    if (needed <= this.buffer.length) return;
+    const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.buffer.length * 2));
+    this.buffer.copy(grown, 0, 0, this.length);
+    this.buffer = grown;
+  }
+}
+
+/** What one read can bring, with room for a head in front. */
+const scratchBytes = 128 * 1024;
+
+/** Output is built and written in one go, so all connections of the thread share this memory. */
+export const scratch = new ByteBuilder(scratchBytes);
+
+/** Writes what {@link scratch} holds; answers as {@link ByteStream.write}. The scratch is free again afterwards. */
+export function sendScratch(stream: ByteStream): boolean {
+  const more = stream.write(scratch.view());
+  if (stream.bufferedBytes > 0) scratch.detach();
+  else scratch.clear();
+  return more;
+}

@@ -1,0 +1,126 @@
+import { equalsIgnoringCase, fieldKinds, type MessageHead } from "../../wire/http1/index.ts";
+import type { HeaderEdits } from "../routing/header-mutation.ts";
+import type { ByteBuilder } from "./byte-builder.ts";
+import type { HttpConnectionConfig } from "./http-connection-config.ts";
+
+/** What a request's head becomes on its way to the upstream. */
+export interface RequestComposition {
+  readonly head: MessageHead;
+  readonly config: HttpConnectionConfig;
+  /** Path and query to ask for; undefined when the client's target is passed on as it is. */
+  readonly target: string | undefined;
+  /** The host to ask for; undefined when the client's is passed on as it is. */
+  readonly host: string | undefined;
+  /** The peer is in a private network, so what it says of itself is kept. */
+  readonly internalPeer: boolean;
+  readonly peerAddress: string;
+  readonly scheme: "http" | "https";
+  /** The value to send; the client's own field is replaced when the two differ. */
+  readonly requestId: string;
+  readonly requestIdIsNew: boolean;
+  readonly forwardedFor: string;
+  /** Protocol to upgrade to. */
+  readonly upgrade: string | undefined;
+  readonly edits: HeaderEdits | undefined;
+  readonly attemptCount: boolean;
+}
+
+/**
+ * Writes the head for the upstream: hop-by-hop fields go, what the edge knows is added, the rest is copied as it came.
+ * Answers where the attempt count's digit stands, -1 without one.
+ */
+export function composeRequest(out: ByteBuilder, request: RequestComposition): number {
+  const { head, config } = request;
+  if (request.target === undefined) out.range(head.bytes, head.start, head.targetEnd);
+  else {
+    out.range(head.bytes, head.start, head.targetStart);
+    out.text(request.target);
+  }
+  out.text(" HTTP/1.1\r\n");
+  if (request.host !== undefined) out.text(`host: ${request.host}\r\n`);
+  copyFields(out, request);
+  let added = "";
+  if (config.appendForwardedFor) added += `x-forwarded-for: ${request.forwardedFor}\r\n`;
+  if (config.useRemoteAddress) {
+    added += `x-forwarded-proto: ${request.scheme}\r\n`;
+    added += request.internalPeer ? "x-envoy-internal: true\r\n" : `x-envoy-external-address: ${request.peerAddress}\r\n`;
+  }
+  if (request.requestIdIsNew) added += `x-request-id: ${request.requestId}\r\n`;
+  if (request.upgrade !== undefined) added += `connection: upgrade\r\nupgrade: ${request.upgrade}\r\n`;
+  if (request.edits !== undefined) for (const [name, value] of request.edits.added) if (name !== "host") added += `${name}: ${value}\r\n`;
+  let attemptAt = -1;
+  if (request.attemptCount) {
+    added += "x-envoy-attempt-count: 1\r\n";
+    attemptAt = out.length + added.length - 3;
+  }
+  out.text(`${added}\r\n`);
+  return attemptAt;
+}
+
+function copyFields(out: ByteBuilder, request: RequestComposition): void {
+  const { head } = request;
+  const { bytes, nameStarts, lineEnds, fieldCount } = head;
+  let rangeStart = head.fieldsStart;
+  for (let field = 0; field < fieldCount; field += 1) {
+    if (keepsRequestField(request, field)) continue;
+    out.range(bytes, rangeStart, nameStarts[field] ?? 0);
+    rangeStart = lineEnds[field] ?? 0;
+  }
+  out.range(bytes, rangeStart, head.end - 2);
+}
+
+function keepsRequestField(request: RequestComposition, field: number): boolean {
+  const { head, config } = request;
+  switch (head.kind(field)) {
+    case fieldKinds.connection:
+    case fieldKinds.keepAlive:
+    case fieldKinds.proxyConnection:
+    case fieldKinds.upgrade:
+    case fieldKinds.http2Settings:
+      return false;
+    case fieldKinds.te:
+      return head.value(field).toLowerCase() === "trailers";
+    case fieldKinds.expect:
+      return config.forwardContinue || !head.expectsContinue;
+    case fieldKinds.host:
+      return request.host === undefined;
+    case fieldKinds.forwardedFor:
+      return !config.appendForwardedFor;
+    case fieldKinds.forwardedProto:
+      return !config.useRemoteAddress;
+    case fieldKinds.requestId:
+      return !request.requestIdIsNew;
+    case fieldKinds.clientCertificate:
+      return config.clientCertificate === "forward";
+    case fieldKinds.envoy:
+      return keepsEnvoyField(request, field);
+    default:
+      return keepsOrdinaryField(request, field);
+  }
+}
+
+const replacedEnvoyFields = ["x-envoy-internal", "x-envoy-external-address", "x-envoy-attempt-count", "x-envoy-expected-rq-timeout-ms"];
+
+function keepsEnvoyField(request: RequestComposition, field: number): boolean {
+  if (!request.config.useRemoteAddress) return true;
+  if (!request.internalPeer) return false;
+  const start = request.head.nameStarts[field] ?? 0;
+  const length = (request.head.nameEnds[field] ?? 0) - start;
+  return !replacedEnvoyFields.some((name) => name.length === length && equalsIgnoringCase(request.head.bytes, start, name));
+}
+
+function keepsOrdinaryField(request: RequestComposition, field: number): boolean {
+  const { head, edits } = request;
+  if (edits === undefined && !head.connectionNominates) return true;
+  const name = head.name(field).toLowerCase();
+  if (edits?.dropped.has(name) === true) return false;
+  return !head.connectionNominates || !isNominated(head, name);
+}
+
+/** Whether the `connection` field says that this field goes no further. */
+export function isNominated(head: MessageHead, name: string): boolean {
+  for (let field = head.find("connection"); field >= 0; field = head.find("connection", field + 1)) {
+    if (head.hasToken(field, name)) return true;
+  }
+  return false;
+}

@@ -1,0 +1,109 @@
+import { fieldKinds, statusText, type MessageHead } from "../../wire/http1/index.ts";
+import type { HeaderEdits } from "../routing/header-mutation.ts";
+import type { ByteBuilder } from "./byte-builder.ts";
+import { isNominated } from "./compose-request.ts";
+import type { HttpConnectionConfig } from "./http-connection-config.ts";
+
+/** How a response's body reaches the client. */
+export type BodyDelivery = "as-is" | "wrap-in-chunks" | "until-close";
+
+export interface ResponseComposition {
+  readonly head: MessageHead;
+  readonly config: HttpConnectionConfig;
+  readonly delivery: BodyDelivery;
+  /** `connection` to say, if any. */
+  readonly connection: "close" | "keep-alive" | "upgrade" | undefined;
+  readonly upstreamServiceMs: number;
+  readonly requestId: string | undefined;
+  readonly edits: HeaderEdits | undefined;
+  readonly attemptCount: number;
+  readonly date: string;
+}
+
+/** Writes an upstream's head for the client. */
+export function composeResponse(out: ByteBuilder, response: ResponseComposition): void {
+  const { head, config } = response;
+  // The version is ours: an upstream's HTTP/1.0 must not tell the client to close.
+  out.text("HTTP/1.1 ");
+  out.range(head.bytes, head.start + 9, head.fieldsStart);
+  const seen = copyFields(out, response);
+  let added = `x-envoy-upstream-service-time: ${response.upstreamServiceMs}\r\n`;
+  if (!seen.date) added += `date: ${response.date}\r\n`;
+  if (config.serverHeader === "overwrite" || (config.serverHeader === "append-if-absent" && !seen.server)) {
+    added += `server: ${config.serverName}\r\n`;
+  }
+  if (response.delivery === "wrap-in-chunks") added += "transfer-encoding: chunked\r\n";
+  if (response.requestId !== undefined) added += `x-request-id: ${response.requestId}\r\n`;
+  if (response.connection !== undefined) added += `connection: ${response.connection}\r\n`;
+  if (response.edits !== undefined) for (const [name, value] of response.edits.added) added += `${name}: ${value}\r\n`;
+  out.text(`${added}\r\n`);
+}
+
+function copyFields(out: ByteBuilder, response: ResponseComposition): { date: boolean; server: boolean } {
+  const { head } = response;
+  const { bytes, nameStarts, lineEnds, fieldCount } = head;
+  const seen = { date: false, server: false };
+  let rangeStart = head.fieldsStart;
+  for (let field = 0; field < fieldCount; field += 1) {
+    const kind = head.kind(field);
+    if (kind === fieldKinds.date) seen.date = true;
+    if (kind === fieldKinds.server) seen.server = true;
+    if (keepsField(response, field)) continue;
+    out.range(bytes, rangeStart, nameStarts[field] ?? 0);
+    rangeStart = lineEnds[field] ?? 0;
+  }
+  out.range(bytes, rangeStart, head.end - 2);
+  return seen;
+}
+
+function keepsField(response: ResponseComposition, field: number): boolean {
+  const { head, config, edits } = response;
+  switch (head.kind(field)) {
+    case fieldKinds.connection:
+    case fieldKinds.keepAlive:
+    case fieldKinds.proxyConnection:
+      return false;
+    case fieldKinds.upgrade:
+      return head.status === 101 || head.status === 426;
+    case fieldKinds.transferEncoding:
+      return response.delivery === "as-is";
+    case fieldKinds.server:
+      return config.serverHeader !== "overwrite";
+    case fieldKinds.requestId:
+      return response.requestId === undefined;
+    case fieldKinds.envoy:
+      return head.name(field).toLowerCase() !== "x-envoy-upstream-service-time";
+    default: {
+      if (edits === undefined && !head.connectionNominates) return true;
+      const name = head.name(field).toLowerCase();
+      if (edits?.dropped.has(name) === true) return false;
+      return !head.connectionNominates || !isNominated(head, name);
+    }
+  }
+}
+
+export interface LocalReply {
+  readonly status: number;
+  readonly body: Buffer | string;
+  readonly fields: readonly (readonly [name: string, value: string])[];
+}
+
+/** Writes an answer of our own. A body is left out for HEAD, its length is not. */
+export function composeLocalReply(
+  out: ByteBuilder,
+  reply: LocalReply,
+  options: { readonly serverName: string; readonly date: string; readonly connection: "close" | "keep-alive" | undefined; readonly toHead: boolean },
+): number {
+  const body = typeof reply.body === "string" ? Buffer.from(reply.body) : reply.body;
+  let head = `HTTP/1.1 ${reply.status} ${statusText(reply.status)}\r\n`;
+  for (const [name, value] of reply.fields) head += `${name}: ${value}\r\n`;
+  const bodiless = reply.status === 204 || reply.status === 304 || reply.status < 200;
+  if (!bodiless) head += `content-length: ${body.length}\r\n`;
+  if (body.length > 0 && !bodiless && !reply.fields.some(([name]) => name === "content-type")) head += "content-type: text/plain\r\n";
+  head += `date: ${options.date}\r\nserver: ${options.serverName}\r\n`;
+  if (options.connection !== undefined) head += `connection: ${options.connection}\r\n`;
+  out.text(`${head}\r\n`);
+  if (options.toHead || bodiless) return 0;
+  out.range(body, 0, body.length);
+  return body.length;
+}

@@ -1,0 +1,301 @@
+import type { ByteStream, ByteStreamHandler } from "../../net/index.ts";
+import {
+  bodyFramings,
+  ChunkedScanner,
+  headIncomplete,
+  headRefused,
+  keepsAlive,
+  MessageHead,
+  requestFraming,
+  scanRequestHead,
+  type BodyFraming,
+} from "../../wire/http1/index.ts";
+import type { ExchangeContext } from "./exchange-context.ts";
+import { Exchange, type ExchangeOwner } from "./exchange.ts";
+
+/** One head is looked at at a time in this thread, so all connections share the scratch. */
+const scratchHead = new MessageHead();
+
+/** After an answer that ends the connection early, this much of what the client still sends is read and dropped. */
+const maxLingerBytes = 1024 * 1024;
+/** Sweeps (one a second) that a closing connection may take. */
+const maxLingerSweeps = 5;
+
+type State = "head" | "request" | "tunnel" | "closing" | "closed";
+
+export interface DownstreamOptions {
+  readonly stream: ByteStream;
+  readonly context: ExchangeContext;
+  /** Told once, when the connection has ended. */
+  readonly onClosed: (connection: DownstreamConnection) => void;
+}
+
+/**
+ * One client connection: finds requests in its bytes, one exchange at a time. What a client sends ahead waits, and
+ * reading pauses, so a connection holds no more than one read beyond what is under way.
+ */
+export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner {
+  readonly stream: ByteStream;
+  readonly #context: ExchangeContext;
+  readonly #onClosed: (connection: DownstreamConnection) => void;
+  readonly #exchange: Exchange;
+  #state: State = "head";
+  /** Bytes that came but could not be used yet. */
+  #carry: Buffer | undefined;
+  #framing: BodyFraming = bodyFramings.none;
+  #remaining = 0;
+  #chunked: ChunkedScanner | undefined;
+  #requestComplete = true;
+  #consuming = false;
+  #paused = false;
+  #backedUp = false;
+  #lingered = 0;
+  // Sweeps since something last happened; a sweep is a second, exact enough for these limits.
+  #quietSweeps = 0;
+  #headSweeps = 0;
+  #requestSweeps = 0;
+  requests = 0;
+
+  constructor(options: DownstreamOptions) {
+    this.stream = options.stream;
+    this.#context = options.context;
+    this.#onClosed = options.onClosed;
+    this.#exchange = new Exchange(this, options.context);
+    this.stream.setHandler(this);
+    this.stream.resume();
+  }
+
+  /** Whether no request is under way and none has begun to arrive. */
+  get idle(): boolean {
+    return this.#state === "head" && this.#carry === undefined;
+  }
+
+  // ---- ByteStreamHandler
+
+  data(chunk: Buffer): void {
+    this.#quietSweeps = 0;
+    switch (this.#state) {
+      case "tunnel":
+        this.#exchange.clientBytes(chunk);
+        return;
+      case "closing":
+        this.#lingered += chunk.length;
+        if (this.#lingered > maxLingerBytes) this.stream.destroy();
+        return;
+      case "closed":
+        return;
+      case "head":
+      case "request":
+        this.#take(chunk);
+    }
+  }
+
+  end(): void {
+    if (this.#state === "tunnel") this.#exchange.clientEnded();
+    else this.abort();
+  }
+
+  drain(): void {
+    this.#backedUp = false;
+    if (this.#exchange.active) this.#exchange.clientDrained();
+    else this.#resumeConsuming();
+  }
+
+  close(): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#exchange.abandon();
+    this.#onClosed(this);
+  }
+
+  // ---- ExchangeOwner
+
+  pauseRequest(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.stream.pause();
+  }
+
+  resumeRequest(): void {
+    if (!this.#paused || this.#state === "closed") return;
+    this.#paused = false;
+    this.stream.resume();
+  }
+
+  exchangeEnded(keepAlive: boolean, more: boolean): void {
+    if (this.#state === "closed") return;
+    this.#backedUp = !more;
+    if (keepAlive) {
+      this.#state = "head";
+      this.#quietSweeps = 0;
+      this.#resumeConsuming();
+    } else this.#closeAfterAnswer();
+  }
+
+  touch(): void {
+    this.#quietSweeps = 0;
+  }
+
+  switchToTunnel(): void {
+    this.#state = "tunnel";
+    const early = this.#carry;
+    this.#carry = undefined;
+    if (early !== undefined) this.#exchange.clientBytes(early);
+    this.resumeRequest();
+  }
+
+  abort(): void {
+    this.stream.destroy();
+    this.close();
+  }
+
+  // ---- for the listener
+
+  /** Closes the connection if it is idle; else the answer under way will say `connection: close`. */
+  closeIfIdle(): void {
+    if (this.idle) this.#closeAfterAnswer();
+  }
+
+  /** Called once a second: enforces the time limits that need no precision. */
+  sweep(): void {
+    const config = this.#context.config();
+    this.#quietSweeps += 1;
+    const over = (sweeps: number, limitMs: number): boolean => limitMs > 0 && sweeps * 1000 > limitMs;
+    switch (this.#state) {
+      case "head":
+        if (this.#carry === undefined) {
+          if (over(this.#quietSweeps, config.idleTimeoutMs)) this.abort();
+        } else {
+          this.#headSweeps += 1;
+          if (over(this.#headSweeps, config.headTimeoutMs)) this.#refuse(408, "request header timeout");
+        }
+        return;
+      case "request":
+        this.#requestSweeps += 1;
+        if (!this.#requestComplete && over(this.#requestSweeps, config.requestTimeoutMs)) this.#exchange.idleTimeout();
+        else if (over(this.#quietSweeps, config.streamIdleTimeoutMs)) this.#exchange.idleTimeout();
+        return;
+      case "closing":
+        if (this.#quietSweeps > maxLingerSweeps) this.abort();
+        return;
+      case "tunnel":
+      case "closed":
+    }
+  }
+
+  // ---- the bytes
+
+  #take(chunk: Buffer): void {
+    if (this.#carry === undefined) {
+      this.#consume(chunk);
+      return;
+    }
+    const searchFrom = Math.max(0, this.#carry.length - 3);
+    const joined = Buffer.concat([this.#carry, chunk]);
+    // A head that comes in pieces is scanned when its end is there, not at every piece.
+    const mayBeWhole = this.#state !== "head" || joined.indexOf("\r\n\r\n", searchFrom) >= 0 || joined.length > this.#context.config().headLimits.maxHeadBytes;
+    if (mayBeWhole) {
+      this.#carry = undefined;
+      this.#consume(joined);
+    } else this.#carry = joined;
+  }
+
+  /** Uses bytes as far as it can; keeps a copy of the rest. */
+  #consume(bytes: Buffer): void {
+    this.#consuming = true;
+    let at = 0;
+    while (at < bytes.length && (this.#state === "head" || this.#state === "request") && !this.#backedUp) {
+      const next = this.#state === "head" ? this.#head(bytes, at) : this.#body(bytes, at);
+      if (next < 0) break;
+      at = next;
+    }
+    this.#consuming = false;
+    if (at < bytes.length) this.#keep(bytes, at);
+  }
+
+  #keep(bytes: Buffer, from: number): void {
+    if (this.#state === "tunnel") this.#exchange.clientBytes(bytes.subarray(from));
+    else if (this.#state === "head" || this.#state === "request") {
+      this.#carry = Buffer.from(bytes.subarray(from));
+      if (this.#state === "request" || this.#backedUp) this.pauseRequest();
+    }
+  }
+
+  #resumeConsuming(): void {
+    if (this.#consuming || this.#backedUp || this.#state !== "head") return;
+    const carry = this.#carry;
+    this.#carry = undefined;
+    if (carry !== undefined) this.#consume(carry);
+    if (this.#state === "head" && !this.#backedUp) this.resumeRequest();
+  }
+
+  /** Scans a head; answers how far it was used, -1 when it is not whole or was refused. */
+  #head(bytes: Buffer, from: number): number {
+    const { headLimits } = this.#context.config();
+    const after = scanRequestHead(scratchHead, bytes, from, bytes.length, headLimits);
+    if (after === headIncomplete) return -1;
+    if (after === headRefused) {
+      const { status, reason } = scratchHead.error ?? { status: 400, reason: "bad request" };
+      this.#refuse(status, reason);
+      return -1;
+    }
+    this.requests += 1;
+    this.#headSweeps = 0;
+    this.#requestSweeps = 0;
+    this.#framing = requestFraming(scratchHead);
+    this.#remaining = this.#framing === bodyFramings.length ? scratchHead.contentLength : 0;
+    if (this.#framing === bodyFramings.chunked) (this.#chunked ??= new ChunkedScanner()).reset();
+    const to = this.#extent(bytes, after);
+    if (to < 0) return -1;
+    this.#requestComplete = this.#complete();
+    this.#state = "request";
+    this.#exchange.begin(scratchHead, keepsAlive(scratchHead), bytes, after, to, this.#requestComplete);
+    return to;
+  }
+
+  #body(bytes: Buffer, from: number): number {
+    if (this.#requestComplete) return -1;
+    const to = this.#extent(bytes, from);
+    if (to < 0) return -1;
+    this.#requestComplete = this.#complete();
+    this.#exchange.requestBody(bytes, from, to, this.#requestComplete);
+    return to;
+  }
+
+  /** How far the body reaches in these bytes; -1 when its framing is wrong, and then the request has been ended. */
+  #extent(bytes: Buffer, from: number): number {
+    if (this.#framing === bodyFramings.length) {
+      const take = Math.min(this.#remaining, bytes.length - from);
+      this.#remaining -= take;
+      return from + take;
+    }
+    if (this.#framing !== bodyFramings.chunked) return from;
+    const to = this.#chunked?.scan(bytes, from, bytes.length) ?? from;
+    if (this.#chunked?.bad !== true) return to;
+    if (this.#exchange.active) this.#exchange.badBody();
+    else this.#refuse(400, "bad chunked framing");
+    return -1;
+  }
+
+  #complete(): boolean {
+    if (this.#framing === bodyFramings.length) return this.#remaining === 0;
+    return this.#framing !== bodyFramings.chunked || this.#chunked?.done === true;
+  }
+
+  #refuse(status: number, reason: string): void {
+    this.#requestComplete = true;
+    this.#carry = undefined;
+    this.#state = "request";
+    this.#exchange.refuse(status, reason);
+  }
+
+  /** Ends our side, and reads on for a while: closing with unread bytes would reset what was just answered. */
+  #closeAfterAnswer(): void {
+    this.#state = "closing";
+    this.#carry = undefined;
+    this.#quietSweeps = 0;
+    this.stream.end();
+    this.#paused = true;
+    this.resumeRequest();
+  }
+}

@@ -1,0 +1,22 @@
+import type { Clock, Random } from "../../base/index.ts";
+import type { RouteTable } from "../routing/route-table.ts";
+import type { Cluster } from "../upstream/cluster.ts";
+import type { ExchangeObserver } from "./exchange-record.ts";
+import type { HttpConnectionConfig } from "./http-connection-config.ts";
+import type { HttpDate } from "./http-date.ts";
+
+/** What connections of one listener share. What may change by a new configuration is asked for at each request. */
+export interface ExchangeContext {
+  config(): HttpConnectionConfig;
+  /** Undefined while the table has not come. */
+  routeTable(): RouteTable | undefined;
+  cluster(name: string): Cluster | undefined;
+  /** Answers carry `connection: close`. */
+  readonly draining: boolean;
+  readonly scheme: "http" | "https";
+  readonly observe: ExchangeObserver;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly date: HttpDate;
+  newRequestId(): string;
+}

@@ -1,0 +1,795 @@
+import type { ByteStream } from "../../net/index.ts";
+import { bodyFramings, MessageHead, statusText, type BodyFraming } from "../../wire/http1/index.ts";
+import { editHeaders, type HeaderEdits, type HeaderMutation } from "../routing/header-mutation.ts";
+import { normalizePath } from "../routing/path.ts";
+import type { RequestView } from "../routing/request-view.ts";
+import { withoutPort } from "../routing/route-table.ts";
+import { pickWeighted, type DirectResponseAction, type ForwardAction, type RedirectAction, type Route } from "../routing/route.ts";
+import type { Cluster, Endpoint } from "../upstream/cluster.ts";
+import type { ConnectFailure, PoolUser } from "../upstream/connection-pool.ts";
+import type { ResponseReceiver, UpstreamConnection, UpstreamFailure } from "../upstream/upstream-connection.ts";
+import { ByteBuilder, scratch, sendScratch } from "./byte-builder.ts";
+import { composeRequest } from "./compose-request.ts";
+import { composeLocalReply, composeResponse, type BodyDelivery } from "./compose-response.ts";
+import type { ExchangeContext } from "./exchange-context.ts";
+import type { ExchangeRecord } from "./exchange-record.ts";
+import type { HttpConnectionConfig } from "./http-connection-config.ts";
+import { isPrivateAddress, parseTarget } from "./request-target.ts";
+import { responseFlags, type ResponseFlag } from "./response-flags.ts";
+import { isIdempotent, retriesConnectFailure, retriesFailure, retriesResponse, retriesTimeout, scheduleRetry } from "./retry-decision.ts";
+
+/** The connection that an exchange answers on. */
+export interface ExchangeOwner {
+  readonly stream: ByteStream;
+  pauseRequest(): void;
+  resumeRequest(): void;
+  /** The answer is complete; the connection goes on with the next request (`more`: at once, else after a drain), or closes. */
+  exchangeEnded(keepAlive: boolean, more: boolean): void;
+  /** Bytes moved: the idle limit starts anew. */
+  touch(): void;
+  /** From now on the client's bytes go to {@link Exchange.clientBytes}. */
+  switchToTunnel(): void;
+  /** Nothing sensible can follow on this connection. */
+  abort(): void;
+}
+
+/** A request is kept for another attempt up to this size; beyond it, there is one attempt. */
+export const maxReplayBytes = 64 * 1024;
+const requestBufferBytes = 2048;
+/** The first part of a body goes in one write with the head up to this size; more is worth a write of its own. */
+const maxJoinedBytes = 16 * 1024;
+const neverSeen = "-";
+/** What stands for the head of bytes that never became a request. */
+const noHead = new MessageHead();
+
+/**
+ * One request and its answer: chooses the route, makes attempts at endpoints, and carries bodies both ways with back
+ * pressure. A connection has one exchange, which is used for its requests one after the other.
+ */
+export class Exchange implements RequestView, ResponseReceiver, PoolUser, ExchangeRecord {
+  readonly #owner: ExchangeOwner;
+  readonly #context: ExchangeContext;
+  readonly #request = new ByteBuilder(requestBufferBytes);
+  readonly #internalPeer: boolean;
+  readonly downstreamLocal: string;
+  readonly downstreamRemote: string;
+
+  // The request.
+  head: MessageHead = noHead;
+  method = "";
+  path = "";
+  query = "";
+  authority = "";
+  scheme: "http" | "https" = "http";
+  protocol: "HTTP/1.0" | "HTTP/1.1" = "HTTP/1.1";
+  pathAndQuery = "";
+  requestId = "";
+  userAgent = "";
+  forwardedFor = "";
+  capturedRequest: readonly string[] = [];
+  capturedResponse: readonly string[] = [];
+  #config: HttpConnectionConfig;
+  #route: Route | undefined;
+  #clientKeepsAlive = false;
+  #requestComplete = false;
+  #replayable = true;
+  #attemptDigitAt = -1;
+  /** Where the request was written to last: it may hold a view of the buffer after the answer has come. */
+  #requestStream: ByteStream | undefined;
+  #requestIdIsNew = false;
+  #upgrade: string | undefined;
+  #responseMutations: readonly HeaderMutation[] = [];
+
+  // The attempts.
+  #action: ForwardAction | undefined;
+  cluster: Cluster | undefined;
+  endpoint: Endpoint | undefined;
+  #upstream: UpstreamConnection | undefined;
+  #waiting = false;
+  #attempts = 0;
+  #retries = 0;
+  #staleRetried = false;
+  #tried: Set<Endpoint> | undefined;
+  #retryTimer: Disposable | undefined;
+  #routeTimer: Disposable | undefined;
+  #tryTimer: Disposable | undefined;
+  #sentAtMs = 0;
+
+  // The answer.
+  #active = false;
+  #responding = false;
+  #delivery: BodyDelivery = "as-is";
+  #keepAlive = false;
+  #upstreamPaused = false;
+  #tunnel = false;
+  status = 0;
+  flag: ResponseFlag = responseFlags.none;
+  details = "";
+  transportFailure = "";
+  receivedBytes = 0;
+  sentBytes = 0;
+  upstreamServiceMs = -1;
+  upstreamLocal = "";
+  grpcStatus = "";
+  startedMs = 0;
+  durationMs = 0;
+  #startedSteadyMs = 0;
+
+  constructor(owner: ExchangeOwner, context: ExchangeContext) {
+    this.#owner = owner;
+    this.#context = context;
+    this.#config = context.config();
+    const { local, remote } = owner.stream;
+    this.downstreamLocal = `${local.address}:${local.port}`;
+    this.downstreamRemote = `${remote.address}:${remote.port}`;
+    this.#internalPeer = isPrivateAddress(remote.address);
+  }
+
+  get active(): boolean {
+    return this.#active;
+  }
+
+  get responding(): boolean {
+    return this.#responding;
+  }
+
+  get tunnel(): boolean {
+    return this.#tunnel;
+  }
+
+  get toHead(): boolean {
+    return this.method === "HEAD";
+  }
+
+  get toConnect(): boolean {
+    return this.method === "CONNECT";
+  }
+
+  get wantsPlainBody(): boolean {
+    return this.protocol === "HTTP/1.0";
+  }
+
+  get routeName(): string {
+    return this.#route?.name ?? "";
+  }
+
+  /** Begins with a scanned head and what came of the body; `complete` when that is all of it. */
+  begin(head: MessageHead, keepAlive: boolean, bytes: Buffer, from: number, to: number, complete: boolean): void {
+    this.#reset(head, keepAlive);
+    this.receivedBytes = to - from;
+    this.#requestComplete = complete;
+    if (!this.#readRequest(head)) return;
+    const route = this.#context.routeTable()?.route(this);
+    this.#route = route;
+    if (route === undefined) {
+      this.#reply(404, "", responseFlags.noRouteFound, "route_not_found");
+      return;
+    }
+    this.#responseMutations = route.responseMutations;
+    if (route.action.kind === "direct-response") this.#directResponse(route.action);
+    else if (route.action.kind === "redirect") this.#redirect(route.action);
+    else this.#forward(route, route.action, bytes, from, to);
+  }
+
+  /** Refuses what never became a request. */
+  refuse(status: number, reason: string): void {
+    this.#reset(undefined, false);
+    this.method = neverSeen;
+    this.pathAndQuery = neverSeen;
+    this.#reply(status, statusText(status), responseFlags.downstreamProtocolError, `http1.codec_error{${reason.replaceAll(" ", "_")}}`);
+  }
+
+  requestBody(bytes: Buffer, from: number, to: number, complete: boolean): void {
+    if (!this.#active) return;
+    const size = to - from;
+    this.receivedBytes += size;
+    this.#requestComplete = complete;
+    const upstream = this.#upstream;
+    let more = true;
+    if (this.#replayable && this.#request.length + size > maxReplayBytes && upstream !== undefined) this.#replayable = false;
+    if (upstream === undefined || this.#replayable) {
+      const start = this.#request.length;
+      this.#request.range(bytes, from, to);
+      if (upstream !== undefined && size > 0) more = upstream.stream.write(this.#request.view(start));
+    } else if (size > 0) more = upstream.stream.write(bytes.subarray(from, to));
+    if (complete) this.#requestDone();
+    else if (!more || upstream === undefined) this.#owner.pauseRequest();
+  }
+
+  /** The client's bytes after a switch of protocols. */
+  clientBytes(chunk: Buffer): void {
+    const upstream = this.#upstream;
+    if (upstream === undefined) return;
+    this.receivedBytes += chunk.length;
+    if (!upstream.stream.write(chunk)) this.#owner.pauseRequest();
+  }
+
+  clientEnded(): void {
+    this.#upstream?.stream.end();
+  }
+
+  /** The client takes bytes again. */
+  clientDrained(): void {
+    if (!this.#upstreamPaused) return;
+    this.#upstreamPaused = false;
+    this.#upstream?.stream.resume();
+  }
+
+  /** The client has gone. */
+  abandon(): void {
+    if (!this.#active) return;
+    if (!this.#tunnel) {
+      this.flag = responseFlags.downstreamConnectionTermination;
+      this.details = "downstream_remote_disconnect";
+    }
+    this.#dropUpstream();
+    this.#finish();
+  }
+
+  /** The framing of the request's body is wrong: where it ends cannot be known. */
+  badBody(): void {
+    this.#failWith(400, "Bad Request", responseFlags.downstreamProtocolError, "http1.codec_error{bad_chunked_framing}");
+  }
+
+  /** No byte has moved for too long. */
+  idleTimeout(): void {
+    if (!this.#active) return;
+    this.#failWith(this.#requestComplete ? 504 : 408, "stream timeout", responseFlags.streamIdleTimeout, "stream_idle_timeout");
+  }
+
+  // ---- PoolUser
+
+  connected(connection: UpstreamConnection): void {
+    this.#waiting = false;
+    this.#upstream = connection;
+    this.upstreamLocal = `${connection.stream.local.address}:${connection.stream.local.port}`;
+    connection.begin(this);
+    this.#requestStream = connection.stream;
+    const more = connection.stream.write(this.#request.view());
+    if (this.#requestComplete) this.#sent();
+    else if (more) this.#owner.resumeRequest();
+    const perTryMs = this.#action?.retry?.perTryTimeoutMs ?? 0;
+    if (perTryMs > 0) this.#tryTimer = this.#context.clock.after(perTryMs, () => this.#tryTimedOut());
+  }
+
+  connectFailed(failure: ConnectFailure): void {
+    this.#waiting = false;
+    this.#leaveEndpoint(true);
+    this.transportFailure = failure.message;
+    if (failure.kind === "overflow") {
+      if (this.cluster !== undefined) this.cluster.counters.overflow += 1;
+      this.#reply(503, resetText("overflow"), responseFlags.upstreamOverflow, "upstream_reset_before_response_started{overflow}");
+      return;
+    }
+    if (retriesConnectFailure(this.#action?.retry, failure) && this.#retryLater()) return;
+    const reason = failure.kind === "timeout" ? "connection timeout" : `remote connection failure, transport failure reason: ${failure.message}`;
+    this.#reply(503, resetText(reason), responseFlags.upstreamConnectionFailure, `upstream_reset_before_response_started{${reason.replaceAll(/[\s,]+/g, "_")}}`);
+  }
+
+  // ---- ResponseReceiver
+
+  interimResponse(head: MessageHead): void {
+    if (head.status !== 100 || !this.#config.forwardContinue || this.protocol === "HTTP/1.0") return;
+    scratch.clear();
+    scratch.text("HTTP/1.1 100 Continue\r\n\r\n");
+    sendScratch(this.#owner.stream);
+  }
+
+  response(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean): void {
+    const { retry } = this.#action ?? {};
+    if (retry !== undefined && retriesResponse(retry, head.status, head.get("grpc-status")) && this.#retryInstead(last)) return;
+    this.#startResponse(head, framing);
+    this.#composeHead(head, this.#connectionToSay(framing));
+    if (to - from > maxJoinedBytes && this.#delivery !== "wrap-in-chunks") {
+      sendScratch(this.#owner.stream);
+      this.responseBody(head.bytes, from, to, last);
+      return;
+    }
+    this.#appendBody(head.bytes, from, to, last);
+    this.#sendResponse(last);
+  }
+
+  responseBody(bytes: Buffer, from: number, to: number, last: boolean): void {
+    if (!this.#active) return;
+    if (this.#delivery === "wrap-in-chunks") {
+      scratch.clear();
+      this.#appendBody(bytes, from, to, last);
+      this.#sendResponse(last);
+      return;
+    }
+    this.sentBytes += to - from;
+    // Bytes of the read under way may be handed on as they are: the byte path keeps them until they are sent.
+    this.#afterSend(to === from || this.#owner.stream.write(bytes.subarray(from, to)), last);
+  }
+
+  switched(head: MessageHead, from: number, to: number): void {
+    this.#startResponse(head, bodyFramings.none);
+    this.#tunnel = true;
+    this.#keepAlive = false;
+    this.#composeHead(head, head.status === 101 ? "upgrade" : undefined);
+    scratch.range(head.bytes, from, to);
+    this.sentBytes += to - from;
+    sendScratch(this.#owner.stream);
+    this.#clearTimers();
+    this.#owner.switchToTunnel();
+  }
+
+  switchedBytes(bytes: Buffer): void {
+    this.sentBytes += bytes.length;
+    if (!this.#owner.stream.write(bytes)) this.#pauseUpstream();
+  }
+
+  switchedEnd(): void {
+    this.#owner.stream.end();
+  }
+
+  upstreamFailed(failure: UpstreamFailure): void {
+    const connection = this.#upstream;
+    this.#upstream = undefined;
+    this.#leaveEndpoint(!this.#tunnel);
+    if (this.#tunnel) {
+      this.#finish();
+      this.#owner.stream.end();
+      return;
+    }
+    if (failure.responseStarted) {
+      this.flag = failure.kind === "protocol-error" ? responseFlags.upstreamProtocolError : responseFlags.upstreamConnectionTermination;
+      this.details = `upstream_reset_after_response_started{${failure.message.replaceAll(/[\s,]+/g, "_")}}`;
+      this.#finish();
+      this.#owner.abort();
+      return;
+    }
+    if (this.#retriesStale(connection, failure)) return;
+    if (this.#replayable && retriesFailure(this.#action?.retry, failure) && this.#retryLater()) return;
+    if (failure.kind === "protocol-error") {
+      this.#reply(502, resetText("protocol error"), responseFlags.upstreamProtocolError, `upstream_reset_before_response_started{protocol_error}`);
+    } else {
+      this.transportFailure = failure.message === "connection termination" ? "" : failure.message;
+      this.#reply(503, resetText("connection termination"), responseFlags.upstreamConnectionTermination, "upstream_reset_before_response_started{connection_termination}");
+    }
+  }
+
+  upstreamDrained(): void {
+    if (this.#tunnel || !this.#requestComplete) this.#owner.resumeRequest();
+  }
+
+  // ---- the request's way
+
+  #reset(head: MessageHead | undefined, keepAlive: boolean): void {
+    this.#config = this.#context.config();
+    this.head = head ?? noHead;
+    this.#active = true;
+    this.#responding = false;
+    this.#clientKeepsAlive = keepAlive;
+    this.#requestComplete = true;
+    this.#replayable = true;
+    this.#route = undefined;
+    this.#action = undefined;
+    this.#upgrade = undefined;
+    this.#responseMutations = [];
+    this.cluster = undefined;
+    this.endpoint = undefined;
+    this.#attempts = 0;
+    this.#retries = 0;
+    this.#staleRetried = false;
+    this.#tried = undefined;
+    this.#delivery = "as-is";
+    this.status = 0;
+    this.flag = responseFlags.none;
+    this.details = "";
+    this.transportFailure = "";
+    this.receivedBytes = 0;
+    this.sentBytes = 0;
+    this.upstreamServiceMs = -1;
+    this.upstreamLocal = "";
+    this.grpcStatus = "";
+    this.requestId = "";
+    this.userAgent = "";
+    this.forwardedFor = "";
+    this.authority = "";
+    this.capturedRequest = [];
+    this.capturedResponse = [];
+    this.startedMs = this.#context.clock.nowMs();
+    this.#startedSteadyMs = this.#context.clock.steadyMs();
+  }
+
+  /** Reads what routing and logs need. Answers false when the request was refused. */
+  #readRequest(head: MessageHead): boolean {
+    const config = this.#config;
+    this.method = head.method();
+    this.protocol = head.minorVersion === 0 ? "HTTP/1.0" : "HTTP/1.1";
+    this.scheme = this.#context.scheme;
+    const rawTarget = head.target();
+    this.pathAndQuery = rawTarget;
+    if (this.protocol === "HTTP/1.0" && !config.acceptHttp10) {
+      this.#reply(426, "Upgrade Required", responseFlags.downstreamProtocolError, "low_version");
+      return false;
+    }
+    const target = parseTarget(this.method, rawTarget);
+    const path = target === undefined ? undefined : normalizePath(target.path, config.path);
+    if (target === undefined || path === undefined) {
+      this.#reply(400, "", responseFlags.none, "path_normalization_failed");
+      return false;
+    }
+    this.path = path;
+    this.query = target.query;
+    if (path !== target.path || target.authority !== undefined) this.pathAndQuery = target.hasQuery ? `${path}?${target.query}` : path;
+    const host = target.authority ?? (head.hostField < 0 ? config.defaultHostForHttp10 : head.value(head.hostField));
+    const stripped = config.stripHostPort === "none" ? host : this.#stripPort(host, config.stripHostPort);
+    this.authority = stripped.toLowerCase();
+    this.#readIdentity(head, config);
+    return true;
+  }
+
+  #stripPort(host: string, mode: "any" | "matching"): string {
+    if (mode === "matching" && !host.endsWith(`:${this.#owner.stream.local.port}`)) return host;
+    return withoutPort(host);
+  }
+
+  #readIdentity(head: MessageHead, config: HttpConnectionConfig): void {
+    const given = head.get("x-forwarded-for");
+    const peer = this.#owner.stream.remote.address;
+    this.forwardedFor = config.appendForwardedFor ? (given === undefined ? peer : `${given},${peer}`) : (given ?? "");
+    this.userAgent = head.get("user-agent") ?? "";
+    const id = head.get("x-request-id");
+    const keeps = id !== undefined && id !== "" && (this.#internalPeer || !config.useRemoteAddress || config.preserveExternalRequestId);
+    this.#requestIdIsNew = !keeps && config.generateRequestId;
+    this.requestId = this.#requestIdIsNew ? this.#context.newRequestId() : (id ?? "");
+    if (config.requestCapture.length > 0) this.capturedRequest = config.requestCapture.map((name) => head.get(name) ?? "");
+  }
+
+  #directResponse(action: DirectResponseAction): void {
+    this.#reply(action.status, action.body, responseFlags.none, "direct_response");
+  }
+
+  #redirect(action: RedirectAction): void {
+    const scheme = action.httpsRedirect ? "https" : (action.scheme ?? this.scheme);
+    const host = action.host ?? withoutPort(this.authority);
+    const givenPort = /:(\d+)$/.exec(this.authority)?.[1];
+    const port = action.port === undefined ? (action.host === undefined ? givenPort : undefined) : String(action.port);
+    const standard = (scheme === "http" && port === "80") || (scheme === "https" && port === "443");
+    const path = action.pathRedirect ?? action.rewritePath?.(this.path) ?? this.path;
+    const query = this.query !== "" && !action.stripQuery && !path.includes("?") ? `?${this.query}` : "";
+    const location = `${scheme}://${host}${port === undefined || standard ? "" : `:${port}`}${path}${query}`;
+    this.#reply(action.status, "", responseFlags.none, "direct_response", [["location", location]]);
+  }
+
+  #forward(route: Route, action: ForwardAction, bytes: Buffer, from: number, to: number): void {
+    this.#action = action;
+    const choice = this.#chooseCluster(action);
+    const cluster = choice === undefined ? undefined : this.#context.cluster(choice.name);
+    if (choice === undefined || cluster === undefined) {
+      this.#reply(action.clusterNotFoundStatus, "", responseFlags.noClusterFound, "cluster_not_found");
+      return;
+    }
+    this.cluster = cluster;
+    if (!this.#checkUpgrade(action)) return;
+    if (choice.responseMutation !== undefined) this.#responseMutations = [choice.responseMutation, ...route.responseMutations];
+    const mutations = choice.requestMutation === undefined ? route.requestMutations : [choice.requestMutation, ...route.requestMutations];
+    const edits = mutations.length === 0 ? undefined : this.#edit(mutations, this.head);
+    const endpoint = this.#pick(cluster, action);
+    if (endpoint === undefined) return;
+    this.#composeRequest(action, choice.hostRewrite ?? action.rewriteHost, endpoint, edits);
+    this.#request.range(bytes, from, to);
+    if (this.head.expectsContinue && !this.#config.forwardContinue && !this.#requestComplete) this.#sayContinue();
+    this.#attempt(endpoint, false);
+    if (this.#active && this.#requestComplete) this.#requestDone();
+  }
+
+  #chooseCluster(
+    action: ForwardAction,
+  ): { name: string; hostRewrite?: string | undefined; requestMutation?: HeaderMutation | undefined; responseMutation?: HeaderMutation | undefined } | undefined {
+    const { target } = action;
+    if (target.kind === "one") return { name: target.cluster };
+    if (target.kind === "header") {
+      const name = this.head.get(target.header);
+      return name === undefined ? undefined : { name };
+    }
+    const chosen = pickWeighted(target.clusters, target.totalWeight, this.#context.random());
+    if (chosen === undefined) return undefined;
+    return { name: chosen.cluster, hostRewrite: chosen.hostRewrite, requestMutation: chosen.requestMutation, responseMutation: chosen.responseMutation };
+  }
+
+  /** Answers false when the upgrade was refused. h2c is not an upgrade that we take: the request goes on without it. */
+  #checkUpgrade(action: ForwardAction): boolean {
+    const { head } = this;
+    if (head.upgradeField < 0 || !head.connectionUpgrade || this.protocol === "HTTP/1.0") return true;
+    const protocol = head.value(head.upgradeField).toLowerCase();
+    if (protocol.startsWith("h2c")) return true;
+    if (!(action.upgrades.get(protocol) ?? this.#config.upgrades.has(protocol))) {
+      this.#reply(403, "", responseFlags.none, "upgrade_failed");
+      return false;
+    }
+    this.#upgrade = head.value(head.upgradeField);
+    return true;
+  }
+
+  #edit(levels: readonly HeaderMutation[], head: MessageHead): HeaderEdits {
+    const context = { request: this, downstreamRemote: this.downstreamRemote, downstreamLocal: this.downstreamLocal };
+    return editHeaders(levels, context, (name) => head.find(name) >= 0);
+  }
+
+  #composeRequest(action: ForwardAction, hostRewrite: string | undefined, endpoint: Endpoint, edits: HeaderEdits | undefined): void {
+    const path = action.rewritePath?.(this.path) ?? this.path;
+    const rewritten = !this.toConnect && (path !== this.path || this.pathAndQuery.length !== this.head.targetEnd - this.head.targetStart);
+    const host = edits?.added.find(([name]) => name === "host")?.[1] ?? hostRewrite ?? (action.autoHostRewrite ? endpoint.config.hostname : undefined);
+    const original = this.head.hostField < 0 ? "" : this.head.value(this.head.hostField);
+    const differs = this.authority !== original && this.authority !== original.toLowerCase();
+    if ((this.#requestStream?.bufferedBytes ?? 0) > 0) this.#request.detach();
+    else this.#request.clear(requestBufferBytes);
+    this.#requestStream = undefined;
+    this.#attemptDigitAt = composeRequest(this.#request, {
+      head: this.head,
+      config: this.#config,
+      target: rewritten ? (this.query === "" ? path : `${path}?${this.query}`) : undefined,
+      host: host ?? (differs ? this.authority : undefined),
+      internalPeer: this.#internalPeer,
+      peerAddress: this.#owner.stream.remote.address,
+      scheme: this.scheme,
+      requestId: this.requestId,
+      requestIdIsNew: this.#requestIdIsNew,
+      forwardedFor: this.forwardedFor,
+      upgrade: this.#upgrade,
+      edits,
+      attemptCount: action.includeAttemptCount,
+    });
+  }
+
+  #sayContinue(): void {
+    scratch.clear();
+    scratch.text("HTTP/1.1 100 Continue\r\n\r\n");
+    sendScratch(this.#owner.stream);
+  }
+
+  #pick(cluster: Cluster, action: ForwardAction): Endpoint | undefined {
+    if (cluster.activeRequests >= cluster.config.maxRequests) {
+      cluster.counters.overflow += 1;
+      this.#reply(503, resetText("overflow"), responseFlags.upstreamOverflow, "upstream_reset_before_response_started{overflow}");
+      return undefined;
+    }
+    const avoid = action.retry?.avoidPreviousHosts === true ? this.#tried : undefined;
+    const endpoint = cluster.pick(avoid, action.retry?.hostSelectionAttempts ?? 1);
+    if (endpoint === undefined) {
+      cluster.counters.noHealthyEndpoint += 1;
+      this.#reply(503, "no healthy upstream", responseFlags.noHealthyUpstream, "no_healthy_upstream");
+    }
+    return endpoint;
+  }
+
+  #attempt(endpoint: Endpoint, fresh: boolean): void {
+    this.#attempts += 1;
+    this.endpoint = endpoint;
+    endpoint.activeRequests += 1;
+    endpoint.counters.requests += 1;
+    endpoint.cluster.activeRequests += 1;
+    endpoint.cluster.counters.requests += 1;
+    if (this.#attemptDigitAt >= 0 && this.#attempts <= 9) this.#request.buffer[this.#attemptDigitAt] = 48 + this.#attempts;
+    this.#waiting = true;
+    endpoint.pool.acquire(this, fresh);
+  }
+
+  #requestDone(): void {
+    if (this.#upstream !== undefined) this.#sent();
+    const timeoutMs = this.#action?.timeoutMs ?? 0;
+    if (timeoutMs > 0 && this.#routeTimer === undefined) {
+      this.#routeTimer = this.#context.clock.after(timeoutMs, () => {
+        this.#failWith(504, "upstream request timeout", responseFlags.upstreamRequestTimeout, "response_timeout");
+      });
+    }
+  }
+
+  #sent(): void {
+    this.#upstream?.requestWritten();
+    this.#sentAtMs = this.#context.clock.steadyMs();
+  }
+
+  // ---- further attempts
+
+  /**
+   * A kept-alive connection that its peer closed while we were writing: nothing of an answer came, so a request that
+   * was never sent, or may be sent twice, goes once more over a new connection. This is no retry of the policy.
+   */
+  #retriesStale(connection: UpstreamConnection | undefined, failure: UpstreamFailure): boolean {
+    if (connection?.reused !== true || failure.anyByte || failure.kind !== "closed" || this.#staleRetried || !this.#replayable) return false;
+    if (!failure.nothingSent && !isIdempotent(this.method)) return false;
+    const { endpoint } = this;
+    if (endpoint === undefined) return false;
+    this.#staleRetried = true;
+    this.#attempts -= 1;
+    this.#attempt(endpoint, true);
+    return true;
+  }
+
+  #retryLater(): boolean {
+    const policy = this.#action?.retry;
+    if (policy === undefined || this.#retries >= policy.retries || !this.#replayable || !this.#active) return false;
+    this.#retries += 1;
+    if (this.cluster !== undefined) this.cluster.counters.retries += 1;
+    if (this.endpoint !== undefined) (this.#tried ??= new Set()).add(this.endpoint);
+    const { clock, random } = this.#context;
+    this.#retryTimer = scheduleRetry(policy, this.#retries, clock, random, () => {
+      this.#retryTimer = undefined;
+      const { cluster } = this;
+      if (!this.#active || cluster === undefined || this.#action === undefined) return;
+      const endpoint = this.#pick(cluster, this.#action);
+      if (endpoint !== undefined) this.#attempt(endpoint, false);
+    });
+    return true;
+  }
+
+  /** Another attempt instead of an answer that has begun to come. */
+  #retryInstead(complete: boolean): boolean {
+    const policy = this.#action?.retry;
+    if (policy === undefined || this.#retries >= policy.retries || !this.#replayable || !this.#requestComplete) return false;
+    const connection = this.#upstream;
+    this.#upstream = undefined;
+    if (!complete) connection?.abandon();
+    this.#leaveEndpoint(true);
+    return this.#retryLater();
+  }
+
+  #tryTimedOut(): void {
+    this.#tryTimer = undefined;
+    if (!this.#active || this.#responding) return;
+    if (retriesTimeout(this.#action?.retry)) {
+      this.#dropUpstream();
+      if (this.#retryLater()) return;
+    }
+    this.#failWith(504, "upstream request timeout", responseFlags.upstreamRequestTimeout, "upstream_per_try_timeout");
+  }
+
+  // ---- the answer
+
+  #startResponse(head: MessageHead, framing: BodyFraming): void {
+    this.#responding = true;
+    this.status = head.status;
+    this.details = "via_upstream";
+    this.upstreamServiceMs = Math.max(0, Math.round(this.#context.clock.steadyMs() - this.#sentAtMs));
+    const grpcStatus = head.find("grpc-status");
+    if (grpcStatus >= 0) this.grpcStatus = head.value(grpcStatus);
+    const old = this.protocol === "HTTP/1.0";
+    if (framing === bodyFramings.chunked) this.#delivery = old ? "until-close" : "as-is";
+    else if (framing === bodyFramings.untilClose) this.#delivery = old ? "until-close" : "wrap-in-chunks";
+    else this.#delivery = "as-is";
+    this.#keepAlive = this.#clientKeepsAlive && !this.#context.draining && this.#delivery !== "until-close";
+    if (this.#config.responseCapture.length > 0) this.capturedResponse = this.#config.responseCapture.map((name) => head.get(name) ?? "");
+  }
+
+  #connectionToSay(framing: BodyFraming): "close" | "keep-alive" | undefined {
+    if (!this.#keepAlive) return "close";
+    return this.protocol === "HTTP/1.0" && framing !== bodyFramings.untilClose ? "keep-alive" : undefined;
+  }
+
+  #composeHead(head: MessageHead, connection: "close" | "keep-alive" | "upgrade" | undefined): void {
+    scratch.clear();
+    composeResponse(scratch, {
+      head,
+      config: this.#config,
+      delivery: this.#delivery,
+      connection,
+      upstreamServiceMs: this.upstreamServiceMs,
+      requestId: this.#config.requestIdInResponse ? this.requestId : undefined,
+      edits: this.#responseMutations.length === 0 ? undefined : this.#edit(this.#responseMutations, head),
+      attemptCount: this.#attempts,
+      date: this.#context.date.now(),
+    });
+  }
+
+  #appendBody(bytes: Buffer, from: number, to: number, last: boolean): void {
+    const size = to - from;
+    this.sentBytes += size;
+    if (this.#delivery !== "wrap-in-chunks") {
+      scratch.range(bytes, from, to);
+      return;
+    }
+    if (size > 0) {
+      scratch.text(`${size.toString(16)}\r\n`);
+      scratch.range(bytes, from, to);
+      scratch.text("\r\n");
+    }
+    if (last) scratch.text("0\r\n\r\n");
+  }
+
+  #sendResponse(last: boolean): void {
+    this.#afterSend(scratch.length === 0 || sendScratch(this.#owner.stream), last);
+  }
+
+  #afterSend(more: boolean, last: boolean): void {
+    this.#owner.touch();
+    if (last) {
+      this.#upstream = undefined;
+      this.#leaveEndpoint(false);
+      this.#finish();
+      this.#owner.exchangeEnded(this.#keepAlive && this.#requestComplete, more);
+    } else if (!more) this.#pauseUpstream();
+  }
+
+  #pauseUpstream(): void {
+    this.#upstreamPaused = true;
+    this.#upstream?.stream.pause();
+  }
+
+  /** Ends the exchange for a reason of ours: by an answer, or by closing when one has begun. */
+  #failWith(status: number, text: string, flag: ResponseFlag, details: string): void {
+    if (!this.#active) return;
+    this.#dropUpstream();
+    if (this.#responding) {
+      this.flag = flag;
+      this.details = details;
+      this.#finish();
+      this.#owner.abort();
+    } else this.#reply(status, text, flag, details);
+  }
+
+  #reply(status: number, body: string | Buffer, flag: ResponseFlag, details: string, fields: readonly (readonly [string, string])[] = []): void {
+    this.status = status;
+    this.flag = flag;
+    this.details = details;
+    this.#responding = true;
+    const keepAlive = this.#clientKeepsAlive && this.#requestComplete && !this.#context.draining;
+    const edits = this.#responseMutations.length === 0 || this.#route?.action.kind === "forward" ? undefined : this.#edit(this.#responseMutations, this.head);
+    scratch.clear();
+    this.sentBytes = composeLocalReply(
+      scratch,
+      { status, body, fields: edits === undefined ? fields : [...fields, ...edits.added] },
+      {
+        serverName: this.#config.serverName,
+        date: this.#context.date.now(),
+        connection: keepAlive ? (this.protocol === "HTTP/1.0" ? "keep-alive" : undefined) : "close",
+        toHead: this.toHead,
+      },
+    );
+    const more = sendScratch(this.#owner.stream);
+    this.#finish();
+    this.#owner.exchangeEnded(keepAlive, more);
+  }
+
+  // ---- the end
+
+  #leaveEndpoint(failed: boolean): void {
+    const { endpoint } = this;
+    if (endpoint === undefined || !this.#active) return;
+    this.#tryTimer?.[Symbol.dispose]();
+    this.#tryTimer = undefined;
+    endpoint.activeRequests -= 1;
+    endpoint.cluster.activeRequests -= 1;
+    if (failed || this.status >= 500) endpoint.counters.errors += 1;
+    else endpoint.counters.successes += 1;
+  }
+
+  #dropUpstream(): void {
+    this.#retryTimer?.[Symbol.dispose]();
+    this.#retryTimer = undefined;
+    const { endpoint } = this;
+    if (this.#waiting && endpoint !== undefined) {
+      this.#waiting = false;
+      endpoint.pool.giveUp(this);
+      this.#leaveEndpoint(true);
+    }
+    const upstream = this.#upstream;
+    this.#upstream = undefined;
+    if (upstream === undefined) return;
+    this.#leaveEndpoint(true);
+    upstream.abandon();
+  }
+
+  #clearTimers(): void {
+    this.#routeTimer?.[Symbol.dispose]();
+    this.#routeTimer = undefined;
+    this.#tryTimer?.[Symbol.dispose]();
+    this.#tryTimer = undefined;
+  }
+
+  #finish(): void {
+    this.#clearTimers();
+    this.#active = false;
+    this.#upstreamPaused = false;
+    this.#tunnel = false;
+    this.durationMs = this.#context.clock.steadyMs() - this.#startedSteadyMs;
+    this.#context.observe(this);
+  }
+}
+
+function resetText(reason: string): string {
+  return `upstream connect error or disconnect/reset before headers. reset reason: ${reason}`;
+}

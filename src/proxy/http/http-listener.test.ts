@@ -1,0 +1,399 @@
+import assert from "node:assert/strict";
+import { Agent } from "node:http";
+import { test } from "node:test";
+import { exactly, headerMatches } from "../routing/matchers.ts";
+import { forwardTo, Harness, retryPolicy, route, tableOf } from "../testing/harness.ts";
+
+const echo = (name: string): Parameters<Harness["backend"]>[0] => (request, response) => {
+  const chunks: Buffer[] = [];
+  request.on("data", (chunk: Buffer) => chunks.push(chunk));
+  request.on("end", () => {
+    const body = Buffer.concat(chunks);
+    response.setHeader("x-backend", name);
+    response.end(JSON.stringify({ name, method: request.method, url: request.url, headers: request.headers, length: body.length }));
+  });
+};
+
+test("a request reaches its backend with what an edge adds, and the answer comes back", async () => {
+  await using harness = await Harness.start();
+  const { port } = await harness.backend(echo("a"));
+  harness.cluster("a", [port]);
+  harness.table = tableOf(route(forwardTo("a", { includeAttemptCount: true })));
+  const answer = await harness.get("/x/../y?q=1", { method: "POST", body: "hello", headers: { "x-forwarded-for": "1.2.3.4", "x-request-id": "keep", "x-forwarded-client-cert": "forged", te: "gzip" } });
+  assert.equal(answer.status, 200);
+  assert.equal(answer.headers.server, "istio-envoy");
+  assert.match(String(answer.headers["x-envoy-upstream-service-time"]), /^\d+$/);
+  const seen = JSON.parse(answer.body) as { url: string; headers: Record<string, string>; length: number };
+  assert.equal(seen.url, "/y?q=1");
+  assert.equal(seen.length, 5);
+  assert.deepEqual(
+    ["x-forwarded-for", "x-forwarded-proto", "x-request-id", "x-forwarded-client-cert", "x-envoy-attempt-count", "te", "x-envoy-internal"].map((name) => seen.headers[name]),
+    ["1.2.3.4,127.0.0.1", "http", "keep", undefined, "1", undefined, "true"],
+  );
+  assert.deepEqual(harness.records, [{ status: 200, flag: "-", details: "via_upstream", method: "POST", cluster: "a", receivedBytes: 5, sentBytes: answer.body.length }]);
+});
+
+test("weights are met, and a header match takes precedence, over kept-alive connections", async () => {
+  await using harness = await Harness.start();
+  for (const name of ["a", "b"]) harness.cluster(name, [(await harness.backend(echo(name))).port]);
+  const plain = { hostRewrite: undefined, requestMutation: undefined, responseMutation: undefined };
+  harness.table = tableOf(
+    route(forwardTo("b"), { matches: headerMatches({ name: "traffic", value: exactly("test"), invert: false, treatMissingAsEmpty: false }) }),
+    route(forwardTo("", { target: { kind: "weighted", totalWeight: 100, clusters: [{ cluster: "a", weight: 90, ...plain }, { cluster: "b", weight: 10, ...plain }] } })),
+  );
+  const agent = new Agent({ keepAlive: true, maxSockets: 4 });
+  const names = await Promise.all(Array.from({ length: 1000 }, async () => (await harness.get("/", { agent })).headers["x-backend"]));
+  const share = names.filter((name) => name === "b").length;
+  // Four standard deviations of a binomial with p = 0.1.
+  assert.ok(Math.abs(share - 100) < 38, `b got ${share} of 1000`);
+  const canary = await Promise.all(Array.from({ length: 20 }, async () => (await harness.get("/", { agent, headers: { Traffic: "test" } })).headers["x-backend"]));
+  assert.deepEqual(new Set(canary), new Set(["b"]));
+  assert.equal(harness.listener.accepted, 4);
+  agent.destroy();
+});
+
+test("pipelined requests are answered in order", async () => {
+  await using harness = await Harness.start();
+  harness.cluster("a", [(await harness.backend((request, response) => setTimeout(() => response.end(`<${request.url}>`), request.url === "/0" ? 20 : 0))).port]);
+  harness.table = tableOf(route(forwardTo("a")));
+  const client = harness.client();
+  client.send(Array.from({ length: 5 }, (_, index) => `GET /${index} HTTP/1.1\r\nHost: a\r\n\r\n`).join(""));
+  const all = await client.until(/<\/4>/);
+  assert.deepEqual(all.match(/<\/\d>/g), ["</0>", "</1>", "</2>", "</3>", "</4>"]);
+});
+
+test("chunked bodies with trailers pass both ways, however they are cut", async () => {
+  await using harness = await Harness.start();
+  let seen = "";
+  const port = await harness.rawBackend((socket) =>
+    socket.on("data", (chunk) => {
+      seen += chunk.toString("latin1");
+      if (!seen.endsWith("x: y\r\n\r\n")) return;
+      for (const byte of "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nt: u\r\n\r\n") socket.write(byte);
+    }),
+  );
+  harness.cluster("a", [port]);
+  harness.table = tableOf(route(forwardTo("a")));
+  const client = harness.client();
+  for (const byte of "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: x\r\n\r\n5\r\nhello\r\n0\r\nx: y\r\n\r\n") {
+    client.send(byte);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.match(await client.until(/u\r\n\r\n$/), /\r\n\r\n3\r\nabc\r\n0\r\nt: u\r\n\r\n$/);
+  assert.match(seen, /\r\n\r\n5\r\nhello\r\n0\r\nx: y\r\n\r\n$/);
+});
+
+test("HTTP/1.0 gets plain bodies: a chunked answer ends with the connection, one of known length may keep it", async () => {
+  await using harness = await Harness.start();
+  harness.cluster("a", [(await harness.backend((request, response) => {
+    if (request.url === "/chunked") response.write("part ");
+    response.end("end");
+  })).port]);
+  harness.table = tableOf(route(forwardTo("a")));
+  const chunked = harness.client();
+  chunked.send("GET /chunked HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n");
+  await chunked.closed;
+  assert.match(chunked.received, /connection: close\r\n(?:.*\r\n)*\r\npart end$/i);
+  assert.doesNotMatch(chunked.received, /transfer-encoding/i);
+  const known = harness.client();
+  known.send("GET /known HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n");
+  assert.match(await known.until(/end$/), /connection: keep-alive/i);
+  known.send("GET /known HTTP/1.0\r\nHost: a\r\n\r\n");
+  await known.closed;
+  assert.equal(known.received.match(/end/g)?.length, 2);
+});
+
+test("a body without length from the upstream is chunked for HTTP/1.1", async () => {
+  await using harness = await Harness.start();
+  const port = await harness.rawBackend((socket) => socket.once("data", () => socket.end("HTTP/1.0 200 OK\r\n\r\nuntil the end")));
+  harness.cluster("a", [port]);
+  harness.table = tableOf(route(forwardTo("a")));
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  for (let round = 0; round < 2; round += 1) assert.equal((await harness.get("/", { agent })).body, "until the end");
+  assert.equal(harness.listener.accepted, 1);
+  agent.destroy();
+});
+
+test("HEAD, 204 and 304 have no body, whatever length they state", async () => {
+  await using harness = await Harness.start();
+  const port = await harness.rawBackend((socket) =>
+    socket.on("data", (chunk) => {
+      const path = /^\w+ (\S+)/.exec(chunk.toString())?.[1];
+      socket.write(path === "/head" ? "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n" : `HTTP/1.1 ${path?.slice(1)} X\r\nETag: a\r\n\r\n`);
+    }),
+  );
+  harness.cluster("a", [port]);
+  harness.table = tableOf(route(forwardTo("a")));
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const head = await harness.get("/head", { agent, method: "HEAD" });
+  assert.deepEqual([head.headers["content-length"], head.body], ["10", ""]);
+  assert.equal((await harness.get("/204", { agent })).status, 204);
+  assert.equal((await harness.get("/304", { agent })).status, 304);
+  assert.equal(harness.listener.accepted, 1);
+  agent.destroy();
+});
+
+test("100-continue travels through, and the body only after it", async () => {
+  await using harness = await Harness.start();
+  const { port, server } = await harness.backend(echo("a"));
+  let asked = 0;
+  server.on("checkContinue", (request, response) => {
+    asked += 1;
+    response.writeContinue();
+    echo("a")(request, response);
+  });
+  harness.cluster("a", [port]);
+  harness.table = tableOf(route(forwardTo("a")));
+  const client = harness.client();
+  client.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
+  await client.until(/^HTTP\/1.1 100 Continue\r\n\r\n$/);
+  client.send("body");
+  assert.match(await client.until(/"length":4/), /HTTP\/1.1 200 OK/);
+  assert.equal(asked, 1);
+});
+
+test("a WebSocket upgrade becomes a tunnel, and ends by either side", async () => {
+  await using harness = await Harness.start();
+  const { port, server } = await harness.backend(echo("a"));
+  server.on("upgrade", (request, socket) => {
+    socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhi");
+    socket.on("data", (chunk: Buffer) => socket.write(`[${chunk.toString()}]`));
+    socket.on("end", () => socket.end());
+  });
+  harness.cluster("a", [port]);
+  harness.table = tableOf(route(forwardTo("a")));
+  const client = harness.client();
+  client.send("GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly");
+  assert.match(await client.until(/\[early\]/), /^HTTP\/1.1 101 Switching Protocols\r\n(?:.*\r\n)*\r\nhi\[early\]$/);
+  client.send("more");
+  await client.until(/\[more\]/);
+  client.socket.end();
+  await client.closed;
+  assert.equal(harness.records.length, 1);
+  const refused = harness.client();
+  refused.send("GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n");
+  await refused.until(/^HTTP\/1.1 403 /);
+});
+
+test("large bodies flow through slow readers without being held here", async () => {
+  await using harness = await Harness.start();
+  const size = 24 * 1024 * 1024;
+  let sent = 0;
+  const { port } = await harness.backend((request, response) => {
+    let taken = 0;
+    request.on("data", (chunk: Buffer) => (taken += chunk.length));
+    request.on("end", () => {
+      response.writeHead(200, { "content-length": size, "x-taken": taken });
+      const block = Buffer.alloc(65_536, 97);
+      const more = (): void => {
+        while (sent < size) {
+          sent += block.length;
+          if (!response.write(block)) return void response.once("drain", more);
+        }
+        response.end();
+      };
+      more();
+    });
+  });
+  harness.cluster("a", [port]);
+  harness.table = tableOf(route(forwardTo("a")));
+  const client = harness.client();
+  client.socket.pause();
+  const head = `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${size}\r\n\r\n`;
+  client.send(Buffer.concat([Buffer.from(head), Buffer.alloc(size, 98)]));
+  const before = process.memoryUsage().arrayBuffers;
+  while (sent === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  let last = -1;
+  while (sent !== last) {
+    last = sent;
+    await new Promise((resolve) => setTimeout(resolve, 60));
+  }
+  assert.ok(sent < size, "the backend was held back");
+  assert.ok(process.memoryUsage().arrayBuffers - before < 16 * 1024 * 1024);
+  let got = 0;
+  client.socket.removeAllListeners("data");
+  client.socket.on("data", (chunk) => (got += chunk.length));
+  client.socket.resume();
+  while (got < size) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.equal(harness.records[0]?.receivedBytes, size);
+  assert.equal(harness.records[0]?.sentBytes, size);
+});
+
+test("refused bytes get 400 and end the connection, without reaching a backend", async () => {
+  await using harness = await Harness.start();
+  let reached = 0;
+  harness.cluster("a", [(await harness.backend((_, response) => { reached += 1; response.end(); })).port]);
+  harness.table = tableOf(route(forwardTo("a")));
+  for (const text of ["GET / HTTP/1.1\nHost: a\n\n", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "\x16\x03\x01\x02\x00"]) {
+    const client = harness.client();
+    client.send(text);
+    await client.closed;
+    assert.match(client.received, /^HTTP\/1.1 400 Bad Request\r\n(?:.*\r\n)*connection: close\r\n/);
+  }
+  assert.equal(reached, 0);
+  assert.deepEqual(harness.records.map((record) => record.flag), ["DPE", "DPE", "DPE"]);
+});
+
+test("bad chunks after a good head are refused, and the upstream connection is not used again", async () => {
+  await using harness = await Harness.start();
+  let closed = 0;
+  const port = await harness.rawBackend((socket) => socket.on("data", () => undefined).on("close", () => (closed += 1)).on("end", () => socket.end()));
+  harness.cluster("a", [port]);
+  harness.table = tableOf(route(forwardTo("a")));
+  const client = harness.client();
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+  while (harness.clusters.get("a")?.activeRequests === 0) await new Promise((resolve) => setImmediate(resolve));
+  client.send("zz\r\n");
+  await client.closed;
+  assert.match(client.received, /^HTTP\/1.1 400 /);
+  while (closed === 0) await new Promise((resolve) => setTimeout(resolve, 2));
+});
+
+test("what cannot be served is answered as Envoy does", async () => {
+  await using harness = await Harness.start();
+  assert.deepEqual([(await harness.get("/")).status, harness.records[0]?.flag], [404, "NR"]);
+  harness.table = tableOf(route(forwardTo("gone", { clusterNotFoundStatus: 500 })));
+  assert.deepEqual([(await harness.get("/")).status, harness.records[1]?.flag], [500, "NC"]);
+  harness.cluster("gone", []);
+  const unhealthy = await harness.get("/");
+  assert.deepEqual([unhealthy.status, unhealthy.body, harness.records[2]?.flag], [503, "no healthy upstream", "UH"]);
+  const closing = await harness.rawBackend(() => undefined);
+  harness.cluster("gone", [closing], { maxRequests: 0 });
+  const overflow = await harness.get("/");
+  assert.match(overflow.body, /reset reason: overflow/);
+  assert.equal(harness.records[3]?.flag, "UO");
+});
+
+async function refusedPort(harness: Harness): Promise<number> {
+  const { port, server } = await harness.backend(() => undefined);
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+test("an endpoint that refuses: 503 UF without a policy, another endpoint with connect-failure", async () => {
+  await using harness = await Harness.start();
+  const dead = await refusedPort(harness);
+  const { port } = await harness.backend(echo("alive"));
+  harness.cluster("a", [dead]);
+  harness.table = tableOf(route(forwardTo("a")));
+  const failed = await harness.get("/");
+  assert.deepEqual([failed.status, harness.records[0]?.flag], [503, "UF"]);
+  assert.match(failed.body, /^upstream connect error or disconnect\/reset before headers. reset reason: remote connection failure/);
+  harness.cluster("a", [dead, port]);
+  harness.table = tableOf(route(forwardTo("a", { retry: retryPolicy({ on: { connectFailure: true } }) })));
+  const answers = await Promise.all(Array.from({ length: 10 }, () => harness.get("/", { method: "POST", body: "x".repeat(1000) })));
+  assert.deepEqual(new Set(answers.map((answer) => answer.status)), new Set([200]));
+});
+
+test("a kept-alive connection that its peer closes is no failure for requests that may be sent again", async () => {
+  await using harness = await Harness.start();
+  let connections = 0;
+  const port = await harness.rawBackend((socket) => {
+    connections += 1;
+    let answered = 0;
+    // The second request on a connection finds it closed.
+    socket.on("data", () => (answered++ === 0 ? socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") : socket.destroy()));
+  });
+  harness.cluster("a", [port]);
+  harness.table = tableOf(route(forwardTo("a")));
+  for (let index = 0; index < 5; index += 1) assert.equal((await harness.get("/")).body, "ok");
+  assert.equal(connections, 5);
+  assert.equal((await harness.get("/", { method: "POST", body: "once" })).status, 503, "a POST that was sent is not sent again");
+  assert.equal(harness.records.at(-1)?.flag, "UC");
+});
+
+test("a new connection that closes without an answer is 503 UC, once", async () => {
+  await using harness = await Harness.start();
+  let connections = 0;
+  const port = await harness.rawBackend((socket) => {
+    connections += 1;
+    socket.on("data", () => socket.destroy());
+  });
+  harness.cluster("a", [port]);
+  harness.table = tableOf(route(forwardTo("a")));
+  assert.match((await harness.get("/")).body, /connection termination/);
+  assert.equal(connections, 1);
+});
+
+test("an answer cut short is cut short for the client too", async () => {
+  await using harness = await Harness.start();
+  const port = await harness.rawBackend((socket) => socket.on("data", () => socket.end("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")));
+  harness.cluster("a", [port]);
+  harness.table = tableOf(route(forwardTo("a")));
+  await assert.rejects(harness.get("/"), /aborted|ECONNRESET|hang up/);
+  assert.equal(harness.records[0]?.flag, "UC");
+});
+
+test("a route's time limit answers 504, and a policy's status codes are tried again", async () => {
+  await using harness = await Harness.start();
+  let calls = 0;
+  const { port } = await harness.backend((request, response) => {
+    if (request.url === "/slow") return;
+    calls += 1;
+    response.statusCode = calls % 3 === 0 ? 200 : 503;
+    response.end(String(request.headers["x-envoy-attempt-count"]));
+  });
+  harness.cluster("a", [port]);
+  harness.table = tableOf(
+    route(forwardTo("a", { timeoutMs: 30 }), { matches: (request) => request.path === "/slow" }),
+    route(forwardTo("a", { includeAttemptCount: true, retry: retryPolicy({ on: { retriableStatusCodes: true }, retriableStatusCodes: [503] }) })),
+  );
+  const slow = await harness.get("/slow");
+  assert.deepEqual([slow.status, slow.body, harness.records[0]?.flag], [504, "upstream request timeout", "UT"]);
+  assert.deepEqual(await harness.get("/flaky").then((answer) => [answer.status, answer.body]), [200, "3"]);
+  assert.equal(calls, 3);
+});
+
+test("a client that leaves takes its request with it", async () => {
+  await using harness = await Harness.start();
+  const gone = Promise.withResolvers<void>();
+  const { port } = await harness.backend((request) => request.on("close", () => gone.resolve()));
+  const cluster = harness.cluster("a", [port]);
+  harness.table = tableOf(route(forwardTo("a")));
+  const client = harness.client();
+  client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  while (cluster.activeRequests === 0) await new Promise((resolve) => setImmediate(resolve));
+  client.socket.destroy();
+  await gone.promise;
+  assert.equal(cluster.activeRequests, 0);
+  assert.deepEqual(harness.records.map((record) => [record.status, record.flag]), [[0, "DC"]]);
+});
+
+test("the table is changed under load without a failed request", async () => {
+  await using harness = await Harness.start();
+  for (const name of ["a", "b"]) harness.cluster(name, [(await harness.backend(echo(name))).port]);
+  const tables = { a: tableOf(route(forwardTo("a"))), b: tableOf(route(forwardTo("b"))) };
+  harness.table = tables.a;
+  const agent = new Agent({ keepAlive: true, maxSockets: 8 });
+  let failed = 0;
+  const worker = async (): Promise<void> => {
+    for (let index = 0; index < 120; index += 1) {
+      const wanted = harness.table === tables.a ? "a" : "b";
+      const answer = await harness.get("/", index % 4 === 0 ? {} : { agent });
+      if (answer.status !== 200 || (answer.headers["x-backend"] !== wanted && harness.table === tables[wanted])) failed += 1;
+      if (index % 10 === 0) harness.table = harness.table === tables.a ? tables.b : tables.a;
+    }
+  };
+  await Promise.all(Array.from({ length: 8 }, worker));
+  assert.equal(failed, 0);
+  agent.destroy();
+});
+
+test("while draining, answers say close, new connections are still served, and idle ones can be closed", async () => {
+  await using harness = await Harness.start();
+  harness.cluster("a", [(await harness.backend(echo("a"))).port]);
+  harness.table = tableOf(route(forwardTo("a")));
+  const kept = harness.client();
+  kept.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n");
+  await kept.until(/"url":"\/1"/);
+  const idle = harness.client();
+  idle.send("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+  await idle.until(/"url":"\/2"/);
+  harness.listener.drain();
+  kept.send("GET /3 HTTP/1.1\r\nHost: a\r\n\r\n");
+  assert.match(await kept.until(/"url":"\/3"/), /connection: close/);
+  await kept.closed;
+  assert.equal((await harness.get("/new")).headers.connection, "close");
+  harness.listener.closeIdle();
+  await idle.closed;
+});

@@ -1,0 +1,124 @@
+import type { Clock, Random } from "../../base/index.ts";
+import type { ByteListener, ByteStream, SocketAddress } from "../../net/index.ts";
+import type { RouteTable } from "../routing/route-table.ts";
+import type { Cluster } from "../upstream/cluster.ts";
+import { DownstreamConnection } from "./downstream-connection.ts";
+import type { ExchangeContext } from "./exchange-context.ts";
+import type { ExchangeObserver } from "./exchange-record.ts";
+import type { HttpConnectionConfig } from "./http-connection-config.ts";
+import { HttpDate } from "./http-date.ts";
+
+/** Opens a listening socket; `accept` gets paused streams. */
+export type Listen = (options: { readonly address: string; readonly port: number; readonly reusePort?: boolean }, accept: (stream: ByteStream) => void) => Promise<ByteListener>;
+
+export interface HttpListenerOptions {
+  readonly config: HttpConnectionConfig;
+  /** Asked at each request. */
+  readonly routeTable: (config: HttpConnectionConfig) => RouteTable | undefined;
+  readonly cluster: (name: string) => Cluster | undefined;
+  readonly observe: ExchangeObserver;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly newRequestId: () => string;
+}
+
+/** Connections that a listener holds at most; beyond, new ones are closed at once. */
+export const maxConnectionsPerListener = 50_000;
+
+/** A listening address that speaks HTTP/1.1. Its configuration changes under it; connections stay. */
+export class HttpListener {
+  readonly #options: HttpListenerOptions;
+  readonly #context: ExchangeContext;
+  readonly #connections = new Set<DownstreamConnection>();
+  #config: HttpConnectionConfig;
+  #socket: ByteListener | undefined;
+  #draining = false;
+  /** Connections accepted since the start. */
+  accepted = 0;
+  refused = 0;
+  requests = 0;
+  lastAcceptedMs = 0;
+
+  constructor(options: HttpListenerOptions) {
+    this.#options = options;
+    this.#config = options.config;
+    const { clock, random, cluster } = options;
+    const draining = (): boolean => this.#draining;
+    this.#context = {
+      config: () => this.#config,
+      routeTable: () => options.routeTable(this.#config),
+      cluster,
+      get draining() {
+        return draining();
+      },
+      scheme: "http",
+      observe: (record) => {
+        this.requests += 1;
+        options.observe(record);
+      },
+      clock,
+      random,
+      date: new HttpDate(clock),
+      newRequestId: options.newRequestId,
+    };
+  }
+
+  get address(): SocketAddress | undefined {
+    return this.#socket?.address;
+  }
+
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  async listen(listen: Listen, address: string, port: number): Promise<void> {
+    this.#socket = await listen({ address, port }, (stream) => this.accept(stream));
+  }
+
+  accept(stream: ByteStream): void {
+    this.accepted += 1;
+    this.lastAcceptedMs = this.#options.clock.steadyMs();
+    if (this.#connections.size >= maxConnectionsPerListener) {
+      this.refused += 1;
+      stream.setHandler({ data: () => undefined, end: () => undefined, drain: () => undefined, close: () => undefined });
+      stream.destroy({ reset: true });
+      return;
+    }
+    const onClosed = (connection: DownstreamConnection): void => void this.#connections.delete(connection);
+    this.#connections.add(new DownstreamConnection({ stream, context: this.#context, onClosed }));
+  }
+
+  /** The next request of every connection is served by this configuration. */
+  reconfigure(config: HttpConnectionConfig): void {
+    this.#config = config;
+  }
+
+  /** Answers say `connection: close` from now on; the listener goes on accepting. */
+  drain(): void {
+    this.#draining = true;
+  }
+
+  /** Stops accepting. */
+  stopListening(): void {
+    this.#socket?.close();
+    this.#socket = undefined;
+  }
+
+  /** Closes connections on which no request is under way. */
+  closeIdle(): void {
+    for (const connection of this.#connections) connection.closeIfIdle();
+  }
+
+  closeAll(): void {
+    for (const connection of this.#connections) connection.abort();
+  }
+
+  /** To be called once a second. */
+  sweep(): void {
+    for (const connection of this.#connections) connection.sweep();
+  }
+}

@@ -1,0 +1,38 @@
+/** A request target in its parts. */
+export interface RequestTarget {
+  readonly path: string;
+  /** Without the `?`. */
+  readonly query: string;
+  readonly hasQuery: boolean;
+  /** Of a target in absolute or authority form; it counts for more than `host`. */
+  readonly authority: string | undefined;
+}
+
+/** Undefined for a form that the method may not have, or a target with a fragment. */
+export function parseTarget(method: string, target: string): RequestTarget | undefined {
+  if (method === "CONNECT") {
+    return /^[^/?#@\s]+:\d{1,5}$/.test(target) ? { path: "", query: "", hasQuery: false, authority: target } : undefined;
+  }
+  if (target.includes("#")) return undefined;
+  if (target.charCodeAt(0) === 47) return split(target, undefined);
+  if (target === "*") return method === "OPTIONS" ? { path: "*", query: "", hasQuery: false, authority: undefined } : undefined;
+  const absolute = /^https?:\/\/([^/?@]+)(.*)$/i.exec(target);
+  if (absolute === null) return undefined;
+  const rest = absolute[2] ?? "";
+  return split(rest.startsWith("/") ? rest : `/${rest}`, absolute[1]);
+}
+
+function split(pathAndQuery: string, authority: string | undefined): RequestTarget {
+  const mark = pathAndQuery.indexOf("?");
+  if (mark < 0) return { path: pathAndQuery, query: "", hasQuery: false, authority };
+  return { path: pathAndQuery.slice(0, mark), query: pathAndQuery.slice(mark + 1), hasQuery: true, authority };
+}
+
+const privateRanges = [
+  /^10\./, /^127\./, /^192\.168\./, /^172\.(1[6-9]|2\d|3[01])\./, /^169\.254\./, /^::1$/, /^f[cd]/i,
+];
+
+/** Whether an address is of a private network (RFC 1918, loopback, link-local, unique local). */
+export function isPrivateAddress(address: string): boolean {
+  return privateRanges.some((range) => range.test(address));
+}

@@ -1,0 +1,25 @@
+/** Why an answer was ours, or an exchange ended badly; the letters are Envoy's. */
+export const responseFlags = {
+  none: 0,
+  noHealthyUpstream: 1,
+  upstreamConnectionFailure: 2,
+  upstreamConnectionTermination: 3,
+  upstreamRemoteReset: 4,
+  noRouteFound: 5,
+  noClusterFound: 6,
+  upstreamRequestTimeout: 7,
+  upstreamOverflow: 8,
+  downstreamConnectionTermination: 9,
+  downstreamProtocolError: 10,
+  upstreamProtocolError: 11,
+  streamIdleTimeout: 12,
+  upstreamRetryLimitExceeded: 13,
+} as const;
+
+export type ResponseFlag = (typeof responseFlags)[keyof typeof responseFlags];
+
+const letters = ["-", "UH", "UF", "UC", "UR", "NR", "NC", "UT", "UO", "DC", "DPE", "UPE", "SI", "URX"];
+
+export function flagLetters(flag: ResponseFlag): string {
+  return letters[flag] ?? "-";
+}

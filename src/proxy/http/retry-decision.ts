@@ -1,0 +1,44 @@
+import type { Clock, Random } from "../../base/index.ts";
+import type { RetryPolicy } from "../routing/route.ts";
+import type { ConnectFailure } from "../upstream/connection-pool.ts";
+import type { UpstreamFailure } from "../upstream/upstream-connection.ts";
+
+/** Whether the policy asks for another attempt after a connection could not be opened: nothing of the request was sent. */
+export function retriesConnectFailure(policy: RetryPolicy | undefined, failure: ConnectFailure): boolean {
+  if (policy === undefined || failure.kind === "overflow") return false;
+  const { on } = policy;
+  return on.connectFailure || on.reset || on.serverError || on.gatewayError;
+}
+
+/** Whether the policy asks for another attempt after the connection was lost before an answer. */
+export function retriesFailure(policy: RetryPolicy | undefined, failure: UpstreamFailure): boolean {
+  if (policy === undefined) return false;
+  const { on } = policy;
+  if (on.reset || on.serverError || on.gatewayError) return true;
+  return on.resetBeforeRequest && failure.nothingSent;
+}
+
+export function retriesTimeout(policy: RetryPolicy | undefined): boolean {
+  return policy !== undefined && (policy.on.serverError || policy.on.gatewayError || policy.on.reset);
+}
+
+/** Whether the policy asks for another attempt instead of this answer. `grpcStatus` is of the answer's head, if any. */
+export function retriesResponse(policy: RetryPolicy, status: number, grpcStatus: string | undefined): boolean {
+  const { on } = policy;
+  if (on.serverError && status >= 500) return true;
+  if (on.gatewayError && status >= 502 && status <= 504) return true;
+  if (on.retriable4xx && status === 409) return true;
+  if (on.retriableStatusCodes && policy.retriableStatusCodes.includes(status)) return true;
+  return grpcStatus !== undefined && on.grpcStatuses.has(grpcStatus);
+}
+
+/** Methods that may be sent again although the first sending may have taken effect (RFC 9110, 9.2.2). */
+export function isIdempotent(method: string): boolean {
+  return method === "GET" || method === "HEAD" || method === "PUT" || method === "DELETE" || method === "OPTIONS" || method === "TRACE";
+}
+
+/** Exponential with full jitter, as Envoy waits: `retry` counts from 1. */
+export function scheduleRetry(policy: RetryPolicy, retry: number, clock: Clock, random: Random, run: () => void): Disposable {
+  const step = Math.min(policy.maxIntervalMs, policy.baseIntervalMs * 2 ** Math.min(retry, 20) - policy.baseIntervalMs);
+  return clock.after(Math.floor(random() * step), run);
+}

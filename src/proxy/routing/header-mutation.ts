@@ -1,0 +1,64 @@
+import type { RequestView } from "./request-view.ts";
+
+/** What happens to a field that is there already. */
+export type AppendAction = "append-if-exists-or-add" | "add-if-absent" | "overwrite-if-exists-or-add" | "overwrite-if-exists";
+
+export interface HeaderAddition {
+  /** In lower case. */
+  readonly name: string;
+  /** Yields the value; an empty one adds nothing unless {@link keepEmptyValue}. */
+  readonly value: (request: MutationContext) => string;
+  readonly action: AppendAction;
+  readonly keepEmptyValue: boolean;
+}
+
+/** One level's changes to a head: removals come first. */
+export interface HeaderMutation {
+  readonly add: readonly HeaderAddition[];
+  /** Names in lower case. */
+  readonly remove: readonly string[];
+}
+
+/** What values may refer to. */
+export interface MutationContext {
+  readonly request: RequestView;
+  /** `ip:port`. */
+  readonly downstreamRemote: string;
+  readonly downstreamLocal: string;
+}
+
+/** Header changes as a head's writer needs them: which names to leave out, and which lines to add. */
+export interface HeaderEdits {
+  /** Names, in lower case, of which no field of the original goes on. */
+  readonly dropped: ReadonlySet<string>;
+  /** Lines to add, in order. */
+  readonly added: readonly (readonly [name: string, value: string])[];
+}
+
+/**
+ * Applies the levels in order (most specific first). `has` tells whether the original head has a field of that name.
+ */
+export function editHeaders(levels: readonly HeaderMutation[], context: MutationContext, has: (name: string) => boolean): HeaderEdits {
+  const dropped = new Set<string>();
+  let added: [string, string][] = [];
+  for (const level of levels) {
+    for (const name of level.remove) {
+      dropped.add(name);
+      added = added.filter(([other]) => other !== name);
+    }
+    for (const addition of level.add) {
+      const value = addition.value(context);
+      if (value === "" && !addition.keepEmptyValue) continue;
+      const { name } = addition;
+      const present = added.some(([other]) => other === name) || (!dropped.has(name) && has(name));
+      if (addition.action === "add-if-absent" && present) continue;
+      if (addition.action === "overwrite-if-exists" && !present) continue;
+      if (addition.action === "overwrite-if-exists-or-add" || addition.action === "overwrite-if-exists") {
+        dropped.add(name);
+        added = added.filter(([other]) => other !== name);
+      }
+      added.push([name, value]);
+    }
+  }
+  return { dropped, added };
+}

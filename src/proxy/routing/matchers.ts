@@ -1,0 +1,118 @@
+import type { RequestView } from "./request-view.ts";
+
+/** Whether a request is meant. Matchers are compiled once a configuration and run for each request. */
+export type RequestMatcher = (request: RequestView) => boolean;
+
+export type StringMatcher = (text: string) => boolean;
+
+/** A compiled regular expression that must match the whole text, in time linear in its length. */
+export interface WholeRegex {
+  matchesWhole(text: string): boolean;
+}
+
+export function exactly(wanted: string, ignoreCase = false): StringMatcher {
+  if (!ignoreCase) return (text) => text === wanted;
+  const lower = wanted.toLowerCase();
+  return (text) => text.length === lower.length && text.toLowerCase() === lower;
+}
+
+export function startingWith(prefix: string, ignoreCase = false): StringMatcher {
+  if (prefix === "" || prefix === "/") return (text) => text.startsWith(prefix);
+  if (!ignoreCase) return (text) => text.startsWith(prefix);
+  const lower = prefix.toLowerCase();
+  return (text) => text.toLowerCase().startsWith(lower);
+}
+
+export function endingWith(suffix: string, ignoreCase = false): StringMatcher {
+  const lower = suffix.toLowerCase();
+  return ignoreCase ? (text) => text.toLowerCase().endsWith(lower) : (text) => text.endsWith(suffix);
+}
+
+export function containing(part: string, ignoreCase = false): StringMatcher {
+  const lower = part.toLowerCase();
+  return ignoreCase ? (text) => text.toLowerCase().includes(lower) : (text) => text.includes(part);
+}
+
+export function matchingRegex(regex: WholeRegex): StringMatcher {
+  return (text) => regex.matchesWhole(text);
+}
+
+/** `/a` matches `/a` and `/a/b`, never `/ab`. The prefix has no slash at its end. */
+export function underPath(prefix: string, ignoreCase = false): StringMatcher {
+  const wanted = ignoreCase ? prefix.toLowerCase() : prefix;
+  return (text) => {
+    const path = ignoreCase ? text.toLowerCase() : text;
+    return path.startsWith(wanted) && (path.length === wanted.length || path.charCodeAt(wanted.length) === 47);
+  };
+}
+
+export function pathIs(matcher: StringMatcher): RequestMatcher {
+  return (request) => matcher(request.path);
+}
+
+export interface HeaderCondition {
+  /** In lower case; `:method`, `:authority`, `:path`, `:scheme` mean the request line. */
+  readonly name: string;
+  /** Absent: the field must be there, with any value. */
+  readonly value?: StringMatcher;
+  readonly invert: boolean;
+  readonly treatMissingAsEmpty: boolean;
+}
+
+export function headerMatches(condition: HeaderCondition): RequestMatcher {
+  const { name, value, invert, treatMissingAsEmpty } = condition;
+  return (request) => {
+    const found = headerValue(request, name) ?? (treatMissingAsEmpty ? "" : undefined);
+    // A missing field fails a value condition, also an inverted one; an inverted presence asks for absence.
+    if (found === undefined) return value === undefined && invert;
+    return (value === undefined || value(found)) !== invert;
+  };
+}
+
+function headerValue(request: RequestView, name: string): string | undefined {
+  if (name.charCodeAt(0) !== 58) return request.head.get(name);
+  switch (name) {
+    case ":method":
+      return request.method;
+    case ":authority":
+      return request.authority;
+    case ":scheme":
+      return request.scheme;
+    case ":path":
+      return request.query === "" ? request.path : `${request.path}?${request.query}`;
+    default:
+      return undefined;
+  }
+}
+
+/** An integer from `start` to below `end`. */
+export function inRange(start: bigint, end: bigint): StringMatcher {
+  return (text) => {
+    if (!/^[+-]?\d{1,19}$/.test(text)) return false;
+    const value = BigInt(text.replace("+", ""));
+    return value >= start && value < end;
+  };
+}
+
+/** A query parameter's first value; without `value`, the parameter must be there. */
+export function queryParameter(name: string, value: StringMatcher | undefined): RequestMatcher {
+  return (request) => {
+    if (request.query === "") return false;
+    for (const pair of request.query.split("&")) {
+      const equals = pair.indexOf("=");
+      const key = equals < 0 ? pair : pair.slice(0, equals);
+      if (key === name) return value === undefined || value(equals < 0 ? "" : pair.slice(equals + 1));
+    }
+    return false;
+  };
+}
+
+export function allOf(matchers: readonly RequestMatcher[]): RequestMatcher {
+  const [first, second] = matchers;
+  if (first === undefined) return () => true;
+  if (second === undefined) return first;
+  return (request) => {
+    for (let index = 0; index < matchers.length; index += 1) if (matchers[index]?.(request) === false) return false;
+    return true;
+  };
+}

@@ -1,0 +1,80 @@
+import type { RequestView } from "./request-view.ts";
+import type { Route } from "./route.ts";
+
+export interface VirtualHost {
+  readonly name: string;
+  /** In lower case: `a.example`, `*.example`, `a.*` or `*`. */
+  readonly domains: readonly string[];
+  readonly routes: readonly Route[];
+  /** HTTP requests are redirected to HTTPS: all of them, or those from outside. */
+  readonly requireTls: "none" | "external" | "all";
+}
+
+interface WildcardDomain {
+  readonly text: string;
+  readonly host: VirtualHost;
+}
+
+/** One named table of virtual hosts; immutable, so that a request keeps the one it started with. */
+export class RouteTable {
+  readonly name: string;
+  readonly virtualHosts: readonly VirtualHost[];
+  readonly #ignorePort: boolean;
+  readonly #exact = new Map<string, VirtualHost>();
+  /** Longest first. */
+  readonly #suffixes: readonly WildcardDomain[];
+  readonly #prefixes: readonly WildcardDomain[];
+  readonly #any: VirtualHost | undefined;
+
+  constructor(options: { readonly name: string; readonly virtualHosts: readonly VirtualHost[]; readonly ignorePortInHostMatching?: boolean }) {
+    this.name = options.name;
+    this.virtualHosts = options.virtualHosts;
+    this.#ignorePort = options.ignorePortInHostMatching ?? false;
+    const suffixes: WildcardDomain[] = [];
+    const prefixes: WildcardDomain[] = [];
+    for (const host of options.virtualHosts) {
+      for (const domain of host.domains) {
+        if (domain === "*") this.#any ??= host;
+        else if (domain.startsWith("*")) suffixes.push({ text: domain.slice(1), host });
+        else if (domain.endsWith("*")) prefixes.push({ text: domain.slice(0, -1), host });
+        else this.#exact.set(domain, host);
+      }
+    }
+    const longestFirst = (left: WildcardDomain, right: WildcardDomain): number => right.text.length - left.text.length;
+    this.#suffixes = suffixes.sort(longestFirst);
+    this.#prefixes = prefixes.sort(longestFirst);
+  }
+
+  /** The virtual host of an authority in lower case: exact, then longest suffix, longest prefix, any. */
+  virtualHost(authority: string): VirtualHost | undefined {
+    if (this.#exact.size === 0 && this.#suffixes.length === 0 && this.#prefixes.length === 0) return this.#any;
+    const host = this.#ignorePort ? withoutPort(authority) : authority;
+    const exact = this.#exact.get(host);
+    if (exact !== undefined) return exact;
+    for (const one of this.#suffixes) if (host.length > one.text.length && host.endsWith(one.text)) return one.host;
+    for (const one of this.#prefixes) if (host.length > one.text.length && host.startsWith(one.text)) return one.host;
+    return this.#any;
+  }
+
+  /** The first route of the virtual host that matches. */
+  route(request: RequestView): Route | undefined {
+    const host = this.virtualHost(request.authority);
+    if (host === undefined) return undefined;
+    const isConnect = request.method === "CONNECT";
+    const { routes } = host;
+    for (let index = 0; index < routes.length; index += 1) {
+      const route = routes[index];
+      if (route !== undefined && route.forConnect === isConnect && route.matches(request)) return route;
+    }
+    return undefined;
+  }
+}
+
+/** The authority without its port; brackets of an IPv6 address stay. */
+export function withoutPort(authority: string): string {
+  const colon = authority.lastIndexOf(":");
+  if (colon < 0 || authority.endsWith("]") || (authority.startsWith("[") ? authority[colon - 1] !== "]" : authority.indexOf(":") !== colon)) {
+    return authority;
+  }
+  return authority.slice(0, colon);
+}

@@ -1,0 +1,111 @@
+import type { HeaderMutation } from "./header-mutation.ts";
+import type { RequestMatcher } from "./matchers.ts";
+
+export interface Route {
+  /** As configured; `-` in logs when empty. */
+  readonly name: string;
+  readonly matches: RequestMatcher;
+  /** A CONNECT request matches only a route that says so. */
+  readonly forConnect: boolean;
+  readonly action: RouteAction;
+  /** Levels, the most specific first: route, virtual host, table. */
+  readonly requestMutations: readonly HeaderMutation[];
+  readonly responseMutations: readonly HeaderMutation[];
+}
+
+export type RouteAction = ForwardAction | RedirectAction | DirectResponseAction;
+
+export interface ForwardAction {
+  readonly kind: "forward";
+  readonly target: ClusterChoice;
+  /** Answered when the chosen cluster does not exist. */
+  readonly clusterNotFoundStatus: number;
+  readonly rewritePath: ((path: string) => string) | undefined;
+  readonly rewriteHost: string | undefined;
+  /** The endpoint's hostname becomes the host. */
+  readonly autoHostRewrite: boolean;
+  /** Whole time from the request's end to the response's end; 0 means no limit. */
+  readonly timeoutMs: number;
+  readonly retry: RetryPolicy | undefined;
+  readonly mirrors: readonly Mirror[];
+  /** Upgrades (lower case) that the route allows or forbids over what the listener says. */
+  readonly upgrades: ReadonlyMap<string, boolean>;
+  readonly includeAttemptCount: boolean;
+}
+
+/** Which cluster takes a request. */
+export type ClusterChoice =
+  | { readonly kind: "one"; readonly cluster: string }
+  | { readonly kind: "header"; readonly header: string }
+  | { readonly kind: "weighted"; readonly totalWeight: number; readonly clusters: readonly WeightedCluster[] };
+
+export interface WeightedCluster {
+  readonly cluster: string;
+  readonly weight: number;
+  readonly hostRewrite: string | undefined;
+  readonly requestMutation: HeaderMutation | undefined;
+  readonly responseMutation: HeaderMutation | undefined;
+}
+
+export interface RetryPolicy {
+  readonly on: RetryConditions;
+  readonly retries: number;
+  /** 0 means no limit of its own. */
+  readonly perTryTimeoutMs: number;
+  readonly baseIntervalMs: number;
+  readonly maxIntervalMs: number;
+  readonly retriableStatusCodes: readonly number[];
+  /** Tries to find an endpoint that was not tried before. */
+  readonly avoidPreviousHosts: boolean;
+  readonly hostSelectionAttempts: number;
+}
+
+export interface RetryConditions {
+  readonly connectFailure: boolean;
+  readonly reset: boolean;
+  readonly resetBeforeRequest: boolean;
+  readonly refusedStream: boolean;
+  readonly serverError: boolean;
+  readonly gatewayError: boolean;
+  readonly retriable4xx: boolean;
+  readonly retriableStatusCodes: boolean;
+  /** gRPC statuses, by number, that the answer's head may carry. */
+  readonly grpcStatuses: ReadonlySet<string>;
+}
+
+export interface Mirror {
+  readonly cluster: string;
+  /** From 0 to 1. */
+  readonly fraction: number;
+}
+
+export interface RedirectAction {
+  readonly kind: "redirect";
+  readonly status: 301 | 302 | 303 | 307 | 308;
+  readonly scheme: string | undefined;
+  readonly httpsRedirect: boolean;
+  readonly host: string | undefined;
+  readonly port: number | undefined;
+  readonly rewritePath: ((path: string) => string) | undefined;
+  /** Takes the place of path and query. */
+  readonly pathRedirect: string | undefined;
+  readonly stripQuery: boolean;
+}
+
+export interface DirectResponseAction {
+  readonly kind: "direct-response";
+  readonly status: number;
+  readonly body: Buffer;
+}
+
+/** Picks by weight; `random` in [0, 1). Undefined only when all weights are 0. */
+export function pickWeighted(clusters: readonly WeightedCluster[], totalWeight: number, random: number): WeightedCluster | undefined {
+  let rest = random * totalWeight;
+  for (let index = 0; index < clusters.length; index += 1) {
+    const candidate = clusters[index];
+    if (candidate === undefined) break;
+    rest -= candidate.weight;
+    if (rest < 0) return candidate;
+  }
+  return undefined;
+}

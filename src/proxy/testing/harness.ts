@@ -1,0 +1,278 @@
+import { randomUUID } from "node:crypto";
+import { createServer, request as httpRequest, type IncomingMessage, type RequestListener, type Server } from "node:http";
+import { connect, type AddressInfo, type Socket } from "node:net";
+import { seededRandom, systemClock } from "../../base/index.ts";
+import { connectTcp, listenTcp } from "../../net/index.ts";
+import type { ExchangeRecord } from "../http/exchange-record.ts";
+import { flagLetters } from "../http/response-flags.ts";
+import type { HttpConnectionConfig } from "../http/http-connection-config.ts";
+import { HttpListener } from "../http/http-listener.ts";
+import { RouteTable } from "../routing/route-table.ts";
+import type { ForwardAction, RetryPolicy, Route } from "../routing/route.ts";
+import { Cluster, type ClusterConfig } from "../upstream/cluster.ts";
+import { unknownWorkload, type EndpointConfig } from "../upstream/endpoint.ts";
+
+export const testConnectionConfig: HttpConnectionConfig = {
+  statPrefix: "test",
+  serverName: "istio-envoy",
+  serverHeader: "overwrite",
+  useRemoteAddress: true,
+  trustedHops: 0,
+  appendForwardedFor: true,
+  path: { normalize: true, mergeSlashes: false, escapedSlashes: "keep" },
+  stripHostPort: "none",
+  upgrades: new Set(["websocket"]),
+  acceptHttp10: true,
+  defaultHostForHttp10: "",
+  forwardContinue: true,
+  clientCertificate: "sanitize",
+  generateRequestId: true,
+  preserveExternalRequestId: false,
+  requestIdInResponse: false,
+  idleTimeoutMs: 3_600_000,
+  streamIdleTimeoutMs: 0,
+  requestTimeoutMs: 0,
+  headTimeoutMs: 0,
+  headLimits: { maxHeadBytes: 60 * 1024, maxFields: 100 },
+  requestCapture: [],
+  responseCapture: [],
+};
+
+export function forwardTo(cluster: string, more: Partial<ForwardAction> = {}): ForwardAction {
+  return {
+    kind: "forward",
+    target: { kind: "one", cluster },
+    clusterNotFoundStatus: 503,
+    rewritePath: undefined,
+    rewriteHost: undefined,
+    autoHostRewrite: false,
+    timeoutMs: 0,
+    retry: undefined,
+    mirrors: [],
+    upgrades: new Map(),
+    includeAttemptCount: false,
+    ...more,
+  };
+}
+
+export function route(action: Route["action"], more: Partial<Route> = {}): Route {
+  return { name: "test", matches: () => true, forConnect: false, action, requestMutations: [], responseMutations: [], ...more };
+}
+
+export function tableOf(...routes: readonly Route[]): RouteTable {
+  return new RouteTable({ name: "test", virtualHosts: [{ name: "any", domains: ["*"], routes, requireTls: "none" }] });
+}
+
+export function retryPolicy(more: Partial<Omit<RetryPolicy, "on">> & { readonly on?: Partial<RetryPolicy["on"]> } = {}): RetryPolicy {
+  return {
+    retries: 2,
+    perTryTimeoutMs: 0,
+    baseIntervalMs: 1,
+    maxIntervalMs: 2,
+    retriableStatusCodes: [],
+    avoidPreviousHosts: true,
+    hostSelectionAttempts: 5,
+    ...more,
+    on: {
+      connectFailure: false,
+      reset: false,
+      resetBeforeRequest: false,
+      refusedStream: false,
+      serverError: false,
+      gatewayError: false,
+      retriable4xx: false,
+      retriableStatusCodes: false,
+      grpcStatuses: new Set(),
+      ...more.on,
+    },
+  };
+}
+
+export function endpointAt(port: number, more: Partial<EndpointConfig> = {}): EndpointConfig {
+  return {
+    address: "127.0.0.1",
+    port,
+    transport: { kind: "plain" },
+    weight: 1,
+    priority: 0,
+    healthy: true,
+    hostname: undefined,
+    workload: unknownWorkload,
+    ...more,
+  };
+}
+
+export interface FinishedExchange {
+  readonly status: number;
+  readonly flag: string;
+  readonly details: string;
+  readonly method: string;
+  readonly cluster: string | undefined;
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
+}
+
+/** A listener on loopback with what it routes to; disposing closes all. */
+export class Harness implements AsyncDisposable {
+  readonly records: FinishedExchange[] = [];
+  readonly clusters = new Map<string, Cluster>();
+  readonly #servers: { close(): unknown; closeAllConnections?(): void }[] = [];
+  readonly #sockets = new Set<Socket>();
+  table: RouteTable | undefined;
+  readonly listener: HttpListener;
+
+  private constructor(config: Partial<HttpConnectionConfig>, seed: number) {
+    this.listener = new HttpListener({
+      config: { ...testConnectionConfig, ...config },
+      routeTable: () => this.table,
+      cluster: (name) => this.clusters.get(name),
+      observe: (record) => this.records.push(summary(record)),
+      clock: systemClock,
+      random: seededRandom(seed),
+      newRequestId: () => randomUUID(),
+    });
+  }
+
+  static async start(config: Partial<HttpConnectionConfig> = {}, seed = 1): Promise<Harness> {
+    const harness = new Harness(config, seed);
+    await harness.listener.listen(listenTcp, "127.0.0.1", 0);
+    return harness;
+  }
+
+  get port(): number {
+    return this.listener.address?.port ?? 0;
+  }
+
+  /** A cluster of these ports. */
+  cluster(name: string, ports: readonly number[], more: Partial<ClusterConfig> = {}): Cluster {
+    const config: ClusterConfig = {
+      name,
+      loadBalancing: "round-robin",
+      limits: { connectTimeoutMs: 2000, maxConnections: Infinity, maxPendingRequests: Infinity, maxRequestsPerConnection: 0, idleTimeoutMs: 3_600_000 },
+      maxRequests: Infinity,
+      service: undefined,
+      ...more,
+    };
+    const connect = (endpoint: EndpointConfig, timeoutMs: number) => connectTcp({ address: endpoint.address, port: endpoint.port, timeoutMs });
+    const cluster = new Cluster(config, { connector: { connect }, clock: systemClock, random: seededRandom(7) });
+    cluster.setEndpoints(ports.map((port) => endpointAt(port)));
+    this.clusters.set(name, cluster);
+    return cluster;
+  }
+
+  /** A node:http server on a free port. */
+  async backend(handler: RequestListener): Promise<{ port: number; server: Server }> {
+    const server = createServer({ keepAliveTimeout: 60_000 }, handler);
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    this.#servers.push(server);
+    return { port: (server.address() as AddressInfo).port, server };
+  }
+
+  /** A raw TCP server on a free port. */
+  async rawBackend(onSocket: (socket: Socket) => void): Promise<number> {
+    const { createServer: createTcpServer } = await import("node:net");
+    const server = createTcpServer({ allowHalfOpen: true }, (socket) => {
+      this.#sockets.add(socket);
+      socket.on("error", () => undefined);
+      onSocket(socket);
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    this.#servers.push(server);
+    return (server.address() as AddressInfo).port;
+  }
+
+  /** A raw client connection. */
+  client(): RawClient {
+    const client = new RawClient(this.port);
+    this.#sockets.add(client.socket);
+    return client;
+  }
+
+  /** One request over node:http, on a connection of its own unless an agent is given. */
+  get(path: string, options: RequestOptions = {}): Promise<Answer> {
+    return fetchOnce(this.port, path, options);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.listener.stopListening();
+    this.listener.closeAll();
+    for (const cluster of this.clusters.values()) cluster.drain();
+    for (const socket of this.#sockets) socket.destroy();
+    for (const server of this.#servers) {
+      server.closeAllConnections?.();
+      server.close();
+    }
+    await Promise.resolve();
+  }
+}
+
+function summary(record: ExchangeRecord): FinishedExchange {
+  const { status, details, method, receivedBytes, sentBytes } = record;
+  return { status, flag: flagLetters(record.flag), details, method, cluster: record.cluster?.name, receivedBytes, sentBytes };
+}
+
+export interface RequestOptions {
+  readonly method?: string;
+  readonly headers?: Record<string, string>;
+  readonly body?: string | Buffer;
+  readonly agent?: import("node:http").Agent;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingMessage["headers"];
+  readonly body: string;
+}
+
+export function fetchOnce(port: number, path: string, options: RequestOptions = {}): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const { method = "GET", headers = {}, agent } = options;
+    const request = httpRequest({ port, host: "127.0.0.1", path, method, headers, agent: agent ?? false }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on("data", (chunk: Buffer) => chunks.push(chunk));
+      response.on("error", reject);
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks).toString() }));
+    });
+    request.on("error", reject);
+    request.end(options.body);
+  });
+}
+
+/** A client that sends bytes as they are, and waits for text. */
+export class RawClient {
+  readonly socket: Socket;
+  readonly closed: Promise<void>;
+  received = "";
+  #check: (() => void) | undefined;
+
+  constructor(port: number) {
+    this.socket = connect({ port, host: "127.0.0.1", noDelay: true, allowHalfOpen: true });
+    this.socket.on("data", (chunk) => {
+      this.received += chunk.toString("latin1");
+      this.#check?.();
+    });
+    const closed = Promise.withResolvers<void>();
+    this.closed = closed.promise;
+    this.socket.on("error", () => undefined);
+    this.socket.on("end", () => closed.resolve());
+    this.socket.on("close", () => closed.resolve());
+    void this.closed.then(() => this.#check?.());
+  }
+
+  send(text: string | Buffer): void {
+    this.socket.write(typeof text === "string" ? Buffer.from(text, "latin1") : text);
+  }
+
+  /** Resolves with all that came once it matches; rejects when the connection ends before. */
+  until(pattern: RegExp): Promise<string> {
+    return new Promise((resolve, reject) => {
+      let ended = false;
+      void this.closed.then(() => (ended = true));
+      this.#check = () => {
+        if (pattern.test(this.received)) resolve(this.received);
+        else if (ended) reject(new Error(`the connection ended; so far: ${JSON.stringify(this.received)}`));
+      };
+      this.#check();
+    });
+  }
+}

@@ -1,0 +1,300 @@
+import type { Clock } from "../../base/index.ts";
+import type { ByteStream, ByteStreamHandler } from "../../net/index.ts";
+import { bodyFramings, ChunkedScanner, headIncomplete, headRefused, keepsAlive, MessageHead, responseFraming, scanResponseHead, type BodyFraming } from "../../wire/http1/index.ts";
+
+/** Where a connection comes from and goes back to. */
+export interface ConnectionHome {
+  /** The exchange is over and the connection may serve another one. */
+  release(connection: UpstreamConnection): void;
+  /** The connection serves nobody any more. */
+  forget(connection: UpstreamConnection): void;
+}
+
+/** The exchange that a connection serves. All ranges hold only during the call. */
+export interface ResponseReceiver {
+  /** The request was HEAD: its response has no body. */
+  readonly toHead: boolean;
+  /** The request was CONNECT: an answer of 2xx opens a tunnel. */
+  readonly toConnect: boolean;
+  /** Data of a chunked body is wanted without its framing. */
+  readonly wantsPlainBody: boolean;
+  interimResponse(head: MessageHead): void;
+  /** The final head, with what came of its body in `bytes[from, to)`; `last` when the response is complete with it. */
+  response(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean): void;
+  responseBody(bytes: Buffer, from: number, to: number, last: boolean): void;
+  /** 101, or the 200 to a CONNECT: from now on bytes go both ways as they are, first `bytes[from, to)`. */
+  switched(head: MessageHead, from: number, to: number): void;
+  switchedBytes(bytes: Buffer): void;
+  switchedEnd(): void;
+  /** The connection ended or broke protocol before the response was complete. */
+  upstreamFailed(failure: UpstreamFailure): void;
+  /** The connection takes bytes again. */
+  upstreamDrained(): void;
+}
+
+export interface UpstreamFailure {
+  readonly kind: "closed" | "protocol-error";
+  /** The final head had been delivered. */
+  readonly responseStarted: boolean;
+  /** At least one byte of an answer had come. */
+  readonly anyByte: boolean;
+  /** Nothing of the request has left this process. */
+  readonly nothingSent: boolean;
+  readonly message: string;
+}
+
+type State = "idle" | "head" | "body" | "switched" | "closed";
+
+/** One head is looked at at a time in this thread, so all connections share the scratch. */
+const scratchHead = new MessageHead();
+
+/** Node's and others' servers close kept-alive connections by a timer of their own; leave them this much earlier. */
+const idleMarginMs = 1000;
+
+const retireAfterMs = 5000;
+
+/** One HTTP/1.1 connection to an endpoint, serving one exchange at a time. */
+export class UpstreamConnection implements ByteStreamHandler {
+  readonly stream: ByteStream;
+  readonly #home: ConnectionHome;
+  #receiver: ResponseReceiver | undefined;
+  #state: State = "idle";
+  #carry: Buffer | undefined;
+  #framing: BodyFraming = bodyFramings.none;
+  #remaining = 0;
+  #chunked: ChunkedScanner | undefined;
+  #keepAlive = true;
+  #requestComplete = true;
+  #anyByte = false;
+  #sentBefore = 0;
+  #retirement: Disposable | undefined;
+  /** Exchanges begun on it. */
+  requests = 0;
+  idleSinceMs = 0;
+  /** How long the peer says that it keeps an idle connection, less a margin. */
+  idleLimitMs = Infinity;
+
+  constructor(stream: ByteStream, home: ConnectionHome) {
+    this.stream = stream;
+    this.#home = home;
+    stream.setHandler(this);
+    stream.resume();
+  }
+
+  /** Whether an exchange before this one used the connection: then the peer may be closing it while we write. */
+  get reused(): boolean {
+    return this.requests > 1;
+  }
+
+  get open(): boolean {
+    return this.#state !== "closed";
+  }
+
+  begin(receiver: ResponseReceiver): void {
+    this.#receiver = receiver;
+    this.#state = "head";
+    this.#anyByte = false;
+    this.#requestComplete = false;
+    this.#sentBefore = this.stream.sentBytes - this.stream.bufferedBytes;
+    this.requests += 1;
+  }
+
+  /** The whole request has been written. */
+  requestWritten(): void {
+    this.#requestComplete = true;
+  }
+
+  /** The exchange gives the connection up before the response is complete. */
+  abandon(): void {
+    this.#receiver = undefined;
+    this.destroy();
+  }
+
+  /** Closes at once. */
+  destroy(): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#home.forget(this);
+    this.stream.destroy();
+  }
+
+  /** Ends an idle connection politely; a peer that does not end its side within {@link retireAfterMs} is cut off. */
+  retire(clock: Clock): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#home.forget(this);
+    this.stream.end();
+    this.#retirement = clock.after(retireAfterMs, () => this.stream.destroy());
+  }
+
+  data(chunk: Buffer): void {
+    this.#anyByte = true;
+    if (this.#state === "switched") {
+      this.#receiver?.switchedBytes(chunk);
+      return;
+    }
+    if (this.#state === "idle") {
+      // Bytes that nobody asked for: an answer without a request, such as 408. Nothing can be made of them.
+      this.destroy();
+      return;
+    }
+    if (this.#state === "body") this.#body(chunk, 0);
+    else if (this.#state === "head") this.#heads(chunk);
+  }
+
+  end(): void {
+    if (this.#state === "body" && this.#framing === bodyFramings.untilClose) {
+      const receiver = this.#receiver;
+      this.#receiver = undefined;
+      this.destroy();
+      receiver?.responseBody(Buffer.alloc(0), 0, 0, true);
+      return;
+    }
+    if (this.#state === "switched") this.#receiver?.switchedEnd();
+    else this.#fail("closed", "connection termination");
+  }
+
+  drain(): void {
+    this.#receiver?.upstreamDrained();
+  }
+
+  close(error: Error | undefined): void {
+    this.#retirement?.[Symbol.dispose]();
+    this.#fail("closed", error?.message ?? "connection termination");
+  }
+
+  #heads(chunk: Buffer): void {
+    let bytes = chunk;
+    if (this.#carry !== undefined) {
+      bytes = Buffer.concat([this.#carry, chunk]);
+      this.#carry = undefined;
+    }
+    let at = 0;
+    while (this.#state === "head") {
+      const after = scanResponseHead(scratchHead, bytes, at, bytes.length);
+      if (after === headRefused) {
+        this.#fail("protocol-error", scratchHead.error?.reason ?? "bad response");
+        return;
+      }
+      if (after === headIncomplete) {
+        if (at < bytes.length) this.#carry = Buffer.from(bytes.subarray(at));
+        return;
+      }
+      at = after;
+      if (scratchHead.status >= 200 || scratchHead.status === 101) {
+        this.#final(scratchHead, bytes, at);
+        return;
+      }
+      this.#receiver?.interimResponse(scratchHead);
+    }
+  }
+
+  #final(head: MessageHead, bytes: Buffer, at: number): void {
+    const receiver = this.#receiver;
+    if (receiver === undefined) return;
+    if (head.status === 101 || (receiver.toConnect && head.status < 300)) {
+      this.#state = "switched";
+      receiver.switched(head, at, bytes.length);
+      return;
+    }
+    this.#keepAlive = keepsAlive(head);
+    this.#noteKeepAliveHint(head);
+    this.#framing = responseFraming(head, receiver.toHead);
+    this.#remaining = this.#framing === bodyFramings.length ? head.contentLength : 0;
+    if (this.#framing === bodyFramings.chunked) (this.#chunked ??= new ChunkedScanner()).reset();
+    this.#state = "body";
+    if (this.#framing === bodyFramings.chunked && receiver.wantsPlainBody) {
+      receiver.response(head, this.#framing, at, at, false);
+      if (this.#receiver === receiver) this.#body(bytes, at);
+      return;
+    }
+    const to = this.#extent(bytes, at);
+    if (to < 0) return;
+    const last = this.#complete();
+    if (last) this.#finish(to < bytes.length);
+    receiver.response(head, this.#framing, at, to, last);
+  }
+
+  /** `keep-alive: timeout=5` says when the peer will close; leaving earlier avoids the race with its close. */
+  #noteKeepAliveHint(head: MessageHead): void {
+    const field = head.find("keep-alive");
+    if (field < 0) return;
+    const seconds = /timeout=(\d{1,6})/i.exec(head.value(field))?.[1];
+    if (seconds !== undefined) this.idleLimitMs = Math.max(0, Number(seconds) * 1000 - idleMarginMs);
+  }
+
+  #body(bytes: Buffer, from: number): void {
+    const receiver = this.#receiver;
+    if (receiver === undefined) return;
+    if (this.#framing === bodyFramings.chunked && receiver.wantsPlainBody) {
+      this.#plainBody(receiver, bytes, from);
+      return;
+    }
+    const to = this.#extent(bytes, from);
+    if (to < 0) return;
+    const last = this.#complete();
+    if (last) this.#finish(to < bytes.length);
+    receiver.responseBody(bytes, from, to, last);
+  }
+
+  #plainBody(receiver: ResponseReceiver, bytes: Buffer, from: number): void {
+    const scanner = this.#chunked;
+    if (scanner === undefined) return;
+    const to = scanner.scan(bytes, from, bytes.length, (start, end) => receiver.responseBody(bytes, start, end, false));
+    if (this.#receiver !== receiver) return;
+    if (scanner.bad) this.#fail("protocol-error", "bad chunked framing");
+    else if (scanner.done) {
+      this.#finish(to < bytes.length);
+      receiver.responseBody(bytes, to, to, true);
+    }
+  }
+
+  /** How far the body reaches in these bytes; -1 when the connection failed by them. */
+  #extent(bytes: Buffer, from: number): number {
+    switch (this.#framing) {
+      case bodyFramings.none:
+        return from;
+      case bodyFramings.length: {
+        const take = Math.min(this.#remaining, bytes.length - from);
+        this.#remaining -= take;
+        return from + take;
+      }
+      case bodyFramings.chunked: {
+        const to = this.#chunked?.scan(bytes, from, bytes.length) ?? from;
+        if (this.#chunked?.bad !== true) return to;
+        this.#fail("protocol-error", "bad chunked framing");
+        return -1;
+      }
+      default:
+        return bytes.length;
+    }
+  }
+
+  #complete(): boolean {
+    if (this.#framing === bodyFramings.none) return true;
+    if (this.#framing === bodyFramings.length) return this.#remaining === 0;
+    return this.#framing === bodyFramings.chunked && this.#chunked?.done === true;
+  }
+
+  /** The response is complete: the connection goes back, unless it cannot serve again. */
+  #finish(bytesLeft: boolean): void {
+    this.#receiver = undefined;
+    if (!this.#keepAlive || bytesLeft || !this.#requestComplete) {
+      this.destroy();
+      return;
+    }
+    this.#state = "idle";
+    this.stream.resume();
+    this.#home.release(this);
+  }
+
+  #fail(kind: UpstreamFailure["kind"], message: string): void {
+    const receiver = this.#receiver;
+    const state = this.#state;
+    this.#receiver = undefined;
+    const nothingSent = this.stream.sentBytes - this.stream.bufferedBytes <= this.#sentBefore;
+    this.destroy();
+    if (receiver === undefined || state === "closed") return;
+    receiver.upstreamFailed({ kind, responseStarted: state === "body" || state === "switched", anyByte: this.#anyByte, nothingSent, message });
+  }
+}
