@@ -5,6 +5,7 @@ import type { AdmissionPlugin } from "./chain.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
 import { podDefaults } from "./pod-defaults.ts";
 import { serviceAccountAdmission } from "./service-account.ts";
+import { webhookAdmission } from "./webhooks.ts";
 
 export interface AdmissionParts {
   readonly store: Store;
@@ -16,5 +17,5 @@ export interface AdmissionParts {
 
 /** The plugins in their order. Webhooks judge what the built-in ones have completed. */
 export function builtInAdmission(parts: AdmissionParts): AdmissionPlugin[] {
-  return [namespaceLifecycle(parts.store), serviceAccountAdmission(parts), podDefaults(parts)];
+  return [namespaceLifecycle(parts.store), serviceAccountAdmission(parts), podDefaults(parts), webhookAdmission(parts)];
 }

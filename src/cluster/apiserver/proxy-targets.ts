@@ -19,7 +19,7 @@ export function proxyTarget(parts: ServerParts, context: ResourceContext): Proxy
   const search = query.size === 0 ? "" : `?${query.toString()}`;
   const path = `${info.rest === "" ? "/" : info.rest}${search}`;
   if (type.storageKey === "/nodes") return { ...nodeAddress(parts, info.name), path };
-  const [name = "", port = "", scheme] = schemeNamePort(info.name);
+  const [name, port, scheme] = schemeNamePort(info.name);
   const protocol = scheme === "https" ? "https" : "http";
   if (type.storageKey === "/pods") {
     const pod = parts.store.get("/pods", info.namespace, name);

@@ -154,7 +154,7 @@ export class ServiceAllocator {
   #taken(read: (spec: ServiceSpec) => string[]): Set<string> {
     const taken = new Set(this.#held);
     for (const record of this.#store.collection("/services").list()) {
-      for (const entry of read((record.object["spec"] ?? {}) as ServiceSpec)) taken.add(entry);
+      for (const entry of read(record.object["spec"] ?? {})) taken.add(entry);
     }
     return taken;
   }

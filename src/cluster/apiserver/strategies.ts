@@ -123,7 +123,7 @@ const strategies: Readonly<Record<string, Strategy>> = {
   },
   "/pods": {
     prepareCreate(object) {
-      object["status"] = { phase: "Pending", qosClass: qosClassOf((object["spec"] ?? {}) as PodSpec) };
+      object["status"] = { phase: "Pending", qosClass: qosClassOf(object["spec"] ?? {}) };
     },
   },
   "/secrets": { prepareCreate: mergeStringData, prepareUpdate: mergeStringData },
@@ -168,14 +168,14 @@ function mergeStringData(object: UntypedObject): void {
 }
 
 interface PodSpec {
-  containers?: readonly { resources?: { requests?: Record<string, unknown>; limits?: Record<string, unknown> } }[];
+  containers?: readonly { resources?: { requests?: Record<string, string | number>; limits?: Record<string, string | number> } }[];
   initContainers?: PodSpec["containers"];
 }
 
 /** Guaranteed, Burstable or BestEffort, by the containers' requests and limits. */
 export function qosClassOf(spec: PodSpec): string {
   const containers = [...(spec.containers ?? []), ...(spec.initContainers ?? [])];
-  const counts = (quantities: Record<string, unknown> | undefined): string[] => ["cpu", "memory"].filter((name) => quantities?.[name] !== undefined && String(quantities[name]) !== "0");
+  const counts = (quantities: Record<string, string | number> | undefined): string[] => ["cpu", "memory"].filter((name) => quantities?.[name] !== undefined && String(quantities[name]) !== "0");
   if (containers.every(({ resources }) => counts(resources?.requests).length === 0 && counts(resources?.limits).length === 0)) return "BestEffort";
   const guaranteed = containers.every(({ resources }) => {
     const { requests, limits } = resources ?? {};

@@ -19,7 +19,7 @@ export type Expectation = "absent" | number;
 interface PendingChange {
   readonly key: ObjectKey;
   readonly event: ChangeEvent;
-  readonly settle: (error?: unknown) => void;
+  readonly settle: (error?: Error) => void;
 }
 
 /** More changes than this in one commit wait for the next. */
@@ -139,9 +139,9 @@ export class Store {
 
   #enqueue(key: ObjectKey, event: ChangeEvent): Promise<StoredRecord> {
     return new Promise((resolve, reject) => {
-      const settle = (error?: unknown): void => {
+      const settle = (error?: Error): void => {
         if (error === undefined) resolve(event.record);
-        else reject(error instanceof Error ? error : new Error(String(error)));
+        else reject(error);
       };
       this.#uncommitted.set(rowKey(key), event);
       this.#queue.push({ key, event, settle });

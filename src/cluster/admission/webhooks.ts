@@ -1,0 +1,126 @@
+import { randomUUID } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
+import { messageOf, type Logger } from "../../base/index.ts";
+import type { UntypedObject } from "../../api/index.ts";
+import type { ResourceType, SchemaRegistry } from "../schema/contract.ts";
+import type { Store } from "../store/index.ts";
+import type { AdmissionPlugin } from "./chain.ts";
+import { AdmissionRefusal, type AdmissionRequest } from "./request.ts";
+import { WebhookClient, type AdmissionResponse } from "./webhook-client.ts";
+import { WebhookConfigurations, type Match, type Webhook } from "./webhook-configurations.ts";
+
+/** What {@link webhookAdmission} works with. */
+export interface WebhookParts {
+  readonly store: Store;
+  readonly registry: SchemaRegistry;
+  readonly log: Logger;
+}
+
+/** Calls the mutating webhooks one after the other, the validating ones side by side. */
+export function webhookAdmission(parts: WebhookParts): AdmissionPlugin {
+  const webhooks = new Webhooks(parts);
+  return { name: "Webhooks", mutate: (request) => webhooks.mutate(request), validate: (request) => webhooks.validate(request) };
+}
+
+class Webhooks {
+  readonly #registry: SchemaRegistry;
+  readonly #log: Logger;
+  readonly #configurations: WebhookConfigurations;
+  readonly #client: WebhookClient;
+
+  constructor({ store, registry, log }: WebhookParts) {
+    this.#registry = registry;
+    this.#log = log;
+    this.#configurations = new WebhookConfigurations(store, registry);
+    this.#client = new WebhookClient(store);
+  }
+
+  async mutate(request: AdmissionRequest): Promise<void> {
+    const called: { match: Match; after: UntypedObject | undefined }[] = [];
+    for (const match of this.#configurations.matching("mutating", request)) {
+      await this.#mutateOnce(match, request);
+      called.push({ match, after: structuredClone(request.object) });
+    }
+    // Who asked for it sees the object once more when a later one has changed it.
+    for (const { match, after } of called) {
+      if (match.webhook.reinvocationPolicy === "IfNeeded" && !isDeepStrictEqual(after, request.object)) await this.#mutateOnce(match, request);
+    }
+  }
+
+  async validate(request: AdmissionRequest): Promise<void> {
+    const matches = this.#configurations.matching("validating", request);
+    await Promise.all(matches.map(async (match) => void (await this.#call(match, request))));
+  }
+
+  async #mutateOnce(match: Match, request: AdmissionRequest): Promise<void> {
+    const response = await this.#call(match, request);
+    if (response?.patch === undefined || response.patch === "" || request.object === undefined) return;
+    const { webhook, type } = match;
+    try {
+      const patch: unknown = JSON.parse(Buffer.from(response.patch, "base64").toString("utf8"));
+      const patched = this.#registry.jsonPatch(this.#registry.convert(request.object, type), patch);
+      const object = this.#registry.convert(patched, request.type);
+      this.#registry.applyDefaults(request.type, object);
+      request.object = object;
+    } catch (error) {
+      throw new AdmissionRefusal(500, "InternalError", `Internal error occurred: admission webhook "${webhook.name}" answered a patch that does not apply: ${messageOf(error)}`);
+    }
+  }
+
+  /** Undefined when the webhook failed and its policy is to ignore that. Throws when it denies. */
+  async #call(match: Match, request: AdmissionRequest): Promise<AdmissionResponse | undefined> {
+    const { webhook } = match;
+    if (request.dryRun && webhook.sideEffects !== "None" && webhook.sideEffects !== "NoneOnDryRun") {
+      throw new AdmissionRefusal(400, "BadRequest", `admission webhook "${webhook.name}" does not support dry run`);
+    }
+    let response: AdmissionResponse;
+    try {
+      response = await this.#client.call(webhook, this.#review(match.type, request));
+    } catch (error) {
+      const message = `failed calling webhook "${webhook.name}": ${messageOf(error)}`;
+      if (webhook.failurePolicy === "Ignore") {
+        this.#log.warn("a webhook failed and is ignored", { webhook: webhook.name, error: messageOf(error) });
+        return undefined;
+      }
+      throw new AdmissionRefusal(500, "InternalError", `Internal error occurred: ${message}`, [{ message }]);
+    }
+    request.warnings.push(...(response.warnings ?? []));
+    if (!response.allowed) throw denial(webhook, response);
+    return response;
+  }
+
+  #review(type: ResourceType, request: AdmissionRequest): { apiVersion: string; kind: string; request: { uid: string } } {
+    const { operation, namespace, name, user, dryRun, options, subresource, object, oldObject } = request;
+    const converted = (value: UntypedObject | undefined): UntypedObject | null => (value === undefined ? null : this.#registry.convert(value, type));
+    const kindOf = ({ group, version, kind }: ResourceType): object => ({ group, version, kind });
+    const resourceOf = ({ group, version, plural }: ResourceType): object => ({ group, version, resource: plural });
+    return {
+      kind: "AdmissionReview",
+      apiVersion: "admission.k8s.io/v1",
+      request: {
+        uid: randomUUID(),
+        kind: kindOf(type),
+        resource: resourceOf(type),
+        ...(subresource === "" ? {} : { subResource: subresource }),
+        requestKind: kindOf(request.type),
+        requestResource: resourceOf(request.type),
+        ...(subresource === "" ? {} : { requestSubResource: subresource }),
+        ...(name === "" ? {} : { name }),
+        ...(namespace === "" ? {} : { namespace }),
+        operation,
+        userInfo: { username: user.name, ...(user.uid === undefined ? {} : { uid: user.uid }), groups: user.groups, ...(user.extra === undefined ? {} : { extra: user.extra }) },
+        object: converted(object),
+        oldObject: converted(oldObject),
+        dryRun,
+        options,
+      } as { uid: string },
+    };
+  }
+}
+
+function denial(webhook: Webhook, { status }: AdmissionResponse): AdmissionRefusal {
+  const denied = `admission webhook "${webhook.name}" denied the request`;
+  const why = status?.message || status?.reason;
+  const code = status?.code === undefined || status.code < 400 ? 400 : status.code;
+  return new AdmissionRefusal(code, status?.reason ?? "", why === undefined ? `${denied} without explanation` : `${denied}: ${why}`);
+}
