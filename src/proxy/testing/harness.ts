@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { createServer, request as httpRequest, type IncomingMessage, type RequestListener, type Server } from "node:http";
+import { createServer, request as httpRequest, type Agent, type IncomingMessage, type RequestListener, type Server } from "node:http";
 import { connect, type AddressInfo, type Socket } from "node:net";
 import { seededRandom, systemClock } from "../../base/index.ts";
 import { connectTcp, listenTcp } from "../../net/index.ts";
@@ -215,7 +215,7 @@ export interface RequestOptions {
   readonly method?: string;
   readonly headers?: Record<string, string>;
   readonly body?: string | Buffer;
-  readonly agent?: import("node:http").Agent;
+  readonly agent?: Agent;
 }
 
 export interface Answer {
@@ -275,4 +275,9 @@ export class RawClient {
       this.#check();
     });
   }
+}
+
+/** Resolves when the condition holds; asks again every few milliseconds. */
+export async function eventually(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 3));
 }
