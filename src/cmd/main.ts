@@ -9,6 +9,8 @@ enableCompileCache();
 
 /** Roles are loaded one by one, so that a ztunnel never loads what an API server needs. */
 const roles: Readonly<Record<string, () => Promise<RoleModule>>> = {
+  rollout: () => import("./rollout.ts"),
+  probe: () => import("./probe.ts"),
   "cluster-apiserver": () => import("./cluster-apiserver.ts"),
 };
 

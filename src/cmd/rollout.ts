@@ -1,0 +1,41 @@
+// The rollout engine: a Deployment of its own, part of no revision of the mesh.
+import { createServer } from "node:http";
+import { envString, systemClock } from "../base/index.ts";
+import { createKubeClient, LeaderElection, loadKubeConfig } from "../kube/index.ts";
+import { RolloutEngine } from "../rollout/index.ts";
+import { addProcessMetrics, MetricsRegistry, prometheusContentType, renderPrometheus } from "../telemetry/index.ts";
+import type { RoleContext } from "./role.ts";
+
+const monitoringPort = 15_014;
+
+export async function run({ env, log, shutdown, release }: RoleContext): Promise<number> {
+  const client = createKubeClient(await loadKubeConfig(env), { log, clock: systemClock, userAgent: `serin-rollout/${release.version}` });
+  const image = { hub: envString(env, "HUB", "docker.io/istio"), tag: envString(env, "TAG", release.version) };
+  const registry = new MetricsRegistry();
+  addProcessMetrics(registry, process);
+  const server = createServer((request, response) => {
+    if (request.url === "/ready") response.end("ok\n");
+    else if (request.url === "/version") response.setHeader("content-type", "application/json").end(JSON.stringify({ version: release.version }));
+    else if (request.url === "/metrics") response.setHeader("content-type", prometheusContentType).end(renderPrometheus(registry));
+    else response.writeHead(404).end();
+  });
+  server.listen(monitoringPort);
+  const election = new LeaderElection({
+    client,
+    namespace: envString(env, "POD_NAMESPACE", "serin-system"),
+    name: "serin-rollout",
+    identity: envString(env, "POD_NAME", `serin-rollout-${process.pid}`),
+    log,
+    clock: systemClock,
+  });
+  try {
+    await election.run(shutdown.drain, async (leading) => {
+      log.info("leading", { version: release.version });
+      await new RolloutEngine({ client, log, clock: systemClock, image }).run(leading);
+    });
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
+  return 0;
+}

@@ -1,0 +1,114 @@
+import { transientError } from "../../base/index.ts";
+import type { KindDefinition, UntypedObject } from "../../api/index.ts";
+import type { ObjectReference } from "../../api/serin/index.ts";
+import { isKubeCode, resourcePath, type KubeClient } from "../../kube/index.ts";
+import { describeReference } from "../decide/index.ts";
+
+export const fieldManager = "serin-rollout";
+
+/** Reads and writes of any object by its reference. Every write is safe to repeat. */
+export class ObjectAccess {
+  readonly #client: KubeClient;
+
+  constructor(client: KubeClient) {
+    this.#client = client;
+  }
+
+  async get(object: ObjectReference): Promise<UntypedObject | undefined> {
+    return await this.#client.get(kindOf(object), object.name, object.namespace);
+  }
+
+  /** Makes the object unless one of that name is there. */
+  async create(object: ObjectReference, body: UntypedObject): Promise<void> {
+    try {
+      await this.#client.create(kindOf(object), withoutServerFields(body), { fieldManager });
+    } catch (error) {
+      if (!isKubeCode(error, "already-exists")) throw error;
+    }
+  }
+
+  async delete(object: ObjectReference): Promise<void> {
+    await this.#client.delete(kindOf(object), object.name, object.namespace, { propagationPolicy: "Background" });
+  }
+
+  /** Sets one field, or removes it when `value` is undefined, provided that `expected` still stands there. */
+  async setField(object: ObjectReference, pointer: string, value: unknown, expected: unknown): Promise<void> {
+    const current = await this.get(object);
+    if (current === undefined) return;
+    const operations = fieldPatch(current, pointer, value, expected);
+    if (operations.length === 0) return;
+    const path = `${resourcePath(kindOf(object), object.namespace, object.name)}?fieldManager=${fieldManager}`;
+    const answer = await this.#client.raw("PATCH", path, { body: operations, contentType: "application/json-patch+json" });
+    if (answer.status >= 300) {
+      throw transientError("patch-refused", `${describeReference(object)} ${pointer}: the server answered ${answer.status}: ${answer.text.slice(0, 300)}`);
+    }
+  }
+}
+
+export interface PatchOperation {
+  readonly op: "add" | "remove" | "test";
+  readonly path: string;
+  readonly value?: unknown;
+}
+
+/** RFC 6902 operations that change the field only if it is as expected; none when it has the value already. */
+export function fieldPatch(current: UntypedObject, pointer: string, value: unknown, expected: unknown): PatchOperation[] {
+  const found = valueAt(current, pointer);
+  if (sameJson(found, value)) return [];
+  // A patch cannot test that something is absent, so the object as a whole must not have moved.
+  const test: PatchOperation =
+    expected === undefined
+      ? { op: "test", path: "/metadata/resourceVersion", value: current.metadata.resourceVersion }
+      : { op: "test", path: pointer, value: expected };
+  if (value === undefined) return [test, { op: "remove", path: pointer }];
+  return [test, ...missingParents(current, pointer), { op: "add", path: pointer, value }];
+}
+
+function missingParents(current: UntypedObject, pointer: string): PatchOperation[] {
+  const segments = pointer.split("/").slice(1, -1);
+  const operations: PatchOperation[] = [];
+  for (let length = 1; length <= segments.length; length += 1) {
+    const path = `/${segments.slice(0, length).join("/")}`;
+    if (valueAt(current, path) === undefined) operations.push({ op: "add", path, value: {} });
+  }
+  return operations;
+}
+
+/** The value at an RFC 6901 pointer; undefined when any part of the way is missing. */
+export function valueAt(object: unknown, pointer: string): unknown {
+  let value: unknown = object;
+  for (const segment of pointer.split("/").slice(1)) {
+    if (typeof value !== "object" || value === null) return undefined;
+    value = (value as Record<string, unknown>)[segment.replaceAll("~1", "/").replaceAll("~0", "~")];
+  }
+  return value;
+}
+
+/** Equality of JSON values, whatever the order of keys; null and absent members are the same, as in the API. */
+export function sameJson(a: unknown, b: unknown): boolean {
+  if (a === b || (a ?? undefined) === (b ?? undefined)) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  if (Array.isArray(a) || Array.isArray(b)) {
+    return Array.isArray(a) && Array.isArray(b) && a.length === b.length && a.every((item, index) => sameJson(item, b[index]));
+  }
+  const [left, right] = [a as Record<string, unknown>, b as Record<string, unknown>];
+  return [...new Set([...Object.keys(left), ...Object.keys(right)])].every((key) => sameJson(left[key], right[key]));
+}
+
+/** A stored object as one to be created again: what only the server may set is left out. */
+export function withoutServerFields(object: UntypedObject): UntypedObject {
+  const { status: _status, ...rest } = object;
+  const { uid: _uid, resourceVersion: _version, creationTimestamp: _created, generation: _generation, managedFields: _managed, ...metadata } = object.metadata;
+  return { ...rest, metadata };
+}
+
+function kindOf({ apiVersion, kind, plural, namespace }: ObjectReference): KindDefinition<UntypedObject> {
+  const slash = apiVersion.indexOf("/");
+  return {
+    group: slash === -1 ? "" : apiVersion.slice(0, slash),
+    versions: [apiVersion.slice(slash + 1)],
+    kind,
+    plural,
+    namespaced: namespace !== undefined,
+  };
+}

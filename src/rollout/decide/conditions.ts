@@ -1,0 +1,26 @@
+import type { Condition } from "../../api/index.ts";
+import type { RolloutStatus } from "../../api/serin/index.ts";
+
+/** Conditions for `kubectl wait --for=condition=Completed` and its sisters. */
+export function conditionsOf(status: RolloutStatus, nowMs: number): readonly Condition[] {
+  const { phase, message, cause } = status;
+  const wanted: [type: string, on: boolean, reason: string, text: string][] = [
+    ["Completed", phase === "Completed", phase, message],
+    ["RolledBack", phase === "RolledBack", phase, cause ?? ""],
+    ["Stuck", phase === "Stuck", phase, cause ?? ""],
+    ["Progressing", !["Completed", "RolledBack", "Stuck"].includes(phase), phase, message],
+  ];
+  return wanted.map(([type, on, reason, text]) => {
+    const value = on ? "True" : "False";
+    const before = status.conditions.find((condition) => condition.type === type);
+    const kept = before?.status === value;
+    return {
+      type,
+      status: value,
+      reason,
+      message: on ? text : "",
+      lastTransitionTime: kept ? before.lastTransitionTime : new Date(nowMs).toISOString(),
+      observedGeneration: status.observedGeneration,
+    };
+  });
+}

@@ -1,0 +1,1 @@
+export { RolloutEngine, type EngineOptions } from "./engine.ts";

@@ -1,0 +1,27 @@
+import { get } from "node:http";
+import { transientError } from "../../base/index.ts";
+
+const timeoutMs = 2000;
+const bodyLimitBytes = 32 * 1024 * 1024;
+
+/** GET of a pod's plain HTTP port. Throws a transient error when it does not answer 200 in time. */
+export function httpGet(address: string, port: number, path: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const fail = (reason: string): void => reject(transientError("pod-unreachable", `http://${address}:${port}${path}: ${reason}`));
+    const request = get({ host: address, port, path, timeout: timeoutMs, agent: false }, (response) => {
+      const chunks: Buffer[] = [];
+      let size = 0;
+      response.on("data", (chunk: Buffer) => {
+        size += chunk.length;
+        if (size > bodyLimitBytes) request.destroy(new Error("the answer is too long"));
+        chunks.push(chunk);
+      });
+      response.on("end", () => {
+        if (response.statusCode === 200) resolve(Buffer.concat(chunks).toString("utf8"));
+        else fail(`status ${response.statusCode ?? 0}`);
+      });
+    });
+    request.on("timeout", () => request.destroy(new Error(`no answer in ${timeoutMs} ms`)));
+    request.on("error", (error) => fail(error.message));
+  });
+}

@@ -1,0 +1,99 @@
+import { userError } from "../../base/index.ts";
+import { formatIssues, type KindDefinition, type UntypedObject } from "../../api/index.ts";
+import { gatewayKind, type Gateway } from "../../api/gateway/index.ts";
+import { mutatingWebhookConfigurationKind } from "../../api/kubernetes/index.ts";
+import type { JournalEntry, MeshUpgrade, ObjectReference } from "../../api/serin/index.ts";
+import { renderInstall, resolveSettings } from "../../install/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import { probeNamespace, referenceTo, type GatewayInWorld, type MeshWorld } from "../plan/index.ts";
+import type { ClusterView } from "./cluster-view.ts";
+
+export interface EngineImage {
+  readonly hub: string;
+  readonly tag: string;
+}
+
+/** Kinds of which a revision's control plane and ztunnel consist, in the order in which they are retired. */
+const retirableKinds: readonly KindDefinition<UntypedObject>[] = [
+  ["admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations", false],
+  ["admissionregistration.k8s.io", "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", false],
+  ["apps", "v1", "DaemonSet", "daemonsets", true],
+  ["apps", "v1", "Deployment", "deployments", true],
+  ["autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", true],
+  ["", "v1", "Service", "services", true],
+  ["", "v1", "ConfigMap", "configmaps", true],
+  ["rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings", true],
+  ["rbac.authorization.k8s.io", "v1", "Role", "roles", true],
+  ["rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings", false],
+  ["rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", false],
+  ["", "v1", "ServiceAccount", "serviceaccounts", true],
+].map(([group, version, kind, plural, namespaced]) => ({ group, versions: [version], kind, plural, namespaced }) as KindDefinition<UntypedObject>);
+
+/** The cluster as a plan of this upgrade needs it. */
+export async function observeMeshWorld(client: KubeClient, view: ClusterView, upgrade: MeshUpgrade, journal: readonly JournalEntry[], image: EngineImage): Promise<MeshWorld> {
+  const ambientNamespaces = view.namespaces
+    .list()
+    .filter(({ metadata }) => metadata.labels?.["istio.io/dataplane-mode"] === "ambient" && metadata.name !== probeNamespace && metadata.deletionTimestamp === undefined)
+    .map(({ metadata }) => metadata.name ?? "")
+    .toSorted();
+  const enrolledPods = view.pods
+    .list()
+    .filter(({ metadata }) => metadata.annotations?.["ambient.istio.io/redirection"] === "enabled" && metadata.namespace !== probeNamespace && metadata.deletionTimestamp === undefined)
+    .map(({ metadata }) => ({ name: metadata.name ?? "", namespace: metadata.namespace ?? "" }))
+    .toSorted((a, b) => `${a.namespace}/${a.name}`.localeCompare(`${b.namespace}/${b.name}`));
+  return {
+    installs: upgrade.spec.to.install.map((spec, index) => renderOne(spec, index, image)),
+    ambientNamespaces,
+    enrolledPods,
+    gateways: await ownedGateways(client, upgrade, journal),
+    defaultTag: await defaultTag(client, upgrade),
+    retirable: await retirable(client, upgrade.spec.from.revision),
+    probeImage: `${image.hub}/serin:${image.tag}`,
+  };
+}
+
+function renderOne(spec: MeshUpgrade["spec"]["to"]["install"][number], index: number, image: EngineImage): readonly UntypedObject[] {
+  const parsed = resolveSettings({ specs: [spec] }, image);
+  if (parsed.value === undefined) throw userError("upgrade-invalid", `spec.to.install[${index}]: ${formatIssues(parsed.errors)}`);
+  const { components, errors } = renderInstall({ ...parsed.value, base: { ...parsed.value.base, enabled: false } }, { istio: [], rollout: [] });
+  if (errors.length > 0) throw userError("upgrade-invalid", `spec.to.install[${index}]: ${formatIssues(errors)}`);
+  return components.flatMap((component) => component.objects);
+}
+
+const controllerName = "istio";
+
+/** Gateways that the old revision owned when the upgrade began: by their label, or by the default tag where they have none. */
+async function ownedGateways(client: KubeClient, upgrade: MeshUpgrade, journal: readonly JournalEntry[]): Promise<GatewayInWorld[]> {
+  const { items } = await client.list(gatewayKind).catch(() => ({ items: [] as readonly Gateway[] }));
+  return items
+    .filter(({ spec, metadata }) => spec.gatewayClassName === controllerName && metadata.deletionTimestamp === undefined)
+    .map(({ metadata }) => ({ metadata, before: labelBefore(journal, metadata.namespace ?? "", metadata.name ?? "", metadata.labels?.["istio.io/rev"]) }))
+    .filter(({ before }) => before === undefined || before === upgrade.spec.from.revision)
+    .map(({ metadata, before }) => ({ name: metadata.name ?? "", namespace: metadata.namespace ?? "", labelled: before !== undefined, replicas: 1 }))
+    .toSorted((a, b) => a.name.localeCompare(b.name));
+}
+
+/** The gateway's revision label before this upgrade wrote it. */
+function labelBefore(journal: readonly JournalEntry[], namespace: string, name: string, now: string | undefined): string | undefined {
+  const entry = journal.find(
+    ({ type, object }) => type === "field" && object.kind === "Gateway" && object.namespace === namespace && object.name === name,
+  );
+  const written = journal.find(
+    (candidate) =>
+      candidate.type === "field" && candidate.object.kind === "Gateway" && candidate.object.namespace === namespace && candidate.object.name === name && candidate.pointer.endsWith("/istio.io~1rev"),
+  );
+  if (entry === undefined || written === undefined) return now;
+  return written.type === "field" ? (written.prior as string | undefined) : now;
+}
+
+async function defaultTag(client: KubeClient, { spec }: MeshUpgrade): Promise<MeshWorld["defaultTag"]> {
+  const { items } = await client.list(mutatingWebhookConfigurationKind, { labelSelector: "istio.io/tag=default" });
+  const found = items.find(({ metadata }) => [spec.from.revision, spec.to.revision].includes(metadata.labels?.["istio.io/rev"] ?? ""));
+  return found === undefined ? undefined : { name: found.metadata.name ?? "", webhooks: found.webhooks?.length ?? 0 };
+}
+
+async function retirable(client: KubeClient, revision: string): Promise<ObjectReference[]> {
+  const labelSelector = `istio.io/rev=${revision},operator.istio.io/component in (Pilot,Ztunnel),!istio.io/tag`;
+  const lists = await Promise.all(retirableKinds.map(async (kind) => (await client.list(kind, { labelSelector })).items));
+  return lists.flat().map(referenceTo);
+}

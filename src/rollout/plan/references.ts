@@ -1,0 +1,31 @@
+import type { UntypedObject } from "../../api/index.ts";
+import type { ObjectReference } from "../../api/serin/index.ts";
+
+/** Plurals of the kinds whose plural is not the lower-case kind with an s. */
+const irregular: Readonly<Record<string, string>> = { NetworkPolicy: "networkpolicies", Ingress: "ingresses", EndpointSlice: "endpointslices" };
+
+export function pluralOf(kind: string): string {
+  return irregular[kind] ?? `${kind.toLowerCase()}s`;
+}
+
+export function referenceTo(object: UntypedObject): ObjectReference {
+  const { apiVersion = "", kind = "", metadata } = object;
+  return reference(apiVersion, kind, metadata.name ?? "", metadata.namespace);
+}
+
+export function reference(apiVersion: string, kind: string, name: string, namespace?: string): ObjectReference {
+  return { apiVersion, kind, plural: pluralOf(kind), name, ...(namespace === undefined ? {} : { namespace }) };
+}
+
+/** A label or annotation key as a segment of a JSON pointer (RFC 6901). */
+export function pointerSegment(text: string): string {
+  return text.replaceAll("~", "~0").replaceAll("/", "~1");
+}
+
+export function labelPointer(key: string): string {
+  return `/metadata/labels/${pointerSegment(key)}`;
+}
+
+export function annotationPointer(key: string): string {
+  return `/metadata/annotations/${pointerSegment(key)}`;
+}

@@ -1,0 +1,1 @@
+export { parseProbeTargets, runProbeClient, runProbeServer, type ProbeClientOptions, type ProbeTarget } from "./probe.ts";
