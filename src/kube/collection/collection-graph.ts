@@ -8,6 +8,8 @@ import { structurallyEqual } from "./structurally-equal.ts";
 export interface CollectionGraphOptions {
   /** Called at the first write outside a batch; must call `settle` soon. Settles at once when absent. */
   readonly schedule?: (settle: () => void) => void;
+  /** Called whenever all has been computed, before the subscribers are told. */
+  readonly computed?: () => void;
   /** A computation threw; the input keeps what it yielded before. Throws it on when absent. */
   readonly failed?: (collection: string, key: string, error: unknown) => void;
   readonly nowMs?: () => number;
@@ -75,6 +77,7 @@ export class CollectionGraph {
       do {
         this.#scheduled = false;
         this.#settleOnce();
+        this.#options.computed?.();
         for (const collection of this.#collections) collection.publish();
       } while (this.#scheduled);
     } finally {

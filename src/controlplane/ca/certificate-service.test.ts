@@ -1,0 +1,55 @@
+import assert from "node:assert/strict";
+import { createPrivateKey, webcrypto, X509Certificate as NodeCertificate } from "node:crypto";
+import { test } from "node:test";
+import { systemClock } from "../../base/index.ts";
+import { CertificateAuthority, createSelfSignedAuthority } from "./certificate-authority.ts";
+import { CertificateService } from "./certificate-service.ts";
+import { Pkcs10CertificateRequestGenerator } from "./testing/csr.ts";
+
+const ecdsa = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+
+async function csr(): Promise<string> {
+  const keys = await webcrypto.subtle.generateKey(ecdsa, true, ["sign", "verify"]);
+  return (await Pkcs10CertificateRequestGenerator.create({ name: "O=anything", keys, signingAlgorithm: ecdsa })).toString("pem");
+}
+
+const material = await createSelfSignedAuthority("cluster.local", systemClock);
+const authority = await CertificateAuthority.load(material, systemClock);
+const service = new CertificateService({
+  authority: () => authority,
+  trustDomain: () => "cluster.local",
+  trustedNodeAccounts: new Set(["istio-system/ztunnel"]),
+  pods: { nodeOf: (_namespace, pod) => (pod === "ztunnel-1" ? "node-1" : undefined), runsOn: (namespace, account, node) => `${namespace}/${account}@${node}` === "shop/web@node-1" },
+});
+
+test("a certificate carries the caller's identity, whatever the request says, and verifies up to the root", async () => {
+  const issued = await service.create({ csr: await csr(), ttlSeconds: 0, impersonatedIdentity: "" }, { namespace: "shop", serviceAccount: "web", pod: "" });
+  const leaf = new NodeCertificate(issued.chain[0] ?? "");
+  const root = new NodeCertificate(issued.chain.at(-1) ?? "");
+  assert.equal(leaf.subjectAltName, "URI:spiffe://cluster.local/ns/shop/sa/web");
+  assert.ok(leaf.verify(root.publicKey) && leaf.checkIssued(root) && root.verify(root.publicKey));
+  assert.equal(leaf.ca, false);
+  const hours = (Date.parse(leaf.validTo) - Date.now()) / 3_600_000;
+  assert.ok(hours > 23.9 && hours <= 24.1, `valid for ${hours} hours`);
+});
+
+test("a node proxy gets identities of pods on its node, and nobody else does", async () => {
+  const request = { csr: await csr(), ttlSeconds: 0, impersonatedIdentity: "spiffe://cluster.local/ns/shop/sa/web" };
+  const issued = await service.create(request, { namespace: "istio-system", serviceAccount: "ztunnel", pod: "ztunnel-1" });
+  assert.equal(new NodeCertificate(issued.chain[0] ?? "").subjectAltName, "URI:spiffe://cluster.local/ns/shop/sa/web");
+  await assert.rejects(service.create(request, { namespace: "shop", serviceAccount: "web", pod: "web-1" }), /may not ask for another's/);
+  await assert.rejects(service.create({ ...request, impersonatedIdentity: "spiffe://cluster.local/ns/shop/sa/db" }, { namespace: "istio-system", serviceAccount: "ztunnel", pod: "ztunnel-1" }), /no pod of shop\/db/);
+  await assert.rejects(service.create(request, { namespace: "istio-system", serviceAccount: "ztunnel", pod: "" }), /is not known/);
+});
+
+test("an authority whose key is in the older format of istiod is adopted", async () => {
+  const pkcs1 = createPrivateKey(material.privateKey).export({ type: "pkcs1", format: "pem" }).toString();
+  const adopted = await CertificateAuthority.load({ ...material, privateKey: pkcs1 }, systemClock);
+  const serving = await adopted.issueServing(["istiod.istio-system.svc"], 3_600_000);
+  assert.equal(new NodeCertificate(serving.certificate).subjectAltName, "DNS:istiod.istio-system.svc");
+  assert.ok(serving.privateKey.includes("PRIVATE KEY"));
+});
+
+test("a request that its own key has not signed is refused", async () => {
+  await assert.rejects(service.create({ csr: "nonsense", ttlSeconds: 0, impersonatedIdentity: "" }, { namespace: "a", serviceAccount: "b", pod: "" }), /cannot be read/);
+});

@@ -1,0 +1,3 @@
+import "../x509.ts";
+
+export { Pkcs10CertificateRequestGenerator } from "@peculiar/x509";

@@ -1,0 +1,45 @@
+import { istioAnnotations } from "../../api/istio/index.ts";
+import type { Pod } from "../../api/kubernetes/index.ts";
+import type { PodFacts } from "../model/facts.ts";
+
+const hashLabel = "pod-template-hash";
+
+/** Undefined for pods that have ended: their address may already be another's. */
+export function podFacts(pod: Pod): PodFacts | undefined {
+  const { metadata, spec, status } = pod;
+  if (status?.phase === "Succeeded" || status?.phase === "Failed") return undefined;
+  const addresses = status?.podIPs?.map((entry) => entry.ip) ?? (status?.podIP === undefined ? [] : [status.podIP]);
+  const workload = workloadOf(pod);
+  return {
+    namespace: metadata.namespace ?? "default",
+    name: metadata.name ?? "",
+    labels: metadata.labels ?? {},
+    addresses,
+    hostNetwork: spec?.hostNetwork ?? false,
+    node: spec?.nodeName ?? "",
+    serviceAccount: spec?.serviceAccountName ?? "default",
+    ready: status?.conditions?.some((condition) => condition.type === "Ready" && condition.status === "True") ?? false,
+    redirected: metadata.annotations?.[istioAnnotations.ambientRedirection] === "enabled",
+    workloadName: workload.name,
+    workloadType: workload.type,
+    containerPorts: (spec?.containers ?? []).flatMap((container) =>
+      (container.ports ?? []).map((port) => ({ name: port.name ?? "", port: port.containerPort, protocol: port.protocol ?? "TCP" })),
+    ),
+  };
+}
+
+/** The Deployment behind a ReplicaSet and the CronJob behind a Job are told by names, as nobody reads the owners' owners. */
+function workloadOf(pod: Pod): { readonly name: string; readonly type: PodFacts["workloadType"] } {
+  const own = { name: pod.metadata.name ?? "", type: "pod" } as const;
+  const owner = pod.metadata.ownerReferences?.find((reference) => reference.controller === true);
+  if (owner === undefined) return own;
+  const hash = pod.metadata.labels?.[hashLabel];
+  if (owner.kind === "ReplicaSet" && hash !== undefined && owner.name.endsWith(`-${hash}`)) {
+    return { name: owner.name.slice(0, -hash.length - 1), type: "deployment" };
+  }
+  if (owner.kind === "Job") {
+    const scheduled = /^(.+)-\d{8,10}$/.exec(owner.name);
+    return scheduled?.[1] === undefined ? { name: owner.name, type: "job" } : { name: scheduled[1], type: "cronjob" };
+  }
+  return own;
+}

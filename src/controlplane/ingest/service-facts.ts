@@ -1,0 +1,102 @@
+import type { EndpointSlice, Node, Service, ServicePort } from "../../api/kubernetes/index.ts";
+import type { AppProtocol, NodeFacts, ServiceFacts, ServicePortFacts, SliceFacts } from "../model/facts.ts";
+
+const serviceNameLabel = "kubernetes.io/service-name";
+
+/** Undefined for an ExternalName: it is a DNS alias, not a destination of its own. */
+export function serviceFacts(service: Service): ServiceFacts | undefined {
+  const { metadata, spec, status } = service;
+  if (spec === undefined || spec.type === "ExternalName") return undefined;
+  const clusterAddresses = (spec.clusterIPs ?? (spec.clusterIP === undefined ? [] : [spec.clusterIP])).filter((address) => address !== "" && address !== "None");
+  const balancerAddresses = (status?.loadBalancer?.ingress ?? []).flatMap((ingress) => ingress.ip ?? []);
+  return {
+    namespace: metadata.namespace ?? "default",
+    name: metadata.name ?? "",
+    labels: metadata.labels ?? {},
+    addresses: [...new Set([...clusterAddresses, ...balancerAddresses])],
+    families: spec.ipFamilies ?? [],
+    selector: spec.selector ?? {},
+    ports: (spec.ports ?? []).map(portFacts),
+    headless: spec.clusterIP === "None",
+    preference: preferenceOf(service),
+    publishNotReady: spec.publishNotReadyAddresses ?? false,
+  };
+}
+
+function portFacts(port: ServicePort): ServicePortFacts {
+  return {
+    name: port.name ?? "",
+    port: port.port,
+    protocol: port.protocol ?? "TCP",
+    target: port.targetPort ?? port.port,
+    appProtocol: appProtocolOf(port),
+  };
+}
+
+const protocols: Readonly<Record<string, AppProtocol>> = {
+  http: "http",
+  http2: "http2",
+  "kubernetes.io/h2c": "http2",
+  "kubernetes.io/ws": "http",
+  "kubernetes.io/wss": "tls",
+  grpc: "grpc",
+  "grpc-web": "grpc",
+  https: "tls",
+  tls: "tls",
+  tcp: "tcp",
+  mongo: "tcp",
+  mysql: "tcp",
+  redis: "tcp",
+};
+
+/** The field `appProtocol`, else the port's name up to the first hyphen (`grpc-web` is whole). */
+function appProtocolOf(port: ServicePort): AppProtocol {
+  if (port.protocol === "UDP") return "unknown";
+  if (port.appProtocol !== undefined) return protocols[port.appProtocol.toLowerCase()] ?? "unknown";
+  const name = (port.name ?? "").toLowerCase();
+  const prefix = name.startsWith("grpc-web") ? "grpc-web" : (name.split("-")[0] ?? "");
+  return protocols[prefix] ?? "unknown";
+}
+
+function preferenceOf(service: Service): ServiceFacts["preference"] {
+  if (service.spec?.internalTrafficPolicy === "Local") return "only-node";
+  const wanted = service.metadata.annotations?.["networking.istio.io/traffic-distribution"] ?? service.spec?.trafficDistribution;
+  switch (wanted) {
+    case "PreferClose":
+    case "PreferSameZone":
+      return "close";
+    case "PreferSameNode":
+      return "node";
+    default:
+      return "none";
+  }
+}
+
+/** Undefined for slices of no Service, and of names instead of addresses. */
+export function sliceFacts(slice: EndpointSlice): SliceFacts | undefined {
+  const service = slice.metadata.labels?.[serviceNameLabel];
+  if (service === undefined || slice.addressType === "FQDN") return undefined;
+  const namespace = slice.metadata.namespace ?? "default";
+  return {
+    namespace,
+    name: slice.metadata.name ?? "",
+    service: `${namespace}/${service}`,
+    ports: (slice.ports ?? []).flatMap((port) => (port.port === undefined || (port.protocol ?? "TCP") !== "TCP" ? [] : { name: port.name ?? "", port: port.port })),
+    endpoints: (slice.endpoints ?? []).map((endpoint) => ({
+      addresses: endpoint.addresses,
+      ready: endpoint.conditions?.ready ?? true,
+      node: endpoint.nodeName ?? "",
+      pod: endpoint.targetRef?.kind === "Pod" ? `${endpoint.targetRef.namespace ?? namespace}/${endpoint.targetRef.name ?? ""}` : "",
+    })),
+  };
+}
+
+export function nodeFacts(node: Node): NodeFacts {
+  const labels = node.metadata.labels ?? {};
+  return {
+    name: node.metadata.name ?? "",
+    region: labels["topology.kubernetes.io/region"] ?? "",
+    zone: labels["topology.kubernetes.io/zone"] ?? "",
+    subzone: labels["topology.istio.io/subzone"] ?? "",
+  };
+}

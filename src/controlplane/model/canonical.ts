@@ -1,0 +1,18 @@
+import type { Labels } from "./facts.ts";
+
+/** Istio's canonical service and revision of a workload, by labels in the order of precedence. */
+export function canonicalName(labels: Labels, workloadName: string): string {
+  return firstOf(labels, ["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"]) ?? workloadName;
+}
+
+export function canonicalRevision(labels: Labels): string {
+  return firstOf(labels, ["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"]) ?? "latest";
+}
+
+function firstOf(labels: Labels, names: readonly string[]): string | undefined {
+  for (const name of names) {
+    const value = labels[name];
+    if (value !== undefined && value !== "") return value;
+  }
+  return undefined;
+}

@@ -1,0 +1,124 @@
+import type { AuthorizationPolicy, PeerAuthentication } from "../../api/istio/index.ts";
+import type { Gateway, HttpRoute, ReferenceGrant } from "../../api/gateway/index.ts";
+
+/** What the model keeps of each object: only what translation reads, so that other changes of an object go no further. */
+
+/** Of the mesh and of this control plane; one item, under {@link meshKey}. */
+export interface MeshSettings {
+  readonly trustDomain: string;
+  readonly rootNamespace: string;
+  readonly clusterId: string;
+  /** Of workloads that say none themselves; usually empty. */
+  readonly network: string;
+  /** The cluster's DNS domain: `cluster.local`. */
+  readonly domain: string;
+  readonly connectTimeoutMs: number;
+}
+export const meshKey = "mesh";
+
+export type Labels = Readonly<Record<string, string>>;
+
+export interface NamespaceFacts {
+  readonly name: string;
+  readonly labels: Labels;
+}
+
+export interface NodeFacts {
+  readonly name: string;
+  readonly region: string;
+  readonly zone: string;
+  readonly subzone: string;
+}
+
+export interface PodFacts {
+  readonly namespace: string;
+  readonly name: string;
+  readonly labels: Labels;
+  readonly addresses: readonly string[];
+  readonly hostNetwork: boolean;
+  readonly node: string;
+  readonly serviceAccount: string;
+  readonly ready: boolean;
+  /** Its traffic is captured by a ztunnel (annotation of the CNI agent). */
+  readonly redirected: boolean;
+  readonly workloadName: string;
+  readonly workloadType: "deployment" | "cronjob" | "job" | "pod";
+  readonly containerPorts: readonly { readonly name: string; readonly port: number; readonly protocol: string }[];
+}
+
+export interface ServiceFacts {
+  readonly namespace: string;
+  readonly name: string;
+  readonly labels: Labels;
+  readonly addresses: readonly string[];
+  readonly families: readonly string[];
+  readonly selector: Labels;
+  readonly ports: readonly ServicePortFacts[];
+  readonly headless: boolean;
+  /** Where traffic should go first. */
+  readonly preference: "none" | "close" | "node" | "only-node";
+  readonly publishNotReady: boolean;
+}
+
+export interface ServicePortFacts {
+  readonly name: string;
+  readonly port: number;
+  readonly protocol: "TCP" | "UDP" | "SCTP";
+  readonly target: number | string;
+  readonly appProtocol: AppProtocol;
+}
+
+/** As Istio selects it: by `appProtocol`, else by the port's name. */
+export type AppProtocol = "unknown" | "http" | "http2" | "grpc" | "tcp" | "tls";
+
+export interface SliceFacts {
+  readonly namespace: string;
+  readonly name: string;
+  /** `namespace/name` of its Service. */
+  readonly service: string;
+  readonly ports: readonly { readonly name: string; readonly port: number }[];
+  readonly endpoints: readonly EndpointFacts[];
+}
+
+export interface EndpointFacts {
+  readonly addresses: readonly string[];
+  readonly ready: boolean;
+  readonly node: string;
+  /** `namespace/name`; empty when it is no pod. */
+  readonly pod: string;
+}
+
+/** A configuration object: its name, what decides precedence, and its checked spec. */
+export interface ConfigFacts<Spec> {
+  readonly namespace: string;
+  readonly name: string;
+  readonly labels: Labels;
+  readonly annotations: Labels;
+  readonly createdAt: string;
+  readonly generation: number;
+  readonly spec: Spec;
+}
+
+export type GatewayFacts = ConfigFacts<Gateway["spec"]>;
+export type HttpRouteFacts = ConfigFacts<HttpRoute["spec"]>;
+export type ReferenceGrantFacts = ConfigFacts<ReferenceGrant["spec"]>;
+export type AuthorizationPolicyFacts = ConfigFacts<AuthorizationPolicy["spec"]>;
+export type PeerAuthenticationFacts = ConfigFacts<PeerAuthentication["spec"]>;
+
+/** `namespace/name`. */
+export function factsKey(facts: { readonly namespace: string; readonly name: string }): string {
+  return `${facts.namespace}/${facts.name}`;
+}
+
+export function hostnameOf(service: { readonly namespace: string; readonly name: string }, domain: string): string {
+  return `${service.name}.${service.namespace}.svc.${domain}`;
+}
+
+/** Older first, then by name: how Istio and Gateway API break ties. */
+export function byAge(left: ConfigFacts<unknown>, right: ConfigFacts<unknown>): number {
+  return compareText(left.createdAt, right.createdAt) || compareText(factsKey(left), factsKey(right));
+}
+
+export function compareText(left: string, right: string): number {
+  return left < right ? -1 : Number(left > right);
+}

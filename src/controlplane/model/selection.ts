@@ -1,0 +1,25 @@
+import { matchesLabels } from "../../api/index.ts";
+import type { CollectionIndex, CollectionReader } from "../../kube/index.ts";
+import type { Labels } from "./facts.ts";
+
+/**
+ * An index of things that select by labels, under the first pair of each selector, so that a pod finds its candidates by
+ * its own labels and depends on those alone.
+ */
+export function selectorKeys(scope: string, selector: Labels): readonly string[] {
+  const first = Object.keys(selector).sort()[0];
+  return first === undefined ? [] : [`${scope}/${first}=${selector[first] ?? ""}`];
+}
+
+/** Those in the scope whose selector the labels satisfy. */
+export function selecting<Item>(
+  index: CollectionIndex<Item>,
+  scope: string,
+  labels: Labels,
+  selectorOf: (item: Item) => Labels,
+  reader: CollectionReader,
+): readonly Item[] {
+  return Object.entries(labels).flatMap(([key, value]) =>
+    reader.lookup(index, `${scope}/${key}=${value}`).filter((item) => matchesLabels(selectorOf(item), labels)),
+  );
+}

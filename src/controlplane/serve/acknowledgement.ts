@@ -1,0 +1,94 @@
+import type { DiscoveryServer } from "./discovery-server.ts";
+import type { DiscoveryStream } from "./discovery-stream.ts";
+import { contains } from "./subscription.ts";
+
+/** The answer of `/debug/serin/acknowledged` about one proxy (docs/contracts.md). */
+export interface ProxyAcknowledgement {
+  readonly id: string;
+  readonly type: string;
+  readonly connected: boolean;
+  readonly acknowledged: boolean;
+  readonly rejected: { readonly typeUrl: string; readonly reason: string } | null;
+}
+
+/** Which proxies have acknowledged all that the generation caused. */
+export function acknowledgements(server: DiscoveryServer, generation: number): readonly ProxyAcknowledgement[] {
+  const connected = [...server.streams].map((stream) => ({
+    id: stream.proxy.id,
+    type: stream.proxy.type,
+    connected: true,
+    acknowledged: stream.hasAcknowledged(generation),
+    rejected: rejectionOf(stream, generation),
+  }));
+  const gone = server.recentlyGone().map((proxy) => ({ id: proxy.id, type: proxy.type, connected: false, acknowledged: false, rejected: null }));
+  return [...connected, ...gone].sort((left, right) => (left.id < right.id ? -1 : 1));
+}
+
+function rejectionOf(stream: DiscoveryStream, generation: number): ProxyAcknowledgement["rejected"] {
+  for (const { typeUrl, rejection } of stream.subscriptions.values()) {
+    if (rejection !== undefined && contains(rejection.range, generation)) return { typeUrl, reason: rejection.reason };
+  }
+  return null;
+}
+
+/** The answer of `/debug/serin/proxies`. */
+export interface ConnectedProxy {
+  readonly id: string;
+  readonly type: string;
+  readonly namespace: string;
+  readonly node: string;
+  readonly version: string;
+  readonly revision: string;
+  readonly connectedAt: string;
+  readonly types: Readonly<Record<string, { readonly sent: string; readonly acked: string; readonly nacked: string; readonly reason: string | null }>>;
+}
+
+export function connectedProxies(server: DiscoveryServer, revision: string): readonly ConnectedProxy[] {
+  return [...server.streams]
+    .map((stream) => ({
+      id: stream.proxy.id,
+      type: stream.proxy.type,
+      namespace: stream.proxy.namespace,
+      node: stream.proxy.node,
+      version: stream.proxy.version,
+      revision,
+      connectedAt: new Date(stream.connectedAtMs).toISOString(),
+      types: Object.fromEntries(
+        [...stream.subscriptions.values()].map((subscription) => [
+          subscription.typeUrl,
+          { sent: subscription.sent, acked: subscription.acknowledged, nacked: subscription.rejected, reason: subscription.rejection?.reason ?? null },
+        ]),
+      ),
+    }))
+    .sort((left, right) => (left.id < right.id ? -1 : 1));
+}
+
+/** Upstream's `/debug/syncz`, as `istioctl proxy-status` reads it. */
+export function syncStatus(server: DiscoveryServer): readonly Record<string, unknown>[] {
+  return [...server.streams].map((stream) => ({
+    cluster_id: stream.proxy.clusterId,
+    proxy: stream.proxy.id,
+    proxy_type: stream.proxy.type,
+    proxy_version: stream.proxy.version,
+    istio_version: stream.proxy.version,
+    ...Object.fromEntries(
+      [...stream.subscriptions.values()].flatMap((subscription) => {
+        const name = subscription.typeUrl.slice(subscription.typeUrl.lastIndexOf(".") + 1);
+        const word = upstreamWords[name];
+        return word === undefined
+          ? []
+          : [
+              [`${word}_sent`, subscription.sent],
+              [`${word}_acked`, subscription.acknowledged],
+            ];
+      }),
+    ),
+  }));
+}
+
+const upstreamWords: Readonly<Record<string, string>> = {
+  Cluster: "cluster",
+  Listener: "listener",
+  RouteConfiguration: "route",
+  ClusterLoadAssignment: "endpoint",
+};

@@ -1,0 +1,36 @@
+import type { MetricsRegistry } from "../../telemetry/index.ts";
+
+/** The metrics of the discovery service, by upstream's names. */
+export interface DiscoveryMetrics {
+  pushed(type: string, bytes: number, sinceMs: number | undefined): void;
+  rejected(type: string): void;
+  connected(version: string, delta: 1 | -1): void;
+}
+
+const convergenceBounds = [0.01, 0.05, 0.1, 0.5, 1, 3, 5, 10, 20, 30];
+const sizeBounds = [1, 10_000, 1_000_000, 4_000_000, 10_000_000, 40_000_000];
+const msPerSecond = 1000;
+
+export function createDiscoveryMetrics(registry: MetricsRegistry): DiscoveryMetrics {
+  const pushes = registry.counter("pilot_xds_pushes", "Responses sent to proxies.", ["type"]);
+  const rejects = registry.counter("pilot_total_xds_rejects", "Responses that proxies rejected.", ["type"]);
+  const connected = registry.gauge("pilot_xds", "Proxies connected to this control plane.", ["version"]);
+  const convergence = registry.histogram("pilot_proxy_convergence_time", "Seconds from a change to its response to a proxy.", [], convergenceBounds);
+  const sizes = registry.histogram("pilot_xds_config_size_bytes", "Bytes of a response.", ["type"], sizeBounds);
+  const byType = (suffix: string): { increment(): void } => registry.counter(`pilot_xds_${suffix}_reject`, `Rejected ${suffix.toUpperCase()} responses.`, []).labels();
+  const perType: Readonly<Record<string, { increment(): void }>> = { cds: byType("cds"), eds: byType("eds"), lds: byType("lds"), rds: byType("rds") };
+  return {
+    pushed: (type, bytes, sinceMs) => {
+      pushes.labels(type).increment();
+      sizes.labels(type).observe(bytes);
+      if (sinceMs !== undefined) convergence.labels().observe(sinceMs / msPerSecond);
+    },
+    rejected: (type) => {
+      rejects.labels(type).increment();
+      perType[type]?.increment();
+    },
+    connected: (version, delta) => {
+      connected.labels(version).add(delta);
+    },
+  };
+}

@@ -1,0 +1,211 @@
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { create } from "@bufbuild/protobuf";
+import * as grpc from "@grpc/grpc-js";
+import { silentLogger, systemClock } from "../../base/index.ts";
+import { CollectionGraph } from "../../kube/index.ts";
+import { MetricsRegistry } from "../../telemetry/index.ts";
+import { ClusterSchema, ClusterLoadAssignmentSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
+import { typeUrls } from "../../wire/xds/index.ts";
+import { encodeResource, sameResource, type EncodedResource } from "../translate/resource.ts";
+import { acknowledgements } from "./acknowledgement.ts";
+import { createDiscoveryMetrics } from "./discovery-metrics.ts";
+import { DiscoveryServer } from "./discovery-server.ts";
+import { addDiscoveryService } from "./grpc-service.ts";
+import { bind } from "./grpc-servers.ts";
+import { CollectionView, emptyView } from "./resource-view.ts";
+import { DiscoveryTestClient } from "./testing/discovery-client.ts";
+
+const nodeId = "router~10.0.0.1~edge-1.shop~shop.svc.cluster.local";
+
+function cluster(name: string, seconds = 1): EncodedResource {
+  return encodeResource(ClusterSchema, name, create(ClusterSchema, { name, connectTimeout: { seconds: BigInt(seconds) } }));
+}
+function endpoints(name: string): EncodedResource {
+  return encodeResource(ClusterLoadAssignmentSchema, name, create(ClusterLoadAssignmentSchema, { clusterName: name }));
+}
+function route(name: string, host = "*"): EncodedResource {
+  return encodeResource(RouteConfigurationSchema, name, create(RouteConfigurationSchema, { name, virtualHosts: [{ name: host, domains: [host] }] }));
+}
+
+async function serve() {
+  let generation = 0;
+  const graph = new CollectionGraph({ computed: () => (generation += 1) });
+  const clusters = graph.source<EncodedResource>("clusters", sameResource);
+  const assignments = graph.source<EncodedResource>("endpoints", sameResource);
+  const routes = graph.source<EncodedResource>("routes", sameResource);
+  const views = new Map([
+    [typeUrls.cluster as string, new CollectionView([clusters])],
+    [typeUrls.endpoint as string, new CollectionView([assignments])],
+    [typeUrls.route as string, new CollectionView([routes])],
+  ]);
+  const discovery = new DiscoveryServer({
+    viewOf: (_proxy, typeUrl) => views.get(typeUrl) ?? emptyView,
+    generation: () => generation,
+    metrics: createDiscoveryMetrics(new MetricsRegistry()),
+    clock: systemClock,
+    log: silentLogger,
+  });
+  const change = (run: () => void): void => {
+    graph.batch(run);
+    discovery.flush();
+  };
+  const server = new grpc.Server();
+  addDiscoveryService(server, { discovery, authenticate: undefined, log: silentLogger });
+  const port = await bind(server, "127.0.0.1", 0, grpc.ServerCredentials.createInsecure());
+  after(() => server.forceShutdown());
+  return { clusters, assignments, routes, discovery, change, target: `127.0.0.1:${port}`, generation: () => generation };
+}
+
+const namesOf = (response: { resources: { name: string }[] }): string[] => response.resources.map((resource) => resource.name).sort();
+
+test("delta: all at first, then only what changed, and a reconnect with equal versions costs nothing", async () => {
+  const { clusters, change, target } = await serve();
+  change(() => {
+    for (const name of ["a", "b", "c"]) clusters.set(name, cluster(name));
+  });
+  const client = new DiscoveryTestClient("delta", target, nodeId);
+  client.send({ typeUrl: typeUrls.cluster });
+  const first = await client.next();
+  assert.deepEqual(namesOf(first), ["a", "b", "c"]);
+  client.send({ typeUrl: typeUrls.cluster, responseNonce: first.nonce });
+  change(() => clusters.set("b", cluster("b", 2)));
+  const second = await client.next();
+  assert.deepEqual([namesOf(second), second.removedResources], [["b"], []]);
+  client.send({ typeUrl: typeUrls.cluster, responseNonce: second.nonce });
+  change(() => clusters.delete("a"));
+  const third = await client.next();
+  assert.deepEqual([namesOf(third), third.removedResources], [[], ["a"]]);
+  client.close();
+
+  const known: Record<string, string> = { ...Object.fromEntries(first.resources.map((resource) => [resource.name, resource.version])), b: second.resources[0]?.version ?? "" };
+  delete known["a"];
+  const again = new DiscoveryTestClient("delta", target, nodeId);
+  again.send({ typeUrl: typeUrls.cluster, initialResourceVersions: known });
+  const answer = await again.next();
+  assert.deepEqual([namesOf(answer), answer.removedResources], [[], []]);
+  again.close();
+
+  const stale = new DiscoveryTestClient("delta", target, nodeId);
+  stale.send({ typeUrl: typeUrls.cluster, initialResourceVersions: { ...known, a: "old", c: "old" } });
+  const repaired = await stale.next();
+  assert.deepEqual([namesOf(repaired), repaired.removedResources], [["c"], ["a"]]);
+  stale.close();
+});
+
+test("delta: changes that come before the acknowledgement are joined into one response", async () => {
+  const { clusters, change, target } = await serve();
+  const client = new DiscoveryTestClient("delta", target, nodeId);
+  client.send({ typeUrl: typeUrls.cluster });
+  const empty = await client.next();
+  assert.equal(empty.resources.length, 0);
+  change(() => clusters.set("a", cluster("a", 1)));
+  change(() => clusters.set("a", cluster("a", 2)));
+  change(() => clusters.set("b", cluster("b")));
+  assert.equal(client.waiting, 0);
+  client.send({ typeUrl: typeUrls.cluster, responseNonce: empty.nonce });
+  assert.deepEqual(namesOf(await client.next()), ["a", "b"]);
+  client.close();
+});
+
+test("a route that uses a new cluster comes after the cluster and its endpoints are acknowledged, and removals last", async () => {
+  const { clusters, assignments, routes, change, target, discovery } = await serve();
+  change(() => {
+    clusters.set("old", cluster("old"));
+    assignments.set("old", endpoints("old"));
+    routes.set("http.80", route("http.80"));
+  });
+  const client = new DiscoveryTestClient("delta", target, nodeId);
+  const acknowledge = (response: { typeUrl: string; nonce: string }): void => client.send({ typeUrl: response.typeUrl, responseNonce: response.nonce });
+  client.send({ typeUrl: typeUrls.cluster });
+  acknowledge(await client.next());
+  client.send({ typeUrl: typeUrls.endpoint, resourceNamesSubscribe: ["old"] });
+  acknowledge(await client.next());
+  client.send({ typeUrl: typeUrls.route, resourceNamesSubscribe: ["http.80"] });
+  acknowledge(await client.next());
+  while (![...discovery.streams].every((stream) => [...stream.subscriptions.values()].every((subscription) => subscription.idle))) await new Promise((resolve) => setImmediate(resolve));
+  change(() => {
+    clusters.delete("old");
+    assignments.delete("old");
+    clusters.set("new", cluster("new"));
+    assignments.set("new", endpoints("new"));
+    routes.set("http.80", route("http.80", "shop.example"));
+  });
+  const added = await client.next();
+  assert.deepEqual([added.typeUrl, namesOf(added), added.removedResources], [typeUrls.cluster, ["new"], []]);
+  acknowledge(added);
+  client.send({ typeUrl: typeUrls.endpoint, resourceNamesSubscribe: ["new"] });
+  const warmed = await client.next();
+  assert.deepEqual([warmed.typeUrl, namesOf(warmed)], [typeUrls.endpoint, ["new"]]);
+  assert.equal(client.waiting, 0);
+  acknowledge(warmed);
+  const routed = await client.next();
+  assert.deepEqual([routed.typeUrl, namesOf(routed)], [typeUrls.route, ["http.80"]]);
+  acknowledge(routed);
+  const endpointsGone = await client.next();
+  assert.deepEqual([endpointsGone.typeUrl, endpointsGone.removedResources], [typeUrls.endpoint, ["old"]]);
+  acknowledge(endpointsGone);
+  const clustersGone = await client.next();
+  assert.deepEqual([clustersGone.typeUrl, clustersGone.removedResources], [typeUrls.cluster, ["old"]]);
+  client.close();
+});
+
+test("what a change caused counts as acknowledged after the ACK, and a NACK is told with its reason", async () => {
+  const { clusters, change, target, discovery, generation } = await serve();
+  const client = new DiscoveryTestClient("delta", target, nodeId);
+  client.send({ typeUrl: typeUrls.cluster });
+  client.send({ typeUrl: typeUrls.cluster, responseNonce: (await client.next()).nonce });
+  change(() => clusters.set("a", cluster("a")));
+  const caused = generation();
+  const response = await client.next();
+  assert.deepEqual(acknowledgements(discovery, caused)[0], { id: "edge-1.shop", type: "router", connected: true, acknowledged: false, rejected: null });
+  client.send({ typeUrl: typeUrls.cluster, responseNonce: response.nonce });
+  change(() => clusters.set("a", cluster("a", 2)));
+  const bad = await client.next();
+  assert.equal(acknowledgements(discovery, caused)[0]?.acknowledged, true);
+  client.send({ typeUrl: typeUrls.cluster, responseNonce: bad.nonce, errorDetail: { code: 3, message: "no such filter" } });
+  change(() => clusters.set("b", cluster("b")));
+  const next = await client.next();
+  assert.deepEqual(acknowledgements(discovery, caused + 1)[0]?.rejected, { typeUrl: typeUrls.cluster, reason: "no such filter" });
+  assert.equal(acknowledgements(discovery, caused)[0]?.acknowledged, true);
+  client.send({ typeUrl: typeUrls.cluster, responseNonce: next.nonce });
+  client.close();
+});
+
+test("state of the world: clusters go whole, endpoints one by one, and an equal version is not sent again", async () => {
+  const { clusters, assignments, change, target } = await serve();
+  change(() => {
+    for (const name of ["a", "b"]) {
+      clusters.set(name, cluster(name));
+      assignments.set(name, endpoints(name));
+    }
+  });
+  const client = new DiscoveryTestClient("whole", target, nodeId);
+  client.send({ typeUrl: typeUrls.cluster });
+  const first = await client.next();
+  assert.equal(first.resources.length, 2);
+  client.send({ typeUrl: typeUrls.cluster, responseNonce: first.nonce, versionInfo: first.versionInfo });
+  client.send({ typeUrl: typeUrls.endpoint, resourceNames: ["a", "b"] });
+  const second = await client.next();
+  assert.equal(second.resources.length, 2);
+  client.send({ typeUrl: typeUrls.endpoint, responseNonce: second.nonce, versionInfo: second.versionInfo, resourceNames: ["a", "b"] });
+  await new Promise((resolve) => setImmediate(resolve));
+  change(() => clusters.set("a", cluster("a", 2)));
+  const third = await client.next();
+  assert.deepEqual([third.typeUrl, third.resources.length], [typeUrls.cluster, 2]);
+  client.close();
+
+  const again = new DiscoveryTestClient("whole", target, nodeId);
+  again.send({ typeUrl: typeUrls.cluster, versionInfo: third.versionInfo });
+  again.send({ typeUrl: typeUrls.endpoint, resourceNames: ["a"] });
+  assert.equal((await again.next()).typeUrl, typeUrls.endpoint);
+  again.close();
+});
+
+test("a node that does not say who it is ends the stream with the reason", async () => {
+  const { target } = await serve();
+  const client = new DiscoveryTestClient("delta", target, "nobody");
+  client.send({ typeUrl: typeUrls.cluster });
+  await assert.rejects(client.next(), /node id must be <type>~<address>/);
+  client.close();
+});

@@ -1,0 +1,151 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import { DeltaDiscoveryRequestSchema, DiscoveryRequestSchema } from "../../wire/discovery/index.ts";
+import type { DiscoveryMetrics } from "./discovery-metrics.ts";
+import { DiscoveryStream, type ResourceRequest, type ResponseSink } from "./discovery-stream.ts";
+import { readProxyIdentity, type ProxyIdentity } from "./proxy-identity.ts";
+import { shortTypeName } from "./push-order.ts";
+import type { ResourceView } from "./resource-view.ts";
+
+export type DiscoveryProtocol = "delta" | "state-of-the-world";
+
+export interface DiscoveryServerOptions {
+  readonly viewOf: (proxy: ProxyIdentity, typeUrl: string) => ResourceView;
+  /** Of the model: grows with each settling. */
+  readonly generation: () => number;
+  readonly metrics: DiscoveryMetrics;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** One connected client, before and after it has said who it is. */
+export interface DiscoveryClient {
+  /** The bytes of a request. Throws a user error for what ends the stream. */
+  receive(bytes: Uint8Array): void;
+  drained(): void;
+  close(): void;
+}
+
+/** Gone proxies are remembered for so long, so that who waits for their acknowledgement sees that they are gone. */
+const rememberGoneMs = 30_000;
+const maxRemembered = 10_000;
+
+/** All discovery streams of this control plane. Knows nothing of gRPC. */
+export class DiscoveryServer {
+  readonly streams = new Set<DiscoveryStream>();
+  readonly #options: DiscoveryServerOptions;
+  readonly #gone = new Map<string, { readonly proxy: ProxyIdentity; readonly atMs: number }>();
+  #serials = 0;
+
+  constructor(options: DiscoveryServerOptions) {
+    this.#options = options;
+  }
+
+  /** `authorize` throws when the caller may not be who the node says. */
+  connect(protocol: DiscoveryProtocol, sink: ResponseSink, authorize: (proxy: ProxyIdentity) => void): DiscoveryClient {
+    let stream: DiscoveryStream | undefined;
+    return {
+      receive: (bytes) => {
+        const request = protocol === "delta" ? fromBinary(DeltaDiscoveryRequestSchema, bytes) : fromBinary(DiscoveryRequestSchema, bytes);
+        if (stream === undefined) {
+          const proxy = readProxyIdentity(request.node);
+          authorize(proxy);
+          stream = this.#open(protocol, sink, proxy);
+        }
+        stream.receive(request.$typeName === "envoy.service.discovery.v3.DeltaDiscoveryRequest" ? fromDelta(request) : fromWhole(request));
+      },
+      drained: () => stream?.drained(),
+      close: () => {
+        if (stream !== undefined) this.#close(stream);
+        stream = undefined;
+      },
+    };
+  }
+
+  /** Sends what the last settling changed. */
+  flush(): void {
+    for (const stream of this.streams) {
+      try {
+        stream.pump();
+      } catch (error) {
+        this.#options.log.error("a push failed", { proxy: stream.proxy.id, error: messageOf(error) });
+      }
+    }
+  }
+
+  /** Proxies that were connected a short while ago and are not now. */
+  recentlyGone(): readonly ProxyIdentity[] {
+    const now = this.#options.clock.nowMs();
+    for (const [id, entry] of this.#gone) if (now - entry.atMs > rememberGoneMs) this.#gone.delete(id);
+    return [...this.#gone.values()].map((entry) => entry.proxy);
+  }
+
+  #open(protocol: DiscoveryProtocol, sink: ResponseSink, proxy: ProxyIdentity): DiscoveryStream {
+    const { viewOf, generation, clock, log, metrics } = this.#options;
+    this.#serials += 1;
+    const stream = new DiscoveryStream({
+      proxy,
+      protocol,
+      sink,
+      viewOf: (typeUrl) => viewOf(proxy, typeUrl),
+      generation,
+      clock,
+      serial: this.#serials,
+      observer: {
+        pushed: (typeUrl, bytes, sinceMs) => metrics.pushed(shortTypeName(typeUrl), bytes, sinceMs),
+        rejected: (typeUrl, reason) => {
+          metrics.rejected(shortTypeName(typeUrl));
+          log.warn("a proxy rejected its configuration", { proxy: proxy.id, type: shortTypeName(typeUrl), reason });
+        },
+      },
+    });
+    this.streams.add(stream);
+    this.#gone.delete(proxy.id);
+    metrics.connected(proxy.version, 1);
+    log.info("a proxy connected", { proxy: proxy.id, type: proxy.type, protocol, version: proxy.version });
+    return stream;
+  }
+
+  #close(stream: DiscoveryStream): void {
+    const { clock, log, metrics } = this.#options;
+    stream.close();
+    if (!this.streams.delete(stream)) return;
+    const { proxy } = stream;
+    metrics.connected(proxy.version, -1);
+    if (![...this.streams].some((other) => other.proxy.id === proxy.id) && this.#gone.size < maxRemembered) {
+      this.#gone.set(proxy.id, { proxy, atMs: clock.nowMs() });
+    }
+    log.info("a proxy disconnected", { proxy: proxy.id, type: proxy.type });
+  }
+}
+
+function fromDelta(request: {
+  typeUrl: string;
+  responseNonce: string;
+  errorDetail?: { message: string } | undefined;
+  resourceNamesSubscribe: string[];
+  resourceNamesUnsubscribe: string[];
+  initialResourceVersions: Record<string, string>;
+}): ResourceRequest {
+  return {
+    typeUrl: request.typeUrl,
+    nonce: request.responseNonce,
+    rejection: request.errorDetail?.message,
+    subscribe: request.resourceNamesSubscribe,
+    unsubscribe: request.resourceNamesUnsubscribe,
+    known: request.initialResourceVersions,
+    whole: undefined,
+  };
+}
+
+function fromWhole(request: { typeUrl: string; responseNonce: string; errorDetail?: { message: string } | undefined; resourceNames: string[]; versionInfo: string }): ResourceRequest {
+  return {
+    typeUrl: request.typeUrl,
+    nonce: request.responseNonce,
+    rejection: request.errorDetail?.message,
+    subscribe: [],
+    unsubscribe: [],
+    known: {},
+    whole: { names: request.resourceNames, version: request.versionInfo },
+  };
+}

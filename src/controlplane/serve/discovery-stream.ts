@@ -1,0 +1,283 @@
+import type { Clock } from "../../base/index.ts";
+import { typeUrls } from "../../wire/xds/index.ts";
+import { contentHash } from "../translate/content-hash.ts";
+import type { ProxyIdentity } from "./proxy-identity.ts";
+import { byPushOrder, chainOf, isWholeInStateOfTheWorld } from "./push-order.ts";
+import type { ResourceView } from "./resource-view.ts";
+import { encodeResponse } from "./response-encoder.ts";
+import { Subscription, type Delivery } from "./subscription.ts";
+
+/** Where responses go; `write` answers false when no more should come before {@link DiscoveryStream.drained}. */
+export interface ResponseSink {
+  write(bytes: Buffer): boolean;
+}
+
+/** What both protocols ask, in one form. */
+export interface ResourceRequest {
+  readonly typeUrl: string;
+  readonly nonce: string;
+  /** Of a NACK. */
+  readonly rejection: string | undefined;
+  readonly subscribe: readonly string[];
+  readonly unsubscribe: readonly string[];
+  readonly known: Readonly<Record<string, string>>;
+  /** State of the world: the whole list of names that are wanted now, and the version that the client has. */
+  readonly whole: { readonly names: readonly string[]; readonly version: string } | undefined;
+}
+
+export interface StreamObserver {
+  pushed(typeUrl: string, bytes: number, sinceMs: number | undefined): void;
+  rejected(typeUrl: string, reason: string): void;
+}
+
+export interface DiscoveryStreamOptions {
+  readonly proxy: ProxyIdentity;
+  readonly protocol: "delta" | "state-of-the-world";
+  readonly sink: ResponseSink;
+  readonly viewOf: (typeUrl: string) => ResourceView;
+  readonly generation: () => number;
+  readonly clock: Clock;
+  readonly observer: StreamObserver;
+  /** Unique in this process: the first part of nonces. */
+  readonly serial: number;
+}
+
+/** A client that does not acknowledge what routes depend on must not stop them for ever. */
+const makeBeforeBreakWaitMs = 2000;
+const timerSlackMs = 10;
+
+/** One discovery stream of one proxy, over either protocol. All work is synchronous; one response of a type is open at a time. */
+export class DiscoveryStream {
+  readonly proxy: ProxyIdentity;
+  readonly connectedAtMs: number;
+  readonly subscriptions = new Map<string, Subscription>();
+  readonly #options: DiscoveryStreamOptions;
+  readonly #viewSubscriptions: Disposable[] = [];
+  readonly #knownClusters = new Set<string>();
+  /** Clusters that were added and whose endpoints the client has not acknowledged yet. */
+  readonly #warming = new Set<string>();
+  #blockedSinceMs: number | undefined;
+  #unblock: Disposable | undefined;
+  #nonces = 0;
+  #writable = true;
+  #closed = false;
+
+  constructor(options: DiscoveryStreamOptions) {
+    this.#options = options;
+    this.proxy = options.proxy;
+    this.connectedAtMs = options.clock.nowMs();
+  }
+
+  receive(request: ResourceRequest): void {
+    const known = this.subscriptions.get(request.typeUrl);
+    const first = known === undefined;
+    const subscription = known ?? this.#open(request.typeUrl);
+    if (request.nonce !== "" && !first && !this.#acknowledge(subscription, request)) return;
+    if (request.whole === undefined) this.#updateDelta(subscription, request, first);
+    else this.#updateWhole(subscription, request.whole, first);
+    this.pump();
+  }
+
+  /** The sink can take more. */
+  drained(): void {
+    this.#writable = true;
+    this.pump();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#unblock?.[Symbol.dispose]();
+    for (const subscription of this.#viewSubscriptions) subscription[Symbol.dispose]();
+    this.#viewSubscriptions.length = 0;
+  }
+
+  /** Undefined while nothing was asked for; otherwise whether all that this generation caused is acknowledged. */
+  hasAcknowledged(generation: number): boolean {
+    return this.subscriptions.size > 0 && [...this.subscriptions.values()].every((subscription) => subscription.hasAcknowledged(generation));
+  }
+
+  /** Sends what may be sent now. */
+  pump(): void {
+    let progressed = true;
+    while (progressed && this.#writable && !this.#closed) {
+      progressed = false;
+      for (const subscription of this.#inOrder()) {
+        if (!this.#writable) return;
+        if (this.#step(subscription)) progressed = true;
+      }
+    }
+  }
+
+  #inOrder(): readonly Subscription[] {
+    return [...this.subscriptions.values()].sort((left, right) => byPushOrder(left.typeUrl, right.typeUrl));
+  }
+
+  #step(subscription: Subscription): boolean {
+    if (subscription.outstanding !== undefined) return false;
+    if (subscription.hasAsked) return this.#send(subscription, "asked");
+    if (subscription.hasChanged && this.#mayAdd(subscription)) return this.#send(subscription, "changed");
+    if (subscription.hasRemoved && !subscription.hasChanged && this.#mayRemove(subscription)) return this.#send(subscription, "removed");
+    return false;
+  }
+
+  /** Types before it in its chain must be acknowledged, and the endpoints of new clusters too. */
+  #mayAdd(subscription: Subscription): boolean {
+    const chain = chainOf(subscription.typeUrl);
+    const before = chain.slice(0, chain.indexOf(subscription.typeUrl));
+    const settled = before.every((typeUrl) => this.subscriptions.get(typeUrl)?.idle ?? true);
+    const warm = this.#warming.size === 0 || !(subscription.typeUrl === typeUrls.listener || subscription.typeUrl === typeUrls.route);
+    return (settled && warm) || this.#waitedLongEnough();
+  }
+
+  /** All additions of the chain must be acknowledged, and the removals of types after it. */
+  #mayRemove(subscription: Subscription): boolean {
+    const chain = chainOf(subscription.typeUrl);
+    const after = chain.slice(chain.indexOf(subscription.typeUrl) + 1);
+    const settled = chain.every((typeUrl) => this.subscriptions.get(typeUrl)?.idle ?? true);
+    return (settled && this.#warming.size === 0 && after.every((typeUrl) => this.subscriptions.get(typeUrl)?.hasRemoved !== true)) || this.#waitedLongEnough();
+  }
+
+  #waitedLongEnough(): boolean {
+    const { clock } = this.#options;
+    const now = clock.steadyMs();
+    this.#blockedSinceMs ??= now;
+    if (now - this.#blockedSinceMs >= makeBeforeBreakWaitMs) return true;
+    this.#unblock ??= clock.after(makeBeforeBreakWaitMs + timerSlackMs, () => {
+      this.#unblock = undefined;
+      this.#warming.clear();
+      this.pump();
+      this.#blockedSinceMs = undefined;
+    });
+    return false;
+  }
+
+  #noteProgress(): void {
+    this.#blockedSinceMs = undefined;
+    this.#unblock?.[Symbol.dispose]();
+    this.#unblock = undefined;
+  }
+
+  #send(subscription: Subscription, part: "asked" | "changed" | "removed"): boolean {
+    const { protocol, sink, clock, observer, serial } = this.#options;
+    this.#nonces += 1;
+    const nonce = `${serial}-${this.#nonces}`;
+    const delivery = protocol === "delta" ? subscription.take(part) : this.#wholeDelivery(subscription, part);
+    if (delivery === undefined) return false;
+    const version = protocol === "delta" ? "" : versionOf(delivery);
+    const bytes = encodeResponse({
+      version,
+      resources: delivery.resources.map((resource) => (protocol === "delta" ? resource.delta : resource.any)),
+      typeUrl: subscription.typeUrl,
+      nonce,
+      removed: protocol === "delta" ? delivery.removed : [],
+    });
+    if (subscription.typeUrl === typeUrls.cluster) this.#noteClusters(delivery, part);
+    subscription.sent = nonce;
+    subscription.outstanding = { nonce, range: delivery.range, names: delivery.resources.map((resource) => resource.name) };
+    observer.pushed(subscription.typeUrl, bytes.length, delivery.sinceMs === undefined ? undefined : clock.steadyMs() - delivery.sinceMs);
+    this.#writable = sink.write(bytes);
+    return true;
+  }
+
+  /** Listeners and clusters go whole; of other types only what changed, and what is gone cannot be said. */
+  #wholeDelivery(subscription: Subscription, part: "asked" | "changed" | "removed"): Delivery | undefined {
+    if (!isWholeInStateOfTheWorld(subscription.typeUrl) && !subscription.wildcard) {
+      const delivery = subscription.take(part);
+      return delivery.resources.length === 0 && part !== "asked" ? undefined : delivery;
+    }
+    const resources = subscription.wildcard ? [...subscription.view.all()] : [...subscription.names].flatMap((name) => subscription.view.get(name) ?? []);
+    return { resources, removed: [], ...subscription.takeAll() };
+  }
+
+  #noteClusters(delivery: Delivery, part: "asked" | "changed" | "removed"): void {
+    for (const { name } of delivery.resources) {
+      if (!this.#knownClusters.has(name) && part === "changed" && this.subscriptions.has(typeUrls.endpoint)) this.#warming.add(name);
+      this.#knownClusters.add(name);
+    }
+    for (const name of delivery.removed) {
+      this.#knownClusters.delete(name);
+      this.#warming.delete(name);
+    }
+  }
+
+  /** False for an answer to an older response: it says nothing about now. */
+  #acknowledge(subscription: Subscription, request: ResourceRequest): boolean {
+    const { outstanding } = subscription;
+    if (outstanding === undefined || outstanding.nonce !== request.nonce) return request.whole === undefined;
+    subscription.outstanding = undefined;
+    this.#noteProgress();
+    if (subscription.typeUrl === typeUrls.endpoint) for (const name of outstanding.names) this.#warming.delete(name);
+    if (request.rejection === undefined) {
+      subscription.acknowledged = outstanding.nonce;
+      subscription.rejection = undefined;
+    } else {
+      subscription.rejected = outstanding.nonce;
+      subscription.rejection = { reason: request.rejection, range: outstanding.range };
+      if (subscription.typeUrl === typeUrls.cluster) this.#warming.clear();
+      this.#options.observer.rejected(subscription.typeUrl, request.rejection);
+    }
+    return true;
+  }
+
+  #open(typeUrl: string): Subscription {
+    const { viewOf, generation, clock } = this.#options;
+    const view = viewOf(typeUrl);
+    const subscription = new Subscription(typeUrl, view);
+    this.subscriptions.set(typeUrl, subscription);
+    this.#viewSubscriptions.push(
+      view.subscribe((names) => {
+        subscription.change(names, generation(), clock.steadyMs());
+      }),
+    );
+    return subscription;
+  }
+
+  #updateDelta(subscription: Subscription, request: ResourceRequest, first: boolean): void {
+    const generation = this.#options.generation();
+    const names = request.subscribe.filter((name) => name !== "*");
+    const wildcard = request.subscribe.includes("*") || (first && request.subscribe.length === 0 && Object.keys(request.known).length === 0) || (first && isWildcardType(subscription.typeUrl) && names.length === 0);
+    for (const name of request.unsubscribe) {
+      if (name === "*") subscription.wildcard = false;
+      else subscription.forget(name);
+    }
+    if (first) for (const name of Object.keys(request.known)) if (subscription.typeUrl === typeUrls.cluster) this.#knownClusters.add(name);
+    for (const name of names) subscription.names.add(name);
+    if (wildcard && !subscription.wildcard) {
+      subscription.wildcard = true;
+      subscription.askAll(request.known, generation);
+    }
+    if (names.length > 0) subscription.ask(names, request.known, generation);
+    // A reconnecting client whose names have gone since must be told so.
+    if (first && !wildcard) subscription.ask(Object.keys(request.known).filter((name) => subscription.names.has(name)), request.known, generation);
+  }
+
+  #updateWhole(subscription: Subscription, whole: { readonly names: readonly string[]; readonly version: string }, first: boolean): void {
+    const generation = this.#options.generation();
+    const wanted = new Set(whole.names.filter((name) => name !== "*"));
+    const wildcard = whole.names.includes("*") || (whole.names.length === 0 && (first || subscription.wildcard) && subscription.names.size === 0);
+    const added = [...wanted].filter((name) => !subscription.names.has(name));
+    for (const name of subscription.names) if (!wanted.has(name)) subscription.forget(name);
+    for (const name of wanted) subscription.names.add(name);
+    const newly = wildcard && !subscription.wildcard;
+    subscription.wildcard = wildcard;
+    if (newly) {
+      if (whole.version === versionOf({ resources: [...subscription.view.all()] }) && whole.version !== "") return;
+      subscription.askAll({}, generation);
+    } else if (added.length > 0) {
+      const resources = added.flatMap((name) => subscription.view.get(name) ?? []);
+      if (first && whole.version !== "" && whole.version === versionOf({ resources })) return;
+      // Listeners and clusters go whole anyway; of the others all that is wanted, as old clients expect.
+      subscription.ask(subscription.names, {}, generation);
+    }
+  }
+}
+
+function isWildcardType(typeUrl: string): boolean {
+  return typeUrl === typeUrls.cluster || typeUrl === typeUrls.listener || typeUrl === typeUrls.address || typeUrl === typeUrls.authorization;
+}
+
+/** The version of a whole state-of-the-world response. */
+function versionOf(delivery: Pick<Delivery, "resources">): string {
+  const lines = delivery.resources.map((resource) => `${resource.name}@${resource.version}`).sort();
+  return contentHash(Buffer.from(lines.join("\n")));
+}

@@ -1,0 +1,97 @@
+import * as grpc from "@grpc/grpc-js";
+import { describeError, SerinError, toSerinError, type Logger } from "../../base/index.ts";
+import { discoveryMethods } from "../../wire/xds/index.ts";
+import type { Caller } from "../ca/index.ts";
+import type { DiscoveryProtocol, DiscoveryServer } from "./discovery-server.ts";
+import type { ProxyIdentity } from "./proxy-identity.ts";
+
+const bytes = (value: Buffer): Buffer => value;
+const streaming = { requestStream: true, responseStream: true, requestSerialize: bytes, requestDeserialize: bytes, responseSerialize: bytes, responseDeserialize: bytes } as const;
+const service = {
+  delta: { path: discoveryMethods.deltaAds, ...streaming },
+  stateOfTheWorld: { path: discoveryMethods.stateOfTheWorldAds, ...streaming },
+};
+
+export interface GrpcDiscoveryOptions {
+  readonly discovery: DiscoveryServer;
+  /** Undefined on the plaintext port, where nobody is asked who they are. */
+  readonly authenticate: ((call: grpc.ServerDuplexStream<Buffer, Buffer>) => Promise<Caller>) | undefined;
+  readonly log: Logger;
+}
+
+/** Requests that a stream may have waiting while it is authenticated. */
+const maxEarlyRequests = 100;
+
+/** Adds both discovery services, with bytes in and bytes out: requests are parsed and responses encoded by the discovery server. */
+export function addDiscoveryService(server: grpc.Server, options: GrpcDiscoveryOptions): void {
+  server.addService(service, {
+    delta: (call: grpc.ServerDuplexStream<Buffer, Buffer>) => void serveStream(call, "delta", options),
+    stateOfTheWorld: (call: grpc.ServerDuplexStream<Buffer, Buffer>) => void serveStream(call, "state-of-the-world", options),
+  });
+}
+
+async function serveStream(call: grpc.ServerDuplexStream<Buffer, Buffer>, protocol: DiscoveryProtocol, options: GrpcDiscoveryOptions): Promise<void> {
+  const { discovery, authenticate, log } = options;
+  const early: Buffer[] = [];
+  let take = (request: Buffer): void => {
+    if (early.length < maxEarlyRequests) early.push(request);
+  };
+  let ended = false;
+  let client: ReturnType<DiscoveryServer["connect"]> | undefined;
+  const finish = (): void => {
+    ended = true;
+    client?.close();
+  };
+  const fail = (error: unknown): void => {
+    const known = toSerinError(error);
+    log.warn("a discovery stream was refused", { error: describeError(known) });
+    finish();
+    call.emit("error", { code: statusOf(known), details: known.message });
+  };
+  call.on("data", (request: Buffer) => take(request));
+  call.on("end", () => {
+    finish();
+    call.end();
+  });
+  call.on("error", finish);
+  call.on("cancelled", finish);
+  call.on("close", finish);
+  try {
+    const caller = await authenticate?.(call);
+    if (ended) return;
+    const opened = discovery.connect(protocol, { write: (response) => call.write(response) }, (proxy) => authorize(proxy, caller));
+    client = opened;
+    call.on("drain", () => opened.drained());
+    take = (request) => {
+      if (ended) return;
+      try {
+        opened.receive(request);
+      } catch (error) {
+        fail(error);
+      }
+    };
+    for (const request of early) take(request);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+/** A proxy gets the configuration of the namespace that its credentials are of, and of no other. */
+function authorize(proxy: ProxyIdentity, caller: Caller | undefined): void {
+  if (caller === undefined || caller.namespace === proxy.namespace) return;
+  throw new SerinError("user", "wrong-namespace", `the proxy ${proxy.id} says namespace ${proxy.namespace}, its credentials are of ${caller.namespace}/${caller.serviceAccount}`);
+}
+
+/** The gRPC status of an error of ours. */
+export function statusOf(error: SerinError): grpc.status {
+  switch (error.code) {
+    case "unauthenticated":
+      return grpc.status.UNAUTHENTICATED;
+    case "wrong-namespace":
+    case "not-allowed":
+      return grpc.status.PERMISSION_DENIED;
+    default:
+      if (error.kind === "user") return grpc.status.INVALID_ARGUMENT;
+      return error.kind === "transient" ? grpc.status.UNAVAILABLE : grpc.status.INTERNAL;
+  }
+}

@@ -1,0 +1,6 @@
+export { acknowledgements, connectedProxies, syncStatus, type ConnectedProxy, type ProxyAcknowledgement } from "./acknowledgement.ts";
+export { createDiscoveryMetrics, type DiscoveryMetrics } from "./discovery-metrics.ts";
+export { DiscoveryServer, type DiscoveryServerOptions } from "./discovery-server.ts";
+export { bind, createPlaintextServer, createSecureServer, RotatingServerCredentials, stop, type GrpcServersOptions } from "./grpc-servers.ts";
+export type { ProxyIdentity } from "./proxy-identity.ts";
+export { CollectionView, DeferredView, emptyView, ScopedView, scopedKey, type ResourceView, type ScopedResource } from "./resource-view.ts";

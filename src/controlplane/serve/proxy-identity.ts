@@ -1,0 +1,56 @@
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { userError } from "../../base/index.ts";
+import type { Node } from "../../wire/discovery/index.ts";
+
+/** Who is at the other end of a discovery stream, from the node of its first request. */
+export interface ProxyIdentity {
+  /** `pod.namespace`, as upstream's status tables name proxies. */
+  readonly id: string;
+  readonly type: string;
+  readonly address: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly version: string;
+  readonly node: string;
+  readonly clusterId: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly serviceAccount: string;
+  readonly hbone: boolean;
+}
+
+/** Reads `<type>~<address>~<pod>.<namespace>~<domain>` and the metadata that Istio's proxies send. */
+export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
+  if (node === undefined) throw userError("no-node", "the first request of a stream must carry its node");
+  const [type = "", address = "", fullName = "", domain = ""] = node.id.split("~");
+  const dot = fullName.indexOf(".");
+  if (domain === "" || dot <= 0) {
+    throw userError("bad-node", `the node id must be <type>~<address>~<pod>.<namespace>~<domain>, got "${node.id}"`);
+  }
+  const metadata: JsonObject = node.metadata ?? {};
+  return {
+    id: fullName,
+    type,
+    address,
+    name: fullName.slice(0, dot),
+    namespace: textOf(metadata["NAMESPACE"]) ?? fullName.slice(dot + 1),
+    version: textOf(metadata["ISTIO_VERSION"]) ?? "",
+    node: textOf(metadata["NODE_NAME"]) ?? "",
+    clusterId: textOf(metadata["CLUSTER_ID"]) ?? "Kubernetes",
+    labels: recordOf(metadata["LABELS"]),
+    serviceAccount: textOf(metadata["SERVICE_ACCOUNT"]) ?? "",
+    hbone: isTrue(metadata["ENABLE_HBONE"]),
+  };
+}
+
+function textOf(value: JsonValue | undefined): string | undefined {
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+function isTrue(value: JsonValue | undefined): boolean {
+  return value === true || value === "true" || value === "1";
+}
+
+function recordOf(value: JsonValue | undefined): Readonly<Record<string, string>> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return {};
+  return Object.fromEntries(Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === "string"));
+}

@@ -1,0 +1,49 @@
+import { typeUrls } from "../../wire/xds/index.ts";
+
+/**
+ * Make before break: what is used comes before what uses it, and is acknowledged first; removals come last, in the
+ * opposite order. Types of different chains do not wait for each other.
+ */
+const chains: readonly (readonly string[])[] = [
+  [typeUrls.cluster, typeUrls.endpoint, typeUrls.listener, typeUrls.route],
+  [typeUrls.authorization, typeUrls.address],
+];
+
+/** The types of the chain that the type is in, in the order of additions. */
+export function chainOf(typeUrl: string): readonly string[] {
+  return chains.find((chain) => chain.includes(typeUrl)) ?? [typeUrl];
+}
+
+/** All types of all chains first, in order; then the others. */
+export function byPushOrder(left: string, right: string): number {
+  return rank(left) - rank(right);
+}
+
+const order = chains.flat();
+
+function rank(typeUrl: string): number {
+  const index = order.indexOf(typeUrl);
+  return index < 0 ? order.length : index;
+}
+
+/** Types whose state-of-the-world responses must hold everything. */
+export function isWholeInStateOfTheWorld(typeUrl: string): boolean {
+  return typeUrl === typeUrls.cluster || typeUrl === typeUrls.listener;
+}
+
+const shortNames: Readonly<Record<string, string>> = {
+  [typeUrls.cluster]: "cds",
+  [typeUrls.endpoint]: "eds",
+  [typeUrls.listener]: "lds",
+  [typeUrls.route]: "rds",
+  [typeUrls.address]: "wds",
+  [typeUrls.workload]: "wds",
+  [typeUrls.authorization]: "wads",
+  [typeUrls.secret]: "sds",
+  [typeUrls.nameTable]: "nds",
+};
+
+/** The type as metrics name it. */
+export function shortTypeName(typeUrl: string): string {
+  return shortNames[typeUrl] ?? typeUrl.slice(typeUrl.lastIndexOf("/") + 1);
+}

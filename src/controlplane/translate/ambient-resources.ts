@@ -1,0 +1,125 @@
+import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
+import { AddressSchema, AuthorizationSchema } from "../../wire/workload/index.ts";
+import { factsKey, meshKey, type AuthorizationPolicyFacts, type MeshSettings, type PodFacts } from "../model/facts.ts";
+import type { MeshInputs } from "../model/mesh-inputs.ts";
+import { convertedPolicyKeys, effectivePeerAuthentication, hasSelector, inheritedStrict } from "../model/peer-authentication.ts";
+import { selecting, selectorKeys } from "../model/selection.ts";
+import { waypointOf } from "../model/waypoint.ts";
+import { authorizationOf, convertedPeerAuthentication, isForZtunnel, staticStrictPolicy } from "./authorization.ts";
+import { encodeResource, sameResource, type EncodedResource } from "./resource.ts";
+import { serviceAddress, serviceResourceName } from "./service-address.ts";
+import { podAddress, podUid, sliceAddresses } from "./workload-address.ts";
+
+/** What ztunnels are served, by resource name. */
+export interface AmbientResources {
+  readonly addresses: readonly Collection<EncodedResource>[];
+  readonly authorizations: readonly Collection<EncodedResource>[];
+}
+
+export function deriveAmbientResources(graph: CollectionGraph, inputs: MeshInputs): AmbientResources {
+  return {
+    addresses: [deriveServices(graph, inputs), derivePods(graph, inputs), deriveSlices(graph, inputs)],
+    authorizations: deriveAuthorizations(graph, inputs),
+  };
+}
+
+function deriveServices(graph: CollectionGraph, inputs: MeshInputs): Collection<EncodedResource> {
+  return graph.derive(
+    "wds-services",
+    inputs.services,
+    (service, reader) => {
+      const mesh = reader.get(inputs.mesh, meshKey);
+      if (mesh === undefined) return [];
+      const name = serviceResourceName(service, mesh.domain);
+      return [[name, encodeResource(AddressSchema, name, serviceAddress(service, mesh, waypointOf(service, "service", inputs, reader)))]];
+    },
+    sameResource,
+  );
+}
+
+function derivePods(graph: CollectionGraph, inputs: MeshInputs): Collection<EncodedResource> {
+  const services = inputs.services.index("selector", (service) => selectorKeys(service.namespace, service.selector));
+  const policies = inputs.authorizationPolicies.index("selector", (policy) => selectorKeys(policy.namespace, policy.spec.selector?.matchLabels ?? {}));
+  const peerPolicies = inputs.peerAuthentications.index("namespace", (policy) => [policy.namespace]);
+
+  const policyKeys = (pod: PodFacts, mesh: MeshSettings, reader: CollectionReader): string[] => {
+    const scopes = pod.namespace === mesh.rootNamespace ? [pod.namespace] : [pod.namespace, mesh.rootNamespace];
+    const selected: readonly AuthorizationPolicyFacts[] = scopes.flatMap((scope) => selecting(policies, scope, pod.labels, (policy) => policy.spec.selector?.matchLabels ?? {}, reader));
+    const peers = scopes.flatMap((scope) => reader.lookup(peerPolicies, scope));
+    const converted = convertedPolicyKeys(effectivePeerAuthentication(pod, mesh.rootNamespace, peers), mesh.rootNamespace);
+    return [...selected.filter(isForZtunnel).map(factsKey), ...converted].sort();
+  };
+
+  return graph.derive(
+    "wds-pods",
+    inputs.pods,
+    (pod, reader) => {
+      const mesh = reader.get(inputs.mesh, meshKey);
+      if (mesh === undefined || pod.addresses.length === 0) return [];
+      const address = podAddress(pod, {
+        mesh,
+        node: reader.get(inputs.nodes, pod.node),
+        services: selecting(services, pod.namespace, pod.labels, (service) => service.selector, reader),
+        policies: policyKeys(pod, mesh, reader),
+        waypoint: waypointOf(pod, "workload", inputs, reader),
+      });
+      const name = podUid(pod, mesh.clusterId);
+      return [[name, encodeResource(AddressSchema, name, address)]];
+    },
+    sameResource,
+  );
+}
+
+function deriveSlices(graph: CollectionGraph, inputs: MeshInputs): Collection<EncodedResource> {
+  return graph.derive(
+    "wds-endpoints",
+    inputs.slices,
+    (slice, reader) => {
+      const mesh = reader.get(inputs.mesh, meshKey);
+      const service = reader.get(inputs.services, slice.service);
+      if (mesh === undefined || service === undefined) return [];
+      const addresses = sliceAddresses(slice, service, mesh, (node) => reader.get(inputs.nodes, node));
+      return addresses.map(([name, address]) => [name, encodeResource(AddressSchema, name, address)] as const);
+    },
+    sameResource,
+  );
+}
+
+function deriveAuthorizations(graph: CollectionGraph, inputs: MeshInputs): readonly Collection<EncodedResource>[] {
+  const peerPolicies = inputs.peerAuthentications.index("namespace", (policy) => [policy.namespace]);
+  const own = graph.derive(
+    "wds-authorizations",
+    inputs.authorizationPolicies,
+    (policy, reader) => {
+      const mesh = reader.get(inputs.mesh, meshKey);
+      if (mesh === undefined || !isForZtunnel(policy)) return [];
+      const name = factsKey(policy);
+      return [[name, encodeResource(AuthorizationSchema, name, authorizationOf(policy, mesh.rootNamespace))]];
+    },
+    sameResource,
+  );
+  const converted = graph.derive(
+    "wds-peer-authentications",
+    inputs.peerAuthentications,
+    (policy, reader) => {
+      const mesh = reader.get(inputs.mesh, meshKey);
+      if (mesh === undefined || !hasSelector(policy) || Object.keys(policy.spec.portLevelModes).length === 0) return [];
+      const peers = [...new Set([policy.namespace, mesh.rootNamespace])].flatMap((scope) => reader.lookup(peerPolicies, scope));
+      const message = convertedPeerAuthentication(policy, inheritedStrict(policy.namespace, mesh.rootNamespace, peers));
+      const name = `${message.namespace}/${message.name}`;
+      return [[name, encodeResource(AuthorizationSchema, name, message)]];
+    },
+    sameResource,
+  );
+  const strict = graph.derive(
+    "wds-strict",
+    inputs.mesh,
+    (mesh) => {
+      const message = staticStrictPolicy(mesh.rootNamespace);
+      const name = `${message.namespace}/${message.name}`;
+      return [[name, encodeResource(AuthorizationSchema, name, message)]];
+    },
+    sameResource,
+  );
+  return [own, converted, strict];
+}

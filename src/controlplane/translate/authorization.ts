@@ -1,0 +1,154 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { EmptySchema } from "@bufbuild/protobuf/wkt";
+import type { AuthorizationCondition, AuthorizationOperation, AuthorizationRule, AuthorizationSource } from "../../api/istio/index.ts";
+import { convertedPolicyName, staticStrictPolicyName } from "../model/peer-authentication.ts";
+import { cidrOf } from "../model/ip-address.ts";
+import type { AuthorizationPolicyFacts, PeerAuthenticationFacts } from "../model/facts.ts";
+import { Action, AuthorizationSchema, Scope, type Authorization, type MatchSchema } from "../../wire/workload/index.ts";
+
+type Match = MessageInitShape<typeof MatchSchema>;
+type StringMatch = NonNullable<Match["principals"]>[number];
+interface Rules {
+  readonly matches: readonly Match[];
+}
+
+const l7SourceFields = ["remoteIpBlocks", "notRemoteIpBlocks", "requestPrincipals", "notRequestPrincipals"] as const;
+const l7OperationFields = ["hosts", "notHosts", "methods", "notMethods", "paths", "notPaths"] as const;
+
+const anyPrincipal: StringMatch = { matchType: { case: "presence", value: create(EmptySchema) } };
+
+/** Whether a ztunnel can enforce the policy: waypoints take those with targets, and only they know AUDIT and CUSTOM. */
+export function isForZtunnel(policy: AuthorizationPolicyFacts): boolean {
+  return policy.spec.targetRefs.length === 0 && (policy.spec.action === "ALLOW" || policy.spec.action === "DENY");
+}
+
+function policyHasSelector(policy: AuthorizationPolicyFacts): boolean {
+  return Object.keys(policy.spec.selector?.matchLabels ?? {}).length > 0;
+}
+
+/**
+ * An AuthorizationPolicy for L4. What only L7 can tell never matches in an ALLOW (so it grants nothing that it should
+ * not) and is left out of a DENY (so it denies at least what it should).
+ */
+export function authorizationOf(policy: AuthorizationPolicyFacts, rootNamespace: string): Authorization {
+  const allow = policy.spec.action === "ALLOW";
+  return create(AuthorizationSchema, {
+    name: policy.name,
+    namespace: policy.namespace,
+    scope: scopeOf(policy, rootNamespace),
+    action: allow ? Action.ALLOW : Action.DENY,
+    groups: policy.spec.rules.flatMap((rule) => {
+      const rules = rulesOf(rule, allow, policy.namespace);
+      return rules === undefined ? [] : { rules: rules.map(({ matches }) => ({ matches: [...matches] })) };
+    }),
+    dryRun: policy.annotations["istio.io/dry-run"] === "true",
+  });
+}
+
+function scopeOf(policy: AuthorizationPolicyFacts, rootNamespace: string): Scope {
+  if (policyHasSelector(policy)) return Scope.WORKLOAD_SELECTOR;
+  return policy.namespace === rootNamespace ? Scope.GLOBAL : Scope.NAMESPACE;
+}
+
+/** Undefined when the rule can never match. */
+function rulesOf(rule: AuthorizationRule, allow: boolean, namespace: string): readonly Rules[] | undefined {
+  const operations = rule.to.filter((operation) => !allow || l7OperationFields.every((field) => operation[field].length === 0));
+  const sources = rule.from.filter((source) => !allow || l7SourceFields.every((field) => source[field].length === 0));
+  if ((rule.to.length > 0 && operations.length === 0) || (rule.from.length > 0 && sources.length === 0)) return undefined;
+  const rules: Rules[] = [];
+  if (operations.length > 0) rules.push({ matches: operations.map(operationMatch) });
+  if (sources.length > 0) rules.push({ matches: sources.map((source) => sourceMatch(source, namespace)) });
+  for (const condition of rule.when) {
+    const matches = conditionMatches(condition, namespace);
+    if (matches === undefined && allow) return undefined;
+    for (const match of matches ?? []) rules.push({ matches: [match] });
+  }
+  return rules;
+}
+
+function operationMatch(operation: AuthorizationOperation): Match {
+  return { destinationPorts: operation.ports.map(Number), notDestinationPorts: operation.notPorts.map(Number) };
+}
+
+function sourceMatch(source: AuthorizationSource, namespace: string): Match {
+  return {
+    principals: source.principals.map(stringMatch),
+    notPrincipals: source.notPrincipals.map(stringMatch),
+    namespaces: source.namespaces.map(stringMatch),
+    notNamespaces: source.notNamespaces.map(stringMatch),
+    serviceAccounts: source.serviceAccounts.map((text) => serviceAccountMatch(text, namespace)),
+    notServiceAccounts: source.notServiceAccounts.map((text) => serviceAccountMatch(text, namespace)),
+    sourceIps: source.ipBlocks.flatMap((text) => cidrOf(text) ?? []),
+    notSourceIps: source.notIpBlocks.flatMap((text) => cidrOf(text) ?? []),
+  };
+}
+
+/** One match for `values`, one for `notValues`, both of which must hold; undefined when the key is L7's. */
+function conditionMatches(condition: AuthorizationCondition, namespace: string): readonly Match[] | undefined {
+  const { key, values, notValues } = condition;
+  const make = conditionFields(key, namespace);
+  if (make === undefined) return undefined;
+  return [...(values.length > 0 ? [make(values, false)] : []), ...(notValues.length > 0 ? [make(notValues, true)] : [])];
+}
+
+function conditionFields(key: string, namespace: string): ((values: readonly string[], not: boolean) => Match) | undefined {
+  switch (key) {
+    case "source.principal":
+      return (values, not) => ({ [not ? "notPrincipals" : "principals"]: values.map(stringMatch) });
+    case "source.namespace":
+      return (values, not) => ({ [not ? "notNamespaces" : "namespaces"]: values.map(stringMatch) });
+    case "source.serviceAccount":
+      return (values, not) => ({ [not ? "notServiceAccounts" : "serviceAccounts"]: values.map((text) => serviceAccountMatch(text, namespace)) });
+    case "source.ip":
+      return (values, not) => ({ [not ? "notSourceIps" : "sourceIps"]: values.flatMap((text) => cidrOf(text) ?? []) });
+    case "destination.ip":
+      return (values, not) => ({ [not ? "notDestinationIps" : "destinationIps"]: values.flatMap((text) => cidrOf(text) ?? []) });
+    case "destination.port":
+      return (values, not) => ({ [not ? "notDestinationPorts" : "destinationPorts"]: values.map(Number) });
+    default:
+      return undefined;
+  }
+}
+
+/** `namespace/name`, or a name in the policy's namespace. */
+function serviceAccountMatch(text: string, policyNamespace: string): { namespace: string; serviceAccount: string } {
+  const slash = text.indexOf("/");
+  return slash < 0 ? { namespace: policyNamespace, serviceAccount: text } : { namespace: text.slice(0, slash), serviceAccount: text.slice(slash + 1) };
+}
+
+function stringMatch(text: string): StringMatch {
+  if (text === "*") return anyPrincipal;
+  if (text.startsWith("*")) return { matchType: { case: "suffix", value: text.slice(1) } };
+  if (text.endsWith("*")) return { matchType: { case: "prefix", value: text.slice(0, -1) } };
+  return { matchType: { case: "exact", value: text } };
+}
+
+/** What every workload under STRICT lists: deny whoever has no identity. */
+export function staticStrictPolicy(rootNamespace: string): Authorization {
+  return create(AuthorizationSchema, {
+    name: staticStrictPolicyName,
+    namespace: rootNamespace,
+    scope: Scope.WORKLOAD_SELECTOR,
+    action: Action.DENY,
+    groups: [{ rules: [{ matches: [{ notPrincipals: [anyPrincipal] }] }] }],
+  });
+}
+
+/** A PeerAuthentication with ports: deny whoever has no identity, on those ports (or on all but those) that are strict. */
+export function convertedPeerAuthentication(policy: PeerAuthenticationFacts, inheritsStrict: boolean): Authorization {
+  const strict = policy.spec.mode === "UNSET" ? inheritsStrict : policy.spec.mode === "STRICT";
+  const ports = Object.entries(policy.spec.portLevelModes).filter(([, mode]) => mode !== "UNSET");
+  const strictPorts = ports.filter(([, mode]) => mode === "STRICT").map(([port]) => Number(port));
+  const openPorts = ports.filter(([, mode]) => mode !== "STRICT").map(([port]) => Number(port));
+  const noIdentity = { matches: [{ notPrincipals: [anyPrincipal] }] };
+  const groups = strict
+    ? [{ rules: [noIdentity, ...(openPorts.length > 0 ? [{ matches: [{ notDestinationPorts: openPorts }] }] : [])] }]
+    : strictPorts.map((port) => ({ rules: [noIdentity, { matches: [{ destinationPorts: [port] }] }] }));
+  return create(AuthorizationSchema, {
+    name: convertedPolicyName(policy),
+    namespace: policy.namespace,
+    scope: Scope.WORKLOAD_SELECTOR,
+    action: Action.DENY,
+    groups,
+  });
+}
