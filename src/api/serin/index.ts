@@ -17,3 +17,4 @@ export {
   type StepStatus,
   type Verdict,
 } from "./rollout-status.ts";
+export { defaultZtunnelRevision, ztunnelOwner, ztunnelOwnerAnnotation, ztunnelRevisionLabel, type ZtunnelOwnerQuery } from "./ztunnel-owner.ts";

@@ -1,0 +1,10 @@
+export { decodeZdsHello, decodeZdsRequest, decodeZdsResponse, encodeZdsHello, encodeZdsRequest, encodeZdsResponse } from "./codec.ts";
+export {
+  parseListenerRoles,
+  zdsListenerRoles,
+  type ZdsHello,
+  type ZdsListenerRole,
+  type ZdsRequest,
+  type ZdsResponse,
+  type ZdsWorkload,
+} from "./messages.ts";
