@@ -4,8 +4,9 @@ export { createCertificateRequest, type KeyAndRequest } from "./certificates/cer
 export type { CertificateAuthority, CertificateSource, SigningRequest, WorkloadCertificate } from "./certificates/certificate-types.ts";
 export { FakeCertificateAuthority } from "./certificates/fake-certificate-authority.ts";
 export { IstioCertificateClient, type IstioCertificateClientOptions } from "./certificates/istio-certificate-client.ts";
-export { hboneCiphers, uriNames, workloadCertificate } from "./certificates/workload-certificate.ts";
+export { uriNames, workloadCertificate } from "./certificates/workload-certificate.ts";
 export { ConnectionTracker, type ConnectionTrackerOptions, type TrackedConnection } from "./connection-tracker.ts";
+export { hboneDialer } from "./hbone/hbone-dialer.ts";
 export { HbonePool, type HboneDialer, type HbonePoolOptions } from "./hbone/hbone-pool.ts";
 export { serveHbone, type ServeHboneOptions } from "./hbone/hbone-server.ts";
 export type {

@@ -1,4 +1,4 @@
-import type { SecureContext } from "node:tls";
+import type { TlsContext } from "../../net/index.ts";
 
 export interface WorkloadCertificate {
   /** SPIFFE id. */
@@ -11,8 +11,8 @@ export interface WorkloadCertificate {
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
   readonly serialNumber: string;
-  /** For tls: made once a certificate; TLS 1.3, AES-GCM. */
-  readonly context: SecureContext;
+  /** For handshakes, both ends; made once a certificate. */
+  readonly context: TlsContext;
 }
 
 /** A source of certificates for identities; the same for a CA client and for a fake CA. */

@@ -1,11 +1,8 @@
 import { X509Certificate } from "node:crypto";
-import { createSecureContext } from "node:tls";
 import { transientError } from "../../base/index.ts";
+import { TlsContext } from "../../net/index.ts";
 import type { WorkloadCertificate } from "./certificate-types.ts";
 import { pemBlocks } from "./der.ts";
-
-/** TLS 1.3 with AES-GCM alone, as HBONE asks. */
-export const hboneCiphers = "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256";
 
 /**
  * Makes a usable certificate of what a CA answered: leaf first, root (or roots) last. Refuses a chain whose leaf does
@@ -31,7 +28,7 @@ export function workloadCertificate(identity: string, privateKeyPem: string, cha
     notBeforeMs: leaf.validFromDate.getTime(),
     notAfterMs: leaf.validToDate.getTime(),
     serialNumber: leaf.serialNumber,
-    context: createSecureContext({ cert: chainPem, key: privateKeyPem, ca: rootsPem, minVersion: "TLSv1.3", ciphers: hboneCiphers }),
+    context: TlsContext.create({ certificateChain: chainPem, privateKey: privateKeyPem, roots: rootsPem, profile: "mesh" }),
   };
 }
 

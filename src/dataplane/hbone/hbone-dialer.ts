@@ -1,0 +1,26 @@
+import { connectTcp, secureClient } from "../../net/index.ts";
+import type { CertificateSource } from "../certificates/certificate-types.ts";
+import type { HboneDialer } from "./hbone-pool.ts";
+
+/** Dials by TCP and shakes hands as the source's identity, once its certificate is there. No SNI, no resumption. */
+export function hboneDialer(certificates: CertificateSource): HboneDialer {
+  return async (target, timeoutMs, signal) => {
+    const limit = AbortSignal.timeout(Math.ceil(timeoutMs));
+    const certificate = await certificates.fetch(target.sourceIdentity, signal === undefined ? limit : AbortSignal.any([limit, signal]));
+    const { address, port, namespaceFd, mark, sourceAddress } = target;
+    const stream = await connectTcp({
+      address,
+      port,
+      timeoutMs,
+      ...(namespaceFd === undefined ? {} : { namespaceFd }),
+      ...(mark === undefined ? {} : { mark }),
+      ...(sourceAddress === undefined ? {} : { sourceAddress }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+    return await secureClient(stream, certificate.context, {
+      alpn: ["h2"],
+      timeoutMs,
+      verify: { by: "identities", identities: target.expectedIdentities },
+    });
+  };
+}

@@ -1,0 +1,198 @@
+import type { Clock, Logger } from "../../base/index.ts";
+import type { SocketAddress } from "../../net/index.ts";
+import type { Counter, MetricFamily, MetricsRegistry } from "../../telemetry/index.ts";
+import { formatAuthority } from "../../wire/hbone/index.ts";
+import { workloadIdentity, type Service, type Workload } from "../state/model.ts";
+
+export type Reporter = "source" | "destination";
+
+/** What a connection is known to be; identities only where mTLS proved them or will. */
+export interface ConnectionDetails {
+  readonly reporter: Reporter;
+  readonly sourceAddress: SocketAddress;
+  readonly destinationAddress: SocketAddress;
+  /** The target inside HBONE. */
+  readonly hboneTarget?: string;
+  readonly source?: Workload;
+  readonly sourceIdentity?: string;
+  readonly destination?: Workload;
+  readonly service?: Service;
+  readonly mutualTls: boolean;
+}
+
+/** Why a connection failed, as `response_flags` names it; `-` when it did not. */
+export type ResponseFlag = "-" | "DENY" | "CONNECT" | "TLS_FAILURE" | "H2_HANDSHAKE_FAILURE" | "NETWORK_POLICY" | "IDENTITY_ERROR";
+
+const labelNames = [
+  "reporter",
+  ...["workload", "canonical_service", "canonical_revision", "workload_namespace", "principal", "app", "version", "cluster"].map((name) => `source_${name}`),
+  ...["service", "service_namespace", "service_name"].map((name) => `destination_${name}`),
+  ...["workload", "canonical_service", "canonical_revision", "workload_namespace", "principal", "app", "version", "cluster"].map((name) => `destination_${name}`),
+  "request_protocol",
+  "response_flags",
+  "connection_security_policy",
+  "source_region",
+  "source_zone",
+  "destination_region",
+  "destination_zone",
+];
+
+/** Istio's TCP metrics and ztunnel's access log. */
+export class ConnectionTelemetry {
+  readonly #log: Logger;
+  readonly #clock: Clock;
+  readonly #opened: MetricFamily<Counter>;
+  readonly #closed: MetricFamily<Counter>;
+  readonly #failed: MetricFamily<Counter>;
+  readonly #received: MetricFamily<Counter>;
+  readonly #sent: MetricFamily<Counter>;
+
+  constructor(registry: MetricsRegistry, log: Logger, clock: Clock) {
+    this.#log = log.scoped("access");
+    this.#clock = clock;
+    this.#opened = registry.counter("istio_tcp_connections_opened_total", "The total number of TCP connections opened.", labelNames);
+    this.#closed = registry.counter("istio_tcp_connections_closed_total", "The total number of TCP connections closed.", labelNames);
+    this.#failed = registry.counter("istio_tcp_connections_failed_total", "The total number of TCP connections that failed to establish.", labelNames);
+    this.#received = registry.counter("istio_tcp_received_bytes_total", "Bytes received during requests of TCP connections.", labelNames);
+    this.#sent = registry.counter("istio_tcp_sent_bytes_total", "Bytes sent during responses of TCP connections.", labelNames);
+  }
+
+  open(details: ConnectionDetails): ConnectionRecord {
+    const labels = (flag: ResponseFlag) => labelValues(details, flag);
+    const opened = labels("-");
+    this.#opened.labels(...opened).increment();
+    return new ConnectionRecord({
+      details,
+      startedAtMs: this.#clock.steadyMs(),
+      received: this.#received.labels(...opened),
+      sent: this.#sent.labels(...opened),
+      finish: (record, error, flag) => {
+        const closed = flag === "-" ? opened : labels(flag);
+        this.#closed.labels(...closed).increment();
+        if (flag !== "-") this.#failed.labels(...closed).increment();
+        const line = `connection complete\t${logFields(details, record, this.#clock.steadyMs())}`;
+        if (error === undefined) this.#log.info(line);
+        else this.#log.error(`${line} error=${JSON.stringify(error)}`);
+      },
+    });
+  }
+
+  /** A connection that ended before anything was known of it. */
+  denied(reporter: Reporter, source: SocketAddress, destination: SocketAddress, error: string): void {
+    const fields = [
+      `src.addr=${formatAuthority(source.address, source.port)}`,
+      `dst.addr=${formatAuthority(destination.address, destination.port)}`,
+      `direction="${reporter === "source" ? "outbound" : "inbound"}"`,
+      `error=${JSON.stringify(error)}`,
+    ];
+    this.#log.warn(`connection failed\t${fields.join(" ")}`);
+  }
+}
+
+interface RecordParts {
+  readonly details: ConnectionDetails;
+  readonly startedAtMs: number;
+  readonly received: Counter;
+  readonly sent: Counter;
+  readonly finish: (record: ConnectionRecord, error: string | undefined, flag: ResponseFlag) => void;
+}
+
+/** One connection's counts; ends in one access log line. */
+export class ConnectionRecord {
+  readonly details: ConnectionDetails;
+  readonly startedAtMs: number;
+  /** From the client to the server, and back. */
+  forwardBytes = 0;
+  backwardBytes = 0;
+  readonly #parts: RecordParts;
+  #finished = false;
+
+  constructor(parts: RecordParts) {
+    this.#parts = parts;
+    this.details = parts.details;
+    this.startedAtMs = parts.startedAtMs;
+  }
+
+  readonly onForward = (bytes: number): void => {
+    this.forwardBytes += bytes;
+    this.#parts.received.add(bytes);
+  };
+
+  readonly onBackward = (bytes: number): void => {
+    this.backwardBytes += bytes;
+    this.#parts.sent.add(bytes);
+  };
+
+  /** Counted and logged once; later calls do nothing. */
+  finish(error?: string, flag: ResponseFlag = error === undefined ? "-" : "CONNECT"): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    this.#parts.finish(this, error, flag);
+  }
+}
+
+const unknown = "unknown";
+
+function orUnknown(value: string | undefined): string {
+  return value === undefined || value === "" ? unknown : value;
+}
+
+function labelValues(details: ConnectionDetails, flag: ResponseFlag): string[] {
+  const { source, destination, service } = details;
+  return [
+    details.reporter,
+    ...workloadLabels(source, details.sourceIdentity),
+    orUnknown(service?.hostname),
+    orUnknown(service?.namespace),
+    orUnknown(service?.name),
+    ...workloadLabels(destination, destination === undefined ? undefined : workloadIdentity(destination)),
+    "tcp",
+    flag,
+    details.mutualTls ? "mutual_tls" : unknown,
+    orUnknown(source?.locality.region),
+    orUnknown(source?.locality.zone),
+    orUnknown(destination?.locality.region),
+    orUnknown(destination?.locality.zone),
+  ];
+}
+
+function workloadLabels(workload: Workload | undefined, identity: string | undefined): string[] {
+  return [
+    orUnknown(workload?.workloadName),
+    orUnknown(workload?.canonicalName),
+    orUnknown(workload?.canonicalRevision),
+    orUnknown(workload?.namespace),
+    orUnknown(identity),
+    orUnknown(workload?.canonicalName),
+    orUnknown(workload?.canonicalRevision),
+    orUnknown(workload?.clusterId),
+  ];
+}
+
+/** `key="value"` as Rust's debug form writes strings; addresses and numbers bare. */
+function logFields(details: ConnectionDetails, record: ConnectionRecord, nowMs: number): string {
+  const { source, destination, service, mutualTls, reporter } = details;
+  const outbound = reporter === "source";
+  const fields: string[] = [];
+  const bare = (key: string, value: string | number | undefined) => {
+    if (value !== undefined && value !== "") fields.push(`${key}=${value}`);
+  };
+  const quoted = (key: string, value: string | undefined) => bare(key, value === undefined || value === "" ? undefined : JSON.stringify(value));
+  bare("src.addr", formatAuthority(details.sourceAddress.address, details.sourceAddress.port));
+  quoted("src.workload", source?.name);
+  quoted("src.namespace", source?.namespace);
+  quoted("src.identity", mutualTls ? details.sourceIdentity : undefined);
+  quoted("src.cluster", source?.clusterId);
+  bare("dst.addr", formatAuthority(details.destinationAddress.address, details.destinationAddress.port));
+  bare("dst.hbone_addr", details.hboneTarget);
+  quoted("dst.service", service?.hostname);
+  quoted("dst.workload", destination?.name);
+  quoted("dst.namespace", destination?.namespace);
+  quoted("dst.identity", mutualTls && destination !== undefined ? workloadIdentity(destination) : undefined);
+  quoted("dst.cluster", destination?.clusterId);
+  quoted("direction", outbound ? "outbound" : "inbound");
+  bare("bytes_sent", outbound ? record.forwardBytes : record.backwardBytes);
+  bare("bytes_recv", outbound ? record.backwardBytes : record.forwardBytes);
+  quoted("duration", `${Math.floor(nowMs - record.startedAtMs)}ms`);
+  return fields.join(" ");
+}

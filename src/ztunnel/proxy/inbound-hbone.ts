@@ -1,0 +1,200 @@
+import { messageOf, transientError, userError } from "../../base/index.ts";
+import { parseIdentity, relay, serveHbone, type HboneRequest, type HboneServerConnection } from "../../dataplane/index.ts";
+import { connectTcp, secureServer, type ByteStream, type SecureStream, type SocketAddress } from "../../net/index.ts";
+import { formatAuthority, headerValue, parseAuthority, parseForwardedHost, type Authority } from "../../wire/hbone/index.ts";
+import { authorize, type ConnectionFacts } from "../policy/authorize.ts";
+import type { Service, Workload } from "../state/model.ts";
+import { workloadIdentity } from "../state/model.ts";
+import type { ConnectionRecord } from "./connection-record.ts";
+import { guessService } from "./guess-service.ts";
+import { connectTimeoutMs, isIllegalPort, ownWorkload, selfCall, type PodContext } from "./pod-context.ts";
+
+/** How long an accepted connection waits for our certificate. */
+const certificateTimeoutMs = 30_000;
+const handshakeTimeoutMs = 10_000;
+
+/** Where a CONNECT goes in the end. */
+interface Target {
+  readonly workload: Workload;
+  readonly address: string;
+  readonly port: number;
+  readonly service: Service | undefined;
+}
+
+/** Accepts HBONE for a pod: mTLS, policy, and the connection to the application from the client's address. */
+export class InboundHbone {
+  readonly #pod: PodContext;
+  readonly #connections = new Set<HboneServerConnection>();
+  #draining = false;
+
+  constructor(pod: PodContext) {
+    this.#pod = pod;
+  }
+
+  /** Never throws; ends when the TLS connection has. */
+  async serve(raw: ByteStream): Promise<void> {
+    const remote = raw.remote;
+    const local = raw.local;
+    let stream: SecureStream;
+    try {
+      stream = await this.#handshake(raw);
+    } catch (error) {
+      this.#pod.environment.telemetry.denied("destination", remote, local, `tls error: ${messageOf(error)}`);
+      raw.destroy();
+      return;
+    }
+    const connection = serveHbone(stream, { onConnect: (request) => void this.#connect(request), clock: this.#pod.environment.clock });
+    this.#connections.add(connection);
+    if (this.#draining) connection.drain();
+    await connection.closed;
+    this.#connections.delete(connection);
+  }
+
+  /** Peers move to another connection, that is to whoever accepts now; live tunnels go on. */
+  drain(): void {
+    this.#draining = true;
+    for (const connection of this.#connections) connection.drain();
+  }
+
+  close(): void {
+    for (const connection of this.#connections) connection.close();
+  }
+
+  async #handshake(raw: ByteStream): Promise<SecureStream> {
+    const { certificates } = this.#pod.environment;
+    const own = await ownWorkload(this.#pod);
+    const context = async () => (await certificates.fetch(workloadIdentity(own), AbortSignal.timeout(certificateTimeoutMs))).context;
+    const stream = await secureServer(raw, context, { alpn: ["h2"], timeoutMs: handshakeTimeoutMs, clientCertificate: "require" });
+    const peer = parseIdentity(stream.peerIdentity);
+    if (peer?.trustDomain !== own.trustDomain) {
+      stream.destroy();
+      throw transientError("peer-trust-domain", `the peer "${stream.peerIdentity}" is not of the trust domain ${own.trustDomain}`);
+    }
+    return stream;
+  }
+
+  async #connect(request: HboneRequest): Promise<void> {
+    const { telemetry, state, network } = this.#pod.environment;
+    let target: Target;
+    try {
+      target = await this.#target(request);
+    } catch (error) {
+      telemetry.denied("destination", request.remote, request.local, messageOf(error));
+      request.reject(error instanceof Error && "code" in error && error.code === "no-port" ? 503 : 400);
+      return;
+    }
+    const source = state.workloadByAddress(network, request.remote.address);
+    const record = telemetry.open({
+      reporter: "destination",
+      sourceAddress: request.remote,
+      destinationAddress: request.local,
+      hboneTarget: request.authority,
+      ...(source === undefined ? {} : { source }),
+      sourceIdentity: request.peerIdentity,
+      destination: target.workload,
+      ...(target.service === undefined ? {} : { service: target.service }),
+      mutualTls: true,
+    });
+    await this.#serveTunnel(request, target, record);
+  }
+
+  async #serveTunnel(request: HboneRequest, target: Target, record: ConnectionRecord): Promise<void> {
+    const { state, tracker, clock } = this.#pod.environment;
+    const facts: ConnectionFacts = {
+      sourceAddress: request.remote.address,
+      destinationAddress: target.address,
+      destinationPort: target.port,
+      sourceIdentity: request.peerIdentity,
+    };
+    const verdict = () => authorize(state, state.workloadByUid(target.workload.uid) ?? target.workload, facts);
+    const decided = verdict();
+    if (!decided.allowed) {
+      record.finish(`connection closed due to policy rejection: ${decided.reason}`, "DENY");
+      request.reject(401);
+      return;
+    }
+    const abort = { tunnel: () => request.reject(503) };
+    using _tracked = tracker.open(
+      {
+        podUid: this.#pod.uid,
+        direction: "inbound",
+        protocol: "HBONE",
+        source: request.remote,
+        destination: { address: target.address, port: target.port },
+        hboneTarget: request.authority,
+        stillAllowed: () => verdict().allowed,
+      },
+      () => abort.tunnel(),
+      clock.nowMs(),
+    );
+    let application: ByteStream;
+    try {
+      application = await this.#dial(request.remote, target, request.signal);
+    } catch (error) {
+      record.finish(`connection failed: ${messageOf(error)}`);
+      request.reject(503);
+      return;
+    }
+    const tunnel = request.accept();
+    abort.tunnel = () => tunnel.destroy({ reset: true });
+    const { error, failed } = await relay(tunnel, application, { onForward: record.onForward, onBackward: record.onBackward });
+    if (error === undefined) record.finish();
+    else record.finish(`${failed === "first" ? "receive" : "send"}: ${messageOf(error)}`);
+  }
+
+  async #dial(source: SocketAddress, target: Target, signal: AbortSignal): Promise<ByteStream> {
+    const { mark } = this.#pod.environment;
+    return await connectTcp({
+      address: target.address,
+      port: target.port,
+      mark,
+      sourceAddress: source.address,
+      timeoutMs: connectTimeoutMs,
+      signal,
+      ...(this.#pod.namespaceFd === undefined ? {} : { namespaceFd: this.#pod.namespaceFd }),
+    });
+  }
+
+  /** Checks that the CONNECT is for this pod, and finds its port. */
+  async #target(request: HboneRequest): Promise<Target> {
+    const { state, ports } = this.#pod.environment;
+    const authority = parseAuthority(request.authority);
+    if (authority === undefined) throw userError("authority-invalid", `invalid CONNECT address ${request.authority}`);
+    const workload = await ownWorkload(this.#pod);
+    const forwarded = headerValue(request.headers, "forwarded");
+    const saidHost = forwarded === undefined ? undefined : parseForwardedHost(forwarded);
+    const address = request.local.address;
+    const found = authority.isAddress
+      ? { port: this.#addressPort(authority, request.local, workload), service: undefined }
+      : this.#servicePort(authority, workload);
+    if (isIllegalPort(ports, found.port)) throw userError("self-call", selfCall);
+    const port = workload.applicationTunnel?.port ?? found.port;
+    return { workload, address, port, service: found.service ?? guessService(state, workload, found.port, saidHost) };
+  }
+
+  #addressPort(authority: Authority, local: SocketAddress, workload: Workload): number {
+    const { host, port } = authority;
+    if (host === local.address || workload.applicationTunnel !== undefined || this.#isWaypointOf(host, workload, local)) return port;
+    throw userError("ip-mismatch", `ip mismatch: ${local.address} != ${host}`);
+  }
+
+  /** Whether an address is of something that has this workload as its waypoint: then its target may differ from us. */
+  #isWaypointOf(address: string, workload: Workload, local: SocketAddress): boolean {
+    const { state, network } = this.#pod.environment;
+    const meant = state.workloadByAddress(network, address) ?? state.serviceByVip(network, address, workload.namespace);
+    if (meant?.waypoint === undefined) return false;
+    const gateway = state.gateway(meant.waypoint, workload.namespace);
+    if (gateway?.workload !== undefined) return gateway.workload.workloadIps.includes(local.address);
+    return gateway?.service !== undefined && state.endpoints(gateway.service).has(workload.uid);
+  }
+
+  #servicePort(authority: Authority, workload: Workload): { readonly port: number; readonly service: Service } {
+    const { state } = this.#pod.environment;
+    const service = state.serviceByHostname(authority.host, workload.namespace);
+    if (service === undefined) throw transientError("no-port", `no service or workload for hostname: ${authority.host}`);
+    const own = state.endpoints(service).get(workload.uid)?.ports.get(authority.port);
+    const port = own ?? service.ports.get(authority.port) ?? 0;
+    if (port === 0) throw transientError("no-port", `requested service ${formatAuthority(authority.host, authority.port)} found, but cannot resolve port`);
+    return { port, service };
+  }
+}

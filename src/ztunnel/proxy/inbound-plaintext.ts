@@ -1,0 +1,68 @@
+import { messageOf } from "../../base/index.ts";
+import { connectTcp, originalDestination, type ByteStream } from "../../net/index.ts";
+import { authorize, type ConnectionFacts } from "../policy/authorize.ts";
+import { guessService } from "./guess-service.ts";
+import { relayRecorded } from "./outbound.ts";
+import { connectTimeoutMs, isIllegalPort, ownWorkload, selfCall, type PodContext } from "./pod-context.ts";
+
+/** Takes a connection that came to the pod without HBONE: policy, then on to the application from the client's address. */
+export async function serveInboundPlaintext(pod: PodContext, client: ByteStream): Promise<void> {
+  const { state, telemetry, tracker, ports, mark, network, clock } = pod.environment;
+  const source = client.remote;
+  const destination = originalDestination(client) ?? client.local;
+  const refuse = (error: string) => {
+    telemetry.denied("destination", source, destination, error);
+    client.destroy({ reset: true });
+  };
+  client.setHandler({ data() {}, end() {}, drain() {}, close() {} });
+  if (isIllegalPort(ports, destination.port)) return refuse(selfCall);
+  let workload;
+  try {
+    workload = await ownWorkload(pod);
+  } catch (error) {
+    return refuse(messageOf(error));
+  }
+  const facts: ConnectionFacts = {
+    sourceAddress: source.address,
+    destinationAddress: destination.address,
+    destinationPort: destination.port,
+    sourceIdentity: undefined,
+  };
+  const verdict = () => authorize(state, state.workloadByUid(workload.uid) ?? workload, facts);
+  using _tracked = tracker.open(
+    { podUid: pod.uid, direction: "inbound", protocol: "TCP", source, destination, stillAllowed: () => verdict().allowed },
+    () => client.destroy({ reset: true }),
+    clock.nowMs(),
+  );
+  const peer = state.workloadByAddress(network, source.address);
+  const service = guessService(state, workload, destination.port, undefined);
+  const record = telemetry.open({
+    reporter: "destination",
+    sourceAddress: source,
+    destinationAddress: destination,
+    ...(peer === undefined ? {} : { source: peer }),
+    destination: workload,
+    ...(service === undefined ? {} : { service }),
+    mutualTls: false,
+  });
+  const decided = verdict();
+  if (!decided.allowed) {
+    record.finish(`connection closed due to policy rejection: ${decided.reason}`, "DENY");
+    client.destroy({ reset: true });
+    return;
+  }
+  try {
+    const server = await connectTcp({
+      address: destination.address,
+      port: destination.port,
+      mark,
+      sourceAddress: source.address,
+      timeoutMs: connectTimeoutMs,
+      ...(pod.namespaceFd === undefined ? {} : { namespaceFd: pod.namespaceFd }),
+    });
+    await relayRecorded(client, server, record);
+  } catch (error) {
+    record.finish(`connection failed: ${messageOf(error)}`);
+    client.destroy({ reset: true });
+  }
+}

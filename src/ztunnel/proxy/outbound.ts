@@ -1,0 +1,164 @@
+import { messageOf, SerinError } from "../../base/index.ts";
+import { relay } from "../../dataplane/index.ts";
+import { connectTcp, originalDestination, type ByteStream, type SocketAddress } from "../../net/index.ts";
+import { formatBaggage, formatForwarded, type Headers } from "../../wire/hbone/index.ts";
+import { workloadIdentity, type Workload } from "../state/model.ts";
+import type { ConnectionRecord, ResponseFlag } from "./connection-record.ts";
+import { connectTimeoutMs, isIllegalPort, ownWorkload, selfCall, type PodContext } from "./pod-context.ts";
+import { route, type Route } from "./route.ts";
+import { newTraceParent } from "./trace-parent.ts";
+
+/** How many endpoints of a service are tried before a connection is given up. */
+const maxEndpoints = 3;
+
+/** Takes a connection that the pod's application opens: finds its way, and relays it there. Never throws. */
+export async function serveOutbound(pod: PodContext, client: ByteStream): Promise<void> {
+  const { telemetry, tracker, ports, clock } = pod.environment;
+  const source = client.remote;
+  const destination = originalDestination(client) ?? client.local;
+  const details = { podUid: pod.uid, direction: "outbound", protocol: "TCP", source, destination } as const;
+  using _tracked = tracker.open(details, () => client.destroy({ reset: true }), clock.nowMs());
+  // Nobody listens for its end yet.
+  client.setHandler({ data() {}, end() {}, drain() {}, close() {} });
+  if (isLoopback(destination.address) && isIllegalPort(ports, destination.port)) {
+    telemetry.denied("source", source, destination, selfCall);
+    client.destroy({ reset: true });
+    return;
+  }
+  let workload: Workload;
+  let first: Route;
+  try {
+    workload = await ownWorkload(pod);
+    first = route({ ...routeInputs(pod), source: workload, destination });
+  } catch (error) {
+    telemetry.denied("source", source, destination, messageOf(error));
+    client.destroy({ reset: true });
+    return;
+  }
+  await connectAndRelay(pod, { client, source, destination, workload }, first);
+}
+
+interface Outgoing {
+  readonly client: ByteStream;
+  readonly source: SocketAddress;
+  readonly destination: SocketAddress;
+  readonly workload: Workload;
+}
+
+function routeInputs(pod: PodContext) {
+  const { state, random, ports } = pod.environment;
+  return { state, random, hbonePort: ports.hbone };
+}
+
+async function connectAndRelay(pod: PodContext, outgoing: Outgoing, first: Route): Promise<void> {
+  const tried = new Set<string>();
+  let current = first;
+  let record = open(pod, outgoing, current);
+  for (;;) {
+    let server: ByteStream;
+    try {
+      server = await connectNext(pod, outgoing, current);
+    } catch (error) {
+      // Nothing of the application's has been sent: another endpoint may have it.
+      const next = otherEndpoint(pod, outgoing, current, tried, error);
+      record.finish(messageOf(error), flagOf(error));
+      if (next === undefined) {
+        outgoing.client.destroy({ reset: true });
+        return;
+      }
+      current = next;
+      record = open(pod, outgoing, current);
+      continue;
+    }
+    await relayRecorded(outgoing.client, server, record);
+    return;
+  }
+}
+
+function open(pod: PodContext, outgoing: Outgoing, next: Route): ConnectionRecord {
+  return pod.environment.telemetry.open({
+    reporter: "source",
+    sourceAddress: outgoing.source,
+    destinationAddress: { address: next.address, port: next.port },
+    ...(next.authority === undefined ? {} : { hboneTarget: next.authority }),
+    source: outgoing.workload,
+    ...(next.protocol === "HBONE" ? { sourceIdentity: workloadIdentity(outgoing.workload) } : {}),
+    ...(next.workload === undefined ? {} : { destination: next.workload }),
+    ...(next.service === undefined ? {} : { service: next.service }),
+    mutualTls: next.protocol === "HBONE",
+  });
+}
+
+async function connectNext(pod: PodContext, outgoing: Outgoing, next: Route): Promise<ByteStream> {
+  const { mark } = pod.environment;
+  const namespace = pod.namespaceFd === undefined ? {} : { namespaceFd: pod.namespaceFd };
+  if (next.authority === undefined) {
+    return await connectTcp({ address: next.address, port: next.port, mark, timeoutMs: connectTimeoutMs, ...namespace });
+  }
+  return await pod.pool.connect({
+    sourceIdentity: workloadIdentity(outgoing.workload),
+    address: next.address,
+    port: next.port,
+    expectedIdentities: next.expectedIdentities,
+    mark,
+    ...namespace,
+    authority: next.authority,
+    headers: requestHeaders(outgoing, next),
+    timeoutMs: connectTimeoutMs,
+  });
+}
+
+function requestHeaders(outgoing: Outgoing, next: Route): Headers {
+  const { workload, source } = outgoing;
+  const baggage = formatBaggage({
+    cluster: workload.clusterId,
+    namespace: workload.namespace,
+    workloadName: workload.workloadName,
+    workloadType: workload.workloadType,
+    serviceName: workload.canonicalName,
+    serviceVersion: workload.canonicalRevision,
+    region: workload.locality.region,
+    zone: workload.locality.zone,
+  });
+  return [
+    ["baggage", baggage],
+    ["forwarded", formatForwarded(source.address, source.port, next.service?.hostname)],
+    ["traceparent", newTraceParent()],
+  ];
+}
+
+/** Another endpoint of the same service, when this one could not be reached at all. */
+function otherEndpoint(pod: PodContext, outgoing: Outgoing, failed: Route, tried: Set<string>, error: unknown): Route | undefined {
+  if (failed.service === undefined || failed.workload === undefined || !wasNotReached(error)) return undefined;
+  tried.add(failed.workload.uid);
+  if (tried.size >= maxEndpoints) return undefined;
+  try {
+    return route({ ...routeInputs(pod), source: outgoing.workload, destination: outgoing.destination, tried });
+  } catch {
+    return undefined;
+  }
+}
+
+/** An HTTP status is an answer: the endpoint was reached, and said no. */
+function wasNotReached(error: unknown): boolean {
+  return error instanceof SerinError && error.kind === "transient" && error.code !== "http-status" && error.code !== "aborted";
+}
+
+export async function relayRecorded(client: ByteStream, server: ByteStream, record: ConnectionRecord): Promise<void> {
+  const { onForward, onBackward } = record;
+  const { error, failed } = await relay(client, server, { onForward, onBackward });
+  if (error === undefined) record.finish();
+  else record.finish(`${failed === "first" ? "receive" : "send"}: ${messageOf(error)}`);
+}
+
+function flagOf(error: unknown): ResponseFlag {
+  if (!(error instanceof SerinError)) return "CONNECT";
+  if (error.code.startsWith("certificate-")) return "IDENTITY_ERROR";
+  if (error.code.startsWith("http2-") || error.code === "http-status") return "H2_HANDSHAKE_FAILURE";
+  if (error.code.startsWith("tls-") || error.code === "peer-identity" || error.message.startsWith("TLS ")) return "TLS_FAILURE";
+  return "CONNECT";
+}
+
+function isLoopback(address: string): boolean {
+  return address.startsWith("127.") || address === "::1";
+}

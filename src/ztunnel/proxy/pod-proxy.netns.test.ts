@@ -1,0 +1,129 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createLogger, systemClock } from "../../base/index.ts";
+import { CertificateManager, ConnectionTracker, FakeCertificateAuthority } from "../../dataplane/index.ts";
+import { connectTcp, listenTcp, listenTcpInNamespace, NetworkNamespace, type ByteStream } from "../../net/index.ts";
+import { MetricsRegistry, renderPrometheus } from "../../telemetry/index.ts";
+import { parseLocalConfig } from "../state/local-config.ts";
+import { MeshState } from "../state/mesh-state.ts";
+import { clientAddress, podPair, serverAddress, serviceAddress } from "../testing/pod-pair.ts";
+import { ConnectionTelemetry } from "./connection-record.ts";
+import type { LiveConnection, ProxyEnvironment } from "./pod-context.ts";
+import { PodProxy } from "./pod-proxy.ts";
+
+const mesh = (policies = "") => `
+workloads:
+- {uid: "c//Pod/default/client", name: client, namespace: default, serviceAccount: client, workloadIps: ["${clientAddress}"], protocol: HBONE, canonicalName: client}
+- {uid: "c//Pod/default/server", name: server, namespace: default, serviceAccount: server, workloadIps: ["${serverAddress}"], protocol: HBONE, canonicalName: server, services: {default/echo.default.svc.cluster.local: {80: 8080}}}
+services:
+- {name: echo, namespace: default, hostname: echo.default.svc.cluster.local, vips: ["/${serviceAddress}"], ports: {80: 8080}}
+${policies}`;
+
+/** A ztunnel's inside, without its process. */
+function environment(root: ReturnType<FakeCertificateAuthority["exportRoot"]>, config: string) {
+  const lines: string[] = [];
+  const log = createLogger({ scope: "ztunnel", level: "info", write: (line) => void lines.push(line) });
+  const state = new MeshState();
+  parseLocalConfig(config, state);
+  const registry = new MetricsRegistry();
+  const certificates = new CertificateManager({ authority: new FakeCertificateAuthority({ root }), log });
+  const env: ProxyEnvironment = {
+    state,
+    certificates,
+    telemetry: new ConnectionTelemetry(registry, log, systemClock),
+    tracker: new ConnectionTracker<LiveConnection>({ log }),
+    log,
+    clock: systemClock,
+    random: () => 0.5,
+    mark: 0x539,
+    ports: { outbound: 15_001, inboundPlaintext: 15_006, hbone: 15_008, dns: 15_053 },
+    network: "",
+  };
+  return { env, lines, registry };
+}
+
+function podProxy(env: ProxyEnvironment, namespace: NetworkNamespace, name: string, listeners: { role: string; fd: number }[] = []) {
+  const info = { name, namespace: "default", serviceAccount: name };
+  const namespaceFd = NetworkNamespace.open(`/proc/self/fd/${namespace.fd}`).fd;
+  return new PodProxy({ environment: env, uid: name, info, namespaceFd, listeners });
+}
+
+/** An application in the server's pod: says who connected, then echoes. */
+async function echoServer(namespace: NetworkNamespace) {
+  return await listenTcp({ fd: listenTcpInNamespace(namespace.fd, { address: "0.0.0.0", port: 8080 }) }, (stream) => {
+    stream.setHandler({
+      data: (chunk) => void stream.write(Buffer.from(chunk)),
+      end: () => stream.end(),
+      drain() {},
+      close() {},
+    });
+    stream.write(Buffer.from(`hello ${stream.remote.address}\n`));
+    stream.resume();
+  });
+}
+
+/** An application in the client's pod. */
+async function talk(namespace: NetworkNamespace, address: string, port: number) {
+  const stream = await connectTcp({ address, port, namespaceFd: namespace.fd, timeoutMs: 5_000 });
+  let text = "";
+  let wake = () => undefined as void;
+  let closed: { readonly error: Error | undefined } | undefined;
+  stream.setHandler({
+    data: (chunk) => {
+      text += chunk.toString();
+      wake();
+    },
+    end: () => stream.end(),
+    drain() {},
+    close: (error) => {
+      closed = { error };
+      wake();
+    },
+  });
+  stream.resume();
+  const until = async (wanted: string) => {
+    while (!text.includes(wanted) && closed === undefined) await new Promise<void>((resolve) => (wake = resolve));
+    return text;
+  };
+  return { stream: stream as ByteStream, until, closed: () => closed, say: (words: string) => stream.write(Buffer.from(words)) };
+}
+
+async function whole(policies = "") {
+  const pods = podPair();
+  const root = new FakeCertificateAuthority().exportRoot();
+  const source = environment(root, mesh(policies));
+  const destination = environment(root, mesh(policies));
+  const outbound = podProxy(source.env, pods.client, "client");
+  const inbound = podProxy(destination.env, pods.server, "server");
+  await outbound.start();
+  await inbound.start();
+  const app = await echoServer(pods.server);
+  const close = () => {
+    outbound.close();
+    inbound.close();
+    app.close();
+    pods.close();
+    source.env.certificates.close();
+    destination.env.certificates.close();
+  };
+  return { pods, source, destination, outbound, inbound, close };
+}
+
+test("an echo through a service crosses two ztunnels, keeps the client's address, and both name both identities", async () => {
+  const { pods, source, destination, close } = await whole();
+  const client = await talk(pods.client, serviceAddress, 80);
+  assert.match(await client.until("\n"), new RegExp(`hello ${clientAddress}`));
+  client.say("ping");
+  assert.match(await client.until("ping"), /ping/);
+  client.stream.end();
+  await client.until("never");
+  await Promise.all([source.env.tracker.idle(), destination.env.tracker.idle()]);
+  const [out] = source.lines.filter((line) => line.includes("\taccess\t"));
+  const [inn] = destination.lines.filter((line) => line.includes("\taccess\t"));
+  assert.match(out ?? "", /\tinfo\taccess\tconnection complete\tsrc\.addr=10\.1\.0\.1:\d+ src\.workload="client" src\.namespace="default" src\.identity="spiffe:\/\/cluster\.local\/ns\/default\/sa\/client"/);
+  assert.match(out ?? "", /dst\.addr=10\.1\.0\.2:15008 dst\.hbone_addr=10\.1\.0\.2:8080 dst\.service="echo\.default\.svc\.cluster\.local" dst\.workload="server"/);
+  assert.match(out ?? "", /direction="outbound" bytes_sent=4 bytes_recv=\d+ duration="\d+ms"/);
+  assert.match(inn ?? "", /src\.identity="spiffe:\/\/cluster\.local\/ns\/default\/sa\/client".*dst\.identity="spiffe:\/\/cluster\.local\/ns\/default\/sa\/server".*direction="inbound"/);
+  assert.match(renderPrometheus(destination.registry), /istio_tcp_connections_opened_total\{reporter="destination".*connection_security_policy="mutual_tls".*\} 1/);
+  close();
+});

@@ -1,0 +1,64 @@
+import { action, match, NetworkNamespace, NftNetlink, NftTransaction, RouteNetlink } from "../../net/index.ts";
+
+/** Two pods' network namespaces, joined by a veth pair, with ambient's capture in both. */
+export interface PodPair {
+  readonly client: NetworkNamespace;
+  readonly server: NetworkNamespace;
+  close(): void;
+}
+
+export const clientAddress = "10.1.0.1";
+export const serverAddress = "10.1.0.2";
+/** Routed from the client to nowhere: only capture makes it answer. */
+export const serviceAddress = "10.96.0.50";
+
+export function podPair(): PodPair {
+  const client = NetworkNamespace.create();
+  const server = NetworkNamespace.create();
+  const clientLinks = new RouteNetlink(client.fd);
+  const serverLinks = new RouteNetlink(server.fd);
+  clientLinks.batch(() => {
+    clientLinks.setLoopbackUp();
+    clientLinks.addVeth({ name: "eth0", index: 2, peer: { name: "eth0", index: 2, namespaceFd: server.fd } });
+    clientLinks.addAddress(2, { address: clientAddress, prefixLength: 24 });
+  });
+  serverLinks.setLoopbackUp();
+  serverLinks.setLink(2, { up: true });
+  serverLinks.addAddress(2, { address: serverAddress, prefixLength: 24 });
+  clientLinks.addRoute({ destination: { address: "0.0.0.0", prefixLength: 0 }, gateway: serverAddress });
+  for (const [namespace, links] of [
+    [client, clientLinks],
+    [server, serverLinks],
+  ] as const) {
+    links.addRoute({ destination: { address: "0.0.0.0", prefixLength: 0 }, type: "local", linkIndex: 1, table: 100 });
+    links.addRule({ family: "ipv4", priority: 32_764, table: 100, mark: 0x111, markMask: 0xfff });
+    capture(namespace);
+    links.close();
+  }
+  return {
+    client,
+    server,
+    close: () => {
+      client.close();
+      server.close();
+    },
+  };
+}
+
+/** The rules of upstream's agent, IPv4 and TCP alone. */
+function capture(namespace: NetworkNamespace): void {
+  using nft = new NftNetlink(namespace.fd);
+  const transaction = new NftTransaction();
+  const table = transaction.table("ip", "ambient").replace();
+  const tcp = match.protocol("tcp");
+  table.addChain("mangle-pre", { type: "filter", hook: "prerouting", priority: -150 });
+  table.addRule("mangle-pre", match.mark(0x539, 0xfff), action.setConnectionMark(0x111, 0xfff));
+  table.addChain("mangle-out", { type: "route", hook: "output", priority: -150 });
+  table.addRule("mangle-out", match.connectionMark(0x111, 0xfff), action.restoreMark());
+  table.addChain("pre", { type: "nat", hook: "prerouting", priority: -100 });
+  table.addRule("pre", match.destination("127.0.0.1/32", { not: true }), tcp, match.destinationPort(15_008, { not: true }), match.mark(0x539, 0xfff, { not: true }), action.redirect(15_006));
+  table.addChain("out", { type: "nat", hook: "output", priority: -100 });
+  table.addRule("out", match.mark(0x111, 0xfff), action.accept());
+  table.addRule("out", match.destination("127.0.0.1/32", { not: true }), tcp, match.mark(0x539, 0xfff, { not: true }), action.redirect(15_001));
+  nft.commit(transaction);
+}
