@@ -1,3 +1,4 @@
 export type { CliContext, ConnectionFlags, Installer } from "./context.ts";
 export { createProgram } from "./program.ts";
+export { RolloutEnd } from "./rollouts.ts";
 export { renderTable } from "./table.ts";

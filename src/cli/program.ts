@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import type { CliContext } from "./context.ts";
 import { installCommands } from "./install.ts";
+import { rolloutCommands } from "./rollouts.ts";
 import { statusCommands } from "./status.ts";
 
 /** The verbs that every release has; `cmd` adds those of parts that the command line does not know. */
@@ -13,5 +14,6 @@ export function createProgram(context: CliContext): Command {
     .exitOverride();
   installCommands(program, context);
   statusCommands(program, context);
+  rolloutCommands(program, context);
   return program;
 }

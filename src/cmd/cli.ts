@@ -6,7 +6,7 @@ import { CommanderError } from "commander";
 import { parseAllDocuments } from "yaml";
 import { createLogger, systemClock } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
-import { createProgram, type CliContext } from "../cli/index.ts";
+import { createProgram, RolloutEnd, type CliContext } from "../cli/index.ts";
 import { createKubeClient, loadKubeConfig } from "../kube/index.ts";
 import { applyComponents, removeInstalled } from "../operator/index.ts";
 import type { RoleContext } from "./role.ts";
@@ -36,6 +36,7 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
     await createProgram(context).parseAsync([...args], { from: "user" });
     return 0;
   } catch (error) {
+    if (error instanceof RolloutEnd) return error.exitCode;
     // Commander has printed its own message already.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     throw error;

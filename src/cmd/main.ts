@@ -9,9 +9,15 @@ enableCompileCache();
 
 /** Roles are loaded one by one, so that a ztunnel never loads what an API server needs. */
 const roles: Readonly<Record<string, () => Promise<RoleModule>>> = {
+  release: () => import("./release.ts"),
   rollout: () => import("./rollout.ts"),
   probe: () => import("./probe.ts"),
   "cluster-apiserver": () => import("./cluster-apiserver.ts"),
+  "cluster-controllers": () => import("./cluster-controllers.ts"),
+  "cluster-launcher": () => import("./cluster-launcher.ts"),
+  "cluster-supervisor": () => import("./cluster-supervisor.ts"),
+  "cluster-node": () => import("./cluster-node.ts"),
+  cluster: () => import("./cluster.ts"),
 };
 
 function thisRelease(): Release {
