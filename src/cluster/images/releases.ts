@@ -1,0 +1,91 @@
+import { cpSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { messageOf, userError } from "../../base/index.ts";
+
+/** A release tree that the lab can run. */
+export interface LabRelease {
+  readonly version: string;
+  /** As the lab's processes see it. */
+  readonly root: string;
+  /** Bound over `node_modules` of the tree; absent when the tree has its own. */
+  readonly nodeModules: string | undefined;
+}
+
+interface ReleaseIndex {
+  /** The tree that created the cluster. */
+  readonly own: LabRelease;
+}
+
+const indexName = "release.json";
+const directoryName = "releases";
+/** What a release consists of; all else in the tree stays out. */
+const releaseEntries = ["bin", "package.json", "src", "dist", "generated", "manifests", "samples"];
+
+/** Notes which tree the cluster itself runs from, with the paths that hold inside the lab. */
+export function writeOwnRelease(stateDirectory: string, own: LabRelease): void {
+  const index: ReleaseIndex = { own };
+  writeFileSync(join(stateDirectory, indexName), `${JSON.stringify(index)}\n`);
+}
+
+/** By version; the cluster's own for undefined and `latest`. */
+export function findRelease(stateDirectory: string, version: string | undefined): LabRelease | undefined {
+  const { own } = JSON.parse(readFileSync(join(stateDirectory, indexName), "utf8")) as ReleaseIndex;
+  if (version === undefined || version === "latest" || version === own.version) return own;
+  const root = join(stateDirectory, directoryName, version);
+  if (/[/\\]|^\.+$/.test(version) || !existsSync(join(root, "package.json"))) return undefined;
+  return { version, root, nodeModules: own.nodeModules ?? join(own.root, "node_modules") };
+}
+
+export interface ListedRelease {
+  readonly version: string;
+  readonly own: boolean;
+}
+
+export function listReleases(stateDirectory: string, ownVersion: string): ListedRelease[] {
+  const added = existsSync(join(stateDirectory, directoryName)) ? readdirSync(join(stateDirectory, directoryName)).filter((name) => !name.startsWith(".")) : [];
+  return [{ version: ownVersion, own: true }, ...added.filter((version) => version !== ownVersion).map((version) => ({ version, own: false }))];
+}
+
+/**
+ * Copies a release tree into the cluster, so that images with its version as tag run it. It runs with the cluster's
+ * installed packages. Replaces a tree of the same version for containers that start from then on. Answers the version.
+ */
+export function addRelease(stateDirectory: string, tree: string): string {
+  const version = versionOf(tree);
+  const { own } = JSON.parse(readFileSync(join(stateDirectory, indexName), "utf8")) as ReleaseIndex;
+  if (version === own.version) {
+    throw userError("release-exists", `${tree} has version ${version}, which is the cluster's own`, { hint: "give it another version: serin release build DIR --version VERSION" });
+  }
+  const releases = join(stateDirectory, directoryName);
+  const target = join(releases, version);
+  const temporary = join(releases, `.${version}.${process.pid}`);
+  mkdirSync(temporary, { recursive: true });
+  try {
+    for (const name of releaseEntries) {
+      const source = join(tree, name);
+      if (existsSync(source)) cpSync(realpathSync(source), join(temporary, name), { recursive: true, dereference: true });
+    }
+    // The mount point of the cluster's packages.
+    mkdirSync(join(temporary, "node_modules"));
+    rmSync(target, { recursive: true, force: true });
+    renameSync(temporary, target);
+  } catch (error) {
+    rmSync(temporary, { recursive: true, force: true });
+    throw userError("release-copy", `cannot copy ${tree} into the cluster: ${messageOf(error)}`, { cause: error });
+  }
+  return version;
+}
+
+function versionOf(tree: string): string {
+  let manifest: { version?: unknown };
+  try {
+    manifest = JSON.parse(readFileSync(join(tree, "package.json"), "utf8")) as { version?: unknown };
+  } catch (error) {
+    throw userError("release-invalid", `${tree} is no release tree: ${messageOf(error)}`, { hint: "it needs bin/serin, package.json and src/ or dist/; serin release build DIR --version VERSION makes one" });
+  }
+  const { version } = manifest;
+  if (typeof version !== "string" || !/^[\w.+-]{1,80}$/.test(version)) throw userError("release-invalid", `package.json of ${tree} has no usable version`);
+  const hasProgram = existsSync(join(tree, "bin/serin")) && ["src", "dist"].some((name) => lstatSync(join(tree, name), { throwIfNoEntry: false }) !== undefined);
+  if (!hasProgram) throw userError("release-invalid", `${tree} is no release tree: bin/serin and src/ or dist/ are missing`);
+  return version;
+}

@@ -1,0 +1,83 @@
+import { existsSync } from "node:fs";
+import { userError } from "../../base/index.ts";
+
+/** Root's lab runs as this uid and gid of the host, which nobody uses, so that it can write no file of the host. */
+export const labHostUid = 100_000;
+const labUids = 65_536;
+
+export interface LabCommandOptions {
+  readonly isRoot: boolean;
+  /** Host paths: the release tree, the cluster's state directory, the compile cache shared by all clusters. */
+  readonly releaseRoot: string;
+  readonly stateDirectory: string;
+  readonly compileCache: string;
+  /** Path of the carried Node below the release tree's `node_modules` directory, and that directory. */
+  readonly nodeModules: string;
+  readonly nodeProgram: string;
+  /** `src/cmd/main.ts` or `dist/cmd/main.js`. */
+  readonly entry: string;
+}
+
+export interface LabCommand {
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  /** The launcher writes the uid map, then a line to standard input. */
+  readonly writesUidMap: boolean;
+}
+
+const everyNamespace = "-Unmuipf";
+/** The lab's first process: it reaps what pods leave behind, and ends with the supervisor. */
+const firstProcess = '"$0" "$@" & wait $!';
+const firstProcessAfterMap = `read -r go && { ${firstProcess}; }`;
+
+/**
+ * The command that starts the supervisor in namespaces of its own. Root first gives itself a private mount namespace in
+ * which the release and the state lie where anybody may reach them, then becomes {@link labHostUid}, and only then unshares.
+ */
+export function labCommand(options: LabCommandOptions): LabCommand {
+  return options.isRoot ? rootCommand(options) : userCommand(options);
+}
+
+function userCommand(options: LabCommandOptions): LabCommand {
+  const { releaseRoot, stateDirectory, compileCache, nodeProgram, entry } = options;
+  const supervisor = [nodeProgram, "--disable-warning=ExperimentalWarning", `${releaseRoot}/${entry}`, "cluster-supervisor", "--state-dir", stateDirectory];
+  return {
+    program: "setpriv",
+    args: ["--pdeathsig", "KILL", "unshare", everyNamespace, "-r", "--kill-child=KILL", "--mount-proc", "sh", "-c", firstProcess, ...supervisor],
+    environment: { HOME: "/", NODE_COMPILE_CACHE: compileCache },
+    writesUidMap: false,
+  };
+}
+
+function rootCommand(options: LabCommandOptions): LabCommand {
+  const { releaseRoot, stateDirectory, compileCache, nodeModules, nodeProgram, entry } = options;
+  const base = ["/mnt", "/media", "/srv"].find((path) => existsSync(path));
+  if (base === undefined) throw userError("no-mount-point", "none of /mnt, /media and /srv is there to bind the lab's files to", { hint: "mkdir /mnt" });
+  const inside = { release: `${base}/release`, state: `${base}/state`, cache: `${base}/compile-cache` };
+  const modulesOutside = !nodeModules.startsWith(`${releaseRoot}/`);
+  const node = modulesOutside ? `${base}/node_modules${nodeProgram.slice(nodeModules.length)}` : `${inside.release}${nodeProgram.slice(releaseRoot.length)}`;
+  const script = [
+    "set -e",
+    `mount -t tmpfs -o mode=755 tmpfs ${base}`,
+    `mkdir ${inside.release} ${inside.state} ${inside.cache} ${base}/node_modules`,
+    `mount --rbind "$1" ${inside.release}`,
+    `mount --rbind "$2" ${inside.state}`,
+    `mount --rbind "$3" ${inside.cache}`,
+    ...(modulesOutside ? [`mount --rbind "$4" ${base}/node_modules`] : []),
+    "shift 4",
+    'exec "$@"',
+  ].join("\n");
+  const supervisor = [node, "--disable-warning=ExperimentalWarning", `${inside.release}/${entry}`, "cluster-supervisor", "--state-dir", inside.state];
+  const drop = ["setpriv", "--pdeathsig", "KILL", `--reuid=${labHostUid}`, `--regid=${labHostUid}`, "--clear-groups"];
+  const namespaces = ["unshare", everyNamespace, "--kill-child=KILL", "--mount-proc", "sh", "-c", firstProcessAfterMap];
+  return {
+    program: "unshare",
+    args: ["-m", "--propagation", "private", "sh", "-c", script, "lab", releaseRoot, stateDirectory, compileCache, nodeModules, ...drop, ...namespaces, ...supervisor],
+    environment: { HOME: "/", NODE_COMPILE_CACHE: inside.cache },
+    writesUidMap: true,
+  };
+}
+
+/** What goes into uid_map and gid_map. */
+export const rootUidMap = `0 ${labHostUid} ${labUids}\n`;

@@ -1,0 +1,213 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { existsSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:net";
+import { basename, dirname, join } from "node:path";
+import { internalError, messageOf, SerinError, userError, type Clock, type Environment, type Logger } from "../../base/index.ts";
+import { hostProcess, readClusterRecord, stateHome, writeClusterRecord, type ClusterRecord } from "../lifecycle/cluster-record.ts";
+import { labCommand, rootUidMap, type LabCommand } from "./lab-command.ts";
+import type { LauncherReply, LauncherRequest } from "./messages.ts";
+
+export interface LauncherOptions {
+  readonly stateDirectory: string;
+  readonly releaseRoot: string;
+  readonly env: Environment;
+  readonly log: Logger;
+  readonly clock: Clock;
+  /** Told as things come up; the one who started the launcher may wait for `ready`. */
+  readonly report: (progress: LauncherProgress) => void;
+}
+
+export type LauncherProgress =
+  | { readonly type: "listening"; readonly port: number }
+  | { readonly type: "ready" }
+  | { readonly type: "failed"; readonly kind: SerinError["kind"]; readonly code: string; readonly message: string; readonly hint: string | undefined };
+
+const portsTried = 50;
+const uidMapAttempts = 1_000;
+const stopGraceMs = 3_000;
+
+/**
+ * The one process of the lab in the user's own network namespace: starts the supervisor in namespaces of its own, opens
+ * sockets on the host's loopback and hands them in. With its end, however it comes, the whole lab ends.
+ */
+export class Launcher {
+  readonly #options: LauncherOptions;
+  readonly #log: Logger;
+
+  constructor(options: LauncherOptions) {
+    this.#options = options;
+    this.#log = options.log;
+  }
+
+  /** Blocks until the lab has ended. Answers the exit code. */
+  async run(signal: AbortSignal): Promise<number> {
+    const { stateDirectory } = this.#options;
+    const record = readClusterRecord(stateDirectory);
+    if (record === undefined) throw userError("cluster-not-found", `there is no cluster.json in ${stateDirectory}`);
+    try {
+      const apiServer = await listenForApiServer(record);
+      return await this.#runLab(record, apiServer, signal);
+    } catch (error) {
+      this.#reportFailure(error);
+      throw error;
+    }
+  }
+
+  async #runLab(record: ClusterRecord, apiServer: Server, signal: AbortSignal): Promise<number> {
+    const { stateDirectory } = this.#options;
+    const port = portOf(apiServer);
+    const launcher = hostProcess(process.pid);
+    const running: ClusterRecord = { ...record, apiServer: { ...record.apiServer, port }, ...(launcher === undefined ? {} : { launcher }) };
+    writeClusterRecord(stateDirectory, running);
+    this.#options.report({ type: "listening", port });
+
+    const command = this.#command();
+    const child = spawn(command.program, command.args, {
+      stdio: ["pipe", "inherit", "inherit", "ipc"],
+      env: { ...programEnvironment(this.#options.env), ...command.environment },
+      cwd: "/",
+    });
+    const ended = new Promise<number>((resolve) => {
+      child.once("error", (error) => {
+        this.#reportFailure(userError("lab-start", `cannot start ${command.program}: ${messageOf(error)}`, { hint: "serin doctor says what is missing" }));
+        resolve(1);
+      });
+      child.once("exit", (code, name) => resolve(code ?? (name === null ? 1 : 128)));
+    });
+    let wasReady = false;
+    child.on("message", (message) => {
+      const request = message as LauncherRequest;
+      if (request.type === "ready") {
+        wasReady = true;
+        this.#recordInit(running, child);
+        this.#options.report({ type: "ready" });
+      } else if (request.type === "failed") {
+        this.#reportFailure(new SerinError(request.kind, request.code, request.message, request.hint === undefined ? {} : { hint: request.hint }));
+      } else void this.#serve(child, request, apiServer);
+    });
+    if (command.writesUidMap) await writeUidMap(child, this.#options.clock);
+    signal.addEventListener("abort", () => this.#stop(child), { once: true });
+    const code = await ended;
+    this.#log.info("the lab has ended", { code });
+    if (!wasReady && !signal.aborted) {
+      this.#reportFailure(internalError("lab-ended", `the lab ended with code ${code} before it was ready`, { hint: `see ${join(stateDirectory, "launcher.log")}` }));
+    }
+    return signal.aborted ? 0 : code;
+  }
+
+  #command(): LabCommand {
+    const { stateDirectory, releaseRoot, env } = this.#options;
+    const nodeModules = dirname(dirname(dirname(process.execPath)));
+    const entry = existsSync(join(releaseRoot, "src/cmd/main.ts")) ? "src/cmd/main.ts" : "dist/cmd/main.js";
+    if (basename(nodeModules) !== "node_modules") {
+      throw internalError("node-not-carried", `this process runs on ${process.execPath}, not on the Node that the release carries`, { hint: "start it by bin/serin" });
+    }
+    return labCommand({
+      isRoot: process.getuid?.() === 0,
+      releaseRoot,
+      stateDirectory,
+      compileCache: compileCacheDirectory(env),
+      nodeModules,
+      nodeProgram: process.execPath,
+      entry,
+    });
+  }
+
+  /** The lab's first process, as the host sees it: who enters the lab's namespaces needs it. */
+  #recordInit(record: ClusterRecord, child: ChildProcess): void {
+    const children = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8").trim();
+    const labInit = hostProcess(Number(children.split(" ")[0]));
+    if (labInit === undefined) return;
+    const current = readClusterRecord(this.#options.stateDirectory) ?? record;
+    writeClusterRecord(this.#options.stateDirectory, { ...current, labInit });
+  }
+
+  async #serve(child: ChildProcess, request: Extract<LauncherRequest, { type: "listen" }>, apiServer: Server): Promise<void> {
+    const reply = (message: LauncherReply, server?: Server): void => {
+      if (!child.connected) return;
+      child.send(message, server, { keepOpen: false }, () => server?.close());
+    };
+    try {
+      const server = request.purpose === "api-server" ? apiServer : await listenNear(request.address, request.port, false);
+      reply({ type: "listening", id: request.id, address: request.address, port: portOf(server) }, server);
+    } catch (error) {
+      reply({ type: "refused", id: request.id, message: messageOf(error) });
+    }
+  }
+
+  #stop(child: ChildProcess): void {
+    this.#log.info("ending the lab");
+    if (child.connected) child.disconnect();
+    this.#options.clock.after(stopGraceMs, () => child.kill("SIGKILL"));
+  }
+
+  #reportFailure(error: unknown): void {
+    const failure = error instanceof SerinError ? error : internalError("launcher-failed", messageOf(error));
+    this.#options.report({ type: "failed", kind: failure.kind, code: failure.code, message: failure.message, hint: failure.hint });
+  }
+}
+
+/** Shared by all clusters of a user, so that the second one starts faster. */
+export function compileCacheDirectory(env: Environment): string {
+  return join(stateHome(env), "compile-cache");
+}
+
+function portOf(server: Server): number {
+  const address = server.address();
+  return address !== null && typeof address === "object" ? address.port : 0;
+}
+
+async function listenForApiServer(record: ClusterRecord): Promise<Server> {
+  const { address, port, portIsFixed } = record.apiServer;
+  return await listenNear(address, port, portIsFixed);
+}
+
+/** Listens on the port, or on the next free one. What connects before the lab takes the socket over waits in its queue. */
+async function listenNear(address: string, port: number, fixed: boolean): Promise<Server> {
+  for (let candidate = port; candidate < port + (fixed ? 1 : portsTried) && candidate < 65_536; candidate += 1) {
+    const server = createServer({ pauseOnConnect: true });
+    const fault = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
+      server.once("error", resolve);
+      server.listen({ host: address, port: candidate, backlog: 1024 }, () => resolve(undefined));
+    });
+    if (fault === undefined) return server;
+    if (fault.code !== "EADDRINUSE") {
+      throw userError("address-unavailable", `cannot listen on ${address}:${candidate}: ${fault.message}`, { hint: "take an address of this machine's loopback (127.0.0.0/8) and a port above 1023" });
+    }
+  }
+  throw userError("port-in-use", `port ${port} on ${address} is in use`, {
+    hint: fixed ? "leave out networking.apiServerPort to take the next free one, or choose another" : `none of the next ${portsTried} ports is free either`,
+  });
+}
+
+/** Root's lab waits for its uid map before its first program starts. */
+async function writeUidMap(child: ChildProcess, clock: Clock): Promise<void> {
+  const own = readlinkSync("/proc/self/ns/user");
+  for (let attempt = 0; attempt < uidMapAttempts && child.exitCode === null; attempt += 1) {
+    const theirs = readNamespace(child.pid);
+    if (theirs !== undefined && theirs !== own) {
+      writeFileSync(`/proc/${child.pid}/uid_map`, rootUidMap);
+      writeFileSync(`/proc/${child.pid}/gid_map`, rootUidMap);
+      child.stdin?.end("go\n");
+      return;
+    }
+    await clock.sleep(1);
+  }
+  child.kill("SIGKILL");
+  throw userError("user-namespace", "the lab's user namespace did not come up", { hint: "serin doctor says what the machine forbids" });
+}
+
+function readNamespace(pid: number | undefined): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/user`);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What programs of the machine need; nothing of the user's session reaches the lab. */
+function programEnvironment(env: Environment): Record<string, string> {
+  const kept: Record<string, string> = { PATH: env["PATH"] ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" };
+  for (const name of ["LANG", "LC_ALL", "TZ", "SERIN_LOG_LEVEL"]) if (env[name] !== undefined) kept[name] = env[name];
+  return kept;
+}

@@ -1,0 +1,145 @@
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { internalError, userError, type Environment } from "../../base/index.ts";
+
+/** What a cluster is, written as `cluster.json` into its state directory; read by its launcher, supervisor and nodes. */
+export interface ClusterRecord {
+  readonly name: string;
+  readonly nodes: readonly ClusterNode[];
+  readonly apiServer: {
+    /** On the host's loopback. */
+    readonly address: string;
+    readonly port: number;
+    /** The user asked for this port: another one will not do. */
+    readonly portIsFixed: boolean;
+  };
+  /** The release tree that the cluster runs from, as the host sees it. */
+  readonly release: { readonly root: string; readonly version: string };
+  readonly createdAt: string;
+  /** Known once the launcher has started. */
+  readonly launcher?: HostProcess;
+  /** The lab's first process, by which its namespaces are entered. */
+  readonly labInit?: HostProcess;
+  readonly kubeconfig?: { readonly path: string; readonly previousContext: string };
+}
+
+export interface ClusterNode {
+  readonly name: string;
+  readonly role: "control-plane" | "worker";
+  readonly address: string;
+  readonly podCidr: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** A process of the host, told from later ones with its number by its start. */
+export interface HostProcess {
+  readonly pid: number;
+  readonly startTicks: string;
+}
+
+/** Addresses that are the same in every lab; each lab has network namespaces of its own. */
+export const labNetwork = {
+  fabricCidr: "172.18.0.0/16",
+  hostAddress: "172.18.0.1",
+  prefixLength: 16,
+  nodeAddress: (index: number): string => `172.18.0.${2 + index}`,
+  podCidr: (index: number): string => `10.244.${index}.0/24`,
+  podRange: "10.244.0.0",
+  serviceCidr: "10.96.0.0/16",
+  kubernetesService: "10.96.0.1",
+  dnsService: "10.96.0.10",
+  apiServerPort: 6443,
+  hostLoopback: "127.7.0.10",
+  /** Nodes are numbered in one byte of pod addresses, and an idle node costs some 60 MB. */
+  maxNodes: 32,
+} as const;
+
+/** `${XDG_STATE_HOME:-~/.local/state}/serin`. */
+export function stateHome(env: Environment): string {
+  const base = env["XDG_STATE_HOME"];
+  return join(base !== undefined && base !== "" ? base : join(env["HOME"] ?? homedir(), ".local", "state"), "serin");
+}
+
+export function clusterDirectory(env: Environment, name: string): string {
+  return join(stateHome(env), "clusters", name);
+}
+
+const recordName = "cluster.json";
+
+export function readClusterRecord(directory: string): ClusterRecord | undefined {
+  let text: string;
+  try {
+    text = readFileSync(join(directory, recordName), "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw userError("cluster-unreadable", `cannot read ${join(directory, recordName)}`, { cause: error, hint: "is it another user's? Delete the cluster as that user" });
+  }
+  try {
+    return JSON.parse(text) as ClusterRecord;
+  } catch (error) {
+    throw internalError("cluster-record", `${join(directory, recordName)} is damaged`, { cause: error, hint: `remove ${directory} and create the cluster anew` });
+  }
+}
+
+/** Replaces the record in one step. */
+export function writeClusterRecord(directory: string, record: ClusterRecord): void {
+  mkdirSync(directory, { recursive: true });
+  const temporary = join(directory, `${recordName}.${process.pid}`);
+  writeFileSync(temporary, `${JSON.stringify(record, undefined, 2)}\n`);
+  renameSync(temporary, join(directory, recordName));
+}
+
+export function listClusterNames(env: Environment): string[] {
+  try {
+    return readdirSync(join(stateHome(env), "clusters"), { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => entry.name)
+      .sort();
+  } catch {
+    return [];
+  }
+}
+
+/** Undefined when there is no such process, or only its remains. */
+export function hostProcess(pid: number): HostProcess | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    return fields[0] === "Z" || fields[0] === "X" ? undefined : { pid, startTicks: fields[19] ?? "" };
+  } catch {
+    return undefined;
+  }
+}
+
+export function isHostProcessAlive(expected: HostProcess | undefined): boolean {
+  return expected !== undefined && hostProcess(expected.pid)?.startTicks === expected.startTicks;
+}
+
+export function isClusterRunning(record: ClusterRecord): boolean {
+  return isHostProcessAlive(record.launcher);
+}
+
+/** The record of a cluster that exists; throws a user error that lists those that do. */
+export function requireCluster(env: Environment, name: string): { directory: string; record: ClusterRecord } {
+  const directory = clusterDirectory(env, name);
+  const record = readClusterRecord(directory);
+  if (record === undefined) {
+    const others = listClusterNames(env);
+    throw userError("cluster-not-found", `there is no cluster "${name}"`, {
+      hint: others.length === 0 ? `create it: serin cluster create --name ${name}` : `there is: ${others.join(", ")}`,
+    });
+  }
+  return { directory, record };
+}
+
+/** As {@link requireCluster}, and its launcher must be alive. */
+export function requireRunningCluster(env: Environment, name: string): { directory: string; record: ClusterRecord } {
+  const found = requireCluster(env, name);
+  if (!isClusterRunning(found.record)) {
+    throw userError("cluster-stopped", `the cluster "${name}" does not run any more`, {
+      hint: `see ${join(found.directory, "launcher.log")}, then: serin cluster delete --name ${name} && serin cluster create --name ${name}`,
+    });
+  }
+  return found;
+}

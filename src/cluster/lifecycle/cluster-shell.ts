@@ -1,0 +1,49 @@
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { userError, type Environment } from "../../base/index.ts";
+import { isHostProcessAlive, requireRunningCluster } from "./cluster-record.ts";
+import { shimDirectory } from "./shims.ts";
+
+/** Proxies of the machine's network are out of reach in there. */
+const proxyVariables = ["http_proxy", "https_proxy", "all_proxy", "ftp_proxy"];
+
+/**
+ * Runs a command (the user's shell when empty) in the lab's host namespace, where LoadBalancer, node and pod addresses are
+ * reached. Files are the user's own, the working directory too. Answers the exit code.
+ */
+export async function runInCluster(name: string, command: readonly string[], env: Environment): Promise<number> {
+  const { directory, record } = requireRunningCluster(env, name);
+  const { labInit } = record;
+  if (labInit === undefined || !isHostProcessAlive(labInit)) throw userError("cluster-starting", `the cluster "${name}" is still starting`, { hint: "try again in a second" });
+  const target = ["--target", String(labInit.pid), "--net"];
+  // Root may enter the network alone; anybody else enters the user namespace that owns it first, as himself.
+  const args = process.getuid?.() === 0 ? target : [...target, "--user", "--preserve-credentials"];
+  const words = command.length === 0 ? [env["SHELL"] ?? "/bin/sh"] : command;
+  const child = spawn("nsenter", [...args, "--", ...words], { stdio: "inherit", env: shellEnvironment(env, directory, name) });
+  const forward = (signal: NodeJS.Signals): void => void child.kill(signal);
+  const ignore = (): void => undefined;
+  // The terminal sends Ctrl-C to the command itself.
+  process.on("SIGINT", ignore);
+  process.on("SIGTERM", forward);
+  try {
+    return await new Promise<number>((resolve, reject) => {
+      child.once("error", (error) => reject(userError("program-missing", `cannot run nsenter: ${error.message}`, { hint: "install util-linux" })));
+      child.once("exit", (code, signal) => resolve(code ?? (signal === "SIGINT" ? 130 : 143)));
+    });
+  } finally {
+    process.off("SIGINT", ignore);
+    process.off("SIGTERM", forward);
+  }
+}
+
+function shellEnvironment(env: Environment, directory: string, name: string): NodeJS.ProcessEnv {
+  const inside: NodeJS.ProcessEnv = { ...env };
+  for (const proxy of proxyVariables) {
+    delete inside[proxy];
+    delete inside[proxy.toUpperCase()];
+  }
+  inside["PATH"] = `${shimDirectory(directory)}:${env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin"}`;
+  inside["KUBECONFIG"] = join(directory, "kubeconfig");
+  inside["SERIN_CLUSTER"] = name;
+  return inside;
+}

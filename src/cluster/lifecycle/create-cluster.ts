@@ -1,0 +1,210 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { chownSync, closeSync, existsSync, lstatSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { internalError, SerinError, userError, type Environment } from "../../base/index.ts";
+import { createClusterPki, type ClusterPki } from "../apiserver/index.ts";
+import { parseImageCatalogue } from "../images/index.ts";
+import { compileCacheDirectory, labHostUid, type LauncherProgress } from "../launcher/index.ts";
+import { clusterDirectory, hostProcess, isClusterRunning, labNetwork, readClusterRecord, writeClusterRecord, type ClusterRecord } from "./cluster-record.ts";
+import { contextNameOf, stopLauncher } from "./delete-cluster.ts";
+import { kubeconfigText, mergeIntoKubeconfig, userKubeconfigPath, type AdminAccess } from "./kubeconfig-file.ts";
+import type { ClusterPlan } from "./kind-config.ts";
+import { writeShims } from "./shims.ts";
+
+export interface CreateClusterOptions {
+  readonly plan: ClusterPlan;
+  readonly release: { readonly root: string; readonly version: string };
+  readonly env: Environment;
+  /** Aborted by Ctrl-C: what was begun is undone. */
+  readonly signal: AbortSignal;
+  /** Told in the user's words what is done now. */
+  readonly progress: (step: string) => void;
+}
+
+export interface CreatedCluster {
+  readonly directory: string;
+  readonly record: ClusterRecord;
+  readonly kubeconfigPath: string;
+  readonly contextName: string;
+  readonly server: string;
+}
+
+const readyTimeoutMs = 60_000;
+/** The API server's database, logs and emptyDirs of a small lab. */
+const neededBytes = 200 * 1024 * 1024;
+
+/**
+ * Creates a cluster and returns when all its nodes are ready; it goes on in the background. Throws a user error, and leaves
+ * nothing behind, when one of this name exists, a port is taken, or the machine forbids what it needs.
+ */
+export async function createCluster(options: CreateClusterOptions): Promise<CreatedCluster> {
+  const { plan, env, signal, progress } = options;
+  const directory = clusterDirectory(env, plan.name);
+  refuseExisting(directory, plan.name);
+  try {
+    progress("Preparing the state directory and certificates");
+    const pki = prepareDirectory(directory, options);
+    progress(`Starting ${plan.nodes.length} node${plan.nodes.length === 1 ? "" : "s"}`);
+    const launcher = startLauncher(directory, options);
+    try {
+      const port = await waitForLauncher(launcher, directory, signal);
+      return finish(directory, port, pki, options);
+    } catch (error) {
+      await stopLauncher(hostProcess(launcher.pid ?? -1));
+      throw error;
+    } finally {
+      if (launcher.connected) launcher.disconnect();
+      launcher.unref();
+    }
+  } catch (error) {
+    rmSync(directory, { recursive: true, force: true });
+    throw diskFull(error, directory) ?? error;
+  }
+}
+
+function refuseExisting(directory: string, name: string): void {
+  const record = readClusterRecord(directory);
+  if (record === undefined) {
+    rmSync(directory, { recursive: true, force: true });
+    return;
+  }
+  if (isClusterRunning(record)) {
+    throw userError("cluster-exists", `a cluster "${name}" exists already`, { hint: `delete it (serin cluster delete --name ${name}) or choose another --name` });
+  }
+  // Its launcher was killed, and with it everything but these files.
+  rmSync(directory, { recursive: true, force: true });
+}
+
+function prepareDirectory(directory: string, options: CreateClusterOptions): ClusterPki {
+  const { plan, release, env } = options;
+  mkdirSync(join(directory, "pki"), { recursive: true, mode: 0o755 });
+  const space = statfsSync(directory);
+  if (space.bavail * space.bsize < neededBytes) {
+    throw userError("disk-full", `less than ${neededBytes / 1024 / 1024} MB are free at ${directory}`, { hint: "make room, or set XDG_STATE_HOME to a directory on another disk" });
+  }
+  const controlPlane = plan.nodes[0];
+  const pki = createClusterPki(join(directory, "pki"), {
+    serverNames: [plan.apiServer.address, ...(controlPlane === undefined ? [] : [controlPlane.address, controlPlane.name])],
+    nodes: plan.nodes.map((node) => ({ name: node.name, addresses: [node.address] })),
+  });
+  writeInnerKubeconfigs(directory, pki, options);
+  const images = parseImageCatalogue(readFileSync(join(release.root, "manifests/images.yaml"), "utf8"), "manifests/images.yaml");
+  writeFileSync(join(directory, "images.json"), JSON.stringify(images));
+  writeClusterRecord(directory, { name: plan.name, nodes: plan.nodes, apiServer: plan.apiServer, release, createdAt: new Date().toISOString() });
+  const cache = compileCacheDirectory(env);
+  mkdirSync(cache, { recursive: true });
+  if (process.getuid?.() === 0) for (const path of [directory, cache]) giveToLab(path);
+  return pki;
+}
+
+/** Root's lab runs as another user, who must own what it writes. */
+function giveToLab(path: string): void {
+  if (lstatSync(path).uid !== labHostUid) chownSync(path, labHostUid, labHostUid);
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    const child = join(path, entry.name);
+    if (entry.isDirectory()) giveToLab(child);
+    else if (lstatSync(child).uid !== labHostUid) chownSync(child, labHostUid, labHostUid);
+  }
+}
+
+/** Of the lab's own processes; JSON, which they read without YAML's parser. */
+function writeInnerKubeconfigs(directory: string, pki: ClusterPki, { plan }: CreateClusterOptions): void {
+  const server = `https://${labNetwork.nodeAddress(0)}:${labNetwork.apiServerPort}`;
+  const clients = [
+    { file: "controllers.kubeconfig", files: pki.controllerManager },
+    { file: "scheduler.kubeconfig", files: pki.scheduler },
+    ...plan.nodes.map((node) => ({ file: `node-${node.name}.kubeconfig`, files: pki.nodes[node.name] })),
+  ];
+  for (const { file, files } of clients) {
+    if (files === undefined) throw internalError("certificate-missing", `no certificate was made for ${file}`);
+    const config = {
+      apiVersion: "v1",
+      kind: "Config",
+      "current-context": "lab",
+      clusters: [{ name: "lab", cluster: { server, "certificate-authority-data": base64File(pki.caCertificate) } }],
+      users: [{ name: "lab", user: { "client-certificate-data": base64File(files.certificate), "client-key-data": base64File(files.key) } }],
+      contexts: [{ name: "lab", context: { cluster: "lab", user: "lab" } }],
+    };
+    writeFileSync(join(directory, "pki", file), JSON.stringify(config), { mode: 0o600 });
+  }
+}
+
+function base64File(path: string): string {
+  return readFileSync(path).toString("base64");
+}
+
+function startLauncher(directory: string, { release, env }: CreateClusterOptions): ChildProcess {
+  const entry = ["src/cmd/main.ts", "dist/cmd/main.js"].map((name) => join(release.root, name)).find((path) => existsSync(path));
+  if (entry === undefined) throw internalError("entry-missing", `neither src/cmd/main.ts nor dist/cmd/main.js is in ${release.root}`);
+  const log = openSync(join(directory, "launcher.log"), "a", 0o644);
+  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", entry, "cluster-launcher", "--state-dir", directory], {
+    stdio: ["ignore", log, log, "ipc"],
+    env: { ...env, NODE_COMPILE_CACHE: compileCacheDirectory(env) },
+    cwd: "/",
+    // In a session of its own, so that Ctrl-C and the end of the terminal do not reach it.
+    detached: true,
+  });
+  closeSync(log);
+  return child;
+}
+
+/** Resolves with the API server's port once everything is ready. */
+async function waitForLauncher(launcher: ChildProcess, directory: string, signal: AbortSignal): Promise<number> {
+  return await new Promise<number>((resolve, reject) => {
+    let port = 0;
+    const log = join(directory, "launcher.log");
+    const timer = setTimeout(() => reject(userError("cluster-slow", `the cluster was not ready within ${readyTimeoutMs / 1_000} s:\n${tailOf(log)}`)), readyTimeoutMs);
+    const settle = (error?: Error): void => {
+      clearTimeout(timer);
+      if (error === undefined) resolve(port);
+      else reject(error);
+    };
+    signal.addEventListener("abort", () => settle(userError("interrupted", "interrupted; nothing was left behind")), { once: true });
+    launcher.once("error", (error) => settle(internalError("launcher-failed", error.message, { cause: error })));
+    launcher.once("exit", (code) => settle(internalError("launcher-ended", `the launcher ended with code ${code}:\n${tailOf(log)}`, { hint: "serin doctor says what the machine lacks" })));
+    launcher.on("message", (message) => {
+      const progress = message as LauncherProgress;
+      if (progress.type === "listening") port = progress.port;
+      else if (progress.type === "ready") settle();
+      else settle(new SerinError(progress.kind, progress.code, progress.kind === "user" ? progress.message : `${progress.message}\n${tailOf(log)}`, progress.hint === undefined ? {} : { hint: progress.hint }));
+    });
+  });
+}
+
+function tailOf(path: string): string {
+  try {
+    return readFileSync(path, "utf8").trim().split("\n").slice(-8).join("\n");
+  } catch {
+    return "";
+  }
+}
+
+function finish(directory: string, port: number, pki: ClusterPki, { plan, env, release }: CreateClusterOptions): CreatedCluster {
+  const server = `https://${plan.apiServer.address}:${port}`;
+  const contextName = contextNameOf(plan.name);
+  const access: AdminAccess = {
+    contextName,
+    server,
+    ca: readFileSync(pki.caCertificate, "utf8"),
+    certificate: readFileSync(pki.admin.certificate, "utf8"),
+    key: readFileSync(pki.admin.key, "utf8"),
+  };
+  writeFileSync(join(directory, "kubeconfig"), kubeconfigText(access), { mode: 0o600 });
+  const kubeconfigPath = userKubeconfigPath(env);
+  const previousContext = mergeIntoKubeconfig(kubeconfigPath, access);
+  writeShims(directory, plan.name, release.root);
+  const record = readClusterRecord(directory);
+  if (record === undefined) throw internalError("cluster-record", "the cluster's record has vanished");
+  const complete: ClusterRecord = { ...record, kubeconfig: { path: kubeconfigPath, previousContext: previousContext === contextName ? "" : previousContext } };
+  writeClusterRecord(directory, complete);
+  return { directory, record: complete, kubeconfigPath, contextName, server };
+}
+
+function diskFull(error: unknown, directory: string): SerinError | undefined {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOSPC") {
+      return userError("disk-full", `no space is left at ${directory}`, { cause: error, hint: "make room, or set XDG_STATE_HOME to a directory on another disk" });
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,59 @@
+import { readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Environment } from "../../base/index.ts";
+import { clusterDirectory, isClusterRunning, isHostProcessAlive, listClusterNames, readClusterRecord, requireCluster, type HostProcess } from "./cluster-record.ts";
+import { removeFromKubeconfig } from "./kubeconfig-file.ts";
+
+const stopTimeoutMs = 5_000;
+const pollMs = 10;
+
+/** kind's: `kind-<name>`. */
+export function contextNameOf(clusterName: string): string {
+  return `kind-${clusterName}`;
+}
+
+/** Ends a cluster, takes it out of the kubeconfig and removes its files. Throws a user error when there is none of this name. */
+export async function deleteCluster(name: string, env: Environment): Promise<void> {
+  const { directory, record } = requireCluster(env, name);
+  await stopLauncher(record.launcher);
+  // Its PID namespace goes a moment after its launcher.
+  const deadline = Date.now() + stopTimeoutMs;
+  while (isHostProcessAlive(record.labInit) && Date.now() < deadline) await sleep(pollMs);
+  if (record.kubeconfig !== undefined) removeFromKubeconfig(record.kubeconfig.path, contextNameOf(name), record.kubeconfig.previousContext);
+  rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
+}
+
+/** SIGTERM, then SIGKILL; the lab goes with its launcher. */
+export async function stopLauncher(launcher: HostProcess | undefined): Promise<void> {
+  if (launcher === undefined) return;
+  for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+    if (!isHostProcessAlive(launcher)) return;
+    process.kill(launcher.pid, signal);
+    const deadline = Date.now() + stopTimeoutMs;
+    while (isHostProcessAlive(launcher) && Date.now() < deadline) await sleep(pollMs);
+  }
+}
+
+export interface ListedCluster {
+  readonly name: string;
+  readonly running: boolean;
+  readonly nodes: number;
+  readonly server: string;
+  readonly directory: string;
+}
+
+export function listClusters(env: Environment): ListedCluster[] {
+  return listClusterNames(env).flatMap((name) => {
+    const directory = clusterDirectory(env, name);
+    const record = readClusterRecord(directory);
+    if (record === undefined) return [];
+    const server = `https://${record.apiServer.address}:${record.apiServer.port}`;
+    return [{ name, running: isClusterRunning(record), nodes: record.nodes.length, server, directory }];
+  });
+}
+
+/** The kubeconfig of one cluster, as `kind get kubeconfig` prints it. */
+export function clusterKubeconfig(name: string, env: Environment): string {
+  return readFileSync(join(requireCluster(env, name).directory, "kubeconfig"), "utf8");
+}

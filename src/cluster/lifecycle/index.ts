@@ -1,0 +1,16 @@
+export {
+  clusterDirectory,
+  isClusterRunning,
+  labNetwork,
+  readClusterRecord,
+  requireCluster,
+  requireRunningCluster,
+  stateHome,
+  type ClusterNode,
+  type ClusterRecord,
+} from "./cluster-record.ts";
+export { runInCluster } from "./cluster-shell.ts";
+export { clusterUrls } from "./cluster-urls.ts";
+export { createCluster, type CreateClusterOptions, type CreatedCluster } from "./create-cluster.ts";
+export { clusterKubeconfig, contextNameOf, deleteCluster, listClusters, type ListedCluster } from "./delete-cluster.ts";
+export { parseKindConfig, type ClusterPlan, type ParsedKindConfig } from "./kind-config.ts";

@@ -1,0 +1,198 @@
+import { isIP } from "node:net";
+import { parseDocument, LineCounter, isMap, isPair, isScalar, isSeq, type Node as YamlNode, type Pair } from "yaml";
+import { userError } from "../../base/index.ts";
+import { labNetwork, type ClusterNode, type ClusterRecord } from "./cluster-record.ts";
+
+export type ClusterPlan = Pick<ClusterRecord, "name" | "nodes" | "apiServer">;
+
+export interface ParsedKindConfig {
+  readonly plan: ClusterPlan;
+  /** What was accepted but is done in another way. */
+  readonly warnings: readonly string[];
+}
+
+/** kind's own default. */
+const defaultName = "kind";
+const apiVersion = "kind.x-k8s.io/v1alpha4";
+
+interface Problem {
+  readonly line: number;
+  readonly text: string;
+}
+
+/** Kind's fields that ask for what the lab has no counterpart of; they are named in a warning. */
+const ignoredFields: Readonly<Record<string, string>> = {
+  featureGates: "the lab's API server has no feature gates",
+  runtimeConfig: "the lab serves all that it knows",
+  kubeadmConfigPatches: "no kubeadm runs here",
+  kubeadmConfigPatchesJSON6902: "no kubeadm runs here",
+  containerdConfigPatches: "no containerd runs here",
+  containerdConfigPatchesJSON6902: "no containerd runs here",
+  image: "nodes run the release's own programs",
+  extraMounts: "a node's host directory is below the cluster's state directory",
+  extraPortMappings: "serin cluster urls lists the loopback addresses of LoadBalancer services",
+  podSubnet: `pods always are in ${labNetwork.podRange}/16`,
+  serviceSubnet: `services always are in ${labNetwork.serviceCidr}`,
+  disableDefaultCNI: "the lab's pod network is always there",
+  kubeProxyMode: "services are always made by nftables",
+  dnsSearch: "the lab resolves no names outside of it",
+};
+const knownTop = ["kind", "apiVersion", "name", "nodes", "networking", "featureGates", "runtimeConfig", "kubeadmConfigPatches", "kubeadmConfigPatchesJSON6902", "containerdConfigPatches", "containerdConfigPatchesJSON6902"];
+const knownNode = ["role", "labels", "image", "extraMounts", "extraPortMappings", "kubeadmConfigPatches", "kubeadmConfigPatchesJSON6902"];
+const knownNetworking = ["ipFamily", "apiServerAddress", "apiServerPort", "podSubnet", "serviceSubnet", "disableDefaultCNI", "kubeProxyMode", "dnsSearch"];
+
+/**
+ * Reads kind's `Cluster` (v1alpha4). Absent text means kind's default: one control plane. Throws one user error that names
+ * every bad line, field and what was expected; `name` overrides the file's.
+ */
+export function parseKindConfig(text: string | undefined, options: { readonly name?: string; readonly source?: string } = {}): ParsedKindConfig {
+  const reader = new ConfigReader(text ?? "", options.source ?? "cluster config");
+  const plan = reader.read(options.name);
+  reader.throwIfBad();
+  return { plan, warnings: reader.warnings };
+}
+
+class ConfigReader {
+  readonly warnings: string[] = [];
+  readonly #problems: Problem[] = [];
+  readonly #lines = new LineCounter();
+  readonly #source: string;
+  readonly #text: string;
+
+  constructor(text: string, source: string) {
+    this.#text = text;
+    this.#source = source;
+  }
+
+  read(overridingName: string | undefined): ClusterPlan {
+    const document = parseDocument(this.#text, { lineCounter: this.#lines, prettyErrors: false });
+    for (const error of document.errors) this.#problems.push({ line: this.#lines.linePos(error.pos[0]).line, text: error.message });
+    this.throwIfBad();
+    const top = this.#fields(document.contents, "the file", knownTop);
+    if (top.size > 0) {
+      this.#expect(top, "kind", "Cluster");
+      this.#expect(top, "apiVersion", apiVersion);
+    }
+    const name = overridingName ?? this.#string(top, "name") ?? defaultName;
+    if (!/^[a-z0-9][a-z0-9.-]{0,39}$/.test(name)) this.#problem(top.get("name"), `name: "${name}" must be 1 to 40 lower case letters, digits, "-" and "."`);
+    const networking = this.#fields(top.get("networking")?.value, "networking", knownNetworking);
+    const apiServer = this.#apiServer(networking);
+    const family = this.#string(networking, "ipFamily");
+    if (family !== undefined && family !== "ipv4") this.warnings.push(`networking.ipFamily: ${family} is not offered; the cluster is ipv4`);
+    return { name, nodes: this.#nodes(top.get("nodes"), name), apiServer };
+  }
+
+  throwIfBad(): void {
+    if (this.#problems.length === 0) return;
+    const list = this.#problems.map((problem) => `${this.#source}:${problem.line}: ${problem.text}`).join("\n");
+    throw userError("cluster-config-invalid", list, { hint: `the form is kind's: https://kind.sigs.k8s.io/docs/user/configuration (${apiVersion})` });
+  }
+
+  #apiServer(networking: Map<string, Pair>): ClusterPlan["apiServer"] {
+    const asked = this.#string(networking, "apiServerAddress");
+    let address: string = labNetwork.hostLoopback;
+    if (asked !== undefined && isIP(asked) === 4 && asked.startsWith("127.")) address = asked;
+    else if (asked !== undefined && isIP(asked) === 0) this.#problem(networking.get("apiServerAddress"), `networking.apiServerAddress: "${asked}" is not an IP address`);
+    else if (asked !== undefined) {
+      this.warnings.push(`networking.apiServerAddress: ${asked} is not the lab's to bind; the API server is at ${address} on this machine's loopback`);
+    }
+    const portPair = networking.get("apiServerPort");
+    const port = valueOf(portPair) ?? 0;
+    if (typeof port !== "number" || !Number.isInteger(port) || port < -1 || port > 65_535) {
+      this.#problem(portPair, `networking.apiServerPort: must be an integer from 0 to 65535, got ${JSON.stringify(port)}`);
+      return { address, port: labNetwork.apiServerPort, portIsFixed: false };
+    }
+    // A port below 1024 would need rights on the host; 0 and -1 mean any in kind.
+    if (port > 0 && port < 1024) this.#problem(portPair, `networking.apiServerPort: ${port} needs root on this machine; take one above 1023`);
+    return port <= 0 ? { address, port: labNetwork.apiServerPort, portIsFixed: false } : { address, port, portIsFixed: true };
+  }
+
+  #nodes(pair: Pair | undefined, clusterName: string): ClusterNode[] {
+    const value = pair?.value;
+    const items: unknown[] = isSeq(value) ? value.items : [];
+    if (pair !== undefined && !isSeq(value)) this.#problem(pair, "nodes: must be a list");
+    const roles: { role: ClusterNode["role"]; labels: Record<string, string> }[] = [];
+    for (const [index, item] of items.entries()) {
+      const fields = this.#fields(item, `nodes[${index}]`, knownNode);
+      const role = this.#string(fields, "role") ?? "control-plane";
+      if (role !== "control-plane" && role !== "worker") {
+        this.#problem(fields.get("role"), `nodes[${index}].role: must be control-plane or worker, got "${role}"`);
+        continue;
+      }
+      roles.push({ role, labels: this.#labels(fields.get("labels"), `nodes[${index}].labels`) });
+    }
+    if (roles.length === 0) roles.push({ role: "control-plane", labels: {} });
+    const controlPlanes = roles.filter((node) => node.role === "control-plane").length;
+    if (controlPlanes !== 1) this.#problem(pair, `nodes: exactly one control-plane is offered, got ${controlPlanes}`);
+    if (roles.length > labNetwork.maxNodes) this.#problem(pair, `nodes: at most ${labNetwork.maxNodes}, got ${roles.length}`);
+    // Kind lists control planes first, and numbers workers from the second one on.
+    const ordered = [...roles.filter((node) => node.role === "control-plane"), ...roles.filter((node) => node.role === "worker")];
+    let workers = 0;
+    return ordered.map((node, index) => {
+      if (node.role === "worker") workers += 1;
+      const suffix = node.role === "control-plane" ? "control-plane" : `worker${workers === 1 ? "" : workers}`;
+      return { name: `${clusterName}-${suffix}`, ...node, address: labNetwork.nodeAddress(index), podCidr: labNetwork.podCidr(index) };
+    });
+  }
+
+  #labels(pair: Pair | undefined, path: string): Record<string, string> {
+    const labels: Record<string, string> = {};
+    if (pair === undefined) return labels;
+    if (!isMap(pair.value)) {
+      this.#problem(pair, `${path}: must be a map`);
+      return labels;
+    }
+    for (const item of pair.value.items) {
+      const value = valueOf(item);
+      if (typeof value === "string") labels[String(isScalar(item.key) ? item.key.value : item.key)] = value;
+      else this.#problem(item, `${path}: the value of "${String(item.key)}" must be a string, got ${JSON.stringify(value)}`);
+    }
+    return labels;
+  }
+
+  /** The fields of a map; names those that kind does not know, and warns of those that mean nothing here. */
+  #fields(node: unknown, path: string, known: readonly string[]): Map<string, Pair> {
+    const fields = new Map<string, Pair>();
+    if (node === undefined || node === null || (isScalar(node) && node.value === null)) return fields;
+    if (!isMap(node)) {
+      this.#problems.push({ line: this.#lineOf(node), text: `${path}: must be a map` });
+      return fields;
+    }
+    for (const item of node.items) {
+      if (!isPair(item)) continue;
+      const key = String(isScalar(item.key) ? item.key.value : item.key);
+      const place = path === "the file" ? key : `${path}.${key}`;
+      if (!known.includes(key)) this.#problem(item, `${place}: unknown field; known are ${known.join(", ")}`);
+      else if (ignoredFields[key] !== undefined) this.warnings.push(`${place} is ignored: ${ignoredFields[key]}`);
+      fields.set(key, item);
+    }
+    return fields;
+  }
+
+  #string(fields: Map<string, Pair>, name: string): string | undefined {
+    const pair = fields.get(name);
+    const value = valueOf(pair);
+    if (value === undefined || value === null) return undefined;
+    if (typeof value === "string") return value;
+    this.#problem(pair, `${name}: must be a string, got ${JSON.stringify(value)}`);
+    return undefined;
+  }
+
+  #expect(fields: Map<string, Pair>, name: string, wanted: string): void {
+    const got = this.#string(fields, name);
+    if (got !== wanted) this.#problem(fields.get(name), `${name}: must be ${wanted}, got ${got === undefined ? "nothing" : `"${got}"`}`);
+  }
+
+  #problem(pair: Pair | undefined, text: string): void {
+    this.#problems.push({ line: this.#lineOf(pair?.key), text });
+  }
+
+  #lineOf(node: unknown): number {
+    const range = (node as YamlNode | undefined)?.range;
+    return range === undefined || range === null ? 1 : this.#lines.linePos(range[0]).line;
+  }
+}
+
+function valueOf(pair: Pair | undefined): unknown {
+  return isScalar(pair?.value) ? pair.value.value : (pair?.value ?? undefined);
+}

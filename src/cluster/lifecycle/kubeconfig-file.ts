@@ -1,0 +1,102 @@
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+import { parse, stringify } from "yaml";
+import { messageOf, userError, type Environment } from "../../base/index.ts";
+
+export interface AdminAccess {
+  readonly contextName: string;
+  readonly server: string;
+  /** PEM. */
+  readonly ca: string;
+  readonly certificate: string;
+  readonly key: string;
+}
+
+interface NamedEntry {
+  name: string;
+  [field: string]: unknown;
+}
+
+interface KubeconfigDocument {
+  apiVersion: string;
+  kind: string;
+  "current-context": string;
+  clusters: NamedEntry[];
+  users: NamedEntry[];
+  contexts: NamedEntry[];
+  [field: string]: unknown;
+}
+
+function base64(text: string): string {
+  return Buffer.from(text).toString("base64");
+}
+
+function entriesOf(access: AdminAccess): Pick<KubeconfigDocument, "clusters" | "users" | "contexts"> {
+  const name = access.contextName;
+  return {
+    clusters: [{ name, cluster: { "certificate-authority-data": base64(access.ca), server: access.server } }],
+    contexts: [{ name, context: { cluster: name, user: name } }],
+    users: [{ name, user: { "client-certificate-data": base64(access.certificate), "client-key-data": base64(access.key) } }],
+  };
+}
+
+/** A kubeconfig for one cluster alone, as `kind get kubeconfig` prints it. */
+export function kubeconfigText(access: AdminAccess): string {
+  return stringify({ apiVersion: "v1", ...entriesOf(access), "current-context": access.contextName, kind: "Config", preferences: {}, users: entriesOf(access).users });
+}
+
+/** Of several files in KUBECONFIG the first existing one is written, else the first. */
+export function userKubeconfigPath(env: Environment): string {
+  const listed = (env["KUBECONFIG"] ?? "").split(delimiter).filter((path) => path !== "");
+  return listed.find((path) => existsSync(path)) ?? listed[0] ?? join(env["HOME"] ?? homedir(), ".kube", "config");
+}
+
+/** Adds or replaces the cluster and makes it current; answers the context that was current before. Mode 0600. */
+export function mergeIntoKubeconfig(path: string, access: AdminAccess): string {
+  const document = readKubeconfig(path);
+  const previous = document["current-context"];
+  const added = entriesOf(access);
+  for (const list of ["clusters", "users", "contexts"] as const) {
+    document[list] = [...document[list].filter((entry) => entry.name !== access.contextName), ...added[list]];
+  }
+  document["current-context"] = access.contextName;
+  writeKubeconfig(path, document);
+  return previous;
+}
+
+/** Takes the cluster out again; what was current before it is current again, if it is still there. */
+export function removeFromKubeconfig(path: string, contextName: string, previousContext: string): void {
+  if (!existsSync(path)) return;
+  const document = readKubeconfig(path);
+  for (const list of ["clusters", "users", "contexts"] as const) document[list] = document[list].filter((entry) => entry.name !== contextName);
+  if (document["current-context"] === contextName) {
+    document["current-context"] = document.contexts.some((entry) => entry.name === previousContext) ? previousContext : "";
+  }
+  writeKubeconfig(path, document);
+}
+
+function readKubeconfig(path: string): KubeconfigDocument {
+  const empty: KubeconfigDocument = { apiVersion: "v1", kind: "Config", "current-context": "", clusters: [], users: [], contexts: [] };
+  if (!existsSync(path)) return empty;
+  let value: unknown;
+  try {
+    value = parse(readFileSync(path, "utf8"));
+  } catch (error) {
+    throw userError("kubeconfig-invalid", `cannot read the kubeconfig ${path}: ${messageOf(error)}`, { hint: "mend it, or set KUBECONFIG to another file" });
+  }
+  if (value === null || value === undefined) return empty;
+  if (typeof value !== "object" || Array.isArray(value)) {
+    throw userError("kubeconfig-invalid", `the kubeconfig ${path} must be a map`, { hint: "mend it, or set KUBECONFIG to another file" });
+  }
+  const given = value as Partial<KubeconfigDocument>;
+  return { ...empty, ...given, "current-context": given["current-context"] ?? "", clusters: given.clusters ?? [], users: given.users ?? [], contexts: given.contexts ?? [] };
+}
+
+function writeKubeconfig(path: string, document: KubeconfigDocument): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const temporary = `${path}.${process.pid}`;
+  writeFileSync(temporary, stringify(document), { mode: 0o600 });
+  chmodSync(temporary, 0o600);
+  renameSync(temporary, path);
+}

@@ -1,0 +1,78 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { labNetwork } from "./cluster-record.ts";
+
+/**
+ * Small stand-ins that `serin cluster shell` puts first in PATH, so that documented commands work as written: istioctl is
+ * serin itself, kind and docker answer for this cluster, sudo runs its command as it is.
+ */
+export function writeShims(stateDirectory: string, clusterName: string, releaseRoot: string): void {
+  const directory = shimDirectory(stateDirectory);
+  mkdirSync(directory, { recursive: true });
+  const serin = `"${releaseRoot}/bin/serin"`;
+  const shims: Record<string, string> = {
+    serin: `exec ${serin} "$@"`,
+    istioctl: `exec ${serin} "$@"`,
+    kind: kindShim(serin, clusterName),
+    docker: dockerShim(),
+    sudo: sudoShim,
+  };
+  for (const [name, script] of Object.entries(shims)) writeFileSync(join(directory, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+}
+
+export function shimDirectory(stateDirectory: string): string {
+  return join(stateDirectory, "shims");
+}
+
+function kindShim(serin: string, clusterName: string): string {
+  return `# kind create|delete cluster, kind get clusters|nodes|kubeconfig, by serin.
+case "$1 $2" in
+  "create cluster") shift 2; exec ${serin} cluster create "$@" ;;
+  "delete cluster") shift 2; exec ${serin} cluster delete "$@" ;;
+  "get clusters") exec ${serin} cluster list --names ;;
+  "get kubeconfig") shift 2; case " $* " in *" --name"*) ;; *) set -- --name ${clusterName} "$@" ;; esac; exec ${serin} cluster kubeconfig "$@" ;;
+  "get nodes") exec kubectl get nodes -o name ;;
+  "version "*) echo "kind (serin)"; exit 0 ;;
+esac
+echo "kind: this stand-in knows create, delete, get clusters, get nodes, get kubeconfig" >&2
+exit 1`;
+}
+
+/** Docker's answer for the network that kind makes; `-f` takes the two forms that guides use. */
+function dockerShim(): string {
+  const { fabricCidr, hostAddress } = labNetwork;
+  return `# docker network inspect kind, for the lab's fabric.
+if [ "$1 $2" != "network inspect" ]; then
+  echo "docker: no Docker runs here; this stand-in knows: docker network inspect [-f FORMAT] kind" >&2
+  exit 1
+fi
+shift 2
+format=
+while [ $# -gt 0 ]; do
+  case "$1" in
+    -f|--format) format=$2; shift 2 ;;
+    --format=*) format=\${1#--format=}; shift ;;
+    *) shift ;;
+  esac
+done
+case "$format" in
+  '') printf '[{"Name":"kind","Driver":"bridge","IPAM":{"Driver":"default","Config":[{"Subnet":"${fabricCidr}","Gateway":"${hostAddress}"}]}}]\\n' ;;
+  *.Subnet*) echo "${fabricCidr}" ;;
+  *.Gateway*) echo "${hostAddress}" ;;
+  *.IPAM.Config*) echo "[{${fabricCidr}  ${hostAddress} map[]}]" ;;
+  *) echo "docker: this stand-in does not know the format $format" >&2; exit 1 ;;
+esac`;
+}
+
+const sudoShim = `# Options of sudo are skipped, the command runs as it is.
+while [ $# -gt 0 ]; do
+  case "$1" in
+    -u|-g|-h|-p) shift 2 ;;
+    --) shift; break ;;
+    -*) shift ;;
+    *=*) export "$1"; shift ;;
+    *) break ;;
+  esac
+done
+[ $# -gt 0 ] || exit 0
+exec "$@"`;

@@ -1,0 +1,74 @@
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+
+export interface DirectoryFile {
+  readonly data: Buffer;
+  /** Permission bits. */
+  readonly mode: number;
+}
+
+const dataLink = "..data";
+
+/**
+ * Brings a directory to hold exactly these files (by relative path), all in one step: a reader sees the old set or the new one.
+ * The layout is the kubelet's: files are links through `..data` into a directory with a time in its name. Answers whether
+ * anything changed.
+ */
+export function writeAtomicDirectory(directory: string, files: ReadonlyMap<string, DirectoryFile>, nowMs: number): boolean {
+  mkdirSync(directory, { recursive: true });
+  if (isCurrent(directory, files)) return false;
+  const generation = `..${new Date(nowMs).toISOString().replaceAll(/[-:T]/g, "_").replace(".", "_").replace("Z", "")}_${process.hrtime.bigint() % 1_000_000_000n}`;
+  for (const [path, file] of files) {
+    const target = join(directory, generation, path);
+    mkdirSync(dirname(target), { recursive: true });
+    writeFileSync(target, file.data);
+    chmodSync(target, file.mode);
+  }
+  mkdirSync(join(directory, generation), { recursive: true });
+  const previous = currentGeneration(directory);
+  const temporary = join(directory, "..data_tmp");
+  rmSync(temporary, { force: true });
+  symlinkSync(generation, temporary);
+  renameSync(temporary, join(directory, dataLink));
+  const topNames = new Set([...files.keys()].map((path) => path.split("/")[0] ?? ""));
+  for (const name of topNames) if (!linkExists(join(directory, name))) symlinkSync(`${dataLink}/${name}`, join(directory, name));
+  for (const name of readdirSync(directory)) if (!name.startsWith("..") && !topNames.has(name)) rmSync(join(directory, name), { recursive: true, force: true });
+  if (previous !== undefined) rmSync(join(directory, previous), { recursive: true, force: true });
+  return true;
+}
+
+function currentGeneration(directory: string): string | undefined {
+  try {
+    return readlinkSync(join(directory, dataLink));
+  } catch {
+    return undefined;
+  }
+}
+
+function linkExists(path: string): boolean {
+  try {
+    readlinkSync(path);
+    return true;
+  } catch {
+    return existsSync(path);
+  }
+}
+
+function isCurrent(directory: string, files: ReadonlyMap<string, DirectoryFile>): boolean {
+  const generation = currentGeneration(directory);
+  if (generation === undefined) return false;
+  const root = join(directory, generation);
+  let present: string[];
+  try {
+    present = readdirSync(root, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1));
+  } catch {
+    return false;
+  }
+  if (present.length !== files.size) return false;
+  return present.every((path) => {
+    const wanted = files.get(path);
+    return wanted !== undefined && readFileSync(join(root, path)).equals(wanted.data);
+  });
+}

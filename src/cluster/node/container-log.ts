@@ -1,0 +1,200 @@
+import { appendFileSync, closeSync, existsSync, fstatSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { Socket } from "node:net";
+import { dirname } from "node:path";
+import type { Clock } from "../../base/index.ts";
+
+/** A file is renamed to `.1` (which is replaced) at this size: a container keeps twice as much at most. */
+const rotateBytes = 10 * 1024 * 1024;
+/** A longer line is written in parts, as container runtimes do. */
+const partBytes = 16 * 1024;
+const newline = 0x0a;
+
+export interface LogReadOptions {
+  readonly follow: boolean;
+  readonly timestamps: boolean;
+  readonly tailLines: number | undefined;
+  readonly sinceMs: number | undefined;
+  readonly limitBytes: number | undefined;
+}
+
+/**
+ * The log of one run of a container: lines in the runtime interface's form (`time stdout F text`), in a file that rotates.
+ * Output and error share one pipe, so that their order is kept; both are tagged `stdout`.
+ */
+export class ContainerLog {
+  readonly path: string;
+  readonly #clock: Clock;
+  #descriptor: number;
+  #size: number;
+  #rest: Buffer = Buffer.alloc(0);
+  #ended = false;
+  readonly #followers = new Set<(lines: readonly LogLine[] | undefined) => void>();
+  readonly #listeners = new Set<(chunk: Buffer) => void>();
+
+  constructor(path: string, clock: Clock) {
+    mkdirSync(dirname(path), { recursive: true });
+    this.path = path;
+    this.#clock = clock;
+    this.#descriptor = openSync(path, "a", 0o640);
+    this.#size = fstatSync(this.#descriptor).size;
+  }
+
+  /** Reads the descriptor of the container's output to its end; resolves then. */
+  async consume(output: number): Promise<void> {
+    const socket = new Socket({ fd: output, readable: true, writable: false });
+    socket.on("data", (chunk: Buffer) => this.append(chunk));
+    await new Promise<void>((resolve) => {
+      socket.once("error", () => resolve());
+      socket.once("close", () => resolve());
+      socket.once("end", () => socket.destroy());
+    });
+    this.end();
+  }
+
+  append(chunk: Buffer): void {
+    for (const listener of this.#listeners) listener(chunk);
+    const data = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
+    const time = new Date(this.#clock.nowMs()).toISOString().replace("Z", "000000Z");
+    const lines: LogLine[] = [];
+    let from = 0;
+    for (let at = data.indexOf(newline); at !== -1; at = data.indexOf(newline, from)) {
+      lines.push({ time, text: data.toString("utf8", from, at), partial: false });
+      from = at + 1;
+    }
+    while (data.length - from >= partBytes) {
+      lines.push({ time, text: data.toString("utf8", from, from + partBytes), partial: true });
+      from += partBytes;
+    }
+    this.#rest = Buffer.from(data.subarray(from));
+    if (lines.length > 0) this.#write(lines);
+  }
+
+  /** Writes what has no line end yet and lets the followers go. */
+  end(): void {
+    if (this.#ended) return;
+    if (this.#rest.length > 0) this.append(Buffer.from("\n"));
+    this.#ended = true;
+    closeSync(this.#descriptor);
+    for (const follower of this.#followers) follower(undefined);
+    this.#followers.clear();
+    this.#listeners.clear();
+  }
+
+  /** Raw output from now on, for attach. */
+  listen(listener: (chunk: Buffer) => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Hands the text over in pieces; resolves at the end of the file, or for `follow` when the container ended or `signal` is aborted. */
+  async read(options: LogReadOptions, write: (text: string) => Promise<void> | void, signal: AbortSignal): Promise<void> {
+    const queue: (readonly LogLine[] | undefined)[] = [];
+    let wake = (): void => undefined;
+    const follower = (lines: readonly LogLine[] | undefined): void => {
+      queue.push(lines);
+      wake();
+    };
+    const following = options.follow && !this.#ended;
+    if (following) this.#followers.add(follower);
+    const renderer = new LogRenderer(options);
+    try {
+      await write(renderer.render(readLogFile(this.path, options)));
+      if (!following) return;
+      while (!signal.aborted && !renderer.full) {
+        if (queue.length === 0) {
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+            signal.addEventListener("abort", () => resolve(), { once: true });
+          });
+          continue;
+        }
+        const lines = queue.shift();
+        if (lines === undefined) return;
+        await write(renderer.render(lines));
+      }
+    } finally {
+      this.#followers.delete(follower);
+    }
+  }
+
+  #write(lines: readonly LogLine[]): void {
+    if (this.#ended) return;
+    const text = lines.map((line) => `${line.time} stdout ${line.partial ? "P" : "F"} ${line.text}\n`).join("");
+    if (this.#size > rotateBytes) this.#rotate();
+    try {
+      this.#size += writeSync(this.#descriptor, text);
+    } catch {
+      // A full disk must not stop the container; the lines are lost, the followers still get them.
+    }
+    for (const follower of this.#followers) follower(lines);
+  }
+
+  #rotate(): void {
+    closeSync(this.#descriptor);
+    renameSync(this.path, `${this.path}.1`);
+    this.#descriptor = openSync(this.path, "a", 0o640);
+    this.#size = 0;
+  }
+}
+
+interface LogLine {
+  readonly time: string;
+  readonly text: string;
+  readonly partial: boolean;
+}
+
+/** Text of a log file of an earlier run, or of a container whose process is gone. */
+export function readLogText(path: string, options: LogReadOptions): string {
+  return new LogRenderer(options).render(readLogFile(path, options));
+}
+
+function readLogFile(path: string, options: LogReadOptions): LogLine[] {
+  let lines: LogLine[] = [];
+  for (const name of [`${path}.1`, path]) {
+    if (!existsSync(name)) continue;
+    for (const line of readFileSync(name, "utf8").split("\n")) {
+      const match = /^(\S+) \S+ ([FP]) (.*)$/s.exec(line);
+      if (match !== null) lines.push({ time: match[1] ?? "", text: match[3] ?? "", partial: match[2] === "P" });
+    }
+  }
+  const { sinceMs, tailLines } = options;
+  if (sinceMs !== undefined) lines = lines.filter((line) => Date.parse(line.time) >= sinceMs);
+  if (tailLines !== undefined) lines = tailLines === 0 ? [] : lines.slice(-tailLines);
+  return lines;
+}
+
+class LogRenderer {
+  readonly #timestamps: boolean;
+  #left: number;
+
+  constructor(options: LogReadOptions) {
+    this.#timestamps = options.timestamps;
+    this.#left = options.limitBytes ?? Number.POSITIVE_INFINITY;
+  }
+
+  get full(): boolean {
+    return this.#left <= 0;
+  }
+
+  render(lines: readonly LogLine[]): string {
+    const text = lines.map((line) => `${this.#timestamps ? `${line.time} ` : ""}${line.text}${line.partial ? "" : "\n"}`).join("");
+    const bytes = Buffer.byteLength(text);
+    if (bytes <= this.#left) {
+      this.#left -= bytes;
+      return text;
+    }
+    const cut = Buffer.from(text).subarray(0, this.#left).toString("utf8");
+    this.#left = 0;
+    return cut;
+  }
+}
+
+/** One line into a log that has no process: why a container could not start. */
+export function appendRuntimeNote(path: string, clock: Clock, text: string): void {
+  mkdirSync(dirname(path), { recursive: true });
+  appendFileSync(path, `${new Date(clock.nowMs()).toISOString().replace("Z", "000000Z")} stderr F ${text}\n`);
+}

@@ -1,0 +1,249 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { closeSync, existsSync, openSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { transientError, type Clock } from "../../base/index.ts";
+import { closeDescriptor, makeFifo, openDescriptor, openFlags, setPipeSize } from "./libc.ts";
+import { inNewNamespaces, withNamespaces, type NamespaceDescriptors } from "./namespaces.ts";
+
+export interface ContainerCommand {
+  readonly argv: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  readonly workingDirectory: string;
+  readonly rights: ContainerRights;
+}
+
+export interface ContainerRights {
+  readonly privileged: boolean;
+  /** Without `CAP_`, lower case. */
+  readonly capabilities: readonly string[];
+  readonly user: number;
+  readonly group: number;
+}
+
+/** What finds a container again after its node process was started anew. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Field 22 of /proc/<pid>/stat: tells a process from a later one with the same number. */
+  readonly startTicks: string;
+}
+
+export interface ExitStatus {
+  /** As a shell tells it: 128 + n for a process that signal n ended. */
+  readonly exitCode: number;
+  /** The process vanished while nobody looked, and left no word. */
+  readonly lost: boolean;
+}
+
+/**
+ * A container: a small shell as first process of a PID namespace (it mounts /proc, reaps, and notes the exit code), and the
+ * program below it. The end of the shell ends everything in the namespace. It outlives the node process.
+ */
+export interface ContainerProcess {
+  readonly identity: ProcessIdentity;
+  readonly exited: Promise<ExitStatus>;
+  readonly running: boolean;
+  /** To the program itself, not to what it started. */
+  signal(name: NodeJS.Signals): void;
+  kill(): void;
+}
+
+/** Files of one container, in a directory that lives as long as the lab. */
+const fifoName = "output";
+const exitName = "exit-code";
+const stdinName = "input";
+
+const outputPipeBytes = 256 * 1024;
+const adoptedPollMs = 150;
+
+const shell = "/bin/sh";
+const initScript = `umask 022
+if [ "$1" = own-proc ]; then mount -t proc -o "$2,nosuid,nodev,noexec" proc /proc || exit 126; fi
+mkdir -p "$3" 2>/dev/null; cd "$3" || exit 126
+shift 3
+"$@" 3>&-
+code=$?
+echo "$code" >&3
+exit "$code"
+`;
+
+export interface SpawnOptions {
+  /** The pod's and the container's namespaces; the PID namespace is made here unless `hostPid` says otherwise. */
+  readonly namespaces: NamespaceDescriptors;
+  readonly hostPid: boolean;
+  /** An existing directory of this container alone, for its pipes and exit code. */
+  readonly directory: string;
+  readonly stdin: boolean;
+  readonly command: ContainerCommand;
+}
+
+export interface SpawnedContainer {
+  readonly process: ContainerProcess;
+  /** Read end of standard output and error; ends when the last process of the container has ended. */
+  readonly output: number;
+}
+
+/** Starts the container; throws a transient error when the kernel refuses. */
+export function spawnContainer(options: SpawnOptions): SpawnedContainer {
+  const fifo = join(options.directory, fifoName);
+  const exitFile = join(options.directory, exitName);
+  for (const path of [fifo, exitFile]) rmSync(path, { force: true });
+  makeFifo(fifo);
+  const output = openDescriptor(fifo, openFlags.readOnly | openFlags.nonBlocking);
+  const writer = openDescriptor(fifo, openFlags.readWrite);
+  setPipeSize(writer, outputPipeBytes);
+  const exitDescriptor = openSync(exitFile, "w", 0o600);
+  const stdin = options.stdin ? openContainerStdin(options.directory) : undefined;
+  try {
+    const child = startInit(options, [stdin ?? "ignore", writer, writer, exitDescriptor]);
+    if (child.pid === undefined) throw transientError("container-start-failed", "the kernel refused to start a process");
+    return { process: new ChildContainerProcess(child, child.pid), output };
+  } catch (error) {
+    closeDescriptor(output);
+    throw error;
+  } finally {
+    closeDescriptor(writer);
+    closeSync(exitDescriptor);
+    if (stdin !== undefined) closeDescriptor(stdin);
+  }
+}
+
+function startInit(options: SpawnOptions, stdio: ("ignore" | number)[]): ChildProcess {
+  const { command } = options;
+  const procMode = command.rights.privileged ? "rw" : "ro";
+  const args = ["-c", initScript, "container", options.hostPid ? "host-proc" : "own-proc", procMode, command.workingDirectory, ...rightsPrefix(command.rights), ...command.argv];
+  const start = (): ChildProcess => spawn(shell, args, { stdio, env: command.environment, cwd: "/", detached: true });
+  return withNamespaces(options.namespaces, () => (options.hostPid ? start() : inNewNamespaces({ pid: true }, start)));
+}
+
+/** The words before a program that take away what its container may not do. */
+export function rightsPrefix(rights: ContainerRights): string[] {
+  const { privileged, capabilities, user, group } = rights;
+  const words: string[] = [];
+  if (!privileged) words.push(`--bounding-set=${["-all", ...capabilities.map((name) => `+${name}`)].join(",")}`);
+  if (user !== 0 || group !== 0) words.push(`--reuid=${user}`, `--regid=${group}`, "--clear-groups");
+  return words.length === 0 ? [] : ["setpriv", ...words, "--"];
+}
+
+/** Opens the container's standard input for writing (and keeps it open for the container): attach writes into it. */
+export function openContainerStdin(directory: string): number {
+  const path = join(directory, stdinName);
+  if (!existsSync(path)) makeFifo(path);
+  return openDescriptor(path, openFlags.readWrite);
+}
+
+class ChildContainerProcess implements ContainerProcess {
+  readonly identity: ProcessIdentity;
+  readonly exited: Promise<ExitStatus>;
+  running = true;
+
+  constructor(child: ChildProcess, pid: number) {
+    this.identity = { pid, startTicks: startTicksOf(pid) ?? "" };
+    this.exited = new Promise((resolve) => {
+      child.once("error", () => this.#ended(resolve, 128));
+      child.once("exit", (code) => this.#ended(resolve, code ?? 137));
+    });
+  }
+
+  signal(name: NodeJS.Signals): void {
+    if (this.running) signalProgram(this.identity, name);
+  }
+
+  kill(): void {
+    if (this.running) signalProcess(this.identity, "SIGKILL");
+  }
+
+  #ended(resolve: (status: ExitStatus) => void, exitCode: number): void {
+    this.running = false;
+    resolve({ exitCode, lost: false });
+  }
+}
+
+/** A container that an earlier node process started. It is watched by polling: the kernel tells its end to its parent only. */
+class AdoptedContainerProcess implements ContainerProcess {
+  readonly identity: ProcessIdentity;
+  readonly exited: Promise<ExitStatus>;
+  running = true;
+
+  constructor(identity: ProcessIdentity, directory: string, clock: Clock) {
+    this.identity = identity;
+    this.exited = this.#watch(directory, clock);
+  }
+
+  signal(name: NodeJS.Signals): void {
+    if (this.running) signalProgram(this.identity, name);
+  }
+
+  kill(): void {
+    if (this.running) signalProcess(this.identity, "SIGKILL");
+  }
+
+  async #watch(directory: string, clock: Clock): Promise<ExitStatus> {
+    while (isAlive(this.identity)) await clock.sleep(adoptedPollMs);
+    this.running = false;
+    return exitStatusIn(directory);
+  }
+}
+
+export interface AdoptedContainer {
+  readonly process: ContainerProcess;
+  /** Absent when the container has ended meanwhile. */
+  readonly output: number | undefined;
+}
+
+/** Takes a container over that an earlier node process started in `directory`. */
+export function adoptContainer(identity: ProcessIdentity, directory: string, clock: Clock): AdoptedContainer {
+  const alive = isAlive(identity);
+  const output = alive ? openDescriptor(join(directory, fifoName), openFlags.readOnly | openFlags.nonBlocking) : undefined;
+  return { process: new AdoptedContainerProcess(identity, directory, clock), output };
+}
+
+function exitStatusIn(directory: string): ExitStatus {
+  const text = readText(join(directory, exitName))?.trim() ?? "";
+  return /^\d+$/.test(text) ? { exitCode: Number(text), lost: false } : { exitCode: 137, lost: true };
+}
+
+export function isAlive(identity: ProcessIdentity): boolean {
+  return startTicksOf(identity.pid) === identity.startTicks;
+}
+
+/** Undefined when there is no such process, or only its remains. */
+export function startTicksOf(pid: number): string | undefined {
+  const text = readText(`/proc/${pid}/stat`);
+  if (text === undefined) return undefined;
+  // The name in parentheses may hold spaces; fields count from behind it: state is the 3rd, the start time the 22nd.
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  return fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19];
+}
+
+/** The pid of the container's program as this process sees it; undefined before it started and after it ended. */
+export function programPidOf(initPid: number): number | undefined {
+  const children = readText(`/proc/${initPid}/task/${initPid}/children`)?.trim().split(" ") ?? [];
+  const first = Number(children[0]);
+  return Number.isInteger(first) && first > 0 ? first : undefined;
+}
+
+function signalProgram(identity: ProcessIdentity, name: NodeJS.Signals): void {
+  if (!isAlive(identity)) return;
+  const program = programPidOf(identity.pid);
+  if (program !== undefined) sendSignal(program, name);
+}
+
+export function signalProcess(identity: ProcessIdentity, name: NodeJS.Signals): void {
+  if (isAlive(identity)) sendSignal(identity.pid, name);
+}
+
+function sendSignal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,163 @@
+import { existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync, rmdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { bindMount, changeDirectory, makeReadOnlyRecursive, mount, mountFlags, openDescriptor, pivotRoot, unmountDetached } from "./libc.ts";
+import { inNewNamespaces, openNamespace } from "./namespaces.ts";
+
+/** One thing that is bound into a container, besides the machine's programs. */
+export interface ContainerMount {
+  /** Absolute, outside of the container. */
+  readonly source: string;
+  /** Absolute, as the container sees it; links in it are followed inside the container. */
+  readonly target: string;
+  readonly readOnly: boolean;
+}
+
+export interface ContainerRootOptions {
+  /** An existing, empty directory; the root is mounted there while it is put together. */
+  readonly workDirectory: string;
+  readonly mounts: readonly ContainerMount[];
+  /** Written into the container's own /etc: `hosts`, `resolv.conf`, `hostname`. */
+  readonly etcFiles: Readonly<Record<string, string>>;
+  /** The lab's /proc instead of one of the container's PID namespace, which its first process mounts. */
+  readonly hostProc: boolean;
+  readonly readOnlyRoot: boolean;
+  /** Tmpfs limit of everything that the container writes outside its volumes. */
+  readonly sizeMb: number;
+}
+
+const oldRoot = "/.old";
+/** What a program of the machine needs to run; data of the machine's users is not among it. */
+const programDirectories = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix", "gnu"];
+const emptyDirectories = ["etc", "tmp", "run", "var", "proc", "sys", "dev", "home", "root", "mnt", "srv", "opt"];
+/** Of the machine's /etc only what programs and the loader read; no accounts' secrets, no resolver. */
+const sharedEtc = ["alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "mime.types", "os-release", "protocols", "services", "ssl", "pki", "ca-certificates", "java", "perl", "python3", "static", "nix"];
+const devices = ["null", "zero", "full", "random", "urandom", "tty"];
+const deviceLinks: readonly [string, string][] = [
+  ["/proc/self/fd", "fd"],
+  ["/proc/self/fd/0", "stdin"],
+  ["/proc/self/fd/1", "stdout"],
+  ["/proc/self/fd/2", "stderr"],
+  ["pts/ptmx", "ptmx"],
+];
+
+const passwd = `root:x:0:0:root:/root:/bin/sh
+daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin
+nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
+istio-proxy:x:1337:1337:istio-proxy:/:/usr/sbin/nologin
+`;
+const group = `root:x:0:
+daemon:x:1:
+tty:x:5:
+nogroup:x:65534:
+istio-proxy:x:1337:
+`;
+/** The lab's DNS and nothing of the machine's resolvers. */
+const nsswitch = `passwd: files
+group: files
+hosts: files dns
+networks: files
+protocols: files
+services: files
+`;
+
+/**
+ * Puts a container's file system together in a mount namespace of its own and answers that namespace's descriptor (the
+ * caller closes it). The machine's programs are bound read-only, /etc is private, the root is a tmpfs.
+ */
+export function buildContainerRoot(options: ContainerRootOptions): number {
+  return inNewNamespaces({ mount: true }, () => {
+    mount("none", "/", null, mountFlags.recursive | mountFlags.private);
+    const root = options.workDirectory;
+    mount("tmpfs", root, "tmpfs", mountFlags.noSuid | mountFlags.noDevices, `size=${options.sizeMb}m,mode=755`);
+    mkdirSync(join(root, oldRoot));
+    for (const name of emptyDirectories) mkdirSync(join(root, name));
+    bindPrograms(root);
+    populateEtc(root, options.etcFiles);
+    pivotRoot(root, join(root, oldRoot));
+    changeDirectory("/");
+    // From here on paths are the container's, so that links in them cannot lead back to the machine's tree.
+    populateRuntimeDirectories();
+    populateDevices();
+    bindKernelFiles(options.hostProc);
+    for (const entry of options.mounts) bindVolume(entry);
+    unmountDetached(oldRoot);
+    rmdirSync(oldRoot);
+    if (options.readOnlyRoot) mount(null, "/", null, mountFlags.remount | mountFlags.bind | mountFlags.readOnly | mountFlags.noSuid | mountFlags.noDevices);
+    return openNamespace("self", "mnt");
+  });
+}
+
+function bindPrograms(root: string): void {
+  for (const name of programDirectories) bindReadOnly(`/${name}`, join(root, name));
+  if (!existsSync("/opt")) return;
+  for (const name of readdirSync("/opt")) if (name !== "serin") bindReadOnly(`/opt/${name}`, join(root, "opt", name));
+}
+
+/** Binds a file or directory, or repeats a link as it is; what is not there is left out. */
+function bindReadOnly(source: string, target: string): void {
+  const status = lstatSync(source, { throwIfNoEntry: false });
+  if (status === undefined) return;
+  if (status.isSymbolicLink()) {
+    symlinkSync(readlinkSync(source), target);
+    return;
+  }
+  if (status.isDirectory()) mkdirSync(target);
+  else if (status.isFile()) writeFileSync(target, "");
+  else return;
+  bindMount(source, target);
+  makeReadOnlyRecursive(target);
+}
+
+function populateEtc(root: string, files: Readonly<Record<string, string>>): void {
+  for (const name of sharedEtc) bindReadOnly(`/etc/${name}`, join(root, "etc", name));
+  const own: Record<string, string> = { passwd, group, "nsswitch.conf": nsswitch, ...files };
+  for (const [name, text] of Object.entries(own)) writeFileSync(join(root, "etc", name), text);
+}
+
+function populateRuntimeDirectories(): void {
+  mount("tmpfs", "/tmp", "tmpfs", mountFlags.noSuid | mountFlags.noDevices, "size=256m,mode=1777");
+  mount("tmpfs", "/run", "tmpfs", mountFlags.noSuid | mountFlags.noDevices, "size=64m,mode=755");
+  mkdirSync("/run/lock");
+  symlinkSync("/run", "/var/run");
+  symlinkSync("/run/lock", "/var/lock");
+  for (const name of ["cache", "lib", "log", "spool"]) mkdirSync(`/var/${name}`);
+  symlinkSync("/tmp", "/var/tmp");
+}
+
+function populateDevices(): void {
+  for (const name of devices) {
+    writeFileSync(`/dev/${name}`, "");
+    bindMount(`${oldRoot}/dev/${name}`, `/dev/${name}`, false);
+  }
+  for (const [target, name] of deviceLinks) symlinkSync(target, `/dev/${name}`);
+  mkdirSync("/dev/pts");
+  mount("devpts", "/dev/pts", "devpts", mountFlags.noSuid | mountFlags.noExec, "newinstance,ptmxmode=0666,mode=0620");
+  mkdirSync("/dev/shm");
+  mount("tmpfs", "/dev/shm", "tmpfs", mountFlags.noSuid | mountFlags.noDevices, "size=64m,mode=1777");
+}
+
+function bindKernelFiles(hostProc: boolean): void {
+  // The kernel lets a process mount its own /proc only where one is visible in full already.
+  bindMount(`${oldRoot}/proc`, "/proc");
+  if (hostProc) makeReadOnlyRecursive("/proc");
+  bindMount(`${oldRoot}/sys`, "/sys");
+  makeReadOnlyRecursive("/sys");
+}
+
+function bindVolume(entry: ContainerMount): void {
+  const source = `${oldRoot}${entry.source}`;
+  const isDirectory = statSync(source).isDirectory();
+  if (isDirectory) mkdirSync(entry.target, { recursive: true });
+  else {
+    mkdirSync(dirname(entry.target), { recursive: true });
+    if (!existsSync(entry.target)) writeFileSync(entry.target, "");
+  }
+  bindMount(source, entry.target, isDirectory);
+  if (entry.readOnly) makeReadOnlyRecursive(entry.target);
+}
+
+/** Opens a descriptor of the container's terminal master; only inside the container's mount namespace. */
+export function openTerminalMaster(): number {
+  const readWriteNoTty = 2 | 0o400;
+  return openDescriptor("/dev/pts/ptmx", readWriteNoTty);
+}

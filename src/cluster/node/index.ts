@@ -1,0 +1,1 @@
+export { kubeletPort, NodeAgent, type NodeAgentOptions } from "./node-agent.ts";

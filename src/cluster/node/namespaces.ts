@@ -1,0 +1,130 @@
+import { internalError } from "../../base/index.ts";
+import { changeDirectory, cloneFlags, closeDescriptor, openDescriptor, setHostname, setNamespace, unshare } from "./libc.ts";
+
+/** Open descriptors of namespaces; those that are absent are the caller's own. */
+export interface NamespaceDescriptors {
+  readonly network?: number;
+  readonly mount?: number;
+  readonly uts?: number;
+  readonly ipc?: number;
+  /** Of children that are started within; the calling thread itself stays where it is. */
+  readonly pid?: number;
+}
+
+interface OwnNamespaces {
+  readonly network: number;
+  readonly mount: number;
+  readonly uts: number;
+  readonly ipc: number;
+  readonly pid: number;
+}
+
+let own: OwnNamespaces | undefined;
+
+/** The namespaces that this process started in. Opened at first use, before anything has been entered. */
+function ownNamespaces(): OwnNamespaces {
+  if (own === undefined) {
+    // With a directory and root of its own, the main thread may enter mount namespaces.
+    unshare(cloneFlags.fs, "fs");
+    own = {
+      network: openNamespace("self", "net"),
+      mount: openNamespace("self", "mnt"),
+      uts: openNamespace("self", "uts"),
+      ipc: openNamespace("self", "ipc"),
+      pid: openNamespace("self", "pid"),
+    };
+  }
+  return own;
+}
+
+export type NamespaceKind = "net" | "mnt" | "uts" | "ipc" | "pid" | "user";
+
+/** The namespace of a process (or of this one's main thread), as an open descriptor that the caller closes. */
+export function openNamespace(pid: number | "self", kind: NamespaceKind): number {
+  return openDescriptor(pid === "self" ? `/proc/thread-self/ns/${kind}` : `/proc/${pid}/ns/${kind}`);
+}
+
+/**
+ * Runs synchronous code inside other namespaces and comes back. Children spawned within are born there. Nothing
+ * asynchronous may be started within: the thread pool's threads would be born there and stay.
+ */
+export function withNamespaces<Result>(target: NamespaceDescriptors, run: () => Result): Result {
+  const home = ownNamespaces();
+  const restore: (() => void)[] = [];
+  const enter = (descriptor: number | undefined, homeDescriptor: number, flag: number, what: string): void => {
+    if (descriptor === undefined) return;
+    setNamespace(descriptor, flag, what);
+    restore.push(() => setNamespace(homeDescriptor, flag, what));
+  };
+  try {
+    enter(target.pid, home.pid, cloneFlags.pid, "pid");
+    enter(target.network, home.network, cloneFlags.network, "net");
+    enter(target.uts, home.uts, cloneFlags.uts, "uts");
+    enter(target.ipc, home.ipc, cloneFlags.ipc, "ipc");
+    if (target.mount !== undefined) {
+      unshare(cloneFlags.fs, "fs");
+      setNamespace(target.mount, cloneFlags.mount, "mnt");
+      restore.push(leaveMountNamespace);
+    }
+    return run();
+  } finally {
+    returnHome(restore);
+  }
+}
+
+/** Runs synchronous code in new, private namespaces of the kinds asked for, then comes back; children stay in them. */
+export function inNewNamespaces<Result>(kinds: { mount?: boolean; uts?: string; ipc?: boolean; pid?: boolean }, run: () => Result): Result {
+  const home = ownNamespaces();
+  const restore: (() => void)[] = [];
+  try {
+    if (kinds.pid === true) {
+      unshare(cloneFlags.pid, "pid");
+      restore.push(() => setNamespace(home.pid, cloneFlags.pid, "pid"));
+    }
+    if (kinds.ipc === true) {
+      unshare(cloneFlags.ipc, "ipc");
+      restore.push(() => setNamespace(home.ipc, cloneFlags.ipc, "ipc"));
+    }
+    if (kinds.uts !== undefined) {
+      unshare(cloneFlags.uts, "uts");
+      restore.push(() => setNamespace(home.uts, cloneFlags.uts, "uts"));
+      setHostname(kinds.uts);
+    }
+    if (kinds.mount === true) {
+      unshare(cloneFlags.mount | cloneFlags.fs, "mnt");
+      restore.push(leaveMountNamespace);
+    }
+    return run();
+  } finally {
+    returnHome(restore);
+  }
+}
+
+function leaveMountNamespace(): void {
+  unshare(cloneFlags.fs, "fs");
+  setNamespace(ownNamespaces().mount, cloneFlags.mount, "mnt");
+  changeDirectory("/");
+}
+
+/** A thread that cannot come home would do the node's work inside a pod: end the process, the supervisor starts another. */
+function returnHome(restore: readonly (() => void)[]): void {
+  try {
+    for (const step of restore.toReversed()) step();
+  } catch (error) {
+    process.stderr.write(`cannot leave a namespace: ${String(error)}\n`);
+    process.abort();
+  }
+}
+
+export function closeNamespaces(descriptors: NamespaceDescriptors): void {
+  for (const descriptor of Object.values(descriptors) as (number | undefined)[]) if (descriptor !== undefined) closeDescriptor(descriptor);
+}
+
+/** Fails early, in words, where the machine forbids namespaces. */
+export function assertNamespaceRights(): void {
+  try {
+    inNewNamespaces({ mount: true }, () => undefined);
+  } catch (error) {
+    throw internalError("namespaces-refused", "this process may not make namespaces; it must run inside the lab", { cause: error });
+  }
+}

@@ -1,0 +1,250 @@
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { keyOf } from "../../api/index.ts";
+import {
+  configMapKind,
+  endpointSliceKind,
+  podKind,
+  secretKind,
+  serviceKind,
+  type ConfigMap,
+  type EndpointSlice,
+  type Pod,
+  type Secret,
+  type Service,
+} from "../../api/kubernetes/index.ts";
+import { aborted, internalError, systemRandom, type Clock, type Logger } from "../../base/index.ts";
+import { createInformer, EventRecorder, type Informer, type InformerChange, type KubeClient } from "../../kube/index.ts";
+import { ImageCatalogue, type ImageEntry } from "../images/index.ts";
+import { labNetwork, type ClusterNode } from "../lifecycle/cluster-record.ts";
+import { isAlive, signalProcess } from "./container-process.ts";
+import { NetworkAttachment } from "./network-attachment.ts";
+import { NodeRegistration } from "./node-registration.ts";
+import type { PodDirectories } from "./pod-host.ts";
+import { PodAddresses } from "./pod-network.ts";
+import { readPodRecords, type PodRecord } from "./pod-record.ts";
+import { PodVolumes, type VolumeSources } from "./pod-volumes.ts";
+import { PodWorker, type NodeServices } from "./pod-worker.ts";
+
+export interface NodeAgentOptions {
+  readonly node: ClusterNode;
+  /** Ordinary pods stay off it. */
+  readonly tainted: boolean;
+  readonly stateDirectory: string;
+  readonly client: KubeClient;
+  readonly images: readonly ImageEntry[];
+  readonly compileCache: string | undefined;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export const kubeletPort = 10_250;
+
+/** The kubelet's job for one node of the lab: pods from the API server become processes, and what they do becomes status. */
+export class NodeAgent {
+  readonly #options: NodeAgentOptions;
+  readonly #log: Logger;
+  readonly #workers = new Map<string, PodWorker>();
+  readonly #services: NodeServices;
+  readonly #pods: Informer<Pod>;
+  readonly #configMaps: Informer<ConfigMap>;
+  readonly #secrets: Informer<Secret>;
+  readonly services: Informer<Service>;
+  readonly endpointSlices: Informer<EndpointSlice>;
+  #records = new Map<string, PodRecord>();
+
+  constructor(options: NodeAgentOptions) {
+    this.#options = options;
+    this.#log = options.log;
+    const { client, clock, log, node } = options;
+    const shared = { log, clock };
+    this.#pods = createInformer(client, podKind, { ...shared, fieldSelector: `spec.nodeName=${node.name}` });
+    this.#configMaps = createInformer(client, configMapKind, shared);
+    this.#secrets = createInformer(client, secretKind, shared);
+    this.services = createInformer(client, serviceKind, shared);
+    this.endpointSlices = createInformer(client, endpointSliceKind, shared);
+    this.#services = this.#makeServices();
+  }
+
+  /** Blocks until the signal is aborted; pods go on running then. `ready` is called once the node takes pods. */
+  async run(signal: AbortSignal, ready: () => void): Promise<void> {
+    const registration = new NodeRegistration({
+      ...this.#options,
+      name: this.#options.node.name,
+      role: this.#options.node.role,
+      address: this.#options.node.address,
+      podCidr: this.#options.node.podCidr,
+      labels: this.#options.node.labels,
+      kubeletPort,
+      limitsNote: limitsNote(),
+    });
+    mkdirSync(this.hostRoot, { recursive: true });
+    this.#adoptPods();
+    const informers = [this.#configMaps, this.#secrets, this.services, this.endpointSlices].map(async (informer) => await informer.run(signal));
+    await registration.register(signal);
+    ready();
+    const heartbeat = registration.keepAlive(signal);
+    await Promise.all([this.#configMaps.synced, this.#secrets.synced, this.services.synced]);
+    this.#configMaps.subscribe((change) => this.#sourceChanged("configMap", change));
+    this.#secrets.subscribe((change) => this.#sourceChanged("secret", change));
+    this.#pods.subscribe((change) => this.#podChanged(change));
+    const pods = this.#pods.run(signal);
+    void this.#pods.synced.then(() => this.#removeOrphans());
+    await aborted(signal);
+    await Promise.all([...informers, heartbeat, pods]);
+  }
+
+  /** By `namespace/name`. */
+  worker(key: string): PodWorker | undefined {
+    return [...this.#workers.values()].find((worker) => keyOf(worker.pod) === key);
+  }
+
+  workers(): Iterable<PodWorker> {
+    return this.#workers.values();
+  }
+
+  get hostRoot(): string {
+    return join(this.#options.stateDirectory, "nodes", this.#options.node.name);
+  }
+
+  #podChanged(change: InformerChange<Pod>): void {
+    const { object } = change;
+    const uid = object.metadata.uid ?? "";
+    const worker = this.#workers.get(uid);
+    if (change.type === "delete") {
+      worker?.remove();
+      return;
+    }
+    // A pod that was deleted and made anew between two looks has the old name and a new uid.
+    if (change.previous !== undefined && change.previous.metadata.uid !== uid) this.#workers.get(change.previous.metadata.uid ?? "")?.remove();
+    if (worker !== undefined) worker.update(object);
+    else this.#startWorker(object);
+  }
+
+  #startWorker(pod: Pod): void {
+    const uid = pod.metadata.uid ?? "";
+    const record = this.#records.get(uid);
+    this.#records.delete(uid);
+    const worker = new PodWorker(pod, this.#services, record);
+    this.#workers.set(uid, worker);
+    void worker.gone.then(() => this.#workers.delete(uid));
+    worker.kick();
+  }
+
+  /** Pods that an earlier process of this node started: their addresses are taken before new ones are given out. */
+  #adoptPods(): void {
+    const records = readPodRecords(this.#podsDirectory);
+    this.#records = new Map(records.map((record) => [record.uid, record]));
+    for (const { address } of records) if (address !== undefined) this.#services.addresses.adopt(address);
+    if (records.length > 0) this.#log.info("pods of an earlier process are taken over", { count: records.length });
+  }
+
+  /** What ran here and is not in the API any more ends. */
+  #removeOrphans(): void {
+    for (const record of this.#records.values()) {
+      for (const { identity } of record.containers) if (identity !== undefined && isAlive(identity)) signalProcess(identity, "SIGKILL");
+      if (record.init !== undefined) signalProcess(record.init, "SIGKILL");
+      if (record.address !== undefined) this.#services.addresses.release(record.address);
+      rmSync(join(this.#podsDirectory, record.uid), { recursive: true, force: true });
+    }
+    this.#records.clear();
+  }
+
+  #sourceChanged(kind: "configMap" | "secret", change: InformerChange<ConfigMap | Secret>): void {
+    const { name = "", namespace } = change.object.metadata;
+    for (const worker of this.#workers.values()) {
+      if (worker.pod.metadata.namespace === namespace && PodVolumes.refersTo(worker.pod, kind, name)) worker.volumesChanged();
+    }
+  }
+
+  get #podsDirectory(): string {
+    return join(this.#options.stateDirectory, "run", this.#options.node.name, "pods");
+  }
+
+  #makeServices(): NodeServices {
+    const { client, clock, log, node, stateDirectory, images, compileCache } = this.#options;
+    return {
+      client,
+      nodeName: node.name,
+      hostIp: node.address,
+      clock,
+      log,
+      events: new EventRecorder({ client, component: "kubelet", host: node.name, log, clock, random: systemRandom }),
+      images: new ImageCatalogue(stateDirectory, images),
+      addresses: new PodAddresses(node.podCidr),
+      attachment: new NetworkAttachment(this.hostRoot),
+      compileCache,
+      uidCount: countUids(),
+      hostRoot: this.hostRoot,
+      directoriesOf: (pod) => this.#directoriesOf(pod),
+      sourcesOf: (pod, podIp) => this.#sourcesOf(pod, podIp),
+    };
+  }
+
+  #directoriesOf(pod: Pod): PodDirectories {
+    const { uid = "", name = "", namespace = "" } = pod.metadata;
+    return {
+      memory: join(this.#podsDirectory, uid),
+      disk: join(this.hostRoot, "var/lib/kubelet/pods", uid, "volumes"),
+      logs: join(this.hostRoot, "var/log/pods", `${namespace}_${name}_${uid}`),
+    };
+  }
+
+  #sourcesOf(pod: Pod, podIp: string): VolumeSources {
+    const { namespace = "" } = pod.metadata;
+    return {
+      pod,
+      nodeName: this.#options.node.name,
+      podIp,
+      hostIp: this.#options.node.address,
+      configMap: (name) => this.#configMaps.get(`${namespace}/${name}`),
+      secret: (name) => this.#secrets.get(`${namespace}/${name}`),
+      services: () => this.#serviceVariables(pod),
+      token: async (request) => await this.#requestToken(pod, request.audience, request.expirationSeconds),
+    };
+  }
+
+  #serviceVariables(pod: Pod): Service[] {
+    const { namespace } = pod.metadata;
+    const { enableServiceLinks = true } = (pod.spec ?? {}) as { enableServiceLinks?: boolean };
+    const isKubernetes = (service: Service): boolean => keyOf(service) === "default/kubernetes";
+    const found = this.services.list().filter((service) => isKubernetes(service) || (enableServiceLinks && service.metadata.namespace === namespace));
+    if (found.some(isKubernetes)) return found;
+    return [...found, { metadata: { name: "kubernetes" }, spec: { clusterIP: labNetwork.kubernetesService, ports: [{ name: "https", port: 443 }] } }];
+  }
+
+  async #requestToken(pod: Pod, audience: string | undefined, expirationSeconds: number): Promise<{ token: string; expiresAtMs: number }> {
+    const { name = "", namespace = "", uid = "" } = pod.metadata;
+    const account = pod.spec?.serviceAccountName ?? "default";
+    const body = {
+      apiVersion: "authentication.k8s.io/v1",
+      kind: "TokenRequest",
+      metadata: {},
+      spec: { audiences: audience === undefined ? [] : [audience], expirationSeconds, boundObjectRef: { kind: "Pod", apiVersion: "v1", name, uid } },
+    };
+    const response = await this.#options.client.raw("POST", `/api/v1/namespaces/${namespace}/serviceaccounts/${account}/token`, { body });
+    if (response.status >= 300) throw internalError("token-refused", `the API server gave no token for ${namespace}/${account}: ${response.text.slice(0, 200)}`);
+    const { status } = JSON.parse(response.text) as { status?: { token?: string; expirationTimestamp?: string } };
+    if (status?.token === undefined) throw internalError("token-refused", `the API server gave no token for ${namespace}/${account}`);
+    return { token: status.token, expiresAtMs: Date.parse(status.expirationTimestamp ?? "") };
+  }
+}
+
+/** How many users the lab's user namespace has. */
+function countUids(): number {
+  const [line = ""] = readFileSync("/proc/self/uid_map", "utf8").trim().split("\n");
+  return Number(line.trim().split(/\s+/)[2] ?? 1);
+}
+
+/** Limits need cgroup controllers that were handed to us. */
+function limitsNote(): string | undefined {
+  if (existsSync("/sys/fs/cgroup/cgroup.controllers")) {
+    try {
+      if (readFileSync("/sys/fs/cgroup/cgroup.subtree_control", "utf8").includes("memory") && readFileSync("/proc/self/cgroup", "utf8").trim().endsWith("serin.scope")) return undefined;
+    } catch {
+      // Not readable: not ours.
+    }
+  }
+  return "resource limits are recorded, not enforced: no cgroup is delegated to the lab";
+}

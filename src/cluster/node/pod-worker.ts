@@ -1,0 +1,422 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { podKind, type Pod } from "../../api/kubernetes/index.ts";
+import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import type { EventNote, EventRecorder, KubeClient } from "../../kube/index.ts";
+import type { ImageCatalogue } from "../images/index.ts";
+import { unmetIdentity } from "./container-rights.ts";
+import { ManagedContainer } from "./managed-container.ts";
+import type { NetworkAttachment } from "./network-attachment.ts";
+import { etcFilesOf, hostnameOf } from "./pod-etc.ts";
+import type { PodDirectories, PodHost } from "./pod-host.ts";
+import type { PodAddresses } from "./pod-network.ts";
+import { writePodRecord, type PodRecord } from "./pod-record.ts";
+import { adoptSandbox, createSandbox, destroySandbox, type PodSandbox } from "./pod-sandbox.ts";
+import type { PodView } from "./pod-status.ts";
+import { PodStatusWriter } from "./pod-status-writer.ts";
+import { PodVolumes, type VolumeSources } from "./pod-volumes.ts";
+
+/** What all pods of a node share. */
+export interface NodeServices {
+  readonly client: KubeClient;
+  readonly nodeName: string;
+  readonly hostIp: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly events: EventRecorder;
+  readonly images: ImageCatalogue;
+  readonly addresses: PodAddresses;
+  readonly attachment: NetworkAttachment;
+  readonly compileCache: string | undefined;
+  readonly uidCount: number;
+  readonly hostRoot: string;
+  directoriesOf(pod: Pod): PodDirectories;
+  sourcesOf(pod: Pod, podIp: string): VolumeSources;
+}
+
+const retryMs = 500;
+const volumeEventEveryMs = 10_000;
+
+/**
+ * Brings one pod to what its object asks, again and again: whatever changes (the object, a container, a probe, a timer)
+ * makes it look anew. One worker has one loop, so that nothing in a pod happens twice at once.
+ */
+export class PodWorker {
+  readonly uid: string;
+  readonly containers: readonly ManagedContainer[];
+  readonly volumes: PodVolumes;
+  readonly #services: NodeServices;
+  readonly #log: Logger;
+  readonly #host: PodHost;
+  readonly #directories: PodDirectories;
+  readonly #status: PodStatusWriter;
+  readonly #startTime: string;
+  #pod: Pod;
+  #sandbox: PodSandbox | undefined;
+  #attached = false;
+  #removed = false;
+  #finished = false;
+  #dirty = false;
+  #looping = false;
+  #timer: NodeJS.Timeout | undefined;
+  #volumeEventAtMs = Number.NEGATIVE_INFINITY;
+  #volumesReady = false;
+  #volumesStale = false;
+  readonly #gone = Promise.withResolvers<void>();
+
+  constructor(pod: Pod, services: NodeServices, record?: PodRecord) {
+    this.uid = pod.metadata.uid ?? "";
+    this.#pod = pod;
+    this.#services = services;
+    this.#log = services.log;
+    this.#directories = services.directoriesOf(pod);
+    this.#startTime = record?.startTime ?? secondsOf(services.clock.nowMs());
+    this.volumes = new PodVolumes({ memoryDirectory: join(this.#directories.memory, "volumes"), diskDirectory: this.#directories.disk, hostRoot: services.hostRoot, clock: services.clock });
+    this.#host = this.#makeHost();
+    this.containers = this.#makeContainers(record);
+    this.#status = new PodStatusWriter(services, () => this.#view());
+    if (record !== undefined) this.#adopt(record);
+  }
+
+  get pod(): Pod {
+    return this.#pod;
+  }
+
+  get podIp(): string | undefined {
+    return this.#pod.spec?.hostNetwork === true ? this.#services.hostIp : this.#sandbox?.address?.ip;
+  }
+
+  get sandbox(): PodSandbox | undefined {
+    return this.#sandbox;
+  }
+
+  /** Resolves when nothing of the pod is left on this node. */
+  get gone(): Promise<void> {
+    return this.#gone.promise;
+  }
+
+  /** The object has changed, or is seen for the first time. */
+  update(pod: Pod): void {
+    this.#pod = pod;
+    this.kick();
+  }
+
+  /** The object is gone: end at once what is left. */
+  remove(): void {
+    this.#removed = true;
+    for (const container of this.containers) container.kill();
+    this.kick();
+  }
+
+  /** A config map or secret that the pod's volumes are made from has changed. */
+  volumesChanged(): void {
+    this.#volumesStale = true;
+    this.kick();
+  }
+
+  kick(): void {
+    this.#dirty = true;
+    void this.#loop();
+  }
+
+  async #loop(): Promise<void> {
+    if (this.#looping) return;
+    this.#looping = true;
+    while (this.#dirty && !this.#finished) {
+      this.#dirty = false;
+      clearTimeout(this.#timer);
+      try {
+        await this.#sync();
+      } catch (error) {
+        this.#log.warn("a pod could not be brought to its state", { pod: this.#pod.metadata.name, error: messageOf(error) });
+        this.#again(retryMs);
+      }
+      this.#save();
+      this.#status.changed();
+    }
+    this.#looping = false;
+  }
+
+  #again(ms: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.kick(), Math.min(ms, 2 ** 31 - 1));
+  }
+
+  async #sync(): Promise<void> {
+    if (this.#removed || this.#pod.metadata.deletionTimestamp !== undefined) return await this.#terminate();
+    const { phase } = this.#pod.status ?? {};
+    if (phase === "Succeeded" || phase === "Failed") return await this.#rest();
+    if (!(await this.#ensureSandbox())) return;
+    if (!(await this.#ensureVolumes())) return;
+    if (await this.#runInits()) await this.#runMains();
+    if (this.#isOver()) await this.#rest();
+  }
+
+  async #ensureSandbox(): Promise<boolean> {
+    const { spec } = this.#pod;
+    if (this.#sandbox === undefined) {
+      const address = spec?.hostNetwork === true ? undefined : this.#services.addresses.take();
+      const sysctls = Object.fromEntries((spec?.securityContext?.sysctls ?? []).map(({ name, value }) => [name, value]));
+      try {
+        this.#sandbox = createSandbox({ hostname: hostnameOf(this.#pod, this.#services.nodeName), address, sysctls });
+      } catch (error) {
+        if (address !== undefined) this.#services.addresses.release(address);
+        this.#event({ type: "Warning", reason: "FailedCreatePodSandBox", message: `Failed to create pod sandbox: ${messageOf(error)}` });
+        this.#again(retryMs);
+        return false;
+      }
+      const unmet = unmetIdentity(this.#pod, this.#services.uidCount);
+      if (unmet !== undefined) this.#event({ type: "Warning", reason: "IdentityNotApplied", message: unmet });
+      this.#save();
+      void this.#annotate(this.#sandbox);
+    }
+    return await this.#attach(this.#sandbox);
+  }
+
+  /** The mesh's agent finds pods that were there before it by this annotation. */
+  async #annotate(sandbox: PodSandbox): Promise<void> {
+    const { name = "", namespace } = this.#pod.metadata;
+    try {
+      await this.#services.client.patchMerge(podKind, name, namespace, { metadata: { uid: this.uid, annotations: { "lab.serin.dev/init-pid": String(sandbox.init.pid) } } });
+    } catch (error) {
+      this.#log.debug("the pod's init could not be noted", { pod: name, error: messageOf(error) });
+    }
+  }
+
+  async #attach(sandbox: PodSandbox): Promise<boolean> {
+    const { attachment } = this.#services;
+    if (this.#attached || sandbox.address === undefined || !attachment.installed) {
+      this.#attached = true;
+      return true;
+    }
+    try {
+      await attachment.add(this.#pod, sandbox.init.pid, sandbox.address.ip);
+      this.#attached = true;
+      return true;
+    } catch (error) {
+      this.#event({ type: "Warning", reason: "FailedCreatePodSandBox", message: `Failed to set up the pod's network: ${messageOf(error)}` });
+      this.#again(retryMs);
+      return false;
+    }
+  }
+
+  async #ensureVolumes(): Promise<boolean> {
+    const due = this.volumes.renewAtMs;
+    const nowMs = this.#services.clock.nowMs();
+    if (this.#volumesReady && !this.#volumesStale && (due === undefined || nowMs < due)) return true;
+    this.#volumesStale = false;
+    try {
+      await this.volumes.prepare(this.#services.sourcesOf(this.#pod, this.podIp ?? ""));
+      this.#volumesReady = true;
+    } catch (error) {
+      if (nowMs - this.#volumeEventAtMs > volumeEventEveryMs) {
+        this.#volumeEventAtMs = nowMs;
+        this.#event({ type: "Warning", reason: "FailedMount", message: `MountVolume.SetUp failed: ${messageOf(error)}` });
+      }
+      this.#volumesStale = true;
+      this.#again(retryMs);
+      // Containers that run keep what they have.
+      return this.#volumesReady;
+    }
+    const renewAtMs = this.volumes.renewAtMs;
+    if (renewAtMs !== undefined) this.#again(renewAtMs - nowMs);
+    return true;
+  }
+
+  /** True when all init containers are done and all sidecars have started. */
+  async #runInits(): Promise<boolean> {
+    for (const container of this.containers) {
+      if (container.role === "sidecar") {
+        if (!container.running) await this.#startWhenDue(container);
+        if (!container.started) return false;
+      } else if (container.role === "init") {
+        if (container.done) {
+          if (container.exitCode !== 0) return false;
+        } else if (container.running) return false;
+        else if (container.ended && container.exitCode === 0) container.done = true;
+        else if (container.ended && this.#pod.spec?.restartPolicy === "Never") {
+          container.done = true;
+          return false;
+        } else {
+          await this.#startWhenDue(container);
+          return false;
+        }
+      }
+    }
+    return true;
+  }
+
+  async #runMains(): Promise<void> {
+    const starts: Promise<void>[] = [];
+    for (const container of this.containers) {
+      if ((container.role !== "main" && container.role !== "ephemeral") || container.running || container.done) continue;
+      if (container.ended && !this.#restarts(container)) container.done = true;
+      else starts.push(this.#startWhenDue(container));
+    }
+    await Promise.all(starts);
+  }
+
+  #restarts(container: ManagedContainer): boolean {
+    if (container.role === "ephemeral") return false;
+    const policy = this.#pod.spec?.restartPolicy ?? "Always";
+    return policy === "Always" || (policy === "OnFailure" && container.exitCode !== 0);
+  }
+
+  async #startWhenDue(container: ManagedContainer): Promise<void> {
+    const { delayMs } = container;
+    if (delayMs > 0) {
+      container.showBackoff();
+      this.#again(delayMs);
+      return;
+    }
+    await container.start();
+    if (!container.running && !container.ended) this.#again(container.delayMs);
+  }
+
+  #isOver(): boolean {
+    const inits = this.containers.filter((container) => container.role === "init");
+    if (inits.some((container) => container.done && container.exitCode !== 0)) return true;
+    const mains = this.containers.filter((container) => container.role === "main");
+    return mains.length > 0 && mains.every((container) => container.done);
+  }
+
+  /** All main containers are done for good: sidecars end, the network goes, the status stays. */
+  async #rest(): Promise<void> {
+    await this.#stopSidecars(this.#graceMs());
+    this.#dismantle();
+  }
+
+  async #terminate(): Promise<void> {
+    const graceMs = this.#removed ? 0 : this.#graceMs();
+    const deadlineMs = this.#services.clock.steadyMs() + graceMs;
+    const mains = this.containers.filter((container) => container.role !== "sidecar" && container.running);
+    for (const container of mains) {
+      this.#event({ type: "Normal", reason: "Killing", message: `Stopping container ${container.spec.name}`, fieldPath: `spec.containers{${container.spec.name}}` });
+    }
+    // Readiness goes on changing while containers end, and a shorter grace period may be asked for meanwhile.
+    await Promise.all(mains.map(async (container) => await container.stop(graceMs)));
+    await this.#stopSidecars(Math.max(0, deadlineMs - this.#services.clock.steadyMs()));
+    for (const container of this.containers) container.done = true;
+    if (this.#attached && this.#sandbox?.address !== undefined && this.#services.attachment.installed) {
+      await this.#services.attachment.remove(this.#pod).catch((error: unknown) => this.#log.debug("the network agent did not take leave of a pod", { error: messageOf(error) }));
+    }
+    this.#dismantle();
+    if (!this.#removed) {
+      await this.#status.flush();
+      await this.#deleteObject();
+    }
+    this.#finish();
+  }
+
+  /** In the reverse order of their start, as they may serve one another. */
+  async #stopSidecars(graceMs: number): Promise<void> {
+    const sidecars = this.containers.filter((container) => container.role === "sidecar").toReversed();
+    for (const container of sidecars) {
+      await container.stop(graceMs);
+      container.done = true;
+    }
+  }
+
+  async #deleteObject(): Promise<void> {
+    const { name = "", namespace } = this.#pod.metadata;
+    await this.#services.client.delete(podKind, name, namespace, { gracePeriodSeconds: 0, preconditions: { uid: this.uid } });
+  }
+
+  #dismantle(): void {
+    const sandbox = this.#sandbox;
+    if (sandbox === undefined) return;
+    this.#sandbox = undefined;
+    destroySandbox(sandbox);
+    if (sandbox.address !== undefined) this.#services.addresses.release(sandbox.address);
+  }
+
+  #finish(): void {
+    this.#finished = true;
+    clearTimeout(this.#timer);
+    for (const path of [this.#directories.memory, this.#directories.disk, this.#directories.logs]) rmSync(path, { recursive: true, force: true });
+    this.#gone.resolve();
+  }
+
+  #graceMs(): number {
+    const { deletionGracePeriodSeconds } = this.#pod.metadata;
+    return (deletionGracePeriodSeconds ?? this.#pod.spec?.terminationGracePeriodSeconds ?? 30) * 1_000;
+  }
+
+  #event(note: EventNote): void {
+    this.#services.events.record(podKind, this.#pod, note);
+  }
+
+  #save(): void {
+    if (this.#finished) return;
+    const { name = "", namespace = "" } = this.#pod.metadata;
+    writePodRecord(this.#directories.memory, {
+      uid: this.uid,
+      namespace,
+      name,
+      startTime: this.#startTime,
+      init: this.#sandbox?.init,
+      address: this.#sandbox?.address,
+      attached: this.#attached,
+      containers: this.containers.map((container) => container.record),
+    });
+  }
+
+  #adopt(record: PodRecord): void {
+    this.#attached = record.attached;
+    if (record.address !== undefined) this.#services.addresses.adopt(record.address);
+    if (record.init !== undefined) this.#sandbox = adoptSandbox(record.init, record.address);
+    if (this.#sandbox === undefined && record.address !== undefined) this.#services.addresses.release(record.address);
+    for (const container of this.containers) container.adopt();
+  }
+
+  #makeContainers(record: PodRecord | undefined): ManagedContainer[] {
+    const { initContainers = [], containers = [], ephemeralContainers = [] } = this.#pod.spec ?? {};
+    const known = new Map(record?.containers.map((container) => [container.name, container]));
+    return [
+      ...initContainers.map((spec) => new ManagedContainer(spec, spec.restartPolicy === "Always" ? "sidecar" : "init", this.#host, known.get(spec.name))),
+      ...containers.map((spec) => new ManagedContainer(spec, "main", this.#host, known.get(spec.name))),
+      ...ephemeralContainers.map((spec) => new ManagedContainer(spec, "ephemeral", this.#host, known.get(spec.name))),
+    ];
+  }
+
+  #makeHost(): PodHost {
+    const services = this.#services;
+    const { clock, log, images, compileCache, uidCount } = services;
+    return {
+      clock,
+      log,
+      images,
+      compileCache,
+      uidCount,
+      directories: this.#directories,
+      pod: () => this.#pod,
+      sandbox: () => {
+        if (this.#sandbox === undefined) throw new Error("the pod has no sandbox");
+        return this.#sandbox;
+      },
+      podIp: () => this.podIp ?? "",
+      sources: () => services.sourcesOf(this.#pod, this.podIp ?? ""),
+      volumePath: (volume) => this.volumes.pathOf(volume),
+      etcFiles: () => etcFilesOf(this.#pod, this.podIp ?? "", services.nodeName),
+      event: (note) => this.#event(note),
+      changed: () => this.kick(),
+    };
+  }
+
+  #view(): PodView {
+    return {
+      pod: this.#pod,
+      containers: this.containers.map((container) => container.view()),
+      podIp: this.podIp ?? this.#pod.status?.podIP,
+      hostIp: this.#services.hostIp,
+      startTime: this.#startTime,
+      hasSandbox: this.#sandbox !== undefined,
+      now: secondsOf(this.#services.clock.nowMs()),
+      failure: undefined,
+    };
+  }
+}
+
+function secondsOf(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d+Z$/, "Z");
+}

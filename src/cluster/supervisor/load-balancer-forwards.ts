@@ -1,0 +1,101 @@
+import { renameSync, writeFileSync } from "node:fs";
+import { connect, type Server, type Socket } from "node:net";
+import { join } from "node:path";
+import { messageOf, type Logger } from "../../base/index.ts";
+import type { LoadBalancerPort, ServiceUrl } from "./messages.ts";
+
+export interface LoadBalancerForwardsOptions {
+  readonly stateDirectory: string;
+  readonly log: Logger;
+  /** Opens a listening socket on the host's loopback at the port or the next free one. */
+  readonly listen: (address: string, port: number) => Promise<{ readonly server: Server; readonly address: string; readonly port: number }>;
+}
+
+interface Forward {
+  readonly target: LoadBalancerPort;
+  /** Undefined until the launcher has answered. */
+  open: { readonly server: Server; readonly address: string; readonly port: number } | undefined;
+  closed: boolean;
+}
+
+const urlsFile = "urls.json";
+const firstFreePort = 1024;
+/** What a browser expects to type; ports below 1024 would need rights on the host. */
+const readablePorts: Readonly<Record<number, number>> = { 80: 8080, 443: 8443 };
+
+/** Each LoadBalancer port as an address of the host's loopback: 172.18.255.200:80 is 127.7.255.200:8080. */
+export class LoadBalancerForwards {
+  readonly #options: LoadBalancerForwardsOptions;
+  readonly #forwards = new Map<string, Forward>();
+  readonly #byNode = new Map<string, readonly LoadBalancerPort[]>();
+
+  constructor(options: LoadBalancerForwardsOptions) {
+    this.#options = options;
+    this.#writeUrls();
+  }
+
+  /** All ports that the node announces now. */
+  update(node: string, ports: readonly LoadBalancerPort[]): void {
+    this.#byNode.set(node, ports);
+    const wanted = new Map([...this.#byNode.values()].flat().map((port) => [keyOf(port), port]));
+    for (const [key, forward] of this.#forwards) if (!wanted.has(key)) this.#close(key, forward);
+    for (const [key, port] of wanted) if (!this.#forwards.has(key)) void this.#open(key, port);
+    this.#writeUrls();
+  }
+
+  async #open(key: string, target: LoadBalancerPort): Promise<void> {
+    const forward: Forward = { target, open: undefined, closed: false };
+    this.#forwards.set(key, forward);
+    const [, , third = "0", fourth = "1"] = target.address.split(".");
+    const port = target.port >= firstFreePort ? target.port : (readablePorts[target.port] ?? 10_000 + target.port);
+    try {
+      const open = await this.#options.listen(`127.7.${third}.${fourth}`, port);
+      if (forward.closed) {
+        open.server.close();
+        return;
+      }
+      forward.open = open;
+      open.server.on("connection", (socket) => splice(socket, target));
+      this.#writeUrls();
+    } catch (error) {
+      this.#options.log.warn("no loopback address for a service", { service: target.service, port: target.port, error: messageOf(error) });
+    }
+  }
+
+  #close(key: string, forward: Forward): void {
+    forward.closed = true;
+    forward.open?.server.close();
+    this.#forwards.delete(key);
+  }
+
+  #writeUrls(): void {
+    const urls: ServiceUrl[] = [];
+    for (const { target, open } of this.#forwards.values()) {
+      if (open === undefined) continue;
+      const scheme = target.port === 443 || target.portName.startsWith("https") ? "https" : "http";
+      urls.push({ ...target, url: `${scheme}://${open.address}:${open.port}`, loopbackAddress: open.address, loopbackPort: open.port });
+    }
+    const path = join(this.#options.stateDirectory, urlsFile);
+    writeFileSync(`${path}.new`, `${JSON.stringify(urls, undefined, 2)}\n`);
+    renameSync(`${path}.new`, path);
+  }
+}
+
+function keyOf(port: LoadBalancerPort): string {
+  return `${port.service}|${port.address}|${port.port}`;
+}
+
+/** The supervisor lives in the lab's host namespace, from where LoadBalancer addresses are reached. */
+function splice(client: Socket, target: LoadBalancerPort): void {
+  client.setNoDelay(true);
+  const upstream = connect({ host: target.address, port: target.port, noDelay: true, allowHalfOpen: true });
+  client.allowHalfOpen = true;
+  const end = (): void => {
+    client.destroy();
+    upstream.destroy();
+  };
+  client.on("error", end);
+  upstream.on("error", end);
+  client.pipe(upstream);
+  upstream.pipe(client);
+}

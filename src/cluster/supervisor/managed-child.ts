@@ -1,0 +1,66 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { Backoff, messageOf, systemRandom, type Clock, type Logger } from "../../base/index.ts";
+import type { NetworkNamespace } from "../../net/index.ts";
+
+export interface ManagedChildOptions {
+  /** For log lines. */
+  readonly name: string;
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  readonly namespace: NetworkNamespace;
+  /** Become the child's descriptors 4, 5 …; stay open here, for the next start. */
+  readonly descriptors: readonly number[];
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly onMessage: (message: unknown) => void;
+}
+
+/** The first restart is at once; a child that keeps dying waits longer and longer. */
+const restartInitialMs = 100;
+const restartMaxMs = 5_000;
+const provenAfterMs = 10_000;
+
+/** A process of the lab that is started again whenever it ends. It ends with the supervisor, by its IPC channel. */
+export class ManagedChild {
+  readonly #options: ManagedChildOptions;
+  readonly #backoff: Backoff;
+  #child: ChildProcess | undefined;
+  #startedAtMs = 0;
+  #stopped = false;
+
+  constructor(options: ManagedChildOptions) {
+    this.#options = options;
+    this.#backoff = new Backoff({ initialMs: restartInitialMs, maxMs: restartMaxMs, random: systemRandom });
+  }
+
+  start(): void {
+    if (this.#stopped) return;
+    const { name, program, args, environment, namespace, descriptors, log, clock, onMessage } = this.#options;
+    this.#startedAtMs = clock.steadyMs();
+    const child = namespace.enter(() =>
+      spawn(program, args, { stdio: ["ignore", "inherit", "inherit", "ipc", ...descriptors], env: environment, cwd: "/" }),
+    );
+    this.#child = child;
+    child.on("message", onMessage);
+    child.once("error", (error) => log.error("a process cannot be started", { name, error: messageOf(error) }));
+    child.once("exit", (code, signal) => this.#ended(code, signal));
+  }
+
+  /** Ends it for good. */
+  stop(): void {
+    this.#stopped = true;
+    this.#child?.kill("SIGTERM");
+  }
+
+  #ended(code: number | null, signal: NodeJS.Signals | null): void {
+    if (this.#stopped) return;
+    const { name, log, clock } = this.#options;
+    if (clock.steadyMs() - this.#startedAtMs > provenAfterMs) this.#backoff.reset();
+    const delayMs = this.#backoff.attempt === 0 ? 0 : this.#backoff.nextMs();
+    if (delayMs === 0) this.#backoff.nextMs();
+    log.warn("a process ended and is started again", { name, code, signal, delayMs: Math.round(delayMs) });
+    if (delayMs === 0) this.start();
+    else setTimeout(() => this.start(), delayMs);
+  }
+}

@@ -1,0 +1,20 @@
+import { parseArgs } from "node:util";
+import { systemClock } from "../base/index.ts";
+import { Launcher } from "../cluster/launcher/index.ts";
+import type { RoleContext } from "./role.ts";
+
+/** `serin cluster-launcher --state-dir DIR`: holds a lab open; started by `serin cluster create`. */
+export async function run({ args, env, log, shutdown, release }: RoleContext): Promise<number> {
+  const { values } = parseArgs({ args: [...args], options: { "state-dir": { type: "string" } } });
+  const launcher = new Launcher({
+    stateDirectory: values["state-dir"] ?? "",
+    releaseRoot: release.root,
+    env,
+    log,
+    clock: systemClock,
+    report: (progress) => {
+      if (process.connected) process.send?.(progress);
+    },
+  });
+  return await launcher.run(shutdown.drain);
+}

@@ -1,0 +1,37 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { systemClock, userError } from "../base/index.ts";
+import type { ImageEntry } from "../cluster/images/index.ts";
+import { readClusterRecord } from "../cluster/lifecycle/index.ts";
+import { NodeAgent } from "../cluster/node/index.ts";
+import { createKubeClient, loadKubeConfig } from "../kube/index.ts";
+import type { RoleContext } from "./role.ts";
+
+/** `serin cluster-node --state-dir DIR --name NODE`: one node of the lab, in its network namespace; started by the supervisor. */
+export async function run({ args, env, log, shutdown, release }: RoleContext): Promise<number> {
+  const { values } = parseArgs({ args: [...args], options: { "state-dir": { type: "string" }, name: { type: "string" } } });
+  const stateDirectory = values["state-dir"] ?? "";
+  const record = readClusterRecord(stateDirectory);
+  const node = record?.nodes.find((candidate) => candidate.name === values.name);
+  if (node === undefined) throw userError("node-unknown", `there is no node "${values.name}" in ${stateDirectory}/cluster.json`, { hint: "this role is started by the lab's supervisor" });
+  const pki = join(stateDirectory, "pki");
+  const config = await loadKubeConfig(join(pki, `node-${node.name}.kubeconfig`));
+  const client = createKubeClient(config, { log, clock: systemClock, userAgent: "kubelet/v1.36.1 serin" });
+  const agent = new NodeAgent({
+    node,
+    tainted: node.role === "control-plane" && (record?.nodes.length ?? 0) > 1,
+    stateDirectory,
+    client,
+    images: JSON.parse(readFileSync(join(stateDirectory, "images.json"), "utf8")) as ImageEntry[],
+    compileCache: env["NODE_COMPILE_CACHE"],
+    version: release.version,
+    clock: systemClock,
+    log: log.scoped(node.name),
+  });
+  // The supervisor is the only reason to be here; pods are the lab's, they go on.
+  process.once("disconnect", () => process.exit(0));
+  await agent.run(shutdown.drain, () => process.send?.({ ready: true }));
+  client.close();
+  return 0;
+}

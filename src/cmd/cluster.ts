@@ -1,0 +1,123 @@
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { SerinError, userError } from "../base/index.ts";
+import type { RoleContext } from "./role.ts";
+
+const usage = `serin cluster create [--name NAME] [--config FILE|-]   one control plane and two workers without a config
+serin cluster delete [--name NAME]
+serin cluster list [--names]
+serin cluster kubeconfig [--name NAME]
+serin cluster shell [--name NAME] [-- COMMAND…]
+serin cluster urls [--name NAME] [--json]
+`;
+
+const defaultNodes = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes:\n- role: control-plane\n- role: worker\n- role: worker\n";
+
+/** `serin cluster …`: create, look at, enter and delete lab clusters. */
+export async function run(context: RoleContext): Promise<number> {
+  const [verb = "help", ...rest] = context.args;
+  const split = rest.indexOf("--");
+  const command = split === -1 ? [] : rest.slice(split + 1);
+  const { values, positionals } = parseFlags(split === -1 ? rest : rest.slice(0, split));
+  if (positionals.length > 0) throw userError("usage", `unexpected "${positionals[0]}"\n${usage}`);
+  switch (verb) {
+    case "create":
+      return await create(context, values);
+    case "delete": {
+      const { deleteCluster } = await import("../cluster/lifecycle/index.ts");
+      const name = await nameOf(context, values.name);
+      await deleteCluster(name, context.env);
+      process.stdout.write(`Deleted cluster "${name}".\n`);
+      return 0;
+    }
+    case "list":
+      return await list(context, values.names === true);
+    case "kubeconfig": {
+      const { clusterKubeconfig } = await import("../cluster/lifecycle/index.ts");
+      process.stdout.write(clusterKubeconfig(await nameOf(context, values.name), context.env));
+      return 0;
+    }
+    case "shell": {
+      const { runInCluster } = await import("../cluster/lifecycle/index.ts");
+      return await runInCluster(await nameOf(context, values.name), command, context.env);
+    }
+    case "urls":
+      return await urls(context, await nameOf(context, values.name), values.json === true);
+    case "help":
+    case "--help":
+      process.stdout.write(usage);
+      return 0;
+    default:
+      throw userError("usage", `unknown verb "cluster ${verb}"\n${usage}`);
+  }
+}
+
+interface Flags {
+  name?: string;
+  config?: string;
+  names?: boolean;
+  json?: boolean;
+}
+
+function parseFlags(args: string[]): { values: Flags; positionals: string[] } {
+  try {
+    const { values, positionals } = parseArgs({
+      args,
+      allowPositionals: true,
+      options: { name: { type: "string", short: "n" }, config: { type: "string", short: "c" }, names: { type: "boolean" }, json: { type: "boolean" } },
+    });
+    return { values, positionals };
+  } catch (error) {
+    throw userError("usage", `${error instanceof Error ? error.message : String(error)}\n${usage}`);
+  }
+}
+
+async function create({ env, release, shutdown }: RoleContext, flags: Flags): Promise<number> {
+  const { createCluster, parseKindConfig } = await import("../cluster/lifecycle/index.ts");
+  const source = flags.config === "-" ? "standard input" : (flags.config ?? "default");
+  const text = flags.config === undefined ? defaultNodes : readConfig(flags.config);
+  const { plan, warnings } = parseKindConfig(text, { source, ...(flags.name === undefined ? {} : { name: flags.name }) });
+  for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
+  const begin = performance.now();
+  process.stdout.write(`Creating cluster "${plan.name}" ...\n`);
+  const created = await createCluster({ plan, env, release, signal: shutdown.drain, progress: (step) => void process.stdout.write(` • ${step}\n`) });
+  const seconds = ((performance.now() - begin) / 1_000).toFixed(1);
+  process.stdout.write(` ✓ All nodes are ready (${seconds} s)\nSet kubectl context to "${created.contextName}" in ${created.kubeconfigPath}\n`);
+  process.stdout.write(`API server: ${created.server}\nLook around:  kubectl get nodes;  serin cluster shell --name ${plan.name};  serin cluster delete --name ${plan.name}\n`);
+  return 0;
+}
+
+function readConfig(path: string): string {
+  try {
+    return readFileSync(path === "-" ? 0 : path, "utf8");
+  } catch (error) {
+    throw userError("config-unreadable", `cannot read the cluster config ${path}`, { cause: error });
+  }
+}
+
+/** The cluster that is named, the shell's own, or the only one that there is. */
+async function nameOf({ env }: RoleContext, given: string | undefined): Promise<string> {
+  if (given !== undefined) return given;
+  if (env["SERIN_CLUSTER"] !== undefined) return env["SERIN_CLUSTER"];
+  const { listClusters } = await import("../cluster/lifecycle/index.ts");
+  const [first, ...others] = listClusters(env);
+  if (first === undefined) return "kind";
+  if (others.length === 0) return first.name;
+  throw new SerinError("user", "cluster-ambiguous", "there are several clusters", { hint: `say which: --name ${[first, ...others].map(({ name }) => name).join("|")}` });
+}
+
+async function list({ env }: RoleContext, namesOnly: boolean): Promise<number> {
+  const { listClusters } = await import("../cluster/lifecycle/index.ts");
+  for (const cluster of listClusters(env)) {
+    process.stdout.write(namesOnly ? `${cluster.name}\n` : `${cluster.name}\t${cluster.running ? "running" : "stopped"}\t${cluster.nodes} nodes\t${cluster.server}\n`);
+  }
+  return 0;
+}
+
+async function urls({ env }: RoleContext, name: string, asJson: boolean): Promise<number> {
+  const { clusterUrls } = await import("../cluster/lifecycle/index.ts");
+  const found = clusterUrls(name, env);
+  if (asJson) process.stdout.write(`${JSON.stringify(found)}\n`);
+  else for (const entry of found) process.stdout.write(`${entry.url}\t${entry.service} ${entry.address}:${entry.port}${entry.portName === "" ? "" : ` (${entry.portName})`}\n`);
+  return 0;
+}
