@@ -2,5 +2,6 @@ export { acknowledgements, connectedProxies, syncStatus, type ConnectedProxy, ty
 export { createDiscoveryMetrics, type DiscoveryMetrics } from "./discovery-metrics.ts";
 export { DiscoveryServer, type DiscoveryServerOptions } from "./discovery-server.ts";
 export { bind, createPlaintextServer, createSecureServer, RotatingServerCredentials, stop, type GrpcServersOptions } from "./grpc-servers.ts";
+export { json, serveHttp, type HttpAnswer, type HttpRoute } from "./http-endpoints.ts";
 export type { ProxyIdentity } from "./proxy-identity.ts";
 export { CollectionView, DeferredView, emptyView, ScopedView, scopedKey, type ResourceView, type ScopedResource } from "./resource-view.ts";

@@ -1,5 +1,4 @@
 export { CollectionGraph, type CollectionGraphOptions } from "./collection-graph.ts";
 export type { Compute } from "./derived-collection.ts";
-export { feedFromInformer } from "./informer-source.ts";
 export type { SourceCollection } from "./source-collection.ts";
 export { structurallyEqual } from "./structurally-equal.ts";

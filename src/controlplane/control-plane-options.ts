@@ -1,0 +1,82 @@
+import { envString, userError, type Environment } from "../base/index.ts";
+
+export interface ListenAddress {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** What istiod is told by its environment and arguments, by upstream's names. */
+export interface ControlPlaneSettings {
+  readonly podName: string;
+  readonly namespace: string;
+  /** `default` when there is none. */
+  readonly revision: string;
+  readonly clusterId: string;
+  readonly network: string;
+  readonly domain: string;
+  readonly trustedNodeAccounts: ReadonlySet<string>;
+  readonly meshConfigPath: string;
+  readonly http: ListenAddress;
+  readonly grpc: ListenAddress;
+  readonly secureGrpc: ListenAddress;
+  readonly webhooks: ListenAddress;
+  readonly monitoring: ListenAddress;
+  /** Of gateways that this control plane deploys: `<hub>/proxyv2:<tag>`. */
+  readonly proxyImage: string;
+}
+
+const defaultMeshConfigPath = "/etc/istio/config/mesh";
+const flags: Readonly<Record<string, string>> = {
+  "--httpAddr": ":8080",
+  "--grpcAddr": ":15010",
+  "--secureGRPCAddr": ":15012",
+  "--httpsAddr": ":15017",
+  "--monitoringAddr": ":15014",
+  "--domain": "cluster.local",
+  "--meshConfig": defaultMeshConfigPath,
+};
+
+/** Reads `discovery --httpAddr :8080 …` and the environment; flags of upstream that mean nothing here are passed over. */
+export function readControlPlaneSettings(args: readonly string[], env: Environment): ControlPlaneSettings {
+  const given = readFlags(args);
+  const flag = (name: string): string => given.get(name) ?? flags[name] ?? "";
+  return {
+    podName: envString(env, "POD_NAME", "istiod"),
+    namespace: envString(env, "POD_NAMESPACE", "istio-system"),
+    revision: envString(env, "REVISION", "default"),
+    clusterId: envString(env, "CLUSTER_ID", "Kubernetes"),
+    network: envString(env, "ISTIO_NETWORK", ""),
+    domain: flag("--domain"),
+    trustedNodeAccounts: new Set(
+      envString(env, "CA_TRUSTED_NODE_ACCOUNTS", "istio-system/ztunnel")
+        .split(",")
+        .map((account) => account.trim())
+        .filter((account) => account !== ""),
+    ),
+    meshConfigPath: flag("--meshConfig"),
+    http: listenAddress("--httpAddr", flag("--httpAddr")),
+    grpc: listenAddress("--grpcAddr", flag("--grpcAddr")),
+    secureGrpc: listenAddress("--secureGRPCAddr", flag("--secureGRPCAddr")),
+    webhooks: listenAddress("--httpsAddr", flag("--httpsAddr")),
+    monitoring: listenAddress("--monitoringAddr", flag("--monitoringAddr")),
+    proxyImage: envString(env, "PROXY_IMAGE", "docker.io/istio/proxyv2:latest"),
+  };
+}
+
+function readFlags(args: readonly string[]): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  for (const [index, argument] of args.entries()) {
+    if (!argument.startsWith("--")) continue;
+    const equals = argument.indexOf("=");
+    if (equals > 0) found.set(argument.slice(0, equals), argument.slice(equals + 1));
+    else if (args[index + 1]?.startsWith("--") === false) found.set(argument, args[index + 1] ?? "");
+  }
+  return found;
+}
+
+function listenAddress(flag: string, text: string): ListenAddress {
+  const colon = text.lastIndexOf(":");
+  const port = Number(text.slice(colon + 1));
+  if (colon < 0 || !Number.isInteger(port) || port < 0) throw userError("bad-address", `${flag} must be <address>:<port>, got "${text}"`);
+  return { address: colon === 0 ? "0.0.0.0" : text.slice(0, colon).replaceAll(/[[\]]/g, ""), port };
+}

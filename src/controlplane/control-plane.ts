@@ -1,0 +1,193 @@
+import type { Server as HttpServer } from "node:http";
+import * as grpc from "@grpc/grpc-js";
+import { aborted, describeError, type Clock, type Logger, type Shutdown } from "../base/index.ts";
+import { CollectionGraph, type KubeClient } from "../kube/index.ts";
+import { MetricsRegistry, prometheusContentType, renderPrometheus } from "../telemetry/index.ts";
+import type { MeshConfig } from "../api/istio/index.ts";
+import { Authenticator, CertificateService, type PodDirectory } from "./ca/index.ts";
+import type { ControlPlaneSettings } from "./control-plane-options.ts";
+import { runRootCertificateController } from "./gateways/index.ts";
+import { MeshConfigFile, MeshIngest } from "./ingest/index.ts";
+import { createMeshInputs, meshKey, type MeshInputs } from "./model/index.ts";
+import { ProxyViews } from "./proxy-views.ts";
+import {
+  acknowledgements,
+  bind,
+  connectedProxies,
+  createDiscoveryMetrics,
+  createPlaintextServer,
+  createSecureServer,
+  DiscoveryServer,
+  json,
+  RotatingServerCredentials,
+  serveHttp,
+  stop,
+  syncStatus,
+  type HttpRoute,
+} from "./serve/index.ts";
+import { ControlPlaneIdentity } from "./serving-certificate.ts";
+import { deriveAmbientResources } from "./translate/index.ts";
+
+export interface ControlPlaneOptions {
+  readonly client: KubeClient;
+  readonly settings: ControlPlaneSettings;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Writes that come within this time settle together. */
+const debounceMs = 2;
+/** After a request to drain: streams stay open so long, while their proxies find another replica. */
+const drainMs = 2000;
+
+/** One revision's control plane: a model of the mesh, served to proxies. */
+export class ControlPlane {
+  readonly #options: ControlPlaneOptions;
+  readonly #graph: CollectionGraph;
+  readonly #inputs: MeshInputs;
+  readonly #ingest: MeshIngest;
+  readonly #discovery: DiscoveryServer;
+  readonly #metrics = new MetricsRegistry();
+  #generation = 0;
+  #ready = false;
+  #draining = false;
+
+  constructor(options: ControlPlaneOptions) {
+    this.#options = options;
+    const { client, settings, clock, log } = options;
+    this.#graph = new CollectionGraph({
+      schedule: (settle) => void setTimeout(() => this.#settle(settle), debounceMs),
+      computed: () => this.#computed(),
+      failed: (collection, key, error) => log.error("an item could not be computed and stays as it was", { collection, key, error: describeError(error) }),
+    });
+    this.#inputs = createMeshInputs(this.#graph);
+    const views = new ProxyViews(deriveAmbientResources(this.#graph, this.#inputs));
+    this.#ingest = new MeshIngest({ client, inputs: this.#inputs, revision: settings.revision, clock, log });
+    this.#discovery = new DiscoveryServer({
+      viewOf: (proxy, typeUrl) => views.viewOf(proxy, typeUrl),
+      generation: () => this.#generation,
+      metrics: createDiscoveryMetrics(this.#metrics),
+      clock,
+      log: log.scoped("ads"),
+    });
+  }
+
+  /** Serves until it is asked to drain; resolves when all is closed. */
+  async run(shutdown: Shutdown): Promise<void> {
+    const { client, settings, clock, log } = this.#options;
+    const { drain } = shutdown;
+    const configFile = new MeshConfigFile(settings.meshConfigPath, clock, log);
+    const mesh = await configFile.load();
+    this.#takeMesh(mesh);
+    const identity = await ControlPlaneIdentity.create({ client, namespace: settings.namespace, revision: settings.revision, domain: settings.domain, trustDomain: mesh.trustDomain, clock, log });
+    const work = [
+      this.#ingest.run(drain),
+      configFile.run(drain, (config) => this.#takeMesh(config)),
+      identity.run(drain),
+      runRootCertificateController({ client, root: () => identity.authority.root, clock, log }, drain),
+    ];
+    const http = [
+      await serveHttp(settings.http.address, settings.http.port, this.#debugRoutes()),
+      await serveHttp(settings.monitoring.address, settings.monitoring.port, this.#monitoringRoutes()),
+    ];
+    await Promise.race([this.#ingest.synced, aborted(drain)]);
+    this.#graph.settle();
+    const servers = drain.aborted ? [] : await this.#serve(identity);
+    this.#ready = !drain.aborted;
+    log.info("serving", { revision: settings.revision, version: this.#options.version, namespace: settings.namespace });
+    await aborted(drain);
+    await this.#drain(servers, http, shutdown);
+    await Promise.all(work);
+  }
+
+  async #serve(identity: ControlPlaneIdentity): Promise<readonly grpc.Server[]> {
+    const { client, settings, clock, log } = this.#options;
+    const trustDomain = (): string => this.#inputs.mesh.get(meshKey)?.trustDomain ?? "cluster.local";
+    const options = {
+      discovery: this.#discovery,
+      authenticator: new Authenticator(client, trustDomain, clock),
+      certificates: new CertificateService({ authority: () => identity.authority, trustDomain, pods: this.#podDirectory(), trustedNodeAccounts: settings.trustedNodeAccounts }),
+      log: log.scoped("grpc"),
+    };
+    const plaintext = createPlaintextServer(options);
+    const secure = createSecureServer(options);
+    const credentials = new RotatingServerCredentials(identity.serving, identity.authority.root);
+    identity.onChange(() => credentials.rotate(identity.serving, identity.authority.root));
+    await bind(plaintext, settings.grpc.address, settings.grpc.port, grpc.ServerCredentials.createInsecure());
+    await bind(secure, settings.secureGrpc.address, settings.secureGrpc.port, credentials);
+    return [plaintext, secure];
+  }
+
+  async #drain(servers: readonly grpc.Server[], http: readonly HttpServer[], shutdown: Shutdown): Promise<void> {
+    this.#draining = true;
+    this.#options.log.info("draining", { streams: this.#discovery.streams.size });
+    await Promise.race([Promise.all(servers.map((server) => stop(server, drainMs))), aborted(shutdown.force)]);
+    for (const server of servers) server.forceShutdown();
+    for (const server of http) {
+      server.close();
+      server.closeAllConnections();
+    }
+  }
+
+  #settle(settle: () => void): void {
+    settle();
+    this.#discovery.flush();
+  }
+
+  #computed(): void {
+    this.#generation += 1;
+    this.#ingest.settled(this.#generation);
+  }
+
+  #takeMesh(config: MeshConfig): void {
+    const { settings } = this.#options;
+    this.#inputs.mesh.set(meshKey, {
+      trustDomain: config.trustDomain,
+      rootNamespace: config.rootNamespace,
+      clusterId: settings.clusterId,
+      network: settings.network,
+      domain: settings.domain,
+      connectTimeoutMs: config.connectTimeoutMs,
+    });
+  }
+
+  #podDirectory(): PodDirectory {
+    const { pods } = this.#inputs;
+    const byAccount = pods.index("account-node", (pod) => [`${pod.namespace}/${pod.serviceAccount}@${pod.node}`]);
+    return {
+      nodeOf: (namespace, name) => {
+        const node = pods.get(`${namespace}/${name}`)?.node;
+        return node === "" ? undefined : node;
+      },
+      runsOn: (namespace, account, node) => byAccount.lookup(`${namespace}/${account}@${node}`).length > 0,
+    };
+  }
+
+  #debugRoutes(): Readonly<Record<string, HttpRoute>> {
+    const { settings } = this.#options;
+    return {
+      "/ready": () => (this.#ready && !this.#draining ? { status: 200, body: "" } : { status: 503, body: this.#draining ? "draining\n" : "not synced yet\n" }),
+      "/debug/syncz": () => json(syncStatus(this.#discovery)),
+      "/debug/serin/proxies": () => json(connectedProxies(this.#discovery, settings.revision)),
+      "/debug/serin/acknowledged": (url) => json(this.#acknowledged(url.searchParams)),
+      "/debug/serin/collections": () => json(Object.fromEntries(this.#graph.collections.map((collection) => [collection.name, collection.stats]))),
+    };
+  }
+
+  #acknowledged(query: URLSearchParams): unknown {
+    const parameter = (name: string): string => query.get(name) ?? "";
+    const namespace = parameter("namespace");
+    const key = namespace === "" ? parameter("name") : `${namespace}/${parameter("name")}`;
+    const { processed, generation } = this.#ingest.processedVersion(parameter("group"), parameter("kind"), key, parameter("resourceVersion"));
+    const { revision } = this.#options.settings;
+    return { revision, processed, proxies: processed ? acknowledgements(this.#discovery, generation) : [] };
+  }
+
+  #monitoringRoutes(): Readonly<Record<string, HttpRoute>> {
+    return {
+      "/metrics": () => ({ status: 200, body: renderPrometheus(this.#metrics), contentType: prometheusContentType }),
+      "/version": () => ({ status: 200, body: `${this.#options.version}\n` }),
+    };
+  }
+}

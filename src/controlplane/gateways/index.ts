@@ -1,0 +1,1 @@
+export { rootCertificateName, runRootCertificateController } from "./root-certificate-controller.ts";

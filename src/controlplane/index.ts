@@ -1,0 +1,2 @@
+export { ControlPlane, type ControlPlaneOptions } from "./control-plane.ts";
+export { readControlPlaneSettings, type ControlPlaneSettings } from "./control-plane-options.ts";

@@ -1,0 +1,2 @@
+export { MeshConfigFile } from "./mesh-config-file.ts";
+export { MeshIngest } from "./mesh-ingest.ts";

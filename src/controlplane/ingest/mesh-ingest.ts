@@ -1,0 +1,94 @@
+import type { KubernetesObject } from "../../api/index.ts";
+import { userError, type Clock, type Logger } from "../../base/index.ts";
+import { createInformer, type Informer, type KubeClient } from "../../kube/index.ts";
+import type { MeshInputs } from "../model/mesh-inputs.ts";
+import { createFeeds, type Feed } from "./feeds.ts";
+
+export interface MeshIngestOptions {
+  readonly client: KubeClient;
+  readonly inputs: MeshInputs;
+  readonly revision: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Whether the model holds a version of an object, and since which generation. */
+export interface ProcessedVersion {
+  readonly processed: boolean;
+  readonly generation: number;
+}
+
+interface HeldVersion {
+  readonly resourceVersion: string;
+  /** Undefined until the model has settled with it. */
+  generation: number | undefined;
+}
+
+/** Deleted objects are remembered, so that their absence can be acknowledged too. */
+const maxRemembered = 200_000;
+
+/** Feeds the model from informers, and remembers which version of each object it holds since when. */
+export class MeshIngest {
+  readonly synced: Promise<void>;
+  readonly #feeds: readonly { readonly feed: Feed; readonly informer: Informer<KubernetesObject> }[];
+  readonly #versions = new Map<string, HeldVersion>();
+  readonly #unsettled = new Set<HeldVersion>();
+
+  constructor(options: MeshIngestOptions) {
+    const { client, inputs, revision, clock, log } = options;
+    this.#feeds = createFeeds(inputs, revision).map((feed) => ({ feed, informer: createInformer(client, feed.kind, { log, clock }) }));
+    this.synced = Promise.all(this.#feeds.map(({ informer }) => informer.synced)).then(() => undefined);
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const subscriptions = this.#feeds.map(({ feed, informer }) =>
+      informer.subscribe((change) => {
+        feed.take(change.key, change.type === "set" ? change.object : undefined);
+        this.#hold(versionKey(feed.kind.group, feed.kind.kind, change.key), change.object.metadata.resourceVersion ?? "");
+      }),
+    );
+    await Promise.all(this.#feeds.map(({ informer }) => informer.run(signal)));
+    for (const subscription of subscriptions) subscription[Symbol.dispose]();
+  }
+
+  /** Call when the model has settled: what has come before is in it. */
+  settled(generation: number): void {
+    for (const held of this.#unsettled) held.generation = generation;
+    this.#unsettled.clear();
+  }
+
+  /** The object as it was last seen. */
+  get(kind: string, key: string): KubernetesObject | undefined {
+    return this.#feeds.find(({ feed }) => feed.kind.kind === kind)?.informer.get(key);
+  }
+
+  /** Throws a user error for a kind that the model does not hold. */
+  processedVersion(group: string, kind: string, key: string, resourceVersion: string): ProcessedVersion {
+    if (!this.#feeds.some(({ feed }) => feed.kind.group === group && feed.kind.kind === kind)) {
+      const known = this.#feeds.map(({ feed }) => feed.kind.kind).join(", ");
+      throw userError("unknown-kind", `the control plane does not read ${kind} of "${group}"`, { hint: `ask for one of ${known}` });
+    }
+    const held = this.#versions.get(versionKey(group, kind, key));
+    if (held?.generation === undefined || isOlder(held.resourceVersion, resourceVersion)) return { processed: false, generation: 0 };
+    return { processed: true, generation: held.generation };
+  }
+
+  #hold(key: string, resourceVersion: string): void {
+    const held: HeldVersion = { resourceVersion, generation: undefined };
+    this.#versions.delete(key);
+    if (this.#versions.size >= maxRemembered) this.#versions.delete(this.#versions.keys().next().value ?? "");
+    this.#versions.set(key, held);
+    this.#unsettled.add(held);
+  }
+}
+
+function versionKey(group: string, kind: string, key: string): string {
+  return `${group}/${kind}/${key}`;
+}
+
+/** Resource versions of one server are numbers that grow; anything else is compared for equality only. */
+function isOlder(held: string, wanted: string): boolean {
+  if (wanted === "" || held === wanted) return false;
+  if (!/^\d+$/.test(held) || !/^\d+$/.test(wanted)) return true;
+  return BigInt(held) < BigInt(wanted);
+}
