@@ -10,6 +10,7 @@ enableCompileCache();
 /** Roles are loaded one by one, so that a ztunnel never loads what an API server needs. */
 const roles: Readonly<Record<string, () => Promise<RoleModule>>> = {
   release: () => import("./release.ts"),
+  pilot: () => import("./pilot.ts"),
   rollout: () => import("./rollout.ts"),
   probe: () => import("./probe.ts"),
   "cluster-apiserver": () => import("./cluster-apiserver.ts"),

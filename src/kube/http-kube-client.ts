@@ -28,6 +28,8 @@ export interface KubeClientOptions {
   readonly clock: Clock;
   /** Shown in the server's audit and as the default field manager; `serin` when absent. */
   readonly userAgent?: string;
+  /** Lists and watches bring `metadata` alone (PartialObjectMetadata). */
+  readonly metadataOnly?: boolean;
 }
 
 /** A client that owns a connection. It does not keep the process alive when idle; `close` ends open requests too. */
@@ -35,6 +37,8 @@ export interface KubeConnection extends KubeClient {
   close(): void;
 }
 
+const metadataList = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+const metadataObject = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
 const pageSize = 500;
 const requestTimeoutMs = 60_000;
 const maxWatchLineBytes = 16 << 20;
@@ -69,14 +73,16 @@ class HttpKubeClient implements KubeConnection {
   readonly #clock: Clock;
   readonly #userAgent: string;
   readonly #prefix: string;
+  readonly #metadataOnly: boolean;
 
-  constructor(config: KubeConfig, { log, clock, userAgent = "serin" }: KubeClientOptions) {
+  constructor(config: KubeConfig, { log, clock, userAgent = "serin", metadataOnly = false }: KubeClientOptions) {
     const url = parseServer(config);
     this.#transport = url.protocol === "https:" ? new Http2Transport(config, clock) : new Http1Transport(config);
     this.#credentials = new Credentials(config, clock);
     this.#log = log.scoped("kube");
     this.#clock = clock;
     this.#userAgent = userAgent;
+    this.#metadataOnly = metadataOnly;
     this.#prefix = url.pathname.replace(/\/+$/, "");
   }
 
@@ -164,7 +170,7 @@ class HttpKubeClient implements KubeConnection {
     });
     const subject = { verb: "watch", object };
     const { signal } = options;
-    const response = await this.#send({ method: "GET", path, subject, ...(signal === undefined ? {} : { signal }) });
+    const response = await this.#send({ method: "GET", path, subject, ...this.#accept(metadataObject), ...(signal === undefined ? {} : { signal }) });
     if (response.status !== 200) throw errorOfStatus(subject, response.status, await readAll(response.body, subject));
     const decoder = new LineDecoder(maxWatchLineBytes);
     try {
@@ -196,7 +202,7 @@ class HttpKubeClient implements KubeConnection {
     let resourceVersion = "";
     do {
       const query = { ...selectorQuery(options), limit: limit === undefined ? undefined : String(limit), continue: next };
-      const page: ListPage<Value> = await this.#json({ method: "GET", path: withQuery(resourcePath(kind, options.namespace), query), subject });
+      const page: ListPage<Value> = await this.#json({ method: "GET", path: withQuery(resourcePath(kind, options.namespace), query), subject, ...this.#accept(metadataList) });
       for (const item of page.items ?? []) {
         item.apiVersion ??= apiVersionOf(kind);
         item.kind ??= kind.kind;
@@ -206,6 +212,10 @@ class HttpKubeClient implements KubeConnection {
       next = page.metadata?.continue;
     } while (next !== undefined && next !== "");
     return { items, resourceVersion };
+  }
+
+  #accept(metadata: string): Pick<Exchange, "accept"> {
+    return this.#metadataOnly ? { accept: metadata } : {};
   }
 
   async #json<Answer>(exchange: Exchange): Promise<Answer> {

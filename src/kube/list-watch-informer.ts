@@ -6,7 +6,9 @@ import type { Informer, InformerChange } from "./informer.ts";
 import { describeObject } from "./resource-path.ts";
 import { isCode } from "./status-error.ts";
 
-export interface InformerOptions extends ListOptions {
+export interface InformerOptions<Value extends KubernetesObject = KubernetesObject> extends ListOptions {
+  /** Makes what is kept and delivered smaller; must keep name, namespace, uid and resourceVersion. */
+  readonly transform?: (object: Value) => Value;
   readonly log: Logger;
   readonly clock: Clock;
   readonly random?: Random;
@@ -19,7 +21,7 @@ const retryMaxMs = 5_000;
 const believeAbsentMs = 1_000;
 const believeGoneMs = 10_000;
 
-export function createInformer<Value extends KubernetesObject>(client: KubeClient, kind: KindDefinition<Value>, options: InformerOptions): Informer<Value> {
+export function createInformer<Value extends KubernetesObject>(client: KubeClient, kind: KindDefinition<Value>, options: InformerOptions<Value>): Informer<Value> {
   return new ListWatchInformer(client, kind, options);
 }
 
@@ -35,6 +37,7 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
   readonly #client: KubeClient;
   readonly #kind: KindDefinition<Value>;
   readonly #list: ListOptions;
+  readonly #transform: (object: Value) => Value;
   readonly #log: Logger;
   readonly #clock: Clock;
   readonly #backoff: Backoff;
@@ -46,8 +49,14 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
   #resourceVersion: string | undefined;
   #absentSinceMs: number | undefined;
 
-  constructor(client: KubeClient, kind: KindDefinition<Value>, options: InformerOptions) {
-    const { log, clock, random = systemRandom, ...list } = options;
+  constructor(client: KubeClient, kind: KindDefinition<Value>, options: InformerOptions<Value>) {
+    const { log, clock, random = systemRandom, transform = (object) => object, namespace, labelSelector, fieldSelector } = options;
+    const list: ListOptions = {
+      ...(namespace === undefined ? {} : { namespace }),
+      ...(labelSelector === undefined ? {} : { labelSelector }),
+      ...(fieldSelector === undefined ? {} : { fieldSelector }),
+    };
+    this.#transform = transform;
     this.#client = client;
     this.#kind = kind;
     this.#list = list;
@@ -131,7 +140,8 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
     }
   }
 
-  #set(key: string, object: Value): void {
+  #set(key: string, received: Value): void {
+    const object = this.#transform(received);
     const previous = this.#objects.get(key);
     const version = object.metadata.resourceVersion;
     // A resumed watch may tell again what is known.

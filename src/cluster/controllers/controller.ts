@@ -1,4 +1,4 @@
-import { keyOf, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
+import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
 import { podKind, type Pod } from "../../api/kubernetes/index.ts";
 import type { Clock, Logger, Random } from "../../base/index.ts";
 import {
@@ -20,6 +20,12 @@ export interface ControllerDependencies {
   readonly random: Random;
 }
 
+export interface QueueOptions {
+  readonly concurrency?: number;
+  /** What work waits for, beside the views. */
+  readonly after?: readonly Promise<void>[];
+}
+
 /** Each failure of a controller is worth trying again, for ever; the delay grows to half a minute. */
 const neverGiveUp = Number.POSITIVE_INFINITY;
 
@@ -38,7 +44,7 @@ export class ControllerContext implements ControllerDependencies {
   readonly podsByNode: ObjectIndex<Pod>;
   readonly #views = new Map<string, ObjectView<KubernetesObject>>();
   readonly #runs: ((signal: AbortSignal) => Promise<void>)[] = [];
-  readonly #synced: Promise<void>[] = [];
+  readonly #synced = new Set<Promise<void>>();
 
   constructor(dependencies: ControllerDependencies) {
     this.client = dependencies.client;
@@ -53,26 +59,32 @@ export class ControllerContext implements ControllerDependencies {
 
   /** The one view of this kind; its informer runs with the context. */
   view<Value extends KubernetesObject>(kind: KindDefinition<Value>): ObjectView<Value> {
+    const view = this.lateView(kind);
+    this.#synced.add(view.informer.synced);
+    return view;
+  }
+
+  /** The same, of a kind that may be missing: nobody waits for it who does not say so. */
+  lateView<Value extends KubernetesObject>(kind: KindDefinition<Value>): ObjectView<Value> {
     const key = `${kind.group}/${kind.plural}`;
     const known = this.#views.get(key);
     if (known !== undefined) return known as unknown as ObjectView<Value>;
     const informer: Informer<Value> = createInformer(this.client, kind, this);
     const view = new ObjectView(informer, this.clock);
     this.#views.set(key, view as unknown as ObjectView<KubernetesObject>);
-    this.#synced.push(informer.synced);
     this.#runs.push((signal) => informer.run(signal));
     return view;
   }
 
   /** A queue whose work begins when all views have been filled. */
-  queue(name: string, reconcile: ReconcilerOptions["reconcile"], concurrency = 4): Reconciler {
+  queue(name: string, reconcile: ReconcilerOptions["reconcile"], { concurrency = 4, after = [] }: QueueOptions = {}): Reconciler {
     const reconciler = new Reconciler({
       name,
       reconcile,
       concurrency,
       maxAttempts: neverGiveUp,
       retryInitialMs: 10,
-      after: [this.allSynced()],
+      after: [this.allSynced(), ...after],
       log: this.log,
       clock: this.clock,
       random: this.random,
@@ -157,4 +169,3 @@ export function asList<Item>(item: Item | undefined): readonly Item[] {
   return item === undefined ? [] : [item];
 }
 
-export { keyOf };

@@ -17,7 +17,7 @@ export type Filter = (state: NodeState) => string | undefined;
 
 /** All filters for one pod, cheapest first; what does not depend on the node is computed once. */
 export function filtersFor(inputs: FilterInputs): Filter[] {
-  return [unschedulable(inputs), taints(inputs), nodeAffinity(inputs), ready, hostPorts(inputs), resources(inputs), ...podAffinity(inputs), ...spread(inputs)];
+  return [unschedulable(inputs), taints(inputs), nodeAffinity(inputs), ready(inputs), hostPorts(inputs), resources(inputs), ...podAffinity(inputs), ...spread(inputs)];
 }
 
 function unschedulable({ pod }: FilterInputs): Filter {
@@ -37,8 +37,14 @@ function nodeAffinity({ pod }: FilterInputs): Filter {
   return ({ node }) => (pod.spec !== undefined && matchesNode(pod.spec, node) ? undefined : "node(s) didn't match Pod's node affinity/selector");
 }
 
-/** Kubernetes says this by a taint that the node controller sets a moment later; a pod of a DaemonSet may go ahead. */
-const ready: Filter = ({ node }) => (node.status?.allocatable === undefined ? "node(s) had not reported their capacity" : undefined);
+/** Kubernetes says this by a taint alone, which the node controller sets a moment after the node has appeared. */
+function ready({ pod }: FilterInputs): Filter {
+  return ({ node }) => {
+    if (node.status?.conditions?.find(({ type }) => type === "Ready")?.status === "True") return undefined;
+    const taint = { key: "node.kubernetes.io/not-ready", effect: "NoSchedule" } as const;
+    return untoleratedTaint(pod, [taint], ["NoSchedule"]) === undefined ? undefined : `node(s) had untolerated taint ${formatTaint(taint)}`;
+  };
+}
 
 function hostPorts({ pod }: FilterInputs): Filter {
   const wanted = new Set(hostPortsOf(pod));

@@ -29,7 +29,7 @@ class Scheduler {
     this.#context = context;
     this.#pods = context.view(podKind);
     this.#record = context.events(schedulerName);
-    this.#queue = context.queue("scheduler", (key) => this.#schedule(key), concurrentBindings);
+    this.#queue = context.queue("scheduler", (key) => this.#schedule(key), { concurrency: concurrentBindings });
   }
 
   start(): void {
@@ -90,7 +90,7 @@ class Scheduler {
     const { name = "", namespace = "", uid = "" } = pod.metadata;
     const binding = { apiVersion: "v1", kind: "Binding", metadata: { name, namespace, uid }, target: { apiVersion: "v1", kind: "Node", name: node } };
     try {
-      await this.#context.client.create(podKind, binding as unknown as Pod, { subresource: "binding" });
+      await this.#context.client.create(podKind, binding, { subresource: "binding" });
     } catch (error) {
       this.#placements.remove(uid);
       if (isKubeCode(error, "not-found") || isKubeCode(error, "conflict")) return;

@@ -1,0 +1,117 @@
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { defineKind, type UntypedObject } from "../../api/index.ts";
+import { configMapKind, endpointsKind, endpointSliceKind, namespaceKind, serviceKind } from "../../api/kubernetes/index.ts";
+import { messageOf, userError } from "../../base/index.ts";
+import { isKubeCode, type KubeClient } from "../../kube/index.ts";
+import type { ControllerContext } from "./controller.ts";
+
+const fieldManager = "serin-bootstrap";
+const recordName = "serin-bootstrap";
+
+export interface BootstrapOptions {
+  /** Definition files, YAML or JSON; applied once, and again when their content changes. */
+  readonly definitions: readonly string[];
+  /** Where the name server listens, for the Service `kube-dns`. */
+  readonly dns: { readonly address: string; readonly port: number };
+  readonly dnsServiceIP: string;
+}
+
+/** Namespaces beside the API server's own. */
+const namespaces = ["metallb-system"];
+
+/** What the lab has from the start: the DNS Service, MetalLB's namespace, the definitions of MetalLB and the Gateway API. */
+export function addBootstrap(context: ControllerContext, options: BootstrapOptions): void {
+  const queue = context.queue("bootstrap", async (step) => {
+    if (step === "dns") await createDnsService(context.client, options);
+    else if (step.startsWith("namespace/")) await createNamespace(context.client, step.slice("namespace/".length));
+    else await applyDefinitions(context, step);
+  });
+  for (const name of namespaces) queue.add(`namespace/${name}`);
+  queue.add("dns");
+  for (const path of options.definitions) queue.add(path);
+}
+
+/** The definition files below a release's `manifests` directory. */
+export function definitionFiles(manifestsDirectory: string): string[] {
+  return ["metallb", "gateway-api-lab"].map((name) => join(manifestsDirectory, "crds", `${name}.yaml`));
+}
+
+async function createNamespace(client: KubeClient, name: string): Promise<void> {
+  if ((await client.get(namespaceKind, name)) !== undefined) return;
+  await client.create(namespaceKind, { metadata: { name } });
+}
+
+async function createDnsService(client: KubeClient, { dns, dnsServiceIP }: BootstrapOptions): Promise<void> {
+  const metadata = { name: "kube-dns", namespace: "kube-system" };
+  const labels = { "k8s-app": "kube-dns", "kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS" };
+  const apply = { fieldManager, force: true };
+  const ports = [
+    { name: "dns", protocol: "UDP" as const, port: 53, targetPort: dns.port },
+    { name: "dns-tcp", protocol: "TCP" as const, port: 53, targetPort: dns.port },
+  ];
+  await client.apply(serviceKind, { metadata: { ...metadata, labels }, spec: { type: "ClusterIP", clusterIP: dnsServiceIP, ports } }, apply);
+  const endpointPorts = ports.map(({ name, protocol }) => ({ name, protocol, port: dns.port }));
+  await client.apply(
+    endpointSliceKind,
+    {
+      metadata: { ...metadata, labels: { "kubernetes.io/service-name": "kube-dns", "endpointslice.kubernetes.io/managed-by": fieldManager } },
+      addressType: dns.address.includes(":") ? "IPv6" : "IPv4",
+      endpoints: [{ addresses: [dns.address], conditions: { ready: true, serving: true, terminating: false } }],
+      ports: endpointPorts,
+    },
+    apply,
+  );
+  await client.apply(endpointsKind, { metadata: { ...metadata, labels }, subsets: [{ addresses: [{ ip: dns.address }], ports: endpointPorts }] }, apply);
+}
+
+async function applyDefinitions(context: ControllerContext, path: string): Promise<void> {
+  const text = await readFile(path, "utf8").catch((error: unknown) => {
+    throw userError("manifest-missing", `cannot read ${path}: ${messageOf(error)}`, { cause: error, hint: "the release tree is not complete; pass its manifests directory by --manifests" });
+  });
+  const digest = createHash("sha256").update(text).digest("hex");
+  const key = path.replace(/^.*\//, "");
+  const record = await context.client.get(configMapKind, recordName, "kube-system");
+  // Parsing a megabyte of YAML takes longer than all else here, and a user may have changed the objects since.
+  if (record?.data?.[key] === digest) return;
+  let count = 0;
+  for await (const object of documentsOf(text)) {
+    await applyObject(context.client, object);
+    count += 1;
+  }
+  await context.client.apply(configMapKind, { metadata: { name: recordName, namespace: "kube-system" }, data: { ...record?.data, [key]: digest } }, { fieldManager: `${fieldManager}-${key}`, force: true });
+  context.log.info("applied definitions", { file: key, objects: count });
+}
+
+async function* documentsOf(text: string): AsyncGenerator<UntypedObject> {
+  const { parse } = await import("yaml");
+  for (const part of text.split(/^---[ \t]*$/m)) {
+    const object = (part.trimStart().startsWith("{") ? JSON.parse(part) : parse(part)) as UntypedObject | null;
+    if (object === null || typeof object !== "object") continue;
+    yield object;
+    // One document at a time: watches and DNS go on in between.
+    await nextTurn();
+  }
+}
+
+/** Applies an object of one of the few kinds that definition files hold. */
+async function applyObject(client: KubeClient, object: UntypedObject): Promise<void> {
+  const plurals: Readonly<Record<string, readonly [string, boolean]>> = {
+    CustomResourceDefinition: ["customresourcedefinitions", false],
+    Namespace: ["namespaces", false],
+    ValidatingAdmissionPolicy: ["validatingadmissionpolicies", false],
+    ValidatingAdmissionPolicyBinding: ["validatingadmissionpolicybindings", false],
+  };
+  const { kind = "", apiVersion = "" } = object;
+  const [plural, namespaced] = plurals[kind] ?? [];
+  const [group = "", version = ""] = apiVersion.includes("/") ? apiVersion.split("/") : ["", apiVersion];
+  if (plural === undefined || namespaced === undefined) throw userError("manifest-kind", `a definition file holds a ${kind} of ${apiVersion}`, { hint: `it may hold: ${Object.keys(plurals).join(", ")}` });
+  try {
+    await client.apply(defineKind<UntypedObject>({ group, versions: [version], kind, plural, namespaced }), object, { fieldManager, force: true });
+  } catch (error) {
+    // Policies are optional in a cluster that has no such kind.
+    if (!isKubeCode(error, "not-found") || kind === "CustomResourceDefinition") throw error;
+  }
+}

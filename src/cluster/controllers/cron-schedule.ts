@@ -1,0 +1,80 @@
+/** A cron expression of five fields, or a shorthand like `@hourly`. */
+export interface CronSchedule {
+  readonly minutes: ReadonlySet<number>;
+  readonly hours: ReadonlySet<number>;
+  readonly days: ReadonlySet<number>;
+  readonly months: ReadonlySet<number>;
+  readonly weekdays: ReadonlySet<number>;
+  /** If both day fields are restricted, either of them suffices. */
+  readonly anyDay: boolean;
+}
+
+const shorthands: Readonly<Record<string, string>> = {
+  "@yearly": "0 0 1 1 *",
+  "@annually": "0 0 1 1 *",
+  "@monthly": "0 0 1 * *",
+  "@weekly": "0 0 * * 0",
+  "@daily": "0 0 * * *",
+  "@midnight": "0 0 * * *",
+  "@hourly": "0 * * * *",
+};
+const monthNames = ["", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const dayNames = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
+
+/** Undefined when it is no schedule. */
+export function parseCron(text: string): CronSchedule | undefined {
+  const fields = (shorthands[text.trim()] ?? text.trim()).toLowerCase().split(/\s+/);
+  if (fields.length !== 5) return undefined;
+  const [minute = "", hour = "", day = "", month = "", weekday = ""] = fields;
+  const minutes = parseField(minute, 0, 59);
+  const hours = parseField(hour, 0, 23);
+  const days = parseField(day, 1, 31);
+  const months = parseField(month, 1, 12, monthNames);
+  const weekdays = parseField(weekday, 0, 7, dayNames);
+  if (minutes === undefined || hours === undefined || days === undefined || months === undefined || weekdays === undefined) return undefined;
+  if (weekdays.delete(7)) weekdays.add(0);
+  return { minutes, hours, days, months, weekdays, anyDay: !day.startsWith("*") && !weekday.startsWith("*") };
+}
+
+/** The first time after `afterMs` that matches, in UTC; undefined if there is none within five years. */
+export function nextRun(schedule: CronSchedule, afterMs: number): number | undefined {
+  const time = new Date(Math.floor(afterMs / 60_000) * 60_000 + 60_000);
+  const limitMs = afterMs + 5 * 366 * 86_400_000;
+  while (time.getTime() <= limitMs) {
+    if (!schedule.months.has(time.getUTCMonth() + 1)) {
+      time.setUTCMonth(time.getUTCMonth() + 1, 1);
+      time.setUTCHours(0, 0);
+    } else if (!matchesDay(schedule, time)) {
+      time.setUTCDate(time.getUTCDate() + 1);
+      time.setUTCHours(0, 0);
+    } else if (!schedule.hours.has(time.getUTCHours())) time.setUTCHours(time.getUTCHours() + 1, 0);
+    else if (!schedule.minutes.has(time.getUTCMinutes())) time.setUTCMinutes(time.getUTCMinutes() + 1);
+    else return time.getTime();
+  }
+  return undefined;
+}
+
+function matchesDay(schedule: CronSchedule, time: Date): boolean {
+  const day = schedule.days.has(time.getUTCDate());
+  const weekday = schedule.weekdays.has(time.getUTCDay());
+  return schedule.anyDay ? day || weekday : day && weekday;
+}
+
+function parseField(text: string, low: number, high: number, names: readonly string[] = []): Set<number> | undefined {
+  const values = new Set<number>();
+  const number = (part: string): number => {
+    const named = names.indexOf(part);
+    return named > -1 && part !== "" ? named : Number(part === "" ? Number.NaN : part);
+  };
+  for (const part of text.split(",")) {
+    const [range = "", stepText] = part.split("/");
+    const step = stepText === undefined ? 1 : Number(stepText);
+    const [fromText = "", toText] = range.split("-");
+    const open = fromText === "*" || fromText === "?";
+    const from = open ? low : number(fromText);
+    const to = open || (toText === undefined && stepText !== undefined) ? high : toText === undefined ? from : number(toText);
+    if (![from, to, step].every(Number.isInteger) || step < 1 || from < low || to > high || from > to) return undefined;
+    for (let value = from; value <= to; value += step) values.add(value);
+  }
+  return values;
+}

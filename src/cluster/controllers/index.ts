@@ -1,0 +1,52 @@
+import type { KubeClient } from "../../kube/index.ts";
+import { addAutoscalerController } from "./autoscaler.ts";
+import { addClusterRoleAggregation } from "./cluster-role-aggregation.ts";
+import type { ControllerContext } from "./controller.ts";
+import { addCronJobController } from "./cron-job.ts";
+import { addDaemonSetController } from "./daemon-set.ts";
+import { addDeploymentController } from "./deployment.ts";
+import { addDisruptionBudgetController } from "./disruption-budget.ts";
+import { addEndpointSliceController } from "./endpoint-slice.ts";
+import { addGarbageCollector } from "./garbage-collector.ts";
+import { addJobController } from "./job.ts";
+import { addLoadBalancerController } from "./load-balancer.ts";
+import { addMetalLbWebhookRelief } from "./metallb-webhook.ts";
+import { addNamespaceController } from "./namespace.ts";
+import { addNodeLifecycleController } from "./node-lifecycle.ts";
+import { addPodGarbageController } from "./pod-garbage.ts";
+import { addReplicaSetController } from "./replica-set.ts";
+import { addNamespaceContentControllers } from "./service-account.ts";
+import { addStatefulSetController } from "./stateful-set.ts";
+import { addTokenSecretController } from "./token-secret.ts";
+
+export { addBootstrap, definitionFiles, type BootstrapOptions } from "./bootstrap.ts";
+export { ControllerContext, type ControllerDependencies } from "./controller.ts";
+
+export interface ControllersOptions {
+  /** PEM, for `kube-root-ca.crt`. */
+  readonly rootCa: string;
+  /** A client that asks for metadata alone, for the garbage collector. */
+  readonly metadataClient: KubeClient;
+}
+
+/** Adds all of the cluster's controllers to the context; `context.run` runs them. */
+export function addControllers(context: ControllerContext, { rootCa, metadataClient }: ControllersOptions): void {
+  addNamespaceContentControllers(context, rootCa);
+  addNamespaceController(context);
+  addNodeLifecycleController(context);
+  addDeploymentController(context);
+  addReplicaSetController(context);
+  addDaemonSetController(context);
+  addStatefulSetController(context);
+  addJobController(context);
+  addCronJobController(context);
+  addEndpointSliceController(context);
+  addLoadBalancerController(context);
+  addMetalLbWebhookRelief(context);
+  addTokenSecretController(context, rootCa);
+  addDisruptionBudgetController(context);
+  addAutoscalerController(context);
+  addClusterRoleAggregation(context);
+  addPodGarbageController(context);
+  addGarbageCollector(context, metadataClient);
+}

@@ -1,0 +1,81 @@
+import { keyOf } from "../../api/index.ts";
+import { ipAddressPoolKind, l2AdvertisementKind, serviceKind, type Service } from "../../api/kubernetes/index.ts";
+import { isKubeCode } from "../../kube/index.ts";
+import { enqueueOn, type ControllerContext } from "./controller.ts";
+import { addressesOf, allocate, askedAddresses, isAdvertised, useOf, wantsAddress, type AddressUse } from "./load-balancer-plan.ts";
+
+/** Where MetalLB reads its configuration. */
+const metalLbNamespace = "metallb-system";
+
+/** Gives Services of type LoadBalancer their addresses, from MetalLB's pools; an address in use never changes by itself. */
+export function addLoadBalancerController(context: ControllerContext): void {
+  const services = context.view(serviceKind);
+  // Their definitions are applied at the first boot: the other controllers need not wait for them.
+  const pools = context.lateView(ipAddressPoolKind);
+  const advertisements = context.lateView(l2AdvertisementKind);
+  const record = context.events("metallb-controller");
+  const ours = <Value extends { metadata: { namespace?: string } }>(objects: readonly Value[]): Value[] => objects.filter(({ metadata }) => metadata.namespace === metalLbNamespace);
+
+  // One at a time: two Services must not find the same address free.
+  const queue = context.queue(
+    "loadbalancer",
+    async (key) => {
+      const service = services.at(key);
+      if (service === undefined) return;
+      const present = addressesOf(service);
+      if (!wantsAddress(service)) {
+        if (present.length > 0 && (service.spec?.loadBalancerClass ?? "") === "") await writeAddresses(service, []);
+        return;
+      }
+      const asked = askedAddresses(service);
+      if (present.length > 0 && asked.every((address) => present.includes(address))) return;
+      const allocation = allocate(service, ours(pools.all()), usedAddresses(services.all()));
+      if (allocation.addresses === undefined) {
+        record(serviceKind, service, { type: "Warning", reason: "AllocationFailed", message: `Failed to allocate IP for "${key}": ${allocation.reason}` });
+        return;
+      }
+      await writeAddresses(service, allocation.addresses);
+      record(serviceKind, service, { type: "Normal", reason: "IPAllocated", message: `Assigned IP ["${allocation.addresses.join('" "')}"]` });
+      const pool = pools.get(metalLbNamespace, allocation.pool);
+      if (pool !== undefined && !isAdvertised(pool, ours(advertisements.all()))) {
+        record(serviceKind, service, { type: "Warning", reason: "NotAdvertised", message: `no L2Advertisement announces the pool "${allocation.pool}"` });
+      }
+    },
+    { concurrency: 1, after: [pools.informer.synced, advertisements.informer.synced] },
+  );
+
+  const writeAddresses = async (service: Service, addresses: readonly string[]): Promise<void> => {
+    const { name = "", namespace } = service.metadata;
+    const loadBalancer = { ingress: addresses.length === 0 ? null : addresses.map((ip) => ({ ip, ipMode: "VIP" })) };
+    try {
+      services.wrote(await context.client.patchMerge(serviceKind, name, namespace, { status: { loadBalancer } }, { subresource: "status" }));
+    } catch (error) {
+      if (!isKubeCode(error, "not-found")) throw error;
+    }
+  };
+
+  const retryWaiting = (): void => {
+    // In the order in which they were made, so that the first gets the lowest.
+    const waiting = services.all().filter((service) => wantsAddress(service) && addressesOf(service).length === 0);
+    for (const service of waiting.sort(byAge)) queue.add(keyOf(service));
+  };
+  enqueueOn(services, queue);
+  pools.onChange(retryWaiting);
+  services.onChange((change) => {
+    const freed = change.type === "delete" ? addressesOf(change.object) : change.previous === undefined ? [] : addressesOf(change.previous);
+    if (freed.length > 0 && (change.type === "delete" || addressesOf(change.object).length === 0)) retryWaiting();
+  });
+}
+
+function usedAddresses(services: readonly Service[]): Map<string, AddressUse[]> {
+  const used = new Map<string, AddressUse[]>();
+  for (const service of services) {
+    for (const address of addressesOf(service)) used.set(address, [...(used.get(address) ?? []), useOf(service)]);
+  }
+  return used;
+}
+
+function byAge(a: Service, b: Service): number {
+  const order = (a.metadata.creationTimestamp ?? "").localeCompare(b.metadata.creationTimestamp ?? "");
+  return order === 0 ? keyOf(a).localeCompare(keyOf(b)) : order;
+}

@@ -1,0 +1,94 @@
+import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
+import { namespaceKind, podKind, type Namespace } from "../../api/kubernetes/index.ts";
+import { isKubeCode, resourcePath } from "../../kube/index.ts";
+import { enqueueOn, type ControllerContext } from "./controller.ts";
+import { discoverKinds } from "./discovery.ts";
+import { isTerminating } from "./pod-facts.ts";
+import { inBatches } from "./pod-control.ts";
+
+/** While pods end, the namespace is looked at again at each of them; the rest is polled. */
+const lookAgainMs = 500;
+const namespaceFinalizer = "kubernetes";
+
+/** Empties a namespace that is being deleted, then lets it go. */
+export function addNamespaceController(context: ControllerContext): void {
+  const namespaces = context.view(namespaceKind);
+  const queue = context.queue("namespace", async (name) => {
+    const namespace = namespaces.at(name);
+    if (namespace === undefined || !isTerminating(namespace) || !(namespace.spec?.finalizers ?? []).includes(namespaceFinalizer)) return undefined;
+    const left = await deleteContent(context, name);
+    await reportProgress(context, namespace, left);
+    if (left.size > 0) return lookAgainMs;
+    const finalizers = (namespace.spec?.finalizers ?? []).filter((finalizer) => finalizer !== namespaceFinalizer);
+    const body = { apiVersion: "v1", kind: "Namespace", metadata: { name, uid: namespace.metadata.uid }, spec: { finalizers } };
+    await ignoreGone(async () => {
+      namespaces.wrote(await context.client.update<Namespace>(namespaceKind, body as Namespace, { subresource: "finalize" }));
+    });
+    return undefined;
+  });
+  enqueueOn(namespaces, queue);
+  context.view(podKind).onChange(({ type, object }) => {
+    const namespace = namespaces.at(object.metadata.namespace ?? "");
+    if (type === "delete" && namespace !== undefined && isTerminating(namespace)) queue.add(namespace.metadata.name ?? "");
+  });
+}
+
+/** Asks for the deletion of everything in the namespace; answers how many objects of which resource are left. */
+async function deleteContent(context: ControllerContext, namespace: string): Promise<Map<string, number>> {
+  const left = new Map<string, number>();
+  const kinds = (await discoverKinds(context.client)).filter((kind) => kind.namespaced && !isShadow(kind));
+  await inBatches(kinds, async (kind) => {
+    const items = await listOf(context, kind, namespace);
+    if (items.length === 0) return;
+    await inBatches(
+      items.filter((item) => !isTerminating(item)),
+      async (item) => {
+        await ignoreGone(() => context.client.delete(kind, item.metadata.name ?? "", namespace, { propagationPolicy: "Background" }));
+      },
+    );
+    // What has no finalizer and no grace period is gone by now.
+    const remaining = items.some((item) => isTerminating(item) || kind.kind === "Pod" || (item.metadata.finalizers?.length ?? 0) > 0)
+      ? await listOf(context, kind, namespace)
+      : [];
+    if (remaining.length > 0) left.set(kind.group === "" ? kind.plural : `${kind.plural}.${kind.group}`, remaining.length);
+  });
+  return left;
+}
+
+/** Events exist in two groups as the same objects. */
+function isShadow(kind: KindDefinition): boolean {
+  return kind.group === "events.k8s.io";
+}
+
+async function listOf(context: ControllerContext, kind: KindDefinition<KubernetesObject>, namespace: string): Promise<readonly KubernetesObject[]> {
+  try {
+    return (await context.client.list(kind, { namespace })).items;
+  } catch (error) {
+    // Its CRD was removed in between.
+    if (isKubeCode(error, "not-found") || isKubeCode(error, "method-not-allowed")) return [];
+    throw error;
+  }
+}
+
+async function reportProgress(context: ControllerContext, namespace: Namespace, left: ReadonlyMap<string, number>): Promise<void> {
+  const { name = "" } = namespace.metadata;
+  const remaining = [...left].map(([resource, count]) => `${resource} has ${count} resource instances`).join(", ");
+  const before = namespace.status?.conditions?.find(({ type }) => type === "NamespaceContentRemaining");
+  const message = left.size === 0 ? "All content successfully removed" : `Some resources are remaining: ${remaining}`;
+  if (left.size === 0 || before?.["message"] === message) return;
+  const condition = { type: "NamespaceContentRemaining", status: "True", reason: "SomeResourcesRemain", message, lastTransitionTime: context.now() };
+  await ignoreGone(async () => {
+    await context.client.raw("PATCH", `${resourcePath(namespaceKind, undefined, name)}/status`, {
+      contentType: "application/merge-patch+json",
+      body: { status: { phase: "Terminating", conditions: [condition] } },
+    });
+  });
+}
+
+async function ignoreGone(run: () => Promise<void>): Promise<void> {
+  try {
+    await run();
+  } catch (error) {
+    if (!isKubeCode(error, "not-found") && !isKubeCode(error, "conflict")) throw error;
+  }
+}

@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { createSocket } from "node:dgram";
+import { connect } from "node:net";
+import { test } from "node:test";
+import { decode, encode, type DecodedPacket } from "dns-packet";
+import type { EndpointSlice, Service } from "../../api/kubernetes/index.ts";
+import { silentLogger, systemClock } from "../../base/index.ts";
+import { DnsServer } from "./dns-server.ts";
+import { answerZone, type ZoneSource } from "./zone.ts";
+
+const services: Service[] = [
+  { metadata: { name: "web", namespace: "default" }, spec: { clusterIP: "10.96.0.20", ports: [{ name: "http", port: 80 }] } },
+  { metadata: { name: "db", namespace: "default" }, spec: { clusterIP: "None", ports: [{ name: "sql", port: 5432 }] } },
+  { metadata: { name: "out", namespace: "default" }, spec: { type: "ExternalName", externalName: "example.org" } },
+];
+const slices: EndpointSlice[] = [
+  {
+    metadata: { name: "db-1", namespace: "default", labels: { "kubernetes.io/service-name": "db", "service.kubernetes.io/headless": "" } },
+    addressType: "IPv4",
+    ports: [{ name: "sql", port: 5432, protocol: "TCP" }],
+    endpoints: [
+      { addresses: ["10.244.1.5"], conditions: { ready: true }, hostname: "db-0" },
+      { addresses: ["10.244.1.6"], conditions: { ready: true } },
+      { addresses: ["10.244.1.7"], conditions: { ready: false } },
+    ],
+  },
+];
+const source: ZoneSource = {
+  hasNamespace: (name) => name === "default",
+  service: (namespace, name) => services.find(({ metadata }) => metadata.namespace === namespace && metadata.name === name),
+  slicesOf: (namespace, name) => slices.filter(({ metadata }) => metadata.namespace === namespace && metadata.labels?.["kubernetes.io/service-name"] === name),
+  serviceByClusterIP: (address) => services.find(({ spec }) => spec?.clusterIP === address),
+  slicesByAddress: (address) => slices.filter(({ endpoints }) => endpoints?.some(({ addresses }) => addresses.includes(address))),
+};
+
+const ask = (name: string, type = "A"): string => {
+  const { outcome, answers } = answerZone(source, "cluster.local", name, type);
+  return [outcome, ...answers.map((record) => (record.type === "SRV" ? `${record.target}:${record.port}` : record.data))].join(" ");
+};
+
+test("names follow Kubernetes' DNS specification", () => {
+  assert.equal(ask("web.default.svc.cluster.local"), "found 10.96.0.20");
+  assert.equal(ask("web.default.svc.cluster.local", "AAAA"), "found");
+  assert.equal(ask("db.default.svc.cluster.local"), "found 10.244.1.5 10.244.1.6");
+  assert.equal(ask("db-0.db.default.svc.cluster.local"), "found 10.244.1.5");
+  assert.equal(ask("10-244-1-6.db.default.svc.cluster.local"), "found 10.244.1.6");
+  assert.equal(ask("_http._tcp.web.default.svc.cluster.local", "SRV"), "found web.default.svc.cluster.local:80");
+  assert.equal(
+    ask("_sql._tcp.db.default.svc.cluster.local", "SRV"),
+    "found db-0.db.default.svc.cluster.local:5432 10-244-1-6.db.default.svc.cluster.local:5432",
+  );
+  assert.equal(ask("out.default.svc.cluster.local"), "found example.org");
+  assert.equal(ask("10-244-1-9.default.pod.cluster.local"), "found 10.244.1.9");
+  assert.equal(ask("20.0.96.10.in-addr.arpa", "PTR"), "found web.default.svc.cluster.local");
+  assert.equal(ask("5.1.244.10.in-addr.arpa", "PTR"), "found db-0.db.default.svc.cluster.local");
+});
+
+test("what is not there is absent, what is not ours is unknown, and a name above others exists", () => {
+  assert.equal(ask("nope.default.svc.cluster.local"), "absent");
+  assert.equal(ask("web.other.svc.cluster.local"), "absent");
+  assert.equal(ask("_none._tcp.web.default.svc.cluster.local", "SRV"), "absent");
+  assert.equal(ask("web.default.svc.cluster.local.default.svc.cluster.local"), "absent");
+  assert.equal(ask("default.svc.cluster.local"), "found");
+  assert.equal(ask("example.org"), "unknown");
+  assert.equal(ask("1.2.3.4.in-addr.arpa", "PTR"), "unknown");
+});
+
+test("the server answers over UDP and TCP, denies with a SOA, and foreign names do not exist without an upstream", async () => {
+  const server = new DnsServer({ address: "127.0.0.1", port: 0, domain: "cluster.local", source, ready: Promise.resolve(), log: silentLogger, clock: systemClock, random: () => 0 });
+  const stop = new AbortController();
+  const listening = Promise.withResolvers<void>();
+  const running = server.run(stop.signal, listening.resolve);
+  await listening.promise;
+  const overUdp = async (name: string): Promise<DecodedPacket & { rcode?: string }> => {
+    const socket = createSocket("udp4");
+    const answer = new Promise<Buffer>((resolve) => socket.once("message", resolve));
+    socket.send(encode({ type: "query", id: 7, flags: 256, questions: [{ type: "A", name }] }), server.port, "127.0.0.1");
+    // The types leave out what the decoder adds.
+    const packet: DecodedPacket & { rcode?: string } = decode(await answer);
+    socket.close();
+    return packet;
+  };
+  const found = await overUdp("WEB.default.svc.cluster.local");
+  assert.deepEqual([found.id, found.rcode, found.flag_aa, found.answers?.length], [7, "NOERROR", true, 1]);
+  const denied = await overUdp("nope.default.svc.cluster.local");
+  assert.deepEqual([denied.rcode, denied.authorities?.[0]?.type], ["NXDOMAIN", "SOA"]);
+  assert.equal((await overUdp("example.org")).rcode, "NXDOMAIN");
+  const socket = connect(server.port, "127.0.0.1");
+  const query = encode({ type: "query", id: 8, questions: [{ type: "A", name: "db.default.svc.cluster.local" }] });
+  socket.write(Buffer.concat([Buffer.from([0, query.length]), query]));
+  const bytes = await new Promise<Buffer>((resolve) => socket.once("data", resolve));
+  assert.equal(decode(bytes.subarray(2)).answers?.length, 2);
+  socket.destroy();
+  stop.abort();
+  await running;
+});

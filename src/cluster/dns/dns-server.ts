@@ -1,0 +1,146 @@
+import { createSocket, type RemoteInfo, type Socket as UdpSocket } from "node:dgram";
+import { createServer, type Server, type Socket } from "node:net";
+import { messageOf, userError, type Clock, type Logger, type Random } from "../../base/index.ts";
+import { Forwarder, type Upstream } from "./forwarder.ts";
+import { encodeAnswer, encodeFailure, parseQuestion } from "./message.ts";
+import { answerZone, type ZoneAnswer, type ZoneSource } from "./zone.ts";
+
+export interface DnsServerOptions {
+  readonly address: string;
+  readonly port: number;
+  /** `cluster.local`. */
+  readonly domain: string;
+  readonly source: ZoneSource;
+  /** Resolves when the source is filled; until then every question is answered with SERVFAIL. */
+  readonly ready: Promise<void>;
+  /** Where foreign names are resolved; without one they do not exist. */
+  readonly upstream?: Upstream;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+const maxTcpConnections = 256;
+const tcpIdleMs = 10_000;
+
+/** The cluster's name server, over UDP and TCP. */
+export class DnsServer {
+  readonly #options: DnsServerOptions;
+  readonly #forwarder: Forwarder | undefined;
+  #ready = false;
+  #port = 0;
+
+  constructor(options: DnsServerOptions) {
+    this.#options = options;
+    this.#forwarder = options.upstream === undefined ? undefined : new Forwarder(options.upstream, options.clock);
+  }
+
+  /** The port in use; differs from the option when that is 0. */
+  get port(): number {
+    return this.#port;
+  }
+
+  async run(signal: AbortSignal, listening: () => void = () => undefined): Promise<void> {
+    const udp = await this.#listenUdp();
+    let tcp: Server;
+    try {
+      tcp = await this.#listenTcp();
+    } catch (error) {
+      udp.close();
+      throw error;
+    }
+    void this.#options.ready.then(() => (this.#ready = true));
+    this.#options.log.info("serving DNS", { address: this.#options.address, port: this.#port });
+    listening();
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    udp.close();
+    tcp.close();
+  }
+
+  async #listenUdp(): Promise<UdpSocket> {
+    const { address, port } = this.#options;
+    const socket = createSocket({ type: address.includes(":") ? "udp6" : "udp4", recvBufferSize: 1 << 20 });
+    await new Promise<void>((resolve, reject) => {
+      socket.once("error", reject);
+      socket.bind(port, address, () => resolve());
+    }).catch((error: unknown) => {
+      throw this.#cannotListen("UDP", error);
+    });
+    this.#port = socket.address().port;
+    socket.on("error", (error) => this.#options.log.warn("the UDP socket failed", { error: messageOf(error) }));
+    socket.on("message", (query: Buffer, from: RemoteInfo) => {
+      void this.#answer(query, "udp").then((answer) => {
+        // The asker may be gone; UDP does not tell.
+        if (answer !== undefined) socket.send(answer, from.port, from.address, () => undefined);
+      });
+    });
+    return socket;
+  }
+
+  async #listenTcp(): Promise<Server> {
+    const server = createServer((socket) => this.#serveTcp(socket));
+    server.maxConnections = maxTcpConnections;
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(this.#port, this.#options.address, () => resolve());
+    }).catch((error: unknown) => {
+      throw this.#cannotListen("TCP", error);
+    });
+    return server;
+  }
+
+  #cannotListen(protocol: string, cause: unknown): Error {
+    const { address, port } = this.#options;
+    return userError("dns-listen", `cannot serve DNS on ${address}:${port}/${protocol}: ${messageOf(cause)}`, { cause });
+  }
+
+  /** Messages over TCP have their length in two bytes before them (RFC 1035, 4.2.2). */
+  #serveTcp(socket: Socket): void {
+    let received: Buffer = Buffer.alloc(0);
+    socket.setTimeout(tcpIdleMs, () => socket.destroy());
+    socket.on("error", () => socket.destroy());
+    socket.on("data", (chunk) => {
+      received = Buffer.concat([received, chunk]);
+      while (received.length >= 2 && received.length >= 2 + received.readUInt16BE(0)) {
+        const end = 2 + received.readUInt16BE(0);
+        const query = received.subarray(2, end);
+        received = received.subarray(end);
+        void this.#answer(query, "tcp").then((answer) => {
+          if (answer === undefined || socket.destroyed) return;
+          const length = Buffer.alloc(2);
+          length.writeUInt16BE(answer.length);
+          socket.write(Buffer.concat([length, answer]));
+        });
+      }
+    });
+  }
+
+  async #answer(query: Buffer, transport: "udp" | "tcp"): Promise<Buffer | undefined> {
+    const question = parseQuestion(query);
+    if (question === undefined) return undefined;
+    if (!this.#ready) return encodeFailure(question);
+    const { source, domain } = this.#options;
+    const name = question.name.toLowerCase().replace(/\.$/, "");
+    let answer: ZoneAnswer;
+    try {
+      answer = answerZone(source, domain, name, question.type);
+    } catch (error) {
+      this.#options.log.error("a question failed", { name, type: question.type, error: messageOf(error) });
+      return encodeFailure(question);
+    }
+    if (answer.outcome === "unknown" && this.#forwarder !== undefined) {
+      return (await this.#forwarder.ask(query)) ?? encodeFailure(question);
+    }
+    return encodeAnswer(question, domain, { ...answer, answers: this.#rotate(answer.answers) }, transport);
+  }
+
+  /** Clients take the first address: each endpoint must come first equally often. */
+  #rotate<Item>(items: readonly Item[]): readonly Item[] {
+    if (items.length < 2) return items;
+    const start = Math.floor(this.#options.random() * items.length);
+    return [...items.slice(start), ...items.slice(0, start)];
+  }
+}

@@ -1,0 +1,46 @@
+import { createSocket } from "node:dgram";
+import type { Clock } from "../../base/index.ts";
+
+export interface Upstream {
+  readonly address: string;
+  readonly port: number;
+}
+
+const answerTimeoutMs = 3_000;
+/** More questions than these wait for the upstream at a time are refused. */
+const maxPending = 512;
+
+/** Passes questions about foreign names on, over UDP, as they are. */
+export class Forwarder {
+  readonly #upstream: Upstream;
+  readonly #clock: Clock;
+  #pending = 0;
+
+  constructor(upstream: Upstream, clock: Clock) {
+    this.#upstream = upstream;
+    this.#clock = clock;
+  }
+
+  /** The upstream's answer; undefined when none came in time. */
+  async ask(query: Buffer): Promise<Buffer | undefined> {
+    if (this.#pending >= maxPending) return undefined;
+    this.#pending += 1;
+    // A socket of its own each time: a fresh source port keeps others from guessing the answer.
+    const socket = createSocket(this.#upstream.address.includes(":") ? "udp6" : "udp4");
+    try {
+      return await new Promise<Buffer | undefined>((resolve) => {
+        const timer = this.#clock.after(answerTimeoutMs, () => resolve(undefined));
+        socket.on("message", (answer) => {
+          if (answer.length < 2 || answer.readUInt16BE(0) !== query.readUInt16BE(0)) return;
+          timer[Symbol.dispose]();
+          resolve(answer);
+        });
+        socket.on("error", () => resolve(undefined));
+        socket.connect(this.#upstream.port, this.#upstream.address, () => socket.send(query));
+      });
+    } finally {
+      this.#pending -= 1;
+      socket.close();
+    }
+  }
+}

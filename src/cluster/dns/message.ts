@@ -1,0 +1,78 @@
+import { AUTHORITATIVE_ANSWER, decode, encode, RECURSION_AVAILABLE, RECURSION_DESIRED, TRUNCATED_RESPONSE, type Answer, type DecodedPacket, type Packet } from "dns-packet";
+import type { DnsRecord, ZoneAnswer } from "./zone.ts";
+
+/** As CoreDNS serves cluster names: short, because endpoints change. */
+const ttlSeconds = 5;
+const plainUdpBytes = 512;
+/** The size that passes every path unfragmented (DNS Flag Day 2020). */
+const edns = 1232;
+
+const rcodes = { noError: 0, serverFailure: 2, noSuchName: 3, notImplemented: 4, refused: 5 } as const;
+
+export interface Question {
+  readonly packet: DecodedPacket;
+  /** As asked, for the answer; the look-up uses lower case. */
+  readonly name: string;
+  readonly type: string;
+}
+
+/** The query in the bytes; undefined when they are none, or an answer. */
+export function parseQuestion(bytes: Buffer): Question | undefined {
+  try {
+    const packet = decode(bytes);
+    const [question] = packet.questions ?? [];
+    if (packet.type !== "query" || question === undefined) return undefined;
+    return { packet, name: question.name, type: question.type };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The zone's answer as a message; records that do not fit into UDP are left out and the client asks again by TCP. */
+export function encodeAnswer(question: Question, domain: string, answer: ZoneAnswer, transport: "udp" | "tcp"): Buffer {
+  const negative = answer.answers.length === 0;
+  const rcode = answer.outcome === "found" ? rcodes.noError : rcodes.noSuchName;
+  const authorities = negative && answer.outcome !== "unknown" ? [startOfAuthority(domain)] : [];
+  const flags = answer.outcome === "unknown" ? 0 : AUTHORITATIVE_ANSWER;
+  const full = build(question, flags, rcode, answer.answers.map(toRecord), authorities, answer.additionals.map(toRecord));
+  if (transport === "tcp" || full.length <= udpLimit(question)) return full;
+  const half = build(question, flags | TRUNCATED_RESPONSE, rcode, answer.answers.slice(0, 10).map(toRecord), [], []);
+  return half.length <= udpLimit(question) ? half : build(question, flags | TRUNCATED_RESPONSE, rcode, [], [], []);
+}
+
+/** An answer that says that we cannot answer. */
+export function encodeFailure(question: Question): Buffer {
+  return build(question, 0, rcodes.serverFailure, [], [], []);
+}
+
+function build(question: Question, flags: number, rcode: number, answers: Answer[], authorities: Answer[], additionals: Answer[]): Buffer {
+  const { packet } = question;
+  const asksEdns = packet.additionals?.some(({ type }) => type === "OPT") === true;
+  const option = { type: "OPT", name: ".", udpPayloadSize: edns, extendedRcode: 0, ednsVersion: 0, flags: 0, flag_do: false, options: [] } as unknown as Answer;
+  const message: Packet = {
+    type: "response",
+    id: packet.id ?? 0,
+    flags: flags | rcode | RECURSION_AVAILABLE | ((packet.flags ?? 0) & RECURSION_DESIRED),
+    questions: packet.questions ?? [],
+    answers,
+    authorities,
+    additionals: asksEdns ? [...additionals, option] : additionals,
+  };
+  return encode(message);
+}
+
+function udpLimit({ packet }: Question): number {
+  const option = packet.additionals?.find(({ type }) => type === "OPT") as { udpPayloadSize?: number } | undefined;
+  return option?.udpPayloadSize === undefined ? plainUdpBytes : Math.max(plainUdpBytes, Math.min(edns, option.udpPayloadSize));
+}
+
+function toRecord(record: DnsRecord): Answer {
+  const common = { name: record.name, ttl: ttlSeconds, class: "IN" } as const;
+  if (record.type === "SRV") return { ...common, type: "SRV", data: { priority: 0, weight: 100, port: record.port, target: record.target } };
+  return { ...common, type: record.type, data: record.data };
+}
+
+function startOfAuthority(domain: string): Answer {
+  const data = { mname: `ns.dns.${domain}`, rname: `hostmaster.${domain}`, serial: 1, refresh: 7200, retry: 1800, expire: 86_400, minimum: ttlSeconds };
+  return { type: "SOA", name: domain, ttl: ttlSeconds, class: "IN", data };
+}

@@ -1,0 +1,182 @@
+import type { EndpointSlice, Service } from "../../api/kubernetes/index.ts";
+
+/** What the names of a cluster are made from; each look-up must be cheap. */
+export interface ZoneSource {
+  hasNamespace(name: string): boolean;
+  service(namespace: string, name: string): Service | undefined;
+  slicesOf(namespace: string, name: string): readonly EndpointSlice[];
+  serviceByClusterIP(address: string): Service | undefined;
+  slicesByAddress(address: string): readonly EndpointSlice[];
+}
+
+export type DnsRecord =
+  | { readonly type: "A" | "AAAA" | "CNAME" | "PTR" | "TXT"; readonly name: string; readonly data: string }
+  | { readonly type: "SRV"; readonly name: string; readonly port: number; readonly target: string };
+
+export interface ZoneAnswer {
+  /** `absent`: there is no such name; `unknown`: the name is not ours. */
+  readonly outcome: "found" | "absent" | "unknown";
+  readonly answers: readonly DnsRecord[];
+  /** Addresses of SRV targets. */
+  readonly additionals: readonly DnsRecord[];
+}
+
+const none = { answers: [], additionals: [] } as const;
+/** The name is there, perhaps without a record of the wanted type. */
+const found = (answers: readonly DnsRecord[] = [], additionals: readonly DnsRecord[] = []): ZoneAnswer => ({ outcome: "found", answers, additionals });
+const absent: ZoneAnswer = { outcome: "absent", ...none };
+const unknown: ZoneAnswer = { outcome: "unknown", ...none };
+
+/** Answers a question by the DNS specification of Kubernetes (1.1.0). `name` is in lower case and without a dot at the end. */
+export function answerZone(source: ZoneSource, domain: string, name: string, type: string): ZoneAnswer {
+  if (name.endsWith(".in-addr.arpa") || name.endsWith(".ip6.arpa")) return answerReverse(source, domain, name, type);
+  if (name === domain) return found();
+  if (!name.endsWith(`.${domain}`)) return unknown;
+  const labels = name.slice(0, -domain.length - 1).split(".");
+  const kind = labels.at(-1);
+  const namespace = labels.at(-2);
+  if (labels.length === 1 && kind === "dns-version") return found(type === "TXT" ? [{ type: "TXT", name, data: "1.1.0" }] : []);
+  if (kind !== "svc" && kind !== "pod") return absent;
+  if (namespace === undefined) return found();
+  if (!source.hasNamespace(namespace)) return absent;
+  const rest = labels.slice(0, -2);
+  if (rest.length === 0) return found();
+  return kind === "pod" ? answerPod(name, rest, type) : answerService(source, { domain, namespace, name, rest, type });
+}
+
+interface ServiceQuestion {
+  readonly domain: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** The labels before the namespace. */
+  readonly rest: readonly string[];
+  readonly type: string;
+}
+
+function answerService(source: ZoneSource, question: ServiceQuestion): ZoneAnswer {
+  const { domain, namespace, name, rest, type } = question;
+  const serviceName = rest.at(-1) ?? "";
+  const service = source.service(namespace, serviceName);
+  if (service === undefined) return absent;
+  const host = `${serviceName}.${namespace}.svc.${domain}`;
+  if (service.spec?.type === "ExternalName") {
+    return rest.length === 1 ? found([{ type: "CNAME", name, data: (service.spec.externalName ?? "").replace(/\.$/, "") }]) : absent;
+  }
+  const targets = isHeadless(service) ? endpointTargets(source, namespace, serviceName, host) : [];
+  if (rest.length === 1) {
+    const addresses = isHeadless(service) ? targets.map(({ address }) => address) : clusterIPs(service);
+    return found(addressRecords(name, addresses, type));
+  }
+  if (rest.length === 2) {
+    const own = targets.filter((target) => target.host === name);
+    if (own.length > 0) return found(addressRecords(name, own.map(({ address }) => address), type));
+    return absent;
+  }
+  const [port = "", protocol = ""] = rest;
+  if (rest.length !== 3 || !port.startsWith("_") || !protocol.startsWith("_")) return absent;
+  return answerPort(service, { name, type, host, targets, port: port.slice(1), protocol: protocol.slice(1) });
+}
+
+interface PortQuestion {
+  readonly name: string;
+  readonly type: string;
+  readonly host: string;
+  readonly targets: readonly EndpointTarget[];
+  readonly port: string;
+  readonly protocol: string;
+}
+
+function answerPort(service: Service, question: PortQuestion): ZoneAnswer {
+  const { name, type, host, targets, port, protocol } = question;
+  if (isHeadless(service)) {
+    const matching = targets.flatMap((target) => target.ports.filter((item) => item.name === port && item.protocol === protocol).map((item) => ({ target, number: item.number })));
+    if (matching.length === 0) return absent;
+    if (type !== "SRV") return found();
+    return found(
+      matching.map(({ target, number }) => ({ type: "SRV", name, port: number, target: target.host })),
+      matching.map(({ target }) => addressRecord(target.host, target.address)),
+    );
+  }
+  const own = service.spec?.ports?.find((item) => item.name === port && (item.protocol ?? "TCP").toLowerCase() === protocol);
+  if (own === undefined) return absent;
+  if (type !== "SRV") return found();
+  return found([{ type: "SRV", name, port: own.port, target: host }], clusterIPs(service).map((address) => addressRecord(host, address)));
+}
+
+interface EndpointTarget {
+  readonly host: string;
+  readonly address: string;
+  readonly ports: readonly { readonly name: string; readonly protocol: string; readonly number: number }[];
+}
+
+/** A headless Service's endpoints, each under its hostname, or its address with dashes. */
+function endpointTargets(source: ZoneSource, namespace: string, service: string, host: string): EndpointTarget[] {
+  const targets: EndpointTarget[] = [];
+  for (const slice of source.slicesOf(namespace, service)) {
+    const ports = (slice.ports ?? []).map(({ name = "", protocol = "TCP", port = 0 }) => ({ name, protocol: protocol.toLowerCase(), number: port }));
+    for (const endpoint of slice.endpoints ?? []) {
+      if (endpoint.conditions?.ready === false) continue;
+      for (const address of endpoint.addresses) targets.push({ host: `${endpoint.hostname ?? dashed(address)}.${host}`, address, ports });
+    }
+  }
+  return targets;
+}
+
+function answerPod(name: string, rest: readonly string[], type: string): ZoneAnswer {
+  const [label = ""] = rest;
+  if (rest.length !== 1) return absent;
+  const v4 = label.replaceAll("-", ".");
+  if (/^\d+\.\d+\.\d+\.\d+$/.test(v4)) return found(addressRecords(name, [v4], type));
+  const v6 = label.replaceAll("-", ":");
+  return /^[0-9a-f:]+$/.test(v6) && v6.includes(":") ? found(addressRecords(name, [v6], type)) : absent;
+}
+
+function answerReverse(source: ZoneSource, domain: string, name: string, type: string): ZoneAnswer {
+  const address = addressOfReverse(name);
+  if (address === undefined) return unknown;
+  const service = source.serviceByClusterIP(address);
+  const names: string[] = [];
+  if (service !== undefined) names.push(`${service.metadata.name ?? ""}.${service.metadata.namespace ?? ""}.svc.${domain}`);
+  else {
+    for (const slice of source.slicesByAddress(address)) {
+      const serviceName = slice.metadata.labels?.["kubernetes.io/service-name"] ?? "";
+      const endpoint = slice.endpoints?.find(({ addresses }) => addresses.includes(address));
+      names.push(`${endpoint?.hostname ?? dashed(address)}.${serviceName}.${slice.metadata.namespace ?? ""}.svc.${domain}`);
+    }
+  }
+  if (names.length === 0) return unknown;
+  return found(type === "PTR" ? names.map((data) => ({ type: "PTR", name, data })) : []);
+}
+
+function addressOfReverse(name: string): string | undefined {
+  const v4 = /^(\d+)\.(\d+)\.(\d+)\.(\d+)\.in-addr\.arpa$/.exec(name);
+  if (v4 !== null) return v4.slice(1, 5).reverse().join(".");
+  const nibbles = name.slice(0, -".ip6.arpa".length).split(".").reverse().join("");
+  if (!/^[0-9a-f]{32}$/.test(nibbles)) return undefined;
+  const groups = (nibbles.match(/.{4}/g) ?? []).map((group) => group.replace(/^0{1,3}/, ""));
+  // As the API writes addresses: the longest run of zeros as `::`.
+  const text = groups.join(":");
+  const zeros = [...text.matchAll(/(?:^|:)0(?::0)+(?=:|$)/g)].sort((a, b) => b[0].length - a[0].length)[0];
+  return zeros === undefined ? text : `${text.slice(0, zeros.index)}::${text.slice(zeros.index + zeros[0].length + 1)}`;
+}
+
+function isHeadless(service: Service): boolean {
+  return service.spec?.clusterIP === "None";
+}
+
+function clusterIPs(service: Service): string[] {
+  const all = service.spec?.clusterIPs ?? [];
+  return all.length > 0 ? all : service.spec?.clusterIP === undefined || service.spec.clusterIP === "" ? [] : [service.spec.clusterIP];
+}
+
+function addressRecords(name: string, addresses: readonly string[], type: string): DnsRecord[] {
+  return addresses.map((address) => addressRecord(name, address)).filter((record) => record.type === type || type === "ANY");
+}
+
+function addressRecord(name: string, address: string): DnsRecord {
+  return { type: address.includes(":") ? "AAAA" : "A", name, data: address };
+}
+
+function dashed(address: string): string {
+  return address.replaceAll(/[.:]/g, "-");
+}
