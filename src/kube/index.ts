@@ -12,7 +12,7 @@ export type {
 } from "./client.ts";
 export type { Collection, CollectionChange, CollectionIndex, CollectionReader, CollectionStats } from "./collection.ts";
 export { EventRecorder, type EventNote, type EventRecorderOptions } from "./event-recorder.ts";
-export { CollectionGraph, feedFromInformer, structurallyEqual, type CollectionGraphOptions, type Compute, type SourceCollection } from "./collection/index.ts";
+export { CollectionGraph, structurallyEqual, type CollectionGraphOptions, type Compute, type SourceCollection } from "./collection/index.ts";
 export { createKubeClient, type KubeClientOptions, type KubeConnection } from "./http-kube-client.ts";
 export type { Informer, InformerChange } from "./informer.ts";
 export { loadInClusterConfig, loadKubeConfig, type KubeConfig, type TokenSource } from "./kube-config.ts";
@@ -22,3 +22,4 @@ export { controllerOf, ownerReference } from "./owner-reference.ts";
 export { Reconciler, type ReconcilerOptions } from "./reconciler.ts";
 export { resourcePath } from "./resource-path.ts";
 export { isCode as isKubeCode } from "./status-error.ts";
+export { execInPod, type PodExec, type PodExecOptions } from "./pod-exec.ts";

@@ -1,0 +1,90 @@
+import { WebSocket } from "ws";
+import { transientError, userError, type Clock } from "../base/index.ts";
+import { Credentials } from "./credentials.ts";
+import type { KubeConfig } from "./kube-config.ts";
+
+export interface PodExecOptions {
+  readonly config: KubeConfig;
+  readonly clock: Clock;
+  readonly namespace: string;
+  readonly pod: string;
+  readonly container?: string;
+  readonly command: readonly string[];
+  readonly onStdout: (chunk: Buffer) => void;
+  readonly onStderr?: (chunk: Buffer) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** A command that runs in a container, over the WebSocket protocol `v5.channel.k8s.io` (KEP-4006). */
+export interface PodExec {
+  /** Bytes for the command's standard input. */
+  write(text: string): void;
+  /** Ends the command's standard input. */
+  endInput(): void;
+  /** The exit code, when the command has ended; rejects when the connection is lost before. */
+  readonly exited: Promise<number>;
+}
+
+const channels = { stdin: 0, stdout: 1, stderr: 2, status: 3, close: 255 } as const;
+const maxPayloadBytes = 16 * 1024 * 1024;
+
+interface ExitStatus {
+  readonly status?: string;
+  readonly message?: string;
+  readonly details?: { readonly causes?: readonly { readonly reason?: string; readonly message?: string }[] };
+}
+
+/** Starts the command. Resolves when the stream is open; throws a user error with the server's answer when it is refused. */
+export async function execInPod(options: PodExecOptions): Promise<PodExec> {
+  const { config, clock, onStdout, onStderr } = options;
+  const authorization = new Credentials(config, clock).authorization();
+  const socket = new WebSocket(execUrl(options), ["v5.channel.k8s.io"], {
+    ...(config.ca === undefined ? {} : { ca: config.ca }),
+    ...(config.clientCertificate === undefined ? {} : { cert: config.clientCertificate.certificate, key: config.clientCertificate.key }),
+    rejectUnauthorized: config.insecure !== true,
+    headers: authorization === undefined ? {} : { authorization },
+    maxPayload: maxPayloadBytes,
+  });
+  const exit = Promise.withResolvers<number>();
+  exit.promise.catch(() => undefined);
+  socket.on("message", (data: Buffer) => {
+    const chunk = data.subarray(1);
+    if (data[0] === channels.stdout) onStdout(chunk);
+    else if (data[0] === channels.stderr) onStderr?.(chunk);
+    else if (data[0] === channels.status) exit.resolve(exitCodeOf(JSON.parse(chunk.toString("utf8")) as ExitStatus));
+  });
+  socket.on("close", () => exit.reject(transientError("exec-lost", `the connection to ${options.namespace}/${options.pod} ended before the command did`)));
+  options.signal?.addEventListener("abort", () => socket.terminate(), { once: true });
+  await opened(socket, options);
+  return {
+    write: (text) => socket.send(Buffer.concat([Buffer.of(channels.stdin), Buffer.from(text)])),
+    endInput: () => socket.send(Buffer.of(channels.close, channels.stdin)),
+    exited: exit.promise,
+  };
+}
+
+function execUrl({ config, namespace, pod, container, command }: PodExecOptions): string {
+  const query = new URLSearchParams({ stdin: "true", stdout: "true", stderr: "true", ...(container === undefined ? {} : { container }) });
+  for (const word of command) query.append("command", word);
+  return `${config.server.replace(/^http/, "ws")}/api/v1/namespaces/${namespace}/pods/${pod}/exec?${query.toString()}`;
+}
+
+function opened(socket: WebSocket, { namespace, pod }: PodExecOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.once("open", () => resolve());
+    socket.once("unexpected-response", (_request, response) => {
+      const chunks: Buffer[] = [];
+      response.on("data", (chunk: Buffer) => chunks.push(chunk));
+      response.on("end", () => {
+        reject(userError("exec-refused", `exec in ${namespace}/${pod}: the server answered ${response.statusCode ?? 0}: ${Buffer.concat(chunks).toString("utf8").slice(0, 300)}`));
+      });
+    });
+    socket.once("error", (cause) => reject(transientError("exec-lost", `exec in ${namespace}/${pod}: ${cause.message}`, { cause })));
+  });
+}
+
+function exitCodeOf({ status, details }: ExitStatus): number {
+  if (status === "Success") return 0;
+  const cause = details?.causes?.find(({ reason }) => reason === "ExitCode");
+  return Number(cause?.message ?? 1);
+}
