@@ -1,4 +1,4 @@
-import { WebSocket } from "ws";
+import type { WebSocket } from "ws";
 import { transientError, userError, type Clock } from "../base/index.ts";
 import { Credentials } from "./credentials.ts";
 import type { KubeConfig } from "./kube-config.ts";
@@ -38,7 +38,9 @@ interface ExitStatus {
 export async function execInPod(options: PodExecOptions): Promise<PodExec> {
   const { config, clock, onStdout, onStderr } = options;
   const authorization = new Credentials(config, clock).authorization();
-  const socket = new WebSocket(execUrl(options), ["v5.channel.k8s.io"], {
+  // Loaded here, as it takes half of this part's start and few processes run commands.
+  const ws = await import("ws");
+  const socket = new ws.WebSocket(execUrl(options), ["v5.channel.k8s.io"], {
     ...(config.ca === undefined ? {} : { ca: config.ca }),
     ...(config.clientCertificate === undefined ? {} : { cert: config.clientCertificate.certificate, key: config.clientCertificate.key }),
     rejectUnauthorized: config.insecure !== true,
