@@ -84,6 +84,7 @@ function writeDiscovery(): void {
   for (const entry of list(core.resources).map(object)) {
     const [plural = "", subresource] = String(entry.name).split("/");
     const kind = { group: entry.group ?? "", version: entry.version ?? (entry.group === undefined ? "v1" : ""), kind: entry.kind ?? "" };
+    if (plural === "componentstatuses") continue;
     if (subresource === undefined) {
       resources.push(compactResource("", "v1", { ...entry, resource: plural, responseKind: kind, scope: entry.namespaced === true ? "Namespaced" : "Cluster", singularResource: entry.singularName ?? "" }));
       continue;

@@ -46,7 +46,6 @@ function podSpec(value: JsonObject): void {
   fill(value, "securityContext", {});
   fill(value, "terminationGracePeriodSeconds", 30);
   fill(value, "schedulerName", "default-scheduler");
-  if (value.hostNetwork === true) for (const each of [...arrayOf(value.containers), ...arrayOf(value.initContainers)]) hostPorts(each);
   mirrorServiceAccount(value);
 }
 

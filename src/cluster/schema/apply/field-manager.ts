@@ -1,0 +1,196 @@
+import type { ManagedFieldsEntry, UntypedObject } from "../../../api/index.ts";
+import { SchemaFault, type StatusCause, type WriteOrigin } from "../contract.ts";
+import { cloneJson, isObject, jsonEqual, objectOf, setOwn, type JsonObject } from "../json.ts";
+import type { Shape } from "../shape.ts";
+import { FieldSet, formatFieldPath } from "./field-set.ts";
+import { capUpdateManagers, decodeManagedFields, encodeManagedFields, managerIdentity, stripFields, type Managed } from "./managed-fields.ts";
+import { toFieldSet, undeclaredFields } from "./typed-value.ts";
+import { Updater, type ManagedConflict, type Managers, type TypedObject, type UpdaterOptions } from "./updater.ts";
+
+const lastAppliedAnnotation = "kubectl.kubernetes.io/last-applied-configuration";
+const beforeFirstApply = "before-first-apply";
+/** Stands for the write in progress, so that what it changes is first taken from everybody, its own manager included. */
+const currentOperation = "current-operation";
+/** The one manager for which the server keeps kubectl's annotation in step with an apply. */
+const annotatingManager = "kubectl";
+
+export interface FieldManagerOptions {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly shape: Shape;
+  readonly convert: UpdaterOptions["convert"];
+  /** Whether the kind has a status subresource: then status is written only through it. */
+  readonly hasStatus: boolean;
+}
+
+/** Keeps `metadata.managedFields` of one resource, for applies and for all other writes. */
+export class FieldManager {
+  readonly #options: FieldManagerOptions;
+
+  constructor(options: FieldManagerOptions) {
+    this.#options = options;
+  }
+
+  /** managedFields after a write that is no apply. */
+  update(live: UntypedObject | undefined, next: UntypedObject, origin: WriteOrigin): ManagedFieldsEntry[] {
+    const managed = this.#managedForUpdate(live, next, origin);
+    const untracked = live !== undefined && managed.managers.size === 0;
+    if (untracked) return [];
+    const identity = this.#identity(origin, "Update");
+    const before = this.#typed(live ?? this.#emptyObject());
+    const managers = this.#updater(origin.subresource).update(before, this.#typed(next), managed.managers, currentOperation);
+    stripFields(managers, currentOperation);
+    const taken = managers.get(currentOperation);
+    managers.delete(currentOperation);
+    const times = new Map(managed.times);
+    if (taken !== undefined) {
+      const previous = managers.get(identity);
+      const set = previous === undefined ? taken.set : taken.set.union(previous.set);
+      managers.set(identity, { ...taken, set });
+      const known = managed.managers.get(identity);
+      if (known === undefined || !known.set.equals(set) || previous === undefined || !previous.set.equals(set)) times.set(identity, origin.time);
+    }
+    const result = { managers, times };
+    capUpdateManagers(result);
+    return encodeManagedFields(result);
+  }
+
+  /** The object after an apply, with its managedFields. Throws 409 on conflicts, 400 for a configuration that cannot be applied. */
+  apply(live: UntypedObject | undefined, applied: UntypedObject, origin: WriteOrigin, force: boolean): UntypedObject {
+    this.#check(applied);
+    const identity = this.#identity(origin, "Apply");
+    const base = withoutManagedFields(live ?? this.#emptyObject());
+    const managed = this.#managedForApply(live, base, origin);
+    const updater = this.#updater(origin.subresource);
+    const config = this.#typed(applied);
+    let result = updater.apply(this.#typed(base), config, managed.managers, identity, force);
+    if (result.conflicts.length > 0 && this.#onlyLastApplied(live, result.conflicts)) result = updater.apply(this.#typed(base), config, managed.managers, identity, true);
+    if (result.conflicts.length > 0) throw conflictFault(result.conflicts);
+    stripFields(result.managers, identity);
+    const times = new Map(managed.times);
+    const [known, now] = [managed.managers.get(identity), result.managers.get(identity)];
+    const sameSet = known === undefined ? now === undefined : now !== undefined && known.set.equals(now.set) && known.apiVersion === now.apiVersion;
+    if (result.value !== undefined || !sameSet) times.set(identity, origin.time);
+    const object = (result.value ?? cloneJson(base)) as UntypedObject;
+    if (origin.manager === annotatingManager) keepLastApplied(object, applied);
+    return withManagedFields(object, encodeManagedFields({ managers: result.managers, times }));
+  }
+
+  #check(applied: UntypedObject): void {
+    const { apiVersion, kind, shape } = this.#options;
+    if (applied.apiVersion !== apiVersion) {
+      throw new SchemaFault(400, "BadRequest", `Incorrect version specified in apply patch. Specified patch version: ${applied.apiVersion ?? ""}, expected: ${apiVersion}`);
+    }
+    const metadata: unknown = applied.metadata;
+    if (isObject(metadata) && metadata.managedFields !== undefined && metadata.managedFields !== null) throw new SchemaFault(400, "BadRequest", "metadata.managedFields must be nil");
+    const unknown = undeclaredFields(shape, applied);
+    if (unknown.length === 0) return;
+    const name = `${applied.metadata.namespace ?? ""}/${applied.metadata.name ?? ""}`;
+    throw new SchemaFault(400, "BadRequest", `failed to create typed patch object (${name}; ${apiVersion}, Kind=${kind}): ${unknown.map((path) => `${path}: field not declared in schema`).join("\n")}`);
+  }
+
+  #identity(origin: WriteOrigin, operation: "Apply" | "Update"): string {
+    return managerIdentity({ manager: origin.manager, operation, apiVersion: this.#options.apiVersion, subresource: origin.subresource });
+  }
+
+  #typed(object: UntypedObject): TypedObject {
+    return { apiVersion: this.#options.apiVersion, shape: this.#options.shape, value: withoutManagedFields(object) };
+  }
+
+  #emptyObject(): UntypedObject {
+    return { apiVersion: this.#options.apiVersion, kind: this.#options.kind, metadata: {} };
+  }
+
+  #updater(subresource: string): Updater {
+    return new Updater({ convert: this.#options.convert, filter: subresourceFilter(subresource, this.#options.hasStatus) });
+  }
+
+  /** A client may rewrite managedFields itself; an empty list resets; without any, the live object's hold. */
+  #managedForUpdate(live: UntypedObject | undefined, next: UntypedObject, origin: WriteOrigin): Managed {
+    const stored = decodeManagedFields(live?.metadata.managedFields);
+    const sent = next.metadata.managedFields;
+    if (origin.subresource !== "" || sent === undefined) return stored;
+    if (sent.length === 0 || (sent.length === 1 && Object.keys(sent[0] ?? {}).length === 0)) return { managers: new Map(), times: new Map() };
+    return decodeManagedFields(sent);
+  }
+
+  /** An object that nobody tracked so far: all that it holds belongs to a manager of its own. */
+  #managedForApply(live: UntypedObject | undefined, base: UntypedObject, origin: WriteOrigin): Managed {
+    const managed = decodeManagedFields(live?.metadata.managedFields);
+    if (managed.managers.size > 0 || live === undefined) return managed;
+    const identity = managerIdentity({ manager: beforeFirstApply, operation: "Update", apiVersion: this.#options.apiVersion });
+    const managers: Managers = this.#updater("").update(this.#typed(this.#emptyObject()), this.#typed(base), new Map(), identity);
+    stripFields(managers, identity);
+    return { managers, times: new Map([[identity, origin.time]]) };
+  }
+
+  /** kubectl's own client-side apply owned these fields: moving to server-side apply is no conflict. */
+  #onlyLastApplied(live: UntypedObject | undefined, conflicts: readonly ManagedConflict[]): boolean {
+    const text = live?.metadata.annotations?.[lastAppliedAnnotation];
+    if (text === undefined || text === "") return false;
+    try {
+      const config: unknown = JSON.parse(text);
+      if (!isObject(config) || config.apiVersion !== this.#options.apiVersion) return false;
+      const owned = toFieldSet(this.#options.shape, config);
+      return conflicts.every(({ fields }) => fields.difference(owned).empty);
+    } catch {
+      return false;
+    }
+  }
+}
+
+const statusOnly = new FieldSet();
+statusOnly.insert(["f:status"]);
+
+function subresourceFilter(subresource: string, hasStatus: boolean): (set: FieldSet) => FieldSet {
+  if (subresource === "status") {
+    return (set) => {
+      const result = new FieldSet();
+      const child = set.children.get("f:status");
+      if (child !== undefined) result.children.set("f:status", child);
+      if (set.members.has("f:status")) result.members.add("f:status");
+      return result;
+    };
+  }
+  return hasStatus && subresource === "" ? (set) => set.recursiveDifference(statusOnly) : (set) => set;
+}
+
+function withoutManagedFields(object: UntypedObject): UntypedObject {
+  if (object.metadata.managedFields === undefined) return object;
+  const { managedFields: _dropped, ...metadata } = object.metadata;
+  return { ...object, metadata };
+}
+
+function withManagedFields(object: UntypedObject, managedFields: ManagedFieldsEntry[]): UntypedObject {
+  return { ...object, metadata: { ...object.metadata, managedFields } };
+}
+
+/** Only where the annotation is there already: it then says what was applied last, whichever way. */
+function keepLastApplied(object: UntypedObject, applied: UntypedObject): void {
+  const annotations: unknown = object.metadata.annotations;
+  if (!isObject(annotations) || annotations[lastAppliedAnnotation] === undefined) return;
+  const config: JsonObject = cloneJson(applied);
+  const metadata = objectOf(config.metadata);
+  const { [lastAppliedAnnotation]: _dropped, ...others } = objectOf(metadata.annotations);
+  const next = { ...metadata, annotations: others };
+  const text = `${JSON.stringify({ ...config, metadata: next })}\n`;
+  if (!jsonEqual(annotations[lastAppliedAnnotation], text)) setOwn(annotations, lastAppliedAnnotation, text);
+}
+
+function describeManager(identity: string): string {
+  const { manager, operation, apiVersion, subresource } = JSON.parse(identity) as { manager: string; operation: string; apiVersion: string; subresource: string };
+  const name = `"${manager}"${subresource === "" ? "" : ` with subresource "${subresource}"`}`;
+  return operation === "Update" ? `${name} using ${apiVersion}` : name;
+}
+
+function conflictFault(conflicts: readonly ManagedConflict[]): SchemaFault {
+  const causes: StatusCause[] = conflicts.flatMap(({ manager, fields }) =>
+    [...fields.paths()].map((path) => ({ reason: "FieldManagerConflict", message: `conflict with ${describeManager(manager)}`, field: formatFieldPath(path) })),
+  );
+  const [only] = causes;
+  if (causes.length === 1 && only !== undefined) return new SchemaFault(409, "Conflict", `Apply failed with 1 conflict: ${only.message}: ${only.field}`, causes);
+  const lines = [...conflicts]
+    .sort((a, b) => (a.manager < b.manager ? -1 : 1))
+    .flatMap(({ manager, fields }) => [`conflicts with ${describeManager(manager)}:`, ...[...fields.paths()].map((path) => `- ${formatFieldPath(path)}`)]);
+  return new SchemaFault(409, "Conflict", `Apply failed with ${causes.length} conflicts: ${lines.join("\n")}`, causes);
+}

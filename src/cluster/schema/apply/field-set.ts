@@ -1,0 +1,163 @@
+import { isObject, type JsonObject } from "../json.ts";
+
+/**
+ * One step of a path, as FieldsV1 writes it: `f:<field>`, `k:<JSON object of keys>`, `v:<JSON value>`, `i:<index>`.
+ */
+export type PathElement = string;
+
+/** A set of field paths: what one manager owns. Immutable once built, except through {@link insert}. */
+export class FieldSet {
+  readonly members = new Set<PathElement>();
+  readonly children = new Map<PathElement, FieldSet>();
+
+  /** Reads a FieldsV1 object; what is no such object reads as empty. */
+  static fromJson(value: unknown): FieldSet {
+    const set = new FieldSet();
+    if (!isObject(value)) return set;
+    for (const [key, inner] of Object.entries(value)) {
+      if (key === ".") continue;
+      const element = canonicalElement(key);
+      const below = objectEntries(inner);
+      if (below.length === 0 || below.some(([each]) => each === ".")) set.members.add(element);
+      if (below.some(([each]) => each !== ".")) set.children.set(element, FieldSet.fromJson(inner));
+    }
+    return set;
+  }
+
+  toJson(): JsonObject {
+    const result: JsonObject = {};
+    const keys = [...new Set([...this.members, ...this.children.keys()])].sort();
+    for (const key of keys) {
+      const child = this.children.get(key);
+      const below = child?.toJson() ?? {};
+      result[key] = child !== undefined && this.members.has(key) ? { ".": {}, ...below } : below;
+    }
+    return result;
+  }
+
+  get empty(): boolean {
+    return this.members.size === 0 && this.children.size === 0;
+  }
+
+  /** Adds the path; the empty path, the whole object, is nobody's. */
+  insert(path: readonly PathElement[]): void {
+    const last = path.at(-1);
+    if (last === undefined) return;
+    const parent = path.slice(0, -1).reduce<FieldSet>((set, element) => set.child(element), this);
+    parent.members.add(last);
+  }
+
+  /** The set below an element, made when absent. Remove it again with {@link trim} if it stays empty. */
+  child(element: PathElement): FieldSet {
+    let child = this.children.get(element);
+    if (child === undefined) {
+      child = new FieldSet();
+      this.children.set(element, child);
+    }
+    return child;
+  }
+
+  /** Drops empty children, which {@link child} may have left. */
+  trim(): this {
+    for (const [key, child] of this.children) if (child.trim().empty) this.children.delete(key);
+    return this;
+  }
+
+  union(other: FieldSet): FieldSet {
+    const result = new FieldSet();
+    for (const member of [...this.members, ...other.members]) result.members.add(member);
+    for (const key of new Set([...this.children.keys(), ...other.children.keys()])) {
+      const [left, right] = [this.children.get(key), other.children.get(key)];
+      result.children.set(key, left !== undefined && right !== undefined ? left.union(right) : (left ?? right ?? new FieldSet()));
+    }
+    return result;
+  }
+
+  intersection(other: FieldSet): FieldSet {
+    const result = new FieldSet();
+    for (const member of this.members) if (other.members.has(member)) result.members.add(member);
+    for (const [key, child] of this.children) {
+      const right = other.children.get(key);
+      const common = right === undefined ? undefined : child.intersection(right);
+      if (common !== undefined && !common.empty) result.children.set(key, common);
+    }
+    return result;
+  }
+
+  /** Exactly the paths of `other` go; what lies below them stays. */
+  difference(other: FieldSet): FieldSet {
+    return this.#without(other, false);
+  }
+
+  /** The paths of `other` go with all that lies below them. */
+  recursiveDifference(other: FieldSet): FieldSet {
+    return this.#without(other, true);
+  }
+
+  #without(other: FieldSet, recursive: boolean): FieldSet {
+    const result = new FieldSet();
+    for (const member of this.members) if (!other.members.has(member)) result.members.add(member);
+    for (const [key, child] of this.children) {
+      if (recursive && other.members.has(key)) continue;
+      const right = other.children.get(key);
+      const rest = right === undefined ? child : child.#without(right, recursive);
+      if (!rest.empty) result.children.set(key, rest);
+    }
+    return result;
+  }
+
+  equals(other: FieldSet): boolean {
+    if (this.members.size !== other.members.size || this.children.size !== other.children.size) return false;
+    for (const member of this.members) if (!other.members.has(member)) return false;
+    for (const [key, child] of this.children) {
+      const right = other.children.get(key);
+      if (right === undefined || !child.equals(right)) return false;
+    }
+    return true;
+  }
+
+  /** Every path of the set, in order. */
+  *paths(prefix: readonly PathElement[] = []): Generator<PathElement[]> {
+    for (const key of [...new Set([...this.members, ...this.children.keys()])].sort()) {
+      if (this.members.has(key)) yield [...prefix, key];
+      const child = this.children.get(key);
+      if (child !== undefined) yield* child.paths([...prefix, key]);
+    }
+  }
+}
+
+function objectEntries(value: unknown): [string, unknown][] {
+  return isObject(value) ? Object.entries(value) : [];
+}
+
+/** Keys of list items may come in any order of fields. */
+function canonicalElement(key: string): PathElement {
+  if (!key.startsWith("k:") && !key.startsWith("v:")) return key;
+  try {
+    return key.slice(0, 2) + canonicalJson(JSON.parse(key.slice(2)));
+  } catch {
+    return key;
+  }
+}
+
+/** JSON with sorted keys. */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
+  if (!isObject(value)) return JSON.stringify(value) ?? "null";
+  const entries = Object.keys(value).sort().map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key])}`);
+  return `{${entries.join(",")}}`;
+}
+
+/** `.spec.containers[name="web"].image`, as conflicts name a field. */
+export function formatFieldPath(path: readonly PathElement[]): string {
+  return path.map(formatElement).join("");
+}
+
+function formatElement(element: PathElement): string {
+  const text = element.slice(2);
+  if (element.startsWith("f:")) return `.${text}`;
+  if (element.startsWith("v:")) return `[=${text}]`;
+  if (element.startsWith("i:")) return `[${text}]`;
+  const keys = JSON.parse(text) as JsonObject;
+  return `[${Object.keys(keys).sort().map((key) => `${key}=${JSON.stringify(keys[key])}`).join(",")}]`;
+}

@@ -1,0 +1,84 @@
+import type { ManagedFieldsEntry } from "../../../api/index.ts";
+import { FieldSet } from "./field-set.ts";
+import type { Managers } from "./updater.ts";
+
+/** Entries of updates beyond this are merged, oldest first, into one of {@link ancientChanges}. */
+const maxUpdateManagers = 10;
+const ancientChanges = "ancient-changes";
+
+/** Fields that nobody can own, as the server strips them from every set. */
+const strippedFields = new FieldSet();
+for (const path of ["apiVersion", "kind", "metadata"]) strippedFields.insert([`f:${path}`]);
+for (const field of ["name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation", "managedFields", "resourceVersion"]) {
+  strippedFields.insert(["f:metadata", `f:${field}`]);
+}
+
+export interface Managed {
+  readonly managers: Managers;
+  /** Times by the manager's identity. */
+  readonly times: Map<string, string>;
+}
+
+/** Who a manager is: appliers by name alone, updaters also by version. */
+export function managerIdentity(entry: ManagedFieldsEntry): string {
+  const { manager = "unknown", operation = "Update", apiVersion = "", subresource = "" } = entry;
+  return JSON.stringify({ manager, operation, apiVersion: operation === "Apply" ? "" : apiVersion, subresource });
+}
+
+export function decodeManagedFields(entries: readonly ManagedFieldsEntry[] | undefined): Managed {
+  const managers: Managers = new Map();
+  const times = new Map<string, string>();
+  for (const entry of entries ?? []) {
+    const identity = managerIdentity(entry);
+    managers.set(identity, { set: FieldSet.fromJson(entry.fieldsV1), apiVersion: entry.apiVersion ?? "", applied: entry.operation === "Apply" });
+    if (entry.time !== undefined) times.set(identity, entry.time);
+  }
+  return { managers, times };
+}
+
+export function encodeManagedFields({ managers, times }: Managed): ManagedFieldsEntry[] {
+  const entries = [...managers].map(([identity, owned]): ManagedFieldsEntry => {
+    const { manager, operation, subresource } = JSON.parse(identity) as { manager: string; operation: "Apply" | "Update"; subresource: string };
+    const time = times.get(identity);
+    return {
+      manager,
+      operation,
+      apiVersion: owned.apiVersion,
+      ...(time === undefined ? {} : { time }),
+      fieldsType: "FieldsV1",
+      fieldsV1: owned.set.toJson(),
+      ...(subresource === "" ? {} : { subresource }),
+    };
+  });
+  return entries.sort(compareEntries);
+}
+
+function compareEntries(a: ManagedFieldsEntry, b: ManagedFieldsEntry): number {
+  const order = (left = "", right = ""): number => (left < right ? -1 : left > right ? 1 : 0);
+  return order(a.operation, b.operation) || order(a.time, b.time) || order(a.manager, b.manager) || order(a.apiVersion, b.apiVersion) || order(a.subresource, b.subresource);
+}
+
+/** In place: what no manager may own leaves the manager's set. */
+export function stripFields(managers: Managers, identity: string): void {
+  const owned = managers.get(identity);
+  if (owned === undefined) return;
+  const set = owned.set.difference(strippedFields);
+  if (set.empty) managers.delete(identity);
+  else managers.set(identity, { ...owned, set });
+}
+
+/** In place: bounds the number of updaters that are remembered one by one. */
+export function capUpdateManagers({ managers, times }: Managed): void {
+  const updaters = [...managers].filter(([, owned]) => !owned.applied);
+  if (updaters.length <= maxUpdateManagers) return;
+  updaters.sort(([a], [b]) => ((times.get(a) ?? "") < (times.get(b) ?? "") ? -1 : 1));
+  for (const [identity, owned] of updaters.slice(0, updaters.length - maxUpdateManagers + 1)) {
+    const ancient = managerIdentity({ manager: ancientChanges, operation: "Update", apiVersion: owned.apiVersion });
+    if (identity === ancient) continue;
+    const set = (managers.get(ancient)?.set ?? new FieldSet()).union(owned.set);
+    const time = times.get(identity);
+    managers.delete(identity);
+    managers.set(ancient, { set, apiVersion: owned.apiVersion, applied: false });
+    if (time !== undefined) times.set(ancient, time);
+  }
+}

@@ -1,0 +1,304 @@
+import { SchemaFault } from "../contract.ts";
+import { cloneJson, isObject, jsonEqual, setOwn, type JsonObject } from "../json.ts";
+import { granularAnyShape, type FieldShape, type ListShape, type Shape } from "../shape.ts";
+import { canonicalJson, FieldSet, formatFieldPath, type PathElement } from "./field-set.ts";
+
+/** What changed between two objects. No path is in more than one of the sets. */
+export interface Comparison {
+  readonly removed: FieldSet;
+  readonly modified: FieldSet;
+  readonly added: FieldSet;
+}
+
+/** A list that is merged by item: a set, or a list map. */
+interface GranularList extends ListShape {
+  readonly listType: "set" | "map";
+}
+
+/** How a value is looked at: as one leaf, by item, or by field. Anything granular is deduced from the value. */
+type View = { readonly kind: "leaf" } | { readonly kind: "items"; readonly list: GranularList } | { readonly kind: "fields"; readonly shape: Shape };
+
+const leaf: View = { kind: "leaf" };
+
+function viewOf(shape: Shape, sample: unknown): View {
+  switch (shape.kind) {
+    case "scalar":
+      return leaf;
+    case "struct":
+    case "map":
+      return shape.atomic ? leaf : { kind: "fields", shape };
+    case "list":
+      return isGranular(shape) ? { kind: "items", list: shape } : leaf;
+    case "any":
+      return shape.granular && isObject(sample) ? { kind: "fields", shape } : leaf;
+  }
+}
+
+function isGranular(list: ListShape): list is GranularList {
+  return list.listType !== "atomic";
+}
+
+/** Undefined for a field that the shape does not know; it is then one leaf. */
+export function fieldShape(shape: Shape, key: string): Shape | undefined {
+  switch (shape.kind) {
+    case "struct":
+      return shape.fields.get(key)?.shape ?? shape.rest;
+    case "map":
+      return shape.value;
+    case "any":
+      return shape.granular ? granularAnyShape : undefined;
+    case "scalar":
+    case "list":
+      return undefined;
+  }
+}
+
+const opaque: Shape = { kind: "any", granular: false, code: "J" };
+
+function below(shape: Shape, key: string): Shape {
+  return fieldShape(shape, key) ?? opaque;
+}
+
+function keyField(list: ListShape, key: string): FieldShape | undefined {
+  return list.item.kind === "struct" ? list.item.fields.get(key) : undefined;
+}
+
+/** The path element of an item. Throws 400 where the item has none of its keys. */
+function itemElement(list: GranularList, item: unknown, path: readonly PathElement[]): PathElement {
+  if (list.listType === "set") return `v:${canonicalJson(item)}`;
+  if (!isObject(item)) throw new SchemaFault(400, "BadRequest", `${formatFieldPath(path)}: associative list with keys may not have non-map elements`);
+  const keys: JsonObject = {};
+  for (const key of list.keys) {
+    const value = item[key] ?? keyField(list, key)?.default;
+    if (value !== undefined) keys[key] = value;
+  }
+  if (Object.keys(keys).length === 0) {
+    const names = list.keys.map((key) => JSON.stringify(key)).join(" ");
+    throw new SchemaFault(400, "BadRequest", `${formatFieldPath(path)}: associative list with keys has an element that omits all key fields [${names}] (and doesn't have default values for any key fields)`);
+  }
+  return `k:${canonicalJson(keys)}`;
+}
+
+function isEmptyContainer(value: unknown): boolean {
+  return value === undefined || value === null || (Array.isArray(value) ? value.length === 0 : isObject(value) && Object.keys(value).length === 0);
+}
+
+/** All leaf fields of an object, list items and unnamed map keys included: what its applier owns. */
+export function toFieldSet(shape: Shape, value: unknown): FieldSet {
+  const set = new FieldSet();
+  collect(shape, value, [], set);
+  return set;
+}
+
+function collect(shape: Shape, value: unknown, path: PathElement[], set: FieldSet): void {
+  const view = viewOf(shape, value);
+  if (view.kind === "leaf") set.insert(path);
+  else if (view.kind === "items") collectItems(view.list, Array.isArray(value) ? value : [], path, set);
+  else if (isObject(value)) collectFields(view.shape, value, path, set);
+}
+
+function collectFields(shape: Shape, value: JsonObject, path: PathElement[], set: FieldSet): void {
+  for (const [key, item] of Object.entries(value)) {
+    if (item === undefined) continue;
+    const child = [...path, `f:${key}`];
+    collect(below(shape, key), item, child, set);
+    const named = shape.kind === "struct" && shape.fields.has(key);
+    if (!named || item === null || (isObject(item) && Object.keys(item).length === 0)) set.insert(child);
+  }
+}
+
+function collectItems(list: GranularList, items: readonly unknown[], path: PathElement[], set: FieldSet): void {
+  const elements = items.map((item) => itemElement(list, item, path));
+  const duplicates = new Set(elements.filter((element, index) => elements.indexOf(element) !== index));
+  for (const [index, element] of elements.entries()) {
+    const child = [...path, element];
+    set.insert(child);
+    if (!duplicates.has(element)) collect(list.item, items[index], child, set);
+  }
+}
+
+/** Undefined on either side means absent. */
+export function compareValues(shape: Shape, before: unknown, after: unknown): Comparison {
+  const comparison: Comparison = { removed: new FieldSet(), modified: new FieldSet(), added: new FieldSet() };
+  compareAt(shape, before, after, [], comparison);
+  return comparison;
+}
+
+function compareAt(shape: Shape, before: unknown, after: unknown, path: PathElement[], comparison: Comparison): void {
+  const left = viewOf(shape, before);
+  const right = viewOf(shape, after);
+  const view = after === undefined ? left : right;
+  const bothEmpty = isEmptyContainer(before) && isEmptyContainer(after);
+  const mismatch = before !== undefined && after !== undefined && left.kind !== right.kind;
+  if (view.kind === "leaf" || bothEmpty || mismatch) {
+    compareLeaf(before, after, path, comparison);
+    return;
+  }
+  if (view.kind === "items") compareItems(view.list, listOrEmpty(before), listOrEmpty(after), path, comparison);
+  else compareFields(view.shape, before, after, path, comparison);
+  if (before === undefined) comparison.added.insert(path);
+  else if (after === undefined) comparison.removed.insert(path);
+}
+
+function listOrEmpty(value: unknown): unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function compareLeaf(before: unknown, after: unknown, path: PathElement[], comparison: Comparison): void {
+  if (before === undefined) comparison.added.insert(path);
+  else if (after === undefined) comparison.removed.insert(path);
+  else if (!jsonEqual(before, after)) comparison.modified.insert(path);
+}
+
+function compareFields(shape: Shape, before: unknown, after: unknown, path: PathElement[], comparison: Comparison): void {
+  const left: JsonObject = isObject(before) ? before : {};
+  const right: JsonObject = isObject(after) ? after : {};
+  for (const key of new Set([...Object.keys(left), ...Object.keys(right)])) {
+    if (left[key] === undefined && right[key] === undefined) continue;
+    if (left[key] === right[key] && typeof left[key] !== "object") continue;
+    compareAt(below(shape, key), left[key], right[key], [...path, `f:${key}`], comparison);
+  }
+}
+
+function group(list: GranularList, items: readonly unknown[], path: PathElement[]): Map<PathElement, unknown[]> {
+  const groups = new Map<PathElement, unknown[]>();
+  for (const item of items) {
+    const element = itemElement(list, item, path);
+    const known = groups.get(element);
+    if (known === undefined) groups.set(element, [item]);
+    else known.push(item);
+  }
+  return groups;
+}
+
+/** Items that share their keys are compared as one unit, since nobody could tell them apart. */
+function compareItems(list: GranularList, before: readonly unknown[], after: readonly unknown[], path: PathElement[], comparison: Comparison): void {
+  const left = group(list, before, path);
+  const right = group(list, after, path);
+  for (const element of new Set([...left.keys(), ...right.keys()])) {
+    const [old = [], next = []] = [left.get(element), right.get(element)];
+    const child = [...path, element];
+    if (old.length <= 1 && next.length <= 1) compareAt(list.item, old[0], next[0], child, comparison);
+    else if (old.length >= 2 && next.length >= 2) {
+      if (!jsonEqual(old, next)) comparison.modified.insert(child);
+    } else if (old.length >= 2) {
+      if (next.length > 0) compareAt(list.item, undefined, next[0], child, comparison);
+      comparison.removed.insert(child);
+    } else {
+      if (old.length > 0) compareAt(list.item, old[0], undefined, child, comparison);
+      comparison.added.insert(child);
+    }
+  }
+}
+
+/** The applied configuration laid over the live object. Shares nothing with its arguments. */
+export function mergeValues(shape: Shape, live: unknown, applied: unknown): unknown {
+  return cloneJson(mergeAt(shape, live, applied, []));
+}
+
+function mergeAt(shape: Shape, live: unknown, applied: unknown, path: PathElement[]): unknown {
+  if (applied === undefined) return live;
+  if (live === undefined && viewOf(shape, applied).kind === "leaf") return applied;
+  const view = viewOf(shape, applied);
+  const liveView = viewOf(shape, live);
+  if (view.kind === "leaf" || (live !== undefined && live !== null && liveView.kind !== view.kind)) return applied;
+  if (isEmptyContainer(live) && isEmptyContainer(applied)) return applied;
+  if (view.kind === "items") return mergeItems(view.list, listOrEmpty(live), listOrEmpty(applied), path);
+  return mergeFields(view.shape, live, applied, path);
+}
+
+function mergeFields(shape: Shape, live: unknown, applied: unknown, path: PathElement[]): JsonObject {
+  const left: JsonObject = isObject(live) ? live : {};
+  const right: JsonObject = isObject(applied) ? applied : {};
+  const result: JsonObject = {};
+  for (const key of new Set([...Object.keys(left), ...Object.keys(right)])) {
+    const value = mergeAt(below(shape, key), left[key], right[key], [...path, `f:${key}`]);
+    if (value !== undefined) setOwn(result, key, value);
+  }
+  return result;
+}
+
+/** Applied items keep their order; live-only items keep their place as far as that order allows. */
+function mergeItems(list: GranularList, live: readonly unknown[], applied: readonly unknown[], path: PathElement[]): unknown[] {
+  const right = group(list, applied, path);
+  for (const [element, items] of right) {
+    if (items.length > 1) throw new SchemaFault(400, "BadRequest", `${formatFieldPath(path)}: duplicate entries for key ${formatFieldPath([element])}`);
+  }
+  const left = group(list, live, path);
+  const liveOrder = live.map((item) => itemElement(list, item, path));
+  const appliedOrder = [...right.keys()];
+  const shared = appliedOrder.filter((element) => left.has(element));
+  const merged = new Set<PathElement>();
+  const result: unknown[] = [];
+  const take = (element: PathElement): void => {
+    merged.add(element);
+    const old = left.get(element) ?? [];
+    result.push(mergeAt(list.item, old.length === 1 ? old[0] : undefined, right.get(element)?.[0], [...path, element]));
+  };
+  let [l, r] = [0, 0];
+  while (l < liveOrder.length || r < appliedOrder.length) {
+    const [leftElement, rightElement] = [liveOrder[l], appliedOrder[r]];
+    const next = shared.find((element) => !merged.has(element));
+    if (leftElement !== undefined && !right.has(leftElement)) {
+      result.push(live[l]);
+      l++;
+    } else if (leftElement !== undefined && (merged.has(leftElement) || (leftElement !== rightElement && rightElement !== undefined && leftElement !== next))) l++;
+    else if (rightElement !== undefined) {
+      if (leftElement === rightElement) l++;
+      take(rightElement);
+      r++;
+    } else l++;
+  }
+  return result;
+}
+
+/** The value without the paths of the set. Containers that become empty stay as empty containers. */
+export function removeFields(shape: Shape, value: unknown, paths: FieldSet): unknown {
+  if (paths.empty) return value;
+  const view = viewOf(shape, value);
+  if (view.kind === "items" && Array.isArray(value)) return removeItems(view.list, value, paths);
+  if (view.kind !== "fields" || !isObject(value)) return value;
+  const result: JsonObject = {};
+  for (const [key, item] of Object.entries(value)) {
+    const element = `f:${key}`;
+    if (paths.members.has(element)) continue;
+    const child = paths.children.get(element);
+    setOwn(result, key, child === undefined ? item : removeFields(below(view.shape, key), item, child));
+  }
+  return result;
+}
+
+function removeItems(list: GranularList, items: readonly unknown[], paths: FieldSet): unknown[] {
+  const result: unknown[] = [];
+  for (const item of items) {
+    const element = itemElement(list, item, []);
+    if (paths.members.has(element)) continue;
+    const child = paths.children.get(element);
+    result.push(child === undefined ? item : removeFields(list.item, item, child));
+  }
+  return result;
+}
+
+/** Adds the named fields on the way to each path: who owns `spec.replicas` then also holds `spec`. */
+export function withNamedFields(shape: Shape, set: FieldSet): FieldSet {
+  const result = new FieldSet();
+  for (const member of set.members) result.members.add(member);
+  for (const [element, child] of set.children) {
+    const key = element.slice(2);
+    if (element.startsWith("f:") && shape.kind === "struct" && shape.fields.has(key)) result.members.add(element);
+    const inner = element.startsWith("f:") ? below(shape, key) : shape.kind === "list" ? shape.item : opaque;
+    result.children.set(element, withNamedFields(inner, child));
+  }
+  return result;
+}
+
+/** Fields of the value that the shape does not know: `.spec.foo`. */
+export function undeclaredFields(shape: Shape, value: unknown, path: readonly PathElement[] = []): string[] {
+  if (shape.kind === "list" && Array.isArray(value)) return value.flatMap((item, index) => undeclaredFields(shape.item, item, [...path, `i:${index}`]));
+  if (!isObject(value) || (shape.kind !== "struct" && shape.kind !== "map")) return [];
+  return Object.entries(value).flatMap(([key, item]) => {
+    const child = [...path, `f:${key}`];
+    const inner = fieldShape(shape, key);
+    return inner === undefined ? [formatFieldPath(child)] : undeclaredFields(inner, item, child);
+  });
+}

@@ -1,0 +1,41 @@
+import { createRequire } from "node:module";
+import { compilePattern } from "../formats.ts";
+import { kubernetesFunctions } from "./kubernetes-functions.ts";
+
+/** The CEL evaluator. It takes a tenth of a second to load, so it is loaded with the first rule, not at start. */
+export type CelLibrary = typeof import("@bufbuild/cel");
+type CelStrings = typeof import("@bufbuild/cel/ext");
+
+export interface Cel {
+  readonly library: CelLibrary;
+  /** An expression over `self` and `oldSelf`. Throws an Error when it is no CEL. */
+  readonly compile: (expression: string) => CelProgram;
+}
+
+export type CelProgram = (bindings: { readonly self: unknown; readonly oldSelf: unknown }) => unknown;
+
+let loaded: Cel | undefined;
+
+export function loadCel(): Cel {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): Cel {
+  const require = createRequire(import.meta.url);
+  const library = require("@bufbuild/cel") as CelLibrary;
+  const { strings } = require("@bufbuild/cel/ext") as CelStrings;
+  const environment = library.celEnv({
+    variables: { self: library.CelScalar.DYN, oldSelf: library.CelScalar.DYN },
+    funcs: [...strings, ...kubernetesFunctions(library)],
+    re2: {
+      compile(pattern) {
+        const compiled = compilePattern(pattern);
+        if (compiled === undefined) throw new Error(`"${pattern}" is no regular expression`);
+        return { test: (text) => compiled.matcher(text).find() };
+      },
+    },
+  });
+  const compile = (expression: string): CelProgram => library.plan(environment, library.parse(expression)) as CelProgram;
+  return { library, compile };
+}

@@ -1,0 +1,88 @@
+import type { CelInput } from "@bufbuild/cel";
+import { isObject, type JsonObject } from "../../json.ts";
+import { propertySchema, schemaOfRest, type StructuralSchema } from "../structural-schema.ts";
+import type { CelLibrary } from "./library.ts";
+
+const keywords = new Set([
+  "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package", "namespace", "return", "var", "void", "while",
+]);
+
+/** A property's name in expressions: Kubernetes escapes what is no CEL identifier. */
+export function escapeProperty(name: string): string {
+  if (keywords.has(name)) return `__${name}__`;
+  return name.replaceAll("__", "__underscores__").replaceAll(".", "__dot__").replaceAll("-", "__dash__").replaceAll("/", "__slash__");
+}
+
+/** JSON values as CEL sees them through a schema: integers as int, times as timestamps, properties by their escaped names. */
+export class CelValues {
+  readonly #library: CelLibrary;
+  /** Objects that several rules look at are converted once. */
+  readonly #known = new WeakMap<object, CelInput>();
+
+  constructor(library: CelLibrary) {
+    this.#library = library;
+  }
+
+  convert(schema: StructuralSchema | undefined, value: unknown, root = false): CelInput {
+    if (value === null || value === undefined) return null;
+    if (typeof value !== "object") return this.#scalar(schema, value);
+    const known = this.#known.get(value);
+    if (known !== undefined) return known;
+    const converted = Array.isArray(value) ? this.#list(schema, value) : this.#object(schema, value as JsonObject, root);
+    this.#known.set(value, converted);
+    return converted;
+  }
+
+  #list(schema: StructuralSchema | undefined, value: readonly unknown[]): CelInput {
+    return this.#library.celList(value.map((item) => this.convert(schema?.items, item)));
+  }
+
+  #object(schema: StructuralSchema | undefined, value: JsonObject, root: boolean): CelInput {
+    const map = new Map<string, CelInput>();
+    const rest = schema === undefined ? undefined : schemaOfRest(schema);
+    const struct = schema?.properties !== undefined || root;
+    for (const [key, item] of Object.entries(value)) {
+      if (item === undefined) continue;
+      if (root && key === "metadata") map.set(key, this.#metadata(item));
+      else {
+        const property = schema === undefined ? undefined : propertySchema(schema, key);
+        map.set(struct ? escapeProperty(key) : key, this.convert(property ?? (rest === true ? undefined : rest), item));
+      }
+    }
+    return this.#library.celMap(map);
+  }
+
+  /** Rules on the root see of the metadata only the names. */
+  #metadata(value: unknown): CelInput {
+    const map = new Map<string, CelInput>();
+    for (const key of ["name", "generateName"]) {
+      const text = isObject(value) ? value[key] : undefined;
+      if (typeof text === "string") map.set(key, text);
+    }
+    return this.#library.celMap(map);
+  }
+
+  #scalar(schema: StructuralSchema | undefined, value: unknown): CelInput {
+    if (typeof value === "number") return schema?.type === "number" || !Number.isInteger(value) ? value : BigInt(value);
+    if (typeof value === "boolean") return value;
+    const text = String(value);
+    if (schema?.type !== "string") return text;
+    switch (schema.format) {
+      case "date":
+      case "date-time":
+        return this.#evaluate("timestamp", schema.format === "date" ? `${text}T00:00:00Z` : text);
+      case "duration":
+        return this.#evaluate("duration", text);
+      case "byte":
+        return new Uint8Array(Buffer.from(text, "base64"));
+      default:
+        return text;
+    }
+  }
+
+  /** A string that the schema's format makes a time; one that is none has failed the format's own check. */
+  #evaluate(conversion: "timestamp" | "duration", text: string): CelInput {
+    const result = this.#library.run(`${conversion}(text)`, { text });
+    return this.#library.isCelError(result) ? text : result;
+  }
+}

@@ -1,0 +1,131 @@
+import type { UntypedObject } from "../../../api/index.ts";
+import type { BuiltInShapes } from "../built-in-shapes.ts";
+import type { FieldError, ResourceType, TableColumn } from "../contract.ts";
+import { ageOf } from "../human-duration.ts";
+import { arrayOf, isObject, objectOf, stringOf, type JsonObject } from "../json.ts";
+import { JsonPath } from "../json-path.ts";
+import { Normaliser } from "../normalise.ts";
+import { apiVersionOfType, type ResourceModel } from "../resource-model.ts";
+import { columns } from "../table/column.ts";
+import { validateMetadata } from "../validation/metadata.ts";
+import { applyStructuralDefaults } from "./defaults.ts";
+import { Pruner } from "./prune.ts";
+import { RuleValidator } from "./rule-validator.ts";
+import { schemaOfVersion, shapeOfStructuralSchema, type StructuralSchema } from "./structural-schema.ts";
+import { validateValue } from "./validate-value.ts";
+import type { StructShape } from "../shape.ts";
+
+const objectMetaName = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+
+interface PrinterColumn extends TableColumn {
+  readonly path: JsonPath;
+}
+
+/** One served version of a CRD. What a request does not need is made when first asked for. */
+export class CustomModel implements ResourceModel {
+  readonly type: ResourceType;
+  readonly schema: StructuralSchema;
+  readonly #version: JsonObject;
+  readonly #shapes: BuiltInShapes;
+  readonly #rules: RuleValidator;
+  #shape: StructShape | undefined;
+  #columns: readonly PrinterColumn[] | undefined;
+
+  constructor(type: ResourceType, version: JsonObject, shapes: BuiltInShapes) {
+    this.type = type;
+    this.schema = schemaOfVersion(version);
+    this.#version = version;
+    this.#shapes = shapes;
+    this.#rules = new RuleValidator(this.schema);
+  }
+
+  get shape(): StructShape {
+    this.#shape ??= shapeOfStructuralSchema(this.schema, this.#objectMeta);
+    return this.#shape;
+  }
+
+  get #objectMeta(): StructShape {
+    return this.#shapes.ofName(objectMetaName);
+  }
+
+  dropUnknownFields(object: UntypedObject): readonly string[] {
+    const normaliser = new Normaliser(apiVersionOfType(this.type), this.type.kind);
+    new Pruner(this.#objectMeta, normaliser).root(this.schema, object);
+    return normaliser.unknown;
+  }
+
+  applyDefaults(object: UntypedObject): void {
+    applyStructuralDefaults(this.schema, object);
+  }
+
+  validate(object: UntypedObject, old: UntypedObject | undefined, subresource: string): readonly FieldError[] {
+    const errors = subresource === "status" ? [] : validateMetadata(this.type, object, old);
+    const { metadata: _checkedApart, ...rest } = object;
+    const structural = subresource === "status" ? validateStatus(this.schema, rest) : validateValue(this.schema, rest, "").filter((error) => error.field !== "metadata");
+    errors.push(...structural);
+    if (errors.length === 0) errors.push(...this.#rules.validate(object, old));
+    return errors;
+  }
+
+  columns(): readonly TableColumn[] {
+    return this.#printerColumns().map(({ path: _internal, ...column }) => column);
+  }
+
+  cells(object: UntypedObject, nowMs: number): readonly unknown[] {
+    return this.#printerColumns().map((column, index) => (index === 0 ? (object.metadata.name ?? "") : cell(column, object, nowMs)));
+  }
+
+  #printerColumns(): readonly PrinterColumn[] {
+    this.#columns ??= printerColumns(this.#version);
+    return this.#columns;
+  }
+}
+
+/** A status write is judged by the status' own schema: an old spec may no longer be valid. */
+function validateStatus(schema: StructuralSchema, object: JsonObject): FieldError[] {
+  const status = schema.properties?.status;
+  return status === undefined || object.status === undefined ? [] : validateValue(status, object.status, "status");
+}
+
+function printerColumns(version: JsonObject): PrinterColumn[] {
+  const [name] = columns("Name");
+  const declared = arrayOf(version.additionalPrinterColumns).filter(isObject);
+  const listed = declared.length > 0 ? declared : [{ name: "Age", type: "date", jsonPath: ".metadata.creationTimestamp" }];
+  const rest = listed.map((column): PrinterColumn => ({
+    name: stringOf(column.name),
+    type: stringOf(column.type),
+    format: stringOf(column.format),
+    description: stringOf(column.description),
+    priority: typeof column.priority === "number" ? column.priority : 0,
+    path: JsonPath.parse(stringOf(column.jsonPath)),
+  }));
+  return name === undefined ? rest : [{ ...name, path: JsonPath.parse(".metadata.name") }, ...rest];
+}
+
+/** Null where the path leads nowhere or the value is not of the column's type, as a real server answers. */
+function cell(column: PrinterColumn, object: UntypedObject, nowMs: number): unknown {
+  const found = column.path.find(object);
+  const [value] = found;
+  if (value === undefined || value === null) return null;
+  switch (column.type) {
+    case "integer":
+      return typeof value === "number" ? Math.trunc(value) : null;
+    case "number":
+      return typeof value === "number" ? value : null;
+    case "boolean":
+      return typeof value === "boolean" ? value : null;
+    case "date":
+      return ageOf(value, nowMs);
+    default:
+      return found.length === 1 && typeof value === "string" ? value : found.map((each) => (typeof each === "string" ? each : JSON.stringify(each))).join(",");
+  }
+}
+
+/** The paths behind `/scale`, when the version has it. */
+export function scaleOf(version: JsonObject): ResourceType["scale"] {
+  const scale = objectOf(version.subresources).scale;
+  if (!isObject(scale)) return undefined;
+  const strip = (path: unknown): string => stringOf(path).replace(/^\./, "");
+  const selector = strip(scale.labelSelectorPath);
+  return { specReplicasPath: strip(scale.specReplicasPath), statusReplicasPath: strip(scale.statusReplicasPath), ...(selector === "" ? {} : { labelSelectorPath: selector }) };
+}

@@ -1,0 +1,68 @@
+import { isIP, isIPv4, isIPv6 } from "node:net";
+import { RE2JS } from "re2js";
+import { parseQuantity } from "../quantity.ts";
+
+/** Patterns that are kept compiled; an API server sees a few hundred. */
+const maxPatterns = 4096;
+const patterns = new Map<string, RE2JS | undefined>();
+
+/** A regular expression in RE2's syntax, matched in linear time; undefined when it is none. */
+export function compilePattern(pattern: string): RE2JS | undefined {
+  if (patterns.has(pattern)) return patterns.get(pattern);
+  if (patterns.size >= maxPatterns) patterns.clear();
+  let compiled: RE2JS | undefined;
+  try {
+    compiled = RE2JS.compile(pattern);
+  } catch {
+    compiled = undefined;
+  }
+  patterns.set(pattern, compiled);
+  return compiled;
+}
+
+export const dateTimePattern = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
+const datePattern = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$/;
+const durationPattern = /^[+-]?(0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)$/;
+/** What go-openapi's strfmt accepts beside Go's form: `3 days`. */
+const wordDurationPattern = /^(\d+(\.\d*)?)\s*(ns|nano|µs|us|micro|ms|milli|s|sec|second|m|min|minute|h|hr|hour|d|day|w|week)s?$/;
+const labelPattern = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
+const emailPattern = /^[^\s@"(),:;<>[\]\\]+@[^\s@]+$/;
+const macPattern = /^([0-9a-fA-F]{2}[:-]){5}([0-9a-fA-F]{2}|[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){2})$/;
+const uuidPattern = /^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$/i;
+
+export function isCidr(text: string): boolean {
+  const [address = "", bits = "", ...rest] = text.split("/");
+  if (rest.length > 0 || !/^\d{1,3}$/.test(bits)) return false;
+  return isIPv4(address) ? Number(bits) <= 32 : isIPv6(address) && Number(bits) <= 128;
+}
+
+function isUri(text: string): boolean {
+  if (!URL.canParse(text)) return text.startsWith("/") && !/\s/.test(text);
+  return !/\s/.test(text);
+}
+
+const uuidOfVersion = (version: string) => (text: string): boolean => uuidPattern.test(text) && text.replaceAll("-", "")[12] === version;
+
+/** The formats that a CRD's schema may name; any other name is not checked, as on a real server. */
+export const formats: Readonly<Record<string, (text: string) => boolean>> = {
+  "date-time": (text) => dateTimePattern.test(text) && !Number.isNaN(Date.parse(text.replace(/:60/, ":59"))),
+  datetime: (text) => dateTimePattern.test(text),
+  date: (text) => datePattern.test(text),
+  duration: (text) => durationPattern.test(text) || wordDurationPattern.test(text),
+  uri: isUri,
+  email: (text) => emailPattern.test(text),
+  hostname: (text) => text.length <= 255 && text.split(".").every((label) => label.length <= 63 && /^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?$/.test(label)),
+  ipv4: isIPv4,
+  ipv6: isIPv6,
+  ip: (text) => isIP(text) !== 0,
+  cidr: isCidr,
+  mac: (text) => macPattern.test(text),
+  uuid: (text) => uuidPattern.test(text),
+  uuid3: uuidOfVersion("3"),
+  uuid4: uuidOfVersion("4"),
+  uuid5: uuidOfVersion("5"),
+  byte: (text) => text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text),
+  "k8s-short-name": (text) => text.length <= 63 && labelPattern.test(text),
+  "k8s-long-name": (text) => text.length <= 253 && text.split(".").every((label) => labelPattern.test(label)),
+  quantity: (text) => parseQuantity(text) !== undefined,
+};

@@ -1,0 +1,190 @@
+import type { FieldError } from "../contract.ts";
+import { fieldErrors, omitted } from "../field-error.ts";
+import { childPath, isObject, jsonEqual, type JsonObject } from "../json.ts";
+import { loadCel, type Cel, type CelProgram } from "./cel/library.ts";
+import { CelValues } from "./cel/values.ts";
+import { propertySchema, type StructuralSchema, type ValidationRule } from "./structural-schema.ts";
+
+/** Bounds of one validation: CEL has no loops without end, but a rule over a long list inside a long list takes its time. */
+const maxEvaluations = 100_000;
+const maxMilliseconds = 2_000;
+
+interface CompiledRule {
+  readonly rule: ValidationRule;
+  readonly program: CelProgram;
+  readonly message: CelProgram | undefined;
+  readonly usesOldSelf: boolean;
+}
+
+interface Budget {
+  evaluations: number;
+  readonly deadline: number;
+}
+
+/** Evaluates the `x-kubernetes-validations` of a schema. Rules are compiled when first needed. */
+export class RuleValidator {
+  readonly #schema: StructuralSchema;
+  readonly #now: () => number;
+  readonly #compiled = new Map<StructuralSchema, readonly CompiledRule[]>();
+  readonly #hasRules = new Map<StructuralSchema, boolean>();
+
+  constructor(schema: StructuralSchema, now: () => number = () => performance.now()) {
+    this.#schema = schema;
+    this.#now = now;
+  }
+
+  /** `old` on update: transition rules (`oldSelf`) run only then; what has not changed is not judged anew. */
+  validate(object: JsonObject, old: JsonObject | undefined): FieldError[] {
+    if (!this.#containsRules(this.#schema)) return [];
+    const cel = loadCel();
+    const walk = new RuleWalk(cel, (schema) => this.#rulesOf(cel, schema), (schema) => this.#containsRules(schema), this.#now);
+    return walk.run(this.#schema, object, old);
+  }
+
+  /** Rules that cannot be compiled, with the schema's path. */
+  compileErrors(path: string): FieldError[] {
+    return this.#containsRules(this.#schema) ? this.#compileErrors(this.#schema, path) : [];
+  }
+
+  #compileErrors(schema: StructuralSchema, path: string): FieldError[] {
+    const errors: FieldError[] = [];
+    for (const [index, rule] of (schema["x-kubernetes-validations"] ?? []).entries()) {
+      try {
+        compileRule(loadCel(), rule);
+      } catch (error) {
+        errors.push(fieldErrors.invalid(`${childPath(`${path}.x-kubernetes-validations`, index)}.rule`, rule.rule, `compilation failed: ${error instanceof Error ? error.message : String(error)}`));
+      }
+    }
+    for (const [name, child] of children(schema)) if (this.#containsRules(child)) errors.push(...this.#compileErrors(child, `${path}.${name}`));
+    return errors;
+  }
+
+  #containsRules(schema: StructuralSchema): boolean {
+    const known = this.#hasRules.get(schema);
+    if (known !== undefined) return known;
+    const has = (schema["x-kubernetes-validations"] ?? []).length > 0 || children(schema).some(([, child]) => this.#containsRules(child));
+    this.#hasRules.set(schema, has);
+    return has;
+  }
+
+  #rulesOf(cel: Cel, schema: StructuralSchema): readonly CompiledRule[] {
+    const known = this.#compiled.get(schema);
+    if (known !== undefined) return known;
+    const compiled = (schema["x-kubernetes-validations"] ?? []).map((rule) => compileRule(cel, rule));
+    this.#compiled.set(schema, compiled);
+    return compiled;
+  }
+}
+
+function children(schema: StructuralSchema): [string, StructuralSchema][] {
+  const result: [string, StructuralSchema][] = Object.entries(schema.properties ?? {}).map(([name, child]) => [`properties[${name}]`, child]);
+  if (typeof schema.additionalProperties === "object") result.push(["additionalProperties", schema.additionalProperties]);
+  if (schema.items !== undefined) result.push(["items", schema.items]);
+  for (const [index, child] of (schema.allOf ?? []).entries()) result.push([`allOf[${index}]`, child]);
+  return result;
+}
+
+function compileRule(cel: Cel, rule: ValidationRule): CompiledRule {
+  const expression = rule.messageExpression ?? "";
+  return {
+    rule,
+    program: cel.compile(rule.rule),
+    message: expression === "" ? undefined : cel.compile(expression),
+    usesOldSelf: /\boldSelf\b/.test(rule.rule),
+  };
+}
+
+/** One validation of one object. */
+class RuleWalk {
+  readonly #cel: Cel;
+  readonly #rulesOf: (schema: StructuralSchema) => readonly CompiledRule[];
+  readonly #containsRules: (schema: StructuralSchema) => boolean;
+  readonly #now: () => number;
+  readonly #values: CelValues;
+  readonly #budget: Budget;
+  readonly #errors: FieldError[] = [];
+
+  constructor(cel: Cel, rulesOf: (schema: StructuralSchema) => readonly CompiledRule[], containsRules: (schema: StructuralSchema) => boolean, now: () => number) {
+    this.#cel = cel;
+    this.#rulesOf = rulesOf;
+    this.#containsRules = containsRules;
+    this.#now = now;
+    this.#values = new CelValues(cel.library);
+    this.#budget = { evaluations: maxEvaluations, deadline: now() + maxMilliseconds };
+  }
+
+  run(schema: StructuralSchema, object: JsonObject, old: JsonObject | undefined): FieldError[] {
+    this.#visit(schema, object, old, "", true);
+    return this.#errors;
+  }
+
+  #visit(schema: StructuralSchema, value: unknown, old: unknown, path: string, root: boolean): void {
+    if (value === null || value === undefined || !this.#containsRules(schema)) return;
+    for (const rule of this.#rulesOf(schema)) this.#evaluate(schema, rule, value, old, path, root);
+    for (const each of schema.allOf ?? []) this.#visit(each, value, old, path, root);
+    if (Array.isArray(value)) this.#visitItems(schema, value, old, path);
+    else if (isObject(value)) this.#visitFields(schema, value, old, path);
+  }
+
+  #visitItems(schema: StructuralSchema, value: readonly unknown[], old: unknown, path: string): void {
+    const { items } = schema;
+    if (items === undefined) return;
+    const keys = schema["x-kubernetes-list-type"] === "map" ? (schema["x-kubernetes-list-map-keys"] ?? []) : [];
+    for (const [index, item] of value.entries()) this.#visit(items, item, keys.length === 0 ? undefined : correlated(keys, item, old), childPath(path, index), false);
+  }
+
+  #visitFields(schema: StructuralSchema, value: JsonObject, old: unknown, path: string): void {
+    const comparable = schema["x-kubernetes-map-type"] !== "atomic" && isObject(old) ? old : undefined;
+    for (const [key, item] of Object.entries(value)) {
+      const property = propertySchema(schema, key);
+      if (property !== undefined) this.#visit(property, item, comparable?.[key], childPath(path, key), false);
+      else if (typeof schema.additionalProperties === "object") this.#visit(schema.additionalProperties, item, comparable?.[key], `${path}[${key}]`, false);
+    }
+  }
+
+  #evaluate(schema: StructuralSchema, compiled: CompiledRule, value: unknown, old: unknown, path: string, root: boolean): void {
+    const { rule, program, usesOldSelf } = compiled;
+    if (usesOldSelf && old === undefined) return;
+    if (!usesOldSelf && old !== undefined && jsonEqual(old, value)) return;
+    if (this.#budget.evaluations-- <= 0 || this.#now() > this.#budget.deadline) {
+      if (this.#budget.evaluations >= -1) this.#errors.push(fieldErrors.invalid(path, schema.type ?? "", "validation failed due to running out of cost budget, no further validation rules will be run"));
+      this.#budget.evaluations = -2;
+      return;
+    }
+    const bindings = { self: this.#values.convert(schema, value, root), oldSelf: old === undefined ? null : this.#values.convert(schema, old, root) };
+    const result = program(bindings);
+    if (result === true) return;
+    if (this.#cel.library.isCelError(result)) {
+      this.#errors.push(fieldErrors.invalid(path, schema.type ?? "", `${result.message} evaluating rule: ${rule.message ?? rule.rule}`));
+      return;
+    }
+    this.#errors.push(failure(schema, rule, this.#message(compiled, bindings), value, path));
+  }
+
+  #message(compiled: CompiledRule, bindings: Parameters<CelProgram>[0]): string {
+    const { rule, message } = compiled;
+    const text = message?.(bindings);
+    if (typeof text === "string" && text.trim() !== "") return text;
+    return rule.message ?? `failed rule: ${rule.rule.trim()}`;
+  }
+}
+
+/** The item of the old list that has the same keys. */
+function correlated(keys: readonly string[], item: unknown, old: unknown): unknown {
+  if (!Array.isArray(old) || !isObject(item)) return undefined;
+  return old.find((each) => isObject(each) && keys.every((key) => jsonEqual(each[key], item[key])));
+}
+
+function failure(schema: StructuralSchema, rule: ValidationRule, detail: string, value: unknown, path: string): FieldError {
+  const field = rule.fieldPath === undefined ? path : `${path}${path === "" ? rule.fieldPath.replace(/^\./, "") : rule.fieldPath}`;
+  switch (rule.reason) {
+    case "FieldValueForbidden":
+      return fieldErrors.forbidden(field, detail);
+    case "FieldValueRequired":
+      return fieldErrors.required(field, detail);
+    case "FieldValueDuplicate":
+      return fieldErrors.duplicate(field, value);
+    default:
+      return fieldErrors.invalid(field, schema.type === "object" || schema.type === "array" ? omitted : value, detail);
+  }
+}

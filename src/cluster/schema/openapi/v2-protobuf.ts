@@ -1,0 +1,187 @@
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { stringify } from "yaml";
+import { isObject, objectOf, type JsonObject } from "../json.ts";
+
+/**
+ * Writes an OpenAPI v2 document as `openapi.v2.Document` (gnostic's OpenAPIv2.proto), which kubectl asks for. A message is
+ * described by its fields; a field's writer turns the JSON value into bytes.
+ */
+type FieldWriter = (writer: BinaryWriter, number: number, value: unknown) => void;
+type MessageFields = Readonly<Record<string, readonly [number: number, write: FieldWriter]>>;
+
+const text: FieldWriter = (writer, number, value) => {
+  writer.tag(number, WireType.LengthDelimited).string(String(value));
+};
+const flag: FieldWriter = (writer, number, value) => {
+  if (value === true) writer.tag(number, WireType.Varint).bool(true);
+};
+const integer: FieldWriter = (writer, number, value) => {
+  if (typeof value === "number") writer.tag(number, WireType.Varint).int64(Math.trunc(value));
+};
+const double: FieldWriter = (writer, number, value) => {
+  if (typeof value === "number") writer.tag(number, WireType.Bit64).double(value);
+};
+
+function repeated(write: FieldWriter): FieldWriter {
+  return (writer, number, value) => {
+    if (Array.isArray(value)) for (const item of value) write(writer, number, item);
+  };
+}
+
+function nested(writer: BinaryWriter, number: number, body: () => void): void {
+  writer.tag(number, WireType.LengthDelimited).fork();
+  body();
+  writer.join();
+}
+
+/** The fields are looked up when used, since messages refer to each other. `vendor`: the number of the extensions' field. */
+function message(fields: () => MessageFields, vendor?: number): FieldWriter {
+  return (writer, number, value) => {
+    if (isObject(value)) nested(writer, number, () => writeFields(writer, fields(), value, vendor));
+  };
+}
+
+function writeFields(writer: BinaryWriter, fields: MessageFields, value: JsonObject, vendor: number | undefined): void {
+  for (const [key, item] of Object.entries(value)) {
+    const field = fields[key];
+    if (field !== undefined) field[1](writer, field[0], item);
+    else if (vendor !== undefined && key.startsWith("x-")) named(any)(writer, vendor, [key, item]);
+  }
+}
+
+/** A JSON value as YAML text: `Any { yaml = 2 }`. */
+const any: FieldWriter = (writer, number, value) => {
+  nested(writer, number, () => text(writer, 2, typeof value === "object" ? stringify(value) : `${JSON.stringify(value)}\n`));
+};
+
+/** One entry of a map that is kept in order: `{ name = 1, value = 2 }`. */
+function named(write: FieldWriter): FieldWriter {
+  return (writer, number, value) => {
+    const [name, item] = value as [string, unknown];
+    nested(writer, number, () => {
+      text(writer, 1, name);
+      write(writer, 2, item);
+    });
+  };
+}
+
+/** A map as a message whose field `entries` repeats its named entries. */
+function mapOf(entries: number, write: FieldWriter): FieldWriter {
+  return (writer, number, value) => {
+    nested(writer, number, () => {
+      for (const entry of Object.entries(objectOf(value))) named(write)(writer, entries, entry);
+    });
+  };
+}
+
+/** A message with a single field around the value. */
+function wrapped(inner: number, write: FieldWriter): FieldWriter {
+  return (writer, number, value) => nested(writer, number, () => write(writer, inner, value));
+}
+
+const schema: FieldWriter = message(() => schemaFields, 31);
+const schemaFields: MessageFields = {
+  $ref: [1, text],
+  format: [2, text],
+  title: [3, text],
+  description: [4, text],
+  default: [5, any],
+  multipleOf: [6, double],
+  maximum: [7, double],
+  exclusiveMaximum: [8, flag],
+  minimum: [9, double],
+  exclusiveMinimum: [10, flag],
+  maxLength: [11, integer],
+  minLength: [12, integer],
+  pattern: [13, text],
+  maxItems: [14, integer],
+  minItems: [15, integer],
+  uniqueItems: [16, flag],
+  maxProperties: [17, integer],
+  minProperties: [18, integer],
+  required: [19, repeated(text)],
+  enum: [20, repeated(any)],
+  additionalProperties: [
+    21,
+    (writer, number, value) => {
+      if (typeof value === "boolean") nested(writer, number, () => writer.tag(2, WireType.Varint).bool(value));
+      else wrapped(1, schema)(writer, number, value);
+    },
+  ],
+  type: [22, (writer, number, value) => wrapped(1, repeated(text))(writer, number, Array.isArray(value) ? value : [value])],
+  items: [23, wrapped(1, schema)],
+  allOf: [24, repeated(schema)],
+  properties: [25, mapOf(1, schema)],
+  discriminator: [26, text],
+  readOnly: [27, flag],
+  example: [30, any],
+};
+
+/** Query and path parameters differ by one field, which shifts the numbers of the following ones. */
+function parameterFields(shift: number): MessageFields {
+  return {
+    required: [1, flag],
+    in: [2, text],
+    description: [3, text],
+    name: [4, text],
+    type: [5 + shift, text],
+    format: [6 + shift, text],
+    uniqueItems: [19 + shift, flag],
+  };
+}
+
+const bodyParameter: MessageFields = { description: [1, text], name: [2, text], in: [3, text], required: [4, flag], schema: [5, schema] };
+
+const parameter: FieldWriter = (writer, number, value) => {
+  const fields = objectOf(value);
+  nested(writer, number, () => {
+    if (fields.in === "body") message(() => bodyParameter)(writer, 1, value);
+    else nested(writer, 2, () => (fields.in === "path" ? message(() => parameterFields(0))(writer, 4, value) : message(() => parameterFields(1))(writer, 3, value)));
+  });
+};
+
+const parameterItem: FieldWriter = (writer, number, value) => {
+  const reference = objectOf(value).$ref;
+  nested(writer, number, () => (reference === undefined ? parameter(writer, 1, value) : nested(writer, 2, () => text(writer, 1, reference))));
+};
+
+const response: FieldWriter = wrapped(
+  1,
+  message(() => ({ description: [1, text], schema: [2, wrapped(1, schema)] })),
+);
+
+const operation: FieldWriter = message(
+  () => ({
+    tags: [1, repeated(text)],
+    summary: [2, text],
+    description: [3, text],
+    operationId: [5, text],
+    produces: [6, repeated(text)],
+    consumes: [7, repeated(text)],
+    parameters: [8, repeated(parameterItem)],
+    responses: [9, mapOf(1, response)],
+    schemes: [10, repeated(text)],
+    deprecated: [11, flag],
+  }),
+  13,
+);
+
+const pathItem: FieldWriter = message(
+  () => ({ get: [2, operation], put: [3, operation], post: [4, operation], delete: [5, operation], options: [6, operation], head: [7, operation], patch: [8, operation], parameters: [9, repeated(parameterItem)] }),
+  10,
+);
+
+const documentFields: MessageFields = {
+  swagger: [1, text],
+  info: [2, message(() => ({ title: [1, text], version: [2, text], description: [3, text] }))],
+  paths: [8, mapOf(2, pathItem)],
+  definitions: [9, mapOf(1, schema)],
+  parameters: [10, mapOf(1, parameter)],
+};
+
+/** The document's bytes. Bytes of two documents one after the other are the document that holds the parts of both. */
+export function encodeOpenApiV2(document: JsonObject): Uint8Array {
+  const writer = new BinaryWriter();
+  writeFields(writer, documentFields, document, 16);
+  return writer.finish();
+}

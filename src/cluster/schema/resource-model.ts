@@ -1,0 +1,20 @@
+import type { UntypedObject } from "../../api/index.ts";
+import type { FieldError, ResourceType, TableColumn } from "./contract.ts";
+import type { StructShape } from "./shape.ts";
+
+/** What the registry asks of one resource in one version, built-in or custom. */
+export interface ResourceModel {
+  readonly type: ResourceType;
+  readonly shape: StructShape;
+  /** In place; the paths of unknown fields. */
+  readonly dropUnknownFields: (object: UntypedObject) => readonly string[];
+  /** In place. */
+  readonly applyDefaults: (object: UntypedObject) => void;
+  readonly validate: (object: UntypedObject, old: UntypedObject | undefined, subresource: string) => readonly FieldError[];
+  readonly columns: () => readonly TableColumn[];
+  readonly cells: (object: UntypedObject, nowMs: number) => readonly unknown[];
+}
+
+export function apiVersionOfType(type: Pick<ResourceType, "group" | "version">): string {
+  return type.group === "" ? type.version : `${type.group}/${type.version}`;
+}

@@ -1,0 +1,13 @@
+import type { ResourceType } from "../contract.ts";
+import { defaultTable, type TableForm } from "./column.ts";
+import { coreTables } from "./core.ts";
+import { groupTables } from "./groups.ts";
+import { podTable } from "./pods.ts";
+import { workloadTables } from "./workloads.ts";
+
+const tables: Readonly<Record<string, TableForm>> = { "/pods": podTable, ...coreTables, ...workloadTables, ...groupTables };
+
+/** The form of a built-in kind, as a real server prints it. */
+export function tableFormOf(type: Pick<ResourceType, "group" | "plural">): TableForm {
+  return tables[`${type.group}/${type.plural}`] ?? defaultTable;
+}

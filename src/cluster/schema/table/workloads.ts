@@ -1,0 +1,152 @@
+import type { UntypedObject } from "../../../api/index.ts";
+import { ageOf, humanDuration } from "../human-duration.ts";
+import { stringOf } from "../json.ts";
+import { at, containerCells, count, labelsText, none, objectsAt, selectorText, textOr, unset } from "./cell-text.ts";
+import { columns, type TableForm } from "./column.ts";
+
+const age = (object: UntypedObject, nowMs: number): string => ageOf(object.metadata.creationTimestamp, nowMs);
+const status = (object: UntypedObject, field: string): number => count(at(object.status, field));
+const podSpec = (object: UntypedObject): unknown => at(object.spec, "template", "spec");
+const selector = (object: UntypedObject): string => selectorText(at(object.spec, "selector"));
+
+function jobStatus(job: UntypedObject): string {
+  const holds = (type: string): boolean => objectsAt(job.status, "conditions").some((condition) => condition.type === type && condition.status === "True");
+  if (holds("Complete")) return "Complete";
+  if (holds("Failed")) return "Failed";
+  if (job.metadata.deletionTimestamp !== undefined) return "Terminating";
+  return ["Suspended", "FailureTarget", "SuccessCriteriaMet"].find(holds) ?? "Running";
+}
+
+function jobCompletions(job: UntypedObject): string {
+  const succeeded = status(job, "succeeded");
+  const completions = at(job.spec, "completions");
+  if (typeof completions === "number") return `${succeeded}/${completions}`;
+  const parallelism = count(at(job.spec, "parallelism"));
+  return parallelism > 1 ? `${succeeded}/1 of ${parallelism}` : `${succeeded}/1`;
+}
+
+function jobDuration(job: UntypedObject, nowMs: number): string {
+  const started = Date.parse(stringOf(at(job.status, "startTime")));
+  const ended = Date.parse(stringOf(at(job.status, "completionTime")));
+  return Number.isNaN(started) ? "" : humanDuration((Number.isNaN(ended) ? nowMs : ended) - started);
+}
+
+function controllerName(object: UntypedObject): string {
+  const owner = object.metadata.ownerReferences?.find((each) => each.controller === true);
+  if (owner === undefined) return none;
+  const group = owner.apiVersion.includes("/") ? `.${owner.apiVersion.split("/")[0] ?? ""}` : "";
+  return `${owner.kind.toLowerCase()}${group}/${owner.name}`;
+}
+
+export const workloadTables: Readonly<Record<string, TableForm>> = {
+  "apps/controllerrevisions": { columns: columns("Name|Controller|Revision|Age"), cells: (each, nowMs) => [each.metadata.name, controllerName(each), count(each.revision), age(each, nowMs)] },
+  "apps/daemonsets": {
+    columns: columns("Name|Desired:integer|Current:integer|Ready:integer|Up-to-date:integer|Available:integer|Node Selector|Age|Containers*|Images*|Selector*"),
+    cells: (each, nowMs) => [
+      each.metadata.name,
+      status(each, "desiredNumberScheduled"),
+      status(each, "currentNumberScheduled"),
+      status(each, "numberReady"),
+      status(each, "updatedNumberScheduled"),
+      status(each, "numberAvailable"),
+      labelsText(at(podSpec(each), "nodeSelector")),
+      age(each, nowMs),
+      ...containerCells(podSpec(each)),
+      selector(each),
+    ],
+  },
+  "apps/deployments": {
+    columns: columns("Name|Ready|Up-to-date|Available|Age|Containers*|Images*|Selector*"),
+    cells: (each, nowMs) => [
+      each.metadata.name,
+      `${status(each, "readyReplicas")}/${count(at(each.spec, "replicas"))}`,
+      status(each, "updatedReplicas"),
+      status(each, "availableReplicas"),
+      age(each, nowMs),
+      ...containerCells(podSpec(each)),
+      selector(each),
+    ],
+  },
+  "apps/replicasets": {
+    columns: columns("Name|Desired:integer|Current:integer|Ready:integer|Age|Containers*|Images*|Selector*"),
+    cells: (each, nowMs) => [
+      each.metadata.name,
+      count(at(each.spec, "replicas")),
+      status(each, "replicas"),
+      status(each, "readyReplicas"),
+      age(each, nowMs),
+      ...containerCells(podSpec(each)),
+      selector(each),
+    ],
+  },
+  "apps/statefulsets": {
+    columns: columns("Name|Ready|Age|Containers*|Images*"),
+    cells: (each, nowMs) => [each.metadata.name, `${status(each, "readyReplicas")}/${count(at(each.spec, "replicas"))}`, age(each, nowMs), ...containerCells(podSpec(each))],
+  },
+  "batch/cronjobs": {
+    columns: columns("Name|Schedule|Timezone|Suspend:boolean|Active:integer|Last Schedule|Age|Containers*|Images*|Selector*"),
+    cells: (each, nowMs) => {
+      const last = at(each.status, "lastScheduleTime");
+      return [
+        each.metadata.name,
+        stringOf(at(each.spec, "schedule")),
+        textOr(at(each.spec, "timeZone"), none),
+        at(each.spec, "suspend") === true ? "True" : "False",
+        objectsAt(each.status, "active").length,
+        last === undefined ? none : ageOf(last, nowMs),
+        age(each, nowMs),
+        ...containerCells(at(each.spec, "jobTemplate", "spec", "template", "spec")),
+        selectorText(at(each.spec, "jobTemplate", "spec", "selector")),
+      ];
+    },
+  },
+  "batch/jobs": {
+    columns: columns("Name|Status|Completions|Duration|Age|Containers*|Images*|Selector*"),
+    cells: (each, nowMs) => [each.metadata.name, jobStatus(each), jobCompletions(each), jobDuration(each, nowMs), age(each, nowMs), ...containerCells(podSpec(each)), selector(each)],
+  },
+  "policy/poddisruptionbudgets": {
+    columns: columns("Name|Min Available|Max Unavailable|Allowed Disruptions:integer|Age"),
+    cells: (each, nowMs) => [each.metadata.name, textOr(at(each.spec, "minAvailable"), "N/A"), textOr(at(each.spec, "maxUnavailable"), "N/A"), status(each, "disruptionsAllowed"), age(each, nowMs)],
+  },
+  "autoscaling/horizontalpodautoscalers": {
+    columns: columns("Name|Reference|Targets|MinPods|MaxPods|Replicas|Age"),
+    cells: (each, nowMs) => [
+      each.metadata.name,
+      `${stringOf(at(each.spec, "scaleTargetRef", "kind"))}/${stringOf(at(each.spec, "scaleTargetRef", "name"))}`,
+      autoscalerTargets(each),
+      textOr(at(each.spec, "minReplicas"), unset),
+      count(at(each.spec, "maxReplicas")),
+      status(each, "currentReplicas"),
+      age(each, nowMs),
+    ],
+  },
+};
+
+/** `cpu: 12%/80%`, at most two. */
+function autoscalerTargets(object: UntypedObject): string {
+  const legacy = at(object.spec, "targetCPUUtilizationPercentage");
+  if (typeof legacy === "number") {
+    const current = at(object.status, "currentCPUUtilizationPercentage");
+    return `cpu: ${typeof current === "number" ? `${current}%` : "<unknown>"}/${legacy}%`;
+  }
+  const metrics = objectsAt(object.spec, "metrics");
+  const current = objectsAt(object.status, "currentMetrics");
+  if (metrics.length === 0) return none;
+  const all = metrics.map((metric, index) => metricText(metric, current[index]));
+  const text = all.slice(0, 2).join(", ");
+  return all.length > 2 ? `${text} + ${all.length - 2} more...` : text;
+}
+
+function metricText(metric: unknown, current: unknown): string {
+  const source = ["external", "pods", "object", "resource", "containerResource"].find((each) => at(metric, each) !== undefined);
+  if (source === undefined) return "<unknown type>";
+  const [target, now] = [at(metric, source, "target"), at(current, source, "current")];
+  const named = source === "resource" || source === "containerResource";
+  const prefix = named ? `${stringOf(at(metric, source, "name"))}: ` : "";
+  if (at(target, "averageValue") !== undefined) {
+    return `${prefix}${textOr(at(now, "averageValue"), "<unknown>")}/${textOr(at(target, "averageValue"), "")}${named || source === "pods" ? "" : " (avg)"}`;
+  }
+  if (!named) return `${textOr(at(now, "value"), "<unknown>")}/${textOr(at(target, "value"), "")}`;
+  const percent = (value: unknown, fallback: string): string => (typeof value === "number" ? `${value}%` : fallback);
+  return `${prefix}${percent(at(now, "averageUtilization"), "<unknown>")}/${percent(at(target, "averageUtilization"), "<auto>")}`;
+}

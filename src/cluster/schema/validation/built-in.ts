@@ -1,0 +1,19 @@
+import type { UntypedObject } from "../../../api/index.ts";
+import type { FieldError, ResourceType } from "../contract.ts";
+import { Check } from "./check.ts";
+import { coreValidators } from "./core.ts";
+import { groupValidators } from "./groups.ts";
+import type { KindValidators } from "./kind-validator.ts";
+import { validateMetadata } from "./metadata.ts";
+import { workloadValidators } from "./workloads.ts";
+
+const validators: KindValidators = { ...coreValidators, ...workloadValidators, ...groupValidators };
+
+/** What is wrong with an object of a built-in kind: the mistakes that people make, in a real server's words. */
+export function validateBuiltIn(type: ResourceType, object: UntypedObject, old: UntypedObject | undefined, subresource: string): FieldError[] {
+  if (subresource !== "" && subresource !== "ephemeralcontainers") return [];
+  const check = new Check();
+  check.add(...validateMetadata(type, object, old));
+  validators[`${type.group}/${type.plural}`]?.(object, old, check);
+  return check.errors;
+}

@@ -1,0 +1,138 @@
+import { arrayOf, childPath, isObject, objectOf, stringOf, type JsonObject } from "../json.ts";
+import { fieldErrors } from "../field-error.ts";
+import { JsonPath } from "../json-path.ts";
+import { compilePattern } from "../crd/formats.ts";
+import { RuleValidator } from "../crd/rule-validator.ts";
+import type { StructuralSchema } from "../crd/structural-schema.ts";
+import type { Check } from "./check.ts";
+import { checkServiceName, checkSubdomain } from "./names.ts";
+
+const types = ["array", "boolean", "integer", "number", "object", "string"];
+
+/** What a CRD must hold to be served: names, versions, structural schemas, rules that compile. */
+export function validateCustomResourceDefinition(object: JsonObject, old: JsonObject | undefined, check: Check): void {
+  const spec = objectOf(object.spec);
+  const names = objectOf(spec.names);
+  const group = stringOf(spec.group);
+  if (group === "") check.required("spec.group");
+  else if (!group.includes(".")) check.invalid("spec.group", group, "should be a domain with at least one dot");
+  for (const problem of group === "" ? [] : checkSubdomain(group)) check.invalid("spec.group", group, problem);
+  check.oneOf("spec.scope", spec.scope ?? "", ["Cluster", "Namespaced"]);
+  const expected = `${stringOf(names.plural)}.${group}`;
+  const name = stringOf(objectOf(object.metadata).name);
+  if (name !== expected) check.invalid("metadata.name", name, `must be spec.names.plural+"."+spec.group`);
+  validateNames(names, check);
+  validateVersions(arrayOf(spec.versions), check);
+  const conversion = objectOf(spec.conversion);
+  check.oneOf("spec.conversion.strategy", conversion.strategy, ["None", "Webhook"]);
+  if (old === undefined) return;
+  const previous = objectOf(old.spec);
+  const established = arrayOf(objectOf(old.status).conditions).some((condition) => objectOf(condition).type === "Established" && objectOf(condition).status === "True");
+  check.immutable("spec.group", spec.group, previous.group);
+  if (!established) return;
+  check.immutable("spec.scope", spec.scope, previous.scope);
+  check.immutable("spec.names.kind", names.kind, objectOf(previous.names).kind);
+  check.immutable("spec.names.plural", names.plural, objectOf(previous.names).plural);
+}
+
+function validateNames(names: JsonObject, check: Check): void {
+  for (const field of ["plural", "singular"]) {
+    const value = stringOf(names[field]);
+    if (value === "" && field === "plural") check.required("spec.names.plural");
+    if (value !== "") for (const problem of checkServiceName(value)) check.invalid(`spec.names.${field}`, value, problem);
+  }
+  for (const field of ["kind", "listKind"]) {
+    const value = stringOf(names[field]);
+    if (value === "") check.required(`spec.names.${field}`);
+    else for (const problem of checkServiceName(value.toLowerCase())) check.invalid(`spec.names.${field}`, value, `may have mixed case, but should otherwise match: ${problem}`);
+  }
+  for (const [index, short] of arrayOf(names.shortNames).entries()) for (const problem of checkServiceName(stringOf(short))) check.invalid(childPath("spec.names.shortNames", index), short, problem);
+}
+
+function validateVersions(versions: readonly unknown[], check: Check): void {
+  if (versions.length === 0) check.required("spec.versions");
+  const seen = new Set<string>();
+  let stored = 0;
+  for (const [index, raw] of versions.entries()) {
+    const version = objectOf(raw);
+    const at = childPath("spec.versions", index);
+    const name = stringOf(version.name);
+    for (const problem of checkServiceName(name)) check.invalid(`${at}.name`, name, problem);
+    if (seen.has(name)) check.add(fieldErrors.duplicate(`${at}.name`, name));
+    seen.add(name);
+    if (version.storage === true) stored++;
+    validateVersion(version, at, check);
+  }
+  if (versions.length > 0 && stored !== 1) check.invalid("spec.versions", versions.map((version) => objectOf(version).name), "must have exactly one version marked as storage version");
+}
+
+function validateVersion(version: JsonObject, at: string, check: Check): void {
+  const schema = objectOf(version.schema).openAPIV3Schema;
+  if (!isObject(schema)) {
+    check.required(`${at}.schema.openAPIV3Schema`, "schemas are required");
+    return;
+  }
+  const path = `${at}.schema.openAPIV3Schema`;
+  if (schema.type !== "object") check.invalid(`${path}.type`, schema.type ?? "", "must be object at the root");
+  const before = check.errors.length;
+  validateSchema(schema, path, check, false);
+  if (check.errors.length === before) check.add(...new RuleValidator(schema as StructuralSchema).compileErrors(path));
+  validatePaths(version, at, check);
+}
+
+function validatePaths(version: JsonObject, at: string, check: Check): void {
+  for (const [index, raw] of arrayOf(version.additionalPrinterColumns).entries()) {
+    const column = objectOf(raw);
+    const path = childPath(`${at}.additionalPrinterColumns`, index);
+    if (stringOf(column.name) === "") check.required(`${path}.name`);
+    check.oneOf(`${path}.type`, column.type ?? "", ["boolean", "date", "integer", "number", "string"]);
+    const text = stringOf(column.jsonPath);
+    if (text === "") check.required(`${path}.jsonPath`);
+    else
+      try {
+        JsonPath.parse(text);
+      } catch (error) {
+        check.invalid(`${path}.jsonPath`, text, error instanceof Error ? error.message : String(error));
+      }
+  }
+  const scale = objectOf(version.subresources).scale;
+  if (!isObject(scale)) return;
+  if (!stringOf(scale.specReplicasPath).startsWith(".spec.")) check.invalid(`${at}.subresources.scale.specReplicasPath`, scale.specReplicasPath, "should be a json path under .spec");
+  if (!stringOf(scale.statusReplicasPath).startsWith(".status.")) check.invalid(`${at}.subresources.scale.statusReplicasPath`, scale.statusReplicasPath, "should be a json path under .status");
+}
+
+/** A structural schema says the type of each field outside of the logical junctors, and nothing structural within them. */
+function validateSchema(schema: JsonObject, at: string, check: Check, logical: boolean): void {
+  const { type, items, additionalProperties, properties } = schema;
+  const freeType = schema["x-kubernetes-int-or-string"] === true || schema["x-kubernetes-preserve-unknown-fields"] === true;
+  if (type === undefined || type === "") {
+    if (!logical && !freeType) check.required(`${at}.type`, "must not be empty for specified object fields");
+  } else check.oneOf(`${at}.type`, type, types);
+  if (typeof schema.pattern === "string" && schema.pattern !== "" && compilePattern(schema.pattern) === undefined) check.invalid(`${at}.pattern`, schema.pattern, "must be a valid regular expression");
+  if (type === "array" && !logical && !isObject(items)) check.required(`${at}.items`, "must be specified");
+  if (isObject(properties) && Object.keys(properties).length > 0 && additionalProperties !== undefined && additionalProperties !== false) check.forbidden(`${at}.additionalProperties`, "additionalProperties and properties are mutual exclusive");
+  validateListType(schema, at, check);
+  for (const [name, child] of Object.entries(objectOf(properties))) validateSchema(objectOf(child), `${at}.properties[${name}]`, check, logical);
+  if (isObject(items)) validateSchema(items, `${at}.items`, check, logical);
+  if (isObject(additionalProperties)) validateSchema(additionalProperties, `${at}.additionalProperties`, check, logical);
+  for (const junctor of ["allOf", "anyOf", "oneOf"]) {
+    for (const [index, child] of arrayOf(schema[junctor]).entries()) validateSchema(objectOf(child), childPath(`${at}.${junctor}`, index), check, true);
+  }
+  if (isObject(schema.not)) validateSchema(schema.not, `${at}.not`, check, true);
+}
+
+function validateListType(schema: JsonObject, at: string, check: Check): void {
+  const listType = schema["x-kubernetes-list-type"];
+  if (listType === undefined) return;
+  if (schema.type !== "array") check.invalid(`${at}.type`, schema.type ?? "", "must be array if x-kubernetes-list-type is specified");
+  check.oneOf(`${at}.x-kubernetes-list-type`, listType, ["atomic", "set", "map"]);
+  const keys = arrayOf(schema["x-kubernetes-list-map-keys"]).map(stringOf);
+  if (listType !== "map") return;
+  if (keys.length === 0) check.required(`${at}.x-kubernetes-list-map-keys`, "must not be empty if x-kubernetes-list-type is map");
+  const properties = objectOf(objectOf(schema.items).properties);
+  const required = arrayOf(objectOf(schema.items).required);
+  for (const key of keys) {
+    if (properties[key] === undefined) check.invalid(`${at}.x-kubernetes-list-map-keys`, keys, "entries must all be names of item properties");
+    else if (!required.includes(key) && objectOf(properties[key]).default === undefined) check.required(`${at}.items.properties[${key}].default`, "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property");
+  }
+}

@@ -1,0 +1,106 @@
+import type { UntypedObject } from "../../../api/index.ts";
+import type { FieldError, ResourceType } from "../contract.ts";
+import { fieldErrors } from "../field-error.ts";
+import { childPath, isObject, jsonEqual, objectOf, stringOf } from "../json.ts";
+import { checkLabelName, checkLabelValue, checkPathSegment, checkQualifiedName, checkServiceName, checkSubdomain, type NameCheck } from "./names.ts";
+
+const annotationsMaxBytes = 256 * 1024;
+
+/** By `group/plural`; all others take a DNS subdomain. */
+const nameChecks: Readonly<Record<string, NameCheck>> = {
+  "/namespaces": checkLabelName,
+  "/services": checkServiceName,
+  "rbac.authorization.k8s.io/roles": checkPathSegment,
+  "rbac.authorization.k8s.io/clusterroles": checkPathSegment,
+  "rbac.authorization.k8s.io/rolebindings": checkPathSegment,
+  "rbac.authorization.k8s.io/clusterrolebindings": checkPathSegment,
+};
+
+/** Checks metav1.ObjectMeta: name, namespace, labels, annotations, owners, finalizers, and what an update must not change. */
+export function validateMetadata(type: ResourceType, object: UntypedObject, old: UntypedObject | undefined): FieldError[] {
+  const { metadata } = object;
+  const errors: FieldError[] = [];
+  const check = nameChecks[`${type.group}/${type.plural}`] ?? checkSubdomain;
+  const { name = "", generateName = "", namespace = "" } = metadata;
+  if (name === "" && generateName === "") errors.push(fieldErrors.required("metadata.name", "name or generateName is required"));
+  if (name !== "") for (const problem of check(name)) errors.push(fieldErrors.invalid("metadata.name", name, problem));
+  if (name === "" && generateName !== "") for (const problem of check(`${generateName.replace(/-$/, "")}x`)) errors.push(fieldErrors.invalid("metadata.generateName", generateName, problem));
+  if (type.namespaced && namespace === "") errors.push(fieldErrors.required("metadata.namespace"));
+  if (type.namespaced && namespace !== "") for (const problem of checkLabelName(namespace)) errors.push(fieldErrors.invalid("metadata.namespace", namespace, problem));
+  if (!type.namespaced && namespace !== "") errors.push(fieldErrors.forbidden("metadata.namespace", "not allowed on this type"));
+  errors.push(...validateLabels(metadata.labels, "metadata.labels"), ...validateAnnotations(metadata.annotations), ...validateOwners(metadata.ownerReferences));
+  for (const [index, finalizer] of (metadata.finalizers ?? []).entries()) {
+    for (const problem of checkQualifiedName(finalizer)) errors.push(fieldErrors.invalid(childPath("metadata.finalizers", index), finalizer, problem));
+  }
+  if (old !== undefined) errors.push(...validateMetadataUpdate(object, old));
+  return errors;
+}
+
+/** Keys and values of labels; also used for selectors. */
+export function validateLabels(labels: unknown, path: string): FieldError[] {
+  return Object.entries(objectOf(labels)).flatMap(([key, value]) => [
+    ...checkQualifiedName(key).map((problem) => fieldErrors.invalid(path, key, problem)),
+    ...checkLabelValue(stringOf(value)).map((problem) => fieldErrors.invalid(path, value, problem)),
+  ]);
+}
+
+function validateAnnotations(annotations: Record<string, string> | undefined): FieldError[] {
+  const errors: FieldError[] = [];
+  let bytes = 0;
+  for (const [key, value] of Object.entries(annotations ?? {})) {
+    for (const problem of checkQualifiedName(key.toLowerCase())) errors.push(fieldErrors.invalid("metadata.annotations", key, problem));
+    bytes += Buffer.byteLength(key) + Buffer.byteLength(value);
+  }
+  if (bytes > annotationsMaxBytes) errors.push(fieldErrors.tooLong("metadata.annotations", annotationsMaxBytes));
+  return errors;
+}
+
+function validateOwners(owners: UntypedObject["metadata"]["ownerReferences"]): FieldError[] {
+  const errors: FieldError[] = [];
+  let controller: string | undefined;
+  for (const [index, owner] of (owners ?? []).entries()) {
+    const path = childPath("metadata.ownerReferences", index);
+    for (const field of ["apiVersion", "kind", "name", "uid"] as const) {
+      if (stringOf(owner[field]) === "") errors.push(fieldErrors.invalid(`${path}.${field}`, owner[field] ?? "", field === "apiVersion" ? "version must not be empty" : "must not be empty"));
+    }
+    if (owner.controller !== true) continue;
+    if (controller !== undefined) errors.push(fieldErrors.invalid("metadata.ownerReferences", owners, `Only one reference can have Controller set to true. Found "true" in references for ${controller} and ${owner.name}`));
+    controller = owner.name;
+  }
+  return errors;
+}
+
+function validateMetadataUpdate(object: UntypedObject, old: UntypedObject): FieldError[] {
+  const errors: FieldError[] = [];
+  const [next, previous] = [objectOf(object.metadata), objectOf(old.metadata)];
+  for (const field of ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"]) {
+    if (next[field] !== undefined && next[field] !== "" && previous[field] !== undefined && !jsonEqual(next[field], previous[field])) {
+      errors.push(fieldErrors.invalid(`metadata.${field}`, next[field], "field is immutable"));
+    }
+  }
+  if (previous.deletionTimestamp !== undefined) {
+    const added = (object.metadata.finalizers ?? []).filter((finalizer) => old.metadata.finalizers?.includes(finalizer) !== true);
+    if (added.length > 0) errors.push(fieldErrors.forbidden("metadata.finalizers", `no new finalizers can be added if the object is being deleted, found new finalizers []string{${added.map((each) => JSON.stringify(each)).join(", ")}}`));
+  }
+  return errors;
+}
+
+/** metav1.LabelSelector. */
+export function validateLabelSelector(selector: unknown, path: string): FieldError[] {
+  if (!isObject(selector)) return [];
+  const errors = validateLabels(selector.matchLabels, `${path}.matchLabels`);
+  const expressions: unknown = selector.matchExpressions;
+  for (const [index, raw] of (Array.isArray(expressions) ? expressions : []).entries()) {
+    const expression = objectOf(raw);
+    const at = childPath(`${path}.matchExpressions`, index);
+    const values = Array.isArray(expression.values) ? expression.values : [];
+    const operator = stringOf(expression.operator);
+    if (operator === "In" || operator === "NotIn") {
+      if (values.length === 0) errors.push(fieldErrors.required(`${at}.values`, "must be specified when `operator` is 'In' or 'NotIn'"));
+    } else if (operator === "Exists" || operator === "DoesNotExist") {
+      if (values.length > 0) errors.push(fieldErrors.forbidden(`${at}.values`, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"));
+    } else errors.push(fieldErrors.invalid(`${at}.operator`, operator, "not a valid selector operator"));
+    for (const problem of checkQualifiedName(stringOf(expression.key))) errors.push(fieldErrors.invalid(`${at}.key`, expression.key, problem));
+  }
+  return errors;
+}

@@ -1,0 +1,57 @@
+const label = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
+const labelPattern = new RegExp(`^${label}$`);
+const subdomainPattern = new RegExp(`^${label}(\\.${label})*$`);
+const serviceLabelPattern = /^[a-z]([-a-z0-9]*[a-z0-9])?$/;
+const qualifiedNamePattern = /^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/;
+const labelValuePattern = /^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/;
+
+const labelMaxLength = 63;
+const subdomainMaxLength = 253;
+const qualifiedNameMaxLength = 63;
+
+const labelMessage =
+  "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+const subdomainMessage =
+  "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+const serviceLabelMessage =
+  "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
+const qualifiedNameMessage =
+  "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const labelValueMessage =
+  "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+
+/** A check of a name answers what is wrong with it; nothing when it is right. */
+export type NameCheck = (name: string) => string[];
+
+function tooLong(name: string, limit: number): string[] {
+  return name.length > limit ? [`must be no more than ${limit} bytes`] : [];
+}
+
+export const checkLabelName: NameCheck = (name) => [...tooLong(name, labelMaxLength), ...(labelPattern.test(name) ? [] : [labelMessage])];
+export const checkSubdomain: NameCheck = (name) => [...tooLong(name, subdomainMaxLength), ...(subdomainPattern.test(name) ? [] : [subdomainMessage])];
+export const checkServiceName: NameCheck = (name) => [...tooLong(name, labelMaxLength), ...(serviceLabelPattern.test(name) ? [] : [serviceLabelMessage])];
+
+/** Names that only must fit into a path, as RBAC's. */
+export const checkPathSegment: NameCheck = (name) => {
+  if (name === "." || name === "..") return [`may not be '${name}'`];
+  return ["/", "%"].filter((each) => name.includes(each)).map((each) => `may not contain '${each}'`);
+};
+
+/** A label's or annotation's key: `[prefix/]name`. */
+export const checkQualifiedName: NameCheck = (key) => {
+  const parts = key.split("/");
+  const name = parts.at(-1) ?? "";
+  const problems: string[] = [];
+  if (parts.length > 2) return ["a valid label key must consist of an optional DNS subdomain prefix and '/' followed by a name part (e.g. 'example.com/MyName')"];
+  const [prefix] = parts;
+  if (parts.length === 2 && prefix !== undefined) {
+    if (prefix === "") problems.push("prefix part must be non-empty");
+    else problems.push(...checkSubdomain(prefix).map((problem) => `prefix part ${problem}`));
+  }
+  if (name === "") problems.push("name part must be non-empty");
+  else if (name.length > qualifiedNameMaxLength) problems.push(`name part must be no more than ${qualifiedNameMaxLength} bytes`);
+  if (!qualifiedNamePattern.test(name)) problems.push(qualifiedNameMessage);
+  return problems;
+};
+
+export const checkLabelValue: NameCheck = (value) => [...tooLong(value, labelMaxLength), ...(labelValuePattern.test(value) ? [] : [labelValueMessage])];
