@@ -1,14 +1,17 @@
 import type { Clock, Logger, Random } from "../../base/index.ts";
+import type { RbacAuthorizer } from "../auth/index.ts";
 import type { SchemaRegistry } from "../schema/contract.ts";
 import type { Store } from "../store/index.ts";
 import type { AdmissionPlugin } from "./chain.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
 import { podDefaults } from "./pod-defaults.ts";
+import { roleEscalation } from "./role-escalation.ts";
 import { serviceAccountAdmission } from "./service-account.ts";
 import { webhookAdmission } from "./webhooks.ts";
 
 export interface AdmissionParts {
   readonly store: Store;
+  readonly authorizer: RbacAuthorizer;
   readonly registry: SchemaRegistry;
   readonly clock: Clock;
   readonly random: Random;
@@ -17,5 +20,5 @@ export interface AdmissionParts {
 
 /** The plugins in their order. Webhooks judge what the built-in ones have completed. */
 export function builtInAdmission(parts: AdmissionParts): AdmissionPlugin[] {
-  return [namespaceLifecycle(parts.store), serviceAccountAdmission(parts), podDefaults(parts), webhookAdmission(parts)];
+  return [namespaceLifecycle(parts.store), serviceAccountAdmission(parts), podDefaults(parts), roleEscalation(parts.store, parts.authorizer), webhookAdmission(parts)];
 }

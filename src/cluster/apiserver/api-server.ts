@@ -88,6 +88,7 @@ export class ApiServer {
 
 function partsOf(options: ApiServerOptions, store: Store, stopping: AbortSignal): ServerParts {
   const { registry, log, clock = systemClock, random = systemRandom } = options;
+  const authorizer = new RbacAuthorizer(store);
   const tokens = new ServiceAccountTokens(options.serviceAccountKey, store, clock);
   return {
     store,
@@ -98,8 +99,8 @@ function partsOf(options: ApiServerOptions, store: Store, stopping: AbortSignal)
     tokens,
     stopping,
     encoder: new Encoder(registry, clock),
-    admission: new AdmissionChain(builtInAdmission({ store, registry, clock, random, log })),
-    authorizer: new RbacAuthorizer(store),
+    admission: new AdmissionChain(builtInAdmission({ store, authorizer, registry, clock, random, log })),
+    authorizer,
     services: new ServiceAllocator(store, options.serviceCidr, random),
     nodes: new NodeClient({ certificate: options.nodeClientCertificate, key: options.nodeClientKey, ca: options.caCertificate }),
   };

@@ -24,6 +24,9 @@ export class Listeners {
   readonly #tls: Http2SecureServer;
   readonly #servers: Server[] = [];
   readonly #sockets = new Set<Socket>();
+  /** Requests that are being answered, upgraded connections not among them. */
+  #active = 0;
+  #idle: (() => void) | undefined;
 
   constructor(files: TlsFiles, handlers: ListenerHandlers) {
     this.#tls = createSecureServer({
@@ -36,7 +39,14 @@ export class Listeners {
       minVersion: "TLSv1.2",
       settings: { maxConcurrentStreams: 1000, initialWindowSize: 1 << 20 },
     });
-    this.#tls.on("request", (request, response) => handlers.request(request as unknown as IncomingMessage, response as unknown as ServerResponse));
+    this.#tls.on("request", (request, response) => {
+      this.#active++;
+      response.on("close", () => {
+        this.#active--;
+        if (this.#active === 0) this.#idle?.();
+      });
+      handlers.request(request as unknown as IncomingMessage, response as unknown as ServerResponse);
+    });
     this.#tls.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => handlers.upgrade(request, socket, head));
     this.#tls.on("sessionError", () => undefined);
     this.#tls.on("tlsClientError", () => undefined);
@@ -61,18 +71,21 @@ export class Listeners {
     return { host: bound.address, port: bound.port };
   }
 
-  /** Takes no more connections; closes those that are open once `forced`, at the latest when `graceMs` are over. */
+  /** Takes no more connections; closes those that are open when nothing is asked any more, at the latest when `graceMs` are over or `forced`. */
   async close(graceMs: number, forced: AbortSignal): Promise<void> {
     const closed = Promise.all(this.#servers.map((server) => new Promise((resolve) => server.close(resolve))));
+    await new Promise<void>((resolve) => {
+      this.#idle = resolve;
+      const timer = setTimeout(resolve, graceMs);
+      timer.unref();
+      forced.addEventListener("abort", () => resolve(), { once: true });
+      if (this.#active === 0 || forced.aborted) resolve();
+    });
     this.#tls.close();
-    const destroy = (): void => {
-      for (const socket of this.#sockets) socket.destroy();
-    };
-    const timer = setTimeout(destroy, graceMs);
-    forced.addEventListener("abort", destroy, { once: true });
-    if (forced.aborted) destroy();
+    // Sent answers leave the process in this turn.
+    await new Promise((resolve) => setImmediate(resolve));
+    for (const socket of this.#sockets) socket.destroy();
     await closed;
-    clearTimeout(timer);
   }
 }
 

@@ -1,4 +1,4 @@
-// What the server keeps in order by itself: aggregated roles, and the objects of definitions that go.
+// What the server keeps in order by itself: aggregated roles, the objects of definitions that go, the age of events.
 import { isDeepStrictEqual } from "node:util";
 import type { UntypedObject } from "../../api/index.ts";
 import { aggregatedRules, clusterRoles, rulesOf, serverUser } from "../auth/index.ts";
@@ -8,6 +8,9 @@ import { cleanupFinalizer, customResourceDefinitionKey, typesOf } from "./custom
 import { deleteOne } from "./remove.ts";
 import { ApiError } from "./status.ts";
 import type { Writer, WriteIntent } from "./writer.ts";
+
+const eventLifetimeMs = 3_600_000;
+const eventSweepMs = 60_000;
 
 /** Runs until disposed. Faults are logged and tried again with the next change. */
 export class Upkeep {
@@ -33,6 +36,8 @@ export class Upkeep {
       }),
     );
     for (const record of definitions.list()) this.#cleanSoon(record.name);
+    const sweep = setInterval(() => void this.#expireEvents(), eventSweepMs).unref();
+    this.#subscriptions.push({ [Symbol.dispose]: () => clearInterval(sweep) });
   }
 
   [Symbol.dispose](): void {
@@ -70,6 +75,24 @@ export class Upkeep {
       }
     }
     return changed;
+  }
+
+  /** Events live for an hour after their last change, as with the real server. */
+  async #expireEvents(): Promise<void> {
+    const { clock, log, store } = this.#parts;
+    const collection = store.collection("/events");
+    const before = clock.nowMs() - eventLifetimeMs;
+    for (const record of collection.list()) {
+      const { lastTimestamp, eventTime } = record.object as UntypedObject & { lastTimestamp?: string | null; eventTime?: string | null };
+      const last = Date.parse(lastTimestamp ?? eventTime ?? record.object.metadata.creationTimestamp ?? "");
+      if (last > before) continue;
+      try {
+        await store.remove("/events", record.namespace, record.name, record.revision);
+      } catch (error) {
+        log.warn("an old event could not be removed", { event: record.name, error: String(error) });
+        return;
+      }
+    }
   }
 
   #cleanSoon(name: string): void {

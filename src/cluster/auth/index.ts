@@ -1,4 +1,5 @@
 export { Authenticator, userOfSubject } from "./authenticator.ts";
+export { rulesNotCovered } from "./escalation.ts";
 export { defaultClusterRoleBindings, defaultClusterRoles } from "./default-roles.ts";
 export { aggregatedRules, clusterRoles, rbacGroup, RbacAuthorizer, rulesOf, type Decision, type PolicyRule } from "./rbac.ts";
 export { defaultIssuer, ServiceAccountTokens, type BoundObject, type TokenRequest } from "./tokens.ts";

@@ -1,0 +1,47 @@
+import { aggregatedRules, clusterRoles, rbacGroup, rulesNotCovered, rulesOf, type PolicyRule, type RbacAuthorizer } from "../auth/index.ts";
+import type { Store } from "../store/index.ts";
+import type { AdmissionPlugin } from "./chain.ts";
+import { AdmissionRefusal, type AdmissionRequest } from "./request.ts";
+
+interface RoleRef {
+  readonly kind: string;
+  readonly name: string;
+}
+
+/** Nobody grants what he does not have, by a role or by a binding, unless he may `escalate` or `bind`. */
+export function roleEscalation(store: Store, authorizer: RbacAuthorizer): AdmissionPlugin {
+  return {
+    name: "RoleEscalation",
+    validate(request) {
+      const { operation, type, object, subresource } = request;
+      if ((operation !== "CREATE" && operation !== "UPDATE") || type.group !== rbacGroup || subresource !== "" || object === undefined) return;
+      if (request.user.groups.includes("system:masters")) return;
+      const isRole = type.plural === "roles" || type.plural === "clusterroles";
+      const roleRef = object["roleRef"] as RoleRef | undefined;
+      const named = isRole ? { resource: type.plural, name: object.metadata.name ?? "" } : { resource: roleRef?.kind === "Role" ? "roles" : "clusterroles", name: roleRef?.name ?? "" };
+      const attributes = { verb: isRole ? "escalate" : "bind", group: rbacGroup, ...named, subresource: "", namespace: request.namespace };
+      if (authorizer.authorize(request.user, attributes).allowed) return;
+      const wanted = isRole ? rulesOf(object) : rulesOfReference(store, roleRef, request.namespace);
+      const missing = rulesNotCovered(authorizer.rulesFor(request.user, request.namespace), wanted);
+      if (missing.length > 0) throw refusal(request, missing);
+    },
+  };
+}
+
+function rulesOfReference(store: Store, roleRef: RoleRef | undefined, namespace: string): readonly PolicyRule[] {
+  if (roleRef === undefined) return [];
+  const record = roleRef.kind === "Role" ? store.get(`${rbacGroup}/roles`, namespace, roleRef.name) : store.get(clusterRoles, "", roleRef.name);
+  if (record === undefined) return [];
+  const all = store.collection(clusterRoles).list().map((role) => role.object);
+  return aggregatedRules(record.object, all) ?? rulesOf(record.object);
+}
+
+function refusal({ type, user, object }: AdmissionRequest, missing: readonly PolicyRule[]): AdmissionRefusal {
+  const texts = missing.map((rule) => {
+    const fields = Object.entries({ APIGroups: rule.apiGroups, Resources: rule.resources, ResourceNames: rule.resourceNames, NonResourceURLs: rule.nonResourceURLs, Verbs: rule.verbs });
+    return `{${fields.flatMap(([name, values]) => (values === undefined ? [] : [`${name}:${JSON.stringify(values)}`])).join(", ")}}`;
+  });
+  const groups = user.groups.map((group) => JSON.stringify(group)).join(" ");
+  const message = `${type.plural}.${type.group} "${object?.metadata.name ?? ""}" is forbidden: user "${user.name}" (groups=[${groups}]) is attempting to grant RBAC permissions not currently held:\n${texts.join("\n")}`;
+  return new AdmissionRefusal(403, "Forbidden", message);
+}
