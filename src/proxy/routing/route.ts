@@ -77,6 +77,8 @@ export interface Mirror {
   readonly cluster: string;
   /** From 0 to 1. */
   readonly fraction: number;
+  /** The host goes on as it is, without the suffix `-shadow`. */
+  readonly keepHost: boolean;
 }
 
 export interface RedirectAction {

@@ -1,0 +1,54 @@
+import { isFieldSet, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
+import { userError } from "../../base/index.ts";
+import { durationMs as milliseconds, type DurationLike } from "./duration.ts";
+
+/** Collects what a configuration says that has no effect here: told once, never refused. */
+export class ConfigNotes {
+  readonly #seen = new Set<string>();
+  readonly #tell: (note: string) => void;
+
+  constructor(tell: (note: string) => void) {
+    this.#tell = tell;
+  }
+
+  /** Said once for each `what`, whichever resources say it. */
+  ignored(what: string): void {
+    if (this.#seen.has(what) || this.#seen.size >= maxNotes) return;
+    this.#seen.add(what);
+    this.#tell(`${what} has no effect here`);
+  }
+}
+
+const maxNotes = 1000;
+
+/** A configuration that cannot be served as it says; the message names resource and field. Becomes the NACK. */
+export function unsupported(where: string, what: string): Error {
+  return userError("unsupported-config", `${where}: ${what} is not supported`);
+}
+
+export function invalid(where: string, expected: string): Error {
+  return userError("invalid-config", `${where}: ${expected}`);
+}
+
+export interface FieldRules {
+  /** Fields (in lowerCamelCase, as in protobuf JSON) that have their effect. */
+  readonly used: readonly string[];
+  /** Fields that may be set and change nothing of what this proxy does. */
+  readonly harmless?: readonly string[];
+}
+
+/** Refuses a message that sets a field of neither list: what it asks for would silently not happen. */
+export function checkFields<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>, where: string, notes: ConfigNotes, rules: FieldRules): void {
+  for (const field of schema.fields) {
+    if (!isFieldSet(message, field) || rules.used.includes(field.jsonName) || rules.used.includes(field.localName)) continue;
+    if (rules.harmless?.includes(field.jsonName) === true) continue;
+    throw unsupported(where, `the field ${field.jsonName}`);
+  }
+  const unknown = message.$unknown ?? [];
+  for (const { no } of unknown) notes.ignored(`${schema.typeName} field number ${no}`);
+}
+
+/** A duration in milliseconds; `fallbackMs` when it is not set. */
+export function durationOr(duration: DurationLike | undefined, fallbackMs: number): number {
+  return duration === undefined ? fallbackMs : milliseconds(duration);
+}

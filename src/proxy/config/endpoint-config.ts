@@ -1,0 +1,156 @@
+import { HealthStatus, type ClusterLoadAssignment, type Endpoint, type LbEndpoint, type Metadata } from "../../wire/envoy/index.ts";
+import { unknownWorkload, type EndpointConfig, type EndpointTransport, type WorkloadLabels } from "../upstream/endpoint.ts";
+import { invalid, unsupported } from "./config-check.ts";
+import type { TransportRules } from "./transport-config.ts";
+
+export type EndpointSource = ClusterLoadAssignment | undefined;
+
+/** The internal listener through which Istio's proxies enter a tunnel. */
+const tunnelListener = "connect_originate";
+const defaultHbonePort = 15_008;
+
+/** Endpoints of one assignment for one cluster. Throws an error that names what cannot be served. */
+export function compileEndpoints(assignment: EndpointSource, transports: TransportRules, where: string, hbonePort = defaultHbonePort): EndpointConfig[] {
+  const out: EndpointConfig[] = [];
+  for (const locality of assignment?.endpoints ?? []) {
+    if (locality.lbConfig.case !== undefined) throw unsupported(where, locality.lbConfig.case);
+    for (const endpoint of locality.lbEndpoints) {
+      if (endpoint.hostIdentifier.case !== "endpoint") throw unsupported(where, "an endpoint by name");
+      out.push(compileEndpoint(endpoint, endpoint.hostIdentifier.value, locality.priority, transports, where, hbonePort));
+    }
+  }
+  return out;
+}
+
+function compileEndpoint(endpoint: LbEndpoint, target: Endpoint, priority: number, transports: TransportRules, where: string, hbonePort: number): EndpointConfig {
+  const address = addressOf(endpoint, target, transports, where, hbonePort);
+  return {
+    ...address,
+    weight: endpoint.loadBalancingWeight ?? 1,
+    priority,
+    healthy: isHealthy(endpoint.healthStatus),
+    hostname: target.hostname === "" ? undefined : target.hostname,
+    workload: workloadOf(endpoint.metadata),
+  };
+}
+
+function isHealthy(status: HealthStatus): boolean {
+  return status === HealthStatus.UNKNOWN || status === HealthStatus.HEALTHY || status === HealthStatus.DEGRADED;
+}
+
+function addressOf(
+  endpoint: LbEndpoint,
+  target: Endpoint,
+  transports: TransportRules,
+  where: string,
+  hbonePort: number,
+): { readonly address: string; readonly port: number; readonly transport: EndpointTransport } {
+  const address = target.address?.address;
+  const chosen = transports.choose(metadataOf(endpoint.metadata, "envoy.transport_socket_match"));
+  if (address?.case === "envoyInternalAddress") {
+    const listener = address.value.addressNameSpecifier.value ?? "";
+    if (listener !== tunnelListener) throw unsupported(where, `the internal listener ${listener}`);
+    return tunnelTo(address.value.endpointId, endpoint.metadata, where, hbonePort);
+  }
+  if (address?.case !== "socketAddress") throw unsupported(where, `an endpoint with ${address?.case ?? "no address"}`);
+  const { value } = address;
+  if (value.portSpecifier.case !== "portValue") throw unsupported(where, "a named port");
+  if (chosen.kind === "internal") throw invalid(where, "an endpoint with a socket address has a transport socket for internal addresses");
+  return { address: value.address, port: value.portSpecifier.value, transport: chosen };
+}
+
+/** `original_dst.local` says what to CONNECT to, `waypoint` where the tunnel goes unless it goes to the workload itself. */
+function tunnelTo(endpointId: string, metadata: Metadata | undefined, where: string, hbonePort: number): ReturnType<typeof addressOf> {
+  const destination = metadataOf(metadata, "envoy.filters.listener.original_dst");
+  const authority = stringOf(destination["local"]) ?? endpointId;
+  const inner = splitAddress(authority);
+  if (inner === undefined) throw invalid(where, `"${authority}" is no address and port to tunnel to`);
+  const waypoint = stringOf(destination["waypoint"]);
+  const outer = waypoint === undefined ? undefined : splitAddress(waypoint);
+  if (waypoint !== undefined && outer === undefined) throw invalid(where, `"${waypoint}" is no address and port of a waypoint`);
+  const transport: EndpointTransport = {
+    kind: "hbone",
+    authority,
+    address: outer?.address ?? inner.address,
+    port: outer?.port ?? hbonePort,
+    expectedIdentities: [],
+  };
+  return { ...inner, transport };
+}
+
+/** `1.2.3.4:80`, `[::1]:80` or `host:80` in its parts. */
+export function splitAddress(text: string): { readonly address: string; readonly port: number } | undefined {
+  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
+  const address = match?.[1] ?? match?.[2];
+  return match === null || address === undefined ? undefined : { address, port: Number(match[3]) };
+}
+
+function metadataOf(metadata: Metadata | undefined, key: string): Readonly<Record<string, unknown>> {
+  return metadata?.filterMetadata[key] ?? {};
+}
+
+function stringOf(value: unknown): string | undefined {
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+/** `name;namespace;canonical name;canonical revision;cluster`. */
+function workloadOf(metadata: Metadata | undefined): WorkloadLabels {
+  const text = stringOf(metadataOf(metadata, "istio")["workload"]);
+  if (text === undefined) return unknownWorkload;
+  const [workload, namespace, canonicalName, canonicalRevision, cluster] = text.split(";");
+  return {
+    workload: workload || unknownWorkload.workload,
+    namespace: namespace || unknownWorkload.namespace,
+    canonicalName: canonicalName || unknownWorkload.canonicalName,
+    canonicalRevision: canonicalRevision || unknownWorkload.canonicalRevision,
+    cluster: cluster || unknownWorkload.cluster,
+  };
+}
+
+/** A name to look up, with what its addresses become. */
+export interface DnsHost {
+  readonly name: string;
+  readonly port: number;
+  readonly weight: number;
+  readonly priority: number;
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly workload: WorkloadLabels;
+}
+
+export function dnsHosts(assignment: EndpointSource, where: string): DnsHost[] {
+  const out: DnsHost[] = [];
+  for (const locality of assignment?.endpoints ?? []) {
+    for (const endpoint of locality.lbEndpoints) {
+      const address = endpoint.hostIdentifier.case === "endpoint" ? endpoint.hostIdentifier.value.address?.address : undefined;
+      if (address?.case !== "socketAddress" || address.value.portSpecifier.case !== "portValue") throw unsupported(where, "a DNS endpoint without host and port");
+      out.push({
+        name: address.value.address,
+        port: address.value.portSpecifier.value,
+        weight: endpoint.loadBalancingWeight ?? 1,
+        priority: locality.priority,
+        metadata: metadataOf(endpoint.metadata, "envoy.transport_socket_match"),
+        workload: workloadOf(endpoint.metadata),
+      });
+    }
+  }
+  return out;
+}
+
+/** Endpoints of a DNS cluster from the addresses that its names have now. */
+export function resolvedEndpoints(hosts: readonly DnsHost[], addresses: ReadonlyMap<string, readonly string[]>, transports: TransportRules, firstAddressOnly: boolean): EndpointConfig[] {
+  return hosts.flatMap((host) => {
+    const found = addresses.get(host.name) ?? [];
+    const transport = transports.choose(host.metadata);
+    if (transport.kind === "internal") return [];
+    return (firstAddressOnly ? found.slice(0, 1) : found).map((address) => ({
+      address,
+      port: host.port,
+      transport,
+      weight: host.weight,
+      priority: host.priority,
+      healthy: true,
+      hostname: host.name,
+      workload: host.workload,
+    }));
+  });
+}

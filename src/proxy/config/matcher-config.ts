@@ -1,0 +1,79 @@
+import { HeaderMatcherSchema, QueryParameterMatcherSchema, type HeaderMatcher, type QueryParameterMatcher, type StringMatcher as StringMatcherMessage } from "../../wire/envoy/index.ts";
+import {
+  containing,
+  endingWith,
+  exactly,
+  headerMatches,
+  inRange,
+  matchingRegex,
+  queryParameter,
+  startingWith,
+  type RequestMatcher,
+  type StringMatcher,
+} from "../routing/matchers.ts";
+import { checkFields, unsupported, type ConfigNotes } from "./config-check.ts";
+import { compileRegex } from "./regex.ts";
+
+export function compileString(message: StringMatcherMessage, where: string): StringMatcher {
+  const { matchPattern, ignoreCase } = message;
+  switch (matchPattern.case) {
+    case "exact":
+      return exactly(matchPattern.value, ignoreCase);
+    case "prefix":
+      return startingWith(matchPattern.value, ignoreCase);
+    case "suffix":
+      return endingWith(matchPattern.value, ignoreCase);
+    case "contains":
+      return containing(matchPattern.value, ignoreCase);
+    case "safeRegex":
+      return matchingRegex(compileRegex(matchPattern.value.regex, where));
+    default:
+      throw unsupported(where, "this kind of string match");
+  }
+}
+
+export function compileHeader(message: HeaderMatcher, where: string, notes: ConfigNotes): RequestMatcher {
+  const here = `${where}: header ${message.name}`;
+  checkFields(HeaderMatcherSchema, message, here, notes, {
+    used: ["name", "exactMatch", "safeRegexMatch", "rangeMatch", "presentMatch", "prefixMatch", "suffixMatch", "containsMatch", "stringMatch", "invertMatch", "treatMissingHeaderAsEmpty"],
+  });
+  const specifier = message.headerMatchSpecifier;
+  const absent = specifier.case === "presentMatch" && !specifier.value;
+  const value = headerValue(specifier, here);
+  return headerMatches({
+    name: message.name.toLowerCase(),
+    ...(value === undefined ? {} : { value }),
+    invert: message.invertMatch !== absent,
+    treatMissingAsEmpty: message.treatMissingHeaderAsEmpty,
+  });
+}
+
+function headerValue(specifier: HeaderMatcher["headerMatchSpecifier"], where: string): StringMatcher | undefined {
+  switch (specifier.case) {
+    case "exactMatch":
+      return exactly(specifier.value);
+    case "prefixMatch":
+      return startingWith(specifier.value);
+    case "suffixMatch":
+      return endingWith(specifier.value);
+    case "containsMatch":
+      return containing(specifier.value);
+    case "safeRegexMatch":
+      return matchingRegex(compileRegex(specifier.value.regex, where));
+    case "stringMatch":
+      return compileString(specifier.value, where);
+    case "rangeMatch":
+      return inRange(specifier.value.start, specifier.value.end);
+    default:
+      return undefined;
+  }
+}
+
+export function compileQueryParameter(message: QueryParameterMatcher, where: string, notes: ConfigNotes): RequestMatcher {
+  const here = `${where}: query parameter ${message.name}`;
+  checkFields(QueryParameterMatcherSchema, message, here, notes, { used: ["name", "stringMatch", "presentMatch"] });
+  const specifier = message.queryParameterMatchSpecifier;
+  if (specifier.case === "stringMatch") return queryParameter(message.name, compileString(specifier.value, here));
+  const present = queryParameter(message.name, undefined);
+  return specifier.case === "presentMatch" && !specifier.value ? (request) => !present(request) : present;
+}

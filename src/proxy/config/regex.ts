@@ -1,0 +1,24 @@
+import { RE2JS } from "re2js";
+import type { WholeRegex } from "../routing/matchers.ts";
+import { invalid } from "./config-check.ts";
+
+/** Compiles an RE2 expression; linear time, as users write them. */
+export function compileRegex(pattern: string, where: string): WholeRegex {
+  const compiled = compile(pattern, where);
+  return { matchesWhole: (text) => compiled.matcher(text).matches() };
+}
+
+/** Replaces all matches; `\1` in the substitution stands for a group. */
+export function compileReplacement(pattern: string, substitution: string, where: string): (text: string) => string {
+  const compiled = compile(pattern, where);
+  const replacement = substitution.replaceAll("$", "\\$").replaceAll(/\\(\d)/g, "$$$1");
+  return (text) => compiled.matcher(text).replaceAll(replacement, true);
+}
+
+function compile(pattern: string, where: string): RE2JS {
+  try {
+    return RE2JS.compile(pattern);
+  } catch (error) {
+    throw invalid(where, `the regular expression "${pattern}" is not RE2: ${String(error)}`);
+  }
+}

@@ -1,0 +1,73 @@
+import { RetryPolicySchema, type RetryPolicy as RetryPolicyMessage } from "../../wire/envoy/index.ts";
+import type { RetryConditions, RetryPolicy } from "../routing/route.ts";
+import { checkFields, durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
+
+const grpcStatusNumbers: Readonly<Record<string, string>> = {
+  cancelled: "1",
+  "deadline-exceeded": "4",
+  "resource-exhausted": "8",
+  internal: "13",
+  unavailable: "14",
+};
+
+const conditionFields: Readonly<Record<string, keyof RetryConditions>> = {
+  "connect-failure": "connectFailure",
+  reset: "reset",
+  "reset-before-request": "resetBeforeRequest",
+  "refused-stream": "refusedStream",
+  "5xx": "serverError",
+  "gateway-error": "gatewayError",
+  "retriable-4xx": "retriable4xx",
+  "retriable-status-codes": "retriableStatusCodes",
+};
+
+/** Words of `retry_on` that ask for something which does not happen with HTTP/1.1. */
+const neverHappens = new Set(["http3-post-connect-failure", "envoy-ratelimited"]);
+
+const defaultBaseIntervalMs = 25;
+
+export function compileRetry(message: RetryPolicyMessage, where: string, notes: ConfigNotes): RetryPolicy {
+  const here = `${where}: retryPolicy`;
+  checkFields(RetryPolicySchema, message, here, notes, {
+    used: ["retryOn", "numRetries", "perTryTimeout", "retryHostPredicate", "hostSelectionRetryMaxAttempts", "retriableStatusCodes", "retryBackOff"],
+    harmless: ["retryPriority", "refreshClusterOnRetry"],
+  });
+  const baseIntervalMs = durationOr(message.retryBackOff?.baseInterval, defaultBaseIntervalMs);
+  let avoidPreviousHosts = false;
+  for (const predicate of message.retryHostPredicate) {
+    if (predicate.name !== "envoy.retry_host_predicates.previous_hosts") throw unsupported(here, `the host predicate ${predicate.name}`);
+    avoidPreviousHosts = true;
+  }
+  return {
+    on: compileConditions(message.retryOn, here),
+    retries: message.numRetries ?? 1,
+    perTryTimeoutMs: durationOr(message.perTryTimeout, 0),
+    baseIntervalMs,
+    maxIntervalMs: durationOr(message.retryBackOff?.maxInterval, baseIntervalMs * 10),
+    retriableStatusCodes: message.retriableStatusCodes,
+    avoidPreviousHosts,
+    hostSelectionAttempts: Math.max(1, Number(message.hostSelectionRetryMaxAttempts)),
+  };
+}
+
+function compileConditions(retryOn: string, where: string): RetryConditions {
+  const conditions = {
+    connectFailure: false,
+    reset: false,
+    resetBeforeRequest: false,
+    refusedStream: false,
+    serverError: false,
+    gatewayError: false,
+    retriable4xx: false,
+    retriableStatusCodes: false,
+    grpcStatuses: new Set<string>(),
+  };
+  for (const word of retryOn.split(",").map((part) => part.trim())) {
+    const field = conditionFields[word];
+    const grpcStatus = grpcStatusNumbers[word];
+    if (field !== undefined && field !== "grpcStatuses") conditions[field] = true;
+    else if (grpcStatus !== undefined) conditions.grpcStatuses.add(grpcStatus);
+    else if (word !== "" && !neverHappens.has(word)) throw unsupported(where, `retryOn "${word}"`);
+  }
+  return conditions;
+}

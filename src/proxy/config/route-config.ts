@@ -1,0 +1,307 @@
+import {
+  FractionalPercent_DenominatorType,
+  RedirectAction_RedirectResponseCode,
+  RedirectActionSchema,
+  RouteAction_ClusterNotFoundResponseCode,
+  RouteAction_RequestMirrorPolicySchema,
+  RouteActionSchema,
+  RouteConfigurationSchema,
+  RouteMatchSchema,
+  RouteSchema,
+  VirtualHost_TlsRequirementType,
+  VirtualHostSchema,
+  WeightedCluster_ClusterWeightSchema,
+  WeightedClusterSchema,
+  type DirectResponseAction as DirectResponseMessage,
+  type FractionalPercent,
+  type RedirectAction as RedirectMessage,
+  type Route as RouteMessage,
+  type RouteAction as RouteActionMessage,
+  type RouteAction_RequestMirrorPolicy,
+  type RouteConfiguration,
+  type RouteMatch,
+  type VirtualHost as VirtualHostMessage,
+  type WeightedCluster as WeightedClusterMessage,
+} from "../../wire/envoy/index.ts";
+import type { HeaderMutation } from "../routing/header-mutation.ts";
+import { allOf, exactly, matchingRegex, pathIs, startingWith, underPath, type RequestMatcher } from "../routing/matchers.ts";
+import { RouteTable, type VirtualHost } from "../routing/route-table.ts";
+import type { ClusterChoice, DirectResponseAction, ForwardAction, Mirror, RedirectAction, Route, RouteAction, WeightedCluster } from "../routing/route.ts";
+import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
+import { compileMutation } from "./header-mutation-config.ts";
+import { compileHeader, compileQueryParameter } from "./matcher-config.ts";
+import { compileRegex, compileReplacement } from "./regex.ts";
+import { compileRetry } from "./retry-config.ts";
+
+/** The time that Envoy gives a route which says nothing. */
+const defaultTimeoutMs = 15_000;
+const defaultMaxDirectBodyBytes = 4096;
+
+interface Levels {
+  readonly request: readonly HeaderMutation[];
+  readonly response: readonly HeaderMutation[];
+}
+
+/** Compiles a route table. Throws an error that names the table, the route and the field which cannot be served. */
+export function compileRouteTable(message: RouteConfiguration, notes: ConfigNotes): RouteTable {
+  const where = `route configuration ${message.name}`;
+  checkFields(RouteConfigurationSchema, message, where, notes, {
+    used: ["name", "virtualHosts", "requestHeadersToAdd", "requestHeadersToRemove", "responseHeadersToAdd", "responseHeadersToRemove", "maxDirectResponseBodySizeBytes", "ignorePortInHostMatching"],
+    harmless: ["validateClusters", "metadata", "internalOnlyHeaders"],
+  });
+  const maxBodyBytes = message.maxDirectResponseBodySizeBytes ?? defaultMaxDirectBodyBytes;
+  const table = levelOf(message, where, notes);
+  const seen = new Map<string, string>();
+  const virtualHosts = message.virtualHosts.map((host) => {
+    for (const domain of host.domains) {
+      const other = seen.get(domain.toLowerCase());
+      if (other !== undefined) throw invalid(where, `the domain ${domain} is in the virtual hosts ${other} and ${host.name}; it may be in one`);
+      seen.set(domain.toLowerCase(), host.name);
+    }
+    return compileVirtualHost(host, table, maxBodyBytes, where, notes);
+  });
+  return new RouteTable({ name: message.name, virtualHosts, ignorePortInHostMatching: message.ignorePortInHostMatching });
+}
+
+function levelOf(
+  message: Pick<RouteConfiguration, "requestHeadersToAdd" | "requestHeadersToRemove" | "responseHeadersToAdd" | "responseHeadersToRemove">,
+  where: string,
+  notes: ConfigNotes,
+): Levels {
+  const request = compileMutation(message.requestHeadersToAdd, message.requestHeadersToRemove, "request", where, notes);
+  const response = compileMutation(message.responseHeadersToAdd, message.responseHeadersToRemove, "response", where, notes);
+  return { request: request === undefined ? [] : [request], response: response === undefined ? [] : [response] };
+}
+
+function join(specific: Levels, general: Levels): Levels {
+  return { request: [...specific.request, ...general.request], response: [...specific.response, ...general.response] };
+}
+
+const tlsRequirements: Readonly<Record<number, VirtualHost["requireTls"]>> = {
+  [VirtualHost_TlsRequirementType.NONE]: "none",
+  [VirtualHost_TlsRequirementType.EXTERNAL_ONLY]: "external",
+  [VirtualHost_TlsRequirementType.ALL]: "all",
+};
+
+function compileVirtualHost(message: VirtualHostMessage, table: Levels, maxBodyBytes: number, outer: string, notes: ConfigNotes): VirtualHost {
+  const where = `${outer}, virtual host ${message.name}`;
+  checkFields(VirtualHostSchema, message, where, notes, {
+    used: ["name", "domains", "routes", "requireTls", "requestHeadersToAdd", "requestHeadersToRemove", "responseHeadersToAdd", "responseHeadersToRemove", "includeRequestAttemptCount", "retryPolicy"],
+    harmless: ["virtualClusters", "metadata"],
+  });
+  const levels = join(levelOf(message, where, notes), table);
+  const routes = message.routes.map((route, index) => compileRoute(route, { levels, host: message, maxBodyBytes, notes, where: `${where}, route ${route.name === "" ? index : route.name}` }));
+  return { name: message.name, domains: message.domains.map((domain) => domain.toLowerCase()), routes, requireTls: tlsRequirements[message.requireTls] ?? "none" };
+}
+
+interface RouteScope {
+  readonly levels: Levels;
+  readonly host: VirtualHostMessage;
+  readonly maxBodyBytes: number;
+  readonly notes: ConfigNotes;
+  readonly where: string;
+}
+
+function compileRoute(message: RouteMessage, scope: RouteScope): Route {
+  const { where, notes } = scope;
+  checkFields(RouteSchema, message, where, notes, {
+    used: ["name", "match", "route", "redirect", "directResponse", "requestHeadersToAdd", "requestHeadersToRemove", "responseHeadersToAdd", "responseHeadersToRemove"],
+    harmless: ["metadata", "decorator", "tracing", "statPrefix"],
+  });
+  if (message.match === undefined) throw invalid(where, "match is missing");
+  const levels = join(levelOf(message, where, notes), scope.levels);
+  return {
+    name: message.name,
+    matches: compileMatch(message.match, where, notes),
+    forConnect: message.match.pathSpecifier.case === "connectMatcher",
+    action: compileAction(message, message.match, scope),
+    requestMutations: levels.request,
+    responseMutations: levels.response,
+  };
+}
+
+function compileMatch(match: RouteMatch, where: string, notes: ConfigNotes): RequestMatcher {
+  checkFields(RouteMatchSchema, match, where, notes, {
+    used: ["prefix", "path", "safeRegex", "connectMatcher", "pathSeparatedPrefix", "caseSensitive", "headers", "queryParameters", "runtimeFraction"],
+  });
+  const matchers: RequestMatcher[] = [];
+  const ignoreCase = match.caseSensitive === false;
+  const path = match.pathSpecifier;
+  if (path.case === "path") matchers.push(pathIs(exactly(path.value, ignoreCase)));
+  else if (path.case === "prefix") {
+    if (path.value !== "/" && path.value !== "") matchers.push(pathIs(startingWith(path.value, ignoreCase)));
+  } else if (path.case === "pathSeparatedPrefix") matchers.push(pathIs(underPath(path.value, ignoreCase)));
+  else if (path.case === "safeRegex") matchers.push(pathIs(matchingRegex(compileRegex(path.value.regex, where))));
+  else if (path.case === undefined) throw invalid(where, "match has no path");
+  for (const header of match.headers) matchers.push(compileHeader(header, where, notes));
+  for (const parameter of match.queryParameters) matchers.push(compileQueryParameter(parameter, where, notes));
+  if (match.runtimeFraction !== undefined) {
+    const fraction = fractionOf(match.runtimeFraction.defaultValue);
+    if (fraction < 1) throw unsupported(where, "match.runtimeFraction below 100 %");
+  }
+  return allOf(matchers);
+}
+
+function fractionOf(percent: FractionalPercent | undefined): number {
+  if (percent === undefined) return 1;
+  const denominators: Readonly<Record<number, number>> = {
+    [FractionalPercent_DenominatorType.HUNDRED]: 100,
+    [FractionalPercent_DenominatorType.TEN_THOUSAND]: 10_000,
+    [FractionalPercent_DenominatorType.MILLION]: 1_000_000,
+  };
+  return percent.numerator / (denominators[percent.denominator] ?? 100);
+}
+
+function compileAction(message: RouteMessage, match: RouteMatch, scope: RouteScope): RouteAction {
+  const { action } = message;
+  switch (action.case) {
+    case "route":
+      return compileForward(action.value, match, scope);
+    case "redirect":
+      return compileRedirect(action.value, match, scope);
+    case "directResponse":
+      return compileDirectResponse(action.value, scope);
+    default:
+      throw unsupported(scope.where, `the action ${action.case ?? "(none)"}`);
+  }
+}
+
+function compileDirectResponse(message: DirectResponseMessage, scope: RouteScope): DirectResponseAction {
+  const { where, maxBodyBytes } = scope;
+  if (message.bodyFormat !== undefined) throw unsupported(where, "directResponse.bodyFormat");
+  const source = message.body?.specifier;
+  if (source !== undefined && source.case !== undefined && source.case !== "inlineString" && source.case !== "inlineBytes") {
+    throw unsupported(where, `directResponse.body.${source.case}`);
+  }
+  const body = source?.case === "inlineString" ? Buffer.from(source.value) : source?.case === "inlineBytes" ? Buffer.from(source.value) : Buffer.alloc(0);
+  if (body.length > maxBodyBytes) throw invalid(where, `directResponse.body has ${body.length} bytes; at most ${maxBodyBytes} are allowed`);
+  if (message.status < 200 || message.status > 599) throw invalid(where, `directResponse.status must be from 200 to 599, got ${message.status}`);
+  return { kind: "direct-response", status: message.status, body };
+}
+
+const redirectStatuses: Readonly<Record<number, RedirectAction["status"]>> = {
+  [RedirectAction_RedirectResponseCode.MOVED_PERMANENTLY]: 301,
+  [RedirectAction_RedirectResponseCode.FOUND]: 302,
+  [RedirectAction_RedirectResponseCode.SEE_OTHER]: 303,
+  [RedirectAction_RedirectResponseCode.TEMPORARY_REDIRECT]: 307,
+  [RedirectAction_RedirectResponseCode.PERMANENT_REDIRECT]: 308,
+};
+
+function compileRedirect(message: RedirectMessage, match: RouteMatch, scope: RouteScope): RedirectAction {
+  const { where, notes } = scope;
+  checkFields(RedirectActionSchema, message, where, notes, {
+    used: ["httpsRedirect", "schemeRedirect", "hostRedirect", "portRedirect", "pathRedirect", "prefixRewrite", "regexRewrite", "responseCode", "stripQuery"],
+  });
+  const scheme = message.schemeRewriteSpecifier;
+  const path = message.pathRewriteSpecifier;
+  return {
+    kind: "redirect",
+    status: redirectStatuses[message.responseCode] ?? 301,
+    scheme: scheme.case === "schemeRedirect" && scheme.value !== "" ? scheme.value : undefined,
+    httpsRedirect: scheme.case === "httpsRedirect" && scheme.value,
+    host: message.hostRedirect === "" ? undefined : message.hostRedirect,
+    port: message.portRedirect === 0 ? undefined : message.portRedirect,
+    rewritePath:
+      path.case === "prefixRewrite"
+        ? prefixRewrite(match, path.value, where)
+        : path.case === "regexRewrite"
+          ? compileReplacement(path.value.pattern?.regex ?? "", path.value.substitution, where)
+          : undefined,
+    pathRedirect: path.case === "pathRedirect" && path.value !== "" ? path.value : undefined,
+    stripQuery: message.stripQuery,
+  };
+}
+
+/** The part of the path that matched is replaced. */
+function prefixRewrite(match: RouteMatch, replacement: string, where: string): (path: string) => string {
+  const path = match.pathSpecifier;
+  if (path.case !== "path" && path.case !== "prefix" && path.case !== "pathSeparatedPrefix") throw invalid(where, "prefixRewrite needs a match by path or prefix");
+  const matched = path.value.length;
+  return (given) => replacement + given.slice(matched);
+}
+
+function compileForward(message: RouteActionMessage, match: RouteMatch, scope: RouteScope): ForwardAction {
+  const { where, notes, host } = scope;
+  checkFields(RouteActionSchema, message, where, notes, {
+    used: ["cluster", "clusterHeader", "weightedClusters", "clusterNotFoundResponseCode", "prefixRewrite", "regexRewrite", "hostRewriteLiteral", "autoHostRewrite", "timeout", "retryPolicy", "requestMirrorPolicies", "upgradeConfigs"],
+    harmless: ["maxGrpcTimeout", "grpcTimeoutOffset", "priority", "metadataMatch", "includeVhRateLimits", "idleTimeout"],
+  });
+  if (message.regexRewrite !== undefined && message.prefixRewrite !== "") throw invalid(where, "prefixRewrite and regexRewrite exclude each other");
+  const hostRewrite = message.hostRewriteSpecifier;
+  const retry = message.retryPolicy ?? host.retryPolicy;
+  return {
+    kind: "forward",
+    target: compileTarget(message.clusterSpecifier, where, notes),
+    clusterNotFoundStatus: notFoundStatuses[message.clusterNotFoundResponseCode] ?? 503,
+    rewritePath:
+      message.prefixRewrite !== ""
+        ? prefixRewrite(match, message.prefixRewrite, where)
+        : message.regexRewrite === undefined
+          ? undefined
+          : compileReplacement(message.regexRewrite.pattern?.regex ?? "", message.regexRewrite.substitution, where),
+    rewriteHost: hostRewrite.case === "hostRewriteLiteral" ? hostRewrite.value : undefined,
+    autoHostRewrite: hostRewrite.case === "autoHostRewrite" && hostRewrite.value.value,
+    timeoutMs: durationOr(message.timeout, defaultTimeoutMs),
+    retry: retry === undefined ? undefined : compileRetry(retry, where, notes),
+    mirrors: message.requestMirrorPolicies.map((mirror) => compileMirror(mirror, where, notes)),
+    upgrades: compileUpgrades(message, where),
+    includeAttemptCount: host.includeRequestAttemptCount,
+  };
+}
+
+const notFoundStatuses: Readonly<Record<number, number>> = {
+  [RouteAction_ClusterNotFoundResponseCode.SERVICE_UNAVAILABLE]: 503,
+  [RouteAction_ClusterNotFoundResponseCode.NOT_FOUND]: 404,
+  [RouteAction_ClusterNotFoundResponseCode.INTERNAL_SERVER_ERROR]: 500,
+};
+
+function compileUpgrades(message: RouteActionMessage, where: string): ReadonlyMap<string, boolean> {
+  const upgrades = new Map<string, boolean>();
+  for (const upgrade of message.upgradeConfigs) {
+    if (upgrade.connectConfig !== undefined) throw unsupported(where, "upgradeConfigs.connectConfig");
+    upgrades.set(upgrade.upgradeType.toLowerCase(), upgrade.enabled ?? true);
+  }
+  return upgrades;
+}
+
+function compileMirror(message: RouteAction_RequestMirrorPolicy, where: string, notes: ConfigNotes): Mirror {
+  checkFields(RouteAction_RequestMirrorPolicySchema, message, `${where}: requestMirrorPolicies`, notes, {
+    used: ["cluster", "runtimeFraction", "disableShadowHostSuffixAppend"],
+    harmless: ["traceSampled"],
+  });
+  return { cluster: message.cluster, fraction: fractionOf(message.runtimeFraction?.defaultValue), keepHost: message.disableShadowHostSuffixAppend };
+}
+
+function compileTarget(specifier: RouteActionMessage["clusterSpecifier"], where: string, notes: ConfigNotes): ClusterChoice {
+  switch (specifier.case) {
+    case "cluster":
+      return { kind: "one", cluster: specifier.value };
+    case "clusterHeader":
+      return { kind: "header", header: specifier.value.toLowerCase() };
+    case "weightedClusters":
+      return compileWeighted(specifier.value, where, notes);
+    default:
+      throw unsupported(where, `the target ${specifier.case ?? "(none)"}`);
+  }
+}
+
+function compileWeighted(message: WeightedClusterMessage, where: string, notes: ConfigNotes): ClusterChoice {
+  const here = `${where}: weightedClusters`;
+  checkFields(WeightedClusterSchema, message, here, notes, { used: ["clusters", "totalWeight"], harmless: ["runtimeKeyPrefix"] });
+  const clusters = message.clusters.map((entry): WeightedCluster => {
+    checkFields(WeightedCluster_ClusterWeightSchema, entry, `${here} ${entry.name}`, notes, {
+      used: ["name", "weight", "requestHeadersToAdd", "requestHeadersToRemove", "responseHeadersToAdd", "responseHeadersToRemove", "hostRewriteLiteral"],
+      harmless: ["metadataMatch"],
+    });
+    return {
+      cluster: entry.name,
+      weight: entry.weight ?? 0,
+      hostRewrite: entry.hostRewriteSpecifier.case === "hostRewriteLiteral" ? entry.hostRewriteSpecifier.value : undefined,
+      requestMutation: compileMutation(entry.requestHeadersToAdd, entry.requestHeadersToRemove, "request", here, notes),
+      responseMutation: compileMutation(entry.responseHeadersToAdd, entry.responseHeadersToRemove, "response", here, notes),
+    };
+  });
+  const totalWeight = clusters.reduce((sum, cluster) => sum + cluster.weight, 0);
+  if (totalWeight <= 0) throw invalid(here, "the weights must sum up to more than 0");
+  return { kind: "weighted", totalWeight, clusters };
+}
