@@ -4,7 +4,7 @@ import { parseArgs } from "node:util";
 import { systemClock, userError } from "../base/index.ts";
 import type { ImageEntry } from "../cluster/images/index.ts";
 import { readClusterRecord } from "../cluster/lifecycle/index.ts";
-import { NodeAgent } from "../cluster/node/index.ts";
+import { kubeletPort, KubeletServer, NodeAgent } from "../cluster/node/index.ts";
 import { createKubeClient, loadKubeConfig } from "../kube/index.ts";
 import type { RoleContext } from "./role.ts";
 
@@ -31,7 +31,20 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
   });
   // The supervisor is the only reason to be here; pods are the lab's, they go on.
   process.once("disconnect", () => process.exit(0));
+  const server = new KubeletServer({
+    address: node.address,
+    port: kubeletPort,
+    certificate: readFileSync(join(pki, `nodes/${node.name}.crt`), "utf8"),
+    key: readFileSync(join(pki, `nodes/${node.name}.key`), "utf8"),
+    clientCa: readFileSync(join(pki, "ca.crt"), "utf8"),
+    nodeName: node.name,
+    worker: (key) => agent.worker(key),
+    workers: () => agent.workers(),
+    log,
+  });
+  const serving = server.run(shutdown.drain, () => undefined);
   await agent.run(shutdown.drain, () => process.send?.({ ready: true }));
+  await serving;
   client.close();
   return 0;
 }

@@ -1,1 +1,2 @@
+export { KubeletServer, type KubeletServerOptions } from "./kubelet-server.ts";
 export { kubeletPort, NodeAgent, type NodeAgentOptions } from "./node-agent.ts";

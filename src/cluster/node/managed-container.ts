@@ -77,6 +77,11 @@ export class ManagedContainer {
     return this.record.state.terminated?.exitCode ?? (this.record.state.waiting === undefined ? undefined : this.record.lastState?.terminated?.exitCode);
   }
 
+  /** Resolves when the present run has ended. */
+  get exited(): Promise<void> {
+    return this.#exit;
+  }
+
   /** It has run to its end and no new run has begun. */
   get ended(): boolean {
     return !this.running && (this.record.state.terminated !== undefined || this.record.lastState !== undefined);

@@ -58,7 +58,8 @@ export class NodeRegistration {
     while (!signal.aborted) {
       try {
         await this.#renewLease();
-        if (this.#options.clock.steadyMs() - statusAtMs >= statusEveryMs) {
+        // Others may have given the node up while it was silent; only its own word takes that back.
+        if (this.#options.clock.steadyMs() - statusAtMs >= statusEveryMs || !(await this.#isReady())) {
           await this.#writeStatus();
           statusAtMs = this.#options.clock.steadyMs();
         }
@@ -69,14 +70,26 @@ export class NodeRegistration {
     }
   }
 
+  async #isReady(): Promise<boolean> {
+    const node = await this.#options.client.get(nodeKind, this.#options.name);
+    return node?.status?.conditions?.find(({ type }) => type === "Ready")?.status === "True";
+  }
+
   async #registerOnce(): Promise<void> {
     const { client, name } = this.#options;
     try {
-      await client.create(nodeKind, this.#object());
+      await this.#renewLease();
+    } catch (error) {
+      // Its namespace may come a moment later; the heartbeat makes it then.
+      if (!isKubeCode(error, "not-found")) throw error;
+    }
+    try {
+      await client.create(nodeKind, { ...this.#object(), status: this.#status() });
     } catch (error) {
       if (!isKubeCode(error, "already-exists")) throw error;
+      await this.#writeStatus();
     }
-    await this.#writeStatus();
+    if (!(await this.#isReady())) await this.#writeStatus();
     this.#options.log.info("the node is ready", { name });
   }
 
@@ -108,9 +121,13 @@ export class NodeRegistration {
   }
 
   async #writeStatus(): Promise<void> {
-    const { client, name, address, kubeletPort, version } = this.#options;
+    await this.#options.client.patchMerge(nodeKind, this.#options.name, undefined, { status: this.#status() }, { subresource: "status" });
+  }
+
+  #status(): NonNullable<Node["status"]> {
+    const { name, address, kubeletPort, version } = this.#options;
     const size = { cpu: String(cpus().length), memory: `${Math.floor(totalmem() / 1024)}Ki`, pods: String(podsPerNode), "ephemeral-storage": "100Gi" };
-    const status: Node["status"] = {
+    return {
       capacity: size,
       allocatable: size,
       conditions: this.#conditions(),
@@ -132,7 +149,6 @@ export class NodeRegistration {
         systemUUID: "",
       },
     };
-    await client.patchMerge(nodeKind, name, undefined, { status }, { subresource: "status" });
   }
 
   #conditions(): NodeCondition[] {
