@@ -1,0 +1,161 @@
+// The main job, from nothing: a lab, a mesh, an app and the mesh itself changed by canary under load, bad releases taken back.
+//   npm run demo [-- --json] [-- --keep]
+import { createInterface } from "node:readline/promises";
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import { describeError } from "../src/base/index.ts";
+import { createLab, deployApps, installMesh } from "./demo/acts/lab-and-mesh.ts";
+import { proveMutualTls } from "./demo/acts/proof-of-mtls.ts";
+import { canaryTheApp, ladderOf, lastConnection, refusingZtunnel, rejectedConfig, startLoad, upgradeTheMesh } from "./demo/acts/rollouts.ts";
+import { clusterName, kubeconfigPath, runSerin } from "./demo/lab.ts";
+import { memoryOf } from "./demo/memory.ts";
+import { playActs, type Act, type Stage } from "./demo/stage.ts";
+import { PlainView, seconds, TerminalView, type LiveFacts, type StepRow, type View } from "./demo/view.ts";
+
+const acts: readonly Act[] = [
+  createLab,
+  installMesh,
+  deployApps,
+  proveMutualTls,
+  startLoad,
+  canaryTheApp,
+  upgradeTheMesh,
+  rejectedConfig,
+  refusingZtunnel,
+  lastConnection,
+];
+/** Steps in which not one request may fail; in the others only what a bad release itself answered. */
+const mustNotFail: readonly Act[] = [startLoad, canaryTheApp, upgradeTheMesh, lastConnection];
+
+interface Summary {
+  readonly ok: boolean;
+  readonly requests: number;
+  readonly failed: number;
+  readonly seconds: number;
+  readonly steps: readonly { readonly name: string; readonly seconds: number; readonly requests: number; readonly failed: number }[];
+  readonly memoryMb: Readonly<Record<string, number>>;
+  readonly rolledBack: readonly { readonly cause: string; readonly seconds: number }[];
+}
+
+const args = new Set(process.argv.slice(2));
+if (args.has("--help")) {
+  process.stdout.write("npm run demo [-- --json] [-- --keep]\n  --json  the last line is one JSON object\n  --keep  leave the cluster behind\n");
+  process.exit(0);
+}
+process.exitCode = await main(args.has("--json"), args.has("--keep"));
+
+async function main(json: boolean, keep: boolean): Promise<number> {
+  mkdirSync(dirname(kubeconfigPath), { recursive: true });
+  const interrupt = new AbortController();
+  process.on("SIGINT", () => interrupt.abort(new Error("interrupted")));
+  process.on("SIGTERM", () => interrupt.abort(new Error("terminated")));
+  const rows = acts.map(({ name }): StepRow => ({ name, state: "waiting", startedMs: 0, endedMs: 0, requests: 0, failed: 0, note: "" }));
+  const live = process.stdout.isTTY && !json;
+  const facts = (): LiveFacts => factsOf(stage);
+  const view: View = live ? new TerminalView(process.stdout, rows, facts) : new PlainView((text) => void process.stdout.write(text));
+  const stage: Stage = {
+    lab: undefined,
+    load: undefined,
+    connection: undefined,
+    gatewayAddress: "",
+    ladder: [],
+    rolledBack: [],
+    rows,
+    view,
+    signal: interrupt.signal,
+    note: (text) => note(stage, text),
+  };
+  const begin = performance.now();
+  const ladder = setInterval(() => void refreshLadder(stage), 500);
+  let problem: unknown;
+  let memoryMb: Record<string, number> = {};
+  try {
+    await playActs(acts, stage);
+    memoryMb = memoryOf("cluster-supervisor");
+  } catch (error) {
+    problem = error;
+  }
+  clearInterval(ladder);
+  const counts = await stage.load?.stop();
+  view.close();
+  const summary = summarise(stage, problem, counts?.requests ?? 0, counts?.failed ?? 0, performance.now() - begin, memoryMb);
+  printSummary(stage, summary, problem);
+  const stays = keep || (live && problem === undefined && (await leave()));
+  if (!stays) await runSerin(["cluster", "delete", "--name", clusterName]);
+  if (json) process.stdout.write(`${JSON.stringify(summary)}\n`);
+  return summary.ok ? 0 : 1;
+}
+
+const noted = new WeakMap<Stage, string>();
+
+/** A note is the running step's latest word; one that was said before is not said again. */
+function note(stage: Stage, text: string): void {
+  if (noted.get(stage) === text) return;
+  noted.set(stage, text);
+  const row = stage.rows.find(({ state }) => state === "running");
+  if (row !== undefined) row.note = text;
+  stage.view.line(text);
+}
+
+let lastRequests = 0;
+let lastAtMs = 0;
+let perSecond = 0;
+
+function factsOf({ load, connection, ladder }: Stage): LiveFacts {
+  const counts = load?.counts ?? { requests: 0, failed: 0, answers: {} };
+  const now = performance.now();
+  if (now - lastAtMs > 1000) {
+    perSecond = Math.round(((counts.requests - lastRequests) * 1000) / Math.max(1, now - lastAtMs));
+    lastRequests = counts.requests;
+    lastAtMs = now;
+  }
+  const text = connection === undefined ? "not open yet" : (connection.broken ?? `${connection.answeredLines} lines, ${connection.receivedBytes} bytes came back`);
+  return { ...counts, perSecond, medianMs: load?.medianMs ?? 0, connection: text, ladder };
+}
+
+async function refreshLadder(stage: Stage): Promise<void> {
+  if (stage.lab === undefined) return;
+  stage.ladder = await ladderOf(stage.lab).catch(() => stage.ladder);
+}
+
+function summarise(stage: Stage, problem: unknown, requests: number, failed: number, ms: number, memoryMb: Record<string, number>): Summary {
+  const round = (value: number): number => Math.round(value / 100) / 10;
+  const clean = stage.rows.filter(({ name }) => mustNotFail.some((act) => act.name === name)).every((row) => row.failed === 0);
+  return {
+    ok: problem === undefined && clean && stage.rolledBack.length === 2,
+    requests,
+    failed,
+    seconds: round(ms),
+    steps: stage.rows.map((row) => ({ name: row.name, seconds: round(Math.max(0, row.endedMs - row.startedMs)), requests: row.requests, failed: row.failed })),
+    memoryMb,
+    rolledBack: stage.rolledBack.map(({ cause, seconds: took }) => ({ cause, seconds: took })),
+  };
+}
+
+function printSummary(stage: Stage, summary: Summary, problem: unknown): void {
+  const out = (text: string): void => void process.stdout.write(`${text}\n`);
+  out("");
+  for (const step of summary.steps) out(`  ${step.name.padEnd(28)} ${seconds(step.seconds * 1000).padStart(8)}  ${String(step.requests).padStart(6)} requests  ${step.failed} failed`);
+  for (const failure of stage.load?.failures ?? []) out(`  FAILED ${failure.at} ${failure.path} ${failure.cause} (${failure.group})`);
+  for (const { cause, seconds: took } of summary.rolledBack) out(`  rolled back in ${took.toFixed(1)} s: ${cause}`);
+  const memory = Object.entries(summary.memoryMb).toSorted(([, a], [, b]) => b - a);
+  if (memory.length > 0) out(`  memory (PSS): ${memory.map(([name, mb]) => `${name} ${mb} MB`).join(", ")}; ${Math.round(memory.reduce((sum, [, mb]) => sum + mb, 0))} MB in all`);
+  out(`  ${summary.requests} requests, ${summary.failed} failed, ${seconds(summary.seconds * 1000)}`);
+  if (problem !== undefined) out(`  The demo did not end well: ${describeError(problem)}`);
+}
+
+/** On a terminal the cluster stays until the person leaves. */
+async function leave(): Promise<boolean> {
+  const urls = await runSerin(["cluster", "urls", "--name", clusterName]);
+  process.stdout.write(`
+  Look around while it is there:
+    browser   ${urls.output.trim().split("\n").join("\n              ")}
+    kubectl   export KUBECONFIG=${kubeconfigPath}; kubectl get pods -A; kubectl get canary,meshupgrade -A
+    inside    bin/serin cluster shell --name ${clusterName}
+    remove    bin/serin cluster delete --name ${clusterName}
+`);
+  const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  const answer = await terminal.question("  Press Enter to remove the cluster, or type keep: ");
+  terminal.close();
+  return answer.trim() === "keep";
+}

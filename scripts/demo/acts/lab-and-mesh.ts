@@ -1,0 +1,108 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { join } from "node:path";
+import { rmSync } from "node:fs";
+import { Lab, clusterName, readObjects, root, runSerin, serinOk } from "../lab.ts";
+import { serviceKind } from "../../../src/api/kubernetes/index.ts";
+import type { UntypedObject } from "../../../src/api/index.ts";
+import { namespaces, revisions, versions, type Act, type Stage } from "../stage.ts";
+
+/** One control plane node and two workers, and the first of the two releases that the demo needs. */
+export const createLab: Act = {
+  name: "a lab cluster",
+  async play(stage) {
+    await runSerin(["cluster", "delete", "--name", clusterName]);
+    const directory = join(root, ".cache/releases", versions.old);
+    rmSync(directory, { recursive: true, force: true });
+    await Promise.all([serinOk(["cluster", "create", "--name", clusterName]), serinOk(["release", "build", directory, "--version", versions.old])]);
+    await serinOk(["release", "add", directory]);
+    stage.lab = await Lab.connect();
+    await stage.lab.apply([
+      { apiVersion: "metallb.io/v1beta1", kind: "IPAddressPool", metadata: { name: "example", namespace: "metallb-system" }, spec: { addresses: ["172.18.255.200-172.18.255.250"] } },
+      { apiVersion: "metallb.io/v1beta1", kind: "L2Advertisement", metadata: { name: "empty", namespace: "metallb-system" } },
+    ]);
+    stage.note("one control plane node and two workers are ready");
+  },
+};
+
+/** What `serin install` is told for a revision: no node agent of its own, no classic gateway. */
+export function revisionSpec(revision: string, tag: string): Record<string, unknown> {
+  return {
+    profile: "ambient",
+    revision,
+    tag,
+    components: { cni: { enabled: false }, ingressGateways: [{ name: "istio-ingressgateway", enabled: false }] },
+  };
+}
+
+export const installMesh: Act = {
+  name: "the mesh",
+  async play(stage) {
+    const operator = (spec: object): string => JSON.stringify({ apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec });
+    const cni = { profile: "empty", tag: versions.old, components: { cni: { enabled: true } } };
+    await serinOk(["install", "-y", "-f", "-"], operator({ ...cni, namespace: namespaces.gateway }));
+    stage.note("istio-cni is installed");
+    const output = await serinOk(["install", "-y", "-f", "-"], operator(revisionSpec(revisions.old, versions.old)));
+    for (const line of output.trim().split("\n")) stage.note(line);
+  },
+};
+
+const bookinfo = "samples/bookinfo/platform/kube/bookinfo.yaml";
+
+function ambientNamespace(name: string): UntypedObject {
+  return { apiVersion: "v1", kind: "Namespace", metadata: { name, labels: { "istio.io/dataplane-mode": "ambient" } } };
+}
+
+/** bookinfo in two namespaces, the clients, the echo service, and the gateway with its route. */
+export const deployApps: Act = {
+  name: "bookinfo and its gateway",
+  async play(stage) {
+    const lab = labOf(stage);
+    await lab.apply([ambientNamespace(namespaces.stable), ambientNamespace(namespaces.canary)]);
+    await Promise.all([
+      lab.apply(bookinfo, namespaces.stable),
+      lab.apply(bookinfo, namespaces.canary),
+      lab.apply("samples/sleep/sleep.yaml", namespaces.stable),
+      lab.apply("samples/sleep/notsleep.yaml", namespaces.stable),
+      lab.apply("samples/tcp-echo/tcp-echo.yaml", namespaces.stable),
+      lab.apply(gatewayObjects()),
+    ]);
+    stage.gatewayAddress = await lab.until("the gateway has an address", async () => {
+      const service = await lab.client.get(serviceKind, "bookinfo-gateway-istio", namespaces.gateway);
+      return service?.status?.loadBalancer?.ingress?.[0]?.ip;
+    });
+    await lab.until("bookinfo answers through the gateway", async () => ((await answers(stage)) ? true : undefined));
+    stage.note(`http://${stage.gatewayAddress}/productpage answers`);
+  },
+};
+
+async function answers(stage: Stage): Promise<boolean> {
+  const url = `http://${stage.gatewayAddress}/productpage`;
+  const { code, output } = await runSerin(["cluster", "shell", "--name", clusterName, "--", "curl", "-s", "-m", "2", url]);
+  if (code === 0 && output.includes("Reviews served by:")) return true;
+  await sleep(100);
+  return false;
+}
+
+function gatewayObjects(): UntypedObject[] {
+  const [gateway, route] = readObjects("samples/bookinfo/gateway-api/bookinfo-gateway.yaml");
+  if (gateway === undefined || route === undefined) throw new Error("bookinfo-gateway.yaml must hold a Gateway and an HTTPRoute");
+  const spec = gateway["spec"] as { listeners: { allowedRoutes: unknown }[] };
+  for (const listener of spec.listeners) listener.allowedRoutes = { namespaces: { from: "All" } };
+  const routeSpec = route["spec"] as { parentRefs: { namespace?: string }[] };
+  for (const parent of routeSpec.parentRefs) parent.namespace = namespaces.gateway;
+  return [
+    { ...gateway, metadata: { ...gateway.metadata, namespace: namespaces.gateway } },
+    { ...route, metadata: { ...route.metadata, namespace: namespaces.stable } },
+    {
+      apiVersion: "gateway.networking.k8s.io/v1beta1",
+      kind: "ReferenceGrant",
+      metadata: { name: "from-bookinfo", namespace: namespaces.canary },
+      spec: { from: [{ group: "gateway.networking.k8s.io", kind: "HTTPRoute", namespace: namespaces.stable }], to: [{ group: "", kind: "Service" }] },
+    },
+  ];
+}
+
+export function labOf({ lab }: Stage): Lab {
+  if (lab === undefined) throw new Error("the lab is not there yet");
+  return lab;
+}

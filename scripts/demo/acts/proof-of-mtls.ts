@@ -1,0 +1,101 @@
+import { randomUUID } from "node:crypto";
+import { systemClock } from "../../../src/base/index.ts";
+import { podKind, type Pod } from "../../../src/api/kubernetes/index.ts";
+import { execInPod } from "../../../src/kube/index.ts";
+import type { Lab } from "../lab.ts";
+import { namespaces, revisions, type Act } from "../stage.ts";
+import { labOf } from "./lab-and-mesh.ts";
+
+const captureSeconds = 3;
+const requests = 10;
+
+/** Both peers' identities in ztunnel's access log, and a capture of the node's link that holds not one byte of the request. */
+export const proveMutualTls: Act = {
+  name: "mTLS, seen on the wire",
+  async play(stage) {
+    const lab = labOf(stage);
+    const needle = `needle-${randomUUID()}`;
+    const [sleep, page] = await Promise.all([podOf(lab, "sleep"), podOf(lab, "productpage")]);
+    const capture = await startCapture(lab, page.spec?.nodeName ?? "", needle);
+    const url = "http://productpage:9080/productpage";
+    const curl = ["sh", "-c", `for i in $(seq ${requests}); do curl -s -m 2 -o /dev/null -w '%{http_code} ' -H 'x-request-id: ${needle}' ${url}; done`];
+    const statuses = await runIn(lab, sleep, curl);
+    if (statuses.trim() !== Array.from({ length: requests }, () => "200").join(" ")) throw new Error(`sleep -> productpage answered ${statuses}`);
+    const log = await identitiesInLog(lab);
+    stage.note(log);
+    const found = await capture();
+    stage.note(`on the link of ${page.spec?.nodeName ?? ""}: ${found.frames} frames, ${found.hboneFrames} of HBONE, ${found.matches} that hold the request`);
+    if (found.matches > 0) throw new Error(`${found.matches} frames on the link hold the request in the clear`);
+    if (found.hboneFrames === 0) throw new Error("no frame of HBONE was seen on the link, so the capture proves nothing");
+  },
+};
+
+async function podOf(lab: Lab, app: string): Promise<Pod> {
+  return await lab.until(`a pod of ${app} runs`, async () => {
+    const { items } = await lab.client.list(podKind, { namespace: namespaces.stable, labelSelector: `app=${app}` });
+    return items.find(({ status }) => status?.phase === "Running");
+  });
+}
+
+async function runIn(lab: Lab, pod: Pod, command: readonly string[]): Promise<string> {
+  let output = "";
+  const { metadata } = pod;
+  const collect = (chunk: Buffer): void => {
+    output += chunk.toString("utf8");
+  };
+  const running = await execInPod({ config: lab.config, clock: systemClock, namespace: metadata.namespace ?? "", pod: metadata.name ?? "", command, onStdout: collect, onStderr: collect });
+  await running.exited;
+  return output;
+}
+
+/** A line of an access log of the old revision in which both ends have a SPIFFE identity. */
+async function identitiesInLog(lab: Lab): Promise<string> {
+  return await lab.until("ztunnel's access log names both identities", async () => {
+    const { items } = await lab.client.list(podKind, { namespace: namespaces.gateway, labelSelector: `app=ztunnel,istio.io/rev=${revisions.old}` });
+    for (const { metadata } of items) {
+      const { text } = await lab.client.raw("GET", `/api/v1/namespaces/${namespaces.gateway}/pods/${metadata.name ?? ""}/log?tailLines=400`, { accept: "*/*" });
+      const line = text.split("\n").find((candidate) => /src\.identity="?spiffe:\S+\/sa\/sleep/.test(candidate) && /dst\.identity="?spiffe:\S+productpage/.test(candidate));
+      if (line !== undefined) {
+        const [, source = ""] = /src\.identity="?(spiffe:[^"\s]+)/.exec(line) ?? [];
+        const [, destination = ""] = /dst\.identity="?(spiffe:[^"\s]+)/.exec(line) ?? [];
+        return `${source} -> ${destination}`;
+      }
+    }
+    return undefined;
+  });
+}
+
+interface Captured {
+  readonly frames: number;
+  readonly hboneFrames: number;
+  readonly matches: number;
+}
+
+/** Starts a capture on the node's own link; the answer ends it and says what was seen. */
+async function startCapture(lab: Lab, node: string, text: string): Promise<() => Promise<Captured>> {
+  const name = "capture";
+  await lab.client.delete(podKind, name, "default", { gracePeriodSeconds: 0 });
+  await lab.until("the former capture is gone", async () => ((await lab.client.get(podKind, name, "default")) === undefined ? true : undefined));
+  await lab.client.create(podKind, {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name, namespace: "default" },
+    spec: {
+      nodeName: node,
+      hostNetwork: true,
+      restartPolicy: "Never",
+      tolerations: [{ operator: "Exists" }],
+      containers: [{ name, image: "serin/packet-search", args: ["eth0", text, String(captureSeconds)], securityContext: { privileged: true } }],
+    },
+  });
+  const log = async (): Promise<string> => {
+    const { status, text: found } = await lab.client.raw("GET", `/api/v1/namespaces/default/pods/${name}/log`, { accept: "*/*" }).catch(() => ({ status: 0, text: "" }));
+    return status === 200 ? found : "";
+  };
+  await lab.until("the capture listens", async () => ((await log()).includes("listening") ? true : undefined));
+  return async () => {
+    const line = await lab.until("the capture has ended", async () => (await log()).split("\n").find((candidate) => candidate.startsWith("{")));
+    await lab.client.delete(podKind, name, "default", { gracePeriodSeconds: 0 });
+    return JSON.parse(line) as Captured;
+  };
+}

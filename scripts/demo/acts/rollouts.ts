@@ -1,0 +1,193 @@
+import { join } from "node:path";
+import { rmSync } from "node:fs";
+import type { KindDefinition } from "../../../src/api/index.ts";
+import { canaryKind, meshUpgradeKind, type Canary, type MeshUpgrade, type RolloutStatus } from "../../../src/api/serin/index.ts";
+import { systemClock } from "../../../src/base/index.ts";
+import { root, serinOk, type Lab } from "../lab.ts";
+import { Load } from "../load.ts";
+import { LongConnection } from "../long-connection.ts";
+import { namespaces, revisions, versions, type Act, type Stage } from "../stage.ts";
+import { labOf, revisionSpec } from "./lab-and-mesh.ts";
+
+const loadClients = 4;
+const loadPauseMs = 100;
+const rolloutTimeoutMs = 180_000;
+
+export const startLoad: Act = {
+  name: "constant load",
+  async play(stage) {
+    const lab = labOf(stage);
+    const url = `http://${stage.gatewayAddress}/productpage`;
+    stage.load = new Load({ url, keptAlive: loadClients, newConnections: loadClients, pauseMs: loadPauseMs });
+    stage.connection = new LongConnection();
+    await stage.connection.open(lab, namespaces.stable);
+    const { load, connection } = stage;
+    await lab.until("the load has begun", async () => {
+      if (!load.running) throw new Error(`the load generator ended: ${load.problem}`);
+      return load.counts.requests >= 50 && connection.answeredLines > 5 ? true : await Promise.resolve(undefined);
+    });
+    stage.note(`${loadClients} kept-alive clients, ${loadClients} with a connection a request, and one long TCP connection`);
+  },
+};
+
+const checkLimits = { minSamples: 40, timeoutSeconds: 60 };
+
+export const canaryTheApp: Act = {
+  name: "an app canary",
+  async play(stage) {
+    const lab = labOf(stage);
+    // Somebody must send the header, or the step that routes by it has nothing to be judged by.
+    const testers = new Load({ url: `http://${stage.gatewayAddress}/productpage`, keptAlive: 1, newConnections: 1, pauseMs: loadPauseMs, header: "traffic: test" });
+    const spec = {
+      target: {
+        httpRoute: {
+          name: "bookinfo",
+          namespace: namespaces.stable,
+          rule: 0,
+          stable: { name: "productpage", port: 9080 },
+          canary: { name: "productpage", namespace: namespaces.canary, port: 9080 },
+        },
+      },
+      steps: [{ match: { headers: [{ name: "traffic", value: "test" }] } }, { weight: 10 }, { weight: 50 }, { weight: 100 }],
+      checks: [
+        { type: "request-success-rate", ...checkLimits },
+        { type: "request-share", ...checkLimits, minSamples: 200 },
+      ],
+    };
+    const object = { apiVersion: "rollout.serin.dev/v1alpha1", kind: "Canary", metadata: { name: "bookinfo", namespace: namespaces.stable }, spec };
+    await lab.apply([object]);
+    const status = await follow(stage, canaryKind, "bookinfo", namespaces.stable).finally(async () => await testers.stop());
+    const counted = testers.counts;
+    stage.note(`requests with traffic: test: ${counted.requests} sent, ${counted.failed} failed, answered by ${Object.keys(counted.answers).join(", ")}`);
+    for (const failure of testers.failures) stage.view.line(`FAILED ${failure.at} ${failure.path} ${failure.cause} (tester)`);
+    if (status.phase !== "Completed") throw new Error(`the canary ended as ${status.phase}: ${status.cause ?? status.message}`);
+    if (counted.failed > 0) throw new Error(`${counted.failed} requests of the testers failed`);
+  },
+};
+
+function upgradeObject(name: string, from: string, to: string, version: string): Record<string, unknown> & { metadata: { name: string } } {
+  return {
+    apiVersion: "rollout.serin.dev/v1alpha1",
+    kind: "MeshUpgrade",
+    metadata: { name },
+    spec: {
+      from: { revision: from },
+      to: { revision: to, install: [revisionSpec(to, version)] },
+      maxConcurrentPods: 4,
+      checks: [
+        { type: "probe-matrix", ...checkLimits },
+        { type: "tcp-connect-failures", ...checkLimits },
+        { type: "request-success-rate", ...checkLimits },
+        { type: "xds-nacks", ...checkLimits },
+      ],
+    },
+  };
+}
+
+async function addRelease(version: string, overlay?: string): Promise<void> {
+  const directory = join(root, ".cache/releases", version);
+  rmSync(directory, { recursive: true, force: true });
+  await serinOk(["release", "build", directory, "--version", version, ...(overlay === undefined ? [] : ["--overlay", join(root, overlay)])]);
+  await serinOk(["release", "add", directory]);
+}
+
+/** Everything moves but the long connection, which the old ztunnel goes on serving: that is the state in which this act ends. */
+export const upgradeTheMesh: Act = {
+  name: "a mesh canary",
+  async play(stage) {
+    const lab = labOf(stage);
+    await addRelease(versions.new);
+    await lab.apply([upgradeObject("to-1-18-1", revisions.old, revisions.new, versions.new)]);
+    const status = await follow(stage, meshUpgradeKind, "to-1-18-1", undefined, ({ step, message }) => step?.id === "drain" && message.includes("draining, 1 connection"));
+    if (status.phase !== "Settling" && status.phase !== "Completed") throw new Error(`the upgrade ended as ${status.phase}: ${status.cause ?? status.message}`);
+    const version = await serinOk(["version", "--remote"]);
+    for (const line of version.trim().split("\n")) stage.note(line);
+    if (!version.includes(`control plane version: ${versions.new}`)) throw new Error(`the control plane does not answer ${versions.new}`);
+  },
+};
+
+function badRelease(name: string, overlay: string, version: string): Act {
+  return {
+    name,
+    async play(stage) {
+      const lab = labOf(stage);
+      await addRelease(version, overlay);
+      const upgrade = `to-${version.replaceAll(".", "-")}`;
+      await lab.apply([upgradeObject(upgrade, revisions.new, version.replaceAll(".", "-"), version)]);
+      const status = await follow(stage, meshUpgradeKind, upgrade);
+      if (status.phase !== "RolledBack") throw new Error(`the bad release ended as ${status.phase}: ${status.message}`);
+      const seconds = (status.rolledBackInMs ?? 0) / 1000;
+      stage.rolledBack.push({ cause: status.cause ?? "", seconds });
+      stage.note(`rolled back in ${seconds.toFixed(1)} s: ${status.cause ?? ""}`);
+    },
+  };
+}
+
+export const rejectedConfig = badRelease("a bad control plane", "test/releases/rejected-config", versions.rejected);
+export const refusingZtunnel = badRelease("a bad ztunnel", "test/releases/refusing-ztunnel", versions.refusing);
+
+/** The old ztunnel leaves within a second of the end of its last connection. */
+export const lastConnection: Act = {
+  name: "the last connection ends",
+  async play(stage) {
+    const lab = labOf(stage);
+    const { connection } = stage;
+    if (connection?.broken !== undefined) throw new Error(`the long connection was broken: ${connection.broken}`);
+    await connection?.close();
+    const closedMs = performance.now();
+    if (connection !== undefined && connection.answeredLines !== connection.sentLines) {
+      throw new Error(`${connection.sentLines} lines were sent and ${connection.answeredLines} came back`);
+    }
+    const status = await follow(stage, meshUpgradeKind, "to-1-18-1", undefined, ({ phase }) => phase === "Completed");
+    stage.note(`the old ztunnel left ${Math.round(performance.now() - closedMs)} ms after the end of its last connection; ${connection?.receivedBytes ?? 0} bytes had come back on it`);
+    if (status.phase !== "Completed") throw new Error(`the upgrade ended as ${status.phase}: ${status.message}`);
+    await lab.client.list(meshUpgradeKind);
+  },
+};
+
+const ends = ["Completed", "RolledBack", "Stuck"];
+
+/** Follows a rollout to its end, or to the state that is waited for, and says what it says. */
+async function follow<Value extends Canary | MeshUpgrade>(
+  stage: Stage,
+  kind: KindDefinition<Value>,
+  name: string,
+  namespace?: string,
+  isEnough: (status: RolloutStatus) => boolean = () => false,
+): Promise<RolloutStatus> {
+  const lab = labOf(stage);
+  const deadline = performance.now() + rolloutTimeoutMs;
+  let told = 0;
+  for (;;) {
+    stage.signal.throwIfAborted();
+    const { status } = (await lab.client.get(kind, name, namespace)) ?? {};
+    if (status !== undefined) {
+      for (const step of status.completedSteps.slice(told)) tell(stage, step);
+      told = status.completedSteps.length;
+      stage.note(status.message);
+      if (ends.includes(status.phase) || isEnough(status)) return status;
+    }
+    if (performance.now() > deadline) throw new Error(`${kind.kind} ${name} is still ${status?.phase ?? "not seen"} after ${rolloutTimeoutMs / 1000} s: ${status?.message ?? ""}`);
+    await systemClock.sleep(100);
+  }
+}
+
+function tell(stage: Stage, step: RolloutStatus["completedSteps"][number]): void {
+  const seconds = (Date.parse(step.endedAt) - Date.parse(step.startedAt)) / 1000;
+  stage.view.line(`${step.title} (${seconds.toFixed(1)} s)${step.evidence.length === 0 ? "" : `: ${step.evidence.join("; ")}`}`);
+}
+
+export async function ladderOf(lab: Lab): Promise<{ name: string; revision: string }[]> {
+  const { podKind } = await import("../../../src/api/kubernetes/index.ts");
+  const { items } = await lab.client.list(podKind);
+  return items.flatMap(({ metadata, status }) => {
+    if (status?.phase !== "Running") return [];
+    const { labels = {}, annotations = {} } = metadata;
+    const revision = labels["istio.io/rev"];
+    if (labels["app"] === "istiod" && revision !== undefined) return [{ name: "istiod", revision }];
+    if (labels["app"] === "ztunnel" && revision !== undefined) return [{ name: metadata.deletionTimestamp === undefined ? "ztunnel" : "ztunnel, draining", revision }];
+    if (labels["gateway.networking.k8s.io/gateway-name"] !== undefined) return [{ name: `gateway ${labels["gateway.networking.k8s.io/gateway-name"]}`, revision: revision ?? "default" }];
+    const owner = annotations["serin.dev/ztunnel-owner"];
+    return owner === undefined ? [] : [{ name: `pods of ${metadata.namespace ?? ""}`, revision: owner }];
+  });
+}

@@ -1,0 +1,109 @@
+// The lab as a user drives it: by bin/serin and by the API. Nothing here knows more than a user could.
+import { spawn, type ChildProcess } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseAllDocuments } from "yaml";
+import { createLogger, systemClock, transientError, userError } from "../../src/base/index.ts";
+import type { KindDefinition, KubernetesObject, UntypedObject } from "../../src/api/index.ts";
+import { createKubeClient, loadKubeConfig, type KubeClient, type KubeConfig } from "../../src/kube/index.ts";
+
+export const root = join(import.meta.dirname, "../..");
+export const clusterName = "serin-demo";
+export const kubeconfigPath = join(root, ".cache/demo/kubeconfig");
+const serin = join(root, "bin/serin");
+const commandTimeoutMs = 120_000;
+
+export interface CommandResult {
+  readonly code: number;
+  readonly output: string;
+}
+
+const environment = { ...process.env, KUBECONFIG: kubeconfigPath, SERIN_CLUSTER: clusterName };
+
+/** Runs `serin …` and answers its exit code and everything that it printed. */
+export function runSerin(args: readonly string[], input?: string): Promise<CommandResult> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(serin, args, { env: environment, stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"], cwd: root });
+    let output = "";
+    const timer = setTimeout(() => child.kill("SIGKILL"), commandTimeoutMs);
+    child.stdout?.on("data", (chunk: Buffer) => {
+      output += chunk.toString("utf8");
+    });
+    child.stderr?.on("data", (chunk: Buffer) => {
+      output += chunk.toString("utf8");
+    });
+    child.stdin?.end(input);
+    child.on("error", reject);
+    child.on("close", (code) => {
+      clearTimeout(timer);
+      resolve({ code: code ?? 1, output });
+    });
+  });
+}
+
+/** As {@link runSerin}; anything but exit code 0 is an error that says what was printed. */
+export async function serinOk(args: readonly string[], input?: string): Promise<string> {
+  const { code, output } = await runSerin(args, input);
+  if (code !== 0) throw userError("demo-command", `serin ${args.join(" ")} ended with ${code}:\n${output}`);
+  return output;
+}
+
+/** A process in the lab's host namespace, where LoadBalancer addresses work as they are. */
+export function spawnInShell(command: readonly string[]): ChildProcess {
+  return spawn(serin, ["cluster", "shell", "--name", clusterName, "--", ...command], { env: environment, stdio: ["pipe", "pipe", "pipe"], cwd: root });
+}
+
+export class Lab {
+  readonly client: KubeClient;
+  readonly config: KubeConfig;
+
+  private constructor(client: KubeClient, config: KubeConfig) {
+    this.client = client;
+    this.config = config;
+  }
+
+  static async connect(): Promise<Lab> {
+    const config = await loadKubeConfig(kubeconfigPath);
+    return new Lab(createKubeClient(config, { log: createLogger({ scope: "demo", level: "error" }), clock: systemClock }), config);
+  }
+
+  /** Applies a file of the release, or objects, as kubectl does; those that name no namespace go to the given one. */
+  async apply(source: string | readonly UntypedObject[], namespace?: string): Promise<void> {
+    const objects = typeof source === "string" ? readObjects(source) : source;
+    for (const object of objects) {
+      const kind = kindOf(object);
+      const placed = kind.namespaced ? { ...object, metadata: { ...object.metadata, namespace: object.metadata.namespace ?? namespace ?? "default" } } : object;
+      await this.client.apply(kind, placed, { fieldManager: "kubectl", force: true });
+    }
+  }
+
+  /** Asks again and again until the answer is there; the error says what was waited for. */
+  async until<Value>(what: string, ask: () => Promise<Value | undefined>, timeoutMs = 60_000): Promise<Value> {
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      const found = await ask();
+      if (found !== undefined) return found;
+      if (performance.now() > deadline) throw transientError("demo-timeout", `${what}: not so after ${timeoutMs / 1000} s`);
+      await systemClock.sleep(50);
+    }
+  }
+}
+
+export function readObjects(path: string): UntypedObject[] {
+  const documents = parseAllDocuments(readFileSync(join(root, path), "utf8"));
+  return documents.map((document) => document.toJS() as UntypedObject | null).filter((object) => object !== null);
+}
+
+const plurals: Readonly<Record<string, string>> = { Canary: "canaries", Gateway: "gateways" };
+const clusterScoped = new Set(["Namespace", "MeshUpgrade"]);
+
+function kindOf({ apiVersion = "v1", kind = "" }: KubernetesObject): KindDefinition<UntypedObject> {
+  const slash = apiVersion.indexOf("/");
+  return {
+    group: slash === -1 ? "" : apiVersion.slice(0, slash),
+    versions: [apiVersion.slice(slash + 1)],
+    kind,
+    plural: plurals[kind] ?? `${kind.toLowerCase()}s`,
+    namespaced: !clusterScoped.has(kind),
+  };
+}

@@ -1,0 +1,124 @@
+// A load generator: one process, two groups of clients, one report a line on standard output. It runs inside the lab's host
+// namespace, so it reaches the gateway by its own address. Nothing is ever tried again.
+//   node load-client.ts <url> <kept-alive clients> <new-connection clients> <pause between requests of a client, ms> [header: value]
+import { Agent, request } from "node:http";
+
+const [url = "", keptAlive = "4", fresh = "4", pauseText = "100", header = ""] = process.argv.slice(2);
+const target = new URL(url);
+const pauseMs = Number(pauseText);
+const limitMs = 2000;
+const expected = "<title>Simple Bookstore App</title>";
+const reportEveryMs = 100;
+const maxRunMs = 900_000;
+
+export interface LoadFailure {
+  readonly at: string;
+  readonly path: string;
+  readonly cause: string;
+  readonly group: string;
+}
+
+/** One line of the generator's output: what happened since the last one. */
+export interface LoadReport {
+  requests: number;
+  /** Answers by who gave them: `namespace/version`. */
+  answers: Record<string, number>;
+  failures: LoadFailure[];
+  /** Milliseconds, one entry a request. */
+  latenciesMs: number[];
+}
+
+let report: LoadReport = emptyReport();
+let stopping = false;
+
+function emptyReport(): LoadReport {
+  return { requests: 0, answers: {}, failures: [], latenciesMs: [] };
+}
+
+/** Whose reviews the page shows: their namespace, and their version from the pod's name. */
+function servedBy(body: string): string {
+  const [, pod = ""] = /Reviews served by:<\/dt>\s*<dd>([^<]*)<\/dd>/.exec(body) ?? [];
+  const [, namespace = ""] = /Cluster:<\/dt>\s*<dd>([^<]*)<\/dd>/.exec(body) ?? [];
+  const [, version = "?"] = /^reviews-(v\d+)-/.exec(pod) ?? [];
+  return `${namespace}/${version}`;
+}
+
+function headers(): Record<string, string> {
+  const colon = header.indexOf(":");
+  return colon === -1 ? {} : { [header.slice(0, colon).trim()]: header.slice(colon + 1).trim() };
+}
+
+function once(group: string, agent: Agent | false): Promise<void> {
+  return new Promise((resolve) => {
+    const started = performance.now();
+    let done = false;
+    const finish = (failure: string | undefined, answer?: string): void => {
+      if (done) return;
+      done = true;
+      report.requests += 1;
+      report.latenciesMs.push(Math.round(performance.now() - started));
+      if (failure !== undefined) report.failures.push({ at: new Date().toISOString(), path: target.pathname, cause: failure, group });
+      else if (answer !== undefined) report.answers[answer] = (report.answers[answer] ?? 0) + 1;
+      resolve();
+    };
+    const outgoing = request(target, { agent, headers: headers(), timeout: limitMs }, (response) => {
+      let body = "";
+      response.setEncoding("utf8");
+      response.on("data", (chunk: string) => {
+        body += chunk;
+      });
+      response.on("error", (error) => finish(error.message));
+      response.on("end", () => {
+        const status = response.statusCode ?? 0;
+        if (status >= 500) finish(`status ${status}: ${body.slice(0, 120)}`);
+        else if (!body.includes(expected)) finish(`the wrong body (status ${status}): ${body.slice(0, 80)}`);
+        else finish(undefined, servedBy(body));
+      });
+    });
+    const timer = setTimeout(() => {
+      finish(`no whole answer in ${limitMs} ms`);
+      outgoing.destroy();
+    }, limitMs);
+    outgoing.on("error", (error: NodeJS.ErrnoException) => finish(error.code ?? error.message));
+    outgoing.on("close", () => {
+      clearTimeout(timer);
+      finish("closed before the answer");
+    });
+    outgoing.end();
+  });
+}
+
+async function client(group: string, agent: Agent | false): Promise<void> {
+  // oxlint-disable-next-line no-unmodified-loop-condition -- set by the end of standard input and by SIGTERM
+  while (!stopping) {
+    const started = performance.now();
+    await once(group, agent);
+    const left = pauseMs - (performance.now() - started);
+    if (left > 0) await new Promise((resolve) => setTimeout(resolve, left));
+  }
+}
+
+function flush(): void {
+  process.stdout.write(`${JSON.stringify(report)}\n`);
+  report = emptyReport();
+}
+
+const timer = setInterval(flush, reportEveryMs);
+setTimeout(() => {
+  stopping = true;
+}, maxRunMs).unref();
+process.stdin.on("end", () => {
+  stopping = true;
+});
+process.stdin.resume();
+process.on("SIGTERM", () => {
+  stopping = true;
+});
+
+const groups: Promise<void>[] = [];
+for (let index = 0; index < Number(keptAlive); index += 1) groups.push(client("kept-alive", new Agent({ keepAlive: true, maxSockets: 1 })));
+for (let index = 0; index < Number(fresh); index += 1) groups.push(client("new-connection", false));
+await Promise.all(groups);
+clearInterval(timer);
+flush();
+process.exit(0);

@@ -1,0 +1,94 @@
+// The constant load: the generator's process in the lab, and what its reports add up to.
+import type { ChildProcess } from "node:child_process";
+import { createInterface } from "node:readline";
+import { join } from "node:path";
+import { root, spawnInShell } from "./lab.ts";
+import type { LoadFailure, LoadReport } from "./load-client.ts";
+
+export interface LoadCounts {
+  readonly requests: number;
+  readonly failed: number;
+  readonly answers: Readonly<Record<string, number>>;
+}
+
+export interface LoadOptions {
+  readonly url: string;
+  readonly keptAlive: number;
+  readonly newConnections: number;
+  readonly pauseMs: number;
+  /** `name: value`, sent with every request. */
+  readonly header?: string;
+}
+
+const keptFailures = 1000;
+const keptLatencies = 200;
+
+export class Load {
+  readonly failures: LoadFailure[] = [];
+  readonly #child: ChildProcess;
+  readonly #latencies: number[] = [];
+  readonly #ended: Promise<void>;
+  #requests = 0;
+  #failed = 0;
+  #answers: Record<string, number> = {};
+  #stderr = "";
+
+  constructor(options: LoadOptions) {
+    const { url, keptAlive, newConnections, pauseMs, header = "" } = options;
+    const program = join(root, "scripts/demo/load-client.ts");
+    this.#child = spawnInShell([process.execPath, program, url, String(keptAlive), String(newConnections), String(pauseMs), header]);
+    this.#child.stderr?.on("data", (chunk: Buffer) => {
+      this.#stderr = (this.#stderr + chunk.toString("utf8")).slice(-2000);
+    });
+    const lines = this.#child.stdout === null ? undefined : createInterface({ input: this.#child.stdout });
+    lines?.on("line", (line) => this.#add(JSON.parse(line) as LoadReport));
+    this.#ended = new Promise((resolve) => this.#child.on("close", () => resolve()));
+  }
+
+  #add(report: LoadReport): void {
+    this.#requests += report.requests;
+    this.#failed += report.failures.length;
+    for (const [name, count] of Object.entries(report.answers)) this.#answers[name] = (this.#answers[name] ?? 0) + count;
+    this.failures.push(...report.failures.slice(0, Math.max(0, keptFailures - this.failures.length)));
+    this.#latencies.push(...report.latenciesMs);
+    this.#latencies.splice(0, Math.max(0, this.#latencies.length - keptLatencies));
+  }
+
+  get counts(): LoadCounts {
+    return { requests: this.#requests, failed: this.#failed, answers: { ...this.#answers } };
+  }
+
+  /** The median of the latest answers, in milliseconds. */
+  get medianMs(): number {
+    const sorted = this.#latencies.toSorted((a, b) => a - b);
+    return sorted[Math.floor(sorted.length / 2)] ?? 0;
+  }
+
+  get running(): boolean {
+    return this.#child.exitCode === null;
+  }
+
+  /** What the generator said on standard error, when it did not start. */
+  get problem(): string {
+    return this.#stderr;
+  }
+
+  /** Lets the requests under way end. */
+  async stop(): Promise<LoadCounts> {
+    this.#child.stdin?.end();
+    const timer = setTimeout(() => this.#child.kill("SIGKILL"), 5000);
+    await this.#ended;
+    clearTimeout(timer);
+    return this.counts;
+  }
+}
+
+/** What was added between two looks. */
+export function difference(later: LoadCounts, earlier: LoadCounts): LoadCounts {
+  const answers: Record<string, number> = {};
+  for (const [name, count] of Object.entries(later.answers)) {
+    const added = count - (earlier.answers[name] ?? 0);
+    if (added > 0) answers[name] = added;
+  }
+  return { requests: later.requests - earlier.requests, failed: later.failed - earlier.failed, answers };
+}

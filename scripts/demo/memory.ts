@@ -1,0 +1,53 @@
+// How much memory each process of the lab takes, shared pages divided among those who share them (PSS).
+import { readdirSync, readFileSync } from "node:fs";
+
+interface Process {
+  readonly parent: number;
+  readonly name: string;
+}
+
+/** Proportional set sizes in MB by what the process is, for all descendants of the process whose command line holds the text. */
+export function memoryOf(commandText: string): Record<string, number> {
+  const processes = new Map<number, Process>();
+  for (const entry of readdirSync("/proc")) {
+    if (!/^\d+$/.test(entry)) continue;
+    try {
+      const stat = readFileSync(`/proc/${entry}/stat`, "utf8");
+      const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+      processes.set(Number(entry), { parent, name: readFileSync(`/proc/${entry}/cmdline`, "utf8").replaceAll("\0", " ").trim() });
+    } catch {
+      // It ended while we looked.
+    }
+  }
+  const roots = new Set([...processes].filter(([, { name }]) => name.includes(commandText)).map(([pid]) => pid));
+  const sums: Record<string, number> = {};
+  for (const [pid, { name }] of processes) {
+    if (!descends(pid, roots, processes)) continue;
+    const role = roleOf(name);
+    const mb = pssMb(pid);
+    if (role !== undefined && mb > 0) sums[role] = Math.round(((sums[role] ?? 0) + mb) * 10) / 10;
+  }
+  return sums;
+}
+
+function descends(pid: number, roots: ReadonlySet<number>, processes: ReadonlyMap<number, Process>): boolean {
+  for (let at = pid; at > 1; at = processes.get(at)?.parent ?? 0) if (roots.has(at)) return true;
+  return false;
+}
+
+/** `serin ztunnel`, `samples/bookinfo/src/reviews.ts`: what a person would call the process. */
+function roleOf(commandLine: string): string | undefined {
+  const [, role] = /src\/cmd\/main\.ts ([a-z-]+)/.exec(commandLine) ?? [];
+  if (role !== undefined) return role;
+  const [, sample] = /samples\/(?:[a-z-]+\/)*([a-z-]+)\.ts/.exec(commandLine) ?? [];
+  return sample === undefined ? undefined : `app ${sample}`;
+}
+
+function pssMb(pid: number): number {
+  try {
+    const [, kilobytes = "0"] = /^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8")) ?? [];
+    return Number(kilobytes) / 1024;
+  } catch {
+    return 0;
+  }
+}

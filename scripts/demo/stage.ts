@@ -1,0 +1,62 @@
+// What the acts share: the lab, the load, the long connection, and the record of steps.
+import type { Lab } from "./lab.ts";
+import { difference, type Load, type LoadCounts } from "./load.ts";
+import type { LongConnection } from "./long-connection.ts";
+import type { LadderRow, StepRow, View } from "./view.ts";
+
+export const revisions = { old: "1-18-0-alpha-0", new: "1-18-1" } as const;
+export const versions = { old: "1.18.0-alpha.0", new: "1.18.1", rejected: "1.18.2", refusing: "1.18.3" } as const;
+export const namespaces = { stable: "bookinfo", canary: "bookinfo-canary", gateway: "istio-system" } as const;
+
+export interface Rollback {
+  readonly cause: string;
+  readonly seconds: number;
+}
+
+export interface Stage {
+  lab: Lab | undefined;
+  load: Load | undefined;
+  connection: LongConnection | undefined;
+  gatewayAddress: string;
+  ladder: readonly LadderRow[];
+  readonly rolledBack: Rollback[];
+  readonly rows: StepRow[];
+  readonly view: View;
+  /** Aborted by Ctrl-C. */
+  readonly signal: AbortSignal;
+  note(text: string): void;
+}
+
+export interface Act {
+  readonly name: string;
+  play(stage: Stage): Promise<void>;
+}
+
+const noCounts: LoadCounts = { requests: 0, failed: 0, answers: {} };
+
+/** Plays the acts in their order and books to each what the load counted while it ran. The first failure ends the demo. */
+export async function playActs(acts: readonly Act[], stage: Stage): Promise<void> {
+  for (const act of acts) {
+    const row = stage.rows.find(({ name }) => name === act.name);
+    if (row === undefined) continue;
+    const before = stage.load?.counts ?? noCounts;
+    row.state = "running";
+    row.startedMs = performance.now();
+    stage.view.step(row);
+    try {
+      stage.signal.throwIfAborted();
+      await act.play(stage);
+      row.state = "done";
+    } catch (error) {
+      row.state = "failed";
+      row.note = error instanceof Error ? error.message : String(error);
+      throw error;
+    } finally {
+      row.endedMs = performance.now();
+      const counted = difference(stage.load?.counts ?? noCounts, before);
+      row.requests = counted.requests;
+      row.failed = counted.failed;
+      stage.view.step(row);
+    }
+  }
+}
