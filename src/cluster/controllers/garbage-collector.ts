@@ -32,12 +32,15 @@ class GarbageCollector {
   readonly #followed = new Map<string, Followed>();
   readonly #queue: Reconciler;
   #rediscover: Disposable | undefined;
+  #kinds: readonly KindDefinition<KubernetesObject>[] = [];
+  /** Resolves when the graph has been filled once: before, every owner would look missing. */
+  readonly #filled = Promise.withResolvers<void>();
   #signal: AbortSignal | undefined;
 
   constructor(context: ControllerContext, metadata: KubeClient) {
     this.#context = context;
     this.#metadata = metadata;
-    this.#queue = context.queue("garbage-collector", (uid) => this.#collect(uid), { concurrency: 8 });
+    this.#queue = context.queue("garbage-collector", (uid) => this.#collect(uid), { concurrency: 8, after: [this.#filled.promise] });
     context.view(customResourceDefinitionKind).onChange(() => this.#discoverSoon(rediscoverAfterMs));
   }
 
@@ -61,20 +64,24 @@ class GarbageCollector {
     const signal = this.#signal;
     if (signal === undefined || signal.aborted) return;
     try {
-      const kinds = new Map((await discoverKinds(this.#context.client)).map((kind) => [idOf(kind), kind]));
+      this.#kinds = await discoverKinds(this.#context.client);
+      const kinds = new Map(this.#kinds.map((kind) => [idOf(kind), kind]));
+      const synced: Promise<void>[] = [];
       for (const [id, { stop }] of this.#followed) {
         if (kinds.has(id)) continue;
         stop.abort();
         this.#followed.delete(id);
       }
-      for (const [id, kind] of kinds) if (!this.#followed.has(id) && !ignored.has(id)) this.#follow(id, kind, signal);
+      for (const [id, kind] of kinds) if (!this.#followed.has(id) && !ignored.has(id)) synced.push(this.#follow(id, kind, signal));
+      await Promise.all(synced);
+      this.#filled.resolve();
     } catch (error) {
       this.#context.log.debug("discovery failed", { error: describeError(error) });
       this.#discoverSoon(retryDiscoveryMs);
     }
   }
 
-  #follow(id: string, kind: KindDefinition<KubernetesObject>, signal: AbortSignal): void {
+  #follow(id: string, kind: KindDefinition<KubernetesObject>, signal: AbortSignal): Promise<void> {
     const stop = new AbortController();
     const informer = createInformer(this.#metadata, kind, { ...this.#context.dependencies(), transform: essential });
     const followed: Followed = { stop };
@@ -85,6 +92,7 @@ class GarbageCollector {
       else this.#noteDeleted(node);
     });
     void informer.run(AbortSignal.any([signal, stop.signal]));
+    return informer.synced;
   }
 
   #noteSet(node: GraphNode): void {
@@ -140,8 +148,12 @@ class GarbageCollector {
   }
 
   async #kindOf(group: string, version: string, name: string): Promise<KindDefinition<KubernetesObject> | undefined> {
-    const kinds = await discoverKinds(this.#context.client);
-    const found = kinds.find((kind) => kind.group === group && kind.kind === name);
+    const find = (): KindDefinition<KubernetesObject> | undefined => this.#kinds.find((kind) => kind.group === group && kind.kind === name);
+    let found = find();
+    if (found === undefined) {
+      this.#kinds = await discoverKinds(this.#context.client);
+      found = find();
+    }
     return found === undefined ? undefined : { ...found, versions: [version] };
   }
 }

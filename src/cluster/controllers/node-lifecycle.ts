@@ -39,8 +39,11 @@ export function addNodeLifecycleController(context: ControllerContext): void {
       // With the version, as others (kubectl cordon, taint) write this list too.
       nodes.wrote(await context.client.patchMerge(nodeKind, name, undefined, { metadata: { resourceVersion }, spec: { taints } }));
     }
-    if (!taints.some(({ effect }) => effect === "NoExecute")) taintedSinceMs.delete(name);
-    else if (!taintedSinceMs.has(name)) taintedSinceMs.set(name, context.clock.nowMs());
+    if (!taints.some(({ effect }) => effect === "NoExecute")) {
+      taintedSinceMs.delete(name);
+      return;
+    }
+    if (!taintedSinceMs.has(name)) taintedSinceMs.set(name, context.clock.nowMs());
     for (const pod of context.podsByNode.of(name)) evictions.add(keyOf(pod));
   };
 

@@ -17,6 +17,8 @@ export class ObjectView<Value extends KubernetesObject> {
   readonly #objects = new Map<string, Value>();
   /** Keys written here and not confirmed, with the time of the write. */
   readonly #local = new Map<string, number>();
+  /** Uids of objects that were deleted here, until the server shows it too. */
+  readonly #deleting = new Set<string>();
   readonly #indexes: ViewIndex<Value>[] = [];
   readonly #handlers: ((change: ObjectChange<Value>) => void)[] = [];
 
@@ -68,8 +70,13 @@ export class ObjectView<Value extends KubernetesObject> {
     const key = keyOf(object);
     const known = this.#objects.get(key);
     if (known === undefined || known.metadata.uid !== object.metadata.uid || known.metadata.deletionTimestamp !== undefined) return;
+    this.#deleting.add(object.metadata.uid ?? "");
+    this.#put(key, this.#asTerminating(known));
+  }
+
+  #asTerminating(object: Value): Value {
     const deletionTimestamp = new Date(this.#clock.nowMs()).toISOString();
-    this.#put(key, { ...known, metadata: { ...known.metadata, deletionTimestamp } });
+    return { ...object, metadata: { ...object.metadata, deletionTimestamp } };
   }
 
   #confirm(change: InformerChange<Value>): void {
@@ -78,9 +85,13 @@ export class ObjectView<Value extends KubernetesObject> {
     if (change.type === "set") {
       if (known !== undefined && known.metadata.uid === object.metadata.uid && this.#local.has(key) && versionOf(known) > versionOf(object)) return;
       this.#local.delete(key);
-      this.#put(key, object);
+      const uid = object.metadata.uid ?? "";
+      if (object.metadata.deletionTimestamp !== undefined) this.#deleting.delete(uid);
+      // News from before our delete must not bring the object back to life.
+      this.#put(key, this.#deleting.has(uid) ? this.#asTerminating(object) : object);
     } else {
       this.#local.delete(key);
+      this.#deleting.delete(object.metadata.uid ?? "");
       this.#drop(key);
     }
     for (const handler of this.#handlers) handler(change);

@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createSecureServer, type Http2SecureServer, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
+import { createServer as createHttpsServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import "reflect-metadata";
+import { Extension, SubjectAlternativeNameExtension, X509CertificateGenerator } from "@peculiar/x509";
+import { podKind } from "../api/kubernetes/index.ts";
+import { silentLogger, systemClock } from "../base/index.ts";
+import { createKubeClient, type KubeConnection } from "./http-kube-client.ts";
+import type { KubeConfig } from "./kube-config.ts";
+
+let key = "";
+let certificate = "";
+const directory = mkdtempSync(join(tmpdir(), "serin-kube-"));
+after(() => rmSync(directory, { recursive: true }));
+
+before(async () => {
+  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+  const keys = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  const extensions: Extension[] = [new SubjectAlternativeNameExtension([{ type: "ip", value: "127.0.0.1" }])];
+  const made = await X509CertificateGenerator.createSelfSigned({ name: "CN=test", keys, signingAlgorithm: algorithm, extensions });
+  certificate = made.toString("pem");
+  key = `-----BEGIN PRIVATE KEY-----\n${Buffer.from(await crypto.subtle.exportKey("pkcs8", keys.privateKey)).toString("base64")}\n-----END PRIVATE KEY-----\n`;
+});
+
+async function listen(server: Http2SecureServer | ReturnType<typeof createHttpsServer>, port = 0): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", () => resolve()));
+  return (server.address() as AddressInfo).port;
+}
+
+const clientOf = (port: number, more: Partial<KubeConfig> = {}): KubeConnection =>
+  createKubeClient({ server: `https://127.0.0.1:${port}`, context: "test", namespace: "default", ca: certificate, ...more }, { log: silentLogger, clock: systemClock });
+
+function http2Server(answer: (request: Http2ServerRequest, response: Http2ServerResponse) => void): { server: Http2SecureServer; destroy: () => void; sessions: () => number } {
+  const server = createSecureServer({ key, cert: certificate }, answer);
+  const sessions = new Set<{ destroy: () => void }>();
+  let count = 0;
+  server.on("session", (session) => {
+    count += 1;
+    sessions.add(session);
+    session.on("close", () => sessions.delete(session));
+  });
+  return { server, sessions: () => count, destroy: () => [...sessions].forEach((session) => session.destroy()) };
+}
+
+test("requests and watches share one HTTP/2 connection, and the next request after its loss makes a new one", async () => {
+  const { server, destroy, sessions } = http2Server((request, response) => {
+    if (request.url.includes("watch=true")) response.write('{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"7"}}}\n');
+    else response.end('{"metadata":{"name":"web","resourceVersion":"5"}}');
+  });
+  const client = clientOf(await listen(server));
+  const watch = client.watch(podKind, { resourceVersion: "5" })[Symbol.asyncIterator]();
+  assert.deepEqual((await watch.next()).value, { type: "BOOKMARK", resourceVersion: "7" });
+  const gets = await Promise.all(Array.from({ length: 20 }, () => client.get(podKind, "web", "default")));
+  assert.deepEqual([gets.length, gets[0]?.metadata.resourceVersion, sessions()], [20, "5", 1]);
+  const next = watch.next();
+  destroy();
+  assert.equal((await next).done, true);
+  assert.equal((await client.get(podKind, "web", "default"))?.metadata.name, "web");
+  assert.equal(sessions(), 2);
+  client.close();
+  server.close();
+});
+
+test("a token that was rotated is read again when the server refuses the old one", async () => {
+  const path = join(directory, "token");
+  writeFileSync(path, "old\n");
+  const seen: string[] = [];
+  const { server } = http2Server((request, response) => {
+    seen.push(request.headers.authorization ?? "");
+    if (request.headers.authorization === "Bearer old") writeFileSync(path, "new\n");
+    response.statusCode = request.headers.authorization === "Bearer new" ? 200 : 401;
+    response.end('{"metadata":{"name":"web"}}');
+  });
+  const client = clientOf(await listen(server), { token: { type: "file", path } });
+  assert.equal((await client.get(podKind, "web", "default"))?.metadata.name, "web");
+  assert.deepEqual(seen, ["Bearer old", "Bearer new"]);
+  client.close();
+  server.close();
+});
+
+test("a server that speaks HTTP/1.1 alone is served too, and a wrong authority is named", async () => {
+  const server = createHttpsServer({ key, cert: certificate }, (_request, response) => response.end('{"metadata":{"name":"web"}}'));
+  const port = await listen(server);
+  const client = clientOf(port);
+  assert.equal((await client.get(podKind, "web", "default"))?.metadata.name, "web");
+  const { ca: _ca, ...untrusting } = { ca: certificate, server: `https://127.0.0.1:${port}`, context: "test", namespace: "default" };
+  const stranger = createKubeClient(untrusting, { log: silentLogger, clock: systemClock });
+  await assert.rejects(stranger.get(podKind, "web"), { code: "unreachable", hint: /certificate is not trusted/ });
+  client.close();
+  server.close();
+  server.closeAllConnections();
+});
