@@ -152,7 +152,9 @@ export class SpdySession {
     this.#compressionStarted = true;
     const { length } = block;
     const stored = [0, length & 0xff, length >> 8, ~length & 0xff, (~length >> 8) & 0xff];
-    return Uint8Array.from([...head, ...stored, ...block]);
+    // An empty block is what makes Go's inflate hand out the one before it.
+    const flush = [0, 0, 0, 0xff, 0xff];
+    return Uint8Array.from([...head, ...stored, ...block, ...flush]);
   }
 }
 
