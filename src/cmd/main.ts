@@ -9,6 +9,8 @@ enableCompileCache();
 
 /** Roles are loaded one by one, so that a ztunnel never loads what an API server needs. */
 const roles: Readonly<Record<string, () => Promise<RoleModule>>> = {
+  cni: () => import("./cni.ts"),
+  ztunnel: () => import("./ztunnel.ts"),
   release: () => import("./release.ts"),
   pilot: () => import("./pilot.ts"),
   rollout: () => import("./rollout.ts"),

@@ -11,8 +11,8 @@ export interface TrackedConnection<Details> {
   readonly id: number;
   readonly openedAtMs: number;
   readonly details: Details;
-  /** Ends it now. */
-  readonly abort: () => void;
+  /** Ends it now; the reason ends up in its access log. */
+  readonly abort: (reason: Error) => void;
   /** True once its owner takes no new ones. */
   draining: boolean;
 }
@@ -48,7 +48,7 @@ export class ConnectionTracker<Details> {
   }
 
   /** Dispose the answer when the connection has ended. */
-  open(details: Details, abort: () => void, nowMs: number): TrackedConnection<Details> & Disposable {
+  open(details: Details, abort: (reason: Error) => void, nowMs: number): TrackedConnection<Details> & Disposable {
     const connection = { id: this.#nextId, openedAtMs: nowMs, details, abort, draining: this.#processDrains };
     this.#nextId += 1;
     this.#connections.set(connection.id, connection);
@@ -79,8 +79,8 @@ export class ConnectionTracker<Details> {
     await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
-  abortAll(): void {
-    for (const connection of this.#connections.values()) connection.abort();
+  abortAll(reason: Error): void {
+    for (const connection of this.#connections.values()) connection.abort(reason);
   }
 
   #close(connection: TrackedConnection<Details>): void {

@@ -113,7 +113,7 @@ export class InboundHbone {
       request.reject(401);
       return;
     }
-    const abort = { tunnel: () => request.reject(503) };
+    const abort: { tunnel: (error: Error) => void } = { tunnel: () => request.reject(503) };
     using _tracked = tracker.open(
       {
         podUid: this.#pod.uid,
@@ -124,7 +124,7 @@ export class InboundHbone {
         hboneTarget: request.authority,
         stillAllowed: () => verdict().allowed,
       },
-      () => abort.tunnel(),
+      (error) => abort.tunnel(error),
       clock.nowMs(),
     );
     let application: ByteStream;
@@ -136,7 +136,7 @@ export class InboundHbone {
       return;
     }
     const tunnel = request.accept();
-    abort.tunnel = () => tunnel.destroy({ reset: true });
+    abort.tunnel = (reason) => tunnel.destroy({ reset: true, error: reason });
     const { error, failed } = await relay(tunnel, application, { onForward: record.onForward, onBackward: record.onBackward });
     if (error === undefined) record.finish();
     else record.finish(`${failed === "first" ? "receive" : "send"}: ${messageOf(error)}`);

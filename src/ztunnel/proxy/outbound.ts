@@ -17,7 +17,7 @@ export async function serveOutbound(pod: PodContext, client: ByteStream): Promis
   const source = client.remote;
   const destination = originalDestination(client) ?? client.local;
   const details = { podUid: pod.uid, direction: "outbound", protocol: "TCP", source, destination } as const;
-  using _tracked = tracker.open(details, () => client.destroy({ reset: true }), clock.nowMs());
+  using _tracked = tracker.open(details, (error) => client.destroy({ reset: true, error }), clock.nowMs());
   // Nobody listens for its end yet.
   client.setHandler({ data() {}, end() {}, drain() {}, close() {} });
   if (isLoopback(destination.address) && isIllegalPort(ports, destination.port)) {

@@ -2,6 +2,7 @@ import type { Clock, Logger, Random } from "../../base/index.ts";
 import type { CertificateManager, ConnectionTracker, HbonePool } from "../../dataplane/index.ts";
 import type { SocketAddress } from "../../net/index.ts";
 import { transientError } from "../../base/index.ts";
+import type { DnsResolver } from "../dns/dns-resolver.ts";
 import type { MeshState } from "../state/mesh-state.ts";
 import type { Workload, WorkloadInfo } from "../state/model.ts";
 import type { ConnectionTelemetry } from "./connection-record.ts";
@@ -32,6 +33,7 @@ export interface ProxyEnvironment {
   readonly ports: ProxyPorts;
   /** Our own network, for looking peers up. */
   readonly network: string;
+  readonly dns: DnsResolver;
 }
 
 export interface ProxyPorts {

@@ -2,14 +2,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createLogger, systemClock } from "../../base/index.ts";
 import { CertificateManager, ConnectionTracker, FakeCertificateAuthority } from "../../dataplane/index.ts";
-import { connectTcp, listenTcp, listenTcpInNamespace, NetworkNamespace, type ByteStream } from "../../net/index.ts";
+import { connectTcp, listenTcp, listenTcpInNamespace, NetworkNamespace } from "../../net/index.ts";
 import { MetricsRegistry, renderPrometheus } from "../../telemetry/index.ts";
+import { DnsResolver } from "../dns/dns-resolver.ts";
 import { parseLocalConfig } from "../state/local-config.ts";
 import { MeshState } from "../state/mesh-state.ts";
 import { clientAddress, podPair, serverAddress, serviceAddress } from "../testing/pod-pair.ts";
 import { ConnectionTelemetry } from "./connection-record.ts";
 import type { LiveConnection, ProxyEnvironment } from "./pod-context.ts";
-import { PodProxy } from "./pod-proxy.ts";
+import { PodProxy, type PassedListener } from "./pod-proxy.ts";
 
 const mesh = (policies = "") => `
 workloads:
@@ -38,11 +39,12 @@ function environment(root: ReturnType<FakeCertificateAuthority["exportRoot"]>, c
     mark: 0x539,
     ports: { outbound: 15_001, inboundPlaintext: 15_006, hbone: 15_008, dns: 15_053 },
     network: "",
+    dns: new DnsResolver({ state, network: "", domain: "cluster.local", nameservers: [], log }),
   };
   return { env, lines, registry };
 }
 
-function podProxy(env: ProxyEnvironment, namespace: NetworkNamespace, name: string, listeners: { role: string; fd: number }[] = []) {
+function podProxy(env: ProxyEnvironment, namespace: NetworkNamespace, name: string, listeners: readonly PassedListener[] = []) {
   const info = { name, namespace: "default", serviceAccount: name };
   const namespaceFd = NetworkNamespace.open(`/proc/self/fd/${namespace.fd}`).fd;
   return new PodProxy({ environment: env, uid: name, info, namespaceFd, listeners });
@@ -81,11 +83,12 @@ async function talk(namespace: NetworkNamespace, address: string, port: number) 
     },
   });
   stream.resume();
+  const done = (wanted: string) => text.includes(wanted) || closed !== undefined;
   const until = async (wanted: string) => {
-    while (!text.includes(wanted) && closed === undefined) await new Promise<void>((resolve) => (wake = resolve));
+    while (!done(wanted)) await new Promise<void>((resolve) => (wake = resolve));
     return text;
   };
-  return { stream: stream as ByteStream, until, closed: () => closed, say: (words: string) => stream.write(Buffer.from(words)) };
+  return { stream, until, closed: () => closed, say: (words: string) => stream.write(Buffer.from(words)) };
 }
 
 async function whole(policies = "") {

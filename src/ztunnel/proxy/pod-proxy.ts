@@ -1,15 +1,17 @@
 import { messageOf, type Logger } from "../../base/index.ts";
 import { HbonePool, hboneDialer } from "../../dataplane/index.ts";
-import { closeDescriptor, listenTcp, listenTcpInNamespace, type ByteListener, type ByteStream } from "../../net/index.ts";
+import { bindUdpInNamespace, closeDescriptor, listenTcp, listenTcpInNamespace } from "../../net/index.ts";
+import type { ZdsListenerRole } from "../../wire/zds/index.ts";
+import { DnsListener } from "../dns/dns-listener.ts";
 import { workloadIdentity, type WorkloadInfo } from "../state/model.ts";
 import { serveOutbound } from "./outbound.ts";
 import { serveInboundPlaintext } from "./inbound-plaintext.ts";
 import { InboundHbone } from "./inbound-hbone.ts";
 import type { PodContext, ProxyEnvironment } from "./pod-context.ts";
 
-/** A listening socket that somebody made for us, by its role: `outbound`, `inbound-hbone/6`, … */
+/** A listening socket, by its role; ours from the moment that it is passed. */
 export interface PassedListener {
-  readonly role: string;
+  readonly role: ZdsListenerRole;
   readonly fd: number;
 }
 
@@ -23,8 +25,7 @@ export interface PodProxyOptions {
   readonly listeners: readonly PassedListener[];
 }
 
-type TcpRole = "outbound" | "inbound-plaintext" | "inbound-hbone";
-const tcpRoles: readonly TcpRole[] = ["outbound", "inbound-plaintext", "inbound-hbone"];
+const tcpRoles = ["outbound", "inbound-plaintext", "inbound-hbone"] as const;
 
 /** Everything that serves one pod: its listeners, its pool, its connections. */
 export class PodProxy {
@@ -34,7 +35,8 @@ export class PodProxy {
   readonly #pod: PodContext;
   readonly #inbound: InboundHbone;
   readonly #log: Logger;
-  readonly #listeners: ByteListener[] = [];
+  readonly #listeners: { close(): void }[] = [];
+  #held: readonly PassedListener[] = [];
   #state: "serving" | "draining" | "closed" = "serving";
   #open = 0;
 
@@ -57,13 +59,16 @@ export class PodProxy {
     this.#prefetchCertificate();
     const passed = this.#options.listeners;
     const wanted = passed.length > 0 ? passed : this.#ownListeners();
+    this.#held = wanted;
+    let taken = 0;
     try {
-      for (const { role, fd } of wanted) {
-        const serve = this.#server(role);
-        if (serve === undefined) continue;
-        this.#listeners.push(await listenTcp({ fd }, serve));
+      for (const listener of wanted) {
+        // Taken even when it fails: whoever listens on a descriptor closes it.
+        taken += 1;
+        this.#listeners.push(await this.#listen(listener));
       }
     } catch (error) {
+      for (const { fd } of wanted.slice(taken)) closeDescriptor(fd);
       this.close();
       throw error;
     }
@@ -86,21 +91,33 @@ export class PodProxy {
     for (const listener of this.#listeners) listener.close();
     this.#inbound.close();
     const { tracker } = this.#pod.environment;
-    for (const connection of tracker.list()) if (connection.details.podUid === this.uid) connection.abort();
+    for (const connection of tracker.list()) if (connection.details.podUid === this.uid) connection.abort(new Error("the pod is no longer served here"));
     this.#pod.pool.close();
     if (this.#options.namespaceFd !== undefined) closeDescriptor(this.#options.namespaceFd);
   }
 
-  #server(role: string): ((stream: ByteStream) => void) | undefined {
-    switch (role.replace(/\/6$/, "")) {
+  /** The sockets that accept for this pod, to be handed to an agent that has lost them. */
+  get descriptors(): { readonly namespaceFd: number | undefined; readonly listeners: readonly PassedListener[] } {
+    return { namespaceFd: this.#options.namespaceFd, listeners: this.#state === "serving" ? this.#held : [] };
+  }
+
+  async #listen({ role, fd }: PassedListener): Promise<{ close(): void }> {
+    switch (role) {
       case "outbound":
-        return (stream) => this.#track(serveOutbound(this.#pod, stream), "outbound");
+      case "outbound/6":
+        return await listenTcp({ fd }, (stream) => this.#track(serveOutbound(this.#pod, stream), "outbound"));
       case "inbound-plaintext":
-        return (stream) => this.#track(serveInboundPlaintext(this.#pod, stream), "inbound passthrough");
+      case "inbound-plaintext/6":
+        return await listenTcp({ fd }, (stream) => this.#track(serveInboundPlaintext(this.#pod, stream), "inbound passthrough"));
       case "inbound-hbone":
-        return (stream) => this.#track(this.#inbound.serve(stream), "inbound");
-      default:
-        return undefined;
+      case "inbound-hbone/6":
+        return await listenTcp({ fd }, (stream) => this.#track(this.#inbound.serve(stream), "inbound"));
+      case "dns-udp":
+      case "dns-udp/6":
+        return await DnsListener.udp(this.#pod, fd, role === "dns-udp/6");
+      case "dns-tcp":
+      case "dns-tcp/6":
+        return await DnsListener.tcp(this.#pod, fd);
     }
   }
 
@@ -119,21 +136,34 @@ export class PodProxy {
     if (this.#state === "draining" && this.#open === 0) this.close();
   }
 
+  /** Without an agent that passes sockets we open them, beside those of an older ztunnel if need be. */
   #ownListeners(): readonly PassedListener[] {
     const { ports } = this.#pod.environment;
-    const portOf: Readonly<Record<TcpRole, number>> = { outbound: ports.outbound, "inbound-plaintext": ports.inboundPlaintext, "inbound-hbone": ports.hbone };
-    const made: PassedListener[] = [];
+    const portOf = { outbound: ports.outbound, "inbound-plaintext": ports.inboundPlaintext, "inbound-hbone": ports.hbone };
     const { namespaceFd } = this.#options;
-    for (const role of tcpRoles) {
-      const common = { port: portOf[role], transparent: true, reusePort: true };
-      made.push({ role, fd: listenTcpInNamespace(namespaceFd, { address: "0.0.0.0", ...common }) });
+    const made: PassedListener[] = [];
+    const open = (role: ZdsListenerRole, make: () => number, required: boolean) => {
       try {
-        made.push({ role: `${role}/6`, fd: listenTcpInNamespace(namespaceFd, { address: "::", ...common }) });
+        made.push({ role, fd: make() });
       } catch (error) {
-        // A namespace without IPv6.
-        this.#log.debug("no IPv6 listener", { role, error: messageOf(error) });
+        if (required) {
+          for (const { fd } of made) closeDescriptor(fd);
+          throw error;
+        }
+        // Such as a namespace without IPv6.
+        this.#log.debug("a listener is left out", { role, error: messageOf(error) });
       }
+    };
+    for (const role of tcpRoles) {
+      const options = { port: portOf[role], transparent: true, reusePort: true };
+      open(role, () => listenTcpInNamespace(namespaceFd, { address: "0.0.0.0", ...options }), true);
+      open(`${role}/6`, () => listenTcpInNamespace(namespaceFd, { address: "::", ...options }), false);
     }
+    const dns = { port: ports.dns, reusePort: true };
+    open("dns-udp", () => bindUdpInNamespace(namespaceFd, { address: "127.0.0.1", ...dns }), false);
+    open("dns-udp/6", () => bindUdpInNamespace(namespaceFd, { address: "::1", ...dns }), false);
+    open("dns-tcp", () => listenTcpInNamespace(namespaceFd, { address: "127.0.0.1", ...dns }), false);
+    open("dns-tcp/6", () => listenTcpInNamespace(namespaceFd, { address: "::1", ...dns }), false);
     return made;
   }
 

@@ -1,0 +1,37 @@
+import { readFile } from "node:fs/promises";
+import { createLogger, messageOf, systemClock, systemRandom, userError } from "../base/index.ts";
+import { FakeCertificateAuthority, IstioCertificateClient, type CertificateAuthority } from "../dataplane/index.ts";
+import { absolutePath, readConfig, Ztunnel, type ZtunnelConfig } from "../ztunnel/index.ts";
+import type { RoleContext } from "./role.ts";
+
+/** `serin ztunnel`: the L4 data plane of one node, or of one pod in dedicated mode. */
+export async function run(context: RoleContext): Promise<number> {
+  const config = readConfig(context.env, context.release.version, context.args);
+  const log = createLogger({ scope: "ztunnel", level: config.logLevel });
+  const authority = await certificateAuthority(config, context.env["FAKE_CA_ROOT"]);
+  const ztunnel = new Ztunnel({ config, authority, log, clock: systemClock, random: systemRandom });
+  await ztunnel.run(context.shutdown);
+  return 0;
+}
+
+async function certificateAuthority(config: ZtunnelConfig, sharedRoot: string | undefined): Promise<CertificateAuthority> {
+  if (config.fakeCa) return new FakeCertificateAuthority(sharedRoot === undefined ? {} : { root: await readRoot(sharedRoot) });
+  return new IstioCertificateClient({
+    endpoint: {
+      url: config.caAddress,
+      rootCertificateFile: absolutePath(config.caRootCertificate),
+      tokenFile: absolutePath(config.tokenFile),
+      headers: { clusterid: config.clusterId },
+    },
+    impersonate: true,
+  });
+}
+
+/** FAKE_CA_ROOT (ours): a JSON file `{ "keyPem", "certificatePem" }`, so that several fake CAs trust each other. */
+async function readRoot(path: string): Promise<{ readonly keyPem: string; readonly certificatePem: string }> {
+  try {
+    return JSON.parse(await readFile(path, "utf8")) as { keyPem: string; certificatePem: string };
+  } catch (error) {
+    throw userError("fake-ca-root", `cannot read the fake CA's root ${path}: ${messageOf(error)}`, { cause: error });
+  }
+}

@@ -1,0 +1,190 @@
+import { resolve } from "node:path";
+import { envBoolean, envInteger, envString, userError, type Environment } from "../base/index.ts";
+import { hboneLimits } from "../dataplane/index.ts";
+import type { WorkloadInfo } from "./state/model.ts";
+
+/** All that a ztunnel is told from outside, by upstream's names of environment variables. */
+export interface ZtunnelConfig {
+  readonly version: string;
+  readonly revision: string;
+  readonly proxyArgs: string;
+  readonly nodeName: string;
+  readonly podName: string;
+  readonly podNamespace: string;
+  readonly instanceIp: string;
+  readonly serviceAccount: string;
+  readonly clusterId: string;
+  readonly network: string;
+  readonly clusterDomain: string;
+  /** Empty: no control plane. */
+  readonly xdsAddress: string;
+  readonly xdsRootCertificate: string;
+  readonly localXdsPath: string;
+  /** Empty with a fake CA. */
+  readonly caAddress: string;
+  readonly caRootCertificate: string;
+  readonly fakeCa: boolean;
+  readonly tokenFile: string;
+  readonly secretTtlSeconds: number;
+  /** `shared`: pods by ZDS. `dedicated`: the one of our own network namespace. */
+  readonly proxyMode: "shared" | "dedicated";
+  readonly dedicatedWorkload: WorkloadInfo | undefined;
+  readonly zdsPath: string;
+  readonly mark: number;
+  readonly terminationGraceMs: number;
+  readonly ports: {
+    readonly admin: number;
+    readonly stats: number;
+    readonly readiness: number;
+    readonly outbound: number;
+    readonly inboundPlaintext: number;
+    readonly hbone: number;
+    readonly dns: number;
+  };
+  /** ISTIO_META_* and ISTIO_VERSION: the node's metadata. */
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly logLevel: "trace" | "debug" | "info" | "warn" | "error";
+}
+
+const defaultControlPlane = "https://istiod.istio-system.svc:15012";
+const defaultRoot = "./var/run/secrets/istio/root-cert.pem";
+const defaultToken = "./var/run/secrets/tokens/istio-token";
+
+/** Reads the environment; a wrong value is a user error that names its variable. */
+export function readConfig(env: Environment, version: string, args: readonly string[]): ZtunnelConfig {
+  const fakeCa = envBoolean(env, "FAKE_CA", false);
+  const localXdsPath = envString(env, "LOCAL_XDS_PATH", "");
+  const proxyMode = envString(env, "PROXY_MODE", "shared").toLowerCase();
+  if (proxyMode !== "shared" && proxyMode !== "dedicated") throw userError("env-invalid", `PROXY_MODE must be shared or dedicated, got "${proxyMode}"`);
+  const metadata: Record<string, string> = {};
+  for (const [name, value] of Object.entries(env)) {
+    if (name.startsWith("ISTIO_META_") && value !== undefined) metadata[name.slice("ISTIO_META_".length)] = value;
+  }
+  metadata["ISTIO_VERSION"] = version;
+  return {
+    version,
+    revision: envString(env, "REVISION", envString(env, "ISTIO_META_REVISION", "")),
+    proxyArgs: ["proxy", "ztunnel", ...args.filter((arg) => arg !== "proxy" && arg !== "ztunnel")].join(" "),
+    nodeName: envString(env, "NODE_NAME", ""),
+    podName: envString(env, "POD_NAME", "ztunnel"),
+    podNamespace: envString(env, "POD_NAMESPACE", "istio-system"),
+    instanceIp: envString(env, "INSTANCE_IP", "127.0.0.1"),
+    serviceAccount: envString(env, "SERVICE_ACCOUNT", "ztunnel"),
+    clusterId: envString(env, "CLUSTER_ID", envString(env, "ISTIO_META_CLUSTER_ID", "Kubernetes")),
+    network: envString(env, "NETWORK", envString(env, "ISTIO_META_NETWORK", "")),
+    clusterDomain: envString(env, "CLUSTER_DOMAIN", "cluster.local"),
+    xdsAddress: envString(env, "XDS_ADDRESS", localXdsPath === "" ? defaultControlPlane : ""),
+    xdsRootCertificate: envString(env, "XDS_ROOT_CA", defaultRoot),
+    localXdsPath,
+    caAddress: fakeCa ? "" : envString(env, "CA_ADDRESS", envString(env, "XDS_ADDRESS", defaultControlPlane)),
+    caRootCertificate: envString(env, "CA_ROOT_CA", defaultRoot),
+    fakeCa,
+    tokenFile: envString(env, "AUTH_TOKEN", defaultToken),
+    secretTtlSeconds: seconds(env, "SECRET_TTL", 86_400),
+    proxyMode,
+    dedicatedWorkload: proxyMode === "dedicated" ? dedicatedWorkload(env) : undefined,
+    zdsPath: envString(env, "INPOD_UDS", "/var/run/ztunnel/ztunnel.sock"),
+    mark: envInteger(env, "PACKET_MARK", 0x539),
+    terminationGraceMs: seconds(env, "CONNECTION_TERMINATION_DEADLINE", 5) * 1000,
+    ports: {
+      admin: envInteger(env, "ADMIN_PORT", 15_000),
+      stats: envInteger(env, "STATS_PORT", 15_020),
+      readiness: envInteger(env, "READINESS_PORT", 15_021),
+      outbound: 15_001,
+      inboundPlaintext: 15_006,
+      hbone: 15_008,
+      dns: 15_053,
+    },
+    metadata,
+    logLevel: logLevel(env),
+  };
+}
+
+/** A path of upstream's form, which starts at the root of the file system with a dot. */
+export function absolutePath(path: string): string {
+  return path.startsWith("./") ? resolve("/", path) : resolve(path);
+}
+
+/** `namespace/name/service-account`, as upstream's PROXY_WORKLOAD_INFO. */
+function dedicatedWorkload(env: Environment): WorkloadInfo {
+  const [namespace = "", name = "", serviceAccount = ""] = envString(env, "PROXY_WORKLOAD_INFO", "").split("/");
+  if (namespace === "" || name === "" || serviceAccount === "") {
+    throw userError("env-invalid", "PROXY_WORKLOAD_INFO must be namespace/name/service-account in dedicated mode", {
+      hint: "set it to the pod that this ztunnel serves, or use PROXY_MODE=shared",
+    });
+  }
+  return { namespace, name, serviceAccount };
+}
+
+const units: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
+
+/** `30s`, `5m`, `24h`, or bare seconds. */
+function seconds(env: Environment, name: string, fallback: number): number {
+  const value = envString(env, name, "");
+  if (value === "") return fallback;
+  const match = /^(\d+(?:\.\d+)?)([smhd])?$/.exec(value);
+  const unit = units[match?.[2] ?? "s"];
+  if (match === null || unit === undefined) throw userError("env-invalid", `${name} must be a duration such as 30s, 5m or 24h, got "${value}"`);
+  return Number(match[1]) * unit;
+}
+
+function logLevel(env: Environment): ZtunnelConfig["logLevel"] {
+  // Upstream's RUST_LOG may name targets (`info,access=debug`): the first bare word is the level of all.
+  const words = envString(env, "RUST_LOG", envString(env, "LOG_LEVEL", "info")).toLowerCase().split(",");
+  const level = words.map((word) => word.trim()).find((word) => !word.includes("="));
+  switch (level) {
+    case "trace":
+    case "debug":
+    case "warn":
+    case "error":
+      return level;
+    default:
+      return "info";
+  }
+}
+
+/** The configuration as YAML, by the keys that upstream logs at its start. */
+export function describeConfig(config: ZtunnelConfig): string {
+  const { ports } = config;
+  const file = (path: string) => `!File ${path}`;
+  const lines: readonly (readonly [string, string])[] = [
+    ["window_size", String(hboneLimits.streamWindowBytes)],
+    ["connection_window_size", String(hboneLimits.connectionWindowBytes)],
+    ["frame_size", String(hboneLimits.maxFrameBytes)],
+    ["pool_max_streams_per_conn", String(hboneLimits.pooledStreams)],
+    ["socks5_addr", "null"],
+    ["admin_addr", `127.0.0.1:${ports.admin}`],
+    ["stats_addr", `'[::]:${ports.stats}'`],
+    ["readiness_addr", `'[::]:${ports.readiness}'`],
+    ["inbound_addr", `'[::]:${ports.hbone}'`],
+    ["inbound_plaintext_addr", `'[::]:${ports.inboundPlaintext}'`],
+    ["outbound_addr", `'[::]:${ports.outbound}'`],
+    ["dns_proxy_addr", `127.0.0.1:${ports.dns}`],
+    ["network", config.network === "" ? "''" : config.network],
+    ["local_node", config.nodeName === "" ? "null" : config.nodeName],
+    ["local_ip", config.instanceIp],
+    ["proxy_mode", config.proxyMode === "shared" ? "Shared" : "Dedicated"],
+    ["cluster_id", config.clusterId],
+    ["cluster_domain", config.clusterDomain],
+    ["ca_address", config.caAddress === "" ? "null" : config.caAddress],
+    ["ca_root_cert", file(config.caRootCertificate)],
+    ["xds_address", config.xdsAddress === "" ? "null" : config.xdsAddress],
+    ["xds_root_cert", file(config.xdsRootCertificate)],
+    ["xds_on_demand", "false"],
+    ["fake_ca", String(config.fakeCa)],
+    ["termination_grace_period", `\n  secs: ${Math.floor(config.terminationGraceMs / 1000)}\n  nanos: 0`],
+    ["proxy_metadata", Object.entries(config.metadata).map(([key, value]) => `\n  ${key}: ${scalar(value)}`).join("")],
+    ["num_worker_threads", "1"],
+    ["enable_original_source", "null"],
+    ["proxy_args", config.proxyArgs],
+    ["inpod_uds", config.zdsPath],
+    ["packet_mark", String(config.mark)],
+  ];
+  return lines.map(([key, value]) => `${key}:${value.startsWith("\n") ? "" : " "}${value}`).join("\n");
+}
+
+/** A YAML scalar: bare where that reads back as the same text. */
+function scalar(value: string): string {
+  const bare = /^[A-Za-z_][\w./-]*$/.test(value) || /^\d+(?:\.\d+){2,}[\w.-]*$/.test(value);
+  return bare && !/^(?:true|false|null|yes|no|on|off)$/i.test(value) ? value : JSON.stringify(value);
+}

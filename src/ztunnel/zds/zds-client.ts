@@ -1,0 +1,128 @@
+import { Backoff, messageOf, systemRandom, type Clock, type Logger, type Random } from "../../base/index.ts";
+import { closeDescriptor, SeqpacketConnection, type SeqpacketMessage } from "../../net/index.ts";
+import { decodeZdsRequest, encodeZdsHello, encodeZdsResponse, type ZdsListenerRole, type ZdsRequest } from "../../wire/zds/index.ts";
+import type { PodManager } from "./pod-manager.ts";
+
+export interface ZdsClientOptions {
+  readonly path: string;
+  readonly revision: string;
+  readonly pods: PodManager;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly random?: Random;
+  /** Called when the agent has told us of all pods, and again when it is gone. */
+  readonly onSynced: (synced: boolean) => void;
+}
+
+/** Our end of ZDS: the CNI agent says which pods we own, and gives us their namespaces and sockets. */
+export class ZdsClient {
+  readonly #options: ZdsClientOptions;
+  readonly #log: Logger;
+
+  constructor(options: ZdsClientOptions) {
+    this.#options = options;
+    this.#log = options.log;
+  }
+
+  /** Connects, serves, reconnects, until the signal. Pods stay as they are while the agent is away. */
+  async run(signal: AbortSignal): Promise<void> {
+    const backoff = new Backoff({ initialMs: 20, maxMs: 5_000, random: this.#options.random ?? systemRandom });
+    while (!signal.aborted) {
+      try {
+        const connection = SeqpacketConnection.connect(this.#options.path);
+        backoff.reset();
+        await this.#serve(connection, signal);
+        if (!signal.aborted) this.#log.info("the CNI agent's connection ended", { path: this.#options.path });
+      } catch (error) {
+        // Expected while the node starts: the agent may come after us.
+        const level = backoff.attempt < 3 ? "debug" : "warn";
+        this.#log[level]("failed to connect to the CNI node agent", { path: this.#options.path, error: messageOf(error) });
+      }
+      this.#options.onSynced(false);
+      if (signal.aborted) return;
+      await this.#options.clock.sleep(backoff.nextMs(), signal).catch(() => undefined);
+    }
+  }
+
+  #serve(connection: SeqpacketConnection, signal: AbortSignal): Promise<void> {
+    const known = new Set<string>();
+    // One after the other: answers come in the order of the requests.
+    let queue = Promise.resolve();
+    return new Promise((resolve) => {
+      const stop = () => connection.close();
+      signal.addEventListener("abort", stop, { once: true });
+      connection.start({
+        message: (message) => {
+          queue = queue.then(() => this.#handle(connection, message, known));
+        },
+        close: (error) => {
+          signal.removeEventListener("abort", stop);
+          if (error !== undefined) this.#log.warn("the CNI agent's connection failed", { error: error.message });
+          resolve();
+        },
+      });
+      connection.send(encodeZdsHello({ version: 1, revision: this.#options.revision, acceptsListeners: true }));
+      if (signal.aborted) stop();
+    });
+  }
+
+  async #handle(connection: SeqpacketConnection, message: SeqpacketMessage, known: Set<string>): Promise<void> {
+    let error = "";
+    let returned: { readonly roles: readonly ZdsListenerRole[]; readonly descriptors: readonly number[] } = { roles: [], descriptors: [] };
+    try {
+      const request = decodeZdsRequest(message.bytes);
+      returned = (await this.#obey(request, message.descriptors, known)) ?? returned;
+    } catch (thrown) {
+      error = messageOf(thrown);
+      this.#log.error("a request of the CNI agent failed", { error });
+    }
+    if (connection.closed) return;
+    connection.send(encodeZdsResponse({ error, listeners: returned.roles }), returned.descriptors);
+  }
+
+  async #obey(request: ZdsRequest, descriptors: readonly number[], known: Set<string>) {
+    const { pods } = this.#options;
+    switch (request.type) {
+      case "add":
+        known.add(request.uid);
+        await this.#add(request, descriptors);
+        return undefined;
+      case "delete":
+        this.#log.info(request.handedOver ? "pod handed over" : "pod received, removing", { uid: request.uid });
+        pods.remove(request.uid, request.handedOver);
+        return undefined;
+      case "keep":
+        known.add(request.uid);
+        return this.#keep(request.uid, request.returnListeners);
+      case "snapshot-sent":
+        for (const uid of pods.uids()) if (!known.has(uid)) pods.remove(uid, false);
+        this.#options.onSynced(true);
+        return undefined;
+    }
+  }
+
+  async #add(request: Extract<ZdsRequest, { type: "add" }>, descriptors: readonly number[]): Promise<void> {
+    const { uid, workload, listeners } = request;
+    const [namespaceFd, ...sockets] = descriptors;
+    const { pods } = this.#options;
+    if (pods.get(uid) !== undefined) {
+      for (const fd of descriptors) closeDescriptor(fd);
+      return;
+    }
+    if (namespaceFd === undefined || sockets.length !== listeners.length) {
+      for (const fd of descriptors) closeDescriptor(fd);
+      throw new TypeError(`AddWorkload ${uid} names ${listeners.length} listener(s) and carries ${descriptors.length} descriptor(s)`);
+    }
+    this.#log.info("pod received, starting proxy", { uid, name: workload.name, namespace: workload.namespace });
+    await pods.add({ uid, info: workload, namespaceFd, listeners: listeners.map((role, index) => ({ role, fd: sockets[index] ?? -1 })) });
+  }
+
+  #keep(uid: string, returnListeners: boolean) {
+    const pod = this.#options.pods.get(uid);
+    if (pod === undefined) throw new TypeError(`the workload ${uid} is not known here`);
+    if (!returnListeners) return undefined;
+    const { namespaceFd, listeners } = pod.descriptors;
+    if (namespaceFd === undefined) throw new TypeError(`the workload ${uid} has no network namespace of its own`);
+    return { roles: listeners.map(({ role }) => role), descriptors: [namespaceFd, ...listeners.map(({ fd }) => fd)] };
+  }
+}
