@@ -56,7 +56,8 @@ export const canaryTheApp: Act = {
     };
     const object = { apiVersion: "rollout.serin.dev/v1alpha1", kind: "Canary", metadata: { name: "bookinfo", namespace: namespaces.stable }, spec };
     await lab.apply([object]);
-    const status = await follow(stage, canaryKind, "bookinfo", namespaces.stable).finally(async () => await testers.stop());
+    const status = await follow(stage, canaryKind, "bookinfo", namespaces.stable).finally(() => void testers.stop());
+    await testers.stop();
     const counted = testers.counts;
     stage.note(`requests with traffic: test: ${counted.requests} sent, ${counted.failed} failed, answered by ${Object.keys(counted.answers).join(", ")}`);
     for (const failure of testers.failures) stage.view.line(`FAILED ${failure.at} ${failure.path} ${failure.cause} (tester)`);
