@@ -1,9 +1,10 @@
-import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
+import type { BinaryReader } from "@bufbuild/protobuf/wire";
 import type { UntypedObject } from "../../api/index.ts";
 import type { BuiltInShapes } from "./built-in-shapes.ts";
 import { SchemaFault } from "./contract.ts";
 import { isObject, setOwn, type JsonObject } from "./json.ts";
 import { zeroValue } from "./normalise.ts";
+import { protobufWire, wireTypes } from "./protobuf-wire.ts";
 import type { AnyShape, ListShape, ScalarCode, Shape, StructShape, WireField } from "./shape.ts";
 
 const magic = Buffer.from("k8s\0", "latin1");
@@ -121,7 +122,7 @@ export class ProtobufDecoder {
 type RawValue = bigint | Uint8Array | number;
 
 function readMessage(bytes: Uint8Array): Map<number, RawValue[]> {
-  const reader = new BinaryReader(bytes);
+  const reader = new (protobufWire().BinaryReader)(bytes);
   const values = new Map<number, RawValue[]>();
   while (reader.pos < reader.len) {
     const [number, type] = reader.tag();
@@ -132,18 +133,17 @@ function readMessage(bytes: Uint8Array): Map<number, RawValue[]> {
   return values;
 }
 
-function readValue(reader: BinaryReader, type: WireType): RawValue {
+function readValue(reader: BinaryReader, type: number): RawValue {
   switch (type) {
-    case WireType.Varint:
+    case wireTypes.varint:
       return BigInt(reader.int64());
-    case WireType.LengthDelimited:
+    case wireTypes.lengthDelimited:
       return reader.bytes();
-    case WireType.Bit64:
+    case wireTypes.bit64:
       return reader.double();
-    case WireType.Bit32:
+    case wireTypes.bit32:
       return reader.float();
-    case WireType.StartGroup:
-    case WireType.EndGroup:
+    default:
       throw new SchemaFault(400, "BadRequest", "the protobuf body holds a group, which Kubernetes never sends");
   }
 }
@@ -173,7 +173,7 @@ function textOf(raw: readonly RawValue[] | undefined): string {
 /** Packed repeated numbers arrive as one run of bytes. */
 function unpacked(item: Shape, raw: RawValue): RawValue[] {
   if (!(raw instanceof Uint8Array) || item.kind !== "scalar" || !"bil".includes(item.code)) return [raw];
-  const reader = new BinaryReader(raw);
+  const reader = new (protobufWire().BinaryReader)(raw);
   const values: RawValue[] = [];
   while (reader.pos < reader.len) values.push(BigInt(reader.int64()));
   return values;

@@ -16,8 +16,7 @@ import { applyMergePatch } from "./patch/merge-patch.ts";
 import { applyStrategicMergePatch } from "./patch/strategic-merge-patch.ts";
 import { isObject } from "./json.ts";
 import { apiVersionOfType, type ResourceModel } from "./resource-model.ts";
-import { Check } from "./validation/check.ts";
-import { validateCustomResourceDefinition } from "./validation/custom-resource-definition.ts";
+import { servingErrors } from "./validation/custom-resource-definition.ts";
 
 /** An entry of generated/kubernetes/resources. */
 interface GeneratedResource {
@@ -157,9 +156,8 @@ export class Schemas implements SchemaRegistry {
   }
 
   addCustomResourceDefinition(definition: KubernetesObject): readonly FieldError[] {
-    const check = new Check();
-    validateCustomResourceDefinition(definition as UntypedObject, undefined, check);
-    if (check.errors.length > 0) return check.errors;
+    const errors = servingErrors(definition);
+    if (errors.length > 0) return errors;
     this.removeCustomResourceDefinition(definition.metadata.name ?? "");
     const resource = parseCustomResource(definition, this.#shapes);
     this.#custom.set(resource.name, resource);

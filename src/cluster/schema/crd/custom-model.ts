@@ -2,7 +2,8 @@ import type { UntypedObject } from "../../../api/index.ts";
 import type { BuiltInShapes } from "../built-in-shapes.ts";
 import type { FieldError, ResourceType, TableColumn } from "../contract.ts";
 import { ageOf } from "../human-duration.ts";
-import { arrayOf, isObject, objectOf, stringOf, type JsonObject } from "../json.ts";
+import { fieldErrors } from "../field-error.ts";
+import { arrayOf, isObject, jsonEqual, objectOf, stringOf, type JsonObject } from "../json.ts";
 import { JsonPath } from "../json-path.ts";
 import { Normaliser } from "../normalise.ts";
 import { apiVersionOfType, type ResourceModel } from "../resource-model.ts";
@@ -62,9 +63,10 @@ export class CustomModel implements ResourceModel {
     const errors = subresource === "status" ? [] : validateMetadata(this.type, object, old);
     const { metadata: _checkedApart, ...rest } = object;
     const structural = subresource === "status" ? validateStatus(this.schema, rest) : validateValue(this.schema, rest, "").filter((error) => error.field !== "metadata");
-    errors.push(...structural);
-    if (errors.length === 0) errors.push(...this.#rules.validate(object, old));
-    return errors;
+    errors.push(...structural.filter((error) => old === undefined || !isUnchanged(error.field, object, old)));
+    if (!errors.some(isBlocking)) errors.push(...this.#rules.validate(object, old));
+    else if (this.#rules.any) errors.push(fieldErrors.invalid("", null, rulesSkipped));
+    return errors.map((error) => (error.field === "" ? { ...error, field: "<nil>" } : error));
   }
 
   columns(): readonly TableColumn[] {
@@ -79,6 +81,22 @@ export class CustomModel implements ResourceModel {
     this.#columns ??= printerColumns(this.#version);
     return this.#columns;
   }
+}
+
+const rulesSkipped = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
+const blocking = new Set<FieldError["reason"]>(["FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid"]);
+
+/** With such errors the rules' own assumptions do not hold. */
+function isBlocking(error: FieldError): boolean {
+  return blocking.has(error.reason);
+}
+
+/** An update is not refused for what was wrong before and stays as it was (validation ratcheting). */
+function isUnchanged(field: string, object: JsonObject, old: JsonObject): boolean {
+  if (field === "") return false;
+  const path = JsonPath.parse(`.${field}`);
+  const [next, previous] = [path.first(object), path.first(old)];
+  return next !== undefined && jsonEqual(next, previous);
 }
 
 /** A status write is judged by the status' own schema: an old spec may no longer be valid. */

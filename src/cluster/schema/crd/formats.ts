@@ -1,10 +1,13 @@
+import { createRequire } from "node:module";
 import { isIP, isIPv4, isIPv6 } from "node:net";
-import { RE2JS } from "re2js";
+import type { RE2JS } from "re2js";
 import { parseQuantity } from "../quantity.ts";
 
 /** Patterns that are kept compiled; an API server sees a few hundred. */
 const maxPatterns = 4096;
 const patterns = new Map<string, RE2JS | undefined>();
+/** Loaded with the first pattern. */
+let expressions: typeof import("re2js") | undefined;
 
 /** A regular expression in RE2's syntax, matched in linear time; undefined when it is none. */
 export function compilePattern(pattern: string): RE2JS | undefined {
@@ -12,7 +15,8 @@ export function compilePattern(pattern: string): RE2JS | undefined {
   if (patterns.size >= maxPatterns) patterns.clear();
   let compiled: RE2JS | undefined;
   try {
-    compiled = RE2JS.compile(pattern);
+    expressions ??= createRequire(import.meta.url)("re2js") as typeof import("re2js");
+    compiled = expressions.RE2JS.compile(pattern);
   } catch {
     compiled = undefined;
   }

@@ -41,6 +41,10 @@ export class RuleValidator {
     return walk.run(this.#schema, object, old);
   }
 
+  get any(): boolean {
+    return this.#containsRules(this.#schema);
+  }
+
   /** Rules that cannot be compiled, with the schema's path. */
   compileErrors(path: string): FieldError[] {
     return this.#containsRules(this.#schema) ? this.#compileErrors(this.#schema, path) : [];

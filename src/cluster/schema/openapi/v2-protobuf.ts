@@ -1,5 +1,5 @@
-import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import { stringify } from "yaml";
+import type { BinaryWriter } from "@bufbuild/protobuf/wire";
+import { protobufWire, wireTypes } from "../protobuf-wire.ts";
 import { isObject, objectOf, type JsonObject } from "../json.ts";
 
 /**
@@ -10,16 +10,16 @@ type FieldWriter = (writer: BinaryWriter, number: number, value: unknown) => voi
 type MessageFields = Readonly<Record<string, readonly [number: number, write: FieldWriter]>>;
 
 const text: FieldWriter = (writer, number, value) => {
-  writer.tag(number, WireType.LengthDelimited).string(String(value));
+  writer.tag(number, wireTypes.lengthDelimited).string(String(value));
 };
 const flag: FieldWriter = (writer, number, value) => {
-  if (value === true) writer.tag(number, WireType.Varint).bool(true);
+  if (value === true) writer.tag(number, wireTypes.varint).bool(true);
 };
 const integer: FieldWriter = (writer, number, value) => {
-  if (typeof value === "number") writer.tag(number, WireType.Varint).int64(Math.trunc(value));
+  if (typeof value === "number") writer.tag(number, wireTypes.varint).int64(Math.trunc(value));
 };
 const double: FieldWriter = (writer, number, value) => {
-  if (typeof value === "number") writer.tag(number, WireType.Bit64).double(value);
+  if (typeof value === "number") writer.tag(number, wireTypes.bit64).double(value);
 };
 
 function repeated(write: FieldWriter): FieldWriter {
@@ -29,7 +29,7 @@ function repeated(write: FieldWriter): FieldWriter {
 }
 
 function nested(writer: BinaryWriter, number: number, body: () => void): void {
-  writer.tag(number, WireType.LengthDelimited).fork();
+  writer.tag(number, wireTypes.lengthDelimited).fork();
   body();
   writer.join();
 }
@@ -49,9 +49,9 @@ function writeFields(writer: BinaryWriter, fields: MessageFields, value: JsonObj
   }
 }
 
-/** A JSON value as YAML text: `Any { yaml = 2 }`. */
+/** A JSON value as YAML text, of which JSON is a part: `Any { yaml = 2 }`. */
 const any: FieldWriter = (writer, number, value) => {
-  nested(writer, number, () => text(writer, 2, typeof value === "object" ? stringify(value) : `${JSON.stringify(value)}\n`));
+  nested(writer, number, () => text(writer, 2, `${JSON.stringify(value)}\n`));
 };
 
 /** One entry of a map that is kept in order: `{ name = 1, value = 2 }`. */
@@ -104,7 +104,7 @@ const schemaFields: MessageFields = {
   additionalProperties: [
     21,
     (writer, number, value) => {
-      if (typeof value === "boolean") nested(writer, number, () => writer.tag(2, WireType.Varint).bool(value));
+      if (typeof value === "boolean") nested(writer, number, () => writer.tag(2, wireTypes.varint).bool(value));
       else wrapped(1, schema)(writer, number, value);
     },
   ],
@@ -181,7 +181,7 @@ const documentFields: MessageFields = {
 
 /** The document's bytes. Bytes of two documents one after the other are the document that holds the parts of both. */
 export function encodeOpenApiV2(document: JsonObject): Uint8Array {
-  const writer = new BinaryWriter();
+  const writer = new (protobufWire().BinaryWriter)();
   writeFields(writer, documentFields, document, 16);
   return writer.finish();
 }

@@ -1,10 +1,12 @@
+import type { KubernetesObject } from "../../../api/index.ts";
+import type { FieldError } from "../contract.ts";
 import { arrayOf, childPath, isObject, objectOf, stringOf, type JsonObject } from "../json.ts";
 import { fieldErrors } from "../field-error.ts";
 import { JsonPath } from "../json-path.ts";
 import { compilePattern } from "../crd/formats.ts";
 import { RuleValidator } from "../crd/rule-validator.ts";
 import type { StructuralSchema } from "../crd/structural-schema.ts";
-import type { Check } from "./check.ts";
+import { Check } from "./check.ts";
 import { checkServiceName, checkSubdomain } from "./names.ts";
 
 const types = ["array", "boolean", "integer", "number", "object", "string"];
@@ -33,6 +35,16 @@ export function validateCustomResourceDefinition(object: JsonObject, old: JsonOb
   check.immutable("spec.scope", spec.scope, previous.scope);
   check.immutable("spec.names.kind", names.kind, objectOf(previous.names).kind);
   check.immutable("spec.names.plural", names.plural, objectOf(previous.names).plural);
+}
+
+/** What keeps a stored CRD from being served. Its schemas were checked when it was written; a start must not check them again. */
+export function servingErrors(definition: KubernetesObject): FieldError[] {
+  const check = new Check();
+  const spec = objectOf((definition as unknown as JsonObject).spec);
+  if (stringOf(spec.group) === "") check.required("spec.group");
+  validateNames(objectOf(spec.names), check);
+  if (!arrayOf(spec.versions).some((version) => objectOf(version).served === true)) check.required("spec.versions", "no version is served");
+  return check.errors;
 }
 
 function validateNames(names: JsonObject, check: Check): void {

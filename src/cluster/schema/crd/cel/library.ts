@@ -14,6 +14,9 @@ export interface Cel {
 
 export type CelProgram = (bindings: { readonly self: unknown; readonly oldSelf: unknown }) => unknown;
 
+/** Programs that are kept: of a thousand rules of Gateway API and Istio 134 differ. */
+const maxPrograms = 2048;
+
 let loaded: Cel | undefined;
 
 export function loadCel(): Cel {
@@ -36,6 +39,15 @@ function load(): Cel {
       },
     },
   });
-  const compile = (expression: string): CelProgram => library.plan(environment, library.parse(expression)) as CelProgram;
+  const programs = new Map<string, CelProgram>();
+  const compile = (expression: string): CelProgram => {
+    let program = programs.get(expression);
+    if (program === undefined) {
+      if (programs.size >= maxPrograms) programs.clear();
+      program = library.plan(environment, library.parse(expression)) as CelProgram;
+      programs.set(expression, program);
+    }
+    return program;
+  };
   return { library, compile };
 }
