@@ -2,7 +2,7 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { Command, CommanderError } from "commander";
-import { userError } from "../base/index.ts";
+import { userError, type Environment } from "../base/index.ts";
 import { stringify } from "yaml";
 import { profiles } from "../install/index.ts";
 import type { Release, RoleContext } from "./role.ts";
@@ -10,13 +10,32 @@ import type { Release, RoleContext } from "./role.ts";
 /** What a release consists of; `src` or `dist`, whichever this tree runs from. */
 const treeEntries = ["bin", "src", "dist", "generated", "manifests", "samples", "LICENSE", "NOTICE"] as const;
 
-export async function run({ args, release }: RoleContext): Promise<number> {
-  const program = new Command("serin release").description("release trees: build, export").exitOverride();
+export async function run({ args, env, release }: RoleContext): Promise<number> {
+  const program = new Command("serin release").description("release trees: build one, add it to a lab cluster, export samples").exitOverride();
+  program
+    .command("add <directory>")
+    .description("let the lab run images whose tag is the tree's version")
+    .option("--name <cluster>", "the cluster; may be left out when there is one")
+    .action(async (directory: string, flags: { name?: string }) => {
+      const { addRelease } = await import("../cluster/images/index.ts");
+      const cluster = await clusterOf(env, flags.name);
+      const version = addRelease(cluster.directory, resolve(directory));
+      process.stdout.write(`✔ images with the tag ${version} run ${resolve(directory)} in cluster "${cluster.name}"\n`);
+    });
+  program
+    .command("list")
+    .description("the releases that a lab cluster can run")
+    .option("--name <cluster>", "the cluster; may be left out when there is one")
+    .action(async (flags: { name?: string }) => {
+      const { listReleases } = await import("../cluster/images/index.ts");
+      const cluster = await clusterOf(env, flags.name);
+      for (const { version, own } of listReleases(cluster.directory, release.version)) process.stdout.write(`${version}${own ? "  (the cluster's own)" : ""}\n`);
+    });
   program
     .command("build <directory>")
     .description("copy this release with another version, for a canary of the mesh itself")
     .requiredOption("--version <version>", "the version that the copy answers")
-    .option("--overlay <directory>", "a tree whose files replace the copy's")
+    .option("--overlay <directory>", "a tree whose files replace the copy's; its changes.json lists replacements of text")
     .action((directory: string, flags: { version: string; overlay?: string }) => {
       buildRelease(release, resolve(directory), flags.version, flags.overlay);
       process.stdout.write(`✔ release ${flags.version} is in ${resolve(directory)}; add it to the lab by: serin release add ${directory}\n`);
@@ -37,6 +56,19 @@ export async function run({ args, release }: RoleContext): Promise<number> {
   }
 }
 
+async function clusterOf(env: Environment, given: string | undefined): Promise<{ name: string; directory: string }> {
+  const { clusterDirectory, listClusters, requireCluster } = await import("../cluster/lifecycle/index.ts");
+  const [first, ...others] = listClusters(env);
+  const name = given ?? env["SERIN_CLUSTER"] ?? (others.length === 0 ? first?.name : undefined);
+  if (name === undefined) {
+    throw userError("cluster-unnamed", first === undefined ? "there is no lab cluster" : "there are several lab clusters", {
+      hint: first === undefined ? "serin cluster create" : `say which: --name ${[first, ...others].map((cluster) => cluster.name).join("|")}`,
+    });
+  }
+  requireCluster(env, name);
+  return { name, directory: clusterDirectory(env, name) };
+}
+
 /** Replaces what a former build left at the place, and nothing else. */
 export function buildRelease(release: Release, directory: string, version: string, overlay?: string): void {
   if (!/^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$/.test(version)) throw userError("version-invalid", `"${version}" is not a version such as 1.18.1`);
@@ -49,10 +81,31 @@ export function buildRelease(release: Release, directory: string, version: strin
     const from = join(release.root, entry);
     if (existsSync(from)) cpSync(from, join(directory, entry), { recursive: true, filter: (path) => !path.endsWith(".test.ts") });
   }
-  if (overlay !== undefined) cpSync(overlay, directory, { recursive: true });
+  if (overlay !== undefined) layOver(overlay, directory);
   const manifest = JSON.parse(readFileSync(join(release.root, "package.json"), "utf8")) as Record<string, unknown>;
   writeFileSync(join(directory, "package.json"), `${JSON.stringify({ ...manifest, version }, undefined, 2)}\n`);
   symlinkSync(nodeModulesOf(release.root), join(directory, "node_modules"));
+}
+
+interface TextChange {
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+}
+
+const changesFile = "changes.json";
+
+/** Files of the overlay replace the copy's; each replacement of text must find what it replaces exactly once. */
+function layOver(overlay: string, directory: string): void {
+  cpSync(overlay, directory, { recursive: true, filter: (path) => !path.endsWith(changesFile) && !path.endsWith("README.md") });
+  const path = join(overlay, changesFile);
+  if (!existsSync(path)) return;
+  for (const { file, find, replace } of JSON.parse(readFileSync(path, "utf8")) as TextChange[]) {
+    const target = join(directory, file);
+    const parts = readFileSync(target, "utf8").split(find);
+    if (parts.length !== 2) throw userError("overlay-stale", `${path}: ${file} holds the text to replace ${parts.length - 1} times, not once: ${find}`);
+    writeFileSync(target, parts.join(replace));
+  }
 }
 
 function nodeModulesOf(root: string): string {
