@@ -8,7 +8,7 @@ import { Authenticator, CertificateService, type PodDirectory } from "./ca/index
 import type { ControlPlaneSettings } from "./control-plane-options.ts";
 import { runRootCertificateController } from "./gateways/index.ts";
 import { MeshConfigFile, MeshIngest } from "./ingest/index.ts";
-import { createMeshInputs, meshKey, type MeshInputs } from "./model/index.ts";
+import { createMeshInputs, deriveRouteModels, meshKey, type MeshInputs } from "./model/index.ts";
 import { ProxyViews } from "./proxy-views.ts";
 import {
   acknowledgements,
@@ -26,7 +26,7 @@ import {
   type HttpRoute,
 } from "./serve/index.ts";
 import { ControlPlaneIdentity } from "./serving-certificate.ts";
-import { deriveAmbientResources } from "./translate/index.ts";
+import { deriveAmbientResources, deriveRouterResources } from "./translate/index.ts";
 
 export interface ControlPlaneOptions {
   readonly client: KubeClient;
@@ -62,7 +62,7 @@ export class ControlPlane {
       failed: (collection, key, error) => log.error("an item could not be computed and stays as it was", { collection, key, error: describeError(error) }),
     });
     this.#inputs = createMeshInputs(this.#graph);
-    const views = new ProxyViews(deriveAmbientResources(this.#graph, this.#inputs));
+    const views = new ProxyViews(this.#inputs, deriveAmbientResources(this.#graph, this.#inputs), deriveRouterResources(this.#graph, this.#inputs, deriveRouteModels(this.#graph, this.#inputs)));
     this.#ingest = new MeshIngest({ client, inputs: this.#inputs, revision: settings.revision, clock, log });
     this.#discovery = new DiscoveryServer({
       viewOf: (proxy, typeUrl) => views.viewOf(proxy, typeUrl),
@@ -149,6 +149,8 @@ export class ControlPlane {
       network: settings.network,
       domain: settings.domain,
       connectTimeoutMs: config.connectTimeoutMs,
+      accessLogFile: config.accessLogFile,
+      accessLogFormat: config.accessLogFormat,
     });
   }
 

@@ -1,5 +1,5 @@
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
-import { gatewayKind, httpRouteKind, referenceGrantKind } from "../../api/gateway/index.ts";
+import { gatewayClassKind, gatewayKind, httpRouteKind, referenceGrantKind } from "../../api/gateway/index.ts";
 import { authorizationPolicyKind, peerAuthenticationKind } from "../../api/istio/index.ts";
 import { endpointSliceKind, namespaceKind, nodeKind, podKind, serviceKind } from "../../api/kubernetes/index.ts";
 import type { SourceCollection } from "../../kube/index.ts";
@@ -23,6 +23,7 @@ export function createFeeds(inputs: MeshInputs, revision: string): readonly Feed
     feed(podKind, inputs.pods, podFacts),
     feed(serviceKind, inputs.services, serviceFacts),
     feed(endpointSliceKind, inputs.slices, sliceFacts),
+    feed(gatewayClassKind, inputs.gatewayClasses, ({ metadata, spec }) => ({ name: metadata.name ?? "", controllerName: spec.controllerName })),
     feed(gatewayKind, inputs.gateways, (object) => configFacts(gatewayKind, object, undefined)),
     feed(httpRouteKind, inputs.httpRoutes, (object) => configFacts(httpRouteKind, object, revision)),
     feed(referenceGrantKind, inputs.referenceGrants, (object) => configFacts(referenceGrantKind, object, revision)),

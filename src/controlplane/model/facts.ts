@@ -13,6 +13,10 @@ export interface MeshSettings {
   /** The cluster's DNS domain: `cluster.local`. */
   readonly domain: string;
   readonly connectTimeoutMs: number;
+  /** Empty: proxies write none. */
+  readonly accessLogFile: string;
+  /** Empty: the proxy's own. */
+  readonly accessLogFormat: string;
 }
 export const meshKey = "mesh";
 
@@ -97,6 +101,11 @@ export interface ConfigFacts<Spec> {
   readonly createdAt: string;
   readonly generation: number;
   readonly spec: Spec;
+}
+
+export interface GatewayClassFacts {
+  readonly name: string;
+  readonly controllerName: string;
 }
 
 export type GatewayFacts = ConfigFacts<Gateway["spec"]>;

@@ -1,2 +1,3 @@
-export { factsKey, meshKey, type MeshSettings } from "./facts.ts";
+export { factsKey, meshKey, type GatewayFacts, type MeshSettings } from "./facts.ts";
+export { deriveRouteModels, type RouteModel } from "./gateway-model.ts";
 export { createMeshInputs, type MeshInputs } from "./mesh-inputs.ts";

@@ -1,6 +1,7 @@
 import { structurallyEqual, type CollectionGraph, type SourceCollection } from "../../kube/index.ts";
 import type {
   AuthorizationPolicyFacts,
+  GatewayClassFacts,
   GatewayFacts,
   HttpRouteFacts,
   MeshSettings,
@@ -21,6 +22,7 @@ export interface MeshInputs {
   readonly pods: SourceCollection<PodFacts>;
   readonly services: SourceCollection<ServiceFacts>;
   readonly slices: SourceCollection<SliceFacts>;
+  readonly gatewayClasses: SourceCollection<GatewayClassFacts>;
   readonly gateways: SourceCollection<GatewayFacts>;
   readonly httpRoutes: SourceCollection<HttpRouteFacts>;
   readonly referenceGrants: SourceCollection<ReferenceGrantFacts>;
@@ -37,6 +39,7 @@ export function createMeshInputs(graph: CollectionGraph): MeshInputs {
     pods: source("pods"),
     services: source("services"),
     slices: source("endpoint-slices"),
+    gatewayClasses: source("gateway-classes"),
     gateways: source("gateways"),
     httpRoutes: source("http-routes"),
     referenceGrants: source("reference-grants"),

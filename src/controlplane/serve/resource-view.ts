@@ -1,5 +1,5 @@
 import type { Collection, CollectionIndex } from "../../kube/index.ts";
-import type { EncodedResource } from "../translate/resource.ts";
+import { scopedResourceKey, type EncodedResource, type ScopedEncodedResource } from "../translate/index.ts";
 
 /** The resources of one type that one proxy may see. */
 export interface ResourceView {
@@ -40,30 +40,20 @@ export class CollectionView implements ResourceView {
   }
 }
 
-/** A resource that belongs to one scope: a Gateway's listeners are for that Gateway's proxies. */
-export interface ScopedResource {
-  readonly scope: string;
-  readonly resource: EncodedResource;
-}
-
-export function scopedKey(scope: string, name: string): string {
-  return `${scope}|${name}`;
-}
-
-/** Those resources of a collection, keyed by {@link scopedKey}, that are of one scope. */
+/** Those resources of a collection, keyed by {@link scopedResourceKey}, that are of one scope. */
 export class ScopedView implements ResourceView {
-  readonly #collection: Collection<ScopedResource>;
-  readonly #index: CollectionIndex<ScopedResource>;
+  readonly #collection: Collection<ScopedEncodedResource>;
+  readonly #index: CollectionIndex<ScopedEncodedResource>;
   readonly #scope: string;
 
-  constructor(collection: Collection<ScopedResource>, scope: string) {
+  constructor(collection: Collection<ScopedEncodedResource>, scope: string) {
     this.#collection = collection;
     this.#index = collection.index("scope", (item) => [item.scope]);
     this.#scope = scope;
   }
 
   get(name: string): EncodedResource | undefined {
-    return this.#collection.get(scopedKey(this.#scope, name))?.resource;
+    return this.#collection.get(scopedResourceKey(this.#scope, name))?.resource;
   }
 
   *all(): Iterable<EncodedResource> {
@@ -71,7 +61,7 @@ export class ScopedView implements ResourceView {
   }
 
   subscribe(changed: (names: readonly string[]) => void): Disposable {
-    const prefix = scopedKey(this.#scope, "");
+    const prefix = scopedResourceKey(this.#scope, "");
     return subscribeToKeys(this.#collection, (keys) => {
       const own = keys.filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length));
       if (own.length > 0) changed(own);

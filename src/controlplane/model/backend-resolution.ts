@@ -1,0 +1,39 @@
+import { gatewayGroup, type BackendObjectReference } from "../../api/gateway/index.ts";
+import type { CollectionReader } from "../../kube/index.ts";
+import { hostnameOf, type MeshSettings } from "./facts.ts";
+import type { Verdict } from "./listener-validation.ts";
+import type { MeshInputs } from "./mesh-inputs.ts";
+
+/** Where a backend reference leads: a cluster, or why it leads nowhere. */
+export type ResolvedBackend = { readonly cluster: string; readonly host: string; readonly port: number } | { readonly fault: NonNullable<Verdict> };
+
+export function clusterName(port: number, host: string): string {
+  return `outbound|${port}||${host}`;
+}
+
+/** A reference into another namespace counts only with a ReferenceGrant there. */
+export function resolveBackend(reference: BackendObjectReference, routeNamespace: string, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): ResolvedBackend {
+  const namespace = reference.namespace ?? routeNamespace;
+  const fault = (reason: string, message: string): ResolvedBackend => ({ fault: { reason, message } });
+  if (reference.kind !== "Service" || reference.group !== "") return fault("InvalidKind", `unsupported backendRef: ${reference.group}/${reference.kind}`);
+  if (namespace !== routeNamespace && !isGranted(reference.name, routeNamespace, namespace, inputs, reader)) {
+    return fault("RefNotPermitted", `backendRef ${reference.name}/${namespace} not accessible to a route in namespace "${routeNamespace}" (missing a ReferenceGrant?)`);
+  }
+  const service = reader.get(inputs.services, `${namespace}/${reference.name}`);
+  const host = hostnameOf({ namespace, name: reference.name }, mesh.domain);
+  if (service === undefined) return fault("BackendNotFound", `backend(${host}) not found`);
+  const port = reference.port ?? 0;
+  if (!service.ports.some((candidate) => candidate.port === port)) return fault("BackendNotFound", `backend(${host}) has no port ${port}`);
+  return { cluster: clusterName(port, host), host, port };
+}
+
+function isGranted(service: string, from: string, namespace: string, inputs: MeshInputs, reader: CollectionReader): boolean {
+  const grants = inputs.referenceGrants.index("namespace", (grant) => [grant.namespace]);
+  return reader
+    .lookup(grants, namespace)
+    .some(
+      (grant) =>
+        grant.spec.from.some((entry) => entry.group === gatewayGroup && entry.kind === "HTTPRoute" && entry.namespace === from) &&
+        grant.spec.to.some((entry) => entry.group === "" && entry.kind === "Service" && (entry.name === undefined || entry.name === "" || entry.name === service)),
+    );
+}

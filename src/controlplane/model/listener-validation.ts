@@ -1,0 +1,59 @@
+import { gatewayGroup, type Listener, type RouteGroupKind } from "../../api/gateway/index.ts";
+import type { GatewayFacts } from "./facts.ts";
+
+/** What a listener's conditions say, and whether it serves. */
+export interface ListenerVerdict {
+  readonly listener: Listener;
+  readonly serves: boolean;
+  readonly supportedKinds: readonly RouteGroupKind[];
+  readonly accepted: Verdict;
+  readonly conflicted: Verdict;
+  readonly resolvedRefs: Verdict;
+}
+
+/** The reason and message of a fault; undefined when there is none. */
+export type Verdict = { readonly reason: string; readonly message: string } | undefined;
+
+const httpKinds: readonly RouteGroupKind[] = [
+  { group: gatewayGroup, kind: "HTTPRoute" },
+  { group: gatewayGroup, kind: "GRPCRoute" },
+];
+
+/** Listeners of one port must speak one protocol, and have hostnames of their own; the first in the list wins. */
+export function judgeListeners(gateway: GatewayFacts): readonly ListenerVerdict[] {
+  const { listeners } = gateway.spec;
+  return listeners.map((listener, index) => {
+    const before = listeners.slice(0, index).filter((other) => other.port === listener.port);
+    const accepted = protocolVerdict(listener);
+    const conflicted = conflictVerdict(listener, before);
+    const { supportedKinds, resolvedRefs } = kindsOf(listener);
+    return { listener, serves: accepted === undefined && conflicted === undefined && supportedKinds.length > 0, supportedKinds, accepted, conflicted, resolvedRefs };
+  });
+}
+
+function protocolVerdict(listener: Listener): Verdict {
+  if (listener.protocol === "HTTP") return undefined;
+  return { reason: "UnsupportedProtocol", message: `protocol ${listener.protocol} is not supported by this control plane` };
+}
+
+function conflictVerdict(listener: Listener, before: readonly Listener[]): Verdict {
+  if (before.some((other) => other.protocol !== listener.protocol)) {
+    return { reason: "ProtocolConflict", message: `another listener has port ${listener.port} with another protocol` };
+  }
+  if (before.some((other) => (other.hostname ?? "*") === (listener.hostname ?? "*"))) {
+    return { reason: "HostnameConflict", message: `another listener has port ${listener.port} and hostname ${listener.hostname ?? "*"}` };
+  }
+  return undefined;
+}
+
+function kindsOf(listener: Listener): { readonly supportedKinds: readonly RouteGroupKind[]; readonly resolvedRefs: Verdict } {
+  const possible = listener.protocol === "HTTP" || listener.protocol === "HTTPS" ? httpKinds : [];
+  const { kinds } = listener.allowedRoutes;
+  if (kinds.length === 0) return { supportedKinds: possible, resolvedRefs: undefined };
+  const isPossible = (wanted: RouteGroupKind): boolean => possible.some((kind) => kind.kind === wanted.kind && kind.group === wanted.group);
+  const wrong = kinds.filter((kind) => !isPossible(kind));
+  return {
+    supportedKinds: kinds.filter(isPossible),
+    resolvedRefs: wrong.length === 0 ? undefined : { reason: "InvalidRouteKinds", message: `route kinds ${wrong.map((kind) => kind.kind).join(", ")} do not fit protocol ${listener.protocol}` },
+  };
+}

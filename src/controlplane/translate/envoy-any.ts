@@ -1,0 +1,43 @@
+import { create, type DescMessage, type JsonObject, type MessageInitShape } from "@bufbuild/protobuf";
+import { anyPack, type Any, type Duration } from "@bufbuild/protobuf/wkt";
+import { ApiConfigSource_ApiType, ApiVersion, MetadataSchema, type ConfigSourceSchema, type Metadata } from "../../wire/envoy/index.ts";
+
+/** A message packed as `google.protobuf.Any`. */
+export function packed<Schema extends DescMessage>(schema: Schema, init: MessageInitShape<Schema>): Any {
+  return anyPack(schema, create(schema, init));
+}
+
+const msPerSecond = 1000;
+const nanosPerMs = 1_000_000;
+
+export function durationOfMs(ms: number): Pick<Duration, "seconds" | "nanos"> {
+  const seconds = Math.floor(ms / msPerSecond);
+  return { seconds: BigInt(seconds), nanos: (ms - seconds * msPerSecond) * nanosPerMs };
+}
+
+/** Filter metadata by filter name. */
+export function filterMetadata(entries: Readonly<Record<string, JsonObject>>): Metadata {
+  return create(MetadataSchema, { filterMetadata: { ...entries } });
+}
+
+/** Configuration that comes over the stream that named it. */
+export const overAds = {
+  configSourceSpecifier: { case: "ads", value: {} },
+  initialFetchTimeout: durationOfMs(0),
+  resourceApiVersion: ApiVersion.V3,
+} as const satisfies MessageInitShape<typeof ConfigSourceSchema>;
+
+/** Certificates come from the proxy's own agent, under the names that Istio uses. */
+export const overAgentSds = {
+  configSourceSpecifier: {
+    case: "apiConfigSource",
+    value: {
+      apiType: ApiConfigSource_ApiType.GRPC,
+      transportApiVersion: ApiVersion.V3,
+      setNodeOnFirstMessageOnly: true,
+      grpcServices: [{ targetSpecifier: { case: "envoyGrpc", value: { clusterName: "sds-grpc" } } }],
+    },
+  },
+  initialFetchTimeout: durationOfMs(0),
+  resourceApiVersion: ApiVersion.V3,
+} as const satisfies MessageInitShape<typeof ConfigSourceSchema>;

@@ -1,0 +1,131 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { CorsFilter, HeaderModifier, HttpRouteFilter, PathModifier, RequestRedirect, UrlRewrite } from "../../api/gateway/index.ts";
+import {
+  CorsPolicySchema,
+  FractionalPercent_DenominatorType,
+  HeaderValueOption_HeaderAppendAction,
+  RedirectAction_RedirectResponseCode,
+  type HeaderValueOptionSchema,
+  type RedirectActionSchema,
+  type RouteAction_RequestMirrorPolicySchema,
+  type RouteActionSchema,
+} from "../../wire/envoy/index.ts";
+import type { ResolvedBackend } from "../model/backend-resolution.ts";
+import type { Any } from "@bufbuild/protobuf/wkt";
+import { packed } from "./envoy-any.ts";
+import { trimmedPrefix } from "./route-match.ts";
+
+export interface HeaderChanges {
+  readonly requestHeadersToAdd: MessageInitShape<typeof HeaderValueOptionSchema>[];
+  readonly requestHeadersToRemove: string[];
+  readonly responseHeadersToAdd: MessageInitShape<typeof HeaderValueOptionSchema>[];
+  readonly responseHeadersToRemove: string[];
+}
+
+const { APPEND_IF_EXISTS_OR_ADD, OVERWRITE_IF_EXISTS_OR_ADD } = HeaderValueOption_HeaderAppendAction;
+
+/** The header modifiers among the filters. */
+export function headerChanges(filters: readonly HttpRouteFilter[]): HeaderChanges {
+  const requests = filters.flatMap((filter) => (filter.type === "RequestHeaderModifier" ? filter.requestHeaderModifier : []));
+  const responses = filters.flatMap((filter) => (filter.type === "ResponseHeaderModifier" ? filter.responseHeaderModifier : []));
+  return {
+    requestHeadersToAdd: requests.flatMap(headersToAdd),
+    requestHeadersToRemove: requests.flatMap((modifier) => modifier.remove),
+    responseHeadersToAdd: responses.flatMap(headersToAdd),
+    responseHeadersToRemove: responses.flatMap((modifier) => modifier.remove),
+  };
+}
+
+function headersToAdd(modifier: HeaderModifier): MessageInitShape<typeof HeaderValueOptionSchema>[] {
+  return [
+    ...modifier.add.map((header) => ({ header: { key: header.name, value: header.value }, appendAction: APPEND_IF_EXISTS_OR_ADD })),
+    ...modifier.set.map((header) => ({ header: { key: header.name, value: header.value }, appendAction: OVERWRITE_IF_EXISTS_OR_ADD })),
+  ];
+}
+
+const redirectCodes = {
+  301: RedirectAction_RedirectResponseCode.MOVED_PERMANENTLY,
+  302: RedirectAction_RedirectResponseCode.FOUND,
+  303: RedirectAction_RedirectResponseCode.SEE_OTHER,
+  307: RedirectAction_RedirectResponseCode.TEMPORARY_REDIRECT,
+  308: RedirectAction_RedirectResponseCode.PERMANENT_REDIRECT,
+} as const;
+
+const wellKnownPorts = { http: 80, https: 443 } as const;
+
+export function redirectAction(redirect: RequestRedirect, listenerPort: number): MessageInitShape<typeof RedirectActionSchema> {
+  return {
+    ...(redirect.scheme === undefined ? {} : { schemeRewriteSpecifier: { case: "schemeRedirect" as const, value: redirect.scheme } }),
+    hostRedirect: redirect.hostname ?? "",
+    portRedirect: redirectPort(redirect, listenerPort),
+    responseCode: redirectCodes[redirect.statusCode],
+    ...redirectPath(redirect.path),
+  };
+}
+
+/** 0 leaves the port out: right where it is the scheme's own and the request's was the scheme's own too. */
+function redirectPort(redirect: RequestRedirect, listenerPort: number): number {
+  if (redirect.port !== undefined) return redirect.port;
+  const wanted = redirect.scheme === undefined ? listenerPort : wellKnownPorts[redirect.scheme];
+  return listenerPort === wellKnownPorts.http && wanted === wellKnownPorts[redirect.scheme ?? "http"] ? 0 : wanted;
+}
+
+function redirectPath(path: PathModifier | undefined): Pick<MessageInitShape<typeof RedirectActionSchema>, "pathRewriteSpecifier"> {
+  if (path === undefined) return {};
+  if (path.type === "ReplaceFullPath") return { pathRewriteSpecifier: { case: "pathRedirect", value: path.replaceFullPath } };
+  return { pathRewriteSpecifier: { case: "prefixRewrite", value: path.replacePrefixMatch === "" ? "/" : path.replacePrefixMatch } };
+}
+
+type RewriteInit = Pick<MessageInitShape<typeof RouteActionSchema>, "hostRewriteSpecifier" | "prefixRewrite" | "regexRewrite">;
+
+/** `prefix` is the path that was matched, for a rewrite of the prefix alone. */
+export function rewriteAction(rewrite: UrlRewrite, prefix: string): RewriteInit {
+  const host: RewriteInit = rewrite.hostname === undefined ? {} : { hostRewriteSpecifier: { case: "hostRewriteLiteral", value: rewrite.hostname } };
+  const { path } = rewrite;
+  if (path === undefined) return host;
+  if (path.type === "ReplaceFullPath") return { ...host, regexRewrite: { pattern: { regex: "^[^?]*" }, substitution: escapeSubstitution(path.replaceFullPath) } };
+  const replacement = trimmedPrefix(path.replacePrefixMatch === "" ? "/" : path.replacePrefixMatch);
+  // A plain rewrite would leave two slashes, or none.
+  if (replacement === "/") return { ...host, regexRewrite: { pattern: { regex: `^${escapeRegex(trimmedPrefix(prefix))}(/?)(.*)` }, substitution: "/\\2" } };
+  if (trimmedPrefix(prefix) === "/") return { ...host, regexRewrite: { pattern: { regex: "^/(.*)" }, substitution: `${escapeSubstitution(replacement)}/\\1` } };
+  return { ...host, prefixRewrite: replacement };
+}
+
+function escapeRegex(text: string): string {
+  return text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
+}
+
+function escapeSubstitution(text: string): string {
+  return text.replaceAll("\\", "\\\\");
+}
+
+const percent = 100;
+
+/** Mirrors whose backends are there; others are left out, as the request itself must not suffer. */
+export function mirrorPolicies(filters: readonly HttpRouteFilter[], backends: readonly ResolvedBackend[]): MessageInitShape<typeof RouteAction_RequestMirrorPolicySchema>[] {
+  const mirrors = filters.flatMap((filter) => (filter.type === "RequestMirror" ? filter.requestMirror : []));
+  return mirrors.flatMap((mirror, index) => {
+    const backend = backends[index];
+    if (backend === undefined || "fault" in backend) return [];
+    const { numerator, denominator } = mirror.fraction ?? { numerator: mirror.percent ?? percent, denominator: percent };
+    const millionths = Math.round((numerator / denominator) * 1_000_000);
+    return { cluster: backend.cluster, runtimeFraction: { defaultValue: { numerator: millionths, denominator: FractionalPercent_DenominatorType.MILLION } } };
+  });
+}
+
+/** The route's own configuration of the CORS filter. */
+export function corsPolicy(cors: CorsFilter): Any {
+  return packed(CorsPolicySchema, {
+    allowOriginStringMatch: cors.allowOrigins.map((origin) => ({ matchPattern: originPattern(origin) })),
+    allowMethods: cors.allowMethods.join(","),
+    allowHeaders: cors.allowHeaders.join(","),
+    exposeHeaders: cors.exposeHeaders.join(","),
+    maxAge: String(cors.maxAge),
+    allowCredentials: cors.allowCredentials,
+  });
+}
+
+function originPattern(origin: string): { case: "exact"; value: string } | { case: "safeRegex"; value: { regex: string } } {
+  if (!origin.includes("*")) return { case: "exact", value: origin };
+  return { case: "safeRegex", value: { regex: origin.split("*").map(escapeRegex).join(".*") } };
+}
