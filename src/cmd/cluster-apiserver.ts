@@ -1,12 +1,12 @@
 import { readFileSync } from "node:fs";
-import { userError } from "../base/index.ts";
+import { ShutdownController, userError, type Shutdown } from "../base/index.ts";
 import { ApiServer, type ListenTarget } from "../cluster/apiserver/index.ts";
 import { createSchemaRegistry } from "../cluster/schema/index.ts";
 import type { RoleContext } from "./role.ts";
 
 /**
  * The configuration file, JSON; paths are absolute or relative to the working directory.
- * `ready`: printed on standard output as `ready <host>:<port> …` once requests are answered.
+ * Once requests are answered, the process prints `ready <host>:<port> …` and sends its parent `{"ready":true}`.
  */
 interface Configuration {
   readonly stateDirectory: string;
@@ -20,6 +20,8 @@ interface Configuration {
   readonly serviceCidr: string;
   readonly advertise: { readonly address: string; readonly port?: number };
 }
+
+const warmUpDelayMs = 500;
 
 const textFields = [
   "stateDirectory",
@@ -37,6 +39,7 @@ export async function run(context: RoleContext): Promise<number> {
   const [file] = context.args;
   if (file === undefined) throw userError("config-missing", "no configuration file is given", { hint: "serin cluster-apiserver <config.json>" });
   const configuration = readConfiguration(file);
+  const registry = createSchemaRegistry();
   const pem = (path: string): string => readText(path);
   const server = new ApiServer({
     stateDirectory: configuration.stateDirectory,
@@ -49,13 +52,33 @@ export async function run(context: RoleContext): Promise<number> {
     nodeClientKey: pem(configuration.nodeClientKey),
     serviceCidr: configuration.serviceCidr,
     advertise: configuration.advertise,
-    registry: createSchemaRegistry(),
+    registry,
     log: context.log,
   });
-  await server.run(context.shutdown, (addresses) => {
+  await server.run(endedByParent(context.shutdown), (addresses) => {
     process.stdout.write(`ready ${addresses.map(({ host, port }) => `${host}:${port}`).join(" ")}\n`);
+    process.send?.({ ready: true });
+    // Nobody waits for the rules' engine now; the first custom resource with rules would.
+    setTimeout(() => registry.warmUp(), warmUpDelayMs).unref();
   });
   return 0;
+}
+
+/** The supervisor is the only reason to be here: when its channel closes, so does the server. */
+function endedByParent(shutdown: Shutdown): Shutdown {
+  if (process.send === undefined) return shutdown;
+  const controller = new ShutdownController();
+  const follow = (signal: AbortSignal): void => {
+    if (signal.aborted) controller.request("asked to end");
+    else signal.addEventListener("abort", () => controller.request("asked to end"), { once: true });
+  };
+  follow(shutdown.drain);
+  follow(shutdown.force);
+  process.once("disconnect", () => {
+    controller.request("the supervisor is gone");
+    controller.request("the supervisor is gone");
+  });
+  return controller;
 }
 
 function readText(path: string): string {
