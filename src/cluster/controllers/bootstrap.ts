@@ -24,11 +24,13 @@ const namespaces = ["metallb-system"];
 
 /** What the lab has from the start: the DNS Service, MetalLB's namespace, the definitions of MetalLB and the Gateway API. */
 export function addBootstrap(context: ControllerContext, options: BootstrapOptions): void {
-  const queue = context.queue("bootstrap", async (step) => {
+  const bootstrap = async (step: string): Promise<void> => {
     if (step === "dns") await createDnsService(context.client, options);
     else if (step.startsWith("namespace/")) await createNamespace(context.client, step.slice("namespace/".length));
     else await applyDefinitions(context, step);
-  });
+  };
+  // One at a time, as each definition file writes its mark into the same record.
+  const queue = context.queue("bootstrap", bootstrap, { concurrency: 1 });
   for (const name of namespaces) queue.add(`namespace/${name}`);
   queue.add("dns");
   for (const path of options.definitions) queue.add(path);
@@ -81,7 +83,7 @@ async function applyDefinitions(context: ControllerContext, path: string): Promi
     await applyObject(context.client, object);
     count += 1;
   }
-  await context.client.apply(configMapKind, { metadata: { name: recordName, namespace: "kube-system" }, data: { ...record?.data, [key]: digest } }, { fieldManager: `${fieldManager}-${key}`, force: true });
+  await context.client.apply(configMapKind, { metadata: { name: recordName, namespace: "kube-system" }, data: { ...record?.data, [key]: digest } }, { fieldManager, force: true });
   context.log.info("applied definitions", { file: key, objects: count });
 }
 

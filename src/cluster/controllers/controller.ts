@@ -57,19 +57,19 @@ export class ControllerContext implements ControllerDependencies {
     this.podsByNode = pods.index((pod) => asList(pod.spec?.nodeName));
   }
 
-  /** The one view of this kind; its informer runs with the context. */
-  view<Value extends KubernetesObject>(kind: KindDefinition<Value>): ObjectView<Value> {
-    const view = this.lateView(kind);
+  /** The one view of this kind (and field selector); its informer runs with the context. */
+  view<Value extends KubernetesObject>(kind: KindDefinition<Value>, fieldSelector?: string): ObjectView<Value> {
+    const view = this.lateView(kind, fieldSelector);
     this.#synced.add(view.informer.synced);
     return view;
   }
 
   /** The same, of a kind that may be missing: nobody waits for it who does not say so. */
-  lateView<Value extends KubernetesObject>(kind: KindDefinition<Value>): ObjectView<Value> {
-    const key = `${kind.group}/${kind.plural}`;
+  lateView<Value extends KubernetesObject>(kind: KindDefinition<Value>, fieldSelector?: string): ObjectView<Value> {
+    const key = `${kind.group}/${kind.plural}?${fieldSelector ?? ""}`;
     const known = this.#views.get(key);
     if (known !== undefined) return known as unknown as ObjectView<Value>;
-    const informer: Informer<Value> = createInformer(this.client, kind, this);
+    const informer: Informer<Value> = createInformer(this.client, kind, { ...this.dependencies(), ...(fieldSelector === undefined ? {} : { fieldSelector }) });
     const view = new ObjectView(informer, this.clock);
     this.#views.set(key, view as unknown as ObjectView<KubernetesObject>);
     this.#runs.push((signal) => informer.run(signal));

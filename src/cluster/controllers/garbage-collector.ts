@@ -41,7 +41,6 @@ class GarbageCollector {
     this.#context = context;
     this.#metadata = metadata;
     this.#queue = context.queue("garbage-collector", (uid) => this.#collect(uid), { concurrency: 8, after: [this.#filled.promise] });
-    context.view(customResourceDefinitionKind).onChange(() => this.#discoverSoon(rediscoverAfterMs));
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -86,7 +85,9 @@ class GarbageCollector {
     const informer = createInformer(this.#metadata, kind, { ...this.#context.dependencies(), transform: essential });
     const followed: Followed = { stop };
     this.#followed.set(id, followed);
+    const definesKinds = id === idOf(customResourceDefinitionKind);
     informer.subscribe(({ type, object }) => {
+      if (definesKinds) this.#discoverSoon(rediscoverAfterMs);
       const node = graphNodeOf(kind, object);
       if (type === "set") this.#noteSet(node);
       else this.#noteDeleted(node);

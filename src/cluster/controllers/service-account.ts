@@ -9,7 +9,7 @@ const rootCaName = "kube-root-ca.crt";
 export function addNamespaceContentControllers(context: ControllerContext, rootCaPem: string): void {
   const namespaces = context.view(namespaceKind);
   const accounts = context.view(serviceAccountKind);
-  const maps = context.view(configMapKind);
+  const maps = context.view(configMapKind, `metadata.name=${rootCaName}`);
   const living = (name: string): Namespace | undefined => {
     const namespace = namespaces.at(name);
     return namespace === undefined || isTerminating(namespace) || namespace.status?.phase === "Terminating" ? undefined : namespace;
@@ -34,9 +34,7 @@ export function addNamespaceContentControllers(context: ControllerContext, rootC
   accounts.onChange(({ type, object }) => {
     if (type === "delete" && object.metadata.name === "default") accountQueue.add(object.metadata.namespace ?? "");
   });
-  maps.onChange(({ object }) => {
-    if (object.metadata.name === rootCaName) rootCaQueue.add(object.metadata.namespace ?? "");
-  });
+  maps.onChange(({ object }) => rootCaQueue.add(object.metadata.namespace ?? ""));
 }
 
 /** A namespace may go away, or another process come first, while we write. */

@@ -10,7 +10,7 @@ const tokenSeconds = 365 * 86_400;
 
 /** Fills Secrets of type service-account-token with a token, and removes them with their account. */
 export function addTokenSecretController(context: ControllerContext, rootCaPem: string): void {
-  const secrets = context.view(secretKind);
+  const secrets = context.view(secretKind, `type=${tokenType}`);
   const accounts = context.view(serviceAccountKind);
 
   const queue = context.queue("token-secret", async (key) => {
