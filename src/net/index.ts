@@ -14,7 +14,7 @@ export {
 } from "./namespace-socket.ts";
 export { inNamespace, NetworkNamespace } from "./network-namespace.ts";
 export { NftNetlink } from "./nft-netlink.ts";
-export { networkError, systemError, uvError } from "./node-error.ts";
+export { isSystemCode, networkError, systemError, uvError } from "./node-error.ts";
 export { RouteNetlink } from "./route-netlink.ts";
 // The codecs that callers of the netlink sockets need.
 export {

@@ -29,8 +29,17 @@ const userCodes: Readonly<Record<string, readonly [code: string, hint: string]>>
   ENOENT: ["not-found", "check that the path exists"],
 };
 
+/** The errno behind an error, beside it: our errors carry words of their own. */
+const errnoNames = new WeakMap<SerinError, string>();
+
 /** An error of the system by errno's name (`ECONNREFUSED`); `what` says what was tried: `connect to 10.0.0.1:80`. */
 export function systemError(what: string, name: string, cause?: unknown): SerinError {
+  const error = classify(what, name, cause);
+  errnoNames.set(error, name);
+  return error;
+}
+
+function classify(what: string, name: string, cause: unknown): SerinError {
   const options = cause === undefined ? {} : { cause };
   const message = `${what}: ${name}`;
   const transientCode = transientCodes[name];
@@ -74,4 +83,10 @@ function codeOf(thrown: unknown): string | undefined {
 function tlsCode(code: string): string {
   const words = code.toLowerCase().replaceAll("_", "-");
   return words.startsWith("err-ssl-") ? `tls-${words.slice(8)}` : words;
+}
+
+/** Whether an error of this part stands for one of these, by errno's name. */
+export function isSystemCode(error: unknown, ...names: readonly string[]): boolean {
+  const name = error instanceof SerinError ? errnoNames.get(error) : undefined;
+  return name !== undefined && names.includes(name);
 }

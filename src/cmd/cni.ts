@@ -1,0 +1,74 @@
+import { createServer } from "node:http";
+import { daemonSetKind, namespaceKind, nodeKind, podKind } from "../api/kubernetes/index.ts";
+import { envInteger, envRequired, envString, messageOf, systemClock, type Logger } from "../base/index.ts";
+import { CniAgent } from "../cni/index.ts";
+import { createInformer, createKubeClient, loadInClusterConfig, type KubeClient } from "../kube/index.ts";
+import { networkError, NetworkNamespace } from "../net/index.ts";
+import type { RoleContext } from "./role.ts";
+
+/** `serin cni`: the CNI agent of the node NODE_NAME. */
+export async function run(context: RoleContext): Promise<number> {
+  const { env, log, shutdown } = context;
+  const nodeName = envRequired(env, "NODE_NAME", "the name of the node that this pod runs on (fieldRef spec.nodeName)");
+  const client = createKubeClient(await loadInClusterConfig(env), { log: log.scoped("kube"), clock: systemClock, userAgent: "serin-cni" });
+  const common = { log: log.scoped("kube"), clock: systemClock };
+  const pods = createInformer(client, podKind, { ...common, fieldSelector: `spec.nodeName=${nodeName}` });
+  const namespaces = createInformer(client, namespaceKind, common);
+  const nodes = createInformer(client, nodeKind, { ...common, fieldSelector: `metadata.name=${nodeName}` });
+  const hostNamespacePath = envString(env, "HOST_NETWORK_NAMESPACE", "");
+  using hostNamespace = hostNamespacePath === "" ? undefined : NetworkNamespace.open(hostNamespacePath);
+  const agent = new CniAgent({
+    nodeName,
+    paths: {
+      hostProc: envString(env, "HOST_PROC", "/host/proc"),
+      pluginSocket: envString(env, "CNI_EVENT_SOCKET", "/var/run/istio-cni/pluginevent.sock"),
+      ztunnelSocket: envString(env, "ZTUNNEL_UDS_ADDRESS", "/var/run/ztunnel/ztunnel.sock"),
+      configFile: envString(env, "CNI_CONFIG_FILE", "/host/etc/cni/net.d/serin-cni.conf"),
+    },
+    client,
+    pods,
+    namespaces,
+    nodes,
+    ...(hostNamespace === undefined ? {} : { hostNamespaceFd: hostNamespace.fd }),
+    isUninstalled: () => daemonSetIsGone(client, envString(env, "POD_NAMESPACE", "istio-system"), envString(env, "DAEMONSET_NAME", "istio-cni-node"), log),
+    log,
+    clock: systemClock,
+  });
+  const probe = await serveReadiness(agent, envInteger(env, "READINESS_PORT", 8000), context.release.version);
+  const informersEnd = new AbortController();
+  const informers = Promise.all([pods, namespaces, nodes].map((informer) => informer.run(informersEnd.signal)));
+  try {
+    await agent.run(shutdown.drain);
+  } finally {
+    informersEnd.abort();
+    await informers;
+    probe.close();
+    client.close();
+  }
+  return 0;
+}
+
+/** `/readyz` and `/healthz`, as upstream's agent has them; `/version` says which release runs. */
+function serveReadiness(agent: CniAgent, port: number, version: string): Promise<{ close(): void }> {
+  const server = createServer((request, response) => {
+    const path = request.url ?? "";
+    if (path === "/version") response.writeHead(200).end(`${version}\n`);
+    else if (path === "/healthz" || (path === "/readyz" && agent.ready)) response.writeHead(200).end("OK\n");
+    else response.writeHead(path === "/readyz" ? 503 : 404).end();
+  });
+  return new Promise((resolve, reject) => {
+    server.once("error", (error) => reject(networkError(`listen on port ${port}`, error)));
+    server.listen(port, () => resolve({ close: () => server.close().closeAllConnections() }));
+  });
+}
+
+/** A restart leaves the DaemonSet in place; only its removal ends the agent for good. */
+async function daemonSetIsGone(client: KubeClient, namespace: string, name: string, log: Logger): Promise<boolean> {
+  try {
+    const daemonSet = await client.get(daemonSetKind, name, namespace);
+    return daemonSet === undefined || daemonSet.metadata.deletionTimestamp !== undefined;
+  } catch (error) {
+    log.warn("cannot tell whether the agent is uninstalled; its configuration stays", { error: messageOf(error) });
+    return false;
+  }
+}

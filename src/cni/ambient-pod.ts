@@ -1,0 +1,37 @@
+import type { Namespace, Pod } from "../api/kubernetes/index.ts";
+import type { CaptureOptions } from "./capture-rules.ts";
+
+export const dataplaneModeLabel = "istio.io/dataplane-mode";
+export const redirectionAnnotation = "ambient.istio.io/redirection";
+const sidecarStatusAnnotation = "sidecar.istio.io/status";
+
+export function isAmbientNamespace(namespace: Namespace | undefined): boolean {
+  return namespace?.metadata.labels?.[dataplaneModeLabel] === "ambient";
+}
+
+/** Whether a pod belongs into the mesh: its own label beats its namespace's; never on the host's network, never with a sidecar. */
+export function isAmbientPod(pod: Pod, namespace: Namespace | undefined): boolean {
+  if (pod.spec?.hostNetwork === true || isFinished(pod)) return false;
+  if (pod.metadata.annotations?.[sidecarStatusAnnotation] !== undefined) return false;
+  const mode = pod.metadata.labels?.[dataplaneModeLabel];
+  if (mode === "ambient") return true;
+  return mode !== "none" && isAmbientNamespace(namespace);
+}
+
+export function isFinished(pod: Pod): boolean {
+  return pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
+}
+
+export function captureOptionsOf(pod: Pod): CaptureOptions {
+  const annotations = pod.metadata.annotations ?? {};
+  return {
+    dns: annotations["ambient.istio.io/dns-capture"] !== "false",
+    bypassInbound: annotations["ambient.istio.io/bypass-inbound-capture"] === "true",
+  };
+}
+
+export function addressesOf(pod: Pod): string[] {
+  const many = pod.status?.podIPs?.map((entry) => entry.ip) ?? [];
+  const one = pod.status?.podIP;
+  return many.length > 0 || one === undefined || one === "" ? many : [one];
+}

@@ -1,0 +1,154 @@
+import { messageOf } from "../base/index.ts";
+import {
+  action,
+  inNamespace,
+  isSystemCode,
+  match,
+  NftNetlink,
+  NftTransaction,
+  RouteNetlink,
+  type NftRulePart,
+  type RouteSpec,
+  type RuleSpec,
+} from "../net/index.ts";
+import { writeFileSync } from "node:fs";
+
+/** Ports of a ztunnel inside each pod, as upstream has them. */
+export const ztunnelPorts = { outbound: 15001, inboundPlaintext: 15006, inboundHbone: 15008, dns: 15053 } as const;
+
+/** What probes of the node come from, so that pods can tell them from the rest of the node's traffic. */
+export const probeSource = { ipv4: "169.254.7.127", ipv6: "fd16:9254:7127:1337:ffff:ffff:ffff:ffff" } as const;
+
+/** The mark of what ztunnel sends, and of connections that it has made to the app from a foreign source address. */
+const ztunnelMark = { value: 0x539, mask: 0xfff } as const;
+const connectionMark = { value: 0x111, mask: 0xfff } as const;
+const dnsPort = 53;
+const routeTable = 100;
+const rulePriority = 32_764;
+
+const natTable = "istio-ambient-nat";
+const mangleTable = "istio-ambient-mangle";
+
+export interface CaptureOptions {
+  /** UDP and TCP to port 53 go to ztunnel. */
+  readonly dns: boolean;
+  /** Nothing that comes in over plaintext is taken. */
+  readonly bypassInbound: boolean;
+}
+
+const loopback = ["127.0.0.1", "::1"] as const;
+const notFromZtunnel = match.mark(ztunnelMark.value, ztunnelMark.mask, { not: true });
+
+/**
+ * Redirects a pod's traffic to the ztunnel that listens inside it. Everything at once, whatever was there before:
+ * inbound TCP to 15006, outbound to 15001, DNS to 15053; not what ztunnel itself sends, nor the node's probes.
+ */
+export function installCapture(namespaceFd: number, options: CaptureOptions): void {
+  installReturnRoutes(namespaceFd);
+  const transaction = new NftTransaction();
+  writeMangle(transaction);
+  writeNat(transaction, options);
+  using nft = new NftNetlink(namespaceFd);
+  nft.commit(transaction);
+}
+
+/**
+ * Lets traffic pass again. The nat chains stay, empty, and so do marks and routes: without them the kernel would no
+ * longer translate connections that are open.
+ */
+export function removeCapture(namespaceFd: number): void {
+  using nft = new NftNetlink(namespaceFd);
+  if (!nft.tables("inet").includes(natTable)) return;
+  const transaction = new NftTransaction();
+  addNatChains(transaction);
+  nft.commit(transaction);
+}
+
+/** Whether {@link installCapture} has been here, also when its rules were removed since. */
+export function hasCapture(namespaceFd: number): boolean {
+  using nft = new NftNetlink(namespaceFd);
+  return nft.tables("inet").includes(natTable);
+}
+
+/** Connections that wait in a socket's queue move to another socket of the port when the first is closed. Best effort. */
+export function allowConnectionMigration(namespaceFd: number): string | undefined {
+  try {
+    inNamespace(namespaceFd, () => writeFileSync("/proc/sys/net/ipv4/tcp_migrate_req", "1"));
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+function addNatChains(transaction: NftTransaction): ReturnType<NftTransaction["table"]> {
+  return transaction
+    .table("inet", natTable)
+    .replace()
+    .addChain("prerouting", { type: "nat", hook: "prerouting", priority: -100 })
+    .addChain("output", { type: "nat", hook: "output", priority: -100 });
+}
+
+function writeNat(transaction: NftTransaction, options: CaptureOptions): void {
+  const table = addNatChains(transaction);
+  const inbound = (...parts: readonly NftRulePart[]): unknown => table.addRule("prerouting", ...parts);
+  const outbound = (...parts: readonly NftRulePart[]): unknown => table.addRule("output", ...parts);
+  const tcp = match.protocol("tcp");
+  for (const address of Object.values(probeSource)) inbound(tcp, match.source(address), action.accept());
+  for (const address of options.bypassInbound ? [] : loopback) {
+    inbound(
+      match.destination(address, { not: true }),
+      tcp,
+      match.destinationPort(ztunnelPorts.inboundHbone, { not: true }),
+      notFromZtunnel,
+      action.redirect(ztunnelPorts.inboundPlaintext),
+    );
+  }
+  for (const address of Object.values(probeSource)) outbound(tcp, match.destination(address), action.accept());
+  if (options.dns) {
+    outbound(match.outputInterface("lo", { not: true }), notFromZtunnel, match.protocol("udp"), match.destinationPort(dnsPort), action.redirect(ztunnelPorts.dns));
+    for (const address of loopback) {
+      outbound(match.destination(address, { not: true }), tcp, match.destinationPort(dnsPort), notFromZtunnel, action.redirect(ztunnelPorts.dns));
+    }
+  }
+  outbound(tcp, match.mark(connectionMark.value, connectionMark.mask), action.accept());
+  // A pod that calls its own address talks to itself, not to the mesh.
+  for (const address of loopback) outbound(match.outputInterface("lo"), match.destination(address, { not: true }), action.accept());
+  for (const address of loopback) {
+    outbound(match.destination(address, { not: true }), tcp, notFromZtunnel, action.redirect(ztunnelPorts.outbound));
+  }
+}
+
+/** What ztunnel sends to the app from the client's address is remembered, so that the app's answers come back to ztunnel. */
+function writeMangle(transaction: NftTransaction): void {
+  transaction
+    .table("inet", mangleTable)
+    .replace()
+    .addChain("prerouting", { type: "filter", hook: "prerouting", priority: -150 })
+    .addChain("output", { type: "route", hook: "output", priority: -150 })
+    .addRule("prerouting", match.mark(ztunnelMark.value, ztunnelMark.mask), action.setConnectionMark(connectionMark.value, connectionMark.mask))
+    .addRule("output", match.connectionMark(connectionMark.value, connectionMark.mask), action.restoreMark());
+}
+
+function installReturnRoutes(namespaceFd: number): void {
+  using links = new RouteNetlink(namespaceFd);
+  for (const family of ["ipv4", "ipv6"] as const) {
+    const rule: RuleSpec = { family, priority: rulePriority, table: routeTable, mark: connectionMark.value, markMask: connectionMark.mask };
+    const route: RouteSpec = {
+      destination: { address: family === "ipv4" ? "0.0.0.0" : "::", prefixLength: 0 },
+      type: "local",
+      linkIndex: 1,
+      table: routeTable,
+    };
+    // A family that the kernel has switched off carries no traffic to capture.
+    tolerate(["EEXIST", "EAFNOSUPPORT", "EOPNOTSUPP", "EACCES"], () => links.addRule(rule));
+    tolerate(["EEXIST", "EAFNOSUPPORT", "EOPNOTSUPP", "EACCES"], () => links.addRoute(route));
+  }
+}
+
+function tolerate(names: readonly string[], run: () => void): void {
+  try {
+    run();
+  } catch (error) {
+    if (!isSystemCode(error, ...names)) throw error;
+  }
+}

@@ -1,0 +1,296 @@
+import assert from "node:assert/strict";
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { request } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { after, test, type TestContext } from "node:test";
+import type { Pod } from "../api/kubernetes/index.ts";
+import { createLogger, systemClock } from "../base/index.ts";
+import { CniAgent } from "./cni-agent.ts";
+import { FakeCluster } from "./testing/fake-cluster.ts";
+import { askOnce, askUdp, TestClient, TestNode, type TestPodHost } from "./testing/test-node.ts";
+
+const redirection = "ambient.istio.io/redirection";
+const owner = "serin.dev/ztunnel-owner";
+const revisionLabel = "serin.dev/ztunnel-rev";
+const children = new Set<ChildProcess>();
+after(() => {
+  for (const child of children) child.kill("SIGKILL");
+});
+
+type ZtunnelEvent = Readonly<Record<string, unknown>> & { readonly event: string };
+
+/** The fake ztunnel's process, and what it has reported. */
+class ZtunnelProcess {
+  readonly events: ZtunnelEvent[] = [];
+  readonly #child: ChildProcess;
+
+  constructor(socket: string, name: string, revision = "") {
+    const program = join(import.meta.dirname, "testing/fake-ztunnel.ts");
+    this.#child = spawn(process.execPath, [program, socket, name, revision], { stdio: ["ignore", "pipe", "inherit"] });
+    children.add(this.#child);
+    const { stdout } = this.#child;
+    assert.ok(stdout !== null);
+    createInterface({ input: stdout }).on("line", (line) => this.events.push(JSON.parse(line) as ZtunnelEvent));
+  }
+
+  async kill(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await once(this.#child, "exit");
+    children.delete(this.#child);
+  }
+
+  connections(): string[] {
+    return this.events.filter((event) => event.event === "connection").map((event) => `${String(event["role"])} ${String(event["source"])} ${String(event["destination"])}`);
+  }
+}
+
+/** One node, an agent on it, and a cluster that both see. */
+class Rig {
+  readonly node = new TestNode();
+  readonly cluster = new FakeCluster();
+  readonly directory = mkdtempSync(join(tmpdir(), "serin-cni-"));
+  readonly socket = join(this.directory, "ztunnel.sock");
+  readonly lines: string[] = [];
+  #agent: CniAgent | undefined;
+  #stop = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+  uninstalled = false;
+
+  constructor(context: TestContext) {
+    context.after(async () => {
+      await this.stopAgent();
+      this.node.close();
+      rmSync(this.directory, { recursive: true, force: true });
+    });
+    this.cluster.namespaces.set({ metadata: { name: "default", labels: { "istio.io/dataplane-mode": "ambient" } } });
+    this.cluster.nodes.set({ metadata: { name: "worker" } });
+  }
+
+  startAgent(): void {
+    const log = createLogger({ scope: "cni", level: "debug", write: (line) => void this.lines.push(line) });
+    this.#stop = new AbortController();
+    this.#agent = new CniAgent({
+      nodeName: "worker",
+      paths: {
+        hostProc: "/proc",
+        pluginSocket: join(this.directory, "pluginevent.sock"),
+        ztunnelSocket: this.socket,
+        configFile: join(this.directory, "net.d/serin-cni.conf"),
+      },
+      client: this.cluster.client,
+      pods: this.cluster.pods,
+      namespaces: this.cluster.namespaces,
+      nodes: this.cluster.nodes,
+      hostNamespaceFd: this.node.namespace.fd,
+      isUninstalled: () => Promise.resolve(this.uninstalled),
+      log,
+      clock: systemClock,
+    });
+    this.#running = this.#agent.run(this.#stop.signal);
+  }
+
+  async stopAgent(): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+  }
+
+  pod(name: string, host: TestPodHost, labels: Readonly<Record<string, string>> = {}): string {
+    const pod: Pod = {
+      metadata: { name, namespace: "default", uid: `uid-${name}`, labels, annotations: { "lab.serin.dev/init-pid": String(host.initPid) } },
+      spec: { containers: [], serviceAccountName: name },
+      status: { phase: "Running", podIP: host.address, podIPs: [{ ip: host.address }] },
+    };
+    this.cluster.pods.set(pod);
+    return `default/${name}`;
+  }
+
+  async enrolled(...keys: readonly string[]): Promise<void> {
+    await Promise.all(keys.map((key) => this.cluster.until(key, (pod) => pod?.metadata.annotations?.[redirection] === "enabled")));
+  }
+
+  post(path: string, body: unknown): Promise<{ readonly status: number; readonly text: string }> {
+    return new Promise((resolve, reject) => {
+      const call = request({ socketPath: join(this.directory, "pluginevent.sock"), method: "POST", path }, (response) => {
+        let text = "";
+        response.on("data", (data: Buffer) => (text += data.toString()));
+        response.on("end", () => resolve({ status: response.statusCode ?? 0, text }));
+      });
+      call.on("error", reject);
+      call.end(JSON.stringify(body));
+    });
+  }
+}
+
+/** Asks over new connections, one after another, until stopped; gives how many, and what went wrong. */
+function connectionLoop(from: TestPodHost, to: string, port: number): { stop(): Promise<{ answers: string[]; faults: string[] }> } {
+  const stop = new AbortController();
+  const answers: string[] = [];
+  const faults: string[] = [];
+  const lanes = Array.from({ length: 4 }, async () => {
+    while (!stop.signal.aborted) {
+      try {
+        answers.push(await askOnce(from.namespace.fd, to, port));
+      } catch (error) {
+        faults.push(String(error));
+      }
+    }
+  });
+  return {
+    stop: async () => {
+      stop.abort();
+      await Promise.all(lanes);
+      return { answers, faults };
+    },
+  };
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+test("outbound, inbound and DNS of enrolled pods are captured, un-enrolled peers and probes pass", async (context) => {
+  const rig = new Rig(context);
+  const [sleep, reviews, legacy] = [rig.node.addPod(), rig.node.addPod(), rig.node.addPod()];
+  await rig.node.serve(reviews, 9080, "reviews");
+  await rig.node.serve(legacy, 9080, "legacy");
+  rig.startAgent();
+  const ztunnel = new ZtunnelProcess(rig.socket, "zt");
+  await rig.enrolled(rig.pod("sleep", sleep), rig.pod("reviews", reviews));
+  rig.pod("legacy", legacy, { "istio.io/dataplane-mode": "none" });
+
+  assert.equal(await askOnce(sleep.namespace.fd, reviews.address, 9080), `[zt]reviews saw ${sleep.address}: x`);
+  assert.deepEqual(ztunnel.connections(), [
+    `outbound ${sleep.address} ${reviews.address}:9080`,
+    `inbound-plaintext ${sleep.address} ${reviews.address}:9080`,
+  ]);
+  assert.equal(await askOnce(legacy.namespace.fd, reviews.address, 9080), `reviews saw ${legacy.address}: x`);
+  assert.equal(ztunnel.connections().at(-1), `inbound-plaintext ${legacy.address} ${reviews.address}:9080`);
+  assert.equal(await askOnce(sleep.namespace.fd, legacy.address, 9080), `[zt]legacy saw ${sleep.address}: x`);
+  assert.equal(await askUdp(sleep.namespace.fd, sleep.address, "10.96.0.10", 53, "who"), "zt answers who");
+
+  const before = ztunnel.connections().length;
+  assert.equal(await askOnce(rig.node.namespace.fd, reviews.address, 9080), "reviews saw 169.254.7.127: x");
+  assert.equal(await askOnce(reviews.namespace.fd, reviews.address, 9080), `reviews saw ${reviews.address}: x`, "a pod's call to itself");
+  assert.equal(await askOnce(reviews.namespace.fd, "127.0.0.1", 9080), "reviews saw 127.0.0.1: x");
+  assert.equal(ztunnel.connections().length, before, "none of these reached the ztunnel");
+  assert.equal(rig.cluster.annotation("default/reviews", owner), "default");
+  const logged = rig.lines.join("");
+  assert.match(logged, /Namespace default is enabled in ambient mesh/);
+  assert.match(logged, /adding pod to the mesh\tns=default name=reviews/);
+});
+
+test("a hand-over between revisions under a connection loop loses none, and keeps open connections", async (context) => {
+  const rig = new Rig(context);
+  const [sleep, reviews] = [rig.node.addPod(), rig.node.addPod()];
+  await rig.node.serve(reviews, 9080, "reviews");
+  rig.startAgent();
+  const old = new ZtunnelProcess(rig.socket, "old", "1-18-0");
+  await rig.enrolled(rig.pod("sleep", sleep), rig.pod("reviews", reviews));
+  const long = await TestClient.connect(sleep.namespace.fd, reviews.address, 9080);
+  assert.match(await long.ask("one"), /^\[old\]reviews/);
+  const loop = connectionLoop(sleep, reviews.address, 9080);
+  const young = new ZtunnelProcess(rig.socket, "young", "1-18-1");
+  await until(() => young.events.some((event) => event.event === "snapshot-sent"));
+  assert.equal(rig.cluster.annotation("default/sleep", owner), "1-18-0", "two revisions without a label leave pods where they are");
+  for (const [round, revision] of ["1-18-1", "1-18-0", "1-18-1"].entries()) {
+    for (const key of ["default/sleep", "default/reviews"]) {
+      rig.cluster.label(key, { [revisionLabel]: revision });
+      await rig.cluster.until(key, (pod) => pod?.metadata.annotations?.[owner] === revision);
+    }
+    assert.match(await askOnce(sleep.namespace.fd, reviews.address, 9080), round === 1 ? /^\[old\]/ : /^\[young\]/);
+  }
+  const { answers, faults } = await loop.stop();
+  assert.deepEqual(faults, []);
+  assert.ok(answers.some((answer) => answer.startsWith("[old]")) && answers.some((answer) => answer.startsWith("[young]")));
+  assert.match(await long.ask("two"), /^reviews saw .*: two$/);
+  assert.ok(old.events.filter((event) => event.event === "delete").length >= 2);
+  long.close();
+});
+
+test("while a killed ztunnel is away connections wait, and none is refused", async (context) => {
+  const rig = new Rig(context);
+  const [sleep, reviews] = [rig.node.addPod(), rig.node.addPod()];
+  await rig.node.serve(reviews, 9080, "reviews");
+  rig.startAgent();
+  const first = new ZtunnelProcess(rig.socket, "first");
+  await rig.enrolled(rig.pod("sleep", sleep), rig.pod("reviews", reviews));
+  await first.kill();
+  const waiting = Array.from({ length: 20 }, () => askOnce(sleep.namespace.fd, reviews.address, 9080));
+  const second = new ZtunnelProcess(rig.socket, "second");
+  for (const answer of await Promise.all(waiting)) assert.match(answer, /^\[second\]reviews/);
+  assert.ok(second.events.some((event) => event.event === "add"));
+});
+
+test("a restarted agent takes the sockets back, loses no connection meanwhile, and can still hand over", async (context) => {
+  const rig = new Rig(context);
+  const [sleep, reviews] = [rig.node.addPod(), rig.node.addPod()];
+  await rig.node.serve(reviews, 9080, "reviews");
+  rig.startAgent();
+  const old = new ZtunnelProcess(rig.socket, "old", "1-18-0");
+  const keys = [rig.pod("sleep", sleep), rig.pod("reviews", reviews)];
+  await rig.enrolled(...keys);
+  const loop = connectionLoop(sleep, reviews.address, 9080);
+  await rig.stopAgent();
+  assert.match(await askOnce(sleep.namespace.fd, reviews.address, 9080), /^\[old\]reviews/);
+  rig.startAgent();
+  await until(() => old.events.filter((event) => event.event === "snapshot-sent").length === 2);
+  assert.equal(old.events.filter((event) => event.event === "add").length, 2, "nothing was added anew");
+  const young = new ZtunnelProcess(rig.socket, "young", "1-18-1");
+  for (const key of keys) {
+    rig.cluster.label(key, { [revisionLabel]: "1-18-1" });
+    await rig.cluster.until(key, (pod) => pod?.metadata.annotations?.[owner] === "1-18-1");
+  }
+  await old.kill();
+  assert.match(await askOnce(sleep.namespace.fd, reviews.address, 9080), /^\[young\]reviews/);
+  const { faults } = await loop.stop();
+  assert.ok(faults.length <= 8, `only connections that the killed ztunnel was carrying may fail: ${faults.join("; ")}`);
+  assert.equal(young.events.filter((event) => event.event === "add").length, 2);
+});
+
+test("un-enrolment lets traffic pass at once and keeps open connections", async (context) => {
+  const rig = new Rig(context);
+  const [sleep, reviews] = [rig.node.addPod(), rig.node.addPod()];
+  await rig.node.serve(reviews, 9080, "reviews");
+  rig.startAgent();
+  const ztunnel = new ZtunnelProcess(rig.socket, "zt");
+  await rig.enrolled(rig.pod("sleep", sleep), rig.pod("reviews", reviews));
+  const long = await TestClient.connect(sleep.namespace.fd, reviews.address, 9080);
+  await long.ask("one");
+  const loop = connectionLoop(sleep, reviews.address, 9080);
+  rig.cluster.namespaces.set({ metadata: { name: "default" } });
+  for (const key of ["default/sleep", "default/reviews"]) await rig.cluster.until(key, (pod) => pod?.metadata.annotations?.[redirection] === undefined);
+  const { faults } = await loop.stop();
+  assert.deepEqual(faults, []);
+  const before = ztunnel.connections().length;
+  assert.equal(await askOnce(sleep.namespace.fd, reviews.address, 9080), `reviews saw ${sleep.address}: x`);
+  assert.equal(ztunnel.connections().length, before);
+  assert.match(await long.ask("two"), /: two$/);
+  long.close();
+});
+
+test("a starting pod waits for a ztunnel, and is captured when the request is answered", async (context) => {
+  const rig = new Rig(context);
+  const [sleep, reviews] = [rig.node.addPod(), rig.node.addPod()];
+  await rig.node.serve(reviews, 9080, "reviews");
+  rig.startAgent();
+  await until(() => existsSync(join(rig.directory, "net.d/serin-cni.conf")));
+  rig.cluster.pods.set({ metadata: { name: "sleep", namespace: "default", uid: "uid-sleep" }, spec: { containers: [] }, status: { phase: "Pending" } });
+  const body = { Netns: `/proc/${sleep.initPid}/ns/net`, PodName: "sleep", PodNamespace: "default", IPs: [{ Address: `${sleep.address}/32` }] };
+  const early = await rig.post("/cmdadd", body);
+  assert.equal(early.status, 500);
+  assert.match(early.text, /no ztunnel/);
+  const ztunnel = new ZtunnelProcess(rig.socket, "zt");
+  await until(() => ztunnel.events.some((event) => event.event === "snapshot-sent"));
+  assert.deepEqual(await rig.post("/cmdadd", body), { status: 200, text: "" });
+  assert.match(await askOnce(sleep.namespace.fd, reviews.address, 9080), /^\[zt\]reviews/);
+  assert.equal((await rig.post("/cmdadd", { PodName: "sleep" })).status, 500);
+  assert.equal((await rig.post("/cmddel", { PodName: "sleep", PodNamespace: "default", PodUID: "uid-sleep" })).status, 200);
+  assert.ok(ztunnel.events.some((event) => event.event === "delete"));
+  rig.uninstalled = true;
+  await rig.stopAgent();
+  assert.ok(!existsSync(join(rig.directory, "net.d/serin-cni.conf")));
+});

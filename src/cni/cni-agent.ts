@@ -1,0 +1,211 @@
+import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { namespaceKind, podKind, type Namespace, type Node, type Pod } from "../api/kubernetes/index.ts";
+import { aborted, messageOf, transientError, type Clock, type Logger } from "../base/index.ts";
+import { Reconciler, type Informer, type InformerChange, type KubeClient } from "../kube/index.ts";
+import { isAmbientNamespace } from "./ambient-pod.ts";
+import { HostProbeRules } from "./host-probe-rules.ts";
+import { KeyedLock } from "./keyed-lock.ts";
+import { PluginServer, type PluginRequest } from "./plugin-server.ts";
+import { PodEnroller, type PodStart, type PodView } from "./pod-enroller.ts";
+import { PodNamespaceFinder } from "./pod-namespace.ts";
+import { ZtunnelHub } from "./ztunnel-hub.ts";
+import type { ZtunnelLink } from "./ztunnel-link.ts";
+
+/** Paths as the agent's own process sees them. */
+export interface CniAgentPaths {
+  readonly hostProc: string;
+  /** Where the node runtime asks. */
+  readonly pluginSocket: string;
+  readonly ztunnelSocket: string;
+  /** Its presence tells the node runtime to ask. */
+  readonly configFile: string;
+}
+
+export interface CniAgentOptions {
+  readonly nodeName: string;
+  readonly paths: CniAgentPaths;
+  readonly client: Pick<KubeClient, "get" | "patchMerge">;
+  /** Of this node. */
+  readonly pods: Informer<Pod>;
+  readonly namespaces: Informer<Namespace>;
+  /** Of this node alone. */
+  readonly nodes: Informer<Node>;
+  /** The descriptor of the node's network namespace; our own when absent. */
+  readonly hostNamespaceFd?: number;
+  /** Asked when the agent ends: whether it is being removed for good, and not restarted. */
+  readonly isUninstalled: () => Promise<boolean>;
+  readonly log: Logger;
+  readonly clock: Clock;
+}
+
+const reconcileConcurrency = 16;
+
+/** The node's CNI agent: keeps the pods of one node in the mesh, or out of it. */
+export class CniAgent {
+  readonly #options: CniAgentOptions;
+  readonly #log: Logger;
+  readonly #hub: ZtunnelHub;
+  readonly #probes: HostProbeRules;
+  readonly #enroller: PodEnroller;
+  readonly #locks = new KeyedLock();
+  readonly #reconciler: Reconciler;
+  readonly #plugin: PluginServer;
+  #ready = false;
+
+  constructor(options: CniAgentOptions) {
+    const { log, clock, paths } = options;
+    this.#options = options;
+    this.#log = log;
+    this.#hub = new ZtunnelHub(log, clock);
+    this.#probes = new HostProbeRules(options.hostNamespaceFd);
+    this.#enroller = new PodEnroller({
+      client: options.client,
+      hub: this.#hub,
+      finder: new PodNamespaceFinder(paths.hostProc),
+      probes: this.#probes,
+      log,
+      clock,
+    });
+    this.#reconciler = new Reconciler({
+      name: "pods",
+      reconcile: (key) => this.#reconcileKey(key),
+      concurrency: reconcileConcurrency,
+      maxAttempts: Number.POSITIVE_INFINITY,
+      retryInitialMs: 100,
+      retryMaxMs: 5_000,
+      log,
+      clock,
+    });
+    this.#plugin = new PluginServer(
+      paths.pluginSocket,
+      { add: (request) => this.#add(request), check: (request) => this.#check(request), delete: (request) => this.#delete(request) },
+      log,
+    );
+  }
+
+  /** Pods can be started: the watches are in, the sockets are open. */
+  get ready(): boolean {
+    return this.#ready;
+  }
+
+  /** Which ztunnel owns a pod (`namespace/name`) of the mesh; undefined for a pod that is not in it. */
+  ownerOf(key: string): string | undefined {
+    return this.#enroller.ownerOf(key);
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { pods, namespaces, nodes, paths } = this.#options;
+    await Promise.race([Promise.all([pods.synced, namespaces.synced, nodes.synced]), aborted(signal)]);
+    if (signal.aborted) return;
+    this.#probes.install(this.#enroller.addresses());
+    this.#hub.listen(paths.ztunnelSocket, { connected: (link) => void this.#sendSnapshot(link), changed: () => this.#addAll() });
+    const watches = [
+      pods.subscribe((change) => this.#onPod(change)),
+      namespaces.subscribe((change) => this.#onNamespace(change)),
+      nodes.subscribe(() => this.#addAll()),
+    ];
+    const working = this.#reconciler.run(signal);
+    await this.#plugin.listen();
+    this.#writeConfig();
+    this.#ready = true;
+    this.#log.info("CNI agent is ready", { node: this.#options.nodeName });
+    await aborted(signal);
+    for (const watch of watches) watch[Symbol.dispose]();
+    this.#plugin.close();
+    await working;
+    if (await this.#options.isUninstalled()) this.#removeConfig();
+    this.#hub.close();
+    this.#enroller.close();
+    this.#probes.close();
+  }
+
+  #addAll(): void {
+    for (const key of this.#keys()) this.#reconciler.add(key);
+  }
+
+  #keys(): Set<string> {
+    return new Set([...this.#options.pods.list().map((pod) => `${pod.metadata.namespace ?? ""}/${pod.metadata.name ?? ""}`), ...this.#enroller.keys()]);
+  }
+
+  #onPod(change: InformerChange<Pod>): void {
+    this.#reconciler.add(change.key);
+  }
+
+  #onNamespace(change: InformerChange<Namespace>): void {
+    const before = change.type === "set" ? change.previous : change.object;
+    const after = change.type === "set" ? change.object : undefined;
+    if (isAmbientNamespace(after) !== isAmbientNamespace(before)) {
+      const state = isAmbientNamespace(after) ? "enabled in" : "disabled from";
+      this.#log.info(`Namespace ${change.key} is ${state} ambient mesh`);
+    }
+    for (const key of this.#keys()) if (key.startsWith(`${change.key}/`)) this.#reconciler.add(key);
+  }
+
+  /** All that concerns a ztunnel that has just come, then the mark that this was all. */
+  async #sendSnapshot(link: ZtunnelLink): Promise<void> {
+    const work = [...this.#keys()].map((key) => this.#reconcileKey(key).catch(() => this.#reconciler.add(key)));
+    await Promise.all(work);
+    try {
+      if (link.isOpen) await link.request({ type: "snapshot-sent" });
+    } catch (error) {
+      this.#log.warn("a ztunnel did not take its snapshot", { revision: link.revision, error: messageOf(error) });
+    }
+  }
+
+  async #reconcileKey(key: string): Promise<void> {
+    await this.#locks.run(key, async () => {
+      const pod = this.#options.pods.get(key);
+      if (pod === undefined) await this.#enroller.forget(key);
+      else await this.#enroller.reconcile(this.#view(pod));
+    });
+  }
+
+  #view(pod: Pod): PodView {
+    return {
+      pod,
+      namespace: this.#options.namespaces.get(pod.metadata.namespace ?? ""),
+      node: this.#options.nodes.get(this.#options.nodeName),
+    };
+  }
+
+  /** The pod of a request may be younger than what the watch has brought. */
+  async #podOf(request: PluginRequest): Promise<Pod> {
+    const { pods, client } = this.#options;
+    const key = `${request.podNamespace}/${request.podName}`;
+    const pod = pods.get(key) ?? (await client.get(podKind, request.podName, request.podNamespace));
+    if (pod === undefined) throw transientError("pod-not-found", `there is no pod ${key}`);
+    return pod;
+  }
+
+  async #add(request: PluginRequest): Promise<void> {
+    const pod = await this.#podOf(request);
+    const view = this.#view(pod);
+    const namespace = view.namespace ?? (await this.#options.client.get(namespaceKind, request.podNamespace));
+    const start: PodStart = { netnsPath: request.netnsPath, addresses: request.addresses };
+    await this.#locks.run(`${request.podNamespace}/${request.podName}`, () => this.#enroller.reconcile({ ...view, namespace }, start));
+  }
+
+  async #check(request: PluginRequest): Promise<void> {
+    await this.#reconcileKey(`${request.podNamespace}/${request.podName}`);
+  }
+
+  async #delete(request: PluginRequest): Promise<void> {
+    const key = `${request.podNamespace}/${request.podName}`;
+    await this.#locks.run(key, () => this.#enroller.forget(key, request.podUid));
+  }
+
+  #writeConfig(): void {
+    const { configFile, pluginSocket } = this.#options.paths;
+    const config = { cniVersion: "1.0.0", name: "serin-cni", type: "serin-cni", plugin_socket: pluginSocket, ambient_enabled: true };
+    mkdirSync(dirname(configFile), { recursive: true });
+    const temporary = `${configFile}.tmp`;
+    writeFileSync(temporary, `${JSON.stringify(config, undefined, 2)}\n`);
+    renameSync(temporary, configFile);
+  }
+
+  #removeConfig(): void {
+    this.#log.info("the agent is uninstalled: pods start without it from now on");
+    rmSync(this.#options.paths.configFile, { force: true });
+  }
+}

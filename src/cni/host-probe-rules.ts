@@ -1,0 +1,65 @@
+import { action, ipFamilyOf, match, NftNetlink, NftTransaction } from "../net/index.ts";
+import { probeSource } from "./capture-rules.ts";
+
+const table = "istio-ambient-nat";
+const sets = { ipv4: "istio-inpod-probes-v4", ipv6: "istio-inpod-probes-v6" } as const;
+
+/**
+ * In the node's namespace: what the node's own processes send to enrolled pods (kubelet's probes) comes from an address
+ * that the pods' capture lets pass.
+ */
+export class HostProbeRules implements Disposable {
+  readonly #nft: NftNetlink;
+  readonly #known = new Set<string>();
+
+  constructor(namespaceFd?: number) {
+    this.#nft = new NftNetlink(namespaceFd);
+  }
+
+  /** Replaces whatever an earlier agent left. */
+  install(addresses: Iterable<string>): void {
+    this.#known.clear();
+    for (const address of addresses) this.#known.add(address);
+    const transaction = new NftTransaction();
+    const editor = transaction.table("inet", table).replace().addSet(sets.ipv4, ["ipv4"]).addSet(sets.ipv6, ["ipv6"]);
+    editor.addChain("postrouting", { type: "nat", hook: "postrouting", priority: 100 });
+    for (const family of ["ipv4", "ipv6"] as const) {
+      const addressesOfFamily = [...this.#known].filter((address) => ipFamilyOf(address) === family);
+      editor.addElements(sets[family], [family], addressesOfFamily.map((address) => [address]));
+      editor.addRule("postrouting", match.fromLocalSocket(), match.protocol("tcp"), match.destinationInSet(sets[family], family), action.snat(probeSource[family]));
+    }
+    this.#nft.commit(transaction);
+  }
+
+  add(addresses: Iterable<string>): void {
+    this.#change([...addresses].filter((address) => !this.#known.has(address)), "add");
+  }
+
+  remove(addresses: Iterable<string>): void {
+    this.#change([...addresses].filter((address) => this.#known.has(address)), "remove");
+  }
+
+  close(): void {
+    this.#nft.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #change(addresses: readonly string[], change: "add" | "remove"): void {
+    if (addresses.length === 0) return;
+    const transaction = new NftTransaction();
+    const editor = transaction.table("inet", table);
+    for (const address of addresses) {
+      const family = ipFamilyOf(address);
+      if (change === "add") editor.addElements(sets[family], [family], [[address]]);
+      else editor.deleteElements(sets[family], [family], [[address]]);
+    }
+    this.#nft.commit(transaction);
+    for (const address of addresses) {
+      if (change === "add") this.#known.add(address);
+      else this.#known.delete(address);
+    }
+  }
+}

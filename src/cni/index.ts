@@ -1,0 +1,1 @@
+export { CniAgent, type CniAgentOptions, type CniAgentPaths } from "./cni-agent.ts";

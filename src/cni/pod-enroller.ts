@@ -1,0 +1,298 @@
+import { ztunnelOwner, ztunnelOwnerAnnotation } from "../api/serin/index.ts";
+import { keyOf } from "../api/index.ts";
+import { podKind, type Namespace, type Node, type Pod } from "../api/kubernetes/index.ts";
+import { messageOf, SerinError, transientError, type Clock, type Logger } from "../base/index.ts";
+import type { KubeClient } from "../kube/index.ts";
+import { closeDescriptor, type NetworkNamespace } from "../net/index.ts";
+import { addressesOf, captureOptionsOf, isAmbientPod, isFinished, redirectionAnnotation } from "./ambient-pod.ts";
+import { allowConnectionMigration, hasCapture, installCapture, removeCapture } from "./capture-rules.ts";
+import type { HostProbeRules } from "./host-probe-rules.ts";
+import { initPidAnnotation, type PodNamespaceFinder } from "./pod-namespace.ts";
+import { closePodSockets, openPodSockets, type PodSocket } from "./pod-sockets.ts";
+import type { ZtunnelHub } from "./ztunnel-hub.ts";
+import type { ZtunnelLink } from "./ztunnel-link.ts";
+
+/** Connections that were captured in the last moment are accepted by then, before the sockets go. */
+const queueDrainMs = 200;
+
+export interface PodEnrollerOptions {
+  readonly client: Pick<KubeClient, "patchMerge">;
+  readonly hub: ZtunnelHub;
+  readonly finder: PodNamespaceFinder;
+  readonly probes: HostProbeRules;
+  readonly log: Logger;
+  readonly clock: Clock;
+}
+
+/** Everything that decides about one pod, read anew each time. */
+export interface PodView {
+  readonly pod: Pod;
+  readonly namespace: Namespace | undefined;
+  readonly node: Node | undefined;
+}
+
+/** What the node runtime says of a pod that it is about to start. */
+export interface PodStart {
+  readonly netnsPath: string;
+  readonly addresses: readonly string[];
+}
+
+/** A pod in the mesh. The namespace and the sockets are held from enrolment to its end, whoever owns it. */
+interface Enrolment {
+  readonly uid: string;
+  readonly key: string;
+  readonly namespace: NetworkNamespace;
+  sockets: readonly PodSocket[];
+  owner: ZtunnelLink | undefined;
+  ownerRevision: string | undefined;
+  captured: boolean;
+  addresses: readonly string[];
+}
+
+/** Brings single pods into the mesh, from ztunnel to ztunnel, and out of it. One call a pod at a time is the caller's duty. */
+export class PodEnroller {
+  readonly #options: PodEnrollerOptions;
+  readonly #log: Logger;
+  /** By `namespace/name`. */
+  readonly #enrolments = new Map<string, Enrolment>();
+
+  constructor(options: PodEnrollerOptions) {
+    this.#options = options;
+    this.#log = options.log;
+  }
+
+  get size(): number {
+    return this.#enrolments.size;
+  }
+  keys(): string[] {
+    return [...this.#enrolments.keys()];
+  }
+  ownerOf(key: string): string | undefined {
+    return this.#enrolments.get(key)?.ownerRevision;
+  }
+  /** Addresses of all pods in the mesh. */
+  addresses(): string[] {
+    return [...this.#enrolments.values()].flatMap((enrolment) => enrolment.addresses);
+  }
+
+  /** Makes a pod what it shall be. With `start` the pod has no process yet, and is enrolled when this resolves. */
+  async reconcile(view: PodView, start?: PodStart): Promise<void> {
+    const { pod, namespace } = view;
+    const key = keyOf(pod);
+    const known = this.#enrolments.get(key);
+    if (known !== undefined && (known.uid !== pod.metadata.uid || isFinished(pod))) await this.forget(key);
+    if (isFinished(pod)) return;
+    if (isAmbientPod(pod, namespace)) await this.#enrol(view, start);
+    else await this.#unenrol(pod);
+  }
+
+  /** The pod is gone, and its namespace with it. With a uid, only that very pod is forgotten. */
+  async forget(key: string, uid = ""): Promise<void> {
+    const enrolment = this.#enrolments.get(key);
+    if (enrolment === undefined || (uid !== "" && uid !== enrolment.uid)) return;
+    this.#enrolments.delete(key);
+    this.#log.info("removing pod from the mesh", logName(key));
+    this.#options.probes.remove(enrolment.addresses);
+    await this.#release(enrolment, false);
+  }
+
+  /** Lets go of everything without telling anybody: the ztunnels keep what they have. */
+  close(): void {
+    for (const enrolment of this.#enrolments.values()) {
+      closePodSockets(enrolment.sockets);
+      enrolment.namespace.close();
+    }
+    this.#enrolments.clear();
+  }
+
+  async #enrol(view: PodView, start: PodStart | undefined): Promise<void> {
+    const { pod } = view;
+    const enrolment = await this.#open(pod, start);
+    // A pod that has no process yet comes by a start of its node's runtime.
+    if (enrolment === undefined) return;
+    const target = this.#target(view, enrolment);
+    if (target === undefined) {
+      // Every ztunnel that connects has all pods looked at anew; only a start must be told to come again.
+      if (!enrolment.captured) await this.#annotate(pod, { [redirectionAnnotation]: "pending" });
+      if (start === undefined) return;
+      throw transientError("no-ztunnel", `no ztunnel that may own pod ${keyOf(pod)} is connected`, { hint: "check the ztunnel DaemonSet's pod on this node" });
+    }
+    await this.#giveTo(target, enrolment, pod);
+    if (!enrolment.captured) {
+      installCapture(enrolment.namespace.fd, captureOptionsOf(pod));
+      enrolment.captured = true;
+    }
+    const addresses = [...new Set([...addressesOf(pod), ...(start?.addresses ?? []), ...enrolment.addresses])];
+    this.#options.probes.add(addresses);
+    enrolment.addresses = addresses;
+    const annotated = this.#annotate(pod, { [redirectionAnnotation]: "enabled", [ztunnelOwnerAnnotation]: target.revision });
+    // A start must not wait for the API server; the annotation is written again by the next reconcile if this fails.
+    if (start === undefined) await annotated;
+    else annotated.catch((error: unknown) => this.#log.warn("a pod could not be annotated", { ...logName(keyOf(pod)), error: messageOf(error) }));
+  }
+
+  /** The pod's namespace and sockets; taken back from the ztunnel that has them when this process is younger than the enrolment. */
+  async #open(pod: Pod, start: PodStart | undefined): Promise<Enrolment | undefined> {
+    const key = keyOf(pod);
+    const known = this.#enrolments.get(key);
+    if (known !== undefined && start === undefined) return known;
+    const namespace = start === undefined ? this.#options.finder.open(pod) : this.#options.finder.openPath(start.netnsPath);
+    if (namespace === undefined) {
+      if (pod.metadata.annotations?.[initPidAnnotation] === undefined && pod.status?.phase !== "Running") return undefined;
+      throw transientError("netns-not-found", `the network namespace of pod ${key} is not found`);
+    }
+    if (known !== undefined) {
+      if (known.namespace.inode === namespace.inode) {
+        namespace.close();
+        return known;
+      }
+      await this.forget(key);
+    }
+    return await this.#adopt(pod, namespace);
+  }
+
+  async #adopt(pod: Pod, namespace: NetworkNamespace): Promise<Enrolment> {
+    const key = keyOf(pod);
+    const uid = pod.metadata.uid ?? "";
+    const enrolment: Enrolment = { uid, key, namespace, sockets: [], owner: undefined, ownerRevision: undefined, captured: false, addresses: [] };
+    try {
+      const previous = pod.metadata.annotations?.[redirectionAnnotation] === "enabled" && hasCapture(namespace.fd);
+      const annotated = pod.metadata.annotations?.[ztunnelOwnerAnnotation];
+      if (previous) {
+        enrolment.captured = true;
+        const holder = annotated === undefined ? undefined : this.#options.hub.link(annotated);
+        if (holder !== undefined) await this.#takeBack(enrolment, holder);
+      }
+      enrolment.ownerRevision = enrolment.owner?.revision ?? annotated;
+    } catch (error) {
+      namespace.close();
+      throw error;
+    }
+    this.#log.info("adding pod to the mesh", logName(key));
+    const problem = allowConnectionMigration(namespace.fd);
+    if (problem !== undefined) this.#log.debug("connections cannot migrate between sockets here", { ...logName(key), problem });
+    this.#enrolments.set(key, enrolment);
+    return enrolment;
+  }
+
+  /** New sockets; or, where somebody holds the ports, those of the ztunnel that does. */
+  async #openSockets(enrolment: Enrolment): Promise<void> {
+    try {
+      enrolment.sockets = openPodSockets(enrolment.namespace.fd);
+    } catch (error) {
+      if (!(error instanceof SerinError) || error.code !== "address-in-use") throw error;
+      for (const link of this.#options.hub.links) {
+        await this.#takeBack(enrolment, link);
+        if (enrolment.owner !== undefined) return;
+      }
+      throw transientError("sockets-held", `a ztunnel that is not connected holds the sockets of pod ${enrolment.key}`, { cause: error });
+    }
+  }
+
+  /** Asks a ztunnel for the sockets of a pod that it owns; leaves the enrolment as it is when it knows nothing of it. */
+  async #takeBack(enrolment: Enrolment, link: ZtunnelLink): Promise<void> {
+    try {
+      const answer = await link.request({ type: "keep", uid: enrolment.uid, returnListeners: link.acceptsListeners });
+      const [namespaceFd, ...descriptors] = answer.descriptors;
+      if (namespaceFd !== undefined) closeDescriptor(namespaceFd);
+      enrolment.sockets = answer.listeners.map((role, index) => ({ role, fd: descriptors[index] ?? -1 })).filter((socket) => socket.fd >= 0);
+      enrolment.owner = link;
+      this.#log.info("took a pod's sockets back from its ztunnel", { ...logName(enrolment.key), revision: link.revision });
+    } catch (error) {
+      this.#log.debug("a ztunnel does not hold the pod", { ...logName(enrolment.key), revision: link.revision, error: messageOf(error) });
+    }
+  }
+
+  /** The ztunnel that the pod shall go to: its wanted owner's, else the one that has it, else nobody. */
+  #target(view: PodView, enrolment: Enrolment): ZtunnelLink | undefined {
+    const { hub } = this.#options;
+    const wanted = ztunnelOwner({
+      podLabels: view.pod.metadata.labels,
+      namespaceLabels: view.namespace?.metadata.labels,
+      nodeLabels: view.node?.metadata.labels,
+      running: hub.running(),
+    });
+    const link = wanted === undefined ? undefined : hub.link(wanted);
+    if (link !== undefined) return link;
+    return enrolment.ownerRevision === undefined ? undefined : hub.link(enrolment.ownerRevision);
+  }
+
+  /** Hand-over: the new owner has acknowledged before the old one hears of it. */
+  async #giveTo(target: ZtunnelLink, enrolment: Enrolment, pod: Pod): Promise<void> {
+    // A ztunnel that takes no sockets opens its own.
+    if (target.acceptsListeners && enrolment.sockets.length === 0) await this.#openSockets(enrolment);
+    const previous = enrolment.owner;
+    if (previous === target) return;
+    const sockets = target.acceptsListeners ? enrolment.sockets : [];
+    await target.request(
+      {
+        type: "add",
+        uid: enrolment.uid,
+        workload: {
+          name: pod.metadata.name ?? "",
+          namespace: pod.metadata.namespace ?? "",
+          serviceAccount: pod.spec?.serviceAccountName ?? "default",
+        },
+        listeners: sockets.map((socket) => socket.role),
+      },
+      [enrolment.namespace.fd, ...sockets.map((socket) => socket.fd)],
+    );
+    enrolment.owner = target;
+    enrolment.ownerRevision = target.revision;
+    if (previous === undefined || !previous.isOpen) return;
+    this.#log.info("handed a pod over", { ...logName(enrolment.key), from: previous.revision, to: target.revision });
+    await this.#tellGone(previous, enrolment.uid, true);
+  }
+
+  async #unenrol(pod: Pod): Promise<void> {
+    const key = keyOf(pod);
+    const enrolment = this.#enrolments.get(key);
+    if (enrolment !== undefined) {
+      this.#log.info("removing pod from the mesh", logName(key));
+      removeCapture(enrolment.namespace.fd);
+      this.#options.probes.remove(enrolment.addresses);
+      this.#enrolments.delete(key);
+      await this.#options.clock.sleep(queueDrainMs);
+      await this.#release(enrolment, true);
+    } else if (pod.metadata.annotations?.[redirectionAnnotation] === "enabled") {
+      // Enrolled by an earlier agent. Its ztunnel drops the pod when it is not named in the snapshot.
+      using namespace = this.#options.finder.open(pod);
+      if (namespace !== undefined) removeCapture(namespace.fd);
+    }
+    await this.#annotate(pod, { [redirectionAnnotation]: null, [ztunnelOwnerAnnotation]: null });
+  }
+
+  async #release(enrolment: Enrolment, keepConnections: boolean): Promise<void> {
+    const { owner } = enrolment;
+    if (owner?.isOpen === true) await this.#tellGone(owner, enrolment.uid, keepConnections);
+    closePodSockets(enrolment.sockets);
+    enrolment.namespace.close();
+  }
+
+  async #tellGone(link: ZtunnelLink, uid: string, handedOver: boolean): Promise<void> {
+    try {
+      await link.request({ type: "delete", uid, handedOver });
+    } catch (error) {
+      // It is gone, or never had the pod: nothing is left to take away.
+      this.#log.debug("a ztunnel did not acknowledge a delete", { uid, revision: link.revision, error: messageOf(error) });
+    }
+  }
+
+  /** Writes annotations that differ; null removes. */
+  async #annotate(pod: Pod, wanted: Readonly<Record<string, string | null>>): Promise<void> {
+    const present = pod.metadata.annotations ?? {};
+    const differing = Object.entries(wanted).filter(([name, value]) => (present[name] ?? null) !== value);
+    if (differing.length === 0) return;
+    const patch = { metadata: { annotations: Object.fromEntries(differing) } };
+    try {
+      await this.#options.client.patchMerge(podKind, pod.metadata.name ?? "", pod.metadata.namespace, patch);
+    } catch (error) {
+      if (!(error instanceof SerinError) || error.code !== "not-found") throw error;
+    }
+  }
+}
+
+function logName(key: string): { readonly ns: string; readonly name: string } {
+  const [ns = "", name = ""] = key.split("/");
+  return { ns, name };
+}

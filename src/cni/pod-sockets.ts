@@ -1,0 +1,59 @@
+import { bindUdpInNamespace, closeDescriptor, isSystemCode, listenTcpInNamespace } from "../net/index.ts";
+import { zdsListenerRoles, type ZdsListenerRole } from "../wire/zds/index.ts";
+import { ztunnelPorts } from "./capture-rules.ts";
+
+/** A listening socket inside a pod, which the agent opens once and shares with whatever ztunnel owns the pod. */
+export interface PodSocket {
+  readonly role: ZdsListenerRole;
+  readonly fd: number;
+}
+
+interface SocketPlan {
+  readonly protocol: "tcp" | "udp";
+  readonly port: number;
+  /** Redirected output arrives on loopback; redirected input on the pod's addresses. */
+  readonly loopback: boolean;
+}
+
+const plans: Readonly<Record<string, SocketPlan>> = {
+  outbound: { protocol: "tcp", port: ztunnelPorts.outbound, loopback: true },
+  "inbound-plaintext": { protocol: "tcp", port: ztunnelPorts.inboundPlaintext, loopback: false },
+  "inbound-hbone": { protocol: "tcp", port: ztunnelPorts.inboundHbone, loopback: false },
+  "dns-udp": { protocol: "udp", port: ztunnelPorts.dns, loopback: true },
+  "dns-tcp": { protocol: "tcp", port: ztunnelPorts.dns, loopback: true },
+};
+
+/** Opens all sockets of a pod, or none. Fails with code `address-in-use` while a ztunnel still has them. */
+export function openPodSockets(namespaceFd: number): PodSocket[] {
+  const opened: PodSocket[] = [];
+  try {
+    for (const role of zdsListenerRoles) {
+      const fd = openSocket(namespaceFd, role);
+      if (fd !== undefined) opened.push({ role, fd });
+    }
+    return opened;
+  } catch (error) {
+    closePodSockets(opened);
+    throw error;
+  }
+}
+
+export function closePodSockets(sockets: readonly PodSocket[]): void {
+  for (const { fd } of sockets) closeDescriptor(fd);
+}
+
+/** Undefined where the pod has no IPv6. */
+function openSocket(namespaceFd: number, role: ZdsListenerRole): number | undefined {
+  const [name = "", six] = role.split("/");
+  const plan = plans[name];
+  if (plan === undefined) return undefined;
+  const any = six === undefined ? "0.0.0.0" : "::";
+  const loopback = six === undefined ? "127.0.0.1" : "::1";
+  const options = { address: plan.loopback ? loopback : any, port: plan.port, transparent: !plan.loopback };
+  try {
+    return plan.protocol === "tcp" ? listenTcpInNamespace(namespaceFd, options) : bindUdpInNamespace(namespaceFd, options);
+  } catch (error) {
+    if (six !== undefined && isSystemCode(error, "EAFNOSUPPORT", "EADDRNOTAVAIL")) return undefined;
+    throw error;
+  }
+}

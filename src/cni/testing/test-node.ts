@@ -1,0 +1,140 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { createServer, Socket, type Server } from "node:net";
+import { bindUdpInNamespace, listenTcpInNamespace, NetworkNamespace, openTcpSocketInNamespace, RouteNetlink } from "../../net/index.ts";
+import { createSocket } from "node:dgram";
+
+const linkLocal = "169.254.1.1";
+
+/** A pod's namespace with a process in it, wired to its node as the lab wires pods. */
+export interface TestPodHost {
+  readonly address: string;
+  readonly namespace: NetworkNamespace;
+  readonly initPid: number;
+}
+
+/** A node's namespace and the pods behind it. */
+export class TestNode {
+  readonly namespace = NetworkNamespace.create();
+  readonly #children: ChildProcess[] = [];
+  readonly #servers: Server[] = [];
+  #pods = 0;
+
+  constructor() {
+    this.namespace.enter(() => {
+      writeFileSync("/proc/sys/net/ipv4/ip_forward", "1");
+    });
+    using links = new RouteNetlink(this.namespace.fd);
+    links.setLoopbackUp();
+    links.addAddress(1, { address: "172.18.0.3", prefixLength: 32 });
+  }
+
+  addPod(): TestPodHost {
+    this.#pods += 1;
+    const number = this.#pods;
+    const address = `10.244.1.${number + 1}`;
+    const namespace = NetworkNamespace.create();
+    const [hostMac, podMac] = [Buffer.from([2, 0, 0, 0, 1, number]), Buffer.from([2, 0, 0, 0, 2, number])];
+    const index = 10 + number;
+    using node = new RouteNetlink(this.namespace.fd);
+    node.batch(() => {
+      node.addVeth({ name: `veth${number}`, index, macAddress: hostMac, peer: { name: "eth0", index: 2, macAddress: podMac, namespaceFd: namespace.fd } });
+      node.addRoute({ destination: { address, prefixLength: 32 }, linkIndex: index, sourceAddress: "172.18.0.3" });
+      node.addNeighbour(index, address, podMac);
+    });
+    using pod = new RouteNetlink(namespace.fd);
+    pod.setLoopbackUp();
+    pod.setLink(2, { up: true });
+    pod.addAddress(2, { address, prefixLength: 32 });
+    pod.addNeighbour(2, linkLocal, hostMac);
+    pod.addRoute({ destination: { address: linkLocal, prefixLength: 32 }, linkIndex: 2 });
+    pod.addRoute({ destination: { address: "0.0.0.0", prefixLength: 0 }, gateway: linkLocal, linkIndex: 2 });
+    const init = namespace.enter(() => spawn("sleep", ["1000"], { stdio: "ignore" }));
+    this.#children.push(init);
+    return { address, namespace, initPid: init.pid ?? -1 };
+  }
+
+  /** Answers each line with `<name> saw <the client's address>: <line>`. */
+  async serve(pod: TestPodHost, port: number, name: string): Promise<void> {
+    const fd = listenTcpInNamespace(pod.namespace.fd, { address: "0.0.0.0", port });
+    const server = createServer((socket) => {
+      socket.on("error", () => undefined);
+      socket.on("data", (data) => socket.write(`${name} saw ${socket.remoteAddress}: ${data.toString()}`));
+    });
+    server.listen({ fd });
+    this.#servers.push(server);
+    await once(server, "listening");
+  }
+
+  close(): void {
+    for (const child of this.#children) child.kill("SIGKILL");
+    for (const server of this.#servers) server.close();
+    this.namespace.close();
+  }
+}
+
+/** A client that sends a line and hands out what comes back. */
+export class TestClient {
+  readonly #socket: Socket;
+  #text = "";
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.on("data", (data) => (this.#text += data.toString()));
+  }
+
+  static connect(namespaceFd: number, address: string, port: number): Promise<TestClient> {
+    const fd = openTcpSocketInNamespace(namespaceFd, { family: "ipv4" });
+    const options = { fd, readable: true, writable: true, manualStart: true } as ConstructorParameters<typeof Socket>[0];
+    const socket = new Socket(options);
+    return new Promise((resolve, reject) => {
+      socket.once("error", reject);
+      socket.once("close", () => reject(new Error(`the connection to ${address}:${port} was closed`)));
+      socket.connect({ host: address, port }, () => resolve(new TestClient(socket)));
+    });
+  }
+
+  /** Resolves with all that has come since the last call, once a whole line has. */
+  ask(line: string): Promise<string> {
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    const take = (): void => {
+      if (!this.#text.endsWith("\n")) return;
+      const text = this.#text;
+      this.#text = "";
+      this.#socket.off("data", take);
+      resolve(text.trim());
+    };
+    this.#socket.on("data", take);
+    this.#socket.once("error", reject);
+    this.#socket.once("close", () => reject(new Error("the connection was closed")));
+    this.#socket.write(`${line}\n`);
+    return promise;
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+}
+
+export async function askOnce(namespaceFd: number, address: string, port: number, line = "x"): Promise<string> {
+  const client = await TestClient.connect(namespaceFd, address, port);
+  try {
+    return await client.ask(line);
+  } finally {
+    client.close();
+  }
+}
+
+export function askUdp(namespaceFd: number, from: string, to: string, port: number, text: string): Promise<string> {
+  const socket = createSocket("udp4");
+  return new Promise((resolve, reject) => {
+    socket.once("error", reject);
+    socket.once("message", (message) => {
+      socket.close();
+      resolve(message.toString());
+    });
+    socket.once("listening", () => socket.send(text, port, to));
+    socket.bind({ fd: bindUdpInNamespace(namespaceFd, { address: from, port: 0 }) });
+  });
+}

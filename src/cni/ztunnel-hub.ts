@@ -1,0 +1,92 @@
+import { chmodSync, mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import { messageOf, type Clock, type Logger } from "../base/index.ts";
+import { SeqpacketServer, type SeqpacketConnection } from "../net/index.ts";
+import { ZtunnelLink } from "./ztunnel-link.ts";
+
+/** A ztunnel that has just gone counts as running for this long: one that crashed is back by then, and pods need not move. */
+const restartGraceMs = 10_000;
+
+export interface ZtunnelHubHandler {
+  /** After its hello. */
+  connected(link: ZtunnelLink): void;
+  /** The set of running revisions may have changed. */
+  changed(): void;
+}
+
+/** The ztunnels of this node: those that are connected, by revision, and those that may be back in a moment. */
+export class ZtunnelHub {
+  readonly #log: Logger;
+  readonly #clock: Clock;
+  /** In the order of their hellos. */
+  readonly #links: ZtunnelLink[] = [];
+  readonly #leftAtMs = new Map<string, number>();
+  #server: SeqpacketServer | undefined;
+  #handler: ZtunnelHubHandler | undefined;
+
+  constructor(log: Logger, clock: Clock) {
+    this.#log = log;
+    this.#clock = clock;
+  }
+
+  listen(path: string, handler: ZtunnelHubHandler): void {
+    mkdirSync(dirname(path), { recursive: true });
+    this.#handler = handler;
+    this.#server = SeqpacketServer.listen(path, (connection) => this.#accept(connection));
+    chmodSync(path, 0o600);
+  }
+
+  get links(): readonly ZtunnelLink[] {
+    return this.#links;
+  }
+
+  /** The youngest connection of a revision. */
+  link(revision: string): ZtunnelLink | undefined {
+    return this.#links.findLast((link) => link.revision === revision);
+  }
+
+  running(): string[] {
+    const recent = [...this.#leftAtMs].filter(([, leftAtMs]) => this.#clock.steadyMs() - leftAtMs < restartGraceMs);
+    return [...new Set([...this.#links.map((link) => link.revision), ...recent.map(([revision]) => revision)])];
+  }
+
+  /** Stops accepting and hangs up; ztunnels keep what they have. */
+  close(): void {
+    this.#server?.close();
+    for (const link of this.#links) link.close();
+  }
+
+  #accept(connection: SeqpacketConnection): void {
+    const link = new ZtunnelLink(connection, this.#log);
+    link.hello.then(
+      () => this.#onHello(link),
+      (error: unknown) => this.#log.warn("a ztunnel left before its hello", { error: messageOf(error) }),
+    );
+  }
+
+  #onHello(link: ZtunnelLink): void {
+    this.#log.info("ztunnel connected", { revision: link.revision, acceptsListeners: link.acceptsListeners });
+    this.#links.push(link);
+    this.#leftAtMs.delete(link.revision);
+    void link.closed.then(() => this.#onClose(link));
+    this.#handler?.connected(link);
+  }
+
+  #onClose(link: ZtunnelLink): void {
+    const index = this.#links.indexOf(link);
+    if (index !== -1) this.#links.splice(index, 1);
+    this.#log.info("ztunnel disconnected", { revision: link.revision });
+    if (this.link(link.revision) === undefined) {
+      this.#leftAtMs.set(link.revision, this.#clock.steadyMs());
+      this.#clock.after(restartGraceMs + 1, () => this.#forget(link.revision));
+    }
+    this.#handler?.changed();
+  }
+
+  #forget(revision: string): void {
+    const leftAtMs = this.#leftAtMs.get(revision);
+    if (leftAtMs === undefined || this.#clock.steadyMs() - leftAtMs < restartGraceMs) return;
+    this.#leftAtMs.delete(revision);
+    this.#handler?.changed();
+  }
+}
