@@ -28,6 +28,10 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
     version: release.version,
     clock: systemClock,
     log: log.scoped(node.name),
+    nodes: record?.nodes ?? [],
+    onLoadBalancers: (loadBalancers) => {
+      if (process.connected) process.send?.({ loadBalancers });
+    },
   });
   // The supervisor is the only reason to be here; pods are the lab's, they go on.
   process.once("disconnect", () => process.exit(0));

@@ -16,6 +16,7 @@ import {
 import { aborted, internalError, systemRandom, type Clock, type Logger } from "../../base/index.ts";
 import { createInformer, EventRecorder, type Informer, type InformerChange, type KubeClient } from "../../kube/index.ts";
 import { ImageCatalogue, type ImageEntry } from "../images/index.ts";
+import type { LoadBalancerPort } from "../supervisor/index.ts";
 import { labNetwork, type ClusterNode } from "../lifecycle/cluster-record.ts";
 import { isAlive, signalProcess } from "./container-process.ts";
 import { NetworkAttachment } from "./network-attachment.ts";
@@ -24,6 +25,7 @@ import type { PodDirectories } from "./pod-host.ts";
 import { PodAddresses } from "./pod-network.ts";
 import { readPodRecords, type PodRecord } from "./pod-record.ts";
 import { PodVolumes, type VolumeSources } from "./pod-volumes.ts";
+import { ServiceProxy } from "./service-proxy.ts";
 import { PodWorker, type NodeServices } from "./pod-worker.ts";
 
 export interface NodeAgentOptions {
@@ -37,6 +39,9 @@ export interface NodeAgentOptions {
   readonly version: string;
   readonly clock: Clock;
   readonly log: Logger;
+  /** All nodes of the cluster, in their order. */
+  readonly nodes: readonly ClusterNode[];
+  readonly onLoadBalancers: (ports: readonly LoadBalancerPort[]) => void;
 }
 
 export const kubeletPort = 10_250;
@@ -47,6 +52,7 @@ export class NodeAgent {
   readonly #log: Logger;
   readonly #workers = new Map<string, PodWorker>();
   readonly #services: NodeServices;
+  readonly #proxy: ServiceProxy;
   readonly #pods: Informer<Pod>;
   readonly #configMaps: Informer<ConfigMap>;
   readonly #secrets: Informer<Secret>;
@@ -65,6 +71,15 @@ export class NodeAgent {
     this.services = createInformer(client, serviceKind, shared);
     this.endpointSlices = createInformer(client, endpointSliceKind, shared);
     this.#services = this.#makeServices();
+    this.#proxy = new ServiceProxy({
+      nodeName: node.name,
+      nodes: options.nodes,
+      services: this.services,
+      endpointSlices: this.endpointSlices,
+      podAddresses: () => this.#services.addresses.used(),
+      onLoadBalancers: options.onLoadBalancers,
+      log,
+    });
   }
 
   /** Blocks until the signal is aborted; pods go on running then. `ready` is called once the node takes pods. */
@@ -85,6 +100,7 @@ export class NodeAgent {
     await registration.register(signal);
     ready();
     const heartbeat = registration.keepAlive(signal);
+    const proxy = this.#proxy.run(signal);
     await Promise.all([this.#configMaps.synced, this.#secrets.synced, this.services.synced]);
     this.#configMaps.subscribe((change) => this.#sourceChanged("configMap", change));
     this.#secrets.subscribe((change) => this.#sourceChanged("secret", change));
@@ -92,7 +108,7 @@ export class NodeAgent {
     const pods = this.#pods.run(signal);
     void this.#pods.synced.then(() => this.#removeOrphans());
     await aborted(signal);
-    await Promise.all([...informers, heartbeat, pods]);
+    await Promise.all([...informers, heartbeat, pods, proxy]);
   }
 
   /** By `namespace/name`. */
@@ -172,7 +188,7 @@ export class NodeAgent {
       log,
       events: new EventRecorder({ client, component: "kubelet", host: node.name, log, clock, random: systemRandom }),
       images: new ImageCatalogue(stateDirectory, images),
-      addresses: new PodAddresses(node.podCidr),
+      addresses: new PodAddresses(node.podCidr, () => this.#proxy.podsChanged()),
       attachment: new NetworkAttachment(this.hostRoot),
       compileCache,
       uidCount: countUids(),

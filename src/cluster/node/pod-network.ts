@@ -21,8 +21,11 @@ export class PodAddresses {
   #next = firstHost;
   #serial = 0;
 
-  /** `podCidr` is a /24. */
-  constructor(podCidr: string) {
+  readonly #changed: () => void;
+
+  /** `podCidr` is a /24; `changed` is called whenever another address is in use. */
+  constructor(podCidr: string, changed: () => void = () => undefined) {
+    this.#changed = changed;
     this.#prefix = podCidr.split(".").slice(0, 3).join(".");
   }
 
@@ -34,6 +37,7 @@ export class PodAddresses {
       if (this.#used.has(ip)) continue;
       this.#used.add(ip);
       this.#serial += 1;
+      this.#changed();
       return { ip, serial: this.#serial };
     }
     throw transientError("addresses-exhausted", `all ${lastHost - firstHost + 1} pod addresses of ${this.#prefix}.0/24 are taken`);
@@ -49,6 +53,11 @@ export class PodAddresses {
 
   release(address: PodAddress): void {
     this.#used.delete(address.ip);
+    this.#changed();
+  }
+
+  used(): string[] {
+    return [...this.#used];
   }
 }
 
