@@ -5,6 +5,7 @@ import type { UntypedObject } from "../../api/index.ts";
 import type { ResourceType, SchemaRegistry } from "../schema/contract.ts";
 import type { Store } from "../store/index.ts";
 import type { AdmissionPlugin } from "./chain.ts";
+import { MatchConditions } from "./match-conditions.ts";
 import { AdmissionRefusal, type AdmissionRequest } from "./request.ts";
 import { WebhookClient, type AdmissionResponse } from "./webhook-client.ts";
 import { WebhookConfigurations, type Match, type Webhook } from "./webhook-configurations.ts";
@@ -27,6 +28,7 @@ class Webhooks {
   readonly #log: Logger;
   readonly #configurations: WebhookConfigurations;
   readonly #client: WebhookClient;
+  readonly #conditions = new MatchConditions();
 
   constructor({ store, registry, log }: WebhookParts) {
     this.#registry = registry;
@@ -70,12 +72,14 @@ class Webhooks {
   /** Undefined when the webhook failed and its policy is to ignore that. Throws when it denies. */
   async #call(match: Match, request: AdmissionRequest): Promise<AdmissionResponse | undefined> {
     const { webhook } = match;
+    const review = this.#review(match.type, request);
+    if (!(await this.#conditionsHold(webhook, request, review.request))) return undefined;
     if (request.dryRun && webhook.sideEffects !== "None" && webhook.sideEffects !== "NoneOnDryRun") {
       throw new AdmissionRefusal(400, "BadRequest", `admission webhook "${webhook.name}" does not support dry run`);
     }
     let response: AdmissionResponse;
     try {
-      response = await this.#client.call(webhook, this.#review(match.type, request));
+      response = await this.#client.call(webhook, review);
     } catch (error) {
       const message = `failed calling webhook "${webhook.name}": ${messageOf(error)}`;
       if (webhook.failurePolicy === "Ignore") {
@@ -87,6 +91,15 @@ class Webhooks {
     request.warnings.push(...(response.warnings ?? []));
     if (!response.allowed) throw denial(webhook, response);
     return response;
+  }
+
+  async #conditionsHold(webhook: Webhook, request: AdmissionRequest, admission: unknown): Promise<boolean> {
+    try {
+      return await this.#conditions.hold(webhook, request, admission);
+    } catch (error) {
+      if (webhook.failurePolicy === "Ignore") return false;
+      throw new AdmissionRefusal(403, "Forbidden", messageOf(error));
+    }
   }
 
   #review(type: ResourceType, request: AdmissionRequest): { apiVersion: string; kind: string; request: { uid: string } } {

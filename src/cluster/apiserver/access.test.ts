@@ -54,6 +54,17 @@ test("a service account does what its roles allow, and its token ends with the p
   assert.equal((await review("mesh")).authenticated, undefined);
 });
 
+test("a token secret is filled for its account", async () => {
+  const annotations = { "kubernetes.io/service-account.name": "default" };
+  const secrets = "/api/v1/namespaces/default/secrets";
+  await server.call("POST", secrets, { metadata: { name: "long-lived", annotations }, type: "kubernetes.io/service-account-token" });
+  let data: Json;
+  while (data?.token === undefined) ({ data } = (await server.call("GET", `${secrets}/long-lived`)).body);
+  const token = Buffer.from(data.token, "base64").toString();
+  const self = await server.call("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {}, { token });
+  assert.equal(self.body.status.userInfo.username, "system:serviceaccount:default:default");
+});
+
 test("roles that aggregate take the rules of those they select", async () => {
   const labels = { "rbac.authorization.k8s.io/aggregate-to-view": "true" };
   const rules = [{ verbs: ["get"], apiGroups: ["test.dev"], resources: ["widgets"] }];
@@ -149,7 +160,8 @@ test("webhooks mutate, then judge; a failing one follows its policy; none is ask
     ...more,
   });
   const api = "/apis/admissionregistration.k8s.io/v1";
-  await server.call("POST", `${api}/mutatingwebhookconfigurations`, { metadata: { name: "m" }, webhooks: [webhook("m.test.dev", "/mutate")] });
+  const matchConditions = [{ name: "not-exempt", expression: "!object.metadata.name.startsWith('exempt')" }];
+  await server.call("POST", `${api}/mutatingwebhookconfigurations`, { metadata: { name: "m" }, webhooks: [webhook("m.test.dev", "/mutate", { matchConditions })] });
   const broken = webhook("broken.test.dev", "/none", { clientConfig: { url: "https://127.0.0.1:1/none" }, failurePolicy: "Ignore" });
   await server.call("POST", `${api}/validatingwebhookconfigurations`, { metadata: { name: "v" }, webhooks: [webhook("v.test.dev", "/validate"), broken] });
   const good = await server.call("POST", "/api/v1/namespaces/hooked/configmaps?dryRun=All", { metadata: { name: "good" } });
@@ -159,6 +171,8 @@ test("webhooks mutate, then judge; a failing one follows its policy; none is ask
   const bad = await server.call("POST", "/api/v1/namespaces/hooked/configmaps", { metadata: { name: "bad" } });
   assert.deepEqual([bad.status, bad.body.message], [403, 'admission webhook "v.test.dev" denied the request: bad name']);
   assert.equal((await server.call("POST", "/api/v1/namespaces/default/configmaps", { metadata: { name: "bad" } })).status, 201);
+  const exempt = await server.call("POST", "/api/v1/namespaces/hooked/configmaps?dryRun=All", { metadata: { name: "exempt" } });
+  assert.equal(exempt.body.data, undefined);
   const fatal = { ...broken, failurePolicy: "Fail" };
   await server.call("PATCH", `${api}/validatingwebhookconfigurations/v`, { webhooks: [fatal] }, merge);
   const failed = await server.call("POST", "/api/v1/namespaces/hooked/configmaps", { metadata: { name: "good" } });

@@ -98,6 +98,7 @@ function partsOf(options: ApiServerOptions, store: Store, stopping: AbortSignal)
     log,
     tokens,
     stopping,
+    caCertificate: options.caCertificate,
     encoder: new Encoder(registry, clock),
     admission: new AdmissionChain(builtInAdmission({ store, authorizer, registry, clock, random, log })),
     authorizer,

@@ -16,7 +16,7 @@ export async function createInitialObjects(parts: ServerParts, writer: Writer, a
   await Promise.all(systemNamespaces.map((name) => ensure(parts, writer, { apiVersion: "v1", kind: "Namespace", metadata: { name } })));
   const roles = [...defaultClusterRoles(), ...defaultClusterRoleBindings()];
   await Promise.all(roles.map((object) => ensure(parts, writer, object)));
-  await ensure(parts, writer, kubernetesService(parts));
+  await ensure(parts, writer, kubernetesService(parts, advertised.port));
   await ensureEndpoints(parts, writer, advertised);
 }
 
@@ -36,7 +36,7 @@ async function ensure(parts: ServerParts, writer: Writer, object: UntypedObject)
   await writer.create(intent, object);
 }
 
-function kubernetesService(parts: ServerParts): UntypedObject {
+function kubernetesService(parts: ServerParts, targetPort: number): UntypedObject {
   return {
     apiVersion: "v1",
     kind: "Service",
@@ -44,7 +44,7 @@ function kubernetesService(parts: ServerParts): UntypedObject {
     spec: {
       type: "ClusterIP",
       clusterIP: parts.services.address(1),
-      ports: [{ name: "https", port: 443, protocol: "TCP", targetPort: 6443 }],
+      ports: [{ name: "https", port: 443, protocol: "TCP", targetPort }],
       sessionAffinity: "None",
     },
   };

@@ -21,6 +21,8 @@ export interface ServerParts {
   readonly tokens: ServiceAccountTokens;
   readonly services: ServiceAllocator;
   readonly nodes: NodeClient;
+  /** The cluster's, PEM. */
+  readonly caCertificate: string;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;

@@ -100,5 +100,5 @@ export class Encoder {
 }
 
 function isStoredForm(record: StoredRecord, type: ResourceType): boolean {
-  return type.version === type.storageVersion && record.collection === `${type.group}/${type.plural}`;
+  return record.apiVersion === apiVersionOf(type);
 }

@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { UntypedObject } from "../../api/index.ts";
 import { aggregatedRules, clusterRoles, rulesOf, serverUser } from "../auth/index.ts";
 import type { ResourceType } from "../schema/contract.ts";
+import type { StoredRecord } from "../store/index.ts";
 import type { ServerParts } from "./context.ts";
 import { cleanupFinalizer, customResourceDefinitionKey, typesOf } from "./custom-resources.ts";
 import { deleteOne } from "./remove.ts";
@@ -36,6 +37,13 @@ export class Upkeep {
       }),
     );
     for (const record of definitions.list()) this.#cleanSoon(record.name);
+    const secrets = store.collection("/secrets");
+    this.#subscriptions.push(
+      secrets.subscribe((events) => {
+        for (const event of events) if (event.type !== "DELETED" && lacksToken(event.record)) void this.#fillToken(event.record.namespace, event.record.name);
+      }),
+    );
+    for (const record of secrets.list()) if (lacksToken(record)) void this.#fillToken(record.namespace, record.name);
     const sweep = setInterval(() => void this.#expireEvents(), eventSweepMs).unref();
     this.#subscriptions.push({ [Symbol.dispose]: () => clearInterval(sweep) });
   }
@@ -75,6 +83,28 @@ export class Upkeep {
       }
     }
     return changed;
+  }
+
+  /** A Secret of the account-token type gets a token that lives as long as it. */
+  async #fillToken(namespace: string, name: string): Promise<void> {
+    const { caCertificate, log, registry, store, tokens } = this.#parts;
+    const type = registry.resource("", "v1", "secrets");
+    if (type === undefined) return;
+    const fill = (secret: UntypedObject): UntypedObject => {
+      const accountName = secret.metadata.annotations?.[accountNameAnnotation] ?? "";
+      const account = store.get("/serviceaccounts", namespace, accountName);
+      if (account === undefined) return secret;
+      const bound = { kind: "Secret", name, uid: secret.metadata.uid ?? "" } as const;
+      const request = { namespace, serviceAccount: accountName, serviceAccountUid: account.uid, audiences: [], expirationSeconds: secretTokenSeconds, bound };
+      const data = { "ca.crt": base64(caCertificate), namespace: base64(namespace), token: base64(tokens.issue(request).token) };
+      secret.metadata.annotations = { ...secret.metadata.annotations, [accountUidAnnotation]: account.uid };
+      return { ...secret, data: { ...(secret["data"] as Record<string, string> | undefined), ...data } };
+    };
+    try {
+      await this.#writer.update(intentFor(type, namespace), name, fill, true);
+    } catch (error) {
+      if (!isGone(error)) log.warn("a token secret could not be filled", { secret: `${namespace}/${name}`, error: String(error) });
+    }
   }
 
   /** Events live for an hour after their last change, as with the real server. */
@@ -135,6 +165,20 @@ export class Upkeep {
     };
     await this.#writer.update(intentFor(definitionType, ""), name, release, true);
   }
+}
+
+const accountNameAnnotation = "kubernetes.io/service-account.name";
+const accountUidAnnotation = "kubernetes.io/service-account.uid";
+/** Such tokens end with their Secret, not by their age. */
+const secretTokenSeconds = 10 * 365 * 86_400;
+
+function lacksToken({ object }: StoredRecord): boolean {
+  const { type, data } = object as UntypedObject & { type?: string; data?: Record<string, string> };
+  return type === "kubernetes.io/service-account-token" && data?.["token"] === undefined && object.metadata.deletionTimestamp === undefined;
+}
+
+function base64(text: string): string {
+  return Buffer.from(text).toString("base64");
 }
 
 function isGone(error: unknown): boolean {

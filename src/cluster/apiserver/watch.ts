@@ -76,7 +76,15 @@ class WatchStream {
   follow(timeoutSeconds: number, bookmarks: boolean): void {
     const { response, type } = this.#context;
     const { clock, stopping, store } = this.#parts;
-    const subscription = store.collection(type.storageKey).subscribe((events) => this.changes(events));
+    const subscription = store.collection(type.storageKey).subscribe((events) => {
+      try {
+        this.changes(events);
+      } catch (error) {
+        // What cannot be encoded must not be left out: the watcher is cut off and lists anew.
+        response.destroy();
+        throw error;
+      }
+    });
     const end = (): void => void response.end();
     const timer = clock.after(timeoutSeconds * 1000, end);
     const ticker = bookmarks ? setInterval(() => this.#write([this.#bookmark()]), bookmarkIntervalMs).unref() : undefined;

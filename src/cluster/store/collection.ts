@@ -22,6 +22,7 @@ export class Collection {
   readonly name: string;
   readonly #records = new Map<string, StoredRecord>();
   readonly #listeners = new Set<ChangeListener>();
+  readonly #faulty: (error: unknown) => void;
   #sorted: StoredRecord[] | undefined;
   #history: ChangeEvent[] = [];
   #historyBytes = 0;
@@ -29,8 +30,10 @@ export class Collection {
   #compacted: number;
   #revision: number;
 
-  constructor(name: string, revision: number) {
+  /** `faulty` hears of listeners that throw: one that fails must not keep the others from hearing. */
+  constructor(name: string, revision: number, faulty: (error: unknown) => void) {
     this.name = name;
+    this.#faulty = faulty;
     this.#compacted = revision;
     this.#revision = revision;
   }
@@ -101,7 +104,13 @@ export class Collection {
     }
     this.#sorted = undefined;
     this.#trim();
-    for (const listener of this.#listeners) listener(events);
+    for (const listener of this.#listeners) {
+      try {
+        listener(events);
+      } catch (error) {
+        this.#faulty(error);
+      }
+    }
   }
 
   #trim(): void {

@@ -14,7 +14,9 @@ export class StoredRecord implements ObjectKey {
   readonly name: string;
   /** The resourceVersion. */
   readonly revision: number;
-  /** The object in its storage version, JSON, beginning with `{"kind":…,"apiVersion":…,"metadata":`. */
+  /** The version that the bytes are in: the storage version at the time of the write. */
+  readonly apiVersion: string;
+  /** The object, JSON, beginning with `{"kind":…,"apiVersion":…,"metadata":`. */
   readonly bytes: Buffer;
   readonly uid: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -26,6 +28,7 @@ export class StoredRecord implements ObjectKey {
     this.name = key.name;
     this.revision = revision;
     this.bytes = bytes;
+    this.apiVersion = object.apiVersion ?? "";
     this.uid = object.metadata.uid ?? "";
     this.labels = object.metadata.labels ?? noLabels;
     this.#parsed = new WeakRef(object);

@@ -57,7 +57,7 @@ export class Store {
     const writer = startWriterThread(options.path);
     const content = readContent(database);
     const store = new Store(options.log, writer, content.revision);
-    for (const [name, revision] of content.collections) store.#collections.set(name, new Collection(name, revision));
+    for (const [name, revision] of content.collections) store.#collections.set(name, store.#newCollection(name, revision));
     for (const { row, revision, bytes } of content.rows) {
       const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
       const key = parseRowKey(row);
@@ -75,14 +75,16 @@ export class Store {
   collection(name: string): Collection {
     let collection = this.#collections.get(name);
     if (collection === undefined) {
-      collection = new Collection(name, Math.min(this.#startRevision, this.#committed));
+      collection = this.#newCollection(name, this.#startRevision);
       this.#collections.set(name, collection);
     }
     return collection;
   }
 
-  collections(): Iterable<Collection> {
-    return this.#collections.values();
+  #newCollection(name: string, revision: number): Collection {
+    return new Collection(name, revision, (error) => {
+      this.#log.error("a listener failed", { collection: name, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    });
   }
 
   /** The committed object. */
