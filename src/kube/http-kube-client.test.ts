@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import "reflect-metadata";
-import { Extension, SubjectAlternativeNameExtension, X509CertificateGenerator } from "@peculiar/x509";
+import { type Extension, SubjectAlternativeNameExtension, X509CertificateGenerator } from "@peculiar/x509";
 import { podKind } from "../api/kubernetes/index.ts";
 import { silentLogger, systemClock } from "../base/index.ts";
 import { createKubeClient, type KubeConnection } from "./http-kube-client.ts";

@@ -18,8 +18,9 @@ export interface NodeVerdict {
 /** Judges a node by its Ready condition and by how long ago its lease changed, as seen on our own clock. */
 export function judgeNode(node: Node, lease: Lease | undefined, leaseSeenMs: number | undefined, nowMs: number): NodeVerdict {
   const condition = readyOf(node);
-  const heartbeat = Date.parse(lease?.spec?.renewTime ?? condition?.lastHeartbeatTime ?? node.metadata.creationTimestamp ?? "") || 0;
-  const lastSign = Math.max(leaseSeenMs ?? 0, heartbeat);
+  // A node that has just registered again may find its old lease.
+  const signs = [lease?.spec?.renewTime, condition?.lastHeartbeatTime, node.metadata.creationTimestamp];
+  const lastSign = Math.max(leaseSeenMs ?? 0, ...signs.map((sign) => Date.parse(sign ?? "") || 0));
   const leftMs = lastSign + graceMs - nowMs;
   if (leftMs <= 0) return { ready: "Unknown", lookAgainMs: graceMs };
   // Unknown was our word; only the node itself takes it back.

@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { test } from "node:test";
+import { SpdySession, type SpdyStream } from "../wire/spdy/index.ts";
+import { portForward } from "./port-forward.ts";
+
+test("bytes go to the pod's port and back, a refusal by the pod and by the server are told", async () => {
+  const server = createServer((_request, response) => {
+    response.statusCode = 404;
+    response.end(JSON.stringify({ kind: "Status", reason: "NotFound", message: 'pods "none" not found', code: 404 }));
+  });
+  server.on("upgrade", (request, socket) => {
+    if (request.url?.includes("/none/") === true) {
+      socket.end('HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n');
+      return;
+    }
+    socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: portforward.k8s.io\r\n\r\n");
+    const streams: SpdyStream[] = [];
+    const session = new SpdySession({
+      role: "server",
+      send: (bytes) => void socket.write(bytes),
+      opened: (stream) => {
+        streams.push(stream);
+        const ended = (): void => {
+          // The error stream stays open as long as the forward lasts.
+          if (stream.headers["streamtype"] === "data") streams.forEach((open) => open.end());
+        };
+        stream.setHandler({ data: (bytes) => stream.write(Buffer.from(`echo ${Buffer.from(bytes).toString()}`)), end: ended, reset: () => undefined });
+        if (stream.headers["port"] === "1" && stream.headers["streamtype"] === "data") {
+          streams[0]?.write(Buffer.from("connection refused"));
+          streams[0]?.end();
+        }
+      },
+    });
+    socket.on("data", (chunk: Buffer) => session.receive(chunk));
+    socket.on("error", () => undefined);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
+  const config = { server: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, context: "test", namespace: "default" };
+  const stream = await portForward(config, { namespace: "default", pod: "web", port: 8080 });
+  stream.end("hello");
+  let received = "";
+  for await (const chunk of stream) received += String(chunk);
+  assert.equal(received, "echo hello");
+  const refused = await portForward(config, { namespace: "default", pod: "web", port: 1 });
+  await assert.rejects(async () => {
+    for await (const _chunk of refused);
+  }, { code: "port-forward-failed", message: "port 1 of Pod default/web: connection refused" });
+  await assert.rejects(portForward(config, { namespace: "default", pod: "none", port: 1 }), { code: "not-found" });
+  server.close();
+  server.closeAllConnections();
+});

@@ -1,0 +1,139 @@
+import { request as httpRequest, type IncomingMessage } from "node:http";
+import { request as httpsRequest } from "node:https";
+import { Duplex } from "node:stream";
+import { systemClock, transientError, userError, type Clock } from "../base/index.ts";
+import { SpdySession, type SpdyStream } from "../wire/spdy/index.ts";
+import { Credentials } from "./credentials.ts";
+import type { KubeConfig } from "./kube-config.ts";
+import { errorOfStatus } from "./status-error.ts";
+import { tlsOptionsOf, unreachable } from "./transport.ts";
+
+export interface PortForwardTarget {
+  readonly namespace: string;
+  readonly pod: string;
+  readonly port: number;
+  readonly signal?: AbortSignal;
+  readonly clock?: Clock;
+}
+
+const maxErrorBytes = 64 << 10;
+
+/**
+ * A byte stream to a port of a pod, by way of the API server (SPDY/3.1, `portforward.k8s.io`). The stream fails with a
+ * transient error when the pod refuses; ending it closes the connection behind it.
+ */
+export async function portForward(config: KubeConfig, target: PortForwardTarget): Promise<Duplex> {
+  const socket = await upgrade(config, target);
+  return new ForwardedStream(socket, target);
+}
+
+async function upgrade(config: KubeConfig, { namespace, pod, signal, clock = systemClock }: PortForwardTarget): Promise<Duplex> {
+  const url = new URL(config.server);
+  const secure = url.protocol === "https:";
+  const authorization = new Credentials(config, clock).authorization();
+  const options = {
+    method: "POST",
+    path: `${url.pathname.replace(/\/+$/, "")}/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(pod)}/portforward`,
+    headers: {
+      connection: "Upgrade",
+      upgrade: "SPDY/3.1",
+      "x-stream-protocol-version": "portforward.k8s.io",
+      "content-length": "0",
+      ...(authorization === undefined ? {} : { authorization }),
+    },
+    ...(signal === undefined ? {} : { signal }),
+    agent: false as const,
+  };
+  const outgoing = secure
+    ? httpsRequest({ ...tlsOptionsOf(config), ...options })
+    : httpRequest({ host: url.hostname, port: url.port === "" ? 80 : Number(url.port), ...options });
+  return await new Promise<Duplex>((resolve, reject) => {
+    outgoing.once("error", (error) => reject(unreachable(config, error)));
+    outgoing.once("upgrade", (_response, socket: Duplex, head: Buffer) => {
+      if (head.length > 0) socket.unshift(head);
+      resolve(socket);
+    });
+    outgoing.once("response", (response) => void refusal(response, `Pod ${namespace}/${pod}`).then(reject, reject));
+    outgoing.end();
+  });
+}
+
+async function refusal(response: IncomingMessage, object: string): Promise<Error> {
+  let body = "";
+  for await (const chunk of response.setEncoding("utf8")) body = (body + String(chunk)).slice(0, maxErrorBytes);
+  const status = response.statusCode ?? 0;
+  if (status < 300) return userError("port-forward-refused", `port-forward of ${object}: the server did not switch to SPDY/3.1 (HTTP status ${status})`);
+  return errorOfStatus({ verb: "port-forward", object }, status, body);
+}
+
+/** One data stream and one error stream of a session of their own. */
+class ForwardedStream extends Duplex {
+  readonly #socket: Duplex;
+  readonly #session: SpdySession;
+  readonly #data: SpdyStream;
+  #drained: (() => void) | undefined;
+
+  constructor(socket: Duplex, { namespace, pod, port }: PortForwardTarget) {
+    super();
+    this.#socket = socket;
+    this.#session = new SpdySession({ role: "client", send: (bytes) => void socket.write(bytes), opened: (stream) => stream.reset() });
+    const headers = { port: String(port), requestid: "0" };
+    const subject = `port ${port} of Pod ${namespace}/${pod}`;
+    const fail = (message: string, cause?: unknown): void => void this.destroy(transientError("port-forward-failed", `${subject}: ${message}`, { cause }));
+    const errors = this.#session.open({ ...headers, streamtype: "error" });
+    let said = "";
+    errors.setHandler({
+      data: (bytes) => {
+        said = (said + Buffer.from(bytes).toString("utf8")).slice(0, maxErrorBytes);
+      },
+      end: () => {
+        if (said !== "") fail(said.trim());
+      },
+      reset: () => fail("the server gave the stream up"),
+    });
+    errors.end();
+    this.#data = this.#session.open({ ...headers, streamtype: "data" });
+    this.#data.setHandler({
+      data: (bytes) => {
+        if (!this.push(bytes)) socket.pause();
+      },
+      end: () => void this.push(null),
+      reset: () => fail("the pod gave the connection up"),
+    });
+    socket.on("data", (chunk: Buffer) => {
+      try {
+        this.#session.receive(chunk);
+      } catch (error) {
+        fail("the server does not speak SPDY/3.1 as expected", error);
+      }
+    });
+    socket.on("drain", () => {
+      this.#drained?.();
+      this.#drained = undefined;
+    });
+    socket.on("error", (error) => fail("the connection broke", error));
+    socket.on("close", () => {
+      if (!this.readableEnded && !this.destroyed) fail("the connection was closed");
+    });
+  }
+
+  override _read(): void {
+    this.#socket.resume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    this.#data.write(chunk);
+    if (this.#socket.writableNeedDrain) this.#drained = done;
+    else done();
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    this.#data.end();
+    done();
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#socket.destroy();
+    done(error);
+  }
+}
