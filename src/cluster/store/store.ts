@@ -54,8 +54,10 @@ export class Store {
   static open(options: StoreOptions): Store {
     if (!existsSync(dirname(options.path))) mkdirSync(dirname(options.path), { recursive: true });
     const database = openDatabase(options.path);
-    const writer = startWriterThread(options.path);
     const content = readContent(database);
+    // Closed before the writer opens: the last one to close removes the log, and the other would find its file locked for ever.
+    database.close();
+    const writer = startWriterThread(options.path);
     const store = new Store(options.log, writer, content.revision);
     for (const [name, revision] of content.collections) store.#collections.set(name, store.#newCollection(name, revision));
     for (const { row, revision, bytes } of content.rows) {
@@ -63,7 +65,6 @@ export class Store {
       const key = parseRowKey(row);
       store.collection(key.collection).load(new StoredRecord(key, revision, buffer, JSON.parse(buffer.toString("utf8")) as UntypedObject));
     }
-    database.close();
     return store;
   }
 
