@@ -1,9 +1,9 @@
 import { createServer } from "node:http";
 import { daemonSetKind, namespaceKind, nodeKind, podKind } from "../api/kubernetes/index.ts";
 import { envInteger, envRequired, envString, messageOf, systemClock, type Logger } from "../base/index.ts";
-import { CniAgent } from "../cni/index.ts";
+import { CniAgent, openHostNamespace } from "../cni/index.ts";
 import { createInformer, createKubeClient, loadInClusterConfig, type KubeClient } from "../kube/index.ts";
-import { networkError, NetworkNamespace } from "../net/index.ts";
+import { networkError } from "../net/index.ts";
 import type { RoleContext } from "./role.ts";
 
 /** `serin cni`: the CNI agent of the node NODE_NAME. */
@@ -15,12 +15,13 @@ export async function run(context: RoleContext): Promise<number> {
   const pods = createInformer(client, podKind, { ...common, fieldSelector: `spec.nodeName=${nodeName}` });
   const namespaces = createInformer(client, namespaceKind, common);
   const nodes = createInformer(client, nodeKind, { ...common, fieldSelector: `metadata.name=${nodeName}` });
-  const hostNamespacePath = envString(env, "HOST_NETWORK_NAMESPACE", "");
-  using hostNamespace = hostNamespacePath === "" ? undefined : NetworkNamespace.open(hostNamespacePath);
+  const hostProc = envString(env, "HOST_PROC", "/host/proc");
+  using hostNamespace = openHostNamespace(hostProc);
   const agent = new CniAgent({
     nodeName,
+    excludedNamespaces: envString(env, "EXCLUDE_NAMESPACES", "istio-system,kube-system").split(","),
     paths: {
-      hostProc: envString(env, "HOST_PROC", "/host/proc"),
+      hostProc,
       pluginSocket: envString(env, "CNI_EVENT_SOCKET", "/var/run/istio-cni/pluginevent.sock"),
       ztunnelSocket: envString(env, "ZTUNNEL_UDS_ADDRESS", "/var/run/ztunnel/ztunnel.sock"),
       configFile: envString(env, "CNI_CONFIG_FILE", "/host/etc/cni/net.d/serin-cni.conf"),
@@ -29,7 +30,7 @@ export async function run(context: RoleContext): Promise<number> {
     pods,
     namespaces,
     nodes,
-    ...(hostNamespace === undefined ? {} : { hostNamespaceFd: hostNamespace.fd }),
+    hostNamespaceFd: hostNamespace.fd,
     isUninstalled: () => daemonSetIsGone(client, envString(env, "POD_NAMESPACE", "istio-system"), envString(env, "DAEMONSET_NAME", "istio-cni-node"), log),
     log,
     clock: systemClock,

@@ -75,6 +75,7 @@ class Rig {
     this.#stop = new AbortController();
     this.#agent = new CniAgent({
       nodeName: "worker",
+      excludedNamespaces: [],
       paths: {
         hostProc: "/proc",
         pluginSocket: join(this.directory, "pluginevent.sock"),

@@ -24,6 +24,8 @@ export interface CniAgentPaths {
 
 export interface CniAgentOptions {
   readonly nodeName: string;
+  /** Pods of these stay out of the mesh, whatever their labels say. */
+  readonly excludedNamespaces: readonly string[];
   readonly paths: CniAgentPaths;
   readonly client: Pick<KubeClient, "get" | "patchMerge">;
   /** Of this node. */
@@ -64,6 +66,7 @@ export class CniAgent {
       hub: this.#hub,
       finder: new PodNamespaceFinder(paths.hostProc),
       probes: this.#probes,
+      excludedNamespaces: options.excludedNamespaces,
       log,
       clock,
     });

@@ -1,1 +1,2 @@
 export { CniAgent, type CniAgentOptions, type CniAgentPaths } from "./cni-agent.ts";
+export { openHostNamespace } from "./host-namespace.ts";

@@ -20,6 +20,7 @@ export interface PodEnrollerOptions {
   readonly hub: ZtunnelHub;
   readonly finder: PodNamespaceFinder;
   readonly probes: HostProbeRules;
+  readonly excludedNamespaces: readonly string[];
   readonly log: Logger;
   readonly clock: Clock;
 }
@@ -82,7 +83,8 @@ export class PodEnroller {
     const known = this.#enrolments.get(key);
     if (known !== undefined && (known.uid !== pod.metadata.uid || isFinished(pod))) await this.forget(key);
     if (isFinished(pod)) return;
-    if (isAmbientPod(pod, namespace)) await this.#enrol(view, start);
+    const excluded = this.#options.excludedNamespaces.includes(pod.metadata.namespace ?? "");
+    if (!excluded && isAmbientPod(pod, namespace)) await this.#enrol(view, start);
     else await this.#unenrol(pod);
   }
 

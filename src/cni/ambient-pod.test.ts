@@ -1,0 +1,46 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Namespace, Pod } from "../api/kubernetes/index.ts";
+import { addressesOf, captureOptionsOf, isAmbientPod } from "./ambient-pod.ts";
+import { parsePluginRequest } from "./plugin-server.ts";
+
+const ambient: Namespace = { metadata: { name: "default", labels: { "istio.io/dataplane-mode": "ambient" } } };
+const plain: Namespace = { metadata: { name: "default" } };
+
+function pod(metadata: Partial<Pod["metadata"]>, rest: Partial<Pod> = {}): Pod {
+  return { metadata: { name: "p", namespace: "default", ...metadata }, ...rest };
+}
+
+test("a pod's label beats its namespace's", () => {
+  assert.equal(isAmbientPod(pod({}), ambient), true);
+  assert.equal(isAmbientPod(pod({}), plain), false);
+  assert.equal(isAmbientPod(pod({}), undefined), false);
+  assert.equal(isAmbientPod(pod({ labels: { "istio.io/dataplane-mode": "none" } }), ambient), false);
+  assert.equal(isAmbientPod(pod({ labels: { "istio.io/dataplane-mode": "ambient" } }), plain), true);
+});
+
+test("pods on the host's network, with a sidecar, or at their end stay out", () => {
+  assert.equal(isAmbientPod(pod({}, { spec: { containers: [], hostNetwork: true } }), ambient), false);
+  assert.equal(isAmbientPod(pod({ annotations: { "sidecar.istio.io/status": "{}" } }), ambient), false);
+  assert.equal(isAmbientPod(pod({}, { status: { phase: "Succeeded" } }), ambient), false);
+});
+
+test("annotations switch parts of the capture off", () => {
+  assert.deepEqual(captureOptionsOf(pod({})), { dns: true, bypassInbound: false });
+  const annotations = { "ambient.istio.io/dns-capture": "false", "ambient.istio.io/bypass-inbound-capture": "true" };
+  assert.deepEqual(captureOptionsOf(pod({ annotations })), { dns: false, bypassInbound: true });
+});
+
+test("a pod's addresses are all of its podIPs, or its podIP", () => {
+  assert.deepEqual(addressesOf(pod({}, { status: { podIP: "10.0.0.1", podIPs: [{ ip: "10.0.0.1" }, { ip: "fd00::1" }] } })), ["10.0.0.1", "fd00::1"]);
+  assert.deepEqual(addressesOf(pod({}, { status: { podIP: "10.0.0.1" } })), ["10.0.0.1"]);
+  assert.deepEqual(addressesOf(pod({})), []);
+});
+
+test("a CNI request is read in upstream's form, and a bad one is refused by field", () => {
+  const body = { Netns: "/proc/7/ns/net", PodName: "a", PodNamespace: "b", IPs: [{ Address: "10.0.0.1/32" }] };
+  assert.deepEqual(parsePluginRequest(JSON.stringify(body)), { netnsPath: "/proc/7/ns/net", podName: "a", podNamespace: "b", podUid: "", addresses: ["10.0.0.1"] });
+  assert.throws(() => parsePluginRequest("{"), /must be JSON/);
+  assert.throws(() => parsePluginRequest('{"PodName":"a"}'), /PodNamespace must be a non-empty string/);
+  assert.throws(() => parsePluginRequest('{"PodName":"a","PodNamespace":"b","IPs":[1]}'), /IPs must hold objects/);
+});
