@@ -11,6 +11,7 @@ enableCompileCache();
 const roles: Readonly<Record<string, () => Promise<RoleModule>>> = {
   cni: () => import("./cni.ts"),
   ztunnel: () => import("./ztunnel.ts"),
+  proxy: () => import("./proxy.ts"),
   release: () => import("./release.ts"),
   pilot: () => import("./pilot.ts"),
   rollout: () => import("./rollout.ts"),

@@ -39,7 +39,7 @@ const used = [
   "commonLbConfig", "httpProtocolOptions", "http2ProtocolOptions",
 ];
 const harmless = [
-  "altStatName", "cleanupInterval", "dnsLookupFamily", "respectDnsTtl", "dnsJitter", "dnsFailureRefreshRate", "upstreamConnectionOptions", "protocolSelection",
+  "altStatName", "cleanupInterval", "dnsLookupFamily", "respectDnsTtl", "dnsJitter", "dnsFailureRefreshRate", "upstreamConnectionOptions", "protocolSelection", "typedDnsResolverConfig",
   "perConnectionBufferLimitBytes", "waitForWarmOnInit", "trackTimeoutBudgets", "trackClusterStats", "ignoreHealthOnHostRemoval",
 ];
 
@@ -73,7 +73,7 @@ export function compileCluster(message: ClusterMessage, notes: ConfigNotes): Clu
 }
 
 function thresholdOf(message: ClusterMessage, field: "maxConnections" | "maxPendingRequests" | "maxRequests"): number {
-  const threshold = message.circuitBreakers?.thresholds.find((one) => Number(one.priority) === 0);
+  const threshold = message.circuitBreakers?.thresholds.find(({ priority }: { readonly priority: number }) => priority === 0);
   return threshold?.[field] ?? defaultThreshold;
 }
 

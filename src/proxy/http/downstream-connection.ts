@@ -54,6 +54,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner {
   #quietSweeps = 0;
   #headSweeps = 0;
   #requestSweeps = 0;
+  #idleSinceMs: number;
   requests = 0;
 
   constructor(options: DownstreamOptions) {
@@ -61,6 +62,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner {
     this.#context = options.context;
     this.#onClosed = options.onClosed;
     this.#exchange = new Exchange(this, options.context);
+    this.#idleSinceMs = options.context.clock.steadyMs();
     this.stream.setHandler(this);
     this.stream.resume();
   }
@@ -128,6 +130,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner {
     if (keepAlive) {
       this.#state = "head";
       this.#quietSweeps = 0;
+      this.#idleSinceMs = this.#context.clock.steadyMs();
       this.#resumeConsuming();
     } else this.#closeAfterAnswer();
   }
@@ -151,9 +154,9 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner {
 
   // ---- for the listener
 
-  /** Closes the connection if it is idle; else the answer under way will say `connection: close`. */
-  closeIfIdle(): void {
-    if (this.idle) this.#closeAfterAnswer();
+  /** Closes the connection if it has been idle for that long; else its next answer will say `connection: close`. */
+  closeIfIdle(nowMs: number, quietMs: number): void {
+    if (this.idle && nowMs - this.#idleSinceMs >= quietMs) this.#closeAfterAnswer();
   }
 
   /** Called once a second: enforces the time limits that need no precision. */

@@ -3,7 +3,7 @@ import { bodyFramings, MessageHead, statusText, type BodyFraming } from "../../w
 import { editHeaders, type HeaderEdits, type HeaderMutation } from "../routing/header-mutation.ts";
 import { normalizePath } from "../routing/path.ts";
 import type { RequestView } from "../routing/request-view.ts";
-import { withoutPort } from "../routing/route-table.ts";
+import { routeOf, withoutPort } from "../routing/route-table.ts";
 import { pickWeighted, type DirectResponseAction, type ForwardAction, type RedirectAction, type Route } from "../routing/route.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 import type { ConnectFailure, PoolUser } from "../upstream/connection-pool.ts";
@@ -159,7 +159,13 @@ export class Exchange implements RequestView, ResponseReceiver, PoolUser, Exchan
     this.receivedBytes = to - from;
     this.#requestComplete = complete;
     if (!this.#readRequest(head)) return;
-    const route = this.#context.routeTable()?.route(this);
+    const table = this.#context.routeTable();
+    const host = table?.virtualHost(this.authority);
+    if (host !== undefined && host.requireTls !== "none" && this.scheme === "http" && (host.requireTls === "all" || !this.#internalPeer)) {
+      this.#reply(301, "", responseFlags.none, "tls_required", [["location", `https://${withoutPort(this.authority)}${this.pathAndQuery}`]]);
+      return;
+    }
+    const route = host === undefined ? undefined : routeOf(host, this);
     this.#route = route;
     if (route === undefined) {
       this.#reply(404, "", responseFlags.noRouteFound, "route_not_found");

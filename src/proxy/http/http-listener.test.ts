@@ -398,6 +398,6 @@ test("while draining, answers say close, new connections are still served, and i
   assert.match(await kept.until(/"url":"\/3"/), /connection: close/);
   await kept.closed;
   assert.equal((await harness.get("/new")).headers.connection, "close");
-  harness.listener.closeIdle();
+  harness.listener.closeIdle(0);
   await idle.closed;
 });

@@ -1,5 +1,6 @@
 import type { Clock, Random } from "../../base/index.ts";
 import type { ByteListener, ByteStream, SocketAddress } from "../../net/index.ts";
+import type { Listen } from "../listen.ts";
 import type { RouteTable } from "../routing/route-table.ts";
 import type { Cluster } from "../upstream/cluster.ts";
 import { DownstreamConnection } from "./downstream-connection.ts";
@@ -7,9 +8,6 @@ import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeObserver } from "./exchange-record.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { HttpDate } from "./http-date.ts";
-
-/** Opens a listening socket; `accept` gets paused streams. */
-export type Listen = (options: { readonly address: string; readonly port: number; readonly reusePort?: boolean }, accept: (stream: ByteStream) => void) => Promise<ByteListener>;
 
 export interface HttpListenerOptions {
   readonly config: HttpConnectionConfig;
@@ -31,7 +29,7 @@ export class HttpListener {
   readonly #context: ExchangeContext;
   readonly #connections = new Set<DownstreamConnection>();
   #config: HttpConnectionConfig;
-  #socket: ByteListener | undefined;
+  readonly #sockets = new Map<string, ByteListener>();
   #draining = false;
   /** Connections accepted since the start. */
   accepted = 0;
@@ -63,8 +61,9 @@ export class HttpListener {
     };
   }
 
-  get address(): SocketAddress | undefined {
-    return this.#socket?.address;
+  /** Where it listens now. */
+  get addresses(): readonly SocketAddress[] {
+    return [...this.#sockets.values()].map((socket) => socket.address);
   }
 
   get connections(): number {
@@ -75,8 +74,17 @@ export class HttpListener {
     return this.#draining;
   }
 
-  async listen(listen: Listen, address: string, port: number): Promise<void> {
-    this.#socket = await listen({ address, port }, (stream) => this.accept(stream));
+  /** Listens on these addresses and no others; sockets that stay are not touched. New ones are opened before old ones close. */
+  async listen(listen: Listen, addresses: readonly SocketAddress[]): Promise<void> {
+    const wanted = new Map(addresses.map((address) => [`${address.address} ${address.port}`, address]));
+    for (const [key, address] of wanted) {
+      if (!this.#sockets.has(key)) this.#sockets.set(key, await listen(address, (stream) => this.accept(stream)));
+    }
+    for (const [key, socket] of this.#sockets) {
+      if (wanted.has(key)) continue;
+      this.#sockets.delete(key);
+      socket.close();
+    }
   }
 
   accept(stream: ByteStream): void {
@@ -104,13 +112,14 @@ export class HttpListener {
 
   /** Stops accepting. */
   stopListening(): void {
-    this.#socket?.close();
-    this.#socket = undefined;
+    for (const socket of this.#sockets.values()) socket.close();
+    this.#sockets.clear();
   }
 
-  /** Closes connections on which no request is under way. */
-  closeIdle(): void {
-    for (const connection of this.#connections) connection.closeIfIdle();
+  /** Closes connections on which no request is under way, and none was for that long. */
+  closeIdle(quietMs: number): void {
+    const nowMs = this.#options.clock.steadyMs();
+    for (const connection of this.#connections) connection.closeIfIdle(nowMs, quietMs);
   }
 
   closeAll(): void {

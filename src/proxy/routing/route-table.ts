@@ -55,19 +55,17 @@ export class RouteTable {
     for (const one of this.#prefixes) if (host.length > one.text.length && host.startsWith(one.text)) return one.host;
     return this.#any;
   }
+}
 
-  /** The first route of the virtual host that matches. */
-  route(request: RequestView): Route | undefined {
-    const host = this.virtualHost(request.authority);
-    if (host === undefined) return undefined;
-    const isConnect = request.method === "CONNECT";
-    const { routes } = host;
-    for (let index = 0; index < routes.length; index += 1) {
-      const route = routes[index];
-      if (route !== undefined && route.forConnect === isConnect && route.matches(request)) return route;
-    }
-    return undefined;
+/** The first route of the virtual host that matches. */
+export function routeOf(host: VirtualHost, request: RequestView): Route | undefined {
+  const isConnect = request.method === "CONNECT";
+  const { routes } = host;
+  for (let index = 0; index < routes.length; index += 1) {
+    const route = routes[index];
+    if (route !== undefined && route.forConnect === isConnect && route.matches(request)) return route;
   }
+  return undefined;
 }
 
 /** The authority without its port; brackets of an IPv6 address stay. */

@@ -135,12 +135,12 @@ export class Harness implements AsyncDisposable {
 
   static async start(config: Partial<HttpConnectionConfig> = {}, seed = 1): Promise<Harness> {
     const harness = new Harness(config, seed);
-    await harness.listener.listen(listenTcp, "127.0.0.1", 0);
+    await harness.listener.listen(listenTcp, [{ address: "127.0.0.1", port: 0 }]);
     return harness;
   }
 
   get port(): number {
-    return this.listener.address?.port ?? 0;
+    return this.listener.addresses[0]?.port ?? 0;
   }
 
   /** A cluster of these ports. */

@@ -1,0 +1,39 @@
+import { randomUUID } from "node:crypto";
+import { lookup } from "node:dns/promises";
+import { readFile } from "node:fs/promises";
+import { createLogger, systemClock, systemRandom } from "../base/index.ts";
+import { IstioCertificateClient } from "../dataplane/index.ts";
+import { listenTcp } from "../net/index.ts";
+import { Proxy, readSettings } from "../proxy/index.ts";
+import type { RoleContext } from "./role.ts";
+
+const labelsPath = "/etc/istio/pod/labels";
+
+/** `serin proxy router`: the L7 data plane as a gateway. */
+export async function run(context: RoleContext): Promise<number> {
+  const { env, args, release, shutdown } = context;
+  const labelsFile = await readFile(labelsPath, "utf8").catch(() => undefined);
+  const settings = readSettings({ env, args, version: release.version, labelsFile });
+  const authority = new IstioCertificateClient({
+    endpoint: {
+      url: settings.caUrl,
+      ...(settings.caRootFile === undefined ? {} : { rootCertificateFile: settings.caRootFile }),
+      tokenFile: settings.tokenFile,
+      headers: { clusterid: settings.clusterId },
+    },
+    impersonate: false,
+  });
+  const proxy = new Proxy({
+    settings,
+    authority,
+    listen: listenTcp,
+    resolve: async (name) => (await lookup(name, { all: true })).map(({ address }) => address),
+    newRequestId: () => randomUUID(),
+    log: createLogger({ scope: "proxy", level: settings.logLevel }),
+    clock: systemClock,
+    random: systemRandom,
+    quit: () => void process.kill(process.pid, "SIGTERM"),
+  });
+  await proxy.run(shutdown);
+  return 0;
+}

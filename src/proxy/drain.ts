@@ -1,0 +1,49 @@
+import { aborted, type Clock, type Logger, type Shutdown } from "../base/index.ts";
+import type { ListenerSet } from "./listener-set.ts";
+
+export interface DrainOptions {
+  readonly listeners: ListenerSet;
+  readonly shutdown: Shutdown;
+  /** Listening goes on at least this long. */
+  readonly minimumMs: number;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** No connection has come for this long: whoever sends them here has learned that we leave. */
+const quietMs = 2000;
+const stepMs = 100;
+
+/**
+ * Leaves without losing a request: answers say `connection: close` while listening goes on, until nobody sends
+ * connections here; then idle connections are closed as they have been quiet for a while, and the last one ends it.
+ * A forced shutdown closes what is left.
+ */
+export async function drain(options: DrainOptions): Promise<void> {
+  const { listeners, shutdown, clock, log, minimumMs } = options;
+  listeners.drain();
+  const startedMs = clock.steadyMs();
+  log.info("draining: answers say close, listening goes on", { connections: listeners.connections });
+  while (!shutdown.force.aborted) {
+    const nowMs = clock.steadyMs();
+    if (nowMs - startedMs >= minimumMs && nowMs - listeners.lastAcceptedMs >= quietMs) break;
+    await pause(clock, shutdown);
+  }
+  listeners.stopListening();
+  log.info("draining: stopped listening", { connections: listeners.connections });
+  let told = listeners.connections;
+  while (!shutdown.force.aborted && listeners.connections > 0) {
+    listeners.closeQuiet(quietMs);
+    if (listeners.connections !== told) {
+      told = listeners.connections;
+      log.info(`draining, ${told} connection(s)`);
+    }
+    if (told > 0) await pause(clock, shutdown);
+  }
+  if (listeners.connections > 0) log.warn("draining: closing by force", { connections: listeners.connections });
+  listeners.closeAll();
+}
+
+async function pause(clock: Clock, shutdown: Shutdown): Promise<void> {
+  await Promise.race([clock.sleep(stepMs), aborted(shutdown.force)]);
+}

@@ -1,0 +1,101 @@
+import type { Counter, MetricsRegistry } from "../../telemetry/index.ts";
+import { HttpListener } from "../http/http-listener.ts";
+import type { ListenerSet } from "../listener-set.ts";
+import type { ProxyConfig } from "../proxy-config.ts";
+
+/** A statistic under Envoy's name, such as `cluster.<name>.upstream_rq_total`. */
+export interface Statistic {
+  readonly name: string;
+  readonly value: number;
+}
+
+interface Row extends Statistic {
+  readonly metric: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly type: "counter" | "gauge";
+}
+
+/** The statistics that tools look for, read when asked. */
+export class ProxyStats {
+  readonly #config: ProxyConfig;
+  readonly #listeners: ListenerSet;
+
+  constructor(config: ProxyConfig, listeners: ListenerSet) {
+    this.#config = config;
+    this.#listeners = listeners;
+  }
+
+  /** Envoy's text form is `name: value`, a line each. */
+  statistics(): Statistic[] {
+    return this.#rows();
+  }
+
+  /** Adds the statistics to a registry under Envoy's Prometheus names. */
+  expose(registry: MetricsRegistry): void {
+    registry.onCollect(() => {
+      for (const row of this.#rows()) {
+        const names = Object.keys(row.labels);
+        const values = Object.values(row.labels);
+        if (row.type === "gauge") registry.gauge(row.metric, row.metric, names).labels(...values).set(row.value);
+        else raise(registry.counter(row.metric, row.metric, names).labels(...values), row.value);
+      }
+    });
+  }
+
+  #rows(): Row[] {
+    return [...this.#clusterRows(), ...this.#listenerRows(), ...this.#managerRows()];
+  }
+
+  #clusterRows(): Row[] {
+    const rows: Row[] = [];
+    for (const cluster of this.#config.allClusters()) {
+      const endpoints = [...cluster.endpoints()];
+      const sum = (read: (endpoint: (typeof endpoints)[number]) => number): number => endpoints.reduce((total, endpoint) => total + read(endpoint), 0);
+      const add = (stat: string, type: Row["type"], value: number): void => {
+        rows.push({ name: `cluster.${cluster.name}.${stat}`, metric: `envoy_cluster_${stat}`, labels: { cluster_name: cluster.name }, type, value });
+      };
+      add("membership_total", "gauge", endpoints.length);
+      add("membership_healthy", "gauge", endpoints.filter((endpoint) => endpoint.config.healthy).length);
+      add("upstream_rq_total", "counter", cluster.counters.requests);
+      add("upstream_rq_active", "gauge", cluster.activeRequests);
+      add("upstream_rq_retry", "counter", cluster.counters.retries);
+      add("upstream_rq_pending_overflow", "counter", cluster.counters.overflow);
+      add("upstream_cx_none_healthy", "counter", cluster.counters.noHealthyEndpoint);
+      add("upstream_cx_active", "gauge", sum((endpoint) => endpoint.pool.openConnections));
+      add("upstream_cx_total", "counter", sum((endpoint) => endpoint.counters.connectionsOpened));
+      add("upstream_cx_connect_fail", "counter", sum((endpoint) => endpoint.counters.connectFailures));
+    }
+    return rows;
+  }
+
+  #listenerRows(): Row[] {
+    const rows: Row[] = [];
+    for (const { serving, spec } of this.#listeners.listeners()) {
+      if (!(serving instanceof HttpListener)) continue;
+      const prefix = spec.serves.kind === "http" ? spec.serves.http.connection.statPrefix.replace(/;$/, "") : spec.name;
+      const add = (stat: string, type: Row["type"], value: number): void => {
+        rows.push({ name: `http.${prefix}.${stat}`, metric: `envoy_http_${stat}`, labels: { envoy_http_conn_manager_prefix: prefix }, type, value });
+      };
+      add("downstream_cx_active", "gauge", serving.connections);
+      add("downstream_cx_total", "counter", serving.accepted);
+      add("downstream_rq_total", "counter", serving.requests);
+    }
+    return rows;
+  }
+
+  #managerRows(): Row[] {
+    const row = (name: string, type: Row["type"], value: number): Row => ({ name, metric: `envoy_${name.replaceAll(".", "_")}`, labels: {}, type, value });
+    return [
+      row("listener_manager.total_listeners_active", "gauge", [...this.#listeners.listeners()].length),
+      row("cluster_manager.active_clusters", "gauge", this.#config.allClusters().length),
+      row("server.live", "gauge", 1),
+      row("cluster_manager.cds.update_success", "counter", this.#config.updatesAccepted),
+      row("cluster_manager.cds.update_rejected", "counter", this.#config.updatesRejected),
+    ];
+  }
+}
+
+/** Lifts a counter to a total that is kept elsewhere; a total that began anew adds what it has. */
+function raise(counter: Counter, total: number): void {
+  if (total > counter.value) counter.add(total - counter.value);
+}

@@ -1,0 +1,240 @@
+import { equals, fromBinary, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
+import { messageOf, userError, type Clock, type Logger } from "../base/index.ts";
+import type { XdsClient, XdsSubscription, XdsUpdate } from "../dataplane/index.ts";
+import { ClusterLoadAssignmentSchema, ClusterSchema, ListenerSchema, RouteConfigurationSchema, type ClusterLoadAssignment } from "../wire/envoy/index.ts";
+import { typeUrls } from "../wire/xds/index.ts";
+import { compileCluster, type ClusterSpec } from "./config/cluster-config.ts";
+import { ConfigNotes } from "./config/config-check.ts";
+import { compileEndpoints, resolvedEndpoints } from "./config/endpoint-config.ts";
+import { compileListener } from "./config/listener-config.ts";
+import { compileRouteTable } from "./config/route-config.ts";
+import type { ListenerSet } from "./listener-set.ts";
+import type { RouteTable } from "./routing/route-table.ts";
+import { Cluster, type ClusterRuntime } from "./upstream/cluster.ts";
+import { DnsRefresher, type ResolveName } from "./upstream/dns-refresher.ts";
+
+export interface ProxyConfigOptions {
+  readonly runtime: ClusterRuntime;
+  readonly resolve: ResolveName;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** A resource as it is in force. */
+export interface AppliedResource<Schema extends DescMessage> {
+  readonly version: string;
+  readonly message: MessageShape<Schema>;
+  readonly updatedMs: number;
+}
+
+interface ActiveCluster {
+  readonly spec: ClusterSpec;
+  readonly cluster: Cluster;
+  readonly dns: DnsRefresher | undefined;
+}
+
+/**
+ * What the control plane has configured, in force. An update is taken resource by resource: what can be served is
+ * served from the next request on; what cannot is named in the error thrown, which becomes the NACK, and the version
+ * before stays in force.
+ */
+export class ProxyConfig {
+  readonly #options: ProxyConfigOptions;
+  readonly #notes: ConfigNotes;
+  readonly #clusters = new Map<string, ActiveCluster>();
+  readonly #tables = new Map<string, RouteTable>();
+  readonly listeners = new Map<string, AppliedResource<typeof ListenerSchema>>();
+  readonly clusters = new Map<string, AppliedResource<typeof ClusterSchema>>();
+  readonly endpoints = new Map<string, AppliedResource<typeof ClusterLoadAssignmentSchema>>();
+  readonly routes = new Map<string, AppliedResource<typeof RouteConfigurationSchema>>();
+  /** Types of which a first update has come. */
+  readonly #received = new Set<string>();
+  #client: Pick<XdsClient, "setNames"> | undefined;
+  #listenerSet: ListenerSet | undefined;
+  updatesAccepted = 0;
+  updatesRejected = 0;
+
+  constructor(options: ProxyConfigOptions) {
+    this.#options = options;
+    this.#notes = new ConfigNotes((note) => options.log.warn(note));
+  }
+
+  /** The two sides are built around each other: listeners ask here for routes, and are told what to listen on. */
+  attach(listenerSet: ListenerSet, client?: Pick<XdsClient, "setNames">): void {
+    this.#listenerSet = listenerSet;
+    if (client !== undefined) this.#client = client;
+  }
+
+  cluster(name: string): Cluster | undefined {
+    return this.#clusters.get(name)?.cluster;
+  }
+
+  allClusters(): Cluster[] {
+    return [...this.#clusters.values()].map(({ cluster }) => cluster);
+  }
+
+  routeTable(name: string): RouteTable | undefined {
+    return this.#tables.get(name);
+  }
+
+  /** What has not come yet of what a proxy needs to serve. */
+  pending(): string[] {
+    const out: string[] = [];
+    if (!this.#received.has(typeUrls.cluster)) out.push("clusters");
+    const wantsEndpoints = [...this.#clusters.values()].some(({ spec }) => spec.discovery.kind === "eds");
+    if (wantsEndpoints && !this.#received.has(typeUrls.endpoint)) out.push("endpoints");
+    if (!this.#received.has(typeUrls.listener)) out.push("listeners");
+    return [...out, ...(this.#listenerSet?.pending() ?? [])];
+  }
+
+  /** In the order in which a client should ask: what is referred to comes before what refers to it. */
+  subscriptions(): XdsSubscription[] {
+    return [
+      { typeUrl: typeUrls.cluster, mode: "wildcard", apply: (update) => this.#take(update, () => this.#applyClusters(update)) },
+      { typeUrl: typeUrls.endpoint, mode: "named", apply: (update) => this.#take(update, () => this.#applyEndpoints(update)) },
+      { typeUrl: typeUrls.listener, mode: "wildcard", apply: (update) => this.#take(update, () => this.#applyListeners(update)) },
+      { typeUrl: typeUrls.route, mode: "named", apply: (update) => this.#take(update, () => this.#applyRoutes(update)) },
+    ];
+  }
+
+  /** To be called once a second. */
+  sweep(nowMs: number): void {
+    for (const { cluster } of this.#clusters.values()) cluster.sweep(nowMs);
+  }
+
+  close(): void {
+    for (const { dns, cluster } of this.#clusters.values()) {
+      dns?.stop();
+      cluster.drain();
+    }
+  }
+
+  #take(update: XdsUpdate, apply: () => string[]): void {
+    const troubles = apply();
+    this.#received.add(update.typeUrl);
+    if (troubles.length === 0) {
+      this.updatesAccepted += 1;
+      return;
+    }
+    this.updatesRejected += 1;
+    throw userError("config-rejected", troubles.join("; "));
+  }
+
+  /** Takes the resources one by one; answers what was wrong with those that could not be taken. */
+  #each<Schema extends DescMessage>(
+    update: XdsUpdate,
+    schema: Schema,
+    applied: Map<string, AppliedResource<Schema>>,
+    use: (message: MessageShape<Schema>, name: string) => void,
+  ): string[] {
+    const troubles: string[] = [];
+    for (const resource of update.resources) {
+      try {
+        const message = fromBinary(schema, resource.body);
+        const before = applied.get(resource.name);
+        if (before === undefined || !equals(schema, before.message, message)) use(message, resource.name);
+        applied.set(resource.name, { version: resource.version, message, updatedMs: this.#options.clock.nowMs() });
+      } catch (error) {
+        troubles.push(messageOf(error));
+      }
+    }
+    return troubles;
+  }
+
+  #applyClusters(update: XdsUpdate): string[] {
+    const troubles = this.#each(update, ClusterSchema, this.clusters, (message, name) => {
+      const spec = compileCluster(message, this.#notes);
+      if (spec.unusable !== undefined) this.#notes.ignored(`cluster ${name} (${spec.unusable})`);
+      this.#replaceCluster(name, spec);
+    });
+    for (const name of update.removed) {
+      this.clusters.delete(name);
+      this.#dropCluster(name);
+    }
+    const names = new Set<string>();
+    for (const { spec } of this.#clusters.values()) if (spec.discovery.kind === "eds") names.add(spec.discovery.serviceName);
+    for (const name of this.endpoints.keys()) if (!names.has(name)) this.endpoints.delete(name);
+    this.#client?.setNames(typeUrls.endpoint, names);
+    return troubles;
+  }
+
+  #dropCluster(name: string): void {
+    const known = this.#clusters.get(name);
+    if (known === undefined) return;
+    known.dns?.stop();
+    known.cluster.drain();
+    this.#clusters.delete(name);
+  }
+
+  #replaceCluster(name: string, spec: ClusterSpec): void {
+    const cluster = new Cluster(spec.config, this.#options.runtime);
+    const { discovery } = spec;
+    let dns: DnsRefresher | undefined;
+    if (spec.unusable !== undefined) cluster.setEndpoints([]);
+    else if (discovery.kind === "eds") {
+      const assignment = this.endpoints.get(discovery.serviceName)?.message;
+      if (assignment !== undefined) cluster.setEndpoints(compileEndpoints(assignment, spec.transports, `cluster ${name}`));
+    } else if (discovery.kind === "static") cluster.setEndpoints(compileEndpoints(discovery.endpoints, spec.transports, `cluster ${name}`));
+    else if (discovery.kind === "dns") {
+      const { resolve, clock, log } = this.#options;
+      dns = new DnsRefresher({
+        names: discovery.hosts.map((host) => host.name),
+        refreshMs: discovery.refreshMs,
+        resolve,
+        clock,
+        log,
+        onChange: (addresses) => cluster.setEndpoints(resolvedEndpoints(discovery.hosts, addresses, spec.transports, discovery.firstAddressOnly)),
+      });
+      dns.start();
+    } else cluster.setEndpoints([]);
+    this.#dropCluster(name);
+    this.#clusters.set(name, { spec, cluster, dns });
+  }
+
+  #applyEndpoints(update: XdsUpdate): string[] {
+    const troubles = this.#each(update, ClusterLoadAssignmentSchema, this.endpoints, (message, name) => this.#assign(name, message));
+    for (const name of update.removed) {
+      this.endpoints.delete(name);
+      this.#assign(name, undefined);
+    }
+    return troubles;
+  }
+
+  #assign(serviceName: string, assignment: ClusterLoadAssignment | undefined): void {
+    for (const { spec, cluster } of this.#clusters.values()) {
+      if (spec.discovery.kind !== "eds" || spec.discovery.serviceName !== serviceName || spec.unusable !== undefined) continue;
+      cluster.setEndpoints(compileEndpoints(assignment, spec.transports, `endpoints of ${cluster.name}`));
+    }
+  }
+
+  #applyListeners(update: XdsUpdate): string[] {
+    const troubles = this.#each(update, ListenerSchema, this.listeners, (message, name) => {
+      const spec = compileListener(message, this.#notes);
+      if (spec === undefined) this.#listenerSet?.remove(name);
+      else this.#listenerSet?.set(spec);
+    });
+    for (const name of update.removed) {
+      this.listeners.delete(name);
+      this.#listenerSet?.remove(name);
+    }
+    const names = this.#listenerSet?.routeNames() ?? new Set<string>();
+    for (const name of this.#tables.keys()) {
+      if (names.has(name)) continue;
+      this.#tables.delete(name);
+      this.routes.delete(name);
+    }
+    this.#client?.setNames(typeUrls.route, names);
+    return troubles;
+  }
+
+  #applyRoutes(update: XdsUpdate): string[] {
+    const troubles = this.#each(update, RouteConfigurationSchema, this.routes, (message, name) => {
+      this.#tables.set(name, compileRouteTable(message, this.#notes));
+    });
+    for (const name of update.removed) {
+      this.routes.delete(name);
+      this.#tables.delete(name);
+    }
+    return troubles;
+  }
+}

@@ -1,0 +1,208 @@
+import { parse as parseYaml } from "yaml";
+import { envInteger, envString, messageOf, userError, type Environment } from "../base/index.ts";
+
+/** All that a proxy is told from outside, by upstream's names. */
+export interface ProxySettings {
+  readonly role: "router" | "sidecar" | "waypoint";
+  readonly version: string;
+  readonly podName: string;
+  readonly podNamespace: string;
+  readonly instanceIp: string;
+  readonly serviceAccount: string;
+  readonly nodeName: string;
+  readonly clusterId: string;
+  readonly trustDomain: string;
+  readonly domain: string;
+  readonly revision: string;
+  /** `https://host:port`. */
+  readonly xdsUrl: string;
+  readonly caUrl: string;
+  readonly xdsRootFile: string | undefined;
+  readonly caRootFile: string | undefined;
+  readonly tokenFile: string;
+  readonly secretTtlSeconds: number;
+  readonly workloadName: string;
+  /** The pod's labels. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** The node's metadata, as istiod reads it. */
+  readonly metadata: Readonly<Record<string, unknown>>;
+  /** Listening goes on at least this long after the first request to end. */
+  readonly drainMs: number;
+  readonly logLevel: "trace" | "debug" | "info" | "warn" | "error";
+  readonly ports: { readonly admin: number; readonly stats: number; readonly envoyStats: number; readonly readiness: number };
+}
+
+export interface SettingsSources {
+  readonly env: Environment;
+  readonly args: readonly string[];
+  readonly version: string;
+  /** The downward API's `labels` file, when there is one. */
+  readonly labelsFile: string | undefined;
+}
+
+const defaultDiscovery = "istiod.istio-system.svc:15012";
+const defaultRoot = "/var/run/secrets/istio/root-cert.pem";
+const defaultToken = "/var/run/secrets/tokens/istio-token";
+
+/** Reads environment and arguments; a wrong value is a user error that names it. */
+export function readSettings(sources: SettingsSources): ProxySettings {
+  const { env, args, version } = sources;
+  const proxyConfig = readProxyConfig(env);
+  const discovery = envString(env, "XDS_ADDRESS", stringOf(proxyConfig["discoveryAddress"]) ?? defaultDiscovery);
+  const xdsUrl = urlOf(discovery);
+  const plaintext = xdsUrl.startsWith("http:");
+  const podNamespace = envString(env, "POD_NAMESPACE", "default");
+  const labels = { ...labelsOf(sources.labelsFile), ...metadataLabels(env) };
+  const serviceAccount = envString(env, "SERVICE_ACCOUNT", "default");
+  const settings = {
+    role: roleOf(args),
+    version,
+    podName: envString(env, "POD_NAME", "proxy"),
+    podNamespace,
+    instanceIp: envString(env, "INSTANCE_IP", "127.0.0.1"),
+    serviceAccount,
+    nodeName: envString(env, "NODE_NAME", ""),
+    clusterId: envString(env, "ISTIO_META_CLUSTER_ID", envString(env, "CLUSTER_ID", "Kubernetes")),
+    trustDomain: envString(env, "TRUST_DOMAIN", "cluster.local"),
+    domain: optionOf(args, "--domain")?.replace("$(POD_NAMESPACE)", podNamespace) ?? `${podNamespace}.svc.cluster.local`,
+    revision: envString(env, "REVISION", labels["istio.io/rev"] ?? ""),
+    xdsUrl,
+    caUrl: urlOf(envString(env, "CA_ADDR", envString(env, "CA_ADDRESS", discovery))),
+    xdsRootFile: plaintext ? undefined : envString(env, "XDS_ROOT_CA", defaultRoot),
+    caRootFile: envString(env, "CA_ROOT_CA", defaultRoot),
+    tokenFile: envString(env, "AUTH_TOKEN", defaultToken),
+    secretTtlSeconds: durationSeconds(env, "SECRET_TTL", 86_400),
+    workloadName: envString(env, "ISTIO_META_WORKLOAD_NAME", labels["app"] ?? "unknown"),
+    labels,
+    drainMs: drainMsOf(env, proxyConfig),
+    logLevel: logLevelOf(env, args),
+    ports: {
+      admin: envInteger(env, "ADMIN_PORT", 15_000),
+      stats: envInteger(env, "STATS_PORT", 15_020),
+      envoyStats: envInteger(env, "ENVOY_STATS_PORT", 15_090),
+      readiness: envInteger(env, "READINESS_PORT", 15_021),
+    },
+  } as const;
+  return { ...settings, metadata: nodeMetadata(env, settings) };
+}
+
+function readProxyConfig(env: Environment): Readonly<Record<string, unknown>> {
+  const text = envString(env, "PROXY_CONFIG", "");
+  if (text === "") return {};
+  try {
+    const value: unknown = parseYaml(text);
+    if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
+  } catch (error) {
+    throw userError("env-invalid", `PROXY_CONFIG is no YAML: ${messageOf(error)}`);
+  }
+  throw userError("env-invalid", "PROXY_CONFIG must be an object, such as {discoveryAddress: istiod.istio-system.svc:15012}");
+}
+
+function urlOf(address: string): string {
+  if (/^https?:\/\//.test(address)) return address;
+  return address.endsWith(":15010") ? `http://${address}` : `https://${address}`;
+}
+
+function roleOf(args: readonly string[]): ProxySettings["role"] {
+  const words = args.filter((arg) => arg !== "proxy");
+  const [role = "router"] = words;
+  if (role === "router" || role === "sidecar" || role === "waypoint") return role;
+  if (role.startsWith("-")) return "router";
+  throw userError("bad-arguments", `the proxy's type must be router, sidecar or waypoint, got "${role}"`);
+}
+
+/** The value of `--name value` or `--name=value`. */
+function optionOf(args: readonly string[], name: string): string | undefined {
+  const at = args.findIndex((arg) => arg === name || arg.startsWith(`${name}=`));
+  if (at < 0) return undefined;
+  return args[at] === name ? args[at + 1] : args[at]?.slice(name.length + 1);
+}
+
+/** Lines of `key="value"`. */
+function labelsOf(text: string | undefined): Record<string, string> {
+  const labels: Record<string, string> = {};
+  for (const line of (text ?? "").split("\n")) {
+    const match = /^([^=]+)="(.*)"$/.exec(line.trim());
+    if (match !== null) labels[match[1] ?? ""] = (match[2] ?? "").replaceAll('\\"', '"').replaceAll("\\\\", "\\");
+  }
+  return labels;
+}
+
+function metadataLabels(env: Environment): Record<string, string> {
+  const text = envString(env, "ISTIO_METAJSON_LABELS", "");
+  if (text === "") return {};
+  try {
+    return JSON.parse(text) as Record<string, string>;
+  } catch (error) {
+    throw userError("env-invalid", `ISTIO_METAJSON_LABELS is no JSON: ${messageOf(error)}`);
+  }
+}
+
+function nodeMetadata(env: Environment, settings: Omit<ProxySettings, "metadata">): Readonly<Record<string, unknown>> {
+  const metadata: Record<string, unknown> = {
+    ENABLE_HBONE: "true",
+    INSTANCE_IPS: settings.instanceIp,
+    MESH_ID: settings.trustDomain,
+  };
+  for (const [name, value] of Object.entries(env)) {
+    if (name.startsWith("ISTIO_META_") && value !== undefined) metadata[name.slice("ISTIO_META_".length)] = value;
+  }
+  return {
+    ...metadata,
+    NAME: settings.podName,
+    NAMESPACE: settings.podNamespace,
+    SERVICE_ACCOUNT: settings.serviceAccount,
+    NODE_NAME: settings.nodeName,
+    CLUSTER_ID: settings.clusterId,
+    WORKLOAD_NAME: settings.workloadName,
+    LABELS: settings.labels,
+    ISTIO_VERSION: settings.version,
+    PILOT_SAN: ["istiod.istio-system.svc"],
+    PROXY_CONFIG: { discoveryAddress: settings.xdsUrl.replace(/^https?:\/\//, "") },
+    ...(settings.revision === "" ? {} : { ISTIO_REVISION: settings.revision }),
+  };
+}
+
+function drainMsOf(env: Environment, proxyConfig: Readonly<Record<string, unknown>>): number {
+  const text = envString(env, "TERMINATION_DRAIN_DURATION_SECONDS", stringOf(proxyConfig["terminationDrainDuration"]) ?? "5s");
+  return secondsOf(text, "terminationDrainDuration") * 1000;
+}
+
+function durationSeconds(env: Environment, name: string, fallback: number): number {
+  const text = envString(env, name, "");
+  return text === "" ? fallback : secondsOf(text, name);
+}
+
+const unitSeconds: Readonly<Record<string, number>> = { h: 3600, m: 60, s: 1, ms: 0.001 };
+
+/** `24h0m0s`, `1m30s`, `500ms`, or plain seconds. */
+function secondsOf(text: string, name: string): number {
+  if (/^\d+$/.test(text)) return Number(text);
+  if (!/^(\d+(\.\d+)?(h|ms|m|s))+$/.test(text)) throw userError("env-invalid", `${name} must be a duration such as 24h or 5s, got "${text}"`);
+  let total = 0;
+  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(h|ms|m|s)/g)) total += Number(amount) * (unitSeconds[unit ?? "s"] ?? 1);
+  return total;
+}
+
+const levels: Readonly<Record<string, ProxySettings["logLevel"]>> = {
+  trace: "trace",
+  debug: "debug",
+  info: "info",
+  warning: "warn",
+  warn: "warn",
+  error: "error",
+  critical: "error",
+  off: "error",
+};
+
+function logLevelOf(env: Environment, args: readonly string[]): ProxySettings["logLevel"] {
+  const text = optionOf(args, "--proxyLogLevel") ?? envString(env, "LOG_LEVEL", "info");
+  const level = levels[text];
+  if (level === undefined) throw userError("bad-arguments", `--proxyLogLevel must be one of ${Object.keys(levels).join(", ")}, got "${text}"`);
+  // What a person needs to see of a gateway's life is at info; upstream's own default of warning hides drains.
+  return level === "warn" ? "info" : level;
+}
+
+function stringOf(value: unknown): string | undefined {
+  return typeof value === "string" && value !== "" ? value : undefined;
+}

@@ -1,0 +1,215 @@
+import { aborted, messageOf, type Clock, type Logger, type Random, type Shutdown } from "../base/index.ts";
+import {
+  CertificateManager,
+  DeltaXdsClient,
+  formatIdentity,
+  listenHttp,
+  metricsRoute,
+  type CertificateAuthority,
+  type EndpointRoute,
+  type HttpEndpoint,
+} from "../dataplane/index.ts";
+import { AccessLog, addProcessMetrics, fileSink, MetricsRegistry } from "../telemetry/index.ts";
+import { formatBaggage } from "../wire/hbone/index.ts";
+import { drain } from "./drain.ts";
+import type { Listen } from "./listen.ts";
+import { ListenerSet } from "./listener-set.ts";
+import { adminRoutes, nodeId } from "./observe/admin.ts";
+import { IstioMetrics } from "./observe/istio-metrics.ts";
+import { ProxyStats } from "./observe/proxy-stats.ts";
+import { ProxyConfig } from "./proxy-config.ts";
+import type { ProxySettings } from "./proxy-settings.ts";
+import { MeshConnector } from "./upstream/connector.ts";
+import type { ResolveName } from "./upstream/dns-refresher.ts";
+
+export interface ProxyOptions {
+  readonly settings: ProxySettings;
+  readonly authority: CertificateAuthority;
+  readonly listen: Listen;
+  readonly resolve: ResolveName;
+  readonly newRequestId: () => string;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Asks this process to end, as a signal would. */
+  readonly quit: () => void;
+}
+
+const sweepMs = 1000;
+/** Access log files that are held open at once. */
+const maxAccessLogs = 16;
+
+/** One L7 proxy process: configuration by xDS, identity by the CA, requests from listeners to endpoints. */
+export class Proxy {
+  readonly #options: ProxyOptions;
+  readonly #registry = new MetricsRegistry();
+  readonly #certificates: CertificateManager;
+  readonly #identity: string;
+  readonly #connector: MeshConnector;
+  readonly #config: ProxyConfig;
+  readonly #listeners: ListenerSet;
+  readonly #stats: ProxyStats;
+  readonly #xds: DeltaXdsClient;
+  readonly #accessLogs = new Map<string, AccessLog>();
+  readonly #startedMs: number;
+  #wasReady = false;
+  #draining = false;
+
+  constructor(options: ProxyOptions) {
+    const { settings, clock, random, log } = options;
+    this.#options = options;
+    this.#startedMs = clock.nowMs();
+    this.#identity = formatIdentity({ trustDomain: settings.trustDomain, namespace: settings.podNamespace, serviceAccount: settings.serviceAccount });
+    this.#certificates = new CertificateManager({ authority: options.authority, log: log.scoped("identity"), validitySeconds: settings.secretTtlSeconds, clock, random });
+    this.#connector = new MeshConnector({ certificates: this.#certificates, identity: this.#identity, tunnelHeaders: tunnelHeaders(settings) });
+    this.#config = new ProxyConfig({ runtime: { connector: this.#connector, clock, random }, resolve: options.resolve, clock, log: log.scoped("config") });
+    const metrics = new IstioMetrics(this.#registry, sourceLabels(settings, this.#identity));
+    const tcp = this.#registry.counter("istio_tcp_connections_closed_total", "TCP connections that have ended.", ["reporter", "destination_service"]);
+    this.#listeners = new ListenerSet({
+      listen: options.listen,
+      routeTable: (name) => this.#config.routeTable(name),
+      cluster: (name) => this.#config.cluster(name),
+      connector: this.#connector,
+      observeHttp: (record) => metrics.observe(record),
+      observeTcp: (record) => tcp.labels("source", this.#config.cluster(record.cluster)?.config.service?.host ?? "unknown").increment(),
+      writeLog: (path, line) => this.#accessLog(path).line(line),
+      clock,
+      random,
+      newRequestId: options.newRequestId,
+      log: log.scoped("listener"),
+    });
+    this.#stats = new ProxyStats(this.#config, this.#listeners);
+    this.#stats.expose(this.#registry);
+    this.#registry.gauge("istio_build", "Istio component build info.", ["component", "tag"]).labels("proxy", settings.version).set(1);
+    addProcessMetrics(this.#registry, process);
+    this.#xds = this.#xdsClient();
+    this.#config.attach(this.#listeners, this.#xds);
+  }
+
+  /** Runs until drained: see {@link drain}. The second request to shut down closes what is left. */
+  async run(shutdown: Shutdown): Promise<void> {
+    const { log, settings, clock } = this.#options;
+    log.info(`version: ${settings.version}`);
+    log.info("starting", { node: nodeId(settings), control_plane: settings.xdsUrl });
+    const endpoints = await this.#listen(shutdown);
+    const ended = new AbortController();
+    const background = this.#xds.run(ended.signal);
+    this.#certificates.prefetch(this.#identity);
+    const sweeper = setInterval(() => this.#sweep(), sweepMs);
+    try {
+      await aborted(shutdown.drain);
+      this.#draining = true;
+      await drain({ listeners: this.#listeners, shutdown, minimumMs: settings.drainMs, clock, log });
+    } finally {
+      clearInterval(sweeper);
+      this.#config.close();
+      this.#connector.close();
+      this.#certificates.close();
+      ended.abort();
+      await Promise.all([background, ...[...this.#accessLogs.values()].map((accessLog) => accessLog.flush())]);
+      await Promise.all(endpoints.map((endpoint) => endpoint.close()));
+    }
+    log.info("drained");
+  }
+
+  #xdsClient(): DeltaXdsClient {
+    const { settings, log, clock, random } = this.#options;
+    return new DeltaXdsClient({
+      endpoint: {
+        url: settings.xdsUrl,
+        ...(settings.xdsRootFile === undefined ? {} : { rootCertificateFile: settings.xdsRootFile }),
+        ...(settings.xdsRootFile === undefined ? {} : { tokenFile: settings.tokenFile }),
+        headers: { clusterid: settings.clusterId },
+      },
+      node: { id: nodeId(settings), cluster: `${settings.workloadName}.${settings.podNamespace}`, metadata: settings.metadata },
+      subscriptions: this.#config.subscriptions(),
+      log: log.scoped("xds"),
+      clock,
+      random,
+    });
+  }
+
+  async #listen(shutdown: Shutdown): Promise<readonly HttpEndpoint[]> {
+    const { settings, log, clock, quit } = this.#options;
+    const metrics = metricsRoute(this.#registry);
+    const ready: EndpointRoute = () => this.#readiness();
+    const admin = adminRoutes({
+      settings,
+      config: this.#config,
+      listeners: this.#listeners,
+      stats: this.#stats,
+      startedMs: this.#startedMs,
+      nowMs: () => clock.nowMs(),
+      state: () => (shutdown.drain.aborted ? "DRAINING" : this.#wasReady || this.#config.pending().length === 0 ? "LIVE" : "INITIALIZING"),
+      drainListeners: () => this.#listeners.drain(),
+      quit,
+    });
+    const everywhere = async (port: number, routes: Readonly<Record<string, EndpointRoute>>): Promise<HttpEndpoint> => {
+      try {
+        return await listenHttp({ address: "::", port, routes });
+      } catch (error) {
+        log.debug("no IPv6 here", { error: messageOf(error) });
+        return await listenHttp({ address: "0.0.0.0", port, routes });
+      }
+    };
+    return await Promise.all([
+      listenHttp({ address: "127.0.0.1", port: settings.ports.admin, routes: { ...admin, "/stats/prometheus": metrics } }),
+      everywhere(settings.ports.stats, { "/stats/prometheus": metrics, "/metrics": metrics, "/healthz/ready": ready }),
+      everywhere(settings.ports.envoyStats, { "/stats/prometheus": metrics }),
+      everywhere(settings.ports.readiness, { "/healthz/ready": ready }),
+    ]);
+  }
+
+  #readiness(): { status: number; body: string } {
+    if (this.#draining) return { status: 503, body: "draining\n" };
+    const pending = this.#wasReady ? [] : this.#config.pending();
+    if (pending.length > 0) return { status: 503, body: `not ready, pending: ${pending.join(", ")}\n` };
+    if (!this.#wasReady) this.#options.log.info("ready", { listeners: [...this.#listeners.listeners()].length });
+    // Once ready, only leaving makes us unready: a control plane that is away must not take gateways out of service.
+    this.#wasReady = true;
+    return { status: 200, body: "ready\n" };
+  }
+
+  #sweep(): void {
+    this.#listeners.sweep();
+    this.#config.sweep(this.#options.clock.steadyMs());
+  }
+
+  #accessLog(path: string): AccessLog {
+    let accessLog = this.#accessLogs.get(path);
+    if (accessLog !== undefined) return accessLog;
+    const { clock, log } = this.#options;
+    accessLog = new AccessLog({ sink: fileSink(path), clock, onTrouble: (message) => log.warn(message, { path }) });
+    if (this.#accessLogs.size < maxAccessLogs) this.#accessLogs.set(path, accessLog);
+    return accessLog;
+  }
+}
+
+function tunnelHeaders(settings: ProxySettings): readonly (readonly [string, string])[] {
+  const baggage = formatBaggage({
+    cluster: settings.clusterId,
+    namespace: settings.podNamespace,
+    workloadName: settings.workloadName,
+    workloadType: "deployment",
+    serviceName: settings.labels["service.istio.io/canonical-name"] ?? settings.workloadName,
+    serviceVersion: settings.labels["service.istio.io/canonical-revision"] ?? "latest",
+  });
+  return [
+    ["baggage", baggage],
+    ["x-istio-source", "gateway"],
+  ];
+}
+
+function sourceLabels(settings: ProxySettings, principal: string): ConstructorParameters<typeof IstioMetrics>[1] {
+  const { labels } = settings;
+  return {
+    principal,
+    workload: settings.workloadName,
+    namespace: settings.podNamespace,
+    canonicalName: labels["service.istio.io/canonical-name"] ?? labels["app.kubernetes.io/name"] ?? labels["app"] ?? settings.workloadName,
+    canonicalRevision: labels["service.istio.io/canonical-revision"] ?? labels["version"] ?? "latest",
+    cluster: settings.clusterId,
+    app: labels["app"] ?? "unknown",
+    version: labels["version"] ?? "unknown",
+  };
+}
