@@ -130,6 +130,7 @@ test("kubectl applies on both sides, shows the difference, and edits", () => {
   assert.match(kubectl("apply -f -", manifest("one")), /created/);
   assert.match(kubectl("apply -f -", manifest("one")), /unchanged/);
   assert.match(refused("diff -f -", manifest("two")), /\+ +value: two/);
+  kubectl("diff -f -", manifest("one"));
   assert.match(kubectl("apply -f -", manifest("two")), /configured/);
   assert.match(kubectl("apply --server-side -f -", manifest("two")), /serverside-applied/);
   kubectl("apply --server-side -f -", manifest("one", "owned"));

@@ -6,7 +6,7 @@ import { dryRunOf, includeObjectOf, nowText, sendForm, type ResourceContext, typ
 import { answerFormOf } from "./negotiate.ts";
 import { scaleOf, withScale } from "./scale.ts";
 import { ApiError, badRequest, conflict, notFound } from "./status.ts";
-import type { Writer, WriteIntent, Written } from "./writer.ts";
+import { dropEmptyMetadata, type Writer, type WriteIntent, type Written } from "./writer.ts";
 
 export function intentOf(context: ResourceContext, optionsKind: string, extra: Partial<WriteIntent> = {}): WriteIntent {
   const { info, query, request, type, user, warnings } = context;
@@ -101,6 +101,7 @@ async function applyPatch(parts: ServerParts, writer: Writer, context: ResourceC
   applied.metadata ??= {};
   if ((applied.metadata as { managedFields?: unknown[] }).managedFields?.length) throw badRequest("metadata.managedFields must be nil");
   checkFields(parts, context, applied, []);
+  dropEmptyMetadata(applied);
   if (type.namespaced) applied.metadata.namespace ??= info.namespace;
   applied.metadata.name ??= info.name;
   const intent = intentOf(context, "PatchOptions", { fieldsManaged: true });

@@ -80,6 +80,7 @@ export class Writer {
     metadata.uid = randomUUID();
     metadata.creationTimestamp = nowText(this.#parts.clock);
     for (const field of ["deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion", "selfLink"] as const) delete (metadata as Record<string, unknown>)[field];
+    dropEmptyMetadata(object);
     prepareCreate(type, object);
     if (type.storageKey === customResourceDefinitionKey) checkNames(object, this.#parts);
     this.#validate(type, object, undefined, "");
@@ -166,6 +167,7 @@ export class Writer {
     const object = subresource === "" || subresource === "scale" ? wanted : mergeSubresource(type, subresource, wanted, old);
     object.kind = type.kind;
     object.apiVersion = apiVersionOf(type);
+    dropEmptyMetadata(object);
     keepServerMetadata(object, old);
     if (subresource === "" || subresource === "scale") prepareUpdate(type, object, old);
     return object;
@@ -230,6 +232,14 @@ function checkVersion(type: ResourceType, name: string, wanted: UntypedObject, o
   if (resourceVersion !== "" && resourceVersion !== old.metadata.resourceVersion) throw conflict(type, name);
   if (uid !== "" && uid !== old.metadata.uid) {
     throw conflict(type, name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid ?? ""}`);
+  }
+}
+
+/** Empty maps and lists in the metadata are the same as none, for every kind. */
+export function dropEmptyMetadata({ metadata }: UntypedObject): void {
+  for (const field of ["labels", "annotations", "finalizers", "ownerReferences"] as const) {
+    const value = metadata[field];
+    if (value === null || (value !== undefined && Object.keys(value).length === 0)) delete metadata[field];
   }
 }
 
