@@ -11,7 +11,7 @@ export interface ConnectedProxy {
   readonly version: string;
   readonly revision: string;
   readonly connectedAt: string;
-  readonly types: Readonly<Record<string, { readonly sent: string; readonly acked: string; readonly nacked: string; readonly reason: string }>>;
+  readonly types: Readonly<Record<string, { readonly sent: string; readonly acked: string; readonly nacked: string; readonly reason: string | null }>>;
 }
 
 export interface Pilot {

@@ -57,8 +57,7 @@ async function remoteVersions(flags: StatusFlags, context: CliContext): Promise<
     const meshVersion: Record<string, string> = {};
     const dataPlaneVersion: { id: string; version: string }[] = [];
     for (const pilot of await listPilots(client)) {
-      const answer = JSON.parse(await askPilot(client, pilot, 15_014, "/version")) as { version: string };
-      meshVersion[pilot.revision] = answer.version;
+      meshVersion[pilot.revision] = (await askPilot(client, pilot, 15_014, "/version")).trim();
       for (const proxy of await listProxies(client, pilot)) dataPlaneVersion.push({ id: proxy.id, version: proxy.version });
     }
     return { meshVersion, dataPlaneVersion };
@@ -101,7 +100,7 @@ const shortNames: Readonly<Record<string, string>> = {
 function subscription(proxy: ConnectedProxy): string[] {
   const names = Object.entries(proxy.types).map(([typeUrl, state]) => {
     const type = typeUrl.slice(typeUrl.lastIndexOf("/") + 1);
-    const mark = state.reason !== "" ? "!" : state.sent === state.acked ? "" : "*";
+    const mark = state.reason !== null ? "!" : state.sent === state.acked ? "" : "*";
     return `${shortNames[type] ?? type}${mark}`;
   });
   return [`${names.length} (${names.toSorted().join(",")})`];

@@ -23,7 +23,7 @@ interface ConnectedProxy {
   readonly id: string;
   readonly type: string;
   readonly revision: string;
-  readonly types: Readonly<Record<string, { readonly reason: string }>>;
+  readonly types: Readonly<Record<string, { readonly reason: string | null }>>;
 }
 
 export interface PilotPod {
@@ -74,7 +74,7 @@ async function rejections(view: ClusterView, revision: string): Promise<{ readon
   const pilots = pilotPods(view).filter((pilot) => pilot.revision === revision);
   const proxies = (await Promise.all(pilots.map(proxiesOf))).flat();
   const rejected = proxies.flatMap(({ id, types }) =>
-    Object.entries(types).flatMap(([typeUrl, { reason }]) => (reason === "" ? [] : [`${id} rejected ${typeUrl.slice(typeUrl.lastIndexOf("/") + 1)}: ${reason}`])),
+    Object.entries(types).flatMap(([typeUrl, { reason }]) => (reason === null ? [] : [`${id} rejected ${typeUrl.slice(typeUrl.lastIndexOf("/") + 1)}: ${reason}`])),
   );
   return { proxies, rejected };
 }

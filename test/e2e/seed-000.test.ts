@@ -1,0 +1,347 @@
+// The walkthrough "Exploring Canary Upgrades with Istio Ambient Mesh" (seed 000), from "Generate kubeconfig" on: every command in
+// its order, by bash and kubectl in the lab's host namespace. Lines that download something or create the cluster are replaced, and
+// say so. A slip of the walkthrough fails here as on a real cluster, and its corrected line follows.
+import assert from "node:assert/strict";
+import { cpSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { after, before, describe, test } from "node:test";
+import { LabCluster, root, serin, type Ran } from "../support/lab-cluster.ts";
+
+const old = "1-18-0-alpha-0";
+const canary = "1-18-1";
+const lab = new LabCluster("ambient");
+const gateway = "http://172.18.255.202/productpage";
+
+async function ok(line: string): Promise<string> {
+  const { code, output } = await lab.shell(line);
+  assert.equal(code, 0, `${line}\n${output}`);
+  return output;
+}
+
+async function fails(line: string, expected: RegExp): Promise<Ran> {
+  const ran = await lab.shell(line);
+  assert.notEqual(ran.code, 0, `${line} should fail\n${ran.output}`);
+  assert.match(ran.output, expected);
+  return ran;
+}
+
+/** Asks until the answer is as wanted; what the walkthrough leaves to the reader's patience. */
+async function eventually(what: string, attempt: () => Promise<boolean>, timeoutMs = 30_000): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!(await attempt())) {
+    assert.ok(performance.now() < deadline, what);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
+async function whoAnswers(curl = `curl -s -m 2 ${gateway}`): Promise<string> {
+  const { output } = await lab.shell(curl);
+  const [, pod = ""] = /Reviews served by:<\/dt>\s*<dd>([^<]*)<\/dd>/.exec(output) ?? [];
+  const [, namespace = ""] = /Cluster:<\/dt>\s*<dd>([^<]*)<\/dd>/.exec(output) ?? [];
+  return pod === "" ? output.slice(0, 200) : `${namespace} ${/reviews-(v\d)/.exec(pod)?.[1] ?? "?"}`;
+}
+
+/** Constant load while a corrected line is applied: not one request may fail. */
+async function underLoad(change: () => Promise<void>): Promise<Record<string, number>> {
+  const child = lab.spawnInShell([process.execPath, join(root, "scripts/demo/load-client.ts"), gateway, "2", "2", "50"]);
+  const answers: Record<string, number> = {};
+  const failures: unknown[] = [];
+  let requests = 0;
+  assert.ok(child.stdout);
+  createInterface({ input: child.stdout }).on("line", (line) => {
+    const report = JSON.parse(line) as { requests: number; answers: Record<string, number>; failures: unknown[] };
+    requests += report.requests;
+    failures.push(...report.failures);
+    for (const [name, count] of Object.entries(report.answers)) answers[name] = (answers[name] ?? 0) + count;
+  });
+  const seen = (atLeast: number) => eventually(`${atLeast} requests of load`, () => Promise.resolve(requests >= atLeast));
+  const ended = new Promise((resolve) => child.on("close", resolve));
+  await seen(20);
+  await change();
+  const soFar = requests;
+  for (const name of Object.keys(answers)) delete answers[name];
+  await seen(soFar + 100);
+  child.stdin?.end();
+  await ended;
+  assert.deepEqual(failures, [], `${failures.length} of ${requests} requests failed`);
+  return answers;
+}
+
+function share(answers: Record<string, number>, namespace: string): number {
+  const of = (name: string): number => Object.entries(answers).reduce((sum, [key, count]) => sum + (key.startsWith(`${name}/`) ? count : 0), 0);
+  const total = Object.values(answers).reduce((sum, count) => sum + count, 0);
+  return (of(namespace) / total) * 100;
+}
+
+const route = (rules: string): string => `apiVersion: gateway.networking.k8s.io/v1beta1
+kind: HTTPRoute
+metadata:
+  name: bookinfo
+spec:
+  parentRefs:
+  - name: bookinfo-gateway
+    namespace: istio-system
+  rules:
+${rules}`;
+
+const paths = `  - matches:
+    - path:
+        type: Exact
+        value: /productpage
+    - path:
+        type: PathPrefix
+        value: /static
+    - path:
+        type: Exact
+        value: /login
+    - path:
+        type: Exact
+        value: /logout
+    - path:
+        type: PathPrefix
+        value: /api/v1/products
+`;
+
+const backends = (...weights: readonly (readonly [namespace: string, weight?: number])[]): string =>
+  `    backendRefs:\n${weights.map(([namespace, weight]) => `    - name: productpage\n      namespace: ${namespace}\n      port: 9080\n${weight === undefined ? "" : `      weight: ${weight}\n`}`).join("")}`;
+
+function writeRoute(rules: string): void {
+  writeFileSync(join(lab.directory, "bookinfo-httproute.yaml"), route(rules));
+}
+
+const grant = (namespace: string): string => `kubectl apply -f - <<EOF
+apiVersion: gateway.networking.k8s.io/v1beta1
+kind: ReferenceGrant
+metadata:
+  name: bookinfo-route
+  namespace: ${namespace}
+spec:
+  from:
+  - group: gateway.networking.k8s.io
+    kind: HTTPRoute
+    namespace: default
+  to:
+  - group: ""
+    kind: Service
+EOF`;
+
+describe("seed 000", { concurrency: 1 }, () => {
+  before(async () => {
+    // Replaces `kind create cluster`, with the walkthrough's own YAML.
+    const created = await lab.create(`kind: Cluster
+apiVersion: kind.x-k8s.io/v1alpha4
+name: ambient
+networking:
+  apiServerAddress: "10.0.0.152"
+  apiServerPort: 6443
+nodes:
+- role: control-plane
+- role: worker
+- role: worker
+`);
+    assert.equal(created.code, 0, created.output);
+    assert.match(created.output, /10\.0\.0\.152/, "an address that is not ours gets a warning");
+    // Replaces the download and unpacking of the release archive, and the clone of the demo's repository.
+    for (const [version, directory] of [["1.18.0-alpha.0", "old"], ["1.18.1", "new"]] as const) {
+      const built = join(lab.directory, "..", directory);
+      for (const command of [[serin, "release", "build", built, "--version", version], [serin, "release", "add", built]]) {
+        const ran = await lab.run(command);
+        assert.equal(ran.code, 0, ran.output);
+      }
+    }
+    const exported = await lab.run([serin, "release", "export", lab.directory]);
+    assert.equal(exported.code, 0, exported.output);
+    cpSync(join(root, "samples/ambient-canary"), lab.directory, { recursive: true });
+  });
+
+  after(async () => await lab.delete());
+
+  test("the kubeconfig is kind's, and three nodes are ready", async () => {
+    await ok("mkdir -p ~/.kube && sudo kind get kubeconfig --name ambient > ~/.kube/config");
+    const nodes = await ok("kubectl get nodes");
+    for (const node of ["ambient-control-plane", "ambient-worker", "ambient-worker2"]) assert.match(nodes, new RegExp(`${node}\\s+Ready`));
+    assert.match(await ok("kubectl config current-context --kubeconfig ~/.kube/config"), /kind-ambient/);
+  });
+
+  test("MetalLB: the network is kind's, the slip `apply -f <<EOF` fails, and with `-` the pool is made", async () => {
+    // Replaces `kubectl apply -f https://…/metallb-native.yaml`: the lab has MetalLB's kinds and namespace from the start.
+    assert.match(await ok("sudo docker network inspect -f '{{.IPAM.Config}}' kind"), /172\.18\.0\.0\/16/);
+    const pool = `apiVersion: metallb.io/v1beta1
+kind: IPAddressPool
+metadata:
+  name: example
+  namespace: metallb-system
+spec:
+  addresses:
+  - 172.18.255.200-172.18.255.250
+---
+apiVersion: metallb.io/v1beta1
+kind: L2Advertisement
+metadata:
+  name: empty
+  namespace: metallb-system
+EOF`;
+    await fails(`kubectl apply -f <<EOF\n${pool}`, /flag needs an argument|must specify/);
+    await ok(`kubectl apply -f - <<EOF\n${pool}`);
+  });
+
+  test("the Gateway API's kinds are there", async () => {
+    // The fetch behind `||` is not reached, as the kinds are there.
+    await ok(`kubectl get crd gateways.gateway.networking.k8s.io &> /dev/null || { kubectl kustomize "github.com/kubernetes-sigs/gateway-api/config/crd/experimental?ref=v0.6.1" | kubectl apply -f -; }`);
+  });
+
+  test("kind's check Service takes the pool's first address", async () => {
+    await ok("kubectl apply -f samples/sleep/sleep.yaml && kubectl create service loadbalancer foo-service --tcp=5678:5678");
+    await eventually("foo-service has .200", async () => (await ok("kubectl get svc foo-service")).includes("172.18.255.200"));
+  });
+
+  test("the ambient profile is installed with five ticks, and its gateway takes .201", async () => {
+    const output = await ok("istioctl install --set profile=ambient --skip-confirmation");
+    assert.match(output, /✔ Istio core installed\n✔ Istiod installed\n✔ CNI installed\n✔ Ingress gateways installed\n✔ Ztunnel installed\n✔ Installation complete/);
+    await eventually("the ingress gateway has .201", async () => (await ok("kubectl -n istio-system get svc istio-ingressgateway")).includes("172.18.255.201"));
+  });
+
+  test("ztunnel's log shows its configuration by the walkthrough's keys", async () => {
+    const log = await ok("kubectl -n istio-system logs ds/ztunnel");
+    for (const key of ["connection_window_size: 4194304", "frame_size: 1048576", "socks5_addr: 127.0.0.1:15080", "inbound_addr: '[::]:15008'", "xds_address: https://istiod.istio-system.svc:15012", "xds_on_demand: false", "proxy_args: proxy ztunnel"]) {
+      assert.ok(log.includes(key), `${key} in\n${log.slice(0, 2000)}`);
+    }
+  });
+
+  test("the label with a colon fails; with an equals sign the node is labelled", async () => {
+    await fails(`kubectl label node ambient-worker istio.io/rev: ${old}`, /at least one label update is required|invalid label|not found/);
+    await ok(`kubectl label node ambient-worker istio.io/rev=${old}`);
+  });
+
+  test("the stable revision's parts are installed one by one", async () => {
+    for (const file of ["istio-cni.yaml", `${old}/control-plane.yaml`, `${old}/data-plane.yaml`]) await ok(`istioctl install -y -f ${file}`);
+    assert.match(await ok("kubectl -n istio-system get pods -o wide"), new RegExp(`ztunnel-${old}\\S+\\s+1/1\\s+Running.*ambient-worker`));
+  });
+
+  test("the namespace that is never created is missing; once there, the workloads run on their node", async () => {
+    await fails(`kubectl apply -f ${old}/bookinfo.yaml -n bookinfo-${old}`, /namespaces "bookinfo-1-18-0-alpha-0" not found/);
+    await ok(`kubectl create namespace bookinfo-${old}`);
+    for (const file of ["bookinfo", "sleep", "notsleep"]) await ok(`kubectl apply -f ${old}/${file}.yaml -n bookinfo-${old}`);
+    await ok(`kubectl -n bookinfo-${old} wait --for=condition=Available deploy --all --timeout=60s`);
+    const pods = await ok(`kubectl -n bookinfo-${old} get pods -o wide --no-headers`);
+    for (const line of pods.trim().split("\n")) assert.match(line, /ambient-worker\s/);
+  });
+
+  test("the gateway takes .202; its route lands in default, where no productpage is, and is corrected", async () => {
+    await ok(`sed -e 's/from: Same/from: All/'      -e '/^  name: bookinfo-gateway/a\\
+      namespace: istio-system\\
+    '     -e '/^  - name: bookinfo-gateway/a\\
+        namespace: istio-system\\
+    ' samples/bookinfo/gateway-api/bookinfo-gateway.yaml | kubectl apply -f -`);
+    await eventually("the gateway has .202", async () => (await ok("kubectl -n istio-system get svc bookinfo-gateway-istio || true")).includes("172.18.255.202"));
+    await eventually("the route says that its backend is missing", async () => (await ok("kubectl -n default get httproute bookinfo -o yaml")).includes("BackendNotFound"));
+    await eventually("a route without a backend answers 500", async () => (await ok(`curl -s -m 2 -o /dev/null -w '%{http_code}' ${gateway} || true`)).trim() === "500");
+    writeRoute(paths + backends([`bookinfo-${old}`]));
+    await ok("kubectl apply -f bookinfo-httproute.yaml");
+    await eventually("a backend of another namespace needs a grant", async () => (await ok("kubectl -n default get httproute bookinfo -o yaml")).includes("RefNotPermitted"));
+    await ok(grant(`bookinfo-${old}`));
+    await eventually("the title comes back", async () => (await ok(`curl -s -m 2 "${gateway}" | grep -o "<title>.*</title>" || true`)).trim() === "<title>Simple Bookstore App</title>");
+    assert.match(await whoAnswers(), new RegExp(`^bookinfo-${old} v\\d$`));
+  });
+
+  test("labelling the namespace enrols the workloads under load, and ztunnel names both identities", async () => {
+    await underLoad(async () => {
+      await ok(`kubectl label namespace bookinfo-${old} istio.io/dataplane-mode=ambient`);
+      await eventually("every pod is enrolled", async () => {
+        const enrolled = await ok(`kubectl -n bookinfo-${old} get pods -o jsonpath='{.items[*].metadata.annotations.ambient\\.istio\\.io/redirection}'`);
+        return enrolled.trim().split(" ").length === 8;
+      });
+    });
+    assert.match(await whoAnswers(`curl -s "${gateway}"`), new RegExp(`^bookinfo-${old} v\\d$`));
+    await eventually("the access log names both ends", async () => {
+      const log = await ok(`kubectl -n istio-system logs ds/ztunnel-${old} --tail=200`);
+      return new RegExp(`src\\.identity="?spiffe://cluster\\.local/ns/bookinfo-${old}/sa/bookinfo-productpage.*dst\\.identity="?spiffe://cluster\\.local/ns/bookinfo-${old}/sa/bookinfo-reviews`).test(log);
+    });
+  });
+
+  test("the canary revision comes up beside it, on the other node", async () => {
+    // Replaces `git clone`: the files are there.
+    await fails(`kubectl label node ambient-worker2 istio.io/rev: ${canary}`, /at least one label update is required|invalid label|not found/);
+    await ok(`kubectl label node ambient-worker2 istio.io/rev=${canary}`);
+    await underLoad(async () => {
+      await ok(`istioctl install -y -f ${canary}/control-plane.yaml`);
+      await ok(`istioctl install -y -f ${canary}/data-plane.yaml`);
+      await ok(`kubectl create ns bookinfo-${canary}`);
+      for (const file of ["bookinfo", "sleep", "notsleep"]) await ok(`kubectl apply -f ${canary}/${file}.yaml -n bookinfo-${canary}`);
+      await ok(`kubectl label namespace bookinfo-${canary} istio.io/dataplane-mode=ambient`);
+      await ok(`kubectl -n bookinfo-${canary} wait --for=condition=Available deploy --all --timeout=60s`);
+    });
+    const version = await ok("istioctl version");
+    assert.match(version, /1\.18\.1/);
+    assert.match(version, /1\.18\.0-alpha\.0/);
+  });
+
+  test("the header rule loses to the exact path of rule 1; a rule with both wins", async () => {
+    const header = `  - matches:
+    - headers:
+      - name: traffic
+        value: test
+${backends([`bookinfo-${canary}`])}`;
+    writeRoute(paths + backends([`bookinfo-${old}`]) + header);
+    await ok("kubectl apply -f bookinfo-httproute.yaml");
+    const asTester = `curl -s -m 2 -H "traffic: test" "${gateway}"`;
+    assert.match(await ok(`${asTester} | grep -o "<title>.*</title>"`), /Simple Bookstore App/);
+    assert.match(await whoAnswers(asTester), new RegExp(`^bookinfo-${old} `), "the tester is still answered by the stable release");
+    const corrected = `  - matches:
+    - path:
+        type: Exact
+        value: /productpage
+      headers:
+      - name: traffic
+        value: test
+${backends([`bookinfo-${canary}`])}`;
+    await ok(grant(`bookinfo-${canary}`));
+    await underLoad(async () => {
+      writeRoute(paths + backends([`bookinfo-${old}`]) + corrected);
+      await ok("kubectl apply -f bookinfo-httproute.yaml");
+      await eventually("the tester is answered by the canary", async () => (await whoAnswers(asTester)).startsWith(`bookinfo-${canary} `));
+    });
+    assert.match(await whoAnswers(), new RegExp(`^bookinfo-${old} `), "everybody else is answered by the stable release");
+  });
+
+  test("`namespace: default` has no productpage: nine of ten requests fail, shown without load, then corrected", async () => {
+    writeRoute(paths + backends(["default", 90], [`bookinfo-${canary}`, 10]));
+    await ok("kubectl apply -f bookinfo-httproute.yaml");
+    await eventually("requests for the missing backend answer 500", async () => (await ok(`curl -s -m 2 -o /dev/null -w '%{http_code}' ${gateway} || true`)).trim() === "500");
+    writeRoute(paths + backends([`bookinfo-${old}`, 90], [`bookinfo-${canary}`, 10]));
+    await ok("kubectl apply -f bookinfo-httproute.yaml");
+    await eventually("the title comes back", async () => (await ok(`for i in 1 2 3 4 5; do curl -s -m 2 ${gateway} | grep -c "<title>.*</title>"; done`)).trim().split("\n").every((count) => count === "1"));
+  });
+
+  test("weights 90/10, 50/50 and 0/100 move the traffic, and no request fails", async () => {
+    for (const weight of [10, 50, 100]) {
+      const answers = await underLoad(async () => {
+        writeRoute(paths + backends([`bookinfo-${old}`, 100 - weight], [`bookinfo-${canary}`, weight]));
+        await ok("kubectl apply -f bookinfo-httproute.yaml");
+        await new Promise((resolve) => setTimeout(resolve, 1000));
+      });
+      const measured = share(answers, `bookinfo-${canary}`);
+      assert.ok(Math.abs(measured - weight) <= 15, `${measured.toFixed(1)} % for weight ${weight}`);
+    }
+    assert.match(await ok(`curl -s "${gateway}" | grep -o "<title>.*</title>"`), /Simple Bookstore App/);
+    assert.match(await whoAnswers(), new RegExp(`^bookinfo-${canary} `));
+  });
+
+  test("the old workloads are removed by the walkthrough's lines, while the canary answers", async () => {
+    await underLoad(async () => {
+      for (const file of ["bookinfo", "sleep", "notsleep"]) await ok(`kubectl delete -f ${old}/${file}.yaml`);
+    });
+    // The namespace `default` never had the label: kubectl says so and succeeds.
+    assert.match(await ok("kubectl label ns default istio.io/dataplane-mode-"), /not found|not labeled|unlabeled/);
+  });
+
+  test("`uninstall --purge` removes both revisions, once it is confirmed", async () => {
+    const refused = await lab.shell("istioctl uninstall --purge", { input: "n\n" });
+    assert.notEqual(refused.code, 0);
+    const { code, output } = await lab.shell("istioctl uninstall --purge", { input: "y\n" });
+    assert.equal(code, 0, output);
+    assert.match(output, /Uninstall complete/);
+    await eventually("no control plane is left", async () => !(await ok("kubectl -n istio-system get deploy,ds --no-headers 2>&1")).includes("istiod"));
+  });
+});

@@ -1,0 +1,82 @@
+// A lab cluster for an end-to-end test, in a HOME of its own, driven by real programs in a real shell.
+import { spawn, type ChildProcess } from "node:child_process";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+export const root = join(import.meta.dirname, "../..");
+export const serin = join(root, "bin/serin");
+
+export interface Ran {
+  readonly code: number;
+  /** Standard output and standard error, in the order in which they came. */
+  readonly output: string;
+}
+
+export interface RunOptions {
+  readonly input?: string;
+  readonly timeoutMs?: number;
+}
+
+const defaultTimeoutMs = 120_000;
+
+export class LabCluster {
+  readonly name: string;
+  /** The directory in which the shell's commands run. */
+  readonly directory: string;
+  readonly #env: NodeJS.ProcessEnv;
+  readonly #home: string;
+
+  constructor(name: string) {
+    this.name = name;
+    this.#home = mkdtempSync(join(tmpdir(), "serin-e2e-"));
+    chmodSync(this.#home, 0o755);
+    this.directory = join(this.#home, "work");
+    mkdirSync(this.directory);
+    this.#env = { ...process.env, HOME: this.#home, XDG_STATE_HOME: join(this.#home, "state"), KUBECONFIG: join(this.#home, ".kube/config"), SERIN_CLUSTER: name };
+  }
+
+  /** Creates the cluster; the config is kind's YAML. */
+  async create(config?: string): Promise<Ran> {
+    return await this.run([serin, "cluster", "create", ...(config === undefined ? ["--name", this.name] : ["--config", "-"])], config === undefined ? {} : { input: config });
+  }
+
+  /** Runs a program on the machine, outside of the lab. */
+  async run(command: readonly string[], { input, timeoutMs = defaultTimeoutMs }: RunOptions = {}): Promise<Ran> {
+    const [program = "", ...args] = command;
+    const child = spawn(program, args, { cwd: this.directory, env: this.#env, stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"] });
+    child.stdin?.end(input);
+    return await outcome(child, timeoutMs);
+  }
+
+  /** Runs a line in the lab's host namespace, as a person would type it into bash there. */
+  async shell(line: string, options: RunOptions = {}): Promise<Ran> {
+    return await this.run([serin, "cluster", "shell", "--name", this.name, "--", "bash", "-c", line], options);
+  }
+
+  /** A process in the lab's host namespace that runs until it is ended. */
+  spawnInShell(command: readonly string[]): ChildProcess {
+    return spawn(serin, ["cluster", "shell", "--name", this.name, "--", ...command], { cwd: this.directory, env: this.#env, stdio: ["pipe", "pipe", "pipe"] });
+  }
+
+  async delete(): Promise<void> {
+    await this.run([serin, "cluster", "delete", "--name", this.name]);
+    rmSync(this.#home, { recursive: true, force: true });
+  }
+}
+
+async function outcome(child: ChildProcess, timeoutMs: number): Promise<Ran> {
+  let output = "";
+  const collect = (chunk: Buffer): void => {
+    output += chunk.toString("utf8");
+  };
+  child.stdout?.on("data", collect);
+  child.stderr?.on("data", collect);
+  const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
+  const code = await new Promise<number>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (status) => resolve(status ?? 137));
+  });
+  clearTimeout(timer);
+  return { code, output };
+}
