@@ -35,7 +35,7 @@ export class PodProxy {
   readonly #pod: PodContext;
   readonly #inbound: InboundHbone;
   readonly #log: Logger;
-  readonly #listeners: { close(): void }[] = [];
+  #listeners: { close(): void }[] = [];
   #held: readonly PassedListener[] = [];
   #state: "serving" | "draining" | "closed" = "serving";
   #open = 0;
@@ -79,7 +79,7 @@ export class PodProxy {
   drain(): void {
     if (this.#state !== "serving") return;
     this.#state = "draining";
-    for (const listener of this.#listeners) listener.close();
+    this.#stopListening();
     this.#inbound.drain();
     this.#endIfIdle();
   }
@@ -88,7 +88,7 @@ export class PodProxy {
   close(): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
-    for (const listener of this.#listeners) listener.close();
+    this.#stopListening();
     this.#inbound.close();
     const { tracker } = this.#pod.environment;
     for (const connection of tracker.list()) if (connection.details.podUid === this.uid) connection.abort(new Error("the pod is no longer served here"));
@@ -99,6 +99,11 @@ export class PodProxy {
   /** The sockets that accept for this pod, to be handed to an agent that has lost them. */
   get descriptors(): { readonly namespaceFd: number | undefined; readonly listeners: readonly PassedListener[] } {
     return { namespaceFd: this.#options.namespaceFd, listeners: this.#state === "serving" ? this.#held : [] };
+  }
+
+  #stopListening(): void {
+    for (const listener of this.#listeners) listener.close();
+    this.#listeners = [];
   }
 
   async #listen({ role, fd }: PassedListener): Promise<{ close(): void }> {

@@ -1,4 +1,4 @@
-import { action, match, NetworkNamespace, NftNetlink, NftTransaction, RouteNetlink } from "../../net/index.ts";
+import { libc, watchReadable, action, match, NetworkNamespace, NftNetlink, NftTransaction, RouteNetlink } from "../../net/index.ts";
 
 /** Two pods' network namespaces, joined by a veth pair, with ambient's capture in both. */
 export interface PodPair {
@@ -61,4 +61,27 @@ function capture(namespace: NetworkNamespace): void {
   table.addRule("out", match.mark(0x111, 0xfff), action.accept());
   table.addRule("out", match.destination("127.0.0.1/32", { not: true }), tcp, match.mark(0x539, 0xfff, { not: true }), action.redirect(15_001));
   nft.commit(transaction);
+}
+
+/** Every byte that crosses a namespace's links, both ways, until it is stopped. */
+export function sniff(namespace: NetworkNamespace): { readonly bytes: () => Buffer; stop(): void } {
+  const everyProtocol = 0x0300;
+  const [familyPacket, raw, nonBlocking] = [17, 3, 0o4000];
+  const fd = namespace.enter(() => libc().socket(familyPacket, raw | nonBlocking, everyProtocol));
+  if (fd < 0) throw new Error("no packet socket");
+  const frames: Buffer[] = [];
+  const watch = watchReadable(fd, () => {
+    const frame = Buffer.alloc(70_000);
+    for (let length = libc().recv(fd, frame, frame.length, 0); length > 0; length = libc().recv(fd, frame, frame.length, 0)) {
+      // lo carries what both ends of a tunnel exchange with their own application.
+      if (frame.readUIntBE(0, 6) !== 0) frames.push(Buffer.from(frame.subarray(0, length)));
+    }
+  });
+  return {
+    bytes: () => Buffer.concat(frames),
+    stop: () => {
+      watch[Symbol.dispose]();
+      libc().close(fd);
+    },
+  };
 }

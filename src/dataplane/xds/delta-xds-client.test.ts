@@ -1,0 +1,116 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
+import { silentLogger, systemClock } from "../../base/index.ts";
+import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema, type DeltaDiscoveryRequest } from "../../wire/discovery/index.ts";
+import { discoveryMethods } from "../../wire/xds/index.ts";
+import { DeltaXdsClient } from "./delta-xds-client.ts";
+import type { XdsUpdate } from "./xds-types.ts";
+
+type Stream = ServerDuplexStream<Buffer, Buffer>;
+
+/** A control plane that does what the test says. */
+class ControlPlane {
+  readonly #server = new Server();
+  #waiting: ((request: DeltaDiscoveryRequest) => void)[] = [];
+  readonly #requests: DeltaDiscoveryRequest[] = [];
+  stream: Stream | undefined;
+  port = 0;
+
+  async start(port = 0): Promise<void> {
+    const identity = (bytes: Buffer) => bytes;
+    const definition = { path: discoveryMethods.deltaAds, requestStream: true, responseStream: true, requestSerialize: identity, requestDeserialize: identity, responseSerialize: identity, responseDeserialize: identity };
+    this.#server.addService({ delta: definition }, { delta: (stream: Stream) => this.#serve(stream) });
+    this.port = await new Promise((resolve, reject) => {
+      this.#server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, bound) => (error === null ? resolve(bound) : reject(error)));
+    });
+  }
+
+  stop(): void {
+    this.#server.forceShutdown();
+  }
+
+  async next(): Promise<DeltaDiscoveryRequest> {
+    return this.#requests.shift() ?? (await new Promise((resolve) => this.#waiting.push(resolve)));
+  }
+
+  send(typeUrl: string, nonce: string, resources: readonly { name: string; version: string }[], removed: string[] = []): void {
+    const message = create(DeltaDiscoveryResponseSchema, {
+      typeUrl,
+      nonce,
+      resources: resources.map(({ name, version }) => ({ name, version, resource: { typeUrl, value: Buffer.from(`${name}@${version}`) } })),
+      removedResources: removed,
+    });
+    this.stream?.write(Buffer.from(toBinary(DeltaDiscoveryResponseSchema, message)));
+  }
+
+  #serve(stream: Stream): void {
+    this.stream = stream;
+    stream.on("data", (bytes: Buffer) => {
+      const request = fromBinary(DeltaDiscoveryRequestSchema, bytes);
+      const waiting = this.#waiting.shift();
+      if (waiting === undefined) this.#requests.push(request);
+      else waiting(request);
+    });
+    stream.on("error", () => undefined);
+    stream.on("end", () => stream.end());
+  }
+}
+
+test("updates are ACKed or NACKed with the reason, and a reconnect asks only for what changed", async () => {
+  const plane = new ControlPlane();
+  await plane.start();
+  const updates: XdsUpdate[] = [];
+  const client = new DeltaXdsClient({
+    endpoint: { url: `http://127.0.0.1:${plane.port}`, headers: { clusterid: "Kubernetes" } },
+    node: { id: "ztunnel~10.0.0.1~z.istio-system~istio-system.svc.cluster.local", metadata: { ISTIO_VERSION: "1.18.1", NOTHING: undefined } },
+    subscriptions: [
+      {
+        typeUrl: "type/everything",
+        mode: "wildcard",
+        apply: (update) => {
+          if (update.resources.some(({ name }) => name === "bad")) throw new Error("bad is bad");
+          updates.push(update);
+        },
+      },
+      { typeUrl: "type/named", mode: "named", apply: (update) => void updates.push(update) },
+    ],
+    log: silentLogger,
+    clock: systemClock,
+    random: () => 0,
+  });
+  const stop = new AbortController();
+  const running = client.run(stop.signal);
+  const first = await plane.next();
+  assert.deepEqual([first.typeUrl, first.resourceNamesSubscribe, first.node?.metadata], ["type/everything", [], { ISTIO_VERSION: "1.18.1" }]);
+  plane.send("type/everything", "n1", [{ name: "a", version: "1" }, { name: "b", version: "1" }]);
+  const ack = await plane.next();
+  assert.deepEqual([ack.responseNonce, ack.errorDetail, ack.node], ["n1", undefined, undefined]);
+  await client.synced;
+  assert.equal(Buffer.from(updates[0]?.resources[0]?.body ?? []).toString(), "a@1");
+
+  plane.send("type/everything", "n2", [{ name: "bad", version: "1" }]);
+  const nack = await plane.next();
+  assert.deepEqual([nack.responseNonce, nack.errorDetail?.message], ["n2", "bad is bad"]);
+
+  client.setNames("type/named", ["x", "y"]);
+  assert.deepEqual((await plane.next()).resourceNamesSubscribe, ["x", "y"]);
+  client.setNames("type/named", ["y", "z"]);
+  const change = await plane.next();
+  assert.deepEqual([change.resourceNamesSubscribe, change.resourceNamesUnsubscribe], [["z"], ["x"]]);
+  plane.send("type/everything", "n3", [{ name: "a", version: "2" }], ["b"]);
+  assert.equal((await plane.next()).responseNonce, "n3");
+  assert.equal(client.connected, true);
+
+  plane.stop();
+  const again = new ControlPlane();
+  await again.start(plane.port);
+  const back = await again.next();
+  assert.deepEqual([back.typeUrl, back.initialResourceVersions, back.node?.id.split("~")[0]], ["type/everything", { a: "2" }, "ztunnel"]);
+  const named = await again.next();
+  assert.deepEqual([named.typeUrl, named.resourceNamesSubscribe], ["type/named", ["y", "z"]]);
+  stop.abort();
+  await running;
+  again.stop();
+});

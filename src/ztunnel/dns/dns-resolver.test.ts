@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { decode, encode, RECURSION_DESIRED, type DecodedPacket } from "dns-packet";
+import { silentLogger } from "../../base/index.ts";
+import { parseLocalConfig } from "../state/local-config.ts";
+import { MeshState } from "../state/mesh-state.ts";
+import { DnsResolver } from "./dns-resolver.ts";
+
+const endpoints = Array.from({ length: 60 }, (_, index) => `- {uid: h${index}, name: h${index}, workloadIps: [10.0.9.${index}], services: {default/headless.default.svc.cluster.local: {80: 80}}}`);
+const state = new MeshState();
+parseLocalConfig(
+  `workloads:
+${endpoints.join("\n")}
+services:
+- {name: web, namespace: default, hostname: web.default.svc.cluster.local, vips: [/10.96.0.1, "/fd96::1"], ports: {80: 80}}
+- {name: headless, namespace: default, hostname: headless.default.svc.cluster.local, vips: [], ports: {80: 80}}
+- {name: ext, namespace: default, hostname: api.example.com, vips: [/240.0.0.1], ports: {443: 443}}
+- {name: wild, namespace: default, hostname: "*.wild.example", vips: [/240.0.0.2], ports: {443: 443}}
+`,
+  state,
+);
+const resolver = new DnsResolver({ state, network: "", domain: "cluster.local", nameservers: [], log: silentLogger });
+
+const serverFailure = 2;
+const code = (packet: DecodedPacket) => (packet.flags ?? 0) & 15;
+
+async function ask(name: string, type: "A" | "AAAA" | "TXT" = "A", transport: "udp" | "tcp" = "udp"): Promise<DecodedPacket> {
+  const query = encode({ type: "query", id: 77, flags: RECURSION_DESIRED, questions: [{ type, name }] });
+  const answer = await resolver.answer(query, { name: "p", namespace: "default", serviceAccount: "sa" }, transport);
+  return decode(answer ?? assert.fail("no answer"));
+}
+
+const data = (packet: DecodedPacket) => (packet.answers ?? []).map((answer) => ("data" in answer ? answer.data : ""));
+
+test("a service's name answers its addresses by family, whatever the case", async () => {
+  const answer = await ask("Web.Default.svc.cluster.local");
+  assert.deepEqual([answer.id, data(answer)], [77, ["10.96.0.1"]]);
+  assert.deepEqual(data(await ask("web.default.svc.cluster.local", "AAAA")), ["fd96::1"]);
+  const none = await ask("api.example.com", "AAAA");
+  assert.deepEqual([code(none), data(none)], [0, []]);
+});
+
+test("search domains behind an external name are taken off, with a CNAME; wildcards match", async () => {
+  assert.deepEqual(data(await ask("api.example.com.default.svc.cluster.local")), ["api.example.com", "240.0.0.1"]);
+  assert.deepEqual(data(await ask("any.wild.example")), ["240.0.0.2"]);
+});
+
+test("a headless service answers its endpoints, truncated over UDP and whole over TCP", async () => {
+  const short = await ask("headless.default.svc.cluster.local");
+  assert.deepEqual([short.flag_tc, data(short)], [true, []]);
+  assert.equal(data(await ask("headless.default.svc.cluster.local", "A", "tcp")).length, 60);
+});
+
+test("what the mesh does not know is forwarded: without a name server, SERVFAIL; no query, no answer", async () => {
+  assert.equal(code(await ask("example.org")), serverFailure);
+  assert.equal(code(await ask("web.default.svc.cluster.local", "TXT")), serverFailure);
+  assert.equal(await resolver.answer(Buffer.from("junk"), { name: "", namespace: "", serviceAccount: "" }, "udp"), undefined);
+});

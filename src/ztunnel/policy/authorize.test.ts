@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseLocalConfig } from "../state/local-config.ts";
+import { MeshState } from "../state/mesh-state.ts";
+import { authorize, type ConnectionFacts } from "./authorize.ts";
+
+const facts: ConnectionFacts = {
+  sourceAddress: "10.0.0.7",
+  destinationAddress: "10.0.1.1",
+  destinationPort: 80,
+  sourceIdentity: "spiffe://cluster.local/ns/default/sa/sleep",
+};
+
+/** What the policies say of a connection to the workload `w` in `default`. */
+function decide(policies: string, changes: Partial<ConnectionFacts> = {}): string {
+  const state = new MeshState();
+  parseLocalConfig(`workloads: [{name: w, uid: w, namespace: default, workloadIps: [10.0.1.1], authorizationPolicies: [default/selected]}]\npolicies:\n${policies}`, state);
+  const verdict = authorize(state, state.workloadByUid("w") ?? assert.fail(), { ...facts, ...changes });
+  return verdict.allowed ? "allowed" : verdict.reason;
+}
+
+const policy = (name: string, action: string, rules: string, more = "") => `- {name: ${name}, namespace: default, scope: Namespace, action: ${action}, rules: ${rules}${more}}\n`;
+
+test("no policy allows; an ALLOW that does not match denies; a DENY that matches wins", () => {
+  assert.equal(decide(""), "allowed");
+  const sleep = policy("a", "Allow", "[[[{principals: [{Exact: cluster.local/ns/default/sa/sleep}]}]]]");
+  assert.equal(decide(sleep), "allowed");
+  assert.equal(decide(sleep, { sourceIdentity: undefined }), "allow policies exist, but none allowed");
+  assert.equal(decide(sleep + policy("d", "Deny", "[[[{destinationPorts: [80]}]]]")), "explicitly denied by: default/d");
+  assert.equal(decide(policy("empty", "Allow", "[]")), "allow policies exist, but none allowed");
+});
+
+test("groups are OR-ed, clauses AND-ed, matches OR-ed; fields of a match AND-ed, values OR-ed, negations exclude", () => {
+  const rules = "[[[{namespaces: [{Exact: other}]}, {namespaces: [{Exact: default}]}], [{destinationPorts: [81, 80]}]], [[{sourceIps: [192.168.0.0/16]}]]]";
+  const allow = policy("a", "Allow", rules);
+  assert.equal(decide(allow), "allowed");
+  assert.notEqual(decide(allow, { destinationPort: 82 }), "allowed");
+  assert.equal(decide(allow, { destinationPort: 82, sourceAddress: "192.168.3.4" }), "allowed");
+  const both = policy("a", "Allow", "[[[{namespaces: [{Exact: default}], notSourceIps: [10.0.0.4/30]}]]]");
+  assert.notEqual(decide(both), "allowed");
+  assert.equal(decide(both, { sourceAddress: "10.0.0.8" }), "allowed");
+});
+
+test("principals are matched without spiffe://, by exact, prefix, suffix and presence", () => {
+  const by = (match: string) => decide(policy("a", "Allow", `[[[{principals: [{${match}}]}]]]`));
+  assert.equal(by("Prefix: cluster.local/ns/"), "allowed");
+  assert.equal(by("Suffix: /sa/sleep"), "allowed");
+  assert.equal(by("Presence: null"), "allowed");
+  assert.notEqual(by("Prefix: 'spiffe://'"), "allowed");
+  const account = policy("a", "Allow", "[[[{serviceAccounts: [{namespace: default, serviceAccount: sleep}]}]]]");
+  assert.equal(decide(account), "allowed");
+  assert.notEqual(decide(account, { sourceIdentity: "spiffe://cluster.local/ns/other/sa/sleep" }), "allowed");
+});
+
+test("STRICT as istiod sends it, dry-run, global and selected policies, and other families of addresses", () => {
+  const strict = "- {name: selected, namespace: default, scope: WorkloadSelector, action: Deny, rules: [[[{notPrincipals: [{Presence: null}]}]]]}\n";
+  assert.equal(decide(strict), "allowed");
+  assert.equal(decide(strict, { sourceIdentity: undefined }), "explicitly denied by: default/selected");
+  assert.equal(decide(policy("dry", "Deny", "[[[{destinationPorts: [80]}]]]", ", dryRun: true")), "allowed");
+  assert.equal(decide("- {name: g, namespace: istio-system, scope: Global, action: Deny, rules: [[[{destinationPorts: [80]}]]]}"), "explicitly denied by: istio-system/g");
+  assert.equal(decide("- {name: n, namespace: elsewhere, scope: Namespace, action: Deny, rules: [[[{destinationPorts: [80]}]]]}"), "allowed");
+  assert.equal(decide(policy("six", "Deny", "[[[{sourceIps: ['fd00::/8']}]]]")), "allowed");
+  assert.notEqual(decide(policy("six", "Deny", "[[[{sourceIps: ['fd00::/8']}]]]"), { sourceAddress: "fd00::7" }), "allowed");
+  assert.equal(decide(policy("nothing", "Deny", "[[[{}]]]")), "allowed");
+});

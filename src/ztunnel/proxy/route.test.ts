@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { seededRandom, SerinError } from "../../base/index.ts";
+import { parseLocalConfig } from "../state/local-config.ts";
+import { MeshState } from "../state/mesh-state.ts";
+import { route, type Route } from "./route.ts";
+
+const mesh = `
+workloads:
+- {uid: src, name: src, namespace: default, workloadIps: [10.0.0.1], protocol: HBONE, node: n1, locality: {region: r1, zone: z1}}
+- {uid: a, name: a, namespace: default, serviceAccount: a, workloadIps: [10.0.1.1, "fd00::1"], protocol: HBONE, node: n1, locality: {region: r1, zone: z1}, services: {default/web.local: {80: 8080}, default/zonal.local: {80: 8080}, default/strict.local: {80: 8080}}}
+- {uid: b, name: b, namespace: default, serviceAccount: b, workloadIps: [10.0.1.2], protocol: TCP, node: n2, locality: {region: r1, zone: z2}, services: {default/web.local: {80: 8080}, default/zonal.local: {80: 8080}}}
+- {uid: sick, name: sick, namespace: default, workloadIps: [10.0.1.3], protocol: HBONE, status: Unhealthy, services: {default/web.local: {80: 8080}}}
+- {uid: wp, name: wp, namespace: default, serviceAccount: wp, workloadIps: [10.0.2.1], services: {default/wp.local: {15008: 15008}}}
+- {uid: wp2, name: wp2, namespace: default, serviceAccount: wp2, workloadIps: [10.0.2.2]}
+- {uid: guarded, name: guarded, namespace: default, workloadIps: [10.0.3.1], protocol: HBONE, waypoint: {destination: {namespace: default, hostname: wp.local}, hboneMtlsPort: 15008}}
+- {uid: far, name: far, namespace: default, network: other, workloadIps: [10.9.9.9], services: {default/far.local: {80: 80}}}
+services:
+- {name: web, namespace: default, hostname: web.local, vips: [/10.96.0.1], ports: {80: 8080}}
+- {name: zonal, namespace: default, hostname: zonal.local, vips: [/10.96.0.2], ports: {80: 8080}, loadBalancer: {mode: Failover, routingPreferences: [Region, Zone]}}
+- {name: strict, namespace: default, hostname: strict.local, vips: [/10.96.0.3], ports: {80: 8080}, loadBalancer: {mode: Strict, routingPreferences: [Node]}}
+- {name: pass, namespace: default, hostname: pass.local, vips: [/10.96.0.4], ports: {80: 8080}, loadBalancer: {mode: Passthrough}}
+- {name: wp, namespace: default, hostname: wp.local, vips: [/10.96.0.5], ports: {15008: 15008}}
+- {name: guarded, namespace: default, hostname: guarded.local, vips: [/10.96.0.6], ports: {80: 80}, waypoint: {destination: /10.96.0.5, hboneMtlsPort: 15008}}
+- {name: canary, namespace: default, hostname: canary.local, vips: [/10.96.0.7], ports: {80: 80}, weightedWaypoints: [{destination: {destination: /10.0.2.1}, weight: 3}, {destination: {destination: /10.0.2.2}, weight: 1}]}
+- {name: far, namespace: default, hostname: far.local, vips: [/10.96.0.8], ports: {80: 80}}
+`;
+
+const state = new MeshState();
+parseLocalConfig(mesh, state);
+const random = seededRandom(7);
+
+function to(address: string, port = 80, source = "src", tried?: ReadonlySet<string>): Route {
+  return route({ state, source: state.workloadByUid(source) ?? assert.fail(), destination: { address, port }, random, hbonePort: 15_008, ...(tried === undefined ? {} : { tried }) });
+}
+
+function shares(address: string): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (let round = 0; round < 1_000; round += 1) {
+    const name = to(address).workload?.name ?? "";
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  return counts;
+}
+
+test("a service's connections go to its healthy endpoints, over HBONE where they speak it", () => {
+  const counts = shares("10.96.0.1");
+  assert.deepEqual([...counts.keys()].sort(), ["a", "b"]);
+  assert.ok((counts.get("a") ?? 0) > 400);
+  const a = to("10.96.0.1", 80, "src", new Set(["b"]));
+  assert.deepEqual(
+    [a.protocol, a.address, a.port, a.authority, a.service?.hostname, a.expectedIdentities],
+    ["HBONE", "10.0.1.1", 15_008, "10.0.1.1:8080", "web.local", ["spiffe://cluster.local/ns/default/sa/a"]],
+  );
+  const b = to("10.96.0.1", 80, "src", new Set(["a"]));
+  assert.deepEqual([b.protocol, b.address, b.port, b.authority], ["TCP", "10.0.1.2", 8080, undefined]);
+});
+
+test("locality: failover prefers, strict insists, passthrough does not choose", () => {
+  assert.deepEqual([...shares("10.96.0.2").keys()], ["a"]);
+  assert.equal(to("10.96.0.2", 80, "src", new Set(["a"])).workload?.name, "b");
+  assert.equal(to("10.96.0.3").workload?.name, "a");
+  assert.throws(() => to("10.96.0.3", 80, "b"), /no healthy upstream/);
+  assert.deepEqual(to("10.96.0.4"), { protocol: "TCP", address: "10.96.0.4", port: 80, expectedIdentities: [] });
+});
+
+test("waypoints of services and workloads are told the original target; weights share; a waypoint's own traffic goes straight", () => {
+  const service = to("10.96.0.6");
+  assert.deepEqual([service.protocol, service.address, service.port, service.authority, service.workload?.name], ["HBONE", "10.0.2.1", 15_008, "10.96.0.6:80", "wp"]);
+  assert.deepEqual(service.expectedIdentities, ["spiffe://cluster.local/ns/default/sa/wp"]);
+  assert.equal(service.service?.hostname, "guarded.local");
+  const workload = to("10.0.3.1", 9);
+  assert.deepEqual([workload.address, workload.authority], ["10.0.2.1", "10.0.3.1:9"]);
+  assert.equal(to("10.0.3.1", 9, "wp").address, "10.0.3.1");
+  const counts = shares("10.96.0.7");
+  assert.ok(Math.abs((counts.get("wp") ?? 0) - 750) < 60, `${counts.get("wp")} of 1000 went to the waypoint of weight 3 of 4`);
+});
+
+test("what the mesh does not know goes straight on, and what cannot be reached says why", () => {
+  assert.deepEqual(to("1.2.3.4", 443), { protocol: "TCP", address: "1.2.3.4", port: 443, expectedIdentities: [] });
+  assert.equal(to("10.0.1.1", 1234).authority, "10.0.1.1:1234");
+  const code = (run: () => unknown) => {
+    try {
+      run();
+    } catch (error) {
+      return error instanceof SerinError ? error.code : error;
+    }
+    return undefined;
+  };
+  assert.equal(code(() => to("10.96.0.1", 81)), "no-healthy-upstream");
+  assert.equal(code(() => to("10.96.0.8")), "other-network");
+});
+
+test("an address that moves to another workload is the new one's, also when the old one is removed after", () => {
+  const moving = new MeshState();
+  parseLocalConfig("workloads: [{uid: one, name: one, workloadIps: [10.0.0.9]}, {uid: two, name: two, workloadIps: [10.0.0.9]}]", moving);
+  moving.removeWorkload("one");
+  assert.equal(moving.workloadByAddress("", "10.0.0.9")?.name, "two");
+});

@@ -1,0 +1,210 @@
+import assert from "node:assert/strict";
+import { spawn, type ChildProcess } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { FakeCertificateAuthority } from "../dataplane/index.ts";
+import {
+  bindUdpInNamespace,
+  connectTcp,
+  listenTcp,
+  listenTcpInNamespace,
+  NetworkNamespace,
+  RouteNetlink,
+  SeqpacketServer,
+  type SeqpacketConnection,
+} from "../net/index.ts";
+import { decodeZdsHello, decodeZdsResponse, encodeZdsRequest, type ZdsListenerRole, type ZdsRequest } from "../wire/zds/index.ts";
+import { clientAddress, podPair, serverAddress, serviceAddress } from "./testing/pod-pair.ts";
+
+const root = join(import.meta.dirname, "../..");
+const directory = mkdtempSync(join(tmpdir(), "serin-ztunnel-"));
+after(() => rmSync(directory, { recursive: true, force: true }));
+
+const mesh = `
+workloads:
+- {uid: "c//Pod/default/client", name: client, namespace: default, serviceAccount: client, workloadIps: ["${clientAddress}"], protocol: HBONE}
+- {uid: "c//Pod/default/server", name: server, namespace: default, serviceAccount: server, workloadIps: ["${serverAddress}"], protocol: HBONE, services: {default/echo.default.svc.cluster.local: {80: 8080}}}
+services:
+- {name: echo, namespace: default, hostname: echo.default.svc.cluster.local, vips: ["/${serviceAddress}"], ports: {80: 8080}}
+`;
+
+/** A ztunnel process in a network namespace of its own, and a CNI agent's end of its ZDS connection. */
+class ZtunnelProcess {
+  readonly #child: ChildProcess;
+  readonly namespace: NetworkNamespace;
+  readonly output: string[] = [];
+  readonly exited: Promise<number | null>;
+  #answers: ((answer: ReturnType<typeof decodeZdsResponse>) => void)[] = [];
+  readonly #agent: Promise<SeqpacketConnection>;
+
+  constructor(name: string) {
+    const path = join(directory, `${name}.sock`);
+    const config = join(directory, "mesh.yaml");
+    const caRoot = join(directory, "ca-root.json");
+    this.namespace = NetworkNamespace.create();
+    using links = new RouteNetlink(this.namespace.fd);
+    links.setLoopbackUp();
+    this.#agent = new Promise((resolve) => {
+      const server = SeqpacketServer.listen(path, (connection) => {
+        server.close();
+        let greeted = false;
+        connection.start({
+          message: ({ bytes }) => {
+            if (greeted) this.#answers.shift()?.(decodeZdsResponse(bytes));
+            else {
+              assert.deepEqual(decodeZdsHello(bytes), { version: 1, revision: name, acceptsListeners: true });
+              greeted = true;
+              resolve(connection);
+            }
+          },
+          close: () => undefined,
+        });
+      });
+    });
+    this.#child = this.namespace.enter(() =>
+      spawn(process.execPath, [join(root, "src/cmd/main.ts"), "ztunnel"], {
+        env: { PATH: process.env["PATH"], REVISION: name, LOCAL_XDS_PATH: config, FAKE_CA: "true", FAKE_CA_ROOT: caRoot, INPOD_UDS: path, NODE_NAME: "node" },
+        stdio: ["ignore", "pipe", "pipe"],
+      }),
+    );
+    for (const stream of [this.#child.stdout, this.#child.stderr]) stream?.on("data", (data: Buffer) => this.output.push(data.toString()));
+    this.exited = new Promise((resolve) => this.#child.on("exit", (code) => resolve(code)));
+  }
+
+  get text(): string {
+    return this.output.join("");
+  }
+
+  async send(message: ZdsRequest, descriptors: readonly number[] = []) {
+    const agent = await this.#agent;
+    return await new Promise<ReturnType<typeof decodeZdsResponse>>((resolve) => {
+      this.#answers.push(resolve);
+      agent.send(encodeZdsRequest(message), descriptors);
+    });
+  }
+
+  async add(uid: string, namespace: NetworkNamespace, sockets: readonly { readonly role: ZdsListenerRole; readonly fd: number }[] = []): Promise<void> {
+    const workload = { name: uid, namespace: "default", serviceAccount: uid };
+    const answer = await this.send({ type: "add", uid, workload, listeners: sockets.map(({ role }) => role) }, [namespace.fd, ...sockets.map(({ fd }) => fd)]);
+    assert.equal(answer.error, "");
+  }
+
+  terminate(): void {
+    this.#child.kill("SIGTERM");
+  }
+
+  async stop(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.exited;
+    this.namespace.close();
+  }
+
+  async until(pattern: RegExp): Promise<void> {
+    while (!pattern.test(this.text)) {
+      const ended = await Promise.race([this.exited.then(() => true), new Promise<boolean>((resolve) => setTimeout(() => resolve(false), 10))]);
+      assert.ok(!ended || pattern.test(this.text), `ended without ${pattern}: ${this.text}`);
+    }
+  }
+}
+
+/** What the agent opens in a pod, once. */
+function podSockets(namespace: NetworkNamespace): { readonly role: ZdsListenerRole; readonly fd: number }[] {
+  const tcp = (address: string, port: number) => listenTcpInNamespace(namespace.fd, { address, port, transparent: true });
+  return [
+    { role: "outbound", fd: tcp("127.0.0.1", 15_001) },
+    { role: "inbound-plaintext", fd: tcp("0.0.0.0", 15_006) },
+    { role: "inbound-hbone", fd: tcp("0.0.0.0", 15_008) },
+    { role: "dns-udp", fd: bindUdpInNamespace(namespace.fd, { address: "127.0.0.1", port: 15_053 }) },
+  ];
+}
+
+async function echoServer(namespace: NetworkNamespace) {
+  return await listenTcp({ fd: listenTcpInNamespace(namespace.fd, { address: "0.0.0.0", port: 8080 }) }, (stream) => {
+    stream.setHandler({ data: (chunk) => void stream.write(Buffer.from(chunk)), end: () => stream.end(), drain() {}, close() {} });
+    stream.resume();
+  });
+}
+
+/** A connection of the client's application; `say` waits for the echo, and fails when the connection does. */
+async function talk(namespace: NetworkNamespace) {
+  const stream = await connectTcp({ address: serviceAddress, port: 80, namespaceFd: namespace.fd, timeoutMs: 5_000 });
+  let text = "";
+  let wake: () => void = () => undefined;
+  const state = { closed: false };
+  stream.setHandler({
+    data: (chunk) => {
+      text += chunk.toString();
+      wake();
+    },
+    end: () => stream.end(),
+    drain() {},
+    close: () => {
+      state.closed = true;
+      wake();
+    },
+  });
+  stream.resume();
+  const say = async (words: string) => {
+    stream.write(Buffer.from(words));
+    while (!text.includes(words)) {
+      assert.ok(!state.closed, `closed before it echoed ${words}`);
+      await new Promise<void>((resolve) => (wake = resolve));
+    }
+  };
+  return { say, end: () => stream.end(), state };
+}
+
+writeFileSync(join(directory, "mesh.yaml"), mesh);
+writeFileSync(join(directory, "ca-root.json"), JSON.stringify(new FakeCertificateAuthority().exportRoot()));
+
+test("a pod changes its ztunnel: no connection is refused, the old one lives on where it is, and its owner ends with it", async () => {
+  const pods = podPair();
+  const app = await echoServer(pods.server);
+  const [old, peer, fresh] = [new ZtunnelProcess("old"), new ZtunnelProcess("peer"), new ZtunnelProcess("fresh")];
+  const sockets = { client: podSockets(pods.client), server: podSockets(pods.server) };
+  await old.add("client", pods.client, sockets.client);
+  await peer.add("server", pods.server, sockets.server);
+  for (const one of [old, peer, fresh]) assert.equal((await one.send({ type: "snapshot-sent" })).error, "");
+  const long = await talk(pods.client);
+  await long.say("before ");
+
+  // Connections that come all the time, each of which must be answered.
+  const load = { stop: false };
+  const answered = (async () => {
+    let count = 0;
+    while (!load.stop) {
+      const one = await talk(pods.client);
+      await one.say(`load ${count} `);
+      one.end();
+      count += 1;
+    }
+    return count;
+  })();
+  await fresh.add("client", pods.client, sockets.client);
+  assert.equal((await old.send({ type: "delete", uid: "client", handedOver: true })).error, "");
+  await fresh.add("server", pods.server, sockets.server);
+  assert.equal((await peer.send({ type: "delete", uid: "server", handedOver: true })).error, "");
+  await long.say("after ");
+  for (let round = 0; round < 5; round += 1) {
+    const one = await talk(pods.client);
+    await one.say(`new ${round} `);
+    one.end();
+  }
+  load.stop = true;
+  assert.ok((await answered) > 0);
+  await fresh.until(/direction="outbound"/);
+
+  old.terminate();
+  peer.terminate();
+  await old.until(/draining, 1 connection\n/);
+  await long.say("while draining ");
+  long.end();
+  assert.deepEqual([await old.exited, await peer.exited], [0, 0]);
+  assert.match(old.text, /draining, 0 connections/);
+  assert.match(old.text, /connection complete.*direction="outbound" bytes_sent=\d+ bytes_recv=\d+ duration="\d+ms"\n/);
+  await fresh.stop();
+  app.close();
+  pods.close();
+});
