@@ -87,6 +87,7 @@ class Rig {
       namespaces: this.cluster.namespaces,
       nodes: this.cluster.nodes,
       hostNamespaceFd: this.node.namespace.fd,
+      ztunnelWaitMs: 50,
       isUninstalled: () => Promise.resolve(this.uninstalled),
       log,
       clock: systemClock,

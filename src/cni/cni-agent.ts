@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { namespaceKind, podKind, type Namespace, type Node, type Pod } from "../api/kubernetes/index.ts";
 import { aborted, messageOf, transientError, type Clock, type Logger } from "../base/index.ts";
 import { Reconciler, type Informer, type InformerChange, type KubeClient } from "../kube/index.ts";
-import { isAmbientNamespace } from "./ambient-pod.ts";
+import { isAmbientNamespace, isAmbientPod } from "./ambient-pod.ts";
 import { HostProbeRules } from "./host-probe-rules.ts";
 import { KeyedLock } from "./keyed-lock.ts";
 import { PluginServer, type PluginRequest } from "./plugin-server.ts";
@@ -35,6 +35,8 @@ export interface CniAgentOptions {
   readonly nodes: Informer<Node>;
   /** The descriptor of the node's network namespace; our own when absent. */
   readonly hostNamespaceFd?: number;
+  /** How long a starting pod's request waits for a ztunnel; below the runtime's patience. 5 s when absent. */
+  readonly ztunnelWaitMs?: number;
   /** Asked when the agent ends: whether it is being removed for good, and not restarted. */
   readonly isUninstalled: () => Promise<boolean>;
   readonly log: Logger;
@@ -42,6 +44,7 @@ export interface CniAgentOptions {
 }
 
 const reconcileConcurrency = 16;
+const defaultZtunnelWaitMs = 5_000;
 
 /** The node's CNI agent: keeps the pods of one node in the mesh, or out of it. */
 export class CniAgent {
@@ -185,6 +188,7 @@ export class CniAgent {
     const pod = await this.#podOf(request);
     const view = this.#view(pod);
     const namespace = view.namespace ?? (await this.#options.client.get(namespaceKind, request.podNamespace));
+    if (isAmbientPod(pod, namespace)) await this.#hub.untilConnected(this.#options.ztunnelWaitMs ?? defaultZtunnelWaitMs);
     const start: PodStart = { netnsPath: request.netnsPath, addresses: request.addresses };
     await this.#locks.run(`${request.podNamespace}/${request.podName}`, () => this.#enroller.reconcile({ ...view, namespace }, start));
   }

@@ -20,6 +20,7 @@ export class ZtunnelHub {
   readonly #clock: Clock;
   /** In the order of their hellos. */
   readonly #links: ZtunnelLink[] = [];
+  readonly #waiting = new Set<() => void>();
   readonly #leftAtMs = new Map<string, number>();
   #server: SeqpacketServer | undefined;
   #handler: ZtunnelHubHandler | undefined;
@@ -38,6 +39,17 @@ export class ZtunnelHub {
 
   get links(): readonly ZtunnelLink[] {
     return this.#links;
+  }
+
+  /** Resolves when a ztunnel is connected, or after that long. */
+  async untilConnected(timeoutMs: number): Promise<void> {
+    if (this.#links.length > 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.add(resolve);
+    const timer = this.#clock.after(timeoutMs, resolve);
+    await promise;
+    timer[Symbol.dispose]();
+    this.#waiting.delete(resolve);
   }
 
   /** The youngest connection of a revision. */
@@ -70,6 +82,7 @@ export class ZtunnelHub {
     this.#leftAtMs.delete(link.revision);
     void link.closed.then(() => this.#onClose(link));
     this.#handler?.connected(link);
+    for (const resolve of this.#waiting) resolve();
   }
 
   #onClose(link: ZtunnelLink): void {

@@ -72,6 +72,9 @@ function agentDaemonSet(settings: InstallSettings, labels: Record<string, string
           },
           spec: {
             serviceAccountName: "istio-cni",
+            // With a network of its own the agent's next pod would wait for an agent before it may start.
+            hostNetwork: true,
+            dnsPolicy: "ClusterFirstWithHostNet",
             priorityClassName: "system-node-critical",
             terminationGracePeriodSeconds: 5,
             tolerations: [{ operator: "Exists" }],
