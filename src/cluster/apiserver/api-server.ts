@@ -56,7 +56,10 @@ export class ApiServer {
   async run(shutdown: Shutdown, ready: (addresses: readonly BoundAddress[]) => void = () => undefined): Promise<void> {
     const options = this.#options;
     const { registry, log } = options;
-    const store = Store.open({ path: join(options.stateDirectory, "objects.db"), log });
+    const broken = Promise.withResolvers<never>();
+    // Nobody may be waiting yet when it breaks.
+    broken.promise.catch(() => undefined);
+    const store = Store.open({ path: join(options.stateDirectory, "objects.db"), log, broken: broken.reject });
     const parts = partsOf(options, store, shutdown.drain);
     const writer = new Writer(parts);
     using _definitions = serveDefinitions(store, registry, (name, errors) => {
@@ -78,7 +81,7 @@ export class ApiServer {
       await createInitialObjects(parts, writer, { address: options.advertise.address, port });
       await upkeep.start();
       ready(bound);
-      await aborted(shutdown.drain);
+      await Promise.race([aborted(shutdown.drain), broken.promise]);
     } finally {
       await listeners.close(closeGraceMs, shutdown.force);
       await store.close();

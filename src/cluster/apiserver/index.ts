@@ -1,4 +1,3 @@
 export { ApiServer, type ApiServerOptions, type BoundAddress } from "./api-server.ts";
 export { createClusterPki, type ClusterPki, type ClusterPkiOptions, type PemFiles } from "./cluster-pki.ts";
 export type { ListenTarget } from "./listeners.ts";
-export { kubernetesVersion } from "./paths.ts";

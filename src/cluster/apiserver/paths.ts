@@ -12,7 +12,7 @@ export interface PathContext {
 }
 
 /** The Kubernetes version that the server answers; some kubectl dispatchers choose by it. */
-export const kubernetesVersion = { major: "1", minor: "36", gitVersion: "v1.36.1" };
+const kubernetesVersion = { major: "1", minor: "36", gitVersion: "v1.36.1" };
 
 const health = new Set(["/healthz", "/livez", "/readyz"]);
 

@@ -89,11 +89,6 @@ export function badRequest(message: string): ApiError {
   return new ApiError(400, "BadRequest", message);
 }
 
-export function forbidden(type: Named, name: string, why: string, causes?: readonly Partial<StatusCause>[]): ApiError {
-  const subject = name === "" ? qualifiedResource(type) : `${qualifiedResource(type)} "${name}"`;
-  return new ApiError(403, "Forbidden", `${subject} is forbidden: ${why}`, { ...detailsOf(type, name), ...(causes === undefined ? {} : { causes }) });
-}
-
 export function unknownPath(): ApiError {
   return new ApiError(404, "NotFound", "the server could not find the requested resource", {});
 }

@@ -50,7 +50,7 @@ function userOfCertificate(socket: TLSSocket): User | undefined {
   return raw === undefined ? undefined : userOfSubject(raw);
 }
 
-export function userOfSubject(certificate: X509Certificate): User | undefined {
+function userOfSubject(certificate: X509Certificate): User | undefined {
   const names: string[] = [];
   const groups: string[] = [];
   for (const line of certificate.subject.split("\n")) {

@@ -1,6 +1,6 @@
-export { Authenticator, userOfSubject } from "./authenticator.ts";
+export { Authenticator } from "./authenticator.ts";
 export { rulesNotCovered } from "./escalation.ts";
 export { defaultClusterRoleBindings, defaultClusterRoles } from "./default-roles.ts";
 export { aggregatedRules, clusterRoles, rbacGroup, RbacAuthorizer, rulesOf, type Decision, type PolicyRule } from "./rbac.ts";
-export { defaultIssuer, ServiceAccountTokens, type BoundObject, type TokenRequest } from "./tokens.ts";
-export { anonymousUser, serverUser, serviceAccountOf, type AccessAttributes, type User } from "./user.ts";
+export { ServiceAccountTokens, type BoundObject, type TokenRequest } from "./tokens.ts";
+export { serverUser, serviceAccountOf, type AccessAttributes, type User } from "./user.ts";

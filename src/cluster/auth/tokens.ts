@@ -45,7 +45,7 @@ export interface VerifiedToken {
   readonly audiences: readonly string[];
 }
 
-export const defaultIssuer = "https://kubernetes.default.svc.cluster.local";
+const defaultIssuer = "https://kubernetes.default.svc.cluster.local";
 const maximumCachedSignatures = 4096;
 
 /** Issues and checks service accounts' JSON web tokens (ES256), bound to their account and optionally to a pod. */

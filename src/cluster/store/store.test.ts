@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { silentLogger } from "../../base/index.ts";
 import { Store } from "./store.ts";
+import type { BatchWriter } from "./writer.ts";
 import type { UntypedObject } from "../../api/index.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "serin-store-"));
@@ -40,6 +41,31 @@ test("after a restart, objects and revisions are the same and a watch resumes wh
   const collection = store.collection("/configmaps");
   assert.deepEqual(collection.since(4), []);
   assert.equal(collection.since(3), undefined);
+  await store.close();
+});
+
+test("a commit that fails refuses all that was not durable, and the store goes on", async () => {
+  let fail: (error: Error) => void = () => undefined;
+  const batches: number[] = [];
+  const startWriter = (): BatchWriter => ({
+    write: async ({ revision }) => {
+      batches.push(revision);
+      if (batches.length === 1) await new Promise<void>((_resolve, reject) => (fail = reject));
+    },
+    close: () => Promise.resolve(),
+  });
+  const store = Store.open({ path: join(directory, "full.db"), log: silentLogger, startWriter });
+  const first = store.put("/configmaps", configMap("one"), "absent");
+  await new Promise((resolve) => setImmediate(resolve));
+  const second = store.put("/configmaps", configMap("one", { built: "on it" }), 1);
+  fail(new Error("disk full"));
+  await assert.rejects(async () => first, { code: "storage-failed", message: "disk full" });
+  await assert.rejects(async () => second, { code: "storage-failed" });
+  assert.equal(store.latest("/configmaps", "default", "one"), undefined);
+  const third = await store.put("/configmaps", configMap("one"), "absent");
+  assert.equal(third?.revision, 3);
+  assert.deepEqual(batches, [1, 3]);
+  assert.deepEqual(store.collection("/configmaps").since(0)?.map((event) => [event.type, event.revision]), [["ADDED", 3]]);
   await store.close();
 });
 

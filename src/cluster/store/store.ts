@@ -11,6 +11,10 @@ export interface StoreOptions {
   /** The database file; its directory is made when missing. */
   readonly path: string;
   readonly log: Logger;
+  /** Called once when the writer has died: nothing can be stored any more, the process should end. */
+  readonly broken?: (error: Error) => void;
+  /** Who makes batches durable; a thread with the database file when absent. */
+  readonly startWriter?: (path: string, broken: (error: Error) => void) => BatchWriter;
 }
 
 /** What the caller believes to be there: no object, or one of that revision. */
@@ -57,7 +61,7 @@ export class Store {
     const content = readContent(database);
     // Closed before the writer opens: the last one to close removes the log, and the other would find its file locked for ever.
     database.close();
-    const writer = startWriterThread(options.path);
+    const writer = (options.startWriter ?? startWriterThread)(options.path, options.broken ?? (() => undefined));
     const store = new Store(options.log, writer, content.revision);
     for (const [name, revision] of content.collections) store.#collections.set(name, store.#newCollection(name, revision));
     for (const { row, revision, bytes } of content.rows) {

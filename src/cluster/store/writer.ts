@@ -1,5 +1,5 @@
 import { Worker } from "node:worker_threads";
-import { transientError } from "../../base/index.ts";
+import { internalError, transientError } from "../../base/index.ts";
 import type { WriteBatch } from "./database.ts";
 
 export type WriterReply = { readonly ok: true } | { readonly ok: false; readonly message: string };
@@ -10,10 +10,10 @@ export interface BatchWriter {
   close(): Promise<void>;
 }
 
-const threadFile = import.meta.url.endsWith(".ts") ? "./writer-thread.ts" : "./writer-thread.js";
+const threadFile = import.meta.url.endsWith(".ts") ? "./writer.worker.ts" : "./writer.worker.js";
 
-/** The writer in a thread of its own, so that fsync never stops the event loop. */
-export function startWriterThread(path: string): BatchWriter {
+/** The writer in a thread of its own, so that fsync never stops the event loop. `broken` is called when the thread dies. */
+export function startWriterThread(path: string, broken: (error: Error) => void): BatchWriter {
   const worker = new Worker(new URL(threadFile, import.meta.url), { workerData: { path }, execArgv: ["--disable-warning=ExperimentalWarning"] });
   worker.unref();
   let waiting: ((reply: WriterReply) => void) | undefined;
@@ -28,6 +28,7 @@ export function startWriterThread(path: string): BatchWriter {
   worker.on("error", (error) => {
     failure = error instanceof Error ? error.message : String(error);
     settle({ ok: false, message: failure });
+    broken(internalError("storage-broken", `the writer of ${path} died: ${failure}`, { cause: error }));
   });
   const exited = new Promise<void>((resolve) => worker.on("exit", () => resolve()));
   return {
