@@ -1,0 +1,266 @@
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { createServer } from "node:http";
+import { Agent } from "node:http";
+import { connect, createServer as createTcpServer, type AddressInfo } from "node:net";
+import { test } from "node:test";
+import { createLogger, seededRandom, ShutdownController, silentLogger, systemClock } from "../base/index.ts";
+import { CertificateManager, FakeCertificateAuthority, relay, serveHbone } from "../dataplane/index.ts";
+import { connectTcp, listenTcp, secureServer } from "../net/index.ts";
+import { parsePrometheus } from "../telemetry/index.ts";
+import { typeUrls } from "../wire/xds/index.ts";
+import { readSettings } from "./proxy-settings.ts";
+import { Proxy } from "./proxy.ts";
+import { AdsServer, edsCluster, httpListener, plainEndpoints, tunnelEndpoint, weightedRoute } from "./testing/ads-server.ts";
+import { eventually, fetchOnce } from "./testing/harness.ts";
+
+async function freePort(): Promise<number> {
+  const server = createTcpServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+class Mesh implements AsyncDisposable {
+  readonly authority = new FakeCertificateAuthority();
+  readonly shutdown = new ShutdownController();
+  readonly ads: AdsServer;
+  readonly adminPort: number;
+  readonly statsPort: number;
+  readonly readinessPort: number;
+  readonly log: string[] = [];
+  readonly ended: Promise<void>;
+  readonly #servers: { close(): unknown; closeAllConnections?(): void }[] = [];
+
+  private constructor(ads: AdsServer, ports: readonly number[]) {
+    this.ads = ads;
+    [this.adminPort = 0, this.statsPort = 0, this.readinessPort = 0] = ports;
+    const env = {
+      PROXY_CONFIG: `discoveryAddress: ${ads.url}\nterminationDrainDuration: 0s\n`,
+      POD_NAME: "gateway-1",
+      POD_NAMESPACE: "test",
+      SERVICE_ACCOUNT: "gateway",
+      ISTIO_META_WORKLOAD_NAME: "gateway",
+      ADMIN_PORT: String(this.adminPort),
+      STATS_PORT: String(this.statsPort),
+      READINESS_PORT: String(this.readinessPort),
+      ENVOY_STATS_PORT: String(ports[3]),
+    };
+    const proxy = new Proxy({
+      settings: readSettings({ env, args: ["proxy", "router", "--domain", "$(POD_NAMESPACE).svc.cluster.local"], version: "1.2.3", labelsFile: 'app="gateway"\n' }),
+      authority: this.authority,
+      listen: listenTcp,
+      resolve: () => Promise.resolve(["127.0.0.1"]),
+      newRequestId: () => randomUUID(),
+      log: createLogger({ scope: "proxy", write: (line) => void this.log.push(line) }),
+      clock: systemClock,
+      random: seededRandom(3),
+      quit: () => this.shutdown.request("quit"),
+    });
+    this.ended = proxy.run(this.shutdown);
+  }
+
+  static async start(prepare: (ads: AdsServer) => void = () => undefined): Promise<Mesh> {
+    const ads = await AdsServer.start();
+    prepare(ads);
+    return new Mesh(ads, await Promise.all(Array.from({ length: 4 }, freePort)));
+  }
+
+  async backend(name: string): Promise<number> {
+    const server = createServer((_request, response) => response.end(name));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    this.#servers.push(server);
+    return (server.address() as AddressInfo).port;
+  }
+
+  async isReady(): Promise<boolean> {
+    return await fetchOnce(this.readinessPort, "/healthz/ready").then((answer) => answer.status === 200, () => false);
+  }
+
+  async ready(): Promise<void> {
+    for (;;) {
+      if (await this.isReady()) return;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.shutdown.request("test over");
+    this.shutdown.request("now");
+    await this.ended;
+    for (const server of this.#servers) {
+      server.closeAllConnections?.();
+      server.close();
+    }
+    await this.ads[Symbol.asyncDispose]();
+  }
+}
+
+test("a gateway becomes ready when its routes are there, serves by weight, and changes without a failure", async () => {
+  await using mesh = await Mesh.start();
+  const { ads } = mesh;
+  const port = await freePort();
+  ads.push(typeUrls.cluster, { a: edsCluster("a", "a"), b: edsCluster("b", "b") });
+  ads.push(typeUrls.endpoint, { a: plainEndpoints("a", [await mesh.backend("a")]), b: plainEndpoints("b", [await mesh.backend("b")]) });
+  ads.push(typeUrls.listener, { [`listener_${port}`]: httpListener(port, "http.80") });
+  await ads.acknowledged(typeUrls.listener, 0);
+  assert.equal(await mesh.isReady(), false, "routes are missing");
+  ads.push(typeUrls.route, { "http.80": weightedRoute("http.80", { a: 90, b: 10 }) });
+  await mesh.ready();
+  const agent = new Agent({ keepAlive: true, maxSockets: 4 });
+  const seen = { a: 0, b: 0 };
+  for (let index = 0; index < 100; index += 1) {
+    const bodies = await Promise.all(Array.from({ length: 4 }, async () => (await fetchOnce(port, "/", { agent })).body));
+    for (const body of bodies) seen[body as "a" | "b"] += 1;
+    if (index === 49) {
+      assert.ok(seen.b > 3 && seen.b < 40, `b got ${seen.b} of 200`);
+      seen.a = 0;
+      const from = ads.acknowledgements.length;
+      ads.push(typeUrls.route, { "http.80": weightedRoute("http.80", { a: 0, b: 100 }) });
+      assert.deepEqual(await ads.acknowledged(typeUrls.route, from), { typeUrl: typeUrls.route, error: undefined });
+    }
+  }
+  assert.equal(seen.a, 0, "after the acknowledgement the new weights hold");
+  agent.destroy();
+  const { samples } = parsePrometheus((await fetchOnce(mesh.statsPort, "/stats/prometheus")).body);
+  const requests = samples.filter((sample) => sample.name === "istio_requests_total");
+  assert.equal(requests.reduce((sum, sample) => sum + sample.value, 0), 400);
+  const first = requests.find((sample) => sample.labels["destination_service_name"] === "b");
+  assert.deepEqual(
+    ["reporter", "source_workload", "source_app", "destination_workload", "destination_version", "destination_service", "response_code", "response_flags", "request_protocol"].map((name) => first?.labels[name]),
+    ["source", "gateway", "gateway", "a-v1", "v1", "b.test.svc.cluster.local", "200", "-", "http"],
+  );
+});
+
+test("a configuration that cannot be served is refused by name, and the one before stays", async () => {
+  await using mesh = await Mesh.start();
+  const { ads } = mesh;
+  const port = await freePort();
+  ads.push(typeUrls.cluster, { a: edsCluster("a") });
+  ads.push(typeUrls.endpoint, { a: plainEndpoints("a", [await mesh.backend("a")]) });
+  ads.push(typeUrls.listener, { [`listener_${port}`]: httpListener(port, "http.80") });
+  ads.push(typeUrls.route, { "http.80": weightedRoute("http.80", { a: 1 }) });
+  await mesh.ready();
+  let from = ads.acknowledgements.length;
+  ads.push(typeUrls.route, { "http.80": { name: "http.80", virtualHosts: [{ name: "v", domains: ["*"], routes: [{ name: "x", match: { prefix: "/" }, route: { cluster: "a", hedgePolicy: { hedgeOnPerTryTimeout: true } } }] }] } });
+  assert.match((await ads.acknowledged(typeUrls.route, from)).error ?? "", /route configuration http.80, virtual host v, route x: the field hedgePolicy is not supported/);
+  assert.equal((await fetchOnce(port, "/")).body, "a");
+  from = ads.acknowledgements.length;
+  const lua = { name: "envoy.filters.http.lua", typedConfig: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" } };
+  ads.push(typeUrls.listener, { [`listener_${port}`]: httpListener(port, "http.80", { httpFilters: [lua] }) });
+  assert.match((await ads.acknowledged(typeUrls.listener, from)).error ?? "", /the HTTP filter envoy.filters.http.lua is not supported/);
+  assert.equal((await fetchOnce(port, "/")).body, "a");
+});
+
+test("a listener moves to another port, and its connections go on", async () => {
+  await using mesh = await Mesh.start();
+  const { ads } = mesh;
+  const [port, other] = [await freePort(), await freePort()];
+  ads.push(typeUrls.cluster, { a: edsCluster("a") });
+  ads.push(typeUrls.endpoint, { a: plainEndpoints("a", [await mesh.backend("a")]) });
+  ads.push(typeUrls.listener, { one: { ...(httpListener(port, "http.80") as object), name: "one" } });
+  ads.push(typeUrls.route, { "http.80": weightedRoute("http.80", { a: 1 }) });
+  await mesh.ready();
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  assert.equal((await fetchOnce(port, "/", { agent })).body, "a");
+  const from = ads.acknowledgements.length;
+  ads.push(typeUrls.listener, { one: { ...(httpListener(other, "http.80") as object), name: "one" } });
+  await ads.acknowledged(typeUrls.listener, from);
+  assert.equal((await fetchOnce(other, "/")).body, "a");
+  assert.equal((await fetchOnce(port, "/", { agent })).body, "a", "the connection that was open");
+  await assert.rejects(fetchOnce(port, "/"), /ECONNREFUSED/);
+  agent.destroy();
+});
+
+test("an endpoint behind a tunnel is reached by HBONE, as the gateway's identity", async () => {
+  await using mesh = await Mesh.start();
+  const { ads, authority } = mesh;
+  const peers: string[] = [];
+  const certificates = new CertificateManager({ authority, log: silentLogger });
+  const identity = "spiffe://cluster.local/ns/test/sa/a";
+  const { context } = await certificates.fetch(identity);
+  const backend = await mesh.backend("through the tunnel");
+  const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (stream) => {
+    void secureServer(stream, () => context, { alpn: ["h2"], timeoutMs: 5000, clientCertificate: "require" }).then((secure) =>
+      serveHbone(secure, {
+        onConnect: (request) => {
+          peers.push(`${request.peerIdentity} ${request.authority}`);
+          void connectTcp({ address: "127.0.0.1", port: backend, timeoutMs: 1000 }).then((upstream) => relay(request.accept(), upstream));
+        },
+      }),
+    );
+  });
+  const port = await freePort();
+  ads.push(typeUrls.cluster, { a: edsCluster("a") });
+  ads.push(typeUrls.endpoint, { a: tunnelEndpoint("a", "10.9.9.9:9080", `127.0.0.1:${listener.address.port}`) });
+  ads.push(typeUrls.listener, { [`listener_${port}`]: httpListener(port, "http.80") });
+  ads.push(typeUrls.route, { "http.80": weightedRoute("http.80", { a: 1 }) });
+  await mesh.ready();
+  for (let index = 0; index < 3; index += 1) assert.equal((await fetchOnce(port, "/")).body, "through the tunnel");
+  assert.deepEqual(peers, ["spiffe://cluster.local/ns/test/sa/gateway 10.9.9.9:9080"], "one tunnel, kept");
+  listener.close();
+  certificates.close();
+});
+
+test("leaving under load loses no request: readiness fails first, answers say close, then it ends", async () => {
+  await using mesh = await Mesh.start();
+  const { ads } = mesh;
+  const port = await freePort();
+  ads.push(typeUrls.cluster, { a: edsCluster("a") });
+  ads.push(typeUrls.endpoint, { a: plainEndpoints("a", [await mesh.backend("a")]) });
+  ads.push(typeUrls.listener, { [`listener_${port}`]: httpListener(port, "http.80") });
+  ads.push(typeUrls.route, { "http.80": weightedRoute("http.80", { a: 1 }) });
+  await mesh.ready();
+  const agent = new Agent({ keepAlive: true, maxSockets: 8 });
+  let leaving = false;
+  let failed = 0;
+  let served = 0;
+  const client = async (kept: boolean): Promise<void> => {
+    // Clients of the Service go elsewhere once it has learned that we leave; here, after a while.
+    while (!leaving) {
+      await fetchOnce(port, "/", kept ? { agent } : {}).then((answer) => (answer.body === "a" ? (served += 1) : (failed += 1)), () => (failed += 1));
+    }
+  };
+  const clients = Promise.all([client(true), client(true), client(false), client(false)]);
+  await eventually(() => served > 50);
+  mesh.shutdown.request("SIGTERM");
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(await mesh.isReady(), false);
+  const before = served;
+  await eventually(() => served > before + 50);
+  assert.equal((await fetchOnce(port, "/", { agent: new Agent({ keepAlive: true }) })).headers.connection, "close");
+  leaving = true;
+  await clients;
+  assert.equal(failed, 0);
+  const idle = connect(port, "127.0.0.1");
+  await new Promise((resolve) => idle.once("connect", resolve));
+  await mesh.ended;
+  assert.equal(failed, 0);
+  agent.destroy();
+  idle.destroy();
+});
+
+test("admin answers have the forms that tools read", async () => {
+  await using mesh = await Mesh.start();
+  const { ads } = mesh;
+  const port = await freePort();
+  const backend = await mesh.backend("a");
+  ads.push(typeUrls.cluster, { a: edsCluster("a") });
+  ads.push(typeUrls.endpoint, { a: plainEndpoints("a", [backend]) });
+  ads.push(typeUrls.listener, { [`listener_${port}`]: httpListener(port, "http.80") });
+  ads.push(typeUrls.route, { "http.80": weightedRoute("http.80", { a: 1 }) });
+  await mesh.ready();
+  await fetchOnce(port, "/");
+  const dump = JSON.parse((await fetchOnce(mesh.adminPort, "/config_dump?include_eds")).body) as { configs: Record<string, unknown>[] };
+  assert.deepEqual(
+    dump.configs.map((config) => String(config["@type"]).split(".").at(-1)),
+    ["BootstrapConfigDump", "ClustersConfigDump", "ListenersConfigDump", "RoutesConfigDump", "EndpointsConfigDump"],
+  );
+  assert.match(JSON.stringify(dump), /"route_config_name":"http.80"/);
+  assert.match((await fetchOnce(mesh.adminPort, "/clusters")).body, new RegExp(`^a::127.0.0.1:${backend}::rq_total::1$`, "m"));
+  assert.match((await fetchOnce(mesh.adminPort, "/server_info")).body, /"state": "LIVE"/);
+  assert.match((await fetchOnce(mesh.adminPort, "/stats")).body, /^cluster.a.upstream_rq_total: 1$/m);
+  assert.equal((await fetchOnce(mesh.adminPort, "/ready")).body, "LIVE\n");
+  assert.equal((await fetchOnce(mesh.adminPort, "/quitquitquit")).status, 405);
+});
