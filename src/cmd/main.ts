@@ -22,6 +22,7 @@ const roles: Readonly<Record<string, () => Promise<RoleModule>>> = {
   "cluster-supervisor": () => import("./cluster-supervisor.ts"),
   "cluster-node": () => import("./cluster-node.ts"),
   cluster: () => import("./cluster.ts"),
+  doctor: () => import("./doctor.ts"),
 };
 
 function thisRelease(): Release {

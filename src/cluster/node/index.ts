@@ -1,2 +1,3 @@
+export { probeMachine, type MachineFinding } from "./machine-probe.ts";
 export { KubeletServer, type KubeletServerOptions } from "./kubelet-server.ts";
 export { kubeletPort, NodeAgent, type NodeAgentOptions } from "./node-agent.ts";

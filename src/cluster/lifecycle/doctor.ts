@@ -1,0 +1,124 @@
+import { spawnSync } from "node:child_process";
+import { accessSync, constants, mkdirSync, readFileSync, statfsSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import type { Environment } from "../../base/index.ts";
+import { labHostUid } from "../launcher/index.ts";
+import { stateHome } from "./cluster-record.ts";
+
+/** One thing that the lab needs of the machine. */
+export interface Finding {
+  readonly subject: string;
+  readonly ok: boolean;
+  readonly detail: string;
+  /** What to do, exactly; empty when nothing. */
+  readonly remedy: string;
+}
+
+export interface DoctorOptions {
+  readonly env: Environment;
+  /** Starts this program again inside namespaces, where it answers with {@link probeInside} as JSON. */
+  readonly insideCommand: readonly string[];
+}
+
+const programs: readonly { readonly name: string; readonly what: string }[] = [
+  { name: "sh", what: "dash" },
+  { name: "unshare", what: "util-linux" },
+  { name: "setpriv", what: "util-linux (on Alpine: setpriv)" },
+  { name: "nsenter", what: "util-linux" },
+  { name: "setsid", what: "util-linux" },
+  { name: "mount", what: "mount (util-linux)" },
+  { name: "sleep", what: "coreutils" },
+];
+const neededMb = 200;
+
+/** Looks at everything that `serin cluster create` needs. Changes nothing. */
+export function diagnose(options: DoctorOptions): Finding[] {
+  const findings = [systemFinding(), ...programs.map((program) => programFinding(program, options.env)), stateFinding(options.env)];
+  const namespaces = namespaceFinding();
+  findings.push(namespaces);
+  if (namespaces.ok) findings.push(...insideFindings(options.insideCommand));
+  return findings;
+}
+
+function good(subject: string, detail: string): Finding {
+  return { subject, ok: true, detail, remedy: "" };
+}
+
+function bad(subject: string, detail: string, remedy: string): Finding {
+  return { subject, ok: false, detail, remedy };
+}
+
+function systemFinding(): Finding {
+  const detail = `${process.platform} ${process.arch}`;
+  if (process.platform !== "linux") return bad("system", detail, "run on Linux (a virtual machine will do)");
+  if (process.arch !== "x64" && process.arch !== "arm64") return bad("system", detail, "x86_64 and aarch64 are supported");
+  return good("system", detail);
+}
+
+function programFinding({ name, what }: (typeof programs)[number], env: Environment): Finding {
+  for (const directory of (env["PATH"] ?? "").split(delimiter)) {
+    try {
+      accessSync(join(directory, name), constants.X_OK);
+      return good(`program ${name}`, join(directory, name));
+    } catch {
+      // Not in this directory.
+    }
+  }
+  return bad(`program ${name}`, "not in PATH", `install the package ${what}`);
+}
+
+function stateFinding(env: Environment): Finding {
+  const directory = stateHome(env);
+  try {
+    mkdirSync(directory, { recursive: true });
+    accessSync(directory, constants.W_OK);
+  } catch (error) {
+    return bad("state directory", `${directory}: ${(error as Error).message}`, "set XDG_STATE_HOME to a directory that you may write");
+  }
+  const space = statfsSync(directory);
+  const freeMb = Math.floor((space.bavail * space.bsize) / 1024 / 1024);
+  if (freeMb < neededMb) return bad("state directory", `${freeMb} MB free at ${directory}`, `make room (${neededMb} MB), or set XDG_STATE_HOME to a directory on another disk`);
+  return good("state directory", `${directory}, ${freeMb} MB free`);
+}
+
+/** As the launcher does: root first becomes a user without rights. */
+function namespaceCommand(): string[] {
+  const asUser = process.getuid?.() === 0 ? ["setpriv", `--reuid=${labHostUid}`, `--regid=${labHostUid}`, "--clear-groups"] : [];
+  return [...asUser, "unshare", "-Unmuipf", "-r", "--kill-child=KILL", "--mount-proc"];
+}
+
+function namespaceFinding(): Finding {
+  const [program = "", ...args] = namespaceCommand();
+  const { status, stderr, error } = spawnSync(program, [...args, "true"], { encoding: "utf8" });
+  if (status === 0) return good("user namespaces", "allowed");
+  const detail = (error?.message ?? stderr ?? "").trim();
+  return bad("user namespaces", detail, namespaceRemedy());
+}
+
+function namespaceRemedy(): string {
+  if (readSetting("kernel/apparmor_restrict_unprivileged_userns") === "1") {
+    return "AppArmor (Ubuntu 23.10 and newer) forbids them: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0 (to keep it: echo kernel.apparmor_restrict_unprivileged_userns=0 | sudo tee /etc/sysctl.d/60-serin.conf)";
+  }
+  if (readSetting("kernel/unprivileged_userns_clone") === "0") return "sudo sysctl -w kernel.unprivileged_userns_clone=1";
+  if (readSetting("user/max_user_namespaces") === "0") return "sudo sysctl -w user.max_user_namespaces=15000";
+  return "in a container, allow the system calls unshare and mount (Docker: --privileged, or --security-opt seccomp=unconfined --security-opt apparmor=unconfined --cap-add SYS_ADMIN)";
+}
+
+function readSetting(name: string): string | undefined {
+  try {
+    return readFileSync(join("/proc/sys", name), "utf8").trim();
+  } catch {
+    return undefined;
+  }
+}
+
+function insideFindings(insideCommand: readonly string[]): Finding[] {
+  // The checkout may be out of another user's reach; the same user inside a namespace of its own does as well here.
+  const [program = "", ...args] = ["unshare", "-Unmuipf", "-r", "--kill-child=KILL", "--mount-proc", ...insideCommand];
+  const { status, stdout, stderr } = spawnSync(program, args, { encoding: "utf8" });
+  try {
+    return JSON.parse(stdout) as Finding[];
+  } catch {
+    return [bad("inside namespaces", `the check ended with ${status}: ${stderr.trim().split("\n").at(-1) ?? ""}`, "this is a bug of ours: please report it with the output of serin doctor")];
+  }
+}
