@@ -1,6 +1,6 @@
 import { invariant } from "../../base/index.ts";
 import { readGenerated } from "./generated-data.ts";
-import { anyShape, type AnyShape, type FieldShape, type ListShape, type ScalarCode, type ScalarShape, type Shape, type StructShape, type WireField } from "./shape.ts";
+import { granularAnyShape, type AnyShape, type FieldShape, type ListShape, type ScalarCode, type ScalarShape, type Shape, type StructShape, type WireField } from "./shape.ts";
 
 interface TypeTable {
   readonly names: readonly string[];
@@ -150,7 +150,7 @@ function parseShape(type: string, extra: FieldExtra, struct: (index: number) => 
   if (head === "[" || head === "w") return listShape(parseShape(tail, {}, struct), extra, head === "w");
   const scalar = scalarShapes.get(head);
   if (scalar !== undefined) return scalar;
-  return head === "R" ? anyShape : ({ kind: "any", granular: false, code: head as AnyShape["code"] } satisfies AnyShape);
+  return head === "R" ? granularAnyShape : ({ kind: "any", granular: false, code: head as AnyShape["code"] } satisfies AnyShape);
 }
 
 function listShape(item: Shape, extra: FieldExtra, wrapped: boolean): ListShape {

@@ -17,6 +17,8 @@ export function convertObject(object: UntypedObject, to: ResourceType): UntypedO
 
 const percentField = "targetCPUUtilizationPercentage";
 const currentField = "currentCPUUtilizationPercentage";
+/** The target of an autoscaler that names none. */
+const defaultPercent = 80;
 /** Where v1 keeps what it has no fields for. */
 const metricsAnnotation = "autoscaling.alpha.kubernetes.io/metrics";
 const behaviorAnnotation = "autoscaling.alpha.kubernetes.io/behavior";
@@ -61,8 +63,8 @@ function autoscalerToV2(object: UntypedObject): JsonObject {
   return {
     ...object,
     metadata: Object.keys(annotations).length === 0 ? metadata : { ...metadata, annotations },
-    spec: { ...spec, ...(metrics.length === 0 ? {} : { metrics }), ...(behavior === undefined ? {} : { behavior: parseValue(behavior) }) },
-    status: { ...status, currentMetrics: typeof current === "number" ? [cpu("current", { averageUtilization: current })] : null },
+    spec: { ...spec, metrics: metrics.length === 0 ? [cpu("target", { type: "Utilization", averageUtilization: defaultPercent })] : metrics, ...(behavior === undefined ? {} : { behavior: parseValue(behavior) }) },
+    status: { ...status, ...(typeof current === "number" ? { currentMetrics: [cpu("current", { averageUtilization: current })] } : {}) },
   };
 }
 

@@ -4,7 +4,7 @@ import { cloneJson, isObject, jsonEqual, objectOf, setOwn, type JsonObject } fro
 import type { Shape } from "../shape.ts";
 import { FieldSet, formatFieldPath } from "./field-set.ts";
 import { capUpdateManagers, decodeManagedFields, encodeManagedFields, managerIdentity, stripFields, type Managed } from "./managed-fields.ts";
-import { toFieldSet, undeclaredFields } from "./typed-value.ts";
+import { canonicalConfiguration, compareValues, toFieldSet, undeclaredFields } from "./typed-value.ts";
 import { Updater, type ManagedConflict, type Managers, type TypedObject, type UpdaterOptions } from "./updater.ts";
 
 const lastAppliedAnnotation = "kubectl.kubernetes.io/last-applied-configuration";
@@ -62,10 +62,13 @@ export class FieldManager {
     const base = withoutManagedFields(live ?? this.#emptyObject());
     const managed = this.#managedForApply(live, base, origin);
     const updater = this.#updater(origin.subresource);
-    const config = this.#typed(applied);
+    const config = this.#typed(canonicalConfiguration(this.#options.shape, applied) as UntypedObject);
     let result = updater.apply(this.#typed(base), config, managed.managers, identity, force);
-    if (result.conflicts.length > 0 && this.#onlyLastApplied(live, result.conflicts)) result = updater.apply(this.#typed(base), config, managed.managers, identity, true);
-    if (result.conflicts.length > 0) throw conflictFault(result.conflicts);
+    if (result.conflicts.length > 0) {
+      const conflicts = this.#conflictsThatCount(live, result.conflicts, origin);
+      if (conflicts.length > 0) throw conflictFault(conflicts);
+      result = updater.apply(this.#typed(base), config, managed.managers, identity, true);
+    }
     stripFields(result.managers, identity);
     const times = new Map(managed.times);
     const [known, now] = [managed.managers.get(identity), result.managers.get(identity)];
@@ -124,18 +127,25 @@ export class FieldManager {
     return { managers, times: new Map([[identity, origin.time]]) };
   }
 
-  /** kubectl's own client-side apply owned these fields: moving to server-side apply is no conflict. */
-  #onlyLastApplied(live: UntypedObject | undefined, conflicts: readonly ManagedConflict[]): boolean {
+  /** What kubectl's client-side apply wrote, and nobody changed since, is no conflict for kubectl's server-side apply. */
+  #conflictsThatCount(live: UntypedObject | undefined, conflicts: readonly ManagedConflict[], origin: WriteOrigin): ManagedConflict[] {
     const text = live?.metadata.annotations?.[lastAppliedAnnotation];
-    if (text === undefined || text === "") return false;
-    try {
-      const config: unknown = JSON.parse(text);
-      if (!isObject(config) || config.apiVersion !== this.#options.apiVersion) return false;
-      const owned = toFieldSet(this.#options.shape, config);
-      return conflicts.every(({ fields }) => fields.difference(owned).empty);
-    } catch {
-      return false;
-    }
+    if (live === undefined || text === undefined || text === "" || origin.manager !== annotatingManager) return [...conflicts];
+    const config = parseObject(text);
+    if (config?.apiVersion !== this.#options.apiVersion) return [...conflicts];
+    const { shape } = this.#options;
+    const changed = compareValues(shape, config, withoutManagedFields(live));
+    const owned = toFieldSet(shape, config).difference(changed.modified).difference(changed.removed);
+    return conflicts.map(({ manager, fields }) => ({ manager, fields: fields.difference(owned) })).filter(({ fields }) => !fields.empty);
+  }
+}
+
+function parseObject(text: string): JsonObject | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,5 +1,6 @@
 import { SchemaFault } from "../contract.ts";
 import { cloneJson, isObject, jsonEqual, setOwn, type JsonObject } from "../json.ts";
+import { canonicalQuantity } from "../quantity.ts";
 import { granularAnyShape, type FieldShape, type ListShape, type Shape } from "../shape.ts";
 import { canonicalJson, FieldSet, formatFieldPath, type PathElement } from "./field-set.ts";
 
@@ -38,7 +39,7 @@ function isGranular(list: ListShape): list is GranularList {
   return list.listType !== "atomic";
 }
 
-/** Undefined for a field that the shape does not know; it is then one leaf. */
+/** Undefined for a field that the shape does not know; its form is then deduced. */
 export function fieldShape(shape: Shape, key: string): Shape | undefined {
   switch (shape.kind) {
     case "struct":
@@ -53,10 +54,8 @@ export function fieldShape(shape: Shape, key: string): Shape | undefined {
   }
 }
 
-const opaque: Shape = { kind: "any", granular: false, code: "J" };
-
 function below(shape: Shape, key: string): Shape {
-  return fieldShape(shape, key) ?? opaque;
+  return fieldShape(shape, key) ?? granularAnyShape;
 }
 
 function keyField(list: ListShape, key: string): FieldShape | undefined {
@@ -127,17 +126,25 @@ export function compareValues(shape: Shape, before: unknown, after: unknown): Co
 function compareAt(shape: Shape, before: unknown, after: unknown, path: PathElement[], comparison: Comparison): void {
   const left = viewOf(shape, before);
   const right = viewOf(shape, after);
-  const view = after === undefined ? left : right;
-  const bothEmpty = isEmptyContainer(before) && isEmptyContainer(after);
-  const mismatch = before !== undefined && after !== undefined && left.kind !== right.kind;
-  if (view.kind === "leaf" || bothEmpty || mismatch) {
+  const otherKind = before !== undefined && after !== undefined && left.kind !== right.kind;
+  if (otherKind) compareAs(left, before, after, path, comparison);
+  const leafLike = compareAs(after === undefined ? left : right, before, after, path, comparison);
+  if (leafLike) return;
+  if (before === undefined) comparison.added.insert(path);
+  else if (after === undefined) comparison.removed.insert(path);
+}
+
+/** True when the value was compared as one unit. */
+function compareAs(view: View, before: unknown, after: unknown, path: PathElement[], comparison: Comparison): boolean {
+  const [items, fields] = [view.kind === "items", view.kind === "fields"];
+  const empty = (value: unknown): boolean => isEmptyContainer(value) || (items && !Array.isArray(value)) || (fields && !isObject(value));
+  if (view.kind === "leaf" || (empty(before) && empty(after))) {
     compareLeaf(before, after, path, comparison);
-    return;
+    return true;
   }
   if (view.kind === "items") compareItems(view.list, listOrEmpty(before), listOrEmpty(after), path, comparison);
   else compareFields(view.shape, before, after, path, comparison);
-  if (before === undefined) comparison.added.insert(path);
-  else if (after === undefined) comparison.removed.insert(path);
+  return false;
 }
 
 function listOrEmpty(value: unknown): unknown[] {
@@ -286,7 +293,7 @@ export function withNamedFields(shape: Shape, set: FieldSet): FieldSet {
   for (const [element, child] of set.children) {
     const key = element.slice(2);
     if (element.startsWith("f:") && shape.kind === "struct" && shape.fields.has(key)) result.members.add(element);
-    const inner = element.startsWith("f:") ? below(shape, key) : shape.kind === "list" ? shape.item : opaque;
+    const inner = element.startsWith("f:") ? below(shape, key) : shape.kind === "list" ? shape.item : granularAnyShape;
     result.children.set(element, withNamedFields(inner, child));
   }
   return result;
@@ -301,4 +308,17 @@ export function undeclaredFields(shape: Shape, value: unknown, path: readonly Pa
     const inner = fieldShape(shape, key);
     return inner === undefined ? [formatFieldPath(child)] : undeclaredFields(inner, item, child);
   });
+}
+
+/** The configuration with quantities as the server writes them, so that `0.5` beside a stored `500m` is no change. */
+export function canonicalConfiguration(shape: Shape, value: unknown): unknown {
+  if (shape.kind === "scalar" && shape.code === "Q") return typeof value === "string" || typeof value === "number" ? canonicalQuantity(String(value)) : value;
+  if (shape.kind === "list" && Array.isArray(value)) return value.map((item) => canonicalConfiguration(shape.item, item));
+  if (!isObject(value) || (shape.kind !== "struct" && shape.kind !== "map")) return value;
+  const result: JsonObject = {};
+  for (const [key, item] of Object.entries(value)) {
+    const inner = fieldShape(shape, key);
+    setOwn(result, key, inner === undefined ? item : canonicalConfiguration(inner, item));
+  }
+  return result;
 }
