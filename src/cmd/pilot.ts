@@ -6,7 +6,7 @@ import type { RoleContext } from "./role.ts";
 /** `serin pilot [discovery] [flags]`: one revision's control plane, by upstream's environment and flags. */
 export async function run(context: RoleContext): Promise<number> {
   const { args, env, log, shutdown, release } = context;
-  const settings = readControlPlaneSettings(args, env);
+  const settings = readControlPlaneSettings(args, env, release.version);
   const client = createKubeClient(await loadKubeConfig(env), { log, clock: systemClock, userAgent: "istiod" });
   try {
     await new ControlPlane({ client, settings, version: release.version, clock: systemClock, log }).run(shutdown);

@@ -37,7 +37,7 @@ const flags: Readonly<Record<string, string>> = {
 };
 
 /** Reads `discovery --httpAddr :8080 …` and the environment; flags of upstream that mean nothing here are passed over. */
-export function readControlPlaneSettings(args: readonly string[], env: Environment): ControlPlaneSettings {
+export function readControlPlaneSettings(args: readonly string[], env: Environment, release: string): ControlPlaneSettings {
   const given = readFlags(args);
   const flag = (name: string): string => given.get(name) ?? flags[name] ?? "";
   return {
@@ -59,7 +59,7 @@ export function readControlPlaneSettings(args: readonly string[], env: Environme
     secureGrpc: listenAddress("--secureGRPCAddr", flag("--secureGRPCAddr")),
     webhooks: listenAddress("--httpsAddr", flag("--httpsAddr")),
     monitoring: listenAddress("--monitoringAddr", flag("--monitoringAddr")),
-    proxyImage: envString(env, "PROXY_IMAGE", "docker.io/istio/proxyv2:latest"),
+    proxyImage: `${envString(env, "HUB", "docker.io/istio")}/proxyv2:${envString(env, "TAG", release)}`,
   };
 }
 

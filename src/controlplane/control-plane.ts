@@ -1,14 +1,25 @@
 import type { Server as HttpServer } from "node:http";
 import * as grpc from "@grpc/grpc-js";
 import { aborted, describeError, type Clock, type Logger, type Shutdown } from "../base/index.ts";
-import { CollectionGraph, type KubeClient } from "../kube/index.ts";
+import { CollectionGraph, type Collection, type KubeClient } from "../kube/index.ts";
 import { MetricsRegistry, prometheusContentType, renderPrometheus } from "../telemetry/index.ts";
 import type { MeshConfig } from "../api/istio/index.ts";
 import { Authenticator, CertificateService, type PodDirectory } from "./ca/index.ts";
 import type { ControlPlaneSettings } from "./control-plane-options.ts";
-import { runRootCertificateController } from "./gateways/index.ts";
+import { runGatewayControllers, runRootCertificateController, type ProxySettings } from "./gateways/index.ts";
 import { MeshConfigFile, MeshIngest } from "./ingest/index.ts";
-import { createMeshInputs, deriveRouteModels, meshKey, type MeshInputs } from "./model/index.ts";
+import {
+  createMeshInputs,
+  deriveGatewayPlacements,
+  deriveGatewayStatuses,
+  deriveRouteModels,
+  deriveRouteStatuses,
+  meshKey,
+  type GatewayPlacement,
+  type MeshInputs,
+  type WantedGatewayStatus,
+  type WantedRouteStatus,
+} from "./model/index.ts";
 import { ProxyViews } from "./proxy-views.ts";
 import {
   acknowledgements,
@@ -36,6 +47,8 @@ export interface ControlPlaneOptions {
   readonly log: Logger;
 }
 
+/** Of the Service, whatever port this process listens on. */
+const discoveryPort = 15_012;
 /** Writes that come within this time settle together. */
 const debounceMs = 2;
 /** After a request to drain: streams stay open so long, while their proxies find another replica. */
@@ -48,6 +61,11 @@ export class ControlPlane {
   readonly #inputs: MeshInputs;
   readonly #ingest: MeshIngest;
   readonly #discovery: DiscoveryServer;
+  readonly #wanted: {
+    readonly placements: Collection<GatewayPlacement>;
+    readonly gatewayStatuses: Collection<WantedGatewayStatus>;
+    readonly routeStatuses: Collection<WantedRouteStatus>;
+  };
   readonly #metrics = new MetricsRegistry();
   #generation = 0;
   #ready = false;
@@ -62,7 +80,13 @@ export class ControlPlane {
       failed: (collection, key, error) => log.error("an item could not be computed and stays as it was", { collection, key, error: describeError(error) }),
     });
     this.#inputs = createMeshInputs(this.#graph);
-    const views = new ProxyViews(this.#inputs, deriveAmbientResources(this.#graph, this.#inputs), deriveRouterResources(this.#graph, this.#inputs, deriveRouteModels(this.#graph, this.#inputs)));
+    const routes = deriveRouteModels(this.#graph, this.#inputs);
+    const views = new ProxyViews(this.#inputs, deriveAmbientResources(this.#graph, this.#inputs), deriveRouterResources(this.#graph, this.#inputs, routes));
+    this.#wanted = {
+      placements: deriveGatewayPlacements(this.#graph, this.#inputs, settings.revision),
+      gatewayStatuses: deriveGatewayStatuses(this.#graph, this.#inputs, routes, settings.revision),
+      routeStatuses: deriveRouteStatuses(this.#graph, this.#inputs, routes, settings.revision),
+    };
     this.#ingest = new MeshIngest({ client, inputs: this.#inputs, revision: settings.revision, clock, log });
     this.#discovery = new DiscoveryServer({
       viewOf: (proxy, typeUrl) => views.viewOf(proxy, typeUrl),
@@ -96,6 +120,7 @@ export class ControlPlane {
     const servers = drain.aborted ? [] : await this.#serve(identity);
     this.#ready = !drain.aborted;
     log.info("serving", { revision: settings.revision, version: this.#options.version, namespace: settings.namespace });
+    work.push(this.#runControllers(drain));
     await aborted(drain);
     await this.#drain(servers, http, shutdown);
     await Promise.all(work);
@@ -103,7 +128,7 @@ export class ControlPlane {
 
   async #serve(identity: ControlPlaneIdentity): Promise<readonly grpc.Server[]> {
     const { client, settings, clock, log } = this.#options;
-    const trustDomain = (): string => this.#inputs.mesh.get(meshKey)?.trustDomain ?? "cluster.local";
+    const trustDomain = (): string => this.#trustDomain();
     const options = {
       discovery: this.#discovery,
       authenticator: new Authenticator(client, trustDomain, clock),
@@ -117,6 +142,18 @@ export class ControlPlane {
     await bind(plaintext, settings.grpc.address, settings.grpc.port, grpc.ServerCredentials.createInsecure());
     await bind(secure, settings.secureGrpc.address, settings.secureGrpc.port, credentials);
     return [plaintext, secure];
+  }
+
+  async #runControllers(signal: AbortSignal): Promise<void> {
+    const { client, settings, clock, log } = this.#options;
+    const { namespace, revision, podName, clusterId, network, proxyImage } = settings;
+    const service = revision === "default" ? "istiod" : `istiod-${revision}`;
+    const proxy = (): ProxySettings => ({ revision, image: proxyImage, discoveryAddress: `${service}.${namespace}.svc:${discoveryPort}`, clusterId, network, trustDomain: this.#trustDomain() });
+    await runGatewayControllers({ client, namespace, revision, podName, ...this.#wanted, proxy, clock, log }, signal);
+  }
+
+  #trustDomain(): string {
+    return this.#inputs.mesh.get(meshKey)?.trustDomain ?? "cluster.local";
   }
 
   async #drain(servers: readonly grpc.Server[], http: readonly HttpServer[], shutdown: Shutdown): Promise<void> {

@@ -1,11 +1,12 @@
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
 import { gatewayClassKind, gatewayKind, httpRouteKind, referenceGrantKind } from "../../api/gateway/index.ts";
 import { authorizationPolicyKind, peerAuthenticationKind } from "../../api/istio/index.ts";
-import { endpointSliceKind, namespaceKind, nodeKind, podKind, serviceKind } from "../../api/kubernetes/index.ts";
+import { endpointSliceKind, mutatingWebhookConfigurationKind, namespaceKind, nodeKind, podKind, serviceKind } from "../../api/kubernetes/index.ts";
 import type { SourceCollection } from "../../kube/index.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { configFacts } from "./config-facts.ts";
 import { podFacts } from "./pod-facts.ts";
+import { tagFacts } from "./tag-facts.ts";
 import { nodeFacts, serviceFacts, sliceFacts } from "./service-facts.ts";
 
 /** How the objects of one kind become facts of the model. */
@@ -23,6 +24,7 @@ export function createFeeds(inputs: MeshInputs, revision: string): readonly Feed
     feed(podKind, inputs.pods, podFacts),
     feed(serviceKind, inputs.services, serviceFacts),
     feed(endpointSliceKind, inputs.slices, sliceFacts),
+    feed(mutatingWebhookConfigurationKind, inputs.tags, tagFacts),
     feed(gatewayClassKind, inputs.gatewayClasses, ({ metadata, spec }) => ({ name: metadata.name ?? "", controllerName: spec.controllerName })),
     feed(gatewayKind, inputs.gateways, (object) => configFacts(gatewayKind, object, undefined)),
     feed(httpRouteKind, inputs.httpRoutes, (object) => configFacts(httpRouteKind, object, revision)),

@@ -54,11 +54,13 @@ export interface ServiceFacts {
   readonly namespace: string;
   readonly name: string;
   readonly labels: Labels;
-  readonly addresses: readonly string[];
   readonly families: readonly string[];
   readonly selector: Labels;
   readonly ports: readonly ServicePortFacts[];
-  readonly headless: boolean;
+  readonly type: "ClusterIP" | "NodePort" | "LoadBalancer";
+  /** Of its load balancer, once it has one. */
+  readonly balancerAddresses: readonly string[];
+  readonly clusterAddresses: readonly string[];
   /** Where traffic should go first. */
   readonly preference: "none" | "close" | "node" | "only-node";
   readonly publishNotReady: boolean;
@@ -101,6 +103,12 @@ export interface ConfigFacts<Spec> {
   readonly createdAt: string;
   readonly generation: number;
   readonly spec: Spec;
+}
+
+/** A revision tag: a webhook configuration that leads to a revision. */
+export interface TagFacts {
+  readonly tag: string;
+  readonly revision: string;
 }
 
 export interface GatewayClassFacts {

@@ -12,6 +12,7 @@ import type {
   ReferenceGrantFacts,
   ServiceFacts,
   SliceFacts,
+  TagFacts,
 } from "./facts.ts";
 
 /** The sources of the model. Keys are `namespace/name`, or the name of what is in no namespace. */
@@ -22,6 +23,7 @@ export interface MeshInputs {
   readonly pods: SourceCollection<PodFacts>;
   readonly services: SourceCollection<ServiceFacts>;
   readonly slices: SourceCollection<SliceFacts>;
+  readonly tags: SourceCollection<TagFacts>;
   readonly gatewayClasses: SourceCollection<GatewayClassFacts>;
   readonly gateways: SourceCollection<GatewayFacts>;
   readonly httpRoutes: SourceCollection<HttpRouteFacts>;
@@ -39,6 +41,7 @@ export function createMeshInputs(graph: CollectionGraph): MeshInputs {
     pods: source("pods"),
     services: source("services"),
     slices: source("endpoint-slices"),
+    tags: source("tags"),
     gatewayClasses: source("gateway-classes"),
     gateways: source("gateways"),
     httpRoutes: source("http-routes"),

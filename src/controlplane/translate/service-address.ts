@@ -38,7 +38,7 @@ export function serviceAddress(service: ServiceFacts, mesh: MeshSettings, waypoi
     name: service.name,
     namespace: service.namespace,
     hostname: hostnameOf(service, mesh.domain),
-    addresses: service.addresses.flatMap((text) => {
+    addresses: [...new Set([...service.clusterAddresses, ...service.balancerAddresses])].flatMap((text) => {
       const address = addressBytes(text);
       return address === undefined ? [] : { network: mesh.network, address };
     }),

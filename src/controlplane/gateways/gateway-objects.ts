@@ -1,0 +1,131 @@
+import type { Gateway } from "../../api/gateway/index.ts";
+import { istioLabels } from "../../api/istio/index.ts";
+import type { Deployment, Service, ServiceAccount } from "../../api/kubernetes/index.ts";
+import { ownerReference } from "../../kube/index.ts";
+import { gatewayKind } from "../../api/gateway/index.ts";
+import { gatewayServiceName } from "../model/index.ts";
+import { proxyPodTemplate, type ProxySettings } from "./proxy-pod.ts";
+
+/** What a Gateway becomes. */
+export interface GatewayObjects {
+  readonly serviceAccount: ServiceAccount;
+  readonly service: Service;
+  readonly deployment: Deployment;
+}
+
+export const gatewayAnnotations = {
+  canaryRevision: "rollout.serin.dev/canary-revision",
+  canaryReplicas: "rollout.serin.dev/canary-replicas",
+  stableReplicas: "rollout.serin.dev/stable-replicas",
+  serviceType: "networking.istio.io/service-type",
+} as const;
+
+/** Marks the Deployment of a canary revision, with the Gateway's name. */
+export const canaryLabel = "rollout.serin.dev/canary-of";
+
+export const managedBy = "istio.io-gateway-controller";
+const statusPort = 15_021;
+const serviceTypes = ["ClusterIP", "NodePort", "LoadBalancer"] as const;
+
+/** Objects of the revision that owns the Gateway. */
+export function gatewayObjects(gateway: Gateway, proxy: ProxySettings): GatewayObjects {
+  const name = serviceName(gateway);
+  const labels = commonLabels(gateway);
+  const meta = { name, namespace: gateway.metadata.namespace ?? "default", labels, ...infrastructureAnnotations(gateway), ownerReferences: [ownerReference(gatewayKind, gateway)] };
+  return {
+    serviceAccount: { apiVersion: "v1", kind: "ServiceAccount", metadata: meta },
+    service: {
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: meta,
+      spec: {
+        type: serviceTypeOf(gateway),
+        selector: { [istioLabels.gatewayName]: gateway.metadata.name ?? "" },
+        ports: [
+          { name: "status-port", port: statusPort, targetPort: statusPort, protocol: "TCP", appProtocol: "tcp" },
+          ...uniquePorts(gateway).map(({ port, protocol, name: listener }) => ({ name: listener, port, targetPort: port, protocol: "TCP" as const, appProtocol: protocol.toLowerCase() })),
+        ],
+      },
+    },
+    deployment: gatewayDeployment(gateway, proxy, { name, selector: {}, labels: {}, replicas: replicasOf(gateway, gatewayAnnotations.stableReplicas) }),
+  };
+}
+
+/** The Deployment of a revision that is on trial, behind the same Service. */
+export function canaryDeployment(gateway: Gateway, proxy: ProxySettings): Deployment {
+  return gatewayDeployment(gateway, proxy, {
+    name: canaryName(gateway, proxy.revision),
+    selector: { [istioLabels.revision]: proxy.revision },
+    labels: { [canaryLabel]: gateway.metadata.name ?? "" },
+    replicas: replicasOf(gateway, gatewayAnnotations.canaryReplicas) ?? 1,
+  });
+}
+
+export function canaryName(gateway: Gateway, revision: string): string {
+  return `${serviceName(gateway)}-${revision}`;
+}
+
+function serviceName(gateway: Gateway): string {
+  return gatewayServiceName({ name: gateway.metadata.name ?? "", spec: gateway.spec });
+}
+
+interface DeploymentVariant {
+  readonly name: string;
+  readonly selector: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly replicas: number | undefined;
+}
+
+function gatewayDeployment(gateway: Gateway, proxy: ProxySettings, variant: DeploymentVariant): Deployment {
+  const { name, replicas } = variant;
+  const labels = { ...commonLabels(gateway), ...variant.labels, [istioLabels.revision]: proxy.revision };
+  const selector = { [istioLabels.gatewayName]: gateway.metadata.name ?? "", ...variant.selector };
+  const template = proxyPodTemplate(proxy, { namespace: gateway.metadata.namespace ?? "default", name, serviceAccount: serviceName(gateway), labels, ...infrastructureAnnotations(gateway) });
+  return {
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: { name, namespace: gateway.metadata.namespace ?? "default", labels, ...infrastructureAnnotations(gateway), ownerReferences: [ownerReference(gatewayKind, gateway)] },
+    spec: {
+      ...(replicas === undefined ? {} : { replicas }),
+      selector: { matchLabels: selector },
+      // A new proxy is ready before an old one goes.
+      strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+      template,
+    },
+  };
+}
+
+function commonLabels(gateway: Gateway): Record<string, string> {
+  const own = gateway.spec.infrastructure?.labels ?? gateway.metadata.labels ?? {};
+  return {
+    ...own,
+    [istioLabels.gatewayName]: gateway.metadata.name ?? "",
+    [istioLabels.gatewayClassName]: gateway.spec.gatewayClassName,
+    [istioLabels.gatewayManaged]: managedBy,
+  };
+}
+
+function infrastructureAnnotations(gateway: Gateway): { annotations?: Record<string, string> } {
+  const annotations = gateway.spec.infrastructure?.annotations;
+  return annotations === undefined ? {} : { annotations };
+}
+
+function serviceTypeOf(gateway: Gateway): (typeof serviceTypes)[number] {
+  const wanted = gateway.metadata.annotations?.[gatewayAnnotations.serviceType];
+  return serviceTypes.find((type) => type === wanted) ?? "LoadBalancer";
+}
+
+function uniquePorts(gateway: Gateway): readonly { port: number; protocol: string; name: string }[] {
+  const seen = new Set<number>();
+  return gateway.spec.listeners.filter((listener) => {
+    if (seen.has(listener.port)) return false;
+    seen.add(listener.port);
+    return true;
+  });
+}
+
+/** Undefined where the annotation is absent or no whole number: then the Deployment's own default, or an autoscaler, decides. */
+function replicasOf(gateway: Gateway, annotation: string): number | undefined {
+  const text = gateway.metadata.annotations?.[annotation];
+  return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;
+}

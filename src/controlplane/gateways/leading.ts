@@ -1,0 +1,39 @@
+import type { Clock, Logger } from "../../base/index.ts";
+import { LeaderElection, type Collection, type KubeClient } from "../../kube/index.ts";
+import type { GatewayPlacement, WantedGatewayStatus, WantedRouteStatus } from "../model/index.ts";
+import { runGatewayDeploymentController } from "./deployment-controller.ts";
+import type { ProxySettings } from "./proxy-pod.ts";
+import { runGatewayClassController, runStatusWriter } from "./status-writer.ts";
+
+export interface GatewayControllersOptions {
+  readonly client: KubeClient;
+  readonly namespace: string;
+  readonly revision: string;
+  /** Unique among the replicas of the revision. */
+  readonly podName: string;
+  readonly placements: Collection<GatewayPlacement>;
+  readonly gatewayStatuses: Collection<WantedGatewayStatus>;
+  readonly routeStatuses: Collection<WantedRouteStatus>;
+  readonly proxy: () => ProxySettings;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** The controllers that write to the cluster: of all replicas of a revision one does so at a time. */
+export async function runGatewayControllers(options: GatewayControllersOptions, signal: AbortSignal): Promise<void> {
+  const { client, revision, placements, gatewayStatuses, routeStatuses, proxy, clock, log } = options;
+  await Promise.all([
+    elected(options, `istio-gateway-deployment-${revision}`, signal, (leading) => runGatewayDeploymentController({ client, placements, proxy, clock, log }, leading)),
+    elected(options, `istio-gateway-status-leader-${revision}`, signal, async (leading) => {
+      await Promise.all([
+        runStatusWriter({ client, gateways: gatewayStatuses, routes: routeStatuses, clock, log }, leading),
+        runGatewayClassController(client, clock, log, leading),
+      ]);
+    }),
+  ]);
+}
+
+async function elected(options: GatewayControllersOptions, name: string, signal: AbortSignal, lead: (leading: AbortSignal) => Promise<void>): Promise<void> {
+  const { client, namespace, podName, clock, log } = options;
+  await new LeaderElection({ client, namespace, name, identity: podName, clock, log }).run(signal, lead);
+}

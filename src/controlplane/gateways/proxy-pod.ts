@@ -1,0 +1,117 @@
+import type { PodTemplate } from "../../api/kubernetes/index.ts";
+
+/** What this control plane tells the proxies that it deploys. */
+export interface ProxySettings {
+  readonly revision: string;
+  readonly image: string;
+  /** `istiod.istio-system.svc:15012`. */
+  readonly discoveryAddress: string;
+  readonly clusterId: string;
+  readonly trustDomain: string;
+  readonly network: string;
+}
+
+export interface ProxyPod {
+  readonly namespace: string;
+  /** The Deployment's name. */
+  readonly name: string;
+  readonly serviceAccount: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+const metricsPort = 15_020;
+const statusPort = 15_021;
+const envoyMetricsPort = 15_090;
+const tokenLifetimeSeconds = 43_200;
+const terminationGracePeriodSeconds = 60;
+
+/** A gateway proxy's pod, as upstream's own template makes it. */
+export function proxyPodTemplate(proxy: ProxySettings, pod: ProxyPod): PodTemplate {
+  return {
+    metadata: {
+      labels: {
+        ...pod.labels,
+        "service.istio.io/canonical-name": pod.name,
+        "service.istio.io/canonical-revision": "latest",
+        "sidecar.istio.io/inject": "false",
+        "istio.io/dataplane-mode": "none",
+      },
+      annotations: { ...pod.annotations, "prometheus.io/path": "/stats/prometheus", "prometheus.io/port": String(metricsPort), "prometheus.io/scrape": "true", "istio.io/rev": proxy.revision },
+    },
+    spec: {
+      serviceAccountName: pod.serviceAccount,
+      terminationGracePeriodSeconds,
+      // Listeners have the Gateway's ports, which may be below 1024.
+      securityContext: { sysctls: [{ name: "net.ipv4.ip_unprivileged_port_start", value: "0" }] },
+      containers: [proxyContainer(proxy, pod)],
+      volumes: [
+        { name: "workload-socket", emptyDir: {} },
+        { name: "istio-envoy", emptyDir: { medium: "Memory" } },
+        { name: "istio-data", emptyDir: {} },
+        {
+          name: "istio-podinfo",
+          downwardAPI: {
+            items: [
+              { path: "labels", fieldRef: { fieldPath: "metadata.labels" } },
+              { path: "annotations", fieldRef: { fieldPath: "metadata.annotations" } },
+            ],
+          },
+        },
+        { name: "istio-token", projected: { sources: [{ serviceAccountToken: { audience: "istio-ca", expirationSeconds: tokenLifetimeSeconds, path: "istio-token" } }] } },
+        { name: "istiod-ca-cert", configMap: { name: "istio-ca-root-cert" } },
+      ],
+    },
+  };
+}
+
+function proxyContainer(proxy: ProxySettings, pod: ProxyPod): NonNullable<PodTemplate["spec"]>["containers"][number] {
+  return {
+    name: "istio-proxy",
+    image: proxy.image,
+    args: ["proxy", "router", "--domain", "$(POD_NAMESPACE).svc.cluster.local", "--proxyLogLevel", "warning", "--proxyComponentLogLevel", "misc:error", "--log_output_level", "default:info"],
+    ports: [
+      { name: "metrics", containerPort: metricsPort, protocol: "TCP" },
+      { name: "status-port", containerPort: statusPort, protocol: "TCP" },
+      { name: "http-envoy-prom", containerPort: envoyMetricsPort, protocol: "TCP" },
+    ],
+    env: proxyEnvironment(proxy, pod),
+    startupProbe: { httpGet: { path: "/healthz/ready", port: statusPort }, failureThreshold: 30, initialDelaySeconds: 1, periodSeconds: 1, timeoutSeconds: 1 },
+    readinessProbe: { httpGet: { path: "/healthz/ready", port: statusPort }, failureThreshold: 4, initialDelaySeconds: 0, periodSeconds: 15, successThreshold: 1, timeoutSeconds: 1 },
+    resources: { requests: { cpu: "100m", memory: "128Mi" }, limits: { cpu: "2", memory: "1Gi" } },
+    volumeMounts: [
+      { name: "workload-socket", mountPath: "/var/run/secrets/workload-spiffe-uds" },
+      { name: "istiod-ca-cert", mountPath: "/var/run/secrets/istio" },
+      { name: "istio-data", mountPath: "/var/lib/istio/data" },
+      { name: "istio-envoy", mountPath: "/etc/istio/proxy" },
+      { name: "istio-token", mountPath: "/var/run/secrets/tokens" },
+      { name: "istio-podinfo", mountPath: "/etc/istio/pod" },
+    ],
+  };
+}
+
+function proxyEnvironment(proxy: ProxySettings, pod: ProxyPod): { name: string; value?: string; valueFrom?: { fieldRef: { fieldPath: string } } }[] {
+  const field = (name: string, fieldPath: string): { name: string; valueFrom: { fieldRef: { fieldPath: string } } } => ({ name, valueFrom: { fieldRef: { fieldPath } } });
+  return [
+    { name: "PILOT_CERT_PROVIDER", value: "istiod" },
+    { name: "CA_ADDR", value: proxy.discoveryAddress },
+    field("POD_NAME", "metadata.name"),
+    field("POD_NAMESPACE", "metadata.namespace"),
+    field("INSTANCE_IP", "status.podIP"),
+    field("SERVICE_ACCOUNT", "spec.serviceAccountName"),
+    field("HOST_IP", "status.hostIP"),
+    field("NODE_NAME", "spec.nodeName"),
+    { name: "PROXY_CONFIG", value: JSON.stringify({ discoveryAddress: proxy.discoveryAddress }) },
+    { name: "ISTIO_META_POD_PORTS", value: "[]" },
+    { name: "ISTIO_META_APP_CONTAINERS", value: "" },
+    { name: "ISTIO_META_CLUSTER_ID", value: proxy.clusterId },
+    field("ISTIO_META_NODE_NAME", "spec.nodeName"),
+    { name: "ISTIO_META_INTERCEPTION_MODE", value: "REDIRECT" },
+    { name: "ISTIO_META_WORKLOAD_NAME", value: pod.name },
+    { name: "ISTIO_META_OWNER", value: `kubernetes://apis/apps/v1/namespaces/${pod.namespace}/deployments/${pod.name}` },
+    { name: "ISTIO_META_MESH_ID", value: proxy.trustDomain },
+    { name: "ISTIO_META_ENABLE_HBONE", value: "true" },
+    ...(proxy.network === "" ? [] : [{ name: "ISTIO_META_NETWORK", value: proxy.network }]),
+    { name: "TRUST_DOMAIN", value: proxy.trustDomain },
+  ];
+}

@@ -1,0 +1,20 @@
+import { istioLabels } from "../../api/istio/index.ts";
+import type { CollectionReader } from "../../kube/index.ts";
+import type { GatewayFacts } from "./facts.ts";
+import type { MeshInputs } from "./mesh-inputs.ts";
+
+/** The revision that nothing names. */
+export const defaultRevision = "default";
+
+/**
+ * The revision that owns a Gateway: its label `istio.io/rev`, else its namespace's, else `default`; tags lead on to the
+ * revision that they name.
+ */
+export function owningRevision(gateway: GatewayFacts, inputs: MeshInputs, reader: CollectionReader): string {
+  const named = gateway.labels[istioLabels.revision] ?? reader.get(inputs.namespaces, gateway.namespace)?.labels[istioLabels.revision] ?? defaultRevision;
+  const [tag] = reader.lookup(
+    inputs.tags.index("tag", (candidate) => [candidate.tag]),
+    named,
+  );
+  return tag?.revision ?? named;
+}
