@@ -3,6 +3,7 @@ import type { Random } from "../../base/index.ts";
 import type { Store } from "../store/index.ts";
 import type { AdmissionPlugin } from "./chain.ts";
 import { AdmissionRefusal } from "./request.ts";
+import { cloneJson } from "../schema/json.ts";
 
 const tokenMountPath = "/var/run/secrets/kubernetes.io/serviceaccount";
 const tokenSeconds = 3607;
@@ -40,7 +41,7 @@ export function serviceAccountAdmission({ store, random }: { readonly store: Sto
         throw new AdmissionRefusal(403, "Forbidden", message);
       }
       const accountFields = account.object as UntypedObject & { automountServiceAccountToken?: boolean; imagePullSecrets?: unknown[] };
-      if ((spec.imagePullSecrets ?? []).length === 0 && (accountFields.imagePullSecrets ?? []).length > 0) spec.imagePullSecrets = structuredClone(accountFields.imagePullSecrets ?? []);
+      if ((spec.imagePullSecrets ?? []).length === 0 && (accountFields.imagePullSecrets ?? []).length > 0) spec.imagePullSecrets = cloneJson(accountFields.imagePullSecrets ?? []);
       if (spec.automountServiceAccountToken ?? accountFields.automountServiceAccountToken ?? true) mountToken(spec, random);
     },
   };

@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import { messageOf, type Logger } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { ResourceType, SchemaRegistry } from "../schema/contract.ts";
+import { cloneJson } from "../schema/json.ts";
 import type { Store } from "../store/index.ts";
 import type { AdmissionPlugin } from "./chain.ts";
 import { MatchConditions } from "./match-conditions.ts";
@@ -41,7 +42,7 @@ class Webhooks {
     const called: { match: Match; after: UntypedObject | undefined }[] = [];
     for (const match of this.#configurations.matching("mutating", request)) {
       await this.#mutateOnce(match, request);
-      called.push({ match, after: structuredClone(request.object) });
+      called.push({ match, after: cloneJson(request.object) });
     }
     // Who asked for it sees the object once more when a later one has changed it.
     for (const { match, after } of called) {

@@ -1,5 +1,6 @@
 import type { UntypedObject } from "../../api/index.ts";
 import type { FieldError, ResourceType, SchemaRegistry } from "../schema/contract.ts";
+import { cloneJson } from "../schema/json.ts";
 import type { Store } from "../store/index.ts";
 import { nowText, type ServerParts } from "./context.ts";
 
@@ -88,7 +89,7 @@ export function serveDefinitions(store: Store, registry: SchemaRegistry, report:
   const serve = (definition: UntypedObject): void => {
     const name = definition.metadata.name ?? "";
     if (!isEstablished(definition)) return;
-    const errors = registry.addCustomResourceDefinition(structuredClone(definition));
+    const errors = registry.addCustomResourceDefinition(cloneJson(definition));
     if (errors.length > 0) report(name, errors);
   };
   const collection = store.collection(customResourceDefinitionKey);

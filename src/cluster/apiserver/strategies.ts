@@ -1,7 +1,7 @@
 // What the server itself does to objects of certain kinds before they are stored (a kind's "strategy").
-import { isDeepStrictEqual } from "node:util";
 import type { UntypedObject } from "../../api/index.ts";
 import type { ResourceType } from "../schema/contract.ts";
+import { cloneJson, jsonEqual } from "../schema/json.ts";
 
 type Fields = Record<string, unknown>;
 
@@ -59,7 +59,7 @@ export function prepareCreate(type: ResourceType, object: UntypedObject): void {
 export function prepareUpdate(type: ResourceType, object: UntypedObject, old: UntypedObject): void {
   if (hasStatus(type)) {
     if (old["status"] === undefined) delete object["status"];
-    else object["status"] = structuredClone(old["status"]);
+    else object["status"] = cloneJson(old["status"]);
   }
   strategies[type.storageKey]?.prepareUpdate?.(object, old);
   countGeneration(type, object, old);
@@ -70,7 +70,7 @@ function countGeneration(type: ResourceType, object: UntypedObject, old: Untyped
   if (before === undefined) delete object.metadata.generation;
   else object.metadata.generation = before;
   if (!countsGenerations(type)) return;
-  const changed = !isDeepStrictEqual(wanted(type, object), wanted(type, old));
+  const changed = !jsonEqual(wanted(type, object), wanted(type, old));
   const deleted = object.metadata.deletionTimestamp !== undefined && old.metadata.deletionTimestamp === undefined;
   if (changed || deleted) object.metadata.generation = (before ?? 0) + 1;
 }
@@ -82,7 +82,7 @@ function wanted(type: ResourceType, object: UntypedObject): Fields {
 
 /** An update through a subresource that is not the whole object: what of `next` counts, laid over the old object. */
 export function mergeSubresource(type: ResourceType, subresource: string, next: UntypedObject, old: UntypedObject): UntypedObject {
-  const base = structuredClone(old);
+  const base = cloneJson(old);
   const nextSpec = (next["spec"] ?? {}) as Fields;
   switch (subresource) {
     case "status":
@@ -117,7 +117,7 @@ const strategies: Readonly<Record<string, Strategy>> = {
       nameLabel(object);
     },
     prepareUpdate(object, old) {
-      object["spec"] = structuredClone(old["spec"]);
+      object["spec"] = cloneJson(old["spec"]);
       nameLabel(object);
     },
   },

@@ -1,6 +1,7 @@
 import type { UntypedObject } from "../../api/index.ts";
 import type { UntypedOptions } from "../admission/index.ts";
 import type { ResourceType } from "../schema/contract.ts";
+import { cloneJson } from "../schema/json.ts";
 import { decodeObject, mediaTypeOf, parseJson, parseYaml, readBody } from "./body.ts";
 import { dryRunOf, includeObjectOf, nowText, sendForm, type ResourceContext, type ServerParts } from "./context.ts";
 import { answerFormOf } from "./negotiate.ts";
@@ -43,7 +44,7 @@ export async function updateObject(parts: ServerParts, writer: Writer, context: 
   }
   checkFields(parts, context, object, duplicates);
   if (!pinned && !type.builtIn && info.subresource === "") requireVersion(type, info.name);
-  const written = await writer.update(intent, info.name, () => structuredClone(object), !pinned);
+  const written = await writer.update(intent, info.name, () => cloneJson(object), !pinned);
   await answer(parts, context, written, form);
 }
 
@@ -108,7 +109,7 @@ async function applyPatch(parts: ServerParts, writer: Writer, context: ResourceC
   const force = query.get("force") === "true";
   const apply = (live: UntypedObject | undefined): UntypedObject => {
     const origin = { manager, subresource: info.subresource, time: nowText(parts.clock) };
-    return parts.registry.serverSideApply({ type, live, applied: structuredClone(applied), origin, force });
+    return parts.registry.serverSideApply({ type, live, applied: cloneJson(applied), origin, force });
   };
   for (let attempt = 0; ; attempt++) {
     if (writer.current(type, intent.namespace, info.name) !== undefined) return await writer.update(intent, info.name, apply, true);

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
-import { isDeepStrictEqual } from "node:util";
 import type { UntypedObject } from "../../api/index.ts";
 import type { AdmissionRequest, UntypedOptions } from "../admission/index.ts";
 import type { User } from "../auth/index.ts";
 import type { ResourceType } from "../schema/contract.ts";
+import { cloneJson, jsonEqual } from "../schema/json.ts";
 import type { StoredRecord } from "../store/index.ts";
 import { nowText, type ServerParts } from "./context.ts";
 import { apiVersionOf } from "./encoder.ts";
@@ -44,11 +44,11 @@ export class Writer {
     this.#parts = parts;
   }
 
-  /** The newest state of the object, in the type's version; a copy that may be changed. */
+  /** The newest state of the object, in the type's version. Shared: never change it. */
   current(type: ResourceType, namespace: string, name: string): { readonly record: StoredRecord; readonly object: UntypedObject } | undefined {
     const record = this.#parts.store.latest(type.storageKey, type.namespaced ? namespace : "", name);
     if (record === undefined) return undefined;
-    return { record, object: structuredClone(this.#parts.encoder.objectIn(record, type)) };
+    return { record, object: this.#parts.encoder.objectIn(record, type) };
   }
 
   /** Takes `object` over: it is changed. */
@@ -63,7 +63,7 @@ export class Writer {
     checkIdentity(intent, admitted, undefined);
     const generates = (admitted.metadata.name ?? "") === "";
     for (let attempt = 1; ; attempt++) {
-      const candidate = generates || attempt > 1 ? structuredClone(admitted) : admitted;
+      const candidate = generates || attempt > 1 ? cloneJson(admitted) : admitted;
       if (generates) candidate.metadata.name = this.#generatedName(candidate);
       const stored = await this.#createNamed(intent, request, candidate);
       if (stored !== undefined) return stored;
@@ -105,7 +105,7 @@ export class Writer {
     for (let attempt = 1; ; attempt++) {
       const current = this.current(intent.type, intent.namespace, name);
       if (current === undefined) throw notFound(intent.type, name);
-      const written = await this.#updateOnce(intent, name, current.record, current.object, await next(structuredClone(current.object)));
+      const written = await this.#updateOnce(intent, name, current.record, current.object, await next(cloneJson(current.object)));
       if (written !== undefined) return written;
       if (!retry || attempt >= maximumAttempts) throw conflict(intent.type, name);
     }
@@ -124,7 +124,7 @@ export class Writer {
     if (subresource === "status" && type.builtIn) keepServerMetadata(admitted, old);
     this.#manageFields(intent, old, admitted);
     if (subresource === "" && type.storageKey === customResourceDefinitionKey) checkNames(admitted, this.#parts);
-    if (isDeepStrictEqual(admitted, old)) {
+    if (jsonEqual(admitted, old)) {
       if (!dryRun) await store.durable(oldRecord);
       return { object: old, record: oldRecord, created: false };
     }
@@ -142,7 +142,7 @@ export class Writer {
     for (let attempt = 1; ; attempt++) {
       const current = this.current(intent.type, intent.namespace, name);
       if (current === undefined) throw notFound(intent.type, name);
-      const pod = bind(structuredClone(current.object));
+      const pod = bind(cloneJson(current.object));
       const status = (pod["status"] ?? {}) as { conditions?: { type: string }[] };
       const conditions = (status.conditions ?? []).filter((condition) => condition.type !== "PodScheduled");
       const scheduled = { type: "PodScheduled", status: "True", lastProbeTime: null, lastTransitionTime: time, observedGeneration: pod.metadata.generation };
@@ -193,7 +193,7 @@ export class Writer {
     const stored = this.#parts.registry.resource(group, type.storageVersion, type.storageKey.slice(slash + 1));
     if (stored === undefined) throw new ApiError(500, "InternalError", `no storage version ${type.storageVersion} of ${type.storageKey}`);
     const converted = this.#parts.registry.convert(object, stored);
-    return converted === object ? structuredClone(object) : converted;
+    return converted === object ? cloneJson(object) : converted;
   }
 
   #generatedName(object: UntypedObject): string {
