@@ -1,4 +1,5 @@
 import type { Server as HttpServer } from "node:http";
+import type { Server as HttpsServer } from "node:https";
 import * as grpc from "@grpc/grpc-js";
 import { aborted, describeError, type Clock, type Logger, type Shutdown } from "../base/index.ts";
 import { CollectionGraph, type Collection, type KubeClient } from "../kube/index.ts";
@@ -37,6 +38,7 @@ import {
   type HttpRoute,
 } from "./serve/index.ts";
 import { ControlPlaneIdentity } from "./serving-certificate.ts";
+import { runCaBundleController, serveWebhooks } from "./webhooks/index.ts";
 import { deriveAmbientResources, deriveRouterResources } from "./translate/index.ts";
 
 export interface ControlPlaneOptions {
@@ -110,8 +112,12 @@ export class ControlPlane {
       configFile.run(drain, (config) => this.#takeMesh(config)),
       identity.run(drain),
       runRootCertificateController({ client, root: () => identity.authority.root, clock, log }, drain),
+      runCaBundleController({ client, service: { namespace: settings.namespace, name: this.#serviceName() }, root: () => identity.authority.root, clock, log }, drain),
     ];
+    const webhooks = await serveWebhooks(settings.webhooks.address, settings.webhooks.port, identity.serving, log.scoped("webhooks"));
+    identity.onChange(() => webhooks.setSecureContext({ cert: identity.serving.certificate, key: identity.serving.privateKey }));
     const http = [
+      webhooks,
       await serveHttp(settings.http.address, settings.http.port, this.#debugRoutes()),
       await serveHttp(settings.monitoring.address, settings.monitoring.port, this.#monitoringRoutes()),
     ];
@@ -147,16 +153,20 @@ export class ControlPlane {
   async #runControllers(signal: AbortSignal): Promise<void> {
     const { client, settings, clock, log } = this.#options;
     const { namespace, revision, podName, clusterId, network, proxyImage } = settings;
-    const service = revision === "default" ? "istiod" : `istiod-${revision}`;
-    const proxy = (): ProxySettings => ({ revision, image: proxyImage, discoveryAddress: `${service}.${namespace}.svc:${discoveryPort}`, clusterId, network, trustDomain: this.#trustDomain() });
+    const proxy = (): ProxySettings => ({ revision, image: proxyImage, discoveryAddress: `${this.#serviceName()}.${namespace}.svc:${discoveryPort}`, clusterId, network, trustDomain: this.#trustDomain() });
     await runGatewayControllers({ client, namespace, revision, podName, ...this.#wanted, proxy, clock, log }, signal);
+  }
+
+  #serviceName(): string {
+    const { revision } = this.#options.settings;
+    return revision === "default" ? "istiod" : `istiod-${revision}`;
   }
 
   #trustDomain(): string {
     return this.#inputs.mesh.get(meshKey)?.trustDomain ?? "cluster.local";
   }
 
-  async #drain(servers: readonly grpc.Server[], http: readonly HttpServer[], shutdown: Shutdown): Promise<void> {
+  async #drain(servers: readonly grpc.Server[], http: readonly (HttpServer | HttpsServer)[], shutdown: Shutdown): Promise<void> {
     this.#draining = true;
     this.#options.log.info("draining", { streams: this.#discovery.streams.size });
     await Promise.race([Promise.all(servers.map((server) => stop(server, drainMs))), aborted(shutdown.force)]);
@@ -208,7 +218,7 @@ export class ControlPlane {
     return {
       "/ready": () => (this.#ready && !this.#draining ? { status: 200, body: "" } : { status: 503, body: this.#draining ? "draining\n" : "not synced yet\n" }),
       "/debug/syncz": () => json(syncStatus(this.#discovery)),
-      "/debug/serin/proxies": () => json(connectedProxies(this.#discovery, settings.revision)),
+      "/debug/serin/proxies": () => json(connectedProxies(this.#discovery, settings.revision, (proxy) => this.#inputs.pods.get(`${proxy.namespace}/${proxy.name}`)?.node ?? "")),
       "/debug/serin/acknowledged": (url) => json(this.#acknowledged(url.searchParams)),
       "/debug/serin/collections": () => json(Object.fromEntries(this.#graph.collections.map((collection) => [collection.name, collection.stats]))),
     };

@@ -1,5 +1,6 @@
 import type { DiscoveryServer } from "./discovery-server.ts";
 import type { DiscoveryStream } from "./discovery-stream.ts";
+import type { ProxyIdentity } from "./proxy-identity.ts";
 import { contains } from "./subscription.ts";
 
 /** The answer of `/debug/serin/acknowledged` about one proxy (docs/contracts.md). */
@@ -43,13 +44,14 @@ export interface ConnectedProxy {
   readonly types: Readonly<Record<string, { readonly sent: string; readonly acked: string; readonly nacked: string; readonly reason: string | null }>>;
 }
 
-export function connectedProxies(server: DiscoveryServer, revision: string): readonly ConnectedProxy[] {
+/** `nodeOf` is asked for proxies that do not say where they run. */
+export function connectedProxies(server: DiscoveryServer, revision: string, nodeOf: (proxy: ProxyIdentity) => string): readonly ConnectedProxy[] {
   return [...server.streams]
     .map((stream) => ({
       id: stream.proxy.id,
       type: stream.proxy.type,
       namespace: stream.proxy.namespace,
-      node: stream.proxy.node,
+      node: stream.proxy.node === "" ? nodeOf(stream.proxy) : stream.proxy.node,
       version: stream.proxy.version,
       revision,
       connectedAt: new Date(stream.connectedAtMs).toISOString(),

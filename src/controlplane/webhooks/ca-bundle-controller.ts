@@ -1,0 +1,48 @@
+import type { KindDefinition } from "../../api/index.ts";
+import { mutatingWebhookConfigurationKind, validatingWebhookConfigurationKind, type WebhookConfiguration } from "../../api/kubernetes/index.ts";
+import type { Clock, Logger } from "../../base/index.ts";
+import { createInformer, Reconciler, type Informer, type KubeClient } from "../../kube/index.ts";
+
+export interface CaBundleControllerOptions {
+  readonly client: KubeClient;
+  /** This control plane's Service: webhooks that lead to it are looked after. */
+  readonly service: { readonly namespace: string; readonly name: string };
+  /** PEM. */
+  readonly root: () => string;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+const fieldManager = "istiod-ca-bundle";
+
+/** Keeps the CA of webhooks that lead to this control plane, so that the API server trusts it. */
+export async function runCaBundleController(options: CaBundleControllerOptions, signal: AbortSignal): Promise<void> {
+  await Promise.all([look(options, validatingWebhookConfigurationKind, signal), look(options, mutatingWebhookConfigurationKind, signal)]);
+}
+
+async function look(options: CaBundleControllerOptions, kind: KindDefinition<WebhookConfiguration>, signal: AbortSignal): Promise<void> {
+  const { client, clock, log } = options;
+  const informer = createInformer(client, kind, { clock, log });
+  const reconciler = new Reconciler({
+    name: "ca-bundle",
+    clock,
+    log,
+    maxAttempts: Infinity,
+    after: [informer.synced],
+    reconcile: async (name) => await patch(options, kind, informer, name),
+  });
+  informer.subscribe((change) => reconciler.add(change.key));
+  await Promise.all([informer.run(signal), reconciler.run(signal)]);
+}
+
+async function patch({ client, service, root }: CaBundleControllerOptions, kind: KindDefinition<WebhookConfiguration>, informer: Informer<WebhookConfiguration>, name: string): Promise<void> {
+  const found = informer.get(name);
+  const caBundle = Buffer.from(root()).toString("base64");
+  const webhooks = found?.webhooks?.map((webhook) => {
+    const { clientConfig } = webhook;
+    const isOurs = clientConfig.service?.name === service.name && clientConfig.service.namespace === service.namespace;
+    return isOurs && clientConfig.caBundle !== caBundle ? { ...webhook, clientConfig: { ...clientConfig, caBundle } } : webhook;
+  });
+  if (found === undefined || webhooks === undefined || webhooks.every((webhook, index) => webhook === found.webhooks?.[index])) return;
+  await client.patchMerge(kind, name, undefined, { metadata: { resourceVersion: found.metadata.resourceVersion }, webhooks }, { fieldManager });
+}
