@@ -9,6 +9,8 @@ interface CountingState {
   readonly sources: Readonly<Record<string, OutcomeCounts>>;
   readonly gains: Readonly<Record<string, RateBatch>>;
   readonly evidence: RateEvidence;
+  /** The zero is only set by the report after this one. */
+  readonly awaitsReport?: boolean;
 }
 
 /** The verdict of every check of the step. Only what was counted after the step had settled is held for or against it. */
@@ -29,14 +31,24 @@ function judgeOne(check: PlannedCheck, seen: CheckObservation, before: CheckStat
   if (seen.type === "unavailable") return { type, verdict: "error", evidence: seen.detail, ...kept };
   const state = before?.statistic as CountingState | undefined;
   // The first look only sets the zero of every source.
-  if (state === undefined) return { type, verdict: "wait", evidence: "counting begins", statistic: { sources: seen.sources, gains: {}, evidence: noEvidence } };
+  if (state === undefined || (state.awaitsReport === true && seen.reported === true)) {
+    const awaitsReport = seen.reported === true && (state === undefined || anyStale(state.sources, seen.sources));
+    const statistic: CountingState = { sources: seen.sources, gains: {}, evidence: noEvidence, awaitsReport };
+    return { type, verdict: "wait", evidence: "counting begins", statistic };
+  }
   const added = gainsOf(state.sources, seen.sources);
   const evidence = addBatch(state.evidence, sumOf(Object.values(added)), check.spec.maxErrorRate);
   const gains = { ...state.gains };
   for (const [source, gain] of Object.entries(added)) gains[source] = sumOf([gains[source] ?? nothing, gain]);
   const statistic: CountingState = { sources: { ...state.sources, ...seen.sources }, gains, evidence };
   const { verdict, evidence: text } = verdictOf(check, statistic);
-  return { type, verdict, evidence: text, statistic };
+  const named = verdict === "fail" && seen.lastError !== undefined ? `${text}; the latest error: ${seen.lastError}` : text;
+  return { type, verdict, evidence: named, statistic };
+}
+
+/** Whether any source has not reported anew. */
+function anyStale(before: CountingState["sources"], now: CountingState["sources"]): boolean {
+  return Object.entries(now).some(([source, counts]) => before[source]?.canaryTotal === counts.canaryTotal);
 }
 
 function verdictOf(check: PlannedCheck, { gains, evidence }: CountingState): { verdict: Verdict; evidence: string } {

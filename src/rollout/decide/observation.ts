@@ -25,7 +25,14 @@ export type SettleState =
 
 /** Cumulative counters by source (a pod), which may restart and begin at zero again. */
 export type CheckObservation =
-  | { readonly type: "counters"; readonly sources: Readonly<Record<string, OutcomeCounts>> }
+  | {
+      readonly type: "counters";
+      readonly sources: Readonly<Record<string, OutcomeCounts>>;
+      /** The counters are reports from now and then: only what a later report adds is sure to have happened after the first. */
+      readonly reported?: boolean;
+      /** The latest error that a source names, for the evidence of a failure. */
+      readonly lastError?: string;
+    }
   | { readonly type: "verdict"; readonly verdict: Verdict; readonly evidence: string }
   /** The facts could not be had: never a pass. */
   | { readonly type: "unavailable"; readonly detail: string };

@@ -31,6 +31,8 @@ export type SettleCondition =
   | { readonly type: "notRejected"; readonly revision: string }
   /** The CNI agent says that this revision's ztunnel owns the pod; a pod that is gone counts as settled. */
   | { readonly type: "owner"; readonly object: ObjectReference; readonly revision: string }
+  /** The pod answers its readiness probe. */
+  | { readonly type: "podReady"; readonly object: ObjectReference }
   /** No pod with these labels runs any more. */
   | { readonly type: "podsGone"; readonly namespace: string; readonly labels: Readonly<Record<string, string>> }
   /** Nothing is served by the revision any more: no gateway, no waypoint, no pod of its ztunnel. */

@@ -53,6 +53,8 @@ export class Observer {
           return readyState(await this.#objects.get(condition.object), condition.object);
         case "owner":
           return this.#ownerState(condition.object, condition.revision);
+        case "podReady":
+          return this.#podState(condition.object);
         case "podsGone":
           return await this.#goneState(condition.namespace, condition.labels);
         case "notRejected":
@@ -63,6 +65,12 @@ export class Observer {
     } catch (error) {
       return { state: "waiting", detail: messageOf(error) };
     }
+  }
+
+  #podState({ name, namespace = "" }: ObjectReference): SettleState {
+    const pod = this.#view.pods.get(`${namespace}/${name}`);
+    const ready = pod?.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true;
+    return ready ? { state: "met" } : { state: "waiting", detail: `${namespace}/${name} is not ready` };
   }
 
   #ownerState({ name, namespace = "" }: ObjectReference, revision: string): SettleState {

@@ -15,6 +15,7 @@ interface ProbeReport {
  */
 export async function observeProbes(client: KubeClient, revisions: readonly string[]): Promise<CheckObservation> {
   const sources: Record<string, OutcomeCounts> = {};
+  let lastError = "";
   for (const pod of probePods(revisions).filter(({ role }) => role === "client")) {
     const { name, namespace = "" } = pod.reference;
     let report: ProbeReport | undefined;
@@ -27,11 +28,12 @@ export async function observeProbes(client: KubeClient, revisions: readonly stri
     }
     if (report === undefined) return { type: "unavailable", detail: `probe ${name} has not reported yet` };
     for (const revision of revisions) {
-      const pair = report.pairs[revision] ?? { ok: 0, failed: 0 };
+      const pair = report.pairs[revision] ?? { ok: 0, failed: 0, lastError: "" };
+      if (pair.lastError !== "") lastError = `${pod.revision} -> ${revision}: ${pair.lastError}`;
       sources[`${pod.revision} -> ${revision}`] = { canaryTotal: pair.ok + pair.failed, canaryErrors: pair.failed, stableTotal: 0, stableErrors: 0 };
     }
   }
-  return { type: "counters", sources };
+  return { type: "counters", sources, reported: true, ...(lastError === "" ? {} : { lastError }) };
 }
 
 function parseReport(text: string): ProbeReport | undefined {

@@ -83,7 +83,11 @@ function ztunnelSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
     id: "probe",
     title: `probe ${revisions.join(" and ")} across`,
     writes: probeObjects(revisions, world.probeImage).map((body): Write => ({ type: "create", body, object: referenceTo(body) })),
-    settle: probes.map(({ reference: object, revision }): SettleCondition => ({ type: "owner", object, revision })),
+    settle: probes.flatMap(({ reference: object, revision }): SettleCondition[] => [
+      { type: "owner", object, revision },
+      { type: "podReady", object },
+      { type: "acknowledged", object },
+    ]),
     checks: [matrix, nacks],
   };
   const moves: Step[] = [];
