@@ -213,12 +213,12 @@ test("leaving under load loses no request: readiness fails first, answers say cl
   ads.push(typeUrls.route, { "http.80": weightedRoute("http.80", { a: 1 }) });
   await mesh.ready();
   const agent = new Agent({ keepAlive: true, maxSockets: 8 });
-  let leaving = false;
+  const leaving = new AbortController();
   let failed = 0;
   let served = 0;
   const client = async (kept: boolean): Promise<void> => {
     // Clients of the Service go elsewhere once it has learned that we leave; here, after a while.
-    while (!leaving) {
+    while (!leaving.signal.aborted) {
       await fetchOnce(port, "/", kept ? { agent } : {}).then((answer) => (answer.body === "a" ? (served += 1) : (failed += 1)), () => (failed += 1));
     }
   };
@@ -230,7 +230,7 @@ test("leaving under load loses no request: readiness fails first, answers say cl
   const before = served;
   await eventually(() => served > before + 50);
   assert.equal((await fetchOnce(port, "/", { agent: new Agent({ keepAlive: true }) })).headers.connection, "close");
-  leaving = true;
+  leaving.abort();
   await clients;
   assert.equal(failed, 0);
   const idle = connect(port, "127.0.0.1");

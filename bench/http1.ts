@@ -1,0 +1,312 @@
+// HTTP/1.1 through the gateway's data path on loopback: requests per CPU second of the proxy, and latency.
+//   node bench/http1.ts [--seconds 2] [--rounds 2] [--connections 64] [--body 1024] [--json]
+// With ENVOY=/path/to/envoy the same load runs against it, in turns, and the ratio of work per CPU second is reported.
+import { spawn, type ChildProcess } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { create, fromJson, toBinary, type DescMessage, type JsonValue } from "@bufbuild/protobuf";
+import { silentLogger, systemClock, systemRandom } from "../src/base/index.ts";
+import { connectTcp, listenTcp, type ByteStream } from "../src/net/index.ts";
+import { ListenerSet } from "../src/proxy/listener-set.ts";
+import { IstioMetrics } from "../src/proxy/observe/istio-metrics.ts";
+import { ProxyConfig } from "../src/proxy/proxy-config.ts";
+import { edsCluster, httpListener, plainEndpoints } from "../src/proxy/testing/ads-server.ts";
+import { unknownWorkload } from "../src/proxy/upstream/endpoint.ts";
+import { AccessLog, fileSink, MetricsRegistry } from "../src/telemetry/index.ts";
+import { ClusterLoadAssignmentSchema, ClusterSchema, envoyRegistry, ListenerSchema, RouteConfigurationSchema } from "../src/wire/envoy/index.ts";
+import { MessageHead, scanRequestHead } from "../src/wire/http1/index.ts";
+import { typeUrls } from "../src/wire/xds/index.ts";
+
+interface Options {
+  readonly seconds: number;
+  readonly rounds: number;
+  readonly connections: number;
+  readonly bodyBytes: number;
+  readonly json: boolean;
+}
+
+interface Measured {
+  readonly requests: number;
+  readonly failed: number;
+  readonly requestsPerSecond: number;
+  readonly cpuMicrosPerRequest: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly residentMb: number;
+}
+
+interface Subject {
+  readonly name: string;
+  readonly port: number;
+  readonly pid: number;
+}
+
+const logFormat =
+  '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%" %UPSTREAM_CLUSTER% %ROUTE_NAME%\n';
+const accessLog: JsonValue = [
+  {
+    name: "envoy.access_loggers.file",
+    typedConfig: {
+      "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+      path: "/dev/null",
+      logFormat: { textFormatSource: { inlineString: logFormat } },
+    },
+  },
+];
+
+/** 60 prefixes, a header match, and 90/10: what a gateway of a small mesh has. */
+function routes(): JsonValue[] {
+  const plain = Array.from({ length: 60 }, (_, index) => ({ name: `r${index}`, match: { prefix: `/api/v1/service${index}/` }, route: { cluster: "a", timeout: "0s" } }));
+  return [
+    ...plain,
+    { name: "canary", match: { prefix: "/", headers: [{ name: "x-canary", stringMatch: { exact: "1" } }] }, route: { cluster: "b", timeout: "0s" } },
+    { name: "weights", match: { prefix: "/" }, route: { timeout: "0s", weightedClusters: { clusters: [{ name: "a", weight: 90 }, { name: "b", weight: 10 }] } } },
+  ];
+}
+
+function virtualHosts(): JsonValue {
+  return [{ name: "all", domains: ["*"], routes: routes() }];
+}
+
+async function runUpstream(bodyBytes: number): Promise<void> {
+  const answer = Buffer.from(`HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: ${bodyBytes}\r\n\r\n${"x".repeat(bodyBytes)}`);
+  const head = new MessageHead();
+  const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (stream) => {
+    stream.setHandler({
+      data: (chunk) => {
+        for (let at = 0; at < chunk.length; ) {
+          const after = scanRequestHead(head, chunk, at, chunk.length);
+          if (after <= 0) return stream.destroy();
+          stream.write(answer);
+          at = after;
+        }
+      },
+      end: () => stream.end(),
+      drain: () => undefined,
+      close: () => undefined,
+    });
+    stream.resume();
+  });
+  process.stdout.write(`${listener.address.port}\n`);
+}
+
+async function runProxy(upstreamPort: number): Promise<void> {
+  const registry = new MetricsRegistry();
+  const metrics = new IstioMetrics(registry, { ...unknownWorkload, principal: "unknown", app: "gateway", version: "v1" });
+  const connector = { connect: (endpoint: { address: string; port: number }, timeoutMs: number) => connectTcp({ address: endpoint.address, port: endpoint.port, timeoutMs }) };
+  const config = new ProxyConfig({ runtime: { connector, clock: systemClock, random: systemRandom }, resolve: () => Promise.resolve([]), clock: systemClock, log: silentLogger });
+  const log = new AccessLog({ sink: fileSink("/dev/null"), clock: systemClock });
+  const listeners = new ListenerSet({
+    listen: listenTcp,
+    routeTable: (name) => config.routeTable(name),
+    cluster: (name) => config.cluster(name),
+    connector,
+    observeHttp: (record) => metrics.observe(record),
+    observeTcp: () => undefined,
+    writeLog: (_path, line) => log.line(line),
+    clock: systemClock,
+    random: systemRandom,
+    newRequestId: () => randomUUID(),
+    log: silentLogger,
+  });
+  config.attach(listeners);
+  const apply = <Schema extends DescMessage>(typeUrl: string, schema: Schema, name: string, json: JsonValue): void => {
+    const body = toBinary(schema, create(schema, fromJson(schema, json, { registry: envoyRegistry() }) as never));
+    const subscription = config.subscriptions().find((one) => one.typeUrl === typeUrl);
+    subscription?.apply({ typeUrl, resources: [{ name, version: "1", aliases: [], typeUrl, body }], removed: [] });
+  };
+  for (const name of ["a", "b"]) {
+    apply(typeUrls.cluster, ClusterSchema, name, edsCluster(name));
+    apply(typeUrls.endpoint, ClusterLoadAssignmentSchema, name, plainEndpoints(name, [upstreamPort]));
+  }
+  apply(typeUrls.route, RouteConfigurationSchema, "http", { name: "http", virtualHosts: virtualHosts() });
+  apply(typeUrls.listener, ListenerSchema, "listener_0", httpListener(0, "http", { accessLog }));
+  setInterval(() => listeners.sweep(), 1000);
+  while (listeners.pending().length > 0) await systemClock.sleep(5);
+  const [first] = listeners.listeners();
+  process.stdout.write(`${first?.serving.addresses[0]?.port ?? 0}\n`);
+}
+
+function envoyConfig(port: number, upstreamPort: number): JsonValue {
+  const listener = httpListener(port, "unused", { accessLog }) as { filterChains: { filters: { typedConfig: Record<string, JsonValue> }[] }[] };
+  const manager = listener.filterChains[0]?.filters[0]?.typedConfig ?? {};
+  delete manager["rds"];
+  manager["routeConfig"] = { name: "http", virtualHosts: virtualHosts() };
+  const cluster = (name: string): JsonValue => ({
+    name,
+    type: "STATIC",
+    connectTimeout: "2s",
+    lbPolicy: "LEAST_REQUEST",
+    loadAssignment: { clusterName: name, endpoints: [{ lbEndpoints: [{ endpoint: { address: { socketAddress: { address: "127.0.0.1", portValue: upstreamPort } } } }] }] },
+  });
+  return { staticResources: { listeners: [listener as unknown as JsonValue], clusters: [cluster("a"), cluster("b")] } };
+}
+
+const children: ChildProcess[] = [];
+
+async function startRole(role: string, argument: number, core: number): Promise<Subject> {
+  const child = spawn("taskset", ["-c", String(core), process.execPath, import.meta.filename, role, String(argument)], { stdio: ["ignore", "pipe", "inherit"] });
+  children.push(child);
+  const port = await new Promise<number>((resolve, reject) => {
+    child.stdout.once("data", (chunk: Buffer) => resolve(Number(chunk.toString())));
+    child.once("exit", (code) => reject(new Error(`${role} ended with ${code}`)));
+  });
+  return { name: "serin", port, pid: child.pid ?? 0 };
+}
+
+async function startEnvoy(program: string, upstreamPort: number): Promise<Subject> {
+  const port = 20_000 + Math.floor(Math.random() * 20_000);
+  const directory = mkdtempSync(join(tmpdir(), "serin-bench-"));
+  const file = join(directory, "envoy.json");
+  writeFileSync(file, JSON.stringify(envoyConfig(port, upstreamPort)));
+  const child = spawn("taskset", ["-c", "0", program, "-c", file, "--concurrency", "1", "--log-level", "error", "--use-dynamic-base-id"], { stdio: ["ignore", "inherit", "inherit"] });
+  child.once("exit", () => rmSync(directory, { recursive: true, force: true }));
+  children.push(child);
+  for (let attempt = 0; attempt < 100; attempt += 1) {
+    const stream = await connectTcp({ address: "127.0.0.1", port, timeoutMs: 1000 }).catch(() => undefined);
+    if (stream !== undefined) {
+      stream.destroy();
+      return { name: "envoy", port, pid: child.pid ?? 0 };
+    }
+    await systemClock.sleep(50);
+  }
+  throw new Error("envoy does not listen");
+}
+
+/** CPU time of a process in microseconds, all threads. */
+function cpuMicros(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)?.split(" ") ?? [];
+  return (Number(fields[11]) + Number(fields[12])) * 10_000;
+}
+
+function residentMb(pid: number): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) / 1024;
+}
+
+class LoadConnection {
+  readonly #stream: ByteStream;
+  readonly #request: Buffer;
+  readonly #bodyBytes: number;
+  readonly #done: (latencyMs: number, ok: boolean) => void;
+  #left = 0;
+  #startedMs = 0;
+  #stopped = false;
+
+  constructor(stream: ByteStream, bodyBytes: number, done: (latencyMs: number, ok: boolean) => void) {
+    this.#stream = stream;
+    this.#bodyBytes = bodyBytes;
+    this.#done = done;
+    this.#request = Buffer.from("GET /productpage?u=normal HTTP/1.1\r\nhost: bookinfo.example\r\nuser-agent: bench/1\r\naccept: */*\r\naccept-encoding: gzip, br\r\ncookie: session=abcdef0123456789\r\n\r\n");
+    stream.setHandler({ data: (chunk) => this.#data(chunk), end: () => undefined, drain: () => undefined, close: () => this.#done(0, this.#stopped) });
+    stream.resume();
+  }
+
+  send(): void {
+    this.#startedMs = performance.now();
+    this.#left = -1;
+    this.#stream.write(this.#request);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#stream.destroy();
+  }
+
+  #data(chunk: Buffer): void {
+    if (this.#left < 0) {
+      const head = chunk.indexOf("\r\n\r\n");
+      if (head < 0 || chunk[9] !== 50) return this.#done(0, false);
+      this.#left = this.#bodyBytes - (chunk.length - head - 4);
+    } else this.#left -= chunk.length;
+    if (this.#left > 0 || this.#stopped) return;
+    this.#done(performance.now() - this.#startedMs, true);
+    this.send();
+  }
+}
+
+async function measure(subject: Subject, options: Options, seconds: number): Promise<Measured> {
+  const latencies: number[] = [];
+  let failed = 0;
+  let counting = true;
+  const connections = await Promise.all(
+    Array.from({ length: options.connections }, async () => {
+      const stream = await connectTcp({ address: "127.0.0.1", port: subject.port, timeoutMs: 5000 });
+      return new LoadConnection(stream, options.bodyBytes, (latencyMs, ok) => {
+        if (!counting) return;
+        if (ok) latencies.push(latencyMs);
+        else failed += 1;
+      });
+    }),
+  );
+  const cpuBefore = cpuMicros(subject.pid);
+  const startedMs = performance.now();
+  for (const connection of connections) connection.send();
+  await systemClock.sleep(seconds * 1000);
+  counting = false;
+  const elapsedSeconds = (performance.now() - startedMs) / 1000;
+  const cpu = cpuMicros(subject.pid) - cpuBefore;
+  for (const connection of connections) connection.stop();
+  latencies.sort((left, right) => left - right);
+  const quantile = (share: number): number => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0;
+  return {
+    requests: latencies.length,
+    failed,
+    requestsPerSecond: latencies.length / elapsedSeconds,
+    cpuMicrosPerRequest: cpu / Math.max(1, latencies.length),
+    p50Ms: quantile(0.5),
+    p99Ms: quantile(0.99),
+    residentMb: residentMb(subject.pid),
+  };
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((left, right) => left - right)[Math.floor(values.length / 2)] ?? 0;
+}
+
+function describe(name: string, measured: Measured): string {
+  const { requestsPerSecond, cpuMicrosPerRequest, p50Ms, p99Ms, failed, residentMb: resident } = measured;
+  return `${name.padEnd(6)} ${requestsPerSecond.toFixed(0).padStart(7)} requests/s  ${cpuMicrosPerRequest.toFixed(1).padStart(6)} µs CPU each  p50 ${p50Ms.toFixed(2)} ms  p99 ${p99Ms.toFixed(2)} ms  ${resident.toFixed(0)} MB  ${failed} failed\n`;
+}
+
+async function main(options: Options): Promise<void> {
+  const upstream = await startRole("upstream", options.bodyBytes, 1);
+  const serin = await startRole("proxy", upstream.port, 0);
+  const program = process.env["ENVOY"];
+  const envoy = program === undefined ? undefined : await startEnvoy(program, upstream.port);
+  const subjects = envoy === undefined ? [serin] : [serin, envoy];
+  for (const subject of subjects) await measure(subject, options, Math.min(1, options.seconds));
+  const results: Record<string, Measured[]> = {};
+  for (let round = 0; round < options.rounds; round += 1) {
+    for (const subject of subjects) {
+      const measured = await measure(subject, options, options.seconds);
+      (results[subject.name] ??= []).push(measured);
+      process.stdout.write(describe(subject.name, measured));
+    }
+  }
+  const own = median((results["serin"] ?? []).map((one) => one.cpuMicrosPerRequest));
+  const ratios = (results["envoy"] ?? []).map((one, round) => one.cpuMicrosPerRequest / (results["serin"]?.[round]?.cpuMicrosPerRequest ?? Infinity));
+  process.stdout.write(envoy === undefined ? "envoy  peer not run (set ENVOY to its path)\n" : `work per CPU second, Serin to Envoy: ${median(ratios).toFixed(2)}\n`);
+  if (options.json) process.stdout.write(`${JSON.stringify({ name: "http1", cpuMicrosPerRequest: own, ratioToEnvoy: envoy === undefined ? null : median(ratios), results })}\n`);
+}
+
+function optionsOf(args: readonly string[]): Options {
+  const number = (name: string, fallback: number): number => {
+    const at = args.indexOf(name);
+    return at < 0 ? fallback : Number(args[at + 1]);
+  };
+  return { seconds: number("--seconds", 2), rounds: number("--rounds", 2), connections: number("--connections", 64), bodyBytes: number("--body", 1024), json: args.includes("--json") };
+}
+
+const [role, argument] = process.argv.slice(2);
+if (role === "--help") process.stdout.write("node bench/http1.ts [--seconds 2] [--rounds 2] [--connections 64] [--body 1024] [--json]   ENVOY=/path/to/envoy for the peer\n");
+else if (role === "upstream") await runUpstream(Number(argument));
+else if (role === "proxy") await runProxy(Number(argument));
+else {
+  try {
+    await main(optionsOf(process.argv.slice(2)));
+  } finally {
+    for (const child of children) child.kill("SIGKILL");
+  }
+}
