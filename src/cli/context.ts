@@ -1,7 +1,7 @@
 import type { Clock, Environment } from "../base/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import type { CustomResources, RenderedComponent } from "../install/index.ts";
-import type { KubernetesObject } from "../api/index.ts";
+import type { KubernetesObject, UntypedObject } from "../api/index.ts";
 
 /** Everything that a verb may touch; `cmd` builds it, tests fake it. */
 export interface CliContext {
@@ -36,6 +36,7 @@ export interface Installer {
     readonly clock: Clock;
     readonly namespace: string;
     readonly components: readonly RenderedComponent[];
+    readonly defaultTag?: UntypedObject;
     readonly onDone: (component: RenderedComponent) => void;
     readonly readyTimeoutMs: number;
     readonly signal?: AbortSignal;

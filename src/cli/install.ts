@@ -3,7 +3,7 @@ import { parseAllDocuments, stringify } from "yaml";
 import { SerinError, userError } from "../base/index.ts";
 import { formatIssues, type UntypedObject } from "../api/index.ts";
 import { parseIstioOperator, type IstioOperatorSpec } from "../api/istio/index.ts";
-import { renderInstall, resolveSettings, type InstallSettings, type RenderedComponent } from "../install/index.ts";
+import { renderDefaultTag, renderInstall, resolveSettings, type InstallSettings, type RenderedComponent } from "../install/index.ts";
 import type { CliContext, ConnectionFlags } from "./context.ts";
 
 interface InstallFlags extends ConnectionFlags {
@@ -59,11 +59,13 @@ async function install(flags: InstallFlags, context: CliContext): Promise<void> 
     context.err("Cancelled.\n");
     throw userError("cancelled", "nothing was installed", { hint: "answer y, or pass --skip-confirmation" });
   }
+  const defaultTag = renderDefaultTag(settings);
   await context.installer.apply({
     client: await context.connect(flags),
     clock: context.clock,
     namespace: settings.namespace,
     components,
+    ...(defaultTag === undefined ? {} : { defaultTag }),
     onDone: (component) => context.out(`✔ ${component.done}\n`),
     readyTimeoutMs: Number(flags.readinessTimeout) * 1000,
     signal: context.signal,

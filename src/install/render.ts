@@ -6,6 +6,7 @@ import { renderGateway } from "./components/gateway.ts";
 import { renderPilot } from "./components/pilot.ts";
 import { renderRolloutEngine } from "./components/rollout-engine.ts";
 import { renderZtunnel } from "./components/ztunnel.ts";
+import { revisionTag } from "./components/webhooks.ts";
 import { applyOverlays } from "./overlays.ts";
 import type { InstallSettings } from "./settings.ts";
 
@@ -50,4 +51,9 @@ export function renderInstall(
   );
   add("ztunnel", "Ztunnel installed", settings.ztunnel, () => renderZtunnel(settings));
   return { components, errors };
+}
+
+/** The tag `default` of a revision: what the first revision of a cluster gets, so that objects that name none belong to somebody. */
+export function renderDefaultTag(settings: InstallSettings): UntypedObject | undefined {
+  return settings.pilot.enabled === true && settings.revision !== "" ? revisionTag("default", settings) : undefined;
 }

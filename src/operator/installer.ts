@@ -4,6 +4,7 @@ import {
   customResourceDefinitionKind,
   daemonSetKind,
   deploymentKind,
+  mutatingWebhookConfigurationKind,
   namespaceKind,
   type DaemonSet,
   type Deployment,
@@ -17,6 +18,8 @@ export interface InstallOptions {
   readonly clock: Clock;
   readonly namespace: string;
   readonly components: readonly RenderedComponent[];
+  /** Applied only where no control plane is the default yet. */
+  readonly defaultTag?: UntypedObject;
   /** Called when a component is there and ready. */
   readonly onDone: (component: RenderedComponent) => void;
   /** How long one component may take to become ready. */
@@ -37,10 +40,17 @@ export async function applyComponents(options: InstallOptions): Promise<void> {
   const { client, components } = options;
   await ensureNamespace(client, options.namespace);
   for (const component of components) await applyObjects(client, component.objects);
+  if (options.defaultTag !== undefined && !(await hasDefault(client))) await applyObjects(client, [options.defaultTag]);
   for (const component of components) {
     for (const object of component.objects) await waitReady(object, options);
     options.onDone(component);
   }
+}
+
+/** Whether an unrevisioned control plane, or the tag `default`, is there. */
+async function hasDefault(client: KubeClient): Promise<boolean> {
+  const { items } = await client.list(mutatingWebhookConfigurationKind, { labelSelector: "app=sidecar-injector" });
+  return items.some(({ metadata: { labels = {} } }) => labels["istio.io/tag"] === "default" || (labels["istio.io/tag"] === undefined && labels["istio.io/rev"] === "default"));
 }
 
 async function ensureNamespace(client: KubeClient, name: string): Promise<void> {
