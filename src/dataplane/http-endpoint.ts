@@ -1,6 +1,9 @@
-import { createServer, type IncomingMessage, type Server } from "node:http";
+import type { IncomingMessage, Server } from "node:http";
 import { messageOf, userError, type Readiness } from "../base/index.ts";
 import { prometheusContentType, renderPrometheus, type MetricsRegistry } from "../telemetry/index.ts";
+
+// Not by import: that reads every export of node:http, and its WebSocket loads all of undici (20 ms, megabytes).
+const { createServer } = process.getBuiltinModule("node:http");
 
 export interface EndpointAnswer {
   readonly status: number;

@@ -332,6 +332,7 @@ export class TunnelConnection implements FrameHandler, StreamOwner, Flushable {
   flush(): void {
     this.#marked = false;
     if (this.#busy || this.#closed || this.#ended || this.#writer.length === 0) return;
+    if (this.#stream.bufferedBytes === 0) this.#writer.returned();
     const taken = this.#stream.write(this.#writer.view());
     if (this.#stream.bufferedBytes === 0) this.#writer.reuse();
     else this.#writer.release();

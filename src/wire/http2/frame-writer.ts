@@ -3,6 +3,8 @@ import { clientPreface, frameFlag, frameHeaderLength, frameType } from "./consta
 const initialBytes = 8_192;
 /** A buffer that a burst made larger than this is not kept. */
 const keepBytes = 1_048_576;
+/** Two suffice: one is with the kernel while the other is filled. */
+const maxSpares = 2;
 
 export function putFrameHeader(target: Uint8Array, at: number, length: number, type: number, flags: number, streamId: number): void {
   target[at] = length >> 16;
@@ -18,8 +20,10 @@ export function putFrameHeader(target: Uint8Array, at: number, length: number, t
 
 /** Frames put one after the other into one growing buffer, so that they leave in one write. */
 export class FrameWriter {
-  #bytes = Buffer.allocUnsafeSlow(initialBytes);
+  #bytes: Buffer = Buffer.allocUnsafeSlow(initialBytes);
   #length = 0;
+  readonly #lent: Buffer[] = [];
+  readonly #spares: Buffer[] = [];
 
   get length(): number {
     return this.#length;
@@ -36,10 +40,18 @@ export class FrameWriter {
     if (this.#bytes.length > keepBytes) this.#bytes = Buffer.allocUnsafeSlow(initialBytes);
   }
 
-  /** Starts over in other memory: somebody still reads what {@link view} answered. */
+  /** Starts over in other memory: somebody still reads what {@link view} answered, until {@link returned}. */
   release(): void {
-    this.#bytes = Buffer.allocUnsafeSlow(Math.min(this.#bytes.length, keepBytes));
+    const size = this.#bytes.length;
+    this.#lent.push(this.#bytes);
+    this.#bytes = this.#spares.pop() ?? Buffer.allocUnsafeSlow(Math.min(size, keepBytes));
     this.#length = 0;
+  }
+
+  /** All that was released has been consumed. */
+  returned(): void {
+    for (const bytes of this.#lent) if (bytes.length <= keepBytes && this.#spares.length < maxSpares) this.#spares.push(bytes);
+    this.#lent.length = 0;
   }
 
   preface(): void {
