@@ -114,8 +114,8 @@ function readSetting(name: string): string | undefined {
 
 function insideFindings(insideCommand: readonly string[]): Finding[] {
   // The checkout may be out of another user's reach; the same user inside a namespace of its own does as well here.
-  const [program = "", ...args] = ["unshare", "-Unmuipf", "-r", "--kill-child=KILL", "--mount-proc", ...insideCommand];
-  const { status, stdout, stderr } = spawnSync(program, args, { encoding: "utf8" });
+  const args = ["-Unmuipf", "-r", "--kill-child=KILL", "--mount-proc", ...insideCommand];
+  const { status, stdout, stderr } = spawnSync("unshare", args, { encoding: "utf8" });
   try {
     return JSON.parse(stdout) as Finding[];
   } catch {

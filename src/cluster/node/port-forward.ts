@@ -23,7 +23,7 @@ export async function servePortForward(request: IncomingMessage, socket: Duplex,
   } else if (upgrade === "websocket") bytes = webSocketBytes(await upgradeWebSocket(request, socket, head, [tunnelProtocol]));
   else throw userError("upgrade-required", "unable to upgrade: SPDY/3.1 or websocket is needed");
   const pairs = new Map<string, { data?: SpdyDuplex; error?: SpdyDuplex }>();
-  new SpdyConnection(bytes, (stream) => {
+  const connection = new SpdyConnection(bytes, (stream) => {
     const id = stream.header("requestid") ?? "";
     const pair = pairs.get(id) ?? {};
     pairs.set(id, pair);
@@ -33,6 +33,7 @@ export async function servePortForward(request: IncomingMessage, socket: Duplex,
     pairs.delete(id);
     forward(pair.data, pair.error, Number(pair.data.header("port")), network);
   });
+  bytes.once("close", () => connection.close());
 }
 
 function forward(data: SpdyDuplex, error: SpdyDuplex, port: number, network: number | undefined): void {

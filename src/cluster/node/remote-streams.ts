@@ -123,7 +123,7 @@ async function acceptWebSocket(request: IncomingMessage, socket: Duplex, head: B
 
 /** Answers a WebSocket upgrade with the first protocol of ours that the client offers. */
 export async function upgradeWebSocket(request: IncomingMessage, socket: Duplex, head: Buffer, protocols: readonly string[]): Promise<WebSocket> {
-  const offered = String(request.headers["sec-websocket-protocol"] ?? "").split(/,\s*/);
+  const offered = (request.headers["sec-websocket-protocol"] ?? "").split(/,\s*/);
   const chosen = protocols.find((protocol) => offered.includes(protocol));
   if (chosen === undefined) throw userError("websocket-protocol", `none of the protocols ${offered.join(", ")} is offered; these are: ${protocols.join(", ")}`);
   // ws refuses protocol names with a slash, such as SPDY/3.1+portforward.k8s.io; the header is ours to write.

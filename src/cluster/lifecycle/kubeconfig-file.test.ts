@@ -1,0 +1,37 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { parse } from "yaml";
+import { mergeIntoKubeconfig, removeFromKubeconfig } from "./kubeconfig-file.ts";
+
+const access = { contextName: "kind-a", server: "https://127.7.0.10:6443", ca: "CA", certificate: "CERT", key: "KEY" };
+
+test("a cluster is merged in, made current, and taken out again with the former context restored", () => {
+  const path = join(mkdtempSync(join(tmpdir(), "serin-kubeconfig-")), "deep", "config");
+  assert.equal(mergeIntoKubeconfig(path, access), "");
+  assert.equal(mergeIntoKubeconfig(path, { ...access, contextName: "kind-b" }), "kind-a");
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  const merged = parse(readFileSync(path, "utf8")) as { "current-context": string; contexts: { name: string }[] };
+  assert.equal(merged["current-context"], "kind-b");
+  assert.deepEqual(merged.contexts.map(({ name }) => name), ["kind-a", "kind-b"]);
+  removeFromKubeconfig(path, "kind-b", "kind-a");
+  const left = parse(readFileSync(path, "utf8")) as { "current-context": string; users: unknown[] };
+  assert.equal(left["current-context"], "kind-a");
+  assert.equal(left.users.length, 1);
+});
+
+test("what the user has in his kubeconfig stays, and a damaged one is not overwritten", () => {
+  const path = join(mkdtempSync(join(tmpdir(), "serin-kubeconfig-")), "config");
+  writeFileSync(path, "apiVersion: v1\nkind: Config\ncurrent-context: prod\npreferences: {colors: true}\nclusters: [{name: prod, cluster: {server: https://prod}}]\ncontexts: [{name: prod, context: {cluster: prod, user: me}}]\nusers: [{name: me, user: {token: t}}]\n");
+  assert.equal(mergeIntoKubeconfig(path, access), "prod");
+  removeFromKubeconfig(path, "kind-a", "prod");
+  const left = parse(readFileSync(path, "utf8")) as Record<string, unknown>;
+  assert.equal(left["current-context"], "prod");
+  assert.deepEqual(left["preferences"], { colors: true });
+  assert.deepEqual(left["users"], [{ name: "me", user: { token: "t" } }]);
+  writeFileSync(path, "clusters: [");
+  assert.throws(() => mergeIntoKubeconfig(path, access), /cannot read the kubeconfig/);
+  assert.equal(readFileSync(path, "utf8"), "clusters: [");
+});

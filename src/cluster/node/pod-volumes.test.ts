@@ -1,0 +1,103 @@
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import type { ConfigMap, Pod, Secret, Volume } from "../../api/kubernetes/index.ts";
+import { systemClock } from "../../base/index.ts";
+import { containerEnvironment, expandVariables } from "./container-environment.ts";
+import { PodVolumes, type VolumeSources } from "./pod-volumes.ts";
+
+function setUp(volumes: Volume[], objects: { maps?: Record<string, ConfigMap>; secrets?: Record<string, Secret> } = {}): { volumes: PodVolumes; sources: VolumeSources; root: string; tokens: string[] } {
+  const root = mkdtempSync(join(tmpdir(), "serin-volumes-"));
+  const pod: Pod = { metadata: { name: "p", namespace: "n", uid: "u", labels: { app: "web" } }, spec: { containers: [], volumes } };
+  const tokens: string[] = [];
+  const sources: VolumeSources = {
+    pod,
+    nodeName: "node",
+    podIp: "10.244.1.2",
+    hostIp: "172.18.0.3",
+    configMap: (name) => objects.maps?.[name],
+    secret: (name) => objects.secrets?.[name],
+    services: () => [{ metadata: { name: "my-db", namespace: "n" }, spec: { clusterIP: "10.96.0.7", ports: [{ name: "sql", port: 5432 }] } }],
+    token: async ({ audience, expirationSeconds }) => {
+      tokens.push(audience ?? "");
+      return await Promise.resolve({ token: `t${tokens.length}`, expiresAtMs: Date.now() + expirationSeconds * 1_000 });
+    },
+  };
+  return { volumes: new PodVolumes({ memoryDirectory: join(root, "memory"), diskDirectory: join(root, "disk"), hostRoot: join(root, "host"), clock: systemClock }), sources, root, tokens };
+}
+
+test("a projected volume holds token, certificate and namespace, and asks for a token once", async () => {
+  const volume: Volume = {
+    name: "access",
+    projected: {
+      sources: [
+        { serviceAccountToken: { path: "token", audience: "istio-ca", expirationSeconds: 600 } },
+        { configMap: { name: "ca", items: [{ key: "ca.crt", path: "ca.crt" }] } },
+        { downwardAPI: { items: [{ path: "namespace", fieldRef: { fieldPath: "metadata.namespace" } }] } },
+      ],
+    },
+  };
+  const { volumes, sources, tokens } = setUp([volume], { maps: { ca: { metadata: {}, data: { "ca.crt": "PEM" } } } });
+  await volumes.prepare(sources);
+  await volumes.prepare(sources);
+  const read = (name: string): string => readFileSync(join(volumes.pathOf(volume), name), "utf8");
+  assert.deepEqual([read("token"), read("ca.crt"), read("namespace")], ["t1", "PEM", "n"]);
+  assert.deepEqual(tokens, ["istio-ca"]);
+  assert.ok((volumes.renewAtMs ?? 0) < Date.now() + 600_000);
+});
+
+test("a changed config map is swapped in one step, and what it no longer has is gone", async () => {
+  const volume: Volume = { name: "config", configMap: { name: "c" } };
+  const maps: Record<string, ConfigMap> = { c: { metadata: {}, data: { a: "1", b: "2" } } };
+  const { volumes, sources } = setUp([volume], { maps });
+  await volumes.prepare(sources);
+  const path = volumes.pathOf(volume);
+  const generation = readlinkSync(join(path, "..data"));
+  maps["c"] = { metadata: {}, data: { a: "3" } };
+  await volumes.prepare(sources);
+  assert.equal(readFileSync(join(path, "a"), "utf8"), "3");
+  assert.equal(existsSync(join(path, "b")), false);
+  assert.notEqual(readlinkSync(join(path, "..data")), generation);
+  assert.equal(existsSync(join(path, generation)), false);
+});
+
+test("a missing source is named, an optional one is left out", async () => {
+  const missing = setUp([{ name: "s", secret: { secretName: "gone" } }]);
+  await assert.rejects(missing.volumes.prepare(missing.sources), /secret "gone" not found/);
+  const optional = setUp([{ name: "s", secret: { secretName: "gone", optional: true } }]);
+  await optional.volumes.prepare(optional.sources);
+});
+
+test("a hostPath stays below the node's directory, whatever links lie there", async () => {
+  const { volumes, sources, root } = setUp([{ name: "h", hostPath: { path: "/var/run/x", type: "DirectoryOrCreate" } }]);
+  await volumes.prepare(sources);
+  assert.ok(existsSync(join(root, "host/var/run/x")));
+  assert.equal(volumes.pathOf({ name: "up", hostPath: { path: "/../../etc" } }), join(root, "host/etc"));
+  mkdirSync(join(root, "host/var/lib"), { recursive: true });
+  symlinkSync("/etc", join(root, "host/var/lib/link"));
+  assert.throws(() => volumes.pathOf({ name: "bad", hostPath: { path: "/var/lib/link/passwd" } }), /leads out of the node's directory/);
+  assert.equal(volumes.pathOf({ name: "proc", hostPath: { path: "/proc" } }), "/proc");
+});
+
+test("an environment has services, references and expanded values", () => {
+  const { sources } = setUp([], { maps: { c: { metadata: {}, data: { mode: "fast" } } } });
+  const environment = containerEnvironment(
+    {
+      name: "a",
+      resources: { limits: { cpu: "1500m", memory: "64Mi" } },
+      env: [
+        { name: "MODE", valueFrom: { configMapKeyRef: { name: "c", key: "mode" } } },
+        { name: "IP", valueFrom: { fieldRef: { fieldPath: "status.podIP" } } },
+        { name: "CPU", valueFrom: { resourceFieldRef: { resource: "limits.cpu" } } },
+        { name: "URL", value: "http://$(MY_DB_SERVICE_HOST):$(MY_DB_SERVICE_PORT_SQL)/$(MODE)/$(NONE)/$$(MODE)" },
+      ],
+    },
+    sources,
+  );
+  assert.equal(environment["URL"], "http://10.96.0.7:5432/fast/$(NONE)/$(MODE)");
+  assert.deepEqual([environment["IP"], environment["CPU"]], ["10.244.1.2", "2"]);
+  assert.equal(expandVariables("$(A)$", { A: "x" }), "x$");
+  assert.throws(() => containerEnvironment({ name: "a", env: [{ name: "X", valueFrom: { secretKeyRef: { name: "s", key: "k" } } }] }, sources), /secret "s" not found/);
+});
