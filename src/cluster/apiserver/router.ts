@@ -16,7 +16,7 @@ import { deleteCollection, deleteObject } from "./remove.ts";
 import { requestInfoOf, type RequestInfo, type ResourceRequest } from "./request-info.ts";
 import { answerReview, createToken, isReview } from "./reviews.ts";
 import { scaleOf } from "./scale.ts";
-import { ApiError, methodNotAllowed, notFound, qualifiedResource, unknownPath } from "./status.ts";
+import { ApiError, badRequest, methodNotAllowed, notFound, qualifiedResource, unknownPath } from "./status.ts";
 import { watchObjects } from "./watch.ts";
 import { createObject, patchObject, updateObject } from "./write.ts";
 import type { Writer } from "./writer.ts";
@@ -39,7 +39,7 @@ export class Router {
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const warnings: string[] = [];
     try {
-      const url = new URL(request.url ?? "/", "https://apiserver");
+      const url = new URL(`https://apiserver${request.url ?? "/"}`);
       const info = requestInfoOf(request.method ?? "GET", url.pathname, url.searchParams);
       const user = this.#userOf(request);
       this.#authorize(user, info);
@@ -55,7 +55,7 @@ export class Router {
   async handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on("error", () => socket.destroy());
     try {
-      const url = new URL(request.url ?? "/", "https://apiserver");
+      const url = new URL(`https://apiserver${request.url ?? "/"}`);
       const info = requestInfoOf(request.method ?? "GET", url.pathname, url.searchParams);
       const user = this.#userOf(request);
       this.#authorize(user, streamVerb(info));
@@ -151,6 +151,7 @@ export class Router {
 
   #apiErrorOf(error: unknown, request: IncomingMessage): ApiError {
     if (error instanceof ApiError) return error;
+    if (error instanceof URIError) return badRequest(`the path ${request.url ?? ""} is not well-formed`);
     if (error instanceof SchemaFault) return new ApiError(error.status, error.reason, error.message, error.causes.length === 0 ? undefined : { causes: error.causes });
     if (error instanceof AdmissionRefusal) return new ApiError(error.code, error.reason, error.message, error.causes.length === 0 ? {} : { causes: error.causes });
     if (error instanceof SerinError && error.kind === "transient") return new ApiError(500, "InternalError", error.message, { retryAfterSeconds: 1 });
