@@ -27,7 +27,7 @@ const typeKey = "kubernetes.io/type";
  * addresses, networks, quantities, formats, sets, semantic versions.
  */
 export function kubernetesFunctions(cel: CelLibrary): CelFunc[] {
-  return [...listFunctions(cel), ...setFunctions(cel), ...regexFunctions(cel), ...urlFunctions(cel), ...addressFunctions(cel), ...quantityFunctions(cel), ...formatFunctions(cel), ...versionFunctions(cel)];
+  return [...listFunctions(cel), ...setFunctions(cel), ...regexFunctions(cel), ...urlFunctions(cel), ...addressFunctions(cel), ...comparisonFunctions(cel), ...quantityFunctions(cel), ...formatFunctions(cel), ...versionFunctions(cel)];
 }
 
 function tagged(type: string, fields: Readonly<Record<string, CelInput>>): ReadonlyMap<string, CelInput> {
@@ -235,11 +235,33 @@ function addressFunctions({ celFunc, celMethod, mapType, CelScalar }: CelLibrary
 
 const nano = 1_000_000_000n;
 
+function quantityOf(value: CelMap): Quantity {
+  return { nanos: BigInt(String(fieldOf(value, "quantity", "nanos"))), format: String(fieldOf(value, "quantity", "format")) as Quantity["format"] };
+}
+
+/** Quantities and versions have these methods in common; the evaluator tells overloads apart by map or not map only. */
+function comparisonFunctions({ celMethod, mapType, CelScalar }: CelLibrary): CelFunc[] {
+  const { BOOL, INT, DYN } = CelScalar;
+  const map = mapType(DYN, DYN);
+  const compare = (a: CelMap, b: CelMap): number => (a.get(typeKey) === "semver" ? compareSemver(versionParts(a), versionParts(b)) : compareQuantities(quantityOf(a), quantityOf(b)));
+  return [
+    celMethod("isGreaterThan", map, [map], BOOL, function (other) {
+      return compare(this, other) > 0;
+    }),
+    celMethod("isLessThan", map, [map], BOOL, function (other) {
+      return compare(this, other) < 0;
+    }),
+    celMethod("compareTo", map, [map], INT, function (other) {
+      return BigInt(compare(this, other));
+    }),
+  ];
+}
+
 function quantityFunctions({ celFunc, celMethod, mapType, CelScalar }: CelLibrary): CelFunc[] {
   const { STRING, BOOL, INT, DOUBLE, DYN } = CelScalar;
   const map = mapType(DYN, DYN);
   const toMap = (value: Quantity): ReadonlyMap<string, CelInput> => tagged("quantity", { nanos: String(value.nanos), format: value.format });
-  const of = (value: CelMap): Quantity => ({ nanos: BigInt(String(fieldOf(value, "quantity", "nanos"))), format: String(fieldOf(value, "quantity", "format")) as Quantity["format"] });
+  const of = quantityOf;
   const parse = (text: string): Quantity => {
     const parsed = parseQuantity(text);
     if (parsed === undefined) throw new Error(`quantities must match the regular expression: "${text}"`);
@@ -249,10 +271,6 @@ function quantityFunctions({ celFunc, celMethod, mapType, CelScalar }: CelLibrar
     if (value.nanos % nano !== 0n) throw new Error("cannot convert value to integer");
     return value.nanos / nano;
   };
-  const method = <Result extends boolean | bigint>(name: string, result: typeof BOOL | typeof INT, act: (a: Quantity, b: Quantity) => Result): CelFunc =>
-    celMethod(name, map, [map], result, function (other) {
-      return act(of(this), of(other)) as never;
-    });
   const arithmetic = (name: string, sign: bigint): CelFunc[] => [
     celMethod(name, map, [map], map, function (other) {
       return toMap({ ...of(this), nanos: of(this).nanos + sign * of(other).nanos });
@@ -276,9 +294,6 @@ function quantityFunctions({ celFunc, celMethod, mapType, CelScalar }: CelLibrar
     celMethod("asApproximateFloat", map, [], DOUBLE, function () {
       return Number(of(this).nanos) / 1e9;
     }),
-    method("isGreaterThan", BOOL, (a, b) => compareQuantities(a, b) > 0),
-    method("isLessThan", BOOL, (a, b) => compareQuantities(a, b) < 0),
-    method("compareTo", INT, (a, b) => BigInt(compareQuantities(a, b))),
     ...arithmetic("add", 1n),
     ...arithmetic("sub", -1n),
   ];
@@ -331,19 +346,16 @@ function formatFunctions({ celFunc, celMethod, mapType, CelScalar }: CelLibrary)
 
 const semverPattern = /^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?(?:\+[0-9A-Za-z.-]+)?$/;
 
+function versionParts(value: CelMap): RegExpExecArray {
+  const match = semverPattern.exec(String(fieldOf(value, "semver", "text")));
+  if (match === null) throw new Error("no semantic version");
+  return match;
+}
+
 function versionFunctions({ celFunc, celMethod, mapType, CelScalar }: CelLibrary): CelFunc[] {
   const { STRING, BOOL, INT, DYN } = CelScalar;
   const map = mapType(DYN, DYN);
-  const parts = (value: CelMap): RegExpExecArray => {
-    const match = semverPattern.exec(String(fieldOf(value, "semver", "text")));
-    if (match === null) throw new Error("no semantic version");
-    return match;
-  };
-  const number = (value: CelMap, index: number): bigint => BigInt(parts(value)[index] ?? 0);
-  const method = (name: string, result: typeof BOOL | typeof INT, act: (order: number) => boolean | bigint): CelFunc =>
-    celMethod(name, map, [map], result, function (other) {
-      return act(compareSemver(parts(this), parts(other))) as never;
-    });
+  const number = (value: CelMap, index: number): bigint => BigInt(versionParts(value)[index] ?? 0);
   return [
     celFunc("isSemver", [STRING], BOOL, (text) => semverPattern.test(text)),
     celFunc("semver", [STRING], map, (text) => {
@@ -355,9 +367,6 @@ function versionFunctions({ celFunc, celMethod, mapType, CelScalar }: CelLibrary
         return number(this, index + 1);
       }),
     ),
-    method("isGreaterThan", BOOL, (order) => order > 0),
-    method("isLessThan", BOOL, (order) => order < 0),
-    method("compareTo", INT, (order) => BigInt(order)),
   ];
 }
 
