@@ -7,6 +7,7 @@ import { networkError } from "./node-error.ts";
 /** A {@link ByteStream} on a `net.Socket` or `TLSSocket` with `allowHalfOpen`: slower, and made of public API alone. */
 export class SocketStream implements ByteStream {
   readonly #socket: Socket;
+  readonly #listeners: (readonly [event: string, listener: (...values: unknown[]) => void])[] = [];
   #handler: ByteStreamHandler | undefined;
   #error: Error | undefined;
   #closed = false;
@@ -23,24 +24,24 @@ export class SocketStream implements ByteStream {
     this.remote = under?.remote ?? { address: unmapIp(socket.remoteAddress ?? ""), port: socket.remotePort ?? 0 };
     if (under === undefined) socket.setNoDelay(true);
     socket.pause();
-    socket.on("error", (error) => {
+    this.#listen("error", (error: unknown) => {
       this.#error ??= networkError(`connection with ${this.remote.address}:${this.remote.port}`, error);
     });
-    socket.on("close", () => this.#onClose());
+    this.#listen("close", () => this.#onClose());
   }
 
   setHandler(handler: ByteStreamHandler): void {
     const first = this.#handler === undefined;
     this.#handler = handler;
     if (!first) return;
-    this.#socket.on("data", (chunk: Buffer) => {
+    this.#listen("data", (chunk: Buffer) => {
       this.receivedBytes += chunk.length;
       this.#handler?.data(chunk);
     });
     // Listening for data starts a stream; ours start when they are resumed.
     this.#socket.pause();
-    this.#socket.on("end", () => this.#handler?.end());
-    this.#socket.on("drain", () => this.#handler?.drain());
+    this.#listen("end", () => this.#handler?.end());
+    this.#listen("drain", () => this.#handler?.drain());
   }
 
   get fd(): number {
@@ -53,7 +54,8 @@ export class SocketStream implements ByteStream {
   /** Gives the socket to somebody else (a TLS handshake); this stream is dead from then on. */
   detach(): Socket {
     this.#closed = true;
-    this.#socket.removeAllListeners();
+    for (const [event, listener] of this.#listeners) this.#socket.off(event, listener);
+    this.#socket.pause();
     return this.#socket;
   }
 
@@ -81,6 +83,13 @@ export class SocketStream implements ByteStream {
   }
   resume(): void {
     if (!this.#closed) this.#socket.resume();
+  }
+
+  #listen<Arguments extends unknown[]>(event: string, listener: (...values: Arguments) => void): void {
+    // Removing all listeners would set a paused socket flowing; so ours are remembered.
+    const any = listener as (...values: unknown[]) => void;
+    this.#listeners.push([event, any]);
+    this.#socket.on(event, any);
   }
 
   #onClose(): void {

@@ -177,6 +177,42 @@ for (const kind of ["libuv", "node"] as const) {
       listener.close();
     });
 
+    test("a server may read a preface before TLS begins", async () => {
+      const accepted = Promise.withResolvers<ByteStream>();
+      const listener = await path.listenTcp({ address: "127.0.0.1", port: 0 }, accepted.resolve);
+      const plain = await path.connectTcp({ address: "127.0.0.1", port: listener.address.port, timeoutMs: 5000 });
+      const preface = "PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n";
+      plain.write(Buffer.from(preface));
+      const client = secureClient(plain, sleep, hbone);
+      const behind = await accepted.promise;
+      const first = await new Promise<Buffer>((resolve) => {
+        let read = Buffer.alloc(0);
+        behind.setHandler({
+          data: (chunk) => {
+            read = Buffer.concat([read, chunk]);
+            // A part of the ClientHello is read along, which TLS must get back.
+            if (read.length <= preface.length) return;
+            behind.pause();
+            resolve(read);
+          },
+          end: () => undefined,
+          drain: () => undefined,
+          close: () => undefined,
+        });
+        behind.resume();
+      });
+      assert.equal(first.toString("latin1", 0, preface.length), preface);
+      const far = await secureServer(behind, () => reviews, { ...hboneServer, received: first.subarray(preface.length) });
+      const near = await client;
+      const [left, right] = [new Recorder(near), new Recorder(far, { verifyPattern: true })];
+      send(near, left, 200_000);
+      await right.ended;
+      assert.deepEqual([right.count, right.mismatchAt], [200_000, undefined]);
+      near.destroy();
+      far.destroy();
+      listener.close();
+    });
+
     test("TLS runs inside a TLS stream", async () => {
       const outer = await ends(path);
       const [near, far] = await Promise.all([outer.client, outer.server]);
