@@ -33,7 +33,7 @@ export function configDump(sources: AdminSources): unknown {
 export function connectionsDump(tracker: ConnectionTracker<LiveConnection>, nowMs: number): unknown {
   return tracker.list().map(({ id, openedAtMs, draining, details }) => ({
     id,
-    pod: details.podUid,
+    pod: details.pod.uid,
     direction: details.direction,
     protocol: details.protocol,
     src: text(details.source),
@@ -45,7 +45,7 @@ export function connectionsDump(tracker: ConnectionTracker<LiveConnection>, nowM
 }
 
 function podDump(sources: AdminSources, pod: ReturnType<PodManager["list"]>[number]): unknown {
-  const own = sources.tracker.list().filter((connection) => connection.details.podUid === pod.uid);
+  const own = sources.tracker.list().filter((connection) => pod.owns(connection.details));
   const of = (direction: "inbound" | "outbound") =>
     own
       .filter((connection) => connection.details.direction === direction)

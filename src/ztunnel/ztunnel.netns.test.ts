@@ -187,6 +187,13 @@ test("a pod changes its ztunnel: no connection is refused, the old one lives on 
   await fresh.add("server", pods.server, sockets.server);
   assert.equal((await peer.send({ type: "delete", uid: "server", handedOver: true })).error, "");
   await long.say("after ");
+  // Back, while the old owner still has the long connection, and over again: nothing of it may touch that.
+  await old.add("client", pods.client, sockets.client);
+  assert.equal((await fresh.send({ type: "delete", uid: "client", handedOver: true })).error, "");
+  await long.say("back ");
+  await fresh.add("client", pods.client, sockets.client);
+  assert.equal((await old.send({ type: "delete", uid: "client", handedOver: true })).error, "");
+  await long.say("again ");
   for (let round = 0; round < 5; round += 1) {
     const one = await talk(pods.client);
     await one.say(`new ${round} `);

@@ -201,6 +201,7 @@ export class Ztunnel {
   }
 
   #enforcePolicies(): void {
+    if (!this.#state.hasPolicies) return;
     for (const { details, abort } of this.#tracker.list()) {
       if (details.stillAllowed?.() === false) abort(new Error("connection closed due to policy change"));
     }

@@ -116,7 +116,7 @@ export class InboundHbone {
     const abort: { tunnel: (error: Error) => void } = { tunnel: () => request.reject(503) };
     using _tracked = tracker.open(
       {
-        podUid: this.#pod.uid,
+        pod: this.#pod,
         direction: "inbound",
         protocol: "HBONE",
         source: request.remote,

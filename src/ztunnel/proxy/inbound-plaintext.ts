@@ -30,7 +30,7 @@ export async function serveInboundPlaintext(pod: PodContext, client: ByteStream)
   };
   const verdict = () => authorize(state, state.workloadByUid(workload.uid) ?? workload, facts);
   using _tracked = tracker.open(
-    { podUid: pod.uid, direction: "inbound", protocol: "TCP", source, destination, stillAllowed: () => verdict().allowed },
+    { pod, direction: "inbound", protocol: "TCP", source, destination, stillAllowed: () => verdict().allowed },
     (error) => client.destroy({ reset: true, error }),
     clock.nowMs(),
   );

@@ -16,7 +16,7 @@ export async function serveOutbound(pod: PodContext, client: ByteStream): Promis
   const { telemetry, tracker, ports, clock } = pod.environment;
   const source = client.remote;
   const destination = originalDestination(client) ?? client.local;
-  const details = { podUid: pod.uid, direction: "outbound", protocol: "TCP", source, destination } as const;
+  const details = { pod, direction: "outbound", protocol: "TCP", source, destination } as const;
   using _tracked = tracker.open(details, (error) => client.destroy({ reset: true, error }), clock.nowMs());
   // Nobody listens for its end yet.
   client.setHandler({ data() {}, end() {}, drain() {}, close() {} });
@@ -61,7 +61,7 @@ async function connectAndRelay(pod: PodContext, outgoing: Outgoing, first: Route
     } catch (error) {
       // Nothing of the application's has been sent: another endpoint may have it.
       const next = otherEndpoint(pod, outgoing, current, tried, error);
-      record.finish(messageOf(error), flagOf(error));
+      record.finish(failureOf(error, current), flagOf(error, current));
       if (next === undefined) {
         outgoing.client.destroy({ reset: true });
         return;
@@ -151,8 +151,18 @@ export async function relayRecorded(client: ByteStream, server: ByteStream, reco
   else record.finish(`${failed === "first" ? "receive" : "send"}: ${messageOf(error)}`);
 }
 
-function flagOf(error: unknown): ResponseFlag {
+/** In upstream's words; a silent HBONE port is most often a NetworkPolicy's doing. */
+function failureOf(error: unknown, next: Route): string {
+  if (!(error instanceof SerinError)) return messageOf(error);
+  if (next.protocol === "HBONE" && error.code === "timeout") {
+    return `connection timed out, maybe a NetworkPolicy is blocking HBONE port ${next.port}: ${error.message}`;
+  }
+  return flagOf(error, next) === "CONNECT" && error.code !== "http-status" ? `connection failed: ${error.message}` : error.message;
+}
+
+function flagOf(error: unknown, next: Route): ResponseFlag {
   if (!(error instanceof SerinError)) return "CONNECT";
+  if (error.code === "timeout" && next.protocol === "HBONE") return "NETWORK_POLICY";
   if (error.code.startsWith("certificate-")) return "IDENTITY_ERROR";
   if (error.code.startsWith("http2-") || error.code === "http-status") return "H2_HANDSHAKE_FAILURE";
   if (error.code.startsWith("tls-") || error.code === "peer-identity" || error.message.startsWith("TLS ")) return "TLS_FAILURE";

@@ -9,7 +9,8 @@ import type { ConnectionTelemetry } from "./connection-record.ts";
 
 /** What the admin server says of a live connection, and what drain and policy changes need. */
 export interface LiveConnection {
-  readonly podUid: string;
+  /** The pod as it is served now; the same pod may come back later as another. */
+  readonly pod: PodContext;
   readonly direction: "outbound" | "inbound";
   readonly protocol: "HBONE" | "TCP";
   readonly source: SocketAddress;

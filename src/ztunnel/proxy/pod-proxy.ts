@@ -7,7 +7,7 @@ import { workloadIdentity, type WorkloadInfo } from "../state/model.ts";
 import { serveOutbound } from "./outbound.ts";
 import { serveInboundPlaintext } from "./inbound-plaintext.ts";
 import { InboundHbone } from "./inbound-hbone.ts";
-import type { PodContext, ProxyEnvironment } from "./pod-context.ts";
+import type { LiveConnection, PodContext, ProxyEnvironment } from "./pod-context.ts";
 
 /** A listening socket, by its role; ours from the moment that it is passed. */
 export interface PassedListener {
@@ -54,6 +54,10 @@ export class PodProxy {
     return this.#state;
   }
 
+  owns(connection: LiveConnection): boolean {
+    return connection.pod === this.#pod;
+  }
+
   /** Opens or takes over the listeners; fails, with nothing left open, when one cannot be had. */
   async start(): Promise<void> {
     this.#prefetchCertificate();
@@ -81,6 +85,7 @@ export class PodProxy {
     this.#state = "draining";
     this.#stopListening();
     this.#inbound.drain();
+    this.#pod.environment.tracker.drain((connection) => this.owns(connection));
     this.#endIfIdle();
   }
 
@@ -91,7 +96,7 @@ export class PodProxy {
     this.#stopListening();
     this.#inbound.close();
     const { tracker } = this.#pod.environment;
-    for (const connection of tracker.list()) if (connection.details.podUid === this.uid) connection.abort(new Error("the pod is no longer served here"));
+    for (const connection of tracker.list()) if (this.owns(connection.details)) connection.abort(new Error("the pod is no longer served here"));
     this.#pod.pool.close();
     if (this.#options.namespaceFd !== undefined) closeDescriptor(this.#options.namespaceFd);
   }

@@ -213,6 +213,9 @@ export class MeshState {
     return this.#policiesByNamespace.get(namespace) ?? noKeys;
   }
 
+  get hasPolicies(): boolean {
+    return this.#policies.size > 0;
+  }
   workloads(): readonly Workload[] {
     return [...this.#workloads.values()];
   }
