@@ -18,5 +18,5 @@ export interface ExchangeContext {
   readonly clock: Clock;
   readonly random: Random;
   readonly date: HttpDate;
-  newRequestId(): string;
+  readonly newRequestId: () => string;
 }

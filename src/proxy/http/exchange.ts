@@ -1,8 +1,6 @@
 import type { ByteStream } from "../../net/index.ts";
-import { bodyFramings, MessageHead, statusText, type BodyFraming } from "../../wire/http1/index.ts";
+import { bodyFramings, statusText, type BodyFraming, type MessageHead } from "../../wire/http1/index.ts";
 import { editHeaders, type HeaderEdits, type HeaderMutation } from "../routing/header-mutation.ts";
-import { normalizePath } from "../routing/path.ts";
-import type { RequestView } from "../routing/request-view.ts";
 import { routeOf, withoutPort } from "../routing/route-table.ts";
 import { pickWeighted, type DirectResponseAction, type ForwardAction, type RedirectAction, type Route } from "../routing/route.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
@@ -13,10 +11,12 @@ import { composeRequest } from "./compose-request.ts";
 import { composeLocalReply, composeResponse, type BodyDelivery } from "./compose-response.ts";
 import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeRecord } from "./exchange-record.ts";
+import { ExchangeRequest } from "./exchange-request.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
-import { isPrivateAddress, parseTarget } from "./request-target.ts";
+import { redirectLocation } from "./redirect-location.ts";
 import { responseFlags, type ResponseFlag } from "./response-flags.ts";
 import { isIdempotent, retriesConnectFailure, retriesFailure, retriesResponse, retriesTimeout, scheduleRetry } from "./retry-decision.ts";
+import { Shadow } from "./shadow.ts";
 
 /** The connection that an exchange answers on. */
 export interface ExchangeOwner {
@@ -38,35 +38,18 @@ export const maxReplayBytes = 64 * 1024;
 const requestBufferBytes = 2048;
 /** The first part of a body goes in one write with the head up to this size; more is worth a write of its own. */
 const maxJoinedBytes = 16 * 1024;
-const neverSeen = "-";
-/** What stands for the head of bytes that never became a request. */
-const noHead = new MessageHead();
 
 /**
  * One request and its answer: chooses the route, makes attempts at endpoints, and carries bodies both ways with back
  * pressure. A connection has one exchange, which is used for its requests one after the other.
  */
-export class Exchange implements RequestView, ResponseReceiver, PoolUser, ExchangeRecord {
+export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
   readonly #owner: ExchangeOwner;
   readonly #context: ExchangeContext;
   readonly #request = new ByteBuilder(requestBufferBytes);
-  readonly #internalPeer: boolean;
+  readonly #facts: ExchangeRequest;
   readonly downstreamLocal: string;
   readonly downstreamRemote: string;
-
-  // The request.
-  head: MessageHead = noHead;
-  method = "";
-  path = "";
-  query = "";
-  authority = "";
-  scheme: "http" | "https" = "http";
-  protocol: "HTTP/1.0" | "HTTP/1.1" = "HTTP/1.1";
-  pathAndQuery = "";
-  requestId = "";
-  userAgent = "";
-  forwardedFor = "";
-  capturedRequest: readonly string[] = [];
   capturedResponse: readonly string[] = [];
   #config: HttpConnectionConfig;
   #route: Route | undefined;
@@ -76,7 +59,7 @@ export class Exchange implements RequestView, ResponseReceiver, PoolUser, Exchan
   #attemptDigitAt = -1;
   /** Where the request was written to last: it may hold a view of the buffer after the answer has come. */
   #requestStream: ByteStream | undefined;
-  #requestIdIsNew = false;
+  #shadows: Shadow[] = [];
   #upgrade: string | undefined;
   #responseMutations: readonly HeaderMutation[] = [];
 
@@ -122,7 +105,7 @@ export class Exchange implements RequestView, ResponseReceiver, PoolUser, Exchan
     const { local, remote } = owner.stream;
     this.downstreamLocal = `${local.address}:${local.port}`;
     this.downstreamRemote = `${remote.address}:${remote.port}`;
-    this.#internalPeer = isPrivateAddress(remote.address);
+    this.#facts = new ExchangeRequest(local, remote);
   }
 
   get active(): boolean {
@@ -138,15 +121,47 @@ export class Exchange implements RequestView, ResponseReceiver, PoolUser, Exchan
   }
 
   get toHead(): boolean {
-    return this.method === "HEAD";
+    return this.#facts.method === "HEAD";
   }
 
   get toConnect(): boolean {
-    return this.method === "CONNECT";
+    return this.#facts.isConnect;
   }
 
   get wantsPlainBody(): boolean {
-    return this.protocol === "HTTP/1.0";
+    return this.#facts.protocol === "HTTP/1.0";
+  }
+
+  get method(): string {
+    return this.#facts.method;
+  }
+
+  get pathAndQuery(): string {
+    return this.#facts.pathAndQuery;
+  }
+
+  get protocol(): "HTTP/1.0" | "HTTP/1.1" {
+    return this.#facts.protocol;
+  }
+
+  get authority(): string {
+    return this.#facts.authority;
+  }
+
+  get requestId(): string {
+    return this.#facts.requestId;
+  }
+
+  get forwardedFor(): string {
+    return this.#facts.forwardedFor;
+  }
+
+  get userAgent(): string {
+    return this.#facts.userAgent;
+  }
+
+  get capturedRequest(): readonly string[] {
+    return this.#facts.captured;
   }
 
   get routeName(): string {
@@ -158,14 +173,18 @@ export class Exchange implements RequestView, ResponseReceiver, PoolUser, Exchan
     this.#reset(head, keepAlive);
     this.receivedBytes = to - from;
     this.#requestComplete = complete;
-    if (!this.#readRequest(head)) return;
+    const refusal = this.#facts.read(this.#config, this.#context.scheme, this.#context.newRequestId);
+    if (refusal !== undefined) {
+      this.#reply(refusal.status, refusal.body, refusal.status === 426 ? responseFlags.downstreamProtocolError : responseFlags.none, refusal.details);
+      return;
+    }
     const table = this.#context.routeTable();
     const host = table?.virtualHost(this.authority);
-    if (host !== undefined && host.requireTls !== "none" && this.scheme === "http" && (host.requireTls === "all" || !this.#internalPeer)) {
+    if (host !== undefined && host.requireTls !== "none" && this.#facts.scheme === "http" && (host.requireTls === "all" || !this.#facts.internalPeer)) {
       this.#reply(301, "", responseFlags.none, "tls_required", [["location", `https://${withoutPort(this.authority)}${this.pathAndQuery}`]]);
       return;
     }
-    const route = host === undefined ? undefined : routeOf(host, this);
+    const route = host === undefined ? undefined : routeOf(host, this.#facts);
     this.#route = route;
     if (route === undefined) {
       this.#reply(404, "", responseFlags.noRouteFound, "route_not_found");
@@ -180,8 +199,6 @@ export class Exchange implements RequestView, ResponseReceiver, PoolUser, Exchan
   /** Refuses what never became a request. */
   refuse(status: number, reason: string): void {
     this.#reset(undefined, false);
-    this.method = neverSeen;
-    this.pathAndQuery = neverSeen;
     this.#reply(status, statusText(status), responseFlags.downstreamProtocolError, `http1.codec_error{${reason.replaceAll(" ", "_")}}`);
   }
 
@@ -191,6 +208,7 @@ export class Exchange implements RequestView, ResponseReceiver, PoolUser, Exchan
     this.receivedBytes += size;
     this.#requestComplete = complete;
     const upstream = this.#upstream;
+    for (const shadow of this.#shadows) shadow.body(bytes, from, to, complete);
     let more = true;
     if (this.#replayable && this.#request.length + size > maxReplayBytes && upstream !== undefined) this.#replayable = false;
     if (upstream === undefined || this.#replayable) {
@@ -363,7 +381,7 @@ export class Exchange implements RequestView, ResponseReceiver, PoolUser, Exchan
 
   #reset(head: MessageHead | undefined, keepAlive: boolean): void {
     this.#config = this.#context.config();
-    this.head = head ?? noHead;
+    this.#facts.reset(head);
     this.#active = true;
     this.#responding = false;
     this.#clientKeepsAlive = keepAlive;
@@ -389,59 +407,9 @@ export class Exchange implements RequestView, ResponseReceiver, PoolUser, Exchan
     this.upstreamServiceMs = -1;
     this.upstreamLocal = "";
     this.grpcStatus = "";
-    this.requestId = "";
-    this.userAgent = "";
-    this.forwardedFor = "";
-    this.authority = "";
-    this.capturedRequest = [];
     this.capturedResponse = [];
     this.startedMs = this.#context.clock.nowMs();
     this.#startedSteadyMs = this.#context.clock.steadyMs();
-  }
-
-  /** Reads what routing and logs need. Answers false when the request was refused. */
-  #readRequest(head: MessageHead): boolean {
-    const config = this.#config;
-    this.method = head.method();
-    this.protocol = head.minorVersion === 0 ? "HTTP/1.0" : "HTTP/1.1";
-    this.scheme = this.#context.scheme;
-    const rawTarget = head.target();
-    this.pathAndQuery = rawTarget;
-    if (this.protocol === "HTTP/1.0" && !config.acceptHttp10) {
-      this.#reply(426, "Upgrade Required", responseFlags.downstreamProtocolError, "low_version");
-      return false;
-    }
-    const target = parseTarget(this.method, rawTarget);
-    const path = target === undefined ? undefined : normalizePath(target.path, config.path);
-    if (target === undefined || path === undefined) {
-      this.#reply(400, "", responseFlags.none, "path_normalization_failed");
-      return false;
-    }
-    this.path = path;
-    this.query = target.query;
-    if (path !== target.path || target.authority !== undefined) this.pathAndQuery = target.hasQuery ? `${path}?${target.query}` : path;
-    const host = target.authority ?? (head.hostField < 0 ? config.defaultHostForHttp10 : head.value(head.hostField));
-    const stripped = config.stripHostPort === "none" ? host : this.#stripPort(host, config.stripHostPort);
-    this.authority = stripped.toLowerCase();
-    this.#readIdentity(head, config);
-    return true;
-  }
-
-  #stripPort(host: string, mode: "any" | "matching"): string {
-    if (mode === "matching" && !host.endsWith(`:${this.#owner.stream.local.port}`)) return host;
-    return withoutPort(host);
-  }
-
-  #readIdentity(head: MessageHead, config: HttpConnectionConfig): void {
-    const given = head.get("x-forwarded-for");
-    const peer = this.#owner.stream.remote.address;
-    this.forwardedFor = config.appendForwardedFor ? (given === undefined ? peer : `${given},${peer}`) : (given ?? "");
-    this.userAgent = head.get("user-agent") ?? "";
-    const id = head.get("x-request-id");
-    const keeps = id !== undefined && id !== "" && (this.#internalPeer || !config.useRemoteAddress || config.preserveExternalRequestId);
-    this.#requestIdIsNew = !keeps && config.generateRequestId;
-    this.requestId = this.#requestIdIsNew ? this.#context.newRequestId() : (id ?? "");
-    if (config.requestCapture.length > 0) this.capturedRequest = config.requestCapture.map((name) => head.get(name) ?? "");
   }
 
   #directResponse(action: DirectResponseAction): void {
@@ -449,14 +417,7 @@ export class Exchange implements RequestView, ResponseReceiver, PoolUser, Exchan
   }
 
   #redirect(action: RedirectAction): void {
-    const scheme = action.httpsRedirect ? "https" : (action.scheme ?? this.scheme);
-    const host = action.host ?? withoutPort(this.authority);
-    const givenPort = /:(\d+)$/.exec(this.authority)?.[1];
-    const port = action.port === undefined ? (action.host === undefined ? givenPort : undefined) : String(action.port);
-    const standard = (scheme === "http" && port === "80") || (scheme === "https" && port === "443");
-    const path = action.pathRedirect ?? action.rewritePath?.(this.path) ?? this.path;
-    const query = this.query !== "" && !action.stripQuery && !path.includes("?") ? `?${this.query}` : "";
-    const location = `${scheme}://${host}${port === undefined || standard ? "" : `:${port}`}${path}${query}`;
+    const location = redirectLocation(action, this.#facts);
     this.#reply(action.status, "", responseFlags.none, "direct_response", [["location", location]]);
   }
 
@@ -472,12 +433,14 @@ export class Exchange implements RequestView, ResponseReceiver, PoolUser, Exchan
     if (!this.#checkUpgrade(action)) return;
     if (choice.responseMutation !== undefined) this.#responseMutations = [choice.responseMutation, ...route.responseMutations];
     const mutations = choice.requestMutation === undefined ? route.requestMutations : [choice.requestMutation, ...route.requestMutations];
-    const edits = mutations.length === 0 ? undefined : this.#edit(mutations, this.head);
+    const edits = mutations.length === 0 ? undefined : this.#edit(mutations, this.#facts.head);
     const endpoint = this.#pick(cluster, action);
     if (endpoint === undefined) return;
     this.#composeRequest(action, choice.hostRewrite ?? action.rewriteHost, endpoint, edits);
     this.#request.range(bytes, from, to);
-    if (this.head.expectsContinue && !this.#config.forwardContinue && !this.#requestComplete) this.#sayContinue();
+    this.#shadows = [];
+    if (action.mirrors.length > 0) this.#mirror(action, edits, bytes, from, to);
+    if (this.#facts.head.expectsContinue && !this.#config.forwardContinue && !this.#requestComplete) this.#sayContinue();
     this.#attempt(endpoint, false);
     if (this.#active && this.#requestComplete) this.#requestDone();
   }
@@ -488,7 +451,7 @@ export class Exchange implements RequestView, ResponseReceiver, PoolUser, Exchan
     const { target } = action;
     if (target.kind === "one") return { name: target.cluster };
     if (target.kind === "header") {
-      const name = this.head.get(target.header);
+      const name = this.#facts.head.get(target.header);
       return name === undefined ? undefined : { name };
     }
     const chosen = pickWeighted(target.clusters, target.totalWeight, this.#context.random());
@@ -498,7 +461,7 @@ export class Exchange implements RequestView, ResponseReceiver, PoolUser, Exchan
 
   /** Answers false when the upgrade was refused. h2c is not an upgrade that we take: the request goes on without it. */
   #checkUpgrade(action: ForwardAction): boolean {
-    const { head } = this;
+    const { head } = this.#facts;
     if (head.upgradeField < 0 || !head.connectionUpgrade || this.protocol === "HTTP/1.0") return true;
     const protocol = head.value(head.upgradeField).toLowerCase();
     if (protocol.startsWith("h2c")) return true;
@@ -511,34 +474,53 @@ export class Exchange implements RequestView, ResponseReceiver, PoolUser, Exchan
   }
 
   #edit(levels: readonly HeaderMutation[], head: MessageHead): HeaderEdits {
-    const context = { request: this, downstreamRemote: this.downstreamRemote, downstreamLocal: this.downstreamLocal };
+    const context = { request: this.#facts, downstreamRemote: this.downstreamRemote, downstreamLocal: this.downstreamLocal };
     return editHeaders(levels, context, (name) => head.find(name) >= 0);
   }
 
   #composeRequest(action: ForwardAction, hostRewrite: string | undefined, endpoint: Endpoint, edits: HeaderEdits | undefined): void {
-    const path = action.rewritePath?.(this.path) ?? this.path;
-    const rewritten = !this.toConnect && (path !== this.path || this.pathAndQuery.length !== this.head.targetEnd - this.head.targetStart);
-    const host = edits?.added.find(([name]) => name === "host")?.[1] ?? hostRewrite ?? (action.autoHostRewrite ? endpoint.config.hostname : undefined);
-    const original = this.head.hostField < 0 ? "" : this.head.value(this.head.hostField);
-    const differs = this.authority !== original && this.authority !== original.toLowerCase();
+    const host = edits?.added.find(([name]) => name === "host")?.[1] ?? hostRewrite ?? (action.autoHostRewrite ? endpoint.config.hostname : undefined) ?? this.#facts.changedHost();
     if ((this.#requestStream?.bufferedBytes ?? 0) > 0) this.#request.detach();
     else this.#request.clear(requestBufferBytes);
     this.#requestStream = undefined;
-    this.#attemptDigitAt = composeRequest(this.#request, {
-      head: this.head,
+    this.#attemptDigitAt = this.#compose(this.#request, action, host, edits);
+  }
+
+  /** Writes the request's head for an upstream; answers as {@link composeRequest}. */
+  #compose(out: ByteBuilder, action: ForwardAction, host: string | undefined, edits: HeaderEdits | undefined): number {
+    const facts = this.#facts;
+    const path = action.rewritePath?.(facts.path) ?? facts.path;
+    const rewritten = facts.targetDiffers || (path !== facts.path && !facts.isConnect);
+    return composeRequest(out, {
+      head: facts.head,
       config: this.#config,
-      target: rewritten ? (this.query === "" ? path : `${path}?${this.query}`) : undefined,
-      host: host ?? (differs ? this.authority : undefined),
-      internalPeer: this.#internalPeer,
-      peerAddress: this.#owner.stream.remote.address,
-      scheme: this.scheme,
-      requestId: this.requestId,
-      requestIdIsNew: this.#requestIdIsNew,
-      forwardedFor: this.forwardedFor,
+      target: rewritten ? (facts.query === "" ? path : `${path}?${facts.query}`) : undefined,
+      host,
+      internalPeer: facts.internalPeer,
+      peerAddress: facts.remote.address,
+      scheme: facts.scheme,
+      requestId: facts.requestId,
+      requestIdIsNew: facts.requestIdIsNew,
+      forwardedFor: facts.forwardedFor,
       upgrade: this.#upgrade,
       edits,
       attemptCount: action.includeAttemptCount,
     });
+  }
+
+  /** Sends copies to the mirrors of the route, as far as they can take them. */
+  #mirror(action: ForwardAction, edits: HeaderEdits | undefined, bytes: Buffer, from: number, to: number): void {
+    for (const mirror of action.mirrors) {
+      const endpoint = this.#upgrade === undefined && this.#context.random() < mirror.fraction ? this.#context.cluster(mirror.cluster)?.pick(undefined, 1) : undefined;
+      if (endpoint === undefined) continue;
+      const { authority } = this.#facts;
+      const name = withoutPort(authority);
+      const head = new ByteBuilder(requestBufferBytes);
+      this.#compose(head, action, mirror.keepHost ? authority : `${name}-shadow${authority.slice(name.length)}`, edits);
+      const shadow = new Shadow(endpoint, head.view(), this.toHead);
+      shadow.body(bytes, from, to, this.#requestComplete);
+      this.#shadows.push(shadow);
+    }
   }
 
   #sayContinue(): void {
@@ -597,7 +579,7 @@ export class Exchange implements RequestView, ResponseReceiver, PoolUser, Exchan
    */
   #retriesStale(connection: UpstreamConnection | undefined, failure: UpstreamFailure): boolean {
     if (connection?.reused !== true || failure.anyByte || failure.kind !== "closed" || this.#staleRetried || !this.#replayable) return false;
-    if (!failure.nothingSent && !isIdempotent(this.method)) return false;
+    if (!failure.nothingSent && !isIdempotent(this.#facts.method)) return false;
     const { endpoint } = this;
     if (endpoint === undefined) return false;
     this.#staleRetried = true;
@@ -733,7 +715,7 @@ export class Exchange implements RequestView, ResponseReceiver, PoolUser, Exchan
     this.details = details;
     this.#responding = true;
     const keepAlive = this.#clientKeepsAlive && this.#requestComplete && !this.#context.draining;
-    const edits = this.#responseMutations.length === 0 || this.#route?.action.kind === "forward" ? undefined : this.#edit(this.#responseMutations, this.head);
+    const edits = this.#responseMutations.length === 0 || this.#route?.action.kind === "forward" ? undefined : this.#edit(this.#responseMutations, this.#facts.head);
     scratch.clear();
     this.sentBytes = composeLocalReply(
       scratch,
@@ -788,6 +770,7 @@ export class Exchange implements RequestView, ResponseReceiver, PoolUser, Exchan
 
   #finish(): void {
     this.#clearTimers();
+    if (!this.#requestComplete) for (const shadow of this.#shadows) shadow.abandon();
     this.#active = false;
     this.#upstreamPaused = false;
     this.#tunnel = false;

@@ -401,3 +401,27 @@ test("while draining, answers say close, new connections are still served, and i
   harness.listener.closeIdle(0);
   await idle.closed;
 });
+
+test("a mirror gets a copy of the request, and its answer goes nowhere", async () => {
+  await using harness = await Harness.start();
+  harness.cluster("a", [(await harness.backend(echo("a"))).port]);
+  const copies: string[] = [];
+  const mirror = await harness.backend((request, response) => {
+    let body = "";
+    request.on("data", (chunk: Buffer) => (body += chunk.toString()));
+    request.on("end", () => {
+      copies.push(`${request.method} ${request.url} ${request.headers.host} ${body.length}`);
+      response.statusCode = 500;
+      response.end("nobody sees this");
+    });
+  });
+  const cluster = harness.cluster("mirror", [mirror.port]);
+  harness.table = tableOf(route(forwardTo("a", { mirrors: [{ cluster: "mirror", fraction: 1, keepHost: false }, { cluster: "none", fraction: 1, keepHost: false }] })));
+  for (let index = 0; index < 3; index += 1) {
+    const answer = await harness.get("/m?x", { method: "POST", body: "y".repeat(100_000), headers: { host: "shop.test:80" } });
+    assert.equal(answer.status, 200);
+  }
+  await eventually(() => copies.length === 3);
+  assert.deepEqual(new Set(copies), new Set(["POST /m?x shop.test-shadow:80 100000"]));
+  await eventually(() => [...cluster.endpoints()].every((endpoint) => endpoint.activeRequests === 0));
+});
