@@ -40,7 +40,7 @@ const neededBytes = 200 * 1024 * 1024;
 export async function createCluster(options: CreateClusterOptions): Promise<CreatedCluster> {
   const { plan, env, signal, progress } = options;
   const directory = clusterDirectory(env, plan.name);
-  refuseExisting(directory, plan.name);
+  const formerContext = clearRemains(directory, plan.name);
   try {
     progress("Preparing the state directory and certificates");
     const pki = prepareDirectory(directory, options);
@@ -48,7 +48,7 @@ export async function createCluster(options: CreateClusterOptions): Promise<Crea
     const launcher = startLauncher(directory, options);
     try {
       const port = await waitForLauncher(launcher, directory, signal);
-      return finish(directory, port, pki, options);
+      return finish(directory, port, pki, formerContext, options);
     } catch (error) {
       await stopLauncher(hostProcess(launcher.pid ?? -1));
       throw error;
@@ -62,17 +62,17 @@ export async function createCluster(options: CreateClusterOptions): Promise<Crea
   }
 }
 
-function refuseExisting(directory: string, name: string): void {
+/**
+ * Refuses a name that is in use. Removes what a killed launcher has left: files alone, as everything else ended with it.
+ * Answers the kubeconfig's context from before that cluster.
+ */
+function clearRemains(directory: string, name: string): string | undefined {
   const record = readClusterRecord(directory);
-  if (record === undefined) {
-    rmSync(directory, { recursive: true, force: true });
-    return;
-  }
-  if (isClusterRunning(record)) {
+  if (record !== undefined && isClusterRunning(record)) {
     throw userError("cluster-exists", `a cluster "${name}" exists already`, { hint: `delete it (serin cluster delete --name ${name}) or choose another --name` });
   }
-  // Its launcher was killed, and with it everything but these files.
   rmSync(directory, { recursive: true, force: true });
+  return record?.kubeconfig?.previousContext;
 }
 
 function prepareDirectory(directory: string, options: CreateClusterOptions): ClusterPki {
@@ -179,7 +179,7 @@ function tailOf(path: string): string {
   }
 }
 
-function finish(directory: string, port: number, pki: ClusterPki, { plan, env, release }: CreateClusterOptions): CreatedCluster {
+function finish(directory: string, port: number, pki: ClusterPki, formerContext: string | undefined, { plan, env, release }: CreateClusterOptions): CreatedCluster {
   const server = `https://${plan.apiServer.address}:${port}`;
   const contextName = contextNameOf(plan.name);
   const access: AdminAccess = {
@@ -195,7 +195,7 @@ function finish(directory: string, port: number, pki: ClusterPki, { plan, env, r
   writeShims(directory, plan.name, release.root);
   const record = readClusterRecord(directory);
   if (record === undefined) throw internalError("cluster-record", "the cluster's record has vanished");
-  const complete: ClusterRecord = { ...record, kubeconfig: { path: kubeconfigPath, previousContext: previousContext === contextName ? "" : previousContext } };
+  const complete: ClusterRecord = { ...record, kubeconfig: { path: kubeconfigPath, previousContext: previousContext === contextName ? (formerContext ?? "") : previousContext } };
   writeClusterRecord(directory, complete);
   return { directory, record: complete, kubeconfigPath, contextName, server };
 }

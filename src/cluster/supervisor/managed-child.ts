@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn } from "node:child_process";
 import { Backoff, messageOf, systemRandom, type Clock, type Logger } from "../../base/index.ts";
 import type { NetworkNamespace } from "../../net/index.ts";
 
@@ -25,7 +25,6 @@ const provenAfterMs = 10_000;
 export class ManagedChild {
   readonly #options: ManagedChildOptions;
   readonly #backoff: Backoff;
-  #child: ChildProcess | undefined;
   #startedAtMs = 0;
   #stopped = false;
 
@@ -41,16 +40,14 @@ export class ManagedChild {
     const child = namespace.enter(() =>
       spawn(program, args, { stdio: ["ignore", "inherit", "inherit", "ipc", ...descriptors], env: environment, cwd: "/" }),
     );
-    this.#child = child;
     child.on("message", onMessage);
     child.once("error", (error) => log.error("a process cannot be started", { name, error: messageOf(error) }));
     child.once("exit", (code, signal) => this.#ended(code, signal));
   }
 
-  /** Ends it for good. */
-  stop(): void {
+  /** Lets it end without being started again. */
+  abandon(): void {
     this.#stopped = true;
-    this.#child?.kill("SIGTERM");
   }
 
   #ended(code: number | null, signal: NodeJS.Signals | null): void {

@@ -49,8 +49,8 @@ export class Supervisor {
       send({ type: "failed", kind: failure.kind, code: failure.code, message: failure.message, hint: failure.hint });
       throw error;
     } finally {
-      // The lab's PID 1 ends with this process and takes everything along.
-      for (const child of this.#children) child.stop();
+      // The lab's PID 1 ends with this process and takes everything along; nothing is started again meanwhile.
+      for (const child of this.#children) child.abandon();
     }
   }
 
