@@ -146,6 +146,8 @@ test("after a restart, objects, versions and watches go on", async () => {
     await server.call("DELETE", `${configMaps}/lasting`);
   });
   assert.equal(resumed[0].type, "DELETED");
+  const future = await server.call("GET", `${configMaps}?watch=true&resourceVersion=99999999`);
+  assert.deepEqual([future.status, future.body.details.causes[0].reason], [504, "ResourceVersionTooLarge"]);
   const old = await server.watch(`${configMaps}?watch=true&resourceVersion=1`, (events) => events.length > 0);
   assert.deepEqual([old[0].type, old[0].object.code], ["ERROR", 410]);
 });

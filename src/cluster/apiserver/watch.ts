@@ -2,7 +2,7 @@ import type { ChangeEvent, StoredRecord } from "../store/index.ts";
 import { includeObjectOf, type ResourceContext, type ServerParts } from "./context.ts";
 import { apiVersionOf, type IncludeObject } from "./encoder.ts";
 import { answerFormOf, type AnswerForm } from "./negotiate.ts";
-import { selectionOf, type Selection } from "./read.ts";
+import { requireKnownRevision, selectionOf, type Selection } from "./read.ts";
 import { isTrue } from "./request-info.ts";
 import { badRequest, expired, type ApiError } from "./status.ts";
 
@@ -21,8 +21,9 @@ export function watchObjects(parts: ServerParts, context: ResourceContext): void
   if (initialEvents && query.get("resourceVersionMatch") !== "NotOlderThan") {
     throw badRequest("sendInitialEvents is forbidden for watch unless resourceVersionMatch is set to NotOlderThan");
   }
-  const from = text === "" || text === "0" || initialEvents ? undefined : Number(text);
-  if (from !== undefined && !Number.isSafeInteger(from)) throw badRequest(`resourceVersion: Invalid value: "${text}"`);
+  // A version of the future comes from another cluster's life: the client must list anew.
+  const known = requireKnownRevision(parts, text);
+  const from = known === 0 || initialEvents ? undefined : known;
   response.writeHead(200, { "content-type": form.encoding === "yaml" ? "application/yaml;stream=watch" : "application/json", "cache-control": "no-cache, private" });
   response.flushHeaders();
   const stream = new WatchStream(parts, context, form, selection, includeObjectOf(query));
