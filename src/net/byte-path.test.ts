@@ -3,6 +3,8 @@ import { suite, test } from "node:test";
 import { SerinError } from "../base/index.ts";
 import { bytePath, type BytePath } from "./byte-path.ts";
 import type { ByteListener, ByteStream } from "./byte-stream.ts";
+import { libc } from "./libc.ts";
+import { openTcpSocketInNamespace } from "./namespace-socket.ts";
 import { Recorder, relay, pattern } from "./testing/recorder.ts";
 
 interface Pair {
@@ -163,6 +165,27 @@ for (const kind of ["libuv", "node"] as const) {
       const second = await path.listenTcp({ address: "127.0.0.1", port, reusePort: true }, (stream) => stream.destroy());
       first.close();
       second.close();
+    });
+
+    test("a connected descriptor can be taken over", async () => {
+      const accepted = Promise.withResolvers<ByteStream>();
+      const listener = await path.listenTcp({ address: "127.0.0.1", port: 0 }, accepted.resolve);
+      const fd = openTcpSocketInNamespace(undefined, { family: "ipv4" });
+      const address = Buffer.alloc(16);
+      address.writeUInt16LE(2, 0);
+      address.writeUInt16BE(listener.address.port, 2);
+      Buffer.from([127, 0, 0, 1]).copy(address, 4);
+      // Non-blocking: a connect over loopback is under way at once, and done when the other side accepts.
+      libc().connect(fd, address, address.length);
+      const far = await accepted.promise;
+      const near = path.adoptTcp(fd);
+      const right = new Recorder(far);
+      near.write(Buffer.from("taken"));
+      near.end();
+      assert.equal((await right.ended).toString(), "taken");
+      far.end();
+      listener.close();
+      near.destroy();
     });
 
     test("IPv6 works as IPv4", async () => {

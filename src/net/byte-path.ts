@@ -242,8 +242,3 @@ export function connectTcp(options: ConnectOptions): Promise<ByteStream> {
 export function listenTcp(options: ListenOptions, accept: (stream: ByteStream) => void): Promise<ByteListener> {
   return best().listenTcp(options, accept);
 }
-
-/** Takes over a connected socket's descriptor. */
-export function adoptTcp(fd: number): ByteStream {
-  return best().adoptTcp(fd);
-}

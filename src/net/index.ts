@@ -1,12 +1,11 @@
 export type { ByteListener, ByteStream, ByteStreamHandler, ConnectOptions, SecureStream, SocketAddress } from "./byte-stream.ts";
-export { addressOf, check, errorName, lastErrorName, libc, linux, watchReadable, watchWritable, type Libc } from "./libc.ts";
+export { check, libc, watchReadable, type Libc } from "./libc.ts";
 export {
   bindUdpInNamespace,
   closeDescriptor,
   listenTcpInNamespace,
   openTcpSocketInNamespace,
   originalDestination,
-  setSocketOption,
   socketName,
   type ConnectingSocketOptions,
   type NamespaceListenOptions,
@@ -14,7 +13,7 @@ export {
 } from "./namespace-socket.ts";
 export { inNamespace, NetworkNamespace } from "./network-namespace.ts";
 export { NftNetlink } from "./nft-netlink.ts";
-export { isSystemCode, networkError, systemError, uvError } from "./node-error.ts";
+export { isSystemCode, networkError } from "./node-error.ts";
 export { RouteNetlink } from "./route-netlink.ts";
 // The codecs that callers of the netlink sockets need.
 export {
@@ -24,7 +23,6 @@ export {
   ipToBytes,
   match,
   NftTransaction,
-  unmapIp,
   type AddressInfo,
   type BridgeLink,
   type IpFamily,
@@ -46,8 +44,6 @@ export {
   type VethLink,
 } from "../wire/netlink/index.ts";
 export { SeqpacketConnection, SeqpacketServer, type SeqpacketHandler, type SeqpacketMessage } from "./seqpacket.ts";
-export { adoptTcp, bytePath, connectTcp, listenTcp, type BytePath, type ListenOptions } from "./byte-path.ts";
-export { expandFront, holdChunk } from "./read-buffer.ts";
-export { streamDuplex } from "./stream-duplex.ts";
+export { connectTcp, listenTcp, type BytePath, type ListenOptions } from "./byte-path.ts";
 export { secureClient, secureServer, type SecureClientOptions, type SecureServerOptions } from "./tls.ts";
 export { TlsContext, type TlsContextOptions, type TlsContextSource } from "./tls-context.ts";

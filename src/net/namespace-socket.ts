@@ -1,6 +1,6 @@
 import { ipFamilyOf, ipToBytes, bytesToIp, type IpFamily } from "../wire/netlink/index.ts";
 import type { SocketAddress } from "./byte-stream.ts";
-import { check, errorName, lastErrorName, libc, linux } from "./libc.ts";
+import { check, lastErrorName, libc, linux } from "./libc.ts";
 import { inNamespace } from "./network-namespace.ts";
 import { systemError } from "./node-error.ts";
 
@@ -83,20 +83,6 @@ export function socketName(fd: number): SocketAddress {
   length.writeInt32LE(28);
   check("getsockname", libc().getsockname(fd, address, length));
   return decodeSocketAddress(address);
-}
-
-/** The fault that an unconnected or failed socket holds, by name; undefined when there is none. */
-export function pendingSocketError(fd: number): string | undefined {
-  const value = Buffer.alloc(4);
-  const length = Buffer.alloc(4);
-  length.writeInt32LE(4);
-  check("SO_ERROR", libc().getsockopt(fd, linux.levelSocket, 4, value, length));
-  const number = value.readInt32LE();
-  return number === 0 ? undefined : errorName(number);
-}
-
-export function setSocketOption(fd: number, level: number, name: number, value: number): void {
-  setOption(fd, level, name, value);
 }
 
 /** Closing the socket will send RST and drop what is queued. */

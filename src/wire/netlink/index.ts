@@ -1,17 +1,10 @@
 export {
   align4,
-  attribute,
-  nested,
   netlinkFlags,
-  netlinkHeaderBytes,
-  netlinkMessage,
   netlinkTypes,
   readAttributes,
   readString,
   splitReplies,
-  u16be,
-  u32,
-  u32be,
   type NetlinkReply,
 } from "./attribute.ts";
 export { bytesToIp, ipFamilyOf, ipToBytes, unmapIp, type IpFamily } from "./ip-address.ts";
@@ -20,7 +13,6 @@ export {
   batchMessage,
   listChainsMessage,
   listTablesMessage,
-  nftFamilyNumbers,
   NftTableEditor,
   NftTransaction,
   type NftBaseChain,

@@ -1,6 +1,5 @@
 export { decodeZdsHello, decodeZdsRequest, decodeZdsResponse, encodeZdsHello, encodeZdsRequest, encodeZdsResponse } from "./codec.ts";
 export {
-  parseListenerRoles,
   zdsListenerRoles,
   type ZdsHello,
   type ZdsListenerRole,
