@@ -247,8 +247,6 @@ export class DiscoveryStream {
       subscription.askAll(request.known, generation);
     }
     if (names.length > 0) subscription.ask(names, request.known, generation);
-    // A reconnecting client whose names have gone since must be told so.
-    if (first && !wildcard) subscription.ask(Object.keys(request.known).filter((name) => subscription.names.has(name)), request.known, generation);
   }
 
   #updateWhole(subscription: Subscription, whole: { readonly names: readonly string[]; readonly version: string }, first: boolean): void {

@@ -1,0 +1,142 @@
+import assert from "node:assert/strict";
+import { webcrypto, X509Certificate } from "node:crypto";
+import { after, test } from "node:test";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import * as grpc from "@grpc/grpc-js";
+import { gatewayKind, httpRouteKind } from "../api/gateway/index.ts";
+import { configMapKind, deploymentKind, namespaceKind, podKind, serviceKind } from "../api/kubernetes/index.ts";
+import { ShutdownController, silentLogger, systemClock } from "../base/index.ts";
+import { IstioCertificateRequestSchema, IstioCertificateResponseSchema } from "../wire/workload/index.ts";
+import { discoveryMethods, typeUrls } from "../wire/xds/index.ts";
+import { Pkcs10CertificateRequestGenerator } from "./ca/testing/csr.ts";
+import { ControlPlane } from "./control-plane.ts";
+import { readControlPlaneSettings } from "./control-plane-options.ts";
+import { DiscoveryTestClient } from "./serve/testing/discovery-client.ts";
+import { FakeKubeClient } from "./testing/fake-kube-client.ts";
+import { config, namespace, pod, service } from "./testing/model-fixture.ts";
+
+const ports = { http: 0, grpc: 0, secure: 0, webhooks: 0, monitoring: 0 };
+
+async function until<Value>(look: () => Value | undefined | Promise<Value | undefined>): Promise<Value> {
+  for (;;) {
+    const found = await look();
+    if (found !== undefined) return found;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** A free port: the system gives one, and hardly gives it again at once. */
+async function freePort(): Promise<number> {
+  const server = new grpc.Server();
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, bound) => (error === null ? resolve(bound) : reject(error)));
+  });
+  server.forceShutdown();
+  return port;
+}
+
+for (const name of Object.keys(ports) as (keyof typeof ports)[]) ports[name] = await freePort();
+const kube = new FakeKubeClient();
+kube.put(namespaceKind, namespace("istio-system"));
+kube.put(namespaceKind, namespace("shop"));
+kube.put(serviceKind, service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80, targetPort: 8080 }]));
+kube.put(podKind, pod("shop/web-1", "10.244.1.5", { labels: { app: "web" }, account: "web" }));
+kube.put(podKind, pod("istio-system/ztunnel-1", "10.244.1.2", { account: "ztunnel", redirected: false }));
+kube.tokens.set("node-token", { username: "system:serviceaccount:istio-system:ztunnel", pod: "ztunnel-1" });
+
+const address = "127.0.0.1";
+const settings = readControlPlaneSettings(
+  ["discovery", `--httpAddr=${address}:${ports.http}`, `--grpcAddr=${address}:${ports.grpc}`, `--secureGRPCAddr=${address}:${ports.secure}`, `--httpsAddr=${address}:${ports.webhooks}`, `--monitoringAddr=${address}:${ports.monitoring}`, "--meshConfig", "/nonexistent"],
+  { HUB: "lab", TAG: "1.2.3", POD_NAME: "istiod-1" },
+  "0.0.0",
+);
+const shutdown = new ShutdownController();
+const done = new ControlPlane({ client: kube, settings, version: "1.2.3", clock: systemClock, log: silentLogger }).run(shutdown);
+after(async () => {
+  shutdown.request("the test is over");
+  shutdown.request("the test is over");
+  await done;
+});
+await until(async () => ((await fetch(`http://${address}:${ports.http}/ready`).catch(() => undefined))?.status === 200 ? true : undefined));
+const root = (await until(async () => await kube.get(configMapKind, "istio-ca-root-cert", "shop"))).data?.["root-cert.pem"] ?? "";
+const credentials = grpc.credentials.createSsl(Buffer.from(root), null, null, { checkServerIdentity: (_host, certificate) => (certificate.subjectaltname?.includes("DNS:istiod.istio-system.svc") === true ? undefined : new Error("wrong name")) });
+const headers = { authorization: "Bearer node-token" };
+const ztunnelNode = "ztunnel~10.244.1.2~ztunnel-1.istio-system~istio-system.svc.cluster.local";
+
+test("a ztunnel that authenticates by its token is told of a pod's change, and its acknowledgement is known", async () => {
+  const client = new DiscoveryTestClient("delta", `${address}:${ports.secure}`, ztunnelNode, { credentials, headers });
+  client.send({ typeUrl: typeUrls.address });
+  const first = await client.next();
+  assert.ok(first.resources.some((resource) => resource.name === "Kubernetes//Pod/shop/web-1"));
+  client.send({ typeUrl: typeUrls.address, responseNonce: first.nonce });
+  const changed = kube.put(podKind, pod("shop/web-1", "10.244.1.5", { labels: { app: "web" }, account: "web", ready: false }));
+  const second = await client.next();
+  assert.deepEqual(second.resources.map((resource) => resource.name), ["Kubernetes//Pod/shop/web-1"]);
+  const ask = async (version: string): Promise<unknown> =>
+    await (await fetch(`http://${address}:${ports.http}/debug/serin/acknowledged?kind=Pod&group=&namespace=shop&name=web-1&resourceVersion=${version}`)).json();
+  const proxy = { id: "ztunnel-1.istio-system", type: "ztunnel", connected: true, rejected: null };
+  assert.deepEqual(await ask(changed.metadata.resourceVersion ?? ""), { revision: "default", processed: true, proxies: [{ ...proxy, acknowledged: false }] });
+  client.send({ typeUrl: typeUrls.address, responseNonce: second.nonce });
+  await until(async () => (JSON.stringify(await ask(changed.metadata.resourceVersion ?? "")).includes('"acknowledged":true') ? true : undefined));
+  assert.deepEqual(await ask("999999"), { revision: "default", processed: false, proxies: [] });
+  client.close();
+});
+
+test("nobody is served without credentials, nor with those of another namespace", async () => {
+  const nobody = new DiscoveryTestClient("delta", `${address}:${ports.secure}`, ztunnelNode, { credentials });
+  nobody.send({ typeUrl: typeUrls.address });
+  await assert.rejects(nobody.next(), /neither a token nor a client certificate/);
+  nobody.close();
+  const other = new DiscoveryTestClient("delta", `${address}:${ports.secure}`, "ztunnel~10.0.0.1~x.shop~shop.svc.cluster.local", { credentials, headers });
+  other.send({ typeUrl: typeUrls.address });
+  await assert.rejects(other.next(), /its credentials are of istio-system\/ztunnel/);
+  other.close();
+});
+
+test("a node proxy gets the certificate of a pod on its node over gRPC", async () => {
+  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  const csr = (await Pkcs10CertificateRequestGenerator.create({ name: "O=x", keys, signingAlgorithm: algorithm })).toString("pem");
+  const request = toBinary(IstioCertificateRequestSchema, create(IstioCertificateRequestSchema, { csr, metadata: { ImpersonatedIdentity: "spiffe://cluster.local/ns/shop/sa/web" } }));
+  const client = new grpc.Client(`${address}:${ports.secure}`, credentials);
+  const metadata = new grpc.Metadata();
+  metadata.set("authorization", headers.authorization);
+  const bytes = (value: Buffer): Buffer => value;
+  const answer = await new Promise<Buffer>((resolve, reject) => {
+    client.makeUnaryRequest(discoveryMethods.createCertificate, bytes, bytes, Buffer.from(request), metadata, (error, value) => (error === null && value !== undefined ? resolve(value) : reject(error ?? new Error("no answer"))));
+  });
+  client.close();
+  const [leaf = ""] = fromBinary(IstioCertificateResponseSchema, answer).certChain;
+  assert.equal(new X509Certificate(leaf).subjectAltName, "URI:spiffe://cluster.local/ns/shop/sa/web");
+});
+
+test("a Gateway gets its objects and status, and its proxies their listeners as soon as their pod is known", async () => {
+  kube.put(gatewayKind, config("Gateway", "shop/edge", { gatewayClassName: "istio", listeners: [{ name: "http", port: 80, protocol: "HTTP" }] }));
+  kube.put(httpRouteKind, config("HTTPRoute", "shop/web", { parentRefs: [{ name: "edge" }], rules: [{ backendRefs: [{ name: "web", port: 80 }] }] }));
+  const deployment = await until(async () => await kube.get(deploymentKind, "edge-istio", "shop"));
+  assert.equal(deployment.spec?.template.spec?.containers[0]?.image, "lab/proxyv2:1.2.3");
+  assert.equal(deployment.metadata.labels?.["istio.io/rev"], "default");
+  const exposed = await until(async () => await kube.get(serviceKind, "edge-istio", "shop"));
+  assert.deepEqual(exposed.spec?.ports?.map((port) => port.port), [15_021, 80]);
+  const status = await until(async () => (await kube.get(httpRouteKind, "web", "shop"))?.status?.parents?.[0]);
+  assert.deepEqual(status.conditions.map((condition) => [condition.type, condition.status]), [["Accepted", "True"], ["ResolvedRefs", "True"]]);
+
+  const client = new DiscoveryTestClient("delta", `${address}:${ports.grpc}`, "router~10.244.1.9~edge-istio-1.shop~shop.svc.cluster.local");
+  client.send({ typeUrl: typeUrls.listener });
+  const nothing = await client.next();
+  assert.equal(nothing.resources.length, 0);
+  client.send({ typeUrl: typeUrls.listener, responseNonce: nothing.nonce });
+  kube.put(podKind, pod("shop/edge-istio-1", "10.244.1.9", { labels: { "gateway.networking.k8s.io/gateway-name": "edge" }, redirected: false }));
+  const listeners = await client.next();
+  assert.deepEqual(listeners.resources.map((resource) => resource.name).sort(), ["0.0.0.0_80", "connect_originate"]);
+  client.close();
+});
+
+test("a canary revision named on the Gateway is not this one's matter, and stable replicas are", async () => {
+  const gateway = await kube.get(gatewayKind, "edge", "shop");
+  assert.ok(gateway !== undefined);
+  const annotations = { "rollout.serin.dev/canary-revision": "next", "rollout.serin.dev/canary-replicas": "2", "rollout.serin.dev/stable-replicas": "3" };
+  kube.put(gatewayKind, { ...gateway, metadata: { ...gateway.metadata, annotations } });
+  await until(async () => ((await kube.get(deploymentKind, "edge-istio", "shop"))?.spec?.replicas === 3 ? true : undefined));
+  assert.equal(await kube.get(deploymentKind, "edge-istio-next", "shop"), undefined);
+});

@@ -1,0 +1,101 @@
+import { keyOf, type KubernetesObject } from "../../api/index.ts";
+import { CollectionGraph } from "../../kube/index.ts";
+import { createFeeds } from "../ingest/feeds.ts";
+import { meshKey, type MeshSettings } from "../model/facts.ts";
+import { createMeshInputs, type MeshInputs } from "../model/mesh-inputs.ts";
+
+export const testMesh: MeshSettings = {
+  trustDomain: "cluster.local",
+  rootNamespace: "istio-system",
+  clusterId: "Kubernetes",
+  network: "",
+  domain: "cluster.local",
+  connectTimeoutMs: 10_000,
+  accessLogFile: "",
+  accessLogFormat: "",
+};
+
+/** A model that is fed with plain objects, for tests. */
+export interface ModelFixture {
+  readonly graph: CollectionGraph;
+  readonly inputs: MeshInputs;
+  /** Takes objects as an API server would hand them out, and settles. */
+  readonly apply: (...objects: readonly KubernetesObject[]) => void;
+  readonly remove: (...objects: readonly KubernetesObject[]) => void;
+}
+
+export function createModelFixture(revision = "default"): ModelFixture {
+  const graph = new CollectionGraph();
+  const inputs = createMeshInputs(graph);
+  const feeds = createFeeds(inputs, revision);
+  inputs.mesh.set(meshKey, testMesh);
+  const each = (objects: readonly KubernetesObject[], take: (feed: (typeof feeds)[number], object: KubernetesObject) => void): void => {
+    graph.batch(() => {
+      for (const object of objects) {
+        const feed = feeds.find(({ kind }) => kind.kind === object.kind);
+        if (feed === undefined) throw new Error(`the model does not read ${object.kind ?? "an object without a kind"}`);
+        take(feed, object);
+      }
+    });
+  };
+  return {
+    graph,
+    inputs,
+    apply: (...objects) => each(objects, (feed, object) => feed.take(keyOf(object), object)),
+    remove: (...objects) => each(objects, (feed, object) => feed.take(keyOf(object), undefined)),
+  };
+}
+
+interface PodOptions {
+  readonly labels?: Record<string, string>;
+  readonly node?: string;
+  readonly account?: string;
+  readonly redirected?: boolean;
+  readonly ready?: boolean;
+}
+
+export function namespace(name: string, labels: Record<string, string> = {}): KubernetesObject {
+  return { kind: "Namespace", metadata: { name, labels } };
+}
+
+export function node(name: string, zone: string): KubernetesObject {
+  return { kind: "Node", metadata: { name, labels: { "topology.kubernetes.io/region": "r1", "topology.kubernetes.io/zone": zone } } };
+}
+
+export function pod(key: string, address: string, options: PodOptions = {}): KubernetesObject {
+  const [namespaceName, name] = key.split("/");
+  const annotations = options.redirected === false ? {} : { "ambient.istio.io/redirection": "enabled" };
+  return {
+    kind: "Pod",
+    metadata: { name: name ?? "", namespace: namespaceName ?? "", labels: options.labels ?? {}, annotations },
+    spec: { nodeName: options.node ?? "node-1", serviceAccountName: options.account ?? "default", containers: [{ name: "app", ports: [{ name: "web", containerPort: 8080 }] }] },
+    status: { phase: "Running", podIP: address, podIPs: [{ ip: address }], conditions: [{ type: "Ready", status: options.ready === false ? "False" : "True" }] },
+  } as KubernetesObject;
+}
+
+export function service(key: string, address: string, selector: Record<string, string>, ports: readonly object[], labels: Record<string, string> = {}): KubernetesObject {
+  const [namespaceName, name] = key.split("/");
+  return { kind: "Service", metadata: { name: name ?? "", namespace: namespaceName ?? "", labels }, spec: { clusterIP: address, ipFamilies: ["IPv4"], selector, ports } } as KubernetesObject;
+}
+
+export function slice(key: string, port: { name: string; port: number }, endpoints: readonly { address: string; pod?: string; ready?: boolean; node?: string }[]): KubernetesObject {
+  const [namespaceName = "", name = ""] = key.split("/");
+  return {
+    kind: "EndpointSlice",
+    metadata: { name: `${name}-x`, namespace: namespaceName, labels: { "kubernetes.io/service-name": name } },
+    addressType: "IPv4",
+    ports: [{ ...port, protocol: "TCP" }],
+    endpoints: endpoints.map((endpoint) => ({
+      addresses: [endpoint.address],
+      conditions: { ready: endpoint.ready ?? true },
+      nodeName: endpoint.node ?? "node-1",
+      ...(endpoint.pod === undefined ? {} : { targetRef: { kind: "Pod", name: endpoint.pod, namespace: namespaceName } }),
+    })),
+  } as KubernetesObject;
+}
+
+/** Any configuration object. */
+export function config(kind: string, key: string, spec: object, metadata: object = {}): KubernetesObject {
+  const [namespaceName, name] = key.split("/");
+  return { kind, metadata: { name: name ?? "", namespace: namespaceName ?? "", generation: 1, creationTimestamp: "2026-01-01T00:00:00Z", ...metadata }, spec } as KubernetesObject;
+}
