@@ -56,13 +56,17 @@ function list(value: Json | undefined): Json[] {
   return Array.isArray(value) ? value : [];
 }
 
+function text(value: Json | undefined): string {
+  return typeof value === "string" ? value : "";
+}
+
 function write(name: string, value: Json): void {
-  const text = Buffer.from(JSON.stringify(value));
-  const compressed = brotliCompressSync(text, {
-    params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_LGWIN]: 22, [constants.BROTLI_PARAM_SIZE_HINT]: text.length },
+  const plain = Buffer.from(JSON.stringify(value));
+  const compressed = brotliCompressSync(plain, {
+    params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_LGWIN]: 22, [constants.BROTLI_PARAM_SIZE_HINT]: plain.length },
   });
   writeFileSync(join(target, `${name}.json.br`), compressed);
-  console.log(`${name}: ${text.length} bytes, ${compressed.length} compressed`);
+  console.log(`${name}: ${plain.length} bytes, ${compressed.length} compressed`);
 }
 
 const kubernetes = moduleFolder("k8s.io/kubernetes", kubernetesVersion);
@@ -82,7 +86,7 @@ function writeDiscovery(): void {
   const aggregated = object(readJson(join(kubernetes, "api/discovery/aggregated_v2.json")));
   const resources: JsonObject[] = [];
   for (const entry of list(core.resources).map(object)) {
-    const [plural = "", subresource] = String(entry.name).split("/");
+    const [plural = "", subresource] = text(entry.name).split("/");
     const kind = { group: entry.group ?? "", version: entry.version ?? (entry.group === undefined ? "v1" : ""), kind: entry.kind ?? "" };
     if (plural === "componentstatuses") continue;
     if (subresource === undefined) {
@@ -90,7 +94,7 @@ function writeDiscovery(): void {
       continue;
     }
     const parent = resources.find((resource) => resource.plural === plural);
-    if (parent === undefined) throw new Error(`no resource for ${String(entry.name)}`);
+    if (parent === undefined) throw new Error(`no resource for ${text(entry.name)}`);
     parent.subresources = [...list(parent.subresources), { name: subresource, ...kind, verbs: entry.verbs ?? [] }];
   }
   for (const [group, , versions] of groups.slice(1)) {
@@ -241,12 +245,12 @@ function discovered(): Json {
   const resources: Json[] = [];
   const aggregated = object(readJson(join(kubernetes, "api/discovery/aggregated_v2.json")));
   for (const entry of list(object(readJson(join(kubernetes, "api/discovery/api__v1.json"))).resources).map(object)) {
-    if (!String(entry.name).includes("/")) resources.push({ group: "", version: "v1", kind: entry.kind ?? "" });
+    if (!text(entry.name).includes("/")) resources.push({ group: "", version: "v1", kind: entry.kind ?? "" });
   }
   for (const [group, , versions] of groups) {
     const found = list(aggregated.items).map(object).find((item) => object(item.metadata).name === group);
     for (const served of list(found?.versions).map(object)) {
-      if (!versions.includes(String(served.version))) continue;
+      if (!versions.includes(text(served.version))) continue;
       for (const entry of list(served.resources).map(object)) resources.push({ group, version: served.version ?? "", kind: object(entry.responseKind).kind ?? "" });
     }
   }

@@ -136,8 +136,8 @@ class BuiltInStruct implements StructShape {
   }
 }
 
-const scalarCodes = "sbildyTMDQIF";
-const scalarShapes = new Map<string, ScalarShape>([...scalarCodes].map((code) => [code, { kind: "scalar", code: code as ScalarCode }]));
+const scalarCodes: readonly ScalarCode[] = ["s", "b", "i", "l", "d", "y", "T", "M", "D", "Q", "I", "F"];
+const scalarShapes = new Map<string, ScalarShape>(scalarCodes.map((code) => [code, { kind: "scalar", code }]));
 
 function parseShape(type: string, extra: FieldExtra, struct: (index: number) => StructShape): Shape {
   const head = type[0] ?? "";

@@ -129,11 +129,11 @@ test("fields that are fixed stay fixed", () => {
 
 test("autoscalers and events convert between their versions and back", () => {
   const v1 = { apiVersion: "autoscaling/v1", kind: "HorizontalPodAutoscaler", metadata, spec: { scaleTargetRef: { kind: "Deployment", name: "web" }, maxReplicas: 3, minReplicas: 1, targetCPUUtilizationPercentage: 70 }, status: {} };
-  const v2 = registry.convert(v1 as UntypedObject, typeOf({ ...v1, apiVersion: "autoscaling/v2" }));
+  const v2 = registry.convert(v1, typeOf({ ...v1, apiVersion: "autoscaling/v2" }));
   assert.deepEqual((v2.spec as { metrics: unknown }).metrics, [{ type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 70 } } }]);
   assert.deepEqual(registry.convert(v2, typeOf(v1)), v1);
   const event = { apiVersion: "v1", kind: "Event", metadata, involvedObject: { kind: "Pod", name: "p" }, message: "m" };
-  const other = registry.convert(event as UntypedObject, typeOf({ apiVersion: "events.k8s.io/v1", kind: "Event" }));
+  const other = registry.convert(event, typeOf({ apiVersion: "events.k8s.io/v1", kind: "Event" }));
   assert.deepEqual([other.regarding, other.note], [{ kind: "Pod", name: "p" }, "m"]);
   assert.deepEqual(registry.convert(other, typeOf(event)), event);
 });
@@ -173,7 +173,7 @@ test("every listable kind has as many cells as columns", () => {
 test("a pod's status says what its containers do", () => {
   const now = Date.parse("2026-01-01T01:00:00Z");
   const status = (state: object, extra: object = {}) => ({ phase: "Running", containerStatuses: [{ name: "c", ready: false, restartCount: 2, state, lastState: { terminated: { finishedAt: "2026-01-01T00:59:00Z" } } }], ...extra });
-  const cells = (object: object, meta: object = {}): unknown[] => registry.tableCells(typeOf(pod()), { ...pod(), metadata: { ...metadata, creationTimestamp: "2026-01-01T00:00:00Z", ...meta }, status: object } as UntypedObject, now).slice(1, 5);
+  const cells = (object: object, meta: object = {}): unknown[] => registry.tableCells(typeOf(pod()), { ...pod(), metadata: { ...metadata, creationTimestamp: "2026-01-01T00:00:00Z", ...meta }, status: object }, now).slice(1, 5);
   assert.deepEqual(cells(status({ waiting: { reason: "CrashLoopBackOff" } })), ["0/1", "CrashLoopBackOff", "2 (60s ago)", "60m"]);
   assert.deepEqual(cells(status({ terminated: { exitCode: 137 } }))[1], "ExitCode:137");
   assert.deepEqual(cells(status({ running: {} }), { deletionTimestamp: "2026-01-01T00:59:00Z" })[1], "Terminating");

@@ -1,10 +1,10 @@
-import type { BinaryReader } from "@bufbuild/protobuf/wire";
+import type * as Wire from "@bufbuild/protobuf/wire";
 import type { UntypedObject } from "../../api/index.ts";
 import type { BuiltInShapes } from "./built-in-shapes.ts";
 import { SchemaFault } from "./contract.ts";
 import { isObject, setOwn, type JsonObject } from "./json.ts";
 import { zeroValue } from "./normalise.ts";
-import { protobufWire, wireTypes } from "./protobuf-wire.ts";
+import { protobufWire } from "./protobuf-wire.ts";
 import type { AnyShape, ListShape, ScalarCode, Shape, StructShape, WireField } from "./shape.ts";
 
 const magic = Buffer.from("k8s\0", "latin1");
@@ -133,17 +133,19 @@ function readMessage(bytes: Uint8Array): Map<number, RawValue[]> {
   return values;
 }
 
-function readValue(reader: BinaryReader, type: number): RawValue {
+function readValue(reader: Wire.BinaryReader, type: Wire.WireType): RawValue {
+  const { WireType } = protobufWire();
   switch (type) {
-    case wireTypes.varint:
+    case WireType.Varint:
       return BigInt(reader.int64());
-    case wireTypes.lengthDelimited:
+    case WireType.LengthDelimited:
       return reader.bytes();
-    case wireTypes.bit64:
+    case WireType.Bit64:
       return reader.double();
-    case wireTypes.bit32:
+    case WireType.Bit32:
       return reader.float();
-    default:
+    case WireType.StartGroup:
+    case WireType.EndGroup:
       throw new SchemaFault(400, "BadRequest", "the protobuf body holds a group, which Kubernetes never sends");
   }
 }

@@ -1,14 +1,13 @@
-export {
-  SchemaFault,
-  type ApplyRequest,
-  type FieldError,
-  type OpenApiDocument,
-  type ResourceType,
-  type ScalePaths,
-  type SchemaRegistry,
-  type StatusCause,
-  type SubresourceType,
-  type TableColumn,
-  type WriteOrigin,
+export type {
+  ApplyRequest,
+  FieldError,
+  OpenApiDocument,
+  ResourceType,
+  ScalePaths,
+  SchemaRegistry,
+  StatusCause,
+  SubresourceType,
+  TableColumn,
+  WriteOrigin,
 } from "./contract.ts";
 export { createSchemaRegistry, type Schemas } from "./registry.ts";

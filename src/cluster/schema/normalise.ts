@@ -173,7 +173,7 @@ export class Normaliser {
   }
 
   #mismatch(value: unknown, expected: string, path: string): SchemaFault {
-    const type = expected === "object" || expected === "map" || expected === "[]" ? `${expected === "[]" ? "a list" : "an object"}` : expected;
+    const type = expected === "object" || expected === "map" || expected === "[]" ? (expected === "[]" ? "a list" : "an object") : expected;
     return this.#fault(`json: cannot unmarshal ${describe(value)} into Go struct field ${this.#goField(path)} of type ${type}`);
   }
 

@@ -1,9 +1,7 @@
 import { createRequire } from "node:module";
+import type * as Wire from "@bufbuild/protobuf/wire";
 
-type ProtobufWire = typeof import("@bufbuild/protobuf/wire");
-
-/** Wire types of the protobuf encoding, as tags hold them. */
-export const wireTypes = { varint: 0, bit64: 1, lengthDelimited: 2, startGroup: 3, endGroup: 4, bit32: 5 } as const;
+type ProtobufWire = typeof Wire;
 
 let loaded: ProtobufWire | undefined;
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import type { UntypedObject } from "../../../api/index.ts";
 import { SchemaFault, type ResourceType, type WriteOrigin } from "../contract.ts";
 import { createSchemaRegistry } from "../registry.ts";

@@ -1,21 +1,21 @@
 import { createRequire } from "node:module";
 import { isIP, isIPv4, isIPv6 } from "node:net";
-import type { RE2JS } from "re2js";
+import type * as Re2 from "re2js";
 import { parseQuantity } from "../quantity.ts";
 
 /** Patterns that are kept compiled; an API server sees a few hundred. */
 const maxPatterns = 4096;
-const patterns = new Map<string, RE2JS | undefined>();
+const patterns = new Map<string, Re2.RE2JS | undefined>();
 /** Loaded with the first pattern. */
-let expressions: typeof import("re2js") | undefined;
+let expressions: typeof Re2 | undefined;
 
 /** A regular expression in RE2's syntax, matched in linear time; undefined when it is none. */
-export function compilePattern(pattern: string): RE2JS | undefined {
+export function compilePattern(pattern: string): Re2.RE2JS | undefined {
   if (patterns.has(pattern)) return patterns.get(pattern);
   if (patterns.size >= maxPatterns) patterns.clear();
-  let compiled: RE2JS | undefined;
+  let compiled: Re2.RE2JS | undefined;
   try {
-    expressions ??= createRequire(import.meta.url)("re2js") as typeof import("re2js");
+    expressions ??= createRequire(import.meta.url)("re2js") as typeof Re2;
     compiled = expressions.RE2JS.compile(pattern);
   } catch {
     compiled = undefined;

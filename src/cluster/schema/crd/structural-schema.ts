@@ -125,5 +125,5 @@ const scalarCodes: Readonly<Record<string, "s" | "b" | "l" | "d">> = { string: "
 export function schemaOfVersion(version: JsonObject): StructuralSchema {
   const holder = version.schema;
   const schema = isObject(holder) ? holder.openAPIV3Schema : undefined;
-  return isObject(schema) ? (schema as StructuralSchema) : { type: "object", "x-kubernetes-preserve-unknown-fields": true };
+  return isObject(schema) ? (schema) : { type: "object", "x-kubernetes-preserve-unknown-fields": true };
 }

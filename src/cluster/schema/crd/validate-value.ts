@@ -49,7 +49,7 @@ function checkType(schema: StructuralSchema, value: unknown, path: string, error
 }
 
 function checkString(schema: StructuralSchema, value: string, path: string, errors: FieldError[]): void {
-  const length = schema.maxLength === undefined && schema.minLength === undefined ? 0 : [...value].length;
+  const length = schema.maxLength === undefined && schema.minLength === undefined ? 0 : codePoints(value);
   if (schema.maxLength !== undefined && length > schema.maxLength) errors.push(fieldErrors.tooLong(path, schema.maxLength));
   if (schema.minLength !== undefined && length < schema.minLength) errors.push(fieldErrors.invalid(path, value, `${path} in body should be at least ${schema.minLength} chars long`));
   if (schema.pattern !== undefined && schema.pattern !== "") {
@@ -59,6 +59,13 @@ function checkString(schema: StructuralSchema, value: string, path: string, erro
   const { format } = schema;
   if (format === undefined || !Object.hasOwn(formats, format)) return;
   if (formats[format]?.(value) === false) errors.push(fieldErrors.invalid(path, value, `${path} in body must be of type ${format}: ${JSON.stringify(value)}`));
+}
+
+/** Lengths count characters, not UTF-16 units. */
+function codePoints(text: string): number {
+  let count = text.length;
+  for (let index = 0; index < text.length - 1; index++) if ((text.charCodeAt(index) & 0xfc00) === 0xd800 && (text.charCodeAt(index + 1) & 0xfc00) === 0xdc00) count--;
+  return count;
 }
 
 const int32Limit = 2 ** 31;

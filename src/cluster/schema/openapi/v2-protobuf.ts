@@ -1,25 +1,27 @@
-import type { BinaryWriter } from "@bufbuild/protobuf/wire";
-import { protobufWire, wireTypes } from "../protobuf-wire.ts";
+import type * as Wire from "@bufbuild/protobuf/wire";
+import { protobufWire } from "../protobuf-wire.ts";
 import { isObject, objectOf, type JsonObject } from "../json.ts";
 
 /**
  * Writes an OpenAPI v2 document as `openapi.v2.Document` (gnostic's OpenAPIv2.proto), which kubectl asks for. A message is
  * described by its fields; a field's writer turns the JSON value into bytes.
  */
-type FieldWriter = (writer: BinaryWriter, number: number, value: unknown) => void;
+type FieldWriter = (writer: Wire.BinaryWriter, number: number, value: unknown) => void;
 type MessageFields = Readonly<Record<string, readonly [number: number, write: FieldWriter]>>;
 
+const types = (): typeof Wire.WireType => protobufWire().WireType;
+
 const text: FieldWriter = (writer, number, value) => {
-  writer.tag(number, wireTypes.lengthDelimited).string(String(value));
+  writer.tag(number, types().LengthDelimited).string(String(value));
 };
 const flag: FieldWriter = (writer, number, value) => {
-  if (value === true) writer.tag(number, wireTypes.varint).bool(true);
+  if (value === true) writer.tag(number, types().Varint).bool(true);
 };
 const integer: FieldWriter = (writer, number, value) => {
-  if (typeof value === "number") writer.tag(number, wireTypes.varint).int64(Math.trunc(value));
+  if (typeof value === "number") writer.tag(number, types().Varint).int64(Math.trunc(value));
 };
 const double: FieldWriter = (writer, number, value) => {
-  if (typeof value === "number") writer.tag(number, wireTypes.bit64).double(value);
+  if (typeof value === "number") writer.tag(number, types().Bit64).double(value);
 };
 
 function repeated(write: FieldWriter): FieldWriter {
@@ -28,8 +30,8 @@ function repeated(write: FieldWriter): FieldWriter {
   };
 }
 
-function nested(writer: BinaryWriter, number: number, body: () => void): void {
-  writer.tag(number, wireTypes.lengthDelimited).fork();
+function nested(writer: Wire.BinaryWriter, number: number, body: () => void): void {
+  writer.tag(number, types().LengthDelimited).fork();
   body();
   writer.join();
 }
@@ -41,7 +43,7 @@ function message(fields: () => MessageFields, vendor?: number): FieldWriter {
   };
 }
 
-function writeFields(writer: BinaryWriter, fields: MessageFields, value: JsonObject, vendor: number | undefined): void {
+function writeFields(writer: Wire.BinaryWriter, fields: MessageFields, value: JsonObject, vendor: number | undefined): void {
   for (const [key, item] of Object.entries(value)) {
     const field = fields[key];
     if (field !== undefined) field[1](writer, field[0], item);
@@ -104,7 +106,7 @@ const schemaFields: MessageFields = {
   additionalProperties: [
     21,
     (writer, number, value) => {
-      if (typeof value === "boolean") nested(writer, number, () => writer.tag(2, wireTypes.varint).bool(value));
+      if (typeof value === "boolean") nested(writer, number, () => writer.tag(2, types().Varint).bool(value));
       else wrapped(1, schema)(writer, number, value);
     },
   ],

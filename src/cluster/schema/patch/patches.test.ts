@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { BuiltInShapes } from "../built-in-shapes.ts";
 import { SchemaFault } from "../contract.ts";
 import { isObject, type JsonObject } from "../json.ts";

@@ -19,7 +19,7 @@ function mergeObject(shape: Shape | undefined, target: JsonObject, patch: JsonOb
   delete patch[directive];
   if (action === "replace") return withoutDirectives(patch) as JsonObject;
   if (action === "delete") return undefined;
-  if (action !== undefined && action !== "merge") throw new SchemaFault(400, "BadRequest", `Unknown patch type found: ${String(action)}`);
+  if (action !== undefined && action !== "merge") throw new SchemaFault(400, "BadRequest", `Unknown patch type found: ${JSON.stringify(action)}`);
   applyRetainKeys(target, patch);
   for (const [key, value] of Object.entries(patch)) {
     if (key.startsWith(deletePrefix)) deletePrimitives(target, key.slice(deletePrefix.length), value);

@@ -1,4 +1,4 @@
-import { formatLabelSelector, type LabelSelector } from "../../../api/index.ts";
+import { formatLabelSelector } from "../../../api/index.ts";
 import { arrayOf, isObject, objectOf, stringOf, type JsonObject } from "../json.ts";
 
 export const none = "<none>";
@@ -27,7 +27,7 @@ export function labelsText(value: unknown): string {
 }
 
 export function selectorText(value: unknown): string {
-  return isObject(value) ? formatLabelSelector(value as LabelSelector) || none : none;
+  return isObject(value) ? formatLabelSelector(value) || none : none;
 }
 
 export function containerCells(podSpec: unknown): [names: string, images: string] {

@@ -5,7 +5,6 @@ import { fieldErrors } from "../field-error.ts";
 import { JsonPath } from "../json-path.ts";
 import { compilePattern } from "../crd/formats.ts";
 import { RuleValidator } from "../crd/rule-validator.ts";
-import type { StructuralSchema } from "../crd/structural-schema.ts";
 import { Check } from "./check.ts";
 import { checkServiceName, checkSubdomain } from "./names.ts";
 
@@ -88,7 +87,7 @@ function validateVersion(version: JsonObject, at: string, check: Check): void {
   if (schema.type !== "object") check.invalid(`${path}.type`, schema.type ?? "", "must be object at the root");
   const before = check.errors.length;
   validateSchema(schema, path, check, false);
-  if (check.errors.length === before) check.add(...new RuleValidator(schema as StructuralSchema).compileErrors(path));
+  if (check.errors.length === before) check.add(...new RuleValidator(schema).compileErrors(path));
   validatePaths(version, at, check);
 }
 

@@ -1,4 +1,4 @@
-import { matchesLabelSelector, type LabelSelector } from "../../../api/index.ts";
+import { matchesLabelSelector } from "../../../api/index.ts";
 import { arrayOf, isObject, jsonEqual, objectOf, stringOf, type JsonObject } from "../json.ts";
 import { fieldErrors } from "../field-error.ts";
 import type { Check } from "./check.ts";
@@ -18,7 +18,7 @@ function selectorAndTemplate(kind: string, spec: JsonObject, check: Check): void
     check.add(...validateLabelSelector(selector, "spec.selector"));
     if (isEmptySelector(selector)) check.invalid("spec.selector", selector, `empty selector is invalid for ${kind}`);
     const labels = objectOf(objectOf(template.metadata).labels);
-    if (!isEmptySelector(selector) && !matchesLabelSelector(selector as LabelSelector, labels as Record<string, string>)) {
+    if (!isEmptySelector(selector) && !matchesLabelSelector(selector, labels as Record<string, string>)) {
       check.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`");
     }
   }

@@ -1,8 +1,9 @@
 import type { CelFunc, CelInput, CelList, CelMap, CelValue } from "@bufbuild/cel";
+import { stringOf } from "../../json.ts";
 import { compareQuantities, parseQuantity, type Quantity } from "../../quantity.ts";
 import { compilePattern, formats } from "../formats.ts";
 import { checkLabelName, checkLabelValue, checkQualifiedName, checkServiceName, checkSubdomain, type NameCheck } from "../../validation/names.ts";
-import type { CelLibrary } from "./library.ts";
+import type { CelLibrary } from "./cel-library.ts";
 import {
   contains,
   formatAddress,
@@ -40,6 +41,10 @@ function fieldOf(value: CelMap, type: string, field: string): CelValue {
   return held;
 }
 
+function textField(value: CelMap, type: string, field: string): string {
+  return stringOf(fieldOf(value, type, field));
+}
+
 function compareScalars(a: CelValue, b: CelValue): number {
   if ((typeof a !== "bigint" && typeof a !== "number" && typeof a !== "string" && typeof a !== "boolean") || typeof a !== typeof b) throw new Error("no such overload: the items cannot be compared");
   return a < (b as typeof a) ? -1 : a === b ? 0 : 1;
@@ -49,7 +54,7 @@ function same(a: CelValue, b: CelValue): boolean {
   if (a === b) return true;
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return typeof a !== "object" && typeof b !== "object" && Number(a) === Number(b) && typeof a !== "string" && typeof b !== "string";
   if ("size" in a && "get" in a && "size" in b && "get" in b && a.size === b.size) {
-    if ("keys" in a && "keys" in b) return [...a.keys()].every((key) => pairEqual((a as CelMap).get(key), (b as CelMap).get(key)));
+    if ("keys" in a && "keys" in b) return [...a.keys()].every((key) => pairEqual((a).get(key), (b).get(key)));
     return Array.from({ length: a.size }, (_, index) => index).every((index) => pairEqual((a as CelList).get(index), (b as CelList).get(index)));
   }
   return false;
@@ -115,25 +120,26 @@ function regexFunctions({ celMethod, listType, CelScalar }: CelLibrary): CelFunc
     if (compiled === undefined) throw new Error(`"${pattern}" is no regular expression`);
     const matcher = compiled.matcher(text);
     const found: string[] = [];
-    while ((limit < 0n || BigInt(found.length) < limit) && matcher.find()) found.push(matcher.group() ?? "");
+    const wanted = limit < 0n ? Number.POSITIVE_INFINITY : Number(limit);
+    for (let count = 0; count < wanted && matcher.find(); count++) found.push(matcher.group() ?? "");
     return found;
   };
   return [
     celMethod("find", STRING, [STRING], STRING, function (pattern) {
-      return findAll(String(this), pattern, 1n)[0] ?? "";
+      return findAll(this, pattern, 1n)[0] ?? "";
     }),
     celMethod("findAll", STRING, [STRING], listType(STRING), function (pattern) {
-      return findAll(String(this), pattern, -1n);
+      return findAll(this, pattern, -1n);
     }),
     celMethod("findAll", STRING, [STRING, INT], listType(STRING), function (pattern, limit) {
-      return findAll(String(this), pattern, limit);
+      return findAll(this, pattern, limit);
     }),
   ];
 }
 
 /** Go's url.ParseRequestURI: absolute, or a path from the root. */
 function parseUrl(text: string): URL | undefined {
-  if (/[\s\x00-\x1f\x7f]/.test(text)) return undefined;
+  if (/[\s\p{Cc}]/u.test(text)) return undefined;
   if (text.startsWith("/")) return URL.canParse(`relative:${text}`) ? new URL(`http://relative.invalid${text}`) : undefined;
   return /^[A-Za-z][A-Za-z0-9+.-]*:/.test(text) && URL.canParse(text) ? new URL(text) : undefined;
 }
@@ -142,7 +148,7 @@ function urlFunctions({ celFunc, celMethod, mapType, listType, CelScalar }: CelL
   const { STRING, BOOL, DYN } = CelScalar;
   const map = mapType(DYN, DYN);
   const read = (value: CelMap): { url: URL; relative: boolean; text: string } => {
-    const text = String(fieldOf(value, "url", "text"));
+    const text = textField(value, "url", "text");
     const url = parseUrl(text);
     if (url === undefined) throw new Error(`"${text}" is no URL`);
     return { url, relative: text.startsWith("/"), text };
@@ -188,8 +194,8 @@ function addressFunctions({ celFunc, celMethod, mapType, CelScalar }: CelLibrary
   };
   const toMap = (type: "ip" | "cidr", value: Network): ReadonlyMap<string, CelInput> =>
     tagged(type, { text: type === "ip" ? formatAddress(value) : `${formatAddress(value)}/${value.prefix}` });
-  const ofAddress = (value: CelMap): Network => address(String(fieldOf(value, "ip", "text")));
-  const ofNetwork = (value: CelMap): Network => network(String(fieldOf(value, "cidr", "text")));
+  const ofAddress = (value: CelMap): Network => address(textField(value, "ip", "text"));
+  const ofNetwork = (value: CelMap): Network => network(textField(value, "cidr", "text"));
   const test = (name: string, holds: (value: Network) => boolean): CelFunc =>
     celMethod(name, map, [], BOOL, function () {
       return holds(ofAddress(this));
@@ -229,14 +235,14 @@ function addressFunctions({ celFunc, celMethod, mapType, CelScalar }: CelLibrary
     celMethod("containsCIDR", map, [map], BOOL, function (value) {
       return contains(ofNetwork(this), ofNetwork(value));
     }),
-    celFunc("string", [map], STRING, (value) => String(value.get("text") ?? "")),
+    celFunc("string", [map], STRING, (value) => stringOf(value.get("text"))),
   ];
 }
 
 const nano = 1_000_000_000n;
 
 function quantityOf(value: CelMap): Quantity {
-  return { nanos: BigInt(String(fieldOf(value, "quantity", "nanos"))), format: String(fieldOf(value, "quantity", "format")) as Quantity["format"] };
+  return { nanos: BigInt(textField(value, "quantity", "nanos")), format: textField(value, "quantity", "format") as Quantity["format"] };
 }
 
 /** Quantities and versions have these methods in common; the evaluator tells overloads apart by map or not map only. */
@@ -324,22 +330,22 @@ function formatFunctions({ celFunc, celMethod, mapType, CelScalar }: CelLibrary)
     ...names.map((name) => celFunc(`format.${name}`, [], map, () => tagged("format", { name }))),
     celFunc("format.named", [STRING], DYN, (name) => {
       if (!names.includes(name)) throw new Error(`no format is named "${name}"`);
-      return tagged("format", { name }) as never;
+      return tagged("format", { name });
     }),
     /** An optional list; `hasValue` and `value` below read it. */
     celMethod("validate", map, [STRING], map, function (text) {
-      return tagged("optional", { items: problems(String(fieldOf(this, "format", "name")), text) });
+      return tagged("optional", { items: problems(textField(this, "format", "name"), text) });
     }),
     celMethod("hasValue", map, [], CelScalar.BOOL, function () {
       const items = fieldOf(this, "optional", "items");
       return typeof items === "object" && items !== null && "size" in items && items.size > 0;
     }),
     celMethod("value", map, [], DYN, function () {
-      return fieldOf(this, "optional", "items") as never;
+      return fieldOf(this, "optional", "items");
     }),
     celMethod("orValue", map, [DYN], DYN, function (fallback) {
       const items = fieldOf(this, "optional", "items");
-      return (typeof items === "object" && items !== null && "size" in items && items.size > 0 ? items : fallback) as never;
+      return (typeof items === "object" && items !== null && "size" in items && items.size > 0 ? items : fallback);
     }),
   ];
 }
@@ -347,7 +353,7 @@ function formatFunctions({ celFunc, celMethod, mapType, CelScalar }: CelLibrary)
 const semverPattern = /^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?(?:\+[0-9A-Za-z.-]+)?$/;
 
 function versionParts(value: CelMap): RegExpExecArray {
-  const match = semverPattern.exec(String(fieldOf(value, "semver", "text")));
+  const match = semverPattern.exec(textField(value, "semver", "text"));
   if (match === null) throw new Error("no semantic version");
   return match;
 }

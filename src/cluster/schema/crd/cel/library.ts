@@ -1,10 +1,8 @@
 import { createRequire } from "node:module";
+import type * as CelExtensions from "@bufbuild/cel/ext";
 import { compilePattern } from "../formats.ts";
+import type { CelLibrary } from "./cel-library.ts";
 import { kubernetesFunctions } from "./kubernetes-functions.ts";
-
-/** The CEL evaluator. It takes a tenth of a second to load, so it is loaded with the first rule, not at start. */
-export type CelLibrary = typeof import("@bufbuild/cel");
-type CelStrings = typeof import("@bufbuild/cel/ext");
 
 export interface Cel {
   readonly library: CelLibrary;
@@ -27,7 +25,7 @@ export function loadCel(): Cel {
 function load(): Cel {
   const require = createRequire(import.meta.url);
   const library = require("@bufbuild/cel") as CelLibrary;
-  const { strings } = require("@bufbuild/cel/ext") as CelStrings;
+  const { strings } = require("@bufbuild/cel/ext") as typeof CelExtensions;
   const environment = library.celEnv({
     variables: { self: library.CelScalar.DYN, oldSelf: library.CelScalar.DYN },
     funcs: [...strings, ...kubernetesFunctions(library)],

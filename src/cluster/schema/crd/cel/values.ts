@@ -1,7 +1,7 @@
 import type { CelInput } from "@bufbuild/cel";
 import { isObject, type JsonObject } from "../../json.ts";
 import { propertySchema, schemaOfRest, type StructuralSchema } from "../structural-schema.ts";
-import type { CelLibrary } from "./library.ts";
+import type { CelLibrary } from "./cel-library.ts";
 
 const keywords = new Set([
   "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package", "namespace", "return", "var", "void", "while",
