@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { systemClock, userError } from "../base/index.ts";
 import type { ImageEntry } from "../cluster/images/index.ts";
-import { readClusterRecord } from "../cluster/lifecycle/index.ts";
+import { readClusterRecord } from "../cluster/record/index.ts";
 import { kubeletPort, KubeletServer, NodeAgent } from "../cluster/node/index.ts";
 import { createKubeClient, loadKubeConfig } from "../kube/index.ts";
 import type { RoleContext } from "./role.ts";

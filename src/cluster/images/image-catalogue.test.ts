@@ -3,8 +3,9 @@ import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { ImageCatalogue, parseImageCatalogue } from "./image-catalogue.ts";
+import { ImageCatalogue } from "./image-catalogue.ts";
 import { parseImageReference } from "./image-reference.ts";
+import { parseImageCatalogue } from "./parse-catalogue.ts";
 import { addRelease, listReleases, writeOwnRelease } from "./releases.ts";
 
 const builtIn = parseImageCatalogue(readFileSync(join(import.meta.dirname, "../../../manifests/images.yaml"), "utf8"), "manifests/images.yaml");
@@ -30,29 +31,29 @@ test("short image names are completed as Docker does", () => {
   assert.throws(() => parseImageReference("a b"), /couldn't parse image name/);
 });
 
-test("command and args replace an image's words as in Kubernetes", () => {
+test("command and args replace an image's words as in Kubernetes", async () => {
   const catalogue = new ImageCatalogue(newState(), builtIn);
-  const argv = (image: string, command?: string[], args?: string[]): readonly string[] => catalogue.resolve({ image, command, args }).argv;
-  assert.deepEqual(argv("busybox"), ["/bin/sh"]);
-  assert.deepEqual(argv("curlimages/curl", ["/bin/sleep", "infinity"]), ["/bin/sleep", "infinity"]);
-  assert.deepEqual(argv("docker.io/istio/pilot:1.0.0", undefined, ["discovery"]), ["serin", "pilot", "discovery"]);
-  assert.deepEqual(argv("gcr.io/x/install-cni:1.0.0", ["install-cni"], ["--log"]), ["serin", "cni", "--log"]);
-  assert.deepEqual(argv("docker.io/istio/examples-bookinfo-details-v1:1.20.3"), ["node", "/opt/serin/samples/bookinfo/src/details.ts"]);
+  const argv = (image: string, command?: string[], args?: string[]): Promise<readonly string[]> => catalogue.resolve({ image, command, args }).then((found) => found.argv);
+  assert.deepEqual(await argv("busybox"), ["/bin/sh"]);
+  assert.deepEqual(await argv("curlimages/curl", ["/bin/sleep", "infinity"]), ["/bin/sleep", "infinity"]);
+  assert.deepEqual(await argv("docker.io/istio/pilot:1.0.0", undefined, ["discovery"]), ["serin", "pilot", "discovery"]);
+  assert.deepEqual(await argv("gcr.io/x/install-cni:1.0.0", ["install-cni"], ["--log"]), ["serin", "cni", "--log"]);
+  assert.deepEqual(await argv("docker.io/istio/examples-bookinfo-details-v1:1.20.3"), ["node", "/opt/serin/samples/bookinfo/src/details.ts"]);
 });
 
-test("an unknown image says how to add one, an unknown release too", () => {
+test("an unknown image says how to add one, an unknown release too", async () => {
   const state = newState();
   const catalogue = new ImageCatalogue(state, builtIn);
-  assert.throws(() => catalogue.resolve({ image: "nginx:1", command: undefined, args: undefined }), /no program for image "nginx:1"; add one to .*images\.yaml/);
-  assert.throws(() => catalogue.resolve({ image: "istio/pilot:2.0.0", command: undefined, args: undefined }), /the release 2\.0\.0, which the lab does not have; add its tree: serin release add DIR/);
+  await assert.rejects(catalogue.resolve({ image: "nginx:1", command: undefined, args: undefined }), /no program for image "nginx:1"; add one to .*images\.yaml/);
+  await assert.rejects(catalogue.resolve({ image: "istio/pilot:2.0.0", command: undefined, args: undefined }), /the release 2\.0\.0, which the lab does not have; add its tree: serin release add DIR/);
   writeFileSync(join(state, "images.yaml"), "images:\n- images: ['*/nginx']\n  entrypoint: [/usr/sbin/nginx]\n");
-  assert.deepEqual(catalogue.resolve({ image: "nginx:1", command: undefined, args: ["-g"] }).argv, ["/usr/sbin/nginx", "-g"]);
+  assert.deepEqual((await catalogue.resolve({ image: "nginx:1", command: undefined, args: ["-g"] })).argv, ["/usr/sbin/nginx", "-g"]);
 });
 
-test("a tree that is added runs for images with its version as tag", () => {
+test("a tree that is added runs for images with its version as tag", async () => {
   const state = newState();
   assert.equal(addRelease(state, newTree("2.0.0")), "2.0.0");
-  const { release } = new ImageCatalogue(state, builtIn).resolve({ image: "istio/ztunnel:2.0.0", command: undefined, args: undefined });
+  const { release } = await new ImageCatalogue(state, builtIn).resolve({ image: "istio/ztunnel:2.0.0", command: undefined, args: undefined });
   assert.deepEqual(release, { version: "2.0.0", root: join(state, "releases/2.0.0"), nodeModules: "/release/node_modules" });
   assert.deepEqual(listReleases(state, "1.0.0"), [{ version: "1.0.0", own: true }, { version: "2.0.0", own: false }]);
   assert.throws(() => addRelease(state, newTree("1.0.0")), /is the cluster's own/);

@@ -1,20 +1,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parse } from "yaml";
-import { messageOf, userError } from "../../base/index.ts";
+import { userError } from "../../base/index.ts";
 import { matchesImagePattern, parseImageReference } from "./image-reference.ts";
+import type { ImageEntry } from "./image-entry.ts";
 import { findRelease, type LabRelease } from "./releases.ts";
-
-/** An entry of `manifests/images.yaml`, checked; the file says what each field means. */
-export interface ImageEntry {
-  readonly images: readonly string[];
-  readonly release: "tag" | "cluster";
-  readonly entrypoint: readonly string[];
-  readonly arguments: readonly string[];
-  readonly aliases: readonly string[];
-  readonly environment: Readonly<Record<string, string>>;
-  readonly workingDirectory: string;
-}
 
 /** What a container of an image runs; paths are the container's. */
 export interface ResolvedImage {
@@ -27,52 +16,6 @@ export interface ResolvedImage {
 /** Where the release tree is in every container. */
 export const releaseInContainer = "/opt/serin";
 const userFile = "images.yaml";
-const knownFields = new Set(["images", "release", "entrypoint", "arguments", "aliases", "environment", "workingDirectory"]);
-
-/** Reads a catalogue file; throws a user error that names the entry and the field. */
-export function parseImageCatalogue(text: string, source: string): ImageEntry[] {
-  let document: unknown;
-  try {
-    document = parse(text);
-  } catch (error) {
-    throw userError("image-catalogue-invalid", `${source} is not YAML: ${messageOf(error)}`);
-  }
-  const list = (document as { images?: unknown } | null)?.images;
-  if (!Array.isArray(list)) throw userError("image-catalogue-invalid", `${source}: "images" must be a list`);
-  return list.map((raw, index) => parseEntry(raw, `${source}: images[${index}]`));
-}
-
-function parseEntry(raw: unknown, place: string): ImageEntry {
-  if (typeof raw !== "object" || raw === null || Array.isArray(raw)) throw userError("image-catalogue-invalid", `${place} must be a map`);
-  const fields = raw as Record<string, unknown>;
-  for (const name of Object.keys(fields)) {
-    if (!knownFields.has(name)) throw userError("image-catalogue-invalid", `${place}.${name}: unknown field; known are ${[...knownFields].join(", ")}`);
-  }
-  const strings = (name: string): string[] => {
-    const value = fields[name] ?? [];
-    if (!Array.isArray(value) || value.some((item) => typeof item !== "string")) throw userError("image-catalogue-invalid", `${place}.${name} must be a list of strings`);
-    return value as string[];
-  };
-  const environment = fields["environment"] ?? {};
-  if (typeof environment !== "object" || environment === null || Object.values(environment).some((value) => typeof value !== "string")) {
-    throw userError("image-catalogue-invalid", `${place}.environment must be a map of strings`);
-  }
-  const release = fields["release"] ?? "cluster";
-  if (release !== "tag" && release !== "cluster") throw userError("image-catalogue-invalid", `${place}.release must be "tag" or absent`);
-  const workingDirectory = fields["workingDirectory"] ?? "/";
-  if (typeof workingDirectory !== "string") throw userError("image-catalogue-invalid", `${place}.workingDirectory must be a string`);
-  const images = strings("images");
-  if (images.length === 0) throw userError("image-catalogue-invalid", `${place}.images must name one pattern at least`);
-  return {
-    images,
-    release,
-    entrypoint: strings("entrypoint"),
-    arguments: strings("arguments"),
-    aliases: strings("aliases"),
-    environment: environment as Record<string, string>,
-    workingDirectory,
-  };
-}
 
 export interface ContainerWords {
   readonly image: string;
@@ -92,9 +35,9 @@ export class ImageCatalogue {
   }
 
   /** Throws a user error, with the remedy in its message, when there is no program for the image. */
-  resolve(words: ContainerWords): ResolvedImage {
+  async resolve(words: ContainerWords): Promise<ResolvedImage> {
     const reference = parseImageReference(words.image);
-    const entry = [...this.#userEntries(), ...this.#builtIn].find((candidate) => candidate.images.some((pattern) => matchesImagePattern(pattern, reference.repository)));
+    const entry = [...(await this.#userEntries()), ...this.#builtIn].find((candidate) => candidate.images.some((pattern) => matchesImagePattern(pattern, reference.repository)));
     if (entry === undefined) {
       throw userError("image-unknown", `the lab has no program for image "${words.image}"; add one to ${join(this.#stateDirectory, userFile)} (its form: manifests/images.yaml)`);
     }
@@ -110,7 +53,7 @@ export class ImageCatalogue {
     };
   }
 
-  #userEntries(): ImageEntry[] {
+  async #userEntries(): Promise<ImageEntry[]> {
     const path = join(this.#stateDirectory, userFile);
     let text: string;
     try {
@@ -118,6 +61,8 @@ export class ImageCatalogue {
     } catch {
       return [];
     }
+    // YAML's parser takes time and memory that most nodes never need.
+    const { parseImageCatalogue } = await import("./parse-catalogue.ts");
     return parseImageCatalogue(text, path);
   }
 }

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { basename, dirname, join } from "node:path";
 import { internalError, messageOf, SerinError, userError, type Clock, type Environment, type Logger } from "../../base/index.ts";
-import { hostProcess, readClusterRecord, stateHome, writeClusterRecord, type ClusterRecord } from "../lifecycle/cluster-record.ts";
+import { hostProcess, readClusterRecord, stateHome, writeClusterRecord, type ClusterRecord } from "../record/index.ts";
 import { labCommand, rootUidMap, type LabCommand } from "./lab-command.ts";
 import type { LauncherReply, LauncherRequest } from "./messages.ts";
 

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { userError, type Environment } from "../../base/index.ts";
-import { isHostProcessAlive, requireRunningCluster } from "./cluster-record.ts";
+import { isHostProcessAlive, requireRunningCluster } from "../record/index.ts";
 import { shimDirectory } from "./shims.ts";
 
 /** Proxies of the machine's network are out of reach in there. */

@@ -2,7 +2,7 @@ import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Environment } from "../../base/index.ts";
-import { clusterDirectory, isClusterRunning, isHostProcessAlive, listClusterNames, readClusterRecord, requireCluster, type HostProcess } from "./cluster-record.ts";
+import { clusterDirectory, isClusterRunning, isHostProcessAlive, listClusterNames, readClusterRecord, requireCluster, type HostProcess } from "../record/index.ts";
 import { removeFromKubeconfig } from "./kubeconfig-file.ts";
 
 const stopTimeoutMs = 5_000;

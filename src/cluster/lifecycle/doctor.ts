@@ -3,7 +3,7 @@ import { accessSync, constants, mkdirSync, readFileSync, statfsSync } from "node
 import { delimiter, join } from "node:path";
 import type { Environment } from "../../base/index.ts";
 import { labHostUid } from "../launcher/index.ts";
-import { stateHome } from "./cluster-record.ts";
+import { stateHome } from "../record/index.ts";
 
 /** One thing that the lab needs of the machine. */
 export interface Finding {

@@ -8,7 +8,7 @@ export {
   stateHome,
   type ClusterNode,
   type ClusterRecord,
-} from "./cluster-record.ts";
+} from "../record/index.ts";
 export { runInCluster } from "./cluster-shell.ts";
 export { clusterUrls } from "./cluster-urls.ts";
 export { diagnose, type DoctorOptions, type Finding } from "./doctor.ts";

@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { parseDocument, LineCounter, isMap, isPair, isScalar, isSeq, type Node as YamlNode, type Pair } from "yaml";
 import { userError } from "../../base/index.ts";
-import { labNetwork, type ClusterNode, type ClusterRecord } from "./cluster-record.ts";
+import { labNetwork, type ClusterNode, type ClusterRecord } from "../record/index.ts";
 
 export type ClusterPlan = Pick<ClusterRecord, "name" | "nodes" | "apiServer">;
 

@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { labNetwork } from "./cluster-record.ts";
+import { labNetwork } from "../record/index.ts";
 
 /**
  * Small stand-ins that `serin cluster shell` puts first in PATH, so that documented commands work as written: istioctl is

@@ -132,7 +132,7 @@ export class ManagedContainer {
     const { record } = this;
     const previous = record.state.terminated === undefined ? undefined : record.state;
     try {
-      const image = this.#resolveImage();
+      const image = await this.#resolveImage();
       if (image === undefined) return;
       if (previous !== undefined) record.lastState = previous;
       if (record.lastState !== undefined) record.restartCount += 1;
@@ -149,10 +149,10 @@ export class ManagedContainer {
     this.#host.changed();
   }
 
-  #resolveImage(): ResolvedImage | undefined {
+  async #resolveImage(): Promise<ResolvedImage | undefined> {
     const { spec } = this;
     try {
-      const image = this.#host.images.resolve({ image: spec.image ?? "", command: spec.command, args: spec.args });
+      const image = await this.#host.images.resolve({ image: spec.image ?? "", command: spec.command, args: spec.args });
       this.#event("Normal", "Pulled", `Container image "${spec.image}" already present on machine`);
       return image;
     } catch (error) {
@@ -218,15 +218,21 @@ export class ManagedContainer {
     this.#log = new ContainerLog(this.#logPath(this.record.restartCount), this.#host.clock);
     if (adopted.output !== undefined) {
       this.#mount = openNamespace(identity.pid, "mnt");
-      try {
-        const image = this.#host.images.resolve({ image: this.spec.image ?? "", command: this.spec.command, args: this.spec.args });
-        this.#environment = this.#environmentOf(image);
-        this.#workingDirectory = this.spec.workingDir ?? image.workingDirectory;
-      } catch {
-        // Only exec needs them; the running process has its own.
-      }
+      void this.#recallSurroundings();
     }
     this.#follow(adopted.process, adopted.output);
+  }
+
+  /** What exec needs of a container that was taken over; the running process has its own. */
+  async #recallSurroundings(): Promise<void> {
+    const { image: name = "", command, args, workingDir } = this.spec;
+    try {
+      const image = await this.#host.images.resolve({ image: name, command, args });
+      this.#environment = this.#environmentOf(image);
+      this.#workingDirectory = workingDir ?? image.workingDirectory;
+    } catch (error) {
+      this.#host.log.debug("the surroundings of a container cannot be told again", { container: this.spec.name, error: messageOf(error) });
+    }
   }
 
   #follow(process: ContainerProcess, output: number | undefined): void {

@@ -17,7 +17,7 @@ import { aborted, internalError, systemRandom, type Clock, type Logger } from ".
 import { createInformer, EventRecorder, type Informer, type InformerChange, type KubeClient } from "../../kube/index.ts";
 import { ImageCatalogue, type ImageEntry } from "../images/index.ts";
 import type { LoadBalancerPort } from "../supervisor/index.ts";
-import { labNetwork, type ClusterNode } from "../lifecycle/cluster-record.ts";
+import { labNetwork, type ClusterNode } from "../record/index.ts";
 import { isAlive, signalProcess } from "./container-process.ts";
 import { NetworkAttachment } from "./network-attachment.ts";
 import { NodeRegistration } from "./node-registration.ts";

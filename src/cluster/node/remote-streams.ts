@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { Duplex, PassThrough, Writable, type Readable } from "node:stream";
-import { WebSocket, WebSocketServer } from "ws";
+import type { WebSocket } from "ws";
 import { userError } from "../../base/index.ts";
 import { SpdyConnection, type SpdyDuplex } from "./spdy-connection.ts";
 
@@ -103,7 +103,7 @@ async function acceptWebSocket(request: IncomingMessage, socket: Duplex, head: B
   const output = (number: number): Writable =>
     new Writable({
       write: (chunk: Buffer, _encoding, done) => {
-        if (webSocket.readyState !== WebSocket.OPEN) done();
+        if (webSocket.readyState !== webSocket.OPEN) done();
         else webSocket.send(Buffer.concat([Buffer.of(number), chunk]), () => done());
       },
     });
@@ -114,7 +114,7 @@ async function acceptWebSocket(request: IncomingMessage, socket: Duplex, head: B
     onResize: (listener) => resize.add(listener),
     onClose: (listener) => void webSocket.once("close", listener),
     finish: async (status) => {
-      if (webSocket.readyState !== WebSocket.OPEN) return;
+      if (webSocket.readyState !== webSocket.OPEN) return;
       await new Promise<void>((done) => webSocket.send(Buffer.concat([Buffer.of(channel.error), Buffer.from(JSON.stringify(status))]), () => done()));
       webSocket.close(1000);
     },
@@ -128,6 +128,8 @@ export async function upgradeWebSocket(request: IncomingMessage, socket: Duplex,
   if (chosen === undefined) throw userError("websocket-protocol", `none of the protocols ${offered.join(", ")} is offered; these are: ${protocols.join(", ")}`);
   // ws refuses protocol names with a slash, such as SPDY/3.1+portforward.k8s.io; the header is ours to write.
   delete request.headers["sec-websocket-protocol"];
+  // Loaded when the first client asks for it: an idle node does without.
+  const { WebSocketServer } = await import("ws");
   const server = new WebSocketServer({ noServer: true, maxPayload: maxWebSocketFrameBytes, perMessageDeflate: false });
   server.on("headers", (headers: string[]) => headers.push(`Sec-WebSocket-Protocol: ${chosen}`));
   return await new Promise((resolve) => server.handleUpgrade(request, socket, head, resolve));
@@ -138,7 +140,7 @@ export function webSocketBytes(webSocket: WebSocket): Duplex {
   const stream = new Duplex({
     read: () => webSocket.resume(),
     write: (chunk: Buffer, _encoding, done) => {
-      if (webSocket.readyState === WebSocket.OPEN) webSocket.send(chunk, () => done());
+      if (webSocket.readyState === webSocket.OPEN) webSocket.send(chunk, () => done());
       else done();
     },
     final: (done) => {

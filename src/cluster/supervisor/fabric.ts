@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { NetworkNamespace, RouteNetlink } from "../../net/index.ts";
-import { labNetwork, type ClusterNode } from "../lifecycle/cluster-record.ts";
+import { labNetwork, type ClusterNode } from "../record/index.ts";
 
 /** Link numbers are chosen, so that nothing must be asked for. */
 const bridgeIndex = 2;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { aborted, internalError, messageOf, SerinError, userError, type Clock, type Environment, type Logger } from "../../base/index.ts";
 import { libc, listenTcpInNamespace, type NetworkNamespace } from "../../net/index.ts";
 import type { LauncherReply, LauncherRequest } from "../launcher/index.ts";
-import { labNetwork, readClusterRecord, type ClusterNode, type ClusterRecord } from "../lifecycle/cluster-record.ts";
+import { labNetwork, readClusterRecord, type ClusterNode, type ClusterRecord } from "../record/index.ts";
 import { mount, mountFlags } from "../node/libc.ts";
 import { Fabric } from "./fabric.ts";
 import { LoadBalancerForwards } from "./load-balancer-forwards.ts";

@@ -1,0 +1,17 @@
+// What the launcher, the supervisor, the nodes and the command line all know of a cluster; loads nothing else.
+export {
+  clusterDirectory,
+  hostProcess,
+  isClusterRunning,
+  isHostProcessAlive,
+  labNetwork,
+  listClusterNames,
+  readClusterRecord,
+  requireCluster,
+  requireRunningCluster,
+  stateHome,
+  writeClusterRecord,
+  type ClusterNode,
+  type ClusterRecord,
+  type HostProcess,
+} from "./cluster-record.ts";
