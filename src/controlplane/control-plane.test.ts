@@ -6,6 +6,7 @@ import * as grpc from "@grpc/grpc-js";
 import { gatewayKind, httpRouteKind } from "../api/gateway/index.ts";
 import { configMapKind, deploymentKind, namespaceKind, podKind, serviceKind } from "../api/kubernetes/index.ts";
 import { ShutdownController, silentLogger, systemClock } from "../base/index.ts";
+import { MetricsRegistry } from "../telemetry/index.ts";
 import { IstioCertificateRequestSchema, IstioCertificateResponseSchema } from "../wire/workload/index.ts";
 import { discoveryMethods, typeUrls } from "../wire/xds/index.ts";
 import { Pkcs10CertificateRequestGenerator } from "./ca/testing/csr.ts";
@@ -51,7 +52,7 @@ const settings = readControlPlaneSettings(
   "0.0.0",
 );
 const shutdown = new ShutdownController();
-const done = new ControlPlane({ client: kube, settings, version: "1.2.3", clock: systemClock, log: silentLogger }).run(shutdown);
+const done = new ControlPlane({ client: kube, settings, version: "1.2.3", metrics: new MetricsRegistry(), clock: systemClock, log: silentLogger }).run(shutdown);
 after(async () => {
   shutdown.request("the test is over");
   shutdown.request("the test is over");

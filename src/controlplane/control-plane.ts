@@ -3,7 +3,7 @@ import type { Server as HttpsServer } from "node:https";
 import * as grpc from "@grpc/grpc-js";
 import { aborted, describeError, type Clock, type Logger, type Shutdown } from "../base/index.ts";
 import { CollectionGraph, type Collection, type KubeClient } from "../kube/index.ts";
-import { MetricsRegistry, prometheusContentType, renderPrometheus } from "../telemetry/index.ts";
+import { prometheusContentType, renderPrometheus, type MetricsRegistry } from "../telemetry/index.ts";
 import type { MeshConfig } from "../api/istio/index.ts";
 import { Authenticator, CertificateService, type PodDirectory } from "./ca/index.ts";
 import type { ControlPlaneSettings } from "./control-plane-options.ts";
@@ -45,6 +45,7 @@ export interface ControlPlaneOptions {
   readonly client: KubeClient;
   readonly settings: ControlPlaneSettings;
   readonly version: string;
+  readonly metrics: MetricsRegistry;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -68,7 +69,7 @@ export class ControlPlane {
     readonly gatewayStatuses: Collection<WantedGatewayStatus>;
     readonly routeStatuses: Collection<WantedRouteStatus>;
   };
-  readonly #metrics = new MetricsRegistry();
+  readonly #metrics: MetricsRegistry;
   #generation = 0;
   #ready = false;
   #draining = false;
@@ -76,6 +77,8 @@ export class ControlPlane {
   constructor(options: ControlPlaneOptions) {
     this.#options = options;
     const { client, settings, clock, log } = options;
+    this.#metrics = options.metrics;
+    this.#metrics.gauge("istio_build", "The release that runs.", ["component", "tag"]).labels("pilot", options.version).set(1);
     this.#graph = new CollectionGraph({
       schedule: (settle) => void setTimeout(() => this.#settle(settle), debounceMs),
       computed: () => this.#computed(),
@@ -107,10 +110,12 @@ export class ControlPlane {
     const mesh = await configFile.load();
     this.#takeMesh(mesh);
     const identity = await ControlPlaneIdentity.create({ client, namespace: settings.namespace, revision: settings.revision, domain: settings.domain, trustDomain: mesh.trustDomain, clock, log });
+    // While streams drain, their proxies still get what changes.
+    const stopped = new AbortController();
     const work = [
-      this.#ingest.run(drain),
-      configFile.run(drain, (config) => this.#takeMesh(config)),
-      identity.run(drain),
+      this.#ingest.run(stopped.signal),
+      configFile.run(stopped.signal, (config) => this.#takeMesh(config)),
+      identity.run(stopped.signal),
       runRootCertificateController({ client, root: () => identity.authority.root, clock, log }, drain),
       runCaBundleController({ client, service: { namespace: settings.namespace, name: this.#serviceName() }, root: () => identity.authority.root, clock, log }, drain),
     ];
@@ -129,6 +134,7 @@ export class ControlPlane {
     work.push(this.#runControllers(drain));
     await aborted(drain);
     await this.#drain(servers, http, shutdown);
+    stopped.abort();
     await Promise.all(work);
   }
 
