@@ -6,19 +6,28 @@ import { discoverKinds } from "./discovery.ts";
 import { isTerminating } from "./pod-facts.ts";
 import { inBatches } from "./pod-control.ts";
 
-/** While pods end, the namespace is looked at again at each of them; the rest is polled. */
-const lookAgainMs = 500;
+/** While pods end, the namespace is looked at again at each of them; for the rest it waits longer each time. */
+const lookAgainMs = 250;
+const lookAgainMaxMs = 15_000;
 const namespaceFinalizer = "kubernetes";
 
 /** Empties a namespace that is being deleted, then lets it go. */
 export function addNamespaceController(context: ControllerContext): void {
   const namespaces = context.view(namespaceKind);
+  const rounds = new Map<string, number>();
   const queue = context.queue("namespace", async (name) => {
     const namespace = namespaces.at(name);
-    if (namespace === undefined || !isTerminating(namespace) || !(namespace.spec?.finalizers ?? []).includes(namespaceFinalizer)) return undefined;
+    if (namespace === undefined || !isTerminating(namespace) || !(namespace.spec?.finalizers ?? []).includes(namespaceFinalizer)) {
+      rounds.delete(name);
+      return undefined;
+    }
     const left = await deleteContent(context, name);
     await reportProgress(context, namespace, left);
-    if (left.size > 0) return lookAgainMs;
+    if (left.size > 0) {
+      const round = rounds.get(name) ?? 0;
+      rounds.set(name, round + 1);
+      return Math.min(lookAgainMaxMs, lookAgainMs * 2 ** round);
+    }
     const finalizers = (namespace.spec?.finalizers ?? []).filter((finalizer) => finalizer !== namespaceFinalizer);
     const body = { apiVersion: "v1", kind: "Namespace", metadata: { name, uid: namespace.metadata.uid }, spec: { finalizers } };
     await ignoreGone(async () => {
