@@ -196,6 +196,8 @@ test("the OpenAPI documents hold custom kinds, and lose them with the definition
   assert.ok("dev.example.v1.Thing" in schemas && "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta" in schemas);
   const before = registry.openApiV2(false);
   assert.ok(Buffer.from(before.body).includes('"dev.example.v1.Thing"'));
+  const protobuf = Buffer.from(registry.openApiV2(true).body);
+  assert.ok(protobuf.includes("dev.example.v1.Thing") && protobuf.includes("io.k8s.api.apps.v1.Deployment"));
   registry.removeCustomResourceDefinition("things.example.dev");
   assert.equal(registry.openApiV3("apis/example.dev/v1"), undefined);
   assert.notEqual(registry.openApiV2(false).hash, before.hash);
