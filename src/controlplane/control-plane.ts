@@ -8,7 +8,7 @@ import type { MeshConfig } from "../api/istio/index.ts";
 import { Authenticator, CertificateService, type PodDirectory } from "./ca/index.ts";
 import type { ControlPlaneSettings } from "./control-plane-options.ts";
 import { runGatewayControllers, runRootCertificateController, type ProxySettings } from "./gateways/index.ts";
-import { MeshConfigFile, MeshIngest } from "./ingest/index.ts";
+import { MeshConfigFile, MeshIngest, ServedVersionClient } from "./ingest/index.ts";
 import {
   createMeshInputs,
   deriveGatewayPlacements,
@@ -74,7 +74,8 @@ export class ControlPlane {
   #ready = false;
   #draining = false;
 
-  constructor(options: ControlPlaneOptions) {
+  constructor(given: ControlPlaneOptions) {
+    const options = { ...given, client: new ServedVersionClient(given.client) };
     this.#options = options;
     const { client, settings, clock, log } = options;
     this.#metrics = options.metrics;

@@ -27,7 +27,7 @@ export function parseGatewayClass(raw: unknown): Parsed<GatewayClass> {
 
 export const gatewayClassKind = defineKind<GatewayClass>({
   group: gatewayGroup,
-  versions: ["v1", "v1beta1"],
+  versions: ["v1", "v1beta1", "v1alpha2"],
   kind: "GatewayClass",
   plural: "gatewayclasses",
   namespaced: false,

@@ -138,7 +138,7 @@ function readAllowedRoutes(reader: Reader | undefined): AllowedRoutes {
 
 export const gatewayKind = defineKind<Gateway>({
   group: gatewayGroup,
-  versions: ["v1", "v1beta1"],
+  versions: ["v1", "v1beta1", "v1alpha2"],
   kind: "Gateway",
   plural: "gateways",
   namespaced: true,

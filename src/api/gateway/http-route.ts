@@ -175,7 +175,7 @@ function readDuration(reader: Reader, field: string): number | undefined {
 
 export const httpRouteKind = defineKind<HttpRoute>({
   group: gatewayGroup,
-  versions: ["v1", "v1beta1"],
+  versions: ["v1", "v1beta1", "v1alpha2"],
   kind: "HTTPRoute",
   plural: "httproutes",
   namespaced: true,

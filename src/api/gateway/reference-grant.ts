@@ -37,7 +37,7 @@ export function parseReferenceGrant(raw: unknown): Parsed<ReferenceGrant> {
 
 export const referenceGrantKind = defineKind<ReferenceGrant>({
   group: gatewayGroup,
-  versions: ["v1beta1", "v1"],
+  versions: ["v1beta1", "v1", "v1alpha2"],
   kind: "ReferenceGrant",
   plural: "referencegrants",
   namespaced: true,

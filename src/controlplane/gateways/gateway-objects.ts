@@ -1,8 +1,8 @@
-import type { Gateway } from "../../api/gateway/index.ts";
+import type { OwnerReference } from "../../api/index.ts";
+import { gatewayKind, type Gateway } from "../../api/gateway/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
 import type { Deployment, Service, ServiceAccount } from "../../api/kubernetes/index.ts";
 import { ownerReference } from "../../kube/index.ts";
-import { gatewayKind } from "../../api/gateway/index.ts";
 import { gatewayServiceName } from "../model/index.ts";
 import { proxyPodTemplate, type ProxySettings } from "./proxy-pod.ts";
 
@@ -31,7 +31,7 @@ const serviceTypes = ["ClusterIP", "NodePort", "LoadBalancer"] as const;
 export function gatewayObjects(gateway: Gateway, proxy: ProxySettings): GatewayObjects {
   const name = serviceName(gateway);
   const labels = commonLabels(gateway);
-  const meta = { name, namespace: gateway.metadata.namespace ?? "default", labels, ...infrastructureAnnotations(gateway), ownerReferences: [ownerReference(gatewayKind, gateway)] };
+  const meta = { name, namespace: gateway.metadata.namespace ?? "default", labels, ...infrastructureAnnotations(gateway), ownerReferences: [ownerOf(gateway)] };
   return {
     serviceAccount: { apiVersion: "v1", kind: "ServiceAccount", metadata: meta },
     service: {
@@ -65,6 +65,11 @@ export function canaryName(gateway: Gateway, revision: string): string {
   return `${serviceName(gateway)}-${revision}`;
 }
 
+/** In the version in which the cluster serves Gateways, so that its garbage collector finds the owner. */
+function ownerOf(gateway: Gateway): OwnerReference {
+  return { ...ownerReference(gatewayKind, gateway), ...(gateway.apiVersion === undefined ? {} : { apiVersion: gateway.apiVersion }) };
+}
+
 function serviceName(gateway: Gateway): string {
   return gatewayServiceName({ name: gateway.metadata.name ?? "", spec: gateway.spec });
 }
@@ -84,7 +89,7 @@ function gatewayDeployment(gateway: Gateway, proxy: ProxySettings, variant: Depl
   return {
     apiVersion: "apps/v1",
     kind: "Deployment",
-    metadata: { name, namespace: gateway.metadata.namespace ?? "default", labels, ...infrastructureAnnotations(gateway), ownerReferences: [ownerReference(gatewayKind, gateway)] },
+    metadata: { name, namespace: gateway.metadata.namespace ?? "default", labels, ...infrastructureAnnotations(gateway), ownerReferences: [ownerOf(gateway)] },
     spec: {
       ...(replicas === undefined ? {} : { replicas }),
       selector: { matchLabels: selector },

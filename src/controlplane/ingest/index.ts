@@ -1,2 +1,3 @@
 export { MeshConfigFile } from "./mesh-config-file.ts";
 export { MeshIngest } from "./mesh-ingest.ts";
+export { ServedVersionClient } from "./served-version-client.ts";

@@ -21,7 +21,8 @@ export function deriveGatewayPlacements(graph: CollectionGraph, inputs: MeshInpu
   return graph.derive("gateway-placements", inputs.gateways, (gateway, reader) => {
     if (!isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
     const owned = owningRevision(gateway, inputs, reader) === revision;
-    const canary = !owned && gateway.annotations[canaryRevision] === revision;
+    // Also while the revision owns the Gateway already: who promotes it takes the canary away when the rest has rolled.
+    const canary = gateway.annotations[canaryRevision] === revision;
     const managed = (gateway.spec.addresses ?? []).every((address) => address.type !== "Hostname");
     return [[factsKey(gateway), { owned, canary, managed, gateway }]];
   });

@@ -1,0 +1,105 @@
+import { apiVersionOf, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
+import {
+  isKubeCode,
+  type ApplyOptions,
+  type DeleteOptions,
+  type KubeClient,
+  type ListOptions,
+  type ListResult,
+  type RawOptions,
+  type RawResponse,
+  type WatchEvent,
+  type WatchOptions,
+  type WriteOptions,
+} from "../../kube/index.ts";
+
+const httpOk = 200;
+
+/**
+ * A client that speaks the version of each kind that the server serves: clusters have older Gateway API kinds than ours.
+ * The first of a kind's versions that is served counts; shapes must be compatible among those that a kind lists.
+ */
+export class ServedVersionClient implements KubeClient {
+  readonly #client: KubeClient;
+  readonly #served = new Map<string, KindDefinition>();
+
+  constructor(client: KubeClient) {
+    this.#client = client;
+  }
+
+  async get<Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string, namespace?: string): Promise<Value | undefined> {
+    return await this.#client.get(await this.#servedKind(kind), name, namespace);
+  }
+
+  async list<Value extends KubernetesObject>(kind: KindDefinition<Value>, options?: ListOptions): Promise<ListResult<Value>> {
+    try {
+      return await this.#client.list(await this.#servedKind(kind), options);
+    } catch (error) {
+      // The definition may have been replaced by one without this version.
+      if (isKubeCode(error, "not-found")) this.#served.delete(keyOfKind(kind));
+      throw error;
+    }
+  }
+
+  async create<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value, options?: WriteOptions): Promise<Value> {
+    const served = await this.#servedKind(kind);
+    return await this.#client.create(served, { ...object, apiVersion: apiVersionOf(served) }, options);
+  }
+
+  async update<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value, options?: WriteOptions): Promise<Value> {
+    const served = await this.#servedKind(kind);
+    return await this.#client.update(served, { ...object, apiVersion: apiVersionOf(served) }, options);
+  }
+
+  async patchMerge<Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string, namespace: string | undefined, patch: unknown, options?: WriteOptions): Promise<Value> {
+    return await this.#client.patchMerge(await this.#servedKind(kind), name, namespace, patch, options);
+  }
+
+  async apply<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value, options: ApplyOptions): Promise<Value> {
+    const served = await this.#servedKind(kind);
+    return await this.#client.apply(served, { ...object, apiVersion: apiVersionOf(served) }, options);
+  }
+
+  async delete(kind: KindDefinition, name: string, namespace?: string, options?: DeleteOptions): Promise<void> {
+    await this.#client.delete(await this.#servedKind(kind), name, namespace, options);
+  }
+
+  async *watch<Value extends KubernetesObject>(kind: KindDefinition<Value>, options: WatchOptions): AsyncIterable<WatchEvent<Value>> {
+    yield* this.#client.watch(await this.#servedKind(kind), options);
+  }
+
+  async raw(method: string, path: string, options?: RawOptions): Promise<RawResponse> {
+    return await this.#client.raw(method, path, options);
+  }
+
+  /** The kind with the served version first; the kind as it is when none is served (yet). */
+  async #servedKind<Value extends KubernetesObject>(kind: KindDefinition<Value>): Promise<KindDefinition<Value>> {
+    if (kind.versions.length === 1) return kind;
+    const key = keyOfKind(kind);
+    const known = this.#served.get(key);
+    if (known !== undefined) return known as unknown as KindDefinition<Value>;
+    for (const version of kind.versions) {
+      if (!(await this.#serves(kind.group, version, kind.plural))) continue;
+      const served: KindDefinition<Value> = { ...kind, versions: [version] };
+      this.#served.set(key, served);
+      return served;
+    }
+    return kind;
+  }
+
+  async #serves(group: string, version: string, plural: string): Promise<boolean> {
+    try {
+      const answer = await this.#client.raw("GET", `/apis/${group}/${version}`);
+      if (answer.status !== httpOk) return false;
+      const { resources = [] } = JSON.parse(answer.text) as { resources?: { name: string }[] };
+      return resources.some((resource) => resource.name === plural);
+    } catch (error) {
+      if (isKubeCode(error, "not-found")) return false;
+      throw error;
+    }
+  }
+}
+
+function keyOfKind(kind: Pick<KindDefinition, "group" | "plural">): string {
+  return `${kind.plural}.${kind.group}`;
+}
