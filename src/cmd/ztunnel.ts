@@ -1,16 +1,23 @@
 import { readFile } from "node:fs/promises";
 import { createLogger, messageOf, systemClock, systemRandom, userError } from "../base/index.ts";
 import { FakeCertificateAuthority, IstioCertificateClient, type CertificateAuthority } from "../dataplane/index.ts";
+import { AccessLog, fileSink } from "../telemetry/index.ts";
 import { absolutePath, readConfig, Ztunnel, type ZtunnelConfig } from "../ztunnel/index.ts";
 import type { RoleContext } from "./role.ts";
 
 /** `serin ztunnel`: the L4 data plane of one node, or of one pod in dedicated mode. */
 export async function run(context: RoleContext): Promise<number> {
   const config = readConfig(context.env, context.release.version, context.args);
-  const log = createLogger({ scope: "ztunnel", level: config.logLevel });
+  // In batches: a line a connection, each a system call of its own, is what a busy node notices.
+  const lines = new AccessLog({ sink: fileSink("/dev/stderr"), clock: systemClock, flushIntervalMs: 20 });
+  const log = createLogger({ scope: "ztunnel", level: config.logLevel, write: (line) => lines.line(line) });
   const authority = await certificateAuthority(config, context.env["FAKE_CA_ROOT"]);
   const ztunnel = new Ztunnel({ config, authority, log, clock: systemClock, random: systemRandom });
-  await ztunnel.run(context.shutdown);
+  try {
+    await ztunnel.run(context.shutdown);
+  } finally {
+    await lines.flush();
+  }
   return 0;
 }
 

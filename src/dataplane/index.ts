@@ -1,10 +1,8 @@
 // What both data planes share: xDS and CA clients, HBONE, relays, identities, drain, admin servers.
 export { CertificateManager, type CertificateManagerOptions, type CertificateState, type CertificateStatus } from "./certificates/certificate-manager.ts";
-export { createCertificateRequest, type KeyAndRequest } from "./certificates/certificate-request.ts";
 export type { CertificateAuthority, CertificateSource, SigningRequest, WorkloadCertificate } from "./certificates/certificate-types.ts";
 export { FakeCertificateAuthority } from "./certificates/fake-certificate-authority.ts";
 export { IstioCertificateClient, type IstioCertificateClientOptions } from "./certificates/istio-certificate-client.ts";
-export { uriNames, workloadCertificate } from "./certificates/workload-certificate.ts";
 export { ConnectionTracker, type ConnectionTrackerOptions, type TrackedConnection } from "./connection-tracker.ts";
 export { hboneDialer } from "./hbone/hbone-dialer.ts";
 export { HbonePool, type HboneDialer, type HbonePoolOptions } from "./hbone/hbone-pool.ts";

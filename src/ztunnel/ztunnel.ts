@@ -17,6 +17,7 @@ import { configDump, connectionsDump, type AdminSources } from "./admin.ts";
 import { absolutePath, describeConfig, type ZtunnelConfig } from "./config.ts";
 import { DnsResolver, readNameservers } from "./dns/dns-resolver.ts";
 import { ConnectionTelemetry } from "./proxy/connection-record.ts";
+import { IdentityUsers } from "./proxy/identity-users.ts";
 import type { LiveConnection, ProxyEnvironment } from "./proxy/pod-context.ts";
 import { PodProxy } from "./proxy/pod-proxy.ts";
 import { loadLocalConfig } from "./state/local-config.ts";
@@ -104,6 +105,7 @@ export class Ztunnel {
     this.#environment = {
       state: this.#state,
       certificates: this.#certificates,
+      identities: new IdentityUsers(this.#certificates),
       telemetry: new ConnectionTelemetry(this.#registry, log, clock),
       tracker: this.#tracker,
       log,

@@ -33,7 +33,7 @@ export function workloadCertificate(identity: string, privateKeyPem: string, cha
 }
 
 /** The URI names of a certificate. */
-export function uriNames(certificate: X509Certificate): string[] {
+function uriNames(certificate: X509Certificate): string[] {
   return (certificate.subjectAltName ?? "")
     .split(", ")
     .filter((name) => name.startsWith("URI:"))

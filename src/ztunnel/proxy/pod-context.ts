@@ -5,6 +5,7 @@ import { transientError } from "../../base/index.ts";
 import type { DnsResolver } from "../dns/dns-resolver.ts";
 import type { MeshState } from "../state/mesh-state.ts";
 import type { Workload, WorkloadInfo } from "../state/model.ts";
+import type { IdentityUsers } from "./identity-users.ts";
 import type { ConnectionTelemetry } from "./connection-record.ts";
 
 /** What the admin server says of a live connection, and what drain and policy changes need. */
@@ -24,6 +25,7 @@ export interface LiveConnection {
 export interface ProxyEnvironment {
   readonly state: MeshState;
   readonly certificates: CertificateManager;
+  readonly identities: IdentityUsers;
   readonly telemetry: ConnectionTelemetry;
   readonly tracker: ConnectionTracker<LiveConnection>;
   readonly log: Logger;

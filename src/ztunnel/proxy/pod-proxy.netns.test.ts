@@ -9,6 +9,7 @@ import { parseLocalConfig } from "../state/local-config.ts";
 import { MeshState } from "../state/mesh-state.ts";
 import { clientAddress, podPair, serverAddress, serviceAddress, sniff } from "../testing/pod-pair.ts";
 import { ConnectionTelemetry } from "./connection-record.ts";
+import { IdentityUsers } from "./identity-users.ts";
 import type { LiveConnection, ProxyEnvironment } from "./pod-context.ts";
 import { PodProxy, type PassedListener } from "./pod-proxy.ts";
 
@@ -31,6 +32,7 @@ function environment(root: ReturnType<FakeCertificateAuthority["exportRoot"]>, c
   const env: ProxyEnvironment = {
     state,
     certificates,
+    identities: new IdentityUsers(certificates),
     telemetry: new ConnectionTelemetry(registry, log, systemClock),
     tracker: new ConnectionTracker<LiveConnection>({ log }),
     log,

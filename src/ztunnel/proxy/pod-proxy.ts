@@ -25,6 +25,8 @@ export interface PodProxyOptions {
   readonly listeners: readonly PassedListener[];
 }
 
+/** A pod that xDS does not know by then fetches its certificate with its first connection. */
+const ownIdentityTimeoutMs = 300_000;
 const tcpRoles = ["outbound", "inbound-plaintext", "inbound-hbone"] as const;
 
 /** Everything that serves one pod: its listeners, its pool, its connections. */
@@ -39,6 +41,7 @@ export class PodProxy {
   #held: readonly PassedListener[] = [];
   #state: "serving" | "draining" | "closed" = "serving";
   #open = 0;
+  #identity: Disposable | undefined;
 
   constructor(options: PodProxyOptions) {
     this.#options = options;
@@ -98,6 +101,7 @@ export class PodProxy {
     const { tracker } = this.#pod.environment;
     for (const connection of tracker.list()) if (this.owns(connection.details)) connection.abort(new Error("the pod is no longer served here"));
     this.#pod.pool.close();
+    this.#identity?.[Symbol.dispose]();
     if (this.#options.namespaceFd !== undefined) closeDescriptor(this.#options.namespaceFd);
   }
 
@@ -177,10 +181,11 @@ export class PodProxy {
     return made;
   }
 
+  /** As soon as xDS knows the pod. */
   #prefetchCertificate(): void {
-    const { state, clock, certificates } = this.#pod.environment;
-    void state.waitForPod(this.info, 300_000, clock).then((workload) => {
-      if (workload !== undefined && this.#state === "serving") certificates.prefetch(workloadIdentity(workload));
+    const { state, clock, identities } = this.#pod.environment;
+    void state.waitForPod(this.info, ownIdentityTimeoutMs, clock).then((workload) => {
+      if (workload !== undefined && this.#state !== "closed") this.#identity = identities.use(workloadIdentity(workload));
     });
   }
 }
