@@ -33,6 +33,8 @@ interface ActiveCluster {
   readonly dns: DnsRefresher | undefined;
 }
 
+const warmingLimitMs = 5000;
+
 /**
  * What the control plane has configured, in force. An update is taken resource by resource: what can be served is
  * served from the next request on; what cannot is named in the error thrown, which becomes the NACK, and the version
@@ -43,6 +45,8 @@ export class ProxyConfig {
   readonly #notes: ConfigNotes;
   readonly #clusters = new Map<string, ActiveCluster>();
   readonly #tables = new Map<string, RouteTable>();
+  /** Tables whose clusters wait for their endpoints: the table before stays in force meanwhile. */
+  readonly #warming = new Map<string, { readonly table: RouteTable; readonly limit: Disposable }>();
   readonly listeners = new Map<string, AppliedResource<typeof ListenerSchema>>();
   readonly clusters = new Map<string, AppliedResource<typeof ClusterSchema>>();
   readonly endpoints = new Map<string, AppliedResource<typeof ClusterLoadAssignmentSchema>>();
@@ -144,7 +148,7 @@ export class ProxyConfig {
   #applyClusters(update: XdsUpdate): string[] {
     const troubles = this.#each(update, ClusterSchema, this.clusters, (message, name) => {
       const spec = compileCluster(message, this.#notes);
-      if (spec.unusable !== undefined) this.#notes.ignored(`cluster ${name} (${spec.unusable})`);
+      if (spec.unusable !== undefined && spec.discovery.kind !== "original-destination") this.#notes.tell(`requests to cluster ${name} would fail: ${spec.unusable}`);
       this.#replaceCluster(name, spec);
     });
     for (const name of update.removed) {
@@ -197,6 +201,7 @@ export class ProxyConfig {
       this.endpoints.delete(name);
       this.#assign(name, undefined);
     }
+    this.#finishWarming();
     return troubles;
   }
 
@@ -222,6 +227,7 @@ export class ProxyConfig {
       if (names.has(name)) continue;
       this.#tables.delete(name);
       this.routes.delete(name);
+      this.#stopWarming(name);
     }
     this.#client?.setNames(typeUrls.route, names);
     return troubles;
@@ -229,12 +235,47 @@ export class ProxyConfig {
 
   #applyRoutes(update: XdsUpdate): string[] {
     const troubles = this.#each(update, RouteConfigurationSchema, this.routes, (message, name) => {
-      this.#tables.set(name, compileRouteTable(message, this.#notes));
+      this.#setTable(name, compileRouteTable(message, this.#notes));
     });
     for (const name of update.removed) {
       this.routes.delete(name);
       this.#tables.delete(name);
+      this.#stopWarming(name);
     }
     return troubles;
+  }
+
+  /** A table that follows another waits, for a while, until the clusters that it names have endpoints. */
+  #setTable(name: string, table: RouteTable): void {
+    this.#stopWarming(name);
+    if (!this.#tables.has(name) || this.#isWarm(table)) {
+      this.#tables.set(name, table);
+      return;
+    }
+    const limit = this.#options.clock.after(warmingLimitMs, () => {
+      this.#options.log.warn("routes are put in force although clusters that they name have no endpoints yet", { routes: name });
+      this.#warming.delete(name);
+      this.#tables.set(name, table);
+    });
+    this.#warming.set(name, { table, limit });
+  }
+
+  #stopWarming(name: string): void {
+    this.#warming.get(name)?.limit[Symbol.dispose]();
+    this.#warming.delete(name);
+  }
+
+  /** A cluster that is not known at all may never come: only those whose endpoints are on their way are waited for. */
+  #isWarm(table: RouteTable): boolean {
+    for (const name of table.clusters()) if (this.#clusters.get(name)?.cluster.hasEndpoints === false) return false;
+    return true;
+  }
+
+  #finishWarming(): void {
+    for (const [name, { table }] of this.#warming) {
+      if (!this.#isWarm(table)) continue;
+      this.#stopWarming(name);
+      this.#tables.set(name, table);
+    }
   }
 }

@@ -13,9 +13,14 @@ export class ConfigNotes {
 
   /** Said once for each `what`, whichever resources say it. */
   ignored(what: string): void {
-    if (this.#seen.has(what) || this.#seen.size >= maxNotes) return;
-    this.#seen.add(what);
-    this.#tell(`${what} has no effect here`);
+    this.tell(`${what} has no effect here`);
+  }
+
+  /** Said once for each text. */
+  tell(note: string): void {
+    if (this.#seen.has(note) || this.#seen.size >= maxNotes) return;
+    this.#seen.add(note);
+    this.#tell(note);
   }
 }
 

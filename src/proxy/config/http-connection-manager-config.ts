@@ -78,9 +78,13 @@ function checkFilter(filter: HttpFilter, where: string, notes: ConfigNotes): voi
   }
   if (filter.name !== "envoy.filters.http.fault" || filter.configType.case !== "typedConfig") return;
   const fault = unpack(filter.configType.value);
-  if (fault?.$typeName === "envoy.extensions.filters.http.fault.v3.HTTPFault" && ("delay" in fault || "abort" in fault)) {
+  if (fault?.$typeName === "envoy.extensions.filters.http.fault.v3.HTTPFault" && asksForFault(fault)) {
     throw unsupported(where, "the HTTP filter envoy.filters.http.fault with a fault for all routes");
   }
+}
+
+function asksForFault(message: object): boolean {
+  return Reflect.get(message, "delay") !== undefined || Reflect.get(message, "abort") !== undefined;
 }
 
 const serverHeaders: Readonly<Record<number, HttpConnectionConfig["serverHeader"]>> = {

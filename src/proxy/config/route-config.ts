@@ -23,11 +23,13 @@ import {
   type VirtualHost as VirtualHostMessage,
   type WeightedCluster as WeightedClusterMessage,
 } from "../../wire/envoy/index.ts";
+import type { CorsPolicy } from "../routing/cors.ts";
 import type { HeaderMutation } from "../routing/header-mutation.ts";
 import { allOf, exactly, matchingRegex, pathIs, startingWith, underPath, type RequestMatcher } from "../routing/matchers.ts";
 import { RouteTable, type VirtualHost } from "../routing/route-table.ts";
 import type { ClusterChoice, DirectResponseAction, ForwardAction, Mirror, RedirectAction, Route, RouteAction, WeightedCluster } from "../routing/route.ts";
 import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
+import { compileFilterConfig } from "./cors-config.ts";
 import { compileMutation } from "./header-mutation-config.ts";
 import { compileHeader, compileQueryParameter } from "./matcher-config.ts";
 import { compileRegex, compileReplacement } from "./regex.ts";
@@ -86,17 +88,19 @@ const tlsRequirements: Readonly<Record<number, VirtualHost["requireTls"]>> = {
 function compileVirtualHost(message: VirtualHostMessage, table: Levels, maxBodyBytes: number, outer: string, notes: ConfigNotes): VirtualHost {
   const where = `${outer}, virtual host ${message.name}`;
   checkFields(VirtualHostSchema, message, where, notes, {
-    used: ["name", "domains", "routes", "requireTls", "requestHeadersToAdd", "requestHeadersToRemove", "responseHeadersToAdd", "responseHeadersToRemove", "includeRequestAttemptCount", "retryPolicy"],
+    used: ["name", "domains", "routes", "requireTls", "requestHeadersToAdd", "requestHeadersToRemove", "responseHeadersToAdd", "responseHeadersToRemove", "includeRequestAttemptCount", "retryPolicy", "typedPerFilterConfig"],
     harmless: ["virtualClusters", "metadata"],
   });
   const levels = join(levelOf(message, where, notes), table);
-  const routes = message.routes.map((route, index) => compileRoute(route, { levels, host: message, maxBodyBytes, notes, where: `${where}, route ${route.name === "" ? index : route.name}` }));
+  const cors = compileFilterConfig(message.typedPerFilterConfig, where, notes);
+  const routes = message.routes.map((route, index) => compileRoute(route, { levels, cors, host: message, maxBodyBytes, notes, where: `${where}, route ${route.name === "" ? index : route.name}` }));
   return { name: message.name, domains: message.domains.map((domain) => domain.toLowerCase()), routes, requireTls: tlsRequirements[message.requireTls] ?? "none" };
 }
 
 interface RouteScope {
   readonly levels: Levels;
   readonly host: VirtualHostMessage;
+  readonly cors: CorsPolicy | undefined;
   readonly maxBodyBytes: number;
   readonly notes: ConfigNotes;
   readonly where: string;
@@ -105,7 +109,7 @@ interface RouteScope {
 function compileRoute(message: RouteMessage, scope: RouteScope): Route {
   const { where, notes } = scope;
   checkFields(RouteSchema, message, where, notes, {
-    used: ["name", "match", "route", "redirect", "directResponse", "requestHeadersToAdd", "requestHeadersToRemove", "responseHeadersToAdd", "responseHeadersToRemove"],
+    used: ["name", "match", "route", "redirect", "directResponse", "requestHeadersToAdd", "requestHeadersToRemove", "responseHeadersToAdd", "responseHeadersToRemove", "typedPerFilterConfig"],
     harmless: ["metadata", "decorator", "tracing", "statPrefix"],
   });
   if (message.match === undefined) throw invalid(where, "match is missing");
@@ -117,6 +121,7 @@ function compileRoute(message: RouteMessage, scope: RouteScope): Route {
     action: compileAction(message, message.match, scope),
     requestMutations: levels.request,
     responseMutations: levels.response,
+    cors: compileFilterConfig(message.typedPerFilterConfig, where, notes) ?? scope.cors,
   };
 }
 

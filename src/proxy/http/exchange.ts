@@ -1,5 +1,6 @@
 import type { ByteStream } from "../../net/index.ts";
 import { bodyFramings, statusText, type BodyFraming, type MessageHead } from "../../wire/http1/index.ts";
+import { decideCors, type CorsPolicy } from "../routing/cors.ts";
 import { editHeaders, type HeaderEdits, type HeaderMutation } from "../routing/header-mutation.ts";
 import { routeOf, withoutPort } from "../routing/route-table.ts";
 import { pickWeighted, type DirectResponseAction, type ForwardAction, type RedirectAction, type Route } from "../routing/route.ts";
@@ -191,6 +192,7 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
       return;
     }
     this.#responseMutations = route.responseMutations;
+    if (route.cors !== undefined && this.#answersByCors(route.cors)) return;
     if (route.action.kind === "direct-response") this.#directResponse(route.action);
     else if (route.action.kind === "redirect") this.#redirect(route.action);
     else this.#forward(route, route.action, bytes, from, to);
@@ -412,6 +414,18 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
     this.#startedSteadyMs = this.#context.clock.steadyMs();
   }
 
+  /** Whether the policy answers the request itself; otherwise it may add to the answer. */
+  #answersByCors(policy: CorsPolicy): boolean {
+    const decision = decideCors(policy, this.#facts);
+    if (decision === undefined) return false;
+    if (decision.kind === "answer") {
+      this.#reply(200, "", responseFlags.none, "cors_response", decision.fields);
+      return true;
+    }
+    this.#responseMutations = [decision.mutation, ...this.#responseMutations];
+    return false;
+  }
+
   #directResponse(action: DirectResponseAction): void {
     this.#reply(action.status, action.body, responseFlags.none, "direct_response");
   }
@@ -431,7 +445,7 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
     }
     this.cluster = cluster;
     if (!this.#checkUpgrade(action)) return;
-    if (choice.responseMutation !== undefined) this.#responseMutations = [choice.responseMutation, ...route.responseMutations];
+    if (choice.responseMutation !== undefined) this.#responseMutations = [choice.responseMutation, ...this.#responseMutations];
     const mutations = choice.requestMutation === undefined ? route.requestMutations : [choice.requestMutation, ...route.requestMutations];
     const edits = mutations.length === 0 ? undefined : this.#edit(mutations, this.#facts.head);
     const endpoint = this.#pick(cluster, action);

@@ -45,6 +45,19 @@ export class RouteTable {
     this.#prefixes = prefixes.sort(longestFirst);
   }
 
+  /** Names of the clusters that its routes may choose; those by header are not known. */
+  clusters(): Set<string> {
+    const names = new Set<string>();
+    for (const host of this.virtualHosts) {
+      for (const { action } of host.routes) {
+        if (action.kind !== "forward") continue;
+        if (action.target.kind === "one") names.add(action.target.cluster);
+        else if (action.target.kind === "weighted") for (const { cluster, weight } of action.target.clusters) if (weight > 0) names.add(cluster);
+      }
+    }
+    return names;
+  }
+
   /** The virtual host of an authority in lower case: exact, then longest suffix, longest prefix, any. */
   virtualHost(authority: string): VirtualHost | undefined {
     if (this.#exact.size === 0 && this.#suffixes.length === 0 && this.#prefixes.length === 0) return this.#any;

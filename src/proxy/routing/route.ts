@@ -1,3 +1,4 @@
+import type { CorsPolicy } from "./cors.ts";
 import type { HeaderMutation } from "./header-mutation.ts";
 import type { RequestMatcher } from "./matchers.ts";
 
@@ -11,6 +12,7 @@ export interface Route {
   /** Levels, the most specific first: route, virtual host, table. */
   readonly requestMutations: readonly HeaderMutation[];
   readonly responseMutations: readonly HeaderMutation[];
+  readonly cors: CorsPolicy | undefined;
 }
 
 export type RouteAction = ForwardAction | RedirectAction | DirectResponseAction;

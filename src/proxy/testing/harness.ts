@@ -56,7 +56,7 @@ export function forwardTo(cluster: string, more: Partial<ForwardAction> = {}): F
 }
 
 export function route(action: Route["action"], more: Partial<Route> = {}): Route {
-  return { name: "test", matches: () => true, forConnect: false, action, requestMutations: [], responseMutations: [], ...more };
+  return { name: "test", matches: () => true, forConnect: false, action, requestMutations: [], responseMutations: [], cors: undefined, ...more };
 }
 
 export function tableOf(...routes: readonly Route[]): RouteTable {

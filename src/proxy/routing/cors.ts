@@ -1,0 +1,44 @@
+import type { HeaderMutation } from "./header-mutation.ts";
+import type { StringMatcher } from "./matchers.ts";
+import type { RequestView } from "./request-view.ts";
+
+/** Which origins may read a route's answers in a browser, and what a browser is told of it (Fetch standard, CORS). */
+export interface CorsPolicy {
+  readonly origins: readonly StringMatcher[];
+  /** Values as they are sent; empty ones are not. */
+  readonly allowMethods: string;
+  readonly allowHeaders: string;
+  readonly exposeHeaders: string;
+  readonly maxAge: string;
+  readonly allowCredentials: boolean;
+  /** A preflight from an origin that is not allowed goes on to the upstream. */
+  readonly forwardsOthers: boolean;
+}
+
+/** What the policy says to a request: answer it (a preflight), or add to its answer. Undefined: nothing. */
+export type CorsDecision =
+  | { readonly kind: "answer"; readonly fields: readonly (readonly [name: string, value: string])[] }
+  | { readonly kind: "add"; readonly mutation: HeaderMutation };
+
+export function decideCors(policy: CorsPolicy, request: RequestView): CorsDecision | undefined {
+  const origin = request.head.get("origin");
+  if (origin === undefined || origin === "") return undefined;
+  const allowed = policy.origins.some((matches) => matches(origin));
+  const preflight = request.method === "OPTIONS" && (request.head.get("access-control-request-method") ?? "") !== "";
+  if (!allowed) return preflight && !policy.forwardsOthers ? { kind: "answer", fields: [] } : undefined;
+  const common: (readonly [string, string])[] = [["access-control-allow-origin", origin]];
+  if (policy.allowCredentials) common.push(["access-control-allow-credentials", "true"]);
+  if (!preflight) return { kind: "add", mutation: overwriting([...common, ["access-control-expose-headers", policy.exposeHeaders]]) };
+  const fields = [
+    ...common,
+    ["access-control-allow-methods", policy.allowMethods],
+    ["access-control-allow-headers", policy.allowHeaders],
+    ["access-control-max-age", policy.maxAge],
+  ] as const;
+  return { kind: "answer", fields: fields.filter(([, value]) => value !== "") };
+}
+
+function overwriting(fields: readonly (readonly [string, string])[]): HeaderMutation {
+  const present = fields.filter(([, value]) => value !== "");
+  return { remove: [], add: present.map(([name, value]) => ({ name, value: () => value, action: "overwrite-if-exists-or-add", keepEmptyValue: false })) };
+}
