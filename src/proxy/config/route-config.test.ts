@@ -1,0 +1,171 @@
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import { fromJson, type JsonValue } from "@bufbuild/protobuf";
+import { envoyRegistry, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
+import { Harness, type Answer, type RequestOptions } from "../testing/harness.ts";
+import type { RouteTable } from "../routing/route-table.ts";
+import { ConfigNotes } from "./config-check.ts";
+import { compileRouteTable } from "./route-config.ts";
+
+const notes = new ConfigNotes(() => undefined);
+
+function compile(table: JsonValue): RouteTable {
+  return compileRouteTable(fromJson(RouteConfigurationSchema, table, { registry: envoyRegistry() }), notes);
+}
+
+/** A table whose routes answer with their own names. */
+function named(routes: readonly (readonly [name: string, match: JsonValue])[]): JsonValue {
+  return {
+    name: "t",
+    virtualHosts: [{ name: "all", domains: ["*"], routes: routes.map(([name, match]) => ({ name, match, directResponse: { status: 200, body: { inlineString: name } } })) }],
+  };
+}
+
+async function ask(table: JsonValue, requests: readonly (readonly [path: string, options: RequestOptions])[]): Promise<Answer[]> {
+  await using harness = await Harness.start();
+  harness.table = compile(table);
+  const answers: Answer[] = [];
+  for (const [path, options] of requests) answers.push(await harness.get(path, options));
+  return answers;
+}
+
+const bodies = (answers: readonly Answer[]): string[] => answers.map((answer) => (answer.status === 404 ? "-" : answer.body));
+
+suite("matches", () => {
+  test("paths: exact, prefix, under a path, regular expression, without case; the first that matches wins", async () => {
+    const table = named([
+      ["exact", { path: "/a" }],
+      ["under", { pathSeparatedPrefix: "/b" }],
+      ["regex", { safeRegex: { regex: "/c/[0-9]+" } }],
+      ["nocase", { prefix: "/D", caseSensitive: false }],
+      ["prefix", { prefix: "/e" }],
+    ]);
+    const paths = ["/a", "/a/", "/a?x=1", "/b", "/b/x", "/bx", "/c/12", "/c/12x", "/d/x", "/ex", "/x"];
+    const expected = ["exact", "-", "exact", "under", "under", "-", "regex", "-", "nocase", "prefix", "-"];
+    assert.deepEqual(bodies(await ask(table, paths.map((path) => [path, {}] as const))), expected);
+  });
+
+  test("headers: each kind of value, presence, absence, inversion, and all of several", async () => {
+    const header = (value: Record<string, JsonValue>): JsonValue => ({ prefix: "/", headers: [{ name: "X-H", ...value }] });
+    const cases: readonly (readonly [match: Record<string, JsonValue>, taken: readonly string[], not: readonly (string | undefined)[]])[] = [
+      [{ stringMatch: { exact: "v1" } }, ["v1"], ["V1", "v11", undefined]],
+      [{ stringMatch: { exact: "v1", ignoreCase: true } }, ["V1"], ["v2"]],
+      [{ stringMatch: { prefix: "v" } }, ["v9"], ["xv"]],
+      [{ stringMatch: { suffix: "9" } }, ["v9"], ["9v"]],
+      [{ stringMatch: { contains: "b" } }, ["abc"], ["ac"]],
+      [{ stringMatch: { safeRegex: { regex: "v[12]" } } }, ["v2"], ["v3", "v22"]],
+      [{ rangeMatch: { start: "1", end: "10" } }, ["1", "9"], ["10", "0", "x", "1.5"]],
+      [{ presentMatch: true }, ["", "x"], [undefined]],
+      [{ stringMatch: { exact: "v1" }, invertMatch: true }, ["v2"], ["v1", undefined]],
+    ];
+    for (const [match, taken, not] of cases) {
+      const requests = [...taken, ...not].map((value) => ["/", { headers: value === undefined ? {} : { "x-h": value } }] as const);
+      const expected = [...taken.map(() => "hit"), ...not.map(() => "-")];
+      assert.deepEqual(bodies(await ask(named([["hit", header(match)]]), requests)), expected, JSON.stringify(match));
+    }
+    const absent = named([["absent", header({ presentMatch: true, invertMatch: true })]]);
+    assert.deepEqual(bodies(await ask(absent, [["/", {}], ["/", { headers: { "x-h": "1" } }]])), ["absent", "-"]);
+    const both = named([["both", { prefix: "/", headers: [{ name: ":method", stringMatch: { exact: "PUT" } }, { name: "a", presentMatch: true }] }]]);
+    assert.deepEqual(bodies(await ask(both, [["/", { method: "PUT", headers: { a: "1" } }], ["/", { method: "PUT" }], ["/", { headers: { a: "1" } }]])), ["both", "-", "-"]);
+  });
+
+  test("query parameters, by their first value", async () => {
+    const table = named([
+      ["exact", { prefix: "/", queryParameters: [{ name: "v", stringMatch: { exact: "2" } }] }],
+      ["present", { prefix: "/", queryParameters: [{ name: "p", presentMatch: true }] }],
+    ]);
+    assert.deepEqual(bodies(await ask(table, [["/?v=2", {}], ["/?v=1&v=2", {}], ["/?x=1&p", {}], ["/", {}]])), ["exact", "-", "present", "-"]);
+  });
+
+  test("hosts: exact before the longest suffix, before the longest prefix, before any; with the port ignored", async () => {
+    const domains = ["a.test", "*.test", "*.b.test", "a.*", "a.b.*", "*"];
+    const table = compile({
+      name: "t",
+      ignorePortInHostMatching: true,
+      virtualHosts: domains.map((domain) => ({ name: domain, domains: [domain], routes: [] })),
+    });
+    const found = ["a.test", "a.test:8080", "x.test", "x.b.test", "a.example", "a.b.example", "z.example", "[::1]:80"].map((host) => table.virtualHost(host)?.name);
+    assert.deepEqual(found, ["a.test", "a.test", "*.test", "*.b.test", "a.*", "a.b.*", "*", "*"]);
+  });
+});
+
+suite("actions", () => {
+  const base = { virtualHosts: [] };
+  const one = (route: Record<string, JsonValue>): JsonValue => ({ ...base, name: "t", virtualHosts: [{ name: "v", domains: ["*"], routes: [{ name: "r", match: { prefix: "/old" }, ...route }] }] });
+
+  test("redirects change what they name and keep the rest", async () => {
+    const location = async (redirect: Record<string, JsonValue>): Promise<string> => {
+      const [answer] = await ask(one({ redirect }), [["/old/x?q=1", { headers: { host: "shop.test:8080" } }]]);
+      return `${answer?.status} ${answer?.headers.location}`;
+    };
+    assert.equal(await location({ hostRedirect: "new.test", responseCode: "FOUND" }), "302 http://new.test/old/x?q=1");
+    assert.equal(await location({ httpsRedirect: true, portRedirect: 443 }), "301 https://shop.test/old/x?q=1");
+    assert.equal(await location({ pathRedirect: "/new", responseCode: "SEE_OTHER" }), "303 http://shop.test:8080/new?q=1");
+    assert.equal(await location({ prefixRewrite: "/new", stripQuery: true, responseCode: "PERMANENT_REDIRECT" }), "308 http://shop.test:8080/new/x");
+    assert.equal(await location({ regexRewrite: { pattern: { regex: "^/old/(.*)$" }, substitution: "/$n/\\1" } }), "301 http://shop.test:8080/$n/x?q=1");
+  });
+
+  test("what goes up is rewritten, and headers change on the way in and out", async () => {
+    await using harness = await Harness.start();
+    const { port } = await harness.backend((request, response) => {
+      response.setHeader("x-secret", "1");
+      response.setHeader("x-kept", "upstream");
+      response.end(JSON.stringify({ url: request.url, host: request.headers.host, a: request.headers["x-a"], b: request.headers["x-b"], from: request.headers["x-from"] }));
+    });
+    harness.cluster("c", [port]);
+    harness.table = compile(
+      one({
+        route: { cluster: "c", prefixRewrite: "/new", hostRewriteLiteral: "inner.test" },
+        requestHeadersToAdd: [
+          { header: { key: "x-a", value: "route" }, appendAction: "OVERWRITE_IF_EXISTS_OR_ADD" },
+          { header: { key: "x-from", value: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %REQ(:method)%" } },
+        ],
+        requestHeadersToRemove: ["x-b"],
+        responseHeadersToAdd: [{ header: { key: "x-kept", value: "more" } }],
+        responseHeadersToRemove: ["x-secret"],
+      }),
+    );
+    const answer = await harness.get("/old/x?q=1", { headers: { "X-A": "client", "x-b": "client", host: "shop.test" } });
+    assert.deepEqual(JSON.parse(answer.body), { url: "/new/x?q=1", host: "inner.test", a: "route", from: "127.0.0.1 GET" });
+    assert.equal(answer.headers["x-kept"], "upstream, more");
+    assert.equal(answer.headers["x-secret"], undefined);
+  });
+
+  test("CORS answers preflights of allowed origins, and marks the other answers", async () => {
+    await using harness = await Harness.start();
+    harness.cluster("c", [(await harness.backend((_request, response) => response.end("ok"))).port]);
+    const policy = { "@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy", allowOriginStringMatch: [{ exact: "https://a.test" }], allowMethods: "GET,PUT", maxAge: "60", allowCredentials: true };
+    harness.table = compile(one({ route: { cluster: "c" }, typedPerFilterConfig: { "envoy.filters.http.cors": policy } }));
+    const preflight = await harness.get("/old", { method: "OPTIONS", headers: { origin: "https://a.test", "access-control-request-method": "PUT" } });
+    assert.deepEqual(
+      [preflight.status, preflight.body, ...["origin", "credentials", "methods"].map((name) => preflight.headers[`access-control-allow-${name}`])],
+      [200, "", "https://a.test", "true", "GET,PUT"],
+    );
+    const plain = await harness.get("/old", { headers: { origin: "https://a.test" } });
+    assert.deepEqual([plain.body, plain.headers["access-control-allow-origin"]], ["ok", "https://a.test"]);
+    const stranger = await harness.get("/old", { headers: { origin: "https://b.test" } });
+    assert.deepEqual([stranger.body, stranger.headers["access-control-allow-origin"]], ["ok", undefined]);
+  });
+
+  test("what cannot be served is refused with its place and name", () => {
+    const refused: readonly (readonly [route: Record<string, JsonValue>, message: RegExp])[] = [
+      [{ route: { cluster: "c", hashPolicy: [{ header: { headerName: "x" } }] } }, /route r: the field hashPolicy is not supported/],
+      [{ route: { cluster: "c", retryPolicy: { retryOn: "connect-failure,sometimes" } } }, /retryPolicy: retryOn "sometimes" is not supported/],
+      [{ route: { weightedClusters: { clusters: [{ name: "c", weight: 0 }] } } }, /the weights must sum up to more than 0/],
+      [{ match: { safeRegex: { regex: "(" } }, route: { cluster: "c" } }, /the regular expression "\(" is not RE2/],
+      [{ route: { cluster: "c" }, requestHeadersToAdd: [{ header: { key: "content-length", value: "1" } }] }, /the header content-length must not be changed/],
+      [{ route: { cluster: "c" }, responseHeadersToAdd: [{ header: { key: "x", value: "%REQ(y)%" } }] }, /%REQ\(y\)% is not supported/],
+      [{ route: { cluster: "c" }, typedPerFilterConfig: { "envoy.filters.http.lua": { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" } } }, /typedPerFilterConfig envoy.filters.http.lua is not supported/],
+    ];
+    for (const [route, message] of refused) assert.throws(() => compile(one(route)), message);
+    assert.throws(() => compile({ name: "t", virtualHosts: [{ name: "a", domains: ["x"] }, { name: "b", domains: ["X"] }] }), /the domain X is in the virtual hosts a and b/);
+  });
+
+  test("a route that says nothing of time has Envoy's 15 s, and a virtual host's retries hold for its routes", () => {
+    const table = compile({ name: "t", virtualHosts: [{ name: "v", domains: ["*"], retryPolicy: { retryOn: "5xx" }, routes: [{ name: "r", match: { prefix: "/" }, route: { cluster: "c" } }] }] });
+    const action = table.virtualHosts[0]?.routes[0]?.action;
+    assert.ok(action?.kind === "forward");
+    assert.deepEqual([action.timeoutMs, action.retry?.on.serverError, action.retry?.retries], [15_000, true, 1]);
+    assert.deepEqual(table.clusters(), new Set(["c"]));
+  });
+});

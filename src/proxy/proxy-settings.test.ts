@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { readSettings } from "./proxy-settings.ts";
+
+const read = (env: Record<string, string>, args: readonly string[] = [], labelsFile?: string) => readSettings({ env, args, version: "1.2.3", labelsFile });
+
+test("upstream's environment and arguments are understood", () => {
+  const settings = read(
+    {
+      POD_NAME: "gw-1",
+      POD_NAMESPACE: "shop",
+      INSTANCE_IP: "10.1.2.3",
+      SERVICE_ACCOUNT: "gw",
+      PROXY_CONFIG: "discoveryAddress: istiod-canary.istio-system.svc:15012\nterminationDrainDuration: 1m30s\n",
+      ISTIO_META_CLUSTER_ID: "c1",
+      ISTIO_META_WORKLOAD_NAME: "gw",
+    },
+    ["proxy", "router", "--domain", "$(POD_NAMESPACE).svc.cluster.local", "--proxyLogLevel=warning"],
+    'app="gw"\nistio.io/rev="canary"\nquoted="a\\"b"\n',
+  );
+  assert.deepEqual(
+    [settings.role, settings.xdsUrl, settings.caUrl, settings.domain, settings.drainMs, settings.clusterId, settings.revision],
+    ["router", "https://istiod-canary.istio-system.svc:15012", "https://istiod-canary.istio-system.svc:15012", "shop.svc.cluster.local", 90_000, "c1", "canary"],
+  );
+  assert.deepEqual(settings.metadata["LABELS"], { app: "gw", "istio.io/rev": "canary", quoted: 'a"b' });
+  assert.deepEqual([settings.metadata["ISTIO_VERSION"], settings.metadata["WORKLOAD_NAME"], settings.metadata["ENABLE_HBONE"]], ["1.2.3", "gw", "true"]);
+});
+
+test("a plaintext discovery port means plain gRPC without a token's root", () => {
+  const settings = read({ PROXY_CONFIG: '{"discoveryAddress":"istiod.istio-system.svc:15010"}' });
+  assert.deepEqual([settings.xdsUrl, settings.xdsRootFile], ["http://istiod.istio-system.svc:15010", undefined]);
+});
+
+test("wrong values are named", () => {
+  assert.throws(() => read({ PROXY_CONFIG: "[" }), /PROXY_CONFIG/);
+  assert.throws(() => read({ SECRET_TTL: "soon" }), /SECRET_TTL must be a duration such as 24h or 5s, got "soon"/);
+  assert.throws(() => read({}, ["proxy", "engine"]), /router, sidecar or waypoint, got "engine"/);
+  assert.throws(() => read({}, ["router", "--proxyLogLevel", "loud"]), /--proxyLogLevel must be one of/);
+});
