@@ -9,3 +9,9 @@ export function readGeneratedBytes(name: string): Buffer {
 export function readGenerated(name: string): unknown {
   return JSON.parse(readGeneratedBytes(name).toString("utf8"));
 }
+
+/** Digests of CEL expressions that are known to compile: those of the definitions that come with the release. */
+export function readKnownRules(): ReadonlySet<string> {
+  const text = readFileSync(new URL(import.meta.resolve("#generated/cel/known-rules.json")), "utf8");
+  return new Set(JSON.parse(text) as string[]);
+}

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import type { UntypedObject } from "../../../api/index.ts";
 import type { FieldError, ResourceType } from "../contract.ts";
 import { createSchemaRegistry } from "../registry.ts";
+import { loadCel } from "./cel/library.ts";
 
 const registry = createSchemaRegistry();
 const definitionType = typeOf("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
@@ -18,6 +19,13 @@ function definitionsIn(name: string): UntypedObject[] {
   const text = readFileSync(new URL(`../../../../manifests/crds/${name}.yaml`, import.meta.url), "utf8");
   return text.split(/^---$/m).filter((part) => part.trimStart().startsWith("{")).map((part) => JSON.parse(part) as UntypedObject);
 }
+
+test("every rule of the definitions that come with the release compiles", () => {
+  const schemas = ["gateway-api-lab", "gateway-api", "istio", "metallb"].flatMap(definitionsIn);
+  const rules = new Set([...JSON.stringify(schemas).matchAll(/"(?:rule|messageExpression)":("(?:[^"\\]|\\.)*")/g)].map(([, text = '""']) => JSON.parse(text) as string));
+  assert.ok(rules.size > 100);
+  for (const rule of rules) assert.doesNotThrow(() => loadCel().compile(rule), rule);
+});
 
 for (const name of ["gateway-api-lab", "istio", "metallb"]) {
   for (const definition of definitionsIn(name)) {
