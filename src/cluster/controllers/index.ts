@@ -10,7 +10,7 @@ import { addEndpointSliceController } from "./endpoint-slice.ts";
 import { addGarbageCollector } from "./garbage-collector.ts";
 import { addJobController } from "./job.ts";
 import { addLoadBalancerController } from "./load-balancer.ts";
-import { addMetalLbWebhookRelief } from "./metallb-webhook.ts";
+import { addMetalLbInstallation } from "./metallb-installation.ts";
 import { addNamespaceController } from "./namespace.ts";
 import { addNodeLifecycleController } from "./node-lifecycle.ts";
 import { addPodGarbageController } from "./pod-garbage.ts";
@@ -42,7 +42,7 @@ export function addControllers(context: ControllerContext, { rootCa, metadataCli
   addCronJobController(context);
   addEndpointSliceController(context);
   addLoadBalancerController(context);
-  addMetalLbWebhookRelief(context);
+  addMetalLbInstallation(context);
   addTokenSecretController(context, rootCa);
   addDisruptionBudgetController(context);
   addAutoscalerController(context);
