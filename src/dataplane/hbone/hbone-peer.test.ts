@@ -50,8 +50,8 @@ function collect(stream: ByteStream): Promise<{ readonly bytes: Buffer; readonly
   });
 }
 
-async function http2Server(onStream: (stream: ServerHttp2Stream, authority: string) => void) {
-  const server = createServer({ settings: { initialWindowSize: 100_000 } });
+async function http2Server(onStream: (stream: ServerHttp2Stream, authority: string) => void, maxConcurrentStreams = 1_000) {
+  const server = createServer({ settings: { initialWindowSize: 100_000, maxConcurrentStreams } });
   server.on("stream", (stream, headers) => {
     stream.on("error", () => undefined);
     onStream(stream, String(headers[":authority"]));
@@ -208,4 +208,34 @@ test("nobody there is an error that names the address, and the pool forgets it",
   const { connect, pool } = poolTo(port);
   await assert.rejects(connect(), /ECONNREFUSED/);
   assert.equal(pool.connections, 0);
+});
+
+test("a connection takes no more streams than its peer allows, and 100 at most; a refused one goes elsewhere", async () => {
+  const refused = new Set<string>();
+  const { port, server } = await http2Server((stream, authority) => {
+    if (authority === "refuse-once:1" && !refused.has(authority)) {
+      refused.add(authority);
+      stream.close(7);
+      return;
+    }
+    stream.respond({ ":status": 200 });
+  }, 2);
+  const few = poolTo(port);
+  // The peer's limit is known after the first answer.
+  const tunnels = [await few.connect()];
+  for (let count = 0; count < 4; count += 1) tunnels.push(await few.connect());
+  assert.equal(few.pool.connections, 3);
+  for (const tunnel of tunnels) tunnel.destroy();
+  (await few.connect("refuse-once:1")).destroy();
+  assert.equal(refused.size, 1);
+  few.pool.close();
+  server.close();
+
+  const { port: open, listener } = await hboneServer((request) => request.accept());
+  const many = poolTo(open);
+  const all = await Promise.all(Array.from({ length: 150 }, () => many.connect()));
+  assert.equal(many.pool.connections, 2);
+  for (const tunnel of all) tunnel.destroy();
+  many.pool.close();
+  listener.close();
 });
