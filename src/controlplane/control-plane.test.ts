@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { webcrypto, X509Certificate } from "node:crypto";
+import { KeyObject, webcrypto, X509Certificate } from "node:crypto";
 import { after, test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
@@ -94,7 +94,7 @@ test("nobody is served without credentials, nor with those of another namespace"
   other.close();
 });
 
-test("a node proxy gets the certificate of a pod on its node over gRPC", async () => {
+test("a node proxy gets the certificate of a pod on its node over gRPC, and that certificate authenticates too", async () => {
   const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
   const csr = (await Pkcs10CertificateRequestGenerator.create({ name: "O=x", keys, signingAlgorithm: algorithm })).toString("pem");
@@ -107,8 +107,16 @@ test("a node proxy gets the certificate of a pod on its node over gRPC", async (
     client.makeUnaryRequest(discoveryMethods.createCertificate, bytes, bytes, Buffer.from(request), metadata, (error, value) => (error === null && value !== undefined ? resolve(value) : reject(error ?? new Error("no answer"))));
   });
   client.close();
-  const [leaf = ""] = fromBinary(IstioCertificateResponseSchema, answer).certChain;
-  assert.equal(new X509Certificate(leaf).subjectAltName, "URI:spiffe://cluster.local/ns/shop/sa/web");
+  const { certChain } = fromBinary(IstioCertificateResponseSchema, answer);
+  assert.equal(new X509Certificate(certChain[0] ?? "").subjectAltName, "URI:spiffe://cluster.local/ns/shop/sa/web");
+
+  // With this certificate, and no token, its owner may open a stream.
+  const privateKey = KeyObject.from(keys.privateKey).export({ type: "pkcs8", format: "pem" });
+  const own = grpc.credentials.createSsl(Buffer.from(root), Buffer.from(privateKey), Buffer.from(certChain.join("\n")), { checkServerIdentity: () => undefined });
+  const stream = new DiscoveryTestClient("delta", `${address}:${ports.secure}`, "router~10.244.1.5~web-1.shop~shop.svc.cluster.local", { credentials: own });
+  stream.send({ typeUrl: typeUrls.cluster });
+  assert.ok((await stream.next()).resources.some((resource) => resource.name === "outbound|80||web.shop.svc.cluster.local"));
+  stream.close();
 });
 
 test("a Gateway gets its objects and status, and its proxies their listeners as soon as their pod is known", async () => {

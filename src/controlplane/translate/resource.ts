@@ -16,9 +16,31 @@ export interface EncodedResource {
 
 export function encodeResource<Schema extends DescMessage>(schema: Schema, name: string, message: MessageShape<Schema>): EncodedResource {
   const value = toBinary(schema, message);
-  const any = create(AnySchema, { typeUrl: `type.googleapis.com/${schema.typeName}`, value });
   const version = contentHash(value);
-  return { name, version, any: toBinary(AnySchema, any), delta: toBinary(ResourceSchema, create(ResourceSchema, { name, version, resource: any })) };
+  const any = toBinary(AnySchema, create(AnySchema, { typeUrl: `type.googleapis.com/${schema.typeName}`, value }));
+  // The resource itself comes last, so that one buffer serves both protocols.
+  const head = toBinary(ResourceSchema, create(ResourceSchema, { name, version }));
+  const length = varint(any.length);
+  const delta = new Uint8Array(head.length + 1 + length.length + any.length);
+  delta.set(head);
+  delta[head.length] = resourceTag;
+  delta.set(length, head.length + 1);
+  delta.set(any, head.length + 1 + length.length);
+  return { name, version, any: delta.subarray(delta.length - any.length), delta };
+}
+
+/** Field 2, length-delimited. */
+const resourceTag = 0x12;
+
+function varint(value: number): readonly number[] {
+  const bytes: number[] = [];
+  let rest = value;
+  while (rest > 127) {
+    bytes.push((rest & 127) | 128);
+    rest >>>= 7;
+  }
+  bytes.push(rest);
+  return bytes;
 }
 
 /** Equal content means equal version, so nothing else must be compared. */
