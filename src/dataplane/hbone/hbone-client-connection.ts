@@ -64,6 +64,7 @@ export class HboneClientConnection implements TunnelConnectionHandler {
     const responseHeaders = await this.#answer(stream, options, timeoutMs);
     stream.peerIdentity = this.#connection.peerIdentity;
     stream.responseHeaders = responseHeaders;
+    stream.isRetiring = () => this.#retired;
     return stream;
   }
 

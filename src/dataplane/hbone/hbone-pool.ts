@@ -72,8 +72,8 @@ export class HbonePool {
   }
 
   #target(options: HboneTarget): Target {
-    const { sourceIdentity, address, port, expectedIdentities, namespaceFd, mark, sourceAddress } = options;
-    const key = [sourceIdentity, address, port, namespaceFd ?? "", mark ?? "", sourceAddress ?? "", ...[...expectedIdentities].sort()].join("|");
+    const { sourceIdentity, address, port, expectedIdentities, destinationId, namespaceFd, mark, sourceAddress } = options;
+    const key = [sourceIdentity, address, port, destinationId ?? "", namespaceFd ?? "", mark ?? "", sourceAddress ?? "", ...[...expectedIdentities].sort()].join("|");
     let target = this.#targets.get(key);
     if (target === undefined) {
       target = { key, connections: new Set(), dialing: new Set() };

@@ -10,6 +10,8 @@ export interface HboneTarget {
   readonly port: number;
   /** SPIFFE ids of which the peer must have one; empty accepts any peer of our trust domains. */
   readonly expectedIdentities: readonly string[];
+  /** Who has the address, such as a workload's uid: when an address changes hands, the next holder gets a connection of its own. */
+  readonly destinationId?: string;
   /** A network namespace to dial from; it is part of the pool's key. */
   readonly namespaceFd?: number;
   readonly mark?: number;
@@ -32,6 +34,8 @@ export interface HboneTunnel extends ByteStream {
   readonly peerIdentity: string;
   /** Headers of the 200, such as the peer's baggage. */
   readonly responseHeaders: Headers;
+  /** The peer drains the connection under it (GOAWAY): whoever keeps the tunnel for reuse should let it go. */
+  readonly retiring: boolean;
 }
 
 /** A CONNECT that arrived at our server; answer it once, by {@link accept} or {@link reject}. */

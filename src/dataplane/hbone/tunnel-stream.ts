@@ -56,6 +56,12 @@ export class TunnelStream implements ByteStream {
   /** Set when the peer has accepted our CONNECT. */
   peerIdentity = "";
   responseHeaders: Headers = [];
+  /** Whether the connection under it takes no new tunnels; set with the two above. */
+  isRetiring: () => boolean = () => false;
+
+  get retiring(): boolean {
+    return this.isRetiring();
+  }
 
   get local(): SocketAddress {
     return this.#owner.local;

@@ -7,6 +7,7 @@ import type { Service, Workload } from "../state/model.ts";
 import { workloadIdentity } from "../state/model.ts";
 import type { ConnectionRecord } from "./connection-record.ts";
 import { guessService } from "./guess-service.ts";
+import { workloadBaggage } from "./workload-baggage.ts";
 import { connectTimeoutMs, isIllegalPort, ownWorkload, selfCall, type PodContext } from "./pod-context.ts";
 
 /** How long an accepted connection waits for our certificate. */
@@ -135,7 +136,7 @@ export class InboundHbone {
       request.reject(503);
       return;
     }
-    const tunnel = request.accept();
+    const tunnel = request.accept([["baggage", workloadBaggage(target.workload)]]);
     abort.tunnel = (reason) => tunnel.destroy({ reset: true, error: reason });
     const { error, failed } = await relay(tunnel, application, { onForward: record.onForward, onBackward: record.onBackward });
     if (error === undefined) record.finish();

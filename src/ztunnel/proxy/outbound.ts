@@ -1,12 +1,13 @@
 import { messageOf, SerinError } from "../../base/index.ts";
 import { relay } from "../../dataplane/index.ts";
 import { connectTcp, originalDestination, type ByteStream, type SocketAddress } from "../../net/index.ts";
-import { formatBaggage, formatForwarded, type Headers } from "../../wire/hbone/index.ts";
+import { formatForwarded, type Headers } from "../../wire/hbone/index.ts";
 import { workloadIdentity, type Workload } from "../state/model.ts";
 import type { ConnectionRecord, ResponseFlag } from "./connection-record.ts";
 import { connectTimeoutMs, isIllegalPort, ownWorkload, selfCall, type PodContext } from "./pod-context.ts";
 import { route, type Route } from "./route.ts";
 import { newTraceParent } from "./trace-parent.ts";
+import { workloadBaggage } from "./workload-baggage.ts";
 
 /** How many endpoints of a service are tried before a connection is given up. */
 const maxEndpoints = 3;
@@ -100,6 +101,7 @@ async function connectNext(pod: PodContext, outgoing: Outgoing, next: Route): Pr
     address: next.address,
     port: next.port,
     expectedIdentities: next.expectedIdentities,
+    ...(next.workload === undefined ? {} : { destinationId: next.workload.uid }),
     mark,
     ...namespace,
     authority: next.authority,
@@ -110,18 +112,8 @@ async function connectNext(pod: PodContext, outgoing: Outgoing, next: Route): Pr
 
 function requestHeaders(outgoing: Outgoing, next: Route): Headers {
   const { workload, source } = outgoing;
-  const baggage = formatBaggage({
-    cluster: workload.clusterId,
-    namespace: workload.namespace,
-    workloadName: workload.workloadName,
-    workloadType: workload.workloadType,
-    serviceName: workload.canonicalName,
-    serviceVersion: workload.canonicalRevision,
-    region: workload.locality.region,
-    zone: workload.locality.zone,
-  });
   return [
-    ["baggage", baggage],
+    ["baggage", workloadBaggage(workload)],
     ["forwarded", formatForwarded(source.address, source.port, next.service?.hostname)],
     ["traceparent", newTraceParent()],
   ];

@@ -1,0 +1,16 @@
+import { formatBaggage } from "../../wire/hbone/index.ts";
+import type { Workload } from "../state/model.ts";
+
+/** What both ends of HBONE tell the other of themselves. */
+export function workloadBaggage(workload: Workload): string {
+  return formatBaggage({
+    cluster: workload.clusterId,
+    namespace: workload.namespace,
+    workloadName: workload.workloadName,
+    workloadType: workload.workloadType,
+    serviceName: workload.canonicalName,
+    serviceVersion: workload.canonicalRevision,
+    region: workload.locality.region,
+    zone: workload.locality.zone,
+  });
+}
