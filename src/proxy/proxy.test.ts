@@ -5,7 +5,7 @@ import { Agent } from "node:http";
 import { connect, createServer as createTcpServer, type AddressInfo } from "node:net";
 import { test } from "node:test";
 import { createLogger, seededRandom, ShutdownController, silentLogger, systemClock } from "../base/index.ts";
-import { CertificateManager, FakeCertificateAuthority, relay, serveHbone } from "../dataplane/index.ts";
+import { CertificateManager, FakeCertificateAuthority, relay, serveHbone, type HboneServerConnection } from "../dataplane/index.ts";
 import { connectTcp, listenTcp, secureServer } from "../net/index.ts";
 import { parsePrometheus } from "../telemetry/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
@@ -177,18 +177,19 @@ test("an endpoint behind a tunnel is reached by HBONE, as the gateway's identity
   await using mesh = await Mesh.start();
   const { ads, authority } = mesh;
   const peers: string[] = [];
+  const servers: HboneServerConnection[] = [];
   const certificates = new CertificateManager({ authority, log: silentLogger });
   const identity = "spiffe://cluster.local/ns/test/sa/a";
   const { context } = await certificates.fetch(identity);
   const backend = await mesh.backend("through the tunnel");
   const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (stream) => {
     void secureServer(stream, () => context, { alpn: ["h2"], timeoutMs: 5000, clientCertificate: "require" }).then((secure) =>
-      serveHbone(secure, {
+      servers.push(serveHbone(secure, {
         onConnect: (request) => {
           peers.push(`${request.peerIdentity} ${request.authority}`);
           void connectTcp({ address: "127.0.0.1", port: backend, timeoutMs: 1000 }).then((upstream) => relay(request.accept(), upstream));
         },
-      }),
+      })),
     );
   });
   const port = await freePort();
@@ -199,6 +200,12 @@ test("an endpoint behind a tunnel is reached by HBONE, as the gateway's identity
   await mesh.ready();
   for (let index = 0; index < 3; index += 1) assert.equal((await fetchOnce(port, "/")).body, "through the tunnel");
   assert.deepEqual(peers, ["spiffe://cluster.local/ns/test/sa/gateway 10.9.9.9:9080"], "one tunnel, kept");
+  // A peer that drains gets no further request on tunnels that were kept, and its connection ends though we had one idle.
+  const draining = servers[0];
+  draining?.drain();
+  await draining?.closed;
+  assert.equal((await fetchOnce(port, "/")).body, "through the tunnel");
+  assert.equal(servers.length, 2);
   listener.close();
   certificates.close();
 });

@@ -9,6 +9,8 @@ export interface RequestComposition {
   readonly config: HttpConnectionConfig;
   /** Path and query to ask for; undefined when the client's target is passed on as it is. */
   readonly target: string | undefined;
+  /** Path and query before a rewrite, told to the upstream. */
+  readonly originalPath: string | undefined;
   /** The host to ask for; undefined when the client's is passed on as it is. */
   readonly host: string | undefined;
   /** The peer is in a private network, so what it says of itself is kept. */
@@ -46,6 +48,7 @@ export function composeRequest(out: ByteBuilder, request: RequestComposition): n
     added += request.internalPeer ? "x-envoy-internal: true\r\n" : `x-envoy-external-address: ${request.peerAddress}\r\n`;
   }
   if (request.requestIdIsNew) added += `x-request-id: ${request.requestId}\r\n`;
+  if (request.originalPath !== undefined) added += `x-envoy-original-path: ${request.originalPath}\r\n`;
   if (request.upgrade !== undefined) added += `connection: upgrade\r\nupgrade: ${request.upgrade}\r\n`;
   if (request.edits !== undefined) for (const [name, value] of request.edits.added) if (name !== "host") added += `${name}: ${value}\r\n`;
   let attemptAt = -1;
@@ -99,7 +102,7 @@ function keepsRequestField(request: RequestComposition, field: number): boolean 
   }
 }
 
-const replacedEnvoyFields = ["x-envoy-internal", "x-envoy-external-address", "x-envoy-attempt-count", "x-envoy-expected-rq-timeout-ms"];
+const replacedEnvoyFields = ["x-envoy-internal", "x-envoy-external-address", "x-envoy-attempt-count", "x-envoy-original-path", "x-envoy-expected-rq-timeout-ms"];
 
 function keepsEnvoyField(request: RequestComposition, field: number): boolean {
   if (!request.config.useRemoteAddress) return true;

@@ -355,7 +355,7 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
     this.#leaveEndpoint(!this.#tunnel);
     if (this.#tunnel) {
       this.#finish();
-      this.#owner.stream.end();
+      this.#owner.exchangeEnded(false, true);
       return;
     }
     if (failure.responseStarted) {
@@ -509,6 +509,7 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
       head: facts.head,
       config: this.#config,
       target: rewritten ? (facts.query === "" ? path : `${path}?${facts.query}`) : undefined,
+      originalPath: path === facts.path ? undefined : facts.pathAndQuery,
       host,
       internalPeer: facts.internalPeer,
       peerAddress: facts.remote.address,

@@ -1,4 +1,4 @@
-import { messageOf, type Clock } from "../../base/index.ts";
+import { messageOf, SerinError, type Clock } from "../../base/index.ts";
 import type { EndpointConfig, EndpointConnector } from "./endpoint.ts";
 import { UpstreamConnection, type ConnectionHome } from "./upstream-connection.ts";
 
@@ -69,12 +69,10 @@ export class ConnectionPool implements ConnectionHome {
 
   /** Gives an idle connection at once, or opens one. `fresh` never gives one that was used before. */
   acquire(user: PoolUser, fresh: boolean): void {
-    if (!fresh) {
-      const idle = this.#idle.pop();
-      if (idle !== undefined) {
-        user.connected(idle);
-        return;
-      }
+    const idle = fresh ? undefined : this.#takeIdle();
+    if (idle !== undefined) {
+      user.connected(idle);
+      return;
     }
     if (this.#waiting.length >= Math.min(this.limits.maxPendingRequests, hardMaxPendingRequests)) {
       user.connectFailed({ kind: "overflow", message: "overflow" });
@@ -94,13 +92,17 @@ export class ConnectionPool implements ConnectionHome {
   /** Takes back a connection whose exchange is over and which may serve another one. */
   release(connection: UpstreamConnection): void {
     const limit = this.limits.maxRequestsPerConnection;
-    if (this.#closed || (limit > 0 && connection.requests >= limit)) {
+    if (connection.retiring || (limit > 0 && connection.requests >= limit)) {
       connection.retire(this.#clock);
       return;
     }
     const next = this.#waiting.shift();
     if (next !== undefined) {
       next.connected(connection);
+      return;
+    }
+    if (this.#closed) {
+      connection.retire(this.#clock);
       return;
     }
     connection.idleSinceMs = this.#clock.steadyMs();
@@ -113,11 +115,25 @@ export class ConnectionPool implements ConnectionHome {
     this.#counters.connectionsClosed += 1;
     const index = this.#idle.indexOf(connection);
     if (index >= 0) this.#idle.splice(index, 1);
+    this.#connectForWaiting();
+  }
+
+  /** Opens a connection when somebody waits for whom none is on its way. */
+  #connectForWaiting(): void {
     if (this.#waiting.length > this.#connecting && this.#all.size + this.#connecting < this.limits.maxConnections) void this.#connect();
+  }
+
+  #takeIdle(): UpstreamConnection | undefined {
+    for (;;) {
+      const idle = this.#idle.pop();
+      if (idle?.retiring !== true) return idle;
+      idle.retire(this.#clock);
+    }
   }
 
   /** Closes connections that have been idle for too long. */
   sweep(nowMs: number): void {
+    for (const connection of this.#idle.filter((one) => one.retiring)) connection.retire(this.#clock);
     while (this.#idle.length > 0) {
       const oldest = this.#idle[0];
       if (oldest === undefined || nowMs - oldest.idleSinceMs < Math.min(this.limits.idleTimeoutMs, oldest.idleLimitMs)) return;
@@ -145,7 +161,8 @@ export class ConnectionPool implements ConnectionHome {
       this.#connecting -= 1;
       this.#counters.connectFailures += 1;
       const message = messageOf(error);
-      this.#failOldest({ kind: /timed? ?out/i.test(message) ? "timeout" : "connection-failure", message });
+      this.#failOldest({ kind: isTimeout(error) ? "timeout" : "connection-failure", message });
+      this.#connectForWaiting();
     }
   }
 
@@ -153,4 +170,8 @@ export class ConnectionPool implements ConnectionHome {
     // Others that wait have attempts of their own under way, or take a connection that becomes free.
     this.#waiting.shift()?.connectFailed(failure);
   }
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof SerinError && error.code === "timeout";
 }

@@ -1,6 +1,6 @@
 import { HbonePool, hboneDialer, type CertificateSource } from "../../dataplane/index.ts";
 import { connectTcp, secureClient, TlsContext, type ByteStream } from "../../net/index.ts";
-import type { EndpointConfig, EndpointConnector } from "./endpoint.ts";
+import type { EndpointConfig, EndpointConnector, UpstreamStream } from "./endpoint.ts";
 
 export interface MeshConnectorOptions {
   readonly certificates: CertificateSource;
@@ -29,7 +29,7 @@ export class MeshConnector implements EndpointConnector {
     return this.#pool.connections;
   }
 
-  async connect(endpoint: EndpointConfig, timeoutMs: number): Promise<ByteStream> {
+  async connect(endpoint: EndpointConfig, timeoutMs: number): Promise<UpstreamStream> {
     const { transport, address, port } = endpoint;
     switch (transport.kind) {
       case "plain":

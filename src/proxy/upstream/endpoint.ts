@@ -60,7 +60,13 @@ export function endpointKey(config: EndpointConfig): string {
   return `${config.address} ${config.port} ${JSON.stringify(config.transport)}`;
 }
 
+/** A connection to an endpoint. */
+export interface UpstreamStream extends ByteStream {
+  /** What carries it drains: it serves what is under way, and is not kept for more. */
+  readonly retiring?: boolean;
+}
+
 /** Opens a connection to an endpoint; rejects with an error whose message says why. */
 export interface EndpointConnector {
-  connect(config: EndpointConfig, timeoutMs: number): Promise<ByteStream>;
+  connect(config: EndpointConfig, timeoutMs: number): Promise<UpstreamStream>;
 }

@@ -1,6 +1,7 @@
 import type { Clock } from "../../base/index.ts";
-import type { ByteStream, ByteStreamHandler } from "../../net/index.ts";
+import type { ByteStreamHandler } from "../../net/index.ts";
 import { bodyFramings, ChunkedScanner, headIncomplete, headRefused, keepsAlive, MessageHead, responseFraming, scanResponseHead, type BodyFraming } from "../../wire/http1/index.ts";
+import type { UpstreamStream } from "./endpoint.ts";
 
 /** Where a connection comes from and goes back to. */
 export interface ConnectionHome {
@@ -55,7 +56,7 @@ const retireAfterMs = 5000;
 
 /** One HTTP/1.1 connection to an endpoint, serving one exchange at a time. */
 export class UpstreamConnection implements ByteStreamHandler {
-  readonly stream: ByteStream;
+  readonly stream: UpstreamStream;
   readonly #home: ConnectionHome;
   #receiver: ResponseReceiver | undefined;
   #state: State = "idle";
@@ -74,7 +75,7 @@ export class UpstreamConnection implements ByteStreamHandler {
   /** How long the peer says that it keeps an idle connection, less a margin. */
   idleLimitMs = Infinity;
 
-  constructor(stream: ByteStream, home: ConnectionHome) {
+  constructor(stream: UpstreamStream, home: ConnectionHome) {
     this.stream = stream;
     this.#home = home;
     stream.setHandler(this);
@@ -86,8 +87,9 @@ export class UpstreamConnection implements ByteStreamHandler {
     return this.requests > 1;
   }
 
-  get open(): boolean {
-    return this.#state !== "closed";
+  /** It must not serve another exchange. */
+  get retiring(): boolean {
+    return this.stream.retiring === true;
   }
 
   begin(receiver: ResponseReceiver): void {
