@@ -1,6 +1,5 @@
 export {
   authorizationPolicyKind,
-  parseAuthorizationPolicy,
   type AuthorizationAction,
   type AuthorizationCondition,
   type AuthorizationOperation,
@@ -19,6 +18,6 @@ export {
   type Overlay,
 } from "./istio-operator.ts";
 export { istioAnnotations, istioLabels } from "./labels.ts";
-export { parseMeshConfig, parseProxyConfig, type MeshConfig, type ProxyConfig } from "./mesh-config.ts";
-export { parsePeerAuthentication, peerAuthenticationKind, type MutualTlsMode, type PeerAuthentication } from "./peer-authentication.ts";
-export { networkingGroup, securityGroup, type PolicyTargetReference } from "./policy-target.ts";
+export { parseMeshConfig, type MeshConfig, type ProxyConfig } from "./mesh-config.ts";
+export { peerAuthenticationKind, type MutualTlsMode, type PeerAuthentication } from "./peer-authentication.ts";
+export type { PolicyTargetReference } from "./policy-target.ts";

@@ -52,13 +52,6 @@ export function parseMeshConfig(raw: unknown): Parsed<MeshConfig> {
   return reader.finish(() => value);
 }
 
-/** Reads a ProxyConfig: `defaultConfig` of the mesh, or the environment variable PROXY_CONFIG. */
-export function parseProxyConfig(raw: unknown): Parsed<ProxyConfig> {
-  const reader = new Reader(raw ?? {});
-  const value = readProxyConfig(reader);
-  return reader.finish(() => value);
-}
-
 function readProxyConfig(reader: Reader): ProxyConfig {
   return {
     discoveryAddress: reader.string("discoveryAddress") ?? "istiod.istio-system.svc:15012",

@@ -2,7 +2,6 @@ import type { LabelSelector } from "../meta.ts";
 import type { Reader } from "../reader.ts";
 
 export const securityGroup = "security.istio.io";
-export const networkingGroup = "networking.istio.io";
 
 /** What a policy is attached to instead of a selector: a Gateway, Service, GatewayClass or ServiceEntry. */
 export interface PolicyTargetReference {

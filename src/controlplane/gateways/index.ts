@@ -1,3 +1,3 @@
 export { runGatewayControllers, type GatewayControllersOptions } from "./leading.ts";
 export type { ProxySettings } from "./proxy-pod.ts";
-export { rootCertificateName, runRootCertificateController } from "./root-certificate-controller.ts";
+export { runRootCertificateController } from "./root-certificate-controller.ts";

@@ -1,7 +1,6 @@
-export { factsKey, meshKey, type GatewayFacts, type MeshSettings } from "./facts.ts";
+export { meshKey, type GatewayFacts, type MeshSettings } from "./facts.ts";
 export { deriveRouteModels, type RouteModel } from "./gateway-model.ts";
-export { gatewayControllerName, ingressClassName } from "./gateway-class.ts";
+export { gatewayControllerName } from "./gateway-class.ts";
 export { deriveGatewayPlacements, type GatewayPlacement } from "./gateway-placement.ts";
 export { deriveGatewayStatuses, deriveRouteStatuses, gatewayServiceName, type WantedCondition, type WantedGatewayStatus, type WantedRouteStatus } from "./gateway-status.ts";
-export { defaultRevision, owningRevision } from "./ownership.ts";
 export { createMeshInputs, type MeshInputs } from "./mesh-inputs.ts";

@@ -4,7 +4,7 @@ import type { GatewayFacts } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 
 /** The revision that nothing names. */
-export const defaultRevision = "default";
+const defaultRevision = "default";
 
 /**
  * The revision that owns a Gateway: its label `istio.io/rev`, else its namespace's, else `default`; tags lead on to the
