@@ -16,7 +16,7 @@ export { CollectionGraph, structurallyEqual, type CollectionGraphOptions, type C
 export { createKubeClient, type KubeClientOptions, type KubeConnection } from "./http-kube-client.ts";
 export type { Informer, InformerChange } from "./informer.ts";
 export { loadInClusterConfig, loadKubeConfig, type KubeConfig, type TokenSource } from "./kube-config.ts";
-export { LeaderElection, microTime, type LeaderElectionOptions } from "./leader-election.ts";
+export { LeaderElection, type LeaderElectionOptions } from "./leader-election.ts";
 export { createInformer, type InformerOptions } from "./list-watch-informer.ts";
 export { controllerOf, ownerReference } from "./owner-reference.ts";
 export { portForward, type PortForwardTarget } from "./port-forward.ts";

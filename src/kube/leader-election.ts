@@ -125,6 +125,6 @@ export class LeaderElection {
 }
 
 /** RFC 3339 with six decimals, as metav1.MicroTime wants it. */
-export function microTime(ms: number): string {
+function microTime(ms: number): string {
   return new Date(ms).toISOString().replace("Z", "000Z");
 }
