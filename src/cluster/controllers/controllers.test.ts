@@ -71,7 +71,7 @@ test("a Deployment rolls out and over behind its Service, its pods are replaced,
   };
   await until("rolled out", rolledOut);
   const pods = async (): Promise<readonly Pod[]> => (await client.list(podKind, { namespace, labelSelector: "app=web" })).items;
-  assert.deepEqual((await pods()).map(({ spec }) => spec?.nodeName).sort(), ["a", "a", "b", "b"]);
+  assert.deepEqual((await pods()).map(({ spec }) => spec?.nodeName ?? "").sort(), ["a", "a", "b", "b"]);
 
   await client.patchMerge(deploymentKind, "web", namespace, { spec: { template: { spec: { containers: [{ name: "app", image: "web:2" }] } } } });
   await until("rolled over", async () => (await rolledOut()) && (await pods()).every(({ spec }) => spec?.containers[0]?.image === "web:2"));
