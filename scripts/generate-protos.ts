@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { fromBinary } from "@bufbuild/protobuf";
 import { CodeGeneratorResponseSchema } from "@bufbuild/protobuf/wkt";
 
+const goCommand = "go";
 const generator = "@bufbuild/protoc-gen-es@2.17.0";
 
 /** Ours: written from the field facts of the resource types, not copied. By import path. */
@@ -78,7 +79,7 @@ const target = join(root, "generated", "proto");
 const maxBufferBytes = 64 * 1024 * 1024;
 
 const files = [...linked, ...Object.entries(ours).map(([path, source]) => `${path}=${join(root, source)}`)];
-const request = execFileSync("go", ["run", ".", ...files], {
+const request = execFileSync(goCommand, ["run", ".", ...files], {
   cwd: join(root, "scripts", "generate-protos"),
   maxBuffer: maxBufferBytes,
   stdio: ["ignore", "pipe", "inherit"],
