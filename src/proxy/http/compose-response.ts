@@ -16,7 +16,6 @@ export interface ResponseComposition {
   readonly upstreamServiceMs: number;
   readonly requestId: string | undefined;
   readonly edits: HeaderEdits | undefined;
-  readonly attemptCount: number;
   readonly date: string;
 }
 

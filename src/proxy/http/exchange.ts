@@ -1,15 +1,15 @@
 import type { ByteStream } from "../../net/index.ts";
-import { bodyFramings, statusText, type BodyFraming, type MessageHead } from "../../wire/http1/index.ts";
+import { statusText, type BodyFraming, type MessageHead } from "../../wire/http1/index.ts";
 import { decideCors, type CorsPolicy } from "../routing/cors.ts";
 import { editHeaders, type HeaderEdits, type HeaderMutation } from "../routing/header-mutation.ts";
 import { routeOf, withoutPort } from "../routing/route-table.ts";
-import { pickWeighted, type DirectResponseAction, type ForwardAction, type RedirectAction, type Route } from "../routing/route.ts";
+import { chooseCluster, type DirectResponseAction, type ForwardAction, type RedirectAction, type Route } from "../routing/route.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 import type { ConnectFailure, PoolUser } from "../upstream/connection-pool.ts";
 import type { ResponseReceiver, UpstreamConnection, UpstreamFailure } from "../upstream/upstream-connection.ts";
-import { ByteBuilder, scratch, sendScratch } from "./byte-builder.ts";
+import { Answer } from "./answer.ts";
+import { ByteBuilder } from "./byte-builder.ts";
 import { composeRequest } from "./compose-request.ts";
-import { composeLocalReply, composeResponse, type BodyDelivery } from "./compose-response.ts";
 import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeRecord } from "./exchange-record.ts";
 import { ExchangeRequest } from "./exchange-request.ts";
@@ -37,8 +37,6 @@ export interface ExchangeOwner {
 /** A request is kept for another attempt up to this size; beyond it, there is one attempt. */
 export const maxReplayBytes = 64 * 1024;
 const requestBufferBytes = 2048;
-/** The first part of a body goes in one write with the head up to this size; more is worth a write of its own. */
-const maxJoinedBytes = 16 * 1024;
 
 /**
  * One request and its answer: chooses the route, makes attempts at endpoints, and carries bodies both ways with back
@@ -51,10 +49,8 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
   readonly #facts: ExchangeRequest;
   readonly downstreamLocal: string;
   readonly downstreamRemote: string;
-  capturedResponse: readonly string[] = [];
   #config: HttpConnectionConfig;
   #route: Route | undefined;
-  #clientKeepsAlive = false;
   #requestComplete = false;
   #replayable = true;
   #attemptDigitAt = -1;
@@ -80,21 +76,15 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
   #sentAtMs = 0;
 
   // The answer.
+  readonly #answer: Answer;
   #active = false;
-  #responding = false;
-  #delivery: BodyDelivery = "as-is";
-  #keepAlive = false;
   #upstreamPaused = false;
   #tunnel = false;
-  status = 0;
   flag: ResponseFlag = responseFlags.none;
   details = "";
   transportFailure = "";
   receivedBytes = 0;
-  sentBytes = 0;
-  upstreamServiceMs = -1;
   upstreamLocal = "";
-  grpcStatus = "";
   startedMs = 0;
   durationMs = 0;
   #startedSteadyMs = 0;
@@ -107,18 +97,11 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
     this.downstreamLocal = `${local.address}:${local.port}`;
     this.downstreamRemote = `${remote.address}:${remote.port}`;
     this.#facts = new ExchangeRequest(local, remote);
+    this.#answer = new Answer(owner.stream, context, this.#facts);
   }
 
   get active(): boolean {
     return this.#active;
-  }
-
-  get responding(): boolean {
-    return this.#responding;
-  }
-
-  get tunnel(): boolean {
-    return this.#tunnel;
   }
 
   get toHead(): boolean {
@@ -163,6 +146,26 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
 
   get capturedRequest(): readonly string[] {
     return this.#facts.captured;
+  }
+
+  get status(): number {
+    return this.#answer.status;
+  }
+
+  get sentBytes(): number {
+    return this.#answer.sentBytes;
+  }
+
+  get upstreamServiceMs(): number {
+    return this.#answer.upstreamServiceMs;
+  }
+
+  get grpcStatus(): string {
+    return this.#answer.grpcStatus;
+  }
+
+  get capturedResponse(): readonly string[] {
+    return this.#answer.captured;
   }
 
   get routeName(): string {
@@ -295,54 +298,30 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
   // ---- ResponseReceiver
 
   interimResponse(head: MessageHead): void {
-    if (head.status !== 100 || !this.#config.forwardContinue || this.protocol === "HTTP/1.0") return;
-    scratch.clear();
-    scratch.text("HTTP/1.1 100 Continue\r\n\r\n");
-    sendScratch(this.#owner.stream);
+    if (head.status === 100 && this.#config.forwardContinue) this.#answer.sayContinue();
   }
 
   response(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean): void {
     const { retry } = this.#action ?? {};
     if (retry !== undefined && retriesResponse(retry, head.status, head.get("grpc-status")) && this.#retryInstead(last)) return;
-    this.#startResponse(head, framing);
-    this.#composeHead(head, this.#connectionToSay(framing));
-    if (to - from > maxJoinedBytes && this.#delivery !== "wrap-in-chunks") {
-      sendScratch(this.#owner.stream);
-      this.responseBody(head.bytes, from, to, last);
-      return;
-    }
-    this.#appendBody(head.bytes, from, to, last);
-    this.#sendResponse(last);
+    this.details = "via_upstream";
+    this.#afterSend(this.#answer.fromUpstream(head, framing, from, to, last, this.#responseEdits(head), this.#sentAtMs), last);
   }
 
   responseBody(bytes: Buffer, from: number, to: number, last: boolean): void {
-    if (!this.#active) return;
-    if (this.#delivery === "wrap-in-chunks") {
-      scratch.clear();
-      this.#appendBody(bytes, from, to, last);
-      this.#sendResponse(last);
-      return;
-    }
-    this.sentBytes += to - from;
-    // Bytes of the read under way may be handed on as they are: the byte path keeps them until they are sent.
-    this.#afterSend(to === from || this.#owner.stream.write(bytes.subarray(from, to)), last);
+    if (this.#active) this.#afterSend(this.#answer.body(bytes, from, to, last), last);
   }
 
   switched(head: MessageHead, from: number, to: number): void {
-    this.#startResponse(head, bodyFramings.none);
     this.#tunnel = true;
-    this.#keepAlive = false;
-    this.#composeHead(head, head.status === 101 ? "upgrade" : undefined);
-    scratch.range(head.bytes, from, to);
-    this.sentBytes += to - from;
-    sendScratch(this.#owner.stream);
+    this.details = "via_upstream";
+    if (!this.#answer.switching(head, from, to, this.#responseEdits(head), this.#sentAtMs)) this.#pauseUpstream();
     this.#clearTimers();
     this.#owner.switchToTunnel();
   }
 
   switchedBytes(bytes: Buffer): void {
-    this.sentBytes += bytes.length;
-    if (!this.#owner.stream.write(bytes)) this.#pauseUpstream();
+    if (!this.#answer.raw(bytes)) this.#pauseUpstream();
   }
 
   switchedEnd(): void {
@@ -385,8 +364,7 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
     this.#config = this.#context.config();
     this.#facts.reset(head);
     this.#active = true;
-    this.#responding = false;
-    this.#clientKeepsAlive = keepAlive;
+    this.#answer.reset(this.#config, keepAlive);
     this.#requestComplete = true;
     this.#replayable = true;
     this.#route = undefined;
@@ -399,17 +377,11 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
     this.#retries = 0;
     this.#staleRetried = false;
     this.#tried = undefined;
-    this.#delivery = "as-is";
-    this.status = 0;
     this.flag = responseFlags.none;
     this.details = "";
     this.transportFailure = "";
     this.receivedBytes = 0;
-    this.sentBytes = 0;
-    this.upstreamServiceMs = -1;
     this.upstreamLocal = "";
-    this.grpcStatus = "";
-    this.capturedResponse = [];
     this.startedMs = this.#context.clock.nowMs();
     this.#startedSteadyMs = this.#context.clock.steadyMs();
   }
@@ -437,8 +409,8 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
 
   #forward(route: Route, action: ForwardAction, bytes: Buffer, from: number, to: number): void {
     this.#action = action;
-    const choice = this.#chooseCluster(action);
-    const cluster = choice === undefined ? undefined : this.#context.cluster(choice.name);
+    const choice = chooseCluster(action.target, (name) => this.#facts.head.get(name), this.#context.random);
+    const cluster = choice === undefined ? undefined : this.#context.cluster(choice.cluster);
     if (choice === undefined || cluster === undefined) {
       this.#reply(action.clusterNotFoundStatus, "", responseFlags.noClusterFound, "cluster_not_found");
       return;
@@ -454,23 +426,9 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
     this.#request.range(bytes, from, to);
     this.#shadows = [];
     if (action.mirrors.length > 0) this.#mirror(action, edits, bytes, from, to);
-    if (this.#facts.head.expectsContinue && !this.#config.forwardContinue && !this.#requestComplete) this.#sayContinue();
+    if (this.#facts.head.expectsContinue && !this.#config.forwardContinue && !this.#requestComplete) this.#answer.sayContinue();
     this.#attempt(endpoint, false);
     if (this.#active && this.#requestComplete) this.#requestDone();
-  }
-
-  #chooseCluster(
-    action: ForwardAction,
-  ): { name: string; hostRewrite?: string | undefined; requestMutation?: HeaderMutation | undefined; responseMutation?: HeaderMutation | undefined } | undefined {
-    const { target } = action;
-    if (target.kind === "one") return { name: target.cluster };
-    if (target.kind === "header") {
-      const name = this.#facts.head.get(target.header);
-      return name === undefined ? undefined : { name };
-    }
-    const chosen = pickWeighted(target.clusters, target.totalWeight, this.#context.random());
-    if (chosen === undefined) return undefined;
-    return { name: chosen.cluster, hostRewrite: chosen.hostRewrite, requestMutation: chosen.requestMutation, responseMutation: chosen.responseMutation };
   }
 
   /** Answers false when the upgrade was refused. h2c is not an upgrade that we take: the request goes on without it. */
@@ -490,6 +448,10 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
   #edit(levels: readonly HeaderMutation[], head: MessageHead): HeaderEdits {
     const context = { request: this.#facts, downstreamRemote: this.downstreamRemote, downstreamLocal: this.downstreamLocal };
     return editHeaders(levels, context, (name) => head.find(name) >= 0);
+  }
+
+  #responseEdits(head: MessageHead): HeaderEdits | undefined {
+    return this.#responseMutations.length === 0 ? undefined : this.#edit(this.#responseMutations, head);
   }
 
   #composeRequest(action: ForwardAction, hostRewrite: string | undefined, endpoint: Endpoint, edits: HeaderEdits | undefined): void {
@@ -536,12 +498,6 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
       shadow.body(bytes, from, to, this.#requestComplete);
       this.#shadows.push(shadow);
     }
-  }
-
-  #sayContinue(): void {
-    scratch.clear();
-    scratch.text("HTTP/1.1 100 Continue\r\n\r\n");
-    sendScratch(this.#owner.stream);
   }
 
   #pick(cluster: Cluster, action: ForwardAction): Endpoint | undefined {
@@ -633,7 +589,7 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
 
   #tryTimedOut(): void {
     this.#tryTimer = undefined;
-    if (!this.#active || this.#responding) return;
+    if (!this.#active || this.#answer.started) return;
     if (retriesTimeout(this.#action?.retry)) {
       this.#dropUpstream();
       if (this.#retryLater()) return;
@@ -643,67 +599,13 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
 
   // ---- the answer
 
-  #startResponse(head: MessageHead, framing: BodyFraming): void {
-    this.#responding = true;
-    this.status = head.status;
-    this.details = "via_upstream";
-    this.upstreamServiceMs = Math.max(0, Math.round(this.#context.clock.steadyMs() - this.#sentAtMs));
-    const grpcStatus = head.find("grpc-status");
-    if (grpcStatus >= 0) this.grpcStatus = head.value(grpcStatus);
-    const old = this.protocol === "HTTP/1.0";
-    if (framing === bodyFramings.chunked) this.#delivery = old ? "until-close" : "as-is";
-    else if (framing === bodyFramings.untilClose) this.#delivery = old ? "until-close" : "wrap-in-chunks";
-    else this.#delivery = "as-is";
-    this.#keepAlive = this.#clientKeepsAlive && !this.#context.draining && this.#delivery !== "until-close";
-    if (this.#config.responseCapture.length > 0) this.capturedResponse = this.#config.responseCapture.map((name) => head.get(name) ?? "");
-  }
-
-  #connectionToSay(framing: BodyFraming): "close" | "keep-alive" | undefined {
-    if (!this.#keepAlive) return "close";
-    return this.protocol === "HTTP/1.0" && framing !== bodyFramings.untilClose ? "keep-alive" : undefined;
-  }
-
-  #composeHead(head: MessageHead, connection: "close" | "keep-alive" | "upgrade" | undefined): void {
-    scratch.clear();
-    composeResponse(scratch, {
-      head,
-      config: this.#config,
-      delivery: this.#delivery,
-      connection,
-      upstreamServiceMs: this.upstreamServiceMs,
-      requestId: this.#config.requestIdInResponse ? this.requestId : undefined,
-      edits: this.#responseMutations.length === 0 ? undefined : this.#edit(this.#responseMutations, head),
-      attemptCount: this.#attempts,
-      date: this.#context.date.now(),
-    });
-  }
-
-  #appendBody(bytes: Buffer, from: number, to: number, last: boolean): void {
-    const size = to - from;
-    this.sentBytes += size;
-    if (this.#delivery !== "wrap-in-chunks") {
-      scratch.range(bytes, from, to);
-      return;
-    }
-    if (size > 0) {
-      scratch.text(`${size.toString(16)}\r\n`);
-      scratch.range(bytes, from, to);
-      scratch.text("\r\n");
-    }
-    if (last) scratch.text("0\r\n\r\n");
-  }
-
-  #sendResponse(last: boolean): void {
-    this.#afterSend(scratch.length === 0 || sendScratch(this.#owner.stream), last);
-  }
-
   #afterSend(more: boolean, last: boolean): void {
     this.#owner.touch();
     if (last) {
       this.#upstream = undefined;
       this.#leaveEndpoint(false);
       this.#finish();
-      this.#owner.exchangeEnded(this.#keepAlive && this.#requestComplete, more);
+      this.#owner.exchangeEnded(this.#answer.keepAlive && this.#requestComplete, more);
     } else if (!more) this.#pauseUpstream();
   }
 
@@ -716,7 +618,7 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
   #failWith(status: number, text: string, flag: ResponseFlag, details: string): void {
     if (!this.#active) return;
     this.#dropUpstream();
-    if (this.#responding) {
+    if (this.#answer.started) {
       this.flag = flag;
       this.details = details;
       this.#finish();
@@ -725,26 +627,12 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
   }
 
   #reply(status: number, body: string | Buffer, flag: ResponseFlag, details: string, fields: readonly (readonly [string, string])[] = []): void {
-    this.status = status;
     this.flag = flag;
     this.details = details;
-    this.#responding = true;
-    const keepAlive = this.#clientKeepsAlive && this.#requestComplete && !this.#context.draining;
-    const edits = this.#responseMutations.length === 0 || this.#route?.action.kind === "forward" ? undefined : this.#edit(this.#responseMutations, this.#facts.head);
-    scratch.clear();
-    this.sentBytes = composeLocalReply(
-      scratch,
-      { status, body, fields: edits === undefined ? fields : [...fields, ...edits.added] },
-      {
-        serverName: this.#config.serverName,
-        date: this.#context.date.now(),
-        connection: keepAlive ? (this.protocol === "HTTP/1.0" ? "keep-alive" : undefined) : "close",
-        toHead: this.toHead,
-      },
-    );
-    const more = sendScratch(this.#owner.stream);
+    const edits = this.#route?.action.kind === "forward" ? undefined : this.#responseEdits(this.#facts.head);
+    const more = this.#answer.local({ status, body, fields: edits === undefined ? fields : [...fields, ...edits.added] }, this.#requestComplete);
     this.#finish();
-    this.#owner.exchangeEnded(keepAlive, more);
+    this.#owner.exchangeEnded(this.#answer.keepAlive, more);
   }
 
   // ---- the end

@@ -1,3 +1,4 @@
+import type { Random } from "../../base/index.ts";
 import type { CorsPolicy } from "./cors.ts";
 import type { HeaderMutation } from "./header-mutation.ts";
 import type { RequestMatcher } from "./matchers.ts";
@@ -102,8 +103,24 @@ export interface DirectResponseAction {
   readonly body: Buffer;
 }
 
+/** The cluster that takes a request, with what its entry of a weighted list changes. */
+export interface ClusterPick {
+  readonly cluster: string;
+  readonly hostRewrite?: string | undefined;
+  readonly requestMutation?: HeaderMutation | undefined;
+  readonly responseMutation?: HeaderMutation | undefined;
+}
+
+/** Undefined when a header that should name the cluster is missing. */
+export function chooseCluster(choice: ClusterChoice, header: (name: string) => string | undefined, random: Random): ClusterPick | undefined {
+  if (choice.kind === "one") return choice;
+  if (choice.kind === "weighted") return pickWeighted(choice.clusters, choice.totalWeight, random());
+  const cluster = header(choice.header);
+  return cluster === undefined ? undefined : { cluster };
+}
+
 /** Picks by weight; `random` in [0, 1). Undefined only when all weights are 0. */
-export function pickWeighted(clusters: readonly WeightedCluster[], totalWeight: number, random: number): WeightedCluster | undefined {
+function pickWeighted(clusters: readonly WeightedCluster[], totalWeight: number, random: number): WeightedCluster | undefined {
   let rest = random * totalWeight;
   for (let index = 0; index < clusters.length; index += 1) {
     const candidate = clusters[index];
