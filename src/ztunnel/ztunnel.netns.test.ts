@@ -95,12 +95,6 @@ class ZtunnelProcess {
     this.#child.kill("SIGTERM");
   }
 
-  async stop(): Promise<void> {
-    this.#child.kill("SIGKILL");
-    await this.exited;
-    this.namespace.close();
-  }
-
   async until(pattern: RegExp): Promise<void> {
     while (!pattern.test(this.text)) {
       const ended = await Promise.race([this.exited.then(() => true), new Promise<boolean>((resolve) => setTimeout(() => resolve(false), 10))]);
@@ -211,7 +205,16 @@ test("a pod changes its ztunnel: no connection is refused, the old one lives on 
   assert.deepEqual([await old.exited, await peer.exited], [0, 0]);
   assert.match(old.text, /draining, 0 connections/);
   assert.match(old.text, /connection complete.*direction="outbound" bytes_sent=\d+ bytes_recv=\d+ duration="\d+ms"\n/);
-  await fresh.stop();
+
+  // A second signal does not wait for what lives.
+  const last = await talk(pods.client);
+  await last.say("last ");
+  fresh.terminate();
+  await fresh.until(/draining, 2 connections\n/);
+  fresh.terminate();
+  assert.equal(await fresh.exited, 0);
+  assert.match(fresh.text, /closing 2 connection\(s\) that still live/);
+  assert.match(fresh.text, /error="receive: connection closed due to connection drain"/);
   app.close();
   pods.close();
 });

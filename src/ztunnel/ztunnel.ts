@@ -25,6 +25,8 @@ import { MeshState } from "./state/mesh-state.ts";
 import { PodManager } from "./zds/pod-manager.ts";
 import { ZdsClient } from "./zds/zds-client.ts";
 
+const closingTimeoutMs = 500;
+
 export interface ZtunnelOptions {
   readonly config: ZtunnelConfig;
   readonly authority: CertificateAuthority;
@@ -214,8 +216,11 @@ export class Ztunnel {
     this.#pods.drainAll();
     this.#tracker.drainAll();
     await Promise.race([this.#tracker.idle(), aborted(shutdown.force)]);
-    if (this.#tracker.size > 0) this.#log.warn(`closing ${this.#tracker.size} connection(s) that still live`);
+    if (this.#tracker.size === 0) return;
+    this.#log.warn(`closing ${this.#tracker.size} connection(s) that still live`);
     this.#tracker.abortAll(new Error("connection closed due to connection drain"));
+    // Each still writes its line of the access log.
+    await Promise.race([this.#tracker.idle(), this.#options.clock.sleep(closingTimeoutMs)]);
   }
 }
 
