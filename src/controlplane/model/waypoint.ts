@@ -15,7 +15,7 @@ export interface WaypointReference {
 
 /**
  * The waypoint of a Service or a pod: its own label `istio.io/use-waypoint` beats its namespace's, `none` means none. It
- * counts only when that Gateway is there and takes this type of traffic (`istio.io/waypoint-for`, `service` when absent).
+ * counts only when that Gateway and its Service are there, and it takes this type of traffic (`istio.io/waypoint-for`, `service` when absent).
  */
 export function waypointOf(
   subject: { readonly namespace: string; readonly labels: Labels },
@@ -27,6 +27,8 @@ export function waypointOf(
   if (wanted === undefined || wanted.name === "none") return undefined;
   const gateway = reader.get(inputs.gateways, `${wanted.namespace}/${wanted.name}`);
   if (gateway === undefined || gateway.spec.gatewayClassName !== waypointClassName) return undefined;
+  // A waypoint that nobody has deployed must not swallow the traffic.
+  if (reader.get(inputs.services, `${wanted.namespace}/${wanted.name}`) === undefined) return undefined;
   const takes = gateway.labels[istioLabels.waypointFor] ?? "service";
   if (takes !== traffic && takes !== "all") return undefined;
   const listener = gateway.spec.listeners.find((candidate) => candidate.protocol === "HBONE");
