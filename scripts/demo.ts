@@ -37,13 +37,6 @@ interface Summary {
   readonly rolledBack: readonly { readonly cause: string; readonly seconds: number }[];
 }
 
-const args = new Set(process.argv.slice(2));
-if (args.has("--help")) {
-  process.stdout.write("npm run demo [-- --json] [-- --keep]\n  --json  the last line is one JSON object\n  --keep  leave the cluster behind\n");
-  process.exit(0);
-}
-process.exitCode = await main(args.has("--json"), args.has("--keep"));
-
 async function main(json: boolean, keep: boolean): Promise<number> {
   mkdirSync(dirname(kubeconfigPath), { recursive: true });
   const interrupt = new AbortController();
@@ -159,3 +152,10 @@ async function leave(): Promise<boolean> {
   terminal.close();
   return answer.trim() === "keep";
 }
+
+const args = new Set(process.argv.slice(2));
+if (args.has("--help")) {
+  process.stdout.write("npm run demo [-- --json] [-- --keep]\n  --json  the last line is one JSON object\n  --keep  leave the cluster behind\n");
+  process.exit(0);
+}
+process.exitCode = await main(args.has("--json"), args.has("--keep"));

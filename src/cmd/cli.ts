@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline/promises";
+import { text } from "node:stream/consumers";
 import { CommanderError } from "commander";
 import { parseAllDocuments } from "yaml";
 import { createLogger, systemClock } from "../base/index.ts";
@@ -16,15 +17,15 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
     env,
     clock: systemClock,
     version: release.version,
-    out: (text) => void process.stdout.write(text),
-    err: (text) => void process.stderr.write(text),
+    out: (output) => void process.stdout.write(output),
+    err: (output) => void process.stderr.write(output),
     interactive: process.stdin.isTTY,
     confirm,
     connect: async (flags) => {
       const config = await loadKubeConfig(flags.kubeconfig ?? env, flags.context);
       return createKubeClient(config, { log: createLogger({ scope: "kube", level: "warn" }), clock: systemClock });
     },
-    readFile: async (path) => await readFile(path === "-" ? "/dev/stdin" : path, "utf8"),
+    readFile: async (path) => (path === "-" ? await text(process.stdin) : await readFile(path, "utf8")),
     customResources: async () => ({
       istio: await readObjects(join(release.root, "manifests/crds/istio.yaml")),
       rollout: await readObjects(join(release.root, "manifests/crds/rollout.yaml")),

@@ -95,6 +95,15 @@ export function sameJson(a: unknown, b: unknown): boolean {
   return [...new Set([...Object.keys(left), ...Object.keys(right)])].every((key) => sameJson(left[key], right[key]));
 }
 
+/** Whether what was found says all that was wanted; the API server may have added defaults to it. */
+export function covers(found: unknown, wanted: unknown): boolean {
+  if (wanted === undefined || wanted === null) return found === undefined || found === null;
+  if (Array.isArray(wanted)) return Array.isArray(found) && found.length === wanted.length && wanted.every((item, index) => covers(found[index], item));
+  if (typeof wanted !== "object") return found === wanted;
+  if (typeof found !== "object" || found === null || Array.isArray(found)) return false;
+  return Object.entries(wanted).every(([key, value]) => covers((found as Record<string, unknown>)[key], value));
+}
+
 /** A stored object as one to be created again: what only the server may set is left out. */
 export function withoutServerFields(object: UntypedObject): UntypedObject {
   const { status: _status, ...rest } = object;

@@ -1,6 +1,6 @@
 import type { JournalEntry } from "../../api/serin/index.ts";
 import { describeReference, type Write } from "../decide/index.ts";
-import { sameJson, valueAt, type ObjectAccess } from "./object-access.ts";
+import { covers, sameJson, valueAt, type ObjectAccess } from "./object-access.ts";
 
 /** Does one write of a step; doing it again changes nothing. */
 export async function performWrite(objects: ObjectAccess, write: Write, prior: unknown): Promise<void> {
@@ -30,13 +30,13 @@ export async function undoEntry(objects: ObjectAccess, entry: JournalEntry, stil
   const current = await objects.get(entry.object);
   const found = valueAt(current, entry.pointer);
   if (current === undefined || sameJson(found, entry.prior)) return { state: "undone" };
-  if (!sameJson(found, entry.written)) {
+  if (!covers(found, entry.written)) {
     return {
       state: "conflict",
       detail: `${describeReference(entry.object)} ${entry.pointer} was changed by ${lastManager(current)} since step ${entry.step}: found ${JSON.stringify(found)}, written was ${JSON.stringify(entry.written)}`,
     };
   }
-  await objects.setField(entry.object, entry.pointer, entry.prior, entry.written);
+  await objects.setField(entry.object, entry.pointer, entry.prior, found);
   return { state: "undone" };
 }
 

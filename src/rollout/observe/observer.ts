@@ -2,7 +2,7 @@ import { messageOf } from "../../base/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { sameJson, valueAt, type ObjectAccess } from "../act/object-access.ts";
+import { covers, sameJson, valueAt, type ObjectAccess } from "../act/object-access.ts";
 import { conflictDetail, referenceKey, type CheckObservation, type Observation, type PlannedCheck, type SettleCondition, type SettleState, type Step, type Write, type WriteState } from "../decide/index.ts";
 import { ztunnelOwnerAnnotation } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
@@ -121,7 +121,7 @@ function writeState(write: Write, current: Awaited<ReturnType<ObjectAccess["get"
   }
   if (current === undefined || current.metadata.deletionTimestamp !== undefined) return { state: "gone" };
   const found = valueAt(current, write.pointer);
-  if (sameJson(found, write.value)) return { state: "done" };
+  if (covers(found, write.value)) return { state: "done" };
   const entry = journal.find((candidate) => candidate.type === "field" && candidate.step === step && candidate.pointer === write.pointer && referenceKey(candidate.object) === referenceKey(write.object));
   if (entry?.type === "field" && !sameJson(found, entry.prior)) return { state: "conflict", detail: conflictDetail(write, found, entry.prior) };
   return found === undefined ? { state: "pending" } : { state: "pending", prior: found };
