@@ -133,6 +133,26 @@ test("a gateway becomes ready when its routes are there, serves by weight, and c
   );
 });
 
+test("routes to a new cluster wait for its endpoints, and the routes before serve meanwhile", async () => {
+  await using mesh = await Mesh.start();
+  const { ads } = mesh;
+  const port = await freePort();
+  ads.push(typeUrls.cluster, { a: edsCluster("a") });
+  ads.push(typeUrls.endpoint, { a: plainEndpoints("a", [await mesh.backend("a")]) });
+  ads.push(typeUrls.listener, { [`listener_${port}`]: httpListener(port, "http.80") });
+  ads.push(typeUrls.route, { "http.80": weightedRoute("http.80", { a: 1 }) });
+  await mesh.ready();
+  let from = ads.acknowledgements.length;
+  ads.push(typeUrls.cluster, { b: edsCluster("b") });
+  ads.push(typeUrls.route, { "http.80": weightedRoute("http.80", { b: 1 }) });
+  await ads.acknowledged(typeUrls.route, from);
+  for (let index = 0; index < 5; index += 1) assert.equal((await fetchOnce(port, "/")).body, "a");
+  from = ads.acknowledgements.length;
+  ads.push(typeUrls.endpoint, { b: plainEndpoints("b", [await mesh.backend("b")]) });
+  await ads.acknowledged(typeUrls.endpoint, from);
+  assert.equal((await fetchOnce(port, "/")).body, "b");
+});
+
 test("a configuration that cannot be served is refused by name, and the one before stays", async () => {
   await using mesh = await Mesh.start();
   const { ads } = mesh;

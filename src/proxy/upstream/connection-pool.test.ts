@@ -1,0 +1,167 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { seededRandom, systemClock, transientError } from "../../base/index.ts";
+import type { ByteStreamHandler } from "../../net/index.ts";
+import { endpointAt } from "../testing/harness.ts";
+import { ConnectionPool, type ConnectFailure, type PoolLimits, type PoolUser } from "./connection-pool.ts";
+import type { UpstreamStream } from "./endpoint.ts";
+import { createLoadBalancer } from "./load-balancer.ts";
+import type { UpstreamConnection } from "./upstream-connection.ts";
+
+class FakeStream implements UpstreamStream {
+  handler: ByteStreamHandler | undefined;
+  retiring = false;
+  ended = false;
+  readonly bufferedBytes = 0;
+  readonly local = { address: "127.0.0.1", port: 1 };
+  readonly remote = { address: "127.0.0.1", port: 2 };
+  readonly fd = -1;
+  readonly receivedBytes = 0;
+  sentBytes = 0;
+  setHandler(handler: ByteStreamHandler): void {
+    this.handler = handler;
+  }
+  write(): boolean {
+    return true;
+  }
+  end(): void {
+    this.ended = true;
+  }
+  destroy(): void {
+    this.ended = true;
+  }
+  pause(): void {}
+  resume(): void {}
+}
+
+class User implements PoolUser {
+  connection: UpstreamConnection | undefined;
+  failure: ConnectFailure | undefined;
+  connected(connection: UpstreamConnection): void {
+    this.connection = connection;
+  }
+  connectFailed(failure: ConnectFailure): void {
+    this.failure = failure;
+  }
+}
+
+interface Dial {
+  succeed(): Promise<FakeStream>;
+  fail(): Promise<void>;
+}
+
+function poolWith(limits: Partial<PoolLimits> = {}): { pool: ConnectionPool; dials: Dial[]; acquire: (fresh?: boolean) => User } {
+  const dials: Dial[] = [];
+  const connect = async (): Promise<UpstreamStream> => {
+    const { promise, resolve, reject } = Promise.withResolvers<UpstreamStream>();
+    const turn = async (): Promise<void> => await new Promise((done) => setImmediate(done));
+    dials.push({
+      succeed: async () => {
+        const stream = new FakeStream();
+        resolve(stream);
+        await turn();
+        return stream;
+      },
+      fail: async () => {
+        reject(transientError("connection-refused", "refused"));
+        await turn();
+      },
+    });
+    return await promise;
+  };
+  const pool = new ConnectionPool({
+    endpoint: endpointAt(80),
+    connector: { connect },
+    clock: systemClock,
+    counters: { connectionsOpened: 0, connectFailures: 0, connectionsClosed: 0 },
+    limits: { connectTimeoutMs: 1000, maxConnections: Infinity, maxPendingRequests: Infinity, maxRequestsPerConnection: 0, idleTimeoutMs: 60_000, ...limits },
+  });
+  const acquire = (fresh = false): User => {
+    const user = new User();
+    pool.acquire(user, fresh);
+    return user;
+  };
+  return { pool, dials, acquire };
+}
+
+test("a connection that becomes free serves the one who waits longest; the one on its way is kept for later", async () => {
+  const { pool, dials, acquire } = poolWith();
+  const first = acquire();
+  await dials[0]?.succeed();
+  const second = acquire();
+  assert.equal(second.connection, undefined);
+  pool.release(first.connection ?? assert.fail());
+  assert.equal(second.connection, first.connection);
+  await dials[1]?.succeed();
+  assert.equal(pool.openConnections, 2);
+  const third = acquire();
+  assert.notEqual(third.connection, second.connection);
+  assert.equal(dials.length, 2);
+});
+
+test("with room for one connection, a failed attempt fails one request and the next is tried", async () => {
+  const { dials, acquire } = poolWith({ maxConnections: 1 });
+  const [first, second] = [acquire(), acquire()];
+  assert.equal(dials.length, 1);
+  await dials[0]?.fail();
+  assert.deepEqual([first.failure?.kind, second.failure], ["connection-failure", undefined]);
+  await dials[1]?.succeed();
+  assert.ok(second.connection !== undefined);
+});
+
+test("more requests than may wait are refused at once", () => {
+  const { acquire } = poolWith({ maxPendingRequests: 1, maxConnections: 1 });
+  acquire();
+  assert.equal(acquire().failure?.kind, "overflow");
+});
+
+test("a drained pool serves who waits already, and keeps nothing", async () => {
+  const { pool, dials, acquire } = poolWith();
+  const waiting = acquire();
+  pool.drain();
+  const stream = await dials[0]?.succeed();
+  pool.release(waiting.connection ?? assert.fail());
+  assert.equal(stream?.ended, true);
+});
+
+test("a connection whose carrier drains is not used again, be it idle or coming back", async () => {
+  const { pool, dials, acquire } = poolWith();
+  const first = acquire();
+  const stream = (await dials[0]?.succeed()) ?? assert.fail();
+  pool.release(first.connection ?? assert.fail());
+  stream.retiring = true;
+  pool.sweep(systemClock.steadyMs());
+  assert.deepEqual([stream.ended, pool.openConnections], [true, 0]);
+  acquire();
+  assert.equal(dials.length, 2);
+});
+
+test("a fresh connection is never one that was used, and one is retired after its number of requests", async () => {
+  const { pool, dials, acquire } = poolWith({ maxRequestsPerConnection: 1 });
+  const first = acquire();
+  const stream = await dials[0]?.succeed();
+  if (first.connection !== undefined) first.connection.requests = 1;
+  pool.release(first.connection ?? assert.fail());
+  assert.equal(stream?.ended, true);
+  acquire(true);
+  assert.equal(dials.length, 2);
+});
+
+test("weights are met exactly over a turn, and least requests prefers the endpoint with fewer", () => {
+  const endpoint = (weight: number) => ({ config: { weight }, activeRequests: 0, picked: 0 });
+  const weighted = [endpoint(5), endpoint(3), endpoint(2)];
+  const balancer = createLoadBalancer("round-robin", weighted, seededRandom(1));
+  for (let index = 0; index < 1000; index += 1) {
+    const picked = balancer.pick();
+    if (picked !== undefined) picked.picked += 1;
+  }
+  assert.deepEqual(weighted.map((one) => one.picked), [500, 300, 200]);
+  const equal = Array.from({ length: 4 }, () => endpoint(1));
+  const least = createLoadBalancer("least-request", equal, seededRandom(1));
+  for (let index = 0; index < 400; index += 1) {
+    const picked = least.pick();
+    if (picked !== undefined) picked.activeRequests += 1;
+  }
+  const loads = equal.map((one) => one.activeRequests);
+  assert.ok(Math.max(...loads) - Math.min(...loads) <= 4, String(loads));
+});
