@@ -141,7 +141,7 @@ function envoyConfig(port: number, upstreamPort: number): JsonValue {
     lbPolicy: "LEAST_REQUEST",
     loadAssignment: { clusterName: name, endpoints: [{ lbEndpoints: [{ endpoint: { address: { socketAddress: { address: "127.0.0.1", portValue: upstreamPort } } } }] }] },
   });
-  return { staticResources: { listeners: [listener as unknown as JsonValue], clusters: [cluster("a"), cluster("b")] } };
+  return { staticResources: { listeners: [listener], clusters: [cluster("a"), cluster("b")] } };
 }
 
 const children: ChildProcess[] = [];

@@ -14,7 +14,7 @@ export {
   userError,
   type ErrorKind,
 } from "./errors.ts";
-export { invariant, InvariantViolation } from "./invariant.ts";
-export { createLogger, logLevels, silentLogger, type LogFields, type Logger, type LogLevel } from "./log.ts";
+export { invariant } from "./invariant.ts";
+export { createLogger, silentLogger, type LogFields, type Logger, type LogLevel } from "./log.ts";
 export { seededRandom, systemRandom, type Random } from "./random.ts";
 export { Readiness } from "./readiness.ts";

@@ -1,4 +1,3 @@
 export type { CliContext, ConnectionFlags, Installer } from "./context.ts";
 export { createProgram } from "./program.ts";
 export { RolloutEnd } from "./rollouts.ts";
-export { renderTable } from "./table.ts";

@@ -1,9 +1,6 @@
 export { AccessLog, fileSink, type AccessLogOptions, type AccessLogSink } from "./access-log.ts";
 export {
   Counter,
-  defaultMaxSeriesPerMetric,
-  droppedSeriesMetric,
-  Gauge,
   Histogram,
   MetricFamily,
   MetricsRegistry,

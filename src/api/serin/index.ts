@@ -1,11 +1,10 @@
 export { canaryKind, parseCanary, type BackendTarget, type Canary, type CanarySpec, type CanaryStep, type HttpRouteTarget } from "./canary.ts";
-export { checkDefaults, checkTypes, type CheckSpec, type CheckType } from "./check-spec.ts";
+export { checkDefaults, type CheckSpec, type CheckType } from "./check-spec.ts";
 export { meshUpgradeKind, parseMeshUpgrade, type MeshUpgrade, type MeshUpgradeSpec } from "./mesh-upgrade.ts";
 export {
   journalFormatVersion,
   rolloutGroup,
   rolloutJournalKind,
-  rolloutPhases,
   rolloutVersion,
   type CheckStatus,
   type CompletedStep,
@@ -17,4 +16,4 @@ export {
   type StepStatus,
   type Verdict,
 } from "./rollout-status.ts";
-export { defaultZtunnelRevision, ztunnelOwner, ztunnelOwnerAnnotation, ztunnelRevisionLabel, type ZtunnelOwnerQuery } from "./ztunnel-owner.ts";
+export { ztunnelOwner, ztunnelOwnerAnnotation, type ZtunnelOwnerQuery } from "./ztunnel-owner.ts";

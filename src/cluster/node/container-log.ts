@@ -1,4 +1,4 @@
-import { appendFileSync, closeSync, existsSync, fstatSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 import { Socket } from "node:net";
 import { dirname } from "node:path";
 import type { Clock } from "../../base/index.ts";
@@ -191,10 +191,4 @@ class LogRenderer {
     this.#left = 0;
     return cut;
   }
-}
-
-/** One line into a log that has no process: why a container could not start. */
-export function appendRuntimeNote(path: string, clock: Clock, text: string): void {
-  mkdirSync(dirname(path), { recursive: true });
-  appendFileSync(path, `${new Date(clock.nowMs()).toISOString().replace("Z", "000000Z")} stderr F ${text}\n`);
 }

@@ -1,6 +1,6 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync, rmdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { bindMount, changeDirectory, makeReadOnlyRecursive, mount, mountFlags, openDescriptor, pivotRoot, unmountDetached } from "./libc.ts";
+import { bindMount, changeDirectory, makeReadOnlyRecursive, mount, mountFlags, pivotRoot, unmountDetached } from "./libc.ts";
 import { inNewNamespaces, openNamespace } from "./namespaces.ts";
 
 /** One thing that is bound into a container, besides the machine's programs. */
@@ -154,10 +154,4 @@ function bindVolume(entry: ContainerMount): void {
   }
   bindMount(source, entry.target, isDirectory);
   if (entry.readOnly) makeReadOnlyRecursive(entry.target);
-}
-
-/** Opens a descriptor of the container's terminal master; only inside the container's mount namespace. */
-export function openTerminalMaster(): number {
-  const readWriteNoTty = 2 | 0o400;
-  return openDescriptor("/dev/pts/ptmx", readWriteNoTty);
 }

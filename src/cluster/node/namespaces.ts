@@ -1,4 +1,3 @@
-import { internalError } from "../../base/index.ts";
 import { changeDirectory, cloneFlags, closeDescriptor, openDescriptor, setHostname, setNamespace, unshare } from "./libc.ts";
 
 /** Open descriptors of namespaces; those that are absent are the caller's own. */
@@ -118,13 +117,4 @@ function returnHome(restore: readonly (() => void)[]): void {
 
 export function closeNamespaces(descriptors: NamespaceDescriptors): void {
   for (const descriptor of Object.values(descriptors) as (number | undefined)[]) if (descriptor !== undefined) closeDescriptor(descriptor);
-}
-
-/** Fails early, in words, where the machine forbids namespaces. */
-export function assertNamespaceRights(): void {
-  try {
-    inNewNamespaces({ mount: true }, () => undefined);
-  } catch (error) {
-    throw internalError("namespaces-refused", "this process may not make namespaces; it must run inside the lab", { cause: error });
-  }
 }
