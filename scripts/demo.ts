@@ -56,7 +56,11 @@ async function main(json: boolean, keep: boolean): Promise<number> {
     rows,
     view,
     signal: interrupt.signal,
-    note: (text) => note(stage, text),
+    note: (text) => {
+      showProgress(stage, text);
+      view.line(text);
+    },
+    progress: (text) => showProgress(stage, text),
   };
   const begin = performance.now();
   const ladder = setInterval(() => void refreshLadder(stage), 500);
@@ -79,15 +83,9 @@ async function main(json: boolean, keep: boolean): Promise<number> {
   return summary.ok ? 0 : 1;
 }
 
-const noted = new WeakMap<Stage, string>();
-
-/** A note is the running step's latest word; one that was said before is not said again. */
-function note(stage: Stage, text: string): void {
-  if (noted.get(stage) === text) return;
-  noted.set(stage, text);
+function showProgress(stage: Stage, text: string): void {
   const row = stage.rows.find(({ state }) => state === "running");
   if (row !== undefined) row.note = text;
-  stage.view.line(text);
 }
 
 let lastRequests = 0;

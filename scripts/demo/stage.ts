@@ -24,7 +24,10 @@ export interface Stage {
   readonly view: View;
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal;
+  /** Something that happened: a line of its own. */
   note(text: string): void;
+  /** How far the running step is; shown beside it where there is room. */
+  progress(text: string): void;
 }
 
 export interface Act {

@@ -5,24 +5,24 @@ import { NetworkNamespace } from "../net/index.ts";
 const maxAncestors = 16;
 
 /**
- * The node's network namespace: our own when this pod shares it, else that of the nearest process above us that lives in
- * another one, which is what started our container (a container runtime's shim, the lab's node process).
+ * The node's network namespace: that of the nearest process above us outside of our container (by its PID namespace), which
+ * is what started it: a container runtime's shim, the lab's node process. A pod on the node's network finds its own again.
  */
 export function openHostNamespace(hostProc: string): NetworkNamespace {
   // Through the host's mount our process has its number on the host.
   let pid = readlinkSync(join(hostProc, "self"));
-  const own = inodeOf(hostProc, pid);
+  const container = inodeOf(hostProc, pid, "pid");
   for (let step = 0; step < maxAncestors; step += 1) {
     const parent = parentOf(hostProc, pid);
     if (parent === undefined || parent === "0") break;
     pid = parent;
-    if (inodeOf(hostProc, pid) !== own) return NetworkNamespace.open(join(hostProc, pid, "ns/net"));
+    if (inodeOf(hostProc, pid, "pid") !== container) return NetworkNamespace.open(join(hostProc, pid, "ns/net"));
   }
   return NetworkNamespace.current();
 }
 
-function inodeOf(hostProc: string, pid: string): number {
-  return statSync(join(hostProc, pid, "ns/net")).ino;
+function inodeOf(hostProc: string, pid: string, namespace: "pid"): number {
+  return statSync(join(hostProc, pid, "ns", namespace)).ino;
 }
 
 function parentOf(hostProc: string, pid: string): string | undefined {

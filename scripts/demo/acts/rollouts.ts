@@ -165,7 +165,7 @@ async function follow<Value extends Canary | MeshUpgrade>(
     if (status !== undefined) {
       for (const step of status.completedSteps.slice(told)) tell(stage, step);
       told = status.completedSteps.length;
-      stage.note(status.message);
+      stage.progress(status.message);
       if (ends.includes(status.phase) || isEnough(status)) return status;
     }
     if (performance.now() > deadline) throw new Error(`${kind.kind} ${name} is still ${status?.phase ?? "not seen"} after ${rolloutTimeoutMs / 1000} s: ${status?.message ?? ""}`);

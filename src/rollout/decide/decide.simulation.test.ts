@@ -26,7 +26,7 @@ function plan(): Step[] {
     checks: [
       {
         spec: { ...checkDefaults, type: "request-success-rate" },
-        subject: { type: "backends", canary: { service: "b", namespace: "n" }, stable: { service: "a", namespace: "n" }, expectedShare: value },
+        subject: { type: "backends", canary: { service: "b", namespace: "n" }, stable: { service: "a", namespace: "n" }, expectedShare: value, atLeast: false },
       },
     ],
   });

@@ -55,8 +55,8 @@ function verdictOf(check: PlannedCheck, { gains, evidence }: CountingState): { v
   const { spec, subject } = check;
   if (spec.type === "probe-matrix") return judgeMatrix(gains, evidence, spec);
   if (spec.type !== "request-share") return judgeRate(evidence, spec);
-  const expectedShare = subject.type === "backends" ? subject.expectedShare : 0;
-  return judgeShare(evidence, { expectedShare, tolerance: spec.shareTolerance, minSamples: spec.minSamples });
+  const { expectedShare, atLeast } = subject.type === "backends" ? subject : { expectedShare: 0, atLeast: true };
+  return judgeShare(evidence, { expectedShare, atLeast, tolerance: spec.shareTolerance, minSamples: spec.minSamples });
 }
 
 /** The matrix passes when every pair has had its part of the samples; it is a table, not a bool. */

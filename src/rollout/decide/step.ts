@@ -45,8 +45,8 @@ export interface PlannedCheck {
 }
 
 export type CheckSubject =
-  /** Answers of two backends, as the proxies in front of them count them. `expectedShare` is the canary's weight in percent. */
-  | { readonly type: "backends"; readonly canary: WorkloadMatch; readonly stable: WorkloadMatch; readonly expectedShare: number }
+  /** Answers of two backends, as the proxies in front of them count them. `expectedShare` is the canary's weight in percent, or at least so much where some requests go there by their headers. */
+  | { readonly type: "backends"; readonly canary: WorkloadMatch; readonly stable: WorkloadMatch; readonly expectedShare: number; readonly atLeast: boolean }
   /** Requests through gateway pods of two revisions. */
   | { readonly type: "gatewayRevisions"; readonly gateway: { readonly name: string; readonly namespace: string }; readonly canary: string; readonly stable: string }
   /** All requests and connections of the mesh, against none: an absolute limit. */

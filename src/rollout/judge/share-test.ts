@@ -1,7 +1,10 @@
-/** Whether the canary's measured share of the answers is within `tolerance` percentage points of its weight. */
+/**
+ * Whether the canary's measured share of the answers is within `tolerance` percentage points of its weight; with `atLeast`
+ * only whether it is not below.
+ */
 export function judgeShare(
   counts: { readonly canaryTotal: number; readonly stableTotal: number },
-  limits: { readonly expectedShare: number; readonly tolerance: number; readonly minSamples: number },
+  limits: { readonly expectedShare: number; readonly atLeast: boolean; readonly tolerance: number; readonly minSamples: number },
 ): { readonly verdict: "pass" | "fail" | "wait"; readonly evidence: string } {
   const total = counts.canaryTotal + counts.stableTotal;
   const measured = total === 0 ? 0 : (counts.canaryTotal / total) * 100;
@@ -10,5 +13,6 @@ export function judgeShare(
   // What chance alone explains, at four standard errors, is never held against the router.
   const expected = limits.expectedShare / 100;
   const chance = 400 * Math.sqrt((expected * (1 - expected)) / total);
-  return { verdict: Math.abs(measured - limits.expectedShare) <= Math.max(limits.tolerance, chance) ? "pass" : "fail", evidence };
+  const off = limits.atLeast ? limits.expectedShare - measured : Math.abs(measured - limits.expectedShare);
+  return { verdict: off <= Math.max(limits.tolerance, chance) ? "pass" : "fail", evidence };
 }

@@ -35,7 +35,7 @@ export function planCanary(canary: Canary, world: CanaryWorld): Step[] {
       title: titleOf(step),
       writes: [{ type: "field", object: route, pointer: "/spec/rules", value: rules }],
       settle: [{ type: "acknowledged", object: route }],
-      checks: checksFor(canary, step, specs),
+      checks: checksFor(canary, step, specs, matches.length > 0),
       ...pauseOf(step, index, spec.approvedStep),
     };
   });
@@ -57,11 +57,11 @@ function titleOf(step: CanaryStep): string {
   return `weight ${100 - (step.weight ?? 0)}/${step.weight ?? 0}`;
 }
 
-function checksFor(canary: Canary, step: CanaryStep, specs: readonly CheckSpec[]): PlannedCheck[] {
+function checksFor(canary: Canary, step: CanaryStep, specs: readonly CheckSpec[], someByHeader: boolean): PlannedCheck[] {
   const { stable, canary: target, namespace } = canary.spec.target.httpRoute;
   const home = namespace ?? canary.metadata.namespace ?? "default";
   const match = (backend: BackendTarget) => ({ service: backend.name, namespace: backend.namespace ?? home });
-  const subject: CheckSubject = { type: "backends", canary: match(target), stable: match(stable), expectedShare: step.weight ?? 0 };
+  const subject: CheckSubject = { type: "backends", canary: match(target), stable: match(stable), expectedShare: step.weight ?? 0, atLeast: someByHeader };
   // Who is sent by header has no share to compare with; weight 0 has no canary to judge.
   const applies = (spec: CheckSpec): boolean => {
     if (spec.type === "request-share") return step.weight !== undefined;
