@@ -1,0 +1,171 @@
+// House rules that the compiler and the linter cannot see. A finding names the file, the line, what is banned, and what to use.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { registerHooks } from "node:module";
+import { basename, join } from "node:path";
+import test, { suite } from "node:test";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+const root = join(import.meta.dirname, "..");
+const maxLines = 800;
+
+const tracked = execFileSync("git", ["ls-files", "-z"], { cwd: root, encoding: "utf8", maxBuffer: 64 << 20 })
+  .split("\0")
+  .filter((file) => file !== "");
+const texts = new Map<string, string>();
+for (const file of tracked) {
+  const text = readTracked(file);
+  if (text !== undefined && !text.includes("\0")) texts.set(file, text);
+}
+
+/** Undefined for a file that was deleted but not yet committed. */
+function readTracked(file: string): string | undefined {
+  try {
+    return readFileSync(join(root, file), "utf8");
+  } catch {
+    return undefined;
+  }
+}
+
+const isOurs = (file: string): boolean => !file.startsWith("generated/");
+const isSource = (file: string): boolean => file.endsWith(".ts") && isOurs(file);
+
+interface Ban {
+  readonly pattern: RegExp;
+  readonly advice: string;
+  readonly where: (file: string) => boolean;
+}
+
+function findings(bans: readonly Ban[]): string[] {
+  const found: string[] = [];
+  for (const [file, text] of texts) {
+    const own = bans.filter((ban) => ban.where(file) && ban.pattern.test(text));
+    if (own.length === 0) continue;
+    for (const [index, line] of text.split("\n").entries()) {
+      for (const { pattern, advice } of own) {
+        const [match] = pattern.exec(line) ?? [];
+        if (match !== undefined) found.push(`${file}:${index + 1}: "${match}" is banned: ${advice}`);
+      }
+    }
+  }
+  return found;
+}
+
+function assertNone(found: readonly string[]): void {
+  assert.equal(found.length, 0, found.join("\n"));
+}
+
+test(`no file of ours is above ${maxLines} lines`, () => {
+  const counts = [...texts].filter(([file]) => isSource(file)).map(([file, text]) => ({ file, lines: text.split("\n").length - 1 }));
+  assertNone(counts.filter(({ lines }) => lines > maxLines).map(({ file, lines }) => `${file}:${maxLines + 1}: ${lines} lines: split it by what changes together`));
+});
+
+test("no file or folder is named after nothing", () => {
+  const named = tracked.filter((file) => isOurs(file) && file.split("/").some((part) => /^(utils?|common|helpers?|misc)(\.|$)/.test(part)));
+  assertNone(named.map((file) => `${file}:1: a name that says nothing: name it after what it does`));
+});
+
+test("the text speaks of the project only", () => {
+  assertNone(
+    findings([
+      { pattern: /\.\.\/shared\b/, advice: "the project stands alone: put what it needs into it", where: isOurs },
+      { pattern: /\bsession \d/i, advice: "say what was done, not when", where: isOurs },
+      { pattern: /\bissue \d/i, advice: "say the reason itself", where: isOurs },
+    ]),
+  );
+});
+
+test("no file names a package registry's host", () => {
+  const hosts = /registry\.(npmjs|yarnpkg|npmmirror)\.|\bnpmjs\.(org|com)\b|\bpypi\.org\b|files\.pythonhosted|\bproxy\.golang\b|\bcrates\.io\b|\brubygems\.org\b|artifactory/i;
+  assertNone(findings([{ pattern: hosts, advice: "the machine's own configuration names it (package-lock.json: omit-lockfile-registry-resolved)", where: () => true }]));
+});
+
+test("what is left to do is done, not noted", () => {
+  assertNone(findings([{ pattern: /\b(TODO|FIXME|XXX)\b/, advice: "do it, or say in docs/ what is not supported", where: (file) => file.startsWith("src/") }]));
+});
+
+test("no test is skipped, narrowed or postponed", () => {
+  const pattern = /\b(test|it|suite|describe|context|t)\.(skip|todo|only)\(|\b(skip|todo|only): /;
+  assertNone(findings([{ pattern, advice: "make it pass on every machine, or delete it", where: (file) => file.endsWith(".test.ts") && file !== "scripts/tidy.test.ts" }]));
+});
+
+test("every part has one door, or one a folder", () => {
+  const sources = tracked.filter((file) => /^src\/(?!cmd\/).*\.ts$/.test(file) && texts.has(file));
+  const doorless = sources.filter((file) => {
+    const [, part = "", folder = ""] = file.split("/");
+    return !texts.has(`src/${part}/index.ts`) && !texts.has(`src/${part}/${folder}/index.ts`);
+  });
+  const folders = new Set(doorless.map((file) => file.split("/").slice(0, 3).join("/")));
+  assertNone([...folders].map((folder) => `${folder}/index.ts:1: missing: a part is entered through it`));
+});
+
+/** What a role may load before it does anything: how many modules, and which never. What is used seldom is loaded when it is used. */
+const roleBounds: Readonly<Record<string, { readonly modules: number; readonly never: readonly string[] }>> = {
+  ztunnel: {
+    modules: 370,
+    never: ["src/api/", "src/cluster/", "src/controlplane/", "src/kube/", "src/proxy/", "generated/kubernetes", "generated/proto/envoy/extensions/filters", "node_modules/@bufbuild/cel", "node_modules/@peculiar", "node_modules/re2js"],
+  },
+  proxy: { modules: 460, never: ["src/cluster/", "src/controlplane/", "src/kube/", "src/ztunnel/", "generated/kubernetes", "node_modules/@bufbuild/cel", "node_modules/@peculiar"] },
+  pilot: { modules: 720, never: ["src/cluster/", "src/dataplane/", "src/proxy/", "src/ztunnel/", "generated/kubernetes", "node_modules/@bufbuild/cel", "node_modules/koffi"] },
+  cni: { modules: 150, never: ["src/cluster/", "src/controlplane/", "generated/kubernetes", "generated/proto/envoy", "node_modules/@grpc", "node_modules/yaml"] },
+  "cluster-apiserver": { modules: 160, never: ["generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/@peculiar", "node_modules/koffi", "node_modules/re2js"] },
+  "cluster-controllers": { modules: 135, never: ["generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/koffi"] },
+  "cluster-node": { modules: 145, never: ["generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/yaml"] },
+  "cluster-supervisor": { modules: 70, never: ["src/kube/", "generated/", "node_modules/@grpc", "node_modules/yaml"] },
+  "cluster-launcher": { modules: 30, never: ["src/kube/", "generated/", "node_modules/"] },
+  cluster: { modules: 30, never: ["generated/", "node_modules/"] },
+  probe: { modules: 30, never: ["generated/", "node_modules/"] },
+};
+const otherRole = { modules: 260, never: ["generated/kubernetes", "node_modules/@bufbuild/cel"] };
+
+suite("a role loads what it needs, and no more", async () => {
+  const imports = await loadRoles();
+  for (const role of rolesOf()) {
+    const { modules, never } = roleBounds[role] ?? otherRole;
+    const loaded = reachable(`src/cmd/${role}.ts`, imports);
+    test(`${role}: at most ${modules} modules`, () => {
+      assert.ok(loaded.size <= modules, `src/cmd/${role}.ts:1: ${loaded.size} modules are loaded at start, ${modules} are allowed: import() what is used later`);
+      const banned = [...loaded.keys()].filter((file) => never.some((prefix) => file.startsWith(prefix)));
+      assertNone(banned.map((file) => `src/cmd/${role}.ts:1: loads ${wayTo(file, loaded).join(" -> ")}: import() it where it is used, or import from a smaller door`));
+    });
+  }
+});
+
+function rolesOf(): string[] {
+  return tracked.filter((file) => /^src\/cmd\/[^/]+(?<!\.test)\.ts$/.test(file)).map((file) => basename(file, ".ts")).filter((name) => name !== "main" && name !== "role");
+}
+
+/** Imports every role's module and answers who imported whom; paths are relative to the root. */
+async function loadRoles(): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
+  const imports = new Map<string, Set<string>>();
+  const relative = (url: string): string => fileURLToPath(url).slice(root.length + 1);
+  const hooks = registerHooks({
+    resolve: (specifier, context, next) => {
+      const resolved = next(specifier, context);
+      if (resolved.url.startsWith("file:") && context.parentURL?.startsWith("file:") === true) {
+        const from = relative(context.parentURL);
+        imports.set(from, (imports.get(from) ?? new Set()).add(relative(resolved.url)));
+      }
+      return resolved;
+    },
+  });
+  for (const role of rolesOf()) await import(pathToFileURL(join(root, `src/cmd/${role}.ts`)).href);
+  hooks.deregister();
+  return imports;
+}
+
+/** Every file that `start` loads, each with the file that asked for it first. */
+function reachable(start: string, imports: ReadonlyMap<string, ReadonlySet<string>>): ReadonlyMap<string, string | undefined> {
+  const seen = new Map<string, string | undefined>([[start, undefined]]);
+  for (const [file] of seen) {
+    for (const next of imports.get(file) ?? []) if (!seen.has(next)) seen.set(next, file);
+  }
+  return seen;
+}
+
+function wayTo(file: string, loaded: ReadonlyMap<string, string | undefined>): string[] {
+  const way: string[] = [];
+  for (let at: string | undefined = file; at !== undefined; at = loaded.get(at)) way.unshift(at);
+  return way.slice(1);
+}
