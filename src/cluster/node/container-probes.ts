@@ -4,6 +4,11 @@ import { attemptProbe, type ProbeOutcome, type ProbeTarget } from "./probe-attem
 
 export type ProbeKind = "startup" | "liveness" | "readiness";
 
+export interface ProbeFindings {
+  readonly started: boolean;
+  readonly ready: boolean;
+}
+
 export interface ContainerProbesOptions {
   readonly target: ProbeTarget;
   readonly clock: Clock;
@@ -11,6 +16,8 @@ export interface ContainerProbesOptions {
   readonly onUnhealthy: (kind: ProbeKind, message: string) => void;
   /** Told whenever {@link ContainerProbes.started} or {@link ContainerProbes.ready} changed. */
   readonly onChange: () => void;
+  /** What an earlier node process found of this run: it stays true until the probes say otherwise. */
+  readonly known?: ProbeFindings | undefined;
   /** The container must be ended: liveness or startup failed too often. */
   readonly onFailed: (kind: ProbeKind, probe: Probe) => void;
 }
@@ -28,14 +35,14 @@ export class ContainerProbes {
   constructor(options: ContainerProbesOptions) {
     this.#options = options;
     const { startupProbe, readinessProbe } = options.target.container;
-    this.started = startupProbe === undefined;
-    this.ready = startupProbe === undefined && readinessProbe === undefined;
+    this.started = options.known?.started ?? startupProbe === undefined;
+    this.ready = options.known?.ready ?? (startupProbe === undefined && readinessProbe === undefined);
   }
 
   /** Runs until {@link stop}. */
   async run(): Promise<void> {
     const { startupProbe, livenessProbe, readinessProbe } = this.#options.target.container;
-    if (startupProbe !== undefined) {
+    if (startupProbe !== undefined && !this.started) {
       const passed = await this.#watch("startup", startupProbe);
       if (!passed) return;
       this.started = true;
@@ -61,7 +68,8 @@ export class ContainerProbes {
     const successThreshold = probe.successThreshold ?? 1;
     let successes = 0;
     let failures = 0;
-    if (!(await this.#untilFirst(kind, probe, signal))) return false;
+    const isKnown = kind === "readiness" && this.ready;
+    if (!isKnown && !(await this.#untilFirst(kind, probe, signal))) return false;
     for (;;) {
       if (signal.aborted) return false;
       const outcome = await attemptProbe(probe, this.#options.target);

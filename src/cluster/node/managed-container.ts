@@ -6,7 +6,7 @@ import { messageOf, SerinError } from "../../base/index.ts";
 import { releaseInContainer, type ResolvedImage } from "../images/index.ts";
 import { containerEnvironment, expandVariables } from "./container-environment.ts";
 import { ContainerLog } from "./container-log.ts";
-import { ContainerProbes } from "./container-probes.ts";
+import { ContainerProbes, type ProbeFindings } from "./container-probes.ts";
 import { adoptContainer, spawnContainer, type ContainerProcess, type ContainerRights, type ExitStatus, type ProcessIdentity } from "./container-process.ts";
 import { buildContainerRoot, type ContainerMount } from "./container-root.ts";
 import { containerRights } from "./container-rights.ts";
@@ -29,10 +29,13 @@ export interface ContainerRecord {
   lastState: ContainerState | undefined;
   /** Of the running process. */
   identity: ProcessIdentity | undefined;
+  /** What the probes of the running process have found. */
+  probed: ProbeFindings | undefined;
 }
 
 const rootSizeMb = 512;
 const hookTimeoutMs = 30_000;
+const drainMs = 500;
 
 /** One container of a pod through all its runs. */
 export class ManagedContainer {
@@ -66,6 +69,7 @@ export class ManagedContainer {
       state: { waiting: { reason: role === "init" || role === "sidecar" ? "PodInitializing" : "ContainerCreating" } },
       lastState: undefined,
       identity: undefined,
+      probed: undefined,
     };
   }
 
@@ -203,6 +207,7 @@ export class ManagedContainer {
     record.containerId = `serin://${randomBytes(32).toString("hex")}`;
     record.imageId = `${spec.image}@serin:${image.release.version}`;
     record.identity = spawned.process.identity;
+    record.probed = undefined;
     record.state = { running: { startedAt: this.#now() } };
     this.#event("Normal", "Started", `Started container ${spec.name}`);
     this.#follow(spawned.process, spawned.output);
@@ -242,7 +247,9 @@ export class ManagedContainer {
     this.#startProbes();
     this.#exit = (async () => {
       const status = await process.exited;
-      await drained;
+      // Its last lines belong before its end; a process that escaped with the pipe is not waited for.
+      await Promise.race([drained, this.#host.clock.sleep(drainMs)]);
+      this.#log?.end();
       this.#ended(status);
     })();
   }
@@ -279,7 +286,11 @@ export class ManagedContainer {
         const word = { startup: "Startup", liveness: "Liveness", readiness: "Readiness" }[kind];
         this.#event("Warning", "Unhealthy", `${word} probe failed: ${message}`);
       },
-      onChange: () => this.#host.changed(),
+      known: this.record.probed,
+      onChange: () => {
+        this.record.probed = { started: probes.started, ready: probes.ready };
+        this.#host.changed();
+      },
       onFailed: (kind, probe) => void this.#endUnhealthy(kind, probe),
     });
     this.#probes = probes;
