@@ -41,12 +41,13 @@ export class DnsServer {
   }
 
   async run(signal: AbortSignal, listening: () => void = () => undefined): Promise<void> {
-    const udp = await this.#listenUdp();
-    let tcp: Server;
+    // TCP chooses the port when it is 0: of its ports many are in use by connections that leave.
+    const tcp = await this.#listenTcp();
+    let udp: UdpSocket;
     try {
-      tcp = await this.#listenTcp();
+      udp = await this.#listenUdp();
     } catch (error) {
-      udp.close();
+      tcp.close();
       throw error;
     }
     void this.#options.ready.then(() => (this.#ready = true));
@@ -61,15 +62,14 @@ export class DnsServer {
   }
 
   async #listenUdp(): Promise<UdpSocket> {
-    const { address, port } = this.#options;
+    const { address } = this.#options;
     const socket = createSocket({ type: address.includes(":") ? "udp6" : "udp4", recvBufferSize: 1 << 20 });
     await new Promise<void>((resolve, reject) => {
       socket.once("error", reject);
-      socket.bind(port, address, () => resolve());
+      socket.bind(this.#port, address, () => resolve());
     }).catch((error: unknown) => {
       throw this.#cannotListen("UDP", error);
     });
-    this.#port = socket.address().port;
     socket.on("error", (error) => this.#options.log.warn("the UDP socket failed", { error: messageOf(error) }));
     socket.on("message", (query: Buffer, from: RemoteInfo) => {
       void this.#answer(query, "udp").then((answer) => {
@@ -85,10 +85,12 @@ export class DnsServer {
     server.maxConnections = maxTcpConnections;
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
-      server.listen(this.#port, this.#options.address, () => resolve());
+      server.listen(this.#options.port, this.#options.address, () => resolve());
     }).catch((error: unknown) => {
       throw this.#cannotListen("TCP", error);
     });
+    const bound = server.address();
+    if (bound !== null && typeof bound === "object") this.#port = bound.port;
     return server;
   }
 
