@@ -20,6 +20,8 @@ const scratchHead = new MessageHead();
 const maxLingerBytes = 1024 * 1024;
 /** Sweeps (one a second) that a closing connection may take. */
 const maxLingerSweeps = 5;
+/** Sweeps without a byte after which a tunnel is closed of which one side has ended. */
+const maxHalfClosedSweeps = 60;
 
 type State = "head" | "request" | "tunnel" | "closing" | "closed";
 
@@ -50,6 +52,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner {
   #paused = false;
   #backedUp = false;
   #lingered = 0;
+  #halfClosed = false;
   // Sweeps since something last happened; a sweep is a second, exact enough for these limits.
   #quietSweeps = 0;
   #headSweeps = 0;
@@ -93,8 +96,12 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner {
   }
 
   end(): void {
-    if (this.#state === "tunnel") this.#exchange.clientEnded();
-    else this.abort();
+    if (this.#state !== "tunnel") {
+      this.abort();
+      return;
+    }
+    this.#halfClosed = true;
+    this.#exchange.clientEnded();
   }
 
   drain(): void {
@@ -147,6 +154,11 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner {
     this.resumeRequest();
   }
 
+  endTunnel(): void {
+    this.#halfClosed = true;
+    this.stream.end();
+  }
+
   abort(): void {
     this.stream.destroy();
     this.close();
@@ -182,6 +194,8 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner {
         if (this.#quietSweeps > maxLingerSweeps) this.abort();
         return;
       case "tunnel":
+        if (this.#halfClosed && this.#quietSweeps > maxHalfClosedSweeps) this.abort();
+        return;
       case "closed":
     }
   }

@@ -30,6 +30,8 @@ export interface ExchangeOwner {
   touch(): void;
   /** From now on the client's bytes go to {@link Exchange.clientBytes}. */
   switchToTunnel(): void;
+  /** The tunnel's other end has ended its side. */
+  endTunnel(): void;
   /** Nothing sensible can follow on this connection. */
   abort(): void;
 }
@@ -321,11 +323,12 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
   }
 
   switchedBytes(bytes: Buffer): void {
+    this.#owner.touch();
     if (!this.#answer.raw(bytes)) this.#pauseUpstream();
   }
 
   switchedEnd(): void {
-    this.#owner.stream.end();
+    this.#owner.endTunnel();
   }
 
   upstreamFailed(failure: UpstreamFailure): void {
@@ -337,7 +340,7 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
       this.#owner.exchangeEnded(false, true);
       return;
     }
-    if (failure.responseStarted) {
+    if (this.#answer.started) {
       this.flag = failure.kind === "protocol-error" ? responseFlags.upstreamProtocolError : responseFlags.upstreamConnectionTermination;
       this.details = `upstream_reset_after_response_started{${failure.message.replaceAll(/[\s,]+/g, "_")}}`;
       this.#finish();
@@ -494,7 +497,7 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
       const name = withoutPort(authority);
       const head = new ByteBuilder(requestBufferBytes);
       this.#compose(head, action, mirror.keepHost ? authority : `${name}-shadow${authority.slice(name.length)}`, edits);
-      const shadow = new Shadow(endpoint, head.view(), this.toHead);
+      const shadow = new Shadow(endpoint, head.view(), this.toHead, this.#context.clock);
       shadow.body(bytes, from, to, this.#requestComplete);
       this.#shadows.push(shadow);
     }

@@ -1,3 +1,4 @@
+import type { Clock } from "../../base/index.ts";
 import type { Endpoint } from "../upstream/cluster.ts";
 import type { PoolUser } from "../upstream/connection-pool.ts";
 import type { ResponseReceiver, UpstreamConnection } from "../upstream/upstream-connection.ts";
@@ -5,6 +6,8 @@ import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 
 /** Bytes that a copy of a request may have waiting; a mirror that is slower loses the request. */
 const maxWaitingBytes = 256 * 1024;
+/** A mirror's answer is waited for this long. */
+const maxDurationMs = 15_000;
 
 /** A copy of a request, sent to a mirror. Its answer is read and dropped, and nothing of it delays or fails the request. */
 export class Shadow implements PoolUser, ResponseReceiver {
@@ -17,10 +20,12 @@ export class Shadow implements PoolUser, ResponseReceiver {
   #waitingBytes = 0;
   #complete = false;
   #over = false;
+  readonly #limit: Disposable;
 
   /** `head` is the request's head for the mirror; bytes of the body follow by {@link body}. */
-  constructor(endpoint: Endpoint, head: Buffer, toHead: boolean) {
+  constructor(endpoint: Endpoint, head: Buffer, toHead: boolean, clock: Clock) {
     this.#endpoint = endpoint;
+    this.#limit = clock.after(maxDurationMs, () => this.abandon());
     this.toHead = toHead;
     endpoint.activeRequests += 1;
     endpoint.counters.requests += 1;
@@ -44,6 +49,7 @@ export class Shadow implements PoolUser, ResponseReceiver {
 
   /** The request was given up. */
   abandon(): void {
+    if (this.#over) return;
     const connection = this.#connection;
     if (connection === undefined) this.#endpoint.pool.giveUp(this);
     this.#end();
@@ -98,6 +104,7 @@ export class Shadow implements PoolUser, ResponseReceiver {
   #end(): void {
     if (this.#over) return;
     this.#over = true;
+    this.#limit[Symbol.dispose]();
     this.#connection = undefined;
     this.#waiting = [];
     this.#endpoint.activeRequests -= 1;

@@ -35,8 +35,6 @@ export interface ResponseReceiver {
 
 export interface UpstreamFailure {
   readonly kind: "closed" | "protocol-error";
-  /** The final head had been delivered. */
-  readonly responseStarted: boolean;
   /** At least one byte of an answer had come. */
   readonly anyByte: boolean;
   /** Nothing of the request has left this process. */
@@ -297,6 +295,6 @@ export class UpstreamConnection implements ByteStreamHandler {
     const nothingSent = this.stream.sentBytes - this.stream.bufferedBytes <= this.#sentBefore;
     this.destroy();
     if (receiver === undefined || state === "closed") return;
-    receiver.upstreamFailed({ kind, responseStarted: state === "body" || state === "switched", anyByte: this.#anyByte, nothingSent, message });
+    receiver.upstreamFailed({ kind, anyByte: this.#anyByte, nothingSent, message });
   }
 }
