@@ -1,7 +1,8 @@
 // Generates `generated/proto/` from the descriptors in pinned Go modules (scripts/generate-protos/go.mod) and from the
-// .proto files of ours. Needs Go and npx; run as `node scripts/generate-protos.ts` after changing a list or a pin.
+// .proto files of ours. Of the linked files, the messages that the doors of src/wire export are kept, and no others: all
+// of Envoy's would cost each proxy 30 MB. Needs Go and npx; run as `node scripts/generate-protos.ts` after changing a list or a pin.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fromBinary } from "@bufbuild/protobuf";
 import { CodeGeneratorResponseSchema } from "@bufbuild/protobuf/wkt";
@@ -78,7 +79,16 @@ const root = dirname(import.meta.dirname);
 const target = join(root, "generated", "proto");
 const maxBufferBytes = 64 * 1024 * 1024;
 
-const files = [...linked, ...Object.entries(ours).map(([path, source]) => `${path}=${join(root, source)}`)];
+const doors = ["discovery", "envoy", "workload"].map((door) => readFileSync(join(root, "src", "wire", door, "index.ts"), "utf8")).join("\n");
+
+/** The messages that a door exports from the file, by their TypeScript names. */
+function exportedMessages(path: string): string {
+  const module = `#generated/proto/${path.replace(/\.proto$/, "_pb.js")}`;
+  const names = [...doors.matchAll(/export (?:type )?\{([^}]*)\} from "([^"]+)"/g)].filter(([, , from]) => from === module).flatMap(([, list = ""]) => list.split(","));
+  return [...new Set(names.map((name) => name.trim().replace(/^type /, "").replace(/ as .*$/, "").replace(/Schema$/, "")))].filter((name) => name !== "").join(",");
+}
+
+const files = [...linked.map((path) => `${path}:${exportedMessages(path)}`), ...Object.entries(ours).map(([path, source]) => `${path}=${join(root, source)}`)];
 const request = execFileSync(goCommand, ["run", ".", ...files], {
   cwd: join(root, "scripts", "generate-protos"),
   maxBuffer: maxBufferBytes,

@@ -1,6 +1,7 @@
 // Writes a google.protobuf.compiler.CodeGeneratorRequest to stdout. The files to generate come as arguments, each
-// `path` (a file linked into this program) or `path=source` (a .proto of ours). Fields whose types live in files that
-// are not named are left out: a reader keeps them as unknown fields, and the generated code stays small.
+// `path:Message,Message_Nested` (a file linked into this program, with the messages to keep by their names in TypeScript)
+// or `path=source` (a .proto of ours, kept whole). Fields of messages that are not kept are left out: a reader keeps them
+// as unknown fields, and the generated code stays small, in the package and in memory.
 package main
 
 import (
@@ -45,17 +46,24 @@ import (
 type generation struct {
 	wanted  map[string]bool
 	sources map[string]string
-	done    map[string]bool
-	request *pluginpb.CodeGeneratorRequest
+	// By path, then by the message's name in TypeScript.
+	messages map[string]map[string]bool
+	done     map[string]bool
+	request  *pluginpb.CodeGeneratorRequest
 }
 
 func main() {
 	log.SetFlags(0)
-	g := &generation{wanted: map[string]bool{}, sources: map[string]string{}, done: map[string]bool{}, request: &pluginpb.CodeGeneratorRequest{}}
+	g := &generation{wanted: map[string]bool{}, sources: map[string]string{}, messages: map[string]map[string]bool{}, done: map[string]bool{}, request: &pluginpb.CodeGeneratorRequest{}}
 	g.request.Parameter = proto.String("target=js+dts,js_import_style=module,import_extension=js")
 	for _, argument := range os.Args[1:] {
 		path, source, _ := strings.Cut(argument, "=")
+		path, names, _ := strings.Cut(path, ":")
 		g.wanted[path] = true
+		g.messages[path] = map[string]bool{}
+		for _, name := range strings.Split(names, ",") {
+			g.messages[path][name] = true
+		}
 		if source != "" {
 			g.sources[path] = source
 		}
@@ -126,9 +134,7 @@ func (g *generation) add(file protoreflect.FileDescriptor) {
 	for _, enum := range copied.EnumType {
 		plainEnum(enum)
 	}
-	for index, message := range copied.MessageType {
-		g.plainMessage(file.Messages().Get(index), message)
-	}
+	copied.MessageType = g.plainMessages(file.Messages(), copied.MessageType)
 	g.request.ProtoFile = append(g.request.ProtoFile, copied)
 }
 
@@ -159,9 +165,47 @@ func (g *generation) plainMessage(descriptor protoreflect.MessageDescriptor, mes
 	for _, enum := range message.EnumType {
 		plainEnum(enum)
 	}
-	for index, nested := range message.NestedType {
-		g.plainMessage(descriptor.Messages().Get(index), nested)
+	message.NestedType = g.plainMessages(descriptor.Messages(), message.NestedType)
+}
+
+func (g *generation) plainMessages(descriptors protoreflect.MessageDescriptors, messages []*descriptorpb.DescriptorProto) []*descriptorpb.DescriptorProto {
+	var kept []*descriptorpb.DescriptorProto
+	for index, message := range messages {
+		descriptor := descriptors.Get(index)
+		if g.messageKept(descriptor) {
+			g.plainMessage(descriptor, message)
+			kept = append(kept, message)
+		}
 	}
+	return kept
+}
+
+// messageKept says whether a message was asked for, or holds one that was; map entries are kept with their values.
+func (g *generation) messageKept(message protoreflect.MessageDescriptor) bool {
+	path := message.ParentFile().Path()
+	if !g.wanted[path] {
+		return g.kept(path)
+	}
+	if message.IsMapEntry() {
+		return g.typeKept(message.Fields().ByName("value"))
+	}
+	if g.sources[path] != "" || g.messages[path][typescriptName(message)] {
+		return true
+	}
+	for index := range message.Messages().Len() {
+		if nested := message.Messages().Get(index); !nested.IsMapEntry() && g.messageKept(nested) {
+			return true
+		}
+	}
+	return false
+}
+
+// typescriptName joins the names of a nested message and of those around it.
+func typescriptName(message protoreflect.MessageDescriptor) string {
+	if parent, nested := message.Parent().(protoreflect.MessageDescriptor); nested {
+		return typescriptName(parent) + "_" + string(message.Name())
+	}
+	return string(message.Name())
 }
 
 func dropEmptyOneofs(message *descriptorpb.DescriptorProto, used map[int32]bool) {
@@ -197,9 +241,12 @@ func (g *generation) typeKept(field protoreflect.FieldDescriptor) bool {
 		return g.typeKept(field.MapValue())
 	}
 	if message := field.Message(); message != nil {
-		return g.kept(message.ParentFile().Path())
+		return g.messageKept(message)
 	}
 	if enum := field.Enum(); enum != nil {
+		if parent, nested := enum.Parent().(protoreflect.MessageDescriptor); nested {
+			return g.messageKept(parent)
+		}
 		return g.kept(enum.ParentFile().Path())
 	}
 	return true

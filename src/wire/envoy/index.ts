@@ -13,12 +13,18 @@ export {
   TrafficDirection,
   type TransportSocket,
   TransportSocketSchema,
+  type RuntimeDouble,
+  type RuntimeUInt32,
+  type RuntimeFeatureFlag,
 } from "#generated/proto/envoy/config/core/v3/base_pb.js";
-export {
-  type Address,
-  type CidrRange,
-  type EnvoyInternalAddress,
-  type SocketAddress,
+export type {
+  Address,
+  CidrRange,
+  EnvoyInternalAddress,
+  SocketAddress,
+  Pipe,
+  BindConfig,
+  TcpKeepalive,
 } from "#generated/proto/envoy/config/core/v3/address_pb.js";
 export {
   type AggregatedConfigSource,
@@ -27,6 +33,9 @@ export {
   ApiVersion,
   type ConfigSource,
   ConfigSourceSchema,
+  type SelfConfigSource,
+  type PathConfigSource,
+  type ExtensionConfigSource,
 } from "#generated/proto/envoy/config/core/v3/config_source_pb.js";
 export type { GrpcService, GrpcService_EnvoyGrpc } from "#generated/proto/envoy/config/core/v3/grpc_service_pb.js";
 export type { TypedExtensionConfig } from "#generated/proto/envoy/config/core/v3/extension_pb.js";
@@ -34,9 +43,15 @@ export type {
   Http1ProtocolOptions,
   Http2ProtocolOptions,
   HttpProtocolOptions as CommonHttpProtocolOptions,
+  KeepaliveSettings,
+  Http1ProtocolOptions_HeaderKeyFormat,
+  Http1ProtocolOptions_HeaderKeyFormat_ProperCaseWords,
+  UpstreamHttpProtocolOptions,
+  TcpProtocolOptions,
+  Http3ProtocolOptions,
 } from "#generated/proto/envoy/config/core/v3/protocol_pb.js";
-export { HealthStatus } from "#generated/proto/envoy/config/core/v3/health_check_pb.js";
-export type { SubstitutionFormatString } from "#generated/proto/envoy/config/core/v3/substitution_format_string_pb.js";
+export { HealthStatus, type HealthCheck } from "#generated/proto/envoy/config/core/v3/health_check_pb.js";
+export type { SubstitutionFormatString, JsonFormatOptions } from "#generated/proto/envoy/config/core/v3/substitution_format_string_pb.js";
 export {
   type Cluster,
   type Cluster_CommonLbConfig,
@@ -46,18 +61,39 @@ export {
   type Cluster_OriginalDstLbConfig,
   type Cluster_TransportSocketMatch,
   ClusterSchema,
+  type Cluster_CommonLbConfig_ZoneAwareLbConfig,
+  type Cluster_CommonLbConfig_LocalityWeightedLbConfig,
+  type Cluster_LeastRequestLbConfig,
+  type Cluster_RoundRobinLbConfig,
+  type Cluster_RingHashLbConfig,
+  type Cluster_MaglevLbConfig,
+  type Cluster_CustomClusterType,
+  type LoadBalancingPolicy,
+  type Cluster_LbSubsetConfig,
+  type UpstreamConnectionOptions,
 } from "#generated/proto/envoy/config/cluster/v3/cluster_pb.js";
 export type { CircuitBreakers, CircuitBreakers_Thresholds } from "#generated/proto/envoy/config/cluster/v3/circuit_breaker_pb.js";
 export type { OutlierDetection } from "#generated/proto/envoy/config/cluster/v3/outlier_detection_pb.js";
-export { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from "#generated/proto/envoy/config/endpoint/v3/endpoint_pb.js";
+export {
+  type ClusterLoadAssignment,
+  ClusterLoadAssignmentSchema,
+  type ClusterLoadAssignment_Policy,
+} from "#generated/proto/envoy/config/endpoint/v3/endpoint_pb.js";
 export {
   type Endpoint,
   type LbEndpoint,
   LbEndpointSchema,
   type LocalityLbEndpoints,
   LocalityLbEndpointsSchema,
+  type LocalityLbEndpoints_LbEndpointList,
+  type LedsClusterLocalityConfig,
 } from "#generated/proto/envoy/config/endpoint/v3/endpoint_components_pb.js";
-export { type Listener, type Listener_InternalListenerConfig, ListenerSchema } from "#generated/proto/envoy/config/listener/v3/listener_pb.js";
+export {
+  type Listener,
+  type Listener_InternalListenerConfig,
+  ListenerSchema,
+  type AdditionalAddress,
+} from "#generated/proto/envoy/config/listener/v3/listener_pb.js";
 export {
   type Filter,
   type FilterChain,
@@ -100,8 +136,25 @@ export {
   type WeightedCluster_ClusterWeight,
   WeightedCluster_ClusterWeightSchema,
   WeightedClusterSchema,
+  type RetryPolicy_RetryBackOff,
+  type RetryPolicy_RetryPriority,
+  type RetryPolicy_RateLimitedRetryBackOff,
+  type RouteAction_UpgradeConfig_ConnectConfig,
+  type RouteMatch_GrpcRouteMatchOptions,
+  type RouteMatch_TlsContextMatchOptions,
+  type InternalRedirectPolicy,
+  type HedgePolicy,
+  type RateLimit,
+  type FilterAction,
+  type ClusterSpecifierPlugin,
+  type RouteAction_HashPolicy_Header,
+  type RouteAction_HashPolicy_Cookie,
+  type RouteAction_HashPolicy_ConnectionProperties,
+  type RouteAction_HashPolicy_QueryParameter,
+  type CookieMatcher,
+  type FilterConfig as RouteFilterConfig,
 } from "#generated/proto/envoy/config/route/v3/route_components_pb.js";
-export type { AccessLog } from "#generated/proto/envoy/config/accesslog/v3/accesslog_pb.js";
+export type { AccessLog, AccessLogFilter } from "#generated/proto/envoy/config/accesslog/v3/accesslog_pb.js";
 export type {
   Permission,
   Permission_Set,
@@ -112,16 +165,35 @@ export type {
   RBAC,
 } from "#generated/proto/envoy/config/rbac/v3/rbac_pb.js";
 export { type StringMatcher, StringMatcherSchema } from "#generated/proto/envoy/type/matcher/v3/string_pb.js";
-export type { RegexMatchAndSubstitute, RegexMatcher } from "#generated/proto/envoy/type/matcher/v3/regex_pb.js";
-export type { MetadataMatcher } from "#generated/proto/envoy/type/matcher/v3/metadata_pb.js";
-export type { MetadataKey, MetadataKind } from "#generated/proto/envoy/type/metadata/v3/metadata_pb.js";
-export type { CustomTag } from "#generated/proto/envoy/type/tracing/v3/custom_tag_pb.js";
+export type { RegexMatchAndSubstitute, RegexMatcher, RegexMatcher_GoogleRE2 } from "#generated/proto/envoy/type/matcher/v3/regex_pb.js";
+export type { MetadataMatcher, MetadataMatcher_PathSegment } from "#generated/proto/envoy/type/matcher/v3/metadata_pb.js";
+export type {
+  MetadataKey,
+  MetadataKind,
+  MetadataKey_PathSegment,
+  MetadataKind_Request,
+  MetadataKind_Route,
+  MetadataKind_Cluster,
+  MetadataKind_Host,
+} from "#generated/proto/envoy/type/metadata/v3/metadata_pb.js";
+export type {
+  CustomTag,
+  CustomTag_Literal,
+  CustomTag_Header,
+  CustomTag_Environment,
+  CustomTag_Metadata,
+} from "#generated/proto/envoy/type/tracing/v3/custom_tag_pb.js";
 export { type FractionalPercent, FractionalPercent_DenominatorType, type Percent } from "#generated/proto/envoy/type/v3/percent_pb.js";
 export type { Int32Range, Int64Range } from "#generated/proto/envoy/type/v3/range_pb.js";
 export { type FileAccessLog, FileAccessLogSchema } from "#generated/proto/envoy/extensions/access_loggers/file/v3/file_pb.js";
-export type { FaultDelay } from "#generated/proto/envoy/extensions/filters/common/fault/v3/fault_pb.js";
+export type { FaultDelay, FaultDelay_HeaderDelay } from "#generated/proto/envoy/extensions/filters/common/fault/v3/fault_pb.js";
 export { type Cors, type CorsPolicy, CorsPolicySchema, CorsSchema } from "#generated/proto/envoy/extensions/filters/http/cors/v3/cors_pb.js";
-export { type FaultAbort, type HTTPFault, HTTPFaultSchema } from "#generated/proto/envoy/extensions/filters/http/fault/v3/fault_pb.js";
+export {
+  type FaultAbort,
+  type HTTPFault,
+  HTTPFaultSchema,
+  type FaultAbort_HeaderAbort,
+} from "#generated/proto/envoy/extensions/filters/http/fault/v3/fault_pb.js";
 export {
   type FilterConfig as GrpcStatsConfig,
   FilterConfigSchema as GrpcStatsConfigSchema,
@@ -142,6 +214,13 @@ export {
   HttpConnectionManagerSchema,
   type HttpFilter,
   type Rds,
+  type HttpConnectionManager_PathNormalizationOptions,
+  type HttpConnectionManager_HcmAccessLogOptions,
+  type LocalReplyConfig,
+  type RequestIDExtension,
+  type ScopedRoutes,
+  type HttpConnectionManager_InternalAddressConfig,
+  type ResponseMapper,
 } from "#generated/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 export type { RBAC as NetworkRbac } from "#generated/proto/envoy/extensions/filters/network/rbac/v3/rbac_pb.js";
 export {
@@ -149,6 +228,7 @@ export {
   type TcpProxy_TunnelingConfig,
   type TcpProxy_WeightedCluster,
   TcpProxySchema,
+  type TcpProxy_WeightedCluster_ClusterWeight,
 } from "#generated/proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 export {
   type PreviousHostsPredicate,
@@ -166,6 +246,8 @@ export {
   type DownstreamTlsContext,
   type UpstreamTlsContext,
   UpstreamTlsContextSchema,
+  type CommonTlsContext_CertificateProvider,
+  type CommonTlsContext_CertificateProviderInstance,
 } from "#generated/proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 export {
   type CertificateValidationContext,
@@ -174,11 +256,20 @@ export {
   type TlsCertificate,
   type TlsParameters,
   TlsParameters_TlsProtocol,
+  type CertificateValidationContext_SystemRootCerts,
+  type TlsSessionTicketKeys,
+  type CertificateProviderPluginInstance,
 } from "#generated/proto/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
 export type { SdsSecretConfig, Secret } from "#generated/proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
 export {
   type HttpProtocolOptions,
   type HttpProtocolOptions_ExplicitHttpConfig,
   HttpProtocolOptionsSchema,
+  type HttpProtocolOptions_UseDownstreamHttpConfig,
+  type HttpProtocolOptions_AutoHttpConfig,
 } from "#generated/proto/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
+export type { Filter as ClusterFilter } from "#generated/proto/envoy/config/cluster/v3/filter_pb.js";
+export type { ValueMatcher, ListMatcher, OrMatcher } from "#generated/proto/envoy/type/matcher/v3/value_pb.js";
+export type { PathMatcher } from "#generated/proto/envoy/type/matcher/v3/path_pb.js";
+export type { SocketOption } from "#generated/proto/envoy/config/core/v3/socket_option_pb.js";
 export { envoyRegistry } from "./envoy-registry.ts";

@@ -52,24 +52,3 @@ export declare type Int32Range = Message<"envoy.type.v3.Int32Range"> & {
  */
 export declare const Int32RangeSchema: GenMessage<Int32Range>;
 
-/**
- * @generated from message envoy.type.v3.DoubleRange
- */
-export declare type DoubleRange = Message<"envoy.type.v3.DoubleRange"> & {
-  /**
-   * @generated from field: double start = 1;
-   */
-  start: number;
-
-  /**
-   * @generated from field: double end = 2;
-   */
-  end: number;
-};
-
-/**
- * Describes the message envoy.type.v3.DoubleRange.
- * Use `create(DoubleRangeSchema)` to create a new message.
- */
-export declare const DoubleRangeSchema: GenMessage<DoubleRange>;
-

@@ -8,7 +8,7 @@ import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
  * Describes the file envoy/type/v3/range.proto.
  */
 export const file_envoy_type_v3_range = /*@__PURE__*/
-  fileDesc("ChllbnZveS90eXBlL3YzL3JhbmdlLnByb3RvEg1lbnZveS50eXBlLnYzIigKCkludDY0UmFuZ2USDQoFc3RhcnQYASABKAMSCwoDZW5kGAIgASgDIigKCkludDMyUmFuZ2USDQoFc3RhcnQYASABKAUSCwoDZW5kGAIgASgFIikKC0RvdWJsZVJhbmdlEg0KBXN0YXJ0GAEgASgBEgsKA2VuZBgCIAEoAWIGcHJvdG8z");
+  fileDesc("ChllbnZveS90eXBlL3YzL3JhbmdlLnByb3RvEg1lbnZveS50eXBlLnYzIigKCkludDY0UmFuZ2USDQoFc3RhcnQYASABKAMSCwoDZW5kGAIgASgDIigKCkludDMyUmFuZ2USDQoFc3RhcnQYASABKAUSCwoDZW5kGAIgASgFYgZwcm90bzM");
 
 /**
  * Describes the message envoy.type.v3.Int64Range.
@@ -23,11 +23,4 @@ export const Int64RangeSchema = /*@__PURE__*/
  */
 export const Int32RangeSchema = /*@__PURE__*/
   messageDesc(file_envoy_type_v3_range, 1);
-
-/**
- * Describes the message envoy.type.v3.DoubleRange.
- * Use `create(DoubleRangeSchema)` to create a new message.
- */
-export const DoubleRangeSchema = /*@__PURE__*/
-  messageDesc(file_envoy_type_v3_range, 2);
 

@@ -2,37 +2,10 @@
 // @generated from file envoy/type/v3/semantic_version.proto (package envoy.type.v3, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import type { Message } from "@bufbuild/protobuf";
+import type { GenFile } from "@bufbuild/protobuf/codegenv2";
 
 /**
  * Describes the file envoy/type/v3/semantic_version.proto.
  */
 export declare const file_envoy_type_v3_semantic_version: GenFile;
-
-/**
- * @generated from message envoy.type.v3.SemanticVersion
- */
-export declare type SemanticVersion = Message<"envoy.type.v3.SemanticVersion"> & {
-  /**
-   * @generated from field: uint32 major_number = 1;
-   */
-  majorNumber: number;
-
-  /**
-   * @generated from field: uint32 minor_number = 2;
-   */
-  minorNumber: number;
-
-  /**
-   * @generated from field: uint32 patch = 3;
-   */
-  patch: number;
-};
-
-/**
- * Describes the message envoy.type.v3.SemanticVersion.
- * Use `create(SemanticVersionSchema)` to create a new message.
- */
-export declare const SemanticVersionSchema: GenMessage<SemanticVersion>;
 

@@ -2,7 +2,7 @@
 // @generated from file envoy/config/accesslog/v3/accesslog.proto (package envoy.config.accesslog.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_envoy_config_core_v3_base } from "../../core/v3/base_pb.js";
 import { file_envoy_config_route_v3_route_components } from "../../route/v3/route_components_pb.js";
 import { file_envoy_type_matcher_v3_metadata } from "../../../type/matcher/v3/metadata_pb.js";
@@ -13,7 +13,7 @@ import { file_google_protobuf_any, file_google_protobuf_wrappers } from "@bufbui
  * Describes the file envoy/config/accesslog/v3/accesslog.proto.
  */
 export const file_envoy_config_accesslog_v3_accesslog = /*@__PURE__*/
-  fileDesc("CillbnZveS9jb25maWcvYWNjZXNzbG9nL3YzL2FjY2Vzc2xvZy5wcm90bxIZZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52MyKgAQoJQWNjZXNzTG9nEgwKBG5hbWUYASABKAkSOgoGZmlsdGVyGAIgASgLMiouZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52My5BY2Nlc3NMb2dGaWx0ZXISLAoMdHlwZWRfY29uZmlnGAQgASgLMhQuZ29vZ2xlLnByb3RvYnVmLkFueUgAQg0KC2NvbmZpZ190eXBlSgQIAxAEUgZjb25maWciuwcKD0FjY2Vzc0xvZ0ZpbHRlchJJChJzdGF0dXNfY29kZV9maWx0ZXIYASABKAsyKy5lbnZveS5jb25maWcuYWNjZXNzbG9nLnYzLlN0YXR1c0NvZGVGaWx0ZXJIABJECg9kdXJhdGlvbl9maWx0ZXIYAiABKAsyKS5lbnZveS5jb25maWcuYWNjZXNzbG9nLnYzLkR1cmF0aW9uRmlsdGVySAASUgoXbm90X2hlYWx0aF9jaGVja19maWx0ZXIYAyABKAsyLy5lbnZveS5jb25maWcuYWNjZXNzbG9nLnYzLk5vdEhlYWx0aENoZWNrRmlsdGVySAASRgoQdHJhY2VhYmxlX2ZpbHRlchgEIAEoCzIqLmVudm95LmNvbmZpZy5hY2Nlc3Nsb2cudjMuVHJhY2VhYmxlRmlsdGVySAASQgoOcnVudGltZV9maWx0ZXIYBSABKAsyKC5lbnZveS5jb25maWcuYWNjZXNzbG9nLnYzLlJ1bnRpbWVGaWx0ZXJIABI6CgphbmRfZmlsdGVyGAYgASgLMiQuZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52My5BbmRGaWx0ZXJIABI4Cglvcl9maWx0ZXIYByABKAsyIy5lbnZveS5jb25maWcuYWNjZXNzbG9nLnYzLk9yRmlsdGVySAASQAoNaGVhZGVyX2ZpbHRlchgIIAEoCzInLmVudm95LmNvbmZpZy5hY2Nlc3Nsb2cudjMuSGVhZGVyRmlsdGVySAASTQoUcmVzcG9uc2VfZmxhZ19maWx0ZXIYCSABKAsyLS5lbnZveS5jb25maWcuYWNjZXNzbG9nLnYzLlJlc3BvbnNlRmxhZ0ZpbHRlckgAEkkKEmdycGNfc3RhdHVzX2ZpbHRlchgKIAEoCzIrLmVudm95LmNvbmZpZy5hY2Nlc3Nsb2cudjMuR3JwY1N0YXR1c0ZpbHRlckgAEkYKEGV4dGVuc2lvbl9maWx0ZXIYCyABKAsyKi5lbnZveS5jb25maWcuYWNjZXNzbG9nLnYzLkV4dGVuc2lvbkZpbHRlckgAEkQKD21ldGFkYXRhX2ZpbHRlchgMIAEoCzIpLmVudm95LmNvbmZpZy5hY2Nlc3Nsb2cudjMuTWV0YWRhdGFGaWx0ZXJIABJDCg9sb2dfdHlwZV9maWx0ZXIYDSABKAsyKC5lbnZveS5jb25maWcuYWNjZXNzbG9nLnYzLkxvZ1R5cGVGaWx0ZXJIAEISChBmaWx0ZXJfc3BlY2lmaWVyIqgBChBDb21wYXJpc29uRmlsdGVyEjoKAm9wGAEgASgOMi4uZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52My5Db21wYXJpc29uRmlsdGVyLk9wEjIKBXZhbHVlGAIgASgLMiMuZW52b3kuY29uZmlnLmNvcmUudjMuUnVudGltZVVJbnQzMiIkCgJPcBIGCgJFURAAEgYKAkdFEAESBgoCTEUQAhIGCgJORRADIlMKEFN0YXR1c0NvZGVGaWx0ZXISPwoKY29tcGFyaXNvbhgBIAEoCzIrLmVudm95LmNvbmZpZy5hY2Nlc3Nsb2cudjMuQ29tcGFyaXNvbkZpbHRlciJRCg5EdXJhdGlvbkZpbHRlchI/Cgpjb21wYXJpc29uGAEgASgLMisuZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52My5Db21wYXJpc29uRmlsdGVyIhYKFE5vdEhlYWx0aENoZWNrRmlsdGVyIhEKD1RyYWNlYWJsZUZpbHRlciKDAQoNUnVudGltZUZpbHRlchITCgtydW50aW1lX2tleRgBIAEoCRI5Cg9wZXJjZW50X3NhbXBsZWQYAiABKAsyIC5lbnZveS50eXBlLnYzLkZyYWN0aW9uYWxQZXJjZW50EiIKGnVzZV9pbmRlcGVuZGVudF9yYW5kb21uZXNzGAMgASgIIkgKCUFuZEZpbHRlchI7CgdmaWx0ZXJzGAEgAygLMiouZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52My5BY2Nlc3NMb2dGaWx0ZXIiRwoIT3JGaWx0ZXISOwoHZmlsdGVycxgCIAMoCzIqLmVudm95LmNvbmZpZy5hY2Nlc3Nsb2cudjMuQWNjZXNzTG9nRmlsdGVyIkQKDEhlYWRlckZpbHRlchI0CgZoZWFkZXIYASABKAsyJC5lbnZveS5jb25maWcucm91dGUudjMuSGVhZGVyTWF0Y2hlciIjChJSZXNwb25zZUZsYWdGaWx0ZXISDQoFZmxhZ3MYASADKAkipAMKEEdycGNTdGF0dXNGaWx0ZXISRAoIc3RhdHVzZXMYASADKA4yMi5lbnZveS5jb25maWcuYWNjZXNzbG9nLnYzLkdycGNTdGF0dXNGaWx0ZXIuU3RhdHVzEg8KB2V4Y2x1ZGUYAiABKAgiuAIKBlN0YXR1cxIGCgJPSxAAEgwKCENBTkNFTEVEEAESCwoHVU5LTk9XThACEhQKEElOVkFMSURfQVJHVU1FTlQQAxIVChFERUFETElORV9FWENFRURFRBAEEg0KCU5PVF9GT1VORBAFEhIKDkFMUkVBRFlfRVhJU1RTEAYSFQoRUEVSTUlTU0lPTl9ERU5JRUQQBxIWChJSRVNPVVJDRV9FWEhBVVNURUQQCBIXChNGQUlMRURfUFJFQ09ORElUSU9OEAkSCwoHQUJPUlRFRBAKEhAKDE9VVF9PRl9SQU5HRRALEhEKDVVOSU1QTEVNRU5URUQQDBIMCghJTlRFUk5BTBANEg8KC1VOQVZBSUxBQkxFEA4SDQoJREFUQV9MT1NTEA8SEwoPVU5BVVRIRU5USUNBVEVEEBAihQEKDk1ldGFkYXRhRmlsdGVyEjcKB21hdGNoZXIYASABKAsyJi5lbnZveS50eXBlLm1hdGNoZXIudjMuTWV0YWRhdGFNYXRjaGVyEjoKFm1hdGNoX2lmX2tleV9ub3RfZm91bmQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuQm9vbFZhbHVlIiAKDUxvZ1R5cGVGaWx0ZXISDwoHZXhjbHVkZRgCIAEoCCJqCg9FeHRlbnNpb25GaWx0ZXISDAoEbmFtZRgBIAEoCRIsCgx0eXBlZF9jb25maWcYAyABKAsyFC5nb29nbGUucHJvdG9idWYuQW55SABCDQoLY29uZmlnX3R5cGVKBAgCEANSBmNvbmZpZ2IGcHJvdG8z", [file_envoy_config_core_v3_base, file_envoy_config_route_v3_route_components, file_envoy_type_matcher_v3_metadata, file_envoy_type_v3_percent, file_google_protobuf_any, file_google_protobuf_wrappers]);
+  fileDesc("CillbnZveS9jb25maWcvYWNjZXNzbG9nL3YzL2FjY2Vzc2xvZy5wcm90bxIZZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52MyKgAQoJQWNjZXNzTG9nEgwKBG5hbWUYASABKAkSOgoGZmlsdGVyGAIgASgLMiouZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52My5BY2Nlc3NMb2dGaWx0ZXISLAoMdHlwZWRfY29uZmlnGAQgASgLMhQuZ29vZ2xlLnByb3RvYnVmLkFueUgAQg0KC2NvbmZpZ190eXBlSgQIAxAEUgZjb25maWciEQoPQWNjZXNzTG9nRmlsdGVyYgZwcm90bzM", [file_envoy_config_core_v3_base, file_envoy_config_route_v3_route_components, file_envoy_type_matcher_v3_metadata, file_envoy_type_v3_percent, file_google_protobuf_any, file_google_protobuf_wrappers]);
 
 /**
  * Describes the message envoy.config.accesslog.v3.AccessLog.
@@ -28,126 +28,4 @@ export const AccessLogSchema = /*@__PURE__*/
  */
 export const AccessLogFilterSchema = /*@__PURE__*/
   messageDesc(file_envoy_config_accesslog_v3_accesslog, 1);
-
-/**
- * Describes the message envoy.config.accesslog.v3.ComparisonFilter.
- * Use `create(ComparisonFilterSchema)` to create a new message.
- */
-export const ComparisonFilterSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_accesslog_v3_accesslog, 2);
-
-/**
- * Describes the enum envoy.config.accesslog.v3.ComparisonFilter.Op.
- */
-export const ComparisonFilter_OpSchema = /*@__PURE__*/
-  enumDesc(file_envoy_config_accesslog_v3_accesslog, 2, 0);
-
-/**
- * @generated from enum envoy.config.accesslog.v3.ComparisonFilter.Op
- */
-export const ComparisonFilter_Op = /*@__PURE__*/
-  tsEnum(ComparisonFilter_OpSchema);
-
-/**
- * Describes the message envoy.config.accesslog.v3.StatusCodeFilter.
- * Use `create(StatusCodeFilterSchema)` to create a new message.
- */
-export const StatusCodeFilterSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_accesslog_v3_accesslog, 3);
-
-/**
- * Describes the message envoy.config.accesslog.v3.DurationFilter.
- * Use `create(DurationFilterSchema)` to create a new message.
- */
-export const DurationFilterSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_accesslog_v3_accesslog, 4);
-
-/**
- * Describes the message envoy.config.accesslog.v3.NotHealthCheckFilter.
- * Use `create(NotHealthCheckFilterSchema)` to create a new message.
- */
-export const NotHealthCheckFilterSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_accesslog_v3_accesslog, 5);
-
-/**
- * Describes the message envoy.config.accesslog.v3.TraceableFilter.
- * Use `create(TraceableFilterSchema)` to create a new message.
- */
-export const TraceableFilterSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_accesslog_v3_accesslog, 6);
-
-/**
- * Describes the message envoy.config.accesslog.v3.RuntimeFilter.
- * Use `create(RuntimeFilterSchema)` to create a new message.
- */
-export const RuntimeFilterSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_accesslog_v3_accesslog, 7);
-
-/**
- * Describes the message envoy.config.accesslog.v3.AndFilter.
- * Use `create(AndFilterSchema)` to create a new message.
- */
-export const AndFilterSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_accesslog_v3_accesslog, 8);
-
-/**
- * Describes the message envoy.config.accesslog.v3.OrFilter.
- * Use `create(OrFilterSchema)` to create a new message.
- */
-export const OrFilterSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_accesslog_v3_accesslog, 9);
-
-/**
- * Describes the message envoy.config.accesslog.v3.HeaderFilter.
- * Use `create(HeaderFilterSchema)` to create a new message.
- */
-export const HeaderFilterSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_accesslog_v3_accesslog, 10);
-
-/**
- * Describes the message envoy.config.accesslog.v3.ResponseFlagFilter.
- * Use `create(ResponseFlagFilterSchema)` to create a new message.
- */
-export const ResponseFlagFilterSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_accesslog_v3_accesslog, 11);
-
-/**
- * Describes the message envoy.config.accesslog.v3.GrpcStatusFilter.
- * Use `create(GrpcStatusFilterSchema)` to create a new message.
- */
-export const GrpcStatusFilterSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_accesslog_v3_accesslog, 12);
-
-/**
- * Describes the enum envoy.config.accesslog.v3.GrpcStatusFilter.Status.
- */
-export const GrpcStatusFilter_StatusSchema = /*@__PURE__*/
-  enumDesc(file_envoy_config_accesslog_v3_accesslog, 12, 0);
-
-/**
- * @generated from enum envoy.config.accesslog.v3.GrpcStatusFilter.Status
- */
-export const GrpcStatusFilter_Status = /*@__PURE__*/
-  tsEnum(GrpcStatusFilter_StatusSchema);
-
-/**
- * Describes the message envoy.config.accesslog.v3.MetadataFilter.
- * Use `create(MetadataFilterSchema)` to create a new message.
- */
-export const MetadataFilterSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_accesslog_v3_accesslog, 13);
-
-/**
- * Describes the message envoy.config.accesslog.v3.LogTypeFilter.
- * Use `create(LogTypeFilterSchema)` to create a new message.
- */
-export const LogTypeFilterSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_accesslog_v3_accesslog, 14);
-
-/**
- * Describes the message envoy.config.accesslog.v3.ExtensionFilter.
- * Use `create(ExtensionFilterSchema)` to create a new message.
- */
-export const ExtensionFilterSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_accesslog_v3_accesslog, 15);
 

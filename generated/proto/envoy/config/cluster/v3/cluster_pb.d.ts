@@ -6,36 +6,22 @@ import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2"
 import type { JsonObject, Message } from "@bufbuild/protobuf";
 import type { Any, Duration } from "@bufbuild/protobuf/wkt";
 import type { ClusterLoadAssignment } from "../../endpoint/v3/endpoint_pb.js";
-import type { HealthCheck, HealthStatusSet } from "../../core/v3/health_check_pb.js";
+import type { HealthCheck } from "../../core/v3/health_check_pb.js";
 import type { CircuitBreakers } from "./circuit_breaker_pb.js";
 import type { Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions, UpstreamHttpProtocolOptions } from "../../core/v3/protocol_pb.js";
 import type { Address, BindConfig, TcpKeepalive } from "../../core/v3/address_pb.js";
-import type { DnsResolutionConfig } from "../../core/v3/resolver_pb.js";
 import type { TypedExtensionConfig } from "../../core/v3/extension_pb.js";
 import type { OutlierDetection } from "./outlier_detection_pb.js";
 import type { Metadata, RuntimeDouble, TransportSocket } from "../../core/v3/base_pb.js";
 import type { Filter } from "./filter_pb.js";
 import type { ConfigSource } from "../../core/v3/config_source_pb.js";
-import type { Percent } from "../../../type/v3/percent_pb.js";
 import type { MetadataKey } from "../../../type/metadata/v3/metadata_pb.js";
-import type { MetadataMatcher } from "../../../type/matcher/v3/metadata_pb.js";
+import type { Percent } from "../../../type/v3/percent_pb.js";
 
 /**
  * Describes the file envoy/config/cluster/v3/cluster.proto.
  */
 export declare const file_envoy_config_cluster_v3_cluster: GenFile;
-
-/**
- * @generated from message envoy.config.cluster.v3.ClusterCollection
- */
-export declare type ClusterCollection = Message<"envoy.config.cluster.v3.ClusterCollection"> & {
-};
-
-/**
- * Describes the message envoy.config.cluster.v3.ClusterCollection.
- * Use `create(ClusterCollectionSchema)` to create a new message.
- */
-export declare const ClusterCollectionSchema: GenMessage<ClusterCollection>;
 
 /**
  * @generated from message envoy.config.cluster.v3.Cluster
@@ -154,11 +140,6 @@ export declare type Cluster = Message<"envoy.config.cluster.v3.Cluster"> & {
   dnsJitter?: Duration | undefined;
 
   /**
-   * @generated from field: envoy.config.cluster.v3.Cluster.RefreshRate dns_failure_refresh_rate = 44;
-   */
-  dnsFailureRefreshRate?: Cluster_RefreshRate | undefined;
-
-  /**
    * @generated from field: bool respect_dns_ttl = 39;
    */
   respectDnsTtl: boolean;
@@ -177,11 +158,6 @@ export declare type Cluster = Message<"envoy.config.cluster.v3.Cluster"> & {
    * @generated from field: bool use_tcp_for_dns_lookups = 45;
    */
   useTcpForDnsLookups: boolean;
-
-  /**
-   * @generated from field: envoy.config.core.v3.DnsResolutionConfig dns_resolution_config = 53;
-   */
-  dnsResolutionConfig?: DnsResolutionConfig | undefined;
 
   /**
    * @generated from field: envoy.config.core.v3.TypedExtensionConfig typed_dns_resolver_config = 55;
@@ -314,24 +290,9 @@ export declare type Cluster = Message<"envoy.config.cluster.v3.Cluster"> & {
   upstreamConfig?: TypedExtensionConfig | undefined;
 
   /**
-   * @generated from field: envoy.config.cluster.v3.TrackClusterStats track_cluster_stats = 49;
-   */
-  trackClusterStats?: TrackClusterStats | undefined;
-
-  /**
-   * @generated from field: envoy.config.cluster.v3.Cluster.PreconnectPolicy preconnect_policy = 50;
-   */
-  preconnectPolicy?: Cluster_PreconnectPolicy | undefined;
-
-  /**
    * @generated from field: bool connection_pool_per_downstream_connection = 51;
    */
   connectionPoolPerDownstreamConnection: boolean;
-
-  /**
-   * @generated from field: envoy.config.cluster.v3.Cluster.QueuingPolicies queuing_policies = 62;
-   */
-  queuingPolicies?: Cluster_QueuingPolicies | undefined;
 };
 
 /**
@@ -423,11 +384,6 @@ export declare type Cluster_LbSubsetConfig = Message<"envoy.config.cluster.v3.Cl
   defaultSubset?: JsonObject | undefined;
 
   /**
-   * @generated from field: repeated envoy.config.cluster.v3.Cluster.LbSubsetConfig.LbSubsetSelector subset_selectors = 3;
-   */
-  subsetSelectors: Cluster_LbSubsetConfig_LbSubsetSelector[];
-
-  /**
    * @generated from field: bool locality_weight_aware = 4;
    */
   localityWeightAware: boolean;
@@ -458,72 +414,6 @@ export declare type Cluster_LbSubsetConfig = Message<"envoy.config.cluster.v3.Cl
  * Use `create(Cluster_LbSubsetConfigSchema)` to create a new message.
  */
 export declare const Cluster_LbSubsetConfigSchema: GenMessage<Cluster_LbSubsetConfig>;
-
-/**
- * @generated from message envoy.config.cluster.v3.Cluster.LbSubsetConfig.LbSubsetSelector
- */
-export declare type Cluster_LbSubsetConfig_LbSubsetSelector = Message<"envoy.config.cluster.v3.Cluster.LbSubsetConfig.LbSubsetSelector"> & {
-  /**
-   * @generated from field: repeated string keys = 1;
-   */
-  keys: string[];
-
-  /**
-   * @generated from field: bool single_host_per_subset = 4;
-   */
-  singleHostPerSubset: boolean;
-
-  /**
-   * @generated from field: envoy.config.cluster.v3.Cluster.LbSubsetConfig.LbSubsetSelector.LbSubsetSelectorFallbackPolicy fallback_policy = 2;
-   */
-  fallbackPolicy: Cluster_LbSubsetConfig_LbSubsetSelector_LbSubsetSelectorFallbackPolicy;
-
-  /**
-   * @generated from field: repeated string fallback_keys_subset = 3;
-   */
-  fallbackKeysSubset: string[];
-};
-
-/**
- * Describes the message envoy.config.cluster.v3.Cluster.LbSubsetConfig.LbSubsetSelector.
- * Use `create(Cluster_LbSubsetConfig_LbSubsetSelectorSchema)` to create a new message.
- */
-export declare const Cluster_LbSubsetConfig_LbSubsetSelectorSchema: GenMessage<Cluster_LbSubsetConfig_LbSubsetSelector>;
-
-/**
- * @generated from enum envoy.config.cluster.v3.Cluster.LbSubsetConfig.LbSubsetSelector.LbSubsetSelectorFallbackPolicy
- */
-export enum Cluster_LbSubsetConfig_LbSubsetSelector_LbSubsetSelectorFallbackPolicy {
-  /**
-   * @generated from enum value: NOT_DEFINED = 0;
-   */
-  NOT_DEFINED = 0,
-
-  /**
-   * @generated from enum value: NO_FALLBACK = 1;
-   */
-  NO_FALLBACK = 1,
-
-  /**
-   * @generated from enum value: ANY_ENDPOINT = 2;
-   */
-  ANY_ENDPOINT = 2,
-
-  /**
-   * @generated from enum value: DEFAULT_SUBSET = 3;
-   */
-  DEFAULT_SUBSET = 3,
-
-  /**
-   * @generated from enum value: KEYS_SUBSET = 4;
-   */
-  KEYS_SUBSET = 4,
-}
-
-/**
- * Describes the enum envoy.config.cluster.v3.Cluster.LbSubsetConfig.LbSubsetSelector.LbSubsetSelectorFallbackPolicy.
- */
-export declare const Cluster_LbSubsetConfig_LbSubsetSelector_LbSubsetSelectorFallbackPolicySchema: GenEnum<Cluster_LbSubsetConfig_LbSubsetSelector_LbSubsetSelectorFallbackPolicy>;
 
 /**
  * @generated from enum envoy.config.cluster.v3.Cluster.LbSubsetConfig.LbSubsetFallbackPolicy
@@ -571,39 +461,9 @@ export enum Cluster_LbSubsetConfig_LbSubsetMetadataFallbackPolicy {
 export declare const Cluster_LbSubsetConfig_LbSubsetMetadataFallbackPolicySchema: GenEnum<Cluster_LbSubsetConfig_LbSubsetMetadataFallbackPolicy>;
 
 /**
- * @generated from message envoy.config.cluster.v3.Cluster.SlowStartConfig
- */
-export declare type Cluster_SlowStartConfig = Message<"envoy.config.cluster.v3.Cluster.SlowStartConfig"> & {
-  /**
-   * @generated from field: google.protobuf.Duration slow_start_window = 1;
-   */
-  slowStartWindow?: Duration | undefined;
-
-  /**
-   * @generated from field: envoy.config.core.v3.RuntimeDouble aggression = 2;
-   */
-  aggression?: RuntimeDouble | undefined;
-
-  /**
-   * @generated from field: envoy.type.v3.Percent min_weight_percent = 3;
-   */
-  minWeightPercent?: Percent | undefined;
-};
-
-/**
- * Describes the message envoy.config.cluster.v3.Cluster.SlowStartConfig.
- * Use `create(Cluster_SlowStartConfigSchema)` to create a new message.
- */
-export declare const Cluster_SlowStartConfigSchema: GenMessage<Cluster_SlowStartConfig>;
-
-/**
  * @generated from message envoy.config.cluster.v3.Cluster.RoundRobinLbConfig
  */
 export declare type Cluster_RoundRobinLbConfig = Message<"envoy.config.cluster.v3.Cluster.RoundRobinLbConfig"> & {
-  /**
-   * @generated from field: envoy.config.cluster.v3.Cluster.SlowStartConfig slow_start_config = 1;
-   */
-  slowStartConfig?: Cluster_SlowStartConfig | undefined;
 };
 
 /**
@@ -625,11 +485,6 @@ export declare type Cluster_LeastRequestLbConfig = Message<"envoy.config.cluster
    * @generated from field: envoy.config.core.v3.RuntimeDouble active_request_bias = 2;
    */
   activeRequestBias?: RuntimeDouble | undefined;
-
-  /**
-   * @generated from field: envoy.config.cluster.v3.Cluster.SlowStartConfig slow_start_config = 3;
-   */
-  slowStartConfig?: Cluster_SlowStartConfig | undefined;
 };
 
 /**
@@ -771,16 +626,6 @@ export declare type Cluster_CommonLbConfig = Message<"envoy.config.cluster.v3.Cl
    * @generated from field: bool close_connections_on_host_set_change = 6;
    */
   closeConnectionsOnHostSetChange: boolean;
-
-  /**
-   * @generated from field: envoy.config.cluster.v3.Cluster.CommonLbConfig.ConsistentHashingLbConfig consistent_hashing_lb_config = 7;
-   */
-  consistentHashingLbConfig?: Cluster_CommonLbConfig_ConsistentHashingLbConfig | undefined;
-
-  /**
-   * @generated from field: envoy.config.core.v3.HealthStatusSet override_host_status = 8;
-   */
-  overrideHostStatus?: HealthStatusSet | undefined;
 };
 
 /**
@@ -826,90 +671,6 @@ export declare type Cluster_CommonLbConfig_LocalityWeightedLbConfig = Message<"e
  * Use `create(Cluster_CommonLbConfig_LocalityWeightedLbConfigSchema)` to create a new message.
  */
 export declare const Cluster_CommonLbConfig_LocalityWeightedLbConfigSchema: GenMessage<Cluster_CommonLbConfig_LocalityWeightedLbConfig>;
-
-/**
- * @generated from message envoy.config.cluster.v3.Cluster.CommonLbConfig.ConsistentHashingLbConfig
- */
-export declare type Cluster_CommonLbConfig_ConsistentHashingLbConfig = Message<"envoy.config.cluster.v3.Cluster.CommonLbConfig.ConsistentHashingLbConfig"> & {
-  /**
-   * @generated from field: bool use_hostname_for_hashing = 1;
-   */
-  useHostnameForHashing: boolean;
-
-  /**
-   * @generated from field: google.protobuf.UInt32Value hash_balance_factor = 2;
-   */
-  hashBalanceFactor?: number | undefined;
-};
-
-/**
- * Describes the message envoy.config.cluster.v3.Cluster.CommonLbConfig.ConsistentHashingLbConfig.
- * Use `create(Cluster_CommonLbConfig_ConsistentHashingLbConfigSchema)` to create a new message.
- */
-export declare const Cluster_CommonLbConfig_ConsistentHashingLbConfigSchema: GenMessage<Cluster_CommonLbConfig_ConsistentHashingLbConfig>;
-
-/**
- * @generated from message envoy.config.cluster.v3.Cluster.RefreshRate
- */
-export declare type Cluster_RefreshRate = Message<"envoy.config.cluster.v3.Cluster.RefreshRate"> & {
-  /**
-   * @generated from field: google.protobuf.Duration base_interval = 1;
-   */
-  baseInterval?: Duration | undefined;
-
-  /**
-   * @generated from field: google.protobuf.Duration max_interval = 2;
-   */
-  maxInterval?: Duration | undefined;
-};
-
-/**
- * Describes the message envoy.config.cluster.v3.Cluster.RefreshRate.
- * Use `create(Cluster_RefreshRateSchema)` to create a new message.
- */
-export declare const Cluster_RefreshRateSchema: GenMessage<Cluster_RefreshRate>;
-
-/**
- * @generated from message envoy.config.cluster.v3.Cluster.PreconnectPolicy
- */
-export declare type Cluster_PreconnectPolicy = Message<"envoy.config.cluster.v3.Cluster.PreconnectPolicy"> & {
-  /**
-   * @generated from field: google.protobuf.DoubleValue per_upstream_preconnect_ratio = 1;
-   */
-  perUpstreamPreconnectRatio?: number | undefined;
-
-  /**
-   * @generated from field: google.protobuf.DoubleValue predictive_preconnect_ratio = 2;
-   */
-  predictivePreconnectRatio?: number | undefined;
-
-  /**
-   * @generated from field: envoy.type.matcher.v3.MetadataMatcher preconnect_enabled_metadata = 3;
-   */
-  preconnectEnabledMetadata?: MetadataMatcher | undefined;
-};
-
-/**
- * Describes the message envoy.config.cluster.v3.Cluster.PreconnectPolicy.
- * Use `create(Cluster_PreconnectPolicySchema)` to create a new message.
- */
-export declare const Cluster_PreconnectPolicySchema: GenMessage<Cluster_PreconnectPolicy>;
-
-/**
- * @generated from message envoy.config.cluster.v3.Cluster.QueuingPolicies
- */
-export declare type Cluster_QueuingPolicies = Message<"envoy.config.cluster.v3.Cluster.QueuingPolicies"> & {
-  /**
-   * @generated from field: envoy.config.core.v3.TypedExtensionConfig pending_rq_policy = 1;
-   */
-  pendingRqPolicy?: TypedExtensionConfig | undefined;
-};
-
-/**
- * Describes the message envoy.config.cluster.v3.Cluster.QueuingPolicies.
- * Use `create(Cluster_QueuingPoliciesSchema)` to create a new message.
- */
-export declare const Cluster_QueuingPoliciesSchema: GenMessage<Cluster_QueuingPolicies>;
 
 /**
  * @generated from enum envoy.config.cluster.v3.Cluster.DiscoveryType
@@ -1050,10 +811,6 @@ export declare const Cluster_ClusterProtocolSelectionSchema: GenEnum<Cluster_Clu
  * @generated from message envoy.config.cluster.v3.LoadBalancingPolicy
  */
 export declare type LoadBalancingPolicy = Message<"envoy.config.cluster.v3.LoadBalancingPolicy"> & {
-  /**
-   * @generated from field: repeated envoy.config.cluster.v3.LoadBalancingPolicy.Policy policies = 1;
-   */
-  policies: LoadBalancingPolicy_Policy[];
 };
 
 /**
@@ -1061,22 +818,6 @@ export declare type LoadBalancingPolicy = Message<"envoy.config.cluster.v3.LoadB
  * Use `create(LoadBalancingPolicySchema)` to create a new message.
  */
 export declare const LoadBalancingPolicySchema: GenMessage<LoadBalancingPolicy>;
-
-/**
- * @generated from message envoy.config.cluster.v3.LoadBalancingPolicy.Policy
- */
-export declare type LoadBalancingPolicy_Policy = Message<"envoy.config.cluster.v3.LoadBalancingPolicy.Policy"> & {
-  /**
-   * @generated from field: envoy.config.core.v3.TypedExtensionConfig typed_extension_config = 4;
-   */
-  typedExtensionConfig?: TypedExtensionConfig | undefined;
-};
-
-/**
- * Describes the message envoy.config.cluster.v3.LoadBalancingPolicy.Policy.
- * Use `create(LoadBalancingPolicy_PolicySchema)` to create a new message.
- */
-export declare const LoadBalancingPolicy_PolicySchema: GenMessage<LoadBalancingPolicy_Policy>;
 
 /**
  * @generated from message envoy.config.cluster.v3.UpstreamConnectionOptions
@@ -1091,11 +832,6 @@ export declare type UpstreamConnectionOptions = Message<"envoy.config.cluster.v3
    * @generated from field: bool set_local_interface_name_on_upstream_connections = 2;
    */
   setLocalInterfaceNameOnUpstreamConnections: boolean;
-
-  /**
-   * @generated from field: envoy.config.cluster.v3.UpstreamConnectionOptions.HappyEyeballsConfig happy_eyeballs_config = 3;
-   */
-  happyEyeballsConfig?: UpstreamConnectionOptions_HappyEyeballsConfig | undefined;
 };
 
 /**
@@ -1103,27 +839,6 @@ export declare type UpstreamConnectionOptions = Message<"envoy.config.cluster.v3
  * Use `create(UpstreamConnectionOptionsSchema)` to create a new message.
  */
 export declare const UpstreamConnectionOptionsSchema: GenMessage<UpstreamConnectionOptions>;
-
-/**
- * @generated from message envoy.config.cluster.v3.UpstreamConnectionOptions.HappyEyeballsConfig
- */
-export declare type UpstreamConnectionOptions_HappyEyeballsConfig = Message<"envoy.config.cluster.v3.UpstreamConnectionOptions.HappyEyeballsConfig"> & {
-  /**
-   * @generated from field: envoy.config.cluster.v3.UpstreamConnectionOptions.FirstAddressFamilyVersion first_address_family_version = 1;
-   */
-  firstAddressFamilyVersion: UpstreamConnectionOptions_FirstAddressFamilyVersion;
-
-  /**
-   * @generated from field: google.protobuf.UInt32Value first_address_family_count = 2;
-   */
-  firstAddressFamilyCount?: number | undefined;
-};
-
-/**
- * Describes the message envoy.config.cluster.v3.UpstreamConnectionOptions.HappyEyeballsConfig.
- * Use `create(UpstreamConnectionOptions_HappyEyeballsConfigSchema)` to create a new message.
- */
-export declare const UpstreamConnectionOptions_HappyEyeballsConfigSchema: GenMessage<UpstreamConnectionOptions_HappyEyeballsConfig>;
 
 /**
  * @generated from enum envoy.config.cluster.v3.UpstreamConnectionOptions.FirstAddressFamilyVersion
@@ -1159,30 +874,4 @@ export enum UpstreamConnectionOptions_FirstAddressFamilyVersion {
  * Describes the enum envoy.config.cluster.v3.UpstreamConnectionOptions.FirstAddressFamilyVersion.
  */
 export declare const UpstreamConnectionOptions_FirstAddressFamilyVersionSchema: GenEnum<UpstreamConnectionOptions_FirstAddressFamilyVersion>;
-
-/**
- * @generated from message envoy.config.cluster.v3.TrackClusterStats
- */
-export declare type TrackClusterStats = Message<"envoy.config.cluster.v3.TrackClusterStats"> & {
-  /**
-   * @generated from field: bool timeout_budgets = 1;
-   */
-  timeoutBudgets: boolean;
-
-  /**
-   * @generated from field: bool request_response_sizes = 2;
-   */
-  requestResponseSizes: boolean;
-
-  /**
-   * @generated from field: bool per_endpoint_stats = 3;
-   */
-  perEndpointStats: boolean;
-};
-
-/**
- * Describes the message envoy.config.cluster.v3.TrackClusterStats.
- * Use `create(TrackClusterStatsSchema)` to create a new message.
- */
-export declare const TrackClusterStatsSchema: GenMessage<TrackClusterStats>;
 

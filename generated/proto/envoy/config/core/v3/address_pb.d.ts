@@ -4,7 +4,7 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { SocketOption, SocketOptionsOverride } from "./socket_option_pb.js";
+import type { SocketOption } from "./socket_option_pb.js";
 import type { TypedExtensionConfig } from "./extension_pb.js";
 
 /**
@@ -160,27 +160,6 @@ export declare type TcpKeepalive = Message<"envoy.config.core.v3.TcpKeepalive"> 
 export declare const TcpKeepaliveSchema: GenMessage<TcpKeepalive>;
 
 /**
- * @generated from message envoy.config.core.v3.ExtraSourceAddress
- */
-export declare type ExtraSourceAddress = Message<"envoy.config.core.v3.ExtraSourceAddress"> & {
-  /**
-   * @generated from field: envoy.config.core.v3.SocketAddress address = 1;
-   */
-  address?: SocketAddress | undefined;
-
-  /**
-   * @generated from field: envoy.config.core.v3.SocketOptionsOverride socket_options = 2;
-   */
-  socketOptions?: SocketOptionsOverride | undefined;
-};
-
-/**
- * Describes the message envoy.config.core.v3.ExtraSourceAddress.
- * Use `create(ExtraSourceAddressSchema)` to create a new message.
- */
-export declare const ExtraSourceAddressSchema: GenMessage<ExtraSourceAddress>;
-
-/**
  * @generated from message envoy.config.core.v3.BindConfig
  */
 export declare type BindConfig = Message<"envoy.config.core.v3.BindConfig"> & {
@@ -198,11 +177,6 @@ export declare type BindConfig = Message<"envoy.config.core.v3.BindConfig"> & {
    * @generated from field: repeated envoy.config.core.v3.SocketOption socket_options = 3;
    */
   socketOptions: SocketOption[];
-
-  /**
-   * @generated from field: repeated envoy.config.core.v3.ExtraSourceAddress extra_source_addresses = 5;
-   */
-  extraSourceAddresses: ExtraSourceAddress[];
 
   /**
    * @generated from field: repeated envoy.config.core.v3.SocketAddress additional_source_addresses = 4;

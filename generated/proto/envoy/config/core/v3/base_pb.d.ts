@@ -4,10 +4,9 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
-import type { SemanticVersion } from "../../../type/v3/semantic_version_pb.js";
 import type { Address } from "./address_pb.js";
-import type { Any, Value } from "@bufbuild/protobuf/wkt";
-import type { FractionalPercent, Percent } from "../../../type/v3/percent_pb.js";
+import type { Any } from "@bufbuild/protobuf/wkt";
+import type { FractionalPercent } from "../../../type/v3/percent_pb.js";
 
 /**
  * Describes the file envoy/config/core/v3/base.proto.
@@ -39,68 +38,6 @@ export declare type Locality = Message<"envoy.config.core.v3.Locality"> & {
  * Use `create(LocalitySchema)` to create a new message.
  */
 export declare const LocalitySchema: GenMessage<Locality>;
-
-/**
- * @generated from message envoy.config.core.v3.BuildVersion
- */
-export declare type BuildVersion = Message<"envoy.config.core.v3.BuildVersion"> & {
-  /**
-   * @generated from field: envoy.type.v3.SemanticVersion version = 1;
-   */
-  version?: SemanticVersion | undefined;
-
-  /**
-   * @generated from field: google.protobuf.Struct metadata = 2;
-   */
-  metadata?: JsonObject | undefined;
-};
-
-/**
- * Describes the message envoy.config.core.v3.BuildVersion.
- * Use `create(BuildVersionSchema)` to create a new message.
- */
-export declare const BuildVersionSchema: GenMessage<BuildVersion>;
-
-/**
- * @generated from message envoy.config.core.v3.Extension
- */
-export declare type Extension = Message<"envoy.config.core.v3.Extension"> & {
-  /**
-   * @generated from field: string name = 1;
-   */
-  name: string;
-
-  /**
-   * @generated from field: string category = 2;
-   */
-  category: string;
-
-  /**
-   * @generated from field: string type_descriptor = 3;
-   */
-  typeDescriptor: string;
-
-  /**
-   * @generated from field: envoy.config.core.v3.BuildVersion version = 4;
-   */
-  version?: BuildVersion | undefined;
-
-  /**
-   * @generated from field: bool disabled = 5;
-   */
-  disabled: boolean;
-
-  /**
-   * @generated from field: repeated string type_urls = 6;
-   */
-  typeUrls: string[];
-};
-
-/**
- * Describes the message envoy.config.core.v3.Extension.
- * Use `create(ExtensionSchema)` to create a new message.
- */
-export declare const ExtensionSchema: GenMessage<Extension>;
 
 /**
  * @generated from message envoy.config.core.v3.Node
@@ -140,18 +77,7 @@ export declare type Node = Message<"envoy.config.core.v3.Node"> & {
      */
     value: string;
     case: "userAgentVersion";
-  } | {
-    /**
-     * @generated from field: envoy.config.core.v3.BuildVersion user_agent_build_version = 8;
-     */
-    value: BuildVersion;
-    case: "userAgentBuildVersion";
   } | { case: undefined; value?: undefined };
-
-  /**
-   * @generated from field: repeated envoy.config.core.v3.Extension extensions = 9;
-   */
-  extensions: Extension[];
 
   /**
    * @generated from field: repeated string client_features = 10;
@@ -213,48 +139,6 @@ export declare type RuntimeUInt32 = Message<"envoy.config.core.v3.RuntimeUInt32"
 export declare const RuntimeUInt32Schema: GenMessage<RuntimeUInt32>;
 
 /**
- * @generated from message envoy.config.core.v3.RuntimeUInt64
- */
-export declare type RuntimeUInt64 = Message<"envoy.config.core.v3.RuntimeUInt64"> & {
-  /**
-   * @generated from field: uint64 default_value = 2;
-   */
-  defaultValue: bigint;
-
-  /**
-   * @generated from field: string runtime_key = 3;
-   */
-  runtimeKey: string;
-};
-
-/**
- * Describes the message envoy.config.core.v3.RuntimeUInt64.
- * Use `create(RuntimeUInt64Schema)` to create a new message.
- */
-export declare const RuntimeUInt64Schema: GenMessage<RuntimeUInt64>;
-
-/**
- * @generated from message envoy.config.core.v3.RuntimePercent
- */
-export declare type RuntimePercent = Message<"envoy.config.core.v3.RuntimePercent"> & {
-  /**
-   * @generated from field: envoy.type.v3.Percent default_value = 1;
-   */
-  defaultValue?: Percent | undefined;
-
-  /**
-   * @generated from field: string runtime_key = 2;
-   */
-  runtimeKey: string;
-};
-
-/**
- * Describes the message envoy.config.core.v3.RuntimePercent.
- * Use `create(RuntimePercentSchema)` to create a new message.
- */
-export declare const RuntimePercentSchema: GenMessage<RuntimePercent>;
-
-/**
  * @generated from message envoy.config.core.v3.RuntimeDouble
  */
 export declare type RuntimeDouble = Message<"envoy.config.core.v3.RuntimeDouble"> & {
@@ -295,146 +179,6 @@ export declare type RuntimeFeatureFlag = Message<"envoy.config.core.v3.RuntimeFe
  * Use `create(RuntimeFeatureFlagSchema)` to create a new message.
  */
 export declare const RuntimeFeatureFlagSchema: GenMessage<RuntimeFeatureFlag>;
-
-/**
- * @generated from message envoy.config.core.v3.KeyValue
- */
-export declare type KeyValue = Message<"envoy.config.core.v3.KeyValue"> & {
-  /**
-   * @generated from field: string key = 1;
-   */
-  key: string;
-
-  /**
-   * @generated from field: bytes value = 2;
-   */
-  value: Uint8Array;
-};
-
-/**
- * Describes the message envoy.config.core.v3.KeyValue.
- * Use `create(KeyValueSchema)` to create a new message.
- */
-export declare const KeyValueSchema: GenMessage<KeyValue>;
-
-/**
- * @generated from message envoy.config.core.v3.KeyValuePair
- */
-export declare type KeyValuePair = Message<"envoy.config.core.v3.KeyValuePair"> & {
-  /**
-   * @generated from field: string key = 1;
-   */
-  key: string;
-
-  /**
-   * @generated from field: google.protobuf.Value value = 2;
-   */
-  value?: Value | undefined;
-};
-
-/**
- * Describes the message envoy.config.core.v3.KeyValuePair.
- * Use `create(KeyValuePairSchema)` to create a new message.
- */
-export declare const KeyValuePairSchema: GenMessage<KeyValuePair>;
-
-/**
- * @generated from message envoy.config.core.v3.KeyValueAppend
- */
-export declare type KeyValueAppend = Message<"envoy.config.core.v3.KeyValueAppend"> & {
-  /**
-   * @generated from field: envoy.config.core.v3.KeyValuePair record = 3;
-   */
-  record?: KeyValuePair | undefined;
-
-  /**
-   * @generated from field: envoy.config.core.v3.KeyValue entry = 1;
-   */
-  entry?: KeyValue | undefined;
-
-  /**
-   * @generated from field: envoy.config.core.v3.KeyValueAppend.KeyValueAppendAction action = 2;
-   */
-  action: KeyValueAppend_KeyValueAppendAction;
-};
-
-/**
- * Describes the message envoy.config.core.v3.KeyValueAppend.
- * Use `create(KeyValueAppendSchema)` to create a new message.
- */
-export declare const KeyValueAppendSchema: GenMessage<KeyValueAppend>;
-
-/**
- * @generated from enum envoy.config.core.v3.KeyValueAppend.KeyValueAppendAction
- */
-export enum KeyValueAppend_KeyValueAppendAction {
-  /**
-   * @generated from enum value: APPEND_IF_EXISTS_OR_ADD = 0;
-   */
-  APPEND_IF_EXISTS_OR_ADD = 0,
-
-  /**
-   * @generated from enum value: ADD_IF_ABSENT = 1;
-   */
-  ADD_IF_ABSENT = 1,
-
-  /**
-   * @generated from enum value: OVERWRITE_IF_EXISTS_OR_ADD = 2;
-   */
-  OVERWRITE_IF_EXISTS_OR_ADD = 2,
-
-  /**
-   * @generated from enum value: OVERWRITE_IF_EXISTS = 3;
-   */
-  OVERWRITE_IF_EXISTS = 3,
-}
-
-/**
- * Describes the enum envoy.config.core.v3.KeyValueAppend.KeyValueAppendAction.
- */
-export declare const KeyValueAppend_KeyValueAppendActionSchema: GenEnum<KeyValueAppend_KeyValueAppendAction>;
-
-/**
- * @generated from message envoy.config.core.v3.KeyValueMutation
- */
-export declare type KeyValueMutation = Message<"envoy.config.core.v3.KeyValueMutation"> & {
-  /**
-   * @generated from field: envoy.config.core.v3.KeyValueAppend append = 1;
-   */
-  append?: KeyValueAppend | undefined;
-
-  /**
-   * @generated from field: string remove = 2;
-   */
-  remove: string;
-};
-
-/**
- * Describes the message envoy.config.core.v3.KeyValueMutation.
- * Use `create(KeyValueMutationSchema)` to create a new message.
- */
-export declare const KeyValueMutationSchema: GenMessage<KeyValueMutation>;
-
-/**
- * @generated from message envoy.config.core.v3.QueryParameter
- */
-export declare type QueryParameter = Message<"envoy.config.core.v3.QueryParameter"> & {
-  /**
-   * @generated from field: string key = 1;
-   */
-  key: string;
-
-  /**
-   * @generated from field: string value = 2;
-   */
-  value: string;
-};
-
-/**
- * Describes the message envoy.config.core.v3.QueryParameter.
- * Use `create(QueryParameterSchema)` to create a new message.
- */
-export declare const QueryParameterSchema: GenMessage<QueryParameter>;
 
 /**
  * @generated from message envoy.config.core.v3.HeaderValue
@@ -524,43 +268,6 @@ export enum HeaderValueOption_HeaderAppendAction {
 export declare const HeaderValueOption_HeaderAppendActionSchema: GenEnum<HeaderValueOption_HeaderAppendAction>;
 
 /**
- * @generated from message envoy.config.core.v3.HeaderMap
- */
-export declare type HeaderMap = Message<"envoy.config.core.v3.HeaderMap"> & {
-  /**
-   * @generated from field: repeated envoy.config.core.v3.HeaderValue headers = 1;
-   */
-  headers: HeaderValue[];
-};
-
-/**
- * Describes the message envoy.config.core.v3.HeaderMap.
- * Use `create(HeaderMapSchema)` to create a new message.
- */
-export declare const HeaderMapSchema: GenMessage<HeaderMap>;
-
-/**
- * @generated from message envoy.config.core.v3.WatchedDirectory
- */
-export declare type WatchedDirectory = Message<"envoy.config.core.v3.WatchedDirectory"> & {
-  /**
-   * @generated from field: string path = 1;
-   */
-  path: string;
-
-  /**
-   * @generated from field: bool watch_modify = 2;
-   */
-  watchModify: boolean;
-};
-
-/**
- * Describes the message envoy.config.core.v3.WatchedDirectory.
- * Use `create(WatchedDirectorySchema)` to create a new message.
- */
-export declare const WatchedDirectorySchema: GenMessage<WatchedDirectory>;
-
-/**
  * @generated from message envoy.config.core.v3.DataSource
  */
 export declare type DataSource = Message<"envoy.config.core.v3.DataSource"> & {
@@ -592,11 +299,6 @@ export declare type DataSource = Message<"envoy.config.core.v3.DataSource"> & {
     value: string;
     case: "environmentVariable";
   } | { case: undefined; value?: undefined };
-
-  /**
-   * @generated from field: envoy.config.core.v3.WatchedDirectory watched_directory = 5;
-   */
-  watchedDirectory?: WatchedDirectory | undefined;
 };
 
 /**
@@ -604,145 +306,6 @@ export declare type DataSource = Message<"envoy.config.core.v3.DataSource"> & {
  * Use `create(DataSourceSchema)` to create a new message.
  */
 export declare const DataSourceSchema: GenMessage<DataSource>;
-
-/**
- * @generated from message envoy.config.core.v3.RetryPolicy
- */
-export declare type RetryPolicy = Message<"envoy.config.core.v3.RetryPolicy"> & {
-  /**
-   * @generated from field: google.protobuf.UInt32Value num_retries = 2;
-   */
-  numRetries?: number | undefined;
-
-  /**
-   * @generated from field: string retry_on = 3;
-   */
-  retryOn: string;
-
-  /**
-   * @generated from field: envoy.config.core.v3.RetryPolicy.RetryPriority retry_priority = 4;
-   */
-  retryPriority?: RetryPolicy_RetryPriority | undefined;
-
-  /**
-   * @generated from field: repeated envoy.config.core.v3.RetryPolicy.RetryHostPredicate retry_host_predicate = 5;
-   */
-  retryHostPredicate: RetryPolicy_RetryHostPredicate[];
-
-  /**
-   * @generated from field: int64 host_selection_retry_max_attempts = 6;
-   */
-  hostSelectionRetryMaxAttempts: bigint;
-};
-
-/**
- * Describes the message envoy.config.core.v3.RetryPolicy.
- * Use `create(RetryPolicySchema)` to create a new message.
- */
-export declare const RetryPolicySchema: GenMessage<RetryPolicy>;
-
-/**
- * @generated from message envoy.config.core.v3.RetryPolicy.RetryPriority
- */
-export declare type RetryPolicy_RetryPriority = Message<"envoy.config.core.v3.RetryPolicy.RetryPriority"> & {
-  /**
-   * @generated from field: string name = 1;
-   */
-  name: string;
-
-  /**
-   * @generated from oneof envoy.config.core.v3.RetryPolicy.RetryPriority.config_type
-   */
-  configType: {
-    /**
-     * @generated from field: google.protobuf.Any typed_config = 2;
-     */
-    value: Any;
-    case: "typedConfig";
-  } | { case: undefined; value?: undefined };
-};
-
-/**
- * Describes the message envoy.config.core.v3.RetryPolicy.RetryPriority.
- * Use `create(RetryPolicy_RetryPrioritySchema)` to create a new message.
- */
-export declare const RetryPolicy_RetryPrioritySchema: GenMessage<RetryPolicy_RetryPriority>;
-
-/**
- * @generated from message envoy.config.core.v3.RetryPolicy.RetryHostPredicate
- */
-export declare type RetryPolicy_RetryHostPredicate = Message<"envoy.config.core.v3.RetryPolicy.RetryHostPredicate"> & {
-  /**
-   * @generated from field: string name = 1;
-   */
-  name: string;
-
-  /**
-   * @generated from oneof envoy.config.core.v3.RetryPolicy.RetryHostPredicate.config_type
-   */
-  configType: {
-    /**
-     * @generated from field: google.protobuf.Any typed_config = 2;
-     */
-    value: Any;
-    case: "typedConfig";
-  } | { case: undefined; value?: undefined };
-};
-
-/**
- * Describes the message envoy.config.core.v3.RetryPolicy.RetryHostPredicate.
- * Use `create(RetryPolicy_RetryHostPredicateSchema)` to create a new message.
- */
-export declare const RetryPolicy_RetryHostPredicateSchema: GenMessage<RetryPolicy_RetryHostPredicate>;
-
-/**
- * @generated from message envoy.config.core.v3.RemoteDataSource
- */
-export declare type RemoteDataSource = Message<"envoy.config.core.v3.RemoteDataSource"> & {
-  /**
-   * @generated from field: string sha256 = 2;
-   */
-  sha256: string;
-
-  /**
-   * @generated from field: envoy.config.core.v3.RetryPolicy retry_policy = 3;
-   */
-  retryPolicy?: RetryPolicy | undefined;
-};
-
-/**
- * Describes the message envoy.config.core.v3.RemoteDataSource.
- * Use `create(RemoteDataSourceSchema)` to create a new message.
- */
-export declare const RemoteDataSourceSchema: GenMessage<RemoteDataSource>;
-
-/**
- * @generated from message envoy.config.core.v3.AsyncDataSource
- */
-export declare type AsyncDataSource = Message<"envoy.config.core.v3.AsyncDataSource"> & {
-  /**
-   * @generated from oneof envoy.config.core.v3.AsyncDataSource.specifier
-   */
-  specifier: {
-    /**
-     * @generated from field: envoy.config.core.v3.DataSource local = 1;
-     */
-    value: DataSource;
-    case: "local";
-  } | {
-    /**
-     * @generated from field: envoy.config.core.v3.RemoteDataSource remote = 2;
-     */
-    value: RemoteDataSource;
-    case: "remote";
-  } | { case: undefined; value?: undefined };
-};
-
-/**
- * Describes the message envoy.config.core.v3.AsyncDataSource.
- * Use `create(AsyncDataSourceSchema)` to create a new message.
- */
-export declare const AsyncDataSourceSchema: GenMessage<AsyncDataSource>;
 
 /**
  * @generated from message envoy.config.core.v3.TransportSocket
@@ -791,22 +354,6 @@ export declare type RuntimeFractionalPercent = Message<"envoy.config.core.v3.Run
  * Use `create(RuntimeFractionalPercentSchema)` to create a new message.
  */
 export declare const RuntimeFractionalPercentSchema: GenMessage<RuntimeFractionalPercent>;
-
-/**
- * @generated from message envoy.config.core.v3.ControlPlane
- */
-export declare type ControlPlane = Message<"envoy.config.core.v3.ControlPlane"> & {
-  /**
-   * @generated from field: string identifier = 1;
-   */
-  identifier: string;
-};
-
-/**
- * Describes the message envoy.config.core.v3.ControlPlane.
- * Use `create(ControlPlaneSchema)` to create a new message.
- */
-export declare const ControlPlaneSchema: GenMessage<ControlPlane>;
 
 /**
  * @generated from enum envoy.config.core.v3.RoutingPriority

@@ -7,7 +7,6 @@ import type { Message } from "@bufbuild/protobuf";
 import type { GrpcService } from "./grpc_service_pb.js";
 import type { Any, Duration } from "@bufbuild/protobuf/wkt";
 import type { TypedExtensionConfig } from "./extension_pb.js";
-import type { WatchedDirectory } from "./base_pb.js";
 
 /**
  * Describes the file envoy/config/core/v3/config_source.proto.
@@ -47,11 +46,6 @@ export declare type ApiConfigSource = Message<"envoy.config.core.v3.ApiConfigSou
    * @generated from field: google.protobuf.Duration request_timeout = 5;
    */
   requestTimeout?: Duration | undefined;
-
-  /**
-   * @generated from field: envoy.config.core.v3.RateLimitSettings rate_limit_settings = 6;
-   */
-  rateLimitSettings?: RateLimitSettings | undefined;
 
   /**
    * @generated from field: bool set_node_on_first_message_only = 7;
@@ -139,27 +133,6 @@ export declare type SelfConfigSource = Message<"envoy.config.core.v3.SelfConfigS
 export declare const SelfConfigSourceSchema: GenMessage<SelfConfigSource>;
 
 /**
- * @generated from message envoy.config.core.v3.RateLimitSettings
- */
-export declare type RateLimitSettings = Message<"envoy.config.core.v3.RateLimitSettings"> & {
-  /**
-   * @generated from field: google.protobuf.UInt32Value max_tokens = 1;
-   */
-  maxTokens?: number | undefined;
-
-  /**
-   * @generated from field: google.protobuf.DoubleValue fill_rate = 2;
-   */
-  fillRate?: number | undefined;
-};
-
-/**
- * Describes the message envoy.config.core.v3.RateLimitSettings.
- * Use `create(RateLimitSettingsSchema)` to create a new message.
- */
-export declare const RateLimitSettingsSchema: GenMessage<RateLimitSettings>;
-
-/**
  * @generated from message envoy.config.core.v3.PathConfigSource
  */
 export declare type PathConfigSource = Message<"envoy.config.core.v3.PathConfigSource"> & {
@@ -167,11 +140,6 @@ export declare type PathConfigSource = Message<"envoy.config.core.v3.PathConfigS
    * @generated from field: string path = 1;
    */
   path: string;
-
-  /**
-   * @generated from field: envoy.config.core.v3.WatchedDirectory watched_directory = 2;
-   */
-  watchedDirectory?: WatchedDirectory | undefined;
 
   /**
    * @generated from field: google.protobuf.Duration poll_interval = 3;

@@ -2,34 +2,10 @@
 // @generated from file envoy/config/core/v3/event_service_config.proto (package envoy.config.core.v3, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import type { Message } from "@bufbuild/protobuf";
-import type { GrpcService } from "./grpc_service_pb.js";
+import type { GenFile } from "@bufbuild/protobuf/codegenv2";
 
 /**
  * Describes the file envoy/config/core/v3/event_service_config.proto.
  */
 export declare const file_envoy_config_core_v3_event_service_config: GenFile;
-
-/**
- * @generated from message envoy.config.core.v3.EventServiceConfig
- */
-export declare type EventServiceConfig = Message<"envoy.config.core.v3.EventServiceConfig"> & {
-  /**
-   * @generated from oneof envoy.config.core.v3.EventServiceConfig.config_source_specifier
-   */
-  configSourceSpecifier: {
-    /**
-     * @generated from field: envoy.config.core.v3.GrpcService grpc_service = 1;
-     */
-    value: GrpcService;
-    case: "grpcService";
-  } | { case: undefined; value?: undefined };
-};
-
-/**
- * Describes the message envoy.config.core.v3.EventServiceConfig.
- * Use `create(EventServiceConfigSchema)` to create a new message.
- */
-export declare const EventServiceConfigSchema: GenMessage<EventServiceConfig>;
 

@@ -2,19 +2,12 @@
 // @generated from file envoy/config/core/v3/event_service_config.proto (package envoy.config.core.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_envoy_config_core_v3_grpc_service } from "./grpc_service_pb.js";
 
 /**
  * Describes the file envoy/config/core/v3/event_service_config.proto.
  */
 export const file_envoy_config_core_v3_event_service_config = /*@__PURE__*/
-  fileDesc("Ci9lbnZveS9jb25maWcvY29yZS92My9ldmVudF9zZXJ2aWNlX2NvbmZpZy5wcm90bxIUZW52b3kuY29uZmlnLmNvcmUudjMiagoSRXZlbnRTZXJ2aWNlQ29uZmlnEjkKDGdycGNfc2VydmljZRgBIAEoCzIhLmVudm95LmNvbmZpZy5jb3JlLnYzLkdycGNTZXJ2aWNlSABCGQoXY29uZmlnX3NvdXJjZV9zcGVjaWZpZXJiBnByb3RvMw", [file_envoy_config_core_v3_grpc_service]);
-
-/**
- * Describes the message envoy.config.core.v3.EventServiceConfig.
- * Use `create(EventServiceConfigSchema)` to create a new message.
- */
-export const EventServiceConfigSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_event_service_config, 0);
+  fileDesc("Ci9lbnZveS9jb25maWcvY29yZS92My9ldmVudF9zZXJ2aWNlX2NvbmZpZy5wcm90bxIUZW52b3kuY29uZmlnLmNvcmUudjNiBnByb3RvMw", [file_envoy_config_core_v3_grpc_service]);
 

@@ -4,35 +4,13 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
-import type { Any, Duration } from "@bufbuild/protobuf/wkt";
+import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { TypedExtensionConfig } from "./extension_pb.js";
-import type { EventServiceConfig } from "./event_service_config_pb.js";
-import type { HeaderValueOption, RequestMethod } from "./base_pb.js";
-import type { Int64Range } from "../../../type/v3/range_pb.js";
-import type { CodecClientType } from "../../../type/v3/http_pb.js";
-import type { StringMatcher } from "../../../type/matcher/v3/string_pb.js";
-import type { ProxyProtocolConfig } from "./proxy_protocol_pb.js";
 
 /**
  * Describes the file envoy/config/core/v3/health_check.proto.
  */
 export declare const file_envoy_config_core_v3_health_check: GenFile;
-
-/**
- * @generated from message envoy.config.core.v3.HealthStatusSet
- */
-export declare type HealthStatusSet = Message<"envoy.config.core.v3.HealthStatusSet"> & {
-  /**
-   * @generated from field: repeated envoy.config.core.v3.HealthStatus statuses = 1;
-   */
-  statuses: HealthStatus[];
-};
-
-/**
- * Describes the message envoy.config.core.v3.HealthStatusSet.
- * Use `create(HealthStatusSetSchema)` to create a new message.
- */
-export declare const HealthStatusSetSchema: GenMessage<HealthStatusSet>;
 
 /**
  * @generated from message envoy.config.core.v3.HealthCheck
@@ -89,35 +67,6 @@ export declare type HealthCheck = Message<"envoy.config.core.v3.HealthCheck"> & 
   reuseConnection?: boolean | undefined;
 
   /**
-   * @generated from oneof envoy.config.core.v3.HealthCheck.health_checker
-   */
-  healthChecker: {
-    /**
-     * @generated from field: envoy.config.core.v3.HealthCheck.HttpHealthCheck http_health_check = 8;
-     */
-    value: HealthCheck_HttpHealthCheck;
-    case: "httpHealthCheck";
-  } | {
-    /**
-     * @generated from field: envoy.config.core.v3.HealthCheck.TcpHealthCheck tcp_health_check = 9;
-     */
-    value: HealthCheck_TcpHealthCheck;
-    case: "tcpHealthCheck";
-  } | {
-    /**
-     * @generated from field: envoy.config.core.v3.HealthCheck.GrpcHealthCheck grpc_health_check = 11;
-     */
-    value: HealthCheck_GrpcHealthCheck;
-    case: "grpcHealthCheck";
-  } | {
-    /**
-     * @generated from field: envoy.config.core.v3.HealthCheck.CustomHealthCheck custom_health_check = 13;
-     */
-    value: HealthCheck_CustomHealthCheck;
-    case: "customHealthCheck";
-  } | { case: undefined; value?: undefined };
-
-  /**
    * @generated from field: google.protobuf.Duration no_traffic_interval = 12;
    */
   noTrafficInterval?: Duration | undefined;
@@ -153,11 +102,6 @@ export declare type HealthCheck = Message<"envoy.config.core.v3.HealthCheck"> & 
   eventLogger: TypedExtensionConfig[];
 
   /**
-   * @generated from field: envoy.config.core.v3.EventServiceConfig event_service = 22;
-   */
-  eventService?: EventServiceConfig | undefined;
-
-  /**
    * @generated from field: bool always_log_health_check_failures = 19;
    */
   alwaysLogHealthCheckFailures: boolean;
@@ -166,11 +110,6 @@ export declare type HealthCheck = Message<"envoy.config.core.v3.HealthCheck"> & 
    * @generated from field: bool always_log_health_check_success = 26;
    */
   alwaysLogHealthCheckSuccess: boolean;
-
-  /**
-   * @generated from field: envoy.config.core.v3.HealthCheck.TlsOptions tls_options = 21;
-   */
-  tlsOptions?: HealthCheck_TlsOptions | undefined;
 
   /**
    * @generated from field: google.protobuf.Struct transport_socket_match_criteria = 23;
@@ -183,221 +122,6 @@ export declare type HealthCheck = Message<"envoy.config.core.v3.HealthCheck"> & 
  * Use `create(HealthCheckSchema)` to create a new message.
  */
 export declare const HealthCheckSchema: GenMessage<HealthCheck>;
-
-/**
- * @generated from message envoy.config.core.v3.HealthCheck.Payload
- */
-export declare type HealthCheck_Payload = Message<"envoy.config.core.v3.HealthCheck.Payload"> & {
-  /**
-   * @generated from oneof envoy.config.core.v3.HealthCheck.Payload.payload
-   */
-  payload: {
-    /**
-     * @generated from field: string text = 1;
-     */
-    value: string;
-    case: "text";
-  } | {
-    /**
-     * @generated from field: bytes binary = 2;
-     */
-    value: Uint8Array;
-    case: "binary";
-  } | { case: undefined; value?: undefined };
-};
-
-/**
- * Describes the message envoy.config.core.v3.HealthCheck.Payload.
- * Use `create(HealthCheck_PayloadSchema)` to create a new message.
- */
-export declare const HealthCheck_PayloadSchema: GenMessage<HealthCheck_Payload>;
-
-/**
- * @generated from message envoy.config.core.v3.HealthCheck.HttpHealthCheck
- */
-export declare type HealthCheck_HttpHealthCheck = Message<"envoy.config.core.v3.HealthCheck.HttpHealthCheck"> & {
-  /**
-   * @generated from field: string host = 1;
-   */
-  host: string;
-
-  /**
-   * @generated from field: string path = 2;
-   */
-  path: string;
-
-  /**
-   * @generated from field: envoy.config.core.v3.HealthCheck.Payload send = 3;
-   */
-  send?: HealthCheck_Payload | undefined;
-
-  /**
-   * @generated from field: repeated envoy.config.core.v3.HealthCheck.Payload receive = 4;
-   */
-  receive: HealthCheck_Payload[];
-
-  /**
-   * @generated from field: google.protobuf.UInt64Value response_buffer_size = 14;
-   */
-  responseBufferSize?: bigint | undefined;
-
-  /**
-   * @generated from field: repeated envoy.config.core.v3.HeaderValueOption request_headers_to_add = 6;
-   */
-  requestHeadersToAdd: HeaderValueOption[];
-
-  /**
-   * @generated from field: repeated string request_headers_to_remove = 8;
-   */
-  requestHeadersToRemove: string[];
-
-  /**
-   * @generated from field: repeated envoy.type.v3.Int64Range expected_statuses = 9;
-   */
-  expectedStatuses: Int64Range[];
-
-  /**
-   * @generated from field: repeated envoy.type.v3.Int64Range retriable_statuses = 12;
-   */
-  retriableStatuses: Int64Range[];
-
-  /**
-   * @generated from field: envoy.type.v3.CodecClientType codec_client_type = 10;
-   */
-  codecClientType: CodecClientType;
-
-  /**
-   * @generated from field: bool use_alpn_protocol = 15;
-   */
-  useAlpnProtocol: boolean;
-
-  /**
-   * @generated from field: envoy.type.matcher.v3.StringMatcher service_name_matcher = 11;
-   */
-  serviceNameMatcher?: StringMatcher | undefined;
-
-  /**
-   * @generated from field: envoy.config.core.v3.RequestMethod method = 13;
-   */
-  method: RequestMethod;
-};
-
-/**
- * Describes the message envoy.config.core.v3.HealthCheck.HttpHealthCheck.
- * Use `create(HealthCheck_HttpHealthCheckSchema)` to create a new message.
- */
-export declare const HealthCheck_HttpHealthCheckSchema: GenMessage<HealthCheck_HttpHealthCheck>;
-
-/**
- * @generated from message envoy.config.core.v3.HealthCheck.TcpHealthCheck
- */
-export declare type HealthCheck_TcpHealthCheck = Message<"envoy.config.core.v3.HealthCheck.TcpHealthCheck"> & {
-  /**
-   * @generated from field: envoy.config.core.v3.HealthCheck.Payload send = 1;
-   */
-  send?: HealthCheck_Payload | undefined;
-
-  /**
-   * @generated from field: repeated envoy.config.core.v3.HealthCheck.Payload receive = 2;
-   */
-  receive: HealthCheck_Payload[];
-
-  /**
-   * @generated from field: envoy.config.core.v3.ProxyProtocolConfig proxy_protocol_config = 3;
-   */
-  proxyProtocolConfig?: ProxyProtocolConfig | undefined;
-};
-
-/**
- * Describes the message envoy.config.core.v3.HealthCheck.TcpHealthCheck.
- * Use `create(HealthCheck_TcpHealthCheckSchema)` to create a new message.
- */
-export declare const HealthCheck_TcpHealthCheckSchema: GenMessage<HealthCheck_TcpHealthCheck>;
-
-/**
- * @generated from message envoy.config.core.v3.HealthCheck.RedisHealthCheck
- */
-export declare type HealthCheck_RedisHealthCheck = Message<"envoy.config.core.v3.HealthCheck.RedisHealthCheck"> & {
-  /**
-   * @generated from field: string key = 1;
-   */
-  key: string;
-};
-
-/**
- * Describes the message envoy.config.core.v3.HealthCheck.RedisHealthCheck.
- * Use `create(HealthCheck_RedisHealthCheckSchema)` to create a new message.
- */
-export declare const HealthCheck_RedisHealthCheckSchema: GenMessage<HealthCheck_RedisHealthCheck>;
-
-/**
- * @generated from message envoy.config.core.v3.HealthCheck.GrpcHealthCheck
- */
-export declare type HealthCheck_GrpcHealthCheck = Message<"envoy.config.core.v3.HealthCheck.GrpcHealthCheck"> & {
-  /**
-   * @generated from field: string service_name = 1;
-   */
-  serviceName: string;
-
-  /**
-   * @generated from field: string authority = 2;
-   */
-  authority: string;
-
-  /**
-   * @generated from field: repeated envoy.config.core.v3.HeaderValueOption initial_metadata = 3;
-   */
-  initialMetadata: HeaderValueOption[];
-};
-
-/**
- * Describes the message envoy.config.core.v3.HealthCheck.GrpcHealthCheck.
- * Use `create(HealthCheck_GrpcHealthCheckSchema)` to create a new message.
- */
-export declare const HealthCheck_GrpcHealthCheckSchema: GenMessage<HealthCheck_GrpcHealthCheck>;
-
-/**
- * @generated from message envoy.config.core.v3.HealthCheck.CustomHealthCheck
- */
-export declare type HealthCheck_CustomHealthCheck = Message<"envoy.config.core.v3.HealthCheck.CustomHealthCheck"> & {
-  /**
-   * @generated from field: string name = 1;
-   */
-  name: string;
-
-  /**
-   * @generated from oneof envoy.config.core.v3.HealthCheck.CustomHealthCheck.config_type
-   */
-  configType: {
-    /**
-     * @generated from field: google.protobuf.Any typed_config = 3;
-     */
-    value: Any;
-    case: "typedConfig";
-  } | { case: undefined; value?: undefined };
-};
-
-/**
- * Describes the message envoy.config.core.v3.HealthCheck.CustomHealthCheck.
- * Use `create(HealthCheck_CustomHealthCheckSchema)` to create a new message.
- */
-export declare const HealthCheck_CustomHealthCheckSchema: GenMessage<HealthCheck_CustomHealthCheck>;
-
-/**
- * @generated from message envoy.config.core.v3.HealthCheck.TlsOptions
- */
-export declare type HealthCheck_TlsOptions = Message<"envoy.config.core.v3.HealthCheck.TlsOptions"> & {
-  /**
-   * @generated from field: repeated string alpn_protocols = 1;
-   */
-  alpnProtocols: string[];
-};
-
-/**
- * Describes the message envoy.config.core.v3.HealthCheck.TlsOptions.
- * Use `create(HealthCheck_TlsOptionsSchema)` to create a new message.
- */
-export declare const HealthCheck_TlsOptionsSchema: GenMessage<HealthCheck_TlsOptions>;
 
 /**
  * @generated from enum envoy.config.core.v3.HealthStatus

@@ -5,9 +5,9 @@
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
-import type { TypedExtensionConfig } from "./extension_pb.js";
 import type { Percent } from "../../../type/v3/percent_pb.js";
 import type { StringMatcher } from "../../../type/matcher/v3/string_pb.js";
+import type { TypedExtensionConfig } from "./extension_pb.js";
 
 /**
  * Describes the file envoy/config/core/v3/protocol.proto.
@@ -25,140 +25,6 @@ export declare type TcpProtocolOptions = Message<"envoy.config.core.v3.TcpProtoc
  * Use `create(TcpProtocolOptionsSchema)` to create a new message.
  */
 export declare const TcpProtocolOptionsSchema: GenMessage<TcpProtocolOptions>;
-
-/**
- * @generated from message envoy.config.core.v3.QuicKeepAliveSettings
- */
-export declare type QuicKeepAliveSettings = Message<"envoy.config.core.v3.QuicKeepAliveSettings"> & {
-  /**
-   * @generated from field: google.protobuf.Duration max_interval = 1;
-   */
-  maxInterval?: Duration | undefined;
-
-  /**
-   * @generated from field: google.protobuf.Duration initial_interval = 2;
-   */
-  initialInterval?: Duration | undefined;
-};
-
-/**
- * Describes the message envoy.config.core.v3.QuicKeepAliveSettings.
- * Use `create(QuicKeepAliveSettingsSchema)` to create a new message.
- */
-export declare const QuicKeepAliveSettingsSchema: GenMessage<QuicKeepAliveSettings>;
-
-/**
- * @generated from message envoy.config.core.v3.QuicProtocolOptions
- */
-export declare type QuicProtocolOptions = Message<"envoy.config.core.v3.QuicProtocolOptions"> & {
-  /**
-   * @generated from field: google.protobuf.UInt32Value max_concurrent_streams = 1;
-   */
-  maxConcurrentStreams?: number | undefined;
-
-  /**
-   * @generated from field: google.protobuf.UInt32Value initial_stream_window_size = 2;
-   */
-  initialStreamWindowSize?: number | undefined;
-
-  /**
-   * @generated from field: google.protobuf.UInt32Value initial_connection_window_size = 3;
-   */
-  initialConnectionWindowSize?: number | undefined;
-
-  /**
-   * @generated from field: google.protobuf.UInt32Value num_timeouts_to_trigger_port_migration = 4;
-   */
-  numTimeoutsToTriggerPortMigration?: number | undefined;
-
-  /**
-   * @generated from field: envoy.config.core.v3.QuicKeepAliveSettings connection_keepalive = 5;
-   */
-  connectionKeepalive?: QuicKeepAliveSettings | undefined;
-
-  /**
-   * @generated from field: string connection_options = 6;
-   */
-  connectionOptions: string;
-
-  /**
-   * @generated from field: string client_connection_options = 7;
-   */
-  clientConnectionOptions: string;
-
-  /**
-   * @generated from field: google.protobuf.Duration idle_network_timeout = 8;
-   */
-  idleNetworkTimeout?: Duration | undefined;
-
-  /**
-   * @generated from field: google.protobuf.UInt64Value max_packet_length = 9;
-   */
-  maxPacketLength?: bigint | undefined;
-
-  /**
-   * @generated from field: envoy.config.core.v3.TypedExtensionConfig client_packet_writer = 10;
-   */
-  clientPacketWriter?: TypedExtensionConfig | undefined;
-
-  /**
-   * @generated from field: envoy.config.core.v3.QuicProtocolOptions.ConnectionMigrationSettings connection_migration = 11;
-   */
-  connectionMigration?: QuicProtocolOptions_ConnectionMigrationSettings | undefined;
-
-  /**
-   * @generated from field: google.protobuf.Duration memory_reduction_timeout = 12;
-   */
-  memoryReductionTimeout?: Duration | undefined;
-
-  /**
-   * @generated from field: google.protobuf.BoolValue enable_scone = 13;
-   */
-  enableScone?: boolean | undefined;
-};
-
-/**
- * Describes the message envoy.config.core.v3.QuicProtocolOptions.
- * Use `create(QuicProtocolOptionsSchema)` to create a new message.
- */
-export declare const QuicProtocolOptionsSchema: GenMessage<QuicProtocolOptions>;
-
-/**
- * @generated from message envoy.config.core.v3.QuicProtocolOptions.ConnectionMigrationSettings
- */
-export declare type QuicProtocolOptions_ConnectionMigrationSettings = Message<"envoy.config.core.v3.QuicProtocolOptions.ConnectionMigrationSettings"> & {
-  /**
-   * @generated from field: envoy.config.core.v3.QuicProtocolOptions.ConnectionMigrationSettings.MigrateIdleConnectionSettings migrate_idle_connections = 1;
-   */
-  migrateIdleConnections?: QuicProtocolOptions_ConnectionMigrationSettings_MigrateIdleConnectionSettings | undefined;
-
-  /**
-   * @generated from field: google.protobuf.Duration max_time_on_non_default_network = 2;
-   */
-  maxTimeOnNonDefaultNetwork?: Duration | undefined;
-};
-
-/**
- * Describes the message envoy.config.core.v3.QuicProtocolOptions.ConnectionMigrationSettings.
- * Use `create(QuicProtocolOptions_ConnectionMigrationSettingsSchema)` to create a new message.
- */
-export declare const QuicProtocolOptions_ConnectionMigrationSettingsSchema: GenMessage<QuicProtocolOptions_ConnectionMigrationSettings>;
-
-/**
- * @generated from message envoy.config.core.v3.QuicProtocolOptions.ConnectionMigrationSettings.MigrateIdleConnectionSettings
- */
-export declare type QuicProtocolOptions_ConnectionMigrationSettings_MigrateIdleConnectionSettings = Message<"envoy.config.core.v3.QuicProtocolOptions.ConnectionMigrationSettings.MigrateIdleConnectionSettings"> & {
-  /**
-   * @generated from field: google.protobuf.Duration max_idle_time_before_migration = 1;
-   */
-  maxIdleTimeBeforeMigration?: Duration | undefined;
-};
-
-/**
- * Describes the message envoy.config.core.v3.QuicProtocolOptions.ConnectionMigrationSettings.MigrateIdleConnectionSettings.
- * Use `create(QuicProtocolOptions_ConnectionMigrationSettings_MigrateIdleConnectionSettingsSchema)` to create a new message.
- */
-export declare const QuicProtocolOptions_ConnectionMigrationSettings_MigrateIdleConnectionSettingsSchema: GenMessage<QuicProtocolOptions_ConnectionMigrationSettings_MigrateIdleConnectionSettings>;
 
 /**
  * @generated from message envoy.config.core.v3.UpstreamHttpProtocolOptions
@@ -185,63 +51,6 @@ export declare type UpstreamHttpProtocolOptions = Message<"envoy.config.core.v3.
  * Use `create(UpstreamHttpProtocolOptionsSchema)` to create a new message.
  */
 export declare const UpstreamHttpProtocolOptionsSchema: GenMessage<UpstreamHttpProtocolOptions>;
-
-/**
- * @generated from message envoy.config.core.v3.AlternateProtocolsCacheOptions
- */
-export declare type AlternateProtocolsCacheOptions = Message<"envoy.config.core.v3.AlternateProtocolsCacheOptions"> & {
-  /**
-   * @generated from field: string name = 1;
-   */
-  name: string;
-
-  /**
-   * @generated from field: google.protobuf.UInt32Value max_entries = 2;
-   */
-  maxEntries?: number | undefined;
-
-  /**
-   * @generated from field: envoy.config.core.v3.TypedExtensionConfig key_value_store_config = 3;
-   */
-  keyValueStoreConfig?: TypedExtensionConfig | undefined;
-
-  /**
-   * @generated from field: repeated envoy.config.core.v3.AlternateProtocolsCacheOptions.AlternateProtocolsCacheEntry prepopulated_entries = 4;
-   */
-  prepopulatedEntries: AlternateProtocolsCacheOptions_AlternateProtocolsCacheEntry[];
-
-  /**
-   * @generated from field: repeated string canonical_suffixes = 5;
-   */
-  canonicalSuffixes: string[];
-};
-
-/**
- * Describes the message envoy.config.core.v3.AlternateProtocolsCacheOptions.
- * Use `create(AlternateProtocolsCacheOptionsSchema)` to create a new message.
- */
-export declare const AlternateProtocolsCacheOptionsSchema: GenMessage<AlternateProtocolsCacheOptions>;
-
-/**
- * @generated from message envoy.config.core.v3.AlternateProtocolsCacheOptions.AlternateProtocolsCacheEntry
- */
-export declare type AlternateProtocolsCacheOptions_AlternateProtocolsCacheEntry = Message<"envoy.config.core.v3.AlternateProtocolsCacheOptions.AlternateProtocolsCacheEntry"> & {
-  /**
-   * @generated from field: string hostname = 1;
-   */
-  hostname: string;
-
-  /**
-   * @generated from field: uint32 port = 2;
-   */
-  port: number;
-};
-
-/**
- * Describes the message envoy.config.core.v3.AlternateProtocolsCacheOptions.AlternateProtocolsCacheEntry.
- * Use `create(AlternateProtocolsCacheOptions_AlternateProtocolsCacheEntrySchema)` to create a new message.
- */
-export declare const AlternateProtocolsCacheOptions_AlternateProtocolsCacheEntrySchema: GenMessage<AlternateProtocolsCacheOptions_AlternateProtocolsCacheEntry>;
 
 /**
  * @generated from message envoy.config.core.v3.HttpProtocolOptions
@@ -526,11 +335,6 @@ export declare type Http2ProtocolOptions = Message<"envoy.config.core.v3.Http2Pr
   overrideStreamErrorOnInvalidHttpMessage?: boolean | undefined;
 
   /**
-   * @generated from field: repeated envoy.config.core.v3.Http2ProtocolOptions.SettingsParameter custom_settings_parameters = 13;
-   */
-  customSettingsParameters: Http2ProtocolOptions_SettingsParameter[];
-
-  /**
    * @generated from field: envoy.config.core.v3.KeepaliveSettings connection_keepalive = 15;
    */
   connectionKeepalive?: KeepaliveSettings | undefined;
@@ -578,51 +382,9 @@ export declare type Http2ProtocolOptions = Message<"envoy.config.core.v3.Http2Pr
 export declare const Http2ProtocolOptionsSchema: GenMessage<Http2ProtocolOptions>;
 
 /**
- * @generated from message envoy.config.core.v3.Http2ProtocolOptions.SettingsParameter
- */
-export declare type Http2ProtocolOptions_SettingsParameter = Message<"envoy.config.core.v3.Http2ProtocolOptions.SettingsParameter"> & {
-  /**
-   * @generated from field: google.protobuf.UInt32Value identifier = 1;
-   */
-  identifier?: number | undefined;
-
-  /**
-   * @generated from field: google.protobuf.UInt32Value value = 2;
-   */
-  value?: number | undefined;
-};
-
-/**
- * Describes the message envoy.config.core.v3.Http2ProtocolOptions.SettingsParameter.
- * Use `create(Http2ProtocolOptions_SettingsParameterSchema)` to create a new message.
- */
-export declare const Http2ProtocolOptions_SettingsParameterSchema: GenMessage<Http2ProtocolOptions_SettingsParameter>;
-
-/**
- * @generated from message envoy.config.core.v3.GrpcProtocolOptions
- */
-export declare type GrpcProtocolOptions = Message<"envoy.config.core.v3.GrpcProtocolOptions"> & {
-  /**
-   * @generated from field: envoy.config.core.v3.Http2ProtocolOptions http2_protocol_options = 1;
-   */
-  http2ProtocolOptions?: Http2ProtocolOptions | undefined;
-};
-
-/**
- * Describes the message envoy.config.core.v3.GrpcProtocolOptions.
- * Use `create(GrpcProtocolOptionsSchema)` to create a new message.
- */
-export declare const GrpcProtocolOptionsSchema: GenMessage<GrpcProtocolOptions>;
-
-/**
  * @generated from message envoy.config.core.v3.Http3ProtocolOptions
  */
 export declare type Http3ProtocolOptions = Message<"envoy.config.core.v3.Http3ProtocolOptions"> & {
-  /**
-   * @generated from field: envoy.config.core.v3.QuicProtocolOptions quic_protocol_options = 1;
-   */
-  quicProtocolOptions?: QuicProtocolOptions | undefined;
-
   /**
    * @generated from field: google.protobuf.BoolValue override_stream_error_on_invalid_http_message = 2;
    */
@@ -659,31 +421,4 @@ export declare type Http3ProtocolOptions = Message<"envoy.config.core.v3.Http3Pr
  * Use `create(Http3ProtocolOptionsSchema)` to create a new message.
  */
 export declare const Http3ProtocolOptionsSchema: GenMessage<Http3ProtocolOptions>;
-
-/**
- * @generated from message envoy.config.core.v3.SchemeHeaderTransformation
- */
-export declare type SchemeHeaderTransformation = Message<"envoy.config.core.v3.SchemeHeaderTransformation"> & {
-  /**
-   * @generated from oneof envoy.config.core.v3.SchemeHeaderTransformation.transformation
-   */
-  transformation: {
-    /**
-     * @generated from field: string scheme_to_overwrite = 1;
-     */
-    value: string;
-    case: "schemeToOverwrite";
-  } | { case: undefined; value?: undefined };
-
-  /**
-   * @generated from field: bool match_upstream = 2;
-   */
-  matchUpstream: boolean;
-};
-
-/**
- * Describes the message envoy.config.core.v3.SchemeHeaderTransformation.
- * Use `create(SchemeHeaderTransformationSchema)` to create a new message.
- */
-export declare const SchemeHeaderTransformationSchema: GenMessage<SchemeHeaderTransformation>;
 

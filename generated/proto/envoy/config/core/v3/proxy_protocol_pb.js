@@ -2,64 +2,12 @@
 // @generated from file envoy/config/core/v3/proxy_protocol.proto (package envoy.config.core.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_envoy_config_core_v3_substitution_format_string } from "./substitution_format_string_pb.js";
 
 /**
  * Describes the file envoy/config/core/v3/proxy_protocol.proto.
  */
 export const file_envoy_config_core_v3_proxy_protocol = /*@__PURE__*/
-  fileDesc("CillbnZveS9jb25maWcvY29yZS92My9wcm94eV9wcm90b2NvbC5wcm90bxIUZW52b3kuY29uZmlnLmNvcmUudjMivQEKHFByb3h5UHJvdG9jb2xQYXNzVGhyb3VnaFRMVnMSWAoKbWF0Y2hfdHlwZRgBIAEoDjJELmVudm95LmNvbmZpZy5jb3JlLnYzLlByb3h5UHJvdG9jb2xQYXNzVGhyb3VnaFRMVnMuUGFzc1RMVnNNYXRjaFR5cGUSEAoIdGx2X3R5cGUYAiADKA0iMQoRUGFzc1RMVnNNYXRjaFR5cGUSDwoLSU5DTFVERV9BTEwQABILCgdJTkNMVURFEAEibgoIVGx2RW50cnkSDAoEdHlwZRgBIAEoDRINCgV2YWx1ZRgCIAEoDBJFCg1mb3JtYXRfc3RyaW5nGAMgASgLMi4uZW52b3kuY29uZmlnLmNvcmUudjMuU3Vic3RpdHV0aW9uRm9ybWF0U3RyaW5nIvcBChNQcm94eVByb3RvY29sQ29uZmlnEkIKB3ZlcnNpb24YASABKA4yMS5lbnZveS5jb25maWcuY29yZS52My5Qcm94eVByb3RvY29sQ29uZmlnLlZlcnNpb24STQoRcGFzc190aHJvdWdoX3RsdnMYAiABKAsyMi5lbnZveS5jb25maWcuY29yZS52My5Qcm94eVByb3RvY29sUGFzc1Rocm91Z2hUTFZzEjIKCmFkZGVkX3RsdnMYAyADKAsyHi5lbnZveS5jb25maWcuY29yZS52My5UbHZFbnRyeSIZCgdWZXJzaW9uEgYKAlYxEAASBgoCVjIQASJDCg1QZXJIb3N0Q29uZmlnEjIKCmFkZGVkX3RsdnMYASADKAsyHi5lbnZveS5jb25maWcuY29yZS52My5UbHZFbnRyeWIGcHJvdG8z", [file_envoy_config_core_v3_substitution_format_string]);
-
-/**
- * Describes the message envoy.config.core.v3.ProxyProtocolPassThroughTLVs.
- * Use `create(ProxyProtocolPassThroughTLVsSchema)` to create a new message.
- */
-export const ProxyProtocolPassThroughTLVsSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_proxy_protocol, 0);
-
-/**
- * Describes the enum envoy.config.core.v3.ProxyProtocolPassThroughTLVs.PassTLVsMatchType.
- */
-export const ProxyProtocolPassThroughTLVs_PassTLVsMatchTypeSchema = /*@__PURE__*/
-  enumDesc(file_envoy_config_core_v3_proxy_protocol, 0, 0);
-
-/**
- * @generated from enum envoy.config.core.v3.ProxyProtocolPassThroughTLVs.PassTLVsMatchType
- */
-export const ProxyProtocolPassThroughTLVs_PassTLVsMatchType = /*@__PURE__*/
-  tsEnum(ProxyProtocolPassThroughTLVs_PassTLVsMatchTypeSchema);
-
-/**
- * Describes the message envoy.config.core.v3.TlvEntry.
- * Use `create(TlvEntrySchema)` to create a new message.
- */
-export const TlvEntrySchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_proxy_protocol, 1);
-
-/**
- * Describes the message envoy.config.core.v3.ProxyProtocolConfig.
- * Use `create(ProxyProtocolConfigSchema)` to create a new message.
- */
-export const ProxyProtocolConfigSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_proxy_protocol, 2);
-
-/**
- * Describes the enum envoy.config.core.v3.ProxyProtocolConfig.Version.
- */
-export const ProxyProtocolConfig_VersionSchema = /*@__PURE__*/
-  enumDesc(file_envoy_config_core_v3_proxy_protocol, 2, 0);
-
-/**
- * @generated from enum envoy.config.core.v3.ProxyProtocolConfig.Version
- */
-export const ProxyProtocolConfig_Version = /*@__PURE__*/
-  tsEnum(ProxyProtocolConfig_VersionSchema);
-
-/**
- * Describes the message envoy.config.core.v3.PerHostConfig.
- * Use `create(PerHostConfigSchema)` to create a new message.
- */
-export const PerHostConfigSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_proxy_protocol, 3);
+  fileDesc("CillbnZveS9jb25maWcvY29yZS92My9wcm94eV9wcm90b2NvbC5wcm90bxIUZW52b3kuY29uZmlnLmNvcmUudjNiBnByb3RvMw", [file_envoy_config_core_v3_substitution_format_string]);
 

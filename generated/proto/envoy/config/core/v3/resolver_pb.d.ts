@@ -2,54 +2,10 @@
 // @generated from file envoy/config/core/v3/resolver.proto (package envoy.config.core.v3, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import type { Message } from "@bufbuild/protobuf";
-import type { Address } from "./address_pb.js";
+import type { GenFile } from "@bufbuild/protobuf/codegenv2";
 
 /**
  * Describes the file envoy/config/core/v3/resolver.proto.
  */
 export declare const file_envoy_config_core_v3_resolver: GenFile;
-
-/**
- * @generated from message envoy.config.core.v3.DnsResolverOptions
- */
-export declare type DnsResolverOptions = Message<"envoy.config.core.v3.DnsResolverOptions"> & {
-  /**
-   * @generated from field: bool use_tcp_for_dns_lookups = 1;
-   */
-  useTcpForDnsLookups: boolean;
-
-  /**
-   * @generated from field: bool no_default_search_domain = 2;
-   */
-  noDefaultSearchDomain: boolean;
-};
-
-/**
- * Describes the message envoy.config.core.v3.DnsResolverOptions.
- * Use `create(DnsResolverOptionsSchema)` to create a new message.
- */
-export declare const DnsResolverOptionsSchema: GenMessage<DnsResolverOptions>;
-
-/**
- * @generated from message envoy.config.core.v3.DnsResolutionConfig
- */
-export declare type DnsResolutionConfig = Message<"envoy.config.core.v3.DnsResolutionConfig"> & {
-  /**
-   * @generated from field: repeated envoy.config.core.v3.Address resolvers = 1;
-   */
-  resolvers: Address[];
-
-  /**
-   * @generated from field: envoy.config.core.v3.DnsResolverOptions dns_resolver_options = 2;
-   */
-  dnsResolverOptions?: DnsResolverOptions | undefined;
-};
-
-/**
- * Describes the message envoy.config.core.v3.DnsResolutionConfig.
- * Use `create(DnsResolutionConfigSchema)` to create a new message.
- */
-export declare const DnsResolutionConfigSchema: GenMessage<DnsResolutionConfig>;
 

@@ -2,26 +2,12 @@
 // @generated from file envoy/config/core/v3/resolver.proto (package envoy.config.core.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_envoy_config_core_v3_address } from "./address_pb.js";
 
 /**
  * Describes the file envoy/config/core/v3/resolver.proto.
  */
 export const file_envoy_config_core_v3_resolver = /*@__PURE__*/
-  fileDesc("CiNlbnZveS9jb25maWcvY29yZS92My9yZXNvbHZlci5wcm90bxIUZW52b3kuY29uZmlnLmNvcmUudjMiVwoSRG5zUmVzb2x2ZXJPcHRpb25zEh8KF3VzZV90Y3BfZm9yX2Ruc19sb29rdXBzGAEgASgIEiAKGG5vX2RlZmF1bHRfc2VhcmNoX2RvbWFpbhgCIAEoCCKPAQoTRG5zUmVzb2x1dGlvbkNvbmZpZxIwCglyZXNvbHZlcnMYASADKAsyHS5lbnZveS5jb25maWcuY29yZS52My5BZGRyZXNzEkYKFGRuc19yZXNvbHZlcl9vcHRpb25zGAIgASgLMiguZW52b3kuY29uZmlnLmNvcmUudjMuRG5zUmVzb2x2ZXJPcHRpb25zYgZwcm90bzM", [file_envoy_config_core_v3_address]);
-
-/**
- * Describes the message envoy.config.core.v3.DnsResolverOptions.
- * Use `create(DnsResolverOptionsSchema)` to create a new message.
- */
-export const DnsResolverOptionsSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_resolver, 0);
-
-/**
- * Describes the message envoy.config.core.v3.DnsResolutionConfig.
- * Use `create(DnsResolutionConfigSchema)` to create a new message.
- */
-export const DnsResolutionConfigSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_resolver, 1);
+  fileDesc("CiNlbnZveS9jb25maWcvY29yZS92My9yZXNvbHZlci5wcm90bxIUZW52b3kuY29uZmlnLmNvcmUudjNiBnByb3RvMw", [file_envoy_config_core_v3_address]);
 

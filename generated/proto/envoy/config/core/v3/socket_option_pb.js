@@ -8,7 +8,7 @@ import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/code
  * Describes the file envoy/config/core/v3/socket_option.proto.
  */
 export const file_envoy_config_core_v3_socket_option = /*@__PURE__*/
-  fileDesc("CihlbnZveS9jb25maWcvY29yZS92My9zb2NrZXRfb3B0aW9uLnByb3RvEhRlbnZveS5jb25maWcuY29yZS52MyKiBQoMU29ja2V0T3B0aW9uEhMKC2Rlc2NyaXB0aW9uGAEgASgJEg0KBWxldmVsGAIgASgDEgwKBG5hbWUYAyABKAMSEwoJaW50X3ZhbHVlGAQgASgDSAASEwoJYnVmX3ZhbHVlGAUgASgMSAASPQoFc3RhdGUYBiABKA4yLi5lbnZveS5jb25maWcuY29yZS52My5Tb2NrZXRPcHRpb24uU29ja2V0U3RhdGUSOwoEdHlwZRgHIAEoCzItLmVudm95LmNvbmZpZy5jb3JlLnYzLlNvY2tldE9wdGlvbi5Tb2NrZXRUeXBlEkYKCmlwX3ZlcnNpb24YCCABKA4yMi5lbnZveS5jb25maWcuY29yZS52My5Tb2NrZXRPcHRpb24uU29ja2V0SXBWZXJzaW9uGrIBCgpTb2NrZXRUeXBlEkQKBnN0cmVhbRgBIAEoCzI0LmVudm95LmNvbmZpZy5jb3JlLnYzLlNvY2tldE9wdGlvbi5Tb2NrZXRUeXBlLlN0cmVhbRJICghkYXRhZ3JhbRgCIAEoCzI2LmVudm95LmNvbmZpZy5jb3JlLnYzLlNvY2tldE9wdGlvbi5Tb2NrZXRUeXBlLkRhdGFncmFtGggKBlN0cmVhbRoKCghEYXRhZ3JhbSJGCgtTb2NrZXRTdGF0ZRIRCg1TVEFURV9QUkVCSU5EEAASDwoLU1RBVEVfQk9VTkQQARITCg9TVEFURV9MSVNURU5JTkcQAiJsCg9Tb2NrZXRJcFZlcnNpb24SIQodU09DS0VUX0lQX1ZFUlNJT05fVU5TUEVDSUZJRUQQABIaChZTT0NLRVRfSVBfVkVSU0lPTl9JUFY0EAESGgoWU09DS0VUX0lQX1ZFUlNJT05fSVBWNhACQgcKBXZhbHVlIlMKFVNvY2tldE9wdGlvbnNPdmVycmlkZRI6Cg5zb2NrZXRfb3B0aW9ucxgBIAMoCzIiLmVudm95LmNvbmZpZy5jb3JlLnYzLlNvY2tldE9wdGlvbmIGcHJvdG8z");
+  fileDesc("CihlbnZveS9jb25maWcvY29yZS92My9zb2NrZXRfb3B0aW9uLnByb3RvEhRlbnZveS5jb25maWcuY29yZS52MyKwAwoMU29ja2V0T3B0aW9uEhMKC2Rlc2NyaXB0aW9uGAEgASgJEg0KBWxldmVsGAIgASgDEgwKBG5hbWUYAyABKAMSEwoJaW50X3ZhbHVlGAQgASgDSAASEwoJYnVmX3ZhbHVlGAUgASgMSAASPQoFc3RhdGUYBiABKA4yLi5lbnZveS5jb25maWcuY29yZS52My5Tb2NrZXRPcHRpb24uU29ja2V0U3RhdGUSRgoKaXBfdmVyc2lvbhgIIAEoDjIyLmVudm95LmNvbmZpZy5jb3JlLnYzLlNvY2tldE9wdGlvbi5Tb2NrZXRJcFZlcnNpb24iRgoLU29ja2V0U3RhdGUSEQoNU1RBVEVfUFJFQklORBAAEg8KC1NUQVRFX0JPVU5EEAESEwoPU1RBVEVfTElTVEVOSU5HEAIibAoPU29ja2V0SXBWZXJzaW9uEiEKHVNPQ0tFVF9JUF9WRVJTSU9OX1VOU1BFQ0lGSUVEEAASGgoWU09DS0VUX0lQX1ZFUlNJT05fSVBWNBABEhoKFlNPQ0tFVF9JUF9WRVJTSU9OX0lQVjYQAkIHCgV2YWx1ZWIGcHJvdG8z");
 
 /**
  * Describes the message envoy.config.core.v3.SocketOption.
@@ -16,27 +16,6 @@ export const file_envoy_config_core_v3_socket_option = /*@__PURE__*/
  */
 export const SocketOptionSchema = /*@__PURE__*/
   messageDesc(file_envoy_config_core_v3_socket_option, 0);
-
-/**
- * Describes the message envoy.config.core.v3.SocketOption.SocketType.
- * Use `create(SocketOption_SocketTypeSchema)` to create a new message.
- */
-export const SocketOption_SocketTypeSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_socket_option, 0, 0);
-
-/**
- * Describes the message envoy.config.core.v3.SocketOption.SocketType.Stream.
- * Use `create(SocketOption_SocketType_StreamSchema)` to create a new message.
- */
-export const SocketOption_SocketType_StreamSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_socket_option, 0, 0, 0);
-
-/**
- * Describes the message envoy.config.core.v3.SocketOption.SocketType.Datagram.
- * Use `create(SocketOption_SocketType_DatagramSchema)` to create a new message.
- */
-export const SocketOption_SocketType_DatagramSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_socket_option, 0, 0, 1);
 
 /**
  * Describes the enum envoy.config.core.v3.SocketOption.SocketState.
@@ -61,11 +40,4 @@ export const SocketOption_SocketIpVersionSchema = /*@__PURE__*/
  */
 export const SocketOption_SocketIpVersion = /*@__PURE__*/
   tsEnum(SocketOption_SocketIpVersionSchema);
-
-/**
- * Describes the message envoy.config.core.v3.SocketOptionsOverride.
- * Use `create(SocketOptionsOverrideSchema)` to create a new message.
- */
-export const SocketOptionsOverrideSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_socket_option, 1);
 

@@ -24,19 +24,9 @@ export declare type Endpoint = Message<"envoy.config.endpoint.v3.Endpoint"> & {
   address?: Address | undefined;
 
   /**
-   * @generated from field: envoy.config.endpoint.v3.Endpoint.HealthCheckConfig health_check_config = 2;
-   */
-  healthCheckConfig?: Endpoint_HealthCheckConfig | undefined;
-
-  /**
    * @generated from field: string hostname = 3;
    */
   hostname: string;
-
-  /**
-   * @generated from field: repeated envoy.config.endpoint.v3.Endpoint.AdditionalAddress additional_addresses = 4;
-   */
-  additionalAddresses: Endpoint_AdditionalAddress[];
 
   /**
    * @generated from field: string observability_name = 5;
@@ -49,53 +39,6 @@ export declare type Endpoint = Message<"envoy.config.endpoint.v3.Endpoint"> & {
  * Use `create(EndpointSchema)` to create a new message.
  */
 export declare const EndpointSchema: GenMessage<Endpoint>;
-
-/**
- * @generated from message envoy.config.endpoint.v3.Endpoint.HealthCheckConfig
- */
-export declare type Endpoint_HealthCheckConfig = Message<"envoy.config.endpoint.v3.Endpoint.HealthCheckConfig"> & {
-  /**
-   * @generated from field: uint32 port_value = 1;
-   */
-  portValue: number;
-
-  /**
-   * @generated from field: string hostname = 2;
-   */
-  hostname: string;
-
-  /**
-   * @generated from field: envoy.config.core.v3.Address address = 3;
-   */
-  address?: Address | undefined;
-
-  /**
-   * @generated from field: bool disable_active_health_check = 4;
-   */
-  disableActiveHealthCheck: boolean;
-};
-
-/**
- * Describes the message envoy.config.endpoint.v3.Endpoint.HealthCheckConfig.
- * Use `create(Endpoint_HealthCheckConfigSchema)` to create a new message.
- */
-export declare const Endpoint_HealthCheckConfigSchema: GenMessage<Endpoint_HealthCheckConfig>;
-
-/**
- * @generated from message envoy.config.endpoint.v3.Endpoint.AdditionalAddress
- */
-export declare type Endpoint_AdditionalAddress = Message<"envoy.config.endpoint.v3.Endpoint.AdditionalAddress"> & {
-  /**
-   * @generated from field: envoy.config.core.v3.Address address = 1;
-   */
-  address?: Address | undefined;
-};
-
-/**
- * Describes the message envoy.config.endpoint.v3.Endpoint.AdditionalAddress.
- * Use `create(Endpoint_AdditionalAddressSchema)` to create a new message.
- */
-export declare const Endpoint_AdditionalAddressSchema: GenMessage<Endpoint_AdditionalAddress>;
 
 /**
  * @generated from message envoy.config.endpoint.v3.LbEndpoint
@@ -139,18 +82,6 @@ export declare type LbEndpoint = Message<"envoy.config.endpoint.v3.LbEndpoint"> 
  * Use `create(LbEndpointSchema)` to create a new message.
  */
 export declare const LbEndpointSchema: GenMessage<LbEndpoint>;
-
-/**
- * @generated from message envoy.config.endpoint.v3.LbEndpointCollection
- */
-export declare type LbEndpointCollection = Message<"envoy.config.endpoint.v3.LbEndpointCollection"> & {
-};
-
-/**
- * Describes the message envoy.config.endpoint.v3.LbEndpointCollection.
- * Use `create(LbEndpointCollectionSchema)` to create a new message.
- */
-export declare const LbEndpointCollectionSchema: GenMessage<LbEndpointCollection>;
 
 /**
  * @generated from message envoy.config.endpoint.v3.LedsClusterLocalityConfig

@@ -6,7 +6,6 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Endpoint, LocalityLbEndpoints } from "./endpoint_components_pb.js";
 import type { Duration } from "@bufbuild/protobuf/wkt";
-import type { FractionalPercent } from "../../../type/v3/percent_pb.js";
 
 /**
  * Describes the file envoy/config/endpoint/v3/endpoint.proto.
@@ -49,11 +48,6 @@ export declare const ClusterLoadAssignmentSchema: GenMessage<ClusterLoadAssignme
  */
 export declare type ClusterLoadAssignment_Policy = Message<"envoy.config.endpoint.v3.ClusterLoadAssignment.Policy"> & {
   /**
-   * @generated from field: repeated envoy.config.endpoint.v3.ClusterLoadAssignment.Policy.DropOverload drop_overloads = 2;
-   */
-  dropOverloads: ClusterLoadAssignment_Policy_DropOverload[];
-
-  /**
    * @generated from field: google.protobuf.UInt32Value overprovisioning_factor = 3;
    */
   overprovisioningFactor?: number | undefined;
@@ -74,25 +68,4 @@ export declare type ClusterLoadAssignment_Policy = Message<"envoy.config.endpoin
  * Use `create(ClusterLoadAssignment_PolicySchema)` to create a new message.
  */
 export declare const ClusterLoadAssignment_PolicySchema: GenMessage<ClusterLoadAssignment_Policy>;
-
-/**
- * @generated from message envoy.config.endpoint.v3.ClusterLoadAssignment.Policy.DropOverload
- */
-export declare type ClusterLoadAssignment_Policy_DropOverload = Message<"envoy.config.endpoint.v3.ClusterLoadAssignment.Policy.DropOverload"> & {
-  /**
-   * @generated from field: string category = 1;
-   */
-  category: string;
-
-  /**
-   * @generated from field: envoy.type.v3.FractionalPercent drop_percentage = 2;
-   */
-  dropPercentage?: FractionalPercent | undefined;
-};
-
-/**
- * Describes the message envoy.config.endpoint.v3.ClusterLoadAssignment.Policy.DropOverload.
- * Use `create(ClusterLoadAssignment_Policy_DropOverloadSchema)` to create a new message.
- */
-export declare const ClusterLoadAssignment_Policy_DropOverloadSchema: GenMessage<ClusterLoadAssignment_Policy_DropOverload>;
 

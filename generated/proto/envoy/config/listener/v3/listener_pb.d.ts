@@ -5,13 +5,11 @@
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Address, TcpKeepalive } from "../../core/v3/address_pb.js";
-import type { SocketOption, SocketOptionsOverride } from "../../core/v3/socket_option_pb.js";
 import type { FilterChain, ListenerFilter } from "./listener_components_pb.js";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { Metadata, TrafficDirection } from "../../core/v3/base_pb.js";
+import type { SocketOption } from "../../core/v3/socket_option_pb.js";
 import type { AccessLog } from "../../accesslog/v3/accesslog_pb.js";
-import type { TypedExtensionConfig } from "../../core/v3/extension_pb.js";
-import type { ConfigSource } from "../../core/v3/config_source_pb.js";
 
 /**
  * Describes the file envoy/config/listener/v3/listener.proto.
@@ -28,11 +26,6 @@ export declare type AdditionalAddress = Message<"envoy.config.listener.v3.Additi
   address?: Address | undefined;
 
   /**
-   * @generated from field: envoy.config.core.v3.SocketOptionsOverride socket_options = 2;
-   */
-  socketOptions?: SocketOptionsOverride | undefined;
-
-  /**
    * @generated from field: envoy.config.core.v3.TcpKeepalive tcp_keepalive = 3;
    */
   tcpKeepalive?: TcpKeepalive | undefined;
@@ -43,18 +36,6 @@ export declare type AdditionalAddress = Message<"envoy.config.listener.v3.Additi
  * Use `create(AdditionalAddressSchema)` to create a new message.
  */
 export declare const AdditionalAddressSchema: GenMessage<AdditionalAddress>;
-
-/**
- * @generated from message envoy.config.listener.v3.ListenerCollection
- */
-export declare type ListenerCollection = Message<"envoy.config.listener.v3.ListenerCollection"> & {
-};
-
-/**
- * Describes the message envoy.config.listener.v3.ListenerCollection.
- * Use `create(ListenerCollectionSchema)` to create a new message.
- */
-export declare const ListenerCollectionSchema: GenMessage<ListenerCollection>;
 
 /**
  * @generated from message envoy.config.listener.v3.Listener
@@ -86,11 +67,6 @@ export declare type Listener = Message<"envoy.config.listener.v3.Listener"> & {
   filterChains: FilterChain[];
 
   /**
-   * @generated from field: envoy.config.listener.v3.Listener.FcdsConfig fcds_config = 36;
-   */
-  fcdsConfig?: Listener_FcdsConfig | undefined;
-
-  /**
    * @generated from field: google.protobuf.BoolValue use_original_dst = 4;
    */
   useOriginalDst?: boolean | undefined;
@@ -114,11 +90,6 @@ export declare type Listener = Message<"envoy.config.listener.v3.Listener"> & {
    * @generated from field: envoy.config.core.v3.Metadata metadata = 6;
    */
   metadata?: Metadata | undefined;
-
-  /**
-   * @generated from field: envoy.config.listener.v3.Listener.DeprecatedV1 deprecated_v1 = 7;
-   */
-  deprecatedV1?: Listener_DeprecatedV1 | undefined;
 
   /**
    * @generated from field: envoy.config.listener.v3.Listener.DrainType drain_type = 8;
@@ -164,11 +135,6 @@ export declare type Listener = Message<"envoy.config.listener.v3.Listener"> & {
    * @generated from field: envoy.config.core.v3.TrafficDirection traffic_direction = 16;
    */
   trafficDirection: TrafficDirection;
-
-  /**
-   * @generated from field: envoy.config.listener.v3.Listener.ConnectionBalanceConfig connection_balance_config = 20;
-   */
-  connectionBalanceConfig?: Listener_ConnectionBalanceConfig | undefined;
 
   /**
    * @generated from field: bool reuse_port = 21;
@@ -239,80 +205,6 @@ export declare type Listener = Message<"envoy.config.listener.v3.Listener"> & {
 export declare const ListenerSchema: GenMessage<Listener>;
 
 /**
- * @generated from message envoy.config.listener.v3.Listener.DeprecatedV1
- */
-export declare type Listener_DeprecatedV1 = Message<"envoy.config.listener.v3.Listener.DeprecatedV1"> & {
-  /**
-   * @generated from field: google.protobuf.BoolValue bind_to_port = 1;
-   */
-  bindToPort?: boolean | undefined;
-};
-
-/**
- * Describes the message envoy.config.listener.v3.Listener.DeprecatedV1.
- * Use `create(Listener_DeprecatedV1Schema)` to create a new message.
- */
-export declare const Listener_DeprecatedV1Schema: GenMessage<Listener_DeprecatedV1>;
-
-/**
- * @generated from message envoy.config.listener.v3.Listener.ConnectionBalanceConfig
- */
-export declare type Listener_ConnectionBalanceConfig = Message<"envoy.config.listener.v3.Listener.ConnectionBalanceConfig"> & {
-  /**
-   * @generated from oneof envoy.config.listener.v3.Listener.ConnectionBalanceConfig.balance_type
-   */
-  balanceType: {
-    /**
-     * @generated from field: envoy.config.listener.v3.Listener.ConnectionBalanceConfig.ExactBalance exact_balance = 1;
-     */
-    value: Listener_ConnectionBalanceConfig_ExactBalance;
-    case: "exactBalance";
-  } | {
-    /**
-     * @generated from field: envoy.config.core.v3.TypedExtensionConfig extend_balance = 2;
-     */
-    value: TypedExtensionConfig;
-    case: "extendBalance";
-  } | {
-    /**
-     * @generated from field: envoy.config.listener.v3.Listener.ConnectionBalanceConfig.CpuLocalityBalance cpu_locality_balance = 3;
-     */
-    value: Listener_ConnectionBalanceConfig_CpuLocalityBalance;
-    case: "cpuLocalityBalance";
-  } | { case: undefined; value?: undefined };
-};
-
-/**
- * Describes the message envoy.config.listener.v3.Listener.ConnectionBalanceConfig.
- * Use `create(Listener_ConnectionBalanceConfigSchema)` to create a new message.
- */
-export declare const Listener_ConnectionBalanceConfigSchema: GenMessage<Listener_ConnectionBalanceConfig>;
-
-/**
- * @generated from message envoy.config.listener.v3.Listener.ConnectionBalanceConfig.ExactBalance
- */
-export declare type Listener_ConnectionBalanceConfig_ExactBalance = Message<"envoy.config.listener.v3.Listener.ConnectionBalanceConfig.ExactBalance"> & {
-};
-
-/**
- * Describes the message envoy.config.listener.v3.Listener.ConnectionBalanceConfig.ExactBalance.
- * Use `create(Listener_ConnectionBalanceConfig_ExactBalanceSchema)` to create a new message.
- */
-export declare const Listener_ConnectionBalanceConfig_ExactBalanceSchema: GenMessage<Listener_ConnectionBalanceConfig_ExactBalance>;
-
-/**
- * @generated from message envoy.config.listener.v3.Listener.ConnectionBalanceConfig.CpuLocalityBalance
- */
-export declare type Listener_ConnectionBalanceConfig_CpuLocalityBalance = Message<"envoy.config.listener.v3.Listener.ConnectionBalanceConfig.CpuLocalityBalance"> & {
-};
-
-/**
- * Describes the message envoy.config.listener.v3.Listener.ConnectionBalanceConfig.CpuLocalityBalance.
- * Use `create(Listener_ConnectionBalanceConfig_CpuLocalityBalanceSchema)` to create a new message.
- */
-export declare const Listener_ConnectionBalanceConfig_CpuLocalityBalanceSchema: GenMessage<Listener_ConnectionBalanceConfig_CpuLocalityBalance>;
-
-/**
  * @generated from message envoy.config.listener.v3.Listener.InternalListenerConfig
  */
 export declare type Listener_InternalListenerConfig = Message<"envoy.config.listener.v3.Listener.InternalListenerConfig"> & {
@@ -323,27 +215,6 @@ export declare type Listener_InternalListenerConfig = Message<"envoy.config.list
  * Use `create(Listener_InternalListenerConfigSchema)` to create a new message.
  */
 export declare const Listener_InternalListenerConfigSchema: GenMessage<Listener_InternalListenerConfig>;
-
-/**
- * @generated from message envoy.config.listener.v3.Listener.FcdsConfig
- */
-export declare type Listener_FcdsConfig = Message<"envoy.config.listener.v3.Listener.FcdsConfig"> & {
-  /**
-   * @generated from field: string name = 1;
-   */
-  name: string;
-
-  /**
-   * @generated from field: envoy.config.core.v3.ConfigSource config_source = 2;
-   */
-  configSource?: ConfigSource | undefined;
-};
-
-/**
- * Describes the message envoy.config.listener.v3.Listener.FcdsConfig.
- * Use `create(Listener_FcdsConfigSchema)` to create a new message.
- */
-export declare const Listener_FcdsConfigSchema: GenMessage<Listener_FcdsConfig>;
 
 /**
  * @generated from enum envoy.config.listener.v3.Listener.DrainType

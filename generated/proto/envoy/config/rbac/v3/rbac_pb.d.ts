@@ -4,14 +4,13 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { TypedExtensionConfig } from "../../core/v3/extension_pb.js";
-import type { MetadataMatcher } from "../../../type/matcher/v3/metadata_pb.js";
 import type { HeaderMatcher } from "../../route/v3/route_components_pb.js";
 import type { PathMatcher } from "../../../type/matcher/v3/path_pb.js";
 import type { CidrRange } from "../../core/v3/address_pb.js";
 import type { Int32Range } from "../../../type/v3/range_pb.js";
+import type { MetadataMatcher } from "../../../type/matcher/v3/metadata_pb.js";
 import type { StringMatcher } from "../../../type/matcher/v3/string_pb.js";
-import type { FilterStateMatcher } from "../../../type/matcher/v3/filter_state_pb.js";
+import type { TypedExtensionConfig } from "../../core/v3/extension_pb.js";
 
 /**
  * Describes the file envoy/config/rbac/v3/rbac.proto.
@@ -31,11 +30,6 @@ export declare type RBAC = Message<"envoy.config.rbac.v3.RBAC"> & {
    * @generated from field: map<string, envoy.config.rbac.v3.Policy> policies = 2;
    */
   policies: { [key: string]: Policy };
-
-  /**
-   * @generated from field: envoy.config.rbac.v3.RBAC.AuditLoggingOptions audit_logging_options = 3;
-   */
-  auditLoggingOptions?: RBAC_AuditLoggingOptions | undefined;
 };
 
 /**
@@ -43,78 +37,6 @@ export declare type RBAC = Message<"envoy.config.rbac.v3.RBAC"> & {
  * Use `create(RBACSchema)` to create a new message.
  */
 export declare const RBACSchema: GenMessage<RBAC>;
-
-/**
- * @generated from message envoy.config.rbac.v3.RBAC.AuditLoggingOptions
- */
-export declare type RBAC_AuditLoggingOptions = Message<"envoy.config.rbac.v3.RBAC.AuditLoggingOptions"> & {
-  /**
-   * @generated from field: envoy.config.rbac.v3.RBAC.AuditLoggingOptions.AuditCondition audit_condition = 1;
-   */
-  auditCondition: RBAC_AuditLoggingOptions_AuditCondition;
-
-  /**
-   * @generated from field: repeated envoy.config.rbac.v3.RBAC.AuditLoggingOptions.AuditLoggerConfig logger_configs = 2;
-   */
-  loggerConfigs: RBAC_AuditLoggingOptions_AuditLoggerConfig[];
-};
-
-/**
- * Describes the message envoy.config.rbac.v3.RBAC.AuditLoggingOptions.
- * Use `create(RBAC_AuditLoggingOptionsSchema)` to create a new message.
- */
-export declare const RBAC_AuditLoggingOptionsSchema: GenMessage<RBAC_AuditLoggingOptions>;
-
-/**
- * @generated from message envoy.config.rbac.v3.RBAC.AuditLoggingOptions.AuditLoggerConfig
- */
-export declare type RBAC_AuditLoggingOptions_AuditLoggerConfig = Message<"envoy.config.rbac.v3.RBAC.AuditLoggingOptions.AuditLoggerConfig"> & {
-  /**
-   * @generated from field: envoy.config.core.v3.TypedExtensionConfig audit_logger = 1;
-   */
-  auditLogger?: TypedExtensionConfig | undefined;
-
-  /**
-   * @generated from field: bool is_optional = 2;
-   */
-  isOptional: boolean;
-};
-
-/**
- * Describes the message envoy.config.rbac.v3.RBAC.AuditLoggingOptions.AuditLoggerConfig.
- * Use `create(RBAC_AuditLoggingOptions_AuditLoggerConfigSchema)` to create a new message.
- */
-export declare const RBAC_AuditLoggingOptions_AuditLoggerConfigSchema: GenMessage<RBAC_AuditLoggingOptions_AuditLoggerConfig>;
-
-/**
- * @generated from enum envoy.config.rbac.v3.RBAC.AuditLoggingOptions.AuditCondition
- */
-export enum RBAC_AuditLoggingOptions_AuditCondition {
-  /**
-   * @generated from enum value: NONE = 0;
-   */
-  NONE = 0,
-
-  /**
-   * @generated from enum value: ON_DENY = 1;
-   */
-  ON_DENY = 1,
-
-  /**
-   * @generated from enum value: ON_ALLOW = 2;
-   */
-  ON_ALLOW = 2,
-
-  /**
-   * @generated from enum value: ON_DENY_AND_ALLOW = 3;
-   */
-  ON_DENY_AND_ALLOW = 3,
-}
-
-/**
- * Describes the enum envoy.config.rbac.v3.RBAC.AuditLoggingOptions.AuditCondition.
- */
-export declare const RBAC_AuditLoggingOptions_AuditConditionSchema: GenEnum<RBAC_AuditLoggingOptions_AuditCondition>;
 
 /**
  * @generated from enum envoy.config.rbac.v3.RBAC.Action
@@ -161,27 +83,6 @@ export declare type Policy = Message<"envoy.config.rbac.v3.Policy"> & {
  * Use `create(PolicySchema)` to create a new message.
  */
 export declare const PolicySchema: GenMessage<Policy>;
-
-/**
- * @generated from message envoy.config.rbac.v3.SourcedMetadata
- */
-export declare type SourcedMetadata = Message<"envoy.config.rbac.v3.SourcedMetadata"> & {
-  /**
-   * @generated from field: envoy.type.matcher.v3.MetadataMatcher metadata_matcher = 1;
-   */
-  metadataMatcher?: MetadataMatcher | undefined;
-
-  /**
-   * @generated from field: envoy.config.rbac.v3.MetadataSource metadata_source = 2;
-   */
-  metadataSource: MetadataSource;
-};
-
-/**
- * Describes the message envoy.config.rbac.v3.SourcedMetadata.
- * Use `create(SourcedMetadataSchema)` to create a new message.
- */
-export declare const SourcedMetadataSchema: GenMessage<SourcedMetadata>;
 
 /**
  * @generated from message envoy.config.rbac.v3.Permission
@@ -268,12 +169,6 @@ export declare type Permission = Message<"envoy.config.rbac.v3.Permission"> & {
      */
     value: TypedExtensionConfig;
     case: "uriTemplate";
-  } | {
-    /**
-     * @generated from field: envoy.config.rbac.v3.SourcedMetadata sourced_metadata = 14;
-     */
-    value: SourcedMetadata;
-    case: "sourcedMetadata";
   } | { case: undefined; value?: undefined };
 };
 
@@ -368,22 +263,10 @@ export declare type Principal = Message<"envoy.config.rbac.v3.Principal"> & {
     case: "metadata";
   } | {
     /**
-     * @generated from field: envoy.type.matcher.v3.FilterStateMatcher filter_state = 12;
-     */
-    value: FilterStateMatcher;
-    case: "filterState";
-  } | {
-    /**
      * @generated from field: envoy.config.rbac.v3.Principal not_id = 8;
      */
     value: Principal;
     case: "notId";
-  } | {
-    /**
-     * @generated from field: envoy.config.rbac.v3.SourcedMetadata sourced_metadata = 13;
-     */
-    value: SourcedMetadata;
-    case: "sourcedMetadata";
   } | {
     /**
      * @generated from field: envoy.config.core.v3.TypedExtensionConfig custom = 14;
@@ -430,27 +313,6 @@ export declare type Principal_Authenticated = Message<"envoy.config.rbac.v3.Prin
  * Use `create(Principal_AuthenticatedSchema)` to create a new message.
  */
 export declare const Principal_AuthenticatedSchema: GenMessage<Principal_Authenticated>;
-
-/**
- * @generated from message envoy.config.rbac.v3.Action
- */
-export declare type Action = Message<"envoy.config.rbac.v3.Action"> & {
-  /**
-   * @generated from field: string name = 1;
-   */
-  name: string;
-
-  /**
-   * @generated from field: envoy.config.rbac.v3.RBAC.Action action = 2;
-   */
-  action: RBAC_Action;
-};
-
-/**
- * Describes the message envoy.config.rbac.v3.Action.
- * Use `create(ActionSchema)` to create a new message.
- */
-export declare const ActionSchema: GenMessage<Action>;
 
 /**
  * @generated from enum envoy.config.rbac.v3.MetadataSource

@@ -9,15 +9,10 @@ import type { Any, BoolValue, Duration } from "@bufbuild/protobuf/wkt";
 import type { TypedExtensionConfig } from "../../core/v3/extension_pb.js";
 import type { RegexMatchAndSubstitute, RegexMatcher } from "../../../type/matcher/v3/regex_pb.js";
 import type { MetadataMatcher } from "../../../type/matcher/v3/metadata_pb.js";
-import type { FilterStateMatcher } from "../../../type/matcher/v3/filter_state_pb.js";
-import type { StringMatcher } from "../../../type/matcher/v3/string_pb.js";
-import type { ProxyProtocolConfig } from "../../core/v3/proxy_protocol_pb.js";
 import type { FractionalPercent } from "../../../type/v3/percent_pb.js";
 import type { SubstitutionFormatString } from "../../core/v3/substitution_format_string_pb.js";
-import type { CustomTag } from "../../../type/tracing/v3/custom_tag_pb.js";
-import type { MetadataKey } from "../../../type/metadata/v3/metadata_pb.js";
-import type { AddressMatcher } from "../../../type/matcher/v3/address_pb.js";
 import type { Int64Range } from "../../../type/v3/range_pb.js";
+import type { StringMatcher } from "../../../type/matcher/v3/string_pb.js";
 
 /**
  * Describes the file envoy/config/route/v3/route_components.proto.
@@ -49,11 +44,6 @@ export declare type VirtualHost = Message<"envoy.config.route.v3.VirtualHost"> &
   requireTls: VirtualHost_TlsRequirementType;
 
   /**
-   * @generated from field: repeated envoy.config.route.v3.VirtualCluster virtual_clusters = 5;
-   */
-  virtualClusters: VirtualCluster[];
-
-  /**
    * @generated from field: repeated envoy.config.route.v3.RateLimit rate_limits = 6;
    */
   rateLimits: RateLimit[];
@@ -77,11 +67,6 @@ export declare type VirtualHost = Message<"envoy.config.route.v3.VirtualHost"> &
    * @generated from field: repeated string response_headers_to_remove = 11;
    */
   responseHeadersToRemove: string[];
-
-  /**
-   * @generated from field: envoy.config.route.v3.CorsPolicy cors = 8;
-   */
-  cors?: CorsPolicy | undefined;
 
   /**
    * @generated from field: map<string, google.protobuf.Any> typed_per_filter_config = 15;
@@ -192,22 +177,6 @@ export declare type FilterAction = Message<"envoy.config.route.v3.FilterAction">
 export declare const FilterActionSchema: GenMessage<FilterAction>;
 
 /**
- * @generated from message envoy.config.route.v3.RouteList
- */
-export declare type RouteList = Message<"envoy.config.route.v3.RouteList"> & {
-  /**
-   * @generated from field: repeated envoy.config.route.v3.Route routes = 1;
-   */
-  routes: Route[];
-};
-
-/**
- * Describes the message envoy.config.route.v3.RouteList.
- * Use `create(RouteListSchema)` to create a new message.
- */
-export declare const RouteListSchema: GenMessage<RouteList>;
-
-/**
  * @generated from message envoy.config.route.v3.Route
  */
 export declare type Route = Message<"envoy.config.route.v3.Route"> & {
@@ -290,11 +259,6 @@ export declare type Route = Message<"envoy.config.route.v3.Route"> & {
    * @generated from field: repeated string response_headers_to_remove = 11;
    */
   responseHeadersToRemove: string[];
-
-  /**
-   * @generated from field: envoy.config.route.v3.Tracing tracing = 15;
-   */
-  tracing?: Tracing | undefined;
 
   /**
    * @generated from field: google.protobuf.UInt32Value per_request_buffer_limit_bytes = 16;
@@ -538,11 +502,6 @@ export declare type RouteMatch = Message<"envoy.config.route.v3.RouteMatch"> & {
    * @generated from field: repeated envoy.type.matcher.v3.MetadataMatcher dynamic_metadata = 13;
    */
   dynamicMetadata: MetadataMatcher[];
-
-  /**
-   * @generated from field: repeated envoy.type.matcher.v3.FilterStateMatcher filter_state = 16;
-   */
-  filterState: FilterStateMatcher[];
 };
 
 /**
@@ -595,73 +554,6 @@ export declare type RouteMatch_ConnectMatcher = Message<"envoy.config.route.v3.R
  * Use `create(RouteMatch_ConnectMatcherSchema)` to create a new message.
  */
 export declare const RouteMatch_ConnectMatcherSchema: GenMessage<RouteMatch_ConnectMatcher>;
-
-/**
- * @generated from message envoy.config.route.v3.CorsPolicy
- */
-export declare type CorsPolicy = Message<"envoy.config.route.v3.CorsPolicy"> & {
-  /**
-   * @generated from field: repeated envoy.type.matcher.v3.StringMatcher allow_origin_string_match = 11;
-   */
-  allowOriginStringMatch: StringMatcher[];
-
-  /**
-   * @generated from field: string allow_methods = 2;
-   */
-  allowMethods: string;
-
-  /**
-   * @generated from field: string allow_headers = 3;
-   */
-  allowHeaders: string;
-
-  /**
-   * @generated from field: string expose_headers = 4;
-   */
-  exposeHeaders: string;
-
-  /**
-   * @generated from field: string max_age = 5;
-   */
-  maxAge: string;
-
-  /**
-   * @generated from field: google.protobuf.BoolValue allow_credentials = 6;
-   */
-  allowCredentials?: boolean | undefined;
-
-  /**
-   * @generated from oneof envoy.config.route.v3.CorsPolicy.enabled_specifier
-   */
-  enabledSpecifier: {
-    /**
-     * @generated from field: envoy.config.core.v3.RuntimeFractionalPercent filter_enabled = 9;
-     */
-    value: RuntimeFractionalPercent;
-    case: "filterEnabled";
-  } | { case: undefined; value?: undefined };
-
-  /**
-   * @generated from field: envoy.config.core.v3.RuntimeFractionalPercent shadow_enabled = 10;
-   */
-  shadowEnabled?: RuntimeFractionalPercent | undefined;
-
-  /**
-   * @generated from field: google.protobuf.BoolValue allow_private_network_access = 12;
-   */
-  allowPrivateNetworkAccess?: boolean | undefined;
-
-  /**
-   * @generated from field: google.protobuf.BoolValue forward_not_matching_preflights = 13;
-   */
-  forwardNotMatchingPreflights?: boolean | undefined;
-};
-
-/**
- * Describes the message envoy.config.route.v3.CorsPolicy.
- * Use `create(CorsPolicySchema)` to create a new message.
- */
-export declare const CorsPolicySchema: GenMessage<CorsPolicy>;
 
 /**
  * @generated from message envoy.config.route.v3.RouteAction
@@ -828,11 +720,6 @@ export declare type RouteAction = Message<"envoy.config.route.v3.RouteAction"> &
   hashPolicy: RouteAction_HashPolicy[];
 
   /**
-   * @generated from field: envoy.config.route.v3.CorsPolicy cors = 17;
-   */
-  cors?: CorsPolicy | undefined;
-
-  /**
    * @generated from field: google.protobuf.Duration max_grpc_timeout = 23;
    */
   maxGrpcTimeout?: Duration | undefined;
@@ -951,12 +838,6 @@ export declare type RouteAction_HashPolicy = Message<"envoy.config.route.v3.Rout
      */
     value: RouteAction_HashPolicy_QueryParameter;
     case: "queryParameter";
-  } | {
-    /**
-     * @generated from field: envoy.config.route.v3.RouteAction.HashPolicy.FilterState filter_state = 6;
-     */
-    value: RouteAction_HashPolicy_FilterState;
-    case: "filterState";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -993,27 +874,6 @@ export declare type RouteAction_HashPolicy_Header = Message<"envoy.config.route.
 export declare const RouteAction_HashPolicy_HeaderSchema: GenMessage<RouteAction_HashPolicy_Header>;
 
 /**
- * @generated from message envoy.config.route.v3.RouteAction.HashPolicy.CookieAttribute
- */
-export declare type RouteAction_HashPolicy_CookieAttribute = Message<"envoy.config.route.v3.RouteAction.HashPolicy.CookieAttribute"> & {
-  /**
-   * @generated from field: string name = 1;
-   */
-  name: string;
-
-  /**
-   * @generated from field: string value = 2;
-   */
-  value: string;
-};
-
-/**
- * Describes the message envoy.config.route.v3.RouteAction.HashPolicy.CookieAttribute.
- * Use `create(RouteAction_HashPolicy_CookieAttributeSchema)` to create a new message.
- */
-export declare const RouteAction_HashPolicy_CookieAttributeSchema: GenMessage<RouteAction_HashPolicy_CookieAttribute>;
-
-/**
  * @generated from message envoy.config.route.v3.RouteAction.HashPolicy.Cookie
  */
 export declare type RouteAction_HashPolicy_Cookie = Message<"envoy.config.route.v3.RouteAction.HashPolicy.Cookie"> & {
@@ -1031,11 +891,6 @@ export declare type RouteAction_HashPolicy_Cookie = Message<"envoy.config.route.
    * @generated from field: string path = 3;
    */
   path: string;
-
-  /**
-   * @generated from field: repeated envoy.config.route.v3.RouteAction.HashPolicy.CookieAttribute attributes = 4;
-   */
-  attributes: RouteAction_HashPolicy_CookieAttribute[];
 };
 
 /**
@@ -1077,22 +932,6 @@ export declare type RouteAction_HashPolicy_QueryParameter = Message<"envoy.confi
 export declare const RouteAction_HashPolicy_QueryParameterSchema: GenMessage<RouteAction_HashPolicy_QueryParameter>;
 
 /**
- * @generated from message envoy.config.route.v3.RouteAction.HashPolicy.FilterState
- */
-export declare type RouteAction_HashPolicy_FilterState = Message<"envoy.config.route.v3.RouteAction.HashPolicy.FilterState"> & {
-  /**
-   * @generated from field: string key = 1;
-   */
-  key: string;
-};
-
-/**
- * Describes the message envoy.config.route.v3.RouteAction.HashPolicy.FilterState.
- * Use `create(RouteAction_HashPolicy_FilterStateSchema)` to create a new message.
- */
-export declare const RouteAction_HashPolicy_FilterStateSchema: GenMessage<RouteAction_HashPolicy_FilterState>;
-
-/**
  * @generated from message envoy.config.route.v3.RouteAction.UpgradeConfig
  */
 export declare type RouteAction_UpgradeConfig = Message<"envoy.config.route.v3.RouteAction.UpgradeConfig"> & {
@@ -1122,11 +961,6 @@ export declare const RouteAction_UpgradeConfigSchema: GenMessage<RouteAction_Upg
  * @generated from message envoy.config.route.v3.RouteAction.UpgradeConfig.ConnectConfig
  */
 export declare type RouteAction_UpgradeConfig_ConnectConfig = Message<"envoy.config.route.v3.RouteAction.UpgradeConfig.ConnectConfig"> & {
-  /**
-   * @generated from field: envoy.config.core.v3.ProxyProtocolConfig proxy_protocol_config = 1;
-   */
-  proxyProtocolConfig?: ProxyProtocolConfig | undefined;
-
   /**
    * @generated from field: bool allow_post = 2;
    */
@@ -1367,35 +1201,9 @@ export declare type RetryPolicy_RetryBackOff = Message<"envoy.config.route.v3.Re
 export declare const RetryPolicy_RetryBackOffSchema: GenMessage<RetryPolicy_RetryBackOff>;
 
 /**
- * @generated from message envoy.config.route.v3.RetryPolicy.ResetHeader
- */
-export declare type RetryPolicy_ResetHeader = Message<"envoy.config.route.v3.RetryPolicy.ResetHeader"> & {
-  /**
-   * @generated from field: string name = 1;
-   */
-  name: string;
-
-  /**
-   * @generated from field: envoy.config.route.v3.RetryPolicy.ResetHeaderFormat format = 2;
-   */
-  format: RetryPolicy_ResetHeaderFormat;
-};
-
-/**
- * Describes the message envoy.config.route.v3.RetryPolicy.ResetHeader.
- * Use `create(RetryPolicy_ResetHeaderSchema)` to create a new message.
- */
-export declare const RetryPolicy_ResetHeaderSchema: GenMessage<RetryPolicy_ResetHeader>;
-
-/**
  * @generated from message envoy.config.route.v3.RetryPolicy.RateLimitedRetryBackOff
  */
 export declare type RetryPolicy_RateLimitedRetryBackOff = Message<"envoy.config.route.v3.RetryPolicy.RateLimitedRetryBackOff"> & {
-  /**
-   * @generated from field: repeated envoy.config.route.v3.RetryPolicy.ResetHeader reset_headers = 1;
-   */
-  resetHeaders: RetryPolicy_ResetHeader[];
-
   /**
    * @generated from field: google.protobuf.Duration max_interval = 2;
    */
@@ -1626,68 +1434,6 @@ export declare type Decorator = Message<"envoy.config.route.v3.Decorator"> & {
 export declare const DecoratorSchema: GenMessage<Decorator>;
 
 /**
- * @generated from message envoy.config.route.v3.Tracing
- */
-export declare type Tracing = Message<"envoy.config.route.v3.Tracing"> & {
-  /**
-   * @generated from field: envoy.type.v3.FractionalPercent client_sampling = 1;
-   */
-  clientSampling?: FractionalPercent | undefined;
-
-  /**
-   * @generated from field: envoy.type.v3.FractionalPercent random_sampling = 2;
-   */
-  randomSampling?: FractionalPercent | undefined;
-
-  /**
-   * @generated from field: envoy.type.v3.FractionalPercent overall_sampling = 3;
-   */
-  overallSampling?: FractionalPercent | undefined;
-
-  /**
-   * @generated from field: repeated envoy.type.tracing.v3.CustomTag custom_tags = 4;
-   */
-  customTags: CustomTag[];
-
-  /**
-   * @generated from field: string operation = 5;
-   */
-  operation: string;
-
-  /**
-   * @generated from field: string upstream_operation = 6;
-   */
-  upstreamOperation: string;
-};
-
-/**
- * Describes the message envoy.config.route.v3.Tracing.
- * Use `create(TracingSchema)` to create a new message.
- */
-export declare const TracingSchema: GenMessage<Tracing>;
-
-/**
- * @generated from message envoy.config.route.v3.VirtualCluster
- */
-export declare type VirtualCluster = Message<"envoy.config.route.v3.VirtualCluster"> & {
-  /**
-   * @generated from field: repeated envoy.config.route.v3.HeaderMatcher headers = 4;
-   */
-  headers: HeaderMatcher[];
-
-  /**
-   * @generated from field: string name = 2;
-   */
-  name: string;
-};
-
-/**
- * Describes the message envoy.config.route.v3.VirtualCluster.
- * Use `create(VirtualClusterSchema)` to create a new message.
- */
-export declare const VirtualClusterSchema: GenMessage<VirtualCluster>;
-
-/**
  * @generated from message envoy.config.route.v3.RateLimit
  */
 export declare type RateLimit = Message<"envoy.config.route.v3.RateLimit"> & {
@@ -1700,21 +1446,6 @@ export declare type RateLimit = Message<"envoy.config.route.v3.RateLimit"> & {
    * @generated from field: string disable_key = 2;
    */
   disableKey: string;
-
-  /**
-   * @generated from field: repeated envoy.config.route.v3.RateLimit.Action actions = 3;
-   */
-  actions: RateLimit_Action[];
-
-  /**
-   * @generated from field: envoy.config.route.v3.RateLimit.Override limit = 4;
-   */
-  limit?: RateLimit_Override | undefined;
-
-  /**
-   * @generated from field: envoy.config.route.v3.RateLimit.HitsAddend hits_addend = 5;
-   */
-  hitsAddend?: RateLimit_HitsAddend | undefined;
 
   /**
    * @generated from field: bool apply_on_stream_done = 6;
@@ -1732,516 +1463,6 @@ export declare type RateLimit = Message<"envoy.config.route.v3.RateLimit"> & {
  * Use `create(RateLimitSchema)` to create a new message.
  */
 export declare const RateLimitSchema: GenMessage<RateLimit>;
-
-/**
- * @generated from message envoy.config.route.v3.RateLimit.Action
- */
-export declare type RateLimit_Action = Message<"envoy.config.route.v3.RateLimit.Action"> & {
-  /**
-   * @generated from oneof envoy.config.route.v3.RateLimit.Action.action_specifier
-   */
-  actionSpecifier: {
-    /**
-     * @generated from field: envoy.config.route.v3.RateLimit.Action.SourceCluster source_cluster = 1;
-     */
-    value: RateLimit_Action_SourceCluster;
-    case: "sourceCluster";
-  } | {
-    /**
-     * @generated from field: envoy.config.route.v3.RateLimit.Action.DestinationCluster destination_cluster = 2;
-     */
-    value: RateLimit_Action_DestinationCluster;
-    case: "destinationCluster";
-  } | {
-    /**
-     * @generated from field: envoy.config.route.v3.RateLimit.Action.RequestHeaders request_headers = 3;
-     */
-    value: RateLimit_Action_RequestHeaders;
-    case: "requestHeaders";
-  } | {
-    /**
-     * @generated from field: envoy.config.route.v3.RateLimit.Action.QueryParameters query_parameters = 12;
-     */
-    value: RateLimit_Action_QueryParameters;
-    case: "queryParameters";
-  } | {
-    /**
-     * @generated from field: envoy.config.route.v3.RateLimit.Action.RemoteAddress remote_address = 4;
-     */
-    value: RateLimit_Action_RemoteAddress;
-    case: "remoteAddress";
-  } | {
-    /**
-     * @generated from field: envoy.config.route.v3.RateLimit.Action.GenericKey generic_key = 5;
-     */
-    value: RateLimit_Action_GenericKey;
-    case: "genericKey";
-  } | {
-    /**
-     * @generated from field: envoy.config.route.v3.RateLimit.Action.HeaderValueMatch header_value_match = 6;
-     */
-    value: RateLimit_Action_HeaderValueMatch;
-    case: "headerValueMatch";
-  } | {
-    /**
-     * @generated from field: envoy.config.route.v3.RateLimit.Action.DynamicMetaData dynamic_metadata = 7;
-     */
-    value: RateLimit_Action_DynamicMetaData;
-    case: "dynamicMetadata";
-  } | {
-    /**
-     * @generated from field: envoy.config.route.v3.RateLimit.Action.MetaData metadata = 8;
-     */
-    value: RateLimit_Action_MetaData;
-    case: "metadata";
-  } | {
-    /**
-     * @generated from field: envoy.config.core.v3.TypedExtensionConfig extension = 9;
-     */
-    value: TypedExtensionConfig;
-    case: "extension";
-  } | {
-    /**
-     * @generated from field: envoy.config.route.v3.RateLimit.Action.MaskedRemoteAddress masked_remote_address = 10;
-     */
-    value: RateLimit_Action_MaskedRemoteAddress;
-    case: "maskedRemoteAddress";
-  } | {
-    /**
-     * @generated from field: envoy.config.route.v3.RateLimit.Action.QueryParameterValueMatch query_parameter_value_match = 11;
-     */
-    value: RateLimit_Action_QueryParameterValueMatch;
-    case: "queryParameterValueMatch";
-  } | {
-    /**
-     * @generated from field: envoy.config.route.v3.RateLimit.Action.RemoteAddressMatch remote_address_match = 13;
-     */
-    value: RateLimit_Action_RemoteAddressMatch;
-    case: "remoteAddressMatch";
-  } | { case: undefined; value?: undefined };
-};
-
-/**
- * Describes the message envoy.config.route.v3.RateLimit.Action.
- * Use `create(RateLimit_ActionSchema)` to create a new message.
- */
-export declare const RateLimit_ActionSchema: GenMessage<RateLimit_Action>;
-
-/**
- * @generated from message envoy.config.route.v3.RateLimit.Action.SourceCluster
- */
-export declare type RateLimit_Action_SourceCluster = Message<"envoy.config.route.v3.RateLimit.Action.SourceCluster"> & {
-};
-
-/**
- * Describes the message envoy.config.route.v3.RateLimit.Action.SourceCluster.
- * Use `create(RateLimit_Action_SourceClusterSchema)` to create a new message.
- */
-export declare const RateLimit_Action_SourceClusterSchema: GenMessage<RateLimit_Action_SourceCluster>;
-
-/**
- * @generated from message envoy.config.route.v3.RateLimit.Action.DestinationCluster
- */
-export declare type RateLimit_Action_DestinationCluster = Message<"envoy.config.route.v3.RateLimit.Action.DestinationCluster"> & {
-};
-
-/**
- * Describes the message envoy.config.route.v3.RateLimit.Action.DestinationCluster.
- * Use `create(RateLimit_Action_DestinationClusterSchema)` to create a new message.
- */
-export declare const RateLimit_Action_DestinationClusterSchema: GenMessage<RateLimit_Action_DestinationCluster>;
-
-/**
- * @generated from message envoy.config.route.v3.RateLimit.Action.RequestHeaders
- */
-export declare type RateLimit_Action_RequestHeaders = Message<"envoy.config.route.v3.RateLimit.Action.RequestHeaders"> & {
-  /**
-   * @generated from field: string header_name = 1;
-   */
-  headerName: string;
-
-  /**
-   * @generated from field: string descriptor_key = 2;
-   */
-  descriptorKey: string;
-
-  /**
-   * @generated from field: bool skip_if_absent = 3;
-   */
-  skipIfAbsent: boolean;
-};
-
-/**
- * Describes the message envoy.config.route.v3.RateLimit.Action.RequestHeaders.
- * Use `create(RateLimit_Action_RequestHeadersSchema)` to create a new message.
- */
-export declare const RateLimit_Action_RequestHeadersSchema: GenMessage<RateLimit_Action_RequestHeaders>;
-
-/**
- * @generated from message envoy.config.route.v3.RateLimit.Action.QueryParameters
- */
-export declare type RateLimit_Action_QueryParameters = Message<"envoy.config.route.v3.RateLimit.Action.QueryParameters"> & {
-  /**
-   * @generated from field: string query_parameter_name = 1;
-   */
-  queryParameterName: string;
-
-  /**
-   * @generated from field: string descriptor_key = 2;
-   */
-  descriptorKey: string;
-
-  /**
-   * @generated from field: bool skip_if_absent = 3;
-   */
-  skipIfAbsent: boolean;
-};
-
-/**
- * Describes the message envoy.config.route.v3.RateLimit.Action.QueryParameters.
- * Use `create(RateLimit_Action_QueryParametersSchema)` to create a new message.
- */
-export declare const RateLimit_Action_QueryParametersSchema: GenMessage<RateLimit_Action_QueryParameters>;
-
-/**
- * @generated from message envoy.config.route.v3.RateLimit.Action.RemoteAddress
- */
-export declare type RateLimit_Action_RemoteAddress = Message<"envoy.config.route.v3.RateLimit.Action.RemoteAddress"> & {
-};
-
-/**
- * Describes the message envoy.config.route.v3.RateLimit.Action.RemoteAddress.
- * Use `create(RateLimit_Action_RemoteAddressSchema)` to create a new message.
- */
-export declare const RateLimit_Action_RemoteAddressSchema: GenMessage<RateLimit_Action_RemoteAddress>;
-
-/**
- * @generated from message envoy.config.route.v3.RateLimit.Action.MaskedRemoteAddress
- */
-export declare type RateLimit_Action_MaskedRemoteAddress = Message<"envoy.config.route.v3.RateLimit.Action.MaskedRemoteAddress"> & {
-  /**
-   * @generated from field: google.protobuf.UInt32Value v4_prefix_mask_len = 1;
-   */
-  v4PrefixMaskLen?: number | undefined;
-
-  /**
-   * @generated from field: google.protobuf.UInt32Value v6_prefix_mask_len = 2;
-   */
-  v6PrefixMaskLen?: number | undefined;
-};
-
-/**
- * Describes the message envoy.config.route.v3.RateLimit.Action.MaskedRemoteAddress.
- * Use `create(RateLimit_Action_MaskedRemoteAddressSchema)` to create a new message.
- */
-export declare const RateLimit_Action_MaskedRemoteAddressSchema: GenMessage<RateLimit_Action_MaskedRemoteAddress>;
-
-/**
- * @generated from message envoy.config.route.v3.RateLimit.Action.GenericKey
- */
-export declare type RateLimit_Action_GenericKey = Message<"envoy.config.route.v3.RateLimit.Action.GenericKey"> & {
-  /**
-   * @generated from field: string descriptor_value = 1;
-   */
-  descriptorValue: string;
-
-  /**
-   * @generated from field: string default_value = 3;
-   */
-  defaultValue: string;
-
-  /**
-   * @generated from field: string descriptor_key = 2;
-   */
-  descriptorKey: string;
-};
-
-/**
- * Describes the message envoy.config.route.v3.RateLimit.Action.GenericKey.
- * Use `create(RateLimit_Action_GenericKeySchema)` to create a new message.
- */
-export declare const RateLimit_Action_GenericKeySchema: GenMessage<RateLimit_Action_GenericKey>;
-
-/**
- * @generated from message envoy.config.route.v3.RateLimit.Action.HeaderValueMatch
- */
-export declare type RateLimit_Action_HeaderValueMatch = Message<"envoy.config.route.v3.RateLimit.Action.HeaderValueMatch"> & {
-  /**
-   * @generated from field: string descriptor_value = 1;
-   */
-  descriptorValue: string;
-
-  /**
-   * @generated from field: string default_value = 5;
-   */
-  defaultValue: string;
-
-  /**
-   * @generated from field: string descriptor_key = 4;
-   */
-  descriptorKey: string;
-
-  /**
-   * @generated from field: google.protobuf.BoolValue expect_match = 2;
-   */
-  expectMatch?: boolean | undefined;
-
-  /**
-   * @generated from field: repeated envoy.config.route.v3.HeaderMatcher headers = 3;
-   */
-  headers: HeaderMatcher[];
-};
-
-/**
- * Describes the message envoy.config.route.v3.RateLimit.Action.HeaderValueMatch.
- * Use `create(RateLimit_Action_HeaderValueMatchSchema)` to create a new message.
- */
-export declare const RateLimit_Action_HeaderValueMatchSchema: GenMessage<RateLimit_Action_HeaderValueMatch>;
-
-/**
- * @generated from message envoy.config.route.v3.RateLimit.Action.DynamicMetaData
- */
-export declare type RateLimit_Action_DynamicMetaData = Message<"envoy.config.route.v3.RateLimit.Action.DynamicMetaData"> & {
-  /**
-   * @generated from field: string descriptor_key = 1;
-   */
-  descriptorKey: string;
-
-  /**
-   * @generated from field: envoy.type.metadata.v3.MetadataKey metadata_key = 2;
-   */
-  metadataKey?: MetadataKey | undefined;
-
-  /**
-   * @generated from field: string default_value = 3;
-   */
-  defaultValue: string;
-};
-
-/**
- * Describes the message envoy.config.route.v3.RateLimit.Action.DynamicMetaData.
- * Use `create(RateLimit_Action_DynamicMetaDataSchema)` to create a new message.
- */
-export declare const RateLimit_Action_DynamicMetaDataSchema: GenMessage<RateLimit_Action_DynamicMetaData>;
-
-/**
- * @generated from message envoy.config.route.v3.RateLimit.Action.MetaData
- */
-export declare type RateLimit_Action_MetaData = Message<"envoy.config.route.v3.RateLimit.Action.MetaData"> & {
-  /**
-   * @generated from field: string descriptor_key = 1;
-   */
-  descriptorKey: string;
-
-  /**
-   * @generated from field: envoy.type.metadata.v3.MetadataKey metadata_key = 2;
-   */
-  metadataKey?: MetadataKey | undefined;
-
-  /**
-   * @generated from field: string default_value = 3;
-   */
-  defaultValue: string;
-
-  /**
-   * @generated from field: envoy.config.route.v3.RateLimit.Action.MetaData.Source source = 4;
-   */
-  source: RateLimit_Action_MetaData_Source;
-
-  /**
-   * @generated from field: bool skip_if_absent = 5;
-   */
-  skipIfAbsent: boolean;
-};
-
-/**
- * Describes the message envoy.config.route.v3.RateLimit.Action.MetaData.
- * Use `create(RateLimit_Action_MetaDataSchema)` to create a new message.
- */
-export declare const RateLimit_Action_MetaDataSchema: GenMessage<RateLimit_Action_MetaData>;
-
-/**
- * @generated from enum envoy.config.route.v3.RateLimit.Action.MetaData.Source
- */
-export enum RateLimit_Action_MetaData_Source {
-  /**
-   * @generated from enum value: DYNAMIC = 0;
-   */
-  DYNAMIC = 0,
-
-  /**
-   * @generated from enum value: ROUTE_ENTRY = 1;
-   */
-  ROUTE_ENTRY = 1,
-
-  /**
-   * @generated from enum value: CLUSTER_ENTRY = 2;
-   */
-  CLUSTER_ENTRY = 2,
-
-  /**
-   * @generated from enum value: CLUSTER_LOCALITY_ENTRY = 3;
-   */
-  CLUSTER_LOCALITY_ENTRY = 3,
-}
-
-/**
- * Describes the enum envoy.config.route.v3.RateLimit.Action.MetaData.Source.
- */
-export declare const RateLimit_Action_MetaData_SourceSchema: GenEnum<RateLimit_Action_MetaData_Source>;
-
-/**
- * @generated from message envoy.config.route.v3.RateLimit.Action.QueryParameterValueMatch
- */
-export declare type RateLimit_Action_QueryParameterValueMatch = Message<"envoy.config.route.v3.RateLimit.Action.QueryParameterValueMatch"> & {
-  /**
-   * @generated from field: string descriptor_value = 1;
-   */
-  descriptorValue: string;
-
-  /**
-   * @generated from field: string default_value = 5;
-   */
-  defaultValue: string;
-
-  /**
-   * @generated from field: string descriptor_key = 4;
-   */
-  descriptorKey: string;
-
-  /**
-   * @generated from field: google.protobuf.BoolValue expect_match = 2;
-   */
-  expectMatch?: boolean | undefined;
-
-  /**
-   * @generated from field: repeated envoy.config.route.v3.QueryParameterMatcher query_parameters = 3;
-   */
-  queryParameters: QueryParameterMatcher[];
-};
-
-/**
- * Describes the message envoy.config.route.v3.RateLimit.Action.QueryParameterValueMatch.
- * Use `create(RateLimit_Action_QueryParameterValueMatchSchema)` to create a new message.
- */
-export declare const RateLimit_Action_QueryParameterValueMatchSchema: GenMessage<RateLimit_Action_QueryParameterValueMatch>;
-
-/**
- * @generated from message envoy.config.route.v3.RateLimit.Action.RemoteAddressMatch
- */
-export declare type RateLimit_Action_RemoteAddressMatch = Message<"envoy.config.route.v3.RateLimit.Action.RemoteAddressMatch"> & {
-  /**
-   * @generated from field: string descriptor_value = 1;
-   */
-  descriptorValue: string;
-
-  /**
-   * @generated from field: string descriptor_key = 2;
-   */
-  descriptorKey: string;
-
-  /**
-   * @generated from field: string default_value = 3;
-   */
-  defaultValue: string;
-
-  /**
-   * @generated from field: envoy.type.matcher.v3.AddressMatcher address_matcher = 4;
-   */
-  addressMatcher?: AddressMatcher | undefined;
-};
-
-/**
- * Describes the message envoy.config.route.v3.RateLimit.Action.RemoteAddressMatch.
- * Use `create(RateLimit_Action_RemoteAddressMatchSchema)` to create a new message.
- */
-export declare const RateLimit_Action_RemoteAddressMatchSchema: GenMessage<RateLimit_Action_RemoteAddressMatch>;
-
-/**
- * @generated from message envoy.config.route.v3.RateLimit.Override
- */
-export declare type RateLimit_Override = Message<"envoy.config.route.v3.RateLimit.Override"> & {
-  /**
-   * @generated from oneof envoy.config.route.v3.RateLimit.Override.override_specifier
-   */
-  overrideSpecifier: {
-    /**
-     * @generated from field: envoy.config.route.v3.RateLimit.Override.DynamicMetadata dynamic_metadata = 1;
-     */
-    value: RateLimit_Override_DynamicMetadata;
-    case: "dynamicMetadata";
-  } | {
-    /**
-     * @generated from field: envoy.config.route.v3.RateLimit.Override.RateLimitOverride rate_limit = 2;
-     */
-    value: RateLimit_Override_RateLimitOverride;
-    case: "rateLimit";
-  } | { case: undefined; value?: undefined };
-};
-
-/**
- * Describes the message envoy.config.route.v3.RateLimit.Override.
- * Use `create(RateLimit_OverrideSchema)` to create a new message.
- */
-export declare const RateLimit_OverrideSchema: GenMessage<RateLimit_Override>;
-
-/**
- * @generated from message envoy.config.route.v3.RateLimit.Override.DynamicMetadata
- */
-export declare type RateLimit_Override_DynamicMetadata = Message<"envoy.config.route.v3.RateLimit.Override.DynamicMetadata"> & {
-  /**
-   * @generated from field: envoy.type.metadata.v3.MetadataKey metadata_key = 1;
-   */
-  metadataKey?: MetadataKey | undefined;
-};
-
-/**
- * Describes the message envoy.config.route.v3.RateLimit.Override.DynamicMetadata.
- * Use `create(RateLimit_Override_DynamicMetadataSchema)` to create a new message.
- */
-export declare const RateLimit_Override_DynamicMetadataSchema: GenMessage<RateLimit_Override_DynamicMetadata>;
-
-/**
- * @generated from message envoy.config.route.v3.RateLimit.Override.RateLimitOverride
- */
-export declare type RateLimit_Override_RateLimitOverride = Message<"envoy.config.route.v3.RateLimit.Override.RateLimitOverride"> & {
-  /**
-   * @generated from field: uint32 requests_per_unit = 1;
-   */
-  requestsPerUnit: number;
-};
-
-/**
- * Describes the message envoy.config.route.v3.RateLimit.Override.RateLimitOverride.
- * Use `create(RateLimit_Override_RateLimitOverrideSchema)` to create a new message.
- */
-export declare const RateLimit_Override_RateLimitOverrideSchema: GenMessage<RateLimit_Override_RateLimitOverride>;
-
-/**
- * @generated from message envoy.config.route.v3.RateLimit.HitsAddend
- */
-export declare type RateLimit_HitsAddend = Message<"envoy.config.route.v3.RateLimit.HitsAddend"> & {
-  /**
-   * @generated from field: google.protobuf.UInt64Value number = 1;
-   */
-  number?: bigint | undefined;
-
-  /**
-   * @generated from field: string format = 2;
-   */
-  format: string;
-
-  /**
-   * @generated from field: bool is_negative_hits = 3;
-   */
-  isNegativeHits: boolean;
-};
-
-/**
- * Describes the message envoy.config.route.v3.RateLimit.HitsAddend.
- * Use `create(RateLimit_HitsAddendSchema)` to create a new message.
- */
-export declare const RateLimit_HitsAddendSchema: GenMessage<RateLimit_HitsAddend>;
 
 /**
  * @generated from enum envoy.config.route.v3.RateLimit.XRateLimitOption

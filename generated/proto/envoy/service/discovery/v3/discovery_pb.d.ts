@@ -4,77 +4,14 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
+import type { Metadata, Node } from "../../../config/core/v3/base_pb.js";
 import type { Status } from "../../../../google/rpc/status_pb.js";
-import type { ControlPlane, Metadata, Node } from "../../../config/core/v3/base_pb.js";
 import type { Any, Duration } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file envoy/service/discovery/v3/discovery.proto.
  */
 export declare const file_envoy_service_discovery_v3_discovery: GenFile;
-
-/**
- * @generated from message envoy.service.discovery.v3.ResourceLocator
- */
-export declare type ResourceLocator = Message<"envoy.service.discovery.v3.ResourceLocator"> & {
-  /**
-   * @generated from field: string name = 1;
-   */
-  name: string;
-
-  /**
-   * @generated from field: map<string, string> dynamic_parameters = 2;
-   */
-  dynamicParameters: { [key: string]: string };
-};
-
-/**
- * Describes the message envoy.service.discovery.v3.ResourceLocator.
- * Use `create(ResourceLocatorSchema)` to create a new message.
- */
-export declare const ResourceLocatorSchema: GenMessage<ResourceLocator>;
-
-/**
- * @generated from message envoy.service.discovery.v3.ResourceName
- */
-export declare type ResourceName = Message<"envoy.service.discovery.v3.ResourceName"> & {
-  /**
-   * @generated from field: string name = 1;
-   */
-  name: string;
-
-  /**
-   * @generated from field: envoy.service.discovery.v3.DynamicParameterConstraints dynamic_parameter_constraints = 2;
-   */
-  dynamicParameterConstraints?: DynamicParameterConstraints | undefined;
-};
-
-/**
- * Describes the message envoy.service.discovery.v3.ResourceName.
- * Use `create(ResourceNameSchema)` to create a new message.
- */
-export declare const ResourceNameSchema: GenMessage<ResourceName>;
-
-/**
- * @generated from message envoy.service.discovery.v3.ResourceError
- */
-export declare type ResourceError = Message<"envoy.service.discovery.v3.ResourceError"> & {
-  /**
-   * @generated from field: envoy.service.discovery.v3.ResourceName resource_name = 1;
-   */
-  resourceName?: ResourceName | undefined;
-
-  /**
-   * @generated from field: google.rpc.Status error_detail = 2;
-   */
-  errorDetail?: Status | undefined;
-};
-
-/**
- * Describes the message envoy.service.discovery.v3.ResourceError.
- * Use `create(ResourceErrorSchema)` to create a new message.
- */
-export declare const ResourceErrorSchema: GenMessage<ResourceError>;
 
 /**
  * @generated from message envoy.service.discovery.v3.DiscoveryRequest
@@ -94,11 +31,6 @@ export declare type DiscoveryRequest = Message<"envoy.service.discovery.v3.Disco
    * @generated from field: repeated string resource_names = 3;
    */
   resourceNames: string[];
-
-  /**
-   * @generated from field: repeated envoy.service.discovery.v3.ResourceLocator resource_locators = 7;
-   */
-  resourceLocators: ResourceLocator[];
 
   /**
    * @generated from field: string type_url = 4;
@@ -150,16 +82,6 @@ export declare type DiscoveryResponse = Message<"envoy.service.discovery.v3.Disc
    * @generated from field: string nonce = 5;
    */
   nonce: string;
-
-  /**
-   * @generated from field: envoy.config.core.v3.ControlPlane control_plane = 6;
-   */
-  controlPlane?: ControlPlane | undefined;
-
-  /**
-   * @generated from field: repeated envoy.service.discovery.v3.ResourceError resource_errors = 7;
-   */
-  resourceErrors: ResourceError[];
 };
 
 /**
@@ -191,16 +113,6 @@ export declare type DeltaDiscoveryRequest = Message<"envoy.service.discovery.v3.
    * @generated from field: repeated string resource_names_unsubscribe = 4;
    */
   resourceNamesUnsubscribe: string[];
-
-  /**
-   * @generated from field: repeated envoy.service.discovery.v3.ResourceLocator resource_locators_subscribe = 8;
-   */
-  resourceLocatorsSubscribe: ResourceLocator[];
-
-  /**
-   * @generated from field: repeated envoy.service.discovery.v3.ResourceLocator resource_locators_unsubscribe = 9;
-   */
-  resourceLocatorsUnsubscribe: ResourceLocator[];
 
   /**
    * @generated from field: map<string, string> initial_resource_versions = 5;
@@ -249,24 +161,9 @@ export declare type DeltaDiscoveryResponse = Message<"envoy.service.discovery.v3
   removedResources: string[];
 
   /**
-   * @generated from field: repeated envoy.service.discovery.v3.ResourceName removed_resource_names = 8;
-   */
-  removedResourceNames: ResourceName[];
-
-  /**
    * @generated from field: string nonce = 5;
    */
   nonce: string;
-
-  /**
-   * @generated from field: envoy.config.core.v3.ControlPlane control_plane = 7;
-   */
-  controlPlane?: ControlPlane | undefined;
-
-  /**
-   * @generated from field: repeated envoy.service.discovery.v3.ResourceError resource_errors = 9;
-   */
-  resourceErrors: ResourceError[];
 };
 
 /**
@@ -276,107 +173,6 @@ export declare type DeltaDiscoveryResponse = Message<"envoy.service.discovery.v3
 export declare const DeltaDiscoveryResponseSchema: GenMessage<DeltaDiscoveryResponse>;
 
 /**
- * @generated from message envoy.service.discovery.v3.DynamicParameterConstraints
- */
-export declare type DynamicParameterConstraints = Message<"envoy.service.discovery.v3.DynamicParameterConstraints"> & {
-  /**
-   * @generated from oneof envoy.service.discovery.v3.DynamicParameterConstraints.type
-   */
-  type: {
-    /**
-     * @generated from field: envoy.service.discovery.v3.DynamicParameterConstraints.SingleConstraint constraint = 1;
-     */
-    value: DynamicParameterConstraints_SingleConstraint;
-    case: "constraint";
-  } | {
-    /**
-     * @generated from field: envoy.service.discovery.v3.DynamicParameterConstraints.ConstraintList or_constraints = 2;
-     */
-    value: DynamicParameterConstraints_ConstraintList;
-    case: "orConstraints";
-  } | {
-    /**
-     * @generated from field: envoy.service.discovery.v3.DynamicParameterConstraints.ConstraintList and_constraints = 3;
-     */
-    value: DynamicParameterConstraints_ConstraintList;
-    case: "andConstraints";
-  } | {
-    /**
-     * @generated from field: envoy.service.discovery.v3.DynamicParameterConstraints not_constraints = 4;
-     */
-    value: DynamicParameterConstraints;
-    case: "notConstraints";
-  } | { case: undefined; value?: undefined };
-};
-
-/**
- * Describes the message envoy.service.discovery.v3.DynamicParameterConstraints.
- * Use `create(DynamicParameterConstraintsSchema)` to create a new message.
- */
-export declare const DynamicParameterConstraintsSchema: GenMessage<DynamicParameterConstraints>;
-
-/**
- * @generated from message envoy.service.discovery.v3.DynamicParameterConstraints.SingleConstraint
- */
-export declare type DynamicParameterConstraints_SingleConstraint = Message<"envoy.service.discovery.v3.DynamicParameterConstraints.SingleConstraint"> & {
-  /**
-   * @generated from field: string key = 1;
-   */
-  key: string;
-
-  /**
-   * @generated from oneof envoy.service.discovery.v3.DynamicParameterConstraints.SingleConstraint.constraint_type
-   */
-  constraintType: {
-    /**
-     * @generated from field: string value = 2;
-     */
-    value: string;
-    case: "value";
-  } | {
-    /**
-     * @generated from field: envoy.service.discovery.v3.DynamicParameterConstraints.SingleConstraint.Exists exists = 3;
-     */
-    value: DynamicParameterConstraints_SingleConstraint_Exists;
-    case: "exists";
-  } | { case: undefined; value?: undefined };
-};
-
-/**
- * Describes the message envoy.service.discovery.v3.DynamicParameterConstraints.SingleConstraint.
- * Use `create(DynamicParameterConstraints_SingleConstraintSchema)` to create a new message.
- */
-export declare const DynamicParameterConstraints_SingleConstraintSchema: GenMessage<DynamicParameterConstraints_SingleConstraint>;
-
-/**
- * @generated from message envoy.service.discovery.v3.DynamicParameterConstraints.SingleConstraint.Exists
- */
-export declare type DynamicParameterConstraints_SingleConstraint_Exists = Message<"envoy.service.discovery.v3.DynamicParameterConstraints.SingleConstraint.Exists"> & {
-};
-
-/**
- * Describes the message envoy.service.discovery.v3.DynamicParameterConstraints.SingleConstraint.Exists.
- * Use `create(DynamicParameterConstraints_SingleConstraint_ExistsSchema)` to create a new message.
- */
-export declare const DynamicParameterConstraints_SingleConstraint_ExistsSchema: GenMessage<DynamicParameterConstraints_SingleConstraint_Exists>;
-
-/**
- * @generated from message envoy.service.discovery.v3.DynamicParameterConstraints.ConstraintList
- */
-export declare type DynamicParameterConstraints_ConstraintList = Message<"envoy.service.discovery.v3.DynamicParameterConstraints.ConstraintList"> & {
-  /**
-   * @generated from field: repeated envoy.service.discovery.v3.DynamicParameterConstraints constraints = 1;
-   */
-  constraints: DynamicParameterConstraints[];
-};
-
-/**
- * Describes the message envoy.service.discovery.v3.DynamicParameterConstraints.ConstraintList.
- * Use `create(DynamicParameterConstraints_ConstraintListSchema)` to create a new message.
- */
-export declare const DynamicParameterConstraints_ConstraintListSchema: GenMessage<DynamicParameterConstraints_ConstraintList>;
-
-/**
  * @generated from message envoy.service.discovery.v3.Resource
  */
 export declare type Resource = Message<"envoy.service.discovery.v3.Resource"> & {
@@ -384,11 +180,6 @@ export declare type Resource = Message<"envoy.service.discovery.v3.Resource"> & 
    * @generated from field: string name = 3;
    */
   name: string;
-
-  /**
-   * @generated from field: envoy.service.discovery.v3.ResourceName resource_name = 8;
-   */
-  resourceName?: ResourceName | undefined;
 
   /**
    * @generated from field: repeated string aliases = 4;
@@ -411,11 +202,6 @@ export declare type Resource = Message<"envoy.service.discovery.v3.Resource"> & 
   ttl?: Duration | undefined;
 
   /**
-   * @generated from field: envoy.service.discovery.v3.Resource.CacheControl cache_control = 7;
-   */
-  cacheControl?: Resource_CacheControl | undefined;
-
-  /**
    * @generated from field: envoy.config.core.v3.Metadata metadata = 9;
    */
   metadata?: Metadata | undefined;
@@ -426,20 +212,4 @@ export declare type Resource = Message<"envoy.service.discovery.v3.Resource"> & 
  * Use `create(ResourceSchema)` to create a new message.
  */
 export declare const ResourceSchema: GenMessage<Resource>;
-
-/**
- * @generated from message envoy.service.discovery.v3.Resource.CacheControl
- */
-export declare type Resource_CacheControl = Message<"envoy.service.discovery.v3.Resource.CacheControl"> & {
-  /**
-   * @generated from field: bool do_not_cache = 1;
-   */
-  doNotCache: boolean;
-};
-
-/**
- * Describes the message envoy.service.discovery.v3.Resource.CacheControl.
- * Use `create(Resource_CacheControlSchema)` to create a new message.
- */
-export declare const Resource_CacheControlSchema: GenMessage<Resource_CacheControl>;
 

@@ -2,18 +2,11 @@
 // @generated from file envoy/type/matcher/v3/address.proto (package envoy.type.matcher.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "@bufbuild/protobuf/codegenv2";
 
 /**
  * Describes the file envoy/type/matcher/v3/address.proto.
  */
 export const file_envoy_type_matcher_v3_address = /*@__PURE__*/
-  fileDesc("CiNlbnZveS90eXBlL21hdGNoZXIvdjMvYWRkcmVzcy5wcm90bxIVZW52b3kudHlwZS5tYXRjaGVyLnYzIiYKDkFkZHJlc3NNYXRjaGVyEhQKDGludmVydF9tYXRjaBgCIAEoCGIGcHJvdG8z");
-
-/**
- * Describes the message envoy.type.matcher.v3.AddressMatcher.
- * Use `create(AddressMatcherSchema)` to create a new message.
- */
-export const AddressMatcherSchema = /*@__PURE__*/
-  messageDesc(file_envoy_type_matcher_v3_address, 0);
+  fileDesc("CiNlbnZveS90eXBlL21hdGNoZXIvdjMvYWRkcmVzcy5wcm90bxIVZW52b3kudHlwZS5tYXRjaGVyLnYzYgZwcm90bzM");
 

@@ -2,40 +2,10 @@
 // @generated from file envoy/type/matcher/v3/number.proto (package envoy.type.matcher.v3, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import type { Message } from "@bufbuild/protobuf";
-import type { DoubleRange } from "../../v3/range_pb.js";
+import type { GenFile } from "@bufbuild/protobuf/codegenv2";
 
 /**
  * Describes the file envoy/type/matcher/v3/number.proto.
  */
 export declare const file_envoy_type_matcher_v3_number: GenFile;
-
-/**
- * @generated from message envoy.type.matcher.v3.DoubleMatcher
- */
-export declare type DoubleMatcher = Message<"envoy.type.matcher.v3.DoubleMatcher"> & {
-  /**
-   * @generated from oneof envoy.type.matcher.v3.DoubleMatcher.match_pattern
-   */
-  matchPattern: {
-    /**
-     * @generated from field: envoy.type.v3.DoubleRange range = 1;
-     */
-    value: DoubleRange;
-    case: "range";
-  } | {
-    /**
-     * @generated from field: double exact = 2;
-     */
-    value: number;
-    case: "exact";
-  } | { case: undefined; value?: undefined };
-};
-
-/**
- * Describes the message envoy.type.matcher.v3.DoubleMatcher.
- * Use `create(DoubleMatcherSchema)` to create a new message.
- */
-export declare const DoubleMatcherSchema: GenMessage<DoubleMatcher>;
 

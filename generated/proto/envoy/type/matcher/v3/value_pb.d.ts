@@ -4,7 +4,6 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { DoubleMatcher } from "./number_pb.js";
 import type { StringMatcher } from "./string_pb.js";
 
 /**
@@ -20,18 +19,6 @@ export declare type ValueMatcher = Message<"envoy.type.matcher.v3.ValueMatcher">
    * @generated from oneof envoy.type.matcher.v3.ValueMatcher.match_pattern
    */
   matchPattern: {
-    /**
-     * @generated from field: envoy.type.matcher.v3.ValueMatcher.NullMatch null_match = 1;
-     */
-    value: ValueMatcher_NullMatch;
-    case: "nullMatch";
-  } | {
-    /**
-     * @generated from field: envoy.type.matcher.v3.DoubleMatcher double_match = 2;
-     */
-    value: DoubleMatcher;
-    case: "doubleMatch";
-  } | {
     /**
      * @generated from field: envoy.type.matcher.v3.StringMatcher string_match = 3;
      */
@@ -69,18 +56,6 @@ export declare type ValueMatcher = Message<"envoy.type.matcher.v3.ValueMatcher">
  * Use `create(ValueMatcherSchema)` to create a new message.
  */
 export declare const ValueMatcherSchema: GenMessage<ValueMatcher>;
-
-/**
- * @generated from message envoy.type.matcher.v3.ValueMatcher.NullMatch
- */
-export declare type ValueMatcher_NullMatch = Message<"envoy.type.matcher.v3.ValueMatcher.NullMatch"> & {
-};
-
-/**
- * Describes the message envoy.type.matcher.v3.ValueMatcher.NullMatch.
- * Use `create(ValueMatcher_NullMatchSchema)` to create a new message.
- */
-export declare const ValueMatcher_NullMatchSchema: GenMessage<ValueMatcher_NullMatch>;
 
 /**
  * @generated from message envoy.type.matcher.v3.ListMatcher

@@ -4,8 +4,7 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { Any } from "@bufbuild/protobuf/wkt";
-import type { DataSource, WatchedDirectory } from "../../../../config/core/v3/base_pb.js";
+import type { DataSource } from "../../../../config/core/v3/base_pb.js";
 import type { StringMatcher } from "../../../../type/matcher/v3/string_pb.js";
 import type { TypedExtensionConfig } from "../../../../config/core/v3/extension_pb.js";
 
@@ -116,38 +115,6 @@ export enum TlsParameters_CompliancePolicy {
 export declare const TlsParameters_CompliancePolicySchema: GenEnum<TlsParameters_CompliancePolicy>;
 
 /**
- * @generated from message envoy.extensions.transport_sockets.tls.v3.PrivateKeyProvider
- */
-export declare type PrivateKeyProvider = Message<"envoy.extensions.transport_sockets.tls.v3.PrivateKeyProvider"> & {
-  /**
-   * @generated from field: string provider_name = 1;
-   */
-  providerName: string;
-
-  /**
-   * @generated from oneof envoy.extensions.transport_sockets.tls.v3.PrivateKeyProvider.config_type
-   */
-  configType: {
-    /**
-     * @generated from field: google.protobuf.Any typed_config = 3;
-     */
-    value: Any;
-    case: "typedConfig";
-  } | { case: undefined; value?: undefined };
-
-  /**
-   * @generated from field: bool fallback = 4;
-   */
-  fallback: boolean;
-};
-
-/**
- * Describes the message envoy.extensions.transport_sockets.tls.v3.PrivateKeyProvider.
- * Use `create(PrivateKeyProviderSchema)` to create a new message.
- */
-export declare const PrivateKeyProviderSchema: GenMessage<PrivateKeyProvider>;
-
-/**
  * @generated from message envoy.extensions.transport_sockets.tls.v3.TlsCertificate
  */
 export declare type TlsCertificate = Message<"envoy.extensions.transport_sockets.tls.v3.TlsCertificate"> & {
@@ -165,16 +132,6 @@ export declare type TlsCertificate = Message<"envoy.extensions.transport_sockets
    * @generated from field: envoy.config.core.v3.DataSource pkcs12 = 8;
    */
   pkcs12?: DataSource | undefined;
-
-  /**
-   * @generated from field: envoy.config.core.v3.WatchedDirectory watched_directory = 7;
-   */
-  watchedDirectory?: WatchedDirectory | undefined;
-
-  /**
-   * @generated from field: envoy.extensions.transport_sockets.tls.v3.PrivateKeyProvider private_key_provider = 6;
-   */
-  privateKeyProvider?: PrivateKeyProvider | undefined;
 
   /**
    * @generated from field: envoy.config.core.v3.DataSource password = 3;
@@ -324,11 +281,6 @@ export declare type CertificateValidationContext = Message<"envoy.extensions.tra
    * @generated from field: envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext.SystemRootCerts system_root_certs = 17;
    */
   systemRootCerts?: CertificateValidationContext_SystemRootCerts | undefined;
-
-  /**
-   * @generated from field: envoy.config.core.v3.WatchedDirectory watched_directory = 11;
-   */
-  watchedDirectory?: WatchedDirectory | undefined;
 
   /**
    * @generated from field: repeated string verify_certificate_spki = 3;

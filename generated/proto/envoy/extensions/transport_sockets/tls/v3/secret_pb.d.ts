@@ -4,7 +4,6 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { DataSource } from "../../../../config/core/v3/base_pb.js";
 import type { ConfigSource } from "../../../../config/core/v3/config_source_pb.js";
 import type { CertificateValidationContext, TlsCertificate, TlsSessionTicketKeys } from "./common_pb.js";
 
@@ -12,27 +11,6 @@ import type { CertificateValidationContext, TlsCertificate, TlsSessionTicketKeys
  * Describes the file envoy/extensions/transport_sockets/tls/v3/secret.proto.
  */
 export declare const file_envoy_extensions_transport_sockets_tls_v3_secret: GenFile;
-
-/**
- * @generated from message envoy.extensions.transport_sockets.tls.v3.GenericSecret
- */
-export declare type GenericSecret = Message<"envoy.extensions.transport_sockets.tls.v3.GenericSecret"> & {
-  /**
-   * @generated from field: envoy.config.core.v3.DataSource secret = 1;
-   */
-  secret?: DataSource | undefined;
-
-  /**
-   * @generated from field: map<string, envoy.config.core.v3.DataSource> secrets = 2;
-   */
-  secrets: { [key: string]: DataSource };
-};
-
-/**
- * Describes the message envoy.extensions.transport_sockets.tls.v3.GenericSecret.
- * Use `create(GenericSecretSchema)` to create a new message.
- */
-export declare const GenericSecretSchema: GenMessage<GenericSecret>;
 
 /**
  * @generated from message envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig
@@ -85,12 +63,6 @@ export declare type Secret = Message<"envoy.extensions.transport_sockets.tls.v3.
      */
     value: CertificateValidationContext;
     case: "validationContext";
-  } | {
-    /**
-     * @generated from field: envoy.extensions.transport_sockets.tls.v3.GenericSecret generic_secret = 5;
-     */
-    value: GenericSecret;
-    case: "genericSecret";
   } | { case: undefined; value?: undefined };
 };
 

@@ -7,7 +7,6 @@ import type { Message } from "@bufbuild/protobuf";
 import type { CertificateProviderPluginInstance, CertificateValidationContext, TlsCertificate, TlsParameters, TlsSessionTicketKeys } from "./common_pb.js";
 import type { SdsSecretConfig } from "./secret_pb.js";
 import type { Duration } from "@bufbuild/protobuf/wkt";
-import type { CidrRange } from "../../../../config/core/v3/address_pb.js";
 import type { TypedExtensionConfig } from "../../../../config/core/v3/extension_pb.js";
 
 /**
@@ -161,32 +160,6 @@ export enum DownstreamTlsContext_OcspStaplePolicy {
 export declare const DownstreamTlsContext_OcspStaplePolicySchema: GenEnum<DownstreamTlsContext_OcspStaplePolicy>;
 
 /**
- * @generated from message envoy.extensions.transport_sockets.tls.v3.TlsKeyLog
- */
-export declare type TlsKeyLog = Message<"envoy.extensions.transport_sockets.tls.v3.TlsKeyLog"> & {
-  /**
-   * @generated from field: string path = 1;
-   */
-  path: string;
-
-  /**
-   * @generated from field: repeated envoy.config.core.v3.CidrRange local_address_range = 2;
-   */
-  localAddressRange: CidrRange[];
-
-  /**
-   * @generated from field: repeated envoy.config.core.v3.CidrRange remote_address_range = 3;
-   */
-  remoteAddressRange: CidrRange[];
-};
-
-/**
- * Describes the message envoy.extensions.transport_sockets.tls.v3.TlsKeyLog.
- * Use `create(TlsKeyLogSchema)` to create a new message.
- */
-export declare const TlsKeyLogSchema: GenMessage<TlsKeyLog>;
-
-/**
  * @generated from message envoy.extensions.transport_sockets.tls.v3.CommonTlsContext
  */
 export declare type CommonTlsContext = Message<"envoy.extensions.transport_sockets.tls.v3.CommonTlsContext"> & {
@@ -269,11 +242,6 @@ export declare type CommonTlsContext = Message<"envoy.extensions.transport_socke
    * @generated from field: envoy.config.core.v3.TypedExtensionConfig custom_handshaker = 13;
    */
   customHandshaker?: TypedExtensionConfig | undefined;
-
-  /**
-   * @generated from field: envoy.extensions.transport_sockets.tls.v3.TlsKeyLog key_log = 15;
-   */
-  keyLog?: TlsKeyLog | undefined;
 };
 
 /**

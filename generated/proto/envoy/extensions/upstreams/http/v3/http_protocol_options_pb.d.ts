@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { AlternateProtocolsCacheOptions, Http1ProtocolOptions, Http2ProtocolOptions, Http3ProtocolOptions, HttpProtocolOptions as HttpProtocolOptions$1, UpstreamHttpProtocolOptions } from "../../../../config/core/v3/protocol_pb.js";
+import type { Http1ProtocolOptions, Http2ProtocolOptions, Http3ProtocolOptions, HttpProtocolOptions as HttpProtocolOptions$1, UpstreamHttpProtocolOptions } from "../../../../config/core/v3/protocol_pb.js";
 import type { HttpFilter } from "../../../filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import type { TypedExtensionConfig } from "../../../../config/core/v3/extension_pb.js";
 import type { RetryPolicy, RouteAction_HashPolicy, RouteAction_RequestMirrorPolicy } from "../../../../config/route/v3/route_components_pb.js";
@@ -60,11 +60,6 @@ export declare type HttpProtocolOptions = Message<"envoy.extensions.upstreams.ht
    * @generated from field: envoy.config.core.v3.TypedExtensionConfig header_validation_config = 7;
    */
   headerValidationConfig?: TypedExtensionConfig | undefined;
-
-  /**
-   * @generated from field: envoy.extensions.upstreams.http.v3.HttpProtocolOptions.OutlierDetection outlier_detection = 8;
-   */
-  outlierDetection?: HttpProtocolOptions_OutlierDetection | undefined;
 
   /**
    * @generated from field: repeated envoy.config.route.v3.RouteAction.RequestMirrorPolicy request_mirror_policies = 9;
@@ -166,11 +161,6 @@ export declare type HttpProtocolOptions_AutoHttpConfig = Message<"envoy.extensio
    * @generated from field: envoy.config.core.v3.Http3ProtocolOptions http3_protocol_options = 3;
    */
   http3ProtocolOptions?: Http3ProtocolOptions | undefined;
-
-  /**
-   * @generated from field: envoy.config.core.v3.AlternateProtocolsCacheOptions alternate_protocols_cache_options = 4;
-   */
-  alternateProtocolsCacheOptions?: AlternateProtocolsCacheOptions | undefined;
 };
 
 /**
@@ -178,16 +168,4 @@ export declare type HttpProtocolOptions_AutoHttpConfig = Message<"envoy.extensio
  * Use `create(HttpProtocolOptions_AutoHttpConfigSchema)` to create a new message.
  */
 export declare const HttpProtocolOptions_AutoHttpConfigSchema: GenMessage<HttpProtocolOptions_AutoHttpConfig>;
-
-/**
- * @generated from message envoy.extensions.upstreams.http.v3.HttpProtocolOptions.OutlierDetection
- */
-export declare type HttpProtocolOptions_OutlierDetection = Message<"envoy.extensions.upstreams.http.v3.HttpProtocolOptions.OutlierDetection"> & {
-};
-
-/**
- * Describes the message envoy.extensions.upstreams.http.v3.HttpProtocolOptions.OutlierDetection.
- * Use `create(HttpProtocolOptions_OutlierDetectionSchema)` to create a new message.
- */
-export declare const HttpProtocolOptions_OutlierDetectionSchema: GenMessage<HttpProtocolOptions_OutlierDetection>;
 

@@ -48,24 +48,3 @@ export declare type FilterConfig = Message<"envoy.extensions.filters.http.grpc_s
  */
 export declare const FilterConfigSchema: GenMessage<FilterConfig>;
 
-/**
- * @generated from message envoy.extensions.filters.http.grpc_stats.v3.FilterObject
- */
-export declare type FilterObject = Message<"envoy.extensions.filters.http.grpc_stats.v3.FilterObject"> & {
-  /**
-   * @generated from field: uint64 request_message_count = 1;
-   */
-  requestMessageCount: bigint;
-
-  /**
-   * @generated from field: uint64 response_message_count = 2;
-   */
-  responseMessageCount: bigint;
-};
-
-/**
- * Describes the message envoy.extensions.filters.http.grpc_stats.v3.FilterObject.
- * Use `create(FilterObjectSchema)` to create a new message.
- */
-export declare const FilterObjectSchema: GenMessage<FilterObject>;
-

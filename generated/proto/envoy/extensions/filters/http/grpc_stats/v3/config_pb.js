@@ -9,7 +9,7 @@ import { file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
  * Describes the file envoy/extensions/filters/http/grpc_stats/v3/config.proto.
  */
 export const file_envoy_extensions_filters_http_grpc_stats_v3_config = /*@__PURE__*/
-  fileDesc("CjhlbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvaHR0cC9ncnBjX3N0YXRzL3YzL2NvbmZpZy5wcm90bxIrZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLmh0dHAuZ3JwY19zdGF0cy52MyLNAQoMRmlsdGVyQ29uZmlnEhkKEWVtaXRfZmlsdGVyX3N0YXRlGAEgASgIEjsKFXN0YXRzX2Zvcl9hbGxfbWV0aG9kcxgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5Cb29sVmFsdWVIABIdChVlbmFibGVfdXBzdHJlYW1fc3RhdHMYBCABKAgSKQohcmVwbGFjZV9kb3RzX2luX2dycGNfc2VydmljZV9uYW1lGAUgASgIQhsKGXBlcl9tZXRob2Rfc3RhdF9zcGVjaWZpZXIiTQoMRmlsdGVyT2JqZWN0Eh0KFXJlcXVlc3RfbWVzc2FnZV9jb3VudBgBIAEoBBIeChZyZXNwb25zZV9tZXNzYWdlX2NvdW50GAIgASgEYgZwcm90bzM", [file_google_protobuf_wrappers]);
+  fileDesc("CjhlbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvaHR0cC9ncnBjX3N0YXRzL3YzL2NvbmZpZy5wcm90bxIrZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLmh0dHAuZ3JwY19zdGF0cy52MyLNAQoMRmlsdGVyQ29uZmlnEhkKEWVtaXRfZmlsdGVyX3N0YXRlGAEgASgIEjsKFXN0YXRzX2Zvcl9hbGxfbWV0aG9kcxgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5Cb29sVmFsdWVIABIdChVlbmFibGVfdXBzdHJlYW1fc3RhdHMYBCABKAgSKQohcmVwbGFjZV9kb3RzX2luX2dycGNfc2VydmljZV9uYW1lGAUgASgIQhsKGXBlcl9tZXRob2Rfc3RhdF9zcGVjaWZpZXJiBnByb3RvMw", [file_google_protobuf_wrappers]);
 
 /**
  * Describes the message envoy.extensions.filters.http.grpc_stats.v3.FilterConfig.
@@ -17,11 +17,4 @@ export const file_envoy_extensions_filters_http_grpc_stats_v3_config = /*@__PURE
  */
 export const FilterConfigSchema = /*@__PURE__*/
   messageDesc(file_envoy_extensions_filters_http_grpc_stats_v3_config, 0);
-
-/**
- * Describes the message envoy.extensions.filters.http.grpc_stats.v3.FilterObject.
- * Use `create(FilterObjectSchema)` to create a new message.
- */
-export const FilterObjectSchema = /*@__PURE__*/
-  messageDesc(file_envoy_extensions_filters_http_grpc_stats_v3_config, 1);
 

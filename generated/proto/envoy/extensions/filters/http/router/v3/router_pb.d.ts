@@ -6,7 +6,6 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { AccessLog } from "../../../../../config/accesslog/v3/accesslog_pb.js";
 import type { HttpFilter } from "../../../network/http_connection_manager/v3/http_connection_manager_pb.js";
-import type { Duration } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file envoy/extensions/filters/http/router/v3/router.proto.
@@ -31,11 +30,6 @@ export declare type Router = Message<"envoy.extensions.filters.http.router.v3.Ro
    * @generated from field: repeated envoy.config.accesslog.v3.AccessLog upstream_log = 3;
    */
   upstreamLog: AccessLog[];
-
-  /**
-   * @generated from field: envoy.extensions.filters.http.router.v3.Router.UpstreamAccessLogOptions upstream_log_options = 9;
-   */
-  upstreamLogOptions?: Router_UpstreamAccessLogOptions | undefined;
 
   /**
    * @generated from field: bool suppress_envoy_headers = 4;
@@ -73,25 +67,4 @@ export declare type Router = Message<"envoy.extensions.filters.http.router.v3.Ro
  * Use `create(RouterSchema)` to create a new message.
  */
 export declare const RouterSchema: GenMessage<Router>;
-
-/**
- * @generated from message envoy.extensions.filters.http.router.v3.Router.UpstreamAccessLogOptions
- */
-export declare type Router_UpstreamAccessLogOptions = Message<"envoy.extensions.filters.http.router.v3.Router.UpstreamAccessLogOptions"> & {
-  /**
-   * @generated from field: bool flush_upstream_log_on_upstream_stream = 1;
-   */
-  flushUpstreamLogOnUpstreamStream: boolean;
-
-  /**
-   * @generated from field: google.protobuf.Duration upstream_log_flush_interval = 2;
-   */
-  upstreamLogFlushInterval?: Duration | undefined;
-};
-
-/**
- * Describes the message envoy.extensions.filters.http.router.v3.Router.UpstreamAccessLogOptions.
- * Use `create(Router_UpstreamAccessLogOptionsSchema)` to create a new message.
- */
-export declare const Router_UpstreamAccessLogOptionsSchema: GenMessage<Router_UpstreamAccessLogOptions>;
 

@@ -5,7 +5,7 @@
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { RouteConfiguration } from "../../../../../config/route/v3/route_pb.js";
-import type { Http1ProtocolOptions, Http2ProtocolOptions, Http3ProtocolOptions, HttpProtocolOptions, SchemeHeaderTransformation } from "../../../../../config/core/v3/protocol_pb.js";
+import type { Http1ProtocolOptions, Http2ProtocolOptions, Http3ProtocolOptions, HttpProtocolOptions } from "../../../../../config/core/v3/protocol_pb.js";
 import type { Any, Duration } from "@bufbuild/protobuf/wkt";
 import type { Percent } from "../../../../../type/v3/percent_pb.js";
 import type { AccessLog, AccessLogFilter } from "../../../../../config/accesslog/v3/accesslog_pb.js";
@@ -107,11 +107,6 @@ export declare type HttpConnectionManager = Message<"envoy.extensions.filters.ne
    * @generated from field: envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.ServerHeaderTransformation server_header_transformation = 34;
    */
   serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation;
-
-  /**
-   * @generated from field: envoy.config.core.v3.SchemeHeaderTransformation scheme_header_transformation = 48;
-   */
-  schemeHeaderTransformation?: SchemeHeaderTransformation | undefined;
 
   /**
    * @generated from field: google.protobuf.UInt32Value max_request_headers_kb = 29;
@@ -305,11 +300,6 @@ export declare type HttpConnectionManager = Message<"envoy.extensions.filters.ne
   stripTrailingHostDot: boolean;
 
   /**
-   * @generated from field: envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.ProxyStatusConfig proxy_status_config = 49;
-   */
-  proxyStatusConfig?: HttpConnectionManager_ProxyStatusConfig | undefined;
-
-  /**
    * @generated from field: envoy.config.core.v3.TypedExtensionConfig typed_header_validation_config = 50;
    */
   typedHeaderValidationConfig?: TypedExtensionConfig | undefined;
@@ -328,11 +318,6 @@ export declare type HttpConnectionManager = Message<"envoy.extensions.filters.ne
    * @generated from field: google.protobuf.BoolValue add_proxy_protocol_connection_state = 53;
    */
   addProxyProtocolConnectionState?: boolean | undefined;
-
-  /**
-   * @generated from field: envoy.extensions.filters.network.http_connection_manager.v3.ForwardProtoConfig forward_proto_config = 61;
-   */
-  forwardProtoConfig?: ForwardProtoConfig | undefined;
 
   /**
    * @generated from field: bool record_route_resolution_stats = 63;
@@ -495,27 +480,6 @@ export declare type HttpConnectionManager_SetCurrentClientCertDetails = Message<
 export declare const HttpConnectionManager_SetCurrentClientCertDetailsSchema: GenMessage<HttpConnectionManager_SetCurrentClientCertDetails>;
 
 /**
- * @generated from message envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.ForwardClientCertConfig
- */
-export declare type HttpConnectionManager_ForwardClientCertConfig = Message<"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.ForwardClientCertConfig"> & {
-  /**
-   * @generated from field: envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.ForwardClientCertDetails forward_client_cert_details = 1;
-   */
-  forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails;
-
-  /**
-   * @generated from field: envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.SetCurrentClientCertDetails set_current_client_cert_details = 2;
-   */
-  setCurrentClientCertDetails?: HttpConnectionManager_SetCurrentClientCertDetails | undefined;
-};
-
-/**
- * Describes the message envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.ForwardClientCertConfig.
- * Use `create(HttpConnectionManager_ForwardClientCertConfigSchema)` to create a new message.
- */
-export declare const HttpConnectionManager_ForwardClientCertConfigSchema: GenMessage<HttpConnectionManager_ForwardClientCertConfig>;
-
-/**
  * @generated from message envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.UpgradeConfig
  */
 export declare type HttpConnectionManager_UpgradeConfig = Message<"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.UpgradeConfig"> & {
@@ -552,54 +516,6 @@ export declare type HttpConnectionManager_PathNormalizationOptions = Message<"en
  * Use `create(HttpConnectionManager_PathNormalizationOptionsSchema)` to create a new message.
  */
 export declare const HttpConnectionManager_PathNormalizationOptionsSchema: GenMessage<HttpConnectionManager_PathNormalizationOptions>;
-
-/**
- * @generated from message envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.ProxyStatusConfig
- */
-export declare type HttpConnectionManager_ProxyStatusConfig = Message<"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.ProxyStatusConfig"> & {
-  /**
-   * @generated from field: bool remove_details = 1;
-   */
-  removeDetails: boolean;
-
-  /**
-   * @generated from field: bool remove_connection_termination_details = 2;
-   */
-  removeConnectionTerminationDetails: boolean;
-
-  /**
-   * @generated from field: bool remove_response_flags = 3;
-   */
-  removeResponseFlags: boolean;
-
-  /**
-   * @generated from field: bool set_recommended_response_code = 4;
-   */
-  setRecommendedResponseCode: boolean;
-
-  /**
-   * @generated from oneof envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.ProxyStatusConfig.proxy_name
-   */
-  proxyName: {
-    /**
-     * @generated from field: bool use_node_id = 5;
-     */
-    value: boolean;
-    case: "useNodeId";
-  } | {
-    /**
-     * @generated from field: string literal_proxy_name = 6;
-     */
-    value: string;
-    case: "literalProxyName";
-  } | { case: undefined; value?: undefined };
-};
-
-/**
- * Describes the message envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.ProxyStatusConfig.
- * Use `create(HttpConnectionManager_ProxyStatusConfigSchema)` to create a new message.
- */
-export declare const HttpConnectionManager_ProxyStatusConfigSchema: GenMessage<HttpConnectionManager_ProxyStatusConfig>;
 
 /**
  * @generated from message envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.HcmAccessLogOptions
@@ -773,27 +689,6 @@ export enum HttpConnectionManager_ForwardClientCertFormat {
 export declare const HttpConnectionManager_ForwardClientCertFormatSchema: GenEnum<HttpConnectionManager_ForwardClientCertFormat>;
 
 /**
- * @generated from message envoy.extensions.filters.network.http_connection_manager.v3.ForwardProtoConfig
- */
-export declare type ForwardProtoConfig = Message<"envoy.extensions.filters.network.http_connection_manager.v3.ForwardProtoConfig"> & {
-  /**
-   * @generated from field: repeated uint32 https_destination_ports = 1;
-   */
-  httpsDestinationPorts: number[];
-
-  /**
-   * @generated from field: repeated uint32 http_destination_ports = 2;
-   */
-  httpDestinationPorts: number[];
-};
-
-/**
- * Describes the message envoy.extensions.filters.network.http_connection_manager.v3.ForwardProtoConfig.
- * Use `create(ForwardProtoConfigSchema)` to create a new message.
- */
-export declare const ForwardProtoConfigSchema: GenMessage<ForwardProtoConfig>;
-
-/**
  * @generated from message envoy.extensions.filters.network.http_connection_manager.v3.LocalReplyConfig
  */
 export declare type LocalReplyConfig = Message<"envoy.extensions.filters.network.http_connection_manager.v3.LocalReplyConfig"> & {
@@ -872,18 +767,6 @@ export declare type Rds = Message<"envoy.extensions.filters.network.http_connect
 export declare const RdsSchema: GenMessage<Rds>;
 
 /**
- * @generated from message envoy.extensions.filters.network.http_connection_manager.v3.ScopedRouteConfigurationsList
- */
-export declare type ScopedRouteConfigurationsList = Message<"envoy.extensions.filters.network.http_connection_manager.v3.ScopedRouteConfigurationsList"> & {
-};
-
-/**
- * Describes the message envoy.extensions.filters.network.http_connection_manager.v3.ScopedRouteConfigurationsList.
- * Use `create(ScopedRouteConfigurationsListSchema)` to create a new message.
- */
-export declare const ScopedRouteConfigurationsListSchema: GenMessage<ScopedRouteConfigurationsList>;
-
-/**
  * @generated from message envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes
  */
 export declare type ScopedRoutes = Message<"envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes"> & {
@@ -893,31 +776,9 @@ export declare type ScopedRoutes = Message<"envoy.extensions.filters.network.htt
   name: string;
 
   /**
-   * @generated from field: envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.ScopeKeyBuilder scope_key_builder = 2;
-   */
-  scopeKeyBuilder?: ScopedRoutes_ScopeKeyBuilder | undefined;
-
-  /**
    * @generated from field: envoy.config.core.v3.ConfigSource rds_config_source = 3;
    */
   rdsConfigSource?: ConfigSource | undefined;
-
-  /**
-   * @generated from oneof envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.config_specifier
-   */
-  configSpecifier: {
-    /**
-     * @generated from field: envoy.extensions.filters.network.http_connection_manager.v3.ScopedRouteConfigurationsList scoped_route_configurations_list = 4;
-     */
-    value: ScopedRouteConfigurationsList;
-    case: "scopedRouteConfigurationsList";
-  } | {
-    /**
-     * @generated from field: envoy.extensions.filters.network.http_connection_manager.v3.ScopedRds scoped_rds = 5;
-     */
-    value: ScopedRds;
-    case: "scopedRds";
-  } | { case: undefined; value?: undefined };
 };
 
 /**
@@ -925,124 +786,6 @@ export declare type ScopedRoutes = Message<"envoy.extensions.filters.network.htt
  * Use `create(ScopedRoutesSchema)` to create a new message.
  */
 export declare const ScopedRoutesSchema: GenMessage<ScopedRoutes>;
-
-/**
- * @generated from message envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.ScopeKeyBuilder
- */
-export declare type ScopedRoutes_ScopeKeyBuilder = Message<"envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.ScopeKeyBuilder"> & {
-  /**
-   * @generated from field: repeated envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.ScopeKeyBuilder.FragmentBuilder fragments = 1;
-   */
-  fragments: ScopedRoutes_ScopeKeyBuilder_FragmentBuilder[];
-};
-
-/**
- * Describes the message envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.ScopeKeyBuilder.
- * Use `create(ScopedRoutes_ScopeKeyBuilderSchema)` to create a new message.
- */
-export declare const ScopedRoutes_ScopeKeyBuilderSchema: GenMessage<ScopedRoutes_ScopeKeyBuilder>;
-
-/**
- * @generated from message envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.ScopeKeyBuilder.FragmentBuilder
- */
-export declare type ScopedRoutes_ScopeKeyBuilder_FragmentBuilder = Message<"envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.ScopeKeyBuilder.FragmentBuilder"> & {
-  /**
-   * @generated from oneof envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.ScopeKeyBuilder.FragmentBuilder.type
-   */
-  type: {
-    /**
-     * @generated from field: envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.ScopeKeyBuilder.FragmentBuilder.HeaderValueExtractor header_value_extractor = 1;
-     */
-    value: ScopedRoutes_ScopeKeyBuilder_FragmentBuilder_HeaderValueExtractor;
-    case: "headerValueExtractor";
-  } | { case: undefined; value?: undefined };
-};
-
-/**
- * Describes the message envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.ScopeKeyBuilder.FragmentBuilder.
- * Use `create(ScopedRoutes_ScopeKeyBuilder_FragmentBuilderSchema)` to create a new message.
- */
-export declare const ScopedRoutes_ScopeKeyBuilder_FragmentBuilderSchema: GenMessage<ScopedRoutes_ScopeKeyBuilder_FragmentBuilder>;
-
-/**
- * @generated from message envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.ScopeKeyBuilder.FragmentBuilder.HeaderValueExtractor
- */
-export declare type ScopedRoutes_ScopeKeyBuilder_FragmentBuilder_HeaderValueExtractor = Message<"envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.ScopeKeyBuilder.FragmentBuilder.HeaderValueExtractor"> & {
-  /**
-   * @generated from field: string name = 1;
-   */
-  name: string;
-
-  /**
-   * @generated from field: string element_separator = 2;
-   */
-  elementSeparator: string;
-
-  /**
-   * @generated from oneof envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.ScopeKeyBuilder.FragmentBuilder.HeaderValueExtractor.extract_type
-   */
-  extractType: {
-    /**
-     * @generated from field: uint32 index = 3;
-     */
-    value: number;
-    case: "index";
-  } | {
-    /**
-     * @generated from field: envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.ScopeKeyBuilder.FragmentBuilder.HeaderValueExtractor.KvElement element = 4;
-     */
-    value: ScopedRoutes_ScopeKeyBuilder_FragmentBuilder_HeaderValueExtractor_KvElement;
-    case: "element";
-  } | { case: undefined; value?: undefined };
-};
-
-/**
- * Describes the message envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.ScopeKeyBuilder.FragmentBuilder.HeaderValueExtractor.
- * Use `create(ScopedRoutes_ScopeKeyBuilder_FragmentBuilder_HeaderValueExtractorSchema)` to create a new message.
- */
-export declare const ScopedRoutes_ScopeKeyBuilder_FragmentBuilder_HeaderValueExtractorSchema: GenMessage<ScopedRoutes_ScopeKeyBuilder_FragmentBuilder_HeaderValueExtractor>;
-
-/**
- * @generated from message envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.ScopeKeyBuilder.FragmentBuilder.HeaderValueExtractor.KvElement
- */
-export declare type ScopedRoutes_ScopeKeyBuilder_FragmentBuilder_HeaderValueExtractor_KvElement = Message<"envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.ScopeKeyBuilder.FragmentBuilder.HeaderValueExtractor.KvElement"> & {
-  /**
-   * @generated from field: string separator = 1;
-   */
-  separator: string;
-
-  /**
-   * @generated from field: string key = 2;
-   */
-  key: string;
-};
-
-/**
- * Describes the message envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes.ScopeKeyBuilder.FragmentBuilder.HeaderValueExtractor.KvElement.
- * Use `create(ScopedRoutes_ScopeKeyBuilder_FragmentBuilder_HeaderValueExtractor_KvElementSchema)` to create a new message.
- */
-export declare const ScopedRoutes_ScopeKeyBuilder_FragmentBuilder_HeaderValueExtractor_KvElementSchema: GenMessage<ScopedRoutes_ScopeKeyBuilder_FragmentBuilder_HeaderValueExtractor_KvElement>;
-
-/**
- * @generated from message envoy.extensions.filters.network.http_connection_manager.v3.ScopedRds
- */
-export declare type ScopedRds = Message<"envoy.extensions.filters.network.http_connection_manager.v3.ScopedRds"> & {
-  /**
-   * @generated from field: envoy.config.core.v3.ConfigSource scoped_rds_config_source = 1;
-   */
-  scopedRdsConfigSource?: ConfigSource | undefined;
-
-  /**
-   * @generated from field: string srds_resources_locator = 2;
-   */
-  srdsResourcesLocator: string;
-};
-
-/**
- * Describes the message envoy.extensions.filters.network.http_connection_manager.v3.ScopedRds.
- * Use `create(ScopedRdsSchema)` to create a new message.
- */
-export declare const ScopedRdsSchema: GenMessage<ScopedRds>;
 
 /**
  * @generated from message envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter
@@ -1102,20 +845,4 @@ export declare type RequestIDExtension = Message<"envoy.extensions.filters.netwo
  * Use `create(RequestIDExtensionSchema)` to create a new message.
  */
 export declare const RequestIDExtensionSchema: GenMessage<RequestIDExtension>;
-
-/**
- * @generated from message envoy.extensions.filters.network.http_connection_manager.v3.EnvoyMobileHttpConnectionManager
- */
-export declare type EnvoyMobileHttpConnectionManager = Message<"envoy.extensions.filters.network.http_connection_manager.v3.EnvoyMobileHttpConnectionManager"> & {
-  /**
-   * @generated from field: envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager config = 1;
-   */
-  config?: HttpConnectionManager | undefined;
-};
-
-/**
- * Describes the message envoy.extensions.filters.network.http_connection_manager.v3.EnvoyMobileHttpConnectionManager.
- * Use `create(EnvoyMobileHttpConnectionManagerSchema)` to create a new message.
- */
-export declare const EnvoyMobileHttpConnectionManagerSchema: GenMessage<EnvoyMobileHttpConnectionManager>;
 

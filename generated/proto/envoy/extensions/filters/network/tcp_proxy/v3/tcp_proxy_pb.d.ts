@@ -8,10 +8,8 @@ import type { HeaderValueOption, Metadata } from "../../../../../config/core/v3/
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { AccessLog } from "../../../../../config/accesslog/v3/accesslog_pb.js";
 import type { Percent } from "../../../../../type/v3/percent_pb.js";
-import type { TlvEntry } from "../../../../../config/core/v3/proxy_protocol_pb.js";
 import type { RequestIDExtension } from "../../http_connection_manager/v3/http_connection_manager_pb.js";
 import type { TypedExtensionConfig } from "../../../../../config/core/v3/extension_pb.js";
-import type { ConfigSource } from "../../../../../config/core/v3/config_source_pb.js";
 
 /**
  * Describes the file envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.proto.
@@ -43,11 +41,6 @@ export declare type TcpProxy = Message<"envoy.extensions.filters.network.tcp_pro
     value: TcpProxy_WeightedCluster;
     case: "weightedClusters";
   } | { case: undefined; value?: undefined };
-
-  /**
-   * @generated from field: envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.OnDemand on_demand = 14;
-   */
-  onDemand?: TcpProxy_OnDemand | undefined;
 
   /**
    * @generated from field: envoy.config.core.v3.Metadata metadata_match = 9;
@@ -103,16 +96,6 @@ export declare type TcpProxy = Message<"envoy.extensions.filters.network.tcp_pro
    * @generated from field: bool flush_access_log_on_connected = 16;
    */
   flushAccessLogOnConnected: boolean;
-
-  /**
-   * @generated from field: envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TcpAccessLogOptions access_log_options = 17;
-   */
-  accessLogOptions?: TcpProxy_TcpAccessLogOptions | undefined;
-
-  /**
-   * @generated from field: repeated envoy.config.core.v3.TlvEntry proxy_protocol_tlvs = 19;
-   */
-  proxyProtocolTlvs: TlvEntry[];
 
   /**
    * @generated from field: envoy.extensions.filters.network.tcp_proxy.v3.ProxyProtocolTlvMergePolicy proxy_protocol_tlv_merge_policy = 23;
@@ -243,58 +226,6 @@ export declare type TcpProxy_TunnelingConfig = Message<"envoy.extensions.filters
  * Use `create(TcpProxy_TunnelingConfigSchema)` to create a new message.
  */
 export declare const TcpProxy_TunnelingConfigSchema: GenMessage<TcpProxy_TunnelingConfig>;
-
-/**
- * @generated from message envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.OnDemand
- */
-export declare type TcpProxy_OnDemand = Message<"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.OnDemand"> & {
-  /**
-   * @generated from field: envoy.config.core.v3.ConfigSource odcds_config = 1;
-   */
-  odcdsConfig?: ConfigSource | undefined;
-
-  /**
-   * @generated from field: string resources_locator = 2;
-   */
-  resourcesLocator: string;
-
-  /**
-   * @generated from field: google.protobuf.Duration timeout = 3;
-   */
-  timeout?: Duration | undefined;
-};
-
-/**
- * Describes the message envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.OnDemand.
- * Use `create(TcpProxy_OnDemandSchema)` to create a new message.
- */
-export declare const TcpProxy_OnDemandSchema: GenMessage<TcpProxy_OnDemand>;
-
-/**
- * @generated from message envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TcpAccessLogOptions
- */
-export declare type TcpProxy_TcpAccessLogOptions = Message<"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TcpAccessLogOptions"> & {
-  /**
-   * @generated from field: google.protobuf.Duration access_log_flush_interval = 1;
-   */
-  accessLogFlushInterval?: Duration | undefined;
-
-  /**
-   * @generated from field: bool flush_access_log_on_connected = 2;
-   */
-  flushAccessLogOnConnected: boolean;
-
-  /**
-   * @generated from field: bool flush_access_log_on_start = 3;
-   */
-  flushAccessLogOnStart: boolean;
-};
-
-/**
- * Describes the message envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TcpAccessLogOptions.
- * Use `create(TcpProxy_TcpAccessLogOptionsSchema)` to create a new message.
- */
-export declare const TcpProxy_TcpAccessLogOptionsSchema: GenMessage<TcpProxy_TcpAccessLogOptions>;
 
 /**
  * @generated from enum envoy.extensions.filters.network.tcp_proxy.v3.UpstreamConnectMode
