@@ -98,7 +98,7 @@ test("a cluster is created from kind's configuration, with all nodes ready under
   await connect();
   const { items } = await client.list(nodeKind);
   const ready = (node: Node): boolean => node.status?.conditions?.find(({ type }) => type === "Ready")?.status === "True";
-  assert.deepEqual(items.map((node) => [node.metadata.name, ready(node)]).sort(), [["e2e-control-plane", true], ["e2e-worker", true], ["e2e-worker2", true]]);
+  assert.deepEqual(items.map((node) => [node.metadata.name, ready(node)]).sort((a, b) => (String(a[0]) < String(b[0]) ? -1 : 1)), [["e2e-control-plane", true], ["e2e-worker", true], ["e2e-worker2", true]]);
   assert.equal(items.find((node) => node.metadata.name === "e2e-control-plane")?.spec?.taints?.[0]?.key, "node-role.kubernetes.io/control-plane");
   assert.match(readFileSync(env.KUBECONFIG, "utf8"), /current-context: kind-e2e/);
   assert.match(succeed(["cluster", "kubeconfig", "--name", name]), /server: https:\/\/127\.7\.0\.10:\d+/);

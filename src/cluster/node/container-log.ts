@@ -1,6 +1,7 @@
 import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 import { Socket } from "node:net";
 import { dirname } from "node:path";
+import type { Duplex } from "node:stream";
 import type { Clock } from "../../base/index.ts";
 
 /** A file is renamed to `.1` (which is replaced) at this size: a container keeps twice as much at most. */
@@ -28,6 +29,7 @@ export class ContainerLog {
   #size: number;
   #rest: Buffer = Buffer.alloc(0);
   #ended = false;
+  #source: Duplex | undefined;
   readonly #followers = new Set<(lines: readonly LogLine[] | undefined) => void>();
   readonly #listeners = new Set<(chunk: Buffer) => void>();
 
@@ -39,14 +41,15 @@ export class ContainerLog {
     this.#size = fstatSync(this.#descriptor).size;
   }
 
-  /** Reads the descriptor of the container's output to its end; resolves then. */
-  async consume(output: number): Promise<void> {
-    const socket = new Socket({ fd: output, readable: true, writable: false });
-    socket.on("data", (chunk: Buffer) => this.append(chunk));
+  /** Reads the descriptor of the container's output pipe, or its terminal, to its end; resolves then. */
+  async consume(output: number | Duplex): Promise<void> {
+    const source = typeof output === "number" ? new Socket({ fd: output, readable: true, writable: false }) : output;
+    this.#source = source;
+    source.on("data", (chunk: Buffer) => this.append(chunk));
     await new Promise<void>((resolve) => {
-      socket.once("error", () => resolve());
-      socket.once("close", () => resolve());
-      socket.once("end", () => socket.destroy());
+      source.once("error", () => resolve());
+      source.once("close", () => resolve());
+      source.once("end", () => source.destroy());
     });
     this.end();
   }
@@ -74,6 +77,7 @@ export class ContainerLog {
     if (this.#ended) return;
     if (this.#rest.length > 0) this.append(Buffer.from("\n"));
     this.#ended = true;
+    this.#source?.destroy();
     closeSync(this.#descriptor);
     for (const follower of this.#followers) follower(undefined);
     this.#followers.clear();

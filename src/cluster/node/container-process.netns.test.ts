@@ -15,7 +15,7 @@ function start(script: string): { directory: string; spawned: SpawnedContainer }
   const mount = buildContainerRoot({ workDirectory: mkdtempSync(join(tmpdir(), "serin-root-")), mounts: [], etcFiles: {}, hostProc: false, readOnlyRoot: false, sizeMb: 16 });
   const rights = { privileged: false, capabilities: ["kill"], user: 0, group: 0 };
   const command = { argv: ["/bin/sh", "-c", script], environment: { PATH: "/usr/bin:/bin", GREETING: "hello" }, workingDirectory: "/tmp/deep/er", rights };
-  return { directory, spawned: spawnContainer({ namespaces: { mount }, hostPid: false, directory, stdin: false, command }) };
+  return { directory, spawned: spawnContainer({ namespaces: { mount }, hostPid: false, directory, stdin: false, terminal: undefined, command }) };
 }
 
 async function logOf({ directory, spawned }: ReturnType<typeof start>): Promise<{ path: string; done: Promise<void> }> {

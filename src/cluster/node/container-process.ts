@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { closeSync, existsSync, openSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, openSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { transientError, type Clock } from "../../base/index.ts";
 import { closeDescriptor, makeFifo, openDescriptor, openFlags, setPipeSize } from "./libc.ts";
@@ -56,15 +56,17 @@ const outputPipeBytes = 256 * 1024;
 const adoptedPollMs = 150;
 
 const shell = "/bin/sh";
-const initScript = `umask 022
+/** With every right of the lab: mounts, then gives the rights up that the container does not have. */
+const mountScript = `umask 022
 if [ "$1" = own-proc ]; then mount -t proc -o "$2,nosuid,nodev,noexec" proc /proc || exit 126; fi
 mkdir -p "$3" 2>/dev/null; cd "$3" || exit 126
 shift 3
-"$@" 3>&-
+exec "$@"`;
+/** The container's first process for good: reaps, and notes how the program ended. */
+const waitScript = `"$@" 3>&-
 code=$?
 echo "$code" >&3
-exit "$code"
-`;
+exit "$code"`;
 
 export interface SpawnOptions {
   /** The pod's and the container's namespaces; the PID namespace is made here unless `hostPid` says otherwise. */
@@ -73,6 +75,8 @@ export interface SpawnOptions {
   /** An existing directory of this container alone, for its pipes and exit code. */
   readonly directory: string;
   readonly stdin: boolean;
+  /** The slave of a terminal in place of pipes. */
+  readonly terminal: number | undefined;
   readonly command: ContainerCommand;
 }
 
@@ -80,6 +84,8 @@ export interface SpawnedContainer {
   readonly process: ContainerProcess;
   /** Read end of standard output and error; ends when the last process of the container has ended. */
   readonly output: number;
+  /** Write end of standard input, for a container that has one. */
+  readonly input: number | undefined;
 }
 
 /** Starts the container; throws a transient error when the kernel refuses. */
@@ -92,25 +98,30 @@ export function spawnContainer(options: SpawnOptions): SpawnedContainer {
   const writer = openDescriptor(fifo, openFlags.readWrite);
   setPipeSize(writer, outputPipeBytes);
   const exitDescriptor = openSync(exitFile, "w", 0o600);
-  const stdin = options.stdin ? openContainerStdin(options.directory) : undefined;
+  const input = options.stdin && options.terminal === undefined ? openInput(options.directory) : undefined;
   try {
-    const child = startInit(options, [stdin ?? "ignore", writer, writer, exitDescriptor]);
+    const { terminal } = options;
+    const child = startInit(options, terminal === undefined ? [input?.reader ?? "ignore", writer, writer, exitDescriptor] : [terminal, terminal, terminal, exitDescriptor]);
     if (child.pid === undefined) throw transientError("container-start-failed", "the kernel refused to start a process");
-    return { process: new ChildContainerProcess(child, child.pid), output };
+    return { process: new ChildContainerProcess(child, child.pid), output, input: input?.writer };
   } catch (error) {
     closeDescriptor(output);
+    if (input !== undefined) closeDescriptor(input.writer);
     throw error;
   } finally {
     closeDescriptor(writer);
     closeSync(exitDescriptor);
-    if (stdin !== undefined) closeDescriptor(stdin);
+    if (input !== undefined) closeDescriptor(input.reader);
   }
 }
 
 function startInit(options: SpawnOptions, stdio: ("ignore" | number)[]): ChildProcess {
   const { command } = options;
   const procMode = command.rights.privileged ? "rw" : "ro";
-  const args = ["-c", initScript, "container", options.hostPid ? "host-proc" : "own-proc", procMode, command.workingDirectory, ...rightsPrefix(command.rights), ...command.argv];
+  const { user, group } = command.rights;
+  const first = [...rightsPrefix({ ...command.rights, user: 0, group: 0 }), shell, "-c", waitScript, "container"];
+  const program = [...(options.terminal === undefined ? [] : ["setsid", "-c", "-w"]), ...(user !== 0 || group !== 0 ? rightsPrefix({ ...command.rights, privileged: true }) : []), ...command.argv];
+  const args = ["-c", mountScript, "container", options.hostPid ? "host-proc" : "own-proc", procMode, command.workingDirectory, ...first, ...program];
   const start = (): ChildProcess => spawn(shell, args, { stdio, env: command.environment, cwd: "/", detached: true });
   return withNamespaces(options.namespaces, () => (options.hostPid ? start() : inNewNamespaces({ pid: true }, start)));
 }
@@ -124,11 +135,18 @@ export function rightsPrefix(rights: ContainerRights): string[] {
   return words.length === 0 ? [] : ["setpriv", ...words, "--"];
 }
 
-/** Opens the container's standard input for writing (and keeps it open for the container): attach writes into it. */
-export function openContainerStdin(directory: string): number {
+interface InputPipe {
+  readonly reader: number;
+  readonly writer: number;
+}
+
+/** A named pipe whose writing end stays with us: the container reads its end when we close it. */
+function openInput(directory: string): InputPipe {
   const path = join(directory, stdinName);
-  if (!existsSync(path)) makeFifo(path);
-  return openDescriptor(path, openFlags.readWrite);
+  rmSync(path, { force: true });
+  makeFifo(path);
+  const writer = openDescriptor(path, openFlags.readWrite | openFlags.nonBlocking);
+  return { reader: openDescriptor(path, openFlags.readOnly), writer };
 }
 
 class ChildContainerProcess implements ContainerProcess {
@@ -154,6 +172,7 @@ class ChildContainerProcess implements ContainerProcess {
 
   #ended(resolve: (status: ExitStatus) => void, exitCode: number): void {
     this.running = false;
+    endGroup(this.identity.pid);
     resolve({ exitCode, lost: false });
   }
 }
@@ -180,6 +199,7 @@ class AdoptedContainerProcess implements ContainerProcess {
   async #watch(directory: string, clock: Clock): Promise<ExitStatus> {
     while (isAlive(this.identity)) await clock.sleep(adoptedPollMs);
     this.running = false;
+    endGroup(this.identity.pid);
     return exitStatusIn(directory);
   }
 }
@@ -230,6 +250,14 @@ function signalProgram(identity: ProcessIdentity, name: NodeJS.Signals): void {
 
 export function signalProcess(identity: ProcessIdentity, name: NodeJS.Signals): void {
   if (isAlive(identity)) sendSignal(identity.pid, name);
+}
+
+/**
+ * A container in the node's PID namespace leaves processes behind; they are in the group of its first process. That
+ * number is not given out again as long as the group lives.
+ */
+function endGroup(leader: number): void {
+  sendSignal(-leader, "SIGKILL");
 }
 
 function sendSignal(pid: number, name: NodeJS.Signals): void {

@@ -1,6 +1,4 @@
 import type { ChildProcess } from "node:child_process";
-import { createWriteStream } from "node:fs";
-import { openContainerStdin } from "./container-process.ts";
 import { openTerminal, resizeTerminal, spawnInContainer, terminalStream } from "./exec-session.ts";
 import { closeDescriptor } from "./libc.ts";
 import type { ManagedContainer } from "./managed-container.ts";
@@ -54,7 +52,7 @@ async function closed(child: ChildProcess): Promise<number> {
 
 async function execWithTerminal(container: ManagedContainer, command: readonly string[], streams: RemoteStreams): Promise<number> {
   const context = container.execContext();
-  const terminal = openTerminal(context);
+  const terminal = openTerminal(context.namespaces);
   let child: ChildProcess;
   try {
     child = spawnInContainer({ ...context, environment: { TERM: "xterm", ...context.environment } }, command, [terminal.slave, terminal.slave, terminal.slave], true);
@@ -95,11 +93,19 @@ export async function serveAttach(container: ManagedContainer, streams: RemoteSt
     return;
   }
   using _listening = log.listen((chunk) => void streams.stdout?.write(chunk));
-  const input = container.spec.stdin === true && streams.stdin !== undefined ? createWriteStream("", { fd: openContainerStdin(container.stdinDirectory) }) : undefined;
-  if (input !== undefined) streams.stdin?.pipe(input);
+  const { console: terminal } = container;
+  if (terminal !== undefined) {
+    streams.onResize((columns, rows) => {
+      if (container.running) resizeTerminal(terminal.terminal, columns, rows);
+    });
+    streams.stdin?.on("data", (chunk: Buffer) => terminal.screen.write(chunk));
+  }
+  const input = terminal === undefined ? container.input : undefined;
+  if (input !== undefined) streams.stdin?.pipe(input, { end: false });
+  // With `stdinOnce` the first client's end of input is the container's.
+  if (input !== undefined && (container.spec as { stdinOnce?: boolean }).stdinOnce === true) streams.stdin?.once("end", () => input.write("", () => input.destroy()));
   const clientGone = new Promise<void>((resolve) => streams.onClose(resolve));
   await Promise.race([clientGone, container.exited]);
-  input?.destroy();
   const exitCode = container.exitCode ?? 0;
   await streams.finish(exitCode === 0 || container.running ? success : exitStatus(exitCode));
 }

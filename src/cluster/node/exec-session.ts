@@ -4,7 +4,7 @@ import { internalError } from "../../base/index.ts";
 import type { ExecContext } from "./exec-context.ts";
 import { rightsPrefix } from "./container-process.ts";
 import { closeDescriptor, ioctl, openDescriptor, openFlags } from "./libc.ts";
-import { openNamespace, withNamespaces } from "./namespaces.ts";
+import { openNamespace, withNamespaces, type NamespaceDescriptors } from "./namespaces.ts";
 
 const outputShown = 4_096;
 
@@ -47,8 +47,8 @@ const getTerminalNumber = 0x80045430;
 const unlockTerminal = 0x40045431;
 const setWindowSize = 0x5414;
 
-export function openTerminal(context: ExecContext): Terminal {
-  return withNamespaces({ mount: context.namespaces.mount ?? missingMount() }, () => {
+export function openTerminal(container: Pick<NamespaceDescriptors, "mount">): Terminal {
+  return withNamespaces({ mount: container.mount ?? missingMount() }, () => {
     const master = openDescriptor("/dev/pts/ptmx", openFlags.readWrite | openFlags.noTty);
     try {
       ioctl(master, unlockTerminal, Buffer.alloc(4), "unlock terminal");

@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, realpathSync, rmSync } from "node:fs";
+import { Socket } from "node:net";
 import { join } from "node:path";
+import type { Duplex } from "node:stream";
 import type { Container, ContainerState, LifecycleHandler, Probe } from "../../api/kubernetes/index.ts";
 import { messageOf, SerinError } from "../../base/index.ts";
 import { releaseInContainer, type ResolvedImage } from "../images/index.ts";
@@ -11,7 +13,7 @@ import { adoptContainer, spawnContainer, type ContainerProcess, type ContainerRi
 import { buildContainerRoot, type ContainerMount } from "./container-root.ts";
 import { containerRights } from "./container-rights.ts";
 import type { ExecContext } from "./exec-context.ts";
-import { execInContainer } from "./exec-session.ts";
+import { execInContainer, openTerminal, terminalStream, type Terminal } from "./exec-session.ts";
 import { closeDescriptor } from "./libc.ts";
 import { openNamespace, type NamespaceDescriptors } from "./namespaces.ts";
 import type { PodHost } from "./pod-host.ts";
@@ -33,6 +35,12 @@ export interface ContainerRecord {
   probed: ProbeFindings | undefined;
 }
 
+/** The terminal of a container, and what is written on and typed into it. */
+export interface ContainerConsole {
+  readonly terminal: Terminal;
+  readonly screen: Duplex;
+}
+
 const rootSizeMb = 512;
 const hookTimeoutMs = 30_000;
 const drainMs = 500;
@@ -47,6 +55,8 @@ export class ManagedContainer {
   #process: ContainerProcess | undefined;
   #log: ContainerLog | undefined;
   #mount: number | undefined;
+  #console: ContainerConsole | undefined;
+  #input: Socket | undefined;
   #probes: ContainerProbes | undefined;
   #rights: ContainerRights | undefined;
   #environment: Record<string, string> = {};
@@ -195,13 +205,17 @@ export class ManagedContainer {
       sizeMb: rootSizeMb,
     });
     this.#event("Normal", "Created", `Created container: ${spec.name}`);
+    const terminal = spec.tty === true ? openTerminal({ mount: this.#mount }) : undefined;
     const spawned = spawnContainer({
       namespaces: this.#namespaces(),
       hostPid,
       directory,
       stdin: spec.stdin === true,
-      command: { argv, environment: this.#environment, workingDirectory: this.#workingDirectory, rights: this.#rights },
+      terminal: terminal?.slave,
+      command: { argv, environment: terminal === undefined ? this.#environment : { TERM: "xterm", ...this.#environment }, workingDirectory: this.#workingDirectory, rights: this.#rights },
     });
+    if (terminal !== undefined) closeDescriptor(terminal.slave);
+    this.#console = terminal === undefined ? undefined : { terminal, screen: terminalStream(terminal) };
     this.#log = new ContainerLog(this.#logPath(record.restartCount), host.clock);
     rmSync(this.#logPath(record.restartCount - 2), { force: true });
     record.containerId = `serin://${randomBytes(32).toString("hex")}`;
@@ -210,7 +224,10 @@ export class ManagedContainer {
     record.probed = undefined;
     record.state = { running: { startedAt: this.#now() } };
     this.#event("Normal", "Started", `Started container ${spec.name}`);
-    this.#follow(spawned.process, spawned.output);
+    this.#input = spawned.input === undefined ? undefined : new Socket({ fd: spawned.input, readable: false, writable: true });
+    this.#input?.on("error", () => undefined);
+    this.#follow(spawned.process, this.#console?.screen ?? spawned.output);
+    if (this.#console !== undefined) closeDescriptor(spawned.output);
   }
 
   /** Goes on with a container that an earlier node process started. */
@@ -240,7 +257,7 @@ export class ManagedContainer {
     }
   }
 
-  #follow(process: ContainerProcess, output: number | undefined): void {
+  #follow(process: ContainerProcess, output: number | Duplex | undefined): void {
     this.#process = process;
     this.#stopping = false;
     const drained = output === undefined ? Promise.resolve(this.#log?.end()) : this.#log?.consume(output);
@@ -258,6 +275,8 @@ export class ManagedContainer {
     const { record } = this;
     this.#probes?.stop();
     this.#probes = undefined;
+    this.#input?.destroy();
+    this.#input = undefined;
     if (this.#mount !== undefined) closeDescriptor(this.#mount);
     this.#mount = undefined;
     const { exitCode } = status;
@@ -369,8 +388,14 @@ export class ManagedContainer {
     return existsSync(path) ? path : undefined;
   }
 
-  get stdinDirectory(): string {
-    return join(this.#host.directories.memory, "containers", this.spec.name);
+  /** Of a container with `tty`; lost when its node process is started anew. */
+  get console(): ContainerConsole | undefined {
+    return this.running ? this.#console : undefined;
+  }
+
+  /** Standard input of a container with `stdin` and no terminal; lost when its node process is started anew. */
+  get input(): Socket | undefined {
+    return this.running ? this.#input : undefined;
   }
 
   #namespaces(): NamespaceDescriptors {

@@ -43,7 +43,7 @@ const volumeEventEveryMs = 10_000;
  */
 export class PodWorker {
   readonly uid: string;
-  readonly containers: readonly ManagedContainer[];
+  readonly containers: ManagedContainer[];
   readonly volumes: PodVolumes;
   readonly #services: NodeServices;
   readonly #log: Logger;
@@ -98,6 +98,8 @@ export class PodWorker {
   /** The object has changed, or is seen for the first time. */
   update(pod: Pod): void {
     this.#pod = pod;
+    const known = new Set(this.containers.map((container) => container.spec.name));
+    for (const spec of pod.spec?.ephemeralContainers ?? []) if (!known.has(spec.name)) this.containers.push(new ManagedContainer(spec, "ephemeral", this.#host));
     this.kick();
   }
 
