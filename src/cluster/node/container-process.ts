@@ -119,8 +119,10 @@ function startInit(options: SpawnOptions, stdio: ("ignore" | number)[]): ChildPr
   const { command } = options;
   const procMode = command.rights.privileged ? "rw" : "ro";
   const { user, group } = command.rights;
-  const first = [...rightsPrefix({ ...command.rights, user: 0, group: 0 }), shell, "-c", waitScript, "container"];
-  const program = [...(options.terminal === undefined ? [] : ["setsid", "-c", "-w"]), ...(user !== 0 || group !== 0 ? rightsPrefix({ ...command.rights, privileged: true }) : []), ...command.argv];
+  // Who becomes another user needs the right to until then, so the shell in front keeps its capabilities.
+  const changesUser = user !== 0 || group !== 0;
+  const first = [...(changesUser ? [] : rightsPrefix(command.rights)), shell, "-c", waitScript, "container"];
+  const program = [...(options.terminal === undefined ? [] : ["setsid", "-c", "-w"]), ...(changesUser ? rightsPrefix(command.rights) : []), ...command.argv];
   const args = ["-c", mountScript, "container", options.hostPid ? "host-proc" : "own-proc", procMode, command.workingDirectory, ...first, ...program];
   const start = (): ChildProcess => spawn(shell, args, { stdio, env: command.environment, cwd: "/", detached: true });
   return withNamespaces(options.namespaces, () => (options.hostPid ? start() : inNewNamespaces({ pid: true }, start)));
