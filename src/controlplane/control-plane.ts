@@ -56,6 +56,8 @@ const discoveryPort = 15_012;
 const debounceMs = 2;
 /** After a request to drain: streams stay open so long, while their proxies find another replica. */
 const drainMs = 2000;
+/** For the controllers to end what they are at, and to give up their leases. */
+const endMs = 5000;
 
 /** One revision's control plane: a model of the mesh, served to proxies. */
 export class ControlPlane {
@@ -113,13 +115,14 @@ export class ControlPlane {
     const identity = await ControlPlaneIdentity.create({ client, namespace: settings.namespace, revision: settings.revision, domain: settings.domain, trustDomain: mesh.trustDomain, clock, log });
     // While streams drain, their proxies still get what changes.
     const stopped = new AbortController();
-    const work = [
-      this.#ingest.run(stopped.signal),
-      configFile.run(stopped.signal, (config) => this.#takeMesh(config)),
-      identity.run(stopped.signal),
-      runRootCertificateController({ client, root: () => identity.authority.root, clock, log }, drain),
-      runCaBundleController({ client, service: { namespace: settings.namespace, name: this.#serviceName() }, root: () => identity.authority.root, clock, log }, drain),
-    ];
+    const work = new Map<string, Promise<void>>();
+    const start = (name: string, task: Promise<void>): void => void work.set(name, task.finally(() => work.delete(name)));
+    start("ingest", this.#ingest.run(stopped.signal));
+    start("mesh config", configFile.run(stopped.signal, (config) => this.#takeMesh(config)));
+    start("identity", identity.run(stopped.signal));
+    const root = (): string => identity.authority.root;
+    start("root certificates", runRootCertificateController({ client, root, clock, log }, drain));
+    start("webhook authorities", runCaBundleController({ client, service: { namespace: settings.namespace, name: this.#serviceName() }, root, clock, log }, drain));
     const webhooks = await serveWebhooks(settings.webhooks.address, settings.webhooks.port, identity.serving, log.scoped("webhooks"));
     identity.onChange(() => webhooks.setSecureContext({ cert: identity.serving.certificate, key: identity.serving.privateKey }));
     const http = [
@@ -132,11 +135,15 @@ export class ControlPlane {
     const servers = drain.aborted ? [] : await this.#serve(identity);
     this.#ready = !drain.aborted;
     log.info("serving", { revision: settings.revision, version: this.#options.version, namespace: settings.namespace });
-    work.push(this.#runControllers(drain));
+    start("gateways", this.#runControllers(drain));
     await aborted(drain);
     await this.#drain(servers, http, shutdown);
     stopped.abort();
-    await Promise.all(work);
+    const ended = new AbortController();
+    await Promise.race([Promise.all(work.values()), aborted(shutdown.force), clock.sleep(endMs, ended.signal).catch(() => undefined)]);
+    ended.abort();
+    // An API server that does not answer must not keep us: closing the client ends what waits for it.
+    if (work.size > 0) log.warn("ended with work left", { work: [...work.keys()].join(", ") });
   }
 
   async #serve(identity: ControlPlaneIdentity): Promise<readonly grpc.Server[]> {
