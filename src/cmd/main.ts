@@ -1,11 +1,14 @@
 // The one entry: `serin <role> …` for processes, anything else is a verb of the command line.
 import { readFileSync } from "node:fs";
-import { enableCompileCache } from "node:module";
+import { enableCompileCache, flushCompileCache } from "node:module";
 import { dirname, join } from "node:path";
 import { createLogger, describeError, exitCodeOf, shutdownOnSignals, toSerinError } from "../base/index.ts";
 import type { Release, RoleModule } from "./role.ts";
 
 enableCompileCache();
+/** Processes of the lab are mostly killed, and would never write down what they compiled. */
+const cacheAfterMs = 3_000;
+setTimeout(flushCompileCache, cacheAfterMs).unref();
 
 /** Roles are loaded one by one, so that a ztunnel never loads what an API server needs. */
 const roles: Readonly<Record<string, () => Promise<RoleModule>>> = {

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { existsSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { basename, dirname, join } from "node:path";
 import { internalError, messageOf, SerinError, userError, type Clock, type Environment, type Logger } from "../../base/index.ts";
@@ -102,8 +102,10 @@ export class Launcher {
     if (basename(nodeModules) !== "node_modules") {
       throw internalError("node-not-carried", `this process runs on ${process.execPath}, not on the Node that the release carries`, { hint: "start it by bin/serin" });
     }
+    const isRoot = process.getuid?.() === 0;
+    if (isRoot) requireReadableByAll([join(releaseRoot, entry), join(releaseRoot, "package.json"), process.execPath], releaseRoot);
     return labCommand({
-      isRoot: process.getuid?.() === 0,
+      isRoot,
       releaseRoot,
       stateDirectory,
       compileCache: compileCacheDirectory(env),
@@ -150,6 +152,14 @@ export class Launcher {
 /** Shared by all clusters of a user, so that the second one starts faster. */
 export function compileCacheDirectory(env: Environment): string {
   return join(stateHome(env), "compile-cache");
+}
+
+/** Root's lab runs as another user; where the files are does not matter to it, their rights do. */
+function requireReadableByAll(paths: readonly string[], releaseRoot: string): void {
+  const readableByAll = 0o004;
+  const closed = paths.find((path) => (statSync(path).mode & readableByAll) === 0);
+  if (closed === undefined) return;
+  throw userError("release-unreadable", `${closed} is readable by its owner alone, and root's lab runs as another user`, { hint: `chmod -R go+rX ${releaseRoot}` });
 }
 
 function portOf(server: Server): number {

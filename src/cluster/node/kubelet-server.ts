@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
 import type { Duplex } from "node:stream";
+import type { TLSSocket } from "node:tls";
 import { messageOf, SerinError, type Logger } from "../../base/index.ts";
 import { readLogText, type LogReadOptions } from "./container-log.ts";
 import { serveAttach, serveExec } from "./exec-service.ts";
@@ -25,6 +26,16 @@ export interface KubeletServerOptions {
 }
 
 class NotFound extends Error {}
+class Refused extends Error {}
+
+/** The API server's own certificate towards nodes, and administrators'; a node's would do for TLS, not for this. */
+const clientName = "kube-apiserver-kubelet-client";
+const clientGroup = "system:masters";
+
+function mayAsk(request: IncomingMessage): boolean {
+  const { subject } = (request.socket as TLSSocket).getPeerCertificate() as { subject?: { CN?: string; O?: string | string[] } };
+  return subject?.CN === clientName || [subject?.O].flat().includes(clientGroup);
+}
 
 /** The node's own API (kubelet's paths): logs, exec, attach, port-forward. The API server alone asks here. */
 export class KubeletServer {
@@ -56,6 +67,7 @@ export class KubeletServer {
     const url = new URL(request.url ?? "/", "https://node");
     const [, route = "", ...rest] = url.pathname.split("/").map(decodeURIComponent);
     try {
+      if (!mayAsk(request)) return refuse(response, 403, "Forbidden");
       if (route === "healthz") return void response.end("ok");
       if (route === "containerLogs") return await this.#logs(rest, url.searchParams, response);
       if (route === "pods") return sendJson(response, { kind: "PodList", apiVersion: "v1", metadata: {}, items: [...this.#options.workers()].map((worker) => worker.pod) });
@@ -105,6 +117,7 @@ export class KubeletServer {
     const url = new URL(request.url ?? "/", "https://node");
     const [, route = "", namespace = "", pod = "", ...rest] = url.pathname.split("/").map(decodeURIComponent);
     try {
+      if (!mayAsk(request)) throw new Refused("Forbidden");
       if (route === "portForward") {
         const worker = this.#worker(namespace, pod);
         return await servePortForward(request, socket, head, worker.sandbox?.namespaces.network);
@@ -154,6 +167,7 @@ async function listen(server: Server, host: string, port: number): Promise<void>
 
 function statusOf(error: unknown): number {
   if (error instanceof NotFound) return 404;
+  if (error instanceof Refused) return 403;
   return error instanceof SerinError && error.kind === "user" ? 400 : 500;
 }
 
