@@ -48,7 +48,8 @@ export interface FetchedJson {
 /** GET of a JSON document from another service; a status other than 200 is an answer, no answer in time is an error. */
 export function getJson(url: string, headers: Record<string, string>, timeoutMs: number): Promise<FetchedJson> {
   return new Promise((resolve, reject) => {
-    const outgoing = request(url, { headers, signal: AbortSignal.timeout(timeoutMs) }, (answer) => {
+    // A connection a call: what answers next time may be another pod, or another version.
+    const outgoing = request(url, { headers, agent: false, signal: AbortSignal.timeout(timeoutMs) }, (answer) => {
       readBody(answer).then(
         (text) => resolve({ status: answer.statusCode ?? 500, body: text === "" ? null : (JSON.parse(text) as unknown) }),
         reject,
