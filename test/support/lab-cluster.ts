@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { processesOf, type MachineProcess } from "./processes.ts";
 
 export const root = join(import.meta.dirname, "../..");
 export const serin = join(root, "bin/serin");
@@ -16,6 +17,8 @@ export interface Ran {
 export interface RunOptions {
   readonly input?: string;
   readonly timeoutMs?: number;
+  /** On top of the cluster's own. */
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 const defaultTimeoutMs = 120_000;
@@ -33,7 +36,9 @@ export class LabCluster {
     chmodSync(this.#home, 0o755);
     this.directory = join(this.#home, "work");
     mkdirSync(this.directory);
-    this.#env = { ...process.env, HOME: this.#home, XDG_STATE_HOME: join(this.#home, "state"), KUBECONFIG: join(this.#home, ".kube/config"), SERIN_CLUSTER: name };
+    // The marked PATH reaches every process of the lab's own, and tells them from those of other labs.
+    const path = `${process.env["PATH"] ?? ""}:${join(this.#home, "marked")}`;
+    this.#env = { ...process.env, PATH: path, HOME: this.#home, XDG_STATE_HOME: join(this.#home, "state"), KUBECONFIG: join(this.#home, ".kube/config"), SERIN_CLUSTER: name };
   }
 
   /** Creates the cluster; the config is kind's YAML. */
@@ -42,11 +47,31 @@ export class LabCluster {
   }
 
   /** Runs a program on the machine, outside of the lab. */
-  async run(command: readonly string[], { input, timeoutMs = defaultTimeoutMs }: RunOptions = {}): Promise<Ran> {
-    const [program = "", ...args] = command;
-    const child = spawn(program, args, { cwd: this.directory, env: this.#env, stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"] });
+  async run(command: readonly string[], { input, timeoutMs = defaultTimeoutMs, env }: RunOptions = {}): Promise<Ran> {
+    const child = this.spawn(command, { env, input: input !== undefined });
     child.stdin?.end(input);
     return await outcome(child, timeoutMs);
+  }
+
+  /** Starts a program on the machine, outside of the lab; `input` leaves its standard input open. */
+  spawn(command: readonly string[], { env, input = false }: { readonly env?: NodeJS.ProcessEnv | undefined; readonly input?: boolean } = {}): ChildProcess {
+    const [program = "", ...args] = command;
+    return spawn(program, args, { cwd: this.directory, env: { ...this.#env, ...env }, stdio: [input ? "pipe" : "ignore", "pipe", "pipe"] });
+  }
+
+  /** The cluster's state directory. */
+  get stateDirectory(): string {
+    return join(this.#home, "state/serin/clusters", this.name);
+  }
+
+  /** Every process of the machine that belongs to a cluster made with this HOME. */
+  processes(): MachineProcess[] {
+    return processesOf(join(this.#home, "marked"));
+  }
+
+  /** The cluster's processes of one role (`cluster-apiserver`, `pilot`, …), as Serin's command line names it. */
+  ofRole(role: string): MachineProcess[] {
+    return this.processes().filter(({ words }) => words.some((word, index) => /\/cmd\/main\.[jt]s$/.test(word) && words[index + 1] === role) && words[0]?.endsWith("/node") === true);
   }
 
   /** Runs a line in the lab's host namespace, as a person would type it into bash there. */

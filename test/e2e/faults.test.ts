@@ -1,0 +1,143 @@
+// Processes of a lab with a mesh are killed with -9, one after the other, under load through a gateway and under writes by
+// kubectl: no request fails, no acknowledged write is lost, and everything is back by itself.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { eventually } from "../support/eventually.ts";
+import { GatewayLoad } from "../support/gateway-load.ts";
+import { LabCluster, root, serin } from "../support/lab-cluster.ts";
+
+const lab = new LabCluster("faults");
+
+async function ok(command: readonly string[], input?: string): Promise<string> {
+  const { code, output } = await lab.run(command, input === undefined ? {} : { input });
+  assert.equal(code, 0, `${command.join(" ")}\n${output}`);
+  return output;
+}
+
+const addresses = `apiVersion: metallb.io/v1beta1
+kind: IPAddressPool
+metadata: {name: pool, namespace: metallb-system}
+spec: {addresses: [172.18.255.200-172.18.255.250]}
+---
+apiVersion: metallb.io/v1beta1
+kind: L2Advertisement
+metadata: {name: all, namespace: metallb-system}
+`;
+
+/** A client with an identity of its own, so that everything has a part in its start: scheduler, node, CNI agent, istiod, ztunnel. */
+const client = (name: string): string => `apiVersion: v1
+kind: ServiceAccount
+metadata: {name: ${name}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: ${name}}
+spec:
+  serviceAccountName: ${name}
+  terminationGracePeriodSeconds: 0
+  containers: [{name: curl, image: curlimages/curl, command: [/bin/sleep, infinity]}]
+`;
+
+/** Writes by kubectl, one after the other; each makes an object and counts in another one. */
+class Writes {
+  readonly made: string[] = [];
+  counted = 0;
+  refused = 0;
+  #stopping = false;
+  readonly #ended: Promise<void>;
+
+  constructor() {
+    this.#ended = this.#run();
+  }
+
+  async #run(): Promise<void> {
+    for (let number = 1; !this.#stopping; number += 1) {
+      const name = `write-${number}`;
+      const made = await lab.run(["kubectl", "create", "configmap", name, `--from-literal=number=${number}`]);
+      if (made.code === 0) this.made.push(name);
+      else this.refused += 1;
+      const counted = await lab.run(["kubectl", "patch", "configmap", "count", "--type=merge", "-p", JSON.stringify({ data: { number: String(number) } })]);
+      if (counted.code === 0) this.counted = number;
+      else this.refused += 1;
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.#ended;
+  }
+}
+
+describe("faults under load and writes", { concurrency: 1 }, () => {
+  let load: GatewayLoad;
+  let writes: Writes;
+
+  before(async () => {
+    const created = await lab.create();
+    assert.equal(created.code, 0, created.output);
+    await ok(["kubectl", "apply", "-f", "-"], addresses);
+    await ok([serin, "install", "--set", "profile=ambient", "-y"]);
+    await ok(["kubectl", "label", "namespace", "default", "istio.io/dataplane-mode=ambient"]);
+    await ok(["kubectl", "apply", "-f", join(root, "samples/bookinfo/platform/kube/bookinfo.yaml")]);
+    const gateway = readFileSync(join(root, "samples/bookinfo/gateway-api/bookinfo-gateway.yaml"), "utf8");
+    await ok(["kubectl", "apply", "-f", "-"], gateway.replace("from: Same", "from: All"));
+    await ok(["kubectl", "create", "configmap", "count"]);
+    const address = await eventually("the gateway has an address", async () => {
+      const { output } = await lab.run(["kubectl", "get", "gateway", "bookinfo-gateway", "-o", "jsonpath={.status.addresses[0].value}"]);
+      return /^172\.18\.255\.\d+$/.test(output) ? output : undefined;
+    });
+    await ok(["kubectl", "wait", "--for=condition=Ready", "pods", "--all", "--timeout=60s"]);
+    const url = `http://${address}/productpage`;
+    await eventually("bookinfo answers", async () => (await lab.shell(`curl -s -m 2 ${url}`)).output.includes("Reviews served by"));
+    load = new GatewayLoad(lab, url);
+    writes = new Writes();
+    await load.more(20);
+  });
+
+  after(async () => await lab.delete());
+
+  const faults = [
+    { what: "the API server", role: "cluster-apiserver" },
+    { what: "the controllers", role: "cluster-controllers" },
+    { what: "an istiod", role: "pilot" },
+    { what: "the CNI agents", role: "cni" },
+    { what: "the node processes", role: "cluster-node" },
+  ];
+  for (const { what, role } of faults) {
+    test(`${what} killed with -9: no request fails, and it is back by itself`, async () => {
+      const victims = lab.ofRole(role);
+      assert.ok(victims.length > 0, `a process of role ${role}`);
+      const failedBefore = load.failures.length;
+      for (const { pid } of victims) process.kill(pid, "SIGKILL");
+      const name = `after-${role}`;
+      await eventually("kubectl is heard", async () => (await lab.run(["kubectl", "apply", "-f", "-"], { input: client(name) })).code === 0);
+      await eventually("the successors run", () => {
+        const now = lab.ofRole(role);
+        return now.length === victims.length && now.every(({ pid }) => victims.every((victim) => victim.pid !== pid));
+      });
+      await ok(["kubectl", "wait", "--for=condition=Ready", "pod", name, "--timeout=30s"]);
+      const page = await ok(["kubectl", "exec", name, "--", "curl", "-s", "-m", "5", "http://productpage:9080/productpage"]);
+      assert.match(page, /Simple Bookstore App/);
+      const redirection = await ok(["kubectl", "get", "pod", name, "-o", "jsonpath={.metadata.annotations.ambient\\.istio\\.io/redirection}"]);
+      assert.equal(redirection, "enabled");
+      await load.more(40);
+      assert.deepEqual(load.failures.slice(failedBefore), []);
+    });
+  }
+
+  test("no request has failed, no acknowledged write is lost, and no application pod was restarted", async () => {
+    await writes.stop();
+    await load.stop();
+    assert.deepEqual(load.failures, []);
+    assert.ok(load.requests > 200, `${load.requests} requests`);
+    assert.ok(writes.made.length > 20, `${writes.made.length} writes, ${writes.refused} refused`);
+    const there = new Set((await ok(["kubectl", "get", "configmaps", "-o", "name"])).split("\n"));
+    assert.deepEqual(writes.made.filter((name) => !there.has(`configmap/${name}`)), []);
+    const counted = Number(await ok(["kubectl", "get", "configmap", "count", "-o", "jsonpath={.data.number}"]));
+    assert.ok(counted >= writes.counted, `acknowledged ${writes.counted}, found ${counted}`);
+    const restarts = await ok(["kubectl", "get", "pods", "-o", "jsonpath={.items[*].status.containerStatuses[*].restartCount}"]);
+    assert.match(restarts, /^[0 ]+$/);
+  });
+});

@@ -1,0 +1,42 @@
+// Constant load through a gateway's address, from the lab's host namespace; nothing is ever tried again.
+import assert from "node:assert/strict";
+import type { ChildProcess } from "node:child_process";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { eventually } from "./eventually.ts";
+import { root, type LabCluster } from "./lab-cluster.ts";
+
+interface Report {
+  readonly requests: number;
+  readonly failures: readonly unknown[];
+}
+
+/** Two clients with kept-alive connections and two that make a new one each time; each asks 20 times a second. */
+export class GatewayLoad {
+  readonly failures: unknown[] = [];
+  requests = 0;
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<void>;
+
+  constructor(lab: LabCluster, url: string) {
+    this.#child = lab.spawnInShell([process.execPath, join(root, "scripts/demo/load-client.ts"), url, "2", "2", "50"]);
+    assert.ok(this.#child.stdout);
+    createInterface({ input: this.#child.stdout }).on("line", (line) => {
+      const report = JSON.parse(line) as Report;
+      this.requests += report.requests;
+      this.failures.push(...report.failures);
+    });
+    this.#ended = new Promise((resolve) => this.#child.on("close", () => resolve()));
+  }
+
+  /** Resolves when so many more requests have been answered. */
+  async more(count: number): Promise<void> {
+    const wanted = this.requests + count;
+    await eventually(`${count} more requests of load`, () => this.requests >= wanted);
+  }
+
+  async stop(): Promise<void> {
+    this.#child.stdin?.end();
+    await this.#ended;
+  }
+}

@@ -1,0 +1,34 @@
+// The machine's processes, as /proc tells them.
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+
+export interface MachineProcess {
+  readonly pid: number;
+  readonly words: readonly string[];
+}
+
+interface Seen extends MachineProcess {
+  readonly userNamespace: string | undefined;
+  readonly marked: boolean;
+}
+
+/** Those that have the mark in their environment, and those that share a user namespace with such a one (pods have an environment of their own). */
+export function processesOf(mark: string): MachineProcess[] {
+  const own = readlinkSync("/proc/self/ns/user");
+  const all = readdirSync("/proc").filter((entry) => /^\d+$/.test(entry)).flatMap((entry) => look(entry, mark));
+  const namespaces = new Set(all.filter(({ marked, userNamespace }) => marked && userNamespace !== own).map(({ userNamespace }) => userNamespace));
+  namespaces.delete(undefined);
+  return all.filter(({ pid, marked, userNamespace }) => pid !== process.pid && (marked || namespaces.has(userNamespace))).map(({ pid, words }) => ({ pid, words }));
+}
+
+function look(entry: string, mark: string): Seen[] {
+  try {
+    const words = readFileSync(`/proc/${entry}/cmdline`, "utf8").split("\0").slice(0, -1);
+    // A kernel thread, or one that has ended and waits for its parent.
+    if (words.length === 0) return [];
+    const marked = readFileSync(`/proc/${entry}/environ`, "utf8").includes(mark);
+    return [{ pid: Number(entry), words, marked, userNamespace: readlinkSync(`/proc/${entry}/ns/user`) }];
+  } catch {
+    // It has ended, or is another user's.
+    return [];
+  }
+}
