@@ -118,8 +118,9 @@ describe("faults under load and writes", { concurrency: 1 }, () => {
         return now.length === victims.length && now.every(({ pid }) => victims.every((victim) => victim.pid !== pid));
       });
       await ok(["kubectl", "wait", "--for=condition=Ready", "pod", name, "--timeout=30s"]);
-      const page = await ok(["kubectl", "exec", name, "--", "curl", "-s", "-m", "5", "http://productpage:9080/productpage"]);
-      assert.match(page, /Simple Bookstore App/);
+      // What is new needs what was killed; what was there before does not, as the load shows.
+      const ask = ["kubectl", "exec", name, "--", "curl", "-s", "-m", "5", "http://productpage:9080/productpage"];
+      await eventually("the new client is served", async () => (await lab.run(ask)).output.includes("Simple Bookstore App"));
       const redirection = await ok(["kubectl", "get", "pod", name, "-o", "jsonpath={.metadata.annotations.ambient\\.istio\\.io/redirection}"]);
       assert.equal(redirection, "enabled");
       await load.more(40);

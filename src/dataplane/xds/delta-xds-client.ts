@@ -26,6 +26,9 @@ export interface DeltaXdsClientOptions {
 
 /** gRPC's code for a resource that we cannot use. */
 const invalidArgument = 3;
+const reconnectInitialMs = 100;
+/** Pods that are new wait for this when an istiod comes back, so it is kept short. */
+const reconnectMaxMs = 2_000;
 
 interface Subscribed {
   readonly subscription: XdsSubscription;
@@ -81,7 +84,7 @@ export class DeltaXdsClient implements XdsClient {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const backoff = new Backoff({ initialMs: 100, maxMs: 10_000, random: this.#options.random ?? systemRandom });
+    const backoff = new Backoff({ initialMs: reconnectInitialMs, maxMs: reconnectMaxMs, random: this.#options.random ?? systemRandom });
     while (!signal.aborted) {
       try {
         await this.#connectOnce(signal, () => backoff.reset());
