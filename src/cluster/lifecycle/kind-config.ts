@@ -104,7 +104,9 @@ class ConfigReader {
     }
     // A port below 1024 would need rights on the host; 0 and -1 mean any in kind.
     if (port > 0 && port < 1024) this.#problem(portPair, `networking.apiServerPort: ${port} needs root on this machine; take one above 1023`);
-    return port <= 0 ? { address, port: labNetwork.apiServerPort, portIsFixed: false } : { address, port, portIsFixed: true };
+    // A port that was meant for another address is a wish: another lab may have it on the loopback address.
+    const isMeantFor = asked === undefined || asked === address;
+    return port <= 0 ? { address, port: labNetwork.apiServerPort, portIsFixed: false } : { address, port, portIsFixed: isMeantFor };
   }
 
   #nodes(pair: Pair | undefined, clusterName: string): ClusterNode[] {
