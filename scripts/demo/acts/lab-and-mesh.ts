@@ -61,9 +61,9 @@ export const deployApps: Act = {
     await Promise.all([
       lab.apply(bookinfo, namespaces.stable),
       lab.apply(bookinfo, namespaces.canary),
-      lab.apply("samples/sleep/sleep.yaml", namespaces.stable),
+      lab.apply(onNode("samples/sleep/sleep.yaml", "worker"), namespaces.stable),
       lab.apply("samples/sleep/notsleep.yaml", namespaces.stable),
-      lab.apply("samples/tcp-echo/tcp-echo.yaml", namespaces.stable),
+      lab.apply(onNode("samples/tcp-echo/tcp-echo.yaml", "worker2"), namespaces.stable),
       lab.apply(gatewayObjects()),
     ]);
     stage.gatewayAddress = await lab.until("the gateway has an address", async () => {
@@ -74,6 +74,16 @@ export const deployApps: Act = {
     stage.note(`http://${stage.gatewayAddress}/productpage answers`);
   },
 };
+
+/** The two ends of the long connection are on two nodes, so that it crosses two ztunnels and each counts it once. */
+function onNode(file: string, node: "worker" | "worker2"): UntypedObject[] {
+  return readObjects(file).map((object) => {
+    if (object.kind !== "Deployment") return object;
+    const spec = object["spec"] as { template: { spec: Record<string, unknown> } };
+    const pod = { ...spec.template.spec, nodeSelector: { "kubernetes.io/hostname": `${clusterName}-${node}` } };
+    return { ...object, spec: { ...spec, template: { ...spec.template, spec: pod } } };
+  });
+}
 
 async function answers(stage: Stage): Promise<boolean> {
   const url = `http://${stage.gatewayAddress}/productpage`;

@@ -92,6 +92,12 @@ async function addRelease(version: string, overlay?: string): Promise<void> {
   await serinOk(["release", "add", directory]);
 }
 
+/** Every ztunnel that is left drains, and has one connection. */
+function isDownToTheLast({ step, message }: RolloutStatus): boolean {
+  const counts = [...message.matchAll(/draining, (\d+) connection/g)].map(([, count]) => count);
+  return step?.id === "drain" && counts.length > 0 && counts.every((count) => count === "1");
+}
+
 /** Everything moves but the long connection, which the old ztunnel goes on serving: that is the state in which this act ends. */
 export const upgradeTheMesh: Act = {
   name: "a mesh canary",
@@ -99,8 +105,9 @@ export const upgradeTheMesh: Act = {
     const lab = labOf(stage);
     await addRelease(versions.new);
     await lab.apply([upgradeObject("to-1-18-1", revisions.old, revisions.new, versions.new)]);
-    const status = await follow(stage, meshUpgradeKind, "to-1-18-1", undefined, ({ step, message }) => step?.id === "drain" && message.includes("draining, 1 connection"));
+    const status = await follow(stage, meshUpgradeKind, "to-1-18-1", undefined, isDownToTheLast);
     if (status.phase !== "Settling" && status.phase !== "Completed") throw new Error(`the upgrade ended as ${status.phase}: ${status.cause ?? status.message}`);
+    stage.note(status.message);
     const version = await serinOk(["version", "--remote"]);
     for (const line of version.trim().split("\n")) stage.note(line);
     if (!version.includes(`control plane version: ${versions.new}`)) throw new Error(`the control plane does not answer ${versions.new}`);
