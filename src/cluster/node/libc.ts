@@ -25,7 +25,6 @@ export const cloneFlags = {
   mount: 0x20000,
   uts: 0x4000000,
   ipc: 0x8000000,
-  user: 0x10000000,
   pid: 0x20000000,
   network: 0x40000000,
 } as const;

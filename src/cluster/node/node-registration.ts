@@ -21,7 +21,7 @@ export interface NodeRegistrationOptions {
   readonly log: Logger;
 }
 
-export const podsPerNode = 110;
+const podsPerNode = 110;
 const heartbeatMs = 10_000;
 const statusEveryMs = 60_000;
 const retryMs = 100;

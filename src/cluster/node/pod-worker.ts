@@ -35,6 +35,8 @@ export interface NodeServices {
 }
 
 const retryMs = 500;
+/** The network agent is usually back within a moment. */
+const attachRetryMs = 100;
 const volumeEventEveryMs = 10_000;
 
 /**
@@ -60,6 +62,7 @@ export class PodWorker {
   #looping = false;
   #timer: NodeJS.Timeout | undefined;
   #volumeEventAtMs = Number.NEGATIVE_INFINITY;
+  #volumeMisses = 0;
   #volumesReady = false;
   #volumesStale = false;
   readonly #gone = Promise.withResolvers<void>();
@@ -197,7 +200,7 @@ export class PodWorker {
       return true;
     } catch (error) {
       this.#event({ type: "Warning", reason: "FailedCreatePodSandBox", message: `Failed to set up the pod's network: ${messageOf(error)}` });
-      this.#again(retryMs);
+      this.#again(attachRetryMs);
       return false;
     }
   }
@@ -210,8 +213,11 @@ export class PodWorker {
     try {
       await this.volumes.prepare(this.#services.sourcesOf(this.#pod, this.podIp ?? ""));
       this.#volumesReady = true;
+      this.#volumeMisses = 0;
     } catch (error) {
-      if (nowMs - this.#volumeEventAtMs > volumeEventEveryMs) {
+      // A pod may arrive a moment before what its volumes are made from: one miss is not worth an event.
+      this.#volumeMisses += 1;
+      if (this.#volumeMisses > 1 && nowMs - this.#volumeEventAtMs > volumeEventEveryMs) {
         this.#volumeEventAtMs = nowMs;
         this.#event({ type: "Warning", reason: "FailedMount", message: `MountVolume.SetUp failed: ${messageOf(error)}` });
       }

