@@ -80,7 +80,14 @@ async function create({ env, release, shutdown }: RoleContext, flags: Flags): Pr
   for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
   const begin = performance.now();
   process.stdout.write(`Creating cluster "${plan.name}" ...\n`);
-  const created = await createCluster({ plan, env, release, signal: shutdown.drain, progress: (step) => void process.stdout.write(` • ${step}\n`) });
+  const created = await createCluster({
+    plan,
+    env,
+    release,
+    signal: shutdown.drain,
+    progress: (step) => void process.stdout.write(` • ${step}\n`),
+    diagnose: async () => (await import("./doctor.ts")).findingsOf(env),
+  });
   const seconds = ((performance.now() - begin) / 1_000).toFixed(1);
   process.stdout.write(` ✓ All nodes are ready (${seconds} s)\nSet kubectl context to "${created.contextName}" in ${created.kubeconfigPath}\n`);
   process.stdout.write(`API server: ${created.server}\nLook around:  kubectl get nodes;  serin cluster shell --name ${plan.name};  serin cluster delete --name ${plan.name}\n`);

@@ -1,12 +1,32 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { userError } from "../../base/index.ts";
 
 /** Root's lab runs as this uid and gid of the host, which nobody uses, so that it can write no file of the host. */
 export const labHostUid = 100_000;
 const labUids = 65_536;
 
+/**
+ * Whether the lab runs as {@link labHostUid}: when this process is root, and of a user namespace that has that uid. Root of
+ * a smaller one (of a container without root, say) has no other user to become, and runs the lab as itself.
+ */
+export function labRunsAsOtherUser(): boolean {
+  return process.getuid?.() === 0 && isMapped(readFileSync("/proc/self/uid_map", "utf8"), labHostUid + labUids - 1);
+}
+
+/** `map` as in /proc/<pid>/uid_map: first uid inside, first uid outside, count, a line each. */
+export function isMapped(map: string, uid: number): boolean {
+  return map
+    .trim()
+    .split("\n")
+    .some((line) => {
+      const [inside = 0, , count = 0] = line.trim().split(/\s+/).map(Number);
+      return uid >= inside && uid < inside + count;
+    });
+}
+
 export interface LabCommandOptions {
-  readonly isRoot: boolean;
+  /** As {@link labRunsAsOtherUser} says. */
+  readonly asOtherUser: boolean;
   /** Host paths: the release tree, the cluster's state directory, the compile cache shared by all clusters. */
   readonly releaseRoot: string;
   readonly stateDirectory: string;
@@ -36,7 +56,7 @@ const firstProcessAfterMap = `read -r go && { ${firstProcess}; }`;
  * which the release and the state lie where anybody may reach them, then becomes {@link labHostUid}, and only then unshares.
  */
 export function labCommand(options: LabCommandOptions): LabCommand {
-  return options.isRoot ? rootCommand(options) : userCommand(options);
+  return options.asOtherUser ? rootCommand(options) : userCommand(options);
 }
 
 function userCommand(options: LabCommandOptions): LabCommand {

@@ -4,7 +4,7 @@ import { createServer, type Server } from "node:net";
 import { basename, dirname, join } from "node:path";
 import { internalError, messageOf, SerinError, userError, type Clock, type Environment, type Logger } from "../../base/index.ts";
 import { hostProcess, readClusterRecord, stateHome, writeClusterRecord, type ClusterRecord } from "../record/index.ts";
-import { labCommand, rootUidMap, type LabCommand } from "./lab-command.ts";
+import { labCommand, labRunsAsOtherUser, rootUidMap, type LabCommand } from "./lab-command.ts";
 import type { LauncherReply, LauncherRequest } from "./messages.ts";
 
 export interface LauncherOptions {
@@ -102,10 +102,10 @@ export class Launcher {
     if (basename(nodeModules) !== "node_modules") {
       throw internalError("node-not-carried", `this process runs on ${process.execPath}, not on the Node that the release carries`, { hint: "start it by bin/serin" });
     }
-    const isRoot = process.getuid?.() === 0;
-    if (isRoot) requireReadableByAll([join(releaseRoot, entry), join(releaseRoot, "package.json"), process.execPath], releaseRoot);
+    const asOtherUser = labRunsAsOtherUser();
+    if (asOtherUser) requireReadableByAll([join(releaseRoot, entry), join(releaseRoot, "package.json"), process.execPath], releaseRoot);
     return labCommand({
-      isRoot,
+      asOtherUser,
       releaseRoot,
       stateDirectory,
       compileCache: compileCacheDirectory(env),

@@ -4,10 +4,11 @@ import { join } from "node:path";
 import { internalError, SerinError, userError, type Environment } from "../../base/index.ts";
 import { createClusterPki, type ClusterPki } from "../apiserver/cluster-pki.ts";
 import { parseImageCatalogue } from "../images/parse-catalogue.ts";
-import { compileCacheDirectory, labHostUid, type LauncherProgress } from "../launcher/index.ts";
+import { compileCacheDirectory, labHostUid, labRunsAsOtherUser, type LauncherProgress } from "../launcher/index.ts";
 import { clusterDirectory, hostProcess, isClusterRunning, labNetwork, readClusterRecord, writeClusterRecord, type ClusterRecord } from "../record/index.ts";
 import { contextNameOf, stopLauncher } from "./delete-cluster.ts";
 import { kubeconfigText, mergeIntoKubeconfig, userKubeconfigPath, type AdminAccess } from "./kubeconfig-file.ts";
+import type { Finding } from "./doctor.ts";
 import type { ClusterPlan } from "./kind-config.ts";
 import { writeShims } from "./shims.ts";
 
@@ -19,6 +20,8 @@ export interface CreateClusterOptions {
   readonly signal: AbortSignal;
   /** Told in the user's words what is done now. */
   readonly progress: (step: string) => void;
+  /** Looks at the machine when the lab did not start: what it lacks is a better answer than what failed first. */
+  readonly diagnose: () => Promise<readonly Finding[]>;
 }
 
 export interface CreatedCluster {
@@ -39,6 +42,7 @@ const neededBytes = 200 * 1024 * 1024;
  */
 export async function createCluster(options: CreateClusterOptions): Promise<CreatedCluster> {
   const { plan, env, signal, progress } = options;
+  if (signal.aborted) throw interrupted();
   const directory = clusterDirectory(env, plan.name);
   const formerContext = clearRemains(directory, plan.name);
   try {
@@ -58,7 +62,7 @@ export async function createCluster(options: CreateClusterOptions): Promise<Crea
     }
   } catch (error) {
     rmSync(directory, { recursive: true, force: true });
-    throw diskFull(error, directory) ?? error;
+    throw diskFull(error, directory) ?? (await machineLacks(error, options)) ?? error;
   }
 }
 
@@ -93,7 +97,7 @@ function prepareDirectory(directory: string, options: CreateClusterOptions): Clu
   writeClusterRecord(directory, { name: plan.name, nodes: plan.nodes, apiServer: plan.apiServer, release, createdAt: new Date().toISOString() });
   const cache = compileCacheDirectory(env);
   mkdirSync(cache, { recursive: true });
-  if (process.getuid?.() === 0) for (const path of [directory, cache]) giveToLab(path);
+  if (labRunsAsOtherUser()) for (const path of [directory, cache]) giveToLab(path);
   return pki;
 }
 
@@ -159,7 +163,7 @@ async function waitForLauncher(launcher: ChildProcess, directory: string, signal
       if (error === undefined) resolve(port);
       else reject(error);
     };
-    signal.addEventListener("abort", () => settle(userError("interrupted", "interrupted; nothing was left behind")), { once: true });
+    signal.addEventListener("abort", () => settle(interrupted()), { once: true });
     launcher.once("error", (error) => settle(internalError("launcher-failed", error.message, { cause: error })));
     launcher.once("exit", (code) => settle(internalError("launcher-ended", `the launcher ended with code ${code}:\n${tailOf(log)}`, { hint: "serin doctor says what the machine lacks" })));
     launcher.on("message", (message) => {
@@ -198,6 +202,21 @@ function finish(directory: string, port: number, pki: ClusterPki, formerContext:
   const complete: ClusterRecord = { ...record, kubeconfig: { path: kubeconfigPath, previousContext: previousContext === contextName ? (formerContext ?? "") : previousContext } };
   writeClusterRecord(directory, complete);
   return { directory, record: complete, kubeconfigPath, contextName, server };
+}
+
+function interrupted(): SerinError {
+  return userError("interrupted", "interrupted; nothing was left behind");
+}
+
+const startFaults = new Set(["lab-start", "lab-ended", "launcher-ended", "user-namespace"]);
+
+/** Where the lab's first programs did not even start, the machine is looked at as by `serin doctor`. */
+async function machineLacks(error: unknown, { diagnose }: CreateClusterOptions): Promise<SerinError | undefined> {
+  if (!(error instanceof SerinError) || !startFaults.has(error.code)) return undefined;
+  const lacks = (await diagnose()).filter(({ ok }) => !ok);
+  if (lacks.length === 0) return undefined;
+  const what = lacks.map(({ subject, detail, remedy }) => `  ${subject}: ${detail}\n    remedy: ${remedy}`).join("\n");
+  return userError("machine-lacks", `this machine lacks what a lab needs:\n${what}`, { hint: "serin doctor looks again" });
 }
 
 function diskFull(error: unknown, directory: string): SerinError | undefined {

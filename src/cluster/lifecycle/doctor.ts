@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { accessSync, constants, mkdirSync, readFileSync, statfsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import type { Environment } from "../../base/index.ts";
-import { labHostUid } from "../launcher/index.ts";
+import { labHostUid, labRunsAsOtherUser } from "../launcher/index.ts";
 import { stateHome } from "../record/index.ts";
 
 /** One thing that the lab needs of the machine. */
@@ -83,7 +83,7 @@ function stateFinding(env: Environment): Finding {
 
 /** As the launcher does: root first becomes a user without rights. */
 function namespaceCommand(): string[] {
-  const asUser = process.getuid?.() === 0 ? ["setpriv", `--reuid=${labHostUid}`, `--regid=${labHostUid}`, "--clear-groups"] : [];
+  const asUser = labRunsAsOtherUser() ? ["setpriv", `--reuid=${labHostUid}`, `--regid=${labHostUid}`, "--clear-groups"] : [];
   return [...asUser, "unshare", "-Unmuipf", "-r", "--kill-child=KILL", "--mount-proc"];
 }
 
@@ -91,6 +91,7 @@ function namespaceFinding(): Finding {
   const [program = "", ...args] = namespaceCommand();
   const { status, stderr, error } = spawnSync(program, [...args, "true"], { encoding: "utf8" });
   if (status === 0) return good("user namespaces", "allowed");
+  if ((error as NodeJS.ErrnoException | undefined)?.code === "ENOENT") return bad("user namespaces", `cannot be tried without ${program}`, "install the program first");
   const detail = (error?.message ?? stderr ?? "").trim();
   return bad("user namespaces", detail, namespaceRemedy());
 }
