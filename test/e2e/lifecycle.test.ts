@@ -1,0 +1,159 @@
+// Bad input, machines that lack something, interruption and kill -9: a clear message or a clean end, and nothing left behind.
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { after, describe, test } from "node:test";
+import { eventually } from "../support/eventually.ts";
+import { LabCluster, serin } from "../support/lab-cluster.ts";
+
+const lab = new LabCluster("lifecycle");
+const create = [serin, "cluster", "create", "--name", lab.name];
+
+/** Nothing of this HOME's clusters is there: no process (and with them no namespace), no mount, no file. */
+async function nothingIsLeft(): Promise<void> {
+  await eventually("every process of the lab is gone", () => lab.processes().length === 0);
+  assert.equal(readFileSync("/proc/self/mountinfo", "utf8").includes(dirname(lab.directory)), false);
+}
+
+function noFilesAreLeft(): void {
+  const clusters = dirname(lab.stateDirectory);
+  assert.deepEqual(existsSync(clusters) ? readdirSync(clusters) : [], []);
+}
+
+/** A PATH with everything of the machine but one program. */
+function pathWithout(missing: string): string {
+  const directory = join(lab.directory, `without-${missing}`);
+  mkdirSync(directory);
+  for (const from of (process.env["PATH"] ?? "").split(":").filter((path) => existsSync(path))) {
+    for (const program of readdirSync(from)) {
+      const link = join(directory, program);
+      if (program !== missing && !existsSync(link)) symlinkSync(join(from, program), link);
+    }
+  }
+  return directory;
+}
+
+/** In user and mount namespaces of its own, as their root, after some preparation. */
+function prepared(preparation: string, command: readonly string[]): string[] {
+  return ["unshare", "-Urm", "sh", "-c", `set -e; ${preparation}; exec "$@"`, "sh", ...command];
+}
+
+async function createAndDelete(): Promise<void> {
+  const created = await lab.create();
+  assert.equal(created.code, 0, created.output);
+  const deleted = await lab.run([serin, "cluster", "delete", "--name", lab.name]);
+  assert.equal(deleted.code, 0, deleted.output);
+  await nothingIsLeft();
+  noFilesAreLeft();
+}
+
+describe("what goes wrong around a lab", { concurrency: 1 }, () => {
+  after(async () => await lab.delete());
+
+  test("a bad config is refused by line, field and what is expected", async () => {
+    writeFileSync(join(lab.directory, "kind.yaml"), "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes:\n- role: control-plane\n- role: master\n");
+    const { code, output } = await lab.run([serin, "cluster", "create", "--config", "kind.yaml"]);
+    assert.equal(code, 2);
+    assert.match(output, /kind\.yaml:5: nodes\[1\]\.role: must be control-plane or worker, got "master"/);
+    noFilesAreLeft();
+  });
+
+  test("a missing program is named with its package, by create and by doctor", async () => {
+    for (const missing of ["unshare", "setpriv"]) {
+      const env = { PATH: pathWithout(missing) };
+      for (const command of [create, [serin, "doctor"]]) {
+        const { code, output } = await lab.run(command, { env });
+        assert.notEqual(code, 0, output);
+        assert.match(output, new RegExp(`program ${missing}: not in PATH\\s+remedy: install the package util-linux`));
+      }
+    }
+    await nothingIsLeft();
+    noFilesAreLeft();
+  });
+
+  test("where user namespaces are forbidden, create and doctor say the remedy", async () => {
+    for (const command of [create, [serin, "doctor"]]) {
+      const { code, output } = await lab.run(prepared("echo 0 > /proc/sys/user/max_user_namespaces", command));
+      assert.notEqual(code, 0, output);
+      assert.match(output, /user namespaces: .*No space left on device\s+remedy: sudo sysctl -w user\.max_user_namespaces=\d+/);
+    }
+    await nothingIsLeft();
+    noFilesAreLeft();
+  });
+
+  test("a disk without room is refused before anything is begun", async () => {
+    const state = join(lab.directory, "small");
+    mkdirSync(state);
+    const { code, output } = await lab.run(prepared(`mount -t tmpfs -o size=20m tmpfs ${state}`, create), { env: { XDG_STATE_HOME: state } });
+    assert.equal(code, 2);
+    assert.match(output, /less than \d+ MB are free at .*small[\s\S]*make room, or set XDG_STATE_HOME/);
+    await nothingIsLeft();
+  });
+
+  test("a disk that fills up later fails writes by name, loses none that was acknowledged, and heals", async () => {
+    const state = join(lab.directory, "filling");
+    mkdirSync(state);
+    const script = `
+      ${create.join(" ")} || exit 90
+      kubectl create configmap before || exit 91
+      dd if=/dev/zero of=${state}/ballast bs=1M 2>/dev/null
+      number=0
+      while kubectl create configmap during-$number --from-literal=data="$(head -c 50000 /dev/zero | tr '\\0' x)" 2>${state}/../refusal; do
+        number=$((number + 1)); [ $number -lt 200 ] || exit 92
+      done
+      cat ${state}/../refusal
+      kubectl get configmap before || exit 93
+      rm ${state}/ballast
+      kubectl create configmap after || exit 94
+      [ "$(kubectl get configmaps -o name | grep -c during-)" = $number ] || exit 95
+      ${serin} cluster delete --name ${lab.name}`;
+    const { code, output } = await lab.run(prepared(`mount -t tmpfs -o size=260m tmpfs ${state}`, ["sh", "-c", script]), { env: { XDG_STATE_HOME: state } });
+    assert.equal(code, 0, output);
+    assert.match(output, /Error from server.*(disk|space)/);
+    await nothingIsLeft();
+  });
+
+  test("Ctrl-C at any moment of the creation leaves nothing, and the next creation works", async () => {
+    for (const afterMs of [60, 150, 300, 500, 800, 1_200, 1_800]) {
+      const child = lab.spawn(create);
+      let output = "";
+      for (const stream of [child.stdout, child.stderr]) stream?.on("data", (chunk: Buffer) => (output += chunk.toString()));
+      const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
+      await new Promise((resolve) => setTimeout(resolve, afterMs));
+      child.kill("SIGINT");
+      const code = await ended;
+      if (code === 0) {
+        // It came when all was done.
+        assert.match(output, /All nodes are ready/);
+        assert.equal((await lab.run([serin, "cluster", "delete", "--name", lab.name])).code, 0);
+      } else if (output.includes("Starting")) assert.match(output, /interrupted; nothing was left behind/);
+      await nothingIsLeft();
+      noFilesAreLeft();
+    }
+    await createAndDelete();
+  });
+
+  test("kill -9 of the supervisor, and of the launcher, ends the whole lab, and the next creation works", async () => {
+    for (const role of ["cluster-supervisor", "cluster-launcher"]) {
+      const created = await lab.create();
+      assert.equal(created.code, 0, created.output);
+      const [victim, ...others] = lab.ofRole(role);
+      assert.ok(victim !== undefined && others.length === 0, role);
+      process.kill(victim.pid, "SIGKILL");
+      await nothingIsLeft();
+      assert.match((await lab.run([serin, "cluster", "list"])).output, /lifecycle\tstopped/);
+    }
+    await createAndDelete();
+  });
+
+  test("kill -9 of the launcher while the cluster is created is told, and leaves nothing", async () => {
+    const running = lab.run(create);
+    const victim = await eventually("the launcher runs", () => lab.ofRole("cluster-launcher")[0]);
+    process.kill(victim.pid, "SIGKILL");
+    const { code, output } = await running;
+    assert.notEqual(code, 0);
+    assert.match(output, /the launcher ended/);
+    await nothingIsLeft();
+    noFilesAreLeft();
+  });
+});
