@@ -1,25 +1,95 @@
-// A reporter for node's test runner: prints failures as they come, and leaves the counts as JSON in its destination.
+// A reporter for node's test runner. To standard error, for people: what failed, with all that its file printed, and what was
+// slow. To its destination, for scripts/test.ts: a line of JSON for each file that ended.
+import { relative } from "node:path";
 import type { TestEvent } from "node:test/reporters";
 
-async function* countReporter(source: AsyncIterable<TestEvent>): AsyncGenerator<string> {
-  const counts = { passed: 0, failed: 0, skipped: [] as string[] };
-  for await (const event of source) {
-    if (event.type === "test:pass" || event.type === "test:fail") {
-      const { data } = event;
-      if (data.details.type === "suite") continue;
-      if (data.skip !== undefined && data.skip !== false) counts.skipped.push(`${data.file ?? ""} ${data.name}: ${String(data.skip)}`);
-      else if (data.todo !== undefined && data.todo !== false) counts.skipped.push(`${data.file ?? ""} ${data.name}: to do`);
-      else if (event.type === "test:pass") counts.passed += 1;
-      else counts.failed += 1;
-    }
-    if (event.type === "test:fail" && event.data.details.type !== "suite") {
-      const error = event.data.details.error;
-      const cause: unknown = error.cause ?? error;
-      process.stderr.write(`\nFAILED ${event.data.file ?? ""}: ${event.data.name}\n${cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)}\n`);
-    }
-    if (event.type === "test:stderr" || event.type === "test:stdout") process.stderr.write(event.data.message);
+/** What one test file came to; one line of the report. */
+export interface FileCounts {
+  readonly file: string;
+  passed: number;
+  failed: number;
+  skipped: string[];
+}
+
+type TestResult = Extract<TestEvent, { type: "test:pass" | "test:fail" }>;
+
+const slowFileMs = 3_000;
+const slowTestMs = 5_000;
+const maxOutputCharacters = 64 << 10;
+const maxFailureCharacters = 8 << 10;
+
+class FileRun {
+  readonly counts: FileCounts;
+  readonly #lines: string[] = [];
+  #output = "";
+
+  constructor(file: string) {
+    this.counts = { file, passed: 0, failed: 0, skipped: [] };
   }
-  yield JSON.stringify(counts);
+
+  add({ type, data }: TestResult): void {
+    if (data.details.type === "suite") return;
+    if (isSet(data.skip)) this.counts.skipped.push(`${this.counts.file}: ${data.name}: ${String(data.skip)}`);
+    else if (isSet(data.todo)) this.counts.skipped.push(`${this.counts.file}: ${data.name}: to do`);
+    else if (type === "test:pass") this.counts.passed += 1;
+    else {
+      this.counts.failed += 1;
+      this.#lines.push(`  FAILED ${data.name}\n${indent(textOf(data.details.error))}`);
+    }
+    if (data.details.duration_ms > slowTestMs) this.#lines.push(`  ${seconds(data.details.duration_ms)}  ${data.name}`);
+  }
+
+  print(message: string): void {
+    if (this.#output.length < maxOutputCharacters) this.#output += message;
+  }
+
+  /** Nothing for a file that was quick and good. */
+  summary(durationMs: number): string {
+    const { file, passed, failed } = this.counts;
+    const good = failed === 0;
+    if (good && durationMs < slowFileMs) return "";
+    const printed = good || this.#output.trim() === "" ? [] : [`  It printed:\n${indent(this.#output)}`];
+    return `${[`${good ? "slow" : "FAILED"}  ${seconds(durationMs)}  ${file}: ${passed} passed, ${failed} failed`, ...this.#lines, ...printed].join("\n")}\n`;
+  }
+}
+
+async function* countReporter(source: AsyncIterable<TestEvent>): AsyncGenerator<string> {
+  const runs = new Map<string, FileRun>();
+  const runOf = (path: string | undefined): FileRun => {
+    const file = path === undefined ? "(no file)" : relative(process.cwd(), path);
+    let run = runs.get(file);
+    if (run === undefined) runs.set(file, (run = new FileRun(file)));
+    return run;
+  };
+  const end = (run: FileRun, durationMs: number): string => {
+    process.stderr.write(run.summary(durationMs));
+    runs.delete(run.counts.file);
+    return `${JSON.stringify(run.counts)}\n`;
+  };
+  for await (const event of source) {
+    if (event.type === "test:pass" || event.type === "test:fail") runOf(event.data.file).add(event);
+    else if (event.type === "test:stderr" || event.type === "test:stdout") runOf(event.data.file).print(event.data.message);
+    else if (event.type === "test:summary" && event.data.file !== undefined) yield end(runOf(event.data.file), event.data.duration_ms);
+  }
+  for (const run of runs.values()) if (run.counts.passed + run.counts.failed + run.counts.skipped.length > 0) yield end(run, 0);
+}
+
+function isSet(value: string | boolean | undefined): boolean {
+  return value !== undefined && value !== false;
+}
+
+function textOf(error: Error): string {
+  const cause: unknown = error.cause ?? error;
+  const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+  return text.slice(0, maxFailureCharacters);
+}
+
+function indent(text: string): string {
+  return text.trimEnd().replaceAll(/^/gm, "    ");
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1).padStart(5)} s`;
 }
 
 // oxlint-disable-next-line import/no-default-export -- node's test runner loads a reporter by its default export

@@ -1,10 +1,12 @@
 // Runs the whole test suite, group by group, and ends with `N passed, N failed`.
 //   npm test [-- --only unit|netns|e2e] [-- path/to/one.test.ts …]
 // With CI=true a case that was skipped counts as failed.
+// Whatever ends this process, no process and no file of a test stays behind.
 import { spawn, spawnSync } from "node:child_process";
-import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
+import type { FileCounts } from "./count-reporter.ts";
 
 interface Counts {
   passed: number;
@@ -16,6 +18,9 @@ const groups = ["unit", "netns", "e2e"] as const;
 type Group = (typeof groups)[number];
 
 const groupTimeoutMs: Readonly<Record<Group, number>> = { unit: 300_000, netns: 400_000, e2e: 1_200_000 };
+/** How long a group that is ended may take to put its things away. */
+const graceMs = 10_000;
+const maxUnitFilesAtOnce = 4;
 const root = join(import.meta.dirname, "..");
 
 function filesOf(group: Group): string[] {
@@ -27,50 +32,119 @@ function filesOf(group: Group): string[] {
   return globSync("test/e2e/**/*.test.ts", { cwd: root }).sort();
 }
 
-/** The wrapper that gives netns tests namespaces of their own; nothing they make can reach the host. */
-function wrap(group: Group, command: string[]): string[] {
-  if (group !== "netns") return command;
-  const inner = 'ip link set lo up; exec "$0" "$@"';
-  return ["unshare", "-Unmuipf", "-r", "--kill-child=KILL", "--mount-proc", "sh", "-c", inner, ...command];
+/** Ends its command when this process is gone, and all that the command has started with it. */
+const ownProcesses = ["--kill-child=KILL", "--mount-proc"];
+const asRoot = process.getuid?.() === 0;
+
+/** netns: namespaces of their own, so that nothing they make can reach the host. e2e: a lab's daemons end with the test that made it. */
+const namespacesOf: Readonly<Record<Group, readonly string[] | undefined>> = {
+  unit: undefined,
+  netns: ["unshare", "-Unmuipf", "-r", ...ownProcesses],
+  e2e: asRoot ? ["unshare", "-mpf", ...ownProcesses] : ["unshare", "-U", "--map-current-user", "-mpf", ...ownProcesses],
+};
+
+function wrap(group: Group, command: readonly string[]): string[] {
+  const namespaces = namespacesOf[group];
+  if (namespaces === undefined) return [...command];
+  // For e2e the shell stays, as the namespace's PID 1: it reaps the daemons that a test leaves to it.
+  const inner = group === "netns" ? 'ip link set lo up; exec "$0" "$@"' : '"$0" "$@"; exit $?';
+  return ["setpriv", "--pdeathsig", "KILL", ...namespaces, "sh", "-c", inner, ...command];
 }
 
-async function runGroup(group: Group, files: string[]): Promise<Counts> {
-  const scratch = mkdtempSync(join(tmpdir(), "serin-test-"));
-  const report = join(scratch, "counts.json");
-  const concurrency = group === "unit" ? "2" : "1";
+async function runGroup(group: Group, files: readonly string[]): Promise<Counts> {
+  // A short name: the paths of sockets below it may have 107 characters.
+  const scratch = mkdtempSync(join(tmpdir(), "st-"));
+  chmodSync(scratch, 0o755);
+  const report = join(scratch, "counts");
   const command = wrap(group, [
     process.execPath,
+    "--disable-warning=ExperimentalWarning",
     "--test",
-    `--test-concurrency=${concurrency}`,
+    `--test-concurrency=${group === "unit" ? Math.min(maxUnitFilesAtOnce, availableParallelism()) : 1}`,
     "--test-timeout=600000",
-    "--test-reporter=dot",
-    "--test-reporter-destination=stderr",
     `--test-reporter=${join(root, "scripts/count-reporter.ts")}`,
     `--test-reporter-destination=${report}`,
     ...files,
   ]);
-  const [program = "", ...args] = command;
-  const child = spawn(program, args, { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
-  const timer = setTimeout(() => child.kill("SIGKILL"), groupTimeoutMs[group]);
-  const code = await new Promise<number>((resolve) => child.on("close", (status) => resolve(status ?? 1)));
-  clearTimeout(timer);
-  let counts: Counts;
-  try {
-    counts = JSON.parse(readFileSync(report, "utf8")) as Counts;
-  } catch {
-    process.stdout.write(`${group}: the test run ended without a report (exit ${code})\n`);
-    counts = { passed: 0, failed: 1, skipped: [] };
+  const putAway = (): void => rmSync(scratch, { recursive: true, force: true, maxRetries: 3 });
+  const ended = await runToEnd(command, { ...process.env, TMPDIR: scratch }, groupTimeoutMs[group], putAway);
+  const counts = readCounts(report, files);
+  if (ended !== "0" && counts.failed === 0) {
+    process.stdout.write(`${group}: the test run itself failed: ${ended}\n`);
+    counts.failed = 1;
   }
-  if (code !== 0 && counts.failed === 0) counts.failed = 1;
-  rmSync(scratch, { recursive: true, force: true });
+  putAway();
   return counts;
 }
 
+/** Ends what runs and puts its files away. */
+let endRunning: (() => void) | undefined;
+
+/** Runs a command as a process group; answers its exit code as text, or what ended it. */
+async function runToEnd(command: readonly string[], env: NodeJS.ProcessEnv, timeoutMs: number, putAway: () => void): Promise<string> {
+  const [program = "", ...args] = command;
+  const child = spawn(program, args, { cwd: root, env, stdio: ["ignore", "inherit", "inherit"], detached: true });
+  const { pid } = child;
+  const signalAll = (signal: NodeJS.Signals): void => {
+    if (pid === undefined) return;
+    try {
+      process.kill(-pid, signal);
+    } catch {
+      // They have ended already.
+    }
+  };
+  let reason: string | undefined;
+  let kill: NodeJS.Timeout | undefined;
+  const timer = setTimeout(() => {
+    reason = `it took more than ${timeoutMs / 1000} s`;
+    signalAll("SIGTERM");
+    kill = setTimeout(() => signalAll("SIGKILL"), graceMs);
+  }, timeoutMs);
+  endRunning = () => {
+    signalAll("SIGKILL");
+    putAway();
+  };
+  const ended = await new Promise<string>((resolve) => {
+    child.on("error", (error) => resolve(error.message));
+    child.on("close", (code, signal) => resolve(String(code ?? signal)));
+  });
+  clearTimeout(timer);
+  clearTimeout(kill);
+  signalAll("SIGKILL");
+  endRunning = undefined;
+  return reason ?? ended;
+}
+
+/** A file that has no line in the report did not end, which is one failure. */
+function readCounts(report: string, files: readonly string[]): Counts {
+  const total: Counts = { passed: 0, failed: 0, skipped: [] };
+  const missing = new Set(files);
+  for (const line of readLines(report)) {
+    const counts = JSON.parse(line) as FileCounts;
+    missing.delete(counts.file);
+    total.passed += counts.passed;
+    total.failed += counts.failed;
+    total.skipped.push(...counts.skipped);
+  }
+  for (const file of missing) process.stdout.write(`FAILED  ${file}: it did not end\n`);
+  total.failed += missing.size;
+  return total;
+}
+
+function readLines(path: string): string[] {
+  try {
+    return readFileSync(path, "utf8").split("\n").filter((line) => line !== "");
+  } catch {
+    return [];
+  }
+}
+
 function unavailable(group: Group): string | undefined {
-  if (group === "unit") return undefined;
-  const probe = spawnSync("unshare", ["-Unmuipf", "-r", "--mount-proc", "true"], { encoding: "utf8" });
+  if (namespacesOf[group] === undefined) return undefined;
+  const [program = "", ...args] = wrap(group, ["true"]);
+  const probe = spawnSync(program, args, { encoding: "utf8" });
   if (probe.status === 0) return undefined;
-  return `user namespaces cannot be made here (${probe.stderr?.trim() ?? "no unshare"}); bin/serin doctor says what to do`;
+  return `namespaces cannot be made here (${probe.error?.message ?? probe.stderr.trim()}); bin/serin doctor says what to do`;
 }
 
 async function main(): Promise<void> {
@@ -81,6 +155,7 @@ async function main(): Promise<void> {
   }
   const onlyAt = args.indexOf("--only");
   const only = onlyAt === -1 ? undefined : args.splice(onlyAt, 2)[1];
+  if (only !== undefined && !groups.some((group) => group === only)) throw new Error(`--only ${only}: expected one of ${groups.join(", ")}`);
   const chosen = groups.filter((group) => only === undefined || group === only);
   const total: Counts = { passed: 0, failed: 0, skipped: [] };
   for (const group of chosen) {
@@ -92,8 +167,9 @@ async function main(): Promise<void> {
       continue;
     }
     process.stdout.write(`\n${group}: ${files.length} files\n`);
+    const begin = performance.now();
     const counts = await runGroup(group, files);
-    process.stdout.write(`${group}: ${counts.passed} passed, ${counts.failed} failed\n`);
+    process.stdout.write(`${group}: ${counts.passed} passed, ${counts.failed} failed, ${((performance.now() - begin) / 1000).toFixed(1)} s\n`);
     total.passed += counts.passed;
     total.failed += counts.failed;
     total.skipped.push(...counts.skipped);
@@ -104,4 +180,10 @@ async function main(): Promise<void> {
   process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;
 }
 
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  process.on(signal, () => {
+    endRunning?.();
+    process.exit(1);
+  });
+}
 await main();
