@@ -1,3 +1,4 @@
+import { fstatSync, writeSync } from "node:fs";
 import { systemClock, type Clock } from "./clock.ts";
 
 /** Levels as istiod and ztunnel name them, least important first. */
@@ -68,8 +69,22 @@ class LineLogger implements Logger {
 }
 
 export function createLogger(options: LoggerOptions): Logger {
-  const write = options.write ?? ((line) => void process.stderr.write(line));
+  const write = options.write ?? standardErrorWriter();
   return new LineLogger(options.scope, options.level ?? "info", write, options.clock ?? systemClock);
+}
+
+/** A file is written without a stream: after one failure (a full disk) a stream would stay silent for good. */
+function standardErrorWriter(): (line: string) => void {
+  let isFile: boolean | undefined;
+  return (line) => {
+    try {
+      isFile ??= fstatSync(2).isFile();
+      if (isFile) writeSync(2, line);
+      else process.stderr.write(line);
+    } catch {
+      // The line is lost, and there is nowhere to say so.
+    }
+  };
 }
 
 /** Drops everything; for tests and for library callers that do not care. */

@@ -10,6 +10,9 @@ enableCompileCache();
 const cacheAfterMs = 3_000;
 setTimeout(flushCompileCache, cacheAfterMs).unref();
 
+/** A reader that has left, or a full disk below a log, is no reason to end. */
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+
 /** Roles are loaded one by one, so that a ztunnel never loads what an API server needs. */
 const roles: Readonly<Record<string, () => Promise<RoleModule>>> = {
   cni: () => import("./cni.ts"),
