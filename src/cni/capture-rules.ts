@@ -37,6 +37,11 @@ export interface CaptureOptions {
 }
 
 const loopback = ["127.0.0.1", "::1"] as const;
+/**
+ * Connections from before the enrolment go on as they are. The pod's namespace has not tracked them, so that their next packet
+ * would begin one in the kernel's eyes, and would be redirected to a socket that knows nothing of it.
+ */
+const isStart = match.connectionStart();
 const notFromZtunnel = match.mark(ztunnelMark.value, ztunnelMark.mask, { not: true });
 
 /**
@@ -98,6 +103,7 @@ function writeNat(transaction: NftTransaction, options: CaptureOptions): void {
     inbound(
       match.destination(address, { not: true }),
       tcp,
+      isStart,
       match.destinationPort(ztunnelPorts.inboundHbone, { not: true }),
       notFromZtunnel,
       action.redirect(ztunnelPorts.inboundPlaintext),
@@ -107,14 +113,14 @@ function writeNat(transaction: NftTransaction, options: CaptureOptions): void {
   if (options.dns) {
     outbound(match.outputInterface("lo", { not: true }), notFromZtunnel, match.protocol("udp"), match.destinationPort(dnsPort), action.redirect(ztunnelPorts.dns));
     for (const address of loopback) {
-      outbound(match.destination(address, { not: true }), tcp, match.destinationPort(dnsPort), notFromZtunnel, action.redirect(ztunnelPorts.dns));
+      outbound(match.destination(address, { not: true }), tcp, isStart, match.destinationPort(dnsPort), notFromZtunnel, action.redirect(ztunnelPorts.dns));
     }
   }
   outbound(tcp, match.mark(connectionMark.value, connectionMark.mask), action.accept());
   // A pod that calls its own address talks to itself, not to the mesh.
   for (const address of loopback) outbound(match.outputInterface("lo"), match.destination(address, { not: true }), action.accept());
   for (const address of loopback) {
-    outbound(match.destination(address, { not: true }), tcp, notFromZtunnel, action.redirect(ztunnelPorts.outbound));
+    outbound(match.destination(address, { not: true }), tcp, isStart, notFromZtunnel, action.redirect(ztunnelPorts.outbound));
   }
 }
 

@@ -274,6 +274,25 @@ test("un-enrolment lets traffic pass at once and keeps open connections", async 
   long.close();
 });
 
+test("connections that were open before their pods were enrolled go on as they are", async (context) => {
+  const rig = new Rig(context);
+  const [gateway, productpage, reviews] = [rig.node.addPod(), rig.node.addPod(), rig.node.addPod()];
+  await rig.node.serve(productpage, 9080, "productpage");
+  await rig.node.serve(reviews, 9080, "reviews");
+  const outside = await TestClient.connect(gateway.namespace.fd, productpage.address, 9080);
+  const inside = await TestClient.connect(productpage.namespace.fd, reviews.address, 9080);
+  await Promise.all([outside.ask("one"), inside.ask("one")]);
+  rig.startAgent();
+  const ztunnel = new ZtunnelProcess(rig.socket, "zt");
+  await rig.enrolled(rig.pod("productpage", productpage), rig.pod("reviews", reviews));
+  assert.equal(await outside.ask("two"), `productpage saw ${gateway.address}: two`);
+  assert.equal(await inside.ask("two"), `reviews saw ${productpage.address}: two`);
+  assert.deepEqual(ztunnel.connections(), []);
+  assert.equal(await askOnce(productpage.namespace.fd, reviews.address, 9080), `[zt]reviews saw ${productpage.address}: x`);
+  outside.close();
+  inside.close();
+});
+
 test("a starting pod waits for a ztunnel, and is captured when the request is answered", async (context) => {
   const rig = new Rig(context);
   const [sleep, reviews] = [rig.node.addPod(), rig.node.addPod()];

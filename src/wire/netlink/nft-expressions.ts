@@ -143,6 +143,8 @@ export const match = {
   protocol: (protocol: NftProtocol): NftExpression[] => [loadMeta(metaKeys.protocol), compare("equal", Buffer.from([protocolNumbers[protocol]]))],
   sourcePort: (port: number, options: Negatable = {}): NftExpression[] => [loadPayload("transport", 0, 2), compare(equality(options), u16be(port))],
   destinationPort: (port: number, options: Negatable = {}): NftExpression[] => [loadPayload("transport", 2, 2), compare(equality(options), u16be(port))],
+  /** A TCP connection's first packet (SYN without ACK); nothing of one that was open before anybody tracked it. Needs {@link match.protocol} before it. */
+  connectionStart: (): NftExpression[] => [loadPayload("transport", 13, 1), mask(Buffer.from([0x17])), compare("equal", Buffer.from([0x02]))],
   /** An address or a prefix of either family; matches that family alone, also with `not`. */
   source: (prefix: string, options: Negatable = {}): NftExpression[] => matchAddress("source", prefix, options),
   destination: (prefix: string, options: Negatable = {}): NftExpression[] => matchAddress("destination", prefix, options),
