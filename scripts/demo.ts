@@ -68,7 +68,7 @@ async function main(json: boolean, keep: boolean): Promise<number> {
   let memoryMb: Record<string, number> = {};
   try {
     await playActs(acts, stage);
-    memoryMb = memoryOf("cluster-supervisor");
+    memoryMb = memoryOf(`clusters/${clusterName}`);
   } catch (error) {
     problem = error;
   }

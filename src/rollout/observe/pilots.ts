@@ -58,7 +58,7 @@ export async function observeAcknowledged(view: ClusterView, object: ObjectRefer
     }
     if (!answer.processed) return { state: "waiting", detail: `${pilot.name} has not processed it yet` };
     for (const proxy of answer.proxies) {
-      if (proxy.rejected !== null) return { state: "failed", detail: `${proxy.id} rejected the configuration of ${pilot.name}: ${proxy.rejected.reason}` };
+      if (proxy.rejected !== null) return { state: "failed", detail: `${proxy.id} rejected the configuration of ${pilot.name}: ${clipped(proxy.rejected.reason)}` };
       if (proxy.connected && !proxy.acknowledged) return { state: "waiting", detail: `${proxy.id} has not acknowledged yet` };
     }
   }
@@ -69,12 +69,19 @@ async function proxiesOf(pilot: PilotPod): Promise<readonly ConnectedProxy[]> {
   return JSON.parse(await httpGet(pilot.address, debugPort, "/debug/serin/proxies")) as readonly ConnectedProxy[];
 }
 
+const reasonCharacters = 240;
+
+/** A proxy may name every resource that it rejected; the first ones are evidence enough. */
+function clipped(reason: string): string {
+  return reason.length > reasonCharacters ? `${reason.slice(0, reasonCharacters)}…` : reason;
+}
+
 /** Every proxy that the revision's control plane serves, and what it rejected. */
 async function rejections(view: ClusterView, revision: string): Promise<{ readonly proxies: readonly ConnectedProxy[]; readonly rejected: readonly string[] }> {
   const pilots = pilotPods(view).filter((pilot) => pilot.revision === revision);
   const proxies = (await Promise.all(pilots.map(proxiesOf))).flat();
   const rejected = proxies.flatMap(({ id, types }) =>
-    Object.entries(types).flatMap(([typeUrl, { reason }]) => (reason === null ? [] : [`${id} rejected ${typeUrl.slice(typeUrl.lastIndexOf("/") + 1)}: ${reason}`])),
+    Object.entries(types).flatMap(([typeUrl, { reason }]) => (reason === null ? [] : [`${id} rejected ${typeUrl.slice(typeUrl.lastIndexOf("/") + 1)}: ${clipped(reason)}`])),
   );
   return { proxies, rejected };
 }
