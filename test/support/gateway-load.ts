@@ -18,8 +18,9 @@ export class GatewayLoad {
   readonly #child: ChildProcess;
   readonly #ended: Promise<void>;
 
-  constructor(lab: LabCluster, url: string) {
-    this.#child = lab.spawnInShell([process.execPath, join(root, "scripts/demo/load-client.ts"), url, "2", "2", "50"]);
+  constructor(lab: LabCluster, url: string, releaseRoot = root) {
+    const node = process.execPath.replace(root, releaseRoot);
+    this.#child = lab.spawnInShell([node, join(releaseRoot, "scripts/demo/load-client.ts"), url, "2", "2", "50"]);
     assert.ok(this.#child.stdout);
     createInterface({ input: this.#child.stdout }).on("line", (line) => {
       const report = JSON.parse(line) as Report;

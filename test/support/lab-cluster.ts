@@ -1,6 +1,6 @@
 // A lab cluster for an end-to-end test, in a HOME of its own, driven by real programs in a real shell.
 import { spawn, type ChildProcess } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { processesOf, type MachineProcess } from "./processes.ts";
@@ -21,29 +21,43 @@ export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv;
 }
 
+export interface LabClusterOptions {
+  /** Runs everything as this user, who must be able to read the release; the test's own user when absent. */
+  readonly uid?: number;
+  /** The release tree; this checkout when absent. */
+  readonly releaseRoot?: string;
+}
+
 const defaultTimeoutMs = 120_000;
 
 export class LabCluster {
   readonly name: string;
   /** The directory in which the shell's commands run. */
   readonly directory: string;
+  /** The program of the cluster's release. */
+  readonly serin: string;
   readonly #env: NodeJS.ProcessEnv;
+  readonly #user: { readonly uid: number; readonly gid: number } | undefined;
   readonly #home: string;
 
-  constructor(name: string) {
+  constructor(name: string, { uid, releaseRoot = root }: LabClusterOptions = {}) {
     this.name = name;
+    this.serin = join(releaseRoot, "bin/serin");
+    this.#user = uid === undefined ? undefined : { uid, gid: uid };
     this.#home = mkdtempSync(join(tmpdir(), "serin-e2e-"));
     chmodSync(this.#home, 0o755);
     this.directory = join(this.#home, "work");
     mkdirSync(this.directory);
     // The marked PATH reaches every process of the lab's own, and tells them from those of other labs.
     const path = `${process.env["PATH"] ?? ""}:${join(this.#home, "marked")}`;
-    this.#env = { ...process.env, PATH: path, HOME: this.#home, XDG_STATE_HOME: join(this.#home, "state"), KUBECONFIG: join(this.#home, ".kube/config"), SERIN_CLUSTER: name };
+    const bare = { PATH: path, HOME: this.#home, XDG_STATE_HOME: join(this.#home, "state") };
+    this.#env = uid === undefined ? { ...process.env, ...bare, KUBECONFIG: join(this.#home, ".kube/config"), SERIN_CLUSTER: name } : bare;
+    if (uid !== undefined) for (const path of [this.#home, this.directory]) chownSync(path, uid, uid);
   }
 
   /** Creates the cluster; the config is kind's YAML. */
   async create(config?: string): Promise<Ran> {
-    return await this.run([serin, "cluster", "create", ...(config === undefined ? ["--name", this.name] : ["--config", "-"])], config === undefined ? {} : { input: config });
+    return await this.run([this.serin, "cluster", "create", ...(config === undefined ? ["--name", this.name] : ["--config", "-"])], config === undefined ? {} : { input: config });
   }
 
   /** Runs a program on the machine, outside of the lab. */
@@ -56,7 +70,7 @@ export class LabCluster {
   /** Starts a program on the machine, outside of the lab; `input` leaves its standard input open. */
   spawn(command: readonly string[], { env, input = false }: { readonly env?: NodeJS.ProcessEnv | undefined; readonly input?: boolean } = {}): ChildProcess {
     const [program = "", ...args] = command;
-    return spawn(program, args, { cwd: this.directory, env: { ...this.#env, ...env }, stdio: [input ? "pipe" : "ignore", "pipe", "pipe"] });
+    return spawn(program, args, { ...this.#user, cwd: this.directory, env: { ...this.#env, ...env }, stdio: [input ? "pipe" : "ignore", "pipe", "pipe"] });
   }
 
   /** The cluster's state directory. */
@@ -76,16 +90,16 @@ export class LabCluster {
 
   /** Runs a line in the lab's host namespace, as a person would type it into bash there. */
   async shell(line: string, options: RunOptions = {}): Promise<Ran> {
-    return await this.run([serin, "cluster", "shell", "--name", this.name, "--", "bash", "-c", line], options);
+    return await this.run([this.serin, "cluster", "shell", "--name", this.name, "--", "bash", "-c", line], options);
   }
 
   /** A process in the lab's host namespace that runs until it is ended. */
   spawnInShell(command: readonly string[]): ChildProcess {
-    return spawn(serin, ["cluster", "shell", "--name", this.name, "--", ...command], { cwd: this.directory, env: this.#env, stdio: ["pipe", "pipe", "pipe"] });
+    return spawn(this.serin, ["cluster", "shell", "--name", this.name, "--", ...command], { ...this.#user, cwd: this.directory, env: this.#env, stdio: ["pipe", "pipe", "pipe"] });
   }
 
   async delete(): Promise<void> {
-    await this.run([serin, "cluster", "delete", "--name", this.name]);
+    await this.run([this.serin, "cluster", "delete", "--name", this.name]);
     rmSync(this.#home, { recursive: true, force: true });
   }
 }

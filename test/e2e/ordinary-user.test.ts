@@ -1,0 +1,114 @@
+// A user without any right, with nothing but HOME and PATH in the environment: cluster, pods, Services, mesh and gateway work
+// with the one uid that such a user has.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { after, describe, test } from "node:test";
+import { eventually } from "../support/eventually.ts";
+import { GatewayLoad } from "../support/gateway-load.ts";
+import { LabCluster, root } from "../support/lab-cluster.ts";
+
+const isRoot = process.getuid?.() === 0;
+/** A uid that no account of the machine has. */
+const stranger = 54_321;
+const scratch = mkdtempSync(join(tmpdir(), "serin-user-"));
+const releaseRoot = isRoot ? readableCopy() : root;
+const lab = new LabCluster("ordinary", isRoot ? { uid: stranger, releaseRoot } : {});
+
+/** Root's checkout may lie where nobody else can look. The files stay root's: the user can only read them. */
+function readableCopy(): string {
+  chmodSync(scratch, 0o755);
+  const copy = join(scratch, "serin");
+  const parts = ["bin", "src", "generated", "manifests", "samples", "scripts", "package.json", "node_modules"];
+  execFileSync("mkdir", [copy]);
+  for (const part of parts) {
+    try {
+      execFileSync("cp", ["-al", join(root, part), copy], { stdio: "ignore" });
+    } catch {
+      // On another file system.
+      execFileSync("cp", ["-a", join(root, part), copy]);
+    }
+  }
+  return copy;
+}
+
+async function ok(command: readonly string[], input?: string): Promise<string> {
+  const { code, output } = await lab.run(command, input === undefined ? {} : { input });
+  assert.equal(code, 0, `${command.join(" ")}\n${output}`);
+  return output;
+}
+
+const addresses = `apiVersion: metallb.io/v1beta1
+kind: IPAddressPool
+metadata: {name: pool, namespace: metallb-system}
+spec: {addresses: [172.18.255.200-172.18.255.250]}
+---
+apiVersion: metallb.io/v1beta1
+kind: L2Advertisement
+metadata: {name: all, namespace: metallb-system}
+`;
+
+describe("as an ordinary user", { concurrency: 1 }, () => {
+  after(async () => {
+    await lab.delete();
+    rmSync(scratch, { recursive: true, force: true });
+  });
+
+  test("the doctor finds nothing, and a cluster is created with a kubeconfig that only the user can read", async () => {
+    await ok([lab.serin, "doctor"]);
+    const created = await lab.create();
+    assert.equal(created.code, 0, created.output);
+    assert.equal(statSync(join(dirname(lab.directory), ".kube/config")).mode & 0o777, 0o600);
+    assert.match(await ok(["kubectl", "get", "nodes"]), /(ordinary-\S+ +Ready.*\n){3}/);
+  });
+
+  test("a pod runs with the one uid, is entered, and tells which wish for another uid was not met", async () => {
+    const pod = { apiVersion: "v1", kind: "Pod", metadata: { name: "one" }, spec: { containers: [{ name: "one", image: "curlimages/curl", command: ["/bin/sleep", "infinity"], securityContext: { runAsUser: 1000 } }] } };
+    await ok(["kubectl", "apply", "-f", "-"], JSON.stringify(pod));
+    await ok(["kubectl", "wait", "--for=condition=Ready", "pod/one", "--timeout=30s"]);
+    assert.match(await ok(["kubectl", "exec", "one", "--", "cat", "/proc/self/uid_map"]), new RegExp(`^ +0 +${isRoot ? stranger : process.getuid?.()} +1$`, "m"));
+    assert.match(await ok(["kubectl", "get", "events", "--field-selector", "reason=IdentityNotApplied"]), /runAsUser 1000 not applied/);
+  });
+
+  test("the mesh is installed, and bookinfo answers through the gateway and between pods, with identities", async () => {
+    await ok(["kubectl", "apply", "-f", "-"], addresses);
+    await ok([lab.serin, "install", "--set", "profile=ambient", "-y"]);
+    await ok(["kubectl", "label", "namespace", "default", "istio.io/dataplane-mode=ambient"]);
+    await ok(["kubectl", "apply", "-f", join(releaseRoot, "samples/bookinfo/platform/kube/bookinfo.yaml"), "-f", join(releaseRoot, "samples/sleep/sleep.yaml")]);
+    await ok(["kubectl", "apply", "-f", "-"], readFileSync(join(root, "samples/bookinfo/gateway-api/bookinfo-gateway.yaml"), "utf8"));
+    const address = await eventually("the gateway has an address", async () => {
+      const { output } = await lab.run(["kubectl", "get", "gateway", "bookinfo-gateway", "-o", "jsonpath={.status.addresses[0].value}"]);
+      return /^172\.18\.255\.\d+$/.test(output) ? output : undefined;
+    });
+    await ok(["kubectl", "wait", "--for=condition=Ready", "pods", "--all", "--timeout=60s"]);
+    const url = `http://${address}/productpage`;
+    await eventually("bookinfo answers", async () => (await lab.shell(`curl -s -m 2 ${url}`)).output.includes("Reviews served by"));
+    const load = new GatewayLoad(lab, url, releaseRoot);
+    await load.more(100);
+    await load.stop();
+    assert.deepEqual(load.failures, []);
+    assert.match(await ok(["kubectl", "exec", "deploy/sleep", "--", "curl", "-s", "-m", "5", "http://productpage:9080/productpage"]), /Simple Bookstore App/);
+    const log = await ok(["kubectl", "logs", "--namespace", "istio-system", "--selector", "app=ztunnel", "--tail=-1"]);
+    assert.match(log, /src\.identity="spiffe:\/\/cluster\.local\/ns\/default\/sa\/sleep".*dst\.identity="spiffe:\/\/cluster\.local\/ns\/default\/sa\/bookinfo-productpage"/);
+  });
+
+  test("the browser's address works outside of the lab", async () => {
+    const urls = await ok([lab.serin, "cluster", "urls", "--json"]);
+    const found = (JSON.parse(urls) as { url: string; service: string; port: number }[]).find(({ service, port }) => service.endsWith("bookinfo-gateway-istio") && port === 80);
+    const answer = await fetch(`${found?.url}/productpage`);
+    assert.match(await answer.text(), /Simple Bookstore App/);
+  });
+
+  test("kill -9 of the launcher leaves no process, and the next creation works", async () => {
+    const [launcher] = lab.ofRole("cluster-launcher");
+    assert.ok(launcher);
+    process.kill(launcher.pid, "SIGKILL");
+    await eventually("every process of the lab is gone", () => lab.processes().length === 0);
+    const created = await lab.create();
+    assert.equal(created.code, 0, created.output);
+    await ok([lab.serin, "cluster", "delete"]);
+    await eventually("every process of the lab is gone", () => lab.processes().length === 0);
+  });
+});
