@@ -81,6 +81,13 @@ test("no file names a package registry's host", () => {
   assertNone(findings([{ pattern: hosts, advice: "the machine's own configuration names it (package-lock.json: omit-lockfile-registry-resolved)", where: () => true }]));
 });
 
+test("the lock file names every build of what it installs", () => {
+  const { packages } = JSON.parse(texts.get("package-lock.json") ?? "{}") as { packages: Record<string, { optionalDependencies?: Record<string, string> }> };
+  const wanted = Object.values(packages).flatMap(({ optionalDependencies = {} }) => Object.keys(optionalDependencies));
+  const missing = wanted.filter((name) => packages[`node_modules/${name}`] === undefined);
+  assertNone(missing.map((name) => `package-lock.json:1: ${name} is missing, so that npm ci fails: run node scripts/complete-lockfile.ts`));
+});
+
 test("what is left to do is done, not noted", () => {
   assertNone(findings([{ pattern: /\b(TODO|FIXME|XXX)\b/, advice: "do it, or say in docs/ what is not supported", where: (file) => file.startsWith("src/") }]));
 });
