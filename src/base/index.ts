@@ -15,6 +15,6 @@ export {
   type ErrorKind,
 } from "./errors.ts";
 export { invariant } from "./invariant.ts";
-export { createLogger, silentLogger, type LogFields, type Logger, type LogLevel } from "./log.ts";
+export { createLogger, logLevels, silentLogger, type LogFields, type Logger, type LogLevel, type LogThreshold } from "./log.ts";
 export { seededRandom, systemRandom, type Random } from "./random.ts";
 export { Readiness } from "./readiness.ts";

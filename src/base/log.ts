@@ -19,27 +19,35 @@ export interface Logger {
   scoped(scope: string): Logger;
 }
 
+/** A level that may change while loggers follow it. */
+export interface LogThreshold {
+  level: LogLevel;
+}
+
 export interface LoggerOptions {
   readonly scope: string;
-  readonly level?: LogLevel;
+  /** `info` when absent. */
+  readonly level?: LogLevel | LogThreshold;
   /** Takes one whole line, newline included; stderr when absent. */
   readonly write?: (line: string) => void;
   readonly clock?: Clock;
 }
 
 class LineLogger implements Logger {
-  readonly level: LogLevel;
   readonly #scope: string;
-  readonly #threshold: number;
+  readonly #threshold: Readonly<LogThreshold>;
   readonly #write: (line: string) => void;
   readonly #clock: Clock;
 
-  constructor(scope: string, level: LogLevel, write: (line: string) => void, clock: Clock) {
+  constructor(scope: string, threshold: Readonly<LogThreshold>, write: (line: string) => void, clock: Clock) {
     this.#scope = scope;
-    this.level = level;
-    this.#threshold = logLevels.indexOf(level);
+    this.#threshold = threshold;
     this.#write = write;
     this.#clock = clock;
+  }
+
+  get level(): LogLevel {
+    return this.#threshold.level;
   }
 
   trace(message: string, fields?: LogFields): void {
@@ -58,11 +66,11 @@ class LineLogger implements Logger {
     this.#line("error", message, fields);
   }
   scoped(scope: string): Logger {
-    return new LineLogger(scope, this.level, this.#write, this.#clock);
+    return new LineLogger(scope, this.#threshold, this.#write, this.#clock);
   }
 
   #line(level: LogLevel, message: string, fields: LogFields | undefined): void {
-    if (logLevels.indexOf(level) < this.#threshold) return;
+    if (logLevels.indexOf(level) < logLevels.indexOf(this.#threshold.level)) return;
     const time = new Date(this.#clock.nowMs()).toISOString();
     this.#write(`${time}\t${level}\t${this.#scope}\t${message}${formatFields(fields)}\n`);
   }
@@ -70,7 +78,8 @@ class LineLogger implements Logger {
 
 export function createLogger(options: LoggerOptions): Logger {
   const write = options.write ?? standardErrorWriter();
-  return new LineLogger(options.scope, options.level ?? "info", write, options.clock ?? systemClock);
+  const { level = "info" } = options;
+  return new LineLogger(options.scope, typeof level === "string" ? { level } : level, write, options.clock ?? systemClock);
 }
 
 /** A file is written without a stream: after one failure (a full disk) a stream would stay silent for good. */

@@ -10,9 +10,10 @@ export async function run(context: RoleContext): Promise<number> {
   const config = readConfig(context.env, context.release.version, context.args);
   // In batches: a line a connection, each a system call of its own, is what a busy node notices.
   const lines = new AccessLog({ sink: fileSink("/dev/stderr"), clock: systemClock, flushIntervalMs: 20 });
-  const log = createLogger({ scope: "ztunnel", level: config.logLevel, write: (line) => lines.line(line) });
+  const logThreshold = { level: config.logLevel };
+  const log = createLogger({ scope: "ztunnel", level: logThreshold, write: (line) => lines.line(line) });
   const authority = await certificateAuthority(config, context.env["FAKE_CA_ROOT"]);
-  const ztunnel = new Ztunnel({ config, authority, log, clock: systemClock, random: systemRandom });
+  const ztunnel = new Ztunnel({ config, authority, log, logThreshold, clock: systemClock, random: systemRandom });
   try {
     await ztunnel.run(context.shutdown);
   } finally {

@@ -1,5 +1,5 @@
 import type { IncomingMessage, Server } from "node:http";
-import { messageOf, userError, type Readiness } from "../base/index.ts";
+import { logLevels, messageOf, userError, type LogThreshold, type Readiness } from "../base/index.ts";
 import { prometheusContentType, renderPrometheus, type MetricsRegistry } from "../telemetry/index.ts";
 
 // Not by import: that reads every export of node:http, and its WebSocket loads all of undici (20 ms, megabytes).
@@ -78,6 +78,18 @@ export function metricsRoute(registry: MetricsRegistry): EndpointRoute {
 
 export function jsonRoute(value: () => unknown): EndpointRoute {
   return () => ({ status: 200, contentType: "application/json", body: `${JSON.stringify(value(), jsonValue, 2)}\n` });
+}
+
+/** `POST /logging?level=debug` sets the level, without a level tells it; upstream's path and words. */
+export function loggingRoute(threshold: LogThreshold): EndpointRoute {
+  return ({ method }, url) => {
+    if (method !== "POST") return { status: 405, body: `POST to read the level, POST with ?level= to set it: ${logLevels.join(", ")}\n` };
+    const wanted = url.searchParams.get("level");
+    const level = logLevels.find((known) => known === wanted);
+    if (wanted !== null && level === undefined) return { status: 400, body: `level ${wanted} is unknown: expected one of ${logLevels.join(", ")}\n` };
+    if (level !== undefined) threshold.level = level;
+    return { status: 200, body: `current log level is ${threshold.level}\n` };
+  };
 }
 
 function jsonValue(_key: string, value: unknown): unknown {

@@ -17,6 +17,7 @@ export type {
 export { hboneLimits } from "./hbone/limits.ts";
 export {
   jsonRoute,
+  loggingRoute,
   listenHttp,
   metricsRoute,
   readinessRoute,

@@ -1,10 +1,11 @@
-import { aborted, Readiness, transientError, type Clock, type Logger, type Random, type Shutdown } from "../base/index.ts";
+import { aborted, Readiness, transientError, type Clock, type Logger, type LogThreshold, type Random, type Shutdown } from "../base/index.ts";
 import {
   CertificateManager,
   ConnectionTracker,
   DeltaXdsClient,
   jsonRoute,
   listenHttp,
+  loggingRoute,
   metricsRoute,
   readinessRoute,
   type CertificateAuthority,
@@ -31,6 +32,8 @@ export interface ZtunnelOptions {
   readonly config: ZtunnelConfig;
   readonly authority: CertificateAuthority;
   readonly log: Logger;
+  /** The level that `log` follows; the admin server sets it. */
+  readonly logThreshold: LogThreshold;
   readonly clock: Clock;
   readonly random: Random;
   readonly resolvConfPath?: string;
@@ -133,7 +136,7 @@ export class Ztunnel {
       listenHttp({
         address: "127.0.0.1",
         port: config.ports.admin,
-        routes: { "/config_dump": jsonRoute(() => configDump(admin)), "/connections": jsonRoute(() => connectionsDump(this.#tracker, clock.nowMs())) },
+        routes: { "/config_dump": jsonRoute(() => configDump(admin)), "/connections": jsonRoute(() => connectionsDump(this.#tracker, clock.nowMs())), "/logging": loggingRoute(this.#options.logThreshold) },
       }),
       listenEverywhere({ port: config.ports.stats, routes: { "/metrics": metrics, "/stats/prometheus": metrics } }),
       listenEverywhere({ port: config.ports.readiness, routes: { "/healthz/ready": readinessRoute(this.#readiness) } }),
