@@ -219,10 +219,9 @@ function isMeshUpgrade(rollout: Rollout): rollout is MeshUpgrade {
 }
 
 /** Nothing will change until the object does. */
-function isAtRest({ spec, metadata }: Rollout, status: RolloutStatus): boolean {
+function isAtRest({ spec }: Rollout, status: RolloutStatus): boolean {
   if (status.phase === "RolledBack") return true;
-  if (status.phase === "Completed") return !spec.abort;
-  return status.phase === "Stuck" && !spec.abort && status.observedGeneration === metadata.generation;
+  return status.phase === "Completed" && !spec.abort;
 }
 
 function ordersOf({ spec, metadata }: Rollout): RolloutOrders {

@@ -39,10 +39,11 @@ export const installMesh: Act = {
   async play(stage) {
     const operator = (spec: object): string => JSON.stringify({ apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec });
     const cni = { profile: "empty", tag: versions.old, components: { cni: { enabled: true } } };
-    await serinOk(["install", "-y", "-f", "-"], operator({ ...cni, namespace: namespaces.gateway }));
-    stage.note("istio-cni is installed");
-    const output = await serinOk(["install", "-y", "-f", "-"], operator(revisionSpec(revisions.old, versions.old)));
-    for (const line of output.trim().split("\n")) stage.note(line);
+    const outputs = await Promise.all([
+      serinOk(["install", "-y", "-f", "-"], operator({ ...cni, namespace: namespaces.gateway })),
+      serinOk(["install", "-y", "-f", "-"], operator(revisionSpec(revisions.old, versions.old))),
+    ]);
+    for (const line of outputs.join("").trim().split("\n")) stage.note(line);
   },
 };
 
