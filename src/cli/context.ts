@@ -17,6 +17,8 @@ export interface CliContext {
   readonly confirm: (question: string) => Promise<boolean>;
   /** A client of the cluster that the flags or the environment name. */
   readonly connect: (flags: ConnectionFlags) => Promise<KubeClient>;
+  /** One HTTP request to a port of a pod that listens on its loopback, by port-forward. */
+  readonly requestOfPod: (flags: ConnectionFlags, request: PodRequest) => Promise<{ readonly status: number; readonly text: string }>;
   readonly readFile: (path: string) => Promise<string>;
   /** The definitions of kinds that this release carries. */
   readonly customResources: () => Promise<CustomResources>;
@@ -27,6 +29,14 @@ export interface CliContext {
 export interface ConnectionFlags {
   readonly kubeconfig?: string;
   readonly context?: string;
+}
+
+export interface PodRequest {
+  readonly namespace: string;
+  readonly pod: string;
+  readonly port: number;
+  readonly method: string;
+  readonly path: string;
 }
 
 /** What `operator` does for the command line; passed in, as the two parts do not know each other. */

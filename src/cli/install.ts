@@ -4,6 +4,8 @@ import { SerinError, userError } from "../base/index.ts";
 import { formatIssues, type UntypedObject } from "../api/index.ts";
 import { parseIstioOperator, type IstioOperatorSpec } from "../api/istio/index.ts";
 import { renderDefaultTag, renderInstall, resolveSettings, type InstallSettings, type RenderedComponent } from "../install/index.ts";
+import type { KubeClient } from "../kube/index.ts";
+import { dependentsOf } from "./dependents.ts";
 import type { CliContext, ConnectionFlags } from "./context.ts";
 
 interface InstallFlags extends ConnectionFlags {
@@ -37,6 +39,7 @@ export function installCommands(program: Command, context: CliContext): void {
     .description("remove one revision, or everything that installations wrote")
     .option("--revision <revision>", "the revision to remove")
     .option("--purge", "remove every revision and what they share")
+    .option("--force", "remove the revision even if proxies, gateways or pods depend on it")
     .option("-y, --skip-confirmation", "do not ask")
     .option("--kubeconfig <path>", "kubeconfig file")
     .option("--context <name>", "context of the kubeconfig")
@@ -117,6 +120,7 @@ async function readOperatorFile(file: string, context: CliContext): Promise<Isti
 interface UninstallFlags extends ConnectionFlags {
   readonly revision?: string;
   readonly purge?: boolean;
+  readonly force?: boolean;
   readonly skipConfirmation?: boolean;
 }
 
@@ -132,10 +136,29 @@ async function uninstall(flags: UninstallFlags, context: CliContext): Promise<vo
     throw userError("cancelled", "nothing was removed", { hint: "answer y, or pass --skip-confirmation" });
   }
   const client = await context.connect(flags);
+  if (what !== "everything" && flags.force !== true) await refuseIfNeeded(client, what.revision, context);
   const removed = await context.installer.remove({
     client,
     what,
     onRemoved: ({ kind = "", metadata }) => context.out(`  Removed ${kind}:${metadata.namespace ?? ""}:${metadata.name ?? ""}.\n`),
   });
   context.out(removed === 0 ? "! Nothing was there to remove\n" : "✔ Uninstall complete\n");
+}
+
+const shownDependents = 10;
+
+async function refuseIfNeeded(client: KubeClient, revision: string, context: CliContext): Promise<void> {
+  const { proxies, gateways, pods, warnings } = await dependentsOf(client, revision);
+  for (const warning of warnings) context.err(`! ${warning}\n`);
+  const groups = { proxies, gateways, pods };
+  const lines = Object.entries(groups).filter(([, names]) => names.length > 0).map(([what, names]) => `  ${what}: ${listed(names)}`);
+  if (lines.length === 0) return;
+  throw userError("revision-in-use", `revision "${revision}" is still needed by\n${lines.join("\n")}`, {
+    hint: "move them first (serin upgrade start), or pass --force",
+  });
+}
+
+function listed(names: readonly string[]): string {
+  const shown = names.slice(0, shownDependents).join(", ");
+  return names.length <= shownDependents ? shown : `${shown} and ${names.length - shownDependents} more`;
 }

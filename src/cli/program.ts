@@ -3,6 +3,7 @@ import type { CliContext } from "./context.ts";
 import { installCommands } from "./install.ts";
 import { rolloutCommands } from "./rollouts.ts";
 import { statusCommands } from "./status.ts";
+import { ztunnelConfigCommands } from "./ztunnel-config.ts";
 
 /** The verbs that every release has; `cmd` adds those of parts that the command line does not know. */
 export function createProgram(context: CliContext): Command {
@@ -14,6 +15,7 @@ export function createProgram(context: CliContext): Command {
     .exitOverride();
   installCommands(program, context);
   statusCommands(program, context);
+  ztunnelConfigCommands(program, context);
   rolloutCommands(program, context);
   return program;
 }

@@ -1,14 +1,17 @@
 // The command line: every verb that is not a role of a process.
 import { readFile } from "node:fs/promises";
+import { once } from "node:events";
+import { request, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { createInterface } from "node:readline/promises";
+import type { Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
 import { CommanderError } from "commander";
 import { parseAllDocuments } from "yaml";
 import { createLogger, systemClock } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import { createProgram, RolloutEnd, type CliContext } from "../cli/index.ts";
-import { createKubeClient, loadKubeConfig } from "../kube/index.ts";
+import { createKubeClient, loadKubeConfig, portForward } from "../kube/index.ts";
 import { applyComponents, removeInstalled } from "../operator/index.ts";
 import type { RoleContext } from "./role.ts";
 
@@ -24,6 +27,10 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
     connect: async (flags) => {
       const config = await loadKubeConfig(flags.kubeconfig ?? env, flags.context);
       return createKubeClient(config, { log: createLogger({ scope: "kube", level: "warn" }), clock: systemClock });
+    },
+    requestOfPod: async (flags, { namespace, pod, port, method, path }) => {
+      const stream = await portForward(await loadKubeConfig(flags.kubeconfig ?? env, flags.context), { namespace, pod, port, signal: shutdown.drain });
+      return await requestOver(stream, method, path);
     },
     readFile: async (path) => (path === "-" ? await text(process.stdin) : await readFile(path, "utf8")),
     customResources: async () => ({
@@ -47,6 +54,14 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
 async function readObjects(path: string): Promise<UntypedObject[]> {
   const documents = parseAllDocuments(await readFile(path, "utf8"));
   return documents.map((document) => document.toJS() as UntypedObject | null).filter((object) => object !== null);
+}
+
+async function requestOver(stream: Duplex, method: string, path: string): Promise<{ status: number; text: string }> {
+  const outgoing = request({ method, path, host: "localhost", headers: { connection: "close" }, createConnection: () => stream });
+  const answered = once(outgoing, "response") as Promise<[IncomingMessage]>;
+  outgoing.end();
+  const [response] = await answered;
+  return { status: response.statusCode ?? 0, text: await text(response) };
 }
 
 async function confirm(question: string): Promise<boolean> {

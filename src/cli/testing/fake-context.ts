@@ -1,0 +1,78 @@
+import { systemClock } from "../../base/index.ts";
+import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
+import type { KubeClient, ListOptions } from "../../kube/index.ts";
+import type { CliContext, PodRequest } from "../context.ts";
+
+export interface FakeCluster {
+  /** By kind. */
+  readonly objects?: Readonly<Record<string, readonly KubernetesObject[]>>;
+  /** What GET of a path through the API server answers, by path. */
+  readonly answers?: Readonly<Record<string, string>>;
+  /** What a pod answers, by `METHOD pod.namespace:port/path`. */
+  readonly pods?: Readonly<Record<string, string>>;
+  readonly files?: Readonly<Record<string, string>>;
+  /** What is answered to a question; no when absent. */
+  readonly confirms?: boolean;
+}
+
+/** A command line whose cluster, files and terminal are given; what it printed is kept. */
+export class FakeContext implements CliContext {
+  readonly env = {};
+  readonly clock = { ...systemClock, nowMs: () => Date.parse("2026-06-01T00:00:00Z") };
+  readonly version = "1.18.1";
+  readonly interactive = false;
+  readonly signal = new AbortController().signal;
+  /** What `installer.remove` was asked for. */
+  readonly removed: unknown[] = [];
+  output = "";
+  errors = "";
+  readonly #cluster: FakeCluster | undefined;
+
+  constructor(cluster?: FakeCluster) {
+    this.#cluster = cluster;
+  }
+
+  readonly out = (text: string): void => {
+    this.output += text;
+  };
+  readonly err = (text: string): void => {
+    this.errors += text;
+  };
+  readonly confirm = async (): Promise<boolean> => this.#cluster?.confirms ?? false;
+  readonly connect = async (): Promise<KubeClient> => {
+    if (this.#cluster === undefined) throw new Error("no cluster");
+    return fakeClient(this.#cluster);
+  };
+  readonly requestOfPod = async (_flags: unknown, { method, pod, namespace, port, path }: PodRequest): Promise<{ status: number; text: string }> => {
+    const text = this.#cluster?.pods?.[`${method} ${pod}.${namespace}:${port}${path}`];
+    return text === undefined ? { status: 404, text: "not found" } : { status: 200, text };
+  };
+  readonly readFile = async (path: string): Promise<string> => {
+    const text = this.#cluster?.files?.[path];
+    if (text === undefined) throw new Error(`no file ${path}`);
+    return text;
+  };
+  readonly customResources = async () => ({ istio: [], rollout: [] });
+  readonly installer = {
+    apply: async (): Promise<void> => undefined,
+    remove: async ({ what }: { readonly what: unknown }): Promise<number> => this.removed.push(what),
+  };
+}
+
+/** Of a client, what the verbs use: lists with equality selectors, and GET. */
+function fakeClient({ objects = {}, answers = {} }: FakeCluster): KubeClient {
+  const client: Pick<KubeClient, "list" | "raw"> = {
+    list: async <Value extends KubernetesObject>(kind: KindDefinition<Value>, { namespace, labelSelector = "" }: ListOptions = {}) => {
+      const wanted = labelSelector.split(",").filter((part) => part !== "").map((part) => part.split("="));
+      const items = (objects[kind.kind] ?? []).filter(
+        ({ metadata }) => (namespace === undefined || metadata.namespace === namespace) && wanted.every(([key = "", value]) => metadata.labels?.[key] === value),
+      );
+      return { items: items as unknown as readonly Value[], resourceVersion: "1" };
+    },
+    raw: async (_method, path) => {
+      const text = answers[path];
+      return text === undefined ? { status: 404, headers: {}, text: "not found" } : { status: 200, headers: {}, text };
+    },
+  };
+  return client as KubeClient;
+}

@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { describeError } from "../base/index.ts";
+import { createProgram } from "./program.ts";
+import { FakeContext, type FakeCluster } from "./testing/fake-context.ts";
+
+const pod = (namespace: string, name: string, labels: Record<string, string>, annotations: Record<string, string> = {}) => ({ metadata: { namespace, name, labels, annotations }, status: { phase: "Running" } });
+const gateway = (name: string, labels: Record<string, string>, annotations: Record<string, string> = {}) => ({
+  metadata: { namespace: "bookinfo", name, labels, annotations },
+  spec: { gatewayClassName: "istio", listeners: [] },
+});
+const inUse: FakeCluster = {
+  objects: {
+    Namespace: [{ metadata: { name: "bookinfo", labels: { "istio.io/rev": "old" } } }],
+    Pod: [
+      pod("istio-system", "istiod-old-1", { app: "istiod", "istio.io/rev": "old" }),
+      pod("istio-system", "ztunnel-old-1", { app: "ztunnel", "istio.io/rev": "old" }),
+      pod("bookinfo", "reviews-1", {}, { "serin.dev/ztunnel-owner": "old" }),
+      pod("bookinfo", "ratings-1", {}, { "serin.dev/ztunnel-owner": "new" }),
+    ],
+    Gateway: [gateway("edge", {}), gateway("moved", { "istio.io/rev": "new" }), gateway("half-way", { "istio.io/rev": "new" }, { "rollout.serin.dev/canary-revision": "old" })],
+  },
+  answers: { "/api/v1/namespaces/istio-system/pods/istiod-old-1:8080/proxy/debug/serin/proxies": JSON.stringify([{ id: "ztunnel-old-1.istio-system" }, { id: "edge-istio-1.bookinfo" }]) },
+};
+
+async function uninstall(flags: string, cluster: FakeCluster): Promise<FakeContext> {
+  const context = new FakeContext(cluster);
+  await createProgram(context).parseAsync(["uninstall", ...flags.split(" ")], { from: "user" });
+  return context;
+}
+
+test("a revision that others need stays, and they are named", async () => {
+  await assert.rejects(uninstall("--revision old -y", inUse), (error) => {
+    assert.equal(
+      describeError(error),
+      `revision "old" is still needed by
+  proxies: edge-istio-1.bookinfo
+  gateways: bookinfo/edge, bookinfo/half-way
+  pods: bookinfo/reviews-1
+  hint: move them first (serin upgrade start), or pass --force`,
+    );
+    return true;
+  });
+});
+
+test("--force removes it all the same", async () => {
+  const { removed, output } = await uninstall("--revision old -y --force", inUse);
+  assert.deepEqual(removed, [{ revision: "old" }]);
+  assert.equal(output, "✔ Uninstall complete\n");
+});
+
+test("a revision that only its own ztunnels use goes", async () => {
+  const { removed } = await uninstall("--revision unused -y", inUse);
+  assert.deepEqual(removed, [{ revision: "unused" }]);
+});
+
+test("an istiod that does not answer is named, and does not hold its removal up", async () => {
+  const dead: FakeCluster = { objects: { Pod: [pod("istio-system", "istiod-old-1", { app: "istiod", "istio.io/rev": "old" })] } };
+  const { removed, errors } = await uninstall("--revision old -y", dead);
+  assert.deepEqual(removed, [{ revision: "old" }]);
+  assert.match(errors, /^! istiod-old-1 could not be asked who is connected: /);
+});
+
+test("nothing is removed without a yes", async () => {
+  await assert.rejects(uninstall("--purge", inUse), /nothing was removed/);
+});

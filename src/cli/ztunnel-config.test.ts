@@ -1,0 +1,129 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createProgram } from "./program.ts";
+import { FakeContext, type FakeCluster } from "./testing/fake-context.ts";
+
+const dump = {
+  workloads: [
+    { name: "reviews-v1-7b", namespace: "bookinfo", workloadIps: ["10.244.1.7"], node: "kind-worker", protocol: "HBONE", waypoint: { destination: { namespace: "bookinfo", hostname: "waypoint.bookinfo.svc.cluster.local" } } },
+    { name: "kubernetes", namespace: "default", workloadIps: ["172.18.0.2"], node: "", protocol: "TCP" },
+  ],
+  services: [
+    { name: "reviews", namespace: "bookinfo", hostname: "reviews.bookinfo.svc.cluster.local", vips: ["/10.96.4.4"], endpoints: { a: { status: "Healthy" }, b: { status: "Unhealthy" } } },
+  ],
+  policies: [{ name: "only-productpage", namespace: "bookinfo", action: "Allow", scope: "WorkloadSelector" }],
+  certificates: [
+    {
+      identity: "spiffe://cluster.local/ns/bookinfo/sa/bookinfo-reviews",
+      state: "Available",
+      certChain: [{ serialNumber: "17", validFrom: "2026-05-31T23:00:00.000Z", expirationTime: "2026-06-01T23:00:00.000Z" }],
+      rootCerts: [{ serialNumber: "1", validFrom: "2016-05-31T23:00:00.000Z", expirationTime: "2026-05-30T00:00:00.000Z" }],
+    },
+    { identity: "spiffe://cluster.local/ns/default/sa/sleep", state: "Initializing" },
+  ],
+  workloadState: {
+    "uid-1": {
+      state: "Up",
+      info: { name: "reviews-v1-7b", namespace: "bookinfo" },
+      connections: {
+        inbound: [{ src: "10.244.1.5:4004", originalDst: "10.244.1.7:9080", actualDst: "10.244.1.7:15008", protocol: "HBONE" }],
+        outbound: [{ src: "10.244.1.7:5005", originalDst: "10.96.4.9:9080", actualDst: "10.244.2.3:15008", protocol: "HBONE" }],
+      },
+    },
+  },
+};
+
+const ztunnel = (name: string, nodeName: string, phase = "Running") => ({ metadata: { name, namespace: "istio-system", labels: { app: "ztunnel" } }, spec: { nodeName }, status: { phase } });
+const cluster: FakeCluster = {
+  objects: { Pod: [ztunnel("ztunnel-b", "kind-worker"), ztunnel("ztunnel-a", "kind-control-plane", "Pending"), ztunnel("ztunnel-c", "kind-worker2")] },
+  pods: {
+    "GET ztunnel-b.istio-system:15000/config_dump": JSON.stringify(dump),
+    "GET ztunnel-c.istio-system:15000/config_dump": JSON.stringify({ policies: [] }),
+    "GET mine.elsewhere:15000/config_dump": JSON.stringify({ workloads: [] }),
+    "POST ztunnel-b.istio-system:15000/logging": "current log level is info\n",
+    "POST ztunnel-c.istio-system:15000/logging": "current log level is debug\n",
+    "POST ztunnel-c.istio-system:15000/logging?level=warn": "current log level is warn\n",
+  },
+  files: { "dump.json": JSON.stringify(dump) },
+};
+
+async function run(line: string, of: FakeCluster = cluster): Promise<string> {
+  const context = new FakeContext(of);
+  await createProgram(context).parseAsync(["ztunnel-config", ...line.split(" ")], { from: "user" });
+  return context.output;
+}
+
+test("workloads have upstream's columns", async () => {
+  assert.equal(
+    await run("workload"),
+    `NAMESPACE   POD NAME        ADDRESS      NODE          WAYPOINT   PROTOCOL
+bookinfo    reviews-v1-7b   10.244.1.7   kind-worker   waypoint   HBONE
+default     kubernetes      172.18.0.2   None          None       TCP
+`,
+  );
+});
+
+test("a namespace narrows a table", async () => {
+  assert.equal(
+    await run("workloads ztunnel-b --workload-namespace default"),
+    `NAMESPACE   POD NAME     ADDRESS      NODE   WAYPOINT   PROTOCOL
+default     kubernetes   172.18.0.2   None   None       TCP
+`,
+  );
+});
+
+test("services tell how many endpoints are healthy", async () => {
+  assert.equal(
+    await run("service"),
+    `NAMESPACE   SERVICE NAME   SERVICE VIP   WAYPOINT   ENDPOINTS
+bookinfo    reviews        10.96.4.4     None       1/2
+`,
+  );
+});
+
+test("policies are listed from a saved dump as well", async () => {
+  const expected = `NAMESPACE   POLICY NAME        ACTION   SCOPE
+bookinfo    only-productpage   Allow    WorkloadSelector
+`;
+  assert.equal(await run("policy"), expected);
+  assert.equal(await run("policy --file dump.json", { files: cluster.files ?? {} }), expected);
+});
+
+test("a certificate is valid while its time is, and one that is not there yet says so", async () => {
+  assert.equal(
+    await run("certificate"),
+    `CERTIFICATE NAME                                         TYPE          STATUS         VALID CERT   SERIAL NUMBER   NOT AFTER                  NOT BEFORE
+spiffe://cluster.local/ns/bookinfo/sa/bookinfo-reviews   Leaf          Available      true         17              2026-06-01T23:00:00.000Z   2026-05-31T23:00:00.000Z
+spiffe://cluster.local/ns/bookinfo/sa/bookinfo-reviews   Root          Available      false        1               2026-05-30T00:00:00.000Z   2016-05-31T23:00:00.000Z
+spiffe://cluster.local/ns/default/sa/sleep               Unavailable   Initializing   false
+`,
+  );
+});
+
+test("connections are told from the pod's side", async () => {
+  assert.equal(
+    await run("connections"),
+    `WORKLOAD                 DIRECTION   LOCAL             REMOTE             REMOTE TARGET    PROTOCOL
+reviews-v1-7b.bookinfo   Inbound     10.244.1.7:9080   10.244.1.5:4004                     HBONE
+reviews-v1-7b.bookinfo   Outbound    10.244.1.7:5005   10.244.2.3:15008   10.96.4.9:9080   HBONE
+`,
+  );
+});
+
+test("`all` is every table, and as JSON the dump", async () => {
+  const headers = (await run("all")).split("\n").filter((line) => /^(NAMESPACE|CERTIFICATE|WORKLOAD)/.test(line));
+  assert.equal(headers.length, 5);
+  assert.deepEqual(JSON.parse(await run("all -o json")), dump);
+});
+
+test("a pod is named with its namespace, a node by its name", async () => {
+  assert.equal(await run("workload mine.elsewhere"), "NAMESPACE   POD NAME   ADDRESS   NODE   WAYPOINT   PROTOCOL\n");
+  assert.equal(await run("policy --node kind-worker2"), "NAMESPACE   POLICY NAME   ACTION   SCOPE\n");
+  await assert.rejects(run("policy --node kind-control-plane"), /no ztunnel runs in the namespace istio-system on the node kind-control-plane/);
+});
+
+test("the log level of all is told, of one changed", async () => {
+  assert.equal(await run("log"), "ztunnel-b.istio-system:\ncurrent log level is info\nztunnel-c.istio-system:\ncurrent log level is debug\n");
+  assert.equal(await run("log ztunnel-c --level warn"), "ztunnel-c.istio-system:\ncurrent log level is warn\n");
+  await assert.rejects(run("log --level loud"), /--level loud is unknown: expected one of trace, debug, info, warn, error/);
+});

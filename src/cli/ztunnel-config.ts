@@ -1,0 +1,135 @@
+import type { Command } from "commander";
+import { stringify } from "yaml";
+import { logLevels, transientError, userError } from "../base/index.ts";
+import { podKind, type Pod } from "../api/kubernetes/index.ts";
+import type { CliContext, ConnectionFlags } from "./context.ts";
+import { renderTable } from "./table.ts";
+import { certificateSection, connectionSection, policySection, serviceSection, workloadSection, type DumpFilter, type DumpSection, type ZtunnelDump } from "./ztunnel-dump.ts";
+
+interface ZtunnelFlags extends ConnectionFlags {
+  readonly namespace: string;
+  readonly node?: string;
+  readonly file?: string;
+  readonly workloadNamespace?: string;
+  readonly output: string;
+  readonly level?: string;
+}
+
+type Section = (dump: ZtunnelDump, filter: DumpFilter) => DumpSection;
+
+/** Verb, its aliases, what it tells. */
+const sections: readonly { readonly verb: string; readonly aliases: readonly string[]; readonly text: string; readonly of: Section }[] = [
+  { verb: "workload", aliases: ["workloads", "w"], text: "the workloads that it knows", of: workloadSection },
+  { verb: "service", aliases: ["services", "s", "svc"], text: "the services that it knows, with their healthy endpoints", of: serviceSection },
+  { verb: "policy", aliases: ["policies", "p"], text: "the authorization policies that it enforces", of: policySection },
+  { verb: "certificate", aliases: ["certificates", "certs", "cert"], text: "the certificates that it holds for its pods", of: certificateSection },
+  { verb: "connections", aliases: ["cons"], text: "the connections that live now", of: connectionSection },
+];
+
+const adminPort = 15_000;
+
+/** `ztunnel-config …`: what a ztunnel's admin port tells, in upstream's columns. */
+export function ztunnelConfigCommands(program: Command, context: CliContext): void {
+  const parent = program.command("ztunnel-config").alias("zc").description("what a ztunnel knows and does; the first one that runs, unless a pod or a node is named");
+  for (const { verb, aliases, text, of } of sections) {
+    withDumpFlags(parent.command(`${verb} [pod]`).aliases([...aliases]).description(text)).action(async (pod: string | undefined, flags: ZtunnelFlags) => {
+      const section = of(await readDump(pod, flags, context), filterOf(flags, context));
+      print(flags, context, section.raw, () => renderTable(section.header, section.rows));
+    });
+  }
+  withDumpFlags(parent.command("all [pod]").description("all of the above, one table after the other")).action(async (pod: string | undefined, flags: ZtunnelFlags) => {
+    const dump = await readDump(pod, flags, context);
+    const tables = (): string[] => sections.map(({ of }) => of(dump, filterOf(flags, context))).map(({ header, rows }) => renderTable(header, rows));
+    print(flags, context, dump, () => tables().join("\n"));
+  });
+  withTarget(parent.command("log [pod]").description("the log level of every ztunnel, or of the one named; --level changes it"))
+    .option("--level <level>", logLevels.join(", "))
+    .action(async (pod: string | undefined, flags: ZtunnelFlags) => await log(pod, flags, context));
+}
+
+function withTarget(command: Command): Command {
+  return command
+    .option("-n, --namespace <namespace>", "where the ztunnels are", "istio-system")
+    .option("--node <node>", "the ztunnel of this node")
+    .option("--kubeconfig <path>", "kubeconfig file")
+    .option("--context <name>", "context of the kubeconfig");
+}
+
+function withDumpFlags(command: Command): Command {
+  return withTarget(command)
+    .option("-o, --output <format>", "table, json or yaml", "table")
+    .option("-f, --file <file>", "a saved answer of /config_dump instead of a pod's; - is standard input")
+    .option("--workload-namespace <namespace>", "only what belongs to this namespace");
+}
+
+function filterOf({ workloadNamespace }: ZtunnelFlags, { clock }: CliContext): DumpFilter {
+  return { nowMs: clock.nowMs(), ...(workloadNamespace === undefined ? {} : { namespace: workloadNamespace }) };
+}
+
+function print({ output }: ZtunnelFlags, context: CliContext, raw: unknown, table: () => string): void {
+  if (output === "json") context.out(`${JSON.stringify(raw, undefined, 2)}\n`);
+  else if (output === "yaml") context.out(stringify(raw));
+  else if (output === "table" || output === "short") context.out(table());
+  else throw userError("output-unknown", `--output ${output} is unknown: expected table, json or yaml`);
+}
+
+async function readDump(pod: string | undefined, flags: ZtunnelFlags, context: CliContext): Promise<ZtunnelDump> {
+  const text = flags.file === undefined ? await fromPod(pod, flags, context) : await context.readFile(flags.file);
+  try {
+    return JSON.parse(text) as ZtunnelDump;
+  } catch (cause) {
+    throw userError("dump-invalid", `${flags.file ?? "the ztunnel's answer"} is no JSON`, { cause });
+  }
+}
+
+async function fromPod(pod: string | undefined, flags: ZtunnelFlags, context: CliContext): Promise<string> {
+  const [target] = await targets(pod, flags, context);
+  if (target === undefined) throw noZtunnel(flags);
+  return await ask(target, "GET", "/config_dump", flags, context);
+}
+
+async function log(pod: string | undefined, flags: ZtunnelFlags, context: CliContext): Promise<void> {
+  const { level } = flags;
+  if (level !== undefined && !logLevels.some((known) => known === level)) throw userError("level-unknown", `--level ${level} is unknown: expected one of ${logLevels.join(", ")}`);
+  const found = await targets(pod, flags, context);
+  if (found.length === 0) throw noZtunnel(flags);
+  for (const target of found) {
+    const answer = await ask(target, "POST", level === undefined ? "/logging" : `/logging?level=${level}`, flags, context);
+    context.out(`${target.pod}.${target.namespace}:\n${answer.trim()}\n`);
+  }
+}
+
+interface Target {
+  readonly namespace: string;
+  readonly pod: string;
+}
+
+/** The pod `name[.namespace]`, that of `--node`, or all that run, by name. */
+async function targets(named: string | undefined, flags: ZtunnelFlags, context: CliContext): Promise<Target[]> {
+  if (named !== undefined && !/^(ds|daemonset)\//.test(named)) {
+    const [pod = "", namespace = flags.namespace] = named.split(".");
+    return [{ pod, namespace }];
+  }
+  const client = await context.connect(flags);
+  const { items } = await client.list(podKind, { namespace: flags.namespace, labelSelector: "app=ztunnel" });
+  return items
+    .filter((item) => isRunning(item) && (flags.node === undefined || item.spec?.nodeName === flags.node))
+    .map(({ metadata }) => ({ pod: metadata.name ?? "", namespace: metadata.namespace ?? flags.namespace }))
+    .toSorted((a, b) => (a.pod < b.pod ? -1 : 1));
+}
+
+function isRunning({ metadata, status }: Pod): boolean {
+  return status?.phase === "Running" && metadata.deletionTimestamp === undefined;
+}
+
+function noZtunnel({ namespace, node }: ZtunnelFlags): Error {
+  return userError("no-ztunnel", `no ztunnel runs in the namespace ${namespace}${node === undefined ? "" : ` on the node ${node}`}`, {
+    hint: "kubectl get pods -A -l app=ztunnel; another namespace is named by -n",
+  });
+}
+
+async function ask({ namespace, pod }: Target, method: string, path: string, flags: ZtunnelFlags, context: CliContext): Promise<string> {
+  const { status, text } = await context.requestOfPod(flags, { namespace, pod, port: adminPort, method, path });
+  if (status !== 200) throw transientError("ztunnel-refused", `${pod}.${namespace} answered ${status} for ${method} ${path}: ${text.trim().slice(0, 200)}`);
+  return text;
+}
