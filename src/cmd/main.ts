@@ -13,6 +13,9 @@ setTimeout(flushCompileCache, cacheAfterMs).unref();
 /** A reader that has left, or a full disk below a log, is no reason to end. */
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 
+/** The shell's, for a command that SIGINT ended. */
+const interruptedExitCode = 130;
+
 /** Roles are loaded one by one, so that a ztunnel never loads what an API server needs. */
 const roles: Readonly<Record<string, () => Promise<RoleModule>>> = {
   cni: () => import("./cni.ts"),
@@ -49,6 +52,7 @@ async function main(): Promise<number> {
 try {
   process.exitCode = await main();
 } catch (error) {
-  process.stderr.write(`serin: ${describeError(error)}\n`);
-  process.exitCode = exitCodeOf(toSerinError(error));
+  const isInterrupted = error instanceof Error && error.name === "AbortError";
+  process.stderr.write(`serin: ${isInterrupted ? "interrupted" : describeError(error)}\n`);
+  process.exitCode = isInterrupted ? interruptedExitCode : exitCodeOf(toSerinError(error));
 }
