@@ -10,14 +10,18 @@ mkdir -p "$target"
 fetch_old() {
   local scratch
   scratch=$(mktemp -d)
-  # A cache of packages that the machine may have installed already is of no use: the file itself is wanted.
   (cd "$scratch" && apt-get download kubernetes-client >/dev/null && dpkg -x kubernetes-client_*.deb unpacked)
+  if ! "$scratch/unpacked/usr/bin/kubectl" version --client 2>/dev/null | grep -qF 'v1.20.'; then
+    echo "kubernetes-client of this machine's package lists is not 1.20: Debian 12 has it" >&2
+    return 1
+  fi
   mv "$scratch/unpacked/usr/bin/kubectl" "$target/kubectl-1.20"
   rm -rf "$scratch"
 }
 
 build_current() {
   local scratch staging replacements=() module
+  command -v go >/dev/null || { echo "Go is missing: a current kubectl is built by it" >&2; return 1; }
   scratch=$(mktemp -d)
   export GOFLAGS=-mod=mod
   (
@@ -40,7 +44,7 @@ build_current() {
   rm -rf "$scratch"
 }
 
-if [ ! -x "$target/kubectl-1.20" ]; then fetch_old; fi
+if [ ! -x "$target/kubectl-1.20" ]; then fetch_old 2> >(grep -v 'unsandboxed as root' >&2); fi
 if [ ! -x "$target/kubectl" ] || ! "$target/kubectl" version --client 2>/dev/null | grep -qF "$current"; then build_current; fi
 for kubectl in "$target/kubectl-1.20" "$target/kubectl"; do
   printf '%s: %s\n' "${kubectl#"$PWD/"}" "$("$kubectl" version --client 2>/dev/null | head -n 1)"

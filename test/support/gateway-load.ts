@@ -8,12 +8,15 @@ import { root, type LabCluster } from "./lab-cluster.ts";
 
 interface Report {
   readonly requests: number;
+  readonly answers: Readonly<Record<string, number>>;
   readonly failures: readonly unknown[];
 }
 
 /** Two clients with kept-alive connections and two that make a new one each time; each asks 20 times a second. */
 export class GatewayLoad {
   readonly failures: unknown[] = [];
+  /** By who answered, `namespace/version`. */
+  readonly answers = new Map<string, number>();
   requests = 0;
   readonly #child: ChildProcess;
   readonly #ended: Promise<void>;
@@ -26,6 +29,7 @@ export class GatewayLoad {
       const report = JSON.parse(line) as Report;
       this.requests += report.requests;
       this.failures.push(...report.failures);
+      for (const [name, count] of Object.entries(report.answers)) this.answers.set(name, (this.answers.get(name) ?? 0) + count);
     });
     this.#ended = new Promise((resolve) => this.#child.on("close", () => resolve()));
   }
