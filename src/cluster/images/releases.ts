@@ -7,7 +7,7 @@ export interface LabRelease {
   readonly version: string;
   /** As the lab's processes see it. */
   readonly root: string;
-  /** Bound over `node_modules` of the tree; absent when the tree has its own. */
+  /** The packages that it runs with; absent when the tree has its own. */
   readonly nodeModules: string | undefined;
 }
 
@@ -65,8 +65,6 @@ export function addRelease(stateDirectory: string, tree: string): string {
       const source = join(tree, name);
       if (existsSync(source)) cpSync(realpathSync(source), join(temporary, name), { recursive: true, dereference: true });
     }
-    // The mount point of the cluster's packages.
-    mkdirSync(join(temporary, "node_modules"));
     rmSync(target, { recursive: true, force: true });
     renameSync(temporary, target);
   } catch (error) {

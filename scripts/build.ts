@@ -1,0 +1,14 @@
+// Compiles src/ to dist/, from which the installed package runs: Node strips no types below node_modules.
+//   npm run build
+import { spawnSync } from "node:child_process";
+import { globSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+
+const root = join(import.meta.dirname, "..");
+
+rmSync(join(root, "dist"), { recursive: true, force: true });
+const { status } = spawnSync(process.execPath, ["node_modules/typescript-native/bin/tsc", "-p", "tsconfig.build.json"], { cwd: root, stdio: "inherit" });
+if (status !== 0) process.exit(1);
+const files = globSync("dist/**/*.js", { cwd: root });
+const kilobytes = files.reduce((sum, file) => sum + statSync(join(root, file)).size, 0) / 1024;
+process.stdout.write(`dist: ${files.length} files, ${Math.round(kilobytes)} kB\n`);
