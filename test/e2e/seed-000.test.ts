@@ -2,7 +2,7 @@
 // its order, by bash and kubectl in the lab's host namespace. Lines that download something or create the cluster are replaced, and
 // say so. A slip of the walkthrough fails here as on a real cluster, and its corrected line follows.
 import assert from "node:assert/strict";
-import { cpSync, writeFileSync } from "node:fs";
+import { cpSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { kubectlDirectory, kubectls, kubectlVersion, type Kubectl } from "../support/kubectls.ts";
@@ -124,6 +124,7 @@ spec:
 EOF`;
 
 function walkthrough(kubectl: Kubectl): void {
+  let programs = "";
   let failed: string | undefined;
   /** A step stands on the ones before it: after the first that fails, the others say only so. */
   const step = (title: string, body: () => Promise<void>): void => {
@@ -137,7 +138,8 @@ function walkthrough(kubectl: Kubectl): void {
 
   before(async () => {
     const path = process.env["PATH"];
-    process.env["PATH"] = `${kubectlDirectory(kubectl)}:${path ?? ""}`;
+    programs = kubectlDirectory(kubectl);
+    process.env["PATH"] = `${programs}:${path ?? ""}`;
     lab = new LabCluster("ambient");
     process.env["PATH"] = path;
     // Replaces `kind create cluster`, with the walkthrough's own YAML.
@@ -167,7 +169,11 @@ nodes:
     cpSync(join(root, "samples/ambient-canary"), lab.directory, { recursive: true });
   });
 
-  after(async () => await lab.delete());
+  after(async () => {
+    if (programs === "") return;
+    await lab.delete();
+    rmSync(programs, { recursive: true, force: true });
+  });
 
   step("the kubeconfig is kind's, and three nodes are ready", async () => {
     await ok("mkdir -p ~/.kube && sudo kind get kubeconfig --name ambient > ~/.kube/config");
