@@ -28,7 +28,11 @@ class FileRun {
   }
 
   add({ type, data }: TestResult): void {
-    if (data.details.type === "suite") return;
+    if (data.details.type === "suite") {
+      // Its tests say themselves that they failed, but not what failed before the first of them.
+      if (type === "test:fail" && "failureType" in data.details.error && data.details.error.failureType === "hookFailed") this.#lines.push(`  FAILED before or after ${data.name}\n${indent(textOf(data.details.error))}`);
+      return;
+    }
     if (isSet(data.skip)) this.counts.skipped.push(`${this.counts.file}: ${data.name}: ${String(data.skip)}`);
     else if (isSet(data.todo)) this.counts.skipped.push(`${this.counts.file}: ${data.name}: to do`);
     else if (type === "test:pass") this.counts.passed += 1;
