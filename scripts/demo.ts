@@ -74,6 +74,7 @@ async function main(json: boolean, keep: boolean): Promise<number> {
   }
   clearInterval(ladder);
   const counts = await stage.load?.stop();
+  stage.connection?.abandon();
   view.close();
   const summary = summarise(stage, problem, counts?.requests ?? 0, counts?.failed ?? 0, performance.now() - begin, memoryMb);
   printSummary(stage, summary, problem);

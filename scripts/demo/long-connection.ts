@@ -51,6 +51,14 @@ export class LongConnection {
     }
   }
 
+  /** Lets it go without waiting: the demo has ended early, and nothing of it may keep the process alive. */
+  abandon(): void {
+    clearInterval(this.#timer);
+    if (this.#closing) return;
+    this.#closing = true;
+    this.#exec?.endInput();
+  }
+
   /** Waits for the last answers, then ends the connection. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
