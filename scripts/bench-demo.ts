@@ -1,0 +1,171 @@
+// How long a lab takes from nothing, how fast a weight reaches the last proxy, and what an idle lab weighs.
+//   npm run bench:demo [-- --json] [-- --changes 100]
+// It makes a cluster of its own in a temporary home, and removes it. It needs kubectl. With --json the last line is one object.
+import { createLogger, describeError, systemClock, userError } from "../src/base/index.ts";
+import type { KindDefinition, UntypedObject } from "../src/api/index.ts";
+import { httpRouteKind } from "../src/api/gateway/index.ts";
+import { podKind } from "../src/api/kubernetes/index.ts";
+import { createKubeClient, loadKubeConfig, type KubeClient } from "../src/kube/index.ts";
+import { LabCluster, root, serin } from "../test/support/lab-cluster.ts";
+import { memoryOf } from "./demo/memory.ts";
+
+interface Figures {
+  /** `serin cluster create` of one control plane and two workers, until all nodes are Ready. */
+  clusterReadySeconds: number;
+  /** From the beginning of `cluster create` to the first bookinfo page through the mesh's gateway. */
+  pageFromNothingSeconds: number;
+  /** From the write of a weight to the last proxy's acknowledgement, as the pilot tells it. */
+  weightChangeMs: { changes: number; p50: number; p99: number; max: number };
+  idleMemoryMb: Record<string, number>;
+  idleMemoryTotalMb: number;
+}
+
+interface Acknowledgement {
+  readonly processed: boolean;
+  readonly proxies: readonly { readonly connected: boolean; readonly acknowledged: boolean; readonly rejected: { readonly reason: string } | null }[];
+}
+
+const page = 'curl -s -m 2 "http://$(kubectl get gateway bookinfo-gateway -o jsonpath={.status.addresses[0].value})/productpage"';
+const pageTimeoutMs = 60_000;
+const acknowledgementTimeoutMs = 10_000;
+const settleMs = 10_000;
+
+const addresses = `apiVersion: metallb.io/v1beta1
+kind: IPAddressPool
+metadata: {name: example, namespace: metallb-system}
+spec: {addresses: [172.18.255.200-172.18.255.250]}
+---
+apiVersion: metallb.io/v1beta1
+kind: L2Advertisement
+metadata: {name: empty, namespace: metallb-system}
+`;
+
+/** A route of its own on bookinfo's gateway, whose weights are moved; nothing asks for its path. */
+function benchRoute(weight: number): UntypedObject {
+  const backendRefs = [
+    { name: "productpage", port: 9080, weight: 100 - weight },
+    { name: "reviews", port: 9080, weight },
+  ];
+  return {
+    apiVersion: "gateway.networking.k8s.io/v1",
+    kind: "HTTPRoute",
+    metadata: { name: "bench", namespace: "default" },
+    spec: { parentRefs: [{ name: "bookinfo-gateway" }], rules: [{ matches: [{ path: { type: "PathPrefix", value: "/bench" } }], backendRefs }] },
+  };
+}
+
+async function main(json: boolean, changes: number): Promise<void> {
+  const lab = new LabCluster("serin-bench");
+  const interrupted = (): void => void lab.delete().finally(() => process.exit(1));
+  process.on("SIGINT", interrupted);
+  process.on("SIGTERM", interrupted);
+  try {
+    const figures = await measure(lab, changes);
+    print(figures);
+    if (json) process.stdout.write(`${JSON.stringify(figures)}\n`);
+  } finally {
+    await lab.delete();
+  }
+}
+
+async function measure(lab: LabCluster, changes: number): Promise<Figures> {
+  const begin = performance.now();
+  await ok(lab, [serin, "cluster", "create", "--name", lab.name]);
+  const clusterReadySeconds = secondsSince(begin);
+  await Promise.all([ok(lab, [serin, "install", "-y", "--set", "profile=ambient"]), shell(lab, deployLines())]);
+  const deadline = performance.now() + pageTimeoutMs;
+  while (!(await lab.shell(page)).output.includes("Reviews served by:")) {
+    if (performance.now() > deadline) throw userError("bench-timeout", `bookinfo's gateway gave no page after ${pageTimeoutMs / 1000} s:\n${(await lab.shell("kubectl get pods -A")).output}`);
+    await systemClock.sleep(50);
+  }
+  const pageFromNothingSeconds = secondsSince(begin);
+  const client = createKubeClient(await loadKubeConfig(`${lab.stateDirectory}/kubeconfig`), { log: createLogger({ scope: "bench", level: "error" }), clock: systemClock });
+  const delays = await changeWeights(client, changes);
+  await systemClock.sleep(settleMs);
+  const idleMemoryMb = memoryOf(lab.stateDirectory);
+  return {
+    clusterReadySeconds,
+    pageFromNothingSeconds,
+    weightChangeMs: { changes, p50: quantile(delays, 0.5), p99: quantile(delays, 0.99), max: quantile(delays, 1) },
+    idleMemoryMb,
+    idleMemoryTotalMb: Math.round(Object.values(idleMemoryMb).reduce((sum, mb) => sum + mb, 0)),
+  };
+}
+
+function deployLines(): string {
+  const samples = ["bookinfo/platform/kube/bookinfo.yaml", "sleep/sleep.yaml", "bookinfo/gateway-api/bookinfo-gateway.yaml"];
+  return [
+    `kubectl apply -f - <<'END'\n${addresses}END`,
+    "kubectl label namespace default istio.io/dataplane-mode=ambient",
+    ...samples.map((file) => `kubectl apply -f ${root}/samples/${file}`),
+  ].join("\n");
+}
+
+async function changeWeights(client: KubeClient, changes: number): Promise<number[]> {
+  const { items } = await client.list(podKind, { namespace: "istio-system", labelSelector: "app=istiod" });
+  const pilot = items[0]?.metadata.name ?? "";
+  const kind: KindDefinition<UntypedObject> = { group: httpRouteKind.group, versions: httpRouteKind.versions, kind: "HTTPRoute", plural: httpRouteKind.plural, namespaced: true };
+  const delays: number[] = [];
+  // The first one is the route's creation and does not count.
+  for (let change = 0; change <= changes; change += 1) {
+    const startedMs = performance.now();
+    const { metadata } = await client.apply(kind, benchRoute(change % 100), { fieldManager: "bench", force: true });
+    await acknowledged(client, pilot, metadata.resourceVersion ?? "");
+    if (change > 0) delays.push(performance.now() - startedMs);
+  }
+  return delays;
+}
+
+async function acknowledged(client: KubeClient, pilot: string, resourceVersion: string): Promise<void> {
+  const query = `group=gateway.networking.k8s.io&kind=HTTPRoute&namespace=default&name=bench&resourceVersion=${resourceVersion}`;
+  const path = `/api/v1/namespaces/istio-system/pods/${pilot}:8080/proxy/debug/serin/acknowledged?${query}`;
+  const deadline = performance.now() + acknowledgementTimeoutMs;
+  for (;;) {
+    const { status, text } = await client.raw("GET", path, { accept: "*/*" });
+    if (status !== 200) throw userError("bench-pilot", `${pilot} answered ${status}: ${text.slice(0, 200)}`);
+    const { processed, proxies } = JSON.parse(text) as Acknowledgement;
+    const rejected = proxies.find((proxy) => proxy.rejected !== null)?.rejected;
+    if (rejected !== undefined && rejected !== null) throw userError("bench-rejected", `a proxy rejected the route: ${rejected.reason}`);
+    if (processed && proxies.length > 0 && proxies.every((proxy) => proxy.acknowledged)) return;
+    if (performance.now() > deadline) throw userError("bench-timeout", `version ${resourceVersion} was not acknowledged after ${acknowledgementTimeoutMs / 1000} s: ${text}`);
+  }
+}
+
+async function ok(lab: LabCluster, command: readonly string[]): Promise<void> {
+  const { code, output } = await lab.run(command);
+  if (code !== 0) throw userError("bench-command", `${command.slice(1).join(" ")} ended with ${code}:\n${output}`);
+}
+
+async function shell(lab: LabCluster, lines: string): Promise<void> {
+  const { code, output } = await lab.shell(`set -e\n${lines}`);
+  if (code !== 0) throw userError("bench-command", `${lines}\nended with ${code}:\n${output}`);
+}
+
+function secondsSince(startedMs: number): number {
+  return Math.round((performance.now() - startedMs) / 10) / 100;
+}
+
+function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return Math.round((sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? 0) * 10) / 10;
+}
+
+function print({ clusterReadySeconds, pageFromNothingSeconds, weightChangeMs, idleMemoryMb, idleMemoryTotalMb }: Figures): void {
+  const out = (text: string): void => void process.stdout.write(`${text}\n`);
+  out(`cluster create, all nodes Ready       ${clusterReadySeconds.toFixed(2)} s`);
+  out(`bookinfo through the mesh, from none  ${pageFromNothingSeconds.toFixed(2)} s`);
+  out(`weight change to the last ACK         p50 ${weightChangeMs.p50} ms, p99 ${weightChangeMs.p99} ms, worst ${weightChangeMs.max} ms of ${weightChangeMs.changes}`);
+  out(`idle memory (PSS)                     ${idleMemoryTotalMb} MB`);
+  for (const [role, mb] of Object.entries(idleMemoryMb).toSorted(([, a], [, b]) => b - a)) out(`  ${role.padEnd(36)}${mb.toFixed(1).padStart(6)} MB`);
+}
+
+const args = process.argv.slice(2);
+if (args.includes("--help")) {
+  process.stdout.write("npm run bench:demo [-- --json] [-- --changes 100]\n");
+} else {
+  const at = args.indexOf("--changes");
+  await main(args.includes("--json"), at === -1 ? 100 : Number(args[at + 1])).catch((error: unknown) => {
+    process.stderr.write(`${describeError(error)}\n`);
+    process.exitCode = 1;
+  });
+}
