@@ -13,6 +13,8 @@ export interface CliContext {
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
   readonly interactive: boolean;
+  /** Verbs that the command line does not run itself, each with its own verbs; for completion. */
+  readonly otherVerbs: Readonly<Record<string, readonly string[]>>;
   /** Asks a yes-or-no question on the terminal, or reads the answer from standard input. */
   readonly confirm: (question: string) => Promise<boolean>;
   /** A client of the cluster that the flags or the environment name. */

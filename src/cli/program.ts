@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { completionCommands } from "./completion.ts";
 import type { CliContext } from "./context.ts";
 import { installCommands } from "./install.ts";
 import { rolloutCommands } from "./rollouts.ts";
@@ -17,5 +18,6 @@ export function createProgram(context: CliContext): Command {
   statusCommands(program, context);
   ztunnelConfigCommands(program, context);
   rolloutCommands(program, context);
+  completionCommands(program, context);
   return program;
 }

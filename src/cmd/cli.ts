@@ -22,6 +22,7 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
     version: release.version,
     out: (output) => void process.stdout.write(output),
     err: (output) => void process.stderr.write(output),
+    otherVerbs: { cluster: ["create", "delete", "list", "kubeconfig", "shell", "urls"], release: ["add", "list", "build", "export"], doctor: [] },
     interactive: process.stdin.isTTY,
     confirm,
     connect: async (flags) => {

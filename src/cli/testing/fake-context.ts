@@ -21,6 +21,7 @@ export class FakeContext implements CliContext {
   readonly clock = { ...systemClock, nowMs: () => Date.parse("2026-06-01T00:00:00Z") };
   readonly version = "1.18.1";
   readonly interactive = false;
+  readonly otherVerbs = { cluster: ["create", "delete"] };
   readonly signal = new AbortController().signal;
   /** What `installer.remove` was asked for. */
   readonly removed: unknown[] = [];
