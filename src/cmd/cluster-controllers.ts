@@ -22,7 +22,8 @@ export async function run({ args, log, shutdown, release }: RoleContext): Promis
   addScheduler(context);
   addControllers(context, { rootCa: config.ca, metadataClient });
   addClusterDns(context, { ...options.dns, ...(options.upstream === undefined ? {} : { upstream: options.upstream }) });
-  addBootstrap(context, { definitions: definitionFiles(options.manifests ?? join(release.root, "manifests")), dns: options.dns, dnsServiceIP });
+  const bootstrapped = addBootstrap(context, { definitions: definitionFiles(options.manifests ?? join(release.root, "manifests")), dns: options.dns, dnsServiceIP });
+  void bootstrapped.then(() => process.send?.({ ready: true }));
   void context.allSynced().then(() => log.info("controllers run", { server: config.server }));
   await context.run(shutdown.drain);
   client.close();

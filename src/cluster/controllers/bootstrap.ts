@@ -22,18 +22,25 @@ export interface BootstrapOptions {
 /** Namespaces beside the API server's own. */
 const namespaces = ["metallb-system"];
 
-/** What the lab has from the start: the DNS Service, MetalLB's namespace, the definitions of MetalLB and the Gateway API. */
-export function addBootstrap(context: ControllerContext, options: BootstrapOptions): void {
+/**
+ * What the lab has from the start: the DNS Service, MetalLB's namespace, the definitions of MetalLB and the Gateway API.
+ * Resolves once all of it is there.
+ */
+export function addBootstrap(context: ControllerContext, options: BootstrapOptions): Promise<void> {
+  const steps = [...namespaces.map((name) => `namespace/${name}`), "dns", ...options.definitions];
+  const missing = new Set(steps);
+  const { promise, resolve } = Promise.withResolvers<void>();
   const bootstrap = async (step: string): Promise<void> => {
     if (step === "dns") await createDnsService(context.client, options);
     else if (step.startsWith("namespace/")) await createNamespace(context.client, step.slice("namespace/".length));
     else await applyDefinitions(context, step);
+    missing.delete(step);
+    if (missing.size === 0) resolve();
   };
   // One at a time, as each definition file writes its mark into the same record.
   const queue = context.queue("bootstrap", bootstrap, { concurrency: 1 });
-  for (const name of namespaces) queue.add(`namespace/${name}`);
-  queue.add("dns");
-  for (const path of options.definitions) queue.add(path);
+  for (const step of steps) queue.add(step);
+  return promise;
 }
 
 /** The definition files below a release's `manifests` directory. */

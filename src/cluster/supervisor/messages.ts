@@ -1,6 +1,6 @@
-/** Node runtime -> supervisor, over Node's IPC channel. */
+/** Node runtime -> supervisor, over Node's IPC channel; the controllers tell `ready` only. */
 export interface NodeReport {
-  /** The node is registered and its condition Ready is true. */
+  /** The node is registered and its condition Ready is true; of the controllers: the lab's kinds are defined. */
   readonly ready?: boolean;
   /** All LoadBalancer ports that this node announces to the fabric. */
   readonly loadBalancers?: readonly LoadBalancerPort[];

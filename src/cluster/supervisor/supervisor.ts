@@ -69,8 +69,7 @@ export class Supervisor {
       listen: async (address, port) => await this.#listen("forward", address, port),
     });
     this.#startApiServer(controlPlane, fabric, descriptors);
-    this.#startControllers(controlPlane, fabric);
-    await this.#startNodes(record, fabric, forwards);
+    await Promise.all([this.#startControllers(controlPlane, fabric), this.#startNodes(record, fabric, forwards)]);
     send({ type: "ready" });
   }
 
@@ -107,10 +106,15 @@ export class Supervisor {
     this.#manage("apiserver", ["cluster-apiserver", file], fabric.namespaceOf(controlPlane.name), descriptors, () => undefined);
   }
 
-  #startControllers(controlPlane: ClusterNode, fabric: Fabric): void {
+  /** Resolves once the kinds are defined that every lab has: a user's first command may name them. */
+  async #startControllers(controlPlane: ClusterNode, fabric: Fabric): Promise<void> {
     const kubeconfig = join(this.#options.stateDirectory, "pki/controllers.kubeconfig");
     const args = ["cluster-controllers", "--kubeconfig", kubeconfig, "--dns-listen", `${controlPlane.address}:53`];
-    this.#manage("controllers", args, fabric.namespaceOf(controlPlane.name), [], () => undefined);
+    await new Promise<void>((resolve) => {
+      this.#manage("controllers", args, fabric.namespaceOf(controlPlane.name), [], (message) => {
+        if ((message as NodeReport).ready === true) resolve();
+      });
+    });
   }
 
   async #startNodes(record: ClusterRecord, fabric: Fabric, forwards: LoadBalancerForwards): Promise<void> {
