@@ -62,7 +62,7 @@ export async function createCluster(options: CreateClusterOptions): Promise<Crea
     }
   } catch (error) {
     rmSync(directory, { recursive: true, force: true });
-    throw diskFull(error, directory) ?? (await machineLacks(error, options)) ?? error;
+    throw fileFault(error, directory) ?? (await machineLacks(error, options)) ?? error;
   }
 }
 
@@ -219,10 +219,17 @@ async function machineLacks(error: unknown, { diagnose }: CreateClusterOptions):
   return userError("machine-lacks", `this machine lacks what a lab needs:\n${what}`, { hint: "serin doctor looks again" });
 }
 
-function diskFull(error: unknown, directory: string): SerinError | undefined {
+const notAllowed = new Set(["EACCES", "EPERM", "EROFS"]);
+
+/** What the machine says of a file, in words that tell what to do. */
+function fileFault(error: unknown, directory: string): SerinError | undefined {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if ((cause as NodeJS.ErrnoException).code === "ENOSPC") {
-      return userError("disk-full", `no space is left at ${directory}`, { cause: error, hint: "make room, or set XDG_STATE_HOME to a directory on another disk" });
+    const { code = "", path, syscall } = cause as NodeJS.ErrnoException;
+    if (code === "ENOSPC") return userError("disk-full", `no space is left at ${directory}`, { cause: error, hint: "make room, or set XDG_STATE_HOME to a directory on another disk" });
+    // On a read-only file system Node's recursive mkdir says ENOENT.
+    const isRefused = notAllowed.has(code) || (code === "ENOENT" && syscall === "mkdir");
+    if (isRefused && path !== undefined) {
+      return userError("not-writable", `cannot write ${path}`, { cause: error, hint: "set XDG_STATE_HOME (the cluster's files) or KUBECONFIG to a place that you may write" });
     }
   }
   return undefined;
