@@ -81,6 +81,19 @@ describe("what goes wrong around a lab", { concurrency: 1 }, () => {
     noFilesAreLeft();
   });
 
+  test("a state directory and a kubeconfig that cannot be written are named, with the variable that moves them", async () => {
+    const sealed = join(lab.directory, "sealed");
+    mkdirSync(sealed);
+    const command = prepared(`mount -t tmpfs -o ro tmpfs ${sealed}`, create);
+    for (const env of [{ XDG_STATE_HOME: sealed }, { KUBECONFIG: join(sealed, "config") }]) {
+      const { code, output } = await lab.run(command, { env, timeoutMs: 30_000 });
+      assert.equal(code, 2, output);
+      assert.match(output, /cannot write .*sealed[\s\S]*set XDG_STATE_HOME .* or KUBECONFIG/);
+    }
+    await nothingIsLeft();
+    noFilesAreLeft();
+  });
+
   test("a disk without room is refused before anything is begun", async () => {
     const state = join(lab.directory, "small");
     mkdirSync(state);
