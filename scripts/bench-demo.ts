@@ -75,7 +75,7 @@ async function measure(lab: LabCluster, changes: number): Promise<Figures> {
   await Promise.all([ok(lab, [serin, "install", "-y", "--set", "profile=ambient"]), shell(lab, deployLines())]);
   const deadline = performance.now() + pageTimeoutMs;
   while (!(await lab.shell(page)).output.includes("Reviews served by:")) {
-    if (performance.now() > deadline) throw userError("bench-timeout", `bookinfo's gateway gave no page after ${pageTimeoutMs / 1000} s:\n${(await lab.shell("kubectl get pods -A")).output}`);
+    if (performance.now() > deadline) throw userError("bench-timeout", `bookinfo's gateway gave no page after ${pageTimeoutMs / 1000} s:\n${(await lab.shell("kubectl get pods -A; kubectl get events -A --field-selector type=Warning")).output}`);
     await systemClock.sleep(50);
   }
   const pageFromNothingSeconds = secondsSince(begin);
