@@ -63,6 +63,8 @@ export class NetworkAttachment {
           if (response.statusCode === 200) resolve();
           else reject(transientError("cni-refused", `the CNI agent refused: ${text.trim() || `status ${response.statusCode}`}`));
         });
+        // After the end this says nothing; before it, the agent went away in the middle of its answer.
+        response.once("close", () => reject(transientError("cni-unavailable", "the CNI agent broke its answer off")));
       });
       call.end(body);
     });
