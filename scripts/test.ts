@@ -1,5 +1,5 @@
-// Runs the whole test suite, group by group, and ends with `N passed, N failed`.
-//   npm test [-- --only unit|netns|e2e] [-- path/to/one.test.ts …]
+// Runs the house checks and the whole test suite, group by group, and ends with `N passed, N failed`.
+//   npm test [-- --only check|unit|netns|e2e] [-- path/to/one.test.ts …]
 // With CI=true a case that was skipped counts as failed.
 // Whatever ends this process, no process and no file of a test stays behind.
 import { spawn, spawnSync } from "node:child_process";
@@ -77,6 +77,31 @@ async function runGroup(group: Group, files: readonly string[]): Promise<Counts>
   return counts;
 }
 
+/** What `npm run check` runs, each counted as one case. */
+const checks: Readonly<Record<string, readonly string[]>> = {
+  types: [process.execPath, "node_modules/typescript-native/bin/tsc", "-p", "."],
+  lint: ["node_modules/.bin/oxlint", "--type-aware"],
+  "import rules": ["node_modules/.bin/depcruise", "src"],
+  "dead code": ["node_modules/.bin/knip"],
+};
+const checkTimeoutMs = 180_000;
+
+function runChecks(): Counts {
+  const counts: Counts = { passed: 0, failed: 0, skipped: [] };
+  for (const [name, [program = "", ...args]] of Object.entries(checks)) {
+    // Their first lines ask for `node`; it is to be this one, which may not be the machine's.
+    const env = { ...process.env, PATH: `${join(root, "node_modules/.bin")}:${process.env["PATH"] ?? ""}` };
+    const { status, stdout, stderr, error } = spawnSync(program, args, { cwd: root, env, encoding: "utf8", timeout: checkTimeoutMs });
+    if (status === 0) {
+      counts.passed += 1;
+      continue;
+    }
+    counts.failed += 1;
+    process.stdout.write(`FAILED  ${name}: ${error?.message ?? `exit ${status}`}\n${stdout}${stderr}\n`);
+  }
+  return counts;
+}
+
 /** Ends what runs and puts its files away. */
 let endRunning: (() => void) | undefined;
 
@@ -150,14 +175,20 @@ function unavailable(group: Group): string | undefined {
 async function main(): Promise<void> {
   const args = process.argv.slice(2);
   if (args.includes("--help")) {
-    process.stdout.write("npm test [-- --only unit|netns|e2e] [files…]\n");
+    process.stdout.write("npm test [-- --only check|unit|netns|e2e] [files…]\n");
     return;
   }
   const onlyAt = args.indexOf("--only");
   const only = onlyAt === -1 ? undefined : args.splice(onlyAt, 2)[1];
-  if (only !== undefined && !groups.some((group) => group === only)) throw new Error(`--only ${only}: expected one of ${groups.join(", ")}`);
+  if (only !== undefined && only !== "check" && !groups.some((group) => group === only)) throw new Error(`--only ${only}: expected one of check, ${groups.join(", ")}`);
   const chosen = groups.filter((group) => only === undefined || group === only);
   const total: Counts = { passed: 0, failed: 0, skipped: [] };
+  if (args.length === 0 && (only === undefined || only === "check")) {
+    const { passed, failed } = runChecks();
+    process.stdout.write(`check: ${passed} passed, ${failed} failed\n`);
+    total.passed += passed;
+    total.failed += failed;
+  }
   for (const group of chosen) {
     const files = filesOf(group).filter((file) => args.length === 0 || args.includes(file));
     if (files.length === 0) continue;
