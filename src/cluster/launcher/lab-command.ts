@@ -51,6 +51,9 @@ const everyNamespace = "-Unmuipf";
 const firstProcess = '"$0" "$@" & wait $!';
 const firstProcessAfterMap = `read -r go && { ${firstProcess}; }`;
 
+/** In MB; see bin/serin. */
+const smallYoungGeneration = "--max-semi-space-size=4";
+
 /**
  * The command that starts the supervisor in namespaces of its own. Root first gives itself a private mount namespace in
  * which the release and the state lie where anybody may reach them, then becomes {@link labHostUid}, and only then unshares.
@@ -65,7 +68,7 @@ function userCommand(options: LabCommandOptions): LabCommand {
   return {
     program: "setpriv",
     args: ["--pdeathsig", "KILL", "unshare", everyNamespace, "-r", "--kill-child=KILL", "--mount-proc", "sh", "-c", firstProcess, ...supervisor],
-    environment: { HOME: "/", NODE_COMPILE_CACHE: compileCache },
+    environment: { HOME: "/", NODE_COMPILE_CACHE: compileCache, NODE_OPTIONS: smallYoungGeneration },
     writesUidMap: false,
   };
 }
@@ -94,7 +97,7 @@ function rootCommand(options: LabCommandOptions): LabCommand {
   return {
     program: "unshare",
     args: ["-m", "--propagation", "private", "sh", "-c", script, "lab", releaseRoot, stateDirectory, compileCache, nodeModules, ...drop, ...namespaces, ...supervisor],
-    environment: { HOME: "/", NODE_COMPILE_CACHE: inside.cache },
+    environment: { HOME: "/", NODE_COMPILE_CACHE: inside.cache, NODE_OPTIONS: smallYoungGeneration },
     writesUidMap: true,
   };
 }

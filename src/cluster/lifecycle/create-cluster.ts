@@ -141,7 +141,7 @@ function startLauncher(directory: string, { release, env }: CreateClusterOptions
   const entry = ["src/cmd/main.ts", "dist/cmd/main.js"].map((name) => join(release.root, name)).find((path) => existsSync(path));
   if (entry === undefined) throw internalError("entry-missing", `neither src/cmd/main.ts nor dist/cmd/main.js is in ${release.root}`);
   const log = openSync(join(directory, "launcher.log"), "a", 0o644);
-  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", entry, "cluster-launcher", "--state-dir", directory], {
+  const child = spawn(process.execPath, [...process.execArgv, entry, "cluster-launcher", "--state-dir", directory], {
     stdio: ["ignore", log, log, "ipc"],
     env: { ...env, NODE_COMPILE_CACHE: compileCacheDirectory(env) },
     cwd: "/",
