@@ -68,7 +68,7 @@ function userCommand(options: LabCommandOptions): LabCommand {
   return {
     program: "setpriv",
     args: ["--pdeathsig", "KILL", "unshare", everyNamespace, "-r", "--kill-child=KILL", "--mount-proc", "sh", "-c", firstProcess, ...supervisor],
-    environment: { HOME: "/", NODE_COMPILE_CACHE: compileCache, NODE_OPTIONS: smallYoungGeneration },
+    environment: { HOME: "/", NODE_COMPILE_CACHE: compileCache, NODE_OPTIONS: smallYoungGeneration, MALLOC_ARENA_MAX: "2" },
     writesUidMap: false,
   };
 }
@@ -97,7 +97,7 @@ function rootCommand(options: LabCommandOptions): LabCommand {
   return {
     program: "unshare",
     args: ["-m", "--propagation", "private", "sh", "-c", script, "lab", releaseRoot, stateDirectory, compileCache, nodeModules, ...drop, ...namespaces, ...supervisor],
-    environment: { HOME: "/", NODE_COMPILE_CACHE: inside.cache, NODE_OPTIONS: smallYoungGeneration },
+    environment: { HOME: "/", NODE_COMPILE_CACHE: inside.cache, NODE_OPTIONS: smallYoungGeneration, MALLOC_ARENA_MAX: "2" },
     writesUidMap: true,
   };
 }

@@ -135,7 +135,7 @@ export class Supervisor {
   #manage(name: string, args: readonly string[], namespace: NetworkNamespace, descriptors: readonly number[], onMessage: (message: unknown) => void): void {
     const { program, programArgs, env, log, clock } = this.#options;
     const environment: Record<string, string> = { HOME: "/", NODE_OPTIONS: `--max-semi-space-size=${name === "apiserver" ? 8 : 4}` };
-    for (const key of ["PATH", "LANG", "TZ", "NODE_COMPILE_CACHE", "SERIN_LOG_LEVEL"]) if (env[key] !== undefined) environment[key] = env[key];
+    for (const key of ["PATH", "LANG", "TZ", "NODE_COMPILE_CACHE", "MALLOC_ARENA_MAX", "SERIN_LOG_LEVEL"]) if (env[key] !== undefined) environment[key] = env[key];
     const child = new ManagedChild({ name, program, args: [...programArgs, ...args], environment, namespace, descriptors, log, clock, onMessage });
     this.#children.push(child);
     child.start();
