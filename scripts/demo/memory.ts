@@ -35,9 +35,9 @@ function descends(pid: number, roots: ReadonlySet<number>, processes: ReadonlyMa
   return false;
 }
 
-/** `serin ztunnel`, `samples/bookinfo/src/reviews.ts`: what a person would call the process. */
+/** `ztunnel`, `samples/bookinfo/src/reviews.ts`: what a person would call the process. */
 function roleOf(commandLine: string): string | undefined {
-  const [, role] = /src\/cmd\/main\.ts ([a-z-]+)/.exec(commandLine) ?? [];
+  const [, role] = /(?:src|dist)\/cmd\/main\.[jt]s ([a-z-]+)/.exec(commandLine) ?? [];
   if (role !== undefined) return role;
   const [, sample] = /samples\/(?:[a-z-]+\/)*([a-z-]+)\.ts/.exec(commandLine) ?? [];
   return sample === undefined ? undefined : `app ${sample}`;

@@ -5,7 +5,7 @@ import { mutatingWebhookConfigurationKind } from "../../api/kubernetes/index.ts"
 import type { JournalEntry, MeshUpgrade, ObjectReference } from "../../api/serin/index.ts";
 import { renderInstall, resolveSettings } from "../../install/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { probeNamespace, referenceTo, type GatewayInWorld, type MeshWorld } from "../plan/index.ts";
+import { labelPointer, probeNamespace, referenceTo, type GatewayInWorld, type MeshWorld } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 
 export interface EngineImage {
@@ -75,15 +75,10 @@ async function ownedGateways(client: KubeClient, upgrade: MeshUpgrade, journal: 
 
 /** The gateway's revision label before this upgrade wrote it. */
 function labelBefore(journal: readonly JournalEntry[], namespace: string, name: string, now: string | undefined): string | undefined {
-  const entry = journal.find(
-    ({ type, object }) => type === "field" && object.kind === "Gateway" && object.namespace === namespace && object.name === name,
-  );
   const written = journal.find(
-    (candidate) =>
-      candidate.type === "field" && candidate.object.kind === "Gateway" && candidate.object.namespace === namespace && candidate.object.name === name && candidate.pointer.endsWith("/istio.io~1rev"),
+    (entry) => entry.type === "field" && entry.object.kind === "Gateway" && entry.object.namespace === namespace && entry.object.name === name && entry.pointer === labelPointer("istio.io/rev"),
   );
-  if (entry === undefined || written === undefined) return now;
-  return written.type === "field" ? (written.prior as string | undefined) : now;
+  return written?.type === "field" ? (written.prior as string | undefined) : now;
 }
 
 async function defaultTag(client: KubeClient, { spec }: MeshUpgrade): Promise<MeshWorld["defaultTag"]> {

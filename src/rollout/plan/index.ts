@@ -2,4 +2,4 @@ export { planCanary, routeOf, type CanaryWorld } from "./canary-plan.ts";
 export { ztunnelOwnerAnnotation } from "./labels.ts";
 export { planMeshUpgrade, type GatewayInWorld, type MeshWorld } from "./mesh-upgrade-plan.ts";
 export { probeNamespace, probePods } from "./probe-objects.ts";
-export { referenceTo } from "./references.ts";
+export { labelPointer, referenceTo } from "./references.ts";
