@@ -5,6 +5,7 @@ import { createLogger, describeError, systemClock, userError } from "../src/base
 import type { KindDefinition, UntypedObject } from "../src/api/index.ts";
 import { httpRouteKind } from "../src/api/gateway/index.ts";
 import { podKind } from "../src/api/kubernetes/index.ts";
+import type { AcknowledgementReport } from "../src/api/serin/index.ts";
 import { createKubeClient, loadKubeConfig, type KubeClient } from "../src/kube/index.ts";
 import { LabCluster, root, serin } from "../test/support/lab-cluster.ts";
 import { memoryOf } from "./demo/memory.ts";
@@ -18,11 +19,6 @@ interface Figures {
   weightChangeMs: { changes: number; p50: number; p99: number; max: number };
   idleMemoryMb: Record<string, number>;
   idleMemoryTotalMb: number;
-}
-
-interface Acknowledgement {
-  readonly processed: boolean;
-  readonly proxies: readonly { readonly connected: boolean; readonly acknowledged: boolean; readonly rejected: { readonly reason: string } | null }[];
 }
 
 const page = 'curl -s -m 2 "http://$(kubectl get gateway bookinfo-gateway -o jsonpath={.status.addresses[0].value})/productpage"';
@@ -123,7 +119,7 @@ async function acknowledged(client: KubeClient, pilot: string, resourceVersion: 
   for (;;) {
     const { status, text } = await client.raw("GET", path, { accept: "*/*" });
     if (status !== 200) throw userError("bench-pilot", `${pilot} answered ${status}: ${text.slice(0, 200)}`);
-    const { processed, proxies } = JSON.parse(text) as Acknowledgement;
+    const { processed, proxies } = JSON.parse(text) as AcknowledgementReport;
     const rejected = proxies.find((proxy) => proxy.rejected !== null)?.rejected;
     if (rejected !== undefined && rejected !== null) throw userError("bench-rejected", `a proxy rejected the route: ${rejected.reason}`);
     if (processed && proxies.length > 0 && proxies.every((proxy) => proxy.acknowledged)) return;

@@ -88,7 +88,9 @@ async function render(flags: InstallFlags, context: CliContext): Promise<{ setti
   const parsed = resolveSettings({ specs, setFlags }, { hub: defaultHub, tag: context.version });
   if (parsed.value === undefined) throw userError("install-invalid", formatIssues(parsed.errors));
   for (const warning of parsed.warnings) context.err(`! ${formatIssues([warning])}\n`);
-  const { components, errors } = renderInstall(parsed.value, await context.customResources());
+  // A megabyte of definitions, which only the base installs.
+  const customResources = parsed.value.base.enabled === true ? await context.customResources() : { istio: [], rollout: [] };
+  const { components, errors } = renderInstall(parsed.value, customResources);
   if (errors.length > 0) throw userError("install-invalid", formatIssues(errors));
   return { settings: parsed.value, components };
 }

@@ -1,18 +1,7 @@
 import { messageOf, transientError } from "../base/index.ts";
+import type { ConnectedProxy } from "../api/serin/index.ts";
 import { podKind, type Pod } from "../api/kubernetes/index.ts";
 import type { KubeClient } from "../kube/index.ts";
-
-/** One proxy's connection as a pilot sees it (`/debug/serin/proxies`). */
-export interface ConnectedProxy {
-  readonly id: string;
-  readonly type: string;
-  readonly namespace: string;
-  readonly node: string;
-  readonly version: string;
-  readonly revision: string;
-  readonly connectedAt: string;
-  readonly types: Readonly<Record<string, { readonly sent: string; readonly acked: string; readonly nacked: string; readonly reason: string | null }>>;
-}
 
 export interface Pilot {
   readonly pod: string;

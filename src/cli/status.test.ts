@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ConnectedProxy } from "./pilots.ts";
+import type { ConnectedProxy } from "../api/serin/index.ts";
 import { createProgram } from "./program.ts";
 import { FakeContext, type FakeCluster } from "./testing/fake-context.ts";
 

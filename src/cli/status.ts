@@ -1,6 +1,7 @@
 import type { Command } from "commander";
+import type { ConnectedProxy } from "../api/serin/index.ts";
 import type { CliContext, ConnectionFlags } from "./context.ts";
-import { askPilot, listPilots, listProxies, type ConnectedProxy } from "./pilots.ts";
+import { askPilot, listPilots, listProxies } from "./pilots.ts";
 import { renderTable } from "./table.ts";
 
 interface StatusFlags extends ConnectionFlags {

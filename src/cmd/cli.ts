@@ -7,11 +7,10 @@ import { createInterface } from "node:readline/promises";
 import type { Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
 import { CommanderError } from "commander";
-import { parseAllDocuments } from "yaml";
 import { createLogger, systemClock } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import { createProgram, RolloutEnd, type CliContext } from "../cli/index.ts";
-import { createKubeClient, loadKubeConfig, portForward } from "../kube/index.ts";
+import { createKubeClient, loadKubeConfig, objectsInManifest, portForward } from "../kube/index.ts";
 import { applyComponents, removeInstalled } from "../operator/index.ts";
 import type { RoleContext } from "./role.ts";
 
@@ -53,8 +52,7 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
 }
 
 async function readObjects(path: string): Promise<UntypedObject[]> {
-  const documents = parseAllDocuments(await readFile(path, "utf8"));
-  return documents.map((document) => document.toJS() as UntypedObject | null).filter((object) => object !== null);
+  return await Array.fromAsync(objectsInManifest(await readFile(path, "utf8")));
 }
 
 async function requestOver(stream: Duplex, method: string, path: string): Promise<{ status: number; text: string }> {

@@ -19,6 +19,7 @@ export { loadInClusterConfig, loadKubeConfig, type KubeConfig, type TokenSource 
 export { LeaderElection, type LeaderElectionOptions } from "./leader-election.ts";
 export { createInformer, type InformerOptions } from "./list-watch-informer.ts";
 export { controllerOf, ownerReference } from "./owner-reference.ts";
+export { objectsInManifest } from "./manifest.ts";
 export { portForward, type PortForwardTarget } from "./port-forward.ts";
 export { Reconciler, type ReconcilerOptions } from "./reconciler.ts";
 export { resourcePath } from "./resource-path.ts";

@@ -10,8 +10,7 @@ import {
   type Deployment,
 } from "../api/kubernetes/index.ts";
 import type { KubeClient } from "../kube/index.ts";
-import type { RenderedComponent } from "../install/index.ts";
-import { installedKindOf, installedKinds } from "./known-kinds.ts";
+import { installedKindOf, installedKinds, type RenderedComponent } from "../install/index.ts";
 
 export interface InstallOptions {
   readonly client: KubeClient;

@@ -5,7 +5,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { defineKind, type UntypedObject } from "../../api/index.ts";
 import { configMapKind, endpointsKind, endpointSliceKind, namespaceKind, serviceKind } from "../../api/kubernetes/index.ts";
 import { messageOf, userError } from "../../base/index.ts";
-import { isKubeCode, type KubeClient } from "../../kube/index.ts";
+import { isKubeCode, objectsInManifest, type KubeClient } from "../../kube/index.ts";
 import type { ControllerContext } from "./controller.ts";
 
 const fieldManager = "serin-bootstrap";
@@ -86,23 +86,14 @@ async function applyDefinitions(context: ControllerContext, path: string): Promi
   // Parsing a megabyte of YAML takes longer than all else here, and a user may have changed the objects since.
   if (record?.data?.[key] === digest) return;
   let count = 0;
-  for await (const object of documentsOf(text)) {
+  for await (const object of objectsInManifest(text)) {
     await applyObject(context.client, object);
     count += 1;
-  }
-  await context.client.apply(configMapKind, { metadata: { name: recordName, namespace: "kube-system" }, data: { ...record?.data, [key]: digest } }, { fieldManager, force: true });
-  context.log.info("applied definitions", { file: key, objects: count });
-}
-
-async function* documentsOf(text: string): AsyncGenerator<UntypedObject> {
-  const { parse } = await import("yaml");
-  for (const part of text.split(/^---[ \t]*$/m)) {
-    const object = (part.trimStart().startsWith("{") ? JSON.parse(part) : parse(part)) as UntypedObject | null;
-    if (object === null || typeof object !== "object") continue;
-    yield object;
     // One document at a time: watches and DNS go on in between.
     await nextTurn();
   }
+  await context.client.apply(configMapKind, { metadata: { name: recordName, namespace: "kube-system" }, data: { ...record?.data, [key]: digest } }, { fieldManager, force: true });
+  context.log.info("applied definitions", { file: key, objects: count });
 }
 
 /** Applies an object of one of the few kinds that definition files hold. */

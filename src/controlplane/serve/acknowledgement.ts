@@ -1,16 +1,8 @@
+import type { ConnectedProxy, ProxyAcknowledgement } from "../../api/serin/index.ts";
 import type { DiscoveryServer } from "./discovery-server.ts";
 import type { DiscoveryStream } from "./discovery-stream.ts";
 import type { ProxyIdentity } from "./proxy-identity.ts";
 import { contains } from "./subscription.ts";
-
-/** The answer of `/debug/serin/acknowledged` about one proxy (docs/contracts.md). */
-export interface ProxyAcknowledgement {
-  readonly id: string;
-  readonly type: string;
-  readonly connected: boolean;
-  readonly acknowledged: boolean;
-  readonly rejected: { readonly typeUrl: string; readonly reason: string } | null;
-}
 
 /** Which proxies have acknowledged all that the generation caused. */
 export function acknowledgements(server: DiscoveryServer, generation: number): readonly ProxyAcknowledgement[] {
@@ -33,18 +25,6 @@ function rejectionOf(stream: DiscoveryStream, generation: number): ProxyAcknowle
 }
 
 /** The answer of `/debug/serin/proxies`. */
-export interface ConnectedProxy {
-  readonly id: string;
-  readonly type: string;
-  readonly namespace: string;
-  readonly node: string;
-  readonly version: string;
-  readonly revision: string;
-  readonly connectedAt: string;
-  readonly types: Readonly<Record<string, { readonly sent: string; readonly acked: string; readonly nacked: string; readonly reason: string | null }>>;
-}
-
-/** `nodeOf` is asked for proxies that do not say where they run. */
 export function connectedProxies(server: DiscoveryServer, revision: string, nodeOf: (proxy: ProxyIdentity) => string): readonly ConnectedProxy[] {
   return [...server.streams]
     .map((stream) => ({

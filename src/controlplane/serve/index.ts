@@ -1,4 +1,4 @@
-export { acknowledgements, connectedProxies, syncStatus, type ConnectedProxy, type ProxyAcknowledgement } from "./acknowledgement.ts";
+export { acknowledgements, connectedProxies, syncStatus } from "./acknowledgement.ts";
 export { createDiscoveryMetrics, type DiscoveryMetrics } from "./discovery-metrics.ts";
 export { DiscoveryServer, type DiscoveryServerOptions } from "./discovery-server.ts";
 export { bind, createPlaintextServer, createSecureServer, RotatingServerCredentials, stop, type GrpcServersOptions } from "./grpc-servers.ts";

@@ -1,9 +1,9 @@
 import { userError } from "../../base/index.ts";
-import { formatIssues, type KindDefinition, type UntypedObject } from "../../api/index.ts";
+import { formatIssues, type UntypedObject } from "../../api/index.ts";
 import { gatewayKind, type Gateway } from "../../api/gateway/index.ts";
 import { mutatingWebhookConfigurationKind } from "../../api/kubernetes/index.ts";
 import type { JournalEntry, MeshUpgrade, ObjectReference } from "../../api/serin/index.ts";
-import { renderInstall, resolveSettings } from "../../install/index.ts";
+import { installedKinds, renderInstall, resolveSettings } from "../../install/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { labelPointer, probeNamespace, referenceTo, type GatewayInWorld, type MeshWorld } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
@@ -14,20 +14,7 @@ export interface EngineImage {
 }
 
 /** Kinds of which a revision's control plane and ztunnel consist, in the order in which they are retired. */
-const retirableKinds: readonly KindDefinition<UntypedObject>[] = [
-  ["admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations", false],
-  ["admissionregistration.k8s.io", "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", false],
-  ["apps", "v1", "DaemonSet", "daemonsets", true],
-  ["apps", "v1", "Deployment", "deployments", true],
-  ["autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", true],
-  ["", "v1", "Service", "services", true],
-  ["", "v1", "ConfigMap", "configmaps", true],
-  ["rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings", true],
-  ["rbac.authorization.k8s.io", "v1", "Role", "roles", true],
-  ["rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings", false],
-  ["rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", false],
-  ["", "v1", "ServiceAccount", "serviceaccounts", true],
-].map(([group, version, kind, plural, namespaced]) => ({ group, versions: [version], kind, plural, namespaced }) as KindDefinition<UntypedObject>);
+const retirableKinds = installedKinds.filter(({ kind }) => kind !== "Namespace" && kind !== "CustomResourceDefinition").toReversed();
 
 /** The cluster as a plan of this upgrade needs it. */
 export async function observeMeshWorld(client: KubeClient, view: ClusterView, upgrade: MeshUpgrade, journal: readonly JournalEntry[], image: EngineImage): Promise<MeshWorld> {

@@ -1,30 +1,10 @@
 import { messageOf } from "../../base/index.ts";
-import type { ObjectReference } from "../../api/serin/index.ts";
+import type { AcknowledgementReport, ConnectedProxy, ObjectReference } from "../../api/serin/index.ts";
 import type { CheckObservation, SettleState } from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { httpGet } from "./http-get.ts";
 
 const debugPort = 8080;
-
-/** `/debug/serin/acknowledged` (docs/contracts.md). */
-interface Acknowledgement {
-  readonly revision: string;
-  readonly processed: boolean;
-  readonly proxies: readonly {
-    readonly id: string;
-    readonly connected: boolean;
-    readonly acknowledged: boolean;
-    readonly rejected: null | { readonly typeUrl: string; readonly reason: string };
-  }[];
-}
-
-/** One proxy of `/debug/serin/proxies`. */
-interface ConnectedProxy {
-  readonly id: string;
-  readonly type: string;
-  readonly revision: string;
-  readonly types: Readonly<Record<string, { readonly reason: string | null }>>;
-}
 
 export interface PilotPod {
   readonly name: string;
@@ -50,9 +30,9 @@ export async function observeAcknowledged(view: ClusterView, object: ObjectRefer
   const pilots = pilotPods(view);
   if (pilots.length === 0) return { state: "waiting", detail: "no control plane is ready" };
   for (const pilot of pilots) {
-    let answer: Acknowledgement;
+    let answer: AcknowledgementReport;
     try {
-      answer = JSON.parse(await httpGet(pilot.address, debugPort, `/debug/serin/acknowledged?${query.toString()}`)) as Acknowledgement;
+      answer = JSON.parse(await httpGet(pilot.address, debugPort, `/debug/serin/acknowledged?${query.toString()}`)) as AcknowledgementReport;
     } catch (error) {
       return { state: "waiting", detail: messageOf(error) };
     }
