@@ -1,0 +1,28 @@
+import type { SocketAddress } from "../net/index.ts";
+import type { WorkloadLabels } from "./upstream/endpoint.ts";
+
+/** What is known of an accepted connection before its first byte of HTTP; one object per connection, shared by all its requests. */
+export interface ConnectionInfo {
+  /** The client: the peer, or who a tunnel or a PROXY header speaks for. */
+  readonly remote: SocketAddress;
+  /** Where the client meant to go: the listening address, or the original destination of a captured or tunnelled connection. */
+  readonly local: SocketAddress;
+  /** Of the connection itself, or of the tunnel that carried it; undefined in plain text. */
+  readonly tls: DownstreamTls | undefined;
+  /** Who the peer says it is (baggage of a tunnel, peer metadata); undefined when it said nothing. */
+  readonly peer: WorkloadLabels | undefined;
+}
+
+export interface DownstreamTls {
+  /** Whether the client's certificate was asked for, sent and verified. */
+  readonly verified: boolean;
+  /** The first URI SAN of the client's certificate (`spiffe://…`); empty without one. */
+  readonly peerIdentity: string;
+  /** Our own, likewise. */
+  readonly localIdentity: string;
+  /** The PEM of the client's certificate is asked for only where it is forwarded; empty without one. */
+  peerCertificate(): string;
+  /** The client's SNI; empty without. */
+  readonly serverName: string;
+  readonly alpnProtocol: string | undefined;
+}

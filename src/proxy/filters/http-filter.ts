@@ -1,0 +1,43 @@
+import type { ConnectionInfo } from "../connection-info.ts";
+import type { ResponseFlag } from "../http/response-flags.ts";
+import type { RequestView } from "../routing/request-view.ts";
+import type { Route } from "../routing/route.ts";
+
+/** A request on its way from its route to its upstream. It holds until the request is answered or goes upstream. */
+export interface FilterRequest extends RequestView {
+  readonly connection: ConnectionInfo;
+  /** The route as chosen last; undefined when none matched. */
+  readonly route: Route | undefined;
+  /** A field as later filters and the upstream see it: edits of earlier filters count. Names are in lower case. */
+  header(name: string): string | undefined;
+  setHeader(name: string, value: string): void;
+  removeHeader(name: string): void;
+  /** Chooses the route anew, after edits that routes may look at. */
+  clearRoute(): void;
+  /** What filters tell each other and the log, by the name of the filter that said it (Envoy's dynamic metadata). */
+  readonly metadata: Map<string, unknown>;
+}
+
+/** The proxy's own answer in place of the upstream's. */
+export interface LocalReply {
+  readonly status: number;
+  readonly body: string;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly flag: ResponseFlag;
+  /** Envoy's `response_code_details`. */
+  readonly details: string;
+}
+
+/**
+ * One step that requests pass, in the order of the configuration. Filters are shared by all requests of a listener and keep
+ * no state of a request.
+ */
+export interface HttpFilter {
+  /** As configured: `envoy.filters.http.rbac`. */
+  readonly name: string;
+  /**
+   * Undefined: the request goes on. A promise holds the request until it settles; `signal` aborts it when the client has
+   * gone. A rejection is answered by 500.
+   */
+  onRequest(request: FilterRequest, signal: () => AbortSignal): LocalReply | undefined | Promise<LocalReply | undefined>;
+}
