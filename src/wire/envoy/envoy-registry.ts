@@ -1,24 +1,46 @@
 import { createRegistry, type Registry } from "@bufbuild/protobuf";
 import { file_envoy_config_cluster_v3_cluster } from "#generated/proto/envoy/config/cluster/v3/cluster_pb.js";
 import { file_envoy_config_endpoint_v3_endpoint } from "#generated/proto/envoy/config/endpoint/v3/endpoint_pb.js";
+import { file_envoy_config_filter_http_alpn_v2alpha1_config } from "#generated/proto/envoy/config/filter/http/alpn/v2alpha1/config_pb.js";
 import { file_envoy_config_listener_v3_listener } from "#generated/proto/envoy/config/listener/v3/listener_pb.js";
 import { file_envoy_config_route_v3_route } from "#generated/proto/envoy/config/route/v3/route_pb.js";
 import { file_envoy_extensions_access_loggers_file_v3_file } from "#generated/proto/envoy/extensions/access_loggers/file/v3/file_pb.js";
+import { file_envoy_extensions_access_loggers_stream_v3_stream } from "#generated/proto/envoy/extensions/access_loggers/stream/v3/stream_pb.js";
 import { file_envoy_extensions_filters_http_cors_v3_cors } from "#generated/proto/envoy/extensions/filters/http/cors/v3/cors_pb.js";
+import { file_envoy_extensions_filters_http_ext_authz_v3_ext_authz } from "#generated/proto/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js";
 import { file_envoy_extensions_filters_http_fault_v3_fault } from "#generated/proto/envoy/extensions/filters/http/fault/v3/fault_pb.js";
 import { file_envoy_extensions_filters_http_grpc_stats_v3_config } from "#generated/proto/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js";
+import { file_envoy_extensions_filters_http_grpc_web_v3_grpc_web } from "#generated/proto/envoy/extensions/filters/http/grpc_web/v3/grpc_web_pb.js";
+import { file_envoy_extensions_filters_http_jwt_authn_v3_config } from "#generated/proto/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js";
+import { file_envoy_extensions_filters_http_local_ratelimit_v3_local_rate_limit } from "#generated/proto/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
 import { file_envoy_extensions_filters_http_rbac_v3_rbac } from "#generated/proto/envoy/extensions/filters/http/rbac/v3/rbac_pb.js";
 import { file_envoy_extensions_filters_http_router_v3_router } from "#generated/proto/envoy/extensions/filters/http/router/v3/router_pb.js";
+import { file_envoy_extensions_filters_http_set_filter_state_v3_set_filter_state } from "#generated/proto/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.js";
+import { file_envoy_extensions_filters_listener_http_inspector_v3_http_inspector } from "#generated/proto/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js";
 import { file_envoy_extensions_filters_listener_original_dst_v3_original_dst } from "#generated/proto/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js";
+import { file_envoy_extensions_filters_listener_proxy_protocol_v3_proxy_protocol } from "#generated/proto/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.js";
 import { file_envoy_extensions_filters_listener_tls_inspector_v3_tls_inspector } from "#generated/proto/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js";
+import { file_envoy_extensions_filters_network_connection_limit_v3_connection_limit } from "#generated/proto/envoy/extensions/filters/network/connection_limit/v3/connection_limit_pb.js";
+import { file_envoy_extensions_filters_network_ext_authz_v3_ext_authz } from "#generated/proto/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.js";
 import { file_envoy_extensions_filters_network_http_connection_manager_v3_http_connection_manager } from "#generated/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { file_envoy_extensions_filters_network_rbac_v3_rbac } from "#generated/proto/envoy/extensions/filters/network/rbac/v3/rbac_pb.js";
+import { file_envoy_extensions_filters_network_set_filter_state_v3_set_filter_state } from "#generated/proto/envoy/extensions/filters/network/set_filter_state/v3/set_filter_state_pb.js";
+import { file_envoy_extensions_filters_network_sni_cluster_v3_sni_cluster } from "#generated/proto/envoy/extensions/filters/network/sni_cluster/v3/sni_cluster_pb.js";
 import { file_envoy_extensions_filters_network_tcp_proxy_v3_tcp_proxy } from "#generated/proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
+import { file_envoy_extensions_matching_common_inputs_network_v3_network_inputs } from "#generated/proto/envoy/extensions/matching/common_inputs/network/v3/network_inputs_pb.js";
+import { file_envoy_extensions_network_dns_resolver_cares_v3_cares_dns_resolver } from "#generated/proto/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver_pb.js";
+import { file_envoy_extensions_request_id_uuid_v3_uuid } from "#generated/proto/envoy/extensions/request_id/uuid/v3/uuid_pb.js";
 import { file_envoy_extensions_retry_host_previous_hosts_v3_previous_hosts } from "#generated/proto/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js";
+import { file_envoy_extensions_stats_config } from "#generated/proto/envoy/extensions/stats/config_pb.js";
 import { file_envoy_extensions_transport_sockets_internal_upstream_v3_internal_upstream } from "#generated/proto/envoy/extensions/transport_sockets/internal_upstream/v3/internal_upstream_pb.js";
 import { file_envoy_extensions_transport_sockets_raw_buffer_v3_raw_buffer } from "#generated/proto/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js";
+import { file_envoy_extensions_transport_sockets_tls_v3_secret } from "#generated/proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
 import { file_envoy_extensions_transport_sockets_tls_v3_tls } from "#generated/proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 import { file_envoy_extensions_upstreams_http_v3_http_protocol_options } from "#generated/proto/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
+import { file_udpa_type_v1_typed_struct } from "#generated/proto/udpa/type/v1/typed_struct_pb.js";
+import { file_xds_type_matcher_v3_ip } from "#generated/proto/xds/type/matcher/v3/ip_pb.js";
+import { file_xds_type_matcher_v3_matcher } from "#generated/proto/xds/type/matcher/v3/matcher_pb.js";
+import { file_xds_type_v3_typed_struct } from "#generated/proto/xds/type/v3/typed_struct_pb.js";
 
 let registry: Registry | undefined;
 
@@ -27,24 +49,46 @@ export function envoyRegistry(): Registry {
   registry ??= createRegistry(
     file_envoy_config_cluster_v3_cluster,
     file_envoy_config_endpoint_v3_endpoint,
+    file_envoy_config_filter_http_alpn_v2alpha1_config,
     file_envoy_config_listener_v3_listener,
     file_envoy_config_route_v3_route,
     file_envoy_extensions_access_loggers_file_v3_file,
+    file_envoy_extensions_access_loggers_stream_v3_stream,
     file_envoy_extensions_filters_http_cors_v3_cors,
+    file_envoy_extensions_filters_http_ext_authz_v3_ext_authz,
     file_envoy_extensions_filters_http_fault_v3_fault,
     file_envoy_extensions_filters_http_grpc_stats_v3_config,
+    file_envoy_extensions_filters_http_grpc_web_v3_grpc_web,
+    file_envoy_extensions_filters_http_jwt_authn_v3_config,
+    file_envoy_extensions_filters_http_local_ratelimit_v3_local_rate_limit,
     file_envoy_extensions_filters_http_rbac_v3_rbac,
     file_envoy_extensions_filters_http_router_v3_router,
+    file_envoy_extensions_filters_http_set_filter_state_v3_set_filter_state,
+    file_envoy_extensions_filters_listener_http_inspector_v3_http_inspector,
     file_envoy_extensions_filters_listener_original_dst_v3_original_dst,
+    file_envoy_extensions_filters_listener_proxy_protocol_v3_proxy_protocol,
     file_envoy_extensions_filters_listener_tls_inspector_v3_tls_inspector,
+    file_envoy_extensions_filters_network_connection_limit_v3_connection_limit,
+    file_envoy_extensions_filters_network_ext_authz_v3_ext_authz,
     file_envoy_extensions_filters_network_http_connection_manager_v3_http_connection_manager,
     file_envoy_extensions_filters_network_rbac_v3_rbac,
+    file_envoy_extensions_filters_network_set_filter_state_v3_set_filter_state,
+    file_envoy_extensions_filters_network_sni_cluster_v3_sni_cluster,
     file_envoy_extensions_filters_network_tcp_proxy_v3_tcp_proxy,
+    file_envoy_extensions_matching_common_inputs_network_v3_network_inputs,
+    file_envoy_extensions_network_dns_resolver_cares_v3_cares_dns_resolver,
+    file_envoy_extensions_request_id_uuid_v3_uuid,
     file_envoy_extensions_retry_host_previous_hosts_v3_previous_hosts,
+    file_envoy_extensions_stats_config,
     file_envoy_extensions_transport_sockets_internal_upstream_v3_internal_upstream,
     file_envoy_extensions_transport_sockets_raw_buffer_v3_raw_buffer,
+    file_envoy_extensions_transport_sockets_tls_v3_secret,
     file_envoy_extensions_transport_sockets_tls_v3_tls,
     file_envoy_extensions_upstreams_http_v3_http_protocol_options,
+    file_udpa_type_v1_typed_struct,
+    file_xds_type_matcher_v3_ip,
+    file_xds_type_matcher_v3_matcher,
+    file_xds_type_v3_typed_struct,
   );
   return registry;
 }

@@ -91,6 +91,8 @@ export {
 export {
   type Listener,
   type Listener_InternalListenerConfig,
+  type Listener_ConnectionBalanceConfig,
+  type Listener_ConnectionBalanceConfig_ExactBalance,
   ListenerSchema,
   type AdditionalAddress,
 } from "#generated/proto/envoy/config/listener/v3/listener_pb.js";
@@ -98,8 +100,12 @@ export {
   type Filter,
   type FilterChain,
   type FilterChainMatch,
+  FilterChainMatch_ConnectionSourceType,
+  FilterChainMatchSchema,
   FilterChainSchema,
   type ListenerFilter,
+  type ListenerFilterChainMatchPredicate,
+  type ListenerFilterChainMatchPredicate_MatchSet,
 } from "#generated/proto/envoy/config/listener/v3/listener_components_pb.js";
 export { type RouteConfiguration, RouteConfigurationSchema } from "#generated/proto/envoy/config/route/v3/route_pb.js";
 export {
@@ -155,14 +161,18 @@ export {
   type FilterConfig as RouteFilterConfig,
 } from "#generated/proto/envoy/config/route/v3/route_components_pb.js";
 export type { AccessLog, AccessLogFilter } from "#generated/proto/envoy/config/accesslog/v3/accesslog_pb.js";
-export type {
-  Permission,
-  Permission_Set,
-  Policy as RbacPolicy,
-  Principal,
-  Principal_Authenticated,
-  Principal_Set,
-  RBAC,
+export {
+  type Permission,
+  PermissionSchema,
+  type Permission_Set,
+  type Policy as RbacPolicy,
+  type Principal,
+  PrincipalSchema,
+  type Principal_Authenticated,
+  type Principal_Set,
+  type RBAC,
+  RBAC_Action,
+  RBACSchema,
 } from "#generated/proto/envoy/config/rbac/v3/rbac_pb.js";
 export { type StringMatcher, StringMatcherSchema } from "#generated/proto/envoy/type/matcher/v3/string_pb.js";
 export type { RegexMatchAndSubstitute, RegexMatcher, RegexMatcher_GoogleRE2 } from "#generated/proto/envoy/type/matcher/v3/regex_pb.js";
@@ -198,10 +208,15 @@ export {
   type FilterConfig as GrpcStatsConfig,
   FilterConfigSchema as GrpcStatsConfigSchema,
 } from "#generated/proto/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js";
-export type { RBAC as HttpRbac, RBACPerRoute as HttpRbacPerRoute } from "#generated/proto/envoy/extensions/filters/http/rbac/v3/rbac_pb.js";
+export {
+  type RBAC as HttpRbac,
+  RBACSchema as HttpRbacSchema,
+  type RBACPerRoute as HttpRbacPerRoute,
+  RBACPerRouteSchema as HttpRbacPerRouteSchema,
+} from "#generated/proto/envoy/extensions/filters/http/rbac/v3/rbac_pb.js";
 export { type Router, RouterSchema } from "#generated/proto/envoy/extensions/filters/http/router/v3/router_pb.js";
 export { type OriginalDst, OriginalDstSchema } from "#generated/proto/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js";
-export type { TlsInspector } from "#generated/proto/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js";
+export { type TlsInspector, TlsInspectorSchema } from "#generated/proto/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js";
 export {
   type HttpConnectionManager,
   HttpConnectionManager_CodecType,
@@ -222,7 +237,7 @@ export {
   type HttpConnectionManager_InternalAddressConfig,
   type ResponseMapper,
 } from "#generated/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
-export type { RBAC as NetworkRbac } from "#generated/proto/envoy/extensions/filters/network/rbac/v3/rbac_pb.js";
+export { type RBAC as NetworkRbac, RBACSchema as NetworkRbacSchema } from "#generated/proto/envoy/extensions/filters/network/rbac/v3/rbac_pb.js";
 export {
   type TcpProxy,
   type TcpProxy_TunnelingConfig,
@@ -244,6 +259,7 @@ export {
   type CommonTlsContext,
   type CommonTlsContext_CombinedCertificateValidationContext,
   type DownstreamTlsContext,
+  DownstreamTlsContextSchema,
   type UpstreamTlsContext,
   UpstreamTlsContextSchema,
   type CommonTlsContext_CertificateProvider,
@@ -260,7 +276,7 @@ export {
   type TlsSessionTicketKeys,
   type CertificateProviderPluginInstance,
 } from "#generated/proto/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
-export type { SdsSecretConfig, Secret } from "#generated/proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
+export { type SdsSecretConfig, type Secret, SecretSchema } from "#generated/proto/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
 export {
   type HttpProtocolOptions,
   type HttpProtocolOptions_ExplicitHttpConfig,
@@ -272,4 +288,114 @@ export type { Filter as ClusterFilter } from "#generated/proto/envoy/config/clus
 export type { ValueMatcher, ListMatcher, OrMatcher } from "#generated/proto/envoy/type/matcher/v3/value_pb.js";
 export type { PathMatcher } from "#generated/proto/envoy/type/matcher/v3/path_pb.js";
 export type { SocketOption } from "#generated/proto/envoy/config/core/v3/socket_option_pb.js";
+export { type StderrAccessLog, type StdoutAccessLog, StdoutAccessLogSchema } from "#generated/proto/envoy/extensions/access_loggers/stream/v3/stream_pb.js";
+export { type FilterStateValue, FilterStateValue_SharedWithUpstream } from "#generated/proto/envoy/extensions/filters/common/set_filter_state/v3/value_pb.js";
+export {
+  type AuthorizationRequest,
+  type AuthorizationResponse,
+  type BufferSettings,
+  type CheckSettings,
+  type ExtAuthz,
+  type ExtAuthzPerRoute,
+  ExtAuthzPerRouteSchema,
+  ExtAuthzSchema,
+  type HttpService,
+} from "#generated/proto/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js";
+export { type GrpcWeb, GrpcWebSchema } from "#generated/proto/envoy/extensions/filters/http/grpc_web/v3/grpc_web_pb.js";
+export {
+  type JwksAsyncFetch,
+  type JwtAuthentication,
+  JwtAuthenticationSchema,
+  type JwtCacheConfig,
+  type JwtClaimToHeader,
+  type JwtHeader,
+  type PerRouteConfig as JwtPerRouteConfig,
+  type JwtProvider,
+  type JwtProvider_NormalizePayload,
+  JwtProviderSchema,
+  type JwtRequirement,
+  type JwtRequirementAndList,
+  type JwtRequirementOrList,
+  JwtRequirementSchema,
+  type ProviderWithAudiences,
+  type RemoteJwks,
+  type RequirementRule,
+} from "#generated/proto/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js";
+export { type LocalRateLimit, LocalRateLimitSchema } from "#generated/proto/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
+export {
+  type Config as HttpSetFilterState,
+  ConfigSchema as HttpSetFilterStateSchema,
+} from "#generated/proto/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.js";
+export { type HttpInspector, HttpInspectorSchema } from "#generated/proto/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js";
+export { type ProxyProtocol, ProxyProtocolSchema } from "#generated/proto/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.js";
+export { type ConnectionLimit, ConnectionLimitSchema } from "#generated/proto/envoy/extensions/filters/network/connection_limit/v3/connection_limit_pb.js";
+export {
+  type Config as NetworkSetFilterState,
+  ConfigSchema as NetworkSetFilterStateSchema,
+} from "#generated/proto/envoy/extensions/filters/network/set_filter_state/v3/set_filter_state_pb.js";
+export { type SniCluster, SniClusterSchema } from "#generated/proto/envoy/extensions/filters/network/sni_cluster/v3/sni_cluster_pb.js";
+export {
+  type ApplicationProtocolInput,
+  ApplicationProtocolInputSchema,
+  type DestinationIPInput,
+  DestinationIPInputSchema,
+  type DestinationPortInput,
+  DestinationPortInputSchema,
+  type DirectSourceIPInput,
+  type ServerNameInput,
+  type SourceIPInput,
+  SourceIPInputSchema,
+  type SourcePortInput,
+  type SourceTypeInput,
+  type TransportProtocolInput,
+  TransportProtocolInputSchema,
+} from "#generated/proto/envoy/extensions/matching/common_inputs/network/v3/network_inputs_pb.js";
+export { type CaresDnsResolverConfig, CaresDnsResolverConfigSchema } from "#generated/proto/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver_pb.js";
+export { type UuidRequestIdConfig, UuidRequestIdConfigSchema } from "#generated/proto/envoy/extensions/request_id/uuid/v3/uuid_pb.js";
+export type { TokenBucket } from "#generated/proto/envoy/type/v3/token_bucket_pb.js";
+export type { HttpUri } from "#generated/proto/envoy/config/core/v3/http_uri_pb.js";
+export {
+  type MetricConfig as IstioMetricConfig,
+  type MetricDefinition as IstioMetricDefinition,
+  type PluginConfig as IstioStatsConfig,
+  PluginConfigSchema as IstioStatsConfigSchema,
+  Reporter as IstioStatsReporter,
+} from "#generated/proto/envoy/extensions/stats/config_pb.js";
+export {
+  type FilterConfig as AlpnFilterConfig,
+  FilterConfigSchema as AlpnFilterConfigSchema,
+  type FilterConfig_AlpnOverride as AlpnOverride,
+  FilterConfig_Protocol as AlpnUpstreamProtocol,
+} from "#generated/proto/envoy/config/filter/http/alpn/v2alpha1/config_pb.js";
+export { type TypedStruct, TypedStructSchema } from "#generated/proto/udpa/type/v1/typed_struct_pb.js";
+export type { CidrRange as XdsCidrRange } from "#generated/proto/xds/core/v3/cidr_pb.js";
+export type { TypedExtensionConfig as XdsTypedExtensionConfig } from "#generated/proto/xds/core/v3/extension_pb.js";
+export { type IPMatcher, type IPMatcher_IPRangeMatcher, IPMatcherSchema } from "#generated/proto/xds/type/matcher/v3/ip_pb.js";
+export type { StringMatcher as XdsStringMatcher } from "#generated/proto/xds/type/matcher/v3/string_pb.js";
+export {
+  type Matcher,
+  type Matcher_MatcherList,
+  type Matcher_MatcherList_FieldMatcher,
+  type Matcher_MatcherList_Predicate,
+  type Matcher_MatcherList_Predicate_PredicateList,
+  type Matcher_MatcherList_Predicate_SinglePredicate,
+  type Matcher_MatcherTree,
+  type Matcher_MatcherTree_MatchMap,
+  type Matcher_OnMatch,
+  MatcherSchema,
+} from "#generated/proto/xds/type/matcher/v3/matcher_pb.js";
+export type { FilterStateMatcher } from "#generated/proto/envoy/type/matcher/v3/filter_state_pb.js";
+export type { ListStringMatcher } from "#generated/proto/envoy/type/matcher/v3/string_pb.js";
+export type { AddressMatcher } from "#generated/proto/envoy/type/matcher/v3/address_pb.js";
+export type {
+  AndFilter,
+  ComparisonFilter,
+  DurationFilter,
+  ExtensionFilter,
+  HeaderFilter,
+  NotHealthCheckFilter,
+  OrFilter,
+  ResponseFlagFilter,
+  StatusCodeFilter,
+} from "#generated/proto/envoy/config/accesslog/v3/accesslog_pb.js";
 export { envoyRegistry } from "./envoy-registry.ts";

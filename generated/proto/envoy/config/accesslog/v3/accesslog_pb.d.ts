@@ -2,9 +2,11 @@
 // @generated from file envoy/config/accesslog/v3/accesslog.proto (package envoy.config.accesslog.v3, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
+import type { RuntimeUInt32 } from "../../core/v3/base_pb.js";
+import type { HeaderMatcher } from "../../route/v3/route_components_pb.js";
 
 /**
  * Describes the file envoy/config/accesslog/v3/accesslog.proto.
@@ -47,6 +49,58 @@ export declare const AccessLogSchema: GenMessage<AccessLog>;
  * @generated from message envoy.config.accesslog.v3.AccessLogFilter
  */
 export declare type AccessLogFilter = Message<"envoy.config.accesslog.v3.AccessLogFilter"> & {
+  /**
+   * @generated from oneof envoy.config.accesslog.v3.AccessLogFilter.filter_specifier
+   */
+  filterSpecifier: {
+    /**
+     * @generated from field: envoy.config.accesslog.v3.StatusCodeFilter status_code_filter = 1;
+     */
+    value: StatusCodeFilter;
+    case: "statusCodeFilter";
+  } | {
+    /**
+     * @generated from field: envoy.config.accesslog.v3.DurationFilter duration_filter = 2;
+     */
+    value: DurationFilter;
+    case: "durationFilter";
+  } | {
+    /**
+     * @generated from field: envoy.config.accesslog.v3.NotHealthCheckFilter not_health_check_filter = 3;
+     */
+    value: NotHealthCheckFilter;
+    case: "notHealthCheckFilter";
+  } | {
+    /**
+     * @generated from field: envoy.config.accesslog.v3.AndFilter and_filter = 6;
+     */
+    value: AndFilter;
+    case: "andFilter";
+  } | {
+    /**
+     * @generated from field: envoy.config.accesslog.v3.OrFilter or_filter = 7;
+     */
+    value: OrFilter;
+    case: "orFilter";
+  } | {
+    /**
+     * @generated from field: envoy.config.accesslog.v3.HeaderFilter header_filter = 8;
+     */
+    value: HeaderFilter;
+    case: "headerFilter";
+  } | {
+    /**
+     * @generated from field: envoy.config.accesslog.v3.ResponseFlagFilter response_flag_filter = 9;
+     */
+    value: ResponseFlagFilter;
+    case: "responseFlagFilter";
+  } | {
+    /**
+     * @generated from field: envoy.config.accesslog.v3.ExtensionFilter extension_filter = 11;
+     */
+    value: ExtensionFilter;
+    case: "extensionFilter";
+  } | { case: undefined; value?: undefined };
 };
 
 /**
@@ -54,4 +108,190 @@ export declare type AccessLogFilter = Message<"envoy.config.accesslog.v3.AccessL
  * Use `create(AccessLogFilterSchema)` to create a new message.
  */
 export declare const AccessLogFilterSchema: GenMessage<AccessLogFilter>;
+
+/**
+ * @generated from message envoy.config.accesslog.v3.ComparisonFilter
+ */
+export declare type ComparisonFilter = Message<"envoy.config.accesslog.v3.ComparisonFilter"> & {
+  /**
+   * @generated from field: envoy.config.accesslog.v3.ComparisonFilter.Op op = 1;
+   */
+  op: ComparisonFilter_Op;
+
+  /**
+   * @generated from field: envoy.config.core.v3.RuntimeUInt32 value = 2;
+   */
+  value?: RuntimeUInt32 | undefined;
+};
+
+/**
+ * Describes the message envoy.config.accesslog.v3.ComparisonFilter.
+ * Use `create(ComparisonFilterSchema)` to create a new message.
+ */
+export declare const ComparisonFilterSchema: GenMessage<ComparisonFilter>;
+
+/**
+ * @generated from enum envoy.config.accesslog.v3.ComparisonFilter.Op
+ */
+export enum ComparisonFilter_Op {
+  /**
+   * @generated from enum value: EQ = 0;
+   */
+  EQ = 0,
+
+  /**
+   * @generated from enum value: GE = 1;
+   */
+  GE = 1,
+
+  /**
+   * @generated from enum value: LE = 2;
+   */
+  LE = 2,
+
+  /**
+   * @generated from enum value: NE = 3;
+   */
+  NE = 3,
+}
+
+/**
+ * Describes the enum envoy.config.accesslog.v3.ComparisonFilter.Op.
+ */
+export declare const ComparisonFilter_OpSchema: GenEnum<ComparisonFilter_Op>;
+
+/**
+ * @generated from message envoy.config.accesslog.v3.StatusCodeFilter
+ */
+export declare type StatusCodeFilter = Message<"envoy.config.accesslog.v3.StatusCodeFilter"> & {
+  /**
+   * @generated from field: envoy.config.accesslog.v3.ComparisonFilter comparison = 1;
+   */
+  comparison?: ComparisonFilter | undefined;
+};
+
+/**
+ * Describes the message envoy.config.accesslog.v3.StatusCodeFilter.
+ * Use `create(StatusCodeFilterSchema)` to create a new message.
+ */
+export declare const StatusCodeFilterSchema: GenMessage<StatusCodeFilter>;
+
+/**
+ * @generated from message envoy.config.accesslog.v3.DurationFilter
+ */
+export declare type DurationFilter = Message<"envoy.config.accesslog.v3.DurationFilter"> & {
+  /**
+   * @generated from field: envoy.config.accesslog.v3.ComparisonFilter comparison = 1;
+   */
+  comparison?: ComparisonFilter | undefined;
+};
+
+/**
+ * Describes the message envoy.config.accesslog.v3.DurationFilter.
+ * Use `create(DurationFilterSchema)` to create a new message.
+ */
+export declare const DurationFilterSchema: GenMessage<DurationFilter>;
+
+/**
+ * @generated from message envoy.config.accesslog.v3.NotHealthCheckFilter
+ */
+export declare type NotHealthCheckFilter = Message<"envoy.config.accesslog.v3.NotHealthCheckFilter"> & {
+};
+
+/**
+ * Describes the message envoy.config.accesslog.v3.NotHealthCheckFilter.
+ * Use `create(NotHealthCheckFilterSchema)` to create a new message.
+ */
+export declare const NotHealthCheckFilterSchema: GenMessage<NotHealthCheckFilter>;
+
+/**
+ * @generated from message envoy.config.accesslog.v3.AndFilter
+ */
+export declare type AndFilter = Message<"envoy.config.accesslog.v3.AndFilter"> & {
+  /**
+   * @generated from field: repeated envoy.config.accesslog.v3.AccessLogFilter filters = 1;
+   */
+  filters: AccessLogFilter[];
+};
+
+/**
+ * Describes the message envoy.config.accesslog.v3.AndFilter.
+ * Use `create(AndFilterSchema)` to create a new message.
+ */
+export declare const AndFilterSchema: GenMessage<AndFilter>;
+
+/**
+ * @generated from message envoy.config.accesslog.v3.OrFilter
+ */
+export declare type OrFilter = Message<"envoy.config.accesslog.v3.OrFilter"> & {
+  /**
+   * @generated from field: repeated envoy.config.accesslog.v3.AccessLogFilter filters = 2;
+   */
+  filters: AccessLogFilter[];
+};
+
+/**
+ * Describes the message envoy.config.accesslog.v3.OrFilter.
+ * Use `create(OrFilterSchema)` to create a new message.
+ */
+export declare const OrFilterSchema: GenMessage<OrFilter>;
+
+/**
+ * @generated from message envoy.config.accesslog.v3.HeaderFilter
+ */
+export declare type HeaderFilter = Message<"envoy.config.accesslog.v3.HeaderFilter"> & {
+  /**
+   * @generated from field: envoy.config.route.v3.HeaderMatcher header = 1;
+   */
+  header?: HeaderMatcher | undefined;
+};
+
+/**
+ * Describes the message envoy.config.accesslog.v3.HeaderFilter.
+ * Use `create(HeaderFilterSchema)` to create a new message.
+ */
+export declare const HeaderFilterSchema: GenMessage<HeaderFilter>;
+
+/**
+ * @generated from message envoy.config.accesslog.v3.ResponseFlagFilter
+ */
+export declare type ResponseFlagFilter = Message<"envoy.config.accesslog.v3.ResponseFlagFilter"> & {
+  /**
+   * @generated from field: repeated string flags = 1;
+   */
+  flags: string[];
+};
+
+/**
+ * Describes the message envoy.config.accesslog.v3.ResponseFlagFilter.
+ * Use `create(ResponseFlagFilterSchema)` to create a new message.
+ */
+export declare const ResponseFlagFilterSchema: GenMessage<ResponseFlagFilter>;
+
+/**
+ * @generated from message envoy.config.accesslog.v3.ExtensionFilter
+ */
+export declare type ExtensionFilter = Message<"envoy.config.accesslog.v3.ExtensionFilter"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from oneof envoy.config.accesslog.v3.ExtensionFilter.config_type
+   */
+  configType: {
+    /**
+     * @generated from field: google.protobuf.Any typed_config = 3;
+     */
+    value: Any;
+    case: "typedConfig";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message envoy.config.accesslog.v3.ExtensionFilter.
+ * Use `create(ExtensionFilterSchema)` to create a new message.
+ */
+export declare const ExtensionFilterSchema: GenMessage<ExtensionFilter>;
 

@@ -2,7 +2,7 @@
 // @generated from file envoy/config/accesslog/v3/accesslog.proto (package envoy.config.accesslog.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
 import { file_envoy_config_core_v3_base } from "../../core/v3/base_pb.js";
 import { file_envoy_config_route_v3_route_components } from "../../route/v3/route_components_pb.js";
 import { file_envoy_type_matcher_v3_metadata } from "../../../type/matcher/v3/metadata_pb.js";
@@ -13,7 +13,7 @@ import { file_google_protobuf_any, file_google_protobuf_wrappers } from "@bufbui
  * Describes the file envoy/config/accesslog/v3/accesslog.proto.
  */
 export const file_envoy_config_accesslog_v3_accesslog = /*@__PURE__*/
-  fileDesc("CillbnZveS9jb25maWcvYWNjZXNzbG9nL3YzL2FjY2Vzc2xvZy5wcm90bxIZZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52MyKgAQoJQWNjZXNzTG9nEgwKBG5hbWUYASABKAkSOgoGZmlsdGVyGAIgASgLMiouZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52My5BY2Nlc3NMb2dGaWx0ZXISLAoMdHlwZWRfY29uZmlnGAQgASgLMhQuZ29vZ2xlLnByb3RvYnVmLkFueUgAQg0KC2NvbmZpZ190eXBlSgQIAxAEUgZjb25maWciEQoPQWNjZXNzTG9nRmlsdGVyYgZwcm90bzM", [file_envoy_config_core_v3_base, file_envoy_config_route_v3_route_components, file_envoy_type_matcher_v3_metadata, file_envoy_type_v3_percent, file_google_protobuf_any, file_google_protobuf_wrappers]);
+  fileDesc("CillbnZveS9jb25maWcvYWNjZXNzbG9nL3YzL2FjY2Vzc2xvZy5wcm90bxIZZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52MyKgAQoJQWNjZXNzTG9nEgwKBG5hbWUYASABKAkSOgoGZmlsdGVyGAIgASgLMiouZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52My5BY2Nlc3NMb2dGaWx0ZXISLAoMdHlwZWRfY29uZmlnGAQgASgLMhQuZ29vZ2xlLnByb3RvYnVmLkFueUgAQg0KC2NvbmZpZ190eXBlSgQIAxAEUgZjb25maWci2QQKD0FjY2Vzc0xvZ0ZpbHRlchJJChJzdGF0dXNfY29kZV9maWx0ZXIYASABKAsyKy5lbnZveS5jb25maWcuYWNjZXNzbG9nLnYzLlN0YXR1c0NvZGVGaWx0ZXJIABJECg9kdXJhdGlvbl9maWx0ZXIYAiABKAsyKS5lbnZveS5jb25maWcuYWNjZXNzbG9nLnYzLkR1cmF0aW9uRmlsdGVySAASUgoXbm90X2hlYWx0aF9jaGVja19maWx0ZXIYAyABKAsyLy5lbnZveS5jb25maWcuYWNjZXNzbG9nLnYzLk5vdEhlYWx0aENoZWNrRmlsdGVySAASOgoKYW5kX2ZpbHRlchgGIAEoCzIkLmVudm95LmNvbmZpZy5hY2Nlc3Nsb2cudjMuQW5kRmlsdGVySAASOAoJb3JfZmlsdGVyGAcgASgLMiMuZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52My5PckZpbHRlckgAEkAKDWhlYWRlcl9maWx0ZXIYCCABKAsyJy5lbnZveS5jb25maWcuYWNjZXNzbG9nLnYzLkhlYWRlckZpbHRlckgAEk0KFHJlc3BvbnNlX2ZsYWdfZmlsdGVyGAkgASgLMi0uZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52My5SZXNwb25zZUZsYWdGaWx0ZXJIABJGChBleHRlbnNpb25fZmlsdGVyGAsgASgLMiouZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52My5FeHRlbnNpb25GaWx0ZXJIAEISChBmaWx0ZXJfc3BlY2lmaWVyIqgBChBDb21wYXJpc29uRmlsdGVyEjoKAm9wGAEgASgOMi4uZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52My5Db21wYXJpc29uRmlsdGVyLk9wEjIKBXZhbHVlGAIgASgLMiMuZW52b3kuY29uZmlnLmNvcmUudjMuUnVudGltZVVJbnQzMiIkCgJPcBIGCgJFURAAEgYKAkdFEAESBgoCTEUQAhIGCgJORRADIlMKEFN0YXR1c0NvZGVGaWx0ZXISPwoKY29tcGFyaXNvbhgBIAEoCzIrLmVudm95LmNvbmZpZy5hY2Nlc3Nsb2cudjMuQ29tcGFyaXNvbkZpbHRlciJRCg5EdXJhdGlvbkZpbHRlchI/Cgpjb21wYXJpc29uGAEgASgLMisuZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52My5Db21wYXJpc29uRmlsdGVyIhYKFE5vdEhlYWx0aENoZWNrRmlsdGVyIkgKCUFuZEZpbHRlchI7CgdmaWx0ZXJzGAEgAygLMiouZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52My5BY2Nlc3NMb2dGaWx0ZXIiRwoIT3JGaWx0ZXISOwoHZmlsdGVycxgCIAMoCzIqLmVudm95LmNvbmZpZy5hY2Nlc3Nsb2cudjMuQWNjZXNzTG9nRmlsdGVyIkQKDEhlYWRlckZpbHRlchI0CgZoZWFkZXIYASABKAsyJC5lbnZveS5jb25maWcucm91dGUudjMuSGVhZGVyTWF0Y2hlciIjChJSZXNwb25zZUZsYWdGaWx0ZXISDQoFZmxhZ3MYASADKAkiagoPRXh0ZW5zaW9uRmlsdGVyEgwKBG5hbWUYASABKAkSLAoMdHlwZWRfY29uZmlnGAMgASgLMhQuZ29vZ2xlLnByb3RvYnVmLkFueUgAQg0KC2NvbmZpZ190eXBlSgQIAhADUgZjb25maWdiBnByb3RvMw", [file_envoy_config_core_v3_base, file_envoy_config_route_v3_route_components, file_envoy_type_matcher_v3_metadata, file_envoy_type_v3_percent, file_google_protobuf_any, file_google_protobuf_wrappers]);
 
 /**
  * Describes the message envoy.config.accesslog.v3.AccessLog.
@@ -28,4 +28,79 @@ export const AccessLogSchema = /*@__PURE__*/
  */
 export const AccessLogFilterSchema = /*@__PURE__*/
   messageDesc(file_envoy_config_accesslog_v3_accesslog, 1);
+
+/**
+ * Describes the message envoy.config.accesslog.v3.ComparisonFilter.
+ * Use `create(ComparisonFilterSchema)` to create a new message.
+ */
+export const ComparisonFilterSchema = /*@__PURE__*/
+  messageDesc(file_envoy_config_accesslog_v3_accesslog, 2);
+
+/**
+ * Describes the enum envoy.config.accesslog.v3.ComparisonFilter.Op.
+ */
+export const ComparisonFilter_OpSchema = /*@__PURE__*/
+  enumDesc(file_envoy_config_accesslog_v3_accesslog, 2, 0);
+
+/**
+ * @generated from enum envoy.config.accesslog.v3.ComparisonFilter.Op
+ */
+export const ComparisonFilter_Op = /*@__PURE__*/
+  tsEnum(ComparisonFilter_OpSchema);
+
+/**
+ * Describes the message envoy.config.accesslog.v3.StatusCodeFilter.
+ * Use `create(StatusCodeFilterSchema)` to create a new message.
+ */
+export const StatusCodeFilterSchema = /*@__PURE__*/
+  messageDesc(file_envoy_config_accesslog_v3_accesslog, 3);
+
+/**
+ * Describes the message envoy.config.accesslog.v3.DurationFilter.
+ * Use `create(DurationFilterSchema)` to create a new message.
+ */
+export const DurationFilterSchema = /*@__PURE__*/
+  messageDesc(file_envoy_config_accesslog_v3_accesslog, 4);
+
+/**
+ * Describes the message envoy.config.accesslog.v3.NotHealthCheckFilter.
+ * Use `create(NotHealthCheckFilterSchema)` to create a new message.
+ */
+export const NotHealthCheckFilterSchema = /*@__PURE__*/
+  messageDesc(file_envoy_config_accesslog_v3_accesslog, 5);
+
+/**
+ * Describes the message envoy.config.accesslog.v3.AndFilter.
+ * Use `create(AndFilterSchema)` to create a new message.
+ */
+export const AndFilterSchema = /*@__PURE__*/
+  messageDesc(file_envoy_config_accesslog_v3_accesslog, 6);
+
+/**
+ * Describes the message envoy.config.accesslog.v3.OrFilter.
+ * Use `create(OrFilterSchema)` to create a new message.
+ */
+export const OrFilterSchema = /*@__PURE__*/
+  messageDesc(file_envoy_config_accesslog_v3_accesslog, 7);
+
+/**
+ * Describes the message envoy.config.accesslog.v3.HeaderFilter.
+ * Use `create(HeaderFilterSchema)` to create a new message.
+ */
+export const HeaderFilterSchema = /*@__PURE__*/
+  messageDesc(file_envoy_config_accesslog_v3_accesslog, 8);
+
+/**
+ * Describes the message envoy.config.accesslog.v3.ResponseFlagFilter.
+ * Use `create(ResponseFlagFilterSchema)` to create a new message.
+ */
+export const ResponseFlagFilterSchema = /*@__PURE__*/
+  messageDesc(file_envoy_config_accesslog_v3_accesslog, 9);
+
+/**
+ * Describes the message envoy.config.accesslog.v3.ExtensionFilter.
+ * Use `create(ExtensionFilterSchema)` to create a new message.
+ */
+export const ExtensionFilterSchema = /*@__PURE__*/
+  messageDesc(file_envoy_config_accesslog_v3_accesslog, 10);
 

@@ -4,6 +4,7 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
+import type { Matcher } from "../../../../xds/type/matcher/v3/matcher_pb.js";
 import type { Any, Duration } from "@bufbuild/protobuf/wkt";
 import type { ClusterLoadAssignment } from "../../endpoint/v3/endpoint_pb.js";
 import type { HealthCheck } from "../../core/v3/health_check_pb.js";
@@ -31,6 +32,11 @@ export declare type Cluster = Message<"envoy.config.cluster.v3.Cluster"> & {
    * @generated from field: repeated envoy.config.cluster.v3.Cluster.TransportSocketMatch transport_socket_matches = 43;
    */
   transportSocketMatches: Cluster_TransportSocketMatch[];
+
+  /**
+   * @generated from field: xds.type.matcher.v3.Matcher transport_socket_matcher = 59;
+   */
+  transportSocketMatcher?: Matcher | undefined;
 
   /**
    * @generated from field: string name = 1;

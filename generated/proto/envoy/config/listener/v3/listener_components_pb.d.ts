@@ -8,6 +8,7 @@ import type { Any, Duration } from "@bufbuild/protobuf/wkt";
 import type { ExtensionConfigSource } from "../../core/v3/config_source_pb.js";
 import type { CidrRange } from "../../core/v3/address_pb.js";
 import type { Metadata, TransportSocket } from "../../core/v3/base_pb.js";
+import type { Int32Range } from "../../../type/v3/range_pb.js";
 
 /**
  * Describes the file envoy/config/listener/v3/listener_components.proto.
@@ -185,6 +186,68 @@ export declare type FilterChain = Message<"envoy.config.listener.v3.FilterChain"
 export declare const FilterChainSchema: GenMessage<FilterChain>;
 
 /**
+ * @generated from message envoy.config.listener.v3.ListenerFilterChainMatchPredicate
+ */
+export declare type ListenerFilterChainMatchPredicate = Message<"envoy.config.listener.v3.ListenerFilterChainMatchPredicate"> & {
+  /**
+   * @generated from oneof envoy.config.listener.v3.ListenerFilterChainMatchPredicate.rule
+   */
+  rule: {
+    /**
+     * @generated from field: envoy.config.listener.v3.ListenerFilterChainMatchPredicate.MatchSet or_match = 1;
+     */
+    value: ListenerFilterChainMatchPredicate_MatchSet;
+    case: "orMatch";
+  } | {
+    /**
+     * @generated from field: envoy.config.listener.v3.ListenerFilterChainMatchPredicate.MatchSet and_match = 2;
+     */
+    value: ListenerFilterChainMatchPredicate_MatchSet;
+    case: "andMatch";
+  } | {
+    /**
+     * @generated from field: envoy.config.listener.v3.ListenerFilterChainMatchPredicate not_match = 3;
+     */
+    value: ListenerFilterChainMatchPredicate;
+    case: "notMatch";
+  } | {
+    /**
+     * @generated from field: bool any_match = 4;
+     */
+    value: boolean;
+    case: "anyMatch";
+  } | {
+    /**
+     * @generated from field: envoy.type.v3.Int32Range destination_port_range = 5;
+     */
+    value: Int32Range;
+    case: "destinationPortRange";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message envoy.config.listener.v3.ListenerFilterChainMatchPredicate.
+ * Use `create(ListenerFilterChainMatchPredicateSchema)` to create a new message.
+ */
+export declare const ListenerFilterChainMatchPredicateSchema: GenMessage<ListenerFilterChainMatchPredicate>;
+
+/**
+ * @generated from message envoy.config.listener.v3.ListenerFilterChainMatchPredicate.MatchSet
+ */
+export declare type ListenerFilterChainMatchPredicate_MatchSet = Message<"envoy.config.listener.v3.ListenerFilterChainMatchPredicate.MatchSet"> & {
+  /**
+   * @generated from field: repeated envoy.config.listener.v3.ListenerFilterChainMatchPredicate rules = 1;
+   */
+  rules: ListenerFilterChainMatchPredicate[];
+};
+
+/**
+ * Describes the message envoy.config.listener.v3.ListenerFilterChainMatchPredicate.MatchSet.
+ * Use `create(ListenerFilterChainMatchPredicate_MatchSetSchema)` to create a new message.
+ */
+export declare const ListenerFilterChainMatchPredicate_MatchSetSchema: GenMessage<ListenerFilterChainMatchPredicate_MatchSet>;
+
+/**
  * @generated from message envoy.config.listener.v3.ListenerFilter
  */
 export declare type ListenerFilter = Message<"envoy.config.listener.v3.ListenerFilter"> & {
@@ -209,6 +272,11 @@ export declare type ListenerFilter = Message<"envoy.config.listener.v3.ListenerF
     value: ExtensionConfigSource;
     case: "configDiscovery";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * @generated from field: envoy.config.listener.v3.ListenerFilterChainMatchPredicate filter_disabled = 4;
+   */
+  filterDisabled?: ListenerFilterChainMatchPredicate | undefined;
 };
 
 /**

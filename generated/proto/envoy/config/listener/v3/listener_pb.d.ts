@@ -6,10 +6,12 @@ import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2"
 import type { Message } from "@bufbuild/protobuf";
 import type { Address, TcpKeepalive } from "../../core/v3/address_pb.js";
 import type { FilterChain, ListenerFilter } from "./listener_components_pb.js";
+import type { Matcher } from "../../../../xds/type/matcher/v3/matcher_pb.js";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { Metadata, TrafficDirection } from "../../core/v3/base_pb.js";
 import type { SocketOption } from "../../core/v3/socket_option_pb.js";
 import type { AccessLog } from "../../accesslog/v3/accesslog_pb.js";
+import type { TypedExtensionConfig } from "../../core/v3/extension_pb.js";
 
 /**
  * Describes the file envoy/config/listener/v3/listener.proto.
@@ -65,6 +67,11 @@ export declare type Listener = Message<"envoy.config.listener.v3.Listener"> & {
    * @generated from field: repeated envoy.config.listener.v3.FilterChain filter_chains = 3;
    */
   filterChains: FilterChain[];
+
+  /**
+   * @generated from field: xds.type.matcher.v3.Matcher filter_chain_matcher = 32;
+   */
+  filterChainMatcher?: Matcher | undefined;
 
   /**
    * @generated from field: google.protobuf.BoolValue use_original_dst = 4;
@@ -137,6 +144,11 @@ export declare type Listener = Message<"envoy.config.listener.v3.Listener"> & {
   trafficDirection: TrafficDirection;
 
   /**
+   * @generated from field: envoy.config.listener.v3.Listener.ConnectionBalanceConfig connection_balance_config = 20;
+   */
+  connectionBalanceConfig?: Listener_ConnectionBalanceConfig | undefined;
+
+  /**
    * @generated from field: bool reuse_port = 21;
    */
   reusePort: boolean;
@@ -203,6 +215,46 @@ export declare type Listener = Message<"envoy.config.listener.v3.Listener"> & {
  * Use `create(ListenerSchema)` to create a new message.
  */
 export declare const ListenerSchema: GenMessage<Listener>;
+
+/**
+ * @generated from message envoy.config.listener.v3.Listener.ConnectionBalanceConfig
+ */
+export declare type Listener_ConnectionBalanceConfig = Message<"envoy.config.listener.v3.Listener.ConnectionBalanceConfig"> & {
+  /**
+   * @generated from oneof envoy.config.listener.v3.Listener.ConnectionBalanceConfig.balance_type
+   */
+  balanceType: {
+    /**
+     * @generated from field: envoy.config.listener.v3.Listener.ConnectionBalanceConfig.ExactBalance exact_balance = 1;
+     */
+    value: Listener_ConnectionBalanceConfig_ExactBalance;
+    case: "exactBalance";
+  } | {
+    /**
+     * @generated from field: envoy.config.core.v3.TypedExtensionConfig extend_balance = 2;
+     */
+    value: TypedExtensionConfig;
+    case: "extendBalance";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message envoy.config.listener.v3.Listener.ConnectionBalanceConfig.
+ * Use `create(Listener_ConnectionBalanceConfigSchema)` to create a new message.
+ */
+export declare const Listener_ConnectionBalanceConfigSchema: GenMessage<Listener_ConnectionBalanceConfig>;
+
+/**
+ * @generated from message envoy.config.listener.v3.Listener.ConnectionBalanceConfig.ExactBalance
+ */
+export declare type Listener_ConnectionBalanceConfig_ExactBalance = Message<"envoy.config.listener.v3.Listener.ConnectionBalanceConfig.ExactBalance"> & {
+};
+
+/**
+ * Describes the message envoy.config.listener.v3.Listener.ConnectionBalanceConfig.ExactBalance.
+ * Use `create(Listener_ConnectionBalanceConfig_ExactBalanceSchema)` to create a new message.
+ */
+export declare const Listener_ConnectionBalanceConfig_ExactBalanceSchema: GenMessage<Listener_ConnectionBalanceConfig_ExactBalance>;
 
 /**
  * @generated from message envoy.config.listener.v3.Listener.InternalListenerConfig

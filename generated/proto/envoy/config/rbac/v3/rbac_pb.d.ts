@@ -11,6 +11,7 @@ import type { Int32Range } from "../../../type/v3/range_pb.js";
 import type { MetadataMatcher } from "../../../type/matcher/v3/metadata_pb.js";
 import type { StringMatcher } from "../../../type/matcher/v3/string_pb.js";
 import type { TypedExtensionConfig } from "../../core/v3/extension_pb.js";
+import type { FilterStateMatcher } from "../../../type/matcher/v3/filter_state_pb.js";
 
 /**
  * Describes the file envoy/config/rbac/v3/rbac.proto.
@@ -261,6 +262,12 @@ export declare type Principal = Message<"envoy.config.rbac.v3.Principal"> & {
      */
     value: MetadataMatcher;
     case: "metadata";
+  } | {
+    /**
+     * @generated from field: envoy.type.matcher.v3.FilterStateMatcher filter_state = 12;
+     */
+    value: FilterStateMatcher;
+    case: "filterState";
   } | {
     /**
      * @generated from field: envoy.config.rbac.v3.Principal not_id = 8;

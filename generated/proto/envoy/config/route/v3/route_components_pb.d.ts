@@ -4,11 +4,13 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
+import type { Matcher } from "../../../../xds/type/matcher/v3/matcher_pb.js";
 import type { DataSource, HeaderValueOption, Metadata, RoutingPriority, RuntimeFractionalPercent } from "../../core/v3/base_pb.js";
 import type { Any, BoolValue, Duration } from "@bufbuild/protobuf/wkt";
 import type { TypedExtensionConfig } from "../../core/v3/extension_pb.js";
 import type { RegexMatchAndSubstitute, RegexMatcher } from "../../../type/matcher/v3/regex_pb.js";
 import type { MetadataMatcher } from "../../../type/matcher/v3/metadata_pb.js";
+import type { FilterStateMatcher } from "../../../type/matcher/v3/filter_state_pb.js";
 import type { FractionalPercent } from "../../../type/v3/percent_pb.js";
 import type { SubstitutionFormatString } from "../../core/v3/substitution_format_string_pb.js";
 import type { Int64Range } from "../../../type/v3/range_pb.js";
@@ -37,6 +39,11 @@ export declare type VirtualHost = Message<"envoy.config.route.v3.VirtualHost"> &
    * @generated from field: repeated envoy.config.route.v3.Route routes = 3;
    */
   routes: Route[];
+
+  /**
+   * @generated from field: xds.type.matcher.v3.Matcher matcher = 21;
+   */
+  matcher?: Matcher | undefined;
 
   /**
    * @generated from field: envoy.config.route.v3.VirtualHost.TlsRequirementType require_tls = 4;
@@ -502,6 +509,11 @@ export declare type RouteMatch = Message<"envoy.config.route.v3.RouteMatch"> & {
    * @generated from field: repeated envoy.type.matcher.v3.MetadataMatcher dynamic_metadata = 13;
    */
   dynamicMetadata: MetadataMatcher[];
+
+  /**
+   * @generated from field: repeated envoy.type.matcher.v3.FilterStateMatcher filter_state = 16;
+   */
+  filterState: FilterStateMatcher[];
 };
 
 /**

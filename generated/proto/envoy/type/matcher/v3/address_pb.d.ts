@@ -2,10 +2,33 @@
 // @generated from file envoy/type/matcher/v3/address.proto (package envoy.type.matcher.v3, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile } from "@bufbuild/protobuf/codegenv2";
+import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import type { Message } from "@bufbuild/protobuf";
+import type { CidrRange } from "../../../../xds/core/v3/cidr_pb.js";
 
 /**
  * Describes the file envoy/type/matcher/v3/address.proto.
  */
 export declare const file_envoy_type_matcher_v3_address: GenFile;
+
+/**
+ * @generated from message envoy.type.matcher.v3.AddressMatcher
+ */
+export declare type AddressMatcher = Message<"envoy.type.matcher.v3.AddressMatcher"> & {
+  /**
+   * @generated from field: repeated xds.core.v3.CidrRange ranges = 1;
+   */
+  ranges: CidrRange[];
+
+  /**
+   * @generated from field: bool invert_match = 2;
+   */
+  invertMatch: boolean;
+};
+
+/**
+ * Describes the message envoy.type.matcher.v3.AddressMatcher.
+ * Use `create(AddressMatcherSchema)` to create a new message.
+ */
+export declare const AddressMatcherSchema: GenMessage<AddressMatcher>;
 

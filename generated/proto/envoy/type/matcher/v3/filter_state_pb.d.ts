@@ -2,10 +2,46 @@
 // @generated from file envoy/type/matcher/v3/filter_state.proto (package envoy.type.matcher.v3, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile } from "@bufbuild/protobuf/codegenv2";
+import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import type { Message } from "@bufbuild/protobuf";
+import type { StringMatcher } from "./string_pb.js";
+import type { AddressMatcher } from "./address_pb.js";
 
 /**
  * Describes the file envoy/type/matcher/v3/filter_state.proto.
  */
 export declare const file_envoy_type_matcher_v3_filter_state: GenFile;
+
+/**
+ * @generated from message envoy.type.matcher.v3.FilterStateMatcher
+ */
+export declare type FilterStateMatcher = Message<"envoy.type.matcher.v3.FilterStateMatcher"> & {
+  /**
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * @generated from oneof envoy.type.matcher.v3.FilterStateMatcher.matcher
+   */
+  matcher: {
+    /**
+     * @generated from field: envoy.type.matcher.v3.StringMatcher string_match = 2;
+     */
+    value: StringMatcher;
+    case: "stringMatch";
+  } | {
+    /**
+     * @generated from field: envoy.type.matcher.v3.AddressMatcher address_match = 3;
+     */
+    value: AddressMatcher;
+    case: "addressMatch";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message envoy.type.matcher.v3.FilterStateMatcher.
+ * Use `create(FilterStateMatcherSchema)` to create a new message.
+ */
+export declare const FilterStateMatcherSchema: GenMessage<FilterStateMatcher>;
 

@@ -5,6 +5,7 @@
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { RegexMatcher } from "./regex_pb.js";
+import type { TypedExtensionConfig } from "../../../../xds/core/v3/extension_pb.js";
 
 /**
  * Describes the file envoy/type/matcher/v3/string.proto.
@@ -48,6 +49,12 @@ export declare type StringMatcher = Message<"envoy.type.matcher.v3.StringMatcher
      */
     value: string;
     case: "contains";
+  } | {
+    /**
+     * @generated from field: xds.core.v3.TypedExtensionConfig custom = 8;
+     */
+    value: TypedExtensionConfig;
+    case: "custom";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -61,4 +68,20 @@ export declare type StringMatcher = Message<"envoy.type.matcher.v3.StringMatcher
  * Use `create(StringMatcherSchema)` to create a new message.
  */
 export declare const StringMatcherSchema: GenMessage<StringMatcher>;
+
+/**
+ * @generated from message envoy.type.matcher.v3.ListStringMatcher
+ */
+export declare type ListStringMatcher = Message<"envoy.type.matcher.v3.ListStringMatcher"> & {
+  /**
+   * @generated from field: repeated envoy.type.matcher.v3.StringMatcher patterns = 1;
+   */
+  patterns: StringMatcher[];
+};
+
+/**
+ * Describes the message envoy.type.matcher.v3.ListStringMatcher.
+ * Use `create(ListStringMatcherSchema)` to create a new message.
+ */
+export declare const ListStringMatcherSchema: GenMessage<ListStringMatcher>;
 

@@ -4,12 +4,13 @@
 
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_envoy_type_matcher_v3_regex } from "./regex_pb.js";
+import { file_xds_core_v3_extension } from "../../../../xds/core/v3/extension_pb.js";
 
 /**
  * Describes the file envoy/type/matcher/v3/string.proto.
  */
 export const file_envoy_type_matcher_v3_string = /*@__PURE__*/
-  fileDesc("CiJlbnZveS90eXBlL21hdGNoZXIvdjMvc3RyaW5nLnByb3RvEhVlbnZveS50eXBlLm1hdGNoZXIudjMixgEKDVN0cmluZ01hdGNoZXISDwoFZXhhY3QYASABKAlIABIQCgZwcmVmaXgYAiABKAlIABIQCgZzdWZmaXgYAyABKAlIABI5CgpzYWZlX3JlZ2V4GAUgASgLMiMuZW52b3kudHlwZS5tYXRjaGVyLnYzLlJlZ2V4TWF0Y2hlckgAEhIKCGNvbnRhaW5zGAcgASgJSAASEwoLaWdub3JlX2Nhc2UYBiABKAhCDwoNbWF0Y2hfcGF0dGVybkoECAQQBVIFcmVnZXhiBnByb3RvMw", [file_envoy_type_matcher_v3_regex]);
+  fileDesc("CiJlbnZveS90eXBlL21hdGNoZXIvdjMvc3RyaW5nLnByb3RvEhVlbnZveS50eXBlLm1hdGNoZXIudjMi+wEKDVN0cmluZ01hdGNoZXISDwoFZXhhY3QYASABKAlIABIQCgZwcmVmaXgYAiABKAlIABIQCgZzdWZmaXgYAyABKAlIABI5CgpzYWZlX3JlZ2V4GAUgASgLMiMuZW52b3kudHlwZS5tYXRjaGVyLnYzLlJlZ2V4TWF0Y2hlckgAEhIKCGNvbnRhaW5zGAcgASgJSAASMwoGY3VzdG9tGAggASgLMiEueGRzLmNvcmUudjMuVHlwZWRFeHRlbnNpb25Db25maWdIABITCgtpZ25vcmVfY2FzZRgGIAEoCEIPCg1tYXRjaF9wYXR0ZXJuSgQIBBAFUgVyZWdleCJLChFMaXN0U3RyaW5nTWF0Y2hlchI2CghwYXR0ZXJucxgBIAMoCzIkLmVudm95LnR5cGUubWF0Y2hlci52My5TdHJpbmdNYXRjaGVyYgZwcm90bzM", [file_envoy_type_matcher_v3_regex, file_xds_core_v3_extension]);
 
 /**
  * Describes the message envoy.type.matcher.v3.StringMatcher.
@@ -17,4 +18,11 @@ export const file_envoy_type_matcher_v3_string = /*@__PURE__*/
  */
 export const StringMatcherSchema = /*@__PURE__*/
   messageDesc(file_envoy_type_matcher_v3_string, 0);
+
+/**
+ * Describes the message envoy.type.matcher.v3.ListStringMatcher.
+ * Use `create(ListStringMatcherSchema)` to create a new message.
+ */
+export const ListStringMatcherSchema = /*@__PURE__*/
+  messageDesc(file_envoy_type_matcher_v3_string, 1);
 

@@ -5,6 +5,7 @@
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { RBAC as RBAC$1 } from "../../../../../config/rbac/v3/rbac_pb.js";
+import type { Matcher } from "../../../../../../xds/type/matcher/v3/matcher_pb.js";
 
 /**
  * Describes the file envoy/extensions/filters/http/rbac/v3/rbac.proto.
@@ -26,9 +27,19 @@ export declare type RBAC = Message<"envoy.extensions.filters.http.rbac.v3.RBAC">
   rulesStatPrefix: string;
 
   /**
+   * @generated from field: xds.type.matcher.v3.Matcher matcher = 4;
+   */
+  matcher?: Matcher | undefined;
+
+  /**
    * @generated from field: envoy.config.rbac.v3.RBAC shadow_rules = 2;
    */
   shadowRules?: RBAC$1 | undefined;
+
+  /**
+   * @generated from field: xds.type.matcher.v3.Matcher shadow_matcher = 5;
+   */
+  shadowMatcher?: Matcher | undefined;
 
   /**
    * @generated from field: string shadow_rules_stat_prefix = 3;

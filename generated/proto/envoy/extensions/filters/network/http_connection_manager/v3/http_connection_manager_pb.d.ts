@@ -10,6 +10,7 @@ import type { Any, Duration } from "@bufbuild/protobuf/wkt";
 import type { Percent } from "../../../../../type/v3/percent_pb.js";
 import type { AccessLog, AccessLogFilter } from "../../../../../config/accesslog/v3/accesslog_pb.js";
 import type { TypedExtensionConfig } from "../../../../../config/core/v3/extension_pb.js";
+import type { Matcher } from "../../../../../../xds/type/matcher/v3/matcher_pb.js";
 import type { CustomTag } from "../../../../../type/tracing/v3/custom_tag_pb.js";
 import type { CidrRange } from "../../../../../config/core/v3/address_pb.js";
 import type { SubstitutionFormatString } from "../../../../../config/core/v3/substitution_format_string_pb.js";
@@ -227,6 +228,11 @@ export declare type HttpConnectionManager = Message<"envoy.extensions.filters.ne
    * @generated from field: envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.SetCurrentClientCertDetails set_current_client_cert_details = 17;
    */
   setCurrentClientCertDetails?: HttpConnectionManager_SetCurrentClientCertDetails | undefined;
+
+  /**
+   * @generated from field: xds.type.matcher.v3.Matcher forward_client_cert_matcher = 60;
+   */
+  forwardClientCertMatcher?: Matcher | undefined;
 
   /**
    * @generated from field: bool proxy_100_continue = 18;

@@ -5,6 +5,7 @@
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { RBAC as RBAC$1 } from "../../../../../config/rbac/v3/rbac_pb.js";
+import type { Matcher } from "../../../../../../xds/type/matcher/v3/matcher_pb.js";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 
 /**
@@ -22,9 +23,19 @@ export declare type RBAC = Message<"envoy.extensions.filters.network.rbac.v3.RBA
   rules?: RBAC$1 | undefined;
 
   /**
+   * @generated from field: xds.type.matcher.v3.Matcher matcher = 6;
+   */
+  matcher?: Matcher | undefined;
+
+  /**
    * @generated from field: envoy.config.rbac.v3.RBAC shadow_rules = 2;
    */
   shadowRules?: RBAC$1 | undefined;
+
+  /**
+   * @generated from field: xds.type.matcher.v3.Matcher shadow_matcher = 7;
+   */
+  shadowMatcher?: Matcher | undefined;
 
   /**
    * @generated from field: string shadow_rules_stat_prefix = 5;
