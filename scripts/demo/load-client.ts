@@ -1,13 +1,13 @@
 // A load generator: one process, two groups of clients, one report a line on standard output. It runs inside the lab's host
 // namespace, so it reaches the gateway by its own address. Nothing is ever tried again.
 //   node load-client.ts <url> <kept-alive clients> <new-connection clients> <pause between requests of a client, ms> [header: value]
+//     [text that every answer holds] [regular expression whose first group says who answered]
 import { Agent, request } from "node:http";
 
-const [url = "", keptAlive = "4", fresh = "4", pauseText = "100", header = ""] = process.argv.slice(2);
+const [url = "", keptAlive = "4", fresh = "4", pauseText = "100", header = "", expected = "<title>Simple Bookstore App</title>", answerPattern = ""] = process.argv.slice(2);
 const target = new URL(url);
 const pauseMs = Number(pauseText);
 const limitMs = 2000;
-const expected = "<title>Simple Bookstore App</title>";
 const reportEveryMs = 100;
 const maxRunMs = 900_000;
 
@@ -35,8 +35,9 @@ function emptyReport(): LoadReport {
   return { requests: 0, answers: {}, failures: [], latenciesMs: [] };
 }
 
-/** Whose reviews the page shows: their namespace, and their version from the pod's name. */
+/** Whose reviews the page shows: their namespace, and their version from the pod's name; or what the pattern finds. */
 function servedBy(body: string): string {
+  if (answerPattern !== "") return new RegExp(answerPattern).exec(body)?.[1] ?? "?";
   const [, pod = ""] = /Reviews served by:<\/dt>\s*<dd>([^<]*)<\/dd>/.exec(body) ?? [];
   const [, namespace = ""] = /Cluster:<\/dt>\s*<dd>([^<]*)<\/dd>/.exec(body) ?? [];
   const [, version = "?"] = /^reviews-(v\d+)-/.exec(pod) ?? [];

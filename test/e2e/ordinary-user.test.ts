@@ -85,7 +85,7 @@ describe("as an ordinary user", { concurrency: 1 }, () => {
     await ok(["kubectl", "wait", "--for=condition=Ready", "pods", "--all", "--timeout=60s"]);
     const url = `http://${address}/productpage`;
     await eventually("bookinfo answers", async () => (await lab.shell(`curl -s -m 2 ${url}`)).output.includes("Reviews served by"));
-    const load = new GatewayLoad(lab, url, releaseRoot);
+    const load = new GatewayLoad(lab, url, { releaseRoot });
     await load.more(100);
     await load.stop();
     assert.deepEqual(load.failures, []);

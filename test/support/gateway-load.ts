@@ -12,6 +12,16 @@ interface Report {
   readonly failures: readonly unknown[];
 }
 
+export interface GatewayLoadOptions {
+  readonly releaseRoot?: string;
+  /** `name: value`, sent with every request. */
+  readonly header?: string;
+  /** What every answer holds; bookinfo's title when absent. */
+  readonly expected?: string;
+  /** Its first group says who answered. */
+  readonly answerPattern?: string;
+}
+
 /** Two clients with kept-alive connections and two that make a new one each time; each asks 20 times a second. */
 export class GatewayLoad {
   readonly failures: unknown[] = [];
@@ -21,9 +31,9 @@ export class GatewayLoad {
   readonly #child: ChildProcess;
   readonly #ended: Promise<void>;
 
-  constructor(lab: LabCluster, url: string, releaseRoot = root) {
+  constructor(lab: LabCluster, url: string, { releaseRoot = root, header = "", expected, answerPattern }: GatewayLoadOptions = {}) {
     const node = process.execPath.replace(root, releaseRoot);
-    this.#child = lab.spawnInShell([node, join(releaseRoot, "scripts/demo/load-client.ts"), url, "2", "2", "50"]);
+    this.#child = lab.spawnInShell([node, join(releaseRoot, "scripts/demo/load-client.ts"), url, "2", "2", "50", header, ...(expected === undefined ? [] : [expected, answerPattern ?? ""])]);
     assert.ok(this.#child.stdout);
     createInterface({ input: this.#child.stdout }).on("line", (line) => {
       const report = JSON.parse(line) as Report;

@@ -1,0 +1,53 @@
+// Constant load from inside a pod, by curl: each request on a new connection, so that it meets every sidecar on its way. Nothing
+// is ever tried again.
+import { StringDecoder } from "node:string_decoder";
+import type { ChildProcess } from "node:child_process";
+import { eventually } from "./eventually.ts";
+import type { LabCluster } from "./lab-cluster.ts";
+
+export interface PodLoadOptions {
+  readonly namespace: string;
+  readonly workload: string;
+  readonly container: string;
+  readonly urls: readonly string[];
+}
+
+/** A run asks at most so often, and so ends by itself. */
+const maxRounds = 20_000;
+
+export class PodLoad {
+  readonly failures: string[] = [];
+  requests = 0;
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<void>;
+
+  constructor(lab: LabCluster, { namespace, workload, container, urls }: PodLoadOptions) {
+    const asks = urls.map((url) => `curl -s -o /dev/null -m 4 -w "%{http_code} ${url}\\n" ${url} || echo "curl $? ${url}"`).join("; ");
+    const script = `i=0; while [ $i -lt ${maxRounds} ]; do i=$((i+1)); ${asks}; sleep 0.05; done`;
+    this.#child = lab.spawnInShell(["kubectl", "exec", "-n", namespace, workload, "-c", container, "--", "sh", "-c", script]);
+    const decoder = new StringDecoder("utf8");
+    let rest = "";
+    this.#child.stdout?.on("data", (chunk: Buffer) => {
+      const lines = (rest + decoder.write(chunk)).split("\n");
+      rest = lines.pop() ?? "";
+      for (const line of lines) this.#take(line);
+    });
+    this.#ended = new Promise((resolve) => this.#child.on("close", () => resolve()));
+  }
+
+  /** Resolves when so many more requests have been answered. */
+  async more(count: number): Promise<void> {
+    const wanted = this.requests + count;
+    await eventually(`${count} more requests of load from a pod`, () => this.requests >= wanted);
+  }
+
+  async stop(): Promise<void> {
+    this.#child.kill("SIGTERM");
+    await this.#ended;
+  }
+
+  #take(line: string): void {
+    this.requests += 1;
+    if (!line.startsWith("200 ")) this.failures.push(`${new Date().toISOString()} ${line}`);
+  }
+}
