@@ -16,5 +16,6 @@ export {
 } from "./errors.ts";
 export { invariant } from "./invariant.ts";
 export { createLogger, logLevels, silentLogger, type LogFields, type Logger, type LogLevel, type LogThreshold } from "./log.ts";
+export { nearestName } from "./nearest-name.ts";
 export { seededRandom, systemRandom, type Random } from "./random.ts";
 export { Readiness } from "./readiness.ts";
