@@ -6,12 +6,19 @@ import type { Route } from "../routing/route.ts";
 /** A request on its way from its route to its upstream. It holds until the request is answered or goes upstream. */
 export interface FilterRequest extends RequestView {
   readonly connection: ConnectionInfo;
+  /** The client's address without port: what `x-forwarded-for` says as far as the listener trusts it, else the peer's. */
+  readonly clientAddress: string;
   /** The route as chosen last; undefined when none matched. */
   readonly route: Route | undefined;
   /** A field as later filters and the upstream see it: edits of earlier filters count. Names are in lower case. */
   header(name: string): string | undefined;
+  /** Takes the place of all fields of that name. */
   setHeader(name: string, value: string): void;
   removeHeader(name: string): void;
+  /** Names (lower case) and values of all fields, edits included. */
+  headers(): Iterable<readonly [name: string, value: string]>;
+  /** Adds a field to the answer, whoever gives it. */
+  addResponseHeader(name: string, value: string): void;
   /** Chooses the route anew, after edits that routes may look at. */
   clearRoute(): void;
   /** What filters tell each other and the log, by the name of the filter that said it (Envoy's dynamic metadata). */
@@ -26,6 +33,8 @@ export interface LocalReply {
   readonly flag: ResponseFlag;
   /** Envoy's `response_code_details`. */
   readonly details: string;
+  /** What a gRPC client is told, instead of what the HTTP status stands for. */
+  readonly grpcStatus?: number;
 }
 
 /**
@@ -33,7 +42,7 @@ export interface LocalReply {
  * no state of a request.
  */
 export interface HttpFilter {
-  /** As configured: `envoy.filters.http.rbac`. */
+  /** As configured: `envoy.filters.http.rbac`; a route's configuration for the filter is under this name. */
   readonly name: string;
   /**
    * Undefined: the request goes on. A promise holds the request until it settles; `signal` aborts it when the client has
