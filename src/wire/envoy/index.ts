@@ -64,16 +64,29 @@ export {
   type Cluster_CommonLbConfig_ZoneAwareLbConfig,
   type Cluster_CommonLbConfig_LocalityWeightedLbConfig,
   type Cluster_LeastRequestLbConfig,
+  Cluster_LeastRequestLbConfigSchema,
   type Cluster_RoundRobinLbConfig,
+  type Cluster_SlowStartConfig,
+  type Cluster_PreconnectPolicy,
+  type Cluster_CommonLbConfig_ConsistentHashingLbConfig,
+  Cluster_CommonLbConfigSchema,
   type Cluster_RingHashLbConfig,
+  Cluster_RingHashLbConfig_HashFunction,
+  Cluster_RingHashLbConfigSchema,
   type Cluster_MaglevLbConfig,
   type Cluster_CustomClusterType,
   type LoadBalancingPolicy,
   type Cluster_LbSubsetConfig,
   type UpstreamConnectionOptions,
 } from "#generated/proto/envoy/config/cluster/v3/cluster_pb.js";
-export type { CircuitBreakers, CircuitBreakers_Thresholds } from "#generated/proto/envoy/config/cluster/v3/circuit_breaker_pb.js";
-export type { OutlierDetection } from "#generated/proto/envoy/config/cluster/v3/outlier_detection_pb.js";
+export {
+  type CircuitBreakers,
+  type CircuitBreakers_Thresholds,
+  CircuitBreakers_ThresholdsSchema,
+  type CircuitBreakers_Thresholds_RetryBudget,
+  CircuitBreakersSchema,
+} from "#generated/proto/envoy/config/cluster/v3/circuit_breaker_pb.js";
+export { type OutlierDetection, OutlierDetectionSchema } from "#generated/proto/envoy/config/cluster/v3/outlier_detection_pb.js";
 export {
   type ClusterLoadAssignment,
   ClusterLoadAssignmentSchema,
@@ -126,6 +139,9 @@ export {
   type RouteAction,
   RouteAction_ClusterNotFoundResponseCode,
   type RouteAction_HashPolicy,
+  RouteAction_HashPolicySchema,
+  type RouteAction_HashPolicy_CookieAttribute,
+  type RouteAction_HashPolicy_FilterState,
   type RouteAction_MaxStreamDuration,
   type RouteAction_RequestMirrorPolicy,
   RouteAction_RequestMirrorPolicySchema,
@@ -160,7 +176,7 @@ export {
   type CookieMatcher,
   type FilterConfig as RouteFilterConfig,
 } from "#generated/proto/envoy/config/route/v3/route_components_pb.js";
-export type { AccessLog, AccessLogFilter } from "#generated/proto/envoy/config/accesslog/v3/accesslog_pb.js";
+export { type AccessLog, type AccessLogFilter, AccessLogSchema } from "#generated/proto/envoy/config/accesslog/v3/accesslog_pb.js";
 export {
   type Permission,
   PermissionSchema,
@@ -173,10 +189,13 @@ export {
   type RBAC,
   RBAC_Action,
   RBACSchema,
+  PolicySchema as RbacPolicySchema,
+  Principal_AuthenticatedSchema,
+  type SourcedMetadata,
 } from "#generated/proto/envoy/config/rbac/v3/rbac_pb.js";
 export { type StringMatcher, StringMatcherSchema } from "#generated/proto/envoy/type/matcher/v3/string_pb.js";
 export type { RegexMatchAndSubstitute, RegexMatcher, RegexMatcher_GoogleRE2 } from "#generated/proto/envoy/type/matcher/v3/regex_pb.js";
-export type { MetadataMatcher, MetadataMatcher_PathSegment } from "#generated/proto/envoy/type/matcher/v3/metadata_pb.js";
+export { type MetadataMatcher, type MetadataMatcher_PathSegment, MetadataMatcherSchema } from "#generated/proto/envoy/type/matcher/v3/metadata_pb.js";
 export type {
   MetadataKey,
   MetadataKind,
@@ -196,10 +215,16 @@ export type {
 export { type FractionalPercent, FractionalPercent_DenominatorType, type Percent } from "#generated/proto/envoy/type/v3/percent_pb.js";
 export type { Int32Range, Int64Range } from "#generated/proto/envoy/type/v3/range_pb.js";
 export { type FileAccessLog, FileAccessLogSchema } from "#generated/proto/envoy/extensions/access_loggers/file/v3/file_pb.js";
-export type { FaultDelay, FaultDelay_HeaderDelay } from "#generated/proto/envoy/extensions/filters/common/fault/v3/fault_pb.js";
+export {
+  type FaultDelay,
+  type FaultDelay_HeaderDelay,
+  FaultDelaySchema,
+  type FaultRateLimit,
+} from "#generated/proto/envoy/extensions/filters/common/fault/v3/fault_pb.js";
 export { type Cors, type CorsPolicy, CorsPolicySchema, CorsSchema } from "#generated/proto/envoy/extensions/filters/http/cors/v3/cors_pb.js";
 export {
   type FaultAbort,
+  FaultAbortSchema,
   type HTTPFault,
   HTTPFaultSchema,
   type FaultAbort_HeaderAbort,
@@ -224,6 +249,7 @@ export {
   HttpConnectionManager_PathWithEscapedSlashesAction,
   HttpConnectionManager_ServerHeaderTransformation,
   type HttpConnectionManager_SetCurrentClientCertDetails,
+  HttpConnectionManager_SetCurrentClientCertDetailsSchema,
   type HttpConnectionManager_Tracing,
   type HttpConnectionManager_UpgradeConfig,
   HttpConnectionManagerSchema,
@@ -232,12 +258,14 @@ export {
   type HttpConnectionManager_PathNormalizationOptions,
   type HttpConnectionManager_HcmAccessLogOptions,
   type LocalReplyConfig,
+  LocalReplyConfigSchema,
+  ResponseMapperSchema,
   type RequestIDExtension,
   type ScopedRoutes,
   type HttpConnectionManager_InternalAddressConfig,
   type ResponseMapper,
 } from "#generated/proto/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
-export { type RBAC as NetworkRbac, RBACSchema as NetworkRbacSchema } from "#generated/proto/envoy/extensions/filters/network/rbac/v3/rbac_pb.js";
+export { type RBAC as NetworkRbac, RBAC_EnforcementType as NetworkRbac_EnforcementType, RBACSchema as NetworkRbacSchema } from "#generated/proto/envoy/extensions/filters/network/rbac/v3/rbac_pb.js";
 export {
   type TcpProxy,
   type TcpProxy_TunnelingConfig,
@@ -285,21 +313,25 @@ export {
   type HttpProtocolOptions_AutoHttpConfig,
 } from "#generated/proto/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
 export type { Filter as ClusterFilter } from "#generated/proto/envoy/config/cluster/v3/filter_pb.js";
-export type { ValueMatcher, ListMatcher, OrMatcher } from "#generated/proto/envoy/type/matcher/v3/value_pb.js";
+export type { ValueMatcher, ValueMatcher_NullMatch, ListMatcher, OrMatcher } from "#generated/proto/envoy/type/matcher/v3/value_pb.js";
 export type { PathMatcher } from "#generated/proto/envoy/type/matcher/v3/path_pb.js";
 export type { SocketOption } from "#generated/proto/envoy/config/core/v3/socket_option_pb.js";
 export { type StderrAccessLog, type StdoutAccessLog, StdoutAccessLogSchema } from "#generated/proto/envoy/extensions/access_loggers/stream/v3/stream_pb.js";
 export { type FilterStateValue, FilterStateValue_SharedWithUpstream } from "#generated/proto/envoy/extensions/filters/common/set_filter_state/v3/value_pb.js";
 export {
   type AuthorizationRequest,
+  AuthorizationRequestSchema,
   type AuthorizationResponse,
+  AuthorizationResponseSchema,
   type BufferSettings,
   type CheckSettings,
+  CheckSettingsSchema,
   type ExtAuthz,
   type ExtAuthzPerRoute,
   ExtAuthzPerRouteSchema,
   ExtAuthzSchema,
   type HttpService,
+  HttpServiceSchema,
 } from "#generated/proto/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js";
 export { type GrpcWeb, GrpcWebSchema } from "#generated/proto/envoy/extensions/filters/http/grpc_web/v3/grpc_web_pb.js";
 export {
@@ -308,8 +340,10 @@ export {
   JwtAuthenticationSchema,
   type JwtCacheConfig,
   type JwtClaimToHeader,
+  JwtClaimToHeaderSchema,
   type JwtHeader,
   type PerRouteConfig as JwtPerRouteConfig,
+  PerRouteConfigSchema as JwtPerRouteConfigSchema,
   type JwtProvider,
   type JwtProvider_NormalizePayload,
   JwtProviderSchema,
@@ -319,7 +353,9 @@ export {
   JwtRequirementSchema,
   type ProviderWithAudiences,
   type RemoteJwks,
+  RemoteJwksSchema,
   type RequirementRule,
+  RequirementRuleSchema,
 } from "#generated/proto/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js";
 export { type LocalRateLimit, LocalRateLimitSchema } from "#generated/proto/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
 export {
@@ -398,4 +434,21 @@ export type {
   ResponseFlagFilter,
   StatusCodeFilter,
 } from "#generated/proto/envoy/config/accesslog/v3/accesslog_pb.js";
+export {
+  type CheckRequest,
+  CheckRequestSchema,
+  type CheckResponse,
+  CheckResponseSchema,
+  type DeniedHttpResponse,
+  type OkHttpResponse,
+} from "#generated/proto/envoy/service/auth/v3/external_auth_pb.js";
+export type {
+  AttributeContext,
+  AttributeContext_HttpRequest,
+  AttributeContext_Peer,
+  AttributeContext_Request,
+  AttributeContext_TLSSession,
+} from "#generated/proto/envoy/service/auth/v3/attribute_context_pb.js";
+export type { HttpStatus } from "#generated/proto/envoy/type/v3/http_status_pb.js";
+export type { LocalRateLimitDescriptor } from "#generated/proto/envoy/extensions/common/ratelimit/v3/ratelimit_pb.js";
 export { envoyRegistry } from "./envoy-registry.ts";

@@ -5,6 +5,8 @@
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { RoutingPriority } from "../../core/v3/base_pb.js";
+import type { Percent } from "../../../type/v3/percent_pb.js";
+import type { Duration } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file envoy/config/cluster/v3/circuit_breaker.proto.
@@ -62,6 +64,11 @@ export declare type CircuitBreakers_Thresholds = Message<"envoy.config.cluster.v
   maxRetries?: number | undefined;
 
   /**
+   * @generated from field: envoy.config.cluster.v3.CircuitBreakers.Thresholds.RetryBudget retry_budget = 8;
+   */
+  retryBudget?: CircuitBreakers_Thresholds_RetryBudget | undefined;
+
+  /**
    * @generated from field: bool track_remaining = 6;
    */
   trackRemaining: boolean;
@@ -77,4 +84,30 @@ export declare type CircuitBreakers_Thresholds = Message<"envoy.config.cluster.v
  * Use `create(CircuitBreakers_ThresholdsSchema)` to create a new message.
  */
 export declare const CircuitBreakers_ThresholdsSchema: GenMessage<CircuitBreakers_Thresholds>;
+
+/**
+ * @generated from message envoy.config.cluster.v3.CircuitBreakers.Thresholds.RetryBudget
+ */
+export declare type CircuitBreakers_Thresholds_RetryBudget = Message<"envoy.config.cluster.v3.CircuitBreakers.Thresholds.RetryBudget"> & {
+  /**
+   * @generated from field: envoy.type.v3.Percent budget_percent = 1;
+   */
+  budgetPercent?: Percent | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Duration budget_interval = 3;
+   */
+  budgetInterval?: Duration | undefined;
+
+  /**
+   * @generated from field: google.protobuf.UInt32Value min_retry_concurrency = 2;
+   */
+  minRetryConcurrency?: number | undefined;
+};
+
+/**
+ * Describes the message envoy.config.cluster.v3.CircuitBreakers.Thresholds.RetryBudget.
+ * Use `create(CircuitBreakers_Thresholds_RetryBudgetSchema)` to create a new message.
+ */
+export declare const CircuitBreakers_Thresholds_RetryBudgetSchema: GenMessage<CircuitBreakers_Thresholds_RetryBudget>;
 

@@ -16,8 +16,9 @@ import type { OutlierDetection } from "./outlier_detection_pb.js";
 import type { Metadata, RuntimeDouble, TransportSocket } from "../../core/v3/base_pb.js";
 import type { Filter } from "./filter_pb.js";
 import type { ConfigSource } from "../../core/v3/config_source_pb.js";
-import type { MetadataKey } from "../../../type/metadata/v3/metadata_pb.js";
 import type { Percent } from "../../../type/v3/percent_pb.js";
+import type { MetadataKey } from "../../../type/metadata/v3/metadata_pb.js";
+import type { MetadataMatcher } from "../../../type/matcher/v3/metadata_pb.js";
 
 /**
  * Describes the file envoy/config/cluster/v3/cluster.proto.
@@ -296,6 +297,11 @@ export declare type Cluster = Message<"envoy.config.cluster.v3.Cluster"> & {
   upstreamConfig?: TypedExtensionConfig | undefined;
 
   /**
+   * @generated from field: envoy.config.cluster.v3.Cluster.PreconnectPolicy preconnect_policy = 50;
+   */
+  preconnectPolicy?: Cluster_PreconnectPolicy | undefined;
+
+  /**
    * @generated from field: bool connection_pool_per_downstream_connection = 51;
    */
   connectionPoolPerDownstreamConnection: boolean;
@@ -467,9 +473,39 @@ export enum Cluster_LbSubsetConfig_LbSubsetMetadataFallbackPolicy {
 export declare const Cluster_LbSubsetConfig_LbSubsetMetadataFallbackPolicySchema: GenEnum<Cluster_LbSubsetConfig_LbSubsetMetadataFallbackPolicy>;
 
 /**
+ * @generated from message envoy.config.cluster.v3.Cluster.SlowStartConfig
+ */
+export declare type Cluster_SlowStartConfig = Message<"envoy.config.cluster.v3.Cluster.SlowStartConfig"> & {
+  /**
+   * @generated from field: google.protobuf.Duration slow_start_window = 1;
+   */
+  slowStartWindow?: Duration | undefined;
+
+  /**
+   * @generated from field: envoy.config.core.v3.RuntimeDouble aggression = 2;
+   */
+  aggression?: RuntimeDouble | undefined;
+
+  /**
+   * @generated from field: envoy.type.v3.Percent min_weight_percent = 3;
+   */
+  minWeightPercent?: Percent | undefined;
+};
+
+/**
+ * Describes the message envoy.config.cluster.v3.Cluster.SlowStartConfig.
+ * Use `create(Cluster_SlowStartConfigSchema)` to create a new message.
+ */
+export declare const Cluster_SlowStartConfigSchema: GenMessage<Cluster_SlowStartConfig>;
+
+/**
  * @generated from message envoy.config.cluster.v3.Cluster.RoundRobinLbConfig
  */
 export declare type Cluster_RoundRobinLbConfig = Message<"envoy.config.cluster.v3.Cluster.RoundRobinLbConfig"> & {
+  /**
+   * @generated from field: envoy.config.cluster.v3.Cluster.SlowStartConfig slow_start_config = 1;
+   */
+  slowStartConfig?: Cluster_SlowStartConfig | undefined;
 };
 
 /**
@@ -491,6 +527,11 @@ export declare type Cluster_LeastRequestLbConfig = Message<"envoy.config.cluster
    * @generated from field: envoy.config.core.v3.RuntimeDouble active_request_bias = 2;
    */
   activeRequestBias?: RuntimeDouble | undefined;
+
+  /**
+   * @generated from field: envoy.config.cluster.v3.Cluster.SlowStartConfig slow_start_config = 3;
+   */
+  slowStartConfig?: Cluster_SlowStartConfig | undefined;
 };
 
 /**
@@ -632,6 +673,11 @@ export declare type Cluster_CommonLbConfig = Message<"envoy.config.cluster.v3.Cl
    * @generated from field: bool close_connections_on_host_set_change = 6;
    */
   closeConnectionsOnHostSetChange: boolean;
+
+  /**
+   * @generated from field: envoy.config.cluster.v3.Cluster.CommonLbConfig.ConsistentHashingLbConfig consistent_hashing_lb_config = 7;
+   */
+  consistentHashingLbConfig?: Cluster_CommonLbConfig_ConsistentHashingLbConfig | undefined;
 };
 
 /**
@@ -677,6 +723,53 @@ export declare type Cluster_CommonLbConfig_LocalityWeightedLbConfig = Message<"e
  * Use `create(Cluster_CommonLbConfig_LocalityWeightedLbConfigSchema)` to create a new message.
  */
 export declare const Cluster_CommonLbConfig_LocalityWeightedLbConfigSchema: GenMessage<Cluster_CommonLbConfig_LocalityWeightedLbConfig>;
+
+/**
+ * @generated from message envoy.config.cluster.v3.Cluster.CommonLbConfig.ConsistentHashingLbConfig
+ */
+export declare type Cluster_CommonLbConfig_ConsistentHashingLbConfig = Message<"envoy.config.cluster.v3.Cluster.CommonLbConfig.ConsistentHashingLbConfig"> & {
+  /**
+   * @generated from field: bool use_hostname_for_hashing = 1;
+   */
+  useHostnameForHashing: boolean;
+
+  /**
+   * @generated from field: google.protobuf.UInt32Value hash_balance_factor = 2;
+   */
+  hashBalanceFactor?: number | undefined;
+};
+
+/**
+ * Describes the message envoy.config.cluster.v3.Cluster.CommonLbConfig.ConsistentHashingLbConfig.
+ * Use `create(Cluster_CommonLbConfig_ConsistentHashingLbConfigSchema)` to create a new message.
+ */
+export declare const Cluster_CommonLbConfig_ConsistentHashingLbConfigSchema: GenMessage<Cluster_CommonLbConfig_ConsistentHashingLbConfig>;
+
+/**
+ * @generated from message envoy.config.cluster.v3.Cluster.PreconnectPolicy
+ */
+export declare type Cluster_PreconnectPolicy = Message<"envoy.config.cluster.v3.Cluster.PreconnectPolicy"> & {
+  /**
+   * @generated from field: google.protobuf.DoubleValue per_upstream_preconnect_ratio = 1;
+   */
+  perUpstreamPreconnectRatio?: number | undefined;
+
+  /**
+   * @generated from field: google.protobuf.DoubleValue predictive_preconnect_ratio = 2;
+   */
+  predictivePreconnectRatio?: number | undefined;
+
+  /**
+   * @generated from field: envoy.type.matcher.v3.MetadataMatcher preconnect_enabled_metadata = 3;
+   */
+  preconnectEnabledMetadata?: MetadataMatcher | undefined;
+};
+
+/**
+ * Describes the message envoy.config.cluster.v3.Cluster.PreconnectPolicy.
+ * Use `create(Cluster_PreconnectPolicySchema)` to create a new message.
+ */
+export declare const Cluster_PreconnectPolicySchema: GenMessage<Cluster_PreconnectPolicy>;
 
 /**
  * @generated from enum envoy.config.cluster.v3.Cluster.DiscoveryType

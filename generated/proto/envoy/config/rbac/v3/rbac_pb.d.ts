@@ -4,11 +4,11 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
+import type { MetadataMatcher } from "../../../type/matcher/v3/metadata_pb.js";
 import type { HeaderMatcher } from "../../route/v3/route_components_pb.js";
 import type { PathMatcher } from "../../../type/matcher/v3/path_pb.js";
 import type { CidrRange } from "../../core/v3/address_pb.js";
 import type { Int32Range } from "../../../type/v3/range_pb.js";
-import type { MetadataMatcher } from "../../../type/matcher/v3/metadata_pb.js";
 import type { StringMatcher } from "../../../type/matcher/v3/string_pb.js";
 import type { TypedExtensionConfig } from "../../core/v3/extension_pb.js";
 import type { FilterStateMatcher } from "../../../type/matcher/v3/filter_state_pb.js";
@@ -84,6 +84,27 @@ export declare type Policy = Message<"envoy.config.rbac.v3.Policy"> & {
  * Use `create(PolicySchema)` to create a new message.
  */
 export declare const PolicySchema: GenMessage<Policy>;
+
+/**
+ * @generated from message envoy.config.rbac.v3.SourcedMetadata
+ */
+export declare type SourcedMetadata = Message<"envoy.config.rbac.v3.SourcedMetadata"> & {
+  /**
+   * @generated from field: envoy.type.matcher.v3.MetadataMatcher metadata_matcher = 1;
+   */
+  metadataMatcher?: MetadataMatcher | undefined;
+
+  /**
+   * @generated from field: envoy.config.rbac.v3.MetadataSource metadata_source = 2;
+   */
+  metadataSource: MetadataSource;
+};
+
+/**
+ * Describes the message envoy.config.rbac.v3.SourcedMetadata.
+ * Use `create(SourcedMetadataSchema)` to create a new message.
+ */
+export declare const SourcedMetadataSchema: GenMessage<SourcedMetadata>;
 
 /**
  * @generated from message envoy.config.rbac.v3.Permission
@@ -170,6 +191,12 @@ export declare type Permission = Message<"envoy.config.rbac.v3.Permission"> & {
      */
     value: TypedExtensionConfig;
     case: "uriTemplate";
+  } | {
+    /**
+     * @generated from field: envoy.config.rbac.v3.SourcedMetadata sourced_metadata = 14;
+     */
+    value: SourcedMetadata;
+    case: "sourcedMetadata";
   } | { case: undefined; value?: undefined };
 };
 
@@ -274,6 +301,12 @@ export declare type Principal = Message<"envoy.config.rbac.v3.Principal"> & {
      */
     value: Principal;
     case: "notId";
+  } | {
+    /**
+     * @generated from field: envoy.config.rbac.v3.SourcedMetadata sourced_metadata = 13;
+     */
+    value: SourcedMetadata;
+    case: "sourcedMetadata";
   } | {
     /**
      * @generated from field: envoy.config.core.v3.TypedExtensionConfig custom = 14;

@@ -850,6 +850,12 @@ export declare type RouteAction_HashPolicy = Message<"envoy.config.route.v3.Rout
      */
     value: RouteAction_HashPolicy_QueryParameter;
     case: "queryParameter";
+  } | {
+    /**
+     * @generated from field: envoy.config.route.v3.RouteAction.HashPolicy.FilterState filter_state = 6;
+     */
+    value: RouteAction_HashPolicy_FilterState;
+    case: "filterState";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -886,6 +892,27 @@ export declare type RouteAction_HashPolicy_Header = Message<"envoy.config.route.
 export declare const RouteAction_HashPolicy_HeaderSchema: GenMessage<RouteAction_HashPolicy_Header>;
 
 /**
+ * @generated from message envoy.config.route.v3.RouteAction.HashPolicy.CookieAttribute
+ */
+export declare type RouteAction_HashPolicy_CookieAttribute = Message<"envoy.config.route.v3.RouteAction.HashPolicy.CookieAttribute"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string value = 2;
+   */
+  value: string;
+};
+
+/**
+ * Describes the message envoy.config.route.v3.RouteAction.HashPolicy.CookieAttribute.
+ * Use `create(RouteAction_HashPolicy_CookieAttributeSchema)` to create a new message.
+ */
+export declare const RouteAction_HashPolicy_CookieAttributeSchema: GenMessage<RouteAction_HashPolicy_CookieAttribute>;
+
+/**
  * @generated from message envoy.config.route.v3.RouteAction.HashPolicy.Cookie
  */
 export declare type RouteAction_HashPolicy_Cookie = Message<"envoy.config.route.v3.RouteAction.HashPolicy.Cookie"> & {
@@ -903,6 +930,11 @@ export declare type RouteAction_HashPolicy_Cookie = Message<"envoy.config.route.
    * @generated from field: string path = 3;
    */
   path: string;
+
+  /**
+   * @generated from field: repeated envoy.config.route.v3.RouteAction.HashPolicy.CookieAttribute attributes = 4;
+   */
+  attributes: RouteAction_HashPolicy_CookieAttribute[];
 };
 
 /**
@@ -942,6 +974,22 @@ export declare type RouteAction_HashPolicy_QueryParameter = Message<"envoy.confi
  * Use `create(RouteAction_HashPolicy_QueryParameterSchema)` to create a new message.
  */
 export declare const RouteAction_HashPolicy_QueryParameterSchema: GenMessage<RouteAction_HashPolicy_QueryParameter>;
+
+/**
+ * @generated from message envoy.config.route.v3.RouteAction.HashPolicy.FilterState
+ */
+export declare type RouteAction_HashPolicy_FilterState = Message<"envoy.config.route.v3.RouteAction.HashPolicy.FilterState"> & {
+  /**
+   * @generated from field: string key = 1;
+   */
+  key: string;
+};
+
+/**
+ * Describes the message envoy.config.route.v3.RouteAction.HashPolicy.FilterState.
+ * Use `create(RouteAction_HashPolicy_FilterStateSchema)` to create a new message.
+ */
+export declare const RouteAction_HashPolicy_FilterStateSchema: GenMessage<RouteAction_HashPolicy_FilterState>;
 
 /**
  * @generated from message envoy.config.route.v3.RouteAction.UpgradeConfig

@@ -20,6 +20,12 @@ export declare type ValueMatcher = Message<"envoy.type.matcher.v3.ValueMatcher">
    */
   matchPattern: {
     /**
+     * @generated from field: envoy.type.matcher.v3.ValueMatcher.NullMatch null_match = 1;
+     */
+    value: ValueMatcher_NullMatch;
+    case: "nullMatch";
+  } | {
+    /**
      * @generated from field: envoy.type.matcher.v3.StringMatcher string_match = 3;
      */
     value: StringMatcher;
@@ -56,6 +62,18 @@ export declare type ValueMatcher = Message<"envoy.type.matcher.v3.ValueMatcher">
  * Use `create(ValueMatcherSchema)` to create a new message.
  */
 export declare const ValueMatcherSchema: GenMessage<ValueMatcher>;
+
+/**
+ * @generated from message envoy.type.matcher.v3.ValueMatcher.NullMatch
+ */
+export declare type ValueMatcher_NullMatch = Message<"envoy.type.matcher.v3.ValueMatcher.NullMatch"> & {
+};
+
+/**
+ * Describes the message envoy.type.matcher.v3.ValueMatcher.NullMatch.
+ * Use `create(ValueMatcher_NullMatchSchema)` to create a new message.
+ */
+export declare const ValueMatcher_NullMatchSchema: GenMessage<ValueMatcher_NullMatch>;
 
 /**
  * @generated from message envoy.type.matcher.v3.ListMatcher

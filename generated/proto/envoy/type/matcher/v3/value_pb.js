@@ -10,7 +10,7 @@ import { file_envoy_type_matcher_v3_string } from "./string_pb.js";
  * Describes the file envoy/type/matcher/v3/value.proto.
  */
 export const file_envoy_type_matcher_v3_value = /*@__PURE__*/
-  fileDesc("CiFlbnZveS90eXBlL21hdGNoZXIvdjMvdmFsdWUucHJvdG8SFWVudm95LnR5cGUubWF0Y2hlci52MyL8AQoMVmFsdWVNYXRjaGVyEjwKDHN0cmluZ19tYXRjaBgDIAEoCzIkLmVudm95LnR5cGUubWF0Y2hlci52My5TdHJpbmdNYXRjaGVySAASFAoKYm9vbF9tYXRjaBgEIAEoCEgAEhcKDXByZXNlbnRfbWF0Y2gYBSABKAhIABI4CgpsaXN0X21hdGNoGAYgASgLMiIuZW52b3kudHlwZS5tYXRjaGVyLnYzLkxpc3RNYXRjaGVySAASNAoIb3JfbWF0Y2gYByABKAsyIC5lbnZveS50eXBlLm1hdGNoZXIudjMuT3JNYXRjaGVySABCDwoNbWF0Y2hfcGF0dGVybiJVCgtMaXN0TWF0Y2hlchI1CgZvbmVfb2YYASABKAsyIy5lbnZveS50eXBlLm1hdGNoZXIudjMuVmFsdWVNYXRjaGVySABCDwoNbWF0Y2hfcGF0dGVybiJICglPck1hdGNoZXISOwoOdmFsdWVfbWF0Y2hlcnMYASADKAsyIy5lbnZveS50eXBlLm1hdGNoZXIudjMuVmFsdWVNYXRjaGVyYgZwcm90bzM", [file_envoy_type_matcher_v3_number, file_envoy_type_matcher_v3_string]);
+  fileDesc("CiFlbnZveS90eXBlL21hdGNoZXIvdjMvdmFsdWUucHJvdG8SFWVudm95LnR5cGUubWF0Y2hlci52MyLOAgoMVmFsdWVNYXRjaGVyEkMKCm51bGxfbWF0Y2gYASABKAsyLS5lbnZveS50eXBlLm1hdGNoZXIudjMuVmFsdWVNYXRjaGVyLk51bGxNYXRjaEgAEjwKDHN0cmluZ19tYXRjaBgDIAEoCzIkLmVudm95LnR5cGUubWF0Y2hlci52My5TdHJpbmdNYXRjaGVySAASFAoKYm9vbF9tYXRjaBgEIAEoCEgAEhcKDXByZXNlbnRfbWF0Y2gYBSABKAhIABI4CgpsaXN0X21hdGNoGAYgASgLMiIuZW52b3kudHlwZS5tYXRjaGVyLnYzLkxpc3RNYXRjaGVySAASNAoIb3JfbWF0Y2gYByABKAsyIC5lbnZveS50eXBlLm1hdGNoZXIudjMuT3JNYXRjaGVySAAaCwoJTnVsbE1hdGNoQg8KDW1hdGNoX3BhdHRlcm4iVQoLTGlzdE1hdGNoZXISNQoGb25lX29mGAEgASgLMiMuZW52b3kudHlwZS5tYXRjaGVyLnYzLlZhbHVlTWF0Y2hlckgAQg8KDW1hdGNoX3BhdHRlcm4iSAoJT3JNYXRjaGVyEjsKDnZhbHVlX21hdGNoZXJzGAEgAygLMiMuZW52b3kudHlwZS5tYXRjaGVyLnYzLlZhbHVlTWF0Y2hlcmIGcHJvdG8z", [file_envoy_type_matcher_v3_number, file_envoy_type_matcher_v3_string]);
 
 /**
  * Describes the message envoy.type.matcher.v3.ValueMatcher.
@@ -18,6 +18,13 @@ export const file_envoy_type_matcher_v3_value = /*@__PURE__*/
  */
 export const ValueMatcherSchema = /*@__PURE__*/
   messageDesc(file_envoy_type_matcher_v3_value, 0);
+
+/**
+ * Describes the message envoy.type.matcher.v3.ValueMatcher.NullMatch.
+ * Use `create(ValueMatcher_NullMatchSchema)` to create a new message.
+ */
+export const ValueMatcher_NullMatchSchema = /*@__PURE__*/
+  messageDesc(file_envoy_type_matcher_v3_value, 0, 0);
 
 /**
  * Describes the message envoy.type.matcher.v3.ListMatcher.

@@ -72,3 +72,19 @@ export enum FaultDelay_FaultDelayType {
  */
 export declare const FaultDelay_FaultDelayTypeSchema: GenEnum<FaultDelay_FaultDelayType>;
 
+/**
+ * @generated from message envoy.extensions.filters.common.fault.v3.FaultRateLimit
+ */
+export declare type FaultRateLimit = Message<"envoy.extensions.filters.common.fault.v3.FaultRateLimit"> & {
+  /**
+   * @generated from field: envoy.type.v3.FractionalPercent percentage = 2;
+   */
+  percentage?: FractionalPercent | undefined;
+};
+
+/**
+ * Describes the message envoy.extensions.filters.common.fault.v3.FaultRateLimit.
+ * Use `create(FaultRateLimitSchema)` to create a new message.
+ */
+export declare const FaultRateLimitSchema: GenMessage<FaultRateLimit>;
+

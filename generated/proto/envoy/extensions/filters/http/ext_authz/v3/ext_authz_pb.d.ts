@@ -6,6 +6,7 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
 import type { GrpcService } from "../../../../../config/core/v3/grpc_service_pb.js";
 import type { ApiVersion } from "../../../../../config/core/v3/config_source_pb.js";
+import type { HttpStatus } from "../../../../../type/v3/http_status_pb.js";
 import type { HeaderValue, RuntimeFeatureFlag, RuntimeFractionalPercent } from "../../../../../config/core/v3/base_pb.js";
 import type { MetadataMatcher } from "../../../../../type/matcher/v3/metadata_pb.js";
 import type { ListStringMatcher } from "../../../../../type/matcher/v3/string_pb.js";
@@ -66,6 +67,11 @@ export declare type ExtAuthz = Message<"envoy.extensions.filters.http.ext_authz.
    * @generated from field: repeated string clear_route_cache_headers = 34;
    */
   clearRouteCacheHeaders: string[];
+
+  /**
+   * @generated from field: envoy.type.v3.HttpStatus status_on_error = 7;
+   */
+  statusOnError?: HttpStatus | undefined;
 
   /**
    * @generated from field: bool validate_mutations = 24;

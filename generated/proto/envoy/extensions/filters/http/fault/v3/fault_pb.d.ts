@@ -5,7 +5,7 @@
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
 import type { FractionalPercent } from "../../../../../type/v3/percent_pb.js";
-import type { FaultDelay } from "../../../common/fault/v3/fault_pb.js";
+import type { FaultDelay, FaultRateLimit } from "../../../common/fault/v3/fault_pb.js";
 import type { HeaderMatcher } from "../../../../../config/route/v3/route_components_pb.js";
 
 /**
@@ -102,6 +102,11 @@ export declare type HTTPFault = Message<"envoy.extensions.filters.http.fault.v3.
    * @generated from field: google.protobuf.UInt32Value max_active_faults = 6;
    */
   maxActiveFaults?: number | undefined;
+
+  /**
+   * @generated from field: envoy.extensions.filters.common.fault.v3.FaultRateLimit response_rate_limit = 7;
+   */
+  responseRateLimit?: FaultRateLimit | undefined;
 
   /**
    * @generated from field: string delay_percent_runtime = 8;

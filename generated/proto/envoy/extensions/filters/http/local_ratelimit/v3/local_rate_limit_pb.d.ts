@@ -4,8 +4,10 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
+import type { HttpStatus } from "../../../../../type/v3/http_status_pb.js";
 import type { TokenBucket } from "../../../../../type/v3/token_bucket_pb.js";
 import type { HeaderValueOption, RuntimeFractionalPercent } from "../../../../../config/core/v3/base_pb.js";
+import type { LocalRateLimitDescriptor, VhRateLimitsOptions, XRateLimitHeadersRFCVersion } from "../../../../common/ratelimit/v3/ratelimit_pb.js";
 import type { RateLimit } from "../../../../../config/route/v3/route_components_pb.js";
 
 /**
@@ -21,6 +23,11 @@ export declare type LocalRateLimit = Message<"envoy.extensions.filters.http.loca
    * @generated from field: string stat_prefix = 1;
    */
   statPrefix: string;
+
+  /**
+   * @generated from field: envoy.type.v3.HttpStatus status = 2;
+   */
+  status?: HttpStatus | undefined;
 
   /**
    * @generated from field: envoy.type.v3.TokenBucket token_bucket = 3;
@@ -48,6 +55,11 @@ export declare type LocalRateLimit = Message<"envoy.extensions.filters.http.loca
   responseHeadersToAdd: HeaderValueOption[];
 
   /**
+   * @generated from field: repeated envoy.extensions.common.ratelimit.v3.LocalRateLimitDescriptor descriptors = 8;
+   */
+  descriptors: LocalRateLimitDescriptor[];
+
+  /**
    * @generated from field: uint32 stage = 9;
    */
   stage: number;
@@ -56,6 +68,16 @@ export declare type LocalRateLimit = Message<"envoy.extensions.filters.http.loca
    * @generated from field: bool local_rate_limit_per_downstream_connection = 11;
    */
   localRateLimitPerDownstreamConnection: boolean;
+
+  /**
+   * @generated from field: envoy.extensions.common.ratelimit.v3.XRateLimitHeadersRFCVersion enable_x_ratelimit_headers = 12;
+   */
+  enableXRatelimitHeaders: XRateLimitHeadersRFCVersion;
+
+  /**
+   * @generated from field: envoy.extensions.common.ratelimit.v3.VhRateLimitsOptions vh_rate_limits = 13;
+   */
+  vhRateLimits: VhRateLimitsOptions;
 
   /**
    * @generated from field: google.protobuf.BoolValue always_consume_default_token_bucket = 14;
