@@ -212,6 +212,8 @@ export class ControlPlane {
       connectTimeoutMs: config.connectTimeoutMs,
       accessLogFile: config.accessLogFile,
       accessLogFormat: config.accessLogFormat,
+      accessLogEncoding: config.accessLogEncoding,
+      pathNormalization: config.pathNormalization,
     });
   }
 

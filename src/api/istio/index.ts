@@ -18,6 +18,6 @@ export {
   type Overlay,
 } from "./istio-operator.ts";
 export { istioAnnotations, istioLabels } from "./labels.ts";
-export { parseMeshConfig, type MeshConfig, type ProxyConfig } from "./mesh-config.ts";
+export { parseMeshConfig, type MeshConfig, type PathNormalization, type ProxyConfig } from "./mesh-config.ts";
 export { peerAuthenticationKind, type MutualTlsMode, type PeerAuthentication } from "./peer-authentication.ts";
 export type { PolicyTargetReference } from "./policy-target.ts";

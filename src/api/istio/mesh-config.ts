@@ -1,6 +1,10 @@
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
 
+/** How proxies write a request's path before they compare it. */
+export type PathNormalization = (typeof pathNormalizations)[number];
+const pathNormalizations = ["DEFAULT", "NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"] as const;
+
 /** The part of istio.mesh.v1alpha1.MeshConfig that Serin acts on, with upstream's defaults. */
 export interface MeshConfig {
   readonly trustDomain: string;
@@ -9,6 +13,7 @@ export interface MeshConfig {
   readonly accessLogFile: string;
   readonly accessLogFormat: string;
   readonly accessLogEncoding: "TEXT" | "JSON";
+  readonly pathNormalization: PathNormalization;
   readonly enableAutoMtls: boolean;
   readonly defaultConfig: ProxyConfig;
   /** Namespaces outside of all selectors are not seen; no selectors see all. */
@@ -42,6 +47,7 @@ export function parseMeshConfig(raw: unknown): Parsed<MeshConfig> {
     accessLogFile: reader.string("accessLogFile") ?? "",
     accessLogFormat: reader.string("accessLogFormat") ?? "",
     accessLogEncoding: reader.oneOf("accessLogEncoding", ["TEXT", "JSON"]) ?? "TEXT",
+    pathNormalization: reader.object("pathNormalization")?.oneOf("normalization", pathNormalizations) ?? "DEFAULT",
     enableAutoMtls: reader.boolean("enableAutoMtls") ?? true,
     defaultConfig: readProxyConfig(reader.object("defaultConfig") ?? new Reader({})),
     discoverySelectors: reader.list("discoverySelectors").map((selector) => selector.raw),

@@ -1,4 +1,4 @@
-import type { AuthorizationPolicy, PeerAuthentication } from "../../api/istio/index.ts";
+import type { AuthorizationPolicy, PathNormalization, PeerAuthentication } from "../../api/istio/index.ts";
 import type { Gateway, HttpRoute, ReferenceGrant } from "../../api/gateway/index.ts";
 
 /** What the model keeps of each object: only what translation reads, so that other changes of an object go no further. */
@@ -17,6 +17,9 @@ export interface MeshSettings {
   readonly accessLogFile: string;
   /** Empty: the proxy's own. */
   readonly accessLogFormat: string;
+  readonly accessLogEncoding: "TEXT" | "JSON";
+  /** How proxies write paths before they compare them. */
+  readonly pathNormalization: PathNormalization;
 }
 export const meshKey = "mesh";
 
@@ -57,7 +60,13 @@ export interface ServiceFacts {
   readonly families: readonly string[];
   readonly selector: Labels;
   readonly ports: readonly ServicePortFacts[];
-  readonly type: "ClusterIP" | "NodePort" | "LoadBalancer";
+  /** An ExternalName is an alias in DNS, no destination of its own: it has a name to lead to and no addresses. */
+  readonly type: "ClusterIP" | "NodePort" | "LoadBalancer" | "ExternalName";
+  readonly externalName: string;
+  /** RFC 3339, to the second: the older of two services with one hostname counts. */
+  readonly createdAt: string;
+  /** Namespaces that see it (`.` its own, `*` all, `~` none); empty: as the mesh says. */
+  readonly exportTo: readonly string[];
   /** Of its load balancer, once it has one. */
   readonly balancerAddresses: readonly string[];
   readonly clusterAddresses: readonly string[];

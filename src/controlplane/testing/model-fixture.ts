@@ -13,6 +13,8 @@ export const testMesh: MeshSettings = {
   connectTimeoutMs: 10_000,
   accessLogFile: "",
   accessLogFormat: "",
+  accessLogEncoding: "TEXT",
+  pathNormalization: "DEFAULT",
 };
 
 /** A model that is fed with plain objects, for tests. */

@@ -1,0 +1,81 @@
+import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
+import { FileAccessLogSchema, type AccessLogSchema } from "../../wire/envoy/index.ts";
+import type { MeshSettings } from "../model/facts.ts";
+import { packed } from "./envoy-any.ts";
+
+export type AccessLogInit = MessageInitShape<typeof AccessLogSchema>;
+
+/** Where and how a file access log is written; an empty path writes none. */
+export interface FileLogSettings {
+  readonly path: string;
+  readonly encoding: "TEXT" | "JSON";
+  /** A text, or with JSON a JSON object of operators; empty: Istio's own. */
+  readonly format: string;
+}
+
+const field = (name: string): string => `%${name}%`;
+
+/** Istio's fields, by their JSON keys, in the order of its text format. */
+const istioFields = {
+  start_time: field("START_TIME"),
+  method: field("REQ(:METHOD)"),
+  path: field("REQ(X-ENVOY-ORIGINAL-PATH?:PATH)"),
+  protocol: field("PROTOCOL"),
+  response_code: field("RESPONSE_CODE"),
+  response_flags: field("RESPONSE_FLAGS"),
+  response_code_details: field("RESPONSE_CODE_DETAILS"),
+  connection_termination_details: field("CONNECTION_TERMINATION_DETAILS"),
+  upstream_transport_failure_reason: field("UPSTREAM_TRANSPORT_FAILURE_REASON"),
+  bytes_received: field("BYTES_RECEIVED"),
+  bytes_sent: field("BYTES_SENT"),
+  duration: field("DURATION"),
+  upstream_service_time: field("RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)"),
+  x_forwarded_for: field("REQ(X-FORWARDED-FOR)"),
+  user_agent: field("REQ(USER-AGENT)"),
+  request_id: field("REQ(X-REQUEST-ID)"),
+  authority: field("REQ(:AUTHORITY)"),
+  upstream_host: field("UPSTREAM_HOST"),
+  upstream_cluster: field("UPSTREAM_CLUSTER_RAW"),
+  upstream_local_address: field("UPSTREAM_LOCAL_ADDRESS"),
+  downstream_local_address: field("DOWNSTREAM_LOCAL_ADDRESS"),
+  downstream_remote_address: field("DOWNSTREAM_REMOTE_ADDRESS"),
+  requested_server_name: field("REQUESTED_SERVER_NAME"),
+  route_name: field("ROUTE_NAME"),
+} as const;
+
+const f = istioFields;
+const istioText =
+  `[${f.start_time}] "${f.method} ${f.path} ${f.protocol}" ${f.response_code} ${f.response_flags} ${f.response_code_details} ${f.connection_termination_details} ` +
+  `"${f.upstream_transport_failure_reason}" ${f.bytes_received} ${f.bytes_sent} ${f.duration} ${f.upstream_service_time} "${f.x_forwarded_for}" "${f.user_agent}" ` +
+  `"${f.request_id}" "${f.authority}" "${f.upstream_host}" ${f.upstream_cluster} ${f.upstream_local_address} ${f.downstream_local_address} ` +
+  `${f.downstream_remote_address} ${f.requested_server_name} ${f.route_name}\n`;
+
+/** The file log that the mesh config asks for. */
+export function meshAccessLogs(mesh: MeshSettings): AccessLogInit[] {
+  return fileAccessLogs({ path: mesh.accessLogFile, encoding: mesh.accessLogEncoding, format: mesh.accessLogFormat });
+}
+
+export function fileAccessLogs(settings: FileLogSettings): AccessLogInit[] {
+  if (settings.path === "") return [];
+  const config = packed(FileAccessLogSchema, { path: settings.path, accessLogFormat: { case: "logFormat", value: { format: formatOf(settings) } } });
+  return [{ name: "envoy.access_loggers.file", configType: { case: "typedConfig", value: config } }];
+}
+
+function formatOf(settings: FileLogSettings) {
+  if (settings.encoding === "TEXT") {
+    const inlineString = settings.format === "" ? istioText : settings.format.endsWith("\n") ? settings.format : `${settings.format}\n`;
+    return { case: "textFormatSource" as const, value: { specifier: { case: "inlineString" as const, value: inlineString } } };
+  }
+  return { case: "jsonFormat" as const, value: jsonFields(settings.format) };
+}
+
+/** Istio's own fields also for a format that is no JSON object, as upstream takes it. */
+function jsonFields(format: string): JsonObject {
+  if (format === "") return istioFields;
+  try {
+    const parsed: unknown = JSON.parse(format);
+    return typeof parsed === "object" && parsed !== null && !Array.isArray(parsed) ? (parsed as JsonObject) : istioFields;
+  } catch {
+    return istioFields;
+  }
+}

@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { create, toJson, type JsonObject } from "@bufbuild/protobuf";
+import { envoyRegistry, HttpConnectionManagerSchema } from "../../wire/envoy/index.ts";
+import { valueAt } from "../testing/decode-resource.ts";
+import { testMesh } from "../testing/model-fixture.ts";
+import { httpConnectionManager, type HttpConnectionManagerOptions } from "./http-connection-manager.ts";
+
+function manager(options: Partial<HttpConnectionManagerOptions>): JsonObject {
+  const message = create(HttpConnectionManagerSchema, httpConnectionManager({ direction: "outbound", statPrefix: "outbound_0.0.0.0_80", mesh: testMesh, routes: { rds: "80" }, ...options }));
+  return toJson(HttpConnectionManagerSchema, message, { registry: envoyRegistry() }) as JsonObject;
+}
+
+function filterNames(options: Partial<HttpConnectionManagerOptions>): readonly string[] {
+  return (manager(options)["httpFilters"] as JsonObject[]).map((filter) => (filter["name"] as string).replace("envoy.filters.http.", ""));
+}
+
+test("filters come in the order in which they need each other, for each direction", () => {
+  const security = [{ name: "envoy.filters.http.rbac", configType: { case: "typedConfig", value: { $typeName: "google.protobuf.Any", typeUrl: "", value: new Uint8Array() } } }] as const;
+  assert.deepEqual(filterNames({}), ["istio.metadata_exchange", "grpc_stats", "istio.alpn", "fault", "cors", "istio.stats", "router"]);
+  const names = (direction: HttpConnectionManagerOptions["direction"]): readonly string[] => httpConnectionManager({ direction, statPrefix: "x", mesh: testMesh, routes: { rds: "80" }, security }).httpFilters?.map((filter) => (filter.name ?? "").replace("envoy.filters.http.", "")) ?? [];
+  assert.deepEqual(names("inbound"), ["istio.metadata_exchange", "rbac", "grpc_stats", "fault", "cors", "istio.stats", "router"]);
+  assert.deepEqual(names("gateway"), ["istio.metadata_exchange", "rbac", "grpc_stats", "istio.alpn", "fault", "cors", "istio.stats", "router"]);
+  assert.deepEqual(names("waypoint"), ["rbac", "grpc_stats", "fault", "cors", "waypoint_upstream_peer_metadata", "istio.stats", "router"]);
+  assert.deepEqual(filterNames({ grpcWeb: true }).slice(0, 3), ["istio.metadata_exchange", "grpc_web", "grpc_stats"]);
+});
+
+test("a client's certificate goes on to an application, is replaced at a gateway, and is not told of by a client's own proxy", () => {
+  const told = (direction: HttpConnectionManagerOptions["direction"]): unknown => {
+    const { forwardClientCertDetails, setCurrentClientCertDetails, useRemoteAddress, serverName } = manager({ direction });
+    return [forwardClientCertDetails, setCurrentClientCertDetails, useRemoteAddress, serverName];
+  };
+  assert.deepEqual(told("outbound"), [undefined, undefined, false, undefined]);
+  assert.deepEqual(told("inbound"), ["APPEND_FORWARD", { subject: true, dns: true, uri: true }, false, "istio-envoy"]);
+  assert.deepEqual(told("gateway"), ["SANITIZE_SET", { subject: true, cert: true, dns: true, uri: true }, true, "istio-envoy"]);
+  assert.deepEqual(told("waypoint"), [undefined, undefined, false, "istio-envoy"]);
+});
+
+test("paths are normalized and accesses logged as the mesh config says", () => {
+  const mesh = { ...testMesh, pathNormalization: "DECODE_AND_MERGE_SLASHES", accessLogFile: "/dev/stdout", accessLogEncoding: "JSON", accessLogFormat: '{"at":"%START_TIME%"}' } as const;
+  const decoded = manager({ mesh });
+  assert.deepEqual([decoded["normalizePath"], decoded["mergeSlashes"], decoded["pathWithEscapedSlashesAction"]], [true, true, "UNESCAPE_AND_FORWARD"]);
+  assert.deepEqual(valueAt(decoded, "accessLog", 0, "typedConfig", "logFormat", "jsonFormat"), { at: "%START_TIME%" });
+  const text = valueAt(manager({ mesh: { ...testMesh, accessLogFile: "/dev/stdout" } }), "accessLog", 0, "typedConfig", "logFormat", "textFormatSource", "inlineString");
+  assert.match(text as string, /%UPSTREAM_CLUSTER_RAW% .*%ROUTE_NAME%\n$/);
+  assert.deepEqual(manager({})["accessLog"], undefined);
+});

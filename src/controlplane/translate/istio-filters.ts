@@ -1,0 +1,41 @@
+import type { JsonObject } from "@bufbuild/protobuf";
+import { AlpnFilterConfigSchema, AlpnUpstreamProtocol, IstioStatsConfigSchema, IstioStatsReporter, TypedStructSchema } from "../../wire/envoy/index.ts";
+import { filterInit, type FilterInit } from "./filter-init.ts";
+
+const metadataExchangeName = "istio.metadata_exchange";
+const peerMetadataType = "type.googleapis.com/io.istio.http.peer_metadata.Config";
+const tcpExchangeType = "type.googleapis.com/envoy.tcp.metadataexchange.config.MetadataExchange";
+
+/** Learns who is at the other end, by headers and by what the pilot tells of workloads; tells the other end who this is. */
+export function httpMetadataExchange(side: "downstream" | "upstream"): FilterInit {
+  return peerMetadata(metadataExchangeName, {
+    [`${side}_discovery`]: [{ istio_headers: {} }, { workload_discovery: {} }],
+    [`${side}_propagation`]: [{ istio_headers: {} }],
+  });
+}
+
+export function peerMetadata(name: string, config: JsonObject): FilterInit {
+  return filterInit(name, TypedStructSchema, { typeUrl: peerMetadataType, value: config });
+}
+
+/** The same for TCP, after ALPN has agreed on `istio-peer-exchange`; also a filter of clusters. */
+export function tcpMetadataExchange(): FilterInit {
+  return filterInit(metadataExchangeName, TypedStructSchema, { typeUrl: tcpExchangeType, value: { enable_discovery: true, protocol: "istio-peer-exchange" } });
+}
+
+/** Istio's metrics; whoever is a server does not name its service by the host header. */
+export function istioStats(role: "client" | "server" | "waypoint"): FilterInit {
+  const reporter = role === "waypoint" ? { reporter: IstioStatsReporter.SERVER_GATEWAY } : {};
+  return filterInit("istio.stats", IstioStatsConfigSchema, { ...(role === "client" ? {} : { disableHostHeaderFallback: true }), ...reporter });
+}
+
+/** What a request's version of HTTP becomes in the ALPN of mutual TLS, so that the other side can tell it from the client's own TLS. */
+export function istioAlpn(): FilterInit {
+  return filterInit("istio.alpn", AlpnFilterConfigSchema, {
+    alpnOverride: [
+      { upstreamProtocol: AlpnUpstreamProtocol.HTTP10, alpnOverride: ["istio-http/1.0", "istio", "http/1.0"] },
+      { upstreamProtocol: AlpnUpstreamProtocol.HTTP11, alpnOverride: ["istio-http/1.1", "istio", "http/1.1"] },
+      { upstreamProtocol: AlpnUpstreamProtocol.HTTP2, alpnOverride: ["istio-h2", "istio", "h2"] },
+    ],
+  });
+}
