@@ -3,10 +3,11 @@ import type { AppProtocol, NodeFacts, ServiceFacts, ServicePortFacts, SliceFacts
 
 const serviceNameLabel = "kubernetes.io/service-name";
 
-/** Undefined for an ExternalName: it is a DNS alias, not a destination of its own. */
+const exportToAnnotation = "networking.istio.io/exportTo";
+
 export function serviceFacts(service: Service): ServiceFacts | undefined {
   const { metadata, spec, status } = service;
-  if (spec === undefined || spec.type === "ExternalName") return undefined;
+  if (spec === undefined) return undefined;
   const clusterAddresses = (spec.clusterIPs ?? (spec.clusterIP === undefined ? [] : [spec.clusterIP])).filter((address) => address !== "" && address !== "None");
   const balancerAddresses = (status?.loadBalancer?.ingress ?? []).flatMap((ingress) => ingress.ip ?? []);
   return {
@@ -17,6 +18,9 @@ export function serviceFacts(service: Service): ServiceFacts | undefined {
     selector: spec.selector ?? {},
     ports: (spec.ports ?? []).map(portFacts),
     type: spec.type ?? "ClusterIP",
+    externalName: spec.type === "ExternalName" ? (spec.externalName ?? "").toLowerCase() : "",
+    createdAt: metadata.creationTimestamp ?? "",
+    exportTo: (metadata.annotations?.[exportToAnnotation] ?? "").split(",").map((name) => name.trim()).filter((name) => name !== ""),
     clusterAddresses,
     balancerAddresses,
     preference: preferenceOf(service),
@@ -33,6 +37,9 @@ function portFacts(port: ServicePort): ServicePortFacts {
     appProtocol: appProtocolOf(port),
   };
 }
+
+/** SMTP, DNS, MySQL and MongoDB: their servers or their clients speak in ways that detection would break. */
+const serverFirstPorts: ReadonlySet<number> = new Set([25, 53, 3306, 27_017]);
 
 const protocols: Readonly<Record<string, AppProtocol>> = {
   http: "http",
@@ -53,10 +60,11 @@ const protocols: Readonly<Record<string, AppProtocol>> = {
 /** The field `appProtocol`, else the port's name up to the first hyphen (`grpc-web` is whole). */
 function appProtocolOf(port: ServicePort): AppProtocol {
   if (port.protocol === "UDP") return "unknown";
-  if (port.appProtocol !== undefined) return protocols[port.appProtocol.toLowerCase()] ?? "unknown";
-  const name = (port.name ?? "").toLowerCase();
+  const exact = port.appProtocol === undefined ? undefined : protocols[port.appProtocol.toLowerCase()];
+  if (exact !== undefined) return exact;
+  const name = (port.appProtocol ?? port.name ?? "").toLowerCase();
   const prefix = name.startsWith("grpc-web") ? "grpc-web" : (name.split("-")[0] ?? "");
-  return protocols[prefix] ?? "unknown";
+  return protocols[prefix] ?? (serverFirstPorts.has(port.port) ? "tcp" : "unknown");
 }
 
 function preferenceOf(service: Service): ServiceFacts["preference"] {

@@ -29,7 +29,7 @@ function deriveServices(graph: CollectionGraph, inputs: MeshInputs): Collection<
     inputs.services,
     (service, reader) => {
       const mesh = reader.get(inputs.mesh, meshKey);
-      if (mesh === undefined) return [];
+      if (mesh === undefined || service.type === "ExternalName") return [];
       const name = serviceResourceName(service, mesh.domain);
       return [[name, encodeResource(AddressSchema, name, serviceAddress(service, mesh, waypointOf(service, "service", inputs, reader)))]];
     },
