@@ -21,6 +21,16 @@ export interface MeshConfig {
   readonly ingressClass: string;
   readonly ingressService: string;
   readonly connectTimeoutMs: number;
+  /** What sidecars do with traffic to what no registry knows. */
+  readonly outboundTrafficPolicy: "ALLOW_ANY" | "REGISTRY_ONLY";
+  /** `exportTo` of objects that say none. */
+  readonly defaultServiceExportTo: readonly string[];
+  readonly defaultVirtualServiceExportTo: readonly string[];
+  readonly defaultDestinationRuleExportTo: readonly string[];
+  readonly h2UpgradePolicy: "DO_NOT_UPGRADE" | "UPGRADE";
+  readonly dnsRefreshRateMs: number;
+  /** How long a proxy waits for the first bytes that tell a protocol; 0: as long as it takes. */
+  readonly protocolDetectionTimeoutMs: number;
 }
 
 /** istio.mesh.v1alpha1.ProxyConfig. */
@@ -34,6 +44,7 @@ export interface ProxyConfig {
 }
 
 const defaultConnectTimeoutMs = 10_000;
+const defaultDnsRefreshRateMs = 60_000;
 const defaultDrainMs = 45_000;
 const defaultTerminationDrainMs = 5000;
 
@@ -54,8 +65,20 @@ export function parseMeshConfig(raw: unknown): Parsed<MeshConfig> {
     ingressClass: reader.string("ingressClass") ?? "istio",
     ingressService: reader.string("ingressService") ?? "istio-ingressgateway",
     connectTimeoutMs: readDurationMs(reader, "connectTimeout") ?? defaultConnectTimeoutMs,
+    outboundTrafficPolicy: reader.object("outboundTrafficPolicy")?.oneOf("mode", ["ALLOW_ANY", "REGISTRY_ONLY"]) ?? "ALLOW_ANY",
+    defaultServiceExportTo: readExportTo(reader, "defaultServiceExportTo"),
+    defaultVirtualServiceExportTo: readExportTo(reader, "defaultVirtualServiceExportTo"),
+    defaultDestinationRuleExportTo: readExportTo(reader, "defaultDestinationRuleExportTo"),
+    h2UpgradePolicy: reader.oneOf("h2UpgradePolicy", ["DO_NOT_UPGRADE", "UPGRADE"]) ?? "DO_NOT_UPGRADE",
+    dnsRefreshRateMs: readDurationMs(reader, "dnsRefreshRate") ?? defaultDnsRefreshRateMs,
+    protocolDetectionTimeoutMs: readDurationMs(reader, "protocolDetectionTimeout") ?? 0,
   };
   return reader.finish(() => value);
+}
+
+/** Absent: everybody. */
+function readExportTo(reader: Reader, field: string): readonly string[] {
+  return reader.has(field) ? reader.strings(field) : ["*"];
 }
 
 function readProxyConfig(reader: Reader): ProxyConfig {

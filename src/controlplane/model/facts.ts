@@ -1,10 +1,21 @@
-import type { AuthorizationPolicy, PathNormalization, PeerAuthentication } from "../../api/istio/index.ts";
+import type { AuthorizationPolicy, MeshConfig, PathNormalization, PeerAuthentication } from "../../api/istio/index.ts";
 import type { Gateway, HttpRoute, ReferenceGrant } from "../../api/gateway/index.ts";
 
 /** What the model keeps of each object: only what translation reads, so that other changes of an object go no further. */
 
 /** Of the mesh and of this control plane; one item, under {@link meshKey}. */
-export interface MeshSettings {
+export interface MeshSettings
+  extends Pick<
+    MeshConfig,
+    | "enableAutoMtls"
+    | "outboundTrafficPolicy"
+    | "defaultServiceExportTo"
+    | "defaultVirtualServiceExportTo"
+    | "defaultDestinationRuleExportTo"
+    | "h2UpgradePolicy"
+    | "dnsRefreshRateMs"
+    | "protocolDetectionTimeoutMs"
+  > {
   readonly trustDomain: string;
   readonly rootNamespace: string;
   readonly clusterId: string;
