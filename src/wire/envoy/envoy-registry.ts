@@ -29,6 +29,7 @@ import { file_envoy_extensions_filters_network_sni_cluster_v3_sni_cluster } from
 import { file_envoy_extensions_filters_network_tcp_proxy_v3_tcp_proxy } from "#generated/proto/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import { file_envoy_extensions_matching_common_inputs_network_v3_network_inputs } from "#generated/proto/envoy/extensions/matching/common_inputs/network/v3/network_inputs_pb.js";
 import { file_envoy_extensions_network_dns_resolver_cares_v3_cares_dns_resolver } from "#generated/proto/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver_pb.js";
+import { file_envoy_extensions_path_match_uri_template_v3_uri_template_match } from "#generated/proto/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js";
 import { file_envoy_extensions_request_id_uuid_v3_uuid } from "#generated/proto/envoy/extensions/request_id/uuid/v3/uuid_pb.js";
 import { file_envoy_extensions_retry_host_previous_hosts_v3_previous_hosts } from "#generated/proto/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js";
 import { file_envoy_extensions_stats_config } from "#generated/proto/envoy/extensions/stats/config_pb.js";
@@ -77,6 +78,7 @@ export function envoyRegistry(): Registry {
     file_envoy_extensions_filters_network_tcp_proxy_v3_tcp_proxy,
     file_envoy_extensions_matching_common_inputs_network_v3_network_inputs,
     file_envoy_extensions_network_dns_resolver_cares_v3_cares_dns_resolver,
+    file_envoy_extensions_path_match_uri_template_v3_uri_template_match,
     file_envoy_extensions_request_id_uuid_v3_uuid,
     file_envoy_extensions_retry_host_previous_hosts_v3_previous_hosts,
     file_envoy_extensions_stats_config,

@@ -285,6 +285,7 @@ export {
 export { type RawBuffer, RawBufferSchema } from "#generated/proto/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js";
 export {
   type CommonTlsContext,
+  CommonTlsContextSchema,
   type CommonTlsContext_CombinedCertificateValidationContext,
   type DownstreamTlsContext,
   DownstreamTlsContextSchema,
@@ -295,6 +296,7 @@ export {
 } from "#generated/proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 export {
   type CertificateValidationContext,
+  CertificateValidationContextSchema,
   type SubjectAltNameMatcher,
   SubjectAltNameMatcher_SanType,
   type TlsCertificate,
@@ -451,4 +453,8 @@ export type {
 } from "#generated/proto/envoy/service/auth/v3/attribute_context_pb.js";
 export type { HttpStatus } from "#generated/proto/envoy/type/v3/http_status_pb.js";
 export type { LocalRateLimitDescriptor } from "#generated/proto/envoy/extensions/common/ratelimit/v3/ratelimit_pb.js";
+export {
+  type UriTemplateMatchConfig,
+  UriTemplateMatchConfigSchema,
+} from "#generated/proto/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js";
 export { envoyRegistry } from "./envoy-registry.ts";
