@@ -1,3 +1,4 @@
+import { nearestName } from "../base/index.ts";
 import type { FieldIssue, Parsed } from "./parsed.ts";
 
 /**
@@ -80,6 +81,11 @@ export class Reader {
     return value.map((element, index) => new Reader(element, `${this.#at(field)}[${index}]`, this.#report));
   }
 
+  /** A reader of an empty object in the place of a field that is absent. */
+  empty(field: string): Reader {
+    return new Reader({}, this.#at(field), this.#report);
+  }
+
   strings(field: string): readonly string[] {
     const found: string[] = [];
     for (const element of this.list(field)) {
@@ -105,7 +111,7 @@ export class Reader {
   }
 
   /** Reports every field that was never asked for. */
-  unknownFields(report: (field: string) => void = (field) => this.error("is not a field that is known here", field)): void {
+  unknownFields(report: (field: string) => void = (field) => this.error(`is not a field that is known here${this.#suggestion(field)}`, field)): void {
     if (!isRecord(this.#value)) return;
     for (const field of Object.keys(this.#value)) if (!this.#known.has(field)) report(field);
   }
@@ -115,6 +121,11 @@ export class Reader {
     const [first, ...rest] = this.#report.errors;
     if (first !== undefined) return { value: undefined, errors: [first, ...rest], warnings: this.#report.warnings };
     return { value: value(), errors: [], warnings: this.#report.warnings };
+  }
+
+  #suggestion(field: string): string {
+    const near = nearestName(field, this.#known);
+    return near === undefined ? "" : `; did you mean ${near}?`;
   }
 
   #get(field: string): unknown {

@@ -44,6 +44,8 @@ const sourceFields = [
   "notNamespaces",
   "serviceAccounts",
   "notServiceAccounts",
+  "trustDomains",
+  "notTrustDomains",
   "ipBlocks",
   "notIpBlocks",
   "remoteIpBlocks",

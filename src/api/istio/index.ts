@@ -17,6 +17,48 @@ export {
   type KubernetesSettings,
   type Overlay,
 } from "./istio-operator.ts";
+export type { ConnectionPool, HttpPool, TcpKeepalive, TcpPool } from "./connection-pool.ts";
+export { destinationRuleKind, type DestinationRule, type DestinationRuleSpec, type DestinationSubset } from "./destination-rule.ts";
+export type { Destination, RouteDestination } from "./destination.ts";
+export type { HttpAbortError, HttpFault } from "./http-fault.ts";
+export { istioGatewayKind, type GatewayServer, type IstioGateway, type IstioGatewaySpec } from "./istio-gateway.ts";
+export type { IstioPort } from "./istio-port.ts";
+export type { ConsistentHash, HashKey, LoadBalancer, LocalityLoadBalancer, SimpleLoadBalancer, Warmup, ZoneAwareLoadBalancer } from "./load-balancer.ts";
+export { requestAuthenticationKind, type JwtRule, type RequestAuthentication, type RequestAuthenticationSpec } from "./request-authentication.ts";
+export type { ServerTls, ServerTlsMode, TlsVersion } from "./server-tls.ts";
+export { serviceEntryKind, type ServiceEntry, type ServiceEntrySpec } from "./service-entry.ts";
+export { sidecarKind, type CaptureMode, type OutboundTrafficPolicy, type Sidecar, type SidecarEgress, type SidecarIngress, type SidecarSpec } from "./sidecar.ts";
+export type { PresenceMatch, StringMatch } from "./string-match.ts";
+export {
+  istioMetrics,
+  telemetryKind,
+  type IstioMetric,
+  type MetricMatch,
+  type MetricsOverride,
+  type Telemetry,
+  type TelemetryAccessLogging,
+  type TelemetryMetrics,
+  type TelemetrySpec,
+  type TelemetryTracing,
+  type TracingTag,
+  type WorkloadMode,
+} from "./telemetry.ts";
+export type { ClientTls, OutlierDetection, PortTrafficPolicy, TrafficPolicy, TrafficPolicySettings } from "./traffic-policy.ts";
+export type {
+  HeaderOperations,
+  HttpCorsPolicy,
+  HttpDirectResponse,
+  HttpHeaderChanges,
+  HttpMatch,
+  HttpMirror,
+  HttpRedirect,
+  HttpRetry,
+  HttpRewrite,
+  HttpRouteDestination,
+  VirtualServiceHttpRoute,
+} from "./virtual-service-http.ts";
+export { virtualServiceKind, type L4Match, type TlsMatch, type VirtualService, type VirtualServiceSpec, type VirtualServiceTcpRoute, type VirtualServiceTlsRoute } from "./virtual-service.ts";
+export { workloadEntryKind, type WorkloadEntry, type WorkloadEntrySpec } from "./workload-entry.ts";
 export { istioAnnotations, istioLabels } from "./labels.ts";
 export { parseMeshConfig, type MeshConfig, type PathNormalization, type ProxyConfig } from "./mesh-config.ts";
 export { peerAuthenticationKind, type MutualTlsMode, type PeerAuthentication } from "./peer-authentication.ts";

@@ -1,6 +1,17 @@
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
 import { gatewayClassKind, gatewayKind, httpRouteKind, referenceGrantKind } from "../../api/gateway/index.ts";
-import { authorizationPolicyKind, peerAuthenticationKind } from "../../api/istio/index.ts";
+import {
+  authorizationPolicyKind,
+  destinationRuleKind,
+  istioGatewayKind,
+  peerAuthenticationKind,
+  requestAuthenticationKind,
+  serviceEntryKind,
+  sidecarKind,
+  telemetryKind,
+  virtualServiceKind,
+  workloadEntryKind,
+} from "../../api/istio/index.ts";
 import { endpointSliceKind, mutatingWebhookConfigurationKind, namespaceKind, nodeKind, podKind, serviceKind } from "../../api/kubernetes/index.ts";
 import type { SourceCollection } from "../../kube/index.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
@@ -31,6 +42,14 @@ export function createFeeds(inputs: MeshInputs, revision: string): readonly Feed
     feed(referenceGrantKind, inputs.referenceGrants, (object) => configFacts(referenceGrantKind, object, revision)),
     feed(authorizationPolicyKind, inputs.authorizationPolicies, (object) => configFacts(authorizationPolicyKind, object, revision)),
     feed(peerAuthenticationKind, inputs.peerAuthentications, (object) => configFacts(peerAuthenticationKind, object, revision)),
+    feed(virtualServiceKind, inputs.virtualServices, (object) => configFacts(virtualServiceKind, object, revision)),
+    feed(destinationRuleKind, inputs.destinationRules, (object) => configFacts(destinationRuleKind, object, revision)),
+    feed(istioGatewayKind, inputs.istioGateways, (object) => configFacts(istioGatewayKind, object, revision)),
+    feed(serviceEntryKind, inputs.serviceEntries, (object) => configFacts(serviceEntryKind, object, revision)),
+    feed(sidecarKind, inputs.sidecars, (object) => configFacts(sidecarKind, object, revision)),
+    feed(workloadEntryKind, inputs.workloadEntries, (object) => configFacts(workloadEntryKind, object, revision)),
+    feed(requestAuthenticationKind, inputs.requestAuthentications, (object) => configFacts(requestAuthenticationKind, object, revision)),
+    feed(telemetryKind, inputs.telemetries, (object) => configFacts(telemetryKind, object, revision)),
   ];
 }
 

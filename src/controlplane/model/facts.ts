@@ -1,4 +1,17 @@
-import type { AuthorizationPolicy, MeshConfig, PathNormalization, PeerAuthentication } from "../../api/istio/index.ts";
+import type {
+  AuthorizationPolicy,
+  DestinationRule,
+  IstioGateway,
+  MeshConfig,
+  PathNormalization,
+  PeerAuthentication,
+  RequestAuthentication,
+  ServiceEntry,
+  Sidecar,
+  Telemetry,
+  VirtualService,
+  WorkloadEntry,
+} from "../../api/istio/index.ts";
 import type { Gateway, HttpRoute, ReferenceGrant } from "../../api/gateway/index.ts";
 
 /** What the model keeps of each object: only what translation reads, so that other changes of an object go no further. */
@@ -141,6 +154,14 @@ export type HttpRouteFacts = ConfigFacts<HttpRoute["spec"]>;
 export type ReferenceGrantFacts = ConfigFacts<ReferenceGrant["spec"]>;
 export type AuthorizationPolicyFacts = ConfigFacts<AuthorizationPolicy["spec"]>;
 export type PeerAuthenticationFacts = ConfigFacts<PeerAuthentication["spec"]>;
+export type VirtualServiceFacts = ConfigFacts<VirtualService["spec"]>;
+export type DestinationRuleFacts = ConfigFacts<DestinationRule["spec"]>;
+export type IstioGatewayFacts = ConfigFacts<IstioGateway["spec"]>;
+export type ServiceEntryFacts = ConfigFacts<ServiceEntry["spec"]>;
+export type SidecarFacts = ConfigFacts<Sidecar["spec"]>;
+export type WorkloadEntryFacts = ConfigFacts<WorkloadEntry["spec"]>;
+export type RequestAuthenticationFacts = ConfigFacts<RequestAuthentication["spec"]>;
+export type TelemetryFacts = ConfigFacts<Telemetry["spec"]>;
 
 /** `namespace/name`. */
 export function factsKey(facts: { readonly namespace: string; readonly name: string }): string {

@@ -1,18 +1,26 @@
 import { structurallyEqual, type CollectionGraph, type SourceCollection } from "../../kube/index.ts";
 import type {
   AuthorizationPolicyFacts,
+  DestinationRuleFacts,
   GatewayClassFacts,
   GatewayFacts,
   HttpRouteFacts,
+  IstioGatewayFacts,
   MeshSettings,
   NamespaceFacts,
   NodeFacts,
   PeerAuthenticationFacts,
   PodFacts,
   ReferenceGrantFacts,
+  RequestAuthenticationFacts,
+  ServiceEntryFacts,
   ServiceFacts,
+  SidecarFacts,
   SliceFacts,
   TagFacts,
+  TelemetryFacts,
+  VirtualServiceFacts,
+  WorkloadEntryFacts,
 } from "./facts.ts";
 
 /** The sources of the model. Keys are `namespace/name`, or the name of what is in no namespace. */
@@ -30,6 +38,14 @@ export interface MeshInputs {
   readonly referenceGrants: SourceCollection<ReferenceGrantFacts>;
   readonly authorizationPolicies: SourceCollection<AuthorizationPolicyFacts>;
   readonly peerAuthentications: SourceCollection<PeerAuthenticationFacts>;
+  readonly virtualServices: SourceCollection<VirtualServiceFacts>;
+  readonly destinationRules: SourceCollection<DestinationRuleFacts>;
+  readonly istioGateways: SourceCollection<IstioGatewayFacts>;
+  readonly serviceEntries: SourceCollection<ServiceEntryFacts>;
+  readonly sidecars: SourceCollection<SidecarFacts>;
+  readonly workloadEntries: SourceCollection<WorkloadEntryFacts>;
+  readonly requestAuthentications: SourceCollection<RequestAuthenticationFacts>;
+  readonly telemetries: SourceCollection<TelemetryFacts>;
 }
 
 export function createMeshInputs(graph: CollectionGraph): MeshInputs {
@@ -48,5 +64,13 @@ export function createMeshInputs(graph: CollectionGraph): MeshInputs {
     referenceGrants: source("reference-grants"),
     authorizationPolicies: source("authorization-policies"),
     peerAuthentications: source("peer-authentications"),
+    virtualServices: source("virtual-services"),
+    destinationRules: source("destination-rules"),
+    istioGateways: source("istio-gateways"),
+    serviceEntries: source("service-entries"),
+    sidecars: source("sidecars"),
+    workloadEntries: source("workload-entries"),
+    requestAuthentications: source("request-authentications"),
+    telemetries: source("telemetries"),
   };
 }

@@ -1,0 +1,86 @@
+import type { Reader } from "../reader.ts";
+import { readDurationMs, warnOfUnknown } from "./fields.ts";
+
+/** Limits of connections and requests to one destination. Absent: the proxy's default. */
+export interface ConnectionPool {
+  readonly tcp: TcpPool;
+  readonly http: HttpPool;
+}
+
+export interface TcpPool {
+  readonly maxConnections?: number | undefined;
+  readonly connectTimeoutMs?: number | undefined;
+  /** 0: none. */
+  readonly idleTimeoutMs?: number | undefined;
+  readonly maxConnectionDurationMs?: number | undefined;
+  readonly tcpKeepalive?: TcpKeepalive | undefined;
+}
+
+export interface TcpKeepalive {
+  readonly probes?: number | undefined;
+  readonly timeMs?: number | undefined;
+  readonly intervalMs?: number | undefined;
+}
+
+export interface HttpPool {
+  readonly http1MaxPendingRequests?: number | undefined;
+  readonly http2MaxRequests?: number | undefined;
+  readonly maxRequestsPerConnection?: number | undefined;
+  readonly maxRetries?: number | undefined;
+  readonly idleTimeoutMs?: number | undefined;
+  readonly h2UpgradePolicy: "DEFAULT" | "DO_NOT_UPGRADE" | "UPGRADE";
+  readonly useClientProtocol: boolean;
+  readonly maxConcurrentStreams?: number | undefined;
+  readonly http2KeepAlive?: { readonly intervalMs?: number | undefined; readonly timeoutMs?: number | undefined } | undefined;
+}
+
+const maxInt32 = 2_147_483_647;
+
+export function readConnectionPool(reader: Reader | undefined): ConnectionPool | undefined {
+  if (reader === undefined) return undefined;
+  const pool = { tcp: readTcp(reader.object("tcp")), http: readHttp(reader.object("http")) };
+  warnOfUnknown(reader);
+  return pool;
+}
+
+function readTcp(reader: Reader | undefined): TcpPool {
+  if (reader === undefined) return {};
+  const keepalive = reader.object("tcpKeepalive");
+  const pool: TcpPool = {
+    maxConnections: limit(reader, "maxConnections"),
+    connectTimeoutMs: readDurationMs(reader, "connectTimeout", 1),
+    idleTimeoutMs: readDurationMs(reader, "idleTimeout"),
+    maxConnectionDurationMs: readDurationMs(reader, "maxConnectionDuration", 1),
+    tcpKeepalive:
+      keepalive === undefined
+        ? undefined
+        : { probes: limit(keepalive, "probes"), timeMs: readDurationMs(keepalive, "time", 1), intervalMs: readDurationMs(keepalive, "interval", 1) },
+  };
+  warnOfUnknown(keepalive);
+  warnOfUnknown(reader);
+  return pool;
+}
+
+function readHttp(reader: Reader | undefined): HttpPool {
+  if (reader === undefined) return { h2UpgradePolicy: "DEFAULT", useClientProtocol: false };
+  const keepAlive = reader.object("http2KeepAlive");
+  const pool: HttpPool = {
+    http1MaxPendingRequests: limit(reader, "http1MaxPendingRequests"),
+    http2MaxRequests: limit(reader, "http2MaxRequests"),
+    maxRequestsPerConnection: limit(reader, "maxRequestsPerConnection"),
+    maxRetries: limit(reader, "maxRetries"),
+    idleTimeoutMs: readDurationMs(reader, "idleTimeout", 1),
+    h2UpgradePolicy: reader.oneOf("h2UpgradePolicy", ["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"]) ?? "DEFAULT",
+    useClientProtocol: reader.boolean("useClientProtocol") ?? false,
+    maxConcurrentStreams: limit(reader, "maxConcurrentStreams"),
+    http2KeepAlive: keepAlive === undefined ? undefined : { intervalMs: readDurationMs(keepAlive, "interval", 1), timeoutMs: readDurationMs(keepAlive, "timeout", 1) },
+  };
+  warnOfUnknown(keepAlive);
+  warnOfUnknown(reader);
+  return pool;
+}
+
+/** 0 counts as absent, as in protobuf. */
+function limit(reader: Reader, field: string): number | undefined {
+  return reader.integer(field, 0, maxInt32) || undefined;
+}

@@ -1,0 +1,203 @@
+import { defineKind } from "../kind.ts";
+import type { KubernetesObject, LabelSelector } from "../meta.ts";
+import type { Parsed } from "../parsed.ts";
+import { Reader } from "../reader.ts";
+import { readDurationMs, readObjects, readSpec, requireText, warnOfUnknown } from "./fields.ts";
+import { readTargetReferences, readWorkloadSelector, type PolicyTargetReference } from "./policy-target.ts";
+
+/** telemetry.istio.io Telemetry: what proxies measure, trace and log. What a narrower one says overrides a wider one. */
+export interface Telemetry extends KubernetesObject {
+  spec: TelemetrySpec;
+}
+
+export interface TelemetrySpec {
+  readonly selector?: LabelSelector | undefined;
+  readonly targetRefs: readonly PolicyTargetReference[];
+  readonly tracing: readonly TelemetryTracing[];
+  readonly metrics: readonly TelemetryMetrics[];
+  readonly accessLogging: readonly TelemetryAccessLogging[];
+}
+
+export type WorkloadMode = "CLIENT_AND_SERVER" | "CLIENT" | "SERVER";
+
+export interface TelemetryTracing {
+  readonly match?: { readonly mode: WorkloadMode } | undefined;
+  /** Names of the mesh's extension providers; empty: inherited. */
+  readonly providers: readonly { readonly name: string }[];
+  /** 0 to 100; absent: inherited. */
+  readonly randomSamplingPercentage?: number | undefined;
+  readonly disableSpanReporting?: boolean | undefined;
+  readonly customTags: Readonly<Record<string, TracingTag>>;
+  readonly enableIstioTags?: boolean | undefined;
+  readonly disableContextPropagation?: boolean | undefined;
+  readonly useRequestIdForTraceSampling?: boolean | undefined;
+}
+
+export type TracingTag =
+  | { readonly kind: "literal"; readonly value: string }
+  | { readonly kind: "environment" | "header"; readonly name: string; readonly defaultValue: string }
+  | { readonly kind: "formatter"; readonly value: string };
+
+export interface TelemetryMetrics {
+  readonly providers: readonly { readonly name: string }[];
+  readonly overrides: readonly MetricsOverride[];
+  readonly reportingIntervalMs?: number | undefined;
+}
+
+export interface MetricsOverride {
+  readonly match: { readonly metric: MetricMatch; readonly mode: WorkloadMode };
+  readonly disabled?: boolean | undefined;
+  readonly tagOverrides: Readonly<Record<string, { readonly operation: "UPSERT" | "REMOVE"; readonly value: string }>>;
+}
+
+export const istioMetrics = [
+  "ALL_METRICS",
+  "REQUEST_COUNT",
+  "REQUEST_DURATION",
+  "REQUEST_SIZE",
+  "RESPONSE_SIZE",
+  "TCP_OPENED_CONNECTIONS",
+  "TCP_CLOSED_CONNECTIONS",
+  "TCP_SENT_BYTES",
+  "TCP_RECEIVED_BYTES",
+  "GRPC_REQUEST_MESSAGES",
+  "GRPC_RESPONSE_MESSAGES",
+] as const;
+export type IstioMetric = (typeof istioMetrics)[number];
+
+export type MetricMatch = { readonly kind: "metric"; readonly metric: IstioMetric } | { readonly kind: "customMetric"; readonly name: string };
+
+export interface TelemetryAccessLogging {
+  readonly match?: { readonly mode: WorkloadMode } | undefined;
+  readonly providers: readonly { readonly name: string }[];
+  readonly disabled?: boolean | undefined;
+  /** CEL: only what it holds for is logged. */
+  readonly filter?: { readonly expression: string } | undefined;
+}
+
+const workloadModes = ["CLIENT_AND_SERVER", "CLIENT", "SERVER"] as const;
+const allPercent = 100;
+
+export function parseTelemetry(raw: unknown): Parsed<Telemetry> {
+  const object = new Reader(raw);
+  const reader = readSpec(object);
+  const spec: TelemetrySpec = {
+    selector: readWorkloadSelector(reader),
+    targetRefs: readTargetReferences(reader),
+    tracing: reader.list("tracing").map(readTracing),
+    metrics: reader.list("metrics").map(readMetrics),
+    accessLogging: reader.list("accessLogging").map(readAccessLogging),
+  };
+  warnOfUnknown(reader);
+  return object.finish(() => ({ ...(raw as Telemetry), spec }));
+}
+
+function readTracing(reader: Reader): TelemetryTracing {
+  const sampling = reader.number("randomSamplingPercentage");
+  if (sampling !== undefined && (sampling < 0 || sampling > allPercent)) reader.error(`must be from 0 to 100, got ${sampling}`, "randomSamplingPercentage");
+  const tracing: TelemetryTracing = {
+    match: readMode(reader),
+    providers: readProviders(reader),
+    randomSamplingPercentage: sampling,
+    disableSpanReporting: reader.boolean("disableSpanReporting"),
+    customTags: readObjects(reader, "customTags", readTag),
+    enableIstioTags: reader.boolean("enableIstioTags"),
+    disableContextPropagation: reader.boolean("disableContextPropagation"),
+    useRequestIdForTraceSampling: reader.boolean("useRequestIdForTraceSampling"),
+  };
+  warnOfUnknown(reader);
+  return tracing;
+}
+
+function readTag(reader: Reader): TracingTag {
+  const found: TracingTag[] = [];
+  for (const kind of ["literal", "formatter"] as const) {
+    const nested = reader.object(kind);
+    if (nested !== undefined) found.push({ kind, value: requireText(nested, "value") });
+    warnOfUnknown(nested);
+  }
+  for (const kind of ["environment", "header"] as const) {
+    const nested = reader.object(kind);
+    if (nested !== undefined) found.push({ kind, name: requireText(nested, "name"), defaultValue: nested.string("defaultValue") ?? "" });
+    warnOfUnknown(nested);
+  }
+  if (found.length !== 1) reader.error(`must have exactly one of literal, environment, header and formatter, got ${found.length}`);
+  warnOfUnknown(reader);
+  return found[0] ?? { kind: "literal", value: "" };
+}
+
+function readMetrics(reader: Reader): TelemetryMetrics {
+  const metrics: TelemetryMetrics = {
+    providers: readProviders(reader),
+    overrides: reader.list("overrides").map(readOverride),
+    reportingIntervalMs: readDurationMs(reader, "reportingInterval", 1),
+  };
+  warnOfUnknown(reader);
+  return metrics;
+}
+
+function readOverride(reader: Reader): MetricsOverride {
+  const match = reader.object("match");
+  const customMetric = match?.string("customMetric");
+  const metric = match?.oneOf("metric", istioMetrics);
+  if (match?.has("metric") === true && match.has("customMetric")) match.error("must not be set beside metric", "customMetric");
+  if (customMetric === "") match?.error("must not be empty", "customMetric");
+  const override: MetricsOverride = {
+    match: {
+      metric: customMetric === undefined ? { kind: "metric", metric: metric ?? "ALL_METRICS" } : { kind: "customMetric", name: customMetric },
+      mode: match?.oneOf("mode", workloadModes) ?? "CLIENT_AND_SERVER",
+    },
+    disabled: reader.boolean("disabled"),
+    tagOverrides: readObjects(reader, "tagOverrides", readTagOverride),
+  };
+  warnOfUnknown(match);
+  warnOfUnknown(reader);
+  return override;
+}
+
+function readTagOverride(reader: Reader): { operation: "UPSERT" | "REMOVE"; value: string } {
+  const operation = reader.oneOf("operation", ["UPSERT", "REMOVE"]) ?? "UPSERT";
+  const value = reader.string("value") ?? "";
+  if (operation === "UPSERT" && value === "") reader.error("is required when the operation is UPSERT: an expression, or REMOVE as the operation", "value");
+  if (operation === "REMOVE" && value !== "") reader.error("must not be set when the operation is REMOVE", "value");
+  warnOfUnknown(reader);
+  return { operation, value };
+}
+
+function readAccessLogging(reader: Reader): TelemetryAccessLogging {
+  const filter = reader.object("filter");
+  const logging: TelemetryAccessLogging = {
+    match: readMode(reader),
+    providers: readProviders(reader),
+    disabled: reader.boolean("disabled"),
+    filter: filter === undefined ? undefined : { expression: filter.string("expression") ?? "" },
+  };
+  warnOfUnknown(filter);
+  warnOfUnknown(reader);
+  return logging;
+}
+
+function readMode(reader: Reader): { mode: WorkloadMode } | undefined {
+  const match = reader.object("match");
+  if (match === undefined) return undefined;
+  const mode = match.oneOf("mode", workloadModes) ?? "CLIENT_AND_SERVER";
+  warnOfUnknown(match);
+  return { mode };
+}
+
+function readProviders(reader: Reader): readonly { readonly name: string }[] {
+  return reader.list("providers").map((entry) => {
+    const name = requireText(entry, "name");
+    warnOfUnknown(entry);
+    return { name };
+  });
+}
+
+export const telemetryKind = defineKind<Telemetry>({
+  group: "telemetry.istio.io",
+  versions: ["v1", "v1alpha1"],
+  kind: "Telemetry",
+  plural: "telemetries",
+  namespaced: true,
+  parse: parseTelemetry,
+});
