@@ -3,20 +3,19 @@ import { statusText, type BodyFraming, type MessageHead } from "../../wire/http1
 import { decideCors, type CorsPolicy } from "../routing/cors.ts";
 import { editHeaders, type HeaderEdits, type HeaderMutation } from "../routing/header-mutation.ts";
 import { routeOf, withoutPort } from "../routing/route-table.ts";
-import { chooseCluster, type DirectResponseAction, type ForwardAction, type RedirectAction, type Route } from "../routing/route.ts";
+import { chooseCluster, type ForwardAction, type Route } from "../routing/route.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
-import type { ConnectFailure, PoolUser } from "../upstream/connection-pool.ts";
-import type { ResponseReceiver, UpstreamConnection, UpstreamFailure } from "../upstream/upstream-connection.ts";
 import { Answer } from "./answer.ts";
+import { Attempts, type AttemptsOwner } from "./attempts.ts";
 import { ByteBuilder } from "./byte-builder.ts";
-import { composeRequest } from "./compose-request.ts";
+import { composeRequest, type RequestComposition } from "./compose-request.ts";
 import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeRecord } from "./exchange-record.ts";
 import { ExchangeRequest } from "./exchange-request.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
+import { OutgoingRequest } from "./outgoing-request.ts";
 import { redirectLocation } from "./redirect-location.ts";
 import { responseFlags, type ResponseFlag } from "./response-flags.ts";
-import { isIdempotent, retriesConnectFailure, retriesFailure, retriesResponse, retriesTimeout, scheduleRetry } from "./retry-decision.ts";
 import { Shadow } from "./shadow.ts";
 
 /** The connection that an exchange answers on. */
@@ -36,57 +35,30 @@ export interface ExchangeOwner {
   abort(): void;
 }
 
-/** A request is kept for another attempt up to this size; beyond it, there is one attempt. */
-export const maxReplayBytes = 64 * 1024;
-const requestBufferBytes = 2048;
+const mirrorHeadBytes = 2048;
 
 /**
- * One request and its answer: chooses the route, makes attempts at endpoints, and carries bodies both ways with back
+ * One request and its answer: chooses the route, has attempts made at endpoints, and carries bodies both ways with back
  * pressure. A connection has one exchange, which is used for its requests one after the other.
  */
-export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
+export class Exchange implements AttemptsOwner, ExchangeRecord {
   readonly #owner: ExchangeOwner;
   readonly #context: ExchangeContext;
-  readonly #request = new ByteBuilder(requestBufferBytes);
+  readonly #request = new OutgoingRequest();
   readonly #facts: ExchangeRequest;
+  readonly #attempts: Attempts;
+  readonly #answer: Answer;
   readonly downstreamLocal: string;
   readonly downstreamRemote: string;
   #config: HttpConnectionConfig;
   #route: Route | undefined;
-  #requestComplete = false;
-  #replayable = true;
-  #attemptDigitAt = -1;
-  /** Where the request was written to last: it may hold a view of the buffer after the answer has come. */
-  #requestStream: ByteStream | undefined;
-  #shadows: Shadow[] = [];
   #upgrade: string | undefined;
   #responseMutations: readonly HeaderMutation[] = [];
-
-  // The attempts.
-  #action: ForwardAction | undefined;
-  cluster: Cluster | undefined;
-  endpoint: Endpoint | undefined;
-  #upstream: UpstreamConnection | undefined;
-  #waiting = false;
-  #attempts = 0;
-  #retries = 0;
-  #staleRetried = false;
-  #tried: Set<Endpoint> | undefined;
-  #retryTimer: Disposable | undefined;
-  #routeTimer: Disposable | undefined;
-  #tryTimer: Disposable | undefined;
-  #sentAtMs = 0;
-
-  // The answer.
-  readonly #answer: Answer;
   #active = false;
-  #upstreamPaused = false;
   #tunnel = false;
   flag: ResponseFlag = responseFlags.none;
   details = "";
-  transportFailure = "";
   receivedBytes = 0;
-  upstreamLocal = "";
   startedMs = 0;
   durationMs = 0;
   #startedSteadyMs = 0;
@@ -99,6 +71,7 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
     this.downstreamLocal = `${local.address}:${local.port}`;
     this.downstreamRemote = `${remote.address}:${remote.port}`;
     this.#facts = new ExchangeRequest(local, remote);
+    this.#attempts = new Attempts(this, context, this.#facts, this.#request);
     this.#answer = new Answer(owner.stream, context, this.#facts);
   }
 
@@ -106,17 +79,7 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
     return this.#active;
   }
 
-  get toHead(): boolean {
-    return this.#facts.method === "HEAD";
-  }
-
-  get toConnect(): boolean {
-    return this.#facts.isConnect;
-  }
-
-  get wantsPlainBody(): boolean {
-    return this.#facts.protocol === "HTTP/1.0";
-  }
+  // ---- ExchangeRecord
 
   get method(): string {
     return this.#facts.method;
@@ -126,7 +89,7 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
     return this.#facts.pathAndQuery;
   }
 
-  get protocol(): "HTTP/1.0" | "HTTP/1.1" {
+  get protocol(): ExchangeRecord["protocol"] {
     return this.#facts.protocol;
   }
 
@@ -174,11 +137,28 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
     return this.#route?.name ?? "";
   }
 
+  get cluster(): Cluster | undefined {
+    return this.#attempts.cluster;
+  }
+
+  get endpoint(): Endpoint | undefined {
+    return this.#attempts.endpoint;
+  }
+
+  get upstreamLocal(): string {
+    return this.#attempts.upstreamLocal;
+  }
+
+  get transportFailure(): string {
+    return this.#attempts.transportFailure;
+  }
+
+  // ---- what the client does
+
   /** Begins with a scanned head and what came of the body; `complete` when that is all of it. */
   begin(head: MessageHead, keepAlive: boolean, bytes: Buffer, from: number, to: number, complete: boolean): void {
-    this.#reset(head, keepAlive);
+    this.#reset(head, keepAlive, complete);
     this.receivedBytes = to - from;
-    this.#requestComplete = complete;
     const refusal = this.#facts.read(this.#config, this.#context.scheme, this.#context.newRequestId);
     if (refusal !== undefined) {
       this.#reply(refusal.status, refusal.body, refusal.status === 426 ? responseFlags.downstreamProtocolError : responseFlags.none, refusal.details);
@@ -198,52 +178,42 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
     }
     this.#responseMutations = route.responseMutations;
     if (route.cors !== undefined && this.#answersByCors(route.cors)) return;
-    if (route.action.kind === "direct-response") this.#directResponse(route.action);
-    else if (route.action.kind === "redirect") this.#redirect(route.action);
-    else this.#forward(route, route.action, bytes, from, to);
+    const { action } = route;
+    if (action.kind === "direct-response") this.#reply(action.status, action.body, responseFlags.none, "direct_response");
+    else if (action.kind === "redirect") this.#reply(action.status, "", responseFlags.none, "direct_response", [["location", redirectLocation(action, this.#facts)]]);
+    else this.#forward(route, action, bytes, from, to);
   }
 
   /** Refuses what never became a request. */
   refuse(status: number, reason: string): void {
-    this.#reset(undefined, false);
+    this.#reset(undefined, false, true);
     this.#reply(status, statusText(status), responseFlags.downstreamProtocolError, `http1.codec_error{${reason.replaceAll(" ", "_")}}`);
   }
 
   requestBody(bytes: Buffer, from: number, to: number, complete: boolean): void {
     if (!this.#active) return;
-    const size = to - from;
-    this.receivedBytes += size;
-    this.#requestComplete = complete;
-    const upstream = this.#upstream;
-    for (const shadow of this.#shadows) shadow.body(bytes, from, to, complete);
-    let more = true;
-    if (this.#replayable && this.#request.length + size > maxReplayBytes && upstream !== undefined) this.#replayable = false;
-    if (upstream === undefined || this.#replayable) {
-      const start = this.#request.length;
-      this.#request.range(bytes, from, to);
-      if (upstream !== undefined && size > 0) more = upstream.stream.write(this.#request.view(start));
-    } else if (size > 0) more = upstream.stream.write(bytes.subarray(from, to));
-    if (complete) this.#requestDone();
-    else if (!more || upstream === undefined) this.#owner.pauseRequest();
+    this.receivedBytes += to - from;
+    const { channel } = this.#attempts;
+    const more = this.#request.body(bytes, from, to, complete, channel);
+    if (complete) this.#attempts.requestComplete();
+    else if (!more || channel === undefined) this.#owner.pauseRequest();
   }
 
   /** The client's bytes after a switch of protocols. */
   clientBytes(chunk: Buffer): void {
-    const upstream = this.#upstream;
-    if (upstream === undefined) return;
+    const { channel } = this.#attempts;
+    if (channel === undefined) return;
     this.receivedBytes += chunk.length;
-    if (!upstream.stream.write(chunk)) this.#owner.pauseRequest();
+    if (!channel.writeTunnel(chunk)) this.#owner.pauseRequest();
   }
 
   clientEnded(): void {
-    this.#upstream?.stream.end();
+    this.#attempts.channel?.endTunnel();
   }
 
   /** The client takes bytes again. */
   clientDrained(): void {
-    if (!this.#upstreamPaused) return;
-    this.#upstreamPaused = false;
-    this.#upstream?.stream.resume();
+    this.#attempts.resume();
   }
 
   /** The client has gone. */
@@ -253,7 +223,7 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
       this.flag = responseFlags.downstreamConnectionTermination;
       this.details = "downstream_remote_disconnect";
     }
-    this.#dropUpstream();
+    this.#attempts.drop();
     this.#finish();
   }
 
@@ -264,127 +234,81 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
 
   /** No byte has moved for too long. */
   idleTimeout(): void {
-    if (!this.#active) return;
-    this.#failWith(this.#requestComplete ? 504 : 408, "stream timeout", responseFlags.streamIdleTimeout, "stream_idle_timeout");
+    this.#failWith(this.#request.complete ? 504 : 408, "stream timeout", responseFlags.streamIdleTimeout, "stream_idle_timeout");
   }
 
-  // ---- PoolUser
+  // ---- AttemptsOwner
 
-  connected(connection: UpstreamConnection): void {
-    this.#waiting = false;
-    this.#upstream = connection;
-    this.upstreamLocal = `${connection.stream.local.address}:${connection.stream.local.port}`;
-    connection.begin(this);
-    this.#requestStream = connection.stream;
-    const more = connection.stream.write(this.#request.view());
-    if (this.#requestComplete) this.#sent();
-    else if (more) this.#owner.resumeRequest();
-    const perTryMs = this.#action?.retry?.perTryTimeoutMs ?? 0;
-    if (perTryMs > 0) this.#tryTimer = this.#context.clock.after(perTryMs, () => this.#tryTimedOut());
+  get answerStarted(): boolean {
+    return this.#answer.started;
   }
 
-  connectFailed(failure: ConnectFailure): void {
-    this.#waiting = false;
-    this.#leaveEndpoint(true);
-    this.transportFailure = failure.message;
-    if (failure.kind === "overflow") {
-      if (this.cluster !== undefined) this.cluster.counters.overflow += 1;
-      this.#reply(503, resetText("overflow"), responseFlags.upstreamOverflow, "upstream_reset_before_response_started{overflow}");
-      return;
-    }
-    if (retriesConnectFailure(this.#action?.retry, failure) && this.#retryLater()) return;
-    const reason = failure.kind === "timeout" ? "connection timeout" : `remote connection failure, transport failure reason: ${failure.message}`;
-    this.#reply(503, resetText(reason), responseFlags.upstreamConnectionFailure, `upstream_reset_before_response_started{${reason.replaceAll(/[\s,]+/g, "_")}}`);
-  }
-
-  // ---- ResponseReceiver
-
-  interimResponse(head: MessageHead): void {
+  interimAnswer(head: MessageHead): void {
     if (head.status === 100 && this.#config.forwardContinue) this.#answer.sayContinue();
   }
 
-  response(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean): void {
-    const { retry } = this.#action ?? {};
-    if (retry !== undefined && retriesResponse(retry, head.status, head.get("grpc-status")) && this.#retryInstead(last)) return;
+  answered(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean, sentAtMs: number): void {
     this.details = "via_upstream";
-    this.#afterSend(this.#answer.fromUpstream(head, framing, from, to, last, this.#responseEdits(head), this.#sentAtMs), last);
+    this.#afterSend(this.#answer.fromUpstream(head, framing, from, to, last, this.#responseEdits(head), sentAtMs), last);
   }
 
-  responseBody(bytes: Buffer, from: number, to: number, last: boolean): void {
-    if (this.#active) this.#afterSend(this.#answer.body(bytes, from, to, last), last);
+  answerBody(bytes: Buffer, from: number, to: number, last: boolean): void {
+    this.#afterSend(this.#answer.body(bytes, from, to, last), last);
   }
 
-  switched(head: MessageHead, from: number, to: number): void {
+  switched(head: MessageHead, from: number, to: number, sentAtMs: number): void {
     this.#tunnel = true;
     this.details = "via_upstream";
-    if (!this.#answer.switching(head, from, to, this.#responseEdits(head), this.#sentAtMs)) this.#pauseUpstream();
-    this.#clearTimers();
+    if (!this.#answer.switching(head, from, to, this.#responseEdits(head), sentAtMs)) this.#attempts.pause();
     this.#owner.switchToTunnel();
   }
 
-  switchedBytes(bytes: Buffer): void {
+  tunnelBytes(bytes: Buffer): void {
     this.#owner.touch();
-    if (!this.#answer.raw(bytes)) this.#pauseUpstream();
+    if (!this.#answer.raw(bytes)) this.#attempts.pause();
   }
 
-  switchedEnd(): void {
-    this.#owner.endTunnel();
-  }
-
-  upstreamFailed(failure: UpstreamFailure): void {
-    const connection = this.#upstream;
-    this.#upstream = undefined;
-    this.#leaveEndpoint(!this.#tunnel);
-    if (this.#tunnel) {
-      this.#finish();
-      this.#owner.exchangeEnded(false, true);
+  tunnelEnded(whole: boolean): void {
+    if (!whole) {
+      this.#owner.endTunnel();
       return;
     }
-    if (this.#answer.started) {
-      this.flag = failure.kind === "protocol-error" ? responseFlags.upstreamProtocolError : responseFlags.upstreamConnectionTermination;
-      this.details = `upstream_reset_after_response_started{${failure.message.replaceAll(/[\s,]+/g, "_")}}`;
-      this.#finish();
-      this.#owner.abort();
-      return;
-    }
-    if (this.#retriesStale(connection, failure)) return;
-    if (this.#replayable && retriesFailure(this.#action?.retry, failure) && this.#retryLater()) return;
-    if (failure.kind === "protocol-error") {
-      this.#reply(502, resetText("protocol error"), responseFlags.upstreamProtocolError, `upstream_reset_before_response_started{protocol_error}`);
-    } else {
-      this.transportFailure = failure.message === "connection termination" ? "" : failure.message;
-      this.#reply(503, resetText("connection termination"), responseFlags.upstreamConnectionTermination, "upstream_reset_before_response_started{connection_termination}");
-    }
+    this.#finish();
+    this.#owner.exchangeEnded(false, true);
   }
 
-  upstreamDrained(): void {
-    if (this.#tunnel || !this.#requestComplete) this.#owner.resumeRequest();
+  failed(status: number, text: string, flag: ResponseFlag, details: string): void {
+    if (!this.#active) return;
+    if (!this.#answer.started) {
+      this.#reply(status, text, flag, details);
+      return;
+    }
+    this.flag = flag;
+    this.details = details;
+    this.#finish();
+    this.#owner.abort();
+  }
+
+  upstreamTakesMore(): void {
+    this.#owner.resumeRequest();
   }
 
   // ---- the request's way
 
-  #reset(head: MessageHead | undefined, keepAlive: boolean): void {
+  #reset(head: MessageHead | undefined, keepAlive: boolean, complete: boolean): void {
     this.#config = this.#context.config();
     this.#facts.reset(head);
     this.#active = true;
+    this.#tunnel = false;
     this.#answer.reset(this.#config, keepAlive);
-    this.#requestComplete = true;
-    this.#replayable = true;
+    this.#request.reset(complete);
+    this.#attempts.reset();
     this.#route = undefined;
-    this.#action = undefined;
     this.#upgrade = undefined;
     this.#responseMutations = [];
-    this.cluster = undefined;
-    this.endpoint = undefined;
-    this.#attempts = 0;
-    this.#retries = 0;
-    this.#staleRetried = false;
-    this.#tried = undefined;
     this.flag = responseFlags.none;
     this.details = "";
-    this.transportFailure = "";
     this.receivedBytes = 0;
-    this.upstreamLocal = "";
     this.startedMs = this.#context.clock.nowMs();
     this.#startedSteadyMs = this.#context.clock.steadyMs();
   }
@@ -401,37 +325,27 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
     return false;
   }
 
-  #directResponse(action: DirectResponseAction): void {
-    this.#reply(action.status, action.body, responseFlags.none, "direct_response");
-  }
-
-  #redirect(action: RedirectAction): void {
-    const location = redirectLocation(action, this.#facts);
-    this.#reply(action.status, "", responseFlags.none, "direct_response", [["location", location]]);
-  }
-
   #forward(route: Route, action: ForwardAction, bytes: Buffer, from: number, to: number): void {
-    this.#action = action;
     const choice = chooseCluster(action.target, (name) => this.#facts.head.get(name), this.#context.random);
     const cluster = choice === undefined ? undefined : this.#context.cluster(choice.cluster);
     if (choice === undefined || cluster === undefined) {
       this.#reply(action.clusterNotFoundStatus, "", responseFlags.noClusterFound, "cluster_not_found");
       return;
     }
-    this.cluster = cluster;
+    this.#attempts.cluster = cluster;
     if (!this.#checkUpgrade(action)) return;
     if (choice.responseMutation !== undefined) this.#responseMutations = [choice.responseMutation, ...this.#responseMutations];
     const mutations = choice.requestMutation === undefined ? route.requestMutations : [choice.requestMutation, ...route.requestMutations];
     const edits = mutations.length === 0 ? undefined : this.#edit(mutations, this.#facts.head);
-    const endpoint = this.#pick(cluster, action);
+    const endpoint = this.#attempts.pick(cluster, action);
     if (endpoint === undefined) return;
-    this.#composeRequest(action, choice.hostRewrite ?? action.rewriteHost, endpoint, edits);
-    this.#request.range(bytes, from, to);
-    this.#shadows = [];
+    const host = edits?.added.find(([name]) => name === "host")?.[1] ?? choice.hostRewrite ?? action.rewriteHost ?? (action.autoHostRewrite ? endpoint.config.hostname : undefined);
+    this.#request.compose(this.#composition(action, host ?? this.#facts.changedHost(), edits));
+    this.#request.begin(bytes, from, to);
     if (action.mirrors.length > 0) this.#mirror(action, edits, bytes, from, to);
-    if (this.#facts.head.expectsContinue && !this.#config.forwardContinue && !this.#requestComplete) this.#answer.sayContinue();
-    this.#attempt(endpoint, false);
-    if (this.#active && this.#requestComplete) this.#requestDone();
+    if (this.#facts.head.expectsContinue && !this.#config.forwardContinue && !this.#request.complete) this.#answer.sayContinue();
+    this.#attempts.attempt(endpoint, false);
+    if (this.#active && this.#request.complete) this.#attempts.requestComplete();
   }
 
   /** Answers false when the upgrade was refused. h2c is not an upgrade that we take: the request goes on without it. */
@@ -457,20 +371,11 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
     return this.#responseMutations.length === 0 ? undefined : this.#edit(this.#responseMutations, head);
   }
 
-  #composeRequest(action: ForwardAction, hostRewrite: string | undefined, endpoint: Endpoint, edits: HeaderEdits | undefined): void {
-    const host = edits?.added.find(([name]) => name === "host")?.[1] ?? hostRewrite ?? (action.autoHostRewrite ? endpoint.config.hostname : undefined) ?? this.#facts.changedHost();
-    if ((this.#requestStream?.bufferedBytes ?? 0) > 0) this.#request.detach();
-    else this.#request.clear(requestBufferBytes);
-    this.#requestStream = undefined;
-    this.#attemptDigitAt = this.#compose(this.#request, action, host, edits);
-  }
-
-  /** Writes the request's head for an upstream; answers as {@link composeRequest}. */
-  #compose(out: ByteBuilder, action: ForwardAction, host: string | undefined, edits: HeaderEdits | undefined): number {
+  #composition(action: ForwardAction, host: string | undefined, edits: HeaderEdits | undefined): RequestComposition {
     const facts = this.#facts;
     const path = action.rewritePath?.(facts.path) ?? facts.path;
     const rewritten = facts.targetDiffers || (path !== facts.path && !facts.isConnect);
-    return composeRequest(out, {
+    return {
       head: facts.head,
       config: this.#config,
       target: rewritten ? (facts.query === "" ? path : `${path}?${facts.query}`) : undefined,
@@ -485,7 +390,7 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
       upgrade: this.#upgrade,
       edits,
       attemptCount: action.includeAttemptCount,
-    });
+    };
   }
 
   /** Sends copies to the mirrors of the route, as far as they can take them. */
@@ -495,109 +400,12 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
       if (endpoint === undefined) continue;
       const { authority } = this.#facts;
       const name = withoutPort(authority);
-      const head = new ByteBuilder(requestBufferBytes);
-      this.#compose(head, action, mirror.keepHost ? authority : `${name}-shadow${authority.slice(name.length)}`, edits);
-      const shadow = new Shadow(endpoint, head.view(), this.toHead, this.#context.clock);
-      shadow.body(bytes, from, to, this.#requestComplete);
-      this.#shadows.push(shadow);
+      const head = new ByteBuilder(mirrorHeadBytes);
+      composeRequest(head, this.#composition(action, mirror.keepHost ? authority : `${name}-shadow${authority.slice(name.length)}`, edits));
+      const shadow = new Shadow(endpoint, head.view(), this.method === "HEAD", this.#context.clock);
+      shadow.body(bytes, from, to, this.#request.complete);
+      this.#request.addShadow(shadow);
     }
-  }
-
-  #pick(cluster: Cluster, action: ForwardAction): Endpoint | undefined {
-    if (cluster.activeRequests >= cluster.config.maxRequests) {
-      cluster.counters.overflow += 1;
-      this.#reply(503, resetText("overflow"), responseFlags.upstreamOverflow, "upstream_reset_before_response_started{overflow}");
-      return undefined;
-    }
-    const avoid = action.retry?.avoidPreviousHosts === true ? this.#tried : undefined;
-    const endpoint = cluster.pick(avoid, action.retry?.hostSelectionAttempts ?? 1);
-    if (endpoint === undefined) {
-      cluster.counters.noHealthyEndpoint += 1;
-      this.#reply(503, "no healthy upstream", responseFlags.noHealthyUpstream, "no_healthy_upstream");
-    }
-    return endpoint;
-  }
-
-  #attempt(endpoint: Endpoint, fresh: boolean): void {
-    this.#attempts += 1;
-    this.endpoint = endpoint;
-    endpoint.activeRequests += 1;
-    endpoint.counters.requests += 1;
-    endpoint.cluster.activeRequests += 1;
-    endpoint.cluster.counters.requests += 1;
-    if (this.#attemptDigitAt >= 0 && this.#attempts <= 9) this.#request.buffer[this.#attemptDigitAt] = 48 + this.#attempts;
-    this.#waiting = true;
-    endpoint.pool.acquire(this, fresh);
-  }
-
-  #requestDone(): void {
-    if (this.#upstream !== undefined) this.#sent();
-    const timeoutMs = this.#action?.timeoutMs ?? 0;
-    if (timeoutMs > 0 && this.#routeTimer === undefined) {
-      this.#routeTimer = this.#context.clock.after(timeoutMs, () => {
-        this.#failWith(504, "upstream request timeout", responseFlags.upstreamRequestTimeout, "response_timeout");
-      });
-    }
-  }
-
-  #sent(): void {
-    this.#upstream?.requestWritten();
-    this.#sentAtMs = this.#context.clock.steadyMs();
-  }
-
-  // ---- further attempts
-
-  /**
-   * A kept-alive connection that its peer closed while we were writing: nothing of an answer came, so a request that
-   * was never sent, or may be sent twice, goes once more over a new connection. This is no retry of the policy.
-   */
-  #retriesStale(connection: UpstreamConnection | undefined, failure: UpstreamFailure): boolean {
-    if (connection?.reused !== true || failure.anyByte || failure.kind !== "closed" || this.#staleRetried || !this.#replayable) return false;
-    if (!failure.nothingSent && !isIdempotent(this.#facts.method)) return false;
-    const { endpoint } = this;
-    if (endpoint === undefined) return false;
-    this.#staleRetried = true;
-    this.#attempts -= 1;
-    this.#attempt(endpoint, true);
-    return true;
-  }
-
-  #retryLater(): boolean {
-    const policy = this.#action?.retry;
-    if (policy === undefined || this.#retries >= policy.retries || !this.#replayable || !this.#active) return false;
-    this.#retries += 1;
-    if (this.cluster !== undefined) this.cluster.counters.retries += 1;
-    if (this.endpoint !== undefined) (this.#tried ??= new Set()).add(this.endpoint);
-    const { clock, random } = this.#context;
-    this.#retryTimer = scheduleRetry(policy, this.#retries, clock, random, () => {
-      this.#retryTimer = undefined;
-      const { cluster } = this;
-      if (!this.#active || cluster === undefined || this.#action === undefined) return;
-      const endpoint = this.#pick(cluster, this.#action);
-      if (endpoint !== undefined) this.#attempt(endpoint, false);
-    });
-    return true;
-  }
-
-  /** Another attempt instead of an answer that has begun to come. */
-  #retryInstead(complete: boolean): boolean {
-    const policy = this.#action?.retry;
-    if (policy === undefined || this.#retries >= policy.retries || !this.#replayable || !this.#requestComplete) return false;
-    const connection = this.#upstream;
-    this.#upstream = undefined;
-    if (!complete) connection?.abandon();
-    this.#leaveEndpoint(true);
-    return this.#retryLater();
-  }
-
-  #tryTimedOut(): void {
-    this.#tryTimer = undefined;
-    if (!this.#active || this.#answer.started) return;
-    if (retriesTimeout(this.#action?.retry)) {
-      this.#dropUpstream();
-      if (this.#retryLater()) return;
-    }
-    this.#failWith(504, "upstream request timeout", responseFlags.upstreamRequestTimeout, "upstream_per_try_timeout");
   }
 
   // ---- the answer
@@ -605,86 +413,32 @@ export class Exchange implements ResponseReceiver, PoolUser, ExchangeRecord {
   #afterSend(more: boolean, last: boolean): void {
     this.#owner.touch();
     if (last) {
-      this.#upstream = undefined;
-      this.#leaveEndpoint(false);
       this.#finish();
-      this.#owner.exchangeEnded(this.#answer.keepAlive && this.#requestComplete, more);
-    } else if (!more) this.#pauseUpstream();
-  }
-
-  #pauseUpstream(): void {
-    this.#upstreamPaused = true;
-    this.#upstream?.stream.pause();
+      this.#owner.exchangeEnded(this.#answer.keepAlive && this.#request.complete, more);
+    } else if (!more) this.#attempts.pause();
   }
 
   /** Ends the exchange for a reason of ours: by an answer, or by closing when one has begun. */
   #failWith(status: number, text: string, flag: ResponseFlag, details: string): void {
     if (!this.#active) return;
-    this.#dropUpstream();
-    if (this.#answer.started) {
-      this.flag = flag;
-      this.details = details;
-      this.#finish();
-      this.#owner.abort();
-    } else this.#reply(status, text, flag, details);
+    this.#attempts.drop();
+    this.failed(status, text, flag, details);
   }
 
   #reply(status: number, body: string | Buffer, flag: ResponseFlag, details: string, fields: readonly (readonly [string, string])[] = []): void {
     this.flag = flag;
     this.details = details;
     const edits = this.#route?.action.kind === "forward" ? undefined : this.#responseEdits(this.#facts.head);
-    const more = this.#answer.local({ status, body, fields: edits === undefined ? fields : [...fields, ...edits.added] }, this.#requestComplete);
+    const more = this.#answer.local({ status, body, fields: edits === undefined ? fields : [...fields, ...edits.added] }, this.#request.complete);
     this.#finish();
     this.#owner.exchangeEnded(this.#answer.keepAlive, more);
   }
 
-  // ---- the end
-
-  #leaveEndpoint(failed: boolean): void {
-    const { endpoint } = this;
-    if (endpoint === undefined || !this.#active) return;
-    this.#tryTimer?.[Symbol.dispose]();
-    this.#tryTimer = undefined;
-    endpoint.activeRequests -= 1;
-    endpoint.cluster.activeRequests -= 1;
-    if (failed || this.status >= 500) endpoint.counters.errors += 1;
-    else endpoint.counters.successes += 1;
-  }
-
-  #dropUpstream(): void {
-    this.#retryTimer?.[Symbol.dispose]();
-    this.#retryTimer = undefined;
-    const { endpoint } = this;
-    if (this.#waiting && endpoint !== undefined) {
-      this.#waiting = false;
-      endpoint.pool.giveUp(this);
-      this.#leaveEndpoint(true);
-    }
-    const upstream = this.#upstream;
-    this.#upstream = undefined;
-    if (upstream === undefined) return;
-    this.#leaveEndpoint(true);
-    upstream.abandon();
-  }
-
-  #clearTimers(): void {
-    this.#routeTimer?.[Symbol.dispose]();
-    this.#routeTimer = undefined;
-    this.#tryTimer?.[Symbol.dispose]();
-    this.#tryTimer = undefined;
-  }
-
   #finish(): void {
-    this.#clearTimers();
-    if (!this.#requestComplete) for (const shadow of this.#shadows) shadow.abandon();
+    this.#attempts.end();
+    this.#request.end();
     this.#active = false;
-    this.#upstreamPaused = false;
-    this.#tunnel = false;
     this.durationMs = this.#context.clock.steadyMs() - this.#startedSteadyMs;
     this.#context.observe(this);
   }
-}
-
-function resetText(reason: string): string {
-  return `upstream connect error or disconnect/reset before headers. reset reason: ${reason}`;
 }

@@ -1,7 +1,7 @@
 import type { Clock } from "../../base/index.ts";
 import type { Endpoint } from "../upstream/cluster.ts";
 import type { PoolUser } from "../upstream/connection-pool.ts";
-import type { ResponseReceiver, UpstreamConnection } from "../upstream/upstream-connection.ts";
+import type { ResponseReceiver, UpstreamChannel } from "../upstream/upstream-channel.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 
 /** Bytes that a copy of a request may have waiting; a mirror that is slower loses the request. */
@@ -15,8 +15,10 @@ export class Shadow implements PoolUser, ResponseReceiver {
   readonly toConnect = false;
   readonly wantsPlainBody = false;
   readonly #endpoint: Endpoint;
-  #connection: UpstreamConnection | undefined;
+  readonly #head: Buffer;
+  #channel: UpstreamChannel | undefined;
   #waiting: Buffer[] = [];
+  /** Bytes that no channel has taken yet, or that wait there. */
   #waitingBytes = 0;
   #complete = false;
   #over = false;
@@ -27,42 +29,38 @@ export class Shadow implements PoolUser, ResponseReceiver {
     this.#endpoint = endpoint;
     this.#limit = clock.after(maxDurationMs, () => this.abandon());
     this.toHead = toHead;
+    this.#head = head;
     endpoint.activeRequests += 1;
     endpoint.counters.requests += 1;
-    this.body(head, 0, head.length, false);
     endpoint.pool.acquire(this, false);
   }
 
   body(bytes: Buffer, from: number, to: number, complete: boolean): void {
     if (this.#over) return;
     this.#complete = complete;
-    if (to > from) {
-      const copy = Buffer.from(bytes.subarray(from, to));
-      if (this.#connection === undefined) {
-        this.#waiting.push(copy);
-        this.#waitingBytes += copy.length;
-      } else this.#connection.stream.write(copy);
-    }
-    if (this.#waitingBytes + (this.#connection?.stream.bufferedBytes ?? 0) > maxWaitingBytes) this.abandon();
-    else if (complete) this.#connection?.requestWritten();
+    const copy = Buffer.from(bytes.subarray(from, to));
+    const channel = this.#channel;
+    if (channel === undefined) this.#waiting.push(copy);
+    // Nobody is held up for a mirror: what it does not take at once adds up to its limit.
+    if (channel === undefined || !channel.write(copy, complete)) this.#waitingBytes += copy.length;
+    if (this.#waitingBytes > maxWaitingBytes) this.abandon();
   }
 
   /** The request was given up. */
   abandon(): void {
     if (this.#over) return;
-    const connection = this.#connection;
-    if (connection === undefined) this.#endpoint.pool.giveUp(this);
+    const channel = this.#channel;
+    if (channel === undefined) this.#endpoint.pool.giveUp(this);
     this.#end();
-    connection?.abandon();
+    channel?.abandon();
   }
 
-  connected(connection: UpstreamConnection): void {
-    this.#connection = connection;
-    connection.begin(this);
-    connection.stream.write(Buffer.concat(this.#waiting));
+  connected(channel: UpstreamChannel): void {
+    this.#channel = channel;
+    channel.begin(this);
+    const message = Buffer.concat([this.#head, ...this.#waiting]);
     this.#waiting = [];
-    this.#waitingBytes = 0;
-    if (this.#complete) connection.requestWritten();
+    if (channel.send(message, this.#head.length, this.#complete)) this.#waitingBytes = 0;
   }
 
   connectFailed(): void {
@@ -98,14 +96,14 @@ export class Shadow implements PoolUser, ResponseReceiver {
   }
 
   upstreamDrained(): void {
-    // What waits is bounded; there is nobody to hold up.
+    this.#waitingBytes = 0;
   }
 
   #end(): void {
     if (this.#over) return;
     this.#over = true;
     this.#limit[Symbol.dispose]();
-    this.#connection = undefined;
+    this.#channel = undefined;
     this.#waiting = [];
     this.#endpoint.activeRequests -= 1;
   }

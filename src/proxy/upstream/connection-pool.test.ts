@@ -6,7 +6,8 @@ import { endpointAt } from "../testing/harness.ts";
 import { ConnectionPool, type ConnectFailure, type PoolLimits, type PoolUser } from "./connection-pool.ts";
 import type { UpstreamStream } from "./endpoint.ts";
 import { createLoadBalancer } from "./load-balancer.ts";
-import type { UpstreamConnection } from "./upstream-connection.ts";
+import type { UpstreamChannel } from "./upstream-channel.ts";
+import { UpstreamConnection } from "./upstream-connection.ts";
 
 class FakeStream implements UpstreamStream {
   handler: ByteStreamHandler | undefined;
@@ -37,8 +38,9 @@ class FakeStream implements UpstreamStream {
 class User implements PoolUser {
   connection: UpstreamConnection | undefined;
   failure: ConnectFailure | undefined;
-  connected(connection: UpstreamConnection): void {
-    this.connection = connection;
+  connected(channel: UpstreamChannel): void {
+    assert.ok(channel instanceof UpstreamConnection);
+    this.connection = channel;
   }
   connectFailed(failure: ConnectFailure): void {
     this.failure = failure;

@@ -1,10 +1,11 @@
 import { messageOf, SerinError, type Clock } from "../../base/index.ts";
 import type { EndpointConfig, EndpointConnector } from "./endpoint.ts";
+import type { UpstreamChannel } from "./upstream-channel.ts";
 import { UpstreamConnection, type ConnectionHome } from "./upstream-connection.ts";
 
 /** Who waits for a connection. Exactly one of the two is called, at once or later, unless the wait was given up. */
 export interface PoolUser {
-  connected(connection: UpstreamConnection): void;
+  connected(channel: UpstreamChannel): void;
   connectFailed(failure: ConnectFailure): void;
 }
 

@@ -1,7 +1,8 @@
 import type { Clock } from "../../base/index.ts";
-import type { ByteStreamHandler } from "../../net/index.ts";
+import type { ByteStreamHandler, SocketAddress } from "../../net/index.ts";
 import { bodyFramings, ChunkedScanner, headIncomplete, headRefused, keepsAlive, MessageHead, responseFraming, scanResponseHead, type BodyFraming } from "../../wire/http1/index.ts";
 import type { UpstreamStream } from "./endpoint.ts";
+import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "./upstream-channel.ts";
 
 /** Where a connection comes from and goes back to. */
 export interface ConnectionHome {
@@ -9,37 +10,6 @@ export interface ConnectionHome {
   release(connection: UpstreamConnection): void;
   /** The connection serves nobody any more. */
   forget(connection: UpstreamConnection): void;
-}
-
-/** The exchange that a connection serves. All ranges hold only during the call. */
-export interface ResponseReceiver {
-  /** The request was HEAD: its response has no body. */
-  readonly toHead: boolean;
-  /** The request was CONNECT: an answer of 2xx opens a tunnel. */
-  readonly toConnect: boolean;
-  /** Data of a chunked body is wanted without its framing. */
-  readonly wantsPlainBody: boolean;
-  interimResponse(head: MessageHead): void;
-  /** The final head, with what came of its body in `bytes[from, to)`; `last` when the response is complete with it. */
-  response(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean): void;
-  responseBody(bytes: Buffer, from: number, to: number, last: boolean): void;
-  /** 101, or the 200 to a CONNECT: from now on bytes go both ways as they are, first `bytes[from, to)`. */
-  switched(head: MessageHead, from: number, to: number): void;
-  switchedBytes(bytes: Buffer): void;
-  switchedEnd(): void;
-  /** The connection ended or broke protocol before the response was complete. */
-  upstreamFailed(failure: UpstreamFailure): void;
-  /** The connection takes bytes again. */
-  upstreamDrained(): void;
-}
-
-export interface UpstreamFailure {
-  readonly kind: "closed" | "protocol-error";
-  /** At least one byte of an answer had come. */
-  readonly anyByte: boolean;
-  /** Nothing of the request has left this process. */
-  readonly nothingSent: boolean;
-  readonly message: string;
 }
 
 type State = "idle" | "head" | "body" | "switched" | "closed";
@@ -53,7 +23,7 @@ const idleMarginMs = 1000;
 const retireAfterMs = 5000;
 
 /** One HTTP/1.1 connection to an endpoint, serving one exchange at a time. */
-export class UpstreamConnection implements ByteStreamHandler {
+export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
   readonly stream: UpstreamStream;
   readonly #home: ConnectionHome;
   #receiver: ResponseReceiver | undefined;
@@ -80,7 +50,14 @@ export class UpstreamConnection implements ByteStreamHandler {
     stream.resume();
   }
 
-  /** Whether an exchange before this one used the connection: then the peer may be closing it while we write. */
+  get local(): SocketAddress {
+    return this.stream.local;
+  }
+
+  get holdsBytes(): boolean {
+    return this.stream.bufferedBytes > 0;
+  }
+
   get reused(): boolean {
     return this.requests > 1;
   }
@@ -99,12 +76,31 @@ export class UpstreamConnection implements ByteStreamHandler {
     this.requests += 1;
   }
 
-  /** The whole request has been written. */
-  requestWritten(): void {
-    this.#requestComplete = true;
+  send(message: Buffer, _headLength: number, last: boolean): boolean {
+    return this.write(message, last);
   }
 
-  /** The exchange gives the connection up before the response is complete. */
+  write(bytes: Buffer, last: boolean): boolean {
+    if (last) this.#requestComplete = true;
+    return bytes.length === 0 || this.stream.write(bytes);
+  }
+
+  writeTunnel(bytes: Buffer): boolean {
+    return this.stream.write(bytes);
+  }
+
+  endTunnel(): void {
+    this.stream.end();
+  }
+
+  pause(): void {
+    this.stream.pause();
+  }
+
+  resume(): void {
+    this.stream.resume();
+  }
+
   abandon(): void {
     this.#receiver = undefined;
     this.destroy();

@@ -1,0 +1,353 @@
+import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
+import type { ForwardAction } from "../routing/route.ts";
+import type { Cluster, Endpoint } from "../upstream/cluster.ts";
+import type { ConnectFailure, PoolUser } from "../upstream/connection-pool.ts";
+import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "../upstream/upstream-channel.ts";
+import type { ExchangeContext } from "./exchange-context.ts";
+import type { ExchangeRequest } from "./exchange-request.ts";
+import type { OutgoingRequest } from "./outgoing-request.ts";
+import { responseFlags, type ResponseFlag } from "./response-flags.ts";
+import { isIdempotent, retriesConnectFailure, retriesFailure, retriesResponse, retriesTimeout, scheduleRetry } from "./retry-decision.ts";
+
+/** The exchange that attempts are made for. Once it has failed or its answer is complete, it is told nothing more. */
+export interface AttemptsOwner {
+  /** Something of the answer has gone to the client: there is no other attempt. */
+  readonly answerStarted: boolean;
+  interimAnswer(head: MessageHead): void;
+  answered(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean, sentAtMs: number): void;
+  answerBody(bytes: Buffer, from: number, to: number, last: boolean): void;
+  switched(head: MessageHead, from: number, to: number, sentAtMs: number): void;
+  tunnelBytes(bytes: Buffer): void;
+  /** The upstream has ended its side of a tunnel, or all of it. */
+  tunnelEnded(whole: boolean): void;
+  /** There will be no answer of an upstream: ours takes its place, or the client's is cut off when it has begun. */
+  failed(status: number, text: string, flag: ResponseFlag, details: string): void;
+  /** The upstream takes bytes of the request. */
+  upstreamTakesMore(): void;
+}
+
+/** Attempts of one exchange, one after the other, to have its request answered by an endpoint of a cluster. */
+export class Attempts implements PoolUser, ResponseReceiver {
+  readonly #owner: AttemptsOwner;
+  readonly #context: ExchangeContext;
+  readonly #facts: ExchangeRequest;
+  readonly #request: OutgoingRequest;
+  #action: ForwardAction | undefined;
+  cluster: Cluster | undefined;
+  /** Of the last attempt. */
+  endpoint: Endpoint | undefined;
+  /** Counted among the endpoint's requests that are under way. */
+  #counted = false;
+  #channel: UpstreamChannel | undefined;
+  #waiting = false;
+  #tunnel = false;
+  #paused = false;
+  #made = 0;
+  #retries = 0;
+  #staleRetried = false;
+  #tried: Set<Endpoint> | undefined;
+  #retryTimer: Disposable | undefined;
+  #routeTimer: Disposable | undefined;
+  #tryTimer: Disposable | undefined;
+  #sentAtMs = 0;
+  /** Of the answer that is coming. */
+  #status = 0;
+  upstreamLocal = "";
+  transportFailure = "";
+
+  constructor(owner: AttemptsOwner, context: ExchangeContext, facts: ExchangeRequest, request: OutgoingRequest) {
+    this.#owner = owner;
+    this.#context = context;
+    this.#facts = facts;
+    this.#request = request;
+  }
+
+  get toHead(): boolean {
+    return this.#facts.method === "HEAD";
+  }
+
+  get toConnect(): boolean {
+    return this.#facts.isConnect;
+  }
+
+  get wantsPlainBody(): boolean {
+    return this.#facts.protocol === "HTTP/1.0";
+  }
+
+  /** Where the request's body goes now, if anywhere. */
+  get channel(): UpstreamChannel | undefined {
+    return this.#channel;
+  }
+
+  reset(): void {
+    this.#action = undefined;
+    this.cluster = undefined;
+    this.endpoint = undefined;
+    this.#counted = false;
+    this.#tunnel = false;
+    this.#paused = false;
+    this.#made = 0;
+    this.#retries = 0;
+    this.#staleRetried = false;
+    this.#tried = undefined;
+    this.upstreamLocal = "";
+    this.transportFailure = "";
+  }
+
+  /** Chooses the first endpoint; when there is none, the exchange has failed. */
+  pick(cluster: Cluster, action: ForwardAction): Endpoint | undefined {
+    this.#action = action;
+    if (cluster.activeRequests >= cluster.config.maxRequests) {
+      this.#overflowed(cluster);
+      return undefined;
+    }
+    const avoid = action.retry?.avoidPreviousHosts === true ? this.#tried : undefined;
+    const endpoint = cluster.pick(avoid, action.retry?.hostSelectionAttempts ?? 1);
+    if (endpoint === undefined) {
+      cluster.counters.noHealthyEndpoint += 1;
+      this.#owner.failed(503, "no healthy upstream", responseFlags.noHealthyUpstream, "no_healthy_upstream");
+    }
+    return endpoint;
+  }
+
+  attempt(endpoint: Endpoint, fresh: boolean): void {
+    this.#made += 1;
+    this.endpoint = endpoint;
+    this.#counted = true;
+    endpoint.activeRequests += 1;
+    endpoint.counters.requests += 1;
+    endpoint.cluster.activeRequests += 1;
+    endpoint.cluster.counters.requests += 1;
+    this.#request.stampAttempt(this.#made);
+    this.#waiting = true;
+    endpoint.pool.acquire(this, fresh);
+  }
+
+  /** The client has sent all of the request: the route's time limit begins. */
+  requestComplete(): void {
+    if (this.#channel !== undefined) this.#sentAtMs = this.#context.clock.steadyMs();
+    const timeoutMs = this.#action?.timeoutMs ?? 0;
+    if (timeoutMs > 0 && this.#routeTimer === undefined) {
+      this.#routeTimer = this.#context.clock.after(timeoutMs, () => {
+        this.#giveUp(504, "upstream request timeout", responseFlags.upstreamRequestTimeout, "response_timeout");
+      });
+    }
+  }
+
+  /** The client takes no more bytes of the answer for now. */
+  pause(): void {
+    this.#paused = true;
+    this.#channel?.pause();
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#channel?.resume();
+  }
+
+  /** Gives up what is under way. */
+  drop(): void {
+    this.#retryTimer?.[Symbol.dispose]();
+    this.#retryTimer = undefined;
+    if (this.#waiting) {
+      this.#waiting = false;
+      this.endpoint?.pool.giveUp(this);
+      this.#leave(true);
+    }
+    const channel = this.#channel;
+    this.#channel = undefined;
+    if (channel === undefined) return;
+    this.#leave(true);
+    channel.abandon();
+  }
+
+  /** The exchange is over. */
+  end(): void {
+    this.#clearTimers();
+  }
+
+  // ---- PoolUser
+
+  connected(channel: UpstreamChannel): void {
+    this.#waiting = false;
+    this.#channel = channel;
+    const { local } = channel;
+    this.upstreamLocal = `${local.address}:${local.port}`;
+    channel.begin(this);
+    const more = this.#request.sendTo(channel);
+    if (this.#request.complete) this.#sentAtMs = this.#context.clock.steadyMs();
+    else if (more) this.#owner.upstreamTakesMore();
+    const perTryMs = this.#action?.retry?.perTryTimeoutMs ?? 0;
+    if (perTryMs > 0) this.#tryTimer = this.#context.clock.after(perTryMs, () => this.#tryTimedOut());
+  }
+
+  connectFailed(failure: ConnectFailure): void {
+    this.#waiting = false;
+    this.#leave(true);
+    this.transportFailure = failure.message;
+    if (failure.kind === "overflow") {
+      if (this.cluster !== undefined) this.#overflowed(this.cluster);
+      return;
+    }
+    if (retriesConnectFailure(this.#action?.retry, failure) && this.#retryLater()) return;
+    const reason = failure.kind === "timeout" ? "connection timeout" : `remote connection failure, transport failure reason: ${failure.message}`;
+    this.#owner.failed(503, resetText(reason), responseFlags.upstreamConnectionFailure, resetDetails("before", reason));
+  }
+
+  // ---- ResponseReceiver
+
+  interimResponse(head: MessageHead): void {
+    this.#owner.interimAnswer(head);
+  }
+
+  response(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean): void {
+    const retry = this.#action?.retry;
+    if (retry !== undefined && retriesResponse(retry, head.status, head.get("grpc-status")) && this.#retryInstead(last)) return;
+    this.#status = head.status;
+    if (last) this.#answerComplete();
+    this.#owner.answered(head, framing, from, to, last, this.#sentAtMs);
+  }
+
+  responseBody(bytes: Buffer, from: number, to: number, last: boolean): void {
+    if (last) this.#answerComplete();
+    this.#owner.answerBody(bytes, from, to, last);
+  }
+
+  switched(head: MessageHead, from: number, to: number): void {
+    this.#tunnel = true;
+    this.#clearTimers();
+    this.#owner.switched(head, from, to, this.#sentAtMs);
+  }
+
+  switchedBytes(bytes: Buffer): void {
+    this.#owner.tunnelBytes(bytes);
+  }
+
+  switchedEnd(): void {
+    this.#owner.tunnelEnded(false);
+  }
+
+  upstreamFailed(failure: UpstreamFailure): void {
+    const channel = this.#channel;
+    this.#channel = undefined;
+    this.#leave(!this.#tunnel);
+    if (this.#tunnel) {
+      this.#owner.tunnelEnded(true);
+      return;
+    }
+    const broke = failure.kind === "protocol-error";
+    const flag = broke ? responseFlags.upstreamProtocolError : responseFlags.upstreamConnectionTermination;
+    if (this.#owner.answerStarted) {
+      this.#owner.failed(502, "", flag, resetDetails("after", failure.message));
+      return;
+    }
+    if (this.#retriesStale(channel, failure)) return;
+    if (this.#request.replayable && retriesFailure(this.#action?.retry, failure) && this.#retryLater()) return;
+    if (!broke) this.transportFailure = failure.message === "connection termination" ? "" : failure.message;
+    const reason = broke ? "protocol error" : "connection termination";
+    this.#owner.failed(broke ? 502 : 503, resetText(reason), flag, resetDetails("before", reason));
+  }
+
+  upstreamDrained(): void {
+    if (this.#tunnel || !this.#request.complete) this.#owner.upstreamTakesMore();
+  }
+
+  // ---- further attempts
+
+  /**
+   * A kept-alive connection that its peer closed while we were writing: nothing of an answer came, so a request that
+   * was never sent, or may be sent twice, goes once more over a new connection. This is no retry of the policy.
+   */
+  #retriesStale(channel: UpstreamChannel | undefined, failure: UpstreamFailure): boolean {
+    if (channel?.reused !== true || failure.anyByte || failure.kind !== "closed" || this.#staleRetried || !this.#request.replayable) return false;
+    if (!failure.nothingSent && !isIdempotent(this.#facts.method)) return false;
+    const { endpoint } = this;
+    if (endpoint === undefined) return false;
+    this.#staleRetried = true;
+    this.#made -= 1;
+    this.attempt(endpoint, true);
+    return true;
+  }
+
+  #retryLater(): boolean {
+    const policy = this.#action?.retry;
+    if (policy === undefined || this.#retries >= policy.retries || !this.#request.replayable) return false;
+    this.#retries += 1;
+    if (this.cluster !== undefined) this.cluster.counters.retries += 1;
+    if (this.endpoint !== undefined) (this.#tried ??= new Set()).add(this.endpoint);
+    const { clock, random } = this.#context;
+    this.#retryTimer = scheduleRetry(policy, this.#retries, clock, random, () => {
+      this.#retryTimer = undefined;
+      const { cluster } = this;
+      const endpoint = cluster === undefined || this.#action === undefined ? undefined : this.pick(cluster, this.#action);
+      if (endpoint !== undefined) this.attempt(endpoint, false);
+    });
+    return true;
+  }
+
+  /** Another attempt instead of an answer that has begun to come. */
+  #retryInstead(complete: boolean): boolean {
+    const policy = this.#action?.retry;
+    if (policy === undefined || this.#retries >= policy.retries || !this.#request.replayable || !this.#request.complete) return false;
+    const channel = this.#channel;
+    this.#channel = undefined;
+    if (!complete) channel?.abandon();
+    this.#leave(true);
+    return this.#retryLater();
+  }
+
+  #tryTimedOut(): void {
+    this.#tryTimer = undefined;
+    if (this.#owner.answerStarted) return;
+    if (retriesTimeout(this.#action?.retry)) {
+      this.drop();
+      if (this.#retryLater()) return;
+    }
+    this.#giveUp(504, "upstream request timeout", responseFlags.upstreamRequestTimeout, "upstream_per_try_timeout");
+  }
+
+  // ---- ends
+
+  #answerComplete(): void {
+    this.#channel = undefined;
+    this.#leave(this.#status >= 500);
+  }
+
+  #overflowed(cluster: Cluster): void {
+    cluster.counters.overflow += 1;
+    this.#owner.failed(503, resetText("overflow"), responseFlags.upstreamOverflow, resetDetails("before", "overflow"));
+  }
+
+  #giveUp(status: number, text: string, flag: ResponseFlag, details: string): void {
+    this.drop();
+    this.#owner.failed(status, text, flag, details);
+  }
+
+  #leave(failed: boolean): void {
+    const { endpoint } = this;
+    if (endpoint === undefined || !this.#counted) return;
+    this.#counted = false;
+    this.#tryTimer?.[Symbol.dispose]();
+    this.#tryTimer = undefined;
+    endpoint.activeRequests -= 1;
+    endpoint.cluster.activeRequests -= 1;
+    if (failed) endpoint.counters.errors += 1;
+    else endpoint.counters.successes += 1;
+  }
+
+  #clearTimers(): void {
+    this.#routeTimer?.[Symbol.dispose]();
+    this.#routeTimer = undefined;
+    this.#tryTimer?.[Symbol.dispose]();
+    this.#tryTimer = undefined;
+  }
+}
+
+function resetText(reason: string): string {
+  return `upstream connect error or disconnect/reset before headers. reset reason: ${reason}`;
+}
+
+function resetDetails(when: "before" | "after", reason: string): string {
+  return `upstream_reset_${when}_response_started{${reason.replaceAll(/[\s,]+/g, "_")}}`;
+}

@@ -1,0 +1,60 @@
+import type { SocketAddress } from "../../net/index.ts";
+import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
+
+/**
+ * One request's way on a connection to an endpoint: an HTTP/1.1 connection while it serves the request, or a stream of an
+ * HTTP/2 connection. Heads are HTTP/1.1 text on this side, whatever goes over the wire.
+ */
+export interface UpstreamChannel {
+  readonly local: SocketAddress;
+  /** Whether the connection served a request before this one: then the peer may be closing it while we write. */
+  readonly reused: boolean;
+  /** Whether bytes that were given to {@link send} or {@link write} are still being read, so that they must not change. */
+  readonly holdsBytes: boolean;
+  /** Who is told of the answer; comes first. */
+  begin(receiver: ResponseReceiver): void;
+  /** The head, `message[0, headLength)`, and what there is of the body; `last` with the whole request. False means: wait for `upstreamDrained`. */
+  send(message: Buffer, headLength: number, last: boolean): boolean;
+  /** More of the body; `last` ends the request. Answers as {@link send}. */
+  write(bytes: Buffer, last: boolean): boolean;
+  /** Bytes of a tunnel. */
+  writeTunnel(bytes: Buffer): boolean;
+  /** Our side of a tunnel has ended. */
+  endTunnel(): void;
+  /** The answer's bytes wait until {@link resume}. */
+  pause(): void;
+  resume(): void;
+  /** Gives the request up before its answer is complete. */
+  abandon(): void;
+}
+
+/** The exchange that a channel serves. All ranges hold only during the call. */
+export interface ResponseReceiver {
+  /** The request was HEAD: its response has no body. */
+  readonly toHead: boolean;
+  /** The request was CONNECT: an answer of 2xx opens a tunnel. */
+  readonly toConnect: boolean;
+  /** Data of a chunked body is wanted without its framing. */
+  readonly wantsPlainBody: boolean;
+  interimResponse(head: MessageHead): void;
+  /** The final head, with what came of its body in `bytes[from, to)`; `last` when the response is complete with it. */
+  response(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean): void;
+  responseBody(bytes: Buffer, from: number, to: number, last: boolean): void;
+  /** 101, or the 200 to a CONNECT: from now on bytes go both ways as they are, first `bytes[from, to)`. */
+  switched(head: MessageHead, from: number, to: number): void;
+  switchedBytes(bytes: Buffer): void;
+  switchedEnd(): void;
+  /** The connection ended or broke protocol before the response was complete. */
+  upstreamFailed(failure: UpstreamFailure): void;
+  /** The channel takes bytes again. */
+  upstreamDrained(): void;
+}
+
+export interface UpstreamFailure {
+  readonly kind: "closed" | "protocol-error";
+  /** At least one byte of an answer had come. */
+  readonly anyByte: boolean;
+  /** Nothing of the request has left this process. */
+  readonly nothingSent: boolean;
+  readonly message: string;
+}
