@@ -86,6 +86,15 @@ export class Reader {
     return new Reader({}, this.#at(field), this.#report);
   }
 
+  /** A reader for each element, which must be objects: what is none is an error and left out. */
+  objects(field: string): readonly Reader[] {
+    return this.list(field).filter((element) => {
+      if (isRecord(element.raw)) return true;
+      element.error(`must be an object, got ${describe(element.raw)}`);
+      return false;
+    });
+  }
+
   strings(field: string): readonly string[] {
     const found: string[] = [];
     for (const element of this.list(field)) {
@@ -111,9 +120,9 @@ export class Reader {
   }
 
   /** Reports every field that was never asked for. */
-  unknownFields(report: (field: string) => void = (field) => this.error(`is not a field that is known here${this.#suggestion(field)}`, field)): void {
+  unknownFields(report: (field: string, suggestion: string) => void = (field, suggestion) => this.error(`is not a field that is known here${suggestion}`, field)): void {
     if (!isRecord(this.#value)) return;
-    for (const field of Object.keys(this.#value)) if (!this.#known.has(field)) report(field);
+    for (const field of Object.keys(this.#value)) if (!this.#known.has(field)) report(field, this.#suggestion(field));
   }
 
   /** The parser's answer: the value only if nothing was wrong anywhere below this report. */

@@ -15,6 +15,7 @@ export {
   type ErrorKind,
 } from "./errors.ts";
 export { invariant } from "./invariant.ts";
+export { addressBytes, cidrOf } from "./ip-address.ts";
 export { createLogger, logLevels, silentLogger, type LogFields, type Logger, type LogLevel, type LogThreshold } from "./log.ts";
 export { nearestName } from "./nearest-name.ts";
 export { seededRandom, systemRandom, type Random } from "./random.ts";
