@@ -5,6 +5,7 @@ import { aborted, describeError, type Clock, type Logger, type Shutdown } from "
 import { CollectionGraph, type Collection, type KubeClient } from "../kube/index.ts";
 import { prometheusContentType, renderPrometheus, type MetricsRegistry } from "../telemetry/index.ts";
 import type { MeshConfig } from "../api/istio/index.ts";
+import type { Node } from "../api/kubernetes/index.ts";
 import { Authenticator, CertificateService, type PodDirectory } from "./ca/index.ts";
 import type { ControlPlaneSettings } from "./control-plane-options.ts";
 import { runGatewayControllers, runRootCertificateController, type ProxySettings } from "./gateways/index.ts";
@@ -38,7 +39,7 @@ import {
   type HttpRoute,
 } from "./serve/index.ts";
 import { ControlPlaneIdentity } from "./serving-certificate.ts";
-import { runCaBundleController, serveWebhooks } from "./webhooks/index.ts";
+import { createInjectReviewer, InjectionSource, runCaBundleController, serveWebhooks } from "./webhooks/index.ts";
 import { deriveAmbientResources, deriveRouterResources } from "./translate/index.ts";
 
 export interface ControlPlaneOptions {
@@ -123,7 +124,9 @@ export class ControlPlane {
     const root = (): string => identity.authority.root;
     start("root certificates", runRootCertificateController({ client, root, clock, log }, drain));
     start("webhook authorities", runCaBundleController({ client, service: { namespace: settings.namespace, name: this.#serviceName() }, root, clock, log }, drain));
-    const webhooks = await serveWebhooks(settings.webhooks.address, settings.webhooks.port, identity.serving, log.scoped("webhooks"));
+    const injection = this.#injection(configFile);
+    start("injection", injection.run(stopped.signal));
+    const webhooks = await serveWebhooks(settings.webhooks.address, settings.webhooks.port, identity.serving, this.#injectReviewer(injection), log.scoped("webhooks"));
     identity.onChange(() => webhooks.setSecureContext({ cert: identity.serving.certificate, key: identity.serving.privateKey }));
     const http = [
       webhooks,
@@ -144,6 +147,33 @@ export class ControlPlane {
     ended.abort();
     // An API server that does not answer must not keep us: closing the client ends what waits for it.
     if (work.size > 0) log.warn("ended with work left", { work: [...work.keys()].join(", ") });
+  }
+
+  #injection(configFile: MeshConfigFile): InjectionSource {
+    const { client, settings, clock, log } = this.#options;
+    const { namespace, revision, hub, tag, clusterId, network, nativeSidecars } = settings;
+    return new InjectionSource({
+      client,
+      namespace,
+      defaults: { hub, tag, istioNamespace: namespace, revision, clusterName: clusterId, network },
+      nativeSidecars,
+      meshText: () => configFile.text,
+      kubeletVersions: () => this.#kubeletVersions(),
+      clock,
+      log: log.scoped("injection"),
+    });
+  }
+
+  #kubeletVersions(): string[] {
+    return [...this.#inputs.nodes.values()].map(({ name }) => {
+      const node: Node | undefined = this.#ingest.get("Node", name);
+      return node?.status?.nodeInfo?.["kubeletVersion"] ?? "";
+    });
+  }
+
+  #injectReviewer(injection: InjectionSource): ReturnType<typeof createInjectReviewer> {
+    const namespaceLabels = (namespace: string): Readonly<Record<string, string>> => this.#inputs.namespaces.get(namespace)?.labels ?? {};
+    return createInjectReviewer({ context: () => injection.context(), namespaceLabels, metrics: this.#metrics, log: this.#options.log.scoped("injection") });
   }
 
   async #serve(identity: ControlPlaneIdentity): Promise<readonly grpc.Server[]> {
@@ -218,6 +248,10 @@ export class ControlPlane {
       h2UpgradePolicy: config.h2UpgradePolicy,
       dnsRefreshRateMs: config.dnsRefreshRateMs,
       protocolDetectionTimeoutMs: config.protocolDetectionTimeoutMs,
+      trustDomainAliases: config.trustDomainAliases,
+      extensionProviders: config.extensionProviders,
+      defaultAccessLogProviders: config.defaultAccessLogProviders,
+      meshMutualTls: config.meshMutualTls,
       accessLogFile: config.accessLogFile,
       accessLogFormat: config.accessLogFormat,
       accessLogEncoding: config.accessLogEncoding,

@@ -60,6 +60,7 @@ export type {
 export { virtualServiceKind, type L4Match, type TlsMatch, type VirtualService, type VirtualServiceSpec, type VirtualServiceTcpRoute, type VirtualServiceTlsRoute } from "./virtual-service.ts";
 export { workloadEntryKind, type WorkloadEntry, type WorkloadEntrySpec } from "./workload-entry.ts";
 export { istioAnnotations, istioLabels } from "./labels.ts";
+export type { ExtensionProvider, FileLogProvider, GrpcAuthorizationProvider, HttpAuthorizationProvider } from "./extension-provider.ts";
 export { parseMeshConfig, type MeshConfig, type PathNormalization, type ProxyConfig } from "./mesh-config.ts";
 export { peerAuthenticationKind, type MutualTlsMode, type PeerAuthentication } from "./peer-authentication.ts";
 export type { PolicyTargetReference } from "./policy-target.ts";

@@ -1,5 +1,6 @@
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
+import { readExtensionProviders, type ExtensionProvider } from "./extension-provider.ts";
 
 /** How proxies write a request's path before they compare it. */
 export type PathNormalization = (typeof pathNormalizations)[number];
@@ -31,6 +32,11 @@ export interface MeshConfig {
   readonly dnsRefreshRateMs: number;
   /** How long a proxy waits for the first bytes that tell a protocol; 0: as long as it takes. */
   readonly protocolDetectionTimeoutMs: number;
+  readonly extensionProviders: readonly ExtensionProvider[];
+  /** Names of providers that write access logs where no Telemetry says otherwise. */
+  readonly defaultAccessLogProviders: readonly string[];
+  /** Of Istio's mutual TLS, at its servers. */
+  readonly meshMutualTls: { readonly minProtocolVersion: "TLSV1_2" | "TLSV1_3"; readonly cipherSuites: readonly string[] };
 }
 
 /** istio.mesh.v1alpha1.ProxyConfig. */
@@ -72,8 +78,16 @@ export function parseMeshConfig(raw: unknown): Parsed<MeshConfig> {
     h2UpgradePolicy: reader.oneOf("h2UpgradePolicy", ["DO_NOT_UPGRADE", "UPGRADE"]) ?? "DO_NOT_UPGRADE",
     dnsRefreshRateMs: readDurationMs(reader, "dnsRefreshRate") ?? defaultDnsRefreshRateMs,
     protocolDetectionTimeoutMs: readDurationMs(reader, "protocolDetectionTimeout") ?? 0,
+    extensionProviders: readExtensionProviders(reader),
+    defaultAccessLogProviders: reader.object("defaultProviders")?.strings("accessLogging") ?? [],
+    meshMutualTls: readMeshMutualTls(reader.object("meshMTLS")),
   };
   return reader.finish(() => value);
+}
+
+function readMeshMutualTls(reader: Reader | undefined): MeshConfig["meshMutualTls"] {
+  const version = reader?.oneOf("minProtocolVersion", ["TLS_AUTO", "TLSV1_2", "TLSV1_3"]) ?? "TLS_AUTO";
+  return { minProtocolVersion: version === "TLSV1_3" ? "TLSV1_3" : "TLSV1_2", cipherSuites: reader?.strings("cipherSuites") ?? [] };
 }
 
 /** Absent: everybody. */

@@ -1,6 +1,6 @@
 import { istioAnnotations } from "../../api/istio/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
-import type { PodFacts } from "../model/facts.ts";
+import type { PodFacts, SidecarProxyFacts } from "../model/facts.ts";
 
 const hashLabel = "pod-template-hash";
 
@@ -10,6 +10,7 @@ export function podFacts(pod: Pod): PodFacts | undefined {
   if (status?.phase === "Succeeded" || status?.phase === "Failed") return undefined;
   const addresses = status?.podIPs?.map((entry) => entry.ip) ?? (status?.podIP === undefined ? [] : [status.podIP]);
   const workload = workloadOf(pod);
+  const sidecar = sidecarOf(pod);
   return {
     namespace: metadata.namespace ?? "default",
     name: metadata.name ?? "",
@@ -22,6 +23,7 @@ export function podFacts(pod: Pod): PodFacts | undefined {
     redirected: metadata.annotations?.[istioAnnotations.ambientRedirection] === "enabled",
     workloadName: workload.name,
     workloadType: workload.type,
+    ...(sidecar === undefined ? {} : { sidecar }),
     containerPorts: (spec?.containers ?? []).flatMap((container) =>
       (container.ports ?? []).map((port) => ({ name: port.name ?? "", port: port.containerPort, protocol: port.protocol ?? "TCP" })),
     ),
@@ -42,4 +44,19 @@ function workloadOf(pod: Pod): { readonly name: string; readonly type: PodFacts[
     return scheduled?.[1] === undefined ? { name: owner.name, type: "job" } : { name: scheduled[1], type: "cronjob" };
   }
   return own;
+}
+
+const proxyContainer = "istio-proxy";
+const otherModes = ["router", "waypoint", "ztunnel"];
+
+/** A pod with a container `istio-proxy` that is no gateway's and no waypoint's. */
+function sidecarOf(pod: Pod): SidecarProxyFacts | undefined {
+  const container = [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])].find(({ name }) => name === proxyContainer);
+  if (container === undefined || otherModes.some((mode) => container.args?.includes(mode) === true)) return undefined;
+  const variable = (name: string): string | undefined => container.env?.find((entry) => entry.name === name)?.value;
+  const interception = pod.metadata.annotations?.["sidecar.istio.io/interceptionMode"] ?? variable("ISTIO_META_INTERCEPTION_MODE");
+  return {
+    interception: interception === "NONE" || interception === "TPROXY" ? interception : "REDIRECT",
+    hbone: variable("ISTIO_META_ENABLE_HBONE") === "true" || pod.metadata.labels?.["networking.istio.io/tunnel"] === "http",
+  };
 }

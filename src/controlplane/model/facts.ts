@@ -28,6 +28,10 @@ export interface MeshSettings
     | "h2UpgradePolicy"
     | "dnsRefreshRateMs"
     | "protocolDetectionTimeoutMs"
+    | "trustDomainAliases"
+    | "extensionProviders"
+    | "defaultAccessLogProviders"
+    | "meshMutualTls"
   > {
   readonly trustDomain: string;
   readonly rootNamespace: string;
@@ -74,7 +78,16 @@ export interface PodFacts {
   readonly redirected: boolean;
   readonly workloadName: string;
   readonly workloadType: "deployment" | "cronjob" | "job" | "pod";
+  /** The sidecar that the pod has; gateways and waypoints are no sidecars. */
+  readonly sidecar?: SidecarProxyFacts;
   readonly containerPorts: readonly { readonly name: string; readonly port: number; readonly protocol: string }[];
+}
+
+export interface SidecarProxyFacts {
+  /** How connections come to it; NONE: they do not, it listens on ports of its own. */
+  readonly interception: "REDIRECT" | "TPROXY" | "NONE";
+  /** It takes HBONE too. */
+  readonly hbone: boolean;
 }
 
 export interface ServiceFacts {

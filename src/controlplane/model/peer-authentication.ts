@@ -11,7 +11,7 @@ export interface EffectivePeerAuthentication {
 
 /** The strictness that a policy with a selector inherits where its own mode is unset. */
 export function inheritedStrict(namespace: string, rootNamespace: string, policies: readonly PeerAuthenticationFacts[]): boolean {
-  return strictOf([wholeNamespace(policies, namespace), namespace === rootNamespace ? undefined : wholeNamespace(policies, rootNamespace)]);
+  return effective(inheritedModes(namespace, rootNamespace, policies)) === "STRICT";
 }
 
 /** Workload beats namespace beats mesh; of several of one level the oldest counts. `policies` are the namespace's and the root's. */
@@ -20,12 +20,55 @@ export function effectivePeerAuthentication(
   rootNamespace: string,
   policies: readonly PeerAuthenticationFacts[],
 ): EffectivePeerAuthentication {
-  const own = policies
-    .filter((policy) => policy.namespace === workload.namespace && hasSelector(policy) && matchesLabelSelector(policy.spec.selector, workload.labels))
-    .sort(byAge)[0];
+  const own = selectingPolicy(workload, policies);
   const inherited = inheritedStrict(workload.namespace, rootNamespace, policies);
   const strict = own === undefined || own.spec.mode === "UNSET" ? inherited : own.spec.mode === "STRICT";
   return { strict, withPorts: own !== undefined && Object.keys(own.spec.portLevelModes).length > 0 ? own : undefined };
+}
+
+/** What a port of a workload takes: only mutual TLS, both, or only plain text. */
+export type EffectiveMutualTls = "STRICT" | "PERMISSIVE" | "DISABLE";
+
+/** How a workload's ports take connections; `ports` lists those that a policy names. */
+export interface WorkloadMutualTls {
+  readonly mode: EffectiveMutualTls;
+  readonly ports: ReadonlyMap<number, EffectiveMutualTls>;
+}
+
+/**
+ * Port beats workload beats namespace beats mesh, and PERMISSIVE is what nobody says otherwise. `policies` are the
+ * namespace's and the root's.
+ */
+export function workloadMutualTls(
+  workload: { readonly namespace: string; readonly labels: Labels },
+  rootNamespace: string,
+  policies: readonly PeerAuthenticationFacts[],
+): WorkloadMutualTls {
+  const own = selectingPolicy(workload, policies);
+  const inherited = inheritedModes(workload.namespace, rootNamespace, policies);
+  const mode = effective([own?.spec.mode, ...inherited]);
+  const ports = Object.entries(own?.spec.portLevelModes ?? {}).map(([port, wanted]) => [Number(port), effective([wanted, mode])] as const);
+  return { mode, ports: new Map(ports.sort(([left], [right]) => left - right)) };
+}
+
+/** Of the port that the application listens on. Clients send plain text where it is DISABLE. */
+export function mutualTlsModeOf(settings: WorkloadMutualTls, port: number): EffectiveMutualTls {
+  return settings.ports.get(port) ?? settings.mode;
+}
+
+function effective(modes: readonly (MutualTlsMode | undefined)[]): EffectiveMutualTls {
+  return modes.find((mode): mode is EffectiveMutualTls => mode !== undefined && mode !== "UNSET") ?? "PERMISSIVE";
+}
+
+/** The oldest of the namespace's policies that select the workload. */
+function selectingPolicy(workload: { readonly namespace: string; readonly labels: Labels }, policies: readonly PeerAuthenticationFacts[]): PeerAuthenticationFacts | undefined {
+  return policies
+    .filter((policy) => policy.namespace === workload.namespace && hasSelector(policy) && matchesLabelSelector(policy.spec.selector, workload.labels))
+    .sort(byAge)[0];
+}
+
+function inheritedModes(namespace: string, rootNamespace: string, policies: readonly PeerAuthenticationFacts[]): readonly (MutualTlsMode | undefined)[] {
+  return [wholeNamespace(policies, namespace), namespace === rootNamespace ? undefined : wholeNamespace(policies, rootNamespace)];
 }
 
 export function hasSelector(policy: PeerAuthenticationFacts): boolean {
@@ -34,10 +77,6 @@ export function hasSelector(policy: PeerAuthenticationFacts): boolean {
 
 function wholeNamespace(policies: readonly PeerAuthenticationFacts[], namespace: string): MutualTlsMode | undefined {
   return policies.filter((policy) => policy.namespace === namespace && !hasSelector(policy)).sort(byAge)[0]?.spec.mode;
-}
-
-function strictOf(modes: readonly (MutualTlsMode | undefined)[]): boolean {
-  return modes.find((mode) => mode !== undefined && mode !== "UNSET") === "STRICT";
 }
 
 /** The name of the policy for ztunnels that a PeerAuthentication with ports becomes. */

@@ -22,6 +22,10 @@ export const testMesh: MeshSettings = {
   accessLogFile: "",
   accessLogFormat: "",
   accessLogEncoding: "TEXT",
+  trustDomainAliases: [],
+  extensionProviders: [],
+  defaultAccessLogProviders: [],
+  meshMutualTls: { minProtocolVersion: "TLSV1_2", cipherSuites: [] },
   pathNormalization: "DEFAULT",
 };
 
