@@ -21,6 +21,10 @@ export interface ControlPlaneSettings {
   readonly secureGrpc: ListenAddress;
   readonly webhooks: ListenAddress;
   readonly monitoring: ListenAddress;
+  readonly hub: string;
+  readonly tag: string;
+  /** Of pods that say nothing themselves; `auto` where every node is new enough. */
+  readonly nativeSidecars: "auto" | "true" | "false";
   /** Of gateways that this control plane deploys: `<hub>/proxyv2:<tag>`. */
   readonly proxyImage: string;
 }
@@ -40,6 +44,8 @@ const flags: Readonly<Record<string, string>> = {
 export function readControlPlaneSettings(args: readonly string[], env: Environment, release: string): ControlPlaneSettings {
   const given = readFlags(args);
   const flag = (name: string): string => given.get(name) ?? flags[name] ?? "";
+  const hub = envString(env, "HUB", "docker.io/istio");
+  const tag = envString(env, "TAG", release);
   return {
     podName: envString(env, "POD_NAME", "istiod"),
     namespace: envString(env, "POD_NAMESPACE", "istio-system"),
@@ -59,8 +65,16 @@ export function readControlPlaneSettings(args: readonly string[], env: Environme
     secureGrpc: listenAddress("--secureGRPCAddr", flag("--secureGRPCAddr")),
     webhooks: listenAddress("--httpsAddr", flag("--httpsAddr")),
     monitoring: listenAddress("--monitoringAddr", flag("--monitoringAddr")),
-    proxyImage: `${envString(env, "HUB", "docker.io/istio")}/proxyv2:${envString(env, "TAG", release)}`,
+    hub,
+    tag,
+    nativeSidecars: nativeSidecarMode(envString(env, "ENABLE_NATIVE_SIDECARS", "auto")),
+    proxyImage: `${hub}/proxyv2:${tag}`,
   };
+}
+
+function nativeSidecarMode(text: string): ControlPlaneSettings["nativeSidecars"] {
+  if (text === "auto" || text === "true" || text === "false") return text;
+  throw userError("env-invalid", `ENABLE_NATIVE_SIDECARS must be auto, true or false, got "${text}"`);
 }
 
 function readFlags(args: readonly string[]): ReadonlyMap<string, string> {

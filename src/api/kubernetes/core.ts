@@ -126,7 +126,19 @@ export interface Probe {
 export interface LifecycleHandler {
   exec?: { command?: string[] };
   httpGet?: NonNullable<Probe["httpGet"]>;
+  tcpSocket?: NonNullable<Probe["tcpSocket"]>;
   sleep?: { seconds: number };
+}
+
+export interface SecurityContext {
+  runAsUser?: number;
+  runAsGroup?: number;
+  runAsNonRoot?: boolean;
+  privileged?: boolean;
+  allowPrivilegeEscalation?: boolean;
+  readOnlyRootFilesystem?: boolean;
+  seccompProfile?: { type: string; localhostProfile?: string };
+  capabilities?: { add?: string[]; drop?: string[] };
 }
 
 export interface Container {
@@ -145,7 +157,9 @@ export interface Container {
   readinessProbe?: Probe;
   startupProbe?: Probe;
   lifecycle?: { postStart?: LifecycleHandler; preStop?: LifecycleHandler };
-  securityContext?: { runAsUser?: number; runAsGroup?: number; privileged?: boolean; capabilities?: { add?: string[]; drop?: string[] } };
+  securityContext?: SecurityContext;
+  terminationMessagePath?: string;
+  terminationMessagePolicy?: "File" | "FallbackToLogsOnError";
   /** `Always` on an init container makes it a sidecar (KEP-753). */
   restartPolicy?: "Always";
   stdin?: boolean;
@@ -244,6 +258,7 @@ export interface PodSpec {
   tolerations?: Toleration[];
   serviceAccountName?: string;
   automountServiceAccountToken?: boolean;
+  imagePullSecrets?: { name: string }[];
   restartPolicy?: "Always" | "OnFailure" | "Never";
   terminationGracePeriodSeconds?: number;
   hostNetwork?: boolean;

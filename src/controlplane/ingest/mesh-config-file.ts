@@ -35,6 +35,11 @@ export class MeshConfigFile {
     this.#log = log;
   }
 
+  /** As it was last read. */
+  get text(): string {
+    return this.#text ?? "";
+  }
+
   async load(): Promise<MeshConfig> {
     this.#text = await this.#read();
     return readMeshConfig(this.#text, this.#path);

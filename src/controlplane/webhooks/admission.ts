@@ -41,11 +41,6 @@ export function validate(review: AdmissionReview): AdmissionAnswer {
   return answer(review, { allowed: false, status: { code: unprocessable, message }, ...(warnings.length === 0 ? {} : { warnings }) });
 }
 
-/** Lets every pod through as it is, and says so: this control plane has no sidecar templates. */
-export function passUninjected(review: AdmissionReview): AdmissionAnswer {
-  return answer(review, { allowed: true, warnings: ["no sidecar was injected: this control plane runs ambient workloads and gateways only"] });
-}
-
 function answer(review: AdmissionReview, response: Omit<AdmissionAnswer["response"], "uid">): AdmissionAnswer {
   return { apiVersion: "admission.k8s.io/v1", kind: "AdmissionReview", response: { uid: review.request?.uid ?? "", ...response } };
 }

@@ -1,2 +1,4 @@
 export { runCaBundleController } from "./ca-bundle-controller.ts";
+export { createInjectReviewer } from "./inject-review.ts";
+export { InjectionSource, type NativeSidecarMode } from "./injection-source.ts";
 export { serveWebhooks } from "./webhook-server.ts";

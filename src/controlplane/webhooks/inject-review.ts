@@ -1,0 +1,82 @@
+import type { Pod } from "../../api/kubernetes/index.ts";
+import { messageOf, type Logger } from "../../base/index.ts";
+import { injectPod, type InjectionContext } from "../../inject/index.ts";
+import type { MetricsRegistry } from "../../telemetry/index.ts";
+
+/** admission.k8s.io/v1, as far as injection reads it. */
+export interface InjectReview {
+  readonly request?: { readonly uid: string; readonly namespace?: string; readonly object?: unknown };
+}
+
+export interface InjectAnswer {
+  readonly apiVersion: "admission.k8s.io/v1";
+  readonly kind: "AdmissionReview";
+  readonly response: {
+    readonly uid: string;
+    readonly allowed: boolean;
+    readonly status?: { readonly code: number; readonly message: string };
+    readonly patchType?: "JSONPatch";
+    /** Base64 of the operations. */
+    readonly patch?: string;
+  };
+}
+
+export interface InjectReviewerOptions {
+  readonly context: () => InjectionContext;
+  readonly namespaceLabels: (namespace: string) => Readonly<Record<string, string>>;
+  readonly metrics: MetricsRegistry;
+  readonly log: Logger;
+}
+
+const unprocessable = 422;
+
+/** Answers reviews of pods; the path after `/inject` may name the cluster and the network: `/inject/cluster/<name>/net/<network>`. */
+export function createInjectReviewer(options: InjectReviewerOptions): (review: InjectReview, path: string) => InjectAnswer {
+  const { context, namespaceLabels, metrics, log } = options;
+  const counter = (name: string, help: string): (() => void) => {
+    const labelled = metrics.counter(name, help, []).labels();
+    return () => labelled.increment();
+  };
+  const requested = counter("sidecar_injection_requests_total", "Pods that were to be decided on.");
+  const injected = counter("sidecar_injection_success_total", "Pods that were injected.");
+  const failed = counter("sidecar_injection_failure_total", "Pods that could not be injected.");
+  const skipped = counter("sidecar_injection_skip_total", "Pods that are left as they are.");
+  return (review, path) => {
+    requested();
+    const pod = review.request?.object as Pod | undefined;
+    if (pod?.metadata === undefined) return answer(review, { allowed: true });
+    const namespace = review.request?.namespace ?? pod.metadata.namespace ?? "default";
+    const name = pod.metadata.name ?? `${pod.metadata.generateName ?? ""}*`;
+    try {
+      const outcome = injectPod({ pod, namespace, namespaceLabels: namespaceLabels(namespace), ...environmentOf(path) }, context());
+      if (outcome.kind === "skipped") {
+        skipped();
+        log.debug("left a pod as it is", { pod: name, namespace, reason: outcome.reason });
+        return answer(review, { allowed: true });
+      }
+      injected();
+      log.debug("injected a pod", { pod: name, namespace });
+      return answer(review, { allowed: true, patchType: "JSONPatch", patch: Buffer.from(JSON.stringify(outcome.patch)).toString("base64") });
+    } catch (error) {
+      failed();
+      log.warn("a pod cannot be injected", { pod: name, namespace, error: messageOf(error) });
+      return answer(review, { allowed: false, status: { code: unprocessable, message: messageOf(error) } });
+    }
+  };
+}
+
+function answer(review: InjectReview, response: Omit<InjectAnswer["response"], "uid">): InjectAnswer {
+  return { apiVersion: "admission.k8s.io/v1", kind: "AdmissionReview", response: { uid: review.request?.uid ?? "", ...response } };
+}
+
+/** Pairs of a key and a value; a slash in a value is written `--slash--`, as upstream's is. */
+function environmentOf(path: string): { cluster?: string; network?: string } {
+  const words = path.split("/").slice(2).map((word) => decodeURIComponent(word).replaceAll("--slash--", "/"));
+  const found: { cluster?: string; network?: string } = {};
+  for (let index = 0; index + 1 < words.length; index += 2) {
+    const [key, value = ""] = [words[index], words[index + 1]];
+    if (key === "cluster") found.cluster = value;
+    else if (key === "net") found.network = value;
+  }
+  return found;
+}

@@ -1,0 +1,93 @@
+import { parse } from "yaml";
+import { configMapKind, type ConfigMap } from "../../api/kubernetes/index.ts";
+import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import { readInjectionSettings, readMeshForInjection, type InjectionContext, type InjectionDefaults, type InjectionSettings, type MeshForInjection } from "../../inject/index.ts";
+import { createInformer, type KubeClient } from "../../kube/index.ts";
+
+/** Whether pods that do not say so themselves get a native sidecar; `auto` when every node is new enough. */
+export type NativeSidecarMode = "auto" | "true" | "false";
+
+export interface InjectionSourceOptions {
+  readonly client: KubeClient;
+  /** Where this control plane runs. */
+  readonly namespace: string;
+  readonly defaults: InjectionDefaults;
+  readonly nativeSidecars: NativeSidecarMode;
+  /** YAML of the mesh config, as it is now. */
+  readonly meshText: () => string;
+  /** Of the nodes; `v1.36.0`. */
+  readonly kubeletVersions: () => readonly string[];
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** The first kubelet in which sidecar containers are stable. */
+const firstMinorWithSidecars = 33;
+
+/** Follows what injection is made from: the ConfigMap `istio-sidecar-injector[-<rev>]`, the mesh config and the nodes. */
+export class InjectionSource {
+  readonly #options: InjectionSourceOptions;
+  #settings: InjectionSettings;
+  #mesh: MeshForInjection | undefined;
+  #meshText: string | undefined;
+
+  constructor(options: InjectionSourceOptions) {
+    this.#options = options;
+    this.#settings = readInjectionSettings({}, options.defaults);
+  }
+
+  /** What holds for the next pod. */
+  context(): InjectionContext {
+    return { settings: this.#settings, mesh: this.#currentMesh(), revision: this.#options.defaults.revision, nativeSidecars: this.#hasNativeSidecars() };
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { client, namespace, clock, log, defaults } = this.#options;
+    const name = defaults.revision === "default" ? "istio-sidecar-injector" : `istio-sidecar-injector-${defaults.revision}`;
+    const informer = createInformer(client, configMapKind, { namespace, fieldSelector: `metadata.name=${name}`, clock, log });
+    using _changes = informer.subscribe((change) => this.#take(change.type === "set" ? change.object : undefined));
+    await informer.run(signal);
+  }
+
+  /** What cannot be read changes nothing. */
+  #take(map: ConfigMap | undefined): void {
+    const { log, defaults } = this.#options;
+    try {
+      this.#settings = readInjectionSettings({ config: map?.data?.["config"], values: map?.data?.["values"] }, defaults);
+    } catch (error) {
+      log.error("kept the injection's configuration as it was", { configMap: map?.metadata.name ?? "", error: messageOf(error) });
+      return;
+    }
+    for (const warning of this.#settings.warnings) log.warn(warning, { configMap: map?.metadata.name ?? "" });
+  }
+
+  #currentMesh(): MeshForInjection {
+    const text = this.#options.meshText();
+    if (this.#mesh === undefined || text !== this.#meshText) {
+      // A text that is no mesh config was refused, with a word in the log, by who reads the file.
+      this.#mesh = readMeshForInjection(parseOr(text, {}));
+      this.#meshText = text;
+    }
+    return this.#mesh;
+  }
+
+  #hasNativeSidecars(): boolean {
+    const { nativeSidecars, kubeletVersions } = this.#options;
+    if (nativeSidecars !== "auto") return nativeSidecars === "true";
+    const versions = kubeletVersions();
+    return versions.length > 0 && versions.every(runsSidecars);
+  }
+}
+
+function runsSidecars(version: string): boolean {
+  const [, major = "0", minor = "0"] = /^v?(\d+)\.(\d+)/.exec(version) ?? [];
+  return Number(major) > 1 || Number(minor) >= firstMinorWithSidecars;
+}
+
+function parseOr(text: string, fallback: unknown): unknown {
+  try {
+    return parse(text);
+  } catch {
+    return fallback;
+  }
+}

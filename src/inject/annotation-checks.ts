@@ -1,0 +1,67 @@
+import { userError } from "../base/index.ts";
+import { podAnnotations } from "./annotations.ts";
+import { parseProxyConfig } from "./mesh.ts";
+
+/** Answers what a value should have been; undefined when it is right. */
+type Check = (value: string) => string | undefined;
+
+const maxPort = 65_535;
+const maxUint32 = 2 ** 32 - 1;
+
+const isNumber =
+  (maximum: number): Check =>
+  (value) =>
+    /^\d+$/.test(value.trim()) && Number(value) <= maximum ? undefined : `a number from 0 to ${maximum}`;
+const isPort = isNumber(maxPort);
+const isTruth: Check = (value) => (/^(1|0|t|f|true|false)$/i.test(value) ? undefined : "true or false");
+const isQuantity: Check = (value) => (/^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+|[numkKMGTPE]|[KMGTPE]i)?$/.test(value) ? undefined : "a quantity such as 100m or 128Mi");
+const arePorts: Check = (value) => (value.trim() === "" || value.split(",").every((port) => isPort(port) === undefined) ? undefined : "port numbers with commas between them, such as 80,443");
+const arePortsOrAll: Check = (value) => (value === "*" ? undefined : arePorts(value));
+const isRange: Check = (value) => (/^(\d{1,3}(\.\d{1,3}){3}\/\d{1,2}|[0-9a-fA-F:.]+\/\d{1,3})$/.test(value) ? undefined : "an IP range");
+const areRanges: Check = (value) => (value === "" || value.split(",").every((range) => isRange(range) === undefined) ? undefined : "IP ranges with commas between them, such as 10.0.0.0/8,fd00::/8");
+const areRangesOrAll: Check = (value) => (value === "*" ? undefined : areRanges(value));
+const isMode: Check = (value) => (["REDIRECT", "TPROXY", "NONE"].includes(value) ? undefined : "REDIRECT, TPROXY or NONE");
+const isJsonObject: Check = (value) => {
+  try {
+    const parsed: unknown = JSON.parse(value);
+    return typeof parsed === "object" && parsed !== null && !Array.isArray(parsed) ? undefined : "a JSON object";
+  } catch {
+    return "a JSON object";
+  }
+};
+const isProxyConfig: Check = (value) => {
+  parseProxyConfig(value);
+  return undefined;
+};
+
+const checks: Readonly<Record<string, Check>> = {
+  [podAnnotations.interceptionMode]: isMode,
+  [podAnnotations.statusPort]: isPort,
+  [podAnnotations.readinessInitialDelaySeconds]: isNumber(maxUint32),
+  [podAnnotations.readinessPeriodSeconds]: isNumber(maxUint32),
+  [podAnnotations.readinessFailureThreshold]: isNumber(maxUint32),
+  [podAnnotations.includeOutboundIpRanges]: areRangesOrAll,
+  [podAnnotations.excludeOutboundIpRanges]: areRanges,
+  [podAnnotations.includeInboundPorts]: arePortsOrAll,
+  [podAnnotations.excludeInboundPorts]: arePorts,
+  [podAnnotations.includeOutboundPorts]: arePorts,
+  [podAnnotations.excludeOutboundPorts]: arePorts,
+  [podAnnotations.mergeMetrics]: isTruth,
+  [podAnnotations.proxyCpu]: isQuantity,
+  [podAnnotations.proxyCpuLimit]: isQuantity,
+  [podAnnotations.proxyMemory]: isQuantity,
+  [podAnnotations.proxyMemoryLimit]: isQuantity,
+  [podAnnotations.userVolume]: isJsonObject,
+  [podAnnotations.userVolumeMount]: isJsonObject,
+  [podAnnotations.proxyConfig]: isProxyConfig,
+};
+
+/** Throws a user error that names every annotation whose value cannot be used, and what it should be. */
+export function checkAnnotations(annotations: Readonly<Record<string, string>>): void {
+  const faults: string[] = [];
+  for (const [name, value] of Object.entries(annotations)) {
+    const expected = checks[name]?.(value);
+    if (expected !== undefined) faults.push(`annotation ${name} must be ${expected}, got "${value}"`);
+  }
+  if (faults.length > 0) throw userError("annotation-invalid", faults.join("; "));
+}

@@ -1,0 +1,63 @@
+import { matchesLabelSelector, type LabelSelector } from "../api/index.ts";
+import type { Pod } from "../api/kubernetes/index.ts";
+import { podAnnotations, podLabels } from "./annotations.ts";
+import type { InjectionSettings } from "./injection-settings.ts";
+
+type Labels = Readonly<Record<string, string>>;
+
+export type InjectionDecision = { readonly inject: true } | { readonly inject: false; readonly reason: string };
+
+/** Where the kubelet's and the cluster's own pods live: never injected. */
+const systemNamespaces: ReadonlySet<string> = new Set(["kube-system", "kube-public", "kube-node-lease", "local-path-storage"]);
+const proxyContainer = "istio-proxy";
+const yes: ReadonlySet<string> = new Set(["y", "yes", "true", "on"]);
+
+/**
+ * Whether a pod that reached the webhook is injected. The label beats the annotation; both beat the selectors of the
+ * configuration, of which `neverInjectSelector` comes first; the policy decides for the rest.
+ */
+export function injectionDecision(pod: Pod, namespace: string, namespaceLabels: Labels, settings: InjectionSettings): InjectionDecision {
+  const { labels = {}, annotations = {} } = pod.metadata;
+  if (pod.spec?.hostNetwork === true) return no("it is on the host's network");
+  if (systemNamespaces.has(namespace)) return no(`${namespace} is a namespace of the cluster itself`);
+  if (annotations[podAnnotations.status] !== undefined && hasProxy(pod)) return no("it has been injected already");
+  if (annotations[podAnnotations.redirection] === "enabled") return no("a ztunnel captures its traffic");
+  const asked = (labels[podLabels.inject] ?? annotations[podAnnotations.inject] ?? "").toLowerCase();
+  const mode = labels[podLabels.dataplaneMode];
+  if (mode === "ambient") return no(`its label ${podLabels.dataplaneMode} is ambient`);
+  if (asked !== "") return yes.has(asked) ? { inject: true } : no(`${podLabels.inject} is "${asked}"`);
+  if (mode !== "none" && namespaceLabels[podLabels.dataplaneMode] === "ambient") return no(`its namespace is labelled ${podLabels.dataplaneMode}=ambient`);
+  if (settings.neverInjectSelector.some((selector) => selects(selector, labels))) return no("a neverInjectSelector selects it");
+  if (settings.alwaysInjectSelector.some((selector) => selects(selector, labels))) return { inject: true };
+  return settings.policy === "enabled" ? { inject: true } : no("the injection policy is disabled");
+}
+
+function no(reason: string): InjectionDecision {
+  return { inject: false, reason };
+}
+
+/** An empty selector selects nothing here, lest a slip inject everything. */
+function selects(selector: LabelSelector, labels: Labels): boolean {
+  const isEmpty = Object.keys(selector.matchLabels ?? {}).length === 0 && (selector.matchExpressions ?? []).length === 0;
+  return !isEmpty && matchesLabelSelector(selector, labels);
+}
+
+function hasProxy(pod: Pod): boolean {
+  return [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])].some((container) => container.name === proxyContainer);
+}
+
+/**
+ * The revision or tag whose webhooks a pod meets, in upstream's precedence: the namespace's `istio-injection` beats its
+ * `istio.io/rev`, which beats the pod's own. `default` stands for who owns the unlabelled; undefined for nobody.
+ */
+export function injectingRevision(namespaceLabels: Labels, labels: Labels): string | undefined {
+  if (labels[podLabels.inject] === "false") return undefined;
+  const injection = namespaceLabels["istio-injection"];
+  if (injection === "enabled") return "default";
+  if (injection !== undefined) return undefined;
+  const ofNamespace = namespaceLabels[podLabels.revision];
+  if (ofNamespace !== undefined) return ofNamespace;
+  const own = labels[podLabels.revision];
+  if (own !== undefined) return own;
+  return labels[podLabels.inject] === "true" ? "default" : undefined;
+}

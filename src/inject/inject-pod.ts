@@ -1,0 +1,209 @@
+import type { Container, Pod, PodSpec } from "../api/kubernetes/index.ts";
+import { userError } from "../base/index.ts";
+import { checkAnnotations } from "./annotation-checks.ts";
+import { podAnnotations, podLabels } from "./annotations.ts";
+import { injectionDecision } from "./decision.ts";
+import { gatewayTemplate } from "./gateway-template.ts";
+import type { InjectionSettings } from "./injection-settings.ts";
+import { createJsonPatch, type JsonPatchOperation } from "./json-patch.ts";
+import { findAnyContainer, findContainer, mergeStrategically, moveContainer } from "./merge-pod.ts";
+import { podProxyConfig, type MeshForInjection, type PodProxyConfig } from "./mesh.ts";
+import { ownerOf } from "./owner.ts";
+import { applicationProbers, rewriteProbes } from "./probes.ts";
+import { mergePrometheus } from "./prometheus.ts";
+import { sidecarTemplate } from "./sidecar-template.ts";
+import { proxyContainerName, type InjectedPod, type TemplateInput } from "./template-input.ts";
+
+/** Whose templates are used. */
+export interface InjectionContext {
+  readonly settings: InjectionSettings;
+  readonly mesh: MeshForInjection;
+  /** `default` for the unnamed one. */
+  readonly revision: string;
+  /** Where a pod says nothing itself: the cluster runs native sidecars. */
+  readonly nativeSidecars: boolean;
+}
+
+export interface InjectionRequest {
+  readonly pod: Pod;
+  /** Of the request: a pod that is being created may not name it. */
+  readonly namespace: string;
+  readonly namespaceLabels: Readonly<Record<string, string>>;
+  /** Of the webhook's URL: `/inject/cluster/<name>/net/<network>`. */
+  readonly cluster?: string | undefined;
+  readonly network?: string | undefined;
+}
+
+export type InjectionOutcome =
+  | { readonly kind: "skipped"; readonly reason: string }
+  | { readonly kind: "injected"; readonly pod: Pod; readonly patch: readonly JsonPatchOperation[] };
+
+const templates: Readonly<Record<string, (input: TemplateInput) => InjectedPod>> = { sidecar: sidecarTemplate, gateway: gatewayTemplate };
+
+/** Of a container that stands for the template's own: its image is the template's. */
+const autoImage = "auto";
+
+/** Decides on a pod and injects it. Throws a user error, for the answer to who creates it, when its annotations cannot be used. */
+export function injectPod(request: InjectionRequest, context: InjectionContext): InjectionOutcome {
+  const { pod, namespace, namespaceLabels } = request;
+  const decision = injectionDecision(pod, namespace, namespaceLabels, context.settings);
+  if (!decision.inject) return { kind: "skipped", reason: decision.reason };
+  checkAnnotations(pod.metadata.annotations ?? {});
+  const input = templateInput(request, context);
+  const template = renderTemplates(input, context.settings);
+  const injected = finish(pod, merge(pod, template, input), template, input, context);
+  return { kind: "injected", pod: injected, patch: createJsonPatch(pod, injected) };
+}
+
+function templateInput(request: InjectionRequest, { settings, mesh, revision, nativeSidecars }: InjectionContext): TemplateInput {
+  const { pod, namespace } = request;
+  const { labels = {}, annotations = {} } = pod.metadata;
+  const native = annotations[podAnnotations.nativeSidecar];
+  return {
+    pod,
+    namespace,
+    labels,
+    annotations,
+    owner: ownerOf(pod),
+    values: settings.values,
+    mesh,
+    proxyConfig: podProxyConfig(mesh, annotations[podAnnotations.proxyConfig]),
+    revision,
+    clusterName: request.cluster ?? settings.values.clusterName,
+    network: labels[podLabels.network] ?? request.network ?? settings.values.network,
+    nativeSidecar: native === undefined ? nativeSidecars : native !== "false",
+  };
+}
+
+/** The templates that the pod asks for, or the configured ones, laid on one another. */
+function renderTemplates(input: TemplateInput, settings: InjectionSettings): InjectedPod {
+  const asked = input.annotations[podAnnotations.templates]?.split(",").map((name) => name.trim()) ?? settings.defaultTemplates;
+  let merged: InjectedPod = { labels: {}, annotations: {}, spec: {} };
+  for (const name of asked.flatMap((alias) => settings.aliases[alias] ?? [alias])) {
+    const render = templates[name];
+    if (render === undefined) {
+      const known = Object.keys(templates).join(", ");
+      throw userError("template-unknown", `annotation ${podAnnotations.templates}: there is no template "${name}"; known are ${known}`);
+    }
+    merged = mergeStrategically(merged, render(input));
+  }
+  return merged;
+}
+
+function merge(pod: Pod, template: InjectedPod, input: TemplateInput): Pod {
+  const own = withMovedProxy(pod, template);
+  const merged: Pod = {
+    ...own,
+    metadata: { ...own.metadata, labels: { ...own.metadata.labels, ...template.labels }, annotations: { ...own.metadata.annotations, ...template.annotations } },
+    spec: mergeStrategically<PodSpec>(own.spec ?? { containers: [] }, template.spec),
+  };
+  return withOwnContainers(merged, own, template, input);
+}
+
+/** People write their changes to the proxy below `containers`, wherever the template puts it. */
+function withMovedProxy(pod: Pod, template: InjectedPod): Pod {
+  const own = findContainer(pod.spec?.containers, proxyContainerName);
+  if (own === undefined || pod.spec === undefined || findContainer(template.spec.initContainers, proxyContainerName) === undefined) return pod;
+  const containers = pod.spec.containers.filter((container) => container !== own);
+  return { ...pod, spec: { ...pod.spec, containers, initContainers: [...(pod.spec.initContainers ?? []), own] } };
+}
+
+/** What the user wrote of a container that the template has too wins, and is noted in an annotation. */
+function withOwnContainers(merged: Pod, own: Pod, template: InjectedPod, input: TemplateInput): Pod {
+  const overrides: { containers?: Container[]; initContainers?: Container[] } = {};
+  const spec: PodSpec = { ...merged.spec, containers: merged.spec?.containers ?? [] };
+  for (const field of ["containers", "initContainers"] as const) {
+    for (const { name } of template.spec[field] ?? []) {
+      const found = findContainer(own.spec?.[field], name);
+      if (found === undefined) continue;
+      const { image, ...rest } = found;
+      const overlay: Container = image === undefined || image === autoImage ? rest : found;
+      (overrides[field] ??= []).push(overlay);
+      spec[field] = mergeStrategically({ [field]: spec[field] }, { [field]: [overlay] })[field] ?? [];
+    }
+  }
+  if (overrides.containers === undefined && overrides.initContainers === undefined) return merged;
+  const annotations = { ...merged.metadata.annotations, [podAnnotations.overrides]: JSON.stringify(overrides) };
+  return withProxyUser({ ...merged, metadata: { ...merged.metadata, annotations }, spec }, findAnyContainer(own, proxyContainerName), input);
+}
+
+/** A proxy that runs as another user: the redirect has to let that one pass. */
+function withProxyUser(pod: Pod, own: Container | undefined, input: TemplateInput): Pod {
+  const { runAsUser, runAsGroup } = own?.securityContext ?? {};
+  if (runAsUser === undefined && runAsGroup === undefined) return pod;
+  const isTransparent = (input.annotations[podAnnotations.interceptionMode] ?? input.proxyConfig.interceptionMode) === "TPROXY";
+  const adjust = (container: Container): Container => {
+    if (isTransparent && container.name === proxyContainerName) return { ...container, securityContext: { ...container.securityContext, runAsUser: 0 } };
+    if (container.name !== "istio-init" && container.name !== "istio-validation") return container;
+    const at = container.args?.indexOf("-u") ?? -1;
+    const args = runAsUser === undefined || runAsUser === 0 || at < 0 ? container.args : container.args?.with(at + 1, String(runAsUser));
+    const identity = container.name === "istio-init" || isTransparent ? {} : { ...(runAsUser === undefined ? {} : { runAsUser }), ...(runAsGroup === undefined ? {} : { runAsGroup }) };
+    return { ...container, ...(args === undefined ? {} : { args }), securityContext: { ...container.securityContext, ...identity } };
+  };
+  const { containers = [], initContainers = [] } = pod.spec ?? {};
+  return { ...pod, spec: { ...pod.spec, containers: containers.map(adjust), initContainers: initContainers.map(adjust) } };
+}
+
+/** What no template can say: metrics, probes, the status annotation and the order of the containers. */
+function finish(original: Pod, merged: Pod, template: InjectedPod, input: TemplateInput, { settings, revision }: InjectionContext): Pod {
+  const statusPort = Number(input.annotations[podAnnotations.statusPort] ?? input.proxyConfig.statusPort);
+  let pod = merged;
+  const environment: { name: string; value: string }[] = [];
+  const metrics = mergePrometheus(pod, input.mesh, input.proxyConfig.statusPort);
+  if (metrics !== undefined) {
+    pod = withAnnotations(pod, metrics.annotations);
+    if (metrics.application !== undefined) environment.push({ name: "ISTIO_PROMETHEUS_ANNOTATIONS", value: metrics.application });
+  }
+  if (findAnyContainer(pod, proxyContainerName) !== undefined && rewritesProbes(original, settings)) {
+    const probers = applicationProbers(pod, input.proxyConfig.statusPort);
+    if (probers !== undefined) environment.push({ name: "ISTIO_KUBE_APP_PROBERS", value: probers });
+    pod = rewriteProbes(pod, statusPort);
+  }
+  pod = withProxyEnvironment(pod, environment);
+  const labels = { ...pod.metadata.labels, ...(input.network === "" ? {} : { [podLabels.network]: input.network }) };
+  const annotations = { ...pod.metadata.annotations, [podAnnotations.status]: injectionStatus(template, revision), ...settings.injectedAnnotations };
+  return ordered({ ...pod, metadata: { ...pod.metadata, labels, annotations } }, input.proxyConfig, settings);
+}
+
+function rewritesProbes(pod: Pod, settings: InjectionSettings): boolean {
+  const own = pod.metadata.annotations?.[podAnnotations.rewriteProbes];
+  return own === undefined ? settings.values.rewriteProbes : /^(1|t|true)$/i.test(own);
+}
+
+function withAnnotations(pod: Pod, annotations: Record<string, string>): Pod {
+  return { ...pod, metadata: { ...pod.metadata, annotations } };
+}
+
+function withProxyEnvironment(pod: Pod, environment: readonly { name: string; value: string }[]): Pod {
+  if (environment.length === 0) return pod;
+  const add = (container: Container): Container => (container.name === proxyContainerName ? { ...container, env: [...(container.env ?? []), ...environment] } : container);
+  const { containers = [], initContainers } = pod.spec ?? {};
+  return { ...pod, spec: { ...pod.spec, containers: containers.map(add), ...(initContainers === undefined ? {} : { initContainers: initContainers.map(add) }) } };
+}
+
+/** What was added, for people, for tools and for who must not inject again. */
+function injectionStatus({ spec }: InjectedPod, revision: string): string {
+  const names = (list: readonly { name: string }[] | undefined): string[] | null => (list === undefined || list.length === 0 ? null : list.map(({ name }) => name));
+  return JSON.stringify({
+    initContainers: names(spec.initContainers),
+    containers: names(spec.containers),
+    volumes: names(spec.volumes),
+    imagePullSecrets: names(spec.imagePullSecrets),
+    revision,
+  });
+}
+
+/**
+ * The proxy comes last, lest `kubectl exec` and the like change their default, or first when the application waits for
+ * it. The redirect comes after the user's own init containers, which need the network before there is a proxy; a native
+ * sidecar serves those as well and comes, with its redirect, before them.
+ */
+function ordered(pod: Pod, proxyConfig: PodProxyConfig, settings: InjectionSettings): Pod {
+  const { containers = [], initContainers } = pod.spec ?? {};
+  const holds = proxyConfig.holdApplicationUntilProxyStarts || settings.values.proxy.holdApplicationUntilProxyStarts;
+  let inits = initContainers ?? [];
+  if (findContainer(inits, proxyContainerName) === undefined) inits = moveContainer(moveContainer(inits, "istio-validation", "first"), "istio-init", "last");
+  else for (const name of [proxyContainerName, "istio-validation", "istio-init"]) inits = moveContainer(inits, name, "first");
+  const spec: PodSpec = { ...pod.spec, containers: moveContainer(containers, proxyContainerName, holds ? "first" : "last") };
+  return { ...pod, spec: { ...spec, ...(initContainers === undefined ? {} : { initContainers: inits }) } };
+}

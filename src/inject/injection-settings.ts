@@ -1,0 +1,221 @@
+import { parse } from "yaml";
+import type { LabelSelector } from "../api/index.ts";
+import { messageOf, userError } from "../base/index.ts";
+import { flagAt, isTree, listAt, numberAt, textAt, textMapAt, treeAt, type Tree } from "./tree.ts";
+
+/** Compute resources as a container has them. */
+export interface Resources {
+  readonly requests?: Readonly<Record<string, string>>;
+  readonly limits?: Readonly<Record<string, string>>;
+}
+
+/** The keys of Helm's values that the templates read, with the defaults of upstream's chart. */
+export interface InjectionValues {
+  readonly hub: string;
+  readonly tag: string;
+  readonly variant: string;
+  readonly istioNamespace: string;
+  readonly clusterDomain: string;
+  readonly clusterName: string;
+  readonly network: string;
+  readonly meshId: string;
+  readonly trustDomain: string;
+  readonly caAddress: string;
+  readonly caName: string;
+  readonly pilotCertProvider: string;
+  readonly tokenAudience: string;
+  readonly trustBundleName: string;
+  readonly crlConfigMapName: string;
+  readonly imagePullPolicy: string;
+  readonly imagePullSecrets: readonly string[];
+  readonly logLevel: string;
+  readonly logAsJson: boolean;
+  readonly stsPort: number;
+  readonly mountMtlsCerts: boolean;
+  readonly cni: { readonly enabled: boolean; readonly provider: string };
+  readonly forceApplyIptables: boolean;
+  readonly nativeNftables: boolean;
+  readonly proxyInit: { readonly image: string };
+  readonly proxy: ProxyValues;
+  readonly gatewaySecurityContext: Tree | undefined;
+  readonly rewriteProbes: boolean;
+}
+
+export interface ProxyValues {
+  readonly image: string;
+  readonly logLevel: string;
+  readonly componentLogLevel: string;
+  readonly privileged: boolean;
+  readonly statusPort: number;
+  readonly readinessInitialDelaySeconds: number;
+  readonly readinessPeriodSeconds: number;
+  readonly readinessFailureThreshold: number;
+  readonly startupProbe: { readonly enabled: boolean; readonly failureThreshold: number };
+  readonly resources: Resources;
+  readonly includeIpRanges: string;
+  readonly excludeIpRanges: string;
+  readonly includeInboundPorts: string;
+  readonly excludeInboundPorts: string;
+  readonly includeOutboundPorts: string;
+  readonly excludeOutboundPorts: string;
+  readonly holdApplicationUntilProxyStarts: boolean;
+  readonly capNetBindService: boolean;
+  readonly lifecycle: Tree | undefined;
+  readonly seccompProfile: Tree | undefined;
+  readonly outlierLogPath: string;
+}
+
+/** The ConfigMap `istio-sidecar-injector[-<rev>]`, read. */
+export interface InjectionSettings {
+  readonly policy: "enabled" | "disabled";
+  readonly defaultTemplates: readonly string[];
+  readonly aliases: Readonly<Record<string, readonly string[]>>;
+  readonly neverInjectSelector: readonly LabelSelector[];
+  readonly alwaysInjectSelector: readonly LabelSelector[];
+  readonly injectedAnnotations: Readonly<Record<string, string>>;
+  readonly values: InjectionValues;
+  /** What was found and has no effect, for a log line. */
+  readonly warnings: readonly string[];
+}
+
+/** The two keys of the ConfigMap; either may be missing. */
+export interface InjectionSources {
+  /** YAML. */
+  readonly config?: string | undefined;
+  /** JSON or YAML. */
+  readonly values?: string | undefined;
+}
+
+export interface InjectionDefaults {
+  readonly hub: string;
+  readonly tag: string;
+  readonly istioNamespace: string;
+  /** `default` for the unnamed one. */
+  readonly revision: string;
+  readonly clusterName: string;
+  readonly network: string;
+}
+
+const knownTemplates = new Set(["sidecar", "gateway"]);
+
+/** Reads both keys; what is missing has upstream's default. Throws a user error for what is no YAML, or of the wrong kind. */
+export function readInjectionSettings(sources: InjectionSources, defaults: InjectionDefaults): InjectionSettings {
+  const config = parseTree(sources.config, "config");
+  const values = parseTree(sources.values, "values");
+  const policy = textAt(config, "policy") ?? "enabled";
+  if (policy !== "enabled" && policy !== "disabled") throw userError("injection-config-invalid", `policy must be enabled or disabled, got "${policy}"`);
+  const templates = listAt(config, "defaultTemplates").filter((name) => typeof name === "string");
+  const foreign = Object.keys(treeAt(config, "templates") ?? {}).filter((name) => !knownTemplates.has(name));
+  return {
+    policy,
+    defaultTemplates: templates.length === 0 ? ["sidecar"] : templates,
+    aliases: Object.fromEntries(Object.keys(treeAt(config, "aliases") ?? {}).map((name) => [name, listAt(config, "aliases", name).filter((each) => typeof each === "string")])),
+    neverInjectSelector: selectorsAt(config, "neverInjectSelector"),
+    alwaysInjectSelector: selectorsAt(config, "alwaysInjectSelector"),
+    injectedAnnotations: textMapAt(config, "injectedAnnotations"),
+    values: readValues(values, defaults),
+    warnings: foreign.map((name) => `templates.${name} has no effect: templates are built in (sidecar, gateway)`),
+  };
+}
+
+function parseTree(text: string | undefined, key: string): Tree {
+  if (text === undefined || text.trim() === "") return {};
+  let value: unknown;
+  try {
+    value = parse(text);
+  } catch (error) {
+    throw userError("injection-config-invalid", `the key ${key} is neither JSON nor YAML: ${messageOf(error)}`);
+  }
+  if (value === null) return {};
+  if (!isTree(value)) throw userError("injection-config-invalid", `the key ${key} must be an object`);
+  return value;
+}
+
+function selectorsAt(config: Tree, field: string): LabelSelector[] {
+  return listAt(config, field).filter(isTree) as LabelSelector[];
+}
+
+function readValues(values: Tree, defaults: InjectionDefaults): InjectionValues {
+  const text = (fallback: string, ...path: readonly string[]): string => textAt(values, ...path) ?? fallback;
+  const flag = (fallback: boolean, ...path: readonly string[]): boolean => flagAt(values, ...path) ?? fallback;
+  const istioNamespace = text(defaults.istioNamespace, "global", "istioNamespace");
+  return {
+    hub: text(defaults.hub, "global", "hub"),
+    tag: text(defaults.tag, "global", "tag"),
+    variant: text("", "global", "variant"),
+    istioNamespace,
+    clusterDomain: text("cluster.local", "global", "proxy", "clusterDomain"),
+    clusterName: text(defaults.clusterName, "global", "multiCluster", "clusterName"),
+    network: text(defaults.network, "global", "network"),
+    meshId: text("", "global", "meshID"),
+    trustDomain: text("", "global", "trustDomain"),
+    caAddress: text(`istiod${revisionSuffix(textAt(values, "revision") ?? defaults.revision)}.${istioNamespace}.svc:15012`, "global", "caAddress"),
+    caName: text("", "global", "caName"),
+    pilotCertProvider: text("istiod", "global", "pilotCertProvider"),
+    tokenAudience: text("istio-ca", "global", "sds", "token", "aud"),
+    trustBundleName: text("istio-ca-root-cert", "global", "trustBundleName"),
+    crlConfigMapName: text("istio-ca-crl", "pilot", "crlConfigMapName"),
+    imagePullPolicy: text("", "global", "imagePullPolicy"),
+    imagePullSecrets: listAt(values, "global", "imagePullSecrets").filter((name) => typeof name === "string"),
+    logLevel: text("default:info", "global", "logging", "level"),
+    logAsJson: flag(false, "global", "logAsJson"),
+    stsPort: numberAt(values, "global", "sts", "servicePort") ?? 0,
+    mountMtlsCerts: flag(false, "global", "mountMtlsCerts"),
+    cni: {
+      // The older key is still in people's files.
+      enabled: flagAt(values, "pilot", "cni", "enabled") ?? flag(false, "istio_cni", "enabled"),
+      provider: text("default", "pilot", "cni", "provider"),
+    },
+    forceApplyIptables: flag(false, "global", "proxy_init", "forceApplyIptables"),
+    nativeNftables: flag(false, "global", "nativeNftables"),
+    proxyInit: { image: text("proxyv2", "global", "proxy_init", "image") },
+    proxy: readProxyValues(values),
+    gatewaySecurityContext: nonEmpty(treeAt(values, "gateways", "securityContext")),
+    rewriteProbes: flag(true, "sidecarInjectorWebhook", "rewriteAppHTTPProbe"),
+  };
+}
+
+function revisionSuffix(revision: string): string {
+  return revision === "" || revision === "default" ? "" : `-${revision}`;
+}
+
+const defaultResources: Resources = { limits: { cpu: "2", memory: "1Gi" }, requests: { cpu: "100m", memory: "128Mi" } };
+
+function readProxyValues(values: Tree): ProxyValues {
+  const proxy = treeAt(values, "global", "proxy") ?? {};
+  const text = (fallback: string, field: string): string => textAt(proxy, field) ?? fallback;
+  const resources = treeAt(proxy, "resources");
+  return {
+    image: text("proxyv2", "image"),
+    logLevel: text("warning", "logLevel"),
+    componentLogLevel: text("misc:error", "componentLogLevel"),
+    privileged: flagAt(proxy, "privileged") ?? false,
+    statusPort: numberAt(proxy, "statusPort") ?? 15_020,
+    readinessInitialDelaySeconds: numberAt(proxy, "readinessInitialDelaySeconds") ?? 0,
+    readinessPeriodSeconds: numberAt(proxy, "readinessPeriodSeconds") ?? 15,
+    readinessFailureThreshold: numberAt(proxy, "readinessFailureThreshold") ?? 4,
+    startupProbe: { enabled: flagAt(proxy, "startupProbe", "enabled") ?? true, failureThreshold: numberAt(proxy, "startupProbe", "failureThreshold") ?? 600 },
+    resources: resources === undefined ? defaultResources : readResources(resources),
+    includeIpRanges: text("*", "includeIPRanges"),
+    excludeIpRanges: text("", "excludeIPRanges"),
+    includeInboundPorts: text("*", "includeInboundPorts"),
+    excludeInboundPorts: text("", "excludeInboundPorts"),
+    includeOutboundPorts: text("", "includeOutboundPorts"),
+    excludeOutboundPorts: text("", "excludeOutboundPorts"),
+    holdApplicationUntilProxyStarts: flagAt(proxy, "holdApplicationUntilProxyStarts") ?? false,
+    capNetBindService: flagAt(proxy, "capNetBindService") ?? false,
+    lifecycle: nonEmpty(treeAt(proxy, "lifecycle")),
+    seccompProfile: nonEmpty(treeAt(proxy, "seccompProfile")),
+    outlierLogPath: text("", "outlierLogPath"),
+  };
+}
+
+function readResources(tree: Tree): Resources {
+  const requests = textMapAt(tree, "requests");
+  const limits = textMapAt(tree, "limits");
+  return { ...(Object.keys(requests).length === 0 ? {} : { requests }), ...(Object.keys(limits).length === 0 ? {} : { limits }) };
+}
+
+function nonEmpty(tree: Tree | undefined): Tree | undefined {
+  return tree === undefined || Object.keys(tree).length === 0 ? undefined : tree;
+}

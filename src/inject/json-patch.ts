@@ -1,0 +1,69 @@
+import { isTree } from "./tree.ts";
+
+/** RFC 6902. */
+export type JsonPatchOperation =
+  | { readonly op: "add" | "replace"; readonly path: string; readonly value: unknown }
+  | { readonly op: "remove"; readonly path: string };
+
+/** The operations that turn one JSON value into the other, and nothing that stays as it is. */
+export function createJsonPatch(from: unknown, to: unknown): JsonPatchOperation[] {
+  const operations: JsonPatchOperation[] = [];
+  compare(from, to, "", operations);
+  return operations;
+}
+
+function compare(from: unknown, to: unknown, path: string, operations: JsonPatchOperation[]): void {
+  if (isTree(from) && isTree(to)) {
+    for (const key of Object.keys(from)) if (to[key] === undefined) operations.push({ op: "remove", path: below(path, key) });
+    for (const [key, value] of Object.entries(to)) {
+      if (value === undefined) continue;
+      if (from[key] === undefined) operations.push({ op: "add", path: below(path, key), value });
+      else compare(from[key], value, below(path, key), operations);
+    }
+    return;
+  }
+  if (Array.isArray(from) && Array.isArray(to)) compareLists(from, to, path, operations);
+  else if (!isEqual(from, to)) operations.push({ op: "replace", path, value: to });
+}
+
+/** Elements that were there keep their order and are compared in place; new ones are inserted. Anything else replaces the list. */
+function compareLists(from: readonly unknown[], to: readonly unknown[], path: string, operations: JsonPatchOperation[]): void {
+  const places = placesOf(from, to);
+  if (places === undefined) {
+    if (!isEqual(from, to)) operations.push({ op: "replace", path, value: to });
+    return;
+  }
+  for (const [index, place] of places.entries()) compare(from[index], to[place], `${path}/${index}`, operations);
+  const kept = new Set(places);
+  for (const [index, value] of to.entries()) if (!kept.has(index)) operations.push({ op: "add", path: `${path}/${index}`, value });
+}
+
+/** Where each old element stands in the new list; undefined when one is gone or their order changed. */
+function placesOf(from: readonly unknown[], to: readonly unknown[]): number[] | undefined {
+  const places: number[] = [];
+  let next = 0;
+  for (const element of from) {
+    const place = to.findIndex((candidate, index) => index >= next && isSameElement(element, candidate));
+    if (place < 0) return undefined;
+    places.push(place);
+    next = place + 1;
+  }
+  return places;
+}
+
+function isSameElement(a: unknown, b: unknown): boolean {
+  if (isTree(a) && isTree(b) && typeof a["name"] === "string") return a["name"] === b["name"];
+  return isEqual(a, b);
+}
+
+function isEqual(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((element, index) => isEqual(element, b[index]));
+  if (!isTree(a) || !isTree(b)) return false;
+  const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
+  return [...keys].every((key) => isEqual(a[key], b[key]));
+}
+
+function below(path: string, key: string): string {
+  return `${path}/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`;
+}

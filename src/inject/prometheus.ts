@@ -1,0 +1,52 @@
+import type { Pod } from "../api/kubernetes/index.ts";
+import { userError } from "../base/index.ts";
+import { podAnnotations } from "./annotations.ts";
+import type { MeshForInjection } from "./mesh.ts";
+
+/** Prometheus takes `prometheus.io/port`, `prometheus-io/port` and the like for the same. */
+function wordOf(name: string): string {
+  return name.replaceAll(/[^a-zA-Z0-9_]/g, "_");
+}
+
+const scrapeWord = "prometheus_io_scrape";
+const portWord = "prometheus_io_port";
+const pathWord = "prometheus_io_path";
+const words: ReadonlySet<string> = new Set([scrapeWord, portWord, pathWord]);
+
+/** Ports of a sidecar that scraping would lead back to itself. */
+const reservedPorts: ReadonlySet<number> = new Set([15_000, 15_001, 15_004, 15_006, 15_008, 15_020, 15_021, 15_053, 15_090]);
+const maxPort = 65_535;
+
+export interface PrometheusMerge {
+  readonly annotations: Record<string, string>;
+  /** The value of ISTIO_PROMETHEUS_ANNOTATIONS: where the application's own metrics are; undefined when it has none. */
+  readonly application: string | undefined;
+}
+
+/** Leads the scrape to the proxy, which adds the application's metrics to its own; undefined when nothing is to be merged. */
+export function mergePrometheus(pod: Pod, mesh: MeshForInjection, statusPort: number): PrometheusMerge | undefined {
+  const annotations = pod.metadata.annotations ?? {};
+  const found = new Map(Object.entries(annotations).map(([name, value]) => [wordOf(name), value]));
+  if (isFalse(found.get(scrapeWord))) return undefined;
+  const own = annotations[podAnnotations.mergeMetrics];
+  if (own === undefined ? !mesh.enablePrometheusMerge : isFalse(own)) return undefined;
+  const [scrape, path, port] = [found.get(scrapeWord), found.get(pathWord), found.get(portWord)];
+  if (port === String(statusPort)) return undefined;
+  if (port !== undefined) checkPort(port);
+  const kept = Object.fromEntries(Object.entries(annotations).filter(([name]) => !words.has(wordOf(name))));
+  const application = { scrape: scrape ?? "", path: path ?? "", port: port ?? "" };
+  return {
+    annotations: { ...kept, "prometheus.io/port": String(statusPort), "prometheus.io/path": "/stats/prometheus", "prometheus.io/scrape": "true" },
+    application: scrape === undefined && path === undefined && port === undefined ? undefined : JSON.stringify(application),
+  };
+}
+
+function checkPort(text: string): void {
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port < 1 || port > maxPort) throw userError("annotation-invalid", `annotation prometheus.io/port must be a port from 1 to ${maxPort}, got "${text}"`);
+  if (reservedPorts.has(port)) throw userError("annotation-invalid", `annotation prometheus.io/port is ${port}, which is the sidecar's own`);
+}
+
+function isFalse(text: string | undefined): boolean {
+  return text !== undefined && /^(0|f|false)$/i.test(text);
+}

@@ -1,0 +1,175 @@
+import type { Container, SecurityContext } from "../api/kubernetes/index.ts";
+import { podAnnotations, podLabels } from "./annotations.ts";
+import { annotationOr, canonicalLabels, commonAnnotations, imagePullPolicy, metadataVariables, proxyContainer, proxyImage, proxyResources, proxyVolumes, readinessProbe, startupProbe } from "./proxy-container.ts";
+import { proxyUser, type InjectedPod, type TemplateInput } from "./template-input.ts";
+
+/** Not the application's traffic: Envoy's metrics and the readiness of the proxy. */
+const proxyPorts = "15090,15021";
+
+/** The template `sidecar`: the redirect's init container and the proxy. */
+export function sidecarTemplate(input: TemplateInput): InjectedPod {
+  const { values, labels, proxyConfig, nativeSidecar } = input;
+  const proxy = sidecarContainer(input);
+  const init = interceptionMode(input) === "NONE" ? [] : [initContainer(input)];
+  return {
+    labels: {
+      [podLabels.tlsMode]: labels[podLabels.tlsMode] ?? "istio",
+      ...(proxyConfig.proxyMetadata["ISTIO_META_ENABLE_HBONE"] === "true" ? { [podLabels.tunnel]: labels[podLabels.tunnel] ?? "http" } : {}),
+      ...canonicalLabels(input),
+    },
+    annotations: { ...commonAnnotations(input), ...(values.cni.enabled ? cniAnnotations(input) : {}) },
+    spec: {
+      ...(init.length > 0 || nativeSidecar ? { initContainers: nativeSidecar ? [...init, proxy] : init } : {}),
+      ...(nativeSidecar ? {} : { containers: [proxy] }),
+      volumes: proxyVolumes(input, "sidecar"),
+      ...(values.imagePullSecrets.length === 0 ? {} : { imagePullSecrets: values.imagePullSecrets.map((name) => ({ name })) }),
+    },
+  };
+}
+
+function interceptionMode(input: TemplateInput): string {
+  return annotationOr(input, podAnnotations.interceptionMode, input.proxyConfig.interceptionMode);
+}
+
+function sidecarContainer(input: TemplateInput): Container {
+  const { values, nativeSidecar } = input;
+  const { proxy } = values;
+  const lifecycle = proxyLifecycle(input);
+  return {
+    ...proxyContainer(input, { type: "sidecar", securityContext: sidecarSecurityContext(input) }),
+    ...(nativeSidecar ? { restartPolicy: "Always" as const } : {}),
+    ...(lifecycle === undefined ? {} : { lifecycle }),
+    resources: proxyResources(input),
+    ...(statusPort(input) === "0" ? {} : probes(input, proxy.startupProbe)),
+  };
+}
+
+function statusPort(input: TemplateInput): string {
+  return annotationOr(input, podAnnotations.statusPort, String(input.values.proxy.statusPort));
+}
+
+function probes(input: TemplateInput, startup: { readonly enabled: boolean; readonly failureThreshold: number }): Pick<Container, "startupProbe" | "readinessProbe"> {
+  const { proxy } = input.values;
+  const number = (name: string, fallback: number): number => Number(annotationOr(input, name, String(fallback)));
+  return {
+    ...(startup.enabled ? { startupProbe: startupProbe(startup.failureThreshold) } : {}),
+    readinessProbe: readinessProbe({
+      initialDelaySeconds: number(podAnnotations.readinessInitialDelaySeconds, proxy.readinessInitialDelaySeconds),
+      periodSeconds: number(podAnnotations.readinessPeriodSeconds, proxy.readinessPeriodSeconds),
+      failureThreshold: number(podAnnotations.readinessFailureThreshold, proxy.readinessFailureThreshold),
+    }),
+  };
+}
+
+/** A native sidecar starts before and ends after the application by itself, and is told when the pod begins to end. */
+function proxyLifecycle(input: TemplateInput): Container["lifecycle"] {
+  const { values, proxyConfig, nativeSidecar } = input;
+  if (values.proxy.lifecycle !== undefined) return values.proxy.lifecycle;
+  if (nativeSidecar) return { preStop: { exec: { command: ["pilot-agent", "request", `--debug-port=${statusPort(input)}`, "POST", "drain"] } } };
+  const holds = proxyConfig.holdApplicationUntilProxyStarts || values.proxy.holdApplicationUntilProxyStarts;
+  return holds ? { postStart: { exec: { command: ["pilot-agent", "wait"] } } } : undefined;
+}
+
+function sidecarSecurityContext(input: TemplateInput): SecurityContext {
+  const { proxy } = input.values;
+  const isTransparent = interceptionMode(input) === "TPROXY";
+  const bindsLowPorts = annotationOr(input, podAnnotations.capNetBindService, String(proxy.capNetBindService)) === "true";
+  const add = [...(isTransparent ? ["NET_ADMIN"] : []), ...(bindsLowPorts ? ["NET_BIND_SERVICE"] : [])];
+  const isRoot = add.length > 0;
+  return {
+    allowPrivilegeEscalation: proxy.privileged,
+    capabilities: { ...(add.length === 0 ? {} : { add }), drop: ["ALL"] },
+    privileged: proxy.privileged,
+    readOnlyRootFilesystem: true,
+    runAsNonRoot: !isRoot,
+    runAsUser: isRoot ? 0 : proxyUser,
+    runAsGroup: proxyUser,
+  };
+}
+
+/** `istio-init` writes the redirect; `istio-validation` waits for the one that the CNI agent writes. */
+function initContainer(input: TemplateInput): Container {
+  const { values, proxyConfig } = input;
+  const { cni } = values;
+  const environment = metadataVariables(proxyConfig.proxyMetadata);
+  return {
+    name: cni.enabled ? "istio-validation" : "istio-init",
+    image: proxyImage(input, values.proxyInit.image),
+    ...imagePullPolicy(input),
+    args: redirectArguments(input),
+    ...(environment.length === 0 ? {} : { env: environment }),
+    resources: proxyResources(input),
+    securityContext: {
+      allowPrivilegeEscalation: values.proxy.privileged,
+      privileged: values.proxy.privileged,
+      capabilities: { ...(cni.enabled ? {} : { add: ["NET_ADMIN", "NET_RAW"] }), drop: ["ALL"] },
+      readOnlyRootFilesystem: cni.enabled,
+      runAsGroup: cni.enabled ? proxyUser : 0,
+      runAsNonRoot: cni.enabled,
+      runAsUser: cni.enabled ? proxyUser : 0,
+      ...(values.proxy.seccompProfile === undefined ? {} : { seccompProfile: values.proxy.seccompProfile as { type: string } }),
+    },
+  };
+}
+
+function redirectArguments(input: TemplateInput): string[] {
+  const { values, mesh, annotations } = input;
+  const { proxy, cni } = values;
+  const given = (flag: string, ...names: readonly string[]): string[] => {
+    const value = names.map((name) => annotations[name]).find((each) => each !== undefined);
+    return value === undefined ? [] : [flag, value];
+  };
+  const ports = (flag: string, name: string, fallback: string): string[] => (annotations[name] === undefined && fallback === "" ? [] : [flag, annotationOr(input, name, fallback)]);
+  return [
+    "istio-iptables",
+    "-p", String(mesh.proxyListenPort),
+    "-z", String(mesh.proxyInboundListenPort),
+    "-u", String(proxyUser),
+    "-m", interceptionMode(input),
+    "-i", annotationOr(input, podAnnotations.includeOutboundIpRanges, proxy.includeIpRanges),
+    "-x", annotationOr(input, podAnnotations.excludeOutboundIpRanges, proxy.excludeIpRanges),
+    "-b", annotationOr(input, podAnnotations.includeInboundPorts, proxy.includeInboundPorts),
+    "-d", [proxyPorts, excludedInboundPorts(input)].filter((each) => each !== "").join(","),
+    ...ports("-q", podAnnotations.includeOutboundPorts, proxy.includeOutboundPorts),
+    ...ports("-o", podAnnotations.excludeOutboundPorts, proxy.excludeOutboundPorts),
+    ...given("-k", podAnnotations.rerouteVirtualInterfaces, podAnnotations.kubevirtInterfaces),
+    ...given("-c", podAnnotations.excludeInterfaces),
+    `--log_output_level=${annotationOr(input, podAnnotations.agentLogLevel, values.logLevel)}`,
+    ...(values.logAsJson ? ["--log_as_json"] : []),
+    ...(cni.enabled ? ["--run-validation", "--skip-rule-apply"] : values.forceApplyIptables ? ["--force-apply"] : []),
+    ...(values.nativeNftables ? ["--native-nftables"] : []),
+  ];
+}
+
+/** The user's, and the status port unless it is switched off or among them. */
+function excludedInboundPorts(input: TemplateInput): string {
+  const excluded = annotationOr(input, podAnnotations.excludeInboundPorts, input.values.proxy.excludeInboundPorts);
+  const status = statusPort(input);
+  const ports = excluded.split(",").map((port) => port.trim()).filter((port) => port !== "");
+  return status === "0" || ports.includes(status) ? excluded : [...ports, status].join(",");
+}
+
+/** What upstream's CNI plug-in reads of a pod. */
+function cniAnnotations(input: TemplateInput): Record<string, string> {
+  const { values, annotations } = input;
+  const { proxy } = values;
+  const found: Record<string, string> = {
+    [podAnnotations.interceptionMode]: interceptionMode(input),
+    [podAnnotations.includeInboundPorts]: annotationOr(input, podAnnotations.includeInboundPorts, proxy.includeInboundPorts),
+    [podAnnotations.excludeInboundPorts]: excludedInboundPorts(input),
+  };
+  const optional: readonly (readonly [name: string, fallback: string])[] = [
+    [podAnnotations.includeOutboundIpRanges, proxy.includeIpRanges],
+    [podAnnotations.excludeOutboundIpRanges, proxy.excludeIpRanges],
+    [podAnnotations.includeOutboundPorts, proxy.includeOutboundPorts],
+    [podAnnotations.excludeOutboundPorts, proxy.excludeOutboundPorts],
+    [podAnnotations.kubevirtInterfaces, ""],
+    [podAnnotations.rerouteVirtualInterfaces, ""],
+    [podAnnotations.excludeInterfaces, ""],
+  ];
+  for (const [name, fallback] of optional) {
+    const value = annotations[name] ?? fallback;
+    if (value !== "") found[name] = value;
+  }
+  return found;
+}

@@ -1,0 +1,35 @@
+import type { Container, Pod, PodSpec } from "../api/kubernetes/index.ts";
+import type { InjectionValues } from "./injection-settings.ts";
+import type { MeshForInjection, PodProxyConfig } from "./mesh.ts";
+import type { PodOwner } from "./owner.ts";
+
+export const proxyContainerName = "istio-proxy";
+export const proxyUser = 1337;
+
+/** All that a template may read. */
+export interface TemplateInput {
+  readonly pod: Pod;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly owner: PodOwner;
+  readonly values: InjectionValues;
+  readonly mesh: MeshForInjection;
+  readonly proxyConfig: PodProxyConfig;
+  readonly revision: string;
+  readonly clusterName: string;
+  readonly network: string;
+  readonly nativeSidecar: boolean;
+}
+
+/** What a template adds to a pod. */
+export interface InjectedPod {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly spec: Partial<PodSpec>;
+}
+
+/** The user's own containers. */
+export function applicationContainersOf(pod: Pod): Container[] {
+  return (pod.spec?.containers ?? []).filter((container) => container.name !== proxyContainerName);
+}
