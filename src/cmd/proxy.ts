@@ -28,6 +28,7 @@ export async function run(context: RoleContext): Promise<number> {
     authority,
     listen: listenTcp,
     resolve: async (name) => (await lookup(name, { all: true })).map(({ address }) => address),
+    readFile: async (path) => await readFile(path, "utf8"),
     newRequestId: () => randomUUID(),
     log: createLogger({ scope: "proxy", level: settings.logLevel }),
     clock: systemClock,

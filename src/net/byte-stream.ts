@@ -1,3 +1,5 @@
+import type { X509Certificate } from "node:crypto";
+
 /**
  * The byte path that both data planes run on: a TCP or TLS connection without node's stream machinery. An
  * implementation lives in this part (libuv's handles, or node:net as the fallback); callers never see which.
@@ -48,6 +50,11 @@ export interface SecureStream extends ByteStream {
   /** The peer's SPIFFE id (`spiffe://…`, its URI SAN), empty when it sent no certificate. */
   readonly peerIdentity: string;
   readonly alpnProtocol: string | undefined;
+  /** What the peer showed; a server has looked at its chain. */
+  readonly peerCertificate: X509Certificate | undefined;
+  /** `TLSv1.3`, and OpenSSL's name of the cipher. */
+  readonly tlsVersion: string;
+  readonly cipher: string;
 }
 
 export interface ByteListener {

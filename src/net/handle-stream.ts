@@ -48,7 +48,7 @@ export class HandleStream implements ByteStream {
   #flushScheduled = false;
   #paused = true;
   #readEnded = false;
-  /** What TLS had decrypted while we were paused. */
+  /** What TLS had decrypted while we were paused, and what was given back. */
   #early: Buffer[] = [];
   #earlyEnd = false;
   #earlyScheduled = false;
@@ -100,6 +100,11 @@ export class HandleStream implements ByteStream {
     this.#buffer?.disown();
     this.#buffer = undefined;
     return this.#handle;
+  }
+
+  /** Puts bytes in front of what still comes; only while paused. */
+  unread(bytes: Buffer): void {
+    if (this.#state === "open") this.#early.unshift(bytes);
   }
 
   resume(): void {

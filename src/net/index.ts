@@ -4,6 +4,7 @@ export {
   bindUdpInNamespace,
   closeDescriptor,
   listenTcpInNamespace,
+  mayMarkSockets,
   openTcpSocketInNamespace,
   originalDestination,
   socketName,
@@ -14,6 +15,7 @@ export {
 export { inNamespace, NetworkNamespace } from "./network-namespace.ts";
 export { NftNetlink } from "./nft-netlink.ts";
 export { isSystemCode, networkError } from "./node-error.ts";
+export { peek, unread, type Peeked, type PeekOptions } from "./peek.ts";
 export { RouteNetlink } from "./route-netlink.ts";
 // The codecs that callers of the netlink sockets need.
 export {
@@ -45,5 +47,5 @@ export {
 } from "../wire/netlink/index.ts";
 export { SeqpacketConnection, SeqpacketServer, type SeqpacketHandler, type SeqpacketMessage } from "./seqpacket.ts";
 export { connectTcp, listenTcp, type BytePath, type ListenOptions } from "./byte-path.ts";
-export { secureClient, secureServer, type SecureClientOptions, type SecureServerOptions } from "./tls.ts";
-export { TlsContext, type TlsContextOptions, type TlsContextSource } from "./tls-context.ts";
+export { secureClient, secureServer, type RefusePeer, type SecureClientOptions, type SecureServerOptions } from "./tls.ts";
+export { TlsContext, type SecureVersion, type TlsContextOptions, type TlsContextSource } from "./tls-context.ts";

@@ -24,7 +24,7 @@ export interface NamespaceListenOptions extends NamespaceSocketOptions {
 export interface ConnectingSocketOptions {
   readonly family: IpFamily;
   readonly mark?: number;
-  /** Dial from this address, which need not be ours: sets IP_TRANSPARENT. */
+  /** Dial from this address, which need not be ours: sets IP_TRANSPARENT, unless it is a loopback address. */
   readonly sourceAddress?: string;
   /** Any free port when absent. */
   readonly sourcePort?: number;
@@ -59,6 +59,16 @@ export function openTcpSocketInNamespace(namespaceFd: number | undefined, option
       throw error;
     }
   });
+}
+
+/** Whether this process may set SO_MARK (CAP_NET_ADMIN or CAP_NET_RAW). */
+export function mayMarkSockets(mark: number): boolean {
+  try {
+    libc().close(openTcpSocketInNamespace(undefined, { family: "ipv4", mark }));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Where a redirected connection was going; undefined when nobody redirected it (no conntrack entry). */
@@ -119,7 +129,8 @@ function boundSocket(type: number, options: NamespaceSocketOptions): number {
 }
 
 function bindSource(fd: number, address: string, port: number | undefined): void {
-  setTransparent(fd, ipFamilyOf(address));
+  // All of 127/8 is ours, and to be transparent needs a capability that a sidecar may lack.
+  if (!address.startsWith("127.") && address !== "::1") setTransparent(fd, ipFamilyOf(address));
   // The kernel then picks the port at connect, by the whole four-tuple: far more connections fit.
   if (port === undefined) setOption(fd, linux.levelIp, linux.ipBindAddressNoPort, 1);
   bindTo(fd, address, port ?? 0);

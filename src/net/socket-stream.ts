@@ -59,6 +59,13 @@ export class SocketStream implements ByteStream {
     return this.#socket;
   }
 
+  /** Puts bytes in front of what still comes; only while paused. They are not counted again. */
+  unread(bytes: Buffer): void {
+    if (this.#closed) return;
+    this.receivedBytes -= bytes.length;
+    this.#socket.unshift(bytes);
+  }
+
   write(bytes: Uint8Array): boolean {
     if (this.#closed || this.#socket.destroyed) return false;
     this.sentBytes += bytes.length;

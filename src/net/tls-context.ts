@@ -1,16 +1,25 @@
 import { constants } from "node:crypto";
-import { createSecureContext, type SecureContext } from "node:tls";
+import { createSecureContext, getCiphers, type SecureContext } from "node:tls";
 import { userError } from "../base/index.ts";
 
 export interface TlsContextOptions {
-  /** Leaf first; PEM. Absent for a client that shows none. */
-  readonly certificateChain?: string;
-  readonly privateKey?: string;
+  /** Leaf first; PEM. Absent for a client that shows none. Several, of different kinds of keys, as lists of one order. */
+  readonly certificateChain?: string | readonly string[];
+  readonly privateKey?: string | readonly string[];
   /** The roots to verify the peer with; PEM, any number. The system's when absent. */
   readonly roots?: string;
   /** `mesh`: TLS 1.3 with AES-GCM alone, as HBONE wants. `web` (default): TLS 1.2 and up with node's ciphers. */
   readonly profile?: "mesh" | "web";
+  /** Take the place of the profile's. */
+  readonly minVersion?: SecureVersion;
+  readonly maxVersion?: SecureVersion;
+  /** OpenSSL's names, of TLS 1.2 and before; unknown ones are left out. Those of TLS 1.3 are always all offered. */
+  readonly ciphers?: readonly string[];
+  /** No session is resumed by a ticket: every connection shows its certificate. */
+  readonly noTickets?: boolean;
 }
+
+export type SecureVersion = "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3";
 
 /** Keys, certificates and roots, checked and parsed once; make a new one to rotate. */
 export class TlsContext {
@@ -26,10 +35,14 @@ export class TlsContext {
     try {
       return new TlsContext(
         createSecureContext({
-          ...(certificateChain === undefined ? {} : { cert: certificateChain }),
-          ...(privateKey === undefined ? {} : { key: privateKey }),
+          ...(certificateChain === undefined ? {} : { cert: mutable(certificateChain) }),
+          ...(privateKey === undefined ? {} : { key: mutable(privateKey) }),
           ...(roots === undefined ? {} : { ca: roots }),
-          ...(options.profile === "mesh" ? meshSettings : { minVersion: "TLSv1.2" }),
+          ...(options.profile === "mesh" ? meshSettings : { minVersion: "TLSv1.2" as const }),
+          ...(options.minVersion === undefined ? {} : { minVersion: options.minVersion }),
+          ...(options.maxVersion === undefined ? {} : { maxVersion: options.maxVersion }),
+          ...cipherSettings(options.ciphers ?? []),
+          ...(options.noTickets === true && options.profile !== "mesh" ? { secureOptions: constants.SSL_OP_NO_TICKET } : {}),
         }),
       );
     } catch (error) {
@@ -40,6 +53,19 @@ export class TlsContext {
       });
     }
   }
+}
+
+function mutable(text: string | readonly string[]): string | string[] {
+  return typeof text === "string" ? text : [...text];
+}
+
+const latestSuites = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"];
+
+function cipherSettings(names: readonly string[]): { readonly ciphers?: string } {
+  const known = new Set(getCiphers().map((name) => name.toUpperCase()));
+  // Envoy writes equally good ones as [a|b].
+  const usable = names.flatMap((name) => name.replace(/^\[(.*)\]$/, "$1").split("|")).filter((name) => known.has(name.toUpperCase()) && !name.startsWith("TLS_"));
+  return usable.length === 0 ? {} : { ciphers: [...latestSuites, ...usable].join(":") };
 }
 
 const meshSettings = {

@@ -1,3 +1,4 @@
+import type { X509Certificate } from "node:crypto";
 import { Socket, type SocketConstructorOpts } from "node:net";
 import { connect, TLSSocket, type ConnectionOptions } from "node:tls";
 import { transientError, type SerinError } from "../base/index.ts";
@@ -13,18 +14,25 @@ import type { TlsContext, TlsContextSource } from "./tls-context.ts";
 export interface SecureClientOptions {
   /** Protocols to offer, best first; the handshake fails when the server takes none of them. None offered when empty. */
   readonly alpn: readonly string[];
+  /** A server that takes none of the protocols is fine. */
+  readonly alpnOptional?: boolean;
   /** SNI; absent sends none. */
   readonly servername?: string;
   readonly timeoutMs: number;
   /**
    * How the server proves who it is, always by a chain to the context's roots: `identities` wants one of these SPIFFE ids
-   * (any when empty), `hostname` a certificate for that name, `chain` nothing more. `none` checks nothing.
+   * (any when empty), `hostname` a certificate for that name, `chain` nothing more. `none` checks nothing. `refuse` is
+   * asked last, and may say why the server is not whom we want.
    */
   readonly verify:
     | { readonly by: "identities"; readonly identities: readonly string[] }
     | { readonly by: "hostname"; readonly hostname: string }
     | { readonly by: "chain" | "none" };
+  readonly refuse?: RefusePeer;
 }
+
+/** Says why the holder of a certificate is refused; undefined lets it pass. */
+export type RefusePeer = (certificate: X509Certificate | undefined) => string | undefined;
 
 export interface SecureServerOptions {
   readonly alpn: readonly string[];
@@ -33,6 +41,8 @@ export interface SecureServerOptions {
   readonly clientCertificate: "require" | "request" | "none";
   /** What was read of the stream already (at most a few kB), when it belongs to TLS. */
   readonly received?: Buffer;
+  /** Asked last: may say why the client is refused. */
+  readonly refuse?: RefusePeer;
 }
 
 /**
@@ -54,8 +64,10 @@ export async function secureClient(stream: ByteStream, context: TlsContext, opti
     ...(verify.by === "hostname" ? { host: verify.hostname } : { checkServerIdentity: () => undefined }),
   };
   const secured = connect(settings);
-  return await finish(transport, secured, "secureConnect", what, options.timeoutMs, (identity) => {
-    if (options.alpn.length > 0 && !secured.alpnProtocol) return transientError("alpn-mismatch", `${what}: the server takes none of ${options.alpn.join(", ")}`);
+  return await finish(transport, secured, "secureConnect", what, options.timeoutMs, (identity, certificate) => {
+    const reason = options.refuse?.(certificate);
+    if (reason !== undefined) return transientError("peer-identity", `${what}: ${reason}`);
+    if (options.alpn.length > 0 && options.alpnOptional !== true && !secured.alpnProtocol) return transientError("alpn-mismatch", `${what}: the server takes none of ${options.alpn.join(", ")}`);
     if (verify.by !== "identities" || verify.identities.length === 0) return undefined;
     if (verify.identities.includes(identity)) return undefined;
     return transientError("peer-identity", `${what}: the server is ${identity === "" ? "nobody" : identity}, expected ${verify.identities.join(" or ")}`);
@@ -82,12 +94,12 @@ export async function secureServer(stream: ByteStream, source: TlsContextSource,
         .then((named) => done(null, named.secureContext), (error: unknown) => done(error instanceof Error ? error : new Error(String(error))));
     },
   });
-  return await finish(transport, secured, "secure", what, options.timeoutMs, () => {
+  return await finish(transport, secured, "secure", what, options.timeoutMs, (_identity, certificate) => {
     const fault = wantsCertificate ? verifyError(secured) : undefined;
-    if (fault === undefined) return undefined;
     // OpenSSL says the same of a peer that sent no certificate at all.
-    if (options.clientCertificate === "request" && secured.getPeerX509Certificate() === undefined) return undefined;
-    return networkError(what, fault);
+    if (fault !== undefined && (options.clientCertificate === "require" || certificate !== undefined)) return networkError(what, fault);
+    const reason = wantsCertificate && certificate !== undefined ? options.refuse?.(certificate) : undefined;
+    return reason === undefined ? undefined : transientError("peer-identity", `${what}: ${reason}`);
   });
 }
 
@@ -153,7 +165,7 @@ function finish(
   event: "secure" | "secureConnect",
   what: string,
   timeoutMs: number,
-  refusal: (peerIdentity: string) => SerinError | undefined,
+  refusal: (peerIdentity: string, certificate: X509Certificate | undefined) => SerinError | undefined,
 ): Promise<SecureStream> {
   return new Promise((resolve, reject) => {
     const fail = (error: SerinError): void => {
@@ -172,19 +184,22 @@ function finish(
     secured.once("end", gone).resume();
     secured.once(event, () => {
       clearTimeout(timer);
-      const peerIdentity = peerIdentityOf(secured);
-      const refused = refusal(peerIdentity);
+      // Ask once: node answers a client's second question with nothing.
+      const peerCertificate = secured.getPeerX509Certificate();
+      const peerIdentity = peerIdentityOf(peerCertificate);
+      const refused = refusal(peerIdentity, peerCertificate);
       if (refused !== undefined) return fail(refused);
       secured.off("error", failed).off("close", gone).off("end", gone);
       const alpnProtocol = typeof secured.alpnProtocol === "string" ? secured.alpnProtocol : undefined;
-      resolve(Object.assign(transport.secured(secured), { peerIdentity, alpnProtocol }));
+      const details = { peerIdentity, alpnProtocol, peerCertificate, tlsVersion: secured.getProtocol() ?? "", cipher: secured.getCipher().name };
+      resolve(Object.assign(transport.secured(secured), details));
     });
   });
 }
 
-/** Ask once: node answers a client's second question with nothing. The one URI among the peer's subject alternative names; empty when there is none, or more than one (SPIFFE forbids it). */
-function peerIdentityOf(secured: TLSSocket): string {
-  const names = secured.getPeerX509Certificate()?.subjectAltName;
+/** The one URI among the peer's subject alternative names; empty when there is none, or more than one (SPIFFE forbids it). */
+function peerIdentityOf(certificate: X509Certificate | undefined): string {
+  const names = certificate?.subjectAltName;
   if (names === undefined) return "";
   const uris = names.split(", ").filter((name) => name.startsWith("URI:spiffe://"));
   return uris.length === 1 ? (uris[0] ?? "").slice("URI:".length) : "";

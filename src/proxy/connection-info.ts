@@ -22,6 +22,12 @@ export interface DownstreamTls {
   readonly localIdentity: string;
   /** The PEM of the client's certificate is asked for only where it is forwarded; empty without one. */
   peerCertificate(): string;
+  /** The certificate's subject, as `CN=a,O=b`; empty without a certificate. */
+  peerSubject(): string;
+  /** Its DNS names. */
+  peerDnsNames(): readonly string[];
+  /** The SHA-256 of the certificate, in hexadecimal; empty without one. */
+  peerCertificateHash(): string;
   /** The client's SNI; empty without. */
   readonly serverName: string;
   readonly alpnProtocol: string | undefined;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { Agent } from "node:http";
 import { connect, createServer as createTcpServer, type AddressInfo } from "node:net";
@@ -52,6 +53,7 @@ class Mesh implements AsyncDisposable {
       authority: this.authority,
       listen: listenTcp,
       resolve: () => Promise.resolve(["127.0.0.1"]),
+      readFile: async (path) => await readFile(path, "utf8"),
       newRequestId: () => randomUUID(),
       log: createLogger({ scope: "proxy", write: (line) => void this.log.push(line) }),
       clock: systemClock,

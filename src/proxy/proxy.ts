@@ -19,6 +19,8 @@ import { IstioMetrics } from "./observe/istio-metrics.ts";
 import { ProxyStats } from "./observe/proxy-stats.ts";
 import { ProxyConfig } from "./proxy-config.ts";
 import type { ProxySettings } from "./proxy-settings.ts";
+import { SecretStore } from "./tls/secret-store.ts";
+import { TlsContexts } from "./tls/tls-contexts.ts";
 import { MeshConnector } from "./upstream/connector.ts";
 import type { ResolveName } from "./upstream/dns-refresher.ts";
 
@@ -27,6 +29,7 @@ export interface ProxyOptions {
   readonly authority: CertificateAuthority;
   readonly listen: Listen;
   readonly resolve: ResolveName;
+  readonly readFile: (path: string) => Promise<string>;
   readonly newRequestId: () => string;
   readonly log: Logger;
   readonly clock: Clock;
@@ -45,6 +48,7 @@ export class Proxy {
   readonly #registry = new MetricsRegistry();
   readonly #certificates: CertificateManager;
   readonly #identity: string;
+  readonly #secrets: SecretStore;
   readonly #connector: MeshConnector;
   readonly #config: ProxyConfig;
   readonly #listeners: ListenerSet;
@@ -61,7 +65,9 @@ export class Proxy {
     this.#startedMs = clock.nowMs();
     this.#identity = formatIdentity({ trustDomain: settings.trustDomain, namespace: settings.podNamespace, serviceAccount: settings.serviceAccount });
     this.#certificates = new CertificateManager({ authority: options.authority, log: log.scoped("identity"), validitySeconds: settings.secretTtlSeconds, clock, random });
-    this.#connector = new MeshConnector({ certificates: this.#certificates, identity: this.#identity, tunnelHeaders: tunnelHeaders(settings) });
+    this.#secrets = new SecretStore({ certificates: this.#certificates, identity: this.#identity, readFile: options.readFile, clock, log: log.scoped("secret") });
+    const contexts = new TlsContexts(this.#secrets);
+    this.#connector = new MeshConnector({ certificates: this.#certificates, contexts, identity: this.#identity, tunnelHeaders: tunnelHeaders(settings) });
     this.#config = new ProxyConfig({ runtime: { connector: this.#connector, clock, random }, resolve: options.resolve, clock, log: log.scoped("config") });
     const metrics = new IstioMetrics(this.#registry, sourceLabels(settings, this.#identity));
     const tcp = this.#registry.counter("istio_tcp_connections_closed_total", "TCP connections that have ended.", ["reporter", "destination_service"]);

@@ -9,7 +9,7 @@ import {
 import type { ClusterConfig } from "../upstream/cluster.ts";
 import type { LoadBalancing } from "../upstream/load-balancer.ts";
 import { checkFields, durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
-import { dnsHosts, type DnsHost, type EndpointSource } from "./endpoint-config.ts";
+import { dnsHosts, entersTunnel, type DnsHost, type EndpointSource } from "./endpoint-config.ts";
 import { TransportRules, unpack } from "./transport-config.ts";
 
 /** A compiled cluster: what it is, and where its endpoints come from. */
@@ -25,7 +25,7 @@ export type ClusterDiscovery =
   | { readonly kind: "eds"; readonly serviceName: string }
   | { readonly kind: "static"; readonly endpoints: EndpointSource }
   | { readonly kind: "dns"; readonly hosts: readonly DnsHost[]; readonly refreshMs: number; readonly firstAddressOnly: boolean }
-  | { readonly kind: "original-destination"; readonly portOverride: number | undefined };
+  | { readonly kind: "original-destination"; readonly portOverride: number | undefined; readonly header: string | undefined };
 
 const defaultConnectTimeoutMs = 5000;
 const defaultIdleTimeoutMs = 3_600_000;
@@ -36,7 +36,7 @@ const defaultThreshold = 1024;
 const used = [
   "name", "type", "edsClusterConfig", "connectTimeout", "lbPolicy", "loadAssignment", "circuitBreakers", "transportSocket", "transportSocketMatches",
   "metadata", "maxRequestsPerConnection", "typedExtensionProtocolOptions", "commonHttpProtocolOptions", "dnsRefreshRate", "filters", "originalDstLbConfig",
-  "commonLbConfig", "httpProtocolOptions", "http2ProtocolOptions",
+  "commonLbConfig", "httpProtocolOptions", "http2ProtocolOptions", "upstreamBindConfig",
 ];
 const harmless = [
   "altStatName", "cleanupInterval", "dnsLookupFamily", "respectDnsTtl", "dnsJitter", "dnsFailureRefreshRate", "upstreamConnectionOptions", "protocolSelection", "typedDnsResolverConfig",
@@ -52,9 +52,11 @@ export function compileCluster(message: ClusterMessage, notes: ConfigNotes): Clu
   const http = httpOptionsOf(message, where, notes);
   const transports = new TransportRules(message, where, notes);
   const loadBalancing = loadBalancingOf(message, where);
+  const discovery = discoveryOf(message, where, notes);
   return {
     transports,
     config: {
+      originalDestination: originalDestinationRule(discovery, transports),
       name: message.name,
       loadBalancing,
       limits: {
@@ -67,7 +69,7 @@ export function compileCluster(message: ClusterMessage, notes: ConfigNotes): Clu
       maxRequests: thresholdOf(message, "maxRequests"),
       service: serviceOf(message),
     },
-    discovery: discoveryOf(message, where, notes),
+    discovery,
     unusable: http.http2 ? "its endpoints speak HTTP/2, which this proxy does not yet speak to upstreams" : undefined,
   };
 }
@@ -106,6 +108,7 @@ function discoveryOf(message: ClusterMessage, where: string, notes: ConfigNotes)
       return { kind: "eds", serviceName: serviceName === "" ? message.name : serviceName };
     }
     case Cluster_DiscoveryType.STATIC:
+      if (entersTunnel(message.loadAssignment)) return { kind: "original-destination", portOverride: undefined, header: undefined };
       return { kind: "static", endpoints: message.loadAssignment };
     case Cluster_DiscoveryType.STRICT_DNS:
     case Cluster_DiscoveryType.LOGICAL_DNS:
@@ -116,11 +119,28 @@ function discoveryOf(message: ClusterMessage, where: string, notes: ConfigNotes)
         firstAddressOnly: type.value === Cluster_DiscoveryType.LOGICAL_DNS,
       };
     case Cluster_DiscoveryType.ORIGINAL_DST:
-      return { kind: "original-destination", portOverride: message.lbConfig.case === "originalDstLbConfig" ? message.lbConfig.value.upstreamPortOverride : undefined };
+      return originalDestinationOf(message);
     default:
       notes.ignored(`${where}: type ${type.value}`);
       throw unsupported(where, `type ${type.value}`);
   }
+}
+
+function originalDestinationOf(message: ClusterMessage): ClusterDiscovery {
+  const rule = message.lbConfig.case === "originalDstLbConfig" ? message.lbConfig.value : undefined;
+  const name = rule?.httpHeaderName === undefined || rule.httpHeaderName === "" ? "x-envoy-original-dst-host" : rule.httpHeaderName.toLowerCase();
+  return { kind: "original-destination", portOverride: rule?.upstreamPortOverride, header: rule?.useHttpHeader === true ? name : undefined };
+}
+
+function originalDestinationRule(discovery: ClusterDiscovery, transports: TransportRules): ClusterConfig["originalDestination"] {
+  if (discovery.kind !== "original-destination") return undefined;
+  const chosen = transports.choose({});
+  return {
+    portOverride: discovery.portOverride,
+    header: discovery.header,
+    transport: chosen.kind === "internal" ? { kind: "tunnel" } : chosen,
+    sourceAddress: transports.sourceAddress,
+  };
 }
 
 interface HttpOptions {

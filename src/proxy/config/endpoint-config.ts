@@ -6,7 +6,7 @@ import type { TransportRules } from "./transport-config.ts";
 export type EndpointSource = ClusterLoadAssignment | undefined;
 
 /** The internal listener through which Istio's proxies enter a tunnel. */
-const tunnelListener = "connect_originate";
+export const tunnelListener = "connect_originate";
 const defaultHbonePort = 15_008;
 
 /** Endpoints of one assignment for one cluster. Throws an error that names what cannot be served. */
@@ -31,6 +31,7 @@ function compileEndpoint(endpoint: LbEndpoint, target: Endpoint, priority: numbe
     healthy: isHealthy(endpoint.healthStatus),
     hostname: target.hostname === "" ? undefined : target.hostname,
     workload: workloadOf(endpoint.metadata),
+    ...(transports.sourceAddress === undefined ? {} : { sourceAddress: transports.sourceAddress }),
   };
 }
 
@@ -49,7 +50,7 @@ function addressOf(
   const chosen = transports.choose(metadataOf(endpoint.metadata, "envoy.transport_socket_match"));
   if (address?.case === "envoyInternalAddress") {
     const listener = address.value.addressNameSpecifier.value ?? "";
-    if (listener !== tunnelListener) throw unsupported(where, `the internal listener ${listener}`);
+    if (listener !== tunnelListener) return { address: listener, port: 0, transport: { kind: "internal", listener } };
     return tunnelTo(address.value.endpointId, endpoint.metadata, where, hbonePort);
   }
   if (address?.case !== "socketAddress") throw unsupported(where, `an endpoint with ${address?.case ?? "no address"}`);
@@ -57,6 +58,19 @@ function addressOf(
   if (value.portSpecifier.case !== "portValue") throw unsupported(where, "a named port");
   if (chosen.kind === "internal") throw invalid(where, "an endpoint with a socket address has a transport socket for internal addresses");
   return { address: value.address, port: value.portSpecifier.value, transport: chosen };
+}
+
+/** Whether these endpoints are but the way into a tunnel to wherever the connection goes (Istio's `encap`). */
+export function entersTunnel(assignment: EndpointSource): boolean {
+  const endpoints = (assignment?.endpoints ?? []).flatMap(({ lbEndpoints }) => lbEndpoints);
+  return endpoints.length > 0 && endpoints.every(isTunnelEntry);
+}
+
+function isTunnelEntry({ hostIdentifier, metadata }: LbEndpoint): boolean {
+  const address = hostIdentifier.case === "endpoint" ? hostIdentifier.value.address?.address : undefined;
+  if (address?.case !== "envoyInternalAddress") return false;
+  const { addressNameSpecifier, endpointId } = address.value;
+  return addressNameSpecifier.value === tunnelListener && endpointId === "" && metadataOf(metadata, "envoy.filters.listener.original_dst")["local"] === undefined;
 }
 
 /** `original_dst.local` says what to CONNECT to, `waypoint` where the tunnel goes unless it goes to the workload itself. */
@@ -151,6 +165,7 @@ export function resolvedEndpoints(hosts: readonly DnsHost[], addresses: Readonly
       healthy: true,
       hostname: host.name,
       workload: host.workload,
+      ...(transports.sourceAddress === undefined ? {} : { sourceAddress: transports.sourceAddress }),
     }));
   });
 }

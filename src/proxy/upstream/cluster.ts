@@ -1,6 +1,8 @@
 import type { Clock, Random } from "../../base/index.ts";
+import type { SocketAddress } from "../../net/index.ts";
 import { ConnectionPool, type PoolCounters, type PoolLimits } from "./connection-pool.ts";
 import { endpointKey, endpointName, type EndpointConfig, type EndpointConnector } from "./endpoint.ts";
+import { originalDestinationEndpoint, type OriginalDestinationRule } from "./original-destination.ts";
 import { createLoadBalancer, type LoadBalancer, type LoadBalancing } from "./load-balancer.ts";
 
 export interface ClusterConfig {
@@ -11,7 +13,12 @@ export interface ClusterConfig {
   readonly maxRequests: number;
   /** `istio.services[0]` of the cluster's metadata, for metrics. */
   readonly service: { readonly host: string; readonly name: string; readonly namespace: string } | undefined;
+  /** The cluster has no endpoints of its own: it goes where the client wanted to go. */
+  readonly originalDestination?: OriginalDestinationRule | undefined;
 }
+
+/** Destinations that such a cluster knows at once. */
+const maxDestinations = 4096;
 
 export interface ClusterRuntime {
   readonly connector: EndpointConnector;
@@ -26,6 +33,8 @@ export class Endpoint {
   readonly cluster: Cluster;
   readonly pool: ConnectionPool;
   activeRequests = 0;
+  /** TCP connections that are relayed to it. */
+  activeConnections = 0;
   /** Metric handles by status and flag; kept here so that a request finds them without building a key. */
   readonly statistics = new Map<number, unknown>();
   readonly counters: PoolCounters & { requests: number; errors: number; successes: number } = {
@@ -42,6 +51,11 @@ export class Endpoint {
     this.name = endpointName(config);
     this.cluster = cluster;
     this.pool = new ConnectionPool({ endpoint: config, ...runtime, limits: cluster.config.limits, counters: this.counters });
+  }
+
+  /** Nothing is under way, and no connection is kept. */
+  get unused(): boolean {
+    return this.activeRequests === 0 && this.activeConnections === 0 && this.pool.openConnections === 0 && this.pool.pendingRequests === 0;
   }
 }
 
@@ -108,8 +122,24 @@ export class Cluster {
     return endpoint;
   }
 
+  /** The endpoint that stands for a destination; undefined when the cluster has endpoints of its own, or too many by now. */
+  forDestination(destination: SocketAddress): Endpoint | undefined {
+    const rule = this.config.originalDestination;
+    if (rule === undefined) return undefined;
+    const config = originalDestinationEndpoint(rule, destination);
+    const key = endpointKey(config);
+    let endpoint = this.#endpoints.get(key);
+    if (endpoint !== undefined || this.#endpoints.size >= maxDestinations) return endpoint;
+    endpoint = new Endpoint(config, this, this.#runtime);
+    this.#endpoints.set(key, endpoint);
+    return endpoint;
+  }
+
   sweep(nowMs: number): void {
-    for (const endpoint of this.#endpoints.values()) endpoint.pool.sweep(nowMs);
+    for (const [key, endpoint] of this.#endpoints) {
+      endpoint.pool.sweep(nowMs);
+      if (this.config.originalDestination !== undefined && endpoint.unused) this.#endpoints.delete(key);
+    }
   }
 
   /** Takes it out of use: idle connections close, exchanges that run go on. */

@@ -1,23 +1,38 @@
+import { transientError } from "../../base/index.ts";
 import { HbonePool, hboneDialer, type CertificateSource } from "../../dataplane/index.ts";
-import { connectTcp, secureClient, TlsContext, type ByteStream } from "../../net/index.ts";
-import type { EndpointConfig, EndpointConnector, UpstreamStream } from "./endpoint.ts";
+import { connectTcp, mayMarkSockets, secureClient, type ByteStream, type ConnectOptions } from "../../net/index.ts";
+import type { ConnectionInfo } from "../connection-info.ts";
+import { peerTrouble } from "../tls/peer-verification.ts";
+import type { TlsContexts } from "../tls/tls-contexts.ts";
+import { isMeshTls, type UpstreamTlsSpec } from "../tls/tls-spec.ts";
+import type { ConnectContext, EndpointConfig, EndpointConnector, UpstreamStream } from "./endpoint.ts";
 
 export interface MeshConnectorOptions {
   readonly certificates: CertificateSource;
+  readonly contexts: TlsContexts;
   /** SPIFFE id that this proxy presents. */
   readonly identity: string;
   /** Sent with each CONNECT: `baggage` and the like. */
   readonly tunnelHeaders: readonly (readonly [name: string, value: string])[];
+  /** SO_MARK of what this proxy dials, where it may set it: keeps a redirect from catching it again. */
+  readonly mark?: number;
+  /** Enters an internal listener of this proxy; undefined when there is none of that name. */
+  readonly enter?: (listener: string, downstream: ConnectionInfo | undefined) => ByteStream | undefined;
 }
 
-/** What Istio's sidecars want to hear for HTTP/1.1; they would speak another protocol first on `istio-peer-exchange`. */
-const meshAlpn = ["istio-http/1.1", "istio", "http/1.1"];
+/** What Istio's sidecars want to hear, by what will be spoken. */
+const meshAlpn: Readonly<Record<"http1" | "http2", readonly string[]>> = {
+  http1: ["istio-http/1.1", "istio", "http/1.1"],
+  http2: ["istio-h2", "istio", "h2"],
+};
+/** Whoever takes it sends metadata of its own before the first byte, which this proxy does not. */
+const metadataExchange = "istio-peer-exchange";
 
 /** Reaches endpoints as they ask for it: plainly, by TLS, or through an HBONE tunnel as this proxy's identity. */
 export class MeshConnector implements EndpointConnector {
   readonly #options: MeshConnectorOptions;
   readonly #pool: HbonePool;
-  #plainTls: TlsContext | undefined;
+  #mark: number | undefined | null = null;
 
   constructor(options: MeshConnectorOptions) {
     this.#options = options;
@@ -29,11 +44,11 @@ export class MeshConnector implements EndpointConnector {
     return this.#pool.connections;
   }
 
-  async connect(endpoint: EndpointConfig, timeoutMs: number): Promise<UpstreamStream> {
-    const { transport, address, port } = endpoint;
+  async connect(endpoint: EndpointConfig, timeoutMs: number, context: ConnectContext = { protocol: "http1" }): Promise<UpstreamStream> {
+    const { transport } = endpoint;
     switch (transport.kind) {
       case "plain":
-        return await connectTcp({ address, port, timeoutMs });
+        return await this.#dial(endpoint, timeoutMs);
       case "hbone":
         return await this.#pool.connect({
           sourceIdentity: this.#options.identity,
@@ -43,9 +58,15 @@ export class MeshConnector implements EndpointConnector {
           authority: transport.authority,
           headers: this.#options.tunnelHeaders,
           timeoutMs,
+          ...this.#marked(),
         });
       case "tls":
-        return await this.#secure(endpoint, transport, timeoutMs);
+        return await this.#secure(endpoint, transport.tls, timeoutMs, context);
+      case "internal": {
+        const stream = this.#options.enter?.(transport.listener, context.downstream);
+        if (stream === undefined) throw transientError("no-listener", `there is no internal listener ${transport.listener}`);
+        return stream;
+      }
     }
   }
 
@@ -54,21 +75,41 @@ export class MeshConnector implements EndpointConnector {
     this.#pool.close();
   }
 
-  async #secure(endpoint: EndpointConfig, transport: Extract<EndpointConfig["transport"], { readonly kind: "tls" }>, timeoutMs: number): Promise<ByteStream> {
-    const context = await this.#context(transport.mutual, timeoutMs);
-    const stream = await connectTcp({ address: endpoint.address, port: endpoint.port, timeoutMs });
-    const verify = transport.expectedIdentities.length > 0 || transport.mutual ? ({ by: "identities", identities: transport.expectedIdentities } as const) : ({ by: "none" } as const);
-    return await secureClient(stream, context, {
-      alpn: transport.mutual ? meshAlpn : transport.alpnProtocols.filter((protocol) => protocol === "http/1.1"),
-      ...(transport.serverName === undefined ? {} : { servername: transport.serverName }),
-      timeoutMs,
-      verify,
-    });
+  async #dial({ address, port, sourceAddress }: EndpointConfig, timeoutMs: number): Promise<ByteStream> {
+    const source: Partial<ConnectOptions> = sourceAddress === undefined ? {} : { sourceAddress };
+    return await connectTcp({ address, port, timeoutMs, ...source, ...this.#marked() });
   }
 
-  async #context(mutual: boolean, timeoutMs: number): Promise<TlsContext> {
-    if (!mutual) return (this.#plainTls ??= TlsContext.create({}));
-    const certificate = await this.#options.certificates.fetch(this.#options.identity, AbortSignal.timeout(Math.ceil(timeoutMs)));
-    return certificate.context;
+  #marked(): { readonly mark?: number } {
+    if (this.#mark === null) {
+      const { mark } = this.#options;
+      this.#mark = mark !== undefined && mayMarkSockets(mark) ? mark : undefined;
+    }
+    return this.#mark === undefined ? {} : { mark: this.#mark };
   }
+
+  async #secure(endpoint: EndpointConfig, tls: UpstreamTlsSpec, timeoutMs: number, context: ConnectContext): Promise<UpstreamStream> {
+    const material = await this.#options.contexts.get(tls, timeoutMs);
+    const stream = await this.#dial(endpoint, timeoutMs);
+    return await secureClient(stream, material, {
+      alpn: alpnOf(tls, context.protocol),
+      alpnOptional: true,
+      ...serverNameOf(endpoint, tls),
+      timeoutMs,
+      verify: { by: tls.roots === undefined ? "none" : "chain" },
+      refuse: (certificate) => peerTrouble(certificate, tls),
+    });
+  }
+}
+
+function alpnOf(tls: UpstreamTlsSpec, protocol: ConnectContext["protocol"]): readonly string[] {
+  if (isMeshTls(tls) && protocol !== "tcp") return meshAlpn[protocol];
+  if (protocol === "tcp") return tls.alpnProtocols.filter((offered) => offered !== metadataExchange);
+  if (protocol === "http2") return tls.alpnProtocols.length === 0 ? ["h2"] : tls.alpnProtocols;
+  return tls.alpnProtocols.filter((offered) => offered !== "h2");
+}
+
+function serverNameOf(endpoint: EndpointConfig, tls: UpstreamTlsSpec): { readonly servername?: string } {
+  const name = tls.serverName ?? (tls.hostnameAsServerName ? endpoint.hostname : undefined);
+  return name === undefined ? {} : { servername: name };
 }

@@ -1,4 +1,6 @@
 import type { ByteStream } from "../../net/index.ts";
+import type { ConnectionInfo } from "../connection-info.ts";
+import type { UpstreamTlsSpec } from "../tls/tls-spec.ts";
 
 /** How the bytes of an upstream connection travel. */
 export type EndpointTransport =
@@ -12,14 +14,9 @@ export type EndpointTransport =
       readonly port: number;
       readonly expectedIdentities: readonly string[];
     }
-  | {
-      readonly kind: "tls";
-      readonly serverName: string | undefined;
-      readonly expectedIdentities: readonly string[];
-      readonly alpnProtocols: readonly string[];
-      /** Our workload certificate is presented, and the peer is verified against the mesh's roots. */
-      readonly mutual: boolean;
-    };
+  | { readonly kind: "tls"; readonly tls: UpstreamTlsSpec }
+  /** An internal listener of this proxy. */
+  | { readonly kind: "internal"; readonly listener: string };
 
 /** Who is behind an endpoint, for metrics: from `istio.workload` of its metadata. */
 export interface WorkloadLabels {
@@ -47,6 +44,8 @@ export interface EndpointConfig {
   readonly healthy: boolean;
   readonly hostname: string | undefined;
   readonly workload: WorkloadLabels;
+  /** Connections are made from this address. */
+  readonly sourceAddress?: string;
 }
 
 /** `ip:port`, as logs show it; for a tunnel, the inner destination. */
@@ -57,16 +56,29 @@ export function endpointName(config: EndpointConfig): string {
 
 /** What makes two endpoints the same connection target: their pools survive an update. */
 export function endpointKey(config: EndpointConfig): string {
-  return `${config.address} ${config.port} ${JSON.stringify(config.transport)}`;
+  return `${config.address} ${config.port} ${transportKey(config.transport)} ${config.sourceAddress ?? ""}`;
+}
+
+function transportKey(transport: EndpointTransport): string {
+  return transport.kind === "tls" ? `tls ${transport.tls.key}` : JSON.stringify(transport);
 }
 
 /** A connection to an endpoint. */
 export interface UpstreamStream extends ByteStream {
   /** What carries it drains: it serves what is under way, and is not kept for more. */
   readonly retiring?: boolean;
+  /** What the endpoint chose of the protocols that were offered by TLS. */
+  readonly alpnProtocol?: string | undefined;
+}
+
+export interface ConnectContext {
+  /** What will be spoken: it decides which protocols are offered by TLS. */
+  readonly protocol: "http1" | "http2" | "tcp";
+  /** Whose bytes it will carry, when only this connection will use it. */
+  readonly downstream?: ConnectionInfo;
 }
 
 /** Opens a connection to an endpoint; rejects with an error whose message says why. */
 export interface EndpointConnector {
-  connect(config: EndpointConfig, timeoutMs: number): Promise<UpstreamStream>;
+  connect(config: EndpointConfig, timeoutMs: number, context?: ConnectContext): Promise<UpstreamStream>;
 }

@@ -1,0 +1,138 @@
+import type { ByteStream, ByteStreamHandler, SocketAddress } from "./byte-stream.ts";
+import { HandleStream } from "./handle-stream.ts";
+import { SocketStream } from "./socket-stream.ts";
+
+export interface PeekOptions {
+  /** Asked with all that has come so far, also with nothing when the time is over. */
+  readonly enough: (bytes: Buffer) => boolean;
+  /** Beyond this, what has come is enough. */
+  readonly maxBytes: number;
+  /** 0 waits as long as it takes. */
+  readonly timeoutMs: number;
+}
+
+export interface Peeked {
+  readonly bytes: Buffer;
+  /** `ended`: the peer ended its side or the connection closed before there was enough. */
+  readonly outcome: "enough" | "timeout" | "ended";
+}
+
+/**
+ * Reads the first bytes of a paused stream and pauses it again. They are no longer in the stream: give them to
+ * {@link unread}, or to a TLS handshake. The stream's handler is replaced.
+ */
+export function peek(stream: ByteStream, options: PeekOptions): Promise<Peeked> {
+  return new Promise((resolve) => {
+    let bytes: Buffer = Buffer.alloc(0);
+    let timer: NodeJS.Timeout | undefined;
+    const finish = (outcome: Peeked["outcome"]): void => {
+      clearTimeout(timer);
+      stream.setHandler(ignoring);
+      if (outcome !== "ended") stream.pause();
+      resolve({ bytes, outcome });
+    };
+    stream.setHandler({
+      data: (chunk) => {
+        bytes = bytes.length === 0 ? Buffer.from(chunk) : Buffer.concat([bytes, chunk]);
+        if (bytes.length >= options.maxBytes || options.enough(bytes)) finish("enough");
+      },
+      end: () => finish("ended"),
+      drain: () => undefined,
+      close: () => finish("ended"),
+    });
+    if (options.timeoutMs > 0) timer = setTimeout(() => finish("timeout"), options.timeoutMs);
+    stream.resume();
+  });
+}
+
+const ignoring: ByteStreamHandler = { data: () => undefined, end: () => undefined, drain: () => undefined, close: () => undefined };
+
+/** The paused stream with these bytes in front of what still comes; go on with the answer, and not with the stream. */
+export function unread(stream: ByteStream, bytes: Buffer): ByteStream {
+  if (bytes.length === 0) return stream;
+  if (stream instanceof HandleStream || stream instanceof SocketStream) {
+    stream.unread(bytes);
+    return stream;
+  }
+  return new PrefixedStream(stream, bytes);
+}
+
+/** A stream that first delivers bytes which were read before. */
+class PrefixedStream implements ByteStream {
+  readonly #under: ByteStream;
+  #prefix: Buffer | undefined;
+  #handler: ByteStreamHandler = ignoring;
+  #scheduled = false;
+  #paused = true;
+  #closed = false;
+
+  constructor(under: ByteStream, prefix: Buffer) {
+    this.#under = under;
+    this.#prefix = prefix;
+    under.setHandler({
+      data: (chunk) => this.#handler.data(chunk),
+      end: () => this.#handler.end(),
+      drain: () => this.#handler.drain(),
+      close: (error) => {
+        this.#closed = true;
+        this.#handler.close(error);
+      },
+    });
+  }
+
+  get bufferedBytes(): number {
+    return this.#under.bufferedBytes;
+  }
+  get local(): SocketAddress {
+    return this.#under.local;
+  }
+  get remote(): SocketAddress {
+    return this.#under.remote;
+  }
+  get fd(): number {
+    return this.#under.fd;
+  }
+  get receivedBytes(): number {
+    return this.#under.receivedBytes;
+  }
+  get sentBytes(): number {
+    return this.#under.sentBytes;
+  }
+
+  setHandler(handler: ByteStreamHandler): void {
+    this.#handler = handler;
+    // Once the prefix is gone, what comes goes straight to whoever wants it.
+    if (this.#prefix === undefined && !this.#closed) this.#under.setHandler(handler);
+  }
+  write(bytes: Uint8Array): boolean {
+    return this.#under.write(bytes);
+  }
+  end(): void {
+    this.#under.end();
+  }
+  destroy(options?: { readonly error?: Error; readonly reset?: boolean }): void {
+    this.#under.destroy(options);
+  }
+  pause(): void {
+    this.#paused = true;
+    if (this.#prefix === undefined) this.#under.pause();
+  }
+  resume(): void {
+    this.#paused = false;
+    if (this.#prefix === undefined) return this.#under.resume();
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    // Never inside the caller's own call.
+    process.nextTick(() => this.#deliverPrefix());
+  }
+
+  #deliverPrefix(): void {
+    this.#scheduled = false;
+    const prefix = this.#prefix;
+    if (this.#paused || this.#closed || prefix === undefined) return;
+    this.#prefix = undefined;
+    this.#under.setHandler(this.#handler);
+    this.#handler.data(prefix);
+    if (!this.#paused) this.#under.resume();
+  }
+}

@@ -1,0 +1,166 @@
+import { createHash } from "node:crypto";
+import {
+  CertificateValidationContextSchema,
+  CommonTlsContextSchema,
+  DownstreamTlsContextSchema,
+  SubjectAltNameMatcher_SanType,
+  TlsParameters_TlsProtocol,
+  UpstreamTlsContextSchema,
+  type CertificateValidationContext,
+  type CommonTlsContext,
+  type DataSource,
+  type DownstreamTlsContext,
+  type StringMatcher,
+  type TlsCertificate,
+  type UpstreamTlsContext,
+} from "../../wire/envoy/index.ts";
+import type { CertificateRef, DownstreamTlsSpec, RootsRef, SubjectAltNameMatcher, TlsSpec, TlsVersion, UpstreamTlsSpec } from "../tls/tls-spec.ts";
+import { checkFields, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
+
+/** Compiles what a listener's TLS asks for. Throws an error that names the field which cannot be served. */
+export function compileDownstreamTls(message: DownstreamTlsContext, where: string, notes: ConfigNotes): DownstreamTlsSpec {
+  checkFields(DownstreamTlsContextSchema, message, where, notes, {
+    used: ["commonTlsContext", "requireClientCertificate", "requireSni"],
+    harmless: ["disableStatefulSessionResumption", "disableStatelessSessionResumption", "sessionTimeout", "ocspStaplePolicy", "fullScanCertsOnSniMismatch", "preferClientCiphers"],
+  });
+  const common = compileCommon(message.commonTlsContext, where, notes);
+  if (common.certificates.length === 0) throw invalid(where, "it has no certificate: expected tlsCertificates or tlsCertificateSdsSecretConfigs");
+  const required = message.requireClientCertificate === true;
+  return keyed({ ...common, clientCertificate: required ? "require" : common.roots === undefined ? "none" : "request", requireServerName: message.requireSni === true });
+}
+
+/** The same for a cluster's TLS. */
+export function compileUpstreamTls(message: UpstreamTlsContext, where: string, notes: ConfigNotes): UpstreamTlsSpec {
+  checkFields(UpstreamTlsContextSchema, message, where, notes, {
+    used: ["commonTlsContext", "sni", "autoHostSni"],
+    harmless: ["maxSessionKeys", "allowRenegotiation", "enforceRsaKeyUsage", "autoSniSanValidation"],
+  });
+  const common = compileCommon(message.commonTlsContext, where, notes);
+  return keyed({ ...common, serverName: message.sni === "" ? undefined : message.sni, hostnameAsServerName: message.autoHostSni });
+}
+
+function keyed<Spec extends Omit<TlsSpec, "key">>(spec: Spec): Spec & { readonly key: string } {
+  return { ...spec, key: createHash("sha256").update(JSON.stringify(spec)).digest("base64url").slice(0, 22) };
+}
+
+function compileCommon(common: CommonTlsContext | undefined, where: string, notes: ConfigNotes): Omit<TlsSpec, "key"> {
+  if (common !== undefined) {
+    checkFields(CommonTlsContextSchema, common, where, notes, {
+      used: ["tlsParams", "tlsCertificates", "tlsCertificateSdsSecretConfigs", "validationContext", "validationContextSdsSecretConfig", "combinedValidationContext", "alpnProtocols"],
+      harmless: ["keyLog"],
+    });
+  }
+  const params = common?.tlsParams;
+  return {
+    certificates: [
+      ...(common?.tlsCertificateSdsSecretConfigs ?? []).map(({ name }): CertificateRef => ({ kind: "sds", name })),
+      ...(common?.tlsCertificates ?? []).map((certificate) => certificateRef(certificate, `${where}: tlsCertificates`)),
+    ],
+    ...compileValidation(common, where, notes),
+    alpnProtocols: common?.alpnProtocols ?? [],
+    minVersion: versionOf(params?.tlsMinimumProtocolVersion),
+    maxVersion: versionOf(params?.tlsMaximumProtocolVersion),
+    ciphers: params?.cipherSuites ?? [],
+  };
+}
+
+const versions: Readonly<Record<number, TlsVersion>> = {
+  [TlsParameters_TlsProtocol.TLSv1_0]: "TLSv1",
+  [TlsParameters_TlsProtocol.TLSv1_1]: "TLSv1.1",
+  [TlsParameters_TlsProtocol.TLSv1_2]: "TLSv1.2",
+  [TlsParameters_TlsProtocol.TLSv1_3]: "TLSv1.3",
+};
+
+function versionOf(version: TlsParameters_TlsProtocol | undefined): TlsVersion | undefined {
+  return version === undefined ? undefined : versions[version];
+}
+
+/** A certificate by files or in place. */
+export function certificateRef(certificate: TlsCertificate, where: string): CertificateRef {
+  const { certificateChain, privateKey } = certificate;
+  if (certificateChain?.specifier.case === "filename" && privateKey?.specifier.case === "filename") {
+    return { kind: "files", chain: certificateChain.specifier.value, key: privateKey.specifier.value };
+  }
+  const [chain, key] = [inlineText(certificateChain), inlineText(privateKey)];
+  if (chain === undefined || key === undefined) throw invalid(where, "expected certificateChain and privateKey, both by filename or both in place");
+  return { kind: "inline", chain, key };
+}
+
+/** Roots by file or in place; undefined when there are none. */
+export function rootsRef(source: DataSource | undefined, where: string): RootsRef | undefined {
+  if (source === undefined) return undefined;
+  if (source.specifier.case === "filename") return { kind: "file", path: source.specifier.value };
+  const pem = inlineText(source);
+  if (pem === undefined) throw unsupported(where, `a data source by ${source.specifier.case ?? "nothing"}`);
+  return { kind: "inline", pem };
+}
+
+function inlineText(source: DataSource | undefined): string | undefined {
+  const specifier = source?.specifier;
+  if (specifier?.case === "inlineString") return specifier.value;
+  return specifier?.case === "inlineBytes" ? Buffer.from(specifier.value).toString("utf8") : undefined;
+}
+
+type Validation = Pick<TlsSpec, "roots" | "subjectAltNames" | "publicKeyHashes" | "certificateHashes">;
+
+function compileValidation(common: CommonTlsContext | undefined, where: string, notes: ConfigNotes): Validation {
+  const type = common?.validationContextType;
+  switch (type?.case) {
+    case "validationContext":
+      return validationOf(type.value, undefined, where, notes);
+    case "validationContextSdsSecretConfig":
+      return validationOf(undefined, { kind: "sds", name: type.value.name }, where, notes);
+    case "combinedValidationContext": {
+      const name = type.value.validationContextSdsSecretConfig?.name;
+      return validationOf(type.value.defaultValidationContext, name === undefined ? undefined : { kind: "sds", name }, where, notes);
+    }
+    default:
+      return validationOf(undefined, undefined, where, notes);
+  }
+}
+
+function validationOf(context: CertificateValidationContext | undefined, secret: RootsRef | undefined, where: string, notes: ConfigNotes): Validation {
+  if (context !== undefined) {
+    checkFields(CertificateValidationContextSchema, context, where, notes, {
+      used: ["trustedCa", "matchSubjectAltNames", "matchTypedSubjectAltNames", "verifyCertificateSpki", "verifyCertificateHash", "systemRootCerts"],
+      harmless: ["watchedDirectory", "crl", "onlyVerifyLeafCertCrl", "maxVerifyDepth", "trustChainVerification"],
+    });
+    if (context.crl !== undefined) notes.ignored(`${where}: crl`);
+  }
+  const system = context?.systemRootCerts === undefined ? undefined : ({ kind: "sds", name: systemRoots } as const);
+  return {
+    roots: secret ?? rootsRef(context?.trustedCa, `${where}: trustedCa`) ?? system,
+    subjectAltNames: [
+      ...(context?.matchSubjectAltNames ?? []).map((matcher) => nameMatcher("any", matcher, where)),
+      ...(context?.matchTypedSubjectAltNames ?? []).map(({ sanType, matcher }) => nameMatcher(sanTypes[sanType] ?? "any", matcher, where)),
+    ],
+    publicKeyHashes: context?.verifyCertificateSpki ?? [],
+    certificateHashes: (context?.verifyCertificateHash ?? []).map((hash) => hash.replaceAll(":", "").toLowerCase()),
+  };
+}
+
+/** Istio's name for the roots of the operating system. */
+export const systemRoots = "file-root:system";
+
+const sanTypes: Readonly<Record<number, SubjectAltNameMatcher["type"]>> = {
+  [SubjectAltNameMatcher_SanType.URI]: "uri",
+  [SubjectAltNameMatcher_SanType.DNS]: "dns",
+  [SubjectAltNameMatcher_SanType.IP_ADDRESS]: "ip",
+  [SubjectAltNameMatcher_SanType.EMAIL]: "email",
+};
+
+function nameMatcher(type: SubjectAltNameMatcher["type"], matcher: StringMatcher | undefined, where: string): SubjectAltNameMatcher {
+  const pattern = matcher?.matchPattern;
+  const ignoreCase = matcher?.ignoreCase ?? false;
+  switch (pattern?.case) {
+    case "exact":
+    case "prefix":
+    case "suffix":
+    case "contains":
+      return { type, match: pattern.case, value: pattern.value, ignoreCase };
+    case "safeRegex":
+      return { type, match: "regex", value: pattern.value.regex, ignoreCase };
+    default:
+      throw unsupported(where, `a subject alternative name match by ${pattern?.case ?? "nothing"}`);
+  }
+}

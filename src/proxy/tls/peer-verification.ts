@@ -1,0 +1,118 @@
+import { createHash, type X509Certificate } from "node:crypto";
+import { RE2JS } from "re2js";
+import type { SubjectAltNameMatcher, TlsSpec } from "./tls-spec.ts";
+
+/** What a certificate says of its holder. */
+export interface CertificateNames {
+  readonly uris: readonly string[];
+  readonly dns: readonly string[];
+  readonly ips: readonly string[];
+  readonly emails: readonly string[];
+}
+
+/** The subject alternative names of a certificate, as OpenSSL prints them. */
+export function certificateNames(certificate: X509Certificate): CertificateNames {
+  const names = { uris: [] as string[], dns: [] as string[], ips: [] as string[], emails: [] as string[] };
+  for (const entry of splitNames(certificate.subjectAltName ?? "")) {
+    const colon = entry.indexOf(":");
+    const value = unquoted(entry.slice(colon + 1));
+    switch (entry.slice(0, colon)) {
+      case "URI":
+        names.uris.push(value);
+        break;
+      case "DNS":
+        names.dns.push(value);
+        break;
+      case "IP Address":
+        names.ips.push(value);
+        break;
+      case "email":
+        names.emails.push(value);
+        break;
+      default:
+    }
+  }
+  return names;
+}
+
+/** Node quotes a name that holds a comma, a quote or a control character, as JSON does. */
+function splitNames(text: string): string[] {
+  return [...text.matchAll(/(?:[^,"]|"(?:[^"\\]|\\.)*")+/g)].map(([entry]) => entry.trim());
+}
+
+function unquoted(value: string): string {
+  if (!value.startsWith('"')) return value;
+  try {
+    return String(JSON.parse(value));
+  } catch {
+    return value;
+  }
+}
+
+/**
+ * Why the holder of the certificate is not whom the specification asks for; undefined when it is. That the chain is
+ * trusted is checked by the handshake.
+ */
+export function peerTrouble(certificate: X509Certificate | undefined, tls: TlsSpec): string | undefined {
+  const { subjectAltNames, publicKeyHashes, certificateHashes } = tls;
+  if (subjectAltNames.length === 0 && publicKeyHashes.length === 0 && certificateHashes.length === 0) return undefined;
+  if (certificate === undefined) return "the peer sent no certificate";
+  if (publicKeyHashes.length > 0 && !publicKeyHashes.includes(hashOf(certificate.publicKey.export({ type: "spki", format: "der" }), "base64"))) {
+    return "the public key of the peer's certificate is not one of those expected";
+  }
+  if (certificateHashes.length > 0 && !certificateHashes.includes(hashOf(certificate.raw, "hex"))) return "the peer's certificate is not one of those expected";
+  if (subjectAltNames.length === 0) return undefined;
+  const names = certificateNames(certificate);
+  if (subjectAltNames.some((matcher) => namesOf(names, matcher.type).some((name) => matches(matcher, name)))) return undefined;
+  const held = namesOf(names, "any");
+  return `the peer is ${held.length === 0 ? "nobody" : held.join(", ")}, expected ${subjectAltNames.map(({ match, value }) => (match === "exact" ? value : `${match} ${value}`)).join(" or ")}`;
+}
+
+function hashOf(bytes: Uint8Array, encoding: "base64" | "hex"): string {
+  return createHash("sha256").update(bytes).digest(encoding);
+}
+
+function namesOf(names: CertificateNames, type: SubjectAltNameMatcher["type"]): readonly string[] {
+  switch (type) {
+    case "uri":
+      return names.uris;
+    case "dns":
+      return names.dns;
+    case "ip":
+      return names.ips;
+    case "email":
+      return names.emails;
+    case "any":
+      return [...names.uris, ...names.dns, ...names.ips, ...names.emails];
+  }
+}
+
+const expressions = new Map<string, RE2JS>();
+const maxExpressions = 1000;
+
+function matches(matcher: SubjectAltNameMatcher, held: string): boolean {
+  const fold = (text: string): string => (matcher.ignoreCase || matcher.type === "dns" ? text.toLowerCase() : text);
+  const [name, value] = [fold(held), fold(matcher.value)];
+  switch (matcher.match) {
+    case "exact":
+      // A wildcard certificate stands for the names of one label more.
+      return name === value || (name.startsWith("*.") && value.indexOf(".") > 0 && name.slice(1) === value.slice(value.indexOf(".")));
+    case "prefix":
+      return name.startsWith(value);
+    case "suffix":
+      return name.endsWith(value);
+    case "contains":
+      return name.includes(value);
+    case "regex":
+      return expressionOf(matcher.value).matcher(held).matches();
+  }
+}
+
+function expressionOf(text: string): RE2JS {
+  let expression = expressions.get(text);
+  if (expression === undefined) {
+    expression = RE2JS.compile(text);
+    if (expressions.size < maxExpressions) expressions.set(text, expression);
+  }
+  return expression;
+}

@@ -1,0 +1,236 @@
+import { rootCertificates } from "node:tls";
+import { fromBinary } from "@bufbuild/protobuf";
+import { messageOf, transientError, userError, type Clock, type Logger } from "../../base/index.ts";
+import type { CertificateSource, WorkloadCertificate, XdsSubscription, XdsUpdate } from "../../dataplane/index.ts";
+import { SecretSchema, type Secret } from "../../wire/envoy/index.ts";
+import { typeUrls } from "../../wire/xds/index.ts";
+import { certificateRef, rootsRef } from "../config/tls-config.ts";
+import type { CertificateRef, RootsRef, TlsSpec } from "./tls-spec.ts";
+
+export interface SecretStoreOptions {
+  readonly certificates: CertificateSource;
+  /** This proxy's SPIFFE id: whose certificate `default` is. */
+  readonly identity: string;
+  readonly readFile: (path: string) => Promise<string>;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** A certificate with its key, as PEM. A new one is a new object. */
+export interface CertificateMaterial {
+  readonly chain: string;
+  readonly key: string;
+}
+
+export interface RootsMaterial {
+  readonly roots: string;
+}
+
+/** A secret as the control plane has sent it. */
+export interface AppliedSecret {
+  readonly version: string;
+  readonly message: Secret;
+  readonly updatedMs: number;
+}
+
+const ownCertificate = "default";
+const meshRoots = "ROOTCA";
+const systemRootsName = "file-root:system";
+const fileCertificatePrefix = "file-cert:";
+const fileRootsPrefix = "file-root:";
+
+/** Files are read again after this time; a change takes effect for new connections. */
+const rereadMs = 5000;
+
+interface FileEntry {
+  text: string | undefined;
+  trouble: string | undefined;
+  readMs: number;
+}
+
+/** Certificates and roots by reference: our own from the CA, the control plane's by SDS, and files. Rotated in place. */
+export class SecretStore {
+  readonly #options: SecretStoreOptions;
+  readonly #applied = new Map<string, AppliedSecret>();
+  readonly #files = new Map<string, FileEntry>();
+  readonly #own = new WeakMap<WorkloadCertificate, CertificateMaterial & RootsMaterial>();
+  readonly #materials = new Map<string, { readonly from: string; readonly material: CertificateMaterial | RootsMaterial }>();
+  readonly #waiters = new Set<() => void>();
+  readonly #system: RootsMaterial = { roots: rootCertificates.join("\n") };
+
+  constructor(options: SecretStoreOptions) {
+    this.#options = options;
+  }
+
+  /** The names among these that the control plane must be asked for. */
+  static remoteNames(specs: Iterable<TlsSpec>): Set<string> {
+    const names = new Set<string>();
+    const add = (ref: CertificateRef | RootsRef | undefined): void => {
+      if (ref?.kind === "sds" && ref.name !== ownCertificate && ref.name !== meshRoots && !ref.name.startsWith("file-")) names.add(ref.name);
+    };
+    for (const spec of specs) {
+      for (const certificate of spec.certificates) add(certificate);
+      add(spec.roots);
+    }
+    return names;
+  }
+
+  applied(): ReadonlyMap<string, AppliedSecret> {
+    return this.#applied;
+  }
+
+  subscription(): XdsSubscription {
+    return { typeUrl: typeUrls.secret, mode: "named", apply: (update) => this.#apply(update) };
+  }
+
+  /** Undefined while it has not come. */
+  certificate(ref: CertificateRef): CertificateMaterial | undefined {
+    switch (ref.kind) {
+      case "inline":
+        return this.#kept(`inline ${ref.chain}`, ref.key, () => ({ chain: ref.chain, key: ref.key }));
+      case "files":
+        return this.#fileCertificate(ref.chain, ref.key);
+      case "sds":
+        return this.#namedCertificate(ref.name);
+    }
+  }
+
+  roots(ref: RootsRef): RootsMaterial | undefined {
+    switch (ref.kind) {
+      case "inline":
+        return this.#kept(`inline roots ${ref.pem}`, "", () => ({ roots: ref.pem }));
+      case "file":
+        return this.#fileRoots(ref.path);
+      case "sds":
+        if (ref.name === meshRoots) return this.#ownMaterial();
+        if (ref.name === systemRootsName) return this.#system;
+        if (ref.name.startsWith(fileRootsPrefix)) return this.#fileRoots(ref.name.slice(fileRootsPrefix.length));
+        return this.#remoteRoots(ref.name);
+    }
+  }
+
+  /** Resolves when something may have come that was not there. */
+  async changed(signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiters.add(resolve);
+    signal.addEventListener("abort", () => resolve(), { once: true });
+    void this.#options.certificates.fetch(this.#options.identity, signal).then(() => resolve(), () => undefined);
+    await promise.finally(() => this.#waiters.delete(resolve));
+  }
+
+  /** Why a reference has no material yet. */
+  trouble(ref: CertificateRef | RootsRef): string {
+    const names = ref.kind === "sds" ? [ref.name] : ref.kind === "files" ? [ref.chain, ref.key] : ref.kind === "file" ? [ref.path] : [];
+    const reasons = names.map((name) => this.#files.get(name.replace(/^file-(cert|root):/, "").split("~")[0] ?? "")?.trouble ?? `secret ${name} has not come`);
+    return reasons.join(", ");
+  }
+
+  /** To be called once a second. */
+  sweep(nowMs: number): void {
+    for (const [path, entry] of this.#files) if (nowMs - entry.readMs >= rereadMs) void this.#read(path, entry, nowMs);
+  }
+
+  #apply(update: XdsUpdate): void {
+    const troubles: string[] = [];
+    for (const resource of update.resources) {
+      try {
+        const message = fromBinary(SecretSchema, resource.body);
+        checkSecret(message, resource.name);
+        this.#applied.set(resource.name, { version: resource.version, message, updatedMs: this.#options.clock.nowMs() });
+      } catch (error) {
+        troubles.push(messageOf(error));
+      }
+    }
+    // One that the control plane takes back stays in use for who still refers to it: connections should not fail by a race.
+    this.#wake();
+    if (troubles.length > 0) throw userError("config-rejected", troubles.join("; "));
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiters) resolve();
+  }
+
+  #namedCertificate(name: string): CertificateMaterial | undefined {
+    if (name === ownCertificate) return this.#ownMaterial();
+    if (name.startsWith(fileCertificatePrefix)) {
+      const [chain = "", key = ""] = name.slice(fileCertificatePrefix.length).split("~");
+      return this.#fileCertificate(chain, key);
+    }
+    const applied = this.#applied.get(name);
+    if (applied?.message.type.case !== "tlsCertificate") return undefined;
+    const ref = certificateRef(applied.message.type.value, `secret ${name}`);
+    return ref.kind === "inline" ? this.#kept(`certificate ${name}`, `${applied.version} ${applied.updatedMs}`, () => ({ chain: ref.chain, key: ref.key })) : this.certificate(ref);
+  }
+
+  #remoteRoots(name: string): RootsMaterial | undefined {
+    const applied = this.#applied.get(name);
+    if (applied === undefined) return undefined;
+    const { type } = applied.message;
+    const ref = type.case === "validationContext" ? rootsRef(type.value.trustedCa, `secret ${name}`) : undefined;
+    if (ref === undefined) return undefined;
+    return ref.kind === "inline" ? this.#kept(`roots ${name}`, `${applied.version} ${applied.updatedMs}`, () => ({ roots: ref.pem })) : this.roots(ref);
+  }
+
+  #ownMaterial(): (CertificateMaterial & RootsMaterial) | undefined {
+    const certificate = this.#options.certificates.peek(this.#options.identity);
+    if (certificate === undefined) return undefined;
+    let material = this.#own.get(certificate);
+    if (material === undefined) {
+      material = { chain: certificate.chainPem, key: certificate.privateKeyPem, roots: certificate.rootsPem };
+      this.#own.set(certificate, material);
+    }
+    return material;
+  }
+
+  #fileCertificate(chainPath: string, keyPath: string): CertificateMaterial | undefined {
+    const [chain, key] = [this.#file(chainPath), this.#file(keyPath)];
+    if (chain === undefined || key === undefined) return undefined;
+    return this.#kept(`files ${chainPath} ${keyPath}`, chain + key, () => ({ chain, key }));
+  }
+
+  #fileRoots(path: string): RootsMaterial | undefined {
+    const roots = this.#file(path);
+    return roots === undefined ? undefined : this.#kept(`file ${path}`, roots, () => ({ roots }));
+  }
+
+  /** The same object as long as what it is made from stays the same. */
+  #kept<Material extends CertificateMaterial | RootsMaterial>(name: string, from: string, make: () => Material): Material {
+    const known = this.#materials.get(name);
+    if (known?.from === from) return known.material as Material;
+    const material = make();
+    this.#materials.set(name, { from, material });
+    return material;
+  }
+
+  #file(path: string): string | undefined {
+    let entry = this.#files.get(path);
+    if (entry === undefined) {
+      entry = { text: undefined, trouble: undefined, readMs: 0 };
+      this.#files.set(path, entry);
+      void this.#read(path, entry, this.#options.clock.steadyMs());
+    }
+    return entry.text;
+  }
+
+  async #read(path: string, entry: FileEntry, nowMs: number): Promise<void> {
+    entry.readMs = nowMs;
+    try {
+      const text = await this.#options.readFile(path);
+      if (text !== entry.text && entry.text !== undefined) this.#options.log.info("a certificate file has changed", { path });
+      entry.text = text;
+      entry.trouble = undefined;
+      this.#wake();
+    } catch (error) {
+      const trouble = messageOf(error);
+      if (entry.trouble !== trouble) this.#options.log.warn("a certificate file cannot be read", { path, error: trouble });
+      entry.trouble = trouble;
+    }
+  }
+}
+
+function checkSecret(message: Secret, name: string): void {
+  const { type } = message;
+  if (type.case === "tlsCertificate") certificateRef(type.value, `secret ${name}`);
+  else if (type.case === "validationContext") rootsRef(type.value.trustedCa, `secret ${name}`);
+  else throw transientError("unsupported-config", `secret ${name}: ${type.case ?? "an empty secret"} is not supported`);
+}

@@ -1,0 +1,70 @@
+import { transientError } from "../../base/index.ts";
+import { TlsContext } from "../../net/index.ts";
+import type { CertificateMaterial, RootsMaterial, SecretStore } from "./secret-store.ts";
+import { isMeshTls, type TlsSpec } from "./tls-spec.ts";
+
+interface Cached {
+  readonly materials: readonly (CertificateMaterial | RootsMaterial)[];
+  readonly context: TlsContext;
+}
+
+/** Contexts that are kept; one is made of each specification in use. */
+const maxContexts = 4096;
+
+/** TLS contexts by specification, made anew when one of their certificates has changed. */
+export class TlsContexts {
+  readonly #secrets: SecretStore;
+  readonly #cached = new Map<string, Cached>();
+
+  constructor(secrets: SecretStore) {
+    this.#secrets = secrets;
+  }
+
+  /** Waits for what is not there yet; rejects with what is missing after `timeoutMs`. */
+  async get(spec: TlsSpec, timeoutMs: number): Promise<TlsContext> {
+    const now = this.peek(spec);
+    if (now !== undefined) return now;
+    const limit = AbortSignal.timeout(Math.ceil(timeoutMs));
+    while (!limit.aborted) {
+      await this.#secrets.changed(limit);
+      const context = this.peek(spec);
+      if (context !== undefined) return context;
+    }
+    throw transientError("secret-missing", `TLS: ${this.#missing(spec)}`);
+  }
+
+  /** Undefined while something of it has not come. Throws when certificates cannot be used. */
+  peek(spec: TlsSpec): TlsContext | undefined {
+    const certificates = spec.certificates.map((ref) => this.#secrets.certificate(ref));
+    const roots = spec.roots === undefined ? undefined : this.#secrets.roots(spec.roots);
+    if (spec.roots !== undefined && roots === undefined) return undefined;
+    if (!allThere(certificates)) return undefined;
+    const materials = roots === undefined ? certificates : [...certificates, roots];
+    const cached = this.#cached.get(spec.key);
+    if (cached !== undefined && cached.materials.length === materials.length && cached.materials.every((material, index) => material === materials[index])) return cached.context;
+    const context = contextOf(spec, certificates, roots);
+    if (this.#cached.size >= maxContexts) this.#cached.clear();
+    this.#cached.set(spec.key, { materials, context });
+    return context;
+  }
+
+  #missing(spec: TlsSpec): string {
+    const refs = [...spec.certificates.filter((ref) => this.#secrets.certificate(ref) === undefined), ...(spec.roots !== undefined && this.#secrets.roots(spec.roots) === undefined ? [spec.roots] : [])];
+    return refs.map((ref) => this.#secrets.trouble(ref)).join(", ");
+  }
+}
+
+function allThere(certificates: readonly (CertificateMaterial | undefined)[]): certificates is readonly CertificateMaterial[] {
+  return certificates.every((certificate) => certificate !== undefined);
+}
+
+function contextOf(spec: TlsSpec, certificates: readonly CertificateMaterial[], roots: RootsMaterial | undefined): TlsContext {
+  return TlsContext.create({
+    ...(certificates.length === 0 ? {} : { certificateChain: certificates.map(({ chain }) => chain), privateKey: certificates.map(({ key }) => key) }),
+    ...(roots === undefined ? {} : { roots: roots.roots }),
+    ...(spec.minVersion === undefined ? {} : { minVersion: spec.minVersion }),
+    ...(spec.maxVersion === undefined ? {} : { maxVersion: spec.maxVersion }),
+    ciphers: spec.ciphers,
+    noTickets: isMeshTls(spec),
+  });
+}

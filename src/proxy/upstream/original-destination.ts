@@ -1,0 +1,35 @@
+import type { SocketAddress } from "../../net/index.ts";
+import { unknownWorkload, type EndpointConfig, type EndpointTransport } from "./endpoint.ts";
+
+/** How a cluster without endpoints of its own reaches where the client wanted to go. */
+export interface OriginalDestinationRule {
+  /** Takes the place of the connection's port. */
+  readonly portOverride: number | undefined;
+  /** A request's header of this name, `ip:port`, goes before the connection's destination. */
+  readonly header: string | undefined;
+  readonly transport: OriginalDestinationTransport;
+  readonly sourceAddress: string | undefined;
+}
+
+/** `tunnel`: by HBONE to the destination itself. */
+export type OriginalDestinationTransport = Extract<EndpointTransport, { readonly kind: "plain" | "tls" }> | { readonly kind: "tunnel" };
+
+const hbonePort = 15_008;
+
+/** The endpoint that stands for a destination. */
+export function originalDestinationEndpoint(rule: OriginalDestinationRule, destination: SocketAddress): EndpointConfig {
+  const port = rule.portOverride ?? destination.port;
+  const { address } = destination;
+  const authority = address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+  return {
+    address,
+    port,
+    transport: rule.transport.kind === "tunnel" ? { kind: "hbone", authority, address, port: hbonePort, expectedIdentities: [] } : rule.transport,
+    weight: 1,
+    priority: 0,
+    healthy: true,
+    hostname: undefined,
+    workload: unknownWorkload,
+    ...(rule.sourceAddress === undefined ? {} : { sourceAddress: rule.sourceAddress }),
+  };
+}
