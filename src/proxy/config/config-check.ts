@@ -1,14 +1,18 @@
 import { isFieldSet, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
 import { userError } from "../../base/index.ts";
+import { standaloneServices, type FilterServices } from "../filters/filter-services.ts";
 import { durationMs as milliseconds, type DurationLike } from "./duration.ts";
 
 /** Collects what a configuration says that has no effect here: told once, never refused. */
 export class ConfigNotes {
   readonly #seen = new Set<string>();
   readonly #tell: (note: string) => void;
+  /** What compiled filters work with. */
+  readonly services: FilterServices;
 
-  constructor(tell: (note: string) => void) {
+  constructor(tell: (note: string) => void, services: FilterServices = standaloneServices()) {
     this.#tell = tell;
+    this.services = services;
   }
 
   /** Said once for each `what`, whichever resources say it. */
@@ -51,6 +55,12 @@ export function checkFields<Desc extends DescMessage>(schema: Desc, message: Mes
   }
   const unknown = message.$unknown ?? [];
   for (const { no } of unknown) notes.ignored(`${schema.typeName} field number ${no}`);
+}
+
+/** Refuses a message with fields that are not even known: for messages where leaving one out would change who may do what. */
+export function refuseUnknown<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>, where: string): void {
+  const [first] = message.$unknown ?? [];
+  if (first !== undefined) throw unsupported(where, `${schema.typeName} field number ${first.no}`);
 }
 
 /** A duration in milliseconds; `fallbackMs` when it is not set. */

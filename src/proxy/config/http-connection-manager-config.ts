@@ -3,17 +3,18 @@ import {
   HttpConnectionManager_ForwardClientCertDetails,
   HttpConnectionManager_PathWithEscapedSlashesAction,
   HttpConnectionManager_ServerHeaderTransformation,
+  HttpConnectionManager_SetCurrentClientCertDetailsSchema,
   HttpConnectionManagerSchema,
   type HttpConnectionManager,
-  type HttpFilter,
 } from "../../wire/envoy/index.ts";
 import type { HttpConnectionConfig } from "../http/http-connection-config.ts";
 import type { EscapedSlashes } from "../routing/path.ts";
 import type { RouteTable } from "../routing/route-table.ts";
 import { compileAccessLogs, type AccessLogSpec } from "./access-log-config.ts";
 import { checkFields, durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
+import { compileHttpFilters } from "./http-filter-config.ts";
+import { compileLocalReplies } from "./local-reply-config.ts";
 import { compileRouteTable } from "./route-config.ts";
-import { unpack } from "./transport-config.ts";
 
 /** A compiled HTTP connection manager. */
 export interface HttpSpec {
@@ -26,10 +27,11 @@ const used = [
   "codecType", "statPrefix", "rds", "routeConfig", "httpFilters", "commonHttpProtocolOptions", "httpProtocolOptions", "serverName", "serverHeaderTransformation",
   "maxRequestHeadersKb", "streamIdleTimeout", "requestTimeout", "requestHeadersTimeout", "accessLog", "useRemoteAddress", "xffNumTrustedHops", "skipXffAppend",
   "generateRequestId", "preserveExternalRequestId", "alwaysSetRequestIdInResponse", "forwardClientCertDetails", "proxy100Continue", "upgradeConfigs",
-  "normalizePath", "mergeSlashes", "pathWithEscapedSlashesAction", "stripMatchingHostPort", "stripAnyHostPort",
+  "normalizePath", "mergeSlashes", "pathWithEscapedSlashesAction", "stripMatchingHostPort", "stripAnyHostPort", "setCurrentClientCertDetails", "localReplyConfig",
+  "http2ProtocolOptions",
 ];
 const harmless = [
-  "tracing", "http2ProtocolOptions", "http3ProtocolOptions", "drainTimeout", "delayedCloseTimeout", "setCurrentClientCertDetails", "requestIdExtension",
+  "tracing", "http3ProtocolOptions", "drainTimeout", "drainTimeoutJitter", "delayedCloseTimeout", "requestIdExtension",
   "streamErrorOnInvalidHttpMessage", "internalAddressConfig", "accessLogFlushInterval", "flushAccessLogOnNewRequest", "accessLogOptions",
   "http1SafeMaxConnectionDuration", "addProxyProtocolConnectionState", "appendLocalOverload", "proxyStatusConfig",
 ];
@@ -42,12 +44,8 @@ const defaultStreamIdleTimeoutMs = 300_000;
 /** Compiles an HTTP connection manager. Throws an error that names the listener and the field which cannot be served. */
 export function compileHttpConnectionManager(message: HttpConnectionManager, where: string, notes: ConfigNotes): HttpSpec {
   checkFields(HttpConnectionManagerSchema, message, where, notes, { used, harmless });
-  if (message.codecType !== HttpConnectionManager_CodecType.AUTO && message.codecType !== HttpConnectionManager_CodecType.HTTP1) {
-    throw unsupported(where, `codecType ${HttpConnectionManager_CodecType[message.codecType]}`);
-  }
-  for (const filter of message.httpFilters) checkFilter(filter, where, notes);
   const accessLogs = compileAccessLogs(message.accessLog, where);
-  return { connection: connectionOf(message, accessLogs, where), routes: routesOf(message, where, notes), accessLogs };
+  return { connection: connectionOf(message, accessLogs, where, notes), routes: routesOf(message, where, notes), accessLogs };
 }
 
 function routesOf(message: HttpConnectionManager, where: string, notes: ConfigNotes): HttpSpec["routes"] {
@@ -62,31 +60,6 @@ function routesOf(message: HttpConnectionManager, where: string, notes: ConfigNo
   }
 }
 
-/** Filters without an effect on what a request meets: they observe, or act only where a route configures them. */
-const passiveFilters = new Set([
-  "envoy.filters.http.router", "envoy.filters.http.grpc_stats", "envoy.filters.http.cors", "envoy.filters.http.fault",
-  "istio.metadata_exchange", "istio.stats", "istio.alpn", "envoy.filters.http.peer_metadata", "waypoint_upstream_peer_metadata",
-]);
-
-function checkFilter(filter: HttpFilter, where: string, notes: ConfigNotes): void {
-  if (filter.disabled) return;
-  if (filter.configType.case === "configDiscovery") throw unsupported(where, `the HTTP filter ${filter.name} by configDiscovery`);
-  if (!passiveFilters.has(filter.name)) {
-    if (!filter.isOptional) throw unsupported(where, `the HTTP filter ${filter.name}`);
-    notes.ignored(`the optional HTTP filter ${filter.name}`);
-    return;
-  }
-  if (filter.name !== "envoy.filters.http.fault" || filter.configType.case !== "typedConfig") return;
-  const fault = unpack(filter.configType.value);
-  if (fault?.$typeName === "envoy.extensions.filters.http.fault.v3.HTTPFault" && asksForFault(fault)) {
-    throw unsupported(where, "the HTTP filter envoy.filters.http.fault with a fault for all routes");
-  }
-}
-
-function asksForFault(message: object): boolean {
-  return Reflect.get(message, "delay") !== undefined || Reflect.get(message, "abort") !== undefined;
-}
-
 const serverHeaders: Readonly<Record<number, HttpConnectionConfig["serverHeader"]>> = {
   [HttpConnectionManager_ServerHeaderTransformation.OVERWRITE]: "overwrite",
   [HttpConnectionManager_ServerHeaderTransformation.APPEND_IF_ABSENT]: "append-if-absent",
@@ -99,13 +72,50 @@ const escapedSlashes: Readonly<Record<number, EscapedSlashes>> = {
   [HttpConnectionManager_PathWithEscapedSlashesAction.UNESCAPE_AND_FORWARD]: "unescape-and-forward",
 };
 
-function connectionOf(message: HttpConnectionManager, accessLogs: readonly AccessLogSpec[], where: string): HttpConnectionConfig {
+const codecs: Readonly<Record<number, HttpConnectionConfig["codec"]>> = {
+  [HttpConnectionManager_CodecType.AUTO]: "auto",
+  [HttpConnectionManager_CodecType.HTTP1]: "http1",
+  [HttpConnectionManager_CodecType.HTTP2]: "http2",
+};
+
+const certificateForwarding: Readonly<Record<number, HttpConnectionConfig["clientCertificate"]>> = {
+  [HttpConnectionManager_ForwardClientCertDetails.SANITIZE]: "sanitize",
+  [HttpConnectionManager_ForwardClientCertDetails.FORWARD_ONLY]: "forward",
+  [HttpConnectionManager_ForwardClientCertDetails.APPEND_FORWARD]: "append",
+  [HttpConnectionManager_ForwardClientCertDetails.SANITIZE_SET]: "set",
+  [HttpConnectionManager_ForwardClientCertDetails.ALWAYS_FORWARD_ONLY]: "always-forward",
+};
+
+/** In the order in which an element says them. */
+function certificateFieldsOf(message: HttpConnectionManager, where: string, notes: ConfigNotes): HttpConnectionConfig["clientCertificateFields"] {
+  const details = message.setCurrentClientCertDetails;
+  if (details === undefined) return [];
+  checkFields(HttpConnectionManager_SetCurrentClientCertDetailsSchema, details, `${where}: setCurrentClientCertDetails`, notes, { used: ["subject", "cert", "chain", "dns", "uri"] });
+  const wanted = { Cert: details.cert, Chain: details.chain, Subject: details.subject ?? false, URI: details.uri, DNS: details.dns };
+  return (["Cert", "Chain", "Subject", "URI", "DNS"] as const).filter((field) => wanted[field]);
+}
+
+const defaultMaxConcurrentStreams = 1024;
+
+function http2Of(message: HttpConnectionManager): HttpConnectionConfig["http2"] {
+  const options = message.http2ProtocolOptions;
+  return {
+    maxConcurrentStreams: options?.maxConcurrentStreams ?? defaultMaxConcurrentStreams,
+    keepaliveIntervalMs: durationOr(options?.connectionKeepalive?.interval, 0),
+    keepaliveTimeoutMs: durationOr(options?.connectionKeepalive?.timeout, 0),
+  };
+}
+
+function connectionOf(message: HttpConnectionManager, accessLogs: readonly AccessLogSpec[], where: string, notes: ConfigNotes): HttpConnectionConfig {
   const http1 = message.httpProtocolOptions;
-  const forwarding = message.forwardClientCertDetails;
-  const sanitizes = forwarding === HttpConnectionManager_ForwardClientCertDetails.SANITIZE || forwarding === HttpConnectionManager_ForwardClientCertDetails.SANITIZE_SET;
+  const codec = codecs[message.codecType];
+  if (codec === undefined) throw unsupported(where, `codecType ${HttpConnectionManager_CodecType[message.codecType] ?? message.codecType}`);
+  const { filters, peerMetadata } = compileHttpFilters(message.httpFilters, `http.${message.statPrefix.replace(/;$/, "")}.`, where, notes);
   const unique = (names: readonly string[]): string[] => [...new Set(names)];
   return {
     statPrefix: message.statPrefix,
+    codec,
+    http2: http2Of(message),
     serverName: message.serverName === "" ? "envoy" : message.serverName,
     serverHeader: serverHeaders[message.serverHeaderTransformation] ?? "overwrite",
     useRemoteAddress: message.useRemoteAddress ?? false,
@@ -121,7 +131,12 @@ function connectionOf(message: HttpConnectionManager, accessLogs: readonly Acces
     acceptHttp10: http1?.acceptHttp10 ?? false,
     defaultHostForHttp10: http1?.defaultHostForHttp10 ?? "",
     forwardContinue: message.proxy100Continue,
-    clientCertificate: sanitizes ? "sanitize" : "forward",
+    clientCertificate: certificateForwarding[message.forwardClientCertDetails] ?? "sanitize",
+    clientCertificateFields: certificateFieldsOf(message, where, notes),
+    filters,
+    localReplies: message.localReplyConfig === undefined ? [] : compileLocalReplies(message.localReplyConfig, `${where}: localReplyConfig`, notes),
+    peerMetadata,
+    maxStreamDurationMs: durationOr(message.commonHttpProtocolOptions?.maxStreamDuration, 0),
     generateRequestId: message.generateRequestId ?? true,
     preserveExternalRequestId: message.preserveExternalRequestId,
     requestIdInResponse: message.alwaysSetRequestIdInResponse,

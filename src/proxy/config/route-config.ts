@@ -1,5 +1,4 @@
 import {
-  FractionalPercent_DenominatorType,
   RedirectAction_RedirectResponseCode,
   RedirectActionSchema,
   RouteAction_ClusterNotFoundResponseCode,
@@ -13,23 +12,24 @@ import {
   WeightedCluster_ClusterWeightSchema,
   WeightedClusterSchema,
   type DirectResponseAction as DirectResponseMessage,
-  type FractionalPercent,
   type RedirectAction as RedirectMessage,
   type Route as RouteMessage,
   type RouteAction as RouteActionMessage,
+  type RouteAction_MaxStreamDuration,
   type RouteAction_RequestMirrorPolicy,
   type RouteConfiguration,
   type RouteMatch,
   type VirtualHost as VirtualHostMessage,
   type WeightedCluster as WeightedClusterMessage,
 } from "../../wire/envoy/index.ts";
-import type { CorsPolicy } from "../routing/cors.ts";
 import type { HeaderMutation } from "../routing/header-mutation.ts";
 import { allOf, exactly, matchingRegex, pathIs, startingWith, underPath, type RequestMatcher } from "../routing/matchers.ts";
 import { RouteTable, type VirtualHost } from "../routing/route-table.ts";
 import type { ClusterChoice, DirectResponseAction, ForwardAction, Mirror, RedirectAction, Route, RouteAction, WeightedCluster } from "../routing/route.ts";
 import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
-import { compileFilterConfig } from "./cors-config.ts";
+import { fractionOf } from "./fraction.ts";
+import { compileHashPolicy } from "./hash-policy-config.ts";
+import { compileFilterOverrides, noOverrides, type FilterOverrides } from "./http-filter-config.ts";
 import { compileMutation } from "./header-mutation-config.ts";
 import { compileHeader, compileQueryParameter } from "./matcher-config.ts";
 import { compileRegex, compileReplacement } from "./regex.ts";
@@ -48,11 +48,12 @@ interface Levels {
 export function compileRouteTable(message: RouteConfiguration, notes: ConfigNotes): RouteTable {
   const where = `route configuration ${message.name}`;
   checkFields(RouteConfigurationSchema, message, where, notes, {
-    used: ["name", "virtualHosts", "requestHeadersToAdd", "requestHeadersToRemove", "responseHeadersToAdd", "responseHeadersToRemove", "maxDirectResponseBodySizeBytes", "ignorePortInHostMatching"],
+    used: ["name", "virtualHosts", "requestHeadersToAdd", "requestHeadersToRemove", "responseHeadersToAdd", "responseHeadersToRemove", "maxDirectResponseBodySizeBytes", "ignorePortInHostMatching", "mostSpecificHeaderMutationsWins", "typedPerFilterConfig"],
     harmless: ["validateClusters", "metadata", "internalOnlyHeaders"],
   });
   const maxBodyBytes = message.maxDirectResponseBodySizeBytes ?? defaultMaxDirectBodyBytes;
-  const table = levelOf(message, where, notes);
+  if (message.mostSpecificHeaderMutationsWins) throw unsupported(where, "mostSpecificHeaderMutationsWins");
+  const table: Scope = { levels: levelOf(message, where, notes), overrides: compileFilterOverrides(message.typedPerFilterConfig, noOverrides, where, notes) };
   const seen = new Map<string, string>();
   const virtualHosts = message.virtualHosts.map((host) => {
     for (const domain of host.domains) {
@@ -85,22 +86,26 @@ const tlsRequirements: Readonly<Record<number, VirtualHost["requireTls"]>> = {
   [VirtualHost_TlsRequirementType.ALL]: "all",
 };
 
-function compileVirtualHost(message: VirtualHostMessage, table: Levels, maxBodyBytes: number, outer: string, notes: ConfigNotes): VirtualHost {
+/** What holds for all that is below. */
+interface Scope {
+  readonly levels: Levels;
+  readonly overrides: FilterOverrides;
+}
+
+function compileVirtualHost(message: VirtualHostMessage, table: Scope, maxBodyBytes: number, outer: string, notes: ConfigNotes): VirtualHost {
   const where = `${outer}, virtual host ${message.name}`;
   checkFields(VirtualHostSchema, message, where, notes, {
     used: ["name", "domains", "routes", "requireTls", "requestHeadersToAdd", "requestHeadersToRemove", "responseHeadersToAdd", "responseHeadersToRemove", "includeRequestAttemptCount", "retryPolicy", "typedPerFilterConfig"],
     harmless: ["virtualClusters", "metadata"],
   });
-  const levels = join(levelOf(message, where, notes), table);
-  const cors = compileFilterConfig(message.typedPerFilterConfig, where, notes);
-  const routes = message.routes.map((route, index) => compileRoute(route, { levels, cors, host: message, maxBodyBytes, notes, where: `${where}, route ${route.name === "" ? index : route.name}` }));
+  const levels = join(levelOf(message, where, notes), table.levels);
+  const overrides = compileFilterOverrides(message.typedPerFilterConfig, table.overrides, where, notes);
+  const routes = message.routes.map((route, index) => compileRoute(route, { levels, overrides, host: message, maxBodyBytes, notes, where: `${where}, route ${route.name === "" ? index : route.name}` }));
   return { name: message.name, domains: message.domains.map((domain) => domain.toLowerCase()), routes, requireTls: tlsRequirements[message.requireTls] ?? "none" };
 }
 
-interface RouteScope {
-  readonly levels: Levels;
+interface RouteScope extends Scope {
   readonly host: VirtualHostMessage;
-  readonly cors: CorsPolicy | undefined;
   readonly maxBodyBytes: number;
   readonly notes: ConfigNotes;
   readonly where: string;
@@ -114,6 +119,7 @@ function compileRoute(message: RouteMessage, scope: RouteScope): Route {
   });
   if (message.match === undefined) throw invalid(where, "match is missing");
   const levels = join(levelOf(message, where, notes), scope.levels);
+  const overrides = compileFilterOverrides(message.typedPerFilterConfig, scope.overrides, where, notes);
   return {
     name: message.name,
     matches: compileMatch(message.match, where, notes),
@@ -121,7 +127,8 @@ function compileRoute(message: RouteMessage, scope: RouteScope): Route {
     action: compileAction(message, message.match, scope),
     requestMutations: levels.request,
     responseMutations: levels.response,
-    cors: compileFilterConfig(message.typedPerFilterConfig, where, notes) ?? scope.cors,
+    cors: overrides.cors,
+    filterConfigs: overrides.configs,
   };
 }
 
@@ -141,20 +148,11 @@ function compileMatch(match: RouteMatch, where: string, notes: ConfigNotes): Req
   for (const header of match.headers) matchers.push(compileHeader(header, where, notes));
   for (const parameter of match.queryParameters) matchers.push(compileQueryParameter(parameter, where, notes));
   if (match.runtimeFraction !== undefined) {
-    const fraction = fractionOf(match.runtimeFraction.defaultValue);
-    if (fraction < 1) throw unsupported(where, "match.runtimeFraction below 100 %");
+    const fraction = fractionOf(match.runtimeFraction.defaultValue, 1);
+    const { random } = notes.services;
+    if (fraction < 1) matchers.push(() => random() < fraction);
   }
   return allOf(matchers);
-}
-
-function fractionOf(percent: FractionalPercent | undefined): number {
-  if (percent === undefined) return 1;
-  const denominators: Readonly<Record<number, number>> = {
-    [FractionalPercent_DenominatorType.HUNDRED]: 100,
-    [FractionalPercent_DenominatorType.TEN_THOUSAND]: 10_000,
-    [FractionalPercent_DenominatorType.MILLION]: 1_000_000,
-  };
-  return percent.numerator / (denominators[percent.denominator] ?? 100);
 }
 
 function compileAction(message: RouteMessage, match: RouteMatch, scope: RouteScope): RouteAction {
@@ -228,8 +226,8 @@ function prefixRewrite(match: RouteMatch, replacement: string, where: string): (
 function compileForward(message: RouteActionMessage, match: RouteMatch, scope: RouteScope): ForwardAction {
   const { where, notes, host } = scope;
   checkFields(RouteActionSchema, message, where, notes, {
-    used: ["cluster", "clusterHeader", "weightedClusters", "clusterNotFoundResponseCode", "prefixRewrite", "regexRewrite", "hostRewriteLiteral", "autoHostRewrite", "timeout", "retryPolicy", "requestMirrorPolicies", "upgradeConfigs"],
-    harmless: ["maxGrpcTimeout", "grpcTimeoutOffset", "priority", "metadataMatch", "includeVhRateLimits", "idleTimeout"],
+    used: ["cluster", "clusterHeader", "weightedClusters", "clusterNotFoundResponseCode", "prefixRewrite", "regexRewrite", "hostRewriteLiteral", "autoHostRewrite", "timeout", "retryPolicy", "requestMirrorPolicies", "upgradeConfigs", "hashPolicy", "maxStreamDuration", "maxGrpcTimeout", "grpcTimeoutOffset", "idleTimeout"],
+    harmless: ["priority", "metadataMatch", "includeVhRateLimits"],
   });
   if (message.regexRewrite !== undefined && message.prefixRewrite !== "") throw invalid(where, "prefixRewrite and regexRewrite exclude each other");
   const hostRewrite = message.hostRewriteSpecifier;
@@ -247,6 +245,10 @@ function compileForward(message: RouteActionMessage, match: RouteMatch, scope: R
     rewriteHost: hostRewrite.case === "hostRewriteLiteral" ? hostRewrite.value : undefined,
     autoHostRewrite: hostRewrite.case === "autoHostRewrite" && hostRewrite.value.value,
     timeoutMs: durationOr(message.timeout, defaultTimeoutMs),
+    grpcTimeout: message.maxGrpcTimeout === undefined ? undefined : { maxMs: durationOr(message.maxGrpcTimeout, 0), offsetMs: durationOr(message.grpcTimeoutOffset, 0) },
+    stream: compileStreamDuration(message.maxStreamDuration),
+    idleTimeoutMs: message.idleTimeout === undefined ? undefined : durationOr(message.idleTimeout, 0),
+    hashPolicies: message.hashPolicy.map((policy) => compileHashPolicy(policy, where, notes)),
     retry: retry === undefined ? undefined : compileRetry(retry, where, notes),
     mirrors: message.requestMirrorPolicies.map((mirror) => compileMirror(mirror, where, notes)),
     upgrades: compileUpgrades(message, where),
@@ -259,6 +261,17 @@ const notFoundStatuses: Readonly<Record<number, number>> = {
   [RouteAction_ClusterNotFoundResponseCode.NOT_FOUND]: 404,
   [RouteAction_ClusterNotFoundResponseCode.INTERNAL_SERVER_ERROR]: 500,
 };
+
+function compileStreamDuration(message: RouteAction_MaxStreamDuration | undefined): ForwardAction["stream"] {
+  if (message === undefined) return undefined;
+  return {
+    maxMs: durationOr(message.maxStreamDuration, 0),
+    grpcTimeout:
+      message.grpcTimeoutHeaderMax === undefined
+        ? undefined
+        : { maxMs: durationOr(message.grpcTimeoutHeaderMax, 0), offsetMs: durationOr(message.grpcTimeoutHeaderOffset, 0) },
+  };
+}
 
 function compileUpgrades(message: RouteActionMessage, where: string): ReadonlyMap<string, boolean> {
   const upgrades = new Map<string, boolean>();
@@ -274,7 +287,7 @@ function compileMirror(message: RouteAction_RequestMirrorPolicy, where: string, 
     used: ["cluster", "runtimeFraction", "disableShadowHostSuffixAppend"],
     harmless: ["traceSampled"],
   });
-  return { cluster: message.cluster, fraction: fractionOf(message.runtimeFraction?.defaultValue), keepHost: message.disableShadowHostSuffixAppend };
+  return { cluster: message.cluster, fraction: fractionOf(message.runtimeFraction?.defaultValue, 1), keepHost: message.disableShadowHostSuffixAppend };
 }
 
 function compileTarget(specifier: RouteActionMessage["clusterSpecifier"], where: string, notes: ConfigNotes): ClusterChoice {

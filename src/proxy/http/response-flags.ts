@@ -14,11 +14,16 @@ export const responseFlags = {
   upstreamProtocolError: 11,
   streamIdleTimeout: 12,
   upstreamRetryLimitExceeded: 13,
+  faultInjected: 14,
+  delayInjected: 15,
+  rateLimited: 16,
+  unauthorizedExternal: 17,
+  durationTimeout: 18,
 } as const;
 
 export type ResponseFlag = (typeof responseFlags)[keyof typeof responseFlags];
 
-const letters = ["-", "UH", "UF", "UC", "UR", "NR", "NC", "UT", "UO", "DC", "DPE", "UPE", "SI", "URX"];
+const letters = ["-", "UH", "UF", "UC", "UR", "NR", "NC", "UT", "UO", "DC", "DPE", "UPE", "SI", "URX", "FI", "DI", "RL", "UAEX", "DT"];
 
 export function flagLetters(flag: ResponseFlag): string {
   return letters[flag] ?? "-";

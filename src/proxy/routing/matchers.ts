@@ -69,8 +69,14 @@ export function headerMatches(condition: HeaderCondition): RequestMatcher {
   };
 }
 
-function headerValue(request: RequestView, name: string): string | undefined {
-  if (name.charCodeAt(0) !== 58) return request.head.get(name);
+/** A request of which filters may have changed fields. */
+interface EditedRequest extends RequestView {
+  header(name: string): string | undefined;
+}
+
+/** A request's field, or a part of its request line by the name of its pseudo field; edits of filters count. */
+export function headerValue(request: RequestView, name: string): string | undefined {
+  if (name.charCodeAt(0) !== 58) return "header" in request ? (request as EditedRequest).header(name) : request.head.get(name);
   switch (name) {
     case ":method":
       return request.method;

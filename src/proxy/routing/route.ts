@@ -1,5 +1,6 @@
 import type { Random } from "../../base/index.ts";
 import type { CorsPolicy } from "./cors.ts";
+import type { HashPolicy } from "./hash-policy.ts";
 import type { HeaderMutation } from "./header-mutation.ts";
 import type { RequestMatcher } from "./matchers.ts";
 
@@ -14,6 +15,8 @@ export interface Route {
   readonly requestMutations: readonly HeaderMutation[];
   readonly responseMutations: readonly HeaderMutation[];
   readonly cors: CorsPolicy | undefined;
+  /** What the route, its virtual host or its table say to filters, by the filter's name; each filter knows its own form. */
+  readonly filterConfigs: ReadonlyMap<string, object>;
 }
 
 export type RouteAction = ForwardAction | RedirectAction | DirectResponseAction;
@@ -29,11 +32,26 @@ export interface ForwardAction {
   readonly autoHostRewrite: boolean;
   /** Whole time from the request's end to the response's end; 0 means no limit. */
   readonly timeoutMs: number;
+  /** How far a gRPC client's own deadline takes the place of the whole time; undefined: not at all. */
+  readonly grpcTimeout: GrpcTimeout | undefined;
+  /** From the request's beginning to the answer's end; when it is there, {@link timeoutMs} and {@link grpcTimeout} hold no more. */
+  readonly stream: { readonly maxMs: number; readonly grpcTimeout: GrpcTimeout | undefined } | undefined;
+  /** No byte moves for this long; undefined: as the listener says, 0: no limit. */
+  readonly idleTimeoutMs: number | undefined;
+  /** What a request's hash is made of, for clusters that choose endpoints by it. */
+  readonly hashPolicies: readonly HashPolicy[];
   readonly retry: RetryPolicy | undefined;
   readonly mirrors: readonly Mirror[];
   /** Upgrades (lower case) that the route allows or forbids over what the listener says. */
   readonly upgrades: ReadonlyMap<string, boolean>;
   readonly includeAttemptCount: boolean;
+}
+
+export interface GrpcTimeout {
+  /** 0 means no limit. */
+  readonly maxMs: number;
+  /** Taken from what the client says, so that we answer before it gives up. */
+  readonly offsetMs: number;
 }
 
 /** Which cluster takes a request. */

@@ -14,6 +14,8 @@ import { unknownWorkload, type EndpointConfig } from "../upstream/endpoint.ts";
 
 export const testConnectionConfig: HttpConnectionConfig = {
   statPrefix: "test",
+  codec: "auto",
+  http2: { maxConcurrentStreams: 100, keepaliveIntervalMs: 0, keepaliveTimeoutMs: 0 },
   serverName: "istio-envoy",
   serverHeader: "overwrite",
   useRemoteAddress: true,
@@ -26,6 +28,7 @@ export const testConnectionConfig: HttpConnectionConfig = {
   defaultHostForHttp10: "",
   forwardContinue: true,
   clientCertificate: "sanitize",
+  clientCertificateFields: [],
   generateRequestId: true,
   preserveExternalRequestId: false,
   requestIdInResponse: false,
@@ -34,6 +37,10 @@ export const testConnectionConfig: HttpConnectionConfig = {
   requestTimeoutMs: 0,
   headTimeoutMs: 0,
   headLimits: { maxHeadBytes: 60 * 1024, maxFields: 100 },
+  filters: [],
+  localReplies: [],
+  peerMetadata: { readFromClient: false, writeToClient: false, readFromUpstream: false, writeToUpstream: false },
+  maxStreamDurationMs: 0,
   requestCapture: [],
   responseCapture: [],
 };
@@ -47,6 +54,10 @@ export function forwardTo(cluster: string, more: Partial<ForwardAction> = {}): F
     rewriteHost: undefined,
     autoHostRewrite: false,
     timeoutMs: 0,
+    grpcTimeout: undefined,
+    stream: undefined,
+    idleTimeoutMs: undefined,
+    hashPolicies: [],
     retry: undefined,
     mirrors: [],
     upgrades: new Map(),
@@ -56,7 +67,7 @@ export function forwardTo(cluster: string, more: Partial<ForwardAction> = {}): F
 }
 
 export function route(action: Route["action"], more: Partial<Route> = {}): Route {
-  return { name: "test", matches: () => true, forConnect: false, action, requestMutations: [], responseMutations: [], cors: undefined, ...more };
+  return { name: "test", matches: () => true, forConnect: false, action, requestMutations: [], responseMutations: [], cors: undefined, filterConfigs: new Map(), ...more };
 }
 
 export function tableOf(...routes: readonly Route[]): RouteTable {

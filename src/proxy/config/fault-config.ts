@@ -1,0 +1,48 @@
+import { FaultAbortSchema, FaultDelaySchema, HTTPFaultSchema, type FaultAbort as AbortMessage, type FaultDelay as DelayMessage, type HTTPFault } from "../../wire/envoy/index.ts";
+import { FaultSettings, type FaultAbort, type FaultDelay } from "../filters/fault-filter.ts";
+import { allOf } from "../routing/matchers.ts";
+import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
+import { fractionOf } from "./fraction.ts";
+import { compileHeader } from "./matcher-config.ts";
+
+export function compileFault(message: HTTPFault, where: string, notes: ConfigNotes): FaultSettings {
+  checkFields(HTTPFaultSchema, message, where, notes, {
+    used: ["delay", "abort", "headers", "maxActiveFaults"],
+    harmless: [
+      "delayPercentRuntime", "abortPercentRuntime", "delayDurationRuntime", "abortHttpStatusRuntime", "maxActiveFaultsRuntime", "responseRateLimitPercentRuntime",
+      "abortGrpcStatusRuntime", "disableDownstreamClusterStats", "filterMetadata",
+    ],
+  });
+  return new FaultSettings({
+    delay: message.delay === undefined ? undefined : compileDelay(message.delay, `${where}: delay`, notes),
+    abort: message.abort === undefined ? undefined : compileAbort(message.abort, `${where}: abort`, notes),
+    matches: allOf(message.headers.map((header) => compileHeader(header, where, notes))),
+    maxActive: message.maxActiveFaults ?? Infinity,
+  });
+}
+
+function compileDelay(message: DelayMessage, where: string, notes: ConfigNotes): FaultDelay {
+  checkFields(FaultDelaySchema, message, where, notes, { used: ["fixedDelay", "headerDelay", "percentage"] });
+  const fraction = fractionOf(message.percentage, 0);
+  const kind = message.faultDelaySecifier;
+  if (kind.case === "headerDelay") return { fraction, delayMs: undefined };
+  if (kind.case !== "fixedDelay") throw unsupported(where, "a delay without a duration");
+  return { fraction, delayMs: durationOr(kind.value, 0) };
+}
+
+function compileAbort(message: AbortMessage, where: string, notes: ConfigNotes): FaultAbort {
+  checkFields(FaultAbortSchema, message, where, notes, { used: ["httpStatus", "grpcStatus", "headerAbort", "percentage"] });
+  const fraction = fractionOf(message.percentage, 0);
+  const { errorType } = message;
+  switch (errorType.case) {
+    case "httpStatus":
+      if (errorType.value < 200 || errorType.value > 599) throw invalid(where, `httpStatus must be from 200 to 599, got ${errorType.value}`);
+      return { fraction, with: { httpStatus: errorType.value } };
+    case "grpcStatus":
+      return { fraction, with: { grpcStatus: errorType.value } };
+    case "headerAbort":
+      return { fraction, with: "by-header" };
+    default:
+      throw unsupported(where, "an abort without a status");
+  }
+}

@@ -1,0 +1,12 @@
+import { FractionalPercent_DenominatorType, type FractionalPercent } from "../../wire/envoy/index.ts";
+
+const denominators: Readonly<Record<number, number>> = {
+  [FractionalPercent_DenominatorType.HUNDRED]: 100,
+  [FractionalPercent_DenominatorType.TEN_THOUSAND]: 10_000,
+  [FractionalPercent_DenominatorType.MILLION]: 1_000_000,
+};
+
+/** From 0 to 1; `fallback` when it is not set. */
+export function fractionOf(percent: FractionalPercent | undefined, fallback: number): number {
+  return percent === undefined ? fallback : Math.min(1, percent.numerator / (denominators[percent.denominator] ?? 100));
+}

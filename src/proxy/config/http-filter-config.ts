@@ -1,0 +1,167 @@
+import type { Any } from "@bufbuild/protobuf/wkt";
+import type {
+  CorsPolicy as CorsPolicyMessage,
+  HTTPFault,
+  HttpFilter as HttpFilterMessage,
+  HttpRbac,
+  HttpRbacPerRoute,
+  RouteFilterConfig,
+  TypedStruct,
+} from "../../wire/envoy/index.ts";
+import { FaultFilter } from "../filters/fault-filter.ts";
+import type { HttpFilter } from "../filters/http-filter.ts";
+import { RbacFilter } from "../filters/rbac-filter.ts";
+import { filterOff, filterOn, SwitchedFilter } from "../filters/route-switch.ts";
+import type { PeerMetadataExchange } from "../http/http-connection-config.ts";
+import type { CorsPolicy } from "../routing/cors.ts";
+import { unsupported, type ConfigNotes } from "./config-check.ts";
+import { compileCors } from "./cors-config.ts";
+import { compileFault } from "./fault-config.ts";
+import { compileHttpRbac, compileHttpRbacPerRoute } from "./rbac-config.ts";
+import { unpack } from "./transport-config.ts";
+
+/** The compiled filters of a connection manager. */
+export interface HttpFilters {
+  readonly filters: readonly HttpFilter[];
+  readonly peerMetadata: PeerMetadataExchange;
+}
+
+/** Filters without an effect on what a request meets: they observe, or what they configure is done by other parts, always. */
+const passiveTypes = new Set([
+  "envoy.extensions.filters.http.router.v3.Router",
+  "envoy.extensions.filters.http.cors.v3.Cors",
+  "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig",
+  // What it keeps of a tunnel's request is known of the connection.
+  "envoy.extensions.filters.http.set_filter_state.v3.Config",
+  "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig",
+  "stats.PluginConfig",
+]);
+
+const peerMetadataType = "type.googleapis.com/io.istio.http.peer_metadata.Config";
+
+/** Compiles the filters in their order. Throws an error that names the filter which cannot be served. `statPrefix` ends in a dot. */
+export function compileHttpFilters(messages: readonly HttpFilterMessage[], statPrefix: string, where: string, notes: ConfigNotes): HttpFilters {
+  const filters: HttpFilter[] = [];
+  let peerMetadata: PeerMetadataExchange = { readFromClient: false, writeToClient: false, readFromUpstream: false, writeToUpstream: false };
+  for (const message of messages) {
+    const here = `${where}: the HTTP filter ${message.name}`;
+    if (message.configType.case === "configDiscovery") throw unsupported(where, `the HTTP filter ${message.name} by configDiscovery`);
+    const any = message.configType.value;
+    const metadata = any === undefined ? undefined : peerMetadataOf(any);
+    if (metadata !== undefined) {
+      peerMetadata = joined(peerMetadata, metadata);
+      continue;
+    }
+    const filter = any === undefined ? compileByName(message, where) : compileFilter(message.name, any, statPrefix, here, notes);
+    if (filter === "unknown") {
+      if (!message.isOptional && !message.disabled) throw unsupported(where, `the HTTP filter ${message.name}${any === undefined ? "" : ` (${typeOf(any)})`}`);
+      notes.ignored(`the optional HTTP filter ${message.name}`);
+    } else if (filter !== undefined) filters.push(new SwitchedFilter(filter, !message.disabled));
+  }
+  return { filters, peerMetadata };
+}
+
+function typeOf(any: Any): string {
+  return any.typeUrl.slice(any.typeUrl.lastIndexOf("/") + 1);
+}
+
+/** A filter without a configuration is the one of that name, with what it does by default. */
+const passiveNames = new Set(["envoy.filters.http.router", "envoy.filters.http.cors", "envoy.filters.http.grpc_stats", "envoy.filters.http.fault", "istio.stats", "istio.alpn"]);
+
+function compileByName(message: HttpFilterMessage, where: string): undefined {
+  if (passiveNames.has(message.name) || message.disabled) return undefined;
+  throw unsupported(where, `the HTTP filter ${message.name} without a configuration`);
+}
+
+function compileFilter(name: string, any: Any, statPrefix: string, where: string, notes: ConfigNotes): HttpFilter | undefined | "unknown" {
+  const { services } = notes;
+  if (passiveTypes.has(typeOf(any))) return undefined;
+  const message = unpack(any);
+  switch (message?.$typeName) {
+    case "envoy.extensions.filters.http.rbac.v3.RBAC":
+      return new RbacFilter(name, compileHttpRbac(message as HttpRbac, where, notes), services.statistics, statPrefix);
+    case "envoy.extensions.filters.http.fault.v3.HTTPFault":
+      return new FaultFilter(name, compileFault(message as HTTPFault, where, notes), services, statPrefix);
+    default:
+      return "unknown";
+  }
+}
+
+/** What a route, a virtual host or a table says to filters, and its CORS policy, which is among it. */
+export interface FilterOverrides {
+  readonly configs: ReadonlyMap<string, object>;
+  readonly cors: CorsPolicy | undefined;
+}
+
+const corsType = "envoy.extensions.filters.http.cors.v3.CorsPolicy";
+
+/** The more specific level takes the place of `general`, filter by filter. */
+export function compileFilterOverrides(messages: Readonly<Record<string, Any>>, general: FilterOverrides, where: string, notes: ConfigNotes): FilterOverrides {
+  const names = Object.entries(messages);
+  if (names.length === 0) return general;
+  const configs = new Map(general.configs);
+  let { cors } = general;
+  for (const [name, any] of names) {
+    const here = `${where}: typedPerFilterConfig ${name}`;
+    const unwrapped = unwrap(any);
+    if (unwrapped.disabled) {
+      if (name === "envoy.filters.http.cors") cors = undefined;
+      configs.set(name, filterOff);
+    } else if (unwrapped.config === undefined) configs.set(name, filterOn);
+    else if (typeOf(unwrapped.config) === corsType) cors = compileCors(unpack(unwrapped.config) as CorsPolicyMessage, here, notes);
+    else {
+      const config = compileOverride(unwrapped.config, here, notes);
+      if (config !== undefined) configs.set(name, config);
+      else if (unwrapped.optional) notes.ignored(here);
+      else throw unsupported(where, `typedPerFilterConfig ${name} (${typeOf(unwrapped.config)})`);
+    }
+  }
+  return { configs, cors };
+}
+
+export const noOverrides: FilterOverrides = { configs: new Map(), cors: undefined };
+
+function unwrap(any: Any): { readonly config: Any | undefined; readonly disabled: boolean; readonly optional: boolean } {
+  if (typeOf(any) !== "envoy.config.route.v3.FilterConfig") return { config: any, disabled: false, optional: false };
+  const message = unpack(any) as RouteFilterConfig | undefined;
+  return { config: message?.config, disabled: message?.disabled ?? false, optional: message?.isOptional ?? false };
+}
+
+function compileOverride(any: Any, where: string, notes: ConfigNotes): object | undefined {
+  const message = unpack(any);
+  switch (message?.$typeName) {
+    case "envoy.extensions.filters.http.rbac.v3.RBACPerRoute":
+      return compileHttpRbacPerRoute(message as HttpRbacPerRoute, where, notes);
+    case "envoy.extensions.filters.http.fault.v3.HTTPFault":
+      return compileFault(message as HTTPFault, where, notes);
+    default:
+      return undefined;
+  }
+}
+
+/** Istio's exchange of who the two ends are; undefined when it is another filter. */
+function peerMetadataOf(any: Any): PeerMetadataExchange | undefined {
+  if (!typeOf(any).endsWith(".TypedStruct")) return undefined;
+  const message = unpack(any) as TypedStruct | undefined;
+  if (message?.typeUrl !== peerMetadataType) return undefined;
+  const value = message.value ?? {};
+  const byHeaders = (field: string): boolean => {
+    const methods: unknown = value[field];
+    return Array.isArray(methods) && methods.some((method) => typeof method === "object" && method !== null && "istio_headers" in method);
+  };
+  return {
+    readFromClient: byHeaders("downstream_discovery"),
+    writeToClient: byHeaders("downstream_propagation"),
+    readFromUpstream: byHeaders("upstream_discovery"),
+    writeToUpstream: byHeaders("upstream_propagation"),
+  };
+}
+
+function joined(left: PeerMetadataExchange, right: PeerMetadataExchange): PeerMetadataExchange {
+  return {
+    readFromClient: left.readFromClient || right.readFromClient,
+    writeToClient: left.writeToClient || right.writeToClient,
+    readFromUpstream: left.readFromUpstream || right.readFromUpstream,
+    writeToUpstream: left.writeToUpstream || right.writeToUpstream,
+  };
+}

@@ -1,0 +1,54 @@
+import type { ListMatcher, MetadataMatcher, ValueMatcher } from "../../wire/envoy/index.ts";
+import { invalid, unsupported } from "./config-check.ts";
+import { compileString } from "./matcher-config.ts";
+
+type ValueTest = (value: unknown) => boolean;
+
+/** Whether what a filter said, by its name, has the value that is looked for. */
+export function compileMetadata(message: MetadataMatcher, where: string): (metadata: ReadonlyMap<string, unknown>) => boolean {
+  const path = message.path.map((segment) => segment.segment.value ?? "");
+  if (path.length === 0) throw invalid(where, "a metadata match needs a path");
+  if (message.value === undefined) throw invalid(where, "a metadata match needs a value");
+  const test = compileValue(message.value, where);
+  const { filter, invert } = message;
+  return (metadata) => test(valueAt(metadata.get(filter), path)) !== invert;
+}
+
+function valueAt(root: unknown, path: readonly string[]): unknown {
+  let value = root;
+  for (const key of path) {
+    if (typeof value !== "object" || value === null || !Object.hasOwn(value, key)) return undefined;
+    value = Reflect.get(value, key);
+  }
+  return value;
+}
+
+function compileValue(message: ValueMatcher, where: string): ValueTest {
+  const { matchPattern } = message;
+  switch (matchPattern.case) {
+    case "nullMatch":
+      return (value) => value === null;
+    case "stringMatch": {
+      const matches = compileString(matchPattern.value, where);
+      return (value) => typeof value === "string" && matches(value);
+    }
+    case "boolMatch":
+      return (value) => value === matchPattern.value;
+    case "presentMatch":
+      return (value) => (value !== undefined) === matchPattern.value;
+    case "listMatch":
+      return compileList(matchPattern.value, where);
+    case "orMatch": {
+      const tests = matchPattern.value.valueMatchers.map((one) => compileValue(one, where));
+      return (value) => tests.some((test) => test(value));
+    }
+    default:
+      throw unsupported(where, "this kind of metadata value match");
+  }
+}
+
+function compileList(message: ListMatcher, where: string): ValueTest {
+  if (message.matchPattern.case !== "oneOf") throw unsupported(where, "this kind of metadata list match");
+  const test = compileValue(message.matchPattern.value, where);
+  return (value) => Array.isArray(value) && value.some((one) => test(one));
+}

@@ -1,0 +1,23 @@
+import type { StringMatcher } from "../routing/matchers.ts";
+import { invalid } from "./config-check.ts";
+
+/** `*` stands for one segment that is not empty, `**` for any rest, with slashes; both may be in braces, with a name. */
+export function compileUriTemplate(template: string, where: string): StringMatcher {
+  if (!template.startsWith("/")) throw invalid(where, `the path template "${template}" must begin with a slash`);
+  const pieces: string[] = [];
+  let seenRest = false;
+  for (const match of template.matchAll(/\{([^{}]*)\}|(\*{1,2})|([^{}*]+)|./g)) {
+    const [whole, braces, stars, literal] = match;
+    if (literal !== undefined) {
+      pieces.push(literal.replaceAll(/[\\^$.*+?()[\]{}|/]/g, String.raw`\$&`));
+      continue;
+    }
+    const operator = stars ?? (braces === undefined ? undefined : /^(?:\w+=)?(\*{1,2})$/.exec(braces)?.[1] ?? (/^\w+$/.test(braces) ? "*" : undefined));
+    if (operator === undefined) throw invalid(where, `the path template "${template}" is wrong at "${whole}"`);
+    if (seenRest) throw invalid(where, `the path template "${template}" has more after **`);
+    seenRest = operator === "**";
+    pieces.push(seenRest ? ".*" : "[^/]+");
+  }
+  const pattern = new RegExp(`^${pieces.join("")}$`, "s");
+  return (path) => pattern.test(path);
+}

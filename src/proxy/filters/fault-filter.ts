@@ -1,0 +1,127 @@
+import { responseFlags } from "../http/response-flags.ts";
+import type { RequestMatcher } from "../routing/matchers.ts";
+import type { FilterCounter } from "./filter-statistics.ts";
+import type { FilterServices } from "./filter-services.ts";
+import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
+
+/** A delay or an abort, for a part of the requests: from 0 to 1. */
+export interface FaultDelay {
+  readonly fraction: number;
+  /** Undefined: as the request's field `x-envoy-fault-delay-request` says, if it is there. */
+  readonly delayMs: number | undefined;
+}
+
+export interface FaultAbort {
+  readonly fraction: number;
+  /** `by-header`: `x-envoy-fault-abort-request` names the HTTP status, `x-envoy-fault-abort-grpc-request` that of gRPC. */
+  readonly with: { readonly httpStatus: number } | { readonly grpcStatus: number } | "by-header";
+}
+
+/** What goes wrong on purpose. */
+export class FaultSettings {
+  readonly delay: FaultDelay | undefined;
+  readonly abort: FaultAbort | undefined;
+  /** Which requests are meant. */
+  readonly matches: RequestMatcher;
+  /** Requests that may have a fault at once; beyond it they have none. */
+  readonly maxActive: number;
+
+  constructor(options: Pick<FaultSettings, "delay" | "abort" | "matches" | "maxActive">) {
+    this.delay = options.delay;
+    this.abort = options.abort;
+    this.matches = options.matches;
+    this.maxActive = options.maxActive;
+  }
+}
+
+/** HTTP statuses that stand for gRPC's (google.rpc.Code). */
+const httpOfGrpc: Readonly<Record<number, number>> = {
+  0: 200, 1: 499, 2: 500, 3: 400, 4: 504, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409, 11: 400, 12: 501, 13: 500, 14: 503, 15: 500, 16: 401,
+};
+
+/** Delays requests, or answers them with an error, as they are or as their route asks for it. */
+export class FaultFilter implements HttpFilter {
+  readonly name: string;
+  readonly #settings: FaultSettings;
+  readonly #services: FilterServices;
+  readonly #delays: FilterCounter;
+  readonly #aborts: FilterCounter;
+  readonly #overflows: FilterCounter;
+  #active = 0;
+
+  constructor(name: string, settings: FaultSettings, services: FilterServices, statPrefix: string) {
+    this.name = name;
+    this.#settings = settings;
+    this.#services = services;
+    this.#delays = services.statistics.counter(`${statPrefix}fault.delays_injected`);
+    this.#aborts = services.statistics.counter(`${statPrefix}fault.aborts_injected`);
+    this.#overflows = services.statistics.counter(`${statPrefix}fault.faults_overflow`);
+  }
+
+  onRequest(request: FilterRequest, signal: () => AbortSignal): LocalReply | undefined | Promise<LocalReply | undefined> {
+    const own = request.route?.filterConfigs.get(this.name);
+    const settings = own instanceof FaultSettings ? own : this.#settings;
+    if ((settings.delay === undefined && settings.abort === undefined) || !settings.matches(request)) return undefined;
+    const delayMs = this.#delayOf(settings, request);
+    if (delayMs === 0) return this.#abort(settings, request);
+    if (!this.#mayBegin(settings)) return undefined;
+    return this.#later(delayMs, settings, request, signal());
+  }
+
+  async #later(delayMs: number, settings: FaultSettings, request: FilterRequest, signal: AbortSignal): Promise<LocalReply | undefined> {
+    this.#active += 1;
+    this.#delays.increment();
+    try {
+      await this.#services.clock.sleep(delayMs, signal);
+    } finally {
+      this.#active -= 1;
+    }
+    return this.#abort(settings, request);
+  }
+
+  /** 0 when there is none. */
+  #delayOf({ delay }: FaultSettings, request: FilterRequest): number {
+    if (delay === undefined) return 0;
+    const delayMs = delay.delayMs ?? numberOf(request.header("x-envoy-fault-delay-request"));
+    if (delayMs === undefined || delayMs <= 0) return 0;
+    const fraction = delay.delayMs === undefined ? lowered(delay.fraction, request.header("x-envoy-fault-delay-request-percentage")) : delay.fraction;
+    return this.#services.random() < fraction ? delayMs : 0;
+  }
+
+  #abort(settings: FaultSettings, request: FilterRequest): LocalReply | undefined {
+    const { abort } = settings;
+    if (abort === undefined) return undefined;
+    const byHeader = abort.with === "by-header";
+    const chosen = abort.with === "by-header" ? statusOfFields(request) : abort.with;
+    if (chosen === undefined) return undefined;
+    const fraction = byHeader ? lowered(abort.fraction, request.header("x-envoy-fault-abort-request-percentage")) : abort.fraction;
+    if (this.#services.random() >= fraction || !this.#mayBegin(settings)) return undefined;
+    this.#aborts.increment();
+    const common = { body: "fault filter abort", headers: [], flag: responseFlags.faultInjected, details: "fault_filter_abort" };
+    if ("httpStatus" in chosen) return { ...common, status: chosen.httpStatus };
+    return { ...common, status: httpOfGrpc[chosen.grpcStatus] ?? 500, grpcStatus: chosen.grpcStatus };
+  }
+
+  #mayBegin(settings: FaultSettings): boolean {
+    if (this.#active < settings.maxActive) return true;
+    this.#overflows.increment();
+    return false;
+  }
+}
+
+function statusOfFields(request: FilterRequest): { readonly httpStatus: number } | { readonly grpcStatus: number } | undefined {
+  const httpStatus = numberOf(request.header("x-envoy-fault-abort-request"));
+  if (httpStatus !== undefined && httpStatus >= 200 && httpStatus < 600) return { httpStatus };
+  const grpcStatus = numberOf(request.header("x-envoy-fault-abort-grpc-request"));
+  return grpcStatus === undefined ? undefined : { grpcStatus };
+}
+
+function numberOf(text: string | undefined): number | undefined {
+  return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : undefined;
+}
+
+/** A request may ask for a smaller part than the configuration's, in hundredths, never for a greater one. */
+function lowered(fraction: number, percentage: string | undefined): number {
+  const wanted = numberOf(percentage);
+  return wanted === undefined ? fraction : Math.min(fraction, wanted / 100);
+}

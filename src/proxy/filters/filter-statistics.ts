@@ -1,0 +1,28 @@
+/** Statistics of filters under Envoy's names; two filters that name the same one share it. */
+export class FilterStatistics {
+  readonly #counters = new Map<string, FilterCounter>();
+
+  /** Beyond the bound, a counter counts for nobody. */
+  counter(name: string): FilterCounter {
+    let counter = this.#counters.get(name);
+    if (counter === undefined) {
+      counter = new FilterCounter();
+      if (this.#counters.size < maxCounters) this.#counters.set(name, counter);
+    }
+    return counter;
+  }
+
+  entries(): Iterable<readonly [name: string, counter: FilterCounter]> {
+    return this.#counters;
+  }
+}
+
+const maxCounters = 10_000;
+
+export class FilterCounter {
+  value = 0;
+
+  increment(): void {
+    this.value += 1;
+  }
+}

@@ -1,0 +1,110 @@
+import type { ConnectionInfo } from "../connection-info.ts";
+import { responseFlags } from "../http/response-flags.ts";
+import type { AccessRules, AccessVerdict } from "./access-rules.ts";
+import type { FilterCounter, FilterStatistics } from "./filter-statistics.ts";
+import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
+import type { NetworkFilter } from "./network-filter.ts";
+
+/** The rules of one filter, or of a route for it. */
+export class RbacSettings {
+  /** Undefined: nothing is enforced. */
+  readonly rules: AccessRules | undefined;
+  /** Decided and told, never enforced. */
+  readonly shadowRules: AccessRules | undefined;
+  /** Before the names of what the shadow rules tell. */
+  readonly shadowPrefix: string;
+  readonly rulesPrefix: string;
+
+  constructor(options: Pick<RbacSettings, "rules" | "shadowRules" | "shadowPrefix" | "rulesPrefix">) {
+    this.rules = options.rules;
+    this.shadowRules = options.shadowRules;
+    this.shadowPrefix = options.shadowPrefix;
+    this.rulesPrefix = options.rulesPrefix;
+  }
+}
+
+interface Counters {
+  readonly allowed: FilterCounter;
+  readonly denied: FilterCounter;
+  readonly shadowAllowed: FilterCounter;
+  readonly shadowDenied: FilterCounter;
+}
+
+function countersOf(statistics: FilterStatistics, prefix: string, settings: RbacSettings): Counters {
+  return {
+    allowed: statistics.counter(`${prefix}rbac.${settings.rulesPrefix}allowed`),
+    denied: statistics.counter(`${prefix}rbac.${settings.rulesPrefix}denied`),
+    shadowAllowed: statistics.counter(`${prefix}rbac.${settings.shadowPrefix}shadow_allowed`),
+    shadowDenied: statistics.counter(`${prefix}rbac.${settings.shadowPrefix}shadow_denied`),
+  };
+}
+
+/** Refuses requests by rules with 403. */
+export class RbacFilter implements HttpFilter {
+  readonly name: string;
+  readonly #settings: RbacSettings;
+  readonly #counters: Counters;
+
+  /** `statPrefix` is of the connection manager, with its dot. */
+  constructor(name: string, settings: RbacSettings, statistics: FilterStatistics, statPrefix: string) {
+    this.name = name;
+    this.#settings = settings;
+    this.#counters = countersOf(statistics, statPrefix, settings);
+  }
+
+  onRequest(request: FilterRequest): LocalReply | undefined {
+    const own = request.route?.filterConfigs.get(this.name);
+    const settings = own instanceof RbacSettings ? own : this.#settings;
+    const { connection } = request;
+    if (settings.shadowRules !== undefined) this.#tell(request, settings.shadowPrefix, settings.shadowRules.decide(connection, request));
+    if (settings.rules === undefined) return undefined;
+    const verdict = settings.rules.decide(connection, request);
+    if (verdict.allowed) {
+      this.#counters.allowed.increment();
+      return undefined;
+    }
+    this.#counters.denied.increment();
+    return {
+      status: 403,
+      body: "RBAC: access denied",
+      headers: [],
+      flag: responseFlags.none,
+      details: `rbac_access_denied_matched_policy[${verdict.policy ?? "none"}]`,
+    };
+  }
+
+  #tell(request: FilterRequest, prefix: string, verdict: AccessVerdict): void {
+    (verdict.allowed ? this.#counters.shadowAllowed : this.#counters.shadowDenied).increment();
+    const said: Record<string, unknown> = { ...(request.metadata.get(rbacMetadata) as object | undefined) };
+    said[`${prefix}shadow_engine_result`] = verdict.allowed ? "allowed" : "denied";
+    if (verdict.policy !== undefined) said[`${prefix}shadow_effective_policy_id`] = verdict.policy;
+    request.metadata.set(rbacMetadata, said);
+  }
+}
+
+const rbacMetadata = "envoy.filters.http.rbac";
+
+/** Closes connections by rules. */
+export class NetworkRbacFilter implements NetworkFilter {
+  readonly name: string;
+  readonly #settings: RbacSettings;
+  readonly #counters: Counters;
+
+  constructor(name: string, settings: RbacSettings, statistics: FilterStatistics, statPrefix: string) {
+    this.name = name;
+    this.#settings = settings;
+    this.#counters = countersOf(statistics, statPrefix, settings);
+  }
+
+  onConnection(info: ConnectionInfo): "allow" | "deny" {
+    const { rules, shadowRules } = this.#settings;
+    if (shadowRules !== undefined) {
+      const counter = shadowRules.decide(info, undefined).allowed ? this.#counters.shadowAllowed : this.#counters.shadowDenied;
+      counter.increment();
+    }
+    if (rules === undefined) return "allow";
+    const { allowed } = rules.decide(info, undefined);
+    (allowed ? this.#counters.allowed : this.#counters.denied).increment();
+    return allowed ? "allow" : "deny";
+  }
+}

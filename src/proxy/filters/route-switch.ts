@@ -1,0 +1,32 @@
+import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
+
+/** What a route says to a filter that it turns off or on, besides or instead of a configuration. */
+export class FilterSwitch {
+  readonly enabled: boolean;
+
+  constructor(enabled: boolean) {
+    this.enabled = enabled;
+  }
+}
+
+export const filterOff = new FilterSwitch(false);
+export const filterOn = new FilterSwitch(true);
+
+/** A filter that routes may turn off; one that is off at first works only where a route configures it. */
+export class SwitchedFilter implements HttpFilter {
+  readonly name: string;
+  readonly #filter: HttpFilter;
+  readonly #enabled: boolean;
+
+  constructor(filter: HttpFilter, enabled: boolean) {
+    this.name = filter.name;
+    this.#filter = filter;
+    this.#enabled = enabled;
+  }
+
+  onRequest(request: FilterRequest, signal: () => AbortSignal): LocalReply | undefined | Promise<LocalReply | undefined> {
+    const own = request.route?.filterConfigs.get(this.name);
+    const enabled = own === undefined ? this.#enabled : own instanceof FilterSwitch ? own.enabled : true;
+    return enabled ? this.#filter.onRequest(request, signal) : undefined;
+  }
+}

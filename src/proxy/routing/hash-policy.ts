@@ -1,0 +1,92 @@
+import { createHash } from "node:crypto";
+import type { RequestView } from "./request-view.ts";
+import { headerValue } from "./matchers.ts";
+
+/** One source of a request's hash. */
+export type HashPolicy = { readonly terminal: boolean } & (
+  | { readonly kind: "header"; readonly name: string; readonly rewrite: ((value: string) => string) | undefined }
+  | { readonly kind: "cookie"; readonly name: string; readonly path: string; readonly ttlSeconds: number | undefined; readonly attributes: readonly string[] }
+  | { readonly kind: "source-ip" }
+  | { readonly kind: "query"; readonly name: string }
+);
+
+export interface RequestHash {
+  readonly value: bigint;
+  /** A cookie that was made for the client, which its answer must set. */
+  readonly setCookie: string | undefined;
+}
+
+/**
+ * A request's hash: sources that find nothing count for nothing; after one that finds something and is terminal, no more are
+ * asked. Undefined when none found anything. `remote` is the client's `ip:port`, `local` ours.
+ */
+export function requestHash(policies: readonly HashPolicy[], request: RequestView, clientAddress: string, connectionId: string): RequestHash | undefined {
+  let value: bigint | undefined;
+  let setCookie: string | undefined;
+  for (const policy of policies) {
+    const found = sourceValue(policy, request, clientAddress, connectionId);
+    if (found === undefined) continue;
+    setCookie ??= found.setCookie;
+    const hash = hashOf(found.text);
+    // Rotated before the next is mixed in, so that two equal values do not cancel each other out.
+    value = value === undefined ? hash : (((value << 1n) | (value >> 63n)) & mask) ^ hash;
+    if (policy.terminal) break;
+  }
+  return value === undefined ? undefined : { value, setCookie };
+}
+
+const mask = (1n << 64n) - 1n;
+
+function sourceValue(policy: HashPolicy, request: RequestView, clientAddress: string, connectionId: string): { readonly text: string; readonly setCookie?: string } | undefined {
+  switch (policy.kind) {
+    case "header": {
+      const value = headerValue(request, policy.name);
+      return value === undefined ? undefined : { text: policy.rewrite?.(value) ?? value };
+    }
+    case "source-ip":
+      return clientAddress === "" ? undefined : { text: clientAddress };
+    case "query": {
+      const value = queryValue(request.query, policy.name);
+      return value === undefined ? undefined : { text: value };
+    }
+    case "cookie": {
+      const value = cookieValue(headerValue(request, "cookie"), policy.name);
+      if (value !== undefined) return { text: value };
+      if (policy.ttlSeconds === undefined) return undefined;
+      const made = hashOf(connectionId).toString(16);
+      return { text: made, setCookie: cookieText(policy, made) };
+    }
+  }
+}
+
+function cookieText(policy: Extract<HashPolicy, { readonly kind: "cookie" }>, value: string): string {
+  const lifetime = policy.ttlSeconds === undefined || policy.ttlSeconds === 0 ? "" : `; Max-Age=${policy.ttlSeconds}`;
+  const path = policy.path === "" ? "" : `; Path=${policy.path}`;
+  return `${policy.name}="${value}"${lifetime}${path}${policy.attributes.map((attribute) => `; ${attribute}`).join("")}; HttpOnly`;
+}
+
+/** The value of a cookie in a `cookie` field; quotes around it do not count. */
+export function cookieValue(field: string | undefined, name: string): string | undefined {
+  if (field === undefined) return undefined;
+  for (const pair of field.split(/[;,]/)) {
+    const equals = pair.indexOf("=");
+    if (equals < 0 || pair.slice(0, equals).trim() !== name) continue;
+    const value = pair.slice(equals + 1).trim();
+    return value.length >= 2 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value;
+  }
+  return undefined;
+}
+
+function queryValue(query: string, name: string): string | undefined {
+  if (query === "") return undefined;
+  for (const pair of query.split("&")) {
+    const equals = pair.indexOf("=");
+    if ((equals < 0 ? pair : pair.slice(0, equals)) === name) return equals < 0 ? "" : pair.slice(equals + 1);
+  }
+  return undefined;
+}
+
+/** 64 bits of a text, the same in every process. */
+export function hashOf(text: string): bigint {
+  return createHash("md5").update(text).digest().readBigUInt64LE(0);
+}
