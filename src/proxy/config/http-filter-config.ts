@@ -37,6 +37,9 @@ const passiveTypes = new Set([
   "stats.PluginConfig",
 ]);
 
+/** Programs of users: neither is run here, whatever the configuration is. */
+const programs = new Set(["envoy.filters.http.lua", "envoy.filters.http.wasm"]);
+
 const peerMetadataType = "type.googleapis.com/io.istio.http.peer_metadata.Config";
 
 /** Compiles the filters in their order. Throws an error that names the filter which cannot be served. `statPrefix` ends in a dot. */
@@ -54,7 +57,7 @@ export function compileHttpFilters(messages: readonly HttpFilterMessage[], statP
     }
     const filter = any === undefined ? compileByName(message, where) : compileFilter(message.name, any, statPrefix, here, notes);
     if (filter === "unknown") {
-      if (!message.isOptional && !message.disabled) throw unsupported(where, `the HTTP filter ${message.name}${any === undefined ? "" : ` (${typeOf(any)})`}`);
+      if (!message.isOptional && !message.disabled) throw unsupported(where, `the HTTP filter ${message.name}`);
       notes.ignored(`the optional HTTP filter ${message.name}`);
     } else if (filter !== undefined) filters.push(new SwitchedFilter(filter, !message.disabled));
   }
@@ -75,6 +78,7 @@ function compileByName(message: HttpFilterMessage, where: string): undefined {
 
 function compileFilter(name: string, any: Any, statPrefix: string, where: string, notes: ConfigNotes): HttpFilter | undefined | "unknown" {
   const { services } = notes;
+  if (programs.has(name)) return "unknown";
   if (passiveTypes.has(typeOf(any))) return undefined;
   const message = unpack(any);
   switch (message?.$typeName) {
@@ -113,7 +117,7 @@ export function compileFilterOverrides(messages: Readonly<Record<string, Any>>, 
       const config = compileOverride(unwrapped.config, here, notes);
       if (config !== undefined) configs.set(name, config);
       else if (unwrapped.optional) notes.ignored(here);
-      else throw unsupported(where, `typedPerFilterConfig ${name} (${typeOf(unwrapped.config)})`);
+      else throw unsupported(where, `typedPerFilterConfig ${name}`);
     }
   }
   return { configs, cors };

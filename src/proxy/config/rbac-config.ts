@@ -20,6 +20,7 @@ import {
   type TypedExtensionConfig,
   type UriTemplateMatchConfig,
 } from "../../wire/envoy/index.ts";
+import type { DownstreamTls } from "../connection-info.ts";
 import { AccessRules, type AccessMatcher, type AccessPolicy } from "../filters/access-rules.ts";
 import { RbacSettings } from "../filters/rbac-filter.ts";
 import type { StringMatcher } from "../routing/matchers.ts";
@@ -159,7 +160,11 @@ function compilePrincipal(message: Principal, where: string, notes: ConfigNotes)
 
 function compileAuthenticated(message: Principal_Authenticated, where: string): AccessMatcher {
   const matches = message.principalName === undefined ? undefined : compileString(message.principalName, where);
-  return ({ tls }) => tls !== undefined && tls.verified && (matches === undefined || matches(tls.peerIdentity));
+  return ({ tls }) => tls !== undefined && tls.verified && (matches === undefined || isNamed(tls, matches));
+}
+
+function isNamed(tls: DownstreamTls, matches: StringMatcher): boolean {
+  return (tls.peerIdentity !== "" && matches(tls.peerIdentity)) || tls.peerDnsNames().some(matches) || matches(tls.peerSubject());
 }
 
 /** Identities as a tunnel's end knows them. */

@@ -149,7 +149,7 @@ suite("actions", () => {
 
   test("what cannot be served is refused with its place and name", () => {
     const refused: readonly (readonly [route: Record<string, JsonValue>, message: RegExp])[] = [
-      [{ route: { cluster: "c", hashPolicy: [{ header: { headerName: "x" } }] } }, /route r: the field hashPolicy is not supported/],
+      [{ route: { cluster: "c", hedgePolicy: { hedgeOnPerTryTimeout: true } } }, /route r: the field hedgePolicy is not supported/],
       [{ route: { cluster: "c", retryPolicy: { retryOn: "connect-failure,sometimes" } } }, /retryPolicy: retryOn "sometimes" is not supported/],
       [{ route: { weightedClusters: { clusters: [{ name: "c", weight: 0 }] } } }, /the weights must sum up to more than 0/],
       [{ match: { safeRegex: { regex: "(" } }, route: { cluster: "c" } }, /the regular expression "\(" is not RE2/],

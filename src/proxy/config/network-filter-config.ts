@@ -1,0 +1,30 @@
+import type { Filter, NetworkRbac } from "../../wire/envoy/index.ts";
+import type { NetworkFilter } from "../filters/network-filter.ts";
+import { NetworkRbacFilter } from "../filters/rbac-filter.ts";
+import { unsupported, type ConfigNotes } from "./config-check.ts";
+import { compileNetworkRbac } from "./rbac-config.ts";
+import { unpack } from "./transport-config.ts";
+
+/** Filters that tell of a connection, or whose part is done by the listener. */
+const passiveNames = new Set(["istio.stats", "istio.metadata_exchange", "istio_authn", "envoy.filters.network.set_filter_state", "connect_authority", "propagate_endpoint_metadata"]);
+
+/**
+ * Compiles a filter before the last of a chain; undefined for one that refuses nothing. Throws an error that names the filter
+ * which cannot be served.
+ */
+export function compileNetworkFilter(message: Filter, where: string, notes: ConfigNotes): NetworkFilter | undefined {
+  const here = `${where}: the network filter ${message.name}`;
+  const config = message.configType.case === "typedConfig" ? unpack(message.configType.value) : undefined;
+  switch (config?.$typeName) {
+    case "envoy.extensions.filters.network.rbac.v3.RBAC": {
+      const rbac = config as NetworkRbac;
+      return new NetworkRbacFilter(message.name, compileNetworkRbac(rbac, here, notes), notes.services.statistics, rbac.statPrefix);
+    }
+    case "stats.PluginConfig":
+    case "envoy.extensions.filters.network.set_filter_state.v3.Config":
+      return undefined;
+    default:
+      if (passiveNames.has(message.name)) return undefined;
+      throw unsupported(where, `the network filter ${message.name}`);
+  }
+}

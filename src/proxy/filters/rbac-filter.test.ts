@@ -1,0 +1,150 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { fromJson, type JsonObject } from "@bufbuild/protobuf";
+import { anyPack } from "@bufbuild/protobuf/wkt";
+import { envoyRegistry, HttpRbacPerRouteSchema, HttpRbacSchema, NetworkRbacSchema, UriTemplateMatchConfigSchema } from "../../wire/envoy/index.ts";
+import { ConfigNotes } from "../config/config-check.ts";
+import { compileHttpRbac, compileHttpRbacPerRoute, compileNetworkRbac } from "../config/rbac-config.ts";
+import { connectionFrom, mutualTls, testRequest } from "../testing/filter-request.ts";
+import { FilterStatistics } from "./filter-statistics.ts";
+import { NetworkRbacFilter, RbacFilter } from "./rbac-filter.ts";
+
+const notes = new ConfigNotes(() => undefined);
+const name = "envoy.filters.http.rbac";
+const any = { any: true };
+
+function filterOf(config: JsonObject, statistics = new FilterStatistics()): RbacFilter {
+  const message = fromJson(HttpRbacSchema, config, { registry: envoyRegistry() });
+  return new RbacFilter(name, compileHttpRbac(message, "test", notes), statistics, "http.in.");
+}
+
+function policy(permissions: JsonObject[], principals: JsonObject[] = [any], action = "ALLOW"): JsonObject {
+  return { rules: { action, policies: { p: { permissions, principals } } } };
+}
+
+const productpage = mutualTls("spiffe://cluster.local/ns/demo/sa/productpage", { serverName: "reviews.test" });
+const meshed = connectionFrom("10.0.0.1", { tls: productpage, local: { address: "10.1.0.9", port: 9080 } });
+const claims = new Map<string, unknown>([["envoy.filters.http.jwt_authn", { payload: { iss: "me", sub: "you", aud: ["a", "b"], nested: { group: "admin" }, yes: true } }]]);
+const claim = (path: string[], value: JsonObject, invert = false): JsonObject => ({ metadata: { filter: "envoy.filters.http.jwt_authn", path: path.map((key) => ({ key })), value, invert } });
+
+describe("permissions", () => {
+  const header = (key: string, match: JsonObject): JsonObject => ({ header: { name: key, ...match } });
+  const rows: readonly (readonly [fact: string, permission: JsonObject, matches: boolean])[] = [
+    ["any", any, true],
+    ["a method", header(":method", { stringMatch: { exact: "GET" } }), true],
+    ["another method", header(":method", { stringMatch: { exact: "POST" } }), false],
+    ["the host, without case", header(":authority", { stringMatch: { exact: "A.TEST", ignoreCase: true } }), true],
+    ["the path without its query", { urlPath: { path: { exact: "/api/v1" } } }, true],
+    ["a prefix of the path", { urlPath: { path: { prefix: "/api" } } }, true],
+    ["a regular expression of the whole path", { urlPath: { path: { safeRegex: { regex: "/api" } } } }, false],
+    ["not", { notRule: { urlPath: { path: { prefix: "/api" } } } }, false],
+    ["and", { andRules: { rules: [any, { destinationPort: 9080 }] } }, true],
+    ["and with one that does not", { andRules: { rules: [any, { destinationPort: 80 }] } }, false],
+    ["or", { orRules: { rules: [{ destinationPort: 80 }, { destinationPort: 9080 }] } }, true],
+    ["or of nothing", { orRules: { rules: [] } }, false],
+    ["a range of ports without its end", { destinationPortRange: { start: 9000, end: 9080 } }, false],
+    ["a range of ports", { destinationPortRange: { start: 9080, end: 9081 } }, true],
+    ["a range of addresses", { destinationIp: { addressPrefix: "10.1.0.0", prefixLen: 16 } }, true],
+    ["another range", { destinationIp: { addressPrefix: "10.2.0.0", prefixLen: 16 } }, false],
+    ["SNI", { requestedServerName: { exact: "reviews.test" } }, true],
+    ["what another filter said", claim(["payload", "nested", "group"], { stringMatch: { exact: "admin" } }), true],
+  ];
+  for (const [fact, permission, matches] of rows) {
+    test(fact, () => {
+      const request = testRequest("/api/v1?x=1", { connection: meshed });
+      for (const [key, value] of claims) request.metadata.set(key, value);
+      assert.equal(filterOf(policy([permission])).onRequest(request) === undefined, matches);
+    });
+  }
+  test("a path template: one segment each, and a rest", () => {
+    const template = (pathTemplate: string): JsonObject => {
+      const config = anyPack(UriTemplateMatchConfigSchema, fromJson(UriTemplateMatchConfigSchema, { pathTemplate }));
+      return { uriTemplate: { name: "t", typedConfig: { "@type": config.typeUrl, pathTemplate } } };
+    };
+    const allows = (pattern: string, path: string): boolean => filterOf(policy([template(pattern)])).onRequest(testRequest(path)) === undefined;
+    assert.deepEqual(["/a/x/b", "/a//b", "/a/x/y/b"].map((path) => allows("/a/{*}/b", path)), [true, false, false]);
+    assert.deepEqual(["/a/", "/a/x/y", "/b"].map((path) => allows("/a/{**}", path)), [true, true, false]);
+  });
+});
+
+describe("principals", () => {
+  const rows: readonly (readonly [fact: string, principal: JsonObject, matches: boolean])[] = [
+    ["an identity", { authenticated: { principalName: { exact: "spiffe://cluster.local/ns/demo/sa/productpage" } } }, true],
+    ["an identity's end", { authenticated: { principalName: { suffix: "/sa/productpage" } } }, true],
+    ["a namespace", { authenticated: { principalName: { safeRegex: { regex: ".*/ns/demo/.*" } } } }, true],
+    ["another namespace", { authenticated: { principalName: { safeRegex: { regex: ".*/ns/dem/.*" } } } }, false],
+    ["anybody with an identity", { authenticated: {} }, true],
+    ["an identity as a tunnel's end knows it", { filterState: { key: "io.istio.peer_principal", stringMatch: { prefix: "spiffe://cluster.local/" } } }, true],
+    ["the peer's address", { directRemoteIp: { addressPrefix: "10.0.0.1", prefixLen: 32 } }, true],
+    ["the client's address is another", { remoteIp: { addressPrefix: "10.0.0.1", prefixLen: 32 } }, false],
+    ["the client's address", { remoteIp: { addressPrefix: "203.0.113.0", prefixLen: 24 } }, true],
+    ["not, or, and", { notId: { orIds: { ids: [{ andIds: { ids: [any, { notId: any }] } }] } } }, true],
+    ["a field", { header: { name: "x-user", stringMatch: { prefix: "jo" } } }, true],
+    ["a claim in a list", claim(["payload", "aud"], { listMatch: { oneOf: { stringMatch: { exact: "b" } } } }), true],
+    ["one of several forms of a claim", claim(["payload", "sub"], { orMatch: { valueMatchers: [{ boolMatch: true }, { stringMatch: { exact: "you" } }] } }), true],
+    ["a claim that is missing", claim(["payload", "groups"], { presentMatch: true }), false],
+    ["a claim, inverted", claim(["payload", "iss"], { stringMatch: { exact: "me" } }, true), false],
+  ];
+  for (const [fact, principal, matches] of rows) {
+    test(fact, () => {
+      const request = testRequest("/", { connection: meshed, clientAddress: "203.0.113.7", headers: { "x-user": "joe" } });
+      for (const [key, value] of claims) request.metadata.set(key, value);
+      assert.equal(filterOf(policy([any], [principal])).onRequest(request) === undefined, matches);
+    });
+  }
+  test("nobody is authenticated in plain text, or without a verified certificate", () => {
+    const filter = filterOf(policy([any], [{ authenticated: {} }]));
+    assert.equal(filter.onRequest(testRequest())?.status, 403);
+    assert.equal(filter.onRequest(testRequest("/", { connection: connectionFrom("10.0.0.1", { tls: mutualTls("spiffe://x", { verified: false }) }) }))?.status, 403);
+  });
+});
+
+test("deny refuses what a policy matches and names it; allow without policies refuses all; log refuses nothing", () => {
+  const denies = filterOf(policy([{ urlPath: { path: { prefix: "/admin" } } }], [any], "DENY"));
+  assert.deepEqual(denies.onRequest(testRequest("/admin/x")), {
+    status: 403,
+    body: "RBAC: access denied",
+    headers: [],
+    flag: 0,
+    details: "rbac_access_denied_matched_policy[p]",
+  });
+  assert.equal(denies.onRequest(testRequest("/")), undefined);
+  assert.equal(filterOf({ rules: {} }).onRequest(testRequest())?.details, "rbac_access_denied_matched_policy[none]");
+  assert.equal(filterOf({}).onRequest(testRequest()), undefined);
+  assert.equal(filterOf(policy([any], [any], "LOG")).onRequest(testRequest()), undefined);
+});
+
+test("a dry run is counted and told, and refuses nothing", () => {
+  const statistics = new FilterStatistics();
+  const rules = { action: "DENY", policies: { "ns[a]-policy[b]-rule[0]": { permissions: [any], principals: [any] } } };
+  const filter = filterOf({ shadowRules: rules, shadowRulesStatPrefix: "istio_dry_run_deny_" }, statistics);
+  const request = testRequest();
+  assert.equal(filter.onRequest(request), undefined);
+  assert.equal(statistics.counter("http.in.rbac.istio_dry_run_deny_shadow_denied").value, 1);
+  assert.deepEqual(request.metadata.get(name), { istio_dry_run_deny_shadow_engine_result: "denied", istio_dry_run_deny_shadow_effective_policy_id: "ns[a]-policy[b]-rule[0]" });
+});
+
+test("a route has rules of its own, or none", () => {
+  const filter = filterOf({ rules: {} });
+  const own = (config: JsonObject): ReadonlyMap<string, object> => new Map([[name, compileHttpRbacPerRoute(fromJson(HttpRbacPerRouteSchema, config), "test", notes)]]);
+  assert.equal(filter.onRequest(testRequest("/", { filterConfigs: own({}) })), undefined);
+  assert.equal(filter.onRequest(testRequest("/", { filterConfigs: own({ rbac: policy([any]) }) })), undefined);
+  assert.equal(filter.onRequest(testRequest("/", { filterConfigs: own({ rbac: policy([{ destinationPort: 1 }]) }) }))?.status, 403);
+});
+
+test("connections are refused by the same rules, and what asks about requests matches none", () => {
+  const filterFor = (config: JsonObject): NetworkRbacFilter => {
+    const message = fromJson(NetworkRbacSchema, { statPrefix: "tcp.", ...config }, { registry: envoyRegistry() });
+    return new NetworkRbacFilter("envoy.filters.network.rbac", compileNetworkRbac(message, "test", notes), new FilterStatistics(), message.statPrefix);
+  };
+  assert.equal(filterFor({ rules: {} }).onConnection(meshed), "deny");
+  assert.equal(filterFor({}).onConnection(meshed), "allow");
+  assert.equal(filterFor(policy([{ destinationPort: 9080 }])).onConnection(meshed), "allow");
+  assert.equal(filterFor(policy([{ header: { name: ":method", stringMatch: { exact: "GET" } } }])).onConnection(meshed), "deny");
+});
+
+test("a rule that is not understood is refused, not left out", () => {
+  assert.throws(() => filterOf(policy([any], [{ filterState: { key: "other", stringMatch: { exact: "x" } } }])), /rules: policy p: the filterState other is not supported/);
+  assert.throws(() => filterOf(policy([{}])), /the permission \(none\) is not supported/);
+  assert.throws(() => filterOf(policy([{ destinationIp: { addressPrefix: "nowhere" } }])), /"nowhere" is no IP address/);
+});

@@ -1,0 +1,68 @@
+import type { ConnectionInfo, DownstreamTls } from "../connection-info.ts";
+import type { RequestView } from "../routing/request-view.ts";
+import { forwardTo, route } from "./harness.ts";
+import { MessageHead } from "../../wire/http1/index.ts";
+import type { FilterRequest } from "../filters/http-filter.ts";
+
+export function connectionFrom(address: string, more: Partial<ConnectionInfo> = {}): ConnectionInfo {
+  return { remote: { address, port: 40_000 }, local: { address: "10.1.0.9", port: 8080 }, tls: undefined, peer: undefined, ...more };
+}
+
+export function mutualTls(peerIdentity: string, more: Partial<DownstreamTls> = {}): DownstreamTls {
+  return {
+    verified: true,
+    peerIdentity,
+    localIdentity: "spiffe://cluster.local/ns/a/sa/server",
+    peerCertificate: () => "",
+    peerSubject: () => "",
+    peerDnsNames: () => [],
+    peerCertificateHash: () => "",
+    serverName: "",
+    alpnProtocol: undefined,
+    ...more,
+  };
+}
+
+export interface TestRequest extends FilterRequest {
+  readonly fields: Map<string, string>;
+  readonly answerFields: (readonly [name: string, value: string])[];
+  routesChosen: number;
+}
+
+interface TestRequestOptions {
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly connection?: ConnectionInfo;
+  readonly clientAddress?: string;
+  readonly filterConfigs?: ReadonlyMap<string, object>;
+}
+
+/** A request as filters see it; `target` is path and query. */
+export function testRequest(target = "/", options: TestRequestOptions & Partial<RequestView> = {}): TestRequest {
+  const connection = options.connection ?? connectionFrom("10.0.0.1");
+  const fields = new Map(Object.entries(options.headers ?? {}));
+  const [path = "/", query = ""] = target.split("?");
+  const request: TestRequest = {
+    head: new MessageHead(),
+    method: options.method ?? "GET",
+    path,
+    query,
+    authority: options.authority ?? "a.test",
+    scheme: options.scheme ?? "http",
+    connection,
+    clientAddress: options.clientAddress ?? connection.remote.address,
+    route: route(forwardTo("c"), { filterConfigs: options.filterConfigs ?? new Map() }),
+    header: (name) => fields.get(name),
+    setHeader: (name, value) => void fields.set(name, value),
+    removeHeader: (name) => void fields.delete(name),
+    headers: () => fields,
+    addResponseHeader: (name, value) => void request.answerFields.push([name, value]),
+    clearRoute: () => void (request.routesChosen += 1),
+    metadata: new Map(),
+    fields,
+    answerFields: [],
+    routesChosen: 0,
+  };
+  return request;
+}
+
+export const neverAborted = (): AbortSignal => new AbortController().signal;
