@@ -22,6 +22,7 @@ import type {
   VirtualServiceFacts,
   WorkloadEntryFacts,
 } from "./facts.ts";
+import type { KeySetFacts } from "./request-authentication-keys.ts";
 
 /** The sources of the model. Keys are `namespace/name`, or the name of what is in no namespace. */
 export interface MeshInputs {
@@ -46,6 +47,8 @@ export interface MeshInputs {
   readonly workloadEntries: SourceCollection<WorkloadEntryFacts>;
   readonly requestAuthentications: SourceCollection<RequestAuthenticationFacts>;
   readonly telemetries: SourceCollection<TelemetryFacts>;
+  /** By source: fetched, not read of the API server. */
+  readonly keySets: SourceCollection<KeySetFacts>;
 }
 
 export function createMeshInputs(graph: CollectionGraph): MeshInputs {
@@ -72,5 +75,6 @@ export function createMeshInputs(graph: CollectionGraph): MeshInputs {
     workloadEntries: source("workload-entries"),
     requestAuthentications: source("request-authentications"),
     telemetries: source("telemetries"),
+    keySets: source("key-sets"),
   };
 }

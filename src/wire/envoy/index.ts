@@ -458,3 +458,4 @@ export {
   UriTemplateMatchConfigSchema,
 } from "#generated/proto/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js";
 export { envoyRegistry } from "./envoy-registry.ts";
+export { type ExtAuthz as NetworkExtAuthz, ExtAuthzSchema as NetworkExtAuthzSchema } from "#generated/proto/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.js";

@@ -2,10 +2,85 @@
 // @generated from file envoy/extensions/filters/network/ext_authz/v3/ext_authz.proto (package envoy.extensions.filters.network.ext_authz.v3, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile } from "@bufbuild/protobuf/codegenv2";
+import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import type { Message } from "@bufbuild/protobuf";
+import type { GrpcService } from "../../../../../config/core/v3/grpc_service_pb.js";
+import type { ApiVersion } from "../../../../../config/core/v3/config_source_pb.js";
+import type { MetadataMatcher } from "../../../../../type/matcher/v3/metadata_pb.js";
 
 /**
  * Describes the file envoy/extensions/filters/network/ext_authz/v3/ext_authz.proto.
  */
 export declare const file_envoy_extensions_filters_network_ext_authz_v3_ext_authz: GenFile;
+
+/**
+ * @generated from message envoy.extensions.filters.network.ext_authz.v3.ExtAuthz
+ */
+export declare type ExtAuthz = Message<"envoy.extensions.filters.network.ext_authz.v3.ExtAuthz"> & {
+  /**
+   * @generated from field: string stat_prefix = 1;
+   */
+  statPrefix: string;
+
+  /**
+   * @generated from field: envoy.config.core.v3.GrpcService grpc_service = 2;
+   */
+  grpcService?: GrpcService | undefined;
+
+  /**
+   * @generated from field: bool failure_mode_allow = 3;
+   */
+  failureModeAllow: boolean;
+
+  /**
+   * @generated from field: bool include_peer_certificate = 4;
+   */
+  includePeerCertificate: boolean;
+
+  /**
+   * @generated from field: envoy.config.core.v3.ApiVersion transport_api_version = 5;
+   */
+  transportApiVersion: ApiVersion;
+
+  /**
+   * @generated from field: envoy.type.matcher.v3.MetadataMatcher filter_enabled_metadata = 6;
+   */
+  filterEnabledMetadata?: MetadataMatcher | undefined;
+
+  /**
+   * @generated from field: string bootstrap_metadata_labels_key = 7;
+   */
+  bootstrapMetadataLabelsKey: string;
+
+  /**
+   * @generated from field: bool include_tls_session = 8;
+   */
+  includeTlsSession: boolean;
+
+  /**
+   * @generated from field: bool send_tls_alert_on_denial = 9;
+   */
+  sendTlsAlertOnDenial: boolean;
+
+  /**
+   * @generated from field: repeated string metadata_context_namespaces = 10;
+   */
+  metadataContextNamespaces: string[];
+
+  /**
+   * @generated from field: repeated string typed_metadata_context_namespaces = 11;
+   */
+  typedMetadataContextNamespaces: string[];
+
+  /**
+   * @generated from field: bool shadow_mode = 12;
+   */
+  shadowMode: boolean;
+};
+
+/**
+ * Describes the message envoy.extensions.filters.network.ext_authz.v3.ExtAuthz.
+ * Use `create(ExtAuthzSchema)` to create a new message.
+ */
+export declare const ExtAuthzSchema: GenMessage<ExtAuthz>;
 

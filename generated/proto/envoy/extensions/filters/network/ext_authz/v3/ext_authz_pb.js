@@ -2,7 +2,7 @@
 // @generated from file envoy/extensions/filters/network/ext_authz/v3/ext_authz.proto (package envoy.extensions.filters.network.ext_authz.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_envoy_config_core_v3_config_source } from "../../../../../config/core/v3/config_source_pb.js";
 import { file_envoy_config_core_v3_grpc_service } from "../../../../../config/core/v3/grpc_service_pb.js";
 import { file_envoy_type_matcher_v3_metadata } from "../../../../../type/matcher/v3/metadata_pb.js";
@@ -11,5 +11,12 @@ import { file_envoy_type_matcher_v3_metadata } from "../../../../../type/matcher
  * Describes the file envoy/extensions/filters/network/ext_authz/v3/ext_authz.proto.
  */
 export const file_envoy_extensions_filters_network_ext_authz_v3_ext_authz = /*@__PURE__*/
-  fileDesc("Cj1lbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvbmV0d29yay9leHRfYXV0aHovdjMvZXh0X2F1dGh6LnByb3RvEi1lbnZveS5leHRlbnNpb25zLmZpbHRlcnMubmV0d29yay5leHRfYXV0aHoudjNiBnByb3RvMw", [file_envoy_config_core_v3_config_source, file_envoy_config_core_v3_grpc_service, file_envoy_type_matcher_v3_metadata]);
+  fileDesc("Cj1lbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvbmV0d29yay9leHRfYXV0aHovdjMvZXh0X2F1dGh6LnByb3RvEi1lbnZveS5leHRlbnNpb25zLmZpbHRlcnMubmV0d29yay5leHRfYXV0aHoudjMi6wMKCEV4dEF1dGh6EhMKC3N0YXRfcHJlZml4GAEgASgJEjcKDGdycGNfc2VydmljZRgCIAEoCzIhLmVudm95LmNvbmZpZy5jb3JlLnYzLkdycGNTZXJ2aWNlEhoKEmZhaWx1cmVfbW9kZV9hbGxvdxgDIAEoCBIgChhpbmNsdWRlX3BlZXJfY2VydGlmaWNhdGUYBCABKAgSPwoVdHJhbnNwb3J0X2FwaV92ZXJzaW9uGAUgASgOMiAuZW52b3kuY29uZmlnLmNvcmUudjMuQXBpVmVyc2lvbhJHChdmaWx0ZXJfZW5hYmxlZF9tZXRhZGF0YRgGIAEoCzImLmVudm95LnR5cGUubWF0Y2hlci52My5NZXRhZGF0YU1hdGNoZXISJQodYm9vdHN0cmFwX21ldGFkYXRhX2xhYmVsc19rZXkYByABKAkSGwoTaW5jbHVkZV90bHNfc2Vzc2lvbhgIIAEoCBIgChhzZW5kX3Rsc19hbGVydF9vbl9kZW5pYWwYCSABKAgSIwobbWV0YWRhdGFfY29udGV4dF9uYW1lc3BhY2VzGAogAygJEikKIXR5cGVkX21ldGFkYXRhX2NvbnRleHRfbmFtZXNwYWNlcxgLIAMoCRITCgtzaGFkb3dfbW9kZRgMIAEoCGIGcHJvdG8z", [file_envoy_config_core_v3_config_source, file_envoy_config_core_v3_grpc_service, file_envoy_type_matcher_v3_metadata]);
+
+/**
+ * Describes the message envoy.extensions.filters.network.ext_authz.v3.ExtAuthz.
+ * Use `create(ExtAuthzSchema)` to create a new message.
+ */
+export const ExtAuthzSchema = /*@__PURE__*/
+  messageDesc(file_envoy_extensions_filters_network_ext_authz_v3_ext_authz, 0);
 

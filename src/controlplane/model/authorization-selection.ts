@@ -1,0 +1,66 @@
+import type { PolicyTargetReference } from "../../api/istio/index.ts";
+import type { Collection, CollectionIndex, CollectionReader } from "../../kube/index.ts";
+import { byAge, type ConfigFacts, type Labels } from "./facts.ts";
+import { selecting, selectorKeys } from "./selection.ts";
+
+/** What policies are attached to: a workload, or a proxy of a Gateway with what it serves. */
+export interface PolicySubject {
+  readonly namespace: string;
+  readonly labels: Labels;
+  /** Of a proxy of a Gateway (Gateway API). */
+  readonly gateway?: { readonly name: string; readonly className: string };
+  /** Waypoints take only what names its targets: selectors are ztunnel's. */
+  readonly waypoint?: boolean;
+  /** What a waypoint's chain serves. */
+  readonly services?: readonly { readonly kind: "Service" | "ServiceEntry"; readonly namespace: string; readonly name: string }[];
+}
+
+interface AttachedSpec {
+  readonly selector?: { readonly matchLabels?: Labels | undefined } | undefined;
+  readonly targetRefs: readonly PolicyTargetReference[];
+}
+
+/** Finds the policies of one kind that are attached to a subject, by indexes: a change of others is not seen. */
+export class PolicySelection<Facts extends ConfigFacts<AttachedSpec>> {
+  readonly #wide: CollectionIndex<Facts>;
+  readonly #selecting: CollectionIndex<Facts>;
+  readonly #targeting: CollectionIndex<Facts>;
+
+  constructor(policies: Collection<Facts>) {
+    this.#wide = policies.index("wide", (policy) => (policy.spec.targetRefs.length === 0 && !hasSelector(policy) ? [policy.namespace] : []));
+    this.#selecting = policies.index("selecting", (policy) => (policy.spec.targetRefs.length === 0 ? selectorKeys(policy.namespace, policy.spec.selector?.matchLabels ?? {}) : []));
+    this.#targeting = policies.index("targeting", (policy) => policy.spec.targetRefs.map((target) => targetKey(target.kind, target.namespace ?? policy.namespace, target.name)));
+  }
+
+  /** The root namespace's first, then the subject's own and its services'; of one namespace the older first. */
+  attachedTo(subject: PolicySubject, rootNamespace: string, reader: CollectionReader): readonly Facts[] {
+    const namespaces = new Set([rootNamespace, subject.namespace, ...(subject.services ?? []).map((service) => service.namespace)]);
+    const found = [...this.#selected(subject, rootNamespace, reader), ...this.#targeted(subject, rootNamespace, reader)];
+    const unique = [...new Set(found)].sort(byAge);
+    return [...namespaces].flatMap((namespace) => unique.filter((policy) => policy.namespace === namespace));
+  }
+
+  #selected(subject: PolicySubject, rootNamespace: string, reader: CollectionReader): readonly Facts[] {
+    if (subject.waypoint === true) return [];
+    return [...new Set([rootNamespace, subject.namespace])].flatMap((namespace) => [
+      ...reader.lookup(this.#wide, namespace),
+      ...selecting(this.#selecting, namespace, subject.labels, (policy) => policy.spec.selector?.matchLabels ?? {}, reader),
+    ]);
+  }
+
+  #targeted({ namespace, gateway, waypoint, services = [] }: PolicySubject, rootNamespace: string, reader: CollectionReader): readonly Facts[] {
+    if (gateway === undefined) return [];
+    const keys = [targetKey("Gateway", namespace, gateway.name)];
+    if (waypoint === true) keys.push(targetKey("GatewayClass", rootNamespace, gateway.className));
+    for (const service of services) keys.push(targetKey(service.kind, service.namespace, service.name));
+    return keys.flatMap((key) => reader.lookup(this.#targeting, key));
+  }
+}
+
+function targetKey(kind: string, namespace: string, name: string): string {
+  return `${kind}/${namespace}/${name}`;
+}
+
+function hasSelector(policy: ConfigFacts<AttachedSpec>): boolean {
+  return Object.keys(policy.spec.selector?.matchLabels ?? {}).length > 0;
+}
