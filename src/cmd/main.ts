@@ -20,7 +20,8 @@ const interruptedExitCode = 130;
 const roles: Readonly<Record<string, () => Promise<RoleModule>>> = {
   cni: () => import("./cni.ts"),
   ztunnel: () => import("./ztunnel.ts"),
-  proxy: () => import("./proxy.ts"),
+  // What a pod's init container does must not load a whole proxy first.
+  proxy: () => (process.argv[3] === "istio-iptables" ? import("./sidecar-redirect.ts") : import("./proxy.ts")),
   release: () => import("./release.ts"),
   pilot: () => import("./pilot.ts"),
   rollout: () => import("./rollout.ts"),

@@ -19,6 +19,9 @@ const defaultCapabilities = [
   "setfcap",
 ];
 
+/** Under which a mesh's sidecar runs, and by which the redirect of its pod knows it. */
+const sidecarUser = 1337;
+
 /** The user and capabilities that a container's program gets. With one uid alone everybody is root of the lab. */
 export function containerRights(container: Container, pod: Pod, uidCount: number): ContainerRights {
   const context = container.securityContext;
@@ -27,7 +30,8 @@ export function containerRights(container: Container, pod: Pod, uidCount: number
   const hasUser = wantedUser < uidCount && wantedGroup < uidCount;
   return {
     privileged: context?.privileged === true,
-    capabilities: capabilitiesOf(context?.capabilities),
+    // Where its uid cannot tell a sidecar from its application, the mark on its packets does, which takes this right.
+    capabilities: [...capabilitiesOf(context?.capabilities), ...(wantedUser === sidecarUser && !hasUser ? ["net_admin"] : [])],
     user: hasUser ? wantedUser : 0,
     group: hasUser ? wantedGroup : 0,
   };

@@ -84,8 +84,8 @@ export class TestClient {
     socket.on("data", (data) => (this.#text += data.toString()));
   }
 
-  static connect(namespaceFd: number, address: string, port: number): Promise<TestClient> {
-    const fd = openTcpSocketInNamespace(namespaceFd, { family: "ipv4" });
+  static connect(namespaceFd: number, address: string, port: number, mark?: number): Promise<TestClient> {
+    const fd = openTcpSocketInNamespace(namespaceFd, { family: "ipv4", ...(mark === undefined ? {} : { mark }) });
     const options = { fd, readable: true, writable: true, manualStart: true } as ConstructorParameters<typeof Socket>[0];
     const socket = new Socket(options);
     return new Promise((resolve, reject) => {
@@ -117,8 +117,8 @@ export class TestClient {
   }
 }
 
-export async function askOnce(namespaceFd: number, address: string, port: number, line = "x"): Promise<string> {
-  const client = await TestClient.connect(namespaceFd, address, port);
+export async function askOnce(namespaceFd: number, address: string, port: number, line = "x", mark?: number): Promise<string> {
+  const client = await TestClient.connect(namespaceFd, address, port, mark);
   try {
     return await client.ask(line);
   } finally {

@@ -16,7 +16,7 @@ const protocolNumbers: Readonly<Record<NftProtocol, number>> = { tcp: 6, udp: 17
 const familyNumbers: Readonly<Record<IpFamily, number>> = { ipv4: 2, ipv6: 10 };
 const verdictCodes = { drop: 0, accept: 1, continue: -1, jump: -3, goto: -4, return: -5 } as const;
 const comparisons = { equal: 0, notEqual: 1, less: 2, lessOrEqual: 3, greater: 4, greaterOrEqual: 5 } as const;
-const metaKeys = { mark: 3, inputName: 6, outputName: 7, socketUid: 10, nfproto: 15, protocol: 16 } as const;
+const metaKeys = { mark: 3, inputName: 6, outputName: 7, socketUid: 10, socketGid: 11, nfproto: 15, protocol: 16 } as const;
 const ctKeys = { state: 0, status: 2, mark: 3 } as const;
 const ctStateBits = { invalid: 1, established: 2, related: 4, new: 8, untracked: 64 } as const;
 const ctStatusBits = { snat: 16, dnat: 32 } as const;
@@ -180,6 +180,7 @@ export const match = {
   /** The packet was made by a socket of this host; forwarded ones have none. */
   fromLocalSocket: (): NftExpression[] => [loadMeta(metaKeys.socketUid)],
   socketUid: (uid: number): NftExpression[] => [loadMeta(metaKeys.socketUid), compare("equal", u32(uid))],
+  socketGid: (gid: number): NftExpression[] => [loadMeta(metaKeys.socketGid), compare("equal", u32(gid))],
   /** The destination is an address of this namespace. */
   destinationIsLocal: (): NftExpression[] => [
     expression("fib", attribute(1, u32be(register)), attribute(2, u32be(3)), attribute(3, u32be(2))),

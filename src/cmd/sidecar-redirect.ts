@@ -1,0 +1,17 @@
+import { readFile } from "node:fs/promises";
+import { applyRedirect, describeRedirect, planRedirect, readRedirectCommand, removeRedirect } from "../cni/redirect/index.ts";
+import type { RoleContext } from "./role.ts";
+
+/** `serin proxy istio-iptables [flags]`: what a pod's init container does, once, in the pod's network namespace. */
+export async function run({ args, env, log }: RoleContext): Promise<number> {
+  const resolvConf = await readFile("/etc/resolv.conf", "utf8").catch(() => "");
+  const command = readRedirectCommand(args.slice(1), env, resolvConf);
+  const rules = command.clean ? [] : planRedirect(command.options);
+  if (command.dryRun) process.stdout.write(describeRedirect(rules));
+  else if (command.clean) removeRedirect();
+  else if (!command.skipApply) {
+    applyRedirect(rules);
+    log.info("the pod's traffic goes through its sidecar", { rules: rules.length, mode: command.options.mode });
+  }
+  return 0;
+}

@@ -1,0 +1,26 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { describeRedirect, planRedirect, readRedirectCommand } from "./index.ts";
+
+test("flags that cannot be honoured are refused by name", () => {
+  assert.throws(() => readRedirectCommand(["-m", "TPROXY"], {}, ""), /TPROXY \(-m\) is not supported/);
+  assert.throws(() => readRedirectCommand(["-d", "http"], {}, ""), /-d must be a port from 0 to 65535, got "http"/);
+  assert.throws(() => readRedirectCommand(["-i", "10.0.0.0"], {}, ""), /-i must be IP ranges/);
+  assert.throws(() => readRedirectCommand(["--nonsense"], {}, ""), /Unknown option '--nonsense'/);
+});
+
+test("upstream's long flags and variables are read as its short ones are", () => {
+  const { options } = readRedirectCommand(["--envoy-port", "16001", "--istio-inbound-ports=80,443"], { ISTIO_META_DNS_CAPTURE: "true" }, "nameserver 10.0.0.1\nnameserver fd00::1\n");
+  assert.deepEqual([options.outboundPort, options.inboundPorts, options.dnsServers], [16_001, [80, 443], ["10.0.0.1", "fd00::1"]]);
+});
+
+test("ranges of both families are redirected, exclusions come first, and nothing is without a mode", () => {
+  const { options } = readRedirectCommand(["-i", "10.0.0.0/8,fd00::/8", "-x", "10.1.0.0/16", "-u", "1337"], {}, "");
+  const lines = describeRedirect(planRedirect(options)).split("\n").map((line) => line.trim());
+  const at = (line: string): number => lines.indexOf(line);
+  assert.ok(at("ip daddr 10.1.0.0/16 accept") > 0);
+  assert.ok(at("ip daddr 10.1.0.0/16 accept") < at("ip daddr 10.0.0.0/8 meta l4proto tcp redirect to :15001"));
+  assert.ok(at("ip6 daddr fd00::/8 meta l4proto tcp redirect to :15001") > 0);
+  assert.ok(at("meta skuid 1337 accept") > 0);
+  assert.deepEqual(planRedirect(readRedirectCommand(["-m", "NONE"], {}, "").options), []);
+});

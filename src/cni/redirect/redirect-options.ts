@@ -1,0 +1,158 @@
+import { parseArgs } from "node:util";
+import { messageOf, userError, type Environment } from "../../base/index.ts";
+
+/** What of a pod's traffic goes through its sidecar. */
+export interface RedirectOptions {
+  readonly mode: "REDIRECT" | "NONE";
+  readonly outboundPort: number;
+  readonly inboundPort: number;
+  readonly tunnelPort: number;
+  /** Of the proxy's own process: not redirected. */
+  readonly proxyUsers: readonly number[];
+  readonly proxyGroups: readonly number[];
+  /** All inbound ports but the excluded ones, or these alone. */
+  readonly inboundPorts: "*" | readonly number[];
+  readonly excludedInboundPorts: readonly number[];
+  /** Taken wherever they lead. */
+  readonly outboundPorts: readonly number[];
+  readonly excludedOutboundPorts: readonly number[];
+  readonly outboundRanges: "*" | readonly string[];
+  readonly excludedOutboundRanges: readonly string[];
+  readonly excludedInterfaces: readonly string[];
+  /** What comes in over them is outbound traffic of a guest, such as a virtual machine. */
+  readonly guestInterfaces: readonly string[];
+  /** Queries to these servers go to the proxy; all of them with `*`; none with an empty list. */
+  readonly dnsServers: "*" | readonly string[];
+}
+
+/** What to do with {@link RedirectOptions}. */
+export interface RedirectCommand {
+  readonly options: RedirectOptions;
+  readonly dryRun: boolean;
+  readonly skipApply: boolean;
+  readonly validate: boolean;
+  readonly clean: boolean;
+}
+
+const text = { type: "string" } as const;
+const flag = { type: "boolean" } as const;
+
+/** Upstream's flags, by their long names where they have one; those without a meaning here are taken and passed over. */
+const flags = {
+  "envoy-port": { ...text, short: "p" },
+  "inbound-capture-port": { ...text, short: "z" },
+  "inbound-tunnel-port": { ...text, short: "e" },
+  "proxy-uid": { ...text, short: "u" },
+  "proxy-gid": { ...text, short: "g" },
+  "istio-inbound-interception-mode": { ...text, short: "m" },
+  "istio-inbound-ports": { ...text, short: "b" },
+  "istio-local-exclude-ports": { ...text, short: "d" },
+  "istio-exclude-interfaces": { ...text, short: "c" },
+  "istio-service-cidr": { ...text, short: "i" },
+  "istio-service-exclude-cidr": { ...text, short: "x" },
+  "istio-outbound-ports": { ...text, short: "q" },
+  "istio-local-outbound-ports-exclude": { ...text, short: "o" },
+  "kube-virt-interfaces": { ...text, short: "k" },
+  "istio-inbound-tproxy-mark": { ...text, short: "t" },
+  "istio-inbound-tproxy-route-table": { ...text, short: "r" },
+  "iptables-probe-port": text,
+  "probe-timeout": text,
+  "log_output_level": text,
+  "network-namespace": text,
+  "force-iptables-binary": text,
+  "dry-run": { ...flag, short: "n" },
+  "skip-rule-apply": flag,
+  "run-validation": flag,
+  "redirect-dns": flag,
+  "capture-all-dns": flag,
+  "drop-invalid": flag,
+  "dual-stack": flag,
+  "cni-mode": flag,
+  "reconcile": flag,
+  "cleanup-only": flag,
+  "force-apply": flag,
+  "native-nftables": flag,
+  "log_as_json": flag,
+} as const;
+
+const proxyUser = "1337";
+
+/** Reads `istio-iptables`' arguments and environment. Throws a user error that names the flag. `resolvConf` is /etc/resolv.conf. */
+export function readRedirectCommand(args: readonly string[], env: Environment, resolvConf: string): RedirectCommand {
+  const values = parseFlags(args);
+  const given = (name: keyof typeof flags, fallback: string): string => {
+    const value = values[name];
+    return typeof value === "string" ? value : fallback;
+  };
+  const mode = given("istio-inbound-interception-mode", "REDIRECT");
+  if (mode === "TPROXY") throw userError("mode-unsupported", "interception mode TPROXY (-m) is not supported: use REDIRECT", { hint: "remove the annotation sidecar.istio.io/interceptionMode, or interceptionMode of the proxy's config" });
+  if (mode !== "REDIRECT" && mode !== "NONE" && mode !== "") throw userError("bad-arguments", `interception mode (-m) must be REDIRECT or NONE, got "${mode}"`);
+  const users = given("proxy-uid", proxyUser);
+  const inboundPorts = given("istio-inbound-ports", "");
+  const dns = values["redirect-dns"] === true || env["ISTIO_META_DNS_CAPTURE"] === "true";
+  return {
+    options: {
+      mode: mode === "NONE" ? "NONE" : "REDIRECT",
+      outboundPort: portOf("-p", given("envoy-port", "15001")),
+      inboundPort: portOf("-z", given("inbound-capture-port", "15006")),
+      tunnelPort: portOf("-e", given("inbound-tunnel-port", "15008")),
+      proxyUsers: numbersOf("-u", users),
+      proxyGroups: numbersOf("-g", given("proxy-gid", users)),
+      inboundPorts: inboundPorts === "*" ? "*" : portsOf("-b", inboundPorts),
+      excludedInboundPorts: portsOf("-d", given("istio-local-exclude-ports", "")),
+      outboundPorts: portsOf("-q", given("istio-outbound-ports", "")),
+      excludedOutboundPorts: portsOf("-o", given("istio-local-outbound-ports-exclude", "")),
+      outboundRanges: given("istio-service-cidr", "") === "*" ? "*" : rangesOf("-i", given("istio-service-cidr", "")),
+      excludedOutboundRanges: rangesOf("-x", given("istio-service-exclude-cidr", "")),
+      excludedInterfaces: wordsOf(given("istio-exclude-interfaces", "")),
+      guestInterfaces: wordsOf(given("kube-virt-interfaces", "")),
+      dnsServers: !dns ? [] : values["capture-all-dns"] === true ? "*" : nameservers(resolvConf),
+    },
+    dryRun: values["dry-run"] === true,
+    skipApply: values["skip-rule-apply"] === true,
+    validate: values["run-validation"] === true,
+    clean: values["cleanup-only"] === true,
+  };
+}
+
+function parseFlags(args: readonly string[]): Readonly<Record<string, string | boolean | undefined>> {
+  try {
+    return parseArgs({ args: [...args], options: flags, allowPositionals: false }).values;
+  } catch (error) {
+    throw userError("bad-arguments", `istio-iptables: ${messageOf(error)}`);
+  }
+}
+
+function wordsOf(list: string): string[] {
+  return list.split(",").map((word) => word.trim()).filter((word) => word !== "");
+}
+
+function numbersOf(name: string, list: string): number[] {
+  return wordsOf(list).map((word) => {
+    if (!/^\d+$/.test(word)) throw userError("bad-arguments", `${name} must be numbers with commas between them, got "${list}"`);
+    return Number(word);
+  });
+}
+
+const maxPort = 65_535;
+
+function portsOf(name: string, list: string): number[] {
+  return wordsOf(list).map((word) => portOf(name, word));
+}
+
+function portOf(name: string, word: string): number {
+  const port = Number(word);
+  if (!/^\d+$/.test(word) || port > maxPort) throw userError("bad-arguments", `${name} must be a port from 0 to ${maxPort}, got "${word}"`);
+  return port;
+}
+
+function rangesOf(name: string, list: string): string[] {
+  return wordsOf(list).map((word) => {
+    if (!/^[0-9a-fA-F:.]+\/\d{1,3}$/.test(word)) throw userError("bad-arguments", `${name} must be IP ranges such as 10.0.0.0/8, or * for all (-i alone), got "${word}"`);
+    return word;
+  });
+}
+
+function nameservers(resolvConf: string): string[] {
+  return [...resolvConf.matchAll(/^\s*nameserver\s+([0-9a-fA-F:.]+)/gm)].map((found) => found[1] ?? "");
+}
