@@ -202,7 +202,7 @@ export class ManagedContainer {
       mounts: [...releaseMounts(image, host), ...volumeMounts(spec, host, this.#environment)],
       etcFiles: host.etcFiles(),
       hostProc: hostPid,
-      readOnlyRoot: (spec.securityContext as { readOnlyRootFilesystem?: boolean } | undefined)?.readOnlyRootFilesystem === true,
+      readOnlyRoot: spec.securityContext?.readOnlyRootFilesystem === true,
       sizeMb: rootSizeMb,
     });
     this.#event("Normal", "Created", `Created container: ${spec.name}`);

@@ -57,8 +57,9 @@ test("queries to the cluster's DNS go to the proxy when that is asked for, and t
   using node = { host: new TestNode(), [Symbol.dispose](): void { this.host.close(); } };
   const pod = node.host.addPod();
   const resolver = createSocket("udp4", (message, from) => resolver.send(`proxy:${message.toString()}`, from.port, from.address));
+  const listening = once(resolver, "listening");
   resolver.bind({ fd: bindUdpInNamespace(pod.namespace.fd, { address: "127.0.0.1", port: 15_053 }) });
-  await once(resolver, "listening");
+  await listening;
   try {
     applyRedirect(rules("--redirect-dns"), pod.namespace.fd);
     assert.equal(await askUdp(pod.namespace.fd, pod.address, "10.96.0.10", 53, "name"), "proxy:name");
