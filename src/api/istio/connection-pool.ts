@@ -38,6 +38,7 @@ const maxInt32 = 2_147_483_647;
 
 export function readConnectionPool(reader: Reader | undefined): ConnectionPool | undefined {
   if (reader === undefined) return undefined;
+  if (!reader.has("tcp") && !reader.has("http")) reader.error("must have tcp or http settings");
   const pool = { tcp: readTcp(reader.object("tcp")), http: readHttp(reader.object("http")) };
   warnOfUnknown(reader);
   return pool;
@@ -75,6 +76,8 @@ function readHttp(reader: Reader | undefined): HttpPool {
     maxConcurrentStreams: limit(reader, "maxConcurrentStreams"),
     http2KeepAlive: keepAlive === undefined ? undefined : { intervalMs: readDurationMs(keepAlive, "interval", 1), timeoutMs: readDurationMs(keepAlive, "timeout", 1) },
   };
+  for (const field of ["interval", "timeout"]) if (keepAlive?.has(field) === false) keepAlive.error("is required", field);
+  if (pool.h2UpgradePolicy === "UPGRADE" && pool.useClientProtocol) reader.error("must not be true when h2UpgradePolicy is UPGRADE: the two ask for different protocols", "useClientProtocol");
   warnOfUnknown(keepAlive);
   warnOfUnknown(reader);
   return pool;

@@ -1,10 +1,12 @@
 import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
-import { Reader } from "../reader.ts";
-import { readSpec, readText, refuseUnknown, requireText } from "./fields.ts";
+import type { Reader } from "../reader.ts";
+import { checkLabels, checkSelectorLabels, readExportTo } from "./checks.ts";
+import { isDnsLabel, wildcardDomainFault } from "./domain-names.ts";
+import { openObject, refuseDryRun, refuseUnknown, requireText } from "./fields.ts";
+import { networkingGroup, networkingVersions } from "./networking.ts";
 import { readTrafficPolicy, type TrafficPolicy } from "./traffic-policy.ts";
-import { networkingGroup, networkingVersions } from "./virtual-service.ts";
 
 /** networking.istio.io DestinationRule: how to talk to a host once a route has led there. */
 export interface DestinationRule extends KubernetesObject {
@@ -30,23 +32,33 @@ export interface DestinationSubset {
 }
 
 export function parseDestinationRule(raw: unknown): Parsed<DestinationRule> {
-  const object = new Reader(raw);
-  const reader = readSpec(object);
+  const opened = openObject(raw);
+  const { object, spec: reader, namespace } = opened;
+  refuseDryRun(opened);
   const selector = reader.object("workloadSelector");
+  const host = requireText(reader, "host");
+  const fault = host === "" ? undefined : wildcardDomainFault(host);
+  if (fault !== undefined) reader.error(fault, "host");
   const spec: DestinationRuleSpec = {
-    host: requireText(reader, "host"),
-    trafficPolicy: readTrafficPolicy(reader.object("trafficPolicy")),
-    subsets: reader.list("subsets").map(readSubset),
-    exportTo: reader.strings("exportTo"),
+    host,
+    trafficPolicy: readTrafficPolicy(reader.object("trafficPolicy"), namespace),
+    subsets: reader.objects("subsets").map((entry) => readSubset(entry, namespace)),
+    exportTo: readExportTo(reader, { namespace, ownNamespaceOnly: selector !== undefined }),
     workloadSelector: selector === undefined ? undefined : { matchLabels: selector.stringMap("matchLabels") },
   };
+  for (const [index, { name }] of spec.subsets.entries()) {
+    if (spec.subsets.slice(0, index).some((earlier) => earlier.name === name)) reader.error(`is there twice, got "${name}"; rename one`, `subsets[${index}].name`);
+  }
+  if (spec.workloadSelector !== undefined) checkSelectorLabels(reader, "workloadSelector.matchLabels", spec.workloadSelector.matchLabels);
   refuseUnknown(selector);
   refuseUnknown(reader);
   return object.finish(() => ({ ...(raw as DestinationRule), spec }));
 }
 
-function readSubset(reader: Reader): DestinationSubset {
-  const subset = { name: readText(reader, "name") ?? "", labels: reader.stringMap("labels"), trafficPolicy: readTrafficPolicy(reader.object("trafficPolicy")) };
+function readSubset(reader: Reader, namespace: string): DestinationSubset {
+  const subset = { name: requireText(reader, "name"), labels: reader.stringMap("labels"), trafficPolicy: readTrafficPolicy(reader.object("trafficPolicy"), namespace) };
+  if (subset.name !== "" && !isDnsLabel(subset.name)) reader.error(`must be letters, digits and dashes, got "${subset.name}"`, "name");
+  checkLabels(reader, "labels", subset.labels);
   refuseUnknown(reader);
   return subset;
 }

@@ -1,4 +1,5 @@
 import type { Reader } from "../reader.ts";
+import { isDnsLabel, wildcardDomainFault } from "./domain-names.ts";
 import { readPortNumber, readText, refuseUnknown, requireText } from "./fields.ts";
 
 /** A service that requests go to. */
@@ -18,6 +19,8 @@ export interface RouteDestination {
   readonly weight: number;
 }
 
+const maxInt32 = 2_147_483_647;
+
 export function readDestination(reader: Reader, field: string): Destination | undefined {
   const nested = reader.object(field);
   return nested === undefined ? undefined : readDestinationIn(nested);
@@ -30,9 +33,30 @@ function readDestinationIn(reader: Reader): Destination {
     subset: readText(reader, "subset"),
     port: port === undefined ? undefined : { number: port.required("number", readPortNumber(port, "number")) ?? 0 },
   };
+  if (destination.host !== "") checkHost(reader, destination.host);
+  if (destination.subset !== undefined && !isDnsLabel(destination.subset)) reader.error(`must be the name of a subset (letters, digits and dashes), got "${destination.subset}"`, "subset");
   refuseUnknown(port);
   refuseUnknown(reader);
   return destination;
+}
+
+function checkHost(reader: Reader, host: string): void {
+  const fault = host === "*" ? 'must be the name of a service, got "*"' : wildcardDomainFault(host);
+  if (fault !== undefined) reader.error(fault, "host");
+}
+
+const percent = 100;
+
+/** Weights count relative to their sum; the only destination of a route needs none. */
+export function checkWeights(reader: Reader, destinations: readonly RouteDestination[]): void {
+  if (destinations.length < 2) return;
+  const total = destinations.reduce((sum, { weight }) => sum + weight, 0);
+  if (total === 0) reader.error("must have a destination with a weight above 0", "route");
+  else if (total !== percent) reader.warn(`has weights that sum up to ${total}: each counts relative to that sum`, "route");
+}
+
+export function readWeight(reader: Reader): number {
+  return reader.integer("weight", 0, maxInt32) ?? 0;
 }
 
 /** The destination of one of a route's; an error when it is absent. */

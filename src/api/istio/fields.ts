@@ -1,4 +1,4 @@
-import type { Reader } from "../reader.ts";
+import { Reader } from "../reader.ts";
 
 /** How fields of Istio's kinds are read, where many kinds agree. */
 
@@ -18,6 +18,7 @@ export function requireText(reader: Reader, field: string): string {
 }
 
 const unitMs: Readonly<Record<string, number>> = { ns: 1e-6, us: 1e-3, µs: 1e-3, μs: 1e-3, ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+const nanosecondsPerMs = 1e6;
 const durationPattern = /^[+-]?(0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)$/;
 const partPattern = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g;
 
@@ -26,20 +27,20 @@ export function durationTextMs(text: string): number | undefined {
   if (!durationPattern.test(text)) return undefined;
   let totalMs = 0;
   for (const [, digits = "0", unit = "ms"] of text.matchAll(partPattern)) totalMs += Number(digits) * (unitMs[unit] ?? 0);
-  return text.startsWith("-") ? -totalMs : totalMs;
+  const exactMs = Math.round(totalMs * nanosecondsPerMs) / nanosecondsPerMs;
+  return text.startsWith("-") ? -exactMs : exactMs;
 }
 
-/** A duration of at least `minimumMs`, in milliseconds. */
+/** A duration of whole milliseconds, at least `minimumMs`. */
 export function readDurationMs(reader: Reader, field: string, minimumMs = 0): number | undefined {
   const text = reader.string(field);
   if (text === undefined) return undefined;
   const value = durationTextMs(text);
   if (value === undefined) reader.error(`must be a duration such as 10s or 1m30s, got "${text}"`, field);
-  else if (value < minimumMs) {
-    reader.error(`must be at least ${minimumMs}ms, got "${text}"`, field);
-    return undefined;
-  }
-  return value;
+  else if (value < minimumMs) reader.error(`must be at least ${minimumMs}ms, got "${text}"`, field);
+  else if (!Number.isInteger(value)) reader.error(`must be in whole milliseconds, got "${text}"`, field);
+  else return value;
+  return undefined;
 }
 
 /** A port number, 1 to 65535. */
@@ -49,26 +50,58 @@ export function readPortNumber(reader: Reader, field: string): number | undefine
 
 /** A field that we do not know may be newer than we are: it is said, but refuses nothing. */
 export function warnOfUnknown(reader: Reader | undefined): void {
-  reader?.unknownFields((field) => reader.warn("is not known here and has no effect", field));
+  reader?.unknownFields((field, suggestion) => reader.warn(`is not known here and has no effect${suggestion}`, field));
 }
 
 /** Where a field decides who may talk to whom or where requests go, going on without it would do something else than was asked for. */
 export function refuseUnknown(reader: Reader | undefined): void {
-  reader?.unknownFields((field) => reader.error("is not a field of this kind that is known here; take it out, or correct its name", field));
+  reader?.unknownFields((field, suggestion) => reader.error(`is not a field that is known here${suggestion}`, field));
 }
 
 /** A map whose values are objects. */
 export function readObjects<Value>(reader: Reader, field: string, read: (value: Reader, key: string) => Value): Readonly<Record<string, Value>> {
   const map = reader.object(field);
-  const found: Record<string, Value> = {};
-  for (const key of Object.keys((map?.raw as object | undefined) ?? {})) {
-    const value = map?.object(key);
-    if (value !== undefined) found[key] = read(value, key);
-  }
-  return found;
+  return Object.fromEntries(
+    Object.keys((map?.raw as object | undefined) ?? {}).flatMap((key) => {
+      const value = map?.object(key);
+      if (value === undefined) map?.error("must be an object, got null", key);
+      return value === undefined ? [] : [[key, read(value, key)]];
+    }),
+  );
 }
 
-/** The spec of an object; one that is absent counts as empty. */
-export function readSpec(object: Reader): Reader {
-  return object.object("spec") ?? object.empty("spec");
+/** An object of one of Istio's kinds, of which metadata have been checked. */
+export interface OpenedObject {
+  readonly object: Reader;
+  /** An empty one where it is absent. */
+  readonly spec: Reader;
+  readonly name: string;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+export const dryRunAnnotation = "istio.io/dry-run";
+/** Istio gives these to objects that it makes itself: they would lend an object the rights of another. */
+const internalAnnotations = ["internal.istio.io/parents", "internal.istio.io/parent-namespace", "internal.istio.io/webhook-always-reject"];
+
+export function openObject(raw: unknown): OpenedObject {
+  const object = new Reader(raw);
+  if (typeof raw !== "object" || raw === null || Array.isArray(raw)) object.error("must be an object with metadata and spec");
+  const metadata = object.object("metadata");
+  const annotations = metadata?.stringMap("annotations") ?? {};
+  for (const name of internalAnnotations) if (annotations[name] !== undefined) metadata?.error("is Istio's own and may not be set", `annotations.${name}`);
+  return {
+    object,
+    spec: object.object("spec") ?? object.empty("spec"),
+    name: metadata?.string("name") ?? "",
+    namespace: metadata?.string("namespace") ?? "",
+    labels: metadata?.stringMap("labels") ?? {},
+    annotations,
+  };
+}
+
+/** Only what authorizes requests can be tried out without effect. */
+export function refuseDryRun({ object, annotations }: OpenedObject): void {
+  if (annotations[dryRunAnnotation] !== undefined) object.error("is for AuthorizationPolicy only; take it out", `metadata.annotations.${dryRunAnnotation}`);
 }

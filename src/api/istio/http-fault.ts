@@ -1,19 +1,46 @@
 import type { Reader } from "../reader.ts";
 import { readDurationMs, refuseUnknown } from "./fields.ts";
 
-/** Faults that a proxy makes up for a share of the requests. */
+/** Faults that a proxy makes up for a share of the requests (percent, 0 to 100). */
 export interface HttpFault {
   readonly delay?: { readonly fixedDelayMs: number; readonly percentage: number } | undefined;
   readonly abort?: { readonly error: HttpAbortError; readonly percentage: number } | undefined;
 }
 
 /** `grpcStatus` is a name as in the gRPC specification: `UNAVAILABLE`. */
-export type HttpAbortError = { readonly kind: "httpStatus"; readonly status: number } | { readonly kind: "grpcStatus"; readonly status: string };
+export type HttpAbortError = { readonly kind: "httpStatus"; readonly status: number } | { readonly kind: "grpcStatus"; readonly status: GrpcStatusName };
 
+/** In the order of their codes, 0 to 16. */
+export const grpcStatusNames = [
+  "OK",
+  "CANCELLED",
+  "UNKNOWN",
+  "INVALID_ARGUMENT",
+  "DEADLINE_EXCEEDED",
+  "NOT_FOUND",
+  "ALREADY_EXISTS",
+  "PERMISSION_DENIED",
+  "RESOURCE_EXHAUSTED",
+  "FAILED_PRECONDITION",
+  "ABORTED",
+  "OUT_OF_RANGE",
+  "UNIMPLEMENTED",
+  "INTERNAL",
+  "UNAVAILABLE",
+  "DATA_LOSS",
+  "UNAUTHENTICATED",
+] as const;
+export type GrpcStatusName = (typeof grpcStatusNames)[number];
+
+export const minHttpStatus = 200;
+export const maxHttpStatus = 599;
 const allPercent = 100;
+/** Proxies count in millionths. */
+const smallestPercentage = 0.0001;
 
 export function readFault(reader: Reader | undefined): HttpFault | undefined {
   if (reader === undefined) return undefined;
+  if (!reader.has("delay") && !reader.has("abort")) reader.error("must have a delay or an abort");
   const fault = { delay: readDelay(reader.object("delay")), abort: readAbort(reader.object("abort")) };
   refuseUnknown(reader);
   return fault;
@@ -21,22 +48,35 @@ export function readFault(reader: Reader | undefined): HttpFault | undefined {
 
 function readDelay(reader: Reader | undefined): HttpFault["delay"] {
   if (reader === undefined) return undefined;
-  const fixedDelayMs = reader.required("fixedDelay", readDurationMs(reader, "fixedDelay", 1));
-  const percentage = readPercentage(reader, "percentage") ?? reader.integer("percent", 0, allPercent) ?? 0;
+  if (reader.has("exponentialDelay")) reader.error("is not supported by proxies; use fixedDelay", "exponentialDelay");
+  else if (!reader.has("fixedDelay")) reader.warn("has no fixedDelay, so nothing is delayed");
+  const fixedDelayMs = readDurationMs(reader, "fixedDelay", 1);
+  if (reader.has("percent")) reader.warn("is deprecated; use percentage", "percent");
+  const percentage = readShare(reader) ?? reader.integer("percent", 0, allPercent) ?? 0;
   refuseUnknown(reader);
-  return { fixedDelayMs: fixedDelayMs ?? 0, percentage };
+  return fixedDelayMs === undefined ? undefined : { fixedDelayMs, percentage };
 }
 
 function readAbort(reader: Reader | undefined): HttpFault["abort"] {
   if (reader === undefined) return undefined;
-  const status = reader.integer("httpStatus", 200, 599);
-  const grpcStatus = reader.string("grpcStatus");
-  if (!reader.has("httpStatus") && !reader.has("grpcStatus")) reader.error("must have httpStatus or grpcStatus");
+  const httpStatus = reader.integer("httpStatus", minHttpStatus, maxHttpStatus);
+  const grpcStatus = reader.oneOf("grpcStatus", grpcStatusNames);
+  if (reader.has("http2Error")) reader.error("is not supported by proxies; use httpStatus or grpcStatus", "http2Error");
+  else if (!reader.has("httpStatus") && !reader.has("grpcStatus")) reader.warn("has neither httpStatus nor grpcStatus, so nothing is aborted");
   if (reader.has("httpStatus") && reader.has("grpcStatus")) reader.error("must not be set beside httpStatus", "grpcStatus");
-  const percentage = readPercentage(reader, "percentage") ?? 0;
+  const percentage = readShare(reader) ?? 0;
   refuseUnknown(reader);
-  const error: HttpAbortError = grpcStatus === undefined ? { kind: "httpStatus", status: status ?? 0 } : { kind: "grpcStatus", status: grpcStatus };
-  return { error, percentage };
+  if (httpStatus !== undefined) return { error: { kind: "httpStatus", status: httpStatus }, percentage };
+  return grpcStatus === undefined ? undefined : { error: { kind: "grpcStatus", status: grpcStatus }, percentage };
+}
+
+function readShare(reader: Reader): number | undefined {
+  const percentage = readPercentage(reader, "percentage");
+  if (percentage !== undefined && percentage > 0 && percentage < smallestPercentage) {
+    reader.error(`must be 0 or from ${smallestPercentage} to 100, got ${percentage}`, "percentage.value");
+  }
+  if (percentage === undefined && !reader.has("percent")) reader.warn("is not set, so no request is affected", "percentage");
+  return percentage;
 }
 
 /** A number from 0 to 100, written as `{value: 50}`. */

@@ -20,10 +20,11 @@ export {
 export type { ConnectionPool, HttpPool, TcpKeepalive, TcpPool } from "./connection-pool.ts";
 export { destinationRuleKind, type DestinationRule, type DestinationRuleSpec, type DestinationSubset } from "./destination-rule.ts";
 export type { Destination, RouteDestination } from "./destination.ts";
-export type { HttpAbortError, HttpFault } from "./http-fault.ts";
+export { grpcStatusNames, type GrpcStatusName, type HttpAbortError, type HttpFault } from "./http-fault.ts";
 export { istioGatewayKind, type GatewayServer, type IstioGateway, type IstioGatewaySpec } from "./istio-gateway.ts";
 export type { IstioPort } from "./istio-port.ts";
-export type { ConsistentHash, HashKey, LoadBalancer, LocalityLoadBalancer, SimpleLoadBalancer, Warmup, ZoneAwareLoadBalancer } from "./load-balancer.ts";
+export type { ConsistentHash, HashKey, LoadBalancer, SimpleLoadBalancer, Warmup } from "./load-balancer.ts";
+export type { LocalityLoadBalancer, ZoneAwareLoadBalancer } from "./locality-load-balancer.ts";
 export { requestAuthenticationKind, type JwtRule, type RequestAuthentication, type RequestAuthenticationSpec } from "./request-authentication.ts";
 export type { ServerTls, ServerTlsMode, TlsVersion } from "./server-tls.ts";
 export { serviceEntryKind, type ServiceEntry, type ServiceEntrySpec } from "./service-entry.ts";
@@ -44,15 +45,14 @@ export {
   type WorkloadMode,
 } from "./telemetry.ts";
 export type { ClientTls, OutlierDetection, PortTrafficPolicy, TrafficPolicy, TrafficPolicySettings } from "./traffic-policy.ts";
+export type { HttpCorsPolicy } from "./http-cors.ts";
+export type { HeaderOperations, HttpHeaderChanges } from "./http-header-changes.ts";
+export type { HttpRetry } from "./http-retry.ts";
 export type {
-  HeaderOperations,
-  HttpCorsPolicy,
   HttpDirectResponse,
-  HttpHeaderChanges,
   HttpMatch,
   HttpMirror,
   HttpRedirect,
-  HttpRetry,
   HttpRewrite,
   HttpRouteDestination,
   VirtualServiceHttpRoute,

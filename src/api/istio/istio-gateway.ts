@@ -1,11 +1,14 @@
 import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
-import { Reader } from "../reader.ts";
-import { readSpec, readText, refuseUnknown } from "./fields.ts";
+import type { Reader } from "../reader.ts";
+import { addressFault, isAddress, unixPathFault } from "./checks.ts";
+import { hasPartialWildcard, isDnsLabel, wildcardDomainFault } from "./domain-names.ts";
+import { openObject, readText, refuseDryRun, refuseUnknown } from "./fields.ts";
 import { readIstioPort, type IstioPort } from "./istio-port.ts";
+import { networkingGroup, networkingVersions } from "./networking.ts";
+import { isHttpProtocol, isKnownProtocol, isTlsProtocol, protocols } from "./protocols.ts";
 import { readServerTls, type ServerTls } from "./server-tls.ts";
-import { networkingGroup, networkingVersions } from "./virtual-service.ts";
 
 /** networking.istio.io Gateway: what the proxies that it selects listen on. */
 export interface IstioGateway extends KubernetesObject {
@@ -19,34 +22,91 @@ export interface IstioGatewaySpec {
 }
 
 export interface GatewayServer {
+  /** Its name and protocol are always there. */
   readonly port: IstioPort;
+  /** An address, or `unix://` and a path; absent: all addresses. */
   readonly bind?: string | undefined;
-  /** `host`, `namespace/host`, `./host` or `*` and a slash before the host: who may attach VirtualServices of it. */
+  /** `host` or `namespace/host`: VirtualServices of that namespace may attach; `.` is the own one, `*` and a bare host all. */
   readonly hosts: readonly string[];
   readonly tls?: ServerTls | undefined;
   readonly name?: string | undefined;
 }
 
+const unixPrefix = "unix://";
+
 export function parseIstioGateway(raw: unknown): Parsed<IstioGateway> {
-  const object = new Reader(raw);
-  const reader = readSpec(object);
-  const spec: IstioGatewaySpec = { servers: reader.list("servers").map(readServer), selector: reader.stringMap("selector") };
+  const opened = openObject(raw);
+  const { object, spec: reader, name } = opened;
+  refuseDryRun(opened);
+  if (name !== "" && !isDnsLabel(name)) object.error(`must be letters, digits and dashes, without dots, got "${name}"`, "metadata.name");
+  const spec: IstioGatewaySpec = { servers: reader.objects("servers").map(readServer), selector: reader.stringMap("selector") };
+  if (spec.servers.length === 0) reader.error("must have at least one server", "servers");
+  for (const [index, { port }] of spec.servers.entries()) {
+    const isRepeated = port.name !== undefined && spec.servers.slice(0, index).some((earlier) => earlier.port.name === port.name);
+    if (isRepeated) reader.error(`must be unique in the Gateway, "${port.name ?? ""}" is there twice; rename one`, `servers[${index}].port.name`);
+  }
   refuseUnknown(reader);
   return object.finish(() => ({ ...(raw as IstioGateway), spec }));
 }
 
 function readServer(reader: Reader): GatewayServer {
-  const port = reader.required("port", reader.object("port"));
-  const server: GatewayServer = {
-    port: port === undefined ? { number: 0 } : readIstioPort(port),
-    bind: readText(reader, "bind"),
-    hosts: reader.strings("hosts"),
-    tls: readServerTls(reader.object("tls")),
-    name: readText(reader, "name"),
-  };
-  reader.ignore("defaultEndpoint");
+  const bind = readText(reader, "bind");
+  const isSocket = bind?.startsWith(unixPrefix) === true;
+  const portReader = reader.required("port", reader.object("port"));
+  const port = portReader === undefined ? { number: 0 } : readServerPort(portReader, isSocket);
+  const server: GatewayServer = { port, bind, hosts: reader.strings("hosts"), tls: readServerTls(reader.object("tls")), name: readText(reader, "name") };
+  if (server.hosts.length === 0) reader.error('must have at least one host; "*" is all', "hosts");
+  for (const [index, host] of server.hosts.entries()) checkGatewayHost(reader, `hosts[${index}]`, host);
+  const fault = bind === undefined ? undefined : isSocket ? unixPathFault(bind.slice(unixPrefix.length)) : addressFault(bind);
+  if (fault !== undefined) reader.error(fault, "bind");
+  if (portReader !== undefined) checkProtocolAndTls(reader, server);
+  if (readText(reader, "defaultEndpoint") !== undefined) reader.warn("has no effect on gateways", "defaultEndpoint");
   refuseUnknown(reader);
   return server;
+}
+
+function readServerPort(reader: Reader, isSocket: boolean): IstioPort {
+  const port = readIstioPort(reader, { allowZero: isSocket });
+  if (isSocket && port.number !== 0) reader.error("must be 0 where bind is a unix socket", "number");
+  if (port.targetPort !== undefined) reader.error("has no effect on gateways; take it out", "targetPort");
+  if (port.name === undefined) reader.error("is required", "name");
+  if (port.protocol === undefined) reader.error(`is required: one of ${protocols.join(", ")}`, "protocol");
+  else if (!isKnownProtocol(port.protocol)) reader.error(`must be one of ${protocols.join(", ")}, got "${port.protocol}"`, "protocol");
+  return port;
+}
+
+function checkProtocolAndTls(reader: Reader, { port, tls }: GatewayServer): void {
+  const { protocol } = port;
+  if (protocol === undefined || !isKnownProtocol(protocol)) return;
+  if (isTlsProtocol(protocol)) {
+    if (tls === undefined) reader.error(`is required when the protocol is ${protocol}`, "tls");
+  } else if (tls !== undefined && isHttpProtocol(protocol)) {
+    const isRedirectOnly = tls.mode === "PASSTHROUGH" && (tls.caCertificates ?? tls.privateKey ?? tls.serverCertificate) === undefined;
+    if (!isRedirectOnly) reader.error(`may only have httpsRedirect when the protocol is ${protocol}; use HTTPS to end TLS`, "tls");
+  } else if (tls !== undefined) {
+    reader.error(`must not be set when the protocol is ${protocol}; use TLS or HTTPS`, "tls");
+  }
+  if (tls?.httpsRedirect === true && !isHttpProtocol(protocol)) reader.warn(`has an effect on HTTP servers only, this is ${protocol}`, "tls.httpsRedirect");
+}
+
+function checkGatewayHost(reader: Reader, field: string, text: string): void {
+  const slash = text.indexOf("/");
+  const namespace = slash === -1 ? "*" : text.slice(0, slash);
+  if (namespace !== "*" && namespace !== "." && !isDnsLabel(namespace)) reader.error(`must be a host, or namespace/host where the namespace may be "." or "*", got "${text}"`, field);
+  const fault = gatewayHostFault(slash === -1 ? text : text.slice(slash + 1));
+  if (fault !== undefined) reader.error(fault, field);
+}
+
+/** Of the host that a gateway or a sidecar lists; a gateway's may be an address. */
+export function gatewayHostFault(host: string): string | undefined {
+  if (isAddress(host)) return undefined;
+  return listedHostFault(host);
+}
+
+export function listedHostFault(host: string): string | undefined {
+  if (host === "*") return undefined;
+  if (!host.includes(".")) return `must be a full name with a dot, got "${host}"`;
+  return wildcardDomainFault(host) ?? (hasPartialWildcard(host) ? `must have its wildcard as a whole part, such as "*.example.com", got "${host}"` : undefined);
 }
 
 export const istioGatewayKind = defineKind<IstioGateway>({

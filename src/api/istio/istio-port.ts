@@ -3,16 +3,18 @@ import { readPortNumber, readText, refuseUnknown } from "./fields.ts";
 
 /** A port as Gateways, ServiceEntries and Sidecars write it. */
 export interface IstioPort {
+  /** 0 only where the bind address is a unix socket. */
   readonly number: number;
-  /** In upper case: HTTP, HTTPS, GRPC, GRPC-WEB, HTTP2, MONGO, MYSQL, REDIS, TCP, TLS, UDP, HBONE. Absent: told by the name. */
+  /** In upper case: one of `protocols`. Absent: told by what is sent. */
   readonly protocol?: string | undefined;
   readonly name?: string | undefined;
   readonly targetPort?: number | undefined;
 }
 
-export function readIstioPort(reader: Reader): IstioPort {
+export function readIstioPort(reader: Reader, { allowZero = false } = {}): IstioPort {
+  const isZero = allowZero && (reader.integer("number", 0) ?? 0) === 0;
   const port = {
-    number: reader.required("number", readPortNumber(reader, "number")) ?? 0,
+    number: isZero ? 0 : (reader.required("number", readPortNumber(reader, "number")) ?? 0),
     protocol: readText(reader, "protocol")?.toUpperCase(),
     name: readText(reader, "name"),
     targetPort: reader.integer("targetPort", 0) === 0 ? undefined : readPortNumber(reader, "targetPort"),

@@ -1,5 +1,6 @@
 import type { Reader } from "../reader.ts";
-import { readDurationMs, readText, refuseUnknown, requireText, warnOfUnknown } from "./fields.ts";
+import { readDurationMs, readText, requireText, warnOfUnknown } from "./fields.ts";
+import { readLocality, readZoneAware, type LocalityLoadBalancer, type ZoneAwareLoadBalancer } from "./locality-load-balancer.ts";
 
 /** How an endpoint is chosen: `simple` or `consistentHash`, or neither (the default). */
 export interface LoadBalancer {
@@ -30,23 +31,6 @@ export type HashKey =
       readonly attributes: readonly { readonly name: string; readonly value: string }[];
     };
 
-export interface LocalityLoadBalancer {
-  /** Absent: as the mesh has it. */
-  readonly enabled?: boolean | undefined;
-  /** Localities are `region/zone/subzone`, with `*` at the end of a part's list; weights are percent. */
-  readonly distribute: readonly { readonly from: string; readonly to: Readonly<Record<string, number>> }[];
-  readonly failover: readonly { readonly from: string; readonly to: string }[];
-  /** Labels in order, `key` or `key=value`. */
-  readonly failoverPriority: readonly string[];
-}
-
-export interface ZoneAwareLoadBalancer {
-  readonly enabled?: boolean | undefined;
-  readonly failover: readonly { readonly from: string; readonly to: string }[];
-  readonly failoverPriority: readonly string[];
-  readonly minClusterSize?: number | undefined;
-}
-
 /** How an endpoint that is new gets its share bit by bit. */
 export interface Warmup {
   readonly durationMs: number;
@@ -54,17 +38,28 @@ export interface Warmup {
   readonly aggression?: number | undefined;
 }
 
+const allPercent = 100;
+const maxTableSize = 5_000_011;
+
+function isPrime(value: number): boolean {
+  if (value < 2) return false;
+  for (let factor = 2; factor * factor <= value; factor += 1) if (value % factor === 0) return false;
+  return true;
+}
+
 const simpleWords = ["UNSPECIFIED", "LEAST_CONN", "RANDOM", "PASSTHROUGH", "ROUND_ROBIN", "LEAST_REQUEST"] as const;
 
-export function readLoadBalancer(reader: Reader | undefined): LoadBalancer | undefined {
+/** Where endpoints are not watched for failures, nothing tells when to fail over. */
+export function readLoadBalancer(reader: Reader | undefined, hasOutlierDetection: boolean): LoadBalancer | undefined {
   if (reader === undefined) return undefined;
   const simple = reader.oneOf("simple", simpleWords);
+  if (reader.has("localityLbSetting") && reader.has("zoneAwareLbSetting")) reader.error("must not be set beside localityLbSetting", "zoneAwareLbSetting");
   if (reader.has("simple") && reader.has("consistentHash")) reader.error("must not be set beside simple", "consistentHash");
   const balancer: LoadBalancer = {
     simple: simple === "LEAST_CONN" ? "LEAST_REQUEST" : simple,
     consistentHash: readConsistentHash(reader.object("consistentHash")),
-    localityLbSetting: readLocality(reader.object("localityLbSetting")),
-    zoneAwareLbSetting: readZoneAware(reader.object("zoneAwareLbSetting")),
+    localityLbSetting: readLocality(reader.object("localityLbSetting"), hasOutlierDetection),
+    zoneAwareLbSetting: readZoneAware(reader.object("zoneAwareLbSetting"), hasOutlierDetection),
     warmup: readWarmup(reader),
   };
   warnOfUnknown(reader);
@@ -78,8 +73,15 @@ function readConsistentHash(reader: Reader | undefined): ConsistentHash | undefi
   const maglev = reader.object("maglev");
   if (ring !== undefined && maglev !== undefined) reader.error("must not be set beside ringHash", "maglev");
   const legacySize = reader.integer("minimumRingSize", 0);
+  if (legacySize !== undefined && legacySize !== 0) {
+    if (ring !== undefined || maglev !== undefined) reader.error("must not be set beside ringHash or maglev", "minimumRingSize");
+    else reader.warn("is deprecated; use ringHash.minimumRingSize", "minimumRingSize");
+  }
   const minimumRingSize = ring?.integer("minimumRingSize", 0) || legacySize || undefined;
-  const tableSize = maglev?.integer("tableSize", 0) || undefined;
+  const tableSize = maglev?.integer("tableSize", 0);
+  if (maglev !== undefined && (tableSize === undefined || tableSize >= maxTableSize || !isPrime(tableSize))) {
+    maglev.error(`must be a prime number below ${maxTableSize}, got ${tableSize ?? "none"}`, "tableSize");
+  }
   warnOfUnknown(ring);
   warnOfUnknown(maglev);
   warnOfUnknown(reader);
@@ -100,52 +102,16 @@ function readHashKey(reader: Reader): HashKey {
 }
 
 function readCookie(reader: Reader): HashKey {
-  const attributes = reader.list("attributes").map((entry) => {
+  const attributes = reader.objects("attributes").map((entry) => {
     const attribute = { name: requireText(entry, "name"), value: entry.string("value") ?? "" };
     warnOfUnknown(entry);
     return attribute;
   });
+  const names = attributes.map(({ name }) => name);
+  for (const [index, name] of names.entries()) if (names.indexOf(name) !== index) reader.error(`is there twice, got "${name}"; leave one out`, `attributes[${index}].name`);
   const key: HashKey = { kind: "httpCookie", name: requireText(reader, "name"), path: readText(reader, "path"), ttlMs: readDurationMs(reader, "ttl"), attributes };
   warnOfUnknown(reader);
   return key;
-}
-
-function readLocality(reader: Reader | undefined): LocalityLoadBalancer | undefined {
-  if (reader === undefined) return undefined;
-  const distribute = reader.list("distribute").map((entry) => {
-    const rule = { from: requireText(entry, "from"), to: readWeights(entry.object("to")) };
-    refuseUnknown(entry);
-    return rule;
-  });
-  const setting = { enabled: reader.boolean("enabled"), distribute, failover: readFailover(reader), failoverPriority: reader.strings("failoverPriority") };
-  refuseUnknown(reader);
-  return setting;
-}
-
-function readWeights(reader: Reader | undefined): Readonly<Record<string, number>> {
-  const weights: Record<string, number> = {};
-  for (const locality of Object.keys((reader?.raw as object | undefined) ?? {})) weights[locality] = reader?.integer(locality, 0) ?? 0;
-  return weights;
-}
-
-function readFailover(reader: Reader): LocalityLoadBalancer["failover"] {
-  return reader.list("failover").map((entry) => {
-    const rule = { from: requireText(entry, "from"), to: requireText(entry, "to") };
-    refuseUnknown(entry);
-    return rule;
-  });
-}
-
-function readZoneAware(reader: Reader | undefined): ZoneAwareLoadBalancer | undefined {
-  if (reader === undefined) return undefined;
-  const setting = {
-    enabled: reader.boolean("enabled"),
-    failover: readFailover(reader),
-    failoverPriority: reader.strings("failoverPriority"),
-    minClusterSize: reader.integer("minClusterSize", 1),
-  };
-  warnOfUnknown(reader);
-  return setting;
 }
 
 /** `warmupDurationSecs` is the older form. */
@@ -158,7 +124,9 @@ function readWarmup(reader: Reader): Warmup | undefined {
     minimumPercent: nested.number("minimumPercent"),
     aggression: nested.number("aggression"),
   };
+  const { minimumPercent = 0, aggression } = warmup;
+  if (minimumPercent < 0 || minimumPercent > allPercent) nested.error(`must be from 0 to 100, got ${minimumPercent}`, "minimumPercent");
+  if (aggression !== undefined && aggression <= 0) nested.error(`must be above 0, got ${aggression}`, "aggression");
   warnOfUnknown(nested);
   return warmup;
 }
-

@@ -1,8 +1,8 @@
 import { defineKind } from "../kind.ts";
 import type { KubernetesObject, LabelSelector } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
-import { Reader } from "../reader.ts";
-import { readDurationMs, readSpec, readText, refuseUnknown, requireText } from "./fields.ts";
+import type { Reader } from "../reader.ts";
+import { openObject, readDurationMs, readText, refuseDryRun, refuseUnknown, requireText } from "./fields.ts";
 import { readTargetReferences, readWorkloadSelector, securityGroup, type PolicyTargetReference } from "./policy-target.ts";
 
 /** security.istio.io RequestAuthentication: which tokens are valid. A request without a token passes. */
@@ -35,12 +35,13 @@ export interface JwtRule {
 }
 
 export function parseRequestAuthentication(raw: unknown): Parsed<RequestAuthentication> {
-  const object = new Reader(raw);
-  const reader = readSpec(object);
+  const opened = openObject(raw);
+  const { object, spec: reader } = opened;
+  refuseDryRun(opened);
   const spec: RequestAuthenticationSpec = {
     selector: readWorkloadSelector(reader),
     targetRefs: readTargetReferences(reader),
-    jwtRules: reader.list("jwtRules").map(readJwtRule),
+    jwtRules: reader.objects("jwtRules").map(readJwtRule),
   };
   refuseUnknown(reader);
   return object.finish(() => ({ ...(raw as RequestAuthentication), spec }));
@@ -52,12 +53,12 @@ function readJwtRule(reader: Reader): JwtRule {
     audiences: reader.strings("audiences"),
     jwksUri: readText(reader, "jwksUri") ?? readText(reader, "jwks_uri"),
     jwks: readText(reader, "jwks"),
-    fromHeaders: reader.list("fromHeaders").map((entry) => ({ name: requireText(entry, "name"), prefix: entry.string("prefix") ?? "" })),
+    fromHeaders: reader.objects("fromHeaders").map((entry) => ({ name: requireText(entry, "name"), prefix: entry.string("prefix") ?? "" })),
     fromParams: reader.strings("fromParams"),
     fromCookies: reader.strings("fromCookies"),
     outputPayloadToHeader: readText(reader, "outputPayloadToHeader"),
     forwardOriginalToken: reader.boolean("forwardOriginalToken") ?? false,
-    outputClaimToHeaders: reader.list("outputClaimToHeaders").map((entry) => ({ header: requireText(entry, "header"), claim: requireText(entry, "claim") })),
+    outputClaimToHeaders: reader.objects("outputClaimToHeaders").map((entry) => ({ header: requireText(entry, "header"), claim: requireText(entry, "claim") })),
     timeoutMs: readDurationMs(reader, "timeout", 1),
     spaceDelimitedClaims: reader.strings("spaceDelimitedClaims"),
   };

@@ -1,10 +1,14 @@
 import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
-import { Reader } from "../reader.ts";
-import { readSpec, refuseUnknown } from "./fields.ts";
+import type { Reader } from "../reader.ts";
+import { checkEach, checkPortName, checkProtocol, checkSelectorLabels, readExportTo, subnetFault } from "./checks.ts";
+import { domainFault, hasPartialWildcard, wildcardDomainFault } from "./domain-names.ts";
+import { openObject, refuseDryRun, refuseUnknown, type OpenedObject } from "./fields.ts";
 import { readIstioPort, type IstioPort } from "./istio-port.ts";
-import { networkingGroup, networkingVersions } from "./virtual-service.ts";
+import { istioLabels } from "./labels.ts";
+import { networkingGroup, networkingVersions } from "./networking.ts";
+import { isHttpProtocol, isTcpProtocol, isTlsProtocol } from "./protocols.ts";
 import { readWorkloadEntry, type WorkloadEntrySpec } from "./workload-entry.ts";
 
 /** networking.istio.io ServiceEntry: a service that Kubernetes does not know. */
@@ -18,33 +22,113 @@ export interface ServiceEntrySpec {
   readonly addresses: readonly string[];
   readonly ports: readonly IstioPort[];
   readonly location: "MESH_EXTERNAL" | "MESH_INTERNAL";
-  readonly resolution: "NONE" | "STATIC" | "DNS" | "DNS_ROUND_ROBIN" | "DYNAMIC_DNS";
+  readonly resolution: ServiceEntryResolution;
   readonly endpoints: readonly WorkloadEntrySpec[];
   /** Pods and WorkloadEntries of its namespace that are its endpoints, instead of `endpoints`. */
   readonly workloadSelector?: { readonly labels: Readonly<Record<string, string>> } | undefined;
-  /** Namespaces that see it, `.` its own, `*` all; empty: the mesh's default. */
+  /** Namespaces that see it, `.` its own, `*` all, `~` nobody; empty: the mesh's default. */
   readonly exportTo: readonly string[];
   readonly subjectAltNames: readonly string[];
 }
 
+/** NONE: as the client resolved it. DNS: all addresses of the names; DNS_ROUND_ROBIN: the first. DYNAMIC_DNS: of the name in each request. */
+export type ServiceEntryResolution = (typeof resolutions)[number];
+const resolutions = ["NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"] as const;
+
 export function parseServiceEntry(raw: unknown): Parsed<ServiceEntry> {
-  const object = new Reader(raw);
-  const reader = readSpec(object);
+  const opened = openObject(raw);
+  const { object, spec: reader, namespace } = opened;
+  refuseDryRun(opened);
+  const ports = reader.objects("ports").map(readPort);
+  const resolution = reader.oneOf("resolution", resolutions) ?? "NONE";
+  const servicePorts = ports.flatMap((port) => port.name ?? []);
+  const allowNames = resolution !== "STATIC";
   const selector = reader.object("workloadSelector");
   const spec: ServiceEntrySpec = {
     hosts: reader.strings("hosts"),
     addresses: reader.strings("addresses"),
-    ports: reader.list("ports").map(readIstioPort),
+    ports,
     location: reader.oneOf("location", ["MESH_EXTERNAL", "MESH_INTERNAL"]) ?? "MESH_EXTERNAL",
-    resolution: reader.oneOf("resolution", ["NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"]) ?? "NONE",
-    endpoints: reader.list("endpoints").map(readWorkloadEntry),
+    resolution,
+    endpoints: reader.objects("endpoints").map((entry) => readWorkloadEntry(entry, { allowNames, servicePorts })),
     workloadSelector: selector === undefined ? undefined : { labels: selector.stringMap("labels") },
-    exportTo: reader.strings("exportTo"),
+    exportTo: readExportTo(reader, { namespace, allowNobody: true }),
     subjectAltNames: reader.strings("subjectAltNames"),
   };
+  checkHosts(reader, spec);
+  checkAddresses(reader, spec);
+  checkPorts(reader, spec);
+  checkEndpoints(reader, spec);
+  if (spec.resolution === "DYNAMIC_DNS") checkDynamicDns(opened, spec);
   refuseUnknown(selector);
   refuseUnknown(reader);
   return object.finish(() => ({ ...(raw as ServiceEntry), spec }));
+}
+
+function readPort(reader: Reader): IstioPort {
+  const port = readIstioPort(reader);
+  if (port.name === undefined) reader.error("is required", "name");
+  else checkPortName(reader, "name", port.name);
+  checkProtocol(reader, "protocol", port.protocol);
+  return port;
+}
+
+function checkHosts(reader: Reader, { hosts, resolution, endpoints }: ServiceEntrySpec): void {
+  if (hosts.length === 0) reader.error("must have at least one host", "hosts");
+  checkEach(reader, "hosts", hosts, (host) => (host === "*" ? 'must not be "*"; name a domain' : wildcardDomainFault(host)));
+  for (const [index, host] of hosts.entries()) {
+    const field = `hosts[${index}]`;
+    if (hasPartialWildcard(host) && resolution !== "DYNAMIC_DNS") reader.warn(`has a wildcard within a part, got "${host}"; not all proxies can match it`, field);
+    const isResolved = (resolution === "DNS" || resolution === "DNS_ROUND_ROBIN") && endpoints.length === 0;
+    if (isResolved && host.startsWith("*")) reader.error(`must be a full name, since ${resolution} looks it up, got "${host}"; or add endpoints`, field);
+    else if (isResolved && wildcardDomainFault(host) === undefined && domainFault(host) !== undefined) reader.error(domainFault(host) ?? "", field);
+  }
+}
+
+function checkAddresses(reader: Reader, { addresses, resolution, hosts, ports }: ServiceEntrySpec): void {
+  checkEach(reader, "addresses", addresses, (address) => {
+    if (address.includes("/") && resolution !== "NONE" && resolution !== "STATIC") return `must be an IP address, not a CIDR, when the resolution is ${resolution}, got "${address}"`;
+    return subnetFault(address);
+  });
+  const isByDns = resolution === "DNS" || resolution === "DNS_ROUND_ROBIN";
+  if (isByDns && addresses.length > 0 && hosts.length > 1 && ports.some((port) => isTcpProtocol(port.protocol))) {
+    reader.warn("has more than one host beside addresses and a TCP port: proxies cannot tell them apart", "hosts");
+  }
+}
+
+function checkPorts(reader: Reader, { ports, hosts, resolution }: ServiceEntrySpec): void {
+  for (const [index, port] of ports.entries()) {
+    const earlier = ports.slice(0, index);
+    if (port.name !== undefined && earlier.some((other) => other.name === port.name)) reader.error(`must be unique, "${port.name}" is there twice; rename one`, `ports[${index}].name`);
+    if (earlier.some((other) => other.number === port.number)) reader.error(`must be unique, ${port.number} is there twice; leave one out`, `ports[${index}].number`);
+    const isTold = isHttpProtocol(port.protocol) || isTlsProtocol(port.protocol);
+    if (hosts.length > 1 && resolution !== "NONE" && !isTold) {
+      reader.error("must be of HTTP or TLS when there is more than one host: nothing else tells hosts apart; make a ServiceEntry for each host", `ports[${index}].protocol`);
+    }
+  }
+}
+
+function checkEndpoints(reader: Reader, { endpoints, resolution, workloadSelector }: ServiceEntrySpec): void {
+  if (workloadSelector !== undefined) {
+    checkSelectorLabels(reader, "workloadSelector.labels", workloadSelector.labels);
+    if (reader.has("endpoints")) reader.error("must not be set beside workloadSelector", "endpoints");
+    if (resolution === "NONE") reader.warn("has no effect when the resolution is NONE; use STATIC", "workloadSelector");
+  }
+  if (resolution === "NONE" && endpoints.length > 0) reader.error("must be empty when the resolution is NONE; use STATIC, or DNS for names", "endpoints");
+  if (resolution === "DNS_ROUND_ROBIN" && endpoints.length > 1) reader.error(`must have at most one when the resolution is DNS_ROUND_ROBIN, got ${endpoints.length}`, "endpoints");
+}
+
+/** Each request says itself which host it wants, so only wildcards and what has a host in it make sense. */
+function checkDynamicDns({ spec: reader, labels }: OpenedObject, spec: ServiceEntrySpec): void {
+  checkEach(reader, "hosts", spec.hosts, (host) => (host.startsWith("*") ? undefined : `must have a wildcard when the resolution is DYNAMIC_DNS, got "${host}"`));
+  for (const field of ["addresses", "endpoints"] as const) if (spec[field].length > 0) reader.error("must be empty when the resolution is DYNAMIC_DNS", field);
+  for (const [index, { protocol }] of spec.ports.entries()) {
+    if (!["HTTP", "TLS", "GRPC", "HTTP2"].includes(protocol ?? "")) reader.error(`must be HTTP, HTTP2, GRPC or TLS when the resolution is DYNAMIC_DNS, got "${protocol ?? ""}"`, `ports[${index}].protocol`);
+  }
+  const waypoint = labels[istioLabels.useWaypoint] ?? "";
+  if (spec.location === "MESH_INTERNAL" && waypoint !== "" && waypoint.toLowerCase() !== "none") {
+    reader.error("must be MESH_EXTERNAL when the resolution is DYNAMIC_DNS and a waypoint is used", "location");
+  }
 }
 
 export const serviceEntryKind = defineKind<ServiceEntry>({

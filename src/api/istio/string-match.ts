@@ -1,5 +1,6 @@
 import type { Reader } from "../reader.ts";
 import { refuseUnknown } from "./fields.ts";
+import { regexFault } from "./regular-expressions.ts";
 
 /** How a value must look: equal, beginning so, or matched as a whole by an RE2 expression. */
 export interface StringMatch {
@@ -20,10 +21,24 @@ export function readStringMatchIn(reader: Reader): StringMatch | undefined {
   });
   refuseUnknown(reader);
   if (found.length > 1) reader.error(`must have one of exact, prefix and regex, got ${found.map(({ kind }) => kind).join(" and ")}`);
-  return found[0];
+  const [match] = found;
+  const fault = match?.kind === "regex" ? regexFault(match.value) : undefined;
+  if (fault !== undefined) reader.error(fault, "regex");
+  return match;
 }
 
+/** A match of a whole value, for which an empty prefix would mean nothing. */
 export function readStringMatch(reader: Reader, field: string): StringMatch | undefined {
   const nested = reader.object(field);
-  return nested === undefined ? undefined : readStringMatchIn(nested);
+  const match = nested === undefined ? undefined : readStringMatchIn(nested);
+  if (match?.kind === "prefix" && match.value === "") nested?.error("must not be empty; leave the match out to match all", "prefix");
+  return match;
+}
+
+/** `regex: "*"`, which is no RE2, has always meant presence. */
+export function readPresenceMatch(reader: Reader): PresenceMatch {
+  if (reader.string("regex") === "*") return { kind: "present" };
+  const match = readStringMatchIn(reader);
+  if (match?.kind === "prefix" && match.value === "") reader.error("must not be empty; leave it out to match presence", "prefix");
+  return match ?? { kind: "present" };
 }

@@ -1,8 +1,8 @@
 import { defineKind } from "../kind.ts";
 import type { KubernetesObject, LabelSelector } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
-import { Reader } from "../reader.ts";
-import { readDurationMs, readObjects, readSpec, requireText, warnOfUnknown } from "./fields.ts";
+import type { Reader } from "../reader.ts";
+import { openObject, readDurationMs, readObjects, refuseDryRun, requireText, warnOfUnknown } from "./fields.ts";
 import { readTargetReferences, readWorkloadSelector, type PolicyTargetReference } from "./policy-target.ts";
 
 /** telemetry.istio.io Telemetry: what proxies measure, trace and log. What a narrower one says overrides a wider one. */
@@ -79,14 +79,15 @@ const workloadModes = ["CLIENT_AND_SERVER", "CLIENT", "SERVER"] as const;
 const allPercent = 100;
 
 export function parseTelemetry(raw: unknown): Parsed<Telemetry> {
-  const object = new Reader(raw);
-  const reader = readSpec(object);
+  const opened = openObject(raw);
+  const { object, spec: reader } = opened;
+  refuseDryRun(opened);
   const spec: TelemetrySpec = {
     selector: readWorkloadSelector(reader),
     targetRefs: readTargetReferences(reader),
-    tracing: reader.list("tracing").map(readTracing),
-    metrics: reader.list("metrics").map(readMetrics),
-    accessLogging: reader.list("accessLogging").map(readAccessLogging),
+    tracing: reader.objects("tracing").map(readTracing),
+    metrics: reader.objects("metrics").map(readMetrics),
+    accessLogging: reader.objects("accessLogging").map(readAccessLogging),
   };
   warnOfUnknown(reader);
   return object.finish(() => ({ ...(raw as Telemetry), spec }));
@@ -129,7 +130,7 @@ function readTag(reader: Reader): TracingTag {
 function readMetrics(reader: Reader): TelemetryMetrics {
   const metrics: TelemetryMetrics = {
     providers: readProviders(reader),
-    overrides: reader.list("overrides").map(readOverride),
+    overrides: reader.objects("overrides").map(readOverride),
     reportingIntervalMs: readDurationMs(reader, "reportingInterval", 1),
   };
   warnOfUnknown(reader);
@@ -186,7 +187,7 @@ function readMode(reader: Reader): { mode: WorkloadMode } | undefined {
 }
 
 function readProviders(reader: Reader): readonly { readonly name: string }[] {
-  return reader.list("providers").map((entry) => {
+  return reader.objects("providers").map((entry) => {
     const name = requireText(entry, "name");
     warnOfUnknown(entry);
     return { name };

@@ -1,4 +1,5 @@
 import type { Reader } from "../reader.ts";
+import { domainOrAddressFault } from "./checks.ts";
 import { readConnectionPool, type ConnectionPool } from "./connection-pool.ts";
 import { readDurationMs, readPortNumber, readText, refuseUnknown, requireText, warnOfUnknown } from "./fields.ts";
 import { readLoadBalancer, type LoadBalancer } from "./load-balancer.ts";
@@ -17,7 +18,7 @@ export interface PortTrafficPolicy extends TrafficPolicySettings {
 
 export interface TrafficPolicy extends TrafficPolicySettings {
   readonly portLevelSettings: readonly PortTrafficPolicy[];
-  readonly tunnel?: { readonly protocol: string; readonly targetHost: string; readonly targetPort: number } | undefined;
+  readonly tunnel?: { readonly protocol: "CONNECT" | "POST"; readonly targetHost: string; readonly targetPort: number } | undefined;
   readonly proxyProtocol?: { readonly version: "V1" | "V2" } | undefined;
   readonly retryBudget?: { readonly percent?: number | undefined; readonly minRetryConcurrency?: number | undefined; readonly budgetIntervalMs?: number | undefined } | undefined;
 }
@@ -49,13 +50,20 @@ export interface ClientTls {
 }
 
 const allPercent = 100;
+const configMapPrefix = "configmap://";
 
-export function readTrafficPolicy(reader: Reader | undefined): TrafficPolicy | undefined {
+const settingFields = ["loadBalancer", "connectionPool", "outlierDetection", "tls"] as const;
+const policyFields = [...settingFields, "portLevelSettings", "tunnel", "proxyProtocol", "retryBudget"] as const;
+
+/** The namespace is that of the object: credentials that are ConfigMaps must be in it. */
+export function readTrafficPolicy(reader: Reader | undefined, namespace: string): TrafficPolicy | undefined {
   if (reader === undefined) return undefined;
+  if (!policyFields.some((field) => reader.has(field))) reader.error(`must have at least one of ${policyFields.join(", ")}`);
+  if (reader.has("tunnel") && reader.has("proxyProtocol")) reader.error("must not be set beside tunnel", "proxyProtocol");
   const proxyProtocol = reader.object("proxyProtocol");
   const policy: TrafficPolicy = {
-    ...readSettings(reader),
-    portLevelSettings: reader.list("portLevelSettings").map(readPortPolicy),
+    ...readSettings(reader, namespace),
+    portLevelSettings: reader.objects("portLevelSettings").map((entry) => readPortPolicy(entry, namespace)),
     tunnel: readTunnel(reader.object("tunnel")),
     proxyProtocol: proxyProtocol === undefined ? undefined : { version: proxyProtocol.oneOf("version", ["V1", "V2"]) ?? "V1" },
     retryBudget: readRetryBudget(reader.object("retryBudget")),
@@ -65,18 +73,19 @@ export function readTrafficPolicy(reader: Reader | undefined): TrafficPolicy | u
   return policy;
 }
 
-function readSettings(reader: Reader): TrafficPolicySettings {
+function readSettings(reader: Reader, namespace: string): TrafficPolicySettings {
   return {
-    loadBalancer: readLoadBalancer(reader.object("loadBalancer")),
+    loadBalancer: readLoadBalancer(reader.object("loadBalancer"), reader.has("outlierDetection")),
     connectionPool: readConnectionPool(reader.object("connectionPool")),
     outlierDetection: readOutlierDetection(reader.object("outlierDetection")),
-    tls: readClientTls(reader.object("tls")),
+    tls: readClientTls(reader.object("tls"), namespace),
   };
 }
 
-function readPortPolicy(reader: Reader): PortTrafficPolicy {
+function readPortPolicy(reader: Reader, namespace: string): PortTrafficPolicy {
+  if (!settingFields.some((field) => reader.has(field))) reader.error(`must have at least one of ${settingFields.join(", ")}`);
   const port = reader.required("port", reader.object("port"));
-  const policy = { port: { number: port?.required("number", readPortNumber(port, "number")) ?? 0 }, ...readSettings(reader) };
+  const policy = { port: { number: port?.required("number", readPortNumber(port, "number")) ?? 0 }, ...readSettings(reader, namespace) };
   refuseUnknown(port);
   refuseUnknown(reader);
   return policy;
@@ -85,17 +94,21 @@ function readPortPolicy(reader: Reader): PortTrafficPolicy {
 function readTunnel(reader: Reader | undefined): TrafficPolicy["tunnel"] {
   if (reader === undefined) return undefined;
   const tunnel = {
-    protocol: readText(reader, "protocol") ?? "CONNECT",
+    protocol: reader.oneOf("protocol", ["CONNECT", "POST"]) ?? "CONNECT",
     targetHost: requireText(reader, "targetHost"),
     targetPort: reader.required("targetPort", readPortNumber(reader, "targetPort")) ?? 0,
   };
+  const fault = tunnel.targetHost === "" ? undefined : domainOrAddressFault(tunnel.targetHost);
+  if (fault !== undefined) reader.error(fault, "targetHost");
   refuseUnknown(reader);
   return tunnel;
 }
 
 function readRetryBudget(reader: Reader | undefined): TrafficPolicy["retryBudget"] {
   if (reader === undefined) return undefined;
-  const budget = { percent: reader.number("percent"), minRetryConcurrency: reader.integer("minRetryConcurrency", 0), budgetIntervalMs: readDurationMs(reader, "budgetInterval") };
+  const percent = reader.number("percent");
+  if (percent !== undefined && (percent < 0 || percent > allPercent)) reader.error(`must be from 0 to 100, got ${percent}`, "percent");
+  const budget = { percent, minRetryConcurrency: reader.integer("minRetryConcurrency", 0), budgetIntervalMs: readDurationMs(reader, "budgetInterval") };
   warnOfUnknown(reader);
   return budget;
 }
@@ -113,13 +126,24 @@ function readOutlierDetection(reader: Reader | undefined): OutlierDetection | un
     baseEjectionTimeMs: readDurationMs(reader, "baseEjectionTime", 1),
     maxEjectionPercent: reader.integer("maxEjectionPercent", 0, allPercent) || undefined,
     minHealthPercent: reader.integer("minHealthPercent", 0, allPercent),
-    outlierDetectionHttpErrorCodes: reader.list("outlierDetectionHttpErrorCodes").flatMap((code) => (typeof code.raw === "number" ? code.raw : [])),
+    outlierDetectionHttpErrorCodes: readErrorCodes(reader),
   };
+  if (!detection.splitExternalLocalOriginErrors && (detection.consecutiveLocalOriginFailures ?? 0) > 0) {
+    reader.error("needs splitExternalLocalOriginErrors to be true", "consecutiveLocalOriginFailures");
+  }
   warnOfUnknown(reader);
   return detection;
 }
 
-function readClientTls(reader: Reader | undefined): ClientTls | undefined {
+function readErrorCodes(reader: Reader): readonly number[] {
+  return reader.list("outlierDetectionHttpErrorCodes").flatMap((code) => {
+    if (typeof code.raw === "number" && Number.isInteger(code.raw) && code.raw >= 100 && code.raw <= 599) return code.raw;
+    code.error("must be a status code from 100 to 599");
+    return [];
+  });
+}
+
+function readClientTls(reader: Reader | undefined, namespace: string): ClientTls | undefined {
   if (reader === undefined) return undefined;
   const tls: ClientTls = {
     mode: reader.oneOf("mode", ["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"]) ?? "DISABLE",
@@ -132,6 +156,31 @@ function readClientTls(reader: Reader | undefined): ClientTls | undefined {
     sni: readText(reader, "sni"),
     insecureSkipVerify: reader.boolean("insecureSkipVerify"),
   };
+  checkClientTls(reader, tls, namespace);
   refuseUnknown(reader);
   return tls;
+}
+
+function checkClientTls(reader: Reader, tls: ClientTls, namespace: string): void {
+  const isOwn = tls.mode === "SIMPLE" || tls.mode === "MUTUAL";
+  checkCredential(reader, tls.credentialName, namespace);
+  if (tls.insecureSkipVerify === true && isOwn) {
+    const forbidden = tls.mode === "SIMPLE" ? ["caCertificates", "credentialName", "subjectAltNames"] : ["caCertificates", "subjectAltNames"];
+    for (const field of forbidden) if (reader.has(field)) reader.error("must not be set beside insecureSkipVerify, which checks nothing", field);
+  }
+  if (isOwn && tls.credentialName !== undefined) {
+    for (const field of ["clientCertificate", "caCertificates", "privateKey", "caCrl"] as const) {
+      if (tls[field] !== undefined) reader.error("must not be set beside credentialName, which holds it", field);
+    }
+  } else if (tls.mode === "MUTUAL") {
+    for (const field of ["clientCertificate", "privateKey"] as const) if (tls[field] === undefined) reader.error("is required when the mode is MUTUAL, unless there is a credentialName", field);
+  }
+}
+
+/** `configmap://[namespace/]name` is of the rule's own namespace only. */
+function checkCredential(reader: Reader, name: string | undefined, namespace: string): void {
+  if (name?.startsWith(configMapPrefix) !== true) return;
+  const parts = name.slice(configMapPrefix.length).split("/");
+  if (parts.length > 2 || parts.includes("")) reader.error(`must be ${configMapPrefix}namespace/name, got "${name}"`, "credentialName");
+  else if (parts.length === 2 && parts[0] !== namespace) reader.error(`must be in the namespace of the rule ("${namespace}"), got "${name}"`, "credentialName");
 }

@@ -1,10 +1,17 @@
 import type { Reader } from "../reader.ts";
-import { readDestination, requireDestination, type Destination, type RouteDestination } from "./destination.ts";
+import { checkGatewayNames, checkLabels } from "./checks.ts";
+import { checkWeights, readDestination, readWeight, requireDestination, type Destination, type RouteDestination } from "./destination.ts";
+import { isDnsLabel } from "./domain-names.ts";
 import { readDurationMs, readObjects, readPortNumber, readText, refuseUnknown, requireText, warnOfUnknown } from "./fields.ts";
-import { readFault, readPercentage, type HttpFault } from "./http-fault.ts";
-import { readStringMatch, readStringMatchIn, type PresenceMatch, type StringMatch } from "./string-match.ts";
+import { readCors, type HttpCorsPolicy } from "./http-cors.ts";
+import { maxHttpStatus, minHttpStatus, readFault, readPercentage, type HttpFault } from "./http-fault.ts";
+import { readHeaders, type HttpHeaderChanges } from "./http-header-changes.ts";
+import { checkNames, isAuthority, isClaim, matchedHeaderFault } from "./http-headers.ts";
+import { readRetries, type HttpRetry } from "./http-retry.ts";
+import { regexFault } from "./regular-expressions.ts";
+import { readPresenceMatch, readStringMatch, readStringMatchIn, type PresenceMatch, type StringMatch } from "./string-match.ts";
 
-/** One HTTP route: of route, redirect, directResponse and delegate, exactly one is meant (an empty route list is absence). */
+/** One HTTP route. Of a list of destinations, redirect, directResponse and delegate, exactly one is there. */
 export interface VirtualServiceHttpRoute {
   readonly name?: string | undefined;
   /** One must match; empty matches all. */
@@ -12,6 +19,7 @@ export interface VirtualServiceHttpRoute {
   readonly route: readonly HttpRouteDestination[];
   readonly redirect?: HttpRedirect | undefined;
   readonly directResponse?: HttpDirectResponse | undefined;
+  /** A VirtualService without hosts; absent namespace: the own one. */
   readonly delegate?: { readonly name: string; readonly namespace?: string | undefined } | undefined;
   readonly rewrite?: HttpRewrite | undefined;
   /** Absent: none. */
@@ -19,7 +27,7 @@ export interface VirtualServiceHttpRoute {
   /** Absent: the mesh's default. */
   readonly retries?: HttpRetry | undefined;
   readonly fault?: HttpFault | undefined;
-  /** `mirror` with its percentage, and `mirrors`. */
+  /** `mirror` with its percentage, or `mirrors`. */
   readonly mirrors: readonly HttpMirror[];
   readonly corsPolicy?: HttpCorsPolicy | undefined;
   readonly headers: HttpHeaderChanges;
@@ -32,7 +40,7 @@ export interface HttpMatch {
   readonly scheme?: StringMatch | undefined;
   readonly method?: StringMatch | undefined;
   readonly authority?: StringMatch | undefined;
-  /** By lower-case name. */
+  /** By lower-case name; claims of a token (`@request.auth.claims.a.b`, `@request.auth.claims[a][b]`) as written. */
   readonly headers: Readonly<Record<string, PresenceMatch>>;
   readonly withoutHeaders: Readonly<Record<string, PresenceMatch>>;
   readonly queryParams: Readonly<Record<string, PresenceMatch>>;
@@ -50,24 +58,13 @@ export interface HttpRouteDestination extends RouteDestination {
   readonly headers: HttpHeaderChanges;
 }
 
-export interface HttpHeaderChanges {
-  readonly request: HeaderOperations;
-  readonly response: HeaderOperations;
-}
-
-export interface HeaderOperations {
-  readonly set: Readonly<Record<string, string>>;
-  readonly add: Readonly<Record<string, string>>;
-  readonly remove: readonly string[];
-}
-
 export interface HttpRedirect {
   readonly uri?: string | undefined;
   /** Replaces the matched prefix, instead of the whole path. */
   readonly prefixRewrite?: string | undefined;
   readonly authority?: string | undefined;
   readonly port?: { readonly kind: "number"; readonly number: number } | { readonly kind: "derived"; readonly derivePort: "FROM_PROTOCOL_DEFAULT" | "FROM_REQUEST_PORT" } | undefined;
-  readonly scheme?: string | undefined;
+  readonly scheme?: "http" | "https" | undefined;
   /** 301, 302, 303, 307 or 308. */
   readonly redirectCode: number;
 }
@@ -84,117 +81,147 @@ export interface HttpRewrite {
   readonly uriRegexRewrite?: { readonly match: string; readonly rewrite: string } | undefined;
 }
 
-export interface HttpRetry {
-  /** 0: none. */
-  readonly attempts: number;
-  readonly perTryTimeoutMs?: number | undefined;
-  /** Comma-separated conditions and status codes; absent: the default ones. */
-  readonly retryOn?: string | undefined;
-  readonly retryRemoteLocalities?: boolean | undefined;
-  readonly retryIgnorePreviousHosts?: boolean | undefined;
-  readonly backoffMs?: number | undefined;
-}
-
 export interface HttpMirror {
   readonly destination: Destination;
   /** 0 to 100. */
   readonly percentage: number;
 }
 
-export interface HttpCorsPolicy {
-  readonly allowOrigins: readonly StringMatch[];
-  readonly allowMethods: readonly string[];
-  readonly allowHeaders: readonly string[];
-  readonly exposeHeaders: readonly string[];
-  readonly maxAgeMs?: number | undefined;
-  readonly allowCredentials?: boolean | undefined;
-  readonly unmatchedPreflights: "UNSPECIFIED" | "FORWARD" | "IGNORE";
+export interface HttpRouteContext {
+  /** The VirtualService has no hosts: another delegates to it. */
+  readonly isDelegate: boolean;
+  /** It holds for gateways only, so tokens have been checked. */
+  readonly onGatewaysOnly: boolean;
 }
 
+const redirectCodes = [301, 302, 303, 307, 308];
 const movedPermanently = 301;
 const allPercent = 100;
+const largeBodyBytes = 100 * 1024;
+const maxBodyBytes = 1024 * 1024;
 
-export function readHttpRoute(reader: Reader): VirtualServiceHttpRoute {
-  const delegate = reader.object("delegate");
+export function readHttpRoute(reader: Reader, context: HttpRouteContext): VirtualServiceHttpRoute {
+  const match = reader.objects("match").map((entry) => readMatch(entry, context));
   const route: VirtualServiceHttpRoute = {
     name: readText(reader, "name"),
-    match: reader.list("match").map(readMatch),
-    route: reader.list("route").map(readRouteDestination),
-    redirect: readRedirect(reader.object("redirect")),
+    match,
+    route: reader.objects("route").map(readRouteDestination),
+    redirect: readRedirect(reader.object("redirect"), match),
     directResponse: readDirectResponse(reader.object("directResponse")),
-    delegate: delegate === undefined ? undefined : { name: requireText(delegate, "name"), namespace: readText(delegate, "namespace") },
+    delegate: readDelegate(reader, context),
     rewrite: readRewrite(reader.object("rewrite")),
-    timeoutMs: readDurationMs(reader, "timeout"),
+    timeoutMs: readDurationMs(reader, "timeout", 1),
     retries: readRetries(reader.object("retries")),
     fault: readFault(reader.object("fault")),
     mirrors: readMirrors(reader),
     corsPolicy: readCors(reader.object("corsPolicy")),
     headers: readHeaders(reader),
   };
-  refuseUnknown(delegate);
+  checkAction(reader, route);
+  checkAuthority(reader, route);
+  checkWeights(reader, route.route);
   refuseUnknown(reader);
   return route;
 }
 
-function readMatch(reader: Reader): HttpMatch {
-  const presence = (field: string, lowerCase: boolean): Readonly<Record<string, PresenceMatch>> =>
-    Object.fromEntries(Object.entries(readObjects(reader, field, readPresence)).map(([name, match]) => [lowerCase ? name.toLowerCase() : name, match]));
+function readDelegate(reader: Reader, context: HttpRouteContext): VirtualServiceHttpRoute["delegate"] {
+  const delegate = reader.object("delegate");
+  if (delegate === undefined) return undefined;
+  if (context.isDelegate) reader.error("must not be set in a VirtualService without hosts, which is a delegate itself", "delegate");
+  const found = { name: requireText(delegate, "name"), namespace: readText(delegate, "namespace") };
+  refuseUnknown(delegate);
+  return found;
+}
+
+/** What a route does with a request is one thing only, and what goes with it must fit. */
+function checkAction(reader: Reader, route: VirtualServiceHttpRoute): void {
+  const excluded: [string, readonly string[]] =
+    route.delegate !== undefined
+      ? ["delegate", ["route", "redirect", "directResponse"]]
+      : route.redirect !== undefined
+        ? ["redirect", ["route", "directResponse", "fault", "rewrite"]]
+        : route.directResponse !== undefined
+          ? ["directResponse", ["route", "fault", "rewrite"]]
+          : ["", []];
+  const [action, others] = excluded;
+  for (const field of others) if (reader.has(field) && !(field === "route" && route.route.length === 0)) reader.error(`must not be set beside ${action}`, field);
+  if (action === "" && route.route.length === 0) reader.error("must have a route, a redirect, a directResponse or a delegate");
+}
+
+/** The authority can be written once only. */
+function checkAuthority(reader: Reader, { rewrite, headers }: VirtualServiceHttpRoute): void {
+  let isWritten = rewrite?.authority !== undefined;
+  for (const field of ["set", "add"] as const) {
+    for (const name of Object.keys(headers.request[field])) {
+      if (!isAuthority(name)) continue;
+      if (isWritten) reader.error("must not be set, the authority is written already; keep one of the two", `headers.request.${field}.${name}`);
+      isWritten = true;
+    }
+  }
+}
+
+function readMatch(reader: Reader, context: HttpRouteContext): HttpMatch {
+  const uri = reader.object("uri");
   const match: HttpMatch = {
     name: readText(reader, "name"),
-    uri: readStringMatch(reader, "uri"),
+    uri: uri === undefined ? undefined : readStringMatchIn(uri),
     scheme: readStringMatch(reader, "scheme"),
     method: readStringMatch(reader, "method"),
     authority: readStringMatch(reader, "authority"),
-    headers: presence("headers", true),
-    withoutHeaders: presence("withoutHeaders", true),
-    queryParams: presence("queryParams", false),
+    headers: readHeaderMatches(reader, "headers", context),
+    withoutHeaders: readHeaderMatches(reader, "withoutHeaders", context),
+    queryParams: readObjects(reader, "queryParams", readPresenceMatch),
     ignoreUriCase: reader.boolean("ignoreUriCase") ?? false,
-    port: readPortNumber(reader, "port"),
+    port: reader.integer("port", 0) === 0 ? undefined : readPortNumber(reader, "port"),
     sourceLabels: reader.stringMap("sourceLabels"),
     sourceNamespace: readText(reader, "sourceNamespace"),
     gateways: reader.strings("gateways"),
     statPrefix: readText(reader, "statPrefix"),
   };
+  checkLabels(reader, "sourceLabels", match.sourceLabels);
+  checkGatewayNames(reader, "gateways", match.gateways);
+  if (match.sourceNamespace !== undefined && !isDnsLabel(match.sourceNamespace)) reader.error(`must be the name of a namespace, got "${match.sourceNamespace}"`, "sourceNamespace");
   refuseUnknown(reader);
   return match;
 }
 
-function readPresence(reader: Reader): PresenceMatch {
-  return readStringMatchIn(reader) ?? { kind: "present" };
+function readHeaderMatches(reader: Reader, field: string, context: HttpRouteContext): Readonly<Record<string, PresenceMatch>> {
+  const matches = readObjects(reader, field, readPresenceMatch);
+  checkNames(reader, field, Object.keys(matches), (name) => {
+    if (isClaim(name) && !context.onGatewaysOnly) return "is a claim of a token, which only gateways can match; set gateways to others than mesh";
+    return matchedHeaderFault(name);
+  });
+  return Object.fromEntries(Object.entries(matches).map(([name, match]) => [isClaim(name) ? name : name.toLowerCase(), match]));
 }
 
 function readRouteDestination(reader: Reader): HttpRouteDestination {
-  const destination = { destination: requireDestination(reader), weight: reader.integer("weight", 0) ?? 0, headers: readHeaders(reader) };
+  const destination = { destination: requireDestination(reader), weight: readWeight(reader), headers: readHeaders(reader) };
   refuseUnknown(reader);
   return destination;
 }
 
-function readHeaders(reader: Reader): HttpHeaderChanges {
-  const headers = reader.object("headers");
-  const changes = { request: readOperations(headers?.object("request")), response: readOperations(headers?.object("response")) };
-  warnOfUnknown(headers);
-  return changes;
-}
-
-function readOperations(reader: Reader | undefined): HeaderOperations {
-  const operations = { set: reader?.stringMap("set") ?? {}, add: reader?.stringMap("add") ?? {}, remove: reader?.strings("remove") ?? [] };
-  warnOfUnknown(reader);
-  return operations;
-}
-
-function readRedirect(reader: Reader | undefined): HttpRedirect | undefined {
+function readRedirect(reader: Reader | undefined, matches: readonly HttpMatch[]): HttpRedirect | undefined {
   if (reader === undefined) return undefined;
-  const number = readPortNumber(reader, "port");
+  const number = reader.integer("port", 0) === 0 ? undefined : readPortNumber(reader, "port");
   const derivePort = reader.oneOf("derivePort", ["FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"]);
-  if (reader.has("port") && reader.has("derivePort")) reader.error("must not be set beside port", "derivePort");
   const redirect: HttpRedirect = {
     uri: readText(reader, "uri"),
     prefixRewrite: readText(reader, "prefixRewrite"),
     authority: readText(reader, "authority"),
     port: number !== undefined ? { kind: "number", number } : derivePort !== undefined ? { kind: "derived", derivePort } : undefined,
-    scheme: readText(reader, "scheme"),
+    scheme: reader.oneOf("scheme", ["http", "https"]),
     redirectCode: reader.integer("redirectCode", 0) || movedPermanently,
   };
+  const { uri, prefixRewrite, authority } = redirect;
+  if (reader.has("port") && reader.has("derivePort")) reader.error("must not be set beside port", "derivePort");
+  if (uri !== undefined && prefixRewrite !== undefined) reader.error("must not be set beside uri", "prefixRewrite");
+  if (prefixRewrite !== undefined && matches.some((match) => match.uri !== undefined && match.uri.kind !== "prefix")) {
+    reader.error("needs every uri of the route's matches to be a prefix", "prefixRewrite");
+  }
+  if ((uri ?? prefixRewrite ?? authority) === undefined && !["port", "derivePort", "scheme"].some((field) => reader.has(field))) {
+    reader.error("must have a uri, prefixRewrite, authority, scheme, port or derivePort");
+  }
+  if (!redirectCodes.includes(redirect.redirectCode)) reader.error(`must be one of ${redirectCodes.join(", ")}, got ${redirect.redirectCode}`, "redirectCode");
   refuseUnknown(reader);
   return redirect;
 }
@@ -205,10 +232,14 @@ function readDirectResponse(reader: Reader | undefined): HttpDirectResponse | un
   const string = body?.string("string");
   const bytes = body?.string("bytes");
   if (string !== undefined && bytes !== undefined) body?.error("must not be set beside string", "bytes");
+  if (bytes !== undefined && !/^[A-Za-z0-9+/_-]*={0,2}$/.test(bytes)) body?.error("must be base64", "bytes");
   const response: HttpDirectResponse = {
-    status: reader.required("status", reader.integer("status", 0)) ?? 0,
+    status: reader.required("status", reader.integer("status", minHttpStatus, maxHttpStatus)) ?? 0,
     body: string !== undefined ? { kind: "string", value: string } : bytes !== undefined ? { kind: "bytes", value: bytes } : undefined,
   };
+  const size = string === undefined ? ((bytes ?? "").length / 4) * 3 : string.length;
+  if (size > maxBodyBytes) reader.error("must be smaller than 1 MB, every proxy holds it in its configuration", "body");
+  else if (size > largeBodyBytes) reader.warn("is large, and every proxy holds it in its configuration", "body");
   warnOfUnknown(body);
   refuseUnknown(reader);
   return response;
@@ -220,50 +251,26 @@ function readRewrite(reader: Reader | undefined): HttpRewrite | undefined {
   const rewrite: HttpRewrite = {
     uri: readText(reader, "uri"),
     authority: readText(reader, "authority"),
-    uriRegexRewrite: regex === undefined ? undefined : { match: regex.string("match") ?? "", rewrite: regex.string("rewrite") ?? "" },
+    uriRegexRewrite: regex === undefined ? undefined : { match: requireText(regex, "match"), rewrite: requireText(regex, "rewrite") },
   };
+  const fault = rewrite.uriRegexRewrite === undefined || rewrite.uriRegexRewrite.match === "" ? undefined : regexFault(rewrite.uriRegexRewrite.match);
+  if (fault !== undefined) regex?.error(fault, "match");
+  if (rewrite.uri !== undefined && regex !== undefined) reader.error("must not be set beside uri", "uriRegexRewrite");
+  if (rewrite.uri === undefined && regex === undefined && rewrite.authority === undefined) reader.error("must have a uri, uriRegexRewrite or authority");
   refuseUnknown(regex);
   refuseUnknown(reader);
   return rewrite;
 }
 
-function readRetries(reader: Reader | undefined): HttpRetry | undefined {
-  if (reader === undefined) return undefined;
-  const retries: HttpRetry = {
-    attempts: reader.integer("attempts", 0) ?? 0,
-    perTryTimeoutMs: readDurationMs(reader, "perTryTimeout"),
-    retryOn: readText(reader, "retryOn"),
-    retryRemoteLocalities: reader.boolean("retryRemoteLocalities"),
-    retryIgnorePreviousHosts: reader.boolean("retryIgnorePreviousHosts"),
-    backoffMs: readDurationMs(reader, "backoff"),
-  };
-  warnOfUnknown(reader);
-  return retries;
-}
-
 function readMirrors(reader: Reader): readonly HttpMirror[] {
   const single = readDestination(reader, "mirror");
-  const percent = readPercentage(reader, "mirrorPercentage") ?? reader.integer("mirrorPercent", 0, allPercent) ?? reader.integer("mirror_percent", 0, allPercent);
-  const mirrors = reader.list("mirrors").map((entry) => {
+  for (const field of ["mirrorPercent", "mirror_percent"]) if (reader.has(field)) reader.warn("is deprecated; use mirrorPercentage", field);
+  const percentage = readPercentage(reader, "mirrorPercentage") ?? reader.integer("mirrorPercent", 0, allPercent) ?? reader.integer("mirror_percent", 0, allPercent);
+  const mirrors = reader.objects("mirrors").map((entry) => {
     const mirror = { destination: requireDestination(entry), percentage: readPercentage(entry, "percentage") ?? allPercent };
     refuseUnknown(entry);
     return mirror;
   });
-  return single === undefined ? mirrors : [{ destination: single, percentage: percent ?? allPercent }, ...mirrors];
-}
-
-function readCors(reader: Reader | undefined): HttpCorsPolicy | undefined {
-  if (reader === undefined) return undefined;
-  const exact = reader.strings("allowOrigin").map((value) => ({ kind: "exact", value }) as const);
-  const cors: HttpCorsPolicy = {
-    allowOrigins: [...reader.list("allowOrigins").flatMap((entry) => readStringMatchIn(entry) ?? []), ...exact],
-    allowMethods: reader.strings("allowMethods"),
-    allowHeaders: reader.strings("allowHeaders"),
-    exposeHeaders: reader.strings("exposeHeaders"),
-    maxAgeMs: readDurationMs(reader, "maxAge"),
-    allowCredentials: reader.boolean("allowCredentials"),
-    unmatchedPreflights: reader.oneOf("unmatchedPreflights", ["UNSPECIFIED", "FORWARD", "IGNORE"]) ?? "UNSPECIFIED",
-  };
-  refuseUnknown(reader);
-  return cors;
+  if (single !== undefined && mirrors.length > 0) reader.error("must not be set beside mirror", "mirrors");
+  return single === undefined ? mirrors : [{ destination: single, percentage: percentage ?? allPercent }, ...mirrors];
 }

@@ -1,13 +1,14 @@
 import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
-import { Reader } from "../reader.ts";
-import { requireDestination, type RouteDestination } from "./destination.ts";
-import { readPortNumber, readSpec, readText, refuseUnknown, warnOfUnknown } from "./fields.ts";
+import type { Reader } from "../reader.ts";
+import { checkEach, checkGatewayNames, checkLabels, isAddress, readExportTo, subnetFault } from "./checks.ts";
+import { checkWeights, readWeight, requireDestination, type RouteDestination } from "./destination.ts";
+import { hostsOverlap, isDnsLabel, isHostWithin, wildcardDomainFault } from "./domain-names.ts";
+import { openObject, readPortNumber, readText, refuseDryRun, refuseUnknown } from "./fields.ts";
+import { networkingGroup, networkingVersions } from "./networking.ts";
 import { readHttpRoute, type VirtualServiceHttpRoute } from "./virtual-service-http.ts";
-
-export const networkingGroup = "networking.istio.io";
-export const networkingVersions = ["v1", "v1beta1", "v1alpha3"] as const;
+import { warnOfUnreachable } from "./virtual-service-reachability.ts";
 
 /** networking.istio.io VirtualService: where requests to its hosts go. The first route of a list that matches is taken. */
 export interface VirtualService extends KubernetesObject {
@@ -52,59 +53,121 @@ export interface TlsMatch extends L4Match {
   readonly sniHosts: readonly string[];
 }
 
+const meshGateway = "mesh";
+
 export function parseVirtualService(raw: unknown): Parsed<VirtualService> {
-  const object = new Reader(raw);
-  const reader = readSpec(object);
+  const opened = openObject(raw);
+  const { object, spec: reader, namespace } = opened;
+  refuseDryRun(opened);
+  const hosts = reader.strings("hosts");
+  const gateways = reader.strings("gateways");
+  const onGatewaysOnly = gateways.length > 0 && !gateways.includes(meshGateway);
+  const context = { isDelegate: hosts.length === 0, onGatewaysOnly };
   const spec: VirtualServiceSpec = {
-    hosts: reader.strings("hosts"),
-    gateways: reader.strings("gateways"),
-    http: reader.list("http").map(readHttpRoute),
-    tls: reader.list("tls").map(readTlsRoute),
-    tcp: reader.list("tcp").map(readTcpRoute),
-    exportTo: reader.strings("exportTo"),
+    hosts,
+    gateways,
+    http: reader.objects("http").map((entry) => readHttpRoute(entry, context)),
+    tls: reader.objects("tls").map((entry) => readTlsRoute(entry, hosts, onGatewaysOnly)),
+    tcp: reader.objects("tcp").map(readTcpRoute),
+    exportTo: readExportTo(reader, { namespace }),
   };
+  checkGatewayNames(reader, "gateways", gateways);
+  checkParts(reader, spec);
+  checkHosts(reader, spec, onGatewaysOnly);
+  warnOfUnreachable(reader, spec);
   refuseUnknown(reader);
   return object.finish(() => ({ ...(raw as VirtualService), spec }));
 }
 
-function readTlsRoute(reader: Reader): VirtualServiceTlsRoute {
-  const route = { match: reader.list("match").map(readTlsMatch), route: reader.list("route").map(readRouteDestination) };
+function checkParts(reader: Reader, spec: VirtualServiceSpec): void {
+  if (spec.http.length + spec.tls.length + spec.tcp.length === 0) reader.error("must have at least one route in http, tls or tcp");
+  if (spec.hosts.length > 0) return;
+  const others = (["gateways", "tls", "tcp"] as const).filter((field) => spec[field].length > 0);
+  for (const field of others) reader.error("must not be set without hosts: a delegate has http routes only; set hosts if this is none", field);
+}
+
+function checkHosts(reader: Reader, spec: VirtualServiceSpec, onGatewaysOnly: boolean): void {
+  const matchesSni = spec.tls.some((route) => route.match.some((match) => match.sniHosts.length > 0));
+  checkEach(reader, "hosts", spec.hosts, (host) => {
+    if (host === "*" && !onGatewaysOnly) return 'must not be "*" for the mesh; name hosts, or set gateways to others than mesh';
+    return hostFault(host, onGatewaysOnly && matchesSni);
+  });
+  for (const [index, host] of spec.hosts.entries()) {
+    const earlier = spec.hosts.slice(0, index).find((other) => hostsOverlap(other, host));
+    if (earlier !== undefined) reader.error(`has hosts in common with "${earlier}", got "${host}"; leave one out`, `hosts[${index}]`);
+  }
+}
+
+function hostFault(host: string, allowGenerated: boolean): string | undefined {
+  if (isAddress(host) || (allowGenerated && isGeneratedSni(host))) return undefined;
+  return wildcardDomainFault(host);
+}
+
+/** The names by which one mesh reaches another through a gateway: `outbound_.80_._.reviews.default.svc.cluster.local`. */
+function isGeneratedSni(name: string): boolean {
+  return /^outbound_\.?\d[^_]*_[^_]*_\.?[^_]*[a-zA-Z][^_]*$/.test(name);
+}
+
+function readTlsRoute(reader: Reader, hosts: readonly string[], onGatewaysOnly: boolean): VirtualServiceTlsRoute {
+  const route = {
+    match: reader.objects("match").map((entry) => readTlsMatch(entry, hosts, onGatewaysOnly)),
+    route: readRouteDestinations(reader),
+  };
+  if (route.match.length === 0) reader.error("must have at least one match with sniHosts", "match");
   refuseUnknown(reader);
   return route;
 }
 
 function readTcpRoute(reader: Reader): VirtualServiceTcpRoute {
-  const match = reader.list("match").map((entry) => {
+  const match = reader.objects("match").map((entry) => {
     const found = readL4Match(entry);
-    if (readText(entry, "sourceSubnet") !== undefined) entry.error("is not supported; use sourceLabels or sourceNamespace", "sourceSubnet");
+    if (readText(entry, "sourceSubnet") !== undefined) entry.error("is not supported by proxies; use sourceLabels or sourceNamespace", "sourceSubnet");
     refuseUnknown(entry);
     return found;
   });
-  const route = { match, route: reader.list("route").map(readRouteDestination) };
+  const route = { match, route: readRouteDestinations(reader) };
   refuseUnknown(reader);
   return route;
 }
 
-function readTlsMatch(reader: Reader): TlsMatch {
+function readTlsMatch(reader: Reader, hosts: readonly string[], onGatewaysOnly: boolean): TlsMatch {
   const match = { sniHosts: reader.strings("sniHosts"), ...readL4Match(reader) };
+  if (match.sniHosts.length === 0) reader.error("must have at least one name", "sniHosts");
+  for (const [index, name] of match.sniHosts.entries()) {
+    const field = `sniHosts[${index}]`;
+    const fault = hostFault(name, onGatewaysOnly);
+    if (fault !== undefined) reader.error(fault, field);
+    else if (isAddress(name)) reader.warn(`is an address, got "${name}"; clients send none as a server name`, field);
+    else if (!hosts.some((host) => isHostWithin(name, host))) reader.error(`must be within one of the hosts (${hosts.join(", ")}), got "${name}"`, field);
+  }
   refuseUnknown(reader);
   return match;
 }
 
 function readL4Match(reader: Reader): L4Match {
-  return {
+  const match: L4Match = {
     destinationSubnets: reader.strings("destinationSubnets"),
-    port: readPortNumber(reader, "port"),
+    port: reader.integer("port", 0) === 0 ? undefined : readPortNumber(reader, "port"),
     sourceLabels: reader.stringMap("sourceLabels"),
     gateways: reader.strings("gateways"),
     sourceNamespace: readText(reader, "sourceNamespace"),
   };
+  checkEach(reader, "destinationSubnets", match.destinationSubnets, subnetFault);
+  checkLabels(reader, "sourceLabels", match.sourceLabels);
+  checkGatewayNames(reader, "gateways", match.gateways);
+  if (match.sourceNamespace !== undefined && !isDnsLabel(match.sourceNamespace)) reader.error(`must be the name of a namespace, got "${match.sourceNamespace}"`, "sourceNamespace");
+  return match;
 }
 
-function readRouteDestination(reader: Reader): RouteDestination {
-  const destination = { destination: requireDestination(reader), weight: reader.integer("weight", 0) ?? 0 };
-  warnOfUnknown(reader);
-  return destination;
+function readRouteDestinations(reader: Reader): readonly RouteDestination[] {
+  const destinations = reader.objects("route").map((entry) => {
+    const destination = { destination: requireDestination(entry), weight: readWeight(entry) };
+    refuseUnknown(entry);
+    return destination;
+  });
+  if (destinations.length === 0) reader.error("must have at least one destination", "route");
+  checkWeights(reader, destinations);
+  return destinations;
 }
 
 export const virtualServiceKind = defineKind<VirtualService>({

@@ -1,9 +1,10 @@
 import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
-import { Reader } from "../reader.ts";
-import { readPortNumber, readSpec, readText, refuseUnknown } from "./fields.ts";
-import { networkingGroup, networkingVersions } from "./virtual-service.ts";
+import type { Reader } from "../reader.ts";
+import { checkLabels, checkPortName, domainOrAddressFault, isAddress, unixPathFault } from "./checks.ts";
+import { openObject, readPortNumber, readText, refuseDryRun, refuseUnknown } from "./fields.ts";
+import { networkingGroup, networkingVersions } from "./networking.ts";
 
 /** networking.istio.io WorkloadEntry: one endpoint that is no pod. */
 export interface WorkloadEntry extends KubernetesObject {
@@ -24,29 +25,67 @@ export interface WorkloadEntrySpec {
   readonly serviceAccount?: string | undefined;
 }
 
+/** What the place of an entry asks for. */
+export interface WorkloadEntryRules {
+  /** Names as addresses are resolved by DNS. */
+  readonly allowNames: boolean;
+  /** Of the ServiceEntry that it stands in. */
+  readonly servicePorts?: readonly string[];
+  /** Of a WorkloadGroup's template: the address comes with the workload. */
+  readonly isTemplate?: boolean;
+}
+
+const unixPrefix = "unix://";
+
 export function parseWorkloadEntry(raw: unknown): Parsed<WorkloadEntry> {
-  const object = new Reader(raw);
-  const reader = readSpec(object);
-  const spec = readWorkloadEntry(reader);
+  const opened = openObject(raw);
+  const { object, spec: reader } = opened;
+  refuseDryRun(opened);
+  const spec = readWorkloadEntry(reader, { allowNames: true });
   return object.finish(() => ({ ...(raw as WorkloadEntry), spec }));
 }
 
 /** A workload as it also stands in a ServiceEntry and in a WorkloadGroup's template. */
-export function readWorkloadEntry(reader: Reader): WorkloadEntrySpec {
+export function readWorkloadEntry(reader: Reader, rules: WorkloadEntryRules): WorkloadEntrySpec {
   const ports = reader.object("ports");
-  const numbers: Record<string, number> = {};
-  for (const name of Object.keys((ports?.raw as object | undefined) ?? {})) numbers[name] = (ports === undefined ? undefined : readPortNumber(ports, name)) ?? 0;
+  const names = Object.keys((ports?.raw as object | undefined) ?? {});
   const entry: WorkloadEntrySpec = {
     address: readText(reader, "address"),
-    ports: numbers,
+    ports: Object.fromEntries(names.map((name) => [name, (ports === undefined ? undefined : readPortNumber(ports, name)) ?? 0])),
     labels: reader.stringMap("labels"),
     network: readText(reader, "network"),
     locality: readText(reader, "locality"),
     weight: reader.integer("weight", 0) || undefined,
     serviceAccount: readText(reader, "serviceAccount"),
   };
+  checkAddress(reader, entry, rules);
+  for (const name of names) {
+    checkPortName(reader, `ports.${name}`, name);
+    if (rules.servicePorts?.includes(name) === false) reader.error(`must be the name of a port of the ServiceEntry (${rules.servicePorts.join(", ")}), got "${name}"`, `ports.${name}`);
+  }
+  checkLabels(reader, "labels", entry.labels);
   refuseUnknown(reader);
   return entry;
+}
+
+function checkAddress(reader: Reader, entry: WorkloadEntrySpec, rules: WorkloadEntryRules): void {
+  const { address, network } = entry;
+  if (address === undefined) {
+    if (rules.isTemplate === true) return;
+    if (network === undefined) reader.error("is required, unless there is a network", "address");
+    else reader.warn(`is not set: the endpoint is reached by the gateway of the network "${network}"`, "address");
+    return;
+  }
+  if (address.startsWith(unixPrefix)) {
+    const fault = unixPathFault(address.slice(unixPrefix.length));
+    if (fault !== undefined) reader.error(fault, "address");
+    if (Object.keys(entry.ports).length > 0) reader.error("must not be set for a unix socket", "ports");
+    if (rules.servicePorts !== undefined && rules.servicePorts.length !== 1) reader.error("needs exactly one port in the ServiceEntry when it is a unix socket", "address");
+    return;
+  }
+  if (isAddress(address)) return;
+  const fault = rules.allowNames ? domainOrAddressFault(address) : `must be an IP address, got "${address}"; use the resolution DNS for names`;
+  if (fault !== undefined) reader.error(fault, "address");
 }
 
 export const workloadEntryKind = defineKind<WorkloadEntry>({

@@ -1,0 +1,42 @@
+import type { Reader } from "../reader.ts";
+import { checkEach } from "./checks.ts";
+import { warnOfUnknown } from "./fields.ts";
+import { changedHeaderFault, checkNames, headerValueFault, requestHeaderFault } from "./http-headers.ts";
+
+/** What is done to the headers of a request, and to those of its answer. */
+export interface HttpHeaderChanges {
+  readonly request: HeaderOperations;
+  readonly response: HeaderOperations;
+}
+
+export interface HeaderOperations {
+  readonly set: Readonly<Record<string, string>>;
+  readonly add: Readonly<Record<string, string>>;
+  readonly remove: readonly string[];
+}
+
+/** Reads `headers`. */
+export function readHeaders(reader: Reader): HttpHeaderChanges {
+  const headers = reader.object("headers");
+  const changes = {
+    request: readOperations(headers?.object("request"), requestHeaderFault),
+    response: readOperations(headers?.object("response"), changedHeaderFault),
+  };
+  warnOfUnknown(headers);
+  return changes;
+}
+
+function readOperations(reader: Reader | undefined, nameFault: (name: string) => string | undefined): HeaderOperations {
+  if (reader === undefined) return { set: {}, add: {}, remove: [] };
+  const operations = { set: reader.stringMap("set"), add: reader.stringMap("add"), remove: reader.strings("remove") };
+  for (const field of ["set", "add"] as const) {
+    checkNames(reader, field, Object.keys(operations[field]), nameFault);
+    for (const [name, value] of Object.entries(operations[field])) {
+      const fault = headerValueFault(value);
+      if (fault !== undefined) reader.error(fault, `${field}.${name}`);
+    }
+  }
+  checkEach(reader, "remove", operations.remove, changedHeaderFault);
+  warnOfUnknown(reader);
+  return operations;
+}

@@ -1,0 +1,19 @@
+/** Protocols of ports as Istio names them, in upper case. */
+export const protocols = ["HTTP", "HTTPS", "HTTP2", "GRPC", "GRPC-WEB", "TCP", "TLS", "UDP", "MONGO", "REDIS", "MYSQL", "HTTP_PROXY"] as const;
+
+export function isKnownProtocol(protocol: string): boolean {
+  return protocols.includes(protocol as "HTTP");
+}
+
+export function isHttpProtocol(protocol: string | undefined): boolean {
+  return ["HTTP", "HTTP2", "HTTP_PROXY", "GRPC", "GRPC-WEB"].includes(protocol ?? "");
+}
+
+export function isTlsProtocol(protocol: string | undefined): boolean {
+  return protocol === "HTTPS" || protocol === "TLS";
+}
+
+/** Of bytes without HTTP in the clear. */
+export function isTcpProtocol(protocol: string | undefined): boolean {
+  return ["TCP", "HTTPS", "TLS", "MONGO", "REDIS", "MYSQL"].includes(protocol ?? "");
+}

@@ -1,0 +1,81 @@
+import type { Reader } from "../reader.ts";
+import type { PresenceMatch, StringMatch } from "./string-match.ts";
+import type { HttpMatch, VirtualServiceHttpRoute } from "./virtual-service-http.ts";
+
+interface Routes {
+  readonly http: readonly VirtualServiceHttpRoute[];
+  readonly tls: readonly { readonly match: readonly object[] }[];
+  readonly tcp: readonly { readonly match: readonly object[] }[];
+}
+
+/** Warns of routes, and of matches of routes, that no request can reach since earlier ones take it all. */
+export function warnOfUnreachable(reader: Reader, routes: Routes): void {
+  for (const field of ["http", "tls", "tcp"] as const) warnOfTaken(reader, field, routes[field]);
+  warnOfCovered(reader, routes.http);
+}
+
+function warnOfTaken(reader: Reader, field: string, routes: readonly { readonly match: readonly object[] }[]): void {
+  const seen = new Map<string, number>();
+  let matchesAll: number | undefined;
+  for (const [index, route] of routes.entries()) {
+    const at = `${field}[${index}]`;
+    if (matchesAll !== undefined) {
+      reader.warn(`is never used: ${field}[${matchesAll}] has no match and takes all`, at);
+      continue;
+    }
+    if (route.match.length === 0) matchesAll = index;
+    let duplicates = 0;
+    for (const [matchIndex, match] of route.match.entries()) {
+      const text = JSON.stringify({ ...match, name: undefined });
+      const earlier = seen.get(text);
+      if (earlier === undefined) seen.set(text, index);
+      else {
+        reader.warn(`is never used: ${field}[${earlier}] has the same match before it`, `${at}.match[${matchIndex}]`);
+        duplicates += 1;
+      }
+    }
+    if (route.match.length > 0 && duplicates === route.match.length) reader.warn("is never used: earlier routes have all of its matches", at);
+  }
+}
+
+/** Prefixes that an earlier, shorter one takes. Only what is certain is said: regular expressions are not compared. */
+function warnOfCovered(reader: Reader, routes: readonly VirtualServiceHttpRoute[]): void {
+  const prefixes = routes.flatMap((route, index) =>
+    route.match.flatMap((match, matchIndex) => (match.uri?.kind === "prefix" ? [{ path: `http[${index}].match[${matchIndex}]`, prefix: match.uri.value, match }] : [])),
+  );
+  for (const [index, later] of prefixes.entries()) {
+    const earlier = prefixes.slice(0, index).find((other) => other.prefix !== later.prefix && later.prefix.startsWith(other.prefix) && covers(other.match, later.match));
+    if (earlier !== undefined) reader.warn(`is never used: ${earlier.path} takes the prefix "${earlier.prefix}" before it; put the longer prefix first`, later.path);
+  }
+}
+
+/** Whether every request that the narrower one takes by other than its path is taken by the wider one. */
+function covers(wider: HttpMatch, narrower: HttpMatch): boolean {
+  return (
+    wider.ignoreUriCase === narrower.ignoreUriCase &&
+    coversText(wider.scheme, narrower.scheme) &&
+    (wider.port === undefined || wider.port === narrower.port) &&
+    (wider.sourceNamespace === undefined || wider.sourceNamespace === narrower.sourceNamespace) &&
+    Object.entries(wider.sourceLabels).every(([key, value]) => narrower.sourceLabels[key] === value) &&
+    (wider.gateways.length === 0 || wider.gateways.join() === narrower.gateways.join()) &&
+    coversText(wider.method, narrower.method) &&
+    coversText(wider.authority, narrower.authority) &&
+    coversAll(wider.headers, narrower.headers) &&
+    coversAll(wider.queryParams, narrower.queryParams) &&
+    JSON.stringify(wider.withoutHeaders) === JSON.stringify(narrower.withoutHeaders)
+  );
+}
+
+function coversAll(wider: Readonly<Record<string, PresenceMatch>>, narrower: Readonly<Record<string, PresenceMatch>>): boolean {
+  return Object.entries(wider).every(([name, match]) => {
+    const other = narrower[name];
+    if (other === undefined) return false;
+    return match.kind === "present" || (other.kind !== "present" && coversText(match, other));
+  });
+}
+
+function coversText(wider: StringMatch | undefined, narrower: StringMatch | undefined): boolean {
+  if (wider === undefined) return true;
+  if (narrower === undefined || wider.kind === "regex" || narrower.kind === "regex") return JSON.stringify(wider) === JSON.stringify(narrower);
+  return wider.kind === "prefix" ? narrower.value.startsWith(wider.value) : narrower.kind === "exact" && narrower.value === wider.value;
+}
