@@ -1,6 +1,6 @@
 import type { Clock, Environment } from "../base/index.ts";
 import type { KubeClient } from "../kube/index.ts";
-import type { CustomResources, RenderedComponent } from "../install/index.ts";
+import type { CustomResources, DefaultRevision, InstallSettings, RenderedComponent } from "../install/index.ts";
 import type { KubernetesObject, UntypedObject } from "../api/index.ts";
 
 /** Everything that a verb may touch; `cmd` builds it, tests fake it. */
@@ -25,6 +25,8 @@ export interface CliContext {
   /** The definitions of kinds that this release carries. */
   readonly customResources: () => Promise<CustomResources>;
   readonly installer: Installer;
+  /** Who runs the command line, for others who want the same at the same time: `user@host (pid 12)`. */
+  readonly identity: string;
   readonly signal: AbortSignal;
 }
 
@@ -46,17 +48,28 @@ export interface Installer {
   apply(options: {
     readonly client: KubeClient;
     readonly clock: Clock;
-    readonly namespace: string;
+    readonly settings: InstallSettings;
     readonly components: readonly RenderedComponent[];
-    readonly defaultTag?: UntypedObject;
+    readonly defaultRevision?: DefaultRevision;
+    readonly upgradeGateways: boolean;
+    readonly identity: string;
     readonly onDone: (component: RenderedComponent) => void;
+    readonly onNote: (note: string) => void;
     readonly readyTimeoutMs: number;
     readonly signal?: AbortSignal;
   }): Promise<void>;
+  /** What applying the object would do. */
+  plan(client: KubeClient, object: UntypedObject): Promise<"created" | "changed" | "unchanged">;
+  verify(client: KubeClient, objects: readonly UntypedObject[]): Promise<{
+    readonly good: readonly string[];
+    readonly bad: readonly string[];
+    readonly definitions: number;
+    readonly deployments: number;
+  }>;
   remove(options: {
     readonly client: KubeClient;
     readonly what: { readonly revision: string } | "everything";
     readonly onRemoved: (object: KubernetesObject) => void;
+    readonly dryRun?: boolean;
   }): Promise<number>;
 }
-

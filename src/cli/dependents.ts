@@ -1,39 +1,85 @@
 import { messageOf } from "../base/index.ts";
 import { gatewayKind } from "../api/gateway/index.ts";
-import { namespaceKind, podKind, type Pod } from "../api/kubernetes/index.ts";
+import { deploymentKind, mutatingWebhookConfigurationKind, namespaceKind, podKind, type Namespace, type Pod } from "../api/kubernetes/index.ts";
 import { ztunnelOwnerAnnotation } from "../api/serin/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import { listPilots, listProxies } from "./pilots.ts";
 
 const revisionLabel = "istio.io/rev";
+const tagLabel = "istio.io/tag";
+const injectionLabel = "istio-injection";
 const canaryRevisionAnnotation = "rollout.serin.dev/canary-revision";
 const defaultRevision = "default";
 
 export interface Dependents {
+  /** Tags that lead to the revision while another control plane could take them over. */
+  readonly tags: readonly string[];
+  /** Namespaces whose labels have the revision inject their pods, by its name, a tag or as the default. */
+  readonly namespaces: readonly string[];
   /** `id` of proxies that get their configuration from the revision. */
   readonly proxies: readonly string[];
   /** `namespace/name` of Gateways whose proxies the revision runs. */
   readonly gateways: readonly string[];
-  /** `namespace/name` of pods whose traffic goes through the revision's ztunnel. */
+  /** `namespace/name` of pods whose traffic goes through the revision's ztunnel, or that it injected. */
   readonly pods: readonly string[];
   /** What could not be asked. */
   readonly warnings: readonly string[];
 }
 
-/** Who would be cut off if the revision went. What goes with it (its own ztunnels) does not count. */
+/** Who would be cut off if the revision went. What goes with it (its own ztunnels and classic gateways) does not count. */
 export async function dependentsOf(client: KubeClient, revision: string): Promise<Dependents> {
-  const pods = (await client.list(podKind)).items.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+  const [{ items: allPods }, namespaces, tags] = await Promise.all([client.list(podKind), client.list(namespaceKind), tagsOf(client, revision)]);
+  const pods = allPods.filter(({ metadata, status }) => metadata.deletionTimestamp === undefined && status?.phase !== "Succeeded" && status?.phase !== "Failed");
   const { proxies, warnings } = await connectedProxies(client, revision, pods);
+  const isAsked = new Set(proxies.map(podOf));
   return {
+    tags: await takenOver(client, revision, tags),
+    namespaces: namespaces.items.filter((namespace) => namesRevision(namespace, revision, tags)).map(({ metadata }) => metadata.name ?? "").toSorted(),
     proxies,
-    gateways: await ownedGateways(client, revision),
-    pods: pods.filter((pod) => pod.metadata.annotations?.[ztunnelOwnerAnnotation] === revision).map(nameOf).toSorted(),
+    gateways: await ownedGateways(client, revision, namespaces.items),
+    pods: pods.filter((pod) => !isAsked.has(nameOf(pod)) && leansOn(pod, revision)).map(nameOf).toSorted(),
     warnings,
   };
 }
 
+async function tagsOf(client: KubeClient, revision: string): Promise<string[]> {
+  const { items } = await client.list(mutatingWebhookConfigurationKind);
+  return items
+    .filter(({ metadata: { labels = {} } }) => labels[tagLabel] !== undefined && labels[revisionLabel] === revision)
+    .map(({ metadata }) => metadata.labels?.[tagLabel] ?? "")
+    .toSorted();
+}
+
+/** A tag of the last control plane goes with it; of several, the tag has to be moved first. */
+async function takenOver(client: KubeClient, revision: string, tags: readonly string[]): Promise<readonly string[]> {
+  const { items } = await client.list(deploymentKind, { labelSelector: "app=istiod" });
+  const hasHeir = items.some(({ metadata }) => (metadata.labels?.[revisionLabel] ?? defaultRevision) !== revision);
+  return hasHeir ? tags : [];
+}
+
+function namesRevision({ metadata }: Namespace, revision: string, tags: readonly string[]): boolean {
+  const { labels = {}, deletionTimestamp } = metadata;
+  if (deletionTimestamp !== undefined) return false;
+  if (labels[injectionLabel] === "enabled") return revision === defaultRevision || tags.includes(defaultRevision);
+  const named = labels[revisionLabel];
+  return labels[injectionLabel] === undefined && named !== undefined && (named === revision || tags.includes(named));
+}
+
+/** Pods of the revision itself: they go with it. */
+function isOwn({ metadata: { labels = {} } }: Pod, revision: string): boolean {
+  const component = labels["operator.istio.io/component"];
+  const isPart = labels["app"] === "ztunnel" || labels["app"] === "istiod" || component === "IngressGateways" || component === "EgressGateways";
+  return isPart && (labels[revisionLabel] ?? defaultRevision) === revision;
+}
+
+function leansOn(pod: Pod, revision: string): boolean {
+  if (isOwn(pod, revision)) return false;
+  const annotations = pod.metadata.annotations ?? {};
+  return annotations[ztunnelOwnerAnnotation] === revision || (annotations["sidecar.istio.io/status"] !== undefined && annotations[revisionLabel] === revision);
+}
+
 async function connectedProxies(client: KubeClient, revision: string, pods: readonly Pod[]): Promise<{ proxies: string[]; warnings: string[] }> {
-  const own = new Set(pods.filter(({ metadata: { labels = {} } }) => labels["app"] === "ztunnel" && (labels[revisionLabel] ?? defaultRevision) === revision).map(nameOf));
+  const own = new Set(pods.filter((pod) => isOwn(pod, revision)).map(nameOf));
   const proxies = new Set<string>();
   const warnings: string[] = [];
   for (const pilot of (await listPilots(client)).filter((one) => one.revision === revision)) {
@@ -46,13 +92,13 @@ async function connectedProxies(client: KubeClient, revision: string, pods: read
   return { proxies: [...proxies].toSorted(), warnings };
 }
 
-async function ownedGateways(client: KubeClient, revision: string): Promise<string[]> {
-  const namespaces = new Map((await client.list(namespaceKind)).items.map(({ metadata }) => [metadata.name ?? "", metadata.labels?.[revisionLabel]]));
+async function ownedGateways(client: KubeClient, revision: string, all: readonly Namespace[]): Promise<string[]> {
+  const namespaces = new Map(all.map(({ metadata }) => [metadata.name ?? "", metadata.labels?.[revisionLabel]]));
   // The kind is not there when no Gateway API is installed.
   const { items } = await client.list(gatewayKind).catch(() => ({ items: [] }));
   return items
     .filter(({ metadata, spec }) => {
-      if (spec.gatewayClassName !== "istio") return false;
+      if (spec.gatewayClassName !== "istio" && spec.gatewayClassName !== "istio-waypoint") return false;
       const owner = metadata.labels?.[revisionLabel] ?? namespaces.get(metadata.namespace ?? "") ?? defaultRevision;
       return owner === revision || metadata.annotations?.[canaryRevisionAnnotation] === revision;
     })

@@ -1,166 +1,139 @@
 import type { Command } from "commander";
-import { parseAllDocuments, stringify } from "yaml";
-import { SerinError, userError } from "../base/index.ts";
-import { formatIssues, type UntypedObject } from "../api/index.ts";
-import { parseIstioOperator, type IstioOperatorSpec } from "../api/istio/index.ts";
-import { renderDefaultTag, renderInstall, resolveSettings, type InstallSettings, type RenderedComponent } from "../install/index.ts";
+import { userError } from "../base/index.ts";
+import type { UntypedObject } from "../api/index.ts";
+import { configMapKind, deploymentKind } from "../api/kubernetes/index.ts";
+import { renderDefaultRevision } from "../install/index.ts";
 import type { KubeClient } from "../kube/index.ts";
-import { dependentsOf } from "./dependents.ts";
-import type { CliContext, ConnectionFlags } from "./context.ts";
+import { installFlags, manifestOf, renderFromFlags, type InstallFlags, type RenderedInstall } from "./install-input.ts";
+import type { CliContext } from "./context.ts";
 
-interface InstallFlags extends ConnectionFlags {
-  readonly filename: readonly string[];
-  readonly set: readonly string[];
+interface ApplyFlags extends InstallFlags {
   readonly skipConfirmation?: boolean;
-  readonly revision?: string;
   readonly readinessTimeout: string;
+  readonly upgradeGateways?: boolean;
+  readonly verify?: boolean;
+  readonly dryRun?: boolean;
 }
-
-/** Images of a release are named as Istio's are. */
-const defaultHub = "docker.io/istio";
 
 export function installCommands(program: Command, context: CliContext): void {
-  manifestFlags(
-    program
-      .command("install")
-      .description("install a control plane, its node agent, ztunnel and gateways, from a profile, files and flags")
-      .option("-y, --skip-confirmation", "do not ask")
-      .option("--readiness-timeout <seconds>", "how long each component may take to become ready", "120"),
-  ).action(async (flags: InstallFlags) => await install(flags, context));
+  applyFlags(program.command("install").alias("apply").description("install a control plane, its node agent, ztunnel and gateways, from a profile, files and flags")).action(
+    async (flags: ApplyFlags) => await install(flags, context),
+  );
+}
 
-  const manifest = program.command("manifest").description("what an installation would write");
-  manifestFlags(manifest.command("generate").description("print the objects of an installation as YAML")).action(async (flags: InstallFlags) => {
-    const { components } = await render(flags, context);
-    for (const object of components.flatMap((component) => component.objects)) context.out(`---\n${stringify(object)}`);
-  });
-
-  program
-    .command("uninstall")
-    .description("remove one revision, or everything that installations wrote")
-    .option("--revision <revision>", "the revision to remove")
-    .option("--purge", "remove every revision and what they share")
-    .option("--force", "remove the revision even if proxies, gateways or pods depend on it")
+function applyFlags(command: Command): Command {
+  return installFlags(command)
     .option("-y, --skip-confirmation", "do not ask")
-    .option("--kubeconfig <path>", "kubeconfig file")
-    .option("--context <name>", "context of the kubeconfig")
-    .action(async (flags: UninstallFlags) => await uninstall(flags, context));
+    .option("--readiness-timeout <time>", "how long each component may take to become ready: 90, 300s, 5m", "300s")
+    .option("--upgrade-gateways", "move gateways of another revision to this one, in place")
+    .option("--verify", "check afterwards that everything is there and ready")
+    .option("--dry-run", "only tell what would be written")
+    .option("--force", "taken for the sake of old scripts");
 }
 
-function manifestFlags(command: Command): Command {
-  const collect = (value: string, previous: readonly string[]): readonly string[] => [...previous, value];
-  return command
-    .option("-f, --filename <file>", "an IstioOperator file; may be repeated, later ones win", collect, [])
-    .option("-s, --set <path=value>", "a field of the spec, such as profile=ambient; may be repeated", collect, [])
-    .option("-r, --revision <revision>", "the revision to install")
-    .option("--kubeconfig <path>", "kubeconfig file")
-    .option("--context <name>", "context of the kubeconfig");
+/** The verb `upgrade` without a subcommand: installs this release over the one that runs. */
+export function upgradeInPlaceCommand(command: Command, context: CliContext): void {
+  applyFlags(command).action(async (flags: ApplyFlags) => await upgrade(flags, context));
 }
 
-async function install(flags: InstallFlags, context: CliContext): Promise<void> {
-  const { settings, components } = await render(flags, context);
-  if (flags.skipConfirmation !== true && !(await context.confirm(question(settings)))) {
-    context.err("Cancelled.\n");
-    throw userError("cancelled", "nothing was installed", { hint: "answer y, or pass --skip-confirmation" });
-  }
-  const defaultTag = renderDefaultTag(settings);
+async function install(flags: ApplyFlags, context: CliContext): Promise<void> {
+  const rendered = await renderFromFlags(flags, context);
+  const timeoutMs = durationMs(flags.readinessTimeout);
+  if (flags.dryRun === true) return await dryRun(rendered, await context.connect(flags), context);
+  await confirm(question(rendered), flags, "nothing was installed", context);
+  await apply(rendered, flags, timeoutMs, await context.connect(flags), context);
+  context.out("✔ Installation complete\n");
+  if (flags.verify === true) await verify(rendered, flags, context);
+}
+
+async function apply(rendered: RenderedInstall, flags: ApplyFlags, readyTimeoutMs: number, client: KubeClient, context: CliContext): Promise<void> {
+  const { settings, components } = rendered;
+  const defaultRevision = renderDefaultRevision(settings);
   await context.installer.apply({
-    client: await context.connect(flags),
+    client,
     clock: context.clock,
-    namespace: settings.namespace,
+    settings,
     components,
-    ...(defaultTag === undefined ? {} : { defaultTag }),
+    ...(defaultRevision === undefined ? {} : { defaultRevision }),
+    upgradeGateways: flags.upgradeGateways === true,
+    identity: context.identity,
     onDone: (component) => context.out(`✔ ${component.done}\n`),
-    readyTimeoutMs: Number(flags.readinessTimeout) * 1000,
+    onNote: (note) => context.err(`! ${note}\n`),
+    readyTimeoutMs,
     signal: context.signal,
   });
-  context.out("✔ Installation complete\n");
 }
 
-function question(settings: InstallSettings): string {
+function question({ settings }: RenderedInstall): string {
   const revision = settings.revision === "" ? "" : ` as revision "${settings.revision}"`;
   return `This will install the Istio ${settings.tag} profile "${settings.profile}"${revision} into the cluster. Proceed? (y/N) `;
 }
 
-async function render(flags: InstallFlags, context: CliContext): Promise<{ settings: InstallSettings; components: readonly RenderedComponent[] }> {
-  const specs: IstioOperatorSpec[] = [];
-  for (const file of flags.filename) specs.push(...(await readOperatorFile(file, context)));
-  const setFlags = flags.revision === undefined ? flags.set : [...flags.set, `revision=${flags.revision}`];
-  const parsed = resolveSettings({ specs, setFlags }, { hub: defaultHub, tag: context.version });
-  if (parsed.value === undefined) throw userError("install-invalid", formatIssues(parsed.errors));
-  for (const warning of parsed.warnings) context.err(`! ${formatIssues([warning])}\n`);
-  // A megabyte of definitions, which only the base installs.
-  const customResources = parsed.value.base.enabled === true ? await context.customResources() : { istio: [], rollout: [] };
-  const { components, errors } = renderInstall(parsed.value, customResources);
-  if (errors.length > 0) throw userError("install-invalid", formatIssues(errors));
-  return { settings: parsed.value, components };
+async function confirm(text: string, flags: ApplyFlags, otherwise: string, context: CliContext): Promise<void> {
+  if (flags.skipConfirmation === true || (await context.confirm(text))) return;
+  context.err("Cancelled.\n");
+  throw userError("cancelled", otherwise, { hint: "answer y, or pass --skip-confirmation" });
 }
 
-async function readOperatorFile(file: string, context: CliContext): Promise<IstioOperatorSpec[]> {
-  let text: string;
-  try {
-    text = await context.readFile(file);
-  } catch (cause) {
-    throw cause instanceof SerinError ? cause : userError("file-unreadable", `${file} cannot be read`, { cause });
-  }
-  const specs: IstioOperatorSpec[] = [];
-  for (const document of parseAllDocuments(text)) {
-    const [syntax] = document.errors;
-    if (syntax !== undefined) {
-      const line = syntax.linePos?.[0].line;
-      throw userError("yaml-invalid", `${file}${line === undefined ? "" : `:${line}`}: ${syntax.message.split("\n")[0] ?? "is not YAML"}`);
-    }
-    const raw = document.toJS() as UntypedObject | null;
-    if (raw === null) continue;
-    const parsed = parseIstioOperator(raw);
-    if (parsed.value === undefined) throw userError("install-invalid", `${file}: ${formatIssues(parsed.errors)}`);
-    for (const warning of parsed.warnings) context.err(`! ${file}: ${formatIssues([warning])}\n`);
-    specs.push(parsed.value.spec);
-  }
-  return specs;
+const units: Readonly<Record<string, number>> = { "": 1000, s: 1000, m: 60_000, h: 3_600_000 };
+
+function durationMs(text: string): number {
+  const [, number = "", unit = ""] = /^(\d+(?:\.\d+)?)(s|m|h|)$/.exec(text) ?? [];
+  const factor = units[unit];
+  if (number === "" || factor === undefined) throw userError("duration-invalid", `--readiness-timeout must be a time such as 90, 300s or 5m, got "${text}"`);
+  return Number(number) * factor;
 }
 
-interface UninstallFlags extends ConnectionFlags {
-  readonly revision?: string;
-  readonly purge?: boolean;
-  readonly force?: boolean;
-  readonly skipConfirmation?: boolean;
+async function dryRun(rendered: RenderedInstall, client: KubeClient, context: CliContext): Promise<void> {
+  for (const object of manifestOf(rendered)) {
+    const change = await context.installer.plan(client, object);
+    context.out(`${nameOf(object)} ${change} (dry run)\n`);
+  }
+  context.out("✔ Nothing was written\n");
 }
 
-async function uninstall(flags: UninstallFlags, context: CliContext): Promise<void> {
-  if (flags.purge !== true && flags.revision === undefined) {
-    throw userError("uninstall-what", "neither --revision nor --purge was given", {
-      hint: "serin uninstall --revision 1-18-1 removes one control plane; --purge removes all",
-    });
+function nameOf({ kind = "", metadata }: UntypedObject): string {
+  return `${kind.toLowerCase()}/${metadata.name ?? ""}${metadata.namespace === undefined ? "" : ` in ${metadata.namespace}`}`;
+}
+
+async function verify(rendered: RenderedInstall, flags: ApplyFlags, context: CliContext): Promise<void> {
+  const { good, bad, definitions, deployments } = await context.installer.verify(await context.connect(flags), manifestOf(rendered));
+  for (const line of good) context.out(`✔ ${line}\n`);
+  if (bad.length > 0) {
+    throw userError("verify-failed", `the installation is not as it was rendered:\n${bad.map((line) => `  ${line}`).join("\n")}`, { hint: "install again: what is there is completed" });
   }
-  const what = flags.purge === true ? "everything" : { revision: flags.revision ?? "" };
-  const text = what === "everything" ? "All Istio resources will be pruned from the cluster" : `Revision ${what.revision} will be removed from the cluster`;
-  if (flags.skipConfirmation !== true && !(await context.confirm(`${text}. Proceed? (y/N) `))) {
-    throw userError("cancelled", "nothing was removed", { hint: "answer y, or pass --skip-confirmation" });
-  }
+  context.out(`Checked ${definitions} custom resource definitions\nChecked ${deployments} Istio Deployments\n✔ Istio is installed and verified successfully\n`);
+}
+
+async function upgrade(flags: ApplyFlags, context: CliContext): Promise<void> {
+  const rendered = await renderFromFlags(flags, context);
+  const { settings } = rendered;
   const client = await context.connect(flags);
-  if (what !== "everything" && flags.force !== true) await refuseIfNeeded(client, what.revision, context);
-  const removed = await context.installer.remove({
-    client,
-    what,
-    onRemoved: ({ kind = "", metadata }) => context.out(`  Removed ${kind}:${metadata.namespace ?? ""}:${metadata.name ?? ""}.\n`),
-  });
-  context.out(removed === 0 ? "! Nothing was there to remove\n" : "✔ Uninstall complete\n");
+  const name = settings.revision === "" ? "istiod" : `istiod-${settings.revision}`;
+  const running = await client.get(deploymentKind, name, settings.namespace);
+  if (running === undefined) {
+    throw userError("nothing-to-upgrade", `there is no control plane ${name} in namespace ${settings.namespace}`, { hint: "install one: serin install; or move between revisions: serin upgrade start -f <file>" });
+  }
+  const image = running.spec?.template?.spec?.containers?.find(({ name: container }) => container === "discovery")?.image ?? "";
+  const from = image.slice(image.lastIndexOf(":") + 1);
+  await refuseOtherProfile(rendered, flags, client);
+  context.out(from === settings.tag ? `Istio ${from} is installed again in place\n` : `Upgrade of Istio ${from} to ${settings.tag} in place\n`);
+  if (flags.dryRun === true) return await dryRun(rendered, client, context);
+  await confirm(`Proxies of this control plane lose it while its pods are replaced. Proceed? (y/N) `, flags, "nothing was changed", context);
+  await apply(rendered, flags, durationMs(flags.readinessTimeout), client, context);
+  context.out(`✔ Upgrade complete: the control plane is at ${settings.tag}\n`);
+  context.out("Restart what has a sidecar, so that it gets the new one: kubectl rollout restart deployment -n <namespace>\n");
+  if (flags.verify === true) await verify(rendered, flags, context);
 }
 
-const shownDependents = 10;
-
-async function refuseIfNeeded(client: KubeClient, revision: string, context: CliContext): Promise<void> {
-  const { proxies, gateways, pods, warnings } = await dependentsOf(client, revision);
-  for (const warning of warnings) context.err(`! ${warning}\n`);
-  const groups = { proxies, gateways, pods };
-  const lines = Object.entries(groups).filter(([, names]) => names.length > 0).map(([what, names]) => `  ${what}: ${listed(names)}`);
-  if (lines.length === 0) return;
-  throw userError("revision-in-use", `revision "${revision}" is still needed by\n${lines.join("\n")}`, {
-    hint: "move them first (serin upgrade start), or pass --force",
+/** Without files and flags an upgrade would quietly turn another profile's mesh into the default one. */
+async function refuseOtherProfile({ settings }: RenderedInstall, flags: ApplyFlags, client: KubeClient): Promise<void> {
+  if (flags.filename.length > 0 || flags.set.length > 0) return;
+  const name = settings.revision === "" ? "values" : `values-${settings.revision}`;
+  const text = (await client.get(configMapKind, name, settings.namespace))?.data?.["merged-values"];
+  const before = text === undefined ? undefined : (JSON.parse(text) as { readonly profile?: string }).profile;
+  if (before === undefined || before === settings.profile) return;
+  throw userError("upgrade-profile", `the control plane was installed with profile ${before}, and the upgrade names none`, {
+    hint: `give the files and flags of the installation again: serin upgrade --set profile=${before}`,
   });
-}
-
-function listed(names: readonly string[]): string {
-  const shown = names.slice(0, shownDependents).join(", ");
-  return names.length <= shownDependents ? shown : `${shown} and ${names.length - shownDependents} more`;
 }

@@ -2,8 +2,12 @@ import { Command } from "commander";
 import { completionCommands } from "./completion.ts";
 import type { CliContext } from "./context.ts";
 import { installCommands } from "./install.ts";
+import { manifestCommands } from "./manifest.ts";
+import { profileCommands } from "./profile.ts";
 import { rolloutCommands } from "./rollouts.ts";
 import { statusCommands } from "./status.ts";
+import { tagCommands } from "./tag.ts";
+import { uninstallCommand } from "./uninstall.ts";
 import { ztunnelConfigCommands } from "./ztunnel-config.ts";
 
 /** The verbs that every release has; `cmd` adds those of parts that the command line does not know. */
@@ -15,6 +19,10 @@ export function createProgram(context: CliContext): Command {
     .showSuggestionAfterError()
     .exitOverride();
   installCommands(program, context);
+  uninstallCommand(program, context);
+  manifestCommands(program, context);
+  profileCommands(program, context);
+  tagCommands(program, context);
   statusCommands(program, context);
   ztunnelConfigCommands(program, context);
   rolloutCommands(program, context);

@@ -5,6 +5,7 @@ import { formatIssues, type KindDefinition } from "../api/index.ts";
 import { canaryKind, meshUpgradeKind, parseCanary, parseMeshUpgrade, type Canary, type MeshUpgrade, type RolloutStatus } from "../api/serin/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import type { CliContext, ConnectionFlags } from "./context.ts";
+import { upgradeInPlaceCommand } from "./install.ts";
 import { renderTable } from "./table.ts";
 
 type Rollout = Canary | MeshUpgrade;
@@ -37,7 +38,8 @@ export function rolloutCommands(program: Command, context: CliContext): void {
     context.out(`canary ${name}: step ${approvedStep} is approved\n`);
   });
 
-  const upgrade = program.command("upgrade").description("the mesh itself, moved from one revision to another");
+  const upgrade = program.command("upgrade").description("the mesh itself, moved from one revision to another; without a verb, this release installed over the one that runs");
+  upgradeInPlaceCommand(upgrade, context);
   verbs(upgrade, meshUpgradeKind, ["pause", "resume", "rollback"], context);
   withFlags(upgrade.command("approve <name>").description("approve the retiring of the old revision")).action(async (name: string, flags: RolloutFlags) => {
     const { client, object } = await find(meshUpgradeKind, name, flags, context);

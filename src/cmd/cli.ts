@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { once } from "node:events";
 import { request, type IncomingMessage } from "node:http";
+import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline/promises";
 import type { Duplex } from "node:stream";
@@ -11,7 +12,7 @@ import { createLogger, systemClock } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import { createProgram, RolloutEnd, type CliContext } from "../cli/index.ts";
 import { createKubeClient, loadKubeConfig, objectsInManifest, portForward } from "../kube/index.ts";
-import { applyComponents, removeInstalled } from "../operator/index.ts";
+import { applyComponents, fieldManager, planObject, removeInstalled, verifyInstalled } from "../operator/index.ts";
 import type { RoleContext } from "./role.ts";
 
 export async function run({ args, env, shutdown, release }: RoleContext): Promise<number> {
@@ -37,7 +38,8 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
       istio: await readObjects(join(release.root, "manifests/crds/istio.yaml")),
       rollout: await readObjects(join(release.root, "manifests/crds/rollout.yaml")),
     }),
-    installer: { apply: applyComponents, remove: removeInstalled },
+    installer: { apply: applyComponents, plan: async (client, object) => await planObject(client, object, fieldManager), verify: verifyInstalled, remove: removeInstalled },
+    identity: `${userInfo().username}@${hostname()} (pid ${process.pid})`,
     signal: shutdown.drain,
   };
   try {

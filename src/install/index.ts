@@ -1,4 +1,14 @@
+export { chartValuesOf, type ChartName } from "./chart-values.ts";
 export { installedKindOf, installedKinds } from "./installed-kinds.ts";
 export { profiles } from "./profiles.ts";
-export { renderDefaultTag, renderInstall, type CustomResources, type RenderedComponent } from "./render.ts";
-export { resolveSettings, type InstallDefaults, type InstallSettings, type SettingsSources } from "./settings.ts";
+export {
+  inApplyOrder,
+  renderDefaultRevision,
+  renderInstall,
+  renderNamespaces,
+  type CustomResources,
+  type DefaultRevision,
+  type RenderedComponent,
+} from "./render.ts";
+export { deactivateDefault, reactivateDefault, renderTag, revisionTagName, type TagTarget } from "./revision-tags.ts";
+export { resolveSettings, resolveSpec, type InstallDefaults, type InstallSettings, type SettingsSources } from "./settings.ts";

@@ -15,6 +15,8 @@ const rows: readonly Row[] = [
   ["", "v1", "ConfigMap", "configmaps", true],
   ["", "v1", "Secret", "secrets", true],
   ["", "v1", "Service", "services", true],
+  ["discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", true],
+  ["apps", "v1", "StatefulSet", "statefulsets", true],
   ["apps", "v1", "Deployment", "deployments", true],
   ["apps", "v1", "DaemonSet", "daemonsets", true],
   ["policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", true],

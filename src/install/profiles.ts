@@ -1,4 +1,5 @@
 import type { IstioOperatorSpec } from "../api/istio/index.ts";
+import { mergeTrees } from "./merge.ts";
 
 /** The profiles of `install --set profile=…`, as what they add to the spec. A file's fields win over its profile's. */
 const on = { enabled: true } as const;
@@ -11,23 +12,64 @@ const defaultProfile: IstioOperatorSpec = {
   components: { base: on, pilot: on, cni: off, ztunnel: off, ingressGateways: ingressGateway(true), egressGateways: egressGateway(false) },
 };
 
+function over(spec: IstioOperatorSpec): IstioOperatorSpec {
+  return mergeTrees(defaultProfile, spec) as IstioOperatorSpec;
+}
+
+const small = { resources: { requests: { cpu: "10m", memory: "40Mi" } } } as const;
+const otelCollector = { service: "opentelemetry-collector.observability.svc.cluster.local", port: 4317 } as const;
+
+const demo = over({
+  components: { egressGateways: egressGateway(true) },
+  meshConfig: {
+    accessLogFile: "/dev/stdout",
+    extensionProviders: [
+      { name: "otel", envoyOtelAls: otelCollector },
+      { name: "skywalking", skywalking: { service: "tracing.istio-system.svc.cluster.local", port: 11_800 } },
+      { name: "otel-tracing", opentelemetry: otelCollector },
+      { name: "jaeger", opentelemetry: { service: "jaeger-collector.istio-system.svc.cluster.local", port: 4317 } },
+    ],
+  },
+  values: {
+    global: { proxy: small, waypoint: small },
+    cni: small,
+    ztunnel: small,
+    pilot: { autoscaleEnabled: false, traceSampling: 100, resources: { requests: { cpu: "10m", memory: "100Mi" } } },
+    gateways: {
+      "istio-egressgateway": { autoscaleEnabled: false, ...small },
+      "istio-ingressgateway": {
+        autoscaleEnabled: false,
+        ...small,
+        ports: [
+          { port: 15_021, targetPort: 15_021, name: "status-port" },
+          { port: 80, targetPort: 8080, name: "http2" },
+          { port: 443, targetPort: 8443, name: "https" },
+          { port: 31_400, targetPort: 31_400, name: "tcp" },
+          { port: 15_443, targetPort: 15_443, name: "tls" },
+        ],
+      },
+    },
+  },
+});
+
 export const profiles: Readonly<Record<string, IstioOperatorSpec>> = {
-  default: defaultProfile,
-  demo: {
-    ...defaultProfile,
-    components: { ...defaultProfile.components, egressGateways: egressGateway(true) },
-    meshConfig: { accessLogFile: "/dev/stdout" },
-  },
-  minimal: { components: { ...defaultProfile.components, ingressGateways: ingressGateway(false) } },
   /** With an ingress gateway, as the profile had in 2022 and 2023; today's upstream has none: set components.ingressGateways[0].enabled=false. */
-  ambient: {
-    components: { base: on, pilot: on, cni: on, ztunnel: on, ingressGateways: ingressGateway(true), egressGateways: egressGateway(false) },
+  ambient: over({
+    components: { cni: on, ztunnel: on },
     meshConfig: { defaultConfig: { proxyMetadata: { ISTIO_META_ENABLE_HBONE: "true" } } },
-    values: { pilot: { env: { PILOT_ENABLE_AMBIENT: "true" } } },
-  },
-  empty: {
-    components: { base: off, pilot: off, cni: off, ztunnel: off, ingressGateways: ingressGateway(false), egressGateways: egressGateway(false) },
-  },
+    values: { pilot: { env: { PILOT_ENABLE_AMBIENT: "true" } }, cni: { ambient: { enabled: true } } },
+  }),
+  default: defaultProfile,
+  demo,
+  empty: over({ components: { base: off, pilot: off, ingressGateways: ingressGateway(false) } }),
+  minimal: over({ components: { ingressGateways: ingressGateway(false) } }),
+  preview: over({ meshConfig: { defaultConfig: { proxyMetadata: { ISTIO_META_DNS_CAPTURE: "true" } } } }),
+  /** A cluster whose control plane is elsewhere: accounts, roles and webhooks here, `values.global.remotePilotAddress` there. */
+  remote: over({
+    components: { ingressGateways: ingressGateway(false) },
+    values: { istiodRemote: { enabled: true }, pilot: { configMap: false }, telemetry: { enabled: false }, global: { omitSidecarInjectorConfigMap: true } },
+  }),
+  stable: over({ values: { experimental: { stableValidationPolicy: true } } }),
 };
 
 export const defaultProfileName = "default";

@@ -1,7 +1,10 @@
 import type { UntypedObject } from "../api/index.ts";
 import type { ComponentSpec, KubernetesSettings } from "../api/istio/index.ts";
+import { mergeTrees } from "./merge.ts";
 import type { InstallSettings } from "./settings.ts";
-import { stringAt } from "./settings.ts";
+import { numberAt, stringAt, treeAt, valueAt } from "./settings.ts";
+
+type Tree = Readonly<Record<string, unknown>>;
 
 /** `istiod` for the default revision, `istiod-1-18-1` for another. */
 export function revisioned(name: string, settings: InstallSettings): string {
@@ -10,26 +13,60 @@ export function revisioned(name: string, settings: InstallSettings): string {
 
 /** The revision as the label `istio.io/rev` says it. */
 export function revisionLabel(settings: InstallSettings): string {
-  return settings.revision === "" ? "default" : settings.revision;
+  return settings.revisionLabel ?? (settings.revision === "" ? "default" : settings.revision);
 }
 
 export type ComponentName = "Base" | "Pilot" | "Cni" | "Ztunnel" | "IngressGateways" | "EgressGateways";
 
-/** Labels of what belongs to one revision; `shared` leaves the revision out, so that removing a revision leaves the object. */
-export function componentLabels(component: ComponentName, settings: InstallSettings, scope: "revision" | "shared"): Record<string, string> {
+const charts: Readonly<Record<ComponentName, readonly [chart: string, name: string]>> = {
+  Base: ["base", "istio-reader"],
+  Pilot: ["istiod", "istiod"],
+  Cni: ["cni", "istio-cni"],
+  Ztunnel: ["ztunnel", "ztunnel"],
+  IngressGateways: ["istio-ingress", "istio-ingressgateway"],
+  EgressGateways: ["istio-egress", "istio-egressgateway"],
+};
+
+/** Labels that every object of a chart has, pods too. */
+export function chartLabels(component: ComponentName, settings: InstallSettings): Record<string, string> {
+  const [chart, name] = charts[component];
   return {
-    "app.kubernetes.io/managed-by": "serin",
+    "app.kubernetes.io/instance": "istio",
+    "app.kubernetes.io/managed-by": "Helm",
+    "app.kubernetes.io/name": name,
     "app.kubernetes.io/part-of": "istio",
     "app.kubernetes.io/version": settings.tag,
-    "operator.istio.io/component": component,
-    "install.operator.istio.io/owning-resource": scope === "revision" ? "installed-state" : "shared",
-    release: "istio",
-    ...(scope === "revision" ? { "istio.io/rev": revisionLabel(settings) } : {}),
+    "helm.sh/chart": labelValue(`${chart}-${settings.tag}`),
   };
 }
 
-export function imageOf(program: string, component: ComponentSpec, settings: InstallSettings): string {
-  return `${component.hub ?? settings.hub}/${program}:${component.tag ?? settings.tag}`;
+const longestLabelValue = 63;
+
+function labelValue(text: string): string {
+  return text.slice(0, longestLabelValue).replaceAll("+", "_").replace(/[-_.]+$/, "");
+}
+
+/**
+ * Labels of a component's objects, as upstream has them. What belongs to one revision names it; what all share does not,
+ * so that removing a revision leaves it.
+ */
+export function componentLabels(component: ComponentName, settings: InstallSettings, scope: "revision" | "shared"): Record<string, string> {
+  return {
+    ...chartLabels(component, settings),
+    "install.operator.istio.io/owning-resource": stringAt(settings.values, "ownerName") ?? "unknown",
+    ...(scope === "revision" ? { "istio.io/rev": revisionLabel(settings) } : {}),
+    "operator.istio.io/component": component,
+    release: "istio",
+  };
+}
+
+/** `hub/name:tag[-variant]`; an image that names its registry is taken as it is. */
+export function imageOf(program: string, component: ComponentSpec, settings: InstallSettings, own?: Tree): string {
+  const image = stringAt(own, "image") ?? program;
+  if (image.includes("/")) return image;
+  const variant = stringAt(own, "variant") ?? stringAt(settings.values, "global", "variant");
+  const tag = component.tag ?? stringAt(own, "tag") ?? settings.tag;
+  return `${component.hub ?? stringAt(own, "hub") ?? settings.hub}/${image}:${tag}${variant === undefined ? "" : `-${variant}`}`;
 }
 
 export function clusterName(settings: InstallSettings): string {
@@ -52,13 +89,110 @@ export function mergeEnv<Entry extends { readonly name?: unknown }>(...lists: re
   return [...byName.values()];
 }
 
-/** The pod-level settings of `components.x.k8s` that go into a pod template's spec. */
-export function podSettings(k8s: KubernetesSettings | undefined, fallback: { nodeSelector?: unknown } = {}): Record<string, unknown> {
+/** What a component's own values and its `k8s` settings both say of a workload; the latter win. */
+export interface WorkloadSettings {
+  readonly replicas: number;
+  readonly autoscale: { readonly minimum: number; readonly maximum: number } | undefined;
+  readonly resources: unknown;
+  readonly strategy: unknown;
+  readonly podAnnotations: Tree;
+  readonly podLabels: Tree;
+  readonly serviceAnnotations: Readonly<Record<string, string>>;
+  /** Of the pod's spec. */
+  readonly pod: Record<string, unknown>;
+  readonly volumes: readonly Tree[];
+  readonly volumeMounts: readonly Tree[];
+  readonly env: readonly Tree[];
+}
+
+/** Reads them; `own` are the component's values (`values.pilot`, `values.gateways.<name>`). */
+export function workloadSettings(component: ComponentSpec, own: Tree | undefined, settings: InstallSettings): WorkloadSettings {
+  const { k8s } = component;
+  const replicas = k8s?.replicaCount ?? numberAt(own, "replicaCount") ?? 1;
+  const minimum = numberAt(k8s?.hpaSpec, "minReplicas") ?? numberAt(own, "autoscaleMin") ?? 1;
+  const maximum = numberAt(k8s?.hpaSpec, "maxReplicas") ?? numberAt(own, "autoscaleMax") ?? 5;
+  const isScaled = (k8s?.hpaSpec !== undefined || valueAt(own, "autoscaleEnabled") !== false) && minimum > 0 && maximum > 0;
   return {
-    nodeSelector: { "kubernetes.io/os": "linux", ...(fallback.nodeSelector as Record<string, string> | undefined), ...k8s?.nodeSelector },
-    ...(k8s?.tolerations === undefined ? {} : { tolerations: k8s.tolerations }),
-    ...(k8s?.affinity === undefined ? {} : { affinity: k8s.affinity }),
+    replicas,
+    autoscale: isScaled ? { minimum, maximum } : undefined,
+    resources: k8s?.resources ?? treeAt(own, "resources") ?? treeAt(settings.values, "global", "defaultResources"),
+    strategy: k8s?.strategy ?? {
+      rollingUpdate: { maxSurge: valueAt(own, "rollingMaxSurge") ?? "100%", maxUnavailable: valueAt(own, "rollingMaxUnavailable") ?? "25%" },
+    },
+    podAnnotations: { ...treeAt(own, "podAnnotations"), ...k8s?.podAnnotations },
+    podLabels: { ...treeAt(own, "podLabels") },
+    serviceAnnotations: { ...(treeAt(own, "serviceAnnotations") as Record<string, string> | undefined), ...k8s?.serviceAnnotations },
+    pod: podSettings(k8s, own, settings),
+    volumes: [...treesAt(own, "volumes"), ...(k8s?.volumes ?? [])],
+    volumeMounts: [...treesAt(own, "volumeMounts"), ...(k8s?.volumeMounts ?? [])],
+    env: [...treesAt(own, "envVarFrom"), ...(k8s?.env ?? [])],
   };
+}
+
+function treesAt(own: Tree | undefined, field: string): readonly Tree[] {
+  const found = valueAt(own, field);
+  return Array.isArray(found) ? (found as Tree[]) : [];
+}
+
+/** The pod-level settings of `components.x.k8s` and of a component's values that go into a pod template's spec. */
+function podSettings(k8s: KubernetesSettings | undefined, own: Tree | undefined, settings: InstallSettings): Record<string, unknown> {
+  const global = treeAt(settings.values, "global");
+  const tolerations = k8s?.tolerations ?? filled(valueAt(own, "tolerations")) ?? filled(valueAt(global, "defaultTolerations"));
+  const affinity = k8s?.affinity ?? filled(valueAt(own, "affinity"));
+  const priorityClassName = k8s?.priorityClassName ?? stringAt(global, "priorityClassName");
+  const spread = filled(valueAt(own, "topologySpreadConstraints"));
+  const pullSecrets = filled(valueAt(global, "imagePullSecrets"));
+  return {
+    nodeSelector: { "kubernetes.io/os": "linux", ...treeAt(global, "defaultNodeSelector"), ...treeAt(own, "nodeSelector"), ...k8s?.nodeSelector },
+    ...(tolerations === undefined ? {} : { tolerations }),
+    ...(affinity === undefined ? {} : { affinity }),
+    ...(priorityClassName === undefined ? {} : { priorityClassName }),
+    ...(spread === undefined ? {} : { topologySpreadConstraints: spread }),
+    ...(Array.isArray(pullSecrets) ? { imagePullSecrets: pullSecrets.map((name) => (typeof name === "string" ? { name } : (name as unknown))) } : {}),
+    ...(k8s?.securityContext === undefined ? {} : { securityContext: k8s.securityContext }),
+  };
+}
+
+/** Undefined for what is empty. */
+function filled(value: unknown): unknown {
+  if (value === undefined || value === null) return undefined;
+  return Object.keys(value).length === 0 ? undefined : value;
+}
+
+/** `imagePullPolicy` of a container, where one is asked for. */
+export function pullPolicy(component: ComponentSpec, settings: InstallSettings): { imagePullPolicy?: string } {
+  const policy = component.k8s?.imagePullPolicy ?? stringAt(settings.values, "global", "imagePullPolicy");
+  return policy === undefined ? {} : { imagePullPolicy: policy };
+}
+
+export interface ScaledWorkload {
+  readonly name: string;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly selector: Readonly<Record<string, string>>;
+}
+
+/** HorizontalPodAutoscaler where the workload scales, PodDisruptionBudget where more than one pod of it is wanted. */
+export function scalingObjects(target: ScaledWorkload, component: ComponentSpec, own: Tree | undefined, settings: InstallSettings): UntypedObject[] {
+  const { name, namespace, labels, selector } = target;
+  const { autoscale, replicas } = workloadSettings(component, own, settings);
+  const identity = { name, namespace, labels };
+  const objects: UntypedObject[] = [];
+  if (autoscale !== undefined) {
+    const utilization = numberAt(own, "cpu", "targetAverageUtilization") ?? 80;
+    const metric = { type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: utilization } } };
+    const spec = mergeTrees(
+      { minReplicas: autoscale.minimum, maxReplicas: autoscale.maximum, scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name }, metrics: [metric] },
+      component.k8s?.hpaSpec,
+    );
+    objects.push(object({ apiVersion: "autoscaling/v2", kind: "HorizontalPodAutoscaler", ...identity }, { spec }));
+  }
+  const wantsBudget = valueAt(settings.values, "global", "defaultPodDisruptionBudget", "enabled") !== false && (autoscale?.minimum ?? replicas) > 1;
+  if (component.k8s?.podDisruptionBudget !== undefined || wantsBudget) {
+    const budget = component.k8s?.podDisruptionBudget ?? { minAvailable: 1 };
+    objects.push(object({ apiVersion: "policy/v1", kind: "PodDisruptionBudget", ...identity }, { spec: { ...budget, selector: { matchLabels: selector } } }));
+  }
+  return objects;
 }
 
 export interface ObjectIdentity {
@@ -79,7 +213,7 @@ export function object(identity: ObjectIdentity, body: Readonly<Record<string, u
       name,
       ...(namespace === undefined ? {} : { namespace }),
       labels: { ...labels },
-      ...(annotations === undefined ? {} : { annotations: { ...annotations } }),
+      ...(annotations === undefined || Object.keys(annotations).length === 0 ? {} : { annotations: { ...annotations } }),
     },
     ...body,
   };

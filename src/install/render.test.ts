@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { parse } from "yaml";
 import type { UntypedObject } from "../api/index.ts";
 import { parseIstioOperator } from "../api/istio/index.ts";
-import { renderInstall, resolveSettings, type RenderedComponent } from "./index.ts";
+import { inApplyOrder, profiles, renderInstall, renderNamespaces, resolveSettings, type RenderedComponent } from "./index.ts";
 
 const defaults = { hub: "docker.io/istio", tag: "9.9.9" };
 
@@ -107,17 +108,63 @@ test("flags win over files and reach into the profile's lists, and an unknown pr
   const { value: settings } = resolveSettings({ specs: [{ profile: "empty", tag: "1.17" }], setFlags }, defaults);
   assert.deepEqual(settings?.ingressGateways, [{ name: "istio-ingressgateway", enabled: false }]);
   assert.equal(settings.tag, "1.18");
-  assert.deepEqual(settings.values["pilot"], { env: { PILOT_ENABLE_AMBIENT: "true", A: true } });
+  assert.deepEqual((settings.values["pilot"] as { env: unknown }).env, { PILOT_ENABLE_AMBIENT: "true", A: true });
   const { errors } = resolveSettings({ specs: [{ profile: "huge" }] }, defaults);
-  assert.match(errors[0]?.message ?? "", /no profile "huge"; known are default, demo/);
+  assert.match(errors[0]?.message ?? "", /no profile "huge"; known are ambient, default, demo/);
 });
 
-test("a misspelt component, a bad revision and a value nobody acts on are named", () => {
+test("a misspelt component, a bad revision, a misspelt value, a dead one and one that nobody acts on are named", () => {
   const parsed = parseIstioOperator({ kind: "IstioOperator", spec: { revision: "1.18.1", components: { pilots: {} } } });
   assert.deepEqual(
     parsed.errors.map((issue) => issue.path),
     ["spec.revision", "spec.components.pilots"],
   );
-  const { warnings } = resolveSettings({ specs: [{ values: { pilot: { colour: "red" } } }] }, defaults);
-  assert.deepEqual(warnings, [{ path: "spec.values.pilot.colour", message: "is not acted on by Serin" }]);
+  assert.equal(parsed.errors[1]?.message, "is not a field that is known here; did you mean pilot?");
+  const values = (given: object) => resolveSettings({ specs: [{ values: given }] }, defaults);
+  assert.deepEqual(values({ pilot: { autoscaleEnable: false } }).errors, [
+    { path: "spec.values.pilot.autoscaleEnable", message: "is not a key of any release from 1.6 to 1.31; did you mean spec.values.pilot.autoscaleEnabled?" },
+  ]);
+  const { value, warnings } = values({ mixer: { telemetry: { enabled: true } }, pilot: { crlConfigMapName: "crl" } });
+  assert.ok(value);
+  assert.deepEqual(warnings, [
+    { path: "spec.values.mixer", message: "does nothing: Istio 1.7 was the last release that read it" },
+    { path: "spec.values.pilot.crlConfigMapName", message: "is not acted on by Serin" },
+  ]);
+});
+
+test("what 1.6 knew at the top of the spec is taken with a warning", () => {
+  const { value, warnings } = parseIstioOperator({ kind: "IstioOperator", spec: { addonComponents: { prometheus: { enabled: true } }, components: { telemetry: { enabled: true } } } });
+  assert.ok(value);
+  assert.deepEqual(warnings.map(({ path }) => path), ["spec.components.telemetry", "spec.addonComponents"]);
+});
+
+test("all profiles render, and the manifest begins with the namespaces and ends with webhooks", () => {
+  for (const profile of Object.keys(profiles)) {
+    const { value: settings } = resolveSettings({ specs: [{ profile }] }, defaults);
+    assert.ok(settings, profile);
+    const { components, errors } = renderInstall(settings, { istio: [], rollout: [] });
+    assert.deepEqual(errors, []);
+    const kinds = inApplyOrder([...renderNamespaces(settings, components), ...components.flatMap(({ objects }) => objects)]).map(({ kind }) => kind);
+    assert.equal(kinds[0], "Namespace", profile);
+    if (profile !== "empty") assert.match(kinds.at(-1) ?? "", /WebhookConfiguration$/, profile);
+  }
+});
+
+test("the injector's ConfigMap holds the values that injection reads and the choice of templates", () => {
+  const { objects } = render({ values: { global: { proxy: { holdApplicationUntilProxyStarts: true } }, sidecarInjectorWebhook: { injectedAnnotations: { a: "b" } } }, hub: "h", tag: "t" });
+  const { config, values } = find(objects, "ConfigMap", "istio-sidecar-injector")["data"] as Record<string, string>;
+  const { defaultTemplates, policy, injectedAnnotations } = parse(config ?? "") as Record<string, unknown>;
+  assert.deepEqual([defaultTemplates, policy, injectedAnnotations], [["sidecar"], "enabled", { a: "b" }]);
+  const { global, revision } = JSON.parse(values ?? "") as { global: Record<string, Record<string, unknown>>; revision: string };
+  assert.deepEqual([global["hub"], global["tag"], global["proxy"]?.["image"], global["proxy"]?.["statusPort"], global["proxy"]?.["holdApplicationUntilProxyStarts"], revision], ["h", "t", "proxyv2", 15_020, true, ""]);
+});
+
+test("a gateway of the ambient profile speaks HBONE, and takes ports and size from its values", () => {
+  const { objects } = render({ profile: "ambient", hub: "h", tag: "t", values: { gateways: { "istio-ingressgateway": { ports: [{ port: 80, targetPort: 8080, name: "http2" }], autoscaleMin: 2 } } } });
+  const text = JSON.stringify(find(objects, "Deployment", "istio-ingressgateway"));
+  assert.match(text, /"name":"ISTIO_META_ENABLE_HBONE","value":"true"/);
+  assert.match(text, /"image":"h\/proxyv2:t"/);
+  assert.deepEqual((find(objects, "Service", "istio-ingressgateway")["spec"] as { ports: unknown }).ports, [{ port: 80, targetPort: 8080, name: "http2" }]);
+  assert.equal((find(objects, "HorizontalPodAutoscaler", "istio-ingressgateway")["spec"] as { minReplicas: number }).minReplicas, 2);
+  assert.deepEqual(named(objects, "PodDisruptionBudget"), ["istio-ingressgateway"]);
 });

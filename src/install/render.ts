@@ -6,9 +6,11 @@ import { renderGateway } from "./components/gateway.ts";
 import { renderPilot } from "./components/pilot.ts";
 import { renderRolloutEngine } from "./components/rollout-engine.ts";
 import { renderZtunnel } from "./components/ztunnel.ts";
-import { revisionTag } from "./components/webhooks.ts";
+import { defaultValidator, revisionTag } from "./components/webhooks.ts";
+import { installedKinds } from "./installed-kinds.ts";
 import { applyOverlays } from "./overlays.ts";
-import type { InstallSettings } from "./settings.ts";
+import { object, revisionLabel } from "./render-context.ts";
+import { stringAt, type InstallSettings } from "./settings.ts";
 
 /** One step of an installation: its objects in the order to apply them, and what a person is told when they are ready. */
 export interface RenderedComponent {
@@ -53,7 +55,37 @@ export function renderInstall(
   return { components, errors };
 }
 
-/** The tag `default` of a revision: what the first revision of a cluster gets, so that objects that name none belong to somebody. */
-export function renderDefaultTag(settings: InstallSettings): UntypedObject | undefined {
-  return settings.pilot.enabled === true && settings.revision !== "" ? revisionTag("default", settings) : undefined;
+/** What the first revision of a cluster gets, so that objects that name no revision belong to somebody. */
+export interface DefaultRevision {
+  readonly revision: string;
+  /** Webhooks that inject for the tag `default`; absent where the revision's own do so, as it has no name. */
+  readonly tag: UntypedObject | undefined;
+  readonly validator: UntypedObject;
+}
+
+export function renderDefaultRevision(settings: InstallSettings): DefaultRevision | undefined {
+  if (settings.pilot.enabled !== true || settings.revisionLabel !== undefined) return undefined;
+  const revision = revisionLabel(settings);
+  return { revision, tag: settings.revision === "" ? undefined : revisionTag("default", settings), validator: defaultValidator(revision, settings) };
+}
+
+/** The namespaces that the components' objects are in; that of the installation first. */
+export function renderNamespaces(settings: InstallSettings, components: readonly RenderedComponent[]): UntypedObject[] {
+  const objects = components.flatMap((component) => component.objects);
+  const rendered = new Set(objects.filter(({ kind }) => kind === "Namespace").map(({ metadata }) => metadata.name));
+  const names = new Set([settings.namespace, ...objects.map(({ metadata }) => metadata.namespace).filter((name) => name !== undefined)]);
+  const network = stringAt(settings.values, "global", "network");
+  return [...names]
+    .filter((name) => !rendered.has(name))
+    .map((name) => {
+      const labels = network === undefined || name !== settings.namespace ? {} : { "topology.istio.io/network": network };
+      const { metadata, ...rest } = object({ apiVersion: "v1", kind: "Namespace", name, labels }, {});
+      return { ...rest, metadata: Object.keys(labels).length === 0 ? { name } : metadata };
+    });
+}
+
+/** All objects in an order in which they can be applied one after another: namespaces, definitions, accounts, …, webhooks. */
+export function inApplyOrder(objects: readonly UntypedObject[]): UntypedObject[] {
+  const rank = new Map(installedKinds.map(({ kind }, index) => [kind, index]));
+  return objects.toSorted((a, b) => (rank.get(a.kind ?? "") ?? 0) - (rank.get(b.kind ?? "") ?? 0));
 }

@@ -1,5 +1,8 @@
+import { nearestName } from "../base/index.ts";
 import type { FieldIssue, Parsed } from "../api/index.ts";
 import { parseIstioOperator, type ComponentSpec, type GatewaySpec, type IstioOperatorSpec } from "../api/istio/index.ts";
+import { defaultValues } from "./default-values.ts";
+import { checkValues } from "./known-values.ts";
 import { isTree, mergeTrees } from "./merge.ts";
 import { defaultProfileName, profiles } from "./profiles.ts";
 import { applySetFlags, parseSetFlags } from "./set-flags.ts";
@@ -10,8 +13,10 @@ export interface InstallSettings {
   readonly hub: string;
   readonly tag: string;
   readonly namespace: string;
-  /** Empty for the default, unnamed revision. */
+  /** What names of the revision end in; empty for the default, unnamed one. */
   readonly revision: string;
+  /** The revision as the label `istio.io/rev` says it, where that is not its name or `default`. */
+  readonly revisionLabel?: string;
   readonly meshConfig: Readonly<Record<string, unknown>>;
   readonly values: Readonly<Record<string, unknown>>;
   readonly base: ComponentSpec;
@@ -35,21 +40,56 @@ export interface SettingsSources {
   readonly setFlags?: readonly string[];
 }
 
-/** Merges files, then flags, onto the profile that the last of them names. */
+/** Merges files, then flags, onto the profile that the last of them names. What is wrong is said of what was given, never of a profile. */
 export function resolveSettings(sources: SettingsSources, defaults: InstallDefaults): Parsed<InstallSettings> {
   const flags = parseSetFlags(sources.setFlags ?? []);
-  const inFiles = sources.specs.reduce<unknown>(mergeTrees, {});
-  const profile = stringAt(applySetFlags(inFiles, flags.flags), "profile") ?? defaultProfileName;
+  const given = applySetFlags(sources.specs.reduce<unknown>(mergeTrees, {}), flags.flags);
+  const profile = profileOf(given);
   const base = profiles[profile];
-  if (base === undefined) {
-    const known = Object.keys(profiles).join(", ");
-    return failed([{ path: "spec.profile", message: `there is no profile "${profile}"; known are ${known}` }], []);
-  }
-  const merged = parseIstioOperator({ spec: applySetFlags(mergeTrees(base, inFiles), flags.flags) });
-  const [firstError, ...otherErrors] = [...flags.errors, ...merged.errors];
-  if (firstError !== undefined || merged.value === undefined) return failed([firstError, ...otherErrors].filter((issue) => issue !== undefined), merged.warnings);
+  if (base === undefined) return failed([unknownProfile(profile)], []);
+  const checked = checkValues(treeAt(given, "values") ?? {});
+  const merged = parseIstioOperator({ spec: applySetFlags(mergeTrees(base, sources.specs.reduce<unknown>(mergeTrees, {})), flags.flags) });
+  const warnings = [...merged.warnings, ...checked.warnings, ...unusedIn(given, checked)];
+  const errors = [...flags.errors, ...merged.errors, ...checked.errors];
+  if (errors.length > 0 || merged.value === undefined) return failed(errors, warnings);
   const settings = withDefaults(merged.value.spec, profile, defaults);
-  return { value: settings, errors: [], warnings: [...merged.warnings, ...valueWarnings(settings.values)] };
+  const conflicts = conflictsIn(settings);
+  return conflicts.length > 0 ? failed(conflicts, warnings) : { value: settings, errors: [], warnings };
+}
+
+/** The profile's spec with files and flags merged in, defaults left out: what `profile dump` prints. */
+export function resolveSpec(sources: SettingsSources): Parsed<IstioOperatorSpec> {
+  const flags = parseSetFlags(sources.setFlags ?? []);
+  const files = sources.specs.reduce<unknown>(mergeTrees, {});
+  const profile = profileOf(applySetFlags(files, flags.flags));
+  const base = profiles[profile];
+  if (base === undefined) return failed([unknownProfile(profile)], []);
+  const merged = parseIstioOperator({ spec: applySetFlags(mergeTrees(base, files), flags.flags) });
+  const errors = [...flags.errors, ...merged.errors];
+  if (errors.length > 0 || merged.value === undefined) return failed(errors, merged.warnings);
+  return { value: { ...merged.value.spec, profile }, errors: [], warnings: merged.warnings };
+}
+
+function profileOf(spec: unknown): string {
+  return stringAt(spec, "profile") ?? stringAt(spec, "values", "profile") ?? defaultProfileName;
+}
+
+function unknownProfile(profile: string): FieldIssue {
+  const near = nearestName(profile, Object.keys(profiles));
+  return { path: "spec.profile", message: `there is no profile "${profile}"${near === undefined ? "" : `; did you mean "${near}"?`}; known are ${Object.keys(profiles).join(", ")}` };
+}
+
+/** Warnings of values that are known and alive, and that Serin does not act on. */
+function unusedIn(given: unknown, { warnings, errors }: { readonly warnings: readonly FieldIssue[]; readonly errors: readonly FieldIssue[] }): FieldIssue[] {
+  const said = [...warnings, ...errors].map(({ path }) => path);
+  return unusedValues(treeAt(given, "values") ?? {}).filter(({ path }) => !said.some((other) => other === path || other.startsWith(`${path}.`)));
+}
+
+/** Things that exclude each other. */
+function conflictsIn({ revision, values }: InstallSettings): FieldIssue[] {
+  const tags = valueAt(values, "revisionTags");
+  if (revision === "" || !Array.isArray(tags) || !tags.includes(revision)) return [];
+  return [{ path: "spec.values.revisionTags", message: `must not hold "${revision}", the name of the revision itself` }];
 }
 
 function failed(errors: readonly FieldIssue[], warnings: readonly FieldIssue[]): Parsed<InstallSettings> {
@@ -58,16 +98,20 @@ function failed(errors: readonly FieldIssue[], warnings: readonly FieldIssue[]):
 }
 
 function withDefaults(spec: IstioOperatorSpec, profile: string, defaults: InstallDefaults): InstallSettings {
-  const { components = {}, values = {} } = spec;
+  const { components = {} } = spec;
+  const values = mergeTrees(defaultValues, spec.values ?? {}) as InstallSettings["values"];
   const revision = spec.revision ?? stringAt(values, "revision") ?? "";
+  const namespace = spec.namespace ?? stringAt(spec.values, "global", "istioNamespace") ?? "istio-system";
+  const hub = spec.hub ?? stringAt(values, "global", "hub") ?? defaults.hub;
+  const tag = spec.tag ?? stringAt(values, "global", "tag") ?? defaults.tag;
   return {
     profile,
-    hub: spec.hub ?? stringAt(values, "global", "hub") ?? defaults.hub,
-    tag: spec.tag ?? stringAt(values, "global", "tag") ?? defaults.tag,
-    namespace: spec.namespace ?? stringAt(values, "global", "istioNamespace") ?? "istio-system",
+    hub,
+    tag,
+    namespace,
     revision: revision === "default" ? "" : revision,
     meshConfig: mergeTrees(treeAt(values, "meshConfig") ?? {}, spec.meshConfig ?? {}) as InstallSettings["meshConfig"],
-    values,
+    values: mergeTrees(values, { profile, global: { hub, tag, istioNamespace: namespace } }) as InstallSettings["values"],
     base: components.base ?? {},
     pilot: components.pilot ?? {},
     cni: components.cni ?? {},
@@ -77,23 +121,34 @@ function withDefaults(spec: IstioOperatorSpec, profile: string, defaults: Instal
   };
 }
 
-/** The values that components act on; every other one is answered by a warning with its name. */
-const knownValues: readonly string[] = [
-  "global.hub", "global.tag", "global.istioNamespace", "global.network", "global.meshID", "global.multiCluster.clusterName", "global.logging.level",
-  "global.proxy.logLevel", "global.variant", "global.platform", "revision", "revisionTags", "defaultRevision", "meshConfig", "base.enableCRDTemplates",
-  "pilot.env", "pilot.autoscaleEnabled", "pilot.replicaCount", "pilot.cni.enabled", "pilot.nodeSelector", "pilot.terminationGracePeriodSeconds",
-  "cni.logLevel", "cni.excludeNamespaces", "cni.privileged", "cni.ambient.enabled", "cni.cniBinDir", "cni.cniConfDir", "cni.chained",
-  "istio_cni.enabled", "istio_cni.chained", "ztunnel.env", "ztunnel.logLevel", "ztunnel.terminationGracePeriodSeconds", "ztunnel.nodeSelector",
-  "gateways.istio-ingressgateway", "gateways.istio-egressgateway", "telemetry", "profile",
+/** The live values that components act on; any other is answered by a warning with its name. A name stands for all below it. */
+const actedOn: readonly string[] = [
+  "profile", "revision", "revisionTags", "defaultRevision", "meshConfig", "sidecarInjectorWebhook", "istiodRemote", "ownerName", "compatibilityVersion", "telemetry", "base",
+  "gatewayClasses", "experimental", "pdb", "istio_cni.enabled", "istio_cni.chained", "gateways",
+  ...[
+    "hub", "tag", "variant", "istioNamespace", "network", "meshID", "meshNetworks", "multiCluster", "logging", "logAsJson", "proxy", "proxy_init", "platform", "caAddress", "pilotCertProvider",
+    "imagePullPolicy", "imagePullSecrets", "priorityClassName", "defaultPodDisruptionBudget", "defaultResources", "defaultNodeSelector", "defaultTolerations", "omitSidecarInjectorConfigMap",
+    "operatorManageWebhooks", "remotePilotAddress", "waypoint", "istiod", "sds", "configValidation", "mountMtlsCerts", "externalIstiod", "nativeNftables", "resourceScope",
+  ].map((name) => `global.${name}`),
+  ...[
+    "env", "envVarFrom", "autoscaleEnabled", "autoscaleMin", "autoscaleMax", "autoscaleBehavior", "replicaCount", "cni", "cpu", "memory", "nodeSelector", "tolerations", "affinity", "resources",
+    "podAnnotations", "podLabels", "deploymentLabels", "deploymentAnnotations", "serviceAnnotations", "serviceAccountAnnotations", "sidecarInjectorWebhookAnnotations", "rollingMaxSurge",
+    "rollingMaxUnavailable", "keepaliveMaxServerConnectionAge", "traceSampling", "image", "hub", "tag", "extraContainerArgs", "volumes", "volumeMounts", "configMap", "topologySpreadConstraints",
+    "terminationGracePeriodSeconds", "trustedZtunnelNamespace", "trustedZtunnelName", "enabled",
+  ].map((name) => `pilot.${name}`),
+  ...["logLevel", "logging", "excludeNamespaces", "privileged", "ambient", "cniBinDir", "cniConfDir", "cniNetnsDir", "cniConfFileName", "chained", "provider", "enabled", "env", "hub", "tag", "image",
+    "resources", "podAnnotations", "podLabels", "tolerations", "repair", "rollingMaxUnavailable"].map((name) => `cni.${name}`),
+  ...["env", "logLevel", "logAsJson", "terminationGracePeriodSeconds", "nodeSelector", "affinity", "resources", "tolerations", "podAnnotations", "podLabels", "labels", "annotations", "caAddress",
+    "xdsAddress", "hub", "tag", "image", "resourceName", "network", "multiCluster", "volumes", "volumeMounts", "updateStrategy"].map((name) => `ztunnel.${name}`),
 ];
 
-function valueWarnings(values: Readonly<Record<string, unknown>>, prefix = ""): FieldIssue[] {
+function unusedValues(values: Readonly<Record<string, unknown>>, prefix = ""): FieldIssue[] {
   const warnings: FieldIssue[] = [];
   for (const [key, value] of Object.entries(values)) {
     const path = prefix === "" ? key : `${prefix}.${key}`;
-    if (knownValues.includes(path)) continue;
-    const leads = knownValues.some((known) => known.startsWith(`${path}.`));
-    if (leads && isTree(value)) warnings.push(...valueWarnings(value, path));
+    if (actedOn.includes(path)) continue;
+    const leads = actedOn.some((known) => known.startsWith(`${path}.`));
+    if (leads && isTree(value)) warnings.push(...unusedValues(value, path));
     else if (leads) warnings.push({ path: `spec.values.${path}`, message: "must be an object" });
     else warnings.push({ path: `spec.values.${path}`, message: "is not acted on by Serin" });
   }

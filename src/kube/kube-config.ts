@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { access, readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
 import { messageOf, userError, type Environment } from "../base/index.ts";
@@ -52,9 +52,16 @@ type Fields = Readonly<Record<string, unknown>>;
 export async function loadKubeConfig(source: string | Environment, context?: string): Promise<KubeConfig> {
   if (typeof source === "string") return await fromFiles([source], context, true);
   const listed = (source["KUBECONFIG"] ?? "").split(delimiter).filter((path) => path !== "");
-  if (listed.length > 0) return await fromFiles(listed, context, false);
-  if (source["KUBERNETES_SERVICE_HOST"] !== undefined && context === undefined) return loadInClusterConfig(source);
+  const inPod = source["KUBERNETES_SERVICE_HOST"] !== undefined && context === undefined;
+  // A control plane's pod names a kubeconfig that is there only when it works for another cluster.
+  if (listed.length > 0 && !(inPod && (await nonePresent(listed)))) return await fromFiles(listed, context, false);
+  if (inPod) return loadInClusterConfig(source);
   return await fromFiles([join(source["HOME"] ?? homedir(), ".kube", "config")], context, true);
+}
+
+async function nonePresent(paths: readonly string[]): Promise<boolean> {
+  const found = await Promise.all(paths.map((path) => access(path).then(() => true, () => false)));
+  return !found.includes(true);
 }
 
 const serviceAccountDirectory = "/var/run/secrets/kubernetes.io/serviceaccount";

@@ -1,27 +1,37 @@
-import { transientError, userError, type Clock } from "../base/index.ts";
-import { keyOf, type KubernetesObject, type UntypedObject } from "../api/index.ts";
-import {
-  customResourceDefinitionKind,
-  daemonSetKind,
-  deploymentKind,
-  mutatingWebhookConfigurationKind,
-  namespaceKind,
-  type DaemonSet,
-  type Deployment,
-} from "../api/kubernetes/index.ts";
+import type { Clock } from "../base/index.ts";
+import type { UntypedObject } from "../api/index.ts";
+import { namespaceKind } from "../api/kubernetes/index.ts";
 import type { KubeClient } from "../kube/index.ts";
-import { installedKindOf, installedKinds, type RenderedComponent } from "../install/index.ts";
+import {
+  deactivateDefault,
+  installedKindOf,
+  installedKinds,
+  renderNamespaces,
+  type DefaultRevision,
+  type InstallSettings,
+  type RenderedComponent,
+} from "../install/index.ts";
+import { observeClusterState, type ClusterState } from "./cluster-state.ts";
+import { withInstallLock } from "./install-lock.ts";
+import { preflight } from "./preflight.ts";
+import { waitReady } from "./readiness.ts";
 
 export interface InstallOptions {
   readonly client: KubeClient;
   readonly clock: Clock;
-  readonly namespace: string;
+  readonly settings: InstallSettings;
   readonly components: readonly RenderedComponent[];
-  /** Applied only where no control plane is the default yet. */
-  readonly defaultTag?: UntypedObject;
+  /** Written where no revision is the default yet. */
+  readonly defaultRevision?: DefaultRevision;
+  /** Moves gateways of other revisions to this one, in place, as upstream did. */
+  readonly upgradeGateways: boolean;
+  /** Who installs, for others who want to at the same time. */
+  readonly identity: string;
   /** Called when a component is there and ready. */
   readonly onDone: (component: RenderedComponent) => void;
-  /** How long one component may take to become ready. */
+  /** Called for what is left as it is, and for what is waited for. */
+  readonly onNote: (note: string) => void;
+  /** How long one component may take to become ready, and another installer to end. */
   readonly readyTimeoutMs: number;
   readonly signal?: AbortSignal;
 }
@@ -29,36 +39,99 @@ export interface InstallOptions {
 export const fieldManager = "istio-operator";
 /** Writes under way at once. */
 const parallelWrites = 12;
-const pollMs = 40;
 
 /**
- * Applies the components in their order, by server-side apply, and waits for what runs to be ready. Nothing is waited for
- * before everything is written, so that the parts come up side by side.
+ * Checks everything first, then applies the components in their order by server-side apply, so that an installation that was
+ * broken off goes on where it was. All is written before anything is waited for, but for webhooks: those come when what they
+ * lead to answers.
  */
 export async function applyComponents(options: InstallOptions): Promise<void> {
-  const { client, components } = options;
-  await ensureNamespace(client, options.namespace);
-  for (const component of components) await applyObjects(client, component.objects);
-  if (options.defaultTag !== undefined && !(await hasDefault(client))) await applyObjects(client, [options.defaultTag]);
+  const { client, clock, settings, signal } = options;
+  await preflight(client, settings, objectsOf(options.components), await observeClusterState(client));
+  await ensureNamespaces(client, renderNamespaces(settings, options.components));
+  const lock = { client, clock, namespace: settings.namespace, identity: options.identity, timeoutMs: options.readyTimeoutMs, onWait: (holder: string) => options.onNote(`${holder} is installing at the moment; waiting for it to end`) };
+  await withInstallLock(lock, signal, async () => {
+    // Another installer may have changed what there is.
+    const components = withoutForeign(options, await observeClusterState(client));
+    for (const component of components) await applyObjects(client, component.objects.filter((object) => !isWebhook(object)));
+    for (const component of components) {
+      await waitAll(component.objects.filter((object) => !isWebhook(object)), options);
+      const webhooks = component.objects.filter(isWebhook);
+      await applyObjects(client, webhooks);
+      if (component.name === "pilot") await ensureDefault(options);
+      await waitAll(webhooks, options);
+      options.onDone(component);
+    }
+  });
+}
+
+function objectsOf(components: readonly RenderedComponent[]): UntypedObject[] {
+  return components.flatMap((component) => component.objects);
+}
+
+function isWebhook({ kind }: UntypedObject): boolean {
+  return kind === "MutatingWebhookConfiguration" || kind === "ValidatingWebhookConfiguration";
+}
+
+async function waitAll(objects: readonly UntypedObject[], options: InstallOptions): Promise<void> {
+  for (const object of objects) await waitReady(object, options);
+}
+
+/** The components without what another revision has and keeps: its gateways and its tags. Says what was left. */
+function withoutForeign({ components, settings, upgradeGateways, onNote }: InstallOptions, state: ClusterState): RenderedComponent[] {
+  const own = settings.revisionLabel ?? (settings.revision === "" ? "default" : settings.revision);
+  const lives = (revision: string): boolean => revision !== own && state.revisions.some((one) => one.revision === revision);
+  const isDefaultElsewhere = state.tags.some(({ tag, revision }) => tag === "default" && lives(revision));
+  const kept: RenderedComponent[] = [];
   for (const component of components) {
-    for (const object of component.objects) await waitReady(object, options);
-    options.onDone(component);
+    const workload = component.objects.find(({ kind }) => kind === "Deployment")?.metadata;
+    const gateway = /^(in|e)gressGateways/.test(component.name)
+      ? state.gateways.find(({ name, namespace }) => name === workload?.name && namespace === workload.namespace)
+      : undefined;
+    if (gateway !== undefined && lives(gateway.revision) && !upgradeGateways) {
+      onNote(`gateway ${gateway.namespace}/${gateway.name} stays with revision "${gateway.revision}"; --upgrade-gateways moves it to "${own}"`);
+      continue;
+    }
+    const objects = component.objects.filter(({ metadata }) => {
+      const tag = state.tags.find(({ name }) => name === metadata.name);
+      if (tag === undefined || !lives(tag.revision)) return true;
+      onNote(`tag "${tag.tag}" stays with revision "${tag.revision}"; to move it: serin tag set ${tag.tag} --revision ${own} --overwrite`);
+      return false;
+    });
+    kept.push({ ...component, objects: isDefaultElsewhere ? objects.map(withoutDefault) : objects });
+  }
+  return kept;
+}
+
+/** The injector of a control plane without a name, which injects by default only where the tag `default` leads nowhere else. */
+function withoutDefault(object: UntypedObject): UntypedObject {
+  if (object.kind !== "MutatingWebhookConfiguration" || object.metadata.labels?.["istio.io/tag"] !== undefined) return object;
+  return { ...object, webhooks: deactivateDefault(object["webhooks"] as Readonly<Record<string, unknown>>[]) };
+}
+
+/** Makes the first revision of a cluster the default; a later one leaves injector and validator where they are, and says so. */
+async function ensureDefault({ client, defaultRevision, onNote }: InstallOptions): Promise<void> {
+  if (defaultRevision === undefined) return;
+  const state = await observeClusterState(client);
+  const { revision, tag, validator } = defaultRevision;
+  const owner = state.defaultRevision;
+  const isOurs = owner === undefined || owner === revision || !state.revisions.some((one) => one.revision === owner);
+  if (!isOurs) {
+    onNote(`revision "${owner}" stays the default: its injector and its validator are as they were`);
+    return;
+  }
+  await applyObjects(client, [...(tag === undefined ? [] : [tag]), validator]);
+}
+
+async function ensureNamespaces(client: KubeClient, namespaces: readonly UntypedObject[]): Promise<void> {
+  for (const namespace of namespaces) {
+    if ((await client.get(namespaceKind, namespace.metadata.name ?? "")) !== undefined) continue;
+    await client.apply(namespaceKind, namespace, { fieldManager, force: true });
   }
 }
 
-/** Whether an unrevisioned control plane, or the tag `default`, is there. */
-async function hasDefault(client: KubeClient): Promise<boolean> {
-  const { items } = await client.list(mutatingWebhookConfigurationKind, { labelSelector: "app=sidecar-injector" });
-  return items.some(({ metadata: { labels = {} } }) => labels["istio.io/tag"] === "default" || (labels["istio.io/tag"] === undefined && labels["istio.io/rev"] === "default"));
-}
-
-async function ensureNamespace(client: KubeClient, name: string): Promise<void> {
-  if ((await client.get(namespaceKind, name)) !== undefined) return;
-  await client.apply(namespaceKind, { apiVersion: "v1", kind: "Namespace", metadata: { name } }, { fieldManager, force: true });
-}
-
-/** Writes in the order of kinds; within a kind side by side. Definitions of kinds are established before anything else. */
-async function applyObjects(client: KubeClient, objects: readonly UntypedObject[]): Promise<void> {
+/** Writes in the order of kinds; within a kind side by side. */
+export async function applyObjects(client: KubeClient, objects: readonly UntypedObject[]): Promise<void> {
   for (const kind of installedKinds) {
     const ofKind = objects.filter((object) => installedKindOf(object) === kind);
     for (let at = 0; at < ofKind.length; at += parallelWrites) {
@@ -66,85 +139,4 @@ async function applyObjects(client: KubeClient, objects: readonly UntypedObject[
       await Promise.all(batch.map((object) => client.apply(kind, object, { fieldManager, force: true })));
     }
   }
-}
-
-async function waitReady(object: UntypedObject, options: InstallOptions): Promise<void> {
-  const { client, clock, signal } = options;
-  const check = readinessCheck(object, client);
-  if (check === undefined) return;
-  const deadline = clock.steadyMs() + options.readyTimeoutMs;
-  for (;;) {
-    const waitingFor = await check();
-    if (waitingFor === undefined) return;
-    if (clock.steadyMs() > deadline) {
-      const name = `${object.kind ?? ""} ${keyOf(object)}`;
-      throw transientError("not-ready", `${name} was not ready after ${options.readyTimeoutMs / 1000} s: ${waitingFor}`, {
-        hint: `kubectl -n ${object.metadata.namespace ?? "default"} get pods; kubectl -n ${object.metadata.namespace ?? "default"} describe ${(object.kind ?? "").toLowerCase()} ${object.metadata.name ?? ""}`,
-      });
-    }
-    await clock.sleep(pollMs, signal);
-  }
-}
-
-/** A function that answers what is still missing, for kinds that become ready by and by. */
-function readinessCheck({ kind, metadata }: UntypedObject, client: KubeClient): (() => Promise<string | undefined>) | undefined {
-  const { name = "", namespace } = metadata;
-  if (kind === "Deployment") return async () => deploymentMissing(await client.get(deploymentKind, name, namespace));
-  if (kind === "DaemonSet") return async () => daemonSetMissing(await client.get(daemonSetKind, name, namespace));
-  if (kind === "CustomResourceDefinition") {
-    return async () => {
-      const found = await client.get(customResourceDefinitionKind, name);
-      return found?.status?.conditions?.some((condition) => condition["type"] === "Established" && condition["status"] === "True") === true
-        ? undefined
-        : "the definition is not established";
-    };
-  }
-  return undefined;
-}
-
-function deploymentMissing(deployment: Deployment | undefined): string | undefined {
-  if (deployment === undefined) return "it is not there";
-  const { status = {}, spec, metadata } = deployment;
-  if ((status.observedGeneration ?? 0) < (metadata.generation ?? 0)) return "its controller has not seen it yet";
-  const wanted = spec?.replicas ?? 1;
-  const ready = Math.min(status.updatedReplicas ?? 0, status.availableReplicas ?? 0);
-  return ready >= wanted ? undefined : `${ready} of ${wanted} replicas are available`;
-}
-
-function daemonSetMissing(daemonSet: DaemonSet | undefined): string | undefined {
-  const status = daemonSet?.status;
-  if (daemonSet === undefined || status === undefined) return "its controller has not seen it yet";
-  if ((status.observedGeneration ?? 0) < (daemonSet.metadata.generation ?? 0)) return "its controller has not seen it yet";
-  const ready = Math.min(status.updatedNumberScheduled ?? 0, status.numberAvailable ?? 0);
-  const wanted = status.desiredNumberScheduled;
-  return ready >= wanted ? undefined : `${ready} of ${wanted} nodes run it`;
-}
-
-export interface UninstallOptions {
-  readonly client: KubeClient;
-  /** What to remove: one revision, or everything that an installation wrote. */
-  readonly what: { readonly revision: string } | "everything";
-  readonly onRemoved: (object: KubernetesObject) => void;
-}
-
-/**
- * Removes what installations wrote, last kinds first. Definitions of kinds stay, as removing them would remove users'
- * objects; so do the root certificate and namespaces.
- */
-export async function removeInstalled({ client, what, onRemoved }: UninstallOptions): Promise<number> {
-  if (what !== "everything" && what.revision === "") throw userError("revision-missing", "no revision was named");
-  const labelSelector = what === "everything" ? "install.operator.istio.io/owning-resource" : `istio.io/rev=${what.revision},install.operator.istio.io/owning-resource`;
-  let removed = 0;
-  for (const kind of installedKinds.toReversed()) {
-    if (kind.kind === "CustomResourceDefinition" || kind.kind === "Namespace") continue;
-    const { items } = await client.list(kind, { labelSelector });
-    await Promise.all(
-      items.map(async ({ metadata }) => {
-        await client.delete(kind, metadata.name ?? "", metadata.namespace, { propagationPolicy: "Background" });
-        onRemoved({ kind: kind.kind, metadata });
-        removed += 1;
-      }),
-    );
-  }
-  return removed;
 }

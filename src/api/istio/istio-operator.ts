@@ -56,6 +56,13 @@ export interface KubernetesSettings {
   readonly strategy?: UntypedEntry;
   readonly hpaSpec?: UntypedEntry;
   readonly podDisruptionBudget?: UntypedEntry;
+  readonly imagePullPolicy?: string;
+  readonly priorityClassName?: string;
+  readonly readinessProbe?: UntypedEntry;
+  /** Of the pod. */
+  readonly securityContext?: UntypedEntry;
+  readonly volumes?: readonly UntypedEntry[];
+  readonly volumeMounts?: readonly UntypedEntry[];
   readonly overlays?: readonly Overlay[];
 }
 
@@ -111,8 +118,16 @@ function parseSpec(spec: Reader): IstioOperatorSpec {
     values: spec.object("values")?.raw as IstioOperatorSpec["values"],
   });
   spec.ignore("installPackagePath", "unvalidatedValues");
+  deadFields(spec, { addonComponents: 7, resourceSuffix: 9, k8s: 5, featureObservability: 4, trafficManagement: 4, policy: 4, telemetry: 4, security: 4, configManagement: 4, autoInjection: 4, gateways: 4, cni: 4 });
   spec.unknownFields();
   return result;
+}
+
+/** Fields that releases from 1.4 on had, by the minor release that was the last to read them. */
+function deadFields(reader: Reader, fields: Readonly<Record<string, number>>): void {
+  for (const [field, until] of Object.entries(fields)) {
+    if (reader.has(field)) reader.warn(`does nothing: Istio 1.${until} was the last release that read it`, field);
+  }
 }
 
 /** YAML reads a tag such as 1.18 as a number. */
@@ -153,8 +168,9 @@ function parseComponents(components: Reader): IstioComponents {
     egressGateways: many("egressGateways"),
   });
   if (components.object("istiodRemote")?.boolean("enabled") === true) {
-    components.error("is not supported: install a control plane in the cluster with components.pilot", "istiodRemote.enabled");
+    components.error("is not read any more: take profile=remote, and values.global.remotePilotAddress for where its control plane is", "istiodRemote.enabled");
   }
+  deadFields(components, { policy: 7, telemetry: 7, citadel: 6, galley: 6, sidecarInjector: 6, nodeAgent: 5, certManager: 5, proxy: 6 });
   components.unknownFields();
   return result;
 }
@@ -187,8 +203,15 @@ function parseSettings(k8s: Reader): KubernetesSettings {
     strategy: entry("strategy"),
     hpaSpec: entry("hpaSpec"),
     podDisruptionBudget: entry("podDisruptionBudget"),
+    imagePullPolicy: k8s.string("imagePullPolicy"),
+    priorityClassName: k8s.string("priorityClassName"),
+    readinessProbe: entry("readinessProbe"),
+    securityContext: entry("securityContext"),
+    volumes: entries("volumes"),
+    volumeMounts: entries("volumeMounts"),
     overlays: k8s.has("overlays") ? k8s.list("overlays").map(parseOverlay) : undefined,
   });
+  k8s.ignore("scaleTargetRef");
   k8s.unknownFields();
   return result;
 }

@@ -54,8 +54,11 @@ export class FakeContext implements CliContext {
     return text;
   };
   readonly customResources = async () => ({ istio: [], rollout: [] });
+  readonly identity = "tester@here (pid 1)";
   readonly installer = {
     apply: async (): Promise<void> => undefined,
+    plan: async () => "created" as const,
+    verify: async () => ({ good: [], bad: [], definitions: 0, deployments: 0 }),
     remove: async ({ what }: { readonly what: unknown }): Promise<number> => this.removed.push(what),
   };
 }

@@ -1,25 +1,24 @@
 import type { UntypedObject } from "../../api/index.ts";
-import { componentLabels, object } from "../render-context.ts";
-import type { InstallSettings } from "../settings.ts";
-import { grant, read } from "./roles.ts";
+import { chartLabels, componentLabels, object } from "../render-context.ts";
+import { stringAt, valueAt, type InstallSettings } from "../settings.ts";
+import { defaultValidator } from "./webhooks.ts";
 
-/** What all revisions share: definitions of kinds, the reader's account, and the validator of objects that name no revision. */
+/** What all revisions share: definitions of kinds, the reader's account, and the validator of objects that name no revision where one is asked for. */
 export function renderBase(settings: InstallSettings, customResources: readonly UntypedObject[]): UntypedObject[] {
-  const labels = componentLabels("Base", settings, "shared");
-  const { namespace } = settings;
-  const reader = { name: "istio-reader-service-account", namespace };
+  const { namespace, values } = settings;
+  const validated = stringAt(values, "defaultRevision");
+  const wantsDefinitions = valueAt(values, "base", "enableIstioConfigCRDs") !== false;
+  const excluded = valueAt(values, "base", "excludedCRDs");
+  const isWanted = ({ metadata }: UntypedObject): boolean => !(Array.isArray(excluded) && excluded.includes(metadata.name));
   return [
-    ...customResources,
-    object({ apiVersion: "v1", kind: "ServiceAccount", ...reader, labels: { ...labels, app: "istio-reader" } }, {}),
-    ...grant({
-      name: `istio-reader-clusterrole-${namespace}`,
-      labels: { ...labels, app: "istio-reader" },
-      serviceAccount: reader,
-      rules: [
-        { apiGroups: ["networking.istio.io", "security.istio.io", "telemetry.istio.io", "extensions.istio.io", "gateway.networking.k8s.io"], resources: ["*"], verbs: read },
-        { apiGroups: [""], resources: ["endpoints", "pods", "services", "nodes", "replicationcontrollers", "namespaces", "secrets"], verbs: read },
-        { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: read },
-      ],
-    }),
+    ...(wantsDefinitions ? customResources.filter(isWanted).map((definition) => labelled(definition, settings)) : []),
+    object({ apiVersion: "v1", kind: "ServiceAccount", name: "istio-reader-service-account", namespace, labels: { ...componentLabels("Base", settings, "shared"), app: "istio-reader" } }, {}),
+    ...(validated === undefined ? [] : [defaultValidator(validated, settings)]),
   ];
+}
+
+function labelled(definition: UntypedObject, settings: InstallSettings): UntypedObject {
+  const { "app.kubernetes.io/name": _name, ...labels } = chartLabels("Base", settings);
+  const { metadata } = definition;
+  return { ...definition, metadata: { ...metadata, labels: { ...metadata.labels, ...labels }, annotations: { ...metadata.annotations, "helm.sh/resource-policy": "keep" } } };
 }

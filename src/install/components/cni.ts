@@ -1,6 +1,6 @@
 import type { UntypedObject } from "../../api/index.ts";
-import { componentLabels, fieldEnv, imageOf, mergeEnv, object, podSettings } from "../render-context.ts";
-import { stringAt, valueAt, type InstallSettings } from "../settings.ts";
+import { chartLabels, componentLabels, fieldEnv, imageOf, mergeEnv, object, pullPolicy, workloadSettings } from "../render-context.ts";
+import { stringAt, treeAt, valueAt, type InstallSettings } from "../settings.ts";
 import { grant, read } from "./roles.ts";
 
 const hostPaths = [
@@ -14,20 +14,25 @@ const hostPaths = [
 
 /** The node agent: one a node, shared by all revisions. */
 export function renderCni(settings: InstallSettings): UntypedObject[] {
-  const labels = { ...componentLabels("Cni", settings, "shared"), app: "istio-cni" };
+  const labels = { ...componentLabels("Cni", settings, "revision"), app: "istio-cni" };
   const { namespace } = settings;
   const serviceAccount = { name: "istio-cni", namespace };
   return [
     object({ apiVersion: "v1", kind: "ServiceAccount", ...serviceAccount, labels }, {}),
+    ...grant({ name: "istio-cni", labels, serviceAccount, rules: [{ apiGroups: [""], resources: ["pods", "nodes", "namespaces"], verbs: read }] }),
     ...grant({
-      name: "istio-cni",
-      labels,
+      name: "istio-cni-repair-role",
+      bindingName: "istio-cni-repair-rolebinding",
+      labels: { ...labels, "k8s-app": "istio-cni-repair" },
       serviceAccount,
-      rules: [{ apiGroups: [""], resources: ["pods", "nodes", "namespaces"], verbs: read }],
+      rules: [
+        { apiGroups: [""], resources: ["events"], verbs: ["create", "patch"] },
+        { apiGroups: [""], resources: ["pods"], verbs: read },
+      ],
     }),
     ...grant({
       name: "istio-cni-ambient",
-      labels,
+      labels: { ...labels, "k8s-app": "istio-cni-repair" },
       serviceAccount,
       rules: [
         { apiGroups: [""], resources: ["pods", "pods/status"], verbs: ["get", "list", "watch", "update", "patch"] },
@@ -41,33 +46,44 @@ export function renderCni(settings: InstallSettings): UntypedObject[] {
 }
 
 function agentConfig(settings: InstallSettings): Record<string, string> {
-  const excluded = valueAt(settings.values, "cni", "excludeNamespaces");
+  const own = treeAt(settings.values, "cni");
+  const excluded = valueAt(own, "excludeNamespaces");
+  const extra = Object.entries(treeAt(own, "env") ?? {}).map(([name, value]) => [name, String(value)] as const);
   return {
-    AMBIENT_ENABLED: "true",
+    AMBIENT_ENABLED: String(valueAt(own, "ambient", "enabled") !== false),
+    AMBIENT_DNS_CAPTURE: String(valueAt(own, "ambient", "dnsCapture") !== false),
+    AMBIENT_IPV6: String(valueAt(own, "ambient", "ipv6") !== false),
+    CHAINED_CNI_PLUGIN: String(valueAt(own, "chained") !== false),
     CURRENT_AGENT_VERSION: settings.tag,
-    LOG_LEVEL: stringAt(settings.values, "cni", "logLevel") ?? "info",
+    LOG_LEVEL: stringAt(own, "logLevel") ?? "info",
     EXCLUDE_NAMESPACES: Array.isArray(excluded) ? excluded.join(",") : `${settings.namespace},kube-system`,
+    REPAIR_ENABLED: String(valueAt(own, "repair", "enabled") !== false),
+    ...Object.fromEntries(extra),
   };
 }
 
-function agentDaemonSet(settings: InstallSettings, labels: Record<string, string>): UntypedObject {
+function agentDaemonSet(settings: InstallSettings, shared: Record<string, string>): UntypedObject {
   const { cni, namespace } = settings;
+  const { app: _app, ...labels } = shared;
+  const workload = workloadSettings(cni, treeAt(settings.values, "cni"), settings);
   const selector = { "k8s-app": "istio-cni-node" };
+  const maxUnavailable = valueAt(settings.values, "cni", "rollingMaxUnavailable") ?? 1;
   return object(
     { apiVersion: "apps/v1", kind: "DaemonSet", name: "istio-cni-node", namespace, labels: { ...labels, ...selector } },
     {
       spec: {
         selector: { matchLabels: selector },
-        updateStrategy: { type: "RollingUpdate", rollingUpdate: { maxUnavailable: 1 } },
+        updateStrategy: { type: "RollingUpdate", rollingUpdate: { maxUnavailable } },
         template: {
           metadata: {
-            labels: { ...labels, ...selector, "sidecar.istio.io/inject": "false", "istio.io/dataplane-mode": "none" },
+            labels: { ...chartLabels("Cni", settings), "operator.istio.io/component": "Cni", ...selector, "sidecar.istio.io/inject": "false", "istio.io/dataplane-mode": "none", ...workload.podLabels },
             annotations: {
+              "container.apparmor.security.beta.kubernetes.io/install-cni": "unconfined",
               "sidecar.istio.io/inject": "false",
               "prometheus.io/port": "15014",
               "prometheus.io/scrape": "true",
               "prometheus.io/path": "/metrics",
-              ...cni.k8s?.podAnnotations,
+              ...workload.podAnnotations,
             },
           },
           spec: {
@@ -80,7 +96,7 @@ function agentDaemonSet(settings: InstallSettings, labels: Record<string, string
             tolerations: [{ operator: "Exists" }],
             containers: [agentContainer(settings)],
             volumes: hostPaths.map(({ name, path }) => ({ name, hostPath: { path, ...(path === "/proc" ? { type: "Directory" } : { type: "DirectoryOrCreate" }) } })),
-            ...podSettings(cni.k8s),
+            ...workload.pod,
           },
         },
       },
@@ -90,20 +106,22 @@ function agentDaemonSet(settings: InstallSettings, labels: Record<string, string
 
 function agentContainer(settings: InstallSettings): Record<string, unknown> {
   const { cni } = settings;
+  const own = treeAt(settings.values, "cni");
   return {
     name: "install-cni",
-    image: imageOf("install-cni", cni, settings),
+    image: imageOf("install-cni", cni, settings, own),
+    ...pullPolicy(cni, settings),
     command: ["install-cni"],
-    args: [`--log_output_level=${stringAt(settings.values, "cni", "logLevel") ?? "info"}`],
+    args: [`--log_output_level=${stringAt(own, "logging", "level") ?? stringAt(own, "logLevel") ?? "info"}`],
     securityContext: { privileged: true, runAsUser: 0, runAsGroup: 0 },
     readinessProbe: { httpGet: { path: "/readyz", port: 8000 }, periodSeconds: 1 },
     ports: [{ name: "metrics", containerPort: 15_014, protocol: "TCP" }],
     envFrom: [{ configMapRef: { name: "istio-cni-config" } }],
-    env: mergeEnv<Record<string, unknown>>(
+    env: mergeEnv<Readonly<Record<string, unknown>>>(
       [fieldEnv("NODE_NAME", "spec.nodeName"), fieldEnv("POD_NAME", "metadata.name"), fieldEnv("POD_NAMESPACE", "metadata.namespace")],
       cni.k8s?.env ?? [],
     ),
-    resources: cni.k8s?.resources ?? { requests: { cpu: "20m", memory: "64Mi" } },
+    resources: cni.k8s?.resources ?? treeAt(own, "resources") ?? { requests: { cpu: "20m", memory: "64Mi" } },
     volumeMounts: hostPaths.map(({ name, mountPath }) => ({ name, mountPath })),
   };
 }

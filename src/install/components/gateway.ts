@@ -1,8 +1,25 @@
 import type { UntypedObject } from "../../api/index.ts";
 import type { GatewaySpec } from "../../api/istio/index.ts";
-import { clusterName, componentLabels, fieldEnv, imageOf, mergeEnv, object, podSettings, revisioned, type ComponentName } from "../render-context.ts";
+import { mergeTrees } from "../merge.ts";
+import {
+  chartLabels,
+  componentLabels,
+  mergeEnv,
+  object,
+  pullPolicy,
+  imageOf,
+  revisioned,
+  revisionLabel,
+  scalingObjects,
+  workloadSettings,
+  type ComponentName,
+  type WorkloadSettings,
+} from "../render-context.ts";
 import { stringAt, treeAt, valueAt, type InstallSettings } from "../settings.ts";
+import { gatewayEnvironment } from "./gateway-environment.ts";
 import { grant, read } from "./roles.ts";
+
+type Tree = Readonly<Record<string, unknown>>;
 
 const ingressPorts = [
   { name: "status-port", port: 15_021, targetPort: 15_021, protocol: "TCP" },
@@ -17,79 +34,109 @@ const egressPorts = [
 
 export type GatewayDirection = "ingress" | "egress";
 
+/** A gateway with everything that its spec, its values and its direction say. */
+interface GatewayPlan {
+  readonly name: string;
+  readonly namespace: string;
+  readonly gateway: GatewaySpec;
+  readonly own: Tree;
+  readonly workload: WorkloadSettings;
+  readonly component: ComponentName;
+  readonly selector: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly ports: readonly Tree[];
+  readonly type: string;
+}
+
 /** A classic gateway (selected by Istio's Gateway kind through its labels): account, Deployment and Service. */
 export function renderGateway(gateway: GatewaySpec, direction: GatewayDirection, settings: InstallSettings): UntypedObject[] {
-  const component: ComponentName = direction === "ingress" ? "IngressGateways" : "EgressGateways";
-  const namespace = gateway.namespace ?? settings.namespace;
-  const selector = gateway.label ?? { app: gateway.name, istio: `${direction}gateway` };
-  const labels = { ...componentLabels(component, settings, "revision"), ...selector };
-  const serviceAccount = { name: `${gateway.name}-service-account`, namespace };
+  const plan = planGateway(gateway, direction, settings);
+  const { name, namespace, labels, own } = plan;
+  const serviceAccount = { name: accountOf(plan), namespace };
   return [
-    object({ apiVersion: "v1", kind: "ServiceAccount", ...serviceAccount, labels }, {}),
-    ...grant({
-      name: `${gateway.name}-sds`,
-      namespace,
-      labels,
-      serviceAccount,
-      rules: [{ apiGroups: [""], resources: ["secrets"], verbs: read }],
-    }),
-    gatewayService(gateway, direction, { namespace, selector, labels }, settings),
-    gatewayDeployment(gateway, { namespace, selector, labels, serviceAccount: serviceAccount.name }, settings),
+    object({ apiVersion: "v1", kind: "ServiceAccount", ...serviceAccount, labels, annotations: treeAt(own, "serviceAccount", "annotations") as Record<string, string> }, {}),
+    ...grant({ name: `${name}-sds`, namespace, labels, serviceAccount, rules: [{ apiGroups: [""], resources: ["secrets"], verbs: read }] }),
+    gatewayService(plan),
+    gatewayDeployment(plan, settings),
+    ...scalingObjects(plan, gateway, own, settings),
   ];
 }
 
-interface Placement {
-  readonly namespace: string;
-  readonly selector: Readonly<Record<string, string>>;
-  readonly labels: Readonly<Record<string, string>>;
+function accountOf({ name }: Pick<GatewayPlan, "name">): string {
+  return `${name}-service-account`;
 }
 
-function gatewayService(gateway: GatewaySpec, direction: GatewayDirection, placement: Placement, settings: InstallSettings): UntypedObject {
-  const { k8s } = gateway;
-  const legacy = treeAt(settings.values, "gateways", gateway.name);
-  const type = stringAt(legacy, "type") ?? (direction === "ingress" ? "LoadBalancer" : "ClusterIP");
-  const ports = valueAt(legacy, "ports") ?? (direction === "ingress" ? ingressPorts : egressPorts);
+function planGateway(gateway: GatewaySpec, direction: GatewayDirection, settings: InstallSettings): GatewayPlan {
+  const component: ComponentName = direction === "ingress" ? "IngressGateways" : "EgressGateways";
+  const chartName = `istio-${direction}gateway`;
+  // Upstream keeps the values of every gateway of a direction under the default gateway's name.
+  const own = mergeTrees(treeAt(settings.values, "gateways", chartName) ?? {}, gateway.name === chartName ? {} : (treeAt(settings.values, "gateways", gateway.name) ?? {})) as Tree;
+  const selector = { app: gateway.name, istio: `${direction}gateway`, ...(treeAt(own, "labels") as Record<string, string> | undefined), ...gateway.label };
+  return {
+    name: gateway.name,
+    namespace: gateway.namespace ?? settings.namespace,
+    gateway,
+    own,
+    workload: workloadSettings(gateway, own, settings),
+    component,
+    selector,
+    labels: { ...componentLabels(component, settings, "revision"), "app.kubernetes.io/name": chartName, ...selector },
+    ports: (valueAt(gateway.k8s?.service, "ports") ?? valueAt(own, "ports") ?? (direction === "ingress" ? ingressPorts : egressPorts)) as Tree[],
+    type: stringAt(gateway.k8s?.service, "type") ?? stringAt(own, "type") ?? (direction === "ingress" ? "LoadBalancer" : "ClusterIP"),
+  };
+}
+
+const serviceFields = ["loadBalancerIP", "loadBalancerSourceRanges", "externalTrafficPolicy", "ipFamilyPolicy", "ipFamilies"] as const;
+
+function gatewayService({ name, namespace, labels, own, workload, type, selector, ports, gateway }: GatewayPlan): UntypedObject {
+  const fields = serviceFields.map((field) => [field, valueAt(own, field)] as const).filter(([, value]) => value !== undefined && value !== "" && !(Array.isArray(value) && value.length === 0));
   return object(
-    {
-      apiVersion: "v1",
-      kind: "Service",
-      name: gateway.name,
-      namespace: placement.namespace,
-      labels: placement.labels,
-      ...(k8s?.serviceAnnotations === undefined ? {} : { annotations: k8s.serviceAnnotations }),
-    },
-    { spec: { type, selector: placement.selector, ports, ...k8s?.service } },
+    { apiVersion: "v1", kind: "Service", name, namespace, labels, annotations: workload.serviceAnnotations },
+    { spec: { ...Object.fromEntries(fields), ...gateway.k8s?.service, type, selector, ports } },
   );
 }
 
-function gatewayDeployment(gateway: GatewaySpec, placement: Placement & { readonly serviceAccount: string }, settings: InstallSettings): UntypedObject {
-  const { k8s } = gateway;
-  const { namespace, selector, labels, serviceAccount } = placement;
+function gatewayDeployment(plan: GatewayPlan, settings: InstallSettings): UntypedObject {
+  const { name, namespace, labels, selector, workload, component } = plan;
   return object(
-    { apiVersion: "apps/v1", kind: "Deployment", name: gateway.name, namespace, labels },
+    { apiVersion: "apps/v1", kind: "Deployment", name, namespace, labels: { ...labels, "istio.io/dataplane-mode": "none" } },
     {
       spec: {
-        replicas: k8s?.replicaCount ?? 1,
+        ...(workload.autoscale === undefined ? { replicas: workload.replicas } : {}),
         selector: { matchLabels: selector },
-        strategy: k8s?.strategy ?? { rollingUpdate: { maxSurge: "100%", maxUnavailable: "25%" } },
+        strategy: workload.strategy,
         template: {
           metadata: {
-            labels: { ...labels, "sidecar.istio.io/inject": "false", "istio.io/dataplane-mode": "none", "service.istio.io/canonical-name": gateway.name },
+            labels: {
+              ...chartLabels(component, settings),
+              "app.kubernetes.io/name": labels["app.kubernetes.io/name"],
+              "install.operator.istio.io/owning-resource": labels["install.operator.istio.io/owning-resource"],
+              "operator.istio.io/component": component,
+              "istio.io/rev": revisionLabel(settings),
+              "istio.io/dataplane-mode": "none",
+              ...(namespace === "istio-system" ? { chart: "gateways", heritage: "Tiller", release: "istio" } : {}),
+              "service.istio.io/canonical-name": name,
+              "service.istio.io/canonical-revision": selector["version"] ?? (settings.revision === "" ? "latest" : settings.revision),
+              "sidecar.istio.io/inject": "false",
+              ...selector,
+              ...workload.podLabels,
+            },
             annotations: {
+              "istio.io/rev": revisionLabel(settings),
               "prometheus.io/port": "15020",
               "prometheus.io/scrape": "true",
               "prometheus.io/path": "/stats/prometheus",
               "sidecar.istio.io/inject": "false",
-              ...k8s?.podAnnotations,
+              ...workload.podAnnotations,
             },
           },
           spec: {
-            serviceAccountName: serviceAccount,
+            serviceAccountName: accountOf(plan),
             terminationGracePeriodSeconds: 300,
-            securityContext: { runAsUser: 1337, runAsGroup: 1337, fsGroup: 1337 },
-            containers: [gatewayContainer(gateway, settings)],
-            volumes: gatewayVolumes,
-            ...podSettings(k8s),
+            securityContext: { runAsUser: 1337, runAsGroup: 1337, runAsNonRoot: true, fsGroup: 1337 },
+            containers: [gatewayContainer(plan, settings)],
+            volumes: gatewayVolumes(plan, settings),
+            ...workload.pod,
           },
         },
       },
@@ -97,57 +144,78 @@ function gatewayDeployment(gateway: GatewaySpec, placement: Placement & { readon
   );
 }
 
-const gatewayVolumes = [
-  { name: "workload-socket", emptyDir: {} },
-  { name: "istio-data", emptyDir: {} },
-  { name: "istiod-ca-cert", configMap: { name: "istio-ca-root-cert" } },
-  {
-    name: "podinfo",
-    downwardAPI: {
-      items: [
-        { path: "labels", fieldRef: { fieldPath: "metadata.labels" } },
-        { path: "annotations", fieldRef: { fieldPath: "metadata.annotations" } },
-      ],
-    },
-  },
-  { name: "istio-token", projected: { sources: [{ serviceAccountToken: { audience: "istio-ca", expirationSeconds: 43_200, path: "istio-token" } }] } },
-] as const;
-
-function gatewayContainer(gateway: GatewaySpec, settings: InstallSettings): Record<string, unknown> {
-  const { k8s } = gateway;
-  const discovery = `${revisioned("istiod", settings)}.${settings.namespace}.svc:15012`;
+function gatewayContainer(plan: GatewayPlan, settings: InstallSettings): Record<string, unknown> {
+  const { gateway, own, workload, ports } = plan;
+  const { values } = settings;
+  const proxy = treeAt(values, "global", "proxy");
+  const isJson = valueAt(values, "global", "logAsJson") === true;
   return {
     name: "istio-proxy",
-    image: imageOf("proxyv2", gateway, settings),
-    args: ["proxy", "router", "--domain", "$(POD_NAMESPACE).svc.cluster.local", "--proxyLogLevel=warning"],
-    ports: [8080, 8443, 15_021, 15_090].map((containerPort) => ({ containerPort, protocol: "TCP" })),
-    readinessProbe: { httpGet: { path: "/healthz/ready", port: 15_021 }, periodSeconds: 1, timeoutSeconds: 3, failureThreshold: 2 },
-    env: mergeEnv<Record<string, unknown>>(
-      [
-        fieldEnv("POD_NAME", "metadata.name"),
-        fieldEnv("POD_NAMESPACE", "metadata.namespace"),
-        fieldEnv("INSTANCE_IP", "status.podIP"),
-        fieldEnv("HOST_IP", "status.hostIP"),
-        fieldEnv("NODE_NAME", "spec.nodeName"),
-        fieldEnv("SERVICE_ACCOUNT", "spec.serviceAccountName"),
-        { name: "CA_ADDR", value: discovery },
-        { name: "PROXY_CONFIG", value: JSON.stringify({ discoveryAddress: discovery }) },
-        { name: "ISTIO_META_CLUSTER_ID", value: clusterName(settings) },
-        { name: "ISTIO_META_WORKLOAD_NAME", value: gateway.name },
-        { name: "ISTIO_META_OWNER", value: `kubernetes://apis/apps/v1/namespaces/${gateway.namespace ?? settings.namespace}/deployments/${gateway.name}` },
-        { name: "ISTIO_META_MESH_ID", value: "cluster.local" },
-        { name: "TRUST_DOMAIN", value: "cluster.local" },
-      ],
-      k8s?.env ?? [],
-    ),
-    resources: k8s?.resources ?? { requests: { cpu: "50m", memory: "64Mi" } },
-    securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] }, privileged: false, readOnlyRootFilesystem: true, runAsNonRoot: true },
-    volumeMounts: [
-      { name: "workload-socket", mountPath: "/var/run/secrets/workload-spiffe-uds" },
-      { name: "istiod-ca-cert", mountPath: "/var/run/secrets/istio" },
-      { name: "istio-data", mountPath: "/var/lib/istio/data" },
-      { name: "podinfo", mountPath: "/etc/istio/pod" },
-      { name: "istio-token", mountPath: "/var/run/secrets/tokens", readOnly: true },
+    image: imageOf("proxyv2", gateway, settings, { ...proxy, tag: valueAt(own, "tag"), hub: undefined }),
+    ...pullPolicy(gateway, settings),
+    args: [
+      "proxy",
+      "router",
+      "--domain",
+      `$(POD_NAMESPACE).svc.${stringAt(proxy, "clusterDomain") ?? "cluster.local"}`,
+      `--proxyLogLevel=${stringAt(proxy, "logLevel") ?? "warning"}`,
+      `--proxyComponentLogLevel=${stringAt(proxy, "componentLogLevel") ?? "misc:error"}`,
+      `--log_output_level=${stringAt(values, "global", "logging", "level") ?? "default:info"}`,
+      ...(isJson ? ["--log_as_json"] : []),
     ],
+    ports: [
+      ...ports.map((port) => ({ containerPort: valueAt(port, "targetPort") ?? valueAt(port, "port"), protocol: stringAt(port, "protocol") ?? "TCP" })),
+      { name: "http-envoy-prom", containerPort: 15_090, protocol: "TCP" },
+    ],
+    readinessProbe: gateway.k8s?.readinessProbe ?? { httpGet: { path: "/healthz/ready", port: 15_021, scheme: "HTTP" }, periodSeconds: 1, timeoutSeconds: 3, failureThreshold: 30 },
+    env: mergeEnv<Tree>(gatewayEnvironment(plan, settings), workload.env),
+    resources: gateway.k8s?.resources ?? treeAt(own, "resources") ?? { requests: { cpu: "50m", memory: "64Mi" } },
+    securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] }, privileged: false, readOnlyRootFilesystem: true },
+    volumeMounts: [...gatewayVolumeMounts, ...secretVolumes(plan).map(({ name, mountPath }) => ({ name, mountPath, readOnly: true })), ...workload.volumeMounts],
   };
+}
+
+const gatewayVolumeMounts = [
+  { name: "workload-socket", mountPath: "/var/run/secrets/workload-spiffe-uds" },
+  { name: "credential-socket", mountPath: "/var/run/secrets/credential-uds" },
+  { name: "workload-certs", mountPath: "/var/run/secrets/workload-spiffe-credentials" },
+  { name: "istio-envoy", mountPath: "/etc/istio/proxy" },
+  { name: "config-volume", mountPath: "/etc/istio/config" },
+  { name: "istiod-ca-cert", mountPath: "/var/run/secrets/istio" },
+  { name: "istio-token", mountPath: "/var/run/secrets/tokens", readOnly: true },
+  { name: "istio-data", mountPath: "/var/lib/istio/data" },
+  { name: "podinfo", mountPath: "/etc/istio/pod" },
+] as const;
+
+interface SecretVolume {
+  readonly name: string;
+  readonly secretName: string;
+  readonly mountPath: string;
+}
+
+/** Secrets whose files a Gateway's TLS settings may name by path. */
+function secretVolumes({ own, labels }: GatewayPlan): readonly SecretVolume[] {
+  const given = valueAt(own, "secretVolumes");
+  if (Array.isArray(given)) return given as SecretVolume[];
+  const chartName = labels["app.kubernetes.io/name"] ?? "";
+  const short = chartName.replace(/^istio-/, "");
+  return ["certs", "ca-certs"].map((what) => ({ name: `${short}-${what}`, secretName: `${chartName}-${what}`, mountPath: `/etc/istio/${short}-${what}` }));
+}
+
+function gatewayVolumes(plan: GatewayPlan, settings: InstallSettings): Tree[] {
+  const audience = stringAt(settings.values, "global", "sds", "token", "aud") ?? "istio-ca";
+  const podInfo = ["labels", "annotations"].map((path) => ({ path, fieldRef: { fieldPath: `metadata.${path}` } }));
+  return [
+    { name: "workload-socket", emptyDir: {} },
+    { name: "credential-socket", emptyDir: {} },
+    { name: "workload-certs", emptyDir: {} },
+    { name: "istiod-ca-cert", configMap: { name: "istio-ca-root-cert" } },
+    { name: "podinfo", downwardAPI: { items: podInfo } },
+    { name: "istio-envoy", emptyDir: {} },
+    { name: "istio-data", emptyDir: {} },
+    { name: "istio-token", projected: { sources: [{ serviceAccountToken: { audience, expirationSeconds: 43_200, path: "istio-token" } }] } },
+    { name: "config-volume", configMap: { name: revisioned("istio", settings), optional: true } },
+    ...secretVolumes(plan).map(({ name, secretName }) => ({ name, secret: { secretName, optional: true } })),
+    ...plan.workload.volumes,
+  ];
 }

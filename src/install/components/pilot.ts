@@ -1,7 +1,6 @@
-import { stringify } from "yaml";
 import type { UntypedObject } from "../../api/index.ts";
-import { mergeTrees } from "../merge.ts";
 import {
+  chartLabels,
   clusterName,
   componentLabels,
   envEntries,
@@ -9,141 +8,121 @@ import {
   imageOf,
   mergeEnv,
   object,
-  podSettings,
+  pullPolicy,
   revisioned,
   revisionLabel,
+  scalingObjects,
+  workloadSettings,
 } from "../render-context.ts";
-import { numberAt, stringAt, treeAt, valueAt, type InstallSettings } from "../settings.ts";
-import { grant, read, readWrite } from "./roles.ts";
+import { stringAt, treeAt, valueAt, type InstallSettings } from "../settings.ts";
+import { injectorConfigMap, meshConfigMap, valuesConfigMap } from "./pilot-config.ts";
+import { pilotAccount, pilotGrants } from "./pilot-access.ts";
+import { remoteService } from "./remote-pilot.ts";
 import { injectorWebhooks, revisionTag, validatorWebhook } from "./webhooks.ts";
 
 /** One control plane: everything that carries the revision's label, and goes with it. */
 export function renderPilot(settings: InstallSettings): UntypedObject[] {
   const labels = componentLabels("Pilot", settings, "revision");
-  const { namespace } = settings;
+  const { values } = settings;
   const name = revisioned("istiod", settings);
-  const tags = valueAt(settings.values, "revisionTags");
+  const tags = valueAt(values, "revisionTags");
+  const isRemote = valueAt(values, "istiodRemote", "enabled") === true;
+  const wantsWebhooks = valueAt(values, "global", "operatorManageWebhooks") !== true;
   return [
-    object({ apiVersion: "v1", kind: "ServiceAccount", name, namespace, labels: { ...labels, app: "istiod" } }, {}),
-    ...pilotGrants(settings, name, labels),
-    meshConfigMap(settings, labels),
-    pilotService(settings, name, labels),
-    pilotDeployment(settings, name, labels),
-    ...pilotScaling(settings, name, labels),
-    injectorWebhooks(settings, labels),
-    validatorWebhook(settings, labels),
+    ...pilotAccount(settings, labels),
+    ...(isRemote ? [] : pilotGrants(settings, labels)),
+    ...(valueAt(values, "pilot", "configMap") === false ? [] : [meshConfigMap(settings, labels)]),
+    ...(valueAt(values, "global", "omitSidecarInjectorConfigMap") === true ? [] : [injectorConfigMap(settings, labels)]),
+    valuesConfigMap(settings, labels),
+    ...(isRemote ? remoteService(settings, labels) : pilotWorkload(settings, name, labels)),
+    ...(wantsWebhooks ? [injectorWebhooks(settings, labels)] : []),
+    ...(isRemote || valueAt(values, "global", "configValidation") === false ? [] : [validatorWebhook(settings, labels)]),
     ...(Array.isArray(tags) ? tags.map((tag) => revisionTag(String(tag), settings)) : []),
   ];
 }
 
-function pilotGrants(settings: InstallSettings, name: string, labels: Record<string, string>): UntypedObject[] {
-  const { namespace } = settings;
-  const serviceAccount = { name, namespace };
-  const suffix = `${settings.revision === "" ? "" : `${settings.revision}-`}${namespace}`;
-  const istioGroups = ["networking.istio.io", "security.istio.io", "telemetry.istio.io", "extensions.istio.io"];
-  return [
-    ...grant({
-      name: `istiod-clusterrole-${suffix}`,
-      labels,
-      serviceAccount,
-      rules: [
-        { apiGroups: [""], resources: ["namespaces", "nodes", "pods", "services", "endpoints", "configmaps", "secrets", "serviceaccounts"], verbs: read },
-        { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: read },
-        { apiGroups: ["apiextensions.k8s.io"], resources: ["customresourcedefinitions"], verbs: read },
-        { apiGroups: [...istioGroups, "gateway.networking.k8s.io"], resources: ["*"], verbs: ["get", "list", "watch", "update", "patch"] },
-        { apiGroups: ["gateway.networking.k8s.io"], resources: ["gatewayclasses"], verbs: readWrite },
-        { apiGroups: ["admissionregistration.k8s.io"], resources: ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"], verbs: ["get", "list", "watch", "update", "patch"] },
-        { apiGroups: ["authentication.k8s.io"], resources: ["tokenreviews"], verbs: ["create"] },
-        { apiGroups: ["authorization.k8s.io"], resources: ["subjectaccessreviews"], verbs: ["create"] },
-        { apiGroups: [""], resources: ["configmaps"], verbs: readWrite },
-        { apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: readWrite },
-        { apiGroups: [""], resources: ["events"], verbs: ["create", "patch"] },
-      ],
-    }),
-    ...grant({
-      name: `istiod-gateway-controller-${suffix}`,
-      labels,
-      serviceAccount,
-      rules: [
-        { apiGroups: ["apps"], resources: ["deployments"], verbs: readWrite },
-        { apiGroups: ["autoscaling"], resources: ["horizontalpodautoscalers"], verbs: readWrite },
-        { apiGroups: ["policy"], resources: ["poddisruptionbudgets"], verbs: readWrite },
-        { apiGroups: [""], resources: ["services", "serviceaccounts"], verbs: readWrite },
-      ],
-    }),
-    ...grant({
-      name,
-      namespace,
-      labels,
-      serviceAccount,
-      rules: [{ apiGroups: [""], resources: ["secrets"], verbs: ["create", "get", "watch", "list", "update", "delete"] }],
-    }),
-  ];
+function pilotWorkload(settings: InstallSettings, name: string, labels: Record<string, string>): UntypedObject[] {
+  const own = treeAt(settings.values, "pilot");
+  const target = { name, namespace: settings.namespace, labels: { ...labels, app: "istiod", istio: "pilot" }, selector: selectorLabels(settings) };
+  return [pilotService(settings, target), pilotDeployment(settings, target), ...scalingObjects(target, settings.pilot, own, settings)];
 }
 
-function meshConfigMap(settings: InstallSettings, labels: Record<string, string>): UntypedObject {
-  const { namespace } = settings;
-  const defaults = {
-    defaultConfig: { discoveryAddress: `${revisioned("istiod", settings)}.${namespace}.svc:15012` },
-    enablePrometheusMerge: true,
-    rootNamespace: namespace,
-    trustDomain: "cluster.local",
-  };
-  const mesh = mergeTrees(defaults, settings.meshConfig);
-  return object(
-    { apiVersion: "v1", kind: "ConfigMap", name: revisioned("istio", settings), namespace, labels },
-    { data: { mesh: stringify(mesh), meshNetworks: "networks: {}" } },
-  );
+interface Target {
+  readonly name: string;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly selector: Readonly<Record<string, string>>;
+}
+
+function selectorLabels(settings: InstallSettings): Record<string, string> {
+  return settings.revision === "" ? { app: "istiod", istio: "pilot" } : { app: "istiod", "istio.io/rev": revisionLabel(settings) };
 }
 
 /** The port names and numbers are istiod's. */
 const ports = [
-  { name: "grpc-xds", port: 15010, targetPort: 15010 },
-  { name: "https-dns", port: 15012, targetPort: 15012 },
-  { name: "https-webhook", port: 443, targetPort: 15017 },
-  { name: "http-monitoring", port: 15014, targetPort: 15014 },
+  { name: "grpc-xds", port: 15_010 },
+  { name: "https-dns", port: 15_012 },
+  { name: "https-webhook", port: 443, targetPort: 15_017 },
+  { name: "http-monitoring", port: 15_014 },
 ] as const;
 
-function selectorLabels(settings: InstallSettings): Record<string, string> {
-  return settings.revision === "" ? { app: "istiod", istio: "pilot" } : { app: "istiod", "istio.io/rev": settings.revision };
-}
+const containerPorts = [
+  { name: "http-debug", containerPort: 8080 },
+  { name: "grpc-xds", containerPort: 15_010 },
+  { name: "tls-xds", containerPort: 15_012 },
+  { name: "https-webhooks", containerPort: 15_017 },
+  { name: "http-monitoring", containerPort: 15_014 },
+] as const;
 
-function pilotService(settings: InstallSettings, name: string, labels: Record<string, string>): UntypedObject {
+function pilotService(settings: InstallSettings, { name, namespace, labels, selector }: Target): UntypedObject {
+  const annotations = workloadSettings(settings.pilot, treeAt(settings.values, "pilot"), settings).serviceAnnotations;
   return object(
-    { apiVersion: "v1", kind: "Service", name, namespace: settings.namespace, labels: { ...labels, app: "istiod", istio: "pilot" } },
-    { spec: { ports: ports.map((port) => ({ ...port, protocol: "TCP" })), selector: selectorLabels(settings) } },
+    { apiVersion: "v1", kind: "Service", name, namespace, labels, annotations },
+    { spec: { ports: ports.map((port) => ({ ...port, protocol: "TCP" })), selector, ...settings.pilot.k8s?.service } },
   );
 }
 
-function pilotDeployment(settings: InstallSettings, name: string, labels: Record<string, string>): UntypedObject {
-  const { pilot, values, namespace } = settings;
-  const { k8s } = pilot;
-  const podLabels = { ...labels, ...selectorLabels(settings), istio: "pilot", "istio.io/dataplane-mode": "none", "sidecar.istio.io/inject": "false" };
-  const replicas = k8s?.replicaCount ?? numberAt(values, "pilot", "replicaCount") ?? 1;
+function pilotDeployment(settings: InstallSettings, { name, namespace, labels, selector }: Target): UntypedObject {
+  const own = treeAt(settings.values, "pilot");
+  const workload = workloadSettings(settings.pilot, own, settings);
+  const tolerations = workload.pod["tolerations"];
   return object(
-    { apiVersion: "apps/v1", kind: "Deployment", name, namespace, labels: { ...labels, app: "istiod", istio: "pilot" } },
+    {
+      apiVersion: "apps/v1",
+      kind: "Deployment",
+      name,
+      namespace,
+      labels: { ...labels, ...(treeAt(own, "deploymentLabels") as Record<string, string> | undefined) },
+      annotations: treeAt(own, "deploymentAnnotations") as Record<string, string>,
+    },
     {
       spec: {
-        replicas,
-        strategy: k8s?.strategy ?? { rollingUpdate: { maxSurge: "100%", maxUnavailable: "25%" } },
-        selector: { matchLabels: selectorLabels(settings) },
+        ...(workload.autoscale === undefined ? { replicas: workload.replicas } : {}),
+        strategy: workload.strategy,
+        selector: { matchLabels: selector },
         template: {
           metadata: {
-            labels: podLabels,
-            annotations: {
-              "prometheus.io/port": "15014",
-              "prometheus.io/scrape": "true",
+            labels: {
+              ...chartLabels("Pilot", settings),
+              "install.operator.istio.io/owning-resource": labels["install.operator.istio.io/owning-resource"],
+              "istio.io/rev": revisionLabel(settings),
+              "operator.istio.io/component": "Pilot",
+              ...selector,
+              istio: "pilot",
+              "istio.io/dataplane-mode": "none",
               "sidecar.istio.io/inject": "false",
-              ...k8s?.podAnnotations,
+              ...workload.podLabels,
             },
+            annotations: { "prometheus.io/port": "15014", "prometheus.io/scrape": "true", "sidecar.istio.io/inject": "false", ...workload.podAnnotations },
           },
           spec: {
             serviceAccountName: name,
             securityContext: { fsGroup: 1337 },
-            terminationGracePeriodSeconds: numberAt(values, "pilot", "terminationGracePeriodSeconds") ?? 30,
+            ...(valueAt(own, "terminationGracePeriodSeconds") === undefined ? {} : { terminationGracePeriodSeconds: valueAt(own, "terminationGracePeriodSeconds") }),
             containers: [discoveryContainer(settings)],
-            volumes: pilotVolumes(settings),
-            ...podSettings(k8s, { nodeSelector: treeAt(values, "pilot", "nodeSelector") }),
+            volumes: [...pilotVolumes(settings), ...workload.volumes],
+            ...workload.pod,
+            tolerations: [{ key: "cni.istio.io/not-ready", operator: "Exists" }, ...(Array.isArray(tolerations) ? (tolerations as unknown[]) : [])],
           },
         },
       },
@@ -152,81 +131,77 @@ function pilotDeployment(settings: InstallSettings, name: string, labels: Record
 }
 
 function discoveryContainer(settings: InstallSettings): Record<string, unknown> {
-  const { pilot, values, namespace } = settings;
+  const { pilot, values } = settings;
+  const own = treeAt(values, "pilot");
+  const workload = workloadSettings(pilot, own, settings);
   return {
     name: "discovery",
-    image: imageOf("pilot", pilot, settings),
-    args: [
-      "discovery",
-      "--monitoringAddr=:15014",
-      `--log_output_level=${stringAt(values, "global", "logging", "level") ?? "default:info"}`,
-      "--domain",
-      "cluster.local",
-      "--keepaliveMaxServerConnectionAge",
-      "30m",
-    ],
-    ports: [8080, 15010, 15012, 15017, 15014].map((containerPort) => ({ containerPort, protocol: "TCP" })),
-    readinessProbe: { httpGet: { path: "/ready", port: 8080 }, initialDelaySeconds: 0, periodSeconds: 1, timeoutSeconds: 5 },
-    env: mergeEnv<Record<string, unknown>>(
-      [
-        { name: "REVISION", value: revisionLabel(settings) },
-        { name: "PILOT_CERT_PROVIDER", value: "istiod" },
-        fieldEnv("POD_NAME", "metadata.name"),
-        fieldEnv("POD_NAMESPACE", "metadata.namespace"),
-        fieldEnv("SERVICE_ACCOUNT", "spec.serviceAccountName"),
-        { name: "CLUSTER_ID", value: clusterName(settings) },
-        { name: "CA_TRUSTED_NODE_ACCOUNTS", value: `${namespace}/ztunnel` },
-        { name: "HUB", value: settings.hub },
-        { name: "TAG", value: settings.tag },
-      ],
-      envEntries(treeAt(values, "pilot", "env")),
-      pilot.k8s?.env ?? [],
-    ),
-    resources: pilot.k8s?.resources ?? { requests: { cpu: "50m", memory: "128Mi" } },
+    image: imageOf("pilot", pilot, settings, own),
+    ...pullPolicy(pilot, settings),
+    args: discoveryArguments(settings),
+    ports: containerPorts.map((port) => ({ ...port, protocol: "TCP" })),
+    readinessProbe: pilot.k8s?.readinessProbe ?? { httpGet: { path: "/ready", port: 8080 }, initialDelaySeconds: 0, periodSeconds: 1, timeoutSeconds: 5 },
+    env: mergeEnv<Readonly<Record<string, unknown>>>(discoveryEnvironment(settings), envEntries(treeAt(own, "env")), workload.env),
+    resources: pilot.k8s?.resources ?? treeAt(own, "resources") ?? { requests: { cpu: "50m", memory: "128Mi" } },
     securityContext: { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, runAsNonRoot: true, capabilities: { drop: ["ALL"] } },
-    volumeMounts: [
-      { name: "config-volume", mountPath: "/etc/istio/config" },
-      { name: "istio-token", mountPath: "/var/run/secrets/tokens", readOnly: true },
-      { name: "local-certs", mountPath: "/var/run/secrets/istio-dns" },
-      { name: "cacerts", mountPath: "/etc/cacerts", readOnly: true },
-    ],
+    volumeMounts: [...pilotVolumeMounts, ...workload.volumeMounts],
   };
 }
 
-function pilotVolumes(settings: InstallSettings): Record<string, unknown>[] {
+function discoveryArguments({ values }: InstallSettings): string[] {
+  const extra = valueAt(values, "pilot", "extraContainerArgs");
   return [
-    { name: "config-volume", configMap: { name: revisioned("istio", settings), optional: true } },
-    { name: "local-certs", emptyDir: { medium: "Memory" } },
-    { name: "istio-token", projected: { sources: [{ serviceAccountToken: { audience: "istio-ca", expirationSeconds: 43_200, path: "istio-token" } }] } },
-    { name: "cacerts", secret: { secretName: "cacerts", optional: true } },
+    "discovery",
+    "--monitoringAddr=:15014",
+    `--log_output_level=${stringAt(values, "global", "logging", "level") ?? "default:info"}`,
+    ...(valueAt(values, "global", "logAsJson") === true ? ["--log_as_json"] : []),
+    "--domain",
+    stringAt(values, "global", "proxy", "clusterDomain") ?? "cluster.local",
+    "--keepaliveMaxServerConnectionAge",
+    stringAt(values, "pilot", "keepaliveMaxServerConnectionAge") ?? "30m",
+    ...(Array.isArray(extra) ? extra.map(String) : []),
   ];
 }
 
-function pilotScaling(settings: InstallSettings, name: string, labels: Record<string, string>): UntypedObject[] {
-  const { pilot, values, namespace } = settings;
-  const objects: UntypedObject[] = [];
-  if (valueAt(values, "pilot", "autoscaleEnabled") !== false) {
-    objects.push(
-      object(
-        { apiVersion: "autoscaling/v2", kind: "HorizontalPodAutoscaler", name, namespace, labels: { ...labels, app: "istiod" } },
-        {
-          spec: pilot.k8s?.hpaSpec ?? {
-            minReplicas: 1,
-            maxReplicas: 5,
-            scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name },
-            metrics: [{ type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 80 } } }],
-          },
-        },
-      ),
-    );
-  }
-  if (pilot.k8s?.podDisruptionBudget !== undefined) {
-    objects.push(
-      object(
-        { apiVersion: "policy/v1", kind: "PodDisruptionBudget", name, namespace, labels: { ...labels, app: "istiod" } },
-        { spec: { ...pilot.k8s.podDisruptionBudget, selector: { matchLabels: selectorLabels(settings) } } },
-      ),
-    );
-  }
-  return objects;
+function discoveryEnvironment(settings: InstallSettings): { name: string; value?: string }[] {
+  const { values, namespace } = settings;
+  const trusted = `${stringAt(values, "pilot", "trustedZtunnelNamespace") ?? namespace}/${stringAt(values, "pilot", "trustedZtunnelName") ?? "ztunnel"}`;
+  return [
+    { name: "REVISION", value: revisionLabel(settings) },
+    { name: "PILOT_CERT_PROVIDER", value: stringAt(values, "global", "pilotCertProvider") ?? "istiod" },
+    fieldEnv("POD_NAME", "metadata.name"),
+    fieldEnv("POD_NAMESPACE", "metadata.namespace"),
+    fieldEnv("SERVICE_ACCOUNT", "spec.serviceAccountName"),
+    { name: "KUBECONFIG", value: "/var/run/secrets/remote/config" },
+    { name: "CA_TRUSTED_NODE_ACCOUNTS", value: trusted },
+    { name: "PILOT_TRACE_SAMPLING", value: stringAt(values, "pilot", "traceSampling") ?? "1" },
+    { name: "PILOT_ENABLE_ANALYSIS", value: String(valueAt(values, "global", "istiod", "enableAnalysis") === true) },
+    { name: "CLUSTER_ID", value: clusterName(settings) },
+    { name: "PLATFORM", value: stringAt(values, "global", "platform") ?? "" },
+    { name: "HUB", value: settings.hub },
+    { name: "TAG", value: settings.tag },
+  ];
+}
+
+const pilotVolumeMounts = [
+  { name: "config-volume", mountPath: "/etc/istio/config" },
+  { name: "istio-token", mountPath: "/var/run/secrets/tokens", readOnly: true },
+  { name: "local-certs", mountPath: "/var/run/secrets/istio-dns" },
+  { name: "cacerts", mountPath: "/etc/cacerts", readOnly: true },
+  { name: "istio-kubeconfig", mountPath: "/var/run/secrets/remote", readOnly: true },
+  { name: "istio-csr-dns-cert", mountPath: "/var/run/secrets/istiod/tls", readOnly: true },
+  { name: "istio-csr-ca-configmap", mountPath: "/var/run/secrets/istiod/ca", readOnly: true },
+] as const;
+
+function pilotVolumes(settings: InstallSettings): Record<string, unknown>[] {
+  const audience = stringAt(settings.values, "global", "sds", "token", "aud") ?? "istio-ca";
+  return [
+    { name: "config-volume", configMap: { name: revisioned("istio", settings), optional: true } },
+    { name: "local-certs", emptyDir: { medium: "Memory" } },
+    { name: "istio-token", projected: { sources: [{ serviceAccountToken: { audience, expirationSeconds: 43_200, path: "istio-token" } }] } },
+    { name: "cacerts", secret: { secretName: "cacerts", optional: true } },
+    { name: "istio-kubeconfig", secret: { secretName: "istio-kubeconfig", optional: true } },
+    { name: "istio-csr-dns-cert", secret: { secretName: "istiod-tls", optional: true } },
+    { name: "istio-csr-ca-configmap", configMap: { name: "istio-ca-root-cert", defaultMode: 420, optional: true } },
+  ];
 }

@@ -12,19 +12,21 @@ export interface Grant {
   readonly name: string;
   /** A Role in this namespace; a ClusterRole when absent. */
   readonly namespace?: string;
+  /** Of the binding, where it is not the role's. */
+  readonly bindingName?: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly serviceAccount: { readonly name: string; readonly namespace: string };
   readonly rules: readonly PolicyRule[];
 }
 
 /** A role and the binding of one service account to it. */
-export function grant({ name, namespace, labels, serviceAccount, rules }: Grant): UntypedObject[] {
+export function grant({ name, bindingName = name, namespace, labels, serviceAccount, rules }: Grant): UntypedObject[] {
   const prefix = namespace === undefined ? "Cluster" : "";
   const identity = { apiVersion: "rbac.authorization.k8s.io/v1", name, labels, ...(namespace === undefined ? {} : { namespace }) };
   return [
     object({ ...identity, kind: `${prefix}Role` }, { rules }),
     object(
-      { ...identity, kind: `${prefix}RoleBinding` },
+      { ...identity, name: bindingName, kind: `${prefix}RoleBinding` },
       {
         roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: `${prefix}Role`, name },
         subjects: [{ kind: "ServiceAccount", ...serviceAccount }],

@@ -1,14 +1,14 @@
 import type { LabelSelector, UntypedObject } from "../../api/index.ts";
 import { componentLabels, object, revisioned, revisionLabel } from "../render-context.ts";
-import type { InstallSettings } from "../settings.ts";
+import { stringAt, treeAt, valueAt, type InstallSettings } from "../settings.ts";
 
 type Requirement = NonNullable<LabelSelector["matchExpressions"]>[number];
 
 const absent = (key: string): Requirement => ({ key, operator: "DoesNotExist" });
 const is = (key: string, value: string): Requirement => ({ key, operator: "In", values: [value] });
-const isNot = (key: string, value: string): Requirement => ({ key, operator: "NotIn", values: [value] });
+const isNot = (key: string, ...values: string[]): Requirement => ({ key, operator: "NotIn", values });
 
-interface Selectors {
+export interface Selectors {
   readonly name: string;
   readonly namespace: readonly Requirement[];
   readonly object: readonly Requirement[];
@@ -44,54 +44,88 @@ const defaultSelectors: readonly Selectors[] = [
   },
 ];
 
+/** `sidecarInjectorWebhook.enableNamespacesByDefault`: who says nothing at all is injected too. */
+const everybody: Selectors = {
+  name: "auto.sidecar-injector.istio.io",
+  namespace: [absent("istio-injection"), absent("istio.io/rev"), isNot("kubernetes.io/metadata.name", "kube-system", "kube-public", "kube-node-lease", "local-path-storage")],
+  object: [absent("sidecar.istio.io/inject"), absent("istio.io/rev")],
+};
+
+/** All that inject where no revision is named. */
+export function defaultWebhooksOf(): readonly Selectors[] {
+  return [...defaultSelectors, everybody];
+}
+
+function selectorsOf(revision: string, isDefault: boolean, settings: InstallSettings): readonly Selectors[] {
+  const byDefault = valueAt(settings.values, "sidecarInjectorWebhook", "enableNamespacesByDefault") === true;
+  return [...revisionSelectors(revision), ...(isDefault ? [...defaultSelectors, ...(byDefault ? [everybody] : [])] : [])];
+}
+
 function injector(selectors: readonly Selectors[], settings: InstallSettings): Record<string, unknown>[] {
+  const { values } = settings;
+  const url = stringAt(values, "istiodRemote", "injectionURL");
+  const caBundle = stringAt(values, "istiodRemote", "injectionCABundle");
+  const path = stringAt(values, "istiodRemote", "injectionPath") ?? "/inject";
+  const target = url === undefined ? { service: { name: revisioned("istiod", settings), namespace: settings.namespace, path, port: 443 } } : { url };
   return selectors.map(({ name, namespace, object: pod }) => ({
     name,
-    clientConfig: { service: { name: revisioned("istiod", settings), namespace: settings.namespace, path: "/inject", port: 443 } },
+    clientConfig: { ...target, ...(caBundle === undefined ? {} : { caBundle }) },
     sideEffects: "None",
     rules: [{ operations: ["CREATE"], apiGroups: [""], apiVersions: ["v1"], resources: ["pods"] }],
     failurePolicy: "Fail",
-    reinvocationPolicy: "Never",
+    reinvocationPolicy: stringAt(values, "sidecarInjectorWebhook", "reinvocationPolicy") ?? "Never",
     admissionReviewVersions: ["v1"],
     namespaceSelector: { matchExpressions: namespace },
     objectSelector: { matchExpressions: pod },
   }));
 }
 
-function injectorName(settings: InstallSettings): string {
-  const suffix = settings.namespace === "istio-system" ? "" : `-${settings.namespace}`;
-  return `${revisioned("istio-sidecar-injector", settings)}${suffix}`;
+function suffixed(name: string, settings: InstallSettings): string {
+  return settings.namespace === "istio-system" ? name : `${name}-${settings.namespace}`;
 }
 
 export function injectorWebhooks(settings: InstallSettings, labels: Record<string, string>): UntypedObject {
-  const selectors = [...revisionSelectors(revisionLabel(settings)), ...(settings.revision === "" ? defaultSelectors : [])];
+  const isDefault = settings.revision === "";
   return object(
     {
       apiVersion: "admissionregistration.k8s.io/v1",
       kind: "MutatingWebhookConfiguration",
-      name: injectorName(settings),
+      name: suffixed(revisioned("istio-sidecar-injector", settings), settings),
       labels: { ...labels, app: "sidecar-injector" },
+      annotations: treeAt(settings.values, "pilot", "sidecarInjectorWebhookAnnotations") as Record<string, string>,
     },
-    { webhooks: injector(selectors, settings) },
+    { webhooks: injector(selectorsOf(revisionLabel(settings), isDefault, settings), settings) },
   );
+}
+
+/** The name of a tag's webhooks. */
+export function revisionTagName(tag: string, namespace: string): string {
+  return namespace === "istio-system" ? `istio-revision-tag-${tag}` : `istio-revision-tag-${tag}-${namespace}`;
 }
 
 /** A tag is a second set of webhooks that lead to this revision: `istio-revision-tag-<tag>`. */
 export function revisionTag(tag: string, settings: InstallSettings): UntypedObject {
-  const selectors = [...revisionSelectors(tag), ...(tag === "default" ? defaultSelectors : [])];
   return object(
     {
       apiVersion: "admissionregistration.k8s.io/v1",
       kind: "MutatingWebhookConfiguration",
-      name: `istio-revision-tag-${tag}`,
+      name: revisionTagName(tag, settings.namespace),
       labels: { ...componentLabels("Pilot", settings, "revision"), app: "sidecar-injector", "istio.io/tag": tag },
     },
-    { webhooks: injector(selectors, settings) },
+    { webhooks: injector(selectorsOf(tag, tag === "default", settings), settings) },
   );
 }
 
+const validatedRules = [
+  {
+    operations: ["CREATE", "UPDATE"],
+    apiGroups: ["security.istio.io", "networking.istio.io", "telemetry.istio.io", "extensions.istio.io"],
+    apiVersions: ["*"],
+    resources: ["*"],
+  },
+] as const;
+
 export function validatorWebhook(settings: InstallSettings, labels: Record<string, string>): UntypedObject {
-  const revision = revisionLabel(settings);
   return object(
     {
       apiVersion: "admissionregistration.k8s.io/v1",
@@ -104,18 +138,39 @@ export function validatorWebhook(settings: InstallSettings, labels: Record<strin
         {
           name: "rev.validation.istio.io",
           clientConfig: { service: { name: revisioned("istiod", settings), namespace: settings.namespace, path: "/validate", port: 443 } },
-          rules: [
-            {
-              operations: ["CREATE", "UPDATE"],
-              apiGroups: ["security.istio.io", "networking.istio.io", "telemetry.istio.io", "extensions.istio.io"],
-              apiVersions: ["*"],
-              resources: ["*"],
-            },
-          ],
+          rules: validatedRules,
           failurePolicy: "Ignore",
           sideEffects: "None",
           admissionReviewVersions: ["v1"],
-          objectSelector: { matchExpressions: [is("istio.io/rev", revision)] },
+          objectSelector: { matchExpressions: [is("istio.io/rev", revisionLabel(settings))] },
+        },
+      ],
+    },
+  );
+}
+
+export const defaultValidatorName = "istiod-default-validator";
+
+/** The validator of objects that name no revision. It belongs to the default revision, wherever that is. */
+export function defaultValidator(revision: string, settings: InstallSettings): UntypedObject {
+  const service = revision === "default" ? "istiod" : `istiod-${revision}`;
+  return object(
+    {
+      apiVersion: "admissionregistration.k8s.io/v1",
+      kind: "ValidatingWebhookConfiguration",
+      name: defaultValidatorName,
+      labels: { ...componentLabels("Pilot", settings, "revision"), app: "istiod", istio: "istiod", "istio.io/rev": revision, "istio.io/tag": "default" },
+    },
+    {
+      webhooks: [
+        {
+          name: "validation.istio.io",
+          clientConfig: { service: { name: service, namespace: settings.namespace, path: "/validate", port: 443 } },
+          rules: validatedRules,
+          failurePolicy: "Ignore",
+          sideEffects: "None",
+          admissionReviewVersions: ["v1"],
+          objectSelector: { matchExpressions: [absent("istio.io/rev")] },
         },
       ],
     },

@@ -1,5 +1,5 @@
 import type { UntypedObject } from "../../api/index.ts";
-import { clusterName, componentLabels, envEntries, fieldEnv, imageOf, mergeEnv, object, podSettings, revisioned, revisionLabel } from "../render-context.ts";
+import { chartLabels, clusterName, componentLabels, envEntries, fieldEnv, imageOf, mergeEnv, object, pullPolicy, revisioned, revisionLabel, workloadSettings } from "../render-context.ts";
 import { numberAt, stringAt, treeAt, type InstallSettings } from "../settings.ts";
 
 /** Long enough for live connections to end by themselves: an old ztunnel leaves with its last connection, not by a clock. */
@@ -24,7 +24,9 @@ function servedRevision(settings: InstallSettings): string {
 function ztunnelDaemonSet(given: InstallSettings): UntypedObject {
   const settings = { ...given, revision: servedRevision(given) };
   const { ztunnel, values, namespace } = settings;
-  const labels = { ...componentLabels("Ztunnel", settings, "revision"), app: "ztunnel" };
+  const own = treeAt(values, "ztunnel");
+  const workload = workloadSettings(ztunnel, own, settings);
+  const labels = { ...componentLabels("Ztunnel", settings, "revision"), app: "ztunnel", ...(treeAt(own, "labels") as Record<string, string> | undefined) };
   const selector = { app: "ztunnel", ...(settings.revision === "" ? {} : { "istio.io/rev": settings.revision }) };
   return object(
     { apiVersion: "apps/v1", kind: "DaemonSet", name: revisioned("ztunnel", settings), namespace, labels },
@@ -34,12 +36,20 @@ function ztunnelDaemonSet(given: InstallSettings): UntypedObject {
         updateStrategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
         template: {
           metadata: {
-            labels: { ...labels, ...selector, "sidecar.istio.io/inject": "false", "istio.io/dataplane-mode": "none" },
+            labels: {
+              ...chartLabels("Ztunnel", settings),
+              "operator.istio.io/component": "Ztunnel",
+              "istio.io/rev": revisionLabel(settings),
+              ...selector,
+              "sidecar.istio.io/inject": "false",
+              "istio.io/dataplane-mode": "none",
+              ...workload.podLabels,
+            },
             annotations: {
               "sidecar.istio.io/inject": "false",
               "prometheus.io/port": "15020",
               "prometheus.io/scrape": "true",
-              ...ztunnel.k8s?.podAnnotations,
+              ...workload.podAnnotations,
             },
           },
           spec: {
@@ -56,8 +66,9 @@ function ztunnelDaemonSet(given: InstallSettings): UntypedObject {
               { name: "istiod-ca-cert", configMap: { name: "istio-ca-root-cert" } },
               { name: "cni-ztunnel-sock-dir", hostPath: { path: "/var/run/ztunnel", type: "DirectoryOrCreate" } },
               { name: "tmp", emptyDir: {} },
+              ...workload.volumes,
             ],
-            ...podSettings(ztunnel.k8s, { nodeSelector: treeAt(values, "ztunnel", "nodeSelector") }),
+            ...workload.pod,
           },
         },
       },
@@ -70,7 +81,8 @@ function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
   const discovery = `https://${revisioned("istiod", settings)}.${namespace}.svc:15012`;
   return {
     name: "istio-proxy",
-    image: imageOf("ztunnel", ztunnel, settings),
+    image: imageOf("ztunnel", ztunnel, settings, treeAt(values, "ztunnel")),
+    ...pullPolicy(ztunnel, settings),
     args: ["proxy", "ztunnel"],
     ports: [{ name: "ztunnel-stats", containerPort: 15_020, protocol: "TCP" }],
     securityContext: {
@@ -83,11 +95,12 @@ function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
       runAsUser: 0,
     },
     readinessProbe: { httpGet: { path: "/healthz/ready", port: 15_021 }, periodSeconds: 1 },
-    env: mergeEnv<Record<string, unknown>>(
+    env: mergeEnv<Readonly<Record<string, unknown>>>(
       [
-        { name: "CA_ADDRESS", value: discovery },
-        { name: "XDS_ADDRESS", value: discovery },
+        { name: "CA_ADDRESS", value: stringAt(values, "ztunnel", "caAddress") ?? discovery },
+        { name: "XDS_ADDRESS", value: stringAt(values, "ztunnel", "xdsAddress") ?? discovery },
         { name: "RUST_LOG", value: stringAt(values, "ztunnel", "logLevel") ?? "info" },
+        { name: "RUST_BACKTRACE", value: "1" },
         { name: "ISTIO_META_CLUSTER_ID", value: clusterName(settings) },
         { name: "INPOD_ENABLED", value: "true" },
         { name: "REVISION", value: revisionLabel(settings) },
@@ -97,10 +110,11 @@ function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
         fieldEnv("INSTANCE_IP", "status.podIP"),
         fieldEnv("SERVICE_ACCOUNT", "spec.serviceAccountName"),
       ],
+      [{ name: "ISTIO_META_ENABLE_HBONE", value: "true" }],
       envEntries(treeAt(values, "ztunnel", "env")),
       ztunnel.k8s?.env ?? [],
     ),
-    resources: ztunnel.k8s?.resources ?? { requests: { cpu: "50m", memory: "64Mi" } },
+    resources: ztunnel.k8s?.resources ?? treeAt(values, "ztunnel", "resources") ?? { requests: { cpu: "50m", memory: "64Mi" } },
     volumeMounts: [
       { name: "istiod-ca-cert", mountPath: "/var/run/secrets/istio" },
       { name: "istio-token", mountPath: "/var/run/secrets/tokens" },

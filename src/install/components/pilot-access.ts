@@ -1,0 +1,86 @@
+import type { UntypedObject } from "../../api/index.ts";
+import { componentLabels, object, revisioned } from "../render-context.ts";
+import { treeAt, type InstallSettings } from "../settings.ts";
+import { grant, read, readWrite } from "./roles.ts";
+
+export function pilotAccount(settings: InstallSettings, labels: Record<string, string>): UntypedObject[] {
+  const { namespace, values } = settings;
+  const annotations = treeAt(values, "pilot", "serviceAccountAnnotations") as Record<string, string>;
+  return [object({ apiVersion: "v1", kind: "ServiceAccount", name: revisioned("istiod", settings), namespace, labels: { ...labels, app: "istiod" }, annotations }, {}), ...readerGrant(settings)];
+}
+
+const istioGroups = ["networking.istio.io", "security.istio.io", "telemetry.istio.io", "extensions.istio.io"] as const;
+
+/** What the control planes of other clusters may read here, by the base's account. One for all revisions. */
+function readerGrant(settings: InstallSettings): UntypedObject[] {
+  const { namespace } = settings;
+  return grant({
+    name: `istio-reader-clusterrole-${settings.revision === "" ? "" : `${settings.revision}-`}${namespace}`,
+    labels: { ...componentLabels("Pilot", settings, "revision"), "app.kubernetes.io/name": "istio-reader", app: "istio-reader" },
+    serviceAccount: { name: "istio-reader-service-account", namespace },
+    rules: [
+      { apiGroups: [...istioGroups, "config.istio.io", "gateway.networking.k8s.io"], resources: ["*"], verbs: read },
+      { apiGroups: [""], resources: ["endpoints", "pods", "services", "nodes", "replicationcontrollers", "namespaces", "secrets", "configmaps"], verbs: read },
+      { apiGroups: ["networking.istio.io"], resources: ["workloadentries"], verbs: ["get", "watch", "list"] },
+      { apiGroups: ["apiextensions.k8s.io"], resources: ["customresourcedefinitions"], verbs: read },
+      { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: read },
+      { apiGroups: ["apps"], resources: ["replicasets"], verbs: read },
+      { apiGroups: ["authentication.k8s.io"], resources: ["tokenreviews"], verbs: ["create"] },
+      { apiGroups: ["authorization.k8s.io"], resources: ["subjectaccessreviews"], verbs: ["create"] },
+    ],
+  });
+}
+
+export function pilotGrants(settings: InstallSettings, labels: Record<string, string>): UntypedObject[] {
+  const { namespace } = settings;
+  const name = revisioned("istiod", settings);
+  const serviceAccount = { name, namespace };
+  const suffix = `${settings.revision === "" ? "" : `${settings.revision}-`}${namespace}`;
+  const grants = { labels: { ...labels, app: "istiod" }, serviceAccount };
+  return [
+    ...grant({
+      ...grants,
+      name: `istiod-clusterrole-${suffix}`,
+      rules: [
+        { apiGroups: [""], resources: ["namespaces", "nodes", "pods", "services", "endpoints", "configmaps", "secrets", "serviceaccounts"], verbs: read },
+        { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: read },
+        { apiGroups: ["apiextensions.k8s.io"], resources: ["customresourcedefinitions"], verbs: read },
+        { apiGroups: [...istioGroups, "gateway.networking.k8s.io"], resources: ["*"], verbs: ["get", "list", "watch", "update", "patch"] },
+        { apiGroups: ["networking.istio.io"], resources: ["workloadentries", "workloadentries/status", "serviceentries/status"], verbs: readWrite },
+        { apiGroups: ["gateway.networking.k8s.io"], resources: ["gatewayclasses"], verbs: readWrite },
+        { apiGroups: ["networking.k8s.io"], resources: ["ingresses", "ingressclasses"], verbs: read },
+        { apiGroups: ["networking.k8s.io"], resources: ["ingresses/status"], verbs: ["*"] },
+        { apiGroups: ["admissionregistration.k8s.io"], resources: ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"], verbs: ["get", "list", "watch", "update", "patch"] },
+        { apiGroups: ["authentication.k8s.io"], resources: ["tokenreviews"], verbs: ["create"] },
+        { apiGroups: ["authorization.k8s.io"], resources: ["subjectaccessreviews"], verbs: ["create"] },
+        { apiGroups: [""], resources: ["configmaps"], verbs: readWrite },
+        { apiGroups: [""], resources: ["services/status"], verbs: readWrite },
+        { apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: readWrite },
+        { apiGroups: [""], resources: ["events"], verbs: ["create", "patch"] },
+        { apiGroups: ["apps"], resources: ["replicasets", "deployments", "statefulsets", "daemonsets"], verbs: read },
+        { apiGroups: ["batch"], resources: ["jobs"], verbs: read },
+      ],
+    }),
+    ...grant({
+      ...grants,
+      name: `istiod-gateway-controller-${suffix}`,
+      rules: [
+        { apiGroups: ["apps"], resources: ["deployments"], verbs: readWrite },
+        { apiGroups: ["autoscaling"], resources: ["horizontalpodautoscalers"], verbs: readWrite },
+        { apiGroups: ["policy"], resources: ["poddisruptionbudgets"], verbs: readWrite },
+        { apiGroups: [""], resources: ["services", "serviceaccounts"], verbs: readWrite },
+      ],
+    }),
+    ...grant({
+      ...grants,
+      name,
+      namespace,
+      rules: [
+        { apiGroups: ["networking.istio.io"], resources: ["gateways"], verbs: ["create"] },
+        { apiGroups: [""], resources: ["secrets"], verbs: ["create", "get", "watch", "list", "update", "delete"] },
+        { apiGroups: [""], resources: ["configmaps"], verbs: ["delete"] },
+        { apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["get", "update", "patch", "create"] },
+      ],
+    }),
+  ];
+}

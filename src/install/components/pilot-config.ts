@@ -1,0 +1,101 @@
+import { stringify } from "yaml";
+import type { UntypedObject } from "../../api/index.ts";
+import { mergeTrees } from "../merge.ts";
+import { object, revisioned } from "../render-context.ts";
+import { stringAt, treeAt, valueAt, type InstallSettings } from "../settings.ts";
+
+type Tree = Readonly<Record<string, unknown>>;
+
+/** ConfigMap `istio[-rev]`: the mesh config, with the defaults that the charts write into it. */
+export function meshConfigMap(settings: InstallSettings, labels: Record<string, string>): UntypedObject {
+  const { namespace } = settings;
+  const networks = treeAt(settings.values, "global", "meshNetworks") ?? {};
+  return object(
+    { apiVersion: "v1", kind: "ConfigMap", name: revisioned("istio", settings), namespace, labels },
+    { data: { mesh: stringify(meshConfigOf(settings)), meshNetworks: stringify({ networks }).trimEnd() } },
+  );
+}
+
+function meshConfigOf(settings: InstallSettings): unknown {
+  const { values, namespace } = settings;
+  const meshId = stringAt(values, "global", "meshID");
+  const imageType = stringAt(values, "global", "proxy", "variant") ?? stringAt(values, "global", "variant");
+  const tracing = tracingOf(values);
+  const hasMetrics = ["enabled"].every((field) => valueAt(values, "telemetry", field) !== false && valueAt(values, "telemetry", "v2", field) !== false);
+  return mergeTrees(
+    {
+      defaultConfig: {
+        discoveryAddress: `${discoveryHost(settings)}:15012`,
+        ...(meshId === undefined ? {} : { meshId }),
+        ...(imageType === undefined ? {} : { image: { imageType } }),
+        ...(tracing === undefined ? {} : { tracing }),
+      },
+      ...(hasMetrics ? { defaultProviders: { metrics: ["prometheus"] } } : {}),
+      enablePrometheusMerge: true,
+      rootNamespace: namespace,
+      trustDomain: "cluster.local",
+    },
+    settings.meshConfig,
+  );
+}
+
+/** Where proxies of this installation find their control plane. */
+export function discoveryHost(settings: InstallSettings): string {
+  const isRemote = stringAt(settings.values, "global", "remotePilotAddress") !== undefined;
+  return `${isRemote ? "istiod" : revisioned("istiod", settings)}.${settings.namespace}.svc`;
+}
+
+function tracingOf(values: Tree): Tree | undefined {
+  const tracer = stringAt(values, "global", "proxy", "tracer");
+  const address = stringAt(values, "global", "tracer", tracer ?? "", "address");
+  if (tracer === "zipkin") return { zipkin: { address: address ?? `zipkin.${stringAt(values, "global", "istioNamespace") ?? "istio-system"}:9411` } };
+  if (tracer === "datadog") return { datadog: { address: address ?? "$(HOST_IP):8126" } };
+  if (tracer === "lightstep") return { lightstep: { address: address ?? "", accessToken: stringAt(values, "global", "tracer", "lightstep", "accessToken") ?? "" } };
+  return undefined;
+}
+
+/** Says to an older control plane that reads this as a single template what is wrong with its installation. */
+const mismatch = "{{ Template_Version_And_Istio_Version_Mismatched_Check_Installation }}";
+
+/**
+ * ConfigMap `istio-sidecar-injector[-rev]`: `values`, what templates are filled from, and `config`, which templates apply to
+ * whom. Serin's own templates are code: `templates` holds those that a user added or replaced (`sidecarInjectorWebhook.templates`).
+ */
+export function injectorConfigMap(settings: InstallSettings, labels: Record<string, string>): UntypedObject {
+  const webhook = treeAt(settings.values, "sidecarInjectorWebhook") ?? {};
+  const defaults = valueAt(webhook, "defaultTemplates");
+  const config = {
+    defaultTemplates: Array.isArray(defaults) && defaults.length > 0 ? (defaults as unknown[]) : ["sidecar"],
+    policy: stringAt(settings.values, "global", "proxy", "autoInject") ?? "enabled",
+    alwaysInjectSelector: valueAt(webhook, "alwaysInjectSelector") ?? [],
+    neverInjectSelector: valueAt(webhook, "neverInjectSelector") ?? [],
+    injectedAnnotations: valueAt(webhook, "injectedAnnotations") ?? {},
+    template: mismatch,
+    templates: valueAt(webhook, "templates") ?? {},
+  };
+  return object(
+    { apiVersion: "v1", kind: "ConfigMap", name: revisioned("istio-sidecar-injector", settings), namespace: settings.namespace, labels },
+    { data: { config: stringify(config), values: JSON.stringify(injectorValues(settings), null, 2) } },
+  );
+}
+
+/** The part of `spec.values` that injection reads. */
+function injectorValues({ values, revision }: InstallSettings): Tree {
+  return {
+    gateways: { securityContext: valueAt(values, "gateways", "securityContext") ?? {}, seccompProfile: valueAt(values, "gateways", "seccompProfile") ?? {} },
+    global: treeAt(values, "global"),
+    pilot: { cni: valueAt(values, "pilot", "cni") ?? {}, env: valueAt(values, "pilot", "env") ?? {} },
+    revision,
+    sidecarInjectorWebhook: treeAt(values, "sidecarInjectorWebhook"),
+  };
+}
+
+/** ConfigMap `values[-rev]`: what was given and what it was merged to, for people and tools to look at. */
+export function valuesConfigMap(settings: InstallSettings, labels: Record<string, string>): UntypedObject {
+  const annotations = { "kubernetes.io/description": "The values of this installation, to be looked at; nothing reads them back." };
+  const text = JSON.stringify(settings.values, null, 2);
+  return object(
+    { apiVersion: "v1", kind: "ConfigMap", name: revisioned("values", settings), namespace: settings.namespace, labels, annotations },
+    { data: { "merged-values": text, "original-values": text } },
+  );
+}

@@ -1,0 +1,32 @@
+import type { UntypedObject } from "../../api/index.ts";
+import { object, revisioned } from "../render-context.ts";
+import { stringAt, type InstallSettings } from "../settings.ts";
+
+const ports = [
+  { name: "tcp-istiod", port: 15_012, protocol: "TCP" },
+  { name: "tcp-webhook", port: 443, targetPort: 15_017, protocol: "TCP" },
+] as const;
+
+/** A control plane elsewhere: a Service of the usual name that leads to `values.global.remotePilotAddress`, an IP address or a host. */
+export function remoteService(settings: InstallSettings, labels: Record<string, string>): UntypedObject[] {
+  const address = stringAt(settings.values, "global", "remotePilotAddress");
+  if (address === undefined) return [];
+  const { namespace } = settings;
+  const name = revisioned("istiod", settings);
+  const identity = { name, namespace, labels: { ...labels, app: "istiod" } };
+  if (!/^[\d.]+$|:/.test(address)) return [object({ apiVersion: "v1", kind: "Service", ...identity }, { spec: { type: "ExternalName", externalName: address, ports } })];
+  return [
+    object({ apiVersion: "v1", kind: "Service", ...identity }, { spec: { clusterIP: "None", ports } }),
+    object(
+      { apiVersion: "discovery.k8s.io/v1", kind: "EndpointSlice", ...identity, labels: { ...identity.labels, "kubernetes.io/service-name": name } },
+      {
+        addressType: address.includes(":") ? "IPv6" : "IPv4",
+        endpoints: [{ addresses: [address] }],
+        ports: [
+          { name: "tcp-istiod", port: 15_012, protocol: "TCP" },
+          { name: "tcp-webhook", port: 15_017, protocol: "TCP" },
+        ],
+      },
+    ),
+  ];
+}

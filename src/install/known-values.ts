@@ -1,0 +1,55 @@
+import knownValues from "#generated/install/known-values.json" with { type: "json" };
+import { nearestName } from "../base/index.ts";
+import type { FieldIssue } from "../api/index.ts";
+import { isTree } from "./merge.ts";
+
+/**
+ * A key of `spec.values` as some release knew it: a number for one below which anything may stand, an object for one with
+ * known keys below it. The number, or the entry "", is the last minor release that had it; 1 for those of today. The
+ * entry "*" lets other keys be.
+ */
+type KnownKey = number | { readonly [key: string]: KnownKey };
+
+/** Keys that are ours, or that upstream reads though neither its schema nor its defaults name them. */
+const ownKeys: Readonly<Record<string, KnownKey>> = {
+  ztunnel: { nodeSelector: 1, affinity: 1, podAnnotations: 1, "*": 1 },
+  pilot: { terminationGracePeriodSeconds: 1 },
+  meshConfig: { "*": 1 },
+};
+
+const newestMinor = 1;
+
+/** What is wrong with the keys of `spec.values`: errors for those that no release knew, warnings for those that none reads today. */
+export function checkValues(values: Readonly<Record<string, unknown>>): { readonly errors: readonly FieldIssue[]; readonly warnings: readonly FieldIssue[] } {
+  const found = { errors: [] as FieldIssue[], warnings: [] as FieldIssue[] };
+  check(values, [knownValues, ownKeys], "spec.values", found);
+  return found;
+}
+
+function check(values: Readonly<Record<string, unknown>>, trees: readonly KnownKey[], path: string, found: { readonly errors: FieldIssue[]; readonly warnings: FieldIssue[] }): void {
+  const objects = trees.filter((tree) => typeof tree === "object");
+  if (objects.length === 0) return;
+  const isOpen = objects.some((tree) => tree["*"] !== undefined) || objects.length < trees.length;
+  for (const [key, value] of Object.entries(values)) {
+    const below = objects.map((tree) => tree[key]).filter((tree) => tree !== undefined);
+    const at = `${path}.${key}`;
+    if (below.length === 0) {
+      if (!isOpen) found.errors.push({ path: at, message: `is not a key of any release from 1.6 to 1.31${suggestion(key, objects, path)}` });
+      continue;
+    }
+    const until = Math.max(...below.map((tree) => (typeof tree === "number" ? tree : lastRelease(tree))));
+    const isDead = below.every((tree) => (typeof tree === "number" ? tree : lastRelease(tree)) !== newestMinor);
+    if (isDead) found.warnings.push({ path: at, message: `does nothing: Istio 1.${until} was the last release that read it` });
+    else if (isTree(value)) check(value, below, at, found);
+  }
+}
+
+function lastRelease(tree: { readonly [key: string]: KnownKey }): number {
+  const until = tree[""];
+  return typeof until === "number" ? until : newestMinor;
+}
+
+function suggestion(key: string, trees: readonly { readonly [key: string]: KnownKey }[], path: string): string {
+  const near = nearestName(key, trees.flatMap((tree) => Object.keys(tree)).filter((name) => name !== "" && name !== "*"));
+  return near === undefined ? "" : `; did you mean ${path}.${near}?`;
+}

@@ -1,0 +1,59 @@
+import type { UntypedObject } from "../api/index.ts";
+import { defaultValidator, defaultWebhooksOf, revisionTag, revisionTagName } from "./components/webhooks.ts";
+import { resolveSettings, type InstallSettings } from "./settings.ts";
+import { isTree } from "./merge.ts";
+
+type Tree = Readonly<Record<string, unknown>>;
+
+export interface TagTarget {
+  readonly tag: string;
+  /** As the label `istio.io/rev` says it. */
+  readonly revision: string;
+  readonly namespace: string;
+  /** Of the release that writes. */
+  readonly version: string;
+  /** How the revision's own webhooks reach it, CA included. */
+  readonly clientConfig: Tree;
+  readonly injectEverybody: boolean;
+}
+
+/** The webhooks of a tag, and for the tag `default` the validator of what names no revision. */
+export function renderTag(target: TagTarget): UntypedObject[] {
+  const { tag, revision, namespace, clientConfig } = target;
+  const settings = settingsOf(target);
+  const { webhooks, ...rest } = revisionTag(tag, settings);
+  const led = { ...rest, webhooks: (webhooks as Tree[]).map((webhook) => ({ ...webhook, clientConfig })) };
+  if (tag !== "default") return [led];
+  return [led, withClient(defaultValidator(revision, { ...settings, namespace }), clientConfig)];
+}
+
+function settingsOf({ revision, namespace, version, injectEverybody }: TagTarget): InstallSettings {
+  const values = { sidecarInjectorWebhook: { enableNamespacesByDefault: injectEverybody } };
+  const parsed = resolveSettings({ specs: [{ namespace, values }] }, { hub: "", tag: version });
+  if (parsed.value === undefined) throw new Error("the default settings cannot be wrong");
+  return { ...parsed.value, revisionLabel: revision };
+}
+
+function withClient({ webhooks, ...rest }: UntypedObject, clientConfig: Tree): UntypedObject {
+  const service = isTree(clientConfig["service"]) ? { service: { ...clientConfig["service"], path: "/validate" } } : {};
+  return { ...rest, webhooks: (webhooks as Tree[]).map((webhook) => ({ ...webhook, clientConfig: { ...clientConfig, ...service } })) };
+}
+
+const neverMatches = { matchLabels: { "istio.io/deactivated": "never-match" } } as const;
+const defaultNames = new Set(["namespace.sidecar-injector.istio.io", "object.sidecar-injector.istio.io", "auto.sidecar-injector.istio.io"]);
+
+/** Webhooks of a control plane without a name, with those for what names no revision switched off: the tag `default` leads elsewhere. */
+export function deactivateDefault(webhooks: readonly Tree[]): Tree[] {
+  return webhooks.map((webhook) => (defaultNames.has(String(webhook["name"])) ? { ...webhook, namespaceSelector: neverMatches, objectSelector: neverMatches } : webhook));
+}
+
+/** The opposite: they inject again. */
+export function reactivateDefault(webhooks: readonly Tree[]): Tree[] {
+  const selectors = defaultWebhooksOf();
+  return webhooks.map((webhook) => {
+    const found = selectors.find(({ name }) => name === webhook["name"]);
+    return found === undefined ? webhook : { ...webhook, namespaceSelector: { matchExpressions: found.namespace }, objectSelector: { matchExpressions: found.object } };
+  });
+}
+
+export { revisionTagName };

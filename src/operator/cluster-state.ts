@@ -1,0 +1,83 @@
+import {
+  customResourceDefinitionKind,
+  deploymentKind,
+  mutatingWebhookConfigurationKind,
+  validatingWebhookConfigurationKind,
+  type Deployment,
+  type WebhookConfiguration,
+} from "../api/kubernetes/index.ts";
+import type { KubeClient } from "../kube/index.ts";
+
+export interface InstalledRevision {
+  readonly revision: string;
+  readonly namespace: string;
+  readonly deployment: string;
+  readonly version: string;
+}
+
+export interface InstalledTag {
+  readonly tag: string;
+  readonly revision: string;
+  /** Of its webhook configuration. */
+  readonly name: string;
+}
+
+export interface InstalledGateway {
+  readonly name: string;
+  readonly namespace: string;
+  readonly revision: string;
+}
+
+/** What earlier installations left in a cluster. */
+export interface ClusterState {
+  readonly revisions: readonly InstalledRevision[];
+  readonly tags: readonly InstalledTag[];
+  readonly gateways: readonly InstalledGateway[];
+  /** The revision that injects where nothing names one, if there is one. */
+  readonly defaultRevision: string | undefined;
+  readonly hasDefaultValidator: boolean;
+  readonly hasDefinitions: boolean;
+}
+
+const tagLabel = "istio.io/tag";
+const revisionLabel = "istio.io/rev";
+const sampleDefinition = "virtualservices.networking.istio.io";
+
+export async function observeClusterState(client: KubeClient): Promise<ClusterState> {
+  const [pilots, gateways, injectors, validators, definition] = await Promise.all([
+    client.list(deploymentKind, { labelSelector: "app=istiod" }),
+    client.list(deploymentKind, { labelSelector: "operator.istio.io/component in (IngressGateways,EgressGateways)" }),
+    client.list(mutatingWebhookConfigurationKind, { labelSelector: "app=sidecar-injector" }),
+    client.list(validatingWebhookConfigurationKind, { labelSelector: "app=istiod" }),
+    client.get(customResourceDefinitionKind, sampleDefinition),
+  ]);
+  return {
+    revisions: pilots.items.map(revisionOf),
+    tags: injectors.items.flatMap(tagOf),
+    gateways: gateways.items.map(({ metadata }) => ({ name: metadata.name ?? "", namespace: metadata.namespace ?? "", revision: metadata.labels?.[revisionLabel] ?? "default" })),
+    defaultRevision: defaultOf(injectors.items),
+    hasDefaultValidator: validators.items.some(({ metadata }) => metadata.name === "istiod-default-validator"),
+    hasDefinitions: definition !== undefined,
+  };
+}
+
+function revisionOf({ metadata, spec }: Deployment): InstalledRevision {
+  const image = spec?.template?.spec?.containers?.find(({ name }) => name === "discovery")?.image ?? "";
+  return {
+    revision: metadata.labels?.[revisionLabel] ?? "default",
+    namespace: metadata.namespace ?? "",
+    deployment: metadata.name ?? "",
+    version: image.slice(image.lastIndexOf(":") + 1),
+  };
+}
+
+function tagOf({ metadata }: WebhookConfiguration): InstalledTag[] {
+  const tag = metadata.labels?.[tagLabel];
+  return tag === undefined ? [] : [{ tag, revision: metadata.labels?.[revisionLabel] ?? "default", name: metadata.name ?? "" }];
+}
+
+function defaultOf(injectors: readonly WebhookConfiguration[]): string | undefined {
+  const tag = injectors.find(({ metadata }) => metadata.labels?.[tagLabel] === "default");
+  const unnamed = injectors.find(({ metadata, webhooks = [] }) => metadata.labels?.[tagLabel] === undefined && webhooks.some(({ name }) => name === "namespace.sidecar-injector.istio.io"));
+  return (tag ?? unnamed)?.metadata.labels?.[revisionLabel];
+}

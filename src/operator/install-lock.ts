@@ -1,0 +1,93 @@
+import { messageOf, transientError, type Clock } from "../base/index.ts";
+import { leaseKind, type Lease } from "../api/kubernetes/index.ts";
+import { isKubeCode, type KubeClient } from "../kube/index.ts";
+
+export interface InstallLockOptions {
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  /** Of the Lease: that of the installation, so that control planes of other namespaces are none of its business. */
+  readonly namespace: string;
+  /** Unique to this installer, and telling to people: `user@host (pid 12)`. */
+  readonly identity: string;
+  /** Told once when somebody else installs at the moment. */
+  readonly onWait: (holder: string) => void;
+  /** How long to wait for another installer. */
+  readonly timeoutMs: number;
+}
+
+const leaseName = "serin-install";
+/** An installer that was killed has lost the lock after so long. */
+const leaseSeconds = 15;
+const renewMs = 5000;
+const retryMs = 500;
+
+/** Runs the work while nobody else installs here. One that was killed is waited for until its lease runs out. */
+export async function withInstallLock(options: InstallLockOptions, signal: AbortSignal | undefined, work: () => Promise<void>): Promise<void> {
+  await acquire(options, signal);
+  const ended = new AbortController();
+  const renewing = renew(options, ended.signal);
+  try {
+    await work();
+  } finally {
+    ended.abort();
+    await renewing;
+    await release(options);
+  }
+}
+
+async function acquire(options: InstallLockOptions, signal: AbortSignal | undefined): Promise<void> {
+  const { clock, identity, timeoutMs, onWait } = options;
+  const deadline = clock.steadyMs() + timeoutMs;
+  let seen: { readonly record: string; readonly atMs: number } | undefined;
+  let told = false;
+  for (;;) {
+    const held = await tryTake(options, seen !== undefined && clock.steadyMs() - seen.atMs > leaseSeconds * 1000 ? seen.record : undefined);
+    if (held === undefined) return;
+    if (held.record !== seen?.record) seen = { record: held.record, atMs: clock.steadyMs() };
+    if (held.holder !== identity && !told) onWait(held.holder);
+    told = true;
+    if (clock.steadyMs() > deadline) {
+      throw transientError("install-busy", `${held.holder} has been installing in ${options.namespace} for more than ${timeoutMs / 1000} s`, {
+        hint: `wait for it, or if it is no more: kubectl -n ${options.namespace} delete lease ${leaseName}`,
+      });
+    }
+    await clock.sleep(retryMs, signal);
+  }
+}
+
+/** Undefined once the lock is ours, else who has it. `expired` is a record that has not been renewed in time. */
+async function tryTake({ client, namespace, identity, clock }: InstallLockOptions, expired: string | undefined): Promise<{ holder: string; record: string } | undefined> {
+  const lease = await client.get(leaseKind, leaseName, namespace);
+  const now = new Date(clock.nowMs()).toISOString().replace("Z", "000Z");
+  const spec = { holderIdentity: identity, leaseDurationSeconds: leaseSeconds, acquireTime: now, renewTime: now };
+  const holder = lease?.spec?.holderIdentity ?? "";
+  const record = JSON.stringify([holder, lease?.spec?.renewTime]);
+  if (lease !== undefined && holder !== "" && record !== expired) return { holder, record };
+  try {
+    if (lease === undefined) await client.create(leaseKind, { metadata: { name: leaseName, namespace }, spec });
+    else await client.update(leaseKind, { ...lease, spec });
+    return undefined;
+  } catch (error) {
+    // Somebody else was quicker.
+    if (isKubeCode(error, "conflict") || isKubeCode(error, "already-exists")) return { holder: "another installer", record: "" };
+    throw error;
+  }
+}
+
+async function renew(options: InstallLockOptions, signal: AbortSignal): Promise<void> {
+  const { client, namespace, clock } = options;
+  while (!signal.aborted) {
+    await clock.sleep(renewMs, signal).catch(() => undefined);
+    if (signal.aborted) return;
+    const renewTime = new Date(clock.nowMs()).toISOString().replace("Z", "000Z");
+    // A renewal that fails is tried again before the lease runs out.
+    await client.patchMerge(leaseKind, leaseName, namespace, { spec: { renewTime } }).catch((error: unknown) => messageOf(error));
+  }
+}
+
+async function release({ client, namespace, identity }: InstallLockOptions): Promise<void> {
+  const lease: Lease | undefined = await client.get(leaseKind, leaseName, namespace).catch(() => undefined);
+  if (lease?.spec?.holderIdentity !== identity) return;
+  // A lock that stays behind only makes the next installer wait for it to run out.
+  await client.update(leaseKind, { ...lease, spec: { ...lease.spec, holderIdentity: "" } }).catch(() => undefined);
+}

@@ -1,0 +1,93 @@
+import { userError } from "../base/index.ts";
+import type { KindDefinition, UntypedObject } from "../api/index.ts";
+import { controllerOf, type KubeClient } from "../kube/index.ts";
+import { installedKindOf, type InstallSettings } from "../install/index.ts";
+import type { ClusterState } from "./cluster-state.ts";
+
+/** Everything that can be known to go wrong before the first write; throws a user error that names all of it. */
+export async function preflight(client: KubeClient, settings: InstallSettings, objects: readonly UntypedObject[], state: ClusterState): Promise<void> {
+  checkNames(settings, state);
+  checkDefinitions(settings, objects, state);
+  await checkRights(client, objects);
+  await checkOwners(client, objects);
+}
+
+function checkNames({ revision, namespace, pilot }: InstallSettings, { tags, revisions }: ClusterState): void {
+  if (pilot.enabled !== true || revision === "") return;
+  const tag = tags.find((one) => one.tag === revision);
+  if (tag !== undefined) {
+    throw userError("revision-name-taken", `revision "${revision}" cannot be installed: a tag of that name leads to revision "${tag.revision}"`, {
+      hint: `choose another name, or remove the tag: serin tag remove ${revision}`,
+    });
+  }
+  const elsewhere = revisions.find((one) => one.revision === revision && one.namespace !== namespace);
+  if (elsewhere !== undefined) {
+    throw userError("revision-name-taken", `revision "${revision}" is installed in namespace ${elsewhere.namespace} already, and cannot be in ${namespace} as well`, {
+      hint: "choose another name: webhooks find a revision by its name alone",
+    });
+  }
+}
+
+function checkDefinitions({ pilot }: InstallSettings, objects: readonly UntypedObject[], { hasDefinitions }: ClusterState): void {
+  if (pilot.enabled !== true || hasDefinitions || objects.some(({ kind }) => kind === "CustomResourceDefinition")) return;
+  throw userError("definitions-missing", "the definitions of Istio's kinds (virtualservices.networking.istio.io, …) are not in the cluster, and this installation brings none", {
+    hint: "enable components.base, or install it first: serin install --set profile=empty --set components.base.enabled=true",
+  });
+}
+
+const verbs = ["get", "create", "patch"] as const;
+
+async function checkRights(client: KubeClient, objects: readonly UntypedObject[]): Promise<void> {
+  if (await mayDo(client, { group: "*", plural: "*" }, "*", undefined)) return;
+  const wanted = new Map<string, { readonly kind: KindDefinition; readonly namespace: string | undefined }>();
+  for (const object of objects) {
+    const kind = installedKindOf(object);
+    wanted.set(`${kind.plural}/${object.metadata.namespace ?? ""}`, { kind, namespace: object.metadata.namespace });
+  }
+  const missing: string[] = [];
+  await Promise.all(
+    [...wanted.values()].map(async ({ kind, namespace }) => {
+      const denied: string[] = [];
+      for (const verb of verbs) if (!(await mayDo(client, kind, verb, namespace))) denied.push(verb);
+      if (denied.length > 0) missing.push(`${denied.join(", ")} ${kind.plural}${kind.group === "" ? "" : `.${kind.group}`}${namespace === undefined ? "" : ` in ${namespace}`}`);
+    }),
+  );
+  if (missing.length === 0) return;
+  throw userError("rights-missing", `nothing was written, as you may not do everything that this installation needs:\n${missing.toSorted().map((line) => `  ${line}`).join("\n")}`, {
+    hint: "use the kubeconfig of a cluster administrator, or ask one for these rights",
+  });
+}
+
+async function mayDo(client: KubeClient, { group, plural }: Pick<KindDefinition, "group" | "plural">, verb: string, namespace: string | undefined): Promise<boolean> {
+  const body = {
+    apiVersion: "authorization.k8s.io/v1",
+    kind: "SelfSubjectAccessReview",
+    spec: { resourceAttributes: { group, resource: plural, verb, ...(namespace === undefined ? {} : { namespace }) } },
+  };
+  const answer = await client.raw("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", { body });
+  // A server without reviews says no by itself, when it is written to.
+  if (answer.status >= 300) return true;
+  return (JSON.parse(answer.text) as { status?: { allowed?: boolean } }).status?.allowed === true;
+}
+
+const ownedKinds = new Set(["Deployment", "DaemonSet", "Service", "ConfigMap"]);
+
+/** Objects of these names that somebody else looks after: an operator would take back what is written over it. */
+async function checkOwners(client: KubeClient, objects: readonly UntypedObject[]): Promise<void> {
+  const taken = await Promise.all(
+    objects
+      .filter(({ kind }) => ownedKinds.has(kind ?? ""))
+      .map(async (object) => {
+        const { name = "", namespace } = object.metadata;
+        const found = await client.get(installedKindOf(object), name, namespace);
+        const own = controllerOf(object)?.uid;
+        const owner = found === undefined ? undefined : controllerOf(found);
+        return owner === undefined || owner.uid === own ? [] : [`${object.kind ?? ""} ${namespace ?? ""}/${name} belongs to ${owner.kind} ${owner.name}`];
+      }),
+  );
+  const lines = taken.flat();
+  if (lines.length === 0) return;
+  throw userError("name-taken", `nothing was written, as objects of these names are looked after by somebody else:\n${lines.map((line) => `  ${line}`).join("\n")}`, {
+    hint: "install under another revision (--revision), or delete their owner first",
+  });
+}

@@ -1,0 +1,91 @@
+import { transientError, type Clock } from "../base/index.ts";
+import { keyOf, type UntypedObject } from "../api/index.ts";
+import {
+  customResourceDefinitionKind,
+  daemonSetKind,
+  deploymentKind,
+  mutatingWebhookConfigurationKind,
+  statefulSetKind,
+  type DaemonSet,
+  type Deployment,
+  type StatefulSet,
+} from "../api/kubernetes/index.ts";
+import type { KubeClient } from "../kube/index.ts";
+
+export interface WaitOptions {
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  /** How long one object may take to become ready. */
+  readonly readyTimeoutMs: number;
+  readonly signal?: AbortSignal;
+}
+
+const pollMs = 40;
+
+export async function waitReady(object: UntypedObject, options: WaitOptions): Promise<void> {
+  const { client, clock, signal } = options;
+  const check = readinessCheck(object, client);
+  if (check === undefined) return;
+  const deadline = clock.steadyMs() + options.readyTimeoutMs;
+  for (;;) {
+    const waitingFor = await check();
+    if (waitingFor === undefined) return;
+    if (clock.steadyMs() > deadline) {
+      const name = `${object.kind ?? ""} ${keyOf(object)}`;
+      throw transientError("not-ready", `${name} was not ready after ${options.readyTimeoutMs / 1000} s: ${waitingFor}`, {
+        hint: `kubectl -n ${object.metadata.namespace ?? "default"} get pods; kubectl -n ${object.metadata.namespace ?? "default"} describe ${(object.kind ?? "").toLowerCase()} ${object.metadata.name ?? ""}`,
+      });
+    }
+    await clock.sleep(pollMs, signal);
+  }
+}
+
+/** A function that answers what is still missing, for kinds that become ready by and by. */
+export function readinessCheck({ kind, metadata }: UntypedObject, client: KubeClient): (() => Promise<string | undefined>) | undefined {
+  const { name = "", namespace } = metadata;
+  if (kind === "Deployment") return async () => deploymentMissing(await client.get(deploymentKind, name, namespace));
+  if (kind === "DaemonSet") return async () => daemonSetMissing(await client.get(daemonSetKind, name, namespace));
+  if (kind === "StatefulSet") return async () => statefulSetMissing(await client.get(statefulSetKind, name, namespace));
+  if (kind === "CustomResourceDefinition") {
+    return async () => {
+      const found = await client.get(customResourceDefinitionKind, name);
+      return found?.status?.conditions?.some((condition) => condition["type"] === "Established" && condition["status"] === "True") === true
+        ? undefined
+        : "the definition is not established";
+    };
+  }
+  if (kind === "MutatingWebhookConfiguration") {
+    return async () => {
+      const found = await client.get(mutatingWebhookConfigurationKind, name);
+      return found?.webhooks?.every(({ clientConfig }) => clientConfig.caBundle !== undefined || clientConfig.url !== undefined) === true ? undefined : "istiod has not written its certificate authority into it";
+    };
+  }
+  return undefined;
+}
+
+function deploymentMissing(deployment: Deployment | undefined): string | undefined {
+  if (deployment === undefined) return "it is not there";
+  const { status = {}, spec, metadata } = deployment;
+  if ((status.observedGeneration ?? 0) < (metadata.generation ?? 0)) return "its controller has not seen it yet";
+  const wanted = spec?.replicas ?? 1;
+  const ready = Math.min(status.updatedReplicas ?? 0, status.availableReplicas ?? 0);
+  return ready >= wanted ? undefined : `${ready} of ${wanted} replicas are available`;
+}
+
+function daemonSetMissing(daemonSet: DaemonSet | undefined): string | undefined {
+  const status = daemonSet?.status;
+  if (daemonSet === undefined) return "it is not there";
+  if (status === undefined || (status.observedGeneration ?? 0) < (daemonSet.metadata.generation ?? 0)) return "its controller has not seen it yet";
+  const ready = Math.min(status.updatedNumberScheduled ?? 0, status.numberAvailable ?? 0);
+  const wanted = status.desiredNumberScheduled;
+  return ready >= wanted ? undefined : `${ready} of ${wanted} nodes run it`;
+}
+
+function statefulSetMissing(set: StatefulSet | undefined): string | undefined {
+  if (set === undefined) return "it is not there";
+  const { status, spec, metadata } = set;
+  if (status === undefined || (status.observedGeneration ?? 0) < (metadata.generation ?? 0)) return "its controller has not seen it yet";
+  const wanted = spec?.replicas ?? 1;
+  const ready = status.readyReplicas ?? 0;
+  return ready >= wanted ? undefined : `${ready} of ${wanted} replicas are ready`;
+}

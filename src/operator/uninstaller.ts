@@ -1,0 +1,50 @@
+import { userError } from "../base/index.ts";
+import type { KindDefinition, KubernetesObject, UntypedObject } from "../api/index.ts";
+import { isKubeCode, type KubeClient } from "../kube/index.ts";
+import { installedKinds } from "../install/index.ts";
+
+export interface UninstallOptions {
+  readonly client: KubeClient;
+  /** What to remove: one revision, or everything that an installation wrote. */
+  readonly what: { readonly revision: string } | "everything";
+  readonly onRemoved: (object: KubernetesObject) => void;
+  /** Only tells what would be removed. */
+  readonly dryRun?: boolean;
+}
+
+/** All that an installation labels; the base and the node agent belong to every revision and stay until everything goes. */
+const everything = "operator.istio.io/component";
+const webhookKinds = new Set(["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"]);
+
+/**
+ * Removes what installations wrote: webhooks and tags first, so that none ever leads to a control plane that is gone, then
+ * the other kinds, last ones first. Definitions of kinds stay, as removing them would remove users' objects; so do the root
+ * certificate and namespaces.
+ */
+export async function removeInstalled({ client, what, onRemoved, dryRun = false }: UninstallOptions): Promise<number> {
+  if (what !== "everything" && what.revision === "") throw userError("revision-missing", "no revision was named");
+  const labelSelector = what === "everything" ? everything : `istio.io/rev=${what.revision},${everything},${everything} notin (Base,Cni)`;
+  const kinds = installedKinds.toReversed().filter(({ kind }) => kind !== "CustomResourceDefinition" && kind !== "Namespace");
+  let removed = 0;
+  for (const kind of [...kinds.filter(({ kind }) => webhookKinds.has(kind)), ...kinds.filter(({ kind }) => !webhookKinds.has(kind))]) {
+    const items = await present(client, kind, labelSelector);
+    await Promise.all(
+      items.map(async ({ metadata }) => {
+        if (!dryRun) await client.delete(kind, metadata.name ?? "", metadata.namespace, { propagationPolicy: "Background" });
+        onRemoved({ kind: kind.kind, metadata });
+        removed += 1;
+      }),
+    );
+  }
+  return removed;
+}
+
+/** A kind that the server does not serve has no objects. */
+async function present(client: KubeClient, kind: KindDefinition<UntypedObject>, labelSelector: string): Promise<readonly UntypedObject[]> {
+  try {
+    return (await client.list(kind, { labelSelector })).items;
+  } catch (error) {
+    if (isKubeCode(error, "not-found")) return [];
+    throw error;
+  }
+}

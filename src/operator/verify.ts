@@ -1,0 +1,50 @@
+import { keyOf, type UntypedObject } from "../api/index.ts";
+import type { KubeClient } from "../kube/index.ts";
+import { installedKindOf } from "../install/index.ts";
+import { readinessCheck } from "./readiness.ts";
+
+export interface Verification {
+  /** One line an object that is there and ready. */
+  readonly good: readonly string[];
+  /** One line an object that is missing or not ready, with why. */
+  readonly bad: readonly string[];
+  readonly definitions: number;
+  readonly deployments: number;
+}
+
+/** Compares what an installation writes with what is in the cluster. */
+export async function verifyInstalled(client: KubeClient, objects: readonly UntypedObject[]): Promise<Verification> {
+  const good: string[] = [];
+  const bad: string[] = [];
+  for (const object of objects) {
+    const name = `${object.kind ?? ""}: ${keyOf(object).split("/").toReversed().join(".")}`;
+    const found = await client.get(installedKindOf(object), object.metadata.name ?? "", object.metadata.namespace);
+    const missing = found === undefined ? "is not there" : await readinessCheck(object, client)?.();
+    if (missing === undefined) good.push(`${name} checked successfully`);
+    else bad.push(`${name}: ${missing}`);
+  }
+  const count = (kind: string): number => objects.filter((object) => object.kind === kind).length;
+  return { good, bad, definitions: count("CustomResourceDefinition"), deployments: count("Deployment") };
+}
+
+export type PlannedChange = "created" | "changed" | "unchanged";
+
+/** What applying an object would do, asked of the server without writing. */
+export async function planObject(client: KubeClient, object: UntypedObject, fieldManager: string): Promise<PlannedChange> {
+  const kind = installedKindOf(object);
+  const before = await client.get(kind, object.metadata.name ?? "", object.metadata.namespace);
+  if (before === undefined) return "created";
+  const after = await client.apply(kind, object, { fieldManager, force: true, dryRun: true });
+  return comparable(before) === comparable(after) ? "unchanged" : "changed";
+}
+
+function comparable(object: UntypedObject): string {
+  const { metadata, status: _status, apiVersion: _apiVersion, kind: _kind, ...rest } = object;
+  return JSON.stringify([metadata.labels ?? {}, metadata.annotations ?? {}, metadata.ownerReferences ?? [], rest], sorted);
+}
+
+/** Fields in one order, whoever wrote them. */
+function sorted(_key: string, value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
