@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { userError } from "../../base/index.ts";
@@ -11,6 +12,8 @@ export interface ResolvedImage {
   readonly environment: Readonly<Record<string, string>>;
   readonly workingDirectory: string;
   readonly release: LabRelease;
+  /** As a registry would name what runs: `docker.io/library/busybox@sha256:…`. */
+  readonly id: string;
 }
 
 /** Where the release tree is in every container. */
@@ -27,11 +30,17 @@ export interface ContainerWords {
 export class ImageCatalogue {
   readonly #stateDirectory: string;
   readonly #builtIn: readonly ImageEntry[];
+  readonly #present = new Set<string>();
 
   /** `builtIn` are the release's own entries. */
   constructor(stateDirectory: string, builtIn: readonly ImageEntry[]) {
     this.#stateDirectory = stateDirectory;
     this.#builtIn = builtIn;
+  }
+
+  /** Whether an image has been resolved here before: its next container finds it present. */
+  has(image: string): boolean {
+    return this.#present.has(image);
   }
 
   /** Throws a user error, with the remedy in its message, when there is no program for the image. */
@@ -45,7 +54,9 @@ export class ImageCatalogue {
     if (release === undefined) {
       throw userError("release-unknown", `image "${words.image}" names the release ${reference.tag}, which the lab does not have; add its tree: serin release add DIR`);
     }
+    this.#present.add(words.image);
     return {
+      id: `${reference.repository}@sha256:${createHash("sha256").update(`${reference.tag} ${release.version}`).digest("hex")}`,
       argv: programOf(entry, words),
       environment: entry.environment,
       workingDirectory: entry.workingDirectory,

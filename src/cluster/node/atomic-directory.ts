@@ -32,7 +32,10 @@ export function writeAtomicDirectory(directory: string, files: ReadonlyMap<strin
   renameSync(temporary, join(directory, dataLink));
   const topNames = new Set([...files.keys()].map((path) => path.split("/")[0] ?? ""));
   for (const name of topNames) if (!linkExists(join(directory, name))) symlinkSync(`${dataLink}/${name}`, join(directory, name));
-  for (const name of readdirSync(directory)) if (!name.startsWith("..") && !topNames.has(name)) rmSync(join(directory, name), { recursive: true, force: true });
+  // What is no link is the place of another volume that a container has mounted inside this one.
+  for (const entry of readdirSync(directory, { withFileTypes: true })) {
+    if (entry.isSymbolicLink() && !entry.name.startsWith("..") && !topNames.has(entry.name)) rmSync(join(directory, entry.name), { force: true });
+  }
   if (previous !== undefined) rmSync(join(directory, previous), { recursive: true, force: true });
   return true;
 }

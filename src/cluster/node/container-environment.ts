@@ -1,3 +1,4 @@
+import { totalmem } from "node:os";
 import type { ConfigMap, Container, EnvVar, Pod, Secret, Service } from "../../api/kubernetes/index.ts";
 import { userError } from "../../base/index.ts";
 
@@ -122,7 +123,7 @@ export function resourceValue(reference: { containerName?: string; resource: str
 
 function nodeSize(resource: string): number {
   if (resource === "cpu") return navigatorCores();
-  return 0;
+  return resource === "memory" ? totalmem() : 0;
 }
 
 function navigatorCores(): number {

@@ -79,7 +79,7 @@ export function buildContainerRoot(options: ContainerRootOptions): number {
     populateRuntimeDirectories();
     populateDevices();
     bindKernelFiles(options.hostProc);
-    for (const entry of options.mounts) bindVolume(entry);
+    bindVolumes(options.mounts);
     unmountDetached(oldRoot);
     rmdirSync(oldRoot);
     if (options.readOnlyRoot) mount(null, "/", null, mountFlags.remount | mountFlags.bind | mountFlags.readOnly | mountFlags.noSuid | mountFlags.noDevices);
@@ -144,14 +144,27 @@ function bindKernelFiles(hostProc: boolean): void {
   makeReadOnlyRecursive("/sys");
 }
 
-function bindVolume(entry: ContainerMount): void {
-  const source = `${oldRoot}${entry.source}`;
-  const isDirectory = statSync(source).isDirectory();
-  if (isDirectory) mkdirSync(entry.target, { recursive: true });
+/** Outer ones first: the places of what is mounted inside a volume are made before it may become read-only. */
+function bindVolumes(mounts: readonly ContainerMount[]): void {
+  const depth = ({ target }: ContainerMount): number => target.split("/").length;
+  const ordered = mounts.toSorted((a, b) => depth(a) - depth(b));
+  for (const entry of ordered) {
+    makePlace(entry);
+    bindMount(`${oldRoot}${entry.source}`, entry.target, isDirectory(entry));
+    for (const inner of ordered) if (inner.target.startsWith(`${entry.target.replace(/\/$/, "")}/`)) makePlace(inner);
+    if (entry.readOnly) makeReadOnlyRecursive(entry.target);
+  }
+}
+
+function isDirectory({ source }: ContainerMount): boolean {
+  return statSync(`${oldRoot}${source}`).isDirectory();
+}
+
+function makePlace(entry: ContainerMount): void {
+  if (existsSync(entry.target)) return;
+  if (isDirectory(entry)) mkdirSync(entry.target, { recursive: true });
   else {
     mkdirSync(dirname(entry.target), { recursive: true });
-    if (!existsSync(entry.target)) writeFileSync(entry.target, "");
+    writeFileSync(entry.target, "");
   }
-  bindMount(source, entry.target, isDirectory);
-  if (entry.readOnly) makeReadOnlyRecursive(entry.target);
 }

@@ -176,8 +176,9 @@ function refuse(response: ServerResponse, status: number, message: string): void
     response.end();
     return;
   }
-  response.writeHead(status, { "content-type": "text/plain" });
-  response.end(message);
+  const reason = { 400: "BadRequest", 403: "Forbidden", 404: "NotFound" }[status] ?? "InternalError";
+  response.writeHead(status, { "content-type": "application/json" });
+  response.end(JSON.stringify({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", message, reason, code: status }));
 }
 
 function sendJson(response: ServerResponse, body: unknown): void {

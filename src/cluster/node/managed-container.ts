@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
@@ -8,7 +8,7 @@ import { messageOf, SerinError } from "../../base/index.ts";
 import type { ResolvedImage } from "../images/index.ts";
 import { containerEnvironment, expandVariables } from "./container-environment.ts";
 import { baseEnvironment, releaseMounts, volumeMounts } from "./container-mounts.ts";
-import { ContainerLog } from "./container-log.ts";
+import { ContainerLog, readLogText } from "./container-log.ts";
 import { ContainerProbes, type ProbeFindings } from "./container-probes.ts";
 import { adoptContainer, spawnContainer, type ContainerProcess, type ContainerRights, type ExitStatus, type ProcessIdentity } from "./container-process.ts";
 import { buildContainerRoot } from "./container-root.ts";
@@ -45,6 +45,11 @@ export interface ContainerConsole {
 const rootSizeMb = 512;
 const hookTimeoutMs = 30_000;
 const drainMs = 500;
+const terminationLog = "termination-log";
+/** Kubernetes' own limits, in characters and lines. */
+const maxTerminationMessage = 4096;
+const maxMessageOfLog = 2048;
+const maxMessageLines = 80;
 
 /** One container of a pod through all its runs. */
 export class ManagedContainer {
@@ -63,6 +68,8 @@ export class ManagedContainer {
   #environment: Record<string, string> = {};
   #workingDirectory = "/";
   #exit: Promise<void> = Promise.resolve();
+  /** The end of the hook before the signal to end, once it has begun. */
+  #preStop: Promise<void> | undefined;
   #stopping = false;
   /** Set by the pod: no further run will follow. */
   done = false;
@@ -166,9 +173,15 @@ export class ManagedContainer {
 
   async #resolveImage(): Promise<ResolvedImage | undefined> {
     const { spec } = this;
+    const { images, clock } = this.#host;
+    const beganMs = clock.steadyMs();
+    const pulls = spec.imagePullPolicy === "Always" || !images.has(spec.image ?? "");
+    if (pulls) this.#event("Normal", "Pulling", `Pulling image "${spec.image}"`);
     try {
-      const image = await this.#host.images.resolve({ image: spec.image ?? "", command: spec.command, args: spec.args });
-      this.#event("Normal", "Pulled", `Container image "${spec.image}" already present on machine`);
+      const image = await images.resolve({ image: spec.image ?? "", command: spec.command, args: spec.args });
+      const tookMs = Math.max(1, Math.round(clock.steadyMs() - beganMs));
+      const pulled = pulls ? `Successfully pulled image "${spec.image}" in ${tookMs}ms (${tookMs}ms including waiting). Image size: 0 bytes.` : `Container image "${spec.image}" already present on machine`;
+      this.#event("Normal", "Pulled", pulled);
       return image;
     } catch (error) {
       const message = messageOf(error);
@@ -195,11 +208,13 @@ export class ManagedContainer {
     const directory = join(host.directories.memory, "containers", spec.name);
     const workDirectory = join(directory, "root");
     mkdirSync(workDirectory, { recursive: true });
+    writeFileSync(join(directory, terminationLog), "");
+    chmodSync(join(directory, terminationLog), 0o666);
     if (this.#mount !== undefined) closeDescriptor(this.#mount);
     const hostPid = pod.spec?.hostPID === true;
     this.#mount = buildContainerRoot({
       workDirectory,
-      mounts: [...releaseMounts(image, host), ...volumeMounts(spec, host, this.#environment)],
+      mounts: [...releaseMounts(image, host), ...volumeMounts(spec, host, this.#environment), { source: join(directory, terminationLog), target: spec.terminationMessagePath ?? "/dev/termination-log", readOnly: false }],
       etcFiles: host.etcFiles(),
       hostProc: hostPid,
       readOnlyRoot: spec.securityContext?.readOnlyRootFilesystem === true,
@@ -220,7 +235,7 @@ export class ManagedContainer {
     this.#log = new ContainerLog(this.#logPath(record.restartCount), host.clock);
     rmSync(this.#logPath(record.restartCount - 2), { force: true });
     record.containerId = `serin://${randomBytes(32).toString("hex")}`;
-    record.imageId = `${spec.image}@serin:${image.release.version}`;
+    record.imageId = image.id;
     record.identity = spawned.process.identity;
     record.probed = undefined;
     record.state = { running: { startedAt: this.#now() } };
@@ -261,6 +276,7 @@ export class ManagedContainer {
   #follow(process: ContainerProcess, output: number | Duplex | undefined): void {
     this.#process = process;
     this.#stopping = false;
+    this.#preStop = undefined;
     const drained = output === undefined ? Promise.resolve(this.#log?.end()) : this.#log?.consume(output);
     this.#startProbes();
     this.#exit = (async () => {
@@ -281,12 +297,13 @@ export class ManagedContainer {
     if (this.#mount !== undefined) closeDescriptor(this.#mount);
     this.#mount = undefined;
     const { exitCode } = status;
+    const message = status.lost ? "the container ended while its node process was away" : this.#terminationMessage(exitCode);
     record.identity = undefined;
     record.state = {
       terminated: {
         exitCode,
         reason: status.lost ? "ContainerStatusUnknown" : exitCode === 0 ? "Completed" : "Error",
-        ...(status.lost ? { message: "the container ended while its node process was away" } : {}),
+        ...(message === "" ? {} : { message }),
         startedAt: record.state.running?.startedAt ?? this.#now(),
         finishedAt: this.#now(),
         ...(record.containerId === undefined ? {} : { containerID: record.containerId }),
@@ -294,6 +311,15 @@ export class ManagedContainer {
     };
     this.#backoff.ended(Date.parse(record.state.terminated?.startedAt ?? ""));
     this.#host.changed();
+  }
+
+  /** What the program left in its file, or the end of its log when it failed and asked for that. */
+  #terminationMessage(exitCode: number): string {
+    const directory = join(this.#host.directories.memory, "containers", this.spec.name);
+    const written = readText(join(directory, terminationLog)).slice(0, maxTerminationMessage);
+    if (written !== "" || exitCode === 0 || this.spec.terminationMessagePolicy !== "FallbackToLogsOnError") return written;
+    const tail = readLogText(this.#logPath(this.record.restartCount), { follow: false, timestamps: false, tailLines: maxMessageLines, sinceMs: undefined, limitBytes: undefined });
+    return tail.slice(-maxMessageOfLog);
   }
 
   #startProbes(): void {
@@ -330,13 +356,20 @@ export class ManagedContainer {
     this.#stopping = true;
     const timer = setTimeout(() => running.kill(), graceMs);
     try {
-      const { preStop } = this.spec.lifecycle ?? {};
-      if (preStop !== undefined && graceMs > 0) await Promise.race([this.#hook("PreStop", preStop), running.exited]);
+      await Promise.race([this.prepareStop(graceMs), running.exited]);
       running.signal("SIGTERM");
       await this.#exit;
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  /** Runs the hook before the end, once; a sidecar's begins with the pod's end, long before its own. */
+  async prepareStop(graceMs: number): Promise<void> {
+    const { preStop } = this.spec.lifecycle ?? {};
+    if (preStop === undefined || graceMs === 0 || !this.running) return;
+    this.#preStop ??= this.#hook("PreStop", preStop).then(() => undefined);
+    await this.#preStop;
   }
 
   /** Ends it without ado. */
@@ -419,5 +452,13 @@ export class ManagedContainer {
 
   #now(): string {
     return new Date(this.#host.clock.nowMs()).toISOString().replace(/\.\d+Z$/, "Z");
+  }
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
   }
 }

@@ -298,9 +298,11 @@ export class PodWorker {
     const graceMs = this.#removed ? 0 : this.#graceMs();
     const deadlineMs = this.#services.clock.steadyMs() + graceMs;
     const mains = this.containers.filter((container) => container.role !== "sidecar" && container.running);
-    for (const container of mains) {
-      this.#event({ type: "Normal", reason: "Killing", message: `Stopping container ${container.spec.name}`, fieldPath: `spec.containers{${container.spec.name}}` });
+    for (const container of this.containers.filter((candidate) => candidate.running)) {
+      const field = container.role === "main" ? "containers" : container.role === "ephemeral" ? "ephemeralContainers" : "initContainers";
+      this.#event({ type: "Normal", reason: "Killing", message: `Stopping container ${container.spec.name}`, fieldPath: `spec.${field}{${container.spec.name}}` });
     }
+    for (const container of this.containers) if (container.role === "sidecar") void container.prepareStop(graceMs);
     // Readiness goes on changing while containers end, and a shorter grace period may be asked for meanwhile.
     await Promise.all(mains.map(async (container) => await container.stop(graceMs)));
     await this.#stopSidecars(Math.max(0, deadlineMs - this.#services.clock.steadyMs()));
