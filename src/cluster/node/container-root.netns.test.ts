@@ -13,7 +13,7 @@ function scratch(): string {
 
 /** Runs a script as a container's first process would run: own PID namespace, own read-only /proc, default capabilities. */
 function inContainer(mounts: readonly ContainerMount[], script: string): { status: number | null; stdout: string; stderr: string } {
-  const mount = buildContainerRoot({ workDirectory: scratch(), mounts, etcFiles: { "resolv.conf": "nameserver 10.96.0.10\n" }, hostProc: false, readOnlyRoot: false, sizeMb: 16 });
+  const mount = buildContainerRoot({ workDirectory: scratch(), mounts, scripts: {}, etcFiles: { "resolv.conf": "nameserver 10.96.0.10\n" }, hostProc: false, readOnlyRoot: false, sizeMb: 16 });
   const words = ["-c", 'mount -t proc -o ro proc /proc; exec setpriv --bounding-set=-all,+chown,+dac_override -- sh -c "$1"', "test", script];
   return withNamespaces({ mount }, () => inNewNamespaces({ pid: true }, () => spawnSync("/bin/sh", words, { encoding: "utf8", cwd: "/" })));
 }
@@ -50,6 +50,22 @@ test("volumes appear where they are asked for, also below links, and read-only o
   assert.equal(stdout, "secretsecret");
   assert.match(stderr, /Read-only file system/);
   assert.equal(execFileSync("cat", [join(writable, "out")], { encoding: "utf8" }), "hi\n");
+});
+
+test("a volume is mounted inside a read-only one, whatever their order", () => {
+  const [outer, inner] = [scratch(), scratch()];
+  writeFileSync(join(outer, "root-cert.pem"), "root");
+  writeFileSync(join(inner, "crl"), "list");
+  const { stdout, stderr } = inContainer(
+    [
+      { source: inner, target: "/secrets/istio/crl", readOnly: false },
+      { source: outer, target: "/secrets/istio", readOnly: true },
+    ],
+    "cat /secrets/istio/root-cert.pem /secrets/istio/crl/crl; touch /secrets/istio/crl/x; touch /secrets/istio/y",
+  );
+  assert.equal(stdout, "rootlist");
+  assert.match(stderr, /cannot touch '\/secrets\/istio\/y'/);
+  assert.doesNotMatch(stderr, /crl\/x/);
 });
 
 test("nothing of a container's mounts shows outside", () => {

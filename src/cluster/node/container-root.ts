@@ -16,6 +16,8 @@ export interface ContainerRootOptions {
   /** An existing, empty directory; the root is mounted there while it is put together. */
   readonly workDirectory: string;
   readonly mounts: readonly ContainerMount[];
+  /** Scripts in {@link scriptDirectory}, by name. */
+  readonly scripts: Readonly<Record<string, string>>;
   /** Written into the container's own /etc: `hosts`, `resolv.conf`, `hostname`. */
   readonly etcFiles: Readonly<Record<string, string>>;
   /** The lab's /proc instead of one of the container's PID namespace, which its first process mounts. */
@@ -24,6 +26,9 @@ export interface ContainerRootOptions {
   /** Tmpfs limit of everything that the container writes outside its volumes. */
   readonly sizeMb: number;
 }
+
+/** First in a container's PATH: programs that its image has by other names. */
+export const scriptDirectory = "/opt/image/bin";
 
 const oldRoot = "/.old";
 /** What a program of the machine needs to run; data of the machine's users is not among it. */
@@ -79,6 +84,7 @@ export function buildContainerRoot(options: ContainerRootOptions): number {
     populateRuntimeDirectories();
     populateDevices();
     bindKernelFiles(options.hostProc);
+    writeScripts(options.scripts);
     bindVolumes(options.mounts);
     unmountDetached(oldRoot);
     rmdirSync(oldRoot);
@@ -142,6 +148,13 @@ function bindKernelFiles(hostProc: boolean): void {
   if (hostProc) makeReadOnlyRecursive("/proc");
   bindMount(`${oldRoot}/sys`, "/sys");
   makeReadOnlyRecursive("/sys");
+}
+
+function writeScripts(scripts: Readonly<Record<string, string>>): void {
+  for (const [name, text] of Object.entries(scripts)) {
+    mkdirSync(scriptDirectory, { recursive: true });
+    writeFileSync(`${scriptDirectory}/${name}`, text, { mode: 0o755 });
+  }
 }
 
 /** Outer ones first: the places of what is mounted inside a volume are made before it may become read-only. */

@@ -56,7 +56,7 @@ function probeRules(): void {
 function probeRoot(): void {
   const workDirectory = mkdtempSync(join(tmpdir(), "serin-doctor-"));
   try {
-    closeDescriptor(buildContainerRoot({ workDirectory, mounts: [], etcFiles: {}, hostProc: false, readOnlyRoot: false, sizeMb: 1 }));
+    closeDescriptor(buildContainerRoot({ workDirectory, mounts: [], scripts: {}, etcFiles: {}, hostProc: false, readOnlyRoot: false, sizeMb: 1 }));
   } finally {
     rmdirSync(workDirectory);
   }

@@ -7,7 +7,7 @@ import type { Container, ContainerState, LifecycleHandler, Probe } from "../../a
 import { messageOf, SerinError } from "../../base/index.ts";
 import type { ResolvedImage } from "../images/index.ts";
 import { containerEnvironment, expandVariables } from "./container-environment.ts";
-import { baseEnvironment, releaseMounts, volumeMounts } from "./container-mounts.ts";
+import { aliasScripts, baseEnvironment, releaseMounts, volumeMounts } from "./container-mounts.ts";
 import { ContainerLog, readLogText } from "./container-log.ts";
 import { ContainerProbes, type ProbeFindings } from "./container-probes.ts";
 import { adoptContainer, spawnContainer, type ContainerProcess, type ContainerRights, type ExitStatus, type ProcessIdentity } from "./container-process.ts";
@@ -215,6 +215,7 @@ export class ManagedContainer {
     this.#mount = buildContainerRoot({
       workDirectory,
       mounts: [...releaseMounts(image, host), ...volumeMounts(spec, host, this.#environment), { source: join(directory, terminationLog), target: spec.terminationMessagePath ?? "/dev/termination-log", readOnly: false }],
+      scripts: aliasScripts(image),
       etcFiles: host.etcFiles(),
       hostProc: hostPid,
       readOnlyRoot: spec.securityContext?.readOnlyRootFilesystem === true,
