@@ -1,15 +1,17 @@
 import {
+  Cluster_ClusterProtocolSelection,
   Cluster_DiscoveryType,
-  Cluster_LbPolicy,
   ClusterSchema,
   HttpProtocolOptionsSchema,
+  type Http2ProtocolOptions,
   type Cluster as ClusterMessage,
   type HttpProtocolOptions,
 } from "../../wire/envoy/index.ts";
 import type { ClusterConfig } from "../upstream/cluster.ts";
-import type { LoadBalancing } from "../upstream/load-balancer.ts";
 import { checkFields, durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
 import { dnsHosts, entersTunnel, type DnsHost, type EndpointSource } from "./endpoint-config.ts";
+import { compileLoadBalancing } from "./load-balancing-config.ts";
+import { compileBreaker, compileOutliers } from "./outlier-config.ts";
 import { TransportRules, unpack } from "./transport-config.ts";
 
 /** A compiled cluster: what it is, and where its endpoints come from. */
@@ -30,16 +32,14 @@ export type ClusterDiscovery =
 const defaultConnectTimeoutMs = 5000;
 const defaultIdleTimeoutMs = 3_600_000;
 const defaultDnsRefreshMs = 5000;
-/** Envoy's limits where a cluster states none. */
-const defaultThreshold = 1024;
-
 const used = [
   "name", "type", "edsClusterConfig", "connectTimeout", "lbPolicy", "loadAssignment", "circuitBreakers", "transportSocket", "transportSocketMatches",
   "metadata", "maxRequestsPerConnection", "typedExtensionProtocolOptions", "commonHttpProtocolOptions", "dnsRefreshRate", "filters", "originalDstLbConfig",
-  "commonLbConfig", "httpProtocolOptions", "http2ProtocolOptions", "upstreamBindConfig",
+  "commonLbConfig", "httpProtocolOptions", "http2ProtocolOptions", "upstreamBindConfig", "outlierDetection", "ringHashLbConfig", "maglevLbConfig", "leastRequestLbConfig",
+  "roundRobinLbConfig", "protocolSelection",
 ];
 const harmless = [
-  "altStatName", "cleanupInterval", "dnsLookupFamily", "respectDnsTtl", "dnsJitter", "dnsFailureRefreshRate", "upstreamConnectionOptions", "protocolSelection", "typedDnsResolverConfig",
+  "altStatName", "cleanupInterval", "dnsLookupFamily", "respectDnsTtl", "dnsJitter", "dnsFailureRefreshRate", "upstreamConnectionOptions", "typedDnsResolverConfig",
   "perConnectionBufferLimitBytes", "waitForWarmOnInit", "trackTimeoutBudgets", "trackClusterStats", "ignoreHealthOnHostRemoval",
 ];
 
@@ -48,53 +48,38 @@ export function compileCluster(message: ClusterMessage, notes: ConfigNotes): Clu
   const where = `cluster ${message.name}`;
   checkFields(ClusterSchema, message, where, notes, { used, harmless });
   for (const filter of message.filters) if (filter.name !== "istio.metadata_exchange") throw unsupported(where, `the filter ${filter.name}`);
-  if (message.commonLbConfig?.localityConfigSpecifier.case === "localityWeightedLbConfig") throw unsupported(where, "commonLbConfig.localityWeightedLbConfig");
   const http = httpOptionsOf(message, where, notes);
   const transports = new TransportRules(message, where, notes);
-  const loadBalancing = loadBalancingOf(message, where);
+  const breaker = compileBreaker(message.circuitBreakers, where, notes);
   const discovery = discoveryOf(message, where, notes);
   return {
     transports,
     config: {
       originalDestination: originalDestinationRule(discovery, transports),
       name: message.name,
-      loadBalancing,
+      ...compileLoadBalancing(message, where, notes),
+      ...breaker,
+      outliers: message.outlierDetection === undefined ? undefined : compileOutliers(message.outlierDetection, where, notes),
+      upstreamProtocol: http.protocol,
+      http2: http.http2,
+      overridesAlpn: overridesAlpn(message),
       limits: {
         connectTimeoutMs: durationOr(message.connectTimeout, defaultConnectTimeoutMs),
-        maxConnections: thresholdOf(message, "maxConnections"),
-        maxPendingRequests: thresholdOf(message, "maxPendingRequests"),
+        maxConnections: breaker.maxConnections,
+        maxPendingRequests: breaker.maxPendingRequests,
         maxRequestsPerConnection: http.maxRequestsPerConnection || (message.maxRequestsPerConnection ?? 0),
         idleTimeoutMs: http.idleTimeoutMs,
       },
-      maxRequests: thresholdOf(message, "maxRequests"),
       service: serviceOf(message),
     },
     discovery,
-    unusable: http.http2 ? "its endpoints speak HTTP/2, which this proxy does not yet speak to upstreams" : undefined,
+    unusable: undefined,
   };
 }
 
-function thresholdOf(message: ClusterMessage, field: "maxConnections" | "maxPendingRequests" | "maxRequests"): number {
-  const threshold = message.circuitBreakers?.thresholds.find(({ priority }: { readonly priority: number }) => priority === 0);
-  return threshold?.[field] ?? defaultThreshold;
-}
-
-function loadBalancingOf(message: ClusterMessage, where: string): LoadBalancing {
-  const specific = message.lbConfig;
-  if (specific.case === "leastRequestLbConfig" || specific.case === "roundRobinLbConfig" || specific.case === "ringHashLbConfig" || specific.case === "maglevLbConfig") {
-    throw unsupported(where, specific.case);
-  }
-  switch (message.lbPolicy) {
-    case Cluster_LbPolicy.ROUND_ROBIN:
-    case Cluster_LbPolicy.CLUSTER_PROVIDED:
-      return "round-robin";
-    case Cluster_LbPolicy.LEAST_REQUEST:
-      return "least-request";
-    case Cluster_LbPolicy.RANDOM:
-      return "random";
-    default:
-      throw unsupported(where, `lbPolicy ${Cluster_LbPolicy[message.lbPolicy] ?? message.lbPolicy}`);
-  }
+/** Istio says in the metadata when a cluster's own protocols must stay as they are. */
+function overridesAlpn(message: ClusterMessage): boolean {
+  return message.metadata?.filterMetadata["istio"]?.["alpn_override"] !== "false";
 }
 
 function discoveryOf(message: ClusterMessage, where: string, notes: ConfigNotes): ClusterDiscovery {
@@ -144,7 +129,8 @@ function originalDestinationRule(discovery: ClusterDiscovery, transports: Transp
 }
 
 interface HttpOptions {
-  readonly http2: boolean;
+  readonly protocol: ClusterConfig["upstreamProtocol"];
+  readonly http2: ClusterConfig["http2"];
   readonly idleTimeoutMs: number;
   readonly maxRequestsPerConnection: number;
 }
@@ -164,11 +150,43 @@ function httpOptionsOf(message: ClusterMessage, where: string, notes: ConfigNote
   }
   const protocol = options?.upstreamProtocolOptions;
   const common = options?.commonHttpProtocolOptions ?? message.commonHttpProtocolOptions;
-  const explicitHttp2 = protocol?.case === "explicitHttpConfig" && protocol.value.protocolConfig.case === "http2ProtocolOptions";
   return {
-    http2: explicitHttp2 || (protocol === undefined && message.http2ProtocolOptions !== undefined),
+    ...protocolOf(message, protocol, where),
     idleTimeoutMs: durationOr(common?.idleTimeout, defaultIdleTimeoutMs) || Infinity,
     maxRequestsPerConnection: common?.maxRequestsPerConnection ?? 0,
+  };
+}
+
+/** The protocol, by the new options or by the old fields that they took the place of. */
+function protocolOf(message: ClusterMessage, options: HttpProtocolOptions["upstreamProtocolOptions"] | undefined, where: string): Pick<HttpOptions, "protocol" | "http2"> {
+  switch (options?.case) {
+    case undefined: {
+      const http2 = http2Of(message.http2ProtocolOptions);
+      if (message.protocolSelection === Cluster_ClusterProtocolSelection.USE_DOWNSTREAM_PROTOCOL) return { protocol: "downstream", http2 };
+      return { protocol: message.http2ProtocolOptions === undefined ? "http1" : "http2", http2 };
+    }
+    case "explicitHttpConfig": {
+      const chosen = options.value.protocolConfig;
+      if (chosen.case === "httpProtocolOptions") return { protocol: "http1", http2: http2Of(undefined) };
+      if (chosen.case === "http2ProtocolOptions") return { protocol: "http2", http2: http2Of(chosen.value) };
+      throw unsupported(where, `explicitHttpConfig.${chosen.case ?? "(none)"}`);
+    }
+    case "useDownstreamProtocolConfig":
+      return { protocol: "downstream", http2: http2Of(options.value.http2ProtocolOptions) };
+    case "autoConfig":
+      return { protocol: "alpn", http2: http2Of(options.value.http2ProtocolOptions) };
+    default:
+      throw unsupported(where, "these HTTP protocol options");
+  }
+}
+
+const defaultMaxConcurrentStreams = 1024;
+
+function http2Of(options: Http2ProtocolOptions | undefined): ClusterConfig["http2"] {
+  return {
+    maxConcurrentStreams: options?.maxConcurrentStreams ?? defaultMaxConcurrentStreams,
+    keepaliveIntervalMs: durationOr(options?.connectionKeepalive?.interval, 0),
+    keepaliveTimeoutMs: durationOr(options?.connectionKeepalive?.timeout, 0),
   };
 }
 

@@ -1,4 +1,4 @@
-import { HealthStatus, type ClusterLoadAssignment, type Endpoint, type LbEndpoint, type Metadata } from "../../wire/envoy/index.ts";
+import { HealthStatus, type ClusterLoadAssignment, type Endpoint, type LbEndpoint, type Locality, type Metadata } from "../../wire/envoy/index.ts";
 import { unknownWorkload, type EndpointConfig, type EndpointTransport, type WorkloadLabels } from "../upstream/endpoint.ts";
 import { invalid, unsupported } from "./config-check.ts";
 import type { TransportRules } from "./transport-config.ts";
@@ -14,12 +14,17 @@ export function compileEndpoints(assignment: EndpointSource, transports: Transpo
   const out: EndpointConfig[] = [];
   for (const locality of assignment?.endpoints ?? []) {
     if (locality.lbConfig.case !== undefined) throw unsupported(where, locality.lbConfig.case);
+    const place = { name: localityName(locality.locality), weight: locality.loadBalancingWeight ?? 0 };
     for (const endpoint of locality.lbEndpoints) {
       if (endpoint.hostIdentifier.case !== "endpoint") throw unsupported(where, "an endpoint by name");
-      out.push(compileEndpoint(endpoint, endpoint.hostIdentifier.value, locality.priority, transports, where, hbonePort));
+      out.push({ ...compileEndpoint(endpoint, endpoint.hostIdentifier.value, locality.priority, transports, where, hbonePort), locality: place });
     }
   }
   return out;
+}
+
+function localityName(locality: Locality | undefined): string {
+  return locality === undefined ? "" : `${locality.region}/${locality.zone}/${locality.subZone}`;
 }
 
 function compileEndpoint(endpoint: LbEndpoint, target: Endpoint, priority: number, transports: TransportRules, where: string, hbonePort: number): EndpointConfig {

@@ -1,6 +1,6 @@
-import { createHash } from "node:crypto";
-import type { RequestView } from "./request-view.ts";
+import { hashText } from "./hash-text.ts";
 import { headerValue } from "./matchers.ts";
+import type { RequestView } from "./request-view.ts";
 
 /** One source of a request's hash. */
 export type HashPolicy = { readonly terminal: boolean } & (
@@ -11,31 +11,30 @@ export type HashPolicy = { readonly terminal: boolean } & (
 );
 
 export interface RequestHash {
-  readonly value: bigint;
+  /** 32 bits. */
+  readonly value: number;
   /** A cookie that was made for the client, which its answer must set. */
   readonly setCookie: string | undefined;
 }
 
 /**
  * A request's hash: sources that find nothing count for nothing; after one that finds something and is terminal, no more are
- * asked. Undefined when none found anything. `remote` is the client's `ip:port`, `local` ours.
+ * asked. Undefined when none found anything. A cookie is made of what tells the client's connection from others.
  */
 export function requestHash(policies: readonly HashPolicy[], request: RequestView, clientAddress: string, connectionId: string): RequestHash | undefined {
-  let value: bigint | undefined;
+  let value: number | undefined;
   let setCookie: string | undefined;
   for (const policy of policies) {
     const found = sourceValue(policy, request, clientAddress, connectionId);
     if (found === undefined) continue;
     setCookie ??= found.setCookie;
-    const hash = hashOf(found.text);
+    const hash = hashText(found.text);
     // Rotated before the next is mixed in, so that two equal values do not cancel each other out.
-    value = value === undefined ? hash : (((value << 1n) | (value >> 63n)) & mask) ^ hash;
+    value = value === undefined ? hash : (((value << 1) | (value >>> 31)) ^ hash) >>> 0;
     if (policy.terminal) break;
   }
   return value === undefined ? undefined : { value, setCookie };
 }
-
-const mask = (1n << 64n) - 1n;
 
 function sourceValue(policy: HashPolicy, request: RequestView, clientAddress: string, connectionId: string): { readonly text: string; readonly setCookie?: string } | undefined {
   switch (policy.kind) {
@@ -53,7 +52,7 @@ function sourceValue(policy: HashPolicy, request: RequestView, clientAddress: st
       const value = cookieValue(headerValue(request, "cookie"), policy.name);
       if (value !== undefined) return { text: value };
       if (policy.ttlSeconds === undefined) return undefined;
-      const made = hashOf(connectionId).toString(16);
+      const made = [hashText(connectionId), hashText(connectionId, 1)].map((part) => part.toString(16).padStart(8, "0")).join("");
       return { text: made, setCookie: cookieText(policy, made) };
     }
   }
@@ -84,9 +83,4 @@ function queryValue(query: string, name: string): string | undefined {
     if ((equals < 0 ? pair : pair.slice(0, equals)) === name) return equals < 0 ? "" : pair.slice(equals + 1);
   }
   return undefined;
-}
-
-/** 64 bits of a text, the same in every process. */
-export function hashOf(text: string): bigint {
-  return createHash("md5").update(text).digest().readBigUInt64LE(0);
 }

@@ -10,6 +10,7 @@ import { HttpListener } from "../http/http-listener.ts";
 import { RouteTable } from "../routing/route-table.ts";
 import type { ForwardAction, RetryPolicy, Route } from "../routing/route.ts";
 import { Cluster, type ClusterConfig } from "../upstream/cluster.ts";
+import { defaultBalancing } from "../upstream/load-balancer.ts";
 import { unknownWorkload, type EndpointConfig } from "../upstream/endpoint.ts";
 
 export const testConnectionConfig: HttpConnectionConfig = {
@@ -123,6 +124,25 @@ export interface FinishedExchange {
   readonly sentBytes: number;
 }
 
+/** What a cluster is when nothing is said. */
+export const plainCluster: Omit<ClusterConfig, "name" | "limits"> = {
+  loadBalancing: "round-robin",
+  balancing: defaultBalancing,
+  panicThreshold: 0,
+  localityWeighted: false,
+  slowStart: undefined,
+  outliers: undefined,
+  maxConnections: Infinity,
+  maxPendingRequests: Infinity,
+  maxRequests: Infinity,
+  maxRetries: Infinity,
+  retryBudget: undefined,
+  upstreamProtocol: "http1",
+  http2: { maxConcurrentStreams: 100, keepaliveIntervalMs: 0, keepaliveTimeoutMs: 0 },
+  overridesAlpn: true,
+  service: undefined,
+};
+
 /** A listener on loopback with what it routes to; disposing closes all. */
 export class Harness implements AsyncDisposable {
   readonly records: FinishedExchange[] = [];
@@ -158,10 +178,8 @@ export class Harness implements AsyncDisposable {
   cluster(name: string, ports: readonly number[], more: Partial<ClusterConfig> = {}): Cluster {
     const config: ClusterConfig = {
       name,
-      loadBalancing: "round-robin",
       limits: { connectTimeoutMs: 2000, maxConnections: Infinity, maxPendingRequests: Infinity, maxRequestsPerConnection: 0, idleTimeoutMs: 3_600_000 },
-      maxRequests: Infinity,
-      service: undefined,
+      ...plainCluster,
       ...more,
     };
     const connect = (endpoint: EndpointConfig, timeoutMs: number) => connectTcp({ address: endpoint.address, port: endpoint.port, timeoutMs });

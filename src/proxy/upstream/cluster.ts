@@ -3,18 +3,36 @@ import type { SocketAddress } from "../../net/index.ts";
 import { ConnectionPool, type PoolCounters, type PoolLimits } from "./connection-pool.ts";
 import { endpointKey, endpointName, type EndpointConfig, type EndpointConnector } from "./endpoint.ts";
 import { originalDestinationEndpoint, type OriginalDestinationRule } from "./original-destination.ts";
-import { createLoadBalancer, type LoadBalancer, type LoadBalancing } from "./load-balancer.ts";
+import { CircuitBreaker, type BreakerLimits } from "./circuit-breaker.ts";
+import { EndpointSelection, type SelectionRules } from "./endpoint-selection.ts";
+import type { LoadBalancer } from "./load-balancer.ts";
+import { OutlierDetector, OutlierRecord, type EndpointOutcome, type OutlierPolicy } from "./outlier-detector.ts";
+import { warmedWeight, type SlowStart } from "./slow-start.ts";
 
-export interface ClusterConfig {
+export interface ClusterConfig extends SelectionRules, BreakerLimits {
   readonly name: string;
-  readonly loadBalancing: LoadBalancing;
   readonly limits: PoolLimits;
-  /** Requests that may be under way at once. */
-  readonly maxRequests: number;
+  /** What endpoints are spoken to with: `downstream` as the client speaks, `alpn` what TLS agrees on. */
+  readonly upstreamProtocol: UpstreamProtocol;
+  readonly http2: UpstreamHttp2;
+  /** Mesh protocols may be offered by TLS in place of the configured ones. */
+  readonly overridesAlpn: boolean;
+  readonly outliers: OutlierPolicy | undefined;
+  /** New endpoints get their share of requests bit by bit. */
+  readonly slowStart: SlowStart | undefined;
   /** `istio.services[0]` of the cluster's metadata, for metrics. */
   readonly service: { readonly host: string; readonly name: string; readonly namespace: string } | undefined;
   /** The cluster has no endpoints of its own: it goes where the client wanted to go. */
   readonly originalDestination?: OriginalDestinationRule | undefined;
+}
+
+export type UpstreamProtocol = "http1" | "http2" | "downstream" | "alpn";
+
+/** Of HTTP/2 to endpoints; an interval of 0 means that they are not asked whether they live. */
+export interface UpstreamHttp2 {
+  readonly maxConcurrentStreams: number;
+  readonly keepaliveIntervalMs: number;
+  readonly keepaliveTimeoutMs: number;
 }
 
 /** Destinations that such a cluster knows at once. */
@@ -46,11 +64,26 @@ export class Endpoint {
     successes: 0,
   };
 
+  readonly outliers = new OutlierRecord();
+  /** When it came, on the steady clock. */
+  readonly addedAtMs: number;
+
   constructor(config: EndpointConfig, cluster: Cluster, runtime: ClusterRuntime) {
     this.config = config;
+    this.addedAtMs = runtime.clock.steadyMs();
     this.name = endpointName(config);
     this.cluster = cluster;
     this.pool = new ConnectionPool({ endpoint: config, ...runtime, limits: cluster.config.limits, counters: this.counters });
+  }
+
+  /** It may take requests: healthy as far as the control plane knows, and not left out for what it answered. */
+  get usable(): boolean {
+    return this.config.healthy && this.outliers.ejectedAtMs === undefined;
+  }
+
+  /** What came of a request, or of a TCP connection. To be told once for each attempt that reached for it. */
+  report(outcome: EndpointOutcome): void {
+    this.cluster.judge(this, outcome);
   }
 
   /** Nothing is under way, and no connection is kept. */
@@ -71,7 +104,11 @@ export class Cluster {
   readonly config: ClusterConfig;
   readonly #runtime: ClusterRuntime;
   #endpoints = new Map<string, Endpoint>();
-  #balancer: LoadBalancer<Endpoint> = { pick: () => undefined };
+  #selection: LoadBalancer<Endpoint> = { pick: () => undefined };
+  readonly #outliers: OutlierDetector | undefined;
+  readonly breaker: CircuitBreaker;
+  /** An endpoint is new, so that weights change with time. */
+  #warming = false;
   #hasEndpoints = false;
   activeRequests = 0;
   readonly counters: ClusterCounters = { requests: 0, retries: 0, noHealthyEndpoint: 0, overflow: 0 };
@@ -79,6 +116,8 @@ export class Cluster {
   constructor(config: ClusterConfig, runtime: ClusterRuntime) {
     this.config = config;
     this.#runtime = runtime;
+    this.breaker = new CircuitBreaker(config);
+    this.#outliers = config.outliers === undefined ? undefined : new OutlierDetector(config.outliers, runtime.random, () => this.#records());
   }
 
   get name(): string {
@@ -109,17 +148,34 @@ export class Cluster {
     for (const [key, endpoint] of this.#endpoints) if (!next.has(key)) endpoint.pool.drain();
     this.#endpoints = next;
     this.#hasEndpoints = true;
-    this.#balancer = createLoadBalancer(this.config.loadBalancing, this.#usable(), this.#runtime.random);
+    this.#select();
   }
 
-  /** An endpoint for a request; `avoid` are those tried before, of which one is taken again after `attempts` picks. */
-  pick(avoid: ReadonlySet<Endpoint> | undefined, attempts: number): Endpoint | undefined {
-    let endpoint = this.#balancer.pick();
+  /**
+   * An endpoint for a request; `avoid` are those tried before, of which one is taken again after `attempts` picks. `hash` is the
+   * request's, of 32 bits, for clusters that choose by it.
+   */
+  pick(avoid: ReadonlySet<Endpoint> | undefined, attempts: number, hash?: number): Endpoint | undefined {
+    let endpoint = this.#selection.pick(hash, 0);
     if (avoid === undefined) return endpoint;
     for (let attempt = 1; endpoint !== undefined && avoid.has(endpoint) && attempt < attempts; attempt += 1) {
-      endpoint = this.#balancer.pick();
+      endpoint = this.#selection.pick(hash, attempt);
     }
     return endpoint;
+  }
+
+  /** Requests' hashes matter for the choice of endpoints. */
+  get choosesByHash(): boolean {
+    return this.config.loadBalancing === "ring-hash" || this.config.loadBalancing === "maglev";
+  }
+
+  /** Passive health checking: an endpoint that failed too often is left out for a while. */
+  judge(endpoint: Endpoint, outcome: EndpointOutcome): void {
+    if (this.#outliers?.report(endpoint.outliers, outcome, this.#runtime.clock.steadyMs()) === true) this.#select();
+  }
+
+  get outlierCounters(): OutlierDetector["counters"] | undefined {
+    return this.#outliers?.counters;
   }
 
   /** The endpoint that stands for a destination; undefined when the cluster has endpoints of its own, or too many by now. */
@@ -135,7 +191,10 @@ export class Cluster {
     return endpoint;
   }
 
+  /** To be called once a second, on the steady clock. */
   sweep(nowMs: number): void {
+    const returned = this.#outliers?.sweep(nowMs) === true;
+    if (returned || this.#warming) this.#select();
     for (const [key, endpoint] of this.#endpoints) {
       endpoint.pool.sweep(nowMs);
       if (this.config.originalDestination !== undefined && endpoint.unused) this.#endpoints.delete(key);
@@ -147,10 +206,16 @@ export class Cluster {
     for (const endpoint of this.#endpoints.values()) endpoint.pool.drain();
   }
 
-  /** The healthy endpoints of the most preferred priority that has any. */
-  #usable(): Endpoint[] {
-    const healthy = [...this.#endpoints.values()].filter((endpoint) => endpoint.config.healthy && endpoint.config.weight > 0);
-    const best = healthy.reduce((lowest, endpoint) => Math.min(lowest, endpoint.config.priority), Infinity);
-    return healthy.filter((endpoint) => endpoint.config.priority === best);
+  #select(): void {
+    const { slowStart } = this.config;
+    const endpoints = [...this.#endpoints.values()];
+    const nowMs = this.#runtime.clock.steadyMs();
+    this.#warming = slowStart !== undefined && endpoints.some(({ addedAtMs }) => nowMs - addedAtMs < slowStart.windowMs);
+    const weightOf = !this.#warming || slowStart === undefined ? undefined : (endpoint: Endpoint) => warmedWeight(slowStart, endpoint.config.weight, nowMs - endpoint.addedAtMs);
+    this.#selection = new EndpointSelection(endpoints, this.config, this.#runtime.random, weightOf);
+  }
+
+  *#records(): Iterable<OutlierRecord> {
+    for (const endpoint of this.#endpoints.values()) yield endpoint.outliers;
   }
 }

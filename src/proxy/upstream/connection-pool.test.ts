@@ -152,14 +152,14 @@ test("a fresh connection is never one that was used, and one is retired after it
 test("weights are met exactly over a turn, and least requests prefers the endpoint with fewer", () => {
   const endpoint = (weight: number) => ({ config: { weight }, activeRequests: 0, picked: 0 });
   const weighted = [endpoint(5), endpoint(3), endpoint(2)];
-  const balancer = createLoadBalancer("round-robin", weighted, seededRandom(1));
+  const balancer = createLoadBalancer("round-robin", { endpoints: weighted, random: seededRandom(1) });
   for (let index = 0; index < 1000; index += 1) {
     const picked = balancer.pick();
     if (picked !== undefined) picked.picked += 1;
   }
   assert.deepEqual(weighted.map((one) => one.picked), [500, 300, 200]);
   const equal = Array.from({ length: 4 }, () => endpoint(1));
-  const least = createLoadBalancer("least-request", equal, seededRandom(1));
+  const least = createLoadBalancer("least-request", { endpoints: equal, random: seededRandom(1) });
   for (let index = 0; index < 400; index += 1) {
     const picked = least.pick();
     if (picked !== undefined) picked.activeRequests += 1;

@@ -41,6 +41,8 @@ export interface EndpointConfig {
   readonly transport: EndpointTransport;
   readonly weight: number;
   readonly priority: number;
+  /** Where it is, and how many requests go there in proportion to other places; undefined when nobody said. */
+  readonly locality?: { readonly name: string; readonly weight: number };
   readonly healthy: boolean;
   readonly hostname: string | undefined;
   readonly workload: WorkloadLabels;

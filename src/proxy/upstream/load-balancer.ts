@@ -1,36 +1,97 @@
 import type { Random } from "../../base/index.ts";
+import { MaglevBalancer } from "./maglev.ts";
+import { RingHashBalancer } from "./ring-hash.ts";
 
-export type LoadBalancing = "round-robin" | "least-request" | "random";
+export type LoadBalancing = "round-robin" | "least-request" | "random" | "ring-hash" | "maglev";
+
+/** What a policy may be told; the defaults are Envoy's. */
+export interface BalancingOptions {
+  /** Endpoints that least requests compares. */
+  readonly choiceCount: number;
+  /** How much requests under way lower a weight: 0 not at all, 1 in proportion. */
+  readonly activeRequestBias: number;
+  readonly minRingSize: number;
+  readonly maxRingSize: number;
+  /** A prime number. */
+  readonly tableSize: number;
+  /** Endpoints are placed by their hostnames instead of their addresses. */
+  readonly hashesHostnames: boolean;
+}
+
+export const defaultBalancing: BalancingOptions = {
+  choiceCount: 2,
+  activeRequestBias: 1,
+  minRingSize: 1024,
+  maxRingSize: 8 * 1024 * 1024,
+  tableSize: 65_537,
+  hashesHostnames: false,
+};
 
 /** What balancing looks at of an endpoint. */
 export interface Balanced {
-  readonly config: { readonly weight: number };
+  readonly config: { readonly weight: number; readonly hostname?: string | undefined };
   readonly activeRequests: number;
+  /** `ip:port`; what hashing places it by. */
+  readonly name?: string;
 }
 
 /** Chooses among endpoints that may take a request; undefined when there is none. */
 export interface LoadBalancer<Endpoint> {
-  pick(): Endpoint | undefined;
+  /** `hash` is the request's, of 32 bits; a later `attempt` (from 0) of the same request asks for another endpoint. */
+  pick(hash?: number, attempt?: number): Endpoint | undefined;
 }
 
-export function createLoadBalancer<Endpoint extends Balanced>(policy: LoadBalancing, endpoints: readonly Endpoint[], random: Random): LoadBalancer<Endpoint> {
-  const first = endpoints[0];
-  if (endpoints.length <= 1) return { pick: () => first };
-  const equal = endpoints.every((endpoint) => endpoint.config.weight === first?.config.weight);
-  if (!equal) return new WeightedBalancer(endpoints, policy === "least-request");
-  if (policy === "round-robin") return roundRobin(endpoints, random);
-  if (policy === "random") return { pick: () => at(endpoints, random) };
-  return {
-    pick: () => {
-      const one = at(endpoints, random);
-      const other = at(endpoints, random);
-      return (one?.activeRequests ?? 0) <= (other?.activeRequests ?? 0) ? one : other;
-    },
-  };
+export interface BalancerInput<Endpoint> {
+  readonly endpoints: readonly Endpoint[];
+  readonly random: Random;
+  readonly options?: BalancingOptions;
+  /** Instead of the endpoints' own weights. */
+  readonly weightOf?: (endpoint: Endpoint) => number;
+}
+
+export function createLoadBalancer<Endpoint extends Balanced>(policy: LoadBalancing, input: BalancerInput<Endpoint>): LoadBalancer<Endpoint> {
+  const { endpoints, random, options = defaultBalancing, weightOf = (endpoint) => endpoint.config.weight } = input;
+  const [first] = endpoints;
+  if (first === undefined || endpoints.length === 1) return { pick: () => first };
+  const weights = endpoints.map(weightOf);
+  const keyOf = ({ config, name }: Endpoint): string => (options.hashesHostnames ? config.hostname : undefined) ?? name ?? "";
+  if (policy === "ring-hash") return new RingHashBalancer(endpoints, weights, { keyOf, minSize: options.minRingSize, maxSize: options.maxRingSize, random });
+  if (policy === "maglev") return new MaglevBalancer(endpoints, weights, { keyOf, tableSize: options.tableSize, random });
+  const equal = weights.every((weight) => weight === weights[0]);
+  if (policy === "random") return equal ? { pick: () => at(endpoints, random) } : weightedRandom(endpoints, weights, random);
+  if (!equal) return new WeightedBalancer(endpoints, weights, policy === "least-request" ? options.activeRequestBias : 0);
+  return policy === "round-robin" ? roundRobin(endpoints, random) : leastRequest(endpoints, random, options.choiceCount);
 }
 
 function at<Endpoint>(endpoints: readonly Endpoint[], random: Random): Endpoint | undefined {
   return endpoints[Math.floor(random() * endpoints.length)];
+}
+
+function leastRequest<Endpoint extends Balanced>(endpoints: readonly Endpoint[], random: Random, choices: number): LoadBalancer<Endpoint> {
+  return {
+    pick: () => {
+      let best = at(endpoints, random);
+      for (let choice = 1; choice < choices; choice += 1) {
+        const other = at(endpoints, random);
+        if ((other?.activeRequests ?? 0) < (best?.activeRequests ?? 0)) best = other;
+      }
+      return best;
+    },
+  };
+}
+
+function weightedRandom<Endpoint>(endpoints: readonly Endpoint[], weights: readonly number[], random: Random): LoadBalancer<Endpoint> {
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  return {
+    pick: () => {
+      let rest = random() * total;
+      for (let index = 0; index < endpoints.length; index += 1) {
+        rest -= weights[index] ?? 0;
+        if (rest < 0) return endpoints[index];
+      }
+      return endpoints.at(-1);
+    },
+  };
 }
 
 function roundRobin<Endpoint>(endpoints: readonly Endpoint[], random: Random): LoadBalancer<Endpoint> {
@@ -50,13 +111,15 @@ function roundRobin<Endpoint>(endpoints: readonly Endpoint[], random: Random): L
  */
 class WeightedBalancer<Endpoint extends Balanced> implements LoadBalancer<Endpoint> {
   readonly #endpoints: readonly Endpoint[];
+  readonly #weights: readonly number[];
   readonly #credit: Float64Array;
-  readonly #leastRequest: boolean;
+  readonly #bias: number;
 
-  constructor(endpoints: readonly Endpoint[], leastRequest: boolean) {
+  constructor(endpoints: readonly Endpoint[], weights: readonly number[], activeRequestBias: number) {
     this.#endpoints = endpoints;
+    this.#weights = weights;
     this.#credit = new Float64Array(endpoints.length);
-    this.#leastRequest = leastRequest;
+    this.#bias = activeRequestBias;
   }
 
   pick(): Endpoint | undefined {
@@ -64,13 +127,17 @@ class WeightedBalancer<Endpoint extends Balanced> implements LoadBalancer<Endpoi
     let total = 0;
     let best = 0;
     for (let index = 0; index < credit.length; index += 1) {
-      const endpoint = this.#endpoints[index];
-      const weight = endpoint === undefined ? 0 : endpoint.config.weight / (this.#leastRequest ? endpoint.activeRequests + 1 : 1);
+      const weight = (this.#weights[index] ?? 0) / this.#burden(this.#endpoints[index]?.activeRequests ?? 0);
       credit[index] = (credit[index] ?? 0) + weight;
       total += weight;
       if ((credit[index] ?? 0) > (credit[best] ?? 0)) best = index;
     }
     credit[best] = (credit[best] ?? 0) - total;
     return this.#endpoints[best];
+  }
+
+  #burden(activeRequests: number): number {
+    if (this.#bias === 0) return 1;
+    return this.#bias === 1 ? activeRequests + 1 : (activeRequests + 1) ** this.#bias;
   }
 }

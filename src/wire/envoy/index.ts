@@ -55,11 +55,14 @@ export type { SubstitutionFormatString, JsonFormatOptions } from "#generated/pro
 export {
   type Cluster,
   type Cluster_CommonLbConfig,
+  Cluster_ClusterProtocolSelection,
   Cluster_DiscoveryType,
   type Cluster_EdsClusterConfig,
   Cluster_LbPolicy,
   type Cluster_OriginalDstLbConfig,
   type Cluster_TransportSocketMatch,
+  Cluster_TransportSocketMatchSchema,
+  Cluster_DnsLookupFamily,
   ClusterSchema,
   type Cluster_CommonLbConfig_ZoneAwareLbConfig,
   type Cluster_CommonLbConfig_LocalityWeightedLbConfig,
@@ -451,7 +454,7 @@ export type {
   AttributeContext_Request,
   AttributeContext_TLSSession,
 } from "#generated/proto/envoy/service/auth/v3/attribute_context_pb.js";
-export type { HttpStatus } from "#generated/proto/envoy/type/v3/http_status_pb.js";
+export { type HttpStatus, StatusCode as HttpStatusCode } from "#generated/proto/envoy/type/v3/http_status_pb.js";
 export type { LocalRateLimitDescriptor } from "#generated/proto/envoy/extensions/common/ratelimit/v3/ratelimit_pb.js";
 export {
   type UriTemplateMatchConfig,

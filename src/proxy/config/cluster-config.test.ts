@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { fromJson, type JsonObject } from "@bufbuild/protobuf";
+import { ClusterSchema, envoyRegistry } from "../../wire/envoy/index.ts";
+import type { ClusterConfig } from "../upstream/cluster.ts";
+import { compileCluster } from "./cluster-config.ts";
+import { ConfigNotes } from "./config-check.ts";
+
+const notes = new ConfigNotes(() => undefined);
+
+function compile(config: JsonObject): ClusterConfig {
+  return compileCluster(fromJson(ClusterSchema, { name: "c", type: "EDS", ...config }, { registry: envoyRegistry() }), notes).config;
+}
+
+const httpOptions = (options: JsonObject): JsonObject => ({
+  typedExtensionProtocolOptions: {
+    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": { "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions", ...options },
+  },
+});
+
+test("the protocol of endpoints, by the new options and by the old fields", () => {
+  const rows: readonly (readonly [config: JsonObject, protocol: string])[] = [
+    [{}, "http1"],
+    [{ http2ProtocolOptions: {} }, "http2"],
+    [{ protocolSelection: "USE_DOWNSTREAM_PROTOCOL", http2ProtocolOptions: {} }, "downstream"],
+    [httpOptions({ explicitHttpConfig: { http2ProtocolOptions: { allowConnect: true } } }), "http2"],
+    [httpOptions({ explicitHttpConfig: { httpProtocolOptions: {} } }), "http1"],
+    [httpOptions({ useDownstreamProtocolConfig: { http2ProtocolOptions: {}, httpProtocolOptions: {} } }), "downstream"],
+    [httpOptions({ autoConfig: { http2ProtocolOptions: {} } }), "alpn"],
+  ];
+  for (const [config, protocol] of rows) assert.equal(compile(config).upstreamProtocol, protocol, JSON.stringify(config));
+});
+
+test("load balancing with what it is told, panic threshold, localities and slow start", () => {
+  assert.deepEqual([compile({}).loadBalancing, compile({}).panicThreshold], ["round-robin", 0.5]);
+  assert.equal(compile({ commonLbConfig: { healthyPanicThreshold: {} } }).panicThreshold, 0);
+  assert.equal(compile({ commonLbConfig: { localityWeightedLbConfig: {} } }).localityWeighted, true);
+  const ring = compile({ lbPolicy: "RING_HASH", ringHashLbConfig: { minimumRingSize: "2048" } });
+  assert.deepEqual([ring.loadBalancing, ring.balancing.minRingSize], ["ring-hash", 2048]);
+  assert.equal(compile({ lbPolicy: "MAGLEV", maglevLbConfig: { tableSize: "1009" } }).balancing.tableSize, 1009);
+  assert.throws(() => compile({ lbPolicy: "MAGLEV", maglevLbConfig: { tableSize: "1000" } }), /cluster c: maglevLbConfig.tableSize must be a prime/);
+  const warm = compile({ lbPolicy: "LEAST_REQUEST", leastRequestLbConfig: { slowStartConfig: { slowStartWindow: "30s" } } });
+  assert.deepEqual(warm.slowStart, { windowMs: 30_000, aggression: 1, minFraction: 0.1 });
+});
+
+test("outlier detection and circuit breakers, with Envoy's defaults", () => {
+  const outliers = compile({ outlierDetection: { consecutiveGatewayFailure: 2, enforcingConsecutiveGatewayFailure: 100, consecutive5xx: 7, enforcingSuccessRate: 0, baseEjectionTime: "180s" } }).outliers;
+  assert.deepEqual(
+    [outliers?.consecutiveServerErrors, outliers?.consecutiveGatewayErrors, outliers?.baseEjectionMs, outliers?.intervalMs, outliers?.maxEjectionPercent],
+    [7, 2, 180_000, 10_000, 10],
+  );
+  assert.equal(compile({ outlierDetection: { consecutive5xx: 1, enforcingConsecutive5xx: 0 } }).outliers?.consecutiveServerErrors, 0);
+  assert.throws(() => compile({ outlierDetection: { enforcingSuccessRate: 100 } }), /outlierDetection: enforcingSuccessRate is not supported/);
+  const breaker = compile({ circuitBreakers: { thresholds: [{ maxConnections: 1, retryBudget: { minRetryConcurrency: 5 } }] } });
+  assert.deepEqual([breaker.maxConnections, breaker.maxRequests, breaker.maxRetries, breaker.retryBudget], [1, 1024, 3, { fraction: 0.2, min: 5 }]);
+});

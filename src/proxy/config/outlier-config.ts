@@ -1,0 +1,79 @@
+import {
+  CircuitBreakers_ThresholdsSchema,
+  CircuitBreakersSchema,
+  OutlierDetectionSchema,
+  type CircuitBreakers,
+  type OutlierDetection,
+} from "../../wire/envoy/index.ts";
+import type { BreakerLimits } from "../upstream/circuit-breaker.ts";
+import type { OutlierPolicy } from "../upstream/outlier-detector.ts";
+import { checkFields, durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
+
+/** Envoy's values where a policy states none. */
+const defaultErrors = 5;
+const defaultIntervalMs = 10_000;
+const defaultBaseEjectionMs = 30_000;
+const defaultMaxEjectionMs = 300_000;
+const defaultMaxEjectionPercent = 10;
+
+export function compileOutliers(message: OutlierDetection, where: string, notes: ConfigNotes): OutlierPolicy {
+  const here = `${where}: outlierDetection`;
+  checkFields(OutlierDetectionSchema, message, here, notes, {
+    used: [
+      "consecutive5xx", "interval", "baseEjectionTime", "maxEjectionPercent", "enforcingConsecutive5xx", "consecutiveGatewayFailure", "enforcingConsecutiveGatewayFailure",
+      "splitExternalLocalOriginErrors", "consecutiveLocalOriginFailure", "enforcingConsecutiveLocalOriginFailure", "maxEjectionTime", "maxEjectionTimeJitter", "alwaysEjectOneHost",
+      "enforcingSuccessRate", "enforcingLocalOriginSuccessRate", "enforcingFailurePercentage", "enforcingFailurePercentageLocalOrigin",
+    ],
+    harmless: [
+      "successRateMinimumHosts", "successRateRequestVolume", "successRateStdevFactor", "failurePercentageThreshold", "failurePercentageMinimumHosts",
+      "failurePercentageRequestVolume", "successfulActiveHealthCheckUnejectHost",
+    ],
+  });
+  for (const field of ["enforcingSuccessRate", "enforcingLocalOriginSuccessRate", "enforcingFailurePercentage", "enforcingFailurePercentageLocalOrigin"] as const) {
+    if ((message[field] ?? 0) > 0) throw unsupported(here, field);
+  }
+  if (message.enforcingSuccessRate === undefined) notes.tell(`${here}: endpoints are judged by errors in a row, not by their rate of success`);
+  // Enforcing is a percentage of chances; Istio says all or nothing.
+  const enforced = (percent: number | undefined, fallback: number): boolean => (percent ?? fallback) > 0;
+  return {
+    consecutiveServerErrors: enforced(message.enforcingConsecutive5xx, 100) ? (message.consecutive5xx ?? defaultErrors) : 0,
+    consecutiveGatewayErrors: enforced(message.enforcingConsecutiveGatewayFailure, 0) ? (message.consecutiveGatewayFailure ?? defaultErrors) : 0,
+    consecutiveLocalErrors: enforced(message.enforcingConsecutiveLocalOriginFailure, 100) ? (message.consecutiveLocalOriginFailure ?? defaultErrors) : 0,
+    splitsLocalErrors: message.splitExternalLocalOriginErrors,
+    intervalMs: durationOr(message.interval, defaultIntervalMs),
+    baseEjectionMs: durationOr(message.baseEjectionTime, defaultBaseEjectionMs),
+    maxEjectionMs: durationOr(message.maxEjectionTime, defaultMaxEjectionMs),
+    ejectionJitterMs: durationOr(message.maxEjectionTimeJitter, 0),
+    maxEjectionPercent: message.maxEjectionPercent ?? defaultMaxEjectionPercent,
+    alwaysEjectsOne: message.alwaysEjectOneHost ?? false,
+  };
+}
+
+/** Envoy's limits where a cluster states none. */
+const defaultThreshold = 1024;
+const defaultMaxRetries = 3;
+const defaultRetryPercent = 20;
+const defaultMinRetries = 3;
+
+export function compileBreaker(message: CircuitBreakers | undefined, where: string, notes: ConfigNotes): BreakerLimits {
+  const here = `${where}: circuitBreakers`;
+  if (message !== undefined) {
+    checkFields(CircuitBreakersSchema, message, here, notes, { used: ["thresholds"] });
+    for (const threshold of message.thresholds) {
+      checkFields(CircuitBreakers_ThresholdsSchema, threshold, here, notes, {
+        used: ["priority", "maxConnections", "maxPendingRequests", "maxRequests", "maxRetries", "retryBudget"],
+        harmless: ["trackRemaining", "maxConnectionPools"],
+      });
+    }
+  }
+  const threshold = message?.thresholds.find(({ priority }: { readonly priority: number }) => priority === 0);
+  const budget = threshold?.retryBudget;
+  return {
+    maxConnections: threshold?.maxConnections ?? defaultThreshold,
+    maxPendingRequests: threshold?.maxPendingRequests ?? defaultThreshold,
+    maxRequests: threshold?.maxRequests ?? defaultThreshold,
+    maxRetries: threshold?.maxRetries ?? defaultMaxRetries,
+    retryBudget:
+      budget === undefined ? undefined : { fraction: (budget.budgetPercent?.value ?? defaultRetryPercent) / 100, min: budget.minRetryConcurrency ?? defaultMinRetries },
+  };
+}

@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { seededRandom } from "../../base/index.ts";
+import { EndpointSelection, type Selectable, type SelectionRules } from "./endpoint-selection.ts";
+import { defaultBalancing } from "./load-balancer.ts";
+import { priorityLoads } from "./priority-load.ts";
+import { warmedWeight } from "./slow-start.ts";
+
+const rules: SelectionRules = { loadBalancing: "round-robin", balancing: defaultBalancing, panicThreshold: 0, localityWeighted: false };
+
+interface Group {
+  readonly place: string;
+  readonly priority?: number;
+  readonly weight?: number;
+  readonly healthy: number;
+  readonly total: number;
+}
+
+function group({ place, priority = 0, weight = 1, healthy, total }: Group): (Selectable & { readonly place: string })[] {
+  return Array.from({ length: total }, (_, index) => ({
+    place,
+    config: { weight: 1, priority, locality: { name: place, weight } },
+    activeRequests: 0,
+    usable: index < healthy,
+  }));
+}
+
+/** Percentages by place, rounded. */
+function shares(groups: readonly Group[], more: Partial<SelectionRules> = {}): Record<string, number> {
+  const selection = new EndpointSelection(groups.flatMap(group), { ...rules, ...more }, seededRandom(5));
+  const picks = 20_000;
+  const out: Record<string, number> = {};
+  for (let index = 0; index < picks; index += 1) {
+    const place = selection.pick()?.place ?? "none";
+    out[place] = (out[place] ?? 0) + 100 / picks;
+  }
+  return Object.fromEntries(Object.entries(out).map(([place, share]) => [place, Math.round(share)]));
+}
+
+test("a priority takes all while 1.4 times its health is enough, and leaves the rest to the next", () => {
+  const loads = (...levels: (readonly [healthy: number, total: number])[]): number[] =>
+    priorityLoads(levels.map(([healthy, total]) => ({ healthy, total }))).map((load) => Math.round(load * 100));
+  assert.deepEqual(loads([10, 10], [10, 10]), [100, 0]);
+  assert.deepEqual(loads([72, 100], [100, 100]), [100, 0]);
+  assert.deepEqual(loads([50, 100], [100, 100]), [70, 30]);
+  assert.deepEqual(loads([0, 100], [100, 100]), [0, 100]);
+  assert.deepEqual(loads([25, 100], [25, 100]), [50, 50], "together not enough: scaled up");
+  assert.deepEqual(loads([0, 5], [0, 5]), [0, 0]);
+});
+
+describe("selection", () => {
+  const near = { place: "near", total: 10 };
+  const far = { place: "far", priority: 1, healthy: 10, total: 10 };
+  test("fails over by priority", () => {
+    assert.deepEqual(shares([{ ...near, healthy: 10 }, far]), { near: 100 });
+    const half = shares([{ ...near, healthy: 5 }, far]);
+    assert.ok(Math.abs((half["near"] ?? 0) - 70) <= 1, JSON.stringify(half));
+    assert.deepEqual(shares([{ ...near, healthy: 0 }, far]), { far: 100 });
+  });
+  test("without any healthy endpoint there is none, unless panic is allowed", () => {
+    assert.deepEqual(shares([{ ...near, healthy: 0 }]), { none: 100 });
+    assert.deepEqual(shares([{ ...near, healthy: 0 }], { panicThreshold: 0.5 }), { near: 100 });
+  });
+  test("spreads over localities by their weights, and by their health", () => {
+    const even = shares([{ place: "a", weight: 3, healthy: 4, total: 4 }, { place: "b", weight: 1, healthy: 2, total: 2 }], { localityWeighted: true });
+    assert.ok(Math.abs((even["a"] ?? 0) - 75) <= 1, JSON.stringify(even));
+    const half = shares([{ place: "a", weight: 1, healthy: 1, total: 2 }, { place: "b", weight: 1, healthy: 2, total: 2 }], { localityWeighted: true });
+    assert.ok(Math.abs((half["a"] ?? 0) - 41) <= 1, JSON.stringify(half));
+    assert.deepEqual(shares([{ place: "a", weight: 0, healthy: 1, total: 1 }, { place: "b", weight: 1, healthy: 1, total: 1 }], { localityWeighted: true }), { b: 100 });
+  });
+  test("a hash keeps its priority, locality and endpoint", () => {
+    const selection = new EndpointSelection([{ ...near, healthy: 5 }, far].flatMap(group), { ...rules, loadBalancing: "ring-hash" }, seededRandom(1));
+    for (const hash of [1, 77_777, 0xffff_ffff]) assert.equal(selection.pick(hash), selection.pick(hash));
+  });
+});
+
+test("a new endpoint's weight grows from its least part to the whole", () => {
+  const slow = { windowMs: 60_000, aggression: 1, minFraction: 0.1 };
+  assert.deepEqual([0, 30_000, 60_000].map((age) => warmedWeight(slow, 10, age)), [1, 5, 10]);
+  assert.ok(warmedWeight({ ...slow, aggression: 2 }, 10, 30_000) > 7);
+});

@@ -1,0 +1,112 @@
+import type { Random } from "../../base/index.ts";
+import { hashText } from "../routing/hash-text.ts";
+import { createLoadBalancer, type Balanced, type BalancingOptions, type LoadBalancer, type LoadBalancing } from "./load-balancer.ts";
+import { healthOf, priorityLoads } from "./priority-load.ts";
+
+/** What selection looks at of an endpoint. */
+export interface Selectable extends Balanced {
+  readonly config: Balanced["config"] & {
+    readonly priority: number;
+    /** Endpoints of one place; with its weight, where places are weighted. */
+    readonly locality?: { readonly name: string; readonly weight: number } | undefined;
+  };
+  /** It may take requests. */
+  readonly usable: boolean;
+}
+
+export interface SelectionRules {
+  readonly loadBalancing: LoadBalancing;
+  readonly balancing: BalancingOptions;
+  /** Below this part of usable endpoints (0 to 1), a priority that would be needed is used whole, health or not; 0 means never. */
+  readonly panicThreshold: number;
+  /** Requests are spread over localities by their weights before they are balanced. */
+  readonly localityWeighted: boolean;
+}
+
+/** One of several balancers, by its share. */
+interface Share<Endpoint> {
+  readonly share: number;
+  readonly balancer: LoadBalancer<Endpoint>;
+}
+
+/** Chooses endpoints by priority, then by locality, then by the cluster's policy. Made anew when anything of it changes. */
+export class EndpointSelection<Endpoint extends Selectable> implements LoadBalancer<Endpoint> {
+  readonly #priorities: readonly Share<Endpoint>[];
+  readonly #random: Random;
+
+  constructor(endpoints: readonly Endpoint[], rules: SelectionRules, random: Random, weightOf?: (endpoint: Endpoint) => number) {
+    this.#random = random;
+    const make = (chosen: readonly Endpoint[]): LoadBalancer<Endpoint> =>
+      createLoadBalancer(rules.loadBalancing, { endpoints: chosen, random, options: rules.balancing, ...(weightOf === undefined ? {} : { weightOf }) });
+    this.#priorities = prioritiesOf(endpoints, rules).map(({ share, chosen, all }) => ({
+      share,
+      balancer: rules.localityWeighted ? byLocality(chosen, all, make, random) : make(chosen),
+    }));
+  }
+
+  pick(hash?: number, attempt?: number): Endpoint | undefined {
+    const priorities = this.#priorities;
+    const [first] = priorities;
+    if (first === undefined || priorities.length === 1) return first?.balancer.pick(hash, attempt);
+    return choose(priorities, fractionOf(hash, this.#random, 1))?.pick(hash, attempt);
+  }
+}
+
+interface PriorityLevel<Endpoint> {
+  readonly share: number;
+  readonly chosen: readonly Endpoint[];
+  readonly all: readonly Endpoint[];
+}
+
+function prioritiesOf<Endpoint extends Selectable>(endpoints: readonly Endpoint[], rules: SelectionRules): PriorityLevel<Endpoint>[] {
+  const levels = [...Map.groupBy(endpoints.filter(({ config }) => config.weight > 0), ({ config }) => config.priority)]
+    .sort(([left], [right]) => left - right)
+    .map(([, all]) => ({ all, chosen: all.filter(({ usable }) => usable) }));
+  const loads = priorityLoads(levels.map(({ all, chosen }) => ({ healthy: chosen.length, total: all.length })));
+  const enough = levels.reduce((sum, { all, chosen }) => sum + healthOf({ healthy: chosen.length, total: all.length }), 0) >= 1;
+  if (loads.every((load) => load === 0)) {
+    // Nobody is usable: either all are tried, or none.
+    return rules.panicThreshold > 0 ? levels.slice(0, 1).map(({ all }) => ({ share: 1, chosen: all, all })) : [];
+  }
+  return levels
+    .map(({ all, chosen }, index) => {
+      const panics = !enough && chosen.length / all.length < rules.panicThreshold;
+      return { share: loads[index] ?? 0, chosen: panics ? all : chosen, all };
+    })
+    .filter(({ share }) => share > 0);
+}
+
+function byLocality<Endpoint extends Selectable>(
+  chosen: readonly Endpoint[],
+  all: readonly Endpoint[],
+  make: (endpoints: readonly Endpoint[]) => LoadBalancer<Endpoint>,
+  random: Random,
+): LoadBalancer<Endpoint> {
+  const totals = Map.groupBy(all, ({ config }) => config.locality?.name ?? "");
+  const shares = [...Map.groupBy(chosen, ({ config }) => config.locality?.name ?? "")].map(([name, members]) => {
+    const health = healthOf({ healthy: members.length, total: totals.get(name)?.length ?? members.length });
+    return { share: (members[0]?.config.locality?.weight ?? 0) * health, balancer: make(members) };
+  });
+  const total = shares.reduce((sum, { share }) => sum + share, 0);
+  // Localities without weights take no requests, unless none has one.
+  if (total === 0) return make(chosen);
+  const parts = shares.filter(({ share }) => share > 0).map(({ share, balancer }) => ({ share: share / total, balancer }));
+  return { pick: (hash, attempt) => choose(parts, fractionOf(hash, random, 2))?.pick(hash, attempt) };
+}
+
+/** From a request's hash, but independent of where the hash falls at another `level`. */
+function fractionOf(hash: number | undefined, random: Random, level: number): number {
+  return hash === undefined ? random() : hashText(String(hash), level) / 0x1_0000_0000;
+}
+
+/** `at` is in [0, 1). */
+function choose<Endpoint>(shares: readonly Share<Endpoint>[], at: number): LoadBalancer<Endpoint> | undefined {
+  let rest = at;
+  for (let index = 0; index < shares.length; index += 1) {
+    const candidate = shares[index];
+    if (candidate === undefined) break;
+    rest -= candidate.share;
+    if (rest < 0) return candidate.balancer;
+  }
+  return shares.at(-1)?.balancer;
+}

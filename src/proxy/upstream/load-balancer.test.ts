@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { seededRandom } from "../../base/index.ts";
+import { hashText } from "../routing/hash-text.ts";
+import { createLoadBalancer, defaultBalancing, type LoadBalancing } from "./load-balancer.ts";
+
+interface Fake {
+  readonly name: string;
+  readonly config: { readonly weight: number };
+  activeRequests: number;
+}
+
+const endpoint = (name: string, weight = 1): Fake => ({ name, config: { weight }, activeRequests: 0 });
+const endpoints = (count: number): Fake[] => Array.from({ length: count }, (_, index) => endpoint(`10.0.0.${index}:80`));
+
+function counts(policy: LoadBalancing, among: readonly Fake[], picks: number, hashed = false): Map<string, number> {
+  const balancer = createLoadBalancer(policy, { endpoints: among, random: seededRandom(3) });
+  const out = new Map<string, number>();
+  for (let index = 0; index < picks; index += 1) {
+    const { name = "" } = balancer.pick(hashed ? hashText(`user-${index}`) : undefined) ?? {};
+    out.set(name, (out.get(name) ?? 0) + 1);
+  }
+  return out;
+}
+
+test("random, ring hash and maglev spread evenly, and by weight", () => {
+  const among = [endpoint("a:1", 3), endpoint("b:1", 1)];
+  const picks = 8000;
+  // Four deviations for chance; the ring's own unevenness is greater than that.
+  const bounds: Readonly<Record<string, number>> = { random: 4 * Math.sqrt(picks * 0.75 * 0.25), maglev: 4 * Math.sqrt(picks * 0.75 * 0.25), "ring-hash": picks * 0.06 };
+  for (const policy of ["random", "maglev", "ring-hash"] as const) {
+    const heavy = counts(policy, among, picks, policy !== "random").get("a:1") ?? 0;
+    assert.ok(Math.abs(heavy - picks * 0.75) < (bounds[policy] ?? 0), `${policy}: ${heavy}`);
+  }
+});
+
+for (const policy of ["ring-hash", "maglev"] as const) {
+  test(`${policy}: when an endpoint goes, hashes of the others stay with them, nearly all`, () => {
+    const before = endpoints(10);
+    const pick = (among: readonly Fake[]) => createLoadBalancer(policy, { endpoints: among, random: seededRandom(1) });
+    const [first, second] = [pick(before), pick(before.slice(1))];
+    let moved = 0;
+    let kept = 0;
+    for (let index = 0; index < 5000; index += 1) {
+      const hash = hashText(`user-${index}`);
+      const [was, is] = [first.pick(hash)?.name, second.pick(hash)?.name];
+      assert.equal(first.pick(hash)?.name, was);
+      if (was === before[0]?.name) continue;
+      if (was === is) kept += 1;
+      else moved += 1;
+    }
+    // Fewer endpoints have more points each on a ring of the same size, and Maglev's table moves a few.
+    assert.ok(moved < kept * 0.12, `${moved} of ${kept}`);
+  });
+}
+
+test("a later attempt of the same hash goes to another endpoint before long", () => {
+  for (const policy of ["ring-hash", "maglev"] as const) {
+    const balancer = createLoadBalancer(policy, { endpoints: endpoints(4), random: seededRandom(1) });
+    const hash = hashText("user");
+    assert.ok(new Set(Array.from({ length: 8 }, (_, attempt) => balancer.pick(hash, attempt)?.name)).size > 1, policy);
+  }
+});
+
+test("least requests compares as many as it is told", () => {
+  const among = endpoints(5);
+  for (const [index, one] of among.entries()) one.activeRequests = index === 2 ? 0 : 5;
+  const balancer = createLoadBalancer("least-request", { endpoints: among, random: seededRandom(1), options: { ...defaultBalancing, choiceCount: 40 } });
+  for (let index = 0; index < 50; index += 1) assert.equal(balancer.pick()?.name, among[2]?.name);
+});

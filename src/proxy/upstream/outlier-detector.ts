@@ -1,0 +1,142 @@
+import type { Random } from "../../base/index.ts";
+
+/** When an endpoint is taken out because of what it answers. Thresholds of 0 mean never. */
+export interface OutlierPolicy {
+  readonly consecutiveServerErrors: number;
+  /** 502, 503, 504, and what never was an answer unless that is counted by itself. */
+  readonly consecutiveGatewayErrors: number;
+  /** Failures without an answer; counted by themselves only when {@link splitsLocalErrors}. */
+  readonly consecutiveLocalErrors: number;
+  readonly splitsLocalErrors: boolean;
+  readonly intervalMs: number;
+  readonly baseEjectionMs: number;
+  readonly maxEjectionMs: number;
+  /** Added to an ejection, at random up to this. */
+  readonly ejectionJitterMs: number;
+  /** Of all endpoints of the cluster, from 0 to 100. */
+  readonly maxEjectionPercent: number;
+  /** One endpoint may be out whatever the percentage says. */
+  readonly alwaysEjectsOne: boolean;
+}
+
+/** What came of a request or connection. */
+export type EndpointOutcome =
+  | { readonly kind: "answer"; readonly status: number }
+  /** A TCP connection, which has no answers. */
+  | { readonly kind: "connected" }
+  | { readonly kind: "connect-failure" | "reset" | "timeout" };
+
+/** What an endpoint did, as far as it matters. */
+export class OutlierRecord {
+  serverErrors = 0;
+  gatewayErrors = 0;
+  localErrors = 0;
+  /** Steady time; undefined while it is in use. */
+  ejectedAtMs: number | undefined = undefined;
+  ejectedForMs = 0;
+  /** How often it was taken out of late: each time it stays out longer. */
+  ejections = 0;
+
+  forget(): void {
+    this.serverErrors = 0;
+    this.gatewayErrors = 0;
+    this.localErrors = 0;
+  }
+}
+
+export interface OutlierCounters {
+  ejections: number;
+  /** Would have been ejected, were it not for the percentage. */
+  overflows: number;
+}
+
+/** Passive health checking, as Envoy does it: endpoints that fail in a row are left out for a while. */
+export class OutlierDetector {
+  readonly #policy: OutlierPolicy;
+  readonly #random: Random;
+  readonly #records: () => Iterable<OutlierRecord>;
+  readonly counters: OutlierCounters = { ejections: 0, overflows: 0 };
+  #nextSweepMs = 0;
+
+  /** `records` are those of the cluster's endpoints as they are now. */
+  constructor(policy: OutlierPolicy, random: Random, records: () => Iterable<OutlierRecord>) {
+    this.#policy = policy;
+    this.#random = random;
+    this.#records = records;
+  }
+
+  /** Answers whether the endpoint was ejected by it. */
+  report(record: OutlierRecord, outcome: EndpointOutcome, nowMs: number): boolean {
+    const fails = this.#count(record, outcome);
+    if (!fails || record.ejectedAtMs !== undefined) return false;
+    if (!this.#mayEject()) {
+      this.counters.overflows += 1;
+      record.forget();
+      return false;
+    }
+    const policy = this.#policy;
+    record.ejections += 1;
+    record.ejectedAtMs = nowMs;
+    const longest = Math.max(policy.maxEjectionMs, policy.baseEjectionMs);
+    record.ejectedForMs = Math.min(policy.baseEjectionMs * record.ejections, longest) + this.#random() * policy.ejectionJitterMs;
+    record.forget();
+    this.counters.ejections += 1;
+    return true;
+  }
+
+  /** To be called often; looks once an interval. Answers whether an endpoint has come back. */
+  sweep(nowMs: number): boolean {
+    if (nowMs < this.#nextSweepMs) return false;
+    this.#nextSweepMs = nowMs + this.#policy.intervalMs;
+    let changed = false;
+    for (const record of this.#records()) {
+      if (record.ejectedAtMs === undefined) {
+        // A quiet interval makes the next ejection shorter again.
+        if (record.ejections > 0) record.ejections -= 1;
+      } else if (nowMs - record.ejectedAtMs >= record.ejectedForMs) {
+        record.ejectedAtMs = undefined;
+        record.forget();
+        changed = true;
+      }
+    }
+    return changed;
+  }
+
+  /** Answers whether a threshold has been reached. */
+  #count(record: OutlierRecord, outcome: EndpointOutcome): boolean {
+    const policy = this.#policy;
+    if (outcome.kind === "answer" || outcome.kind === "connected") {
+      record.localErrors = 0;
+      return outcome.kind === "answer" ? this.#countStatus(record, outcome.status) : this.#countStatus(record, 200);
+    }
+    if (!policy.splitsLocalErrors) return this.#countStatus(record, outcome.kind === "timeout" ? 504 : 503);
+    record.localErrors += 1;
+    return reached(record.localErrors, policy.consecutiveLocalErrors);
+  }
+
+  #countStatus(record: OutlierRecord, status: number): boolean {
+    if (status < 500) {
+      record.serverErrors = 0;
+      record.gatewayErrors = 0;
+      return false;
+    }
+    record.serverErrors += 1;
+    record.gatewayErrors = status >= 502 && status <= 504 ? record.gatewayErrors + 1 : 0;
+    return reached(record.serverErrors, this.#policy.consecutiveServerErrors) || reached(record.gatewayErrors, this.#policy.consecutiveGatewayErrors);
+  }
+
+  #mayEject(): boolean {
+    let total = 0;
+    let ejected = 0;
+    for (const record of this.#records()) {
+      total += 1;
+      if (record.ejectedAtMs !== undefined) ejected += 1;
+    }
+    if (ejected === 0 && this.#policy.alwaysEjectsOne) return true;
+    return (100 * (ejected + 1)) / total <= this.#policy.maxEjectionPercent;
+  }
+}
+
+function reached(count: number, threshold: number): boolean {
+  return threshold > 0 && count >= threshold;
+}

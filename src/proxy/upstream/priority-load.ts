@@ -1,0 +1,29 @@
+/** How many of a priority's endpoints may take requests. */
+export interface PriorityHealth {
+  readonly healthy: number;
+  readonly total: number;
+}
+
+/** As long as this much of a priority is healthy, it takes all that it should: Envoy's default. */
+export const overprovisioning = 1.4;
+
+/** A priority's or locality's health from 0 to 1, with the overprovisioning counted in. */
+export function healthOf({ healthy, total }: PriorityHealth): number {
+  return total === 0 ? 0 : Math.min(1, (overprovisioning * healthy) / total);
+}
+
+/**
+ * The share of the load, from 0 to 1, that each priority takes, the most preferred first: as much as its health allows of what
+ * those before it leave. When all together are not healthy enough, what they have is scaled up to the whole.
+ */
+export function priorityLoads(priorities: readonly PriorityHealth[]): number[] {
+  const health = priorities.map(healthOf);
+  const total = Math.min(1, health.reduce((sum, one) => sum + one, 0));
+  if (total === 0) return priorities.map(() => 0);
+  let rest = 1;
+  return health.map((one) => {
+    const load = Math.min(rest, one / total);
+    rest -= load;
+    return load;
+  });
+}

@@ -1,0 +1,55 @@
+import type { Random } from "../../base/index.ts";
+import { hashText } from "../routing/hash-text.ts";
+import type { LoadBalancer } from "./load-balancer.ts";
+
+export interface RingOptions<Endpoint> {
+  readonly keyOf: (endpoint: Endpoint) => string;
+  readonly minSize: number;
+  readonly maxSize: number;
+  readonly random: Random;
+}
+
+/**
+ * Consistent hashing on a ring: each endpoint has points on it in proportion to its weight, and a hash belongs to the next
+ * point. When an endpoint comes or goes, only its share of the hashes changes its endpoint. The ring is made when first needed.
+ */
+export class RingHashBalancer<Endpoint> implements LoadBalancer<Endpoint> {
+  readonly #endpoints: readonly Endpoint[];
+  readonly #weights: readonly number[];
+  readonly #options: RingOptions<Endpoint>;
+  #points: { readonly hashes: Uint32Array; readonly owners: Uint32Array } | undefined;
+
+  constructor(endpoints: readonly Endpoint[], weights: readonly number[], options: RingOptions<Endpoint>) {
+    this.#endpoints = endpoints;
+    this.#weights = weights;
+    this.#options = options;
+  }
+
+  pick(hash = Math.floor(this.#options.random() * 0x1_0000_0000), attempt = 0): Endpoint | undefined {
+    const { hashes, owners } = (this.#points ??= this.#place());
+    let low = 0;
+    let high = hashes.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((hashes[middle] ?? 0) < hash) low = middle + 1;
+      else high = middle;
+    }
+    return this.#endpoints[owners[(low + attempt) % hashes.length] ?? 0];
+  }
+
+  #place(): { readonly hashes: Uint32Array; readonly owners: Uint32Array } {
+    const total = this.#weights.reduce((sum, weight) => sum + weight, 0);
+    const least = Math.min(...this.#weights) / total;
+    const { minSize, maxSize, keyOf } = this.#options;
+    // The lightest endpoint has a whole number of points, and the others what that makes of their weights.
+    const scale = Math.min(Math.ceil(least * minSize) / least, maxSize);
+    const points: [hash: number, owner: number][] = [];
+    for (const [owner, endpoint] of this.#endpoints.entries()) {
+      const count = Math.max(1, Math.round(((this.#weights[owner] ?? 0) / total) * scale));
+      const key = keyOf(endpoint);
+      for (let index = 0; index < count; index += 1) points.push([hashText(`${key}_${index}`), owner]);
+    }
+    points.sort(([left, leftOwner], [right, rightOwner]) => left - right || leftOwner - rightOwner);
+    return { hashes: Uint32Array.from(points, ([hash]) => hash), owners: Uint32Array.from(points, ([, owner]) => owner) };
+  }
+}
