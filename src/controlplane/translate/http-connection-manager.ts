@@ -34,6 +34,8 @@ export interface HttpConnectionManagerOptions {
   readonly accessLogs?: readonly AccessLogInit[];
   /** Requests may be gRPC-Web: a port of that protocol. */
   readonly grpcWeb?: boolean;
+  /** Requests came through HBONE: the tunnel has told who the peer is. */
+  readonly hbone?: boolean;
   /** Fields that one listener has otherwise. */
   readonly fields?: ConnectionManagerInit;
 }
@@ -102,9 +104,9 @@ function normalization(mesh: MeshSettings): ConnectionManagerInit {
 }
 
 /** Who the peer is comes before what is decided by it; what a route may ask for comes next; the router is last. */
-function httpFilters({ direction, security = [], grpcWeb = false }: HttpConnectionManagerOptions): FilterInit[] {
+function httpFilters({ direction, security = [], grpcWeb = false, hbone = false }: HttpConnectionManagerOptions): FilterInit[] {
   return [
-    ...(direction === "waypoint" ? [] : [httpMetadataExchange(direction === "inbound" ? "downstream" : "upstream")]),
+    ...(direction === "waypoint" || hbone ? [] : [httpMetadataExchange(direction === "inbound" ? "downstream" : "upstream")]),
     ...security,
     ...(grpcWeb ? [filterInit("envoy.filters.http.grpc_web", GrpcWebSchema, {})] : []),
     filterInit("envoy.filters.http.grpc_stats", GrpcStatsConfigSchema, { emitFilterState: true, perMethodStatSpecifier: { case: "statsForAllMethods", value: { value: false } } }),

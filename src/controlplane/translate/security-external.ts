@@ -1,6 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ExtensionProvider, GrpcAuthorizationProvider, HttpAuthorizationProvider } from "../../api/istio/index.ts";
-import { ApiVersion, ExtAuthzSchema, NetworkExtAuthzSchema, type HttpStatus } from "../../wire/envoy/index.ts";
+import { ApiVersion, ExtAuthzSchema, HttpStatusCode, NetworkExtAuthzSchema } from "../../wire/envoy/index.ts";
 import { durationOfMs } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
 import { metadataMatcher, patternMatcher, startingWith, textValue } from "./security-matcher.ts";
@@ -19,13 +19,18 @@ export function externalAuthorization(provider: Provider, policyPrefix: string):
     transportApiVersion: ApiVersion.V3,
     failureModeAllow: settings.failOpen,
     clearRouteCache: settings.clearRouteCache,
-    ...(settings.statusOnError === undefined ? {} : { statusOnError: { code: settings.statusOnError as HttpStatus["code"] } }),
+    ...(settings.statusOnError === undefined ? {} : { statusOnError: { code: statusOf(settings.statusOnError) } }),
     ...(settings.requestBody === undefined
       ? {}
       : { withRequestBody: { maxRequestBytes: settings.requestBody.maxBytes, allowPartialMessage: settings.requestBody.allowPartial, packAsBytes: settings.requestBody.packAsBytes } }),
     ...(provider.kind === "authorization-grpc" ? { includePeerCertificate: provider.settings.includePeerCertificate } : allowedRequestHeaders(provider.settings)),
     filterEnabledMetadata: onlyWhatMatched("envoy.filters.http.rbac", policyPrefix),
   });
+}
+
+/** A status that Envoy has no name for is 403, its default. */
+function statusOf(code: number): HttpStatusCode {
+  return Object.values(HttpStatusCode).find((known): known is HttpStatusCode => Number(known) === code) ?? HttpStatusCode.Forbidden;
 }
 
 export function networkExternalAuthorization({ settings }: GrpcProvider, policyPrefix: string): FilterInit {

@@ -1,0 +1,152 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import {
+  Cluster_DiscoveryType,
+  ClusterSchema,
+  FilterStateValue_SharedWithUpstream,
+  HttpConnectionManager_ForwardClientCertDetails,
+  HttpConnectionManagerSchema,
+  HttpProtocolOptionsSchema,
+  HttpSetFilterStateSchema,
+  InternalUpstreamTransportSchema,
+  ListenerSchema,
+  RouterSchema,
+  TrafficDirection,
+  type Cluster,
+  type Listener,
+} from "../../wire/envoy/index.ts";
+import { httpOptionsName, rawBuffer, unlimited } from "./cluster.ts";
+import type { MeshSettings } from "../model/facts.ts";
+import { durationOfMs, packed } from "./envoy-any.ts";
+import { filterInit, type FilterInit } from "./filter-init.ts";
+import { hboneChains, type FilterChainInit, type HboneContext } from "./inbound-chain.ts";
+import { inspectors, originalDestination } from "./inbound-listener.ts";
+import type { InboundTarget } from "./inbound-target.ts";
+import { peerMetadata } from "./istio-filters.ts";
+import { downstreamTls, hboneServer } from "./tls-context.ts";
+
+export const mainInternalName = "main_internal";
+const connectTerminateName = "connect_terminate";
+const hbonePort = 15_008;
+const maxTunnels = 100;
+const keepAliveIntervalMs = 10_000;
+const keepAliveTimeoutMs = 20_000;
+const internalIdleMs = 300_000;
+
+/** HBONE to the workload: what ends the tunnels, and the internal listener that their connections go on to. */
+export function hboneListeners(targets: readonly InboundTarget[], context: HboneContext): readonly Listener[] {
+  const chains = hboneChains(targets, context);
+  const main = create(ListenerSchema, {
+    name: mainInternalName,
+    listenerSpecifier: { case: "internalListener", value: {} },
+    trafficDirection: TrafficDirection.INBOUND,
+    continueOnListenerFiltersTimeout: true,
+    filterChains: [...chains],
+    listenerFilters: [originalDestination(), ...inspectors(chains)],
+  });
+  const wildcard = context.addresses[0]?.includes(":") === true ? "::" : "0.0.0.0";
+  return [connectTerminateListener(context.mesh, wildcard), main];
+}
+
+/** Ends HBONE tunnels of the mesh's workloads; each CONNECT goes to {@link mainInternalName}, with who asks and for what. */
+export function connectTerminateListener(mesh: MeshSettings, wildcard: string): Listener {
+  return create(ListenerSchema, {
+    name: connectTerminateName,
+    address: { address: { case: "socketAddress", value: { address: wildcard, portSpecifier: { case: "portValue", value: hbonePort } } } },
+    connectionBalanceConfig: { balanceType: { case: "exactBalance", value: {} } },
+    filterChains: [terminateChain(mesh)],
+  });
+}
+
+function terminateChain(mesh: MeshSettings): FilterChainInit {
+  const manager = filterInit("envoy.filters.network.http_connection_manager", HttpConnectionManagerSchema, {
+    statPrefix: connectTerminateName,
+    routeSpecifier: { case: "routeConfig", value: connectRoute },
+    httpFilters: [
+      peerMetadata("waypoint_downstream_peer_metadata", { downstream_discovery: [{ workload_discovery: {} }], shared_with_upstream: true }),
+      connectState(),
+      filterInit("envoy.filters.http.router", RouterSchema, {}),
+    ],
+    forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails.APPEND_FORWARD,
+    setCurrentClientCertDetails: { subject: true, dns: true, uri: true },
+    serverName: "istio-envoy",
+    useRemoteAddress: false,
+    streamIdleTimeout: durationOfMs(0),
+    upgradeConfigs: [{ upgradeType: "CONNECT" }],
+    http2ProtocolOptions: {
+      allowConnect: true,
+      maxConcurrentStreams: maxTunnels,
+      connectionKeepalive: { interval: durationOfMs(keepAliveIntervalMs), timeout: durationOfMs(keepAliveTimeoutMs) },
+    },
+  });
+  return { name: "default", filters: [manager], transportSocket: downstreamTls(hboneServer(mesh)) };
+}
+
+const connectRoute: Extract<NonNullable<Exclude<MessageInitShape<typeof HttpConnectionManagerSchema>, { $typeName: string }>["routeSpecifier"]>, { case: "routeConfig" }>["value"] = {
+  name: "default",
+  virtualHosts: [
+    {
+      name: "default",
+      domains: ["*"],
+      routes: [
+        {
+          match: { pathSpecifier: { case: "connectMatcher", value: {} } },
+          action: { case: "route", value: { clusterSpecifier: { case: "cluster", value: mainInternalName }, upgradeConfigs: [{ upgradeType: "CONNECT", connectConfig: {} }] } },
+        },
+      ],
+    },
+  ],
+};
+
+/** What the tunnel knows and the connection inside it must know too. */
+function connectState(): FilterInit {
+  const value = (objectKey: string, format: string, hashable = false) => ({
+    key: { case: "objectKey" as const, value: objectKey },
+    value: { case: "formatString" as const, value: { format: { case: "textFormatSource" as const, value: { specifier: { case: "inlineString" as const, value: format } } } } },
+    sharedWithUpstream: FilterStateValue_SharedWithUpstream.ONCE,
+    ...(hashable ? { factoryKey: "istio.hashable_string" } : {}),
+  });
+  return filterInit("connect_authority", HttpSetFilterStateSchema, {
+    onRequestHeaders: [
+      value("envoy.filters.listener.original_dst.local_ip", "%REQ(:AUTHORITY)%"),
+      value("io.istio.connect_authority", "%REQ(:AUTHORITY)%", true),
+      value("envoy.filters.listener.original_dst.remote_ip", "%DOWNSTREAM_REMOTE_ADDRESS%"),
+      value("io.istio.peer_principal", "%DOWNSTREAM_PEER_URI_SAN%", true),
+      value("io.istio.local_principal", "%DOWNSTREAM_LOCAL_URI_SAN%", true),
+    ],
+  });
+}
+
+/** The internal listener as a cluster. */
+export function hboneCluster(): Cluster {
+  return create(ClusterSchema, {
+    name: mainInternalName,
+    altStatName: `${mainInternalName};`,
+    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },
+    circuitBreakers: { thresholds: [{ maxConnections: unlimited, maxPendingRequests: unlimited, maxRequests: unlimited, maxRetries: unlimited }] },
+    loadAssignment: {
+      clusterName: mainInternalName,
+      endpoints: [
+        {
+          lbEndpoints: [
+            {
+              hostIdentifier: {
+                case: "endpoint",
+                value: { address: { address: { case: "envoyInternalAddress", value: { addressNameSpecifier: { case: "serverListenerName", value: mainInternalName } } } } },
+              },
+            },
+          ],
+        },
+      ],
+    },
+    transportSocket: {
+      name: "envoy.transport_sockets.internal_upstream",
+      configType: { case: "typedConfig", value: packed(InternalUpstreamTransportSchema, { transportSocket: rawBuffer }) },
+    },
+    typedExtensionProtocolOptions: {
+      [httpOptionsName]: packed(HttpProtocolOptionsSchema, {
+        commonHttpProtocolOptions: { idleTimeout: durationOfMs(internalIdleMs) },
+        upstreamProtocolOptions: { case: "useDownstreamProtocolConfig", value: { httpProtocolOptions: {}, http2ProtocolOptions: {} } },
+      }),
+    },
+  });
+}

@@ -1,0 +1,111 @@
+import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
+import { ClusterSchema, ListenerSchema, type Listener } from "../../wire/envoy/index.ts";
+import { factsKey, meshKey, type PodFacts } from "../model/facts.ts";
+import type { MeshInputs } from "../model/mesh-inputs.ts";
+import { mutualTlsModeOf, workloadMutualTls, type WorkloadMutualTls } from "../model/peer-authentication.ts";
+import { blackHoleChain, passthroughChains, targetChains, type FilterChainInit, type InboundContext } from "./inbound-chain.ts";
+import { inboundCluster, inboundPassthrough } from "./inbound-cluster.ts";
+import { hboneCluster, hboneListeners } from "./inbound-hbone.ts";
+import { boundInboundListener, virtualInboundListener } from "./inbound-listener.ts";
+import { InboundTargets, wildcardOf, type InboundTarget, type Workload } from "./inbound-target.ts";
+import { encodeResource, sameResource, type EncodedResource } from "./resource.ts";
+import { scopedResourceKey, type ScopedEncodedResource } from "./router-resources.ts";
+import { SecurityPolicies } from "./security-filters.ts";
+import { AccessLogPolicies } from "./telemetry-access-log.ts";
+
+/** What sidecars are served of their own workload. Scopes are pods: `namespace/name`. */
+export interface InboundResources {
+  readonly listeners: Collection<ScopedEncodedResource>;
+  readonly clusters: Collection<ScopedEncodedResource>;
+  /** The same for all sidecars, by name. */
+  readonly fixedClusters: Collection<EncodedResource>;
+}
+
+interface Sources {
+  readonly inputs: MeshInputs;
+  readonly targets: InboundTargets;
+  readonly security: SecurityPolicies;
+  readonly accessLogs: AccessLogPolicies;
+  readonly mutualTls: (workload: Workload, reader: CollectionReader) => WorkloadMutualTls;
+}
+
+export function deriveInboundResources(graph: CollectionGraph, inputs: MeshInputs): InboundResources {
+  const peers = inputs.peerAuthentications.index("namespace", (policy) => [policy.namespace]);
+  const sources: Sources = {
+    inputs,
+    targets: new InboundTargets(inputs),
+    security: new SecurityPolicies(inputs),
+    accessLogs: new AccessLogPolicies(inputs),
+    mutualTls: ({ pod, mesh }, reader) => {
+      const policies = [...new Set([pod.namespace, mesh.rootNamespace])].flatMap((namespace) => reader.lookup(peers, namespace));
+      return workloadMutualTls(pod, mesh.rootNamespace, policies);
+    },
+  };
+  const perPod = (name: string, write: (workload: Workload, reader: CollectionReader) => readonly EncodedResource[]): Collection<ScopedEncodedResource> =>
+    graph.derive(
+      name,
+      inputs.pods,
+      (pod, reader) => {
+        const workload = workloadOf(pod, inputs, reader);
+        if (workload === undefined) return [];
+        const scope = factsKey(pod);
+        return write(workload, reader).map((resource) => [scopedResourceKey(scope, resource.name), { scope, resource }] as const);
+      },
+      (left, right) => left.scope === right.scope && sameResource(left.resource, right.resource),
+    );
+  return {
+    listeners: perPod("lds-inbound", (workload, reader) => listenersOf(workload, sources, reader).map((listener) => encodeResource(ListenerSchema, listener.name, listener))),
+    clusters: perPod("cds-inbound", (workload, reader) => {
+      const clusters = sources.targets.of(workload, reader).map((target) => inboundCluster(target, workload.mesh));
+      if (workload.sidecar.hbone) clusters.push(hboneCluster());
+      return clusters.map((cluster) => encodeResource(ClusterSchema, cluster.name, cluster));
+    }),
+    fixedClusters: graph.derive(
+      "cds-inbound-fixed",
+      inputs.mesh,
+      (mesh) => {
+        const cluster = inboundPassthrough(mesh);
+        return [[cluster.name, encodeResource(ClusterSchema, cluster.name, cluster)]];
+      },
+      sameResource,
+    ),
+  };
+}
+
+/** A pod gets its sidecar's configuration as soon as its addresses are known: they are part of it. */
+function workloadOf(pod: PodFacts, inputs: MeshInputs, reader: CollectionReader): Workload | undefined {
+  const mesh = reader.get(inputs.mesh, meshKey);
+  if (pod.sidecar === undefined || mesh === undefined || pod.addresses.length === 0) return undefined;
+  return { pod, sidecar: pod.sidecar, mesh };
+}
+
+function listenersOf(workload: Workload, sources: Sources, reader: CollectionReader): readonly Listener[] {
+  const { pod, sidecar, mesh } = workload;
+  const targets = sources.targets.of(workload, reader);
+  const modes = sources.mutualTls(workload, reader);
+  const accessLogs = sources.accessLogs.logsFor(pod, "SERVER", mesh, reader);
+  const context: InboundContext = { mesh, accessLogs, security: sources.security.filtersFor(pod, mesh, reader) };
+  const listeners: Listener[] = [];
+  const redirected: FilterChainInit[] = [];
+  for (const target of targets) {
+    const chains = targetChains(target, mutualTlsModeOf(modes, target.port), context);
+    if (target.bindsToPort) listeners.push(boundInboundListener(target.bind, target.port, chains, mesh));
+    else redirected.push(...chains);
+  }
+  if (sidecar.interception !== "NONE") {
+    const chains = [blackHoleChain(), ...passthroughOf(targets, modes, context), ...redirected];
+    listeners.unshift(virtualInboundListener(chains, { mesh, wildcard: wildcardOf(pod), transparent: sidecar.interception === "TPROXY" }));
+  }
+  if (sidecar.hbone) {
+    const security = sources.security.filtersFor(pod, mesh, reader, { peer: "filter-state" });
+    listeners.push(...hboneListeners(targets, { ...context, security, addresses: pod.addresses }));
+  }
+  return listeners;
+}
+
+/** Whatever port nobody declares, and of those the ones that a PeerAuthentication names: they have a mode of their own. */
+function passthroughOf(targets: readonly InboundTarget[], modes: WorkloadMutualTls, context: InboundContext): readonly FilterChainInit[] {
+  const declared = new Set(targets.map((target) => target.port));
+  const named = [...modes.ports].filter(([port]) => !declared.has(port));
+  return [...passthroughChains(0, modes.mode, context), ...named.flatMap(([port, mode]) => passthroughChains(port, mode, context))];
+}

@@ -1,0 +1,163 @@
+import { matchesLabels } from "../../api/index.ts";
+import type { ConnectionPool, ServerTls, SidecarIngress } from "../../api/istio/index.ts";
+import type { CollectionIndex, CollectionReader } from "../../kube/index.ts";
+import {
+  byAge,
+  compareText,
+  factsKey,
+  hostnameOf,
+  type AppProtocol,
+  type MeshSettings,
+  type PodFacts,
+  type ServiceEntryFacts,
+  type ServiceFacts,
+  type ServicePortFacts,
+  type SidecarFacts,
+  type SidecarProxyFacts,
+} from "../model/facts.ts";
+import type { MeshInputs } from "../model/mesh-inputs.ts";
+import { selecting, selectorKeys } from "../model/selection.ts";
+import { istioPortProtocol } from "../model/service-entry-model.ts";
+
+/** One port of a workload that its sidecar takes connections for. */
+export interface InboundTarget {
+  /** That the application listens on, or (of a Sidecar's ingress) that connections come to. */
+  readonly port: number;
+  /** The service's, for telemetry. */
+  readonly servicePort: number;
+  readonly protocol: AppProtocol;
+  /** Of the service, or `name.namespace` of a Sidecar. */
+  readonly host: string;
+  /** All services that lead here. */
+  readonly services: readonly { readonly host: string; readonly name: string; readonly namespace: string }[];
+  readonly bind: string;
+  /** A listener of its own instead of a chain behind the redirect. */
+  readonly bindsToPort: boolean;
+  /** `address:port` or `unix://path`; absent: where the connection was for. */
+  readonly endpoint?: string;
+  readonly tls?: ServerTls;
+  readonly connectionPool?: ConnectionPool;
+  /** Key of the Sidecar that says so. */
+  readonly sidecar?: string;
+}
+
+export interface Workload {
+  readonly pod: PodFacts;
+  readonly sidecar: SidecarProxyFacts;
+  readonly mesh: MeshSettings;
+}
+
+/** Finds what of a workload its sidecar serves: its services' ports, or what a Sidecar's ingress says instead. */
+export class InboundTargets {
+  readonly #services: CollectionIndex<ServiceFacts>;
+  readonly #entries: CollectionIndex<ServiceEntryFacts>;
+  readonly #sidecars: CollectionIndex<SidecarFacts>;
+
+  constructor(inputs: MeshInputs) {
+    this.#services = inputs.services.index("selector", (service) => selectorKeys(service.namespace, service.selector));
+    this.#entries = inputs.serviceEntries.index("selector", (entry) => selectorKeys(entry.namespace, entry.spec.workloadSelector?.labels ?? {}));
+    this.#sidecars = inputs.sidecars.index("namespace", (sidecar) => [sidecar.namespace]);
+  }
+
+  of(workload: Workload, reader: CollectionReader): readonly InboundTarget[] {
+    const sidecar = this.sidecarOf(workload, reader);
+    if (sidecar !== undefined && sidecar.spec.ingress.length > 0) return oneAPort(sidecar.spec.ingress.map((ingress) => ingressTarget(ingress, sidecar, workload)));
+    // Without a redirect the ports are the application's own.
+    if (workload.sidecar.interception === "NONE") return [];
+    const { pod } = workload;
+    const services = selecting(this.#services, pod.namespace, pod.labels, (service) => service.selector, reader);
+    const entries = selecting(this.#entries, pod.namespace, pod.labels, (entry) => entry.spec.workloadSelector?.labels ?? {}, reader);
+    const registered = [...services.map((service) => ({ createdAt: service.createdAt, name: service.name, targets: serviceTargets(service, workload) })),
+      ...entries.map((entry) => ({ createdAt: entry.createdAt, name: entry.name, targets: entryTargets(entry, workload) }))];
+    registered.sort((left, right) => compareText(left.createdAt, right.createdAt) || compareText(left.name, right.name));
+    return oneAPort(registered.flatMap(({ targets }) => targets));
+  }
+
+  /** One that selects the workload, else the namespace's, else the root namespace's; the oldest of each. */
+  sidecarOf({ pod, mesh }: Workload, reader: CollectionReader): SidecarFacts | undefined {
+    const own = reader.lookup(this.#sidecars, pod.namespace).toSorted(byAge);
+    const selected = own.find((sidecar) => selectorOf(sidecar) !== undefined && matchesLabels(selectorOf(sidecar) ?? {}, pod.labels));
+    const wide = own.find((sidecar) => selectorOf(sidecar) === undefined);
+    return selected ?? wide ?? reader.lookup(this.#sidecars, mesh.rootNamespace).toSorted(byAge).find((sidecar) => selectorOf(sidecar) === undefined);
+  }
+}
+
+function selectorOf(sidecar: SidecarFacts): Readonly<Record<string, string>> | undefined {
+  const labels = sidecar.spec.workloadSelector?.labels ?? {};
+  return Object.keys(labels).length === 0 ? undefined : labels;
+}
+
+/** The first of each port counts, and tells of the others as services. */
+function oneAPort(targets: readonly InboundTarget[]): readonly InboundTarget[] {
+  const byPort = Map.groupBy(targets, (target) => target.port);
+  const first = [...byPort.values()].flatMap((same) => {
+    const [counts] = same;
+    return counts === undefined ? [] : { ...counts, services: same.flatMap((target) => target.services) };
+  });
+  return first.sort((left, right) => left.port - right.port);
+}
+
+export function wildcardOf(pod: PodFacts): string {
+  return pod.addresses[0]?.includes(":") === true ? "::" : "0.0.0.0";
+}
+
+function serviceTargets(service: ServiceFacts, { pod, mesh }: Workload): readonly InboundTarget[] {
+  const host = hostnameOf(service, mesh.domain);
+  const { name, namespace } = service;
+  return service.ports.flatMap((port) => {
+    const target = targetPortOf(port, pod);
+    if (port.protocol !== "TCP" || target === undefined) return [];
+    return { port: target, servicePort: port.port, protocol: port.appProtocol, host, services: [{ host, name, namespace }], bind: wildcardOf(pod), bindsToPort: false };
+  });
+}
+
+function entryTargets(entry: ServiceEntryFacts, { pod }: Workload): readonly InboundTarget[] {
+  const { namespace, spec } = entry;
+  return spec.hosts.flatMap((host) =>
+    spec.ports
+      .filter((port) => port.protocol !== "UDP")
+      .map((port) => ({
+        port: port.targetPort ?? port.number,
+        servicePort: port.number,
+        protocol: istioPortProtocol(port),
+        host,
+        services: [{ host, name: host, namespace }],
+        bind: wildcardOf(pod),
+        bindsToPort: false,
+      })),
+  );
+}
+
+/** A named target is a port of a container. */
+function targetPortOf(port: ServicePortFacts, pod: PodFacts): number | undefined {
+  if (typeof port.target === "number") return port.target;
+  return pod.containerPorts.find((candidate) => candidate.name === port.target && candidate.protocol === port.protocol)?.port;
+}
+
+function ingressTarget(ingress: SidecarIngress, sidecar: SidecarFacts, { pod, sidecar: proxy }: Workload): InboundTarget {
+  const endpoint = endpointOf(ingress.defaultEndpoint, pod);
+  const connectionPool = ingress.connectionPool ?? sidecar.spec.inboundConnectionPool;
+  const host = `${sidecar.name}.${sidecar.namespace}`;
+  return {
+    port: ingress.port.number,
+    servicePort: ingress.port.number,
+    // HTTPS whose TLS ends here is HTTP.
+    protocol: ingress.tls !== undefined && ingress.port.protocol === "HTTPS" ? "http" : istioPortProtocol(ingress.port),
+    host,
+    services: [{ host, name: sidecar.name, namespace: sidecar.namespace }],
+    bind: ingress.bind ?? wildcardOf(pod),
+    bindsToPort: ingress.captureMode === "NONE" || (ingress.captureMode === "DEFAULT" && proxy.interception === "NONE"),
+    sidecar: factsKey(sidecar),
+    ...(endpoint === undefined ? {} : { endpoint }),
+    ...(ingress.tls === undefined ? {} : { tls: ingress.tls }),
+    ...(connectionPool === undefined ? {} : { connectionPool }),
+  };
+}
+
+/** The wildcard address stands for the pod's own. */
+function endpointOf(endpoint: string | undefined, pod: PodFacts): string | undefined {
+  const [, host, port] = /^(?:\[?)(0\.0\.0\.0|::)\]?:(\d+)$/.exec(endpoint ?? "") ?? [];
+  if (host === undefined || port === undefined) return endpoint;
+  const address = pod.addresses.find((candidate) => candidate.includes(":") === host.includes(":")) ?? pod.addresses[0] ?? "";
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}
