@@ -10,7 +10,7 @@ test("a policy's faults are told at their fields", () => {
     spec: {
       action: "CUSTOM",
       selector: { matchLabels: { app: "a" } },
-      targetRefs: [{ kind: "Gateway", name: "g" }],
+      targetRefs: [{ group: "gateway.networking.k8s.io", kind: "Gateway", name: "g" }],
       rules: [{ from: [{}], to: [{ operation: { ports: ["http"] } }], when: [{ key: "source.ip" }] }],
     },
   });

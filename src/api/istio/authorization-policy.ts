@@ -1,8 +1,11 @@
 import { defineKind } from "../kind.ts";
 import type { KubernetesObject, LabelSelector } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
-import { Reader } from "../reader.ts";
-import { readTargetReferences, readWorkloadSelector, securityGroup, warnOfUnknown, type PolicyTargetReference } from "./policy-target.ts";
+import type { Reader } from "../reader.ts";
+import { conditionFault, conditionValueFault, fieldFault, operationFields, pathTemplateFault, sourceFields, type OperationField, type SourceField } from "./authorization-values.ts";
+import { checkEach, emptyFault } from "./checks.ts";
+import { dryRunAnnotation, openObject, readText, refuseUnknown, type OpenedObject } from "./fields.ts";
+import { readPolicyTarget, securityGroup, type PolicyTargetReference } from "./policy-target.ts";
 
 export const authorizationActions = ["ALLOW", "DENY", "AUDIT", "CUSTOM"] as const;
 export type AuthorizationAction = (typeof authorizationActions)[number];
@@ -13,6 +16,7 @@ export interface AuthorizationPolicy extends KubernetesObject {
     selector?: LabelSelector | undefined;
     targetRefs: PolicyTargetReference[];
     action: AuthorizationAction;
+    /** Of CUSTOM: the name of one of the mesh's extension providers. */
     provider?: string | undefined;
     rules: AuthorizationRule[];
   };
@@ -35,78 +39,104 @@ export interface AuthorizationCondition {
   notValues: readonly string[];
 }
 
-const sourceFields = [
-  "principals",
-  "notPrincipals",
-  "requestPrincipals",
-  "notRequestPrincipals",
-  "namespaces",
-  "notNamespaces",
-  "serviceAccounts",
-  "notServiceAccounts",
-  "trustDomains",
-  "notTrustDomains",
-  "ipBlocks",
-  "notIpBlocks",
-  "remoteIpBlocks",
-  "notRemoteIpBlocks",
-] as const;
-type SourceField = (typeof sourceFields)[number];
-
-const operationFields = ["hosts", "notHosts", "ports", "notPorts", "methods", "notMethods", "paths", "notPaths"] as const;
-type OperationField = (typeof operationFields)[number];
-
-const maxPort = 65_535;
+/** An external authorizer is asked before identities and tokens are looked at: it goes by addresses only. */
+const addressFields = new Set<string>(["ipBlocks", "notIpBlocks", "remoteIpBlocks", "notRemoteIpBlocks"]);
+const identityFields = ["principals", "notPrincipals", "namespaces", "notNamespaces"] as const;
+const accountFields = ["serviceAccounts", "notServiceAccounts"] as const;
+const requestFields = new Set<string>(["requestPrincipals", "notRequestPrincipals", "trustDomains", "notTrustDomains"]);
+const maxRules = 512;
 
 export function parseAuthorizationPolicy(raw: unknown): Parsed<AuthorizationPolicy> {
-  const object = new Reader(raw);
-  const spec = object.object("spec");
-  const selector = spec === undefined ? undefined : readWorkloadSelector(spec);
-  const targetRefs = spec === undefined ? [] : readTargetReferences(spec);
-  const action = spec?.oneOf("action", authorizationActions) ?? "ALLOW";
-  const provider = spec?.object("provider")?.string("name");
-  const rules = (spec?.list("rules") ?? []).map(readRule);
-  if (selector !== undefined && targetRefs.length > 0) spec?.error("must not be set beside targetRefs", "selector");
-  if (action === "CUSTOM" && provider === undefined) spec?.error("is required when the action is CUSTOM", "provider");
-  if (action === "DENY" && rules.length === 0) spec?.warn("is empty, so this policy denies nothing", "rules");
-  if (spec !== undefined) warnOfUnknown(spec);
+  const opened = openObject(raw);
+  const { object, spec: reader } = opened;
+  const { selector, targetRefs } = readPolicyTarget(reader);
+  const action = reader.oneOf("action", authorizationActions) ?? "ALLOW";
+  const providerReader = reader.object("provider");
+  const provider = providerReader === undefined ? undefined : readText(providerReader, "name");
+  const rules = reader.objects("rules").map((rule) => readRule(rule, action));
+  refuseUnknown(providerReader);
+  if (rules.length > maxRules) reader.error(`must have at most ${maxRules}, got ${rules.length}`, "rules");
+  checkAction(reader, action, provider, rules);
+  checkDryRun(opened, action);
+  refuseUnknown(reader);
   return object.finish(() => ({ ...(raw as AuthorizationPolicy), spec: { selector, targetRefs, action, provider, rules } }));
 }
 
-function readRule(reader: Reader): AuthorizationRule {
+function checkAction(reader: Reader, action: AuthorizationAction, provider: string | undefined, rules: readonly AuthorizationRule[]): void {
+  if (action === "CUSTOM" && provider === undefined) reader.error("is required when the action is CUSTOM: the name of an extension provider", "provider");
+  if (action !== "CUSTOM" && reader.has("provider")) reader.error(`must not be set when the action is ${action}; it is for CUSTOM`, "provider");
+  if ((action === "CUSTOM" || action === "DENY") && rules.length === 0) reader.error(`must have a rule when the action is ${action}; write {} for one that every request matches`, "rules");
+}
+
+function checkDryRun({ object, annotations }: OpenedObject, action: AuthorizationAction): void {
+  const value = annotations[dryRunAnnotation];
+  if (value === undefined) return;
+  const field = `metadata.annotations.${dryRunAnnotation}`;
+  if (action !== "ALLOW" && action !== "DENY") object.error(`is for the actions ALLOW and DENY only, this is ${action}`, field);
+  else if (!/^(1|0|t|f|true|false)$/i.test(value)) object.error(`must be "true" or "false", got "${value}"`, field);
+}
+
+function readRule(reader: Reader, action: AuthorizationAction): AuthorizationRule {
   const rule: AuthorizationRule = {
-    from: reader.list("from").map((entry) => readPart(entry, "source", sourceFields)),
-    to: reader.list("to").map((entry) => readOperation(entry)),
-    when: reader.list("when").map((condition) => ({
-      key: condition.required("key", condition.string("key")) ?? "",
-      values: condition.strings("values"),
-      notValues: condition.strings("notValues"),
-    })),
+    from: reader.objects("from").map((entry) => readSource(entry, action)),
+    to: reader.objects("to").map(readOperation),
+    when: reader.objects("when").map((entry) => readCondition(entry, action)),
   };
-  for (const [index, condition] of rule.when.entries()) {
-    if (condition.values.length === 0 && condition.notValues.length === 0) reader.error("must have values or notValues", `when[${index}]`);
+  for (const field of ["from", "to"] as const) if (reader.has(field) && rule[field].length === 0) reader.error("must not be empty; leave it out to match all", field);
+  if (action === "DENY" && matchesOnlyRequests(rule)) {
+    reader.warn("uses only what HTTP requests have, so all traffic to TCP ports is denied; name the ports in to.operation.ports");
   }
-  warnOfUnknown(reader);
+  refuseUnknown(reader);
   return rule;
+}
+
+/** Connections that are no HTTP have no such values: to a DENY rule they match. */
+function matchesOnlyRequests(rule: AuthorizationRule): boolean {
+  const hasConnectionSource = rule.from.some((source) => sourceFields.some((field) => !requestFields.has(field) && source[field].length > 0));
+  const hasPorts = rule.to.some((operation) => operation.ports.length > 0 || operation.notPorts.length > 0);
+  return rule.to.length > 0 ? !hasPorts : rule.from.length > 0 && !hasConnectionSource;
+}
+
+function readSource(entry: Reader, action: AuthorizationAction): AuthorizationSource {
+  const source = readPart(entry, "source", sourceFields);
+  for (const field of sourceFields) {
+    if (action === "CUSTOM" && !addressFields.has(field) && source[field].length > 0) entry.error("is not supported when the action is CUSTOM", `source.${field}`);
+    checkEach(entry, `source.${field}`, source[field], (value) => fieldFault(field, value));
+  }
+  const accounts = accountFields.filter((field) => source[field].length > 0);
+  const identities = identityFields.filter((field) => source[field].length > 0);
+  if (identities.length > 0) for (const field of accounts) entry.error(`must not be set beside ${identities.join(" and ")}`, `source.${field}`);
+  return source;
 }
 
 function readOperation(entry: Reader): AuthorizationOperation {
   const operation = readPart(entry, "operation", operationFields);
-  for (const field of ["ports", "notPorts"] as const) {
-    for (const [index, port] of operation[field].entries()) {
-      if (!/^\d+$/.test(port) || Number(port) < 1 || Number(port) > maxPort) entry.error(`must be a port number, got "${port}"`, `operation.${field}[${index}]`);
-    }
-  }
+  for (const field of operationFields) checkEach(entry, `operation.${field}`, operation[field], (value) => fieldFault(field, value));
+  for (const field of ["paths", "notPaths"] as const) checkEach(entry, `operation.${field}`, operation[field], (path) => (path === "" ? undefined : pathTemplateFault(path)));
   return operation;
 }
 
 function readPart<Field extends string>(entry: Reader, name: string, fields: readonly Field[]): Readonly<Record<Field, readonly string[]>> {
   const reader = entry.object(name);
-  if (reader === undefined) entry.error("is required", name);
+  if (reader === undefined) entry.required(name, undefined);
   const part = Object.fromEntries(fields.map((field) => [field, reader?.strings(field) ?? []])) as unknown as Record<Field, readonly string[]>;
-  if (reader !== undefined && fields.every((field) => part[field].length === 0)) reader.error("must have at least one field");
-  if (reader !== undefined) warnOfUnknown(reader);
+  if (reader !== undefined && fields.every((field) => part[field].length === 0)) reader.error(`must have at least one of ${fields.join(", ")}`);
+  refuseUnknown(reader);
+  refuseUnknown(entry);
   return part;
+}
+
+function readCondition(reader: Reader, action: AuthorizationAction): AuthorizationCondition {
+  const condition = { key: reader.string("key") ?? "", values: reader.strings("values"), notValues: reader.strings("notValues") };
+  const { key } = condition;
+  if (condition.values.length === 0 && condition.notValues.length === 0) reader.error("must have values or notValues");
+  const fault = conditionFault(key, action === "CUSTOM");
+  if (fault !== undefined) reader.error(fault, "key");
+  else {
+    for (const field of ["values", "notValues"] as const) checkEach(reader, field, condition[field], (value) => emptyFault(value) ?? conditionValueFault(key, value));
+  }
+  refuseUnknown(reader);
+  return condition;
 }
 
 export const authorizationPolicyKind = defineKind<AuthorizationPolicy>({

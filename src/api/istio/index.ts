@@ -21,13 +21,25 @@ export type { ConnectionPool, HttpPool, TcpKeepalive, TcpPool } from "./connecti
 export { destinationRuleKind, type DestinationRule, type DestinationRuleSpec, type DestinationSubset } from "./destination-rule.ts";
 export type { Destination, RouteDestination } from "./destination.ts";
 export { grpcStatusNames, type GrpcStatusName, type HttpAbortError, type HttpFault } from "./http-fault.ts";
+export { envoyFilterKind, type EnvoyConfigPatch, type EnvoyFilter, type EnvoyFilterSpec } from "./envoy-filter.ts";
+export {
+  trafficExtensionKind,
+  wasmPluginKind,
+  type ExtensionPlace,
+  type TrafficExtension,
+  type TrafficExtensionCode,
+  type WasmModule,
+  type WasmPlugin,
+} from "./extensions.ts";
+export { istioKinds } from "./istio-kinds.ts";
 export { istioGatewayKind, type GatewayServer, type IstioGateway, type IstioGatewaySpec } from "./istio-gateway.ts";
 export type { IstioPort } from "./istio-port.ts";
 export type { ConsistentHash, HashKey, LoadBalancer, SimpleLoadBalancer, Warmup } from "./load-balancer.ts";
 export type { LocalityLoadBalancer, ZoneAwareLoadBalancer } from "./locality-load-balancer.ts";
+export { proxyConfigKind, type ProxyConfigObject, type ProxyConfigObjectSpec } from "./proxy-config-object.ts";
 export { requestAuthenticationKind, type JwtRule, type RequestAuthentication, type RequestAuthenticationSpec } from "./request-authentication.ts";
-export type { ServerTls, ServerTlsMode, TlsVersion } from "./server-tls.ts";
-export { serviceEntryKind, type ServiceEntry, type ServiceEntrySpec } from "./service-entry.ts";
+export type { ServerCertificateFiles, ServerTls, ServerTlsMode, TlsVersion } from "./server-tls.ts";
+export { serviceEntryKind, type ServiceEntry, type ServiceEntryResolution, type ServiceEntrySpec } from "./service-entry.ts";
 export { sidecarKind, type CaptureMode, type OutboundTrafficPolicy, type Sidecar, type SidecarEgress, type SidecarIngress, type SidecarSpec } from "./sidecar.ts";
 export type { PresenceMatch, StringMatch } from "./string-match.ts";
 export {
@@ -63,4 +75,5 @@ export { istioAnnotations, istioLabels } from "./labels.ts";
 export type { ExtensionProvider, FileLogProvider, GrpcAuthorizationProvider, HttpAuthorizationProvider } from "./extension-provider.ts";
 export { parseMeshConfig, type MeshConfig, type PathNormalization, type ProxyConfig } from "./mesh-config.ts";
 export { peerAuthenticationKind, type MutualTlsMode, type PeerAuthentication } from "./peer-authentication.ts";
-export type { PolicyTargetReference } from "./policy-target.ts";
+export type { PolicyTarget, PolicyTargetReference } from "./policy-target.ts";
+export { workloadGroupKind, type ProbeMethod, type WorkloadGroup, type WorkloadGroupSpec, type WorkloadProbe } from "./workload-group.ts";

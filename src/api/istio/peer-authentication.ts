@@ -1,8 +1,9 @@
 import { defineKind } from "../kind.ts";
 import type { KubernetesObject, LabelSelector } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
-import { Reader } from "../reader.ts";
-import { readWorkloadSelector, securityGroup, warnOfUnknown } from "./policy-target.ts";
+import type { Reader } from "../reader.ts";
+import { maxPort, openObject, readObjects, refuseDryRun, refuseUnknown } from "./fields.ts";
+import { readWorkloadSelector, securityGroup } from "./policy-target.ts";
 
 export const mutualTlsModes = ["UNSET", "DISABLE", "PERMISSIVE", "STRICT"] as const;
 export type MutualTlsMode = (typeof mutualTlsModes)[number];
@@ -17,24 +18,25 @@ export interface PeerAuthentication extends KubernetesObject {
   };
 }
 
-const maxPort = 65_535;
-
 export function parsePeerAuthentication(raw: unknown): Parsed<PeerAuthentication> {
-  const object = new Reader(raw);
-  const spec = object.object("spec");
-  const selector = spec === undefined ? undefined : readWorkloadSelector(spec);
-  const mode = spec?.object("mtls")?.oneOf("mode", mutualTlsModes) ?? "UNSET";
-  const ports = spec?.object("portLevelMtls");
-  const portLevelModes: Record<string, MutualTlsMode> = {};
-  for (const port of Object.keys((ports?.raw as object | undefined) ?? {})) {
-    if (!/^\d+$/.test(port) || Number(port) < 1 || Number(port) > maxPort) ports?.error("must be a port number", port);
-    portLevelModes[port] = ports?.object(port)?.oneOf("mode", mutualTlsModes) ?? "UNSET";
-  }
-  if (Object.keys(portLevelModes).length > 0 && Object.keys(selector?.matchLabels ?? {}).length === 0) {
-    spec?.error("needs a selector: ports are a workload's", "portLevelMtls");
-  }
-  if (spec !== undefined) warnOfUnknown(spec);
+  const opened = openObject(raw);
+  const { object, spec: reader } = opened;
+  refuseDryRun(opened);
+  const selector = readWorkloadSelector(reader);
+  const mode = readMode(reader.object("mtls"));
+  const portLevelModes = readObjects(reader, "portLevelMtls", (entry) => readMode(entry));
+  const ports = Object.keys(portLevelModes);
+  for (const port of ports) if (!/^\d{1,5}$/.test(port) || Number(port) < 1 || Number(port) > maxPort) reader.error(`must be a port number, got "${port}"`, `portLevelMtls.${port}`);
+  if (reader.has("portLevelMtls") && ports.length === 0) reader.error("must have at least one port; leave it out for none", "portLevelMtls");
+  if (ports.length > 0 && Object.keys(selector?.matchLabels ?? {}).length === 0) reader.error("needs a selector: ports are a workload's", "portLevelMtls");
+  refuseUnknown(reader);
   return object.finish(() => ({ ...(raw as PeerAuthentication), spec: { selector, mode, portLevelModes } }));
+}
+
+function readMode(reader: Reader | undefined): MutualTlsMode {
+  const mode = reader?.oneOf("mode", mutualTlsModes) ?? "UNSET";
+  refuseUnknown(reader);
+  return mode;
 }
 
 export const peerAuthenticationKind = defineKind<PeerAuthentication>({

@@ -1,5 +1,7 @@
 import type { LabelSelector } from "../meta.ts";
 import type { Reader } from "../reader.ts";
+import { checkSelectorLabels } from "./checks.ts";
+import { refuseUnknown, requireText } from "./fields.ts";
 
 export const securityGroup = "security.istio.io";
 
@@ -11,27 +13,53 @@ export interface PolicyTargetReference {
   namespace?: string | undefined;
 }
 
+/** Where a policy holds. Neither: in its whole namespace, or mesh if that is the root namespace. */
+export interface PolicyTarget {
+  selector?: LabelSelector | undefined;
+  targetRefs: PolicyTargetReference[];
+}
+
+const targets = [
+  { group: "", kind: "Service" },
+  { group: "networking.istio.io", kind: "ServiceEntry" },
+  { group: "gateway.networking.k8s.io", kind: "Gateway" },
+  { group: "gateway.networking.k8s.io", kind: "GatewayClass" },
+];
+const maxTargets = 16;
+
+/** Reads `selector`, `targetRefs` and the older `targetRef`, of which one at most may be there. */
+export function readPolicyTarget(reader: Reader): PolicyTarget {
+  const target = { selector: readWorkloadSelector(reader), targetRefs: readTargetReferences(reader) };
+  if (target.selector !== undefined && target.targetRefs.length > 0) reader.error("must not be set beside targetRefs", "selector");
+  return target;
+}
+
 export function readWorkloadSelector(reader: Reader): LabelSelector | undefined {
   const selector = reader.object("selector");
   if (selector === undefined) return undefined;
   const matchLabels = { ...selector.stringMap("matchLabels") };
-  warnOfUnknown(selector);
+  checkSelectorLabels(selector, "matchLabels", matchLabels);
+  refuseUnknown(selector);
   return { matchLabels };
 }
 
 export function readTargetReferences(reader: Reader): PolicyTargetReference[] {
-  const readers = [...reader.list("targetRefs")];
+  const readers = [...reader.objects("targetRefs")];
   const single = reader.object("targetRef");
+  if (readers.length > maxTargets) reader.error(`must have at most ${maxTargets}, got ${readers.length}`, "targetRefs");
+  if (single !== undefined && readers.length > 0) reader.error("must not be set beside targetRefs", "targetRef");
   if (single !== undefined) readers.push(single);
-  return readers.map((target) => ({
-    group: target.string("group") ?? "",
-    kind: target.required("kind", target.string("kind")) ?? "",
-    name: target.required("name", target.string("name")) ?? "",
-    namespace: target.string("namespace"),
-  }));
+  return readers.map(readTargetReference);
 }
 
-/** A field that we do not know may be newer than we are: it is said, but refuses nothing. */
-export function warnOfUnknown(reader: Reader): void {
-  reader.unknownFields((field) => reader.warn("is not known here and has no effect", field));
+function readTargetReference(reader: Reader): PolicyTargetReference {
+  const group = reader.string("group") ?? "";
+  const target = { group: group === "core" ? "" : group, kind: requireText(reader, "kind"), name: requireText(reader, "name"), namespace: reader.string("namespace") };
+  if ((target.namespace ?? "") !== "") reader.error("must not be set: a policy holds for what is in its own namespace", "namespace");
+  if (target.kind !== "" && !targets.some((known) => known.kind === target.kind && known.group === target.group)) {
+    const known = targets.map((entry) => (entry.group === "" ? entry.kind : `${entry.group}/${entry.kind}`)).join(", ");
+    reader.error(`must be one of ${known}, got "${target.group === "" ? "" : `${target.group}/`}${target.kind}"`);
+  }
+  refuseUnknown(reader);
+  return target;
 }

@@ -2,8 +2,10 @@ import { defineKind } from "../kind.ts";
 import type { KubernetesObject, LabelSelector } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import type { Reader } from "../reader.ts";
+import { checkEach, emptyFault } from "./checks.ts";
 import { openObject, readDurationMs, readText, refuseDryRun, refuseUnknown, requireText } from "./fields.ts";
-import { readTargetReferences, readWorkloadSelector, securityGroup, type PolicyTargetReference } from "./policy-target.ts";
+import { strictHeaderNameFault } from "./http-headers.ts";
+import { readPolicyTarget, securityGroup, type PolicyTargetReference } from "./policy-target.ts";
 
 /** security.istio.io RequestAuthentication: which tokens are valid. A request without a token passes. */
 export interface RequestAuthentication extends KubernetesObject {
@@ -39,8 +41,7 @@ export function parseRequestAuthentication(raw: unknown): Parsed<RequestAuthenti
   const { object, spec: reader } = opened;
   refuseDryRun(opened);
   const spec: RequestAuthenticationSpec = {
-    selector: readWorkloadSelector(reader),
-    targetRefs: readTargetReferences(reader),
+    ...readPolicyTarget(reader),
     jwtRules: reader.objects("jwtRules").map(readJwtRule),
   };
   refuseUnknown(reader);
@@ -53,18 +54,64 @@ function readJwtRule(reader: Reader): JwtRule {
     audiences: reader.strings("audiences"),
     jwksUri: readText(reader, "jwksUri") ?? readText(reader, "jwks_uri"),
     jwks: readText(reader, "jwks"),
-    fromHeaders: reader.objects("fromHeaders").map((entry) => ({ name: requireText(entry, "name"), prefix: entry.string("prefix") ?? "" })),
+    fromHeaders: reader.objects("fromHeaders").map(readHeaderLocation),
     fromParams: reader.strings("fromParams"),
     fromCookies: reader.strings("fromCookies"),
     outputPayloadToHeader: readText(reader, "outputPayloadToHeader"),
     forwardOriginalToken: reader.boolean("forwardOriginalToken") ?? false,
-    outputClaimToHeaders: reader.objects("outputClaimToHeaders").map((entry) => ({ header: requireText(entry, "header"), claim: requireText(entry, "claim") })),
+    outputClaimToHeaders: reader.objects("outputClaimToHeaders").map(readClaimToHeader),
     timeoutMs: readDurationMs(reader, "timeout", 1),
     spaceDelimitedClaims: reader.strings("spaceDelimitedClaims"),
   };
-  reader.has("jwks_uri");
+  for (const field of ["audiences", "fromParams", "fromCookies", "spaceDelimitedClaims"] as const) checkEach(reader, field, rule[field], emptyFault);
+  checkKeys(reader, rule);
+  reader.ignore("jwks_uri");
   refuseUnknown(reader);
   return rule;
+}
+
+function readHeaderLocation(reader: Reader): JwtRule["fromHeaders"][number] {
+  const location = { name: requireText(reader, "name"), prefix: reader.string("prefix") ?? "" };
+  refuseUnknown(reader);
+  return location;
+}
+
+function readClaimToHeader(reader: Reader): JwtRule["outputClaimToHeaders"][number] {
+  const output = { header: requireText(reader, "header"), claim: requireText(reader, "claim") };
+  const fault = output.header === "" ? undefined : strictHeaderNameFault(output.header);
+  if (fault !== undefined) reader.error(fault, "header");
+  refuseUnknown(reader);
+  return output;
+}
+
+/** Where the keys come from: an address, the keys themselves, or the issuer's discovery document. */
+function checkKeys(reader: Reader, { issuer, jwksUri, jwks }: JwtRule): void {
+  if (issuer === "" && jwksUri === undefined) reader.error("is required, unless there is a jwksUri", "issuer");
+  if (jwksUri !== undefined && jwks !== undefined) reader.error("must not be set beside jwksUri", "jwks");
+  if (jwksUri !== undefined && !/^https?:\/\/[^/\s?#]+/.test(jwksUri)) reader.error(`must be an address that begins with http:// or https://, got "${jwksUri}"`, "jwksUri");
+  if (jwks !== undefined) checkKeySet(reader, jwks);
+}
+
+const privateMembers = ["d", "k"];
+
+function checkKeySet(reader: Reader, text: string): void {
+  const keys = keysOf(text);
+  if (keys === undefined) reader.error("must be a JSON Web Key Set: an object with a list of keys", "jwks");
+  for (const [index, key] of (keys ?? []).entries()) {
+    if (typeof key !== "object" || key === null || !Object.hasOwn(key, "kty")) reader.error(`must have keys with a kty, key ${index} has none`, "jwks");
+    else if (privateMembers.some((member) => Object.hasOwn(key, member))) reader.warn(`has a private key at ${index}; only public ones are needed, take it out`, "jwks");
+  }
+}
+
+function keysOf(text: string): readonly unknown[] | undefined {
+  try {
+    const set = JSON.parse(text) as { keys?: unknown; kty?: unknown } | null;
+    if (typeof set !== "object" || set === null) return undefined;
+    if (Array.isArray(set.keys)) return set.keys as unknown[];
+    return set.kty === undefined ? undefined : [set];
+  } catch {
+    return undefined;
+  }
 }
 
 export const requestAuthenticationKind = defineKind<RequestAuthentication>({

@@ -3,7 +3,7 @@ import type { KubernetesObject, LabelSelector } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import type { Reader } from "../reader.ts";
 import { openObject, readDurationMs, readObjects, refuseDryRun, requireText, warnOfUnknown } from "./fields.ts";
-import { readTargetReferences, readWorkloadSelector, type PolicyTargetReference } from "./policy-target.ts";
+import { readPolicyTarget, type PolicyTargetReference } from "./policy-target.ts";
 
 /** telemetry.istio.io Telemetry: what proxies measure, trace and log. What a narrower one says overrides a wider one. */
 export interface Telemetry extends KubernetesObject {
@@ -83,12 +83,12 @@ export function parseTelemetry(raw: unknown): Parsed<Telemetry> {
   const { object, spec: reader } = opened;
   refuseDryRun(opened);
   const spec: TelemetrySpec = {
-    selector: readWorkloadSelector(reader),
-    targetRefs: readTargetReferences(reader),
+    ...readPolicyTarget(reader),
     tracing: reader.objects("tracing").map(readTracing),
     metrics: reader.objects("metrics").map(readMetrics),
     accessLogging: reader.objects("accessLogging").map(readAccessLogging),
   };
+  if (spec.tracing.length > 1) reader.warn("has more than one entry; only the first has an effect", "tracing");
   warnOfUnknown(reader);
   return object.finish(() => ({ ...(raw as Telemetry), spec }));
 }
@@ -106,6 +106,8 @@ function readTracing(reader: Reader): TelemetryTracing {
     disableContextPropagation: reader.boolean("disableContextPropagation"),
     useRequestIdForTraceSampling: reader.boolean("useRequestIdForTraceSampling"),
   };
+  if (tracing.providers.length > 1) reader.warn("has more than one; only the first has an effect", "providers");
+  if (Object.hasOwn(tracing.customTags, "")) reader.error("must not have an empty name", "customTags");
   warnOfUnknown(reader);
   return tracing;
 }
@@ -151,6 +153,7 @@ function readOverride(reader: Reader): MetricsOverride {
     disabled: reader.boolean("disabled"),
     tagOverrides: readObjects(reader, "tagOverrides", readTagOverride),
   };
+  if (Object.hasOwn(override.tagOverrides, "")) reader.warn("should not have an empty name", "tagOverrides");
   warnOfUnknown(match);
   warnOfUnknown(reader);
   return override;

@@ -1,0 +1,130 @@
+import { emptyFault, subnetFault } from "./checks.ts";
+
+/** What values the fields and conditions of an AuthorizationPolicy take. Each function says what is wrong, or undefined. */
+
+export const sourceFields = [
+  "principals",
+  "notPrincipals",
+  "requestPrincipals",
+  "notRequestPrincipals",
+  "namespaces",
+  "notNamespaces",
+  "serviceAccounts",
+  "notServiceAccounts",
+  "trustDomains",
+  "notTrustDomains",
+  "ipBlocks",
+  "notIpBlocks",
+  "remoteIpBlocks",
+  "notRemoteIpBlocks",
+] as const;
+export type SourceField = (typeof sourceFields)[number];
+
+export const operationFields = ["hosts", "notHosts", "ports", "notPorts", "methods", "notMethods", "paths", "notPaths"] as const;
+export type OperationField = (typeof operationFields)[number];
+
+const maxPort = 65_535;
+const maxAccountLength = 320;
+
+export function fieldFault(field: SourceField | OperationField, value: string): string | undefined {
+  if (value === "") return emptyFault(value);
+  switch (field) {
+    case "ipBlocks":
+    case "notIpBlocks":
+    case "remoteIpBlocks":
+    case "notRemoteIpBlocks":
+      return subnetFault(value);
+    case "serviceAccounts":
+    case "notServiceAccounts":
+      return serviceAccountFault(value);
+    case "trustDomains":
+    case "notTrustDomains":
+      return trustDomainFault(value);
+    case "ports":
+    case "notPorts":
+      return portFault(value);
+    default:
+      return undefined;
+  }
+}
+
+function portFault(value: string): string | undefined {
+  return /^\d{1,5}$/.test(value) && Number(value) >= 1 && Number(value) <= maxPort ? undefined : `must be a port number, got "${value}"`;
+}
+
+function serviceAccountFault(value: string): string | undefined {
+  const parts = value.split("/");
+  if (value.includes("*")) return `must not have wildcards, got "${value}"; use principals for these`;
+  if (value.length > maxAccountLength) return `must have at most ${maxAccountLength} characters`;
+  return parts.length > 2 || parts.includes("") ? `must be a service account's name, or namespace/name, got "${value}"` : undefined;
+}
+
+function trustDomainFault(value: string): string | undefined {
+  if (value.includes("/")) return `must be a trust domain without "/", got "${value}"`;
+  return wildcardFault(value);
+}
+
+function wildcardFault(value: string): string | undefined {
+  return /^\*?[^*]*$|^[^*]*\*$/.test(value) ? undefined : `may have one "*", at its beginning or end, got "${value}"`;
+}
+
+/** `{*}` stands for one part of a path, `{**}` for any number of them, as the last of such. Elsewhere braces are not allowed. */
+export function pathTemplateFault(path: string): string | undefined {
+  const hasTemplate = path.includes("{*}") || path.includes("{**}");
+  const parts = path.replaceAll(/^\/+|\/+$/g, "").split("/");
+  const last = parts.indexOf("{**}");
+  for (const [index, part] of parts.entries()) {
+    const isTemplate = part === "{*}" || part === "{**}";
+    if (isTemplate && last !== -1 && index > last) return `must have "{**}" as its last template, got "${path}"`;
+    if (isTemplate) continue;
+    if (/[{}]/.test(part)) return `may have braces only as whole parts "{*}" and "{**}", got "${path}"`;
+    if (hasTemplate && !/^[a-zA-Z0-9\-._~%!$&'()+,;:@=]+$/.test(part)) return `must have parts of plain characters beside templates, got "${path}"`;
+  }
+  return undefined;
+}
+
+const keys = [
+  "source.ip",
+  "remote.ip",
+  "source.namespace",
+  "source.serviceAccount",
+  "source.principal",
+  "source.trustDomain",
+  "request.auth.principal",
+  "request.auth.audiences",
+  "request.auth.presenter",
+  "destination.ip",
+  "destination.port",
+  "connection.sni",
+];
+const keysWithName = ["request.headers", "request.auth.claims", "experimental.envoy.filters."];
+const keysUnknownToCustom = ["source.namespace", "source.serviceAccount", "source.trustDomain", "source.principal"];
+
+/** Of a condition's key. */
+export function conditionFault(key: string, isCustom: boolean): string | undefined {
+  if (key === "") return "is required";
+  if (isCustom && (keysUnknownToCustom.includes(key) || key.startsWith("request.auth."))) return `is not supported when the action is CUSTOM, got "${key}"`;
+  if (keys.includes(key)) return undefined;
+  if (keysWithName.some((prefix) => key.startsWith(prefix))) return /^[^[]+\[.+\]$/.test(key) ? undefined : `must have a name in brackets, such as request.headers[x-token], got "${key}"`;
+  if (key === "destination.namespace") return "is no condition; a policy holds for its own namespace";
+  if (key.startsWith("destination.labels")) return "is no condition; use the selector";
+  return `must be one of ${[...keys, "request.headers[name]", "request.auth.claims[name]"].join(", ")}, got "${key}"`;
+}
+
+/** Of one value of a condition whose key is good. */
+export function conditionValueFault(key: string, value: string): string | undefined {
+  switch (key) {
+    case "source.ip":
+    case "remote.ip":
+    case "destination.ip":
+      return subnetFault(value);
+    case "destination.port":
+      return portFault(value);
+    case "source.serviceAccount":
+      return serviceAccountFault(value);
+    case "source.trustDomain":
+      return wildcardFault(value);
+    default:
+      return undefined;
+  }
+}
