@@ -60,7 +60,7 @@ export class ImageCatalogue {
     return {
       id: `${reference.repository}@sha256:${createHash("sha256").update(`${reference.tag} ${release.version}`).digest("hex")}`,
       argv: programOf(entry, words),
-      aliases: Object.fromEntries(entry.aliases.filter((name) => !name.includes("/")).map((name) => [name, entry.entrypoint.map(inRelease)])),
+      aliases: Object.fromEntries(entry.aliases.filter((name) => !name.includes("/") && name !== entry.entrypoint[0]).map((name) => [name, entry.entrypoint.map(inRelease)])),
       environment: entry.environment,
       workingDirectory: entry.workingDirectory,
       release,
