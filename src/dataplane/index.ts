@@ -4,6 +4,7 @@ export type { CertificateAuthority, CertificateSource, SigningRequest, WorkloadC
 export { FakeCertificateAuthority } from "./certificates/fake-certificate-authority.ts";
 export { IstioCertificateClient, type IstioCertificateClientOptions } from "./certificates/istio-certificate-client.ts";
 export { ConnectionTracker, type ConnectionTrackerOptions, type TrackedConnection } from "./connection-tracker.ts";
+export { endOfTurn, type Flushable } from "./hbone/end-of-turn.ts";
 export { hboneDialer } from "./hbone/hbone-dialer.ts";
 export { HbonePool, type HboneDialer, type HbonePoolOptions } from "./hbone/hbone-pool.ts";
 export { serveHbone, type ServeHboneOptions } from "./hbone/hbone-server.ts";

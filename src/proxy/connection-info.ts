@@ -11,6 +11,10 @@ export interface ConnectionInfo {
   readonly tls: DownstreamTls | undefined;
   /** Who the peer says it is (baggage of a tunnel, peer metadata); undefined when it said nothing. */
   readonly peer: WorkloadLabels | undefined;
+  /** The SNI that was read off a connection whose TLS ends elsewhere. */
+  readonly serverName?: string;
+  /** What kind of proxy the tunnel came from, as it says itself (`x-istio-source`): `waypoint`, `gateway`. */
+  readonly source?: string | undefined;
 }
 
 export interface DownstreamTls {

@@ -8,14 +8,19 @@ import { ConfigNotes } from "./config/config-check.ts";
 import { compileEndpoints, resolvedEndpoints } from "./config/endpoint-config.ts";
 import { compileListener } from "./config/listener-config.ts";
 import { compileRouteTable } from "./config/route-config.ts";
+import type { FilterServices } from "./filters/filter-services.ts";
 import type { ListenerSet } from "./listener-set.ts";
 import type { RouteTable } from "./routing/route-table.ts";
+import { SecretStore } from "./tls/secret-store.ts";
 import { Cluster, type ClusterRuntime } from "./upstream/cluster.ts";
 import { DnsRefresher, type ResolveName } from "./upstream/dns-refresher.ts";
 
 export interface ProxyConfigOptions {
   readonly runtime: ClusterRuntime;
   readonly resolve: ResolveName;
+  readonly secrets?: SecretStore;
+  /** What compiled filters work with. */
+  readonly services?: FilterServices;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -60,7 +65,7 @@ export class ProxyConfig {
 
   constructor(options: ProxyConfigOptions) {
     this.#options = options;
-    this.#notes = new ConfigNotes((note) => options.log.warn(note));
+    this.#notes = new ConfigNotes((note) => options.log.warn(note), options.services);
   }
 
   /** The two sides are built around each other: listeners ask here for routes, and are told what to listen on. */
@@ -96,8 +101,9 @@ export class ProxyConfig {
     return [
       { typeUrl: typeUrls.cluster, mode: "wildcard", apply: (update) => this.#take(update, () => this.#applyClusters(update)) },
       { typeUrl: typeUrls.endpoint, mode: "named", apply: (update) => this.#take(update, () => this.#applyEndpoints(update)) },
-      { typeUrl: typeUrls.listener, mode: "wildcard", apply: (update) => this.#take(update, () => this.#applyListeners(update)) },
+      { typeUrl: typeUrls.listener, mode: "wildcard", apply: async (update) => await this.#takeListeners(update) },
       { typeUrl: typeUrls.route, mode: "named", apply: (update) => this.#take(update, () => this.#applyRoutes(update)) },
+      ...(this.#options.secrets === undefined ? [] : [this.#options.secrets.subscription()]),
     ];
   }
 
@@ -114,8 +120,20 @@ export class ProxyConfig {
   }
 
   #take(update: XdsUpdate, apply: () => string[]): void {
-    const troubles = apply();
+    this.#judge(update, apply());
+  }
+
+  /** Listeners are taken when they listen: a socket that cannot be opened is told as what is wrong with its listener. */
+  async #takeListeners(update: XdsUpdate): Promise<void> {
+    const binding: Promise<void>[] = [];
+    const troubles = this.#applyListeners(update, binding);
+    for (const outcome of await Promise.allSettled(binding)) if (outcome.status === "rejected") troubles.push(messageOf(outcome.reason));
+    this.#judge(update, troubles);
+  }
+
+  #judge(update: XdsUpdate, troubles: readonly string[]): void {
     this.#received.add(update.typeUrl);
+    this.#askForSecrets();
     if (troubles.length === 0) {
       this.updatesAccepted += 1;
       return;
@@ -212,11 +230,17 @@ export class ProxyConfig {
     }
   }
 
-  #applyListeners(update: XdsUpdate): string[] {
-    const troubles = this.#each(update, ListenerSchema, this.listeners, (message, name) => {
-      const spec = compileListener(message, this.#notes);
-      if (spec === undefined) this.#listenerSet?.remove(name);
-      else this.#listenerSet?.set(spec);
+  /** Our own certificate comes from the CA; others that listeners and clusters name, from the control plane. */
+  #askForSecrets(): void {
+    if (this.#options.secrets === undefined) return;
+    const specs = [...(this.#listenerSet?.tlsSpecs() ?? []), ...[...this.#clusters.values()].flatMap(({ spec }) => spec.transports.tls())];
+    this.#client?.setNames(typeUrls.secret, SecretStore.remoteNames(specs));
+  }
+
+  #applyListeners(update: XdsUpdate, binding: Promise<void>[]): string[] {
+    const troubles = this.#each(update, ListenerSchema, this.listeners, (message) => {
+      const applied = this.#listenerSet?.set(compileListener(message, this.#notes));
+      if (applied !== undefined) binding.push(applied);
     });
     for (const name of update.removed) {
       this.listeners.delete(name);

@@ -15,6 +15,7 @@ import { drain } from "./drain.ts";
 import type { Listen } from "./listen.ts";
 import { ListenerSet } from "./listener-set.ts";
 import { adminRoutes, nodeId } from "./observe/admin.ts";
+import { ConnectionObserver } from "./observe/connection-observer.ts";
 import { IstioMetrics } from "./observe/istio-metrics.ts";
 import { ProxyStats } from "./observe/proxy-stats.ts";
 import { ProxyConfig } from "./proxy-config.ts";
@@ -39,6 +40,8 @@ export interface ProxyOptions {
 }
 
 const sweepMs = 1000;
+/** What the redirect of a pod's connections lets pass. */
+const redirectMark = 0x539;
 /** Access log files that are held open at once. */
 const maxAccessLogs = 16;
 
@@ -67,22 +70,36 @@ export class Proxy {
     this.#certificates = new CertificateManager({ authority: options.authority, log: log.scoped("identity"), validitySeconds: settings.secretTtlSeconds, clock, random });
     this.#secrets = new SecretStore({ certificates: this.#certificates, identity: this.#identity, readFile: options.readFile, clock, log: log.scoped("secret") });
     const contexts = new TlsContexts(this.#secrets);
-    this.#connector = new MeshConnector({ certificates: this.#certificates, contexts, identity: this.#identity, tunnelHeaders: tunnelHeaders(settings) });
-    this.#config = new ProxyConfig({ runtime: { connector: this.#connector, clock, random }, resolve: options.resolve, clock, log: log.scoped("config") });
-    const metrics = new IstioMetrics(this.#registry, sourceLabels(settings, this.#identity));
-    const tcp = this.#registry.counter("istio_tcp_connections_closed_total", "TCP connections that have ended.", ["reporter", "destination_service"]);
-    this.#listeners = new ListenerSet({
-      listen: options.listen,
-      routeTable: (name) => this.#config.routeTable(name),
-      cluster: (name) => this.#config.cluster(name),
-      connector: this.#connector,
-      observeHttp: (record) => metrics.observe(record),
-      observeTcp: (record) => tcp.labels("source", this.#config.cluster(record.cluster)?.config.service?.host ?? "unknown").increment(),
+    this.#connector = new MeshConnector({ certificates: this.#certificates, contexts, identity: this.#identity, tunnelHeaders: tunnelHeaders(settings), ...(settings.role === "sidecar" ? { mark: redirectMark } : {}) });
+    this.#config = new ProxyConfig({
+      runtime: { connector: this.#connector, clock, random },
+      resolve: options.resolve,
+      secrets: this.#secrets,
+      clock,
+      log: log.scoped("config"),
+    });
+    const observer = new ConnectionObserver({
+      role: settings.role,
+      metrics: new IstioMetrics(this.#registry, sourceLabels(settings, this.#identity)),
       writeLog: (path, line) => this.#accessLog(path).line(line),
       clock,
-      random,
-      newRequestId: options.newRequestId,
+    });
+    this.#listeners = new ListenerSet({
+      listen: options.listen,
+      contexts,
+      localIdentity: this.#identity,
+      clock,
       log: log.scoped("listener"),
+      chains: {
+        routeTable: (name) => this.#config.routeTable(name),
+        cluster: (name) => this.#config.cluster(name),
+        connector: this.#connector,
+        clock,
+        random,
+        newRequestId: options.newRequestId,
+        observeHttp: (listener, _chain, http, record) => observer.exchange(listener, http, record),
+        observeTcp: (listener, chain) => observer.tcp(listener, chain),
+      },
     });
     this.#stats = new ProxyStats(this.#config, this.#listeners);
     this.#stats.expose(this.#registry);
@@ -178,6 +195,7 @@ export class Proxy {
 
   #sweep(): void {
     this.#listeners.sweep();
+    this.#secrets.sweep(this.#options.clock.steadyMs());
     this.#config.sweep(this.#options.clock.steadyMs());
   }
 
@@ -202,7 +220,7 @@ function tunnelHeaders(settings: ProxySettings): readonly (readonly [string, str
   });
   return [
     ["baggage", baggage],
-    ["x-istio-source", "gateway"],
+    ...(settings.role === "sidecar" ? [] : [["x-istio-source", settings.role === "waypoint" ? "waypoint" : "gateway"] as const]),
   ];
 }
 

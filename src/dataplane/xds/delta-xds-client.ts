@@ -189,19 +189,43 @@ export class DeltaXdsClient implements XdsClient {
       this.#send({ typeUrl, responseNonce, error: `${typeUrl} was not subscribed to` });
       return;
     }
-    const error = this.#apply(type, updateOf(response));
-    this.#send({ typeUrl, responseNonce, ...(error === undefined ? {} : { error }) });
+    const stream = this.#stream;
+    const outcome = this.#apply(type, updateOf(response));
+    const answer = (error: string | undefined): void => this.#send({ typeUrl, responseNonce, ...(error === undefined ? {} : { error }) });
+    if (!(outcome instanceof Promise)) {
+      answer(outcome);
+      return;
+    }
+    // Updates are taken in their order, so the next one waits for this.
+    stream?.pause();
+    void outcome.then((error) => {
+      if (this.#stream !== stream) return;
+      answer(error);
+      stream?.resume();
+    });
   }
 
   /** Answers why it was refused, if it was. */
-  #apply(type: Subscribed, update: XdsUpdate): string | undefined {
+  #apply(type: Subscribed, update: XdsUpdate): string | undefined | Promise<string | undefined> {
     try {
-      type.subscription.apply(update);
+      const applying = type.subscription.apply(update);
+      if (applying === undefined) return this.#accepted(type, update);
+      return applying.then(
+        () => this.#accepted(type, update),
+        (error: unknown) => this.#refused(update, error),
+      );
     } catch (error) {
-      const reason = messageOf(error);
-      this.#log.warn("an XDS response is rejected", { type: update.typeUrl, resources: update.resources.length, error: reason });
-      return reason;
+      return this.#refused(update, error);
     }
+  }
+
+  #refused(update: XdsUpdate, error: unknown): string {
+    const reason = messageOf(error);
+    this.#log.warn("an XDS response is rejected", { type: update.typeUrl, resources: update.resources.length, error: reason });
+    return reason;
+  }
+
+  #accepted(type: Subscribed, update: XdsUpdate): undefined {
     for (const resource of update.resources) type.versions.set(resource.name, resource.version);
     for (const name of update.removed) type.versions.delete(name);
     this.#log.debug("received response", { type: update.typeUrl, size: update.resources.length, removes: update.removed.length });

@@ -20,9 +20,10 @@ export interface XdsSubscription {
   readonly mode: "wildcard" | "named";
   /**
    * Takes an update; it is ACKed after it returns. What it throws becomes the NACK's text, and the versions of the
-   * update are not kept. Removals that follow from a reconnect are delivered the same way.
+   * update are not kept. Removals that follow from a reconnect are delivered the same way. A promise holds the answer, and
+   * later updates, until it settles.
    */
-  apply(update: XdsUpdate): void;
+  apply(update: XdsUpdate): void | Promise<void>;
 }
 
 export interface XdsNode {

@@ -1,17 +1,23 @@
 import {
   FilterChainSchema,
   ListenerSchema,
-  TcpProxySchema,
+  TrafficDirection,
   type Address,
+  type DownstreamTlsContext,
   type FilterChain,
-  type HttpConnectionManager,
   type Listener,
-  type TcpProxy,
+  type ListenerFilter,
+  type ListenerFilterChainMatchPredicate,
+  type TransportSocket,
 } from "../../wire/envoy/index.ts";
-import type { AccessLogSpec } from "./access-log-config.ts";
-import { compileAccessLogs } from "./access-log-config.ts";
+import type { ChainMatcher } from "../listener/chain-matcher.ts";
+import type { FilterChainMatch } from "../listener/filter-chain-match.ts";
+import type { DownstreamTlsSpec } from "../tls/tls-spec.ts";
+import { compileAccessLogs, type AccessLogSpec } from "./access-log-config.ts";
+import { compileChainMatcher, compileFilterChainMatch } from "./chain-match-config.ts";
+import { compileChainService, type ChainService } from "./chain-service-config.ts";
 import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
-import { compileHttpConnectionManager, type HttpSpec } from "./http-connection-manager-config.ts";
+import { compileDownstreamTls } from "./tls-config.ts";
 import { unpack } from "./transport-config.ts";
 
 export interface ListenAddress {
@@ -22,43 +28,85 @@ export interface ListenAddress {
 /** A compiled listener. */
 export interface ListenerSpec {
   readonly name: string;
+  /** Where it listens, or, when it is not bound, for which destinations it stands. Empty for an internal one. */
   readonly addresses: readonly ListenAddress[];
-  readonly serves: { readonly kind: "http"; readonly http: HttpSpec } | { readonly kind: "tcp"; readonly tcp: TcpSpec };
-}
-
-export interface TcpSpec {
-  readonly statPrefix: string;
-  readonly clusters: readonly { readonly cluster: string; readonly weight: number }[];
-  readonly totalWeight: number;
-  /** 0 means no limit. */
-  readonly idleTimeoutMs: number;
+  /** `internal`: reached from within this proxy, by its name. `virtual`: gets connections from one that hands them off. */
+  readonly kind: "bound" | "virtual" | "internal";
+  /** Connections go to the listener that stands for where they were going, if there is one. */
+  readonly handsOff: boolean;
+  readonly direction: "inbound" | "outbound" | "unspecified";
+  readonly inspectors: readonly InspectorSpec[];
+  /** 0 waits as long as it takes. */
+  readonly inspectionTimeoutMs: number;
+  /** When the time is over, goes on with what is known; else the connection is closed. */
+  readonly continueOnTimeout: boolean;
+  readonly chains: readonly ChainSpec[];
+  readonly defaultChain: ChainSpec | undefined;
+  /** Takes the place of the chains' own conditions. */
+  readonly matcher: ChainMatcher | undefined;
+  /** For connections that no chain takes. */
   readonly accessLogs: readonly AccessLogSpec[];
 }
 
-const used = ["name", "address", "additionalAddresses", "filterChains", "listenerFilters", "bindToPort"];
-const harmless = [
-  "statPrefix", "trafficDirection", "metadata", "maxConnectionsToAcceptPerSocketEvent", "perConnectionBufferLimitBytes", "listenerFiltersTimeout",
-  "continueOnListenerFiltersTimeout", "accessLog", "tcpBacklogSize", "enableReusePort", "reusePort", "connectionBalanceConfig", "drainType", "useOriginalDst",
-  "ignoreGlobalConnLimit", "bypassOverloadManager", "socketOptions", "tcpKeepalive", "freebind",
-];
-/** Listener filters that only look at the first bytes, which a listener of one kind needs not. */
-const passiveListenerFilters = new Set(["envoy.filters.listener.tls_inspector", "envoy.filters.listener.http_inspector"]);
+export interface InspectorSpec {
+  readonly kind: "original-destination" | "tls" | "http" | "proxy-protocol";
+  /** Whether it looks at connections to this port. */
+  readonly enabled: (destinationPort: number) => boolean;
+}
 
-/**
- * Compiles a listener. Undefined for an internal one: tunnels are made by this proxy itself. Throws an error that names
- * the listener and the field which cannot be served.
- */
-export function compileListener(message: Listener, notes: ConfigNotes): ListenerSpec | undefined {
+/** One filter chain. */
+export interface ChainSpec extends ChainService {
+  /** Unique in its listener; made up where the configuration gives none. */
+  readonly name: string;
+  readonly match: FilterChainMatch;
+  readonly tls: DownstreamTlsSpec | undefined;
+  readonly handshakeTimeoutMs: number;
+}
+
+const used = [
+  "name", "address", "additionalAddresses", "filterChains", "listenerFilters", "bindToPort", "useOriginalDst", "defaultFilterChain", "filterChainMatcher", "trafficDirection",
+  "listenerFiltersTimeout", "continueOnListenerFiltersTimeout", "accessLog", "internalListener",
+];
+const harmless = [
+  "statPrefix", "metadata", "maxConnectionsToAcceptPerSocketEvent", "perConnectionBufferLimitBytes", "tcpBacklogSize", "enableReusePort", "reusePort",
+  "connectionBalanceConfig", "drainType", "ignoreGlobalConnLimit", "bypassOverloadManager", "socketOptions", "tcpKeepalive", "freebind", "transparent",
+];
+
+const defaultInspectionMs = 15_000;
+
+/** Compiles a listener. Throws an error that names the listener and the field which cannot be served. */
+export function compileListener(message: Listener, notes: ConfigNotes): ListenerSpec {
   const where = `listener ${message.name}`;
-  if (message.listenerSpecifier.case === "internalListener") return undefined;
   checkFields(ListenerSchema, message, where, notes, { used, harmless });
-  if (message.bindToPort === false) throw unsupported(where, "bindToPort false");
-  for (const filter of message.listenerFilters) if (!passiveListenerFilters.has(filter.name)) throw unsupported(where, `the listener filter ${filter.name}`);
-  const [chain, other] = message.filterChains;
-  if (chain === undefined) throw invalid(where, "it has no filter chain");
-  if (other !== undefined) throw unsupported(where, "more than one filter chain");
-  const addresses = [message.address, ...message.additionalAddresses.map((additional) => additional.address)].map((address) => listenAddress(address, where));
-  return { name: message.name, addresses, serves: compileChain(chain, where, notes) };
+  const internal = message.listenerSpecifier.case === "internalListener";
+  const addresses = internal ? [] : [message.address, ...message.additionalAddresses.map((additional) => additional.address)].map((address) => listenAddress(address, where));
+  const chains = message.filterChains.map((chain, index) => compileChain(chain, chain.name === "" ? `#${index}` : chain.name, where, notes));
+  const defaultChain = message.defaultFilterChain === undefined ? undefined : compileChain(message.defaultFilterChain, "#default", where, notes);
+  if (chains.length === 0 && defaultChain === undefined) throw invalid(where, "it has no filter chain");
+  return {
+    name: message.name,
+    addresses,
+    kind: internal ? "internal" : message.bindToPort === false ? "virtual" : "bound",
+    handsOff: message.useOriginalDst === true,
+    direction: message.trafficDirection === TrafficDirection.INBOUND ? "inbound" : message.trafficDirection === TrafficDirection.OUTBOUND ? "outbound" : "unspecified",
+    inspectors: message.listenerFilters.map((filter) => compileInspector(filter, where)),
+    inspectionTimeoutMs: durationOr(message.listenerFiltersTimeout, defaultInspectionMs),
+    continueOnTimeout: message.continueOnListenerFiltersTimeout,
+    chains: distinct(chains),
+    defaultChain,
+    matcher: message.filterChainMatcher === undefined ? undefined : compileChainMatcher(message.filterChainMatcher, where),
+    accessLogs: compileAccessLogs(message.accessLog, where),
+  };
+}
+
+/** Names that are used twice get their place in the list. */
+function distinct(chains: readonly ChainSpec[]): ChainSpec[] {
+  const seen = new Set<string>();
+  return chains.map((chain, index) => {
+    const name = seen.has(chain.name) ? `${chain.name}#${index}` : chain.name;
+    seen.add(name);
+    return { ...chain, name };
+  });
 }
 
 function listenAddress(address: Address | undefined, where: string): ListenAddress {
@@ -67,48 +115,72 @@ function listenAddress(address: Address | undefined, where: string): ListenAddre
   return { address: socket.value.address, port: socket.value.portSpecifier.value };
 }
 
-function compileChain(chain: FilterChain, where: string, notes: ConfigNotes): ListenerSpec["serves"] {
-  checkFields(FilterChainSchema, chain, where, notes, { used: ["filters"], harmless: ["name", "metadata", "transportSocketConnectTimeout", "filterChainMatch"] });
-  if (chain.filterChainMatch !== undefined && matchesNotAll(chain)) throw unsupported(where, "filterChainMatch");
-  const terminal = chain.filters.at(-1);
-  for (const filter of chain.filters.slice(0, -1)) {
-    if (filter.name !== "istio.metadata_exchange" && filter.name !== "istio.stats") throw unsupported(where, `the network filter ${filter.name}`);
-  }
-  const config = terminal?.configType.case === "typedConfig" ? unpack(terminal.configType.value) : undefined;
-  switch (config?.$typeName) {
-    case "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager":
-      return { kind: "http", http: compileHttpConnectionManager(config as HttpConnectionManager, where, notes) };
-    case "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy":
-      return { kind: "tcp", tcp: compileTcpProxy(config as TcpProxy, where, notes) };
+const inspectors: Readonly<Record<string, InspectorSpec["kind"]>> = {
+  "envoy.filters.listener.original_dst": "original-destination",
+  "envoy.filters.listener.tls_inspector": "tls",
+  "envoy.filters.listener.http_inspector": "http",
+  "envoy.filters.listener.proxy_protocol": "proxy-protocol",
+};
+
+function compileInspector(filter: ListenerFilter, where: string): InspectorSpec {
+  const kind = inspectors[filter.name];
+  if (kind === undefined) throw unsupported(where, `the listener filter ${filter.name}`);
+  const disabled = filter.filterDisabled === undefined ? undefined : compileDisabled(filter.filterDisabled, `${where}: listener filter ${filter.name}`);
+  return { kind, enabled: disabled === undefined ? () => true : (port) => !disabled(port) };
+}
+
+function compileDisabled(message: ListenerFilterChainMatchPredicate, where: string): (destinationPort: number) => boolean {
+  const { rule } = message;
+  switch (rule.case) {
+    case "anyMatch":
+      return () => rule.value;
+    case "destinationPortRange": {
+      const { start, end } = rule.value;
+      return (port) => port >= start && port < end;
+    }
+    case "orMatch": {
+      const any = rule.value.rules.map((inner) => compileDisabled(inner, where));
+      return (port) => any.some((holds) => holds(port));
+    }
+    case "andMatch": {
+      const all = rule.value.rules.map((inner) => compileDisabled(inner, where));
+      return (port) => all.every((holds) => holds(port));
+    }
+    case "notMatch": {
+      const inner = compileDisabled(rule.value, where);
+      return (port) => !inner(port);
+    }
     default:
-      throw unsupported(where, `the network filter ${terminal?.name ?? "(none)"}`);
+      throw invalid(where, "filterDisabled is empty");
   }
 }
 
-function matchesNotAll(chain: FilterChain): boolean {
-  const match = chain.filterChainMatch;
-  if (match === undefined) return false;
-  const { transportProtocol } = match;
-  return match.serverNames.length > 0 || match.prefixRanges.length > 0 || match.sourcePrefixRanges.length > 0 || match.applicationProtocols.length > 0 || (transportProtocol !== "" && transportProtocol !== "raw_buffer");
+const defaultHandshakeMs = 15_000;
+
+function compileChain(chain: FilterChain, name: string, outer: string, notes: ConfigNotes): ChainSpec {
+  const where = chain.name === "" ? outer : `${outer}, filter chain ${chain.name}`;
+  checkFields(FilterChainSchema, chain, where, notes, {
+    used: ["filters", "name", "filterChainMatch", "transportSocket", "transportSocketConnectTimeout"],
+    harmless: ["metadata"],
+  });
+  return {
+    name,
+    match: compileFilterChainMatch(chain.filterChainMatch, where, notes),
+    tls: compileTransport(chain.transportSocket, where, notes),
+    handshakeTimeoutMs: durationOr(chain.transportSocketConnectTimeout, defaultHandshakeMs) || defaultHandshakeMs,
+    ...compileChainService(chain.filters, where, notes),
+  };
 }
 
-const defaultTcpIdleMs = 3_600_000;
-
-function compileTcpProxy(message: TcpProxy, where: string, notes: ConfigNotes): TcpSpec {
-  checkFields(TcpProxySchema, message, where, notes, {
-    used: ["statPrefix", "cluster", "weightedClusters", "idleTimeout", "accessLog"],
-    harmless: ["maxConnectAttempts", "metadataMatch", "accessLogOptions", "checkDrainClose"],
-  });
-  const specifier = message.clusterSpecifier;
-  const clusters =
-    specifier.case === "cluster"
-      ? [{ cluster: specifier.value, weight: 1 }]
-      : (specifier.value?.clusters ?? []).map((entry) => ({ cluster: entry.name, weight: entry.weight }));
-  return {
-    statPrefix: message.statPrefix,
-    clusters,
-    totalWeight: clusters.reduce((sum, entry) => sum + entry.weight, 0),
-    idleTimeoutMs: durationOr(message.idleTimeout, defaultTcpIdleMs),
-    accessLogs: compileAccessLogs(message.accessLog, where),
-  };
+function compileTransport(socket: TransportSocket | undefined, where: string, notes: ConfigNotes): DownstreamTlsSpec | undefined {
+  if (socket === undefined || socket.configType.case === undefined) return undefined;
+  const message = unpack(socket.configType.value);
+  switch (message?.$typeName) {
+    case "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer":
+      return undefined;
+    case "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext":
+      return compileDownstreamTls(message as DownstreamTlsContext, `${where}: transportSocket`, notes);
+    default:
+      throw unsupported(where, `the transport socket ${socket.configType.value.typeUrl}`);
+  }
 }

@@ -1,4 +1,6 @@
+import type { ConnectionInfo } from "../connection-info.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
+import type { WorkloadLabels } from "../upstream/endpoint.ts";
 import type { ResponseFlag } from "./response-flags.ts";
 
 /** What is known of an exchange when it has ended; read at once, for the object is used again. */
@@ -8,7 +10,7 @@ export interface ExchangeRecord {
   readonly method: string;
   /** The target as the client sent it, or as normalised. */
   readonly pathAndQuery: string;
-  readonly protocol: "HTTP/1.0" | "HTTP/1.1";
+  readonly protocol: "HTTP/1.0" | "HTTP/1.1" | "HTTP/2";
   readonly authority: string;
   /** 0 when no answer was given. */
   readonly status: number;
@@ -30,7 +32,23 @@ export interface ExchangeRecord {
   readonly upstreamLocal: string;
   readonly downstreamLocal: string;
   readonly downstreamRemote: string;
+  /** The client's connection: its TLS (identities, requested server name), and who a tunnel says that it is. */
+  readonly connection: ConnectionInfo;
+  /** The client's SNI; empty without. */
+  readonly requestedServerName: string;
+  /** Who the client's proxy says that it speaks for; undefined when nobody said. */
+  readonly downstreamPeer: WorkloadLabels | undefined;
+  /** Who the upstream's proxy says that it speaks for. */
+  readonly upstreamPeer: WorkloadLabels | undefined;
+  /** The request's content type was gRPC's. */
+  readonly isGrpc: boolean;
+  /** Of the answer's head or trailers. */
   readonly grpcStatus: string;
+  /** Messages of a gRPC request and its answer; 0 where bodies are not looked at (HTTP/1.1). */
+  readonly requestMessages: number;
+  readonly responseMessages: number;
+  /** What filters said of the request, by the filter's name; undefined when none did. */
+  readonly metadata: ReadonlyMap<string, unknown> | undefined;
   readonly capturedRequest: readonly string[];
   readonly capturedResponse: readonly string[];
 }

@@ -1,5 +1,6 @@
 import type { Clock, Random } from "../../base/index.ts";
 import type { ByteListener, ByteStream, SocketAddress } from "../../net/index.ts";
+import type { ConnectionInfo } from "../connection-info.ts";
 import type { Listen } from "../listen.ts";
 import type { RouteTable } from "../routing/route-table.ts";
 import type { Cluster } from "../upstream/cluster.ts";
@@ -87,7 +88,7 @@ export class HttpListener {
     }
   }
 
-  accept(stream: ByteStream): void {
+  accept(stream: ByteStream, _info?: ConnectionInfo): void {
     this.accepted += 1;
     this.lastAcceptedMs = this.#options.clock.steadyMs();
     if (this.#connections.size >= maxConnectionsPerListener) {

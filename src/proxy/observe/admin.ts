@@ -2,7 +2,6 @@ import { create, toJson, type DescMessage, type JsonValue, type MessageShape } f
 import { AnySchema, StringValueSchema, anyPack } from "@bufbuild/protobuf/wkt";
 import { jsonRoute, type EndpointRoute } from "../../dataplane/index.ts";
 import { ClusterLoadAssignmentSchema, ClusterSchema, envoyRegistry, ListenerSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
-import { HttpListener } from "../http/http-listener.ts";
 import type { ListenerSet } from "../listener-set.ts";
 import type { AppliedResource, ProxyConfig } from "../proxy-config.ts";
 import type { ProxySettings } from "../proxy-settings.ts";
@@ -163,15 +162,14 @@ function clustersAnswer({ config }: AdminSources, asJson: boolean): { status: nu
 }
 
 function listenersAnswer({ listeners }: AdminSources, asJson: boolean): { status: number; contentType: string; body: string } {
-  const all = [...listeners.listeners()].flatMap(({ name, serving }) => serving.addresses.map(({ address, port }) => ({ name, address, port })));
+  const all = [...listeners.listeners()].flatMap(({ name, addresses }) => addresses.map(({ address, port }) => ({ name, address, port })));
   if (!asJson) return { status: 200, contentType: "text/plain; charset=utf-8", body: all.map(({ name, address, port }) => `${name}::${address}:${port}\n`).join("") };
   const statuses = all.map(({ name, address, port }) => ({ name, local_address: { socket_address: { address, port_value: port } } }));
   return { status: 200, contentType: "application/json", body: `${JSON.stringify({ listener_statuses: statuses }, undefined, 1)}\n` };
 }
 
-function statsAnswer({ stats, listeners }: AdminSources, url: URL): { status: number; body: string } {
+function statsAnswer({ stats }: AdminSources, url: URL): { status: number; body: string } {
   const wanted = url.searchParams.get("filter");
   const rows = stats.statistics().filter(({ name }) => wanted === null || name.includes(wanted));
-  const open = [...listeners.listeners()].filter(({ serving }) => serving instanceof HttpListener).length;
-  return { status: 200, body: `${[...rows, { name: "listener_manager.http_listeners", value: open }].map(({ name, value }) => `${name}: ${value}`).join("\n")}\n` };
+  return { status: 200, body: `${rows.map(({ name, value }) => `${name}: ${value}`).join("\n")}\n` };
 }

@@ -1,91 +1,148 @@
+import { parseIdentity } from "../../dataplane/index.ts";
 import type { Counter, Histogram, MetricFamily, MetricsRegistry } from "../../telemetry/index.ts";
+import type { ConnectionInfo } from "../connection-info.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
-import { flagLetters } from "../http/response-flags.ts";
+import { flagLetters, type ResponseFlag } from "../http/response-flags.ts";
+import type { TcpFlow } from "../tcp/tcp-proxy.ts";
+import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 import { unknownWorkload, type WorkloadLabels } from "../upstream/endpoint.ts";
 
-/** This proxy itself, as the source of what it sends on. */
-export interface SourceLabels extends WorkloadLabels {
+/** This proxy itself, at the end where it stands. */
+export interface OwnLabels extends WorkloadLabels {
   readonly principal: string;
   readonly app: string;
   readonly version: string;
 }
 
-const labelNames = [
-  "reporter", "source_workload", "source_workload_namespace", "source_principal", "source_app", "source_version", "source_canonical_service",
-  "source_canonical_revision", "source_cluster", "destination_workload", "destination_workload_namespace", "destination_principal", "destination_app",
-  "destination_version", "destination_service", "destination_service_name", "destination_service_namespace", "destination_canonical_service",
-  "destination_canonical_revision", "destination_cluster", "request_protocol", "response_code", "grpc_response_status", "response_flags",
-  "connection_security_policy",
+/** Where this proxy stands: by the client, by the server, or between the two. */
+export type Reporter = "source" | "destination" | "waypoint";
+
+const endNames = ["workload", "workload_namespace", "principal", "app", "version", "canonical_service", "canonical_revision", "cluster"];
+const commonNames = [
+  "reporter", ...endNames.map((name) => `source_${name}`), ...endNames.map((name) => `destination_${name}`), "destination_service", "destination_service_name",
+  "destination_service_namespace", "request_protocol", "response_flags", "connection_security_policy",
 ];
+const requestNames = [...commonNames, "response_code", "grpc_response_status"];
 
 const durationBoundsMs = [0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000, 3_600_000];
 const sizeBounds = [1, 8, 64, 512, 4096, 32_768, 262_144, 2_097_152, 16_777_216, 134_217_728, 1_073_741_824];
 
-interface Handles {
+interface RequestHandles {
   readonly requests: Counter;
   readonly duration: Histogram;
   readonly requestBytes: Histogram;
   readonly responseBytes: Histogram;
 }
 
-/** Istio's standard metrics, as the reporter `source`. */
+interface TcpHandles {
+  readonly opened: Counter;
+  readonly closed: Counter;
+  readonly sent: Counter;
+  readonly received: Counter;
+}
+
+/** What the labels of a request or connection are made of, besides its outcome. */
+interface Ends {
+  readonly reporter: Reporter;
+  readonly connection: ConnectionInfo | undefined;
+  readonly clientPeer: WorkloadLabels | undefined;
+  readonly cluster: Cluster | undefined;
+  readonly endpoint: Endpoint | undefined;
+}
+
+/** Combinations of which the handles are kept. */
+const maxKept = 10_000;
+
+/** Istio's standard metrics. */
 export class IstioMetrics {
-  readonly #source: SourceLabels;
+  readonly #own: OwnLabels;
   readonly #requests: MetricFamily<Counter>;
   readonly #duration: MetricFamily<Histogram>;
   readonly #requestBytes: MetricFamily<Histogram>;
   readonly #responseBytes: MetricFamily<Histogram>;
-  /** For requests that reached no endpoint. */
-  readonly #unserved = new Map<string, Handles>();
+  readonly #opened: MetricFamily<Counter>;
+  readonly #closed: MetricFamily<Counter>;
+  readonly #sent: MetricFamily<Counter>;
+  readonly #received: MetricFamily<Counter>;
+  readonly #kept = new Map<string, RequestHandles>();
+  readonly #tcp = new WeakMap<TcpFlow, { readonly handles: TcpHandles; sent: number; received: number }>();
 
-  constructor(registry: MetricsRegistry, source: SourceLabels) {
-    this.#source = source;
-    this.#requests = registry.counter("istio_requests_total", "Requests, by source, destination and answer.", labelNames);
-    this.#duration = registry.histogram("istio_request_duration_milliseconds", "Duration of requests.", labelNames, durationBoundsMs);
-    this.#requestBytes = registry.histogram("istio_request_bytes", "Sizes of request bodies.", labelNames, sizeBounds);
-    this.#responseBytes = registry.histogram("istio_response_bytes", "Sizes of response bodies.", labelNames, sizeBounds);
+  constructor(registry: MetricsRegistry, own: OwnLabels) {
+    this.#own = own;
+    this.#requests = registry.counter("istio_requests_total", "Requests, by source, destination and answer.", requestNames);
+    this.#duration = registry.histogram("istio_request_duration_milliseconds", "Duration of requests.", requestNames, durationBoundsMs);
+    this.#requestBytes = registry.histogram("istio_request_bytes", "Sizes of request bodies.", requestNames, sizeBounds);
+    this.#responseBytes = registry.histogram("istio_response_bytes", "Sizes of response bodies.", requestNames, sizeBounds);
+    this.#opened = registry.counter("istio_tcp_connections_opened_total", "TCP connections that were opened.", commonNames);
+    this.#closed = registry.counter("istio_tcp_connections_closed_total", "TCP connections that have ended.", commonNames);
+    this.#sent = registry.counter("istio_tcp_sent_bytes_total", "Bytes sent to clients over TCP.", commonNames);
+    this.#received = registry.counter("istio_tcp_received_bytes_total", "Bytes received from clients over TCP.", commonNames);
   }
 
-  observe(record: ExchangeRecord): void {
-    const handles = this.#handles(record);
+  observe(record: ExchangeRecord, reporter: Reporter = "source"): void {
+    const handles = this.#handles(record, reporter);
     handles.requests.increment();
     handles.duration.observe(record.durationMs);
     handles.requestBytes.observe(record.receivedBytes);
     handles.responseBytes.observe(record.sentBytes);
   }
 
-  #handles(record: ExchangeRecord): Handles {
+  opened(flow: TcpFlow, reporter: Reporter): void {
+    const { connection, cluster, endpoint, flag } = flow;
+    const values = this.#commonValues({ reporter, connection, clientPeer: undefined, cluster, endpoint }, "tcp", flag);
+    const handles: TcpHandles = {
+      opened: this.#opened.labels(...values),
+      closed: this.#closed.labels(...values),
+      sent: this.#sent.labels(...values),
+      received: this.#received.labels(...values),
+    };
+    handles.opened.increment();
+    this.#tcp.set(flow, { handles, sent: 0, received: 0 });
+  }
+
+  moved(flow: TcpFlow): void {
+    const counted = this.#tcp.get(flow);
+    if (counted === undefined) return;
+    counted.handles.sent.add(flow.sentBytes - counted.sent);
+    counted.handles.received.add(flow.receivedBytes - counted.received);
+    counted.sent = flow.sentBytes;
+    counted.received = flow.receivedBytes;
+  }
+
+  closed(flow: TcpFlow): void {
+    this.#tcp.get(flow)?.handles.closed.increment();
+    this.#tcp.delete(flow);
+  }
+
+  #handles(record: ExchangeRecord, reporter: Reporter): RequestHandles {
     const { endpoint } = record;
-    if (endpoint !== undefined && record.grpcStatus === "") {
-      const key = record.status * 32 + record.flag;
+    // What leaves this proxy's own workload differs by endpoint and outcome alone: found without building a key.
+    if (reporter === "source" && endpoint !== undefined && record.grpcStatus === "") {
+      const key = record.status * 64 + record.flag;
       const known = endpoint.statistics.get(key);
-      if (known !== undefined) return known as Handles;
-      const made = this.#make(record);
+      if (known !== undefined) return known as RequestHandles;
+      const made = this.#make(record, reporter);
       endpoint.statistics.set(key, made);
       return made;
     }
-    const key = `${record.cluster?.name ?? ""} ${endpoint?.name ?? ""} ${record.status} ${record.flag} ${record.grpcStatus}`;
-    let handles = this.#unserved.get(key);
+    const peer = record.clientPeer ?? record.connection?.peer;
+    const key = [
+      reporter, record.cluster?.name, endpoint?.name, record.status, record.flag, record.grpcStatus, peer?.workload, peer?.namespace, peer?.canonicalRevision,
+      record.connection?.tls?.peerIdentity,
+    ].join("|");
+    let handles = this.#kept.get(key);
     if (handles === undefined) {
-      handles = this.#make(record);
-      if (this.#unserved.size < maxUnserved) this.#unserved.set(key, handles);
+      handles = this.#make(record, reporter);
+      if (this.#kept.size >= maxKept) this.#kept.clear();
+      this.#kept.set(key, handles);
     }
     return handles;
   }
 
-  #make(record: ExchangeRecord): Handles {
-    const { endpoint, cluster } = record;
-    const source = this.#source;
-    const destination = endpoint?.config.workload ?? unknownWorkload;
-    const service = cluster?.config.service;
-    const secured = endpoint !== undefined && endpoint.config.transport.kind !== "plain";
-    const values = [
-      "source", source.workload, source.namespace, secured ? source.principal : "unknown", source.app, source.version, source.canonicalName,
-      source.canonicalRevision, source.cluster, destination.workload, destination.namespace, "unknown", destination.canonicalName,
-      destination.canonicalRevision, service?.host ?? "unknown", service?.name ?? "unknown", service?.namespace ?? "unknown", destination.canonicalName,
-      destination.canonicalRevision, destination.cluster, record.grpcStatus === "" ? "http" : "grpc", String(record.status), record.grpcStatus,
-      flagLetters(record.flag), "unknown",
-    ];
+  #make(record: ExchangeRecord, reporter: Reporter): RequestHandles {
+    const { cluster, endpoint, connection, clientPeer } = record;
+    const common = this.#commonValues({ reporter, connection, clientPeer, cluster, endpoint }, record.grpcStatus === "" ? "http" : "grpc", record.flag);
+    const values = [...common, String(record.status), record.grpcStatus];
     return {
       requests: this.#requests.labels(...values),
       duration: this.#duration.labels(...values),
@@ -93,7 +150,47 @@ export class IstioMetrics {
       responseBytes: this.#responseBytes.labels(...values),
     };
   }
+
+  #commonValues(ends: Ends, protocol: string, flag: ResponseFlag): string[] {
+    const { reporter, cluster, endpoint, connection } = ends;
+    const service = cluster?.config.service;
+    return [
+      reporter, ...this.#sourceValues(ends), ...this.#destinationValues(ends), service?.host ?? "unknown", service?.name ?? "unknown",
+      service?.namespace ?? (reporter === "destination" ? this.#own.namespace : (endpoint?.config.workload.namespace ?? "unknown")), protocol, flagLetters(flag),
+      reporter === "source" ? "unknown" : isMutual(connection) ? "mutual_tls" : "none",
+    ];
+  }
+
+  #sourceValues({ reporter, connection, clientPeer, endpoint }: Ends): string[] {
+    const own = this.#own;
+    if (reporter === "source") {
+      const secured = endpoint !== undefined && endpoint.config.transport.kind !== "plain";
+      return [own.workload, own.namespace, secured ? own.principal : "unknown", own.app, own.version, own.canonicalName, own.canonicalRevision, own.cluster];
+    }
+    const identity = connection?.tls?.peerIdentity ?? "";
+    const peer = clientPeer ?? connection?.peer ?? workloadOfIdentity(identity);
+    return peerValues(peer, identity === "" ? "unknown" : identity);
+  }
+
+  #destinationValues({ reporter, connection, endpoint }: Ends): string[] {
+    const own = this.#own;
+    if (reporter !== "destination") return peerValues(endpoint?.config.workload ?? unknownWorkload, "unknown");
+    const identity = connection?.tls?.localIdentity ?? "";
+    return [own.workload, own.namespace, identity === "" ? "unknown" : identity, own.app, own.version, own.canonicalName, own.canonicalRevision, own.cluster];
+  }
 }
 
-/** Combinations without an endpoint of which the handles are kept. */
-const maxUnserved = 2000;
+function peerValues(peer: WorkloadLabels, principal: string): string[] {
+  return [peer.workload, peer.namespace, principal, peer.canonicalName, peer.canonicalRevision, peer.canonicalName, peer.canonicalRevision, peer.cluster];
+}
+
+function isMutual(connection: ConnectionInfo | undefined): boolean {
+  const tls = connection?.tls;
+  return tls?.verified === true && tls.peerIdentity !== "" && tls.localIdentity !== "";
+}
+
+/** A peer that says nothing of itself has still proved its namespace. */
+function workloadOfIdentity(text: string): WorkloadLabels {
+  const identity = parseIdentity(text);
+  return identity === undefined ? unknownWorkload : { ...unknownWorkload, namespace: identity.namespace };
+}

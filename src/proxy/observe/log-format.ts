@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
 import { flagLetters } from "../http/response-flags.ts";
 
@@ -69,7 +70,7 @@ const withoutPort = (address: string): string => address.slice(0, Math.max(0, ad
 
 const plain: Readonly<Record<string, Part>> = {
   START_TIME: (record) => new Date(record.startedMs).toISOString(),
-  PROTOCOL: (record) => record.protocol,
+  PROTOCOL: (record) => orDash(record.protocol),
   RESPONSE_CODE: (record) => String(record.status),
   RESPONSE_FLAGS: (record) => flagLetters(record.flag),
   RESPONSE_CODE_DETAILS: (record) => orDash(record.details),
@@ -91,7 +92,19 @@ const plain: Readonly<Record<string, Part>> = {
   DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: (record) => withoutPort(record.downstreamRemote),
   DOWNSTREAM_DIRECT_REMOTE_ADDRESS: (record) => record.downstreamRemote,
   DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT: (record) => withoutPort(record.downstreamRemote),
-  REQUESTED_SERVER_NAME: () => "-",
+  REQUESTED_SERVER_NAME: (record) => orDash(record.connection?.serverName ?? record.connection?.tls?.serverName),
+  DOWNSTREAM_PEER_URI_SAN: (record) => orDash(record.connection?.tls?.peerIdentity),
+  DOWNSTREAM_LOCAL_URI_SAN: (record) => orDash(record.connection?.tls?.localIdentity),
+  DOWNSTREAM_PEER_SUBJECT: (record) => orDash(record.connection?.tls?.peerSubject()),
+  DOWNSTREAM_PEER_FINGERPRINT_256: (record) => orDash(record.connection?.tls?.peerCertificateHash()),
+  DOWNSTREAM_LOCAL_PORT: (record) => record.downstreamLocal.slice(record.downstreamLocal.lastIndexOf(":") + 1),
+  DOWNSTREAM_REMOTE_PORT: (record) => record.downstreamRemote.slice(record.downstreamRemote.lastIndexOf(":") + 1),
+  DOWNSTREAM_TRANSPORT_FAILURE_REASON: () => "-",
+  UPSTREAM_TRANSPORT_DURATION: () => "-",
+  RESPONSE_TX_DURATION: () => "-",
+  REQUEST_TX_DURATION: (record) => String(Math.round(record.durationMs)),
+  UPSTREAM_REQUEST_ATTEMPT_COUNT: () => "-",
+  HOSTNAME: () => hostname(),
   ROUTE_NAME: (record) => orDash(record.routeName),
   GRPC_STATUS: (record) => orDash(record.grpcStatus),
 };

@@ -1,5 +1,4 @@
 import type { Counter, MetricsRegistry } from "../../telemetry/index.ts";
-import { HttpListener } from "../http/http-listener.ts";
 import type { ListenerSet } from "../listener-set.ts";
 import type { ProxyConfig } from "../proxy-config.ts";
 
@@ -70,15 +69,31 @@ export class ProxyStats {
 
   #listenerRows(): Row[] {
     const rows: Row[] = [];
-    for (const { serving, spec } of this.#listeners.listeners()) {
-      if (!(serving instanceof HttpListener)) continue;
-      const prefix = spec.serves.kind === "http" ? spec.serves.http.connection.statPrefix.replace(/;$/, "") : spec.name;
+    const http = new Map<string, { active: number; total: number; requests: number }>();
+    const tcp = new Map<string, { active: number; total: number }>();
+    for (const listener of this.#listeners.listeners()) {
+      for (const { spec, connections, accepted, requests } of listener.chains()) {
+        if (spec.serves.kind === "http") {
+          const prefix = spec.serves.http.connection.statPrefix.replace(/;$/, "");
+          const sums = http.get(prefix) ?? { active: 0, total: 0, requests: 0 };
+          http.set(prefix, { active: sums.active + connections, total: sums.total + accepted, requests: sums.requests + requests });
+        } else if (spec.serves.kind === "tcp") {
+          const sums = tcp.get(spec.serves.tcp.statPrefix) ?? { active: 0, total: 0 };
+          tcp.set(spec.serves.tcp.statPrefix, { active: sums.active + connections, total: sums.total + accepted });
+        }
+      }
+    }
+    for (const [prefix, sums] of http) {
       const add = (stat: string, type: Row["type"], value: number): void => {
         rows.push({ name: `http.${prefix}.${stat}`, metric: `envoy_http_${stat}`, labels: { envoy_http_conn_manager_prefix: prefix }, type, value });
       };
-      add("downstream_cx_active", "gauge", serving.connections);
-      add("downstream_cx_total", "counter", serving.accepted);
-      add("downstream_rq_total", "counter", serving.requests);
+      add("downstream_cx_active", "gauge", sums.active);
+      add("downstream_cx_total", "counter", sums.total);
+      add("downstream_rq_total", "counter", sums.requests);
+    }
+    for (const [prefix, sums] of tcp) {
+      rows.push({ name: `tcp.${prefix}.downstream_cx_total`, metric: "envoy_tcp_downstream_cx_total", labels: { envoy_tcp_prefix: prefix }, type: "counter", value: sums.total });
+      rows.push({ name: `tcp.${prefix}.downstream_cx_active`, metric: "envoy_tcp_downstream_cx_active", labels: { envoy_tcp_prefix: prefix }, type: "gauge", value: sums.active });
     }
     return rows;
   }

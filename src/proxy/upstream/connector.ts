@@ -21,9 +21,10 @@ export interface MeshConnectorOptions {
 }
 
 /** What Istio's sidecars want to hear, by what will be spoken. */
-const meshAlpn: Readonly<Record<"http1" | "http2", readonly string[]>> = {
+const meshAlpn: Readonly<Record<"http1" | "http2" | "alpn", readonly string[]>> = {
   http1: ["istio-http/1.1", "istio", "http/1.1"],
   http2: ["istio-h2", "istio", "h2"],
+  alpn: ["istio-h2", "istio-http/1.1", "istio", "h2", "http/1.1"],
 };
 /** Whoever takes it sends metadata of its own before the first byte, which this proxy does not. */
 const metadataExchange = "istio-peer-exchange";
@@ -106,6 +107,7 @@ function alpnOf(tls: UpstreamTlsSpec, protocol: ConnectContext["protocol"]): rea
   if (isMeshTls(tls) && protocol !== "tcp") return meshAlpn[protocol];
   if (protocol === "tcp") return tls.alpnProtocols.filter((offered) => offered !== metadataExchange);
   if (protocol === "http2") return tls.alpnProtocols.length === 0 ? ["h2"] : tls.alpnProtocols;
+  if (protocol === "alpn") return tls.alpnProtocols.length === 0 ? ["h2", "http/1.1"] : tls.alpnProtocols;
   return tls.alpnProtocols.filter((offered) => offered !== "h2");
 }
 

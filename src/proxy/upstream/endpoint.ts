@@ -74,8 +74,8 @@ export interface UpstreamStream extends ByteStream {
 }
 
 export interface ConnectContext {
-  /** What will be spoken: it decides which protocols are offered by TLS. */
-  readonly protocol: "http1" | "http2" | "tcp";
+  /** What will be spoken: it decides which protocols are offered by TLS. `alpn`: either version of HTTP, as the endpoint chooses. */
+  readonly protocol: "http1" | "http2" | "alpn" | "tcp";
   /** Whose bytes it will carry, when only this connection will use it. */
   readonly downstream?: ConnectionInfo;
 }

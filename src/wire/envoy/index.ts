@@ -428,16 +428,17 @@ export {
 export type { FilterStateMatcher } from "#generated/proto/envoy/type/matcher/v3/filter_state_pb.js";
 export type { ListStringMatcher } from "#generated/proto/envoy/type/matcher/v3/string_pb.js";
 export type { AddressMatcher } from "#generated/proto/envoy/type/matcher/v3/address_pb.js";
-export type {
-  AndFilter,
-  ComparisonFilter,
-  DurationFilter,
-  ExtensionFilter,
-  HeaderFilter,
-  NotHealthCheckFilter,
-  OrFilter,
-  ResponseFlagFilter,
-  StatusCodeFilter,
+export {
+  type AndFilter,
+  type ComparisonFilter,
+  ComparisonFilter_Op,
+  type DurationFilter,
+  type ExtensionFilter,
+  type HeaderFilter,
+  type NotHealthCheckFilter,
+  type OrFilter,
+  type ResponseFlagFilter,
+  type StatusCodeFilter,
 } from "#generated/proto/envoy/config/accesslog/v3/accesslog_pb.js";
 export {
   type CheckRequest,

@@ -1,0 +1,136 @@
+import {
+  ConnectionLimitSchema,
+  TcpProxySchema,
+  type ConnectionLimit,
+  type Filter,
+  type HttpConnectionManager,
+  type HttpSetFilterState,
+  type TcpProxy,
+} from "../../wire/envoy/index.ts";
+import type { NetworkFilter } from "../filters/network-filter.ts";
+import { compileAccessLogs, type AccessLogSpec } from "./access-log-config.ts";
+import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
+import { compileHttpConnectionManager, type HttpSpec } from "./http-connection-manager-config.ts";
+import { compileNetworkFilter } from "./network-filter-config.ts";
+import { unpack } from "./transport-config.ts";
+
+/** What a chain does with its connections. */
+export interface ChainService {
+  readonly filters: readonly NetworkFilter[];
+  /** Connections that are served at once; more are closed. */
+  readonly maxConnections: number;
+  /** The server's name is the name of the cluster, as for traffic between networks. */
+  readonly clusterByServerName: boolean;
+  /** Whether Istio's metrics are counted for raw connections. */
+  readonly counted: boolean;
+  readonly serves:
+    | { readonly kind: "http"; readonly http: HttpSpec }
+    | { readonly kind: "tcp"; readonly tcp: TcpSpec }
+    /** HBONE: each CONNECT goes on to an internal listener, which the cluster names. */
+    | { readonly kind: "hbone"; readonly cluster: string };
+}
+
+export interface TcpSpec {
+  readonly statPrefix: string;
+  readonly clusters: readonly { readonly cluster: string; readonly weight: number }[];
+  readonly totalWeight: number;
+  /** No byte in either direction for this long; 0 means no limit. */
+  readonly idleTimeoutMs: number;
+  /** 0 means no limit. */
+  readonly maxDurationMs: number;
+  readonly connectAttempts: number;
+  readonly accessLogs: readonly AccessLogSpec[];
+  /** Goes on by HBONE to the connection's destination, whatever the cluster. */
+  readonly tunnels: boolean;
+}
+
+/** Compiles a chain's filters; the last one serves. Throws an error that names the one which is not supported. */
+export function compileChainService(messages: readonly Filter[], where: string, notes: ConfigNotes): ChainService {
+  const filters: NetworkFilter[] = [];
+  let maxConnections = Infinity;
+  let clusterByServerName = false;
+  const terminal = messages.at(-1);
+  for (const message of messages.slice(0, -1)) {
+    const config = configOf(message, where);
+    if (config?.$typeName === ConnectionLimitSchema.typeName) maxConnections = connectionLimit(config as ConnectionLimit, where, notes);
+    else if (message.name === "envoy.filters.network.sni_cluster") clusterByServerName = true;
+    else if (!serverNameFilters.has(message.name)) {
+      const filter = compileNetworkFilter(message, where, notes);
+      if (filter !== undefined) filters.push(filter);
+    }
+  }
+  return { filters, maxConnections, clusterByServerName, counted: messages.some(({ name }) => name === "istio.stats"), serves: compileTerminal(terminal, where, notes) };
+}
+
+/** The name that the client asked for is sent on by what dials anyway. */
+const serverNameFilters = new Set(["forward_downstream_sni", "envoy.filters.network.forward_downstream_sni"]);
+
+function configOf(message: Filter, where: string): ReturnType<typeof unpack> {
+  if (message.configType.case === "configDiscovery") throw unsupported(where, `the network filter ${message.name} by configDiscovery`);
+  return message.configType.case === "typedConfig" ? unpack(message.configType.value) : undefined;
+}
+
+function compileTerminal(terminal: Filter | undefined, where: string, notes: ConfigNotes): ChainService["serves"] {
+  const config = terminal === undefined ? undefined : configOf(terminal, where);
+  switch (config?.$typeName) {
+    case "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager": {
+      const message = config as HttpConnectionManager;
+      const cluster = tunnelCluster(message);
+      return cluster === undefined ? { kind: "http", http: compileHttpConnectionManager(message, where, notes) } : { kind: "hbone", cluster };
+    }
+    case "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy":
+      return { kind: "tcp", tcp: compileTcpProxy(config as TcpProxy, where, notes) };
+    default:
+      throw unsupported(where, `the network filter ${terminal?.name ?? "(none)"}`);
+  }
+}
+
+const destinationKey = "envoy.filters.listener.original_dst.local_ip";
+
+/** The cluster to which a connection manager sends every CONNECT with its authority as destination: HBONE's end. */
+function tunnelCluster(message: HttpConnectionManager): string | undefined {
+  if (message.routeSpecifier.case !== "routeConfig") return undefined;
+  const routes = message.routeSpecifier.value.virtualHosts.flatMap((host) => host.routes);
+  const [route] = routes;
+  if (routes.length !== 1 || route?.match?.pathSpecifier.case !== "connectMatcher" || route.action.case !== "route") return undefined;
+  const target = route.action.value.clusterSpecifier;
+  return target.case === "cluster" && setsDestination(message) ? target.value : undefined;
+}
+
+function setsDestination(message: HttpConnectionManager): boolean {
+  return message.httpFilters.some(({ configType }) => {
+    const config = configType.case === "typedConfig" ? unpack(configType.value) : undefined;
+    if (config?.$typeName !== "envoy.extensions.filters.http.set_filter_state.v3.Config") return false;
+    return (config as HttpSetFilterState).onRequestHeaders.some(({ key }) => key.case === "objectKey" && key.value === destinationKey);
+  });
+}
+
+function connectionLimit(message: ConnectionLimit, where: string, notes: ConfigNotes): number {
+  checkFields(ConnectionLimitSchema, message, `${where}: connection_limit`, notes, { used: ["maxConnections"], harmless: ["statPrefix", "delay", "runtimeEnabled"] });
+  return message.maxConnections === undefined ? Infinity : Number(message.maxConnections);
+}
+
+const defaultIdleMs = 3_600_000;
+
+function compileTcpProxy(message: TcpProxy, where: string, notes: ConfigNotes): TcpSpec {
+  checkFields(TcpProxySchema, message, where, notes, {
+    used: ["statPrefix", "cluster", "weightedClusters", "idleTimeout", "accessLog", "maxConnectAttempts", "maxDownstreamConnectionDuration", "tunnelingConfig"],
+    harmless: ["metadataMatch", "accessLogOptions", "checkDrainClose", "hashPolicy", "accessLogFlushInterval", "flushAccessLogOnConnected", "downstreamIdleTimeout", "upstreamIdleTimeout"],
+  });
+  const specifier = message.clusterSpecifier;
+  const clusters =
+    specifier.case === "cluster"
+      ? [{ cluster: specifier.value, weight: 1 }]
+      : (specifier.value?.clusters ?? []).map((entry) => ({ cluster: entry.name, weight: entry.weight }));
+  if (clusters.length === 0) throw invalid(where, "tcp_proxy has neither a cluster nor weightedClusters");
+  return {
+    statPrefix: message.statPrefix,
+    clusters,
+    totalWeight: clusters.reduce((sum, entry) => sum + entry.weight, 0),
+    idleTimeoutMs: durationOr(message.idleTimeout, defaultIdleMs),
+    maxDurationMs: durationOr(message.maxDownstreamConnectionDuration, 0),
+    connectAttempts: message.maxConnectAttempts ?? 1,
+    accessLogs: compileAccessLogs(message.accessLog, where),
+    tunnels: message.tunnelingConfig !== undefined,
+  };
+}

@@ -1,0 +1,49 @@
+import { ComparisonFilter_Op, type AccessLogFilter, type ComparisonFilter } from "../../wire/envoy/index.ts";
+import { flagLetters } from "../http/response-flags.ts";
+import type { LogCriteria } from "./access-log-config.ts";
+import { unsupported } from "./config-check.ts";
+
+/** Compiles what an access log leaves out. Throws an error that names a filter which cannot be had. */
+export function compileLogFilter(message: AccessLogFilter, where: string): (record: LogCriteria) => boolean {
+  const { filterSpecifier: filter } = message;
+  switch (filter.case) {
+    case "statusCodeFilter": {
+      const holds = compileComparison(filter.value.comparison);
+      return ({ status }) => holds(status);
+    }
+    case "durationFilter": {
+      const holds = compileComparison(filter.value.comparison);
+      return ({ durationMs }) => holds(durationMs);
+    }
+    case "responseFlagFilter": {
+      const flags = new Set(filter.value.flags);
+      return ({ flag }) => (flags.size === 0 ? flag !== 0 : flags.has(flagLetters(flag)));
+    }
+    case "notHealthCheckFilter":
+      return () => true;
+    case "orFilter": {
+      const any = filter.value.filters.map((inner) => compileLogFilter(inner, where));
+      return (record) => any.some((wants) => wants(record));
+    }
+    case "andFilter": {
+      const all = filter.value.filters.map((inner) => compileLogFilter(inner, where));
+      return (record) => all.every((wants) => wants(record));
+    }
+    default:
+      throw unsupported(where, `filter.${filter.case ?? "(none)"}`);
+  }
+}
+
+function compileComparison(comparison: ComparisonFilter | undefined): (value: number) => boolean {
+  const limit = comparison?.value?.defaultValue ?? 0;
+  switch (comparison?.op) {
+    case ComparisonFilter_Op.GE:
+      return (value) => value >= limit;
+    case ComparisonFilter_Op.LE:
+      return (value) => value <= limit;
+    case ComparisonFilter_Op.NE:
+      return (value) => value !== limit;
+    default:
+      return (value) => value === limit;
+  }
+}

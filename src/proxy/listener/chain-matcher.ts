@@ -1,0 +1,62 @@
+import { within, type AddressRange, type ConnectionTraits } from "./filter-chain-match.ts";
+
+/** A decision tree that names a filter chain; undefined when it names none. */
+export type ChainMatcher = (traits: ConnectionTraits) => string | undefined;
+
+/** What a node of the tree looks at. */
+export type ConnectionInput = (traits: ConnectionTraits) => string | undefined;
+
+export const connectionInputs: Readonly<Record<string, ConnectionInput>> = {
+  DestinationIPInput: ({ local }) => local.address,
+  DestinationPortInput: ({ local }) => String(local.port),
+  SourceIPInput: ({ remote }) => remote.address,
+  SourcePortInput: ({ remote }) => String(remote.port),
+  DirectSourceIPInput: ({ directRemote }) => directRemote.address,
+  ServerNameInput: ({ serverName }) => (serverName === "" ? undefined : serverName),
+  TransportProtocolInput: ({ transportProtocol }) => transportProtocol,
+  ApplicationProtocolInput: ({ applicationProtocols }) => (applicationProtocols.length === 0 ? undefined : applicationProtocols.map((protocol) => `'${protocol}'`).join(",")),
+};
+
+/** The subtree of the value; else what the node falls back to. */
+export function exactNode(input: ConnectionInput, branches: ReadonlyMap<string, ChainMatcher>, otherwise: ChainMatcher): ChainMatcher {
+  return (traits) => {
+    const branch = branches.get(input(traits) ?? "");
+    return branch?.(traits) ?? otherwise(traits);
+  };
+}
+
+/** The subtree of the longest prefix of the value. */
+export function prefixNode(input: ConnectionInput, branches: ReadonlyMap<string, ChainMatcher>, otherwise: ChainMatcher): ChainMatcher {
+  const longestFirst = [...branches].sort(([one], [other]) => other.length - one.length);
+  return (traits) => {
+    const value = input(traits);
+    const found = value === undefined ? undefined : longestFirst.find(([prefix]) => value.startsWith(prefix));
+    return found?.[1](traits) ?? otherwise(traits);
+  };
+}
+
+/** The subtree of the narrowest range that holds the address and leads to a chain. */
+export function rangeNode(input: ConnectionInput, branches: readonly { readonly range: AddressRange; readonly then: ChainMatcher }[], bytesOf: (address: string) => Uint8Array | undefined, otherwise: ChainMatcher): ChainMatcher {
+  const narrowestFirst = branches.toSorted((one, other) => other.range.length - one.range.length);
+  return (traits) => {
+    const address = bytesOf(input(traits) ?? "");
+    if (address !== undefined) {
+      for (const { range, then } of narrowestFirst) {
+        const chain = within(address, range) ? then(traits) : undefined;
+        if (chain !== undefined) return chain;
+      }
+    }
+    return otherwise(traits);
+  };
+}
+
+/** The first condition that holds decides. */
+export function listNode(conditions: readonly { readonly holds: (traits: ConnectionTraits) => boolean; readonly then: ChainMatcher }[], otherwise: ChainMatcher): ChainMatcher {
+  return (traits) => {
+    for (const { holds, then } of conditions) {
+      const chain = holds(traits) ? then(traits) : undefined;
+      if (chain !== undefined) return chain;
+    }
+    return otherwise(traits);
+  };
+}

@@ -1,0 +1,119 @@
+/** What the first bytes of a connection are. */
+export type ClientHello =
+  | { readonly kind: "incomplete" }
+  | { readonly kind: "not-tls" }
+  | { readonly kind: "tls"; readonly serverName: string; readonly alpnProtocols: readonly string[] };
+
+/** A ClientHello is at most this long; whoever sends more is taken for no TLS. */
+export const maxClientHelloBytes = 16_384;
+
+const recordHeaderBytes = 5;
+const handshakeRecord = 22;
+const clientHelloMessage = 1;
+const serverNameExtension = 0;
+const alpnExtension = 16;
+
+const incomplete: ClientHello = { kind: "incomplete" };
+const notTls: ClientHello = { kind: "not-tls" };
+
+/** Reads the server's name and the protocols offered from the start of a TLS connection, without any cryptography. */
+export function parseClientHello(bytes: Buffer): ClientHello {
+  if (bytes.length === 0) return incomplete;
+  if (bytes[0] !== handshakeRecord || (bytes.length > 1 && bytes[1] !== 3)) return notTls;
+  const message = handshakeBytes(bytes);
+  if (message === "bad") return notTls;
+  if (message.length < 4) return message.length > 0 && message[0] !== clientHelloMessage ? notTls : incomplete;
+  if (message[0] !== clientHelloMessage) return notTls;
+  const length = message.readUIntBE(1, 3);
+  if (length > maxClientHelloBytes) return notTls;
+  if (message.length < 4 + length) return bytes.length >= maxClientHelloBytes ? notTls : incomplete;
+  return readBody(new Reader(message.subarray(4, 4 + length)));
+}
+
+/** The handshake's bytes out of the records that have come, the last of which may be cut short. */
+function handshakeBytes(bytes: Buffer): Buffer | "bad" {
+  const parts: Buffer[] = [];
+  let at = 0;
+  while (at + recordHeaderBytes <= bytes.length) {
+    if (bytes[at] !== handshakeRecord) return at === 0 ? "bad" : Buffer.concat(parts);
+    const length = bytes.readUInt16BE(at + 3);
+    if (length === 0 || length > maxClientHelloBytes) return "bad";
+    parts.push(bytes.subarray(at + recordHeaderBytes, at + recordHeaderBytes + length));
+    at += recordHeaderBytes + length;
+  }
+  return parts.length === 1 ? (parts[0] ?? Buffer.alloc(0)) : Buffer.concat(parts);
+}
+
+function readBody(reader: Reader): ClientHello {
+  reader.skip(2 + 32);
+  reader.skip(reader.uint8());
+  reader.skip(reader.uint16());
+  reader.skip(reader.uint8());
+  let serverName = "";
+  let alpnProtocols: readonly string[] = [];
+  const extensions = reader.left >= 2 ? reader.take(reader.uint16()) : new Reader(Buffer.alloc(0));
+  while (extensions.left >= 4) {
+    const type = extensions.uint16();
+    const data = extensions.take(extensions.uint16());
+    if (type === serverNameExtension) serverName = readServerName(data);
+    else if (type === alpnExtension) alpnProtocols = readProtocols(data);
+  }
+  return reader.bad || extensions.bad ? notTls : { kind: "tls", serverName, alpnProtocols };
+}
+
+function readServerName(data: Reader): string {
+  const list = data.take(data.uint16());
+  while (list.left >= 3) {
+    const type = list.uint8();
+    const name = list.take(list.uint16());
+    if (type === 0) return name.rest().toString("latin1").toLowerCase();
+  }
+  return "";
+}
+
+function readProtocols(data: Reader): string[] {
+  const list = data.take(data.uint16());
+  const protocols: string[] = [];
+  while (list.left >= 1) protocols.push(list.take(list.uint8()).rest().toString("latin1"));
+  return protocols;
+}
+
+/** Reads within bounds; what lies outside is read as nothing, and noted. */
+class Reader {
+  readonly #bytes: Buffer;
+  #at = 0;
+  bad = false;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  get left(): number {
+    return this.#bytes.length - this.#at;
+  }
+
+  skip(count: number): void {
+    if (count > this.left) this.bad = true;
+    this.#at = Math.min(this.#bytes.length, this.#at + count);
+  }
+
+  uint8(): number {
+    const value = this.#bytes[this.#at] ?? 0;
+    this.skip(1);
+    return value;
+  }
+
+  uint16(): number {
+    return this.uint8() * 256 + this.uint8();
+  }
+
+  take(count: number): Reader {
+    const start = this.#at;
+    this.skip(count);
+    return new Reader(this.#bytes.subarray(start, this.#at));
+  }
+
+  rest(): Buffer {
+    return this.#bytes.subarray(this.#at);
+  }
+}

@@ -1,0 +1,81 @@
+import type { X509Certificate } from "node:crypto";
+import { transientError } from "../../base/index.ts";
+import { secureServer, type ByteStream, type SecureStream } from "../../net/index.ts";
+import type { DownstreamTls } from "../connection-info.ts";
+import { certificateNames, peerTrouble } from "../tls/peer-verification.ts";
+import type { TlsContexts } from "../tls/tls-contexts.ts";
+import type { DownstreamTlsSpec } from "../tls/tls-spec.ts";
+import type { ClientHello } from "./client-hello.ts";
+
+export interface HandshakeOptions {
+  readonly stream: ByteStream;
+  readonly spec: DownstreamTlsSpec;
+  /** What was read of the connection, with the whole ClientHello. */
+  readonly received: Buffer;
+  readonly hello: Extract<ClientHello, { readonly kind: "tls" }>;
+  readonly contexts: TlsContexts;
+  /** Our SPIFFE id, when the certificate is the mesh's. */
+  readonly localIdentity: string;
+  readonly timeoutMs: number;
+}
+
+/** Whoever takes it sends metadata of its own before the first byte, which this proxy does not. */
+const metadataExchange = "istio-peer-exchange";
+
+/** Makes the handshake as the server; closes the stream and rejects when it fails. */
+export async function secureDownstream(options: HandshakeOptions): Promise<{ readonly stream: SecureStream; readonly tls: DownstreamTls }> {
+  const { stream, spec, hello, contexts, timeoutMs } = options;
+  if (spec.requireServerName && hello.serverName === "") {
+    stream.destroy();
+    throw transientError("tls-no-server-name", "TLS: the client sent no server name");
+  }
+  // One that both sides know, by our preference; without one the connection goes on and speaks whatever the chain does.
+  const alpn = spec.alpnProtocols.find((protocol) => protocol !== metadataExchange && hello.alpnProtocols.includes(protocol));
+  const secured = await secureServer(stream, () => contexts.peek(spec) ?? contexts.get(spec, timeoutMs), {
+    alpn: alpn === undefined ? [] : [alpn],
+    timeoutMs,
+    clientCertificate: spec.clientCertificate,
+    received: options.received,
+    refuse: (certificate) => peerTrouble(certificate, spec),
+  });
+  return { stream: secured, tls: new VerifiedTls(secured, hello.serverName, options.localIdentity, spec.clientCertificate !== "none") };
+}
+
+class VerifiedTls implements DownstreamTls {
+  readonly verified: boolean;
+  readonly peerIdentity: string;
+  readonly localIdentity: string;
+  readonly serverName: string;
+  readonly alpnProtocol: string | undefined;
+  readonly #certificate: X509Certificate | undefined;
+
+  constructor(stream: SecureStream, serverName: string, localIdentity: string, asked: boolean) {
+    this.#certificate = asked ? stream.peerCertificate : undefined;
+    this.verified = this.#certificate !== undefined;
+    this.peerIdentity = stream.peerIdentity === "" ? firstUri(this.#certificate) : stream.peerIdentity;
+    this.localIdentity = localIdentity;
+    this.serverName = serverName;
+    this.alpnProtocol = stream.alpnProtocol;
+  }
+
+  peerCertificate(): string {
+    return this.#certificate?.toString() ?? "";
+  }
+
+  /** Node puts each part on a line of its own, the most general first. */
+  peerSubject(): string {
+    return (this.#certificate?.subject ?? "").split("\n").filter((part) => part !== "").toReversed().join(",");
+  }
+
+  peerDnsNames(): readonly string[] {
+    return this.#certificate === undefined ? [] : certificateNames(this.#certificate).dns;
+  }
+
+  peerCertificateHash(): string {
+    return this.#certificate?.fingerprint256.replaceAll(":", "").toLowerCase() ?? "";
+  }
+}
+
+function firstUri(certificate: X509Certificate | undefined): string {
+  return certificate === undefined ? "" : (certificateNames(certificate).uris[0] ?? "");
+}

@@ -1,0 +1,111 @@
+import { addressBytes } from "../../base/index.ts";
+import type { SocketAddress } from "../../net/index.ts";
+
+/** What a connection is chosen a filter chain by. */
+export interface ConnectionTraits {
+  /** Where the client meant to go. */
+  readonly local: SocketAddress;
+  readonly remote: SocketAddress;
+  /** The peer of the socket, whomever it speaks for. */
+  readonly directRemote: SocketAddress;
+  /** In lower case; empty without SNI. */
+  readonly serverName: string;
+  readonly transportProtocol: "tls" | "raw_buffer";
+  /** What the client offers by ALPN, or what an inspector saw; in the client's order. */
+  readonly applicationProtocols: readonly string[];
+}
+
+export interface AddressRange {
+  readonly bytes: Uint8Array;
+  readonly length: number;
+}
+
+/** A filter chain's conditions; an empty list, 0 or an empty string ask for nothing. */
+export interface FilterChainMatch {
+  readonly destinationPort: number;
+  readonly destinationRanges: readonly AddressRange[];
+  /** Exact names, and suffixes as `*.example.com`; in lower case. */
+  readonly serverNames: readonly string[];
+  readonly transportProtocol: string;
+  readonly applicationProtocols: readonly string[];
+  readonly directSourceRanges: readonly AddressRange[];
+  readonly sourceType: "any" | "local" | "external";
+  readonly sourceRanges: readonly AddressRange[];
+  readonly sourcePorts: readonly number[];
+}
+
+/** How well a chain fits in one respect: the higher the better, 0 when it does not ask, undefined when it does not fit. */
+type Stage = (match: FilterChainMatch, traits: ConnectionTraits) => number | undefined;
+
+/** In Envoy's order: each respect narrows what is left to its best, and nothing is tried again. */
+const stages: readonly Stage[] = [
+  ({ destinationPort }, { local }) => (destinationPort === 0 ? 0 : destinationPort === local.port ? 1 : undefined),
+  ({ destinationRanges }, { local }) => rangeRank(destinationRanges, local.address),
+  ({ serverNames }, { serverName }) => serverNameRank(serverNames, serverName),
+  ({ transportProtocol }, traits) => (transportProtocol === "" ? 0 : transportProtocol === traits.transportProtocol ? 1 : undefined),
+  ({ applicationProtocols }, traits) => protocolRank(applicationProtocols, traits.applicationProtocols),
+  ({ directSourceRanges }, { directRemote }) => rangeRank(directSourceRanges, directRemote.address),
+  ({ sourceType }, traits) => (sourceType === "any" ? 0 : (sourceType === "local") === comesFromHere(traits) ? 1 : undefined),
+  ({ sourceRanges }, { remote }) => rangeRank(sourceRanges, remote.address),
+  ({ sourcePorts }, { remote }) => (sourcePorts.length === 0 ? 0 : sourcePorts.includes(remote.port) ? 1 : undefined),
+];
+
+/** The chain for a connection; undefined when none fits. */
+export function selectFilterChain<Chain extends { readonly match: FilterChainMatch }>(chains: readonly Chain[], traits: ConnectionTraits): Chain | undefined {
+  let left = chains;
+  for (const stage of stages) {
+    let best = -1;
+    const ranks = left.map(({ match }) => {
+      const rank = stage(match, traits);
+      if (rank !== undefined && rank > best) best = rank;
+      return rank;
+    });
+    if (best < 0) return undefined;
+    left = left.filter((_, index) => ranks[index] === best);
+  }
+  return left[0];
+}
+
+function rangeRank(ranges: readonly AddressRange[], address: string): number | undefined {
+  if (ranges.length === 0) return 0;
+  const bytes = addressBytes(address);
+  if (bytes === undefined) return undefined;
+  let best: number | undefined;
+  for (const range of ranges) {
+    if (within(bytes, range) && range.length + 1 > (best ?? 0)) best = range.length + 1;
+  }
+  return best;
+}
+
+/** Whether the address is in the range; of different families it is not. */
+export function within(address: Uint8Array, range: AddressRange): boolean {
+  if (address.length !== range.bytes.length) return false;
+  const whole = range.length >> 3;
+  for (let index = 0; index < whole; index += 1) if (address[index] !== range.bytes[index]) return false;
+  const rest = range.length & 7;
+  return rest === 0 || (((address[whole] ?? 0) ^ (range.bytes[whole] ?? 0)) & (0xff00 >> rest) & 0xff) === 0;
+}
+
+const exactNameRank = 1000;
+
+function serverNameRank(names: readonly string[], serverName: string): number | undefined {
+  if (names.length === 0) return 0;
+  let best: number | undefined;
+  for (const name of names) {
+    if (name === "*") best = Math.max(best ?? 0, 0);
+    else if (name === serverName && serverName !== "") return exactNameRank;
+    else if (name.startsWith("*.") && serverName.endsWith(name.slice(1)) && serverName.length >= name.length) best = Math.max(best ?? 0, name.length);
+  }
+  return best;
+}
+
+function protocolRank(wanted: readonly string[], offered: readonly string[]): number | undefined {
+  if (wanted.length === 0) return 0;
+  const index = offered.findIndex((protocol) => wanted.includes(protocol));
+  return index < 0 ? undefined : offered.length - index;
+}
+
+function comesFromHere({ local, directRemote }: ConnectionTraits): boolean {
+  const { address } = directRemote;
+  return address === local.address || address === "::1" || address.startsWith("127.");
+}

@@ -1,0 +1,155 @@
+import type { Clock, Random } from "../../base/index.ts";
+import type { ByteStream } from "../../net/index.ts";
+import type { HttpSpec } from "../config/http-connection-manager-config.ts";
+import type { ChainSpec, ListenerSpec } from "../config/listener-config.ts";
+import type { ConnectionInfo } from "../connection-info.ts";
+import type { ExchangeRecord } from "../http/exchange-record.ts";
+import { HttpListener } from "../http/http-listener.ts";
+import type { RouteTable } from "../routing/route-table.ts";
+import { TcpProxy, type TcpObserver } from "../tcp/tcp-proxy.ts";
+import type { Cluster } from "../upstream/cluster.ts";
+import type { EndpointConnector } from "../upstream/endpoint.ts";
+import { HboneServer, type EnterListener } from "./hbone-server.ts";
+
+/** What chains of all listeners share. */
+export interface ChainRuntime {
+  readonly routeTable: (name: string) => RouteTable | undefined;
+  readonly cluster: (name: string) => Cluster | undefined;
+  readonly connector: EndpointConnector;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly newRequestId: () => string;
+  /** Told of exchanges and connections with the specifications that hold when they end. */
+  readonly observeHttp: (listener: ListenerSpec, chain: ChainSpec, http: HttpSpec, record: ExchangeRecord) => void;
+  readonly observeTcp: (listener: () => ListenerSpec, chain: () => ChainSpec) => TcpObserver;
+  readonly enter: EnterListener;
+}
+
+/** A filter chain with its connections. Its specification changes under them, as long as it serves the same protocol. */
+export class FilterChainRuntime {
+  readonly #runtime: ChainRuntime;
+  readonly #listener: () => ListenerSpec;
+  #spec: ChainSpec;
+  #http: HttpListener | undefined;
+  #tcp: TcpProxy | undefined;
+  #hbone: HboneServer | undefined;
+  #draining = false;
+
+  constructor(spec: ChainSpec, listener: () => ListenerSpec, runtime: ChainRuntime) {
+    this.#spec = spec;
+    this.#listener = listener;
+    this.#runtime = runtime;
+  }
+
+  get spec(): ChainSpec {
+    return this.#spec;
+  }
+
+  get connections(): number {
+    return (this.#http?.connections ?? 0) + (this.#tcp?.connections ?? 0) + (this.#hbone?.connections ?? 0);
+  }
+
+  get accepted(): number {
+    return (this.#http?.accepted ?? 0) + (this.#tcp?.accepted ?? 0) + (this.#hbone?.accepted ?? 0);
+  }
+
+  get requests(): number {
+    return this.#http?.requests ?? 0;
+  }
+
+  /** Whether the chain can go on with another specification: how connections are secured and spoken to stays. */
+  accepts(spec: ChainSpec): boolean {
+    return spec.serves.kind === this.#spec.serves.kind && (spec.tls === undefined) === (this.#spec.tls === undefined);
+  }
+
+  reconfigure(spec: ChainSpec): void {
+    this.#spec = spec;
+    if (spec.serves.kind === "http") this.#http?.reconfigure(spec.serves.http.connection);
+  }
+
+  /** A connection whose transport is ready; the stream is paused. */
+  accept(stream: ByteStream, info: ConnectionInfo): void {
+    const { serves, maxConnections, filters, clusterByServerName } = this.#spec;
+    if (this.connections >= maxConnections || filters.some((filter) => filter.onConnection(info) === "deny")) {
+      stream.setHandler({ data: () => undefined, end: () => undefined, drain: () => undefined, close: () => undefined });
+      stream.destroy();
+      return;
+    }
+    switch (serves.kind) {
+      case "http":
+        (this.#http ??= this.#createHttp(serves.http)).accept(stream, info);
+        return;
+      case "tcp":
+        (this.#tcp ??= this.#createTcp()).accept(stream, info, clusterByServerName ? (info.serverName ?? info.tls?.serverName) : undefined);
+        return;
+      case "hbone":
+        (this.#hbone ??= this.#createHbone()).accept(stream, info);
+    }
+  }
+
+  /** HTTP answers say that the connection will be closed, and HTTP/2 connections that they take no more. */
+  drain(): void {
+    this.#draining = true;
+    this.#http?.drain();
+    this.#hbone?.drain();
+  }
+
+  closeIdle(quietMs: number): void {
+    this.#http?.closeIdle(quietMs);
+  }
+
+  closeAll(): void {
+    this.#http?.closeAll();
+    this.#tcp?.closeAll();
+    this.#hbone?.closeAll();
+  }
+
+  sweep(): void {
+    this.#http?.sweep();
+    this.#tcp?.sweep();
+  }
+
+  #createHttp(first: HttpSpec): HttpListener {
+    const { cluster, clock, random, newRequestId, observeHttp, routeTable } = this.#runtime;
+    // Routes and access logs are those of the specification at the time of the request.
+    const current = (): HttpSpec => (this.#spec.serves.kind === "http" ? this.#spec.serves.http : first);
+    const listener = new HttpListener({
+      config: first.connection,
+      routeTable: () => {
+        const { routes } = current();
+        return routes.kind === "inline" ? routes.table : routeTable(routes.name);
+      },
+      cluster,
+      clock,
+      random,
+      newRequestId,
+      observe: (record) => observeHttp(this.#listener(), this.#spec, current(), record),
+    });
+    if (this.#draining) listener.drain();
+    return listener;
+  }
+
+  #createTcp(): TcpProxy {
+    const { cluster, connector, clock, random, observeTcp } = this.#runtime;
+    const first = this.#spec.serves;
+    return new TcpProxy({
+      spec: () => {
+        const serves = this.#spec.serves.kind === "tcp" ? this.#spec.serves : first;
+        if (serves.kind !== "tcp") throw new TypeError("a chain does not change what it serves");
+        return serves.tcp;
+      },
+      cluster,
+      connector,
+      clock,
+      random,
+      observer: observeTcp(this.#listener, () => this.#spec),
+    });
+  }
+
+  #createHbone(): HboneServer {
+    const { cluster, enter, clock } = this.#runtime;
+    const server = new HboneServer({ cluster: () => (this.#spec.serves.kind === "hbone" ? cluster(this.#spec.serves.cluster) : undefined), enter, clock });
+    if (this.#draining) server.drain();
+    return server;
+  }
+}

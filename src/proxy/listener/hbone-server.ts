@@ -1,0 +1,105 @@
+import type { Clock } from "../../base/index.ts";
+import { serveHbone, type HboneRequest, type HboneServerConnection } from "../../dataplane/index.ts";
+import type { ByteStream, SecureStream } from "../../net/index.ts";
+import { headerValue, parseAuthority, parseBaggage } from "../../wire/hbone/index.ts";
+import type { ConnectionInfo } from "../connection-info.ts";
+import type { Cluster } from "../upstream/cluster.ts";
+import { unknownWorkload, type WorkloadLabels } from "../upstream/endpoint.ts";
+
+/** Gives a stream to an internal listener; false when there is none of that name. */
+export type EnterListener = (listener: string, stream: ByteStream, info: ConnectionInfo) => boolean;
+
+export interface HboneServerOptions {
+  /** Its endpoint is the internal listener that tunnels lead to. */
+  readonly cluster: () => Cluster | undefined;
+  readonly enter: EnterListener;
+  readonly clock: Clock;
+}
+
+const badRequest = 400;
+const unavailable = 503;
+
+/** The end of HBONE tunnels: each CONNECT is a connection to its authority, which goes on in an internal listener. */
+export class HboneServer {
+  readonly #options: HboneServerOptions;
+  readonly #open = new Set<HboneServerConnection>();
+  #draining = false;
+  accepted = 0;
+
+  constructor(options: HboneServerOptions) {
+    this.#options = options;
+  }
+
+  get connections(): number {
+    return this.#open.size;
+  }
+
+  /** A connection after its handshake. */
+  accept(stream: ByteStream, info: ConnectionInfo): void {
+    this.accepted += 1;
+    const connection = serveHbone(secureStream(stream, info), { clock: this.#options.clock, onConnect: (request) => this.#connect(request, info) });
+    this.#open.add(connection);
+    void connection.closed.then(() => this.#open.delete(connection));
+    if (this.#draining) connection.drain();
+  }
+
+  drain(): void {
+    this.#draining = true;
+    for (const connection of this.#open) connection.drain();
+  }
+
+  closeAll(): void {
+    for (const connection of this.#open) connection.close();
+  }
+
+  #connect(request: HboneRequest, info: ConnectionInfo): void {
+    const authority = parseAuthority(request.authority);
+    if (authority === undefined) {
+      request.reject(badRequest);
+      return;
+    }
+    const listener = this.#listener();
+    if (listener === undefined) {
+      request.reject(unavailable);
+      return;
+    }
+    const { host, port } = authority;
+    const baggage = headerValue(request.headers, "baggage");
+    const inner: ConnectionInfo = {
+      local: { address: host, port },
+      remote: info.remote,
+      tls: info.tls,
+      peer: baggage === undefined ? undefined : workloadOf(baggage),
+      ...(headerValue(request.headers, "x-istio-source") === undefined ? {} : { source: headerValue(request.headers, "x-istio-source") }),
+    };
+    const stream = request.accept();
+    if (!this.#options.enter(listener, stream, inner)) stream.destroy({ reset: true });
+  }
+
+  #listener(): string | undefined {
+    for (const { config } of this.#options.cluster()?.endpoints() ?? []) if (config.transport.kind === "internal") return config.transport.listener;
+    return undefined;
+  }
+}
+
+/** HBONE comes by TLS; of the stream's own words only the peer's identity is wanted. */
+function secureStream(stream: ByteStream, info: ConnectionInfo): SecureStream {
+  return Object.assign(stream, {
+    peerIdentity: info.tls?.peerIdentity ?? "",
+    alpnProtocol: info.tls?.alpnProtocol,
+    peerCertificate: undefined,
+    tlsVersion: "",
+    cipher: "",
+  });
+}
+
+function workloadOf(text: string): WorkloadLabels {
+  const baggage = parseBaggage(text);
+  return {
+    workload: baggage.workloadName ?? unknownWorkload.workload,
+    namespace: baggage.namespace ?? unknownWorkload.namespace,
+    canonicalName: baggage.serviceName ?? unknownWorkload.canonicalName,
+    canonicalRevision: baggage.serviceVersion ?? unknownWorkload.canonicalRevision,
+    cluster: baggage.cluster ?? unknownWorkload.cluster,
+  };
+}

@@ -1,0 +1,30 @@
+/** What HTTP the first bytes are, if any; `incomplete` while they may still become it. */
+export type HttpPreface = "http/1.0" | "http/1.1" | "h2c" | "none" | "incomplete";
+
+const http2Preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+const methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"].map((method) => Buffer.from(`${method} `));
+const carriageReturn = 13;
+const lineFeed = 10;
+const space = 32;
+
+/** Beyond this a request line is taken for no HTTP. */
+export const maxPrefaceBytes = 65_536;
+
+/** Looks at the first bytes as Envoy's HTTP inspector does: a known method, and a version at the end of the line. */
+export function detectHttp(bytes: Buffer): HttpPreface {
+  if (bytes.length === 0) return "incomplete";
+  if (startsAlike(bytes, http2Preface)) return bytes.length >= http2Preface.length ? "h2c" : "incomplete";
+  if (!methods.some((method) => startsAlike(bytes, method))) return "none";
+  const end = bytes.indexOf(lineFeed);
+  if (end < 0) return bytes.length < maxPrefaceBytes ? "incomplete" : "none";
+  const line = bytes.subarray(0, bytes[end - 1] === carriageReturn ? end - 1 : end);
+  const version = line.subarray(line.lastIndexOf(space) + 1).toString("latin1");
+  if (version === "HTTP/1.1") return "http/1.1";
+  return version === "HTTP/1.0" ? "http/1.0" : "none";
+}
+
+/** Whether one begins with the other. */
+function startsAlike(bytes: Buffer, prefix: Buffer): boolean {
+  const length = Math.min(bytes.length, prefix.length);
+  return bytes.compare(prefix, 0, length, 0, length) === 0;
+}

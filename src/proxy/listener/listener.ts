@@ -1,0 +1,268 @@
+import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import { originalDestination, unread, type ByteListener, type ByteStream, type SocketAddress } from "../../net/index.ts";
+import type { ChainSpec, ListenerSpec } from "../config/listener-config.ts";
+import type { ConnectionInfo } from "../connection-info.ts";
+import type { Listen } from "../listen.ts";
+import type { TlsContexts } from "../tls/tls-contexts.ts";
+import { secureDownstream } from "./downstream-tls.ts";
+import { FilterChainRuntime, type ChainRuntime } from "./filter-chain.ts";
+import { selectFilterChain, type ConnectionTraits } from "./filter-chain-match.ts";
+import { inspect, inspectionPlan, noInspection, type Inspection } from "./inspection.ts";
+
+/** What listeners of one proxy share. */
+export interface ListenerRuntime {
+  readonly chains: ChainRuntime;
+  readonly listen: Listen;
+  readonly contexts: TlsContexts;
+  readonly localIdentity: string;
+  /** The listener that stands for a destination, if one does. */
+  readonly standsFor: (destination: SocketAddress) => ActiveListener | undefined;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export interface ListenerCounters {
+  accepted: number;
+  noFilterChain: number;
+  inspectionFailed: number;
+  handshakeFailed: number;
+}
+
+/** Connections that a listener holds at most, those included that are not yet served; beyond, new ones are closed at once. */
+const maxConnections = 50_000;
+
+/** A listener that is configured: its sockets, if it has any, and its filter chains with their connections. */
+export class ActiveListener {
+  readonly #runtime: ListenerRuntime;
+  readonly #sockets = new Map<string, ByteListener>();
+  #spec: ListenerSpec;
+  #chains = new Map<string, FilterChainRuntime>();
+  #defaultChain: FilterChainRuntime | undefined;
+  /** Chains that the configuration no longer has, until their last connection ends. */
+  readonly #leaving = new Set<FilterChainRuntime>();
+  #draining = false;
+  #opening = 0;
+  /** Why it does not listen, if it does not. */
+  trouble: string | undefined;
+  lastAcceptedMs = 0;
+  readonly counters: ListenerCounters = { accepted: 0, noFilterChain: 0, inspectionFailed: 0, handshakeFailed: 0 };
+
+  constructor(spec: ListenerSpec, runtime: ListenerRuntime) {
+    this.#spec = spec;
+    this.#runtime = runtime;
+    this.#setChains(spec);
+  }
+
+  get name(): string {
+    return this.#spec.name;
+  }
+
+  get spec(): ListenerSpec {
+    return this.#spec;
+  }
+
+  /** Where it listens now. */
+  get addresses(): readonly SocketAddress[] {
+    return [...this.#sockets.values()].map((socket) => socket.address);
+  }
+
+  /** Listens wherever it should. */
+  get bound(): boolean {
+    return this.trouble === undefined && (this.#spec.kind !== "bound" || this.#spec.addresses.every((address) => this.#sockets.has(socketKey(address))));
+  }
+
+  get connections(): number {
+    return this.chains().reduce((sum, chain) => sum + chain.connections, this.#opening);
+  }
+
+  /** With those that only serve what they have. */
+  chains(): FilterChainRuntime[] {
+    return [...this.#chains.values(), ...(this.#defaultChain === undefined ? [] : [this.#defaultChain]), ...this.#leaving];
+  }
+
+  /** Connections stay with the chain of their name; a chain that is gone, or serves something else now, drains. */
+  reconfigure(spec: ListenerSpec): void {
+    this.#spec = spec;
+    this.#setChains(spec);
+  }
+
+  /** Opens the sockets that are missing, then closes those that are not wanted any more. Rejects when one cannot be opened. */
+  async bind(): Promise<void> {
+    const wanted = new Map(this.#spec.kind === "bound" ? this.#spec.addresses.map((address) => [socketKey(address), address]) : []);
+    try {
+      for (const [key, address] of wanted) {
+        if (!this.#sockets.has(key)) this.#sockets.set(key, await this.#runtime.listen(address, (stream) => this.#accept(stream)));
+      }
+      this.trouble = undefined;
+    } catch (error) {
+      this.trouble = messageOf(error);
+      throw error;
+    }
+    for (const [key, socket] of this.#sockets) {
+      if (wanted.has(key)) continue;
+      this.#sockets.delete(key);
+      socket.close();
+    }
+  }
+
+  stopListening(): void {
+    for (const socket of this.#sockets.values()) socket.close();
+    this.#sockets.clear();
+  }
+
+  drain(): void {
+    this.#draining = true;
+    for (const chain of this.chains()) chain.drain();
+  }
+
+  closeIdle(quietMs: number): void {
+    for (const chain of this.chains()) chain.closeIdle(quietMs);
+  }
+
+  closeAll(): void {
+    for (const chain of this.chains()) chain.closeAll();
+  }
+
+  /** To be called once a second; `leavingQuietMs` is how long a connection of a chain that is gone may be quiet. */
+  sweep(leavingQuietMs: number): void {
+    for (const chain of this.chains()) chain.sweep();
+    for (const chain of this.#leaving) {
+      chain.closeIdle(leavingQuietMs);
+      if (chain.connections === 0) this.#leaving.delete(chain);
+    }
+  }
+
+  /** A connection that something else than a socket of ours brings: another listener, or a tunnel. */
+  accept(stream: ByteStream, arrival: ConnectionInfo): void {
+    this.counters.accepted += 1;
+    this.lastAcceptedMs = this.#runtime.clock.steadyMs();
+    if (this.connections >= maxConnections) {
+      dispose(stream);
+      return;
+    }
+    this.#opening += 1;
+    void this.#serve(stream, arrival)
+      .catch((error: unknown) => {
+        this.#runtime.log.debug("a connection could not be served", { listener: this.name, peer: arrival.remote.address, error: messageOf(error) });
+        dispose(stream);
+      })
+      .finally(() => (this.#opening -= 1));
+  }
+
+  #accept(stream: ByteStream): void {
+    const { spec } = { spec: this.#spec };
+    let { local } = stream;
+    if (spec.handsOff || spec.inspectors.some((inspector) => inspector.kind === "original-destination")) {
+      try {
+        local = originalDestination(stream) ?? local;
+      } catch (error) {
+        this.#runtime.log.debug("the original destination of a connection is not known", { listener: this.name, error: messageOf(error) });
+      }
+    }
+    const target = spec.handsOff ? this.#runtime.standsFor(local) : undefined;
+    (target ?? this).accept(stream, { local, remote: stream.remote, tls: undefined, peer: undefined });
+  }
+
+  async #serve(stream: ByteStream, arrival: ConnectionInfo): Promise<void> {
+    const spec = this.#spec;
+    const plan = inspectionPlan(spec.inspectors, arrival.local.port, spec.inspectionTimeoutMs);
+    const seen = plan === undefined ? noInspection : await inspect(stream, plan);
+    if (seen.outcome === "ended" || (seen.outcome === "timeout" && !spec.continueOnTimeout)) {
+      this.counters.inspectionFailed += 1;
+      dispose(stream);
+      return;
+    }
+    const traits = traitsOf(arrival, seen);
+    const chain = this.#choose(traits);
+    if (chain === undefined) {
+      this.counters.noFilterChain += 1;
+      this.#runtime.log.debug("no filter chain takes a connection", { listener: this.name, destination: `${traits.local.address}:${traits.local.port}`, server_name: traits.serverName });
+      dispose(stream);
+      return;
+    }
+    const info: ConnectionInfo = {
+      ...arrival,
+      local: traits.local,
+      remote: traits.remote,
+      ...(seen.hello.kind === "tls" && seen.hello.serverName !== "" ? { serverName: seen.hello.serverName } : {}),
+    };
+    if (chain.spec.tls === undefined) chain.accept(unread(stream, seen.bytes), info);
+    else await this.#secure(stream, chain, info, seen);
+  }
+
+  async #secure(stream: ByteStream, chain: FilterChainRuntime, info: ConnectionInfo, first: Inspection): Promise<void> {
+    const { tls: spec, handshakeTimeoutMs: timeoutMs } = chain.spec;
+    if (spec === undefined) return;
+    const seen = first.hello.kind === "tls" ? first : await inspect(unread(stream, first.bytes), { proxyHeader: false, tls: true, http: false, timeoutMs });
+    try {
+      if (seen.hello.kind !== "tls") throw new Error("TLS: the client does not speak TLS");
+      const { contexts, localIdentity } = this.#runtime;
+      const secured = await secureDownstream({ stream, spec, received: seen.bytes, hello: seen.hello, contexts, localIdentity: ownIdentity(chain.spec, localIdentity), timeoutMs });
+      chain.accept(secured.stream, { ...info, tls: secured.tls });
+    } catch (error) {
+      this.counters.handshakeFailed += 1;
+      throw error;
+    }
+  }
+
+  #choose(traits: ConnectionTraits): FilterChainRuntime | undefined {
+    const { matcher } = this.#spec;
+    if (matcher !== undefined) {
+      const name = matcher(traits);
+      return (name === undefined ? undefined : this.#chains.get(name)) ?? this.#defaultChain;
+    }
+    const found = selectFilterChain(this.#spec.chains, traits);
+    return (found === undefined ? undefined : this.#chains.get(found.name)) ?? this.#defaultChain;
+  }
+
+  #setChains(spec: ListenerSpec): void {
+    const before = this.#chains;
+    this.#chains = new Map(spec.chains.map((chain) => [chain.name, this.#chain(before.get(chain.name), chain)]));
+    for (const [name, chain] of before) if (this.#chains.get(name) !== chain) this.#leave(chain);
+    const defaultBefore = this.#defaultChain;
+    this.#defaultChain = spec.defaultChain === undefined ? undefined : this.#chain(defaultBefore, spec.defaultChain);
+    if (defaultBefore !== undefined && defaultBefore !== this.#defaultChain) this.#leave(defaultBefore);
+  }
+
+  #chain(known: FilterChainRuntime | undefined, spec: ChainSpec): FilterChainRuntime {
+    if (known?.accepts(spec) === true) {
+      known.reconfigure(spec);
+      return known;
+    }
+    const chain = new FilterChainRuntime(spec, () => this.#spec, this.#runtime.chains);
+    if (this.#draining) chain.drain();
+    return chain;
+  }
+
+  #leave(chain: FilterChainRuntime): void {
+    chain.drain();
+    this.#leaving.add(chain);
+  }
+}
+
+function socketKey({ address, port }: SocketAddress): string {
+  return `${address} ${port}`;
+}
+
+function dispose(stream: ByteStream): void {
+  stream.setHandler({ data: () => undefined, end: () => undefined, drain: () => undefined, close: () => undefined });
+  stream.destroy();
+}
+
+/** Our identity goes with the mesh's certificate only. */
+function ownIdentity(spec: ChainSpec, identity: string): string {
+  return spec.tls?.certificates.some((certificate) => certificate.kind === "sds" && certificate.name === "default") === true ? identity : "";
+}
+
+function traitsOf(arrival: ConnectionInfo, seen: Inspection): ConnectionTraits {
+  const { hello, preface, proxied } = seen;
+  const secured = hello.kind === "tls";
+  return {
+    local: proxied?.local ?? arrival.local,
+    remote: proxied?.remote ?? arrival.remote,
+    directRemote: arrival.remote,
+    serverName: secured ? hello.serverName : "",
+    transportProtocol: secured ? "tls" : "raw_buffer",
+    applicationProtocols: secured ? hello.alpnProtocols : preface === "none" || preface === "incomplete" ? [] : [preface],
+  };
+}

@@ -1,0 +1,100 @@
+import type { Clock } from "../../base/index.ts";
+import type { AccessLogSpec } from "../config/access-log-config.ts";
+import type { HttpSpec } from "../config/http-connection-manager-config.ts";
+import type { ChainSpec, ListenerSpec } from "../config/listener-config.ts";
+import type { ExchangeRecord } from "../http/exchange-record.ts";
+import type { TcpFlow, TcpObserver } from "../tcp/tcp-proxy.ts";
+import type { IstioMetrics, Reporter } from "./istio-metrics.ts";
+import type { CaptureIndex } from "./log-format.ts";
+
+export interface ConnectionObserverOptions {
+  readonly role: "router" | "sidecar" | "waypoint";
+  readonly metrics: IstioMetrics;
+  readonly writeLog: (path: string, line: string) => void;
+  readonly clock: Clock;
+}
+
+/** Told what was served, makes metrics and access logs of it. */
+export class ConnectionObserver {
+  readonly #options: ConnectionObserverOptions;
+
+  constructor(options: ConnectionObserverOptions) {
+    this.#options = options;
+  }
+
+  exchange(listener: ListenerSpec, http: HttpSpec, record: ExchangeRecord): void {
+    this.#options.metrics.observe(record, this.#reporter(listener));
+    if (http.accessLogs.length > 0) this.#write(http.accessLogs, record, captureIndex(http));
+  }
+
+  tcp(listener: () => ListenerSpec, chain: () => ChainSpec): TcpObserver {
+    const { metrics } = this.#options;
+    return {
+      opened: (flow) => metrics.opened(flow, this.#reporter(listener())),
+      moved: (flow) => metrics.moved(flow),
+      closed: (flow) => {
+        metrics.closed(flow);
+        const { serves } = chain();
+        if (serves.kind === "tcp" && serves.tcp.accessLogs.length > 0) this.#write(serves.tcp.accessLogs, this.#recordOf(flow), noCapture);
+      },
+    };
+  }
+
+  #reporter(listener: ListenerSpec): Reporter {
+    if (this.#options.role === "waypoint") return "waypoint";
+    return listener.direction === "inbound" ? "destination" : "source";
+  }
+
+  #write(logs: readonly AccessLogSpec[], record: ExchangeRecord, capture: CaptureIndex): void {
+    for (const log of logs) if (log.wants?.(record) !== false) this.#options.writeLog(log.path, log.format.line(record, capture));
+  }
+
+  #recordOf(flow: TcpFlow): ExchangeRecord {
+    const { connection, endpoint, cluster } = flow;
+    return {
+      startedMs: this.#options.clock.nowMs() - flow.durationMs,
+      durationMs: flow.durationMs,
+      method: "",
+      pathAndQuery: "",
+      protocol: "" as ExchangeRecord["protocol"],
+      authority: "",
+      status: 0,
+      flag: flow.flag,
+      details: "",
+      transportFailure: flow.transportFailure,
+      receivedBytes: flow.receivedBytes,
+      sentBytes: flow.sentBytes,
+      upstreamServiceMs: -1,
+      requestId: "",
+      forwardedFor: "",
+      userAgent: "",
+      routeName: "",
+      cluster,
+      endpoint,
+      upstreamLocal: flow.upstreamLocal,
+      downstreamLocal: addressText(connection.local),
+      downstreamRemote: addressText(connection.remote),
+      grpcStatus: "",
+      capturedRequest: [],
+      capturedResponse: [],
+      connection,
+    };
+  }
+}
+
+function addressText({ address, port }: { readonly address: string; readonly port: number }): string {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+const noCapture: CaptureIndex = { request: new Map(), response: new Map() };
+const captureIndexes = new WeakMap<HttpSpec, CaptureIndex>();
+
+function captureIndex(http: HttpSpec): CaptureIndex {
+  let index = captureIndexes.get(http);
+  if (index === undefined) {
+    const byName = (names: readonly string[]): ReadonlyMap<string, number> => new Map(names.map((name, at) => [name, at]));
+    index = { request: byName(http.connection.requestCapture), response: byName(http.connection.responseCapture) };
+    captureIndexes.set(http, index);
+  }
+  return index;
+}

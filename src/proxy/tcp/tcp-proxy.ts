@@ -1,0 +1,203 @@
+import { messageOf, type Clock, type Random } from "../../base/index.ts";
+import { relay } from "../../dataplane/index.ts";
+import type { ByteStream, ByteStreamHandler } from "../../net/index.ts";
+import type { TcpSpec } from "../config/chain-service-config.ts";
+import type { ConnectionInfo } from "../connection-info.ts";
+import { responseFlags, type ResponseFlag } from "../http/response-flags.ts";
+import type { Cluster, Endpoint } from "../upstream/cluster.ts";
+import type { EndpointConnector } from "../upstream/endpoint.ts";
+
+export interface TcpProxyOptions {
+  /** Asked for each connection. */
+  readonly spec: () => TcpSpec;
+  readonly cluster: (name: string) => Cluster | undefined;
+  readonly connector: EndpointConnector;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly observer: TcpObserver;
+}
+
+/** What is known of a relayed connection; counts grow while it lives. */
+export interface TcpFlow {
+  readonly startedMs: number;
+  readonly connection: ConnectionInfo;
+  readonly clusterName: string;
+  readonly cluster: Cluster | undefined;
+  endpoint: Endpoint | undefined;
+  /** `ip:port` of our end towards the endpoint; empty before there is one. */
+  upstreamLocal: string;
+  /** From the client, and to it. */
+  receivedBytes: number;
+  sentBytes: number;
+  durationMs: number;
+  flag: ResponseFlag;
+  transportFailure: string;
+}
+
+export interface TcpObserver {
+  opened(flow: TcpFlow): void;
+  /** Called every few seconds while bytes move, and before `closed`. */
+  moved(flow: TcpFlow): void;
+  closed(flow: TcpFlow): void;
+}
+
+interface LiveFlow {
+  readonly flow: TcpFlow;
+  readonly stream: ByteStream;
+  lastByteMs: number;
+  movedMs: number;
+}
+
+/** Between two reports of a connection's bytes. */
+const reportMs = 5000;
+
+const ignoring: ByteStreamHandler = { data: () => undefined, end: () => undefined, drain: () => undefined, close: () => undefined };
+
+/** Passes connections on as they are, each to one endpoint. */
+export class TcpProxy {
+  readonly #options: TcpProxyOptions;
+  readonly #live = new Set<LiveFlow>();
+  accepted = 0;
+
+  constructor(options: TcpProxyOptions) {
+    this.#options = options;
+  }
+
+  get connections(): number {
+    return this.#live.size;
+  }
+
+  /** Takes a paused stream. `clusterName` is given when something else than the configuration names the cluster. */
+  accept(stream: ByteStream, connection: ConnectionInfo, clusterName?: string): void {
+    this.accepted += 1;
+    void this.#serve(stream, connection, clusterName ?? this.#choose());
+  }
+
+  closeAll(): void {
+    for (const { stream } of this.#live) stream.destroy();
+  }
+
+  /** To be called once a second. */
+  sweep(): void {
+    const nowMs = this.#options.clock.steadyMs();
+    const { idleTimeoutMs, maxDurationMs } = this.#options.spec();
+    for (const live of this.#live) {
+      if (live.lastByteMs > live.movedMs && nowMs - live.movedMs >= reportMs) this.#report(live, nowMs);
+      const idle = idleTimeoutMs > 0 && nowMs - live.lastByteMs >= idleTimeoutMs;
+      const old = maxDurationMs > 0 && nowMs - live.flow.startedMs >= maxDurationMs;
+      if (!idle && !old) continue;
+      live.flow.flag = old ? responseFlags.none : responseFlags.streamIdleTimeout;
+      live.stream.destroy();
+    }
+  }
+
+  async #serve(stream: ByteStream, connection: ConnectionInfo, clusterName: string): Promise<void> {
+    const { clock, observer } = this.#options;
+    const startedMs = clock.steadyMs();
+    const cluster = this.#options.cluster(clusterName);
+    const flow: TcpFlow = {
+      startedMs, connection, clusterName, cluster, endpoint: undefined, upstreamLocal: "", receivedBytes: 0, sentBytes: 0, durationMs: 0, flag: responseFlags.none, transportFailure: "",
+    };
+    const live: LiveFlow = { flow, stream, lastByteMs: startedMs, movedMs: startedMs };
+    this.#live.add(live);
+    let gone = false;
+    stream.setHandler({ ...ignoring, close: () => (gone = true) });
+    const upstream = await this.#connect(flow);
+    observer.opened(flow);
+    if (upstream === undefined) stream.destroy({ reset: true });
+    else if (gone) upstream.destroy();
+    else await this.#relay(live, upstream);
+    if (flow.endpoint !== undefined && upstream !== undefined) flow.endpoint.activeConnections -= 1;
+    this.#report(live, clock.steadyMs());
+    this.#live.delete(live);
+    observer.closed(flow);
+  }
+
+  async #relay(live: LiveFlow, upstream: ByteStream): Promise<void> {
+    const { flow, stream } = live;
+    flow.upstreamLocal = `${upstream.local.address}:${upstream.local.port}`;
+    const { clock } = this.#options;
+    const result = await relay(stream, upstream, {
+      onForward: (bytes) => {
+        flow.receivedBytes += bytes;
+        live.lastByteMs = clock.steadyMs();
+      },
+      onBackward: (bytes) => {
+        flow.sentBytes += bytes;
+        live.lastByteMs = clock.steadyMs();
+      },
+    });
+    if (result.error !== undefined && flow.flag === responseFlags.none && result.failed === "second") {
+      flow.flag = responseFlags.upstreamConnectionTermination;
+      flow.transportFailure = result.error.message;
+    }
+  }
+
+  #report(live: LiveFlow, nowMs: number): void {
+    live.movedMs = nowMs;
+    live.flow.durationMs = nowMs - live.flow.startedMs;
+    this.#options.observer.moved(live.flow);
+  }
+
+  /** Undefined when no endpoint can be reached; the flow then says why. */
+  async #connect(flow: TcpFlow): Promise<ByteStream | undefined> {
+    const { cluster } = flow;
+    if (cluster === undefined) {
+      flow.flag = responseFlags.noClusterFound;
+      return undefined;
+    }
+    const attempts = Math.max(1, this.#options.spec().connectAttempts);
+    for (let attempt = 1; attempt <= attempts; attempt += 1) {
+      const endpoint = cluster.forDestination(flow.connection.local) ?? cluster.pick(undefined, 1);
+      if (endpoint === undefined) {
+        cluster.counters.noHealthyEndpoint += 1;
+        flow.flag = responseFlags.noHealthyUpstream;
+        return undefined;
+      }
+      flow.endpoint = endpoint;
+      if (isFull(cluster)) {
+        cluster.counters.overflow += 1;
+        flow.flag = responseFlags.upstreamOverflow;
+        return undefined;
+      }
+      const stream = await this.#dial(endpoint, flow);
+      if (stream !== undefined) return stream;
+    }
+    return undefined;
+  }
+
+  async #dial(endpoint: Endpoint, flow: TcpFlow): Promise<ByteStream | undefined> {
+    endpoint.activeConnections += 1;
+    try {
+      const stream = await this.#options.connector.connect(endpoint.config, endpoint.cluster.config.limits.connectTimeoutMs, { protocol: "tcp", downstream: flow.connection });
+      endpoint.counters.connectionsOpened += 1;
+      flow.flag = responseFlags.none;
+      flow.transportFailure = "";
+      return stream;
+    } catch (error) {
+      endpoint.activeConnections -= 1;
+      endpoint.counters.connectFailures += 1;
+      flow.flag = responseFlags.upstreamConnectionFailure;
+      flow.transportFailure = messageOf(error);
+      return undefined;
+    }
+  }
+
+  #choose(): string {
+    const { clusters, totalWeight } = this.#options.spec();
+    let rest = this.#options.random() * totalWeight;
+    for (const entry of clusters) {
+      rest -= entry.weight;
+      if (rest < 0) return entry.cluster;
+    }
+    return clusters[0]?.cluster ?? "";
+  }
+}
+
+function isFull(cluster: Cluster): boolean {
+  const { maxConnections } = cluster.config.limits;
+  if (maxConnections >= 0xffff_ffff) return false;
+  let open = 0;
+  for (const endpoint of cluster.endpoints()) open += endpoint.activeConnections;
+  return open >= maxConnections;
+}
