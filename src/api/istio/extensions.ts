@@ -108,7 +108,7 @@ function checkModule(reader: Reader, module: WasmModule): void {
 /** Without a scheme it names an image. */
 function isModuleUrl(text: string): boolean {
   const scheme = /^[a-z][a-z0-9+.-]*:(?=\/\/)/i.exec(text)?.[0].toLowerCase();
-  return !/\s/.test(text) && (scheme === undefined || schemes.includes(scheme));
+  return scheme === undefined ? /^[a-zA-Z0-9][-\w.:/@]*$/.test(text) : !/\s/.test(text) && schemes.includes(scheme);
 }
 
 function readVariable(reader: Reader): WasmModule["env"][number] {
