@@ -5,11 +5,14 @@ import type {
   HttpFilter as HttpFilterMessage,
   HttpRbac,
   HttpRbacPerRoute,
+  JwtAuthentication,
+  JwtPerRouteConfig,
   RouteFilterConfig,
   TypedStruct,
 } from "../../wire/envoy/index.ts";
 import { FaultFilter } from "../filters/fault-filter.ts";
 import type { HttpFilter } from "../filters/http-filter.ts";
+import { JwtAuthnFilter } from "../filters/jwt-authn-filter.ts";
 import { RbacFilter } from "../filters/rbac-filter.ts";
 import { filterOff, filterOn, SwitchedFilter } from "../filters/route-switch.ts";
 import type { PeerMetadataExchange } from "../http/http-connection-config.ts";
@@ -17,6 +20,7 @@ import type { CorsPolicy } from "../routing/cors.ts";
 import { unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileCors } from "./cors-config.ts";
 import { compileFault } from "./fault-config.ts";
+import { compileJwtAuthn, compileJwtPerRoute } from "./jwt-authn-config.ts";
 import { compileHttpRbac, compileHttpRbacPerRoute } from "./rbac-config.ts";
 import { unpack } from "./transport-config.ts";
 
@@ -86,6 +90,8 @@ function compileFilter(name: string, any: Any, statPrefix: string, where: string
       return new RbacFilter(name, compileHttpRbac(message as HttpRbac, where, notes), services.statistics, statPrefix);
     case "envoy.extensions.filters.http.fault.v3.HTTPFault":
       return new FaultFilter(name, compileFault(message as HTTPFault, where, notes), services, statPrefix);
+    case "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication":
+      return new JwtAuthnFilter(name, compileJwtAuthn(message as JwtAuthentication, where, notes), services.statistics, statPrefix);
     default:
       return "unknown";
   }
@@ -138,6 +144,8 @@ function compileOverride(any: Any, where: string, notes: ConfigNotes): object | 
       return compileHttpRbacPerRoute(message as HttpRbacPerRoute, where, notes);
     case "envoy.extensions.filters.http.fault.v3.HTTPFault":
       return compileFault(message as HTTPFault, where, notes);
+    case "envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig":
+      return compileJwtPerRoute(message as JwtPerRouteConfig, where, notes);
     default:
       return undefined;
   }

@@ -5,7 +5,6 @@ import {
   RouteAction_RequestMirrorPolicySchema,
   RouteActionSchema,
   RouteConfigurationSchema,
-  RouteMatchSchema,
   RouteSchema,
   VirtualHost_TlsRequirementType,
   VirtualHostSchema,
@@ -23,7 +22,6 @@ import {
   type WeightedCluster as WeightedClusterMessage,
 } from "../../wire/envoy/index.ts";
 import type { HeaderMutation } from "../routing/header-mutation.ts";
-import { allOf, exactly, matchingRegex, pathIs, startingWith, underPath, type RequestMatcher } from "../routing/matchers.ts";
 import { RouteTable, type VirtualHost } from "../routing/route-table.ts";
 import type { ClusterChoice, DirectResponseAction, ForwardAction, Mirror, RedirectAction, Route, RouteAction, WeightedCluster } from "../routing/route.ts";
 import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
@@ -31,9 +29,9 @@ import { fractionOf } from "./fraction.ts";
 import { compileHashPolicy } from "./hash-policy-config.ts";
 import { compileFilterOverrides, noOverrides, type FilterOverrides } from "./http-filter-config.ts";
 import { compileMutation } from "./header-mutation-config.ts";
-import { compileHeader, compileQueryParameter } from "./matcher-config.ts";
-import { compileRegex, compileReplacement } from "./regex.ts";
+import { compileReplacement } from "./regex.ts";
 import { compileRetry } from "./retry-config.ts";
+import { compileMatch } from "./route-match-config.ts";
 
 /** The time that Envoy gives a route which says nothing. */
 const defaultTimeoutMs = 15_000;
@@ -130,29 +128,6 @@ function compileRoute(message: RouteMessage, scope: RouteScope): Route {
     cors: overrides.cors,
     filterConfigs: overrides.configs,
   };
-}
-
-function compileMatch(match: RouteMatch, where: string, notes: ConfigNotes): RequestMatcher {
-  checkFields(RouteMatchSchema, match, where, notes, {
-    used: ["prefix", "path", "safeRegex", "connectMatcher", "pathSeparatedPrefix", "caseSensitive", "headers", "queryParameters", "runtimeFraction"],
-  });
-  const matchers: RequestMatcher[] = [];
-  const ignoreCase = match.caseSensitive === false;
-  const path = match.pathSpecifier;
-  if (path.case === "path") matchers.push(pathIs(exactly(path.value, ignoreCase)));
-  else if (path.case === "prefix") {
-    if (path.value !== "/" && path.value !== "") matchers.push(pathIs(startingWith(path.value, ignoreCase)));
-  } else if (path.case === "pathSeparatedPrefix") matchers.push(pathIs(underPath(path.value, ignoreCase)));
-  else if (path.case === "safeRegex") matchers.push(pathIs(matchingRegex(compileRegex(path.value.regex, where))));
-  else if (path.case === undefined) throw invalid(where, "match has no path");
-  for (const header of match.headers) matchers.push(compileHeader(header, where, notes));
-  for (const parameter of match.queryParameters) matchers.push(compileQueryParameter(parameter, where, notes));
-  if (match.runtimeFraction !== undefined) {
-    const fraction = fractionOf(match.runtimeFraction.defaultValue, 1);
-    const { random } = notes.services;
-    if (fraction < 1) matchers.push(() => random() < fraction);
-  }
-  return allOf(matchers);
 }
 
 function compileAction(message: RouteMessage, match: RouteMatch, scope: RouteScope): RouteAction {

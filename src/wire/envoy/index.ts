@@ -1,6 +1,7 @@
 /** What Serin reads and writes of Envoy's API, v3. Loading it costs more than the other doors of wire: ztunnel stays out. */
 export {
   type DataSource,
+  type RetryPolicy as CoreRetryPolicy,
   type HeaderValue,
   type HeaderValueOption,
   HeaderValueOption_HeaderAppendAction,
@@ -179,7 +180,7 @@ export {
   type CookieMatcher,
   type FilterConfig as RouteFilterConfig,
 } from "#generated/proto/envoy/config/route/v3/route_components_pb.js";
-export { type AccessLog, type AccessLogFilter, AccessLogSchema } from "#generated/proto/envoy/config/accesslog/v3/accesslog_pb.js";
+export { type AccessLog, type AccessLogFilter, AccessLogFilterSchema, AccessLogSchema } from "#generated/proto/envoy/config/accesslog/v3/accesslog_pb.js";
 export {
   type Permission,
   PermissionSchema,

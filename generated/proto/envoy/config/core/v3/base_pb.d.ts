@@ -308,6 +308,32 @@ export declare type DataSource = Message<"envoy.config.core.v3.DataSource"> & {
 export declare const DataSourceSchema: GenMessage<DataSource>;
 
 /**
+ * @generated from message envoy.config.core.v3.RetryPolicy
+ */
+export declare type RetryPolicy = Message<"envoy.config.core.v3.RetryPolicy"> & {
+  /**
+   * @generated from field: google.protobuf.UInt32Value num_retries = 2;
+   */
+  numRetries?: number | undefined;
+
+  /**
+   * @generated from field: string retry_on = 3;
+   */
+  retryOn: string;
+
+  /**
+   * @generated from field: int64 host_selection_retry_max_attempts = 6;
+   */
+  hostSelectionRetryMaxAttempts: bigint;
+};
+
+/**
+ * Describes the message envoy.config.core.v3.RetryPolicy.
+ * Use `create(RetryPolicySchema)` to create a new message.
+ */
+export declare const RetryPolicySchema: GenMessage<RetryPolicy>;
+
+/**
  * @generated from message envoy.config.core.v3.TransportSocket
  */
 export declare type TransportSocket = Message<"envoy.config.core.v3.TransportSocket"> & {

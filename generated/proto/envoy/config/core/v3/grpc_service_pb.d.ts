@@ -5,7 +5,7 @@
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
-import type { HeaderValue } from "./base_pb.js";
+import type { HeaderValue, RetryPolicy } from "./base_pb.js";
 
 /**
  * Describes the file envoy/config/core/v3/grpc_service.proto.
@@ -36,6 +36,11 @@ export declare type GrpcService = Message<"envoy.config.core.v3.GrpcService"> & 
    * @generated from field: repeated envoy.config.core.v3.HeaderValue initial_metadata = 5;
    */
   initialMetadata: HeaderValue[];
+
+  /**
+   * @generated from field: envoy.config.core.v3.RetryPolicy retry_policy = 6;
+   */
+  retryPolicy?: RetryPolicy | undefined;
 };
 
 /**
@@ -57,6 +62,11 @@ export declare type GrpcService_EnvoyGrpc = Message<"envoy.config.core.v3.GrpcSe
    * @generated from field: string authority = 2;
    */
   authority: string;
+
+  /**
+   * @generated from field: envoy.config.core.v3.RetryPolicy retry_policy = 3;
+   */
+  retryPolicy?: RetryPolicy | undefined;
 
   /**
    * @generated from field: google.protobuf.UInt32Value max_receive_message_length = 4;

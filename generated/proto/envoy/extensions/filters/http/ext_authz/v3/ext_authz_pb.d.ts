@@ -7,7 +7,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
 import type { GrpcService } from "../../../../../config/core/v3/grpc_service_pb.js";
 import type { ApiVersion } from "../../../../../config/core/v3/config_source_pb.js";
 import type { HttpStatus } from "../../../../../type/v3/http_status_pb.js";
-import type { HeaderValue, RuntimeFeatureFlag, RuntimeFractionalPercent } from "../../../../../config/core/v3/base_pb.js";
+import type { HeaderValue, RetryPolicy, RuntimeFeatureFlag, RuntimeFractionalPercent } from "../../../../../config/core/v3/base_pb.js";
 import type { MetadataMatcher } from "../../../../../type/matcher/v3/metadata_pb.js";
 import type { ListStringMatcher } from "../../../../../type/matcher/v3/string_pb.js";
 import type { HttpUri } from "../../../../../config/core/v3/http_uri_pb.js";
@@ -249,6 +249,11 @@ export declare type HttpService = Message<"envoy.extensions.filters.http.ext_aut
    * @generated from field: envoy.extensions.filters.http.ext_authz.v3.AuthorizationResponse authorization_response = 8;
    */
   authorizationResponse?: AuthorizationResponse | undefined;
+
+  /**
+   * @generated from field: envoy.config.core.v3.RetryPolicy retry_policy = 9;
+   */
+  retryPolicy?: RetryPolicy | undefined;
 };
 
 /**

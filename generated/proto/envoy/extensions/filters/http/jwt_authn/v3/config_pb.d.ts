@@ -6,7 +6,7 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { StringMatcher } from "../../../../../type/matcher/v3/string_pb.js";
 import type { Duration, Empty } from "@bufbuild/protobuf/wkt";
-import type { DataSource } from "../../../../../config/core/v3/base_pb.js";
+import type { DataSource, RetryPolicy } from "../../../../../config/core/v3/base_pb.js";
 import type { HttpUri } from "../../../../../config/core/v3/http_uri_pb.js";
 import type { RouteMatch } from "../../../../../config/route/v3/route_components_pb.js";
 
@@ -193,6 +193,11 @@ export declare type RemoteJwks = Message<"envoy.extensions.filters.http.jwt_auth
    * @generated from field: envoy.extensions.filters.http.jwt_authn.v3.JwksAsyncFetch async_fetch = 3;
    */
   asyncFetch?: JwksAsyncFetch | undefined;
+
+  /**
+   * @generated from field: envoy.config.core.v3.RetryPolicy retry_policy = 4;
+   */
+  retryPolicy?: RetryPolicy | undefined;
 };
 
 /**

@@ -1,0 +1,30 @@
+import { RouteMatchSchema, type RouteMatch } from "../../wire/envoy/index.ts";
+import { allOf, exactly, matchingRegex, pathIs, startingWith, underPath, type RequestMatcher } from "../routing/matchers.ts";
+import { checkFields, invalid, type ConfigNotes } from "./config-check.ts";
+import { fractionOf } from "./fraction.ts";
+import { compileHeader, compileQueryParameter } from "./matcher-config.ts";
+import { compileRegex } from "./regex.ts";
+
+/** Whether a request is meant: all that the message says must hold. */
+export function compileMatch(match: RouteMatch, where: string, notes: ConfigNotes): RequestMatcher {
+  checkFields(RouteMatchSchema, match, where, notes, {
+    used: ["prefix", "path", "safeRegex", "connectMatcher", "pathSeparatedPrefix", "caseSensitive", "headers", "queryParameters", "runtimeFraction"],
+  });
+  const matchers: RequestMatcher[] = [];
+  const ignoreCase = match.caseSensitive === false;
+  const path = match.pathSpecifier;
+  if (path.case === "path") matchers.push(pathIs(exactly(path.value, ignoreCase)));
+  else if (path.case === "prefix") {
+    if (path.value !== "/" && path.value !== "") matchers.push(pathIs(startingWith(path.value, ignoreCase)));
+  } else if (path.case === "pathSeparatedPrefix") matchers.push(pathIs(underPath(path.value, ignoreCase)));
+  else if (path.case === "safeRegex") matchers.push(pathIs(matchingRegex(compileRegex(path.value.regex, where))));
+  else if (path.case === undefined) throw invalid(where, "match has no path");
+  for (const header of match.headers) matchers.push(compileHeader(header, where, notes));
+  for (const parameter of match.queryParameters) matchers.push(compileQueryParameter(parameter, where, notes));
+  if (match.runtimeFraction !== undefined) {
+    const fraction = fractionOf(match.runtimeFraction.defaultValue, 1);
+    const { random } = notes.services;
+    if (fraction < 1) matchers.push(() => random() < fraction);
+  }
+  return allOf(matchers);
+}

@@ -1,0 +1,166 @@
+import assert from "node:assert/strict";
+import { before, describe, test } from "node:test";
+import { fromJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
+import { exportJWK, generateKeyPair, SignJWT, type JWK } from "jose";
+import { systemClock } from "../../base/index.ts";
+import { envoyRegistry, JwtAuthenticationSchema } from "../../wire/envoy/index.ts";
+import { ConfigNotes } from "../config/config-check.ts";
+import { compileJwtAuthn } from "../config/jwt-authn-config.ts";
+import { testRequest, type TestRequest } from "../testing/filter-request.ts";
+import { standaloneServices, type ClusterRequest, type FilterServices } from "./filter-services.ts";
+import type { LocalReply } from "./http-filter.ts";
+import { JwtAuthnFilter, JwtRouteSettings } from "./jwt-authn-filter.ts";
+
+const nowSeconds = 1_800_000_000;
+const clock = { ...systemClock, nowMs: () => nowSeconds * 1000 };
+
+interface Signer {
+  readonly jwk: JWK;
+  sign(claims: Record<string, unknown>): Promise<string>;
+}
+
+async function signer(algorithm: string, kid?: string): Promise<Signer> {
+  const { publicKey, privateKey } = await generateKeyPair(algorithm);
+  const named = kid === undefined ? {} : { kid };
+  return {
+    jwk: { ...(await exportJWK(publicKey)), ...named },
+    sign: async (claims) => await new SignJWT({ iss: "https://issuer.test", sub: "joe", exp: nowSeconds + 600, ...claims }).setProtectedHeader({ alg: algorithm, ...named }).sign(privateKey),
+  };
+}
+
+let rsa: Signer;
+let curve: Signer;
+let stranger: Signer;
+before(async () => {
+  [rsa, curve, stranger] = await Promise.all([signer("RS256", "one"), signer("ES256"), signer("RS256", "one")]);
+});
+
+const keySet = (...keys: readonly JWK[]): string => JSON.stringify({ keys });
+const everywhere = { match: { prefix: "/" } };
+
+function filterFor(provider: JsonObject, options: { readonly requires?: JsonValue; readonly more?: JsonObject; readonly providers?: JsonObject; readonly services?: Partial<FilterServices> } = {}): JwtAuthnFilter {
+  const services = { ...standaloneServices(), clock, ...options.services };
+  const keys = "remoteJwks" in provider ? {} : { localJwks: { inlineString: keySet(rsa.jwk, curve.jwk) } };
+  const config: JsonObject = {
+    providers: { p: { issuer: "https://issuer.test", payloadInMetadata: "payload", ...keys, ...provider }, ...options.providers },
+    rules: [{ ...everywhere, requires: options.requires ?? { providerName: "p" } }],
+    ...options.more,
+  };
+  const message = fromJson(JwtAuthenticationSchema, config, { registry: envoyRegistry() });
+  return new JwtAuthnFilter("envoy.filters.http.jwt_authn", compileJwtAuthn(message, "test", new ConfigNotes(() => undefined, services)), services.statistics, "http.in.");
+}
+
+const bearer = (token: string): TestRequest => testRequest("/a?b=1", { headers: { authorization: `Bearer ${token}` } });
+const said = (reply: LocalReply | undefined): string => (reply === undefined ? "passes" : `${reply.status} ${reply.body}`);
+const ask = async (filter: JwtAuthnFilter, request: TestRequest): Promise<string> => said(await filter.onRequest(request));
+
+test("a good token passes, is told to later filters, and goes no further unless it should", async () => {
+  const request = bearer(await rsa.sign({ scope: "read write", aud: ["a"] }));
+  assert.equal(await ask(filterFor({ normalizePayloadInMetadata: { spaceDelimitedClaims: ["scope"] } }), request), "passes");
+  const { payload } = request.metadata.get("envoy.filters.http.jwt_authn") as { payload: Record<string, unknown> };
+  assert.deepEqual([payload["sub"], payload["scope"]], ["joe", ["read", "write"]]);
+  assert.equal(request.fields.has("authorization"), false);
+  const kept = bearer(await curve.sign({}));
+  assert.equal(await ask(filterFor({ forward: true }), kept), "passes");
+  assert.equal(kept.fields.has("authorization"), true);
+});
+
+describe("refused", () => {
+  const rows: readonly (readonly [fact: string, token: () => Promise<string> | string, provider: JsonObject, answer: string])[] = [
+    ["expired, beyond the skew of clocks", () => rsa.sign({ exp: nowSeconds - 61 }), {}, "401 Jwt is expired"],
+    ["expired within it passes", () => rsa.sign({ exp: nowSeconds - 59 }), {}, "passes"],
+    ["not yet valid", () => rsa.sign({ nbf: nowSeconds + 61 }), {}, "401 Jwt not yet valid"],
+    ["another issuer", () => rsa.sign({ iss: "https://other.test" }), {}, "401 Jwt issuer is not configured"],
+    ["another audience", () => rsa.sign({ aud: "b" }), { audiences: ["a"] }, "403 Audiences in Jwt are not allowed"],
+    ["an audience, whatever its scheme and last slash", () => rsa.sign({ aud: ["x", "https://a.test/"] }), { audiences: ["http://a.test"] }, "passes"],
+    ["no expiration where one is required", () => rsa.sign({ exp: undefined }), { requireExpiration: true }, "401 Jwt has no expiration"],
+    ["another key under the same name", () => stranger.sign({}), {}, "401 Jwt verification fails"],
+    ["an unknown key", async () => (await signer("RS256", "two")).sign({}), {}, "401 Jwks doesn't have key to match kid or alg from Jwt"],
+    ["two sections", () => "a.b", {}, "401 Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections"],
+    ["without a signature", async () => `${Buffer.from('{"alg":"none"}').toString("base64url")}.${(await rsa.sign({})).split(".")[1] ?? ""}.`, {}, "401 Jwks doesn't have key to match kid or alg from Jwt"],
+    ["keys that cannot be read", () => rsa.sign({}), { localJwks: { inlineString: "not yet" } }, "401 Jwks remote fetch is failed"],
+  ];
+  for (const [fact, token, provider, answer] of rows) {
+    test(fact, async () => {
+      assert.equal(await ask(filterFor(provider), bearer(await token())), answer);
+    });
+  }
+  test("without a token the client is told where one is wanted, and with a bad one that it is bad", async () => {
+    const missing = await filterFor({}).onRequest(testRequest("/a"));
+    assert.deepEqual([missing?.status, missing?.headers, missing?.details], [401, [["www-authenticate", 'Bearer realm="http://a.test/a"']], "jwt_authn_access_denied{Jwt_is_missing}"]);
+    const bad = await filterFor({}).onRequest(bearer("x.y.z"));
+    assert.match(bad?.headers[0]?.[1] ?? "", /, error="invalid_token"$/);
+  });
+});
+
+test("tokens are found in headers with their prefixes, in the query and in cookies, where the provider says", async () => {
+  const token = await rsa.sign({});
+  const placed = filterFor({ fromHeaders: [{ name: "X-Token", valuePrefix: "jwt " }], fromParams: ["t"], fromCookies: ["session"] });
+  assert.equal(await ask(placed, testRequest("/", { headers: { "x-token": `jwt ${token}` } })), "passes");
+  assert.equal(await ask(placed, testRequest(`/?a=b&t=${token}`)), "passes");
+  assert.equal(await ask(placed, testRequest("/", { headers: { cookie: `a=b; session=${token}` } })), "passes");
+  assert.equal(await ask(placed, bearer(token)), "401 Jwt is missing");
+  assert.equal(await ask(filterFor({}), testRequest(`/?access_token=${token}`)), "passes");
+  assert.equal(await ask(placed, testRequest(`/?t=${token}`, { headers: { "x-token": "jwt bad" } })).then((answer) => answer.slice(0, 3)), "401", "one bad token beside a good one");
+});
+
+describe("requirements", () => {
+  // As Istio asks for it: a token may be missing, but one that is there must be good.
+  const optional = { requiresAny: { requirements: [{ providerName: "p" }, { allowMissing: {} }] } };
+  test("may be missing, but not be bad", async () => {
+    const filter = filterFor({}, { requires: optional });
+    assert.equal(await ask(filter, testRequest("/")), "passes");
+    assert.equal(await ask(filter, bearer(await rsa.sign({ exp: 1 }))), "401 Jwt is expired");
+    assert.equal(await ask(filter, bearer(await rsa.sign({ iss: "x" }))), "401 Jwt issuer is not configured");
+    assert.equal(await ask(filterFor({}, { requires: { allowMissingOrFailed: {} } }), bearer("x.y.z")), "passes");
+  });
+  test("of several issuers, whichever issued the token", async () => {
+    const other = { q: { issuer: "https://q.test", localJwks: { inlineString: keySet(stranger.jwk) } } };
+    const each = ["p", "q"].map((name) => ({ requiresAny: { requirements: [{ providerName: name }, { allowMissing: {} }] } }));
+    const filter = filterFor({}, { requires: { requiresAny: { requirements: [{ requiresAll: { requirements: each } }, { allowMissing: {} }] } }, providers: other });
+    assert.equal(await ask(filter, bearer(await stranger.sign({ iss: "https://q.test" }))), "passes");
+    assert.equal(await ask(filter, bearer(await rsa.sign({}))), "passes");
+    assert.equal(await ask(filter, bearer(await stranger.sign({}))), "401 Jwt verification fails");
+    assert.equal(await ask(filter, testRequest("/")), "passes");
+  });
+  test("hold for the requests that rules name, by the first; a route turns them off", async () => {
+    const rules = [{ match: { path: "/health" } }, { match: { prefix: "/a" }, requires: { providerName: "p" } }];
+    const filter = filterFor({}, { more: { rules } });
+    assert.deepEqual([await ask(filter, testRequest("/health")), await ask(filter, testRequest("/b")), await ask(filter, testRequest("/a"))], ["passes", "passes", "401 Jwt is missing"]);
+    const off = new Map([["envoy.filters.http.jwt_authn", new JwtRouteSettings(undefined)]]);
+    assert.equal(await ask(filter, testRequest("/a", { filterConfigs: off })), "passes");
+  });
+});
+
+test("claims and payload become headers; a route is chosen anew when the provider says so", async () => {
+  const provider = { claimToHeaders: [{ headerName: "X-Sub", claimName: "sub" }, { headerName: "x-org", claimName: "org.name" }, { headerName: "x-evil", claimName: "evil" }], forwardPayloadHeader: "x-payload", clearRouteCache: true };
+  const request = bearer(await rsa.sign({ org: { name: "acme" }, evil: "a\r\nhost: b" }));
+  request.fields.set("x-sub", "forged");
+  assert.equal(await ask(filterFor(provider), request), "passes");
+  assert.deepEqual([request.fields.get("x-sub"), request.fields.get("x-org"), request.fields.has("x-evil"), request.routesChosen], ["joe", "acme", false, 1]);
+  assert.equal(JSON.parse(Buffer.from(request.fields.get("x-payload") ?? "", "base64url").toString()).sub, "joe");
+});
+
+test("keys are fetched once through their cluster, again when they are too old, and their failure is told", async () => {
+  const calls: ClusterRequest[] = [];
+  let steadyMs = 0;
+  let status = 200;
+  const services: Partial<FilterServices> = {
+    clock: { ...clock, steadyMs: () => steadyMs },
+    callCluster: (request) => {
+      calls.push(request);
+      return Promise.resolve({ status, headers: [], body: Buffer.from(keySet(rsa.jwk)) });
+    },
+  };
+  const filter = filterFor({ remoteJwks: { httpUri: { uri: "https://keys.test:8443/jwks?x=1", cluster: "outbound|8443||keys.test", timeout: "5s" }, cacheDuration: "300s" } }, { services });
+  const token = await rsa.sign({});
+  assert.deepEqual(await Promise.all([ask(filter, bearer(token)), ask(filter, bearer(token))]), ["passes", "passes"]);
+  assert.deepEqual(calls.map(({ cluster, path, authority }) => [cluster, path, authority]), [["outbound|8443||keys.test", "/jwks?x=1", "keys.test:8443"]]);
+  steadyMs = 300_001;
+  status = 503;
+  assert.equal(await ask(filter, bearer(token)), "401 Jwks remote fetch is failed");
+  steadyMs += 1001;
+  status = 200;
+  assert.equal(await ask(filter, bearer(token)), "passes");
+  assert.equal(calls.length, 3);
+});

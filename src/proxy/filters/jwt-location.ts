@@ -1,0 +1,49 @@
+import { cookieValue } from "../routing/hash-policy.ts";
+import type { FilterRequest } from "./http-filter.ts";
+
+/** Where a request may carry a token. */
+export type JwtLocation =
+  /** `name` in lower case; the token follows the prefix wherever that is. */
+  | { readonly kind: "header"; readonly name: string; readonly prefix: string }
+  | { readonly kind: "query"; readonly name: string }
+  | { readonly kind: "cookie"; readonly name: string };
+
+/** Where tokens are when a provider says nothing (RFC 6750). */
+export const defaultLocations: readonly JwtLocation[] = [
+  { kind: "header", name: "authorization", prefix: "Bearer " },
+  { kind: "query", name: "access_token" },
+];
+
+export function tokenAt(location: JwtLocation, request: FilterRequest): string | undefined {
+  switch (location.kind) {
+    case "header":
+      return afterPrefix(request.header(location.name), location.prefix);
+    case "query":
+      return queryValue(request.query, location.name);
+    case "cookie":
+      return cookieValue(request.header("cookie"), location.name);
+  }
+}
+
+/** Takes the token away, so that the upstream does not see it; one in the query or a cookie stays. */
+export function removeToken(location: JwtLocation, request: FilterRequest): void {
+  if (location.kind === "header") request.removeHeader(location.name);
+}
+
+export function locationKey(location: JwtLocation): string {
+  return `${location.kind} ${location.name} ${location.kind === "header" ? location.prefix : ""}`;
+}
+
+function afterPrefix(value: string | undefined, prefix: string): string | undefined {
+  if (value === undefined) return undefined;
+  const at = value.indexOf(prefix);
+  if (at < 0) return undefined;
+  const rest = value.slice(at + prefix.length);
+  // With a prefix, the token ends where its alphabet does.
+  return prefix === "" ? rest.trim() : (/^\s*([A-Za-z0-9_\-.+/=]*)/.exec(rest)?.[1] ?? "");
+}
+
+function queryValue(query: string, name: string): string | undefined {
+  const value = query === "" ? null : new URLSearchParams(query).get(name);
+  return value ?? undefined;
+}

@@ -1,0 +1,169 @@
+import { compactVerify, errors, type JWSHeaderParameters } from "jose";
+import type { Clock } from "../../base/index.ts";
+import type { StringMatcher } from "../routing/matchers.ts";
+import type { JwksSource, KeySet } from "./jwks-source.ts";
+import type { JwtLocation } from "./jwt-location.ts";
+import { jwtProblems, type JwtProblem } from "./jwt-problem.ts";
+
+export type JwtClaims = Readonly<Record<string, unknown>>;
+
+/** A token as it came, taken apart and not verified. */
+export interface ParsedToken {
+  readonly text: string;
+  readonly header: JWSHeaderParameters;
+  readonly claims: JwtClaims;
+  /** The payload as it came, in base64url. */
+  readonly payload: string;
+}
+
+export interface JwtProviderOptions {
+  readonly name: string;
+  /** Empty: tokens of any issuer. */
+  readonly issuer: string;
+  /** One of them must be among the token's; empty: any. Without a scheme and a slash at the end, as tokens' are compared. */
+  readonly audiences: readonly string[];
+  readonly subjects: StringMatcher | undefined;
+  readonly requiresExpiration: boolean;
+  readonly maxLifetimeSeconds: number | undefined;
+  readonly clockSkewSeconds: number;
+  readonly locations: readonly JwtLocation[];
+  readonly jwks: JwksSource;
+  /** The token goes on to the upstream. */
+  readonly forward: boolean;
+  /** A header that tells the upstream the payload, in base64url. */
+  readonly payloadHeader: { readonly name: string; readonly pads: boolean } | undefined;
+  /** Where in the filter's metadata payload and header are told; empty: nowhere. */
+  readonly payloadInMetadata: string;
+  readonly headerInMetadata: string;
+  readonly failedStatusInMetadata: string;
+  /** Claims that become lists when they are text with spaces. */
+  readonly spaceDelimitedClaims: readonly string[];
+  readonly claimHeaders: readonly { readonly header: string; readonly path: readonly string[] }[];
+  readonly clearsRoute: boolean;
+}
+
+/** Tokens that are known to be good, so that their signature is not looked at again. */
+const maxVerified = 1000;
+const maxVerifiedLength = 4096;
+
+/** Who issues tokens, and how they are checked. */
+export class JwtProvider {
+  readonly options: JwtProviderOptions;
+  readonly #clock: Clock;
+  readonly #verified = new Set<string>();
+  #verifiedWith: KeySet | undefined;
+
+  constructor(options: JwtProviderOptions, clock: Clock) {
+    this.options = options;
+    this.#clock = clock;
+  }
+
+  issues(claims: JwtClaims): boolean {
+    return this.options.issuer === "" || claims["iss"] === this.options.issuer;
+  }
+
+  /** Undefined: the token is good. `audiences` takes the place of the provider's own. */
+  async check(token: ParsedToken, audiences: readonly string[] = this.options.audiences): Promise<JwtProblem | undefined> {
+    const { claims } = token;
+    if (!this.issues(claims)) return jwtProblems.unknownIssuer;
+    const { subjects } = this.options;
+    if (subjects !== undefined && (typeof claims["sub"] !== "string" || !subjects(claims["sub"]))) return jwtProblems.subject;
+    const early = this.#checkTime(claims);
+    if (early !== undefined) return early;
+    if (audiences.length > 0 && !audiencesOf(claims).some((audience) => audiences.includes(audience))) return jwtProblems.audience;
+    return await this.#checkSignature(token);
+  }
+
+  #checkTime(claims: JwtClaims): JwtProblem | undefined {
+    const { requiresExpiration, maxLifetimeSeconds, clockSkewSeconds } = this.options;
+    const now = this.#clock.nowMs() / 1000;
+    const expires = numberOf(claims["exp"]);
+    const begins = numberOf(claims["nbf"]) ?? 0;
+    if (expires === undefined && requiresExpiration) return jwtProblems.noExpiration;
+    if (expires !== undefined && now > expires + clockSkewSeconds) return jwtProblems.expired;
+    if (now + clockSkewSeconds < begins) return jwtProblems.notYetValid;
+    if (maxLifetimeSeconds === undefined) return undefined;
+    const issued = numberOf(claims["iat"]) ?? now;
+    return expires === undefined || expires - issued > maxLifetimeSeconds ? jwtProblems.lifetime : undefined;
+  }
+
+  async #checkSignature(token: ParsedToken): Promise<JwtProblem | undefined> {
+    let keys: KeySet;
+    try {
+      keys = await this.options.jwks.keys();
+    } catch {
+      return jwtProblems.fetchFailed;
+    }
+    if (keys !== this.#verifiedWith) {
+      this.#verified.clear();
+      this.#verifiedWith = keys;
+    }
+    if (this.#verified.has(token.text)) return undefined;
+    const problem = await verifySignature(token.text, keys);
+    if (problem === undefined && token.text.length <= maxVerifiedLength) {
+      if (this.#verified.size >= maxVerified) this.#verified.clear();
+      this.#verified.add(token.text);
+    }
+    return problem;
+  }
+}
+
+async function verifySignature(text: string, keys: KeySet): Promise<JwtProblem | undefined> {
+  try {
+    await compactVerify(text, keys.find);
+    return undefined;
+  } catch (error) {
+    if (error instanceof errors.JWKSMultipleMatchingKeys) return await verifyWithAny(text, error);
+    if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JOSENotSupported) return jwtProblems.noKey;
+    return jwtProblems.badSignature;
+  }
+}
+
+/** A token that does not name its key may be of any. */
+async function verifyWithAny(text: string, candidates: errors.JWKSMultipleMatchingKeys): Promise<JwtProblem | undefined> {
+  for await (const key of candidates) {
+    try {
+      await compactVerify(text, key);
+      return undefined;
+    } catch {
+      // Not this one.
+    }
+  }
+  return jwtProblems.badSignature;
+}
+
+/** What a token says of itself, or why it cannot be read. */
+export function parseToken(text: string): ParsedToken | JwtProblem {
+  const parts = text.split(".");
+  const [header, payload, signature] = parts;
+  if (parts.length !== 3 || header === undefined || payload === undefined || signature === undefined) return jwtProblems.badFormat;
+  const parsedHeader = objectOf(header);
+  if (parsedHeader === undefined || typeof parsedHeader["alg"] !== "string") return jwtProblems.badHeader;
+  const claims = objectOf(payload);
+  if (claims === undefined) return jwtProblems.badPayload;
+  return { text, header: parsedHeader, claims, payload };
+}
+
+function objectOf(base64url: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(base64url, "base64url").toString());
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function audiencesOf(claims: JwtClaims): string[] {
+  const { aud } = claims;
+  const list = Array.isArray(aud) ? aud : [aud];
+  return list.filter((audience) => typeof audience === "string").map(plainAudience);
+}
+
+/** Audiences are compared without their scheme and without a slash at the end. */
+export function plainAudience(audience: string): string {
+  return audience.replace(/^https?:\/\//, "").replace(/\/$/, "");
+}
+
+function numberOf(value: unknown): number | undefined {
+  return typeof value === "number" ? value : undefined;
+}

@@ -1,0 +1,109 @@
+import type { FilterRequest } from "./http-filter.ts";
+import { locationKey, tokenAt, type JwtLocation } from "./jwt-location.ts";
+import { jwtProblems, type JwtProblem } from "./jwt-problem.ts";
+import { parseToken, type JwtProvider, type ParsedToken } from "./jwt-provider.ts";
+
+/** What a request's tokens must be. */
+export type JwtRequirement =
+  /** A good token of this provider; `audiences` take the place of its own. */
+  | { readonly kind: "provider"; readonly provider: JwtProvider; readonly audiences: readonly string[] | undefined }
+  | { readonly kind: "any" | "all"; readonly requirements: readonly JwtRequirement[] }
+  /** No token, or only good ones of any provider; with `orFailed` whatever the tokens are. */
+  | { readonly kind: "allow-missing"; readonly providers: readonly JwtProvider[]; readonly orFailed: boolean };
+
+export interface AcceptedToken {
+  readonly provider: JwtProvider;
+  readonly location: JwtLocation;
+  readonly token: ParsedToken;
+}
+
+/** What was found; without a problem the request may go on. */
+export interface JwtVerdict {
+  readonly problem: JwtProblem | undefined;
+  readonly accepted: readonly AcceptedToken[];
+  /** Whose token failed, if it is known. */
+  readonly failed?: JwtProvider;
+}
+
+export async function verifyTokens(requirement: JwtRequirement, request: FilterRequest): Promise<JwtVerdict> {
+  switch (requirement.kind) {
+    case "provider":
+      return await verifyOf(requirement.provider, requirement.audiences, request);
+    case "all":
+      return await verifyAll(requirement.requirements, request);
+    case "any":
+      return await verifyAny(requirement.requirements, request);
+    case "allow-missing":
+      return await verifyPresent(requirement.providers, requirement.orFailed, request);
+  }
+}
+
+async function verifyAll(requirements: readonly JwtRequirement[], request: FilterRequest): Promise<JwtVerdict> {
+  const accepted: AcceptedToken[] = [];
+  for (const requirement of requirements) {
+    const verdict = await verifyTokens(requirement, request);
+    if (verdict.problem !== undefined) return verdict;
+    accepted.push(...verdict.accepted);
+  }
+  return { problem: undefined, accepted };
+}
+
+/** Of several problems, one that says what is wrong with a token is told rather than that there was none, or none of that issuer. */
+async function verifyAny(requirements: readonly JwtRequirement[], request: FilterRequest): Promise<JwtVerdict> {
+  let told: JwtVerdict | undefined;
+  for (const requirement of requirements) {
+    const verdict = await verifyTokens(requirement, request);
+    if (verdict.problem === undefined) return verdict;
+    if (told === undefined || rank(verdict.problem) > rank(told.problem)) told = verdict;
+  }
+  return told ?? { problem: jwtProblems.missing, accepted: [] };
+}
+
+function rank(problem: JwtProblem | undefined): number {
+  return problem?.kind === "missing" ? 0 : problem?.kind === "unknown-issuer" ? 1 : 2;
+}
+
+/** All tokens in the provider's places must be good: a bad one beside a good one might be the one that the upstream believes. */
+async function verifyOf(provider: JwtProvider, audiences: readonly string[] | undefined, request: FilterRequest): Promise<JwtVerdict> {
+  const accepted: AcceptedToken[] = [];
+  for (const location of provider.options.locations) {
+    const text = tokenAt(location, request);
+    if (text === undefined) continue;
+    const token = parseToken(text);
+    const problem = "message" in token ? token : await provider.check(token, audiences);
+    if (problem !== undefined || "message" in token) return { problem, accepted: [], failed: provider };
+    accepted.push({ provider, location, token });
+  }
+  return accepted.length === 0 ? { problem: jwtProblems.missing, accepted } : { problem: undefined, accepted };
+}
+
+async function verifyPresent(providers: readonly JwtProvider[], orFailed: boolean, request: FilterRequest): Promise<JwtVerdict> {
+  const accepted: AcceptedToken[] = [];
+  const seen = new Set<string>();
+  for (const location of providers.flatMap((provider) => provider.options.locations)) {
+    const key = locationKey(location);
+    if (seen.has(key)) continue;
+    seen.add(key);
+    const text = tokenAt(location, request);
+    if (text === undefined) continue;
+    const found = await verifyAt(location, text, providers);
+    if ("token" in found) accepted.push(found);
+    else if (!orFailed) return { problem: found.problem, accepted: [], ...(found.provider === undefined ? {} : { failed: found.provider }) };
+  }
+  return { problem: undefined, accepted };
+}
+
+/** A token that any of the providers which look there may have issued. */
+async function verifyAt(
+  location: JwtLocation,
+  text: string,
+  providers: readonly JwtProvider[],
+): Promise<AcceptedToken | { readonly problem: JwtProblem; readonly provider: JwtProvider | undefined }> {
+  const token = parseToken(text);
+  if ("message" in token) return { problem: token, provider: undefined };
+  const key = locationKey(location);
+  const provider = providers.find((candidate) => candidate.issues(token.claims) && candidate.options.locations.some((other) => locationKey(other) === key));
+  if (provider === undefined) return { problem: jwtProblems.unknownIssuer, provider };
+  const problem = await provider.check(token);
+  return problem === undefined ? { provider, location, token } : { problem, provider };
+}
