@@ -22,6 +22,7 @@ import {
   type WantedGatewayStatus,
   type WantedRouteStatus,
 } from "./model/index.ts";
+import { ProxyScopes } from "./proxy-scopes.ts";
 import { ProxyViews } from "./proxy-views.ts";
 import {
   acknowledgements,
@@ -40,7 +41,7 @@ import {
 } from "./serve/index.ts";
 import { ControlPlaneIdentity } from "./serving-certificate.ts";
 import { createInjectReviewer, InjectionSource, runCaBundleController, serveWebhooks } from "./webhooks/index.ts";
-import { deriveAmbientResources, deriveRouterResources } from "./translate/index.ts";
+import { deriveAmbientResources, deriveMeshModel, deriveOutboundResources, deriveRouterResources } from "./translate/index.ts";
 
 export interface ControlPlaneOptions {
   readonly client: KubeClient;
@@ -90,7 +91,13 @@ export class ControlPlane {
     });
     this.#inputs = createMeshInputs(this.#graph);
     const routes = deriveRouteModels(this.#graph, this.#inputs);
-    const views = new ProxyViews(this.#inputs, deriveAmbientResources(this.#graph, this.#inputs), deriveRouterResources(this.#graph, this.#inputs, routes));
+    const model = deriveMeshModel(this.#graph, this.#inputs);
+    const scopes = new ProxyScopes({ inputs: this.#inputs, scopes: model.scopes, settle: () => this.#graph.settle(), clock });
+    const views = new ProxyViews(scopes, {
+      ambient: deriveAmbientResources(this.#graph, this.#inputs),
+      outbound: deriveOutboundResources(this.#graph, model),
+      router: deriveRouterResources(this.#graph, this.#inputs, routes),
+    });
     this.#wanted = {
       placements: deriveGatewayPlacements(this.#graph, this.#inputs, settings.revision),
       gatewayStatuses: deriveGatewayStatuses(this.#graph, this.#inputs, routes, settings.revision),

@@ -1,61 +1,104 @@
 import { istioLabels } from "../api/istio/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
-import type { MeshInputs } from "./model/index.ts";
-import { CollectionView, DeferredView, emptyView, ScopedView, type ProxyIdentity, type ResourceView } from "./serve/index.ts";
-import type { AmbientResources, RouterResources } from "./translate/index.ts";
+import { memoizedViews, type ProxyPlace, type ProxyScopes } from "./proxy-scopes.ts";
+import { CollectionView, emptyView, NamedView, ReferencedView, ScopedView, SwitchingView, UnionView, type ProxyIdentity, type ResourceView } from "./serve/index.ts";
+import { fixedClusterNames, type AmbientResources, type OutboundResources, type RouterResources } from "./translate/index.ts";
+
+export interface ServedResources {
+  readonly ambient: AmbientResources;
+  readonly outbound: OutboundResources;
+  readonly router: RouterResources;
+}
 
 /** Which resources a proxy of each type may see. */
 export class ProxyViews {
-  readonly #inputs: MeshInputs;
-  readonly #router: RouterResources;
+  readonly #scopes: ProxyScopes;
+  readonly #resources: ServedResources;
   readonly #ambient: ReadonlyMap<string, ResourceView>;
-  readonly #clusters: ResourceView;
-  readonly #endpoints: { readonly hbone: ResourceView; readonly plain: ResourceView };
+  readonly #fixedClusters: ResourceView;
 
-  constructor(inputs: MeshInputs, ambient: AmbientResources, router: RouterResources) {
-    this.#inputs = inputs;
-    this.#router = router;
+  constructor(scopes: ProxyScopes, resources: ServedResources) {
+    this.#scopes = scopes;
+    this.#resources = resources;
     this.#ambient = new Map<string, ResourceView>([
-      [typeUrls.address, new CollectionView(ambient.addresses)],
-      [typeUrls.authorization, new CollectionView(ambient.authorizations)],
+      [typeUrls.address, new CollectionView(resources.ambient.addresses)],
+      [typeUrls.authorization, new CollectionView(resources.ambient.authorizations)],
     ]);
-    this.#clusters = new CollectionView(router.clusters);
-    this.#endpoints = { hbone: new CollectionView([router.endpoints.hbone]), plain: new CollectionView([router.endpoints.plain]) };
+    this.#fixedClusters = new CollectionView([resources.outbound.fixedClusters]);
   }
 
   viewOf(proxy: ProxyIdentity, typeUrl: string): ResourceView {
     switch (proxy.type) {
       case "ztunnel":
         return this.#ambient.get(typeUrl) ?? emptyView;
+      case "sidecar":
+        return this.#placed(proxy, scopeKey, (place) => this.#sidecarView(place, typeUrl));
       case "router":
-        return this.#routerView(proxy, typeUrl);
+        return this.#placed(proxy, routerKey, (place) => this.#routerView(place, typeUrl));
       default:
         return emptyView;
     }
   }
 
-  #routerView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
+  #placed(proxy: ProxyIdentity, keyOf: (place: ProxyPlace) => string, build: (place: ProxyPlace) => ResourceView): ResourceView {
+    return new SwitchingView(this.#scopes.viewSource(proxy, memoizedViews(keyOf, build)));
+  }
+
+  #sidecarView(place: ProxyPlace, typeUrl: string): ResourceView {
+    const { scope } = place.choice;
+    const { outbound } = this.#resources;
     switch (typeUrl) {
       case typeUrls.cluster:
-        return this.#clusters;
+        return this.#clusters(place);
       case typeUrls.endpoint:
-        return proxy.hbone ? this.#endpoints.hbone : this.#endpoints.plain;
+        return this.#endpoints(place);
       case typeUrls.listener:
-        return this.#scoped(proxy, (gateway) => new ScopedView(this.#router.listeners, gateway));
+        return new UnionView(outbound.listeners.map((listeners) => new ScopedView(listeners, scope)));
       case typeUrls.route:
-        return this.#scoped(proxy, (gateway) => new ScopedView(this.#router.routes, gateway));
+        return new ScopedView(outbound.routes, scope);
       default:
         return emptyView;
     }
   }
 
-  /** Of the Gateway that the proxy says it serves, or that its pod is labelled with, as soon as the pod is known. */
-  #scoped(proxy: ProxyIdentity, viewOf: (gateway: string) => ResourceView): ResourceView {
-    const resolve = (): ResourceView | undefined => {
-      const labels = { ...this.#inputs.pods.get(`${proxy.namespace}/${proxy.name}`)?.labels, ...proxy.labels };
-      const gateway = labels[istioLabels.gatewayName];
-      return gateway === undefined ? undefined : viewOf(`${proxy.namespace}/${gateway}`);
-    };
-    return new DeferredView(resolve, (retry) => this.#inputs.pods.subscribe(retry));
+  /** Listeners and routes are those of the Gateway (Gateway API) that the pod is labelled with, else of the Istio Gateways that select its labels. */
+  #routerView(place: ProxyPlace, typeUrl: string): ResourceView {
+    const { router } = this.#resources;
+    switch (typeUrl) {
+      case typeUrls.cluster:
+        return this.#clusters(place);
+      case typeUrls.endpoint:
+        return this.#endpoints(place);
+      case typeUrls.listener:
+        return new ScopedView(router.listeners, gatewayScope(place));
+      case typeUrls.route:
+        return new ScopedView(router.routes, gatewayScope(place));
+      default:
+        return emptyView;
+    }
   }
+
+  #clusters({ group, choice }: ProxyPlace): ResourceView {
+    const { scoped, clusters } = this.#resources.outbound.clusters;
+    const fixed = new NamedView(this.#fixedClusters, fixedClusterNames(group.kind, group.hbone));
+    return new UnionView([fixed, new ReferencedView(scoped, clusters, (reference) => reference.cluster, choice.scope)]);
+  }
+
+  #endpoints({ choice }: ProxyPlace): ResourceView {
+    const { scoped, assignments } = this.#resources.outbound.clusters;
+    return new ReferencedView(scoped, assignments, (reference) => reference.endpoints, choice.scope);
+  }
+}
+
+function scopeKey({ choice }: ProxyPlace): string {
+  return choice.scope;
+}
+
+function routerKey(place: ProxyPlace): string {
+  return `${place.choice.scope} ${gatewayScope(place)}`;
+}
+
+function gatewayScope({ key, group }: ProxyPlace): string {
+  const gateway = group.labels[istioLabels.gatewayName];
+  return gateway === undefined ? key : `${group.namespace}/${gateway}`;
 }

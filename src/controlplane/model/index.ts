@@ -4,3 +4,4 @@ export { gatewayControllerName } from "./gateway-class.ts";
 export { deriveGatewayPlacements, type GatewayPlacement } from "./gateway-placement.ts";
 export { deriveGatewayStatuses, deriveRouteStatuses, gatewayServiceName, type WantedCondition, type WantedGatewayStatus, type WantedRouteStatus } from "./gateway-status.ts";
 export { createMeshInputs, type MeshInputs } from "./mesh-inputs.ts";
+export type { OutboundScopes, ProxyGroup, ScopeChoice } from "./sidecar-scope.ts";

@@ -4,4 +4,4 @@ export { DiscoveryServer, type DiscoveryServerOptions } from "./discovery-server
 export { bind, createPlaintextServer, createSecureServer, RotatingServerCredentials, stop, type GrpcServersOptions } from "./grpc-servers.ts";
 export { json, serveHttp, type HttpAnswer, type HttpRoute } from "./http-endpoints.ts";
 export type { ProxyIdentity } from "./proxy-identity.ts";
-export { CollectionView, DeferredView, emptyView, ScopedView, type ResourceView } from "./resource-view.ts";
+export { CollectionView, emptyView, NamedView, ReferencedView, ScopedView, SwitchingView, UnionView, type ResourceView, type ViewSource } from "./resource-view.ts";

@@ -69,38 +69,170 @@ export class ScopedView implements ResourceView {
   }
 }
 
-/** A view whose scope is not known yet (the proxy's pod has not been seen): empty until it is. */
-export class DeferredView implements ResourceView {
-  readonly #resolve: () => ResourceView | undefined;
-  readonly #whenever: (retry: () => void) => Disposable;
-  #view: ResourceView | undefined;
+/** Of a view only what has one of the names. */
+export class NamedView implements ResourceView {
+  readonly #view: ResourceView;
+  readonly #names: ReadonlySet<string>;
 
-  constructor(resolve: () => ResourceView | undefined, whenever: (retry: () => void) => Disposable) {
-    this.#resolve = resolve;
-    this.#whenever = whenever;
-    this.#view = resolve();
+  constructor(view: ResourceView, names: Iterable<string>) {
+    this.#view = view;
+    this.#names = new Set(names);
   }
 
   get(name: string): EncodedResource | undefined {
-    return this.#view?.get(name);
+    return this.#names.has(name) ? this.#view.get(name) : undefined;
   }
 
-  all(): Iterable<EncodedResource> {
-    return this.#view?.all() ?? [];
+  *all(): Iterable<EncodedResource> {
+    for (const name of this.#names) {
+      const found = this.#view.get(name);
+      if (found !== undefined) yield found;
+    }
   }
 
   subscribe(changed: (names: readonly string[]) => void): Disposable {
-    if (this.#view !== undefined) return this.#view.subscribe(changed);
-    let inner: Disposable | undefined;
-    const waiting = this.#whenever(() => {
-      if (inner !== undefined) return;
-      this.#view ??= this.#resolve();
-      if (this.#view === undefined) return;
-      inner = this.#view.subscribe(changed);
-      changed([...this.#view.all()].map((resource) => resource.name));
+    return this.#view.subscribe((names) => {
+      const own = names.filter((name) => this.#names.has(name));
+      if (own.length > 0) changed(own);
     });
-    return joined([waiting, { [Symbol.dispose]: () => inner?.[Symbol.dispose]() }]);
   }
+}
+
+/** Several views as one; of two resources with one name that of the earlier view counts. */
+export class UnionView implements ResourceView {
+  readonly #views: readonly ResourceView[];
+
+  constructor(views: readonly ResourceView[]) {
+    this.#views = views;
+  }
+
+  get(name: string): EncodedResource | undefined {
+    for (const view of this.#views) {
+      const found = view.get(name);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  *all(): Iterable<EncodedResource> {
+    const seen = new Set<string>();
+    for (const view of this.#views) {
+      for (const resource of view.all()) {
+        if (seen.has(resource.name)) continue;
+        seen.add(resource.name);
+        yield resource;
+      }
+    }
+  }
+
+  subscribe(changed: (names: readonly string[]) => void): Disposable {
+    return joined(this.#views.map((view) => view.subscribe(changed)));
+  }
+}
+
+/** Which shared resource is meant by a name in a scope. */
+export interface ScopedReference {
+  readonly scope: string;
+  readonly name: string;
+}
+
+/**
+ * The resources of one scope among those that scopes share: `references` are keyed by {@link scopedResourceKey}, the shared
+ * ones by any key that begins with the resource's name and `#`.
+ */
+export class ReferencedView<Reference extends ScopedReference> implements ResourceView {
+  readonly #references: Collection<Reference>;
+  readonly #index: CollectionIndex<Reference>;
+  readonly #shared: Collection<EncodedResource>;
+  readonly #keyOf: (reference: Reference) => string | undefined;
+  readonly #scope: string;
+
+  constructor(references: Collection<Reference>, shared: Collection<EncodedResource>, keyOf: (reference: Reference) => string | undefined, scope: string) {
+    this.#references = references;
+    this.#index = references.index("scope", (item) => [item.scope]);
+    this.#shared = shared;
+    this.#keyOf = keyOf;
+    this.#scope = scope;
+  }
+
+  get(name: string): EncodedResource | undefined {
+    const key = this.#keyFor(name);
+    return key === undefined ? undefined : this.#shared.get(key);
+  }
+
+  *all(): Iterable<EncodedResource> {
+    for (const reference of this.#index.lookup(this.#scope)) {
+      const found = this.get(reference.name);
+      if (found !== undefined) yield found;
+    }
+  }
+
+  subscribe(changed: (names: readonly string[]) => void): Disposable {
+    const prefix = scopedResourceKey(this.#scope, "");
+    const tell = (names: readonly string[]): void => {
+      if (names.length > 0) changed(names);
+    };
+    return joined([
+      subscribeToKeys(this.#references, (keys) => tell(keys.filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length)))),
+      subscribeToKeys(this.#shared, (keys) =>
+        tell(keys.flatMap((key) => {
+          const name = key.slice(0, key.indexOf("#"));
+          return this.#keyFor(name) === key ? name : [];
+        })),
+      ),
+    ]);
+  }
+
+  #keyFor(name: string): string | undefined {
+    const reference = this.#references.get(scopedResourceKey(this.#scope, name));
+    return reference === undefined ? undefined : this.#keyOf(reference);
+  }
+}
+
+/** Where a view that may change comes from. */
+export interface ViewSource {
+  /** Undefined while nobody knows which it is: then it is empty. The same object as long as it is the same. */
+  current(): ResourceView | undefined;
+  /** Keeps the source alive, and calls whenever `current` may be another one. */
+  follow(changed: () => void): Disposable;
+}
+
+/** A view that turns into another one, as what decides it changes (a proxy's pod is seen, or a Sidecar selects it). */
+export class SwitchingView implements ResourceView {
+  readonly #source: ViewSource;
+
+  constructor(source: ViewSource) {
+    this.#source = source;
+  }
+
+  get(name: string): EncodedResource | undefined {
+    return this.#source.current()?.get(name);
+  }
+
+  all(): Iterable<EncodedResource> {
+    return this.#source.current()?.all() ?? [];
+  }
+
+  subscribe(changed: (names: readonly string[]) => void): Disposable {
+    const following = this.#source.follow(() => {
+      const next = this.#source.current();
+      if (next === view) return;
+      const before = versionsOf(view);
+      inner?.[Symbol.dispose]();
+      view = next;
+      inner = view?.subscribe(changed);
+      const after = versionsOf(view);
+      const names = [...new Set([...before.keys(), ...after.keys()])].filter((name) => before.get(name) !== after.get(name));
+      if (names.length > 0) changed(names);
+    });
+    let view = this.#source.current();
+    let inner = view?.subscribe(changed);
+    return joined([following, { [Symbol.dispose]: () => inner?.[Symbol.dispose]() }]);
+  }
+}
+
+function versionsOf(view: ResourceView | undefined): ReadonlyMap<string, string> {
+  return new Map([...(view?.all() ?? [])].map((resource) => [resource.name, resource.version]));
 }
 
 /** The keys of each batch of changes; not of what is there already. */

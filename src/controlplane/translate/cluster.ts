@@ -12,75 +12,51 @@ import {
   type Cluster,
   type TransportSocketSchema,
 } from "../../wire/envoy/index.ts";
-import { clusterName } from "../model/backend-resolution.ts";
-import { hostnameOf, type MeshSettings, type ServiceFacts, type ServicePortFacts } from "../model/facts.ts";
-import { durationOfMs, filterMetadata, overAds, overAgentSds, packed } from "./envoy-any.ts";
+import type { MeshSettings } from "../model/facts.ts";
+import { durationOfMs, overAgentSds, packed } from "./envoy-any.ts";
+import { tcpMetadataExchange } from "./istio-filters.ts";
 
-type TransportSocketInit = MessageInitShape<typeof TransportSocketSchema>;
+export type TransportSocketInit = MessageInitShape<typeof TransportSocketSchema>;
 
 export const connectOriginateName = "connect_originate";
 export const blackHoleName = "BlackHoleCluster";
+export const passthroughName = "PassthroughCluster";
 
-const unlimited = 4_294_967_295;
+export const unlimited = 4_294_967_295;
 const hboneIdleMs = 3_600_000;
+const passthroughIdleMs = 300_000;
 const defaultConnectTimeoutMs = 10_000;
 const originalDestinationCleanupMs = 60_000;
 const hbonePort = 15_008;
 export const originalDestinationFilter = "envoy.filters.listener.original_dst";
-const httpOptionsName = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+export const httpOptionsName = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 const circuitBreakers = { thresholds: [{ maxConnections: unlimited, maxPendingRequests: unlimited, maxRequests: unlimited, maxRetries: unlimited }] };
 
-const rawBuffer: TransportSocketInit = {
+export const rawBuffer: TransportSocketInit = {
   name: "envoy.transport_sockets.raw_buffer",
   configType: { case: "typedConfig", value: packed(RawBufferSchema, {}) },
 };
 
 /** Through the internal listener that speaks HBONE; what the endpoint's metadata says goes along. */
-const internalUpstream: TransportSocketInit = {
-  name: "envoy.transport_sockets.internal_upstream",
-  configType: {
-    case: "typedConfig",
-    value: packed(InternalUpstreamTransportSchema, {
-      passthroughMetadata: [
-        { kind: { kind: { case: "host", value: {} } }, name: originalDestinationFilter },
-        { kind: { kind: { case: "cluster", value: {} } }, name: "istio" },
-        { kind: { kind: { case: "host", value: {} } }, name: "istio" },
-      ],
-      transportSocket: rawBuffer,
-    }),
-  },
-};
-
-/** A Service's port as an EDS cluster, whose endpoints choose between HBONE, Istio's mutual TLS and plain text. */
-export function serviceCluster(service: ServiceFacts, port: ServicePortFacts, mesh: MeshSettings, identities: readonly string[]): Cluster {
-  const host = hostnameOf(service, mesh.domain);
-  const name = clusterName(port.port, host);
-  const cluster = create(ClusterSchema, {
-    name,
-    altStatName: `${name};`,
-    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.EDS },
-    edsClusterConfig: { serviceName: name, edsConfig: overAds },
-    connectTimeout: durationOfMs(mesh.connectTimeoutMs),
-    lbPolicy: Cluster_LbPolicy.LEAST_REQUEST,
-    circuitBreakers,
-    commonLbConfig: { healthyPanicThreshold: {} },
-    metadata: filterMetadata({ istio: { services: [{ host, name: service.name, namespace: service.namespace }] } }),
-    transportSocketMatches: [
-      { name: "hbone", match: { tunnel: "http" }, transportSocket: internalUpstream },
-      { name: "tlsMode-istio", match: { tlsMode: "istio" }, transportSocket: mutualTls(`outbound_.${port.port}_._.${host}`, identities) },
-      { name: "tlsMode-disabled", match: {}, transportSocket: rawBuffer },
-    ],
-  });
-  if (port.appProtocol === "grpc" || port.appProtocol === "http2") {
-    cluster.typedExtensionProtocolOptions[httpOptionsName] = packed(HttpProtocolOptionsSchema, {
-      upstreamProtocolOptions: { case: "explicitHttpConfig", value: { protocolConfig: { case: "http2ProtocolOptions", value: {} } } },
-    });
-  }
-  return cluster;
+export function internalUpstream(inner: TransportSocketInit): TransportSocketInit {
+  return {
+    name: "envoy.transport_sockets.internal_upstream",
+    configType: {
+      case: "typedConfig",
+      value: packed(InternalUpstreamTransportSchema, {
+        passthroughMetadata: [
+          { kind: { kind: { case: "host", value: {} } }, name: originalDestinationFilter },
+          { kind: { kind: { case: "cluster", value: {} } }, name: "istio" },
+          { kind: { kind: { case: "host", value: {} } }, name: "istio" },
+        ],
+        transportSocket: inner,
+      }),
+    },
+  };
 }
 
-/** Istio's mutual TLS to a sidecar: the peer must be one of the identities behind the Service, where they are known. */
-function mutualTls(sni: string, identities: readonly string[]): TransportSocketInit {
+/** Istio's mutual TLS to a sidecar: the peer must be one of the identities behind the service, where they are known. */
+export function mutualTls(sni: string, identities: readonly string[], http2: boolean): TransportSocketInit {
   return {
     name: "envoy.transport_sockets.tls",
     configType: {
@@ -88,7 +64,7 @@ function mutualTls(sni: string, identities: readonly string[]): TransportSocketI
       value: packed(UpstreamTlsContextSchema, {
         sni,
         commonTlsContext: {
-          ...meshTls(TlsParameters_TlsProtocol.TLSv1_2, ["istio-peer-exchange", "istio"]),
+          ...meshTls(TlsParameters_TlsProtocol.TLSv1_2, ["istio-peer-exchange", "istio", ...(http2 ? ["h2"] : [])]),
           validationContextType: {
             case: "combinedValidationContext",
             value: {
@@ -104,7 +80,7 @@ function mutualTls(sni: string, identities: readonly string[]): TransportSocketI
   };
 }
 
-function meshTls(minimum: TlsParameters_TlsProtocol, alpnProtocols: readonly string[]) {
+export function meshTls(minimum: TlsParameters_TlsProtocol, alpnProtocols: readonly string[]) {
   return {
     alpnProtocols: [...alpnProtocols],
     tlsParams: { tlsMinimumProtocolVersion: minimum, tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3 },
@@ -156,11 +132,36 @@ export function connectOriginateCluster(mesh: MeshSettings): Cluster {
 }
 
 /** A cluster without endpoints, for what must go nowhere. */
-export function blackHoleCluster(): Cluster {
+export function blackHoleCluster(mesh: MeshSettings): Cluster {
   return create(ClusterSchema, {
     name: blackHoleName,
     altStatName: `${blackHoleName};`,
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },
-    connectTimeout: durationOfMs(defaultConnectTimeoutMs),
+    connectTimeout: durationOfMs(mesh.connectTimeoutMs),
   });
+}
+
+/** Where the application wanted to go, for what no registry knows. */
+export function passthroughCluster(mesh: MeshSettings): Cluster {
+  return create(ClusterSchema, {
+    name: passthroughName,
+    altStatName: `${passthroughName};`,
+    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST },
+    connectTimeout: durationOfMs(mesh.connectTimeoutMs),
+    lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
+    circuitBreakers,
+    filters: [clusterMetadataExchange()],
+    typedExtensionProtocolOptions: {
+      [httpOptionsName]: packed(HttpProtocolOptionsSchema, {
+        commonHttpProtocolOptions: { idleTimeout: durationOfMs(passthroughIdleMs) },
+        upstreamProtocolOptions: { case: "useDownstreamProtocolConfig", value: { httpProtocolOptions: {}, http2ProtocolOptions: {} } },
+      }),
+    },
+  });
+}
+
+/** Tells peers of each other over connections that agree on it. */
+export function clusterMetadataExchange() {
+  const { name, configType } = tcpMetadataExchange();
+  return { name, typedConfig: configType.value };
 }

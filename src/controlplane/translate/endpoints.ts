@@ -1,93 +1,68 @@
-import { create, type JsonObject, type MessageInitShape } from "@bufbuild/protobuf";
-import { ClusterLoadAssignmentSchema, HealthStatus, LbEndpointSchema, type LocalityLbEndpointsSchema, type ClusterLoadAssignment, type LbEndpoint } from "../../wire/envoy/index.ts";
-import { canonicalName, canonicalRevision } from "../model/canonical.ts";
-import { compareText, type MeshSettings, type NodeFacts, type PodFacts, type ServiceFacts, type ServicePortFacts, type SliceFacts } from "../model/facts.ts";
+import { create, type JsonObject } from "@bufbuild/protobuf";
+import { ClusterLoadAssignmentSchema, HealthStatus, LbEndpointSchema, LocalityLbEndpointsSchema, type ClusterLoadAssignment, type LbEndpoint, type LocalityLbEndpoints } from "../../wire/envoy/index.ts";
+import { localityText, type EndpointModel } from "../model/service-endpoint-model.ts";
 import { connectOriginateName, originalDestinationFilter } from "./cluster.ts";
 import { filterMetadata } from "./envoy-any.ts";
 
-export interface EndpointContext {
-  readonly mesh: MeshSettings;
-  readonly slices: readonly SliceFacts[];
-  readonly podOf: (key: string) => PodFacts | undefined;
-  readonly nodeOf: (name: string) => NodeFacts | undefined;
+export interface AssignmentOptions {
   /** Whether the proxies that this is for speak HBONE. */
   readonly hbone: boolean;
+  /** Told by the control plane, which knows that they are ready; of names the proxy finds out itself. */
+  readonly healthKnown: boolean;
 }
 
-interface LocatedEndpoint {
-  readonly locality: readonly [region: string, zone: string, subzone: string];
-  readonly address: string;
-  readonly endpoint: LbEndpoint;
+/** Endpoints of one locality, in the same order as in the resource. */
+export interface LocalityGroup {
+  readonly resource: LocalityLbEndpoints;
+  readonly endpoints: readonly EndpointModel[];
 }
 
-const tunnelLabel = "networking.istio.io/tunnel";
-const tlsModeLabel = "security.istio.io/tlsMode";
-const managedLabel = "gateway.istio.io/managed";
-const waypointManager = "istio.io-mesh-controller";
-
-/** A Service's ready endpoints for one port, by locality, each reached the way that its workload takes. */
-export function loadAssignment(name: string, service: ServiceFacts, port: ServicePortFacts, context: EndpointContext): ClusterLoadAssignment {
-  const located = context.slices
-    .flatMap((slice) => endpointsOf(slice, service, port, context))
-    .sort((left, right) => compareText(left.locality.join("/"), right.locality.join("/")) || compareText(left.address, right.address));
-  const localities: MessageInitShape<typeof LocalityLbEndpointsSchema>[] = [];
-  const byLocality = Map.groupBy(located, (entry) => entry.locality.join("/"));
-  for (const entries of byLocality.values()) {
-    const [region = "", zone = "", subZone = ""] = entries[0]?.locality ?? [];
-    localities.push({
-      ...(region === "" && zone === "" && subZone === "" ? {} : { locality: { region, zone, subZone } }),
-      lbEndpoints: entries.map((entry) => entry.endpoint),
-      loadBalancingWeight: entries.length,
-    });
-  }
-  return create(ClusterLoadAssignmentSchema, { clusterName: name, endpoints: localities });
+/** Endpoints by locality, each reached the way that its workload takes. They must be in the order of their localities. */
+export function localityGroups(endpoints: readonly EndpointModel[], options: AssignmentOptions): readonly LocalityGroup[] {
+  const byLocality = Map.groupBy(endpoints, (endpoint) => localityText(endpoint.locality));
+  return [...byLocality.values()].map((members) => localityGroup(members, members.map((endpoint) => lbEndpoint(endpoint, options))));
 }
 
-function endpointsOf(slice: SliceFacts, service: ServiceFacts, port: ServicePortFacts, context: EndpointContext): readonly LocatedEndpoint[] {
-  const target = slice.ports.find((candidate) => candidate.name === port.name)?.port;
-  if (target === undefined) return [];
-  return slice.endpoints
-    .filter((endpoint) => endpoint.ready || service.publishNotReady)
-    .flatMap((endpoint) => {
-      const pod = endpoint.pod === "" ? undefined : context.podOf(endpoint.pod);
-      const node = context.nodeOf(endpoint.node);
-      const locality = [node?.region ?? "", node?.zone ?? "", node?.subzone ?? ""] as const;
-      return endpoint.addresses.map((address) => ({ locality, address, endpoint: lbEndpoint(address, target, pod, context) }));
-    });
+/** The weight of a locality is that of its endpoints together. */
+export function localityGroup(endpoints: readonly EndpointModel[], resources: readonly LbEndpoint[]): LocalityGroup {
+  const { region, zone, subzone } = endpoints[0]?.locality ?? { region: "", zone: "", subzone: "" };
+  const resource = create(LocalityLbEndpointsSchema, {
+    ...(region === "" && zone === "" && subzone === "" ? {} : { locality: { region, zone, subZone: subzone } }),
+    lbEndpoints: [...resources],
+    loadBalancingWeight: endpoints.reduce((sum, endpoint) => sum + endpoint.weight, 0),
+  });
+  return { resource, endpoints };
 }
 
-function lbEndpoint(address: string, port: number, pod: PodFacts | undefined, context: EndpointContext): LbEndpoint {
-  const metadata: Record<string, JsonObject> = { istio: pod === undefined ? {} : { workload: workloadText(pod, context.mesh) } };
-  const tunnelled = context.hbone && pod !== undefined && takesHbone(pod);
+export function loadAssignment(name: string, groups: readonly LocalityGroup[]): ClusterLoadAssignment {
+  return create(ClusterLoadAssignmentSchema, { clusterName: name, endpoints: groups.map(({ resource }) => resource) });
+}
+
+function lbEndpoint(endpoint: EndpointModel, { hbone, healthKnown }: AssignmentOptions): LbEndpoint {
+  const { address, port, workload } = endpoint;
+  const metadata: Record<string, JsonObject> = { istio: workload === "" ? {} : { workload } };
+  const tunnelled = hbone && endpoint.hbone;
   const destination = address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
   if (tunnelled) {
     metadata[originalDestinationFilter] = { local: destination };
     metadata["envoy.transport_socket_match"] = { tunnel: "http" };
-  } else if (pod?.labels[tlsModeLabel] === "istio") {
+  } else if (endpoint.mutualTls) {
     metadata["envoy.transport_socket_match"] = { tlsMode: "istio" };
   }
   return create(LbEndpointSchema, {
-    hostIdentifier: {
-      case: "endpoint",
-      value: {
-        address: tunnelled
-          ? { address: { case: "envoyInternalAddress", value: { addressNameSpecifier: { case: "serverListenerName", value: connectOriginateName }, endpointId: destination } } }
-          : { address: { case: "socketAddress", value: { address, portSpecifier: { case: "portValue", value: port } } } },
-      },
-    },
-    healthStatus: HealthStatus.HEALTHY,
-    loadBalancingWeight: 1,
+    hostIdentifier: { case: "endpoint", value: { address: { address: tunnelled ? internalAddress(destination) : socketAddress(address, port) } } },
+    ...(healthKnown ? { healthStatus: HealthStatus.HEALTHY } : {}),
+    loadBalancingWeight: endpoint.weight,
     metadata: filterMetadata(metadata),
   });
 }
 
-/** By a ztunnel, by the workload itself, or as a waypoint. */
-export function takesHbone(pod: PodFacts): boolean {
-  return pod.redirected || pod.labels[tunnelLabel] === "http" || pod.labels[managedLabel] === waypointManager;
+function internalAddress(destination: string) {
+  return { case: "envoyInternalAddress" as const, value: { addressNameSpecifier: { case: "serverListenerName" as const, value: connectOriginateName }, endpointId: destination } };
 }
 
-/** `workload;namespace;canonical name;canonical revision;cluster`, for telemetry. */
-function workloadText(pod: PodFacts, mesh: MeshSettings): string {
-  const revision = canonicalRevision(pod.labels);
-  return [pod.workloadName, pod.namespace, canonicalName(pod.labels, pod.workloadName), revision === "latest" ? "" : revision, mesh.clusterId].join(";");
+/** A path stands for a socket in the file system. */
+function socketAddress(address: string, port: number) {
+  if (address.startsWith("/")) return { case: "pipe" as const, value: { path: address } };
+  return { case: "socketAddress" as const, value: { address, portSpecifier: { case: "portValue" as const, value: port } } };
 }

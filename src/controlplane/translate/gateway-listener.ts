@@ -1,104 +1,61 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import {
-  CorsSchema,
-  FileAccessLogSchema,
-  GrpcStatsConfigSchema,
-  HttpConnectionManager_ForwardClientCertDetails,
-  HttpConnectionManager_PathWithEscapedSlashesAction,
-  HttpConnectionManagerSchema,
-  HTTPFaultSchema,
-  ListenerSchema,
-  OriginalDstSchema,
-  RouterSchema,
-  TcpProxySchema,
-  TrafficDirection,
-  type Listener,
-} from "../../wire/envoy/index.ts";
-import type { MeshSettings } from "../model/facts.ts";
+import { ListenerSchema, OriginalDstSchema, TcpProxySchema, TlsInspectorSchema, TrafficDirection, type FilterChainMatchSchema, type Listener } from "../../wire/envoy/index.ts";
 import { connectOriginateName, originalDestinationFilter } from "./cluster.ts";
-import { durationOfMs, overAds, packed } from "./envoy-any.ts";
+import { durationOfMs } from "./envoy-any.ts";
+import { filterInit, type FilterInit } from "./filter-init.ts";
+import type { TransportSocketInit } from "./tls-context.ts";
 
 const transportSocketTimeoutMs = 15_000;
+const inspectedBytes = 512;
 
-export function listenerName(port: number): string {
-  return `0.0.0.0_${port}`;
+/** One way in on a port of a gateway. */
+export interface GatewayChain {
+  /** Names that the client's TLS asks for; none: any. */
+  readonly serverNames: readonly string[];
+  readonly applicationProtocols?: readonly string[];
+  readonly transportSocket?: TransportSocketInit;
+  readonly filters: readonly FilterInit[];
+}
+
+export function listenerName(port: number, bind = "0.0.0.0"): string {
+  return `${bind}_${port}`;
 }
 
 export function routeName(port: number): string {
   return `http.${port}`;
 }
 
-/** One plain HTTP port of a Gateway; the routes of all of its listeners on that port come as one table. */
-export function httpListener(port: number, mesh: MeshSettings): Listener {
+/** A port of a gateway; connections are told apart by server names, where there are any. */
+export function gatewayListener(bind: string, port: number, chains: readonly GatewayChain[]): Listener {
+  const bySni = chains.some((chain) => chain.serverNames.length > 0 || chain.applicationProtocols !== undefined);
   return create(ListenerSchema, {
-    name: listenerName(port),
-    address: { address: { case: "socketAddress", value: { address: "0.0.0.0", portSpecifier: { case: "portValue", value: port } } } },
+    name: listenerName(port, bind),
+    address: { address: { case: "socketAddress", value: { address: bind, portSpecifier: { case: "portValue", value: port } } } },
     trafficDirection: TrafficDirection.OUTBOUND,
     maxConnectionsToAcceptPerSocketEvent: 1,
-    filterChains: [
-      {
-        transportSocketConnectTimeout: durationOfMs(transportSocketTimeoutMs),
-        filters: [{ name: "envoy.filters.network.http_connection_manager", configType: { case: "typedConfig", value: packed(HttpConnectionManagerSchema, connectionManager(port, mesh)) } }],
-      },
-    ],
+    listenerFilters: bySni ? [filterInit("envoy.filters.listener.tls_inspector", TlsInspectorSchema, { initialReadBufferSize: inspectedBytes })] : [],
+    filterChains: chains.map((chain) => ({
+      ...matchOf(chain),
+      transportSocketConnectTimeout: durationOfMs(transportSocketTimeoutMs),
+      filters: [...chain.filters],
+      ...(chain.transportSocket === undefined ? {} : { transportSocket: chain.transportSocket }),
+    })),
   });
 }
 
-function connectionManager(port: number, mesh: MeshSettings): MessageInitShape<typeof HttpConnectionManagerSchema> {
-  return {
-    statPrefix: `outbound_${listenerName(port)};`,
-    routeSpecifier: { case: "rds", value: { routeConfigName: routeName(port), configSource: overAds } },
-    httpFilters: [
-      { name: "envoy.filters.http.grpc_stats", configType: { case: "typedConfig", value: packed(GrpcStatsConfigSchema, { emitFilterState: true, perMethodStatSpecifier: { case: "statsForAllMethods", value: { value: false } } }) } },
-      { name: "envoy.filters.http.fault", configType: { case: "typedConfig", value: packed(HTTPFaultSchema, {}) } },
-      { name: "envoy.filters.http.cors", configType: { case: "typedConfig", value: packed(CorsSchema, {}) } },
-      { name: "envoy.filters.http.router", configType: { case: "typedConfig", value: packed(RouterSchema, {}) } },
-    ],
-    ...accessLog(mesh),
-    forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails.SANITIZE_SET,
-    setCurrentClientCertDetails: { subject: true, cert: true, dns: true, uri: true },
-    useRemoteAddress: true,
-    normalizePath: true,
-    pathWithEscapedSlashesAction: HttpConnectionManager_PathWithEscapedSlashesAction.KEEP_UNCHANGED,
-    proxy100Continue: true,
-    serverName: "istio-envoy",
-    streamIdleTimeout: durationOfMs(0),
-    upgradeConfigs: [{ upgradeType: "websocket" }],
-    httpProtocolOptions: {},
-  };
-}
-
-function accessLog(mesh: MeshSettings): Pick<MessageInitShape<typeof HttpConnectionManagerSchema>, "accessLog"> {
-  if (mesh.accessLogFile === "") return {};
-  const format = mesh.accessLogFormat === "" ? {} : { accessLogFormat: { case: "logFormat" as const, value: { format: { case: "textFormatSource" as const, value: { specifier: { case: "inlineString" as const, value: mesh.accessLogFormat } } } } } };
-  return {
-    accessLog: [{ name: "envoy.access_loggers.file", configType: { case: "typedConfig", value: packed(FileAccessLogSchema, { path: mesh.accessLogFile, ...format }) } }],
-  };
+function matchOf({ serverNames, applicationProtocols = [] }: GatewayChain): { filterChainMatch?: MessageInitShape<typeof FilterChainMatchSchema> } {
+  if (serverNames.length === 0 && applicationProtocols.length === 0) return {};
+  return { filterChainMatch: { serverNames: [...serverNames], applicationProtocols: [...applicationProtocols] } };
 }
 
 /** The internal listener that carries a connection to an HBONE endpoint: a CONNECT for the endpoint's own address. */
 export function connectOriginateListener(): Listener {
+  const config = { statPrefix: connectOriginateName, clusterSpecifier: { case: "cluster", value: connectOriginateName }, tunnelingConfig: { hostname: "%DOWNSTREAM_LOCAL_ADDRESS%" } } as const;
   return create(ListenerSchema, {
     name: connectOriginateName,
     listenerSpecifier: { case: "internalListener", value: {} },
     useOriginalDst: false,
-    listenerFilters: [{ name: originalDestinationFilter, configType: { case: "typedConfig", value: packed(OriginalDstSchema, {}) } }],
-    filterChains: [
-      {
-        filters: [
-          {
-            name: "envoy.filters.network.tcp_proxy",
-            configType: {
-              case: "typedConfig",
-              value: packed(TcpProxySchema, {
-                statPrefix: connectOriginateName,
-                clusterSpecifier: { case: "cluster", value: connectOriginateName },
-                tunnelingConfig: { hostname: "%DOWNSTREAM_LOCAL_ADDRESS%" },
-              }),
-            },
-          },
-        ],
-      },
-    ],
+    listenerFilters: [filterInit(originalDestinationFilter, OriginalDstSchema, {})],
+    filterChains: [{ filters: [filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, config)] }],
   });
 }

@@ -1,3 +1,4 @@
 export { deriveAmbientResources, type AmbientResources } from "./ambient-resources.ts";
-export type { EncodedResource } from "./resource.ts";
-export { deriveRouterResources, scopedResourceKey, type RouterResources, type ScopedEncodedResource } from "./router-resources.ts";
+export { scopedResourceKey, type EncodedResource, type ScopedEncodedResource } from "./resource.ts";
+export { deriveRouterResources, type RouterResources } from "./router-resources.ts";
+export { deriveMeshModel, deriveOutboundResources, fixedClusterNames, type MeshModel, type OutboundResources } from "./outbound-resources.ts";

@@ -47,3 +47,17 @@ function varint(value: number): readonly number[] {
 export function sameResource(left: EncodedResource, right: EncodedResource): boolean {
   return left.version === right.version && left.name === right.name;
 }
+
+/** A resource of one scope; the collection's key is {@link scopedResourceKey}. */
+export interface ScopedEncodedResource {
+  readonly scope: string;
+  readonly resource: EncodedResource;
+}
+
+export function scopedResourceKey(scope: string, name: string): string {
+  return `${scope}|${name}`;
+}
+
+export function sameScopedResource(left: ScopedEncodedResource, right: ScopedEncodedResource): boolean {
+  return left.scope === right.scope && sameResource(left.resource, right.resource);
+}

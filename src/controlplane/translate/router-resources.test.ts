@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import type { JsonObject } from "@bufbuild/protobuf";
 import type { KubernetesObject } from "../../api/index.ts";
-import { ClusterLoadAssignmentSchema, ListenerSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
+import { ListenerSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
 import { deriveRouteModels } from "../model/gateway-model.ts";
 import { deriveGatewayStatuses, deriveRouteStatuses } from "../model/gateway-status.ts";
 import { decodeResource, valueAt } from "../testing/decode-resource.ts";
@@ -17,8 +17,6 @@ function router(revision = "default") {
     ...fixture,
     routeTable: (gateway: string, port: number) => decodeResource(RouteConfigurationSchema, resources.routes.get(scopedResourceKey(gateway, `http.${port}`))?.resource) as unknown as RouteTable,
     listener: (gateway: string, name: string) => decodeResource(ListenerSchema, resources.listeners.get(scopedResourceKey(gateway, name))?.resource),
-    endpoints: (cluster: string, hbone: boolean) => decodeResource(ClusterLoadAssignmentSchema, resources.endpoints[hbone ? "hbone" : "plain"].get(cluster)),
-    clusters: () => resources.clusters.flatMap((collection) => [...collection.entries()].map(([name]) => name)).sort(),
     gatewayStatuses: deriveGatewayStatuses(fixture.graph, fixture.inputs, routes, revision),
     routeStatuses: deriveRouteStatuses(fixture.graph, fixture.inputs, routes, revision),
   };
@@ -170,26 +168,6 @@ test("hosts are those that listener and route have in common, and a listener say
       ["twice", 0, "HostnameConflict"],
     ],
   );
-});
-
-test("captured pods are reached through the HBONE listener by proxies that speak it, and directly by others", () => {
-  const { apply, endpoints, clusters } = router();
-  apply(...base);
-  const endpoint = (hbone: boolean): JsonValue | undefined => valueAt(endpoints("outbound|80||web.shop.svc.cluster.local", hbone), "endpoints", 0, "lbEndpoints", 0);
-  assert.deepEqual(endpoint(true), {
-    endpoint: { address: { envoyInternalAddress: { serverListenerName: "connect_originate", endpointId: "10.244.1.5:8080" } } },
-    healthStatus: "HEALTHY",
-    metadata: {
-      filterMetadata: {
-        istio: { workload: "web-1;shop;web;;Kubernetes" },
-        "envoy.filters.listener.original_dst": { local: "10.244.1.5:8080" },
-        "envoy.transport_socket_match": { tunnel: "http" },
-      },
-    },
-    loadBalancingWeight: 1,
-  });
-  assert.deepEqual(valueAt(endpoint(false), "endpoint", "address"), { socketAddress: { address: "10.244.1.5", portValue: 8080 } });
-  assert.ok(clusters().includes("connect_originate") && clusters().includes("outbound|80||api.other.svc.cluster.local"));
 });
 
 test("a revision that does not own a Gateway serves it all the same, but writes no status", () => {

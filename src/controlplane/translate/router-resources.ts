@@ -1,103 +1,28 @@
 import type { Collection, CollectionGraph } from "../../kube/index.ts";
-import { ClusterLoadAssignmentSchema, ClusterSchema, ListenerSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
-import { clusterName } from "../model/backend-resolution.ts";
-import { factsKey, hostnameOf, meshKey } from "../model/facts.ts";
+import { ListenerSchema, RouteConfigurationSchema, type Listener } from "../../wire/envoy/index.ts";
+import { factsKey, meshKey, type MeshSettings } from "../model/facts.ts";
 import { isIngressClass } from "../model/gateway-class.ts";
 import type { RouteModel } from "../model/gateway-model.ts";
 import { judgeListeners } from "../model/listener-validation.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
-import { selectorKeys } from "../model/selection.ts";
-import { tcpPortsOf } from "../model/service-ports.ts";
-import { matchesLabels } from "../../api/index.ts";
-import { blackHoleCluster, blackHoleName, connectOriginateCluster, connectOriginateName, serviceCluster } from "./cluster.ts";
-import { loadAssignment } from "./endpoints.ts";
-import { connectOriginateListener, httpListener, listenerName, routeName } from "./gateway-listener.ts";
+import { connectOriginateName } from "./cluster.ts";
+import { connectOriginateListener, gatewayListener, listenerName, routeName } from "./gateway-listener.ts";
+import { httpConnectionManagerFilter } from "./http-connection-manager.ts";
 import { routeTable } from "./gateway-route.ts";
-import { encodeResource, sameResource, type EncodedResource } from "./resource.ts";
+import { encodeResource, sameScopedResource, scopedResourceKey, type ScopedEncodedResource } from "./resource.ts";
 
-/** A resource of one scope; the collection's key is {@link scopedResourceKey}. */
-export interface ScopedEncodedResource {
-  readonly scope: string;
-  readonly resource: EncodedResource;
-}
-
-/** What gateway proxies are served. */
+/** What gateway proxies are served beside the clusters of their scope. */
 export interface RouterResources {
-  readonly clusters: readonly Collection<EncodedResource>[];
-  /** For proxies that speak HBONE, and for those that do not. */
-  readonly endpoints: { readonly hbone: Collection<EncodedResource>; readonly plain: Collection<EncodedResource> };
   /** Scoped by `namespace/name` of the Gateway. */
   readonly listeners: Collection<ScopedEncodedResource>;
   readonly routes: Collection<ScopedEncodedResource>;
 }
 
-export function scopedResourceKey(scope: string, name: string): string {
-  return `${scope}|${name}`;
-}
-
 export function deriveRouterResources(graph: CollectionGraph, inputs: MeshInputs, routes: Collection<RouteModel>): RouterResources {
   return {
-    clusters: [deriveFixedClusters(graph, inputs), deriveServiceClusters(graph, inputs)],
-    endpoints: { hbone: deriveEndpoints(graph, inputs, true), plain: deriveEndpoints(graph, inputs, false) },
     listeners: deriveListeners(graph, inputs),
     routes: deriveRouteTables(graph, inputs, routes),
   };
-}
-
-function deriveFixedClusters(graph: CollectionGraph, inputs: MeshInputs): Collection<EncodedResource> {
-  return graph.derive(
-    "cds-fixed",
-    inputs.mesh,
-    (mesh) => [
-      [connectOriginateName, encodeResource(ClusterSchema, connectOriginateName, connectOriginateCluster(mesh))],
-      [blackHoleName, encodeResource(ClusterSchema, blackHoleName, blackHoleCluster())],
-    ],
-    sameResource,
-  );
-}
-
-function deriveServiceClusters(graph: CollectionGraph, inputs: MeshInputs): Collection<EncodedResource> {
-  const pods = inputs.pods.index("label", (pod) => Object.entries(pod.labels).map(([key, value]) => `${pod.namespace}/${key}=${value}`));
-  return graph.derive(
-    "cds-services",
-    inputs.services,
-    (service, reader) => {
-      const mesh = reader.get(inputs.mesh, meshKey);
-      if (mesh === undefined) return [];
-      const [candidates = ""] = selectorKeys(service.namespace, service.selector);
-      const selected = candidates === "" ? [] : reader.lookup(pods, candidates).filter((pod) => matchesLabels(service.selector, pod.labels));
-      const identities = [...new Set(selected.map((pod) => `spiffe://${mesh.trustDomain}/ns/${pod.namespace}/sa/${pod.serviceAccount}`))].sort();
-      return tcpPortsOf(service).map((port) => {
-        const cluster = serviceCluster(service, port, mesh, identities);
-        return [cluster.name, encodeResource(ClusterSchema, cluster.name, cluster)] as const;
-      });
-    },
-    sameResource,
-  );
-}
-
-function deriveEndpoints(graph: CollectionGraph, inputs: MeshInputs, hbone: boolean): Collection<EncodedResource> {
-  const slices = inputs.slices.index("service", (slice) => [slice.service]);
-  return graph.derive(
-    hbone ? "eds-hbone" : "eds-plain",
-    inputs.services,
-    (service, reader, key) => {
-      const mesh = reader.get(inputs.mesh, meshKey);
-      if (mesh === undefined) return [];
-      const context = {
-        mesh,
-        hbone,
-        slices: reader.lookup(slices, key),
-        podOf: (pod: string) => reader.get(inputs.pods, pod),
-        nodeOf: (node: string) => reader.get(inputs.nodes, node),
-      };
-      return tcpPortsOf(service).map((port) => {
-        const name = clusterName(port.port, hostnameOf(service, mesh.domain));
-        return [name, encodeResource(ClusterLoadAssignmentSchema, name, loadAssignment(name, service, port, context))] as const;
-      });
-    },
-    sameResource,
-  );
 }
 
 function deriveListeners(graph: CollectionGraph, inputs: MeshInputs): Collection<ScopedEncodedResource> {
@@ -134,6 +59,12 @@ function deriveRouteTables(graph: CollectionGraph, inputs: MeshInputs, routes: C
   );
 }
 
+/** One plain HTTP port of a Gateway; the routes of all of its listeners on that port come as one table. */
+function httpListener(port: number, mesh: MeshSettings): Listener {
+  const manager = httpConnectionManagerFilter({ direction: "gateway", statPrefix: `outbound_${listenerName(port)}`, mesh, routes: { rds: routeName(port) } });
+  return gatewayListener("0.0.0.0", port, [{ serverNames: [], filters: [manager] }]);
+}
+
 function servedPorts(gateway: Parameters<typeof judgeListeners>[0]): readonly number[] {
   const ports = judgeListeners(gateway)
     .filter((verdict) => verdict.serves)
@@ -141,6 +72,4 @@ function servedPorts(gateway: Parameters<typeof judgeListeners>[0]): readonly nu
   return [...new Set(ports)].sort((left, right) => left - right);
 }
 
-function sameScopedResource(left: ScopedEncodedResource, right: ScopedEncodedResource): boolean {
-  return left.scope === right.scope && sameResource(left.resource, right.resource);
-}
+export { scopedResourceKey, type ScopedEncodedResource } from "./resource.ts";

@@ -1,0 +1,166 @@
+import type { DestinationSubset, TrafficPolicy } from "../../api/istio/index.ts";
+import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../kube/index.ts";
+import { compareText, meshKey, type DestinationRuleFacts, type Labels, type MeshSettings } from "./facts.ts";
+import type { MeshInputs } from "./mesh-inputs.ts";
+import { isWildcard, mostSpecificHost, qualifiedHost } from "./service-hostname.ts";
+import { visibilityOf } from "./service-visibility.ts";
+
+/** One or more DestinationRules of one namespace for one host, as one. */
+export interface DestinationRuleModel {
+  readonly namespace: string;
+  /** Of the oldest, which names the whole. */
+  readonly name: string;
+  readonly host: string;
+  readonly trafficPolicy: TrafficPolicy | undefined;
+  readonly subsets: readonly DestinationSubset[];
+  /** The clients that it holds for; undefined: all. */
+  readonly selector: Labels | undefined;
+  readonly visibleIn: readonly string[];
+}
+
+/** All that one namespace has for one host. */
+interface HostRules {
+  readonly namespace: string;
+  readonly host: string;
+  /** For clients of the namespace itself. */
+  readonly local: readonly DestinationRuleModel[];
+  /** For clients elsewhere. */
+  readonly exported: readonly DestinationRuleModel[];
+  /** For clients of the namespace alone: in the root namespace these go before those of services' namespaces. */
+  readonly private: readonly DestinationRuleModel[];
+}
+
+export interface DestinationRules {
+  /** By `namespace/host`. */
+  readonly hosts: Collection<HostRules>;
+  readonly wildcards: CollectionIndex<HostRules>;
+  /** Rules that look at the labels of their clients, under {@link clientLabelsKey}. */
+  readonly withClientLabels: CollectionIndex<DestinationRuleFacts>;
+  /** Rules whose effect depends on where a client is, under the same key. */
+  readonly withLocality: CollectionIndex<DestinationRuleFacts>;
+}
+
+export const clientLabelsKey = "any";
+
+export function deriveDestinationRules(graph: CollectionGraph, inputs: MeshInputs): DestinationRules {
+  const hostOf = (rule: DestinationRuleFacts, mesh: MeshSettings): string => qualifiedHost(rule.spec.host, rule.namespace, mesh.domain);
+  const byHost = inputs.destinationRules.index("namespace-host", (rule) => [`${rule.namespace}/${rule.spec.host.toLowerCase()}`]);
+  // Two spellings of one host (short and whole) meet here.
+  const spellings = graph.derive("destination-rule-hosts", inputs.destinationRules, (rule, reader) => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    if (mesh === undefined) return [];
+    const host = hostOf(rule, mesh);
+    const suffix = `.${rule.namespace}.svc.${mesh.domain}`;
+    const short = host.endsWith(suffix) && !isWildcard(host) ? host.slice(0, -suffix.length) : undefined;
+    return [[`${rule.namespace}/${host}`, { namespace: rule.namespace, host, short: short?.includes(".") === true ? undefined : short }]];
+  });
+  const hosts = graph.derive("destination-rules", spellings, ({ namespace, host, short }, reader): Iterable<readonly [string, HostRules]> => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    if (mesh === undefined) return [];
+    const written = short === undefined ? [host] : [host, short];
+    const rules = written.flatMap((spelling) => reader.lookup(byHost, `${namespace}/${spelling}`)).sort(bySelectorAndAge);
+    return [[`${namespace}/${host}`, consolidate(namespace, host, rules, mesh)]];
+  });
+  return {
+    hosts,
+    wildcards: hosts.index("wildcard", (rules) => (isWildcard(rules.host) ? [rules.namespace] : [])),
+    withClientLabels: inputs.destinationRules.index("client-labels", (rule) => (clientLabelNames(rule).length > 0 ? [clientLabelsKey] : [])),
+    withLocality: inputs.destinationRules.index("locality", (rule) => (needsLocality(rule) ? [clientLabelsKey] : [])),
+  };
+}
+
+/** Names of the labels of clients that a rule asks for. */
+export function clientLabelNames({ spec }: DestinationRuleFacts): readonly string[] {
+  const priorities = policiesOf(spec).flatMap((policy) => [...(policy.loadBalancer?.localityLbSetting?.failoverPriority ?? []), ...(policy.loadBalancer?.zoneAwareLbSetting?.failoverPriority ?? [])]);
+  return [...Object.keys(spec.workloadSelector?.matchLabels ?? {}), ...priorities.map((label) => label.split("=")[0] ?? "")];
+}
+
+/** Failover needs outliers to be detected, and shares by locality are said outright. */
+function needsLocality({ spec }: DestinationRuleFacts): boolean {
+  return policiesOf(spec).some(({ loadBalancer, outlierDetection }) => outlierDetection !== undefined || loadBalancer?.localityLbSetting !== undefined || loadBalancer?.zoneAwareLbSetting !== undefined);
+}
+
+function policiesOf(spec: DestinationRuleFacts["spec"]) {
+  const whole = [spec.trafficPolicy, ...spec.subsets.map((subset) => subset.trafficPolicy)].flatMap((policy) => policy ?? []);
+  return whole.flatMap((policy) => [policy, ...policy.portLevelSettings]);
+}
+
+function bySelectorAndAge(left: DestinationRuleFacts, right: DestinationRuleFacts): number {
+  const selects = (rule: DestinationRuleFacts): number => Number(rule.spec.workloadSelector === undefined);
+  return selects(left) - selects(right) || compareText(left.createdAt, right.createdAt) || compareText(left.name, right.name);
+}
+
+function consolidate(namespace: string, host: string, rules: readonly DestinationRuleFacts[], mesh: MeshSettings): HostRules {
+  const models = rules.map(({ name, spec }): DestinationRuleModel => {
+    const selector = spec.workloadSelector?.matchLabels;
+    const exportTo = spec.exportTo.length === 0 ? mesh.defaultDestinationRuleExportTo : spec.exportTo;
+    return { namespace, name, host, trafficPolicy: spec.trafficPolicy, subsets: spec.subsets, selector, visibleIn: selector === undefined ? visibilityOf(exportTo, namespace) : [namespace] };
+  });
+  const isPrivate = ({ visibleIn }: DestinationRuleModel): boolean => visibleIn.length === 1 && visibleIn[0] === namespace;
+  return {
+    namespace,
+    host,
+    local: merge(models.filter(({ visibleIn }) => visibleIn.includes("*") || visibleIn.includes(namespace))),
+    exported: merge(models.filter((model) => !isPrivate(model))),
+    private: merge(models.filter(isPrivate)),
+  };
+}
+
+/** Rules for the same clients become one: subsets are joined, and the policy of the oldest that has one counts. */
+function merge(models: readonly DestinationRuleModel[]): readonly DestinationRuleModel[] {
+  const merged: DestinationRuleModel[] = [];
+  for (const model of models) {
+    const at = merged.findIndex((other) => sameClients(other, model));
+    const known = merged[at];
+    if (known === undefined) merged.push(model);
+    else {
+      const added = model.subsets.filter((subset) => !known.subsets.some((other) => other.name === subset.name));
+      merged[at] = { ...known, subsets: [...known.subsets, ...added], trafficPolicy: known.trafficPolicy ?? model.trafficPolicy };
+    }
+  }
+  return merged;
+}
+
+function sameClients(left: DestinationRuleModel, right: DestinationRuleModel): boolean {
+  const text = ({ selector, visibleIn }: DestinationRuleModel): string => JSON.stringify([selector === undefined ? null : Object.entries(selector).sort(([a], [b]) => compareText(a, b)), visibleIn]);
+  return text(left) === text(right);
+}
+
+export interface RuleClient {
+  readonly namespace: string;
+  readonly labels: Labels;
+}
+
+/**
+ * The rule for a service that holds for a client: one of the client's namespace, else an exported one of the service's, else
+ * of the root namespace; the most specific host of the first of these that has any. Private rules of the root namespace hold there first.
+ */
+export function destinationRuleFor(service: { readonly hostname: string; readonly namespace: string }, client: RuleClient, mesh: MeshSettings, rules: DestinationRules, reader: CollectionReader): DestinationRuleModel | undefined {
+  const ofClient = mostSpecificRules(client.namespace, service.hostname, client.namespace === mesh.rootNamespace ? "private" : "local", rules, reader);
+  if (ofClient.length > 0) return choose(ofClient, client);
+  for (const namespace of [service.namespace, mesh.rootNamespace]) {
+    const found = mostSpecificRules(namespace, service.hostname, "exported", rules, reader).filter(({ visibleIn }) => visibleIn.includes("*") || visibleIn.includes(client.namespace));
+    if (found.length > 0) return choose(found, client);
+  }
+  return undefined;
+}
+
+function mostSpecificRules(namespace: string, host: string, pool: "local" | "exported" | "private", rules: DestinationRules, reader: CollectionReader): readonly DestinationRuleModel[] {
+  const exact = reader.get(rules.hosts, `${namespace}/${host}`)?.[pool] ?? [];
+  if (exact.length > 0) return exact;
+  const wildcards = reader.lookup(rules.wildcards, namespace).filter((candidate) => candidate[pool].length > 0);
+  const best = mostSpecificHost(wildcards.map((candidate) => candidate.host), host);
+  return wildcards.find((candidate) => candidate.host === best)?.[pool] ?? [];
+}
+
+/** One that selects the client goes before one for all. */
+function choose(found: readonly DestinationRuleModel[], client: RuleClient): DestinationRuleModel | undefined {
+  const selecting = found.find(({ selector, namespace }) => selector !== undefined && namespace === client.namespace && Object.entries(selector).every(([name, value]) => client.labels[name] === value));
+  return selecting ?? found.find(({ selector }) => selector === undefined);
+}
+
+/** A rule's name in the metadata of what it shapes. */
+export function destinationRulePath(rule: DestinationRuleModel): string {
+  return `/apis/networking.istio.io/v1/namespaces/${rule.namespace}/destination-rule/${rule.name}`;
+}
+

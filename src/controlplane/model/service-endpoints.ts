@@ -1,0 +1,148 @@
+import { matchesLabels } from "../../api/index.ts";
+import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
+import { compareText, hostnameOf, meshKey, type Labels, type MeshSettings, type PodFacts, type ServiceFacts, type SliceFacts, type WorkloadEntryFacts } from "./facts.ts";
+import type { MeshInputs } from "./mesh-inputs.ts";
+import { identityOf, localityFromLabel, localityText, nowhere, tlsModeLabel, workloadText, type EndpointModel } from "./service-endpoint-model.ts";
+import { entryEndpoints, workloadEntryEndpoint } from "./service-entry-endpoints.ts";
+
+/** Endpoints by {@link endpointsKey}; every port of every service has an item, be it empty. */
+export interface ServiceEndpoints {
+  readonly kubernetes: Collection<readonly EndpointModel[]>;
+  readonly entries: Collection<readonly EndpointModel[]>;
+}
+
+export function endpointsKey(service: string, port: number): string {
+  return `${service}|${port}`;
+}
+
+export function getEndpoints(endpoints: ServiceEndpoints, service: { readonly registry: string; readonly namespace: string; readonly hostname: string }, port: number, reader: CollectionReader): readonly EndpointModel[] {
+  const collection = service.registry === "Kubernetes" ? endpoints.kubernetes : endpoints.entries;
+  return reader.get(collection, endpointsKey(`${service.namespace}/${service.hostname}`, port)) ?? [];
+}
+
+const tunnelLabel = "networking.istio.io/tunnel";
+const managedLabel = "gateway.istio.io/managed";
+const waypointManager = "istio.io-mesh-controller";
+
+export function deriveServiceEndpoints(graph: CollectionGraph, inputs: MeshInputs): ServiceEndpoints {
+  return { kubernetes: deriveKubernetesEndpoints(graph, inputs), entries: deriveEntryEndpoints(graph, inputs) };
+}
+
+function deriveKubernetesEndpoints(graph: CollectionGraph, inputs: MeshInputs): Collection<readonly EndpointModel[]> {
+  const slices = inputs.slices.index("service", (slice) => [slice.service]);
+  return graph.derive("endpoints-kubernetes", inputs.services, (service, reader, key) => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    if (mesh === undefined || service.type === "ExternalName") return [];
+    const own = reader.lookup(slices, key);
+    const selected = selectedWorkloadEntries(service.namespace, service.selector, inputs, reader);
+    return service.ports
+      .filter((port) => port.protocol === "TCP")
+      .map((port) => {
+        const target = { name: port.name, port: port.port, target: typeof port.target === "number" ? port.target : 0 };
+        const found = [
+          ...own.flatMap((slice) => sliceEndpoints(slice, service, port.name, mesh, inputs, reader)),
+          ...selected.flatMap((entry) => workloadEntryEndpoint(entry, target, mesh) ?? []),
+        ];
+        return [endpointsKey(`${service.namespace}/${hostnameOf(service, mesh.domain).toLowerCase()}`, port.port), sortedEndpoints(found)] as const;
+      });
+  });
+}
+
+function deriveEntryEndpoints(graph: CollectionGraph, inputs: MeshInputs): Collection<readonly EndpointModel[]> {
+  const pods = podsByLabel(inputs);
+  return graph.derive("endpoints-entries", inputs.serviceEntries, (entry, reader) => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    if (mesh === undefined) return [];
+    const selector = entry.spec.workloadSelector?.labels ?? {};
+    const workloads = selectedWorkloadEntries(entry.namespace, selector, inputs, reader);
+    const selectedPods = podsSelectedBy(pods, entry.namespace, selector, reader).filter((pod) => pod.ready && pod.addresses.length > 0);
+    return entry.spec.hosts.flatMap((host) =>
+      entry.spec.ports.map((port) => {
+        const target = { name: port.name ?? "", port: port.number, target: port.targetPort ?? 0 };
+        const found = [
+          ...entryEndpoints(entry, host, target, mesh),
+          ...workloads.flatMap((workload) => workloadEntryEndpoint(workload, target, mesh) ?? []),
+          ...selectedPods.map((pod) => podEndpoint(pod, pod.addresses[0] ?? "", target.target === 0 ? target.port : target.target, mesh, inputs, reader)),
+        ];
+        return [endpointsKey(`${entry.namespace}/${host.toLowerCase()}`, port.number), sortedEndpoints(found)] as const;
+      }),
+    );
+  });
+}
+
+/** Locality by locality, addresses in order, so that equal sets give equal resources. */
+function sortedEndpoints(endpoints: readonly EndpointModel[]): readonly EndpointModel[] {
+  return [...endpoints].sort((left, right) => compareText(localityText(left.locality), localityText(right.locality)) || compareText(left.address, right.address) || left.port - right.port);
+}
+
+function sliceEndpoints(slice: SliceFacts, service: ServiceFacts, portName: string, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): readonly EndpointModel[] {
+  const target = slice.ports.find((candidate) => candidate.name === portName)?.port;
+  if (target === undefined) return [];
+  return slice.endpoints
+    .filter((endpoint) => endpoint.ready || service.publishNotReady)
+    .flatMap((endpoint) => {
+      const pod = endpoint.pod === "" ? undefined : reader.get(inputs.pods, endpoint.pod);
+      const node = reader.get(inputs.nodes, endpoint.node);
+      return endpoint.addresses.map((address): EndpointModel =>
+        pod === undefined
+          ? { address, port: target, labels: {}, identity: "", mutualTls: false, hbone: false, captured: false, locality: node ?? nowhere, network: mesh.network, node: endpoint.node, weight: 1, workload: "" }
+          : podEndpoint(pod, address, target, mesh, inputs, reader),
+      );
+    });
+}
+
+function podEndpoint(pod: PodFacts, address: string, port: number, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): EndpointModel {
+  const node = reader.get(inputs.nodes, pod.node);
+  return {
+    address,
+    port,
+    labels: pod.labels,
+    identity: identityOf(mesh, pod.namespace, pod.serviceAccount),
+    mutualTls: pod.labels[tlsModeLabel] === "istio",
+    hbone: takesHbone(pod),
+    captured: pod.redirected || pod.labels[tunnelLabel] === "http",
+    locality: localityFromLabel(pod.labels) ?? (node === undefined ? nowhere : { region: node.region, zone: node.zone, subzone: node.subzone }),
+    network: pod.labels["topology.istio.io/network"] ?? mesh.network,
+    node: pod.node,
+    weight: 1,
+    workload: workloadText(pod.workloadName, pod.namespace, pod.labels, mesh),
+  };
+}
+
+/** By a ztunnel, by the workload itself, or as a waypoint. */
+export function takesHbone(pod: PodFacts): boolean {
+  return pod.redirected || pod.labels[tunnelLabel] === "http" || pod.labels[managedLabel] === waypointManager;
+}
+
+/** What the reading of identities needs of a service. */
+interface IdentifiedService {
+  readonly registry: string;
+  readonly namespace: string;
+  readonly hostname: string;
+  readonly selector: Labels;
+  readonly ports: readonly { readonly port: number }[];
+  readonly subjectAltNames: readonly string[];
+}
+
+/** Identities behind a service: whom a proxy takes that speaks mutual TLS to it. Also those of pods that are not ready. */
+export function identitiesOf(service: IdentifiedService, mesh: MeshSettings, endpoints: ServiceEndpoints, inputs: MeshInputs, reader: CollectionReader): readonly string[] {
+  const selected = podsSelectedBy(podsByLabel(inputs), service.namespace, service.selector, reader).map((pod) => identityOf(mesh, pod.namespace, pod.serviceAccount));
+  const reached = service.ports.flatMap((port) => getEndpoints(endpoints, service, port.port, reader).map((endpoint) => endpoint.identity));
+  return [...new Set([...selected, ...reached, ...service.subjectAltNames])].filter((identity) => identity !== "").sort();
+}
+
+function podsByLabel(inputs: MeshInputs) {
+  return inputs.pods.index("label", (pod) => Object.entries(pod.labels).map(([key, value]) => `${pod.namespace}/${key}=${value}`));
+}
+
+function podsSelectedBy(pods: ReturnType<typeof podsByLabel>, namespace: string, selector: Labels, reader: CollectionReader): readonly PodFacts[] {
+  const first = Object.keys(selector).sort()[0];
+  if (first === undefined) return [];
+  return reader.lookup(pods, `${namespace}/${first}=${selector[first] ?? ""}`).filter((pod) => matchesLabels(selector, pod.labels));
+}
+
+function selectedWorkloadEntries(namespace: string, selector: Labels, inputs: MeshInputs, reader: CollectionReader): readonly WorkloadEntryFacts[] {
+  if (Object.keys(selector).length === 0) return [];
+  const entries = inputs.workloadEntries.index("namespace", (entry) => [entry.namespace]);
+  return reader.lookup(entries, namespace).filter((entry) => matchesLabels(selector, { ...entry.spec.labels, ...entry.labels }));
+}

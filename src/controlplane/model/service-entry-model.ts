@@ -1,0 +1,66 @@
+import type { IstioPort } from "../../api/istio/index.ts";
+import type { AppProtocol, MeshSettings, ServiceEntryFacts } from "./facts.ts";
+import type { ServiceModel, ServicePortModel, ServiceResolution } from "./service-model.ts";
+import { visibilityOf } from "./service-visibility.ts";
+
+const resolutions = {
+  NONE: "passthrough",
+  STATIC: "endpoints",
+  DNS: "dns",
+  DNS_ROUND_ROBIN: "dns-round-robin",
+  DYNAMIC_DNS: "dns",
+} as const satisfies Readonly<Record<ServiceEntryFacts["spec"]["resolution"], ServiceResolution>>;
+
+const protocols: Readonly<Record<string, AppProtocol>> = {
+  HTTP: "http",
+  HTTP2: "http2",
+  GRPC: "grpc",
+  "GRPC-WEB": "grpc",
+  HTTPS: "tls",
+  TLS: "tls",
+  TCP: "tcp",
+  MONGO: "tcp",
+  MYSQL: "tcp",
+  REDIS: "tcp",
+};
+
+/** A service for each host of a ServiceEntry. */
+export function serviceEntryModels(entry: ServiceEntryFacts, mesh: MeshSettings): readonly ServiceModel[] {
+  const { spec, namespace } = entry;
+  const exportTo = spec.exportTo.length === 0 ? mesh.defaultServiceExportTo : spec.exportTo;
+  return spec.hosts.map((host) => ({
+    registry: "External",
+    namespace,
+    hostname: host.toLowerCase(),
+    name: host,
+    objectName: entry.name,
+    createdAt: entry.createdAt,
+    labels: entry.labels,
+    ports: spec.ports.flatMap(portModel),
+    resolution: resolutions[spec.resolution],
+    addresses: spec.addresses.map(withoutFullPrefix),
+    meshExternal: spec.location === "MESH_EXTERNAL",
+    visibleIn: visibilityOf(exportTo, namespace),
+    selector: spec.workloadSelector?.labels ?? {},
+    subjectAltNames: spec.subjectAltNames,
+    aliasOf: "",
+    preference: "none",
+  }));
+}
+
+function portModel(port: IstioPort): readonly ServicePortModel[] {
+  if (port.protocol === "UDP") return [];
+  return [{ name: port.name ?? "", port: port.number, protocol: istioPortProtocol(port), target: port.targetPort ?? 0 }];
+}
+
+/** As its `protocol` says, else as its name does. */
+export function istioPortProtocol(port: IstioPort): AppProtocol {
+  const name = (port.name ?? "").toUpperCase();
+  return protocols[port.protocol ?? (name.startsWith("GRPC-WEB") ? "GRPC-WEB" : (name.split("-")[0] ?? ""))] ?? "unknown";
+}
+
+/** `10.0.0.1/32` is an address. */
+function withoutFullPrefix(address: string): string {
+  const [base = "", length] = address.split("/");
+  return length === (base.includes(":") ? "128" : "32") ? base : address;
+}

@@ -1,0 +1,134 @@
+import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../kube/index.ts";
+import { compareText, hostnameOf, meshKey, type AppProtocol, type Labels, type MeshSettings, type ServiceFacts } from "./facts.ts";
+import type { MeshInputs } from "./mesh-inputs.ts";
+import { serviceEntryModels } from "./service-entry-model.ts";
+import { visibilityOf } from "./service-visibility.ts";
+
+/** How a proxy finds the endpoints of a service. */
+export type ServiceResolution =
+  /** The control plane tells them. */
+  | "endpoints"
+  /** Where the application connects to is where the connection goes. */
+  | "passthrough"
+  /** The proxy resolves names: all addresses, or one at a time. */
+  | "dns"
+  | "dns-round-robin"
+  /** A name for another service. */
+  | "alias";
+
+export interface ServicePortModel {
+  readonly name: string;
+  readonly port: number;
+  readonly protocol: AppProtocol;
+  /** Of a ServiceEntry: the endpoints' port where they say none. */
+  readonly target: number;
+}
+
+/** A destination as proxies know it, whoever registered it. */
+export interface ServiceModel {
+  readonly registry: "Kubernetes" | "External";
+  readonly namespace: string;
+  /** Lower case; of a ServiceEntry it may be a wildcard. */
+  readonly hostname: string;
+  /** Of the Service; of a ServiceEntry the host. */
+  readonly name: string;
+  /** Of the object. */
+  readonly objectName: string;
+  readonly createdAt: string;
+  readonly labels: Labels;
+  readonly ports: readonly ServicePortModel[];
+  readonly resolution: ServiceResolution;
+  /** Addresses and CIDRs that stand for it; none: it is told apart by name. */
+  readonly addresses: readonly string[];
+  readonly meshExternal: boolean;
+  /** `*`, or namespaces; nobody when empty. */
+  readonly visibleIn: readonly string[];
+  readonly selector: Labels;
+  readonly subjectAltNames: readonly string[];
+  /** Of an alias: the host that it leads to. */
+  readonly aliasOf: string;
+  readonly preference: ServiceFacts["preference"];
+}
+
+/** All services, by `namespace/hostname`. Kubernetes' own count where both have one host in one namespace. */
+export interface ServiceRegistry {
+  readonly kubernetes: Collection<ServiceModel>;
+  readonly entries: Collection<ServiceModel>;
+  readonly byHost: readonly CollectionIndex<ServiceModel>[];
+  readonly byVisibility: readonly CollectionIndex<ServiceModel>[];
+  /** Aliases by the host that they lead to. */
+  readonly aliases: CollectionIndex<ServiceModel>;
+}
+
+export function serviceKey(service: { readonly namespace: string; readonly hostname: string }): string {
+  return `${service.namespace}/${service.hostname}`;
+}
+
+export function deriveServiceRegistry(graph: CollectionGraph, inputs: MeshInputs): ServiceRegistry {
+  const kubernetes = graph.derive("services-kubernetes", inputs.services, (service, reader) => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    if (mesh === undefined) return [];
+    const model = kubernetesService(service, mesh);
+    return [[serviceKey(model), model]];
+  });
+  const entries = graph.derive("services-entries", inputs.serviceEntries, (entry, reader) => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    if (mesh === undefined) return [];
+    return serviceEntryModels(entry, mesh).map((model) => [serviceKey(model), model] as const);
+  });
+  const both = [kubernetes, entries];
+  return {
+    kubernetes,
+    entries,
+    byHost: both.map((collection) => collection.index("host", (service) => [service.hostname])),
+    byVisibility: both.map((collection) => collection.index("visible", (service) => service.visibleIn)),
+    aliases: kubernetes.index("alias", (service) => (service.aliasOf === "" ? [] : [service.aliasOf])),
+  };
+}
+
+export function getService(registry: ServiceRegistry, key: string, reader: CollectionReader): ServiceModel | undefined {
+  return reader.get(registry.kubernetes, key) ?? reader.get(registry.entries, key);
+}
+
+/** Those that a namespace sees, oldest first. */
+export function visibleServices(registry: ServiceRegistry, namespace: string, reader: CollectionReader): readonly ServiceModel[] {
+  const found = registry.byVisibility.flatMap((index) => [...reader.lookup(index, namespace), ...reader.lookup(index, "*")]);
+  return found.sort(byRegistration);
+}
+
+/** Those of one host name, in any namespace. */
+export function servicesOfHost(registry: ServiceRegistry, host: string, reader: CollectionReader): readonly ServiceModel[] {
+  return registry.byHost.flatMap((index) => reader.lookup(index, host));
+}
+
+export function isVisible(service: ServiceModel, namespace: string): boolean {
+  return service.visibleIn.includes("*") || service.visibleIn.includes(namespace);
+}
+
+function byRegistration(left: ServiceModel, right: ServiceModel): number {
+  return compareText(left.createdAt, right.createdAt) || compareText(left.name, right.name) || compareText(left.namespace, right.namespace);
+}
+
+function kubernetesService(service: ServiceFacts, mesh: MeshSettings): ServiceModel {
+  const headless = service.clusterAddresses.length === 0;
+  return {
+    registry: "Kubernetes",
+    namespace: service.namespace,
+    hostname: hostnameOf(service, mesh.domain).toLowerCase(),
+    name: service.name,
+    objectName: service.name,
+    createdAt: service.createdAt,
+    labels: service.labels,
+    ports: service.ports.flatMap((port) =>
+      port.protocol === "TCP" ? { name: port.name, port: port.port, protocol: port.appProtocol, target: typeof port.target === "number" ? port.target : 0 } : [],
+    ),
+    resolution: service.type === "ExternalName" ? "alias" : headless ? "passthrough" : "endpoints",
+    addresses: service.clusterAddresses,
+    meshExternal: service.type === "ExternalName",
+    visibleIn: visibilityOf(service.exportTo.length === 0 ? mesh.defaultServiceExportTo : service.exportTo, service.namespace),
+    selector: service.selector,
+    subjectAltNames: [],
+    aliasOf: service.type === "ExternalName" ? service.externalName : "",
+    preference: service.preference,
+  };
+}

@@ -1,0 +1,6 @@
+/** `exportTo` with its words replaced: `["*"]`, namespaces in order, or nothing for `~`. */
+export function visibilityOf(exportTo: readonly string[], namespace: string): readonly string[] {
+  if (exportTo.includes("*")) return ["*"];
+  if (exportTo.includes("~")) return [];
+  return [...new Set(exportTo.map((entry) => (entry === "." ? namespace : entry)))].sort();
+}

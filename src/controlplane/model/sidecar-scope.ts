@@ -1,0 +1,247 @@
+import type { CaptureMode, Destination, IstioPort, SidecarEgress, SidecarSpec } from "../../api/istio/index.ts";
+import type { Collection, CollectionGraph, CollectionReader, SourceCollection } from "../../kube/index.ts";
+import { clientLabelNames, clientLabelsKey, type DestinationRules } from "./destination-rule-model.ts";
+import { compareText, factsKey, meshKey, type Labels, type MeshSettings, type SidecarFacts } from "./facts.ts";
+import type { MeshInputs } from "./mesh-inputs.ts";
+import { localityText, type LocalityModel } from "./service-endpoint-model.ts";
+import { hostCovers, hostsOverlap } from "./service-hostname.ts";
+import { getService, isVisible, serviceKey, servicesOfHost, visibleServices, type ServiceModel, type ServiceRegistry } from "./service-model.ts";
+import { destinationsOf, meshGateway, sourceLabelNames, sourceLabelsKey, virtualServicesOf, type VirtualServiceModel, type VirtualServices } from "./virtual-service-model.ts";
+
+/** Proxies that nothing tells apart: of one namespace, with the same labels, in one place. The source is written as they connect. */
+export interface ProxyGroup {
+  readonly kind: "sidecar" | "router";
+  readonly namespace: string;
+  readonly labels: Labels;
+  readonly locality: LocalityModel;
+  readonly node: string;
+  readonly network: string;
+  readonly hbone: boolean;
+}
+
+/** Which scope a group is in: groups that differ in nothing that any configuration looks at share one. */
+export interface ScopeChoice {
+  readonly scope: string;
+  readonly kind: ProxyGroup["kind"];
+  readonly namespace: string;
+  /** Only those that some configuration asks for. */
+  readonly labels: Labels;
+  /** Undefined while no configuration asks where clients are. */
+  readonly locality: LocalityModel | undefined;
+  readonly node: string;
+  readonly hbone: boolean;
+  /** Key of the Sidecar; undefined: everything exported to the namespace. */
+  readonly sidecar: string | undefined;
+}
+
+/** A service in a scope, maybe with some of its ports only. */
+export interface ScopedService {
+  /** `namespace/hostname`. */
+  readonly key: string;
+  readonly hostname: string;
+  readonly registry: ServiceModel["registry"];
+  readonly ports: readonly number[];
+}
+
+/** What one egress listener of a Sidecar leads to. */
+export interface EgressScope {
+  /** Absent: every port. */
+  readonly port: IstioPort | undefined;
+  readonly bind: string | undefined;
+  readonly captureMode: CaptureMode;
+  /** Oldest first. */
+  readonly services: readonly ScopedService[];
+  /** Keys, in order of precedence. */
+  readonly virtualServices: readonly string[];
+}
+
+/** All that the proxies of one scope may reach. */
+export interface OutboundScope extends ScopeChoice {
+  readonly egress: readonly EgressScope[];
+  /** Of all egress listeners, and those that their VirtualServices lead to; one a host. */
+  readonly services: readonly ScopedService[];
+  readonly registryOnly: boolean;
+  readonly egressProxy: Destination | undefined;
+}
+
+export interface ScopeSources {
+  readonly inputs: MeshInputs;
+  readonly registry: ServiceRegistry;
+  readonly virtualServices: VirtualServices;
+  readonly destinationRules: DestinationRules;
+}
+
+export interface OutboundScopes {
+  readonly groups: SourceCollection<ProxyGroup>;
+  /** By the group's key. */
+  readonly choices: Collection<ScopeChoice>;
+  readonly scopes: Collection<OutboundScope>;
+}
+
+export function deriveOutboundScopes(graph: CollectionGraph, sources: ScopeSources): OutboundScopes {
+  const groups = graph.source<ProxyGroup>("proxy-groups");
+  const preferring = sources.inputs.services.index("preference", (service) => (service.preference === "none" ? [] : ["any"]));
+  const choices = graph.derive("scope-choices", groups, (group, reader, key) => {
+    const mesh = reader.get(sources.inputs.mesh, meshKey);
+    if (mesh === undefined) return [];
+    const needsPlace = reader.lookup(sources.destinationRules.withLocality, clientLabelsKey).length > 0 || reader.lookup(preferring, "any").length > 0;
+    return [[key, chooseScope(group, needsPlace, mesh, sources, reader)]];
+  });
+  const scopes = graph.derive("outbound-scopes", choices, (choice, reader) => {
+    const mesh = reader.get(sources.inputs.mesh, meshKey);
+    return mesh === undefined ? [] : [[choice.scope, outboundScope(choice, mesh, sources, reader)]];
+  });
+  return { groups, choices, scopes };
+}
+
+function chooseScope(group: ProxyGroup, needsPlace: boolean, mesh: MeshSettings, sources: ScopeSources, reader: CollectionReader): ScopeChoice {
+  const asked = new Set([
+    ...reader.lookup(sources.virtualServices.withSourceLabels, sourceLabelsKey).flatMap(sourceLabelNames),
+    ...reader.lookup(sources.destinationRules.withClientLabels, clientLabelsKey).flatMap(clientLabelNames),
+  ]);
+  const labels = Object.fromEntries(Object.entries(group.labels).filter(([name]) => asked.has(name)).sort(([left], [right]) => compareText(left, right)));
+  const sidecar = group.kind === "sidecar" ? sidecarOf(group, mesh, sources.inputs, reader) : undefined;
+  const locality = needsPlace ? group.locality : undefined;
+  const node = needsPlace ? group.node : "";
+  const scope = [group.kind, group.namespace, sidecar ?? "", group.hbone ? "hbone" : "", locality === undefined ? "" : `${localityText(locality)}@${node}`, JSON.stringify(labels)].join(" ");
+  return { scope, kind: group.kind, namespace: group.namespace, labels, locality, node, hbone: group.hbone, sidecar };
+}
+
+/** The Sidecar for a workload: one of its namespace that selects it, then one for all of them, then that of the root namespace. */
+function sidecarOf(group: ProxyGroup, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): string | undefined {
+  const byNamespace = inputs.sidecars.index("namespace", (sidecar) => [sidecar.namespace]);
+  const isForAll = ({ spec }: SidecarFacts): boolean => spec.workloadSelector === undefined;
+  const selects = ({ spec }: SidecarFacts): boolean => Object.entries(spec.workloadSelector?.labels ?? {}).every(([name, value]) => group.labels[name] === value);
+  const own = [...reader.lookup(byNamespace, group.namespace)].sort(
+    (left, right) => Number(isForAll(left)) - Number(isForAll(right)) || compareText(left.createdAt, right.createdAt) || compareText(left.name, right.name),
+  );
+  const found = own.find(selects) ?? [...reader.lookup(byNamespace, mesh.rootNamespace)].sort((left, right) => compareText(left.createdAt, right.createdAt)).find(isForAll);
+  return found === undefined ? undefined : factsKey(found);
+}
+
+const everything: SidecarEgress = { captureMode: "DEFAULT", hosts: ["*/*"] };
+
+function outboundScope(choice: ScopeChoice, mesh: MeshSettings, sources: ScopeSources, reader: CollectionReader): OutboundScope {
+  const sidecar: SidecarSpec | undefined = choice.sidecar === undefined ? undefined : reader.get(sources.inputs.sidecars, choice.sidecar)?.spec;
+  const wanted = sidecar === undefined || sidecar.egress.length === 0 ? [everything] : sidecar.egress;
+  const visible = visibleServices(sources.registry, choice.namespace, reader);
+  const routes = choice.kind === "router" ? [] : virtualServicesOf(meshGateway, choice.namespace, sources.virtualServices, reader);
+  const egress = wanted.map((listener) => egressScope(listener, choice.namespace, visible, routes));
+  const policy = sidecar?.outboundTrafficPolicy;
+  return {
+    ...choice,
+    egress: egress.map(({ scope }) => scope),
+    services: unionOfServices(egress, choice.namespace, sources.registry, reader),
+    registryOnly: (policy?.mode ?? mesh.outboundTrafficPolicy) === "REGISTRY_ONLY",
+    egressProxy: policy?.egressProxy,
+  };
+}
+
+interface SelectedEgress {
+  readonly scope: EgressScope;
+  readonly virtualServices: readonly VirtualServiceModel[];
+}
+
+/** Hosts of one namespace part of an egress listener. */
+interface HostSelection {
+  readonly hosts: string[];
+  readonly excluded: string[];
+}
+
+function egressScope(listener: SidecarEgress, namespace: string, visible: readonly ServiceModel[], routes: readonly VirtualServiceModel[]): SelectedEgress {
+  const selections = hostSelections(listener.hosts, namespace);
+  const services = onePerHost(visible.filter((service) => isSelected(selections, service.namespace, (host) => hostCovers(host, service.hostname))), namespace);
+  const virtualServices = routes.filter((route) => route.hosts.some((own) => isSelected(selections, route.namespace, (host) => hostsOverlap(host, own))));
+  const port = matchedPort(listener);
+  return {
+    virtualServices,
+    scope: {
+      port: listener.port,
+      bind: listener.bind,
+      captureMode: listener.captureMode,
+      services: services.map((service) => scopedService(service, port)).filter((service) => service.ports.length > 0 || port === undefined),
+      virtualServices: virtualServices.map(factsKey),
+    },
+  };
+}
+
+/** Listeners of a port have the services of that port; one that is an HTTP proxy has all. */
+function matchedPort({ port }: Pick<SidecarEgress, "port">): number | undefined {
+  return port === undefined || port.number === 0 || port.protocol === "HTTP_PROXY" ? undefined : port.number;
+}
+
+function scopedService(service: ServiceModel, port: number | undefined): ScopedService {
+  const ports = service.ports.map((candidate) => candidate.port);
+  return { key: serviceKey(service), hostname: service.hostname, registry: service.registry, ports: port === undefined ? ports : ports.filter((candidate) => candidate === port) };
+}
+
+function hostSelections(hosts: readonly string[], namespace: string): ReadonlyMap<string, HostSelection> {
+  const selections = new Map<string, HostSelection>();
+  for (const entry of hosts) {
+    const slash = entry.indexOf("/");
+    if (slash < 0) continue;
+    const prefix = entry.slice(0, slash);
+    const excluded = prefix.length > 1 && prefix.startsWith("~");
+    const written = excluded ? prefix.slice(1) : prefix;
+    const name = written === "." ? namespace : written;
+    const selection = selections.get(name) ?? { hosts: [], excluded: [] };
+    (excluded ? selection.excluded : selection.hosts).push(entry.slice(slash + 1).toLowerCase());
+    selections.set(name, selection);
+  }
+  return selections;
+}
+
+function isSelected(selections: ReadonlyMap<string, HostSelection>, namespace: string, matches: (host: string) => boolean): boolean {
+  const relevant = [selections.get(namespace), selections.get("*")];
+  if (relevant.some((selection) => selection?.excluded.some(matches) === true)) return false;
+  return relevant.some((selection) => selection?.hosts.some(matches) === true);
+}
+
+/** One namespace a host: the client's own, else one with a Kubernetes Service, else the oldest. */
+function onePerHost(services: readonly ServiceModel[], namespace: string): readonly ServiceModel[] {
+  const chosen = new Map<string, ServiceModel>();
+  for (const service of services) {
+    const known = chosen.get(service.hostname);
+    if (known === undefined || isBetter(service, known, namespace)) chosen.set(service.hostname, service);
+  }
+  return [...chosen.values()];
+}
+
+function isBetter(service: ServiceModel, known: ServiceModel, namespace: string): boolean {
+  const rank = (candidate: ServiceModel): number => Number(candidate.namespace === namespace) * 2 + Number(candidate.registry === "Kubernetes");
+  return rank(service) > rank(known);
+}
+
+/** Of listeners with ports of their own a service has the ports of all of them. */
+function unionOfServices(egress: readonly SelectedEgress[], namespace: string, registry: ServiceRegistry, reader: CollectionReader): readonly ScopedService[] {
+  const union = new Map<string, ScopedService>();
+  const add = (service: ScopedService): void => {
+    const known = union.get(service.hostname);
+    if (known === undefined || (known.registry !== "Kubernetes" && service.registry === "Kubernetes")) union.set(service.hostname, service);
+    else if (known.key === service.key) union.set(service.hostname, { ...known, ports: [...new Set([...known.ports, ...service.ports])].sort((left, right) => left - right) });
+  };
+  for (const { scope } of egress) for (const service of scope.services) add(service);
+  const explicit = new Set(union.keys());
+  for (const { scope, virtualServices } of egress) {
+    for (const route of virtualServices) {
+      for (const [host, ports] of destinationsOf(route, namespace)) {
+        if (explicit.has(host)) continue;
+        const service = destinationService(host, namespace, registry, reader);
+        if (service !== undefined) add(destinationPorts(scopedService(service, matchedPort(scope)), ports));
+      }
+    }
+  }
+  return [...union.values()].sort((left, right) => compareText(left.hostname, right.hostname));
+}
+
+function destinationPorts(service: ScopedService, ports: ReadonlySet<number>): ScopedService {
+  return ports.has(0) ? service : { ...service, ports: service.ports.filter((port) => ports.has(port)) };
+}
+
+/** The service that a route means: of the client's namespace, else the best one that is visible there. */
+export function destinationService(host: string, namespace: string, registry: ServiceRegistry, reader: CollectionReader): ServiceModel | undefined {
+  const own = getService(registry, `${namespace}/${host}`, reader);
+  if (own !== undefined) return own;
+  const visible = servicesOfHost(registry, host, reader).filter((service) => isVisible(service, namespace));
+  return visible.find((service) => service.registry === "Kubernetes") ?? [...visible].sort((left, right) => compareText(left.createdAt, right.createdAt) || compareText(left.namespace, right.namespace))[0];
+}

@@ -1,0 +1,159 @@
+import type { Clock } from "../base/index.ts";
+import type { MeshInputs, OutboundScopes, ProxyGroup, ScopeChoice } from "./model/index.ts";
+import type { ProxyIdentity, ResourceView, ViewSource } from "./serve/index.ts";
+
+export interface ProxyScopesOptions {
+  readonly inputs: MeshInputs;
+  readonly scopes: OutboundScopes;
+  /** Computes at once what a new group needs, so that its first answer is whole. */
+  readonly settle: () => void;
+  readonly clock: Clock;
+}
+
+/** What is known of one connected proxy. */
+export interface ProxyPlace {
+  readonly group: ProxyGroup;
+  /** Of the group. */
+  readonly key: string;
+  readonly choice: ScopeChoice;
+}
+
+interface Tracked {
+  readonly proxy: ProxyIdentity;
+  readonly followers: Set<() => void>;
+  key: string | undefined;
+}
+
+/** A group whose last proxy has gone is kept so long, as proxies come back. */
+const lingerMs = 60_000;
+/** Of a pod's labels these are of one pod or one roll-out alone; no configuration selects by them, and groups would be as many as pods. */
+const ownLabels: ReadonlySet<string> = new Set(["pod-template-hash", "controller-revision-hash", "pod-template-generation", "statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index", "batch.kubernetes.io/controller-uid", "controller-uid"]);
+
+/** Which group and scope each connected proxy is in. Groups exist only while proxies of them are connected. */
+export class ProxyScopes {
+  readonly #options: ProxyScopesOptions;
+  readonly #tracked = new Map<string, Tracked>();
+  readonly #members = new Map<string, number>();
+
+  constructor(options: ProxyScopesOptions) {
+    this.#options = options;
+    options.inputs.pods.subscribe((changes) => {
+      for (const change of changes) this.#reconsider(change.key);
+    });
+    options.scopes.choices.subscribe((changes) => {
+      const keys = new Set(changes.map((change) => change.key));
+      for (const tracked of this.#tracked.values()) if (tracked.key !== undefined && keys.has(tracked.key)) notify(tracked);
+    });
+  }
+
+  /** The view of a proxy that its place decides; views of one place must be one object (see {@link memoizedViews}). */
+  viewSource(proxy: ProxyIdentity, viewOf: (place: ProxyPlace) => ResourceView): ViewSource {
+    return {
+      current: () => {
+        const place = this.#placeOf(proxy);
+        return place === undefined ? undefined : viewOf(place);
+      },
+      follow: (changed) => this.#follow(proxy, changed),
+    };
+  }
+
+  #placeOf(proxy: ProxyIdentity): ProxyPlace | undefined {
+    const { groups, choices } = this.#options.scopes;
+    const key = this.#tracked.get(trackedKey(proxy))?.key;
+    const group = key === undefined ? undefined : groups.get(key);
+    const choice = key === undefined ? undefined : choices.get(key);
+    return key === undefined || group === undefined || choice === undefined ? undefined : { key, group, choice };
+  }
+
+  #follow(proxy: ProxyIdentity, changed: () => void): Disposable {
+    const key = trackedKey(proxy);
+    let tracked = this.#tracked.get(key);
+    if (tracked === undefined) {
+      tracked = { proxy, followers: new Set(), key: undefined };
+      this.#tracked.set(key, tracked);
+      this.#join(tracked);
+      if (tracked.key !== undefined) this.#options.settle();
+    }
+    const found = tracked;
+    // Two subscriptions of one stream may pass the same function.
+    const follower = (): void => changed();
+    found.followers.add(follower);
+    return {
+      [Symbol.dispose]: () => {
+        found.followers.delete(follower);
+        if (found.followers.size > 0 || this.#tracked.get(key) !== found) return;
+        this.#tracked.delete(key);
+        this.#leave(found.key);
+      },
+    };
+  }
+
+  #reconsider(pod: string): void {
+    for (const kind of kinds) {
+      const tracked = this.#tracked.get(`${kind} ${pod}`);
+      if (tracked === undefined) continue;
+      const before = tracked.key;
+      this.#join(tracked);
+      if (tracked.key === before) continue;
+      this.#leave(before);
+      notify(tracked);
+    }
+  }
+
+  #join(tracked: Tracked): void {
+    const group = this.#groupOf(tracked.proxy);
+    const key = group === undefined ? undefined : groupKey(group);
+    if (key === tracked.key || key === undefined || group === undefined) return;
+    tracked.key = key;
+    this.#members.set(key, (this.#members.get(key) ?? 0) + 1);
+    if (this.#options.scopes.groups.get(key) === undefined) this.#options.scopes.groups.set(key, group);
+  }
+
+  #leave(key: string | undefined): void {
+    if (key === undefined) return;
+    const left = (this.#members.get(key) ?? 1) - 1;
+    this.#members.set(key, left);
+    if (left > 0) return;
+    this.#options.clock.after(lingerMs, () => {
+      if (this.#members.get(key) !== 0) return;
+      this.#members.delete(key);
+      this.#options.scopes.groups.delete(key);
+    });
+  }
+
+  /** By what the proxy says of itself and its pod; undefined while it says nothing and its pod has not been seen. */
+  #groupOf(proxy: ProxyIdentity): ProxyGroup | undefined {
+    const { inputs } = this.#options;
+    const pod = inputs.pods.get(`${proxy.namespace}/${proxy.name}`);
+    if (pod === undefined && Object.keys(proxy.labels).length === 0) return undefined;
+    const labels = Object.fromEntries(Object.entries({ ...pod?.labels, ...proxy.labels }).filter(([name]) => !ownLabels.has(name)));
+    const node = pod?.node ?? proxy.node;
+    const { region = "", zone = "", subzone = "" } = inputs.nodes.get(node) ?? {};
+    return { kind: proxy.type === "router" ? "router" : "sidecar", namespace: proxy.namespace, labels, locality: { region, zone, subzone }, node, network: "", hbone: proxy.hbone };
+  }
+}
+
+const kinds = ["sidecar", "router"] as const;
+
+function trackedKey(proxy: ProxyIdentity): string {
+  return `${proxy.type} ${proxy.namespace}/${proxy.name}`;
+}
+
+function groupKey({ kind, namespace, labels, locality, node, hbone }: ProxyGroup): string {
+  const sorted = Object.entries(labels).sort(([left], [right]) => (left < right ? -1 : 1));
+  return JSON.stringify([kind, namespace, hbone, locality.region, locality.zone, locality.subzone, node, sorted]);
+}
+
+function notify(tracked: Tracked): void {
+  for (const follower of tracked.followers) follower();
+}
+
+/** Remembers the last view, as long as what it depends on is the same. */
+export function memoizedViews(keyOf: (place: ProxyPlace) => string, build: (place: ProxyPlace) => ResourceView): (place: ProxyPlace) => ResourceView {
+  let last: { readonly key: string; readonly view: ResourceView } | undefined;
+  return (place) => {
+    const key = keyOf(place);
+    if (last?.key !== key) last = { key, view: build(place) };
+    return last.view;
+  };
+}

@@ -1,0 +1,130 @@
+import { create, type JsonObject } from "@bufbuild/protobuf";
+import {
+  CaresDnsResolverConfigSchema,
+  Cluster_DiscoveryType,
+  Cluster_DnsLookupFamily,
+  ClusterSchema,
+  HttpProtocolOptionsSchema,
+  type Cluster,
+  type ClusterLoadAssignment,
+} from "../../wire/envoy/index.ts";
+import { destinationRulePath, type DestinationRuleModel } from "../model/destination-rule-model.ts";
+import type { MeshSettings } from "../model/facts.ts";
+import type { ServiceModel, ServicePortModel } from "../model/service-model.ts";
+import { clusterMetadataExchange, httpOptionsName } from "./cluster.ts";
+import { durationOfMs, filterMetadata, overAds, packed } from "./envoy-any.ts";
+import { applyTls } from "./outbound-tls.ts";
+import { applyTrafficPolicy, effectivePolicy, useDownstreamProtocol, useHttp2, type ClusterDraft } from "./traffic-policy.ts";
+
+/** `outbound|80|v1|host`. */
+export function subsetClusterName(port: number, subset: string | undefined, host: string): string {
+  return `outbound|${port}|${subset ?? ""}|${host}`;
+}
+
+/** The same where a server name must be a DNS name: `outbound_.80_.v1_.host`. */
+export function serverNameOf(port: number, subset: string | undefined, host: string): string {
+  return `outbound_.${port}_.${subset ?? ""}_.${host}`;
+}
+
+export interface OutboundClusterOptions {
+  readonly service: ServiceModel;
+  readonly port: ServicePortModel;
+  readonly subset: string | undefined;
+  readonly rule: DestinationRuleModel | undefined;
+  readonly mesh: MeshSettings;
+  readonly isSidecar: boolean;
+  readonly hbone: boolean;
+  readonly identities: readonly string[];
+  /** Whether endpoints that can speak mutual TLS should be spoken to so when no policy says otherwise. */
+  readonly automaticTls: boolean;
+  /** Every endpoint is captured by a ztunnel: peers then know of each other otherwise. */
+  readonly allCaptured: boolean;
+  /** Of types that carry their endpoints themselves. */
+  readonly assignment: ClusterLoadAssignment | undefined;
+}
+
+const dnsJitterMs = 100;
+const maxDnsQueries = 100;
+
+/** One port of a service, or of a subset of it, as a cluster. Undefined for one that must have endpoints and has none. */
+export function outboundCluster(options: OutboundClusterOptions): Cluster | undefined {
+  const { service, port, subset, rule, mesh } = options;
+  const name = subsetClusterName(port.port, subset, service.hostname);
+  const type = discoveryType(service, options.isSidecar);
+  const policy = effectivePolicy(rule, subset, port.port);
+  const passthrough = policy.loadBalancer?.simple === "PASSTHROUGH";
+  const resolvesNames = type === Cluster_DiscoveryType.STRICT_DNS || type === Cluster_DiscoveryType.LOGICAL_DNS;
+  if (resolvesNames && !passthrough && (options.assignment?.endpoints.length ?? 0) === 0) return undefined;
+  const draft: ClusterDraft = {
+    http: create(HttpProtocolOptionsSchema, {}),
+    cluster: create(ClusterSchema, {
+      name,
+      altStatName: `${name};`,
+      clusterDiscoveryType: { case: "type", value: type },
+      // Endpoints that are not healthy are never taken back only because most are not.
+      commonLbConfig: type === Cluster_DiscoveryType.ORIGINAL_DST ? {} : { healthyPanicThreshold: {} },
+      ...(resolvesNames ? dnsFields(mesh, options.assignment) : {}),
+      ...(type === Cluster_DiscoveryType.EDS ? { edsClusterConfig: { serviceName: name, edsConfig: overAds } } : {}),
+      ...(type === Cluster_DiscoveryType.ORIGINAL_DST && port.target !== 0 && service.registry === "External"
+        ? { lbConfig: { case: "originalDstLbConfig" as const, value: { upstreamPortOverride: port.target } } }
+        : {}),
+    }),
+  };
+  if (port.protocol === "http2" || port.protocol === "grpc") useHttp2(draft);
+  else if (port.protocol === "unknown" && options.isSidecar) useDownstreamProtocol(draft);
+  applyTrafficPolicy(draft, policy, port.protocol, mesh);
+  applyTls(draft, policy.tls, {
+    sni: serverNameOf(port.port, subset, service.hostname),
+    identities: options.identities,
+    meshExternal: service.meshExternal,
+    isEntry: service.registry === "External",
+    automatic: mesh.enableAutoMtls && options.automaticTls,
+    hbone: options.hbone,
+    mayReadSecrets: !options.isSidecar || rule?.selector !== undefined,
+  });
+  return finish(draft, options, policy.tls?.mode);
+}
+
+function finish({ cluster, http }: ClusterDraft, { service, subset, rule, allCaptured }: OutboundClusterOptions, tlsMode: string | undefined): Cluster {
+  const istio: JsonObject = { services: [{ host: service.hostname, name: service.name, namespace: service.namespace }] };
+  if (subset === undefined && allCaptured) istio["disable_mx"] = true;
+  else if (subset === undefined && service.meshExternal) istio["external"] = true;
+  if (rule !== undefined) istio["config"] = destinationRulePath(rule);
+  if (subset !== undefined) istio["subset"] = subset;
+  if (tlsMode === "SIMPLE" || tlsMode === "MUTUAL") istio["alpn_override"] = "false";
+  cluster.metadata = filterMetadata({ istio });
+  cluster.filters = [{ $typeName: "envoy.config.cluster.v3.Filter", ...clusterMetadataExchange() }] as Cluster["filters"];
+  if (http.upstreamProtocolOptions.case !== undefined || http.commonHttpProtocolOptions !== undefined || http.upstreamHttpProtocolOptions !== undefined) {
+    // Envoy takes no options without the version of HTTP that they are for.
+    if (http.upstreamProtocolOptions.case === undefined) {
+      http.upstreamProtocolOptions = create(HttpProtocolOptionsSchema, { upstreamProtocolOptions: { case: "explicitHttpConfig", value: { protocolConfig: { case: "httpProtocolOptions", value: {} } } } }).upstreamProtocolOptions;
+    }
+    cluster.typedExtensionProtocolOptions[httpOptionsName] = packed(HttpProtocolOptionsSchema, http);
+  }
+  return cluster;
+}
+
+/** Gateways have no original destination: there endpoints are always told. */
+export function discoveryType(service: ServiceModel, isSidecar: boolean): Cluster_DiscoveryType {
+  switch (service.resolution) {
+    case "dns":
+      return Cluster_DiscoveryType.STRICT_DNS;
+    case "dns-round-robin":
+      return Cluster_DiscoveryType.LOGICAL_DNS;
+    case "passthrough":
+      return isSidecar ? Cluster_DiscoveryType.ORIGINAL_DST : Cluster_DiscoveryType.EDS;
+    default:
+      return Cluster_DiscoveryType.EDS;
+  }
+}
+
+function dnsFields(mesh: MeshSettings, assignment: ClusterLoadAssignment | undefined) {
+  return {
+    dnsLookupFamily: Cluster_DnsLookupFamily.V4_ONLY,
+    dnsJitter: durationOfMs(dnsJitterMs),
+    dnsRefreshRate: durationOfMs(mesh.dnsRefreshRateMs),
+    respectDnsTtl: true,
+    typedDnsResolverConfig: { name: "envoy.network.dns_resolver.cares", typedConfig: packed(CaresDnsResolverConfigSchema, { udpMaxQueries: maxDnsQueries }) },
+    ...(assignment === undefined ? {} : { loadAssignment: assignment }),
+  };
+}

@@ -1,0 +1,217 @@
+import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
+import { Cluster_DiscoveryType, ClusterLoadAssignmentSchema, ClusterSchema, type ClusterLoadAssignment } from "../../wire/envoy/index.ts";
+import { destinationRuleFor, type DestinationRuleModel, type DestinationRules } from "../model/destination-rule-model.ts";
+import { byAge, meshKey, type Labels, type MeshSettings } from "../model/facts.ts";
+import type { MeshInputs } from "../model/mesh-inputs.ts";
+import { hasSelector } from "../model/peer-authentication.ts";
+import { nowhere, type EndpointModel, type LocalityModel } from "../model/service-endpoint-model.ts";
+import { getEndpoints, identitiesOf, type ServiceEndpoints } from "../model/service-endpoints.ts";
+import type { ServiceModel, ServiceRegistry } from "../model/service-model.ts";
+import type { OutboundScope, ScopedService } from "../model/sidecar-scope.ts";
+import { matchesLabels } from "../../api/index.ts";
+import { loadAssignment, localityGroups } from "./endpoints.ts";
+import { byLocality } from "./outbound-locality.ts";
+import { discoveryType, outboundCluster, subsetClusterName } from "./outbound-cluster.ts";
+import { encodeResource, sameResource, type EncodedResource } from "./resource.ts";
+import { effectivePolicy } from "./traffic-policy.ts";
+
+/** What the clusters of scopes are made of; scopes that see a cluster alike share it. */
+export interface ClusterSources {
+  readonly inputs: MeshInputs;
+  readonly registry: ServiceRegistry;
+  readonly endpoints: ServiceEndpoints;
+  readonly destinationRules: DestinationRules;
+}
+
+/** One cluster as one scope sees it. Equal variants are one resource. */
+interface ClusterVariant {
+  readonly name: string;
+  readonly registry: ServiceModel["registry"];
+  /** Of the service. */
+  readonly service: string;
+  readonly port: number;
+  readonly subset: string | undefined;
+  /** Whose rules hold: namespace and labels of the client; undefined where no rule is. */
+  readonly client: { readonly namespace: string; readonly labels: Labels } | undefined;
+  readonly isSidecar: boolean;
+  readonly hbone: boolean;
+  readonly locality: LocalityModel | undefined;
+  readonly node: string;
+}
+
+/** A cluster of a scope: which shared resources are its own. */
+export interface ScopedCluster {
+  readonly scope: string;
+  readonly name: string;
+  readonly variant: ClusterVariant;
+  /** Keys into the shared collections. */
+  readonly cluster: string;
+  /** Undefined for clusters that need no endpoints told. */
+  readonly endpoints: string | undefined;
+}
+
+export interface OutboundClusters {
+  /** By `<scope>|<cluster>`. */
+  readonly scoped: Collection<ScopedCluster>;
+  /** By {@link ScopedCluster.cluster}. */
+  readonly clusters: Collection<EncodedResource>;
+  /** By {@link ScopedCluster.endpoints}. */
+  readonly assignments: Collection<EncodedResource>;
+}
+
+export function deriveOutboundClusters(graph: CollectionGraph, scopes: Collection<OutboundScope>, sources: ClusterSources): OutboundClusters {
+  // One item a service, so that a change of one service leaves the clusters of the others alone.
+  const services = graph.derive("scope-services", scopes, (scope) => scope.services.map((service) => [`${scope.scope}|${service.hostname}`, { scope: clientOf(scope), service }] as const));
+  const scoped = graph.derive("scope-clusters", services, ({ scope, service }, reader) => {
+    const mesh = reader.get(sources.inputs.mesh, meshKey);
+    return mesh === undefined ? [] : scopedClusters(scope, service, mesh, sources, reader).map((cluster) => [`${scope.scope}|${cluster.name}`, cluster] as const);
+  });
+  const wantedClusters = graph.derive("cluster-variants", scoped, ({ cluster, variant }) => [[cluster, variant]]);
+  const wantedAssignments = graph.derive("assignment-variants", scoped, ({ endpoints, variant }) => (endpoints === undefined ? [] : [[endpoints, variant]]));
+  return {
+    scoped,
+    clusters: graph.derive("cds-outbound", wantedClusters, (variant, reader, key) => encodeCluster(variant, key, sources, reader), sameResource),
+    assignments: graph.derive("eds", wantedAssignments, (variant, reader, key) => encodeAssignment(variant, key, sources, reader), sameResource),
+  };
+}
+
+type ScopeClient = Pick<OutboundScope, "scope" | "kind" | "namespace" | "labels" | "locality" | "node" | "hbone">;
+
+function clientOf({ scope, kind, namespace, labels, locality, node, hbone }: OutboundScope): ScopeClient {
+  return { scope, kind, namespace, labels, locality, node, hbone };
+}
+
+function scopedClusters(scope: ScopeClient, { key, registry: registered, ports }: ScopedService, mesh: MeshSettings, sources: ClusterSources, reader: CollectionReader): readonly ScopedCluster[] {
+  const service = serviceOf(sources.registry, registered, key, reader);
+  if (service === undefined || service.resolution === "alias") return [];
+  const client = { namespace: scope.namespace, labels: scope.labels };
+  const rule = destinationRuleFor(service, client, mesh, sources.destinationRules, reader);
+  const isSidecar = scope.kind === "sidecar";
+  return ports.flatMap((port) =>
+    [undefined, ...(rule?.subsets ?? []).map((subset) => subset.name)].map((subset): ScopedCluster => {
+      const name = subsetClusterName(port, subset, service.hostname);
+      const policy = effectivePolicy(rule, subset, port);
+      const placed = scope.locality !== undefined && dependsOnPlace(policy, service);
+      const variant: ClusterVariant = {
+        name,
+        registry: registered,
+        service: key,
+        port,
+        subset,
+        client: rule === undefined ? undefined : client,
+        isSidecar,
+        hbone: scope.hbone,
+        locality: placed ? scope.locality : undefined,
+        node: placed ? scope.node : "",
+      };
+      const who = rule === undefined ? "" : `${rule.namespace}/${rule.name}/${rule.host} ${rule.selector === undefined && !needsLabels(policy) ? ruleReach(rule, client.namespace, mesh) : `${client.namespace} ${JSON.stringify(client.labels)}`}`;
+      const place = variant.locality === undefined ? "" : `${variant.locality.region}/${variant.locality.zone}/${variant.locality.subzone}@${variant.node}`;
+      const shared = `${name}#${key} ${registered} ${who} ${scope.hbone ? "hbone" : ""}`;
+      const told = tellsEndpoints(service, isSidecar, policy.loadBalancer?.simple);
+      return {
+        scope: scope.scope,
+        name,
+        variant,
+        cluster: `${shared} ${isSidecar ? "" : "router"} ${told ? "" : place}`,
+        endpoints: told ? `${shared} ${place}` : undefined,
+      };
+    }),
+  );
+}
+
+/** Clients of one namespace may have rules merged from other objects than clients elsewhere. */
+function ruleReach(rule: DestinationRuleModel, namespace: string, mesh: MeshSettings): string {
+  if (namespace !== rule.namespace) return "exported";
+  return namespace === mesh.rootNamespace ? "root" : "local";
+}
+
+function needsLabels(policy: ReturnType<typeof effectivePolicy>): boolean {
+  return (policy.loadBalancer?.localityLbSetting?.failoverPriority.length ?? 0) + (policy.loadBalancer?.zoneAwareLbSetting?.failoverPriority.length ?? 0) > 0;
+}
+
+function dependsOnPlace(policy: ReturnType<typeof effectivePolicy>, service: ServiceModel): boolean {
+  return policy.outlierDetection !== undefined || policy.loadBalancer?.localityLbSetting !== undefined || policy.loadBalancer?.zoneAwareLbSetting !== undefined || service.preference !== "none";
+}
+
+function tellsEndpoints(service: ServiceModel, isSidecar: boolean, simple: string | undefined): boolean {
+  return simple !== "PASSTHROUGH" && discoveryType(service, isSidecar) === Cluster_DiscoveryType.EDS;
+}
+
+function serviceOf(registry: ServiceRegistry, registered: ServiceModel["registry"], key: string, reader: CollectionReader): ServiceModel | undefined {
+  return reader.get(registered === "Kubernetes" ? registry.kubernetes : registry.entries, key);
+}
+
+interface ResolvedVariant {
+  readonly mesh: MeshSettings;
+  readonly service: ServiceModel;
+  readonly rule: DestinationRuleModel | undefined;
+  /** Of the port, before a subset takes its part. */
+  readonly all: readonly EndpointModel[];
+  readonly endpoints: readonly EndpointModel[];
+}
+
+function resolve(variant: ClusterVariant, sources: ClusterSources, reader: CollectionReader, withEndpoints: boolean): ResolvedVariant | undefined {
+  const mesh = reader.get(sources.inputs.mesh, meshKey);
+  const service = serviceOf(sources.registry, variant.registry, variant.service, reader);
+  if (mesh === undefined || service === undefined) return undefined;
+  const rule = variant.client === undefined ? undefined : destinationRuleFor(service, variant.client, mesh, sources.destinationRules, reader);
+  const labels = rule?.subsets.find((subset) => subset.name === variant.subset)?.labels ?? {};
+  const all = withEndpoints ? getEndpoints(sources.endpoints, service, variant.port, reader) : [];
+  const endpoints = Object.keys(labels).length === 0 ? all : all.filter((endpoint) => matchesLabels(labels, endpoint.labels));
+  return { mesh, service, rule, all, endpoints };
+}
+
+function encodeCluster(variant: ClusterVariant, key: string, sources: ClusterSources, reader: CollectionReader): Iterable<readonly [string, EncodedResource]> {
+  const found = resolve(variant, sources, reader, false);
+  const port = found?.service.ports.find((candidate) => candidate.port === variant.port);
+  if (found === undefined || port === undefined) return [];
+  const { mesh, service, rule } = found;
+  const type = discoveryType(service, variant.isSidecar);
+  const policy = effectivePolicy(rule, variant.subset, variant.port);
+  const passthrough = service.resolution === "passthrough" || policy.loadBalancer?.simple === "PASSTHROUGH";
+  const carries = type === Cluster_DiscoveryType.STRICT_DNS || type === Cluster_DiscoveryType.LOGICAL_DNS;
+  const known = passthrough || carries || variant.hbone ? resolve(variant, sources, reader, true) : found;
+  const cluster = outboundCluster({
+    service,
+    port,
+    subset: variant.subset,
+    rule,
+    mesh,
+    isSidecar: variant.isSidecar,
+    hbone: variant.hbone,
+    identities: identitiesOf(service, mesh, sources.endpoints, sources.inputs, reader),
+    automaticTls: takesMutualTls(service.namespace, mesh, sources.inputs, reader) && (!passthrough || everyone(known?.all ?? [], (endpoint) => endpoint.mutualTls)),
+    allCaptured: variant.hbone && everyone(known?.all ?? [], (endpoint) => endpoint.captured),
+    assignment: carries ? assignmentOf(variant, known ?? found, false) : undefined,
+  });
+  return cluster === undefined ? [] : [[key, encodeResource(ClusterSchema, variant.name, cluster)]];
+}
+
+function everyone(endpoints: readonly EndpointModel[], holds: (endpoint: EndpointModel) => boolean): boolean {
+  return endpoints.length > 0 && endpoints.every(holds);
+}
+
+function encodeAssignment(variant: ClusterVariant, key: string, sources: ClusterSources, reader: CollectionReader): Iterable<readonly [string, EncodedResource]> {
+  const found = resolve(variant, sources, reader, true);
+  if (found === undefined) return [];
+  return [[key, encodeResource(ClusterLoadAssignmentSchema, variant.name, assignmentOf(variant, found, true))]];
+}
+
+function assignmentOf(variant: ClusterVariant, { mesh, service, rule, endpoints }: ResolvedVariant, healthKnown: boolean): ClusterLoadAssignment {
+  const groups = localityGroups(endpoints, { hbone: variant.hbone, healthKnown });
+  const policy = effectivePolicy(rule, variant.subset, variant.port);
+  const place = { locality: variant.locality ?? nowhere, node: variant.node, network: mesh.network, labels: variant.client?.labels ?? {} };
+  return loadAssignment(variant.name, variant.locality === undefined ? groups : byLocality(groups, policy, service.preference, place));
+}
+
+/** What clients can tell of a service's servers: whether their namespace or the mesh turns mutual TLS off. */
+function takesMutualTls(namespace: string, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): boolean {
+  const policies = inputs.peerAuthentications.index("namespace", (policy) => [policy.namespace]);
+  const modeOf = (of: string): string | undefined =>
+    [...reader.lookup(policies, of)]
+      .filter((policy) => !hasSelector(policy))
+      .sort(byAge)
+      .map((policy) => policy.spec.mode)
+      .find((mode) => mode !== "UNSET");
+  return (modeOf(namespace) ?? modeOf(mesh.rootNamespace)) !== "DISABLE";
+}

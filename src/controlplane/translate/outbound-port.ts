@@ -1,0 +1,71 @@
+import { istioPortProtocol } from "../model/service-entry-model.ts";
+import type { AppProtocol } from "../model/facts.ts";
+import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
+import { hostsOverlap, isWildcard } from "../model/service-hostname.ts";
+import type { EgressScope, OutboundScope, ScopedService } from "../model/sidecar-scope.ts";
+import type { VirtualServices } from "../model/virtual-service-model.ts";
+
+/** What one port of one scope is made of: small, so that most changes of a mesh leave most ports as they are. */
+export interface OutboundPort extends Pick<OutboundScope, "scope" | "namespace" | "labels" | "registryOnly" | "egressProxy"> {
+  readonly port: number;
+  /** Of an egress listener with a port of its own: it goes before the services' protocols. */
+  readonly protocol: AppProtocol | undefined;
+  readonly bind: string | undefined;
+  /** Applications connect to the listener itself; otherwise connections are redirected. */
+  readonly bindsToPort: boolean;
+  /** Those that have the port, oldest first. */
+  readonly services: readonly Omit<ScopedService, "ports">[];
+  /** Keys of those that may concern the port, in order of precedence. */
+  readonly virtualServices: readonly string[];
+}
+
+/** Plain HTTP: here a VirtualService counts also for hosts that no registry knows. */
+const httpPort = 80;
+const loopback = "127.0.0.1";
+const socketPrefix = "unix://";
+
+/** By `<scope>|<port>`. */
+export function deriveOutboundPorts(graph: CollectionGraph, scopes: Collection<OutboundScope>, virtualServices: VirtualServices): Collection<OutboundPort> {
+  return graph.derive("scope-ports", scopes, (scope, reader) => {
+    if (scope.kind !== "sidecar") return [];
+    const ports = new Map<number, OutboundPort>();
+    const own = scope.egress.filter(({ port }) => port !== undefined && port.number > 0);
+    for (const egress of own) for (const port of portsOf(scope, egress, virtualServices, reader)) ports.set(port.port, port);
+    for (const egress of scope.egress.filter(({ port }) => port === undefined)) {
+      for (const port of portsOf(scope, egress, virtualServices, reader)) if (!ports.has(port.port)) ports.set(port.port, port);
+    }
+    return [...ports.values()].map((port) => [`${scope.scope}|${port.port}`, port] as const);
+  });
+}
+
+function portsOf(scope: OutboundScope, egress: EgressScope, virtualServices: VirtualServices, reader: CollectionReader): readonly OutboundPort[] {
+  if (egress.bind?.startsWith(socketPrefix) === true) return [];
+  const byPort = new Map<number, Omit<ScopedService, "ports">[]>();
+  for (const { ports, ...service } of egress.services) {
+    for (const port of egress.port === undefined ? ports : [egress.port.number]) byPort.set(port, [...(byPort.get(port) ?? []), service]);
+  }
+  const hosts = egress.virtualServices.map((key) => ({ key, hosts: reader.get(virtualServices.models, key)?.hosts ?? [] }));
+  const bindsToPort = egress.captureMode === "NONE";
+  const { registryOnly, egressProxy, namespace, labels } = scope;
+  return [...byPort].map(([port, services]) => ({
+    scope: scope.scope,
+    namespace,
+    labels,
+    registryOnly,
+    egressProxy,
+    port,
+    protocol: egress.port === undefined ? undefined : istioPortProtocol(egress.port),
+    bind: egress.bind ?? (bindsToPort ? loopback : undefined),
+    bindsToPort,
+    services,
+    virtualServices: concerning(hosts, services, port),
+  }));
+}
+
+function concerning(candidates: readonly { readonly key: string; readonly hosts: readonly string[] }[], services: readonly { readonly hostname: string }[], port: number): readonly string[] {
+  if (port === httpPort) return candidates.map(({ key }) => key);
+  const names = new Set(services.map(({ hostname }) => hostname));
+  const wildcards = [...names].filter(isWildcard);
+  const concerns = (host: string): boolean => names.has(host) || wildcards.some((name) => hostsOverlap(name, host)) || (isWildcard(host) && [...names].some((name) => hostsOverlap(host, name)));
+  return candidates.filter(({ hosts }) => hosts.some(concerns)).map(({ key }) => key);
+}

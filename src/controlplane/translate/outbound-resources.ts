@@ -1,0 +1,140 @@
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
+import { ClusterSchema, ListenerSchema, RouteConfigurationSchema, type Cluster } from "../../wire/envoy/index.ts";
+import { deriveDestinationRules, destinationRuleFor, type DestinationRules } from "../model/destination-rule-model.ts";
+import { meshKey, type MeshSettings } from "../model/facts.ts";
+import type { MeshInputs } from "../model/mesh-inputs.ts";
+import { deriveServiceEndpoints, getEndpoints, type ServiceEndpoints } from "../model/service-endpoints.ts";
+import { deriveServiceRegistry, isVisible, type ServiceModel, type ServiceRegistry } from "../model/service-model.ts";
+import { deriveOutboundScopes, destinationService, type OutboundScopes } from "../model/sidecar-scope.ts";
+import { deriveVirtualServices, type VirtualServices } from "../model/virtual-service-model.ts";
+import { blackHoleCluster, blackHoleName, connectOriginateCluster, connectOriginateName, passthroughCluster, passthroughName } from "./cluster.ts";
+import { deriveOutboundClusters, type OutboundClusters } from "./outbound-clusters.ts";
+import { connectOriginateListener } from "./gateway-listener.ts";
+import { outboundListeners, virtualOutboundListener, type ListenerPort } from "./outbound-listener.ts";
+import { deriveOutboundPorts, type OutboundPort } from "./outbound-port.ts";
+import { outboundRoutes } from "./outbound-route.ts";
+import { encodeResource, sameResource, sameScopedResource, scopedResourceKey, type EncodedResource, type ScopedEncodedResource } from "./resource.ts";
+import { effectivePolicy } from "./traffic-policy.ts";
+
+/** The services, their endpoints and what configuration says of them, for all that translates. */
+export interface MeshModel {
+  readonly inputs: MeshInputs;
+  readonly registry: ServiceRegistry;
+  readonly endpoints: ServiceEndpoints;
+  readonly virtualServices: VirtualServices;
+  readonly destinationRules: DestinationRules;
+  readonly scopes: OutboundScopes;
+}
+
+export function deriveMeshModel(graph: CollectionGraph, inputs: MeshInputs): MeshModel {
+  const registry = deriveServiceRegistry(graph, inputs);
+  const endpoints = deriveServiceEndpoints(graph, inputs);
+  const virtualServices = deriveVirtualServices(graph, inputs);
+  const destinationRules = deriveDestinationRules(graph, inputs);
+  const scopes = deriveOutboundScopes(graph, { inputs, registry, virtualServices, destinationRules });
+  return { inputs, registry, endpoints, virtualServices, destinationRules, scopes };
+}
+
+/** What sidecars and gateways are served to reach others. */
+export interface OutboundResources {
+  /** Clusters of no service, by name. */
+  readonly fixedClusters: Collection<EncodedResource>;
+  readonly clusters: OutboundClusters;
+  /** Of sidecars, by scope. */
+  readonly listeners: readonly Collection<ScopedEncodedResource>[];
+  readonly routes: Collection<ScopedEncodedResource>;
+}
+
+export function deriveOutboundResources(graph: CollectionGraph, model: MeshModel): OutboundResources {
+  const ports = deriveOutboundPorts(graph, model.scopes.scopes, model.virtualServices);
+  return {
+    fixedClusters: deriveFixedClusters(graph, model.inputs),
+    clusters: deriveOutboundClusters(graph, model.scopes.scopes, model),
+    listeners: [deriveFixedListeners(graph, model), deriveListeners(graph, ports, model)],
+    routes: deriveRoutes(graph, ports, model),
+  };
+}
+
+function scoped<Schema extends DescMessage>(schema: Schema, scope: string, message: MessageShape<Schema> & { readonly name: string }): readonly [string, ScopedEncodedResource] {
+  return [scopedResourceKey(scope, message.name), { scope, resource: encodeResource(schema, message.name, message) }];
+}
+
+function deriveFixedListeners(graph: CollectionGraph, { inputs, scopes, registry }: MeshModel): Collection<ScopedEncodedResource> {
+  return graph.derive(
+    "lds-outbound-fixed",
+    scopes.scopes,
+    (scope, reader) => {
+      const mesh = reader.get(inputs.mesh, meshKey);
+      if (mesh === undefined || scope.kind !== "sidecar") return [];
+      const serviceOf = (host: string) => destinationService(host, scope.namespace, registry, reader);
+      const listeners = [virtualOutboundListener({ mesh, port: scope, serviceOf }), ...(scope.hbone ? [connectOriginateListener()] : [])];
+      return listeners.map((listener) => scoped(ListenerSchema, scope.scope, listener));
+    },
+    sameScopedResource,
+  );
+}
+
+function deriveListeners(graph: CollectionGraph, ports: Collection<OutboundPort>, model: MeshModel): Collection<ScopedEncodedResource> {
+  return graph.derive(
+    "lds-outbound",
+    ports,
+    (port, reader) => {
+      const resolved = resolvePort(port, model, reader);
+      return resolved === undefined ? [] : outboundListeners(resolved).map((listener) => scoped(ListenerSchema, port.scope, listener));
+    },
+    sameScopedResource,
+  );
+}
+
+function deriveRoutes(graph: CollectionGraph, ports: Collection<OutboundPort>, model: MeshModel): Collection<ScopedEncodedResource> {
+  return graph.derive(
+    "rds-outbound",
+    ports,
+    (port, reader) => {
+      const resolved = resolvePort(port, model, reader);
+      // Where nothing speaks HTTP no listener asks for routes.
+      if (resolved === undefined || !resolved.services.some((service) => (port.protocol ?? service.port.protocol) !== "tcp" && (port.protocol ?? service.port.protocol) !== "tls")) return [];
+      return outboundRoutes(resolved).map((routes) => scoped(RouteConfigurationSchema, port.scope, routes));
+    },
+    sameScopedResource,
+  );
+}
+
+function resolvePort(port: OutboundPort, model: MeshModel, reader: CollectionReader): ListenerPort | undefined {
+  const mesh = reader.get(model.inputs.mesh, meshKey);
+  if (mesh === undefined) return undefined;
+  const { namespace, labels } = port;
+  const serviceOf = (host: string): ServiceModel | undefined => destinationService(host, namespace, model.registry, reader);
+  const ruleOf = (host: string) => destinationRuleFor(serviceOf(host) ?? { hostname: host, namespace: "" }, { namespace, labels }, mesh, model.destinationRules, reader);
+  return {
+    port,
+    mesh,
+    services: port.services.flatMap(({ key, registry }) => {
+      const service = reader.get(registry === "Kubernetes" ? model.registry.kubernetes : model.registry.entries, key);
+      const own = service?.ports.find((candidate) => candidate.port === port.port) ?? (port.protocol === undefined ? undefined : service?.ports[0]);
+      return service === undefined || own === undefined ? [] : { service, port: { ...own, port: port.port } };
+    }),
+    virtualServices: port.virtualServices.flatMap((key) => reader.get(model.virtualServices.models, key) ?? []),
+    serviceOf,
+    ruleOf,
+    hashOf: (destination, number) => effectivePolicy(ruleOf(destination.host), destination.subset, number).loadBalancer?.consistentHash,
+    aliasesOf: (host) => reader.lookup(model.registry.aliases, host).filter((alias) => isVisible(alias, namespace)).map((alias) => alias.hostname),
+    endpointsOf: (service, number) => getEndpoints(model.endpoints, service, number, reader),
+  };
+}
+
+/** Gateways have no original destinations to pass on to. */
+export function fixedClusterNames(kind: "sidecar" | "router", hbone: boolean): readonly string[] {
+  return [blackHoleName, ...(kind === "sidecar" ? [passthroughName] : []), ...(hbone ? [connectOriginateName] : [])];
+}
+
+const fixed: Readonly<Record<string, (mesh: MeshSettings) => Cluster>> = {
+  [connectOriginateName]: connectOriginateCluster,
+  [blackHoleName]: blackHoleCluster,
+  [passthroughName]: passthroughCluster,
+};
+
+function deriveFixedClusters(graph: CollectionGraph, inputs: MeshInputs): Collection<EncodedResource> {
+  return graph.derive("cds-fixed", inputs.mesh, (mesh) => Object.entries(fixed).map(([name, build]) => [name, encodeResource(ClusterSchema, name, build(mesh))] as const), sameResource);
+}

@@ -1,0 +1,278 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { ConnectionPool, ConsistentHash, OutlierDetection, TcpKeepalive, TrafficPolicy, TrafficPolicySettings, Warmup } from "../../api/istio/index.ts";
+import {
+  CircuitBreakersSchema,
+  Cluster_CommonLbConfigSchema,
+  Cluster_DiscoveryType,
+  Cluster_LbPolicy,
+  ClusterSchema,
+  HttpProtocolOptionsSchema,
+  type Cluster,
+  type HttpProtocolOptions,
+} from "../../wire/envoy/index.ts";
+import type { AppProtocol, MeshSettings } from "../model/facts.ts";
+import type { DestinationRuleModel } from "../model/destination-rule-model.ts";
+import { unlimited } from "./cluster.ts";
+import { durationOfMs } from "./envoy-any.ts";
+
+/** What holds for one port of one host or subset, with everything narrower already laid over what is wider. */
+export type EffectivePolicy = TrafficPolicySettings & Pick<TrafficPolicy, "retryBudget" | "proxyProtocol" | "tunnel">;
+
+/**
+ * The policy of a rule for a port, or for that port of a subset. Settings of a port replace the wider ones as a whole: what they
+ * leave out has its default.
+ */
+export function effectivePolicy(rule: DestinationRuleModel | undefined, subset: string | undefined, port: number): EffectivePolicy {
+  const base = ofPort(rule?.trafficPolicy, port).policy;
+  const own = rule?.subsets.find((candidate) => candidate.name === subset)?.trafficPolicy;
+  if (subset === undefined || own === undefined) return base;
+  const { policy, isOfPort } = ofPort(own, port);
+  const narrower = Object.fromEntries(Object.entries(policy).filter(([name, value]) => value !== undefined || (isOfPort && portParts.has(name))));
+  return { ...base, ...(isOfPort ? noPortParts : {}), ...narrower };
+}
+
+const noPortParts = { loadBalancer: undefined, connectionPool: undefined, outlierDetection: undefined, tls: undefined };
+const portParts: ReadonlySet<string> = new Set(Object.keys(noPortParts));
+
+function ofPort(policy: TrafficPolicy | undefined, port: number): { readonly policy: EffectivePolicy; readonly isOfPort: boolean } {
+  if (policy === undefined) return { policy: {}, isOfPort: false };
+  const { portLevelSettings, ...whole } = policy;
+  const own = portLevelSettings.find((settings) => settings.port.number === port);
+  if (own === undefined) return { policy: whole, isOfPort: false };
+  const { port: _, ...settings } = own;
+  return { policy: { ...whole, ...noPortParts, ...settings }, isOfPort: true };
+}
+
+/** A cluster that is being built, and its HTTP options, which are packed last. */
+export interface ClusterDraft {
+  readonly cluster: Cluster;
+  readonly http: HttpProtocolOptions;
+}
+
+export function isHttp2({ http }: ClusterDraft): boolean {
+  const { upstreamProtocolOptions: options } = http;
+  return options.case === "explicitHttpConfig" && options.value.protocolConfig.case === "http2ProtocolOptions";
+}
+
+/** All of a policy but TLS. */
+export function applyTrafficPolicy(draft: ClusterDraft, policy: EffectivePolicy, protocol: AppProtocol, mesh: MeshSettings): void {
+  if (wantsHttp2(policy.connectionPool, protocol, mesh)) useHttp2(draft);
+  applyConnectionPool(draft, policy.connectionPool, policy.retryBudget, mesh);
+  if (policy.outlierDetection !== undefined) applyOutlierDetection(draft.cluster, policy.outlierDetection);
+  applyLoadBalancer(draft.cluster, policy);
+}
+
+export function useHttp2({ http }: ClusterDraft): void {
+  if (http.upstreamProtocolOptions.case !== undefined) return;
+  const options = create(HttpProtocolOptionsSchema, { upstreamProtocolOptions: { case: "explicitHttpConfig", value: { protocolConfig: { case: "http2ProtocolOptions", value: {} } } } });
+  http.upstreamProtocolOptions = options.upstreamProtocolOptions;
+}
+
+export function useDownstreamProtocol({ http }: ClusterDraft): void {
+  const options = create(HttpProtocolOptionsSchema, { upstreamProtocolOptions: { case: "useDownstreamProtocolConfig", value: { httpProtocolOptions: {}, http2ProtocolOptions: {} } } });
+  http.upstreamProtocolOptions = options.upstreamProtocolOptions;
+}
+
+function wantsHttp2(pool: ConnectionPool | undefined, protocol: AppProtocol, mesh: MeshSettings): boolean {
+  if (pool?.http.useClientProtocol === true) return false;
+  const wanted = pool?.http.h2UpgradePolicy ?? "DEFAULT";
+  if (wanted !== "DEFAULT") return wanted === "UPGRADE";
+  return mesh.h2UpgradePolicy === "UPGRADE" && (protocol === "http" || protocol === "http2" || protocol === "grpc");
+}
+
+const defaultBudgetPercent = 20;
+const defaultRetryConcurrency = 3;
+
+function applyConnectionPool(draft: ClusterDraft, pool: ConnectionPool | undefined, budget: TrafficPolicy["retryBudget"], mesh: MeshSettings): void {
+  const { cluster } = draft;
+  const { tcp, http } = pool ?? { tcp: {}, http: undefined };
+  cluster.connectTimeout = { $typeName: "google.protobuf.Duration", ...durationOfMs(tcp.connectTimeoutMs ?? mesh.connectTimeoutMs) };
+  cluster.circuitBreakers = create(CircuitBreakersSchema, {
+    thresholds: [
+      {
+        maxConnections: tcp.maxConnections ?? unlimited,
+        maxPendingRequests: http?.http1MaxPendingRequests ?? unlimited,
+        maxRequests: http?.http2MaxRequests ?? unlimited,
+        maxRetries: http?.maxRetries ?? unlimited,
+        ...(budget === undefined
+          ? {}
+          : {
+              retryBudget: {
+                budgetPercent: { value: budget.percent ?? defaultBudgetPercent },
+                minRetryConcurrency: budget.minRetryConcurrency || defaultRetryConcurrency,
+                ...(budget.budgetIntervalMs === undefined ? {} : { budgetInterval: durationOfMs(budget.budgetIntervalMs) }),
+              },
+            }),
+      },
+    ],
+  });
+  if (tcp.tcpKeepalive !== undefined) applyKeepalive(cluster, tcp.tcpKeepalive);
+  if (pool !== undefined) applyHttpPool(draft, pool);
+}
+
+const msPerSecond = 1000;
+
+function applyKeepalive(cluster: Cluster, keepalive: TcpKeepalive): void {
+  const seconds = (ms: number): number => Math.round(ms / msPerSecond);
+  cluster.upstreamConnectionOptions = {
+    $typeName: "envoy.config.cluster.v3.UpstreamConnectionOptions",
+    setLocalInterfaceNameOnUpstreamConnections: false,
+    tcpKeepalive: {
+      $typeName: "envoy.config.core.v3.TcpKeepalive",
+      ...(keepalive.probes === undefined ? {} : { keepaliveProbes: keepalive.probes }),
+      ...(keepalive.timeMs === undefined ? {} : { keepaliveTime: seconds(keepalive.timeMs) }),
+      ...(keepalive.intervalMs === undefined ? {} : { keepaliveInterval: seconds(keepalive.intervalMs) }),
+    },
+  };
+}
+
+function applyHttpPool(draft: ClusterDraft, { tcp, http }: ConnectionPool): void {
+  const idleMs = http.idleTimeoutMs ?? tcp.idleTimeoutMs;
+  const common = create(HttpProtocolOptionsSchema, {
+    commonHttpProtocolOptions: {
+      ...(idleMs === undefined ? {} : { idleTimeout: durationOfMs(idleMs) }),
+      ...(http.maxRequestsPerConnection === undefined ? {} : { maxRequestsPerConnection: http.maxRequestsPerConnection }),
+      ...(tcp.maxConnectionDurationMs === undefined ? {} : { maxConnectionDuration: durationOfMs(tcp.maxConnectionDurationMs) }),
+    },
+  }).commonHttpProtocolOptions;
+  const says = idleMs !== undefined || http.maxRequestsPerConnection !== undefined || tcp.maxConnectionDurationMs !== undefined;
+  if (says && common !== undefined) draft.http.commonHttpProtocolOptions = common;
+  if (isHttp2(draft)) applyHttp2Pool(draft, http);
+  if (http.useClientProtocol) useDownstreamProtocol(draft);
+}
+
+function applyHttp2Pool({ http }: ClusterDraft, { maxConcurrentStreams, http2KeepAlive: keepAlive }: ConnectionPool["http"]): void {
+  const options = create(HttpProtocolOptionsSchema, {
+    upstreamProtocolOptions: {
+      case: "explicitHttpConfig",
+      value: {
+        protocolConfig: {
+          case: "http2ProtocolOptions",
+          value: {
+            ...(maxConcurrentStreams === undefined ? {} : { maxConcurrentStreams }),
+            ...(keepAlive === undefined
+              ? {}
+              : {
+                  connectionKeepalive: {
+                    ...(keepAlive.intervalMs === undefined ? {} : { interval: durationOfMs(keepAlive.intervalMs) }),
+                    ...(keepAlive.timeoutMs === undefined ? {} : { timeout: durationOfMs(keepAlive.timeoutMs) }),
+                  },
+                }),
+          },
+        },
+      },
+    },
+  });
+  http.upstreamProtocolOptions = options.upstreamProtocolOptions;
+}
+
+const enforced = 100;
+
+/** Success rates are not looked at, and endpoints are not all taken back when most are ejected, unless the policy says from when. */
+function applyOutlierDetection(cluster: Cluster, detection: OutlierDetection): void {
+  const counted = (errors: number | undefined): number => (errors === 0 ? 0 : enforced);
+  const { consecutive5xxErrors, consecutiveGatewayErrors, consecutiveLocalOriginFailures, splitExternalLocalOriginErrors: split } = detection;
+  cluster.outlierDetection = {
+    $typeName: "envoy.config.cluster.v3.OutlierDetection",
+    enforcingSuccessRate: 0,
+    ...(consecutive5xxErrors === undefined ? {} : { consecutive5xx: consecutive5xxErrors, enforcingConsecutive5xx: counted(consecutive5xxErrors) }),
+    ...(consecutiveGatewayErrors === undefined ? {} : { consecutiveGatewayFailure: consecutiveGatewayErrors, enforcingConsecutiveGatewayFailure: counted(consecutiveGatewayErrors) }),
+    ...(detection.intervalMs === undefined ? {} : { interval: duration(detection.intervalMs) }),
+    ...(detection.baseEjectionTimeMs === undefined ? {} : { baseEjectionTime: duration(detection.baseEjectionTimeMs) }),
+    ...(detection.maxEjectionPercent === undefined ? {} : { maxEjectionPercent: detection.maxEjectionPercent }),
+    splitExternalLocalOriginErrors: split,
+    ...(split ? { enforcingLocalOriginSuccessRate: 0 } : {}),
+    ...(split && consecutiveLocalOriginFailures !== undefined && consecutiveLocalOriginFailures > 0
+      ? { consecutiveLocalOriginFailure: consecutiveLocalOriginFailures, enforcingConsecutiveLocalOriginFailure: enforced }
+      : {}),
+  } as NonNullable<Cluster["outlierDetection"]>;
+  commonLbConfig(cluster).healthyPanicThreshold = { $typeName: "envoy.type.v3.Percent", value: detection.minHealthPercent ?? 0 };
+}
+
+function duration(ms: number) {
+  return { $typeName: "google.protobuf.Duration" as const, ...durationOfMs(ms) };
+}
+
+function commonLbConfig(cluster: Cluster): NonNullable<Cluster["commonLbConfig"]> {
+  return (cluster.commonLbConfig ??= create(Cluster_CommonLbConfigSchema, {}));
+}
+
+function applyLoadBalancer(cluster: Cluster, policy: EffectivePolicy): void {
+  const { loadBalancer } = policy;
+  applyLocality(cluster, policy);
+  if (typeOf(cluster) === Cluster_DiscoveryType.ORIGINAL_DST) {
+    cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED;
+    return;
+  }
+  switch (loadBalancer?.simple) {
+    case "RANDOM":
+      cluster.lbPolicy = Cluster_LbPolicy.RANDOM;
+      break;
+    case "ROUND_ROBIN":
+      cluster.lbPolicy = Cluster_LbPolicy.ROUND_ROBIN;
+      if (loadBalancer.warmup !== undefined) cluster.lbConfig = slowStart("roundRobinLbConfig", loadBalancer.warmup);
+      break;
+    case "PASSTHROUGH":
+      cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED;
+      cluster.clusterDiscoveryType = { case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST };
+      delete cluster.loadAssignment;
+      delete cluster.edsClusterConfig;
+      return;
+    default:
+      cluster.lbPolicy = Cluster_LbPolicy.LEAST_REQUEST;
+      if (loadBalancer?.warmup !== undefined) cluster.lbConfig = slowStart("leastRequestLbConfig", loadBalancer.warmup);
+  }
+  if (loadBalancer?.consistentHash !== undefined) applyConsistentHash(cluster, loadBalancer.consistentHash);
+}
+
+export function typeOf(cluster: Cluster): Cluster_DiscoveryType | undefined {
+  return cluster.clusterDiscoveryType.case === "type" ? cluster.clusterDiscoveryType.value : undefined;
+}
+
+/** Weights of localities count only where somebody set them: else they would bend what the balancer does. */
+function applyLocality(cluster: Cluster, { loadBalancer, outlierDetection }: EffectivePolicy): void {
+  const zoneAware = loadBalancer?.zoneAwareLbSetting;
+  if (zoneAware !== undefined) {
+    const off = zoneAware.enabled === false;
+    commonLbConfig(cluster).localityConfigSpecifier = create(Cluster_CommonLbConfigSchema, {
+      localityConfigSpecifier: {
+        case: "zoneAwareLbConfig",
+        value: { ...(off ? { routingEnabled: { value: 0 } } : {}), ...(zoneAware.minClusterSize === undefined ? {} : { minClusterSize: BigInt(zoneAware.minClusterSize) }) },
+      },
+    }).localityConfigSpecifier;
+    return;
+  }
+  const setting = loadBalancer?.localityLbSetting;
+  if (setting === undefined || setting.enabled === false) return;
+  const fails = outlierDetection !== undefined && setting.failover.length + setting.failoverPriority.length > 0;
+  if (!fails && setting.distribute.length === 0) return;
+  commonLbConfig(cluster).localityConfigSpecifier = create(Cluster_CommonLbConfigSchema, { localityConfigSpecifier: { case: "localityWeightedLbConfig", value: {} } }).localityConfigSpecifier;
+}
+
+const defaultAggression = 1;
+const defaultMinimumPercent = 10;
+
+function slowStart(kind: "roundRobinLbConfig" | "leastRequestLbConfig", warmup: Warmup): Cluster["lbConfig"] {
+  const plain = warmup.aggression === undefined && warmup.minimumPercent === undefined;
+  const slowStartConfig = {
+    slowStartWindow: durationOfMs(warmup.durationMs),
+    ...(plain ? {} : { aggression: { defaultValue: warmup.aggression ?? defaultAggression, runtimeKey: "(" }, minWeightPercent: { value: warmup.minimumPercent ?? defaultMinimumPercent } }),
+  };
+  return clusterWith({ case: kind, value: { slowStartConfig } });
+}
+
+const defaultRingSize = 1024;
+
+function applyConsistentHash(cluster: Cluster, { hashAlgorithm }: ConsistentHash): void {
+  if (hashAlgorithm.kind === "maglev") {
+    cluster.lbPolicy = Cluster_LbPolicy.MAGLEV;
+    if (hashAlgorithm.tableSize !== undefined) cluster.lbConfig = clusterWith({ case: "maglevLbConfig", value: { tableSize: BigInt(hashAlgorithm.tableSize) } });
+    return;
+  }
+  cluster.lbPolicy = Cluster_LbPolicy.RING_HASH;
+  cluster.lbConfig = clusterWith({ case: "ringHashLbConfig", value: { minimumRingSize: BigInt(hashAlgorithm.minimumRingSize ?? defaultRingSize) } });
+}
+
+function clusterWith(lbConfig: NonNullable<MessageInitShape<typeof ClusterSchema>["lbConfig"]>): Cluster["lbConfig"] {
+  return create(ClusterSchema, { lbConfig }).lbConfig;
+}

@@ -1,0 +1,178 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { Any } from "@bufbuild/protobuf/wkt";
+import type { HashKey, HttpCorsPolicy, HttpDirectResponse, HttpFault, HttpHeaderChanges, HttpMirror, HttpRedirect, HttpRetry } from "../../api/istio/index.ts";
+import {
+  CorsPolicySchema,
+  FractionalPercent_DenominatorType,
+  HeaderValueOption_HeaderAppendAction,
+  HTTPFaultSchema,
+  PreviousHostsPredicateSchema,
+  RedirectAction_RedirectResponseCode,
+  type HeaderValueOptionSchema,
+  type RedirectActionSchema,
+  type RetryPolicySchema,
+  type RouteAction_HashPolicySchema,
+  type RouteAction_RequestMirrorPolicySchema,
+  type RouteActionSchema,
+  type RouteSchema,
+} from "../../wire/envoy/index.ts";
+import { compareText } from "../model/facts.ts";
+import { durationOfMs, packed } from "./envoy-any.ts";
+import type { HeaderChanges } from "./route-filter.ts";
+import { stringMatcher } from "./virtual-service-match.ts";
+
+type RouteInit = Exclude<MessageInitShape<typeof RouteSchema>, { $typeName: string }>;
+export type RouteActionInit = Exclude<MessageInitShape<typeof RouteActionSchema>, { $typeName: string }>;
+export type RetryPolicyInit = Exclude<MessageInitShape<typeof RetryPolicySchema>, { $typeName: string }>;
+
+const { APPEND_IF_EXISTS_OR_ADD, OVERWRITE_IF_EXISTS_OR_ADD } = HeaderValueOption_HeaderAppendAction;
+
+/** Changes of headers; what sets the host is told apart, as it is a rewrite. */
+export function headerChanges({ request, response }: HttpHeaderChanges): HeaderChanges & { readonly authority: string | undefined } {
+  return {
+    requestHeadersToAdd: [...added(request.set, OVERWRITE_IF_EXISTS_OR_ADD), ...added(request.add, APPEND_IF_EXISTS_OR_ADD)],
+    requestHeadersToRemove: request.remove.filter((name) => !isPseudo(name)),
+    responseHeadersToAdd: [...added(response.set, OVERWRITE_IF_EXISTS_OR_ADD), ...added(response.add, APPEND_IF_EXISTS_OR_ADD)],
+    responseHeadersToRemove: response.remove.filter((name) => !isPseudo(name)),
+    authority: authorityOf(request.set) ?? authorityOf(request.add),
+  };
+}
+
+function added(headers: Readonly<Record<string, string>>, appendAction: HeaderValueOption_HeaderAppendAction): MessageInitShape<typeof HeaderValueOptionSchema>[] {
+  return Object.entries(headers)
+    .filter(([name]) => !isPseudo(name))
+    .sort(([left], [right]) => compareText(left, right))
+    .map(([key, value]) => ({ header: { key, value }, appendAction }));
+}
+
+function isPseudo(name: string): boolean {
+  return name.startsWith(":") || name.toLowerCase() === "host";
+}
+
+function authorityOf(headers: Readonly<Record<string, string>>): string | undefined {
+  return Object.entries(headers).find(([name]) => name.toLowerCase() === "host" || name.toLowerCase() === ":authority")?.[1];
+}
+
+const redirectCodes: Readonly<Record<number, RedirectAction_RedirectResponseCode>> = {
+  301: RedirectAction_RedirectResponseCode.MOVED_PERMANENTLY,
+  302: RedirectAction_RedirectResponseCode.FOUND,
+  303: RedirectAction_RedirectResponseCode.SEE_OTHER,
+  307: RedirectAction_RedirectResponseCode.TEMPORARY_REDIRECT,
+  308: RedirectAction_RedirectResponseCode.PERMANENT_REDIRECT,
+};
+
+const wellKnownPorts: Readonly<Record<string, number>> = { http: 80, https: 443 };
+
+export function redirectOf(redirect: HttpRedirect, port: number, isTls: boolean): Pick<RouteInit, "action"> {
+  const scheme = redirect.scheme ?? (isTls ? "https" : "http");
+  const wanted = redirect.port?.kind === "number" ? redirect.port.number : redirect.port?.derivePort === "FROM_REQUEST_PORT" ? port : 0;
+  const value: MessageInitShape<typeof RedirectActionSchema> = {
+    hostRedirect: redirect.authority ?? "",
+    ...(redirect.scheme === undefined ? {} : { schemeRewriteSpecifier: { case: "schemeRedirect" as const, value: redirect.scheme } }),
+    ...(redirect.prefixRewrite !== undefined
+      ? { pathRewriteSpecifier: { case: "prefixRewrite" as const, value: redirect.prefixRewrite } }
+      : redirect.uri === undefined
+        ? {}
+        : { pathRewriteSpecifier: { case: "pathRedirect" as const, value: redirect.uri } }),
+    portRedirect: wanted === wellKnownPorts[scheme] ? 0 : wanted,
+    responseCode: redirectCodes[redirect.redirectCode] ?? RedirectAction_RedirectResponseCode.MOVED_PERMANENTLY,
+  };
+  return { action: { case: "redirect", value } };
+}
+
+export function directResponseOf({ status, body }: HttpDirectResponse): Pick<RouteInit, "action"> {
+  if (body === undefined) return { action: { case: "directResponse", value: { status } } };
+  const specifier = body.kind === "string" ? { case: "inlineString" as const, value: body.value } : { case: "inlineBytes" as const, value: Uint8Array.from(atob(body.value), (character) => character.charCodeAt(0)) };
+  return { action: { case: "directResponse", value: { status, body: { specifier } } } };
+}
+
+const defaultRetries = 2;
+const hostSelectionAttempts = 5n;
+const defaultRetryOn = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
+const previousHosts = { name: "envoy.retry_host_predicates.previous_hosts", configType: { case: "typedConfig" as const, value: packed(PreviousHostsPredicateSchema, {}) } };
+const minStatus = 100;
+const maxStatus = 599;
+
+/** The default when nothing is said; undefined when retries are turned off. Where a hash decides the host, a retry goes to the same. */
+export function retryPolicy(retry: HttpRetry | undefined, byHash: boolean): RetryPolicyInit | undefined {
+  if (retry?.attempts === 0) return undefined;
+  const words = (retry?.retryOn ?? defaultRetryOn).split(",").map((word) => word.trim()).filter((word) => word !== "");
+  const isCode = (word: string): boolean => /^\d+$/.test(word) && Number(word) >= minStatus && Number(word) <= maxStatus;
+  const codes = words.filter(isCode).map(Number);
+  const conditions = words.filter((word) => !isCode(word));
+  if (codes.length > 0 && !conditions.includes(retriableCodes)) conditions.push(retriableCodes);
+  const avoidsPrevious = retry?.retryIgnorePreviousHosts ?? !byHash;
+  return {
+    retryOn: conditions.join(","),
+    numRetries: retry?.attempts ?? defaultRetries,
+    retriableStatusCodes: codes,
+    hostSelectionRetryMaxAttempts: hostSelectionAttempts,
+    ...(avoidsPrevious ? { retryHostPredicate: [previousHosts] } : {}),
+    ...(retry?.perTryTimeoutMs === undefined ? {} : { perTryTimeout: durationOfMs(retry.perTryTimeoutMs) }),
+    ...(retry?.backoffMs === undefined ? {} : { retryBackOff: { baseInterval: durationOfMs(retry.backoffMs) } }),
+  };
+}
+const retriableCodes = "retriable-status-codes";
+
+const millionthsPerPercent = 10_000;
+
+function share(percentage: number) {
+  return { numerator: Math.round(percentage * millionthsPerPercent), denominator: FractionalPercent_DenominatorType.MILLION };
+}
+
+export function mirrorPolicy(mirror: HttpMirror, cluster: string): MessageInitShape<typeof RouteAction_RequestMirrorPolicySchema> {
+  return { cluster, runtimeFraction: { defaultValue: share(mirror.percentage) }, traceSampled: false };
+}
+
+/** Names of gRPC's status codes, by number. */
+const grpcStatuses = ["OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"];
+const unknownStatus = 2;
+
+/** The route's own configuration of the fault filter. */
+export function faultOf({ delay, abort }: HttpFault): Any {
+  return packed(HTTPFaultSchema, {
+    ...(delay === undefined ? {} : { delay: { faultDelaySecifier: { case: "fixedDelay" as const, value: durationOfMs(delay.fixedDelayMs) }, percentage: share(delay.percentage) } }),
+    ...(abort === undefined ? {} : { abort: { errorType: abortError(abort.error), percentage: share(abort.percentage) } }),
+  });
+}
+
+function abortError(error: NonNullable<HttpFault["abort"]>["error"]) {
+  if (error.kind === "httpStatus") return { case: "httpStatus" as const, value: error.status };
+  const code = grpcStatuses.indexOf(error.status.toUpperCase());
+  return { case: "grpcStatus" as const, value: code < 0 ? unknownStatus : code };
+}
+
+const msPerSecond = 1000;
+const all = { defaultValue: { numerator: 100, denominator: FractionalPercent_DenominatorType.HUNDRED } };
+
+/** The route's own configuration of the CORS filter. Preflights of origins that are not allowed go on to the application unless they are to be ignored. */
+export function corsOf(cors: HttpCorsPolicy): Any {
+  return packed(CorsPolicySchema, {
+    filterEnabled: all,
+    forwardNotMatchingPreflights: cors.unmatchedPreflights !== "IGNORE",
+    allowOriginStringMatch: cors.allowOrigins.map(stringMatcher),
+    allowMethods: cors.allowMethods.join(","),
+    allowHeaders: cors.allowHeaders.join(","),
+    exposeHeaders: cors.exposeHeaders.join(","),
+    ...(cors.maxAgeMs === undefined ? {} : { maxAge: String(Math.floor(cors.maxAgeMs / msPerSecond)) }),
+    ...(cors.allowCredentials === undefined ? {} : { allowCredentials: cors.allowCredentials }),
+  });
+}
+
+export function hashPolicyOf(key: HashKey): MessageInitShape<typeof RouteAction_HashPolicySchema> {
+  switch (key.kind) {
+    case "httpHeaderName":
+      return { policySpecifier: { case: "header", value: { headerName: key.name } } };
+    case "httpQueryParameterName":
+      return { policySpecifier: { case: "queryParameter", value: { name: key.name } } };
+    case "useSourceIp":
+      return { policySpecifier: { case: "connectionProperties", value: { sourceIp: true } } };
+    case "httpCookie":
+      return {
+        policySpecifier: {
+          case: "cookie",
+          value: { name: key.name, path: key.path ?? "", ...(key.ttlMs === undefined ? {} : { ttl: durationOfMs(key.ttlMs) }), attributes: key.attributes.map(({ name, value }) => ({ name, value })) },
+        },
+      };
+  }
+}
