@@ -1,7 +1,9 @@
+import type { SocketAddress } from "../../net/index.ts";
+import { parseAuthority } from "../../wire/hbone/index.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 import type { ForwardAction } from "../routing/route.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
-import type { ConnectFailure, PoolUser } from "../upstream/connection-pool.ts";
+import type { ConnectFailure, PoolUser, WireProtocol } from "../upstream/connection-pool.ts";
 import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "../upstream/upstream-channel.ts";
 import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeRequest } from "./exchange-request.ts";
@@ -16,6 +18,8 @@ export interface AttemptsOwner {
   interimAnswer(head: MessageHead): void;
   answered(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean, sentAtMs: number): void;
   answerBody(bytes: Buffer, from: number, to: number, last: boolean): void;
+  /** The end of the answer, with trailers. */
+  answerTrailers(fields: readonly string[]): void;
   switched(head: MessageHead, from: number, to: number, sentAtMs: number): void;
   tunnelBytes(bytes: Buffer): void;
   /** The upstream has ended its side of a tunnel, or all of it. */
@@ -45,6 +49,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
   #made = 0;
   #retries = 0;
   #staleRetried = false;
+  #refusals = 0;
   #tried: Set<Endpoint> | undefined;
   #retryTimer: Disposable | undefined;
   #routeTimer: Disposable | undefined;
@@ -52,6 +57,10 @@ export class Attempts implements PoolUser, ResponseReceiver {
   #sentAtMs = 0;
   /** Of the answer that is coming. */
   #status = 0;
+  #timeoutMs = 0;
+  /** Where the client wanted to go, for a cluster that has no endpoints of its own. */
+  #destination: SocketAddress | undefined;
+  upstreamProtocol: WireProtocol = "http1";
   upstreamLocal = "";
   transportFailure = "";
 
@@ -71,7 +80,15 @@ export class Attempts implements PoolUser, ResponseReceiver {
   }
 
   get wantsPlainBody(): boolean {
-    return this.#facts.protocol === "HTTP/1.0";
+    return this.#facts.protocol !== "HTTP/1.1";
+  }
+
+  get chunksRequest(): boolean {
+    return this.#request.chunksRequest;
+  }
+
+  get scheme(): string {
+    return this.#facts.scheme;
   }
 
   /** Where the request's body goes now, if anywhere. */
@@ -89,20 +106,38 @@ export class Attempts implements PoolUser, ResponseReceiver {
     this.#made = 0;
     this.#retries = 0;
     this.#staleRetried = false;
+    this.#refusals = 0;
+    this.#timeoutMs = 0;
+    this.#destination = undefined;
     this.#tried = undefined;
+    this.upstreamProtocol = "http1";
     this.upstreamLocal = "";
     this.transportFailure = "";
   }
 
-  /** Chooses the first endpoint; when there is none, the exchange has failed. */
-  pick(cluster: Cluster, action: ForwardAction): Endpoint | undefined {
+  /** Where the request goes, and how. */
+  target(cluster: Cluster, action: ForwardAction, protocol: WireProtocol, timeoutMs: number): void {
+    this.cluster = cluster;
     this.#action = action;
+    this.upstreamProtocol = protocol;
+    this.#timeoutMs = timeoutMs;
+    const rule = cluster.config.originalDestination;
+    if (rule === undefined) return;
+    const named = rule.header === undefined ? undefined : parseAuthority(this.#facts.head.get(rule.header) ?? "");
+    this.#destination = named?.isAddress === true ? { address: named.host, port: named.port } : this.#facts.local;
+  }
+
+  /** Chooses an endpoint; when there is none, the exchange has failed. */
+  pick(): Endpoint | undefined {
+    const { cluster } = this;
+    const retry = this.#action?.retry;
+    if (cluster === undefined) return undefined;
     if (cluster.activeRequests >= cluster.config.maxRequests) {
       this.#overflowed(cluster);
       return undefined;
     }
-    const avoid = action.retry?.avoidPreviousHosts === true ? this.#tried : undefined;
-    const endpoint = cluster.pick(avoid, action.retry?.hostSelectionAttempts ?? 1);
+    const avoid = retry?.avoidPreviousHosts === true ? this.#tried : undefined;
+    const endpoint = this.#destination === undefined ? cluster.pick(avoid, retry?.hostSelectionAttempts ?? 1) : cluster.forDestination(this.#destination);
     if (endpoint === undefined) {
       cluster.counters.noHealthyEndpoint += 1;
       this.#owner.failed(503, "no healthy upstream", responseFlags.noHealthyUpstream, "no_healthy_upstream");
@@ -126,9 +161,8 @@ export class Attempts implements PoolUser, ResponseReceiver {
   /** The client has sent all of the request: the route's time limit begins. */
   requestComplete(): void {
     if (this.#channel !== undefined) this.#sentAtMs = this.#context.clock.steadyMs();
-    const timeoutMs = this.#action?.timeoutMs ?? 0;
-    if (timeoutMs > 0 && this.#routeTimer === undefined) {
-      this.#routeTimer = this.#context.clock.after(timeoutMs, () => {
+    if (this.#timeoutMs > 0 && this.#routeTimer === undefined) {
+      this.#routeTimer = this.#context.clock.after(this.#timeoutMs, () => {
         this.#giveUp(504, "upstream request timeout", responseFlags.upstreamRequestTimeout, "response_timeout");
       });
     }
@@ -214,6 +248,11 @@ export class Attempts implements PoolUser, ResponseReceiver {
     this.#owner.answerBody(bytes, from, to, last);
   }
 
+  responseTrailers(fields: readonly string[]): void {
+    this.#answerComplete();
+    this.#owner.answerTrailers(fields);
+  }
+
   switched(head: MessageHead, from: number, to: number): void {
     this.#tunnel = true;
     this.#clearTimers();
@@ -236,17 +275,15 @@ export class Attempts implements PoolUser, ResponseReceiver {
       this.#owner.tunnelEnded(true);
       return;
     }
-    const broke = failure.kind === "protocol-error";
-    const flag = broke ? responseFlags.upstreamProtocolError : responseFlags.upstreamConnectionTermination;
+    const { status, flag, reason } = failureAnswers[failure.kind];
     if (this.#owner.answerStarted) {
-      this.#owner.failed(502, "", flag, resetDetails("after", failure.message));
+      this.#owner.failed(status, "", flag, resetDetails("after", failure.message));
       return;
     }
-    if (this.#retriesStale(channel, failure)) return;
+    if (this.#retriesStale(channel, failure) || this.#retriesRefused(failure)) return;
     if (this.#request.replayable && retriesFailure(this.#action?.retry, failure) && this.#retryLater()) return;
-    if (!broke) this.transportFailure = failure.message === "connection termination" ? "" : failure.message;
-    const reason = broke ? "protocol error" : "connection termination";
-    this.#owner.failed(broke ? 502 : 503, resetText(reason), flag, resetDetails("before", reason));
+    if (failure.kind !== "protocol-error" && failure.message !== "connection termination") this.transportFailure = failure.message;
+    this.#owner.failed(status, resetText(reason), flag, resetDetails("before", reason));
   }
 
   upstreamDrained(): void {
@@ -270,6 +307,16 @@ export class Attempts implements PoolUser, ResponseReceiver {
     return true;
   }
 
+  /** A server that goes away, or takes no more at a time, has not looked at the request: it goes once more. */
+  #retriesRefused(failure: UpstreamFailure): boolean {
+    const { endpoint } = this;
+    if (failure.kind !== "refused" || this.#refusals >= maxRefusals || !this.#request.replayable || endpoint === undefined) return false;
+    this.#refusals += 1;
+    this.#made -= 1;
+    this.attempt(endpoint, true);
+    return true;
+  }
+
   #retryLater(): boolean {
     const policy = this.#action?.retry;
     if (policy === undefined || this.#retries >= policy.retries || !this.#request.replayable) return false;
@@ -279,8 +326,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     const { clock, random } = this.#context;
     this.#retryTimer = scheduleRetry(policy, this.#retries, clock, random, () => {
       this.#retryTimer = undefined;
-      const { cluster } = this;
-      const endpoint = cluster === undefined || this.#action === undefined ? undefined : this.pick(cluster, this.#action);
+      const endpoint = this.pick();
       if (endpoint !== undefined) this.attempt(endpoint, false);
     });
     return true;
@@ -343,6 +389,17 @@ export class Attempts implements PoolUser, ResponseReceiver {
     this.#tryTimer = undefined;
   }
 }
+
+/** What becomes of a request whose channel failed before an answer. */
+const failureAnswers: Readonly<Record<UpstreamFailure["kind"], { readonly status: number; readonly flag: ResponseFlag; readonly reason: string }>> = {
+  closed: { status: 503, flag: responseFlags.upstreamConnectionTermination, reason: "connection termination" },
+  "protocol-error": { status: 502, flag: responseFlags.upstreamProtocolError, reason: "protocol error" },
+  reset: { status: 503, flag: responseFlags.upstreamRemoteReset, reason: "remote reset" },
+  refused: { status: 503, flag: responseFlags.upstreamRemoteReset, reason: "remote refused stream reset" },
+};
+
+/** How often a request that was not looked at goes once more, without a policy. */
+const maxRefusals = 3;
 
 function resetText(reason: string): string {
   return `upstream connect error or disconnect/reset before headers. reset reason: ${reason}`;

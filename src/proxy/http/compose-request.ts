@@ -1,7 +1,9 @@
 import { equalsIgnoringCase, fieldKinds, type MessageHead } from "../../wire/http1/index.ts";
 import type { HeaderEdits } from "../routing/header-mutation.ts";
 import type { ByteBuilder } from "./byte-builder.ts";
+import type { ClientCertificateField } from "./client-certificate.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
+import { peerMetadataHeader, peerMetadataIdHeader, type OwnMetadata } from "./peer-metadata.ts";
 
 /** What a request's head becomes on its way to the upstream. */
 export interface RequestComposition {
@@ -21,6 +23,9 @@ export interface RequestComposition {
   readonly requestId: string;
   readonly requestIdIsNew: boolean;
   readonly forwardedFor: string;
+  readonly clientCertificate: ClientCertificateField;
+  /** Sent in place of the client's own, if that is there. */
+  readonly peerMetadata: OwnMetadata | undefined;
   /** Protocol to upgrade to. */
   readonly upgrade: string | undefined;
   readonly edits: HeaderEdits | undefined;
@@ -40,13 +45,16 @@ export function composeRequest(out: ByteBuilder, request: RequestComposition): n
   }
   out.text(" HTTP/1.1\r\n");
   if (request.host !== undefined) out.text(`host: ${request.host}\r\n`);
-  copyFields(out, request);
+  const hasForwardedProto = copyFields(out, request);
   let added = "";
   if (config.appendForwardedFor) added += `x-forwarded-for: ${request.forwardedFor}\r\n`;
   if (config.useRemoteAddress) {
     added += `x-forwarded-proto: ${request.scheme}\r\n`;
     added += request.internalPeer ? "x-envoy-internal: true\r\n" : `x-envoy-external-address: ${request.peerAddress}\r\n`;
   }
+  else if (!hasForwardedProto) added += `x-forwarded-proto: ${request.scheme}\r\n`;
+  if (request.clientCertificate !== "keep" && request.clientCertificate !== "drop") added += `x-forwarded-client-cert: ${request.clientCertificate.value}\r\n`;
+  if (request.peerMetadata !== undefined) added += `${peerMetadataIdHeader}: ${request.peerMetadata.id}\r\n${peerMetadataHeader}: ${request.peerMetadata.value}\r\n`;
   if (request.requestIdIsNew) added += `x-request-id: ${request.requestId}\r\n`;
   if (request.originalPath !== undefined) added += `x-envoy-original-path: ${request.originalPath}\r\n`;
   if (request.upgrade !== undefined) added += `connection: upgrade\r\nupgrade: ${request.upgrade}\r\n`;
@@ -60,16 +68,20 @@ export function composeRequest(out: ByteBuilder, request: RequestComposition): n
   return attemptAt;
 }
 
-function copyFields(out: ByteBuilder, request: RequestComposition): void {
+/** Answers whether `x-forwarded-proto` is among them. */
+function copyFields(out: ByteBuilder, request: RequestComposition): boolean {
   const { head } = request;
   const { bytes, nameStarts, lineEnds, fieldCount } = head;
   let rangeStart = head.fieldsStart;
+  let hasForwardedProto = false;
   for (let field = 0; field < fieldCount; field += 1) {
+    if (head.kinds[field] === fieldKinds.forwardedProto) hasForwardedProto = true;
     if (keepsRequestField(request, field)) continue;
     out.range(bytes, rangeStart, nameStarts[field] ?? 0);
     rangeStart = lineEnds[field] ?? 0;
   }
   out.range(bytes, rangeStart, head.end - 2);
+  return hasForwardedProto;
 }
 
 function keepsRequestField(request: RequestComposition, field: number): boolean {
@@ -94,7 +106,7 @@ function keepsRequestField(request: RequestComposition, field: number): boolean 
     case fieldKinds.requestId:
       return !request.requestIdIsNew;
     case fieldKinds.clientCertificate:
-      return config.clientCertificate === "forward";
+      return request.clientCertificate === "keep";
     case fieldKinds.envoy:
       return keepsEnvoyField(request, field);
     default:
@@ -105,10 +117,16 @@ function keepsRequestField(request: RequestComposition, field: number): boolean 
 const replacedEnvoyFields = ["x-envoy-internal", "x-envoy-external-address", "x-envoy-attempt-count", "x-envoy-original-path", "x-envoy-expected-rq-timeout-ms"];
 
 function keepsEnvoyField(request: RequestComposition, field: number): boolean {
-  if (!request.config.useRemoteAddress) return true;
-  if (!request.internalPeer) return false;
+  const { peerMetadata } = request.config;
   const start = request.head.nameStarts[field] ?? 0;
   const length = (request.head.nameEnds[field] ?? 0) - start;
+  if (length === peerMetadataHeader.length || length === peerMetadataIdHeader.length) {
+    const name = request.head.name(field).toLowerCase();
+    // Read by us, or replaced: what it said was of the peer before this hop.
+    if (name === peerMetadataHeader || name === peerMetadataIdHeader) return !peerMetadata.readFromClient && request.peerMetadata === undefined;
+  }
+  if (!request.config.useRemoteAddress) return true;
+  if (!request.internalPeer) return false;
   return !replacedEnvoyFields.some((name) => name.length === length && equalsIgnoringCase(request.head.bytes, start, name));
 }
 

@@ -3,9 +3,10 @@ import type { HeaderEdits } from "../routing/header-mutation.ts";
 import type { ByteBuilder } from "./byte-builder.ts";
 import { isNominated } from "./compose-request.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
+import { peerMetadataHeader, peerMetadataIdHeader, type OwnMetadata } from "./peer-metadata.ts";
 
-/** How a response's body reaches the client. */
-export type BodyDelivery = "as-is" | "wrap-in-chunks" | "until-close";
+/** How a response's body reaches the client; `empty`: there is none, although nothing says so yet. */
+export type BodyDelivery = "as-is" | "wrap-in-chunks" | "until-close" | "empty";
 
 export interface ResponseComposition {
   readonly head: MessageHead;
@@ -15,6 +16,7 @@ export interface ResponseComposition {
   readonly connection: "close" | "keep-alive" | "upgrade" | undefined;
   readonly upstreamServiceMs: number;
   readonly requestId: string | undefined;
+  readonly peerMetadata: OwnMetadata | undefined;
   readonly edits: HeaderEdits | undefined;
   readonly date: string;
 }
@@ -32,7 +34,9 @@ export function composeResponse(out: ByteBuilder, response: ResponseComposition)
     added += `server: ${config.serverName}\r\n`;
   }
   if (response.delivery === "wrap-in-chunks") added += "transfer-encoding: chunked\r\n";
+  else if (response.delivery === "empty") added += "content-length: 0\r\n";
   if (response.requestId !== undefined) added += `x-request-id: ${response.requestId}\r\n`;
+  if (response.peerMetadata !== undefined) added += `${peerMetadataIdHeader}: ${response.peerMetadata.id}\r\n${peerMetadataHeader}: ${response.peerMetadata.value}\r\n`;
   if (response.connection !== undefined) added += `connection: ${response.connection}\r\n`;
   if (response.edits !== undefined) for (const [name, value] of response.edits.added) added += `${name}: ${value}\r\n`;
   out.text(`${added}\r\n`);
@@ -71,7 +75,7 @@ function keepsField(response: ResponseComposition, field: number): boolean {
     case fieldKinds.requestId:
       return response.requestId === undefined;
     case fieldKinds.envoy:
-      return head.name(field).toLowerCase() !== "x-envoy-upstream-service-time";
+      return keepsEnvoyField(response, head.name(field).toLowerCase());
     default: {
       if (edits === undefined && !head.connectionNominates) return true;
       const name = head.name(field).toLowerCase();
@@ -79,6 +83,11 @@ function keepsField(response: ResponseComposition, field: number): boolean {
       return !head.connectionNominates || !isNominated(head, name);
     }
   }
+}
+
+function keepsEnvoyField(response: ResponseComposition, name: string): boolean {
+  if (name === peerMetadataHeader || name === peerMetadataIdHeader) return !response.config.peerMetadata.readFromUpstream && response.peerMetadata === undefined;
+  return name !== "x-envoy-upstream-service-time";
 }
 
 export interface LocalReply {

@@ -10,8 +10,14 @@ import {
   scanRequestHead,
   type BodyFraming,
 } from "../../wire/http1/index.ts";
+import type { ConnectionInfo } from "../connection-info.ts";
+import type { Answer } from "./answer.ts";
 import type { ExchangeContext } from "./exchange-context.ts";
-import { Exchange, type ExchangeOwner } from "./exchange.ts";
+import type { ExchangeOwner } from "./exchange-owner.ts";
+import type { ExchangeRequest } from "./exchange-request.ts";
+import { Exchange } from "./exchange.ts";
+import { Http1Answer } from "./http1-answer.ts";
+import type { ListenerConnection } from "./listener-connection.ts";
 
 /** One head is looked at at a time in this thread, so all connections share the scratch. */
 const scratchHead = new MessageHead();
@@ -27,19 +33,22 @@ type State = "head" | "request" | "tunnel" | "closing" | "closed";
 
 export interface DownstreamOptions {
   readonly stream: ByteStream;
+  readonly info: ConnectionInfo;
   readonly context: ExchangeContext;
   /** Told once, when the connection has ended. */
-  readonly onClosed: (connection: DownstreamConnection) => void;
+  readonly onClosed: (connection: ListenerConnection) => void;
 }
 
 /**
- * One client connection: finds requests in its bytes, one exchange at a time. What a client sends ahead waits, and
+ * One client connection of HTTP/1.1: finds requests in its bytes, one exchange at a time. What a client sends ahead waits, and
  * reading pauses, so a connection holds no more than one read beyond what is under way.
  */
-export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner {
+export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, ListenerConnection {
   readonly stream: ByteStream;
+  readonly info: ConnectionInfo;
+  readonly isHttp2 = false;
   readonly #context: ExchangeContext;
-  readonly #onClosed: (connection: DownstreamConnection) => void;
+  readonly #onClosed: (connection: ListenerConnection) => void;
   readonly #exchange: Exchange;
   #state: State = "head";
   /** Bytes that came but could not be used yet. */
@@ -62,12 +71,22 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner {
 
   constructor(options: DownstreamOptions) {
     this.stream = options.stream;
+    this.info = options.info;
     this.#context = options.context;
     this.#onClosed = options.onClosed;
     this.#exchange = new Exchange(this, options.context);
     this.#idleSinceMs = options.context.clock.steadyMs();
+  }
+
+  /** Starts to read; `received` is what came already. */
+  start(received?: Buffer): void {
     this.stream.setHandler(this);
-    this.stream.resume();
+    if (received !== undefined) this.#take(received);
+    if (!this.#paused) this.stream.resume();
+  }
+
+  createAnswer(context: ExchangeContext, request: ExchangeRequest): Answer {
+    return new Http1Answer(this.stream, context, request);
   }
 
   /** Whether no request is under way and none has begun to arrive. */
@@ -164,7 +183,11 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner {
     this.close();
   }
 
-  // ---- for the listener
+  // ---- ListenerConnection
+
+  leave(): void {
+    // The next answer says `connection: close`.
+  }
 
   /** Closes the connection if it has been idle for that long; else its next answer will say `connection: close`. */
   closeIfIdle(nowMs: number, quietMs: number): void {
@@ -188,7 +211,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner {
       case "request":
         this.#requestSweeps += 1;
         if (!this.#requestComplete && over(this.#requestSweeps, config.requestTimeoutMs)) this.#exchange.idleTimeout();
-        else if (over(this.#quietSweeps, config.streamIdleTimeoutMs)) this.#exchange.idleTimeout();
+        else if (over(this.#quietSweeps, this.#exchange.idleLimitMs)) this.#exchange.idleTimeout();
         return;
       case "closing":
         if (this.#quietSweeps > maxLingerSweeps) this.abort();

@@ -4,6 +4,7 @@ import type { Cluster } from "../upstream/cluster.ts";
 import type { ExchangeObserver } from "./exchange-record.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import type { HttpDate } from "./http-date.ts";
+import type { OwnMetadata } from "./peer-metadata.ts";
 
 /** What connections of one listener share. What may change by a new configuration is asked for at each request. */
 export interface ExchangeContext {
@@ -13,7 +14,10 @@ export interface ExchangeContext {
   cluster(name: string): Cluster | undefined;
   /** Answers carry `connection: close`. */
   readonly draining: boolean;
-  readonly scheme: "http" | "https";
+  /** Undefined where peers are not told who we are. */
+  readonly ownMetadata: OwnMetadata | undefined;
+  /** Told what went wrong inside of the proxy. */
+  readonly onTrouble: ((what: string, error: unknown) => void) | undefined;
   readonly observe: ExchangeObserver;
   readonly clock: Clock;
   readonly random: Random;

@@ -1,8 +1,12 @@
+import { internalError } from "../../base/index.ts";
 import type { SocketAddress } from "../../net/index.ts";
-import { MessageHead } from "../../wire/http1/index.ts";
+import { MessageHead, scanRequestHead } from "../../wire/http1/index.ts";
+import type { ConnectionInfo } from "../connection-info.ts";
 import { normalizePath } from "../routing/path.ts";
 import type { RequestView } from "../routing/request-view.ts";
 import { withoutPort } from "../routing/route-table.ts";
+import { clientCertificateField, type ClientCertificateField } from "./client-certificate.ts";
+import { isGrpcContentType } from "./grpc.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { isPrivateAddress, parseTarget } from "./request-target.ts";
 
@@ -18,31 +22,40 @@ export interface RequestRefusal {
 
 /** What routing, the upstream and logs need to know of a request. One object serves a connection's requests in turn. */
 export class ExchangeRequest implements RequestView {
+  readonly connection: ConnectionInfo;
   readonly remote: SocketAddress;
   readonly local: SocketAddress;
   /** The peer is in a private network, so what it says of itself is kept. */
   readonly internalPeer: boolean;
+  /** The client speaks HTTP/2: bodies are without framing, both ways. */
+  readonly isHttp2: boolean;
+  readonly scheme: "http" | "https";
   head: MessageHead = noHead;
+  /** A head of this request's own, once it must outlive the read that brought it, or was edited. */
+  #ownHead: MessageHead | undefined;
   method = "";
   path = "";
   query = "";
   authority = "";
-  scheme: "http" | "https" = "http";
-  protocol: "HTTP/1.0" | "HTTP/1.1" = "HTTP/1.1";
+  protocol: "HTTP/1.0" | "HTTP/1.1" | "HTTP/2" = "HTTP/1.1";
   /** The target as the client sent it, or in normal form. */
   pathAndQuery = "";
   requestId = "";
   requestIdIsNew = false;
   userAgent = "";
   forwardedFor = "";
+  isGrpc = false;
   captured: readonly string[] = [];
   /** The head's own target cannot be passed on as it is. */
   targetDiffers = false;
 
-  constructor(local: SocketAddress, remote: SocketAddress) {
-    this.local = local;
-    this.remote = remote;
-    this.internalPeer = isPrivateAddress(remote.address);
+  constructor(connection: ConnectionInfo, isHttp2: boolean) {
+    this.connection = connection;
+    this.local = connection.local;
+    this.remote = connection.remote;
+    this.scheme = connection.tls === undefined ? "http" : "https";
+    this.isHttp2 = isHttp2;
+    this.internalPeer = isPrivateAddress(connection.remote.address);
   }
 
   get isConnect(): boolean {
@@ -56,34 +69,29 @@ export class ExchangeRequest implements RequestView {
     this.path = "";
     this.query = "";
     this.authority = "";
-    this.protocol = "HTTP/1.1";
+    this.protocol = this.isHttp2 ? "HTTP/2" : "HTTP/1.1";
     this.pathAndQuery = "-";
     this.requestId = "";
     this.requestIdIsNew = false;
     this.userAgent = "";
     this.forwardedFor = "";
+    this.isGrpc = false;
     this.captured = [];
     this.targetDiffers = false;
   }
 
   /** Reads the head that {@link reset} was given. */
-  read(config: HttpConnectionConfig, scheme: "http" | "https", newRequestId: () => string): RequestRefusal | undefined {
+  read(config: HttpConnectionConfig, newRequestId: () => string): RequestRefusal | undefined {
     const { head } = this;
     this.method = head.method();
-    this.protocol = head.minorVersion === 0 ? "HTTP/1.0" : "HTTP/1.1";
-    this.scheme = scheme;
-    const rawTarget = head.target();
-    this.pathAndQuery = rawTarget;
-    if (this.protocol === "HTTP/1.0" && !config.acceptHttp10) return { status: 426, body: "Upgrade Required", details: "low_version" };
-    const target = parseTarget(this.method, rawTarget);
-    const path = target === undefined ? undefined : normalizePath(target.path, config.path);
-    if (target === undefined || path === undefined) return { status: 400, body: "", details: "path_normalization_failed" };
-    this.path = path;
-    this.query = target.query;
-    this.targetDiffers = !this.isConnect && (path !== target.path || target.authority !== undefined);
-    if (this.targetDiffers) this.pathAndQuery = target.hasQuery ? `${path}?${target.query}` : path;
-    const host = target.authority ?? (head.hostField < 0 ? config.defaultHostForHttp10 : head.value(head.hostField));
-    this.authority = this.#stripped(host, config.stripHostPort).toLowerCase();
+    if (!this.isHttp2) this.protocol = head.minorVersion === 0 ? "HTTP/1.0" : "HTTP/1.1";
+    const contentType = head.find("content-type");
+    this.isGrpc = contentType >= 0 && isGrpcContentType(head.value(contentType));
+    if (this.protocol === "HTTP/1.0" && !config.acceptHttp10) {
+      this.pathAndQuery = head.target();
+      return { status: 426, body: "Upgrade Required", details: "low_version" };
+    }
+    if (!this.#readTarget(config)) return { status: 400, body: "", details: "path_normalization_failed" };
     this.#readIdentity(config, newRequestId);
     return undefined;
   }
@@ -93,6 +101,63 @@ export class ExchangeRequest implements RequestView {
     const { head } = this;
     const original = head.hostField < 0 ? "" : head.value(head.hostField);
     return this.authority === original || this.authority === original.toLowerCase() ? undefined : this.authority;
+  }
+
+  /** The client's address: the peer's, or what `x-forwarded-for` says as far as the listener trusts it. */
+  clientAddress(config: HttpConnectionConfig): string {
+    const hops = config.useRemoteAddress ? config.trustedHops : config.trustedHops + 1;
+    if (hops === 0) return this.remote.address;
+    const given = this.head.get("x-forwarded-for")?.split(",") ?? [];
+    return given.at(-hops)?.trim() ?? this.remote.address;
+  }
+
+  /** What becomes of the client's `x-forwarded-client-cert`. */
+  clientCertificate(config: HttpConnectionConfig): ClientCertificateField {
+    return clientCertificateField(config, this.connection.tls, () => this.head.get("x-forwarded-client-cert"));
+  }
+
+  /** Keeps the head beyond the read that brought it. */
+  detach(): void {
+    if (this.head !== this.#ownHead) this.#keep(Buffer.from(this.head.bytes.subarray(this.head.start, this.head.end)));
+  }
+
+  /** Changes the head: a value takes the place of all fields of its name (lower case), undefined removes them. `:path`, `:method` and `:authority` too. */
+  rewriteHead(edits: ReadonlyMap<string, string | undefined>, config: HttpConnectionConfig): void {
+    const { head } = this;
+    const host = edits.get(":authority") ?? edits.get("host");
+    let text = `${edits.get(":method") ?? this.method} ${edits.get(":path") ?? head.target()} HTTP/1.${head.minorVersion}\r\n`;
+    if (host !== undefined) text += `host: ${host}\r\n`;
+    for (let field = 0; field < head.fieldCount; field += 1) {
+      const name = head.name(field).toLowerCase();
+      if (edits.has(name) || (host !== undefined && name === "host")) continue;
+      text += head.bytes.toString("latin1", head.nameStarts[field], head.lineEnds[field]);
+    }
+    for (const [name, value] of edits) if (value !== undefined && name !== "host" && !name.startsWith(":")) text += `${name}: ${value}\r\n`;
+    this.#keep(Buffer.from(`${text}\r\n`, "latin1"));
+    this.method = this.head.method();
+    if (!this.#readTarget(config)) throw internalError("bad-filter-edit", `a filter gave a request a path that cannot be: ${this.head.target()}`);
+  }
+
+  #keep(bytes: Buffer): void {
+    const own = (this.#ownHead ??= new MessageHead());
+    if (scanRequestHead(own, bytes, 0, bytes.length, ownHeadLimits) <= 0) throw internalError("bad-filter-edit", `a filter made a request unreadable: ${own.error?.reason ?? "no end"}`);
+    this.head = own;
+  }
+
+  #readTarget(config: HttpConnectionConfig): boolean {
+    const { head } = this;
+    const rawTarget = head.target();
+    this.pathAndQuery = rawTarget;
+    const target = parseTarget(this.method, rawTarget);
+    const path = target === undefined ? undefined : normalizePath(target.path, config.path);
+    if (target === undefined || path === undefined) return false;
+    this.path = path;
+    this.query = target.query;
+    this.targetDiffers = !this.isConnect && (path !== target.path || target.authority !== undefined);
+    if (this.targetDiffers) this.pathAndQuery = target.hasQuery ? `${path}?${target.query}` : path;
+    const host = target.authority ?? (head.hostField < 0 ? config.defaultHostForHttp10 : head.value(head.hostField));
+    this.authority = this.#stripped(host, config.stripHostPort).toLowerCase();
+    return true;
   }
 
   #stripped(host: string, mode: HttpConnectionConfig["stripHostPort"]): string {
@@ -113,3 +178,6 @@ export class ExchangeRequest implements RequestView {
     if (config.requestCapture.length > 0) this.captured = config.requestCapture.map((name) => head.get(name) ?? "");
   }
 }
+
+/** What filters add counts for the fields that a head may have, but not for its size. */
+const ownHeadLimits = { maxHeadBytes: 1_048_576, maxFields: 100 };

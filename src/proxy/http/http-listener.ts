@@ -4,11 +4,15 @@ import type { ConnectionInfo } from "../connection-info.ts";
 import type { Listen } from "../listen.ts";
 import type { RouteTable } from "../routing/route-table.ts";
 import type { Cluster } from "../upstream/cluster.ts";
+import { CodecDetector } from "./codec-detector.ts";
 import { DownstreamConnection } from "./downstream-connection.ts";
 import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeObserver } from "./exchange-record.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { HttpDate } from "./http-date.ts";
+import { Http2DownstreamConnection } from "./http2-downstream-connection.ts";
+import type { ListenerConnection } from "./listener-connection.ts";
+import type { OwnMetadata } from "./peer-metadata.ts";
 
 export interface HttpListenerOptions {
   readonly config: HttpConnectionConfig;
@@ -19,16 +23,30 @@ export interface HttpListenerOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly newRequestId: () => string;
+  /** What peers are told of this proxy's workload, where the configuration says so. */
+  readonly ownMetadata?: OwnMetadata | undefined;
+  /** Told what went wrong inside of the proxy. */
+  readonly onTrouble?: ((what: string, error: unknown) => void) | undefined;
 }
 
 /** Connections that a listener holds at most; beyond, new ones are closed at once. */
 export const maxConnectionsPerListener = 50_000;
 
-/** A listening address that speaks HTTP/1.1. Its configuration changes under it; connections stay. */
+/** What TLS may agree on, as far as it tells the codec. */
+const codecOfAlpn: ReadonlyMap<string, "http1" | "http2"> = new Map([
+  ["h2", "http2"],
+  ["istio-h2", "http2"],
+  ["http/1.1", "http1"],
+  ["http/1.0", "http1"],
+  ["istio-http/1.1", "http1"],
+  ["istio-http/1.0", "http1"],
+]);
+
+/** A listening address that speaks HTTP/1.1 and HTTP/2. Its configuration changes under it; connections stay. */
 export class HttpListener {
   readonly #options: HttpListenerOptions;
   readonly #context: ExchangeContext;
-  readonly #connections = new Set<DownstreamConnection>();
+  readonly #connections = new Set<ListenerConnection>();
   #config: HttpConnectionConfig;
   readonly #sockets = new Map<string, ByteListener>();
   #draining = false;
@@ -50,7 +68,8 @@ export class HttpListener {
       get draining() {
         return draining();
       },
-      scheme: "http",
+      ownMetadata: options.ownMetadata,
+      onTrouble: options.onTrouble,
       observe: (record) => {
         this.requests += 1;
         options.observe(record);
@@ -88,7 +107,8 @@ export class HttpListener {
     }
   }
 
-  accept(stream: ByteStream, _info?: ConnectionInfo): void {
+  /** Takes over a connection, which must be paused; without `info` it is one that came from a socket as it is. */
+  accept(stream: ByteStream, info: ConnectionInfo = { local: stream.local, remote: stream.remote, tls: undefined, peer: undefined }): void {
     this.accepted += 1;
     this.lastAcceptedMs = this.#options.clock.steadyMs();
     if (this.#connections.size >= maxConnectionsPerListener) {
@@ -97,8 +117,32 @@ export class HttpListener {
       stream.destroy({ reset: true });
       return;
     }
-    const onClosed = (connection: DownstreamConnection): void => void this.#connections.delete(connection);
-    this.#connections.add(new DownstreamConnection({ stream, context: this.#context, onClosed }));
+    const configured = this.#config.codec;
+    const codec = configured === "auto" ? codecOfAlpn.get(info.tls?.alpnProtocol ?? "") : configured;
+    if (codec === undefined) this.#detect(stream, info);
+    else this.#serve(stream, info, codec);
+  }
+
+  #detect(stream: ByteStream, info: ConnectionInfo): void {
+    const detector = new CodecDetector({
+      stream,
+      limitMs: () => this.#config.idleTimeoutMs,
+      onDetected: (codec, received) => {
+        this.#connections.delete(detector);
+        this.#serve(stream, info, codec, received);
+      },
+      onClosed: () => void this.#connections.delete(detector),
+    });
+    this.#connections.add(detector);
+    detector.start();
+  }
+
+  #serve(stream: ByteStream, info: ConnectionInfo, codec: "http1" | "http2", received?: Buffer): void {
+    const onClosed = (connection: ListenerConnection): void => void this.#connections.delete(connection);
+    const options = { stream, info, context: this.#context, onClosed };
+    const connection = codec === "http2" ? new Http2DownstreamConnection(options) : new DownstreamConnection(options);
+    this.#connections.add(connection);
+    connection.start(received);
   }
 
   /** The next request of every connection is served by this configuration. */
@@ -106,9 +150,10 @@ export class HttpListener {
     this.#config = config;
   }
 
-  /** Answers say `connection: close` from now on; the listener goes on accepting. */
+  /** Answers say `connection: close` from now on, and clients of HTTP/2 are told to go; the listener goes on accepting. */
   drain(): void {
     this.#draining = true;
+    for (const connection of this.#connections) connection.leave();
   }
 
   /** Stops accepting. */

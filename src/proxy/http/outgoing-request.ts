@@ -1,3 +1,5 @@
+import { ChunkedScanner } from "../../wire/http1/index.ts";
+import { trailersOfText } from "../http2/http2-heads.ts";
 import type { UpstreamChannel } from "../upstream/upstream-channel.ts";
 import { ByteBuilder } from "./byte-builder.ts";
 import { composeRequest, type RequestComposition } from "./compose-request.ts";
@@ -6,12 +8,22 @@ import type { Shadow } from "./shadow.ts";
 /** A request is kept for another attempt up to this size; beyond it, there is one attempt. */
 export const maxReplayBytes = 64 * 1024;
 const requestBufferBytes = 2048;
+const noBytes = Buffer.alloc(0);
+
+/**
+ * How a body is passed on: `as-is`: as it came, chunks with their framing. `take-out-of-chunks`: it came in chunks, and its
+ * data goes on. `plain`: data came, of which no head says the length.
+ */
+export type RequestBodyForm = "as-is" | "take-out-of-chunks" | "plain";
 
 /** A request as it goes to upstreams: its head, what is kept of its body for another attempt, and copies for mirrors. */
 export class OutgoingRequest {
   readonly #bytes = new ByteBuilder(requestBufferBytes);
   #headLength = 0;
   #attemptDigitAt = -1;
+  #form: RequestBodyForm = "as-is";
+  #chunked: ChunkedScanner | undefined;
+  #trailers: readonly string[] | undefined;
   /** Where the bytes were written to last: it may hold a view of them after the answer has come. */
   #writtenTo: UpstreamChannel | undefined;
   #shadows: Shadow[] = [];
@@ -23,24 +35,31 @@ export class OutgoingRequest {
   reset(complete: boolean): void {
     this.complete = complete;
     this.replayable = true;
+    this.#trailers = undefined;
+    this.#form = "as-is";
     if (this.#shadows.length > 0) this.#shadows = [];
   }
 
+  /** The body goes without framing, although no head says its length. */
+  get chunksRequest(): boolean {
+    return this.#form !== "as-is";
+  }
+
   /** Writes the head; before anything else of a request. */
-  compose(composition: RequestComposition): void {
+  compose(composition: RequestComposition, form: RequestBodyForm): void {
     if (this.#writtenTo?.holdsBytes === true) this.#bytes.detach();
     else this.#bytes.clear(requestBufferBytes);
     this.#writtenTo = undefined;
     this.#attemptDigitAt = composeRequest(this.#bytes, composition);
     this.#headLength = this.#bytes.length;
+    this.#form = form;
+    if (form !== "take-out-of-chunks") return;
+    this.#chunked ??= new ChunkedScanner();
+    this.#chunked.keepsTrailers = true;
+    this.#chunked.reset();
   }
 
-  /** What of the body came with the head. */
-  begin(bytes: Buffer, from: number, to: number): void {
-    this.#bytes.range(bytes, from, to);
-  }
-
-  /** A copy for a mirror; it is given what of the body follows. */
+  /** A copy for a mirror; it is given the body. */
   addShadow(shadow: Shadow): void {
     this.#shadows.push(shadow);
   }
@@ -52,11 +71,45 @@ export class OutgoingRequest {
   /** Sends all that is kept. Answers as {@link UpstreamChannel.send}. */
   sendTo(channel: UpstreamChannel): boolean {
     this.#writtenTo = channel;
-    return channel.send(this.#bytes.view(), this.#headLength, this.complete);
+    const trailers = this.#trailers;
+    const more = channel.send(this.#bytes.view(), this.#headLength, this.complete && trailers === undefined);
+    if (trailers !== undefined) channel.sendTrailers(trailers);
+    return more;
   }
 
   /** More of the body, for the channel if there is one by now. Answers as {@link UpstreamChannel.write}. */
   body(bytes: Buffer, from: number, to: number, complete: boolean, channel: UpstreamChannel | undefined): boolean {
+    if (this.#form !== "take-out-of-chunks") return this.#pass(bytes, from, to, complete, channel);
+    let more = true;
+    this.#chunked?.scan(bytes, from, to, (start, end) => {
+      more = this.#pass(bytes, start, end, false, channel);
+    });
+    if (!complete) return more;
+    const trailers = trailersOfText(this.#chunked?.trailers ?? "");
+    if (trailers.length === 0) return this.#pass(noBytes, 0, 0, true, channel);
+    this.trailers(trailers, channel);
+    return true;
+  }
+
+  /** The end of the body, with trailers. */
+  trailers(fields: readonly string[], channel: UpstreamChannel | undefined): void {
+    this.complete = true;
+    this.#trailers = fields;
+    for (const shadow of this.#shadows) shadow.trailers(fields);
+    channel?.sendTrailers(fields);
+  }
+
+  /** There will be no other attempt: nothing more needs to be kept. */
+  answerStarted(): void {
+    this.replayable = false;
+  }
+
+  /** The exchange is over; mirrors that have not got all of the request never will. */
+  end(): void {
+    if (!this.complete) for (const shadow of this.#shadows) shadow.abandon();
+  }
+
+  #pass(bytes: Buffer, from: number, to: number, complete: boolean, channel: UpstreamChannel | undefined): boolean {
     const size = to - from;
     this.complete = complete;
     for (const shadow of this.#shadows) shadow.body(bytes, from, to, complete);
@@ -65,10 +118,5 @@ export class OutgoingRequest {
     const start = this.#bytes.length;
     this.#bytes.range(bytes, from, to);
     return channel === undefined || channel.write(this.#bytes.view(start), complete);
-  }
-
-  /** The exchange is over; mirrors that have not got all of the request never will. */
-  end(): void {
-    if (!this.complete) for (const shadow of this.#shadows) shadow.abandon();
   }
 }

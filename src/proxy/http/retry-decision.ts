@@ -14,6 +14,7 @@ export function retriesConnectFailure(policy: RetryPolicy | undefined, failure: 
 export function retriesFailure(policy: RetryPolicy | undefined, failure: UpstreamFailure): boolean {
   if (policy === undefined) return false;
   const { on } = policy;
+  if (failure.kind === "refused" && on.refusedStream) return true;
   if (on.reset || on.serverError || on.gatewayError) return true;
   return on.resetBeforeRequest && failure.nothingSent;
 }

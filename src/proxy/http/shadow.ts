@@ -1,6 +1,6 @@
 import type { Clock } from "../../base/index.ts";
 import type { Endpoint } from "../upstream/cluster.ts";
-import type { PoolUser } from "../upstream/connection-pool.ts";
+import type { PoolUser, WireProtocol } from "../upstream/connection-pool.ts";
 import type { ResponseReceiver, UpstreamChannel } from "../upstream/upstream-channel.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 
@@ -9,27 +9,45 @@ const maxWaitingBytes = 256 * 1024;
 /** A mirror's answer is waited for this long. */
 const maxDurationMs = 15_000;
 
+export interface ShadowOptions {
+  readonly endpoint: Endpoint;
+  /** The request's head for the mirror; bytes of the body follow by {@link Shadow.body}. */
+  readonly head: Buffer;
+  readonly toHead: boolean;
+  readonly chunksRequest: boolean;
+  readonly scheme: string;
+  readonly protocol: WireProtocol;
+  readonly clock: Clock;
+}
+
 /** A copy of a request, sent to a mirror. Its answer is read and dropped, and nothing of it delays or fails the request. */
 export class Shadow implements PoolUser, ResponseReceiver {
   readonly toHead: boolean;
   readonly toConnect = false;
   readonly wantsPlainBody = false;
+  readonly chunksRequest: boolean;
+  readonly scheme: string;
+  readonly upstreamProtocol: WireProtocol;
   readonly #endpoint: Endpoint;
   readonly #head: Buffer;
   #channel: UpstreamChannel | undefined;
   #waiting: Buffer[] = [];
   /** Bytes that no channel has taken yet, or that wait there. */
   #waitingBytes = 0;
+  #trailers: readonly string[] | undefined;
   #complete = false;
   #over = false;
   readonly #limit: Disposable;
 
-  /** `head` is the request's head for the mirror; bytes of the body follow by {@link body}. */
-  constructor(endpoint: Endpoint, head: Buffer, toHead: boolean, clock: Clock) {
+  constructor(options: ShadowOptions) {
+    const { endpoint } = options;
     this.#endpoint = endpoint;
-    this.#limit = clock.after(maxDurationMs, () => this.abandon());
-    this.toHead = toHead;
-    this.#head = head;
+    this.#limit = options.clock.after(maxDurationMs, () => this.abandon());
+    this.toHead = options.toHead;
+    this.chunksRequest = options.chunksRequest;
+    this.scheme = options.scheme;
+    this.upstreamProtocol = options.protocol;
+    this.#head = options.head;
     endpoint.activeRequests += 1;
     endpoint.counters.requests += 1;
     endpoint.pool.acquire(this, false);
@@ -46,6 +64,12 @@ export class Shadow implements PoolUser, ResponseReceiver {
     if (this.#waitingBytes > maxWaitingBytes) this.abandon();
   }
 
+  trailers(fields: readonly string[]): void {
+    this.#complete = true;
+    this.#trailers = fields;
+    this.#channel?.sendTrailers(fields);
+  }
+
   /** The request was given up. */
   abandon(): void {
     if (this.#over) return;
@@ -60,7 +84,9 @@ export class Shadow implements PoolUser, ResponseReceiver {
     channel.begin(this);
     const message = Buffer.concat([this.#head, ...this.#waiting]);
     this.#waiting = [];
-    if (channel.send(message, this.#head.length, this.#complete)) this.#waitingBytes = 0;
+    const trailers = this.#trailers;
+    if (channel.send(message, this.#head.length, this.#complete && trailers === undefined)) this.#waitingBytes = 0;
+    if (trailers !== undefined) channel.sendTrailers(trailers);
   }
 
   connectFailed(): void {
@@ -77,6 +103,10 @@ export class Shadow implements PoolUser, ResponseReceiver {
 
   responseBody(_bytes: Buffer, _from: number, _to: number, last: boolean): void {
     if (last) this.#end();
+  }
+
+  responseTrailers(): void {
+    this.#end();
   }
 
   switched(): void {

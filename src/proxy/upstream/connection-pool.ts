@@ -1,10 +1,17 @@
 import { messageOf, SerinError, type Clock } from "../../base/index.ts";
-import type { EndpointConfig, EndpointConnector } from "./endpoint.ts";
+import { http2Limits } from "../http2/http2-limits.ts";
+import type { EndpointConfig, EndpointConnector, UpstreamStream } from "./endpoint.ts";
+import { Http2Pool } from "./http2-pool.ts";
 import type { UpstreamChannel } from "./upstream-channel.ts";
 import { UpstreamConnection, type ConnectionHome } from "./upstream-connection.ts";
 
+/** What is spoken to an endpoint; `alpn`: HTTP/2 where TLS agrees on it, else HTTP/1.1. */
+export type WireProtocol = "http1" | "http2" | "alpn";
+
 /** Who waits for a connection. Exactly one of the two is called, at once or later, unless the wait was given up. */
 export interface PoolUser {
+  /** HTTP/1.1 when absent. */
+  readonly upstreamProtocol?: WireProtocol;
   connected(channel: UpstreamChannel): void;
   connectFailed(failure: ConnectFailure): void;
 }
@@ -33,7 +40,13 @@ export interface PoolCounters {
   connectionsClosed: number;
 }
 
-/** The connections to one endpoint: idle ones are taken last in, first out, so that surplus ones grow old and are swept. */
+/** Protocols that TLS may agree on and that mean HTTP/2. */
+const http2Names = new Set(["h2", "istio-h2"]);
+
+/**
+ * The connections to one endpoint. Of HTTP/1.1, idle ones are taken last in, first out, so that surplus ones grow old and are
+ * swept; one of HTTP/2 serves many requests at a time.
+ */
 export class ConnectionPool implements ConnectionHome {
   readonly #endpoint: EndpointConfig;
   readonly #connector: EndpointConnector;
@@ -41,8 +54,12 @@ export class ConnectionPool implements ConnectionHome {
   readonly #counters: PoolCounters;
   readonly #idle: UpstreamConnection[] = [];
   readonly #all = new Set<UpstreamConnection>();
+  readonly #http2: Http2Pool;
   readonly #waiting: PoolUser[] = [];
-  #connecting = 0;
+  readonly #connecting: Record<WireProtocol, number> = { http1: 0, http2: 0, alpn: 0 };
+  /** What TLS agreed on last. */
+  #agreed: "http1" | "http2" = "http1";
+  #serving = false;
   #closed = false;
   limits: PoolLimits;
 
@@ -58,30 +75,46 @@ export class ConnectionPool implements ConnectionHome {
     this.#clock = options.clock;
     this.#counters = options.counters;
     this.limits = options.limits;
+    this.#http2 = new Http2Pool({
+      clock: options.clock,
+      onRoom: () => this.#serveWaiting(),
+      onClosed: () => {
+        this.#counters.connectionsClosed += 1;
+        this.#connectForWaiting();
+      },
+    });
   }
 
   get openConnections(): number {
-    return this.#all.size;
+    return this.#all.size + this.#http2.openConnections;
   }
 
   get pendingRequests(): number {
     return this.#waiting.length;
   }
 
-  /** Gives an idle connection at once, or opens one. `fresh` never gives one that was used before. */
+  /** Gives an idle connection or a stream at once, or opens a connection. `fresh` never gives a connection of HTTP/1.1 that was used before. */
   acquire(user: PoolUser, fresh: boolean): void {
-    const idle = fresh ? undefined : this.#takeIdle();
-    if (idle !== undefined) {
-      user.connected(idle);
-      return;
+    const protocol = user.upstreamProtocol ?? "http1";
+    if (protocol !== "http2") {
+      const idle = fresh ? undefined : this.#takeIdle();
+      if (idle !== undefined) {
+        user.connected(idle);
+        return;
+      }
+    }
+    if (protocol !== "http1") {
+      this.#http2.maxRequestsPerConnection = this.limits.maxRequestsPerConnection;
+      if (this.#http2.serve(user)) return;
     }
     if (this.#waiting.length >= Math.min(this.limits.maxPendingRequests, hardMaxPendingRequests)) {
       user.connectFailed({ kind: "overflow", message: "overflow" });
       return;
     }
     this.#waiting.push(user);
-    if (this.#all.size + this.#connecting < this.limits.maxConnections) void this.#connect();
-    else if (this.#all.size + this.#connecting === 0) this.#failOldest({ kind: "overflow", message: "overflow" });
+    if (this.#hasRoom()) {
+      if (protocol === "http1" || this.#wantsMore(protocol)) void this.#connect(protocol);
+    } else if (this.openConnections + this.#dialing() === 0) this.#fail(user, { kind: "overflow", message: "overflow" });
   }
 
   /** The user no longer waits; a connection that is being opened for it will serve others. */
@@ -97,7 +130,7 @@ export class ConnectionPool implements ConnectionHome {
       connection.retire(this.#clock);
       return;
     }
-    const next = this.#waiting.shift();
+    const next = this.#takeWaiting((user) => user.upstreamProtocol !== "http2");
     if (next !== undefined) {
       next.connected(connection);
       return;
@@ -119,21 +152,9 @@ export class ConnectionPool implements ConnectionHome {
     this.#connectForWaiting();
   }
 
-  /** Opens a connection when somebody waits for whom none is on its way. */
-  #connectForWaiting(): void {
-    if (this.#waiting.length > this.#connecting && this.#all.size + this.#connecting < this.limits.maxConnections) void this.#connect();
-  }
-
-  #takeIdle(): UpstreamConnection | undefined {
-    for (;;) {
-      const idle = this.#idle.pop();
-      if (idle?.retiring !== true) return idle;
-      idle.retire(this.#clock);
-    }
-  }
-
   /** Closes connections that have been idle for too long. */
   sweep(nowMs: number): void {
+    this.#http2.sweep(nowMs, this.limits.idleTimeoutMs);
     for (const connection of this.#idle.filter((one) => one.retiring)) connection.retire(this.#clock);
     while (this.#idle.length > 0) {
       const oldest = this.#idle[0];
@@ -147,29 +168,103 @@ export class ConnectionPool implements ConnectionHome {
   drain(): void {
     this.#closed = true;
     for (const connection of this.#idle.splice(0)) connection.retire(this.#clock);
+    if (this.#waiting.length === 0) this.#http2.drain();
   }
 
-  async #connect(): Promise<void> {
-    this.#connecting += 1;
+  /** Opens a connection when somebody waits for whom none is on its way. */
+  #connectForWaiting(): void {
+    const user = this.#waiting[0];
+    if (user === undefined || !this.#hasRoom()) return;
+    const protocol = user.upstreamProtocol ?? "http1";
+    if (protocol === "http1" ? this.#waiting.length > this.#dialing() : this.#wantsMore(protocol)) void this.#connect(protocol);
+  }
+
+  /** Whether those who wait are more than the streams of the connections that are on their way. */
+  #wantsMore(protocol: "http2" | "alpn"): boolean {
+    const dialing = this.#connecting[protocol];
+    if (protocol === "alpn" && this.#agreed === "http1") return this.#waiting.length > dialing;
+    const perConnection = Math.min(this.limits.maxRequestsPerConnection || Infinity, http2Limits.openedStreamsBeforeSettings);
+    return this.#waiting.length > dialing * perConnection;
+  }
+
+  #hasRoom(): boolean {
+    const open = this.#all.size + this.#http2.usableConnections;
+    return open + this.#dialing() < this.limits.maxConnections;
+  }
+
+  #dialing(): number {
+    return this.#connecting.http1 + this.#connecting.http2 + this.#connecting.alpn;
+  }
+
+  #takeIdle(): UpstreamConnection | undefined {
+    for (;;) {
+      const idle = this.#idle.pop();
+      if (idle?.retiring !== true) return idle;
+      idle.retire(this.#clock);
+    }
+  }
+
+  async #connect(protocol: WireProtocol): Promise<void> {
+    this.#connecting[protocol] += 1;
     try {
-      const stream = await this.#connector.connect(this.#endpoint, this.limits.connectTimeoutMs);
-      this.#connecting -= 1;
+      const stream = await this.#connector.connect(this.#endpoint, this.limits.connectTimeoutMs, { protocol });
+      this.#connecting[protocol] -= 1;
       this.#counters.connectionsOpened += 1;
-      const connection = new UpstreamConnection(stream, this);
-      this.#all.add(connection);
-      this.release(connection);
+      this.#adopt(stream, protocol);
     } catch (error) {
-      this.#connecting -= 1;
+      this.#connecting[protocol] -= 1;
       this.#counters.connectFailures += 1;
       const message = messageOf(error);
-      this.#failOldest({ kind: isTimeout(error) ? "timeout" : "connection-failure", message });
+      // Others that wait have attempts of their own under way, or take a connection that becomes free.
+      const user = this.#takeWaiting((waiting) => (waiting.upstreamProtocol ?? "http1") === protocol);
+      user?.connectFailed({ kind: isTimeout(error) ? "timeout" : "connection-failure", message });
       this.#connectForWaiting();
     }
   }
 
-  #failOldest(failure: ConnectFailure): void {
-    // Others that wait have attempts of their own under way, or take a connection that becomes free.
-    this.#waiting.shift()?.connectFailed(failure);
+  #adopt(stream: UpstreamStream, protocol: WireProtocol): void {
+    const http2 = protocol === "http2" || (protocol === "alpn" && http2Names.has(stream.alpnProtocol ?? ""));
+    if (protocol === "alpn") this.#agreed = http2 ? "http2" : "http1";
+    if (http2) {
+      this.#http2.adopt(stream);
+      this.#serveWaiting();
+      return;
+    }
+    const connection = new UpstreamConnection(stream, this);
+    this.#all.add(connection);
+    this.release(connection);
+    // Those who hoped to share a connection need one each.
+    if (protocol === "alpn") this.#connectForWaiting();
+  }
+
+  /** Puts those who wait on streams, as far as there is room. */
+  #serveWaiting(): void {
+    if (this.#serving) return;
+    this.#serving = true;
+    for (let index = 0; index < this.#waiting.length; ) {
+      const user = this.#waiting[index];
+      if (user === undefined || (user.upstreamProtocol ?? "http1") === "http1") {
+        index += 1;
+        continue;
+      }
+      this.#waiting.splice(index, 1);
+      if (this.#http2.serve(user)) continue;
+      this.#waiting.splice(index, 0, user);
+      break;
+    }
+    this.#serving = false;
+    if (this.#waiting.length > 0) this.#connectForWaiting();
+    else if (this.#closed) this.#http2.drain();
+  }
+
+  #takeWaiting(suits: (user: PoolUser) => boolean): PoolUser | undefined {
+    const index = this.#waiting.findIndex(suits);
+    return index < 0 ? undefined : this.#waiting.splice(index, 1)[0];
+  }
+
+  #fail(user: PoolUser, failure: ConnectFailure): void {
+    this.giveUp(user);
+    user.connectFailed(failure);
   }
 }
 

@@ -17,6 +17,8 @@ export interface UpstreamChannel {
   send(message: Buffer, headLength: number, last: boolean): boolean;
   /** More of the body; `last` ends the request. Answers as {@link send}. */
   write(bytes: Buffer, last: boolean): boolean;
+  /** The end of the request, with trailers (names and values in turn). */
+  sendTrailers(fields: readonly string[]): void;
   /** Bytes of a tunnel. */
   writeTunnel(bytes: Buffer): boolean;
   /** Our side of a tunnel has ended. */
@@ -36,10 +38,15 @@ export interface ResponseReceiver {
   readonly toConnect: boolean;
   /** Data of a chunked body is wanted without its framing. */
   readonly wantsPlainBody: boolean;
+  /** The request's body comes without framing although its length is not known: HTTP/1.1 puts it in chunks. */
+  readonly chunksRequest: boolean;
+  readonly scheme: string;
   interimResponse(head: MessageHead): void;
   /** The final head, with what came of its body in `bytes[from, to)`; `last` when the response is complete with it. */
   response(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean): void;
   responseBody(bytes: Buffer, from: number, to: number, last: boolean): void;
+  /** The end of the response, with trailers (names and values in turn). */
+  responseTrailers(fields: readonly string[]): void;
   /** 101, or the 200 to a CONNECT: from now on bytes go both ways as they are, first `bytes[from, to)`. */
   switched(head: MessageHead, from: number, to: number): void;
   switchedBytes(bytes: Buffer): void;
@@ -51,7 +58,8 @@ export interface ResponseReceiver {
 }
 
 export interface UpstreamFailure {
-  readonly kind: "closed" | "protocol-error";
+  /** `reset`: by the peer, of this request alone. `refused`: the peer did not look at the request, it may be sent again. */
+  readonly kind: "closed" | "protocol-error" | "reset" | "refused";
   /** At least one byte of an answer had come. */
   readonly anyByte: boolean;
   /** Nothing of the request has left this process. */

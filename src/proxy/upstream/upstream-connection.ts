@@ -1,6 +1,7 @@
 import type { Clock } from "../../base/index.ts";
 import type { ByteStreamHandler, SocketAddress } from "../../net/index.ts";
 import { bodyFramings, ChunkedScanner, headIncomplete, headRefused, keepsAlive, MessageHead, responseFraming, scanResponseHead, type BodyFraming } from "../../wire/http1/index.ts";
+import { textOfTrailers, trailersOfText } from "../http2/http2-heads.ts";
 import type { UpstreamStream } from "./endpoint.ts";
 import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "./upstream-channel.ts";
 
@@ -21,6 +22,7 @@ const scratchHead = new MessageHead();
 const idleMarginMs = 1000;
 
 const retireAfterMs = 5000;
+const noBytes = Buffer.alloc(0);
 
 /** One HTTP/1.1 connection to an endpoint, serving one exchange at a time. */
 export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
@@ -76,13 +78,28 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
     this.requests += 1;
   }
 
-  send(message: Buffer, _headLength: number, last: boolean): boolean {
-    return this.write(message, last);
+  send(message: Buffer, headLength: number, last: boolean): boolean {
+    if (this.#receiver?.chunksRequest !== true) return this.write(message, last);
+    if (last) this.#requestComplete = true;
+    return this.#writeChunk(message.subarray(0, headLength), message.subarray(headLength), last ? "0\r\n\r\n" : "");
   }
 
   write(bytes: Buffer, last: boolean): boolean {
     if (last) this.#requestComplete = true;
+    if (this.#receiver?.chunksRequest === true) return this.#writeChunk(noBytes, bytes, last ? "0\r\n\r\n" : "");
     return bytes.length === 0 || this.stream.write(bytes);
+  }
+
+  sendTrailers(fields: readonly string[]): void {
+    this.#requestComplete = true;
+    // A body of known length has no place for trailers.
+    if (this.#receiver?.chunksRequest === true) this.#writeChunk(noBytes, noBytes, `0\r\n${textOfTrailers(fields)}\r\n`);
+  }
+
+  #writeChunk(before: Buffer, bytes: Buffer, end: string): boolean {
+    const start = bytes.length === 0 ? "" : `${bytes.length.toString(16)}\r\n`;
+    const message = Buffer.concat([before, Buffer.from(start, "latin1"), bytes, Buffer.from(`${bytes.length === 0 ? "" : "\r\n"}${end}`, "latin1")]);
+    return message.length === 0 || this.stream.write(message);
   }
 
   writeTunnel(bytes: Buffer): boolean {
@@ -197,7 +214,11 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
     this.#noteKeepAliveHint(head);
     this.#framing = responseFraming(head, receiver.toHead);
     this.#remaining = this.#framing === bodyFramings.length ? head.contentLength : 0;
-    if (this.#framing === bodyFramings.chunked) (this.#chunked ??= new ChunkedScanner()).reset();
+    if (this.#framing === bodyFramings.chunked) {
+      this.#chunked ??= new ChunkedScanner();
+      this.#chunked.reset();
+      this.#chunked.keepsTrailers = receiver.wantsPlainBody;
+    }
     this.#state = "body";
     if (this.#framing === bodyFramings.chunked && receiver.wantsPlainBody) {
       receiver.response(head, this.#framing, at, at, false);
@@ -240,8 +261,10 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
     if (this.#receiver !== receiver) return;
     if (scanner.bad) this.#fail("protocol-error", "bad chunked framing");
     else if (scanner.done) {
+      const trailers = trailersOfText(scanner.trailers);
       this.#finish(to < bytes.length);
-      receiver.responseBody(bytes, to, to, true);
+      if (trailers.length > 0) receiver.responseTrailers(trailers);
+      else receiver.responseBody(bytes, to, to, true);
     }
   }
 

@@ -18,6 +18,9 @@ export class ChunkedScanner {
   #line = 0;
   #trailerBytes = 0;
   #trailerHasName = false;
+  #trailers: number[] = [];
+  /** Keeps the trailers for {@link trailers}. */
+  keepsTrailers = false;
 
   /** Bytes of data (not framing) seen so far. */
   dataBytes = 0;
@@ -28,7 +31,13 @@ export class ChunkedScanner {
     this.#digits = 0;
     this.#line = 0;
     this.#trailerBytes = 0;
+    this.#trailers = [];
     this.dataBytes = 0;
+  }
+
+  /** The lines of the trailers, each with its CRLF; whole when {@link done}. */
+  get trailers(): string {
+    return String.fromCharCode(...this.#trailers);
   }
 
   /** The body's last byte has been seen. */
@@ -118,6 +127,7 @@ export class ChunkedScanner {
       this.#state = states.bad;
       return;
     }
+    if (this.keepsTrailers) this.#trailers.push(byte);
     switch (this.#state) {
       case states.trailerStart:
         this.#trailerHasName = false;

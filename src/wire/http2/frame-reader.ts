@@ -26,6 +26,8 @@ export interface FrameHandler {
   pingAck(opaque: Buffer): void;
   goaway(lastStreamId: number, code: number, debug: string): void;
   windowUpdate(streamId: number, increment: number): void;
+  /** A frame of a type that carries nothing for us. */
+  ignored?(type: number): void;
 }
 
 export interface FrameReaderOptions {
@@ -201,8 +203,13 @@ export class FrameReader {
       case frameType.windowUpdate:
         this.#windowUpdateFrame(streamId, payload);
         break;
+      case frameType.priority:
+        if (streamId === 0) throw protocolError("PRIORITY on stream 0");
+        expectSize(payload, 5, "PRIORITY");
+        this.#handler.ignored?.(type);
+        break;
       default:
-        // PRIORITY and unknown types carry nothing for us.
+        this.#handler.ignored?.(type);
         break;
     }
   }

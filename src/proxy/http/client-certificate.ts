@@ -1,0 +1,48 @@
+import type { DownstreamTls } from "../connection-info.ts";
+import type { HttpConnectionConfig } from "./http-connection-config.ts";
+
+/** What becomes of the client's `x-forwarded-client-cert`: it stays, it goes, or this value takes its place. */
+export type ClientCertificateField = "keep" | "drop" | { readonly value: string };
+
+/** `given` is the field as it came, if it did. */
+export function clientCertificateField(config: HttpConnectionConfig, tls: DownstreamTls | undefined, given: () => string | undefined): ClientCertificateField {
+  const mode = config.clientCertificate;
+  if (mode === "always-forward") return "keep";
+  if (mode === "sanitize" || tls?.verified !== true) return "drop";
+  if (mode === "forward") return "keep";
+  const element = elementOf(config, tls);
+  const before = mode === "append" ? given() : undefined;
+  return { value: before === undefined ? element : `${before},${element}` };
+}
+
+/** Elements of connections under way, as far as the configuration is the one that they were made for. */
+const elements = new WeakMap<DownstreamTls, { readonly config: HttpConnectionConfig; readonly element: string }>();
+
+function elementOf(config: HttpConnectionConfig, tls: DownstreamTls): string {
+  const known = elements.get(tls);
+  if (known?.config === config) return known.element;
+  const parts: string[] = [];
+  if (tls.localIdentity !== "") parts.push(`By=${tls.localIdentity}`);
+  const hash = tls.peerCertificateHash();
+  if (hash !== "") parts.push(`Hash=${hash}`);
+  for (const field of config.clientCertificateFields) parts.push(...fieldParts(field, tls));
+  const element = parts.join(";");
+  elements.set(tls, { config, element });
+  return element;
+}
+
+function fieldParts(field: HttpConnectionConfig["clientCertificateFields"][number], tls: DownstreamTls): readonly string[] {
+  switch (field) {
+    case "Cert":
+    case "Chain": {
+      const pem = tls.peerCertificate();
+      return pem === "" ? [] : [`${field}="${encodeURIComponent(pem)}"`];
+    }
+    case "Subject":
+      return [`Subject="${tls.peerSubject().replaceAll('"', '\\"')}"`];
+    case "URI":
+      return [`URI=${tls.peerIdentity}`];
+    case "DNS":
+      return tls.peerDnsNames().map((name) => `DNS=${name}`);
+  }
+}

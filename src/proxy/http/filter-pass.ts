@@ -1,0 +1,143 @@
+import type { ConnectionInfo } from "../connection-info.ts";
+import type { FilterRequest, HttpFilter, LocalReply } from "../filters/http-filter.ts";
+import type { Route } from "../routing/route.ts";
+import type { MessageHead } from "../../wire/http1/index.ts";
+import type { ExchangeRequest } from "./exchange-request.ts";
+import type { HttpConnectionConfig } from "./http-connection-config.ts";
+
+export interface FilterPassOptions {
+  readonly connection: ConnectionInfo;
+  readonly facts: ExchangeRequest;
+  readonly config: HttpConnectionConfig;
+  readonly route: Route | undefined;
+  /** Chooses the route by what the request says by now. */
+  readonly chooseRoute: () => Route | undefined;
+}
+
+/** What filters were done with: an answer, or `pass`; later when one of them took time. */
+export type FilterVerdict = LocalReply | "pass";
+
+/** One request on its way through the filters: what they see of it, and what they change. */
+export class FilterPass implements FilterRequest {
+  readonly #options: FilterPassOptions;
+  readonly #facts: ExchangeRequest;
+  #route: Route | undefined;
+  /** By name, in lower case; undefined: removed. */
+  readonly #edits = new Map<string, string | undefined>();
+  #clientAddress: string | undefined;
+  #abort: AbortController | undefined;
+  readonly metadata = new Map<string, unknown>();
+  /** What filters add to the answer. */
+  readonly answerFields: (readonly [name: string, value: string])[] = [];
+
+  constructor(options: FilterPassOptions) {
+    this.#options = options;
+    this.#facts = options.facts;
+    this.#route = options.route;
+  }
+
+  get connection(): ConnectionInfo {
+    return this.#options.connection;
+  }
+
+  get clientAddress(): string {
+    return (this.#clientAddress ??= this.#facts.clientAddress(this.#options.config));
+  }
+
+  get route(): Route | undefined {
+    return this.#route;
+  }
+
+  get head(): MessageHead {
+    return this.#facts.head;
+  }
+
+  get method(): string {
+    return this.#facts.method;
+  }
+
+  get path(): string {
+    return this.#facts.path;
+  }
+
+  get query(): string {
+    return this.#facts.query;
+  }
+
+  get authority(): string {
+    return this.#facts.authority;
+  }
+
+  get scheme(): "http" | "https" {
+    return this.#facts.scheme;
+  }
+
+  header(name: string): string | undefined {
+    if (this.#edits.size > 0 && this.#edits.has(name)) return this.#edits.get(name);
+    return this.#facts.head.get(name);
+  }
+
+  setHeader(name: string, value: string): void {
+    this.#edits.set(name, value);
+  }
+
+  removeHeader(name: string): void {
+    this.#edits.set(name, undefined);
+  }
+
+  *headers(): Iterable<readonly [name: string, value: string]> {
+    const { head } = this.#facts;
+    for (let field = 0; field < head.fieldCount; field += 1) {
+      const name = head.name(field).toLowerCase();
+      if (!this.#edits.has(name)) yield [name, head.value(field)];
+    }
+    for (const [name, value] of this.#edits) if (value !== undefined) yield [name, value];
+  }
+
+  addResponseHeader(name: string, value: string): void {
+    this.answerFields.push([name, value]);
+  }
+
+  clearRoute(): void {
+    this.applyEdits();
+    this.#route = this.#options.chooseRoute();
+  }
+
+  /** What was edited becomes what the request says. */
+  applyEdits(): void {
+    if (this.#edits.size === 0) return;
+    this.#facts.rewriteHead(this.#edits, this.#options.config);
+    this.#edits.clear();
+  }
+
+  /** Runs the filters; `detach` is called before the first of them that takes time is waited for. */
+  run(filters: readonly HttpFilter[], detach: () => void): FilterVerdict | Promise<FilterVerdict> {
+    for (let index = 0; index < filters.length; index += 1) {
+      const result = filters[index]?.onRequest(this, this.#signal);
+      if (result === undefined) continue;
+      if (!(result instanceof Promise)) return result;
+      detach();
+      return this.#runLater(result, filters, index + 1);
+    }
+    this.applyEdits();
+    return "pass";
+  }
+
+  /** The client has gone. */
+  abort(): void {
+    this.#abort?.abort();
+  }
+
+  async #runLater(first: Promise<LocalReply | undefined>, filters: readonly HttpFilter[], next: number): Promise<FilterVerdict> {
+    const reply = await first;
+    if (reply !== undefined) return reply;
+    for (const filter of filters.slice(next)) {
+      const later = await filter.onRequest(this, this.#signal);
+      if (later !== undefined) return later;
+    }
+    this.applyEdits();
+    return "pass";
+  }
+
+  readonly #signal = (): AbortSignal => (this.#abort ??= new AbortController()).signal;
+}

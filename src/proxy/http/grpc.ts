@@ -1,0 +1,62 @@
+/** Whether a content type is gRPC's. */
+export function isGrpcContentType(value: string): boolean {
+  return value.startsWith("application/grpc") && (value.length === 16 || value.charCodeAt(16) === 43 || value.charCodeAt(16) === 59);
+}
+
+/** What an HTTP status of ours means to a gRPC client, as gRPC's documents map it. */
+const grpcStatusOf: Readonly<Record<number, number>> = { 400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14 };
+const unknown = 2;
+
+export function grpcStatusOfHttp(status: number): number {
+  return grpcStatusOf[status] ?? unknown;
+}
+
+/** A message for `grpc-message`: what is not printable ASCII is percent-encoded. */
+export function encodeGrpcMessage(text: string): string {
+  return text.replaceAll(/[^\x20-\x24\x26-\x7e]+/g, (part) => Buffer.from(part).toString("hex").toUpperCase().replaceAll(/../g, "%$&"));
+}
+
+const unitMs: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 0.001, n: 0.000001 };
+
+/** A `grpc-timeout` in milliseconds; undefined when it is none. */
+export function parseGrpcTimeout(value: string | undefined): number | undefined {
+  const parts = value === undefined ? null : /^(\d{1,8})([HMSmun])$/.exec(value);
+  return parts === null ? undefined : Number(parts[1]) * (unitMs[parts[2] ?? ""] ?? 0);
+}
+
+const prefixBytes = 5;
+
+/** Counts the messages of a gRPC body by their prefixes: a byte of flags, and the length in four bytes. */
+export class GrpcMessageCounter {
+  messages = 0;
+  #prefixLeft = prefixBytes;
+  #length = 0;
+  #bodyLeft = 0;
+
+  reset(): void {
+    this.messages = 0;
+    this.#prefixLeft = prefixBytes;
+    this.#length = 0;
+    this.#bodyLeft = 0;
+  }
+
+  add(bytes: Buffer, from: number, to: number): void {
+    let at = from;
+    while (at < to) {
+      if (this.#bodyLeft > 0) {
+        const take = Math.min(this.#bodyLeft, to - at);
+        this.#bodyLeft -= take;
+        at += take;
+        continue;
+      }
+      if (this.#prefixLeft < prefixBytes) this.#length = this.#length * 256 + (bytes[at] ?? 0);
+      this.#prefixLeft -= 1;
+      at += 1;
+      if (this.#prefixLeft > 0) continue;
+      this.messages += 1;
+      this.#bodyLeft = this.#length;
+      this.#prefixLeft = prefixBytes;
+      this.#length = 0;
+    }
+  }
+}

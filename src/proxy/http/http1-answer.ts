@@ -1,0 +1,128 @@
+import type { ByteStream } from "../../net/index.ts";
+import { bodyFramings, type BodyFraming, type MessageHead } from "../../wire/http1/index.ts";
+import { textOfTrailers } from "../http2/http2-heads.ts";
+import type { HeaderEdits } from "../routing/header-mutation.ts";
+import { Answer } from "./answer.ts";
+import { scratch, sendScratch } from "./byte-builder.ts";
+import { composeLocalReply, composeResponse, type BodyDelivery, type LocalReply } from "./compose-response.ts";
+import type { ExchangeContext } from "./exchange-context.ts";
+import type { ExchangeRequest } from "./exchange-request.ts";
+import type { HttpConnectionConfig } from "./http-connection-config.ts";
+
+/** The first part of a body goes in one write with the head up to this size; more is worth a write of its own. */
+const maxJoinedBytes = 16 * 1024;
+
+/** An answer to a client that speaks HTTP/1.1 or HTTP/1.0. */
+export class Http1Answer extends Answer {
+  readonly #stream: ByteStream;
+  #delivery: BodyDelivery = "as-is";
+
+  constructor(stream: ByteStream, context: ExchangeContext, request: ExchangeRequest) {
+    super(context, request);
+    this.#stream = stream;
+  }
+
+  override reset(config: HttpConnectionConfig, clientKeepsAlive: boolean): void {
+    super.reset(config, clientKeepsAlive);
+    this.#delivery = "as-is";
+  }
+
+  sayContinue(): void {
+    if (this.request.protocol === "HTTP/1.0") return;
+    scratch.clear();
+    scratch.text("HTTP/1.1 100 Continue\r\n\r\n");
+    sendScratch(this.#stream);
+  }
+
+  fromUpstream(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean, edits: HeaderEdits | undefined, sentAtMs: number): boolean {
+    this.note(head, sentAtMs);
+    this.#deliverAs(head, framing);
+    this.keepAlive = this.clientKeepsAlive && !this.context.draining && this.#delivery !== "until-close";
+    scratch.clear();
+    composeResponse(scratch, this.composition(head, this.#delivery, this.#connectionToSay(framing), edits));
+    if (to - from > maxJoinedBytes && this.#delivery !== "wrap-in-chunks") {
+      sendScratch(this.#stream);
+      return this.body(head.bytes, from, to, last);
+    }
+    this.#append(head.bytes, from, to, last);
+    return sendScratch(this.#stream);
+  }
+
+  body(bytes: Buffer, from: number, to: number, last: boolean): boolean {
+    if (this.#delivery === "wrap-in-chunks") {
+      scratch.clear();
+      this.#append(bytes, from, to, last);
+      return scratch.length === 0 || sendScratch(this.#stream);
+    }
+    this.sentBytes += to - from;
+    // Bytes of the read under way may be handed on as they are: the byte path keeps them until they are sent.
+    return to === from || this.#stream.write(bytes.subarray(from, to));
+  }
+
+  trailers(fields: readonly string[]): boolean {
+    this.noteTrailers(fields);
+    if (this.#delivery !== "wrap-in-chunks") return true;
+    scratch.clear();
+    scratch.text(`0\r\n${textOfTrailers(fields)}\r\n`);
+    return sendScratch(this.#stream);
+  }
+
+  switching(head: MessageHead, from: number, to: number, edits: HeaderEdits | undefined, sentAtMs: number): boolean {
+    this.note(head, sentAtMs);
+    this.keepAlive = false;
+    scratch.clear();
+    composeResponse(scratch, this.composition(head, this.#delivery, head.status === 101 ? "upgrade" : undefined, edits));
+    this.#append(head.bytes, from, to, false);
+    return sendScratch(this.#stream);
+  }
+
+  raw(bytes: Buffer): boolean {
+    this.sentBytes += bytes.length;
+    return this.#stream.write(bytes);
+  }
+
+  local(reply: LocalReply, mayKeepAlive: boolean): boolean {
+    this.started = true;
+    this.status = reply.status;
+    this.keepAlive = this.clientKeepsAlive && mayKeepAlive && !this.context.draining;
+    scratch.clear();
+    this.sentBytes = composeLocalReply(scratch, reply, {
+      serverName: this.config.serverName,
+      date: this.context.date.now(),
+      connection: this.#connectionToSay(bodyFramings.length),
+      toHead: this.request.method === "HEAD",
+    });
+    return sendScratch(this.#stream);
+  }
+
+  #deliverAs(head: MessageHead, framing: BodyFraming): void {
+    const old = this.request.protocol === "HTTP/1.0";
+    if (framing === bodyFramings.chunked) this.#delivery = old ? "until-close" : "as-is";
+    else if (framing === bodyFramings.untilClose) this.#delivery = old ? "until-close" : "wrap-in-chunks";
+    else this.#delivery = framing === bodyFramings.none && head.contentLength < 0 && this.#mayHaveBody(head.status) ? "empty" : "as-is";
+  }
+
+  #mayHaveBody(status: number): boolean {
+    return this.request.method !== "HEAD" && status >= 200 && status !== 204 && status !== 304;
+  }
+
+  #connectionToSay(framing: BodyFraming): "close" | "keep-alive" | undefined {
+    if (!this.keepAlive) return "close";
+    return this.request.protocol === "HTTP/1.0" && framing !== bodyFramings.untilClose ? "keep-alive" : undefined;
+  }
+
+  #append(bytes: Buffer, from: number, to: number, last: boolean): void {
+    const size = to - from;
+    this.sentBytes += size;
+    if (this.#delivery !== "wrap-in-chunks") {
+      scratch.range(bytes, from, to);
+      return;
+    }
+    if (size > 0) {
+      scratch.text(`${size.toString(16)}\r\n`);
+      scratch.range(bytes, from, to);
+      scratch.text("\r\n");
+    }
+    if (last) scratch.text("0\r\n\r\n");
+  }
+}

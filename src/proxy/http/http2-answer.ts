@@ -1,0 +1,80 @@
+import { MessageHead, scanResponseHead, type BodyFraming } from "../../wire/http1/index.ts";
+import { errorCode } from "../../wire/http2/index.ts";
+import { responseFields } from "../http2/http2-heads.ts";
+import type { Http2Stream } from "../http2/http2-stream.ts";
+import type { HeaderEdits } from "../routing/header-mutation.ts";
+import { Answer } from "./answer.ts";
+import { scratch } from "./byte-builder.ts";
+import { composeLocalReply, composeResponse, type LocalReply } from "./compose-response.ts";
+
+/** What an upstream's head may grow to by what we add. */
+const composedHeadLimits = { maxHeadBytes: 1_048_576, maxFields: 250 };
+/** One head is looked at at a time in this thread, so all answers share the scratch. */
+const composedHead = new MessageHead(composedHeadLimits);
+
+/** An answer on a stream of HTTP/2. */
+export class Http2Answer extends Answer {
+  /** Of the request under way. */
+  stream: Http2Stream | undefined;
+
+  sayContinue(): void {
+    this.stream?.sendHeaders([":status", "100"], false);
+  }
+
+  fromUpstream(head: MessageHead, _framing: BodyFraming, from: number, to: number, last: boolean, edits: HeaderEdits | undefined, sentAtMs: number): boolean {
+    this.note(head, sentAtMs);
+    this.keepAlive = true;
+    scratch.clear();
+    composeResponse(scratch, this.composition(head, "as-is", undefined, edits));
+    this.#sendHead(last && from === to);
+    return (last && from === to) || this.body(head.bytes, from, to, last);
+  }
+
+  body(bytes: Buffer, from: number, to: number, last: boolean): boolean {
+    this.sentBytes += to - from;
+    if (from === to && !last) return true;
+    return this.stream?.write(bytes.subarray(from, to), last) ?? true;
+  }
+
+  trailers(fields: readonly string[]): boolean {
+    this.noteTrailers(fields);
+    this.stream?.sendTrailers(fields);
+    return true;
+  }
+
+  switching(head: MessageHead, from: number, to: number, edits: HeaderEdits | undefined, sentAtMs: number): boolean {
+    this.note(head, sentAtMs);
+    scratch.clear();
+    composeResponse(scratch, this.composition(head, "as-is", undefined, edits));
+    this.#sendHead(false);
+    return this.body(head.bytes, from, to, false);
+  }
+
+  raw(bytes: Buffer): boolean {
+    return this.body(bytes, 0, bytes.length, false);
+  }
+
+  local(reply: LocalReply, _mayKeepAlive: boolean): boolean {
+    this.started = true;
+    this.status = reply.status;
+    this.keepAlive = true;
+    scratch.clear();
+    this.sentBytes = composeLocalReply(scratch, reply, {
+      serverName: this.config.serverName,
+      date: this.context.date.now(),
+      connection: undefined,
+      toHead: this.request.method === "HEAD",
+    });
+    const end = this.#sendHead(this.sentBytes === 0);
+    return this.sentBytes === 0 || (this.stream?.write(scratch.view(end), true) ?? true);
+  }
+
+  /** Sends the head that the scratch holds; answers where it ends. */
+  #sendHead(endStream: boolean): number {
+    const end = scanResponseHead(composedHead, scratch.buffer, 0, scratch.length, composedHeadLimits);
+    // What a configuration adds may be no field: such an answer cannot be given.
+    if (end > 0) this.stream?.sendHeaders(responseFields(composedHead), endStream);
+    else this.stream?.reset(errorCode.internalError);
+    return Math.max(0, end);
+  }
+}

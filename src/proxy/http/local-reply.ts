@@ -1,0 +1,44 @@
+import { editHeaders, type MutationContext } from "../routing/header-mutation.ts";
+import type { LocalReply } from "./compose-response.ts";
+import { encodeGrpcMessage, grpcStatusOfHttp } from "./grpc.ts";
+import type { HttpConnectionConfig } from "./http-connection-config.ts";
+import { flagLetters, type ResponseFlag } from "./response-flags.ts";
+
+/** An answer of our own, before the listener's rules and the client's protocol have shaped it. */
+export interface ReplyDraft {
+  readonly status: number;
+  readonly body: string | Buffer;
+  readonly fields: readonly (readonly [name: string, value: string])[];
+  readonly flag: ResponseFlag;
+  /** Told to a gRPC client instead of what the status stands for. */
+  readonly grpcStatus: number | undefined;
+}
+
+/** The answer as it is given: by the first of the listener's rules that matches, and in gRPC's form to a gRPC client. */
+export function shapeReply(draft: ReplyDraft, config: HttpConnectionConfig, isGrpc: boolean, context: MutationContext): LocalReply {
+  let { status, body, fields } = draft;
+  if (config.localReplies.length > 0) {
+    const told = { status, flag: flagLetters(draft.flag) };
+    const rule = config.localReplies.find((one) => one.matches(told));
+    if (rule !== undefined) {
+      status = rule.status ?? status;
+      if (rule.body !== undefined) body = rule.body({ status, body: body.toString() });
+      if (rule.contentType !== undefined) fields = [...fields.filter(([name]) => name !== "content-type"), ["content-type", rule.contentType]];
+      if (rule.headers !== undefined) fields = edited(fields, rule.headers, context);
+    }
+  }
+  if (!isGrpc) return { status, body, fields };
+  const grpcStatus = String(draft.grpcStatus ?? grpcStatusOfHttp(status));
+  const message = encodeGrpcMessage(body.toString());
+  const kept = fields.filter(([name]) => name !== "content-type");
+  return {
+    status: 200,
+    body: "",
+    fields: [["content-type", "application/grpc"], ["grpc-status", grpcStatus], ...(message === "" ? [] : [["grpc-message", message] as const]), ...kept],
+  };
+}
+
+function edited(fields: ReplyDraft["fields"], mutation: Parameters<typeof editHeaders>[0][number], context: MutationContext): ReplyDraft["fields"] {
+  const edits = editHeaders([mutation], context, (name) => fields.some(([other]) => other === name));
+  return [...fields.filter(([name]) => !edits.dropped.has(name)), ...edits.added];
+}

@@ -1,0 +1,75 @@
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { StructSchema, type Struct, type Value } from "@bufbuild/protobuf/wkt";
+import { unknownWorkload, type WorkloadLabels } from "../upstream/endpoint.ts";
+
+/** The fields by which proxies tell each other who they speak for. */
+export const peerMetadataHeader = "x-envoy-peer-metadata";
+export const peerMetadataIdHeader = "x-envoy-peer-metadata-id";
+
+/** What this proxy says of its workload. */
+export interface OwnMetadata {
+  /** The value of {@link peerMetadataIdHeader}: the node's id. */
+  readonly id: string;
+  /** The value of {@link peerMetadataHeader}: see {@link encodePeerMetadata}. */
+  readonly value: string;
+}
+
+/** Longer values are taken for nothing. */
+const maxEncodedBytes = 16 * 1024;
+const canonicalName = "service.istio.io/canonical-name";
+const canonicalRevision = "service.istio.io/canonical-revision";
+
+/** A workload as base64 of a protobuf Struct, with the keys that Istio's proxies use. */
+export function encodePeerMetadata(workload: WorkloadLabels, podName = ""): string {
+  const labels: Record<string, string> = { app: workload.canonicalName, [canonicalName]: workload.canonicalName, [canonicalRevision]: workload.canonicalRevision };
+  const text: Record<string, string> = { NAME: podName, NAMESPACE: workload.namespace, WORKLOAD_NAME: workload.workload, CLUSTER_ID: workload.cluster };
+  const struct = structOf(text);
+  struct.fields["LABELS"] = valueOf({ case: "structValue", value: structOf(labels) });
+  return Buffer.from(toBinary(StructSchema, struct)).toString("base64");
+}
+
+/** Undefined when it is not such a value. */
+export function decodePeerMetadata(encoded: string): WorkloadLabels | undefined {
+  if (encoded === "" || encoded.length > maxEncodedBytes) return undefined;
+  const known = decoded.get(encoded);
+  if (known !== undefined) return known;
+  let struct: Struct;
+  try {
+    struct = fromBinary(StructSchema, Buffer.from(encoded, "base64"));
+  } catch {
+    // Whatever it is, it says nothing of a workload.
+    return undefined;
+  }
+  const labels = struct.fields["LABELS"]?.kind;
+  const label = (name: string): string | undefined => (labels?.case === "structValue" ? stringOf(labels.value, name) : undefined);
+  const workload = stringOf(struct, "WORKLOAD_NAME");
+  const labelled: WorkloadLabels = {
+    workload: workload ?? unknownWorkload.workload,
+    namespace: stringOf(struct, "NAMESPACE") ?? unknownWorkload.namespace,
+    canonicalName: label(canonicalName) ?? label("app") ?? workload ?? unknownWorkload.canonicalName,
+    canonicalRevision: label(canonicalRevision) ?? label("version") ?? unknownWorkload.canonicalRevision,
+    cluster: stringOf(struct, "CLUSTER_ID") ?? unknownWorkload.cluster,
+  };
+  if (decoded.size >= maxDecoded) decoded.clear();
+  decoded.set(encoded, labelled);
+  return labelled;
+}
+
+/** Peers say the same in every request, so what was decoded is kept, up to a bound. */
+const decoded = new Map<string, WorkloadLabels>();
+const maxDecoded = 500;
+
+function structOf(fields: Readonly<Record<string, string>>): Struct {
+  const struct = create(StructSchema);
+  for (const [name, text] of Object.entries(fields)) if (text !== "") struct.fields[name] = valueOf({ case: "stringValue", value: text });
+  return struct;
+}
+
+function valueOf(kind: Value["kind"]): Value {
+  return { $typeName: "google.protobuf.Value", kind };
+}
+
+function stringOf(struct: Struct, name: string): string | undefined {
+  const kind = struct.fields[name]?.kind;
+  return kind?.case === "stringValue" && kind.value !== "" ? kind.value : undefined;
+}

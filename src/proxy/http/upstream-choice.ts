@@ -1,0 +1,49 @@
+import type { ForwardAction, GrpcTimeout } from "../routing/route.ts";
+import type { Cluster } from "../upstream/cluster.ts";
+import type { WireProtocol } from "../upstream/connection-pool.ts";
+import type { ExchangeRequest } from "./exchange-request.ts";
+import { parseGrpcTimeout } from "./grpc.ts";
+import type { HttpConnectionConfig } from "./http-connection-config.ts";
+import type { RequestBodyForm } from "./outgoing-request.ts";
+
+/** What is spoken to a cluster for this request. Undefined: an upgrade, which HTTP/2 upstreams are not asked for. */
+export function wireProtocol(cluster: Cluster, facts: ExchangeRequest, upgrades: boolean): WireProtocol | undefined {
+  switch (cluster.config.upstreamProtocol ?? "http1") {
+    case "http1":
+      return "http1";
+    case "http2":
+      return upgrades || facts.isConnect ? undefined : "http2";
+    case "downstream":
+      return facts.isHttp2 && !upgrades && !facts.isConnect ? "http2" : "http1";
+    case "alpn":
+      return upgrades || facts.isConnect ? "http1" : "alpn";
+  }
+}
+
+/** How the request's body goes on, to an upstream and its mirrors, of which some may not speak HTTP/1.1. */
+export function bodyForm(facts: ExchangeRequest, protocol: WireProtocol, otherMirrors: boolean): RequestBodyForm {
+  if (!facts.head.chunked) return "as-is";
+  if (facts.isHttp2) return "plain";
+  return protocol === "http1" && !otherMirrors ? "as-is" : "take-out-of-chunks";
+}
+
+/** How long the upstream may take, from the request's end; 0 means no limit. */
+export function responseTimeoutMs(action: ForwardAction, facts: ExchangeRequest): number {
+  if (action.stream !== undefined) return 0;
+  if (action.grpcTimeout === undefined || !facts.isGrpc) return action.timeoutMs;
+  return grpcLimitMs(action.grpcTimeout, facts);
+}
+
+/** How long the whole exchange may take, from the request's beginning; 0 means no limit. */
+export function exchangeLimitMs(action: ForwardAction | undefined, config: HttpConnectionConfig, facts: ExchangeRequest): number {
+  if (action?.stream === undefined) return config.maxStreamDurationMs;
+  const { maxMs, grpcTimeout } = action.stream;
+  if (grpcTimeout === undefined || !facts.isGrpc || facts.head.find("grpc-timeout") < 0) return maxMs;
+  return grpcLimitMs(grpcTimeout, facts);
+}
+
+function grpcLimitMs(limit: GrpcTimeout, facts: ExchangeRequest): number {
+  const asked = parseGrpcTimeout(facts.head.get("grpc-timeout")) ?? 0;
+  const own = asked > limit.offsetMs ? asked - limit.offsetMs : asked;
+  return limit.maxMs > 0 && (own === 0 || own > limit.maxMs) ? limit.maxMs : own;
+}

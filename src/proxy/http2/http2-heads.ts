@@ -1,0 +1,170 @@
+import { fieldKinds, statusText, type FieldKind, type MessageHead } from "../../wire/http1/index.ts";
+
+// Heads pass through the proxy as HTTP/1.1 text, whatever brought them: it is scanned, routed, edited and copied by one
+// code. Here is the way from HTTP/2's fields to that text and back (RFC 9113, 8).
+
+/** What a header list became. */
+export type HeadText = { readonly text: string } | { readonly malformed: string };
+
+const fieldName = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
+const unsafeValue = /[\0\r\n]/;
+const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+
+/** Fields that speak of one HTTP/1.1 connection; a message that has them is malformed. */
+const connectionFields = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"]);
+
+/** A request's fields as the text of a head; `endStream` when no body follows. */
+export function requestText(fields: readonly string[], endStream: boolean): HeadText {
+  const pseudo: Record<string, string | undefined> = {};
+  const regular = readPseudo(fields, [":method", ":scheme", ":path", ":authority"], pseudo);
+  if (typeof regular === "string") return { malformed: regular };
+  const { ":method": method, ":path": path, ":scheme": scheme } = pseudo;
+  const isConnect = method === "CONNECT";
+  if (method === undefined || !token.test(method)) return { malformed: "no valid :method" };
+  if (isConnect ? path !== undefined || scheme !== undefined : path === undefined || path === "" || scheme === undefined) {
+    return { malformed: "the pseudo fields do not make a request" };
+  }
+  let authority = pseudo[":authority"];
+  let lines = "";
+  let cookies = "";
+  let hasLength = false;
+  for (let at = regular; at < fields.length; at += 2) {
+    const name = fields[at] ?? "";
+    const value = fields[at + 1] ?? "";
+    const fault = fieldFault(name, value);
+    if (fault !== undefined) return { malformed: fault };
+    if (name === "cookie") cookies = cookies === "" ? value : `${cookies}; ${value}`;
+    else if (name === "host") {
+      if (authority !== undefined && authority !== value) return { malformed: ":authority and host differ" };
+      authority = value;
+    } else {
+      if (name === "te" && value !== "trailers") return { malformed: "te other than trailers" };
+      if (name === "content-length") {
+        hasLength = true;
+        if (endStream && !/^0+$/.test(value)) return { malformed: "content-length without a body" };
+      }
+      lines += `${name}: ${value}\r\n`;
+    }
+  }
+  if (authority === undefined) return { malformed: "no :authority" };
+  if (cookies !== "") lines += `cookie: ${cookies}\r\n`;
+  if (!endStream && !hasLength && !isConnect) lines += "transfer-encoding: chunked\r\n";
+  return { text: `${method} ${isConnect ? authority : path} HTTP/1.1\r\nhost: ${authority}\r\n${lines}\r\n` };
+}
+
+/** A response's fields as the text of a head. It says nothing of a body's length unless the upstream did. */
+export function responseText(fields: readonly string[]): HeadText {
+  const pseudo: Record<string, string | undefined> = {};
+  const regular = readPseudo(fields, [":status"], pseudo);
+  if (typeof regular === "string") return { malformed: regular };
+  const status = pseudo[":status"] ?? "";
+  if (!/^[1-9]\d\d$/.test(status) || status === "101") return { malformed: "no valid :status" };
+  let text = `HTTP/1.1 ${status} ${statusText(Number(status))}\r\n`;
+  for (let at = regular; at < fields.length; at += 2) {
+    const name = fields[at] ?? "";
+    const value = fields[at + 1] ?? "";
+    const fault = fieldFault(name, value);
+    if (fault !== undefined) return { malformed: fault };
+    text += `${name}: ${value}\r\n`;
+  }
+  return { text: `${text}\r\n` };
+}
+
+/** Why fields cannot be trailers; undefined when they can. */
+export function trailersFault(fields: readonly string[]): string | undefined {
+  for (let at = 0; at < fields.length; at += 2) {
+    const fault = fieldFault(fields[at] ?? "", fields[at + 1] ?? "");
+    if (fault !== undefined) return fault;
+  }
+  return undefined;
+}
+
+/** The fields of a request whose head is HTTP/1.1 text. */
+export function requestFields(head: MessageHead, scheme: string): string[] {
+  const method = head.method();
+  const authority = head.hostField < 0 ? "" : head.value(head.hostField);
+  const fields = method === "CONNECT" ? [":method", method] : [":method", method, ":scheme", scheme, ":path", head.target()];
+  if (authority !== "") fields.push(":authority", authority);
+  addFields(fields, head);
+  return fields;
+}
+
+export function responseFields(head: MessageHead): string[] {
+  const fields = [":status", String(head.status)];
+  addFields(fields, head);
+  return fields;
+}
+
+/** Trailers of HTTP/1.1, as they came, without what must not be there. */
+export function trailersOfText(text: string): string[] {
+  const fields: string[] = [];
+  for (const line of text.split("\r\n")) {
+    const colon = line.indexOf(":");
+    if (colon <= 0) continue;
+    const name = line.slice(0, colon).toLowerCase();
+    if (fieldName.test(name) && !connectionFields.has(name) && !messageFields.has(name)) fields.push(name, line.slice(colon + 1).trim());
+  }
+  return fields;
+}
+
+export function textOfTrailers(fields: readonly string[]): string {
+  let text = "";
+  for (let at = 0; at < fields.length; at += 2) {
+    const name = fields[at] ?? "";
+    if (!messageFields.has(name)) text += `${name}: ${fields[at + 1] ?? ""}\r\n`;
+  }
+  return text;
+}
+
+/** The value of the first field of that name (lower case). */
+export function fieldOf(fields: readonly string[], name: string): string | undefined {
+  for (let at = 0; at < fields.length; at += 2) if (fields[at] === name) return fields[at + 1];
+  return undefined;
+}
+
+/** Fields that say how to read or route a message: as trailers they would come too late (RFC 9110, 6.5.1). */
+const messageFields = new Set(["content-length", "host", "trailer", "te", "authorization", "content-encoding", "content-type", "content-range"]);
+
+/** Reads the pseudo fields, which come first; answers where the others begin, or what is wrong. */
+function readPseudo(fields: readonly string[], known: readonly string[], into: Record<string, string | undefined>): number | string {
+  let at = 0;
+  for (; at < fields.length; at += 2) {
+    const name = fields[at] ?? "";
+    if (name.charCodeAt(0) !== 58) break;
+    const value = fields[at + 1] ?? "";
+    if (!known.includes(name)) return `the pseudo field ${name}`;
+    if (into[name] !== undefined) return `${name} twice`;
+    if (unsafeValue.test(value)) return `a control byte in ${name}`;
+    into[name] = value;
+  }
+  return at;
+}
+
+function fieldFault(name: string, value: string): string | undefined {
+  if (!fieldName.test(name)) return name.startsWith(":") ? `the pseudo field ${name} after other fields` : "a field name that may not be";
+  if (unsafeValue.test(value)) return `a control byte in ${name}`;
+  return connectionFields.has(name) ? `the field ${name}` : undefined;
+}
+
+function addFields(fields: string[], head: MessageHead): void {
+  for (let field = 0; field < head.fieldCount; field += 1) {
+    const kind = head.kind(field);
+    if (kind !== fieldKinds.other && staysBehind(kind)) continue;
+    fields.push(head.name(field).toLowerCase(), head.value(field));
+  }
+}
+
+function staysBehind(kind: FieldKind): boolean {
+  switch (kind) {
+    case fieldKinds.host:
+    case fieldKinds.connection:
+    case fieldKinds.keepAlive:
+    case fieldKinds.proxyConnection:
+    case fieldKinds.transferEncoding:
+    case fieldKinds.upgrade:
+    case fieldKinds.http2Settings:
+      return true;
+    default:
+      return false;
+  }
+}

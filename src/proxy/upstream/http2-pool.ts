@@ -1,0 +1,69 @@
+import type { Clock } from "../../base/index.ts";
+import type { UpstreamStream } from "./endpoint.ts";
+import type { PoolUser } from "./connection-pool.ts";
+import { Http2UpstreamConnection, type Http2ConnectionHome } from "./http2-upstream-connection.ts";
+
+/** The HTTP/2 connections to one endpoint: each is filled before the next is opened. */
+export class Http2Pool implements Http2ConnectionHome {
+  readonly #clock: Clock;
+  readonly #onClosed: () => void;
+  readonly #onRoom: () => void;
+  readonly #connections = new Set<Http2UpstreamConnection>();
+  /** A connection is closed after that many requests; 0 means no limit. */
+  maxRequestsPerConnection = 0;
+
+  constructor(options: { readonly clock: Clock; readonly onClosed: () => void; readonly onRoom: () => void }) {
+    this.#clock = options.clock;
+    this.#onClosed = options.onClosed;
+    this.#onRoom = options.onRoom;
+  }
+
+  get openConnections(): number {
+    return this.#connections.size;
+  }
+
+  /** Connections that take streams, now or when others have ended. */
+  get usableConnections(): number {
+    let usable = 0;
+    for (const connection of this.#connections) if (!connection.finished) usable += 1;
+    return usable;
+  }
+
+  adopt(stream: UpstreamStream): void {
+    const connection = new Http2UpstreamConnection(stream, this, this.#clock);
+    this.#connections.add(connection);
+    connection.start();
+  }
+
+  /** Puts a request on a connection that has room; false when none has. */
+  serve(user: PoolUser): boolean {
+    for (const connection of this.#connections) {
+      if (!connection.takesStream) continue;
+      const channel = connection.channel();
+      if (this.maxRequestsPerConnection > 0 && connection.requests >= this.maxRequestsPerConnection) connection.drain();
+      user.connected(channel);
+      return true;
+    }
+    return false;
+  }
+
+  sweep(nowMs: number, idleTimeoutMs: number): void {
+    for (const connection of this.#connections) {
+      connection.sweep(nowMs);
+      if (connection.activeStreams === 0 && nowMs - connection.idleSinceMs >= idleTimeoutMs) connection.drain();
+    }
+  }
+
+  /** Connections end with their last stream. */
+  drain(): void {
+    for (const connection of this.#connections) connection.drain();
+  }
+
+  changed(): void {
+    this.#onRoom();
+  }
+
+  forget(connection: Http2UpstreamConnection): void {
+    if (this.#connections.delete(connection)) this.#onClosed();
+  }
+}

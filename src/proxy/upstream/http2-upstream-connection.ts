@@ -1,0 +1,258 @@
+import type { Clock } from "../../base/index.ts";
+import type { SocketAddress } from "../../net/index.ts";
+import { bodyFramings, defaultHeadLimits, MessageHead, responseFraming, scanRequestHead, scanResponseHead } from "../../wire/http1/index.ts";
+import { errorCode } from "../../wire/http2/index.ts";
+import { Http2Connection, type Http2ConnectionHandler } from "../http2/http2-connection.ts";
+import { requestFields, responseText, trailersFault } from "../http2/http2-heads.ts";
+import type { Http2Stream, Http2StreamHandler, StreamFailure } from "../http2/http2-stream.ts";
+import type { UpstreamStream } from "./endpoint.ts";
+import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "./upstream-channel.ts";
+
+/** Where a connection comes from. */
+export interface Http2ConnectionHome {
+  /** It may take more streams than before, or has become idle. */
+  changed(connection: Http2UpstreamConnection): void;
+  /** It serves nobody any more. */
+  forget(connection: Http2UpstreamConnection): void;
+}
+
+/** A head that we composed is larger than what came by what we added. */
+const composedLimits = { maxHeadBytes: 1_048_576, maxFields: 250 };
+/** One head is looked at at a time in this thread, so all connections share the scratch. */
+const scratchHead = new MessageHead(composedLimits);
+const noBytes = Buffer.alloc(0);
+
+/** One HTTP/2 connection to an endpoint, which serves many exchanges at a time. */
+export class Http2UpstreamConnection implements Http2ConnectionHandler {
+  readonly #connection: Http2Connection;
+  readonly #stream: UpstreamStream;
+  readonly #home: Http2ConnectionHome;
+  readonly #clock: Clock;
+  idleSinceMs: number;
+
+  constructor(stream: UpstreamStream, home: Http2ConnectionHome, clock: Clock) {
+    this.#stream = stream;
+    this.#home = home;
+    this.#clock = clock;
+    this.idleSinceMs = clock.steadyMs();
+    this.#connection = new Http2Connection({ stream, server: false, handler: this, clock, maxHeaderListBytes: defaultHeadLimits.maxHeadBytes, maxStreams: 0 });
+  }
+
+  start(): void {
+    this.#connection.start();
+  }
+
+  get activeStreams(): number {
+    return this.#connection.activeStreams;
+  }
+
+  /** Streams that were opened on it. */
+  get requests(): number {
+    return this.#connection.openedStreams;
+  }
+
+  get takesStream(): boolean {
+    return this.#connection.takesStream && this.#stream.retiring !== true;
+  }
+
+  /** It takes no more streams, now or later. */
+  get finished(): boolean {
+    return this.#connection.closed || this.#connection.draining || this.#stream.retiring === true;
+  }
+
+  /** A way for one request. */
+  channel(): UpstreamChannel {
+    return new Http2UpstreamChannel(this.#connection);
+  }
+
+  /** No new streams; ends with the last one. */
+  drain(): void {
+    this.#connection.drain();
+  }
+
+  sweep(nowMs: number): void {
+    this.#connection.sweep(nowMs);
+  }
+
+  opened(stream: Http2Stream): void {
+    stream.reset(errorCode.protocolError);
+  }
+
+  goaway(): void {
+    this.#home.changed(this);
+  }
+
+  streamsChanged(): void {
+    if (this.#connection.activeStreams === 0) this.idleSinceMs = this.#clock.steadyMs();
+    this.#home.changed(this);
+  }
+
+  closed(): void {
+    this.#home.forget(this);
+  }
+}
+
+/** One request as a stream. */
+class Http2UpstreamChannel implements UpstreamChannel, Http2StreamHandler {
+  readonly #connection: Http2Connection;
+  readonly #stream: Http2Stream;
+  readonly reused: boolean;
+  /** What is sent is copied into frames at once. */
+  readonly holdsBytes = false;
+  readonly #sentBefore: number;
+  #receiver: ResponseReceiver | undefined;
+  #answer: "none" | "begun" = "none";
+
+  constructor(connection: Http2Connection) {
+    this.#connection = connection;
+    this.reused = connection.openedStreams > 0;
+    this.#sentBefore = connection.sentBytes;
+    this.#stream = connection.open();
+    this.#stream.handler = this;
+  }
+
+  get local(): SocketAddress {
+    return this.#connection.local;
+  }
+
+  begin(receiver: ResponseReceiver): void {
+    this.#receiver = receiver;
+  }
+
+  send(message: Buffer, headLength: number, last: boolean): boolean {
+    const receiver = this.#receiver;
+    if (receiver === undefined) return true;
+    const end = scanRequestHead(scratchHead, message, 0, headLength, composedLimits);
+    if (end <= 0) {
+      // What a configuration adds may be no field: such a request cannot be sent. Not inside the caller's own call.
+      queueMicrotask(() => this.#fail({ kind: "protocol-error", anyByte: false, nothingSent: true, message: scratchHead.error?.reason ?? "a head that cannot be sent" }));
+      return true;
+    }
+    const bodiless = message.length === headLength;
+    this.#stream.sendHeaders(requestFields(scratchHead, receiver.scheme), last && bodiless);
+    return bodiless || this.#stream.write(message.subarray(headLength), last);
+  }
+
+  write(bytes: Buffer, last: boolean): boolean {
+    return (bytes.length === 0 && !last) || this.#stream.write(bytes, last);
+  }
+
+  sendTrailers(fields: readonly string[]): void {
+    this.#stream.sendTrailers(fields);
+  }
+
+  writeTunnel(bytes: Buffer): boolean {
+    return this.#stream.write(bytes, false);
+  }
+
+  endTunnel(): void {
+    this.#stream.write(noBytes, true);
+  }
+
+  pause(): void {
+    this.#stream.pause();
+  }
+
+  resume(): void {
+    this.#stream.resume();
+  }
+
+  abandon(): void {
+    this.#receiver = undefined;
+    this.#stream.reset(errorCode.cancel);
+  }
+
+  // ---- Http2StreamHandler
+
+  headers(fields: readonly string[], endStream: boolean): void {
+    if (this.#answer === "begun") {
+      this.#trailers(fields, endStream);
+      return;
+    }
+    const receiver = this.#receiver;
+    if (receiver === undefined) return;
+    const head = responseText(fields);
+    if ("malformed" in head) {
+      this.#broke(head.malformed);
+      return;
+    }
+    const bytes = Buffer.from(head.text, "latin1");
+    const end = scanResponseHead(scratchHead, bytes, 0, bytes.length, composedLimits);
+    if (end <= 0) {
+      this.#broke(scratchHead.error?.reason ?? "bad response");
+      return;
+    }
+    if (scratchHead.status < 200) {
+      if (endStream) this.#broke("an interim response that ends the stream");
+      else receiver.interimResponse(scratchHead);
+      return;
+    }
+    this.#answer = "begun";
+    this.#respond(receiver, scratchHead, end, endStream);
+  }
+
+  data(bytes: Buffer, endStream: boolean): void {
+    if (this.#answer === "none") {
+      this.#broke("DATA before the response");
+      return;
+    }
+    const receiver = this.#receiver;
+    if (endStream) this.#finish();
+    receiver?.responseBody(bytes, 0, bytes.length, endStream);
+  }
+
+  drained(): void {
+    this.#receiver?.upstreamDrained();
+  }
+
+  aborted(failure: StreamFailure): void {
+    const anyByte = this.#answer === "begun";
+    const nothingSent = this.#connection.sentBytes <= this.#sentBefore;
+    this.#fail({ kind: kindOf(failure), anyByte, nothingSent: nothingSent || failure.unprocessed, message: failure.message });
+  }
+
+  #respond(receiver: ResponseReceiver, head: MessageHead, end: number, endStream: boolean): void {
+    if (endStream) {
+      this.#finish();
+      receiver.response(head, bodyFramings.none, end, end, true);
+      return;
+    }
+    const framing = responseFraming(head, receiver.toHead);
+    if (head.contentLength >= 0 && framing !== bodyFramings.none) this.#stream.expectedBytes = head.contentLength;
+    receiver.response(head, head.contentLength > 0 ? bodyFramings.length : bodyFramings.untilClose, end, end, false);
+  }
+
+  #trailers(fields: readonly string[], endStream: boolean): void {
+    const fault = endStream ? trailersFault(fields) : "a second head";
+    if (fault !== undefined) {
+      this.#broke(fault);
+      return;
+    }
+    const receiver = this.#receiver;
+    this.#finish();
+    receiver?.responseTrailers(fields);
+  }
+
+  /** The response is complete. What of the request is still to come is not wanted. */
+  #finish(): void {
+    this.#receiver = undefined;
+    if (!this.#stream.localEnded) this.#stream.reset(errorCode.noError);
+  }
+
+  #broke(message: string): void {
+    this.#stream.reset(errorCode.protocolError);
+    this.#fail({ kind: "protocol-error", anyByte: true, nothingSent: false, message });
+  }
+
+  #fail(failure: UpstreamFailure): void {
+    const receiver = this.#receiver;
+    this.#receiver = undefined;
+    receiver?.upstreamFailed(failure);
+  }
+}
+
+function kindOf(failure: StreamFailure): UpstreamFailure["kind"] {
+  if (failure.unprocessed) return "refused";
+  if (failure.by === "peer") return "reset";
+  return failure.by === "protocol" ? "protocol-error" : "closed";
+}
