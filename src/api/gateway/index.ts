@@ -1,4 +1,5 @@
 /** Gateway API: types with every default filled in, and parsers for what a user writes. */
+export { gatewayApiKinds } from "./gateway-api-kinds.ts";
 export { gatewayClassKind, type GatewayClass } from "./gateway-class.ts";
 export {
   gatewayKind,

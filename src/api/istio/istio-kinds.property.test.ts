@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { istioKinds } from "./istio-kinds.ts";
 
 /** Fields that open many doors, so that random objects get deep into the parsers. */

@@ -17,3 +17,18 @@ test("good objects, deletions and kinds without a parser pass", () => {
   assert.equal(validate({ request: { uid: "2", kind, operation: "DELETE" } }).response.allowed, true);
   assert.equal(validate({ request: { uid: "3", kind: { group: "x", version: "v1", kind: "Y" }, operation: "CREATE", object: {} } }).response.allowed, true);
 });
+
+test("every kind of Istio is judged, whichever version it is written in, and what has no effect is warned of", () => {
+  const review = (group: string, kindName: string, object: object): ReturnType<typeof validate>["response"] =>
+    validate({ request: { uid: "1", name: "reviews", kind: { group, version: "v1alpha3", kind: kindName }, operation: "UPDATE", object } }).response;
+  const object = { metadata: { name: "reviews" }, spec: { hosts: ["reviews"], http: [{ route: [{ destination: {} }] }] } };
+  assert.deepEqual(review("networking.istio.io", "VirtualService", object), {
+    uid: "1",
+    allowed: false,
+    status: { code: 422, message: 'VirtualService "reviews" is not valid:\nspec.http[0].route[0].destination.host: is required' },
+  });
+  assert.equal(review("security.istio.io", "AuthorizationPolicy", { metadata: {}, spec: { action: "DENY" } }).allowed, false);
+  assert.equal(review("networking.istio.io", "Gateway", { metadata: {}, spec: {} }).allowed, false);
+  const filter = review("networking.istio.io", "EnvoyFilter", { metadata: {}, spec: { configPatches: [] } });
+  assert.deepEqual([filter.allowed, filter.warnings?.length], [true, 1]);
+});

@@ -1,12 +1,13 @@
-import { apiVersionOf, formatIssues, type KindDefinition } from "../../api/index.ts";
-import { gatewayClassKind, gatewayKind, httpRouteKind, referenceGrantKind } from "../../api/gateway/index.ts";
-import { authorizationPolicyKind, peerAuthenticationKind } from "../../api/istio/index.ts";
+import { formatIssues } from "../../api/index.ts";
+import { gatewayApiKinds } from "../../api/gateway/index.ts";
+import { istioKinds } from "../../api/istio/index.ts";
 
 /** admission.k8s.io/v1, as far as it is read here. */
 export interface AdmissionReview {
   readonly request?: {
     readonly uid: string;
     readonly kind?: { readonly group: string; readonly version: string; readonly kind: string };
+    readonly name?: string;
     readonly operation?: string;
     readonly object?: unknown;
   };
@@ -18,14 +19,7 @@ export interface AdmissionAnswer {
   readonly response: { readonly uid: string; readonly allowed: boolean; readonly status?: { readonly code: number; readonly message: string }; readonly warnings?: readonly string[] };
 }
 
-const kinds: readonly Pick<KindDefinition, "group" | "versions" | "kind" | "parse">[] = [
-  gatewayKind,
-  gatewayClassKind,
-  httpRouteKind,
-  referenceGrantKind,
-  authorizationPolicyKind,
-  peerAuthenticationKind,
-];
+const kinds = [...istioKinds, ...gatewayApiKinds];
 
 const unprocessable = 422;
 
@@ -37,7 +31,8 @@ export function validate(review: AdmissionReview): AdmissionAnswer {
   const parsed = kind.parse(request.object);
   const warnings = parsed.warnings.map((issue) => formatIssues([issue]));
   if (parsed.value !== undefined) return answer(review, { allowed: true, ...(warnings.length === 0 ? {} : { warnings }) });
-  const message = `${kind.kind} (${apiVersionOf(kind)}) is not valid:\n${formatIssues(parsed.errors)}`;
+  const name = request.name === undefined || request.name === "" ? "" : ` "${request.name}"`;
+  const message = `${kind.kind}${name} is not valid:\n${formatIssues(parsed.errors)}`;
   return answer(review, { allowed: false, status: { code: unprocessable, message }, ...(warnings.length === 0 ? {} : { warnings }) });
 }
 
