@@ -25,6 +25,9 @@ export interface PageContent {
   readonly user: string | undefined;
 }
 
+/** The page of 2022: the pod once, on a line of its own, and stars in font elements. Today's is the default. */
+const isOldPage = process.env["BOOKINFO_PAGE"] === "2022";
+
 const escapes: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
 
 function escapeHtml(value: unknown): string {
@@ -88,13 +91,21 @@ function reviewsSection({ reviews, reviewsStatus }: PageContent): string {
 <small>${escapeHtml(review.reviewer)}</small>
 ${ratingLine(review.rating)}</blockquote>`,
   );
-  const cluster = reviews.clustername === undefined || reviews.clustername === "null" ? "" : `\n<dt>Cluster:</dt>\n<dd>${escapeHtml(reviews.clustername)}</dd>`;
+  const hasCluster = reviews.clustername !== undefined && reviews.clustername !== "null";
+  if (isOldPage) return oldReviews(quotes, reviews, hasCluster);
+  const cluster = hasCluster ? `\n<dt>Cluster:</dt>\n<dd>${escapeHtml(reviews.clustername)}</dd>` : "";
   return `<h4>Book Reviews</h4>
 ${quotes.join("\n")}
 <dl>
 <dt>Reviews served by:</dt>
 <dd>${escapeHtml(reviews.podname)}</dd>${cluster}
 </dl>`;
+}
+
+function oldReviews(quotes: readonly string[], reviews: Reviews, hasCluster: boolean): string {
+  const line = (value: unknown): string => `        <u>${escapeHtml(value)}</u>`;
+  const cluster = hasCluster ? ["<dt>Cluster:</dt>", line(reviews.clustername)] : [];
+  return ["<h4>Book Reviews</h4>", ...quotes, "<dl>", "<dt>Reviews served by:</dt>", line(reviews.podname), ...cluster, "</dl>"].join("\n");
 }
 
 const fullStars = 5;
@@ -105,5 +116,6 @@ function ratingLine(rating: Review["rating"]): string {
   if (stars === undefined) return `<p>${escapeHtml(rating.error)}</p>\n`;
   const full = '<span class="glyphicon glyphicon-star">&#9733;</span>'.repeat(stars);
   const empty = '<span class="glyphicon glyphicon-star-empty">&#9734;</span>'.repeat(Math.max(0, fullStars - stars));
+  if (isOldPage) return `<font color="${escapeHtml(color)}">${full}${empty}</font>\n`;
   return `<p class="text-${escapeHtml(color)}-500" style="color:${color === "red" ? "red" : "black"}">${full}${empty}</p>\n`;
 }

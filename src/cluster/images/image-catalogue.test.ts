@@ -41,11 +41,10 @@ test("command and args replace an image's words as in Kubernetes", async () => {
   assert.deepEqual(await argv("docker.io/istio/examples-bookinfo-details-v1:1.20.3"), ["node", "/opt/serin/samples/bookinfo/src/details.ts"]);
 });
 
-test("an unknown image says how to add one, an unknown release too", async () => {
+test("an unknown image says how to add one", async () => {
   const state = newState();
   const catalogue = new ImageCatalogue(state, builtIn);
   await assert.rejects(catalogue.resolve({ image: "nginx:1", command: undefined, args: undefined }), /no program for image "nginx:1"; add one to .*images\.yaml/);
-  await assert.rejects(catalogue.resolve({ image: "istio/pilot:2.0.0", command: undefined, args: undefined }), /the release 2\.0\.0, which the lab does not have; add its tree: serin release add DIR/);
   writeFileSync(join(state, "images.yaml"), "images:\n- images: ['*/nginx']\n  entrypoint: [/usr/sbin/nginx]\n");
   assert.deepEqual((await catalogue.resolve({ image: "nginx:1", command: undefined, args: ["-g"] })).argv, ["/usr/sbin/nginx", "-g"]);
 });
@@ -54,10 +53,19 @@ test("a tree that is added runs for images with its version as tag", async () =>
   const state = newState();
   assert.equal(addRelease(state, newTree("2.0.0")), "2.0.0");
   const { release } = await new ImageCatalogue(state, builtIn).resolve({ image: "istio/ztunnel:2.0.0", command: undefined, args: undefined });
+  const catalogue = new ImageCatalogue(state, builtIn);
+  const never = await catalogue.resolve({ image: "istio/pilot:1.7.7-distroless", command: undefined, args: undefined });
+  assert.deepEqual(never.release, { version: "1.7.7", root: "/release" }, "the cluster's own tree, under the version's name");
   assert.deepEqual(release, { version: "2.0.0", root: join(state, "releases/2.0.0"), nodeModules: "/release/node_modules" });
   assert.deepEqual(listReleases(state, "1.0.0"), [{ version: "1.0.0", own: true }, { version: "2.0.0", own: false }]);
   assert.throws(() => addRelease(state, newTree("1.0.0")), /is the cluster's own/);
   assert.throws(() => addRelease(state, tmpdir()), /is no release tree/);
+});
+
+test("a variable may name the image's tag, and ids never look like names with tags", async () => {
+  const found = await new ImageCatalogue(newState(), builtIn).resolve({ image: "quay.io/shardul/nginx:v2", command: undefined, args: undefined });
+  assert.equal(found.environment["NGINX_SERVER_VERSION"], "v2");
+  assert.match(found.id, /^quay\.io\/shardul\/nginx@sha256:[0-9a-f]{64}$/);
 });
 
 test("a wrong catalogue names the entry and the field", () => {

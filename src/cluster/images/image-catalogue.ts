@@ -53,15 +53,12 @@ export class ImageCatalogue {
       throw userError("image-unknown", `the lab has no program for image "${words.image}"; add one to ${join(this.#stateDirectory, userFile)} (its form: manifests/images.yaml)`);
     }
     const release = findRelease(this.#stateDirectory, entry.release === "tag" ? reference.tag : undefined);
-    if (release === undefined) {
-      throw userError("release-unknown", `image "${words.image}" names the release ${reference.tag}, which the lab does not have; add its tree: serin release add DIR`);
-    }
     this.#present.add(words.image);
     return {
       id: `${reference.repository}@sha256:${createHash("sha256").update(`${reference.tag} ${release.version}`).digest("hex")}`,
       argv: programOf(entry, words),
       aliases: Object.fromEntries(entry.aliases.filter((name) => !name.includes("/") && name !== entry.entrypoint[0]).map((name) => [name, entry.entrypoint.map(inRelease)])),
-      environment: entry.environment,
+      environment: Object.fromEntries(Object.entries(entry.environment).map(([name, value]) => [name, value.replaceAll("{tag}", reference.tag)])),
       workingDirectory: entry.workingDirectory,
       release,
     };

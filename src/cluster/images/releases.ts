@@ -27,12 +27,16 @@ export function writeOwnRelease(stateDirectory: string, own: LabRelease): void {
   writeFileSync(join(stateDirectory, indexName), `${JSON.stringify(index)}\n`);
 }
 
-/** By version; the cluster's own for undefined and `latest`. */
-export function findRelease(stateDirectory: string, version: string | undefined): LabRelease | undefined {
+/**
+ * The tree of an image's tag, `-distroless` and `-debug` left out. The cluster's own tree for undefined and `latest`, and
+ * for a version that was never added: that one runs under the version's name.
+ */
+export function findRelease(stateDirectory: string, tag: string | undefined): LabRelease {
   const { own } = JSON.parse(readFileSync(join(stateDirectory, indexName), "utf8")) as ReleaseIndex;
+  const version = tag?.replace(/-(distroless|debug)$/, "");
   if (version === undefined || version === "latest" || version === own.version) return own;
   const root = join(stateDirectory, directoryName, version);
-  if (/[/\\]|^\.+$/.test(version) || !existsSync(join(root, "package.json"))) return undefined;
+  if (/^\.+$/.test(version) || !existsSync(join(root, "package.json"))) return { ...own, version };
   return { version, root, nodeModules: own.nodeModules ?? join(own.root, "node_modules") };
 }
 
