@@ -4,6 +4,7 @@ import { after, test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import { gatewayKind, httpRouteKind } from "../api/gateway/index.ts";
+import { destinationRuleKind } from "../api/istio/index.ts";
 import { configMapKind, deploymentKind, namespaceKind, podKind, serviceKind } from "../api/kubernetes/index.ts";
 import { ShutdownController, silentLogger, systemClock } from "../base/index.ts";
 import { MetricsRegistry } from "../telemetry/index.ts";
@@ -132,12 +133,28 @@ test("a Gateway gets its objects and status, and its proxies their listeners as 
 
   const client = new DiscoveryTestClient("delta", `${address}:${ports.grpc}`, "router~10.244.1.9~edge-istio-1.shop~shop.svc.cluster.local");
   client.send({ typeUrl: typeUrls.listener });
-  const nothing = await client.next();
-  assert.equal(nothing.resources.length, 0);
-  client.send({ typeUrl: typeUrls.listener, responseNonce: nothing.nonce });
   kube.put(podKind, pod("shop/edge-istio-1", "10.244.1.9", { labels: { "gateway.networking.k8s.io/gateway-name": "edge" }, redirected: false }));
   const listeners = await client.next();
   assert.deepEqual(listeners.resources.map((resource) => resource.name).sort(), ["0.0.0.0_80", "connect_originate"]);
+  client.close();
+});
+
+test("a sidecar gets clusters, listeners and routes once its pod is known, and what changes after", async () => {
+  const client = new DiscoveryTestClient("delta", `${address}:${ports.grpc}`, "sidecar~10.244.1.8~client-1.shop~shop.svc.cluster.local");
+  const ask = async (typeUrl: string, names: string[] = []): Promise<readonly string[]> => {
+    client.send({ typeUrl, resourceNamesSubscribe: names });
+    const answer = await client.next();
+    client.send({ typeUrl, responseNonce: answer.nonce });
+    return answer.resources.map((resource) => resource.name).sort();
+  };
+  const clusters = ask(typeUrls.cluster);
+  kube.put(podKind, pod("shop/client-1", "10.244.1.8", { labels: { app: "client" }, redirected: false }));
+  assert.deepEqual((await clusters).filter((name) => /BlackHole|Passthrough|web/.test(name)), ["BlackHoleCluster", "InboundPassthroughCluster", "PassthroughCluster", "outbound|80||web.shop.svc.cluster.local"]);
+  assert.ok((await ask(typeUrls.listener)).includes("0.0.0.0_80"));
+  assert.deepEqual(await ask(typeUrls.route, ["80"]), ["80"]);
+  kube.put(destinationRuleKind, config("DestinationRule", "shop/web", { host: "web", subsets: [{ name: "v1", labels: { version: "v1" } }] }));
+  const changed = await client.next();
+  assert.deepEqual(changed.resources.map((resource) => resource.name).sort(), ["outbound|80|v1|web.shop.svc.cluster.local", "outbound|80||web.shop.svc.cluster.local"]);
   client.close();
 });
 

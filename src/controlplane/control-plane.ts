@@ -41,7 +41,7 @@ import {
 } from "./serve/index.ts";
 import { ControlPlaneIdentity } from "./serving-certificate.ts";
 import { createInjectReviewer, InjectionSource, runCaBundleController, serveWebhooks } from "./webhooks/index.ts";
-import { deriveAmbientResources, deriveMeshModel, deriveOutboundResources, deriveRouterResources } from "./translate/index.ts";
+import { deriveAmbientResources, deriveClassicGatewayResources, deriveInboundResources, deriveMeshModel, deriveOutboundResources, deriveRouterResources } from "./translate/index.ts";
 
 export interface ControlPlaneOptions {
   readonly client: KubeClient;
@@ -96,7 +96,9 @@ export class ControlPlane {
     const views = new ProxyViews(scopes, {
       ambient: deriveAmbientResources(this.#graph, this.#inputs),
       outbound: deriveOutboundResources(this.#graph, model),
+      inbound: deriveInboundResources(this.#graph, this.#inputs),
       router: deriveRouterResources(this.#graph, this.#inputs, routes),
+      classic: deriveClassicGatewayResources(this.#graph, model),
     });
     this.#wanted = {
       placements: deriveGatewayPlacements(this.#graph, this.#inputs, settings.revision),

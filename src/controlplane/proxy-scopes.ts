@@ -54,6 +54,7 @@ export class ProxyScopes {
         return place === undefined ? undefined : viewOf(place);
       },
       follow: (changed) => this.#follow(proxy, changed),
+      known: () => (this.#options.inputs.pods.get(`${proxy.namespace}/${proxy.name}`)?.addresses.length ?? 0) > 0,
     };
   }
 

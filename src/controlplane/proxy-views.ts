@@ -2,12 +2,16 @@ import { istioLabels } from "../api/istio/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { memoizedViews, type ProxyPlace, type ProxyScopes } from "./proxy-scopes.ts";
 import { CollectionView, emptyView, NamedView, ReferencedView, ScopedView, SwitchingView, UnionView, type ProxyIdentity, type ResourceView } from "./serve/index.ts";
-import { fixedClusterNames, type AmbientResources, type OutboundResources, type RouterResources } from "./translate/index.ts";
+import { fixedClusterNames, type AmbientResources, type ClassicGatewayResources, type InboundResources, type OutboundResources, type RouterResources } from "./translate/index.ts";
 
 export interface ServedResources {
   readonly ambient: AmbientResources;
   readonly outbound: OutboundResources;
+  readonly inbound: InboundResources;
+  /** Of Gateway API. */
   readonly router: RouterResources;
+  /** Of networking.istio.io. */
+  readonly classic: ClassicGatewayResources;
 }
 
 /** Which resources a proxy of each type may see. */
@@ -32,7 +36,7 @@ export class ProxyViews {
       case "ztunnel":
         return this.#ambient.get(typeUrl) ?? emptyView;
       case "sidecar":
-        return this.#placed(proxy, scopeKey, (place) => this.#sidecarView(place, typeUrl));
+        return this.#placed(proxy, scopeKey, (place) => this.#sidecarView(place, `${proxy.namespace}/${proxy.name}`, typeUrl));
       case "router":
         return this.#placed(proxy, routerKey, (place) => this.#routerView(place, typeUrl));
       default:
@@ -44,16 +48,17 @@ export class ProxyViews {
     return new SwitchingView(this.#scopes.viewSource(proxy, memoizedViews(keyOf, build)));
   }
 
-  #sidecarView(place: ProxyPlace, typeUrl: string): ResourceView {
+  /** What the proxies of its scope reach, and what its own pod takes in. */
+  #sidecarView(place: ProxyPlace, pod: string, typeUrl: string): ResourceView {
     const { scope } = place.choice;
-    const { outbound } = this.#resources;
+    const { outbound, inbound } = this.#resources;
     switch (typeUrl) {
       case typeUrls.cluster:
-        return this.#clusters(place);
+        return new UnionView([this.#clusters(place), new ScopedView(inbound.clusters, pod), new CollectionView([inbound.fixedClusters])]);
       case typeUrls.endpoint:
         return this.#endpoints(place);
       case typeUrls.listener:
-        return new UnionView(outbound.listeners.map((listeners) => new ScopedView(listeners, scope)));
+        return new UnionView([...outbound.listeners.map((listeners) => new ScopedView(listeners, scope)), new ScopedView(inbound.listeners, pod)]);
       case typeUrls.route:
         return new ScopedView(outbound.routes, scope);
       default:
@@ -63,16 +68,17 @@ export class ProxyViews {
 
   /** Listeners and routes are those of the Gateway (Gateway API) that the pod is labelled with, else of the Istio Gateways that select its labels. */
   #routerView(place: ProxyPlace, typeUrl: string): ResourceView {
-    const { router } = this.#resources;
+    const gateway = gatewayOf(place);
+    const { listeners, routes } = gateway === undefined ? this.#resources.classic : this.#resources.router;
     switch (typeUrl) {
       case typeUrls.cluster:
         return this.#clusters(place);
       case typeUrls.endpoint:
         return this.#endpoints(place);
       case typeUrls.listener:
-        return new ScopedView(router.listeners, gatewayScope(place));
+        return new ScopedView(listeners, gateway ?? place.key);
       case typeUrls.route:
-        return new ScopedView(router.routes, gatewayScope(place));
+        return new ScopedView(routes, gateway ?? place.key);
       default:
         return emptyView;
     }
@@ -95,10 +101,11 @@ function scopeKey({ choice }: ProxyPlace): string {
 }
 
 function routerKey(place: ProxyPlace): string {
-  return `${place.choice.scope} ${gatewayScope(place)}`;
+  return `${place.choice.scope} ${gatewayOf(place) ?? place.key}`;
 }
 
-function gatewayScope({ key, group }: ProxyPlace): string {
+/** `namespace/name` of the Gateway (Gateway API) that a proxy is labelled with. */
+function gatewayOf({ group }: ProxyPlace): string | undefined {
   const gateway = group.labels[istioLabels.gatewayName];
-  return gateway === undefined ? key : `${group.namespace}/${gateway}`;
+  return gateway === undefined ? undefined : `${group.namespace}/${gateway}`;
 }

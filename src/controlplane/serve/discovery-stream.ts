@@ -45,6 +45,8 @@ export interface DiscoveryStreamOptions {
 /** A client that does not acknowledge what routes depend on must not stop them for ever. */
 const makeBeforeBreakWaitMs = 2000;
 const timerSlackMs = 10;
+/** A proxy may connect before its pod has been seen; after this time it is answered with what is known. */
+const unknownWaitMs = 5000;
 
 /** One discovery stream of one proxy, over either protocol. All work is synchronous; one response of a type is open at a time. */
 export class DiscoveryStream {
@@ -58,6 +60,8 @@ export class DiscoveryStream {
   readonly #warming = new Set<string>();
   #blockedSinceMs: number | undefined;
   #unblock: Disposable | undefined;
+  #waiting: Disposable | undefined;
+  #gaveUpWaiting = false;
   #nonces = 0;
   #writable = true;
   #closed = false;
@@ -87,6 +91,7 @@ export class DiscoveryStream {
   close(): void {
     this.#closed = true;
     this.#unblock?.[Symbol.dispose]();
+    this.#waiting?.[Symbol.dispose]();
     for (const subscription of this.#viewSubscriptions) subscription[Symbol.dispose]();
     this.#viewSubscriptions.length = 0;
   }
@@ -114,9 +119,19 @@ export class DiscoveryStream {
 
   #step(subscription: Subscription): boolean {
     if (subscription.outstanding !== undefined) return false;
-    if (subscription.hasAsked) return this.#send(subscription, "asked");
+    if (subscription.hasAsked) return this.#isKnown(subscription) && this.#send(subscription, "asked");
     if (subscription.hasChanged && this.#mayAdd(subscription)) return this.#send(subscription, "changed");
     if (subscription.hasRemoved && !subscription.hasChanged && this.#mayRemove(subscription)) return this.#send(subscription, "removed");
+    return false;
+  }
+
+  /** An empty answer would make a proxy ready that serves nothing. */
+  #isKnown({ view }: Subscription): boolean {
+    if (this.#gaveUpWaiting || view.known?.() !== false) return true;
+    this.#waiting ??= this.#options.clock.after(unknownWaitMs, () => {
+      this.#gaveUpWaiting = true;
+      this.pump();
+    });
     return false;
   }
 

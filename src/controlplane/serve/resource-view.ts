@@ -7,6 +7,8 @@ export interface ResourceView {
   all(): Iterable<EncodedResource>;
   /** Calls with the names that changed or went, after each settling of the model; not for what is there already. */
   subscribe(changed: (names: readonly string[]) => void): Disposable;
+  /** False while it is not known whose resources these are: a first answer should wait for that. Absent: always known. */
+  readonly known?: () => boolean;
 }
 
 export const emptyView: ResourceView = {
@@ -195,6 +197,8 @@ export interface ViewSource {
   current(): ResourceView | undefined;
   /** Keeps the source alive, and calls whenever `current` may be another one. */
   follow(changed: () => void): Disposable;
+  /** Whether all that decides the view has been seen. */
+  known(): boolean;
 }
 
 /** A view that turns into another one, as what decides it changes (a proxy's pod is seen, or a Sidecar selects it). */
@@ -211,6 +215,10 @@ export class SwitchingView implements ResourceView {
 
   all(): Iterable<EncodedResource> {
     return this.#source.current()?.all() ?? [];
+  }
+
+  known(): boolean {
+    return this.#source.known();
   }
 
   subscribe(changed: (names: readonly string[]) => void): Disposable {

@@ -1,4 +1,6 @@
 export { deriveAmbientResources, type AmbientResources } from "./ambient-resources.ts";
 export { scopedResourceKey, type EncodedResource, type ScopedEncodedResource } from "./resource.ts";
 export { deriveRouterResources, type RouterResources } from "./router-resources.ts";
+export { deriveClassicGatewayResources, type ClassicGatewayResources } from "./gateway-classic-resources.ts";
+export { deriveInboundResources, type InboundResources } from "./inbound-resources.ts";
 export { deriveMeshModel, deriveOutboundResources, fixedClusterNames, type MeshModel, type OutboundResources } from "./outbound-resources.ts";

@@ -1,0 +1,92 @@
+import { istioLabels } from "../../api/istio/index.ts";
+import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../kube/index.ts";
+import { ListenerSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
+import { mergeGateways, type MergedGateway } from "../model/classic-gateway.ts";
+import { byAge, meshKey, type Labels, type ServiceFacts } from "../model/facts.ts";
+import { selecting, selectorKeys } from "../model/selection.ts";
+import type { ProxyGroup } from "../model/sidecar-scope.ts";
+import { connectOriginateName } from "./cluster.ts";
+import { classicListener, classicRouteTable, type ClassicGatewayContext } from "./gateway-classic.ts";
+import { connectOriginateListener } from "./gateway-listener.ts";
+import type { MeshModel } from "./outbound-resources.ts";
+import { encodeResource, sameResource, type EncodedResource } from "./resource.ts";
+import { scopedResourceKey, type ScopedEncodedResource } from "./router-resources.ts";
+import { SecurityPolicies } from "./security-filters.ts";
+import { AccessLogPolicies } from "./telemetry-access-log.ts";
+
+/** What gateways of networking.istio.io are served. Scopes are groups of proxies, by their keys. */
+export interface ClassicGatewayResources {
+  readonly listeners: Collection<ScopedEncodedResource>;
+  readonly routes: Collection<ScopedEncodedResource>;
+  /** By the group's key. */
+  readonly merged: Collection<MergedGateway>;
+}
+
+const everyPod = "any";
+
+export function deriveClassicGatewayResources(graph: CollectionGraph, model: MeshModel): ClassicGatewayResources {
+  const { inputs, scopes } = model;
+  const security = new SecurityPolicies(inputs);
+  const accessLogs = new AccessLogPolicies(inputs);
+  const merged = deriveMergedGateways(graph, model);
+  const contextOf = (group: ProxyGroup, reader: CollectionReader): ClassicGatewayContext | undefined => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    if (mesh === undefined) return undefined;
+    const { namespace, labels } = group;
+    return {
+      model,
+      mesh,
+      namespace,
+      labels,
+      reader,
+      security: security.filtersFor(group, mesh, reader, { clearRouteCache: true }),
+      accessLogs: accessLogs.logsFor(group, "CLIENT", mesh, reader),
+    };
+  };
+  const perGroup = (name: string, write: (gateway: MergedGateway, context: ClassicGatewayContext, group: ProxyGroup) => readonly EncodedResource[]): Collection<ScopedEncodedResource> =>
+    graph.derive(
+      name,
+      merged,
+      (gateway, reader, scope) => {
+        const group = reader.get(scopes.groups, scope);
+        const context = group === undefined ? undefined : contextOf(group, reader);
+        if (group === undefined || context === undefined) return [];
+        return write(gateway, context, group).map((resource) => [scopedResourceKey(scope, resource.name), { scope, resource }] as const);
+      },
+      (left, right) => left.scope === right.scope && sameResource(left.resource, right.resource),
+    );
+  return {
+    merged,
+    listeners: perGroup("lds-classic-gateways", (gateway, context, group) => {
+      const listeners = gateway.listeners.flatMap((listener) => classicListener(listener, context) ?? []);
+      const encoded = listeners.map((listener) => encodeResource(ListenerSchema, listener.name, listener));
+      return group.hbone ? [...encoded, encodeResource(ListenerSchema, connectOriginateName, connectOriginateListener())] : encoded;
+    }),
+    routes: perGroup("rds-classic-gateways", (gateway, context) =>
+      [...gateway.tables].map(([name, servers]) => encodeResource(RouteConfigurationSchema, name, classicRouteTable(name, servers, context))),
+    ),
+  };
+}
+
+/** The Gateways that select a group of proxies, as one; proxies of Gateway API have their own. */
+function deriveMergedGateways(graph: CollectionGraph, { inputs, scopes }: MeshModel): Collection<MergedGateway> {
+  const gateways = inputs.istioGateways.index("selector", (gateway) => (isEmpty(gateway.spec.selector) ? [everyPod] : selectorKeys("", gateway.spec.selector)));
+  const services = inputs.services.index("selector", (service) => selectorKeys(service.namespace, service.selector));
+  return graph.derive("merged-gateways", scopes.groups, (group, reader, key) => {
+    if (group.kind !== "router" || group.labels[istioLabels.gatewayName] !== undefined) return [];
+    const selected = [...reader.lookup(gateways, everyPod), ...selecting(gateways, "", group.labels, (gateway) => gateway.spec.selector, reader)];
+    return [[key, mergeGateways(selected.sort(byAge), (port) => targetPorts(port, group, services, reader))]];
+  });
+}
+
+/** A port that a Gateway says is the proxy's Service's, whose target the proxy listens on; where there is none, its own. */
+function targetPorts(port: number, group: ProxyGroup, services: CollectionIndex<ServiceFacts>, reader: CollectionReader): readonly number[] {
+  const own = selecting(services, group.namespace, group.labels, (service) => service.selector, reader);
+  const targets = own.flatMap((service) => service.ports.flatMap((candidate) => (candidate.port === port && typeof candidate.target === "number" ? candidate.target : [])));
+  return targets.length === 0 ? [port] : [...new Set(targets)].sort((left, right) => left - right);
+}
+
+function isEmpty(labels: Labels): boolean {
+  return Object.keys(labels).length === 0;
+}
+
