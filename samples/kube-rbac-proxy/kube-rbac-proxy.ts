@@ -19,7 +19,7 @@ const [host = "0.0.0.0", port = "8443"] = flag("secure-listen-address", "0.0.0.0
 
 async function selfSigned(): Promise<{ cert: string; key: string }> {
   const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
-  const keys = (await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"])) as webcrypto.CryptoKeyPair;
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
   x509.cryptoProvider.set(webcrypto);
   const now = Date.now();
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({

@@ -2,7 +2,7 @@
 import { sendText, serve } from "../bookinfo/src/http-app.ts";
 
 const version = process.env["NGINX_SERVER_VERSION"] ?? "v1";
-const port = Number(process.env["NGINX_PORT"] ?? 80);
+const port = 80;
 
 serve("nginx", port, (_request, response, url) => {
   if (url.pathname === "/health") return sendText(response, 200, "text/plain", "healthy\n");
