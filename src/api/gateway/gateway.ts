@@ -61,6 +61,8 @@ export interface ListenerStatus {
 
 const maxPort = 65_535;
 const maxListeners = 64;
+/** What `listeners` defaults to in v1alpha2 (manifests/crds/gateway-api-lab.yaml). */
+export const meshListener = { name: "mesh", port: 15_008, protocol: "HBONE" } as const;
 const protocols = ["HTTP", "HTTPS", "TLS", "TCP", "UDP"] as const;
 
 export function parseGateway(raw: unknown): Parsed<Gateway> {
@@ -68,7 +70,7 @@ export function parseGateway(raw: unknown): Parsed<Gateway> {
   const spec = object.object("spec");
   if (spec === undefined) object.required("spec", undefined);
   const gatewayClassName = spec?.required("gatewayClassName", spec.string("gatewayClassName")) ?? "";
-  const listeners = spec?.list("listeners").map(readListener) ?? [];
+  const listeners = spec === undefined ? [] : readListeners(spec, object.string("apiVersion"));
   if (spec !== undefined) {
     checkListeners(spec, listeners);
     spec.ignore("addresses", "infrastructure");
@@ -77,7 +79,14 @@ export function parseGateway(raw: unknown): Parsed<Gateway> {
   return object.finish(() => ({ ...(raw as Gateway), spec: { ...(raw as Gateway).spec, gatewayClassName, listeners } }));
 }
 
-function checkListeners(spec: Reader, listeners: readonly Listener[]): void {
+/** Of v1alpha2 alone, Serin's lab fills in what a mesh of that time meant. */
+function readListeners(spec: Reader, apiVersion: string | undefined): Listener[] {
+  if (apiVersion !== `${gatewayGroup}/v1alpha2` || spec.has("listeners")) return spec.objects("listeners").map(readListener);
+  spec.warn(`is absent: a cluster that serves v1alpha2 as Serin's lab does adds one HBONE listener "${meshListener.name}" on ${meshListener.port}; elsewhere write it out, in v1`, "listeners");
+  return [{ ...meshListener, hostname: undefined, tls: undefined, allowedRoutes: { namespaces: { from: "Same", selector: undefined }, kinds: [] } }];
+}
+
+export function checkListeners(spec: Reader, listeners: readonly Listener[]): void {
   if (listeners.length === 0) spec.error("must have at least one listener", "listeners");
   if (listeners.length > maxListeners) spec.error(`must have at most ${maxListeners} listeners, got ${listeners.length}`, "listeners");
   const names = new Set<string>();
@@ -87,7 +96,7 @@ function checkListeners(spec: Reader, listeners: readonly Listener[]): void {
   }
 }
 
-function readListener(reader: Reader): Listener {
+export function readListener(reader: Reader): Listener {
   const name = reader.required("name", reader.string("name")) ?? "";
   if (name !== "") checkSectionName(name, (message) => reader.error(message, "name"));
   const listener: Listener = {
@@ -111,7 +120,7 @@ function readTls(reader: Reader | undefined): ListenerTls | undefined {
   if (reader === undefined) return undefined;
   const tls: ListenerTls = {
     mode: reader.oneOf("mode", ["Terminate", "Passthrough"]) ?? "Terminate",
-    certificateRefs: reader.list("certificateRefs").map((reference) => ({
+    certificateRefs: reader.objects("certificateRefs").map((reference) => ({
       group: reference.string("group") ?? "",
       kind: reference.string("kind") ?? "Secret",
       name: reference.required("name", reference.string("name")) ?? "",
@@ -128,7 +137,7 @@ function readAllowedRoutes(reader: Reader | undefined): AllowedRoutes {
   const from = namespaces?.oneOf("from", ["All", "Same", "Selector", "None"]) ?? "Same";
   const selector = namespaces?.object("selector");
   if (from === "Selector" && selector === undefined) namespaces?.error("is required when from is Selector", "selector");
-  const kinds = (reader?.list("kinds") ?? []).map((kind) => ({
+  const kinds = (reader?.objects("kinds") ?? []).map((kind) => ({
     group: kind.string("group") ?? gatewayGroup,
     kind: kind.required("kind", kind.string("kind")) ?? "",
   }));

@@ -57,10 +57,10 @@ const maxRetryCode = 599;
 export function parseHttpRoute(raw: unknown): Parsed<HttpRoute> {
   const object = new Reader(raw);
   const spec = object.object("spec");
-  const parentRefs = spec?.list("parentRefs").map(readParentReference) ?? [];
+  const parentRefs = spec?.objects("parentRefs").map(readParentReference) ?? [];
   const hostnames = spec === undefined ? [] : readStrings(spec, "hostnames");
   for (const [index, hostname] of hostnames.entries()) checkHostname(hostname, (message) => spec?.error(message, `hostnames[${index}]`));
-  const rules = spec?.has("rules") === true ? spec.list("rules").map(readRule) : [emptyRule()];
+  const rules = spec?.has("rules") === true ? spec.objects("rules").map(readRule) : [emptyRule()];
   if (spec !== undefined) {
     spec.ignore("useDefaultGateways");
     warnOfUnknown(spec);
@@ -77,12 +77,12 @@ function defaultMatch(): HttpRouteMatch {
 }
 
 function readRule(reader: Reader): HttpRouteRule {
-  const matches = reader.list("matches").map(readMatch);
+  const matches = reader.objects("matches").map(readMatch);
   const rule: HttpRouteRule = {
     name: reader.string("name"),
     matches: matches.length === 0 ? [defaultMatch()] : matches,
     filters: readFilters(reader),
-    backendRefs: reader.list("backendRefs").map(readBackendRef),
+    backendRefs: reader.objects("backendRefs").map(readBackendRef),
     timeouts: readTimeouts(reader.object("timeouts")),
     retry: readRetry(reader.object("retry")),
   };
@@ -108,8 +108,8 @@ function readMatch(reader: Reader): HttpRouteMatch {
   const path = reader.object("path");
   const match: HttpRouteMatch = {
     path: { type: path?.oneOf("type", ["Exact", "PathPrefix", "RegularExpression"]) ?? "PathPrefix", value: path?.string("value") ?? "/" },
-    headers: firstOfEachName(reader.list("headers").map(readNamedMatch), (name) => name.toLowerCase()),
-    queryParams: firstOfEachName(reader.list("queryParams").map(readNamedMatch), (name) => name),
+    headers: readNamedMatches(reader, "headers"),
+    queryParams: firstOfEachName(reader.objects("queryParams").map(readNamedMatch), (name) => name),
     method: reader.oneOf("method", methods),
   };
   if (match.path.type !== "RegularExpression" && path !== undefined) checkPath(path, match.path.value);
@@ -120,6 +120,11 @@ function readMatch(reader: Reader): HttpRouteMatch {
 function checkPath(reader: Reader, value: string): void {
   if (!value.startsWith("/")) reader.error(`must begin with "/", got "${value}"`, "value");
   for (const part of ["//", "/./", "/../", "%2f", "%2F", "#"]) if (value.includes(part)) reader.error(`must not contain "${part}", got "${value}"`, "value");
+}
+
+/** Matches of headers, whose names have no case. */
+export function readNamedMatches(reader: Reader, field: string): NamedMatch[] {
+  return firstOfEachName(reader.objects(field).map(readNamedMatch), (name) => name.toLowerCase());
 }
 
 function readNamedMatch(reader: Reader): NamedMatch {

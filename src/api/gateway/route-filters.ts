@@ -69,7 +69,7 @@ const defaultCorsMaxAgeSeconds = 5;
 const headerNamePattern = /^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$/;
 
 export function readFilters(reader: Reader): HttpRouteFilter[] {
-  const filters = reader.list("filters").flatMap((filter) => readFilter(filter) ?? []);
+  const filters = reader.objects("filters").flatMap((filter) => readFilter(filter) ?? []);
   const types = filters.map((filter) => filter.type);
   if (types.includes("RequestRedirect") && types.includes("URLRewrite")) reader.error("must not have both RequestRedirect and URLRewrite", "filters");
   for (const type of ["RequestHeaderModifier", "ResponseHeaderModifier", "RequestRedirect", "URLRewrite", "CORS"] as const) {
@@ -112,7 +112,7 @@ function readFilterBody(type: FilterType, body: Reader): HttpRouteFilter {
 }
 
 function readHeaderModifier(reader: Reader): HeaderModifier {
-  return { set: reader.list("set").map(readHeader), add: reader.list("add").map(readHeader), remove: readStrings(reader, "remove") };
+  return { set: reader.objects("set").map(readHeader), add: reader.objects("add").map(readHeader), remove: readStrings(reader, "remove") };
 }
 
 function readHeader(reader: Reader): HttpHeader {

@@ -1,0 +1,61 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { parseAllDocuments } from "yaml";
+import { gatewayKind, meshListener, parseGateway } from "./gateway.ts";
+
+const waypoint = {
+  kind: "Gateway",
+  metadata: { name: "productpage", annotations: { "istio.io/service-account": "bookinfo-productpage" } },
+  spec: { gatewayClassName: "istio-mesh" },
+};
+
+interface Definition {
+  spec: { names: { kind: string }; versions: { name: string; served: boolean; storage: boolean; schema: { openAPIV3Schema: { properties: { spec: Schema } } } }[] };
+}
+
+interface Schema {
+  required?: string[];
+  properties: { listeners: { default?: unknown } };
+}
+
+function labDefinition(): Definition {
+  const text = readFileSync(new URL("../../../manifests/crds/gateway-api-lab.yaml", import.meta.url), "utf8");
+  const found = parseAllDocuments(text)
+    .map((document) => document.toJS() as Definition | null)
+    .find((definition) => definition?.spec.names.kind === "Gateway");
+  assert.ok(found);
+  return found;
+}
+
+test("a Gateway of v1alpha2 without listeners is a mesh's: one HBONE listener on 15008, with a word to write it out", () => {
+  const parsed = parseGateway({ apiVersion: "gateway.networking.k8s.io/v1alpha2", ...waypoint });
+  assert.deepEqual(
+    parsed.value?.spec.listeners.map(({ name, port, protocol }) => ({ name, port, protocol })),
+    [meshListener],
+  );
+  assert.deepEqual(
+    parsed.warnings.map((issue) => issue.path),
+    ["spec.listeners"],
+  );
+  assert.match(parsed.warnings[0]?.message ?? "", /write it out, in v1$/);
+});
+
+test("newer versions need listeners", () => {
+  const parsed = parseGateway({ apiVersion: "gateway.networking.k8s.io/v1", ...waypoint });
+  assert.deepEqual(parsed.errors, [{ path: "spec.listeners", message: "must have at least one listener" }]);
+});
+
+test("the lab's definition serves every version that is read, and fills in the same listener in v1alpha2 only", () => {
+  const { versions } = labDefinition().spec;
+  assert.deepEqual(
+    versions.map(({ name, served, storage }) => ({ name, served, storage })),
+    gatewayKind.versions.map((name) => ({ name, served: true, storage: name === "v1" })),
+  );
+  for (const { name, schema } of versions) {
+    const { required, properties } = schema.openAPIV3Schema.properties.spec;
+    const isOld = name === "v1alpha2";
+    assert.deepEqual(properties.listeners.default, isOld ? [meshListener] : undefined, name);
+    assert.deepEqual(required, isOld ? ["gatewayClassName"] : ["gatewayClassName", "listeners"], name);
+  }
+});

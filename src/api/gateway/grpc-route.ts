@@ -1,0 +1,102 @@
+import { defineKind } from "../kind.ts";
+import type { KubernetesObject } from "../meta.ts";
+import type { Parsed } from "../parsed.ts";
+import { Reader } from "../reader.ts";
+import { readNamedMatches, type NamedMatch } from "./http-route.ts";
+import { checkHostname, gatewayGroup, readBackendObjectReference, readParentReference, warnOfUnknown, type BackendObjectReference, type ParentReference, type RouteParentStatus } from "./references.ts";
+import { readFilters, type HttpRouteFilter } from "./route-filters.ts";
+
+export interface GrpcRoute extends KubernetesObject {
+  spec: { parentRefs: ParentReference[]; hostnames: string[]; rules: GrpcRouteRule[] };
+  status?: { parents?: RouteParentStatus[] };
+}
+
+export interface GrpcRouteRule {
+  name?: string | undefined;
+  /** Empty matches all. */
+  matches: GrpcRouteMatch[];
+  filters: GrpcRouteFilter[];
+  backendRefs: GrpcBackendRef[];
+}
+
+export interface GrpcRouteMatch {
+  /** Of service and method at least one is there. */
+  method?: { type: "Exact" | "RegularExpression"; service?: string | undefined; method?: string | undefined } | undefined;
+  headers: NamedMatch[];
+}
+
+export type GrpcRouteFilter = Extract<HttpRouteFilter, { type: "RequestHeaderModifier" | "ResponseHeaderModifier" | "RequestMirror" | "ExtensionRef" }>;
+
+export interface GrpcBackendRef extends BackendObjectReference {
+  weight: number;
+  filters: GrpcRouteFilter[];
+}
+
+const maxWeight = 1_000_000;
+const filterTypes: readonly string[] = ["RequestHeaderModifier", "ResponseHeaderModifier", "RequestMirror", "ExtensionRef"];
+
+export function parseGrpcRoute(raw: unknown): Parsed<GrpcRoute> {
+  const object = new Reader(raw);
+  const reader = object.object("spec") ?? object.empty("spec");
+  const hostnames = [...reader.strings("hostnames")];
+  for (const [index, hostname] of hostnames.entries()) checkHostname(hostname, (message) => reader.error(message, `hostnames[${index}]`));
+  const spec = { parentRefs: reader.objects("parentRefs").map(readParentReference), hostnames, rules: reader.objects("rules").map(readRule) };
+  reader.ignore("useDefaultGateways");
+  warnOfUnknown(reader);
+  return object.finish(() => ({ ...(raw as GrpcRoute), spec }));
+}
+
+function readRule(reader: Reader): GrpcRouteRule {
+  const rule = {
+    name: reader.string("name"),
+    matches: reader.objects("matches").map(readMatch),
+    filters: readGrpcFilters(reader),
+    backendRefs: reader.objects("backendRefs").map(readBackendRef),
+  };
+  reader.ignore("sessionPersistence");
+  warnOfUnknown(reader);
+  return rule;
+}
+
+function readMatch(reader: Reader): GrpcRouteMatch {
+  const match = { method: readMethod(reader.object("method")), headers: readNamedMatches(reader, "headers") };
+  warnOfUnknown(reader);
+  return match;
+}
+
+function readMethod(reader: Reader | undefined): GrpcRouteMatch["method"] {
+  if (reader === undefined) return undefined;
+  const type = reader.oneOf("type", ["Exact", "RegularExpression"]) ?? "Exact";
+  const method = { type, service: reader.string("service"), method: reader.string("method") };
+  if (method.service === undefined && method.method === undefined) reader.error("must have a service or a method");
+  if (type === "Exact") {
+    if (method.service !== undefined && !/^\.?[a-z_]\w*(\.[a-z_]\w*)*$/i.test(method.service)) reader.error(`must be a full gRPC service name, got "${method.service}"`, "service");
+    if (method.method !== undefined && !/^[A-Za-z_]\w*$/.test(method.method)) reader.error(`must be a gRPC method name, got "${method.method}"`, "method");
+  }
+  warnOfUnknown(reader);
+  return method;
+}
+
+function readBackendRef(reader: Reader): GrpcBackendRef {
+  const backend = { ...readBackendObjectReference(reader), weight: reader.integer("weight", 0, maxWeight) ?? 1, filters: readGrpcFilters(reader) };
+  warnOfUnknown(reader);
+  return backend;
+}
+
+/** What changes paths has no meaning for gRPC, whose paths are its methods. */
+function readGrpcFilters(reader: Reader): GrpcRouteFilter[] {
+  return readFilters(reader).filter((filter): filter is GrpcRouteFilter => {
+    const isKnown = filterTypes.includes(filter.type);
+    if (!isKnown) reader.error(`must be of ${filterTypes.join(", ")}, got ${filter.type}`, "filters");
+    return isKnown;
+  });
+}
+
+export const grpcRouteKind = defineKind<GrpcRoute>({
+  group: gatewayGroup,
+  versions: ["v1"],
+  kind: "GRPCRoute",
+  plural: "grpcroutes",
+  namespaced: true,
+  parse: parseGrpcRoute,
+});

@@ -1,0 +1,93 @@
+import { defineKind } from "../kind.ts";
+import type { KubernetesObject } from "../meta.ts";
+import type { Parsed } from "../parsed.ts";
+import { Reader } from "../reader.ts";
+import { checkHostname, gatewayGroup, readBackendObjectReference, readParentReference, warnOfUnknown, type BackendObjectReference, type ParentReference, type RouteParentStatus } from "./references.ts";
+
+/** Routes of connections: by the server name of TLS, or all of a port. */
+
+export interface WeightedBackendRef extends BackendObjectReference {
+  weight: number;
+}
+
+export interface L4RouteRule {
+  name?: string | undefined;
+  backendRefs: WeightedBackendRef[];
+}
+
+export interface TlsRoute extends KubernetesObject {
+  spec: { parentRefs: ParentReference[]; hostnames: string[]; rules: L4RouteRule[] };
+  status?: { parents?: RouteParentStatus[] };
+}
+
+export interface TcpRoute extends KubernetesObject {
+  spec: { parentRefs: ParentReference[]; rules: L4RouteRule[] };
+  status?: { parents?: RouteParentStatus[] };
+}
+
+const maxWeight = 1_000_000;
+
+export function parseTlsRoute(raw: unknown): Parsed<TlsRoute> {
+  const object = new Reader(raw);
+  const reader = object.object("spec") ?? object.empty("spec");
+  const hostnames = [...reader.strings("hostnames")];
+  for (const [index, hostname] of hostnames.entries()) checkHostname(hostname, (message) => reader.error(message, `hostnames[${index}]`));
+  if (hostnames.length === 0 && isSince(raw, "v1")) reader.error("must have at least one name", "hostnames");
+  const spec = { parentRefs: reader.objects("parentRefs").map(readParentReference), hostnames, rules: readRules(reader) };
+  finishSpec(reader);
+  return object.finish(() => ({ ...(raw as TlsRoute), spec }));
+}
+
+export function parseTcpRoute(raw: unknown): Parsed<TcpRoute> {
+  const object = new Reader(raw);
+  const reader = object.object("spec") ?? object.empty("spec");
+  const spec = { parentRefs: reader.objects("parentRefs").map(readParentReference), rules: readRules(reader) };
+  finishSpec(reader);
+  return object.finish(() => ({ ...(raw as TcpRoute), spec }));
+}
+
+/** Older versions were less strict. */
+function isSince(raw: unknown, version: string): boolean {
+  const found = (raw as { apiVersion?: unknown } | null | undefined)?.apiVersion;
+  return found === undefined || found === `${gatewayGroup}/${version}`;
+}
+
+function readRules(reader: Reader): L4RouteRule[] {
+  const rules = reader.objects("rules").map((rule) => {
+    const found = { name: rule.string("name"), backendRefs: rule.objects("backendRefs").map(readWeightedBackend) };
+    if (found.backendRefs.length === 0) rule.error("must have at least one backend", "backendRefs");
+    warnOfUnknown(rule);
+    return found;
+  });
+  if (rules.length === 0) reader.error("must have a rule", "rules");
+  return rules;
+}
+
+function readWeightedBackend(reader: Reader): WeightedBackendRef {
+  const backend = { ...readBackendObjectReference(reader), weight: reader.integer("weight", 0, maxWeight) ?? 1 };
+  warnOfUnknown(reader);
+  return backend;
+}
+
+function finishSpec(reader: Reader): void {
+  reader.ignore("useDefaultGateways");
+  warnOfUnknown(reader);
+}
+
+export const tlsRouteKind = defineKind<TlsRoute>({
+  group: gatewayGroup,
+  versions: ["v1", "v1alpha3", "v1alpha2"],
+  kind: "TLSRoute",
+  plural: "tlsroutes",
+  namespaced: true,
+  parse: parseTlsRoute,
+});
+
+export const tcpRouteKind = defineKind<TcpRoute>({
+  group: gatewayGroup,
+  versions: ["v1", "v1alpha2"],
+  kind: "TCPRoute",
+  plural: "tcproutes",
+  namespaced: true,
+  parse: parseTcpRoute,
+});
