@@ -3,7 +3,7 @@ import { parseAuthority } from "../../wire/hbone/index.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 import type { ForwardAction } from "../routing/route.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
-import type { ConnectFailure, PoolUser, WireProtocol } from "../upstream/connection-pool.ts";
+import type { ConnectFailure, PoolUser, WireProtocol } from "../upstream/pool-user.ts";
 import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "../upstream/upstream-channel.ts";
 import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeRequest } from "./exchange-request.ts";
@@ -58,6 +58,9 @@ export class Attempts implements PoolUser, ResponseReceiver {
   /** Of the answer that is coming. */
   #status = 0;
   #timeoutMs = 0;
+  #hash: number | undefined;
+  /** A retry counts for its cluster's breaker until it has ended. */
+  #retrying = false;
   /** Where the client wanted to go, for a cluster that has no endpoints of its own. */
   #destination: SocketAddress | undefined;
   upstreamProtocol: WireProtocol = "http1";
@@ -116,11 +119,12 @@ export class Attempts implements PoolUser, ResponseReceiver {
   }
 
   /** Where the request goes, and how. */
-  target(cluster: Cluster, action: ForwardAction, protocol: WireProtocol, timeoutMs: number): void {
+  target(cluster: Cluster, action: ForwardAction, protocol: WireProtocol, timeoutMs: number, hash: number | undefined): void {
     this.cluster = cluster;
     this.#action = action;
     this.upstreamProtocol = protocol;
     this.#timeoutMs = timeoutMs;
+    this.#hash = hash;
     const rule = cluster.config.originalDestination;
     if (rule === undefined) return;
     const named = rule.header === undefined ? undefined : parseAuthority(this.#facts.head.get(rule.header) ?? "");
@@ -132,12 +136,13 @@ export class Attempts implements PoolUser, ResponseReceiver {
     const { cluster } = this;
     const retry = this.#action?.retry;
     if (cluster === undefined) return undefined;
-    if (cluster.activeRequests >= cluster.config.maxRequests) {
+    if (cluster.breaker.requests.exhausted) {
+      cluster.breaker.requests.overflows += 1;
       this.#overflowed(cluster);
       return undefined;
     }
     const avoid = retry?.avoidPreviousHosts === true ? this.#tried : undefined;
-    const endpoint = this.#destination === undefined ? cluster.pick(avoid, retry?.hostSelectionAttempts ?? 1) : cluster.forDestination(this.#destination);
+    const endpoint = this.#destination === undefined ? cluster.pick(avoid, retry?.hostSelectionAttempts ?? 1, this.#hash) : cluster.forDestination(this.#destination);
     if (endpoint === undefined) {
       cluster.counters.noHealthyEndpoint += 1;
       this.#owner.failed(503, "no healthy upstream", responseFlags.noHealthyUpstream, "no_healthy_upstream");
@@ -152,6 +157,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     endpoint.activeRequests += 1;
     endpoint.counters.requests += 1;
     endpoint.cluster.activeRequests += 1;
+    endpoint.cluster.breaker.requests.force();
     endpoint.cluster.counters.requests += 1;
     this.#request.stampAttempt(this.#made);
     this.#waiting = true;
@@ -163,6 +169,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     if (this.#channel !== undefined) this.#sentAtMs = this.#context.clock.steadyMs();
     if (this.#timeoutMs > 0 && this.#routeTimer === undefined) {
       this.#routeTimer = this.#context.clock.after(this.#timeoutMs, () => {
+        if (this.#counted) this.endpoint?.report({ kind: "timeout" });
         this.#giveUp(504, "upstream request timeout", responseFlags.upstreamRequestTimeout, "response_timeout");
       });
     }
@@ -184,6 +191,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
   drop(): void {
     this.#retryTimer?.[Symbol.dispose]();
     this.#retryTimer = undefined;
+    this.#endRetry();
     if (this.#waiting) {
       this.#waiting = false;
       this.endpoint?.pool.giveUp(this);
@@ -224,6 +232,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
       if (this.cluster !== undefined) this.#overflowed(this.cluster);
       return;
     }
+    this.endpoint?.report({ kind: failure.kind === "timeout" ? "timeout" : "connect-failure" });
     if (retriesConnectFailure(this.#action?.retry, failure) && this.#retryLater()) return;
     const reason = failure.kind === "timeout" ? "connection timeout" : `remote connection failure, transport failure reason: ${failure.message}`;
     this.#owner.failed(503, resetText(reason), responseFlags.upstreamConnectionFailure, resetDetails("before", reason));
@@ -236,6 +245,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
   }
 
   response(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean): void {
+    this.endpoint?.report({ kind: "answer", status: head.status });
     const retry = this.#action?.retry;
     if (retry !== undefined && retriesResponse(retry, head.status, head.get("grpc-status")) && this.#retryInstead(last)) return;
     this.#status = head.status;
@@ -275,6 +285,8 @@ export class Attempts implements PoolUser, ResponseReceiver {
       this.#owner.tunnelEnded(true);
       return;
     }
+    // A connection that was closed while it was idle says nothing of the endpoint; who refuses is going away.
+    if (failure.kind !== "refused" && (failure.anyByte || channel?.reused !== true)) this.endpoint?.report({ kind: "reset" });
     const { status, flag, reason } = failureAnswers[failure.kind];
     if (this.#owner.answerStarted) {
       this.#owner.failed(status, "", flag, resetDetails("after", failure.message));
@@ -319,15 +331,19 @@ export class Attempts implements PoolUser, ResponseReceiver {
 
   #retryLater(): boolean {
     const policy = this.#action?.retry;
-    if (policy === undefined || this.#retries >= policy.retries || !this.#request.replayable) return false;
+    const { cluster } = this;
+    if (policy === undefined || cluster === undefined || this.#retries >= policy.retries || !this.#request.replayable) return false;
+    if (!cluster.breaker.retries.take()) return false;
+    this.#retrying = true;
     this.#retries += 1;
-    if (this.cluster !== undefined) this.cluster.counters.retries += 1;
+    cluster.counters.retries += 1;
     if (this.endpoint !== undefined) (this.#tried ??= new Set()).add(this.endpoint);
     const { clock, random } = this.#context;
     this.#retryTimer = scheduleRetry(policy, this.#retries, clock, random, () => {
       this.#retryTimer = undefined;
       const endpoint = this.pick();
       if (endpoint !== undefined) this.attempt(endpoint, false);
+      else this.#endRetry();
     });
     return true;
   }
@@ -336,6 +352,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
   #retryInstead(complete: boolean): boolean {
     const policy = this.#action?.retry;
     if (policy === undefined || this.#retries >= policy.retries || !this.#request.replayable || !this.#request.complete) return false;
+    if (this.cluster?.breaker.retries.exhausted !== false) return false;
     const channel = this.#channel;
     this.#channel = undefined;
     if (!complete) channel?.abandon();
@@ -346,6 +363,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
   #tryTimedOut(): void {
     this.#tryTimer = undefined;
     if (this.#owner.answerStarted) return;
+    this.endpoint?.report({ kind: "timeout" });
     if (retriesTimeout(this.#action?.retry)) {
       this.drop();
       if (this.#retryLater()) return;
@@ -358,6 +376,12 @@ export class Attempts implements PoolUser, ResponseReceiver {
   #answerComplete(): void {
     this.#channel = undefined;
     this.#leave(this.#status >= 500);
+  }
+
+  #endRetry(): void {
+    if (!this.#retrying) return;
+    this.#retrying = false;
+    this.cluster?.breaker.retries.give();
   }
 
   #overflowed(cluster: Cluster): void {
@@ -378,6 +402,8 @@ export class Attempts implements PoolUser, ResponseReceiver {
     this.#tryTimer = undefined;
     endpoint.activeRequests -= 1;
     endpoint.cluster.activeRequests -= 1;
+    endpoint.cluster.breaker.requests.give();
+    this.#endRetry();
     if (failed) endpoint.counters.errors += 1;
     else endpoint.counters.successes += 1;
   }

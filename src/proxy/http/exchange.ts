@@ -2,8 +2,10 @@ import { statusText, type BodyFraming, type MessageHead } from "../../wire/http1
 import type { LocalReply } from "../filters/http-filter.ts";
 import { decideCors, type CorsPolicy } from "../routing/cors.ts";
 import { editHeaders, type HeaderEdits, type HeaderMutation, type MutationContext } from "../routing/header-mutation.ts";
+import { requestHash } from "../routing/hash-policy.ts";
 import { routeOf, withoutPort, type VirtualHost } from "../routing/route-table.ts";
 import { chooseCluster, type ForwardAction, type Route } from "../routing/route.ts";
+import type { Cluster } from "../upstream/cluster.ts";
 import { ByteBuilder } from "./byte-builder.ts";
 import { composeRequest, type RequestComposition } from "./compose-request.ts";
 import { ExchangeState } from "./exchange-state.ts";
@@ -288,7 +290,7 @@ export class Exchange extends ExchangeState {
       this.#reply(403, "", responseFlags.none, "upgrade_failed");
       return;
     }
-    attempts.target(cluster, action, protocol, responseTimeoutMs(action, facts));
+    attempts.target(cluster, action, protocol, responseTimeoutMs(action, facts), this.#hash(cluster, action));
     this.limitDuration(exchangeLimitMs(action, this.config, facts), () => this.#failWith(408, "downstream duration timeout", responseFlags.durationTimeout, "max_duration_timeout"));
     if (choice.responseMutation !== undefined) this.responseMutations = [choice.responseMutation, ...this.responseMutations];
     const mutations = choice.requestMutation === undefined ? route.requestMutations : [choice.requestMutation, ...route.requestMutations];
@@ -306,6 +308,18 @@ export class Exchange extends ExchangeState {
     if (facts.head.expectsContinue && !this.config.forwardContinue && !complete) this.answer.sayContinue();
     attempts.attempt(endpoint, false);
     if (this.active && complete) attempts.requestComplete();
+  }
+
+  /** The request's hash, where its cluster chooses endpoints by it; a cookie that was made for it goes with the answer. */
+  #hash(cluster: Cluster, action: ForwardAction): number | undefined {
+    if (!cluster.choosesByHash || action.hashPolicies.length === 0) return undefined;
+    const hash = requestHash(action.hashPolicies, this.facts, this.facts.clientAddress(this.config), `${this.downstreamRemote} ${this.downstreamLocal}`);
+    const cookie = hash?.setCookie;
+    if (cookie !== undefined) {
+      const add = [{ name: "set-cookie", value: () => cookie, action: "append-if-exists-or-add", keepEmptyValue: true }] as const;
+      this.responseMutations = [...this.responseMutations, { add, remove: [] }];
+    }
+    return hash?.value;
   }
 
   /** Answers false when the upgrade is refused. h2c is not an upgrade that we take: the request goes on without it. */

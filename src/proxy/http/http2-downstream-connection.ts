@@ -53,6 +53,8 @@ export class Http2DownstreamConnection implements Http2ConnectionHandler, Listen
       clock: context.clock,
       maxHeaderListBytes: config.headLimits.maxHeadBytes,
       maxStreams: Math.min(config.http2.maxConcurrentStreams, http2Limits.acceptedStreams),
+      pingIntervalMs: config.http2.keepaliveIntervalMs,
+      pingTimeoutMs: config.http2.keepaliveTimeoutMs,
     });
   }
 

@@ -1,6 +1,6 @@
 import type { Clock, Random } from "../../base/index.ts";
 import type { RetryPolicy } from "../routing/route.ts";
-import type { ConnectFailure } from "../upstream/connection-pool.ts";
+import type { ConnectFailure } from "../upstream/pool-user.ts";
 import type { UpstreamFailure } from "../upstream/upstream-channel.ts";
 
 /** Whether the policy asks for another attempt after a connection could not be opened: nothing of the request was sent. */

@@ -1,6 +1,6 @@
 import type { Clock } from "../../base/index.ts";
 import type { Endpoint } from "../upstream/cluster.ts";
-import type { PoolUser, WireProtocol } from "../upstream/connection-pool.ts";
+import type { PoolUser, WireProtocol } from "../upstream/pool-user.ts";
 import type { ResponseReceiver, UpstreamChannel } from "../upstream/upstream-channel.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 

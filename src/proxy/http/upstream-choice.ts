@@ -1,6 +1,6 @@
 import type { ForwardAction, GrpcTimeout } from "../routing/route.ts";
 import type { Cluster } from "../upstream/cluster.ts";
-import type { WireProtocol } from "../upstream/connection-pool.ts";
+import type { WireProtocol } from "../upstream/pool-user.ts";
 import type { ExchangeRequest } from "./exchange-request.ts";
 import { parseGrpcTimeout } from "./grpc.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";

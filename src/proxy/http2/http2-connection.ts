@@ -36,8 +36,11 @@ export interface Http2ConnectionOptions {
   readonly clock: Clock;
   /** Announced as SETTINGS_MAX_HEADER_LIST_SIZE. */
   readonly maxHeaderListBytes: number;
-  /** Streams that the peer may open; 0 on a client. */
+  /** Streams that may be open: a server's, of its client; a client's, of its own, as far as the server allows. */
   readonly maxStreams: number;
+  /** Quiet time of a connection with streams after which its peer is asked for a sign of life; 0 means never. */
+  readonly pingIntervalMs: number;
+  readonly pingTimeoutMs: number;
 }
 
 /** Idle frames that each frame which moves something on allows: WINDOW_UPDATE for stream and connection, a PING to measure. */
@@ -55,6 +58,8 @@ export class Http2Connection implements FrameHandler, StreamOwner, Flushable {
   readonly #clock: Clock;
   readonly #maxHeaderListBytes: number;
   readonly #maxStreams: number;
+  readonly #pingIntervalMs: number;
+  readonly #pingTimeoutMs: number;
   readonly #reader: FrameReader;
   readonly #writer = new FrameWriter();
   readonly #streams = new Map<number, Http2Stream>();
@@ -94,6 +99,8 @@ export class Http2Connection implements FrameHandler, StreamOwner, Flushable {
     this.#clock = options.clock;
     this.#maxHeaderListBytes = options.maxHeaderListBytes;
     this.#maxStreams = options.maxStreams;
+    this.#pingIntervalMs = options.pingIntervalMs;
+    this.#pingTimeoutMs = options.pingTimeoutMs;
     this.#heardAtMs = options.clock.steadyMs();
     const listBytes = options.maxHeaderListBytes * http2Limits.headerListSlack;
     this.#reader = new FrameReader(this, {
@@ -148,7 +155,7 @@ export class Http2Connection implements FrameHandler, StreamOwner, Flushable {
 
   /** Whether the peer takes another stream now; clients only. */
   get takesStream(): boolean {
-    const limit = Math.min(http2Limits.openedStreams, this.#peerMaxStreams);
+    const limit = Math.min(this.#maxStreams, this.#peerMaxStreams);
     return !this.closed && !this.#draining && this.#nextId < maxStreamId && this.#streams.size < limit;
   }
 
@@ -199,10 +206,10 @@ export class Http2Connection implements FrameHandler, StreamOwner, Flushable {
   /** To be called once a second. */
   sweep(nowMs: number): void {
     this.#idleFrames = 0;
-    if (this.closed || this.#streams.size === 0) return;
+    if (this.closed || this.#streams.size === 0 || this.#pingIntervalMs === 0) return;
     if (this.#pingSentAtMs > this.#heardAtMs) {
-      if (nowMs - this.#pingSentAtMs >= http2Limits.pingTimeoutMs) this.destroy(new Error(`the peer did not answer a PING within ${http2Limits.pingTimeoutMs / 1000} s`));
-    } else if (nowMs - this.#heardAtMs >= http2Limits.pingIntervalMs) {
+      if (nowMs - this.#pingSentAtMs >= this.#pingTimeoutMs) this.destroy(new Error(`the peer did not answer a PING within ${this.#pingTimeoutMs / 1000} s`));
+    } else if (nowMs - this.#heardAtMs >= this.#pingIntervalMs) {
       this.#pingSentAtMs = nowMs;
       this.#writer.ping(lifePing, false);
       this.#mark();

@@ -24,7 +24,7 @@ export const http2Limits = {
   prematureResetStreams: 500,
   /** A header list up to this many times the limit that is announced is read to its end, so that it can be answered by 431. */
   headerListSlack: 2,
-  /** Quiet time of a connection with streams after which its peer is asked for a sign of life. */
+  /** Quiet time of an upstream connection with streams after which its peer is asked for a sign of life, unless the cluster says. */
   pingIntervalMs: 15_000,
   pingTimeoutMs: 20_000,
   /** Between the two GOAWAYs, when the peer does not answer the PING between them. */

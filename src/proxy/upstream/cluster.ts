@@ -73,7 +73,7 @@ export class Endpoint {
     this.addedAtMs = runtime.clock.steadyMs();
     this.name = endpointName(config);
     this.cluster = cluster;
-    this.pool = new ConnectionPool({ endpoint: config, ...runtime, limits: cluster.config.limits, counters: this.counters });
+    this.pool = new ConnectionPool({ endpoint: config, ...runtime, limits: cluster.config.limits, counters: this.counters, breaker: cluster.breaker, http2: cluster.config.http2 });
   }
 
   /** It may take requests: healthy as far as the control plane knows, and not left out for what it answered. */

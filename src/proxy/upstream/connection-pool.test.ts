@@ -3,9 +3,10 @@ import { test } from "node:test";
 import { seededRandom, systemClock, transientError } from "../../base/index.ts";
 import type { ByteStreamHandler } from "../../net/index.ts";
 import { endpointAt } from "../testing/harness.ts";
-import { ConnectionPool, type ConnectFailure, type PoolLimits, type PoolUser } from "./connection-pool.ts";
+import { ConnectionPool, type PoolLimits } from "./connection-pool.ts";
 import type { UpstreamStream } from "./endpoint.ts";
 import { createLoadBalancer } from "./load-balancer.ts";
+import type { ConnectFailure, PoolUser } from "./pool-user.ts";
 import type { UpstreamChannel } from "./upstream-channel.ts";
 import { UpstreamConnection } from "./upstream-connection.ts";
 

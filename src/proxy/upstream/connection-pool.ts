@@ -1,25 +1,13 @@
 import { messageOf, SerinError, type Clock } from "../../base/index.ts";
 import { http2Limits } from "../http2/http2-limits.ts";
+import { Budget } from "./circuit-breaker.ts";
 import type { EndpointConfig, EndpointConnector, UpstreamStream } from "./endpoint.ts";
 import { Http2Pool } from "./http2-pool.ts";
-import type { UpstreamChannel } from "./upstream-channel.ts";
+import type { Http2Settings } from "./http2-settings.ts";
+import type { ConnectFailure, PoolUser, WireProtocol } from "./pool-user.ts";
 import { UpstreamConnection, type ConnectionHome } from "./upstream-connection.ts";
 
-/** What is spoken to an endpoint; `alpn`: HTTP/2 where TLS agrees on it, else HTTP/1.1. */
-export type WireProtocol = "http1" | "http2" | "alpn";
-
-/** Who waits for a connection. Exactly one of the two is called, at once or later, unless the wait was given up. */
-export interface PoolUser {
-  /** HTTP/1.1 when absent. */
-  readonly upstreamProtocol?: WireProtocol;
-  connected(channel: UpstreamChannel): void;
-  connectFailed(failure: ConnectFailure): void;
-}
-
-export interface ConnectFailure {
-  readonly kind: "connection-failure" | "timeout" | "overflow";
-  readonly message: string;
-}
+export type { ConnectFailure, PoolUser, WireProtocol };
 
 export interface PoolLimits {
   readonly connectTimeoutMs: number;
@@ -38,6 +26,12 @@ export interface PoolCounters {
   connectionsOpened: number;
   connectFailures: number;
   connectionsClosed: number;
+}
+
+/** How much there may be at once of connections, and of requests that wait for one. */
+export interface PoolBreaker {
+  readonly connections: Budget;
+  readonly pending: Budget;
 }
 
 /** Protocols that TLS may agree on and that mean HTTP/2. */
@@ -61,6 +55,7 @@ export class ConnectionPool implements ConnectionHome {
   #agreed: "http1" | "http2" = "http1";
   #serving = false;
   #closed = false;
+  readonly #breaker: PoolBreaker;
   limits: PoolLimits;
 
   constructor(options: {
@@ -69,16 +64,22 @@ export class ConnectionPool implements ConnectionHome {
     readonly clock: Clock;
     readonly limits: PoolLimits;
     readonly counters: PoolCounters;
+    /** What all endpoints of the cluster share; this pool's limits alone when absent. */
+    readonly breaker?: PoolBreaker;
+    readonly http2?: Http2Settings;
   }) {
     this.#endpoint = options.endpoint;
     this.#connector = options.connector;
     this.#clock = options.clock;
     this.#counters = options.counters;
     this.limits = options.limits;
+    this.#breaker = options.breaker ?? { connections: new Budget(() => this.limits.maxConnections), pending: new Budget(() => this.limits.maxPendingRequests) };
     this.#http2 = new Http2Pool({
       clock: options.clock,
+      http2: options.http2,
       onRoom: () => this.#serveWaiting(),
       onClosed: () => {
+        this.#breaker.connections.give();
         this.#counters.connectionsClosed += 1;
         this.#connectForWaiting();
       },
@@ -107,7 +108,7 @@ export class ConnectionPool implements ConnectionHome {
       this.#http2.maxRequestsPerConnection = this.limits.maxRequestsPerConnection;
       if (this.#http2.serve(user)) return;
     }
-    if (this.#waiting.length >= Math.min(this.limits.maxPendingRequests, hardMaxPendingRequests)) {
+    if (this.#waiting.length >= hardMaxPendingRequests || !this.#breaker.pending.take()) {
       user.connectFailed({ kind: "overflow", message: "overflow" });
       return;
     }
@@ -120,7 +121,7 @@ export class ConnectionPool implements ConnectionHome {
   /** The user no longer waits; a connection that is being opened for it will serve others. */
   giveUp(user: PoolUser): void {
     const index = this.#waiting.indexOf(user);
-    if (index >= 0) this.#waiting.splice(index, 1);
+    if (index >= 0) this.#noLongerWaits(index);
   }
 
   /** Takes back a connection whose exchange is over and which may serve another one. */
@@ -146,6 +147,7 @@ export class ConnectionPool implements ConnectionHome {
   /** The connection has ended. */
   forget(connection: UpstreamConnection): void {
     if (!this.#all.delete(connection)) return;
+    this.#breaker.connections.give();
     this.#counters.connectionsClosed += 1;
     const index = this.#idle.indexOf(connection);
     if (index >= 0) this.#idle.splice(index, 1);
@@ -188,8 +190,9 @@ export class ConnectionPool implements ConnectionHome {
   }
 
   #hasRoom(): boolean {
-    const open = this.#all.size + this.#http2.usableConnections;
-    return open + this.#dialing() < this.limits.maxConnections;
+    // Who waits for an endpoint without a connection would wait for ever.
+    if (this.#all.size + this.#http2.usableConnections + this.#dialing() === 0) return this.limits.maxConnections > 0;
+    return !this.#breaker.connections.exhausted;
   }
 
   #dialing(): number {
@@ -206,6 +209,7 @@ export class ConnectionPool implements ConnectionHome {
 
   async #connect(protocol: WireProtocol): Promise<void> {
     this.#connecting[protocol] += 1;
+    this.#breaker.connections.force();
     try {
       const stream = await this.#connector.connect(this.#endpoint, this.limits.connectTimeoutMs, { protocol });
       this.#connecting[protocol] -= 1;
@@ -213,6 +217,7 @@ export class ConnectionPool implements ConnectionHome {
       this.#adopt(stream, protocol);
     } catch (error) {
       this.#connecting[protocol] -= 1;
+      this.#breaker.connections.give();
       this.#counters.connectFailures += 1;
       const message = messageOf(error);
       // Others that wait have attempts of their own under way, or take a connection that becomes free.
@@ -247,10 +252,9 @@ export class ConnectionPool implements ConnectionHome {
         index += 1;
         continue;
       }
-      this.#waiting.splice(index, 1);
-      if (this.#http2.serve(user)) continue;
-      this.#waiting.splice(index, 0, user);
-      break;
+      if (!this.#http2.hasRoom) break;
+      this.#noLongerWaits(index);
+      this.#http2.serve(user);
     }
     this.#serving = false;
     if (this.#waiting.length > 0) this.#connectForWaiting();
@@ -259,7 +263,12 @@ export class ConnectionPool implements ConnectionHome {
 
   #takeWaiting(suits: (user: PoolUser) => boolean): PoolUser | undefined {
     const index = this.#waiting.findIndex(suits);
-    return index < 0 ? undefined : this.#waiting.splice(index, 1)[0];
+    return index < 0 ? undefined : this.#noLongerWaits(index);
+  }
+
+  #noLongerWaits(index: number): PoolUser | undefined {
+    this.#breaker.pending.give();
+    return this.#waiting.splice(index, 1)[0];
   }
 
   #fail(user: PoolUser, failure: ConnectFailure): void {

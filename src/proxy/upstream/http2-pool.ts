@@ -1,10 +1,20 @@
 import type { Clock } from "../../base/index.ts";
 import type { UpstreamStream } from "./endpoint.ts";
-import type { PoolUser } from "./connection-pool.ts";
+import type { PoolUser } from "./pool-user.ts";
+import type { Http2Settings } from "./http2-settings.ts";
 import { Http2UpstreamConnection, type Http2ConnectionHome } from "./http2-upstream-connection.ts";
+
+export interface Http2PoolOptions {
+  readonly clock: Clock;
+  readonly http2?: Http2Settings | undefined;
+  readonly onClosed: () => void;
+  /** There may be room for those who wait. */
+  readonly onRoom: () => void;
+}
 
 /** The HTTP/2 connections to one endpoint: each is filled before the next is opened. */
 export class Http2Pool implements Http2ConnectionHome {
+  readonly #settings: Http2Settings | undefined;
   readonly #clock: Clock;
   readonly #onClosed: () => void;
   readonly #onRoom: () => void;
@@ -12,7 +22,8 @@ export class Http2Pool implements Http2ConnectionHome {
   /** A connection is closed after that many requests; 0 means no limit. */
   maxRequestsPerConnection = 0;
 
-  constructor(options: { readonly clock: Clock; readonly onClosed: () => void; readonly onRoom: () => void }) {
+  constructor(options: Http2PoolOptions) {
+    this.#settings = options.http2;
     this.#clock = options.clock;
     this.#onClosed = options.onClosed;
     this.#onRoom = options.onRoom;
@@ -30,9 +41,14 @@ export class Http2Pool implements Http2ConnectionHome {
   }
 
   adopt(stream: UpstreamStream): void {
-    const connection = new Http2UpstreamConnection(stream, this, this.#clock);
+    const connection = new Http2UpstreamConnection(stream, this, this.#clock, this.#settings);
     this.#connections.add(connection);
     connection.start();
+  }
+
+  get hasRoom(): boolean {
+    for (const connection of this.#connections) if (connection.takesStream) return true;
+    return false;
   }
 
   /** Puts a request on a connection that has room; false when none has. */

@@ -4,8 +4,10 @@ import { bodyFramings, defaultHeadLimits, MessageHead, responseFraming, scanRequ
 import { errorCode } from "../../wire/http2/index.ts";
 import { Http2Connection, type Http2ConnectionHandler } from "../http2/http2-connection.ts";
 import { requestFields, responseText, trailersFault } from "../http2/http2-heads.ts";
+import { http2Limits } from "../http2/http2-limits.ts";
 import type { Http2Stream, Http2StreamHandler, StreamFailure } from "../http2/http2-stream.ts";
 import type { UpstreamStream } from "./endpoint.ts";
+import type { Http2Settings } from "./http2-settings.ts";
 import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "./upstream-channel.ts";
 
 /** Where a connection comes from. */
@@ -30,12 +32,22 @@ export class Http2UpstreamConnection implements Http2ConnectionHandler {
   readonly #clock: Clock;
   idleSinceMs: number;
 
-  constructor(stream: UpstreamStream, home: Http2ConnectionHome, clock: Clock) {
+  constructor(stream: UpstreamStream, home: Http2ConnectionHome, clock: Clock, settings: Http2Settings | undefined) {
     this.#stream = stream;
     this.#home = home;
     this.#clock = clock;
     this.idleSinceMs = clock.steadyMs();
-    this.#connection = new Http2Connection({ stream, server: false, handler: this, clock, maxHeaderListBytes: defaultHeadLimits.maxHeadBytes, maxStreams: 0 });
+    const asked = settings !== undefined && settings.keepaliveIntervalMs > 0;
+    this.#connection = new Http2Connection({
+      stream,
+      server: false,
+      handler: this,
+      clock,
+      maxHeaderListBytes: defaultHeadLimits.maxHeadBytes,
+      maxStreams: Math.min(settings?.maxConcurrentStreams ?? Infinity, http2Limits.openedStreams),
+      pingIntervalMs: asked ? settings.keepaliveIntervalMs : http2Limits.pingIntervalMs,
+      pingTimeoutMs: asked ? settings.keepaliveTimeoutMs : http2Limits.pingTimeoutMs,
+    });
   }
 
   start(): void {
