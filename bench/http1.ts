@@ -10,9 +10,12 @@ import { create, fromJson, toBinary, type DescMessage, type JsonValue } from "@b
 import { silentLogger, systemClock, systemRandom } from "../src/base/index.ts";
 import { connectTcp, listenTcp, type ByteStream } from "../src/net/index.ts";
 import { ListenerSet } from "../src/proxy/listener-set.ts";
+import { ConnectionObserver } from "../src/proxy/observe/connection-observer.ts";
 import { IstioMetrics } from "../src/proxy/observe/istio-metrics.ts";
 import { ProxyConfig } from "../src/proxy/proxy-config.ts";
 import { edsCluster, httpListener, plainEndpoints } from "../src/proxy/testing/ads-server.ts";
+import { SecretStore } from "../src/proxy/tls/secret-store.ts";
+import { TlsContexts } from "../src/proxy/tls/tls-contexts.ts";
 import { unknownWorkload } from "../src/proxy/upstream/endpoint.ts";
 import { AccessLog, fileSink, MetricsRegistry } from "../src/telemetry/index.ts";
 import { ClusterLoadAssignmentSchema, ClusterSchema, envoyRegistry, ListenerSchema, RouteConfigurationSchema } from "../src/wire/envoy/index.ts";
@@ -98,18 +101,27 @@ async function runProxy(upstreamPort: number): Promise<void> {
   const connector = { connect: (endpoint: { address: string; port: number }, timeoutMs: number) => connectTcp({ address: endpoint.address, port: endpoint.port, timeoutMs }) };
   const config = new ProxyConfig({ runtime: { connector, clock: systemClock, random: systemRandom }, resolve: () => Promise.resolve([]), clock: systemClock, log: silentLogger });
   const log = new AccessLog({ sink: fileSink("/dev/null"), clock: systemClock });
+  const nobody = { peek: () => undefined, fetch: () => Promise.reject(new Error("plain text alone is measured")) };
+  const secrets = new SecretStore({ certificates: nobody, identity: "", readFile: () => Promise.reject(new Error("no files")), clock: systemClock, log: silentLogger });
+  const observer = new ConnectionObserver({ role: "router", metrics, writeLog: (_path, line) => log.line(line), clock: systemClock });
   const listeners = new ListenerSet({
     listen: listenTcp,
-    routeTable: (name) => config.routeTable(name),
-    cluster: (name) => config.cluster(name),
-    connector,
-    observeHttp: (record) => metrics.observe(record),
-    observeTcp: () => undefined,
-    writeLog: (_path, line) => log.line(line),
+    contexts: new TlsContexts(secrets),
+    localIdentity: "",
     clock: systemClock,
-    random: systemRandom,
-    newRequestId: () => randomUUID(),
     log: silentLogger,
+    chains: {
+      routeTable: (name) => config.routeTable(name),
+      cluster: (name) => config.cluster(name),
+      connector,
+      clock: systemClock,
+      random: systemRandom,
+      newRequestId: () => randomUUID(),
+      ownMetadata: { id: "", value: "" },
+      onTrouble: () => undefined,
+      observeHttp: (listener, _chain, http, record) => observer.exchange(listener, http, record),
+      observeTcp: (listener, chain) => observer.tcp(listener, chain),
+    },
   });
   config.attach(listeners);
   const apply = <Schema extends DescMessage>(typeUrl: string, schema: Schema, name: string, json: JsonValue): void => {
@@ -126,7 +138,7 @@ async function runProxy(upstreamPort: number): Promise<void> {
   setInterval(() => listeners.sweep(), 1000);
   while (listeners.pending().length > 0) await systemClock.sleep(5);
   const [first] = listeners.listeners();
-  process.stdout.write(`${first?.serving.addresses[0]?.port ?? 0}\n`);
+  process.stdout.write(`${first?.addresses[0]?.port ?? 0}\n`);
 }
 
 function envoyConfig(port: number, upstreamPort: number): JsonValue {

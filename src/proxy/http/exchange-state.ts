@@ -89,7 +89,8 @@ export abstract class ExchangeState implements ExchangeRecord, AttemptsOwner {
   }
 
   get requestedServerName(): string {
-    return this.owner.info.tls?.serverName ?? "";
+    const { info } = this.owner;
+    return info.serverName ?? info.tls?.serverName ?? "";
   }
 
   get method(): string {
