@@ -9,13 +9,14 @@ import type { Node } from "../api/kubernetes/index.ts";
 import { Authenticator, CertificateService, type PodDirectory } from "./ca/index.ts";
 import type { ControlPlaneSettings } from "./control-plane-options.ts";
 import { runGatewayControllers, runRootCertificateController, type ProxySettings } from "./gateways/index.ts";
-import { MeshConfigFile, MeshIngest, ServedVersionClient } from "./ingest/index.ts";
+import { MeshConfigFile, MeshIngest, SecretIngest, ServedVersionClient } from "./ingest/index.ts";
 import {
   createMeshInputs,
   deriveGatewayPlacements,
   deriveGatewayStatuses,
   deriveRouteModels,
   deriveRouteStatuses,
+  deriveSecretReferences,
   meshKey,
   type GatewayPlacement,
   type MeshInputs,
@@ -67,6 +68,7 @@ export class ControlPlane {
   readonly #graph: CollectionGraph;
   readonly #inputs: MeshInputs;
   readonly #ingest: MeshIngest;
+  readonly #secrets: SecretIngest;
   readonly #discovery: DiscoveryServer;
   readonly #wanted: {
     readonly placements: Collection<GatewayPlacement>;
@@ -93,18 +95,22 @@ export class ControlPlane {
     const routes = deriveRouteModels(this.#graph, this.#inputs);
     const model = deriveMeshModel(this.#graph, this.#inputs);
     const scopes = new ProxyScopes({ inputs: this.#inputs, scopes: model.scopes, settle: () => this.#graph.settle(), clock });
+    const classic = deriveClassicGatewayResources(this.#graph, model);
+    const references = deriveSecretReferences(this.#graph, { inputs: this.#inputs, groups: model.scopes.groups, mergedGateways: classic.merged });
     const views = new ProxyViews(scopes, {
       ambient: deriveAmbientResources(this.#graph, this.#inputs),
       outbound: deriveOutboundResources(this.#graph, model),
       inbound: deriveInboundResources(this.#graph, this.#inputs),
       router: deriveRouterResources(this.#graph, this.#inputs, routes),
-      classic: deriveClassicGatewayResources(this.#graph, model),
+      classic,
+      secrets: { secrets: this.#inputs.secrets, references },
     });
     this.#wanted = {
       placements: deriveGatewayPlacements(this.#graph, this.#inputs, settings.revision),
       gatewayStatuses: deriveGatewayStatuses(this.#graph, this.#inputs, routes, settings.revision),
       routeStatuses: deriveRouteStatuses(this.#graph, this.#inputs, routes, settings.revision),
     };
+    this.#secrets = new SecretIngest({ client, references, secrets: this.#inputs.secrets, clock, log: log.scoped("secrets") });
     this.#ingest = new MeshIngest({ client, inputs: this.#inputs, revision: settings.revision, clock, log });
     this.#discovery = new DiscoveryServer({
       viewOf: (proxy, typeUrl) => views.viewOf(proxy, typeUrl),
@@ -128,6 +134,7 @@ export class ControlPlane {
     const work = new Map<string, Promise<void>>();
     const start = (name: string, task: Promise<void>): void => void work.set(name, task.finally(() => work.delete(name)));
     start("ingest", this.#ingest.run(stopped.signal));
+    start("secrets", this.#secrets.run(stopped.signal));
     start("mesh config", configFile.run(stopped.signal, (config) => this.#takeMesh(config)));
     start("identity", identity.run(stopped.signal));
     const root = (): string => identity.authority.root;

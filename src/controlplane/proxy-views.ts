@@ -1,7 +1,7 @@
 import { istioLabels } from "../api/istio/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { memoizedViews, type ProxyPlace, type ProxyScopes } from "./proxy-scopes.ts";
-import { CollectionView, emptyView, NamedView, ReferencedView, ScopedView, SwitchingView, UnionView, type ProxyIdentity, type ResourceView } from "./serve/index.ts";
+import { CollectionView, emptyView, NamedView, ReferencedView, ScopedView, SecretView, SwitchingView, UnionView, type ProxyIdentity, type ResourceView, type SecretViewOptions } from "./serve/index.ts";
 import { fixedClusterNames, type AmbientResources, type ClassicGatewayResources, type InboundResources, type OutboundResources, type RouterResources } from "./translate/index.ts";
 
 export interface ServedResources {
@@ -12,6 +12,7 @@ export interface ServedResources {
   readonly router: RouterResources;
   /** Of networking.istio.io. */
   readonly classic: ClassicGatewayResources;
+  readonly secrets: SecretViewOptions;
 }
 
 /** Which resources a proxy of each type may see. */
@@ -32,6 +33,7 @@ export class ProxyViews {
   }
 
   viewOf(proxy: ProxyIdentity, typeUrl: string): ResourceView {
+    if (typeUrl === typeUrls.secret) return proxy.verified ? new SecretView(this.#resources.secrets, proxy.namespace) : emptyView;
     switch (proxy.type) {
       case "ztunnel":
         return this.#ambient.get(typeUrl) ?? emptyView;

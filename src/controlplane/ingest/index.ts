@@ -1,3 +1,4 @@
 export { MeshConfigFile } from "./mesh-config-file.ts";
 export { MeshIngest } from "./mesh-ingest.ts";
+export { SecretIngest } from "./secret-ingest.ts";
 export { ServedVersionClient } from "./served-version-client.ts";

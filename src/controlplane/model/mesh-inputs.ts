@@ -23,6 +23,7 @@ import type {
   WorkloadEntryFacts,
 } from "./facts.ts";
 import type { KeySetFacts } from "./request-authentication-keys.ts";
+import type { SecretFacts } from "./secret-facts.ts";
 
 /** The sources of the model. Keys are `namespace/name`, or the name of what is in no namespace. */
 export interface MeshInputs {
@@ -49,6 +50,8 @@ export interface MeshInputs {
   readonly telemetries: SourceCollection<TelemetryFacts>;
   /** By source: fetched, not read of the API server. */
   readonly keySets: SourceCollection<KeySetFacts>;
+  /** Only those that configuration names. */
+  readonly secrets: SourceCollection<SecretFacts>;
 }
 
 export function createMeshInputs(graph: CollectionGraph): MeshInputs {
@@ -76,5 +79,6 @@ export function createMeshInputs(graph: CollectionGraph): MeshInputs {
     requestAuthentications: source("request-authentications"),
     telemetries: source("telemetries"),
     keySets: source("key-sets"),
+    secrets: source("secrets"),
   };
 }

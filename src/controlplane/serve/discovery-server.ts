@@ -41,16 +41,15 @@ export class DiscoveryServer {
     this.#options = options;
   }
 
-  /** `authorize` throws when the caller may not be who the node says. */
-  connect(protocol: DiscoveryProtocol, sink: ResponseSink, authorize: (proxy: ProxyIdentity) => void): DiscoveryClient {
+  /** `authorize` throws when the caller may not be who the node says, and answers whether it has proven that it is. */
+  connect(protocol: DiscoveryProtocol, sink: ResponseSink, authorize: (proxy: ProxyIdentity) => boolean): DiscoveryClient {
     let stream: DiscoveryStream | undefined;
     return {
       receive: (bytes) => {
         const request = protocol === "delta" ? fromBinary(DeltaDiscoveryRequestSchema, bytes) : fromBinary(DiscoveryRequestSchema, bytes);
         if (stream === undefined) {
           const proxy = readProxyIdentity(request.node);
-          authorize(proxy);
-          stream = this.#open(protocol, sink, proxy);
+          stream = this.#open(protocol, sink, { ...proxy, verified: authorize(proxy) });
         }
         stream.receive(request.$typeName === "envoy.service.discovery.v3.DeltaDiscoveryRequest" ? fromDelta(request) : fromWhole(request));
       },

@@ -77,8 +77,9 @@ async function serveStream(call: grpc.ServerDuplexStream<Buffer, Buffer>, protoc
 }
 
 /** A proxy gets the configuration of the namespace that its credentials are of, and of no other. */
-function authorize(proxy: ProxyIdentity, caller: Caller | undefined): void {
-  if (caller === undefined || caller.namespace === proxy.namespace) return;
+function authorize(proxy: ProxyIdentity, caller: Caller | undefined): boolean {
+  if (caller === undefined) return false;
+  if (caller.namespace === proxy.namespace) return true;
   throw new SerinError("user", "wrong-namespace", `the proxy ${proxy.id} says namespace ${proxy.namespace}, its credentials are of ${caller.namespace}/${caller.serviceAccount}`);
 }
 

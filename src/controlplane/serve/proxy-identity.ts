@@ -16,6 +16,8 @@ export interface ProxyIdentity {
   readonly labels: Readonly<Record<string, string>>;
   readonly serviceAccount: string;
   readonly hbone: boolean;
+  /** Its credentials have proven its namespace: only such a proxy gets secrets. */
+  readonly verified: boolean;
 }
 
 /** Reads `<type>~<address>~<pod>.<namespace>~<domain>` and the metadata that Istio's proxies send. */
@@ -39,6 +41,7 @@ export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
     labels: recordOf(metadata["LABELS"]),
     serviceAccount: textOf(metadata["SERVICE_ACCOUNT"]) ?? "",
     hbone: isTrue(metadata["ENABLE_HBONE"]),
+    verified: false,
   };
 }
 

@@ -46,7 +46,9 @@ export function createModelFixture(revision = "default"): ModelFixture {
   const each = (objects: readonly KubernetesObject[], take: (feed: (typeof feeds)[number], object: KubernetesObject) => void): void => {
     graph.batch(() => {
       for (const object of objects) {
-        const feed = feeds.find(({ kind }) => kind.kind === object.kind);
+        // Two groups have a Gateway; objects that say no version are of the first that has the kind.
+        const group = object.apiVersion?.includes("/") === true ? object.apiVersion.split("/")[0] : undefined;
+        const feed = feeds.find(({ kind }) => kind.kind === object.kind && (group === undefined || kind.group === group));
         if (feed === undefined) throw new Error(`the model does not read ${object.kind ?? "an object without a kind"}`);
         take(feed, object);
       }

@@ -1,0 +1,75 @@
+import type { DestinationRuleSpec } from "../../api/istio/index.ts";
+import type { Collection, CollectionGraph } from "../../kube/index.ts";
+import type { MergedGateway } from "./classic-gateway.ts";
+import { listenerCertificates } from "./gateway-certificates.ts";
+import { isIngressClass } from "./gateway-class.ts";
+import type { MeshInputs } from "./mesh-inputs.ts";
+import { secretReferences, type SecretReference } from "./secret-facts.ts";
+import type { ProxyGroup } from "./sidecar-scope.ts";
+
+const authoritySuffix = "-cacert";
+
+export interface SecretReferenceSources {
+  readonly inputs: MeshInputs;
+  /** Both by the group's key. */
+  readonly groups: Collection<ProxyGroup>;
+  readonly mergedGateways: Collection<MergedGateway>;
+}
+
+/**
+ * The secrets that configuration names, with the proxies that it names them for: of classic Gateways and DestinationRules
+ * those of a proxy's own namespace, of Gateway API's also what a ReferenceGrant allows. Nothing else is read, and nothing
+ * else is given out.
+ */
+export function deriveSecretReferences(graph: CollectionGraph, { inputs, groups, mergedGateways }: SecretReferenceSources): readonly Collection<SecretReference>[] {
+  const classic = graph.derive("secret-references-classic", mergedGateways, (merged, reader, key) => {
+    const namespace = reader.get(groups, key)?.namespace;
+    if (namespace === undefined) return [];
+    const resources = merged.listeners.flatMap(({ servers }) => servers).flatMap(({ tls }) => {
+      if (tls === undefined) return [];
+      const names = tls.credentialNames.length > 0 ? tls.credentialNames : tls.credentialName === undefined ? [] : [tls.credentialName];
+      const [first] = names;
+      const authority = tls.caCertCredentialName ?? (first === undefined ? undefined : `${first}${authoritySuffix}`);
+      const verifies = tls.mode === "MUTUAL" || tls.mode === "OPTIONAL_MUTUAL";
+      return [...names, ...(verifies && authority !== undefined ? [authority] : [])].map(credentialResource);
+    });
+    return ownReferences(key, resources, namespace);
+  });
+  const gatewayApi = graph.derive("secret-references-gateways", inputs.gateways, (gateway, reader, key) => {
+    if (!isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
+    const resources = gateway.spec.listeners.flatMap((listener) =>
+      listenerCertificates(gateway, listener, inputs, reader).flatMap(({ resource }) => (asksForClients(listener.tls?.options) ? [resource, `${resource}${authoritySuffix}`] : [resource])),
+    );
+    return keyed(key, resources.flatMap((resource) => secretReferences(resource, gateway.namespace)));
+  });
+  const destinations = graph.derive("secret-references-destinations", inputs.destinationRules, (rule, reader, key) => {
+    const resources = credentialsOf(rule.spec).flatMap((name) => [credentialResource(name), `${credentialResource(name)}${authoritySuffix}`]);
+    if (resources.length === 0) return [];
+    const namespaces = new Set(reader.all(groups).flatMap((group) => (group.kind === "router" || group.namespace === rule.namespace ? group.namespace : [])));
+    return [...namespaces].flatMap((namespace) => ownReferences(`${key}@${namespace}`, resources, namespace));
+  });
+  return [classic, gatewayApi, destinations];
+}
+
+function asksForClients(options: Readonly<Record<string, string>> | undefined): boolean {
+  return ["MUTUAL", "OPTIONAL_MUTUAL"].includes(options?.["gateway.istio.io/tls-terminate-mode"] ?? "");
+}
+
+function credentialResource(name: string): string {
+  return name.includes("://") ? name : `kubernetes://${name}`;
+}
+
+/** Of the proxies' own namespace alone. */
+function ownReferences(key: string, resources: readonly string[], namespace: string): readonly (readonly [string, SecretReference])[] {
+  return keyed(key, resources.flatMap((resource) => secretReferences(resource, namespace)).filter((reference) => reference.namespace === namespace));
+}
+
+function keyed(key: string, references: readonly SecretReference[]): readonly (readonly [string, SecretReference])[] {
+  const unique = new Map(references.map((reference) => [`${key}|${reference.proxyNamespace}|${reference.resource}|${reference.namespace}/${reference.name}`, reference]));
+  return [...unique];
+}
+
+function credentialsOf({ trafficPolicy, subsets }: DestinationRuleSpec): readonly string[] {
+  const policies = [trafficPolicy, ...subsets.map((subset) => subset.trafficPolicy)].flatMap((policy) => policy ?? []);
+  return policies.flatMap((policy) => [policy.tls, ...policy.portLevelSettings.map((port) => port.tls)]).flatMap((tls) => tls?.credentialName ?? []);
+}

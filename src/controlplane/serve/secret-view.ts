@@ -1,0 +1,59 @@
+import type { Collection, CollectionIndex } from "../../kube/index.ts";
+import { resourcesOfSecret, secretReferences, type SecretFacts, type SecretReference } from "../model/index.ts";
+import { secretResource, type EncodedResource } from "../translate/index.ts";
+import { subscribeToKeys, type ResourceView } from "./resource-view.ts";
+
+export interface SecretViewOptions {
+  readonly secrets: Collection<SecretFacts>;
+  /** What configuration names, for whom: see `deriveSecretReferences`. */
+  readonly references: readonly Collection<SecretReference>[];
+}
+
+/** The secrets that the proxies of one namespace may see: those that configuration names for them. Encoded when they are asked for. */
+export class SecretView implements ResourceView {
+  readonly #options: SecretViewOptions;
+  readonly #namespace: string;
+  readonly #granted: readonly CollectionIndex<SecretReference>[];
+
+  constructor(options: SecretViewOptions, namespace: string) {
+    this.#options = options;
+    this.#namespace = namespace;
+    this.#granted = options.references.map((references) => references.index("resource", (reference) => [`${reference.proxyNamespace}|${reference.resource}`]));
+  }
+
+  get(name: string): EncodedResource | undefined {
+    if (!this.#isGranted(name)) return undefined;
+    for (const reference of secretReferences(name, this.#namespace)) {
+      const secret = this.#options.secrets.get(`${reference.namespace}/${reference.name}`);
+      const resource = secret === undefined ? undefined : secretResource(name, secret, reference.part);
+      if (resource !== undefined) return resource;
+    }
+    return undefined;
+  }
+
+  /** Secrets are asked for by name only. */
+  all(): Iterable<EncodedResource> {
+    return [];
+  }
+
+  subscribe(changed: (names: readonly string[]) => void): Disposable {
+    const subscriptions = [
+      subscribeToKeys(this.#options.secrets, (keys) => {
+        changed(keys.flatMap((key) => resourcesOfSecret({ namespace: key.slice(0, key.indexOf("/")), name: key.slice(key.indexOf("/") + 1) })));
+      }),
+      // A grant that comes or goes.
+      ...this.#options.references.map((references) =>
+        references.subscribe((changes) => changed(changes.flatMap((change) => (change.type === "set" ? change.item.resource : change.previous.resource)))),
+      ),
+    ];
+    return {
+      [Symbol.dispose]: () => {
+        for (const subscription of subscriptions) subscription[Symbol.dispose]();
+      },
+    };
+  }
+
+  #isGranted(name: string): boolean {
+    return this.#granted.some((index) => index.lookup(`${this.#namespace}|${name}`).length > 0);
+  }
+}
