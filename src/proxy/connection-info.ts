@@ -1,5 +1,5 @@
 import type { SocketAddress } from "../net/index.ts";
-import type { WorkloadLabels } from "./upstream/endpoint.ts";
+import type { WorkloadLabels } from "./upstream/workload-labels.ts";
 
 /** What is known of an accepted connection before its first byte of HTTP; one object per connection, shared by all its requests. */
 export interface ConnectionInfo {

@@ -6,6 +6,8 @@ export interface DrainOptions {
   readonly shutdown: Shutdown;
   /** Listening goes on at least this long. */
   readonly minimumMs: number;
+  /** What leaves the pod is served to the very end: the application may need it for as long as it runs. */
+  readonly inboundOnly: boolean;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -21,7 +23,7 @@ const stepMs = 100;
  */
 export async function drain(options: DrainOptions): Promise<void> {
   const { listeners, shutdown, clock, log, minimumMs } = options;
-  listeners.drain();
+  listeners.drain(options.inboundOnly);
   const startedMs = clock.steadyMs();
   log.info("draining: answers say close, listening goes on", { connections: listeners.connections });
   while (!shutdown.force.aborted) {

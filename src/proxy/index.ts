@@ -1,3 +1,4 @@
-// The L7 data plane: listeners, routes, clusters. As a gateway today; sidecars and waypoints are the same with other listeners.
+// The L7 data plane: listeners, routes, clusters; as a gateway, a sidecar or a waypoint, which differ by their listeners.
+export { runAgentCommand, type AgentCommandOptions } from "./agent/agent-command.ts";
 export { Proxy, type ProxyOptions } from "./proxy.ts";
 export { readSettings, type ProxySettings, type SettingsSources } from "./proxy-settings.ts";

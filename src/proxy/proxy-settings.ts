@@ -1,5 +1,7 @@
 import { parse as parseYaml } from "yaml";
 import { envInteger, envString, messageOf, userError, type Environment } from "../base/index.ts";
+import { parseAppProbers, type AppProbe } from "./agent/app-prober.ts";
+import { parseAppMetrics, type AppMetrics } from "./agent/merged-metrics.ts";
 
 /** All that a proxy is told from outside, by upstream's names. */
 export interface ProxySettings {
@@ -28,6 +30,9 @@ export interface ProxySettings {
   readonly metadata: Readonly<Record<string, unknown>>;
   /** Listening goes on at least this long after the first request to end. */
   readonly drainMs: number;
+  /** The application's probes, and where its metrics are; as the injector tells. */
+  readonly appProbers: Readonly<Record<string, AppProbe>>;
+  readonly appMetrics: AppMetrics | undefined;
   readonly logLevel: "trace" | "debug" | "info" | "warn" | "error";
   readonly ports: { readonly admin: number; readonly stats: number; readonly envoyStats: number; readonly readiness: number };
 }
@@ -38,6 +43,8 @@ export interface SettingsSources {
   readonly version: string;
   /** The downward API's `labels` file, when there is one. */
   readonly labelsFile: string | undefined;
+  /** The same for `annotations`. */
+  readonly annotationsFile?: string | undefined;
 }
 
 const defaultDiscovery = "istiod.istio-system.svc:15012";
@@ -75,6 +82,8 @@ export function readSettings(sources: SettingsSources): ProxySettings {
     workloadName: envString(env, "ISTIO_META_WORKLOAD_NAME", labels["app"] ?? "unknown"),
     labels,
     drainMs: drainMsOf(env, proxyConfig),
+    appProbers: parseAppProbers(envString(env, "ISTIO_KUBE_APP_PROBERS", "")),
+    appMetrics: parseAppMetrics(envString(env, "ISTIO_PROMETHEUS_ANNOTATIONS", "")),
     logLevel: logLevelOf(env, args),
     ports: {
       admin: envInteger(env, "ADMIN_PORT", 15_000),
@@ -83,7 +92,7 @@ export function readSettings(sources: SettingsSources): ProxySettings {
       readiness: envInteger(env, "READINESS_PORT", 15_021),
     },
   } as const;
-  return { ...settings, metadata: nodeMetadata(env, settings) };
+  return { ...settings, metadata: nodeMetadata(env, settings, proxyConfig, labelsOf(sources.annotationsFile)) };
 }
 
 function readProxyConfig(env: Environment): Readonly<Record<string, unknown>> {
@@ -138,32 +147,52 @@ function metadataLabels(env: Environment): Record<string, string> {
   }
 }
 
-function nodeMetadata(env: Environment, settings: Omit<ProxySettings, "metadata">): Readonly<Record<string, unknown>> {
+const metaPrefix = "ISTIO_META_";
+const metaJsonPrefix = "ISTIO_METAJSON_";
+
+function nodeMetadata(env: Environment, settings: Omit<ProxySettings, "metadata">, proxyConfig: Readonly<Record<string, unknown>>, annotations: Readonly<Record<string, string>>): Readonly<Record<string, unknown>> {
+  const { ports } = settings;
   const metadata: Record<string, unknown> = {
-    ENABLE_HBONE: "true",
-    INSTANCE_IPS: settings.instanceIp,
+    ...(settings.role === "sidecar" ? {} : { ENABLE_HBONE: "true" }),
     MESH_ID: settings.trustDomain,
+    OWNER: `kubernetes://apis/apps/v1/namespaces/${settings.podNamespace}/deployments/${settings.workloadName}`,
   };
   for (const [name, value] of Object.entries(env)) {
-    if (name.startsWith("ISTIO_META_") && value !== undefined) metadata[name.slice("ISTIO_META_".length)] = value;
+    if (value === undefined) continue;
+    if (name.startsWith(metaPrefix)) metadata[name.slice(metaPrefix.length)] = value;
+    else if (name.startsWith(metaJsonPrefix) && name !== "ISTIO_METAJSON_LABELS") metadata[name.slice(metaJsonPrefix.length)] = jsonOf(name, value);
   }
   return {
     ...metadata,
     NAME: settings.podName,
     NAMESPACE: settings.podNamespace,
+    INSTANCE_IPS: envString(env, "INSTANCE_IPS", settings.instanceIp),
     SERVICE_ACCOUNT: settings.serviceAccount,
-    NODE_NAME: settings.nodeName,
+    NODE_NAME: settings.nodeName === "" ? (metadata["NODE_NAME"] ?? "") : settings.nodeName,
     CLUSTER_ID: settings.clusterId,
     WORKLOAD_NAME: settings.workloadName,
     LABELS: settings.labels,
+    ANNOTATIONS: annotations,
     ISTIO_VERSION: settings.version,
     PILOT_SAN: ["istiod.istio-system.svc"],
-    PROXY_CONFIG: { discoveryAddress: settings.xdsUrl.replace(/^https?:\/\//, "") },
+    ENVOY_PROMETHEUS_PORT: ports.envoyStats,
+    ENVOY_STATUS_PORT: ports.readiness,
+    PROXY_CONFIG: { ...proxyConfig, discoveryAddress: settings.xdsUrl.replace(/^https?:\/\//, "") },
     ...(settings.revision === "" ? {} : { ISTIO_REVISION: settings.revision }),
   };
 }
 
+function jsonOf(name: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw userError("env-invalid", `${name} is no JSON: ${messageOf(error)}`);
+  }
+}
+
+/** Upstream's: with EXIT_ON_ZERO_ACTIVE_CONNECTIONS the end comes with the last connection, and only the minimum is waited for. */
 function drainMsOf(env: Environment, proxyConfig: Readonly<Record<string, unknown>>): number {
+  if (envString(env, "EXIT_ON_ZERO_ACTIVE_CONNECTIONS", "false") === "true") return secondsOf(envString(env, "MINIMUM_DRAIN_DURATION", "5s"), "MINIMUM_DRAIN_DURATION") * 1000;
   const text = envString(env, "TERMINATION_DRAIN_DURATION_SECONDS", stringOf(proxyConfig["terminationDrainDuration"]) ?? "5s");
   return secondsOf(text, "terminationDrainDuration") * 1000;
 }

@@ -11,10 +11,13 @@ import {
 } from "../dataplane/index.ts";
 import { AccessLog, addProcessMetrics, fileSink, MetricsRegistry } from "../telemetry/index.ts";
 import { formatBaggage } from "../wire/hbone/index.ts";
+import { appProbeRoutes } from "./agent/app-prober.ts";
+import { mergedMetricsRoute } from "./agent/merged-metrics.ts";
 import { drain } from "./drain.ts";
 import type { Listen } from "./listen.ts";
 import { ListenerSet } from "./listener-set.ts";
-import { adminRoutes, nodeId } from "./observe/admin.ts";
+import { adminRoutes, nodeId, onPost } from "./observe/admin.ts";
+import { encodePeerMetadata } from "./http/peer-metadata.ts";
 import { ConnectionObserver } from "./observe/connection-observer.ts";
 import { IstioMetrics } from "./observe/istio-metrics.ts";
 import { ProxyStats } from "./observe/proxy-stats.ts";
@@ -97,6 +100,8 @@ export class Proxy {
         clock,
         random,
         newRequestId: options.newRequestId,
+        ownMetadata: { id: nodeId(settings), value: encodePeerMetadata(sourceLabels(settings, this.#identity), settings.podName) },
+        onTrouble: (what, error) => log.error(what, { error: messageOf(error) }),
         observeHttp: (listener, _chain, http, record) => observer.exchange(listener, http, record),
         observeTcp: (listener, chain) => observer.tcp(listener, chain),
       },
@@ -122,7 +127,7 @@ export class Proxy {
     try {
       await aborted(shutdown.drain);
       this.#draining = true;
-      await drain({ listeners: this.#listeners, shutdown, minimumMs: settings.drainMs, clock, log });
+      await drain({ listeners: this.#listeners, shutdown, minimumMs: settings.drainMs, inboundOnly: settings.role === "sidecar", clock, log });
     } finally {
       clearInterval(sweeper);
       this.#config.close();
@@ -155,6 +160,7 @@ export class Proxy {
   async #listen(shutdown: Shutdown): Promise<readonly HttpEndpoint[]> {
     const { settings, log, clock, quit } = this.#options;
     const metrics = metricsRoute(this.#registry);
+    const merged = mergedMetricsRoute(metrics, settings.appMetrics, settings.instanceIp, log);
     const ready: EndpointRoute = () => this.#readiness();
     const admin = adminRoutes({
       settings,
@@ -177,7 +183,14 @@ export class Proxy {
     };
     return await Promise.all([
       listenHttp({ address: "127.0.0.1", port: settings.ports.admin, routes: { ...admin, "/stats/prometheus": metrics } }),
-      everywhere(settings.ports.stats, { "/stats/prometheus": metrics, "/metrics": metrics, "/healthz/ready": ready }),
+      everywhere(settings.ports.stats, {
+        ...appProbeRoutes(settings.appProbers, settings.instanceIp),
+        "/stats/prometheus": merged,
+        "/metrics": merged,
+        "/healthz/ready": ready,
+        "/quitquitquit": onPost(quit),
+        "/drain": onPost(() => this.#listeners.drain(settings.role === "sidecar")),
+      }),
       everywhere(settings.ports.envoyStats, { "/stats/prometheus": metrics }),
       everywhere(settings.ports.readiness, { "/healthz/ready": ready }),
     ]);

@@ -1,8 +1,7 @@
 import type { AccessLog as AccessLogMessage, FileAccessLog, StdoutAccessLog, SubstitutionFormatString } from "../../wire/envoy/index.ts";
 import { compileJsonFormat, compileTextFormat, envoyDefaultFormat, type LogFormat } from "../observe/log-format.ts";
-import type { ExchangeRecord } from "../http/exchange-record.ts";
 import { unsupported } from "./config-check.ts";
-import { compileLogFilter } from "./log-filter-config.ts";
+import { compileLogFilter, type LogCriteria } from "./log-filter-config.ts";
 import { unpack } from "./transport-config.ts";
 
 export interface AccessLogSpec {
@@ -11,9 +10,6 @@ export interface AccessLogSpec {
   /** Whether the log wants a record; undefined takes all. */
   readonly wants: ((record: LogCriteria) => boolean) | undefined;
 }
-
-/** What filters of access logs look at. */
-export type LogCriteria = Pick<ExchangeRecord, "status" | "flag" | "durationMs">;
 
 /** Compiles file access logs. Throws an error that names what of them cannot be written. */
 export function compileAccessLogs(messages: readonly AccessLogMessage[], outer: string): AccessLogSpec[] {

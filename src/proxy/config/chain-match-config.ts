@@ -62,7 +62,7 @@ export function compileChainMatcher(message: XdsMatcher, where: string): ChainMa
   switch (type.case) {
     case "matcherList":
       return listNode(
-        type.value.matchers.map(({ predicate, onMatch }) => ({ holds: compilePredicate(predicate, where), then: compileOnMatch(onMatch, where) })),
+        type.value.matchers.map(({ predicate, onMatch }) => ({ holds: compilePredicate(predicate, where), next: compileOnMatch(onMatch, where) })),
         otherwise,
       );
     case "matcherTree": {
@@ -83,10 +83,10 @@ function branchesOf(map: Readonly<Record<string, XdsOnMatch>>, where: string): M
   return new Map(Object.entries(map).map(([value, onMatch]) => [value, compileOnMatch(onMatch, where)]));
 }
 
-function rangesOf(matcher: IPMatcher, where: string): { readonly range: AddressRange; readonly then: ChainMatcher }[] {
+function rangesOf(matcher: IPMatcher, where: string): { readonly range: AddressRange; readonly next: ChainMatcher }[] {
   return matcher.rangeMatchers.flatMap(({ ranges, onMatch }) => {
-    const then = compileOnMatch(onMatch, where);
-    return ranges.map((range) => ({ range: addressRange(range, where), then }));
+    const next = compileOnMatch(onMatch, where);
+    return ranges.map((range) => ({ range: addressRange(range, where), next }));
   });
 }
 
@@ -123,7 +123,7 @@ function compilePredicate(message: XdsPredicate | undefined, where: string): (tr
       if (matchPattern.case === undefined || typeof matchPattern.value !== "string") throw unsupported(where, `filterChainMatcher by ${matchPattern.case ?? "an empty string match"}`);
       const wanted = fold(matchPattern.value);
       const tests = { exact: (value: string) => value === wanted, prefix: (value: string) => value.startsWith(wanted), suffix: (value: string) => value.endsWith(wanted), contains: (value: string) => value.includes(wanted) };
-      const test = tests[matchPattern.case as keyof typeof tests];
+      const test = tests[matchPattern.case];
       return (traits) => {
         const value = input(traits);
         return value !== undefined && test(fold(value));

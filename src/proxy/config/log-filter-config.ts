@@ -1,7 +1,10 @@
 import { ComparisonFilter_Op, type AccessLogFilter, type ComparisonFilter } from "../../wire/envoy/index.ts";
+import type { ExchangeRecord } from "../http/exchange-record.ts";
 import { flagLetters } from "../http/response-flags.ts";
-import type { LogCriteria } from "./access-log-config.ts";
 import { unsupported } from "./config-check.ts";
+
+/** What filters of access logs look at. */
+export type LogCriteria = Pick<ExchangeRecord, "status" | "flag" | "durationMs">;
 
 /** Compiles what an access log leaves out. Throws an error that names a filter which cannot be had. */
 export function compileLogFilter(message: AccessLogFilter, where: string): (record: LogCriteria) => boolean {

@@ -36,13 +36,13 @@ export function prefixNode(input: ConnectionInput, branches: ReadonlyMap<string,
 }
 
 /** The subtree of the narrowest range that holds the address and leads to a chain. */
-export function rangeNode(input: ConnectionInput, branches: readonly { readonly range: AddressRange; readonly then: ChainMatcher }[], bytesOf: (address: string) => Uint8Array | undefined, otherwise: ChainMatcher): ChainMatcher {
+export function rangeNode(input: ConnectionInput, branches: readonly { readonly range: AddressRange; readonly next: ChainMatcher }[], bytesOf: (address: string) => Uint8Array | undefined, otherwise: ChainMatcher): ChainMatcher {
   const narrowestFirst = branches.toSorted((one, other) => other.range.length - one.range.length);
   return (traits) => {
     const address = bytesOf(input(traits) ?? "");
     if (address !== undefined) {
-      for (const { range, then } of narrowestFirst) {
-        const chain = within(address, range) ? then(traits) : undefined;
+      for (const { range, next } of narrowestFirst) {
+        const chain = within(address, range) ? next(traits) : undefined;
         if (chain !== undefined) return chain;
       }
     }
@@ -51,10 +51,10 @@ export function rangeNode(input: ConnectionInput, branches: readonly { readonly 
 }
 
 /** The first condition that holds decides. */
-export function listNode(conditions: readonly { readonly holds: (traits: ConnectionTraits) => boolean; readonly then: ChainMatcher }[], otherwise: ChainMatcher): ChainMatcher {
+export function listNode(conditions: readonly { readonly holds: (traits: ConnectionTraits) => boolean; readonly next: ChainMatcher }[], otherwise: ChainMatcher): ChainMatcher {
   return (traits) => {
-    for (const { holds, then } of conditions) {
-      const chain = holds(traits) ? then(traits) : undefined;
+    for (const { holds, next } of conditions) {
+      const chain = holds(traits) ? next(traits) : undefined;
       if (chain !== undefined) return chain;
     }
     return otherwise(traits);

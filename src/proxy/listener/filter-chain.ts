@@ -5,6 +5,7 @@ import type { ChainSpec, ListenerSpec } from "../config/listener-config.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
 import { HttpListener } from "../http/http-listener.ts";
+import type { OwnMetadata } from "../http/peer-metadata.ts";
 import type { RouteTable } from "../routing/route-table.ts";
 import { TcpProxy, type TcpObserver } from "../tcp/tcp-proxy.ts";
 import type { Cluster } from "../upstream/cluster.ts";
@@ -19,6 +20,10 @@ export interface ChainRuntime {
   readonly clock: Clock;
   readonly random: Random;
   readonly newRequestId: () => string;
+  /** What peers are told of this proxy's workload. */
+  readonly ownMetadata: OwnMetadata;
+  /** Told what went wrong inside of the proxy. */
+  readonly onTrouble: (what: string, error: unknown) => void;
   /** Told of exchanges and connections with the specifications that hold when they end. */
   readonly observeHttp: (listener: ListenerSpec, chain: ChainSpec, http: HttpSpec, record: ExchangeRecord) => void;
   readonly observeTcp: (listener: () => ListenerSpec, chain: () => ChainSpec) => TcpObserver;
@@ -110,7 +115,7 @@ export class FilterChainRuntime {
   }
 
   #createHttp(first: HttpSpec): HttpListener {
-    const { cluster, clock, random, newRequestId, observeHttp, routeTable } = this.#runtime;
+    const { cluster, clock, random, newRequestId, observeHttp, routeTable, ownMetadata, onTrouble } = this.#runtime;
     // Routes and access logs are those of the specification at the time of the request.
     const current = (): HttpSpec => (this.#spec.serves.kind === "http" ? this.#spec.serves.http : first);
     const listener = new HttpListener({
@@ -123,6 +128,8 @@ export class FilterChainRuntime {
       clock,
       random,
       newRequestId,
+      ownMetadata,
+      onTrouble,
       observe: (record) => observeHttp(this.#listener(), this.#spec, current(), record),
     });
     if (this.#draining) listener.drain();

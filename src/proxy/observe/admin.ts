@@ -19,13 +19,17 @@ export interface AdminSources {
   readonly quit: () => void;
 }
 
-/** The admin paths that tools of Envoy and Istio ask, in Envoy's forms. */
-export function adminRoutes(sources: AdminSources): Record<string, EndpointRoute> {
-  const onPost = (act: () => void): EndpointRoute => (request) => {
+/** Does something when asked by POST. */
+export function onPost(act: () => void): EndpointRoute {
+  return (request) => {
     if (request.method !== "POST") return { status: 405, body: "Method Not Allowed\n" };
     act();
     return { status: 200, body: "OK\n" };
   };
+}
+
+/** The admin paths that tools of Envoy and Istio ask, in Envoy's forms. */
+export function adminRoutes(sources: AdminSources): Record<string, EndpointRoute> {
   return {
     "/config_dump": (_request, url) => ({
       status: 200,

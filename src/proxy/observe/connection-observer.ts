@@ -78,6 +78,13 @@ export class ConnectionObserver {
       capturedRequest: [],
       capturedResponse: [],
       connection,
+      requestedServerName: connection.serverName ?? connection.tls?.serverName ?? "",
+      downstreamPeer: undefined,
+      upstreamPeer: undefined,
+      isGrpc: false,
+      requestMessages: 0,
+      responseMessages: 0,
+      metadata: undefined,
     };
   }
 }

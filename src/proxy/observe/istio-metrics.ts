@@ -44,8 +44,10 @@ interface TcpHandles {
 /** What the labels of a request or connection are made of, besides its outcome. */
 interface Ends {
   readonly reporter: Reporter;
-  readonly connection: ConnectionInfo | undefined;
+  readonly connection: ConnectionInfo;
+  /** Who the proxies at both ends say that they speak for. */
   readonly clientPeer: WorkloadLabels | undefined;
+  readonly serverPeer: WorkloadLabels | undefined;
   readonly cluster: Cluster | undefined;
   readonly endpoint: Endpoint | undefined;
 }
@@ -89,7 +91,7 @@ export class IstioMetrics {
 
   opened(flow: TcpFlow, reporter: Reporter): void {
     const { connection, cluster, endpoint, flag } = flow;
-    const values = this.#commonValues({ reporter, connection, clientPeer: undefined, cluster, endpoint }, "tcp", flag);
+    const values = this.#commonValues({ reporter, connection, clientPeer: undefined, serverPeer: undefined, cluster, endpoint }, "tcp", flag);
     const handles: TcpHandles = {
       opened: this.#opened.labels(...values),
       closed: this.#closed.labels(...values),
@@ -117,7 +119,7 @@ export class IstioMetrics {
   #handles(record: ExchangeRecord, reporter: Reporter): RequestHandles {
     const { endpoint } = record;
     // What leaves this proxy's own workload differs by endpoint and outcome alone: found without building a key.
-    if (reporter === "source" && endpoint !== undefined && record.grpcStatus === "") {
+    if (reporter === "source" && endpoint !== undefined && !record.isGrpc) {
       const key = record.status * 64 + record.flag;
       const known = endpoint.statistics.get(key);
       if (known !== undefined) return known as RequestHandles;
@@ -125,10 +127,10 @@ export class IstioMetrics {
       endpoint.statistics.set(key, made);
       return made;
     }
-    const peer = record.clientPeer ?? record.connection?.peer;
+    const peer = record.downstreamPeer ?? record.connection.peer;
     const key = [
       reporter, record.cluster?.name, endpoint?.name, record.status, record.flag, record.grpcStatus, peer?.workload, peer?.namespace, peer?.canonicalRevision,
-      record.connection?.tls?.peerIdentity,
+      record.connection.tls?.peerIdentity,
     ].join("|");
     let handles = this.#kept.get(key);
     if (handles === undefined) {
@@ -140,8 +142,8 @@ export class IstioMetrics {
   }
 
   #make(record: ExchangeRecord, reporter: Reporter): RequestHandles {
-    const { cluster, endpoint, connection, clientPeer } = record;
-    const common = this.#commonValues({ reporter, connection, clientPeer, cluster, endpoint }, record.grpcStatus === "" ? "http" : "grpc", record.flag);
+    const { cluster, endpoint, connection, downstreamPeer: clientPeer, upstreamPeer: serverPeer } = record;
+    const common = this.#commonValues({ reporter, connection, clientPeer, serverPeer, cluster, endpoint }, record.isGrpc ? "grpc" : "http", record.flag);
     const values = [...common, String(record.status), record.grpcStatus];
     return {
       requests: this.#requests.labels(...values),
@@ -167,15 +169,18 @@ export class IstioMetrics {
       const secured = endpoint !== undefined && endpoint.config.transport.kind !== "plain";
       return [own.workload, own.namespace, secured ? own.principal : "unknown", own.app, own.version, own.canonicalName, own.canonicalRevision, own.cluster];
     }
-    const identity = connection?.tls?.peerIdentity ?? "";
-    const peer = clientPeer ?? connection?.peer ?? workloadOfIdentity(identity);
+    const identity = connection.tls?.peerIdentity ?? "";
+    const peer = clientPeer ?? connection.peer ?? workloadOfIdentity(identity);
     return peerValues(peer, identity === "" ? "unknown" : identity);
   }
 
-  #destinationValues({ reporter, connection, endpoint }: Ends): string[] {
+  #destinationValues({ reporter, connection, endpoint, serverPeer }: Ends): string[] {
     const own = this.#own;
-    if (reporter !== "destination") return peerValues(endpoint?.config.workload ?? unknownWorkload, "unknown");
-    const identity = connection?.tls?.localIdentity ?? "";
+    if (reporter !== "destination") {
+      const known = endpoint?.config.workload ?? unknownWorkload;
+      return peerValues(known.workload === unknownWorkload.workload ? (serverPeer ?? known) : known, "unknown");
+    }
+    const identity = connection.tls?.localIdentity ?? "";
     return [own.workload, own.namespace, identity === "" ? "unknown" : identity, own.app, own.version, own.canonicalName, own.canonicalRevision, own.cluster];
   }
 }
@@ -184,8 +189,7 @@ function peerValues(peer: WorkloadLabels, principal: string): string[] {
   return [peer.workload, peer.namespace, principal, peer.canonicalName, peer.canonicalRevision, peer.canonicalName, peer.canonicalRevision, peer.cluster];
 }
 
-function isMutual(connection: ConnectionInfo | undefined): boolean {
-  const tls = connection?.tls;
+function isMutual({ tls }: ConnectionInfo): boolean {
   return tls?.verified === true && tls.peerIdentity !== "" && tls.localIdentity !== "";
 }
 

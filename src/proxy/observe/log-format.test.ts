@@ -29,6 +29,14 @@ const record: ExchangeRecord = {
   grpcStatus: "",
   capturedRequest: ["captured"],
   capturedResponse: [],
+  connection: { local: { address: "10.0.0.1", port: 80 }, remote: { address: "1.2.3.4", port: 555 }, tls: undefined, peer: undefined },
+  requestedServerName: "",
+  downstreamPeer: undefined,
+  upstreamPeer: undefined,
+  isGrpc: false,
+  requestMessages: 0,
+  responseMessages: 0,
+  metadata: undefined,
 };
 const refuse = (operator: string): Error => new Error(`unknown ${operator}`);
 const capture = { request: new Map([["x-extra", 0]]), response: new Map<string, number>() };

@@ -244,6 +244,7 @@ export interface RequestOptions {
   readonly method?: string;
   readonly headers?: Record<string, string>;
   readonly body?: string | Buffer;
+  readonly host?: string;
   readonly agent?: Agent;
 }
 
@@ -255,8 +256,8 @@ export interface Answer {
 
 export function fetchOnce(port: number, path: string, options: RequestOptions = {}): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const { method = "GET", headers = {}, agent } = options;
-    const request = httpRequest({ port, host: "127.0.0.1", path, method, headers, agent: agent ?? false }, (response) => {
+    const { method = "GET", headers = {}, agent, host = "127.0.0.1" } = options;
+    const request = httpRequest({ port, host, path, method, headers, agent: agent ?? false }, (response) => {
       const chunks: Buffer[] = [];
       response.on("data", (chunk: Buffer) => chunks.push(chunk));
       response.on("error", reject);
@@ -307,6 +308,6 @@ export class RawClient {
 }
 
 /** Resolves when the condition holds; asks again every few milliseconds. */
-export async function eventually(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 3));
+export async function eventually(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 3));
 }

@@ -1,6 +1,9 @@
 import type { ByteStream } from "../../net/index.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
 import type { UpstreamTlsSpec } from "../tls/tls-spec.ts";
+import type { WorkloadLabels } from "./workload-labels.ts";
+
+export { unknownWorkload, type WorkloadLabels } from "./workload-labels.ts";
 
 /** How the bytes of an upstream connection travel. */
 export type EndpointTransport =
@@ -17,23 +20,6 @@ export type EndpointTransport =
   | { readonly kind: "tls"; readonly tls: UpstreamTlsSpec }
   /** An internal listener of this proxy. */
   | { readonly kind: "internal"; readonly listener: string };
-
-/** Who is behind an endpoint, for metrics: from `istio.workload` of its metadata. */
-export interface WorkloadLabels {
-  readonly workload: string;
-  readonly namespace: string;
-  readonly canonicalName: string;
-  readonly canonicalRevision: string;
-  readonly cluster: string;
-}
-
-export const unknownWorkload: WorkloadLabels = {
-  workload: "unknown",
-  namespace: "unknown",
-  canonicalName: "unknown",
-  canonicalRevision: "latest",
-  cluster: "unknown",
-};
 
 export interface EndpointConfig {
   readonly address: string;

@@ -1,0 +1,134 @@
+import { connect as connectHttp2 } from "node:http2";
+import type { IncomingMessage, RequestOptions } from "node:http";
+import { connect as connectTcp, type Socket } from "node:net";
+import { messageOf, userError } from "../../base/index.ts";
+import type { EndpointAnswer, EndpointRoute } from "../../dataplane/index.ts";
+
+// Not by import: that loads far more than two small clients need.
+const { request: requestHttp } = process.getBuiltinModule("node:http");
+const { request: requestHttps } = process.getBuiltinModule("node:https");
+
+/** One probe of the application, as the kubelet would make it. */
+export interface AppProbe {
+  readonly httpGet?: {
+    readonly path?: string;
+    readonly port: number;
+    readonly host?: string;
+    readonly scheme?: string;
+    readonly httpHeaders?: readonly { readonly name: string; readonly value: string }[];
+  };
+  readonly tcpSocket?: { readonly port: number; readonly host?: string };
+  readonly grpc?: { readonly port: number; readonly service?: string };
+  readonly timeoutSeconds?: number;
+}
+
+/** The redirect of a pod's connections takes those from this address for the proxy's own. */
+const proxySource = "127.0.0.6";
+const defaultTimeoutSeconds = 1;
+
+/** Reads ISTIO_KUBE_APP_PROBERS: probes by the path at which the kubelet asks for them. A wrong value is a user error. */
+export function parseAppProbers(text: string): Readonly<Record<string, AppProbe>> {
+  if (text === "") return {};
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null) return value as Record<string, AppProbe>;
+  } catch (error) {
+    throw userError("env-invalid", `ISTIO_KUBE_APP_PROBERS is no JSON: ${messageOf(error)}`);
+  }
+  throw userError("env-invalid", "ISTIO_KUBE_APP_PROBERS must be an object of probes by path");
+}
+
+/** Answers the kubelet's probes with what the application answers; `address` is the pod's. */
+export function appProbeRoutes(probers: Readonly<Record<string, AppProbe>>, address: string): Record<string, EndpointRoute> {
+  return Object.fromEntries(Object.entries(probers).map(([path, probe]) => [path, (request: IncomingMessage) => answerProbe(probe, address, request)]));
+}
+
+async function answerProbe(probe: AppProbe, address: string, request: IncomingMessage): Promise<EndpointAnswer> {
+  const timeoutMs = (probe.timeoutSeconds ?? defaultTimeoutSeconds) * 1000;
+  try {
+    if (probe.httpGet !== undefined) return { status: await probeHttp(probe.httpGet, address, timeoutMs, request), body: "" };
+    if (probe.tcpSocket !== undefined) await probeTcp(probe.tcpSocket.host ?? address, probe.tcpSocket.port, timeoutMs);
+    else if (probe.grpc !== undefined) await probeGrpc(address, probe.grpc.port, probe.grpc.service ?? "", timeoutMs);
+    else return { status: 404, body: "this probe is of a kind that a proxy cannot make\n" };
+    return { status: 200, body: "" };
+  } catch (error) {
+    return { status: 500, body: `the application's probe failed: ${messageOf(error)}\n` };
+  }
+}
+
+function probeHttp(target: NonNullable<AppProbe["httpGet"]>, address: string, timeoutMs: number, original: IncomingMessage): Promise<number> {
+  const headers: Record<string, string> = { "user-agent": original.headers["user-agent"] ?? "kube-probe" };
+  for (const { name, value } of target.httpHeaders ?? []) headers[name.toLowerCase()] = value;
+  const path = target.path ?? "/";
+  const host = target.host === undefined || target.host === "localhost" ? address : target.host;
+  const options: RequestOptions = { host, port: target.port, path: path.startsWith("/") ? path : `/${path}`, headers, ...sourceFor(host), agent: false, timeout: timeoutMs };
+  return new Promise((resolve, reject) => {
+    const secure = target.scheme?.toUpperCase() === "HTTPS";
+    const request = secure ? requestHttps({ ...options, rejectUnauthorized: false }) : requestHttp(options);
+    const limit = setTimeout(() => request.destroy(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
+    request.once("response", (response) => {
+      clearTimeout(limit);
+      response.resume();
+      resolve(response.statusCode ?? 500);
+    });
+    request.once("error", (error) => {
+      clearTimeout(limit);
+      reject(error);
+    });
+    request.end();
+  });
+}
+
+function sourceFor(host: string): { readonly localAddress?: string } {
+  return host.includes(":") ? {} : { localAddress: proxySource };
+}
+
+function openSocket(host: string, port: number): Socket {
+  return connectTcp({ host, port, ...sourceFor(host) });
+}
+
+function probeTcp(host: string, port: number, timeoutMs: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = openSocket(host, port);
+    socket.setTimeout(timeoutMs, () => socket.destroy(new Error(`no connection in ${timeoutMs} ms`)));
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve();
+    });
+    socket.once("error", reject);
+  });
+}
+
+const serving = 1;
+
+/** `grpc.health.v1.Health/Check`, by hand: one string in, one number out. */
+async function probeGrpc(host: string, port: number, service: string, timeoutMs: number): Promise<void> {
+  const session = connectHttp2(`http://${host}:${port}`, { createConnection: () => openSocket(host, port) });
+  try {
+    const body = await new Promise<Buffer>((resolve, reject) => {
+      session.once("error", reject);
+      const stream = session.request({ ":method": "POST", ":path": "/grpc.health.v1.Health/Check", "content-type": "application/grpc", te: "trailers" });
+      stream.setTimeout(timeoutMs, () => reject(new Error(`no answer in ${timeoutMs} ms`)));
+      stream.once("error", reject);
+      const parts: Buffer[] = [];
+      stream.on("data", (part: Buffer) => parts.push(part));
+      stream.once("trailers", (trailers) => {
+        if (trailers["grpc-status"] !== "0") reject(new Error(`gRPC status ${String(trailers["grpc-status"])}: ${String(trailers["grpc-message"] ?? "")}`));
+      });
+      stream.once("end", () => resolve(Buffer.concat(parts)));
+      stream.end(healthRequest(service));
+    });
+    const status = body[5] === 0x08 ? body[6] : undefined;
+    if (status !== serving) throw new Error(`the service's health is ${status ?? "unknown"}`);
+  } finally {
+    session.destroy();
+  }
+}
+
+function healthRequest(service: string): Buffer {
+  const name = Buffer.from(service);
+  const message = name.length === 0 ? Buffer.alloc(0) : Buffer.concat([Buffer.from([0x0a, name.length]), name]);
+  const header = Buffer.alloc(5);
+  header.writeUInt32BE(message.length, 1);
+  return Buffer.concat([header, message]);
+}
