@@ -1,26 +1,33 @@
 import type { Any } from "@bufbuild/protobuf/wkt";
 import type {
   CorsPolicy as CorsPolicyMessage,
+  ExtAuthz,
+  ExtAuthzPerRoute,
   HTTPFault,
   HttpFilter as HttpFilterMessage,
   HttpRbac,
   HttpRbacPerRoute,
   JwtAuthentication,
   JwtPerRouteConfig,
+  LocalRateLimit,
   RouteFilterConfig,
   TypedStruct,
 } from "../../wire/envoy/index.ts";
+import { ExtAuthzFilter } from "../filters/ext-authz-filter.ts";
 import { FaultFilter } from "../filters/fault-filter.ts";
 import type { HttpFilter } from "../filters/http-filter.ts";
 import { JwtAuthnFilter } from "../filters/jwt-authn-filter.ts";
+import { LocalRateLimitFilter } from "../filters/local-rate-limit-filter.ts";
 import { RbacFilter } from "../filters/rbac-filter.ts";
 import { filterOff, filterOn, SwitchedFilter } from "../filters/route-switch.ts";
 import type { PeerMetadataExchange } from "../http/http-connection-config.ts";
 import type { CorsPolicy } from "../routing/cors.ts";
 import { unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileCors } from "./cors-config.ts";
+import { compileExtAuthz, compileExtAuthzPerRoute } from "./ext-authz-config.ts";
 import { compileFault } from "./fault-config.ts";
 import { compileJwtAuthn, compileJwtPerRoute } from "./jwt-authn-config.ts";
+import { compileLocalRateLimit } from "./local-rate-limit-config.ts";
 import { compileHttpRbac, compileHttpRbacPerRoute } from "./rbac-config.ts";
 import { unpack } from "./transport-config.ts";
 
@@ -92,6 +99,10 @@ function compileFilter(name: string, any: Any, statPrefix: string, where: string
       return new FaultFilter(name, compileFault(message as HTTPFault, where, notes), services, statPrefix);
     case "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication":
       return new JwtAuthnFilter(name, compileJwtAuthn(message as JwtAuthentication, where, notes), services.statistics, statPrefix);
+    case "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz":
+      return new ExtAuthzFilter(name, compileExtAuthz(message as ExtAuthz, where, notes), services.statistics, statPrefix);
+    case "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit":
+      return new LocalRateLimitFilter(name, compileLocalRateLimit(message as LocalRateLimit, where, notes), services);
     default:
       return "unknown";
   }
@@ -146,6 +157,10 @@ function compileOverride(any: Any, where: string, notes: ConfigNotes): object | 
       return compileFault(message as HTTPFault, where, notes);
     case "envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig":
       return compileJwtPerRoute(message as JwtPerRouteConfig, where, notes);
+    case "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute":
+      return compileExtAuthzPerRoute(message as ExtAuthzPerRoute, where, notes);
+    case "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit":
+      return compileLocalRateLimit(message as LocalRateLimit, where, notes);
     default:
       return undefined;
   }

@@ -1,0 +1,117 @@
+import {
+  AuthorizationRequestSchema,
+  AuthorizationResponseSchema,
+  CheckSettingsSchema,
+  ExtAuthzPerRouteSchema,
+  ExtAuthzSchema,
+  HttpServiceSchema,
+  type ExtAuthz,
+  type ExtAuthzPerRoute,
+  type GrpcService,
+  type HttpService,
+  type ListStringMatcher,
+} from "../../wire/envoy/index.ts";
+import { ExtAuthzRouteSettings, type AskAuthorization, type ExtAuthzSettings } from "../filters/ext-authz-filter.ts";
+import { grpcAuthorization } from "../filters/grpc-authorization.ts";
+import { httpAuthorization } from "../filters/http-authorization.ts";
+import type { StringMatcher } from "../routing/matchers.ts";
+import { checkFields, durationOr, invalid, refuseUnknown, unsupported, type ConfigNotes } from "./config-check.ts";
+import { fractionOf } from "./fraction.ts";
+import { compileString } from "./matcher-config.ts";
+import { compileMetadata } from "./metadata-matcher-config.ts";
+
+const defaultTimeoutMs = 200;
+const forbidden = 403;
+
+export function compileExtAuthz(message: ExtAuthz, where: string, notes: ConfigNotes): ExtAuthzSettings {
+  checkFields(ExtAuthzSchema, message, where, notes, {
+    used: [
+      "grpcService", "httpService", "failureModeAllow", "failureModeAllowHeaderAdd", "clearRouteCache", "statusOnError", "metadataContextNamespaces", "filterEnabled",
+      "filterEnabledMetadata", "includePeerCertificate", "allowedHeaders", "disallowedHeaders", "includeTlsSession",
+    ],
+    harmless: ["transportApiVersion", "statPrefix", "bootstrapMetadataLabelsKey", "chargeClusterResponseStats", "enableDynamicMetadataIngestion", "filterMetadata", "emitFilterStateStats", "emitClientSpan"],
+  });
+  refuseUnknown(ExtAuthzSchema, message, where);
+  const byMetadata = message.filterEnabledMetadata === undefined ? undefined : compileMetadata(message.filterEnabledMetadata, where);
+  const fraction = fractionOf(message.filterEnabled?.defaultValue, 1);
+  const { random } = notes.services;
+  return {
+    ask: compileService(message, where, notes),
+    allowsOnFailure: message.failureModeAllow,
+    marksFailure: message.failureModeAllowHeaderAdd,
+    statusOnError: message.statusOnError?.code ?? forbidden,
+    enabled: (request) => (byMetadata === undefined || byMetadata(request.metadata)) && (fraction >= 1 || random() < fraction),
+    clearsRoute: message.clearRouteCache,
+  };
+}
+
+export function compileExtAuthzPerRoute(message: ExtAuthzPerRoute, where: string, notes: ConfigNotes): ExtAuthzRouteSettings {
+  checkFields(ExtAuthzPerRouteSchema, message, where, notes, { used: ["disabled", "checkSettings"] });
+  if (message.override.case !== "checkSettings") return new ExtAuthzRouteSettings(message.override.case === "disabled" && message.override.value, {});
+  checkFields(CheckSettingsSchema, message.override.value, where, notes, { used: ["contextExtensions"], harmless: ["disableRequestBodyBuffering", "emitClientSpan"] });
+  return new ExtAuthzRouteSettings(false, message.override.value.contextExtensions);
+}
+
+function compileService(message: ExtAuthz, where: string, notes: ConfigNotes): AskAuthorization {
+  const { services } = message;
+  const told = toldFields(message, where);
+  if (services.case === "httpService") return compileHttpService(services.value, told, `${where}: httpService`, notes);
+  if (services.case === "grpcService") return compileGrpcService(services.value, told ?? (() => true), message, `${where}: grpcService`, notes);
+  throw invalid(where, "it names no service");
+}
+
+function toldFields(message: ExtAuthz, where: string): StringMatcher | undefined {
+  const allowed = anyOf(message.allowedHeaders, where);
+  const disallowed = anyOf(message.disallowedHeaders, where);
+  if (disallowed === undefined) return allowed;
+  return (name) => (allowed === undefined || allowed(name)) && !disallowed(name);
+}
+
+function anyOf(list: ListStringMatcher | undefined, where: string): StringMatcher | undefined {
+  if (list === undefined) return undefined;
+  const matchers = list.patterns.map((pattern) => compileString({ ...pattern, ignoreCase: true }, where));
+  return (name) => matchers.some((matches) => matches(name));
+}
+
+const none: StringMatcher = () => false;
+
+function compileHttpService(message: HttpService, told: StringMatcher | undefined, where: string, notes: ConfigNotes): AskAuthorization {
+  checkFields(HttpServiceSchema, message, where, notes, { used: ["serverUri", "pathPrefix", "pathOverride", "authorizationRequest", "authorizationResponse"] });
+  const { serverUri, authorizationRequest: request, authorizationResponse: response } = message;
+  if (serverUri === undefined || serverUri.httpUpstreamType.case !== "cluster") throw invalid(where, "serverUri must name a cluster");
+  if (request !== undefined) checkFields(AuthorizationRequestSchema, request, where, notes, { used: ["allowedHeaders", "headersToAdd"] });
+  if (response !== undefined) {
+    checkFields(AuthorizationResponseSchema, response, where, notes, { used: ["allowedUpstreamHeaders", "allowedUpstreamHeadersToAppend", "allowedClientHeaders", "allowedClientHeadersOnSuccess"] });
+  }
+  return httpAuthorization({
+    cluster: serverUri.httpUpstreamType.value,
+    timeoutMs: durationOr(serverUri.timeout, defaultTimeoutMs),
+    pathPrefix: message.pathPrefix,
+    pathOverride: message.pathOverride,
+    told: told ?? anyOf(request?.allowedHeaders, where) ?? none,
+    added: (request?.headersToAdd ?? []).map(({ key, value }) => [key.toLowerCase(), value] as const),
+    toUpstream: anyOf(response?.allowedUpstreamHeaders, where) ?? none,
+    toUpstreamAppended: anyOf(response?.allowedUpstreamHeadersToAppend, where) ?? none,
+    toClient: anyOf(response?.allowedClientHeaders, where),
+    toClientOnSuccess: anyOf(response?.allowedClientHeadersOnSuccess, where) ?? none,
+    callCluster: notes.services.callCluster,
+  });
+}
+
+function compileGrpcService(service: GrpcService, told: StringMatcher, message: ExtAuthz, where: string, notes: ConfigNotes): AskAuthorization {
+  const target = service.targetSpecifier;
+  if (target.case !== "envoyGrpc") throw unsupported(where, "a service that is no cluster");
+  const { clusterName, authority } = target.value;
+  return grpcAuthorization({
+    cluster: clusterName,
+    authority: authority === "" ? clusterName : authority,
+    timeoutMs: durationOr(service.timeout, defaultTimeoutMs),
+    initialMetadata: service.initialMetadata.map(({ key, value }) => [key.toLowerCase(), value] as const),
+    told,
+    includesCertificate: message.includePeerCertificate,
+    includesTlsSession: message.includeTlsSession,
+    metadataNamespaces: message.metadataContextNamespaces,
+    clock: notes.services.clock,
+    callCluster: notes.services.callCluster,
+  });
+}

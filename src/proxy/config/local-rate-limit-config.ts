@@ -1,0 +1,39 @@
+import { LocalRateLimitSchema, type HeaderValueOption, type LocalRateLimit } from "../../wire/envoy/index.ts";
+import { LocalRateLimitSettings, TokenBucket } from "../filters/local-rate-limit-filter.ts";
+import { checkFields, durationOr, invalid, type ConfigNotes } from "./config-check.ts";
+import { fractionOf } from "./fraction.ts";
+
+const tooManyRequests = 429;
+/** Shorter intervals would be another limit than they say. */
+const minFillIntervalMs = 50;
+
+export function compileLocalRateLimit(message: LocalRateLimit, where: string, notes: ConfigNotes): LocalRateLimitSettings {
+  checkFields(LocalRateLimitSchema, message, where, notes, {
+    used: ["statPrefix", "status", "tokenBucket", "filterEnabled", "filterEnforced", "responseHeadersToAdd", "requestHeadersToAddWhenNotEnforced"],
+    harmless: ["stage", "vhRateLimits", "alwaysConsumeDefaultTokenBucket"],
+  });
+  const code: number = message.status?.code ?? tooManyRequests;
+  return new LocalRateLimitSettings({
+    bucket: bucketOf(message, where, notes),
+    status: code < 400 ? tooManyRequests : code,
+    // A filter that says nothing of how many requests it holds for counts none.
+    enabled: fractionOf(message.filterEnabled?.defaultValue, 0),
+    enforced: fractionOf(message.filterEnforced?.defaultValue, 0),
+    answerFields: message.responseHeadersToAdd.map(fieldOf),
+    unenforcedFields: message.requestHeadersToAddWhenNotEnforced.map(fieldOf),
+    statPrefix: message.statPrefix,
+  });
+}
+
+function bucketOf(message: LocalRateLimit, where: string, notes: ConfigNotes): TokenBucket | undefined {
+  const bucket = message.tokenBucket;
+  if (bucket === undefined) return undefined;
+  const fillIntervalMs = durationOr(bucket.fillInterval, 0);
+  if (fillIntervalMs < minFillIntervalMs) throw invalid(where, `tokenBucket.fillInterval must be at least ${minFillIntervalMs} ms, got ${fillIntervalMs} ms`);
+  if (bucket.maxTokens < 1) throw invalid(where, "tokenBucket.maxTokens must be at least 1");
+  return new TokenBucket({ max: bucket.maxTokens, perFill: bucket.tokensPerFill ?? 1, fillIntervalMs, clock: notes.services.clock });
+}
+
+function fieldOf(option: HeaderValueOption): readonly [name: string, value: string] {
+  return [(option.header?.key ?? "").toLowerCase(), option.header?.value ?? ""];
+}

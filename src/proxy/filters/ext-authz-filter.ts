@@ -1,0 +1,100 @@
+import { responseFlags } from "../http/response-flags.ts";
+import type { FilterCounter, FilterStatistics } from "./filter-statistics.ts";
+import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
+
+/** One change of a request's fields. */
+export interface FieldEdit {
+  readonly name: string;
+  readonly value: string;
+  /** Added to what is there, instead of taking its place. */
+  readonly append: boolean;
+}
+
+/** What an authorization service says of a request. */
+export type AuthorizationAnswer =
+  | {
+      readonly kind: "allowed";
+      readonly set: readonly FieldEdit[];
+      readonly remove: readonly string[];
+      /** For the answer to the client. */
+      readonly answerFields: readonly (readonly [name: string, value: string])[];
+      readonly metadata: unknown;
+    }
+  | { readonly kind: "denied"; readonly status: number; readonly body: string; readonly fields: readonly (readonly [name: string, value: string])[]; readonly metadata: unknown };
+
+/** Asks; rejects when there was no answer, or one that says nothing of the request. */
+export type AskAuthorization = (request: FilterRequest, extensions: Readonly<Record<string, string>>, signal: AbortSignal) => Promise<AuthorizationAnswer>;
+
+export interface ExtAuthzSettings {
+  readonly ask: AskAuthorization;
+  /** Requests go on when the service cannot be asked. */
+  readonly allowsOnFailure: boolean;
+  readonly marksFailure: boolean;
+  readonly statusOnError: number;
+  /** Which requests are asked about. */
+  readonly enabled: (request: FilterRequest) => boolean;
+  readonly clearsRoute: boolean;
+}
+
+/** What a route says. */
+export class ExtAuthzRouteSettings {
+  readonly disabled: boolean;
+  /** Told to the service. */
+  readonly contextExtensions: Readonly<Record<string, string>>;
+
+  constructor(disabled: boolean, contextExtensions: Readonly<Record<string, string>>) {
+    this.disabled = disabled;
+    this.contextExtensions = contextExtensions;
+  }
+}
+
+/** Lets a service decide whether requests go on. */
+export class ExtAuthzFilter implements HttpFilter {
+  readonly name: string;
+  readonly #settings: ExtAuthzSettings;
+  readonly #ok: FilterCounter;
+  readonly #denied: FilterCounter;
+  readonly #error: FilterCounter;
+
+  constructor(name: string, settings: ExtAuthzSettings, statistics: FilterStatistics, statPrefix: string) {
+    this.name = name;
+    this.#settings = settings;
+    this.#ok = statistics.counter(`${statPrefix}ext_authz.ok`);
+    this.#denied = statistics.counter(`${statPrefix}ext_authz.denied`);
+    this.#error = statistics.counter(`${statPrefix}ext_authz.error`);
+  }
+
+  onRequest(request: FilterRequest, signal: () => AbortSignal): LocalReply | undefined | Promise<LocalReply | undefined> {
+    const own = request.route?.filterConfigs.get(this.name);
+    const route = own instanceof ExtAuthzRouteSettings ? own : undefined;
+    if (route?.disabled === true || !this.#settings.enabled(request)) return undefined;
+    return this.#ask(request, route?.contextExtensions ?? {}, signal());
+  }
+
+  async #ask(request: FilterRequest, extensions: Readonly<Record<string, string>>, signal: AbortSignal): Promise<LocalReply | undefined> {
+    const settings = this.#settings;
+    let answer: AuthorizationAnswer;
+    try {
+      answer = await settings.ask(request, extensions, signal);
+    } catch {
+      this.#error.increment();
+      if (!settings.allowsOnFailure) return { status: settings.statusOnError, body: "", headers: [], flag: responseFlags.unauthorizedExternal, details: "ext_authz_error" };
+      if (settings.marksFailure) request.setHeader("x-envoy-auth-failure-mode-allowed", "true");
+      return undefined;
+    }
+    if (answer.metadata !== undefined) request.metadata.set(this.name, answer.metadata);
+    if (answer.kind === "denied") {
+      this.#denied.increment();
+      return { status: answer.status, body: answer.body, headers: answer.fields, flag: responseFlags.unauthorizedExternal, details: "ext_authz_denied" };
+    }
+    this.#ok.increment();
+    for (const name of answer.remove) if (!name.startsWith(":") && name !== "host") request.removeHeader(name);
+    for (const { name, value, append } of answer.set) {
+      const before = append ? request.header(name) : undefined;
+      request.setHeader(name, before === undefined ? value : `${before},${value}`);
+    }
+    for (const [name, value] of answer.answerFields) request.addResponseHeader(name, value);
+    if (settings.clearsRoute && (answer.set.length > 0 || answer.remove.length > 0)) request.clearRoute();
+    return undefined;
+  }
+}

@@ -1,0 +1,153 @@
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { transientError, type Clock } from "../../base/index.ts";
+import type { SocketAddress } from "../../net/index.ts";
+import {
+  CheckRequestSchema,
+  CheckResponseSchema,
+  type CheckRequest,
+  type CheckResponse,
+  type HeaderValueOption,
+} from "../../wire/envoy/index.ts";
+import type { AskAuthorization, AuthorizationAnswer, FieldEdit } from "./ext-authz-filter.ts";
+import type { CallCluster, ClusterAnswer } from "./filter-services.ts";
+import type { FilterRequest } from "./http-filter.ts";
+
+export interface GrpcAuthorizationOptions {
+  readonly cluster: string;
+  readonly authority: string;
+  readonly timeoutMs: number;
+  readonly initialMetadata: readonly (readonly [name: string, value: string])[];
+  /** Which fields of the request are told. */
+  readonly told: (name: string) => boolean;
+  readonly includesCertificate: boolean;
+  readonly includesTlsSession: boolean;
+  /** Filters whose metadata is told. */
+  readonly metadataNamespaces: readonly string[];
+  readonly clock: Clock;
+  readonly callCluster: CallCluster;
+}
+
+const maxAnswerBytes = 4 * 1024 * 1024;
+const prefixBytes = 5;
+
+/** Asks by Envoy's `Authorization.Check`. */
+export function grpcAuthorization(options: GrpcAuthorizationOptions): AskAuthorization {
+  return async (request, extensions, signal) => {
+    const message = toBinary(CheckRequestSchema, checkRequest(request, extensions, options));
+    const body = Buffer.alloc(prefixBytes + message.length);
+    body.writeUInt32BE(message.length, 1);
+    body.set(message, prefixBytes);
+    const answer = await options.callCluster(
+      {
+        cluster: options.cluster,
+        protocol: "http2",
+        method: "POST",
+        path: "/envoy.service.auth.v3.Authorization/Check",
+        authority: options.authority,
+        headers: [["content-type", "application/grpc"], ["te", "trailers"], ["grpc-timeout", `${Math.ceil(options.timeoutMs)}m`], ...options.initialMetadata],
+        body,
+        timeoutMs: options.timeoutMs,
+        maxAnswerBytes,
+      },
+      signal,
+    );
+    return verdictOf(messageOf(answer));
+  };
+}
+
+function checkRequest(request: FilterRequest, extensions: Readonly<Record<string, string>>, options: GrpcAuthorizationOptions): CheckRequest {
+  const { connection } = request;
+  const headers: Record<string, string> = {
+    ":method": request.method,
+    ":path": pathOf(request),
+    ":authority": request.authority,
+    ":scheme": request.scheme,
+  };
+  for (const [name, value] of request.headers()) {
+    if (name === "host" || !options.told(name)) continue;
+    headers[name] = headers[name] === undefined ? value : `${headers[name]},${value}`;
+  }
+  return create(CheckRequestSchema, {
+    attributes: {
+      source: {
+        address: addressOf(connection.remote),
+        principal: connection.tls?.peerIdentity ?? "",
+        certificate: options.includesCertificate ? encodeURIComponent(connection.tls?.peerCertificate() ?? "") : "",
+      },
+      destination: { address: addressOf(connection.local), principal: connection.tls?.localIdentity ?? "" },
+      request: {
+        time: timestampFromMs(options.clock.nowMs()),
+        http: {
+          id: request.header("x-request-id") ?? "",
+          method: request.method,
+          headers,
+          path: pathOf(request),
+          host: request.authority,
+          scheme: request.scheme,
+          size: BigInt(/^\d{1,18}$/.exec(request.header("content-length") ?? "")?.[0] ?? -1),
+        },
+      },
+      contextExtensions: { ...extensions },
+      metadataContext: { filterMetadata: metadataOf(request, options.metadataNamespaces) },
+      ...(options.includesTlsSession && connection.tls !== undefined ? { tlsSession: { sni: connection.tls.serverName } } : {}),
+    },
+  });
+}
+
+function pathOf(request: FilterRequest): string {
+  return request.query === "" ? request.path : `${request.path}?${request.query}`;
+}
+
+type Json = Record<string, never>;
+
+function metadataOf(request: FilterRequest, namespaces: readonly string[]): Record<string, Json> {
+  const out: Record<string, Json> = {};
+  for (const name of namespaces) {
+    const said = request.metadata.get(name);
+    // What filters say has the form of JSON.
+    if (typeof said === "object" && said !== null) out[name] = said as Json;
+  }
+  return out;
+}
+
+function addressOf({ address, port }: SocketAddress): { address: { case: "socketAddress"; value: { address: string; portSpecifier: { case: "portValue"; value: number } } } } {
+  return { address: { case: "socketAddress", value: { address, portSpecifier: { case: "portValue", value: port } } } };
+}
+
+function messageOf(answer: ClusterAnswer): CheckResponse {
+  const status = answer.headers.find(([name]) => name === "grpc-status")?.[1];
+  const complete = answer.body.length >= prefixBytes && answer.body.length === prefixBytes + answer.body.readUInt32BE(1);
+  if (answer.status !== 200 || status !== "0" || !complete || answer.body[0] !== 0) {
+    throw transientError("authorization-failed", `the authorization service answered HTTP ${answer.status}, gRPC ${status ?? "nothing"}`);
+  }
+  return fromBinary(CheckResponseSchema, answer.body.subarray(prefixBytes));
+}
+
+function verdictOf(response: CheckResponse): AuthorizationAnswer {
+  const metadata = response.dynamicMetadata;
+  const { httpResponse } = response;
+  if ((response.status?.code ?? 0) === 0) {
+    const ok = httpResponse.case === "okResponse" ? httpResponse.value : undefined;
+    return {
+      kind: "allowed",
+      set: (ok?.headers ?? []).map(editOf),
+      remove: (ok?.headersToRemove ?? []).map((name) => name.toLowerCase()),
+      answerFields: (ok?.responseHeadersToAdd ?? []).map(fieldOf),
+      metadata,
+    };
+  }
+  const refusal = httpResponse.case === "deniedResponse" ? httpResponse.value : undefined;
+  return { kind: "denied", status: refusal?.status?.code || 403, body: refusal?.body ?? "", fields: (refusal?.headers ?? []).map(fieldOf), metadata };
+}
+
+function fieldOf(option: HeaderValueOption): readonly [name: string, value: string] {
+  const raw = option.header?.rawValue;
+  return [(option.header?.key ?? "").toLowerCase(), raw === undefined || raw.length === 0 ? (option.header?.value ?? "") : Buffer.from(raw).toString("latin1")];
+}
+
+function editOf(option: HeaderValueOption): FieldEdit {
+  const [name, value] = fieldOf(option);
+  // Here, unlike in routes, a value takes the place of another unless the service says `append`.
+  return { name, value, append: option.append ?? false };
+}

@@ -1,0 +1,80 @@
+import { transientError } from "../../base/index.ts";
+import type { StringMatcher } from "../routing/matchers.ts";
+import type { AskAuthorization, AuthorizationAnswer } from "./ext-authz-filter.ts";
+import type { CallCluster, ClusterAnswer } from "./filter-services.ts";
+import type { FilterRequest } from "./http-filter.ts";
+
+export interface HttpAuthorizationOptions {
+  readonly cluster: string;
+  readonly timeoutMs: number;
+  readonly pathPrefix: string;
+  /** Takes the place of the request's path; empty: not. */
+  readonly pathOverride: string;
+  /** Fields of the request that are told, besides those that always are. */
+  readonly told: StringMatcher;
+  readonly added: readonly (readonly [name: string, value: string])[];
+  /** Fields of the answer that the upstream is told, set or added. */
+  readonly toUpstream: StringMatcher;
+  readonly toUpstreamAppended: StringMatcher;
+  /** Fields of a refusal that the client is told; undefined: all of them. */
+  readonly toClient: StringMatcher | undefined;
+  readonly toClientOnSuccess: StringMatcher;
+  readonly callCluster: CallCluster;
+}
+
+const maxAnswerBytes = 1024 * 1024;
+/** Told to a refused client whatever is configured. */
+const alwaysToClient = new Set(["www-authenticate", "location", "content-type", "proxy-authenticate"]);
+/** What frames a message, or goes no further than one hop. */
+const hopFields = new Set(["connection", "content-length", "transfer-encoding", "keep-alive", "te", "trailer", "upgrade", "host", "date", "server"]);
+
+/** Asks by a request like the client's, without its body: 200 means yes. */
+export function httpAuthorization(options: HttpAuthorizationOptions): AskAuthorization {
+  return async (request, _extensions, signal) => {
+    const answer = await options.callCluster(
+      {
+        cluster: options.cluster,
+        protocol: "http1",
+        method: request.method,
+        path: options.pathOverride === "" ? `${options.pathPrefix}${request.path}${request.query === "" ? "" : `?${request.query}`}` : options.pathOverride,
+        authority: request.authority,
+        headers: toldFields(request, options),
+        body: Buffer.alloc(0),
+        timeoutMs: options.timeoutMs,
+        maxAnswerBytes,
+      },
+      signal,
+    );
+    if (answer.status >= 500) throw transientError("authorization-failed", `the authorization service answered ${answer.status}`);
+    return answer.status === 200 ? allowed(answer, options) : denied(answer, options);
+  };
+}
+
+function toldFields(request: FilterRequest, { told, added }: HttpAuthorizationOptions): (readonly [string, string])[] {
+  const replaced = new Set(added.map(([name]) => name));
+  const fields: (readonly [string, string])[] = [];
+  for (const [name, value] of request.headers()) {
+    if (hopFields.has(name) || replaced.has(name)) continue;
+    if (name === "authorization" || told(name)) fields.push([name, value]);
+  }
+  return [...fields, ...added];
+}
+
+function allowed(answer: ClusterAnswer, { toUpstream, toUpstreamAppended, toClientOnSuccess }: HttpAuthorizationOptions): AuthorizationAnswer {
+  const fields = answer.headers.filter(([name]) => !hopFields.has(name));
+  return {
+    kind: "allowed",
+    set: [
+      ...fields.filter(([name]) => toUpstream(name)).map(([name, value]) => ({ name, value, append: false })),
+      ...fields.filter(([name]) => toUpstreamAppended(name)).map(([name, value]) => ({ name, value, append: true })),
+    ],
+    remove: [],
+    answerFields: fields.filter(([name]) => toClientOnSuccess(name)),
+    metadata: undefined,
+  };
+}
+
+function denied(answer: ClusterAnswer, { toClient }: HttpAuthorizationOptions): AuthorizationAnswer {
+  const fields = answer.headers.filter(([name]) => !hopFields.has(name) && (toClient === undefined || toClient(name) || alwaysToClient.has(name)));
+  return { kind: "denied", status: answer.status, body: answer.body.toString(), fields, metadata: undefined };
+}
