@@ -93,7 +93,7 @@ function finish({ cluster, http }: ClusterDraft, { service, subset, rule, allCap
   if (subset !== undefined) istio["subset"] = subset;
   if (tlsMode === "SIMPLE" || tlsMode === "MUTUAL") istio["alpn_override"] = "false";
   cluster.metadata = filterMetadata({ istio });
-  cluster.filters = [{ $typeName: "envoy.config.cluster.v3.Filter", ...clusterMetadataExchange() }] as Cluster["filters"];
+  cluster.filters = create(ClusterSchema, { filters: [clusterMetadataExchange()] }).filters;
   if (http.upstreamProtocolOptions.case !== undefined || http.commonHttpProtocolOptions !== undefined || http.upstreamHttpProtocolOptions !== undefined) {
     // Envoy takes no options without the version of HTTP that they are for.
     if (http.upstreamProtocolOptions.case === undefined) {

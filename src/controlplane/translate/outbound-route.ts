@@ -41,14 +41,20 @@ const badGateway = 502;
 export function outboundRoutes(resolved: ResolvedPort): readonly RouteConfiguration[] {
   const hosts = virtualHosts(resolved);
   const { port } = resolved.port;
-  const sniffed = resolved.services.filter(({ service, port: own }) => own.protocol === "unknown" && service.addresses.length > 0 && resolved.port.bind === undefined);
+  const detected = resolved.services.filter(({ port: own }) => own.protocol === "unknown" && resolved.port.bind === undefined);
+  const sniffed = detected.filter(({ service }) => hasAddress(service) || service.resolution === "passthrough");
   const ofServices = sniffed.flatMap(({ service }) => {
     const name = `${service.hostname}:${port}`;
     const host = hosts.find((candidate) => candidate.name === name);
     return host === undefined ? [] : routeConfiguration(name, [{ ...host, domains: ["*"] }]);
   });
-  const shared = resolved.services.some(({ port: own }) => speaksHttp(own)) && resolved.services.length > sniffed.length;
+  const shared = resolved.services.some((entry) => speaksHttp(entry.port) && (!detected.includes(entry) || !hasAddress(entry.service)));
   return [...(shared ? [routeConfiguration(String(port), [...hosts, catchAll(resolved)])] : []), ...ofServices];
+}
+
+/** One that a listener of its own can be bound to. */
+function hasAddress(service: ServiceModel): boolean {
+  return service.addresses.some((address) => !address.includes("/"));
 }
 
 function routeConfiguration(name: string, hosts: readonly VirtualHostInit[]): RouteConfiguration {

@@ -1,4 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { DurationSchema } from "@bufbuild/protobuf/wkt";
 import type { ConnectionPool, ConsistentHash, OutlierDetection, TcpKeepalive, TrafficPolicy, TrafficPolicySettings, Warmup } from "../../api/istio/index.ts";
 import {
   CircuitBreakersSchema,
@@ -7,6 +8,9 @@ import {
   Cluster_LbPolicy,
   ClusterSchema,
   HttpProtocolOptionsSchema,
+  OutlierDetectionSchema,
+  PercentSchema,
+  UpstreamConnectionOptionsSchema,
   type Cluster,
   type HttpProtocolOptions,
 } from "../../wire/envoy/index.ts";
@@ -86,7 +90,7 @@ const defaultRetryConcurrency = 3;
 function applyConnectionPool(draft: ClusterDraft, pool: ConnectionPool | undefined, budget: TrafficPolicy["retryBudget"], mesh: MeshSettings): void {
   const { cluster } = draft;
   const { tcp, http } = pool ?? { tcp: {}, http: undefined };
-  cluster.connectTimeout = { $typeName: "google.protobuf.Duration", ...durationOfMs(tcp.connectTimeoutMs ?? mesh.connectTimeoutMs) };
+  cluster.connectTimeout = create(DurationSchema, durationOfMs(tcp.connectTimeoutMs ?? mesh.connectTimeoutMs));
   cluster.circuitBreakers = create(CircuitBreakersSchema, {
     thresholds: [
       {
@@ -114,16 +118,13 @@ const msPerSecond = 1000;
 
 function applyKeepalive(cluster: Cluster, keepalive: TcpKeepalive): void {
   const seconds = (ms: number): number => Math.round(ms / msPerSecond);
-  cluster.upstreamConnectionOptions = {
-    $typeName: "envoy.config.cluster.v3.UpstreamConnectionOptions",
-    setLocalInterfaceNameOnUpstreamConnections: false,
+  cluster.upstreamConnectionOptions = create(UpstreamConnectionOptionsSchema, {
     tcpKeepalive: {
-      $typeName: "envoy.config.core.v3.TcpKeepalive",
       ...(keepalive.probes === undefined ? {} : { keepaliveProbes: keepalive.probes }),
       ...(keepalive.timeMs === undefined ? {} : { keepaliveTime: seconds(keepalive.timeMs) }),
       ...(keepalive.intervalMs === undefined ? {} : { keepaliveInterval: seconds(keepalive.intervalMs) }),
     },
-  };
+  });
 }
 
 function applyHttpPool(draft: ClusterDraft, { tcp, http }: ConnectionPool): void {
@@ -172,25 +173,20 @@ const enforced = 100;
 function applyOutlierDetection(cluster: Cluster, detection: OutlierDetection): void {
   const counted = (errors: number | undefined): number => (errors === 0 ? 0 : enforced);
   const { consecutive5xxErrors, consecutiveGatewayErrors, consecutiveLocalOriginFailures, splitExternalLocalOriginErrors: split } = detection;
-  cluster.outlierDetection = {
-    $typeName: "envoy.config.cluster.v3.OutlierDetection",
+  cluster.outlierDetection = create(OutlierDetectionSchema, {
     enforcingSuccessRate: 0,
     ...(consecutive5xxErrors === undefined ? {} : { consecutive5xx: consecutive5xxErrors, enforcingConsecutive5xx: counted(consecutive5xxErrors) }),
     ...(consecutiveGatewayErrors === undefined ? {} : { consecutiveGatewayFailure: consecutiveGatewayErrors, enforcingConsecutiveGatewayFailure: counted(consecutiveGatewayErrors) }),
-    ...(detection.intervalMs === undefined ? {} : { interval: duration(detection.intervalMs) }),
-    ...(detection.baseEjectionTimeMs === undefined ? {} : { baseEjectionTime: duration(detection.baseEjectionTimeMs) }),
+    ...(detection.intervalMs === undefined ? {} : { interval: durationOfMs(detection.intervalMs) }),
+    ...(detection.baseEjectionTimeMs === undefined ? {} : { baseEjectionTime: durationOfMs(detection.baseEjectionTimeMs) }),
     ...(detection.maxEjectionPercent === undefined ? {} : { maxEjectionPercent: detection.maxEjectionPercent }),
     splitExternalLocalOriginErrors: split,
     ...(split ? { enforcingLocalOriginSuccessRate: 0 } : {}),
     ...(split && consecutiveLocalOriginFailures !== undefined && consecutiveLocalOriginFailures > 0
       ? { consecutiveLocalOriginFailure: consecutiveLocalOriginFailures, enforcingConsecutiveLocalOriginFailure: enforced }
       : {}),
-  } as NonNullable<Cluster["outlierDetection"]>;
-  commonLbConfig(cluster).healthyPanicThreshold = { $typeName: "envoy.type.v3.Percent", value: detection.minHealthPercent ?? 0 };
-}
-
-function duration(ms: number) {
-  return { $typeName: "google.protobuf.Duration" as const, ...durationOfMs(ms) };
+  });
+  commonLbConfig(cluster).healthyPanicThreshold = create(PercentSchema, { value: detection.minHealthPercent ?? 0 });
 }
 
 function commonLbConfig(cluster: Cluster): NonNullable<Cluster["commonLbConfig"]> {

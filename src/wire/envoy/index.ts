@@ -82,6 +82,7 @@ export {
   type LoadBalancingPolicy,
   type Cluster_LbSubsetConfig,
   type UpstreamConnectionOptions,
+  UpstreamConnectionOptionsSchema,
 } from "#generated/proto/envoy/config/cluster/v3/cluster_pb.js";
 export {
   type CircuitBreakers,
@@ -216,7 +217,7 @@ export type {
   CustomTag_Environment,
   CustomTag_Metadata,
 } from "#generated/proto/envoy/type/tracing/v3/custom_tag_pb.js";
-export { type FractionalPercent, FractionalPercent_DenominatorType, type Percent } from "#generated/proto/envoy/type/v3/percent_pb.js";
+export { type FractionalPercent, FractionalPercent_DenominatorType, type Percent, PercentSchema } from "#generated/proto/envoy/type/v3/percent_pb.js";
 export type { Int32Range, Int64Range } from "#generated/proto/envoy/type/v3/range_pb.js";
 export { type FileAccessLog, FileAccessLogSchema } from "#generated/proto/envoy/extensions/access_loggers/file/v3/file_pb.js";
 export {
