@@ -26,6 +26,7 @@ const roles: Readonly<Record<string, () => Promise<RoleModule>>> = {
   pilot: () => import("./pilot.ts"),
   rollout: () => import("./rollout.ts"),
   probe: () => import("./probe.ts"),
+  operator: () => import("./operator.ts"),
   "cluster-apiserver": () => import("./cluster-apiserver.ts"),
   "cluster-controllers": () => import("./cluster-controllers.ts"),
   "cluster-launcher": () => import("./cluster-launcher.ts"),

@@ -11,6 +11,8 @@ export interface ControlPlaneSettings {
   readonly namespace: string;
   /** `default` when there is none. */
   readonly revision: string;
+  /** Its Service: `istiod[-rev]`, or what ISTIOD_SERVICE_NAME (ours) says where names do not follow the revision. */
+  readonly serviceName: string;
   readonly clusterId: string;
   readonly network: string;
   readonly domain: string;
@@ -44,12 +46,14 @@ const flags: Readonly<Record<string, string>> = {
 export function readControlPlaneSettings(args: readonly string[], env: Environment, release: string): ControlPlaneSettings {
   const given = readFlags(args);
   const flag = (name: string): string => given.get(name) ?? flags[name] ?? "";
+  const revision = envString(env, "REVISION", "default");
   const hub = envString(env, "HUB", "docker.io/istio");
   const tag = envString(env, "TAG", release);
   return {
     podName: envString(env, "POD_NAME", "istiod"),
     namespace: envString(env, "POD_NAMESPACE", "istio-system"),
-    revision: envString(env, "REVISION", "default"),
+    revision,
+    serviceName: envString(env, "ISTIOD_SERVICE_NAME", revision === "default" ? "istiod" : `istiod-${revision}`),
     clusterId: envString(env, "CLUSTER_ID", "Kubernetes"),
     network: envString(env, "ISTIO_NETWORK", ""),
     domain: flag("--domain"),

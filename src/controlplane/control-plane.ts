@@ -128,7 +128,7 @@ export class ControlPlane {
     const configFile = new MeshConfigFile(settings.meshConfigPath, clock, log);
     const mesh = await configFile.load();
     this.#takeMesh(mesh);
-    const identity = await ControlPlaneIdentity.create({ client, namespace: settings.namespace, revision: settings.revision, domain: settings.domain, trustDomain: mesh.trustDomain, clock, log });
+    const identity = await ControlPlaneIdentity.create({ client, namespace: settings.namespace, serviceName: settings.serviceName, domain: settings.domain, trustDomain: mesh.trustDomain, clock, log });
     // While streams drain, their proxies still get what changes.
     const stopped = new AbortController();
     const work = new Map<string, Promise<void>>();
@@ -167,10 +167,11 @@ export class ControlPlane {
 
   #injection(configFile: MeshConfigFile): InjectionSource {
     const { client, settings, clock, log } = this.#options;
-    const { namespace, revision, hub, tag, clusterId, network, nativeSidecars } = settings;
+    const { namespace, revision, serviceName, hub, tag, clusterId, network, nativeSidecars } = settings;
     return new InjectionSource({
       client,
       namespace,
+      serviceName,
       defaults: { hub, tag, istioNamespace: namespace, revision, clusterName: clusterId, network },
       nativeSidecars,
       meshText: () => configFile.text,
@@ -218,8 +219,7 @@ export class ControlPlane {
   }
 
   #serviceName(): string {
-    const { revision } = this.#options.settings;
-    return revision === "default" ? "istiod" : `istiod-${revision}`;
+    return this.#options.settings.serviceName;
   }
 
   #trustDomain(): string {

@@ -5,7 +5,7 @@ import type { KubeClient } from "../kube/index.ts";
 export interface IdentityOptions {
   readonly client: KubeClient;
   readonly namespace: string;
-  readonly revision: string;
+  readonly serviceName: string;
   readonly domain: string;
   readonly trustDomain: string;
   readonly clock: Clock;
@@ -60,7 +60,7 @@ async function loadAuthority(options: IdentityOptions): Promise<CertificateAutho
 }
 
 /** The Services by which this control plane is reached; the unrevisioned names are a tag's or the default's. */
-function dnsNames({ namespace, revision, domain }: IdentityOptions): readonly string[] {
-  const services = ["istiod", "istio-pilot", ...(revision === "default" ? [] : [`istiod-${revision}`])];
-  return services.flatMap((service) => [`${service}.${namespace}.svc`, `${service}.${namespace}`, `${service}.${namespace}.svc.${domain}`]);
+function dnsNames({ namespace, serviceName, domain }: IdentityOptions): readonly string[] {
+  const services = new Set(["istiod", "istio-pilot", serviceName]);
+  return [...services].flatMap((service) => [`${service}.${namespace}.svc`, `${service}.${namespace}`, `${service}.${namespace}.svc.${domain}`]);
 }

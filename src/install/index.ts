@@ -1,3 +1,4 @@
+export { controlPlaneLabels, gatewaySelector, meshGatewayNames, renderBanzaiControlPlane, renderBanzaiGateway, renderMeshGateways } from "./banzai/index.ts";
 export { chartValuesOf, type ChartName } from "./chart-values.ts";
 export { installedKindOf, installedKinds } from "./installed-kinds.ts";
 export { profiles } from "./profiles.ts";

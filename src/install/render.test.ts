@@ -120,7 +120,7 @@ test("a misspelt component, a bad revision, a misspelt value, a dead one and one
     ["spec.revision", "spec.components.pilots"],
   );
   assert.equal(parsed.errors[1]?.message, "is not a field that is known here; did you mean pilot?");
-  const values = (given: object) => resolveSettings({ specs: [{ values: given }] }, defaults);
+  const values = (given: Readonly<Record<string, unknown>>) => resolveSettings({ specs: [{ values: given }] }, defaults);
   assert.deepEqual(values({ pilot: { autoscaleEnable: false } }).errors, [
     { path: "spec.values.pilot.autoscaleEnable", message: "is not a key of any release from 1.6 to 1.31; did you mean spec.values.pilot.autoscaleEnabled?" },
   ]);

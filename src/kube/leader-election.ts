@@ -14,6 +14,8 @@ export interface LeaderElectionOptions {
   /** The holder gives up by itself after this long without a renewal; less than the lease's duration. 10 s when absent. */
   readonly renewDeadlineMs?: number;
   readonly retryMs?: number;
+  /** Called when somebody else is found to hold the lease, once for each holder. */
+  readonly onFollow?: (holder: string) => void;
   readonly log: Logger;
   readonly clock: Clock;
   readonly random?: Random;
@@ -29,6 +31,7 @@ export class LeaderElection {
   /** The holder's record as last seen, and when: other machines' clocks are not trusted. */
   #seen = "";
   #seenAtMs = 0;
+  #followed = "";
 
   constructor(options: LeaderElectionOptions) {
     this.#options = options;
@@ -81,7 +84,10 @@ export class LeaderElection {
       }
       const spec = lease.spec ?? {};
       const held = spec.holderIdentity === identity;
-      if (!held && !this.#expired(spec)) return false;
+      if (!held && !this.#expired(spec)) {
+        this.#follow(spec.holderIdentity ?? "");
+        return false;
+      }
       const transitions = (spec.leaseTransitions ?? 0) + (held ? 0 : 1);
       await client.update(leaseKind, { ...lease, spec: this.#spec(held ? (spec.acquireTime ?? now) : now, now, transitions) });
       return true;
@@ -89,6 +95,12 @@ export class LeaderElection {
       this.#log.debug("the lease cannot be taken", { lease: name, error: describeError(error) });
       return false;
     }
+  }
+
+  #follow(holder: string): void {
+    if (holder === this.#followed) return;
+    this.#followed = holder;
+    this.#options.onFollow?.(holder);
   }
 
   #expired(spec: NonNullable<Lease["spec"]>): boolean {

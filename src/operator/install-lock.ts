@@ -36,7 +36,7 @@ export async function withInstallLock(options: InstallLockOptions, signal: Abort
 }
 
 async function acquire(options: InstallLockOptions, signal: AbortSignal | undefined): Promise<void> {
-  const { clock, identity, timeoutMs, onWait } = options;
+  const { clock, timeoutMs, onWait } = options;
   const deadline = clock.steadyMs() + timeoutMs;
   let seen: { readonly record: string; readonly atMs: number } | undefined;
   let told = false;
@@ -44,10 +44,10 @@ async function acquire(options: InstallLockOptions, signal: AbortSignal | undefi
     const held = await tryTake(options, seen !== undefined && clock.steadyMs() - seen.atMs > leaseSeconds * 1000 ? seen.record : undefined);
     if (held === undefined) return;
     if (held.record !== seen?.record) seen = { record: held.record, atMs: clock.steadyMs() };
-    if (held.holder !== identity && !told) onWait(held.holder);
-    told = true;
+    if (held.holder !== "" && !told) onWait(held.holder);
+    told ||= held.holder !== "";
     if (clock.steadyMs() > deadline) {
-      throw transientError("install-busy", `${held.holder} has been installing in ${options.namespace} for more than ${timeoutMs / 1000} s`, {
+      throw transientError("install-busy", `${held.holder === "" ? "somebody else" : held.holder} has been installing in ${options.namespace} for more than ${timeoutMs / 1000} s`, {
         hint: `wait for it, or if it is no more: kubectl -n ${options.namespace} delete lease ${leaseName}`,
       });
     }
@@ -69,7 +69,7 @@ async function tryTake({ client, namespace, identity, clock }: InstallLockOption
     return undefined;
   } catch (error) {
     // Somebody else was quicker.
-    if (isKubeCode(error, "conflict") || isKubeCode(error, "already-exists")) return { holder: "another installer", record: "" };
+    if (isKubeCode(error, "conflict") || isKubeCode(error, "already-exists")) return { holder: "", record: "" };
     throw error;
   }
 }

@@ -68,8 +68,10 @@ function deploymentMissing(deployment: Deployment | undefined): string | undefin
   const { status = {}, spec, metadata } = deployment;
   if ((status.observedGeneration ?? 0) < (metadata.generation ?? 0)) return "its controller has not seen it yet";
   const wanted = spec?.replicas ?? 1;
-  const ready = Math.min(status.updatedReplicas ?? 0, status.availableReplicas ?? 0);
-  return ready >= wanted ? undefined : `${ready} of ${wanted} replicas are available`;
+  const { replicas = 0, updatedReplicas = 0, availableReplicas = 0 } = status;
+  const ready = Math.min(updatedReplicas, availableReplicas);
+  if (ready < wanted) return `${ready} of ${wanted} replicas are available`;
+  return replicas > updatedReplicas ? `${replicas - updatedReplicas} pod${replicas - updatedReplicas === 1 ? "" : "s"} of the version before still serve` : undefined;
 }
 
 function daemonSetMissing(daemonSet: DaemonSet | undefined): string | undefined {

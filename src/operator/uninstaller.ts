@@ -1,12 +1,12 @@
 import { userError } from "../base/index.ts";
 import type { KindDefinition, KubernetesObject, UntypedObject } from "../api/index.ts";
-import { isKubeCode, type KubeClient } from "../kube/index.ts";
+import { controllerOf, isKubeCode, type KubeClient } from "../kube/index.ts";
 import { installedKinds } from "../install/index.ts";
 
 export interface UninstallOptions {
   readonly client: KubeClient;
-  /** What to remove: one revision, or everything that an installation wrote. */
-  readonly what: { readonly revision: string } | "everything";
+  /** What to remove: one revision, everything that an installation wrote, or what a selector finds. */
+  readonly what: { readonly revision: string } | { readonly labelSelector: string } | "everything";
   readonly onRemoved: (object: KubernetesObject) => void;
   /** Only tells what would be removed. */
   readonly dryRun?: boolean;
@@ -22,8 +22,7 @@ const webhookKinds = new Set(["MutatingWebhookConfiguration", "ValidatingWebhook
  * certificate and namespaces.
  */
 export async function removeInstalled({ client, what, onRemoved, dryRun = false }: UninstallOptions): Promise<number> {
-  if (what !== "everything" && what.revision === "") throw userError("revision-missing", "no revision was named");
-  const labelSelector = what === "everything" ? everything : `istio.io/rev=${what.revision},${everything},${everything} notin (Base,Cni)`;
+  const labelSelector = selectorOf(what);
   const kinds = installedKinds.toReversed().filter(({ kind }) => kind !== "CustomResourceDefinition" && kind !== "Namespace");
   let removed = 0;
   for (const kind of [...kinds.filter(({ kind }) => webhookKinds.has(kind)), ...kinds.filter(({ kind }) => !webhookKinds.has(kind))]) {
@@ -39,10 +38,17 @@ export async function removeInstalled({ client, what, onRemoved, dryRun = false 
   return removed;
 }
 
-/** A kind that the server does not serve has no objects. */
+function selectorOf(what: UninstallOptions["what"]): string {
+  if (what === "everything") return everything;
+  if ("labelSelector" in what) return what.labelSelector;
+  if (what.revision === "") throw userError("revision-missing", "no revision was named");
+  return `istio.io/rev=${what.revision},${everything},${everything} notin (Base,Cni)`;
+}
+
+/** What controllers made of them goes with them. A kind that the server does not serve has no objects. */
 async function present(client: KubeClient, kind: KindDefinition<UntypedObject>, labelSelector: string): Promise<readonly UntypedObject[]> {
   try {
-    return (await client.list(kind, { labelSelector })).items;
+    return (await client.list(kind, { labelSelector })).items.filter((object) => controllerOf(object) === undefined && object.metadata.labels?.["endpointslice.kubernetes.io/managed-by"] === undefined);
   } catch (error) {
     if (isKubeCode(error, "not-found")) return [];
     throw error;

@@ -11,6 +11,8 @@ export interface InjectionSourceOptions {
   readonly client: KubeClient;
   /** Where this control plane runs. */
   readonly namespace: string;
+  /** Its Service, whose name ends as the ConfigMap's does. */
+  readonly serviceName: string;
   readonly defaults: InjectionDefaults;
   readonly nativeSidecars: NativeSidecarMode;
   /** YAML of the mesh config, as it is now. */
@@ -42,8 +44,8 @@ export class InjectionSource {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { client, namespace, clock, log, defaults } = this.#options;
-    const name = defaults.revision === "default" ? "istio-sidecar-injector" : `istio-sidecar-injector-${defaults.revision}`;
+    const { client, namespace, serviceName, clock, log } = this.#options;
+    const name = serviceName.replace(/^istiod/, "istio-sidecar-injector");
     const informer = createInformer(client, configMapKind, { namespace, fieldSelector: `metadata.name=${name}`, clock, log });
     using _changes = informer.subscribe((change) => this.#take(change.type === "set" ? change.object : undefined));
     await informer.run(signal);

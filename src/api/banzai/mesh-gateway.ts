@@ -1,0 +1,47 @@
+import { defineKind } from "../kind.ts";
+import type { KubernetesObject } from "../meta.ts";
+import type { Parsed } from "../parsed.ts";
+import { Reader } from "../reader.ts";
+import { readGateway, type GatewayConfiguration, type ResourceReference } from "./gateway-configuration.ts";
+import type { BanzaiStatus } from "./istio.ts";
+
+type Tree = Readonly<Record<string, unknown>>;
+
+/** `istio.banzaicloud.io/v1beta1` MeshGateway: a gateway's Deployment and Service, and the control plane that configures it. */
+export interface BanzaiMeshGateway extends KubernetesObject {
+  spec: BanzaiMeshGatewaySpec;
+  status?: BanzaiStatus;
+}
+
+export interface BanzaiMeshGatewaySpec extends GatewayConfiguration {
+  readonly type: "ingress" | "egress";
+  /** None: the oldest Istio of the cluster. */
+  readonly istioControlPlane: ResourceReference | undefined;
+}
+
+export function parseBanzaiMeshGateway(raw: unknown): Parsed<BanzaiMeshGateway> {
+  const reader = new Reader(raw);
+  reader.ignore("apiVersion", "kind", "metadata", "status");
+  reader.unknownFields();
+  const spec = reader.object("spec") ?? new Reader({}, "spec");
+  const own = (raw as KubernetesObject).metadata.namespace ?? "";
+  const reference = spec.object("istioControlPlane");
+  const name = reference?.required("name", reference.string("name"));
+  const namespace = reference?.string("namespace") ?? own;
+  reference?.unknownFields();
+  const parsed = {
+    ...readGateway(spec, true),
+    type: spec.required("type", spec.oneOf("type", ["ingress", "egress"])) ?? ("ingress" as const),
+    istioControlPlane: name === undefined ? undefined : { name, namespace },
+  };
+  spec.unknownFields();
+  return reader.finish(() => ({ ...(raw as KubernetesObject), spec: parsed }) as BanzaiMeshGateway);
+}
+
+export const banzaiMeshGatewayKind = defineKind<KubernetesObject & { spec?: Tree; status?: BanzaiStatus }>({
+  group: "istio.banzaicloud.io",
+  versions: ["v1beta1"],
+  kind: "MeshGateway",
+  plural: "meshgateways",
+  namespaced: true,
+});

@@ -1,0 +1,135 @@
+// Operators in the cluster: IstioOperator objects, Banzai Cloud's Istio and MeshGateway, and the proxy before their metrics.
+import { readFile } from "node:fs/promises";
+import { createServer, type RequestListener } from "node:http";
+import { createServer as createSecureServer } from "node:https";
+import { join } from "node:path";
+import { aborted, envString, systemClock, userError, type Logger } from "../base/index.ts";
+import type { UntypedObject } from "../api/index.ts";
+import { CertificateAuthority, createSelfSignedAuthority } from "../controlplane/ca/index.ts";
+import { createKubeClient, LeaderElection, loadKubeConfig, objectsInManifest, type KubeClient } from "../kube/index.ts";
+import { BanzaiOperator, IstioOperatorController, proxyMetrics } from "../operator/index.ts";
+import { addProcessMetrics, MetricsRegistry, prometheusContentType, renderPrometheus } from "../telemetry/index.ts";
+import type { RoleContext } from "./role.ts";
+
+/** `serin operator init` and the like are verbs of the command line; flags make it a process. */
+export async function run(context: RoleContext): Promise<number> {
+  const [first] = context.args;
+  const isProcess = first !== undefined && (first === "server" || (first.startsWith("--") && first !== "--help"));
+  if (!isProcess) return await (await import("./cli.ts")).run({ ...context, args: ["operator", ...context.args] });
+  const flags = readFlags(context.args);
+  const kind = flags.get("kind") ?? "istio";
+  const client = createKubeClient(await loadKubeConfig(context.env), { log: context.log, clock: systemClock, userAgent: `${kind}-operator/${context.release.version}` });
+  try {
+    if (kind === "metrics-proxy") await runMetricsProxy(client, flags, context);
+    else if (kind === "istio") await runIstioOperator(client, context);
+    else if (kind === "banzai") await runBanzaiOperator(client, flags, context);
+    else throw userError("operator-kind", `--kind must be istio, banzai or metrics-proxy, got "${kind}"`);
+  } finally {
+    client.close();
+  }
+  return 0;
+}
+
+/** `--name=value`, `--name value` and `--name`; the operators' images are given flags of upstream's that mean nothing here. */
+function readFlags(args: readonly string[]): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  for (const [index, argument] of args.entries()) {
+    const [, name, value] = /^--([a-z-]+)(?:=(.*))?$/.exec(argument) ?? [];
+    if (name === undefined) continue;
+    const next = args[index + 1];
+    found.set(name, value ?? (next === undefined || next.startsWith("-") ? "true" : next));
+  }
+  return found;
+}
+
+async function readDefinitions(root: string, name: string): Promise<UntypedObject[]> {
+  return await Array.fromAsync(objectsInManifest(await readFile(join(root, "manifests/crds", `${name}.yaml`), "utf8")));
+}
+
+const defaultHub = "docker.io/istio";
+const readyTimeoutMs = 300_000;
+
+async function runIstioOperator(client: KubeClient, { env, log, shutdown, release }: RoleContext): Promise<void> {
+  const identity = envString(env, "POD_NAME", `istio-operator-${process.pid}`);
+  const controller = new IstioOperatorController({
+    client,
+    watchedNamespaces: envString(env, "WATCH_NAMESPACE", "").split(",").map((name) => name.trim()).filter((name) => name !== ""),
+    defaults: { hub: envString(env, "HUB", defaultHub), tag: envString(env, "TAG", release.version) },
+    customResources: async () => ({ istio: await readDefinitions(release.root, "istio"), rollout: await readDefinitions(release.root, "rollout") }),
+    identity,
+    readyTimeoutMs,
+    clock: systemClock,
+    log,
+  });
+  const name = `istio-operator-lock${envString(env, "REVISION", "") === "" ? "" : `-${envString(env, "REVISION", "")}`}`;
+  await lead({ client, namespace: envString(env, "LEADER_ELECTION_NAMESPACE", envString(env, "POD_NAMESPACE", "istio-operator")), name, identity, listen: ["0.0.0.0", 8383] }, { log, shutdown }, async (leading) => await controller.run(leading));
+}
+
+async function runBanzaiOperator(client: KubeClient, flags: ReadonlyMap<string, string>, { env, log, shutdown, release }: RoleContext): Promise<void> {
+  const minor = (flags.get("istio-version") ?? flags.get("minor") ?? "").split(".").slice(0, 2).join(".");
+  if (!/^1\.\d+$/.test(minor)) throw userError("operator-version", `--istio-version must name the release that this operator looks after, such as 1.6, got "${minor}"`);
+  const operator = new BanzaiOperator({ client, minor, definitions: async () => await readDefinitions(release.root, "istio"), clock: systemClock, log });
+  const [host = "0.0.0.0", port = "8080"] = (flags.get("metrics-addr") ?? "0.0.0.0:8080").split(":");
+  const place = {
+    client,
+    namespace: flags.get("leader-election-namespace") ?? envString(env, "POD_NAMESPACE", "istio-system"),
+    // Of the release, not of the installation: two operators of one release would fight over its objects.
+    name: `banzai-istio-operator-${minor.replace(".", "-")}`,
+    identity: envString(env, "HOSTNAME", `istio-operator-${process.pid}`),
+    listen: [host === "" ? "0.0.0.0" : host, Number(port)] as const,
+    onFollow: (holder: string): void => log.warn(`${holder} looks after Istio ${minor} already: this operator does nothing until it ends`, { minor }),
+  };
+  await lead(place, { log, shutdown }, async (leading) => {
+    log.info("looks after Istio objects", { minor });
+    await operator.run(leading);
+  });
+}
+
+interface Place {
+  readonly client: KubeClient;
+  readonly namespace: string;
+  readonly name: string;
+  readonly identity: string;
+  /** Of metrics and readiness. */
+  readonly listen: readonly [host: string, port: number];
+  readonly onFollow?: (holder: string) => void;
+}
+
+async function lead(place: Place, { log, shutdown }: Pick<RoleContext, "log" | "shutdown">, work: (leading: AbortSignal) => Promise<void>): Promise<void> {
+  const { listen, ...election } = place;
+  const metrics = new MetricsRegistry();
+  addProcessMetrics(metrics, process);
+  const server = createServer((request, response) => {
+    if (request.url === "/ready" || request.url === "/healthz") response.end("ok\n");
+    else if (request.url === "/metrics") response.setHeader("content-type", prometheusContentType).end(renderPrometheus(metrics));
+    else response.writeHead(404).end();
+  });
+  server.listen(listen[1], listen[0]);
+  try {
+    await new LeaderElection({ ...election, log, clock: systemClock }).run(shutdown.drain, work);
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
+}
+
+const certificateLifetimeMs = 365 * 86_400_000;
+
+/** In the place of kube-rbac-proxy: HTTPS before a manager's metrics, for who may read them. */
+async function runMetricsProxy(client: KubeClient, flags: ReadonlyMap<string, string>, { log, shutdown }: RoleContext): Promise<void> {
+  const address = flags.get("secure-listen-address") ?? "0.0.0.0:8443";
+  const upstream = new URL(flags.get("upstream") ?? "http://127.0.0.1:8080/");
+  const authority = await CertificateAuthority.load(await createSelfSignedAuthority("metrics-proxy", systemClock), systemClock);
+  const { certificate, privateKey } = await authority.issueServing(["localhost"], certificateLifetimeMs);
+  const handler: RequestListener = (request, response) => void proxyMetrics({ client, upstream, log }, request, response);
+  const server = createSecureServer({ cert: certificate, key: privateKey }, handler);
+  server.listen(Number(address.slice(address.lastIndexOf(":") + 1)), address.slice(0, address.lastIndexOf(":")));
+  logListening(log, address, upstream);
+  await aborted(shutdown.drain);
+  server.close();
+  server.closeAllConnections();
+}
+
+function logListening(log: Logger, address: string, upstream: URL): void {
+  log.info("serves metrics to who may read them", { address, upstream: upstream.href });
+}

@@ -1,0 +1,90 @@
+import { invariant } from "../../base/index.ts";
+import { resourceSuffixOf, revisionLabelOf, type BanzaiIstio, type BanzaiIstioSpec } from "../../api/banzai/index.ts";
+import { resolveSettings, type InstallSettings } from "../settings.ts";
+
+type Tree = Readonly<Record<string, unknown>>;
+
+/** An Istio object as the settings from which control planes are rendered. */
+export function banzaiSettings(istio: BanzaiIstio): InstallSettings {
+  const { spec, metadata } = istio;
+  const namespace = metadata.namespace ?? "";
+  const slash = spec.pilot.image.lastIndexOf("/");
+  const hub = spec.proxy.image.slice(0, Math.max(0, spec.proxy.image.lastIndexOf("/")));
+  const tag = spec.pilot.image.slice(slash + 1).split(":")[1] ?? spec.version;
+  const parsed = resolveSettings({ specs: [{ profile: "minimal", namespace, meshConfig: meshConfigOf(spec, namespace), values: valuesOf(spec) }] }, { hub, tag });
+  invariant(parsed.value !== undefined, `an Istio object that was checked must have valid settings: ${parsed.errors.map(({ path, message }) => `${path} ${message}`).join("; ")}`);
+  const suffix = resourceSuffixOf(istio);
+  return {
+    ...parsed.value,
+    revision: suffix,
+    revisionLabel: revisionLabelOf({ name: metadata.name ?? "", namespace }),
+    pilot: { ...parsed.value.pilot, k8s: { env: [...spec.pilot.additionalEnvVars, { name: "ISTIOD_SERVICE_NAME", value: suffix === "" ? "istiod" : `istiod-${suffix}` }] } },
+  };
+}
+
+function meshConfigOf(spec: BanzaiIstioSpec, rootNamespace: string): Tree {
+  const { proxy, tracing, localityLb } = spec;
+  const tracer = tracing?.["tracer"];
+  const tracerSettings = typeof tracer === "string" ? tracing?.[tracer] : undefined;
+  return defined({
+    rootNamespace,
+    enableAutoMtls: spec.autoMtls,
+    trustDomain: spec.trustDomain,
+    outboundTrafficPolicy: { mode: spec.outboundTrafficPolicy },
+    accessLogFile: proxy.accessLogFile,
+    accessLogFormat: proxy.accessLogFormat,
+    accessLogEncoding: proxy.accessLogEncoding,
+    ...(localityLb === undefined ? {} : { localityLbSetting: localityLb }),
+    defaultConfig: defined({
+      ...(proxy.holdApplicationUntilProxyStarts ? { holdApplicationUntilProxyStarts: true } : {}),
+      ...(typeof tracer === "string" && tracerSettings !== undefined ? { tracing: { [tracer]: tracerSettings } } : {}),
+    }),
+  });
+}
+
+function valuesOf(spec: BanzaiIstioSpec): Tree {
+  const { pilot, proxy, sidecarInjector } = spec;
+  const minimum = pilot.minReplicas ?? 1;
+  const maximum = pilot.maxReplicas ?? 5;
+  const injector = ["neverInjectSelector", "alwaysInjectSelector", "injectedAnnotations", "rewriteAppHTTPProbe", "enableNamespacesByDefault"] as const;
+  return {
+    global: defined({
+      imagePullPolicy: spec.imagePullPolicy,
+      meshID: spec.meshId,
+      network: spec.networkName,
+      priorityClassName: spec.priorityClassName,
+      multiCluster: spec.clusterName === undefined ? undefined : { clusterName: spec.clusterName },
+      defaultPodDisruptionBudget: { enabled: spec.podDisruptionBudget },
+      istiod: { enableAnalysis: spec.enableAnalysis },
+      proxy: defined({
+        image: proxy.image,
+        clusterDomain: proxy.clusterDomain,
+        logLevel: proxy.logLevel,
+        componentLogLevel: proxy.componentLogLevel,
+        privileged: proxy.privileged,
+        resources: proxy.resources,
+        includeIPRanges: spec.includeIPRanges,
+        excludeIPRanges: spec.excludeIPRanges,
+      }),
+      proxy_init: { image: spec.proxyInitImage },
+    }),
+    pilot: defined({
+      image: pilot.image,
+      replicaCount: pilot.replicaCount,
+      autoscaleEnabled: maximum > minimum,
+      autoscaleMin: minimum,
+      autoscaleMax: maximum,
+      traceSampling: pilot.traceSampling,
+      resources: pilot.resources,
+      nodeSelector: pilot.nodeSelector,
+      tolerations: pilot.tolerations,
+      affinity: pilot.affinity,
+      podAnnotations: pilot.podAnnotations,
+    }),
+    sidecarInjectorWebhook: Object.fromEntries(injector.map((field) => [field, sidecarInjector[field]]).filter(([, value]) => value !== undefined)),
+  };
+}
+
+function defined(tree: Tree): Tree {
+  return Object.fromEntries(Object.entries(tree).filter(([, value]) => value !== undefined));
+}

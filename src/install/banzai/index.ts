@@ -1,0 +1,3 @@
+export { meshGatewayNames, renderMeshGateways } from "./gateway-object.ts";
+export { controlPlaneLabels, renderBanzaiControlPlane } from "./render-control-plane.ts";
+export { gatewaySelector, renderBanzaiGateway } from "./render-gateway.ts";

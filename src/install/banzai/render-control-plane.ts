@@ -1,0 +1,58 @@
+import type { UntypedObject } from "../../api/index.ts";
+import { resourceSuffixOf, revisionLabelOf, type BanzaiIstio } from "../../api/banzai/index.ts";
+import { renderPilot } from "../components/pilot.ts";
+import { isTree } from "../merge.ts";
+import { banzaiSettings } from "./banzai-settings.ts";
+
+/** The objects of a control plane, by the names that Banzai's operators give them. Those in a namespace are owned by the Istio object, the others carry its label. */
+export function renderBanzaiControlPlane(istio: BanzaiIstio): UntypedObject[] {
+  const settings = banzaiSettings(istio);
+  const names = namesOf(istio);
+  return renderPilot(settings)
+    .filter(({ kind, metadata }) => !(kind === "ConfigMap" && metadata.name?.startsWith("values")) && metadata.labels?.["app"] !== "istio-reader")
+    .map((object) => relabelled(renamed(object, names), istio));
+}
+
+/** Upstream's name of an object, and the operators'. */
+type Names = ReadonlyMap<string, string>;
+
+function namesOf(istio: BanzaiIstio): Names {
+  const suffix = resourceSuffixOf(istio);
+  const dashed = suffix === "" ? "" : `-${suffix}`;
+  const namespace = istio.metadata.namespace ?? "";
+  const clusterWide = suffix === "" ? "" : `-${suffix}-${namespace}`;
+  const pilot = `istiod${dashed}`;
+  const elsewhere = namespace === "istio-system" ? "" : `-${namespace}`;
+  return new Map([
+    [`ServiceAccount/${pilot}`, `istiod-service-account${dashed}`],
+    [`HorizontalPodAutoscaler/${pilot}`, `istiod-autoscaler${dashed}`],
+    [`MutatingWebhookConfiguration/istio-sidecar-injector${dashed}${elsewhere}`, `istio-sidecar-injector${clusterWide}`],
+    [`ValidatingWebhookConfiguration/istio-validator${dashed}-${namespace}`, `istiod${clusterWide}`],
+  ]);
+}
+
+function renamed(object: UntypedObject, names: Names): UntypedObject {
+  const name = names.get(`${object.kind ?? ""}/${object.metadata.name ?? ""}`);
+  const result = name === undefined ? object : { ...object, metadata: { ...object.metadata, name } };
+  return withAccount(result, names);
+}
+
+/** Who names the account: the Deployment's pods and the bindings of roles. */
+function withAccount(object: UntypedObject, names: Names): UntypedObject {
+  const account = (name: unknown): unknown => names.get(`ServiceAccount/${String(name)}`) ?? name;
+  if (Array.isArray(object["subjects"])) return { ...object, subjects: object["subjects"].map((subject) => (isTree(subject) ? { ...subject, name: account(subject["name"]) } : (subject as unknown))) };
+  if (object.kind !== "Deployment" || !isTree(object["spec"])) return object;
+  const { spec } = object as unknown as { spec: { template: { spec: { serviceAccountName: string } } } };
+  const pod = spec.template.spec;
+  return { ...object, spec: { ...spec, template: { ...spec.template, spec: { ...pod, serviceAccountName: account(pod.serviceAccountName) } } } };
+}
+
+function relabelled(object: UntypedObject, istio: BanzaiIstio): UntypedObject {
+  const { app = "istiod" } = object.metadata.labels ?? {};
+  return { ...object, metadata: { ...object.metadata, labels: { app, istio: "pilot", ...controlPlaneLabels(istio) } } };
+}
+
+/** By these a control plane's objects outside of its namespace are found again. */
+export function controlPlaneLabels({ metadata }: BanzaiIstio): Record<string, string> {
+  return { "istio.io/rev": revisionLabelOf({ name: metadata.name ?? "", namespace: metadata.namespace ?? "" }), "app.kubernetes.io/managed-by": "banzai-istio-operator" };
+}

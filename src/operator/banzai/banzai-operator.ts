@@ -1,0 +1,118 @@
+import type { Clock, Logger } from "../../base/index.ts";
+import type { KubernetesObject, UntypedObject } from "../../api/index.ts";
+import { banzaiIstioKind, banzaiMeshGatewayKind, minorOf, type BanzaiIstio } from "../../api/banzai/index.ts";
+import { namespaceKind } from "../../api/kubernetes/index.ts";
+import { createInformer, EventRecorder, Reconciler, type KubeClient } from "../../kube/index.ts";
+import { OwnedObjects } from "../owned-objects.ts";
+import type { BanzaiWorld, IstioObject } from "./banzai-world.ts";
+import { reconcileControlPlane } from "./control-plane-reconciler.ts";
+import { reconcileGateway } from "./gateway-reconciler.ts";
+
+export interface BanzaiOperatorOptions {
+  readonly client: KubeClient;
+  /** `1.6`: the release whose Istio objects this operator looks after; it leaves all others alone. */
+  readonly minor: string;
+  /** Definitions of Istio's kinds, which a first control plane brings. */
+  readonly definitions: () => Promise<readonly UntypedObject[]>;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+const ownedKinds = ["ServiceAccount", "ConfigMap", "Service", "Deployment", "PodDisruptionBudget", "HorizontalPodAutoscaler", "Role", "RoleBinding", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"];
+const managedBy = "app.kubernetes.io/managed-by=banzai-istio-operator";
+const retryMaxMs = 5000;
+
+/** Banzai Cloud's operator of one minor release: Istio objects become control planes, MeshGateway objects gateways. */
+export class BanzaiOperator {
+  readonly #options: BanzaiOperatorOptions;
+  readonly #world: BanzaiWorld;
+  readonly #events: EventRecorder;
+  readonly #controlPlanes: Reconciler;
+  readonly #gateways: Reconciler;
+
+  constructor(options: BanzaiOperatorOptions) {
+    this.#options = options;
+    const { client, clock, log, minor, definitions } = options;
+    this.#events = new EventRecorder({ client, component: `istio-operator-${minor}`, clock, log });
+    const informerOptions = { clock, log };
+    const owned = new OwnedObjects({ client, labelSelector: managedBy, kinds: ownedKinds, fieldManager: "banzai-istio-operator", clock, log, onChange: (object) => this.#ownedChanged(object) });
+    this.#world = {
+      client,
+      clock,
+      log,
+      fieldManager: "banzai-istio-operator",
+      istios: createInformer(client, banzaiIstioKind, informerOptions),
+      gateways: createInformer(client, banzaiMeshGatewayKind, informerOptions),
+      namespaces: createInformer<KubernetesObject>(client, namespaceKind, { ...informerOptions, transform: ({ metadata }) => ({ metadata }) }),
+      owned,
+      definitions,
+      isOurs: (istio) => this.#isOurs(istio),
+      gatewayAddressesOf: (istio) => this.#addressesOf(istio),
+    };
+    const { istios, gateways, namespaces } = this.#world;
+    const after = [istios.synced, gateways.synced, namespaces.synced, ...owned.synced];
+    const reconciling = { clock, log, maxAttempts: Infinity, retryMaxMs, after };
+    this.#controlPlanes = new Reconciler({ ...reconciling, name: "istio", reconcile: async (key) => await reconcileControlPlane(this.#world, key) });
+    this.#gateways = new Reconciler({ ...reconciling, name: "mesh-gateway", reconcile: async (key) => await reconcileGateway(this.#world, key) });
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { istios, gateways, namespaces, owned } = this.#world;
+    istios.subscribe(({ key, object, type }) => {
+      this.#tellForeign(object, type);
+      this.#controlPlanes.add(key);
+      for (const gateway of gateways.list()) this.#gateways.add(`${gateway.metadata.namespace ?? ""}/${gateway.metadata.name ?? ""}`);
+    });
+    gateways.subscribe(({ key }) => {
+      this.#gateways.add(key);
+      this.#addAllControlPlanes();
+    });
+    namespaces.subscribe(() => this.#addAllControlPlanes());
+    await Promise.all([istios.run(signal), gateways.run(signal), namespaces.run(signal), owned.run(signal), this.#controlPlanes.run(signal), this.#gateways.run(signal)]);
+  }
+
+  #addAllControlPlanes(): void {
+    for (const { metadata } of this.#world.istios.list()) this.#controlPlanes.add(`${metadata.namespace ?? ""}/${metadata.name ?? ""}`);
+  }
+
+  #isOurs(istio: IstioObject): boolean {
+    const version = istio.spec?.["version"];
+    return typeof version === "string" && minorOf(version) === this.#options.minor;
+  }
+
+  /** An object that no running operator looks after would wait forever without a word. */
+  #tellForeign(istio: IstioObject, type: "set" | "delete"): void {
+    const version = istio.spec?.["version"];
+    if (type === "delete" || typeof version !== "string" || this.#isOurs(istio)) return;
+    const { minor, log } = this.#options;
+    const message = skippedMessage(version, minor);
+    log.info("skips an Istio object", { istio: `${istio.metadata.namespace ?? ""}/${istio.metadata.name ?? ""}`, why: message });
+    if (istio.status?.Status === undefined) this.#events.record(banzaiIstioKind, istio, { type: "Normal", reason: "Skipped", message });
+  }
+
+  #ownedChanged({ metadata }: KubernetesObject): void {
+    const gateway = metadata.labels?.["gateway-name"];
+    if (gateway !== undefined) {
+      this.#gateways.add(`${metadata.namespace ?? ""}/${gateway}`);
+      return;
+    }
+    // `<name>.<namespace>`, in which the dots of a name are dashes.
+    const [name = "", namespace = ""] = (metadata.labels?.["istio.io/rev"] ?? "").split(".");
+    for (const istio of this.#world.istios.list()) {
+      if (istio.metadata.namespace === namespace && istio.metadata.name?.replaceAll(".", "-") === name) this.#controlPlanes.add(`${namespace}/${istio.metadata.name}`);
+    }
+  }
+
+  #addressesOf({ metadata }: BanzaiIstio): string[] {
+    const gateways = this.#world.gateways.list().filter(({ spec }) => {
+      const named = spec?.["istioControlPlane"] as { readonly name?: string; readonly namespace?: string } | undefined;
+      return spec?.["type"] === "ingress" && named?.name === metadata.name && (named?.namespace ?? metadata.namespace) === metadata.namespace;
+    });
+    return gateways.flatMap(({ status }) => status?.GatewayAddress ?? []);
+  }
+}
+
+/** What an operator says of an Istio object of another release. */
+export function skippedMessage(version: string, minor: string): string {
+  return `version ${version} is not for this operator, which looks after Istio ${minor}: an operator of ${minorOf(version)} has to run as well (istioVersion=${minorOf(version)})`;
+}

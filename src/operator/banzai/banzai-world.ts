@@ -1,0 +1,27 @@
+import type { Clock, Logger } from "../../base/index.ts";
+import type { KubernetesObject, UntypedObject } from "../../api/index.ts";
+import type { banzaiIstioKind, banzaiMeshGatewayKind, BanzaiIstio } from "../../api/banzai/index.ts";
+import type { KindDefinition } from "../../api/index.ts";
+import type { Informer, KubeClient } from "../../kube/index.ts";
+import type { OwnedObjects } from "../owned-objects.ts";
+
+type ObjectOf<Kind> = Kind extends KindDefinition<infer Value> ? Value : never;
+export type IstioObject = ObjectOf<typeof banzaiIstioKind>;
+export type MeshGatewayObject = ObjectOf<typeof banzaiMeshGatewayKind>;
+
+/** What the reconcilers of an operator share. */
+export interface BanzaiWorld {
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly fieldManager: string;
+  readonly istios: Informer<IstioObject>;
+  readonly gateways: Informer<MeshGatewayObject>;
+  readonly namespaces: Informer<KubernetesObject>;
+  readonly owned: OwnedObjects;
+  /** Definitions of Istio's kinds. */
+  readonly definitions: () => Promise<readonly UntypedObject[]>;
+  /** Whether the object's version is of the minor release that this operator looks after. */
+  readonly isOurs: (istio: IstioObject) => boolean;
+  readonly gatewayAddressesOf: (istio: BanzaiIstio) => string[];
+}

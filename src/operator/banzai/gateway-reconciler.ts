@@ -1,0 +1,139 @@
+import { messageOf, transientError } from "../../base/index.ts";
+import { apiVersionOf, formatIssues, type OwnerReference, type UntypedObject } from "../../api/index.ts";
+import {
+  banzaiIstioKind,
+  banzaiMeshGatewayKind,
+  parseBanzaiIstio,
+  parseBanzaiMeshGateway,
+  type BanzaiIstio,
+  type BanzaiMeshGateway,
+  type BanzaiStatus,
+} from "../../api/banzai/index.ts";
+import { deploymentKind, replicaSetKind, serviceKind } from "../../api/kubernetes/index.ts";
+import { gatewaySelector, renderBanzaiGateway } from "../../install/index.ts";
+import { controllerOf, isKubeCode } from "../../kube/index.ts";
+import { readinessCheck } from "../readiness.ts";
+import type { BanzaiWorld, IstioObject, MeshGatewayObject } from "./banzai-world.ts";
+import { ownedBy } from "./control-plane-reconciler.ts";
+
+const retryMs = 1000;
+/** How long a Deployment that is let go may take to go. */
+const goneTimeoutMs = 10_000;
+const pollMs = 20;
+
+/** Brings one MeshGateway's Deployment and Service to what it says, for the control plane that it names. */
+export async function reconcileGateway(world: BanzaiWorld, key: string): Promise<number | void> {
+  const raw = world.gateways.get(key);
+  if (raw === undefined || raw.metadata.deletionTimestamp !== undefined) return;
+  const { value: gateway, errors } = parseBanzaiMeshGateway(raw);
+  if (gateway === undefined) return await setStatus(world, raw, { Status: "ReconcileFailed", ErrorMessage: formatIssues(errors) });
+  const related = relatedIstio(world, gateway);
+  if (related === undefined) {
+    const { name, namespace } = gateway.spec.istioControlPlane ?? { name: "(none)", namespace: "" };
+    return await setStatus(world, raw, { Status: "ReconcileFailed", ErrorMessage: `could not get related Istio CR: ${gateway.spec.istioControlPlane === undefined ? "no Istio CRs were found" : `there is no Istio ${namespace}/${name}`}` });
+  }
+  if (!world.isOurs(related) || related.metadata.deletionTimestamp !== undefined) return;
+  const { value: istio } = parseBanzaiIstio(related);
+  // The control plane's own status says what is wrong with it.
+  if (istio === undefined) return;
+  try {
+    return await bringUp(world, gateway, istio);
+  } catch (error) {
+    if (!isKubeCode(error, "conflict")) await setStatus(world, raw, { Status: "ReconcileFailed", ErrorMessage: messageOf(error) });
+    throw error;
+  }
+}
+
+/** The control plane that the gateway names, or the oldest of the cluster. */
+function relatedIstio({ istios }: BanzaiWorld, { spec }: BanzaiMeshGateway): IstioObject | undefined {
+  const { istioControlPlane: named } = spec;
+  if (named !== undefined) return istios.get(`${named.namespace}/${named.name}`);
+  return istios.list().toSorted((a, b) => (a.metadata.creationTimestamp ?? "").localeCompare(b.metadata.creationTimestamp ?? ""))[0];
+}
+
+async function bringUp(world: BanzaiWorld, gateway: BanzaiMeshGateway, istio: BanzaiIstio): Promise<number | void> {
+  const { client } = world;
+  const { metadata } = gateway;
+  await moveOwnership(world, gateway, istio);
+  if (gateway.status?.Status !== "Available") await setStatus(world, gateway, { Status: "Reconciling" });
+  const owner: OwnerReference = { apiVersion: apiVersionOf(banzaiMeshGatewayKind), kind: banzaiMeshGatewayKind.kind, name: metadata.name ?? "", uid: metadata.uid ?? "", controller: true, blockOwnerDeletion: true };
+  const objects = renderBanzaiGateway(gateway, istio).map((object) => ownedBy(object, owner, metadata.namespace));
+  for (const object of objects) {
+    if (object.kind === "Deployment") await letGoOfOther(world, object);
+    await world.owned.apply(object);
+  }
+  const deployment = objects.find(({ kind }) => kind === "Deployment");
+  if (deployment !== undefined && (await readinessCheck(deployment, client)?.()) !== undefined) return retryMs;
+  await removeLetGo(world, gateway, deployment);
+  const addresses = await serviceAddresses(world, gateway);
+  if (addresses === undefined) {
+    await setStatus(world, gateway, { Status: "ReconcileFailed", ErrorMessage: "gateway address is pending: the Service has no address of a load balancer yet" });
+    return retryMs;
+  }
+  await setStatus(world, gateway, { Status: "Available", ...(addresses.length === 0 ? {} : { GatewayAddress: addresses }) });
+}
+
+/**
+ * A gateway that has moved belongs to the control plane it moved to: with its first owner it would be deleted. One that
+ * nobody owns was made by a user, and stays the user's.
+ */
+async function moveOwnership({ client, log }: BanzaiWorld, { metadata }: BanzaiMeshGateway, istio: BanzaiIstio): Promise<void> {
+  const owner = controllerOf({ metadata });
+  if (owner === undefined || owner.kind !== banzaiIstioKind.kind || owner.uid === istio.metadata.uid) return;
+  const others = (metadata.ownerReferences ?? []).filter(({ uid }) => uid !== owner.uid);
+  const isNear = istio.metadata.namespace === metadata.namespace;
+  const reference: OwnerReference = { ...owner, name: istio.metadata.name ?? "", uid: istio.metadata.uid ?? "" };
+  const patch = { metadata: { ownerReferences: isNear ? [...others, reference] : others, resourceVersion: metadata.resourceVersion } };
+  await client.patchMerge(banzaiMeshGatewayKind, metadata.name ?? "", metadata.namespace, patch);
+  log.info("took a gateway over", { gateway: `${metadata.namespace ?? ""}/${metadata.name ?? ""}`, from: owner.name, to: istio.metadata.name ?? "" });
+}
+
+/** A Deployment's selector cannot change: the one of the revision before is deleted, and its pods stay and serve. */
+async function letGoOfOther({ client, clock, owned, log }: BanzaiWorld, wanted: UntypedObject): Promise<void> {
+  const { name = "", namespace } = wanted.metadata;
+  const found = await client.get(deploymentKind, name, namespace);
+  if (found === undefined) return;
+  const selector = (wanted["spec"] as { selector: { matchLabels: Record<string, string> } }).selector.matchLabels;
+  const isSame = found.metadata.deletionTimestamp === undefined && sortedText(found.spec?.selector.matchLabels ?? {}) === sortedText(selector);
+  if (isSame) return;
+  log.info("a gateway moves: its pods serve until those of the other control plane do", { deployment: `${namespace ?? ""}/${name}` });
+  owned.forget(wanted);
+  await client.delete(deploymentKind, name, namespace, { propagationPolicy: "Orphan", preconditions: { uid: found.metadata.uid ?? "" } });
+  const deadline = clock.steadyMs() + goneTimeoutMs;
+  while ((await client.get(deploymentKind, name, namespace))?.metadata.uid === found.metadata.uid) {
+    if (clock.steadyMs() > deadline) throw transientError("deployment-stays", `Deployment ${namespace ?? ""}/${name} has been deleted, and is still there after ${goneTimeoutMs / 1000} s`);
+    await clock.sleep(pollMs);
+  }
+}
+
+function sortedText(labels: Readonly<Record<string, string>>): string {
+  return JSON.stringify(Object.entries(labels).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** Pods of the control plane before, whose Deployment was let go, now that others serve. */
+async function removeLetGo({ client, log }: BanzaiWorld, gateway: BanzaiMeshGateway, deployment: UntypedObject | undefined): Promise<void> {
+  const { namespace = "" } = gateway.metadata;
+  const current = deployment?.metadata.labels?.["istio.io/rev"];
+  const labelSelector = Object.entries(gatewaySelector(gateway)).map(([name, value]) => `${name}=${value}`).join(",");
+  for (const set of (await client.list(replicaSetKind, { namespace, labelSelector })).items) {
+    if (controllerOf(set) !== undefined || set.metadata.labels?.["istio.io/rev"] === current) continue;
+    log.info("removes the pods of the control plane before", { replicaSet: `${namespace}/${set.metadata.name ?? ""}` });
+    await client.delete(replicaSetKind, set.metadata.name ?? "", namespace, { propagationPolicy: "Background" });
+  }
+}
+
+/** Undefined while a load balancer is waited for. */
+async function serviceAddresses({ client }: BanzaiWorld, { metadata }: BanzaiMeshGateway): Promise<string[] | undefined> {
+  const service = await client.get(serviceKind, metadata.name ?? "", metadata.namespace);
+  if (service?.spec?.type !== "LoadBalancer") return service?.spec?.clusterIP === undefined ? [] : [service.spec.clusterIP];
+  const ingress = service.status?.loadBalancer?.ingress ?? [];
+  const addresses = ingress.map(({ ip, hostname }) => ip ?? hostname ?? "").filter((address) => address !== "");
+  return addresses.length === 0 ? undefined : addresses;
+}
+
+async function setStatus({ client, gateways }: BanzaiWorld, { metadata }: MeshGatewayObject | BanzaiMeshGateway, status: BanzaiStatus): Promise<void> {
+  const before = gateways.get(`${metadata.namespace ?? ""}/${metadata.name ?? ""}`)?.status;
+  if (before?.Status === status.Status && before?.ErrorMessage === status.ErrorMessage && JSON.stringify(before?.GatewayAddress) === JSON.stringify(status.GatewayAddress)) return;
+  const patch = { status: { Status: status.Status, ErrorMessage: status.ErrorMessage ?? null, GatewayAddress: status.GatewayAddress ?? null } };
+  await client.patchMerge(banzaiMeshGatewayKind, metadata.name ?? "", metadata.namespace, patch, { subresource: "status" });
+}

@@ -1,0 +1,1 @@
+export { BanzaiOperator, skippedMessage, type BanzaiOperatorOptions } from "./banzai-operator.ts";

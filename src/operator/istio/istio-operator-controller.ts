@@ -1,0 +1,192 @@
+import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import { defineKind, formatIssues, type KubernetesObject, type UntypedObject } from "../../api/index.ts";
+import { parseIstioOperator } from "../../api/istio/index.ts";
+import { renderDefaultRevision, renderInstall, resolveSettings, type CustomResources, type InstallDefaults, type InstallSettings, type RenderedComponent } from "../../install/index.ts";
+import { createInformer, Reconciler, type Informer, type KubeClient } from "../../kube/index.ts";
+import { applyComponents } from "../installer.ts";
+import { OwnedObjects } from "../owned-objects.ts";
+import { removeInstalled } from "../uninstaller.ts";
+
+type Tree = Readonly<Record<string, unknown>>;
+type Health = "HEALTHY" | "RECONCILING" | "ERROR" | "NONE";
+
+export interface IstioOperatorStatus {
+  readonly status: Health;
+  readonly message?: string;
+  readonly componentStatus: Readonly<Record<string, { readonly status: Health; readonly error?: string; readonly version?: string }>>;
+}
+
+export type IstioOperatorObject = KubernetesObject & { spec?: Tree; status?: IstioOperatorStatus };
+
+export const istioOperatorKind = defineKind<IstioOperatorObject>({
+  group: "install.istio.io",
+  versions: ["v1alpha1"],
+  kind: "IstioOperator",
+  plural: "istiooperators",
+  namespaced: true,
+});
+
+export interface IstioOperatorControllerOptions {
+  readonly client: KubeClient;
+  /** Whose IstioOperator objects are looked after; none means all. */
+  readonly watchedNamespaces: readonly string[];
+  readonly defaults: InstallDefaults;
+  readonly customResources: () => Promise<CustomResources>;
+  readonly identity: string;
+  readonly readyTimeoutMs: number;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+const finalizer = "istio-finalizer.install.istio.io";
+const upgradeGatewaysAnnotation = "install.serin.dev/upgrade-gateways";
+const ownerLabel = "install.operator.istio.io/owning-resource";
+const ownerNamespaceLabel = "install.operator.istio.io/owning-resource-namespace";
+const watchedKinds = ["ServiceAccount", "ConfigMap", "Service", "Deployment", "DaemonSet", "HorizontalPodAutoscaler", "PodDisruptionBudget", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"];
+const retryMaxMs = 30_000;
+
+/** Keeps the cluster as its IstioOperator objects say: installs, repairs what somebody changes, and removes what they leave. */
+export class IstioOperatorController {
+  readonly #options: IstioOperatorControllerOptions;
+  readonly #objects: Informer<IstioOperatorObject>;
+  readonly #owned: OwnedObjects;
+  readonly #reconciler: Reconciler;
+  /** The generation in which an owned object was seen last. */
+  readonly #seen = new Map<string, string>();
+
+  constructor(options: IstioOperatorControllerOptions) {
+    this.#options = options;
+    const { client, clock, log } = options;
+    this.#objects = createInformer(client, istioOperatorKind, { clock, log });
+    this.#owned = new OwnedObjects({ client, labelSelector: ownerNamespaceLabel, kinds: watchedKinds, fieldManager: "istio-operator", clock, log, onChange: (object, type) => this.#ownedChanged(object, type) });
+    // One at a time: installations of one cluster share objects, and wait for each other anyway.
+    this.#reconciler = new Reconciler({ name: "istio-operator", concurrency: 1, clock, log, maxAttempts: Infinity, retryMaxMs, after: [this.#objects.synced], reconcile: async (key, signal) => await this.#reconcile(key, signal) });
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    this.#objects.subscribe(({ key, type, object, previous }: { key: string; type: string; object: IstioOperatorObject; previous?: IstioOperatorObject | undefined }) => {
+      const isOwnStatus = type === "set" && previous !== undefined && previous.metadata.generation === object.metadata.generation && previous.metadata.deletionTimestamp === object.metadata.deletionTimestamp;
+      if (!isOwnStatus && this.#isWatched(object)) this.#reconciler.add(key);
+    });
+    await Promise.all([this.#objects.run(signal), this.#owned.run(signal), this.#reconciler.run(signal)]);
+  }
+
+  #isWatched({ metadata }: IstioOperatorObject): boolean {
+    const { watchedNamespaces } = this.#options;
+    return watchedNamespaces.length === 0 || watchedNamespaces.includes(metadata.namespace ?? "");
+  }
+
+  /** A change of what is asked for, or its end, is to be put right; that of a status is not. */
+  #ownedChanged({ kind = "", metadata }: KubernetesObject, type: "set" | "delete"): void {
+    const owner = `${metadata.labels?.[ownerNamespaceLabel] ?? ""}/${metadata.labels?.[ownerLabel] ?? ""}`;
+    const key = `${kind}/${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
+    const state = `${metadata.uid ?? ""} ${metadata.generation ?? metadata.resourceVersion ?? ""}`;
+    const before = this.#seen.get(key);
+    if (type === "delete") this.#seen.delete(key);
+    else this.#seen.set(key, state);
+    const isChange = type === "delete" || (before !== undefined && before !== state);
+    if (isChange && this.#objects.get(owner) !== undefined) this.#reconciler.add(owner);
+  }
+
+  async #reconcile(key: string, signal: AbortSignal): Promise<void> {
+    const { client, log } = this.#options;
+    const raw = this.#objects.get(key);
+    if (raw === undefined) return;
+    const rendered = await this.#render(raw);
+    if (raw.metadata.deletionTimestamp !== undefined) return await this.#finalize(raw, rendered.settings);
+    if (rendered.settings === undefined) return await this.#setStatus(raw, { status: "ERROR", message: rendered.error, componentStatus: {} });
+    await this.#addFinalizer(raw);
+    const { settings, components } = rendered;
+    const ready = new Set<string>();
+    const notes: string[] = [];
+    await this.#setStatus(raw, statusOf(components, ready, settings.tag, undefined, []));
+    const defaultRevision = renderDefaultRevision(settings);
+    try {
+      await applyComponents({
+        client,
+        clock: this.#options.clock,
+        settings,
+        components: components.map((component) => ({ ...component, objects: component.objects.map((object) => ownedBy(object, raw)) })),
+        ...(defaultRevision === undefined ? {} : { defaultRevision }),
+        upgradeGateways: raw.metadata.annotations?.[upgradeGatewaysAnnotation] === "true",
+        identity: this.#options.identity,
+        onDone: ({ name }) => void ready.add(name),
+        onNote: (note) => {
+          notes.push(note);
+          log.info(note, { istioOperator: key });
+        },
+        readyTimeoutMs: this.#options.readyTimeoutMs,
+        signal,
+      });
+      await this.#setStatus(raw, statusOf(components, ready, settings.tag, undefined, notes));
+      log.info("installed", { istioOperator: key, revision: settings.revision === "" ? "default" : settings.revision });
+    } catch (error) {
+      await this.#setStatus(raw, statusOf(components, ready, settings.tag, messageOf(error), notes));
+      throw error;
+    }
+  }
+
+  async #render(raw: IstioOperatorObject): Promise<{ settings: undefined; error: string } | { settings: InstallSettings; components: readonly RenderedComponent[] }> {
+    const parsed = parseIstioOperator(raw);
+    if (parsed.value === undefined) return { settings: undefined, error: formatIssues(parsed.errors) };
+    const { spec } = parsed.value;
+    const named = { ...spec, namespace: spec.namespace ?? raw.metadata.namespace ?? "istio-system", values: { ...spec.values, ownerName: raw.metadata.name ?? "" } };
+    const resolved = resolveSettings({ specs: [named] }, this.#options.defaults);
+    if (resolved.value === undefined) return { settings: undefined, error: formatIssues(resolved.errors) };
+    const { components, errors } = renderInstall(resolved.value, await this.#options.customResources());
+    return errors.length > 0 ? { settings: undefined, error: formatIssues(errors) } : { settings: resolved.value, components };
+  }
+
+  async #addFinalizer({ metadata }: IstioOperatorObject): Promise<void> {
+    if (metadata.finalizers?.includes(finalizer) === true) return;
+    const patch = { metadata: { finalizers: [...(metadata.finalizers ?? []), finalizer] } };
+    await this.#options.client.patchMerge(istioOperatorKind, metadata.name ?? "", metadata.namespace, patch);
+  }
+
+  /** Removes what only this object asked for; the base stays while another object or installation needs it. */
+  async #finalize(raw: IstioOperatorObject, settings: InstallSettings | undefined): Promise<void> {
+    const { client, log } = this.#options;
+    const { metadata } = raw;
+    if (metadata.finalizers?.includes(finalizer) !== true) return;
+    if (settings !== undefined) {
+      const owned = `${ownerLabel}=${metadata.name ?? ""},${ownerNamespaceLabel}=${metadata.namespace ?? ""}`;
+      await removeInstalled({ client, what: { labelSelector: owned }, onRemoved: ({ kind = "", metadata: removed }) => log.info("removed", { kind, name: removed.name ?? "" }) });
+      const revision = settings.revision === "" ? "default" : settings.revision;
+      const hasHeir = this.#objects.list().some((other) => other.metadata.uid !== metadata.uid && other.metadata.deletionTimestamp === undefined && (other.spec?.["revision"] ?? "default") === revision);
+      if (!hasHeir && settings.pilot.enabled === true) await removeInstalled({ client, what: { revision }, onRemoved: () => undefined });
+    }
+    await client.patchMerge(istioOperatorKind, metadata.name ?? "", metadata.namespace, { metadata: { finalizers: metadata.finalizers.filter((one) => one !== finalizer) } });
+  }
+
+  async #setStatus({ metadata }: IstioOperatorObject, status: IstioOperatorStatus): Promise<void> {
+    const before = this.#objects.get(`${metadata.namespace ?? ""}/${metadata.name ?? ""}`)?.status;
+    if (JSON.stringify(before) === JSON.stringify(status)) return;
+    const gone = Object.keys(before?.componentStatus ?? {}).filter((name) => !(name in status.componentStatus));
+    const componentStatus = { ...status.componentStatus, ...Object.fromEntries(gone.map((name) => [name, null])) };
+    const patch = { status: { ...status, message: status.message ?? null, componentStatus } };
+    await this.#options.client.patchMerge(istioOperatorKind, metadata.name ?? "", metadata.namespace, patch, { subresource: "status" });
+  }
+}
+
+/** The base is shared; all else is found again by whose it is. */
+function ownedBy(object: UntypedObject, { metadata }: IstioOperatorObject): UntypedObject {
+  if (object.metadata.labels?.["operator.istio.io/component"] === "Base" || object.kind === "CustomResourceDefinition" || object.kind === "Namespace") return object;
+  return { ...object, metadata: { ...object.metadata, labels: { ...object.metadata.labels, [ownerLabel]: metadata.name ?? "", [ownerNamespaceLabel]: metadata.namespace ?? "" } } };
+}
+
+const componentNames: Readonly<Record<string, string>> = { base: "Base", pilot: "Pilot", cni: "Cni", ztunnel: "Ztunnel", ingressGateways: "IngressGateways", egressGateways: "EgressGateways" };
+
+function statusOf(components: readonly RenderedComponent[], ready: ReadonlySet<string>, version: string, error: string | undefined, notes: readonly string[]): IstioOperatorStatus {
+  const componentStatus: Record<string, { status: Health; error?: string; version?: string }> = {};
+  const isKept = notes.some((note) => note.startsWith("gateway "));
+  for (const { name } of components) {
+    const title = componentNames[name.replace(/\[\d+\]$/, "")] ?? name;
+    const isHere = ready.has(name) || (isKept && title.endsWith("Gateways") && error === undefined && ready.size > 0);
+    const status: Health = isHere ? "HEALTHY" : error === undefined ? "RECONCILING" : "ERROR";
+    componentStatus[title] = { status, version, ...(status === "ERROR" && error !== undefined ? { error } : {}) };
+  }
+  const all = Object.values(componentStatus).map(({ status }) => status);
+  const overall: Health = error !== undefined ? "ERROR" : all.every((status) => status === "HEALTHY") ? "HEALTHY" : "RECONCILING";
+  const message = error ?? (notes.length === 0 ? undefined : notes.join("; "));
+  return { status: overall, ...(message === undefined ? {} : { message }), componentStatus };
+}

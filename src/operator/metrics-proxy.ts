@@ -1,0 +1,54 @@
+import { request as requestUpstream, type IncomingMessage, type ServerResponse } from "node:http";
+import { messageOf, type Logger } from "../base/index.ts";
+import type { KubeClient } from "../kube/index.ts";
+
+export interface MetricsProxyOptions {
+  readonly client: KubeClient;
+  /** `http://127.0.0.1:8080/`. */
+  readonly upstream: URL;
+  readonly log: Logger;
+}
+
+interface Review {
+  readonly status?: { readonly authenticated?: boolean; readonly allowed?: boolean; readonly user?: { readonly username?: string; readonly groups?: readonly string[] } };
+}
+
+/** Lets a request through to the upstream when its bearer token is good and its user may do the same to the path, as kube-rbac-proxy does. */
+export async function proxyMetrics(options: MetricsProxyOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const refusal = await refusalOf(options, request).catch((error: unknown) => {
+    options.log.warn("a request could not be checked", { error: messageOf(error) });
+    return { status: 503, text: "the cluster does not say who may read this\n" };
+  });
+  if (refusal !== undefined) {
+    response.writeHead(refusal.status, { "content-type": "text/plain" }).end(refusal.text);
+    return;
+  }
+  const { upstream } = options;
+  const outgoing = requestUpstream({ host: upstream.hostname, port: upstream.port, method: request.method, path: request.url, headers: { accept: request.headers.accept ?? "*/*" } }, (answer) => {
+    response.writeHead(answer.statusCode ?? 502, answer.headers);
+    answer.pipe(response);
+  });
+  outgoing.on("error", (error) => {
+    if (response.headersSent) response.destroy();
+    else response.writeHead(502).end(`${messageOf(error)}\n`);
+  });
+  request.pipe(outgoing);
+}
+
+async function refusalOf({ client }: MetricsProxyOptions, request: IncomingMessage): Promise<{ status: number; text: string } | undefined> {
+  const token = /^Bearer (.+)$/i.exec(request.headers.authorization ?? "")?.[1];
+  if (token === undefined) return { status: 401, text: "Unauthorized\n" };
+  const who = await review(client, "authentication.k8s.io/v1/tokenreviews", "TokenReview", { token });
+  if (who.status?.authenticated !== true) return { status: 401, text: "Unauthorized\n" };
+  const { username = "", groups = [] } = who.status.user ?? {};
+  const nonResourceAttributes = { path: new URL(request.url ?? "/", "http://localhost").pathname, verb: (request.method ?? "GET").toLowerCase() };
+  const may = await review(client, "authorization.k8s.io/v1/subjectaccessreviews", "SubjectAccessReview", { user: username, groups, nonResourceAttributes });
+  return may.status?.allowed === true ? undefined : { status: 403, text: `Forbidden (user=${username}, verb=${nonResourceAttributes.verb}, path=${nonResourceAttributes.path})\n` };
+}
+
+async function review(client: KubeClient, path: string, kind: string, spec: unknown): Promise<Review> {
+  const apiVersion = path.split("/").slice(0, 2).join("/");
+  const { status, text } = await client.raw("POST", `/apis/${path}`, { body: { apiVersion, kind, spec } });
+  if (status >= 300) throw new Error(`${kind}: HTTP status ${status}`);
+  return JSON.parse(text) as Review;
+}

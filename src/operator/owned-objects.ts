@@ -1,0 +1,76 @@
+import { createHash } from "node:crypto";
+import type { Clock, Logger } from "../base/index.ts";
+import { keyOf, type KubernetesObject, type UntypedObject } from "../api/index.ts";
+import { createInformer, type Informer, type KubeClient } from "../kube/index.ts";
+import { installedKindOf, installedKinds } from "../install/index.ts";
+
+export interface OwnedObjectsOptions {
+  readonly client: KubeClient;
+  /** Of everything that the operator writes. */
+  readonly labelSelector: string;
+  readonly kinds: readonly string[];
+  readonly fieldManager: string;
+  /** Called when somebody changes or deletes an object. */
+  readonly onChange: (object: KubernetesObject, type: "set" | "delete") => void;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+interface Written {
+  readonly digest: string;
+  /** The object's generation, or its version where its kind counts none. */
+  readonly state: string;
+}
+
+/** What an operator has written: watched, and written again only when it is wanted otherwise or somebody changed it. */
+export class OwnedObjects {
+  readonly #options: OwnedObjectsOptions;
+  readonly #informers: ReadonlyMap<string, Informer<UntypedObject>>;
+  readonly #written = new Map<string, Written>();
+
+  constructor(options: OwnedObjectsOptions) {
+    this.#options = options;
+    const { client, labelSelector, clock, log, kinds, onChange } = options;
+    const wanted = installedKinds.filter(({ kind }) => kinds.includes(kind));
+    this.#informers = new Map(wanted.map((kind) => [kind.kind, createInformer(client, kind, { labelSelector, clock, log, transform: slim })]));
+    for (const [kind, informer] of this.#informers) informer.subscribe(({ object, type }) => onChange({ ...object, kind }, type));
+  }
+
+  get synced(): Promise<void>[] {
+    return [...this.#informers.values()].map((informer) => informer.synced);
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    await Promise.all([...this.#informers.values()].map((informer) => informer.run(signal)));
+  }
+
+  /** Those that are there, by kind, as metadata and status. */
+  list(kind: string): readonly UntypedObject[] {
+    return this.#informers.get(kind)?.list() ?? [];
+  }
+
+  /** Writes one object by server-side apply, unless it is as it was written before. */
+  async apply(object: UntypedObject): Promise<void> {
+    const { client, fieldManager } = this.#options;
+    const key = `${object.kind ?? ""}/${keyOf(object)}`;
+    const digest = createHash("sha256").update(JSON.stringify(object)).digest("base64");
+    const present = this.#informers.get(object.kind ?? "")?.get(keyOf(object));
+    const before = this.#written.get(key);
+    if (before?.digest === digest && present !== undefined && before.state === stateOf(present)) return;
+    const applied = await client.apply(installedKindOf(object), object, { fieldManager, force: true });
+    this.#written.set(key, { digest, state: stateOf(applied) });
+  }
+
+  forget(object: UntypedObject): void {
+    this.#written.delete(`${object.kind ?? ""}/${keyOf(object)}`);
+  }
+}
+
+function stateOf({ metadata }: KubernetesObject): string {
+  return metadata.generation === undefined ? (metadata.resourceVersion ?? "") : `generation ${metadata.generation} of ${metadata.uid ?? ""}`;
+}
+
+function slim({ apiVersion, kind, metadata, status }: UntypedObject): UntypedObject {
+  const { managedFields: _managedFields, ...rest } = metadata;
+  return { ...(apiVersion === undefined ? {} : { apiVersion }), ...(kind === undefined ? {} : { kind }), metadata: rest, status };
+}
