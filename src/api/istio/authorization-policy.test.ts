@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseAuthorizationPolicy } from "./authorization-policy.ts";
-import { parseMeshConfig } from "./mesh-config.ts";
 import { parsePeerAuthentication } from "./peer-authentication.ts";
 
 test("a policy's faults are told at their fields", () => {
@@ -30,11 +29,4 @@ test("modes of ports need a selector", () => {
     parsed.errors.map((issue) => issue.path),
     ["spec.portLevelMtls.8080.mode", "spec.portLevelMtls"],
   );
-});
-
-test("an empty mesh config has upstream's defaults", () => {
-  const mesh = parseMeshConfig({ defaultConfig: { drainDuration: "1m30s" } }).value;
-  assert.equal(mesh?.trustDomain, "cluster.local");
-  assert.equal(mesh?.defaultConfig.drainDurationMs, 90_000);
-  assert.equal(mesh?.connectTimeoutMs, 10_000);
 });

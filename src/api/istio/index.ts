@@ -73,7 +73,8 @@ export { virtualServiceKind, type L4Match, type TlsMatch, type VirtualService, t
 export { workloadEntryKind, type WorkloadEntry, type WorkloadEntrySpec } from "./workload-entry.ts";
 export { istioAnnotations, istioLabels } from "./labels.ts";
 export type { ExtensionProvider, FileLogProvider, GrpcAuthorizationProvider, HttpAuthorizationProvider } from "./extension-provider.ts";
-export { parseMeshConfig, type MeshConfig, type PathNormalization, type ProxyConfig } from "./mesh-config.ts";
+export { parseMeshConfig, type MeshConfig, type PathNormalization } from "./mesh-config.ts";
+export type { ForwardClientCertDetails, GatewayTopology, ProxyConfig, ProxyHeaders } from "./proxy-config.ts";
 export { peerAuthenticationKind, type MutualTlsMode, type PeerAuthentication } from "./peer-authentication.ts";
 export type { PolicyTarget, PolicyTargetReference } from "./policy-target.ts";
 export { workloadGroupKind, type ProbeMethod, type WorkloadGroup, type WorkloadGroupSpec, type WorkloadProbe } from "./workload-group.ts";

@@ -1,12 +1,20 @@
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
+import { checkEach } from "./checks.ts";
+import { readConnectionPool, type ConnectionPool } from "./connection-pool.ts";
+import { isDnsLabel } from "./domain-names.ts";
 import { readExtensionProviders, type ExtensionProvider } from "./extension-provider.ts";
+import { readDurationMs, readPortNumber, readText, warnOfUnknown } from "./fields.ts";
+import { readRetries, type HttpRetry } from "./http-retry.ts";
+import { readLocality, type LocalityLoadBalancer } from "./locality-load-balancer.ts";
+import { readProxyConfig, type ProxyConfig } from "./proxy-config.ts";
+import { readOutlierDetection, type OutlierDetection } from "./traffic-policy.ts";
 
 /** How proxies write a request's path before they compare it. */
 export type PathNormalization = (typeof pathNormalizations)[number];
 const pathNormalizations = ["DEFAULT", "NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"] as const;
 
-/** The part of istio.mesh.v1alpha1.MeshConfig that Serin acts on, with upstream's defaults. */
+/** istio.mesh.v1alpha1.MeshConfig with upstream's defaults; what Serin does not act on is left out, and warned of by name. */
 export interface MeshConfig {
   readonly trustDomain: string;
   readonly trustDomainAliases: readonly string[];
@@ -36,27 +44,63 @@ export interface MeshConfig {
   /** Names of providers that write access logs where no Telemetry says otherwise. */
   readonly defaultAccessLogProviders: readonly string[];
   /** Of Istio's mutual TLS, at its servers. */
-  readonly meshMutualTls: { readonly minProtocolVersion: "TLSV1_2" | "TLSV1_3"; readonly cipherSuites: readonly string[] };
+  readonly meshMutualTls: MeshMutualTls;
+  /** Of TLS that is not the mesh's own. */
+  readonly tlsDefaults: { readonly minProtocolVersion: "TLSV1_2" | "TLSV1_3"; readonly cipherSuites: readonly string[]; readonly ecdhCurves: readonly string[] };
+  readonly proxyListenPort: number;
+  readonly proxyInboundListenPort: number;
+  /** Whether inbound connections are passed to the pod's address, or to its loopback as before Istio 1.10. */
+  readonly inboundTrafficPolicy: "PASSTHROUGH" | "LOCALHOST";
+  readonly enableTracing: boolean;
+  readonly enablePrometheusMerge: boolean;
+  readonly ingressControllerMode: "UNSPECIFIED" | "OFF" | "DEFAULT" | "STRICT";
+  /** Value of the label `istio` of the gateway that serves Ingresses; absent: that of ingressService. */
+  readonly ingressSelector?: string | undefined;
+  /** Of destinations whose rule says none. */
+  readonly localityLbSetting: LocalityLoadBalancer;
+  readonly defaultHttpRetryPolicy?: HttpRetry | undefined;
+  readonly defaultTrafficPolicy: { readonly connectionPool?: ConnectionPool | undefined; readonly outlierDetection?: OutlierDetection | undefined };
+  readonly hboneIdleTimeoutMs?: number | undefined;
+  readonly defaultTracingProviders: readonly string[];
+  readonly defaultMetricsProviders: readonly string[];
+  readonly serviceSettings: readonly { readonly hosts: readonly string[]; readonly clusterLocal: boolean }[];
 }
 
-/** istio.mesh.v1alpha1.ProxyConfig. */
-export interface ProxyConfig {
-  readonly discoveryAddress: string;
-  readonly drainDurationMs: number;
-  readonly terminationDrainDurationMs: number;
-  readonly concurrency: number;
-  readonly proxyMetadata: Readonly<Record<string, string>>;
-  readonly holdApplicationUntilProxyStarts: boolean;
+export interface MeshMutualTls {
+  readonly minProtocolVersion: "TLSV1_2" | "TLSV1_3";
+  readonly cipherSuites: readonly string[];
 }
+
+/** Fields of upstream's that change nothing here. */
+const withoutEffect = [
+  "ca",
+  "caCertificates",
+  "certificates",
+  "configSources",
+  "disableEnvoyListenerLog",
+  "enableEnvoyAccessLogService",
+  "inboundClusterStatName",
+  "outboundClusterStatName",
+  "proxyHttpPort",
+  "serviceEntryVisibility",
+  "serviceScopeConfigs",
+  "tcpKeepalive",
+  "verifyCertificateAtClient",
+  "zoneAwareLbSetting",
+] as const;
 
 const defaultConnectTimeoutMs = 10_000;
+const maxConnectTimeoutMs = 3_600_000;
 const defaultDnsRefreshRateMs = 60_000;
-const defaultDrainMs = 45_000;
-const defaultTerminationDrainMs = 5000;
+const defaultOutboundPort = 15_001;
+const defaultInboundPort = 15_006;
 
-/** Reads the parsed YAML of the key `mesh`; fields that Serin does not know are ignored, as upstream's are many. */
+/** Reads the parsed YAML of the key `mesh`. A field that has no effect here, or that nobody knows, is warned of by name. */
 export function parseMeshConfig(raw: unknown): Parsed<MeshConfig> {
   const reader = new Reader(raw ?? {});
+  if (typeof (raw ?? {}) !== "object" || Array.isArray(raw)) reader.error("must be an object with the mesh's settings");
+  const providers = reader.object("defaultProviders");
+  const traffic = reader.object("defaultTrafficPolicy");
   const value: MeshConfig = {
     trustDomain: reader.string("trustDomain") ?? "cluster.local",
     trustDomainAliases: reader.strings("trustDomainAliases"),
@@ -66,11 +110,11 @@ export function parseMeshConfig(raw: unknown): Parsed<MeshConfig> {
     accessLogEncoding: reader.oneOf("accessLogEncoding", ["TEXT", "JSON"]) ?? "TEXT",
     pathNormalization: reader.object("pathNormalization")?.oneOf("normalization", pathNormalizations) ?? "DEFAULT",
     enableAutoMtls: reader.boolean("enableAutoMtls") ?? true,
-    defaultConfig: readProxyConfig(reader.object("defaultConfig") ?? new Reader({})),
+    defaultConfig: readProxyConfig(reader.object("defaultConfig") ?? reader.empty("defaultConfig")),
     discoverySelectors: reader.list("discoverySelectors").map((selector) => selector.raw),
     ingressClass: reader.string("ingressClass") ?? "istio",
     ingressService: reader.string("ingressService") ?? "istio-ingressgateway",
-    connectTimeoutMs: readDurationMs(reader, "connectTimeout") ?? defaultConnectTimeoutMs,
+    connectTimeoutMs: readDurationMs(reader, "connectTimeout", 1) ?? defaultConnectTimeoutMs,
     outboundTrafficPolicy: reader.object("outboundTrafficPolicy")?.oneOf("mode", ["ALLOW_ANY", "REGISTRY_ONLY"]) ?? "ALLOW_ANY",
     defaultServiceExportTo: readExportTo(reader, "defaultServiceExportTo"),
     defaultVirtualServiceExportTo: readExportTo(reader, "defaultVirtualServiceExportTo"),
@@ -79,13 +123,59 @@ export function parseMeshConfig(raw: unknown): Parsed<MeshConfig> {
     dnsRefreshRateMs: readDurationMs(reader, "dnsRefreshRate") ?? defaultDnsRefreshRateMs,
     protocolDetectionTimeoutMs: readDurationMs(reader, "protocolDetectionTimeout") ?? 0,
     extensionProviders: readExtensionProviders(reader),
-    defaultAccessLogProviders: reader.object("defaultProviders")?.strings("accessLogging") ?? [],
+    defaultAccessLogProviders: providers?.strings("accessLogging") ?? [],
     meshMutualTls: readMeshMutualTls(reader.object("meshMTLS")),
+    tlsDefaults: readTlsDefaults(reader.object("tlsDefaults")),
+    proxyListenPort: readPortNumber(reader, "proxyListenPort") ?? defaultOutboundPort,
+    proxyInboundListenPort: readPortNumber(reader, "proxyInboundListenPort") ?? defaultInboundPort,
+    inboundTrafficPolicy: reader.object("inboundTrafficPolicy")?.oneOf("mode", ["PASSTHROUGH", "LOCALHOST"]) ?? "PASSTHROUGH",
+    enableTracing: reader.boolean("enableTracing") ?? true,
+    enablePrometheusMerge: reader.boolean("enablePrometheusMerge") ?? true,
+    ingressControllerMode: reader.oneOf("ingressControllerMode", ["UNSPECIFIED", "OFF", "DEFAULT", "STRICT"]) ?? "STRICT",
+    ingressSelector: readText(reader, "ingressSelector"),
+    localityLbSetting: readLocalitySetting(reader),
+    defaultHttpRetryPolicy: readRetries(reader.object("defaultHttpRetryPolicy")),
+    defaultTrafficPolicy: { connectionPool: readConnectionPool(traffic?.object("connectionPool")), outlierDetection: readOutlierDetection(traffic?.object("outlierDetection")) },
+    hboneIdleTimeoutMs: readDurationMs(reader, "hboneIdleTimeout"),
+    defaultTracingProviders: providers?.strings("tracing") ?? [],
+    defaultMetricsProviders: providers?.strings("metrics") ?? [],
+    serviceSettings: reader.objects("serviceSettings").map((entry) => ({ hosts: entry.strings("hosts"), clusterLocal: entry.object("settings")?.boolean("clusterLocal") ?? false })),
   };
+  checkMesh(reader, value);
+  for (const field of withoutEffect) if (reader.has(field)) reader.warn("has no effect here", field);
+  for (const nested of [providers, traffic, reader]) warnOfUnknown(nested);
   return reader.finish(() => value);
 }
 
-function readMeshMutualTls(reader: Reader | undefined): MeshConfig["meshMutualTls"] {
+/** On unless it is turned off. */
+function readLocalitySetting(reader: Reader): LocalityLoadBalancer {
+  const setting = readLocality(reader.object("localityLbSetting"), true);
+  return setting === undefined ? { enabled: true, distribute: [], failover: [], failoverPriority: [] } : { ...setting, enabled: setting.enabled ?? true };
+}
+
+function checkMesh(reader: Reader, value: MeshConfig): void {
+  if (reader.has("trustDomain")) reportTrustDomain(reader, "trustDomain", value.trustDomain);
+  checkEach(reader, "trustDomainAliases", value.trustDomainAliases, trustDomainFault);
+  if (!isDnsLabel(value.rootNamespace)) reader.error(`must be the name of a namespace, got "${value.rootNamespace}"`, "rootNamespace");
+  if (value.connectTimeoutMs > maxConnectTimeoutMs) reader.error("must be at most 1h", "connectTimeout");
+}
+
+function reportTrustDomain(reader: Reader, field: string, text: string): void {
+  const fault = trustDomainFault(text);
+  if (fault !== undefined) reader.error(fault, field);
+}
+
+function trustDomainFault(text: string): string | undefined {
+  return text.replace(/\.$/, "").split(".").every(isDnsLabel) ? undefined : `must be a trust domain such as cluster.local, got "${text}"`;
+}
+
+function readTlsDefaults(reader: Reader | undefined): MeshConfig["tlsDefaults"] {
+  const defaults = { ...readMeshMutualTls(reader), ecdhCurves: reader?.strings("ecdhCurves") ?? [] };
+  warnOfUnknown(reader);
+  return defaults;
+}
+
+function readMeshMutualTls(reader: Reader | undefined): MeshMutualTls {
   const version = reader?.oneOf("minProtocolVersion", ["TLS_AUTO", "TLSV1_2", "TLSV1_3"]) ?? "TLS_AUTO";
   return { minProtocolVersion: version === "TLSV1_3" ? "TLSV1_3" : "TLSV1_2", cipherSuites: reader?.strings("cipherSuites") ?? [] };
 }
@@ -93,30 +183,4 @@ function readMeshMutualTls(reader: Reader | undefined): MeshConfig["meshMutualTl
 /** Absent: everybody. */
 function readExportTo(reader: Reader, field: string): readonly string[] {
   return reader.has(field) ? reader.strings(field) : ["*"];
-}
-
-function readProxyConfig(reader: Reader): ProxyConfig {
-  return {
-    discoveryAddress: reader.string("discoveryAddress") ?? "istiod.istio-system.svc:15012",
-    drainDurationMs: readDurationMs(reader, "drainDuration") ?? defaultDrainMs,
-    terminationDrainDurationMs: readDurationMs(reader, "terminationDrainDuration") ?? defaultTerminationDrainMs,
-    concurrency: reader.integer("concurrency", 0) ?? 0,
-    proxyMetadata: reader.stringMap("proxyMetadata"),
-    holdApplicationUntilProxyStarts: reader.boolean("holdApplicationUntilProxyStarts") ?? false,
-  };
-}
-
-const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
-
-/** Go's durations, as far as meshes use them: `10s`, `1m30s`, `0.5s`. */
-function readDurationMs(reader: Reader, field: string): number | undefined {
-  const text = reader.string(field);
-  if (text === undefined) return undefined;
-  if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text)) {
-    reader.error(`must be a duration such as 10s or 1m30s, got "${text}"`, field);
-    return undefined;
-  }
-  let totalMs = 0;
-  for (const [, digits = "0", unit = "ms"] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)) totalMs += Number(digits) * (unitMs[unit] ?? 0);
-  return totalMs;
 }

@@ -113,7 +113,7 @@ function readRetryBudget(reader: Reader | undefined): TrafficPolicy["retryBudget
   return budget;
 }
 
-function readOutlierDetection(reader: Reader | undefined): OutlierDetection | undefined {
+export function readOutlierDetection(reader: Reader | undefined): OutlierDetection | undefined {
   if (reader === undefined) return undefined;
   const legacy = reader.integer("consecutiveErrors", 0);
   if (legacy !== undefined) reader.warn("is deprecated and has no effect; use consecutiveGatewayErrors or consecutive5xxErrors", "consecutiveErrors");

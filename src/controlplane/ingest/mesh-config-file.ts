@@ -6,8 +6,8 @@ import { messageOf, userError, type Clock, type Logger } from "../../base/index.
 
 const pollMs = 1000;
 
-/** The mesh config as YAML text; an empty text has every default. Throws a user error for what it refuses. */
-export function readMeshConfig(text: string, path: string): MeshConfig {
+/** The mesh config as YAML text; an empty text has every default. Throws a user error for what it refuses, and logs what has no effect. */
+function readMeshConfig(text: string, path: string, log: Logger): MeshConfig {
   let raw: unknown;
   try {
     raw = parse(text);
@@ -16,6 +16,7 @@ export function readMeshConfig(text: string, path: string): MeshConfig {
   }
   const parsed = parseMeshConfig(raw);
   if (parsed.value === undefined) throw userError("bad-mesh-config", `${path} is no mesh config:\n${formatIssues(parsed.errors)}`);
+  if (parsed.warnings.length > 0) log.warn("the mesh config has fields without effect", { path, fields: formatIssues(parsed.warnings) });
   return parsed.value;
 }
 
@@ -42,7 +43,7 @@ export class MeshConfigFile {
 
   async load(): Promise<MeshConfig> {
     this.#text = await this.#read();
-    return readMeshConfig(this.#text, this.#path);
+    return readMeshConfig(this.#text, this.#path, this.#log);
   }
 
   async run(signal: AbortSignal, changed: (config: MeshConfig) => void): Promise<void> {
@@ -53,7 +54,7 @@ export class MeshConfigFile {
       if (text === this.#text) continue;
       this.#text = text;
       try {
-        changed(readMeshConfig(text, this.#path));
+        changed(readMeshConfig(text, this.#path, this.#log));
         this.#log.info("took a changed mesh config", { path: this.#path });
       } catch (error) {
         this.#log.error("kept the mesh config as it was", { error: messageOf(error) });

@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseMeshConfig } from "./mesh-config.ts";
+
+const lines = (issues: readonly { readonly path: string; readonly message: string }[]): string[] => issues.map(({ path, message }) => `${path}: ${message}`);
+
+test("an empty mesh config has upstream's defaults, and nothing to be warned of", () => {
+  const parsed = parseMeshConfig(undefined);
+  const mesh = parsed.value;
+  assert.deepEqual(parsed.warnings, []);
+  assert.equal(mesh?.trustDomain, "cluster.local");
+  assert.equal(mesh.connectTimeoutMs, 10_000);
+  assert.equal(mesh.localityLbSetting.enabled, true);
+  assert.equal(mesh.inboundTrafficPolicy, "PASSTHROUGH");
+  assert.deepEqual([mesh.proxyListenPort, mesh.proxyInboundListenPort], [15_001, 15_006]);
+  assert.deepEqual([mesh.defaultConfig.discoveryAddress, mesh.defaultConfig.statusPort], ["istiod.istio-system.svc:15012", 15_020]);
+});
+
+test("what is written is read by upstream's names", () => {
+  const mesh = parseMeshConfig({
+    defaultConfig: { drainDuration: "1m30s", proxyMetadata: { A: true, B: 1, C: "c" }, gatewayTopology: { numTrustedProxies: 2 }, proxyHeaders: { server: { disabled: true } } },
+    defaultHttpRetryPolicy: { attempts: 0 },
+    defaultTrafficPolicy: { outlierDetection: { consecutive5xxErrors: 3 } },
+    localityLbSetting: { enabled: false },
+    tlsDefaults: { minProtocolVersion: "TLSV1_3" },
+  }).value;
+  assert.equal(mesh?.defaultConfig.drainDurationMs, 90_000);
+  assert.deepEqual(mesh.defaultConfig.proxyMetadata, { A: "true", B: "1", C: "c" });
+  assert.equal(mesh.defaultConfig.gatewayTopology.numTrustedProxies, 2);
+  assert.equal(mesh.defaultConfig.proxyHeaders.serverDisabled, true);
+  assert.equal(mesh.defaultHttpRetryPolicy?.attempts, 0);
+  assert.equal(mesh.defaultTrafficPolicy.outlierDetection?.consecutive5xxErrors, 3);
+  assert.equal(mesh.localityLbSetting.enabled, false);
+  assert.equal(mesh.tlsDefaults.minProtocolVersion, "TLSV1_3");
+});
+
+test("a mesh config's faults are told at their fields, and fields without effect by name", () => {
+  const parsed = parseMeshConfig({ trustDomain: "a_b", connectTimeout: "2h", rootNamespace: "a.b", defaultConfig: { discoveryAddress: "istiod" } });
+  assert.deepEqual(lines(parsed.errors), [
+    'defaultConfig.discoveryAddress: must be host:port, got "istiod"',
+    'trustDomain: must be a trust domain such as cluster.local, got "a_b"',
+    'rootNamespace: must be the name of a namespace, got "a.b"',
+    "connectTimeout: must be at most 1h",
+  ]);
+  assert.deepEqual(lines(parseMeshConfig({ acessLogFile: "/dev/stdout", ca: {}, defaultConfig: { holdApplicationUntilProxyStart: true, readinessProbe: {} } }).warnings), [
+    "defaultConfig.readinessProbe: has no effect here",
+    "defaultConfig.holdApplicationUntilProxyStart: is not known here and has no effect; did you mean holdApplicationUntilProxyStarts?",
+    "ca: has no effect here",
+    "acessLogFile: is not known here and has no effect; did you mean accessLogFile?",
+  ]);
+  assert.deepEqual(lines(parseMeshConfig("text").errors), [": must be an object with the mesh's settings"]);
+});

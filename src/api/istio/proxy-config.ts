@@ -1,0 +1,158 @@
+import type { Reader } from "../reader.ts";
+import { domainOrAddressFault } from "./checks.ts";
+import { maxPort, readDurationMs, readPortNumber, readText, warnOfUnknown } from "./fields.ts";
+
+/** istio.mesh.v1alpha1.ProxyConfig with upstream's defaults; what Serin does not act on is left out, and warned of by name. */
+export interface ProxyConfig {
+  readonly discoveryAddress: string;
+  readonly drainDurationMs: number;
+  readonly terminationDrainDurationMs: number;
+  /** 0: one thread a core. */
+  readonly concurrency: number;
+  readonly proxyMetadata: Readonly<Record<string, string>>;
+  readonly holdApplicationUntilProxyStarts: boolean;
+  readonly statusPort: number;
+  readonly proxyAdminPort: number;
+  readonly interceptionMode: "REDIRECT" | "TPROXY" | "NONE";
+  readonly meshId: string;
+  readonly imageType: string;
+  readonly gatewayTopology: GatewayTopology;
+  readonly proxyHeaders: ProxyHeaders;
+  /** PEM; trusted beside the mesh's own root. */
+  readonly caCertificatesPem: readonly string[];
+}
+
+/** What stands between clients and gateways. */
+export interface GatewayTopology {
+  /** How many proxies in front may be believed about the client's address. */
+  readonly numTrustedProxies: number;
+  readonly forwardClientCertDetails: ForwardClientCertDetails;
+  /** Clients' addresses come by the PROXY protocol. */
+  readonly proxyProtocol: boolean;
+}
+
+const certificateDetails = ["UNDEFINED", "SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "SANITIZE_SET", "ALWAYS_FORWARD_ONLY"] as const;
+export type ForwardClientCertDetails = (typeof certificateDetails)[number];
+
+/** Which headers proxies add. Absent: upstream's default. */
+export interface ProxyHeaders {
+  readonly forwardedClientCert: ForwardClientCertDetails;
+  readonly requestIdDisabled: boolean;
+  readonly serverDisabled: boolean;
+  readonly serverValue?: string | undefined;
+  readonly attemptCountDisabled: boolean;
+  readonly envoyDebugHeadersDisabled: boolean;
+  readonly metadataExchangeInMeshOnly: boolean;
+  readonly preserveHttp1HeaderCase: boolean;
+}
+
+/** Fields of upstream's that change nothing here. */
+const withoutEffect = [
+  "availabilityZone",
+  "binaryPath",
+  "configPath",
+  "connectionSettings",
+  "controlPlaneAuthPolicy",
+  "customConfigFile",
+  "discoveryRefreshDelay",
+  "envoyAccessLogService",
+  "envoyMetricsService",
+  "envoyMetricsServiceAddress",
+  "extraStatTags",
+  "fileFlushInterval",
+  "fileFlushMinSizeKb",
+  "privateKeyProvider",
+  "proxyBootstrapTemplatePath",
+  "proxyStatsMatcher",
+  "readinessProbe",
+  "runtimeValues",
+  "sds",
+  "serviceCluster",
+  "statNameLength",
+  "statsCompression",
+  "statsdUdpAddress",
+  "tracing",
+  "tracingServiceName",
+  "zipkinAddress",
+] as const;
+/** What upstream's charts write whatever anybody wants: nothing to be warned of. */
+const unremarkable = new Set<string>(["binaryPath", "configPath", "serviceCluster", "statNameLength", "controlPlaneAuthPolicy", "tracing"]);
+
+const defaultDrainMs = 45_000;
+const defaultTerminationDrainMs = 5000;
+const defaultStatusPort = 15_020;
+const defaultAdminPort = 15_000;
+
+export function readProxyConfig(reader: Reader): ProxyConfig {
+  const config: ProxyConfig = {
+    discoveryAddress: readText(reader, "discoveryAddress") ?? "istiod.istio-system.svc:15012",
+    drainDurationMs: readDurationMs(reader, "drainDuration", 1) ?? defaultDrainMs,
+    terminationDrainDurationMs: readDurationMs(reader, "terminationDrainDuration") ?? defaultTerminationDrainMs,
+    concurrency: reader.integer("concurrency", 0) ?? 0,
+    proxyMetadata: readMetadata(reader),
+    holdApplicationUntilProxyStarts: reader.boolean("holdApplicationUntilProxyStarts") ?? false,
+    statusPort: readPortNumber(reader, "statusPort") ?? defaultStatusPort,
+    proxyAdminPort: readPortNumber(reader, "proxyAdminPort") ?? defaultAdminPort,
+    interceptionMode: reader.oneOf("interceptionMode", ["REDIRECT", "TPROXY", "NONE"]) ?? "REDIRECT",
+    meshId: reader.string("meshId") ?? "",
+    imageType: reader.object("image")?.string("imageType") ?? "",
+    gatewayTopology: readTopology(reader.object("gatewayTopology")),
+    proxyHeaders: readHeaders(reader.object("proxyHeaders")),
+    caCertificatesPem: reader.strings("caCertificatesPem"),
+  };
+  const fault = proxyAddressFault(config.discoveryAddress);
+  if (fault !== undefined) reader.error(fault, "discoveryAddress");
+  for (const field of withoutEffect) if (reader.has(field) && !unremarkable.has(field)) reader.warn("has no effect here", field);
+  warnOfUnknown(reader);
+  return config;
+}
+
+/** Numbers and truth values are taken too: people write them without quotes. */
+function readMetadata(reader: Reader): Readonly<Record<string, string>> {
+  const map = reader.object("proxyMetadata");
+  const entries = Object.entries((map?.raw as Readonly<Record<string, unknown>> | undefined) ?? {});
+  return Object.fromEntries(
+    entries.map(([name, value]) => {
+      if (typeof value === "string") return [name, value];
+      if (typeof value !== "number" && typeof value !== "boolean") map?.error("must be a string", name);
+      return [name, String(value)];
+    }),
+  );
+}
+
+/** `host:port`, or `[address]:port`. */
+function proxyAddressFault(text: string): string | undefined {
+  const [, bracketed, plain = "", port = ""] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? [];
+  const isGood = Number(port) >= 1 && Number(port) <= maxPort && domainOrAddressFault(bracketed ?? plain) === undefined;
+  return isGood ? undefined : `must be host:port, got "${text}"`;
+}
+
+function readTopology(reader: Reader | undefined): GatewayTopology {
+  const proxyProtocol = reader?.object("proxyProtocol");
+  const topology = {
+    numTrustedProxies: reader?.integer("numTrustedProxies", 0) ?? 0,
+    forwardClientCertDetails: reader?.oneOf("forwardClientCertDetails", certificateDetails) ?? "UNDEFINED",
+    proxyProtocol: proxyProtocol !== undefined,
+  };
+  warnOfUnknown(proxyProtocol);
+  warnOfUnknown(reader);
+  return topology;
+}
+
+function readHeaders(reader: Reader | undefined): ProxyHeaders {
+  const isDisabled = (field: string): boolean => reader?.object(field)?.boolean("disabled") ?? false;
+  const server = reader?.object("server");
+  const headers: ProxyHeaders = {
+    forwardedClientCert: reader?.oneOf("forwardedClientCert", certificateDetails) ?? "UNDEFINED",
+    requestIdDisabled: isDisabled("requestId"),
+    serverDisabled: isDisabled("server"),
+    serverValue: server === undefined ? undefined : readText(server, "value"),
+    attemptCountDisabled: isDisabled("attemptCount"),
+    envoyDebugHeadersDisabled: isDisabled("envoyDebugHeaders"),
+    metadataExchangeInMeshOnly: reader?.object("metadataExchangeHeaders")?.oneOf("mode", ["UNDEFINED", "IN_MESH"]) === "IN_MESH",
+    preserveHttp1HeaderCase: reader?.boolean("preserveHttp1HeaderCase") ?? false,
+  };
+  for (const field of ["setCurrentClientCertDetails", "xForwardedHost", "xForwardedPort"]) if (reader?.has(field) === true) reader.warn("has no effect here", field);
+  warnOfUnknown(reader);
+  return headers;
+}
