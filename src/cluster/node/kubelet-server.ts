@@ -139,7 +139,7 @@ export class KubeletServer {
 
   #worker(namespace: string, pod: string): PodWorker {
     const worker = this.#options.worker(`${namespace}/${pod}`);
-    if (worker === undefined) throw new NotFound(`pod "${namespace}/${pod}" does not run on ${this.#options.nodeName}`);
+    if (worker === undefined) throw new NotFound(`pod "${namespace}/${pod}" does not run on ${this.#options.nodeName}; a part of the cluster itself writes to launcher.log in the cluster's directory`);
     return worker;
   }
 

@@ -19,6 +19,7 @@ import { ImageCatalogue, type ImageEntry } from "../images/index.ts";
 import type { LoadBalancerPort } from "../supervisor/index.ts";
 import { labNetwork, type ClusterNode } from "../record/index.ts";
 import { isAlive, signalProcess } from "./container-process.ts";
+import { isMirrorPod, MirrorPods } from "./mirror-pods.ts";
 import { NetworkAttachment } from "./network-attachment.ts";
 import { NodeRegistration } from "./node-registration.ts";
 import type { PodDirectories } from "./pod-host.ts";
@@ -104,7 +105,12 @@ export class NodeAgent {
     await Promise.all([this.#configMaps.synced, this.#secrets.synced, this.services.synced]);
     this.#configMaps.subscribe((change) => this.#sourceChanged("configMap", change));
     this.#secrets.subscribe((change) => this.#sourceChanged("secret", change));
-    this.#pods.subscribe((change) => this.#podChanged(change));
+    const mirrors = new MirrorPods({ client: this.#options.client, node: this.#options.node, clock: this.#options.clock, log: this.#log });
+    this.#pods.subscribe((change) => {
+      if (!isMirrorPod(change.object)) this.#podChanged(change);
+      else if (change.type === "set" && change.object.metadata.deletionTimestamp !== undefined) void mirrors.replace(change.object, signal);
+    });
+    void mirrors.create(signal);
     const pods = this.#pods.run(signal);
     void this.#pods.synced.then(() => this.#removeOrphans());
     await aborted(signal);

@@ -71,6 +71,11 @@ export class PodVolumes {
     });
   }
 
+  /** Whether a volume of the pod holds its labels or annotations, which may change. */
+  static showsMetadata(pod: Pod): boolean {
+    return (pod.spec?.volumes ?? []).some((volume) => volume.downwardAPI !== undefined || volume.projected?.sources?.some((source) => source.downwardAPI !== undefined) === true);
+  }
+
   /** Where a volume is, outside of containers. Throws a user error for a hostPath that leaves the node. */
   pathOf(volume: Volume): string {
     if (volume.hostPath !== undefined) return this.#hostPath(volume);

@@ -1,5 +1,6 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { podKind, type Pod } from "../../api/kubernetes/index.ts";
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
 import type { EventNote, EventRecorder, KubeClient } from "../../kube/index.ts";
@@ -100,6 +101,8 @@ export class PodWorker {
 
   /** The object has changed, or is seen for the first time. */
   update(pod: Pod): void {
+    const { labels, annotations } = this.#pod.metadata;
+    this.#volumesStale ||= PodVolumes.showsMetadata(pod) && !(isDeepStrictEqual(labels, pod.metadata.labels) && isDeepStrictEqual(annotations, pod.metadata.annotations));
     this.#pod = pod;
     const known = new Set(this.containers.map((container) => container.spec.name));
     for (const spec of pod.spec?.ephemeralContainers ?? []) if (!known.has(spec.name)) this.containers.push(new ManagedContainer(spec, "ephemeral", this.#host));
