@@ -14,6 +14,7 @@ import { formatBaggage } from "../wire/hbone/index.ts";
 import { appProbeRoutes } from "./agent/app-prober.ts";
 import { mergedMetricsRoute } from "./agent/merged-metrics.ts";
 import { drain } from "./drain.ts";
+import { FilterStatistics } from "./filters/filter-statistics.ts";
 import type { Listen } from "./listen.ts";
 import { ListenerSet } from "./listener-set.ts";
 import { adminRoutes, nodeId, onPost } from "./observe/admin.ts";
@@ -25,6 +26,7 @@ import { ProxyConfig } from "./proxy-config.ts";
 import type { ProxySettings } from "./proxy-settings.ts";
 import { SecretStore } from "./tls/secret-store.ts";
 import { TlsContexts } from "./tls/tls-contexts.ts";
+import { clusterCaller } from "./upstream/cluster-call.ts";
 import { MeshConnector } from "./upstream/connector.ts";
 import type { ResolveName } from "./upstream/dns-refresher.ts";
 
@@ -74,10 +76,12 @@ export class Proxy {
     this.#secrets = new SecretStore({ certificates: this.#certificates, identity: this.#identity, readFile: options.readFile, clock, log: log.scoped("secret") });
     const contexts = new TlsContexts(this.#secrets);
     this.#connector = new MeshConnector({ certificates: this.#certificates, contexts, identity: this.#identity, tunnelHeaders: tunnelHeaders(settings), ...(settings.role === "sidecar" ? { mark: redirectMark } : {}) });
+    const statistics = new FilterStatistics();
     this.#config = new ProxyConfig({
       runtime: { connector: this.#connector, clock, random },
       resolve: options.resolve,
       secrets: this.#secrets,
+      services: { clock, random, statistics, callCluster: clusterCaller((name) => this.#config.cluster(name)) },
       clock,
       log: log.scoped("config"),
     });
@@ -106,7 +110,7 @@ export class Proxy {
         observeTcp: (listener, chain) => observer.tcp(listener, chain),
       },
     });
-    this.#stats = new ProxyStats(this.#config, this.#listeners);
+    this.#stats = new ProxyStats(this.#config, this.#listeners, statistics);
     this.#stats.expose(this.#registry);
     this.#registry.gauge("istio_build", "Istio component build info.", ["component", "tag"]).labels("proxy", settings.version).set(1);
     addProcessMetrics(this.#registry, process);

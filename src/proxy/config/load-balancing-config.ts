@@ -8,7 +8,7 @@ import {
   type Cluster_SlowStartConfig,
 } from "../../wire/envoy/index.ts";
 import type { ClusterConfig } from "../upstream/cluster.ts";
-import { defaultBalancing, type BalancingOptions, type LoadBalancing } from "../upstream/load-balancer.ts";
+import { defaultBalancing, type BalancingOptions, type LoadBalancing } from "../upstream/balancing.ts";
 import type { SlowStart } from "../upstream/slow-start.ts";
 import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 

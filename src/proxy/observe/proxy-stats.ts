@@ -1,4 +1,5 @@
 import type { Counter, MetricsRegistry } from "../../telemetry/index.ts";
+import type { FilterStatistics } from "../filters/filter-statistics.ts";
 import type { ListenerSet } from "../listener-set.ts";
 import type { ProxyConfig } from "../proxy-config.ts";
 
@@ -18,10 +19,12 @@ interface Row extends Statistic {
 export class ProxyStats {
   readonly #config: ProxyConfig;
   readonly #listeners: ListenerSet;
+  readonly #filters: FilterStatistics;
 
-  constructor(config: ProxyConfig, listeners: ListenerSet) {
+  constructor(config: ProxyConfig, listeners: ListenerSet, filters: FilterStatistics) {
     this.#config = config;
     this.#listeners = listeners;
+    this.#filters = filters;
   }
 
   /** Envoy's text form is `name: value`, a line each. */
@@ -42,7 +45,7 @@ export class ProxyStats {
   }
 
   #rows(): Row[] {
-    return [...this.#clusterRows(), ...this.#listenerRows(), ...this.#managerRows()];
+    return [...this.#clusterRows(), ...this.#listenerRows(), ...this.#managerRows(), ...[...this.#filters.entries()].map(([name, { value }]) => filterRow(name, value))];
   }
 
   #clusterRows(): Row[] {
@@ -54,11 +57,19 @@ export class ProxyStats {
         rows.push({ name: `cluster.${cluster.name}.${stat}`, metric: `envoy_cluster_${stat}`, labels: { cluster_name: cluster.name }, type, value });
       };
       add("membership_total", "gauge", endpoints.length);
-      add("membership_healthy", "gauge", endpoints.filter((endpoint) => endpoint.config.healthy).length);
+      add("membership_healthy", "gauge", endpoints.filter((endpoint) => endpoint.usable).length);
+      const outliers = cluster.outlierCounters;
+      if (outliers !== undefined) {
+        add("outlier_detection_ejections_active", "gauge", endpoints.filter((endpoint) => endpoint.outliers.ejectedAtMs !== undefined).length);
+        add("outlier_detection_ejections_enforced_total", "counter", outliers.ejections);
+        add("outlier_detection_ejections_overflow", "counter", outliers.overflows);
+      }
       add("upstream_rq_total", "counter", cluster.counters.requests);
       add("upstream_rq_active", "gauge", cluster.activeRequests);
       add("upstream_rq_retry", "counter", cluster.counters.retries);
       add("upstream_rq_pending_overflow", "counter", cluster.counters.overflow);
+      add("upstream_rq_retry_overflow", "counter", cluster.breaker.retries.overflows);
+      add("upstream_cx_overflow", "counter", cluster.breaker.connections.overflows);
       add("upstream_cx_none_healthy", "counter", cluster.counters.noHealthyEndpoint);
       add("upstream_cx_active", "gauge", sum((endpoint) => endpoint.pool.openConnections));
       add("upstream_cx_total", "counter", sum((endpoint) => endpoint.counters.connectionsOpened));
@@ -108,6 +119,23 @@ export class ProxyStats {
       row("cluster_manager.cds.update_rejected", "counter", this.#config.updatesRejected),
     ];
   }
+}
+
+const rbacResult = /^(.*rbac)\.(?:istio_dry_run_(allow|deny)_)?(shadow_)?(allowed|denied)$/;
+
+/** A filter's counter. Results of access rules are labels of one metric, as Istio's documents show it. */
+function filterRow(name: string, value: number): Row {
+  const result = rbacResult.exec(name);
+  const [, base = name, dryRun, shadow, outcome = ""] = result ?? [];
+  const labels: Row["labels"] =
+    result === null
+      ? {}
+      : {
+          authz_enforce_result: shadow === undefined ? outcome : "",
+          authz_dry_run_action: dryRun ?? "",
+          authz_dry_run_result: shadow === undefined ? "" : outcome,
+        };
+  return { name, metric: `envoy_${base.replaceAll(/[^A-Za-z0-9_]/g, "_")}`, labels, type: "counter", value };
 }
 
 /** Lifts a counter to a total that is kept elsewhere; a total that began anew adds what it has. */

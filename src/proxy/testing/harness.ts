@@ -10,7 +10,7 @@ import { HttpListener } from "../http/http-listener.ts";
 import { RouteTable } from "../routing/route-table.ts";
 import type { ForwardAction, RetryPolicy, Route } from "../routing/route.ts";
 import { Cluster, type ClusterConfig } from "../upstream/cluster.ts";
-import { defaultBalancing } from "../upstream/load-balancer.ts";
+import { defaultBalancing } from "../upstream/balancing.ts";
 import { unknownWorkload, type EndpointConfig } from "../upstream/endpoint.ts";
 
 export const testConnectionConfig: HttpConnectionConfig = {

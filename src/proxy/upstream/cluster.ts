@@ -1,11 +1,11 @@
 import type { Clock, Random } from "../../base/index.ts";
 import type { SocketAddress } from "../../net/index.ts";
+import type { LoadBalancer } from "./balancing.ts";
+import { CircuitBreaker, type BreakerLimits } from "./circuit-breaker.ts";
 import { ConnectionPool, type PoolCounters, type PoolLimits } from "./connection-pool.ts";
+import { EndpointSelection, type SelectionRules } from "./endpoint-selection.ts";
 import { endpointKey, endpointName, type EndpointConfig, type EndpointConnector } from "./endpoint.ts";
 import { originalDestinationEndpoint, type OriginalDestinationRule } from "./original-destination.ts";
-import { CircuitBreaker, type BreakerLimits } from "./circuit-breaker.ts";
-import { EndpointSelection, type SelectionRules } from "./endpoint-selection.ts";
-import type { LoadBalancer } from "./load-balancer.ts";
 import { OutlierDetector, OutlierRecord, type EndpointOutcome, type OutlierPolicy } from "./outlier-detector.ts";
 import { warmedWeight, type SlowStart } from "./slow-start.ts";
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { seededRandom } from "../../base/index.ts";
 import { EndpointSelection, type Selectable, type SelectionRules } from "./endpoint-selection.ts";
-import { defaultBalancing } from "./load-balancer.ts";
+import { defaultBalancing } from "./balancing.ts";
 import { priorityLoads } from "./priority-load.ts";
 import { warmedWeight } from "./slow-start.ts";
 

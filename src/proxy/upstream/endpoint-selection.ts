@@ -1,6 +1,7 @@
 import type { Random } from "../../base/index.ts";
 import { hashText } from "../routing/hash-text.ts";
-import { createLoadBalancer, type Balanced, type BalancingOptions, type LoadBalancer, type LoadBalancing } from "./load-balancer.ts";
+import type { BalancingOptions, LoadBalancer, LoadBalancing } from "./balancing.ts";
+import { createLoadBalancer, type Balanced } from "./load-balancer.ts";
 import { healthOf, priorityLoads } from "./priority-load.ts";
 
 /** What selection looks at of an endpoint. */

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom } from "../../base/index.ts";
 import { hashText } from "../routing/hash-text.ts";
-import { createLoadBalancer, defaultBalancing, type LoadBalancing } from "./load-balancer.ts";
+import { defaultBalancing, type LoadBalancing } from "./balancing.ts";
+import { createLoadBalancer } from "./load-balancer.ts";
 
 interface Fake {
   readonly name: string;

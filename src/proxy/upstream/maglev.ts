@@ -1,6 +1,6 @@
 import type { Random } from "../../base/index.ts";
 import { hashText } from "../routing/hash-text.ts";
-import type { LoadBalancer } from "./load-balancer.ts";
+import type { LoadBalancer } from "./balancing.ts";
 
 export interface MaglevOptions<Endpoint> {
   readonly keyOf: (endpoint: Endpoint) => string;

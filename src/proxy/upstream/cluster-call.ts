@@ -1,0 +1,160 @@
+import { transientError } from "../../base/index.ts";
+import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
+import type { CallCluster, ClusterAnswer, ClusterRequest } from "../filters/filter-services.ts";
+import type { Cluster, Endpoint } from "./cluster.ts";
+import type { ConnectFailure, PoolUser, WireProtocol } from "./connection-pool.ts";
+import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "./upstream-channel.ts";
+
+/** Lets filters ask clusters, over the connections that requests use. */
+export function clusterCaller(clusterOf: (name: string) => Cluster | undefined): CallCluster {
+  return async (request, signal) => {
+    const cluster = clusterOf(request.cluster);
+    if (cluster === undefined) throw transientError("no-cluster", `there is no cluster ${request.cluster}`);
+    const endpoint = cluster.pick(undefined, 1);
+    if (endpoint === undefined) throw transientError("no-endpoint", `cluster ${request.cluster} has no endpoint that could be asked`);
+    return await new ClusterCall(endpoint, request).run(signal);
+  };
+}
+
+/** One request of the proxy itself, and its answer as a whole. */
+class ClusterCall implements PoolUser, ResponseReceiver {
+  readonly toHead = false;
+  readonly toConnect = false;
+  readonly wantsPlainBody = true;
+  readonly chunksRequest = false;
+  readonly scheme: string;
+  readonly upstreamProtocol: WireProtocol;
+  readonly #endpoint: Endpoint;
+  readonly #request: ClusterRequest;
+  readonly #answer = Promise.withResolvers<ClusterAnswer>();
+  #channel: UpstreamChannel | undefined;
+  #over = false;
+  #status = 0;
+  #headers: [name: string, value: string][] = [];
+  readonly #body: Buffer[] = [];
+  #bodyBytes = 0;
+
+  constructor(endpoint: Endpoint, request: ClusterRequest) {
+    this.#endpoint = endpoint;
+    this.#request = request;
+    this.upstreamProtocol = request.protocol;
+    this.scheme = endpoint.config.transport.kind === "tls" ? "https" : "http";
+  }
+
+  async run(signal: AbortSignal): Promise<ClusterAnswer> {
+    const abort = (): void => this.#giveUp(transientError("cancelled", `${this.#name} was given up`));
+    if (signal.aborted) throw signal.reason;
+    signal.addEventListener("abort", abort, { once: true });
+    const timer = setTimeout(() => {
+      this.#endpoint.report({ kind: "timeout" });
+      this.#giveUp(transientError("timeout", `${this.#name} took longer than ${this.#request.timeoutMs} ms`));
+    }, this.#request.timeoutMs);
+    timer.unref();
+    this.#endpoint.activeRequests += 1;
+    this.#endpoint.counters.requests += 1;
+    this.#endpoint.pool.acquire(this, false);
+    try {
+      return await this.#answer.promise;
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", abort);
+    }
+  }
+
+  connected(channel: UpstreamChannel): void {
+    this.#channel = channel;
+    channel.begin(this);
+    const head = this.#head();
+    channel.send(Buffer.concat([head, this.#request.body]), head.length, true);
+  }
+
+  connectFailed(failure: ConnectFailure): void {
+    if (failure.kind !== "overflow") this.#endpoint.report({ kind: failure.kind === "timeout" ? "timeout" : "connect-failure" });
+    this.#fail(transientError("unreachable", `${this.#name}: ${failure.message}`));
+  }
+
+  interimResponse(): void {
+    // The final answer is what is waited for.
+  }
+
+  response(head: MessageHead, _framing: BodyFraming, from: number, to: number, last: boolean): void {
+    this.#status = head.status;
+    for (let field = 0; field < head.fieldCount; field += 1) this.#headers.push([head.name(field).toLowerCase(), head.value(field)]);
+    this.responseBody(head.bytes, from, to, last);
+  }
+
+  responseBody(bytes: Buffer, from: number, to: number, last: boolean): void {
+    if (this.#over) return;
+    this.#bodyBytes += to - from;
+    if (this.#bodyBytes > this.#request.maxAnswerBytes) {
+      this.#giveUp(transientError("too-long", `${this.#name} answered more than ${this.#request.maxAnswerBytes} bytes`));
+      return;
+    }
+    if (to > from) this.#body.push(Buffer.from(bytes.subarray(from, to)));
+    if (last) this.#finish();
+  }
+
+  responseTrailers(fields: readonly string[]): void {
+    for (let index = 0; index + 1 < fields.length; index += 2) this.#headers.push([(fields[index] ?? "").toLowerCase(), fields[index + 1] ?? ""]);
+    this.#finish();
+  }
+
+  switched(): void {
+    this.#giveUp(transientError("switched", `${this.#name} switched to another protocol`));
+  }
+
+  switchedBytes(): void {
+    // Was given up.
+  }
+
+  switchedEnd(): void {
+    // Was given up.
+  }
+
+  upstreamFailed(failure: UpstreamFailure): void {
+    this.#endpoint.report({ kind: "reset" });
+    this.#fail(transientError("broken-off", `${this.#name}: ${failure.message}`));
+  }
+
+  upstreamDrained(): void {
+    // The request was handed over as a whole.
+  }
+
+  get #name(): string {
+    return `${this.#request.method} ${this.#request.path} of cluster ${this.#request.cluster}`;
+  }
+
+  #head(): Buffer {
+    const { method, path, authority, headers, body } = this.#request;
+    const fields = headers.map(([name, value]) => `${name}: ${value}\r\n`).join("");
+    const length = body.length > 0 || method !== "GET" ? `content-length: ${body.length}\r\n` : "";
+    return Buffer.from(`${method} ${path} HTTP/1.1\r\nhost: ${authority}\r\n${fields}${length}\r\n`, "latin1");
+  }
+
+  #finish(): void {
+    if (!this.#end()) return;
+    this.#endpoint.report({ kind: "answer", status: this.#status });
+    this.#answer.resolve({ status: this.#status, headers: this.#headers, body: Buffer.concat(this.#body) });
+  }
+
+  #giveUp(error: Error): void {
+    const channel = this.#channel;
+    if (channel === undefined) this.#endpoint.pool.giveUp(this);
+    if (!this.#end()) return;
+    channel?.abandon();
+    this.#answer.reject(error);
+  }
+
+  #fail(error: Error): void {
+    if (this.#end()) this.#answer.reject(error);
+  }
+
+  /** Answers whether it was still going on. */
+  #end(): boolean {
+    if (this.#over) return false;
+    this.#over = true;
+    this.#channel = undefined;
+    this.#endpoint.activeRequests -= 1;
+    return true;
+  }
+}
