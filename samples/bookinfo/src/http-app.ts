@@ -60,7 +60,10 @@ export function getJson(url: string, headers: Record<string, string>, timeoutMs:
   });
 }
 
-/** Serves until SIGTERM; then answers what is under way, tells kept-alive clients to go, and ends. */
+/** Those who have not heard yet that this pod ends still come for a moment. */
+const lingerMs = 500;
+
+/** Serves until SIGTERM and a moment longer; then answers what is under way, tells kept-alive clients to go, and ends. */
 export function serve(name: string, port: number, handler: Handler): void {
   let ending = false;
   const server = createServer((message, response) => {
@@ -76,7 +79,10 @@ export function serve(name: string, port: number, handler: Handler): void {
   server.listen(port, () => process.stdout.write(`${name} listens on port ${port}\n`));
   process.on("SIGTERM", () => {
     ending = true;
-    server.close(() => process.exit(0));
     server.closeIdleConnections();
+    setTimeout(() => {
+      server.close(() => process.exit(0));
+      server.closeIdleConnections();
+    }, lingerMs);
   });
 }
