@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseAuthorizationPolicy } from "./authorization-policy.ts";
+import { closedPolicySpec, parseAuthorizationPolicy } from "./authorization-policy.ts";
 import { parsePeerAuthentication } from "./peer-authentication.ts";
 
 test("a policy's faults are told at their fields", () => {
@@ -29,4 +29,13 @@ test("modes of ports need a selector", () => {
     parsed.errors.map((issue) => issue.path),
     ["spec.portLevelMtls.8080.mode", "spec.portLevelMtls"],
   );
+});
+
+test("a policy that is refused counts as one that lets nobody in", () => {
+  const selector = { matchLabels: { app: "a" } };
+  const rules = [{ form: [{}] }];
+  assert.deepEqual(closedPolicySpec({ metadata: {}, spec: { selector, rules } }), { selector, targetRefs: [], action: "ALLOW", provider: undefined, rules: [] });
+  assert.deepEqual(closedPolicySpec({ metadata: {}, spec: { selector, action: "DENY", rules } })?.rules, [{ from: [], to: [], when: [] }]);
+  assert.equal(closedPolicySpec({ metadata: {}, spec: { action: "CUSTOM" } })?.action, "DENY");
+  assert.equal(closedPolicySpec({ metadata: {}, spec: { action: "AUDIT", rules } }), undefined);
 });

@@ -139,6 +139,18 @@ function readCondition(reader: Reader, action: AuthorizationAction): Authorizati
   return condition;
 }
 
+/**
+ * What a policy that is refused counts as, so that a fault in it lets nobody in: an ALLOW allows nothing, any other denies
+ * all that it selects. Undefined for an AUDIT, which decides nothing.
+ */
+export function closedPolicySpec(raw: unknown): AuthorizationPolicy["spec"] | undefined {
+  const { spec: reader } = openObject(raw);
+  const action = reader.has("action") ? (reader.oneOf("action", authorizationActions) ?? "DENY") : "ALLOW";
+  if (action === "AUDIT") return undefined;
+  const isAllow = action === "ALLOW";
+  return { ...readPolicyTarget(reader), action: isAllow ? "ALLOW" : "DENY", provider: undefined, rules: isAllow ? [] : [{ from: [], to: [], when: [] }] };
+}
+
 export const authorizationPolicyKind = defineKind<AuthorizationPolicy>({
   group: securityGroup,
   versions: ["v1", "v1beta1"],

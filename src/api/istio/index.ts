@@ -1,5 +1,6 @@
 export {
   authorizationPolicyKind,
+  closedPolicySpec,
   type AuthorizationAction,
   type AuthorizationCondition,
   type AuthorizationOperation,

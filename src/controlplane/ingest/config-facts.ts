@@ -1,4 +1,4 @@
-import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
+import type { FieldIssue, KindDefinition, KubernetesObject } from "../../api/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
 import type { ConfigFacts } from "../model/facts.ts";
 
@@ -6,15 +6,21 @@ interface WithSpec<Spec> extends KubernetesObject {
   spec: Spec;
 }
 
-/**
- * A checked configuration object; undefined when its parser refuses it (the webhook has said why, or its writer went
- * round it) or when it is another revision's: these match by the exact revision, never by a tag.
- */
-export function configFacts<Spec>(kind: KindDefinition<WithSpec<Spec>>, object: WithSpec<Spec>, revision: string | undefined): ConfigFacts<Spec> | undefined {
+export interface ConfigRules<Spec> {
+  /** Objects that name another one are none of ours: by the exact revision, never by a tag. Absent: all are. */
+  readonly revision?: string;
+  /** Told of what a parser refuses: the webhook has said why, or the object's writer went round it. */
+  readonly refused: (object: KubernetesObject, issues: readonly FieldIssue[]) => void;
+  /** What counts instead of a spec that is refused; absent, or undefined: nothing. */
+  readonly instead?: (object: KubernetesObject) => Spec | undefined;
+}
+
+/** A checked configuration object; undefined when it is another revision's, or refused. */
+export function configFacts<Spec>(kind: KindDefinition<WithSpec<Spec>>, object: WithSpec<Spec>, rules: ConfigRules<Spec>): ConfigFacts<Spec> | undefined {
   const wanted = object.metadata.labels?.[istioLabels.revision];
-  if (revision !== undefined && wanted !== undefined && wanted !== revision) return undefined;
-  const value = kind.parse === undefined ? object : kind.parse(object).value;
-  if (value === undefined) return undefined;
+  if (rules.revision !== undefined && wanted !== undefined && wanted !== rules.revision) return undefined;
+  const spec = specOf(kind, object, rules);
+  if (spec === undefined) return undefined;
   const { metadata } = object;
   return {
     namespace: metadata.namespace ?? "",
@@ -23,8 +29,16 @@ export function configFacts<Spec>(kind: KindDefinition<WithSpec<Spec>>, object: 
     annotations: relevantAnnotations(metadata.annotations ?? {}),
     createdAt: metadata.creationTimestamp ?? "",
     generation: metadata.generation ?? 0,
-    spec: value.spec,
+    spec,
   };
+}
+
+function specOf<Spec>(kind: KindDefinition<WithSpec<Spec>>, object: WithSpec<Spec>, rules: ConfigRules<Spec>): Spec | undefined {
+  const parsed = kind.parse?.(object);
+  if (parsed === undefined) return object.spec;
+  if (parsed.value !== undefined) return parsed.value.spec;
+  rules.refused(object, parsed.errors);
+  return rules.instead?.(object);
 }
 
 /** Others (kubectl's last applied configuration) change without meaning anything. */

@@ -1,7 +1,8 @@
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
-import { gatewayClassKind, gatewayKind, httpRouteKind, referenceGrantKind } from "../../api/gateway/index.ts";
+import { gatewayClassKind, gatewayKind, httpRouteKind, referenceGrantKind, tcpRouteKind, tlsRouteKind } from "../../api/gateway/index.ts";
 import {
   authorizationPolicyKind,
+  closedPolicySpec,
   destinationRuleKind,
   istioGatewayKind,
   peerAuthenticationKind,
@@ -14,8 +15,9 @@ import {
 } from "../../api/istio/index.ts";
 import { endpointSliceKind, mutatingWebhookConfigurationKind, namespaceKind, nodeKind, podKind, serviceKind } from "../../api/kubernetes/index.ts";
 import type { SourceCollection } from "../../kube/index.ts";
+import type { ConfigFacts } from "../model/facts.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
-import { configFacts } from "./config-facts.ts";
+import { configFacts, type ConfigRules } from "./config-facts.ts";
 import { podFacts } from "./pod-facts.ts";
 import { tagFacts } from "./tag-facts.ts";
 import { nodeFacts, serviceFacts, sliceFacts } from "./service-facts.ts";
@@ -28,7 +30,9 @@ export interface Feed {
 }
 
 /** All kinds that the model is made of. Gateways are taken of every revision: who does not own one still serves it. */
-export function createFeeds(inputs: MeshInputs, revision: string): readonly Feed[] {
+export function createFeeds(inputs: MeshInputs, revision: string, refused: ConfigRules<unknown>["refused"] = () => undefined): readonly Feed[] {
+  const config = <Spec>(kind: KindDefinition<KubernetesObject & { spec: Spec }>, source: SourceCollection<ConfigFacts<Spec>>): Feed =>
+    feed(kind, source, (object) => configFacts(kind, object, { revision, refused }));
   return [
     feed(namespaceKind, inputs.namespaces, ({ metadata }) => ({ name: metadata.name ?? "", labels: metadata.labels ?? {} })),
     feed(nodeKind, inputs.nodes, nodeFacts),
@@ -37,19 +41,21 @@ export function createFeeds(inputs: MeshInputs, revision: string): readonly Feed
     feed(endpointSliceKind, inputs.slices, sliceFacts),
     feed(mutatingWebhookConfigurationKind, inputs.tags, tagFacts),
     feed(gatewayClassKind, inputs.gatewayClasses, ({ metadata, spec }) => ({ name: metadata.name ?? "", controllerName: spec.controllerName })),
-    feed(gatewayKind, inputs.gateways, (object) => configFacts(gatewayKind, object, undefined)),
-    feed(httpRouteKind, inputs.httpRoutes, (object) => configFacts(httpRouteKind, object, revision)),
-    feed(referenceGrantKind, inputs.referenceGrants, (object) => configFacts(referenceGrantKind, object, revision)),
-    feed(authorizationPolicyKind, inputs.authorizationPolicies, (object) => configFacts(authorizationPolicyKind, object, revision)),
-    feed(peerAuthenticationKind, inputs.peerAuthentications, (object) => configFacts(peerAuthenticationKind, object, revision)),
-    feed(virtualServiceKind, inputs.virtualServices, (object) => configFacts(virtualServiceKind, object, revision)),
-    feed(destinationRuleKind, inputs.destinationRules, (object) => configFacts(destinationRuleKind, object, revision)),
-    feed(istioGatewayKind, inputs.istioGateways, (object) => configFacts(istioGatewayKind, object, revision)),
-    feed(serviceEntryKind, inputs.serviceEntries, (object) => configFacts(serviceEntryKind, object, revision)),
-    feed(sidecarKind, inputs.sidecars, (object) => configFacts(sidecarKind, object, revision)),
-    feed(workloadEntryKind, inputs.workloadEntries, (object) => configFacts(workloadEntryKind, object, revision)),
-    feed(requestAuthenticationKind, inputs.requestAuthentications, (object) => configFacts(requestAuthenticationKind, object, revision)),
-    feed(telemetryKind, inputs.telemetries, (object) => configFacts(telemetryKind, object, revision)),
+    feed(gatewayKind, inputs.gateways, (object) => configFacts(gatewayKind, object, { refused })),
+    config(httpRouteKind, inputs.httpRoutes),
+    config(tlsRouteKind, inputs.tlsRoutes),
+    config(tcpRouteKind, inputs.tcpRoutes),
+    config(referenceGrantKind, inputs.referenceGrants),
+    feed(authorizationPolicyKind, inputs.authorizationPolicies, (object) => configFacts(authorizationPolicyKind, object, { revision, refused, instead: closedPolicySpec })),
+    config(peerAuthenticationKind, inputs.peerAuthentications),
+    config(virtualServiceKind, inputs.virtualServices),
+    config(destinationRuleKind, inputs.destinationRules),
+    config(istioGatewayKind, inputs.istioGateways),
+    config(serviceEntryKind, inputs.serviceEntries),
+    config(sidecarKind, inputs.sidecars),
+    config(workloadEntryKind, inputs.workloadEntries),
+    config(requestAuthenticationKind, inputs.requestAuthentications),
+    config(telemetryKind, inputs.telemetries),
   ];
 }
 

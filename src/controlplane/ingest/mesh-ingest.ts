@@ -1,4 +1,4 @@
-import type { KubernetesObject } from "../../api/index.ts";
+import { formatIssues, type FieldIssue, type KubernetesObject } from "../../api/index.ts";
 import { userError, type Clock, type Logger } from "../../base/index.ts";
 import { createInformer, type Informer, type KubeClient } from "../../kube/index.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
@@ -36,7 +36,10 @@ export class MeshIngest {
 
   constructor(options: MeshIngestOptions) {
     const { client, inputs, revision, clock, log } = options;
-    this.#feeds = createFeeds(inputs, revision).map((feed) => ({ feed, informer: createInformer(client, feed.kind, { log, clock }) }));
+    const refused = ({ kind, metadata }: KubernetesObject, issues: readonly FieldIssue[]): void => {
+      log.warn("an object is not taken into the mesh", { kind: kind ?? "", namespace: metadata.namespace ?? "", name: metadata.name ?? "", faults: formatIssues(issues) });
+    };
+    this.#feeds = createFeeds(inputs, revision, refused).map((feed) => ({ feed, informer: createInformer(client, feed.kind, { log, clock }) }));
     this.synced = Promise.all(this.#feeds.map(({ informer }) => informer.synced)).then(() => undefined);
   }
 

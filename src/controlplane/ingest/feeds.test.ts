@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { KubernetesObject } from "../../api/index.ts";
+import { istioKinds } from "../../api/istio/index.ts";
+import { CollectionGraph } from "../../kube/index.ts";
+import { createMeshInputs } from "../model/mesh-inputs.ts";
+import { createFeeds } from "./feeds.ts";
+
+interface Taken {
+  readonly inputs: ReturnType<typeof createMeshInputs>;
+  readonly refused: string[];
+  readonly take: (kind: string, group: string, object: KubernetesObject & { readonly spec: unknown }) => void;
+}
+
+function feedsOf(revision: string): Taken {
+  const inputs = createMeshInputs(new CollectionGraph());
+  const refused: string[] = [];
+  const feeds = createFeeds(inputs, revision, (object, issues) => refused.push(`${object.metadata.name ?? ""}: ${issues.map(({ path }) => path).join()}`));
+  const take: Taken["take"] = (kind, group, object) => feeds.find((feed) => feed.kind.kind === kind && feed.kind.group === group)?.take(`shop/${object.metadata.name ?? ""}`, object);
+  return { inputs, refused, take };
+}
+
+const networking = "networking.istio.io";
+const good = { hosts: ["a"], http: [{ route: [{ destination: { host: "a" } }] }] };
+
+test("an object is taken with its defaults, by the control plane of its revision", () => {
+  const { inputs, take } = feedsOf("blue");
+  const metadata = { namespace: "shop", labels: { "istio.io/rev": "green" }, annotations: { "kubectl.kubernetes.io/last-applied-configuration": "x", "istio.io/a": "b" } };
+  take("VirtualService", networking, { metadata: { ...metadata, name: "other" }, spec: good });
+  take("VirtualService", networking, { metadata: { ...metadata, name: "own", labels: {} }, spec: good });
+  assert.equal(inputs.virtualServices.get("shop/other"), undefined);
+  assert.deepEqual(inputs.virtualServices.get("shop/own")?.spec.tcp, []);
+  assert.deepEqual(inputs.virtualServices.get("shop/own")?.annotations, { "istio.io/a": "b" });
+});
+
+test("an object that its parser refuses is told of and left out, but a policy is closed instead", () => {
+  const { inputs, refused, take } = feedsOf("default");
+  const metadata = { namespace: "shop", name: "x" };
+  take("VirtualService", networking, { metadata, spec: good });
+  take("VirtualService", networking, { metadata, spec: { ...good, hots: [] } });
+  take("AuthorizationPolicy", "security.istio.io", { metadata, spec: { action: "DENY", rules: [{ form: [] }] } });
+  assert.equal(inputs.virtualServices.get("shop/x"), undefined);
+  assert.deepEqual(inputs.authorizationPolicies.get("shop/x")?.spec.rules, [{ from: [], to: [], when: [] }]);
+  assert.deepEqual(refused, ["x: spec.hots", "x: spec.rules[0].form"]);
+});
+
+test("what translation reads of Istio has a feed", () => {
+  const inputs = createMeshInputs(new CollectionGraph());
+  const fed = new Set(createFeeds(inputs, "default").map(({ kind }) => `${kind.group}/${kind.kind}`));
+  const unread = istioKinds.filter((kind) => !fed.has(`${kind.group}/${kind.kind}`)).map((kind) => kind.kind);
+  assert.deepEqual(unread, ["EnvoyFilter", "ProxyConfig", "TrafficExtension", "WasmPlugin", "WorkloadGroup"]);
+});
