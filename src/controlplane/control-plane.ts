@@ -14,7 +14,7 @@ import {
   createMeshInputs,
   deriveGatewayPlacements,
   deriveGatewayStatuses,
-  deriveRouteModels,
+  deriveL4RouteModels,
   deriveRouteStatuses,
   deriveSecretReferences,
   meshKey,
@@ -73,7 +73,7 @@ export class ControlPlane {
   readonly #wanted: {
     readonly placements: Collection<GatewayPlacement>;
     readonly gatewayStatuses: Collection<WantedGatewayStatus>;
-    readonly routeStatuses: Collection<WantedRouteStatus>;
+    readonly routeStatuses: readonly Collection<WantedRouteStatus>[];
   };
   readonly #metrics: MetricsRegistry;
   #generation = 0;
@@ -92,8 +92,10 @@ export class ControlPlane {
       failed: (collection, key, error) => log.error("an item could not be computed and stays as it was", { collection, key, error: describeError(error) }),
     });
     this.#inputs = createMeshInputs(this.#graph);
-    const routes = deriveRouteModels(this.#graph, this.#inputs);
+    const l4Routes = deriveL4RouteModels(this.#graph, this.#inputs);
+    const [tlsRoutes, tcpRoutes] = l4Routes;
     const model = deriveMeshModel(this.#graph, this.#inputs);
+    const { routes } = model;
     const scopes = new ProxyScopes({ inputs: this.#inputs, scopes: model.scopes, settle: () => this.#graph.settle(), clock });
     const classic = deriveClassicGatewayResources(this.#graph, model);
     const references = deriveSecretReferences(this.#graph, { inputs: this.#inputs, groups: model.scopes.groups, mergedGateways: classic.merged });
@@ -101,14 +103,18 @@ export class ControlPlane {
       ambient: deriveAmbientResources(this.#graph, this.#inputs),
       outbound: deriveOutboundResources(this.#graph, model),
       inbound: deriveInboundResources(this.#graph, this.#inputs),
-      router: deriveRouterResources(this.#graph, this.#inputs, routes),
+      router: deriveRouterResources(this.#graph, { inputs: this.#inputs, routes, l4Routes }),
       classic,
       secrets: { secrets: this.#inputs.secrets, references },
     });
     this.#wanted = {
       placements: deriveGatewayPlacements(this.#graph, this.#inputs, settings.revision),
-      gatewayStatuses: deriveGatewayStatuses(this.#graph, this.#inputs, routes, settings.revision),
-      routeStatuses: deriveRouteStatuses(this.#graph, this.#inputs, routes, settings.revision),
+      gatewayStatuses: deriveGatewayStatuses(this.#graph, this.#inputs, [routes, ...l4Routes], settings.revision),
+      routeStatuses: [
+        deriveRouteStatuses(this.#graph, this.#inputs, "HTTPRoute", routes, settings.revision),
+        deriveRouteStatuses(this.#graph, this.#inputs, "TLSRoute", tlsRoutes, settings.revision),
+        deriveRouteStatuses(this.#graph, this.#inputs, "TCPRoute", tcpRoutes, settings.revision),
+      ],
     };
     this.#secrets = new SecretIngest({ client, references, secrets: this.#inputs.secrets, clock, log: log.scoped("secrets") });
     this.#ingest = new MeshIngest({ client, inputs: this.#inputs, revision: settings.revision, clock, log });

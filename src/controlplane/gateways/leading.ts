@@ -13,7 +13,7 @@ export interface GatewayControllersOptions {
   readonly podName: string;
   readonly placements: Collection<GatewayPlacement>;
   readonly gatewayStatuses: Collection<WantedGatewayStatus>;
-  readonly routeStatuses: Collection<WantedRouteStatus>;
+  readonly routeStatuses: readonly Collection<WantedRouteStatus>[];
   readonly proxy: () => ProxySettings;
   readonly clock: Clock;
   readonly log: Logger;

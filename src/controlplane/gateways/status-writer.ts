@@ -1,4 +1,5 @@
-import { gatewayClassKind, gatewayKind, httpRouteKind, type Gateway, type GatewayClass, type GatewayStatus, type HttpRoute, type ParentReference, type RouteParentStatus } from "../../api/gateway/index.ts";
+import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
+import { gatewayClassKind, gatewayKind, httpRouteKind, tcpRouteKind, tlsRouteKind, type Gateway, type GatewayClass, type GatewayStatus, type ParentReference, type RouteParentStatus } from "../../api/gateway/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
 import { Reconciler, structurallyEqual, type Collection, type KubeClient } from "../../kube/index.ts";
 import { gatewayControllerName, type WantedGatewayStatus, type WantedRouteStatus } from "../model/index.ts";
@@ -7,7 +8,8 @@ import { mergeConditions } from "./conditions.ts";
 export interface StatusWriterOptions {
   readonly client: KubeClient;
   readonly gateways: Collection<WantedGatewayStatus>;
-  readonly routes: Collection<WantedRouteStatus>;
+  /** One a kind. */
+  readonly routes: readonly Collection<WantedRouteStatus>[];
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -26,15 +28,20 @@ export async function runStatusWriter(options: StatusWriterOptions, signal: Abor
     reconcile: async (name) => {
       const [kind = "", key = ""] = name.split(separator);
       if (kind === "gateway") await writeGateway(options, gateways.get(key));
-      else await writeRoute(options, routes.get(key));
+      else await writeRoute(options, routes[Number(kind)]?.get(key));
     },
   });
   using _gateways = gateways.subscribe((changes) => {
     for (const change of changes) if (change.type === "set") reconciler.add(`gateway${separator}${change.key}`);
   });
-  using _routes = routes.subscribe((changes) => {
-    for (const change of changes) if (change.type === "set") reconciler.add(`route${separator}${change.key}`);
-  });
+  using subscriptions = new DisposableStack();
+  for (const [index, collection] of routes.entries()) {
+    subscriptions.use(
+      collection.subscribe((changes) => {
+        for (const change of changes) if (change.type === "set") reconciler.add(`${index}${separator}${change.key}`);
+      }),
+    );
+  }
   await reconciler.run(signal);
 }
 
@@ -57,13 +64,22 @@ async function writeGateway({ client, clock }: StatusWriterOptions, wanted: Want
   await patchStatus<Gateway>(client, gatewayKind, gateway, status);
 }
 
+/** As far as status is concerned all kinds of routes are one. */
+type AnyRoute = KubernetesObject & { spec: { parentRefs?: readonly Partial<ParentReference>[] }; status?: { parents?: RouteParentStatus[] } };
+const routeKinds: Readonly<Record<WantedRouteStatus["kind"], KindDefinition<AnyRoute>>> = {
+  HTTPRoute: httpRouteKind,
+  TLSRoute: tlsRouteKind,
+  TCPRoute: tcpRouteKind,
+};
+
 async function writeRoute({ client, clock }: StatusWriterOptions, wanted: WantedRouteStatus | undefined): Promise<void> {
   if (wanted === undefined) return;
-  const route = await client.get(httpRouteKind, wanted.name, wanted.namespace);
+  const kind = routeKinds[wanted.kind];
+  const route = await client.get(kind, wanted.name, wanted.namespace);
   if (route === undefined) return;
   const parents = mergeParents(wanted, route.status?.parents ?? [], route.spec.parentRefs ?? [], timeOf(clock));
   if (structurallyEqual(route.status?.parents ?? [], parents)) return;
-  await patchStatus<HttpRoute>(client, httpRouteKind, route, { parents });
+  await patchStatus<AnyRoute>(client, kind, route, { parents });
 }
 
 /** Entries of other controllers stay, and those of ours whose Gateway another revision owns; ours of parents that are gone go. */
@@ -129,7 +145,7 @@ async function acceptClass(client: KubeClient, object: GatewayClass, clock: Cloc
 }
 
 /** Fails with `conflict` when the object has changed since it was read; the reconciler then tries again. */
-async function patchStatus<Value extends Gateway | HttpRoute | GatewayClass>(
+async function patchStatus<Value extends Gateway | AnyRoute | GatewayClass>(
   client: KubeClient,
   kind: Parameters<typeof client.patchMerge<Value>>[0],
   object: Value,

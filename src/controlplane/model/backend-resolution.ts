@@ -12,11 +12,11 @@ export function clusterName(port: number, host: string): string {
 }
 
 /** A reference into another namespace counts only with a ReferenceGrant there. */
-export function resolveBackend(reference: BackendObjectReference, routeNamespace: string, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): ResolvedBackend {
+export function resolveBackend(reference: BackendObjectReference, routeNamespace: string, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader, kind = "HTTPRoute"): ResolvedBackend {
   const namespace = reference.namespace ?? routeNamespace;
   const fault = (reason: string, message: string): ResolvedBackend => ({ fault: { reason, message } });
   if (reference.kind !== "Service" || reference.group !== "") return fault("InvalidKind", `unsupported backendRef: ${reference.group}/${reference.kind}`);
-  if (namespace !== routeNamespace && !isGranted(reference.name, routeNamespace, namespace, inputs, reader)) {
+  if (namespace !== routeNamespace && !isGranted(kind, reference.name, routeNamespace, namespace, inputs, reader)) {
     return fault("RefNotPermitted", `backendRef ${reference.name}/${namespace} not accessible to a route in namespace "${routeNamespace}" (missing a ReferenceGrant?)`);
   }
   const service = reader.get(inputs.services, `${namespace}/${reference.name}`);
@@ -27,13 +27,13 @@ export function resolveBackend(reference: BackendObjectReference, routeNamespace
   return { cluster: clusterName(port, host), host, port };
 }
 
-function isGranted(service: string, from: string, namespace: string, inputs: MeshInputs, reader: CollectionReader): boolean {
+function isGranted(kind: string, service: string, from: string, namespace: string, inputs: MeshInputs, reader: CollectionReader): boolean {
   const grants = inputs.referenceGrants.index("namespace", (grant) => [grant.namespace]);
   return reader
     .lookup(grants, namespace)
     .some(
       (grant) =>
-        grant.spec.from.some((entry) => entry.group === gatewayGroup && entry.kind === "HTTPRoute" && entry.namespace === from) &&
+        grant.spec.from.some((entry) => entry.group === gatewayGroup && entry.kind === kind && entry.namespace === from) &&
         grant.spec.to.some((entry) => entry.group === "" && entry.kind === "Service" && (entry.name === undefined || entry.name === "" || entry.name === service)),
     );
 }

@@ -12,7 +12,7 @@ import type {
   VirtualService,
   WorkloadEntry,
 } from "../../api/istio/index.ts";
-import type { Gateway, HttpRoute, ReferenceGrant } from "../../api/gateway/index.ts";
+import type { Gateway, HttpRoute, ReferenceGrant, TcpRoute, TlsRoute } from "../../api/gateway/index.ts";
 
 /** What the model keeps of each object: only what translation reads, so that other changes of an object go no further. */
 
@@ -164,6 +164,8 @@ export interface GatewayClassFacts {
 
 export type GatewayFacts = ConfigFacts<Gateway["spec"]>;
 export type HttpRouteFacts = ConfigFacts<HttpRoute["spec"]>;
+export type TlsRouteFacts = ConfigFacts<TlsRoute["spec"]>;
+export type TcpRouteFacts = ConfigFacts<TcpRoute["spec"]>;
 export type ReferenceGrantFacts = ConfigFacts<ReferenceGrant["spec"]>;
 export type AuthorizationPolicyFacts = ConfigFacts<AuthorizationPolicy["spec"]>;
 export type PeerAuthenticationFacts = ConfigFacts<PeerAuthentication["spec"]>;

@@ -18,11 +18,11 @@ export interface RouteModel {
   readonly unresolved: Verdict;
 }
 
-/** All routes that some Gateway of ours is a parent of, by `namespace/name`. */
+/** All routes that some Gateway of ours or a Service is a parent of, by `namespace/name`. */
 export function deriveRouteModels(graph: CollectionGraph, inputs: MeshInputs): Collection<RouteModel> {
   return graph.derive("route-models", inputs.httpRoutes, (route, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
-    const parents = attachmentsOf(route, inputs, reader);
+    const parents = attachmentsOf(route, "HTTPRoute", inputs, reader);
     if (mesh === undefined || parents.length === 0) return [];
     const resolve = (reference: Parameters<typeof resolveBackend>[0]): ResolvedBackend => resolveBackend(reference, route.namespace, mesh, inputs, reader);
     const backends = route.spec.rules.map((rule) => rule.backendRefs.map(resolve));

@@ -1,7 +1,8 @@
 import type { GatewayAddress, ListenerStatus, RouteParentStatus } from "../../api/gateway/index.ts";
 import type { Condition } from "../../api/index.ts";
 import type { Collection, CollectionGraph } from "../../kube/index.ts";
-import { factsKey, hostnameOf, meshKey, type GatewayFacts, type MeshSettings, type ServiceFacts } from "./facts.ts";
+import { factsKey, hostnameOf, meshKey, type ConfigFacts, type GatewayFacts, type MeshSettings, type ServiceFacts } from "./facts.ts";
+import { certificateVerdict } from "./gateway-certificates.ts";
 import { gatewayControllerName, isIngressClass } from "./gateway-class.ts";
 import type { RouteModel } from "./gateway-model.ts";
 import { judgeListeners, type ListenerVerdict, type Verdict } from "./listener-validation.ts";
@@ -20,10 +21,18 @@ export interface WantedGatewayStatus {
 }
 
 export interface WantedRouteStatus {
+  readonly kind: RouteKindName;
   readonly namespace: string;
   readonly name: string;
   /** All Gateways of ours that are parents, also those of other revisions, whose entries are not ours to write. */
   readonly parents: readonly { readonly owned: boolean; readonly status: Omit<RouteParentStatus, "conditions"> & { readonly conditions: readonly WantedCondition[] } }[];
+}
+
+export type RouteKindName = "HTTPRoute" | "TLSRoute" | "TCPRoute";
+
+/** A route of any kind, judged. */
+export interface JudgedRoute extends Pick<RouteModel, "parents" | "unresolved"> {
+  readonly route: Pick<ConfigFacts<unknown>, "namespace" | "name" | "labels" | "generation">;
 }
 
 /** The Service that a Gateway's proxies are behind. */
@@ -32,21 +41,22 @@ export function gatewayServiceName(gateway: { readonly name: string; readonly sp
 }
 
 /** The status of each Gateway that the revision owns. */
-export function deriveGatewayStatuses(graph: CollectionGraph, inputs: MeshInputs, routes: Collection<RouteModel>, revision: string): Collection<WantedGatewayStatus> {
-  const byGateway = routes.index("gateway", (model) => new Set(model.parents.filter((parent) => parent.refused === undefined).map((parent) => parent.gateway)));
+export function deriveGatewayStatuses(graph: CollectionGraph, inputs: MeshInputs, routes: readonly Collection<JudgedRoute>[], revision: string): Collection<WantedGatewayStatus> {
+  const accepting = (model: JudgedRoute): ReadonlySet<string> => new Set(model.parents.filter((parent) => parent.refused === undefined).map((parent) => parent.gateway));
+  const byGateway = routes.map((collection) => collection.index("gateway", accepting));
   return graph.derive("gateway-statuses", inputs.gateways, (gateway, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
     if (mesh === undefined || !isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
     if (owningRevision(gateway, inputs, reader) !== revision) return [];
     const service = reader.get(inputs.services, `${gateway.namespace}/${gatewayServiceName(gateway)}`);
-    const attached = reader.lookup(byGateway, factsKey(gateway));
-    return [[factsKey(gateway), gatewayStatus(gateway, service, attached, mesh)]];
+    const attached = byGateway.flatMap((index) => reader.lookup(index, factsKey(gateway)));
+    const verdicts = judgeListeners(gateway, (listener) => certificateVerdict(gateway, listener, inputs, reader));
+    return [[factsKey(gateway), gatewayStatus(gateway, verdicts, service, attached, mesh)]];
   });
 }
 
-function gatewayStatus(gateway: GatewayFacts, service: ServiceFacts | undefined, routes: readonly RouteModel[], mesh: MeshSettings): WantedGatewayStatus {
-  const verdicts = judgeListeners(gateway);
-  const broken = verdicts.filter((verdict) => !verdict.serves);
+function gatewayStatus(gateway: GatewayFacts, verdicts: readonly ListenerVerdict[], service: ServiceFacts | undefined, routes: readonly JudgedRoute[], mesh: MeshSettings): WantedGatewayStatus {
+  const broken = verdicts.filter((verdict) => !verdict.attaches);
   const condition = conditionMaker(gateway.generation);
   const unusable = broken.length === verdicts.length;
   const accepted = broken.length > 0 ? { reason: "ListenersNotValid", message: `listeners ${broken.map(({ listener }) => listener.name).join(", ")} are not valid` } : undefined;
@@ -63,7 +73,7 @@ function gatewayStatus(gateway: GatewayFacts, service: ServiceFacts | undefined,
   };
 }
 
-function listenerStatus(gateway: GatewayFacts, verdict: ListenerVerdict, routes: readonly RouteModel[]): WantedGatewayStatus["listeners"][number] {
+function listenerStatus(gateway: GatewayFacts, verdict: ListenerVerdict, routes: readonly JudgedRoute[]): WantedGatewayStatus["listeners"][number] {
   const condition = conditionMaker(gateway.generation);
   const key = factsKey(gateway);
   const attached = routes.filter((model) => model.parents.some((parent) => parent.gateway === key && parent.listeners.some(({ name }) => name === verdict.listener.name)));
@@ -105,21 +115,21 @@ function serviceText(gateway: GatewayFacts, mesh: MeshSettings): string {
   return ports.map((port) => `${host}:${port}`).join(", ");
 }
 
-/** The status of each route that has a Gateway of ours as a parent. */
-export function deriveRouteStatuses(graph: CollectionGraph, inputs: MeshInputs, routes: Collection<RouteModel>, revision: string): Collection<WantedRouteStatus> {
-  return graph.derive("route-statuses", routes, (model, reader, key) => {
+/** The status of each route that has a Gateway of ours or a Service as a parent. */
+export function deriveRouteStatuses(graph: CollectionGraph, inputs: MeshInputs, kind: RouteKindName, routes: Collection<JudgedRoute>, revision: string): Collection<WantedRouteStatus> {
+  return graph.derive(`route-statuses-${kind}`, routes, (model, reader, key) => {
     const { route } = model;
     const condition = conditionMaker(route.generation);
     const parents = model.parents.map((parent) => {
-      const gateway = reader.get(inputs.gateways, parent.gateway);
+      const owner = parent.service === undefined ? reader.get(inputs.gateways, parent.gateway) : route;
       const conditions = [
         condition("Accepted", parent.refused, "Accepted", "Route was valid"),
         condition("ResolvedRefs", model.unresolved, "ResolvedRefs", "All references resolved"),
       ];
-      const owned = gateway !== undefined && owningRevision(gateway, inputs, reader) === revision;
+      const owned = owner !== undefined && owningRevision(owner, inputs, reader) === revision;
       return { owned, status: { parentRef: withoutUndefined(parent.parentRef), controllerName: gatewayControllerName, conditions } };
     });
-    return parents.some((parent) => parent.owned) ? [[key, { namespace: route.namespace, name: route.name, parents }]] : [];
+    return parents.some((parent) => parent.owned) ? [[key, { kind, namespace: route.namespace, name: route.name, parents }]] : [];
   });
 }
 

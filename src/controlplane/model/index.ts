@@ -1,5 +1,6 @@
 export { meshKey, type GatewayFacts, type MeshSettings } from "./facts.ts";
 export { deriveRouteModels, type RouteModel } from "./gateway-model.ts";
+export { deriveL4RouteModels, type L4RouteModel } from "./l4-route-model.ts";
 export { gatewayControllerName } from "./gateway-class.ts";
 export { deriveGatewayPlacements, type GatewayPlacement } from "./gateway-placement.ts";
 export { deriveGatewayStatuses, deriveRouteStatuses, gatewayServiceName, type WantedCondition, type WantedGatewayStatus, type WantedRouteStatus } from "./gateway-status.ts";

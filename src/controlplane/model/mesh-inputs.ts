@@ -18,7 +18,9 @@ import type {
   SidecarFacts,
   SliceFacts,
   TagFacts,
+  TcpRouteFacts,
   TelemetryFacts,
+  TlsRouteFacts,
   VirtualServiceFacts,
   WorkloadEntryFacts,
 } from "./facts.ts";
@@ -37,6 +39,8 @@ export interface MeshInputs {
   readonly gatewayClasses: SourceCollection<GatewayClassFacts>;
   readonly gateways: SourceCollection<GatewayFacts>;
   readonly httpRoutes: SourceCollection<HttpRouteFacts>;
+  readonly tlsRoutes: SourceCollection<TlsRouteFacts>;
+  readonly tcpRoutes: SourceCollection<TcpRouteFacts>;
   readonly referenceGrants: SourceCollection<ReferenceGrantFacts>;
   readonly authorizationPolicies: SourceCollection<AuthorizationPolicyFacts>;
   readonly peerAuthentications: SourceCollection<PeerAuthenticationFacts>;
@@ -67,6 +71,8 @@ export function createMeshInputs(graph: CollectionGraph): MeshInputs {
     gatewayClasses: source("gateway-classes"),
     gateways: source("gateways"),
     httpRoutes: source("http-routes"),
+    tlsRoutes: source("tls-routes"),
+    tcpRoutes: source("tcp-routes"),
     referenceGrants: source("reference-grants"),
     authorizationPolicies: source("authorization-policies"),
     peerAuthentications: source("peer-authentications"),

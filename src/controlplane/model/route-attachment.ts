@@ -1,7 +1,7 @@
 import { matchesLabelSelector } from "../../api/index.ts";
 import { gatewayGroup, type Listener, type ParentReference } from "../../api/gateway/index.ts";
 import type { CollectionReader } from "../../kube/index.ts";
-import { factsKey, type GatewayFacts, type HttpRouteFacts } from "./facts.ts";
+import { factsKey, type GatewayFacts } from "./facts.ts";
 import { isIngressClass } from "./gateway-class.ts";
 import { intersectHostnames } from "./hostname.ts";
 import { judgeListeners, type Verdict } from "./listener-validation.ts";
@@ -10,35 +10,53 @@ import type { MeshInputs } from "./mesh-inputs.ts";
 /** How a route stands to one of its parents. */
 export interface ParentAttachment {
   readonly parentRef: ParentReference;
-  /** `namespace/name` of the Gateway. */
+  /** `namespace/name` of the Gateway; empty when the parent is a Service. */
   readonly gateway: string;
+  /** Whose clients' requests the route is for; of all of its ports when none is named. */
+  readonly service?: { readonly key: string; readonly port: number | undefined };
   /** Undefined: the route is accepted. */
   readonly refused: Verdict;
   /** The listeners that serve the route, with the hostnames that both have. */
   readonly listeners: readonly { readonly name: string; readonly hostnames: readonly string[] }[];
 }
 
-/** Attachments to Gateways that are ours; other parents are other controllers' matter. */
-export function attachmentsOf(route: HttpRouteFacts, inputs: MeshInputs, reader: CollectionReader): readonly ParentAttachment[] {
+/** A route of any kind; without hostnames (or with none that it could have) it is for all of a listener. */
+export interface AttachableRoute {
+  readonly namespace: string;
+  readonly spec: { readonly parentRefs: readonly ParentReference[]; readonly hostnames?: readonly string[] };
+}
+
+/** Attachments to Gateways that are ours, and of HTTP to Services; other parents are other controllers' matter. */
+export function attachmentsOf(route: AttachableRoute, kind: string, inputs: MeshInputs, reader: CollectionReader): readonly ParentAttachment[] {
   return route.spec.parentRefs.flatMap((parentRef) => {
+    if (parentRef.kind === "Service" && (parentRef.group === "" || parentRef.group === "core")) return kind === "HTTPRoute" ? attachToService(route, parentRef, inputs, reader) : [];
     if (parentRef.group !== gatewayGroup || parentRef.kind !== "Gateway") return [];
     const gateway = reader.get(inputs.gateways, `${parentRef.namespace ?? route.namespace}/${parentRef.name}`);
     if (gateway === undefined || !isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
-    return attach(route, parentRef, gateway, inputs, reader);
+    return attach(route, kind, parentRef, gateway, inputs, reader);
   });
 }
 
-function attach(route: HttpRouteFacts, parentRef: ParentReference, gateway: GatewayFacts, inputs: MeshInputs, reader: CollectionReader): ParentAttachment {
+function attachToService(route: AttachableRoute, parentRef: ParentReference, inputs: MeshInputs, reader: CollectionReader): ParentAttachment {
+  const key = `${parentRef.namespace ?? route.namespace}/${parentRef.name}`;
+  const base = { parentRef, gateway: "", service: { key, port: parentRef.port }, listeners: [] };
+  const service = reader.get(inputs.services, key);
+  if (service === undefined) return { ...base, refused: { reason: "NoMatchingParent", message: `parent service: "${key}" not found` } };
+  if (parentRef.port !== undefined && !service.ports.some(({ port }) => port === parentRef.port)) return { ...base, refused: { reason: "NoMatchingParent", message: describeMissing(parentRef) } };
+  return { ...base, refused: undefined };
+}
+
+function attach(route: AttachableRoute, kind: string, parentRef: ParentReference, gateway: GatewayFacts, inputs: MeshInputs, reader: CollectionReader): ParentAttachment {
   const base = { parentRef, gateway: factsKey(gateway) };
   const named = judgeListeners(gateway).filter(
     ({ listener }) => (parentRef.sectionName === undefined || parentRef.sectionName === listener.name) && (parentRef.port === undefined || parentRef.port === listener.port),
   );
   const refuse = (reason: string, message: string): ParentAttachment => ({ ...base, refused: { reason, message }, listeners: [] });
   if (named.length === 0) return refuse("NoMatchingParent", describeMissing(parentRef));
-  const allowed = named.filter(({ listener, supportedKinds }) => supportedKinds.some((kind) => kind.kind === "HTTPRoute") && allowsNamespace(listener, route, gateway, inputs, reader));
+  const allowed = named.filter(({ listener, supportedKinds }) => supportedKinds.some((supported) => supported.kind === kind) && allowsNamespace(listener, route, gateway, inputs, reader));
   if (allowed.length === 0) return refuse("NotAllowedByListeners", `hostnames matched, but namespace "${route.namespace}" is not allowed by the listener`);
   const listeners = allowed
-    .filter((verdict) => verdict.serves)
+    .filter((verdict) => verdict.attaches)
     .map(({ listener }) => ({ name: listener.name, hostnames: hostnamesOf(route, listener) }))
     .filter(({ hostnames }) => hostnames.length > 0);
   if (listeners.length === 0) return refuse("NoMatchingListenerHostname", "no hostname of the route matches one of the listener");
@@ -50,7 +68,7 @@ function describeMissing(parentRef: ParentReference): string {
   return `port ${parentRef.port ?? 0} not found`;
 }
 
-function allowsNamespace(listener: Listener, route: HttpRouteFacts, gateway: GatewayFacts, inputs: MeshInputs, reader: CollectionReader): boolean {
+function allowsNamespace(listener: Listener, route: AttachableRoute, gateway: GatewayFacts, inputs: MeshInputs, reader: CollectionReader): boolean {
   const { from, selector } = listener.allowedRoutes.namespaces;
   switch (from) {
     case "All":
@@ -66,7 +84,8 @@ function allowsNamespace(listener: Listener, route: HttpRouteFacts, gateway: Gat
   }
 }
 
-function hostnamesOf(route: HttpRouteFacts, listener: Listener): readonly string[] {
-  const own = route.spec.hostnames.length === 0 ? ["*"] : route.spec.hostnames;
+function hostnamesOf(route: AttachableRoute, listener: Listener): readonly string[] {
+  const { hostnames = [] } = route.spec;
+  const own = hostnames.length === 0 ? ["*"] : hostnames;
   return own.flatMap((hostname) => intersectHostnames(hostname, listener.hostname ?? "*") ?? []);
 }

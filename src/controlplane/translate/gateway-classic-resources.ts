@@ -9,8 +9,7 @@ import { connectOriginateName } from "./cluster.ts";
 import { classicListener, classicRouteTable, type ClassicGatewayContext } from "./gateway-classic.ts";
 import { connectOriginateListener } from "./gateway-listener.ts";
 import type { MeshModel } from "./outbound-resources.ts";
-import { encodeResource, sameResource, type EncodedResource } from "./resource.ts";
-import { scopedResourceKey, type ScopedEncodedResource } from "./router-resources.ts";
+import { encodeResource, sameScopedResource, scopedResourceKey, type EncodedResource, type ScopedEncodedResource } from "./resource.ts";
 import { SecurityPolicies } from "./security-filters.ts";
 import { AccessLogPolicies } from "./telemetry-access-log.ts";
 
@@ -53,7 +52,7 @@ export function deriveClassicGatewayResources(graph: CollectionGraph, model: Mes
         if (group === undefined || context === undefined) return [];
         return write(gateway, context, group).map((resource) => [scopedResourceKey(scope, resource.name), { scope, resource }] as const);
       },
-      (left, right) => left.scope === right.scope && sameResource(left.resource, right.resource),
+      sameScopedResource,
     );
   return {
     merged,

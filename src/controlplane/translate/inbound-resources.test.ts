@@ -6,7 +6,7 @@ import { ClusterSchema, ListenerSchema } from "../../wire/envoy/index.ts";
 import { decodeResource, valueAt } from "../testing/decode-resource.ts";
 import { config, createModelFixture, namespace, pod, service } from "../testing/model-fixture.ts";
 import { deriveInboundResources } from "./inbound-resources.ts";
-import { scopedResourceKey } from "./router-resources.ts";
+import { scopedResourceKey } from "./resource.ts";
 
 function sidecars() {
   const fixture = createModelFixture();

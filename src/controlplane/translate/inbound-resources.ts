@@ -8,8 +8,7 @@ import { inboundCluster, inboundPassthrough } from "./inbound-cluster.ts";
 import { hboneCluster, hboneListeners } from "./inbound-hbone.ts";
 import { boundInboundListener, virtualInboundListener } from "./inbound-listener.ts";
 import { InboundTargets, wildcardOf, type InboundTarget, type Workload } from "./inbound-target.ts";
-import { encodeResource, sameResource, type EncodedResource } from "./resource.ts";
-import { scopedResourceKey, type ScopedEncodedResource } from "./router-resources.ts";
+import { encodeResource, sameResource, sameScopedResource, scopedResourceKey, type EncodedResource, type ScopedEncodedResource } from "./resource.ts";
 import { SecurityPolicies } from "./security-filters.ts";
 import { AccessLogPolicies } from "./telemetry-access-log.ts";
 
@@ -51,7 +50,7 @@ export function deriveInboundResources(graph: CollectionGraph, inputs: MeshInput
         const scope = factsKey(pod);
         return write(workload, reader).map((resource) => [scopedResourceKey(scope, resource.name), { scope, resource }] as const);
       },
-      (left, right) => left.scope === right.scope && sameResource(left.resource, right.resource),
+      sameScopedResource,
     );
   return {
     listeners: perPod("lds-inbound", (workload, reader) => listenersOf(workload, sources, reader).map((listener) => encodeResource(ListenerSchema, listener.name, listener))),

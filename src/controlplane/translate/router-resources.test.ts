@@ -7,18 +7,21 @@ import { deriveRouteModels } from "../model/gateway-model.ts";
 import { deriveGatewayStatuses, deriveRouteStatuses } from "../model/gateway-status.ts";
 import { decodeResource, valueAt } from "../testing/decode-resource.ts";
 import { config, createModelFixture, namespace, node, pod, service, slice } from "../testing/model-fixture.ts";
-import { deriveRouterResources, scopedResourceKey } from "./router-resources.ts";
+import { deriveL4RouteModels } from "../model/l4-route-model.ts";
+import { scopedResourceKey } from "./resource.ts";
+import { deriveRouterResources } from "./router-resources.ts";
 
 function router(revision = "default") {
   const fixture = createModelFixture(revision);
   const routes = deriveRouteModels(fixture.graph, fixture.inputs);
-  const resources = deriveRouterResources(fixture.graph, fixture.inputs, routes);
+  const l4Routes = deriveL4RouteModels(fixture.graph, fixture.inputs);
+  const resources = deriveRouterResources(fixture.graph, { inputs: fixture.inputs, routes, l4Routes });
   return {
     ...fixture,
     routeTable: (gateway: string, port: number) => decodeResource(RouteConfigurationSchema, resources.routes.get(scopedResourceKey(gateway, `http.${port}`))?.resource) as unknown as RouteTable,
     listener: (gateway: string, name: string) => decodeResource(ListenerSchema, resources.listeners.get(scopedResourceKey(gateway, name))?.resource),
-    gatewayStatuses: deriveGatewayStatuses(fixture.graph, fixture.inputs, routes, revision),
-    routeStatuses: deriveRouteStatuses(fixture.graph, fixture.inputs, routes, revision),
+    gatewayStatuses: deriveGatewayStatuses(fixture.graph, fixture.inputs, [routes, ...l4Routes], revision),
+    routeStatuses: deriveRouteStatuses(fixture.graph, fixture.inputs, "HTTPRoute", routes, revision),
   };
 }
 

@@ -1,75 +1,77 @@
-import type { Collection, CollectionGraph } from "../../kube/index.ts";
-import { ListenerSchema, RouteConfigurationSchema, type Listener } from "../../wire/envoy/index.ts";
-import { factsKey, meshKey, type MeshSettings } from "../model/facts.ts";
+import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
+import { ListenerSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
+import { byAge, factsKey, meshKey, type GatewayFacts } from "../model/facts.ts";
 import { isIngressClass } from "../model/gateway-class.ts";
 import type { RouteModel } from "../model/gateway-model.ts";
-import { judgeListeners } from "../model/listener-validation.ts";
+import type { L4RouteModel } from "../model/l4-route-model.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { connectOriginateName } from "./cluster.ts";
-import { connectOriginateListener, gatewayListener, listenerName, routeName } from "./gateway-listener.ts";
-import { httpConnectionManagerFilter } from "./http-connection-manager.ts";
+import { gatewayApiListeners, gatewayRouteTables, gatewaySubject } from "./gateway-api-listeners.ts";
+import { connectOriginateListener } from "./gateway-listener.ts";
 import { routeTable } from "./gateway-route.ts";
-import { encodeResource, sameScopedResource, scopedResourceKey, type ScopedEncodedResource } from "./resource.ts";
+import { encodeResource, sameScopedResource, scopedResourceKey, type EncodedResource, type ScopedEncodedResource } from "./resource.ts";
+import { SecurityPolicies } from "./security-filters.ts";
+import { AccessLogPolicies } from "./telemetry-access-log.ts";
 
-/** What gateway proxies are served beside the clusters of their scope. */
+/** What proxies of Gateways (Gateway API) are served beside the clusters of their scope. */
 export interface RouterResources {
   /** Scoped by `namespace/name` of the Gateway. */
   readonly listeners: Collection<ScopedEncodedResource>;
   readonly routes: Collection<ScopedEncodedResource>;
 }
 
-export function deriveRouterResources(graph: CollectionGraph, inputs: MeshInputs, routes: Collection<RouteModel>): RouterResources {
-  return {
-    listeners: deriveListeners(graph, inputs),
-    routes: deriveRouteTables(graph, inputs, routes),
-  };
+export interface RouterSources {
+  readonly inputs: MeshInputs;
+  readonly routes: Collection<RouteModel>;
+  readonly l4Routes: readonly Collection<L4RouteModel>[];
 }
 
-function deriveListeners(graph: CollectionGraph, inputs: MeshInputs): Collection<ScopedEncodedResource> {
-  return graph.derive(
-    "lds-gateways",
-    inputs.gateways,
-    (gateway, reader) => {
-      const mesh = reader.get(inputs.mesh, meshKey);
-      if (mesh === undefined || !isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
-      const scope = factsKey(gateway);
-      const listeners = servedPorts(gateway).map((port) => encodeResource(ListenerSchema, listenerName(port), httpListener(port, mesh)));
-      listeners.push(encodeResource(ListenerSchema, connectOriginateName, connectOriginateListener()));
-      return listeners.map((resource) => [scopedResourceKey(scope, resource.name), { scope, resource }] as const);
-    },
-    sameScopedResource,
-  );
+export function deriveRouterResources(graph: CollectionGraph, sources: RouterSources): RouterResources {
+  return { listeners: deriveListeners(graph, sources), routes: deriveRouteTables(graph, sources) };
 }
 
-function deriveRouteTables(graph: CollectionGraph, inputs: MeshInputs, routes: Collection<RouteModel>): Collection<ScopedEncodedResource> {
-  const byGateway = routes.index("gateway", (model) => new Set(model.parents.filter((parent) => parent.refused === undefined).map((parent) => parent.gateway)));
+function deriveListeners(graph: CollectionGraph, { inputs, l4Routes }: RouterSources): Collection<ScopedEncodedResource> {
+  const byGateway = l4Routes.map((routes) => routes.index("gateway", acceptingGateways));
+  const security = new SecurityPolicies(inputs);
+  const accessLogs = new AccessLogPolicies(inputs);
+  return perGateway(graph, "lds-gateways", inputs, (gateway, reader) => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    if (mesh === undefined) return [];
+    const subject = gatewaySubject(gateway);
+    const listeners = gatewayApiListeners(gateway, {
+      inputs,
+      mesh,
+      reader,
+      security: security.filtersFor(subject, mesh, reader, { clearRouteCache: true }),
+      accessLogs: accessLogs.logsFor(subject, "CLIENT", mesh, reader),
+      l4Routes: byGateway.flatMap((index) => reader.lookup(index, factsKey(gateway))).sort((left, right) => byAge(left.route, right.route)),
+    });
+    return [...listeners.map((listener) => encodeResource(ListenerSchema, listener.name, listener)), encodeResource(ListenerSchema, connectOriginateName, connectOriginateListener())];
+  });
+}
+
+function deriveRouteTables(graph: CollectionGraph, { inputs, routes }: RouterSources): Collection<ScopedEncodedResource> {
+  const byGateway = routes.index("gateway", acceptingGateways);
+  return perGateway(graph, "rds-gateways", inputs, (gateway, reader) => {
+    const attached = reader.lookup(byGateway, factsKey(gateway));
+    return gatewayRouteTables(gateway, { inputs, reader }).map((table) => encodeResource(RouteConfigurationSchema, table.name, routeTable(gateway, table, attached)));
+  });
+}
+
+/** Keys of the Gateways that take a route. */
+function acceptingGateways(model: Pick<RouteModel, "parents">): ReadonlySet<string> {
+  return new Set(model.parents.filter((parent) => parent.refused === undefined).map((parent) => parent.gateway));
+}
+
+function perGateway(graph: CollectionGraph, name: string, inputs: MeshInputs, write: (gateway: GatewayFacts, reader: CollectionReader) => readonly EncodedResource[]): Collection<ScopedEncodedResource> {
   return graph.derive(
-    "rds-gateways",
+    name,
     inputs.gateways,
     (gateway, reader) => {
       if (!isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
       const scope = factsKey(gateway);
-      const attached = reader.lookup(byGateway, scope);
-      return servedPorts(gateway).map((port) => {
-        const resource = encodeResource(RouteConfigurationSchema, routeName(port), routeTable(gateway, port, attached));
-        return [scopedResourceKey(scope, resource.name), { scope, resource }] as const;
-      });
+      return write(gateway, reader).map((resource) => [scopedResourceKey(scope, resource.name), { scope, resource }] as const);
     },
     sameScopedResource,
   );
 }
-
-/** One plain HTTP port of a Gateway; the routes of all of its listeners on that port come as one table. */
-function httpListener(port: number, mesh: MeshSettings): Listener {
-  const manager = httpConnectionManagerFilter({ direction: "gateway", statPrefix: `outbound_${listenerName(port)}`, mesh, routes: { rds: routeName(port) } });
-  return gatewayListener("0.0.0.0", port, [{ serverNames: [], filters: [manager] }]);
-}
-
-function servedPorts(gateway: Parameters<typeof judgeListeners>[0]): readonly number[] {
-  const ports = judgeListeners(gateway)
-    .filter((verdict) => verdict.serves)
-    .map((verdict) => verdict.listener.port);
-  return [...new Set(ports)].sort((left, right) => left - right);
-}
-
-export { scopedResourceKey, type ScopedEncodedResource } from "./resource.ts";
