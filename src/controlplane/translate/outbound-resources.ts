@@ -3,6 +3,7 @@ import type { Collection, CollectionGraph, CollectionReader } from "../../kube/i
 import { ClusterSchema, ListenerSchema, RouteConfigurationSchema, type Cluster } from "../../wire/envoy/index.ts";
 import { deriveDestinationRules, destinationRuleFor, type DestinationRules } from "../model/destination-rule-model.ts";
 import { meshKey, type MeshSettings } from "../model/facts.ts";
+import { deriveRouteModels, type RouteModel } from "../model/gateway-model.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { deriveServiceEndpoints, getEndpoints, type ServiceEndpoints } from "../model/service-endpoints.ts";
 import { deriveServiceRegistry, isVisible, type ServiceModel, type ServiceRegistry } from "../model/service-model.ts";
@@ -25,15 +26,32 @@ export interface MeshModel {
   readonly virtualServices: VirtualServices;
   readonly destinationRules: DestinationRules;
   readonly scopes: OutboundScopes;
+  /** Of Gateway API. */
+  readonly routes: Collection<RouteModel>;
 }
 
 export function deriveMeshModel(graph: CollectionGraph, inputs: MeshInputs): MeshModel {
+  const routes = deriveRouteModels(graph, inputs);
   const registry = deriveServiceRegistry(graph, inputs);
   const endpoints = deriveServiceEndpoints(graph, inputs);
   const virtualServices = deriveVirtualServices(graph, inputs);
   const destinationRules = deriveDestinationRules(graph, inputs);
   const scopes = deriveOutboundScopes(graph, { inputs, registry, virtualServices, destinationRules });
-  return { inputs, registry, endpoints, virtualServices, destinationRules, scopes };
+  return { inputs, registry, endpoints, virtualServices, destinationRules, scopes, routes };
+}
+
+/**
+ * The HTTPRoutes that are attached to a Service's port and hold for clients of a namespace: those of that namespace, else
+ * those of the Service's own.
+ */
+export function routesToService(service: ServiceModel, port: number, clientNamespace: string, { routes }: Pick<MeshModel, "routes">, reader: CollectionReader): readonly RouteModel[] {
+  if (service.registry !== "Kubernetes") return [];
+  const key = `${service.namespace}/${service.name}`;
+  const attaches = ({ parents }: RouteModel): boolean => parents.some((parent) => parent.refused === undefined && parent.service?.key === key && (parent.service.port ?? port) === port);
+  const byService = routes.index("service", ({ parents }) => new Set(parents.flatMap((parent) => (parent.refused === undefined && parent.service !== undefined ? [parent.service.key] : []))));
+  const attached = reader.lookup(byService, key).filter(attaches);
+  const ofClient = attached.filter(({ route }) => route.namespace === clientNamespace);
+  return ofClient.length > 0 ? ofClient : attached.filter(({ route }) => route.namespace === service.namespace);
 }
 
 /** What sidecars and gateways are served to reach others. */
@@ -119,6 +137,7 @@ function resolvePort(port: OutboundPort, model: MeshModel, reader: CollectionRea
     serviceOf,
     ruleOf,
     hashOf: (destination, number) => effectivePolicy(ruleOf(destination.host), destination.subset, number).loadBalancer?.consistentHash,
+    httpRoutesOf: (service, number) => routesToService(service, number, namespace, model, reader),
     aliasesOf: (host) => reader.lookup(model.registry.aliases, host).filter((alias) => isVisible(alias, namespace)).map((alias) => alias.hostname),
     endpointsOf: (service, number) => getEndpoints(model.endpoints, service, number, reader),
   };

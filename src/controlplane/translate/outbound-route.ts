@@ -3,11 +3,13 @@ import type { ConsistentHash, Destination } from "../../api/istio/index.ts";
 import { RouteConfigurationSchema, type RouteConfiguration, type VirtualHostSchema } from "../../wire/envoy/index.ts";
 import { compareText, type MeshSettings } from "../model/facts.ts";
 import { hostCovers, isWildcard, mostSpecificHost } from "../model/service-hostname.ts";
+import type { RouteModel } from "../model/gateway-model.ts";
 import type { ServiceModel, ServicePortModel } from "../model/service-model.ts";
 import { meshGateway, type VirtualServiceModel } from "../model/virtual-service-model.ts";
 import { blackHoleName, passthroughName } from "./cluster.ts";
 import { durationOfMs } from "./envoy-any.ts";
 import { subsetClusterName } from "./outbound-cluster.ts";
+import { serviceRoutes } from "./gateway-route.ts";
 import { serviceDomains } from "./outbound-domain.ts";
 import type { OutboundPort } from "./outbound-port.ts";
 import { hashPolicyOf, retryPolicy } from "./virtual-service-action.ts";
@@ -24,6 +26,8 @@ export interface ResolvedPort {
   /** Of any destination, in this scope. */
   readonly serviceOf: (host: string) => ServiceModel | undefined;
   readonly hashOf: (destination: Destination, port: number) => ConsistentHash | undefined;
+  /** HTTPRoutes that are attached to a service for clients of this scope. */
+  readonly httpRoutesOf: (service: ServiceModel, port: number) => readonly RouteModel[];
   /** Names of ExternalName Services that lead to a host. */
   readonly aliasesOf: (host: string) => readonly string[];
 }
@@ -72,7 +76,12 @@ function virtualHosts(resolved: ResolvedPort): readonly VirtualHostInit[] {
   const { port } = resolved.port;
   const routed = resolved.services.filter(({ service, port: own }) => service.resolution !== "alias" && speaksHttp(own));
   const taken = new Set<string>();
-  const candidates: Candidate[] = [];
+  const candidates: Candidate[] = routed.flatMap(({ service }) => {
+    const attached = resolved.httpRoutesOf(service, port);
+    if (attached.length === 0) return [];
+    taken.add(service.hostname);
+    return { name: `${service.hostname}:${port}`, service, host: service.hostname, routes: serviceRoutes(service, port, attached) };
+  });
   for (const model of resolved.virtualServices) {
     const routes = virtualServiceRoutes(model, {
       client: { namespace: resolved.port.namespace, labels: resolved.port.labels, gateway: meshGateway },
@@ -83,7 +92,7 @@ function virtualHosts(resolved: ResolvedPort): readonly VirtualHostInit[] {
       hashOf: resolved.hashOf,
     });
     if (routes.length === 0) continue;
-    const services = routed.filter(({ service }) => choose(service.hostname, resolved.virtualServices) === model);
+    const services = routed.filter(({ service }) => !candidates.some((known) => known.service === service) && choose(service.hostname, resolved.virtualServices) === model);
     if (services.length === 0 && port !== httpPort) continue;
     const others = model.hosts.filter((host) => !resolved.services.some(({ service }) => service.hostname === host || (isWildcard(host) && hostCovers(host, service.hostname))));
     candidates.push(...others.map((host) => ({ name: `${host}:${port}`, service: undefined, host, routes })));
