@@ -1,19 +1,14 @@
 import assert from "node:assert/strict";
-import { randomUUID } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage } from "node:http";
 import { connect, createServer as createTcpServer } from "node:net";
 import { after, before, test } from "node:test";
-import { createLogger, seededRandom, ShutdownController, systemClock } from "../base/index.ts";
 import { FakeCertificateAuthority } from "../dataplane/index.ts";
-import { action, listenTcp, match, NftNetlink, NftTransaction, RouteNetlink } from "../net/index.ts";
-import { parsePrometheus, type PrometheusSample } from "../telemetry/index.ts";
+import { action, match, NftNetlink, NftTransaction, RouteNetlink } from "../net/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
-import { readSettings } from "./proxy-settings.ts";
-import { Proxy } from "./proxy.ts";
-import { AdsServer, weightedRoute } from "./testing/ads-server.ts";
+import { weightedRoute } from "./testing/ads-server.ts";
 import { eventually, fetchOnce } from "./testing/harness.ts";
 import { blackHole, inboundCluster, meshEndpoint, outboundCluster, outboundHttp, outboundTcp, passthrough, virtualInbound, virtualOutbound } from "./testing/mesh-config.ts";
+import { TestProxy } from "./testing/test-proxy.ts";
 
 // Two pods in one network namespace: what goes to the services' addresses is redirected to the client's sidecar, what goes to
 // the server's address to the server's. Their own connections are marked, or come from 127.0.0.6.
@@ -43,65 +38,8 @@ function redirectPods(): void {
   nft.commit(transaction);
 }
 
-class Sidecar implements AsyncDisposable {
-  readonly shutdown = new ShutdownController();
-  readonly ads: AdsServer;
-  readonly ports: { readonly admin: number; readonly stats: number; readonly readiness: number };
-  readonly log: string[] = [];
-  readonly ended: Promise<void>;
-
-  private constructor(name: string, address: string, base: number, ads: AdsServer) {
-    this.ads = ads;
-    this.ports = { admin: base, stats: base + 20, readiness: base + 21 };
-    const env = {
-      PROXY_CONFIG: `discoveryAddress: ${ads.url}\nterminationDrainDuration: 0s\n`,
-      POD_NAME: `${name}-1`,
-      POD_NAMESPACE: "test",
-      SERVICE_ACCOUNT: name,
-      INSTANCE_IP: address,
-      ISTIO_META_WORKLOAD_NAME: name,
-      ADMIN_PORT: String(base),
-      STATS_PORT: String(base + 20),
-      READINESS_PORT: String(base + 21),
-      ENVOY_STATS_PORT: String(base + 90),
-    };
-    const proxy = new Proxy({
-      settings: readSettings({ env, args: ["proxy", "sidecar"], version: "1.2.3", labelsFile: `app="${name}"\n` }),
-      authority,
-      listen: listenTcp,
-      resolve: () => Promise.resolve([]),
-      readFile: async (path) => await readFile(path, "utf8"),
-      newRequestId: () => randomUUID(),
-      log: createLogger({ scope: name, level: "debug", write: (line) => void this.log.push(line) }),
-      clock: systemClock,
-      random: seededRandom(3),
-      quit: () => this.shutdown.request("quit"),
-    });
-    this.ended = proxy.run(this.shutdown);
-  }
-
-  static async start(name: string, address: string, base: number): Promise<Sidecar> {
-    return new Sidecar(name, address, base, await AdsServer.start());
-  }
-
-  async ready(): Promise<void> {
-    await eventually(async () => (await fetchOnce(this.ports.readiness, "/healthz/ready").catch(() => undefined))?.status === 200);
-  }
-
-  async samples(name: string): Promise<PrometheusSample[]> {
-    return parsePrometheus((await fetchOnce(this.ports.stats, "/stats/prometheus")).body).samples.filter((sample) => sample.name === name);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.shutdown.request("test over");
-    this.shutdown.request("now");
-    await this.ended;
-    await this.ads[Symbol.asyncDispose]();
-  }
-}
-
-let client: Sidecar;
-let server: Sidecar;
+let client: TestProxy;
+let server: TestProxy;
 const seen: IncomingMessage[] = [];
 const app = createServer((request, response) => {
   seen.push(request);
@@ -121,8 +59,8 @@ before(async () => {
     new Promise<void>((resolve) => echo.listen(9000, serverPod, resolve)),
     new Promise<void>((resolve) => plainWeb.listen(80, outside, resolve)),
   ]);
-  client = await Sidecar.start("client", clientPod, 21_000);
-  server = await Sidecar.start("server", serverPod, 22_000);
+  client = await TestProxy.start({ name: "client", role: "sidecar", address: clientPod, authority });
+  server = await TestProxy.start({ name: "server", role: "sidecar", address: serverPod, authority });
   const identity = "spiffe://cluster.local/ns/test/sa/server";
   client.ads.push(typeUrls.cluster, {
     BlackHoleCluster: blackHole,

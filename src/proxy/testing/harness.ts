@@ -39,6 +39,7 @@ export const testConnectionConfig: HttpConnectionConfig = {
   headTimeoutMs: 0,
   headLimits: { maxHeadBytes: 60 * 1024, maxFields: 100 },
   filters: [],
+  filtersIdle: true,
   localReplies: [],
   peerMetadata: { readFromClient: false, writeToClient: false, readFromUpstream: false, writeToUpstream: false },
   maxStreamDurationMs: 0,

@@ -114,7 +114,8 @@ export class SecretStore {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiters.add(resolve);
     signal.addEventListener("abort", () => resolve(), { once: true });
-    void this.#options.certificates.fetch(this.#options.identity, signal).then(() => resolve(), () => undefined);
+    const { certificates, identity } = this.#options;
+    if (certificates.peek(identity) === undefined) void certificates.fetch(identity, signal).then(() => resolve(), () => undefined);
     await promise.finally(() => this.#waiters.delete(resolve));
   }
 

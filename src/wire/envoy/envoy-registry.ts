@@ -1,4 +1,5 @@
 import { createRegistry, type Registry } from "@bufbuild/protobuf";
+import { file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
 import { file_envoy_config_cluster_v3_cluster } from "#generated/proto/envoy/config/cluster/v3/cluster_pb.js";
 import { file_envoy_config_endpoint_v3_endpoint } from "#generated/proto/envoy/config/endpoint/v3/endpoint_pb.js";
 import { file_envoy_config_filter_http_alpn_v2alpha1_config } from "#generated/proto/envoy/config/filter/http/alpn/v2alpha1/config_pb.js";
@@ -48,6 +49,7 @@ let registry: Registry | undefined;
 /** Resolves what a `google.protobuf.Any` of Envoy's API may hold, for JSON (config dumps) and `anyUnpack`. Built on first use. */
 export function envoyRegistry(): Registry {
   registry ??= createRegistry(
+    file_google_protobuf_wrappers,
     file_envoy_config_cluster_v3_cluster,
     file_envoy_config_endpoint_v3_endpoint,
     file_envoy_config_filter_http_alpn_v2alpha1_config,

@@ -1,0 +1,2 @@
+// What tests of other parts need of this one.
+export { TestAuthority, type Issued } from "./certificates.ts";

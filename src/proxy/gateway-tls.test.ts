@@ -1,0 +1,176 @@
+import assert from "node:assert/strict";
+import { createServer, request as httpsRequest, type RequestOptions } from "node:https";
+import { createServer as createHttpServer } from "node:http";
+import { connect as connectHttp2 } from "node:http2";
+import type { AddressInfo } from "node:net";
+import { test } from "node:test";
+import type { TLSSocket } from "node:tls";
+import type { JsonValue } from "@bufbuild/protobuf";
+import { FakeCertificateAuthority } from "../dataplane/index.ts";
+import { TestAuthority, type Issued } from "../net/testing/index.ts";
+import { typeUrls } from "../wire/xds/index.ts";
+import { plainEndpoints, weightedRoute } from "./testing/ads-server.ts";
+import { eventually } from "./testing/harness.ts";
+import { connectionManager, gatewayTls, outboundCluster, router } from "./testing/mesh-config.ts";
+import { freePort, TestProxy } from "./testing/test-proxy.ts";
+
+const certificateSecret = (name: string, issued: Issued): JsonValue => ({
+  name,
+  tlsCertificate: { certificateChain: { inlineBytes: Buffer.from(issued.certificateChain).toString("base64") }, privateKey: { inlineBytes: Buffer.from(issued.privateKey).toString("base64") } },
+});
+const rootsSecret = (name: string, roots: string): JsonValue => ({ name, validationContext: { trustedCa: { inlineBytes: Buffer.from(roots).toString("base64") } } });
+
+const http = connectionManager({ rds: { configSource: { ads: {} }, routeConfigName: "routes" }, httpFilters: [router], forwardClientCertDetails: "SANITIZE_SET", setCurrentClientCertDetails: { uri: true, dns: true } });
+
+/** A gateway's HTTPS listener: one certificate by server name; `admin.test` wants the client's. */
+function httpsListener(port: number, shopSecret: string): JsonValue {
+  return {
+    name: "https",
+    address: { socketAddress: { address: "127.0.0.1", portValue: port } },
+    listenerFilters: [{ name: "envoy.filters.listener.tls_inspector", typedConfig: { "@type": "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector" } }],
+    filterChains: [
+      { name: "shop", filterChainMatch: { serverNames: ["shop.test", "*.shop.test"] }, transportSocket: gatewayTls(shopSecret), filters: [http] },
+      {
+        name: "admin",
+        filterChainMatch: { serverNames: ["admin.test"] },
+        transportSocket: gatewayTls("kubernetes://admin", {
+          combinedValidationContext: {
+            defaultValidationContext: { matchTypedSubjectAltNames: [{ sanType: "URI", matcher: { exact: "spiffe://test/ns/a/sa/boss" } }] },
+            validationContextSdsSecretConfig: { name: "kubernetes://admin-cacert", sdsConfig: { ads: {} } },
+          },
+        }),
+        filters: [http],
+      },
+    ],
+  };
+}
+
+interface Answered {
+  readonly status: number;
+  readonly body: string;
+  readonly fingerprint: string;
+}
+
+function get(port: number, servername: string, more: RequestOptions = {}): Promise<Answered> {
+  return new Promise((resolve, reject) => {
+    const call = httpsRequest({ host: "127.0.0.1", port, servername, rejectUnauthorized: false, agent: false, headers: { host: servername }, ...more }, (response) => {
+      const fingerprint = (response.socket as TLSSocket).getPeerCertificate().fingerprint256;
+      const parts: Buffer[] = [];
+      response.on("data", (part: Buffer) => parts.push(part));
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(parts).toString(), fingerprint }));
+    });
+    call.on("error", reject);
+    call.end();
+  });
+}
+
+test("a gateway's TLS: certificates from secrets by server name, clients' certificates, and rotation under open connections", async () => {
+  const authority = await TestAuthority.create();
+  await using proxy = await TestProxy.start({ name: "gateway", role: "router", authority: new FakeCertificateAuthority() });
+  const backend = createHttpServer((request, response) => response.end(`${String(request.headers["x-forwarded-proto"])} ${String(request.headers["x-forwarded-client-cert"])}`));
+  await new Promise<void>((resolve) => backend.listen(0, "127.0.0.1", resolve));
+  const { ads } = proxy;
+  const port = await freePort();
+  ads.push(typeUrls.secret, { "kubernetes://shop": certificateSecret("kubernetes://shop", await authority.issue({ dns: "shop.test" })), "kubernetes://admin": certificateSecret("kubernetes://admin", await authority.issue({ dns: "admin.test" })), "kubernetes://admin-cacert": rootsSecret("kubernetes://admin-cacert", authority.roots) });
+  ads.push(typeUrls.cluster, { a: outboundCluster("a", "a", "") });
+  ads.push(typeUrls.endpoint, { a: plainEndpoints("a", [(backend.address() as AddressInfo).port]) });
+  ads.push(typeUrls.listener, { https: httpsListener(port, "kubernetes://shop") });
+  ads.push(typeUrls.route, { routes: weightedRoute("routes", { a: 1 }) });
+  await proxy.ready();
+
+  const first = await get(port, "www.shop.test");
+  assert.deepEqual([first.status, first.body], [200, "https undefined"]);
+  await assert.rejects(get(port, "other.test"), /ECONNRESET|socket hang up|disconnected/);
+
+  await assert.doesNotReject(get(port, "admin.test"), "without a certificate: it is asked for, not required");
+  const boss = await authority.issue({ spiffe: "spiffe://test/ns/a/sa/boss" });
+  const welcome = await get(port, "admin.test", { cert: boss.certificateChain, key: boss.privateKey });
+  assert.match(welcome.body, /^https Hash=[0-9a-f]{64};URI=spiffe:\/\/test\/ns\/a\/sa\/boss$/);
+  const clerk = await authority.issue({ spiffe: "spiffe://test/ns/a/sa/clerk" });
+  await assert.rejects(get(port, "admin.test", { cert: clerk.certificateChain, key: clerk.privateKey }));
+
+  // Over HTTP/2, on a connection that outlives the certificate.
+  const session = connectHttp2(`https://127.0.0.1:${port}`, { servername: "shop.test", rejectUnauthorized: false });
+  const status = async (): Promise<unknown> => {
+    const stream = session.request({ ":path": "/", ":authority": "shop.test" });
+    stream.end();
+    return await new Promise((resolve, reject) => {
+      stream.on("response", (headers) => resolve(headers[":status"]));
+      stream.on("error", reject);
+      stream.resume();
+    });
+  };
+  assert.equal(await status(), 200);
+  const from = ads.acknowledgements.length;
+  ads.push(typeUrls.secret, { "kubernetes://shop": certificateSecret("kubernetes://shop", await authority.issue({ dns: "shop.test" })) });
+  assert.equal((await ads.acknowledged(typeUrls.secret, from)).error, undefined);
+  assert.notEqual((await get(port, "shop.test")).fingerprint, first.fingerprint);
+  assert.equal(await status(), 200);
+  session.close();
+  backend.closeAllConnections();
+  backend.close();
+});
+
+test("a listener whose secret has not come refuses connections until it does", async () => {
+  const authority = await TestAuthority.create();
+  await using proxy = await TestProxy.start({ name: "gateway", role: "router", authority: new FakeCertificateAuthority() });
+  const { ads } = proxy;
+  const port = await freePort();
+  ads.push(typeUrls.cluster, {});
+  ads.push(typeUrls.listener, { https: { ...(httpsListener(port, "kubernetes://late") as object), filterChains: [{ transportSocketConnectTimeout: "5s", transportSocket: gatewayTls("kubernetes://late"), filters: [http] }] } as JsonValue });
+  ads.push(typeUrls.route, { routes: weightedRoute("routes", { a: 1 }) });
+  await proxy.ready();
+  const waiting = get(port, "shop.test");
+  await eventually(() => ads.acknowledgements.some(({ typeUrl }) => typeUrl === typeUrls.secret));
+  ads.push(typeUrls.secret, { "kubernetes://late": certificateSecret("kubernetes://late", await authority.issue({ dns: "shop.test" })) });
+  assert.equal((await waiting).status, 500);
+});
+
+test("TLS to a service: its name is sent and verified, by roots from a file's contents", async () => {
+  const authority = await TestAuthority.create();
+  const issued = await authority.issue({ dns: "backend.test" });
+  const names: (string | false | null)[] = [];
+  const backend = createServer({ cert: issued.certificateChain, key: issued.privateKey }, (request, response) => {
+    names.push((request.socket as TLSSocket & { servername?: string | false }).servername ?? null);
+    response.end("secured");
+  });
+  await new Promise<void>((resolve) => backend.listen(0, "127.0.0.1", resolve));
+  await using proxy = await TestProxy.start({ name: "gateway", role: "router", authority: new FakeCertificateAuthority() });
+  const { ads } = proxy;
+  const [port, other] = [await freePort(), await freePort()];
+  const simple = (name: string, expected: string): JsonValue => ({
+    name,
+    type: "EDS",
+    edsClusterConfig: { edsConfig: { ads: {} }, serviceName: "a" },
+    connectTimeout: "2s",
+    transportSocket: {
+      name: "tls",
+      typedConfig: {
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+        sni: "backend.test",
+        commonTlsContext: { validationContext: { trustedCa: { inlineString: authority.roots }, matchTypedSubjectAltNames: [{ sanType: "DNS", matcher: { exact: expected } }] } },
+      },
+    },
+  });
+  const listener = (name: string, listenPort: number): JsonValue => ({
+    name,
+    address: { socketAddress: { address: "127.0.0.1", portValue: listenPort } },
+    filterChains: [{ filters: [connectionManager({ rds: { configSource: { ads: {} }, routeConfigName: name }, httpFilters: [router] })] }],
+  });
+  ads.push(typeUrls.cluster, { right: simple("right", "backend.test"), wrong: simple("wrong", "other.test") });
+  ads.push(typeUrls.endpoint, { a: plainEndpoints("a", [(backend.address() as AddressInfo).port]) });
+  ads.push(typeUrls.listener, { right: listener("right", port), wrong: listener("wrong", other) });
+  ads.push(typeUrls.route, { right: weightedRoute("right", { right: 1 }), wrong: weightedRoute("wrong", { wrong: 1 }) });
+  await proxy.ready();
+  const answer = async (at: number): Promise<{ status: number; body: string }> => {
+    const response = await fetch(`http://127.0.0.1:${at}/`);
+    return { status: response.status, body: await response.text() };
+  };
+  assert.deepEqual(await answer(port), { status: 200, body: "secured" });
+  assert.deepEqual(names, ["backend.test"]);
+  const refused = await answer(other);
+  assert.equal(refused.status, 503);
+  assert.match(refused.body, /the peer is backend\.test, expected other\.test/);
+  backend.closeAllConnections();
+  backend.close();
+});

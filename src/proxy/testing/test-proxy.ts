@@ -1,0 +1,87 @@
+import { randomUUID } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { createServer, type AddressInfo } from "node:net";
+import { createLogger, seededRandom, ShutdownController, systemClock } from "../../base/index.ts";
+import type { CertificateAuthority } from "../../dataplane/index.ts";
+import { listenTcp } from "../../net/index.ts";
+import { parsePrometheus, type PrometheusSample } from "../../telemetry/index.ts";
+import { readSettings, type ProxySettings } from "../proxy-settings.ts";
+import { Proxy } from "../proxy.ts";
+import { AdsServer } from "./ads-server.ts";
+import { eventually, fetchOnce } from "./harness.ts";
+
+export interface TestProxyOptions {
+  readonly name: string;
+  readonly role: ProxySettings["role"];
+  readonly address?: string;
+  readonly authority: CertificateAuthority;
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** A whole proxy in this process, with a control plane of its own. */
+export class TestProxy implements AsyncDisposable {
+  readonly shutdown = new ShutdownController();
+  readonly ads: AdsServer;
+  readonly ports: { readonly admin: number; readonly stats: number; readonly readiness: number };
+  readonly log: string[] = [];
+  readonly ended: Promise<void>;
+
+  private constructor(options: TestProxyOptions, ads: AdsServer, [admin = 0, stats = 0, readiness = 0, envoyStats = 0]: readonly number[]) {
+    this.ads = ads;
+    this.ports = { admin, stats, readiness };
+    const { name, role, address = "127.0.0.1" } = options;
+    const env = {
+      PROXY_CONFIG: `discoveryAddress: ${ads.url}\nterminationDrainDuration: 0s\n`,
+      POD_NAME: `${name}-1`,
+      POD_NAMESPACE: "test",
+      SERVICE_ACCOUNT: name,
+      INSTANCE_IP: address,
+      ISTIO_META_WORKLOAD_NAME: name,
+      ADMIN_PORT: String(admin),
+      STATS_PORT: String(stats),
+      READINESS_PORT: String(readiness),
+      ENVOY_STATS_PORT: String(envoyStats),
+      ...options.environment,
+    };
+    const proxy = new Proxy({
+      settings: readSettings({ env, args: ["proxy", role], version: "1.2.3", labelsFile: `app="${name}"\n` }),
+      authority: options.authority,
+      listen: listenTcp,
+      resolve: () => Promise.resolve(["127.0.0.1"]),
+      readFile: async (path) => await readFile(path, "utf8"),
+      newRequestId: () => randomUUID(),
+      log: createLogger({ scope: name, level: "debug", write: (line) => void this.log.push(line) }),
+      clock: systemClock,
+      random: seededRandom(3),
+      quit: () => this.shutdown.request("quit"),
+    });
+    this.ended = proxy.run(this.shutdown);
+  }
+
+  static async start(options: TestProxyOptions): Promise<TestProxy> {
+    return new TestProxy(options, await AdsServer.start(), await Promise.all(Array.from({ length: 4 }, freePort)));
+  }
+
+  async ready(): Promise<void> {
+    await eventually(async () => (await fetchOnce(this.ports.readiness, "/healthz/ready").catch(() => undefined))?.status === 200);
+  }
+
+  async samples(name: string): Promise<PrometheusSample[]> {
+    return parsePrometheus((await fetchOnce(this.ports.stats, "/stats/prometheus")).body).samples.filter((sample) => sample.name === name);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.shutdown.request("test over");
+    this.shutdown.request("now");
+    await this.ended;
+    await this.ads[Symbol.asyncDispose]();
+  }
+}
