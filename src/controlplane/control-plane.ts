@@ -9,7 +9,7 @@ import type { Node } from "../api/kubernetes/index.ts";
 import { Authenticator, CertificateService, type PodDirectory } from "./ca/index.ts";
 import type { ControlPlaneSettings } from "./control-plane-options.ts";
 import { runGatewayControllers, runRootCertificateController, type ProxySettings } from "./gateways/index.ts";
-import { MeshConfigFile, MeshIngest, SecretIngest, ServedVersionClient } from "./ingest/index.ts";
+import { fetchText, KeySetIngest, MeshConfigFile, MeshIngest, SecretIngest, ServedVersionClient } from "./ingest/index.ts";
 import {
   createMeshInputs,
   deriveGatewayPlacements,
@@ -141,6 +141,8 @@ export class ControlPlane {
     const start = (name: string, task: Promise<void>): void => void work.set(name, task.finally(() => work.delete(name)));
     start("ingest", this.#ingest.run(stopped.signal));
     start("secrets", this.#secrets.run(stopped.signal));
+    const keySets = new KeySetIngest({ requestAuthentications: this.#inputs.requestAuthentications, keySets: this.#inputs.keySets, fetchText, clock, log: log.scoped("keys") });
+    start("keys of token issuers", keySets.run(stopped.signal));
     start("mesh config", configFile.run(stopped.signal, (config) => this.#takeMesh(config)));
     start("identity", identity.run(stopped.signal));
     const root = (): string => identity.authority.root;

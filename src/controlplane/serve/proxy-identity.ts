@@ -16,6 +16,10 @@ export interface ProxyIdentity {
   readonly labels: Readonly<Record<string, string>>;
   readonly serviceAccount: string;
   readonly hbone: boolean;
+  /** It answers its application's DNS questions. */
+  readonly dnsCapture: boolean;
+  /** An Envoy that does not have Istio's filters: it would refuse configuration with them. */
+  readonly stockEnvoy: boolean;
   /** Its credentials have proven its namespace: only such a proxy gets secrets. */
   readonly verified: boolean;
 }
@@ -41,8 +45,15 @@ export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
     labels: recordOf(metadata["LABELS"]),
     serviceAccount: textOf(metadata["SERVICE_ACCOUNT"]) ?? "",
     hbone: isTrue(metadata["ENABLE_HBONE"]),
+    dnsCapture: isTrue(metadata["DNS_CAPTURE"]),
+    stockEnvoy: isStockEnvoy(node),
     verified: false,
   };
+}
+
+/** Envoys list what they have; Serin's proxy and ztunnels list nothing. */
+function isStockEnvoy(node: Node): boolean {
+  return node.userAgentName === "envoy" && node.extensions.length > 0 && !node.extensions.some((extension) => extension.name === "istio.stats");
 }
 
 function textOf(value: JsonValue | undefined): string | undefined {

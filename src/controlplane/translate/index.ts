@@ -3,5 +3,6 @@ export { scopedResourceKey, type EncodedResource, type ScopedEncodedResource } f
 export { deriveRouterResources, type RouterResources } from "./router-resources.ts";
 export { deriveClassicGatewayResources, type ClassicGatewayResources } from "./gateway-classic-resources.ts";
 export { deriveInboundResources, type InboundResources } from "./inbound-resources.ts";
+export { withoutIstioFilters } from "./stock-envoy.ts";
 export { secretResource } from "./secret-resource.ts";
 export { deriveMeshModel, deriveOutboundResources, fixedClusterNames, type MeshModel, type OutboundResources } from "./outbound-resources.ts";

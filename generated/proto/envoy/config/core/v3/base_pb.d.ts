@@ -40,6 +40,42 @@ export declare type Locality = Message<"envoy.config.core.v3.Locality"> & {
 export declare const LocalitySchema: GenMessage<Locality>;
 
 /**
+ * @generated from message envoy.config.core.v3.Extension
+ */
+export declare type Extension = Message<"envoy.config.core.v3.Extension"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string category = 2;
+   */
+  category: string;
+
+  /**
+   * @generated from field: string type_descriptor = 3;
+   */
+  typeDescriptor: string;
+
+  /**
+   * @generated from field: bool disabled = 5;
+   */
+  disabled: boolean;
+
+  /**
+   * @generated from field: repeated string type_urls = 6;
+   */
+  typeUrls: string[];
+};
+
+/**
+ * Describes the message envoy.config.core.v3.Extension.
+ * Use `create(ExtensionSchema)` to create a new message.
+ */
+export declare const ExtensionSchema: GenMessage<Extension>;
+
+/**
  * @generated from message envoy.config.core.v3.Node
  */
 export declare type Node = Message<"envoy.config.core.v3.Node"> & {
@@ -78,6 +114,11 @@ export declare type Node = Message<"envoy.config.core.v3.Node"> & {
     value: string;
     case: "userAgentVersion";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * @generated from field: repeated envoy.config.core.v3.Extension extensions = 9;
+   */
+  extensions: Extension[];
 
   /**
    * @generated from field: repeated string client_features = 10;

@@ -13,7 +13,7 @@ import { file_google_protobuf_any, file_google_protobuf_struct, file_google_prot
  * Describes the file envoy/config/core/v3/base.proto.
  */
 export const file_envoy_config_core_v3_base = /*@__PURE__*/
-  fileDesc("Ch9lbnZveS9jb25maWcvY29yZS92My9iYXNlLnByb3RvEhRlbnZveS5jb25maWcuY29yZS52MyI6CghMb2NhbGl0eRIOCgZyZWdpb24YASABKAkSDAoEem9uZRgCIAEoCRIQCghzdWJfem9uZRgDIAEoCSK8AgoETm9kZRIKCgJpZBgBIAEoCRIPCgdjbHVzdGVyGAIgASgJEikKCG1ldGFkYXRhGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIwCghsb2NhbGl0eRgEIAEoCzIeLmVudm95LmNvbmZpZy5jb3JlLnYzLkxvY2FsaXR5EhcKD3VzZXJfYWdlbnRfbmFtZRgGIAEoCRIcChJ1c2VyX2FnZW50X3ZlcnNpb24YByABKAlIABIXCg9jbGllbnRfZmVhdHVyZXMYCiADKAkSOgoTbGlzdGVuaW5nX2FkZHJlc3NlcxgLIAMoCzIdLmVudm95LmNvbmZpZy5jb3JlLnYzLkFkZHJlc3NCGQoXdXNlcl9hZ2VudF92ZXJzaW9uX3R5cGVKBAgFEAZSDWJ1aWxkX3ZlcnNpb24i0QIKCE1ldGFkYXRhEksKD2ZpbHRlcl9tZXRhZGF0YRgBIAMoCzIyLmVudm95LmNvbmZpZy5jb3JlLnYzLk1ldGFkYXRhLkZpbHRlck1ldGFkYXRhRW50cnkSVgoVdHlwZWRfZmlsdGVyX21ldGFkYXRhGAIgAygLMjcuZW52b3kuY29uZmlnLmNvcmUudjMuTWV0YWRhdGEuVHlwZWRGaWx0ZXJNZXRhZGF0YUVudHJ5Gk4KE0ZpbHRlck1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEiYKBXZhbHVlGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdDoCOAEaUAoYVHlwZWRGaWx0ZXJNZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRIjCgV2YWx1ZRgCIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5Bbnk6AjgBIjsKDVJ1bnRpbWVVSW50MzISFQoNZGVmYXVsdF92YWx1ZRgCIAEoDRITCgtydW50aW1lX2tleRgDIAEoCSI7Cg1SdW50aW1lRG91YmxlEhUKDWRlZmF1bHRfdmFsdWUYASABKAESEwoLcnVudGltZV9rZXkYAiABKAkiXAoSUnVudGltZUZlYXR1cmVGbGFnEjEKDWRlZmF1bHRfdmFsdWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuQm9vbFZhbHVlEhMKC3J1bnRpbWVfa2V5GAIgASgJIjwKC0hlYWRlclZhbHVlEgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCRIRCglyYXdfdmFsdWUYAyABKAwi3gIKEUhlYWRlclZhbHVlT3B0aW9uEjEKBmhlYWRlchgBIAEoCzIhLmVudm95LmNvbmZpZy5jb3JlLnYzLkhlYWRlclZhbHVlEioKBmFwcGVuZBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5Cb29sVmFsdWUSUQoNYXBwZW5kX2FjdGlvbhgDIAEoDjI6LmVudm95LmNvbmZpZy5jb3JlLnYzLkhlYWRlclZhbHVlT3B0aW9uLkhlYWRlckFwcGVuZEFjdGlvbhIYChBrZWVwX2VtcHR5X3ZhbHVlGAQgASgIIn0KEkhlYWRlckFwcGVuZEFjdGlvbhIbChdBUFBFTkRfSUZfRVhJU1RTX09SX0FERBAAEhEKDUFERF9JRl9BQlNFTlQQARIeChpPVkVSV1JJVEVfSUZfRVhJU1RTX09SX0FERBACEhcKE09WRVJXUklURV9JRl9FWElTVFMQAyJ+CgpEYXRhU291cmNlEhIKCGZpbGVuYW1lGAEgASgJSAASFgoMaW5saW5lX2J5dGVzGAIgASgMSAASFwoNaW5saW5lX3N0cmluZxgDIAEoCUgAEh4KFGVudmlyb25tZW50X3ZhcmlhYmxlGAQgASgJSABCCwoJc3BlY2lmaWVyIn0KC1JldHJ5UG9saWN5EjEKC251bV9yZXRyaWVzGAIgASgLMhwuZ29vZ2xlLnByb3RvYnVmLlVJbnQzMlZhbHVlEhAKCHJldHJ5X29uGAMgASgJEikKIWhvc3Rfc2VsZWN0aW9uX3JldHJ5X21heF9hdHRlbXB0cxgGIAEoAyJqCg9UcmFuc3BvcnRTb2NrZXQSDAoEbmFtZRgBIAEoCRIsCgx0eXBlZF9jb25maWcYAyABKAsyFC5nb29nbGUucHJvdG9idWYuQW55SABCDQoLY29uZmlnX3R5cGVKBAgCEANSBmNvbmZpZyJoChhSdW50aW1lRnJhY3Rpb25hbFBlcmNlbnQSNwoNZGVmYXVsdF92YWx1ZRgBIAEoCzIgLmVudm95LnR5cGUudjMuRnJhY3Rpb25hbFBlcmNlbnQSEwoLcnVudGltZV9rZXkYAiABKAkqKAoPUm91dGluZ1ByaW9yaXR5EgsKB0RFRkFVTFQQABIICgRISUdIEAEqiQEKDVJlcXVlc3RNZXRob2QSFgoSTUVUSE9EX1VOU1BFQ0lGSUVEEAASBwoDR0VUEAESCAoESEVBRBACEggKBFBPU1QQAxIHCgNQVVQQBBIKCgZERUxFVEUQBRILCgdDT05ORUNUEAYSCwoHT1BUSU9OUxAHEgkKBVRSQUNFEAgSCQoFUEFUQ0gQCSo+ChBUcmFmZmljRGlyZWN0aW9uEg8KC1VOU1BFQ0lGSUVEEAASCwoHSU5CT1VORBABEgwKCE9VVEJPVU5EEAJiBnByb3RvMw", [file_envoy_config_core_v3_address, file_envoy_config_core_v3_http_uri, file_envoy_type_v3_percent, file_envoy_type_v3_semantic_version, file_google_protobuf_any, file_google_protobuf_struct, file_google_protobuf_wrappers]);
+  fileDesc("Ch9lbnZveS9jb25maWcvY29yZS92My9iYXNlLnByb3RvEhRlbnZveS5jb25maWcuY29yZS52MyI6CghMb2NhbGl0eRIOCgZyZWdpb24YASABKAkSDAoEem9uZRgCIAEoCRIQCghzdWJfem9uZRgDIAEoCSJpCglFeHRlbnNpb24SDAoEbmFtZRgBIAEoCRIQCghjYXRlZ29yeRgCIAEoCRIXCg90eXBlX2Rlc2NyaXB0b3IYAyABKAkSEAoIZGlzYWJsZWQYBSABKAgSEQoJdHlwZV91cmxzGAYgAygJIvECCgROb2RlEgoKAmlkGAEgASgJEg8KB2NsdXN0ZXIYAiABKAkSKQoIbWV0YWRhdGEYAyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EjAKCGxvY2FsaXR5GAQgASgLMh4uZW52b3kuY29uZmlnLmNvcmUudjMuTG9jYWxpdHkSFwoPdXNlcl9hZ2VudF9uYW1lGAYgASgJEhwKEnVzZXJfYWdlbnRfdmVyc2lvbhgHIAEoCUgAEjMKCmV4dGVuc2lvbnMYCSADKAsyHy5lbnZveS5jb25maWcuY29yZS52My5FeHRlbnNpb24SFwoPY2xpZW50X2ZlYXR1cmVzGAogAygJEjoKE2xpc3RlbmluZ19hZGRyZXNzZXMYCyADKAsyHS5lbnZveS5jb25maWcuY29yZS52My5BZGRyZXNzQhkKF3VzZXJfYWdlbnRfdmVyc2lvbl90eXBlSgQIBRAGUg1idWlsZF92ZXJzaW9uItECCghNZXRhZGF0YRJLCg9maWx0ZXJfbWV0YWRhdGEYASADKAsyMi5lbnZveS5jb25maWcuY29yZS52My5NZXRhZGF0YS5GaWx0ZXJNZXRhZGF0YUVudHJ5ElYKFXR5cGVkX2ZpbHRlcl9tZXRhZGF0YRgCIAMoCzI3LmVudm95LmNvbmZpZy5jb3JlLnYzLk1ldGFkYXRhLlR5cGVkRmlsdGVyTWV0YWRhdGFFbnRyeRpOChNGaWx0ZXJNZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRImCgV2YWx1ZRgCIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3Q6AjgBGlAKGFR5cGVkRmlsdGVyTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSIwoFdmFsdWUYAiABKAsyFC5nb29nbGUucHJvdG9idWYuQW55OgI4ASI7Cg1SdW50aW1lVUludDMyEhUKDWRlZmF1bHRfdmFsdWUYAiABKA0SEwoLcnVudGltZV9rZXkYAyABKAkiOwoNUnVudGltZURvdWJsZRIVCg1kZWZhdWx0X3ZhbHVlGAEgASgBEhMKC3J1bnRpbWVfa2V5GAIgASgJIlwKElJ1bnRpbWVGZWF0dXJlRmxhZxIxCg1kZWZhdWx0X3ZhbHVlGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLkJvb2xWYWx1ZRITCgtydW50aW1lX2tleRgCIAEoCSI8CgtIZWFkZXJWYWx1ZRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAkSEQoJcmF3X3ZhbHVlGAMgASgMIt4CChFIZWFkZXJWYWx1ZU9wdGlvbhIxCgZoZWFkZXIYASABKAsyIS5lbnZveS5jb25maWcuY29yZS52My5IZWFkZXJWYWx1ZRIqCgZhcHBlbmQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuQm9vbFZhbHVlElEKDWFwcGVuZF9hY3Rpb24YAyABKA4yOi5lbnZveS5jb25maWcuY29yZS52My5IZWFkZXJWYWx1ZU9wdGlvbi5IZWFkZXJBcHBlbmRBY3Rpb24SGAoQa2VlcF9lbXB0eV92YWx1ZRgEIAEoCCJ9ChJIZWFkZXJBcHBlbmRBY3Rpb24SGwoXQVBQRU5EX0lGX0VYSVNUU19PUl9BREQQABIRCg1BRERfSUZfQUJTRU5UEAESHgoaT1ZFUldSSVRFX0lGX0VYSVNUU19PUl9BREQQAhIXChNPVkVSV1JJVEVfSUZfRVhJU1RTEAMifgoKRGF0YVNvdXJjZRISCghmaWxlbmFtZRgBIAEoCUgAEhYKDGlubGluZV9ieXRlcxgCIAEoDEgAEhcKDWlubGluZV9zdHJpbmcYAyABKAlIABIeChRlbnZpcm9ubWVudF92YXJpYWJsZRgEIAEoCUgAQgsKCXNwZWNpZmllciJ9CgtSZXRyeVBvbGljeRIxCgtudW1fcmV0cmllcxgCIAEoCzIcLmdvb2dsZS5wcm90b2J1Zi5VSW50MzJWYWx1ZRIQCghyZXRyeV9vbhgDIAEoCRIpCiFob3N0X3NlbGVjdGlvbl9yZXRyeV9tYXhfYXR0ZW1wdHMYBiABKAMiagoPVHJhbnNwb3J0U29ja2V0EgwKBG5hbWUYASABKAkSLAoMdHlwZWRfY29uZmlnGAMgASgLMhQuZ29vZ2xlLnByb3RvYnVmLkFueUgAQg0KC2NvbmZpZ190eXBlSgQIAhADUgZjb25maWciaAoYUnVudGltZUZyYWN0aW9uYWxQZXJjZW50EjcKDWRlZmF1bHRfdmFsdWUYASABKAsyIC5lbnZveS50eXBlLnYzLkZyYWN0aW9uYWxQZXJjZW50EhMKC3J1bnRpbWVfa2V5GAIgASgJKigKD1JvdXRpbmdQcmlvcml0eRILCgdERUZBVUxUEAASCAoESElHSBABKokBCg1SZXF1ZXN0TWV0aG9kEhYKEk1FVEhPRF9VTlNQRUNJRklFRBAAEgcKA0dFVBABEggKBEhFQUQQAhIICgRQT1NUEAMSBwoDUFVUEAQSCgoGREVMRVRFEAUSCwoHQ09OTkVDVBAGEgsKB09QVElPTlMQBxIJCgVUUkFDRRAIEgkKBVBBVENIEAkqPgoQVHJhZmZpY0RpcmVjdGlvbhIPCgtVTlNQRUNJRklFRBAAEgsKB0lOQk9VTkQQARIMCghPVVRCT1VORBACYgZwcm90bzM", [file_envoy_config_core_v3_address, file_envoy_config_core_v3_http_uri, file_envoy_type_v3_percent, file_envoy_type_v3_semantic_version, file_google_protobuf_any, file_google_protobuf_struct, file_google_protobuf_wrappers]);
 
 /**
  * Describes the message envoy.config.core.v3.Locality.
@@ -23,59 +23,66 @@ export const LocalitySchema = /*@__PURE__*/
   messageDesc(file_envoy_config_core_v3_base, 0);
 
 /**
+ * Describes the message envoy.config.core.v3.Extension.
+ * Use `create(ExtensionSchema)` to create a new message.
+ */
+export const ExtensionSchema = /*@__PURE__*/
+  messageDesc(file_envoy_config_core_v3_base, 1);
+
+/**
  * Describes the message envoy.config.core.v3.Node.
  * Use `create(NodeSchema)` to create a new message.
  */
 export const NodeSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_base, 1);
+  messageDesc(file_envoy_config_core_v3_base, 2);
 
 /**
  * Describes the message envoy.config.core.v3.Metadata.
  * Use `create(MetadataSchema)` to create a new message.
  */
 export const MetadataSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_base, 2);
+  messageDesc(file_envoy_config_core_v3_base, 3);
 
 /**
  * Describes the message envoy.config.core.v3.RuntimeUInt32.
  * Use `create(RuntimeUInt32Schema)` to create a new message.
  */
 export const RuntimeUInt32Schema = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_base, 3);
+  messageDesc(file_envoy_config_core_v3_base, 4);
 
 /**
  * Describes the message envoy.config.core.v3.RuntimeDouble.
  * Use `create(RuntimeDoubleSchema)` to create a new message.
  */
 export const RuntimeDoubleSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_base, 4);
+  messageDesc(file_envoy_config_core_v3_base, 5);
 
 /**
  * Describes the message envoy.config.core.v3.RuntimeFeatureFlag.
  * Use `create(RuntimeFeatureFlagSchema)` to create a new message.
  */
 export const RuntimeFeatureFlagSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_base, 5);
+  messageDesc(file_envoy_config_core_v3_base, 6);
 
 /**
  * Describes the message envoy.config.core.v3.HeaderValue.
  * Use `create(HeaderValueSchema)` to create a new message.
  */
 export const HeaderValueSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_base, 6);
+  messageDesc(file_envoy_config_core_v3_base, 7);
 
 /**
  * Describes the message envoy.config.core.v3.HeaderValueOption.
  * Use `create(HeaderValueOptionSchema)` to create a new message.
  */
 export const HeaderValueOptionSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_base, 7);
+  messageDesc(file_envoy_config_core_v3_base, 8);
 
 /**
  * Describes the enum envoy.config.core.v3.HeaderValueOption.HeaderAppendAction.
  */
 export const HeaderValueOption_HeaderAppendActionSchema = /*@__PURE__*/
-  enumDesc(file_envoy_config_core_v3_base, 7, 0);
+  enumDesc(file_envoy_config_core_v3_base, 8, 0);
 
 /**
  * @generated from enum envoy.config.core.v3.HeaderValueOption.HeaderAppendAction
@@ -88,28 +95,28 @@ export const HeaderValueOption_HeaderAppendAction = /*@__PURE__*/
  * Use `create(DataSourceSchema)` to create a new message.
  */
 export const DataSourceSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_base, 8);
+  messageDesc(file_envoy_config_core_v3_base, 9);
 
 /**
  * Describes the message envoy.config.core.v3.RetryPolicy.
  * Use `create(RetryPolicySchema)` to create a new message.
  */
 export const RetryPolicySchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_base, 9);
+  messageDesc(file_envoy_config_core_v3_base, 10);
 
 /**
  * Describes the message envoy.config.core.v3.TransportSocket.
  * Use `create(TransportSocketSchema)` to create a new message.
  */
 export const TransportSocketSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_base, 10);
+  messageDesc(file_envoy_config_core_v3_base, 11);
 
 /**
  * Describes the message envoy.config.core.v3.RuntimeFractionalPercent.
  * Use `create(RuntimeFractionalPercentSchema)` to create a new message.
  */
 export const RuntimeFractionalPercentSchema = /*@__PURE__*/
-  messageDesc(file_envoy_config_core_v3_base, 11);
+  messageDesc(file_envoy_config_core_v3_base, 12);
 
 /**
  * Describes the enum envoy.config.core.v3.RoutingPriority.

@@ -1,0 +1,29 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { create, type JsonObject } from "@bufbuild/protobuf";
+import { ListenerSchema } from "../../wire/envoy/index.ts";
+import { typeUrls } from "../../wire/xds/index.ts";
+import { decodeResource } from "../testing/decode-resource.ts";
+import { testMesh } from "../testing/model-fixture.ts";
+import { connectTerminateListener } from "./inbound-hbone.ts";
+import { gatewayListener } from "./gateway-listener.ts";
+import { httpConnectionManagerFilter } from "./http-connection-manager.ts";
+import { encodeResource } from "./resource.ts";
+import { withoutIstioFilters } from "./stock-envoy.ts";
+
+test("an Envoy without Istio's filters gets none of them, and all else", () => {
+  const manager = httpConnectionManagerFilter({ direction: "gateway", statPrefix: "x", mesh: testMesh, routes: { rds: "http.80" } });
+  const listener = encodeResource(ListenerSchema, "l", gatewayListener("0.0.0.0", 80, [{ serverNames: [], filters: [manager] }]));
+  const stripped = withoutIstioFilters(typeUrls.listener, listener);
+  const chains = decodeResource(ListenerSchema, stripped)["filterChains"] as { filters: { typedConfig: { httpFilters: JsonObject[] } }[] }[];
+  assert.deepEqual(chains[0]?.filters[0]?.typedConfig.httpFilters.map((filter) => filter["name"]), ["grpc_stats", "fault", "cors", "router"].map((name) => `envoy.filters.http.${name}`));
+  assert.equal(withoutIstioFilters(typeUrls.listener, listener), stripped, "made once");
+  assert.notEqual(stripped.version, listener.version);
+  assert.equal(withoutIstioFilters(typeUrls.route, listener), listener);
+});
+
+test("what a tunnel tells is kept in a form that every Envoy has", () => {
+  const message = create(ListenerSchema, connectTerminateListener(testMesh, "0.0.0.0"));
+  const text = JSON.stringify(decodeResource(ListenerSchema, withoutIstioFilters(typeUrls.listener, encodeResource(ListenerSchema, "l", message))));
+  assert.ok(text.includes('"envoy.string"') && !text.includes("istio.hashable_string") && !text.includes("peer_metadata.Config"), text);
+});
