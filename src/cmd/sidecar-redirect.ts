@@ -1,6 +1,9 @@
 import { readFile } from "node:fs/promises";
-import { applyRedirect, describeRedirect, planRedirect, readRedirectCommand, removeRedirect } from "../cni/redirect/index.ts";
+import { systemClock } from "../base/index.ts";
+import { applyRedirect, checkRedirect, describeRedirect, planRedirect, readRedirectCommand, removeRedirect } from "../cni/redirect/index.ts";
 import type { RoleContext } from "./role.ts";
+
+const validationTimeoutMs = 5_000;
 
 /** `serin proxy istio-iptables [flags]`: what a pod's init container does, once, in the pod's network namespace. */
 export async function run({ args, env, log }: RoleContext): Promise<number> {
@@ -13,5 +16,6 @@ export async function run({ args, env, log }: RoleContext): Promise<number> {
     applyRedirect(rules);
     log.info("the pod's traffic goes through its sidecar", { rules: rules.length, mode: command.options.mode });
   }
+  if (command.validate && !command.dryRun && !command.clean) await checkRedirect(command.options.inboundPort, validationTimeoutMs, systemClock);
   return 0;
 }

@@ -9,6 +9,7 @@ import { KeyedLock } from "./keyed-lock.ts";
 import { PluginServer, type PluginRequest } from "./plugin-server.ts";
 import { PodEnroller, type PodStart, type PodView } from "./pod-enroller.ts";
 import { PodNamespaceFinder } from "./pod-namespace.ts";
+import { SidecarRedirector } from "./sidecar-redirector.ts";
 import { ZtunnelHub } from "./ztunnel-hub.ts";
 import type { ZtunnelLink } from "./ztunnel-link.ts";
 
@@ -53,6 +54,7 @@ export class CniAgent {
   readonly #hub: ZtunnelHub;
   readonly #probes: HostProbeRules;
   readonly #enroller: PodEnroller;
+  readonly #redirector: SidecarRedirector;
   readonly #locks = new KeyedLock();
   readonly #reconciler: Reconciler;
   readonly #plugin: PluginServer;
@@ -64,10 +66,12 @@ export class CniAgent {
     this.#log = log;
     this.#hub = new ZtunnelHub(log, clock);
     this.#probes = new HostProbeRules(options.hostNamespaceFd);
+    const finder = new PodNamespaceFinder(paths.hostProc);
+    this.#redirector = new SidecarRedirector({ finder, log });
     this.#enroller = new PodEnroller({
       client: options.client,
       hub: this.#hub,
-      finder: new PodNamespaceFinder(paths.hostProc),
+      finder,
       probes: this.#probes,
       excludedNamespaces: options.excludedNamespaces,
       log,
@@ -135,6 +139,8 @@ export class CniAgent {
   }
 
   #onPod(change: InformerChange<Pod>): void {
+    if (change.type === "delete") this.#redirector.forget(change.object.metadata.uid ?? "");
+    else this.#redirector.repair(change.object);
     this.#reconciler.add(change.key);
   }
 
@@ -189,6 +195,7 @@ export class CniAgent {
     const view = this.#view(pod);
     const namespace = view.namespace ?? (await this.#options.client.get(namespaceKind, request.podNamespace));
     if (isAmbientPod(pod, namespace)) await this.#hub.untilConnected(this.#options.ztunnelWaitMs ?? defaultZtunnelWaitMs);
+    this.#redirector.start(pod, request.netnsPath);
     const start: PodStart = { netnsPath: request.netnsPath, addresses: request.addresses };
     await this.#locks.run(`${request.podNamespace}/${request.podName}`, () => this.#enroller.reconcile({ ...view, namespace }, start));
   }

@@ -84,7 +84,7 @@ export class ManagedContainer {
       restartCount: 0,
       containerId: undefined,
       imageId: "",
-      state: { waiting: { reason: role === "init" || role === "sidecar" ? "PodInitializing" : "ContainerCreating" } },
+      state: { waiting: { reason: (host.pod().spec?.initContainers ?? []).length > 0 ? "PodInitializing" : "ContainerCreating" } },
       lastState: undefined,
       identity: undefined,
       probed: undefined,
@@ -408,7 +408,7 @@ export class ManagedContainer {
   /** What a command needs to run beside the program; throws when the container does not run. */
   execContext(): ExecContext {
     const { identity } = this.record;
-    if (!this.running || identity === undefined || this.#mount === undefined || this.#rights === undefined) throw new Error(`container "${this.spec.name}" is not running`);
+    if (!this.running || identity === undefined || this.#mount === undefined || this.#rights === undefined) throw new Error(`container not found ("${this.spec.name}")`);
     return { namespaces: this.#namespaces(), initPid: identity.pid, environment: this.#environment, workingDirectory: this.#workingDirectory, rights: this.#rights };
   }
 

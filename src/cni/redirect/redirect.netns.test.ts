@@ -4,7 +4,8 @@ import { createSocket } from "node:dgram";
 import { test } from "node:test";
 import { bindUdpInNamespace } from "../../net/index.ts";
 import { askOnce, askUdp, TestNode } from "../testing/test-node.ts";
-import { applyRedirect, hasRedirect, planRedirect, readRedirectCommand, removeRedirect } from "./index.ts";
+import { systemClock } from "../../base/index.ts";
+import { applyRedirect, checkRedirect, hasRedirect, planRedirect, readRedirectCommand, removeRedirect } from "./index.ts";
 
 const injected = ["-p", "15001", "-z", "15006", "-u", "1337", "-m", "REDIRECT", "-i", "*", "-x", "", "-b", "*", "-d", "15090,15021,15020"];
 const mark = 0x539;
@@ -29,7 +30,9 @@ test("a pod's traffic goes through its sidecar: in, out, to itself, and not what
   // It went into this process's own namespace, which a second run finds as it should be.
   applyRedirect(rules());
   assert.equal(hasRedirect(), true);
+  await checkRedirect(15_006, 0, systemClock);
   removeRedirect();
+  await assert.rejects(checkRedirect(15_006, 0, systemClock), /not redirected to its sidecar: connect ECONNREFUSED/);
   assert.equal(hasRedirect(), false);
 
   applyRedirect(rules(), own);

@@ -1,0 +1,50 @@
+import { once } from "node:events";
+import { createServer, Socket } from "node:net";
+import { messageOf, transientError, type Clock } from "../../base/index.ts";
+import { mayMarkSockets, openTcpSocketInNamespace } from "../../net/index.ts";
+import { proxyMark } from "./redirect-plan.ts";
+
+const retryMs = 100;
+const attemptMs = 1_000;
+/** Nobody listens there: only a redirect makes a connection of it. */
+const probe = { host: "127.0.0.6", port: 15_002 } as const;
+
+/**
+ * Whether somebody has redirected this pod's traffic: what the proxy would send to its own pod must arrive at the inbound
+ * port. Returns when it does; throws a transient error after `timeoutMs`.
+ */
+export async function checkRedirect(inboundPort: number, timeoutMs: number, clock: Clock): Promise<void> {
+  const server = createServer((socket) => socket.destroy());
+  server.listen(inboundPort, "0.0.0.0");
+  await once(server, "listening");
+  const deadlineMs = clock.steadyMs() + timeoutMs;
+  try {
+    for (;;) {
+      const fault = await connectFault();
+      if (fault === undefined) return;
+      if (clock.steadyMs() >= deadlineMs) {
+        throw transientError("redirect-missing", `this pod's traffic is not redirected to its sidecar: ${fault}`, { hint: "the CNI agent of the node writes the redirect; look at istio-cni-node's log, then delete this pod so that it starts anew" });
+      }
+      await clock.sleep(retryMs);
+    }
+  } finally {
+    server.close();
+  }
+}
+
+async function connectFault(): Promise<string | undefined> {
+  const mark = mayMarkSockets(proxyMark.value) ? { mark: proxyMark.value } : {};
+  const fd = openTcpSocketInNamespace(undefined, { family: "ipv4", ...mark });
+  const socket = new Socket({ fd, readable: true, writable: true, manualStart: true } as ConstructorParameters<typeof Socket>[0]);
+  socket.setTimeout(attemptMs, () => socket.destroy(new Error("no answer")));
+  try {
+    const connected = once(socket, "connect");
+    socket.connect(probe);
+    await connected;
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  } finally {
+    socket.destroy();
+  }
+}

@@ -1,0 +1,73 @@
+import type { Pod } from "../api/kubernetes/index.ts";
+import { messageOf, type Logger } from "../base/index.ts";
+import type { NetworkNamespace } from "../net/index.ts";
+import { isFinished } from "./ambient-pod.ts";
+import type { PodNamespaceFinder } from "./pod-namespace.ts";
+import { applyRedirect, hasRedirect, planRedirect, readRedirectCommand, type RedirectOptions } from "./redirect/index.ts";
+
+const statusAnnotation = "sidecar.istio.io/status";
+const validationContainer = "istio-validation";
+
+/**
+ * The redirect that a pod's injection leaves to the agent: its init container only checks it, and has its flags as
+ * arguments. Undefined for every other pod. Throws a user error for flags that cannot be honoured.
+ */
+export function sidecarRedirect(pod: Pod): RedirectOptions | undefined {
+  if (pod.metadata.annotations?.[statusAnnotation] === undefined || isFinished(pod)) return undefined;
+  const container = pod.spec?.initContainers?.find(({ name }) => name === validationContainer);
+  if (container === undefined) return undefined;
+  const environment = Object.fromEntries((container.env ?? []).map(({ name, value }) => [name, value]));
+  // The servers of the pod's resolver are not told here: all of its queries go to the proxy, where any do.
+  return readRedirectCommand([...(container.args ?? []).slice(1), "--capture-all-dns"], environment, "").options;
+}
+
+/** Its check has begun and has not passed. */
+function isWaiting(pod: Pod): boolean {
+  const { state, lastState } = pod.status?.initContainerStatuses?.find(({ name }) => name === validationContainer) ?? {};
+  return state?.running !== undefined || (lastState?.terminated ?? state?.terminated)?.exitCode === 1;
+}
+
+/** Redirects the traffic of a node's pods to their sidecars, where injection left that to the agent. */
+export class SidecarRedirector {
+  readonly #finder: PodNamespaceFinder;
+  readonly #log: Logger;
+  readonly #done = new Set<string>();
+
+  constructor(options: { readonly finder: PodNamespaceFinder; readonly log: Logger }) {
+    this.#finder = options.finder;
+    this.#log = options.log;
+  }
+
+  /** A pod that starts; throws when its traffic cannot be redirected. */
+  start(pod: Pod, netnsPath: string): void {
+    const options = sidecarRedirect(pod);
+    if (options === undefined) return;
+    using namespace = this.#finder.openPath(netnsPath);
+    this.#apply(pod, options, namespace);
+  }
+
+  /** A pod that started before the agent was there, and waits for its redirect. Best effort. */
+  repair(pod: Pod): void {
+    if (this.#done.has(pod.metadata.uid ?? "") || !isWaiting(pod)) return;
+    try {
+      const options = sidecarRedirect(pod);
+      if (options === undefined) return;
+      using namespace = this.#finder.open(pod);
+      if (namespace === undefined) return;
+      if (hasRedirect(namespace.fd)) this.#done.add(pod.metadata.uid ?? "");
+      else this.#apply(pod, options, namespace);
+    } catch (error) {
+      this.#log.warn("a pod's traffic could not be redirected to its sidecar", { pod: pod.metadata.name, ns: pod.metadata.namespace, error: messageOf(error) });
+    }
+  }
+
+  forget(uid: string): void {
+    this.#done.delete(uid);
+  }
+
+  #apply(pod: Pod, options: RedirectOptions, namespace: NetworkNamespace): void {
+    applyRedirect(planRedirect(options), namespace.fd);
+    this.#done.add(pod.metadata.uid ?? "");
+    this.#log.info("redirected a pod's traffic to its sidecar", { pod: pod.metadata.name, ns: pod.metadata.namespace });
+  }
+}
