@@ -117,7 +117,7 @@ test("a listener whose secret has not come refuses connections until it does", a
   const { ads } = proxy;
   const port = await freePort();
   ads.push(typeUrls.cluster, {});
-  ads.push(typeUrls.listener, { https: { ...(httpsListener(port, "kubernetes://late") as object), filterChains: [{ transportSocketConnectTimeout: "5s", transportSocket: gatewayTls("kubernetes://late"), filters: [http] }] } as JsonValue });
+  ads.push(typeUrls.listener, { https: { ...(httpsListener(port, "kubernetes://late") as object), filterChains: [{ transportSocketConnectTimeout: "5s", transportSocket: gatewayTls("kubernetes://late"), filters: [http] }] } });
   ads.push(typeUrls.route, { routes: weightedRoute("routes", { a: 1 }) });
   await proxy.ready();
   const waiting = get(port, "shop.test");

@@ -2,7 +2,7 @@ import type { Clock } from "../../base/index.ts";
 import { serveHbone, type HboneRequest, type HboneServerConnection } from "../../dataplane/index.ts";
 import type { ByteStream, SecureStream } from "../../net/index.ts";
 import { headerValue, parseAuthority, parseBaggage } from "../../wire/hbone/index.ts";
-import type { ConnectionInfo } from "../connection-info.ts";
+import type { ConnectionInfo, DownstreamTls } from "../connection-info.ts";
 import type { Cluster } from "../upstream/cluster.ts";
 import { unknownWorkload, type WorkloadLabels } from "../upstream/endpoint.ts";
 
@@ -68,7 +68,7 @@ export class HboneServer {
     const inner: ConnectionInfo = {
       local: { address: host, port },
       remote: info.remote,
-      tls: info.tls,
+      tls: info.tls === undefined ? undefined : tlsOfTunnel(info.tls),
       peer: baggage === undefined ? undefined : workloadOf(baggage),
       ...(headerValue(request.headers, "x-istio-source") === undefined ? {} : { source: headerValue(request.headers, "x-istio-source") }),
     };
@@ -91,6 +91,22 @@ function secureStream(stream: ByteStream, info: ConnectionInfo): SecureStream {
     tlsVersion: "",
     cipher: "",
   });
+}
+
+/** What the tunnel's handshake agreed on says nothing of what is in the tunnel. */
+function tlsOfTunnel(tls: DownstreamTls): DownstreamTls {
+  const { verified, peerIdentity, localIdentity, serverName } = tls;
+  return {
+    verified,
+    peerIdentity,
+    localIdentity,
+    serverName,
+    alpnProtocol: undefined,
+    peerCertificate: () => tls.peerCertificate(),
+    peerSubject: () => tls.peerSubject(),
+    peerDnsNames: () => tls.peerDnsNames(),
+    peerCertificateHash: () => tls.peerCertificateHash(),
+  };
 }
 
 function workloadOf(text: string): WorkloadLabels {

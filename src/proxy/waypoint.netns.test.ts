@@ -1,0 +1,183 @@
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { createServer as createTcpServer, type AddressInfo } from "node:net";
+import { before, test } from "node:test";
+import type { JsonValue } from "@bufbuild/protobuf";
+import { silentLogger } from "../base/index.ts";
+import { CertificateManager, FakeCertificateAuthority, hboneDialer, HbonePool, relay, serveHbone, type HboneRequest } from "../dataplane/index.ts";
+import { connectTcp, listenTcp, RouteNetlink, secureServer, type ByteStream } from "../net/index.ts";
+import { formatBaggage } from "../wire/hbone/index.ts";
+import { typeUrls } from "../wire/xds/index.ts";
+import { connectionManager, downstreamTls, router, tcpProxy } from "./testing/mesh-config.ts";
+import { freePort, TestProxy } from "./testing/test-proxy.ts";
+
+const type = "type.googleapis.com";
+const hboneIdentity = "spiffe://cluster.local/ns/test/sa/app";
+const service = "10.96.0.10";
+
+const setDestination: JsonValue = {
+  name: "connect_authority",
+  typedConfig: {
+    "@type": `${type}/envoy.extensions.filters.http.set_filter_state.v3.Config`,
+    onRequestHeaders: [{ objectKey: "envoy.filters.listener.original_dst.local_ip", formatString: { textFormatSource: { inlineString: "%REQ(:AUTHORITY)%" } }, sharedWithUpstream: "ONCE" }],
+  },
+};
+
+function connectTerminate(port: number): JsonValue {
+  return {
+    name: "connect_terminate",
+    address: { socketAddress: { address: "127.0.0.1", portValue: port } },
+    filterChains: [
+      {
+        name: "default",
+        transportSocket: downstreamTls(["h2"]),
+        filters: [
+          connectionManager({
+            http2ProtocolOptions: { allowConnect: true },
+            httpFilters: [setDestination, router],
+            upgradeConfigs: [{ upgradeType: "CONNECT" }],
+            routeConfig: {
+              name: "default",
+              virtualHosts: [{ name: "default", domains: ["*"], routes: [{ match: { connectMatcher: {} }, route: { cluster: "main_internal", upgradeConfigs: [{ upgradeType: "CONNECT", connectConfig: {} }] } }] }],
+            },
+          }),
+        ],
+      },
+    ],
+  };
+}
+
+const input = (name: string): JsonValue => ({ name, typedConfig: { "@type": `${type}/envoy.extensions.matching.common_inputs.network.v3.${name}` } });
+const toChain = (name: string): JsonValue => ({ action: { name, typedConfig: { "@type": `${type}/google.protobuf.StringValue`, value: name } } });
+
+const mainInternal: JsonValue = {
+  name: "main_internal",
+  internalListener: {},
+  trafficDirection: "INBOUND",
+  listenerFilters: [{ name: "envoy.filters.listener.http_inspector", typedConfig: { "@type": `${type}/envoy.extensions.filters.listener.http_inspector.v3.HttpInspector` } }],
+  filterChainMatcher: {
+    matcherTree: {
+      input: input("DestinationIPInput"),
+      customMatch: {
+        name: "ip",
+        typedConfig: {
+          "@type": `${type}/xds.type.matcher.v3.IPMatcher`,
+          rangeMatchers: [
+            { ranges: [{ addressPrefix: service, prefixLen: 32 }], onMatch: { matcher: { matcherTree: { input: input("DestinationPortInput"), exactMatchMap: { map: { "80": toChain("inbound-vip") } } } } } },
+            {
+              ranges: [{ addressPrefix: "127.0.0.0", prefixLen: 8 }],
+              onMatch: { matcher: { matcherTree: { input: input("ApplicationProtocolInput"), exactMatchMap: { map: { "'http/1.1'": toChain("direct-http") } } }, onNoMatch: toChain("direct-tcp") } },
+            },
+          ],
+        },
+      },
+    },
+  },
+  filterChains: [
+    { name: "inbound-vip", filters: [viaCluster("inbound-vip|80|http|shop")] },
+    { name: "direct-http", filters: [viaCluster("encap")] },
+    { name: "direct-tcp", filters: [{ name: "istio.stats", typedConfig: { "@type": `${type}/stats.PluginConfig` } }, tcpProxy("encap")] },
+  ],
+};
+
+function viaCluster(cluster: string): JsonValue {
+  return connectionManager({ httpFilters: [router], routeConfig: { name: "r", virtualHosts: [{ name: "v", domains: ["*"], routes: [{ name: "default", match: { prefix: "/" }, route: { cluster } }] }] } });
+}
+
+const internalTransport: JsonValue = {
+  name: "internal_upstream",
+  typedConfig: {
+    "@type": `${type}/envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport`,
+    transportSocket: { name: "raw", typedConfig: { "@type": `${type}/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer` } },
+  },
+};
+
+const internalCluster = (name: string, listener: string): JsonValue => ({
+  name,
+  type: "STATIC",
+  transportSocket: internalTransport,
+  loadAssignment: { clusterName: name, endpoints: [{ lbEndpoints: [{ endpoint: { address: { envoyInternalAddress: { serverListenerName: listener } } } }] }] },
+});
+
+before(() => {
+  using links = new RouteNetlink();
+  links.setLoopbackUp();
+});
+
+test("a waypoint ends tunnels, routes what is in them by its destination, and goes on by tunnels as itself", async () => {
+  const authority = new FakeCertificateAuthority();
+  const certificates = new CertificateManager({ authority, log: silentLogger });
+  const app = createServer((_request, response) => response.end("app"));
+  const echo = createTcpServer((socket) => void socket.on("error", () => undefined).pipe(socket));
+  await Promise.all([new Promise<void>((resolve) => app.listen(0, "127.0.0.1", resolve)), new Promise<void>((resolve) => echo.listen(0, "127.0.0.1", resolve))]);
+  const [appPort, echoPort] = [app, echo].map((server) => (server.address() as AddressInfo).port);
+  // The workload's end of tunnels, such as a ztunnel has it.
+  const arrived: HboneRequest[] = [];
+  const { context } = await certificates.fetch(hboneIdentity);
+  const workload = await listenTcp({ address: "127.0.0.1", port: 15_008 }, (stream) => {
+    void secureServer(stream, () => context, { alpn: ["h2"], timeoutMs: 5000, clientCertificate: "require" }).then((secure) =>
+      serveHbone(secure, {
+        onConnect: (request) => {
+          arrived.push(request);
+          void connectTcp({ address: "127.0.0.1", port: Number(request.authority.split(":")[1]), timeoutMs: 1000 }).then((upstream) => relay(request.accept(), upstream));
+        },
+      }),
+    );
+  });
+  const port = await freePort();
+  await using proxy = await TestProxy.start({ name: "waypoint", role: "waypoint", authority });
+  const { ads } = proxy;
+  ads.push(typeUrls.cluster, {
+    main_internal: internalCluster("main_internal", "main_internal"),
+    encap: internalCluster("encap", "connect_originate"),
+    "inbound-vip|80|http|shop": {
+      name: "inbound-vip|80|http|shop", type: "EDS", edsClusterConfig: { edsConfig: { ads: {} }, serviceName: "shop" }, connectTimeout: "2s", transportSocket: internalTransport,
+      metadata: { filterMetadata: { istio: { services: [{ host: "shop.test.svc.cluster.local", name: "shop", namespace: "test" }] } } },
+    },
+  });
+  ads.push(typeUrls.endpoint, {
+    shop: {
+      clusterName: "shop",
+      endpoints: [{ lbEndpoints: [{ endpoint: { address: { envoyInternalAddress: { serverListenerName: "connect_originate", endpointId: `127.0.0.1:${appPort}` } } }, metadata: { filterMetadata: { "envoy.filters.listener.original_dst": { local: `127.0.0.1:${appPort}` }, istio: { workload: "shop-v1;test;shop;v1;Kubernetes" } } } }] }],
+    },
+  });
+  ads.push(typeUrls.listener, { connect_terminate: connectTerminate(port), main_internal: mainInternal });
+  await proxy.ready();
+
+  const pool = new HbonePool({ dial: hboneDialer(certificates) });
+  const baggage = formatBaggage({ namespace: "test", workloadName: "client", workloadType: "deployment", serviceName: "client", serviceVersion: "v7", cluster: "Kubernetes" });
+  const enter = async (target: string): Promise<ByteStream> =>
+    await pool.connect({ sourceIdentity: "spiffe://cluster.local/ns/test/sa/client", address: "127.0.0.1", port, expectedIdentities: ["spiffe://cluster.local/ns/test/sa/waypoint"], authority: target, headers: [["baggage", baggage]], timeoutMs: 5000 });
+  const say = async (stream: ByteStream, text: string, until: RegExp): Promise<string> => {
+    let heard = "";
+    return await new Promise((resolve, reject) => {
+      stream.setHandler({
+        data: (chunk) => {
+          heard += chunk.toString();
+          if (until.test(heard)) resolve(heard);
+        },
+        end: () => reject(new Error(`ended after ${heard}`)),
+        drain: () => undefined,
+        close: () => reject(new Error(`closed after ${heard}`)),
+      });
+      stream.write(Buffer.from(text));
+      stream.resume();
+    });
+  };
+  assert.match(await say(await enter(`${service}:80`), "GET / HTTP/1.1\r\nhost: shop\r\n\r\n", /app/), /^HTTP\/1\.1 200 OK/);
+  assert.match(await say(await enter(`127.0.0.1:${appPort}`), "GET / HTTP/1.1\r\nhost: pod\r\n\r\n", /app/), /^HTTP\/1\.1 200 OK/);
+  assert.equal(await say(await enter(`127.0.0.1:${echoPort}`), "SSH-2.0 hello", /hello/), "SSH-2.0 hello");
+  assert.deepEqual(arrived.map(({ authority: target, peerIdentity }) => `${peerIdentity} ${target}`), [appPort, appPort, echoPort].map((to) => `spiffe://cluster.local/ns/test/sa/waypoint 127.0.0.1:${to}`));
+  await assert.rejects(say(await enter("10.96.0.99:80"), "GET / HTTP/1.1\r\nhost: x\r\n\r\n", /HTTP/), /closed|ended/);
+  const [requests] = (await proxy.samples("istio_requests_total")).filter(({ labels }) => labels["destination_service_name"] === "shop");
+  assert.deepEqual(
+    ["reporter", "source_workload", "source_version", "source_principal", "destination_workload", "connection_security_policy"].map((name) => requests?.labels[name]),
+    ["waypoint", "client", "v7", "spiffe://cluster.local/ns/test/sa/client", "shop-v1", "mutual_tls"],
+  );
+  pool.close();
+  workload.close();
+  certificates.close();
+  app.closeAllConnections();
+  app.close();
+  echo.close();
+});
