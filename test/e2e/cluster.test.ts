@@ -125,13 +125,13 @@ test("a pod runs, a Service reaches it by its LoadBalancer address in the shell 
     return found?.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true ? found : undefined;
   });
   assert.match(running.status?.podIP ?? "", /^10\.244\.[12]\./);
-  await client.create(serviceKind, { apiVersion: "v1", kind: "Service", metadata: { name: "web", namespace: "default" }, spec: { type: "LoadBalancer", selector: { app: "web" }, ports: [{ port: 80, targetPort: 8080 }] } } satisfies Service);
   for (const object of [
     { path: "/apis/metallb.io/v1beta1/namespaces/metallb-system/ipaddresspools", body: { apiVersion: "metallb.io/v1beta1", kind: "IPAddressPool", metadata: { name: "pool" }, spec: { addresses: ["172.18.255.200-172.18.255.250"] } } },
     { path: "/apis/metallb.io/v1beta1/namespaces/metallb-system/l2advertisements", body: { apiVersion: "metallb.io/v1beta1", kind: "L2Advertisement", metadata: { name: "all" } } },
   ]) {
     await eventually(object.path, async () => ((await client.raw("POST", object.path, { body: object.body })).status < 300 ? true : undefined));
   }
+  await client.create(serviceKind, { apiVersion: "v1", kind: "Service", metadata: { name: "web", namespace: "default" }, spec: { type: "LoadBalancer", selector: { app: "web" }, ports: [{ port: 80, targetPort: 8080 }] } } satisfies Service);
   const script = "fetch('http://172.18.255.200/').then((r) => r.text()).then(console.log)";
   await eventually("the address answers in the shell", async () => {
     const { stdout } = serin(["cluster", "shell", "--name", name, "--", process.execPath, "-e", script]);

@@ -1,5 +1,5 @@
 import { keyOf } from "../../api/index.ts";
-import { ipAddressPoolKind, l2AdvertisementKind, serviceKind, type Service } from "../../api/kubernetes/index.ts";
+import { ipAddressPoolKind, l2AdvertisementKind, serviceKind, type IPAddressPool, type Service } from "../../api/kubernetes/index.ts";
 import { isKubeCode } from "../../kube/index.ts";
 import { enqueueOn, type ControllerContext } from "./controller.ts";
 import { addressesOf, allocate, askedAddresses, isAdvertised, useOf, wantsAddress, type AddressUse } from "./load-balancer-plan.ts";
@@ -7,7 +7,10 @@ import { addressesOf, allocate, askedAddresses, isAdvertised, useOf, wantsAddres
 /** Where MetalLB reads its configuration. */
 const metalLbNamespace = "metallb-system";
 
-/** Gives Services of type LoadBalancer their addresses, from MetalLB's pools; an address in use never changes by itself. */
+/** The lab's own range, for as long as there is no pool: a cloud's cluster gives addresses without being asked. */
+const labPool: IPAddressPool = { metadata: { name: "lab" }, spec: { addresses: ["172.18.255.1-172.18.255.199"], autoAssign: true } };
+
+/** Gives Services of type LoadBalancer their addresses, from MetalLB's pools or else the lab's own range; an address in use never changes by itself. */
 export function addLoadBalancerController(context: ControllerContext): void {
   const services = context.view(serviceKind);
   // Their definitions are applied at the first boot: the other controllers need not wait for them.
@@ -22,14 +25,15 @@ export function addLoadBalancerController(context: ControllerContext): void {
     async (key) => {
       const service = services.at(key);
       if (service === undefined) return;
-      const present = addressesOf(service);
+      const held = addressesOf(service);
       if (!wantsAddress(service)) {
-        if (present.length > 0 && (service.spec?.loadBalancerClass ?? "") === "") await writeAddresses(service, []);
+        if (held.length > 0 && (service.spec?.loadBalancerClass ?? "") === "") await writeAddresses(service, []);
         return;
       }
       const asked = askedAddresses(service);
-      if (present.length > 0 && asked.every((address) => present.includes(address))) return;
-      const allocation = allocate(service, ours(pools.all()), usedAddresses(services.all()));
+      if (held.length > 0 && asked.every((address) => held.includes(address))) return;
+      const present = ours(pools.all());
+      const allocation = allocate(service, present.length === 0 ? [labPool] : present, usedAddresses(services.all()));
       if (allocation.addresses === undefined) {
         record(serviceKind, service, { type: "Warning", reason: "AllocationFailed", message: `Failed to allocate IP for "${key}": ${allocation.reason}` });
         return;
