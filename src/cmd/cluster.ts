@@ -3,7 +3,7 @@ import { parseArgs } from "node:util";
 import { SerinError, userError } from "../base/index.ts";
 import type { RoleContext } from "./role.ts";
 
-const usage = `serin cluster create [--name NAME] [--config FILE|-]   one control plane and two workers without a config
+const usage = `serin cluster create [--name NAME] [--workers N | --config FILE|-]   one control plane and two workers without either
 serin cluster delete [--name NAME]
 serin cluster list [--names]
 serin cluster kubeconfig [--name NAME]
@@ -11,7 +11,8 @@ serin cluster shell [--name NAME] [-- COMMAND…]
 serin cluster urls [--name NAME] [--json]
 `;
 
-const defaultNodes = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes:\n- role: control-plane\n- role: worker\n- role: worker\n";
+const defaultWorkers = 2;
+const maxWorkers = 16;
 
 /** `serin cluster …`: create, look at, enter and delete lab clusters. */
 export async function run(context: RoleContext): Promise<number> {
@@ -55,6 +56,7 @@ export async function run(context: RoleContext): Promise<number> {
 interface Flags {
   name?: string;
   config?: string;
+  workers?: string;
   names?: boolean;
   json?: boolean;
 }
@@ -64,7 +66,7 @@ function parseFlags(args: string[]): { values: Flags; positionals: string[] } {
     const { values, positionals } = parseArgs({
       args,
       allowPositionals: true,
-      options: { name: { type: "string", short: "n" }, config: { type: "string", short: "c" }, names: { type: "boolean" }, json: { type: "boolean" } },
+      options: { name: { type: "string", short: "n" }, config: { type: "string", short: "c" }, workers: { type: "string" }, names: { type: "boolean" }, json: { type: "boolean" } },
     });
     return { values, positionals };
   } catch (error) {
@@ -75,7 +77,8 @@ function parseFlags(args: string[]): { values: Flags; positionals: string[] } {
 async function create({ env, release, shutdown }: RoleContext, flags: Flags): Promise<number> {
   const { createCluster, parseKindConfig } = await import("../cluster/lifecycle/index.ts");
   const source = flags.config === "-" ? "standard input" : (flags.config ?? "default");
-  const text = flags.config === undefined ? defaultNodes : readConfig(flags.config);
+  const text = flags.config === undefined ? nodesConfig(flags.workers) : readConfig(flags.config);
+  if (flags.config !== undefined && flags.workers !== undefined) throw userError("usage", "--workers and --config exclude each other: the config lists its nodes");
   const { plan, warnings } = parseKindConfig(text, { source, ...(flags.name === undefined ? {} : { name: flags.name }) });
   for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
   const begin = performance.now();
@@ -92,6 +95,12 @@ async function create({ env, release, shutdown }: RoleContext, flags: Flags): Pr
   process.stdout.write(` ✓ All nodes are ready (${seconds} s)\nSet kubectl context to "${created.contextName}" in ${created.kubeconfigPath}\n`);
   process.stdout.write(`API server: ${created.server}\nLook around:  kubectl get nodes;  serin cluster shell --name ${plan.name};  serin cluster delete --name ${plan.name}\n`);
   return 0;
+}
+
+/** A config of kind's form with so many workers. */
+function nodesConfig(workers = String(defaultWorkers)): string {
+  if (!/^\d{1,2}$/.test(workers) || Number(workers) > maxWorkers) throw userError("usage", `--workers must be a number from 0 to ${maxWorkers}, got "${workers}"`);
+  return `kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes:\n- role: control-plane\n${"- role: worker\n".repeat(Number(workers))}`;
 }
 
 function readConfig(path: string): string {
