@@ -12,7 +12,7 @@ import { ExchangeState } from "./exchange-state.ts";
 import { FilterPass, type FilterVerdict } from "./filter-pass.ts";
 import { shapeReply } from "./local-reply.ts";
 import { redirectLocation } from "./redirect-location.ts";
-import { responseFlags, type ResponseFlag } from "./response-flags.ts";
+import { flagLetters, responseFlags, type ResponseFlag } from "./response-flags.ts";
 import { Shadow } from "./shadow.ts";
 import { bodyForm, exchangeLimitMs, responseTimeoutMs, wireProtocol } from "./upstream-choice.ts";
 
@@ -44,7 +44,7 @@ export class Exchange extends ExchangeState {
       return;
     }
     this.route = host === undefined ? undefined : routeOf(host, this.facts);
-    if (this.config.filters.length === 0) this.#act(bytes, from, to);
+    if (this.#passesFilters()) this.#act(bytes, from, to);
     else this.#filter(bytes, from, to);
   }
 
@@ -186,6 +186,12 @@ export class Exchange extends ExchangeState {
 
   #virtualHost(): VirtualHost | undefined {
     return this.context.routeTable()?.virtualHost(this.authority);
+  }
+
+  /** No filter has anything to do with the request: most listeners have filters only for routes that configure them. */
+  #passesFilters(): boolean {
+    const { filters, filtersIdle } = this.config;
+    return filters.length === 0 || (filtersIdle && (this.route === undefined || this.route.filterConfigs.size === 0));
   }
 
   #filter(bytes: Buffer, from: number, to: number): void {
@@ -333,12 +339,25 @@ export class Exchange extends ExchangeState {
     return true;
   }
 
-  #mutationContext(): MutationContext {
-    return { request: this.facts, downstreamRemote: this.downstreamRemote, downstreamLocal: this.downstreamLocal };
+  /** `response`: the upstream's head, if that is what is edited. */
+  #mutationContext(response: MessageHead | undefined): MutationContext {
+    return {
+      request: this.facts,
+      connection: this.connection,
+      clientAddress: () => this.facts.clientAddress(this.config),
+      startedMs: this.startedMs,
+      routeName: this.routeName,
+      cluster: this.attempts.cluster?.name ?? "",
+      upstreamHost: this.attempts.endpoint?.name ?? "",
+      status: response?.status ?? this.status,
+      flags: () => flagLetters(this.flag),
+      response,
+      metadata: this.pass?.metadata,
+    };
   }
 
   #edit(levels: readonly HeaderMutation[], head: MessageHead): HeaderEdits {
-    return editHeaders(levels, this.#mutationContext(), (name) => head.find(name) >= 0);
+    return editHeaders(levels, this.#mutationContext(head === this.facts.head ? undefined : head), (name) => head.find(name) >= 0);
   }
 
   #responseEdits(head: MessageHead): HeaderEdits | undefined {
@@ -417,7 +436,7 @@ export class Exchange extends ExchangeState {
     const edits = this.route?.action.kind === "forward" ? undefined : this.#responseEdits(this.facts.head);
     const added = edits === undefined ? (this.pass?.answerFields ?? []) : edits.added;
     const draft = { status, body, fields: added.length === 0 ? given : [...given, ...added], flag, grpcStatus };
-    const more = this.answer.local(shapeReply(draft, this.config, this.facts.isGrpc, this.#mutationContext()), this.request.complete);
+    const more = this.answer.local(shapeReply(draft, this.config, this.facts.isGrpc, this.#mutationContext(undefined)), this.request.complete);
     this.finish();
     this.owner.exchangeEnded(this.answer.keepAlive, more);
   }

@@ -49,6 +49,8 @@ export interface HttpConnectionConfig {
   readonly headLimits: HeadLimits;
   /** What requests pass between their route and their upstream, in this order. */
   readonly filters: readonly HttpFilter[];
+  /** All of them have something to do only where a route configures them. */
+  readonly filtersIdle: boolean;
   /** Changes answers of our own: the first that matches. */
   readonly localReplies: readonly LocalReplyRule[];
   /** Of the client, and of the upstream: `x-envoy-peer-metadata` is read (and taken away), or written. */

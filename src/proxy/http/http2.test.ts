@@ -1,104 +1,406 @@
 import assert from "node:assert/strict";
+import { createHash, randomBytes } from "node:crypto";
 import * as http2 from "node:http2";
-import type { AddressInfo } from "node:net";
+import { Agent, request as httpRequest } from "node:http";
 import { test } from "node:test";
-import { eventually, forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
+import { eventually, forwardTo, Harness, retryPolicy, route, tableOf } from "../testing/harness.ts";
+import { ask, connectTo, Http2Backend } from "../testing/http2-peers.ts";
 
-type StreamHandler = (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => void;
+type StreamHandler = Parameters<typeof Http2Backend.start>[0];
 
-/** A node:http2 server on a free port. */
-class Http2Backend implements AsyncDisposable {
-  readonly server: http2.Http2Server;
-  readonly sessions = new Set<http2.ServerHttp2Session>();
-  connections = 0;
-
-  private constructor(onStream: StreamHandler, settings: http2.Settings) {
-    this.server = http2.createServer({ settings });
-    this.server.on("session", (session) => {
-      this.connections += 1;
-      this.sessions.add(session);
-      session.on("error", () => undefined);
-      session.on("close", () => this.sessions.delete(session));
-    });
-    this.server.on("stream", (stream, headers) => {
-      stream.on("error", () => undefined);
-      onStream(stream, headers);
-    });
-  }
-
-  static async start(onStream: StreamHandler, settings: http2.Settings = {}): Promise<Http2Backend> {
-    const backend = new Http2Backend(onStream, settings);
-    await new Promise<void>((resolve) => backend.server.listen(0, "127.0.0.1", resolve));
-    return backend;
-  }
-
-  get port(): number {
-    return (this.server.address() as AddressInfo).port;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const session of this.sessions) session.destroy();
-    this.server.close();
-    await Promise.resolve();
-  }
-}
-
-interface Http2Answer {
-  readonly headers: http2.IncomingHttpHeaders & http2.IncomingHttpStatusHeader;
-  readonly trailers: http2.IncomingHttpHeaders;
-  readonly body: Buffer;
-}
-
-function ask(session: http2.ClientHttp2Session, headers: http2.OutgoingHttpHeaders, body?: Buffer | string, trailers?: http2.OutgoingHttpHeaders): Promise<Http2Answer> {
-  return new Promise((resolve, reject) => {
-    const stream = session.request(headers, { endStream: body === undefined, waitForTrailers: trailers !== undefined });
-    let answered: Http2Answer["headers"] | undefined;
-    let ended: http2.IncomingHttpHeaders = {};
-    const chunks: Buffer[] = [];
-    stream.on("response", (received) => (answered = received));
-    stream.on("trailers", (received) => (ended = received));
-    stream.on("data", (chunk: Buffer) => chunks.push(chunk));
-    stream.on("error", reject);
-    stream.on("wantTrailers", () => stream.sendTrailers(trailers ?? {}));
-    stream.on("end", () => (answered === undefined ? reject(new Error("no answer")) : resolve({ headers: answered, trailers: ended, body: Buffer.concat(chunks) })));
-    if (body !== undefined) stream.end(body);
-  });
-}
-
-async function connectTo(port: number, options: http2.SecureClientSessionOptions = {}): Promise<http2.ClientHttp2Session> {
-  const session = http2.connect(`http://127.0.0.1:${port}`, options);
-  session.on("error", () => undefined);
-  await new Promise<void>((resolve) => session.once("connect", () => resolve()));
-  return session;
-}
+const sha = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("hex");
 
 const echoStream: StreamHandler = (stream, headers) => {
   const chunks: Buffer[] = [];
+  let trailers: http2.IncomingHttpHeaders = {};
+  stream.on("trailers", (received) => (trailers = received));
   stream.on("data", (chunk: Buffer) => chunks.push(chunk));
   stream.on("end", () => {
     stream.respond({ ":status": 200, "content-type": "application/json" }, { waitForTrailers: true });
     stream.on("wantTrailers", () => stream.sendTrailers({ "x-end": "yes" }));
-    stream.end(JSON.stringify({ headers, length: Buffer.concat(chunks).length }));
+    stream.end(JSON.stringify({ headers, trailers, length: Buffer.concat(chunks).length }));
   });
 };
 
-test("a request over HTTP/2 reaches an HTTP/2 upstream, with bodies and trailers both ways", async () => {
-  await using harness = await Harness.start();
-  await using backend = await Http2Backend.start(echoStream);
+/** A harness whose cluster `a` is an HTTP/2 server. */
+async function withBackend(onStream: StreamHandler, settings: http2.Settings = {}): Promise<{ harness: Harness; backend: Http2Backend } & AsyncDisposable> {
+  const harness = await Harness.start();
+  const backend = await Http2Backend.start(onStream, settings);
   harness.cluster("a", [backend.port], { upstreamProtocol: "http2" });
   harness.table = tableOf(route(forwardTo("a", { includeAttemptCount: true })));
+  return {
+    harness,
+    backend,
+    [Symbol.asyncDispose]: async () => {
+      await harness[Symbol.asyncDispose]();
+      await backend[Symbol.asyncDispose]();
+    },
+  };
+}
+
+test("a request over HTTP/2 reaches an HTTP/2 upstream, with bodies and trailers both ways", async () => {
+  await using made = await withBackend(echoStream);
+  const { harness } = made;
   const session = await connectTo(harness.port);
-  const answer = await ask(session, { ":method": "POST", ":path": "/x?y=1", cookie: ["a=1", "b=2"], te: "trailers" }, "hello");
+  const answer = await ask(session, { ":method": "POST", ":path": "/x?y=1", cookie: ["a=1", "b=2"], te: "trailers" }, "hello", { "x-sum": "5" });
   assert.equal(answer.headers[":status"], 200);
   assert.equal(answer.headers["server"], "istio-envoy");
   assert.equal(answer.trailers["x-end"], "yes");
-  const seen = JSON.parse(answer.body.toString()) as { headers: Record<string, string>; length: number };
-  assert.equal(seen.length, 5);
+  const seen = JSON.parse(answer.body.toString()) as { headers: Record<string, string>; trailers: Record<string, string>; length: number };
+  assert.deepEqual([seen.length, seen.trailers["x-sum"]], [5, "5"]);
   assert.deepEqual(
-    [":path", ":method", ":scheme", "cookie", "te", "x-forwarded-proto", "x-envoy-attempt-count"].map((name) => seen.headers[name]),
-    ["/x?y=1", "POST", "http", "a=1; b=2", "trailers", "http", "1"],
+    [":path", ":method", ":scheme", "cookie", "te", "x-forwarded-proto", "x-envoy-attempt-count", "transfer-encoding", "host"].map((name) => seen.headers[name]),
+    ["/x?y=1", "POST", "http", "a=1; b=2", "trailers", "http", "1", undefined, undefined],
   );
   assert.equal(seen.headers[":authority"], `127.0.0.1:${harness.port}`);
   session.close();
   await eventually(() => harness.records.length === 1);
+  assert.deepEqual([harness.records[0]?.receivedBytes, harness.records[0]?.sentBytes], [5, answer.body.length]);
+});
+
+test("large bodies arrive whole in every combination of HTTP/1.1 and HTTP/2, with and without a stated length", async () => {
+  const body = randomBytes(3 * 1024 * 1024);
+  for (const upstream of ["http1", "http2"] as const) {
+    await using harness = await Harness.start();
+    const mirrorBody: StreamHandler = (stream) => {
+      const chunks: Buffer[] = [];
+      stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+      stream.on("end", () => stream.end(Buffer.concat(chunks)));
+    };
+    await using backend = await Http2Backend.start(mirrorBody);
+    const plain = await harness.backend((request, response) => {
+      const chunks: Buffer[] = [];
+      request.on("data", (chunk: Buffer) => chunks.push(chunk));
+      request.on("end", () => {
+        // In pieces and without a length: chunked.
+        const all = Buffer.concat(chunks);
+        response.write(all.subarray(0, 100_000));
+        response.end(all.subarray(100_000));
+      });
+    });
+    harness.cluster("a", [upstream === "http2" ? backend.port : plain.port], { upstreamProtocol: upstream });
+    harness.table = tableOf(route(forwardTo("a")));
+    const session = await connectTo(harness.port);
+    for (const length of [undefined, String(body.length)]) {
+      const headers = { ":method": "PUT", ":path": "/", ...(length === undefined ? {} : { "content-length": length }) };
+      const answer = await ask(session, headers, body);
+      assert.equal(sha(answer.body), sha(body), `HTTP/2 to ${upstream}, length ${length}`);
+      const back = await new Promise<Buffer>((resolve, reject) => {
+        const request = httpRequest({ port: harness.port, host: "127.0.0.1", method: "PUT", headers: length === undefined ? { "transfer-encoding": "chunked" } : { "content-length": length } }, (response) => {
+          const chunks: Buffer[] = [];
+          response.on("data", (chunk: Buffer) => chunks.push(chunk));
+          response.on("end", () => resolve(Buffer.concat(chunks)));
+        });
+        request.on("error", reject);
+        request.write(body.subarray(0, 70_001));
+        request.end(body.subarray(70_001));
+      });
+      assert.equal(sha(back), sha(body), `HTTP/1.1 to ${upstream}, length ${length}`);
+    }
+    session.close();
+    assert.deepEqual(new Set(harness.records.map((record) => record.flag)), new Set(["-"]));
+  }
+});
+
+test("trailers cross between HTTP/1.1 and HTTP/2 both ways", async () => {
+  await using harness = await Harness.start();
+  await using backend = await Http2Backend.start(echoStream);
+  let seen = "";
+  const plain = await harness.rawBackend((socket) =>
+    socket.on("data", (chunk) => {
+      seen += chunk.toString("latin1");
+      if (seen.includes("\r\nx-sum: 5\r\n\r\n")) socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nGrpc-Status: 7\r\n\r\n");
+    }),
+  );
+  harness.cluster("two", [backend.port], { upstreamProtocol: "http2" });
+  harness.cluster("one", [plain]);
+  harness.table = tableOf(route(forwardTo("two"), { matches: (request) => request.path === "/two" }), route(forwardTo("one")));
+  const client = harness.client();
+  client.send("POST /two HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 5\r\n\r\n");
+  assert.match(await client.until(/x-end: yes\r\n\r\n$/), /"trailers":\{"x-sum":"5"\},"length":5\}\r\n0\r\nx-end: yes\r\n\r\n$/);
+  const session = await connectTo(harness.port);
+  const answer = await ask(session, { ":method": "POST", ":path": "/one" }, "hello", { "x-sum": "5" });
+  assert.deepEqual([answer.body.toString(), answer.trailers["grpc-status"]], ["abc", "7"]);
+  assert.match(seen, /transfer-encoding: chunked\r\n(?:.*\r\n)*\r\n5\r\nhello\r\n0\r\nx-sum: 5\r\n\r\n$/);
+  session.close();
+});
+
+test("answers without a body keep their connections: HEAD, 204, 304, and none although the upstream said nothing", async () => {
+  await using made = await withBackend((stream, headers) => {
+    const status = Number(String(headers[":path"]).slice(1));
+    stream.respond({ ":status": status, ...(headers[":method"] === "HEAD" ? { "content-length": 10 } : {}) }, { endStream: true });
+  });
+  const { harness } = made;
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const session = await connectTo(harness.port);
+  for (const [method, status] of [["HEAD", 200], ["GET", 204], ["GET", 304], ["GET", 200], ["DELETE", 404]] as const) {
+    const plain = await harness.get(`/${status}`, { agent, method });
+    assert.deepEqual([plain.status, plain.body], [status, ""]);
+    const answer = await ask(session, { ":method": method, ":path": `/${status}` });
+    assert.deepEqual([answer.headers[":status"], answer.body.length, answer.headers["content-length"]], [status, 0, method === "HEAD" ? "10" : undefined]);
+  }
+  assert.equal(harness.listener.accepted, 2);
+  agent.destroy();
+  session.close();
+});
+
+test("many requests share a connection, up to what the server takes at a time", async () => {
+  let open = 0;
+  let most = 0;
+  await using made = await withBackend(
+    (stream) => {
+      open += 1;
+      most = Math.max(most, open);
+      setTimeout(() => {
+        open -= 1;
+        stream.respond({ ":status": 200 });
+        stream.end("x");
+      }, 5);
+    },
+    { maxConcurrentStreams: 10 },
+  );
+  const session = await connectTo(made.harness.port);
+  await ask(session, { ":path": "/" });
+  const answers = await Promise.all(Array.from({ length: 100 }, () => ask(session, { ":path": "/" })));
+  assert.deepEqual(new Set(answers.map((answer) => answer.headers[":status"])), new Set([200]));
+  assert.ok(most <= 10 * made.backend.connections, `${most} at once on ${made.backend.connections} connections`);
+  session.close();
+});
+
+test("a connection is left after its number of requests, and nothing is lost by it", async () => {
+  await using made = await withBackend((stream) => {
+    stream.respond({ ":status": 200 });
+    stream.end("x");
+  });
+  const { harness, backend } = made;
+  const known = harness.clusters.get("a")?.config.limits;
+  harness.cluster("a", [backend.port], { upstreamProtocol: "http2", limits: { ...(known ?? assert.fail()), maxRequestsPerConnection: 5 } });
+  const session = await connectTo(harness.port);
+  const answers = await Promise.all(Array.from({ length: 20 }, () => ask(session, { ":path": "/" })));
+  assert.deepEqual(new Set(answers.map((answer) => answer.headers[":status"])), new Set([200]));
+  assert.equal(backend.connections, 4);
+  session.close();
+});
+
+test("a server that goes away loses no request, whatever the moment", async () => {
+  await using made = await withBackend((stream) => setTimeout(() => (stream.respond({ ":status": 200 }), stream.end("x")), 3));
+  const { harness, backend } = made;
+  const session = await connectTo(harness.port);
+  const statuses: (number | undefined)[] = [];
+  const worker = async (): Promise<void> => {
+    for (let index = 0; index < 30; index += 1) statuses.push((await ask(session, { ":method": "POST", ":path": "/" }, "body")).headers[":status"]);
+  };
+  const leaving = setInterval(() => {
+    for (const each of backend.sessions) each.close();
+  }, 7);
+  await Promise.all(Array.from({ length: 8 }, worker));
+  clearInterval(leaving);
+  assert.deepEqual([statuses.length, new Set(statuses)], [240, new Set([200])]);
+  assert.ok(backend.connections > 3);
+  session.close();
+});
+
+test("streams that a server refuses, or had not seen when it went away, go once more; others are answered 503 UR", async () => {
+  let refusals = 0;
+  await using made = await withBackend((stream, headers) => {
+    if (headers[":path"] === "/reset") stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
+    else if (refusals++ < 2) stream.close(http2.constants.NGHTTP2_REFUSED_STREAM);
+    else {
+      stream.respond({ ":status": 200 });
+      stream.end("at last");
+    }
+  });
+  const { harness } = made;
+  const session = await connectTo(harness.port);
+  assert.equal((await ask(session, { ":method": "POST", ":path": "/refused" }, "x")).body.toString(), "at last");
+  const failed = await ask(session, { ":path": "/reset" });
+  assert.deepEqual([failed.headers[":status"], failed.body.toString()], [503, "upstream connect error or disconnect/reset before headers. reset reason: remote reset"]);
+  assert.equal(harness.records.at(-1)?.flag, "UR");
+  session.close();
+});
+
+test("a policy tries a reset again, and an answer that breaks off breaks off for the client", async () => {
+  let calls = 0;
+  await using made = await withBackend((stream, headers) => {
+    calls += 1;
+    if (headers[":path"] === "/cut") {
+      stream.respond({ ":status": 200 });
+      stream.write("half");
+      setTimeout(() => stream.destroy(new Error("cut")), 5);
+    } else if (calls < 3) stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
+    else {
+      stream.respond({ ":status": 200 });
+      stream.end(String(headers["x-envoy-attempt-count"]));
+    }
+  });
+  const { harness } = made;
+  harness.table = tableOf(route(forwardTo("a", { includeAttemptCount: true, retry: retryPolicy({ on: { reset: true } }) })));
+  const session = await connectTo(harness.port);
+  assert.equal((await ask(session, { ":path": "/" })).body.toString(), "3");
+  await assert.rejects(ask(session, { ":path": "/cut" }), /INTERNAL_ERROR/);
+  assert.equal(harness.records.at(-1)?.flag, "UR");
+  session.close();
+});
+
+test("a client that takes its request back takes it back from the upstream", async () => {
+  const reached = Promise.withResolvers<http2.ServerHttp2Stream>();
+  const closed = Promise.withResolvers<number | undefined>();
+  await using made = await withBackend((stream) => {
+    reached.resolve(stream);
+    stream.on("close", () => closed.resolve(stream.rstCode));
+  });
+  const session = await connectTo(made.harness.port);
+  const stream = session.request({ ":path": "/" });
+  stream.on("error", () => undefined);
+  await reached.promise;
+  stream.close(http2.constants.NGHTTP2_CANCEL);
+  assert.equal(await closed.promise, http2.constants.NGHTTP2_CANCEL);
+  await eventually(() => made.harness.records.length === 1);
+  assert.deepEqual([made.harness.records[0]?.status, made.harness.records[0]?.flag, made.harness.clusters.get("a")?.activeRequests], [0, "DC", 0]);
+  session.close();
+});
+
+test("large answers flow to slow clients without being held here, stream by stream", async () => {
+  const size = 24 * 1024 * 1024;
+  let sent = 0;
+  await using made = await withBackend((stream, headers) => {
+    // Unread, node would end the stream by a reset.
+    stream.resume();
+    stream.respond({ ":status": 200 });
+    if (headers[":path"] === "/small") {
+      stream.end("small");
+      return;
+    }
+    const block = Buffer.alloc(65_536, 97);
+    const more = (): void => {
+      while (sent < size) {
+        sent += block.length;
+        if (!stream.write(block)) return void stream.once("drain", more);
+      }
+      stream.end();
+    };
+    more();
+  });
+  const session = await connectTo(made.harness.port);
+  const slow = session.request({ ":path": "/" });
+  slow.pause();
+  await eventually(() => sent > 0);
+  let last = -1;
+  while (sent !== last) {
+    last = sent;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.ok(sent < 8 * 1024 * 1024, `the upstream was held back: ${sent}`);
+  assert.equal((await ask(session, { ":path": "/small" })).body.toString(), "small");
+  let got = 0;
+  slow.on("data", (chunk: Buffer) => (got += chunk.length));
+  slow.resume();
+  await eventually(() => got === size);
+  session.close();
+});
+
+test("an answer may come before the request has ended, and then nothing more of it is wanted", async () => {
+  await using made = await withBackend((stream) => {
+    stream.respond({ ":status": 413 });
+    stream.end("too much");
+  });
+  const session = await connectTo(made.harness.port);
+  const stream = session.request({ ":method": "POST", ":path": "/" });
+  stream.on("error", () => undefined);
+  let body = "";
+  stream.on("data", (chunk: Buffer) => (body += chunk.toString()));
+  stream.write("some");
+  await new Promise((resolve) => stream.once("close", resolve));
+  assert.deepEqual([body, stream.rstCode], ["too much", http2.constants.NGHTTP2_NO_ERROR]);
+  assert.equal((await ask(session, { ":path": "/" })).headers[":status"], 413);
+  session.close();
+});
+
+test("a gRPC client is answered in gRPC's form when the answer is ours", async () => {
+  await using harness = await Harness.start();
+  const session = await connectTo(harness.port);
+  const answer = await ask(session, { ":method": "POST", ":path": "/a.B/C", "content-type": "application/grpc+proto", te: "trailers" });
+  assert.deepEqual([answer.headers[":status"], answer.headers["content-type"], answer.headers["grpc-status"], answer.body.length], [200, "application/grpc", "12", 0]);
+  harness.cluster("gone", []);
+  harness.table = tableOf(route(forwardTo("gone")));
+  const unhealthy = await ask(session, { ":method": "POST", ":path": "/a.B/C", "content-type": "application/grpc" });
+  assert.deepEqual([unhealthy.headers["grpc-status"], unhealthy.headers["grpc-message"]], ["14", "no healthy upstream"]);
+  session.close();
+});
+
+test("a drain tells clients to go, serves what is under way, and loses nothing that was sent meanwhile", async () => {
+  await using made = await withBackend((stream, headers) => setTimeout(() => (stream.respond({ ":status": 200 }), stream.end(String(headers[":path"]))), 40));
+  const { harness } = made;
+  const session = await connectTo(harness.port);
+  await ask(session, { ":path": "/warm" });
+  const gone = new Promise<void>((resolve) => session.once("goaway", () => resolve()));
+  const closed = new Promise<void>((resolve) => session.once("close", () => resolve()));
+  const early = ask(session, { ":path": "/early" });
+  harness.listener.drain();
+  const late = ask(session, { ":path": "/late" });
+  await gone;
+  assert.deepEqual([(await early).body.toString(), (await late).body.toString()], ["/early", "/late"]);
+  await closed;
+  await eventually(() => harness.listener.connections === 0);
+  const next = await connectTo(harness.port);
+  const leaves = new Promise<void>((resolve) => next.once("goaway", () => resolve()));
+  assert.equal((await ask(next, { ":path": "/new" })).body.toString(), "/new");
+  await leaves;
+});
+
+test("clients that open and reset without end are cut off, and so are those that flood with control frames", async () => {
+  await using made = await withBackend(() => undefined);
+  const rapid = await connectTo(made.harness.port);
+  const calm = new Promise<number>((resolve) => rapid.once("goaway", resolve));
+  for (let round = 0; round < 20 && !rapid.destroyed; round += 1) {
+    for (let index = 0; index < 50 && !rapid.closed; index += 1) {
+      const stream = rapid.request({ ":path": "/" });
+      stream.on("error", () => undefined);
+      stream.close(http2.constants.NGHTTP2_CANCEL);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  assert.equal(await calm, http2.constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  await eventually(() => made.harness.clusters.get("a")?.activeRequests === 0);
+});
+
+test("an upgrade is not asked of an HTTP/2 upstream, and one that follows its client stays on HTTP/1.1 for it", async () => {
+  await using made = await withBackend(echoStream);
+  const { harness } = made;
+  const refused = harness.client();
+  refused.send("GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  await refused.until(/^HTTP\/1.1 403 /);
+  const { port, server } = await harness.backend((_request, response) => response.end("plain"));
+  server.on("upgrade", (_request, socket) => socket.end("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhi"));
+  harness.cluster("a", [port], { upstreamProtocol: "downstream" });
+  const upgraded = harness.client();
+  upgraded.send("GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  await upgraded.until(/^HTTP\/1.1 101 (?:.*\r\n)*\r\nhi$/);
+});
+
+test("a mirror of another protocol gets the same request", async () => {
+  await using made = await withBackend(echoStream);
+  const { harness, backend } = made;
+  const { port } = await harness.backend((request, response) => {
+    request.resume();
+    request.on("end", () => response.end("main"));
+  });
+  const copies: string[] = [];
+  await using mirror = await Http2Backend.start((stream, headers) => {
+    let body = "";
+    stream.on("data", (chunk: Buffer) => (body += chunk.toString()));
+    stream.on("end", () => {
+      copies.push(`${headers[":method"]} ${headers[":authority"]} ${body}`);
+      stream.respond({ ":status": 204 }, { endStream: true });
+    });
+  });
+  assert.ok(backend.port > 0);
+  harness.cluster("main", [port]);
+  harness.cluster("mirror", [mirror.port], { upstreamProtocol: "http2" });
+  harness.table = tableOf(route(forwardTo("main", { mirrors: [{ cluster: "mirror", fraction: 1, keepHost: false }] })));
+  const client = harness.client();
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+  await client.until(/main/);
+  await eventually(() => copies.length === 1);
+  assert.deepEqual(copies, ["POST a-shadow hello"]);
 });

@@ -41,6 +41,8 @@ export interface Http2ConnectionOptions {
   /** Quiet time of a connection with streams after which its peer is asked for a sign of life; 0 means never. */
   readonly pingIntervalMs: number;
   readonly pingTimeoutMs: number;
+  /** Streams that a server is taken to allow until it says how many. */
+  readonly assumedStreams?: number | undefined;
 }
 
 /** Idle frames that each frame which moves something on allows: WINDOW_UPDATE for stream and connection, a PING to measure. */
@@ -75,7 +77,8 @@ export class Http2Connection implements FrameHandler, StreamOwner, Flushable {
   #receiveWindow: number = http2Limits.connectionWindowBytes;
   #peerStreamWindow = defaultWindow;
   #peerFrameBytes = defaultMaxFrameSize;
-  #peerMaxStreams: number = http2Limits.openedStreamsBeforeSettings;
+  #peerMaxStreams: number;
+  #sawSettings = false;
   #peerDecoderShrunk = false;
   #uncredited = 0;
   #queuedBytes = 0;
@@ -101,6 +104,7 @@ export class Http2Connection implements FrameHandler, StreamOwner, Flushable {
     this.#maxStreams = options.maxStreams;
     this.#pingIntervalMs = options.pingIntervalMs;
     this.#pingTimeoutMs = options.pingTimeoutMs;
+    this.#peerMaxStreams = options.assumedStreams ?? http2Limits.openedStreamsBeforeSettings;
     this.#heardAtMs = options.clock.steadyMs();
     const listBytes = options.maxHeaderListBytes * http2Limits.headerListSlack;
     this.#reader = new FrameReader(this, {
@@ -151,6 +155,11 @@ export class Http2Connection implements FrameHandler, StreamOwner, Flushable {
 
   get draining(): boolean {
     return this.#draining;
+  }
+
+  /** How many streams the server takes at a time; undefined before it has said. */
+  get peerMaxStreams(): number | undefined {
+    return this.#sawSettings ? this.#peerMaxStreams : undefined;
   }
 
   /** Whether the peer takes another stream now; clients only. */
@@ -354,7 +363,8 @@ export class Http2Connection implements FrameHandler, StreamOwner, Flushable {
       this.#peerStreamWindow = window;
     }
     this.#peerFrameBytes = Math.min(values.get(setting.maxFrameSize) ?? this.#peerFrameBytes, http2Limits.maxFrameBytes);
-    this.#peerMaxStreams = values.get(setting.maxConcurrentStreams) ?? (this.#peerMaxStreams === http2Limits.openedStreamsBeforeSettings ? Infinity : this.#peerMaxStreams);
+    this.#peerMaxStreams = values.get(setting.maxConcurrentStreams) ?? (this.#sawSettings ? this.#peerMaxStreams : Infinity);
+    this.#sawSettings = true;
     if ((values.get(setting.headerTableSize) ?? defaultHeaderTable) < defaultHeaderTable) this.#peerDecoderShrunk = true;
     this.#writer.settingsAck();
     this.#mark();

@@ -1,5 +1,4 @@
 import { messageOf, SerinError, type Clock } from "../../base/index.ts";
-import { http2Limits } from "../http2/http2-limits.ts";
 import { Budget } from "./circuit-breaker.ts";
 import type { EndpointConfig, EndpointConnector, UpstreamStream } from "./endpoint.ts";
 import { Http2Pool } from "./http2-pool.ts";
@@ -185,8 +184,7 @@ export class ConnectionPool implements ConnectionHome {
   #wantsMore(protocol: "http2" | "alpn"): boolean {
     const dialing = this.#connecting[protocol];
     if (protocol === "alpn" && this.#agreed === "http1") return this.#waiting.length > dialing;
-    const perConnection = Math.min(this.limits.maxRequestsPerConnection || Infinity, http2Limits.openedStreamsBeforeSettings);
-    return this.#waiting.length > dialing * perConnection;
+    return this.#waiting.length > dialing * this.#http2.expectedStreams;
   }
 
   #hasRoom(): boolean {

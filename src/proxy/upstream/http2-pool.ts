@@ -1,4 +1,5 @@
 import type { Clock } from "../../base/index.ts";
+import { http2Limits } from "../http2/http2-limits.ts";
 import type { UpstreamStream } from "./endpoint.ts";
 import type { PoolUser } from "./pool-user.ts";
 import type { Http2Settings } from "./http2-settings.ts";
@@ -19,6 +20,8 @@ export class Http2Pool implements Http2ConnectionHome {
   readonly #onClosed: () => void;
   readonly #onRoom: () => void;
   readonly #connections = new Set<Http2UpstreamConnection>();
+  /** What the endpoint said of itself last; undefined before it has. */
+  #knownStreams: number | undefined;
   /** A connection is closed after that many requests; 0 means no limit. */
   maxRequestsPerConnection = 0;
 
@@ -41,9 +44,15 @@ export class Http2Pool implements Http2ConnectionHome {
   }
 
   adopt(stream: UpstreamStream): void {
-    const connection = new Http2UpstreamConnection(stream, this, this.#clock, this.#settings);
+    const connection = new Http2UpstreamConnection(stream, this, this.#clock, this.#settings, this.#knownStreams);
     this.#connections.add(connection);
     connection.start();
+  }
+
+  /** Requests that a new connection will take at a time, as far as is known. */
+  get expectedStreams(): number {
+    const known = Math.min(this.#knownStreams ?? http2Limits.openedStreamsBeforeSettings, this.#settings?.maxConcurrentStreams ?? Infinity);
+    return Math.max(1, Math.min(known, this.maxRequestsPerConnection || Infinity));
   }
 
   get hasRoom(): boolean {
@@ -75,7 +84,8 @@ export class Http2Pool implements Http2ConnectionHome {
     for (const connection of this.#connections) connection.drain();
   }
 
-  changed(): void {
+  changed(connection: Http2UpstreamConnection): void {
+    this.#knownStreams = connection.maxStreams ?? this.#knownStreams;
     this.#onRoom();
   }
 

@@ -32,7 +32,7 @@ export class Http2UpstreamConnection implements Http2ConnectionHandler {
   readonly #clock: Clock;
   idleSinceMs: number;
 
-  constructor(stream: UpstreamStream, home: Http2ConnectionHome, clock: Clock, settings: Http2Settings | undefined) {
+  constructor(stream: UpstreamStream, home: Http2ConnectionHome, clock: Clock, settings: Http2Settings | undefined, assumedStreams: number | undefined) {
     this.#stream = stream;
     this.#home = home;
     this.#clock = clock;
@@ -47,6 +47,7 @@ export class Http2UpstreamConnection implements Http2ConnectionHandler {
       maxStreams: Math.min(settings?.maxConcurrentStreams ?? Infinity, http2Limits.openedStreams),
       pingIntervalMs: asked ? settings.keepaliveIntervalMs : http2Limits.pingIntervalMs,
       pingTimeoutMs: asked ? settings.keepaliveTimeoutMs : http2Limits.pingTimeoutMs,
+      assumedStreams,
     });
   }
 
@@ -61,6 +62,11 @@ export class Http2UpstreamConnection implements Http2ConnectionHandler {
   /** Streams that were opened on it. */
   get requests(): number {
     return this.#connection.openedStreams;
+  }
+
+  /** Undefined before the server has said. */
+  get maxStreams(): number | undefined {
+    return this.#connection.peerMaxStreams;
   }
 
   get takesStream(): boolean {
