@@ -23,7 +23,7 @@ export interface CliContext {
   readonly requestOfPod: (flags: ConnectionFlags, request: PodRequest) => Promise<{ readonly status: number; readonly text: string }>;
   readonly readFile: (path: string) => Promise<string>;
   /** The definitions of kinds that this release carries. */
-  readonly customResources: () => Promise<CustomResources>;
+  readonly customResources: () => Promise<CustomResources & { readonly operator: readonly UntypedObject[]; readonly banzai: readonly UntypedObject[] }>;
   readonly installer: Installer;
   /** Who runs the command line, for others who want the same at the same time: `user@host (pid 12)`. */
   readonly identity: string;

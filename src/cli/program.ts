@@ -3,6 +3,7 @@ import { completionCommands } from "./completion.ts";
 import type { CliContext } from "./context.ts";
 import { installCommands } from "./install.ts";
 import { manifestCommands } from "./manifest.ts";
+import { operatorCommands } from "./operator.ts";
 import { profileCommands } from "./profile.ts";
 import { rolloutCommands } from "./rollouts.ts";
 import { statusCommands } from "./status.ts";
@@ -23,6 +24,7 @@ export function createProgram(context: CliContext): Command {
   manifestCommands(program, context);
   profileCommands(program, context);
   tagCommands(program, context);
+  operatorCommands(program, context);
   statusCommands(program, context);
   ztunnelConfigCommands(program, context);
   rolloutCommands(program, context);

@@ -37,6 +37,8 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
     customResources: async () => ({
       istio: await readObjects(join(release.root, "manifests/crds/istio.yaml")),
       rollout: await readObjects(join(release.root, "manifests/crds/rollout.yaml")),
+      operator: await readObjects(join(release.root, "manifests/crds/istio-operator.yaml")),
+      banzai: await readObjects(join(release.root, "manifests/crds/banzai.yaml")),
     }),
     installer: { apply: applyComponents, plan: async (client, object) => await planObject(client, object, fieldManager), verify: verifyInstalled, remove: removeInstalled },
     identity: `${userInfo().username}@${hostname()} (pid ${process.pid})`,

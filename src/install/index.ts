@@ -1,6 +1,7 @@
 export { controlPlaneLabels, gatewaySelector, meshGatewayNames, renderBanzaiControlPlane, renderBanzaiGateway, renderMeshGateways } from "./banzai/index.ts";
 export { chartValuesOf, type ChartName } from "./chart-values.ts";
 export { installedKindOf, installedKinds } from "./installed-kinds.ts";
+export { operatorName, renderOperator, type OperatorSettings } from "./operator-deployment.ts";
 export { profiles } from "./profiles.ts";
 export {
   inApplyOrder,

@@ -85,10 +85,10 @@ const withoutEffect = ["citadel", "galley", "mixer", "policy", "telemetry", "nod
 export function parseBanzaiIstio(raw: unknown): Parsed<BanzaiIstio> {
   const reader = new Reader(raw);
   reader.ignore("apiVersion", "kind", "metadata", "status");
-  reader.unknownFields();
   const spec = reader.object("spec") ?? new Reader({}, "spec");
+  reader.unknownFields();
   const parsed = parseSpec(spec);
-  return reader.finish(() => ({ ...(raw as KubernetesObject), spec: parsed }) as BanzaiIstio);
+  return reader.finish(() => ({ ...(raw as KubernetesObject), spec: parsed }));
 }
 
 function parseSpec(spec: Reader): BanzaiIstioSpec {

@@ -22,8 +22,8 @@ export interface BanzaiMeshGatewaySpec extends GatewayConfiguration {
 export function parseBanzaiMeshGateway(raw: unknown): Parsed<BanzaiMeshGateway> {
   const reader = new Reader(raw);
   reader.ignore("apiVersion", "kind", "metadata", "status");
-  reader.unknownFields();
   const spec = reader.object("spec") ?? new Reader({}, "spec");
+  reader.unknownFields();
   const own = (raw as KubernetesObject).metadata.namespace ?? "";
   const reference = spec.object("istioControlPlane");
   const name = reference?.required("name", reference.string("name"));
@@ -35,7 +35,7 @@ export function parseBanzaiMeshGateway(raw: unknown): Parsed<BanzaiMeshGateway> 
     istioControlPlane: name === undefined ? undefined : { name, namespace },
   };
   spec.unknownFields();
-  return reader.finish(() => ({ ...(raw as KubernetesObject), spec: parsed }) as BanzaiMeshGateway);
+  return reader.finish(() => ({ ...(raw as KubernetesObject), spec: parsed }));
 }
 
 export const banzaiMeshGatewayKind = defineKind<KubernetesObject & { spec?: Tree; status?: BanzaiStatus }>({

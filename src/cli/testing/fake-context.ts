@@ -53,7 +53,7 @@ export class FakeContext implements CliContext {
     if (text === undefined) throw new Error(`no file ${path}`);
     return text;
   };
-  readonly customResources = async () => ({ istio: [], rollout: [] });
+  readonly customResources = async () => ({ istio: [], rollout: [], operator: [], banzai: [] });
   readonly identity = "tester@here (pid 1)";
   readonly installer = {
     apply: async (): Promise<void> => undefined,

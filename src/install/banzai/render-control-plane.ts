@@ -10,7 +10,15 @@ export function renderBanzaiControlPlane(istio: BanzaiIstio): UntypedObject[] {
   const names = namesOf(istio);
   return renderPilot(settings)
     .filter(({ kind, metadata }) => !(kind === "ConfigMap" && metadata.name?.startsWith("values")) && metadata.labels?.["app"] !== "istio-reader")
-    .map((object) => relabelled(renamed(object, names), istio));
+    .map((object) => relabelled(renamed(withDnsPort(object), names), istio));
+}
+
+/** The port for DNS over TLS that the operators' Service has besides upstream's. */
+function withDnsPort(object: UntypedObject): UntypedObject {
+  if (object.kind !== "Service" || !isTree(object["spec"])) return object;
+  const { spec } = object;
+  const ports = [...(spec["ports"] as readonly unknown[]), { name: "dns-tls", port: 853, targetPort: 15_053, protocol: "TCP" }];
+  return { ...object, spec: { ...spec, ports } };
 }
 
 /** Upstream's name of an object, and the operators'. */

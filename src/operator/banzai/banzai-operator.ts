@@ -29,6 +29,8 @@ export class BanzaiOperator {
   readonly #events: EventRecorder;
   readonly #controlPlanes: Reconciler;
   readonly #gateways: Reconciler;
+  /** By the object's uid, the version for which it was told that it is skipped. */
+  readonly #skipped = new Map<string, string>();
 
   constructor(options: BanzaiOperatorOptions) {
     this.#options = options;
@@ -83,8 +85,12 @@ export class BanzaiOperator {
   /** An object that no running operator looks after would wait forever without a word. */
   #tellForeign(istio: IstioObject, type: "set" | "delete"): void {
     const version = istio.spec?.["version"];
+    if (type === "delete") this.#skipped.delete(istio.metadata.uid ?? "");
     if (type === "delete" || typeof version !== "string" || this.#isOurs(istio)) return;
     const { minor, log } = this.#options;
+    const uid = istio.metadata.uid ?? "";
+    if (this.#skipped.get(uid) === version) return;
+    this.#skipped.set(uid, version);
     const message = skippedMessage(version, minor);
     log.info("skips an Istio object", { istio: `${istio.metadata.namespace ?? ""}/${istio.metadata.name ?? ""}`, why: message });
     if (istio.status?.Status === undefined) this.#events.record(banzaiIstioKind, istio, { type: "Normal", reason: "Skipped", message });

@@ -110,7 +110,7 @@ async function writeGateways(world: BanzaiWorld, istio: BanzaiIstio): Promise<vo
     const found = await client.get(banzaiMeshGatewayKind, object.metadata.name ?? "", namespace);
     const leadsTo = (found?.spec?.["istioControlPlane"] as { readonly name?: string } | undefined)?.name;
     if (found !== undefined && (createOnly || (leadsTo !== undefined && leadsTo !== name))) continue;
-    await client.apply(banzaiMeshGatewayKind, { ...object, metadata: { ...object.metadata, ownerReferences: [istioReference(istio)] } } as typeof found & object, { fieldManager, force: true });
+    await client.apply(banzaiMeshGatewayKind, { ...object, metadata: { ...object.metadata, ownerReferences: [istioReference(istio)] } }, { fieldManager, force: true });
   }
   const names = new Set(wanted.map(({ object }) => object.metadata.name));
   for (const gateway of meshGatewayNames(istio)) {

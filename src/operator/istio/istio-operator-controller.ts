@@ -53,6 +53,8 @@ export class IstioOperatorController {
   readonly #reconciler: Reconciler;
   /** The generation in which an owned object was seen last. */
   readonly #seen = new Map<string, string>();
+  /** The generation of an IstioOperator that was installed last. */
+  readonly #installed = new Map<string, number>();
 
   constructor(options: IstioOperatorControllerOptions) {
     this.#options = options;
@@ -80,7 +82,7 @@ export class IstioOperatorController {
   #ownedChanged({ kind = "", metadata }: KubernetesObject, type: "set" | "delete"): void {
     const owner = `${metadata.labels?.[ownerNamespaceLabel] ?? ""}/${metadata.labels?.[ownerLabel] ?? ""}`;
     const key = `${kind}/${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
-    const state = `${metadata.uid ?? ""} ${metadata.generation ?? metadata.resourceVersion ?? ""}`;
+    const state = `${metadata.uid ?? ""} ${metadata.generation ?? metadata.resourceVersion ?? ""} ${JSON.stringify(metadata.labels)}`;
     const before = this.#seen.get(key);
     if (type === "delete") this.#seen.delete(key);
     else this.#seen.set(key, state);
@@ -99,7 +101,8 @@ export class IstioOperatorController {
     const { settings, components } = rendered;
     const ready = new Set<string>();
     const notes: string[] = [];
-    await this.#setStatus(raw, statusOf(components, ready, settings.tag, undefined, []));
+    // Looking whether all is as it was is no change that anybody should see.
+    if (raw.status?.status !== "HEALTHY" || this.#installed.get(key) !== raw.metadata.generation) await this.#setStatus(raw, statusOf(components, ready, settings.tag, undefined, []));
     const defaultRevision = renderDefaultRevision(settings);
     try {
       await applyComponents({
@@ -119,6 +122,7 @@ export class IstioOperatorController {
         signal,
       });
       await this.#setStatus(raw, statusOf(components, ready, settings.tag, undefined, notes));
+      this.#installed.set(key, raw.metadata.generation ?? 0);
       log.info("installed", { istioOperator: key, revision: settings.revision === "" ? "default" : settings.revision });
     } catch (error) {
       await this.#setStatus(raw, statusOf(components, ready, settings.tag, messageOf(error), notes));

@@ -1,0 +1,78 @@
+import type { UntypedObject } from "../api/index.ts";
+import { grant } from "./components/roles.ts";
+import { fieldEnv, object } from "./render-context.ts";
+
+export interface OperatorSettings {
+  readonly hub: string;
+  readonly tag: string;
+  /** Of the operator itself. */
+  readonly namespace: string;
+  /** Whose IstioOperator objects it looks after; none means all. */
+  readonly watchedNamespaces: readonly string[];
+  /** Empty for the only operator of a cluster. */
+  readonly revision: string;
+}
+
+/** What `operator init` writes: namespaces, the definition of IstioOperator, account and rights, Service and Deployment. */
+export function renderOperator(settings: OperatorSettings, definitions: readonly UntypedObject[]): UntypedObject[] {
+  const { namespace, watchedNamespaces, revision } = settings;
+  const name = operatorName(revision);
+  const labels = { name, "operator.istio.io/managed-by": "serin" };
+  const serviceAccount = { name, namespace };
+  const names = [...new Set([namespace, ...watchedNamespaces])];
+  return [
+    ...names.map((one) => ({ apiVersion: "v1", kind: "Namespace", metadata: { name: one } })),
+    ...definitions,
+    object({ apiVersion: "v1", kind: "ServiceAccount", ...serviceAccount, labels }, {}),
+    // Whoever installs control planes must be able to grant what it installs.
+    ...grant({ name: revision === "" ? "istio-operator" : name, labels, serviceAccount, rules: [{ apiGroups: ["*"], resources: ["*"], verbs: ["*"] }] }),
+    object(
+      { apiVersion: "v1", kind: "Service", ...serviceAccount, labels },
+      { spec: { selector: { name }, ports: [{ name: "http-metrics", port: 8383, targetPort: 8383, protocol: "TCP" }] } },
+    ),
+    operatorDeployment(settings, name, labels),
+  ];
+}
+
+export function operatorName(revision: string): string {
+  return revision === "" ? "istio-operator" : `istio-operator-${revision}`;
+}
+
+function operatorDeployment({ hub, tag, namespace, watchedNamespaces, revision }: OperatorSettings, name: string, labels: Readonly<Record<string, string>>): UntypedObject {
+  return object(
+    { apiVersion: "apps/v1", kind: "Deployment", name, namespace, labels },
+    {
+      spec: {
+        replicas: 1,
+        selector: { matchLabels: { name } },
+        template: {
+          metadata: { labels: { name, "sidecar.istio.io/inject": "false", "istio.io/dataplane-mode": "none" }, annotations: { "prometheus.io/port": "8383", "prometheus.io/scrape": "true" } },
+          spec: {
+            serviceAccountName: name,
+            containers: [
+              {
+                name: "istio-operator",
+                image: `${hub}/operator:${tag}`,
+                args: ["server"],
+                ports: [{ name: "http-metrics", containerPort: 8383, protocol: "TCP" }],
+                readinessProbe: { httpGet: { path: "/ready", port: 8383 }, periodSeconds: 1 },
+                env: [
+                  { name: "WATCH_NAMESPACE", value: watchedNamespaces.join(",") },
+                  { name: "LEADER_ELECTION_NAMESPACE", value: namespace },
+                  fieldEnv("POD_NAME", "metadata.name"),
+                  fieldEnv("POD_NAMESPACE", "metadata.namespace"),
+                  { name: "OPERATOR_NAME", value: name },
+                  { name: "REVISION", value: revision },
+                  { name: "HUB", value: hub },
+                  { name: "TAG", value: tag },
+                ],
+                resources: { requests: { cpu: "20m", memory: "64Mi" } },
+                securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] }, privileged: false, readOnlyRootFilesystem: true, runAsGroup: 1337, runAsUser: 1337, runAsNonRoot: true },
+              },
+            ],
+          },
+        },
+      },
+    },
+  );
+}
