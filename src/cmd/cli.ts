@@ -41,7 +41,7 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
       banzai: await readObjects(join(release.root, "manifests/crds/banzai.yaml")),
     }),
     installer: { apply: applyComponents, plan: async (client, object) => await planObject(client, object, fieldManager), verify: verifyInstalled, remove: removeInstalled },
-    identity: `${userInfo().username}@${hostname()} (pid ${process.pid})`,
+    identity: `${userName()}@${hostname()} (pid ${process.pid})`,
     signal: shutdown.drain,
   };
   try {
@@ -73,5 +73,14 @@ async function confirm(question: string): Promise<boolean> {
     return /^y(es)?$/i.test((await terminal.question(question)).trim());
   } finally {
     terminal.close();
+  }
+}
+
+/** Who has no entry among the machine's users has a number all the same. */
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(process.getuid?.() ?? "unknown");
   }
 }

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { systemClock } from "../base/index.ts";
-import { applyRedirect, checkRedirect, describeRedirect, planRedirect, readRedirectCommand, removeRedirect } from "../cni/redirect/index.ts";
+import { adaptToUsers, applyRedirect, checkRedirect, describeRedirect, planRedirect, readRedirectCommand, removeRedirect } from "../cni/redirect/index.ts";
 import type { RoleContext } from "./role.ts";
 
 const validationTimeoutMs = 5_000;
@@ -9,7 +9,8 @@ const validationTimeoutMs = 5_000;
 export async function run({ args, env, log }: RoleContext): Promise<number> {
   const resolvConf = await readFile("/etc/resolv.conf", "utf8").catch(() => "");
   const command = readRedirectCommand(args.slice(1), env, resolvConf);
-  const rules = command.clean ? [] : planRedirect(command.options);
+  const uidMap = await readFile("/proc/self/uid_map", "utf8");
+  const rules = command.clean ? [] : planRedirect(adaptToUsers(command.options, uidMap));
   if (command.dryRun) process.stdout.write(describeRedirect(rules));
   else if (command.clean) removeRedirect();
   else if (!command.skipApply) {

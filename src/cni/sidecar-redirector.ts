@@ -1,9 +1,10 @@
+import { readFileSync } from "node:fs";
 import type { Pod } from "../api/kubernetes/index.ts";
 import { messageOf, type Logger } from "../base/index.ts";
 import type { NetworkNamespace } from "../net/index.ts";
 import { isFinished } from "./ambient-pod.ts";
 import type { PodNamespaceFinder } from "./pod-namespace.ts";
-import { applyRedirect, hasRedirect, planRedirect, readRedirectCommand, type RedirectOptions } from "./redirect/index.ts";
+import { adaptToUsers, applyRedirect, hasRedirect, planRedirect, readRedirectCommand, type RedirectOptions } from "./redirect/index.ts";
 
 const statusAnnotation = "sidecar.istio.io/status";
 const validationContainer = "istio-validation";
@@ -66,7 +67,7 @@ export class SidecarRedirector {
   }
 
   #apply(pod: Pod, options: RedirectOptions, namespace: NetworkNamespace): void {
-    applyRedirect(planRedirect(options), namespace.fd);
+    applyRedirect(planRedirect(adaptToUsers(options, readFileSync("/proc/self/uid_map", "utf8"))), namespace.fd);
     this.#done.add(pod.metadata.uid ?? "");
     this.#log.info("redirected a pod's traffic to its sidecar", { pod: pod.metadata.name, ns: pod.metadata.namespace });
   }

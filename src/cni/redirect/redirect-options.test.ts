@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { describeRedirect, planRedirect, readRedirectCommand } from "./index.ts";
+import { adaptToUsers, describeRedirect, planRedirect, readRedirectCommand } from "./index.ts";
 
 test("flags that cannot be honoured are refused by name", () => {
   assert.throws(() => readRedirectCommand(["-m", "TPROXY"], {}, ""), /TPROXY \(-m\) is not supported/);
@@ -12,6 +12,12 @@ test("flags that cannot be honoured are refused by name", () => {
 test("upstream's long flags and variables are read as its short ones are", () => {
   const { options } = readRedirectCommand(["--envoy-port", "16001", "--istio-inbound-ports=80,443"], { ISTIO_META_DNS_CAPTURE: "true" }, "nameserver 10.0.0.1\nnameserver fd00::1\n");
   assert.deepEqual([options.outboundPort, options.inboundPorts, options.dnsServers], [16_001, [80, 443], ["10.0.0.1", "fd00::1"]]);
+});
+
+test("where the proxy's user does not exist, its streams to the control plane pass by their ports", () => {
+  const { options } = readRedirectCommand(["-u", "1337"], {}, "");
+  assert.deepEqual(adaptToUsers(options, "         0     100000      65536\n").excludedOutboundPorts, []);
+  assert.deepEqual(adaptToUsers(options, "         0      54321          1\n").excludedOutboundPorts, [15_012, 15_010]);
 });
 
 test("ranges of both families are redirected, exclusions come first, and nothing is without a mode", () => {

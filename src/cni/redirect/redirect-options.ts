@@ -115,6 +115,20 @@ export function readRedirectCommand(args: readonly string[], env: Environment, r
   };
 }
 
+/** The control plane's, secure and plain: a proxy's streams there are a library's, which marks nothing. */
+const controlPlanePorts = [15_012, 15_010] as const;
+
+/**
+ * The options for a machine with these users (/proc/self/uid_map). Where the proxy's is not among them, the mark on its
+ * connections tells them from the application's, and its streams to the control plane pass by their ports.
+ */
+export function adaptToUsers(options: RedirectOptions, uidMap: string): RedirectOptions {
+  const ranges = uidMap.trim().split("\n").map((line) => line.trim().split(/\s+/).map(Number));
+  const exists = (uid: number): boolean => ranges.some(([first = 0, , count = 0]) => uid >= first && uid < first + count);
+  if (options.proxyUsers.every(exists)) return options;
+  return { ...options, excludedOutboundPorts: [...options.excludedOutboundPorts, ...controlPlanePorts] };
+}
+
 function parseFlags(args: readonly string[]): Readonly<Record<string, string | boolean | undefined>> {
   try {
     return parseArgs({ args: [...args], options: flags, allowPositionals: false }).values;
