@@ -134,6 +134,7 @@ function connectionOf(message: HttpConnectionManager, accessLogs: readonly Acces
     clientCertificate: certificateForwarding[message.forwardClientCertDetails] ?? "sanitize",
     clientCertificateFields: certificateFieldsOf(message, where, notes),
     filters,
+    filtersIdle: filters.every((filter) => filter.idle === true),
     localReplies: message.localReplyConfig === undefined ? [] : compileLocalReplies(message.localReplyConfig, `${where}: localReplyConfig`, notes),
     peerMetadata,
     maxStreamDurationMs: durationOr(message.commonHttpProtocolOptions?.maxStreamDuration, 0),

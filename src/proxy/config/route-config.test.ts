@@ -154,7 +154,7 @@ suite("actions", () => {
       [{ route: { weightedClusters: { clusters: [{ name: "c", weight: 0 }] } } }, /the weights must sum up to more than 0/],
       [{ match: { safeRegex: { regex: "(" } }, route: { cluster: "c" } }, /the regular expression "\(" is not RE2/],
       [{ route: { cluster: "c" }, requestHeadersToAdd: [{ header: { key: "content-length", value: "1" } }] }, /the header content-length must not be changed/],
-      [{ route: { cluster: "c" }, responseHeadersToAdd: [{ header: { key: "x", value: "%REQ(y)%" } }] }, /%REQ\(y\)% is not supported/],
+      [{ route: { cluster: "c" }, requestHeadersToAdd: [{ header: { key: "x", value: "%RESP(y)%" } }] }, /%RESP\(y\)% in a request's header is not supported/],
       [{ route: { cluster: "c" }, typedPerFilterConfig: { "envoy.filters.http.lua": { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" } } }, /typedPerFilterConfig envoy.filters.http.lua is not supported/],
     ];
     for (const [route, message] of refused) assert.throws(() => compile(one(route)), message);

@@ -42,6 +42,7 @@ const httpOfGrpc: Readonly<Record<number, number>> = {
 /** Delays requests, or answers them with an error, as they are or as their route asks for it. */
 export class FaultFilter implements HttpFilter {
   readonly name: string;
+  readonly idle: boolean;
   readonly #settings: FaultSettings;
   readonly #services: FilterServices;
   readonly #delays: FilterCounter;
@@ -51,6 +52,7 @@ export class FaultFilter implements HttpFilter {
 
   constructor(name: string, settings: FaultSettings, services: FilterServices, statPrefix: string) {
     this.name = name;
+    this.idle = settings.delay === undefined && settings.abort === undefined;
     this.#settings = settings;
     this.#services = services;
     this.#delays = services.statistics.counter(`${statPrefix}fault.delays_injected`);

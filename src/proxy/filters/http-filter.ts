@@ -44,6 +44,8 @@ export interface LocalReply {
 export interface HttpFilter {
   /** As configured: `envoy.filters.http.rbac`; a route's configuration for the filter is under this name. */
   readonly name: string;
+  /** It has something to do only where a route configures it. */
+  readonly idle?: boolean;
   /**
    * Undefined: the request goes on. A promise holds the request until it settles; `signal` aborts it when the client has
    * gone. A rejection is answered by 500.

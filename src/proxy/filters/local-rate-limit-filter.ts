@@ -61,11 +61,13 @@ export class LocalRateLimitSettings {
 /** Refuses requests beyond a rate, which this proxy counts by itself. */
 export class LocalRateLimitFilter implements HttpFilter {
   readonly name: string;
+  readonly idle: boolean;
   readonly #settings: LocalRateLimitSettings;
   readonly #services: FilterServices;
 
   constructor(name: string, settings: LocalRateLimitSettings, services: FilterServices) {
     this.name = name;
+    this.idle = settings.bucket === undefined;
     this.#settings = settings;
     this.#services = services;
   }

@@ -42,12 +42,14 @@ function countersOf(statistics: FilterStatistics, prefix: string, settings: Rbac
 /** Refuses requests by rules with 403. */
 export class RbacFilter implements HttpFilter {
   readonly name: string;
+  readonly idle: boolean;
   readonly #settings: RbacSettings;
   readonly #counters: Counters;
 
   /** `statPrefix` is of the connection manager, with its dot. */
   constructor(name: string, settings: RbacSettings, statistics: FilterStatistics, statPrefix: string) {
     this.name = name;
+    this.idle = settings.rules === undefined && settings.shadowRules === undefined;
     this.#settings = settings;
     this.#counters = countersOf(statistics, statPrefix, settings);
   }

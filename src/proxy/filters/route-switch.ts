@@ -15,11 +15,13 @@ export const filterOn = new FilterSwitch(true);
 /** A filter that routes may turn off; one that is off at first works only where a route configures it. */
 export class SwitchedFilter implements HttpFilter {
   readonly name: string;
+  readonly idle: boolean;
   readonly #filter: HttpFilter;
   readonly #enabled: boolean;
 
   constructor(filter: HttpFilter, enabled: boolean) {
     this.name = filter.name;
+    this.idle = !enabled || filter.idle === true;
     this.#filter = filter;
     this.#enabled = enabled;
   }

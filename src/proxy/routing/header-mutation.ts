@@ -1,3 +1,5 @@
+import type { MessageHead } from "../../wire/http1/index.ts";
+import type { ConnectionInfo } from "../connection-info.ts";
 import type { RequestView } from "./request-view.ts";
 
 /** What happens to a field that is there already. */
@@ -22,9 +24,21 @@ export interface HeaderMutation {
 /** What values may refer to. */
 export interface MutationContext {
   readonly request: RequestView;
-  /** `ip:port`. */
-  readonly downstreamRemote: string;
-  readonly downstreamLocal: string;
+  readonly connection: ConnectionInfo;
+  /** The client's address without port, as far as it is trusted. */
+  readonly clientAddress: () => string;
+  readonly startedMs: number;
+  readonly routeName: string;
+  /** Of the upstream; empty while none is chosen. */
+  readonly cluster: string;
+  readonly upstreamHost: string;
+  /** Of the answer; 0 while there is none. */
+  readonly status: number;
+  readonly flags: () => string;
+  /** The answer's head; undefined while there is none, or when it is ours. */
+  readonly response: MessageHead | undefined;
+  /** What filters said. */
+  readonly metadata: ReadonlyMap<string, unknown> | undefined;
 }
 
 /** Header changes as a head's writer needs them: which names to leave out, and which lines to add. */

@@ -1,0 +1,117 @@
+import { hostname } from "node:os";
+import type { SocketAddress } from "../../net/index.ts";
+import type { MutationContext } from "../routing/header-mutation.ts";
+import { headerValue } from "../routing/matchers.ts";
+import { invalid, unsupported } from "./config-check.ts";
+
+type ValuePart = (context: MutationContext) => string;
+
+/**
+ * Compiles a header's value with Envoy's operators (`%REQ(name?other):length%`, `%DOWNSTREAM_REMOTE_ADDRESS%`, …). What is not
+ * there becomes nothing.
+ */
+export function compileHeaderValue(text: string, direction: "request" | "response", where: string): ValuePart {
+  if (/[\r\n\0]/.test(text)) throw invalid(where, "a header value must not hold control characters");
+  if (!text.includes("%")) return () => text;
+  const parts: ValuePart[] = [];
+  for (const match of text.matchAll(/%%|%([A-Z0-9_]+)(?:\(([^)]*)\))?(?::(\d+))?%|[^%]+|%/g)) {
+    const [whole, operator, argument, length] = match;
+    if (whole === "%%") parts.push(() => "%");
+    else if (operator === undefined) parts.push(() => whole);
+    else parts.push(compilePart({ operator, argument, length, direction, where }));
+  }
+  return (context) => {
+    let out = "";
+    for (const part of parts) out += part(context);
+    return out;
+  };
+}
+
+interface Operation {
+  readonly operator: string;
+  readonly argument: string | undefined;
+  readonly length: string | undefined;
+  readonly direction: "request" | "response";
+  readonly where: string;
+}
+
+function compilePart(operation: Operation): ValuePart {
+  const part = compileOperator(operation);
+  const limit = operation.length === undefined ? undefined : Number(operation.length);
+  // A value is one line, whatever it was made of.
+  const clean: ValuePart = (context) => part(context).replaceAll(/[\r\n\0]/g, "");
+  return limit === undefined ? clean : (context) => clean(context).slice(0, limit);
+}
+
+const portOf = (context: MutationContext, address: string): number => (address === context.connection.remote.address ? context.connection.remote.port : 0);
+
+const plain: Readonly<Record<string, ValuePart>> = {
+  PROTOCOL: ({ request }) => ("protocol" in request ? String(request.protocol) : ""),
+  START_TIME: ({ startedMs }) => new Date(startedMs).toISOString(),
+  HOSTNAME: () => hostname(),
+  ROUTE_NAME: ({ routeName }) => routeName,
+  RESPONSE_CODE: ({ status }) => (status === 0 ? "" : String(status)),
+  RESPONSE_FLAGS: ({ flags }) => flags(),
+  UPSTREAM_CLUSTER: ({ cluster }) => cluster,
+  UPSTREAM_CLUSTER_RAW: ({ cluster }) => cluster,
+  UPSTREAM_HOST: ({ upstreamHost }) => upstreamHost,
+  UPSTREAM_REMOTE_ADDRESS: ({ upstreamHost }) => upstreamHost,
+  UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: ({ upstreamHost }) => upstreamHost.slice(0, Math.max(0, upstreamHost.lastIndexOf(":"))),
+  REQUESTED_SERVER_NAME: ({ connection }) => connection.tls?.serverName ?? "",
+  DOWNSTREAM_REMOTE_ADDRESS: (context) => joined(context.clientAddress(), portOf(context, context.clientAddress())),
+  DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: ({ clientAddress }) => clientAddress(),
+  DOWNSTREAM_REMOTE_PORT: (context) => String(portOf(context, context.clientAddress())),
+  DOWNSTREAM_DIRECT_REMOTE_ADDRESS: ({ connection }) => named(connection.remote),
+  DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT: ({ connection }) => connection.remote.address,
+  DOWNSTREAM_DIRECT_REMOTE_PORT: ({ connection }) => String(connection.remote.port),
+  DOWNSTREAM_LOCAL_ADDRESS: ({ connection }) => named(connection.local),
+  DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: ({ connection }) => connection.local.address,
+  DOWNSTREAM_LOCAL_PORT: ({ connection }) => String(connection.local.port),
+  DOWNSTREAM_PEER_URI_SAN: ({ connection }) => connection.tls?.peerIdentity ?? "",
+  DOWNSTREAM_LOCAL_URI_SAN: ({ connection }) => connection.tls?.localIdentity ?? "",
+  DOWNSTREAM_PEER_SUBJECT: ({ connection }) => connection.tls?.peerSubject() ?? "",
+  DOWNSTREAM_PEER_FINGERPRINT_256: ({ connection }) => connection.tls?.peerCertificateHash() ?? "",
+  DOWNSTREAM_PEER_CERT: ({ connection }) => encodeURIComponent(connection.tls?.peerCertificate() ?? ""),
+};
+
+function compileOperator({ operator, argument, direction, where }: Operation): ValuePart {
+  const known = plain[operator];
+  if (known !== undefined && argument === undefined) return known;
+  if (argument === undefined && operator !== "START_TIME") throw unsupported(where, `%${operator}%`);
+  switch (operator) {
+    case "REQ": {
+      const [name = "", alternative] = (argument ?? "").toLowerCase().split("?");
+      return ({ request }) => headerValue(request, name) ?? (alternative === undefined ? undefined : headerValue(request, alternative)) ?? "";
+    }
+    case "RESP": {
+      if (direction === "request") throw unsupported(where, `%RESP(${argument ?? ""})% in a request's header`);
+      const [name = "", alternative] = (argument ?? "").toLowerCase().split("?");
+      return ({ response }) => response?.get(name) ?? (alternative === undefined ? undefined : response?.get(alternative)) ?? "";
+    }
+    case "DYNAMIC_METADATA":
+      return dynamicMetadata((argument ?? "").split(":"));
+    case "ENVIRONMENT":
+      throw unsupported(where, "%ENVIRONMENT()%");
+    default:
+      throw unsupported(where, `%${operator}(${argument ?? ""})%`);
+  }
+}
+
+/** `filter:key:key`: text as it is, other values as JSON. */
+function dynamicMetadata(path: readonly string[]): ValuePart {
+  const [filter = "", ...keys] = path;
+  return ({ metadata }) => {
+    let value = metadata?.get(filter);
+    for (const key of keys) value = typeof value === "object" && value !== null && Object.hasOwn(value, key) ? Reflect.get(value, key) : undefined;
+    if (value === undefined || value === null) return "";
+    return typeof value === "string" ? value : JSON.stringify(value);
+  };
+}
+
+function named({ address, port }: SocketAddress): string {
+  return joined(address, port);
+}
+
+function joined(address: string, port: number): string {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}
