@@ -130,7 +130,7 @@ export class ProxyScopes {
     const labels = Object.fromEntries(Object.entries({ ...pod?.labels, ...proxy.labels }).filter(([name]) => !ownLabels.has(name)));
     const node = pod?.node ?? proxy.node;
     const { region = "", zone = "", subzone = "" } = inputs.nodes.get(node) ?? {};
-    return { kind: proxy.type === "router" ? "router" : "sidecar", namespace: proxy.namespace, labels, locality: { region, zone, subzone }, node, network: "", hbone: proxy.hbone };
+    return { kind: proxy.type === "router" ? "router" : "sidecar", namespace: proxy.namespace, labels, locality: { region, zone, subzone }, node, network: "", hbone: proxy.hbone, dnsCapture: proxy.dnsCapture };
   }
 }
 
@@ -140,9 +140,9 @@ function trackedKey(proxy: ProxyIdentity): string {
   return `${proxy.type} ${proxy.namespace}/${proxy.name}`;
 }
 
-function groupKey({ kind, namespace, labels, locality, node, hbone }: ProxyGroup): string {
+function groupKey({ kind, namespace, labels, locality, node, hbone, dnsCapture }: ProxyGroup): string {
   const sorted = Object.entries(labels).sort(([left], [right]) => (left < right ? -1 : 1));
-  return JSON.stringify([kind, namespace, hbone, locality.region, locality.zone, locality.subzone, node, sorted]);
+  return JSON.stringify([kind, namespace, hbone, dnsCapture, locality.region, locality.zone, locality.subzone, node, sorted]);
 }
 
 function notify(tracked: Tracked): void {

@@ -1,8 +1,8 @@
 import { istioLabels } from "../api/istio/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { memoizedViews, type ProxyPlace, type ProxyScopes } from "./proxy-scopes.ts";
-import { CollectionView, emptyView, NamedView, ReferencedView, ScopedView, SecretView, SwitchingView, UnionView, type ProxyIdentity, type ResourceView, type SecretViewOptions } from "./serve/index.ts";
-import { fixedClusterNames, type AmbientResources, type ClassicGatewayResources, type InboundResources, type OutboundResources, type RouterResources } from "./translate/index.ts";
+import { CollectionView, emptyView, MappedView, NamedView, ReferencedView, ScopedView, SecretView, SwitchingView, UnionView, type ProxyIdentity, type ResourceView, type SecretViewOptions } from "./serve/index.ts";
+import { fixedClusterNames, withoutIstioFilters, type AmbientResources, type ClassicGatewayResources, type InboundResources, type OutboundResources, type RouterResources } from "./translate/index.ts";
 
 export interface ServedResources {
   readonly ambient: AmbientResources;
@@ -33,6 +33,11 @@ export class ProxyViews {
   }
 
   viewOf(proxy: ProxyIdentity, typeUrl: string): ResourceView {
+    const view = this.#fullView(proxy, typeUrl);
+    return proxy.stockEnvoy ? new MappedView(view, (resource) => withoutIstioFilters(typeUrl, resource)) : view;
+  }
+
+  #fullView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
     if (typeUrl === typeUrls.secret) return proxy.verified ? new SecretView(this.#resources.secrets, proxy.namespace) : emptyView;
     switch (proxy.type) {
       case "ztunnel":
@@ -63,6 +68,8 @@ export class ProxyViews {
         return new UnionView([...outbound.listeners.map((listeners) => new ScopedView(listeners, scope)), new ScopedView(inbound.listeners, pod)]);
       case typeUrls.route:
         return new ScopedView(outbound.routes, scope);
+      case typeUrls.nameTable:
+        return new ScopedView(outbound.nameTables, scope);
       default:
         return emptyView;
     }

@@ -1,6 +1,6 @@
 import type { IstioPort } from "../../api/istio/index.ts";
 import type { AppProtocol, MeshSettings, ServiceEntryFacts } from "./facts.ts";
-import type { ServiceModel, ServicePortModel, ServiceResolution } from "./service-model.ts";
+import type { ServiceModel, ServicePortModel, ServiceResolution } from "./service.ts";
 import { visibilityOf } from "./service-visibility.ts";
 
 const resolutions = {

@@ -17,6 +17,8 @@ export interface ProxyGroup {
   readonly node: string;
   readonly network: string;
   readonly hbone: boolean;
+  /** They answer DNS themselves. */
+  readonly dnsCapture: boolean;
 }
 
 /** Which scope a group is in: groups that differ in nothing that any configuration looks at share one. */
@@ -30,6 +32,7 @@ export interface ScopeChoice {
   readonly locality: LocalityModel | undefined;
   readonly node: string;
   readonly hbone: boolean;
+  readonly dnsCapture: boolean;
   /** Key of the Sidecar; undefined: everything exported to the namespace. */
   readonly sidecar: string | undefined;
 }
@@ -103,8 +106,8 @@ function chooseScope(group: ProxyGroup, needsPlace: boolean, mesh: MeshSettings,
   const sidecar = group.kind === "sidecar" ? sidecarOf(group, mesh, sources.inputs, reader) : undefined;
   const locality = needsPlace ? group.locality : undefined;
   const node = needsPlace ? group.node : "";
-  const scope = [group.kind, group.namespace, sidecar ?? "", group.hbone ? "hbone" : "", locality === undefined ? "" : `${localityText(locality)}@${node}`, JSON.stringify(labels)].join(" ");
-  return { scope, kind: group.kind, namespace: group.namespace, labels, locality, node, hbone: group.hbone, sidecar };
+  const scope = [group.kind, group.namespace, sidecar ?? "", group.hbone ? "hbone" : "", group.dnsCapture ? "dns" : "", locality === undefined ? "" : `${localityText(locality)}@${node}`, JSON.stringify(labels)].join(" ");
+  return { scope, kind: group.kind, namespace: group.namespace, labels, locality, node, hbone: group.hbone, dnsCapture: group.dnsCapture, sidecar };
 }
 
 /** The Sidecar for a workload: one of its namespace that selects it, then one for all of them, then that of the root namespace. */

@@ -286,7 +286,7 @@ export class DiscoveryStream {
 }
 
 function isWildcardType(typeUrl: string): boolean {
-  return typeUrl === typeUrls.cluster || typeUrl === typeUrls.listener || typeUrl === typeUrls.address || typeUrl === typeUrls.authorization;
+  return typeUrl === typeUrls.cluster || typeUrl === typeUrls.listener || typeUrl === typeUrls.address || typeUrl === typeUrls.authorization || typeUrl === typeUrls.nameTable;
 }
 
 /** The version of a whole state-of-the-world response. */

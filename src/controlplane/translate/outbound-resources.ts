@@ -1,5 +1,6 @@
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
+import { NameTableSchema } from "../../wire/discovery/index.ts";
 import { ClusterSchema, ListenerSchema, RouteConfigurationSchema, type Cluster } from "../../wire/envoy/index.ts";
 import { deriveDestinationRules, destinationRuleFor, type DestinationRules } from "../model/destination-rule-model.ts";
 import { meshKey, type MeshSettings } from "../model/facts.ts";
@@ -12,6 +13,7 @@ import { deriveVirtualServices, type VirtualServices } from "../model/virtual-se
 import { blackHoleCluster, blackHoleName, connectOriginateCluster, connectOriginateName, passthroughCluster, passthroughName } from "./cluster.ts";
 import { deriveOutboundClusters, type OutboundClusters } from "./outbound-clusters.ts";
 import { connectOriginateListener } from "./gateway-listener.ts";
+import { nameTable } from "./outbound-name-table.ts";
 import { outboundListeners, virtualOutboundListener, type ListenerPort } from "./outbound-listener.ts";
 import { deriveOutboundPorts, type OutboundPort } from "./outbound-port.ts";
 import { outboundRoutes } from "./outbound-route.ts";
@@ -62,6 +64,8 @@ export interface OutboundResources {
   /** Of sidecars, by scope. */
   readonly listeners: readonly Collection<ScopedEncodedResource>[];
   readonly routes: Collection<ScopedEncodedResource>;
+  /** Of those that answer DNS. */
+  readonly nameTables: Collection<ScopedEncodedResource>;
 }
 
 export function deriveOutboundResources(graph: CollectionGraph, model: MeshModel): OutboundResources {
@@ -71,6 +75,7 @@ export function deriveOutboundResources(graph: CollectionGraph, model: MeshModel
     clusters: deriveOutboundClusters(graph, model.scopes.scopes, model),
     listeners: [deriveFixedListeners(graph, model), deriveListeners(graph, ports, model)],
     routes: deriveRoutes(graph, ports, model),
+    nameTables: deriveNameTables(graph, model),
   };
 }
 
@@ -114,6 +119,21 @@ function deriveRoutes(graph: CollectionGraph, ports: Collection<OutboundPort>, m
       // Where nothing speaks HTTP no listener asks for routes.
       if (resolved === undefined || !resolved.services.some((service) => (port.protocol ?? service.port.protocol) !== "tcp" && (port.protocol ?? service.port.protocol) !== "tls")) return [];
       return outboundRoutes(resolved).map((routes) => scoped(RouteConfigurationSchema, port.scope, routes));
+    },
+    sameScopedResource,
+  );
+}
+
+/** The table's resource has no name, as there is one for each proxy. */
+function deriveNameTables(graph: CollectionGraph, { scopes, registry, endpoints }: MeshModel): Collection<ScopedEncodedResource> {
+  return graph.derive(
+    "nds",
+    scopes.scopes,
+    (scope, reader) => {
+      if (!scope.dnsCapture) return [];
+      const services = scope.services.flatMap(({ key, registry: registered }) => reader.get(registered === "Kubernetes" ? registry.kubernetes : registry.entries, key) ?? []);
+      const table = nameTable(services, (service) => service.ports.flatMap((port) => getEndpoints(endpoints, service, port.port, reader)));
+      return [[scopedResourceKey(scope.scope, ""), { scope: scope.scope, resource: encodeResource(NameTableSchema, "", table) }]];
     },
     sameScopedResource,
   );

@@ -1,0 +1,52 @@
+import type { DescMessage, JsonObject } from "@bufbuild/protobuf";
+import { NameTableSchema } from "../../wire/discovery/index.ts";
+import { ClusterLoadAssignmentSchema, ClusterSchema, ListenerSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
+import type { ProxyGroup } from "../model/sidecar-scope.ts";
+import { CollectionView, NamedView, ReferencedView, ScopedView, UnionView, type ResourceView } from "../serve/resource-view.ts";
+import { deriveMeshModel, deriveOutboundResources, fixedClusterNames } from "../translate/outbound-resources.ts";
+import { decodeResource } from "./decode-resource.ts";
+import { createModelFixture, type ModelFixture } from "./model-fixture.ts";
+
+/** What one group of proxies is served, as JSON by resource name. */
+export interface ServedOutbound {
+  clusters(): Readonly<Record<string, JsonObject>>;
+  endpoints(): Readonly<Record<string, JsonObject>>;
+  listeners(): Readonly<Record<string, JsonObject>>;
+  routes(): Readonly<Record<string, JsonObject>>;
+  names(): JsonObject | undefined;
+}
+
+export interface OutboundFixture extends ModelFixture {
+  /** Lets proxies connect; what is left out is a sidecar's of the namespace `shop` without labels. */
+  readonly serve: (group?: Partial<ProxyGroup>) => ServedOutbound;
+}
+
+const plainGroup: ProxyGroup = { kind: "sidecar", namespace: "shop", labels: {}, locality: { region: "r1", zone: "z1", subzone: "" }, node: "node-1", network: "", hbone: false, dnsCapture: false };
+
+/** A model, and proxies that are served from it. */
+export function createOutboundFixture(): OutboundFixture {
+  const fixture = createModelFixture();
+  const model = deriveMeshModel(fixture.graph, fixture.inputs);
+  const outbound = deriveOutboundResources(fixture.graph, model);
+  const { scoped, clusters, assignments } = outbound.clusters;
+  const read = (schema: DescMessage, view: ResourceView): Readonly<Record<string, JsonObject>> =>
+    Object.fromEntries([...view.all()].map((resource) => [resource.name, decodeResource(schema, resource)] as const).sort(([left], [right]) => (left < right ? -1 : 1)));
+  return {
+    ...fixture,
+    serve: (given = {}) => {
+      const group = { ...plainGroup, ...given };
+      const key = JSON.stringify(group);
+      model.scopes.groups.set(key, group);
+      fixture.graph.settle();
+      const scope = (): string => model.scopes.choices.get(key)?.scope ?? "";
+      const fixed = new NamedView(new CollectionView([outbound.fixedClusters]), fixedClusterNames(group.kind, group.hbone));
+      return {
+        clusters: () => read(ClusterSchema, new UnionView([fixed, new ReferencedView(scoped, clusters, (reference) => reference.cluster, scope())])),
+        endpoints: () => read(ClusterLoadAssignmentSchema, new ReferencedView(scoped, assignments, (reference) => reference.endpoints, scope())),
+        listeners: () => read(ListenerSchema, new UnionView(outbound.listeners.map((listeners) => new ScopedView(listeners, scope())))),
+        routes: () => read(RouteConfigurationSchema, new ScopedView(outbound.routes, scope())),
+        names: () => read(NameTableSchema, new ScopedView(outbound.nameTables, scope()))[""],
+      };
+    },
+  };
+}

@@ -1,0 +1,159 @@
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { test } from "node:test";
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { parseAllDocuments } from "yaml";
+import type { KubernetesObject } from "../../api/index.ts";
+import { valueAt } from "../testing/decode-resource.ts";
+import { config, namespace, node, pod, service, slice } from "../testing/model-fixture.ts";
+import { createOutboundFixture } from "../testing/outbound-fixture.ts";
+
+const http = { name: "http", port: 80, targetPort: 8080 };
+const sidecarLabel = { "security.istio.io/tlsMode": "istio" };
+const base: readonly KubernetesObject[] = [
+  namespace("shop"),
+  namespace("other"),
+  node("node-1", "z1"),
+  node("node-2", "z2"),
+  service("shop/web", "10.96.0.5", { app: "web" }, [http]),
+  service("other/api", "10.96.0.7", { app: "api" }, [http]),
+  pod("shop/web-1", "10.244.1.5", { labels: { app: "web", version: "v1", ...sidecarLabel }, account: "web", redirected: false }),
+  pod("shop/web-2", "10.244.2.6", { labels: { app: "web", version: "v2", ...sidecarLabel }, account: "web", node: "node-2", redirected: false }),
+  slice("shop/web", { name: "http", port: 8080 }, [
+    { address: "10.244.1.5", pod: "web-1" },
+    { address: "10.244.2.6", pod: "web-2", node: "node-2" },
+  ]),
+];
+
+function hostsOf(routes: JsonObject | undefined): readonly (readonly [string, readonly string[]])[] {
+  const hosts = (routes?.["virtualHosts"] ?? []) as readonly JsonObject[];
+  return hosts.map((host) => [host["name"] as string, host["domains"] as string[]]);
+}
+
+function addressesOf(assignment: JsonObject | undefined): readonly (readonly [JsonValue | undefined, number, readonly JsonValue[]])[] {
+  const localities = (assignment?.["endpoints"] ?? []) as readonly JsonObject[];
+  return localities.map((locality) => {
+    const endpoints = (locality["lbEndpoints"] ?? []) as readonly JsonObject[];
+    return [valueAt(locality, "locality", "zone"), Number(locality["priority"] ?? 0), endpoints.flatMap((endpoint) => valueAt(endpoint, "endpoint", "address", "socketAddress", "address") ?? [])];
+  });
+}
+
+test("a sidecar is served a small mesh as it always was", () => {
+  const { apply, serve } = createOutboundFixture();
+  const objects = parseAllDocuments(readFileSync(new URL("golden/outbound-shop.yaml", import.meta.url), "utf8")).map((document) => document.toJSON() as KubernetesObject);
+  apply(...objects.map((object) => ({ ...object, metadata: { ...object.metadata, creationTimestamp: "2026-01-01T00:00:00Z" } })));
+  const served = serve({ dnsCapture: true });
+  const found = { clusters: served.clusters(), endpoints: served.endpoints(), listeners: served.listeners(), routes: served.routes(), names: served.names() };
+  const golden = new URL("golden/outbound-shop.json", import.meta.url);
+  if (process.env["UPDATE_GOLDEN"] === "1") writeFileSync(golden, `${JSON.stringify(found, undefined, 1)}\n`);
+  assert.deepEqual(JSON.parse(JSON.stringify(found)), JSON.parse(readFileSync(golden, "utf8")));
+});
+
+test("names are short for clients of the same namespace, and a service that is not exported is not seen elsewhere", () => {
+  const { apply, serve } = createOutboundFixture();
+  apply(...base, { ...service("other/hidden", "10.96.0.9", {}, [http]), metadata: { name: "hidden", namespace: "other", annotations: { "networking.istio.io/exportTo": "." } } });
+  const [shop, other] = [serve(), serve({ namespace: "other" })];
+  assert.deepEqual(hostsOf(shop.routes()["80"]), [
+    ["api.other.svc.cluster.local:80", ["api.other.svc.cluster.local", "api.other.svc.cluster.local.", "api.other", "api.other.svc", "10.96.0.7"]],
+    ["web.shop.svc.cluster.local:80", ["web.shop.svc.cluster.local", "web.shop.svc.cluster.local.", "web", "web.shop.svc", "web.shop", "10.96.0.5"]],
+    ["allow_any", ["*"]],
+  ]);
+  assert.deepEqual([shop, other].map((served) => "outbound|80||hidden.other.svc.cluster.local" in served.clusters()), [false, true]);
+});
+
+test("a Sidecar says which hosts its workloads reach, by labels before the namespace before the root, and whether unknown ones too", () => {
+  const { apply, remove, serve } = createOutboundFixture();
+  const strict = config("Sidecar", "shop/strict", { workloadSelector: { labels: { app: "web" } }, outboundTrafficPolicy: { mode: "REGISTRY_ONLY" }, egress: [{ hosts: ["./*"] }] });
+  const everywhere = config("Sidecar", "istio-system/default", { egress: [{ hosts: ["other/*"] }] });
+  apply(...base, strict, everywhere);
+  const [selected, plain] = [serve({ labels: { app: "web" } }), serve()];
+  const services = (served: typeof plain): readonly string[] => Object.keys(served.clusters()).filter((name) => name.startsWith("outbound"));
+  assert.deepEqual(services(selected), ["outbound|80||web.shop.svc.cluster.local"]);
+  assert.deepEqual(services(plain), ["outbound|80||api.other.svc.cluster.local"]);
+  assert.deepEqual(hostsOf(selected.routes()["80"]).at(-1), ["block_all", ["*"]]);
+  assert.equal(valueAt(selected.listeners()["virtualOutbound"], "filterChains", 1, "filters", 1, "typedConfig", "cluster"), "BlackHoleCluster");
+  remove(everywhere);
+  assert.equal(services(plain).length, 2);
+});
+
+test("subsets are endpoints by their labels; the rule of the client's namespace goes before the service's and the root's", () => {
+  const { apply, remove, serve } = createOutboundFixture();
+  const rule = (key: string, simple: string, spec: object = {}): KubernetesObject => config("DestinationRule", key, { host: "web.shop.svc.cluster.local", trafficPolicy: { loadBalancer: { simple } }, ...spec });
+  const ofClient = rule("other/mine", "ROUND_ROBIN");
+  const ofService = rule("shop/web", "RANDOM", { subsets: [{ name: "v1", labels: { version: "v1" } }] });
+  apply(...base, ofClient, ofService, rule("istio-system/web", "PASSTHROUGH"));
+  const other = serve({ namespace: "other" });
+  const policy = (): readonly JsonValue[] => Object.entries(other.clusters()).flatMap(([name, cluster]) => (name.includes("web") ? [name, cluster["lbPolicy"] ?? "ROUND_ROBIN"] : []));
+  assert.deepEqual(policy(), ["outbound|80||web.shop.svc.cluster.local", "ROUND_ROBIN"]);
+  remove(ofClient);
+  assert.deepEqual(policy(), ["outbound|80|v1|web.shop.svc.cluster.local", "RANDOM", "outbound|80||web.shop.svc.cluster.local", "RANDOM"]);
+  assert.deepEqual(addressesOf(other.endpoints()["outbound|80|v1|web.shop.svc.cluster.local"]), [["z1", 0, ["10.244.1.5"]]]);
+  remove(ofService);
+  assert.deepEqual(policy(), ["outbound|80||web.shop.svc.cluster.local", "CLUSTER_PROVIDED"]);
+});
+
+test("rules for one host join their subsets, and a rule that selects its clients holds for these alone", () => {
+  const { apply, serve } = createOutboundFixture();
+  apply(
+    ...base,
+    config("DestinationRule", "shop/a", { host: "web", subsets: [{ name: "v1", labels: { version: "v1" } }] }),
+    config("DestinationRule", "shop/b", { host: "web.shop.svc.cluster.local", subsets: [{ name: "v2", labels: { version: "v2" } }] }),
+    config("DestinationRule", "shop/c", { host: "web", workloadSelector: { matchLabels: { app: "client" } }, trafficPolicy: { tls: { mode: "DISABLE" } } }),
+  );
+  const names = (served: ReturnType<typeof serve>): readonly string[] => Object.keys(served.clusters()).filter((name) => name.includes("web"));
+  assert.deepEqual(names(serve()), ["outbound|80|v1|web.shop.svc.cluster.local", "outbound|80|v2|web.shop.svc.cluster.local", "outbound|80||web.shop.svc.cluster.local"]);
+  const client = serve({ labels: { app: "client", unrelated: "x" } });
+  assert.deepEqual(names(client), ["outbound|80||web.shop.svc.cluster.local"]);
+  assert.equal(client.clusters()["outbound|80||web.shop.svc.cluster.local"]?.["transportSocketMatches"], undefined);
+});
+
+test("mutual TLS is spoken to endpoints that can, unless the service's namespace turns it off", () => {
+  const { apply, serve } = createOutboundFixture();
+  apply(...base);
+  const served = serve();
+  const sockets = (): JsonValue | undefined => (served.clusters()["outbound|80||web.shop.svc.cluster.local"]?.["transportSocketMatches"] as readonly JsonObject[] | undefined)?.map((match) => match["name"] ?? "");
+  assert.deepEqual(sockets(), ["tlsMode-istio", "tlsMode-disabled"]);
+  assert.deepEqual(valueAt(served.endpoints()["outbound|80||web.shop.svc.cluster.local"], "endpoints", 0, "lbEndpoints", 0, "metadata", "filterMetadata", "envoy.transport_socket_match"), { tlsMode: "istio" });
+  apply(config("PeerAuthentication", "shop/default", { mtls: { mode: "DISABLE" } }));
+  assert.equal(sockets(), undefined);
+});
+
+test("captured pods are reached through the HBONE listener by proxies that speak it, and directly by others", () => {
+  const { apply, serve } = createOutboundFixture();
+  apply(...base, pod("shop/web-1", "10.244.1.5", { labels: { app: "web" }, account: "web" }));
+  const [tunnelling, plain] = [serve({ hbone: true }), serve({ hbone: false })];
+  const address = (served: typeof plain): JsonValue | undefined => valueAt(served.endpoints()["outbound|80||web.shop.svc.cluster.local"], "endpoints", 0, "lbEndpoints", 0, "endpoint", "address");
+  assert.deepEqual(address(tunnelling), { envoyInternalAddress: { serverListenerName: "connect_originate", endpointId: "10.244.1.5:8080" } });
+  assert.deepEqual(address(plain), { socketAddress: { address: "10.244.1.5", portValue: 8080 } });
+  assert.deepEqual([tunnelling, plain].map((served) => "connect_originate" in served.clusters()), [true, false]);
+});
+
+test("localities are priorities only where outliers are detected, and as seen from the client", () => {
+  const { apply, serve } = createOutboundFixture();
+  apply(...base);
+  const near = { region: "r1", zone: "z2", subzone: "" };
+  const served = serve({ locality: near });
+  const endpoints = (): unknown => addressesOf(served.endpoints()["outbound|80||web.shop.svc.cluster.local"]);
+  assert.deepEqual(endpoints(), [["z1", 0, ["10.244.1.5"]], ["z2", 0, ["10.244.2.6"]]]);
+  apply(config("DestinationRule", "shop/web", { host: "web", trafficPolicy: { outlierDetection: { consecutive5xxErrors: 1 } } }));
+  assert.deepEqual(endpoints(), [["z1", 1, ["10.244.1.5"]], ["z2", 0, ["10.244.2.6"]]]);
+  apply(config("DestinationRule", "shop/web", { host: "web", trafficPolicy: { loadBalancer: { localityLbSetting: { distribute: [{ from: "r1/z2/*", to: { "r1/z1/*": 80, "r1/z2/*": 20 } }] } } } }));
+  const localities = (served.endpoints()["outbound|80||web.shop.svc.cluster.local"]?.["endpoints"] ?? []) as readonly JsonObject[];
+  const weights = localities.map((locality) => locality["loadBalancingWeight"]);
+  assert.deepEqual(weights, [80, 20]);
+});
+
+test("a change of a service's endpoints computes its own assignment and nothing else", () => {
+  const { apply, serve, graph } = createOutboundFixture();
+  apply(...base);
+  serve();
+  serve({ namespace: "other" });
+  const counts = (): Readonly<Record<string, number>> => Object.fromEntries(graph.collections.map(({ name, stats }) => [name, stats.recomputations]));
+  const before = counts();
+  apply(slice("shop/web", { name: "http", port: 8080 }, [{ address: "10.244.1.5", pod: "web-1" }]));
+  const after = counts();
+  const grown = Object.keys(after).filter((name) => after[name] !== before[name]);
+  assert.deepEqual(grown.filter((name) => !/^(wds|endpoints-kubernetes|cds-outbound|eds)/.test(name)), []);
+  // Two namespaces see one assignment; the cluster was looked at for its identities only.
+  assert.equal((after["eds"] ?? 0) - (before["eds"] ?? 0), 1);
+});
