@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseLocalConfig } from "../state/local-config.ts";
 import { MeshState } from "../state/mesh-state.ts";
-import { authorize, type ConnectionFacts } from "./authorize.ts";
+import { authorize, stillAllowed, type ConnectionFacts } from "./authorize.ts";
 
 const facts: ConnectionFacts = {
   sourceAddress: "10.0.0.7",
@@ -14,7 +14,8 @@ const facts: ConnectionFacts = {
 /** What the policies say of a connection to the workload `w` in `default`. */
 function decide(policies: string, changes: Partial<ConnectionFacts> = {}): string {
   const state = new MeshState();
-  parseLocalConfig(`workloads: [{name: w, uid: w, namespace: default, workloadIps: [10.0.1.1], authorizationPolicies: [default/selected]}]\npolicies:\n${policies}`, state);
+  const selected = policies.includes("name: selected") ? "default/selected" : "";
+  parseLocalConfig(`workloads: [{name: w, uid: w, namespace: default, workloadIps: [10.0.1.1], authorizationPolicies: [${selected}]}]\npolicies:\n${policies}`, state);
   const verdict = authorize(state, state.workloadByUid("w") ?? assert.fail(), { ...facts, ...changes });
   return verdict.allowed ? "allowed" : verdict.reason;
 }
@@ -62,4 +63,16 @@ test("STRICT as istiod sends it, dry-run, global and selected policies, and othe
   assert.equal(decide(policy("six", "Deny", "[[[{sourceIps: ['fd00::/8']}]]]")), "allowed");
   assert.notEqual(decide(policy("six", "Deny", "[[[{sourceIps: ['fd00::/8']}]]]"), { sourceAddress: "fd00::7" }), "allowed");
   assert.equal(decide(policy("nothing", "Deny", "[[[{}]]]")), "allowed");
+});
+
+test("nothing is allowed before the policies have come that hold for a workload, and nothing that lives is closed for it", () => {
+  const state = new MeshState();
+  const workload = "workloads: [{name: w, uid: w, namespace: default, workloadIps: [10.0.1.1], authorizationPolicies: [default/selected]}]";
+  parseLocalConfig(workload, state);
+  const decideNow = (): ReturnType<typeof authorize> => authorize(state, state.workloadByUid("w") ?? assert.fail(), facts);
+  assert.deepEqual(decideNow(), { allowed: false, reason: "the policy default/selected has not come yet", pending: true });
+  assert.ok(stillAllowed(decideNow()));
+  parseLocalConfig(`${workload}\npolicies: [{name: selected, namespace: default, scope: WorkloadSelector, action: Deny, rules: [[[{notPrincipals: [{Presence: null}]}]]]}]`, state);
+  assert.deepEqual(decideNow(), { allowed: true });
+  assert.equal(authorize(new MeshState(), state.workloadByUid("w") ?? assert.fail(), facts).allowed, false);
 });

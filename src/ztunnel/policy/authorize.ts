@@ -12,15 +12,24 @@ export interface ConnectionFacts {
   readonly sourceIdentity: string | undefined;
 }
 
-export type Verdict = { readonly allowed: true } | { readonly allowed: false; readonly reason: string };
+export type Verdict =
+  | { readonly allowed: true }
+  | {
+      readonly allowed: false;
+      readonly reason: string;
+      /** Nobody knows yet: policies that hold have still to come. New connections wait for them, live ones stay. */
+      readonly pending?: true;
+    };
 
 const allowed: Verdict = { allowed: true };
 
 /**
  * Whether policies let a connection through to a workload: any DENY that matches denies; with ALLOWs, one must match.
- * Dry-run policies and those that have not come yet do not count.
+ * Dry-run policies do not count. Nothing is allowed before all that the workload lists have come: STRICT is one of them.
  */
 export function authorize(state: MeshState, workload: Workload, facts: ConnectionFacts): Verdict {
+  const missing = state.missingPolicy(workload);
+  if (missing !== undefined) return { allowed: false, reason: missing, pending: true };
   let hasAllow = false;
   let matchedAllow = false;
   const keys = [...state.policiesOfNamespace(workload.namespace), ...state.policiesOfNamespace(""), ...workload.authorizationPolicies];
@@ -36,6 +45,11 @@ export function authorize(state: MeshState, workload: Workload, facts: Connectio
   }
   if (!hasAllow || matchedAllow) return allowed;
   return { allowed: false, reason: "allow policies exist, but none allowed" };
+}
+
+/** Whether a live connection may go on: nothing is taken away on a guess. */
+export function stillAllowed(verdict: Verdict): boolean {
+  return verdict.allowed || verdict.pending === true;
 }
 
 /** A policy without rules matches nothing; a clause without matches matches everything. */

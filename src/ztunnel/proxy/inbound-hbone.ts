@@ -2,13 +2,13 @@ import { messageOf, transientError, userError } from "../../base/index.ts";
 import { parseIdentity, relay, serveHbone, type HboneRequest, type HboneServerConnection } from "../../dataplane/index.ts";
 import { connectTcp, secureServer, type ByteStream, type SecureStream, type SocketAddress } from "../../net/index.ts";
 import { formatAuthority, headerValue, parseAuthority, parseForwardedHost, type Authority } from "../../wire/hbone/index.ts";
-import { authorize, type ConnectionFacts } from "../policy/authorize.ts";
+import { authorize, stillAllowed, type ConnectionFacts } from "../policy/authorize.ts";
 import type { Service, Workload } from "../state/model.ts";
 import { workloadIdentity } from "../state/model.ts";
 import type { ConnectionRecord } from "./connection-record.ts";
 import { guessService } from "./guess-service.ts";
 import { workloadBaggage } from "./workload-baggage.ts";
-import { connectTimeoutMs, isIllegalPort, ownWorkload, selfCall, type PodContext } from "./pod-context.ts";
+import { connectTimeoutMs, isIllegalPort, ownWorkload, policyTimeoutMs, selfCall, type PodContext } from "./pod-context.ts";
 
 /** How long an accepted connection waits for our certificate. */
 const certificateTimeoutMs = 30_000;
@@ -107,7 +107,9 @@ export class InboundHbone {
       destinationPort: target.port,
       sourceIdentity: request.peerIdentity,
     };
-    const verdict = () => authorize(state, state.workloadByUid(target.workload.uid) ?? target.workload, facts);
+    const current = () => state.workloadByUid(target.workload.uid) ?? target.workload;
+    const verdict = () => authorize(state, current(), facts);
+    await state.waitForPolicies(current, policyTimeoutMs, clock);
     const decided = verdict();
     if (!decided.allowed) {
       record.finish(`connection closed due to policy rejection: ${decided.reason}`, "DENY");
@@ -123,7 +125,7 @@ export class InboundHbone {
         source: request.remote,
         destination: { address: target.address, port: target.port },
         hboneTarget: request.authority,
-        stillAllowed: () => verdict().allowed,
+        stillAllowed: () => stillAllowed(verdict()),
       },
       (error) => abort.tunnel(error),
       clock.nowMs(),

@@ -1,9 +1,9 @@
 import { messageOf } from "../../base/index.ts";
 import { connectTcp, originalDestination, type ByteStream } from "../../net/index.ts";
-import { authorize, type ConnectionFacts } from "../policy/authorize.ts";
+import { authorize, stillAllowed, type ConnectionFacts } from "../policy/authorize.ts";
 import { guessService } from "./guess-service.ts";
 import { relayRecorded } from "./outbound.ts";
-import { connectTimeoutMs, isIllegalPort, ownWorkload, selfCall, type PodContext } from "./pod-context.ts";
+import { connectTimeoutMs, isIllegalPort, ownWorkload, policyTimeoutMs, selfCall, type PodContext } from "./pod-context.ts";
 
 /** Takes a connection that came to the pod without HBONE: policy, then on to the application from the client's address. */
 export async function serveInboundPlaintext(pod: PodContext, client: ByteStream): Promise<void> {
@@ -28,9 +28,11 @@ export async function serveInboundPlaintext(pod: PodContext, client: ByteStream)
     destinationPort: destination.port,
     sourceIdentity: undefined,
   };
-  const verdict = () => authorize(state, state.workloadByUid(workload.uid) ?? workload, facts);
+  const current = () => state.workloadByUid(workload.uid) ?? workload;
+  const verdict = () => authorize(state, current(), facts);
+  await state.waitForPolicies(current, policyTimeoutMs, clock);
   using _tracked = tracker.open(
-    { pod, direction: "inbound", protocol: "TCP", source, destination, stillAllowed: () => verdict().allowed },
+    { pod, direction: "inbound", protocol: "TCP", source, destination, stillAllowed: () => stillAllowed(verdict()) },
     (error) => client.destroy({ reset: true, error }),
     clock.nowMs(),
   );

@@ -59,6 +59,7 @@ export interface PodContext {
 export const connectTimeoutMs = 10_000;
 /** How long a connection waits for what xDS and the CA have still to bring. */
 const ownWorkloadTimeoutMs = 5_000;
+export const policyTimeoutMs = 5_000;
 
 /** The workload of the pod itself. */
 export async function ownWorkload(pod: PodContext): Promise<Workload> {

@@ -36,6 +36,7 @@ export function parseLocalConfig(text: string, state: MeshState): void {
   for (const [index, raw] of list(root["workloads"], "workloads").entries()) state.putWorkload(workload(record(raw, `workloads[${index}]`), index));
   for (const [index, raw] of list(root["services"], "services").entries()) state.putService(service(record(raw, `services[${index}]`)));
   for (const [index, raw] of list(root["policies"], "policies").entries()) state.putPolicy(policy(record(raw, `policies[${index}]`)));
+  state.allPoliciesPut();
 }
 
 function workload(raw: Raw, index: number): Workload {

@@ -37,6 +37,7 @@ export class MeshState {
   readonly #policiesByNamespace = new Map<string, Set<string>>();
   readonly #workloadListeners = new Set<() => void>();
   readonly #policyListeners = new Set<() => void>();
+  #policiesKnown = false;
 
   /** Applies an update of `istio.workload.Address`; what cannot be read is named and the rest is kept. */
   applyAddresses(update: XdsUpdate): void {
@@ -60,6 +61,7 @@ export class MeshState {
   /** Applies an update of `istio.security.Authorization`. */
   applyAuthorizations(update: XdsUpdate): void {
     const problems: string[] = [];
+    this.#policiesKnown = true;
     for (const name of update.removed) this.removePolicy(name);
     for (const resource of update.resources) {
       try {
@@ -211,6 +213,35 @@ export class MeshState {
   /** Keys of the policies of a namespace; the empty name has the global ones. */
   policiesOfNamespace(namespace: string): ReadonlySet<string> {
     return this.#policiesByNamespace.get(namespace) ?? noKeys;
+  }
+
+  /** All policies there are have been put: there may be none. */
+  allPoliciesPut(): void {
+    this.#policiesKnown = true;
+  }
+
+  /** Why it cannot be said yet what a workload's policies allow; undefined when it can. */
+  missingPolicy(workload: Workload): string | undefined {
+    if (!this.#policiesKnown) return "policies have not come yet";
+    const missing = workload.authorizationPolicies.find((key) => !this.#policies.has(key));
+    return missing === undefined ? undefined : `the policy ${missing} has not come yet`;
+  }
+
+  /** Waits until nothing is missing of what a workload's policies are, or the timeout. `current` looks the workload up, as it may change meanwhile. */
+  async waitForPolicies(current: () => Workload, timeoutMs: number, clock: Clock): Promise<void> {
+    if (this.missingPolicy(current()) === undefined) return;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        this.#policyListeners.delete(look);
+        timer[Symbol.dispose]();
+        resolve();
+      };
+      const look = (): void => {
+        if (this.missingPolicy(current()) === undefined) done();
+      };
+      const timer = clock.after(timeoutMs, done);
+      this.#policyListeners.add(look);
+    });
   }
 
   get hasPolicies(): boolean {

@@ -12,7 +12,11 @@ export const serverAddress = "10.1.0.2";
 /** Routed from the client to nowhere: only capture makes it answer. */
 export const serviceAddress = "10.96.0.50";
 
-export function podPair(): PodPair {
+/** What the node's own probes come from. */
+export const probeAddress = "169.254.7.127";
+
+/** `outsider`: the client is in no mesh, and has the address of probes beside its own. */
+export function podPair({ outsider = false } = {}): PodPair {
   const client = NetworkNamespace.create();
   const server = NetworkNamespace.create();
   const clientLinks = new RouteNetlink(client.fd);
@@ -21,10 +25,12 @@ export function podPair(): PodPair {
     clientLinks.setLoopbackUp();
     clientLinks.addVeth({ name: "eth0", index: 2, peer: { name: "eth0", index: 2, namespaceFd: server.fd } });
     clientLinks.addAddress(2, { address: clientAddress, prefixLength: 24 });
+    if (outsider) clientLinks.addAddress(2, { address: probeAddress, prefixLength: 32 });
   });
   serverLinks.setLoopbackUp();
   serverLinks.setLink(2, { up: true });
   serverLinks.addAddress(2, { address: serverAddress, prefixLength: 24 });
+  if (outsider) serverLinks.addRoute({ destination: { address: probeAddress, prefixLength: 32 }, gateway: clientAddress });
   clientLinks.addRoute({ destination: { address: "0.0.0.0", prefixLength: 0 }, gateway: serverAddress });
   for (const [namespace, links] of [
     [client, clientLinks],
@@ -32,7 +38,7 @@ export function podPair(): PodPair {
   ] as const) {
     links.addRoute({ destination: { address: "0.0.0.0", prefixLength: 0 }, type: "local", linkIndex: 1, table: 100 });
     links.addRule({ family: "ipv4", priority: 32_764, table: 100, mark: 0x111, markMask: 0xfff });
-    capture(namespace);
+    if (namespace === server || !outsider) capture(namespace);
     links.close();
   }
   return {
@@ -56,6 +62,7 @@ function capture(namespace: NetworkNamespace): void {
   table.addChain("mangle-out", { type: "route", hook: "output", priority: -150 });
   table.addRule("mangle-out", match.connectionMark(0x111, 0xfff), action.restoreMark());
   table.addChain("pre", { type: "nat", hook: "prerouting", priority: -100 });
+  table.addRule("pre", match.source(probeAddress), tcp, action.accept());
   table.addRule("pre", match.destination("127.0.0.1/32", { not: true }), tcp, match.destinationPort(15_008, { not: true }), match.mark(0x539, 0xfff, { not: true }), action.redirect(15_006));
   table.addChain("out", { type: "nat", hook: "output", priority: -100 });
   table.addRule("out", match.mark(0x111, 0xfff), action.accept());
