@@ -1,0 +1,416 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as fc from "fast-check";
+import { systemClock } from "../../base/index.ts";
+import type { ByteStream, ByteStreamHandler } from "../../net/index.ts";
+import { errorCode, errorCodeName, FrameReader, FrameWriter, hpackEncode, setting, type FrameHandler } from "../../wire/http2/index.ts";
+import { Http2Connection, type Http2ConnectionHandler } from "./http2-connection.ts";
+import { http2Limits } from "./http2-limits.ts";
+import type { Http2Stream, Http2StreamHandler } from "./http2-stream.ts";
+
+const turn = async (): Promise<void> => await new Promise((resolve) => setImmediate(resolve));
+
+/** A byte stream whose other end is the test. */
+class Pipe implements ByteStream {
+  handler: ByteStreamHandler | undefined;
+  sent: Buffer[] = [];
+  ended = false;
+  /** Bytes stay with us, as with a peer that does not read. */
+  stuck = false;
+  bufferedBytes = 0;
+  readonly local = { address: "127.0.0.1", port: 1 };
+  readonly remote = { address: "127.0.0.1", port: 2 };
+  readonly fd = -1;
+  readonly receivedBytes = 0;
+  sentBytes = 0;
+  setHandler(handler: ByteStreamHandler): void {
+    this.handler = handler;
+  }
+  write(bytes: Uint8Array): boolean {
+    this.sent.push(Buffer.from(bytes));
+    this.sentBytes += bytes.length;
+    if (this.stuck) this.bufferedBytes += bytes.length;
+    return !this.stuck;
+  }
+  end(): void {
+    this.ended = true;
+  }
+  destroy(): void {
+    this.ended = true;
+  }
+  pause(): void {}
+  resume(): void {}
+}
+
+/** What the connection said, as short texts. */
+class Heard implements FrameHandler {
+  readonly events: string[] = [];
+  data(streamId: number, chunk: Buffer, endStream: boolean): void {
+    this.events.push(`data ${streamId} ${chunk.length}${endStream ? " end" : ""}`);
+  }
+  padding(): void {}
+  headers(streamId: number, fields: string[], endStream: boolean): void {
+    this.events.push(`headers ${streamId} ${fields.join(" ")}${endStream ? " end" : ""}`);
+  }
+  rstStream(streamId: number, code: number): void {
+    this.events.push(`rst ${streamId} ${errorCodeName(code)}`);
+  }
+  settings(): void {
+    this.events.push("settings");
+  }
+  settingsAck(): void {
+    this.events.push("settings ack");
+  }
+  ping(): void {
+    this.events.push("ping");
+  }
+  pingAck(): void {
+    this.events.push("pong");
+  }
+  goaway(lastStreamId: number, code: number): void {
+    this.events.push(`goaway ${lastStreamId === 2 ** 31 - 1 ? "all" : lastStreamId} ${errorCodeName(code)}`);
+  }
+  windowUpdate(streamId: number, increment: number): void {
+    this.events.push(`window ${streamId} ${increment}`);
+  }
+}
+
+interface Seen {
+  readonly id: number;
+  readonly stream: Http2Stream;
+  readonly events: string[];
+  body: Buffer;
+}
+
+/** A connection of ours, as a server unless told otherwise, and the peer that the test plays. */
+class Peer {
+  readonly pipe = new Pipe();
+  readonly streams = new Map<number, Seen>();
+  readonly connection: Http2Connection;
+  readonly writer = new FrameWriter();
+  readonly heard = new Heard();
+  readonly #reader: FrameReader;
+  goaways = 0;
+  closed = 0;
+
+  constructor(server = true, maxStreams = 10) {
+    const handler: Http2ConnectionHandler = {
+      opened: (stream) => this.watch(stream),
+      goaway: () => (this.goaways += 1),
+      streamsChanged: () => undefined,
+      closed: () => (this.closed += 1),
+    };
+    this.connection = new Http2Connection({ stream: this.pipe, server, handler, clock: systemClock, maxHeaderListBytes: 8192, maxStreams, pingIntervalMs: 0, pingTimeoutMs: 0 });
+    this.#reader = new FrameReader(this.heard, { maxFrameSize: http2Limits.maxFrameBytes, expectPreface: !server });
+    this.connection.start();
+  }
+
+  watch(stream: Http2Stream): Seen {
+    const seen: Seen = { id: stream.id, stream, events: [], body: Buffer.alloc(0) };
+    const handler: Http2StreamHandler = {
+      headers: (fields, endStream) => void seen.events.push(`headers ${fields.join(" ")}${endStream ? " end" : ""}`),
+      data: (bytes, endStream) => {
+        seen.body = Buffer.concat([seen.body, bytes]);
+        if (endStream) seen.events.push("end");
+      },
+      drained: () => void seen.events.push("drained"),
+      aborted: (failure) => void seen.events.push(`aborted by ${failure.by} ${errorCodeName(failure.code)}${failure.unprocessed ? " unprocessed" : ""}`),
+    };
+    stream.handler = handler;
+    this.streams.set(stream.id, seen);
+    return seen;
+  }
+
+  /** The client's side of the beginning. */
+  greet(values: readonly (readonly [number, number])[] = []): this {
+    this.writer.preface();
+    this.writer.settings(values);
+    return this.push();
+  }
+
+  push(): this {
+    const bytes = Buffer.from(this.writer.view());
+    this.writer.reuse();
+    this.pipe.handler?.data(bytes);
+    return this;
+  }
+
+  raw(hex: string): this {
+    this.pipe.handler?.data(Buffer.from(hex.replaceAll(" ", ""), "hex"));
+    return this;
+  }
+
+  request(streamId: number, endStream = true): this {
+    this.writer.headers(streamId, hpackEncode([":method", "GET", ":scheme", "http", ":path", "/", ":authority", "a"]), endStream, 16_384);
+    return this.push();
+  }
+
+  /** What was sent to the peer since the last time. */
+  async said(): Promise<string[]> {
+    await turn();
+    for (const bytes of this.pipe.sent.splice(0)) this.#reader.push(bytes);
+    return this.heard.events.splice(0);
+  }
+}
+
+const frame = (type: number, flags: number, streamId: number, payload = ""): string => {
+  const length = payload.replaceAll(" ", "").length / 2;
+  return `${length.toString(16).padStart(6, "0")}${type.toString(16).padStart(2, "0")}${flags.toString(16).padStart(2, "0")}${streamId.toString(16).padStart(8, "0")}${payload}`;
+};
+
+/** Each is sent after the greeting and a request with a body on stream 1. */
+const connectionErrors: readonly (readonly [title: string, bytes: string, code: keyof typeof errorCode])[] = [
+  ["DATA on stream 0", frame(0, 0, 0, "00"), "protocolError"],
+  ["DATA on a stream that was never opened", frame(0, 0, 5, "00"), "protocolError"],
+  ["DATA with more padding than bytes", frame(0, 8, 1, "05 00"), "protocolError"],
+  ["DATA larger than we allow", `${(http2Limits.maxFrameBytes + 1).toString(16).padStart(6, "0")}000000000001`, "frameSizeError"],
+  ["HEADERS on stream 0", frame(1, 4, 0, "82"), "protocolError"],
+  ["HEADERS on a stream of ours", frame(1, 4, 2, "82"), "protocolError"],
+  ["HEADERS with more padding than bytes", frame(1, 0xc, 3, "05 82"), "protocolError"],
+  ["a header block that another frame interrupts", frame(1, 0, 3, "82") + frame(6, 0, 0, "0000000000000000"), "protocolError"],
+  ["CONTINUATION without HEADERS", frame(9, 4, 1, "82"), "protocolError"],
+  ["a header block that cannot be decoded", frame(1, 4, 3, "ff ff ff ff ff"), "compressionError"],
+  ["endless CONTINUATION", frame(1, 0, 3, "82") + Array.from({ length: 70 }, () => frame(9, 0, 3, "")).join(""), "enhanceYourCalm"],
+  ["a header list far above what we announce", frame(1, 0, 3, `40 01 61 7f e9 83 01 ${"62".repeat(8000)}`) + frame(9, 4, 3, "62".repeat(9000)), "enhanceYourCalm"],
+  ["RST_STREAM on a stream that was never opened", frame(3, 0, 7, "00000008"), "protocolError"],
+  ["RST_STREAM of a wrong size", frame(3, 0, 1, "000008"), "frameSizeError"],
+  ["SETTINGS of a wrong size", frame(4, 0, 0, "000300"), "frameSizeError"],
+  ["SETTINGS on a stream", frame(4, 0, 1), "protocolError"],
+  ["SETTINGS with too large a window", frame(4, 0, 0, "0004 80000000"), "flowControlError"],
+  ["SETTINGS with too small frames", frame(4, 0, 0, "0005 00000001"), "protocolError"],
+  ["PUSH_PROMISE", frame(5, 4, 1, "00000002 82"), "protocolError"],
+  ["PING of a wrong size", frame(6, 0, 0, "00"), "frameSizeError"],
+  ["PING on a stream", frame(6, 0, 1, "0000000000000000"), "protocolError"],
+  ["PRIORITY of a wrong size", frame(2, 0, 1, "00000000"), "frameSizeError"],
+  ["GOAWAY that is too short", frame(7, 0, 0, "00000000"), "frameSizeError"],
+  ["WINDOW_UPDATE by 0", frame(8, 0, 0, "00000000"), "protocolError"],
+  ["WINDOW_UPDATE above the largest window", frame(8, 0, 0, "7fffffff"), "flowControlError"],
+  ["WINDOW_UPDATE on a stream that was never opened", frame(8, 0, 9, "00000001"), "protocolError"],
+];
+
+for (const [title, bytes, code] of connectionErrors) {
+  test(`a connection ends by ${errorCodeName(errorCode[code])}: ${title}`, async () => {
+    const peer = new Peer().greet().request(1, false);
+    peer.raw(bytes);
+    const said = await peer.said();
+    assert.ok(said.includes(`goaway 1 ${errorCodeName(errorCode[code])}`), said.join(", "));
+    assert.equal(peer.pipe.ended, true);
+    assert.ok(peer.streams.get(1)?.events.at(-1)?.startsWith("aborted by connection"));
+  });
+}
+
+test("who does not begin with the preface and SETTINGS is no peer", async () => {
+  const noPreface = new Peer();
+  noPreface.pipe.handler?.data(Buffer.from("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  assert.ok((await noPreface.said()).includes("goaway 0 PROTOCOL_ERROR"));
+  const noSettings = new Peer();
+  noSettings.writer.preface();
+  noSettings.writer.ping(Buffer.alloc(8), false);
+  noSettings.push();
+  assert.ok((await noSettings.said()).includes("goaway 0 PROTOCOL_ERROR"));
+});
+
+/** Each is sent on stream 1, whose request has a body of 5 bytes to come. */
+const streamErrors: readonly (readonly [title: string, bytes: string, code: keyof typeof errorCode])[] = [
+  ["more DATA than content-length", frame(0, 0, 1, "0102030405 06"), "protocolError"],
+  ["less DATA than content-length", frame(0, 1, 1, "01020304"), "protocolError"],
+  ["trailers before all of the body", frame(1, 5, 1, "40 01 61 01 62"), "protocolError"],
+  ["DATA after its end", frame(0, 1, 1, "0102030405") + frame(0, 0, 1, "01"), "streamClosed"],
+  ["HEADERS after its end", frame(0, 1, 1, "0102030405") + frame(1, 5, 1, "40 01 61 01 62"), "streamClosed"],
+  ["WINDOW_UPDATE above the largest window", frame(8, 0, 1, "7fffffff"), "flowControlError"],
+];
+
+for (const [title, bytes, code] of streamErrors) {
+  test(`a stream ends by ${errorCodeName(errorCode[code])}, and the connection goes on: ${title}`, async () => {
+    const peer = new Peer().greet().request(1, false);
+    const seen = peer.streams.get(1) ?? assert.fail();
+    seen.stream.expectedBytes = 5;
+    peer.raw(bytes);
+    assert.ok((await peer.said()).includes(`rst 1 ${errorCodeName(errorCode[code])}`));
+    assert.ok(seen.events.at(-1)?.startsWith("aborted by protocol"));
+    peer.request(3);
+    assert.deepEqual(peer.streams.get(3)?.events.length, 1);
+    assert.equal(peer.connection.closed, false);
+  });
+}
+
+test("padding is taken off, counts for the windows, and a body may be all padding", async () => {
+  const peer = new Peer().greet().request(1, false);
+  peer.raw(frame(0, 8, 1, "03 61 62 000000")).raw(frame(0, 9, 1, "02 0000"));
+  const seen = peer.streams.get(1) ?? assert.fail();
+  assert.deepEqual([seen.body.toString(), seen.events.at(-1)], ["ab", "end"]);
+  assert.ok((await peer.said()).every((event) => !event.startsWith("goaway")));
+});
+
+test("nothing is sent against a window of zero, neither a stream's nor the connection's, and all of it afterwards", async () => {
+  const peer = new Peer().greet([[setting.initialWindowSize, 0]]).request(1);
+  const seen = peer.streams.get(1) ?? assert.fail();
+  seen.stream.sendHeaders([":status", "200"], false);
+  assert.equal(seen.stream.write(Buffer.alloc(100_000), false), false);
+  seen.stream.write(Buffer.alloc(0), true);
+  await peer.said();
+  peer.writer.windowUpdate(1, 10);
+  peer.push();
+  assert.deepEqual(await peer.said(), ["data 1 10"]);
+  peer.writer.settings([[setting.initialWindowSize, 20]]);
+  peer.push();
+  assert.deepEqual(await peer.said(), ["settings ack", "data 1 20"]);
+  // The connection's window of 65,535 is the next to run out.
+  peer.writer.windowUpdate(1, 200_000);
+  peer.push();
+  const until = (await peer.said()).map((event) => Number(event.split(" ")[2])).reduce((sum, bytes) => sum + bytes, 30);
+  assert.equal(until, 65_535);
+  peer.writer.windowUpdate(0, 200_000);
+  peer.push();
+  const rest = await peer.said();
+  assert.equal(rest.at(-1)?.endsWith("end"), true);
+  assert.equal(rest.map((event) => Number(event.split(" ")[2])).reduce((sum, bytes) => sum + bytes, until), 100_000);
+});
+
+test("a window that SETTINGS made negative must be earned back first", async () => {
+  const peer = new Peer().greet([[setting.initialWindowSize, 100]]).request(1);
+  const seen = peer.streams.get(1) ?? assert.fail();
+  seen.stream.write(Buffer.alloc(100), false);
+  peer.writer.settings([[setting.initialWindowSize, 40]]);
+  peer.push();
+  seen.stream.write(Buffer.alloc(10), true);
+  peer.writer.windowUpdate(1, 60);
+  peer.push();
+  assert.ok(!(await peer.said()).some((event) => event.endsWith("end")));
+  peer.writer.windowUpdate(1, 10);
+  peer.push();
+  assert.deepEqual(await peer.said(), ["data 1 10 end"]);
+});
+
+test("a peer that sends beyond the stream's window, or ours of the connection, is told so", async () => {
+  const peer = new Peer().greet().request(1, false);
+  peer.streams.get(1)?.stream.pause();
+  const block = Buffer.alloc(http2Limits.maxFrameBytes);
+  for (let sent = 0; sent <= http2Limits.streamWindowBytes; sent += block.length) peer.writer.data(1, block, 0, block.length, false);
+  peer.push();
+  assert.ok((await peer.said()).includes("rst 1 FLOW_CONTROL_ERROR"));
+});
+
+test("a paused stream keeps what came, in order with its trailers, and gives its window back only when it is read", async () => {
+  const peer = new Peer().greet().request(1, false);
+  const seen = peer.streams.get(1) ?? assert.fail();
+  await peer.said();
+  seen.stream.pause();
+  const block = Buffer.alloc(50_000, 1);
+  for (let index = 0; index < 4; index += 1) peer.writer.data(1, block, 0, block.length, false);
+  peer.writer.headers(1, hpackEncode(["x-end", "yes"]), true, 16_384);
+  peer.push();
+  assert.deepEqual([seen.body.length, (await peer.said()).filter((event) => event.startsWith("window 1"))], [0, []]);
+  seen.stream.resume();
+  assert.deepEqual([seen.body.length, seen.events.at(-1)], [200_000, "headers x-end yes end"]);
+});
+
+test("more streams than we take are refused, and said to be unprocessed", async () => {
+  const peer = new Peer(true, 2).greet().request(1).request(3).request(5);
+  assert.ok((await peer.said()).includes("rst 5 REFUSED_STREAM"));
+  assert.deepEqual([...peer.streams.keys()], [1, 3]);
+});
+
+test("a drain is two GOAWAYs: the second, after a round trip, names the last stream, and the connection ends with it", async () => {
+  const peer = new Peer().greet().request(1);
+  await peer.said();
+  peer.connection.drain();
+  assert.deepEqual(await peer.said(), ["goaway all NO_ERROR", "ping"]);
+  peer.request(3);
+  peer.writer.ping(Buffer.from("goaway!!"), true);
+  peer.push();
+  assert.deepEqual(await peer.said(), ["goaway 3 NO_ERROR"]);
+  peer.request(5);
+  assert.deepEqual([...peer.streams.keys()], [1, 3]);
+  for (const { stream } of peer.streams.values()) stream.sendHeaders([":status", "204"], true);
+  await peer.said();
+  assert.equal(peer.pipe.ended, true);
+});
+
+test("a client learns by GOAWAY which of its streams were not looked at", async () => {
+  const peer = new Peer(false);
+  const seen = [1, 2, 3].map(() => peer.watch(peer.connection.open()));
+  for (const { stream } of seen) stream.sendHeaders([":method", "GET", ":scheme", "http", ":path", "/", ":authority", "a"], true);
+  peer.writer.settings([]);
+  peer.writer.goaway(3, errorCode.noError);
+  peer.push();
+  assert.deepEqual(seen.map((one) => one.events), [[], [], ["aborted by connection NO_ERROR unprocessed"]]);
+  assert.deepEqual([peer.goaways, peer.connection.takesStream, peer.connection.closed], [1, false, false]);
+  peer.writer.headers(1, hpackEncode([":status", "200"]), true, 16_384);
+  peer.writer.headers(3, hpackEncode([":status", "200"]), true, 16_384);
+  peer.push();
+  await peer.said();
+  assert.equal(peer.pipe.ended, true);
+});
+
+test("resets that cross: what comes for a stream that we have reset is dropped, and its window is given back", async () => {
+  const peer = new Peer().greet().request(1, false);
+  peer.streams.get(1)?.stream.reset(errorCode.cancel);
+  const block = Buffer.alloc(http2Limits.maxFrameBytes);
+  for (let sent = 0; sent < http2Limits.connectionWindowBytes; sent += block.length) peer.writer.data(1, block, 0, block.length, false);
+  peer.writer.headers(1, hpackEncode(["x-end", "yes"]), true, 16_384);
+  peer.writer.rstStream(1, errorCode.cancel);
+  peer.writer.windowUpdate(1, 100);
+  peer.push();
+  const said = await peer.said();
+  assert.ok(said.some((event) => event.startsWith("window 0")) && said.every((event) => !event.startsWith("goaway")), said.join(", "));
+});
+
+test("a peer that only pings, or never reads our answers, is cut off", async () => {
+  const flood = new Peer().greet();
+  for (let index = 0; index <= http2Limits.maxIdleFramesPerSecond; index += 1) flood.writer.ping(Buffer.alloc(8), false);
+  flood.push();
+  assert.ok((await flood.said()).includes("goaway 0 ENHANCE_YOUR_CALM"));
+  const deaf = new Peer(true, 1000).greet();
+  await deaf.said();
+  deaf.pipe.stuck = true;
+  deaf.request(1, false);
+  const seen = deaf.streams.get(1) ?? assert.fail();
+  deaf.writer.windowUpdate(0, 2 ** 30);
+  deaf.writer.windowUpdate(1, 2 ** 30);
+  deaf.push();
+  await turn();
+  let written = 0;
+  while (seen.stream.write(Buffer.alloc(16_384), false)) written += 16_384;
+  assert.ok(written <= 2 * http2Limits.outputHighWaterBytes, `writers were told to wait after ${written} bytes`);
+});
+
+test("a server that wants a smaller table of our encoder is told that it is empty", async () => {
+  const peer = new Peer().greet([[setting.headerTableSize, 0]]).request(1);
+  await peer.said();
+  peer.streams.get(1)?.stream.sendHeaders([":status", "204"], true);
+  await turn();
+  const bytes = Buffer.concat(peer.pipe.sent);
+  assert.equal(bytes[9], 0x20);
+});
+
+test("bodies arrive whole however frames are cut, padded and mixed, through windows of any size", () => {
+  const pieces = fc.array(fc.record({ stream: fc.constantFrom(1, 3, 5), bytes: fc.uint8Array({ maxLength: 300 }), padding: fc.integer({ min: -1, max: 20 }) }), { maxLength: 40 });
+  fc.assert(
+    fc.property(pieces, fc.array(fc.integer({ min: 1, max: 400 }), { maxLength: 20 }), fc.boolean(), (frames, cuts, pauses) => {
+      const peer = new Peer().greet().request(1, false).request(3, false).request(5, false);
+      const expected = new Map<number, Buffer[]>([[1, []], [3, []], [5, []]]);
+      if (pauses) peer.streams.get(3)?.stream.pause();
+      for (const { stream, bytes, padding } of frames) {
+        expected.get(stream)?.push(Buffer.from(bytes));
+        if (padding < 0) peer.writer.data(stream, bytes, 0, bytes.length, false);
+        else peer.writer.frame(0, 8, stream, Buffer.concat([Buffer.from([padding]), bytes, Buffer.alloc(padding)]));
+      }
+      for (const stream of expected.keys()) peer.writer.data(stream, Buffer.alloc(0), 0, 0, true);
+      const all = Buffer.from(peer.writer.view());
+      let at = 0;
+      for (const cut of cuts) {
+        peer.pipe.handler?.data(Buffer.from(all.subarray(at, at + cut)));
+        at = Math.min(all.length, at + cut);
+      }
+      if (at < all.length) peer.pipe.handler?.data(all.subarray(at));
+      peer.streams.get(3)?.stream.resume();
+      for (const [stream, parts] of expected) {
+        const seen = peer.streams.get(stream) ?? assert.fail();
+        assert.deepEqual(seen.body, Buffer.concat(parts));
+        assert.equal(seen.events.at(-1), "end");
+      }
+    }),
+    { numRuns: 60 },
+  );
+});
