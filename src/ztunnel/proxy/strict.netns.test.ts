@@ -119,9 +119,9 @@ test("a connection that comes before the policy does waits for it, and is refuse
   while (env.state.missingPolicy(env.state.workloads()[0] ?? assert.fail()) === undefined) await systemClock.sleep(1);
   await systemClock.sleep(50);
   assert.deepEqual(reached, []);
-  env.state.applyAuthorizations({ resources: [], removed: [] });
+  env.state.applyAuthorizations({ typeUrl: "", resources: [], removed: [] });
   env.state.putPolicy(strict);
-  env.state.applyAuthorizations({ resources: [], removed: [] });
+  env.state.applyAuthorizations({ typeUrl: "", resources: [], removed: [] });
   assert.equal(await early, "");
   assert.deepEqual(reached, []);
   assert.match(lines.join(""), /policy rejection: explicitly denied by: istio-system\/istio_converted_static_strict/);
