@@ -125,6 +125,8 @@ export interface FinishedExchange {
   readonly sentBytes: number;
 }
 
+const furtherFields = ["protocol", "status", "isGrpc", "grpcStatus", "requestMessages", "responseMessages", "downstreamPeer", "upstreamPeer", "requestedServerName", "metadata"] as const;
+
 /** What a cluster is when nothing is said. */
 export const plainCluster: Omit<ClusterConfig, "name" | "limits"> = {
   loadBalancing: "round-robin",
@@ -147,6 +149,8 @@ export const plainCluster: Omit<ClusterConfig, "name" | "limits"> = {
 /** A listener on loopback with what it routes to; disposing closes all. */
 export class Harness implements AsyncDisposable {
   readonly records: FinishedExchange[] = [];
+  /** What records say beyond that. */
+  readonly finished: Pick<ExchangeRecord, (typeof furtherFields)[number]>[] = [];
   readonly clusters = new Map<string, Cluster>();
   readonly #servers: { close(): unknown; closeAllConnections?(): void }[] = [];
   readonly #sockets = new Set<Socket>();
@@ -158,7 +162,10 @@ export class Harness implements AsyncDisposable {
       config: { ...testConnectionConfig, ...config },
       routeTable: () => this.table,
       cluster: (name) => this.clusters.get(name),
-      observe: (record) => this.records.push(summary(record)),
+      observe: (record) => {
+        this.records.push(summary(record));
+        this.finished.push(Object.fromEntries(furtherFields.map((name) => [name, record[name]])) as (typeof this.finished)[number]);
+      },
       clock: systemClock,
       random: seededRandom(seed),
       newRequestId: () => randomUUID(),
