@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import { readFile } from "node:fs/promises";
-import { createLogger, systemClock, systemRandom } from "../base/index.ts";
+import { createLogger, systemClock, systemRandom, type LogThreshold } from "../base/index.ts";
 import { IstioCertificateClient } from "../dataplane/index.ts";
 import { listenTcp } from "../net/index.ts";
 import { Proxy, readSettings, runAgentCommand } from "../proxy/index.ts";
@@ -25,6 +25,7 @@ export async function run(context: RoleContext): Promise<number> {
     },
     impersonate: false,
   });
+  const logThreshold: LogThreshold = { level: settings.logLevel };
   const proxy = new Proxy({
     settings,
     authority,
@@ -32,7 +33,8 @@ export async function run(context: RoleContext): Promise<number> {
     resolve: async (name) => (await lookup(name, { all: true })).map(({ address }) => address),
     readFile: async (path) => await readFile(path, "utf8"),
     newRequestId: () => randomUUID(),
-    log: createLogger({ scope: "proxy", level: settings.logLevel }),
+    log: createLogger({ scope: "proxy", level: logThreshold }),
+    logThreshold,
     clock: systemClock,
     random: systemRandom,
     quit: () => void process.kill(process.pid, "SIGTERM"),

@@ -284,7 +284,7 @@ test("admin answers have the forms that tools read", async () => {
   const dump = JSON.parse((await fetchOnce(mesh.adminPort, "/config_dump?include_eds")).body) as { configs: Record<string, unknown>[] };
   assert.deepEqual(
     dump.configs.map((config) => String(config["@type"]).split(".").at(-1)),
-    ["BootstrapConfigDump", "ClustersConfigDump", "ListenersConfigDump", "RoutesConfigDump", "EndpointsConfigDump"],
+    ["BootstrapConfigDump", "ClustersConfigDump", "EndpointsConfigDump", "ListenersConfigDump", "ScopedRoutesConfigDump", "RoutesConfigDump", "SecretsConfigDump"],
   );
   assert.match(JSON.stringify(dump), /"route_config_name":"http.80"/);
   assert.match((await fetchOnce(mesh.adminPort, "/clusters")).body, new RegExp(`^a::127.0.0.1:${backend}::rq_total::1$`, "m"));
@@ -292,4 +292,16 @@ test("admin answers have the forms that tools read", async () => {
   assert.match((await fetchOnce(mesh.adminPort, "/stats")).body, /^cluster.a.upstream_rq_total: 1$/m);
   assert.equal((await fetchOnce(mesh.adminPort, "/ready")).body, "LIVE\n");
   assert.equal((await fetchOnce(mesh.adminPort, "/quitquitquit")).status, 405);
+  const statuses = JSON.parse((await fetchOnce(mesh.adminPort, "/clusters?format=json")).body) as { cluster_statuses: { name: string; host_statuses: { hostname?: string }[] }[] };
+  assert.deepEqual(statuses.cluster_statuses.find(({ name }) => name === "xds-grpc")?.host_statuses[0]?.hostname, "127.0.0.1");
+  const routes = JSON.parse((await fetchOnce(mesh.adminPort, "/config_dump?resource=dynamic_route_configs")).body) as { configs: { route_config: { name: string } }[] };
+  assert.deepEqual(routes.configs.map(({ route_config: { name } }) => name), ["http.80"]);
+  const certificates = JSON.parse((await fetchOnce(mesh.adminPort, "/certs")).body) as { certificates: { cert_chain: { subject_alt_names: unknown }[] }[] };
+  assert.deepEqual(certificates.certificates[0]?.cert_chain[0]?.subject_alt_names, [{ uri: "spiffe://cluster.local/ns/test/sa/gateway" }]);
+  assert.doesNotMatch((await fetchOnce(mesh.adminPort, "/config_dump")).body, /PRIVATE KEY|LS0tLS1CRUdJTiBQUklWQVRF/);
+  assert.match((await fetchOnce(mesh.adminPort, "/stats?usedonly&filter=^cluster.a.upstream_rq_t")).body, /^cluster\.a\.upstream_rq_total: 1\n$/);
+  await fetchOnce(mesh.adminPort, "/healthcheck/fail", { method: "POST" });
+  assert.equal(await mesh.isReady(), false);
+  await fetchOnce(mesh.adminPort, "/healthcheck/ok", { method: "POST" });
+  assert.equal(await mesh.isReady(), true);
 });

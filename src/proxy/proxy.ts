@@ -1,4 +1,4 @@
-import { aborted, messageOf, type Clock, type Logger, type Random, type Shutdown } from "../base/index.ts";
+import { aborted, messageOf, type Clock, type Logger, type LogThreshold, type Random, type Shutdown } from "../base/index.ts";
 import {
   CertificateManager,
   DeltaXdsClient,
@@ -38,6 +38,8 @@ export interface ProxyOptions {
   readonly readFile: (path: string) => Promise<string>;
   readonly newRequestId: () => string;
   readonly log: Logger;
+  /** The logger's level, to be changed while it runs. */
+  readonly logThreshold?: LogThreshold;
   readonly clock: Clock;
   readonly random: Random;
   /** Asks this process to end, as a signal would. */
@@ -66,6 +68,7 @@ export class Proxy {
   readonly #startedMs: number;
   #wasReady = false;
   #draining = false;
+  #healthy = true;
 
   constructor(options: ProxyOptions) {
     const { settings, clock, random, log } = options;
@@ -170,11 +173,15 @@ export class Proxy {
       settings,
       config: this.#config,
       listeners: this.#listeners,
+      secrets: this.#secrets,
       stats: this.#stats,
+      registry: this.#registry,
+      logThreshold: this.#options.logThreshold,
       startedMs: this.#startedMs,
       nowMs: () => clock.nowMs(),
-      state: () => (shutdown.drain.aborted ? "DRAINING" : this.#wasReady || this.#config.pending().length === 0 ? "LIVE" : "INITIALIZING"),
-      drainListeners: () => this.#listeners.drain(),
+      state: () => (shutdown.drain.aborted || !this.#healthy ? "DRAINING" : this.#wasReady || this.#config.pending().length === 0 ? "LIVE" : "INITIALIZING"),
+      drainListeners: (inboundOnly) => this.#listeners.drain(inboundOnly),
+      setHealth: (healthy) => (this.#healthy = healthy),
       quit,
     });
     const everywhere = async (port: number, routes: Readonly<Record<string, EndpointRoute>>): Promise<HttpEndpoint> => {
@@ -186,7 +193,7 @@ export class Proxy {
       }
     };
     return await Promise.all([
-      listenHttp({ address: "127.0.0.1", port: settings.ports.admin, routes: { ...admin, "/stats/prometheus": metrics } }),
+      listenHttp({ address: "127.0.0.1", port: settings.ports.admin, routes: admin }),
       everywhere(settings.ports.stats, {
         ...appProbeRoutes(settings.appProbers, settings.instanceIp),
         "/stats/prometheus": merged,
@@ -202,6 +209,7 @@ export class Proxy {
 
   #readiness(): { status: number; body: string } {
     if (this.#draining) return { status: 503, body: "draining\n" };
+    if (!this.#healthy) return { status: 503, body: "not ready: the health check was made to fail\n" };
     const pending = this.#wasReady ? [] : this.#config.pending();
     if (pending.length > 0) return { status: 503, body: `not ready, pending: ${pending.join(", ")}\n` };
     if (!this.#wasReady) this.#options.log.info("ready", { listeners: [...this.#listeners.listeners()].length });

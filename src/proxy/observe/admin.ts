@@ -1,49 +1,77 @@
-import { create, toJson, type DescMessage, type JsonValue, type MessageShape } from "@bufbuild/protobuf";
-import { AnySchema, StringValueSchema, anyPack } from "@bufbuild/protobuf/wkt";
-import { jsonRoute, type EndpointRoute } from "../../dataplane/index.ts";
-import { ClusterLoadAssignmentSchema, ClusterSchema, envoyRegistry, ListenerSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
+import { logLevels, type LogLevel, type LogThreshold } from "../../base/index.ts";
+import { jsonRoute, metricsRoute, type EndpointAnswer, type EndpointRoute } from "../../dataplane/index.ts";
+import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { ListenerSet } from "../listener-set.ts";
-import type { AppliedResource, ProxyConfig } from "../proxy-config.ts";
+import type { ProxyConfig } from "../proxy-config.ts";
 import type { ProxySettings } from "../proxy-settings.ts";
+import type { SecretStore } from "../tls/secret-store.ts";
+import { certificatesAnswer } from "./certificates-answer.ts";
+import { clustersJson, clustersText } from "./cluster-status.ts";
+import { configDump, dumpOfResource } from "./config-dump.ts";
 import type { ProxyStats } from "./proxy-stats.ts";
+import { staticClusters, staticListeners } from "./static-resources.ts";
 
 export interface AdminSources {
   readonly settings: ProxySettings;
   readonly config: ProxyConfig;
   readonly listeners: ListenerSet;
+  readonly secrets: SecretStore;
   readonly stats: ProxyStats;
+  readonly registry: MetricsRegistry;
+  /** Undefined where the level cannot be changed. */
+  readonly logThreshold: LogThreshold | undefined;
   readonly startedMs: number;
   readonly nowMs: () => number;
   readonly state: () => "LIVE" | "DRAINING" | "INITIALIZING";
-  readonly drainListeners: () => void;
+  readonly drainListeners: (inboundOnly: boolean) => void;
+  /** Readiness fails, or holds again. */
+  readonly setHealth: (healthy: boolean) => void;
   readonly quit: () => void;
 }
 
 /** Does something when asked by POST. */
-export function onPost(act: () => void): EndpointRoute {
-  return (request) => {
+export function onPost(act: (url: URL) => void): EndpointRoute {
+  return (request, url) => {
     if (request.method !== "POST") return { status: 405, body: "Method Not Allowed\n" };
-    act();
+    act(url);
     return { status: 200, body: "OK\n" };
   };
 }
 
 /** The admin paths that tools of Envoy and Istio ask, in Envoy's forms. */
 export function adminRoutes(sources: AdminSources): Record<string, EndpointRoute> {
-  return {
-    "/config_dump": (_request, url) => ({
-      status: 200,
-      contentType: "application/json",
-      body: `${JSON.stringify({ configs: configDump(sources, url.searchParams.has("include_eds")) }, undefined, 1)}\n`,
-    }),
-    "/clusters": (_request, url) => clustersAnswer(sources, url.searchParams.get("format") === "json"),
+  const { config, secrets, settings } = sources;
+  const routes: Record<string, EndpointRoute> = {
+    "/certs": jsonRoute(() => certificatesAnswer(secrets, sources.nowMs())),
+    "/clusters": (_request, url) => {
+      const fixed = staticClusters(settings);
+      return url.searchParams.get("format") === "json" ? json(clustersJson(fixed, config.allClusters())) : text(clustersText(fixed, config.allClusters()));
+    },
+    "/config_dump": (_request, url) => configAnswer(sources, url),
+    "/drain_listeners": onPost((url) => sources.drainListeners(url.searchParams.has("inboundonly"))),
+    "/healthcheck/fail": onPost(() => sources.setHealth(false)),
+    "/healthcheck/ok": onPost(() => sources.setHealth(true)),
     "/listeners": (_request, url) => listenersAnswer(sources, url.searchParams.get("format") === "json"),
-    "/server_info": jsonRoute(() => serverInfo(sources)),
-    "/ready": () => (sources.state() === "LIVE" ? { status: 200, body: "LIVE\n" } : { status: 503, body: `${sources.state()}\n` }),
-    "/stats": (_request, url) => statsAnswer(sources, url),
-    "/drain_listeners": onPost(sources.drainListeners),
+    "/logging": (request, url) => loggingAnswer(sources.logThreshold, request.method === "POST", url),
+    "/memory": jsonRoute(memoryAnswer),
     "/quitquitquit": onPost(sources.quit),
+    "/ready": () => (sources.state() === "LIVE" ? text("LIVE\n") : { status: 503, body: `${sources.state()}\n` }),
+    "/reset_counters": onPost(() => undefined),
+    "/runtime": jsonRoute(() => ({ layers: [], entries: {} })),
+    "/server_info": jsonRoute(() => serverInfo(sources)),
+    "/stats": (request, url) => (url.searchParams.get("format") === "prometheus" ? metricsRoute(sources.registry)(request, url) : statsAnswer(sources.stats, url)),
+    "/stats/prometheus": metricsRoute(sources.registry),
   };
+  const list: EndpointRoute = () => text(`${Object.keys(routes).filter((path) => path !== "/" && path !== "/help").join("\n")}\n`);
+  return Object.assign(routes, { "/": list, "/help": list });
+}
+
+function json(value: unknown): EndpointAnswer {
+  return { status: 200, contentType: "application/json", body: `${JSON.stringify(value, undefined, 1)}\n` };
+}
+
+function text(body: string): EndpointAnswer {
+  return { status: 200, contentType: "text/plain; charset=utf-8", body };
 }
 
 function serverInfo({ settings, startedMs, nowMs, state }: AdminSources): unknown {
@@ -53,6 +81,8 @@ function serverInfo({ settings, startedMs, nowMs, state }: AdminSources): unknow
     state: state(),
     uptime_current_epoch: uptime,
     uptime_all_epochs: uptime,
+    hot_restart_version: "disabled",
+    command_line_options: { base_id: "0", concurrency: 1, drain_strategy: "Gradual", log_level: settings.logLevel, mode: "Serve", service_cluster: `${settings.workloadName}.${settings.podNamespace}`, service_node: nodeId(settings) },
     node: { id: nodeId(settings), cluster: `${settings.workloadName}.${settings.podNamespace}`, metadata: settings.metadata },
   };
 }
@@ -62,118 +92,57 @@ export function nodeId(settings: ProxySettings): string {
   return `${settings.role}~${settings.instanceIp}~${settings.podName}.${settings.podNamespace}~${settings.domain}`;
 }
 
-function configDump(sources: AdminSources, withEndpoints: boolean): unknown[] {
-  const { config, settings } = sources;
-  const list = <Schema extends DescMessage>(schema: Schema, resources: ReadonlyMap<string, AppliedResource<Schema>>, typeUrl: string) =>
-    [...resources].map(([name, resource]) => ({
-      name,
-      resource: { "@type": typeUrl, ...(resourceJson(schema, resource.message) as object) },
-      version_info: resource.version,
-      last_updated: new Date(resource.updatedMs).toISOString(),
-    }));
-  const v3 = "type.googleapis.com/envoy.admin.v3";
-  const type = "type.googleapis.com/envoy.config";
-  const dump: unknown[] = [
-    { "@type": `${v3}.BootstrapConfigDump`, bootstrap: { node: { id: nodeId(settings), metadata: settings.metadata } } },
-    {
-      "@type": `${v3}.ClustersConfigDump`,
-      dynamic_active_clusters: list(ClusterSchema, config.clusters, `${type}.cluster.v3.Cluster`).map(({ resource, version_info, last_updated }) => ({
-        version_info,
-        cluster: resource,
-        last_updated,
-      })),
-    },
-    {
-      "@type": `${v3}.ListenersConfigDump`,
-      dynamic_listeners: list(ListenerSchema, config.listeners, `${type}.listener.v3.Listener`).map(({ name, resource, version_info, last_updated }) => ({
-        name,
-        active_state: { version_info, listener: resource, last_updated },
-      })),
-    },
-    {
-      "@type": `${v3}.RoutesConfigDump`,
-      dynamic_route_configs: list(RouteConfigurationSchema, config.routes, `${type}.route.v3.RouteConfiguration`).map(({ resource, version_info, last_updated }) => ({
-        version_info,
-        route_config: resource,
-        last_updated,
-      })),
-    },
+function configAnswer(sources: AdminSources, url: URL): EndpointAnswer {
+  const resource = url.searchParams.get("resource");
+  const withEndpoints = url.searchParams.has("include_eds") || resource?.includes("endpoint") === true;
+  const dump = configDump({ ...sources, nodeId: nodeId(sources.settings) }, withEndpoints);
+  if (resource === null) return json({ configs: dump });
+  const list = dumpOfResource(dump, resource, url.searchParams.get("name_regex"));
+  return list === undefined ? { status: 404, body: `${resource} not found in config dump\n` } : json({ configs: list });
+}
+
+function listenersAnswer({ listeners, settings }: AdminSources, asJson: boolean): EndpointAnswer {
+  const all = [
+    ...[...listeners.listeners()].flatMap(({ name, addresses }) => addresses.map(({ address, port }) => ({ name, address, port }))),
+    ...staticListeners(settings).map(({ name, port }) => ({ name, address: "0.0.0.0", port })),
   ];
-  if (withEndpoints) {
-    dump.push({
-      "@type": `${v3}.EndpointsConfigDump`,
-      dynamic_endpoint_configs: list(ClusterLoadAssignmentSchema, config.endpoints, `${type}.endpoint.v3.ClusterLoadAssignment`).map(
-        ({ resource, version_info, last_updated }) => ({ version_info, endpoint_config: resource, last_updated }),
-      ),
-    });
-  }
-  return dump;
+  if (!asJson) return text(all.map(({ name, address, port }) => `${name}::${address}:${port}\n`).join(""));
+  return json({ listener_statuses: all.map(({ name, address, port }) => ({ name, local_address: { socket_address: { address, port_value: port } } })) });
 }
 
-function resourceJson<Schema extends DescMessage>(schema: Schema, message: MessageShape<Schema>): JsonValue {
-  const registry = envoyRegistry();
+function statsAnswer(stats: ProxyStats, url: URL): EndpointAnswer {
+  const filter = url.searchParams.get("filter");
+  let wanted: RegExp | undefined;
   try {
-    return toJson(schema, message, { registry, useProtoFieldName: true });
+    wanted = filter === null ? undefined : new RegExp(filter);
   } catch {
-    return toJson(schema, knownOnly(message) as MessageShape<Schema>, { registry, useProtoFieldName: true });
+    return { status: 400, body: `the filter "${filter ?? ""}" is no regular expression\n` };
   }
+  const usedOnly = url.searchParams.has("usedonly");
+  const rows = stats.statistics().filter(({ name, value }) => (wanted === undefined || wanted.test(name)) && (!usedOnly || value !== 0));
+  if (url.searchParams.get("format") === "json") return json({ stats: rows.map(({ name, value }) => ({ name, value })) });
+  return text(`${rows.map(({ name, value }) => `${name}: ${value}`).join("\n")}\n`);
 }
 
-/** The message with every Any of an unknown type replaced by its type's name, as JSON cannot show what it holds. */
-function knownOnly(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(knownOnly);
-  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;
-  const typeUrl: unknown = Reflect.get(value, "typeUrl");
-  const name = Reflect.get(value, "$typeName") === AnySchema.typeName && typeof typeUrl === "string" ? typeUrl.split("/").at(-1) : undefined;
-  if (name !== undefined && envoyRegistry().getMessage(name) === undefined) {
-    return anyPack(StringValueSchema, create(StringValueSchema, { value: `a message of ${name}, which this proxy does not know` }));
+/** Envoy's words for our levels, and back. */
+const envoyLevels: Readonly<Record<string, LogLevel>> = { trace: "trace", debug: "debug", info: "info", warning: "warn", warn: "warn", error: "error", critical: "error", off: "error" };
+const loggers = ["admin", "config", "connection", "filter", "http", "http2", "jwt", "pool", "rbac", "router", "upstream"];
+
+function loggingAnswer(threshold: LogThreshold | undefined, post: boolean, url: URL): EndpointAnswer {
+  const asked = [...url.searchParams].flatMap(([name, value]) => (name === "paths" ? value.split(",").map((one) => one.split(":")[1] ?? "") : [value]));
+  const word = asked.at(-1);
+  const level = word === undefined ? undefined : envoyLevels[word];
+  if (post && word !== undefined) {
+    if (level === undefined) return { status: 400, body: `the level ${word} is unknown: expected one of ${Object.keys(envoyLevels).join(", ")}\n` };
+    if (threshold === undefined) return { status: 400, body: "the level of this process cannot be changed\n" };
+    // There is one level for the whole process.
+    threshold.level = level;
   }
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, knownOnly(inner)]));
+  const now = threshold?.level ?? logLevels[2];
+  return text(`active loggers:\n${loggers.map((name) => `  ${name}: ${now === "warn" ? "warning" : now}`).join("\n")}\n`);
 }
 
-function clustersAnswer({ config }: AdminSources, asJson: boolean): { status: number; contentType: string; body: string } {
-  const clusters = config.allClusters();
-  if (!asJson) {
-    const lines = clusters.flatMap((cluster) =>
-      [...cluster.endpoints()].flatMap((endpoint) => [
-        `${cluster.name}::${endpoint.name}::cx_active::${endpoint.pool.openConnections}`,
-        `${cluster.name}::${endpoint.name}::cx_connect_fail::${endpoint.counters.connectFailures}`,
-        `${cluster.name}::${endpoint.name}::rq_total::${endpoint.counters.requests}`,
-        `${cluster.name}::${endpoint.name}::rq_error::${endpoint.counters.errors}`,
-        `${cluster.name}::${endpoint.name}::rq_active::${endpoint.activeRequests}`,
-        `${cluster.name}::${endpoint.name}::health_flags::${endpoint.config.healthy ? "healthy" : "/failed_eds_health"}`,
-        `${cluster.name}::${endpoint.name}::weight::${endpoint.config.weight}`,
-      ]),
-    );
-    return { status: 200, contentType: "text/plain; charset=utf-8", body: `${lines.join("\n")}\n` };
-  }
-  const statuses = clusters.map((cluster) => ({
-    name: cluster.name,
-    added_via_api: true,
-    host_statuses: [...cluster.endpoints()].map(({ config: endpoint, counters, activeRequests, pool }) => ({
-      address: { socket_address: { address: endpoint.address, port_value: endpoint.port } },
-      stats: [
-        { name: "cx_active", type: "GAUGE", value: String(pool.openConnections) },
-        { name: "rq_total", value: String(counters.requests) },
-        { name: "rq_error", value: String(counters.errors) },
-        { name: "rq_active", type: "GAUGE", value: String(activeRequests) },
-      ],
-      health_status: { eds_health_status: endpoint.healthy ? "HEALTHY" : "UNHEALTHY" },
-      weight: endpoint.weight,
-    })),
-  }));
-  return { status: 200, contentType: "application/json", body: `${JSON.stringify({ cluster_statuses: statuses }, undefined, 1)}\n` };
-}
-
-function listenersAnswer({ listeners }: AdminSources, asJson: boolean): { status: number; contentType: string; body: string } {
-  const all = [...listeners.listeners()].flatMap(({ name, addresses }) => addresses.map(({ address, port }) => ({ name, address, port })));
-  if (!asJson) return { status: 200, contentType: "text/plain; charset=utf-8", body: all.map(({ name, address, port }) => `${name}::${address}:${port}\n`).join("") };
-  const statuses = all.map(({ name, address, port }) => ({ name, local_address: { socket_address: { address, port_value: port } } }));
-  return { status: 200, contentType: "application/json", body: `${JSON.stringify({ listener_statuses: statuses }, undefined, 1)}\n` };
-}
-
-function statsAnswer({ stats }: AdminSources, url: URL): { status: number; body: string } {
-  const wanted = url.searchParams.get("filter");
-  const rows = stats.statistics().filter(({ name }) => wanted === null || name.includes(wanted));
-  return { status: 200, body: `${rows.map(({ name, value }) => `${name}: ${value}`).join("\n")}\n` };
+function memoryAnswer(): unknown {
+  const { heapUsed, heapTotal, rss } = process.memoryUsage();
+  return { allocated: String(heapUsed), heap_size: String(heapTotal), pageheap_unmapped: "0", pageheap_free: "0", total_thread_cache: "0", total_physical_bytes: String(rss) };
 }

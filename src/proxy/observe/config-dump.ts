@@ -1,0 +1,167 @@
+import { anyUnpack, StringValueSchema, anyPack, type Any } from "@bufbuild/protobuf/wkt";
+import { create, toJson, type DescMessage, type JsonValue, type MessageShape } from "@bufbuild/protobuf";
+import { ClusterLoadAssignmentSchema, ClusterSchema, envoyRegistry, ListenerSchema, RouteConfigurationSchema, SecretSchema, type Secret } from "../../wire/envoy/index.ts";
+import type { ListenerSet } from "../listener-set.ts";
+import type { AppliedResource, ProxyConfig } from "../proxy-config.ts";
+import type { ProxySettings } from "../proxy-settings.ts";
+import type { SecretStore } from "../tls/secret-store.ts";
+import { staticClusterConfigs, staticListenerConfigs } from "./static-resources.ts";
+
+export interface DumpSources {
+  readonly settings: ProxySettings;
+  readonly nodeId: string;
+  readonly config: ProxyConfig;
+  readonly listeners: ListenerSet;
+  readonly secrets: SecretStore;
+  readonly startedMs: number;
+}
+
+const v3 = "type.googleapis.com/envoy.admin.v3";
+const type = "type.googleapis.com/envoy.config";
+
+/** The parts of `/config_dump`, in Envoy's order. */
+export function configDump(sources: DumpSources, withEndpoints: boolean): Record<string, unknown>[] {
+  const { config, settings } = sources;
+  const started = new Date(sources.startedMs).toISOString();
+  return [
+    { "@type": `${v3}.BootstrapConfigDump`, bootstrap: bootstrapOf(sources), last_updated: started },
+    {
+      "@type": `${v3}.ClustersConfigDump`,
+      static_clusters: staticClusterConfigs(settings).map((cluster) => ({ cluster, last_updated: started })),
+      dynamic_active_clusters: entries(ClusterSchema, config.clusters, `${type}.cluster.v3.Cluster`).map(({ resource, ...rest }) => ({ ...rest, cluster: resource })),
+    },
+    ...(withEndpoints ? [endpointsDump(config)] : []),
+    {
+      "@type": `${v3}.ListenersConfigDump`,
+      static_listeners: staticListenerConfigs(settings).map((listener) => ({ listener, last_updated: started })),
+      dynamic_listeners: entries(ListenerSchema, config.listeners, `${type}.listener.v3.Listener`).map(({ name, resource, ...rest }) => ({
+        name,
+        active_state: { ...rest, listener: resource },
+        ...errorState(sources.listeners, name),
+      })),
+    },
+    { "@type": `${v3}.ScopedRoutesConfigDump` },
+    {
+      "@type": `${v3}.RoutesConfigDump`,
+      dynamic_route_configs: entries(RouteConfigurationSchema, config.routes, `${type}.route.v3.RouteConfiguration`).map(({ resource, name: _name, ...rest }) => ({ ...rest, route_config: resource })),
+    },
+    { "@type": `${v3}.SecretsConfigDump`, dynamic_active_secrets: secretsDump(sources) },
+  ];
+}
+
+function endpointsDump(config: ProxyConfig): Record<string, unknown> {
+  return {
+    "@type": `${v3}.EndpointsConfigDump`,
+    dynamic_endpoint_configs: entries(ClusterLoadAssignmentSchema, config.endpoints, `${type}.endpoint.v3.ClusterLoadAssignment`).map(({ resource, name: _name, ...rest }) => ({ ...rest, endpoint_config: resource })),
+  };
+}
+
+function errorState(listeners: ListenerSet, name: string): { readonly error_state?: unknown } {
+  for (const listener of listeners.listeners()) {
+    if (listener.name === name && listener.trouble !== undefined) return { error_state: { details: listener.trouble } };
+  }
+  return {};
+}
+
+function bootstrapOf({ settings, nodeId }: DumpSources): unknown {
+  return {
+    node: { id: nodeId, cluster: `${settings.workloadName}.${settings.podNamespace}`, metadata: settings.metadata, user_agent_name: "serin" },
+    static_resources: { listeners: staticListenerConfigs(settings), clusters: staticClusterConfigs(settings) },
+    dynamic_resources: {
+      lds_config: { ads: {}, resource_api_version: "V3" },
+      cds_config: { ads: {}, resource_api_version: "V3" },
+      ads_config: { api_type: "DELTA_GRPC", transport_api_version: "V3", grpc_services: [{ envoy_grpc: { cluster_name: "xds-grpc" } }] },
+    },
+    admin: { address: { socket_address: { address: "127.0.0.1", port_value: settings.ports.admin } } },
+  };
+}
+
+interface DumpEntry {
+  readonly name: string;
+  readonly resource: unknown;
+  readonly version_info: string;
+  readonly last_updated: string;
+}
+
+function entries<Schema extends DescMessage>(schema: Schema, resources: ReadonlyMap<string, AppliedResource<Schema>>, typeUrl: string): DumpEntry[] {
+  return [...resources].map(([name, { message, version, updatedMs }]) => ({
+    name,
+    resource: { "@type": typeUrl, ...(resourceJson(schema, message) as object) },
+    version_info: version,
+    last_updated: new Date(updatedMs).toISOString(),
+  }));
+}
+
+function resourceJson<Schema extends DescMessage>(schema: Schema, message: MessageShape<Schema>): JsonValue {
+  const registry = envoyRegistry();
+  try {
+    return toJson(schema, message, { registry, useProtoFieldName: true });
+  } catch {
+    return toJson(schema, knownOnly(message) as MessageShape<Schema>, { registry, useProtoFieldName: true });
+  }
+}
+
+/** The message with every Any of an unknown type, at any depth, replaced by its type's name: JSON cannot show what it holds. */
+function knownOnly(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(knownOnly);
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;
+  if (isAny(value)) {
+    const name = value.typeUrl.split("/").at(-1) ?? "";
+    const schema = envoyRegistry().getMessage(name);
+    const inner = schema === undefined ? undefined : anyUnpack(value, envoyRegistry());
+    if (schema === undefined || inner === undefined) return anyPack(StringValueSchema, create(StringValueSchema, { value: `a message of ${name}, which this proxy does not know` }));
+    return anyPack(schema, knownOnly(inner) as MessageShape<typeof schema>);
+  }
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, knownOnly(inner)]));
+}
+
+function isAny(value: object): value is Any {
+  return Reflect.get(value, "$typeName") === "google.protobuf.Any";
+}
+
+const redacted = Buffer.from("[redacted]").toString("base64");
+
+/** Our own certificate and the mesh's roots, then what the control plane has sent; never a key. */
+function secretsDump({ secrets }: DumpSources): unknown[] {
+  const base64 = (text: string): string => Buffer.from(text).toString("base64");
+  const own = secrets.certificate({ kind: "sds", name: "default" });
+  const roots = secrets.roots({ kind: "sds", name: "ROOTCA" });
+  const secretType = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
+  return [
+    ...(own === undefined ? [] : [{ name: "default", secret: { "@type": secretType, name: "default", tls_certificate: { certificate_chain: { inline_bytes: base64(own.chain) }, private_key: { inline_bytes: redacted } } } }]),
+    ...(roots === undefined ? [] : [{ name: "ROOTCA", secret: { "@type": secretType, name: "ROOTCA", validation_context: { trusted_ca: { inline_bytes: base64(roots.roots) } } } }]),
+    ...[...secrets.applied()].map(([name, { version, updatedMs, message }]) => ({
+      name,
+      version_info: version,
+      last_updated: new Date(updatedMs).toISOString(),
+      secret: { "@type": secretType, ...(toJson(SecretSchema, withoutKey(message), { registry: envoyRegistry(), useProtoFieldName: true }) as object) },
+    })),
+  ];
+}
+
+function withoutKey(message: Secret): Secret {
+  if (message.type.case !== "tlsCertificate") return message;
+  const { certificateChain } = message.type.value;
+  return create(SecretSchema, {
+    name: message.name,
+    type: { case: "tlsCertificate", value: { ...(certificateChain === undefined ? {} : { certificateChain }), privateKey: { specifier: { case: "inlineBytes", value: Buffer.from("[redacted]") } } } },
+  });
+}
+
+/** `?resource=dynamic_listeners` and the like: the entries of one list alone; undefined when no part has such a list. */
+export function dumpOfResource(dump: readonly Record<string, unknown>[], resource: string, nameRegex: string | null): unknown[] | undefined {
+  const part = dump.find((one) => Array.isArray(one[resource]));
+  if (part === undefined) return undefined;
+  const wanted = nameRegex === null ? undefined : new RegExp(nameRegex);
+  const list = part[resource] as readonly Record<string, unknown>[];
+  return wanted === undefined ? [...list] : list.filter((entry) => wanted.test(nameOf(entry)));
+}
+
+function nameOf(entry: Readonly<Record<string, unknown>>): string {
+  if (typeof entry["name"] === "string") return entry["name"];
+  for (const inner of Object.values(entry)) {
+    const name: unknown = typeof inner === "object" && inner !== null ? (Reflect.get(inner, "name") ?? Reflect.get(inner, "cluster_name")) : undefined;
+    if (typeof name === "string") return name;
+  }
+  return "";
+}

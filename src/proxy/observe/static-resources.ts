@@ -1,0 +1,54 @@
+import type { ProxySettings } from "../proxy-settings.ts";
+
+/** What upstream's proxies have by their bootstrap: tools look for these clusters and listeners by name. */
+export interface StaticCluster {
+  readonly name: string;
+  readonly hostname: string;
+  readonly address: { readonly socket_address: { readonly address: string; readonly port_value: number } } | { readonly pipe: { readonly path: string } };
+}
+
+export function staticClusters(settings: ProxySettings): StaticCluster[] {
+  const loopback = (port: number): StaticCluster["address"] => ({ socket_address: { address: "127.0.0.1", port_value: port } });
+  return [
+    { name: "prometheus_stats", hostname: "", address: loopback(settings.ports.admin) },
+    { name: "agent", hostname: "", address: loopback(settings.ports.stats) },
+    { name: "sds-grpc", hostname: "", address: { pipe: { path: "./var/run/secrets/workload-spiffe-uds/socket" } } },
+    { name: "xds-grpc", hostname: discoveryHost(settings), address: { pipe: { path: "./etc/istio/proxy/XDS" } } },
+  ];
+}
+
+/** The control plane's name, such as `istiod-canary.istio-system.svc`. */
+export function discoveryHost({ xdsUrl }: ProxySettings): string {
+  return new URL(xdsUrl).hostname;
+}
+
+interface StaticListener {
+  readonly name: string;
+  readonly port: number;
+}
+
+export function staticListeners({ ports }: ProxySettings): StaticListener[] {
+  return [
+    { name: "prometheus", port: ports.envoyStats },
+    { name: "agent", port: ports.readiness },
+  ];
+}
+
+/** The clusters as a bootstrap would say them. */
+export function staticClusterConfigs(settings: ProxySettings): Record<string, unknown>[] {
+  return staticClusters(settings).map(({ name, hostname, address }) => ({
+    "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+    name,
+    type: "STATIC",
+    connect_timeout: "1s",
+    load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address, ...(hostname === "" ? {} : { hostname }) } }] }] },
+  }));
+}
+
+export function staticListenerConfigs(settings: ProxySettings): Record<string, unknown>[] {
+  return staticListeners(settings).map(({ name, port }) => ({
+    "@type": "type.googleapis.com/envoy.config.listener.v3.Listener",
+    name,
+    address: { socket_address: { address: "0.0.0.0", port_value: port } },
+  }));
+}
