@@ -18,6 +18,8 @@ export interface ContainerProbesOptions {
   readonly onChange: () => void;
   /** What an earlier node process found of this run: it stays true until the probes say otherwise. */
   readonly known?: ProbeFindings | undefined;
+  /** Awaited before a container without a readiness probe counts as ready. */
+  readonly settled?: ((signal: AbortSignal) => Promise<void>) | undefined;
   /** The container must be ended: liveness or startup failed too often. */
   readonly onFailed: (kind: ProbeKind, probe: Probe) => void;
 }
@@ -36,7 +38,7 @@ export class ContainerProbes {
     this.#options = options;
     const { startupProbe, readinessProbe } = options.target.container;
     this.started = options.known?.started ?? startupProbe === undefined;
-    this.ready = options.known?.ready ?? (startupProbe === undefined && readinessProbe === undefined);
+    this.ready = options.known?.ready ?? (startupProbe === undefined && readinessProbe === undefined && options.settled === undefined);
   }
 
   /** Runs until {@link stop}. */
@@ -46,13 +48,20 @@ export class ContainerProbes {
       const passed = await this.#watch("startup", startupProbe);
       if (!passed) return;
       this.started = true;
-      if (readinessProbe === undefined) this.ready = true;
+      if (readinessProbe === undefined && this.#options.settled === undefined) this.ready = true;
       this.#options.onChange();
     }
+    if (readinessProbe === undefined && !this.ready) void this.#settle();
     const running: Promise<boolean>[] = [];
     if (livenessProbe !== undefined) running.push(this.#watch("liveness", livenessProbe));
     if (readinessProbe !== undefined) running.push(this.#watch("readiness", readinessProbe));
     await Promise.all(running);
+  }
+
+  async #settle(): Promise<void> {
+    const { signal } = this.#stop;
+    await this.#options.settled?.(signal);
+    if (!signal.aborted) this.#setReady(true);
   }
 
   stop(): void {

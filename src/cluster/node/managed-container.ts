@@ -8,6 +8,7 @@ import { messageOf, SerinError } from "../../base/index.ts";
 import type { ResolvedImage } from "../images/index.ts";
 import { containerEnvironment, expandVariables } from "./container-environment.ts";
 import { aliasScripts, baseEnvironment, releaseMounts, volumeMounts } from "./container-mounts.ts";
+import { declaredPorts, untilListening } from "./container-ports.ts";
 import { ContainerLog, readLogText } from "./container-log.ts";
 import { ContainerProbes, type ProbeFindings } from "./container-probes.ts";
 import { adoptContainer, spawnContainer, type ContainerProcess, type ContainerRights, type ExitStatus, type ProcessIdentity } from "./container-process.ts";
@@ -325,7 +326,9 @@ export class ManagedContainer {
 
   #startProbes(): void {
     const { spec } = this;
-    if (spec.startupProbe === undefined && spec.livenessProbe === undefined && spec.readinessProbe === undefined) return;
+    const ports = spec.readinessProbe === undefined && this.role === "main" ? declaredPorts(spec) : [];
+    if (spec.startupProbe === undefined && spec.livenessProbe === undefined && spec.readinessProbe === undefined && ports.length === 0) return;
+    const { identity } = this.record;
     const probes = new ContainerProbes({
       target: { podIp: this.#host.podIp(), container: spec, exec: async (command, timeoutMs) => await this.execForOutput(command, timeoutMs) },
       clock: this.#host.clock,
@@ -334,6 +337,7 @@ export class ManagedContainer {
         this.#event("Warning", "Unhealthy", `${word} probe failed: ${message}`);
       },
       known: this.record.probed,
+      settled: ports.length === 0 || identity === undefined ? undefined : async (signal) => await untilListening(identity.pid, ports, this.#host.clock, signal),
       onChange: () => {
         this.record.probed = { started: probes.started, ready: probes.ready };
         this.#host.changed();

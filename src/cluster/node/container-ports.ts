@@ -1,0 +1,38 @@
+import { readFile } from "node:fs/promises";
+import type { Container } from "../../api/kubernetes/index.ts";
+import type { Clock } from "../../base/index.ts";
+
+const pollMs = 20;
+/** A kubelet looks at its containers once a second: what has no readiness probe is not known to run any sooner. */
+const limitMs = 1_000;
+const listening = "0A";
+
+/** The TCP ports that a container declares. */
+export function declaredPorts(container: Container): number[] {
+  return (container.ports ?? []).filter(({ protocol = "TCP" }) => protocol === "TCP").map(({ containerPort }) => containerPort);
+}
+
+/**
+ * Resolves once somebody in the network namespace of `pid` listens on all of the ports, at the latest after the second
+ * that a kubelet takes: a container without a readiness probe would else count as ready before its program listens.
+ */
+export async function untilListening(pid: number, ports: readonly number[], clock: Clock, signal: AbortSignal): Promise<void> {
+  const deadlineMs = clock.steadyMs() + limitMs;
+  while (!signal.aborted && clock.steadyMs() < deadlineMs) {
+    const open = await listeningPorts(pid);
+    if (ports.every((port) => open.has(port))) return;
+    await clock.sleep(pollMs, signal).catch(() => undefined);
+  }
+}
+
+async function listeningPorts(pid: number): Promise<Set<number>> {
+  const ports = new Set<number>();
+  for (const name of ["tcp", "tcp6"]) {
+    const text = await readFile(`/proc/${pid}/net/${name}`, "utf8").catch(() => "");
+    for (const line of text.split("\n").slice(1)) {
+      const [, local = "", , state] = line.trim().split(/\s+/);
+      if (state === listening) ports.add(Number.parseInt(local.slice(local.lastIndexOf(":") + 1), 16));
+    }
+  }
+  return ports;
+}
