@@ -303,8 +303,8 @@ export class Exchange extends ExchangeState {
     const edits = mutations.length === 0 ? undefined : this.#edit(mutations, facts.head);
     const endpoint = attempts.pick();
     if (endpoint === undefined) return;
-    // What mutations of the answer refer to must outlive this read.
-    if (this.responseMutations.length > 0) facts.detach();
+    // What changes of the answer refer to must outlive this read.
+    if (this.responseMutations.length > 0 || this.config.localReplies.length > 0) facts.detach();
     const host = edits?.added.find(([name]) => name === "host")?.[1] ?? choice.hostRewrite ?? action.rewriteHost ?? (action.autoHostRewrite ? endpoint.config.hostname : undefined);
     const { complete } = request;
     const mirrored = action.mirrors.length > 0 && action.mirrors.some((mirror) => this.#mirrorProtocol(mirror.cluster) !== "http1");

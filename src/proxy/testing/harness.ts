@@ -6,7 +6,7 @@ import { connectTcp, listenTcp } from "../../net/index.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
 import { flagLetters } from "../http/response-flags.ts";
 import type { HttpConnectionConfig } from "../http/http-connection-config.ts";
-import { HttpListener } from "../http/http-listener.ts";
+import { HttpListener, type HttpListenerOptions } from "../http/http-listener.ts";
 import { RouteTable } from "../routing/route-table.ts";
 import type { ForwardAction, RetryPolicy, Route } from "../routing/route.ts";
 import { Cluster, type ClusterConfig } from "../upstream/cluster.ts";
@@ -157,7 +157,7 @@ export class Harness implements AsyncDisposable {
   table: RouteTable | undefined;
   readonly listener: HttpListener;
 
-  private constructor(config: Partial<HttpConnectionConfig>, seed: number) {
+  private constructor(config: Partial<HttpConnectionConfig>, seed: number, options: Partial<HttpListenerOptions>) {
     this.listener = new HttpListener({
       config: { ...testConnectionConfig, ...config },
       routeTable: () => this.table,
@@ -169,11 +169,12 @@ export class Harness implements AsyncDisposable {
       clock: systemClock,
       random: seededRandom(seed),
       newRequestId: () => randomUUID(),
+      ...options,
     });
   }
 
-  static async start(config: Partial<HttpConnectionConfig> = {}, seed = 1): Promise<Harness> {
-    const harness = new Harness(config, seed);
+  static async start(config: Partial<HttpConnectionConfig> = {}, seed = 1, options: Partial<HttpListenerOptions> = {}): Promise<Harness> {
+    const harness = new Harness(config, seed, options);
     await harness.listener.listen(listenTcp, [{ address: "127.0.0.1", port: 0 }]);
     return harness;
   }
