@@ -5,15 +5,18 @@ import {
   ExtAuthzPerRouteSchema,
   ExtAuthzSchema,
   HttpServiceSchema,
+  NetworkExtAuthzSchema,
   type ExtAuthz,
   type ExtAuthzPerRoute,
   type GrpcService,
   type HttpService,
   type ListStringMatcher,
+  type NetworkExtAuthz,
 } from "../../wire/envoy/index.ts";
 import { ExtAuthzRouteSettings, type AskAuthorization, type ExtAuthzSettings } from "../filters/ext-authz-filter.ts";
-import { grpcAuthorization } from "../filters/grpc-authorization.ts";
+import { grpcAuthorization, grpcConnectionAuthorization, type GrpcAuthorizationOptions } from "../filters/grpc-authorization.ts";
 import { httpAuthorization } from "../filters/http-authorization.ts";
+import type { NetworkExtAuthzSettings } from "../filters/network-ext-authz-filter.ts";
 import type { StringMatcher } from "../routing/matchers.ts";
 import { checkFields, durationOr, invalid, refuseUnknown, unsupported, type ConfigNotes } from "./config-check.ts";
 import { fractionOf } from "./fraction.ts";
@@ -56,8 +59,24 @@ function compileService(message: ExtAuthz, where: string, notes: ConfigNotes): A
   const { services } = message;
   const told = toldFields(message, where);
   if (services.case === "httpService") return compileHttpService(services.value, told, `${where}: httpService`, notes);
-  if (services.case === "grpcService") return compileGrpcService(services.value, told ?? (() => true), message, `${where}: grpcService`, notes);
+  if (services.case === "grpcService") return grpcAuthorization(grpcOptions(services.value, told ?? (() => true), message, `${where}: grpcService`, notes));
   throw invalid(where, "it names no service");
+}
+
+export function compileNetworkExtAuthz(message: NetworkExtAuthz, where: string, notes: ConfigNotes): NetworkExtAuthzSettings {
+  checkFields(NetworkExtAuthzSchema, message, where, notes, {
+    used: ["grpcService", "failureModeAllow", "includePeerCertificate", "filterEnabledMetadata", "includeTlsSession", "metadataContextNamespaces"],
+    harmless: ["statPrefix", "transportApiVersion", "bootstrapMetadataLabelsKey"],
+  });
+  refuseUnknown(NetworkExtAuthzSchema, message, where);
+  if (message.grpcService === undefined) throw invalid(where, "it names no service");
+  const options = grpcOptions(message.grpcService, () => true, message, `${where}: grpcService`, notes);
+  return {
+    ask: grpcConnectionAuthorization(options),
+    allowsOnFailure: message.failureModeAllow,
+    enabled: message.filterEnabledMetadata === undefined ? () => true : compileMetadata(message.filterEnabledMetadata, where),
+    timeoutMs: options.timeoutMs,
+  };
 }
 
 function toldFields(message: ExtAuthz, where: string): StringMatcher | undefined {
@@ -98,11 +117,17 @@ function compileHttpService(message: HttpService, told: StringMatcher | undefine
   });
 }
 
-function compileGrpcService(service: GrpcService, told: StringMatcher, message: ExtAuthz, where: string, notes: ConfigNotes): AskAuthorization {
+function grpcOptions(
+  service: GrpcService,
+  told: StringMatcher,
+  message: Pick<ExtAuthz, "includePeerCertificate" | "includeTlsSession" | "metadataContextNamespaces">,
+  where: string,
+  notes: ConfigNotes,
+): GrpcAuthorizationOptions {
   const target = service.targetSpecifier;
   if (target.case !== "envoyGrpc") throw unsupported(where, "a service that is no cluster");
   const { clusterName, authority } = target.value;
-  return grpcAuthorization({
+  return {
     cluster: clusterName,
     authority: authority === "" ? clusterName : authority,
     timeoutMs: durationOr(service.timeout, defaultTimeoutMs),
@@ -113,5 +138,5 @@ function compileGrpcService(service: GrpcService, told: StringMatcher, message: 
     metadataNamespaces: message.metadataContextNamespaces,
     clock: notes.services.clock,
     callCluster: notes.services.callCluster,
-  });
+  };
 }

@@ -7,6 +7,7 @@ import type {
   HttpFilter as HttpFilterMessage,
   HttpRbac,
   HttpRbacPerRoute,
+  IstioStatsConfig,
   JwtAuthentication,
   JwtPerRouteConfig,
   LocalRateLimit,
@@ -45,7 +46,6 @@ const passiveTypes = new Set([
   // What it keeps of a tunnel's request is known of the connection.
   "envoy.extensions.filters.http.set_filter_state.v3.Config",
   "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig",
-  "stats.PluginConfig",
 ]);
 
 /** Programs of users: neither is run here, whatever the configuration is. */
@@ -103,9 +103,17 @@ function compileFilter(name: string, any: Any, statPrefix: string, where: string
       return new ExtAuthzFilter(name, compileExtAuthz(message as ExtAuthz, where, notes), services.statistics, statPrefix);
     case "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit":
       return new LocalRateLimitFilter(name, compileLocalRateLimit(message as LocalRateLimit, where, notes), services);
+    case "stats.PluginConfig":
+      noteStats(message as IstioStatsConfig, notes);
+      return undefined;
     default:
       return "unknown";
   }
+}
+
+/** Istio's metrics are counted in their standard form. */
+export function noteStats(message: IstioStatsConfig, notes: ConfigNotes): void {
+  if (message.metrics.length > 0 || message.definitions.length > 0) notes.tell("istio.stats: metrics have their standard dimensions, whatever Telemetry changes of them");
 }
 
 /** What a route, a virtual host or a table says to filters, and its CORS policy, which is among it. */

@@ -1,7 +1,10 @@
-import type { Filter, NetworkRbac } from "../../wire/envoy/index.ts";
+import type { Filter, IstioStatsConfig, NetworkExtAuthz, NetworkRbac } from "../../wire/envoy/index.ts";
+import { NetworkExtAuthzFilter } from "../filters/network-ext-authz-filter.ts";
 import type { NetworkFilter } from "../filters/network-filter.ts";
 import { NetworkRbacFilter } from "../filters/rbac-filter.ts";
 import { unsupported, type ConfigNotes } from "./config-check.ts";
+import { compileNetworkExtAuthz } from "./ext-authz-config.ts";
+import { noteStats } from "./http-filter-config.ts";
 import { compileNetworkRbac } from "./rbac-config.ts";
 import { unpack } from "./transport-config.ts";
 
@@ -20,7 +23,13 @@ export function compileNetworkFilter(message: Filter, where: string, notes: Conf
       const rbac = config as NetworkRbac;
       return new NetworkRbacFilter(message.name, compileNetworkRbac(rbac, here, notes), notes.services.statistics, rbac.statPrefix);
     }
+    case "envoy.extensions.filters.network.ext_authz.v3.ExtAuthz": {
+      const authz = config as NetworkExtAuthz;
+      return new NetworkExtAuthzFilter(message.name, compileNetworkExtAuthz(authz, here, notes), notes.services.statistics, authz.statPrefix);
+    }
     case "stats.PluginConfig":
+      noteStats(config as IstioStatsConfig, notes);
+      return undefined;
     case "envoy.extensions.filters.network.set_filter_state.v3.Config":
       return undefined;
     default:

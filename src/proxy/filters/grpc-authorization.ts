@@ -1,14 +1,14 @@
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { transientError, type Clock } from "../../base/index.ts";
 import type { SocketAddress } from "../../net/index.ts";
 import {
   CheckRequestSchema,
   CheckResponseSchema,
-  type CheckRequest,
   type CheckResponse,
   type HeaderValueOption,
 } from "../../wire/envoy/index.ts";
+import type { ConnectionInfo } from "../connection-info.ts";
 import type { AskAuthorization, AuthorizationAnswer, FieldEdit } from "./ext-authz-filter.ts";
 import type { CallCluster, ClusterAnswer } from "./filter-services.ts";
 import type { FilterRequest } from "./http-filter.ts";
@@ -31,80 +31,88 @@ export interface GrpcAuthorizationOptions {
 const maxAnswerBytes = 4 * 1024 * 1024;
 const prefixBytes = 5;
 
-/** Asks by Envoy's `Authorization.Check`. */
+/** What of a connection, and of a request on it, a service is asked about. */
+type Attributes = Exclude<NonNullable<Exclude<MessageInitShape<typeof CheckRequestSchema>, { $typeName: string }>["attributes"]>, { $typeName: string }>;
+
+/** Asks by Envoy's `Authorization.Check` about a request. */
 export function grpcAuthorization(options: GrpcAuthorizationOptions): AskAuthorization {
   return async (request, extensions, signal) => {
-    const message = toBinary(CheckRequestSchema, checkRequest(request, extensions, options));
-    const body = Buffer.alloc(prefixBytes + message.length);
-    body.writeUInt32BE(message.length, 1);
-    body.set(message, prefixBytes);
-    const answer = await options.callCluster(
-      {
-        cluster: options.cluster,
-        protocol: "http2",
-        method: "POST",
-        path: "/envoy.service.auth.v3.Authorization/Check",
-        authority: options.authority,
-        headers: [["content-type", "application/grpc"], ["te", "trailers"], ["grpc-timeout", `${Math.ceil(options.timeoutMs)}m`], ...options.initialMetadata],
-        body,
-        timeoutMs: options.timeoutMs,
-        maxAnswerBytes,
-      },
-      signal,
-    );
-    return verdictOf(messageOf(answer));
+    const { connection } = request;
+    const attributes = { ...endsOf(connection, options), request: requestOf(request, options), contextExtensions: { ...extensions }, metadataContext: { filterMetadata: metadataOf(request.metadata, options.metadataNamespaces) } };
+    return verdictOf(await check(attributes, options, signal));
   };
 }
 
-function checkRequest(request: FilterRequest, extensions: Readonly<Record<string, string>>, options: GrpcAuthorizationOptions): CheckRequest {
-  const { connection } = request;
-  const headers: Record<string, string> = {
-    ":method": request.method,
-    ":path": pathOf(request),
-    ":authority": request.authority,
-    ":scheme": request.scheme,
+/** Asks likewise about a connection. */
+export function grpcConnectionAuthorization(options: GrpcAuthorizationOptions): (info: ConnectionInfo, metadata: ReadonlyMap<string, unknown>, signal: AbortSignal) => Promise<AuthorizationAnswer> {
+  return async (info, metadata, signal) => {
+    const attributes = { ...endsOf(info, options), metadataContext: { filterMetadata: metadataOf(metadata, options.metadataNamespaces) } };
+    return verdictOf(await check(attributes, options, signal));
   };
+}
+
+async function check(attributes: Attributes, options: GrpcAuthorizationOptions, signal: AbortSignal): Promise<CheckResponse> {
+  const message = toBinary(CheckRequestSchema, create(CheckRequestSchema, { attributes }));
+  const body = Buffer.alloc(prefixBytes + message.length);
+  body.writeUInt32BE(message.length, 1);
+  body.set(message, prefixBytes);
+  const answer = await options.callCluster(
+    {
+      cluster: options.cluster,
+      protocol: "http2",
+      method: "POST",
+      path: "/envoy.service.auth.v3.Authorization/Check",
+      authority: options.authority,
+      headers: [["content-type", "application/grpc"], ["te", "trailers"], ["grpc-timeout", `${Math.ceil(options.timeoutMs)}m`], ...options.initialMetadata],
+      body,
+      timeoutMs: options.timeoutMs,
+      maxAnswerBytes,
+    },
+    signal,
+  );
+  return messageOf(answer);
+}
+
+function endsOf(connection: ConnectionInfo, options: GrpcAuthorizationOptions): Attributes {
+  const { tls } = connection;
+  return {
+    source: {
+      address: addressOf(connection.remote),
+      principal: tls?.peerIdentity ?? "",
+      certificate: options.includesCertificate ? encodeURIComponent(tls?.peerCertificate() ?? "") : "",
+    },
+    destination: { address: addressOf(connection.local), principal: tls?.localIdentity ?? "" },
+    ...(options.includesTlsSession && tls !== undefined ? { tlsSession: { sni: tls.serverName } } : {}),
+  };
+}
+
+function requestOf(request: FilterRequest, options: GrpcAuthorizationOptions): NonNullable<Attributes["request"]> {
+  const path = request.query === "" ? request.path : `${request.path}?${request.query}`;
+  const headers: Record<string, string> = { ":method": request.method, ":path": path, ":authority": request.authority, ":scheme": request.scheme };
   for (const [name, value] of request.headers()) {
     if (name === "host" || !options.told(name)) continue;
     headers[name] = headers[name] === undefined ? value : `${headers[name]},${value}`;
   }
-  return create(CheckRequestSchema, {
-    attributes: {
-      source: {
-        address: addressOf(connection.remote),
-        principal: connection.tls?.peerIdentity ?? "",
-        certificate: options.includesCertificate ? encodeURIComponent(connection.tls?.peerCertificate() ?? "") : "",
-      },
-      destination: { address: addressOf(connection.local), principal: connection.tls?.localIdentity ?? "" },
-      request: {
-        time: timestampFromMs(options.clock.nowMs()),
-        http: {
-          id: request.header("x-request-id") ?? "",
-          method: request.method,
-          headers,
-          path: pathOf(request),
-          host: request.authority,
-          scheme: request.scheme,
-          size: BigInt(/^\d{1,18}$/.exec(request.header("content-length") ?? "")?.[0] ?? -1),
-        },
-      },
-      contextExtensions: { ...extensions },
-      metadataContext: { filterMetadata: metadataOf(request, options.metadataNamespaces) },
-      ...(options.includesTlsSession && connection.tls !== undefined ? { tlsSession: { sni: connection.tls.serverName } } : {}),
+  return {
+    time: timestampFromMs(options.clock.nowMs()),
+    http: {
+      id: request.header("x-request-id") ?? "",
+      method: request.method,
+      headers,
+      path,
+      host: request.authority,
+      scheme: request.scheme,
+      size: BigInt(/^\d{1,18}$/.exec(request.header("content-length") ?? "")?.[0] ?? -1),
     },
-  });
-}
-
-function pathOf(request: FilterRequest): string {
-  return request.query === "" ? request.path : `${request.path}?${request.query}`;
+  };
 }
 
 type Json = Record<string, never>;
 
-function metadataOf(request: FilterRequest, namespaces: readonly string[]): Record<string, Json> {
+function metadataOf(metadata: ReadonlyMap<string, unknown>, namespaces: readonly string[]): Record<string, Json> {
   const out: Record<string, Json> = {};
   for (const name of namespaces) {
-    const said = request.metadata.get(name);
+    const said = metadata.get(name);
     // What filters say has the form of JSON.
     if (typeof said === "object" && said !== null) out[name] = said as Json;
   }

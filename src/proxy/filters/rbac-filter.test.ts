@@ -137,10 +137,10 @@ test("connections are refused by the same rules, and what asks about requests ma
     const message = fromJson(NetworkRbacSchema, { statPrefix: "tcp.", ...config }, { registry: envoyRegistry() });
     return new NetworkRbacFilter("envoy.filters.network.rbac", compileNetworkRbac(message, "test", notes), new FilterStatistics(), message.statPrefix);
   };
-  assert.equal(filterFor({ rules: {} }).onConnection(meshed), "deny");
-  assert.equal(filterFor({}).onConnection(meshed), "allow");
-  assert.equal(filterFor(policy([{ destinationPort: 9080 }])).onConnection(meshed), "allow");
-  assert.equal(filterFor(policy([{ header: { name: ":method", stringMatch: { exact: "GET" } } }])).onConnection(meshed), "deny");
+  assert.equal(filterFor({ rules: {} }).onConnection(meshed, new Map()), "deny");
+  assert.equal(filterFor({}).onConnection(meshed, new Map()), "allow");
+  assert.equal(filterFor(policy([{ destinationPort: 9080 }])).onConnection(meshed, new Map()), "allow");
+  assert.equal(filterFor(policy([{ header: { name: ":method", stringMatch: { exact: "GET" } } }])).onConnection(meshed, new Map()), "deny");
 });
 
 test("a rule that is not understood is refused, not left out", () => {

@@ -3,7 +3,7 @@ import { responseFlags } from "../http/response-flags.ts";
 import type { AccessRules, AccessVerdict } from "./access-rules.ts";
 import type { FilterCounter, FilterStatistics } from "./filter-statistics.ts";
 import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
-import type { NetworkFilter } from "./network-filter.ts";
+import type { ConnectionVerdict, NetworkFilter } from "./network-filter.ts";
 
 /** The rules of one filter, or of a route for it. */
 export class RbacSettings {
@@ -58,7 +58,8 @@ export class RbacFilter implements HttpFilter {
     const own = request.route?.filterConfigs.get(this.name);
     const settings = own instanceof RbacSettings ? own : this.#settings;
     const { connection } = request;
-    if (settings.shadowRules !== undefined) this.#tell(request, settings.shadowPrefix, settings.shadowRules.decide(connection, request));
+    const { shadowRules, shadowPrefix } = settings;
+    if (shadowRules !== undefined) tell(request.metadata, "envoy.filters.http.rbac", shadowPrefix, shadowRules.decide(connection, request), this.#counters);
     if (settings.rules === undefined) return undefined;
     const verdict = settings.rules.decide(connection, request);
     if (verdict.allowed) {
@@ -75,16 +76,16 @@ export class RbacFilter implements HttpFilter {
     };
   }
 
-  #tell(request: FilterRequest, prefix: string, verdict: AccessVerdict): void {
-    (verdict.allowed ? this.#counters.shadowAllowed : this.#counters.shadowDenied).increment();
-    const said: Record<string, unknown> = { ...(request.metadata.get(rbacMetadata) as object | undefined) };
-    said[`${prefix}shadow_engine_result`] = verdict.allowed ? "allowed" : "denied";
-    if (verdict.policy !== undefined) said[`${prefix}shadow_effective_policy_id`] = verdict.policy;
-    request.metadata.set(rbacMetadata, said);
-  }
 }
 
-const rbacMetadata = "envoy.filters.http.rbac";
+/** Tells what shadow rules decided, under the name that Envoy's filter has, whatever this one is called. */
+function tell(metadata: Map<string, unknown>, name: string, prefix: string, verdict: AccessVerdict, counters: Counters): void {
+  (verdict.allowed ? counters.shadowAllowed : counters.shadowDenied).increment();
+  const said: Record<string, unknown> = { ...(metadata.get(name) as object | undefined) };
+  said[`${prefix}shadow_engine_result`] = verdict.allowed ? "allowed" : "denied";
+  if (verdict.policy !== undefined) said[`${prefix}shadow_effective_policy_id`] = verdict.policy;
+  metadata.set(name, said);
+}
 
 /** Closes connections by rules. */
 export class NetworkRbacFilter implements NetworkFilter {
@@ -98,12 +99,9 @@ export class NetworkRbacFilter implements NetworkFilter {
     this.#counters = countersOf(statistics, statPrefix, settings);
   }
 
-  onConnection(info: ConnectionInfo): "allow" | "deny" {
-    const { rules, shadowRules } = this.#settings;
-    if (shadowRules !== undefined) {
-      const counter = shadowRules.decide(info, undefined).allowed ? this.#counters.shadowAllowed : this.#counters.shadowDenied;
-      counter.increment();
-    }
+  onConnection(info: ConnectionInfo, metadata: Map<string, unknown>): ConnectionVerdict {
+    const { rules, shadowRules, shadowPrefix } = this.#settings;
+    if (shadowRules !== undefined) tell(metadata, "envoy.filters.network.rbac", shadowPrefix, shadowRules.decide(info, undefined), this.#counters);
     if (rules === undefined) return "allow";
     const { allowed } = rules.decide(info, undefined);
     (allowed ? this.#counters.allowed : this.#counters.denied).increment();

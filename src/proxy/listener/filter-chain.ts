@@ -3,6 +3,7 @@ import type { ByteStream } from "../../net/index.ts";
 import type { HttpSpec } from "../config/http-connection-manager-config.ts";
 import type { ChainSpec, ListenerSpec } from "../config/listener-config.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
+import { judgeConnection, type ConnectionVerdict } from "../filters/network-filter.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
 import { HttpListener } from "../http/http-listener.ts";
 import type { OwnMetadata } from "../http/peer-metadata.ts";
@@ -74,12 +75,25 @@ export class FilterChainRuntime {
 
   /** A connection whose transport is ready; the stream is paused. */
   accept(stream: ByteStream, info: ConnectionInfo): void {
-    const { serves, maxConnections, filters, clusterByServerName } = this.#spec;
-    if (this.connections >= maxConnections || filters.some((filter) => filter.onConnection(info) === "deny")) {
-      stream.setHandler({ data: () => undefined, end: () => undefined, drain: () => undefined, close: () => undefined });
-      stream.destroy();
-      return;
-    }
+    const { maxConnections, filters } = this.#spec;
+    const verdict = this.connections >= maxConnections ? "deny" : judgeConnection(filters, info);
+    if (verdict === "allow") this.#serve(stream, info);
+    else if (verdict === "deny") refuse(stream);
+    else void this.#serveLater(verdict, stream, info);
+  }
+
+  /** A filter asks somebody: the stream waits, and may end meanwhile. */
+  async #serveLater(verdict: Promise<ConnectionVerdict>, stream: ByteStream, info: ConnectionInfo): Promise<void> {
+    let closed = false;
+    stream.setHandler({ data: () => undefined, end: () => undefined, drain: () => undefined, close: () => (closed = true) });
+    const allowed = (await verdict) === "allow";
+    if (closed) return;
+    if (allowed) this.#serve(stream, info);
+    else refuse(stream);
+  }
+
+  #serve(stream: ByteStream, info: ConnectionInfo): void {
+    const { serves, clusterByServerName } = this.#spec;
     switch (serves.kind) {
       case "http":
         (this.#http ??= this.#createHttp(serves.http)).accept(stream, info);
@@ -159,4 +173,9 @@ export class FilterChainRuntime {
     if (this.#draining) server.drain();
     return server;
   }
+}
+
+function refuse(stream: ByteStream): void {
+  stream.setHandler({ data: () => undefined, end: () => undefined, drain: () => undefined, close: () => undefined });
+  stream.destroy();
 }
