@@ -4,13 +4,14 @@ import { seededRandom, systemClock, transientError } from "../../base/index.ts";
 import type { ByteStreamHandler } from "../../net/index.ts";
 import { endpointAt } from "../testing/harness.ts";
 import { ConnectionPool, type PoolLimits } from "./connection-pool.ts";
-import type { UpstreamStream } from "./endpoint.ts";
+import type { ConnectContext, EndpointConfig, UpstreamStream } from "./endpoint.ts";
 import { createLoadBalancer } from "./load-balancer.ts";
-import type { ConnectFailure, PoolUser } from "./pool-user.ts";
+import type { ConnectFailure, PoolUser, WireProtocol } from "./pool-user.ts";
 import type { UpstreamChannel } from "./upstream-channel.ts";
 import { UpstreamConnection } from "./upstream-connection.ts";
 
 class FakeStream implements UpstreamStream {
+  alpnProtocol: string | undefined;
   handler: ByteStreamHandler | undefined;
   retiring = false;
   ended = false;
@@ -37,11 +38,17 @@ class FakeStream implements UpstreamStream {
 }
 
 class User implements PoolUser {
-  connection: UpstreamConnection | undefined;
+  readonly upstreamProtocol: WireProtocol;
+  channel: UpstreamChannel | undefined;
   failure: ConnectFailure | undefined;
+  constructor(protocol: WireProtocol) {
+    this.upstreamProtocol = protocol;
+  }
+  get connection(): UpstreamConnection | undefined {
+    return this.channel instanceof UpstreamConnection ? this.channel : undefined;
+  }
   connected(channel: UpstreamChannel): void {
-    assert.ok(channel instanceof UpstreamConnection);
-    this.connection = channel;
+    this.channel = channel;
   }
   connectFailed(failure: ConnectFailure): void {
     this.failure = failure;
@@ -49,18 +56,21 @@ class User implements PoolUser {
 }
 
 interface Dial {
-  succeed(): Promise<FakeStream>;
+  readonly protocol: string | undefined;
+  succeed(alpnProtocol?: string): Promise<FakeStream>;
   fail(): Promise<void>;
 }
 
-function poolWith(limits: Partial<PoolLimits> = {}): { pool: ConnectionPool; dials: Dial[]; acquire: (fresh?: boolean) => User } {
+function poolWith(limits: Partial<PoolLimits> = {}): { pool: ConnectionPool; dials: Dial[]; acquire: (fresh?: boolean, protocol?: WireProtocol) => User } {
   const dials: Dial[] = [];
-  const connect = async (): Promise<UpstreamStream> => {
+  const connect = async (_endpoint: EndpointConfig, _timeoutMs: number, context?: ConnectContext): Promise<UpstreamStream> => {
     const { promise, resolve, reject } = Promise.withResolvers<UpstreamStream>();
     const turn = async (): Promise<void> => await new Promise((done) => setImmediate(done));
     dials.push({
-      succeed: async () => {
+      protocol: context?.protocol,
+      succeed: async (alpnProtocol) => {
         const stream = new FakeStream();
+        stream.alpnProtocol = alpnProtocol;
         resolve(stream);
         await turn();
         return stream;
@@ -79,8 +89,8 @@ function poolWith(limits: Partial<PoolLimits> = {}): { pool: ConnectionPool; dia
     counters: { connectionsOpened: 0, connectFailures: 0, connectionsClosed: 0 },
     limits: { connectTimeoutMs: 1000, maxConnections: Infinity, maxPendingRequests: Infinity, maxRequestsPerConnection: 0, idleTimeoutMs: 60_000, ...limits },
   });
-  const acquire = (fresh = false): User => {
-    const user = new User();
+  const acquire = (fresh = false, protocol: WireProtocol = "http1"): User => {
+    const user = new User(protocol);
     pool.acquire(user, fresh);
     return user;
   };
@@ -148,6 +158,32 @@ test("a fresh connection is never one that was used, and one is retired after it
   assert.equal(stream?.ended, true);
   acquire(true);
   assert.equal(dials.length, 2);
+});
+
+test("one connection of HTTP/2 is dialed for all who wait, and shared", async () => {
+  const { pool, dials, acquire } = poolWith();
+  const users = Array.from({ length: 20 }, () => acquire(false, "http2"));
+  assert.deepEqual(dials.map((dial) => dial.protocol), ["http2"]);
+  const stream = await dials[0]?.succeed();
+  assert.ok(users.every((user) => user.channel !== undefined && user.connection === undefined));
+  assert.equal(new Set(users.map((user) => user.channel)).size, 20);
+  acquire(false, "http2").channel?.abandon();
+  pool.drain();
+  for (const user of users) user.channel?.abandon();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual([stream?.ended, dials.length], [true, 1]);
+});
+
+test("what TLS agrees on decides: those who hoped to share a connection get one each when it is HTTP/1.1", async () => {
+  const { dials, acquire } = poolWith();
+  const first = acquire(false, "alpn");
+  await dials[0]?.succeed("h2");
+  assert.ok(first.channel !== undefined && first.connection === undefined);
+  const other = poolWith();
+  const users = [1, 2, 3].map(() => other.acquire(false, "alpn"));
+  for (let index = 0; index < 3; index += 1) await other.dials[index]?.succeed(index === 0 ? "http/1.1" : undefined);
+  assert.deepEqual(users.map((user) => user.connection !== undefined), [true, true, true]);
+  assert.deepEqual(other.dials.map((dial) => dial.protocol), ["alpn", "alpn", "alpn"]);
 });
 
 test("weights are met exactly over a turn, and least requests prefers the endpoint with fewer", () => {
