@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { chartCommands } from "./charts/charts-command.ts";
 import { completionCommands } from "./completion.ts";
 import type { CliContext } from "./context.ts";
 import { installCommands } from "./install.ts";
@@ -25,6 +26,7 @@ export function createProgram(context: CliContext): Command {
   profileCommands(program, context);
   tagCommands(program, context);
   operatorCommands(program, context);
+  chartCommands(program, context);
   statusCommands(program, context);
   ztunnelConfigCommands(program, context);
   rolloutCommands(program, context);

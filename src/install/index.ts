@@ -1,4 +1,5 @@
 export { controlPlaneLabels, gatewaySelector, meshGatewayNames, renderBanzaiControlPlane, renderBanzaiGateway, renderMeshGateways } from "./banzai/index.ts";
+export { renderCharts, type Chart, type ChartOptions } from "./charts/index.ts";
 export { chartValuesOf, type ChartName } from "./chart-values.ts";
 export { installedKindOf, installedKinds } from "./installed-kinds.ts";
 export { operatorName, renderOperator, type OperatorSettings } from "./operator-deployment.ts";

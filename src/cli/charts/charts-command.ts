@@ -1,0 +1,64 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import type { Command } from "commander";
+import { aborted, messageOf, userError } from "../../base/index.ts";
+import { renderCharts } from "../../install/index.ts";
+import type { CliContext } from "../context.ts";
+import { repositoryOf } from "./repository.ts";
+
+const loopback = "127.0.0.1";
+const defaultPort = "8879";
+const defaultHub = "docker.io/istio";
+
+export function chartCommands(program: Command, context: CliContext): void {
+  const charts = program.command("charts").description("Helm charts of this release: base, istiod, cni, ztunnel, gateway, istio-operator");
+  charts
+    .command("serve")
+    .description("a chart repository for helm, on this machine's loopback, until interrupted")
+    .option("--port <port>", "the port; 0 for a free one", defaultPort)
+    .option("--hub <hub>", "where the charts' images are", defaultHub)
+    .action(async (flags: { readonly port: string; readonly hub: string }) => await serve(flags, context));
+  charts
+    .command("package <directory>")
+    .description("write the repository's files into a directory")
+    .option("--hub <hub>", "where the charts' images are", defaultHub)
+    .action(async (directory: string, flags: { readonly hub: string }) => {
+      const files = await repository(flags.hub, context);
+      mkdirSync(directory, { recursive: true });
+      for (const [name, content] of files) {
+        writeFileSync(join(directory, name), content);
+        context.out(`${join(directory, name)}\n`);
+      }
+    });
+}
+
+async function repository(hub: string, context: CliContext): Promise<Map<string, Buffer>> {
+  const charts = renderCharts({ hub, version: context.version, customResources: await context.customResources() });
+  return repositoryOf(charts, new Date(context.clock.nowMs()).toISOString());
+}
+
+async function serve({ port, hub }: { readonly port: string; readonly hub: string }, context: CliContext): Promise<void> {
+  const number = Number(port);
+  if (!Number.isInteger(number) || number < 0 || number > 65_535) throw userError("port-invalid", `--port must be from 0 to 65535, got "${port}"`);
+  const files = await repository(hub, context);
+  const server = createServer((request, response) => {
+    const name = new URL(request.url ?? "/", "http://localhost").pathname.slice(1);
+    const content = files.get(name);
+    if (content === undefined) response.writeHead(404, { "content-type": "text/plain" }).end(`there is no ${name}; there are ${[...files.keys()].join(", ")}\n`);
+    else response.writeHead(200, { "content-type": name.endsWith(".tgz") ? "application/gzip" : "application/yaml", "content-length": content.length }).end(request.method === "HEAD" ? undefined : content);
+  });
+  server.listen(number, loopback);
+  try {
+    await once(server, "listening");
+  } catch (cause) {
+    throw userError("port-taken", `port ${port} cannot be listened on: ${messageOf(cause)}`, { cause, hint: "choose another: serin charts serve --port 0" });
+  }
+  const url = `http://${loopback}:${(server.address() as AddressInfo).port}`;
+  context.out(`Charts at ${url}\n  helm repo add istio ${url}\n  helm repo add banzaicloud-stable ${url}\nInterrupt (Ctrl-C) to end.\n`);
+  await aborted(context.signal);
+  server.close();
+  server.closeAllConnections();
+}

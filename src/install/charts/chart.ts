@@ -1,0 +1,67 @@
+import { stringify } from "yaml";
+
+/** A Helm chart: its files by path inside the chart's folder. */
+export interface Chart {
+  readonly name: string;
+  readonly version: string;
+  readonly appVersion: string;
+  readonly description: string;
+  readonly files: ReadonlyMap<string, string>;
+}
+
+export interface ChartParts {
+  readonly name: string;
+  readonly version: string;
+  readonly appVersion: string;
+  readonly description: string;
+  readonly values: Readonly<Record<string, unknown>>;
+  /** By name without folder or ending. */
+  readonly templates: Readonly<Record<string, string>>;
+  readonly notes: string;
+  /** Other files by path. */
+  readonly files?: Readonly<Record<string, string>>;
+  /** JSON schema of the values. */
+  readonly schema: Readonly<Record<string, unknown>>;
+}
+
+export function assembleChart(parts: ChartParts): Chart {
+  const { name, version, appVersion, description } = parts;
+  const metadata = { apiVersion: "v2", name, version, appVersion, description, type: "application", keywords: ["istio", "serin"], home: "https://istio.io" };
+  const files = new Map([
+    ["Chart.yaml", stringify(metadata)],
+    ["values.yaml", stringify(parts.values)],
+    ["values.schema.json", `${JSON.stringify(parts.schema, null, 2)}\n`],
+    ["templates/NOTES.txt", parts.notes],
+    ...Object.entries(parts.templates).map(([file, text]) => [`templates/${file.includes(".") ? file : `${file}.yaml`}`, `${text}\n`] as const),
+    ...Object.entries(parts.files ?? {}),
+  ]);
+  return { name, version, appVersion, description, files };
+}
+
+/** Key under which a chart keeps its defaults, as upstream's charts do: so a profile can come between them and the user's values. */
+export const defaultsKey = "_internal_defaults_do_not_set";
+
+/** First line of every template: `$v` are the values, with profile and older places merged. */
+export const valuesHeader = '{{- $v := include "serin.values" . | fromYaml }}';
+
+/** Merges defaults, the profile's file and what the user gave; `older` are keys whose content belongs to the top as well. */
+export function valuesHelper(older: readonly string[]): string {
+  const merge = (from: string): string[] => [
+    ...older.map((key) => `{{- with ${from}.${key} }}{{- $_ := mergeOverwrite $values (deepCopy .) }}{{- end }}`),
+    `{{- $_ := mergeOverwrite $values (omit ${from} ${[defaultsKey, ...older].map((key) => `"${key}"`).join(" ")}) }}`,
+  ];
+  return [
+    '{{- define "serin.values" -}}',
+    `{{- $values := deepCopy .Values.${defaultsKey} }}`,
+    "{{- $user := deepCopy .Values }}",
+    "{{- with (coalesce $user.profile ($user.global).profile) }}",
+    '{{- $file := $.Files.Get (printf "files/profile-%s.yaml" .) }}',
+    '{{- if not $file }}{{ fail (printf "there is no profile %q" .) }}{{ end }}',
+    "{{- $profile := fromYaml $file }}",
+    ...merge("$profile"),
+    "{{- end }}",
+    ...merge("$user"),
+    "{{- toYaml $values }}",
+    "{{- end }}",
+  ].join("\n");
+}

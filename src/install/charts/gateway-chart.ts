@@ -1,0 +1,186 @@
+import type { UntypedObject } from "../../api/index.ts";
+import { grant, read } from "../components/roles.ts";
+import { object } from "../render-context.ts";
+import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
+import type { ChartOptions } from "./istio-charts.ts";
+import { TemplateMarks } from "./template-marks.ts";
+import { looseSchema } from "./values-schema.ts";
+import { templateOfVariants } from "./variants.ts";
+
+const helpers = [
+  '{{- define "gateway.name" -}}',
+  valuesHeader,
+  '{{- if eq .Release.Name "RELEASE-NAME" }}{{ $v.name | default "istio-ingressgateway" }}{{ else }}{{ $v.name | default .Release.Name }}{{ end }}',
+  "{{- end }}",
+  '{{- define "gateway.account" -}}',
+  valuesHeader,
+  '{{- if $v.serviceAccount.create }}{{ $v.serviceAccount.name | default (include "gateway.name" .) }}{{ else }}{{ $v.serviceAccount.name | default "default" }}{{ end }}',
+  "{{- end }}",
+].join("\n");
+
+/** A gateway that the control plane's injector completes: its image is `auto`, and its template `gateway`. */
+export function gatewayChart(options: ChartOptions): Chart {
+  const marks = new TemplateMarks();
+  const main = templateOfVariants({
+    marks,
+    switches: [{ condition: "$v.autoscaling.enabled" }],
+    render: ([isScaled = false]) => gatewayObjects(marks, isScaled),
+    keyOf: ({ kind }) => kind ?? "",
+    conditions: {
+      ServiceAccount: "$v.serviceAccount.create",
+      Role: "$v.rbac.enabled",
+      RoleBinding: "$v.rbac.enabled",
+      Service: 'ne $v.service.type "None"',
+      PodDisruptionBudget: "$v.podDisruptionBudget",
+    },
+  });
+  return assembleChart({
+    name: "gateway",
+    version: options.version,
+    appVersion: options.version,
+    description: "An ingress or egress gateway",
+    values: {
+      [defaultsKey]: {
+        name: "",
+        revision: "",
+        replicaCount: 1,
+        kind: "Deployment",
+        rbac: { enabled: true },
+        serviceAccount: { create: true, name: "", annotations: {} },
+        podAnnotations: { "prometheus.io/port": "15020", "prometheus.io/scrape": "true", "prometheus.io/path": "/stats/prometheus", "inject.istio.io/templates": "gateway", "sidecar.istio.io/inject": "true" },
+        labels: {},
+        annotations: {},
+        env: {},
+        service: {
+          type: "LoadBalancer",
+          annotations: {},
+          loadBalancerIP: "",
+          externalTrafficPolicy: "",
+          ports: [
+            { name: "status-port", port: 15_021, protocol: "TCP", targetPort: 15_021 },
+            { name: "http2", port: 80, protocol: "TCP", targetPort: 80 },
+            { name: "https", port: 443, protocol: "TCP", targetPort: 443 },
+          ],
+        },
+        resources: { requests: { cpu: "100m", memory: "128Mi" }, limits: { cpu: "2000m", memory: "1024Mi" } },
+        autoscaling: { enabled: true, minReplicas: 1, maxReplicas: 5, targetCPUUtilizationPercentage: 80 },
+        podDisruptionBudget: {},
+        terminationGracePeriodSeconds: 30,
+        nodeSelector: {},
+        tolerations: [],
+        affinity: {},
+        topologySpreadConstraints: [],
+        volumes: [],
+        volumeMounts: [],
+        imagePullPolicy: "",
+        imagePullSecrets: [],
+      },
+    },
+    templates: { "_helpers.tpl": `${valuesHelper([])}\n${helpers}`, gateway: `${valuesHeader}\n${main}` },
+    files: { "files/profile-ambient.yaml": "{}\n", "files/profile-default.yaml": "{}\n" },
+    notes: '"{{ include "gateway.name" . }}" is installed. Gateways select it by the label istio.\n',
+    schema: looseSchema({ service: "object", labels: "object", env: "object", revision: "string", name: "string", autoscaling: "object" }),
+  });
+}
+
+function gatewayObjects(marks: TemplateMarks, isScaled: boolean): UntypedObject[] {
+  const name = marks.text('include "gateway.name" $');
+  const account = marks.text('include "gateway.account" $');
+  const namespace = marks.text("$.Release.Namespace");
+  const selector = { app: marks.text('$v.labels.app | default (include "gateway.name" $)'), istio: marks.text('$v.labels.istio | default (include "gateway.name" $ | trimPrefix "istio-")') };
+  const labels = {
+    "app.kubernetes.io/name": name,
+    "app.kubernetes.io/instance": marks.text("$.Release.Name"),
+    "app.kubernetes.io/managed-by": marks.text("$.Release.Service"),
+    "app.kubernetes.io/part-of": "istio",
+    "app.kubernetes.io/version": marks.text("$.Chart.AppVersion"),
+    "helm.sh/chart": marks.text('printf "gateway-%s" $.Chart.Version'),
+    ...selector,
+    ...(marks.map('omit $v.labels "app" "istio"') as Record<string, string>),
+  };
+  const identity = { name, namespace, labels, annotations: marks.map("$v.annotations") as Record<string, string> };
+  const serviceAccount = { name: account, namespace };
+  return [
+    object({ apiVersion: "v1", kind: "ServiceAccount", ...serviceAccount, labels, annotations: marks.map("$v.serviceAccount.annotations") as Record<string, string> }, {}),
+    ...grant({ name: account, namespace, labels, serviceAccount, rules: [{ apiGroups: [""], resources: ["secrets"], verbs: read }] }),
+    object(
+      { apiVersion: "v1", kind: "Service", ...identity, annotations: marks.map("merge (deepCopy $v.service.annotations) $v.annotations") as Record<string, string> },
+      {
+        spec: {
+          type: marks.text("$v.service.type"),
+          loadBalancerIP: marks.optional("$v.service.loadBalancerIP"),
+          externalTrafficPolicy: marks.optional("$v.service.externalTrafficPolicy"),
+          ports: marks.list("$v.service.ports"),
+          selector,
+        },
+      },
+    ),
+    gatewayDeployment(marks, { ...identity, account, selector }, isScaled),
+    ...(isScaled ? [gatewayScaler(marks, identity)] : []),
+    object({ apiVersion: "policy/v1", kind: "PodDisruptionBudget", ...identity }, { spec: { ...marks.map("$v.podDisruptionBudget"), selector: { matchLabels: selector } } }),
+  ];
+}
+
+interface GatewayIdentity {
+  readonly name: string;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+function gatewayDeployment(marks: TemplateMarks, given: GatewayIdentity & { readonly account: string; readonly selector: Readonly<Record<string, string>> }, isScaled: boolean): UntypedObject {
+  const { account, selector, ...identity } = given;
+  return object(
+    { apiVersion: "apps/v1", kind: "Deployment", ...identity },
+    {
+      spec: {
+        ...(isScaled ? {} : { replicas: marks.number("$v.replicaCount") }),
+        selector: { matchLabels: selector },
+        template: {
+          metadata: {
+            labels: { "sidecar.istio.io/inject": "true", "istio.io/dataplane-mode": "none", "istio.io/rev": marks.optional("$v.revision"), ...identity.labels },
+            annotations: marks.map("$v.podAnnotations"),
+          },
+          spec: {
+            serviceAccountName: account,
+            securityContext: { sysctls: [{ name: "net.ipv4.ip_unprivileged_port_start", value: "0" }] },
+            containers: [
+              {
+                name: "istio-proxy",
+                image: "auto",
+                imagePullPolicy: marks.optional("$v.imagePullPolicy"),
+                securityContext: { capabilities: { drop: ["ALL"] }, allowPrivilegeEscalation: false, privileged: false, readOnlyRootFilesystem: true, runAsNonRoot: true },
+                env: [{ name: Object.keys(marks.env("$v.env"))[0] ?? "", value: "" }],
+                ports: [{ name: "http-envoy-prom", containerPort: 15_090, protocol: "TCP" }],
+                resources: marks.map("$v.resources"),
+                volumeMounts: marks.list("$v.volumeMounts"),
+              },
+            ],
+            volumes: marks.list("$v.volumes"),
+            imagePullSecrets: marks.list("$v.imagePullSecrets"),
+            nodeSelector: marks.map("$v.nodeSelector"),
+            tolerations: marks.list("$v.tolerations"),
+            affinity: marks.map("$v.affinity"),
+            topologySpreadConstraints: marks.list("$v.topologySpreadConstraints"),
+            terminationGracePeriodSeconds: marks.number("int $v.terminationGracePeriodSeconds"),
+          },
+        },
+      },
+    },
+  );
+}
+
+function gatewayScaler(marks: TemplateMarks, identity: GatewayIdentity): UntypedObject {
+  const metric = { type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: marks.number("int $v.autoscaling.targetCPUUtilizationPercentage") } } };
+  return object(
+    { apiVersion: "autoscaling/v2", kind: "HorizontalPodAutoscaler", ...identity },
+    {
+      spec: {
+        scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: identity.name },
+        minReplicas: marks.number("int $v.autoscaling.minReplicas"),
+        maxReplicas: marks.number("int $v.autoscaling.maxReplicas"),
+        metrics: [metric],
+      },
+    },
+  );
+}

@@ -1,0 +1,12 @@
+import { banzaiOperatorChart } from "./banzai-chart.ts";
+import type { Chart } from "./chart.ts";
+import { gatewayChart } from "./gateway-chart.ts";
+import { baseChart, cniChart, istiodChart, ztunnelChart, type ChartOptions } from "./istio-charts.ts";
+
+export type { Chart } from "./chart.ts";
+export type { ChartOptions } from "./istio-charts.ts";
+
+/** All charts of a release, made of what `install` renders. Pure: the same options, the same files. */
+export function renderCharts(options: ChartOptions): Chart[] {
+  return [baseChart(options), istiodChart(options), cniChart(options), ztunnelChart(options), gatewayChart(options), banzaiOperatorChart(options)];
+}

@@ -1,0 +1,395 @@
+import { stringify } from "yaml";
+import type { UntypedObject } from "../../api/index.ts";
+import { renderBase } from "../components/base.ts";
+import { renderCni } from "../components/cni.ts";
+import { renderPilot } from "../components/pilot.ts";
+import { renderRolloutEngine } from "../components/rollout-engine.ts";
+import { defaultValidator, revisionTag } from "../components/webhooks.ts";
+import { renderZtunnel } from "../components/ztunnel.ts";
+import { defaultValues } from "../default-values.ts";
+import { isTree, mergeTrees } from "../merge.ts";
+import { profiles } from "../profiles.ts";
+import { resolveSettings, treeAt, type InstallSettings } from "../settings.ts";
+import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
+import { TemplateMarks } from "./template-marks.ts";
+import { templateOfVariants, type Switch } from "./variants.ts";
+import { looseSchema } from "./values-schema.ts";
+
+type Tree = Readonly<Record<string, unknown>>;
+
+export interface ChartOptions {
+  readonly hub: string;
+  /** Of the release: the charts' version, and the images' tag where nobody sets another. */
+  readonly version: string;
+  readonly customResources: { readonly istio: readonly UntypedObject[]; readonly rollout: readonly UntypedObject[]; readonly banzai: readonly UntypedObject[] };
+}
+
+const revisionSwitch: Switch = { condition: '(ne ($v.revision | default "default") "default")' };
+const chosenRevision = '$v.revision | default "default"';
+
+function globals({ hub, version }: ChartOptions): Tree {
+  return { ...treeAt(defaultValues, "global"), hub, tag: version };
+}
+
+/** Settings with marks in all places that a chart's values reach; `isRevisioned` is the state of the revision's switch. */
+function markedSettings(marks: TemplateMarks, isRevisioned: boolean, values: Tree): InstallSettings {
+  const parsed = resolveSettings({ specs: [{ profile: "empty" }] }, { hub: "", tag: "" });
+  if (parsed.value === undefined) throw new Error("the default settings cannot be wrong");
+  return {
+    ...parsed.value,
+    hub: marks.text("$v.global.hub"),
+    tag: marks.text("$v.global.tag"),
+    namespace: marks.text("$.Release.Namespace"),
+    revision: isRevisioned ? marks.text("$v.revision") : "",
+    revisionLabel: marks.text(chosenRevision),
+    values: mergeTrees(mergeTrees(defaultValues, { pilot: { autoscaleEnabled: true } }), values) as InstallSettings["values"],
+  };
+}
+
+/** Whatever a revision or namespace adds to a name is a mark. */
+function keyWithoutMarks({ kind, metadata }: UntypedObject): string {
+  return `${kind ?? ""}/${(metadata.name ?? "").replaceAll(/-?⟦\d+⟧/g, "")}`;
+}
+
+/** The labels that name the release. */
+function ofRelease(object: UntypedObject, marks: TemplateMarks): UntypedObject {
+  const name = marks.text("$.Release.Name");
+  const relabel = (labels: Tree): Tree => Object.fromEntries(Object.entries(labels).map(([key, value]) => [key, key === "release" || key === "app.kubernetes.io/instance" ? name : value]));
+  const { spec } = object as { spec?: { template?: { metadata?: { labels?: Tree } } } };
+  const template = spec?.template;
+  const pods = template?.metadata?.labels === undefined ? {} : { spec: { ...spec, template: { ...template, metadata: { ...template.metadata, labels: relabel(template.metadata.labels) } } } };
+  return { ...object, metadata: { ...object.metadata, labels: relabel(object.metadata.labels ?? {}) as Record<string, string> }, ...pods };
+}
+
+/** The injector's name ends in the namespace, unless that is istio-system. */
+function injectorName(object: UntypedObject, marks: TemplateMarks): UntypedObject {
+  const { name = "" } = object.metadata;
+  if (object.kind !== "MutatingWebhookConfiguration" || !name.startsWith("istio-sidecar-injector")) return object;
+  const suffix = marks.text('ternary "" (printf "-%s" $.Release.Namespace) (eq $.Release.Namespace "istio-system")');
+  return { ...object, metadata: { ...object.metadata, name: name.replace(/-⟦\d+⟧$/, suffix) } };
+}
+
+/** Marks for what every workload's values may say. */
+function workloadMarks(marks: TemplateMarks, at: string): Tree {
+  return {
+    resources: marks.map(`${at}.resources`),
+    nodeSelector: marks.map(`${at}.nodeSelector`),
+    tolerations: marks.list(`${at}.tolerations`),
+    affinity: marks.map(`${at}.affinity`),
+    podAnnotations: marks.map(`${at}.podAnnotations`),
+    podLabels: marks.map(`${at}.podLabels`),
+    env: marks.env(`${at}.env`),
+    volumes: marks.list(`${at}.volumes`),
+    volumeMounts: marks.list(`${at}.volumeMounts`),
+  };
+}
+
+function globalMarks(marks: TemplateMarks): Tree {
+  const proxy = (field: string): string => marks.text(`$v.global.proxy.${field}`);
+  return {
+    imagePullPolicy: marks.optional("$v.global.imagePullPolicy"),
+    priorityClassName: marks.optional("$v.global.priorityClassName"),
+    pilotCertProvider: marks.text("$v.global.pilotCertProvider"),
+    logging: { level: marks.text("$v.global.logging.level") },
+    multiCluster: { clusterName: marks.text('$v.global.multiCluster.clusterName | default "Kubernetes"') },
+    proxy: { clusterDomain: proxy("clusterDomain"), logLevel: proxy("logLevel"), componentLogLevel: proxy("componentLogLevel") },
+    istiod: { enableAnalysis: false },
+  };
+}
+
+/** Pods without which a node's others are cut off go last. */
+function nodeMarks(marks: TemplateMarks): Tree {
+  return { ...globalMarks(marks), priorityClassName: marks.text('$v.global.priorityClassName | default "system-node-critical"') };
+}
+
+export function baseChart(options: ChartOptions): Chart {
+  const marks = new TemplateMarks();
+  const render = (states: readonly boolean[]): UntypedObject[] => {
+    const settings = markedSettings(marks, false, {});
+    const validated = states[0] === true ? [defaultValidator("⟦default⟧", { ...settings, namespace: marks.text("$v.global.istioNamespace") })] : [];
+    return [...renderBase({ ...settings, values: { ...settings.values, base: { enableIstioConfigCRDs: false } } }, []), ...validated.map((object) => withDefaultService(object, marks))].map((object) => ofRelease(object, marks));
+  };
+  const main = templateOfVariants({ marks, switches: [{ condition: '(ne ($v.defaultRevision | default "") "")' }], render, keyOf: keyWithoutMarks });
+  const engine = renderRolloutEngine(markedSettings(marks, false, {}), []).map((object) => `---\n${marks.templateOf(object)}`).join("\n");
+  return assembleChart({
+    name: "base",
+    version: options.version,
+    appVersion: options.version,
+    description: "Definitions of Istio's kinds, and what all revisions of a control plane share",
+    values: { [defaultsKey]: { global: { ...globals(options), istioNamespace: "istio-system" }, base: { enableIstioConfigCRDs: true }, defaultRevision: "default", rollout: { enabled: true } } },
+    templates: {
+      "_helpers.tpl": valuesHelper([]),
+      crds: `${valuesHeader}\n{{- if $v.base.enableIstioConfigCRDs }}\n{{ .Files.Get "files/crds.yaml" }}\n{{- end }}`,
+      base: `${valuesHeader}\n${main}`,
+      rollout: `${valuesHeader}\n{{- if $v.rollout.enabled }}\n${engine}\n{{ .Files.Get "files/rollout-crds.yaml" }}\n{{- end }}`,
+    },
+    files: {
+      ...profileFiles(["global", "base"]),
+      "files/crds.yaml": definitionsText(options.customResources.istio),
+      "files/rollout-crds.yaml": definitionsText(options.customResources.rollout),
+    },
+    notes: "Istio's kinds are defined. Next: helm install istiod istio/istiod -n {{ .Release.Namespace }}\n",
+    schema: looseSchema({ defaultRevision: "string", base: "object", global: "object", profile: "string", rollout: "object" }),
+  });
+}
+
+/** The validator leads to `istiod`, or `istiod-<revision>`, of the chosen default revision. */
+function withDefaultService(object: UntypedObject, marks: TemplateMarks): UntypedObject {
+  const service = marks.text('ternary "istiod" (printf "istiod-%s" $v.defaultRevision) (eq $v.defaultRevision "default")');
+  const revision = marks.text("$v.defaultRevision");
+  return JSON.parse(JSON.stringify(object).replaceAll("istiod-⟦default⟧", service).replaceAll("⟦default⟧", revision)) as UntypedObject;
+}
+
+/** One line of JSON each, with what tells helm to leave them when the chart goes. */
+function definitionsText(definitions: readonly UntypedObject[]): string {
+  return definitions
+    .map((definition) => ({ ...definition, metadata: { ...definition.metadata, annotations: { ...definition.metadata.annotations, "helm.sh/resource-policy": "keep" } } }))
+    .map((definition) => `---\n${JSON.stringify(definition)}\n`)
+    .join("");
+}
+
+/** Per profile, what it adds to a chart's values; `parts` are the keys of `spec.values` that the chart knows. */
+function profileFiles(parts: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(profiles).map(([name, spec]) => [`files/profile-${name}.yaml`, stringify(Object.fromEntries(Object.entries({ ...spec.values, meshConfig: spec.meshConfig }).filter(([key, value]) => value !== undefined && parts.includes(key))))]),
+  );
+}
+
+export function istiodChart(options: ChartOptions): Chart {
+  const marks = new TemplateMarks();
+  const { pilot, ...shared } = defaultValues;
+  const render = ([isRevisioned = false, isScaled = false]: readonly boolean[]): UntypedObject[] =>
+    renderPilot(markedSettings(marks, isRevisioned, { global: globalMarks(marks), pilot: pilotMarks(marks, isScaled) })).map((object) => ofRelease(injectorName(withConfig(object, marks), marks), marks));
+  const main = templateOfVariants({
+    marks,
+    switches: [revisionSwitch, { condition: "$v.autoscaleEnabled" }],
+    render,
+    keyOf: keyWithoutMarks,
+    conditions: {
+      "PodDisruptionBudget/istiod": "and $v.global.defaultPodDisruptionBudget.enabled (gt (int (ternary $v.autoscaleMin $v.replicaCount $v.autoscaleEnabled)) 1)",
+      "ConfigMap/istio-sidecar-injector": "not $v.global.omitSidecarInjectorConfigMap",
+      "ConfigMap/istio": "$v.configMap",
+      "MutatingWebhookConfiguration/istio-sidecar-injector": "not $v.global.operatorManageWebhooks",
+      "ValidatingWebhookConfiguration/istio-validator": "$v.global.configValidation",
+    },
+  });
+  return assembleChart({
+    name: "istiod",
+    version: options.version,
+    appVersion: options.version,
+    description: "The control plane of one revision",
+    values: {
+      [defaultsKey]: {
+        ...(pilot as Tree),
+        ...shared,
+        global: globals(options),
+        resources: { requests: { cpu: "50m", memory: "128Mi" } },
+        configMap: true,
+        hub: "",
+        tag: "",
+        image: "pilot",
+        nodeSelector: {},
+        tolerations: [],
+        affinity: {},
+        podAnnotations: {},
+        podLabels: {},
+        serviceAnnotations: {},
+        volumes: [],
+        volumeMounts: [],
+        revision: "",
+        revisionTags: [],
+        meshConfig: { enablePrometheusMerge: true },
+        telemetry: { enabled: true, v2: { enabled: true } },
+      },
+    },
+    templates: { "_helpers.tpl": valuesHelper(["pilot"]), istiod: `${valuesHeader}\n${main}`, "revision-tags": `${valuesHeader}\n${tagsTemplate(marks)}` },
+    files: profileFiles(["global", "pilot", "meshConfig", "telemetry", "experimental", "istiodRemote", "sidecarInjectorWebhook"]),
+    notes: '"{{ .Release.Name }}" is installed. To inject sidecars: kubectl label namespace <namespace> istio-injection=enabled\n',
+    schema: looseSchema({ revision: "string", revisionTags: "array", autoscaleEnabled: "boolean", env: "object", meshConfig: "object", global: "object", sidecarInjectorWebhook: "object", profile: "string" }),
+  });
+}
+
+function pilotMarks(marks: TemplateMarks, isScaled: boolean): Tree {
+  return {
+    ...workloadMarks(marks, "$v"),
+    autoscaleEnabled: isScaled,
+    autoscaleMin: marks.number("$v.autoscaleMin"),
+    autoscaleMax: marks.number("$v.autoscaleMax"),
+    replicaCount: marks.number("$v.replicaCount"),
+    rollingMaxSurge: marks.text("$v.rollingMaxSurge"),
+    rollingMaxUnavailable: marks.text("$v.rollingMaxUnavailable"),
+    traceSampling: marks.text("toString $v.traceSampling"),
+    keepaliveMaxServerConnectionAge: marks.text("$v.keepaliveMaxServerConnectionAge"),
+    serviceAnnotations: marks.map("$v.serviceAnnotations"),
+    image: marks.text("$v.image"),
+    hub: marks.text("$v.hub | default $v.global.hub"),
+    tag: marks.text("$v.tag | default $v.global.tag"),
+    cpu: { targetAverageUtilization: marks.number("$v.cpu.targetAverageUtilization") },
+  };
+}
+
+/** ConfigMaps whose text the chart makes of the values itself. */
+function withConfig(object: UntypedObject, marks: TemplateMarks): UntypedObject {
+  const { data } = object as { data?: Readonly<Record<string, string>> };
+  if (object.kind !== "ConfigMap" || data === undefined) return object;
+  const texts: Record<string, string> = {};
+  for (const key of Object.keys(data)) texts[key] = configText(key, data[key] ?? "", marks);
+  return { ...object, data: texts };
+}
+
+const injectorValues = '(dict "gateways" (pick $v.gateways "securityContext" "seccompProfile") "global" $v.global "pilot" (dict "cni" $v.cni "env" $v.env) "revision" ($v.revision | default "") "sidecarInjectorWebhook" $v.sidecarInjectorWebhook)';
+const injectorConfig =
+  '(dict "defaultTemplates" ($v.sidecarInjectorWebhook.defaultTemplates | default (list "sidecar")) "policy" $v.global.proxy.autoInject "alwaysInjectSelector" $v.sidecarInjectorWebhook.alwaysInjectSelector "neverInjectSelector" $v.sidecarInjectorWebhook.neverInjectSelector "injectedAnnotations" $v.sidecarInjectorWebhook.injectedAnnotations "template" "{{ Template_Version_And_Istio_Version_Mismatched_Check_Installation }}" "templates" $v.sidecarInjectorWebhook.templates)';
+
+function configText(key: string, text: string, marks: TemplateMarks): string {
+  if (key === "values") return marks.block(`${injectorValues} | toPrettyJson`);
+  if (key === "config") return marks.block(`${injectorConfig} | toYaml`);
+  if (key === "merged-values" || key === "original-values") return marks.block("$v | toPrettyJson");
+  if (key === "meshNetworks") return marks.block('(dict "networks" $v.global.meshNetworks) | toYaml');
+  if (key === "mesh") {
+    const suffix = '(ternary "" (printf "-%s" $v.revision) (eq ($v.revision | default "default") "default"))';
+    const defaults = `(dict "defaultConfig" (dict "discoveryAddress" (printf "istiod%s.%s.svc:15012" ${suffix} $.Release.Namespace)) "defaultProviders" (dict "metrics" (list "prometheus")) "enablePrometheusMerge" true "rootNamespace" $.Release.Namespace "trustDomain" "cluster.local")`;
+    return marks.block(`mergeOverwrite ${defaults} $v.meshConfig | toYaml`);
+  }
+  return text;
+}
+
+/** `revisionTags`: the webhooks of each, leading to this revision. */
+function tagsTemplate(marks: TemplateMarks): string {
+  const tag = marks.text("$tag");
+  const body = (isDefault: boolean): string =>
+    templateOfVariants({
+      marks,
+      switches: [revisionSwitch],
+      keyOf: keyWithoutMarks,
+      render: ([isRevisioned = false]) => [renamedTag(revisionTag(isDefault ? "default" : "⟦tag⟧", markedSettings(marks, isRevisioned, {})), tag, marks)],
+    });
+  return ['{{- range $tag := $v.revisionTags }}', '{{- if eq $tag "default" }}', body(true), "{{- else }}", body(false), "{{- end }}", "{{- end }}"].join("\n");
+}
+
+function renamedTag(object: UntypedObject, tag: string, marks: TemplateMarks): UntypedObject {
+  const name = marks.text('ternary (printf "istio-revision-tag-%s" $tag) (printf "istio-revision-tag-%s-%s" $tag $.Release.Namespace) (eq $.Release.Namespace "istio-system")');
+  const replaced = JSON.parse(JSON.stringify(object).replaceAll("⟦tag⟧", tag)) as UntypedObject;
+  return { ...replaced, metadata: { ...replaced.metadata, name } };
+}
+
+export function cniChart(options: ChartOptions): Chart {
+  const marks = new TemplateMarks();
+  const own = {
+    ...workloadMarks(marks, "$v"),
+    env: marks.map("$v.env"),
+    logLevel: marks.text("$v.logLevel"),
+    logging: { level: marks.text("$v.logging.level") },
+    image: marks.text("$v.image"),
+    hub: marks.text("$v.hub | default $v.global.hub"),
+    tag: marks.text("$v.tag | default $v.global.tag"),
+    excludeNamespaces: [marks.text('join "," $v.excludeNamespaces')],
+    rollingMaxUnavailable: marks.number("$v.rollingMaxUnavailable"),
+    ambient: {},
+    repair: {},
+  };
+  const render = (): UntypedObject[] => renderCni(markedSettings(marks, false, { global: nodeMarks(marks), cni: own })).map((object) => ofRelease(agentConfig(object, marks), marks));
+  return assembleChart({
+    name: "cni",
+    version: options.version,
+    appVersion: options.version,
+    description: "The node agent: enrols a node's pods",
+    values: {
+      [defaultsKey]: {
+        global: globals(options),
+        hub: "",
+        tag: "",
+        image: "install-cni",
+        revision: "",
+        logLevel: "info",
+        logging: { level: "info" },
+        excludeNamespaces: ["istio-system", "kube-system"],
+        ambient: { enabled: true, dnsCapture: true, ipv6: true },
+        repair: { enabled: true },
+        chained: true,
+        env: {},
+        resources: { requests: { cpu: "20m", memory: "64Mi" } },
+        rollingMaxUnavailable: 1,
+        nodeSelector: {},
+        tolerations: [{ operator: "Exists" }],
+        affinity: {},
+        podAnnotations: {},
+        podLabels: {},
+        volumes: [],
+        volumeMounts: [],
+      },
+    },
+    templates: { "_helpers.tpl": valuesHelper(["cni"]), cni: `${valuesHeader}\n${templateOfVariants({ marks, switches: [], render, keyOf: keyWithoutMarks })}` },
+    files: profileFiles(["global", "cni"]),
+    notes: '"{{ .Release.Name }}" is installed: pods of labelled namespaces are enrolled as they start.\n',
+    schema: looseSchema({ excludeNamespaces: "array", ambient: "object", global: "object", logLevel: "string", profile: "string", env: "object" }),
+  });
+}
+
+const agentSwitches = { AMBIENT_ENABLED: "ambient.enabled", AMBIENT_DNS_CAPTURE: "ambient.dnsCapture", AMBIENT_IPV6: "ambient.ipv6", CHAINED_CNI_PLUGIN: "chained", REPAIR_ENABLED: "repair.enabled" } as const;
+
+function agentConfig(object: UntypedObject, marks: TemplateMarks): UntypedObject {
+  if (object.kind !== "ConfigMap" || !isTree(object["data"])) return object;
+  const switched = Object.fromEntries(Object.entries(agentSwitches).map(([name, path]) => [name, marks.text(`toString $v.${path}`)]));
+  return { ...object, data: { ...object["data"], ...switched } };
+}
+
+export function ztunnelChart(options: ChartOptions): Chart {
+  const marks = new TemplateMarks();
+  const own = {
+    ...workloadMarks(marks, "$v"),
+    logLevel: marks.text("$v.logLevel"),
+    image: marks.text("$v.image"),
+    hub: marks.text("$v.hub | default $v.global.hub"),
+    tag: marks.text("$v.tag | default $v.global.tag"),
+    labels: marks.map("$v.labels"),
+    terminationGracePeriodSeconds: marks.number("int $v.terminationGracePeriodSeconds"),
+    caAddress: marks.text('$v.caAddress | default (include "serin.discovery" .)'),
+    xdsAddress: marks.text('$v.xdsAddress | default (include "serin.discovery" .)'),
+  };
+  const render = ([isRevisioned = false]: readonly boolean[]): UntypedObject[] => renderZtunnel(markedSettings(marks, isRevisioned, { global: nodeMarks(marks), ztunnel: own })).map((object) => ofRelease(object, marks));
+  const discovery = [
+    '{{- define "serin.discovery" -}}',
+    valuesHeader,
+    '{{- $suffix := ternary "" (printf "-%s" $v.revision) (eq ($v.revision | default "default") "default") -}}',
+    'https://istiod{{ $suffix }}.{{ $v.istioNamespace }}.svc:15012',
+    "{{- end }}",
+  ].join("\n");
+  return assembleChart({
+    name: "ztunnel",
+    version: options.version,
+    appVersion: options.version,
+    description: "The node proxy of one revision",
+    values: {
+      [defaultsKey]: {
+        global: globals(options),
+        hub: "",
+        tag: "",
+        image: "ztunnel",
+        revision: "",
+        istioNamespace: "istio-system",
+        caAddress: "",
+        xdsAddress: "",
+        logLevel: "info",
+        terminationGracePeriodSeconds: 3600,
+        env: {},
+        labels: {},
+        resources: { requests: { cpu: "50m", memory: "64Mi" } },
+        nodeSelector: {},
+        tolerations: [{ operator: "Exists" }],
+        affinity: {},
+        podAnnotations: {},
+        podLabels: {},
+        volumes: [],
+        volumeMounts: [],
+      },
+    },
+    templates: {
+      "_helpers.tpl": `${valuesHelper(["ztunnel"])}\n${discovery}`,
+      ztunnel: `${valuesHeader}\n${templateOfVariants({ marks, switches: [revisionSwitch], render, keyOf: keyWithoutMarks })}`,
+    },
+    files: profileFiles(["global", "ztunnel"]),
+    notes: '"{{ .Release.Name }}" is installed: label a namespace istio.io/dataplane-mode=ambient to enrol its pods.\n',
+    schema: looseSchema({ revision: "string", env: "object", logLevel: "string", istioNamespace: "string", caAddress: "string", xdsAddress: "string" }),
+  });
+}

@@ -1,0 +1,124 @@
+import { Document, isScalar, visit, type Scalar } from "yaml";
+import type { UntypedObject } from "../../api/index.ts";
+
+type Mark =
+  | { readonly kind: "text"; readonly expression: string }
+  | { readonly kind: "optional"; readonly expression: string }
+  | { readonly kind: "number"; readonly expression: string }
+  | { readonly kind: "map"; readonly expression: string }
+  | { readonly kind: "list"; readonly expression: string }
+  | { readonly kind: "env"; readonly expression: string }
+  | { readonly kind: "block"; readonly expression: string };
+
+const open = "⟦";
+const close = "⟧";
+/** Numbers from here on stand for marks: no setting comes near. */
+const firstNumber = 900_000_000;
+
+/**
+ * Stand-ins for values that a chart's user sets. Objects are rendered with them as with any other value, and where they come
+ * out, the text becomes a Go template's. Expressions are of text/template with helm's functions.
+ */
+export class TemplateMarks {
+  readonly #marks: Mark[] = [];
+
+  /** A string, alone or inside another one. */
+  text(expression: string): string {
+    return this.#mark({ kind: "text", expression });
+  }
+
+  /** A string whose field is left out when it is empty. */
+  optional(expression: string): string {
+    return this.#mark({ kind: "optional", expression });
+  }
+
+  number(expression: string): number {
+    this.#marks.push({ kind: "number", expression });
+    return firstNumber + this.#marks.length - 1;
+  }
+
+  /** Fields of an object, beside others. */
+  map(expression: string): Record<string, unknown> {
+    return { [this.#mark({ kind: "map", expression })]: null };
+  }
+
+  /** Elements of a list, beside others. */
+  list(expression: string): unknown[] {
+    return [this.#mark({ kind: "list", expression })];
+  }
+
+  /** An object of variables whose entries become `{name, value}`. */
+  env(expression: string): Record<string, unknown> {
+    return { [this.#mark({ kind: "env", expression })]: "" };
+  }
+
+  /** A text of several lines. */
+  block(expression: string): string {
+    return this.#mark({ kind: "block", expression });
+  }
+
+  #mark(mark: Mark): string {
+    this.#marks.push(mark);
+    return `${open}${this.#marks.length - 1}${close}`;
+  }
+
+  /** The template of an object that was rendered with marks. */
+  templateOf(object: UntypedObject): string {
+    const document = new Document(object);
+    visit(document, {
+      Scalar: (_key, node: Scalar) => {
+        if (isScalar(node) && typeof node.value === "string" && node.value.includes(open)) node.type = "QUOTE_DOUBLE";
+      },
+    });
+    const lines = document.toString({ lineWidth: 0 }).trimEnd().split("\n");
+    return this.#templateOf(lines);
+  }
+
+  #templateOf(lines: readonly string[]): string {
+    const out: string[] = [];
+    for (let index = 0; index < lines.length; index += 1) {
+      const line = lines[index] ?? "";
+      const env = this.#alone(/^( *)- name: "⟦(\d+)⟧"$/.exec(line), "env");
+      if (env !== undefined) {
+        // Its value is on the next line.
+        index += 1;
+        const { indent, expression } = env;
+        out.push(`${indent}{{- range $name, $value := ${expression} }}`, `${indent}- name: {{ $name }}`, `${indent}  value: {{ $value | quote }}`, `${indent}{{- end }}`);
+        continue;
+      }
+      out.push(...this.#lineOf(line));
+    }
+    return out.join("\n");
+  }
+
+  #lineOf(line: string): string[] {
+    const map = this.#alone(/^( *)"⟦(\d+)⟧": (?:null|""|"null")$/.exec(line), "map");
+    if (map !== undefined) return [`${map.indent}{{- with ${map.expression} }}{{ toYaml . | nindent ${map.indent.length} }}{{- end }}`];
+    const list = this.#alone(/^( *)- "⟦(\d+)⟧"$/.exec(line), "list");
+    if (list !== undefined) return [`${list.indent}{{- with ${list.expression} }}{{ toYaml . | nindent ${list.indent.length} }}{{- end }}`];
+    const [, indent = "", field = "", number] = /^( *)([^"]*): "⟦(\d+)⟧"$/.exec(line) ?? [];
+    const mark = number === undefined ? undefined : this.#marks[Number(number)];
+    if (mark?.kind === "optional") return [`${indent}{{- with ${mark.expression} }}`, `${indent}${field}: {{ . | quote }}`, `${indent}{{- end }}`];
+    if (mark?.kind === "block") return [`${indent}${field}: |-`, `{{ ${mark.expression} | indent ${indent.length + 2} }}`];
+    return [this.#inline(line)];
+  }
+
+  #alone(match: RegExpExecArray | null, kind: Mark["kind"]): { readonly indent: string; readonly expression: string } | undefined {
+    const mark = match === null ? undefined : this.#marks[Number(match[2])];
+    return mark?.kind === kind ? { indent: match?.[1] ?? "", expression: mark.expression } : undefined;
+  }
+
+  #inline(line: string): string {
+    return line
+      .replaceAll(/"⟦(\d+)⟧"/g, (_whole, number: string) => `{{ ${this.#expression(number)} | quote }}`)
+      .replaceAll(/⟦(\d+)⟧/g, (_whole, number: string) => `{{ ${this.#expression(number)} }}`)
+      .replaceAll(/\b9\d{8}\b/g, (number) => {
+        const mark = this.#marks[Number(number) - firstNumber];
+        return mark?.kind === "number" ? `{{ ${mark.expression} }}` : number;
+      });
+  }
+
+  #expression(number: string): string {
+    return this.#marks[Number(number)]?.expression ?? "";
+  }
+}

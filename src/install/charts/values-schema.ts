@@ -1,0 +1,11 @@
+type JsonType = "string" | "boolean" | "object" | "array" | "number";
+
+/** A schema that checks the values that are used most, and lets all others be: the templates say what they read. */
+export function looseSchema(properties: Readonly<Record<string, JsonType>>): Record<string, unknown> {
+  return {
+    $schema: "http://json-schema.org/draft-07/schema#",
+    type: "object",
+    additionalProperties: true,
+    properties: Object.fromEntries(Object.entries(properties).map(([name, type]) => [name, { type }])),
+  };
+}
