@@ -1,14 +1,16 @@
 import { RouteMatchSchema, type RouteMatch } from "../../wire/envoy/index.ts";
 import { allOf, exactly, matchingRegex, pathIs, startingWith, underPath, type RequestMatcher } from "../routing/matchers.ts";
+import type { RequestView } from "../routing/request-view.ts";
 import { checkFields, invalid, type ConfigNotes } from "./config-check.ts";
 import { fractionOf } from "./fraction.ts";
 import { compileHeader, compileQueryParameter } from "./matcher-config.ts";
+import { compileMetadata } from "./metadata-matcher-config.ts";
 import { compileRegex } from "./regex.ts";
 
 /** Whether a request is meant: all that the message says must hold. */
 export function compileMatch(match: RouteMatch, where: string, notes: ConfigNotes): RequestMatcher {
   checkFields(RouteMatchSchema, match, where, notes, {
-    used: ["prefix", "path", "safeRegex", "connectMatcher", "pathSeparatedPrefix", "caseSensitive", "headers", "queryParameters", "runtimeFraction"],
+    used: ["prefix", "path", "safeRegex", "connectMatcher", "pathSeparatedPrefix", "caseSensitive", "headers", "queryParameters", "runtimeFraction", "dynamicMetadata"],
   });
   const matchers: RequestMatcher[] = [];
   const ignoreCase = match.caseSensitive === false;
@@ -21,10 +23,21 @@ export function compileMatch(match: RouteMatch, where: string, notes: ConfigNote
   else if (path.case === undefined) throw invalid(where, "match has no path");
   for (const header of match.headers) matchers.push(compileHeader(header, where, notes));
   for (const parameter of match.queryParameters) matchers.push(compileQueryParameter(parameter, where, notes));
+  for (const metadata of match.dynamicMetadata) {
+    const matches = compileMetadata(metadata, where);
+    matchers.push((request) => matches(metadataOf(request)));
+  }
   if (match.runtimeFraction !== undefined) {
     const fraction = fractionOf(match.runtimeFraction.defaultValue, 1);
     const { random } = notes.services;
     if (fraction < 1) matchers.push(() => random() < fraction);
   }
   return allOf(matchers);
+}
+
+const nothingSaid: ReadonlyMap<string, unknown> = new Map();
+
+/** What filters have said of a request; nothing while none has seen it. */
+function metadataOf(request: RequestView): ReadonlyMap<string, unknown> {
+  return "metadata" in request && request.metadata instanceof Map ? (request.metadata as ReadonlyMap<string, unknown>) : nothingSaid;
 }

@@ -200,9 +200,9 @@ export class Exchange extends ExchangeState {
       facts: this.facts,
       config: this.config,
       route: this.route,
-      chooseRoute: () => {
+      chooseRoute: (request) => {
         const host = this.#virtualHost();
-        return host === undefined ? undefined : routeOf(host, this.facts);
+        return host === undefined ? undefined : routeOf(host, request);
       },
     });
     this.pass = pass;

@@ -1,5 +1,6 @@
 import type { ConnectionInfo } from "../connection-info.ts";
 import type { FilterRequest, HttpFilter, LocalReply } from "../filters/http-filter.ts";
+import type { RequestView } from "../routing/request-view.ts";
 import type { Route } from "../routing/route.ts";
 import type { MessageHead } from "../../wire/http1/index.ts";
 import type { ExchangeRequest } from "./exchange-request.ts";
@@ -10,8 +11,8 @@ export interface FilterPassOptions {
   readonly facts: ExchangeRequest;
   readonly config: HttpConnectionConfig;
   readonly route: Route | undefined;
-  /** Chooses the route by what the request says by now. */
-  readonly chooseRoute: () => Route | undefined;
+  /** Chooses the route by what the request, and what filters said of it, says by now. */
+  readonly chooseRoute: (request: RequestView) => Route | undefined;
 }
 
 /** What filters were done with: an answer, or `pass`; later when one of them took time. */
@@ -100,7 +101,7 @@ export class FilterPass implements FilterRequest {
 
   clearRoute(): void {
     this.applyEdits();
-    this.#route = this.#options.chooseRoute();
+    this.#route = this.#options.chooseRoute(this);
   }
 
   /** What was edited becomes what the request says. */

@@ -4,6 +4,7 @@ import { file_envoy_config_cluster_v3_cluster } from "#generated/proto/envoy/con
 import { file_envoy_config_endpoint_v3_endpoint } from "#generated/proto/envoy/config/endpoint/v3/endpoint_pb.js";
 import { file_envoy_config_filter_http_alpn_v2alpha1_config } from "#generated/proto/envoy/config/filter/http/alpn/v2alpha1/config_pb.js";
 import { file_envoy_config_listener_v3_listener } from "#generated/proto/envoy/config/listener/v3/listener_pb.js";
+import { file_envoy_config_route_v3_route_components } from "#generated/proto/envoy/config/route/v3/route_components_pb.js";
 import { file_envoy_config_route_v3_route } from "#generated/proto/envoy/config/route/v3/route_pb.js";
 import { file_envoy_extensions_access_loggers_file_v3_file } from "#generated/proto/envoy/extensions/access_loggers/file/v3/file_pb.js";
 import { file_envoy_extensions_access_loggers_stream_v3_stream } from "#generated/proto/envoy/extensions/access_loggers/stream/v3/stream_pb.js";
@@ -55,6 +56,7 @@ export function envoyRegistry(): Registry {
     file_envoy_config_filter_http_alpn_v2alpha1_config,
     file_envoy_config_listener_v3_listener,
     file_envoy_config_route_v3_route,
+    file_envoy_config_route_v3_route_components,
     file_envoy_extensions_access_loggers_file_v3_file,
     file_envoy_extensions_access_loggers_stream_v3_stream,
     file_envoy_extensions_filters_http_cors_v3_cors,

@@ -1,0 +1,153 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { before, test } from "node:test";
+import { fromJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
+import { exportJWK, generateKeyPair, SignJWT, type CryptoKey } from "jose";
+import { envoyRegistry, HttpConnectionManagerSchema } from "../../wire/envoy/index.ts";
+import { Harness } from "../testing/harness.ts";
+import { ConfigNotes } from "./config-check.ts";
+import { compileHttpConnectionManager, type HttpSpec } from "./http-connection-manager-config.ts";
+
+function compile(config: JsonObject): HttpSpec {
+  const message = fromJson(HttpConnectionManagerSchema, { statPrefix: "in", routeConfig: { name: "r" }, ...config }, { registry: envoyRegistry() });
+  return compileHttpConnectionManager(message, "listener l", new ConfigNotes(() => undefined));
+}
+
+const filter = (name: string, type: string, config: JsonObject = {}): JsonObject => ({ name, typedConfig: { "@type": `type.googleapis.com/${type}`, ...config } });
+const fault = "envoy.extensions.filters.http.fault.v3.HTTPFault";
+const all = { numerator: 100 };
+
+async function serving(httpFilters: JsonValue[], routes: JsonValue[], more: JsonObject = {}): Promise<Harness> {
+  const spec = compile({ httpFilters, routeConfig: { name: "r", virtualHosts: [{ name: "v", domains: ["*"], routes }] }, ...more });
+  const harness = await Harness.start(spec.connection);
+  assert.ok(spec.routes.kind === "inline");
+  harness.table = spec.routes.table;
+  for (const name of ["a", "b"]) harness.cluster(name, [(await harness.backend((request, response) => response.end(`${name} ${String(request.headers["x-sub"] ?? "")}`))).port]);
+  return harness;
+}
+
+test("Istio's usual filters are taken; with nothing configured they cost nothing", () => {
+  const { connection } = compile({
+    httpFilters: [
+      filter("istio.metadata_exchange", "udpa.type.v1.TypedStruct", {
+        typeUrl: "type.googleapis.com/io.istio.http.peer_metadata.Config",
+        value: { downstream_discovery: [{ istio_headers: {} }, { workload_discovery: {} }], downstream_propagation: [{ istio_headers: {} }] },
+      }),
+      filter("envoy.filters.http.grpc_stats", "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig"),
+      filter("istio.alpn", "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig"),
+      filter("envoy.filters.http.fault", fault),
+      filter("envoy.filters.http.cors", "envoy.extensions.filters.http.cors.v3.Cors"),
+      filter("istio.stats", "stats.PluginConfig"),
+      filter("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router"),
+    ],
+    forwardClientCertDetails: "APPEND_FORWARD",
+    setCurrentClientCertDetails: { subject: true, dns: true, uri: true },
+  });
+  assert.deepEqual([connection.filters.length, connection.filtersIdle], [1, true]);
+  assert.deepEqual(connection.peerMetadata, { readFromClient: true, writeToClient: true, readFromUpstream: false, writeToUpstream: false });
+  assert.deepEqual([connection.clientCertificate, connection.clientCertificateFields], ["append", ["Subject", "URI", "DNS"]]);
+});
+
+test("what cannot be served is refused by its name", () => {
+  const router = "envoy.extensions.filters.http.router.v3.Router";
+  assert.throws(() => compile({ httpFilters: [filter("envoy.filters.http.wasm", router)] }), /listener l: the HTTP filter envoy.filters.http.wasm is not supported/);
+  assert.throws(() => compile({ httpFilters: [filter("x", fault, { upstreamCluster: "c" })] }), /the HTTP filter x: the field upstreamCluster is not supported/);
+  assert.throws(() => compile({ httpFilters: [{ name: "x", configDiscovery: { typeUrls: ["y"] } }] }), /by configDiscovery is not supported/);
+  assert.throws(() => compile({ via: "me" }), /the field via is not supported/);
+  assert.equal(compile({ httpFilters: [{ ...filter("envoy.filters.http.lua", router), isOptional: true }] }).connection.filters.length, 0);
+});
+
+test("routes configure filters: the most specific level holds, and one may turn a filter off", async () => {
+  const abort = (httpStatus: number): JsonObject => ({ "envoy.filters.http.fault": { "@type": `type.googleapis.com/${fault}`, abort: { httpStatus, percentage: all } } });
+  const off = { "envoy.filters.http.fault": { "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", disabled: true } };
+  const routes = [
+    { match: { path: "/own" }, route: { cluster: "a" }, typedPerFilterConfig: abort(418) },
+    { match: { path: "/off" }, route: { cluster: "a" }, typedPerFilterConfig: off },
+    { match: { prefix: "/" }, route: { cluster: "a" } },
+  ];
+  await using harness = await serving([filter("envoy.filters.http.fault", fault, { abort: { httpStatus: 503, percentage: all } })], routes);
+  const answers = await Promise.all(["/own", "/off", "/"].map(async (path) => (await harness.get(path)).status));
+  assert.deepEqual(answers, [418, 200, 503]);
+  assert.deepEqual(harness.records.map(({ flag }) => flag).sort(), ["-", "FI", "FI"]);
+});
+
+let token: (claims: Record<string, unknown>) => Promise<string>;
+let jwks = "";
+before(async () => {
+  const { publicKey, privateKey } = await generateKeyPair("ES256");
+  const key: CryptoKey = privateKey;
+  jwks = JSON.stringify({ keys: [await exportJWK(publicKey)] });
+  token = async (claims) => await new SignJWT({ iss: "me", ...claims }).setProtectedHeader({ alg: "ES256" }).sign(key);
+});
+
+test("claims of a verified token choose the route, reach the upstream, and satisfy access rules", async () => {
+  const claim = (name: string, exact: string): JsonObject => ({ filter: "envoy.filters.http.jwt_authn", path: [{ key: "payload" }, { key: name }], value: { stringMatch: { exact } } });
+  const jwt = filter("envoy.filters.http.jwt_authn", "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication", {
+    providers: { p: { issuer: "me", localJwks: { inlineString: jwks }, payloadInMetadata: "payload", clearRouteCache: true, claimToHeaders: [{ headerName: "x-sub", claimName: "sub" }] } },
+    rules: [{ match: { prefix: "/" }, requires: { requiresAny: { requirements: [{ providerName: "p" }, { allowMissing: {} }] } } }],
+  });
+  const rbac = filter("envoy.filters.http.rbac", "envoy.extensions.filters.http.rbac.v3.RBAC", {
+    rules: { action: "DENY", policies: { nobody: { permissions: [{ urlPath: { path: { prefix: "/private" } } }], principals: [{ notId: { metadata: claim("sub", "joe") } }] } } },
+  });
+  const routes = [{ match: { prefix: "/", dynamicMetadata: [claim("group", "beta")] }, route: { cluster: "b" } }, { match: { prefix: "/" }, route: { cluster: "a" } }];
+  await using harness = await serving([jwt, rbac], routes);
+  const as = async (path: string, claims?: Record<string, unknown>): Promise<string> => {
+    const answer = await harness.get(path, claims === undefined ? {} : { headers: { authorization: `Bearer ${await token(claims)}` } });
+    return `${answer.status} ${answer.body}`;
+  };
+  assert.equal(await as("/"), "200 a ");
+  assert.equal(await as("/", { sub: "joe", group: "beta" }), "200 b joe");
+  assert.equal(await as("/private", { sub: "joe" }), "200 a joe");
+  assert.equal(await as("/private"), "403 RBAC: access denied");
+  assert.equal(await as("/", { sub: "joe", exp: 1 }), "401 Jwt is expired");
+});
+
+test("a body that is sent while a filter takes time arrives whole", async () => {
+  const delay = filter("envoy.filters.http.fault", fault, { delay: { fixedDelay: "0.05s", percentage: all } });
+  await using harness = await serving([delay], [{ match: { prefix: "/" }, route: { cluster: "echo" } }]);
+  const echo = await harness.backend((request, response) => void request.pipe(response));
+  harness.cluster("echo", [echo.port]);
+  const body = "x".repeat(300_000);
+  const answer = await harness.get("/", { method: "POST", body });
+  assert.deepEqual([answer.status, answer.body.length], [200, body.length]);
+  const client = harness.client();
+  client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+  await once(client.socket, "ready");
+  client.socket.destroy();
+});
+
+test("values of headers name what is known of connection, request and answer", async () => {
+  const value = (key: string, text: string): JsonObject => ({ header: { key, value: text } });
+  const routes = [
+    {
+      name: "home",
+      match: { prefix: "/" },
+      route: { cluster: "a" },
+      requestHeadersToAdd: [value("x-sub", "%REQ(:METHOD)% %REQ(x-none?x-some):3% %PROTOCOL% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% 100%%")],
+      responseHeadersToAdd: [value("x-told", "%REQ(x-some)% %RESPONSE_CODE% %UPSTREAM_CLUSTER% %ROUTE_NAME%"), value("x-none", "%REQ(x-none)%")],
+    },
+  ];
+  await using harness = await serving([], routes);
+  const answer = await harness.get("/", { headers: { "x-some": "value" } });
+  assert.equal(answer.body, "a GET val HTTP/1.1 127.0.0.1 100%");
+  assert.equal(answer.headers["x-told"], "value 200 a home");
+  assert.equal(answer.headers["x-none"], undefined);
+});
+
+test("answers of our own have the form that the listener says", async () => {
+  const localReplyConfig = {
+    mappers: [
+      {
+        filter: { statusCodeFilter: { comparison: { op: "EQ", value: { defaultValue: 404, runtimeKey: "k" } } } },
+        statusCode: 410,
+        body: { inlineString: "gone" },
+        bodyFormatOverride: { jsonFormat: { status: "%RESPONSE_CODE%", message: "%LOCAL_REPLY_BODY%" } },
+        headersToAdd: [{ header: { key: "x-shaped", value: "yes" } }],
+      },
+    ],
+  };
+  await using harness = await serving([], [], { localReplyConfig });
+  const answer = await harness.get("/");
+  assert.deepEqual([answer.status, answer.headers["content-type"], answer.headers["x-shaped"]], [410, "application/json", "yes"]);
+  assert.deepEqual(JSON.parse(answer.body), { status: 410, message: "gone" });
+});
