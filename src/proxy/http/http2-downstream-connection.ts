@@ -211,7 +211,7 @@ class DownstreamStream implements Http2StreamHandler, ExchangeOwner {
 
   exchangeEnded(): void {
     if (this.#tunnel) this.#stream?.write(noBytes, true);
-    this.#stream?.stopReading();
+    this.#stream?.leave();
     this.#release();
   }
 

@@ -378,6 +378,52 @@ test("an upgrade is not asked of an HTTP/2 upstream, and one that follows its cl
   await upgraded.until(/^HTTP\/1.1 101 (?:.*\r\n)*\r\nhi$/);
 });
 
+test("a CONNECT over HTTP/2 becomes a tunnel to an HTTP/1.1 upstream, where a route says so", async () => {
+  await using harness = await Harness.start();
+  const port = await harness.rawBackend((socket) => {
+    let head = "";
+    socket.on("data", (chunk) => {
+      if (head.endsWith("\r\n\r\n")) socket.write(`[${chunk.toString()}]`);
+      else if ((head += chunk.toString("latin1")).endsWith("\r\n\r\n")) socket.write("HTTP/1.1 200 OK\r\n\r\nhi");
+    });
+    socket.on("end", () => socket.end("bye"));
+  });
+  harness.cluster("a", [port]);
+  harness.table = tableOf(route(forwardTo("a"), { forConnect: true }));
+  const session = await connectTo(harness.port);
+  const stream = session.request({ ":method": "CONNECT", ":authority": "x.test:80" });
+  let got = "";
+  stream.on("data", (chunk: Buffer) => (got += chunk.toString()));
+  stream.write("early");
+  await eventually(() => got.endsWith("[early]"));
+  stream.end();
+  await new Promise((resolve) => stream.once("close", resolve));
+  assert.equal(got, "hi[early]bye");
+  assert.equal((await ask(session, { ":path": "/" })).headers[":status"], 404);
+  session.close();
+});
+
+test("what a client expects to be told is told: 100 first, then the body", async () => {
+  await using harness = await Harness.start();
+  const { port, server } = await harness.backend((_request, response) => response.end("unexpected"));
+  server.on("checkContinue", (request, response) => {
+    response.writeContinue();
+    request.resume();
+    request.on("end", () => response.end("done"));
+  });
+  harness.cluster("a", [port]);
+  harness.table = tableOf(route(forwardTo("a")));
+  const session = await connectTo(harness.port);
+  const stream = session.request({ ":method": "PUT", ":path": "/", expect: "100-continue" }, { endStream: false });
+  await new Promise<void>((resolve) => stream.once("continue", resolve));
+  stream.end("body");
+  let body = "";
+  stream.on("data", (chunk: Buffer) => (body += chunk.toString()));
+  await new Promise((resolve) => stream.once("end", resolve));
+  assert.equal(body, "done");
+  session.close();
+});
+
 test("a mirror of another protocol gets the same request", async () => {
   await using made = await withBackend(echoStream);
   const { harness, backend } = made;

@@ -375,6 +375,19 @@ test("a peer that only pings, or never reads our answers, is cut off", async () 
   assert.ok(written <= 2 * http2Limits.outputHighWaterBytes, `writers were told to wait after ${written} bytes`);
 });
 
+test("what is left of an answer must move on, else its stream is reset", async () => {
+  const peer = new Peer().greet([[setting.initialWindowSize, 10]]).request(1);
+  const { stream } = peer.streams.get(1) ?? assert.fail();
+  stream.write(Buffer.alloc(100), true);
+  stream.leave();
+  for (let second = 0; second <= http2Limits.flushTimeoutMs / 1000; second += 1) {
+    assert.equal(stream.closed, false);
+    peer.connection.sweep(0);
+  }
+  assert.ok((await peer.said()).includes("rst 1 CANCEL"));
+  assert.equal(peer.connection.activeStreams, 0);
+});
+
 test("a server that wants a smaller table of our encoder is told that it is empty", async () => {
   const peer = new Peer().greet([[setting.headerTableSize, 0]]).request(1);
   await peer.said();

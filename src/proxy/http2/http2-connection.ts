@@ -215,6 +215,7 @@ export class Http2Connection implements FrameHandler, StreamOwner, Flushable {
   /** To be called once a second. */
   sweep(nowMs: number): void {
     this.#idleFrames = 0;
+    for (const stream of this.#streams.values()) stream.sweep();
     if (this.closed || this.#streams.size === 0 || this.#pingIntervalMs === 0) return;
     if (this.#pingSentAtMs > this.#heardAtMs) {
       if (nowMs - this.#pingSentAtMs >= this.#pingTimeoutMs) this.destroy(new Error(`the peer did not answer a PING within ${this.#pingTimeoutMs / 1000} s`));

@@ -27,6 +27,8 @@ export const http2Limits = {
   /** Quiet time of an upstream connection with streams after which its peer is asked for a sign of life, unless the cluster says. */
   pingIntervalMs: 15_000,
   pingTimeoutMs: 20_000,
+  /** What of an answer is left when its exchange is over must move on within this time. */
+  flushTimeoutMs: 60_000,
   /** Between the two GOAWAYs, when the peer does not answer the PING between them. */
   goawayGraceMs: 1000,
   /** For the peer to close after we ended. */

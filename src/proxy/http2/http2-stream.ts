@@ -60,7 +60,8 @@ export class Http2Stream {
   #local: "open" | "ending" | "ended" = "open";
   #remote: "open" | "queued" | "ended" = "open";
   #closed = false;
-  #unwanted = false;
+  #left = false;
+  #stalledSweeps = 0;
 
   constructor(owner: StreamOwner, id: number, sendWindow: number) {
     this.#owner = owner;
@@ -140,13 +141,20 @@ export class Http2Stream {
     this.#close();
   }
 
-  /** What the peer still says is not wanted: once our side has ended, so does the stream. */
-  stopReading(): void {
-    if (this.#closed || this.#remote === "ended") return;
-    this.#unwanted = true;
+  /** Nobody looks after the stream any more: what the peer still says is not wanted, and it ends when what we said has gone. */
+  leave(): void {
     this.handler = nobody;
+    this.#left = true;
+    if (this.#closed || this.#remote === "ended") return;
     this.resume();
     this.#closeWhenBothEnded();
+  }
+
+  /** Called once a second: what we said must go on its way within {@link http2Limits}. */
+  sweep(): void {
+    if (!this.#left) return;
+    this.#stalledSweeps += 1;
+    if (this.#stalledSweeps * 1000 > http2Limits.flushTimeoutMs) this.reset(errorCode.cancel);
   }
 
   // ---- receiving
@@ -234,6 +242,7 @@ export class Http2Stream {
   #send(bytes: Uint8Array, start: number): number {
     const ends = this.#local === "ending" && this.#pendingTrailers === undefined && this.#pending.length <= 1;
     const sent = this.#owner.sendData(this, bytes, start, ends);
+    if (sent > start) this.#stalledSweeps = 0;
     if (ends && sent === bytes.length) this.#localDone();
     return sent;
   }
@@ -281,7 +290,7 @@ export class Http2Stream {
   #closeWhenBothEnded(): void {
     if (this.#local !== "ended" || this.#closed) return;
     if (this.#remote === "ended") this.#close();
-    else if (this.#unwanted) this.reset(errorCode.noError);
+    else if (this.#left) this.reset(errorCode.noError);
   }
 
   #close(): void {
