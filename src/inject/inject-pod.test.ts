@@ -5,9 +5,9 @@ import { injectPod, readInjectionSettings, readMeshForInjection, type InjectionC
 
 const defaults = { hub: "docker.io/istio", tag: "1.31.0", istioNamespace: "istio-system", revision: "default", clusterName: "Kubernetes", network: "" };
 
-function context(overrides: { readonly config?: string; readonly values?: string; readonly mesh?: unknown; readonly native?: boolean } = {}): InjectionContext {
-  const { config, values, mesh = {}, native = false } = overrides;
-  return { settings: readInjectionSettings({ config, values }, defaults), mesh: readMeshForInjection(mesh), revision: "default", nativeSidecars: native };
+function context(overrides: { readonly config?: string; readonly values?: string; readonly mesh?: unknown; readonly native?: boolean; readonly proxyConfigs?: InjectionContext["proxyConfigs"] } = {}): InjectionContext {
+  const { config, values, mesh = {}, native = false, proxyConfigs = [] } = overrides;
+  return { settings: readInjectionSettings({ config, values }, defaults), mesh: readMeshForInjection(mesh), revision: "default", nativeSidecars: native, proxyConfigs };
 }
 
 function pod(changes: { readonly labels?: Record<string, string>; readonly annotations?: Record<string, string>; readonly spec?: Partial<Pod["spec"]> } = {}): Pod {
@@ -157,7 +157,27 @@ test("annotations of a pod shape its redirect and its proxy", () => {
 test("every annotation that cannot be used is named with what it should be", () => {
   const bad = pod({ annotations: { "sidecar.istio.io/interceptionMode": "MAGIC", "traffic.sidecar.istio.io/excludeOutboundPorts": "http" } });
   assert.throws(() => inject(bad), /interceptionMode must be REDIRECT, TPROXY or NONE, got "MAGIC"; annotation .*excludeOutboundPorts must be port numbers/);
+  assert.throws(() => inject(pod({ annotations: { "sidecar.istio.io/interceptionMode": "TPROXY" } })), /interception mode TPROXY is not supported: use REDIRECT/);
   assert.throws(() => inject(pod({ annotations: { "inject.istio.io/templates": "sidecar,grpc" } })), /there is no template "grpc"; known are sidecar, gateway/);
+});
+
+test("ProxyConfig objects lie on the mesh's settings: root namespace, namespace, the pod's annotation, and who selects the pod", () => {
+  const object = (namespace: string, name: string, environmentVariables: Record<string, string>, app?: string): InjectionContext["proxyConfigs"][number] => ({
+    metadata: { namespace, name },
+    spec: { environmentVariables, ...(app === undefined ? {} : { selector: { matchLabels: { app } }, concurrency: 3, image: { imageType: "debug" } }) },
+  });
+  const proxyConfigs = [
+    object("istio-system", "all", { A: "root", B: "root", C: "root", D: "root" }),
+    object("demo", "here", { B: "namespace", C: "namespace", D: "namespace" }),
+    object("demo", "web", { D: "selected" }, "web"),
+    object("other", "else", { A: "no" }),
+    object("demo", "api", { A: "no" }, "api"),
+  ];
+  const given = pod({ annotations: { "proxy.istio.io/config": "proxyMetadata: {C: pod, D: pod}" } });
+  const result = injected(given, context({ proxyConfigs, mesh: { defaultConfig: { proxyMetadata: { E: "mesh" } } } }));
+  assert.deepEqual(["A", "B", "C", "D", "E"].map((name) => variable(result, name)), ["root", "namespace", "pod", "selected", "mesh"]);
+  assert.equal(proxyOf(result)?.image, "docker.io/istio/proxyv2:1.31.0-debug");
+  assert.match(variable(result, "PROXY_CONFIG") ?? "", /"concurrency":3/);
 });
 
 test("the user's own istio-proxy container wins field by field, also over a native sidecar, and is noted", () => {

@@ -1,3 +1,4 @@
+import type { ProxyConfigObject } from "../api/istio/index.ts";
 import type { Container, Pod, PodSpec } from "../api/kubernetes/index.ts";
 import { userError } from "../base/index.ts";
 import { checkAnnotations } from "./annotation-checks.ts";
@@ -9,6 +10,7 @@ import { createJsonPatch, type JsonPatchOperation } from "./json-patch.ts";
 import { findAnyContainer, findContainer, mergeStrategically, moveContainer } from "./merge-pod.ts";
 import { podProxyConfig, type MeshForInjection, type PodProxyConfig } from "./mesh.ts";
 import { ownerOf } from "./owner.ts";
+import { proxyConfigLayers } from "./proxy-config-layers.ts";
 import { applicationProbers, rewriteProbes } from "./probes.ts";
 import { mergePrometheus } from "./prometheus.ts";
 import { sidecarTemplate } from "./sidecar-template.ts";
@@ -22,6 +24,8 @@ export interface InjectionContext {
   readonly revision: string;
   /** Where a pod says nothing itself: the cluster runs native sidecars. */
   readonly nativeSidecars: boolean;
+  /** Of all namespaces. */
+  readonly proxyConfigs: readonly ProxyConfigObject[];
 }
 
 export interface InjectionRequest {
@@ -50,15 +54,23 @@ export function injectPod(request: InjectionRequest, context: InjectionContext):
   if (!decision.inject) return { kind: "skipped", reason: decision.reason };
   checkAnnotations(pod.metadata.annotations ?? {});
   const input = templateInput(request, context);
+  refuseTransparentMode(input);
   const template = renderTemplates(input, context.settings);
-  const injected = finish(pod, merge(pod, template, input), template, input, context);
+  const injected = finish(pod, merge(pod, template), template, input, context);
   return { kind: "injected", pod: injected, patch: createJsonPatch(pod, injected) };
 }
 
-function templateInput(request: InjectionRequest, { settings, mesh, revision, nativeSidecars }: InjectionContext): TemplateInput {
+/** Its redirect would fail in every such pod, again and again. */
+function refuseTransparentMode({ annotations, proxyConfig }: TemplateInput): void {
+  if ((annotations[podAnnotations.interceptionMode] ?? proxyConfig.interceptionMode) !== "TPROXY") return;
+  throw userError("mode-unsupported", `interception mode TPROXY is not supported: use REDIRECT (annotation ${podAnnotations.interceptionMode}, or interceptionMode of the mesh's or the pod's proxy config)`);
+}
+
+function templateInput(request: InjectionRequest, { settings, mesh, revision, nativeSidecars, proxyConfigs }: InjectionContext): TemplateInput {
   const { pod, namespace } = request;
   const { labels = {}, annotations = {} } = pod.metadata;
   const native = annotations[podAnnotations.nativeSidecar];
+  const scope = { namespace, rootNamespace: mesh.rootNamespace, revision, labels, annotation: annotations[podAnnotations.proxyConfig] };
   return {
     pod,
     namespace,
@@ -67,7 +79,7 @@ function templateInput(request: InjectionRequest, { settings, mesh, revision, na
     owner: ownerOf(pod),
     values: settings.values,
     mesh,
-    proxyConfig: podProxyConfig(mesh, annotations[podAnnotations.proxyConfig]),
+    proxyConfig: podProxyConfig(mesh, proxyConfigLayers(proxyConfigs, scope)),
     revision,
     clusterName: request.cluster ?? settings.values.clusterName,
     network: labels[podLabels.network] ?? request.network ?? settings.values.network,
@@ -90,14 +102,14 @@ function renderTemplates(input: TemplateInput, settings: InjectionSettings): Inj
   return merged;
 }
 
-function merge(pod: Pod, template: InjectedPod, input: TemplateInput): Pod {
+function merge(pod: Pod, template: InjectedPod): Pod {
   const own = withMovedProxy(pod, template);
   const merged: Pod = {
     ...own,
     metadata: { ...own.metadata, labels: { ...own.metadata.labels, ...template.labels }, annotations: { ...own.metadata.annotations, ...template.annotations } },
     spec: mergeStrategically<PodSpec>(own.spec ?? { containers: [] }, template.spec),
   };
-  return withOwnContainers(merged, own, template, input);
+  return withOwnContainers(merged, own, template);
 }
 
 /** People write their changes to the proxy below `containers`, wherever the template puts it. */
@@ -109,7 +121,7 @@ function withMovedProxy(pod: Pod, template: InjectedPod): Pod {
 }
 
 /** What the user wrote of a container that the template has too wins, and is noted in an annotation. */
-function withOwnContainers(merged: Pod, own: Pod, template: InjectedPod, input: TemplateInput): Pod {
+function withOwnContainers(merged: Pod, own: Pod, template: InjectedPod): Pod {
   const overrides: { containers?: Container[]; initContainers?: Container[] } = {};
   const spec: PodSpec = { ...merged.spec, containers: merged.spec?.containers ?? [] };
   for (const field of ["containers", "initContainers"] as const) {
@@ -124,20 +136,18 @@ function withOwnContainers(merged: Pod, own: Pod, template: InjectedPod, input: 
   }
   if (overrides.containers === undefined && overrides.initContainers === undefined) return merged;
   const annotations = { ...merged.metadata.annotations, [podAnnotations.overrides]: JSON.stringify(overrides) };
-  return withProxyUser({ ...merged, metadata: { ...merged.metadata, annotations }, spec }, findAnyContainer(own, proxyContainerName), input);
+  return withProxyUser({ ...merged, metadata: { ...merged.metadata, annotations }, spec }, findAnyContainer(own, proxyContainerName));
 }
 
 /** A proxy that runs as another user: the redirect has to let that one pass. */
-function withProxyUser(pod: Pod, own: Container | undefined, input: TemplateInput): Pod {
+function withProxyUser(pod: Pod, own: Container | undefined): Pod {
   const { runAsUser, runAsGroup } = own?.securityContext ?? {};
   if (runAsUser === undefined && runAsGroup === undefined) return pod;
-  const isTransparent = (input.annotations[podAnnotations.interceptionMode] ?? input.proxyConfig.interceptionMode) === "TPROXY";
   const adjust = (container: Container): Container => {
-    if (isTransparent && container.name === proxyContainerName) return { ...container, securityContext: { ...container.securityContext, runAsUser: 0 } };
     if (container.name !== "istio-init" && container.name !== "istio-validation") return container;
     const at = container.args?.indexOf("-u") ?? -1;
     const args = runAsUser === undefined || runAsUser === 0 || at < 0 ? container.args : container.args?.with(at + 1, String(runAsUser));
-    const identity = container.name === "istio-init" || isTransparent ? {} : { ...(runAsUser === undefined ? {} : { runAsUser }), ...(runAsGroup === undefined ? {} : { runAsGroup }) };
+    const identity = container.name === "istio-init" ? {} : { ...(runAsUser === undefined ? {} : { runAsUser }), ...(runAsGroup === undefined ? {} : { runAsGroup }) };
     return { ...container, ...(args === undefined ? {} : { args }), securityContext: { ...container.securityContext, ...identity } };
   };
   const { containers = [], initContainers = [] } = pod.spec ?? {};

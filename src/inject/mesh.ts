@@ -5,6 +5,7 @@ import { flagAt, isTree, numberAt, textAt, textMapAt, treeAt, type Tree } from "
 /** What injection reads of the mesh config. */
 export interface MeshForInjection {
   readonly trustDomain: string;
+  readonly rootNamespace: string;
   readonly proxyListenPort: number;
   readonly proxyInboundListenPort: number;
   readonly enablePrometheusMerge: boolean;
@@ -27,6 +28,7 @@ export interface PodProxyConfig {
 export function readMeshForInjection(mesh: unknown): MeshForInjection {
   return {
     trustDomain: textAt(mesh, "trustDomain") ?? "cluster.local",
+    rootNamespace: textAt(mesh, "rootNamespace") ?? "istio-system",
     proxyListenPort: numberAt(mesh, "proxyListenPort") ?? 15_001,
     proxyInboundListenPort: numberAt(mesh, "proxyInboundListenPort") ?? 15_006,
     enablePrometheusMerge: flagAt(mesh, "enablePrometheusMerge") ?? true,
@@ -49,11 +51,11 @@ const defaults: Tree = {
   controlPlaneAuthPolicy: "MUTUAL_TLS",
 };
 
-/** The pod's proxy config. `annotation` is YAML or JSON; throws a user error that names it when it is neither. */
-export function podProxyConfig(mesh: MeshForInjection, annotation: string | undefined): PodProxyConfig {
-  const own = annotation === undefined ? {} : parseProxyConfig(annotation);
-  const config: Record<string, unknown> = { ...mesh.defaultConfig, ...own };
-  const proxyMetadata = { ...textMapAt(mesh.defaultConfig, "proxyMetadata"), ...textMapAt(own, "proxyMetadata") };
+/** The pod's proxy config: these trees, of which later ones win, on the mesh's. */
+export function podProxyConfig(mesh: MeshForInjection, layers: readonly Tree[]): PodProxyConfig {
+  const all = [mesh.defaultConfig, ...layers];
+  const config: Record<string, unknown> = Object.assign({}, ...all) as Tree;
+  const proxyMetadata = Object.assign({}, ...all.map((layer) => textMapAt(layer, "proxyMetadata"))) as Record<string, string>;
   if (Object.keys(proxyMetadata).length > 0) config["proxyMetadata"] = proxyMetadata;
   else delete config["proxyMetadata"];
   for (const [field, value] of Object.entries(defaults)) if (config[field] === value) delete config[field];

@@ -72,17 +72,14 @@ function proxyLifecycle(input: TemplateInput): Container["lifecycle"] {
 
 function sidecarSecurityContext(input: TemplateInput): SecurityContext {
   const { proxy } = input.values;
-  const isTransparent = interceptionMode(input) === "TPROXY";
   const bindsLowPorts = annotationOr(input, podAnnotations.capNetBindService, String(proxy.capNetBindService)) === "true";
-  const add = [...(isTransparent ? ["NET_ADMIN"] : []), ...(bindsLowPorts ? ["NET_BIND_SERVICE"] : [])];
-  const isRoot = add.length > 0;
   return {
     allowPrivilegeEscalation: proxy.privileged,
-    capabilities: { ...(add.length === 0 ? {} : { add }), drop: ["ALL"] },
+    capabilities: { ...(bindsLowPorts ? { add: ["NET_BIND_SERVICE"] } : {}), drop: ["ALL"] },
     privileged: proxy.privileged,
     readOnlyRootFilesystem: true,
-    runAsNonRoot: !isRoot,
-    runAsUser: isRoot ? 0 : proxyUser,
+    runAsNonRoot: !bindsLowPorts,
+    runAsUser: bindsLowPorts ? 0 : proxyUser,
     runAsGroup: proxyUser,
   };
 }

@@ -8,7 +8,7 @@ import { createInjectReviewer } from "./inject-review.ts";
 const settings = readInjectionSettings({}, { hub: "docker.io/istio", tag: "1", istioNamespace: "istio-system", revision: "default", clusterName: "Kubernetes", network: "" });
 const metrics = new MetricsRegistry();
 const review = createInjectReviewer({
-  context: () => ({ settings, mesh: readMeshForInjection({}), revision: "default", nativeSidecars: true }),
+  context: () => ({ settings, mesh: readMeshForInjection({}), revision: "default", nativeSidecars: true, proxyConfigs: [] }),
   namespaceLabels: (namespace) => (namespace === "ambient" ? { "istio.io/dataplane-mode": "ambient" } : {}),
   metrics,
   log: silentLogger,

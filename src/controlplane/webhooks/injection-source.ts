@@ -1,4 +1,6 @@
 import { parse } from "yaml";
+import { formatIssues } from "../../api/index.ts";
+import { proxyConfigKind, type ProxyConfigObject } from "../../api/istio/index.ts";
 import { configMapKind, type ConfigMap } from "../../api/kubernetes/index.ts";
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
 import { readInjectionSettings, readMeshForInjection, type InjectionContext, type InjectionDefaults, type InjectionSettings, type MeshForInjection } from "../../inject/index.ts";
@@ -32,6 +34,7 @@ export class InjectionSource {
   #settings: InjectionSettings;
   #mesh: MeshForInjection | undefined;
   #meshText: string | undefined;
+  readonly #proxyConfigs = new Map<string, ProxyConfigObject>();
 
   constructor(options: InjectionSourceOptions) {
     this.#options = options;
@@ -40,7 +43,7 @@ export class InjectionSource {
 
   /** What holds for the next pod. */
   context(): InjectionContext {
-    return { settings: this.#settings, mesh: this.#currentMesh(), revision: this.#options.defaults.revision, nativeSidecars: this.#hasNativeSidecars() };
+    return { settings: this.#settings, mesh: this.#currentMesh(), revision: this.#options.defaults.revision, nativeSidecars: this.#hasNativeSidecars(), proxyConfigs: [...this.#proxyConfigs.values()] };
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -48,7 +51,17 @@ export class InjectionSource {
     const name = serviceName.replace(/^istiod/, "istio-sidecar-injector");
     const informer = createInformer(client, configMapKind, { namespace, fieldSelector: `metadata.name=${name}`, clock, log });
     using _changes = informer.subscribe((change) => this.#take(change.type === "set" ? change.object : undefined));
-    await informer.run(signal);
+    const proxyConfigs = createInformer(client, proxyConfigKind, { clock, log });
+    using _objects = proxyConfigs.subscribe((change) => this.#takeProxyConfig(change.key, change.type === "set" ? change.object : undefined));
+    await Promise.all([informer.run(signal), proxyConfigs.run(signal)]);
+  }
+
+  /** One that its parser refuses has no effect. */
+  #takeProxyConfig(key: string, object: ProxyConfigObject | undefined): void {
+    const parsed = object === undefined ? undefined : proxyConfigKind.parse?.(object);
+    if (parsed?.value === undefined) this.#proxyConfigs.delete(key);
+    else this.#proxyConfigs.set(key, parsed.value);
+    if (parsed !== undefined && parsed.value === undefined) this.#options.log.warn("a ProxyConfig is not valid and has no effect", { object: key, errors: formatIssues(parsed.errors) });
   }
 
   /** What cannot be read changes nothing. */

@@ -1,0 +1,44 @@
+import { matchesLabelSelector } from "../api/index.ts";
+import type { ProxyConfigObject } from "../api/istio/index.ts";
+import { parseProxyConfig } from "./mesh.ts";
+import type { Tree } from "./tree.ts";
+
+export interface ProxyConfigScope {
+  readonly namespace: string;
+  readonly rootNamespace: string;
+  readonly revision: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Of the pod: `proxy.istio.io/config`. */
+  readonly annotation: string | undefined;
+}
+
+/**
+ * What lies on the mesh's proxy config for a pod, the strongest last: ProxyConfig objects of the root namespace, of the
+ * pod's namespace, the pod's annotation, and objects that select the pod. Throws a user error for a bad annotation.
+ */
+export function proxyConfigLayers(objects: readonly ProxyConfigObject[], scope: ProxyConfigScope): Tree[] {
+  const { namespace, rootNamespace, revision, labels, annotation } = scope;
+  // Of several for the same pods the oldest wins, so that a second one changes nothing by surprise.
+  const mine = objects.filter(({ metadata }) => (metadata.labels?.["istio.io/rev"] ?? revision) === revision).toSorted(byAge);
+  const unselective = (place: string): Tree[] => mine.filter(({ metadata, spec }) => metadata.namespace === place && spec.selector === undefined).map(treeOf);
+  const selecting = mine.filter(({ metadata, spec }) => metadata.namespace === namespace && spec.selector !== undefined && matchesLabelSelector(spec.selector, labels));
+  return [
+    ...unselective(rootNamespace),
+    ...(namespace === rootNamespace ? [] : unselective(namespace)),
+    ...(annotation === undefined ? [] : [parseProxyConfig(annotation)]),
+    ...selecting.map(treeOf),
+  ];
+}
+
+/** Younger ones first. */
+function byAge(a: ProxyConfigObject, b: ProxyConfigObject): number {
+  return (b.metadata.creationTimestamp ?? "") < (a.metadata.creationTimestamp ?? "") ? -1 : 1;
+}
+
+function treeOf({ spec }: ProxyConfigObject): Tree {
+  return {
+    ...(spec.concurrency === undefined ? {} : { concurrency: spec.concurrency }),
+    ...(Object.keys(spec.environmentVariables).length === 0 ? {} : { proxyMetadata: spec.environmentVariables }),
+    ...(spec.image === undefined ? {} : { image: spec.image }),
+  };
+}
