@@ -48,6 +48,7 @@ export function compileCluster(message: ClusterMessage, notes: ConfigNotes): Clu
   const where = `cluster ${message.name}`;
   checkFields(ClusterSchema, message, where, notes, { used, harmless });
   for (const filter of message.filters) if (filter.name !== "istio.metadata_exchange") throw unsupported(where, `the filter ${filter.name}`);
+  if (message.upstreamConnectionOptions?.tcpKeepalive !== undefined) notes.ignored("upstreamConnectionOptions.tcpKeepalive: the system's own settings hold");
   const http = httpOptionsOf(message, where, notes);
   const transports = new TransportRules(message, where, notes);
   const breaker = compileBreaker(message.circuitBreakers, where, notes);

@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { fromJson, type JsonValue } from "@bufbuild/protobuf";
+import { seededRandom } from "../../base/index.ts";
 import { envoyRegistry, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
 import { Harness, type Answer, type RequestOptions } from "../testing/harness.ts";
-import type { RouteTable } from "../routing/route-table.ts";
+import { standaloneServices } from "../filters/filter-services.ts";
+import { routeOf, type RouteTable } from "../routing/route-table.ts";
+import { testRequest } from "../testing/filter-request.ts";
 import { ConfigNotes } from "./config-check.ts";
 import { compileRouteTable } from "./route-config.ts";
 
@@ -168,4 +171,36 @@ suite("actions", () => {
     assert.deepEqual([action.timeoutMs, action.retry?.on.serverError, action.retry?.retries], [15_000, true, 1]);
     assert.deepEqual(table.clusters(), new Set(["c"]));
   });
+});
+
+test("a part of the requests matches, by chance", () => {
+  const table = compileRouteTable(
+    fromJson(RouteConfigurationSchema, named([["some", { prefix: "/", runtimeFraction: { defaultValue: { numerator: 30 } } }], ["rest", { prefix: "/" }]]), { registry: envoyRegistry() }),
+    new ConfigNotes(() => undefined, { ...standaloneServices(), random: seededRandom(4) }),
+  );
+  const host = table.virtualHost("a") ?? assert.fail();
+  const taken = Array.from({ length: 2000 }, () => routeOf(host, testRequest())?.name).filter((name) => name === "some").length;
+  assert.ok(Math.abs(taken - 600) < 4 * Math.sqrt(2000 * 0.3 * 0.7), String(taken));
+});
+
+test("times, hashes and mirrors of a route, as Istio says them", () => {
+  const route = {
+    cluster: "c",
+    timeout: "0s",
+    idleTimeout: "7s",
+    maxGrpcTimeout: "5s",
+    maxStreamDuration: { maxStreamDuration: "9s", grpcTimeoutHeaderMax: "0s" },
+    hashPolicy: [{ header: { headerName: "X-User" }, terminal: true }, { cookie: { name: "s", ttl: "60s", path: "/" } }, { connectionProperties: { sourceIp: true } }, { queryParameter: { name: "q" } }],
+    requestMirrorPolicies: [{ cluster: "m", runtimeFraction: { defaultValue: { numerator: 50 } } }, { cluster: "n", disableShadowHostSuffixAppend: true }],
+  };
+  const [only] = compile({ name: "t", virtualHosts: [{ name: "v", domains: ["*"], routes: [{ match: { prefix: "/" }, route }] }] }).virtualHosts[0]?.routes ?? [];
+  const action = only?.action.kind === "forward" ? only.action : assert.fail();
+  assert.deepEqual([action.timeoutMs, action.idleTimeoutMs, action.grpcTimeout, action.stream], [0, 7000, { maxMs: 5000, offsetMs: 0 }, { maxMs: 9000, grpcTimeout: { maxMs: 0, offsetMs: 0 } }]);
+  assert.deepEqual(action.hashPolicies, [
+    { terminal: true, kind: "header", name: "x-user", rewrite: undefined },
+    { terminal: false, kind: "cookie", name: "s", path: "/", ttlSeconds: 60, attributes: [] },
+    { terminal: false, kind: "source-ip" },
+    { terminal: false, kind: "query", name: "q" },
+  ]);
+  assert.deepEqual(action.mirrors, [{ cluster: "m", fraction: 0.5, keepHost: false }, { cluster: "n", fraction: 1, keepHost: true }]);
 });

@@ -40,10 +40,16 @@ function endpointLines(cluster: string, endpoint: Endpoint): string[] {
     line("rq_success", counters.successes),
     line("rq_total", counters.requests),
     line("hostname", config.hostname ?? ""),
-    line("health_flags", config.healthy ? "healthy" : "/failed_eds_health"),
+    line("health_flags", healthFlags(endpoint)),
     line("weight", config.weight),
     line("priority", config.priority),
   ];
+}
+
+/** As Envoy names them: what the control plane said, and what the endpoint's answers said. */
+function healthFlags({ config, outliers }: Endpoint): string {
+  const flags = `${config.healthy ? "" : "/failed_eds_health"}${outliers.ejectedAtMs === undefined ? "" : "/failed_outlier_check"}`;
+  return flags === "" ? "healthy" : flags;
 }
 
 /** `/clusters?format=json`. */
@@ -81,7 +87,10 @@ function endpointJson(endpoint: Endpoint): unknown {
       counter("rq_success", counters.successes),
       counter("rq_total", counters.requests),
     ],
-    health_status: { eds_health_status: config.healthy ? "HEALTHY" : "UNHEALTHY" },
+    health_status: {
+      eds_health_status: config.healthy ? "HEALTHY" : "UNHEALTHY",
+      ...(endpoint.outliers.ejectedAtMs === undefined ? {} : { failed_outlier_check: true }),
+    },
     weight: config.weight,
     ...(config.priority === 0 ? {} : { priority: config.priority }),
     ...(config.hostname === undefined ? {} : { hostname: config.hostname }),
