@@ -1,17 +1,18 @@
+import type { MessageHead } from "../../wire/http1/index.ts";
 import type { DownstreamTls } from "../connection-info.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 
 /** What becomes of the client's `x-forwarded-client-cert`: it stays, it goes, or this value takes its place. */
 export type ClientCertificateField = "keep" | "drop" | { readonly value: string };
 
-/** `given` is the field as it came, if it did. */
-export function clientCertificateField(config: HttpConnectionConfig, tls: DownstreamTls | undefined, given: () => string | undefined): ClientCertificateField {
+/** What a request's head says is looked at only where it counts. */
+export function clientCertificateField(config: HttpConnectionConfig, tls: DownstreamTls | undefined, head: MessageHead): ClientCertificateField {
   const mode = config.clientCertificate;
   if (mode === "always-forward") return "keep";
   if (mode === "sanitize" || tls?.verified !== true) return "drop";
   if (mode === "forward") return "keep";
   const element = elementOf(config, tls);
-  const before = mode === "append" ? given() : undefined;
+  const before = mode === "append" ? head.get("x-forwarded-client-cert") : undefined;
   return { value: before === undefined ? element : `${before},${element}` };
 }
 

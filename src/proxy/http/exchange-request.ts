@@ -113,7 +113,7 @@ export class ExchangeRequest implements RequestView {
 
   /** What becomes of the client's `x-forwarded-client-cert`. */
   clientCertificate(config: HttpConnectionConfig): ClientCertificateField {
-    return clientCertificateField(config, this.connection.tls, () => this.head.get("x-forwarded-client-cert"));
+    return clientCertificateField(config, this.connection.tls, this.head);
   }
 
   /** Keeps the head beyond the read that brought it. */

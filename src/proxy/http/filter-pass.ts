@@ -90,6 +90,8 @@ export class FilterPass implements FilterRequest {
     const { head } = this.#facts;
     for (let field = 0; field < head.fieldCount; field += 1) {
       const name = head.name(field).toLowerCase();
+      // It stands for a body of unknown length, of which HTTP/2 says nothing.
+      if (name === "transfer-encoding" && this.#facts.isHttp2) continue;
       if (!this.#edits.has(name)) yield [name, head.value(field)];
     }
     for (const [name, value] of this.#edits) if (value !== undefined) yield [name, value];

@@ -447,11 +447,7 @@ export class Http2Connection implements FrameHandler, StreamOwner, Flushable {
     try {
       this.#reader.push(chunk);
     } catch (error) {
-      if (error instanceof Http2ConnectionError) this.fail(error.code, error.message);
-      else {
-        this.fail(errorCode.internalError, messageOf(error));
-        throw error;
-      }
+      this.fail(error instanceof Http2ConnectionError ? error.code : errorCode.internalError, messageOf(error));
       return;
     }
     if (this.#writer.length > http2Limits.maxOutputBytes) this.fail(errorCode.enhanceYourCalm, "the peer does not read our answers");
