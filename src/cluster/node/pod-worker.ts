@@ -153,7 +153,8 @@ export class PodWorker {
   async #sync(): Promise<void> {
     if (this.#removed || this.#pod.metadata.deletionTimestamp !== undefined) return await this.#terminate();
     const { phase } = this.#pod.status ?? {};
-    if (phase === "Succeeded" || phase === "Failed") return await this.#rest();
+    // Its status may take a moment to come back: what is over must not begin anew meanwhile, sidecars least of all.
+    if (phase === "Succeeded" || phase === "Failed" || this.#isOver()) return await this.#rest();
     if (!(await this.#ensureSandbox())) return;
     if (!(await this.#ensureVolumes())) return;
     if (await this.#runInits()) await this.#runMains();
