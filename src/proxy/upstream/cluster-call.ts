@@ -12,7 +12,15 @@ export function clusterCaller(clusterOf: (name: string) => Cluster | undefined):
     if (cluster === undefined) throw transientError("no-cluster", `there is no cluster ${request.cluster}`);
     const endpoint = cluster.pick(undefined, 1);
     if (endpoint === undefined) throw transientError("no-endpoint", `cluster ${request.cluster} has no endpoint that could be asked`);
-    return await new ClusterCall(endpoint, request).run(signal);
+    const { requests } = cluster.breaker;
+    if (!requests.take()) throw transientError("overflow", `cluster ${request.cluster} has as many requests as it may have`);
+    try {
+      // Where endpoints speak HTTP/2 alone, so do we.
+      const protocol = cluster.config.upstreamProtocol === "http2" ? "http2" : request.protocol;
+      return await new ClusterCall(endpoint, { ...request, protocol }).run(signal);
+    } finally {
+      requests.give();
+    }
   };
 }
 

@@ -19,7 +19,7 @@ test("requests beyond the connections and those that may wait are refused at onc
   const answers = Array.from({ length: 5 }, () => harness.get("/"));
   while (harness.records.length < 3) await new Promise((resolve) => setTimeout(resolve, 2));
   gate.resolve();
-  const statuses = (await Promise.all(answers)).map(({ status }) => status).sort();
+  const statuses = (await Promise.all(answers)).map(({ status }) => status).sort((left, right) => left - right);
   assert.deepEqual(statuses, [200, 200, 503, 503, 503]);
   assert.deepEqual(harness.records.slice(0, 3).map(({ flag }) => flag), ["UO", "UO", "UO"]);
   assert.equal(cluster.breaker.pending.overflows, 3);
