@@ -32,6 +32,11 @@ export interface MeshSettings
     | "extensionProviders"
     | "defaultAccessLogProviders"
     | "meshMutualTls"
+    | "tlsDefaults"
+    | "proxyListenPort"
+    | "localityLbSetting"
+    | "defaultHttpRetryPolicy"
+    | "defaultTrafficPolicy"
   > {
   readonly trustDomain: string;
   readonly rootNamespace: string;

@@ -128,14 +128,25 @@ interface IdentifiedService {
 export function identitiesOf(service: IdentifiedService, mesh: MeshSettings, endpoints: ServiceEndpoints, inputs: MeshInputs, reader: CollectionReader): readonly string[] {
   const selected = podsSelectedBy(podsByLabel(inputs), service.namespace, service.selector, reader).map((pod) => identityOf(mesh, pod.namespace, pod.serviceAccount));
   const reached = service.ports.flatMap((port) => getEndpoints(endpoints, service, port.port, reader).map((endpoint) => endpoint.identity));
-  return [...new Set([...selected, ...reached, ...service.subjectAltNames])].filter((identity) => identity !== "").sort();
+  const known = [...selected, ...reached, ...service.subjectAltNames].filter((identity) => identity !== "");
+  return [...new Set(known.flatMap((identity) => aliasedIdentities(identity, mesh)))].sort();
 }
 
-function podsByLabel(inputs: MeshInputs) {
+const spiffePrefix = "spiffe://";
+
+/** Trust domains that are one mesh's vouch for the same workloads. */
+function aliasedIdentities(identity: string, { trustDomain, trustDomainAliases }: MeshSettings): readonly string[] {
+  if (trustDomainAliases.length === 0 || !identity.startsWith(spiffePrefix)) return [identity];
+  const [domain = "", ...rest] = identity.slice(spiffePrefix.length).split("/");
+  const domains = [trustDomain, ...trustDomainAliases];
+  return domains.includes(domain) ? domains.map((each) => [`${spiffePrefix}${each}`, ...rest].join("/")) : [identity];
+}
+
+export function podsByLabel(inputs: MeshInputs) {
   return inputs.pods.index("label", (pod) => Object.entries(pod.labels).map(([key, value]) => `${pod.namespace}/${key}=${value}`));
 }
 
-function podsSelectedBy(pods: ReturnType<typeof podsByLabel>, namespace: string, selector: Labels, reader: CollectionReader): readonly PodFacts[] {
+export function podsSelectedBy(pods: ReturnType<typeof podsByLabel>, namespace: string, selector: Labels, reader: CollectionReader): readonly PodFacts[] {
   const first = Object.keys(selector).sort()[0];
   if (first === undefined) return [];
   return reader.lookup(pods, `${namespace}/${first}=${selector[first] ?? ""}`).filter((pod) => matchesLabels(selector, pod.labels));

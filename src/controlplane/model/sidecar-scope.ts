@@ -87,7 +87,9 @@ export function deriveOutboundScopes(graph: CollectionGraph, sources: ScopeSourc
   const choices = graph.derive("scope-choices", groups, (group, reader, key) => {
     const mesh = reader.get(sources.inputs.mesh, meshKey);
     if (mesh === undefined) return [];
-    const needsPlace = reader.lookup(sources.destinationRules.withLocality, clientLabelsKey).length > 0 || reader.lookup(preferring, "any").length > 0;
+    const { localityLbSetting: locality, defaultTrafficPolicy: defaults } = mesh;
+    const meshWide = locality.enabled !== false && (locality.distribute.length > 0 || defaults.outlierDetection !== undefined);
+    const needsPlace = meshWide || reader.lookup(sources.destinationRules.withLocality, clientLabelsKey).length > 0 || reader.lookup(preferring, "any").length > 0;
     return [[key, chooseScope(group, needsPlace, mesh, sources, reader)]];
   });
   const scopes = graph.derive("outbound-scopes", choices, (choice, reader) => {
@@ -97,10 +99,15 @@ export function deriveOutboundScopes(graph: CollectionGraph, sources: ScopeSourc
   return { groups, choices, scopes };
 }
 
+const anySelector = "any";
+
 function chooseScope(group: ProxyGroup, needsPlace: boolean, mesh: MeshSettings, sources: ScopeSources, reader: CollectionReader): ScopeChoice {
+  const telemetries = sources.inputs.telemetries.index("selector", ({ spec }) => (Object.keys(spec.selector?.matchLabels ?? {}).length > 0 ? [anySelector] : []));
   const asked = new Set([
     ...reader.lookup(sources.virtualServices.withSourceLabels, sourceLabelsKey).flatMap(sourceLabelNames),
     ...reader.lookup(sources.destinationRules.withClientLabels, clientLabelsKey).flatMap(clientLabelNames),
+    ...reader.lookup(telemetries, anySelector).flatMap(({ spec }) => Object.keys(spec.selector?.matchLabels ?? {})),
+    ...mesh.localityLbSetting.failoverPriority.map((label) => label.split("=")[0] ?? ""),
   ]);
   const labels = Object.fromEntries(Object.entries(group.labels).filter(([name]) => asked.has(name)).sort(([left], [right]) => compareText(left, right)));
   const sidecar = group.kind === "sidecar" ? sidecarOf(group, mesh, sources.inputs, reader) : undefined;

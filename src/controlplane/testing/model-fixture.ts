@@ -26,6 +26,10 @@ export const testMesh: MeshSettings = {
   extensionProviders: [],
   defaultAccessLogProviders: [],
   meshMutualTls: { minProtocolVersion: "TLSV1_2", cipherSuites: [] },
+  tlsDefaults: { minProtocolVersion: "TLSV1_2", cipherSuites: [], ecdhCurves: [] },
+  proxyListenPort: 15_001,
+  localityLbSetting: { enabled: true, distribute: [], failover: [], failoverPriority: [] },
+  defaultTrafficPolicy: {},
   pathNormalization: "DEFAULT",
 };
 

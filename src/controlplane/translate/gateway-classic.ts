@@ -180,8 +180,9 @@ function routesOf(virtualService: VirtualServiceModel, server: GatewayServerMode
     client: clientOf(server, context),
     port: server.declaredPort,
     isTls: server.tls !== undefined && server.kind === "https",
+    defaultRetries: context.mesh.defaultHttpRetryPolicy,
     serviceOf,
-    hashOf: (destination, port) => effectivePolicy(ruleFor(serviceOf(destination.host), context), destination.subset, port).loadBalancer?.consistentHash,
+    hashOf: (destination, port) => effectivePolicy(ruleFor(serviceOf(destination.host), context), destination.subset, port, context.mesh).loadBalancer?.consistentHash,
   });
 }
 

@@ -51,7 +51,7 @@ export function outboundCluster(options: OutboundClusterOptions): Cluster | unde
   const { service, port, subset, rule, mesh } = options;
   const name = subsetClusterName(port.port, subset, service.hostname);
   const type = discoveryType(service, options.isSidecar);
-  const policy = effectivePolicy(rule, subset, port.port);
+  const policy = effectivePolicy(rule, subset, port.port, mesh);
   const passthrough = policy.loadBalancer?.simple === "PASSTHROUGH";
   const resolvesNames = type === Cluster_DiscoveryType.STRICT_DNS || type === Cluster_DiscoveryType.LOGICAL_DNS;
   if (resolvesNames && !passthrough && (options.assignment?.endpoints.length ?? 0) === 0) return undefined;
@@ -72,12 +72,13 @@ export function outboundCluster(options: OutboundClusterOptions): Cluster | unde
   };
   if (port.protocol === "http2" || port.protocol === "grpc") useHttp2(draft);
   else if (port.protocol === "unknown" && options.isSidecar) useDownstreamProtocol(draft);
-  applyTrafficPolicy(draft, policy, port.protocol, mesh);
+  applyTrafficPolicy(draft, policy, { protocol: port.protocol, preference: service.preference, mesh });
   applyTls(draft, policy.tls, {
     sni: serverNameOf(port.port, subset, service.hostname),
     identities: options.identities,
     meshExternal: service.meshExternal,
     isEntry: service.registry === "External",
+    defaults: mesh.tlsDefaults,
     automatic: mesh.enableAutoMtls && options.automaticTls,
     hbone: options.hbone,
     mayReadSecrets: !options.isSidecar || rule?.selector !== undefined,

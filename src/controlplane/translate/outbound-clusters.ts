@@ -13,7 +13,7 @@ import { loadAssignment, localityGroups } from "./endpoints.ts";
 import { byLocality } from "./outbound-locality.ts";
 import { discoveryType, outboundCluster, subsetClusterName } from "./outbound-cluster.ts";
 import { encodeResource, sameResource, type EncodedResource } from "./resource.ts";
-import { effectivePolicy } from "./traffic-policy.ts";
+import { effectivePolicy, localitySetting, type EffectivePolicy } from "./traffic-policy.ts";
 
 /** What the clusters of scopes are made of; scopes that see a cluster alike share it. */
 export interface ClusterSources {
@@ -90,8 +90,8 @@ function scopedClusters(scope: ScopeClient, { key, registry: registered, ports }
   return ports.flatMap((port) =>
     [undefined, ...(rule?.subsets ?? []).map((subset) => subset.name)].map((subset): ScopedCluster => {
       const name = subsetClusterName(port, subset, service.hostname);
-      const policy = effectivePolicy(rule, subset, port);
-      const placed = scope.locality !== undefined && dependsOnPlace(policy, service);
+      const policy = effectivePolicy(rule, subset, port, mesh);
+      const placed = scope.locality !== undefined && dependsOnPlace(policy, service, mesh);
       const variant: ClusterVariant = {
         name,
         registry: registered,
@@ -104,7 +104,7 @@ function scopedClusters(scope: ScopeClient, { key, registry: registered, ports }
         locality: placed ? scope.locality : undefined,
         node: placed ? scope.node : "",
       };
-      const who = rule === undefined ? "" : `${rule.namespace}/${rule.name}/${rule.host} ${rule.selector === undefined && !needsLabels(policy) ? ruleReach(rule, client.namespace, mesh) : `${client.namespace} ${JSON.stringify(client.labels)}`}`;
+      const who = rule === undefined ? "" : `${rule.namespace}/${rule.name}/${rule.host} ${rule.selector === undefined && !needsLabels(policy, mesh) ? ruleReach(rule, client.namespace, mesh) : `${client.namespace} ${JSON.stringify(client.labels)}`}`;
       const place = variant.locality === undefined ? "" : `${variant.locality.region}/${variant.locality.zone}/${variant.locality.subzone}@${variant.node}`;
       const shared = `${name}#${key} ${registered} ${who} ${scope.hbone ? "hbone" : ""}`;
       const told = tellsEndpoints(service, isSidecar, policy.loadBalancer?.simple);
@@ -125,12 +125,13 @@ function ruleReach(rule: DestinationRuleModel, namespace: string, mesh: MeshSett
   return namespace === mesh.rootNamespace ? "root" : "local";
 }
 
-function needsLabels(policy: ReturnType<typeof effectivePolicy>): boolean {
-  return (policy.loadBalancer?.localityLbSetting?.failoverPriority.length ?? 0) + (policy.loadBalancer?.zoneAwareLbSetting?.failoverPriority.length ?? 0) > 0;
+function needsLabels(policy: EffectivePolicy, mesh: MeshSettings): boolean {
+  return (policy.loadBalancer?.localityLbSetting ?? mesh.localityLbSetting).failoverPriority.length + (policy.loadBalancer?.zoneAwareLbSetting?.failoverPriority.length ?? 0) > 0;
 }
 
-function dependsOnPlace(policy: ReturnType<typeof effectivePolicy>, service: ServiceModel): boolean {
-  return policy.outlierDetection !== undefined || policy.loadBalancer?.localityLbSetting !== undefined || policy.loadBalancer?.zoneAwareLbSetting !== undefined || service.preference !== "none";
+function dependsOnPlace(policy: EffectivePolicy, { preference }: ServiceModel, mesh: MeshSettings): boolean {
+  const setting = localitySetting(policy, preference, mesh);
+  return policy.loadBalancer?.zoneAwareLbSetting !== undefined || (setting !== "off" && (typeof setting === "string" || policy.outlierDetection !== undefined || setting.distribute.length > 0));
 }
 
 function tellsEndpoints(service: ServiceModel, isSidecar: boolean, simple: string | undefined): boolean {
@@ -167,7 +168,7 @@ function encodeCluster(variant: ClusterVariant, key: string, sources: ClusterSou
   if (found === undefined || port === undefined) return [];
   const { mesh, service, rule } = found;
   const type = discoveryType(service, variant.isSidecar);
-  const policy = effectivePolicy(rule, variant.subset, variant.port);
+  const policy = effectivePolicy(rule, variant.subset, variant.port, mesh);
   const passthrough = service.resolution === "passthrough" || policy.loadBalancer?.simple === "PASSTHROUGH";
   const carries = type === Cluster_DiscoveryType.STRICT_DNS || type === Cluster_DiscoveryType.LOGICAL_DNS;
   const known = passthrough || carries || variant.hbone ? resolve(variant, sources, reader, true) : found;
@@ -199,9 +200,9 @@ function encodeAssignment(variant: ClusterVariant, key: string, sources: Cluster
 
 function assignmentOf(variant: ClusterVariant, { mesh, service, rule, endpoints }: ResolvedVariant, healthKnown: boolean): ClusterLoadAssignment {
   const groups = localityGroups(endpoints, { hbone: variant.hbone, healthKnown });
-  const policy = effectivePolicy(rule, variant.subset, variant.port);
+  const policy = effectivePolicy(rule, variant.subset, variant.port, mesh);
   const place = { locality: variant.locality ?? nowhere, node: variant.node, network: mesh.network, labels: variant.client?.labels ?? {} };
-  return loadAssignment(variant.name, variant.locality === undefined ? groups : byLocality(groups, policy, service.preference, place));
+  return loadAssignment(variant.name, variant.locality === undefined ? groups : byLocality(groups, policy, localitySetting(policy, service.preference, mesh), place));
 }
 
 /** What clients can tell of a service's servers: whether their namespace or the mesh turns mutual TLS off. */

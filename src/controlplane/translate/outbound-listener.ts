@@ -34,7 +34,6 @@ interface Entry {
 
 const wildcard = "0.0.0.0";
 const plaintextHttp = ["http/1.1", "h2c"];
-const virtualOutboundPort = 15_001;
 
 /** The listeners of one port: one for all HTTP services, and one for each address of the others. */
 export function outboundListeners(resolved: ListenerPort): readonly Listener[] {
@@ -222,17 +221,18 @@ function unknownTrafficFilters({ mesh, port, serviceOf, accessLogs }: UnknownTra
 
 /** Where redirected connections arrive: handed to the listener of their original destination, if there is one. */
 export function virtualOutboundListener(traffic: UnknownTraffic): Listener {
+  const { proxyListenPort: port } = traffic.mesh;
   const context = { mesh: traffic.mesh, role: "client" as const, ...(traffic.accessLogs === undefined ? {} : { accessLogs: traffic.accessLogs }) };
   const unmatched = { filterSpecifier: { case: "responseFlagFilter" as const, value: { flags: ["NR"] } } };
   return create(ListenerSchema, {
     name: "virtualOutbound",
-    address: address(wildcard, virtualOutboundPort),
+    address: address(wildcard, port),
     trafficDirection: TrafficDirection.OUTBOUND,
     useOriginalDst: true,
     maxConnectionsToAcceptPerSocketEvent: 1,
     filterChains: [
       // Who connects to the port itself would be led round in a circle.
-      { name: "virtualOutbound-blackhole", filterChainMatch: { destinationPort: virtualOutboundPort }, filters: [...tcpClusterFilters(blackHoleName, { rule: undefined, subset: undefined, context })] },
+      { name: "virtualOutbound-blackhole", filterChainMatch: { destinationPort: port }, filters: [...tcpClusterFilters(blackHoleName, { rule: undefined, subset: undefined, context })] },
       { name: "virtualOutbound-catchall-tcp", filters: [...unknownTrafficFilters(traffic)] },
     ],
     accessLog: (traffic.accessLogs ?? meshAccessLogs(traffic.mesh)).map((log) => create(AccessLogSchema, { ...create(AccessLogSchema, log), filter: create(AccessLogFilterSchema, unmatched) })),

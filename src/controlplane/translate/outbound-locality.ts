@@ -1,9 +1,8 @@
 import type { LocalityLoadBalancer } from "../../api/istio/index.ts";
 import type { Labels } from "../model/facts.ts";
 import type { EndpointModel, LocalityModel } from "../model/service-endpoint-model.ts";
-import type { ServiceModel } from "../model/service-model.ts";
 import { localityGroup, type LocalityGroup } from "./endpoints.ts";
-import type { EffectivePolicy } from "./traffic-policy.ts";
+import type { EffectivePolicy, LocalityChoice } from "./traffic-policy.ts";
 
 /** Where a client is, as far as the choice of endpoints asks. */
 export interface ClientPlace {
@@ -15,23 +14,19 @@ export interface ClientPlace {
 
 type Failover = Pick<LocalityLoadBalancer, "distribute" | "failover" | "failoverPriority">;
 
-const none: Failover = { distribute: [], failover: [], failoverPriority: [] };
-
 /** Priorities and weights of localities as seen from a client. Without a policy that asks for them all stay as they are. */
-export function byLocality(groups: readonly LocalityGroup[], policy: EffectivePolicy, preference: ServiceModel["preference"], place: ClientPlace): readonly LocalityGroup[] {
+export function byLocality(groups: readonly LocalityGroup[], policy: EffectivePolicy, setting: LocalityChoice, place: ClientPlace): readonly LocalityGroup[] {
   const zoneAware = policy.loadBalancer?.zoneAwareLbSetting;
   if (zoneAware !== undefined) {
     if (zoneAware.enabled === false) return groups;
     const prioritized = zoneAware.failoverPriority.length === 0 ? groups : byLabels(groups, zoneAware.failoverPriority, place);
     return renumbered(prioritized, (group) => group.resource.priority * 3 + regionRank(group, zoneAware.failover, place));
   }
-  const setting = policy.loadBalancer?.localityLbSetting;
-  if (setting?.enabled === false) return groups;
-  if (setting !== undefined && setting.distribute.length > 0) return distributed(groups, setting.distribute, place);
-  const preferred = setting === undefined ? preferenceLabels[preference] : undefined;
-  if (preferred !== undefined) return byLabels(groups, preferred, place);
+  if (setting === "off") return groups;
+  if (typeof setting === "string") return byLabels(groups, preferenceLabels[setting], place);
+  if (setting.distribute.length > 0) return distributed(groups, setting.distribute, place);
   // Without outliers being detected a proxy would never turn to the next priority.
-  return policy.outlierDetection === undefined ? groups : failedOver(groups, setting ?? none, place);
+  return policy.outlierDetection === undefined ? groups : failedOver(groups, setting, place);
 }
 
 const regionLabel = "topology.kubernetes.io/region";
@@ -40,9 +35,7 @@ const subzoneLabel = "topology.istio.io/subzone";
 const networkLabel = "topology.istio.io/network";
 const hostLabel = "kubernetes.io/hostname";
 
-const preferenceLabels: Readonly<Record<ServiceModel["preference"], readonly string[] | undefined>> = {
-  none: undefined,
-  "only-node": undefined,
+const preferenceLabels: Readonly<Record<"close" | "node", readonly string[]>> = {
   close: [networkLabel, regionLabel, zoneLabel],
   node: [networkLabel, regionLabel, zoneLabel, subzoneLabel, hostLabel],
 };

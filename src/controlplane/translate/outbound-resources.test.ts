@@ -5,7 +5,8 @@ import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { parseAllDocuments } from "yaml";
 import type { KubernetesObject } from "../../api/index.ts";
 import { valueAt } from "../testing/decode-resource.ts";
-import { config, namespace, node, pod, service, slice } from "../testing/model-fixture.ts";
+import { meshKey } from "../model/facts.ts";
+import { config, namespace, node, pod, service, slice, testMesh } from "../testing/model-fixture.ts";
 import { createOutboundFixture } from "../testing/outbound-fixture.ts";
 
 const http = { name: "http", port: 80, targetPort: 8080 };
@@ -141,6 +142,54 @@ test("localities are priorities only where outliers are detected, and as seen fr
   const localities = (served.endpoints()["outbound|80||web.shop.svc.cluster.local"]?.["endpoints"] ?? []) as readonly JsonObject[];
   const weights = localities.map((locality) => locality["loadBalancingWeight"]);
   assert.deepEqual(weights, [80, 20]);
+});
+
+test("what no rule says is the mesh config's: shares by locality, pools, outliers, retries, ciphers, aliases of trust", () => {
+  const { apply, serve, inputs, graph } = createOutboundFixture();
+  apply(...base, config("DestinationRule", "other/api", { host: "api", trafficPolicy: { tls: { mode: "SIMPLE", sni: "api.example.com" } } }));
+  const detection = { consecutive5xxErrors: 1, splitExternalLocalOriginErrors: false, outlierDetectionHttpErrorCodes: [] };
+  const served = serve({ locality: { region: "r1", zone: "z2", subzone: "" } });
+  const plain = served.endpoints()["outbound|80||web.shop.svc.cluster.local"];
+  assert.deepEqual(addressesOf(plain), [["z1", 0, ["10.244.1.5"]], ["z2", 0, ["10.244.2.6"]]]);
+  const setMesh = (changed: Partial<typeof testMesh>): void => {
+    inputs.mesh.set(meshKey, { ...testMesh, ...changed });
+    graph.settle();
+  };
+  setMesh({
+    localityLbSetting: { enabled: true, distribute: [{ from: "r1/z2/*", to: { "r1/z1/*": 90, "r1/z2/*": 10 } }], failover: [], failoverPriority: [] },
+    defaultHttpRetryPolicy: { attempts: 7, retryOn: "503" },
+    defaultTrafficPolicy: { connectionPool: { tcp: { maxConnections: 11 }, http: { h2UpgradePolicy: "DEFAULT", useClientProtocol: false } } },
+    tlsDefaults: { minProtocolVersion: "TLSV1_2", cipherSuites: ["ECDHE-RSA-AES256-GCM-SHA384"], ecdhCurves: ["P-256"] },
+    trustDomainAliases: ["old.example"],
+    proxyListenPort: 15_101,
+  });
+  const localities = (served.endpoints()["outbound|80||web.shop.svc.cluster.local"]?.["endpoints"] ?? []) as readonly JsonObject[];
+  assert.deepEqual(localities.map((locality) => locality["loadBalancingWeight"]), [90, 10]);
+  const web = served.clusters()["outbound|80||web.shop.svc.cluster.local"];
+  assert.deepEqual(valueAt(web, "commonLbConfig", "localityWeightedLbConfig"), {});
+  assert.equal(valueAt(web, "circuitBreakers", "thresholds", 0, "maxConnections"), 11);
+  const names = (valueAt(web, "transportSocketMatches", 0, "transportSocket", "typedConfig", "commonTlsContext", "combinedValidationContext", "defaultValidationContext", "matchTypedSubjectAltNames") ?? []) as readonly JsonObject[];
+  assert.deepEqual(names.map((name) => valueAt(name, "matcher", "exact")), ["spiffe://cluster.local/ns/shop/sa/web", "spiffe://old.example/ns/shop/sa/web"]);
+  const parameters = valueAt(served.clusters()["outbound|80||api.other.svc.cluster.local"], "transportSocket", "typedConfig", "commonTlsContext", "tlsParams");
+  assert.deepEqual([valueAt(parameters, "cipherSuites"), valueAt(parameters, "ecdhCurves")], [["ECDHE-RSA-AES256-GCM-SHA384"], ["P-256"]]);
+  const retries = valueAt(served.routes()["80"], "virtualHosts", 0, "routes", 0, "route", "retryPolicy");
+  assert.deepEqual([valueAt(retries, "numRetries"), valueAt(retries, "retriableStatusCodes")], [7, [503]]);
+  assert.equal(valueAt(served.listeners()["virtualOutbound"], "address", "socketAddress", "portValue"), 15_101);
+  setMesh({ localityLbSetting: { enabled: false, distribute: [], failover: [], failoverPriority: [] }, defaultTrafficPolicy: { outlierDetection: detection } });
+  assert.deepEqual(addressesOf(served.endpoints()["outbound|80||web.shop.svc.cluster.local"]), addressesOf(plain));
+  setMesh({ defaultTrafficPolicy: { outlierDetection: detection } });
+  assert.deepEqual(addressesOf(served.endpoints()["outbound|80||web.shop.svc.cluster.local"]), [["z1", 1, ["10.244.1.5"]], ["z2", 0, ["10.244.2.6"]]]);
+});
+
+test("Telemetry says which of the clients write access logs", () => {
+  const { apply, serve } = createOutboundFixture();
+  const telemetry = (mode: string): KubernetesObject => config("Telemetry", "shop/logs", { selector: { matchLabels: { app: "web" } }, accessLogging: [{ match: { mode }, providers: [{ name: "envoy" }] }] });
+  apply(...base, telemetry("CLIENT"));
+  const [web, other] = [serve({ labels: { app: "web" } }), serve({ labels: { app: "other" } })];
+  const writes = (served: typeof web): readonly boolean[] => ["virtualOutbound", "0.0.0.0_80"].map((name) => JSON.stringify(served.listeners()[name]).includes("/dev/stdout"));
+  assert.deepEqual([writes(web), writes(other)], [[true, true], [false, false]]);
+  apply(telemetry("SERVER"));
+  assert.deepEqual(writes(web), [false, false]);
 });
 
 test("a change of a service's endpoints computes its own assignment and nothing else", () => {

@@ -18,6 +18,7 @@ import { outboundListeners, virtualOutboundListener, type ListenerPort } from ".
 import { deriveOutboundPorts, type OutboundPort } from "./outbound-port.ts";
 import { outboundRoutes } from "./outbound-route.ts";
 import { encodeResource, sameResource, sameScopedResource, scopedResourceKey, type EncodedResource, type ScopedEncodedResource } from "./resource.ts";
+import { AccessLogPolicies } from "./telemetry-access-log.ts";
 import { effectivePolicy } from "./traffic-policy.ts";
 
 /** The services, their endpoints and what configuration says of them, for all that translates. */
@@ -69,11 +70,12 @@ export interface OutboundResources {
 }
 
 export function deriveOutboundResources(graph: CollectionGraph, model: MeshModel): OutboundResources {
+  const accessLogs = new AccessLogPolicies(model.inputs);
   const ports = deriveOutboundPorts(graph, model.scopes.scopes, model.virtualServices);
   return {
     fixedClusters: deriveFixedClusters(graph, model.inputs),
     clusters: deriveOutboundClusters(graph, model.scopes.scopes, model),
-    listeners: [deriveFixedListeners(graph, model), deriveListeners(graph, ports, model)],
+    listeners: [deriveFixedListeners(graph, model, accessLogs), deriveListeners(graph, ports, model, accessLogs)],
     routes: deriveRoutes(graph, ports, model),
     nameTables: deriveNameTables(graph, model),
   };
@@ -83,7 +85,7 @@ function scoped<Schema extends DescMessage>(schema: Schema, scope: string, messa
   return [scopedResourceKey(scope, message.name), { scope, resource: encodeResource(schema, message.name, message) }];
 }
 
-function deriveFixedListeners(graph: CollectionGraph, { inputs, scopes, registry }: MeshModel): Collection<ScopedEncodedResource> {
+function deriveFixedListeners(graph: CollectionGraph, { inputs, scopes, registry }: MeshModel, accessLogs: AccessLogPolicies): Collection<ScopedEncodedResource> {
   return graph.derive(
     "lds-outbound-fixed",
     scopes.scopes,
@@ -91,20 +93,22 @@ function deriveFixedListeners(graph: CollectionGraph, { inputs, scopes, registry
       const mesh = reader.get(inputs.mesh, meshKey);
       if (mesh === undefined || scope.kind !== "sidecar") return [];
       const serviceOf = (host: string) => destinationService(host, scope.namespace, registry, reader);
-      const listeners = [virtualOutboundListener({ mesh, port: scope, serviceOf }), ...(scope.hbone ? [connectOriginateListener()] : [])];
+      const listeners = [virtualOutboundListener({ mesh, port: scope, serviceOf, accessLogs: accessLogs.logsFor({ namespace: scope.namespace, labels: scope.labels }, "CLIENT", mesh, reader) }), ...(scope.hbone ? [connectOriginateListener()] : [])];
       return listeners.map((listener) => scoped(ListenerSchema, scope.scope, listener));
     },
     sameScopedResource,
   );
 }
 
-function deriveListeners(graph: CollectionGraph, ports: Collection<OutboundPort>, model: MeshModel): Collection<ScopedEncodedResource> {
+function deriveListeners(graph: CollectionGraph, ports: Collection<OutboundPort>, model: MeshModel, policies: AccessLogPolicies): Collection<ScopedEncodedResource> {
   return graph.derive(
     "lds-outbound",
     ports,
     (port, reader) => {
       const resolved = resolvePort(port, model, reader);
-      return resolved === undefined ? [] : outboundListeners(resolved).map((listener) => scoped(ListenerSchema, port.scope, listener));
+      if (resolved === undefined) return [];
+      const accessLogs = policies.logsFor({ namespace: port.namespace, labels: port.labels }, "CLIENT", resolved.mesh, reader);
+      return outboundListeners({ ...resolved, accessLogs }).map((listener) => scoped(ListenerSchema, port.scope, listener));
     },
     sameScopedResource,
   );
@@ -139,7 +143,7 @@ function deriveNameTables(graph: CollectionGraph, { scopes, registry, endpoints 
   );
 }
 
-function resolvePort(port: OutboundPort, model: MeshModel, reader: CollectionReader): ListenerPort | undefined {
+function resolvePort(port: OutboundPort, model: MeshModel, reader: CollectionReader): Omit<ListenerPort, "accessLogs"> | undefined {
   const mesh = reader.get(model.inputs.mesh, meshKey);
   if (mesh === undefined) return undefined;
   const { namespace, labels } = port;
@@ -156,7 +160,7 @@ function resolvePort(port: OutboundPort, model: MeshModel, reader: CollectionRea
     virtualServices: port.virtualServices.flatMap((key) => reader.get(model.virtualServices.models, key) ?? []),
     serviceOf,
     ruleOf,
-    hashOf: (destination, number) => effectivePolicy(ruleOf(destination.host), destination.subset, number).loadBalancer?.consistentHash,
+    hashOf: (destination, number) => effectivePolicy(ruleOf(destination.host), destination.subset, number, mesh).loadBalancer?.consistentHash,
     httpRoutesOf: (service, number) => routesToService(service, number, namespace, model, reader),
     aliasesOf: (host) => reader.lookup(model.registry.aliases, host).filter((alias) => isVisible(alias, namespace)).map((alias) => alias.hostname),
     endpointsOf: (service, number) => getEndpoints(model.endpoints, service, number, reader),

@@ -87,6 +87,7 @@ function virtualHosts(resolved: ResolvedPort): readonly VirtualHostInit[] {
       client: { namespace: resolved.port.namespace, labels: resolved.port.labels, gateway: meshGateway },
       port,
       isTls: false,
+      defaultRetries: resolved.mesh.defaultHttpRetryPolicy,
       // A destination without a port means that of the request, also where its service has another one alone.
       serviceOf: (host) => aliased(resolved, host),
       hashOf: resolved.hashOf,
@@ -136,7 +137,7 @@ function withoutDuplicates(candidates: readonly Candidate[], resolved: ResolvedP
 
 function defaultRoute({ service, port }: ResolvedService, resolved: ResolvedPort): RouteInit {
   const hash = resolved.hashOf({ host: service.hostname }, port.port);
-  const retries = retryPolicy(undefined, false);
+  const retries = retryPolicy(resolved.mesh.defaultHttpRetryPolicy, false);
   return {
     name: "default",
     match: { pathSpecifier: { case: "prefix", value: "/" } },

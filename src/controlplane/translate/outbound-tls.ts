@@ -22,6 +22,8 @@ export interface TlsTarget {
   readonly identities: readonly string[];
   readonly meshExternal: boolean;
   readonly isEntry: boolean;
+  /** Of TLS that is not the mesh's own. */
+  readonly defaults: { readonly cipherSuites: readonly string[]; readonly ecdhCurves: readonly string[] };
   /** Endpoints that speak Istio's mutual TLS get it without being asked. */
   readonly automatic: boolean;
   readonly hbone: boolean;
@@ -90,7 +92,12 @@ function originatedTls(draft: ClusterDraft, tls: ClientTls, target: TlsTarget): 
       value: packed(UpstreamTlsContextSchema, {
         sni: tls.sni ?? "",
         commonTlsContext: {
-          tlsParams: { tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2, tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3 },
+          tlsParams: {
+            tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2,
+            tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
+            cipherSuites: [...target.defaults.cipherSuites],
+            ecdhCurves: [...target.defaults.ecdhCurves],
+          },
           alpnProtocols: isHttp2(draft) ? ["h2"] : [],
           ...certificates(tls),
           ...validation(tls, checked, names),

@@ -1,6 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { DurationSchema } from "@bufbuild/protobuf/wkt";
-import type { ConnectionPool, ConsistentHash, OutlierDetection, TcpKeepalive, TrafficPolicy, TrafficPolicySettings, Warmup } from "../../api/istio/index.ts";
+import type { ConnectionPool, ConsistentHash, LocalityLoadBalancer, OutlierDetection, TcpKeepalive, TrafficPolicy, TrafficPolicySettings, Warmup } from "../../api/istio/index.ts";
 import {
   CircuitBreakersSchema,
   Cluster_CommonLbConfigSchema,
@@ -16,17 +16,32 @@ import {
 } from "../../wire/envoy/index.ts";
 import type { AppProtocol, MeshSettings } from "../model/facts.ts";
 import type { DestinationRuleModel } from "../model/destination-rule-model.ts";
+import type { ServiceModel } from "../model/service.ts";
 import { unlimited } from "./cluster.ts";
 import { durationOfMs } from "./envoy-any.ts";
+
+/** What a policy is applied for. */
+export interface PolicyTarget {
+  readonly protocol: AppProtocol;
+  /** Of the service. */
+  readonly preference: ServiceModel["preference"];
+  readonly mesh: MeshSettings;
+}
 
 /** What holds for one port of one host or subset, with everything narrower already laid over what is wider. */
 export type EffectivePolicy = TrafficPolicySettings & Pick<TrafficPolicy, "retryBudget" | "proxyProtocol" | "tunnel">;
 
 /**
  * The policy of a rule for a port, or for that port of a subset. Settings of a port replace the wider ones as a whole: what they
- * leave out has its default.
+ * leave out has its default. What is said nowhere is the mesh's.
  */
-export function effectivePolicy(rule: DestinationRuleModel | undefined, subset: string | undefined, port: number): EffectivePolicy {
+export function effectivePolicy(rule: DestinationRuleModel | undefined, subset: string | undefined, port: number, mesh: Pick<MeshSettings, "defaultTrafficPolicy">): EffectivePolicy {
+  const policy = rulePolicy(rule, subset, port);
+  const { connectionPool, outlierDetection } = mesh.defaultTrafficPolicy;
+  return { ...policy, connectionPool: policy.connectionPool ?? connectionPool, outlierDetection: policy.outlierDetection ?? outlierDetection };
+}
+
+function rulePolicy(rule: DestinationRuleModel | undefined, subset: string | undefined, port: number): EffectivePolicy {
   const base = ofPort(rule?.trafficPolicy, port).policy;
   const own = rule?.subsets.find((candidate) => candidate.name === subset)?.trafficPolicy;
   if (subset === undefined || own === undefined) return base;
@@ -58,12 +73,22 @@ export function isHttp2({ http }: ClusterDraft): boolean {
   return options.case === "explicitHttpConfig" && options.value.protocolConfig.case === "http2ProtocolOptions";
 }
 
+export type LocalityChoice = LocalityLoadBalancer | "close" | "node" | "off";
+
+/** Where requests from each locality go: as the rule says, else as the service prefers, else as the mesh has it. "off": wherever. */
+export function localitySetting({ loadBalancer }: EffectivePolicy, preference: ServiceModel["preference"], mesh: Pick<MeshSettings, "localityLbSetting">): LocalityChoice {
+  const own = loadBalancer?.localityLbSetting;
+  const setting = own ?? mesh.localityLbSetting;
+  if (setting.enabled === false) return "off";
+  return own === undefined && (preference === "close" || preference === "node") ? preference : setting;
+}
+
 /** All of a policy but TLS. */
-export function applyTrafficPolicy(draft: ClusterDraft, policy: EffectivePolicy, protocol: AppProtocol, mesh: MeshSettings): void {
+export function applyTrafficPolicy(draft: ClusterDraft, policy: EffectivePolicy, { protocol, preference, mesh }: PolicyTarget): void {
   if (wantsHttp2(policy.connectionPool, protocol, mesh)) useHttp2(draft);
   applyConnectionPool(draft, policy.connectionPool, policy.retryBudget, mesh);
   if (policy.outlierDetection !== undefined) applyOutlierDetection(draft.cluster, policy.outlierDetection);
-  applyLoadBalancer(draft.cluster, policy);
+  applyLoadBalancer(draft.cluster, policy, localitySetting(policy, preference, mesh));
 }
 
 export function useHttp2({ http }: ClusterDraft): void {
@@ -193,9 +218,9 @@ function commonLbConfig(cluster: Cluster): NonNullable<Cluster["commonLbConfig"]
   return (cluster.commonLbConfig ??= create(Cluster_CommonLbConfigSchema, {}));
 }
 
-function applyLoadBalancer(cluster: Cluster, policy: EffectivePolicy): void {
+function applyLoadBalancer(cluster: Cluster, policy: EffectivePolicy, locality: LocalityChoice): void {
   const { loadBalancer } = policy;
-  applyLocality(cluster, policy);
+  applyLocality(cluster, policy, locality);
   if (typeOf(cluster) === Cluster_DiscoveryType.ORIGINAL_DST) {
     cluster.lbPolicy = Cluster_LbPolicy.CLUSTER_PROVIDED;
     return;
@@ -226,7 +251,7 @@ export function typeOf(cluster: Cluster): Cluster_DiscoveryType | undefined {
 }
 
 /** Weights of localities count only where somebody set them: else they would bend what the balancer does. */
-function applyLocality(cluster: Cluster, { loadBalancer, outlierDetection }: EffectivePolicy): void {
+function applyLocality(cluster: Cluster, { loadBalancer, outlierDetection }: EffectivePolicy, setting: LocalityChoice): void {
   const zoneAware = loadBalancer?.zoneAwareLbSetting;
   if (zoneAware !== undefined) {
     const off = zoneAware.enabled === false;
@@ -238,8 +263,7 @@ function applyLocality(cluster: Cluster, { loadBalancer, outlierDetection }: Eff
     }).localityConfigSpecifier;
     return;
   }
-  const setting = loadBalancer?.localityLbSetting;
-  if (setting === undefined || setting.enabled === false) return;
+  if (typeof setting === "string") return;
   const fails = outlierDetection !== undefined && setting.failover.length + setting.failoverPriority.length > 0;
   if (!fails && setting.distribute.length === 0) return;
   commonLbConfig(cluster).localityConfigSpecifier = create(Cluster_CommonLbConfigSchema, { localityConfigSpecifier: { case: "localityWeightedLbConfig", value: {} } }).localityConfigSpecifier;

@@ -1,5 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { ConsistentHash, Destination, HttpMatch, VirtualServiceHttpRoute } from "../../api/istio/index.ts";
+import type { ConsistentHash, Destination, HttpMatch, HttpRetry, VirtualServiceHttpRoute } from "../../api/istio/index.ts";
 import type { RouteSchema, WeightedCluster_ClusterWeightSchema } from "../../wire/envoy/index.ts";
 import type { ServiceModel } from "../model/service-model.ts";
 import type { VirtualServiceModel } from "../model/virtual-service-model.ts";
@@ -15,6 +15,8 @@ export interface VirtualServiceRouteOptions {
   /** That requests come in at: of the service, or of the Gateway's server. */
   readonly port: number;
   readonly isTls: boolean;
+  /** Of routes that say none: the mesh's, if it has any. */
+  readonly defaultRetries: HttpRetry | undefined;
   readonly serviceOf: (host: string) => Pick<ServiceModel, "ports" | "aliasOf"> | undefined;
   readonly hashOf: (destination: Destination, port: number) => ConsistentHash | undefined;
 }
@@ -105,7 +107,7 @@ function forward(http: VirtualServiceHttpRoute, authority: string | undefined, o
   const host = http.rewrite?.authority ?? authority ?? single?.authority;
   const hashes = used.flatMap((entry) => hashOf(entry.destination) ?? []);
   const timeout = durationOfMs(http.timeoutMs ?? 0);
-  const policy = retryPolicy(http.retries, http.route.length === 1 && hashes.length > 0);
+  const policy = retryPolicy(http.retries ?? options.defaultRetries, http.route.length === 1 && hashes.length > 0);
   const value: RouteActionInit = {
     clusterSpecifier:
       single !== undefined && only !== undefined
