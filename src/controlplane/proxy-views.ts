@@ -78,12 +78,13 @@ export class ProxyViews {
   /** Listeners and routes are those of the Gateway (Gateway API) that the pod is labelled with, else of the Istio Gateways that select its labels. */
   #routerView(place: ProxyPlace, typeUrl: string): ResourceView {
     const gateway = gatewayOf(place);
-    const { listeners, routes } = gateway === undefined ? this.#resources.classic : this.#resources.router;
+    const { classic, router } = this.#resources;
+    const { listeners, routes } = gateway === undefined ? classic : router;
     switch (typeUrl) {
       case typeUrls.cluster:
-        return this.#clusters(place);
+        return gateway === undefined ? new UnionView([this.#clusters(place), new ScopedView(classic.clusters, place.key)]) : this.#clusters(place);
       case typeUrls.endpoint:
-        return this.#endpoints(place);
+        return gateway === undefined ? new UnionView([this.#endpoints(place), new ScopedView(classic.endpoints, place.key)]) : this.#endpoints(place);
       case typeUrls.listener:
         return new ScopedView(listeners, gateway ?? place.key);
       case typeUrls.route:

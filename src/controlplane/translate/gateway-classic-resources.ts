@@ -1,11 +1,12 @@
 import { istioLabels } from "../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../kube/index.ts";
-import { ListenerSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
+import { ClusterLoadAssignmentSchema, ClusterSchema, ListenerSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
 import { mergeGateways, type MergedGateway } from "../model/classic-gateway.ts";
 import { byAge, meshKey, type Labels, type ServiceFacts } from "../model/facts.ts";
 import { selecting, selectorKeys } from "../model/selection.ts";
 import type { ProxyGroup } from "../model/sidecar-scope.ts";
 import { connectOriginateName } from "./cluster.ts";
+import { autoPassthroughClusters } from "./gateway-auto-passthrough.ts";
 import { classicListener, classicRouteTable, type ClassicGatewayContext } from "./gateway-classic.ts";
 import { connectOriginateListener } from "./gateway-listener.ts";
 import type { MeshModel } from "./outbound-resources.ts";
@@ -17,6 +18,9 @@ import { AccessLogPolicies } from "./telemetry-access-log.ts";
 export interface ClassicGatewayResources {
   readonly listeners: Collection<ScopedEncodedResource>;
   readonly routes: Collection<ScopedEncodedResource>;
+  /** Of AUTO_PASSTHROUGH alone: others are those of the proxy's scope. */
+  readonly clusters: Collection<ScopedEncodedResource>;
+  readonly endpoints: Collection<ScopedEncodedResource>;
   /** By the group's key. */
   readonly merged: Collection<MergedGateway>;
 }
@@ -61,6 +65,10 @@ export function deriveClassicGatewayResources(graph: CollectionGraph, model: Mes
       const encoded = listeners.map((listener) => encodeResource(ListenerSchema, listener.name, listener));
       return group.hbone ? [...encoded, encodeResource(ListenerSchema, connectOriginateName, connectOriginateListener())] : encoded;
     }),
+    clusters: perGroup("cds-auto-passthrough", (gateway, context) => autoPassthroughClusters(gateway, context).map(({ cluster }) => encodeResource(ClusterSchema, cluster.name, cluster))),
+    endpoints: perGroup("eds-auto-passthrough", (gateway, context) =>
+      autoPassthroughClusters(gateway, context).map(({ assignment }) => encodeResource(ClusterLoadAssignmentSchema, assignment.clusterName, assignment)),
+    ),
     routes: perGroup("rds-classic-gateways", (gateway, context) =>
       [...gateway.tables].map(([name, servers]) => encodeResource(RouteConfigurationSchema, name, classicRouteTable(name, servers, context))),
     ),

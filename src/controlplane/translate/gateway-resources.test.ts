@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { KubernetesObject } from "../../api/index.ts";
-import { ListenerSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
+import { ClusterLoadAssignmentSchema, ListenerSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
 import { deriveRouteModels } from "../model/gateway-model.ts";
 import { deriveGatewayStatuses, deriveRouteStatuses } from "../model/gateway-status.ts";
 import { deriveL4RouteModels } from "../model/l4-route-model.ts";
@@ -10,7 +10,7 @@ import type { SecretFacts } from "../model/secret-facts.ts";
 import { deriveSecretReferences } from "../model/secret-references.ts";
 import { SecretView } from "../serve/secret-view.ts";
 import { decodeResource, valueAt } from "../testing/decode-resource.ts";
-import { config, createModelFixture, namespace, service } from "../testing/model-fixture.ts";
+import { config, createModelFixture, namespace, pod, service, slice } from "../testing/model-fixture.ts";
 import { deriveClassicGatewayResources } from "./gateway-classic-resources.ts";
 import { deriveMeshModel } from "./outbound-resources.ts";
 import { scopedResourceKey } from "./resource.ts";
@@ -37,6 +37,11 @@ function gateways() {
     listener,
     merged: () => classic.merged.get(group),
     chains: (kind: keyof typeof sources, name: string): readonly string[] => ((listener(kind, name)["filterChains"] ?? []) as JsonObject[]).map(chainText),
+    endpointsOf: (cluster: string): readonly JsonValue[] => {
+      const assignment = decodeResource(ClusterLoadAssignmentSchema, classic.endpoints.get(scopedResourceKey(group, cluster))?.resource);
+      const localities = (assignment["endpoints"] ?? []) as { lbEndpoints: JsonObject[] }[];
+      return localities.flatMap(({ lbEndpoints }) => lbEndpoints.flatMap((endpoint) => valueAt(endpoint, "endpoint", "address", "socketAddress", "address") ?? []));
+    },
     table: (kind: keyof typeof sources, name: string): JsonObject => decodeResource(RouteConfigurationSchema, sources[kind][0].routes.get(scopedResourceKey(sources[kind][1], name))?.resource),
     status: deriveGatewayStatuses(graph, inputs, [routes, ...l4Routes], "default"),
     routeStatus: deriveRouteStatuses(graph, inputs, "TLSRoute", l4Routes[0], "default"),
@@ -116,15 +121,19 @@ test("plain servers of a port share a table, which holds what VirtualServices ma
 });
 
 test("connections: a TCP server leads where its first route says, and AUTO_PASSTHROUGH only to mutual TLS", () => {
-  const { apply, chains, listener } = gateways();
+  const { apply, chains, listener, endpointsOf } = gateways();
   apply(
     ...base,
+    pod("shop/web-1", "10.244.1.5", { labels: { app: "web", "security.istio.io/tlsMode": "istio" }, redirected: false }),
+    pod("shop/web-2", "10.244.1.6", { labels: { app: "web" }, redirected: false }),
+    slice("shop/web", { name: "http", port: 8080 }, [{ address: "10.244.1.5", pod: "web-1" }, { address: "10.244.1.6", pod: "web-2" }]),
     classicGateway("a", [server(9000, "TCP", ["*"]), server(15_443, "TLS", ["*.local"], { mode: "AUTO_PASSTHROUGH" })]),
     virtualService("shop/tcp", { hosts: ["*"], gateways: ["edge/a"], tcp: [{ match: [{ port: 1 }], route: [{ destination: { host: "nowhere" } }] }, { match: [{ port: 9000 }], route: [{ destination: { host: "web", port: { number: 80 } } }] }] }),
   );
   assert.deepEqual(chains("classic", "0.0.0.0_9000"), ["* > outbound|80||web.shop.svc.cluster.local"]);
   assert.ok(chains("classic", "0.0.0.0_15443").includes("outbound_.80_._.web.shop.svc.cluster.local > outbound_.80_._.web.shop.svc.cluster.local"));
   assert.deepEqual(valueAt(listener("classic", "0.0.0.0_15443"), "filterChains", 0, "filterChainMatch", "applicationProtocols"), ["istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"]);
+  assert.deepEqual(endpointsOf("outbound_.80_._.web.shop.svc.cluster.local"), ["10.244.1.5"]);
 });
 
 const https = (name: string, hostname: string, certificate: object, more: object = {}): object => ({ name, hostname, port: 443, protocol: "HTTPS", tls: { certificateRefs: [certificate], ...more } });
