@@ -159,6 +159,39 @@ test("strict refuses plain text, permissive takes it, and connections that are o
   kept.destroy();
 });
 
+test("access rules know the client by its certificate, for requests and for connections", async () => {
+  const ports = [{ port: 8080, http: true }, { port: 9000, http: false }];
+  const apply = async (account: string): Promise<void> => {
+    const principals = [{ authenticated: { principalName: { exact: `spiffe://cluster.local/ns/test/sa/${account}` } } }];
+    const rules = { action: "ALLOW", policies: { viewer: { permissions: [{ andRules: { rules: [{ orRules: { rules: [{ destinationPort: 8080 }, { destinationPort: 9000 }] } }] } }], principals } } };
+    const from = server.ads.acknowledgements.length;
+    server.ads.push(typeUrls.listener, { virtualInbound: virtualInbound(ports, true, rules) });
+    assert.equal((await server.ads.acknowledged(typeUrls.listener, from)).error, undefined);
+  };
+  const says = async (): Promise<string> => {
+    const socket = connect(9000, "10.96.0.20");
+    const answer = new Promise<string>((resolve) => {
+      socket.once("data", (bytes) => resolve(bytes.toString()));
+      socket.once("close", () => resolve("closed"));
+      socket.once("error", () => resolve("closed"));
+    });
+    socket.write("hello");
+    const said = await answer;
+    socket.destroy();
+    return said;
+  };
+  await apply("client");
+  assert.deepEqual([(await get("10.96.0.10", 80)).status, await says()], [200, "hello"]);
+  await apply("somebody-else");
+  assert.deepEqual(await get("10.96.0.10", 80), { status: 403, body: "RBAC: access denied" });
+  assert.equal(await says(), "closed");
+  const denied = await server.samples("envoy_tcp_rbac");
+  assert.ok(denied.some(({ labels, value }) => labels["authz_enforce_result"] === "denied" && value > 0), JSON.stringify(denied));
+  const from = server.ads.acknowledgements.length;
+  server.ads.push(typeUrls.listener, { virtualInbound: virtualInbound(ports, true) });
+  await server.ads.acknowledged(typeUrls.listener, from);
+});
+
 test("a listener that cannot listen is refused by name", async () => {
   const from = server.ads.acknowledgements.length;
   server.ads.push(typeUrls.listener, { taken: { name: "taken", address: { socketAddress: { address: "0.0.0.0", portValue: 15_006 } }, filterChains: [{ filters: [] }] } });

@@ -117,9 +117,9 @@ export function outboundTcp(address: string, port: number, cluster: string): Jso
 }
 
 /** What comes in to these ports: by mutual TLS, and in plain text too unless `strict`. */
-export function virtualInbound(ports: readonly { readonly port: number; readonly http: boolean }[], strict: boolean): JsonValue {
+export function virtualInbound(ports: readonly { readonly port: number; readonly http: boolean }[], strict: boolean, rules?: JsonValue): JsonValue {
   const chains = ports.flatMap(({ port, http }) => {
-    const filters: JsonValue[] = http ? [inboundHttp(port)] : [stats, tcpProxy(`inbound|${port}||`)];
+    const filters: JsonValue[] = http ? [inboundHttp(port, rules)] : [...accessRules("network", rules), stats, tcpProxy(`inbound|${port}||`)];
     const secured = { name: `0.0.0.0_${port}`, filterChainMatch: { ...(strict ? { transportProtocol: "tls" } : meshMatch), destinationPort: port }, transportSocket: downstreamTls(http ? ["h2", "http/1.1"] : ["istio-peer-exchange", "h2", "http/1.1"]), filters };
     const plain = { name: `0.0.0.0_${port}_plain`, filterChainMatch: { transportProtocol: "raw_buffer", destinationPort: port }, filters };
     return strict ? [secured] : [secured, plain];
@@ -139,13 +139,20 @@ export function virtualInbound(ports: readonly { readonly port: number; readonly
   };
 }
 
-function inboundHttp(port: number): JsonValue {
+/** The filter that holds access rules, if there are any. */
+function accessRules(level: "http" | "network", rules: JsonValue | undefined): JsonValue[] {
+  if (rules === undefined) return [];
+  const statPrefix = level === "network" ? { statPrefix: "tcp." } : {};
+  return [{ name: `envoy.filters.${level}.rbac`, typedConfig: { "@type": `type.googleapis.com/envoy.extensions.filters.${level}.rbac.v3.RBAC`, rules, ...statPrefix } }];
+}
+
+function inboundHttp(port: number, rules: JsonValue | undefined): JsonValue {
   const cluster = `inbound|${port}||`;
   return connectionManager({
     statPrefix: `inbound_0.0.0.0_${port};`,
     forwardClientCertDetails: "APPEND_FORWARD",
     setCurrentClientCertDetails: { subject: true, dns: true, uri: true },
-    httpFilters: [metadataExchange({ downstream_discovery: [{ istio_headers: {} }], downstream_propagation: [{ istio_headers: {} }] }), router],
+    httpFilters: [metadataExchange({ downstream_discovery: [{ istio_headers: {} }], downstream_propagation: [{ istio_headers: {} }] }), ...accessRules("http", rules), router],
     routeConfig: { name: cluster, virtualHosts: [{ name: `inbound|http|${port}`, domains: ["*"], routes: [{ name: "default", match: { prefix: "/" }, route: { cluster, timeout: "0s" } }] }] },
   });
 }
