@@ -32,7 +32,7 @@ export function compileOutliers(message: OutlierDetection, where: string, notes:
   for (const field of ["enforcingSuccessRate", "enforcingLocalOriginSuccessRate", "enforcingFailurePercentage", "enforcingFailurePercentageLocalOrigin"] as const) {
     if ((message[field] ?? 0) > 0) throw unsupported(here, field);
   }
-  if (message.enforcingSuccessRate === undefined) notes.tell(`${here}: endpoints are judged by errors in a row, not by their rate of success`);
+  if (message.enforcingSuccessRate === undefined) notes.tell("outlierDetection: endpoints are judged by errors in a row, not by their rate of success");
   // Enforcing is a percentage of chances; Istio says all or nothing.
   const enforced = (percent: number | undefined, fallback: number): boolean => (percent ?? fallback) > 0;
   return {
