@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import { daemonSetKind, namespaceKind, nodeKind, podKind } from "../api/kubernetes/index.ts";
 import { envInteger, envRequired, envString, messageOf, systemClock, type Logger } from "../base/index.ts";
 import { CniAgent, openHostNamespace } from "../cni/index.ts";
-import { createInformer, createKubeClient, loadInClusterConfig, type KubeClient } from "../kube/index.ts";
+import { createInformer, createKubeClient, isKubeCode, loadInClusterConfig, type KubeClient } from "../kube/index.ts";
 import { networkError } from "../net/index.ts";
 import type { RoleContext } from "./role.ts";
 
@@ -69,6 +69,8 @@ async function daemonSetIsGone(client: KubeClient, namespace: string, name: stri
     const daemonSet = await client.get(daemonSetKind, name, namespace);
     return daemonSet === undefined || daemonSet.metadata.deletionTimestamp !== undefined;
   } catch (error) {
+    // An uninstallation takes the agent's account and rights as well; an upgrade never does.
+    if (isKubeCode(error, "forbidden") || isKubeCode(error, "unauthorized")) return true;
     log.warn("cannot tell whether the agent is uninstalled; its configuration stays", { error: messageOf(error) });
     return false;
   }

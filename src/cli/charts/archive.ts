@@ -29,7 +29,7 @@ function headerOf(path: string, size: number): Buffer {
   // The checksum counts its own field as blanks.
   write(" ".repeat(8), 148);
   write("0", 156);
-  write("ustar\0" + "00", 257);
+  write("ustar\u000000", 257);
   const sum = header.reduce((total, byte) => total + byte, 0);
   write(`${sum.toString(8).padStart(6, "0")}\0 `, 148);
   return header;
