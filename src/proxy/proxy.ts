@@ -98,6 +98,7 @@ export class Proxy {
       listen: options.listen,
       contexts,
       localIdentity: this.#identity,
+      observeRefused: (listener, info) => observer.refused(listener, info),
       clock,
       log: log.scoped("listener"),
       chains: {

@@ -6,7 +6,9 @@ import {
   type HttpConnectionManager,
   type HttpSetFilterState,
   type TcpProxy,
+  type TcpProxy_TunnelingConfig,
 } from "../../wire/envoy/index.ts";
+import type { HttpTunnelSpec } from "../tcp/http-tunnel.ts";
 import type { NetworkFilter } from "../filters/network-filter.ts";
 import { compileAccessLogs, type AccessLogSpec } from "./access-log-config.ts";
 import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
@@ -40,8 +42,8 @@ export interface TcpSpec {
   readonly maxDurationMs: number;
   readonly connectAttempts: number;
   readonly accessLogs: readonly AccessLogSpec[];
-  /** Goes on by HBONE to the connection's destination, whatever the cluster. */
-  readonly tunnels: boolean;
+  /** The cluster's endpoints are proxies, which are asked for a tunnel. */
+  readonly tunnel: HttpTunnelSpec | undefined;
 }
 
 /** Compiles a chain's filters; the last one serves. Throws an error that names the one which is not supported. */
@@ -131,6 +133,12 @@ function compileTcpProxy(message: TcpProxy, where: string, notes: ConfigNotes): 
     maxDurationMs: durationOr(message.maxDownstreamConnectionDuration, 0),
     connectAttempts: message.maxConnectAttempts ?? 1,
     accessLogs: compileAccessLogs(message.accessLog, where),
-    tunnels: message.tunnelingConfig !== undefined,
+    tunnel: message.tunnelingConfig === undefined ? undefined : compileTunnel(message.tunnelingConfig),
   };
+}
+
+/** Where Istio's own tunnels ask for a name by a variable, HBONE is spoken by what dials: such a listener is never entered. */
+function compileTunnel(message: TcpProxy_TunnelingConfig): HttpTunnelSpec | undefined {
+  if (message.hostname.includes("%")) return undefined;
+  return { authority: message.hostname, postPath: message.usePost ? message.postPath || "/" : undefined };
 }

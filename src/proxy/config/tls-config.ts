@@ -29,14 +29,27 @@ export function compileDownstreamTls(message: DownstreamTlsContext, where: strin
   return keyed({ ...common, clientCertificate: required ? "require" : common.roots === undefined ? "none" : "request", requireServerName: message.requireSni === true });
 }
 
+/** What a cluster says of names where its TLS says none. */
+export interface ServerNameRule {
+  /** The name that a request is for is sent; undefined: none is. */
+  readonly fallback: string | undefined;
+  readonly verified: boolean;
+}
+
 /** The same for a cluster's TLS. */
-export function compileUpstreamTls(message: UpstreamTlsContext, where: string, notes: ConfigNotes): UpstreamTlsSpec {
+export function compileUpstreamTls(message: UpstreamTlsContext, rule: ServerNameRule | undefined, where: string, notes: ConfigNotes): UpstreamTlsSpec {
   checkFields(UpstreamTlsContextSchema, message, where, notes, {
-    used: ["commonTlsContext", "sni", "autoHostSni"],
-    harmless: ["maxSessionKeys", "allowRenegotiation", "enforceRsaKeyUsage", "autoSniSanValidation"],
+    used: ["commonTlsContext", "sni", "autoHostSni", "autoSniSanValidation"],
+    harmless: ["maxSessionKeys", "allowRenegotiation", "enforceRsaKeyUsage"],
   });
   const common = compileCommon(message.commonTlsContext, where, notes);
-  return keyed({ ...common, serverName: message.sni === "" ? undefined : message.sni, hostnameAsServerName: message.autoHostSni });
+  return keyed({
+    ...common,
+    serverName: message.sni === "" ? undefined : message.sni,
+    hostnameAsServerName: message.autoHostSni || rule !== undefined,
+    fallbackServerName: rule?.fallback,
+    verifiesServerName: message.autoSniSanValidation || rule?.verified === true,
+  });
 }
 
 function keyed<Spec extends Omit<TlsSpec, "key">>(spec: Spec): Spec & { readonly key: string } {

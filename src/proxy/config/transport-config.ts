@@ -1,8 +1,8 @@
 import { anyUnpack, type Any } from "@bufbuild/protobuf/wkt";
-import { envoyRegistry, type Cluster, type InternalUpstreamTransport, type TransportSocket, type UpstreamTlsContext } from "../../wire/envoy/index.ts";
+import { envoyRegistry, type Cluster, type HttpProtocolOptions, type InternalUpstreamTransport, type TransportSocket, type UpstreamTlsContext } from "../../wire/envoy/index.ts";
 import type { UpstreamTlsSpec } from "../tls/tls-spec.ts";
 import { invalid, unsupported, type ConfigNotes } from "./config-check.ts";
-import { compileUpstreamTls } from "./tls-config.ts";
+import { compileUpstreamTls, type ServerNameRule } from "./tls-config.ts";
 
 /** What a cluster's transport sockets come down to; a tunnel's ends are known only with the endpoint. */
 export type TransportKind =
@@ -25,11 +25,12 @@ export class TransportRules {
   readonly sourceAddress: string | undefined;
 
   constructor(cluster: Cluster, where: string, notes: ConfigNotes) {
+    const names = serverNameRule(cluster);
     this.#rules = cluster.transportSocketMatches.map((entry) => ({
       match: Object.entries(entry.match ?? {}),
-      transport: compileTransport(entry.transportSocket, `${where}: transportSocketMatches ${entry.name}`, notes),
+      transport: compileTransport(entry.transportSocket, names, `${where}: transportSocketMatches ${entry.name}`, notes),
     }));
-    this.#fallback = compileTransport(cluster.transportSocket, `${where}: transportSocket`, notes);
+    this.#fallback = compileTransport(cluster.transportSocket, names, `${where}: transportSocket`, notes);
     this.sourceAddress = sourceAddressOf(cluster, where);
   }
 
@@ -57,18 +58,31 @@ export function unpack(any: Any): ReturnType<typeof anyUnpack> {
   return anyUnpack(any, envoyRegistry());
 }
 
-function compileTransport(socket: TransportSocket | undefined, where: string, notes: ConfigNotes): TransportKind {
+const httpOptionsKey = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+/** `autoSni` sends the name that a request is for: it is the endpoint's, or else the service's, that connections are made for. */
+function serverNameRule(cluster: Cluster): ServerNameRule | undefined {
+  const any = cluster.typedExtensionProtocolOptions[httpOptionsKey];
+  const options = any === undefined ? undefined : (unpack(any) as HttpProtocolOptions | undefined)?.upstreamHttpProtocolOptions;
+  if (options?.autoSni !== true) return undefined;
+  const services: unknown = cluster.metadata?.filterMetadata["istio"]?.["services"];
+  const first: unknown = Array.isArray(services) ? services[0] : undefined;
+  const host: unknown = typeof first === "object" && first !== null ? Reflect.get(first, "host") : undefined;
+  return { fallback: typeof host === "string" && !host.includes("*") ? host : undefined, verified: options.autoSanValidation };
+}
+
+function compileTransport(socket: TransportSocket | undefined, names: ServerNameRule | undefined, where: string, notes: ConfigNotes): TransportKind {
   if (socket === undefined || socket.configType.case === undefined) return { kind: "plain" };
   const message = unpack(socket.configType.value);
   switch (message?.$typeName) {
     case "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer":
       return { kind: "plain" };
     case "envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport": {
-      const inner = compileTransport((message as InternalUpstreamTransport).transportSocket, where, notes);
+      const inner = compileTransport((message as InternalUpstreamTransport).transportSocket, names, where, notes);
       return { kind: "internal", tls: inner.kind === "plain" ? undefined : inner.tls };
     }
     case "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext":
-      return { kind: "tls", tls: compileUpstreamTls(message as UpstreamTlsContext, where, notes) };
+      return { kind: "tls", tls: compileUpstreamTls(message as UpstreamTlsContext, names, where, notes) };
     default:
       throw unsupported(where, `the transport socket ${socket.configType.value.typeUrl}`);
   }

@@ -17,6 +17,8 @@ export interface ListenerRuntime {
   readonly localIdentity: string;
   /** The listener that stands for a destination, if one does. */
   readonly standsFor: (destination: SocketAddress) => ActiveListener | undefined;
+  /** Told of connections that no filter chain takes. */
+  readonly observeRefused: (listener: ListenerSpec, info: ConnectionInfo) => void;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -41,7 +43,8 @@ export class ActiveListener {
   /** Chains that the configuration no longer has, until their last connection ends. */
   readonly #leaving = new Set<FilterChainRuntime>();
   #draining = false;
-  #opening = 0;
+  /** Connections that have no chain yet, with the time since when. */
+  readonly #opening = new Map<ByteStream, number>();
   /** Why it does not listen, if it does not. */
   trouble: string | undefined;
   lastAcceptedMs = 0;
@@ -72,7 +75,7 @@ export class ActiveListener {
   }
 
   get connections(): number {
-    return this.chains().reduce((sum, chain) => sum + chain.connections, this.#opening);
+    return this.chains().reduce((sum, chain) => sum + chain.connections, this.#opening.size);
   }
 
   /** With those that only serve what they have. */
@@ -115,11 +118,15 @@ export class ActiveListener {
     for (const chain of this.chains()) chain.drain();
   }
 
+  /** Also those that have not said what they want for that long. */
   closeIdle(quietMs: number): void {
+    const before = this.#runtime.clock.steadyMs() - quietMs;
+    for (const [stream, sinceMs] of this.#opening) if (sinceMs <= before) stream.destroy();
     for (const chain of this.chains()) chain.closeIdle(quietMs);
   }
 
   closeAll(): void {
+    for (const stream of this.#opening.keys()) stream.destroy();
     for (const chain of this.chains()) chain.closeAll();
   }
 
@@ -140,13 +147,13 @@ export class ActiveListener {
       dispose(stream);
       return;
     }
-    this.#opening += 1;
+    this.#opening.set(stream, this.lastAcceptedMs);
     void this.#serve(stream, arrival)
       .catch((error: unknown) => {
         this.#runtime.log.debug("a connection could not be served", { listener: this.name, peer: arrival.remote.address, error: messageOf(error) });
         dispose(stream);
       })
-      .finally(() => (this.#opening -= 1));
+      .finally(() => this.#opening.delete(stream));
   }
 
   #accept(stream: ByteStream): void {
@@ -176,6 +183,7 @@ export class ActiveListener {
     const chain = this.#choose(traits);
     if (chain === undefined) {
       this.counters.noFilterChain += 1;
+      this.#runtime.observeRefused(spec, { ...arrival, local: traits.local, remote: traits.remote });
       this.#runtime.log.debug("no filter chain takes a connection", { listener: this.name, destination: `${traits.local.address}:${traits.local.port}`, server_name: traits.serverName });
       dispose(stream);
       return;

@@ -2,7 +2,9 @@ import type { Clock } from "../../base/index.ts";
 import type { AccessLogSpec } from "../config/access-log-config.ts";
 import type { HttpSpec } from "../config/http-connection-manager-config.ts";
 import type { ChainSpec, ListenerSpec } from "../config/listener-config.ts";
+import type { ConnectionInfo } from "../connection-info.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
+import { responseFlags } from "../http/response-flags.ts";
 import type { TcpFlow, TcpObserver } from "../tcp/tcp-proxy.ts";
 import type { IstioMetrics, Reporter } from "./istio-metrics.ts";
 import type { CaptureIndex } from "./log-format.ts";
@@ -38,6 +40,16 @@ export class ConnectionObserver {
         if (serves.kind === "tcp" && serves.tcp.accessLogs.length > 0) this.#write(serves.tcp.accessLogs, this.#recordOf(flow), noCapture);
       },
     };
+  }
+
+  /** No filter chain takes the connection: it goes to the listener's own logs. */
+  refused(listener: ListenerSpec, connection: ConnectionInfo): void {
+    if (listener.accessLogs.length === 0) return;
+    const flow: TcpFlow = {
+      startedMs: 0, connection, clusterName: "", cluster: undefined, endpoint: undefined, upstreamLocal: "", receivedBytes: 0, sentBytes: 0, durationMs: 0,
+      flag: responseFlags.noRouteFound, transportFailure: "",
+    };
+    this.#write(listener.accessLogs, { ...this.#recordOf(flow), details: "filter_chain_not_found" }, noCapture);
   }
 
   #reporter(listener: ListenerSpec): Reporter {

@@ -4,6 +4,7 @@ import type { ByteStream, ByteStreamHandler } from "../../net/index.ts";
 import type { TcpSpec } from "../config/chain-service-config.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
 import { responseFlags, type ResponseFlag } from "../http/response-flags.ts";
+import { openHttpTunnel } from "./http-tunnel.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 import type { EndpointConnector } from "../upstream/endpoint.ts";
 
@@ -169,7 +170,10 @@ export class TcpProxy {
   async #dial(endpoint: Endpoint, flow: TcpFlow): Promise<ByteStream | undefined> {
     endpoint.activeConnections += 1;
     try {
-      const stream = await this.#options.connector.connect(endpoint.config, endpoint.cluster.config.limits.connectTimeoutMs, { protocol: "tcp", downstream: flow.connection });
+      const { connectTimeoutMs } = endpoint.cluster.config.limits;
+      const { tunnel } = this.#options.spec();
+      const direct = await this.#options.connector.connect(endpoint.config, connectTimeoutMs, { protocol: tunnel === undefined ? "tcp" : "http1", downstream: flow.connection });
+      const stream = tunnel === undefined ? direct : await openHttpTunnel(direct, tunnel, connectTimeoutMs);
       endpoint.counters.connectionsOpened += 1;
       flow.flag = responseFlags.none;
       flow.transportFailure = "";

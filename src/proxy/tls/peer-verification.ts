@@ -68,6 +68,13 @@ export function peerTrouble(certificate: X509Certificate | undefined, tls: TlsSp
   return `the peer is ${held.length === 0 ? "nobody" : held.join(", ")}, expected ${subjectAltNames.map(({ match, value }) => (match === "exact" ? value : `${match} ${value}`)).join(" or ")}`;
 }
 
+/** Why a certificate is not for the name that was asked for; undefined when it is, or when no name was. */
+export function nameTrouble(certificate: X509Certificate | undefined, name: string | undefined): string | undefined {
+  if (name === undefined) return undefined;
+  if (certificate === undefined) return "the peer sent no certificate";
+  return certificate.checkHost(name) === undefined ? `the peer's certificate is not for ${name}` : undefined;
+}
+
 function hashOf(bytes: Uint8Array, encoding: "base64" | "hex"): string {
   return createHash("sha256").update(bytes).digest(encoding);
 }

@@ -52,6 +52,10 @@ export interface UpstreamTlsSpec extends TlsSpec {
   readonly serverName: string | undefined;
   /** The endpoint's hostname is sent as SNI when it has one. */
   readonly hostnameAsServerName: boolean;
+  /** Sent when there is no other name: the service's host. */
+  readonly fallbackServerName: string | undefined;
+  /** The certificate must be for the name that is sent. */
+  readonly verifiesServerName: boolean;
 }
 
 /** Whether this is Istio's mutual TLS: our workload certificate is shown, and protocols are told by Istio's names. */

@@ -2,7 +2,7 @@ import { transientError } from "../../base/index.ts";
 import { HbonePool, hboneDialer, type CertificateSource } from "../../dataplane/index.ts";
 import { connectTcp, mayMarkSockets, secureClient, type ByteStream, type ConnectOptions } from "../../net/index.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
-import { peerTrouble } from "../tls/peer-verification.ts";
+import { nameTrouble, peerTrouble } from "../tls/peer-verification.ts";
 import type { TlsContexts } from "../tls/tls-contexts.ts";
 import { isMeshTls, type UpstreamTlsSpec } from "../tls/tls-spec.ts";
 import type { ConnectContext, EndpointConfig, EndpointConnector, UpstreamStream } from "./endpoint.ts";
@@ -92,13 +92,14 @@ export class MeshConnector implements EndpointConnector {
   async #secure(endpoint: EndpointConfig, tls: UpstreamTlsSpec, timeoutMs: number, context: ConnectContext): Promise<UpstreamStream> {
     const material = await this.#options.contexts.get(tls, timeoutMs);
     const stream = await this.#dial(endpoint, timeoutMs);
+    const servername = serverNameOf(endpoint, tls);
     return await secureClient(stream, material, {
       alpn: alpnOf(tls, context.protocol),
       alpnOptional: true,
-      ...serverNameOf(endpoint, tls),
+      ...(servername === undefined ? {} : { servername }),
       timeoutMs,
       verify: { by: tls.roots === undefined ? "none" : "chain" },
-      refuse: (certificate) => peerTrouble(certificate, tls),
+      refuse: (certificate) => peerTrouble(certificate, tls) ?? (tls.verifiesServerName ? nameTrouble(certificate, servername) : undefined),
     });
   }
 }
@@ -111,7 +112,6 @@ function alpnOf(tls: UpstreamTlsSpec, protocol: ConnectContext["protocol"]): rea
   return tls.alpnProtocols.filter((offered) => offered !== "h2");
 }
 
-function serverNameOf(endpoint: EndpointConfig, tls: UpstreamTlsSpec): { readonly servername?: string } {
-  const name = tls.serverName ?? (tls.hostnameAsServerName ? endpoint.hostname : undefined);
-  return name === undefined ? {} : { servername: name };
+function serverNameOf(endpoint: EndpointConfig, tls: UpstreamTlsSpec): string | undefined {
+  return tls.serverName ?? (tls.hostnameAsServerName ? (endpoint.hostname ?? tls.fallbackServerName) : undefined);
 }

@@ -1,0 +1,27 @@
+import { transientError } from "../../base/index.ts";
+import { peek, unread, type ByteStream } from "../../net/index.ts";
+
+/** A raw connection goes on inside of a request to a proxy of HTTP/1.1. */
+export interface HttpTunnelSpec {
+  /** `host:port` that the proxy shall connect to. */
+  readonly authority: string;
+  /** Asks by POST to this path instead of CONNECT. */
+  readonly postPath: string | undefined;
+}
+
+const headEnd = "\r\n\r\n";
+const maxHeadBytes = 16_384;
+
+/** Opens a tunnel over a connection to the proxy; the answer is the stream to go on with. Closes it and rejects when the proxy refuses. */
+export async function openHttpTunnel(stream: ByteStream, spec: HttpTunnelSpec, timeoutMs: number): Promise<ByteStream> {
+  const { authority, postPath } = spec;
+  const first = postPath === undefined ? `CONNECT ${authority} HTTP/1.1` : `POST ${postPath} HTTP/1.1`;
+  const more = postPath === undefined ? "" : "connection: Upgrade\r\nupgrade: bytestream\r\n";
+  stream.write(Buffer.from(`${first}\r\nhost: ${authority}\r\n${more}\r\n`));
+  const { bytes, outcome } = await peek(stream, { enough: (seen) => seen.includes(headEnd), maxBytes: maxHeadBytes, timeoutMs });
+  const end = bytes.indexOf(headEnd);
+  const status = /^HTTP\/1\.[01] (\d{3})/.exec(bytes.toString("latin1", 0, 16))?.[1];
+  if (outcome === "enough" && end >= 0 && (status?.startsWith("2") === true || status === "101")) return unread(stream, bytes.subarray(end + headEnd.length));
+  stream.destroy();
+  throw transientError("tunnel-refused", `the proxy did not open a tunnel to ${authority}: ${outcome === "enough" ? `status ${status ?? "unreadable"}` : outcome}`);
+}

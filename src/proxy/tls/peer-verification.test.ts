@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { createHash, X509Certificate } from "node:crypto";
+import { test } from "node:test";
+import { TestAuthority } from "../../net/testing/index.ts";
+import { nameTrouble, peerTrouble } from "./peer-verification.ts";
+import type { SubjectAltNameMatcher, TlsSpec } from "./tls-spec.ts";
+
+const spec = (more: Partial<TlsSpec>): TlsSpec => ({
+  key: "",
+  certificates: [],
+  roots: undefined,
+  subjectAltNames: [],
+  publicKeyHashes: [],
+  certificateHashes: [],
+  alpnProtocols: [],
+  minVersion: undefined,
+  maxVersion: undefined,
+  ciphers: [],
+  ...more,
+});
+
+test("a peer is known by its names, its key or its certificate", async () => {
+  const authority = await TestAuthority.create();
+  const shop = new X509Certificate((await authority.issue({ spiffe: "spiffe://td/ns/a/sa/shop", dns: "*.Shop.test" })).certificateChain);
+  const cases: readonly (readonly [Partial<SubjectAltNameMatcher>, boolean])[] = [
+    [{ type: "uri", value: "spiffe://td/ns/a/sa/shop" }, true],
+    [{ type: "uri", value: "spiffe://td/ns/a/sa/sho" }, false],
+    [{ type: "dns", value: "spiffe://td/ns/a/sa/shop" }, false],
+    [{ type: "any", match: "prefix", value: "spiffe://td/" }, true],
+    [{ type: "any", match: "suffix", value: "/sa/shop" }, true],
+    [{ type: "any", match: "contains", value: "/ns/b/" }, false],
+    [{ type: "uri", match: "regex", value: "spiffe://td/ns/[a-c]/sa/.*" }, true],
+    [{ type: "uri", match: "regex", value: "td/ns/a" }, false],
+    [{ type: "uri", value: "SPIFFE://td/ns/a/sa/shop", ignoreCase: true }, true],
+    [{ type: "dns", value: "www.shop.test" }, true],
+    [{ type: "dns", value: "a.b.shop.test" }, false],
+    [{ type: "ip", value: "10.0.0.1" }, false],
+  ];
+  for (const [matcher, expected] of cases) {
+    const whole: SubjectAltNameMatcher = { type: "any", match: "exact", value: "", ignoreCase: false, ...matcher };
+    assert.equal(peerTrouble(shop, spec({ subjectAltNames: [whole] })) === undefined, expected, JSON.stringify(matcher));
+  }
+  const key = createHash("sha256").update(shop.publicKey.export({ type: "spki", format: "der" })).digest("base64");
+  assert.equal(peerTrouble(shop, spec({ publicKeyHashes: ["other", key] })), undefined);
+  assert.match(peerTrouble(shop, spec({ publicKeyHashes: ["other"] })) ?? "", /public key/);
+  assert.equal(peerTrouble(shop, spec({ certificateHashes: [createHash("sha256").update(shop.raw).digest("hex")] })), undefined);
+  assert.equal(peerTrouble(undefined, spec({})), undefined);
+  assert.match(peerTrouble(undefined, spec({ certificateHashes: ["x"] })) ?? "", /no certificate/);
+  assert.equal(nameTrouble(shop, "www.shop.test"), undefined);
+  assert.match(nameTrouble(shop, "other.test") ?? "", /not for other\.test/);
+});
