@@ -2,6 +2,7 @@ import { matchesLabels } from "../../api/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
 import { compareText, hostnameOf, meshKey, type Labels, type MeshSettings, type PodFacts, type ServiceFacts, type SliceFacts, type WorkloadEntryFacts } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
+import { mutualTlsModeOf, workloadMutualTls } from "./peer-authentication.ts";
 import { identityOf, localityFromLabel, localityText, nowhere, tlsModeLabel, workloadText, type EndpointModel } from "./service-endpoint-model.ts";
 import { entryEndpoints, workloadEntryEndpoint } from "./service-entry-endpoints.ts";
 
@@ -98,7 +99,7 @@ function podEndpoint(pod: PodFacts, address: string, port: number, mesh: MeshSet
     port,
     labels: pod.labels,
     identity: identityOf(mesh, pod.namespace, pod.serviceAccount),
-    mutualTls: pod.labels[tlsModeLabel] === "istio",
+    mutualTls: pod.labels[tlsModeLabel] === "istio" && takesMutualTls(pod, port, mesh, inputs, reader),
     hbone: takesHbone(pod),
     captured: pod.redirected || pod.labels[tunnelLabel] === "http",
     locality: localityFromLabel(pod.labels) ?? (node === undefined ? nowhere : { region: node.region, zone: node.zone, subzone: node.subzone }),
@@ -107,6 +108,13 @@ function podEndpoint(pod: PodFacts, address: string, port: number, mesh: MeshSet
     weight: 1,
     workload: workloadText(pod.workloadName, pod.namespace, pod.labels, mesh),
   };
+}
+
+/** Whether the workload's PeerAuthentications let its port take Istio's mutual TLS. */
+function takesMutualTls(pod: PodFacts, port: number, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): boolean {
+  const byNamespace = inputs.peerAuthentications.index("namespace", (policy) => [policy.namespace]);
+  const policies = [...new Set([pod.namespace, mesh.rootNamespace])].flatMap((namespace) => reader.lookup(byNamespace, namespace));
+  return policies.length === 0 || mutualTlsModeOf(workloadMutualTls(pod, mesh.rootNamespace, policies), port) !== "DISABLE";
 }
 
 /** By a ztunnel, by the workload itself, or as a waypoint. */

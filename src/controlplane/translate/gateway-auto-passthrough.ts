@@ -61,7 +61,9 @@ export function autoPassthroughClusters(merged: MergedGateway, context: ClassicG
       clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.EDS },
       edsClusterConfig: { serviceName: name, edsConfig: overAds },
     });
-    const endpoints = getEndpoints(context.model.endpoints, service, port, context.reader).filter((endpoint) => endpoint.mutualTls && matchesLabels(subset?.labels ?? {}, endpoint.labels));
+    const wanted = subset?.labels ?? {};
+    const isWanted = (labels: Labels): boolean => Object.keys(wanted).length === 0 || matchesLabels(wanted, labels);
+    const endpoints = getEndpoints(context.model.endpoints, service, port, context.reader).filter((endpoint) => endpoint.mutualTls && isWanted(endpoint.labels));
     return { cluster, assignment: loadAssignment(name, localityGroups(endpoints, { hbone: false, healthKnown: true })) };
   });
 }

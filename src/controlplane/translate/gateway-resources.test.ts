@@ -5,6 +5,7 @@ import type { KubernetesObject } from "../../api/index.ts";
 import { ClusterLoadAssignmentSchema, ListenerSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
 import { deriveRouteModels } from "../model/gateway-model.ts";
 import { deriveGatewayStatuses, deriveRouteStatuses } from "../model/gateway-status.ts";
+import { deriveWaypoints } from "../model/waypoint.ts";
 import { deriveL4RouteModels } from "../model/l4-route-model.ts";
 import type { SecretFacts } from "../model/secret-facts.ts";
 import { deriveSecretReferences } from "../model/secret-references.ts";
@@ -43,7 +44,7 @@ function gateways() {
       return localities.flatMap(({ lbEndpoints }) => lbEndpoints.flatMap((endpoint) => valueAt(endpoint, "endpoint", "address", "socketAddress", "address") ?? []));
     },
     table: (kind: keyof typeof sources, name: string): JsonObject => decodeResource(RouteConfigurationSchema, sources[kind][0].routes.get(scopedResourceKey(sources[kind][1], name))?.resource),
-    status: deriveGatewayStatuses(graph, inputs, [routes, ...l4Routes], "default"),
+    status: deriveGatewayStatuses(graph, inputs, [routes, ...l4Routes], deriveWaypoints(graph, inputs), "default"),
     routeStatus: deriveRouteStatuses(graph, inputs, "TLSRoute", l4Routes[0], "default"),
     putSecret: (key: string, changes: Partial<SecretFacts> = {}): void => {
       const [namespaceName = "", name = ""] = key.split("/");
