@@ -17,6 +17,7 @@ import {
   deriveL4RouteModels,
   deriveRouteStatuses,
   deriveSecretReferences,
+  deriveWaypoints,
   meshKey,
   type GatewayPlacement,
   type MeshInputs,
@@ -76,6 +77,7 @@ export class ControlPlane {
     readonly routeStatuses: readonly Collection<WantedRouteStatus>[];
   };
   readonly #metrics: MetricsRegistry;
+  #proxyMetadata: Readonly<Record<string, string>> = {};
   #generation = 0;
   #ready = false;
   #draining = false;
@@ -95,12 +97,13 @@ export class ControlPlane {
     const l4Routes = deriveL4RouteModels(this.#graph, this.#inputs);
     const [tlsRoutes, tcpRoutes] = l4Routes;
     const model = deriveMeshModel(this.#graph, this.#inputs);
+    const waypoints = deriveWaypoints(this.#graph, this.#inputs);
     const { routes } = model;
     const scopes = new ProxyScopes({ inputs: this.#inputs, scopes: model.scopes, settle: () => this.#graph.settle(), clock });
     const classic = deriveClassicGatewayResources(this.#graph, model);
     const references = deriveSecretReferences(this.#graph, { inputs: this.#inputs, groups: model.scopes.groups, mergedGateways: classic.merged });
     const views = new ProxyViews(scopes, {
-      ambient: deriveAmbientResources(this.#graph, this.#inputs),
+      ambient: deriveAmbientResources(this.#graph, this.#inputs, waypoints),
       outbound: deriveOutboundResources(this.#graph, model),
       inbound: deriveInboundResources(this.#graph, this.#inputs),
       router: deriveRouterResources(this.#graph, { inputs: this.#inputs, routes, l4Routes }),
@@ -108,8 +111,8 @@ export class ControlPlane {
       secrets: { secrets: this.#inputs.secrets, references },
     });
     this.#wanted = {
-      placements: deriveGatewayPlacements(this.#graph, this.#inputs, settings.revision),
-      gatewayStatuses: deriveGatewayStatuses(this.#graph, this.#inputs, [routes, ...l4Routes], settings.revision),
+      placements: deriveGatewayPlacements(this.#graph, this.#inputs, waypoints, settings.revision),
+      gatewayStatuses: deriveGatewayStatuses(this.#graph, this.#inputs, [routes, ...l4Routes], waypoints, settings.revision),
       routeStatuses: [
         deriveRouteStatuses(this.#graph, this.#inputs, "HTTPRoute", routes, settings.revision),
         deriveRouteStatuses(this.#graph, this.#inputs, "TLSRoute", tlsRoutes, settings.revision),
@@ -222,7 +225,7 @@ export class ControlPlane {
   async #runControllers(signal: AbortSignal): Promise<void> {
     const { client, settings, clock, log } = this.#options;
     const { namespace, revision, podName, clusterId, network, proxyImage } = settings;
-    const proxy = (): ProxySettings => ({ revision, image: proxyImage, discoveryAddress: `${this.#serviceName()}.${namespace}.svc:${discoveryPort}`, clusterId, network, trustDomain: this.#trustDomain() });
+    const proxy = (): ProxySettings => ({ revision, image: proxyImage, discoveryAddress: `${this.#serviceName()}.${namespace}.svc:${discoveryPort}`, clusterId, network, trustDomain: this.#trustDomain(), proxyMetadata: this.#proxyMetadata });
     await runGatewayControllers({ client, namespace, revision, podName, ...this.#wanted, proxy, clock, log }, signal);
   }
 
@@ -256,6 +259,7 @@ export class ControlPlane {
   }
 
   #takeMesh(config: MeshConfig): void {
+    this.#proxyMetadata = config.defaultConfig.proxyMetadata;
     const { settings } = this.#options;
     this.#inputs.mesh.set(meshKey, {
       trustDomain: config.trustDomain,

@@ -72,7 +72,7 @@ export type {
 } from "./virtual-service-http.ts";
 export { virtualServiceKind, type L4Match, type TlsMatch, type VirtualService, type VirtualServiceSpec, type VirtualServiceTcpRoute, type VirtualServiceTlsRoute } from "./virtual-service.ts";
 export { workloadEntryKind, type WorkloadEntry, type WorkloadEntrySpec } from "./workload-entry.ts";
-export { istioAnnotations, istioLabels } from "./labels.ts";
+export { istioAnnotations, istioLabels, meshWaypointAnnotations } from "./labels.ts";
 export type { ExtensionProvider, FileLogProvider, GrpcAuthorizationProvider, HttpAuthorizationProvider } from "./extension-provider.ts";
 export { parseMeshConfig, type MeshConfig, type PathNormalization } from "./mesh-config.ts";
 export type { ForwardClientCertDetails, GatewayTopology, ProxyConfig, ProxyHeaders } from "./proxy-config.ts";

@@ -17,6 +17,11 @@ export const istioLabels = {
   gatewayManaged: "gateway.istio.io/managed",
 } as const;
 
+/** What the waypoints of 2022 (class `istio-mesh`) are told by. */
+export const meshWaypointAnnotations = {
+  serviceAccount: "istio.io/service-account",
+} as const;
+
 export const istioAnnotations = {
   ambientRedirection: "ambient.istio.io/redirection",
   serviceAccountName: "gateway.istio.io/service-account",

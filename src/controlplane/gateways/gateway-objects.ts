@@ -3,7 +3,7 @@ import { gatewayKind, type Gateway } from "../../api/gateway/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
 import type { Deployment, Service, ServiceAccount } from "../../api/kubernetes/index.ts";
 import { ownerReference } from "../../kube/index.ts";
-import { gatewayServiceName } from "../model/index.ts";
+import { gatewayServiceName, isWaypointClass } from "../model/index.ts";
 import { proxyPodTemplate, type ProxySettings } from "./proxy-pod.ts";
 
 /** What a Gateway becomes. */
@@ -24,7 +24,9 @@ export const gatewayAnnotations = {
 export const canaryLabel = "rollout.serin.dev/canary-of";
 
 export const managedBy = "istio.io-gateway-controller";
-const statusPort = 15_021;
+/** Of waypoints. */
+export const waypointsManagedBy = "istio.io-mesh-controller";
+export const statusPort = 15_021;
 const serviceTypes = ["ClusterIP", "NodePort", "LoadBalancer"] as const;
 
 /** Objects of the revision that owns the Gateway. */
@@ -66,7 +68,7 @@ export function canaryName(gateway: Gateway, revision: string): string {
 }
 
 /** In the version in which the cluster serves Gateways, so that its garbage collector finds the owner. */
-function ownerOf(gateway: Gateway): OwnerReference {
+export function ownerOf(gateway: Gateway): OwnerReference {
   return { ...ownerReference(gatewayKind, gateway), ...(gateway.apiVersion === undefined ? {} : { apiVersion: gateway.apiVersion }) };
 }
 
@@ -85,7 +87,7 @@ function gatewayDeployment(gateway: Gateway, proxy: ProxySettings, variant: Depl
   const { name, replicas } = variant;
   const labels = { ...commonLabels(gateway), ...variant.labels, [istioLabels.revision]: proxy.revision };
   const selector = { [istioLabels.gatewayName]: gateway.metadata.name ?? "", ...variant.selector };
-  const template = proxyPodTemplate(proxy, { namespace: gateway.metadata.namespace ?? "default", name, serviceAccount: serviceName(gateway), labels, ...infrastructureAnnotations(gateway) });
+  const template = proxyPodTemplate(proxy, { mode: "router", namespace: gateway.metadata.namespace ?? "default", name, serviceAccount: serviceName(gateway), labels, ...infrastructureAnnotations(gateway) });
   return {
     apiVersion: "apps/v1",
     kind: "Deployment",
@@ -100,27 +102,27 @@ function gatewayDeployment(gateway: Gateway, proxy: ProxySettings, variant: Depl
   };
 }
 
-function commonLabels(gateway: Gateway): Record<string, string> {
+export function commonLabels(gateway: Gateway): Record<string, string> {
   const own = gateway.spec.infrastructure?.labels ?? gateway.metadata.labels ?? {};
   return {
     ...own,
     [istioLabels.gatewayName]: gateway.metadata.name ?? "",
     [istioLabels.gatewayClassName]: gateway.spec.gatewayClassName,
-    [istioLabels.gatewayManaged]: managedBy,
+    [istioLabels.gatewayManaged]: isWaypointClass(gateway.spec.gatewayClassName) ? waypointsManagedBy : managedBy,
   };
 }
 
-function infrastructureAnnotations(gateway: Gateway): { annotations?: Record<string, string> } {
+export function infrastructureAnnotations(gateway: Gateway): { annotations?: Record<string, string> } {
   const annotations = gateway.spec.infrastructure?.annotations;
   return annotations === undefined ? {} : { annotations };
 }
 
-function serviceTypeOf(gateway: Gateway): (typeof serviceTypes)[number] {
+export function serviceTypeOf(gateway: Gateway, otherwise: (typeof serviceTypes)[number] = "LoadBalancer"): (typeof serviceTypes)[number] {
   const wanted = gateway.metadata.annotations?.[gatewayAnnotations.serviceType];
-  return serviceTypes.find((type) => type === wanted) ?? "LoadBalancer";
+  return serviceTypes.find((type) => type === wanted) ?? otherwise;
 }
 
-function uniquePorts(gateway: Gateway): readonly { port: number; protocol: string; name: string }[] {
+export function uniquePorts(gateway: Gateway): readonly { port: number; protocol: string; name: string }[] {
   const seen = new Set<number>();
   return gateway.spec.listeners.filter((listener) => {
     if (seen.has(listener.port)) return false;
@@ -130,7 +132,7 @@ function uniquePorts(gateway: Gateway): readonly { port: number; protocol: strin
 }
 
 /** Undefined where the annotation is absent or no whole number: then the Deployment's own default, or an autoscaler, decides. */
-function replicasOf(gateway: Gateway, annotation: string): number | undefined {
+export function replicasOf(gateway: Gateway, annotation: string): number | undefined {
   const text = gateway.metadata.annotations?.[annotation];
   return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;
 }

@@ -9,9 +9,12 @@ export interface ProxySettings {
   readonly clusterId: string;
   readonly trustDomain: string;
   readonly network: string;
+  /** Of the mesh config: variables of every proxy. */
+  readonly proxyMetadata: Readonly<Record<string, string>>;
 }
 
 export interface ProxyPod {
+  readonly mode: "router" | "waypoint";
   readonly namespace: string;
   /** The Deployment's name. */
   readonly name: string;
@@ -69,7 +72,7 @@ function proxyContainer(proxy: ProxySettings, pod: ProxyPod): NonNullable<PodTem
   return {
     name: "istio-proxy",
     image: proxy.image,
-    args: ["proxy", "router", "--domain", "$(POD_NAMESPACE).svc.cluster.local", "--proxyLogLevel", "warning", "--proxyComponentLogLevel", "misc:error", "--log_output_level", "default:info"],
+    args: ["proxy", pod.mode, "--domain", "$(POD_NAMESPACE).svc.cluster.local", "--proxyLogLevel", "warning", "--proxyComponentLogLevel", "misc:error", "--log_output_level", "default:info"],
     ports: [
       { name: "metrics", containerPort: metricsPort, protocol: "TCP" },
       { name: "status-port", containerPort: statusPort, protocol: "TCP" },
@@ -90,6 +93,9 @@ function proxyContainer(proxy: ProxySettings, pod: ProxyPod): NonNullable<PodTem
   };
 }
 
+/** What the pod says itself, whatever the mesh config says. */
+const ownVariables: ReadonlySet<string> = new Set(["ISTIO_META_ENABLE_HBONE"]);
+
 function proxyEnvironment(proxy: ProxySettings, pod: ProxyPod): { name: string; value?: string; valueFrom?: { fieldRef: { fieldPath: string } } }[] {
   const field = (name: string, fieldPath: string): { name: string; valueFrom: { fieldRef: { fieldPath: string } } } => ({ name, valueFrom: { fieldRef: { fieldPath } } });
   return [
@@ -101,7 +107,8 @@ function proxyEnvironment(proxy: ProxySettings, pod: ProxyPod): { name: string; 
     field("SERVICE_ACCOUNT", "spec.serviceAccountName"),
     field("HOST_IP", "status.hostIP"),
     field("NODE_NAME", "spec.nodeName"),
-    { name: "PROXY_CONFIG", value: JSON.stringify({ discoveryAddress: proxy.discoveryAddress }) },
+    { name: "PROXY_CONFIG", value: JSON.stringify({ discoveryAddress: proxy.discoveryAddress, ...(Object.keys(proxy.proxyMetadata).length === 0 ? {} : { proxyMetadata: proxy.proxyMetadata }) }) },
+    ...Object.entries(proxy.proxyMetadata).filter(([name]) => !ownVariables.has(name)).map(([name, value]) => ({ name, value })),
     { name: "ISTIO_META_POD_PORTS", value: "[]" },
     { name: "ISTIO_META_APP_CONTAINERS", value: "" },
     { name: "ISTIO_META_CLUSTER_ID", value: proxy.clusterId },

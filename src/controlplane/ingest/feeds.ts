@@ -1,10 +1,11 @@
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
-import { gatewayClassKind, gatewayKind, httpRouteKind, referenceGrantKind, tcpRouteKind, tlsRouteKind } from "../../api/gateway/index.ts";
+import { gatewayClassKind, gatewayKind, httpRouteKind, referenceGrantKind, tcpRouteKind, tlsRouteKind, type Gateway } from "../../api/gateway/index.ts";
 import {
   authorizationPolicyKind,
   closedPolicySpec,
   destinationRuleKind,
   istioGatewayKind,
+  istioLabels,
   peerAuthenticationKind,
   requestAuthenticationKind,
   serviceEntryKind,
@@ -13,9 +14,10 @@ import {
   virtualServiceKind,
   workloadEntryKind,
 } from "../../api/istio/index.ts";
-import { endpointSliceKind, mutatingWebhookConfigurationKind, namespaceKind, nodeKind, podKind, serviceKind } from "../../api/kubernetes/index.ts";
+import { endpointSliceKind, mutatingWebhookConfigurationKind, namespaceKind, nodeKind, podKind, serviceAccountKind, serviceKind } from "../../api/kubernetes/index.ts";
 import type { SourceCollection } from "../../kube/index.ts";
 import type { ConfigFacts } from "../model/facts.ts";
+import { isWaypointClass } from "../model/gateway-class.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { configFacts, type ConfigRules } from "./config-facts.ts";
 import { podFacts } from "./pod-facts.ts";
@@ -39,9 +41,13 @@ export function createFeeds(inputs: MeshInputs, revision: string, refused: Confi
     feed(podKind, inputs.pods, podFacts),
     feed(serviceKind, inputs.services, serviceFacts),
     feed(endpointSliceKind, inputs.slices, sliceFacts),
+    feed(serviceAccountKind, inputs.serviceAccounts, ({ metadata }) => ({ namespace: metadata.namespace ?? "", name: metadata.name ?? "", managed: metadata.labels?.[istioLabels.gatewayName] !== undefined })),
     feed(mutatingWebhookConfigurationKind, inputs.tags, tagFacts),
     feed(gatewayClassKind, inputs.gatewayClasses, ({ metadata, spec }) => ({ name: metadata.name ?? "", controllerName: spec.controllerName })),
-    feed(gatewayKind, inputs.gateways, (object) => configFacts(gatewayKind, object, { refused })),
+    feed(gatewayKind, inputs.gateways, (object) => {
+      const facts = configFacts(gatewayKind, object, { refused });
+      return facts === undefined ? undefined : { ...facts, programmed: isWaypointClass(facts.spec.gatewayClassName) && isProgrammed(object) };
+    }),
     config(httpRouteKind, inputs.httpRoutes),
     config(tlsRouteKind, inputs.tlsRoutes),
     config(tcpRouteKind, inputs.tcpRoutes),
@@ -57,6 +63,10 @@ export function createFeeds(inputs: MeshInputs, revision: string, refused: Confi
     config(requestAuthenticationKind, inputs.requestAuthentications),
     config(telemetryKind, inputs.telemetries),
   ];
+}
+
+function isProgrammed({ status }: Gateway): boolean {
+  return status?.conditions?.some((condition) => condition.type === "Programmed" && condition.status === "True") ?? false;
 }
 
 function feed<Value extends KubernetesObject, Facts>(kind: KindDefinition<Value>, target: SourceCollection<Facts>, convert: (object: Value) => Facts | undefined): Feed {

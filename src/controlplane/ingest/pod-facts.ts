@@ -11,6 +11,8 @@ export function podFacts(pod: Pod): PodFacts | undefined {
   const addresses = status?.podIPs?.map((entry) => entry.ip) ?? (status?.podIP === undefined ? [] : [status.podIP]);
   const workload = workloadOf(pod);
   const sidecar = sidecarOf(pod);
+  const isReady = status?.conditions?.some((condition) => condition.type === "Ready" && condition.status === "True") ?? false;
+  const ends = metadata.deletionTimestamp !== undefined;
   return {
     namespace: metadata.namespace ?? "default",
     name: metadata.name ?? "",
@@ -19,7 +21,8 @@ export function podFacts(pod: Pod): PodFacts | undefined {
     hostNetwork: spec?.hostNetwork ?? false,
     node: spec?.nodeName ?? "",
     serviceAccount: spec?.serviceAccountName ?? "default",
-    ready: status?.conditions?.some((condition) => condition.type === "Ready" && condition.status === "True") ?? false,
+    ready: isReady && !ends,
+    leaving: isReady && ends,
     redirected: metadata.annotations?.[istioAnnotations.ambientRedirection] === "enabled",
     workloadName: workload.name,
     workloadType: workload.type,

@@ -78,7 +78,10 @@ export interface PodFacts {
   readonly hostNetwork: boolean;
   readonly node: string;
   readonly serviceAccount: string;
+  /** Not while it is about to end. */
   readonly ready: boolean;
+  /** It is about to end, and still serves. */
+  readonly leaving: boolean;
   /** Its traffic is captured by a ztunnel (annotation of the CNI agent). */
   readonly redirected: boolean;
   readonly workloadName: string;
@@ -162,12 +165,22 @@ export interface TagFacts {
   readonly revision: string;
 }
 
+export interface ServiceAccountFacts {
+  readonly namespace: string;
+  readonly name: string;
+  /** Made for the proxies of a Gateway. */
+  readonly managed: boolean;
+}
+
 export interface GatewayClassFacts {
   readonly name: string;
   readonly controllerName: string;
 }
 
-export type GatewayFacts = ConfigFacts<Gateway["spec"]>;
+export interface GatewayFacts extends ConfigFacts<Gateway["spec"]> {
+  /** Its status says so: it has served, in some revision. */
+  readonly programmed: boolean;
+}
 export type HttpRouteFacts = ConfigFacts<HttpRoute["spec"]>;
 export type TlsRouteFacts = ConfigFacts<TlsRoute["spec"]>;
 export type TcpRouteFacts = ConfigFacts<TcpRoute["spec"]>;

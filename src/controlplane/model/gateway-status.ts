@@ -3,11 +3,12 @@ import type { Condition } from "../../api/index.ts";
 import type { Collection, CollectionGraph } from "../../kube/index.ts";
 import { factsKey, hostnameOf, meshKey, type ConfigFacts, type GatewayFacts, type MeshSettings, type ServiceFacts } from "./facts.ts";
 import { certificateVerdict } from "./gateway-certificates.ts";
-import { gatewayControllerName, isIngressClass } from "./gateway-class.ts";
+import { gatewayControllerName, isIngressClass, isWaypointClass, waypointClassName } from "./gateway-class.ts";
 import type { RouteModel } from "./gateway-model.ts";
 import { judgeListeners, type ListenerVerdict, type Verdict } from "./listener-validation.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { owningRevision } from "./ownership.ts";
+import type { Waypoint, Waypoints } from "./waypoint.ts";
 
 /** A condition without the time, which only its writer knows. */
 export type WantedCondition = Omit<Condition, "lastTransitionTime">;
@@ -37,25 +38,28 @@ export interface JudgedRoute extends Pick<RouteModel, "parents" | "unresolved"> 
 
 /** The Service that a Gateway's proxies are behind. */
 export function gatewayServiceName(gateway: { readonly name: string; readonly spec: { readonly gatewayClassName: string } }): string {
-  return `${gateway.name}-${gateway.spec.gatewayClassName}`;
+  return gateway.spec.gatewayClassName === waypointClassName ? gateway.name : `${gateway.name}-${gateway.spec.gatewayClassName}`;
 }
 
 /** The status of each Gateway that the revision owns. */
-export function deriveGatewayStatuses(graph: CollectionGraph, inputs: MeshInputs, routes: readonly Collection<JudgedRoute>[], revision: string): Collection<WantedGatewayStatus> {
+export function deriveGatewayStatuses(graph: CollectionGraph, inputs: MeshInputs, routes: readonly Collection<JudgedRoute>[], waypoints: Waypoints, revision: string): Collection<WantedGatewayStatus> {
   const accepting = (model: JudgedRoute): ReadonlySet<string> => new Set(model.parents.filter((parent) => parent.refused === undefined).map((parent) => parent.gateway));
   const byGateway = routes.map((collection) => collection.index("gateway", accepting));
+  const waypointsOf = waypoints.all.index("gateway", (waypoint) => [`${waypoint.namespace}/${waypoint.gateway}`]);
   return graph.derive("gateway-statuses", inputs.gateways, (gateway, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
-    if (mesh === undefined || !isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
+    const isWaypoint = isWaypointClass(gateway.spec.gatewayClassName);
+    if (mesh === undefined || (!isWaypoint && !isIngressClass(gateway.spec.gatewayClassName, inputs, reader))) return [];
     if (owningRevision(gateway, inputs, reader) !== revision) return [];
     const service = reader.get(inputs.services, `${gateway.namespace}/${gatewayServiceName(gateway)}`);
     const attached = byGateway.flatMap((index) => reader.lookup(index, factsKey(gateway)));
     const verdicts = judgeListeners(gateway, (listener) => certificateVerdict(gateway, listener, inputs, reader));
-    return [[factsKey(gateway), gatewayStatus(gateway, verdicts, service, attached, mesh)]];
+    const programmed = isWaypoint ? waypointVerdict(gateway, reader.lookup(waypointsOf, factsKey(gateway)), service, mesh) : programmedVerdict(gateway, service, mesh);
+    return [[factsKey(gateway), gatewayStatus(gateway, verdicts, { service, programmed }, attached, mesh)]];
   });
 }
 
-function gatewayStatus(gateway: GatewayFacts, verdicts: readonly ListenerVerdict[], service: ServiceFacts | undefined, routes: readonly JudgedRoute[], mesh: MeshSettings): WantedGatewayStatus {
+function gatewayStatus(gateway: GatewayFacts, verdicts: readonly ListenerVerdict[], { service, programmed }: { readonly service: ServiceFacts | undefined; readonly programmed: ProgrammedVerdict }, routes: readonly JudgedRoute[], mesh: MeshSettings): WantedGatewayStatus {
   const broken = verdicts.filter((verdict) => !verdict.attaches);
   const condition = conditionMaker(gateway.generation);
   const unusable = broken.length === verdicts.length;
@@ -66,7 +70,7 @@ function gatewayStatus(gateway: GatewayFacts, verdicts: readonly ListenerVerdict
     addresses: addressesOf(service, mesh),
     conditions: [
       { ...condition("Accepted", unusable ? accepted : undefined, "Accepted", "Resource accepted"), ...(accepted !== undefined && !unusable ? accepted : {}) },
-      condition("Programmed", programmedVerdict(gateway, service, mesh), "Programmed", `Resource programmed, assigned to service(s) ${serviceText(gateway, mesh)}`),
+      condition("Programmed", programmed.fault, "Programmed", programmed.text),
       condition("ResolvedRefs", undefined, "ResolvedRefs", "All references resolved"),
     ],
     listeners: verdicts.map((verdict) => listenerStatus(gateway, verdict, routes)),
@@ -99,7 +103,26 @@ function addressesOf(service: ServiceFacts | undefined, mesh: MeshSettings): rea
   return [...service.clusterAddresses.map((value) => ({ type: "IPAddress", value })), { type: "Hostname", value: hostnameOf(service, mesh.domain) }];
 }
 
-function programmedVerdict(gateway: GatewayFacts, service: ServiceFacts | undefined, mesh: MeshSettings): Verdict {
+interface ProgrammedVerdict {
+  readonly fault: Verdict;
+  /** What is said without a fault. */
+  readonly text: string;
+}
+
+/** A waypoint serves from when its first pod is ready on: before that nobody is sent to it. */
+function waypointVerdict(gateway: GatewayFacts, waypoints: readonly Waypoint[], service: ServiceFacts | undefined, mesh: MeshSettings): ProgrammedVerdict {
+  const hasService = gateway.spec.gatewayClassName === waypointClassName;
+  if (hasService && service === undefined) return programmedVerdict(gateway, service, mesh);
+  const waiting = waypoints.filter((waypoint) => !waypoint.published).map(({ name }) => name);
+  const text = hasService ? `service(s) ${serviceText(gateway, mesh)}` : `deployment(s) ${waypoints.map(({ name }) => name).join(", ")}`;
+  return { fault: waiting.length === 0 ? undefined : { reason: "Pending", message: `waiting for a pod to be ready of ${waiting.join(", ")}` }, text: `Resource programmed, assigned to ${text}` };
+}
+
+function programmedVerdict(gateway: GatewayFacts, service: ServiceFacts | undefined, mesh: MeshSettings): ProgrammedVerdict {
+  return { fault: serviceFault(gateway, service, mesh), text: `Resource programmed, assigned to service(s) ${serviceText(gateway, mesh)}` };
+}
+
+function serviceFault(gateway: GatewayFacts, service: ServiceFacts | undefined, mesh: MeshSettings): Verdict {
   const host = hostnameOf({ namespace: gateway.namespace, name: gatewayServiceName(gateway) }, mesh.domain);
   if (service === undefined) return { reason: "Invalid", message: `Failed to assign to any requested addresses: hostname "${host}" not found` };
   if (addressesOf(service, mesh).length > 0) return undefined;

@@ -1,8 +1,9 @@
 export { meshKey, type GatewayFacts, type MeshSettings } from "./facts.ts";
 export { deriveRouteModels, type RouteModel } from "./gateway-model.ts";
 export { deriveL4RouteModels, type L4RouteModel } from "./l4-route-model.ts";
-export { gatewayControllerName } from "./gateway-class.ts";
-export { deriveGatewayPlacements, type GatewayPlacement } from "./gateway-placement.ts";
+export { gatewayControllerName, isWaypointClass, meshClassName } from "./gateway-class.ts";
+export { deriveWaypoints, type Waypoints } from "./waypoint.ts";
+export { deriveGatewayPlacements, type GatewayPlacement, type WaypointDeployment } from "./gateway-placement.ts";
 export { deriveGatewayStatuses, deriveRouteStatuses, gatewayServiceName, type WantedCondition, type WantedGatewayStatus, type WantedRouteStatus } from "./gateway-status.ts";
 export { createMeshInputs, type MeshInputs } from "./mesh-inputs.ts";
 export { resourcesOfSecret, secretReferences, type SecretFacts, type SecretReference } from "./secret-facts.ts";

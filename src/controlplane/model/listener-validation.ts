@@ -1,5 +1,6 @@
 import { gatewayGroup, type Listener, type RouteGroupKind } from "../../api/gateway/index.ts";
 import type { GatewayFacts } from "./facts.ts";
+import { isWaypointClass } from "./gateway-class.ts";
 
 /** What a listener's conditions say, and whether it serves. */
 export interface ListenerVerdict {
@@ -33,10 +34,11 @@ export function judgeListeners(gateway: GatewayFacts, certificateOf: (listener: 
   const { listeners } = gateway.spec;
   return listeners.map((listener, index) => {
     const before = listeners.slice(0, index).filter((other) => other.port === listener.port);
-    const accepted = protocolVerdict(listener);
+    const tunnels = listener.protocol === "HBONE" && isWaypointClass(gateway.spec.gatewayClassName);
+    const accepted = tunnels ? undefined : protocolVerdict(listener);
     const conflicted = conflictVerdict(listener, before);
     const { supportedKinds, resolvedRefs } = kindsOf(listener);
-    const attaches = accepted === undefined && conflicted === undefined && supportedKinds.length > 0;
+    const attaches = accepted === undefined && conflicted === undefined && (tunnels || supportedKinds.length > 0);
     const certificate = accepted === undefined ? certificateOf(listener) : undefined;
     return { listener, attaches, serves: attaches && certificate === undefined, supportedKinds, accepted, conflicted, resolvedRefs: resolvedRefs ?? certificate };
   });

@@ -13,6 +13,7 @@ import type {
   PodFacts,
   ReferenceGrantFacts,
   RequestAuthenticationFacts,
+  ServiceAccountFacts,
   ServiceEntryFacts,
   ServiceFacts,
   SidecarFacts,
@@ -35,6 +36,7 @@ export interface MeshInputs {
   readonly pods: SourceCollection<PodFacts>;
   readonly services: SourceCollection<ServiceFacts>;
   readonly slices: SourceCollection<SliceFacts>;
+  readonly serviceAccounts: SourceCollection<ServiceAccountFacts>;
   readonly tags: SourceCollection<TagFacts>;
   readonly gatewayClasses: SourceCollection<GatewayClassFacts>;
   readonly gateways: SourceCollection<GatewayFacts>;
@@ -67,6 +69,7 @@ export function createMeshInputs(graph: CollectionGraph): MeshInputs {
     pods: source("pods"),
     services: source("services"),
     slices: source("endpoint-slices"),
+    serviceAccounts: source("service-accounts"),
     tags: source("tags"),
     gatewayClasses: source("gateway-classes"),
     gateways: source("gateways"),

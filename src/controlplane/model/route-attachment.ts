@@ -68,7 +68,7 @@ function describeMissing(parentRef: ParentReference): string {
   return `port ${parentRef.port ?? 0} not found`;
 }
 
-function allowsNamespace(listener: Listener, route: AttachableRoute, gateway: GatewayFacts, inputs: MeshInputs, reader: CollectionReader): boolean {
+export function allowsNamespace(listener: Listener, route: Pick<AttachableRoute, "namespace">, gateway: Pick<GatewayFacts, "namespace">, inputs: MeshInputs, reader: CollectionReader): boolean {
   const { from, selector } = listener.allowedRoutes.namespaces;
   switch (from) {
     case "All":

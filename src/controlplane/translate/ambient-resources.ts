@@ -4,11 +4,12 @@ import { factsKey, meshKey, type AuthorizationPolicyFacts, type MeshSettings, ty
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { convertedPolicyKeys, effectivePeerAuthentication, hasSelector, inheritedStrict } from "../model/peer-authentication.ts";
 import { selecting, selectorKeys } from "../model/selection.ts";
-import { waypointOf } from "../model/waypoint.ts";
+import { meshClassName } from "../model/gateway-class.ts";
+import { deriveWaypoints, WaypointBindings, waypointKeyOf, waypointPods, type Waypoint, type Waypoints } from "../model/waypoint.ts";
 import { authorizationOf, convertedPeerAuthentication, isForZtunnel, staticStrictPolicy } from "./authorization.ts";
 import { encodeResource, sameResource, type EncodedResource } from "./resource.ts";
-import { serviceAddress, serviceResourceName } from "./service-address.ts";
-import { podAddress, podUid, sliceAddresses } from "./workload-address.ts";
+import { serviceAddress, serviceResourceName, waypointAddress } from "./service-address.ts";
+import { podAddress, podUid, sliceAddresses, waypointResourceName } from "./workload-address.ts";
 
 /** What ztunnels are served, by resource name. */
 export interface AmbientResources {
@@ -16,14 +17,15 @@ export interface AmbientResources {
   readonly authorizations: readonly Collection<EncodedResource>[];
 }
 
-export function deriveAmbientResources(graph: CollectionGraph, inputs: MeshInputs): AmbientResources {
+export function deriveAmbientResources(graph: CollectionGraph, inputs: MeshInputs, waypoints: Waypoints = deriveWaypoints(graph, inputs)): AmbientResources {
+  const bindings = new WaypointBindings(inputs, waypoints);
   return {
-    addresses: [deriveServices(graph, inputs), derivePods(graph, inputs), deriveSlices(graph, inputs)],
+    addresses: [deriveServices(graph, inputs, bindings), derivePods(graph, inputs, waypoints, bindings), deriveSlices(graph, inputs), deriveWaypointServices(graph, inputs, waypoints)],
     authorizations: deriveAuthorizations(graph, inputs),
   };
 }
 
-function deriveServices(graph: CollectionGraph, inputs: MeshInputs): Collection<EncodedResource> {
+function deriveServices(graph: CollectionGraph, inputs: MeshInputs, bindings: WaypointBindings): Collection<EncodedResource> {
   return graph.derive(
     "wds-services",
     inputs.services,
@@ -31,13 +33,32 @@ function deriveServices(graph: CollectionGraph, inputs: MeshInputs): Collection<
       const mesh = reader.get(inputs.mesh, meshKey);
       if (mesh === undefined || service.type === "ExternalName") return [];
       const name = serviceResourceName(service, mesh.domain);
-      return [[name, encodeResource(AddressSchema, name, serviceAddress(service, mesh, waypointOf(service, "service", inputs, reader)))]];
+      return [[name, encodeResource(AddressSchema, name, serviceAddress(service, mesh, published(bindings.ofService(service, reader))))]];
     },
     sameResource,
   );
 }
 
-function derivePods(graph: CollectionGraph, inputs: MeshInputs): Collection<EncodedResource> {
+/** Nobody is sent to a waypoint before it can take anybody. */
+function published(waypoint: Waypoint | undefined): Waypoint | undefined {
+  return waypoint?.published === true ? waypoint : undefined;
+}
+
+function deriveWaypointServices(graph: CollectionGraph, inputs: MeshInputs, { all }: Waypoints): Collection<EncodedResource> {
+  return graph.derive(
+    "wds-waypoints",
+    all,
+    (waypoint, reader) => {
+      const mesh = reader.get(inputs.mesh, meshKey);
+      if (mesh === undefined || waypoint.className !== meshClassName) return [];
+      const name = waypointResourceName(waypoint, mesh);
+      return [[name, encodeResource(AddressSchema, name, waypointAddress(waypoint, mesh))]];
+    },
+    sameResource,
+  );
+}
+
+function derivePods(graph: CollectionGraph, inputs: MeshInputs, waypoints: Waypoints, bindings: WaypointBindings): Collection<EncodedResource> {
   const services = inputs.services.index("selector", (service) => selectorKeys(service.namespace, service.selector));
   const policies = inputs.authorizationPolicies.index("selector", (policy) => selectorKeys(policy.namespace, policy.spec.selector?.matchLabels ?? {}));
   const peerPolicies = inputs.peerAuthentications.index("namespace", (policy) => [policy.namespace]);
@@ -48,6 +69,15 @@ function derivePods(graph: CollectionGraph, inputs: MeshInputs): Collection<Enco
     const peers = scopes.flatMap((scope) => reader.lookup(peerPolicies, scope));
     const converted = convertedPolicyKeys(effectivePeerAuthentication(pod, mesh.rootNamespace, peers), mesh.rootNamespace);
     return [...selected.filter(isForZtunnel).map(factsKey), ...converted].sort();
+  };
+
+  /** Of the last pod of a waypoint that is about to end, for as long as it serves: it is better than none. */
+  const waypointRole = (pod: PodFacts, reader: CollectionReader): { readonly serves?: Waypoint; readonly healthy?: boolean } => {
+    const key = waypointKeyOf(pod);
+    const waypoint = key === undefined ? undefined : reader.get(waypoints.all, key);
+    if (key === undefined || waypoint === undefined) return {};
+    const alone = pod.leaving && !reader.lookup(waypointPods(inputs), key).some((other) => other.ready);
+    return { ...(waypoint.className === meshClassName ? { serves: waypoint } : {}), healthy: pod.ready || alone };
   };
 
   return graph.derive(
@@ -61,7 +91,8 @@ function derivePods(graph: CollectionGraph, inputs: MeshInputs): Collection<Enco
         node: reader.get(inputs.nodes, pod.node),
         services: selecting(services, pod.namespace, pod.labels, (service) => service.selector, reader),
         policies: policyKeys(pod, mesh, reader),
-        waypoint: waypointOf(pod, "workload", inputs, reader),
+        waypoint: published(bindings.ofPod(pod, reader)),
+        ...waypointRole(pod, reader),
       });
       const name = podUid(pod, mesh.clusterId);
       return [[name, encodeResource(AddressSchema, name, address)]];

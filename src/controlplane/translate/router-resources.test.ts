@@ -7,6 +7,7 @@ import { deriveRouteModels } from "../model/gateway-model.ts";
 import { deriveGatewayStatuses, deriveRouteStatuses } from "../model/gateway-status.ts";
 import { decodeResource, valueAt } from "../testing/decode-resource.ts";
 import { config, createModelFixture, namespace, node, pod, service, slice } from "../testing/model-fixture.ts";
+import { deriveWaypoints } from "../model/waypoint.ts";
 import { deriveL4RouteModels } from "../model/l4-route-model.ts";
 import { scopedResourceKey } from "./resource.ts";
 import { deriveRouterResources } from "./router-resources.ts";
@@ -20,7 +21,7 @@ function router(revision = "default") {
     ...fixture,
     routeTable: (gateway: string, port: number) => decodeResource(RouteConfigurationSchema, resources.routes.get(scopedResourceKey(gateway, `http.${port}`))?.resource) as unknown as RouteTable,
     listener: (gateway: string, name: string) => decodeResource(ListenerSchema, resources.listeners.get(scopedResourceKey(gateway, name))?.resource),
-    gatewayStatuses: deriveGatewayStatuses(fixture.graph, fixture.inputs, [routes, ...l4Routes], revision),
+    gatewayStatuses: deriveGatewayStatuses(fixture.graph, fixture.inputs, [routes, ...l4Routes], deriveWaypoints(fixture.graph, fixture.inputs), revision),
     routeStatuses: deriveRouteStatuses(fixture.graph, fixture.inputs, "HTTPRoute", routes, revision),
   };
 }

@@ -1,8 +1,9 @@
 import { create } from "@bufbuild/protobuf";
+import { istioLabels } from "../../api/istio/index.ts";
 import { addressBytes } from "../model/ip-address.ts";
 import { hostnameOf, type AppProtocol, type MeshSettings, type ServiceFacts } from "../model/facts.ts";
 import { tcpPortsOf } from "../model/service-ports.ts";
-import type { WaypointReference } from "../model/waypoint.ts";
+import { waypointHostname, type Waypoint } from "../model/waypoint.ts";
 import {
   AddressSchema,
   AppProtocol as WireAppProtocol,
@@ -15,7 +16,7 @@ import {
   type Address,
   type LoadBalancing,
 } from "../../wire/workload/index.ts";
-import { gatewayAddress } from "./workload-address.ts";
+import { gatewayAddress, waypointPort } from "./workload-address.ts";
 
 const appProtocols: Readonly<Record<AppProtocol, WireAppProtocol>> = {
   unknown: WireAppProtocol.UNKNOWN,
@@ -33,7 +34,7 @@ export function serviceResourceName(service: ServiceFacts, domain: string): stri
   return `${service.namespace}/${hostnameOf(service, domain)}`;
 }
 
-export function serviceAddress(service: ServiceFacts, mesh: MeshSettings, waypoint: WaypointReference | undefined): Address {
+export function serviceAddress(service: ServiceFacts, mesh: MeshSettings, waypoint: Waypoint | undefined): Address {
   const value = create(ServiceSchema, {
     name: service.name,
     namespace: service.namespace,
@@ -50,9 +51,19 @@ export function serviceAddress(service: ServiceFacts, mesh: MeshSettings, waypoi
     ipFamilies: familiesOf(service.families),
     canonical: true,
   });
-  if (waypoint !== undefined) value.waypoint = gatewayAddress(waypoint, mesh.domain);
+  if (waypoint !== undefined) {
+    value.waypoint = gatewayAddress(waypoint, mesh.domain);
+    value.ingressUseWaypoint = service.labels[istioLabels.ingressUseWaypoint] === "true";
+  }
   const loadBalancing = loadBalancingOf(service);
   if (loadBalancing !== undefined) value.loadBalancing = loadBalancing;
+  return create(AddressSchema, { type: { case: "service", value } });
+}
+
+/** What stands for the pods of a waypoint that has no Service: a service without an address, which ztunnels balance over. */
+export function waypointAddress(waypoint: Waypoint, mesh: MeshSettings): Address {
+  const { name, namespace } = waypoint;
+  const value = create(ServiceSchema, { name, namespace, hostname: waypointHostname(waypoint, mesh.domain), ports: [waypointPort(waypoint)], canonical: true });
   return create(AddressSchema, { type: { case: "service", value } });
 }
 

@@ -4,7 +4,7 @@ import { addressBytes } from "../model/ip-address.ts";
 import { canonicalName, canonicalRevision } from "../model/canonical.ts";
 import { hostnameOf, type MeshSettings, type NodeFacts, type PodFacts, type ServiceFacts, type SliceFacts } from "../model/facts.ts";
 import { targetPortOf, tcpPortsOf } from "../model/service-ports.ts";
-import type { WaypointReference } from "../model/waypoint.ts";
+import { waypointHostname, type Waypoint } from "../model/waypoint.ts";
 import {
   AddressSchema,
   GatewayAddressSchema,
@@ -33,7 +33,12 @@ export interface PodContext {
   /** Those whose selector the pod's labels satisfy. */
   readonly services: readonly ServiceFacts[];
   readonly policies: readonly string[];
-  readonly waypoint: WaypointReference | undefined;
+  /** That the workload's traffic goes through. */
+  readonly waypoint: Waypoint | undefined;
+  /** That the pod is one of, when no Service is in front of it. */
+  readonly serves?: Waypoint | undefined;
+  /** Absent: as the pod says. */
+  readonly healthy?: boolean;
 }
 
 export function podUid(pod: Pick<PodFacts, "namespace" | "name">, clusterId: string): string {
@@ -58,9 +63,12 @@ export function podAddress(pod: PodFacts, context: PodContext): Address {
     workloadType: workloadTypes[pod.workloadType],
     workloadName: pod.workloadName,
     nativeTunnel: native,
-    services: servicePortsOf(services, mesh.domain, (service) => podPorts(service, pod)),
+    services: {
+      ...servicePortsOf(services, mesh.domain, (service) => podPorts(service, pod)),
+      ...(context.serves === undefined ? {} : { [waypointResourceName(context.serves, mesh)]: create(PortListSchema, { ports: [waypointPort(context.serves)] }) }),
+    },
     authorizationPolicies: [...context.policies],
-    status: pod.ready ? WorkloadStatus.HEALTHY : WorkloadStatus.UNHEALTHY,
+    status: (context.healthy ?? pod.ready) ? WorkloadStatus.HEALTHY : WorkloadStatus.UNHEALTHY,
     clusterId: mesh.clusterId,
     networkMode: pod.hostNetwork ? NetworkMode.HOST_NETWORK : NetworkMode.STANDARD,
   });
@@ -107,8 +115,17 @@ export function explicitTrustDomain(mesh: MeshSettings): string {
   return mesh.trustDomain === impliedTrustDomain ? "" : mesh.trustDomain;
 }
 
-export function gatewayAddress(waypoint: WaypointReference, domain: string): GatewayAddress {
-  const hostname = { namespace: waypoint.namespace, hostname: hostnameOf(waypoint, domain) };
+/** The name of the resource that stands for the pods of a waypoint without a Service. */
+export function waypointResourceName(waypoint: Waypoint, mesh: MeshSettings): string {
+  return `${waypoint.namespace}/${waypointHostname(waypoint, mesh.domain)}`;
+}
+
+export function waypointPort({ port }: Waypoint): PortPair {
+  return { servicePort: port, targetPort: port };
+}
+
+export function gatewayAddress(waypoint: Waypoint, domain: string): GatewayAddress {
+  const hostname = { namespace: waypoint.namespace, hostname: waypointHostname(waypoint, domain) };
   return create(GatewayAddressSchema, { destination: { case: "hostname", value: hostname }, hboneMtlsPort: waypoint.port });
 }
 
@@ -117,7 +134,7 @@ function localityOf(node: NodeFacts | undefined): Locality | undefined {
   return create(LocalitySchema, { region: node.region, zone: node.zone, subzone: node.subzone });
 }
 
-interface PortPair {
+export interface PortPair {
   readonly servicePort: number;
   readonly targetPort: number;
 }
