@@ -27,6 +27,8 @@ export interface VirtualServiceModel {
 
 export interface VirtualServices {
   readonly models: Collection<VirtualServiceModel>;
+  /** Of those with TCP or TLS routes, without their HTTP part: listeners need no more. */
+  readonly layer4: Collection<VirtualServiceModel>;
   /** By `<gateway>@<namespace that sees it, or *>`. */
   readonly byGateway: CollectionIndex<VirtualServiceModel>;
   /** Those that look at the labels of their clients, under one key. */
@@ -44,6 +46,7 @@ export function deriveVirtualServices(graph: CollectionGraph, inputs: MeshInputs
   });
   return {
     models,
+    layer4: graph.derive("virtual-services-l4", models, (model, _, key) => (model.tls.length + model.tcp.length === 0 ? [] : [[key, { ...model, http: [] }]])),
     byGateway: models.index("gateway", (model) => model.gateways.flatMap((gateway) => model.visibleIn.map((namespace) => `${gateway}@${namespace}`))),
     withSourceLabels: models.index("source-labels", (model) => (sourceLabelNames(model).length > 0 ? [sourceLabelsKey] : [])),
   };

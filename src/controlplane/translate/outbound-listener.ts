@@ -78,9 +78,9 @@ function isAddress(text: string): boolean {
 function addHttp(entries: Map<string, Entry>, bind: string, port: ListenerPort): void {
   const known = entries.get(bind);
   const shared = bind === wildcard;
-  const chain = httpChain(bind, String(port.port.port), shared || known !== undefined, port);
-  if (known === undefined) entries.set(bind, { bind, protocol: shared ? "auto" : "http", chains: [chain] });
-  else if (known.protocol === "tcp") merge(known, [chain], "auto");
+  const chain = (): OutboundChain => httpChain(bind, String(port.port.port), shared || known !== undefined, port);
+  if (known === undefined) entries.set(bind, { bind, protocol: shared ? "auto" : "http", chains: [chain()] });
+  else if (known.protocol === "tcp") merge(known, [chain()], "auto");
 }
 
 function addTcp(entries: Map<string, Entry>, bind: Bind, protocol: AppProtocol, resolved: ResolvedService, port: ListenerPort): void {

@@ -2,6 +2,7 @@ import { istioPortProtocol } from "../model/service-entry-model.ts";
 import type { AppProtocol } from "../model/facts.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
 import { hostsOverlap, isWildcard } from "../model/service-hostname.ts";
+import type { ServiceModel } from "../model/service-model.ts";
 import type { EgressScope, OutboundScope, ScopedService } from "../model/sidecar-scope.ts";
 import type { VirtualServices } from "../model/virtual-service-model.ts";
 
@@ -68,4 +69,33 @@ function concerning(candidates: readonly { readonly key: string; readonly hosts:
   const wildcards = [...names].filter(isWildcard);
   const concerns = (host: string): boolean => names.has(host) || wildcards.some((name) => hostsOverlap(name, host)) || (isWildcard(host) && [...names].some((name) => hostsOverlap(host, name)));
   return candidates.filter(({ hosts }) => hosts.some(concerns)).map(({ key }) => key);
+}
+
+/**
+ * A port cut into what listens apart from the rest, by key, so that a change of one service builds its own listener alone:
+ * services of plain TCP with an address that no other has there. The rest, which may meet on an address, is one part.
+ */
+export function listenerParts(port: OutboundPort, serviceOf: (entry: OutboundPort["services"][number]) => ServiceModel | undefined): readonly (readonly [string, OutboundPort])[] {
+  const whole = `${port.scope}|${port.port}`;
+  if (port.bind !== undefined || port.protocol !== undefined) return [[whole, port]];
+  const entries = port.services.map((entry) => {
+    const service = serviceOf(entry);
+    return { entry, addresses: service?.addresses ?? [], address: soleAddress(service, port.port) };
+  });
+  const taken = new Map<string, number>();
+  for (const address of entries.flatMap(({ addresses }) => addresses)) taken.set(address, (taken.get(address) ?? 0) + 1);
+  const isApart = ({ address }: (typeof entries)[number]): boolean => address !== undefined && taken.get(address) === 1;
+  const rest = entries.filter((part) => !isApart(part)).map(({ entry }) => entry);
+  return [
+    [whole, { ...port, services: rest }],
+    ...entries.filter(isApart).map(({ entry, address }) => [`${whole}|${address ?? ""}`, { ...port, services: [entry] }] as const),
+  ];
+}
+
+/** Undefined for what listens on several addresses, or on one that others may share. */
+function soleAddress(service: ServiceModel | undefined, port: number): string | undefined {
+  const [address, ...others] = service?.addresses ?? [];
+  const protocol = service?.ports.find((candidate) => candidate.port === port)?.protocol;
+  const isPlain = protocol === "tcp" || protocol === "tls" || protocol === "unknown";
+  return others.length === 0 && address !== undefined && !address.includes("/") && isPlain ? address : undefined;
 }

@@ -206,3 +206,22 @@ test("a change of a service's endpoints computes its own assignment and nothing 
   // Two namespaces see one assignment; the cluster was looked at for its identities only.
   assert.equal((after["eds"] ?? 0) - (before["eds"] ?? 0), 1);
 });
+
+test("an HTTP route leaves listeners alone, and a rule for one TCP service the listeners of the others", () => {
+  const { apply, serve, graph } = createOutboundFixture();
+  const tcp = [{ name: "tcp", port: 9000, targetPort: 9000 }];
+  apply(...base, service("shop/db", "10.96.1.1", { app: "db" }, tcp), service("other/queue", "10.96.1.2", { app: "queue" }, tcp));
+  const served = serve();
+  assert.deepEqual(Object.keys(served.listeners()).sort(), ["0.0.0.0_80", "10.96.1.1_9000", "10.96.1.2_9000", "virtualOutbound"]);
+  const computed = (change: KubernetesObject): number => {
+    const count = (): number => graph.collections.find(({ name }) => name === "lds-outbound")?.stats.recomputations ?? 0;
+    const before = count();
+    apply(change);
+    return count() - before;
+  };
+  const timed = (seconds: number) => config("VirtualService", "shop/web", { hosts: ["web"], http: [{ timeout: `${seconds}s`, route: [{ destination: { host: "web" } }] }] });
+  assert.equal(computed(timed(1)), 0);
+  assert.equal(computed(timed(2)), 0);
+  assert.equal(computed(config("DestinationRule", "shop/db", { host: "db", trafficPolicy: { connectionPool: { tcp: { idleTimeout: "9s" } } } })), 1);
+  assert.equal(valueAt(served.listeners()["10.96.1.1_9000"], "filterChains", 0, "filters", 1, "typedConfig", "idleTimeout"), "9s");
+});

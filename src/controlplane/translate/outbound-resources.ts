@@ -8,14 +8,14 @@ import { deriveRouteModels, type RouteModel } from "../model/gateway-model.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { deriveServiceEndpoints, getEndpoints, type ServiceEndpoints } from "../model/service-endpoints.ts";
 import { deriveServiceRegistry, isVisible, type ServiceModel, type ServiceRegistry } from "../model/service-model.ts";
-import { deriveOutboundScopes, destinationService, type OutboundScopes } from "../model/sidecar-scope.ts";
-import { deriveVirtualServices, type VirtualServices } from "../model/virtual-service-model.ts";
+import { deriveOutboundScopes, destinationService, type OutboundScopes, type ScopedService } from "../model/sidecar-scope.ts";
+import { deriveVirtualServices, type VirtualServiceModel, type VirtualServices } from "../model/virtual-service-model.ts";
 import { blackHoleCluster, blackHoleName, connectOriginateCluster, connectOriginateName, passthroughCluster, passthroughName } from "./cluster.ts";
 import { deriveOutboundClusters, type OutboundClusters } from "./outbound-clusters.ts";
 import { connectOriginateListener } from "./gateway-listener.ts";
 import { nameTable } from "./outbound-name-table.ts";
 import { outboundListeners, virtualOutboundListener, type ListenerPort } from "./outbound-listener.ts";
-import { deriveOutboundPorts, type OutboundPort } from "./outbound-port.ts";
+import { deriveOutboundPorts, listenerParts, type OutboundPort } from "./outbound-port.ts";
 import { outboundRoutes } from "./outbound-route.ts";
 import { encodeResource, sameResource, sameScopedResource, scopedResourceKey, type EncodedResource, type ScopedEncodedResource } from "./resource.ts";
 import { AccessLogPolicies } from "./telemetry-access-log.ts";
@@ -101,11 +101,15 @@ function deriveFixedListeners(graph: CollectionGraph, { inputs, scopes, registry
 }
 
 function deriveListeners(graph: CollectionGraph, ports: Collection<OutboundPort>, model: MeshModel, policies: AccessLogPolicies): Collection<ScopedEncodedResource> {
+  const parts = graph.derive("listener-parts", ports, (port, reader) => {
+    const virtualServices = port.virtualServices.filter((key) => reader.get(model.virtualServices.layer4, key) !== undefined);
+    return listenerParts({ ...port, virtualServices }, (entry) => serviceOfEntry(entry, model.registry, reader));
+  });
   return graph.derive(
     "lds-outbound",
-    ports,
+    parts,
     (port, reader) => {
-      const resolved = resolvePort(port, model, reader);
+      const resolved = resolvePort(port, model, model.virtualServices.layer4, reader);
       if (resolved === undefined) return [];
       const accessLogs = policies.logsFor({ namespace: port.namespace, labels: port.labels }, "CLIENT", resolved.mesh, reader);
       return outboundListeners({ ...resolved, accessLogs }).map((listener) => scoped(ListenerSchema, port.scope, listener));
@@ -119,7 +123,7 @@ function deriveRoutes(graph: CollectionGraph, ports: Collection<OutboundPort>, m
     "rds-outbound",
     ports,
     (port, reader) => {
-      const resolved = resolvePort(port, model, reader);
+      const resolved = resolvePort(port, model, model.virtualServices.models, reader);
       // Where nothing speaks HTTP no listener asks for routes.
       if (resolved === undefined || !resolved.services.some((service) => (port.protocol ?? service.port.protocol) !== "tcp" && (port.protocol ?? service.port.protocol) !== "tls")) return [];
       return outboundRoutes(resolved).map((routes) => scoped(RouteConfigurationSchema, port.scope, routes));
@@ -135,7 +139,7 @@ function deriveNameTables(graph: CollectionGraph, { scopes, registry, endpoints 
     scopes.scopes,
     (scope, reader) => {
       if (!scope.dnsCapture) return [];
-      const services = scope.services.flatMap(({ key, registry: registered }) => reader.get(registered === "Kubernetes" ? registry.kubernetes : registry.entries, key) ?? []);
+      const services = scope.services.flatMap((entry) => serviceOfEntry(entry, registry, reader) ?? []);
       const table = nameTable(services, (service) => service.ports.flatMap((port) => getEndpoints(endpoints, service, port.port, reader)));
       return [[scopedResourceKey(scope.scope, ""), { scope: scope.scope, resource: encodeResource(NameTableSchema, "", table) }]];
     },
@@ -143,7 +147,11 @@ function deriveNameTables(graph: CollectionGraph, { scopes, registry, endpoints 
   );
 }
 
-function resolvePort(port: OutboundPort, model: MeshModel, reader: CollectionReader): Omit<ListenerPort, "accessLogs"> | undefined {
+function serviceOfEntry({ key, registry: registered }: Pick<ScopedService, "key" | "registry">, registry: ServiceRegistry, reader: CollectionReader): ServiceModel | undefined {
+  return reader.get(registered === "Kubernetes" ? registry.kubernetes : registry.entries, key);
+}
+
+function resolvePort(port: OutboundPort, model: MeshModel, virtualServices: Collection<VirtualServiceModel>, reader: CollectionReader): Omit<ListenerPort, "accessLogs"> | undefined {
   const mesh = reader.get(model.inputs.mesh, meshKey);
   if (mesh === undefined) return undefined;
   const { namespace, labels } = port;
@@ -152,12 +160,12 @@ function resolvePort(port: OutboundPort, model: MeshModel, reader: CollectionRea
   return {
     port,
     mesh,
-    services: port.services.flatMap(({ key, registry }) => {
-      const service = reader.get(registry === "Kubernetes" ? model.registry.kubernetes : model.registry.entries, key);
+    services: port.services.flatMap((entry) => {
+      const service = serviceOfEntry(entry, model.registry, reader);
       const own = service?.ports.find((candidate) => candidate.port === port.port) ?? (port.protocol === undefined ? undefined : service?.ports[0]);
       return service === undefined || own === undefined ? [] : { service, port: { ...own, port: port.port } };
     }),
-    virtualServices: port.virtualServices.flatMap((key) => reader.get(model.virtualServices.models, key) ?? []),
+    virtualServices: port.virtualServices.flatMap((key) => reader.get(virtualServices, key) ?? []),
     serviceOf,
     ruleOf,
     hashOf: (destination, number) => effectivePolicy(ruleOf(destination.host), destination.subset, number, mesh).loadBalancer?.consistentHash,
