@@ -1,0 +1,43 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createLogger, systemClock } from "../../base/index.ts";
+import { CollectionGraph } from "../../kube/index.ts";
+import type { KeySetFacts } from "../model/request-authentication-keys.ts";
+import { config, createModelFixture } from "../testing/model-fixture.ts";
+import { KeySetIngest } from "./key-set-ingest.ts";
+
+test("keys are fetched where rules say, or where the issuer's document does; what is no key set stays out; what nobody asks for goes", async () => {
+  const { apply, remove, inputs } = createModelFixture();
+  const keySets = new CollectionGraph().source<KeySetFacts>("keys");
+  const answers: Readonly<Record<string, string>> = {
+    "https://a.example/keys": '{"keys":[{"kid":"a"}]}',
+    "https://b.example/.well-known/openid-configuration": '{"jwks_uri":"https://b.example/jwks"}',
+    "https://b.example/jwks": '{"keys":[{"kid":"b"}]}',
+    "https://c.example/keys": "<html>",
+  };
+  const asked: string[] = [];
+  const lines: string[] = [];
+  const log = createLogger({ scope: "pilot", level: "info", write: (line) => void lines.push(line) });
+  const fetchText = async (url: string): Promise<string> => {
+    asked.push(url);
+    return answers[url] ?? assert.fail(url);
+  };
+  const stop = new AbortController();
+  const running = new KeySetIngest({ requestAuthentications: inputs.requestAuthentications, keySets, fetchText, clock: systemClock, log }).run(stop.signal);
+  const rules = (jwtRules: readonly object[]): ReturnType<typeof config> => config("RequestAuthentication", "shop/tokens", { jwtRules });
+  apply(rules([{ issuer: "a", jwksUri: "https://a.example/keys" }, { issuer: "https://b.example" }, { issuer: "c", jwksUri: "https://c.example/keys" }, { issuer: "d", jwks: '{"keys":[]}' }]));
+  const until = async (done: () => boolean): Promise<void> => {
+    while (!done()) await systemClock.sleep(1);
+  };
+  await until(() => keySets.size === 2 && lines.length > 0);
+  assert.deepEqual([...keySets.values()].map(({ source, keys }) => `${source} ${keys}`).sort(), [
+    'https://a.example/keys {"keys":[{"kid":"a"}]}',
+    'issuer:https://b.example {"keys":[{"kid":"b"}]}',
+  ]);
+  assert.match(lines.join(""), /keys of a token issuer could not be fetched.*c\.example/);
+  remove(rules([]));
+  await until(() => keySets.size === 0);
+  assert.ok(asked.length >= 4);
+  stop.abort();
+  await running;
+});
