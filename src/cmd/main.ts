@@ -20,8 +20,7 @@ const interruptedExitCode = 130;
 const roles: Readonly<Record<string, () => Promise<RoleModule>>> = {
   cni: () => import("./cni.ts"),
   ztunnel: () => import("./ztunnel.ts"),
-  // What a pod's init container does must not load a whole proxy first.
-  proxy: () => (process.argv[3] === "istio-iptables" ? import("./sidecar-redirect.ts") : import("./proxy.ts")),
+  proxy: () => proxyRole(process.argv[3]),
   release: () => import("./release.ts"),
   pilot: () => import("./pilot.ts"),
   rollout: () => import("./rollout.ts"),
@@ -35,6 +34,12 @@ const roles: Readonly<Record<string, () => Promise<RoleModule>>> = {
   cluster: () => import("./cluster.ts"),
   doctor: () => import("./doctor.ts"),
 };
+
+/** What init containers and hooks of a pod do must not load a whole proxy first. */
+async function proxyRole(word: string | undefined): Promise<RoleModule> {
+  if (word === "istio-iptables") return await import("./sidecar-redirect.ts");
+  return word === "wait" || word === "request" ? await import("./proxy-agent.ts") : await import("./proxy.ts");
+}
 
 function thisRelease(): Release {
   const root = dirname(dirname(import.meta.dirname));

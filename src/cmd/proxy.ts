@@ -4,16 +4,15 @@ import { readFile } from "node:fs/promises";
 import { createLogger, systemClock, systemRandom, type LogThreshold } from "../base/index.ts";
 import { IstioCertificateClient } from "../dataplane/index.ts";
 import { listenTcp } from "../net/index.ts";
-import { Proxy, readSettings, runAgentCommand } from "../proxy/index.ts";
+import { Proxy, readSettings } from "../proxy/index.ts";
 import type { RoleContext } from "./role.ts";
 
 const labelsPath = "/etc/istio/pod/labels";
 const annotationsPath = "/etc/istio/pod/annotations";
 
-/** `serin proxy router|sidecar|waypoint`: the L7 data plane. `wait` and `request` ask the one that runs in this pod. */
+/** `serin proxy router|sidecar|waypoint`: the L7 data plane. */
 export async function run(context: RoleContext): Promise<number> {
   const { env, args, release, shutdown } = context;
-  if (args[0] === "wait" || args[0] === "request") return await runAgentCommand({ args, write: (text) => void process.stdout.write(text), clock: systemClock });
   const [labelsFile, annotationsFile] = await Promise.all([labelsPath, annotationsPath].map(async (path) => await readFile(path, "utf8").catch(() => undefined)));
   const settings = readSettings({ env, args, version: release.version, labelsFile, annotationsFile });
   const authority = new IstioCertificateClient({

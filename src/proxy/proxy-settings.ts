@@ -86,8 +86,8 @@ export function readSettings(sources: SettingsSources): ProxySettings {
     appMetrics: parseAppMetrics(envString(env, "ISTIO_PROMETHEUS_ANNOTATIONS", "")),
     logLevel: logLevelOf(env, args),
     ports: {
-      admin: envInteger(env, "ADMIN_PORT", 15_000),
-      stats: envInteger(env, "STATS_PORT", 15_020),
+      admin: envInteger(env, "ADMIN_PORT", portOf(proxyConfig, "proxyAdminPort", 15_000)),
+      stats: envInteger(env, "STATS_PORT", portOf(proxyConfig, "statusPort", 15_020)),
       envoyStats: envInteger(env, "ENVOY_STATS_PORT", 15_090),
       readiness: envInteger(env, "READINESS_PORT", 15_021),
     },
@@ -105,6 +105,13 @@ function readProxyConfig(env: Environment): Readonly<Record<string, unknown>> {
     throw userError("env-invalid", `PROXY_CONFIG is no YAML: ${messageOf(error)}`);
   }
   throw userError("env-invalid", "PROXY_CONFIG must be an object, such as {discoveryAddress: istiod.istio-system.svc:15012}");
+}
+
+function portOf(proxyConfig: Readonly<Record<string, unknown>>, name: string, fallback: number): number {
+  const value = proxyConfig[name];
+  if (value === undefined || value === 0) return fallback;
+  if (typeof value !== "number" || !Number.isInteger(value) || value < 1 || value > 65_535) throw userError("env-invalid", `PROXY_CONFIG: ${name} must be a port from 1 to 65535, got ${JSON.stringify(value)}`);
+  return value;
 }
 
 function urlOf(address: string): string {

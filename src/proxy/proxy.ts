@@ -47,6 +47,9 @@ export interface ProxyOptions {
 }
 
 const sweepMs = 1000;
+/** For tunnels to end after the last connection has. */
+const tunnelEndMs = 1000;
+const tunnelEndStepMs = 10;
 /** What the redirect of a pod's connections lets pass. */
 const redirectMark = 0x539;
 /** Access log files that are held open at once. */
@@ -140,12 +143,20 @@ export class Proxy {
       clearInterval(sweeper);
       this.#config.close();
       this.#connector.close();
+      await this.#tunnelsEnded(shutdown);
       this.#certificates.close();
       ended.abort();
       await Promise.all([background, ...[...this.#accessLogs.values()].map((accessLog) => accessLog.flush())]);
       await Promise.all(endpoints.map((endpoint) => endpoint.close()));
     }
     log.info("drained");
+  }
+
+  /** Idle tunnels end in order, so that their peers do not take our end for a fault. */
+  async #tunnelsEnded(shutdown: Shutdown): Promise<void> {
+    const { clock } = this.#options;
+    const deadline = clock.steadyMs() + tunnelEndMs;
+    while (this.#connector.tunnelConnections > 0 && clock.steadyMs() < deadline && !shutdown.force.aborted) await clock.sleep(tunnelEndStepMs);
   }
 
   #xdsClient(): DeltaXdsClient {

@@ -23,8 +23,6 @@ export interface ChainService {
   readonly maxConnections: number;
   /** The server's name is the name of the cluster, as for traffic between networks. */
   readonly clusterByServerName: boolean;
-  /** Whether Istio's metrics are counted for raw connections. */
-  readonly counted: boolean;
   readonly serves:
     | { readonly kind: "http"; readonly http: HttpSpec }
     | { readonly kind: "tcp"; readonly tcp: TcpSpec }
@@ -61,7 +59,7 @@ export function compileChainService(messages: readonly Filter[], where: string, 
       if (filter !== undefined) filters.push(filter);
     }
   }
-  return { filters, maxConnections, clusterByServerName, counted: messages.some(({ name }) => name === "istio.stats"), serves: compileTerminal(terminal, where, notes) };
+  return { filters, maxConnections, clusterByServerName, serves: compileTerminal(terminal, where, notes) };
 }
 
 /** The name that the client asked for is sent on by what dials anyway. */
