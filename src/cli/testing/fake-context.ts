@@ -23,6 +23,8 @@ export class FakeContext implements CliContext {
   readonly interactive = false;
   readonly otherVerbs = { cluster: ["create", "delete"] };
   readonly signal = new AbortController().signal;
+  /** `Kind/name` of what was applied. */
+  readonly applied: string[] = [];
   /** What `installer.remove` was asked for. */
   readonly removed: unknown[] = [];
   output = "";
@@ -42,7 +44,7 @@ export class FakeContext implements CliContext {
   readonly confirm = async (): Promise<boolean> => this.#cluster?.confirms ?? false;
   readonly connect = async (): Promise<KubeClient> => {
     if (this.#cluster === undefined) throw new Error("no cluster");
-    return fakeClient(this.#cluster);
+    return fakeClient(this.#cluster, this.applied);
   };
   readonly requestOfPod = async (_flags: unknown, { method, pod, namespace, port, path }: PodRequest): Promise<{ status: number; text: string }> => {
     const text = this.#cluster?.pods?.[`${method} ${pod}.${namespace}:${port}${path}`];
@@ -63,9 +65,19 @@ export class FakeContext implements CliContext {
   };
 }
 
-/** Of a client, what the verbs use: lists with equality selectors, and GET. */
-function fakeClient({ objects = {}, answers = {} }: FakeCluster): KubeClient {
-  const client: Pick<KubeClient, "list" | "raw"> = {
+/** Of a client, what the verbs use: lists with equality selectors, GET and apply. */
+function fakeClient({ objects = {}, answers = {} }: FakeCluster, applied: string[]): KubeClient {
+  const client: Pick<KubeClient, "get" | "list" | "apply" | "patchMerge" | "raw"> = {
+    get: async <Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string, namespace?: string) =>
+      (objects[kind.kind] ?? []).find(({ metadata }) => metadata.name === name && metadata.namespace === namespace) as Value | undefined,
+    apply: async (kind, object) => {
+      applied.push(`${kind.kind}/${object.metadata.name ?? ""}`);
+      return object;
+    },
+    patchMerge: async <Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string) => {
+      applied.push(`patch ${kind.kind}/${name}`);
+      return { metadata: { name } } as Value;
+    },
     list: async <Value extends KubernetesObject>(kind: KindDefinition<Value>, { namespace, labelSelector = "" }: ListOptions = {}) => {
       const wanted = labelSelector.split(",").filter((part) => part !== "").map((part) => part.split("="));
       const items = (objects[kind.kind] ?? []).filter(

@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseAllDocuments } from "yaml";
+import { describeError } from "../base/index.ts";
+import { createProgram } from "./program.ts";
+import { FakeContext, type FakeCluster } from "./testing/fake-context.ts";
+
+async function serin(line: string, cluster: FakeCluster = {}): Promise<FakeContext> {
+  const context = new FakeContext(cluster);
+  await createProgram(context).parseAsync(line.split(" "), { from: "user" });
+  return context;
+}
+
+async function refused(line: string, text: string, cluster: FakeCluster = {}): Promise<void> {
+  await assert.rejects(serin(line, cluster), (error) => {
+    assert.equal(describeError(error), text);
+    return true;
+  });
+}
+
+test("a manifest begins with the namespace, ends with webhooks, and holds what install applies", async () => {
+  const { output } = await serin("manifest generate --set profile=default");
+  const objects = parseAllDocuments(output).map((document) => document.toJS() as { kind: string; metadata: { name: string } });
+  assert.deepEqual([objects[0]?.kind, objects[0]?.metadata.name], ["Namespace", "istio-system"]);
+  assert.equal(objects.at(-1)?.kind, "ValidatingWebhookConfiguration");
+  assert.ok(objects.some(({ kind, metadata }) => kind === "Deployment" && metadata.name === "istio-ingressgateway"));
+});
+
+test("what is wrong with flags and files is said with the place and what was meant", async () => {
+  await refused("manifest generate --set profile=ambiant", 'spec.profile: there is no profile "ambiant"; did you mean "ambient"?; known are ambient, default, demo, empty, minimal, preview, remote, stable');
+  await refused("manifest generate --set values.pilot.autoscaleEnable=false", "spec.values.pilot.autoscaleEnable: is not a key of any release from 1.6 to 1.31; did you mean spec.values.pilot.autoscaleEnabled?");
+  await refused("manifest generate --set component.pilot.enabled=true", "spec.component: is not a field that is known here; did you mean components?");
+  await refused("manifest generate -f iop.yaml", "iop.yaml:3:1: All mapping items must start at the same column", { files: { "iop.yaml": "spec:\n  profile: default\n components\n" } });
+  await refused("manifest generate -f gone.yaml", "gone.yaml cannot be read");
+  await refused("install --readiness-timeout soon -y", '--readiness-timeout must be a time such as 90, 300s or 5m, got "soon"');
+  const context = new FakeContext({});
+  await assert.rejects(createProgram(context).parseAsync(["install", "--upgrade-gateway"], { from: "user" }));
+  assert.equal(context.errors, "error: unknown option '--upgrade-gateway'\n(Did you mean --upgrade-gateways?)\n");
+});
+
+test("an upgrade in place needs what it upgrades, and the profile that it was installed with", async () => {
+  await refused("upgrade -y", "there is no control plane istiod in namespace istio-system\n  hint: install one: serin install; or move between revisions: serin upgrade start -f <file>");
+  const installed: FakeCluster = {
+    objects: {
+      Deployment: [{ metadata: { name: "istiod", namespace: "istio-system" }, spec: { template: { spec: { containers: [{ name: "discovery", image: "h/pilot:1.17.0" }] } } } } as never],
+      ConfigMap: [{ metadata: { name: "values", namespace: "istio-system" }, data: { "merged-values": '{"profile":"ambient"}' } } as never],
+    },
+  };
+  await refused("upgrade -y", "the control plane was installed with profile ambient, and the upgrade names none\n  hint: give the files and flags of the installation again: serin upgrade --set profile=ambient", installed);
+  const { output } = await serin("upgrade -y --set profile=ambient", installed);
+  assert.match(output, /^Upgrade of Istio 1.17.0 to 1.18.1 in place\n✔ Upgrade complete: the control plane is at 1.18.1\n/);
+});
+
+const injector = (revision: string, labels: Record<string, string> = {}, names: readonly string[] = []) =>
+  ({
+    metadata: { name: `istio-sidecar-injector-${revision}`, labels: { app: "sidecar-injector", "istio.io/rev": revision, ...labels } },
+    webhooks: ["rev.namespace.sidecar-injector.istio.io", ...names].map((name) => ({ name, clientConfig: { service: { name: `istiod-${revision}`, namespace: "istio-system", path: "/inject" }, caBundle: "Q0E=" } })),
+  }) as never;
+
+const tagged: FakeCluster = {
+  objects: {
+    Deployment: ["default", "canary"].map((revision) => ({ metadata: { name: `istiod-${revision}`, namespace: "istio-system", labels: { app: "istiod", "istio.io/rev": revision } } })),
+    MutatingWebhookConfiguration: [injector("default", {}, ["namespace.sidecar-injector.istio.io"]), injector("canary"), { metadata: { name: "istio-revision-tag-prod", labels: { app: "sidecar-injector", "istio.io/rev": "default", "istio.io/tag": "prod" } } }],
+    Namespace: [{ metadata: { name: "shop", labels: { "istio.io/rev": "prod" } } }],
+  },
+};
+
+test("a tag is set where its revision is, moved only on request, and listed with who uses it", async () => {
+  await refused("tag set prod --revision odl", 'there is no revision "odl" in the cluster\n  hint: installed are canary, default', tagged);
+  await refused("tag set prod --revision canary", 'the tag "prod" leads to revision "default" already\n  hint: to move it: serin tag set prod --revision canary --overwrite', tagged);
+  await refused("tag set canary --revision default", 'a tag cannot be called "canary": a revision is\n  hint: choose another name', tagged);
+  const moved = await serin("tag set prod --revision canary --overwrite", tagged);
+  assert.deepEqual(moved.applied, ["MutatingWebhookConfiguration/istio-revision-tag-prod"]);
+  assert.match(moved.output, /^Revision tag "prod" moved, referencing control plane revision "canary"/);
+  assert.equal((await serin("tag list", tagged)).output, "TAG    REVISION   NAMESPACES\nprod   default    shop\n");
+});
+
+test("the tag default switches the unnamed control plane's own webhooks off, and leads as the revision's do", async () => {
+  const { applied } = await serin("tag set default --revision canary", tagged);
+  assert.deepEqual(applied, ["MutatingWebhookConfiguration/istio-revision-tag-default", "ValidatingWebhookConfiguration/istiod-default-validator", "patch MutatingWebhookConfiguration/istio-sidecar-injector-default"]);
+  const { output } = await serin("tag generate default --revision canary", tagged);
+  assert.match(output, /name: istiod-canary\n[\s\S]*caBundle: Q0E=/);
+});
+
+test("profiles are listed, dumped and compared", async () => {
+  assert.match((await serin("profile list")).output, /^Istio configuration profiles:\n {4}ambient\n {4}default\n/);
+  assert.match((await serin("profile dump ambient --config-path components.cni")).output, /^enabled: true\n$/);
+  assert.match((await serin("profile diff default minimal")).output, /-\s+- enabled: true\n\+\s+- enabled: false\n/);
+});
+
+test("two manifests are compared object by object", async () => {
+  const map = (value: string) => `kind: ConfigMap\nmetadata: { name: a, namespace: n }\ndata: { x: ${value} }\n`;
+  const files = { "a.yaml": map("one"), "b.yaml": map("two"), "c.yaml": `${map("one")}---\nkind: Secret\nmetadata: { name: s }\n` };
+  assert.equal((await serin("manifest diff a.yaml a.yaml", { files })).output, "Manifests are identical\n");
+  await refused("manifest diff a.yaml b.yaml", "1 object differs", { files });
+  assert.equal((await serin("manifest diff a.yaml c.yaml --ignore Secret", { files })).output, "Manifests are identical\n");
+});
+
+test("an IstioOperator file becomes values of charts", async () => {
+  const files = { "iop.yaml": "spec: { profile: minimal, revision: b, hub: h, values: { pilot: { env: { A: x } } }, components: { ingressGateways: [{ name: edge, enabled: true, k8s: { env: [{ name: B, value: y }] } }] } }\n" };
+  const { output } = await serin("manifest translate -f iop.yaml", { files });
+  assert.match(output, /# helm install istiod istio\/istiod -n istio-system -f <this document>\nprofile: minimal\nrevision: b\nglobal:\n {2}hub: h\nenv:\n {2}A: x\n/);
+  assert.match(output, /# helm install edge istio\/gateway [\s\S]*env:\n {2}B: y\n/);
+});

@@ -1,0 +1,129 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { describeError, systemClock } from "../base/index.ts";
+import { renderDefaultRevision, renderInstall, resolveSettings } from "../install/index.ts";
+import { applyComponents, removeInstalled } from "./index.ts";
+import { MemoryCluster } from "./testing/memory-cluster.ts";
+
+const definitions = [{ apiVersion: "apiextensions.k8s.io/v1", kind: "CustomResourceDefinition", metadata: { name: "virtualservices.networking.istio.io" } }];
+
+interface Flags {
+  readonly upgradeGateways?: boolean;
+  readonly identity?: string;
+}
+
+async function install(cluster: MemoryCluster, setFlags: readonly string[], flags: Flags = {}): Promise<{ done: string[]; notes: string[] }> {
+  const { value: settings } = resolveSettings({ specs: [], setFlags }, { hub: "h", tag: "1" });
+  assert.ok(settings);
+  const { components } = renderInstall(settings, { istio: definitions, rollout: [] });
+  const defaultRevision = renderDefaultRevision(settings);
+  const [done, notes]: [string[], string[]] = [[], []];
+  await applyComponents({
+    client: cluster,
+    clock: { ...systemClock, sleep: async () => await new Promise((resolve) => setImmediate(resolve)) },
+    settings,
+    components,
+    ...(defaultRevision === undefined ? {} : { defaultRevision }),
+    upgradeGateways: flags.upgradeGateways === true,
+    identity: flags.identity ?? "me",
+    onDone: (component) => void done.push(component.done),
+    onNote: (note) => void notes.push(note),
+    readyTimeoutMs: 1000,
+  });
+  return { done, notes };
+}
+
+const refusal = (text: string) => (error: unknown) => {
+  assert.equal(describeError(error), text);
+  return true;
+};
+
+test("webhooks come after what they lead to, and the first revision becomes the default", async () => {
+  const cluster = new MemoryCluster();
+  const { done, notes } = await install(cluster, []);
+  assert.deepEqual([done, notes], [["Istio core installed", "Istiod installed", "Ingress gateways installed"], []]);
+  const order = ["Namespace/istio-system", "CustomResourceDefinition/virtualservices.networking.istio.io", "ServiceAccount/istio-system/istiod", "Deployment/istio-system/istiod", "MutatingWebhookConfiguration/istio-sidecar-injector", "ValidatingWebhookConfiguration/istiod-default-validator"];
+  assert.deepEqual(cluster.writes.filter((write) => order.includes(write.slice("apply ".length))).map((write) => write.slice("apply ".length)), order);
+  assert.equal(cluster.find("Lease", "serin-install", "istio-system")?.["spec"] === undefined, false);
+});
+
+test("a second revision leaves gateway, default and tags where they are, and says so", async () => {
+  const cluster = new MemoryCluster();
+  await install(cluster, ["values.revisionTags={prod}"]);
+  const { notes } = await install(cluster, ["revision=canary", "values.revisionTags={prod}"]);
+  assert.deepEqual(notes, [
+    `tag "prod" stays with revision "default"; to move it: serin tag set prod --revision canary --overwrite`,
+    `gateway istio-system/istio-ingressgateway stays with revision "default"; --upgrade-gateways moves it to "canary"`,
+    `revision "default" stays the default: its injector and its validator are as they were`,
+  ]);
+  const revisionOf = (kind: string, name: string, namespace?: string) => cluster.find(kind, name, namespace)?.metadata.labels?.["istio.io/rev"];
+  assert.equal(revisionOf("Deployment", "istio-ingressgateway", "istio-system"), "default");
+  assert.equal(revisionOf("MutatingWebhookConfiguration", "istio-revision-tag-prod"), "default");
+  assert.equal(revisionOf("ValidatingWebhookConfiguration", "istiod-default-validator"), "default");
+  await install(cluster, ["revision=canary"], { upgradeGateways: true });
+  assert.equal(revisionOf("Deployment", "istio-ingressgateway", "istio-system"), "canary");
+});
+
+test("an installation that was broken off goes on where it was", async () => {
+  const cluster = new MemoryCluster();
+  let writes = 0;
+  cluster.onWrite = () => {
+    writes += 1;
+    if (writes === 20) throw new Error("the machine is switched off");
+  };
+  await assert.rejects(install(cluster, []), /switched off/);
+  assert.deepEqual(cluster.names("MutatingWebhookConfiguration"), []);
+  const { done } = await install(cluster, []);
+  assert.equal(done.length, 3);
+});
+
+test("two installations at once wait for each other", async () => {
+  const cluster = new MemoryCluster();
+  cluster.put("Lease", { metadata: { name: "serin-install", namespace: "istio-system" }, spec: { holderIdentity: "ann@there (pid 7)", renewTime: "2026-01-01T00:00:00Z" } } as never);
+  const second = install(cluster, [], { identity: "me" });
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.deepEqual(cluster.names("Deployment"), []);
+  cluster.put("Lease", { metadata: { name: "serin-install", namespace: "istio-system" }, spec: { holderIdentity: "" } } as never);
+  assert.deepEqual((await second).notes, ["ann@there (pid 7) is installing at the moment; waiting for it to end"]);
+});
+
+test("nothing is written when a name is taken, definitions are missing, rights are missing or somebody else owns an object", async () => {
+  const cluster = new MemoryCluster();
+  const refused = async (flags: readonly string[], text: string): Promise<void> => {
+    const before = cluster.writes.length;
+    await assert.rejects(install(cluster, flags), refusal(text));
+    assert.equal(cluster.writes.length, before);
+  };
+  await refused(
+    ["components.base.enabled=false"],
+    "the definitions of Istio's kinds (virtualservices.networking.istio.io, …) are not in the cluster, and this installation brings none\n  hint: enable components.base, or install it first: serin install --set profile=empty --set components.base.enabled=true",
+  );
+  cluster.put("MutatingWebhookConfiguration", { metadata: { name: "istio-revision-tag-prod", labels: { app: "sidecar-injector", "istio.io/tag": "prod", "istio.io/rev": "old" } } });
+  await refused(["revision=prod"], `revision "prod" cannot be installed: a tag of that name leads to revision "old"\n  hint: choose another name, or remove the tag: serin tag remove prod`);
+  cluster.put("Deployment", { metadata: { name: "istiod-b", namespace: "elsewhere", labels: { app: "istiod", "istio.io/rev": "b" } } });
+  await refused(["revision=b"], `revision "b" is installed in namespace elsewhere already, and cannot be in istio-system as well\n  hint: choose another name: webhooks find a revision by its name alone`);
+  cluster.put("Deployment", { metadata: { name: "istiod", namespace: "istio-system", ownerReferences: [{ apiVersion: "v1beta1", kind: "Istio", name: "istio-sample", uid: "1", controller: true }] } });
+  await refused(
+    [],
+    "nothing was written, as objects of these names are looked after by somebody else:\n  Deployment istio-system/istiod belongs to Istio istio-sample\n  hint: install under another revision (--revision), or delete their owner first",
+  );
+  cluster.denied.add("create clusterroles").add("patch clusterroles");
+  await refused(
+    ["profile=minimal", "revision=c"],
+    "nothing was written, as you may not do everything that this installation needs:\n  create, patch clusterroles.rbac.authorization.k8s.io\n  hint: use the kubeconfig of a cluster administrator, or ask one for these rights",
+  );
+});
+
+test("a removal takes webhooks first, and leaves what all revisions share", async () => {
+  const cluster = new MemoryCluster();
+  await install(cluster, ["profile=ambient"]);
+  await install(cluster, ["profile=minimal", "revision=canary"]);
+  cluster.writes.length = 0;
+  await removeInstalled({ client: cluster, what: { revision: "canary" }, onRemoved: () => undefined });
+  assert.match(cluster.writes[0] ?? "", /WebhookConfiguration/);
+  assert.deepEqual(cluster.names("Deployment"), ["istio-system/istio-ingressgateway", "istio-system/istiod", "serin-system/serin-rollout"]);
+  await removeInstalled({ client: cluster, what: { revision: "default" }, onRemoved: () => undefined });
+  assert.deepEqual(cluster.names("DaemonSet"), ["istio-system/istio-cni-node"]);
+  await removeInstalled({ client: cluster, what: "everything", onRemoved: () => undefined });
+  assert.deepEqual([cluster.names("DaemonSet"), cluster.names("MutatingWebhookConfiguration"), cluster.names("CustomResourceDefinition").length], [[], [], 1]);
+});
