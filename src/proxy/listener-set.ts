@@ -7,6 +7,8 @@ import type { TlsSpec } from "./tls/tls-spec.ts";
 
 export interface ListenerSetOptions extends Omit<ListenerRuntime, "standsFor" | "chains"> {
   readonly chains: Omit<ListenerRuntime["chains"], "enter">;
+  /** Connections of a listener or chain that is gone are closed after this time. */
+  readonly leavingLimitMs: number;
 }
 
 /** A connection of a removed listener or chain is closed after this time without a request. */
@@ -21,7 +23,8 @@ export class ListenerSet {
   readonly #active = new Map<string, ActiveListener>();
   /** Those that stand for a destination, by `address port`. */
   #destinations = new Map<string, ActiveListener>();
-  readonly #leaving = new Set<ActiveListener>();
+  /** With the time since when. */
+  readonly #leaving = new Map<ActiveListener, number>();
   #draining: "nothing" | "inbound" | "all" = "nothing";
   #triedMs = 0;
 
@@ -94,7 +97,7 @@ export class ListenerSet {
     this.#indexDestinations();
     known.stopListening();
     known.drain();
-    this.#leaving.add(known);
+    this.#leaving.set(known, this.#options.clock.steadyMs());
   }
 
   /** Gives a stream to an internal listener; false when there is none of that name. */
@@ -130,12 +133,14 @@ export class ListenerSet {
 
   /** To be called once a second. */
   sweep(): void {
-    for (const listener of this.#all()) listener.sweep(leavingQuietMs);
-    for (const listener of this.#leaving) {
+    const nowMs = this.#options.clock.steadyMs();
+    const { leavingLimitMs } = this.#options;
+    for (const listener of this.#all()) listener.sweep(leavingQuietMs, leavingLimitMs);
+    for (const [listener, sinceMs] of this.#leaving) {
       listener.closeIdle(leavingQuietMs);
+      if (nowMs - sinceMs >= leavingLimitMs) listener.closeAll();
       if (listener.connections === 0) this.#leaving.delete(listener);
     }
-    const nowMs = this.#options.clock.steadyMs();
     if (this.#draining !== "nothing" || nowMs - this.#triedMs < rebindMs) return;
     this.#triedMs = nowMs;
     for (const listener of this.#active.values()) if (!listener.bound) listener.bind().catch(() => undefined);
@@ -151,7 +156,7 @@ export class ListenerSet {
   }
 
   #all(): ActiveListener[] {
-    return [...this.#active.values(), ...this.#leaving];
+    return [...this.#active.values(), ...this.#leaving.keys()];
   }
 
   #indexDestinations(): void {

@@ -30,6 +30,8 @@ export interface ProxySettings {
   readonly metadata: Readonly<Record<string, unknown>>;
   /** Listening goes on at least this long after the first request to end. */
   readonly drainMs: number;
+  /** Connections of configuration that is gone are closed after this time (`drainDuration`). */
+  readonly connectionDrainMs: number;
   /** The application's probes, and where its metrics are; as the injector tells. */
   readonly appProbers: Readonly<Record<string, AppProbe>>;
   readonly appMetrics: AppMetrics | undefined;
@@ -82,6 +84,7 @@ export function readSettings(sources: SettingsSources): ProxySettings {
     workloadName: envString(env, "ISTIO_META_WORKLOAD_NAME", labels["app"] ?? "unknown"),
     labels,
     drainMs: drainMsOf(env, proxyConfig),
+    connectionDrainMs: secondsOf(stringOf(proxyConfig["drainDuration"]) ?? "45s", "drainDuration") * 1000,
     appProbers: parseAppProbers(envString(env, "ISTIO_KUBE_APP_PROBERS", "")),
     appMetrics: parseAppMetrics(envString(env, "ISTIO_PROMETHEUS_ANNOTATIONS", "")),
     logLevel: logLevelOf(env, args),

@@ -101,6 +101,7 @@ export class Proxy {
       listen: options.listen,
       contexts,
       localIdentity: this.#identity,
+      leavingLimitMs: settings.connectionDrainMs,
       observeRefused: (listener, info) => observer.refused(listener, info),
       clock,
       log: log.scoped("listener"),

@@ -99,13 +99,15 @@ export function compileListener(message: Listener, notes: ConfigNotes): Listener
   };
 }
 
-/** Names that are used twice get their place in the list. */
+/** Names that are used twice are told apart by their transport, as upstream has a chain for each, and then by their order. */
 function distinct(chains: readonly ChainSpec[]): ChainSpec[] {
-  const seen = new Set<string>();
-  return chains.map((chain, index) => {
-    const name = seen.has(chain.name) ? `${chain.name}#${index}` : chain.name;
-    seen.add(name);
-    return { ...chain, name };
+  const seen = new Map<string, number>();
+  const uses = (name: string): number => chains.filter((chain) => chain.name === name).length;
+  return chains.map((chain) => {
+    const name = uses(chain.name) === 1 ? chain.name : `${chain.name} (${chain.tls === undefined ? "raw" : "tls"})`;
+    const before = seen.get(name) ?? 0;
+    seen.set(name, before + 1);
+    return { ...chain, name: before === 0 ? name : `${name} ${before + 1}` };
   });
 }
 

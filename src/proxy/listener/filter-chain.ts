@@ -63,9 +63,9 @@ export class FilterChainRuntime {
     return this.#http?.requests ?? 0;
   }
 
-  /** Whether the chain can go on with another specification: how connections are secured and spoken to stays. */
+  /** Whether the chain can go on with another specification: who may connect by which transport stays, and what is spoken. */
   accepts(spec: ChainSpec): boolean {
-    return spec.serves.kind === this.#spec.serves.kind && (spec.tls === undefined) === (this.#spec.tls === undefined);
+    return spec.serves.kind === this.#spec.serves.kind && admission(spec) === admission(this.#spec);
   }
 
   reconfigure(spec: ChainSpec): void {
@@ -173,6 +173,11 @@ export class FilterChainRuntime {
     if (this.#draining) server.drain();
     return server;
   }
+}
+
+/** Whom the chain's TLS lets in; another certificate of ours changes nothing in that. */
+function admission({ tls }: ChainSpec): string {
+  return tls === undefined ? "raw" : JSON.stringify([tls.clientCertificate, tls.roots, tls.subjectAltNames, tls.publicKeyHashes, tls.certificateHashes]);
 }
 
 function refuse(stream: ByteStream): void {

@@ -40,8 +40,8 @@ export class ActiveListener {
   #spec: ListenerSpec;
   #chains = new Map<string, FilterChainRuntime>();
   #defaultChain: FilterChainRuntime | undefined;
-  /** Chains that the configuration no longer has, until their last connection ends. */
-  readonly #leaving = new Set<FilterChainRuntime>();
+  /** Chains that the configuration no longer has, with the time since when, until their last connection ends. */
+  readonly #leaving = new Map<FilterChainRuntime, number>();
   #draining = false;
   /** Connections that have no chain yet, with the time since when. */
   readonly #opening = new Map<ByteStream, number>();
@@ -80,7 +80,7 @@ export class ActiveListener {
 
   /** With those that only serve what they have. */
   chains(): FilterChainRuntime[] {
-    return [...this.#chains.values(), ...(this.#defaultChain === undefined ? [] : [this.#defaultChain]), ...this.#leaving];
+    return [...this.#chains.values(), ...(this.#defaultChain === undefined ? [] : [this.#defaultChain]), ...this.#leaving.keys()];
   }
 
   /** Connections stay with the chain of their name; a chain that is gone, or serves something else now, drains. */
@@ -130,11 +130,16 @@ export class ActiveListener {
     for (const chain of this.chains()) chain.closeAll();
   }
 
-  /** To be called once a second; `leavingQuietMs` is how long a connection of a chain that is gone may be quiet. */
-  sweep(leavingQuietMs: number): void {
+  /**
+   * To be called once a second. Connections of a chain that is gone may be quiet for `leavingQuietMs`, and live on for
+   * `leavingLimitMs`.
+   */
+  sweep(leavingQuietMs: number, leavingLimitMs: number): void {
     for (const chain of this.chains()) chain.sweep();
-    for (const chain of this.#leaving) {
+    const nowMs = this.#runtime.clock.steadyMs();
+    for (const [chain, sinceMs] of this.#leaving) {
       chain.closeIdle(leavingQuietMs);
+      if (nowMs - sinceMs >= leavingLimitMs) chain.closeAll();
       if (chain.connections === 0) this.#leaving.delete(chain);
     }
   }
@@ -244,7 +249,7 @@ export class ActiveListener {
 
   #leave(chain: FilterChainRuntime): void {
     chain.drain();
-    this.#leaving.add(chain);
+    this.#leaving.set(chain, this.#runtime.clock.steadyMs());
   }
 }
 
