@@ -99,6 +99,7 @@ export class ControlPlane {
     const model = deriveMeshModel(this.#graph, this.#inputs);
     const waypoints = deriveWaypoints(this.#graph, this.#inputs);
     const { routes } = model;
+    const [httpRoutes, grpcRoutes] = routes;
     const scopes = new ProxyScopes({ inputs: this.#inputs, scopes: model.scopes, settle: () => this.#graph.settle(), clock });
     const classic = deriveClassicGatewayResources(this.#graph, model);
     const references = deriveSecretReferences(this.#graph, { inputs: this.#inputs, groups: model.scopes.groups, mergedGateways: classic.merged });
@@ -112,9 +113,10 @@ export class ControlPlane {
     });
     this.#wanted = {
       placements: deriveGatewayPlacements(this.#graph, this.#inputs, waypoints, settings.revision),
-      gatewayStatuses: deriveGatewayStatuses(this.#graph, this.#inputs, [routes, ...l4Routes], waypoints, settings.revision),
+      gatewayStatuses: deriveGatewayStatuses(this.#graph, this.#inputs, [...routes, ...l4Routes], waypoints, settings.revision),
       routeStatuses: [
-        deriveRouteStatuses(this.#graph, this.#inputs, "HTTPRoute", routes, settings.revision),
+        deriveRouteStatuses(this.#graph, this.#inputs, "HTTPRoute", httpRoutes, settings.revision),
+        deriveRouteStatuses(this.#graph, this.#inputs, "GRPCRoute", grpcRoutes, settings.revision),
         deriveRouteStatuses(this.#graph, this.#inputs, "TLSRoute", tlsRoutes, settings.revision),
         deriveRouteStatuses(this.#graph, this.#inputs, "TCPRoute", tcpRoutes, settings.revision),
       ],

@@ -1,5 +1,5 @@
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
-import { gatewayClassKind, gatewayKind, httpRouteKind, tcpRouteKind, tlsRouteKind, type Gateway, type GatewayClass, type GatewayStatus, type ParentReference, type RouteParentStatus } from "../../api/gateway/index.ts";
+import { gatewayClassKind, gatewayKind, grpcRouteKind, httpRouteKind, tcpRouteKind, tlsRouteKind, type Gateway, type GatewayClass, type GatewayStatus, type ParentReference, type RouteParentStatus } from "../../api/gateway/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
 import { Reconciler, structurallyEqual, type Collection, type KubeClient } from "../../kube/index.ts";
 import { gatewayControllerName, type WantedGatewayStatus, type WantedRouteStatus } from "../model/index.ts";
@@ -68,6 +68,7 @@ async function writeGateway({ client, clock }: StatusWriterOptions, wanted: Want
 type AnyRoute = KubernetesObject & { spec: { parentRefs?: readonly Partial<ParentReference>[] }; status?: { parents?: RouteParentStatus[] } };
 const routeKinds: Readonly<Record<WantedRouteStatus["kind"], KindDefinition<AnyRoute>>> = {
   HTTPRoute: httpRouteKind,
+  GRPCRoute: grpcRouteKind,
   TLSRoute: tlsRouteKind,
   TCPRoute: tcpRouteKind,
 };

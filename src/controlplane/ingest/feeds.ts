@@ -1,5 +1,5 @@
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
-import { gatewayClassKind, gatewayKind, httpRouteKind, referenceGrantKind, tcpRouteKind, tlsRouteKind, type Gateway } from "../../api/gateway/index.ts";
+import { gatewayClassKind, gatewayKind, grpcRouteKind, httpRouteKind, referenceGrantKind, tcpRouteKind, tlsRouteKind, type Gateway } from "../../api/gateway/index.ts";
 import {
   authorizationPolicyKind,
   closedPolicySpec,
@@ -49,6 +49,7 @@ export function createFeeds(inputs: MeshInputs, revision: string, refused: Confi
       return facts === undefined ? undefined : { ...facts, programmed: isWaypointClass(facts.spec.gatewayClassName) && isProgrammed(object) };
     }),
     config(httpRouteKind, inputs.httpRoutes),
+    config(grpcRouteKind, inputs.grpcRoutes),
     config(tlsRouteKind, inputs.tlsRoutes),
     config(tcpRouteKind, inputs.tcpRoutes),
     config(referenceGrantKind, inputs.referenceGrants),

@@ -12,7 +12,7 @@ import type {
   VirtualService,
   WorkloadEntry,
 } from "../../api/istio/index.ts";
-import type { Gateway, HttpRoute, ReferenceGrant, TcpRoute, TlsRoute } from "../../api/gateway/index.ts";
+import type { Gateway, GrpcRoute, HttpRoute, ReferenceGrant, TcpRoute, TlsRoute } from "../../api/gateway/index.ts";
 
 /** What the model keeps of each object: only what translation reads, so that other changes of an object go no further. */
 
@@ -186,6 +186,7 @@ export type TlsRouteFacts = ConfigFacts<TlsRoute["spec"]>;
 export type TcpRouteFacts = ConfigFacts<TcpRoute["spec"]>;
 export type ReferenceGrantFacts = ConfigFacts<ReferenceGrant["spec"]>;
 export type AuthorizationPolicyFacts = ConfigFacts<AuthorizationPolicy["spec"]>;
+export type GrpcRouteFacts = ConfigFacts<GrpcRoute["spec"]>;
 export type PeerAuthenticationFacts = ConfigFacts<PeerAuthentication["spec"]>;
 export type VirtualServiceFacts = ConfigFacts<VirtualService["spec"]>;
 export type DestinationRuleFacts = ConfigFacts<DestinationRule["spec"]>;

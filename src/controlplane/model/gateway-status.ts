@@ -29,7 +29,7 @@ export interface WantedRouteStatus {
   readonly parents: readonly { readonly owned: boolean; readonly status: Omit<RouteParentStatus, "conditions"> & { readonly conditions: readonly WantedCondition[] } }[];
 }
 
-export type RouteKindName = "HTTPRoute" | "TLSRoute" | "TCPRoute";
+export type RouteKindName = "HTTPRoute" | "GRPCRoute" | "TLSRoute" | "TCPRoute";
 
 /** A route of any kind, judged. */
 export interface JudgedRoute extends Pick<RouteModel, "parents" | "unresolved"> {

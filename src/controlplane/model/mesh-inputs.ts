@@ -4,6 +4,7 @@ import type {
   DestinationRuleFacts,
   GatewayClassFacts,
   GatewayFacts,
+  GrpcRouteFacts,
   HttpRouteFacts,
   IstioGatewayFacts,
   MeshSettings,
@@ -41,6 +42,7 @@ export interface MeshInputs {
   readonly gatewayClasses: SourceCollection<GatewayClassFacts>;
   readonly gateways: SourceCollection<GatewayFacts>;
   readonly httpRoutes: SourceCollection<HttpRouteFacts>;
+  readonly grpcRoutes: SourceCollection<GrpcRouteFacts>;
   readonly tlsRoutes: SourceCollection<TlsRouteFacts>;
   readonly tcpRoutes: SourceCollection<TcpRouteFacts>;
   readonly referenceGrants: SourceCollection<ReferenceGrantFacts>;
@@ -74,6 +76,7 @@ export function createMeshInputs(graph: CollectionGraph): MeshInputs {
     gatewayClasses: source("gateway-classes"),
     gateways: source("gateways"),
     httpRoutes: source("http-routes"),
+    grpcRoutes: source("grpc-routes"),
     tlsRoutes: source("tls-routes"),
     tcpRoutes: source("tcp-routes"),
     referenceGrants: source("reference-grants"),

@@ -29,7 +29,7 @@ export interface AttachableRoute {
 /** Attachments to Gateways that are ours, and of HTTP to Services; other parents are other controllers' matter. */
 export function attachmentsOf(route: AttachableRoute, kind: string, inputs: MeshInputs, reader: CollectionReader): readonly ParentAttachment[] {
   return route.spec.parentRefs.flatMap((parentRef) => {
-    if (parentRef.kind === "Service" && (parentRef.group === "" || parentRef.group === "core")) return kind === "HTTPRoute" ? attachToService(route, parentRef, inputs, reader) : [];
+    if (parentRef.kind === "Service" && (parentRef.group === "" || parentRef.group === "core")) return kind === "HTTPRoute" || kind === "GRPCRoute" ? attachToService(route, parentRef, inputs, reader) : [];
     if (parentRef.group !== gatewayGroup || parentRef.kind !== "Gateway") return [];
     const gateway = reader.get(inputs.gateways, `${parentRef.namespace ?? route.namespace}/${parentRef.name}`);
     if (gateway === undefined || !isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];

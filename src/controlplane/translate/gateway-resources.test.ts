@@ -44,7 +44,7 @@ function gateways() {
       return localities.flatMap(({ lbEndpoints }) => lbEndpoints.flatMap((endpoint) => valueAt(endpoint, "endpoint", "address", "socketAddress", "address") ?? []));
     },
     table: (kind: keyof typeof sources, name: string): JsonObject => decodeResource(RouteConfigurationSchema, sources[kind][0].routes.get(scopedResourceKey(sources[kind][1], name))?.resource),
-    status: deriveGatewayStatuses(graph, inputs, [routes, ...l4Routes], deriveWaypoints(graph, inputs), "default"),
+    status: deriveGatewayStatuses(graph, inputs, [...routes, ...l4Routes], deriveWaypoints(graph, inputs), "default"),
     routeStatus: deriveRouteStatuses(graph, inputs, "TLSRoute", l4Routes[0], "default"),
     putSecret: (key: string, changes: Partial<SecretFacts> = {}): void => {
       const [namespaceName = "", name = ""] = key.split("/");

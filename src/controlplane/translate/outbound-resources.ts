@@ -4,7 +4,7 @@ import { NameTableSchema } from "../../wire/discovery/index.ts";
 import { ClusterSchema, ListenerSchema, RouteConfigurationSchema, type Cluster } from "../../wire/envoy/index.ts";
 import { deriveDestinationRules, destinationRuleFor, type DestinationRules } from "../model/destination-rule-model.ts";
 import { meshKey, type MeshSettings } from "../model/facts.ts";
-import { deriveRouteModels, type RouteModel } from "../model/gateway-model.ts";
+import { deriveRouteModels, type RouteModel, type RouteModels } from "../model/gateway-model.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { deriveServiceEndpoints, getEndpoints, type ServiceEndpoints } from "../model/service-endpoints.ts";
 import { deriveServiceRegistry, isVisible, type ServiceModel, type ServiceRegistry } from "../model/service-model.ts";
@@ -30,7 +30,7 @@ export interface MeshModel {
   readonly destinationRules: DestinationRules;
   readonly scopes: OutboundScopes;
   /** Of Gateway API. */
-  readonly routes: Collection<RouteModel>;
+  readonly routes: RouteModels;
 }
 
 export function deriveMeshModel(graph: CollectionGraph, inputs: MeshInputs): MeshModel {
@@ -44,15 +44,15 @@ export function deriveMeshModel(graph: CollectionGraph, inputs: MeshInputs): Mes
 }
 
 /**
- * The HTTPRoutes that are attached to a Service's port and hold for clients of a namespace: those of that namespace, else
+ * The HTTPRoutes and GRPCRoutes that are attached to a Service's port and hold for clients of a namespace: those of that namespace, else
  * those of the Service's own.
  */
 export function routesToService(service: ServiceModel, port: number, clientNamespace: string, { routes }: Pick<MeshModel, "routes">, reader: CollectionReader): readonly RouteModel[] {
   if (service.registry !== "Kubernetes") return [];
   const key = `${service.namespace}/${service.name}`;
   const attaches = ({ parents }: RouteModel): boolean => parents.some((parent) => parent.refused === undefined && parent.service?.key === key && (parent.service.port ?? port) === port);
-  const byService = routes.index("service", ({ parents }) => new Set(parents.flatMap((parent) => (parent.refused === undefined && parent.service !== undefined ? [parent.service.key] : []))));
-  const attached = reader.lookup(byService, key).filter(attaches);
+  const services = ({ parents }: RouteModel): ReadonlySet<string> => new Set(parents.flatMap((parent) => (parent.refused === undefined && parent.service !== undefined ? [parent.service.key] : [])));
+  const attached = routes.flatMap((collection) => reader.lookup(collection.index("service", services), key)).filter(attaches);
   const ofClient = attached.filter(({ route }) => route.namespace === clientNamespace);
   return ofClient.length > 0 ? ofClient : attached.filter(({ route }) => route.namespace === service.namespace);
 }

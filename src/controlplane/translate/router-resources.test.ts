@@ -21,8 +21,9 @@ function router(revision = "default") {
     ...fixture,
     routeTable: (gateway: string, port: number) => decodeResource(RouteConfigurationSchema, resources.routes.get(scopedResourceKey(gateway, `http.${port}`))?.resource) as unknown as RouteTable,
     listener: (gateway: string, name: string) => decodeResource(ListenerSchema, resources.listeners.get(scopedResourceKey(gateway, name))?.resource),
-    gatewayStatuses: deriveGatewayStatuses(fixture.graph, fixture.inputs, [routes, ...l4Routes], deriveWaypoints(fixture.graph, fixture.inputs), revision),
-    routeStatuses: deriveRouteStatuses(fixture.graph, fixture.inputs, "HTTPRoute", routes, revision),
+    gatewayStatuses: deriveGatewayStatuses(fixture.graph, fixture.inputs, [...routes, ...l4Routes], deriveWaypoints(fixture.graph, fixture.inputs), revision),
+    routeStatuses: deriveRouteStatuses(fixture.graph, fixture.inputs, "HTTPRoute", routes[0], revision),
+    grpcRouteStatuses: deriveRouteStatuses(fixture.graph, fixture.inputs, "GRPCRoute", routes[1], revision),
   };
 }
 
@@ -82,6 +83,30 @@ test("routes are looked at by the precedence of their matches, whatever the orde
     ],
   );
   assert.deepEqual(valueAt(host?.routes?.[3], "match", "headers"), [{ name: ":method", stringMatch: { exact: "GET" } }]);
+});
+
+test("a GRPCRoute leads services and methods as paths, on a Gateway as on a Service", () => {
+  const { apply, routeTable, grpcRouteStatuses } = router();
+  const parentRefs = [{ name: "edge", namespace: "shop" }, { group: "", kind: "Service", name: "web" }];
+  const matches = [
+    { method: { service: "shop.Cart" } },
+    { method: { service: "shop.Cart", method: "Add" }, headers: [{ name: "tenant", value: "a" }] },
+    { method: { method: "Ping" } },
+    { method: { type: "RegularExpression", service: "shop\\..*" } },
+  ];
+  const backendRefs = [{ name: "web", port: 80 }];
+  apply(...base, gateway(), config("GRPCRoute", "shop/cart", { parentRefs, rules: [{ matches, backendRefs }, { backendRefs }] }));
+  const paths = (routes: readonly JsonObject[]): readonly unknown[] => routes.map((entry) => Object.entries(entry["match"] as JsonObject).find(([key]) => /path|prefix|regex/i.test(key)));
+  const expected = [
+    ["path", "/shop.Cart/Add"],
+    ["pathSeparatedPrefix", "/shop.Cart"],
+    ["prefix", "/"],
+    ["safeRegex", { regex: "/shop\\..*/.+" }],
+    ["safeRegex", { regex: "/[^/]+/Ping" }],
+  ];
+  assert.deepEqual(paths(routeTable("shop/edge", 80).virtualHosts[0]?.routes ?? []), expected);
+  const { parents } = grpcRouteStatuses.get("shop/cart") ?? { parents: [] };
+  assert.deepEqual(parents.map(({ status }) => status.conditions.map((condition) => condition.status)), [["True", "True"], ["True", "True"]]);
 });
 
 test("a backend in another namespace needs a grant there; without one its share is answered by 500", () => {

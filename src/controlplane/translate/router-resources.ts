@@ -22,7 +22,7 @@ export interface RouterResources {
 
 export interface RouterSources {
   readonly inputs: MeshInputs;
-  readonly routes: Collection<RouteModel>;
+  readonly routes: readonly Collection<RouteModel>[];
   readonly l4Routes: readonly Collection<L4RouteModel>[];
 }
 
@@ -51,9 +51,9 @@ function deriveListeners(graph: CollectionGraph, { inputs, l4Routes }: RouterSou
 }
 
 function deriveRouteTables(graph: CollectionGraph, { inputs, routes }: RouterSources): Collection<ScopedEncodedResource> {
-  const byGateway = routes.index("gateway", acceptingGateways);
+  const byGateway = routes.map((collection) => collection.index("gateway", acceptingGateways));
   return perGateway(graph, "rds-gateways", inputs, (gateway, reader) => {
-    const attached = reader.lookup(byGateway, factsKey(gateway));
+    const attached = byGateway.flatMap((index) => reader.lookup(index, factsKey(gateway)));
     return gatewayRouteTables(gateway, { inputs, reader }).map((table) => encodeResource(RouteConfigurationSchema, table.name, routeTable(gateway, table, attached)));
   });
 }

@@ -151,4 +151,7 @@ test("HTTPRoutes of a Service are those of the client's namespace, else those of
   apply(...base, route("shop/producer", "api"), route("other/consumer", "api"));
   const named = (namespaceName: string): JsonValue | undefined => routesOf(serve({ namespace: namespaceName }))[0]?.["name"];
   assert.deepEqual([named("shop"), named("third"), named("other")], ["shop.producer.0", "shop.producer.0", "other.consumer.0"]);
+  const grpc = config("GRPCRoute", "shop/grpc", { parentRefs: [{ group: "", kind: "Service", name: "web" }], rules: [{ matches: [{ method: { service: "a.B", method: "C" } }], backendRefs: [{ name: "api", port: 80 }] }] });
+  apply(grpc);
+  assert.deepEqual(routesOf(serve()).map(({ name }) => name), ["shop.grpc.0", "shop.producer.0"]);
 });
