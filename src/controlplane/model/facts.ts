@@ -5,6 +5,7 @@ import type {
   MeshConfig,
   PathNormalization,
   PeerAuthentication,
+  ProxyConfig,
   RequestAuthentication,
   ServiceEntry,
   Sidecar,
@@ -34,10 +35,13 @@ export interface MeshSettings
     | "meshMutualTls"
     | "tlsDefaults"
     | "proxyListenPort"
+    | "proxyInboundListenPort"
+    | "inboundTrafficPolicy"
     | "localityLbSetting"
     | "defaultHttpRetryPolicy"
     | "defaultTrafficPolicy"
-  > {
+  >,
+    Pick<ProxyConfig, "gatewayTopology" | "proxyHeaders"> {
   readonly trustDomain: string;
   readonly rootNamespace: string;
   readonly clusterId: string;

@@ -3,7 +3,7 @@ import { FileAccessLogSchema, type AccessLogSchema } from "../../wire/envoy/inde
 import type { MeshSettings } from "../model/facts.ts";
 import { packed } from "./envoy-any.ts";
 
-export type AccessLogInit = MessageInitShape<typeof AccessLogSchema>;
+export type AccessLogInit = Exclude<MessageInitShape<typeof AccessLogSchema>, { $typeName: string }>;
 
 /** Where and how a file access log is written; an empty path writes none. */
 export interface FileLogSettings {
@@ -53,6 +53,11 @@ const istioText =
 /** The file log that the mesh config asks for. */
 export function meshAccessLogs(mesh: MeshSettings): AccessLogInit[] {
   return fileAccessLogs({ path: mesh.accessLogFile, encoding: mesh.accessLogEncoding, format: mesh.accessLogFormat });
+}
+
+/** For listeners: connections that no chain takes, which are logged nowhere else. */
+export function unmatchedAccessLogs(logs: readonly AccessLogInit[]): AccessLogInit[] {
+  return logs.map((log) => ({ ...log, filter: { filterSpecifier: { case: "responseFlagFilter", value: { flags: ["NR"] } } } }));
 }
 
 export function fileAccessLogs(settings: FileLogSettings): AccessLogInit[] {

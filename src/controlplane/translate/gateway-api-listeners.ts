@@ -67,7 +67,7 @@ export function gatewayApiListeners(gateway: GatewayFacts, context: GatewayApiCo
     .flatMap(([port, listeners]) => {
       const plain = listeners.some(({ protocol }) => protocol === "HTTP");
       const chains = plain ? [{ serverNames: [], filters: [requests(port, routeName(port), context)] }] : distinct(listeners.flatMap((listener) => chainsOf(gateway, listener, context)));
-      return chains.length === 0 ? [] : gatewayListener(wildcard, port, chains);
+      return chains.length === 0 ? [] : gatewayListener(wildcard, port, chains, context);
     });
 }
 

@@ -43,7 +43,7 @@ export function classicListener({ bind, port, servers }: GatewayListenerModel, c
   const name = listenerName(port, address);
   const [first] = servers;
   const chains = first?.kind === "http" ? [httpChain(first, name, context)] : chainsBySni(servers, name, context);
-  return chains.length === 0 ? undefined : gatewayListener(address, port, chains);
+  return chains.length === 0 ? undefined : gatewayListener(address, port, chains, context);
 }
 
 function httpChain(server: GatewayServerModel, listener: string, { mesh, security, accessLogs }: ClassicGatewayContext): GatewayChain {

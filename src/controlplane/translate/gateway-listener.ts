@@ -1,5 +1,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { ListenerSchema, OriginalDstSchema, TcpProxySchema, TlsInspectorSchema, TrafficDirection, type FilterChainMatchSchema, type Listener } from "../../wire/envoy/index.ts";
+import { ListenerSchema, OriginalDstSchema, ProxyProtocolSchema, TcpProxySchema, TlsInspectorSchema, TrafficDirection, type FilterChainMatchSchema, type Listener } from "../../wire/envoy/index.ts";
+import type { MeshSettings } from "../model/facts.ts";
+import { unmatchedAccessLogs, type AccessLogInit } from "./access-log.ts";
 import { connectOriginateName, originalDestinationFilter } from "./cluster.ts";
 import { durationOfMs } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
@@ -25,15 +27,24 @@ export function routeName(port: number): string {
   return `http.${port}`;
 }
 
+export interface GatewayListenerOptions {
+  readonly mesh: MeshSettings;
+  readonly accessLogs: readonly AccessLogInit[];
+}
+
 /** A port of a gateway; connections are told apart by server names, where there are any. */
-export function gatewayListener(bind: string, port: number, chains: readonly GatewayChain[]): Listener {
+export function gatewayListener(bind: string, port: number, chains: readonly GatewayChain[], { accessLogs, mesh }: GatewayListenerOptions): Listener {
   const bySni = chains.some((chain) => chain.serverNames.length > 0 || chain.applicationProtocols !== undefined);
   return create(ListenerSchema, {
     name: listenerName(port, bind),
     address: { address: { case: "socketAddress", value: { address: bind, portSpecifier: { case: "portValue", value: port } } } },
     trafficDirection: TrafficDirection.OUTBOUND,
     maxConnectionsToAcceptPerSocketEvent: 1,
-    listenerFilters: bySni ? [filterInit("envoy.filters.listener.tls_inspector", TlsInspectorSchema, { initialReadBufferSize: inspectedBytes })] : [],
+    accessLog: unmatchedAccessLogs(accessLogs),
+    listenerFilters: [
+      ...(mesh.gatewayTopology.proxyProtocol ? [filterInit("envoy.filters.listener.proxy_protocol", ProxyProtocolSchema, {})] : []),
+      ...(bySni ? [filterInit("envoy.filters.listener.tls_inspector", TlsInspectorSchema, { initialReadBufferSize: inspectedBytes })] : []),
+    ],
     filterChains: chains.map((chain) => ({
       ...matchOf(chain),
       transportSocketConnectTimeout: durationOfMs(transportSocketTimeoutMs),

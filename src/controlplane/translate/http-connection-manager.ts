@@ -5,12 +5,14 @@ import {
   GrpcWebSchema,
   HttpConnectionManager_ForwardClientCertDetails,
   HttpConnectionManager_PathWithEscapedSlashesAction,
+  HttpConnectionManager_ServerHeaderTransformation,
   HttpConnectionManagerSchema,
   HTTPFaultSchema,
   RouterSchema,
   UuidRequestIdConfigSchema,
   type RouteConfigurationSchema,
 } from "../../wire/envoy/index.ts";
+import type { ForwardClientCertDetails } from "../../api/istio/index.ts";
 import type { MeshSettings } from "../model/facts.ts";
 import { meshAccessLogs, type AccessLogInit } from "./access-log.ts";
 import { durationOfMs, overAds, packed } from "./envoy-any.ts";
@@ -59,34 +61,48 @@ export function httpConnectionManager(options: HttpConnectionManagerOptions): Co
     streamIdleTimeout: durationOfMs(0),
     upgradeConfigs: [{ upgradeType: "websocket" }],
     requestIdExtension: { typedConfig: packed(UuidRequestIdConfigSchema, { useRequestIdForTraceSampling: true }) },
-    ...identity(direction),
+    ...identity(direction, mesh),
+    ...(mesh.proxyHeaders.requestIdDisabled ? { generateRequestId: false } : {}),
     ...options.fields,
   };
 }
 
 /** Who is told of the client's certificate, and who names itself in answers. */
-function identity(direction: HttpDirection): ConnectionManagerInit {
+function identity(direction: HttpDirection, mesh: MeshSettings): ConnectionManagerInit {
+  const { gatewayTopology, proxyHeaders } = mesh;
+  const server = serverNaming(mesh);
   switch (direction) {
     case "outbound":
       return {};
     case "inbound":
-      return {
-        forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails.APPEND_FORWARD,
-        setCurrentClientCertDetails: { subject: true, dns: true, uri: true },
-        serverName,
-      };
+      return { ...certificateForwarding(proxyHeaders.forwardedClientCert, "APPEND_FORWARD", { subject: true, dns: true, uri: true }), ...server };
     case "gateway":
       return {
-        forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails.SANITIZE_SET,
-        setCurrentClientCertDetails: { subject: true, cert: true, dns: true, uri: true },
-        serverName,
+        ...certificateForwarding(gatewayTopology.forwardClientCertDetails, "SANITIZE_SET", { subject: true, cert: true, dns: true, uri: true }),
+        xffNumTrustedHops: gatewayTopology.numTrustedProxies,
+        ...server,
         httpProtocolOptions: {},
       };
     case "waypoint":
-      return { serverName };
+      return server;
   }
 }
-const serverName = "istio-envoy";
+
+/** The certificate of a proxy's own client is told only where one is set at all. */
+function certificateForwarding(
+  wanted: ForwardClientCertDetails,
+  usual: Exclude<ForwardClientCertDetails, "UNDEFINED">,
+  setCurrentClientCertDetails: ConnectionManagerInit["setCurrentClientCertDetails"],
+): ConnectionManagerInit {
+  const details = wanted === "UNDEFINED" ? usual : wanted;
+  const forwardClientCertDetails = HttpConnectionManager_ForwardClientCertDetails[details];
+  return details === "SANITIZE_SET" || details === "APPEND_FORWARD" ? { forwardClientCertDetails, setCurrentClientCertDetails } : { forwardClientCertDetails };
+}
+
+function serverNaming({ proxyHeaders }: MeshSettings): ConnectionManagerInit {
+  if (proxyHeaders.serverDisabled) return { serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH };
+  return { serverName: proxyHeaders.serverValue ?? "istio-envoy" };
+}
 
 function normalization(mesh: MeshSettings): ConnectionManagerInit {
   const keep = { pathWithEscapedSlashesAction: HttpConnectionManager_PathWithEscapedSlashesAction.KEEP_UNCHANGED };
@@ -104,7 +120,7 @@ function normalization(mesh: MeshSettings): ConnectionManagerInit {
 }
 
 /** Who the peer is comes before what is decided by it; what a route may ask for comes next; the router is last. */
-function httpFilters({ direction, security = [], grpcWeb = false, hbone = false }: HttpConnectionManagerOptions): FilterInit[] {
+function httpFilters({ direction, mesh, security = [], grpcWeb = false, hbone = false }: HttpConnectionManagerOptions): FilterInit[] {
   return [
     ...(direction === "waypoint" || hbone ? [] : [httpMetadataExchange(direction === "inbound" ? "downstream" : "upstream")]),
     ...security,
@@ -115,6 +131,6 @@ function httpFilters({ direction, security = [], grpcWeb = false, hbone = false 
     filterInit("envoy.filters.http.cors", CorsSchema, {}),
     ...(direction === "waypoint" ? [peerMetadata("waypoint_upstream_peer_metadata", { upstream_discovery: [{ workload_discovery: {} }] })] : []),
     istioStats(direction === "outbound" ? "client" : direction === "waypoint" ? "waypoint" : "server"),
-    filterInit("envoy.filters.http.router", RouterSchema, {}),
+    filterInit("envoy.filters.http.router", RouterSchema, mesh.proxyHeaders.envoyDebugHeadersDisabled ? { suppressEnvoyHeaders: true } : {}),
   ];
 }

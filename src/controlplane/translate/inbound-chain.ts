@@ -21,7 +21,6 @@ export interface FilterChainInit {
 }
 
 export const inboundListenerName = "virtualInbound";
-export const inboundListenerPort = 15_006;
 export const inboundPassthroughCluster = "InboundPassthroughCluster";
 const catchAllHttpName = "virtualInbound-catchall-http";
 const blackHoleChainName = "virtualInbound-blackhole";
@@ -94,10 +93,10 @@ export function passthroughChains(port: number, mode: EffectiveMutualTls, contex
 }
 
 /** A connection to the listener's own port would come back to it for ever. */
-export function blackHoleChain(): FilterChainInit {
+export function blackHoleChain({ proxyInboundListenPort }: MeshSettings): FilterChainInit {
   return {
     name: blackHoleChainName,
-    filterChainMatch: { destinationPort: inboundListenerPort },
+    filterChainMatch: { destinationPort: proxyInboundListenPort },
     filters: [tcpMetadataExchange(), istioStats("server"), tcpProxy(blackHoleCluster, [])],
   };
 }

@@ -1,11 +1,12 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { HttpInspectorSchema, ListenerSchema, OriginalDstSchema, TlsInspectorSchema, TrafficDirection, type Listener } from "../../wire/envoy/index.ts";
 import type { MeshSettings } from "../model/facts.ts";
+import { unmatchedAccessLogs, type AccessLogInit } from "./access-log.ts";
 import { originalDestinationFilter } from "./cluster.ts";
 import { durationOfMs } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
 import { plaintextHttpProtocols } from "./inbound-chain-match.ts";
-import { inboundListenerName, inboundListenerPort, type FilterChainInit } from "./inbound-chain.ts";
+import { inboundListenerName, type FilterChainInit } from "./inbound-chain.ts";
 
 type ListenerInit = Exclude<MessageInitShape<typeof ListenerSchema>, { $typeName: string }>;
 type ListenerFilterInit = NonNullable<ListenerInit["listenerFilters"]>[number];
@@ -18,12 +19,14 @@ export interface InboundListenerOptions {
   /** The wildcard of the pod's first address family. */
   readonly wildcard: string;
   readonly transparent: boolean;
+  readonly accessLogs: readonly AccessLogInit[];
 }
 
 /** What all redirected connections to the workload come to. */
-export function virtualInboundListener(chains: readonly FilterChainInit[], { mesh, wildcard, transparent }: InboundListenerOptions): Listener {
+export function virtualInboundListener(chains: readonly FilterChainInit[], { mesh, wildcard, transparent, accessLogs }: InboundListenerOptions): Listener {
   return create(ListenerSchema, {
-    ...listenerOf(inboundListenerName, wildcard, inboundListenerPort, chains, mesh),
+    ...listenerOf(inboundListenerName, wildcard, mesh.proxyInboundListenPort, chains, mesh),
+    accessLog: unmatchedAccessLogs(accessLogs),
     listenerFilters: [originalDestination(), ...inspectors(chains)],
     ...(transparent ? { transparent: true } : {}),
   });
@@ -77,7 +80,8 @@ export function inspectors(chains: readonly FilterChainInit[]): ListenerFilterIn
   return filters;
 }
 
-function ofPorts(ports: readonly number[]): PredicateInit | undefined {
+/** A predicate that holds for these ports; undefined for none. */
+export function ofPorts(ports: readonly number[]): PredicateInit | undefined {
   const rules = ports.map((port): PredicateInit => ({ rule: { case: "destinationPortRange", value: { start: port, end: port + 1 } } }));
   return rules.length > 1 ? { rule: { case: "orMatch", value: { rules } } } : rules[0];
 }

@@ -92,8 +92,8 @@ function listenersOf(workload: Workload, sources: Sources, reader: CollectionRea
     else redirected.push(...chains);
   }
   if (sidecar.interception !== "NONE") {
-    const chains = [blackHoleChain(), ...passthroughOf(targets, modes, context), ...redirected];
-    listeners.unshift(virtualInboundListener(chains, { mesh, wildcard: wildcardOf(pod), transparent: sidecar.interception === "TPROXY" }));
+    const chains = [blackHoleChain(mesh), ...passthroughOf(targets, modes, context), ...redirected];
+    listeners.unshift(virtualInboundListener(chains, { mesh, wildcard: wildcardOf(pod), transparent: sidecar.interception === "TPROXY", accessLogs }));
   }
   if (sidecar.hbone) {
     const security = sources.security.filtersFor(pod, mesh, reader, { peer: "filter-state" });

@@ -107,8 +107,13 @@ function serviceTargets(service: ServiceFacts, { pod, mesh }: Workload): readonl
   return service.ports.flatMap((port) => {
     const target = targetPortOf(port, pod);
     if (port.protocol !== "TCP" || target === undefined) return [];
-    return { port: target, servicePort: port.port, protocol: port.appProtocol, host, services: [{ host, name, namespace }], bind: wildcardOf(pod), bindsToPort: false };
+    return { ...loopback(target, mesh), port: target, servicePort: port.port, protocol: port.appProtocol, host, services: [{ host, name, namespace }], bind: wildcardOf(pod), bindsToPort: false };
   });
+}
+
+/** Applications that listen on their loopback alone are reached so where the mesh says it. */
+function loopback(port: number, { inboundTrafficPolicy }: MeshSettings): { readonly endpoint?: string } {
+  return inboundTrafficPolicy === "LOCALHOST" ? { endpoint: `127.0.0.1:${port}` } : {};
 }
 
 function entryTargets(entry: ServiceEntryFacts, { pod }: Workload): readonly InboundTarget[] {

@@ -21,15 +21,18 @@ export const caCertificateSuffix = "-cacert";
 export function serverTls(tls: ServerTls, mesh: MeshSettings, tcp = false): DownstreamTlsInit {
   if (tls.mode === "ISTIO_MUTUAL") return mutualTlsServer(mesh, tcp ? ["istio-peer-exchange", ...httpAlpn] : httpAlpn);
   return {
-    commonTlsContext: { alpnProtocols: httpAlpn, ...parametersOf(tls), tlsCertificateSdsSecretConfigs: certificatesOf(tls), ...validationOf(tls) },
+    commonTlsContext: { alpnProtocols: httpAlpn, ...parametersOf(tls, mesh), tlsCertificateSdsSecretConfigs: certificatesOf(tls), ...validationOf(tls) },
     requireClientCertificate: tls.mode === "MUTUAL",
   };
 }
 
-function parametersOf(tls: ServerTls) {
-  if (tls.minProtocolVersion === "TLS_AUTO" && tls.maxProtocolVersion === "TLS_AUTO" && tls.cipherSuites.length === 0) return {};
+/** The mesh's own settings hold where the server says none; versions are the proxy's where nobody does. */
+function parametersOf(tls: ServerTls, { tlsDefaults }: MeshSettings) {
+  const minimum = tls.minProtocolVersion === "TLS_AUTO" && tlsDefaults.minProtocolVersion !== "TLSV1_2" ? tlsDefaults.minProtocolVersion : tls.minProtocolVersion;
+  const cipherSuites = tls.cipherSuites.length > 0 ? tls.cipherSuites : tlsDefaults.cipherSuites;
+  if (minimum === "TLS_AUTO" && tls.maxProtocolVersion === "TLS_AUTO" && cipherSuites.length === 0 && tlsDefaults.ecdhCurves.length === 0) return {};
   return {
-    tlsParams: { tlsMinimumProtocolVersion: versions[tls.minProtocolVersion], tlsMaximumProtocolVersion: versions[tls.maxProtocolVersion], cipherSuites: [...tls.cipherSuites] },
+    tlsParams: { tlsMinimumProtocolVersion: versions[minimum], tlsMaximumProtocolVersion: versions[tls.maxProtocolVersion], cipherSuites: [...cipherSuites], ecdhCurves: [...tlsDefaults.ecdhCurves] },
   };
 }
 
