@@ -9,7 +9,7 @@ import { hostCovers } from "../model/service-hostname.ts";
 import { visibleServices, type ServiceModel } from "../model/service-model.ts";
 import { loadAssignment, localityGroups } from "./endpoints.ts";
 import { durationOfMs, overAds } from "./envoy-any.ts";
-import type { ClassicGatewayContext } from "./gateway-classic.ts";
+import type { ClassicGatewayContext } from "./gateway-classic-context.ts";
 import type { GatewayChain } from "./gateway-listener.ts";
 import { tcpClusterFilters } from "./virtual-service-tcp.ts";
 

@@ -1,38 +1,24 @@
 import { create } from "@bufbuild/protobuf";
-import type { CollectionReader } from "../../kube/index.ts";
 import { RouteConfigurationSchema, VirtualHost_TlsRequirementType, type Listener, type RouteConfiguration } from "../../wire/envoy/index.ts";
 import { concernsServer, hostsForNamespace, serverNamesOf, withoutNamespace, type GatewayListenerModel, type GatewayServerModel } from "../model/classic-gateway.ts";
 import { destinationRuleFor, type DestinationRuleModel } from "../model/destination-rule-model.ts";
-import { compareText, type Labels, type MeshSettings } from "../model/facts.ts";
+import { compareText } from "../model/facts.ts";
 import { intersectHosts } from "../model/service-hostname.ts";
 import type { ServiceModel } from "../model/service-model.ts";
 import { destinationService } from "../model/sidecar-scope.ts";
 import { virtualServicesOf, type VirtualServiceModel } from "../model/virtual-service-model.ts";
-import type { AccessLogInit } from "./access-log.ts";
 import type { FilterInit } from "./filter-init.ts";
 import { autoPassthroughChains } from "./gateway-auto-passthrough.ts";
+import type { ClassicGatewayContext } from "./gateway-classic-context.ts";
 import { gatewayListener, listenerName, type GatewayChain } from "./gateway-listener.ts";
 import { httpConnectionManagerFilter } from "./http-connection-manager.ts";
 import { tcpMetadataExchange } from "./istio-filters.ts";
-import type { MeshModel } from "./outbound-resources.ts";
-import type { SecurityFilters } from "./security-filters.ts";
 import { downstreamTls } from "./tls-context.ts";
 import { serverTls } from "./tls-server.ts";
 import { effectivePolicy } from "./traffic-policy.ts";
 import { isCatchAll, type MatchClient } from "./virtual-service-match.ts";
 import { virtualServiceRoutes, type RouteInit } from "./virtual-service-route.ts";
 import { l4Matches, tcpRouteFilters, type TcpRouteContext } from "./virtual-service-tcp.ts";
-
-/** A proxy that classic Gateways select, and what it is made of. */
-export interface ClassicGatewayContext {
-  readonly model: MeshModel;
-  readonly mesh: MeshSettings;
-  readonly namespace: string;
-  readonly labels: Labels;
-  readonly security: SecurityFilters;
-  readonly accessLogs: readonly AccessLogInit[];
-  readonly reader: CollectionReader;
-}
 
 const wildcard = "0.0.0.0";
 const maxDirectResponseBodyBytes = 1_048_576;
