@@ -43,7 +43,7 @@ import {
 } from "./serve/index.ts";
 import { ControlPlaneIdentity } from "./serving-certificate.ts";
 import { createInjectReviewer, InjectionSource, runCaBundleController, serveWebhooks } from "./webhooks/index.ts";
-import { deriveAmbientResources, deriveClassicGatewayResources, deriveInboundResources, deriveMeshModel, deriveOutboundResources, deriveRouterResources } from "./translate/index.ts";
+import { deriveAmbientResources, deriveClassicGatewayResources, deriveInboundResources, deriveMeshModel, deriveOutboundResources, deriveRouterResources, deriveWaypointResources } from "./translate/index.ts";
 
 export interface ControlPlaneOptions {
   readonly client: KubeClient;
@@ -109,6 +109,7 @@ export class ControlPlane {
       inbound: deriveInboundResources(this.#graph, this.#inputs),
       router: deriveRouterResources(this.#graph, { inputs: this.#inputs, routes, l4Routes }),
       classic,
+      waypoint: deriveWaypointResources(this.#graph, model, waypoints),
       secrets: { secrets: this.#inputs.secrets, references },
     });
     this.#wanted = {

@@ -1,8 +1,10 @@
 import { istioLabels } from "../api/istio/index.ts";
+import type { Collection } from "../kube/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
+import { waypointKeyOf } from "./model/index.ts";
 import { memoizedViews, type ProxyPlace, type ProxyScopes } from "./proxy-scopes.ts";
 import { CollectionView, emptyView, MappedView, NamedView, ReferencedView, ScopedView, SecretView, SwitchingView, UnionView, type ProxyIdentity, type ResourceView, type SecretViewOptions } from "./serve/index.ts";
-import { fixedClusterNames, withoutIstioFilters, type AmbientResources, type ClassicGatewayResources, type InboundResources, type OutboundResources, type RouterResources } from "./translate/index.ts";
+import { fixedClusterNames, withoutIstioFilters, type AmbientResources, type ClassicGatewayResources, type InboundResources, type OutboundResources, type RouterResources, type ScopedEncodedResource, type WaypointResources } from "./translate/index.ts";
 
 export interface ServedResources {
   readonly ambient: AmbientResources;
@@ -12,6 +14,7 @@ export interface ServedResources {
   readonly router: RouterResources;
   /** Of networking.istio.io. */
   readonly classic: ClassicGatewayResources;
+  readonly waypoint: WaypointResources;
   readonly secrets: SecretViewOptions;
 }
 
@@ -46,9 +49,23 @@ export class ProxyViews {
         return this.#placed(proxy, scopeKey, (place) => this.#sidecarView(place, `${proxy.namespace}/${proxy.name}`, typeUrl));
       case "router":
         return this.#placed(proxy, routerKey, (place) => this.#routerView(place, typeUrl));
+      case "waypoint":
+        return this.#waypointView(proxy, typeUrl);
       default:
         return emptyView;
     }
+  }
+
+  /** A waypoint's pods say by their labels, which never change, whose they are. */
+  #waypointView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
+    const scope = waypointKeyOf(proxy);
+    const { listeners, clusters, endpoints } = this.#resources.waypoint;
+    const views = new Map<string, readonly Collection<ScopedEncodedResource>[]>([
+      [typeUrls.listener, [listeners]],
+      [typeUrls.cluster, clusters],
+      [typeUrls.endpoint, endpoints],
+    ]).get(typeUrl);
+    return scope === undefined || views === undefined ? emptyView : new UnionView(views.map((collection) => new ScopedView(collection, scope)));
   }
 
   #placed(proxy: ProxyIdentity, keyOf: (place: ProxyPlace) => string, build: (place: ProxyPlace) => ResourceView): ResourceView {

@@ -7,6 +7,7 @@ import {
   InternalUpstreamTransportSchema,
   RawBufferSchema,
   SubjectAltNameMatcher_SanType,
+  type SubjectAltNameMatcherSchema,
   TlsParameters_TlsProtocol,
   UpstreamTlsContextSchema,
   type Cluster,
@@ -16,6 +17,7 @@ import type { MeshSettings } from "../model/facts.ts";
 import { durationOfMs, overAgentSds, packed } from "./envoy-any.ts";
 import { tcpMetadataExchange } from "./istio-filters.ts";
 
+type SubjectAltNameInit = MessageInitShape<typeof SubjectAltNameMatcherSchema>;
 export type TransportSocketInit = MessageInitShape<typeof TransportSocketSchema>;
 
 export const connectOriginateName = "connect_originate";
@@ -89,7 +91,7 @@ export function meshTls(minimum: TlsParameters_TlsProtocol, alpnProtocols: reado
 }
 
 /** Where the internal listener of the same name sends its CONNECTs: the endpoint's address, at the HBONE port. */
-export function connectOriginateCluster(mesh: MeshSettings): Cluster {
+export function connectOriginateCluster(mesh: MeshSettings, peers: readonly SubjectAltNameInit[] = []): Cluster {
   return create(ClusterSchema, {
     name: connectOriginateName,
     altStatName: `${connectOriginateName};`,
@@ -113,7 +115,7 @@ export function connectOriginateCluster(mesh: MeshSettings): Cluster {
               case: "combinedValidationContext",
               value: {
                 defaultValidationContext: {
-                  matchTypedSubjectAltNames: [{ sanType: SubjectAltNameMatcher_SanType.URI, matcher: { matchPattern: { case: "prefix", value: `spiffe://${mesh.trustDomain}/` } } }],
+                  matchTypedSubjectAltNames: [{ sanType: SubjectAltNameMatcher_SanType.URI, matcher: { matchPattern: { case: "prefix", value: `spiffe://${mesh.trustDomain}/` } } }, ...peers],
                 },
                 validationContextSdsSecretConfig: { name: "ROOTCA", sdsConfig: overAgentSds },
               },

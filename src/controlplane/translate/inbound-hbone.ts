@@ -116,22 +116,27 @@ function connectState(): FilterInit {
   });
 }
 
-/** The internal listener as a cluster. */
+/** The internal listener that tunnels lead to, as a cluster. */
 export function hboneCluster(): Cluster {
+  return internalListenerCluster(mainInternalName);
+}
+
+/** An internal listener as a cluster. */
+export function internalListenerCluster(name: string, listener = name): Cluster {
   return create(ClusterSchema, {
-    name: mainInternalName,
-    altStatName: `${mainInternalName};`,
+    name,
+    altStatName: `${name};`,
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },
     circuitBreakers: { thresholds: [{ maxConnections: unlimited, maxPendingRequests: unlimited, maxRequests: unlimited, maxRetries: unlimited }] },
     loadAssignment: {
-      clusterName: mainInternalName,
+      clusterName: name,
       endpoints: [
         {
           lbEndpoints: [
             {
               hostIdentifier: {
                 case: "endpoint",
-                value: { address: { address: { case: "envoyInternalAddress", value: { addressNameSpecifier: { case: "serverListenerName", value: mainInternalName } } } } },
+                value: { address: { address: { case: "envoyInternalAddress", value: { addressNameSpecifier: { case: "serverListenerName", value: listener } } } } },
               },
             },
           ],

@@ -303,6 +303,7 @@ export {
   type CertificateValidationContext,
   CertificateValidationContextSchema,
   type SubjectAltNameMatcher,
+  type SubjectAltNameMatcherSchema,
   SubjectAltNameMatcher_SanType,
   type TlsCertificate,
   type TlsParameters,

@@ -1,0 +1,177 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { StringValueSchema } from "@bufbuild/protobuf/wkt";
+import {
+  ApplicationProtocolInputSchema,
+  DestinationIPInputSchema,
+  DestinationPortInputSchema,
+  FilterStateValue_SharedWithUpstream,
+  HttpInspectorSchema,
+  IPMatcherSchema,
+  ListenerSchema,
+  NetworkSetFilterStateSchema,
+  TcpProxySchema,
+  TrafficDirection,
+  type Listener,
+  type MatcherSchema,
+  type Route,
+} from "../../wire/envoy/index.ts";
+import type { AppProtocol, MeshSettings } from "../model/facts.ts";
+import type { AccessLogInit } from "./access-log.ts";
+import { packed } from "./envoy-any.ts";
+import { filterInit, type FilterInit } from "./filter-init.ts";
+import { httpConnectionManagerFilter } from "./http-connection-manager.ts";
+import { plaintextHttpProtocols } from "./inbound-chain-match.ts";
+import type { FilterChainInit } from "./inbound-chain.ts";
+import { mainInternalName } from "./inbound-hbone.ts";
+import { ofPorts, originalDestination } from "./inbound-listener.ts";
+import { istioStats, tcpMetadataExchange } from "./istio-filters.ts";
+import type { SecurityFilters } from "./security-filters.ts";
+import { carriedKinds, vipName, type WaypointCarries } from "./waypoint-name.ts";
+import { plainRoute, waypointRouteTable, type WeightedTarget } from "./waypoint-route.ts";
+
+type MatcherInit = Exclude<MessageInitShape<typeof MatcherSchema>, { $typeName: string }>;
+type OnMatchInit = NonNullable<MatcherInit["onNoMatch"]>;
+type RangeInit = NonNullable<Exclude<MessageInitShape<typeof IPMatcherSchema>, { $typeName: string }>["rangeMatchers"]>[number];
+
+export const encapName = "encap";
+
+/** What holds for a service's chains, or for those of pods that are meant directly. */
+export interface WaypointPolicies {
+  readonly security: SecurityFilters;
+  readonly accessLogs: readonly AccessLogInit[];
+}
+
+/** One port of a service that goes through the waypoint. */
+export interface WaypointPort {
+  readonly host: string;
+  readonly port: number;
+  readonly protocol: AppProtocol;
+  /** Absent when the port carries no HTTP. */
+  readonly routes: readonly Route[];
+  /** Of connections. */
+  readonly targets: readonly WeightedTarget[];
+}
+
+export interface WaypointServiceChains {
+  readonly addresses: readonly string[];
+  readonly ports: readonly WaypointPort[];
+  readonly policies: WaypointPolicies;
+}
+
+export interface MainInternalOptions {
+  readonly mesh: MeshSettings;
+  readonly services: readonly WaypointServiceChains[];
+  /** Addresses of pods whose own traffic goes through the waypoint. */
+  readonly workloads: readonly string[];
+  readonly direct: WaypointPolicies;
+}
+
+const directTcp = "direct-tcp";
+const directHttp = "direct-http";
+
+/** What connections inside the tunnels come to: told apart by the service's address and port, or by the pod's address. */
+export function mainInternalListener({ mesh, services, workloads, direct }: MainInternalOptions): Listener {
+  const chains = services.flatMap(({ ports, policies }) => ports.flatMap((port) => carriedKinds(port.protocol).map((carries) => serviceChain(port, carries, policies, mesh))));
+  const ranges: RangeInit[] = services.flatMap(({ addresses, ports }) => (addresses.length === 0 || ports.length === 0 ? [] : { ranges: addresses.map(cidr), onMatch: toMatcher(byPort(ports)) }));
+  if (workloads.length > 0) ranges.push({ ranges: workloads.map(cidr), onMatch: toMatcher(byProtocol(directTcp, directHttp)) });
+  return create(ListenerSchema, {
+    name: mainInternalName,
+    listenerSpecifier: { case: "internalListener", value: {} },
+    trafficDirection: TrafficDirection.INBOUND,
+    listenerFilters: [originalDestination(), httpInspector(services, workloads.length > 0)],
+    filterChains: [...chains, ...directChains(direct, mesh)],
+    filterChainMatcher: matcherTree("ip", DestinationIPInputSchema, { case: "customMatch", value: { name: "ip", typedConfig: packed(IPMatcherSchema, { rangeMatchers: ranges }) } }),
+  });
+}
+
+/** Ports whose protocol is said are not looked at: where the server speaks first that would wait in vain. Of pods any port may come. */
+function httpInspector(services: readonly WaypointServiceChains[], anyPort: boolean) {
+  const filter = filterInit("envoy.filters.listener.http_inspector", HttpInspectorSchema, {});
+  if (anyPort) return filter;
+  const kinds = new Map<number, Set<string>>();
+  for (const { port, protocol } of services.flatMap(({ ports }) => ports)) kinds.set(port, new Set([...(kinds.get(port) ?? []), ...carriedKinds(protocol)]));
+  const told = [...kinds].filter(([, carried]) => carried.size === 1).map(([port]) => port);
+  const disabled = ofPorts(told.sort((left, right) => left - right));
+  return disabled === undefined ? filter : { ...filter, filterDisabled: disabled };
+}
+
+function serviceChain(port: WaypointPort, carries: WaypointCarries, policies: WaypointPolicies, mesh: MeshSettings): FilterChainInit {
+  const name = vipName(port.port, carries, undefined, port.host);
+  const filters = carries === "http" ? [requests(name, port.port, port.routes, port.protocol, policies, mesh)] : connections(name, port.targets, policies);
+  return { name, filters };
+}
+
+function directChains(policies: WaypointPolicies, mesh: MeshSettings): readonly FilterChainInit[] {
+  return [
+    { name: directTcp, filters: [keepDestination(), ...connections(encapName, [{ name: encapName, weight: 1 }], policies)] },
+    { name: directHttp, filters: [keepDestination(), requests(encapName, 0, [plainRoute(encapName, "", 0, mesh)], "http", policies, mesh)] },
+  ];
+}
+
+function requests(name: string, port: number, routes: readonly Route[], protocol: AppProtocol, { security, accessLogs }: WaypointPolicies, mesh: MeshSettings): FilterInit {
+  return httpConnectionManagerFilter({
+    direction: "waypoint",
+    statPrefix: `inbound_0.0.0.0_${port}`,
+    mesh,
+    routes: { inline: waypointRouteTable(name, port, routes) },
+    security: security.http,
+    accessLogs,
+    ...(protocol === "http2" || protocol === "grpc" ? { fields: { http2ProtocolOptions: {} } } : {}),
+  });
+}
+
+function connections(statPrefix: string, targets: readonly WeightedTarget[], { security, accessLogs }: WaypointPolicies): FilterInit[] {
+  const [only] = targets;
+  const specifier =
+    targets.length === 1 && only !== undefined
+      ? { case: "cluster" as const, value: only.name }
+      : { case: "weightedClusters" as const, value: { clusters: targets.map((target) => ({ ...target })) } };
+  return [tcpMetadataExchange(), ...security.tcp, istioStats("waypoint"), filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, { statPrefix, clusterSpecifier: specifier, accessLog: [...accessLogs] })];
+}
+
+/** The tunnel onwards is for the same destination as the one that it came by. */
+function keepDestination(): FilterInit {
+  const key = "envoy.filters.listener.original_dst.local_ip";
+  return filterInit("connect_authority", NetworkSetFilterStateSchema, {
+    onNewConnection: [
+      {
+        key: { case: "objectKey", value: key },
+        value: { case: "formatString", value: { format: { case: "textFormatSource", value: { specifier: { case: "inlineString", value: `%FILTER_STATE(${key}:PLAIN)%` } } } } },
+        sharedWithUpstream: FilterStateValue_SharedWithUpstream.ONCE,
+      },
+    ],
+  });
+}
+
+function cidr(address: string) {
+  const [addressPrefix = "", length] = address.split("/");
+  return { addressPrefix, prefixLen: length === undefined ? (address.includes(":") ? 128 : 32) : Number(length) };
+}
+
+function byPort(ports: readonly WaypointPort[]): MatcherInit {
+  const map = Object.fromEntries(ports.map(({ port, protocol, host }) => {
+    const kinds = carriedKinds(protocol);
+    const name = (carries: WaypointCarries): string => vipName(port, carries, undefined, host);
+    return [String(port), kinds.length > 1 ? toMatcher(byProtocol(name("tcp"), name("http"))) : toChain(name(kinds[0] ?? "tcp"))];
+  }));
+  return matcherTree("port", DestinationPortInputSchema, { case: "exactMatchMap", value: { map } });
+}
+
+function byProtocol(tcp: string, http: string): MatcherInit {
+  const map = Object.fromEntries(plaintextHttpProtocols.map((protocol) => [`'${protocol}'`, toChain(http)]));
+  return { ...matcherTree("application-protocol", ApplicationProtocolInputSchema, { case: "exactMatchMap", value: { map } }), onNoMatch: toChain(tcp) };
+}
+
+type TreeInit = NonNullable<Extract<NonNullable<MatcherInit["matcherType"]>, { case: "matcherTree" }>["value"]["treeType"]>;
+
+function matcherTree(name: string, input: typeof DestinationIPInputSchema | typeof DestinationPortInputSchema | typeof ApplicationProtocolInputSchema, treeType: TreeInit): MatcherInit {
+  return { matcherType: { case: "matcherTree", value: { input: { name, typedConfig: packed(input, {}) }, treeType } } };
+}
+
+function toMatcher(matcher: MatcherInit): OnMatchInit {
+  return { onMatch: { case: "matcher", value: matcher } };
+}
+
+function toChain(name: string): OnMatchInit {
+  return { onMatch: { case: "action", value: { name, typedConfig: packed(StringValueSchema, { value: name }) } } };
+}

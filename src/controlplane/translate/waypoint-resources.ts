@@ -1,0 +1,301 @@
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import { matchesLabels } from "../../api/index.ts";
+import { istioLabels } from "../../api/istio/index.ts";
+import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
+import { Cluster_DiscoveryType, ClusterLoadAssignmentSchema, ClusterSchema, ListenerSchema, type ClusterLoadAssignment } from "../../wire/envoy/index.ts";
+import type { PolicySubject } from "../model/authorization-selection.ts";
+import { destinationRuleFor, type DestinationRuleModel } from "../model/destination-rule-model.ts";
+import { compareText, factsKey, meshKey, type MeshSettings } from "../model/facts.ts";
+import type { EndpointModel } from "../model/service-endpoint-model.ts";
+import { getEndpoints, identitiesOf } from "../model/service-endpoints.ts";
+import { serviceKey, type ServiceModel } from "../model/service-model.ts";
+import { destinationService } from "../model/sidecar-scope.ts";
+import { WaypointBindings, type Waypoint, type Waypoints } from "../model/waypoint.ts";
+import { connectOriginateCluster } from "./cluster.ts";
+import { loadAssignment, localityGroups } from "./endpoints.ts";
+import { connectOriginateListener } from "./gateway-listener.ts";
+import { connectTerminateListener, internalListenerCluster, mainInternalName } from "./inbound-hbone.ts";
+import { discoveryType, outboundCluster } from "./outbound-cluster.ts";
+import type { MeshModel } from "./outbound-resources.ts";
+import { encodeResource, sameScopedResource, scopedResourceKey, type ScopedEncodedResource } from "./resource.ts";
+import { SecurityPolicies } from "./security-filters.ts";
+import { AccessLogPolicies } from "./telemetry-access-log.ts";
+import { peersOfNamespace, vipCluster } from "./waypoint-cluster.ts";
+import { encapName, mainInternalListener, type WaypointPolicies, type WaypointPort, type WaypointServiceChains } from "./waypoint-listener.ts";
+import { carriedKinds, vipName } from "./waypoint-name.ts";
+import { clustersOf, waypointRoutes, waypointTcpTargets, type WaypointRouteContext } from "./waypoint-route.ts";
+
+/** What waypoints are served. Scopes are keys of {@link Waypoint}. */
+export interface WaypointResources {
+  readonly listeners: Collection<ScopedEncodedResource>;
+  readonly clusters: readonly Collection<ScopedEncodedResource>[];
+  readonly endpoints: readonly Collection<ScopedEncodedResource>[];
+}
+
+/** A service that goes through a waypoint. */
+interface ServedService {
+  readonly waypoint: string;
+  /** Into the registry. */
+  readonly service: string;
+}
+
+/** A cluster of a service that a waypoint's routes lead to, and that does not go through it. */
+interface OutboundReference {
+  readonly waypoint: string;
+  readonly host: string;
+  readonly port: number;
+  readonly subset: string | undefined;
+}
+
+interface Sources {
+  readonly model: MeshModel;
+  readonly waypoints: Waypoints;
+  readonly served: Collection<ServedService>;
+}
+
+const wildcard = "0.0.0.0";
+
+export function deriveWaypointResources(graph: CollectionGraph, model: MeshModel, waypoints: Waypoints): WaypointResources {
+  const bindings = new WaypointBindings(model.inputs, waypoints);
+  const served = graph.derive("waypoint-services", model.registry.kubernetes, (service, reader): Iterable<readonly [string, ServedService]> => {
+    if (service.resolution === "alias") return [];
+    const waypoint = bindings.ofService(service, reader);
+    return waypoint === undefined ? [] : [[servedKey(waypoint.key, serviceKey(service)), { waypoint: waypoint.key, service: serviceKey(service) }]];
+  });
+  const sources: Sources = { model, waypoints, served };
+  const outbound = deriveOutboundReferences(graph, sources);
+  return {
+    listeners: deriveListeners(graph, sources, bindings),
+    clusters: [deriveFixedClusters(graph, sources), deriveVipClusters(graph, sources), deriveOutboundClusters(graph, sources, outbound)],
+    endpoints: [deriveVipEndpoints(graph, sources), deriveOutboundEndpoints(graph, sources, outbound)],
+  };
+}
+
+function servedKey(waypoint: string, service: string): string {
+  return `${waypoint}|${service}`;
+}
+
+function scoped<Schema extends DescMessage>(schema: Schema, scope: string, message: MessageShape<Schema>, name: string): readonly [string, ScopedEncodedResource] {
+  return [scopedResourceKey(scope, name), { scope, resource: encodeResource(schema, name, message) }];
+}
+
+function routeContext(waypoint: Waypoint, mesh: MeshSettings, { model, served }: Sources, reader: CollectionReader): WaypointRouteContext {
+  const servedOf = (host: string): ServiceModel | undefined => {
+    const service = destinationService(host, waypoint.namespace, model.registry, reader);
+    return service !== undefined && reader.get(served, servedKey(waypoint.key, serviceKey(service))) !== undefined ? service : undefined;
+  };
+  return { waypoint, model, mesh, reader, servedOf };
+}
+
+function portsOf(service: ServiceModel, context: WaypointRouteContext): readonly WaypointPort[] {
+  return service.ports.map(({ port, protocol }) => {
+    const kinds = carriedKinds(protocol);
+    const fallback = (carries: "http" | "tcp"): string => vipName(port, carries, undefined, service.hostname);
+    return {
+      host: service.hostname,
+      port,
+      protocol,
+      routes: kinds.includes("http") ? waypointRoutes(service, port, fallback("http"), context) : [],
+      targets: kinds.includes("tcp") ? waypointTcpTargets(service, port, fallback("tcp"), context) : [],
+    };
+  });
+}
+
+function deriveListeners(graph: CollectionGraph, sources: Sources, bindings: WaypointBindings): Collection<ScopedEncodedResource> {
+  const { model, waypoints, served } = sources;
+  const { inputs } = model;
+  const security = new SecurityPolicies(inputs);
+  const accessLogs = new AccessLogPolicies(inputs);
+  const byWaypoint = served.index("waypoint", (item) => [item.waypoint]);
+  const workloads = graph
+    .derive("waypoint-workloads", inputs.pods, (pod, reader) => {
+      const waypoint = bindings.ofPod(pod, reader);
+      return waypoint === undefined ? [] : [[factsKey(pod), { waypoint: waypoint.key, addresses: pod.addresses }] as const];
+    })
+    .index("waypoint", (item) => [item.waypoint]);
+  const policiesOf = (waypoint: Waypoint, services: NonNullable<PolicySubject["services"]>, mesh: MeshSettings, reader: CollectionReader): WaypointPolicies => {
+    const { namespace, gateway, className } = waypoint;
+    const labels = { ...reader.get(inputs.gateways, `${namespace}/${gateway}`)?.labels, [istioLabels.gatewayName]: gateway };
+    const subject: PolicySubject = { namespace, labels, gateway: { name: gateway, className }, waypoint: true, services };
+    return { security: security.filtersFor(subject, mesh, reader, { peer: "filter-state" }), accessLogs: accessLogs.logsFor(subject, "SERVER", mesh, reader) };
+  };
+  const listenersOf = (waypoint: Waypoint, mesh: MeshSettings, reader: CollectionReader) => {
+    const context = routeContext(waypoint, mesh, sources, reader);
+    const services = reader.lookup(byWaypoint, waypoint.key).flatMap((item) => reader.get(model.registry.kubernetes, item.service) ?? []);
+    const chains = [...services].sort(byAge).map((service): WaypointServiceChains => {
+      const target = { kind: "Service" as const, namespace: service.namespace, name: service.name };
+      return { addresses: service.addresses, ports: portsOf(service, context), policies: policiesOf(waypoint, [target], mesh, reader) };
+    });
+    const addresses = reader.lookup(workloads, waypoint.key).flatMap((item) => item.addresses).sort(compareText);
+    return [
+      connectTerminateListener(mesh, wildcard),
+      mainInternalListener({ mesh, services: chains, workloads: addresses, direct: policiesOf(waypoint, [], mesh, reader) }),
+      connectOriginateListener(),
+    ];
+  };
+  return graph.derive(
+    "lds-waypoints",
+    waypoints.all,
+    (waypoint, reader) => {
+      const mesh = reader.get(inputs.mesh, meshKey);
+      return mesh === undefined ? [] : listenersOf(waypoint, mesh, reader).map((listener) => scoped(ListenerSchema, waypoint.key, listener, listener.name));
+    },
+    sameScopedResource,
+  );
+}
+
+function byAge(left: ServiceModel, right: ServiceModel): number {
+  return compareText(left.createdAt, right.createdAt) || compareText(left.name, right.name) || compareText(left.namespace, right.namespace);
+}
+
+function deriveFixedClusters(graph: CollectionGraph, { model, waypoints }: Sources): Collection<ScopedEncodedResource> {
+  return graph.derive(
+    "cds-waypoint-fixed",
+    waypoints.all,
+    (waypoint, reader) => {
+      const mesh = reader.get(model.inputs.mesh, meshKey);
+      if (mesh === undefined) return [];
+      const originate = connectOriginateCluster(mesh, [peersOfNamespace(mesh, waypoint.namespace)]);
+      const clusters = [internalListenerCluster(mainInternalName), internalListenerCluster(encapName, originate.name), originate];
+      return clusters.map((cluster) => scoped(ClusterSchema, waypoint.key, cluster, cluster.name));
+    },
+    sameScopedResource,
+  );
+}
+
+/** One port of a service as a waypoint leads to it: whole, and each of its subsets. */
+interface VipVariant {
+  readonly name: string;
+  readonly carries: "http" | "tcp";
+  readonly port: ServiceModel["ports"][number];
+  readonly subset: string | undefined;
+}
+
+interface ResolvedService {
+  readonly waypoint: Waypoint;
+  readonly mesh: MeshSettings;
+  readonly service: ServiceModel;
+  readonly rule: DestinationRuleModel | undefined;
+}
+
+function resolve(waypointKey: string, service: ServiceModel | undefined, { model, waypoints }: Sources, reader: CollectionReader): ResolvedService | undefined {
+  const mesh = reader.get(model.inputs.mesh, meshKey);
+  const waypoint = reader.get(waypoints.all, waypointKey);
+  if (mesh === undefined || waypoint === undefined || service === undefined) return undefined;
+  return { waypoint, mesh, service, rule: destinationRuleFor(service, { namespace: waypoint.namespace, labels: {} }, mesh, model.destinationRules, reader) };
+}
+
+function variantsOf({ service, rule }: ResolvedService): readonly VipVariant[] {
+  const subsets = [undefined, ...(rule?.subsets ?? []).map(({ name }) => name)];
+  return service.ports.flatMap((port) => carriedKinds(port.protocol).flatMap((carries) => subsets.map((subset) => ({ name: vipName(port.port, carries, subset, service.hostname), carries, port, subset }))));
+}
+
+function endpointsOf({ service, rule }: ResolvedService, port: number, subset: string | undefined, { model }: Sources, reader: CollectionReader): readonly EndpointModel[] {
+  const labels = rule?.subsets.find(({ name }) => name === subset)?.labels ?? {};
+  const all = getEndpoints(model.endpoints, service, port, reader);
+  return Object.keys(labels).length === 0 ? all : all.filter((endpoint) => matchesLabels(labels, endpoint.labels));
+}
+
+function deriveVipClusters(graph: CollectionGraph, sources: Sources): Collection<ScopedEncodedResource> {
+  const { model, served } = sources;
+  return graph.derive(
+    "cds-waypoint-services",
+    served,
+    (item, reader) => {
+      const found = resolve(item.waypoint, reader.get(model.registry.kubernetes, item.service), sources, reader);
+      if (found === undefined) return [];
+      const { mesh, service, rule } = found;
+      const identities = identitiesOf(service, mesh, model.endpoints, model.inputs, reader);
+      return variantsOf(found).flatMap(({ name, carries, port, subset }) => {
+        const cluster = vipCluster({ service, port, carries, subset, rule, mesh, identities, assignment: undefined });
+        return cluster === undefined ? [] : [scoped(ClusterSchema, item.waypoint, cluster, name)];
+      });
+    },
+    sameScopedResource,
+  );
+}
+
+function deriveVipEndpoints(graph: CollectionGraph, sources: Sources): Collection<ScopedEncodedResource> {
+  return graph.derive(
+    "eds-waypoint-services",
+    sources.served,
+    (item, reader) => {
+      const found = resolve(item.waypoint, reader.get(sources.model.registry.kubernetes, item.service), sources, reader);
+      if (found === undefined) return [];
+      return variantsOf(found).map(({ name, port, subset }) => scoped(ClusterLoadAssignmentSchema, item.waypoint, assignment(name, endpointsOf(found, port.port, subset, sources, reader), true), name));
+    },
+    sameScopedResource,
+  );
+}
+
+function assignment(name: string, endpoints: readonly EndpointModel[], healthKnown: boolean): ClusterLoadAssignment {
+  return loadAssignment(name, localityGroups(endpoints, { hbone: true, healthKnown }));
+}
+
+function deriveOutboundReferences(graph: CollectionGraph, sources: Sources): Collection<OutboundReference> {
+  const { model, waypoints, served } = sources;
+  return graph.derive("waypoint-outbound", served, (item, reader) => {
+    const mesh = reader.get(model.inputs.mesh, meshKey);
+    const waypoint = reader.get(waypoints.all, item.waypoint);
+    const service = reader.get(model.registry.kubernetes, item.service);
+    if (mesh === undefined || waypoint === undefined || service === undefined) return [];
+    const ports = portsOf(service, routeContext(waypoint, mesh, sources, reader));
+    const names = ports.flatMap(({ routes, targets }) => [...clustersOf(routes), ...targets.map(({ name }) => name)]);
+    return [...new Set(names)].flatMap((name) => {
+      const [direction, port, subset, host] = name.split("|");
+      if (direction !== "outbound" || host === undefined) return [];
+      return [[`${item.waypoint}|${name}`, { waypoint: item.waypoint, host, port: Number(port), subset: subset === "" ? undefined : subset }] as const];
+    });
+  });
+}
+
+function deriveOutboundClusters(graph: CollectionGraph, sources: Sources, references: Collection<OutboundReference>): Collection<ScopedEncodedResource> {
+  const { model } = sources;
+  return graph.derive(
+    "cds-waypoint-outbound",
+    references,
+    (reference, reader) => {
+      const found = resolveReference(reference, sources, reader);
+      if (found === undefined) return [];
+      const { mesh, service, rule, port, endpoints } = found;
+      const resolvesNames = discoveryType(service, false) !== Cluster_DiscoveryType.EDS;
+      const cluster = outboundCluster({
+        service,
+        port,
+        subset: reference.subset,
+        rule,
+        mesh,
+        isSidecar: false,
+        hbone: true,
+        identities: identitiesOf(service, mesh, model.endpoints, model.inputs, reader),
+        automaticTls: true,
+        allCaptured: endpoints.length > 0 && endpoints.every((endpoint) => endpoint.captured),
+        assignment: resolvesNames ? assignment(found.name, endpoints, false) : undefined,
+      });
+      return cluster === undefined ? [] : [scoped(ClusterSchema, reference.waypoint, cluster, cluster.name)];
+    },
+    sameScopedResource,
+  );
+}
+
+function deriveOutboundEndpoints(graph: CollectionGraph, sources: Sources, references: Collection<OutboundReference>): Collection<ScopedEncodedResource> {
+  return graph.derive(
+    "eds-waypoint-outbound",
+    references,
+    (reference, reader) => {
+      const found = resolveReference(reference, sources, reader);
+      if (found === undefined || discoveryType(found.service, false) !== Cluster_DiscoveryType.EDS) return [];
+      return [scoped(ClusterLoadAssignmentSchema, reference.waypoint, assignment(found.name, found.endpoints, true), found.name)];
+    },
+    sameScopedResource,
+  );
+}
+
+function resolveReference({ waypoint: key, host, port, subset }: OutboundReference, sources: Sources, reader: CollectionReader) {
+  const waypoint = reader.get(sources.waypoints.all, key);
+  const service = waypoint === undefined ? undefined : destinationService(host, waypoint.namespace, sources.model.registry, reader);
+  const found = resolve(key, service, sources, reader);
+  const own = service?.ports.find((candidate) => candidate.port === port);
+  if (found === undefined || own === undefined) return undefined;
+  return { ...found, port: own, name: `outbound|${port}|${subset ?? ""}|${host}`, endpoints: endpointsOf(found, port, subset, sources, reader) };
+}
