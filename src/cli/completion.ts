@@ -22,7 +22,7 @@ function wordsOf(program: Command, otherVerbs: Readonly<Record<string, readonly 
   const words = new Map<string, readonly string[]>();
   const visit = (command: Command, path: string): void => {
     const verbs = command.commands.map((child) => child.name());
-    const flags = command.options.map((option) => option.long ?? "").filter((flag) => flag !== "");
+    const flags = command.options.filter(({ hidden }) => !hidden).map((option) => option.long ?? "").filter((flag) => flag !== "");
     words.set(path, [...verbs, ...(path === "" ? Object.keys(otherVerbs) : []), ...flags, "--help"]);
     for (const child of command.commands) visit(child, `${path} ${child.name()}`.trim());
   };

@@ -6,6 +6,8 @@ import type { KubernetesObject, UntypedObject } from "../api/index.ts";
 /** Everything that a verb may touch; `cmd` builds it, tests fake it. */
 export interface CliContext {
   readonly env: Environment;
+  /** The name that the command line was called by: `serin`, or `istioctl`. */
+  readonly programName: string;
   readonly clock: Clock;
   /** The version of the release that the command line belongs to. */
   readonly version: string;
@@ -19,6 +21,8 @@ export interface CliContext {
   readonly confirm: (question: string) => Promise<boolean>;
   /** A client of the cluster that the flags or the environment name. */
   readonly connect: (flags: ConnectionFlags) => Promise<KubeClient>;
+  /** The namespace of the kubeconfig's context, for callers who name none. */
+  readonly defaultNamespace: (flags: ConnectionFlags) => Promise<string>;
   /** One HTTP request to a port of a pod that listens on its loopback, by port-forward. */
   readonly requestOfPod: (flags: ConnectionFlags, request: PodRequest) => Promise<{ readonly status: number; readonly text: string }>;
   readonly readFile: (path: string) => Promise<string>;

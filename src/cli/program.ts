@@ -1,35 +1,87 @@
-import { Command } from "commander";
-import { chartCommands } from "./charts/charts-command.ts";
-import { completionCommands } from "./completion.ts";
+import { Command, Option } from "commander";
+import { arrangeArguments } from "./arguments.ts";
 import type { CliContext } from "./context.ts";
-import { installCommands } from "./install.ts";
-import { manifestCommands } from "./manifest.ts";
-import { operatorCommands } from "./operator.ts";
-import { profileCommands } from "./profile.ts";
-import { rolloutCommands } from "./rollouts.ts";
-import { statusCommands } from "./status.ts";
-import { tagCommands } from "./tag.ts";
-import { uninstallCommand } from "./uninstall.ts";
-import { ztunnelConfigCommands } from "./ztunnel-config.ts";
+import { commonFlags } from "./flags.ts";
+import { verbs, type Verb } from "./verbs.ts";
 
-/** The verbs that every release has; `cmd` adds those of parts that the command line does not know. */
-export function createProgram(context: CliContext): Command {
-  const program = new Command("serin");
-  program
+/** The command line; `parseAsync` runs one line of it, given without the program's name. */
+export interface Program {
+  parseAsync(args: readonly string[], options?: { readonly from: "user" }): Promise<void>;
+}
+
+export function createProgram(context: CliContext): Program {
+  return { parseAsync: async (args) => await run(args, context) };
+}
+
+async function run(args: readonly string[], context: CliContext): Promise<void> {
+  const program = emptyProgram(context);
+  const wanted = args.filter((word) => !word.startsWith("-"));
+  // `help proxy-config` is about the second word; a flag's value before the verb is taken for none that is known.
+  const asked = verbs.filter((verb) => wanted.some((word) => isNamed(verb, word)));
+  const all = wanted[0] === "completion";
+  await addVerbs(program, all ? verbs : asked, context);
+  for (const verb of verbs) if (!program.commands.some((command) => command.name() === verb.name)) addStub(program, verb);
+  inListedOrder(program);
+  const arranged = arrangeArguments(program, args);
+  await program.parseAsync(arranged, { from: "user" });
+}
+
+/** The program with every verb loaded, for what is derived from it: completion, documentation. */
+export async function completeProgram(context: CliContext): Promise<Command> {
+  const program = emptyProgram(context);
+  await addVerbs(program, verbs, context);
+  for (const verb of verbs) if (verb.load === undefined) addStub(program, verb);
+  inListedOrder(program);
+  return program;
+}
+
+function emptyProgram(context: CliContext): Command {
+  const program = new Command(context.programName);
+  return program
     .description("A service mesh that speaks Istio, in which anything is changed by canary, with no failed request, and can be undone.")
     .configureOutput({ writeOut: context.out, writeErr: context.err })
     .showSuggestionAfterError()
     .exitOverride();
-  installCommands(program, context);
-  uninstallCommand(program, context);
-  manifestCommands(program, context);
-  profileCommands(program, context);
-  tagCommands(program, context);
-  operatorCommands(program, context);
-  chartCommands(program, context);
-  statusCommands(program, context);
-  ztunnelConfigCommands(program, context);
-  rolloutCommands(program, context);
-  completionCommands(program, context);
-  return program;
+}
+
+function isNamed({ name, aliases = [] }: Verb, word: string): boolean {
+  return name === word || aliases.includes(word);
+}
+
+async function addVerbs(program: Command, wanted: readonly Verb[], context: CliContext): Promise<void> {
+  for (const verb of wanted) {
+    const add = await verb.load?.();
+    if (add === undefined) continue;
+    add(program, context);
+    const command = program.commands.find((one) => one.name() === verb.name);
+    command?.summary(verb.summary);
+    if (command !== undefined) addCommonFlags(command);
+  }
+}
+
+function addStub(program: Command, { name, aliases = [], summary }: Verb): void {
+  program.command(name).aliases([...aliases]).description(summary).allowUnknownOption();
+}
+
+function inListedOrder(program: Command): void {
+  const order = new Map(verbs.map(({ name }, index) => [name, index]));
+  const commands = program.commands as Command[];
+  commands.sort((a, b) => (order.get(a.name()) ?? verbs.length) - (order.get(b.name()) ?? verbs.length));
+}
+
+/** Every verb takes them, at any place; one that has a flag of that name keeps its own. */
+function addCommonFlags(command: Command): void {
+  for (const child of command.commands) addCommonFlags(child);
+  if (command.commands.length > 0 && command.registeredArguments.length === 0 && !hasAction(command)) return;
+  for (const { short, long, text, hidden = false } of commonFlags) {
+    if (command.options.some((option) => option.long === long.split(" ")[0])) continue;
+    const shortIsFree = short !== undefined && !command.options.some((option) => option.short === short);
+    const option = new Option(shortIsFree ? `${short}, ${long}` : long, text).hideHelp(hidden);
+    option.helpGroupHeading = "Flags of every verb:";
+    command.addOption(option);
+  }
+}
+
+function hasAction(command: Command): boolean {
+  return typeof Reflect.get(command, "_actionHandler") === "function";
 }

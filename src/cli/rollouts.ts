@@ -1,11 +1,12 @@
 import type { Command } from "commander";
 import { parse } from "yaml";
-import { SerinError, userError } from "../base/index.ts";
+import { userError } from "../base/index.ts";
 import { formatIssues, type KindDefinition } from "../api/index.ts";
 import { canaryKind, meshUpgradeKind, parseCanary, parseMeshUpgrade, type Canary, type MeshUpgrade, type RolloutStatus } from "../api/serin/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import type { CliContext, ConnectionFlags } from "./context.ts";
 import { upgradeInPlaceCommand } from "./install.ts";
+import { RolloutEnd } from "./rollout-end.ts";
 import { renderTable } from "./table.ts";
 
 type Rollout = Canary | MeshUpgrade;
@@ -28,7 +29,7 @@ const orders: Readonly<Record<string, { readonly text: string; readonly spec: Re
 
 const watchMs = 500;
 
-export function rolloutCommands(program: Command, context: CliContext): void {
+export function canaryCommands(program: Command, context: CliContext): void {
   const canary = program.command("canary").description("an app's change, moved step by step and judged by evidence");
   verbs(canary, canaryKind, ["pause", "resume", "abort", "undo"], context);
   withFlags(canary.command("promote <name>").description("approve the step that waits")).action(async (name: string, flags: RolloutFlags) => {
@@ -37,7 +38,9 @@ export function rolloutCommands(program: Command, context: CliContext): void {
     await order(client, canaryKind, object, { approvedStep });
     context.out(`canary ${name}: step ${approvedStep} is approved\n`);
   });
+}
 
+export function upgradeCommands(program: Command, context: CliContext): void {
   const upgrade = program.command("upgrade").description("the mesh itself, moved from one revision to another; without a verb, this release installed over the one that runs");
   upgradeInPlaceCommand(upgrade, context);
   verbs(upgrade, meshUpgradeKind, ["pause", "resume", "rollback"], context);
@@ -120,16 +123,6 @@ async function status<Value extends Rollout>(kind: KindDefinition<Value>, name: 
     if (code === 0) return;
     if (code !== undefined || flags.watch !== true) throw new RolloutEnd(code ?? waitingExitCode);
     await context.clock.sleep(watchMs, context.signal);
-  }
-}
-
-/** Ends the command with the exit code that says where the rollout is; nothing has gone wrong with the command itself. */
-export class RolloutEnd extends SerinError {
-  readonly exitCode: number;
-
-  constructor(exitCode: number) {
-    super("user", "rollout-end", "");
-    this.exitCode = exitCode;
   }
 }
 

@@ -10,7 +10,7 @@ interface StatusFlags extends ConnectionFlags {
   readonly short?: boolean;
 }
 
-export function statusCommands(program: Command, context: CliContext): void {
+export function versionCommand(program: Command, context: CliContext): void {
   program
     .command("version")
     .description("the versions of the command line, of control planes and of data planes")
@@ -21,6 +21,9 @@ export function statusCommands(program: Command, context: CliContext): void {
     .option("--context <name>", "context of the kubeconfig")
     .action(async (flags: StatusFlags) => await version(flags, context));
 
+}
+
+export function statusCommands(program: Command, context: CliContext): void {
   program
     .command("proxy-status")
     .alias("ps")

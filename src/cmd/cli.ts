@@ -1,18 +1,16 @@
 // The command line: every verb that is not a role of a process.
-import { readFile } from "node:fs/promises";
+// What a verb may need is imported when it does, so that the others start at once.
 import { once } from "node:events";
-import { request, type IncomingMessage } from "node:http";
+import type { IncomingMessage } from "node:http";
+import { readFile } from "node:fs/promises";
 import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline/promises";
 import type { Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
 import { CommanderError } from "commander";
 import { createLogger, systemClock } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import { createProgram, RolloutEnd, type CliContext } from "../cli/index.ts";
-import { createKubeClient, loadKubeConfig, objectsInManifest, portForward } from "../kube/index.ts";
-import { applyComponents, fieldManager, planObject, removeInstalled, verifyInstalled } from "../operator/index.ts";
 import type { RoleContext } from "./role.ts";
 
 export async function run({ args, env, shutdown, release }: RoleContext): Promise<number> {
@@ -20,16 +18,23 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
     env,
     clock: systemClock,
     version: release.version,
+    programName: env["SERIN_PROGRAM"] === "istioctl" ? "istioctl" : "serin",
     out: (output) => void process.stdout.write(output),
     err: (output) => void process.stderr.write(output),
     otherVerbs: { cluster: ["create", "delete", "list", "kubeconfig", "shell", "urls"], release: ["add", "list", "build", "export"], doctor: [] },
     interactive: process.stdin.isTTY,
     confirm,
     connect: async (flags) => {
+      const { createKubeClient, loadKubeConfig } = await import("../kube/index.ts");
       const config = await loadKubeConfig(flags.kubeconfig ?? env, flags.context);
       return createKubeClient(config, { log: createLogger({ scope: "kube", level: "warn" }), clock: systemClock });
     },
+    defaultNamespace: async (flags) => {
+      const { loadKubeConfig } = await import("../kube/index.ts");
+      return (await loadKubeConfig(flags.kubeconfig ?? env, flags.context)).namespace;
+    },
     requestOfPod: async (flags, { namespace, pod, port, method, path }) => {
+      const { loadKubeConfig, portForward } = await import("../kube/index.ts");
       const stream = await portForward(await loadKubeConfig(flags.kubeconfig ?? env, flags.context), { namespace, pod, port, signal: shutdown.drain });
       return await requestOver(stream, method, path);
     },
@@ -40,7 +45,15 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
       operator: await readObjects(join(release.root, "manifests/crds/istio-operator.yaml")),
       banzai: await readObjects(join(release.root, "manifests/crds/banzai.yaml")),
     }),
-    installer: { apply: applyComponents, plan: async (client, object) => await planObject(client, object, fieldManager), verify: verifyInstalled, remove: removeInstalled },
+    installer: {
+      apply: async (options) => await (await import("../operator/index.ts")).applyComponents(options),
+      plan: async (client, object) => {
+        const { fieldManager, planObject } = await import("../operator/index.ts");
+        return await planObject(client, object, fieldManager);
+      },
+      verify: async (client, objects) => await (await import("../operator/index.ts")).verifyInstalled(client, objects),
+      remove: async (options) => await (await import("../operator/index.ts")).removeInstalled(options),
+    },
     identity: `${userName()}@${hostname()} (pid ${process.pid})`,
     signal: shutdown.drain,
   };
@@ -56,10 +69,12 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
 }
 
 async function readObjects(path: string): Promise<UntypedObject[]> {
+  const { objectsInManifest } = await import("../kube/index.ts");
   return await Array.fromAsync(objectsInManifest(await readFile(path, "utf8")));
 }
 
 async function requestOver(stream: Duplex, method: string, path: string): Promise<{ status: number; text: string }> {
+  const { request } = await import("node:http");
   const outgoing = request({ method, path, host: "localhost", headers: { connection: "close" }, createConnection: () => stream });
   const answered = once(outgoing, "response") as Promise<[IncomingMessage]>;
   outgoing.end();
@@ -68,6 +83,7 @@ async function requestOver(stream: Duplex, method: string, path: string): Promis
 }
 
 async function confirm(question: string): Promise<boolean> {
+  const { createInterface } = await import("node:readline/promises");
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
     return /^y(es)?$/i.test((await terminal.question(question)).trim());

@@ -18,6 +18,7 @@ export interface FakeCluster {
 /** A command line whose cluster, files and terminal are given; what it printed is kept. */
 export class FakeContext implements CliContext {
   readonly env = {};
+  readonly programName = "serin";
   readonly clock = { ...systemClock, nowMs: () => Date.parse("2026-06-01T00:00:00Z") };
   readonly version = "1.18.1";
   readonly interactive = false;
@@ -46,6 +47,7 @@ export class FakeContext implements CliContext {
     if (this.#cluster === undefined) throw new Error("no cluster");
     return fakeClient(this.#cluster, this.applied);
   };
+  readonly defaultNamespace = async (): Promise<string> => "default";
   readonly requestOfPod = async (_flags: unknown, { method, pod, namespace, port, path }: PodRequest): Promise<{ status: number; text: string }> => {
     const text = this.#cluster?.pods?.[`${method} ${pod}.${namespace}:${port}${path}`];
     return text === undefined ? { status: 404, text: "not found" } : { status: 200, text };

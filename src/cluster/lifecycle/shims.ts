@@ -12,7 +12,7 @@ export function writeShims(stateDirectory: string, clusterName: string, releaseR
   const serin = `"${releaseRoot}/bin/serin"`;
   const shims: Record<string, string> = {
     serin: `exec ${serin} "$@"`,
-    istioctl: `exec ${serin} "$@"`,
+    istioctl: `SERIN_PROGRAM=istioctl exec ${serin} "$@"`,
     kind: kindShim(serin, clusterName),
     docker: dockerShim(),
     sudo: sudoShim,

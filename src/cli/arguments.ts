@@ -1,0 +1,56 @@
+import type { Command, Option } from "commander";
+import { commonFlags } from "./flags.ts";
+
+/** Flags with a value that may stand before the verbs they belong to. */
+const earlyFlags = new Set([...commonFlags.flatMap(({ short, long }) => [short ?? "", long.split(" ")[0] ?? ""]), "-o", "--output", "--proxy-admin-port"]);
+
+/**
+ * The line as the parser wants it: flags that stand before the last verb behind it (`-n foo pc cluster`), `--flag=false`
+ * as its negation, `-o=json` as `-ojson`.
+ */
+export function arrangeArguments(program: Command, args: readonly string[]): string[] {
+  const path: string[] = [];
+  const held: string[] = [];
+  let command = program;
+  let index = 0;
+  for (; index < args.length && command.commands.length > 0; index += 1) {
+    const word = args[index] ?? "";
+    if (word === "--") break;
+    if (word.startsWith("-")) {
+      held.push(word);
+      const value = args[index + 1];
+      if (earlyFlags.has(word) && value !== undefined) {
+        held.push(value);
+        index += 1;
+      }
+      continue;
+    }
+    const next = command.commands.find((child) => child.name() === word || child.aliases().includes(word));
+    if (next === undefined) break;
+    path.push(word);
+    command = next;
+  }
+  return [...path, ...arrangeFlags(command, [...held, ...args.slice(index)])];
+}
+
+function arrangeFlags(command: Command, words: readonly string[]): string[] {
+  const end = words.indexOf("--");
+  const flags = end === -1 ? words : words.slice(0, end);
+  return [...flags.flatMap((word) => arrangeFlag(command, word)), ...(end === -1 ? [] : words.slice(end))];
+}
+
+function arrangeFlag({ options }: Command, word: string): string[] {
+  const [, name = "", value = ""] = /^(-[^=]+)=(.*)$/.exec(word) ?? [];
+  if (name === "") return [word];
+  const option = options.find(({ long, short }) => long === name || short === name);
+  if (option === undefined) return [word];
+  if (!isSwitch(option)) return option.short === name ? [`${name}${value}`] : [word];
+  if (value === "true") return [name];
+  if (value !== "false") return [word];
+  const negated = `--no-${name.slice(2)}`;
+  return options.some(({ long }) => long === negated) ? [negated] : [];
+}
+
+function isSwitch({ required, optional }: Option): boolean {
+  return !required && !optional;
+}

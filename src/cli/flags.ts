@@ -1,0 +1,47 @@
+import type { Command } from "commander";
+import { userError } from "../base/index.ts";
+import type { ConnectionFlags } from "./context.ts";
+
+/** Flags of every verb, as istioctl has them. */
+export interface CommonFlags extends ConnectionFlags {
+  readonly namespace?: string;
+  readonly istioNamespace?: string;
+}
+
+export interface CommonFlag {
+  readonly short?: string;
+  readonly long: string;
+  readonly text: string;
+  readonly hidden?: boolean;
+}
+
+/** {@link CommonFlags} as the program declares them; all take a value. The hidden ones are of scripts written for istioctl's logging. */
+export const commonFlags: readonly CommonFlag[] = [
+  { short: "-c", long: "--kubeconfig <path>", text: "kubeconfig file" },
+  { long: "--context <name>", text: "context of the kubeconfig" },
+  { short: "-n", long: "--namespace <namespace>", text: "namespace; else the one of the kubeconfig's context" },
+  { short: "-i", long: "--istioNamespace <namespace>", text: "where the control plane is (istio-system unless it is said)" },
+  { long: "--vklog <level>", text: "taken for the sake of old scripts", hidden: true },
+  { long: "--log_output_level <levels>", text: "taken for the sake of old scripts", hidden: true },
+];
+
+export const defaultIstioNamespace = "istio-system";
+
+export function istioNamespaceOf({ istioNamespace }: CommonFlags): string {
+  return istioNamespace ?? defaultIstioNamespace;
+}
+
+export function collect(value: string, previous: readonly string[]): readonly string[] {
+  return [...previous, value];
+}
+
+/** For a flag's parser: a port; zero stands for none. */
+export function portFlag(value: string): number {
+  const port = Number(value);
+  if (!/^\d+$/.test(value) || port > 65_535) throw userError("port-invalid", `a port must be a number from 0 to 65535, got "${value}"`);
+  return port;
+}
+
+export function revisionFlag(command: Command): Command {
+  return command.option("-r, --revision <revision>", "the control plane's revision");
+}

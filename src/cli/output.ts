@@ -1,0 +1,18 @@
+import { userError } from "../base/index.ts";
+
+export type OutputFormat = "json" | "yaml" | "table";
+
+/** The form that `-o` names; `short`, `table` and nothing mean the table. */
+export function outputFormat(output: string | undefined, known: readonly string[] = ["json", "yaml", "short"]): OutputFormat {
+  if (output === undefined || output === "" || output === "short" || output === "table") return "table";
+  if (output === "json" || output === "yaml") return output;
+  throw userError("output-unknown", `--output ${output} is unknown: expected ${known.slice(0, -1).join(", ")} or ${known.at(-1) ?? ""}`);
+}
+
+/** JSON as istioctl indents it, or YAML. */
+export async function renderValue(value: unknown, format: "json" | "yaml"): Promise<string> {
+  if (format === "json") return `${JSON.stringify(value, undefined, 4)}\n`;
+  // Takes time to load, and few ask for it.
+  const { stringify } = await import("yaml");
+  return stringify(value);
+}

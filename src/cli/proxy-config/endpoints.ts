@@ -1,0 +1,74 @@
+import { renderTable } from "../table.ts";
+
+/** What is read of Envoy's `/clusters?format=json`, with JSON's names. */
+export interface ClusterStatuses {
+  readonly clusterStatuses?: readonly ClusterStatus[];
+}
+
+interface ClusterStatus {
+  readonly name?: string;
+  readonly hostStatuses?: readonly HostStatus[];
+}
+
+interface HostStatus {
+  readonly address?: Address;
+  readonly healthStatus?: { readonly edsHealthStatus?: string; readonly failedOutlierCheck?: boolean };
+}
+
+export interface Address {
+  readonly socketAddress?: { readonly address?: string; readonly portValue?: number };
+  readonly pipe?: { readonly path?: string };
+  readonly envoyInternalAddress?: { readonly serverListenerName?: string; readonly endpointId?: string };
+}
+
+/** Every one that is given must hold; names without regard to case. */
+export interface EndpointFilter {
+  readonly address?: string;
+  readonly port?: number;
+  readonly cluster?: string;
+  readonly status?: string;
+}
+
+/** The clusters of which an endpoint passes the filter. */
+export function filterEndpointClusters({ clusterStatuses = [] }: ClusterStatuses, filter: EndpointFilter): readonly ClusterStatus[] {
+  return clusterStatuses.filter(({ name = "", hostStatuses = [] }) => hostStatuses.some((host) => passes(host, name, filter)));
+}
+
+export function endpointTable({ clusterStatuses = [] }: ClusterStatuses, filter: EndpointFilter): string {
+  const found = clusterStatuses.flatMap(({ name = "", hostStatuses = [] }) => hostStatuses.filter((host) => passes(host, name, filter)).map((host) => ({ name, host })));
+  const sorted = found.toSorted((a, b) => compare(addressText(a.host.address), addressText(b.host.address)) || portOf(a.host) - portOf(b.host) || compare(a.name, b.name));
+  const rows = sorted.map(({ name, host }) => {
+    const port = portOf(host);
+    const endpoint = port === 0 ? addressText(host.address) : `${addressText(host.address)}:${port}`;
+    return [endpoint, host.healthStatus?.edsHealthStatus ?? "UNKNOWN", host.healthStatus?.failedOutlierCheck === true ? "FAILED" : "OK", name];
+  });
+  return renderTable(["ENDPOINT", "STATUS", "OUTLIER CHECK", "CLUSTER"], rows, 5);
+}
+
+function passes(host: HostStatus, cluster: string, filter: EndpointFilter): boolean {
+  if (filter.address !== undefined && !equal(addressText(host.address), filter.address)) return false;
+  if (filter.port !== undefined && filter.port !== 0 && portOf(host) !== filter.port) return false;
+  if (filter.cluster !== undefined && !equal(cluster, filter.cluster)) return false;
+  return filter.status === undefined || equal(host.healthStatus?.edsHealthStatus ?? "UNKNOWN", filter.status);
+}
+
+/** An address without its port; `unix://` and `envoy://` for those that have none. */
+export function addressText(address: Address = {}): string {
+  const { socketAddress, pipe, envoyInternalAddress: internal } = address;
+  if (socketAddress !== undefined) return socketAddress.address ?? "";
+  if (pipe !== undefined) return `unix://${pipe.path ?? ""}`;
+  if (internal !== undefined) return `envoy://${internal.serverListenerName ?? ""}/${internal.endpointId ?? ""}`;
+  return "unknown";
+}
+
+function portOf({ address }: HostStatus): number {
+  return address?.socketAddress?.portValue ?? 0;
+}
+
+function equal(one: string, other: string): boolean {
+  return one.toLowerCase() === other.toLowerCase();
+}
+
+export function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,1 @@
+export { proxyConfigCommands } from "./proxy-config-command.ts";

@@ -1,0 +1,33 @@
+import type { Command } from "commander";
+import type { CliContext } from "./context.ts";
+
+/** A verb of the first level. What it does is loaded when it is asked for, so that help and small verbs start at once. */
+export interface Verb {
+  readonly name: string;
+  readonly aliases?: readonly string[];
+  /** One line for the list of verbs. */
+  readonly summary: string;
+  /** Adds the verb, under this name, to the program; several verbs may come from one module. Absent for another role's verb. */
+  readonly load?: () => Promise<(program: Command, context: CliContext) => void>;
+}
+
+/** Every verb, in the order of the help. */
+export const verbs: readonly Verb[] = [
+  { name: "install", aliases: ["apply"], summary: "install a mesh from a profile, files and flags", load: async () => (await import("./install.ts")).installCommands },
+  { name: "upgrade", summary: "install this release over the one that runs, or move a mesh step by step", load: async () => (await import("./rollouts.ts")).upgradeCommands },
+  { name: "uninstall", summary: "remove a revision, or everything", load: async () => (await import("./uninstall.ts")).uninstallCommand },
+  { name: "manifest", summary: "what an installation consists of, as YAML", load: async () => (await import("./manifest.ts")).manifestCommands },
+  { name: "profile", summary: "the profiles that an installation starts from", load: async () => (await import("./profile.ts")).profileCommands },
+  { name: "operator", summary: "an operator in the cluster that installs what IstioOperator objects say", load: async () => (await import("./operator.ts")).operatorCommands },
+  { name: "charts", summary: "Helm charts of this release", load: async () => (await import("./charts/charts-command.ts")).chartCommands },
+  { name: "tag", summary: "names that lead to a revision, and can be moved to another", load: async () => (await import("./tag.ts")).tagCommands },
+  { name: "canary", summary: "an app's change, moved step by step and judged by evidence", load: async () => (await import("./rollouts.ts")).canaryCommands },
+  { name: "version", summary: "the versions of the command line, of control planes and of data planes", load: async () => (await import("./status.ts")).versionCommand },
+  { name: "proxy-status", aliases: ["ps"], summary: "every connected proxy and what it has acknowledged; for one, what differs", load: async () => (await import("./status.ts")).statusCommands },
+  { name: "proxy-config", aliases: ["pc"], summary: "what a sidecar, gateway or waypoint is configured with", load: async () => (await import("./proxy-config/index.ts")).proxyConfigCommands },
+  { name: "ztunnel-config", aliases: ["zc"], summary: "what a ztunnel knows and does", load: async () => (await import("./ztunnel-config.ts")).ztunnelConfigCommands },
+  { name: "completion", summary: "a script that completes verbs and flags in a shell", load: async () => (await import("./completion.ts")).completionCommands },
+  { name: "cluster", summary: "lab clusters on this machine: create, delete, list, shell" },
+  { name: "release", summary: "the releases that a lab cluster can run" },
+  { name: "doctor", summary: "what this machine lacks for a lab cluster" },
+];
