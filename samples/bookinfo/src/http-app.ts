@@ -51,13 +51,22 @@ export function getJson(url: string, headers: Record<string, string>, timeoutMs:
     // A connection a call: what answers next time may be another pod, or another version.
     const outgoing = request(url, { headers, agent: false, signal: AbortSignal.timeout(timeoutMs) }, (answer) => {
       readBody(answer).then(
-        (text) => resolve({ status: answer.statusCode ?? 500, body: text === "" ? null : (JSON.parse(text) as unknown) }),
+        (text) => resolve({ status: answer.statusCode ?? 500, body: jsonOf(text) }),
         reject,
       );
     });
     outgoing.on("error", reject);
     outgoing.end();
   });
+}
+
+/** What a proxy on the way answers (that something is denied, say) is no JSON. */
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return null;
+  }
 }
 
 /** Those who have not heard yet that this pod ends still come for a moment. */
