@@ -106,7 +106,7 @@ export class ControlPlane {
     const views = new ProxyViews(scopes, {
       ambient: deriveAmbientResources(this.#graph, this.#inputs, waypoints),
       outbound: deriveOutboundResources(this.#graph, model),
-      inbound: deriveInboundResources(this.#graph, this.#inputs),
+      inbound: deriveInboundResources(this.#graph, model),
       router: deriveRouterResources(this.#graph, { inputs: this.#inputs, routes, l4Routes }),
       classic,
       waypoint: deriveWaypointResources(this.#graph, model, waypoints),

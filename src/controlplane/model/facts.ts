@@ -186,11 +186,11 @@ export interface GatewayFacts extends ConfigFacts<Gateway["spec"]> {
   readonly programmed: boolean;
 }
 export type HttpRouteFacts = ConfigFacts<HttpRoute["spec"]>;
+export type GrpcRouteFacts = ConfigFacts<GrpcRoute["spec"]>;
 export type TlsRouteFacts = ConfigFacts<TlsRoute["spec"]>;
 export type TcpRouteFacts = ConfigFacts<TcpRoute["spec"]>;
 export type ReferenceGrantFacts = ConfigFacts<ReferenceGrant["spec"]>;
 export type AuthorizationPolicyFacts = ConfigFacts<AuthorizationPolicy["spec"]>;
-export type GrpcRouteFacts = ConfigFacts<GrpcRoute["spec"]>;
 export type PeerAuthenticationFacts = ConfigFacts<PeerAuthentication["spec"]>;
 export type VirtualServiceFacts = ConfigFacts<VirtualService["spec"]>;
 export type DestinationRuleFacts = ConfigFacts<DestinationRule["spec"]>;

@@ -1,10 +1,12 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema, HttpProtocolOptionsSchema, type Cluster } from "../../wire/envoy/index.ts";
+import { destinationRulePath, type DestinationRuleModel } from "../model/destination-rule-model.ts";
 import type { MeshSettings } from "../model/facts.ts";
 import { httpOptionsName, unlimited } from "./cluster.ts";
 import { durationOfMs, filterMetadata, packed } from "./envoy-any.ts";
 import { inboundClusterName, inboundPassthroughCluster } from "./inbound-chain.ts";
 import type { InboundTarget } from "./inbound-target.ts";
+import { applyConnectionPool, effectivePolicy, packHttpOptions, useDownstreamProtocol, useHttp2, type ClusterDraft } from "./traffic-policy.ts";
 
 type ClusterInit = Exclude<MessageInitShape<typeof ClusterSchema>, { $typeName: string }>;
 
@@ -17,19 +19,28 @@ const circuitBreakers = { thresholds: [{ maxConnections: unlimited, maxPendingRe
 const useClientProtocol = { case: "useDownstreamProtocolConfig" as const, value: { httpProtocolOptions: {}, http2ProtocolOptions: {} } };
 
 /** The application behind one port: where the connection was for, or the address that a Sidecar says. */
-export function inboundCluster(target: InboundTarget, mesh: MeshSettings): Cluster {
+export function inboundCluster(target: InboundTarget, rule: DestinationRuleModel | undefined, mesh: MeshSettings): Cluster {
   const name = inboundClusterName(target.port);
-  const http = httpOptions(target);
-  return create(ClusterSchema, {
-    name,
-    altStatName: `${name};`,
-    connectTimeout: durationOfMs(target.connectionPool?.tcp?.connectTimeoutMs ?? mesh.connectTimeoutMs),
-    circuitBreakers: breakersOf(target),
-    commonLbConfig: {},
-    metadata: filterMetadata({ istio: { services: target.services.map((service) => ({ ...service })) } }),
-    ...(target.endpoint === undefined ? { ...originalDestination(target.bind), cleanupInterval: durationOfMs(neverMs) } : fixedEndpoint(name, target.endpoint)),
-    ...(http === undefined ? {} : { typedExtensionProtocolOptions: { [httpOptionsName]: packed(HttpProtocolOptionsSchema, http) } }),
-  });
+  const services = target.services.map((service) => ({ ...service }));
+  const shaping = rule?.trafficPolicy === undefined ? undefined : rule;
+  const draft: ClusterDraft = {
+    cluster: create(ClusterSchema, {
+      name,
+      altStatName: `${name};`,
+      commonLbConfig: {},
+      metadata: filterMetadata({ istio: { services, ...(shaping === undefined ? {} : { config: destinationRulePath(shaping) }) } }),
+      ...(target.endpoint === undefined ? { ...originalDestination(target.bind), cleanupInterval: durationOfMs(neverMs) } : fixedEndpoint(name, target.endpoint)),
+    }),
+    http: create(HttpProtocolOptionsSchema),
+  };
+  // A port that declares HTTP/2 is spoken to so; one that declares nothing as its client speaks.
+  if (target.protocol === "http2" || target.protocol === "grpc") useHttp2(draft);
+  else if (target.protocol === "unknown") useDownstreamProtocol(draft);
+  // What clients are limited to holds for the server too; of the rest of a policy nothing concerns it.
+  const { connectionPool, retryBudget } = effectivePolicy(shaping, undefined, target.servicePort, { defaultTrafficPolicy: {} });
+  applyConnectionPool(draft, target.connectionPool ?? connectionPool, retryBudget, mesh);
+  packHttpOptions(draft);
+  return draft.cluster;
 }
 
 /** The application behind whatever port the connection was for. */
@@ -63,35 +74,5 @@ function fixedEndpoint(clusterName: string, endpoint: string): ClusterInit {
   return {
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },
     loadAssignment: { clusterName, endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: "endpoint", value: { address: { address } } } }] }] },
-  };
-}
-
-/** A port that declares HTTP/2 is spoken to so; one that declares nothing as its client speaks. */
-function httpOptions({ protocol, connectionPool }: InboundTarget): MessageInitShape<typeof HttpProtocolOptionsSchema> | undefined {
-  const http = connectionPool?.http;
-  const common = {
-    ...(http?.idleTimeoutMs === undefined ? {} : { idleTimeout: durationOfMs(http.idleTimeoutMs) }),
-    ...(http?.maxRequestsPerConnection === undefined ? {} : { maxRequestsPerConnection: http.maxRequestsPerConnection }),
-  };
-  const commonHttpProtocolOptions = Object.keys(common).length === 0 ? {} : { commonHttpProtocolOptions: common };
-  if (protocol === "unknown" || http?.useClientProtocol === true) return { ...commonHttpProtocolOptions, upstreamProtocolOptions: useClientProtocol };
-  if (protocol === "http2" || protocol === "grpc" || http?.h2UpgradePolicy === "UPGRADE") {
-    return { ...commonHttpProtocolOptions, upstreamProtocolOptions: { case: "explicitHttpConfig", value: { protocolConfig: { case: "http2ProtocolOptions", value: {} } } } };
-  }
-  if (Object.keys(commonHttpProtocolOptions).length === 0) return undefined;
-  return { ...commonHttpProtocolOptions, upstreamProtocolOptions: { case: "explicitHttpConfig", value: { protocolConfig: { case: "httpProtocolOptions", value: {} } } } };
-}
-
-function breakersOf({ connectionPool }: InboundTarget): NonNullable<ClusterInit["circuitBreakers"]> {
-  const { tcp, http } = connectionPool ?? {};
-  return {
-    thresholds: [
-      {
-        maxConnections: tcp?.maxConnections ?? unlimited,
-        maxPendingRequests: http?.http1MaxPendingRequests ?? unlimited,
-        maxRequests: http?.http2MaxRequests ?? unlimited,
-        maxRetries: http?.maxRetries ?? unlimited,
-      },
-    ],
   };
 }

@@ -6,11 +6,12 @@ import { ClusterSchema, ListenerSchema } from "../../wire/envoy/index.ts";
 import { decodeResource, valueAt } from "../testing/decode-resource.ts";
 import { config, createModelFixture, namespace, pod, service } from "../testing/model-fixture.ts";
 import { deriveInboundResources } from "./inbound-resources.ts";
+import { deriveMeshModel } from "./outbound-resources.ts";
 import { scopedResourceKey } from "./resource.ts";
 
 function sidecars() {
   const fixture = createModelFixture();
-  const resources = deriveInboundResources(fixture.graph, fixture.inputs);
+  const resources = deriveInboundResources(fixture.graph, deriveMeshModel(fixture.graph, fixture.inputs));
   const listener = (name = "virtualInbound", scope = "shop/web-1"): JsonObject => decodeResource(ListenerSchema, resources.listeners.get(scopedResourceKey(scope, name))?.resource);
   return {
     ...fixture,
@@ -80,6 +81,27 @@ test("what comes to the listener's own port goes nowhere, and connections to the
   const protocolOf = (name: string): JsonValue | undefined => valueAt(cluster(name), "typedExtensionProtocolOptions", "envoy.extensions.upstreams.http.v3.HttpProtocolOptions");
   assert.ok(valueAt(protocolOf("inbound|9200||"), "explicitHttpConfig", "http2ProtocolOptions") !== undefined && valueAt(protocolOf("inbound|9100||"), "useDownstreamProtocolConfig") !== undefined);
   assert.equal(protocolOf("inbound|8080||"), undefined);
+});
+
+test("the limits of connections that clients have hold for the application's own, unless a Sidecar says other ones", () => {
+  const { apply, cluster } = sidecars();
+  const rule = config("DestinationRule", "shop/web", {
+    host: "web",
+    trafficPolicy: {
+      connectionPool: { tcp: { maxConnections: 7 }, http: { h2UpgradePolicy: "UPGRADE", maxRequestsPerConnection: 3 } },
+      outlierDetection: { consecutive5xxErrors: 2 },
+      portLevelSettings: [{ port: { number: 90 }, connectionPool: { tcp: { maxConnections: 9, connectTimeout: "3s" } } }],
+    },
+  });
+  apply(...base, rule);
+  const limits = (): readonly unknown[] => ["inbound|8080||", "inbound|9000||"].map((name) => [valueAt(cluster(name), "circuitBreakers", "thresholds", 0, "maxConnections"), cluster(name)["connectTimeout"]]);
+  assert.deepEqual(limits(), [[7, "10s"], [9, "3s"]]);
+  assert.equal(valueAt(cluster("inbound|8080||"), "metadata", "filterMetadata", "istio", "config"), "/apis/networking.istio.io/v1/namespaces/shop/destination-rule/web");
+  const options = valueAt(cluster("inbound|8080||"), "typedExtensionProtocolOptions", "envoy.extensions.upstreams.http.v3.HttpProtocolOptions");
+  assert.deepEqual([valueAt(options, "commonHttpProtocolOptions"), valueAt(options, "explicitHttpConfig", "httpProtocolOptions")], [{ maxRequestsPerConnection: 3 }, {}]);
+  assert.equal(cluster("inbound|8080||")["outlierDetection"], undefined);
+  apply(config("Sidecar", "shop/default", { inboundConnectionPool: { tcp: { maxConnections: 1 } } }));
+  assert.deepEqual(limits(), [[1, "10s"], [1, "10s"]]);
 });
 
 test("a Sidecar's ingress replaces the ports of services, and may listen, end TLS and lead elsewhere", () => {

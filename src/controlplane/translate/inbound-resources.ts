@@ -1,5 +1,6 @@
 import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
 import { ClusterSchema, ListenerSchema, type Listener } from "../../wire/envoy/index.ts";
+import { destinationRuleFor } from "../model/destination-rule-model.ts";
 import { factsKey, meshKey, type PodFacts } from "../model/facts.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { mutualTlsModeOf, workloadMutualTls, type WorkloadMutualTls } from "../model/peer-authentication.ts";
@@ -8,6 +9,7 @@ import { inboundCluster, inboundPassthrough } from "./inbound-cluster.ts";
 import { hboneCluster, hboneListeners } from "./inbound-hbone.ts";
 import { boundInboundListener, virtualInboundListener } from "./inbound-listener.ts";
 import { InboundTargets, wildcardOf, type InboundTarget, type Workload } from "./inbound-target.ts";
+import type { MeshModel } from "./outbound-resources.ts";
 import { encodeResource, sameResource, sameScopedResource, scopedResourceKey, type EncodedResource, type ScopedEncodedResource } from "./resource.ts";
 import { SecurityPolicies } from "./security-filters.ts";
 import { AccessLogPolicies } from "./telemetry-access-log.ts";
@@ -28,7 +30,7 @@ interface Sources {
   readonly mutualTls: (workload: Workload, reader: CollectionReader) => WorkloadMutualTls;
 }
 
-export function deriveInboundResources(graph: CollectionGraph, inputs: MeshInputs): InboundResources {
+export function deriveInboundResources(graph: CollectionGraph, { inputs, destinationRules }: Pick<MeshModel, "inputs" | "destinationRules">): InboundResources {
   const peers = inputs.peerAuthentications.index("namespace", (policy) => [policy.namespace]);
   const sources: Sources = {
     inputs,
@@ -55,7 +57,12 @@ export function deriveInboundResources(graph: CollectionGraph, inputs: MeshInput
   return {
     listeners: perPod("lds-inbound", (workload, reader) => listenersOf(workload, sources, reader).map((listener) => encodeResource(ListenerSchema, listener.name, listener))),
     clusters: perPod("cds-inbound", (workload, reader) => {
-      const clusters = sources.targets.of(workload, reader).map((target) => inboundCluster(target, workload.mesh));
+      const { pod, mesh } = workload;
+      const clusters = sources.targets.of(workload, reader).map((target) => {
+        const [service] = target.sidecar === undefined ? target.services : [];
+        const rule = service === undefined ? undefined : destinationRuleFor({ hostname: service.host, namespace: service.namespace }, pod, mesh, destinationRules, reader);
+        return inboundCluster(target, rule, mesh);
+      });
       if (workload.sidecar.hbone) clusters.push(hboneCluster());
       return clusters.map((cluster) => encodeResource(ClusterSchema, cluster.name, cluster));
     }),

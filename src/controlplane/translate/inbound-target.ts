@@ -70,7 +70,8 @@ export class InboundTargets {
     const registered = [...services.map((service) => ({ createdAt: service.createdAt, name: service.name, targets: serviceTargets(service, workload) })),
       ...entries.map((entry) => ({ createdAt: entry.createdAt, name: entry.name, targets: entryTargets(entry, workload) }))];
     registered.sort((left, right) => compareText(left.createdAt, right.createdAt) || compareText(left.name, right.name));
-    return oneAPort(registered.flatMap(({ targets }) => targets));
+    const pool = sidecar?.spec.inboundConnectionPool;
+    return oneAPort(registered.flatMap(({ targets }) => targets.map((target) => (pool === undefined ? target : { ...target, connectionPool: pool }))));
   }
 
   /** One that selects the workload, else the namespace's, else the root namespace's; the oldest of each. */

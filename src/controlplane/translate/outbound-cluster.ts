@@ -11,10 +11,10 @@ import {
 import { destinationRulePath, type DestinationRuleModel } from "../model/destination-rule-model.ts";
 import type { MeshSettings } from "../model/facts.ts";
 import type { ServiceModel, ServicePortModel } from "../model/service-model.ts";
-import { clusterMetadataExchange, httpOptionsName } from "./cluster.ts";
+import { clusterMetadataExchange } from "./cluster.ts";
 import { durationOfMs, filterMetadata, overAds, packed } from "./envoy-any.ts";
 import { applyTls } from "./outbound-tls.ts";
-import { applyTrafficPolicy, effectivePolicy, useDownstreamProtocol, useHttp2, type ClusterDraft } from "./traffic-policy.ts";
+import { applyTrafficPolicy, effectivePolicy, packHttpOptions, useDownstreamProtocol, useHttp2, type ClusterDraft } from "./traffic-policy.ts";
 
 /** `outbound|80|v1|host`. */
 export function subsetClusterName(port: number, subset: string | undefined, host: string): string {
@@ -86,7 +86,8 @@ export function outboundCluster(options: OutboundClusterOptions): Cluster | unde
   return finish(draft, options, policy.tls?.mode);
 }
 
-function finish({ cluster, http }: ClusterDraft, { service, subset, rule, allCaptured }: OutboundClusterOptions, tlsMode: string | undefined): Cluster {
+function finish(draft: ClusterDraft, { service, subset, rule, allCaptured }: OutboundClusterOptions, tlsMode: string | undefined): Cluster {
+  const { cluster } = draft;
   const istio: JsonObject = { services: [{ host: service.hostname, name: service.name, namespace: service.namespace }] };
   if (subset === undefined && allCaptured) istio["disable_mx"] = true;
   else if (subset === undefined && service.meshExternal) istio["external"] = true;
@@ -95,13 +96,7 @@ function finish({ cluster, http }: ClusterDraft, { service, subset, rule, allCap
   if (tlsMode === "SIMPLE" || tlsMode === "MUTUAL") istio["alpn_override"] = "false";
   cluster.metadata = filterMetadata({ istio });
   cluster.filters = create(ClusterSchema, { filters: [clusterMetadataExchange()] }).filters;
-  if (http.upstreamProtocolOptions.case !== undefined || http.commonHttpProtocolOptions !== undefined || http.upstreamHttpProtocolOptions !== undefined) {
-    // Envoy takes no options without the version of HTTP that they are for.
-    if (http.upstreamProtocolOptions.case === undefined) {
-      http.upstreamProtocolOptions = create(HttpProtocolOptionsSchema, { upstreamProtocolOptions: { case: "explicitHttpConfig", value: { protocolConfig: { case: "httpProtocolOptions", value: {} } } } }).upstreamProtocolOptions;
-    }
-    cluster.typedExtensionProtocolOptions[httpOptionsName] = packed(HttpProtocolOptionsSchema, http);
-  }
+  packHttpOptions(draft);
   return cluster;
 }
 

@@ -17,8 +17,8 @@ import {
 import type { AppProtocol, MeshSettings } from "../model/facts.ts";
 import type { DestinationRuleModel } from "../model/destination-rule-model.ts";
 import type { ServiceModel } from "../model/service.ts";
-import { unlimited } from "./cluster.ts";
-import { durationOfMs } from "./envoy-any.ts";
+import { httpOptionsName, unlimited } from "./cluster.ts";
+import { durationOfMs, packed } from "./envoy-any.ts";
 
 /** What a policy is applied for. */
 export interface PolicyTarget {
@@ -102,6 +102,16 @@ export function useDownstreamProtocol({ http }: ClusterDraft): void {
   http.upstreamProtocolOptions = options.upstreamProtocolOptions;
 }
 
+/** Writes the HTTP options into the cluster, where there are any. */
+export function packHttpOptions({ cluster, http }: ClusterDraft): void {
+  if (http.upstreamProtocolOptions.case === undefined && http.commonHttpProtocolOptions === undefined && http.upstreamHttpProtocolOptions === undefined) return;
+  // Envoy takes no options without the version of HTTP that they are for.
+  if (http.upstreamProtocolOptions.case === undefined) {
+    http.upstreamProtocolOptions = create(HttpProtocolOptionsSchema, { upstreamProtocolOptions: { case: "explicitHttpConfig", value: { protocolConfig: { case: "httpProtocolOptions", value: {} } } } }).upstreamProtocolOptions;
+  }
+  cluster.typedExtensionProtocolOptions[httpOptionsName] = packed(HttpProtocolOptionsSchema, http);
+}
+
 function wantsHttp2(pool: ConnectionPool | undefined, protocol: AppProtocol, mesh: MeshSettings): boolean {
   if (pool?.http.useClientProtocol === true) return false;
   const wanted = pool?.http.h2UpgradePolicy ?? "DEFAULT";
@@ -112,7 +122,7 @@ function wantsHttp2(pool: ConnectionPool | undefined, protocol: AppProtocol, mes
 const defaultBudgetPercent = 20;
 const defaultRetryConcurrency = 3;
 
-function applyConnectionPool(draft: ClusterDraft, pool: ConnectionPool | undefined, budget: TrafficPolicy["retryBudget"], mesh: MeshSettings): void {
+export function applyConnectionPool(draft: ClusterDraft, pool: ConnectionPool | undefined, budget: TrafficPolicy["retryBudget"], mesh: MeshSettings): void {
   const { cluster } = draft;
   const { tcp, http } = pool ?? { tcp: {}, http: undefined };
   cluster.connectTimeout = create(DurationSchema, durationOfMs(tcp.connectTimeoutMs ?? mesh.connectTimeoutMs));
