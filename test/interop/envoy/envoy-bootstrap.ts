@@ -1,0 +1,100 @@
+// What a stock Envoy is started with so that it is a proxy of the mesh: the clusters by which Istio's configuration names
+// the control plane and the agent, and nothing else.
+import type { ProxySettings } from "../../../src/proxy/index.ts";
+
+export interface BootstrapOptions {
+  readonly settings: ProxySettings;
+  /** Unix socket of the agent's secret service. */
+  readonly secretSocket: string;
+  /** The service account's token, for the control plane. */
+  readonly token: string;
+  /** Told to the kernel with every connection that clusters do not bind themselves; none when absent. */
+  readonly mark: number | undefined;
+}
+
+type Json = string | number | boolean | Json[] | { [name: string]: Json };
+
+const socketLevel = 1;
+const markOption = 36;
+
+export function envoyBootstrap({ settings, secretSocket, token, mark }: BootstrapOptions): Json {
+  const { hostname, port } = new URL(settings.xdsUrl);
+  return {
+    node: {
+      id: `${settings.role}~${settings.instanceIp}~${settings.podName}.${settings.podNamespace}~${settings.domain}`,
+      cluster: `${settings.workloadName}.${settings.podNamespace}`,
+      metadata: settings.metadata as Json,
+    },
+    admin: { address: address("127.0.0.1", settings.ports.admin) },
+    bootstrapExtensions: [{ name: "envoy.bootstrap.internal_listener", typedConfig: { "@type": "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener" } }],
+    // Upstream's proxy is told the same: a missing host is no reason to leave a cluster out.
+    layeredRuntime: { layers: [{ name: "static", staticLayer: { "re2.max_program_size.error_level": 32_768 } }] },
+    ...(mark === undefined ? {} : { clusterManager: { upstreamBindConfig: { socketOptions: [{ level: socketLevel, name: markOption, intValue: mark, state: "STATE_PREBIND" }] } } }),
+    dynamicResources: {
+      adsConfig: {
+        apiType: "DELTA_GRPC",
+        transportApiVersion: "V3",
+        setNodeOnFirstMessageOnly: true,
+        grpcServices: [
+          {
+            envoyGrpc: { clusterName: "xds-grpc" },
+            initialMetadata: [
+              { key: "authorization", value: `Bearer ${token}` },
+              { key: "clusterid", value: settings.clusterId },
+            ],
+          },
+        ],
+      },
+      ldsConfig: ads,
+      cdsConfig: ads,
+    },
+    staticResources: { clusters: [discoveryCluster(hostname, Number(port), settings.xdsRootFile), secretCluster(secretSocket)] },
+  };
+}
+
+const ads = { ads: {}, initialFetchTimeout: "0s", resourceApiVersion: "V3" } as const;
+
+function address(host: string, port: number): Json {
+  return { socketAddress: { address: host, portValue: port } };
+}
+
+function endpointAt(name: string, target: Json): Json {
+  return { clusterName: name, endpoints: [{ lbEndpoints: [{ endpoint: { address: target } }] }] };
+}
+
+const http2: Json = {
+  "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+    "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+    explicitHttpConfig: { http2ProtocolOptions: {} },
+  },
+};
+
+function discoveryCluster(host: string, port: number, rootFile: string | undefined): Json {
+  return {
+    name: "xds-grpc",
+    type: "STRICT_DNS",
+    dnsLookupFamily: "V4_ONLY",
+    connectTimeout: "2s",
+    loadAssignment: endpointAt("xds-grpc", address(host, port)),
+    typedExtensionProtocolOptions: http2,
+    ...(rootFile === undefined ? {} : { transportSocket: tls(host, rootFile) }),
+  };
+}
+
+function tls(host: string, rootFile: string): Json {
+  return {
+    name: "envoy.transport_sockets.tls",
+    typedConfig: {
+      "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+      sni: host,
+      commonTlsContext: {
+        alpnProtocols: ["h2"],
+        validationContext: { trustedCa: { filename: rootFile }, matchTypedSubjectAltNames: [{ sanType: "DNS", matcher: { exact: host } }] },
+      },
+    },
+  };
+}
+
+function secretCluster(path: string): Json {
+  return { name: "sds-grpc", type: "STATIC", connectTimeout: "1s", loadAssignment: endpointAt("sds-grpc", { pipe: { path } }), typedExtensionProtocolOptions: http2 };
+}

@@ -1,0 +1,73 @@
+// The workload's certificate and its roots for the Envoy beside this agent, by SDS on a unix socket.
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { anyPack } from "@bufbuild/protobuf/wkt";
+import * as grpc from "@grpc/grpc-js";
+import type { CertificateSource, WorkloadCertificate } from "../../../src/dataplane/index.ts";
+import { DiscoveryRequestSchema, DiscoveryResponseSchema, type DiscoveryRequest } from "../../../src/wire/discovery/index.ts";
+import { SecretSchema, type Secret } from "../../../src/wire/envoy/index.ts";
+
+export interface SecretServiceOptions {
+  readonly certificates: CertificateSource;
+  /** SPIFFE id of the workload. */
+  readonly identity: string;
+}
+
+const ownName = "default";
+const rootName = "ROOTCA";
+const secretType = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
+const streamSecrets = "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets";
+/** A rotated certificate is told at the latest so long after it is there. */
+const lookMs = 10_000;
+
+type Call = grpc.ServerDuplexStream<DiscoveryRequest, Buffer>;
+
+/** Serves on the socket until the answer is called. */
+export async function serveSecrets(socket: string, options: SecretServiceOptions): Promise<() => void> {
+  const server = new grpc.Server();
+  const method = {
+    path: streamSecrets,
+    requestStream: true,
+    responseStream: true,
+    requestDeserialize: (bytes: Buffer) => fromBinary(DiscoveryRequestSchema, bytes),
+    requestSerialize: (message: DiscoveryRequest) => Buffer.from(toBinary(DiscoveryRequestSchema, message)),
+    responseSerialize: (bytes: Buffer) => bytes,
+    responseDeserialize: (bytes: Buffer) => bytes,
+  } as const;
+  server.addService({ streamSecrets: method }, { streamSecrets: (call: Call) => serveStream(call, options) });
+  await new Promise<void>((resolve, reject) => server.bindAsync(`unix:${socket}`, grpc.ServerCredentials.createInsecure(), (error) => (error === null ? resolve() : reject(error))));
+  return () => server.forceShutdown();
+}
+
+function serveStream(call: Call, { certificates, identity }: SecretServiceOptions): void {
+  const ended = new AbortController();
+  let names: readonly string[] = [];
+  let sent = "";
+  const send = async (): Promise<void> => {
+    const certificate = await certificates.fetch(identity, ended.signal);
+    const version = `${certificate.serialNumber} ${names.join(" ")}`;
+    if (ended.signal.aborted || version === sent) return;
+    sent = version;
+    const resources = names.map((name) => anyPack(SecretSchema, secretOf(name, certificate)));
+    call.write(Buffer.from(toBinary(DiscoveryResponseSchema, create(DiscoveryResponseSchema, { versionInfo: certificate.serialNumber, nonce: version, typeUrl: secretType, resources }))));
+  };
+  const look = (): void => void send().catch((error: unknown) => call.destroy(error as Error));
+  const timer = setInterval(look, lookMs);
+  call.on("data", (request: DiscoveryRequest) => {
+    if (request.errorDetail !== undefined) process.stderr.write(`a secret was refused: ${request.errorDetail.message}\n`);
+    names = request.resourceNames;
+    look();
+  });
+  const end = (): void => {
+    clearInterval(timer);
+    ended.abort();
+    call.end();
+  };
+  for (const event of ["end", "close", "cancelled", "error"]) call.once(event, end);
+}
+
+function secretOf(name: string, { chainPem, privateKeyPem, rootsPem }: WorkloadCertificate): Secret {
+  const bytes = (text: string) => ({ specifier: { case: "inlineBytes" as const, value: new TextEncoder().encode(text) } });
+  if (name === rootName) return create(SecretSchema, { name, type: { case: "validationContext", value: { trustedCa: bytes(rootsPem) } } });
+  if (name === ownName) return create(SecretSchema, { name, type: { case: "tlsCertificate", value: { certificateChain: bytes(chainPem), privateKey: bytes(privateKeyPem) } } });
+  throw new Error(`Envoy asked for a secret "${name}"; the agent has ${ownName} and ${rootName}`);
+}
