@@ -59,6 +59,7 @@ export interface Installer {
     readonly identity: string;
     readonly onDone: (component: RenderedComponent) => void;
     readonly onNote: (note: string) => void;
+    readonly onWait?: (text: string) => void;
     readonly readyTimeoutMs: number;
     readonly signal?: AbortSignal;
   }): Promise<void>;

@@ -31,7 +31,7 @@ test("what is wrong with flags and files is said with the place and what was mea
   await refused("manifest generate --set values.pilot.autoscaleEnable=false", "spec.values.pilot.autoscaleEnable: is not a key of any release from 1.6 to 1.31; did you mean spec.values.pilot.autoscaleEnabled?");
   await refused("manifest generate --set component.pilot.enabled=true", "spec.component: is not a field that is known here; did you mean components?");
   await refused("manifest generate -f iop.yaml", "iop.yaml:3:1: All mapping items must start at the same column", { files: { "iop.yaml": "spec:\n  profile: default\n components\n" } });
-  await refused("manifest generate -f gone.yaml", "gone.yaml cannot be read");
+  await refused("manifest generate -f gone.yaml", "gone.yaml cannot be read\n  caused by: no file gone.yaml");
   await refused("install --readiness-timeout soon -y", '--readiness-timeout must be a time such as 90, 300s or 5m, got "soon"');
   const context = new FakeContext({});
   await assert.rejects(createProgram(context).parseAsync(["install", "--upgrade-gateway"], { from: "user" }));

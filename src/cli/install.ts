@@ -46,9 +46,16 @@ async function install(flags: ApplyFlags, context: CliContext): Promise<void> {
   if (flags.verify === true) await verify(rendered, flags, context);
 }
 
+/** What is waited for stands on one line, which goes when there is something to say. */
+const eraseLine = "\r\u001b[K";
+
 async function apply(rendered: RenderedInstall, flags: ApplyFlags, readyTimeoutMs: number, client: KubeClient, context: CliContext): Promise<void> {
   const { settings, components } = rendered;
   const defaultRevision = renderDefaultRevision(settings);
+  const tell = (print: () => void): void => {
+    if (context.interactive) context.err(eraseLine);
+    print();
+  };
   await context.installer.apply({
     client,
     clock: context.clock,
@@ -57,8 +64,9 @@ async function apply(rendered: RenderedInstall, flags: ApplyFlags, readyTimeoutM
     ...(defaultRevision === undefined ? {} : { defaultRevision }),
     upgradeGateways: flags.upgradeGateways === true,
     identity: context.identity,
-    onDone: (component) => context.out(`✔ ${component.done}\n`),
-    onNote: (note) => context.err(`! ${note}\n`),
+    onDone: (component) => tell(() => context.out(`✔ ${component.done}\n`)),
+    onNote: (note) => tell(() => context.err(`! ${note}\n`)),
+    ...(context.interactive ? { onWait: (text: string) => context.err(`${eraseLine}  ${text}`) } : {}),
     readyTimeoutMs,
     signal: context.signal,
   });

@@ -13,5 +13,5 @@ export {
   type DefaultRevision,
   type RenderedComponent,
 } from "./render.ts";
-export { deactivateDefault, reactivateDefault, renderTag, revisionTagName, type TagTarget } from "./revision-tags.ts";
+export { deactivateDefault, reactivateDefault, renderTag, type TagTarget } from "./revision-tags.ts";
 export { resolveSettings, resolveSpec, type InstallDefaults, type InstallSettings, type SettingsSources } from "./settings.ts";

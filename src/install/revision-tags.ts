@@ -1,5 +1,5 @@
 import type { UntypedObject } from "../api/index.ts";
-import { defaultValidator, defaultWebhooksOf, revisionTag, revisionTagName } from "./components/webhooks.ts";
+import { defaultValidator, defaultWebhooksOf, revisionTag } from "./components/webhooks.ts";
 import { resolveSettings, type InstallSettings } from "./settings.ts";
 import { isTree } from "./merge.ts";
 
@@ -55,5 +55,3 @@ export function reactivateDefault(webhooks: readonly Tree[]): Tree[] {
     return found === undefined ? webhook : { ...webhook, namespaceSelector: { matchExpressions: found.namespace }, objectSelector: { matchExpressions: found.object } };
   });
 }
-
-export { revisionTagName };

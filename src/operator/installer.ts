@@ -31,6 +31,8 @@ export interface InstallOptions {
   readonly onDone: (component: RenderedComponent) => void;
   /** Called for what is left as it is, and for what is waited for. */
   readonly onNote: (note: string) => void;
+  /** Called with what is missing when something takes longer than a second to become ready. */
+  readonly onWait?: (text: string) => void;
   /** How long one component may take to become ready, and another installer to end. */
   readonly readyTimeoutMs: number;
   readonly signal?: AbortSignal;

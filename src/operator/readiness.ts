@@ -17,19 +17,28 @@ export interface WaitOptions {
   readonly clock: Clock;
   /** How long one object may take to become ready. */
   readonly readyTimeoutMs: number;
+  /** Called when a wait takes longer than a second, and again when what is missing changes. */
+  readonly onWait?: (text: string) => void;
   readonly signal?: AbortSignal;
 }
 
 const pollMs = 40;
+const tellAfterMs = 1000;
 
 export async function waitReady(object: UntypedObject, options: WaitOptions): Promise<void> {
   const { client, clock, signal } = options;
   const check = readinessCheck(object, client);
   if (check === undefined) return;
-  const deadline = clock.steadyMs() + options.readyTimeoutMs;
+  const began = clock.steadyMs();
+  const deadline = began + options.readyTimeoutMs;
+  let told = "";
   for (;;) {
     const waitingFor = await check();
     if (waitingFor === undefined) return;
+    if (waitingFor !== told && clock.steadyMs() - began > tellAfterMs) {
+      told = waitingFor;
+      options.onWait?.(`${object.kind ?? ""} ${keyOf(object)}: ${waitingFor}`);
+    }
     if (clock.steadyMs() > deadline) {
       const name = `${object.kind ?? ""} ${keyOf(object)}`;
       throw transientError("not-ready", `${name} was not ready after ${options.readyTimeoutMs / 1000} s: ${waitingFor}`, {

@@ -6,10 +6,10 @@ import { banzaiIstioKind, banzaiMeshGatewayKind, parseBanzaiIstio, type BanzaiIs
 import { renderBanzaiControlPlane, renderBanzaiGateway } from "../../install/index.ts";
 import { parseBanzaiMeshGateway } from "../../api/banzai/index.ts";
 import { MemoryCluster } from "../testing/memory-cluster.ts";
+import { skippedMessage } from "./banzai-operator.ts";
 import type { BanzaiWorld } from "./banzai-world.ts";
 import { finalizer, reconcileControlPlane } from "./control-plane-reconciler.ts";
 import { reconcileGateway } from "./gateway-reconciler.ts";
-import { skippedMessage } from "./index.ts";
 import { injectionLabelChanges } from "./injection-labels.ts";
 
 const ports = [{ name: "http2", port: 80, targetPort: 8080 }];

@@ -1,1 +1,1 @@
-export { BanzaiOperator, skippedMessage, type BanzaiOperatorOptions } from "./banzai-operator.ts";
+export { BanzaiOperator, type BanzaiOperatorOptions } from "./banzai-operator.ts";

@@ -1,1 +1,1 @@
-export { IstioOperatorController, istioOperatorKind, type IstioOperatorControllerOptions, type IstioOperatorObject, type IstioOperatorStatus } from "./istio-operator-controller.ts";
+export { IstioOperatorController, type IstioOperatorControllerOptions, type IstioOperatorObject, type IstioOperatorStatus } from "./istio-operator-controller.ts";
