@@ -57,7 +57,7 @@ export function waypointKeyOf({ namespace, labels, serviceAccount }: Pick<PodFac
 
 /** Pods of waypoints, by {@link Waypoint.key}. */
 export function waypointPods(inputs: MeshInputs): CollectionIndex<PodFacts> {
-  return inputs.pods.index("waypoint", (pod) => waypointKeyOf(pod) ?? []);
+  return inputs.pods.index("waypoint", (pod) => [waypointKeyOf(pod)].filter((key) => key !== undefined));
 }
 
 function namedWaypoint(gateway: GatewayFacts, inputs: MeshInputs, reader: CollectionReader): Waypoint {
