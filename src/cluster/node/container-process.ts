@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { closeSync, openSync, readFileSync, rmSync } from "node:fs";
+import { chownSync, closeSync, openSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { transientError, type Clock } from "../../base/index.ts";
 import { closeDescriptor, makeFifo, openDescriptor, openFlags, setPipeSize } from "./libc.ts";
@@ -94,6 +94,9 @@ export function spawnContainer(options: SpawnOptions): SpawnedContainer {
   const exitFile = join(options.directory, exitName);
   for (const path of [fifo, exitFile]) rmSync(path, { force: true });
   makeFifo(fifo);
+  // As container runtimes do: a program that opens /dev/stdout anew may do so as its own user.
+  const { user, group } = options.command.rights;
+  chownSync(fifo, user, group);
   const output = openDescriptor(fifo, openFlags.readOnly | openFlags.nonBlocking);
   const writer = openDescriptor(fifo, openFlags.readWrite);
   setPipeSize(writer, outputPipeBytes);
