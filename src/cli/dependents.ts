@@ -30,7 +30,8 @@ export interface Dependents {
 export async function dependentsOf(client: KubeClient, revision: string): Promise<Dependents> {
   const [{ items: allPods }, namespaces, tags] = await Promise.all([client.list(podKind), client.list(namespaceKind), tagsOf(client, revision)]);
   const pods = allPods.filter(({ metadata, status }) => metadata.deletionTimestamp === undefined && status?.phase !== "Succeeded" && status?.phase !== "Failed");
-  const { proxies, warnings } = await connectedProxies(client, revision, pods);
+  const going = new Set(allPods.filter(({ metadata }) => metadata.deletionTimestamp !== undefined).map(nameOf));
+  const { proxies, warnings } = await connectedProxies(client, revision, pods, going);
   const isAsked = new Set(proxies.map(podOf));
   return {
     tags: await takenOver(client, revision, tags),
@@ -78,13 +79,14 @@ function leansOn(pod: Pod, revision: string): boolean {
   return annotations[ztunnelOwnerAnnotation] === revision || (annotations["sidecar.istio.io/status"] !== undefined && annotations[revisionLabel] === revision);
 }
 
-async function connectedProxies(client: KubeClient, revision: string, pods: readonly Pod[]): Promise<{ proxies: string[]; warnings: string[] }> {
+/** Those of pods that are going anyway do not count. */
+async function connectedProxies(client: KubeClient, revision: string, pods: readonly Pod[], going: ReadonlySet<string>): Promise<{ proxies: string[]; warnings: string[] }> {
   const own = new Set(pods.filter((pod) => isOwn(pod, revision)).map(nameOf));
   const proxies = new Set<string>();
   const warnings: string[] = [];
   for (const pilot of (await listPilots(client)).filter((one) => one.revision === revision)) {
     try {
-      for (const { id } of await listProxies(client, pilot)) if (!own.has(podOf(id))) proxies.add(id);
+      for (const { id } of await listProxies(client, pilot)) if (!own.has(podOf(id)) && !going.has(podOf(id))) proxies.add(id);
     } catch (error) {
       warnings.push(`${pilot.pod} could not be asked who is connected: ${messageOf(error)}`);
     }

@@ -5,6 +5,7 @@
 export function jsonNames(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(jsonNames);
   if (!isRecord(value)) return value;
+  if (typeof value["@type"] === "string" && value["@type"].endsWith(".TypedStruct")) return value;
   return Object.fromEntries(
     Object.entries(value).map(([name, inner]) => {
       if (freeForm.has(name) || (name === "metadata" && isNodeMetadata(inner))) return [camelCase(name), inner];

@@ -3,34 +3,121 @@ import { userError } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
 import { portFlag } from "../flags.ts";
 import { outputFormat, renderValue } from "../output.ts";
-import { adminPortFlag, askAdmin, findProxyPod, parseAdminJson, type AdminFlags } from "../proxy-admin.ts";
-import { endpointTable, filterEndpointClusters, type ClusterStatuses, type EndpointFilter } from "./endpoints.ts";
-import { jsonNames } from "./json-names.ts";
+import { adminPortFlag } from "../proxy-admin.ts";
+import { assignmentTable, filterAssignments } from "./assignments.ts";
+import { bootstrapSummary } from "./bootstrap.ts";
+import { clusterTable, filterClusters, type ClusterFilter } from "./clusters.ts";
+import type { ConfigDump, Json } from "./config-dump.ts";
+import { compare, endpointTable, filterEndpointClusters, type ClusterStatuses, type EndpointFilter } from "./endpoints.ts";
+import { filterListeners, listenerTable, type ListenerFilter } from "./listeners.ts";
+import { logCommand } from "./proxy-log.ts";
+import { readAdmin, readAdminText, readDump, type DumpFlags } from "./read-admin.ts";
+import { filterRoutes, routeTable, type RouteFilter } from "./routes.ts";
+import { certificatesIn, rootCertificates, secretTable } from "./secrets.ts";
+import { waypointListenerTable } from "./waypoint-listeners.ts";
 
-interface DumpFlags extends AdminFlags {
-  readonly output?: string;
-  readonly file?: string;
-}
+type Verbose = { readonly verbose?: boolean };
+type AllFlags = DumpFlags & ClusterFilter & ListenerFilter & RouteFilter & EndpointFilter & Verbose & { readonly withHeaders?: boolean };
+
+const dumpFile = "the answer of /config_dump";
+/** Envoy leaves out what is not asked for. */
+const masks = {
+  cluster: "?mask=dynamic_active_clusters,dynamic_warming_clusters,static_clusters",
+  listener: "?mask=dynamic_listeners,static_listeners",
+  route: "?mask=dynamic_route_configs,static_route_configs",
+  secret: "?mask=dynamic_active_secrets,dynamic_warming_secrets",
+  bootstrap: "?mask=bootstrap",
+  endpoints: "?include_eds=true",
+};
 
 /** `proxy-config …`: what a proxy's admin port tells, in istioctl's columns; Envoy answers in the same form. */
 export function proxyConfigCommands(program: Command, context: CliContext): void {
-  const parent = program.command("proxy-config").alias("pc").description("what the proxy of a pod is configured with: a sidecar's, a gateway's or a waypoint's; names are [<type>/]<name>[.<namespace>]");
-  withEndpointFlags(dumpCommand(parent, "endpoint", ["endpoints", "ep"], "where its clusters send requests, and how healthy that is", "the answer of /clusters?format=json")).action(
-    async (name: string | undefined, flags: DumpFlags & EndpointFilter) => await endpoints(name, flags, context),
+  const parent = program.command("proxy-config").alias("pc").description("what the proxy of a pod is configured with: a sidecar's, a gateway's or a waypoint's; pods are named [<type>/]<name>[.<namespace>]");
+  clusterCommand(parent, context);
+  listenerCommand(parent, context);
+  routeCommand(parent, context);
+  endpointCommands(parent, context);
+  dumpCommand(parent, "secret", ["secrets", "s"], "the certificates and roots that it holds", dumpFile).action(
+    async (name: string | undefined, flags: DumpFlags) =>
+      await show(await readDump(name, masks.secret, flags, context), flags, context, { table: (dump) => secretTable(dump, context.clock.nowMs()), value: (dump) => dump.part("SecretsConfigDump") ?? {} }),
   );
+  dumpCommand(parent, "bootstrap", ["b"], "what it was started with; -o short: only the versions", dumpFile, "json").action(
+    async (name: string | undefined, flags: DumpFlags) =>
+      await show(await readDump(name, masks.bootstrap, flags, context), flags, context, { table: bootstrapSummary, value: (dump) => dump.part("BootstrapConfigDump") ?? {} }),
+  );
+  dumpCommand(parent, "ecds", ["ec"], "extensions that it was sent by themselves", dumpFile).action(
+    async (name: string | undefined, flags: DumpFlags) =>
+      await show(await readDump(name, masks.endpoints, flags, context), flags, context, { table: extensionTable, value: (dump) => dump.part("EcdsConfigDump") ?? {} }),
+  );
+  allCommand(parent, context);
+  logCommand(parent, context);
+  parent
+    .command("rootca-compare <pod> <other-pod>")
+    .alias("rc")
+    .description("whether two proxies trust a root in common")
+    .option(...adminPortFlag)
+    .action(async (one: string, other: string, flags: DumpFlags) => await compareRoots(one, other, flags, context));
 }
 
-function dumpCommand(parent: Command, name: string, aliases: readonly string[], text: string, file: string): Command {
+function dumpCommand(parent: Command, name: string, aliases: readonly string[], text: string, file: string, output = "short"): Command {
   return parent
     .command(`${name} [pod]`)
     .aliases([...aliases])
     .description(text)
-    .option("-o, --output <format>", "json, yaml or short", "short")
+    .option("-o, --output <format>", "json, yaml or short", output)
     .option("-f, --file <file>", `${file}, saved, instead of a pod's; - is standard input`)
     .option(...adminPortFlag);
 }
 
-function withEndpointFlags(command: Command): Command {
+interface Views<Value> {
+  readonly table: (value: Value) => string;
+  readonly value: (value: Value) => unknown;
+}
+
+async function show<Value>(value: Value, { output }: DumpFlags, context: CliContext, views: Views<Value>): Promise<void> {
+  const format = outputFormat(output);
+  context.out(format === "table" ? views.table(value) : await renderValue(views.value(value), format));
+}
+
+function clusterCommand(parent: Command, context: CliContext): void {
+  dumpCommand(parent, "cluster", ["clusters", "c"], "where it can send requests", dumpFile)
+    .option("--fqdn <text>", "only clusters whose service's name has this in it")
+    .option("--direction <direction>", "only inbound or outbound ones")
+    .option("--subset <text>", "only clusters whose subset has this in it")
+    .option("--port <port>", "only clusters of this port", portFlag)
+    .action(async (name: string | undefined, flags: DumpFlags & ClusterFilter) => {
+      const clusters = (await readDump(name, masks.cluster, flags, context)).clusters();
+      await show(filterClusters(some(clusters, "clusters"), flags), flags, context, { table: clusterTable, value: (found) => found });
+    });
+}
+
+function listenerCommand(parent: Command, context: CliContext): void {
+  verboseFlags(dumpCommand(parent, "listener", ["listeners", "l"], "where it takes connections, and what it does with them", dumpFile))
+    .option("--address <address>", "only listeners at this address")
+    .option("--port <port>", "only listeners on this port", portFlag)
+    .option("--type <type>", "only HTTP, TCP or HTTP+TCP ones")
+    .option("--waypoint", "a waypoint's chains, with the way to each")
+    .action(async (name: string | undefined, flags: DumpFlags & ListenerFilter & Verbose & { readonly waypoint?: boolean }) => {
+      const listeners = some((await readDump(name, masks.listener, flags, context)).listeners(), "listeners");
+      if (flags.waypoint === true) context.out(waypointListenerTable(listeners));
+      else await show(filterListeners(listeners, flags), flags, context, { table: (found) => listenerTable(found, flags), value: (found) => found });
+    });
+}
+
+function routeCommand(parent: Command, context: CliContext): void {
+  verboseFlags(dumpCommand(parent, "route", ["routes", "r"], "which request goes to which cluster", dumpFile))
+    .option("--name <name>", "only the route configuration of this name")
+    .action(async (name: string | undefined, flags: DumpFlags & RouteFilter & Verbose) => {
+      const routes = some((await readDump(name, masks.route, flags, context)).routes(), "routes");
+      await show(filterRoutes(routes, flags), flags, context, { table: (found) => routeTable(found, flags), value: (found) => found });
+    });
+}
+
+function verboseFlags(command: Command): Command {
+  return command.option("--verbose", "with matches (as it is without this flag)").option("--no-verbose", "one line a listener or route configuration");
+}
+
+function endpointFlags(command: Command): Command {
   return command
     .option("--address <address>", "only endpoints at this address")
     .option("--port <port>", "only endpoints on this port", portFlag)
@@ -38,18 +125,75 @@ function withEndpointFlags(command: Command): Command {
     .option("--status <status>", "only endpoints of this health: healthy, unhealthy, …");
 }
 
-/** An answer of the proxy of the pod, or the file that stands for it, with JSON's names. */
-async function readAdmin(name: string | undefined, path: string, flags: DumpFlags, context: CliContext): Promise<unknown> {
-  if ((name === undefined) === (flags.file === undefined)) {
-    throw userError("pod-missing", name === undefined ? "which pod is meant is not said" : "a pod and --file exclude each other", { hint: "give a pod as <name>[.<namespace>] or deployment/<name>[.<namespace>], or a saved answer by --file" });
-  }
-  if (flags.file !== undefined) return jsonNames(parseAdminJson(await context.readFile(flags.file), flags.file));
-  const pod = await findProxyPod(await context.connect(flags), name ?? "", flags, context);
-  return jsonNames(parseAdminJson(await askAdmin(pod, "GET", path, flags, context), `the answer of ${pod.name}.${pod.namespace}`));
+function endpointCommands(parent: Command, context: CliContext): void {
+  endpointFlags(dumpCommand(parent, "endpoint", ["endpoints", "ep"], "where its clusters send requests, and how healthy that is", "the answer of /clusters?format=json")).action(
+    async (name: string | undefined, flags: DumpFlags & EndpointFilter) => {
+      const statuses = (await readAdmin(name, "/clusters?format=json", flags, context)) as ClusterStatuses;
+      await show(statuses, flags, context, { table: (found) => endpointTable(found, flags), value: (found) => filterEndpointClusters(found, flags) });
+    },
+  );
+  endpointFlags(dumpCommand(parent, "eds", [], "endpoints as the control plane sent them, with their localities", dumpFile)).action(
+    async (name: string | undefined, flags: DumpFlags & EndpointFilter) => {
+      const assignments = (await readDump(name, masks.endpoints, flags, context)).endpoints();
+      await show(filterAssignments(assignments, flags), flags, context, { table: assignmentTable, value: (found) => found });
+    },
+  );
 }
 
-async function endpoints(name: string | undefined, flags: DumpFlags & EndpointFilter, context: CliContext): Promise<void> {
-  const format = outputFormat(flags.output);
-  const statuses = (await readAdmin(name, "/clusters?format=json", flags, context)) as ClusterStatuses;
-  context.out(format === "table" ? endpointTable(statuses, flags) : await renderValue(filterEndpointClusters(statuses, flags), format));
+function allCommand(parent: Command, context: CliContext): void {
+  endpointFlags(verboseFlags(dumpCommand(parent, "all", ["a"], "all of it: tables one after the other, or the whole dump by -o json", dumpFile)))
+    .option("--with-headers", "a line of its own before each table")
+    .option("--fqdn <text>", "only clusters whose service's name has this in it")
+    .option("--direction <direction>", "only inbound or outbound clusters")
+    .option("--subset <text>", "only clusters whose subset has this in it")
+    .option("--type <type>", "only HTTP, TCP or HTTP+TCP listeners")
+    .option("--name <name>", "only the route configuration of this name")
+    .action(async (name: string | undefined, flags: AllFlags) => {
+      const format = outputFormat(flags.output);
+      if (format === "table") return context.out(allTables(await readDump(name, masks.endpoints, flags, context), flags, context));
+      const text = await readAdminText(name, `/config_dump${masks.endpoints}`, flags, context);
+      // As the proxy gave it: tools read it again by --file.
+      context.out(format === "json" ? `${text.trimEnd()}\n` : await renderValue(JSON.parse(text), format));
+    });
+}
+
+function allTables(dump: ConfigDump, flags: AllFlags, context: CliContext): string {
+  const parts: readonly (readonly [string, string])[] = [
+    ["BOOTSTRAP", bootstrapSummary(dump)],
+    ["CLUSTER", clusterTable(filterClusters(dump.clusters(), flags), true)],
+    ["LISTENER", listenerTable(filterListeners(dump.listeners(), flags), { ...flags, named: true })],
+    ["ROUTE", routeTable(filterRoutes(dump.routes(), flags), { ...flags, named: true })],
+    ["SECRET", secretTable(dump, context.clock.nowMs(), true)],
+    ["ENDPOINTS", assignmentTable(filterAssignments(dump.endpoints(), flags), true)],
+  ];
+  return parts.map(([title, table]) => `${flags.withHeaders === true ? `------ ${title} INFO ------\n\n` : ""}${table}`).join("\n");
+}
+
+function some<Value>(list: readonly Value[], what: string): readonly Value[] {
+  if (list.length === 0) throw userError("dump-empty", `the proxy has no ${what}`, { hint: "it has heard nothing from a control plane yet: see proxy-status" });
+  return list;
+}
+
+function extensionTable(dump: ConfigDump): string {
+  const typeOf = ({ typedConfig }: Json): string => String((typedConfig as Json | undefined)?.["@type"] ?? "").replace("type.googleapis.com/", "");
+  const rows = dump.extensions().map((extension) => [String(extension["name"] ?? ""), typeOf(extension)]);
+  const sorted = rows.toSorted((a, b) => compare(a[1] ?? "", b[1] ?? "") || compare(a[0] ?? "", b[0] ?? ""));
+  return [["ECDS NAME", "TYPE"], ...sorted].map(([name = "", type = ""]) => `${name.padEnd(Math.max(9, ...sorted.map((row) => row[0]?.length ?? 0)) + 5)}${type}\n`).join("");
+}
+
+async function compareRoots(one: string, other: string, flags: DumpFlags, context: CliContext): Promise<void> {
+  const [first, second] = await Promise.all([one, other].map(async (name) => await rootsOf(name, flags, context)));
+  const shared = first?.some((root) => second?.includes(root) === true) === true;
+  if (!shared) {
+    throw userError("roots-differ", `${one} and ${other} trust no root in common: mutual TLS between them cannot work`, {
+      hint: `their certificates: ${context.programName} proxy-config secret ${one}`,
+    });
+  }
+  context.out(`${one} and ${other} trust the same root: mutual TLS between them can work\n`);
+}
+
+async function rootsOf(name: string, flags: DumpFlags, context: CliContext): Promise<readonly string[]> {
+  const pem = rootCertificates(await readDump(name, masks.secret, flags, context));
+  if (pem === undefined) throw userError("no-root", `the proxy of ${name} has no root certificate yet`, { hint: "it gets one with its first configuration: see proxy-status" });
+  return certificatesIn(pem).map(({ fingerprint256 }) => fingerprint256);
 }

@@ -47,13 +47,14 @@ async function bringUp(world: BanzaiWorld, istio: BanzaiIstio): Promise<number |
   for (const object of objects) if (!webhookKinds.has(object.kind ?? "")) await world.owned.apply(object);
   await authenticationPolicy(world, istio);
   await writeGateways(world, istio);
-  await labelNamespaces(world, istio, false);
   for (const object of objects) {
     const missing = object.kind === "Deployment" ? await readinessCheck(object, world.client)?.() : undefined;
     // Webhooks lead nowhere until it answers; its Deployment's next change brings us back.
     if (missing !== undefined) return retryMs;
   }
   for (const object of objects) if (webhookKinds.has(object.kind ?? "")) await world.owned.apply(object);
+  // Who sees the labels may count on injection.
+  await labelNamespaces(world, istio, false);
   const addresses = world.gatewayAddressesOf(istio);
   await setStatus(world, istio, { Status: "Available", ...(addresses.length === 0 ? {} : { GatewayAddress: addresses }) });
 }

@@ -1,0 +1,32 @@
+import type { ConfigDump, Json } from "./config-dump.ts";
+
+interface BuildVersion {
+  readonly version?: { readonly majorNumber?: number; readonly minorNumber?: number; readonly patch?: number };
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+/** The versions that a proxy says of itself: Istio's, and Envoy's (of a proxy that is none, its name). */
+export function bootstrapSummary(dump: ConfigDump): string {
+  const { node = {} } = (dump.part("BootstrapConfigDump")?.["bootstrap"] ?? {}) as { readonly node?: Json };
+  const metadata = (node["metadata"] ?? {}) as Readonly<Record<string, unknown>>;
+  const lines: [string, string][] = [
+    ["Istio Version:", textOf(metadata["ISTIO_VERSION"])],
+    ["Istio Proxy Version:", textOf(metadata["ISTIO_PROXY_SHA"]).split(":").at(-1) ?? ""],
+    ["Envoy Version:", envoyVersion(node)],
+  ];
+  const known = lines.filter(([, value]) => value !== "");
+  const width = Math.max(0, ...known.map(([label]) => label.length)) + 1;
+  return known.map(([label, value]) => `${label.padEnd(width)}${value}\n`).join("");
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+function envoyVersion({ userAgentBuildVersion, userAgentName, userAgentVersion }: Json): string {
+  if (userAgentBuildVersion === undefined) return [userAgentName, userAgentVersion].filter((part) => typeof part === "string").join("/");
+  const { version: { majorNumber = 0, minorNumber = 0, patch = 0 } = {}, metadata = {} } = userAgentBuildVersion as BuildVersion;
+  const label = metadata["build.label"] === undefined ? "" : `-${metadata["build.label"]}`;
+  const rest = ["revision.status", "build.type", "ssl.version"].flatMap((key) => (metadata[key] === undefined ? [] : [`/${metadata[key]}`]));
+  return `${majorNumber}.${minorNumber}.${patch}${label}${rest.join("")}`;
+}

@@ -1,0 +1,25 @@
+import { compare } from "./endpoints.ts";
+
+/** `outbound|9080|v1|reviews.default.svc.cluster.local`, taken apart; another name is all `host`. */
+export interface ClusterName {
+  readonly direction: string;
+  readonly port: number;
+  readonly subset: string;
+  readonly host: string;
+  /** False for names such as `PassthroughCluster`. */
+  readonly isService: boolean;
+}
+
+export function parseClusterName(name: string): ClusterName {
+  const parts = name.split("|");
+  if (parts.length < 4) return { direction: "", port: 0, subset: "", host: name, isService: false };
+  const [direction = "", port = "", subset = "", ...host] = parts;
+  return { direction, port: Number(port), subset, host: host.join("|"), isService: true };
+}
+
+/** By host, then subset, then port, then direction. */
+export function compareClusterNames(a = "", b = ""): number {
+  const one = parseClusterName(a);
+  const other = parseClusterName(b);
+  return compare(one.host, other.host) || compare(one.subset, other.subset) || one.port - other.port || compare(one.direction, other.direction);
+}

@@ -1,0 +1,36 @@
+import { renderTable } from "../table.ts";
+import { compareClusterNames, parseClusterName } from "./cluster-name.ts";
+import type { ClusterConfig, ResourceMetadata } from "./config-dump.ts";
+
+/** Parts of a cluster's name; every one that is given must be in it. */
+export interface ClusterFilter {
+  readonly fqdn?: string;
+  readonly port?: number;
+  readonly subset?: string;
+  readonly direction?: string;
+}
+
+export function filterClusters(clusters: readonly ClusterConfig[], { fqdn = "", port = 0, subset = "", direction = "" }: ClusterFilter): readonly ClusterConfig[] {
+  return clusters
+    .filter(({ name = "" }) => name.includes(fqdn) && name.includes(direction) && name.includes(subset) && (port === 0 || name.includes(`|${port}|`)))
+    .toSorted((a, b) => compareClusterNames(a.name, b.name));
+}
+
+/** `named`: with a first column `cluster/<name>`, for several tables one after the other. */
+export function clusterTable(clusters: readonly ClusterConfig[], named = false): string {
+  const rows = clusters.map(({ name = "", type = "STATIC", metadata }) => {
+    const { host, port, subset, direction, isService } = parseClusterName(name);
+    const columns = isService ? [host, String(port), subset === "" ? "-" : subset, direction] : [name, "-", "-", "-"];
+    return [...(named ? [`cluster/${name}`] : []), ...columns, type, managedBy(metadata)];
+  });
+  return renderTable([...(named ? ["NAME"] : []), "SERVICE FQDN", "PORT", "SUBSET", "DIRECTION", "TYPE", "DESTINATION RULE"], rows, 5);
+}
+
+/** `name.namespace` of the object that made the resource, from `/apis/<group>/<version>/namespaces/<ns>/<kind>/<name>`. */
+export function managedBy(metadata: ResourceMetadata | undefined): string {
+  const path = metadata?.filterMetadata?.istio?.config;
+  if (typeof path !== "string") return "";
+  const [, , group = "", , , namespace = "", , name = ""] = path.split("/");
+  if (group !== "networking.istio.io") return "<unknown>";
+  return name === "" ? "" : `${name}.${namespace}`;
+}

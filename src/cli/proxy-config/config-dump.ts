@@ -1,0 +1,157 @@
+import { userError } from "../../base/index.ts";
+import { isRecord } from "./json-names.ts";
+import type { Address } from "./endpoints.ts";
+
+/** A JSON object whose fields are read one by one: other releases and other proxies may have fewer. */
+export type Json = Readonly<Record<string, unknown>>;
+
+/** What is read of Envoy's `/config_dump`, with JSON's names; everything else stays in it and is shown with `-o json`. */
+export interface ClusterConfig extends Json {
+  readonly name?: string;
+  readonly type?: string;
+  readonly metadata?: ResourceMetadata;
+}
+
+export interface ResourceMetadata {
+  readonly filterMetadata?: { readonly istio?: { readonly config?: unknown } };
+}
+
+export interface ListenerConfig extends Json {
+  readonly name?: string;
+  readonly address?: Address;
+  readonly additionalAddresses?: readonly { readonly address?: Address }[];
+  readonly filterChains?: readonly FilterChain[];
+  readonly defaultFilterChain?: FilterChain;
+  readonly filterChainMatcher?: Matcher;
+  readonly internalListener?: unknown;
+}
+
+export interface FilterChain {
+  readonly name?: string;
+  readonly filterChainMatch?: FilterChainMatch;
+  readonly filters?: readonly { readonly name?: string; readonly typedConfig?: Json }[];
+}
+
+export interface FilterChainMatch {
+  readonly serverNames?: readonly string[];
+  readonly transportProtocol?: string;
+  readonly applicationProtocols?: readonly string[];
+  readonly destinationPort?: number;
+  readonly prefixRanges?: readonly AddressRange[];
+}
+
+export interface AddressRange {
+  readonly addressPrefix?: string;
+  readonly prefixLen?: number;
+}
+
+/** xDS's matcher: a tree that ends in the name of a filter chain. */
+export interface Matcher {
+  readonly onNoMatch?: OnMatch;
+  readonly matcherTree?: {
+    readonly input?: { readonly name?: string };
+    readonly exactMatchMap?: { readonly map?: Readonly<Record<string, OnMatch>> };
+    readonly prefixMatchMap?: { readonly map?: Readonly<Record<string, OnMatch>> };
+    readonly customMatch?: { readonly typedConfig?: { readonly rangeMatchers?: readonly { readonly ranges?: readonly AddressRange[]; readonly onMatch?: OnMatch }[] } };
+  };
+}
+
+export interface OnMatch {
+  readonly action?: { readonly name?: string };
+  readonly matcher?: Matcher;
+}
+
+export interface RouteConfig extends Json {
+  readonly name?: string;
+  readonly virtualHosts?: readonly VirtualHost[];
+}
+
+export interface VirtualHost {
+  readonly name?: string;
+  readonly domains?: readonly string[];
+  readonly routes?: readonly RouteEntry[];
+}
+
+export interface RouteEntry {
+  readonly name?: string;
+  readonly match?: { readonly prefix?: string; readonly path?: string; readonly pathSeparatedPrefix?: string; readonly safeRegex?: { readonly regex?: string } };
+  readonly route?: { readonly cluster?: string };
+  readonly metadata?: ResourceMetadata;
+}
+
+export interface EndpointAssignment extends Json {
+  readonly clusterName?: string;
+  readonly endpoints?: readonly LocalityEndpoints[];
+}
+
+export interface LocalityEndpoints extends Json {
+  readonly locality?: { readonly region?: string; readonly zone?: string; readonly subZone?: string };
+  readonly lbEndpoints?: readonly { readonly endpoint?: { readonly address?: Address; readonly additionalAddresses?: readonly { readonly address?: Address }[] }; readonly healthStatus?: string }[];
+}
+
+export interface DynamicSecret {
+  readonly name?: string;
+  readonly versionInfo?: string;
+  readonly secret?: {
+    readonly tlsCertificate?: { readonly certificateChain?: { readonly inlineBytes?: string } };
+    readonly validationContext?: {
+      readonly trustedCa?: { readonly inlineBytes?: string };
+      readonly customValidatorConfig?: { readonly typedConfig?: { readonly trustDomains?: readonly { readonly name?: string; readonly trustBundle?: { readonly inlineBytes?: string } }[] } };
+    };
+  };
+}
+
+export class ConfigDump {
+  readonly #parts: ReadonlyMap<string, Json>;
+
+  /** Takes `/config_dump` with JSON's names; a user error when it is something else. */
+  constructor(raw: unknown, where: string) {
+    const configs = isRecord(raw) ? raw["configs"] : undefined;
+    if (!Array.isArray(configs)) throw userError("dump-invalid", `${where} is no dump of a proxy's configuration: it has no list "configs"`, { hint: "curl localhost:15000/config_dump" });
+    this.#parts = new Map(configs.filter(isRecord).map((part) => [String(part["@type"]).split(".").at(-1) ?? "", part]));
+  }
+
+  /** Without the name of its type; undefined when the proxy has no such part. */
+  part(type: "BootstrapConfigDump" | "SecretsConfigDump" | "EcdsConfigDump"): Json | undefined {
+    const part = this.#parts.get(type);
+    return part === undefined ? undefined : withoutType(part);
+  }
+
+  clusters(): readonly ClusterConfig[] {
+    return [...this.#resources("ClustersConfigDump", "dynamicActiveClusters", "cluster"), ...this.#resources("ClustersConfigDump", "staticClusters", "cluster")];
+  }
+
+  listeners(): readonly ListenerConfig[] {
+    const active = this.#entries("ListenersConfigDump", "dynamicListeners").map(({ activeState }) => activeState).filter(isRecord);
+    return [...active.map(({ listener }) => listener).filter(isRecord).map(withoutType), ...this.#resources("ListenersConfigDump", "staticListeners", "listener")];
+  }
+
+  routes(): readonly RouteConfig[] {
+    return [...this.#resources("RoutesConfigDump", "dynamicRouteConfigs", "routeConfig"), ...this.#resources("RoutesConfigDump", "staticRouteConfigs", "routeConfig")];
+  }
+
+  endpoints(): readonly EndpointAssignment[] {
+    return [...this.#resources("EndpointsConfigDump", "dynamicEndpointConfigs", "endpointConfig"), ...this.#resources("EndpointsConfigDump", "staticEndpointConfigs", "endpointConfig")];
+  }
+
+  secrets(state: "ACTIVE" | "WARMING"): readonly DynamicSecret[] {
+    return this.#entries("SecretsConfigDump", state === "ACTIVE" ? "dynamicActiveSecrets" : "dynamicWarmingSecrets");
+  }
+
+  extensions(): readonly Json[] {
+    return this.#resources("EcdsConfigDump", "ecdsFilters", "ecdsFilter");
+  }
+
+  #entries(part: string, list: string): readonly Json[] {
+    const entries = this.#parts.get(part)?.[list];
+    return Array.isArray(entries) ? entries.filter(isRecord) : [];
+  }
+
+  #resources(part: string, list: string, field: string): readonly Json[] {
+    return this.#entries(part, list).map((entry) => entry[field]).filter(isRecord).map(withoutType);
+  }
+}
+
+function withoutType({ "@type": _, ...rest }: Json): Json {
+  return rest;
+}

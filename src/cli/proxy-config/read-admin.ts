@@ -1,0 +1,35 @@
+import { userError } from "../../base/index.ts";
+import type { CliContext } from "../context.ts";
+import { askAdmin, findProxyPod, parseAdminJson, type AdminFlags } from "../proxy-admin.ts";
+import { ConfigDump } from "./config-dump.ts";
+import { jsonNames } from "./json-names.ts";
+
+export interface DumpFlags extends AdminFlags {
+  readonly output?: string;
+  readonly file?: string;
+}
+
+/** An answer of the admin of the pod's proxy, or the file that stands for it. */
+export async function readAdminText(name: string | undefined, path: string, flags: DumpFlags, context: CliContext): Promise<string> {
+  if ((name === undefined) === (flags.file === undefined)) {
+    throw userError("pod-missing", name === undefined ? "which pod is meant is not said" : "a pod and --file exclude each other", {
+      hint: "give a pod as <name>[.<namespace>] or deployment/<name>[.<namespace>], or a saved answer by --file",
+    });
+  }
+  if (flags.file !== undefined) return await context.readFile(flags.file);
+  const pod = await findProxyPod(await context.connect(flags), name ?? "", flags, context);
+  return await askAdmin(pod, "GET", path, flags, context);
+}
+
+/** The same, parsed, with JSON's names. */
+export async function readAdmin(name: string | undefined, path: string, flags: DumpFlags, context: CliContext): Promise<unknown> {
+  return jsonNames(parseAdminJson(await readAdminText(name, path, flags, context), whereOf(name, flags)));
+}
+
+export async function readDump(name: string | undefined, query: string, flags: DumpFlags, context: CliContext): Promise<ConfigDump> {
+  return new ConfigDump(await readAdmin(name, `/config_dump${query}`, flags, context), whereOf(name, flags));
+}
+
+function whereOf(name: string | undefined, { file }: DumpFlags): string {
+  return file ?? `the answer of ${name ?? "the proxy"}`;
+}

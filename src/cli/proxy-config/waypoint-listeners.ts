@@ -1,0 +1,48 @@
+import { renderTable } from "../table.ts";
+import type { FilterChain, ListenerConfig, Matcher, OnMatch } from "./config-dump.ts";
+import { compare } from "./endpoints.ts";
+import { addressesOf, chainMatchText, chainsOf, destinationText, portOf } from "./listeners.ts";
+
+/** A waypoint's chains, each with the ways through the matcher that lead to it. */
+export function waypointListenerTable(listeners: readonly ListenerConfig[]): string {
+  const sorted = listeners.toSorted((a, b) => portOf(a) - portOf(b) || compare(addressesOf(a)[0] ?? "", addressesOf(b)[0] ?? "") || compare(a.name ?? "", b.name ?? ""));
+  const rows = sorted.flatMap((listener) => {
+    const chains = chainsOf(listener);
+    const ownName = `envoy://${listener.name ?? ""}`;
+    // A listener with one chain of its own name says it once.
+    const name = listener.internalListener !== undefined && chains.length === 1 && chains[0]?.name === ownName ? "internal" : ownName;
+    return chains.flatMap((chain) => waysTo(chain, listener).map((way) => [name, chain.name ?? "", way, destinationText(chain)]));
+  });
+  return renderTable(["LISTENER", "CHAIN", "MATCH", "DESTINATION"], rows, 1);
+}
+
+function waysTo(chain: FilterChain, { filterChainMatcher: matcher }: ListenerConfig): readonly string[] {
+  if (matcher === undefined) return [chainMatchText(chain.filterChainMatch)];
+  const name = chain.name ?? "";
+  if (matcher.onNoMatch?.action?.name === name) return ["UNMATCHED"];
+  const ways = [...(matcher.onNoMatch?.matcher === undefined ? [] : waysInside(name, matcher.onNoMatch.matcher)), ...waysInside(name, matcher)];
+  return ways.length === 0 ? ["NONE"] : ways;
+}
+
+function waysInside(chain: string, matcher: Matcher): readonly string[] {
+  const input = matcher.matcherTree?.input?.name ?? "";
+  const ways = branchesOf(matcher).flatMap(([label, onMatch]) => {
+    if (onMatch.action?.name === chain) return [`${input}${label}`];
+    return onMatch.matcher === undefined ? [] : waysInside(chain, onMatch.matcher).map((way) => `${input}${label} -> ${way}`);
+  });
+  const otherwise = matcher.onNoMatch;
+  if (otherwise?.action?.name === chain) return [...ways, "ANY"];
+  return otherwise?.matcher === undefined ? ways : [...ways, ...waysInside(chain, otherwise.matcher)];
+}
+
+function branchesOf({ matcherTree = {} }: Matcher): readonly (readonly [string, OnMatch])[] {
+  const { exactMatchMap, prefixMatchMap, customMatch } = matcherTree;
+  const ranges = (customMatch?.typedConfig?.rangeMatchers ?? []).flatMap(({ ranges: list = [], onMatch = {} }) =>
+    list.map(({ addressPrefix = "", prefixLen = 0 }) => [`=${addressPrefix}${prefixLen === 32 || prefixLen === 128 ? "" : `/${prefixLen}`}`, onMatch] as const),
+  );
+  return [
+    ...Object.entries(exactMatchMap?.map ?? {}).map(([key, onMatch]) => [`=${key}`, onMatch] as const),
+    ...Object.entries(prefixMatchMap?.map ?? {}).map(([key, onMatch]) => [`^${key}`, onMatch] as const),
+    ...ranges,
+  ];
+}
