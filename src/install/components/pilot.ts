@@ -108,7 +108,8 @@ function pilotDeployment(settings: InstallSettings, { name, namespace, labels, s
               "istio.io/rev": revisionLabel(settings),
               "operator.istio.io/component": "Pilot",
               ...selector,
-              istio: "pilot",
+              // The Service of the unnamed revision selects `istio: pilot`: it must not lead to another revision.
+              istio: settings.revision === "" ? "pilot" : "istiod",
               "istio.io/dataplane-mode": "none",
               "sidecar.istio.io/inject": "false",
               ...workload.podLabels,
