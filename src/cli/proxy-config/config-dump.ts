@@ -101,6 +101,11 @@ export interface DynamicSecret {
   };
 }
 
+export interface ExtensionConfig extends Json {
+  readonly name?: string;
+  readonly typedConfig?: { readonly "@type"?: string };
+}
+
 export class ConfigDump {
   readonly #parts: ReadonlyMap<string, Json>;
 
@@ -138,7 +143,7 @@ export class ConfigDump {
     return this.#entries("SecretsConfigDump", state === "ACTIVE" ? "dynamicActiveSecrets" : "dynamicWarmingSecrets");
   }
 
-  extensions(): readonly Json[] {
+  extensions(): readonly ExtensionConfig[] {
     return this.#resources("EcdsConfigDump", "ecdsFilters", "ecdsFilter");
   }
 
@@ -152,6 +157,6 @@ export class ConfigDump {
   }
 }
 
-function withoutType({ "@type": _, ...rest }: Json): Json {
-  return rest;
+function withoutType(resource: Json): Json {
+  return Object.fromEntries(Object.entries(resource).filter(([name]) => name !== "@type"));
 }

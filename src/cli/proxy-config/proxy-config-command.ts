@@ -4,10 +4,11 @@ import type { CliContext } from "../context.ts";
 import { portFlag } from "../flags.ts";
 import { outputFormat, renderValue } from "../output.ts";
 import { adminPortFlag } from "../proxy-admin.ts";
+import { renderTable } from "../table.ts";
 import { assignmentTable, filterAssignments } from "./assignments.ts";
 import { bootstrapSummary } from "./bootstrap.ts";
 import { clusterTable, filterClusters, type ClusterFilter } from "./clusters.ts";
-import type { ConfigDump, Json } from "./config-dump.ts";
+import type { ConfigDump } from "./config-dump.ts";
 import { compare, endpointTable, filterEndpointClusters, type ClusterStatuses, type EndpointFilter } from "./endpoints.ts";
 import { filterListeners, listenerTable, type ListenerFilter } from "./listeners.ts";
 import { logCommand } from "./proxy-log.ts";
@@ -175,10 +176,8 @@ function some<Value>(list: readonly Value[], what: string): readonly Value[] {
 }
 
 function extensionTable(dump: ConfigDump): string {
-  const typeOf = ({ typedConfig }: Json): string => String((typedConfig as Json | undefined)?.["@type"] ?? "").replace("type.googleapis.com/", "");
-  const rows = dump.extensions().map((extension) => [String(extension["name"] ?? ""), typeOf(extension)]);
-  const sorted = rows.toSorted((a, b) => compare(a[1] ?? "", b[1] ?? "") || compare(a[0] ?? "", b[0] ?? ""));
-  return [["ECDS NAME", "TYPE"], ...sorted].map(([name = "", type = ""]) => `${name.padEnd(Math.max(9, ...sorted.map((row) => row[0]?.length ?? 0)) + 5)}${type}\n`).join("");
+  const rows = dump.extensions().map(({ name = "", typedConfig = {} }) => [name, (typedConfig["@type"] ?? "").replace("type.googleapis.com/", "")]);
+  return renderTable(["ECDS NAME", "TYPE"], rows.toSorted(([a = "", b = ""], [c = "", d = ""]) => compare(b, d) || compare(a, c)), 5);
 }
 
 async function compareRoots(one: string, other: string, flags: DumpFlags, context: CliContext): Promise<void> {
