@@ -2,7 +2,6 @@ import {
   customResourceDefinitionKind,
   deploymentKind,
   mutatingWebhookConfigurationKind,
-  validatingWebhookConfigurationKind,
   type Deployment,
   type WebhookConfiguration,
 } from "../api/kubernetes/index.ts";
@@ -35,7 +34,6 @@ export interface ClusterState {
   readonly gateways: readonly InstalledGateway[];
   /** The revision that injects where nothing names one, if there is one. */
   readonly defaultRevision: string | undefined;
-  readonly hasDefaultValidator: boolean;
   readonly hasDefinitions: boolean;
 }
 
@@ -44,19 +42,19 @@ const revisionLabel = "istio.io/rev";
 const sampleDefinition = "virtualservices.networking.istio.io";
 
 export async function observeClusterState(client: KubeClient): Promise<ClusterState> {
-  const [pilots, gateways, injectors, validators, definition] = await Promise.all([
+  const [pilots, gateways, otherGateways, injectors, definition] = await Promise.all([
     client.list(deploymentKind, { labelSelector: "app=istiod" }),
     client.list(deploymentKind, { labelSelector: "operator.istio.io/component in (IngressGateways,EgressGateways)" }),
+    // Those of Banzai Cloud's operators.
+    client.list(deploymentKind, { labelSelector: "gateway-name,gateway-type" }),
     client.list(mutatingWebhookConfigurationKind, { labelSelector: "app=sidecar-injector" }),
-    client.list(validatingWebhookConfigurationKind, { labelSelector: "app=istiod" }),
     client.get(customResourceDefinitionKind, sampleDefinition),
   ]);
   return {
     revisions: pilots.items.map(revisionOf),
     tags: injectors.items.flatMap(tagOf),
-    gateways: gateways.items.map(({ metadata }) => ({ name: metadata.name ?? "", namespace: metadata.namespace ?? "", revision: metadata.labels?.[revisionLabel] ?? "default" })),
+    gateways: [...gateways.items, ...otherGateways.items].map(({ metadata }) => ({ name: metadata.name ?? "", namespace: metadata.namespace ?? "", revision: metadata.labels?.[revisionLabel] ?? "default" })),
     defaultRevision: defaultOf(injectors.items),
-    hasDefaultValidator: validators.items.some(({ metadata }) => metadata.name === "istiod-default-validator"),
     hasDefinitions: definition !== undefined,
   };
 }

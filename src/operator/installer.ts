@@ -13,7 +13,7 @@ import {
 } from "../install/index.ts";
 import { observeClusterState, type ClusterState } from "./cluster-state.ts";
 import { withInstallLock } from "./install-lock.ts";
-import { preflight } from "./preflight.ts";
+import { checkRights, preflight } from "./preflight.ts";
 import { waitReady } from "./readiness.ts";
 
 export interface InstallOptions {
@@ -49,7 +49,9 @@ const parallelWrites = 12;
  */
 export async function applyComponents(options: InstallOptions): Promise<void> {
   const { client, clock, settings, signal } = options;
-  await preflight(client, settings, objectsOf(options.components), await observeClusterState(client));
+  await checkRights(client, objectsOf(options.components));
+  const before = await observeClusterState(client);
+  await preflight(client, settings, objectsOf(withoutForeign({ ...options, onNote: () => undefined }, before)), before);
   await ensureNamespaces(client, renderNamespaces(settings, options.components));
   const lock = { client, clock, namespace: settings.namespace, identity: options.identity, timeoutMs: options.readyTimeoutMs, onWait: (holder: string) => options.onNote(`${holder} is installing at the moment; waiting for it to end`) };
   await withInstallLock(lock, signal, async () => {

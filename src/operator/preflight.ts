@@ -4,11 +4,10 @@ import { controllerOf, type KubeClient } from "../kube/index.ts";
 import { installedKindOf, type InstallSettings } from "../install/index.ts";
 import type { ClusterState } from "./cluster-state.ts";
 
-/** Everything that can be known to go wrong before the first write; throws a user error that names all of it. */
+/** Everything but rights that can be known to go wrong before the first write; throws a user error that names all of it. */
 export async function preflight(client: KubeClient, settings: InstallSettings, objects: readonly UntypedObject[], state: ClusterState): Promise<void> {
   checkNames(settings, state);
   checkDefinitions(settings, objects, state);
-  await checkRights(client, objects);
   await checkOwners(client, objects);
 }
 
@@ -35,9 +34,10 @@ function checkDefinitions({ pilot }: InstallSettings, objects: readonly UntypedO
   });
 }
 
-const verbs = ["get", "create", "patch"] as const;
+const verbs = ["get", "list", "create", "patch"] as const;
 
-async function checkRights(client: KubeClient, objects: readonly UntypedObject[]): Promise<void> {
+/** Whether the user may do all that an installation does; asked before anything else, as even looking needs rights. */
+export async function checkRights(client: KubeClient, objects: readonly UntypedObject[]): Promise<void> {
   if (await mayDo(client, { group: "*", plural: "*" }, "*", undefined)) return;
   const wanted = new Map<string, { readonly kind: KindDefinition; readonly namespace: string | undefined }>();
   for (const object of objects) {
