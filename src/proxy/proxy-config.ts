@@ -28,8 +28,10 @@ export interface ProxyConfigOptions {
 /** A resource as it is in force. */
 export interface AppliedResource<Schema extends DescMessage> {
   readonly version: string;
-  readonly message: MessageShape<Schema>;
   readonly updatedMs: number;
+  /** Kept as it came: as a message it would take some ten times the memory, and few ask for it. */
+  readonly body: Uint8Array;
+  readonly message: () => MessageShape<Schema>;
 }
 
 interface ActiveCluster {
@@ -152,10 +154,11 @@ export class ProxyConfig {
     const troubles: string[] = [];
     for (const resource of update.resources) {
       try {
-        const message = fromBinary(schema, resource.body);
         const before = applied.get(resource.name);
-        if (before === undefined || !equals(schema, before.message, message)) use(message, resource.name);
-        applied.set(resource.name, { version: resource.version, message, updatedMs: this.#options.clock.nowMs() });
+        // A copy: what came is a part of a whole answer, which it would keep in memory.
+        const body = new Uint8Array(resource.body);
+        if (before === undefined || !isSame(schema, before, body)) use(fromBinary(schema, body), resource.name);
+        applied.set(resource.name, { version: resource.version, updatedMs: this.#options.clock.nowMs(), body, message: () => fromBinary(schema, body) });
       } catch (error) {
         troubles.push(messageOf(error));
       }
@@ -194,7 +197,7 @@ export class ProxyConfig {
     let dns: DnsRefresher | undefined;
     if (spec.unusable !== undefined) cluster.setEndpoints([]);
     else if (discovery.kind === "eds") {
-      const assignment = this.endpoints.get(discovery.serviceName)?.message;
+      const assignment = this.endpoints.get(discovery.serviceName)?.message();
       if (assignment !== undefined) cluster.setEndpoints(compileEndpoints(assignment, spec.transports, `cluster ${name}`));
     } else if (discovery.kind === "static") cluster.setEndpoints(compileEndpoints(discovery.endpoints, spec.transports, `cluster ${name}`));
     else if (discovery.kind === "dns") {
@@ -302,4 +305,9 @@ export class ProxyConfig {
       this.#tables.set(name, table);
     }
   }
+}
+
+/** Maps may be written in any order: bytes that differ may say the same. */
+function isSame<Schema extends DescMessage>(schema: Schema, before: AppliedResource<Schema>, body: Uint8Array): boolean {
+  return Buffer.compare(before.body, body) === 0 || equals(schema, before.message(), fromBinary(schema, body));
 }

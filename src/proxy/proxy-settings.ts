@@ -1,4 +1,5 @@
-import { parse as parseYaml } from "yaml";
+import { createRequire } from "node:module";
+import type * as Yaml from "yaml";
 import { envInteger, envString, messageOf, userError, type Environment } from "../base/index.ts";
 import { parseAppProbers, type AppProbe } from "./agent/app-prober.ts";
 import { parseAppMetrics, type AppMetrics } from "./agent/merged-metrics.ts";
@@ -102,12 +103,22 @@ function readProxyConfig(env: Environment): Readonly<Record<string, unknown>> {
   const text = envString(env, "PROXY_CONFIG", "");
   if (text === "") return {};
   try {
-    const value: unknown = parseYaml(text);
+    const value = readTree(text);
     if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
   } catch (error) {
     throw userError("env-invalid", `PROXY_CONFIG is no YAML: ${messageOf(error)}`);
   }
   throw userError("env-invalid", "PROXY_CONFIG must be an object, such as {discoveryAddress: istiod.istio-system.svc:15012}");
+}
+
+/** The injector writes JSON: what reads YAML is loaded only for what people have written. */
+function readTree(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    const yaml = createRequire(import.meta.url)("yaml") as typeof Yaml;
+    return yaml.parse(text);
+  }
 }
 
 function portOf(proxyConfig: Readonly<Record<string, unknown>>, name: string, fallback: number): number {

@@ -1,5 +1,5 @@
 import { defineKind } from "../kind.ts";
-import { parseIstioOperator, type IstioOperatorSpec } from "../istio/index.ts";
+import { parseIstioOperator, type IstioOperatorSpec } from "../istio/istio-operator.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";

@@ -1,6 +1,7 @@
-import { createLocalJWKSet, type JSONWebKeySet } from "jose";
+import type { createLocalJWKSet, JSONWebKeySet } from "jose";
 import type { Clock } from "../../base/index.ts";
 import type { CallCluster } from "./filter-services.ts";
+import { jose } from "./jose.ts";
 
 /** Keys that tokens are verified with. Another object means other keys. */
 export interface KeySet {
@@ -14,7 +15,7 @@ export interface JwksSource {
 
 /** Throws an error when the text is no JSON Web Key Set. */
 export function parseKeySet(text: string): KeySet {
-  return { find: createLocalJWKSet(JSON.parse(text) as JSONWebKeySet) };
+  return { find: jose().createLocalJWKSet(JSON.parse(text) as JSONWebKeySet) };
 }
 
 export interface RemoteJwksOptions {

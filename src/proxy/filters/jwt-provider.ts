@@ -1,6 +1,7 @@
-import { compactVerify, errors, type JWSHeaderParameters } from "jose";
+import type { errors, JWSHeaderParameters } from "jose";
 import type { Clock } from "../../base/index.ts";
 import type { StringMatcher } from "../routing/matchers.ts";
+import { jose } from "./jose.ts";
 import type { JwksSource, KeySet } from "./jwks-source.ts";
 import type { JwtLocation } from "./jwt-location.ts";
 import { jwtProblems, type JwtProblem } from "./jwt-problem.ts";
@@ -109,6 +110,7 @@ export class JwtProvider {
 }
 
 async function verifySignature(text: string, keys: KeySet): Promise<JwtProblem | undefined> {
+  const { compactVerify, errors } = jose();
   try {
     await compactVerify(text, keys.find);
     return undefined;
@@ -123,7 +125,7 @@ async function verifySignature(text: string, keys: KeySet): Promise<JwtProblem |
 async function verifyWithAny(text: string, candidates: errors.JWKSMultipleMatchingKeys): Promise<JwtProblem | undefined> {
   for await (const key of candidates) {
     try {
-      await compactVerify(text, key);
+      await jose().compactVerify(text, key);
       return undefined;
     } catch {
       // Not this one.

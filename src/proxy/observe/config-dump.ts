@@ -86,7 +86,7 @@ interface DumpEntry {
 function entries<Schema extends DescMessage>(schema: Schema, resources: ReadonlyMap<string, AppliedResource<Schema>>, typeUrl: string): DumpEntry[] {
   return [...resources].map(([name, { message, version, updatedMs }]) => ({
     name,
-    resource: { "@type": typeUrl, ...(resourceJson(schema, message) as object) },
+    resource: { "@type": typeUrl, ...(resourceJson(schema, message()) as object) },
     version_info: version,
     last_updated: new Date(updatedMs).toISOString(),
   }));

@@ -1,0 +1,9 @@
+import { createRequire } from "node:module";
+import type * as Jose from "jose";
+
+let loaded: typeof Jose | undefined;
+
+/** The library that tokens are verified with, loaded at the first use: most proxies never see a token. */
+export function jose(): typeof Jose {
+  return (loaded ??= createRequire(import.meta.url)("jose") as typeof Jose);
+}
