@@ -1,20 +1,33 @@
-import { systemClock } from "../base/index.ts";
-import { ControlPlane, readControlPlaneSettings } from "../controlplane/index.ts";
+import { createLogger, systemClock, type LogThreshold } from "../base/index.ts";
+import { ControlPlane, readControlPlaneSettings, serveLogControl } from "../controlplane/index.ts";
 import { createKubeClient, loadKubeConfig } from "../kube/index.ts";
 import { addProcessMetrics, MetricsRegistry } from "../telemetry/index.ts";
 import type { RoleContext } from "./role.ts";
 
 /** `serin pilot [discovery] [flags]`: one revision's control plane, by upstream's environment and flags. */
 export async function run(context: RoleContext): Promise<number> {
-  const { args, env, log, shutdown, release } = context;
+  const { args, env, shutdown, release } = context;
+  const threshold: LogThreshold = { level: context.log.level };
+  const log = createLogger({ scope: "pilot", level: threshold });
   const settings = readControlPlaneSettings(args, env, release.version);
   const client = createKubeClient(await loadKubeConfig(env), { log, clock: systemClock, userAgent: "istiod" });
   const metrics = new MetricsRegistry();
   addProcessMetrics(metrics, process);
+  const control = await serveLogControl(controlPort(args), threshold);
   try {
     await new ControlPlane({ client, settings, version: release.version, metrics, clock: systemClock, log }).run(shutdown);
   } finally {
+    control.close();
     client.close();
   }
   return 0;
+}
+
+const defaultControlPort = 9876;
+
+/** `--ctrlz_port`, upstream's flag. */
+function controlPort(args: readonly string[]): number {
+  const index = args.findIndex((argument) => argument === "--ctrlz_port" || argument.startsWith("--ctrlz_port="));
+  const text = index === -1 ? "" : (args[index]?.split("=")[1] ?? args[index + 1] ?? "");
+  return /^\d+$/.test(text) ? Number(text) : defaultControlPort;
 }

@@ -35,6 +35,7 @@ import {
   createSecureServer,
   DiscoveryServer,
   json,
+  proxyConfigDump,
   RotatingServerCredentials,
   serveHttp,
   stop,
@@ -77,7 +78,6 @@ export class ControlPlane {
     readonly routeStatuses: readonly Collection<WantedRouteStatus>[];
   };
   readonly #metrics: MetricsRegistry;
-  #proxyMetadata: Readonly<Record<string, string>> = {};
   #generation = 0;
   #ready = false;
   #draining = false;
@@ -228,7 +228,7 @@ export class ControlPlane {
   async #runControllers(signal: AbortSignal): Promise<void> {
     const { client, settings, clock, log } = this.#options;
     const { namespace, revision, podName, clusterId, network, proxyImage } = settings;
-    const proxy = (): ProxySettings => ({ revision, image: proxyImage, discoveryAddress: `${this.#serviceName()}.${namespace}.svc:${discoveryPort}`, clusterId, network, trustDomain: this.#trustDomain(), proxyMetadata: this.#proxyMetadata });
+    const proxy = (): ProxySettings => ({ revision, image: proxyImage, discoveryAddress: `${this.#serviceName()}.${namespace}.svc:${discoveryPort}`, clusterId, network, trustDomain: this.#trustDomain(), proxyMetadata: this.#inputs.mesh.get(meshKey)?.proxyMetadata ?? {} });
     await runGatewayControllers({ client, namespace, revision, podName, ...this.#wanted, proxy, clock, log }, signal);
   }
 
@@ -262,7 +262,6 @@ export class ControlPlane {
   }
 
   #takeMesh(config: MeshConfig): void {
-    this.#proxyMetadata = config.defaultConfig.proxyMetadata;
     const { settings } = this.#options;
     this.#inputs.mesh.set(meshKey, {
       trustDomain: config.trustDomain,
@@ -289,6 +288,7 @@ export class ControlPlane {
       inboundTrafficPolicy: config.inboundTrafficPolicy,
       gatewayTopology: config.defaultConfig.gatewayTopology,
       proxyHeaders: config.defaultConfig.proxyHeaders,
+      proxyMetadata: config.defaultConfig.proxyMetadata,
       localityLbSetting: config.localityLbSetting,
       defaultHttpRetryPolicy: config.defaultHttpRetryPolicy,
       defaultTrafficPolicy: config.defaultTrafficPolicy,
@@ -316,6 +316,13 @@ export class ControlPlane {
     return {
       "/ready": () => (this.#ready && !this.#draining ? { status: 200, body: "" } : { status: 503, body: this.#draining ? "draining\n" : "not synced yet\n" }),
       "/debug/syncz": () => json(syncStatus(this.#discovery)),
+      "/debug/config_dump": (url) => {
+        const proxy = url.searchParams.get("proxyID") ?? "";
+        const dump = proxyConfigDump(this.#discovery, proxy);
+        return dump === undefined ? { status: 404, body: `proxy "${proxy}" is not connected to this control plane\n` } : json(dump);
+      },
+      // One cluster, its own: the others of a mesh are not watched.
+      "/debug/clusterz": () => json([{ id: settings.clusterId, secretName: "", syncStatus: "synced" }]),
       "/debug/serin/proxies": () => json(connectedProxies(this.#discovery, settings.revision, (proxy) => this.#inputs.pods.get(`${proxy.namespace}/${proxy.name}`)?.node ?? "")),
       "/debug/serin/acknowledged": (url) => json(this.#acknowledged(url.searchParams)),
       "/debug/serin/collections": () => json(Object.fromEntries(this.#graph.collections.map((collection) => [collection.name, collection.stats]))),

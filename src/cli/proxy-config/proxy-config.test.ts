@@ -15,7 +15,7 @@ const pod = (name: string, container: string, labels: Record<string, string> = {
   spec: { containers: [{ name: "details", image: "details" }, { name: container, image: "proxyv2" }] },
   status: { phase: "Running" },
 });
-const deployment: Deployment = { metadata: { name: "details-v1", namespace: "test-ns" }, spec: { selector: { matchLabels: { app: "details" } } } };
+const deployment: Deployment = { metadata: { name: "details-v1", namespace: "test-ns" }, spec: { selector: { matchLabels: { app: "details" } }, template: {} } };
 const cluster: FakeCluster = {
   objects: { Pod: [pod("details-v1-x", "istio-proxy", { app: "details" }), pod("bare", "sleep"), pod("ztunnel-a", "istio-proxy", { app: "ztunnel" })], Deployment: [deployment] },
   pods: {
