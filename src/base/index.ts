@@ -14,6 +14,7 @@ export {
   userError,
   type ErrorKind,
 } from "./errors.ts";
+export { giveBackIdleMemory } from "./idle-memory.ts";
 export { invariant } from "./invariant.ts";
 export { addressBytes, cidrOf } from "./ip-address.ts";
 export { createLogger, logLevels, silentLogger, type LogFields, type Logger, type LogLevel, type LogThreshold } from "./log.ts";

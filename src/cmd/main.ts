@@ -2,13 +2,14 @@
 import { readFileSync } from "node:fs";
 import { enableCompileCache, flushCompileCache } from "node:module";
 import { dirname, join } from "node:path";
-import { createLogger, describeError, exitCodeOf, shutdownOnSignals, toSerinError } from "../base/index.ts";
+import { createLogger, describeError, exitCodeOf, giveBackIdleMemory, shutdownOnSignals, toSerinError } from "../base/index.ts";
 import type { Release, RoleModule } from "./role.ts";
 
 enableCompileCache();
 /** Processes of the lab are mostly killed, and would never write down what they compiled. */
 const cacheAfterMs = 3_000;
 setTimeout(flushCompileCache, cacheAfterMs).unref();
+giveBackIdleMemory();
 
 /** A reader that has left, or a full disk below a log, is no reason to end. */
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);

@@ -5,9 +5,7 @@ import { createServer as createSecureServer } from "node:https";
 import { join } from "node:path";
 import { aborted, envString, systemClock, userError, type Logger } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
-import { CertificateAuthority, createSelfSignedAuthority } from "../controlplane/ca/index.ts";
 import { createKubeClient, LeaderElection, loadKubeConfig, objectsInManifest, type KubeClient } from "../kube/index.ts";
-import { BanzaiOperator, IstioOperatorController, proxyMetrics } from "../operator/index.ts";
 import { addProcessMetrics, MetricsRegistry, prometheusContentType, renderPrometheus } from "../telemetry/index.ts";
 import type { RoleContext } from "./role.ts";
 
@@ -50,6 +48,7 @@ const defaultHub = "docker.io/istio";
 const readyTimeoutMs = 300_000;
 
 async function runIstioOperator(client: KubeClient, { env, log, shutdown, release }: RoleContext): Promise<void> {
+  const { IstioOperatorController } = await import("../operator/index.ts");
   const identity = envString(env, "POD_NAME", `istio-operator-${process.pid}`);
   const controller = new IstioOperatorController({
     client,
@@ -68,6 +67,7 @@ async function runIstioOperator(client: KubeClient, { env, log, shutdown, releas
 async function runBanzaiOperator(client: KubeClient, flags: ReadonlyMap<string, string>, { env, log, shutdown, release }: RoleContext): Promise<void> {
   const minor = (flags.get("istio-version") ?? flags.get("minor") ?? "").split(".").slice(0, 2).join(".");
   if (!/^1\.\d+$/.test(minor)) throw userError("operator-version", `--istio-version must name the release that this operator looks after, such as 1.6, got "${minor}"`);
+  const { BanzaiOperator } = await import("../operator/index.ts");
   const operator = new BanzaiOperator({ client, minor, definitions: async () => await readDefinitions(release.root, "istio"), clock: systemClock, log });
   const [host = "0.0.0.0", port = "8080"] = (flags.get("metrics-addr") ?? "0.0.0.0:8080").split(":");
   const place = {
@@ -119,6 +119,7 @@ const certificateLifetimeMs = 365 * 86_400_000;
 async function runMetricsProxy(client: KubeClient, flags: ReadonlyMap<string, string>, { log, shutdown }: RoleContext): Promise<void> {
   const address = flags.get("secure-listen-address") ?? "0.0.0.0:8443";
   const upstream = new URL(flags.get("upstream") ?? "http://127.0.0.1:8080/");
+  const [{ CertificateAuthority, createSelfSignedAuthority }, { proxyMetrics }] = await Promise.all([import("../controlplane/ca/index.ts"), import("../operator/index.ts")]);
   const authority = await CertificateAuthority.load(await createSelfSignedAuthority("metrics-proxy", systemClock), systemClock);
   const { certificate, privateKey } = await authority.issueServing(["localhost"], certificateLifetimeMs);
   const handler: RequestListener = (request, response) => void proxyMetrics({ client, upstream, log }, request, response);

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import { readFile } from "node:fs/promises";
 import { createLogger, systemClock, systemRandom, type LogThreshold } from "../base/index.ts";
-import { giveBackIdleMemory, IstioCertificateClient } from "../dataplane/index.ts";
+import { IstioCertificateClient } from "../dataplane/index.ts";
 import { listenTcp } from "../net/index.ts";
 import { Proxy, readSettings } from "../proxy/index.ts";
 import type { RoleContext } from "./role.ts";
@@ -38,7 +38,6 @@ export async function run(context: RoleContext): Promise<number> {
     random: systemRandom,
     quit: () => void process.kill(process.pid, "SIGTERM"),
   });
-  using _memory = giveBackIdleMemory();
   await proxy.run(shutdown);
   return 0;
 }

@@ -27,7 +27,6 @@ export {
   type HttpEndpoint,
   type HttpEndpointOptions,
 } from "./http-endpoint.ts";
-export { giveBackIdleMemory } from "./idle-memory.ts";
 export { formatIdentity, parseIdentity, type Identity } from "./identity.ts";
 export { relay, type RelayOptions, type RelayResult } from "./relay.ts";
 export { DeltaXdsClient, type DeltaXdsClientOptions } from "./xds/delta-xds-client.ts";

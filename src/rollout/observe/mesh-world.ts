@@ -3,7 +3,7 @@ import { formatIssues, type UntypedObject } from "../../api/index.ts";
 import { gatewayKind, type Gateway } from "../../api/gateway/index.ts";
 import { mutatingWebhookConfigurationKind } from "../../api/kubernetes/index.ts";
 import type { JournalEntry, MeshUpgrade, ObjectReference } from "../../api/serin/index.ts";
-import { installedKinds, renderInstall, resolveSettings } from "../../install/index.ts";
+import type * as Install from "../../install/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { labelPointer, probeNamespace, referenceTo, type GatewayInWorld, type MeshWorld } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
@@ -13,8 +13,8 @@ export interface EngineImage {
   readonly tag: string;
 }
 
-/** Kinds of which a revision's control plane and ztunnel consist, in the order in which they are retired. */
-const retirableKinds = installedKinds.filter(({ kind }) => kind !== "Namespace" && kind !== "CustomResourceDefinition").toReversed();
+/** The kinds of which a revision's control plane and ztunnel consist, in the order in which they are retired. */
+const retirableKinds = ({ installedKinds }: typeof Install): (typeof Install)["installedKinds"] => installedKinds.filter(({ kind }) => kind !== "Namespace" && kind !== "CustomResourceDefinition").toReversed();
 
 /** The cluster as a plan of this upgrade needs it. */
 export async function observeMeshWorld(client: KubeClient, view: ClusterView, upgrade: MeshUpgrade, journal: readonly JournalEntry[], image: EngineImage): Promise<MeshWorld> {
@@ -28,18 +28,20 @@ export async function observeMeshWorld(client: KubeClient, view: ClusterView, up
     .filter(({ metadata }) => metadata.annotations?.["ambient.istio.io/redirection"] === "enabled" && metadata.namespace !== probeNamespace && metadata.deletionTimestamp === undefined)
     .map(({ metadata }) => ({ name: metadata.name ?? "", namespace: metadata.namespace ?? "" }))
     .toSorted((a, b) => `${a.namespace}/${a.name}`.localeCompare(`${b.namespace}/${b.name}`));
+  // Only upgrades of the mesh need it, and most rollouts are of applications.
+  const install = await import("../../install/index.ts");
   return {
-    installs: upgrade.spec.to.install.map((spec, index) => renderOne(spec, index, image)),
+    installs: upgrade.spec.to.install.map((spec, index) => renderOne(install, spec, index, image)),
     ambientNamespaces,
     enrolledPods,
     gateways: await ownedGateways(client, upgrade, journal),
     defaultTag: await defaultTag(client, upgrade),
-    retirable: await retirable(client, upgrade.spec.from.revision),
+    retirable: await retirable(client, retirableKinds(install), upgrade.spec.from.revision),
     probeImage: `${image.hub}/serin:${image.tag}`,
   };
 }
 
-function renderOne(spec: MeshUpgrade["spec"]["to"]["install"][number], index: number, image: EngineImage): readonly UntypedObject[] {
+function renderOne({ resolveSettings, renderInstall }: typeof Install, spec: MeshUpgrade["spec"]["to"]["install"][number], index: number, image: EngineImage): readonly UntypedObject[] {
   const parsed = resolveSettings({ specs: [spec] }, image);
   if (parsed.value === undefined) throw userError("upgrade-invalid", `spec.to.install[${index}]: ${formatIssues(parsed.errors)}`);
   const { components, errors } = renderInstall({ ...parsed.value, base: { ...parsed.value.base, enabled: false } }, { istio: [], rollout: [] });
@@ -74,8 +76,8 @@ async function defaultTag(client: KubeClient, { spec }: MeshUpgrade): Promise<Me
   return found === undefined ? undefined : { name: found.metadata.name ?? "", webhooks: found.webhooks?.length ?? 0 };
 }
 
-async function retirable(client: KubeClient, revision: string): Promise<ObjectReference[]> {
+async function retirable(client: KubeClient, kinds: ReturnType<typeof retirableKinds>, revision: string): Promise<ObjectReference[]> {
   const labelSelector = `istio.io/rev=${revision},operator.istio.io/component in (Pilot,Ztunnel),!istio.io/tag`;
-  const lists = await Promise.all(retirableKinds.map(async (kind) => (await client.list(kind, { labelSelector })).items));
+  const lists = await Promise.all(kinds.map(async (kind) => (await client.list(kind, { labelSelector })).items));
   return lists.flat().map(referenceTo);
 }

@@ -12,7 +12,7 @@ const worthBytes = 6 * 1024 * 1024;
 
 /**
  * Gives back the memory that a start, or a burst of work, has left behind. The collector of its own accord only acts
- * when more is asked for, which an idle process never does; and there is one such process in every pod.
+ * when more is asked for, which an idle process never does; and many such processes run side by side.
  * Disposing it ends it; it keeps no process alive.
  */
 export function giveBackIdleMemory(): Disposable {
