@@ -121,6 +121,7 @@ async function runProxy(upstreamPort: number): Promise<void> {
       onTrouble: () => undefined,
       observeHttp: (listener, _chain, http, record) => observer.exchange(listener, http, record),
       observeTcp: (listener, chain) => observer.tcp(listener, chain),
+      observeTunnel: () => undefined,
     },
   });
   config.attach(listeners);

@@ -33,6 +33,7 @@ export async function run(context: RoleContext): Promise<number> {
     hostNamespaceFd: hostNamespace.fd,
     isUninstalled: () => daemonSetIsGone(client, envString(env, "POD_NAMESPACE", "istio-system"), envString(env, "DAEMONSET_NAME", "istio-cni-node"), log),
     log,
+    logsRoutes: envString(env, "SERIN_LOG_FORMAT", "") === "2022",
     clock: systemClock,
   });
   const probe = await serveReadiness(agent, envInteger(env, "READINESS_PORT", 8000), context.release.version);

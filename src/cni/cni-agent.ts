@@ -41,6 +41,8 @@ export interface CniAgentOptions {
   /** Asked when the agent ends: whether it is being removed for good, and not restarted. */
   readonly isUninstalled: () => Promise<boolean>;
   readonly log: Logger;
+  /** (ours) The log as the agent of 2022 wrote it, beside today's. */
+  readonly logsRoutes?: boolean;
   readonly clock: Clock;
 }
 
@@ -75,6 +77,7 @@ export class CniAgent {
       probes: this.#probes,
       excludedNamespaces: options.excludedNamespaces,
       log,
+      logsRoutes: options.logsRoutes ?? false,
       clock,
     });
     this.#reconciler = new Reconciler({

@@ -22,6 +22,8 @@ export interface PodEnrollerOptions {
   readonly probes: HostProbeRules;
   readonly excludedNamespaces: readonly string[];
   readonly log: Logger;
+  /** (ours) Tells of each pod's capture in the words of ambient's first release, too. */
+  readonly logsRoutes: boolean;
   readonly clock: Clock;
 }
 
@@ -122,15 +124,25 @@ export class PodEnroller {
     await this.#giveTo(target, enrolment, pod);
     if (!enrolment.captured) {
       installCapture(enrolment.namespace.fd, captureOptionsOf(pod));
-      enrolment.captured = true;
     }
     const addresses = [...new Set([...addressesOf(pod), ...(start?.addresses ?? []), ...enrolment.addresses])];
+    if (!enrolment.captured && this.#options.logsRoutes) this.#logRoutes(view, addresses);
+    enrolment.captured = true;
     this.#options.probes.add(addresses);
     enrolment.addresses = addresses;
     const annotated = this.#annotate(pod, { [redirectionAnnotation]: "enabled", [ztunnelOwnerAnnotation]: target.revision });
     // A start must not wait for the API server; the annotation is written again by the next reconcile if this fails.
     if (start === undefined) await annotated;
     else annotated.catch((error: unknown) => this.#log.warn("a pod could not be annotated", { ...logName(keyOf(pod)), error: messageOf(error) }));
+  }
+
+  /** The routes by which captured pods were reached in 2022; today's capture is inside of the pod and needs none. */
+  #logRoutes({ pod, node }: PodView, addresses: readonly string[]): void {
+    const log = this.#log.scoped("ambient");
+    const [network = ""] = (node?.spec?.podCIDR ?? "").split("/");
+    const gateway = network.replace(/\.0$/, ".1");
+    const { name = "", namespace = "" } = pod.metadata;
+    for (const address of addresses.filter((candidate) => !candidate.includes(":"))) log.info(`Adding route for ${name}/${namespace}: [table 100 ${address}/32 via 192.168.126.2 dev istioin src ${gateway}]`);
   }
 
   /** The pod's namespace and sockets; taken back from the ztunnel that has them when this process is younger than the enrolment. */

@@ -78,6 +78,14 @@ export function envEntries(values: Readonly<Record<string, unknown>> | undefined
   return Object.entries(values ?? {}).map(([name, value]) => ({ name, value: String(value) }));
 }
 
+const logFormatVariable = "SERIN_LOG_FORMAT";
+
+/** (ours) The form of log lines that the mesh's proxies are told, for what is no proxy of its own configuration. */
+export function logFormatEntries(settings: InstallSettings): { name: string; value: string }[] {
+  const wanted = valueAt(settings.meshConfig, "defaultConfig", "proxyMetadata", logFormatVariable);
+  return typeof wanted === "string" || typeof wanted === "number" ? [{ name: logFormatVariable, value: String(wanted) }] : [];
+}
+
 export function fieldEnv(name: string, fieldPath: string): { name: string; valueFrom: { fieldRef: { apiVersion: string; fieldPath: string } } } {
   return { name, valueFrom: { fieldRef: { apiVersion: "v1", fieldPath } } };
 }

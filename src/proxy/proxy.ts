@@ -116,6 +116,7 @@ export class Proxy {
         onTrouble: (what, error) => log.error(what, { error: messageOf(error) }),
         observeHttp: (listener, _chain, http, record) => observer.exchange(listener, http, record),
         observeTcp: (listener, chain) => observer.tcp(listener, chain),
+        observeTunnel: (logs, tunnel) => observer.tunnel(logs, tunnel, options.newRequestId()),
       },
     });
     this.#stats = new ProxyStats(this.#config, this.#listeners, statistics);

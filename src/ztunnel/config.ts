@@ -43,6 +43,8 @@ export interface ZtunnelConfig {
   };
   /** ISTIO_META_* and ISTIO_VERSION: the node's metadata. */
   readonly metadata: Readonly<Record<string, string>>;
+  /** (ours) SERIN_LOG_FORMAT: the access log as the ztunnel of 2022 wrote it, or as today's does. */
+  readonly logFormat: "2022" | "current";
   readonly logLevel: "trace" | "debug" | "info" | "warn" | "error";
 }
 
@@ -96,6 +98,7 @@ export function readConfig(env: Environment, version: string, args: readonly str
       dns: 15_053,
     },
     metadata,
+    logFormat: envString(env, "SERIN_LOG_FORMAT", "") === "2022" ? "2022" : "current",
     logLevel: logLevel(env),
   };
 }

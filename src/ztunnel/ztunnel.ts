@@ -17,6 +17,7 @@ import { typeUrls } from "../wire/xds/index.ts";
 import { configDump, connectionsDump, type AdminSources } from "./admin.ts";
 import { absolutePath, describeConfig, type ZtunnelConfig } from "./config.ts";
 import { DnsResolver, readNameservers } from "./dns/dns-resolver.ts";
+import { accessLine2022 } from "./proxy/access-line-2022.ts";
 import { ConnectionTelemetry } from "./proxy/connection-record.ts";
 import { IdentityUsers } from "./proxy/identity-users.ts";
 import type { LiveConnection, ProxyEnvironment } from "./proxy/pod-context.ts";
@@ -32,6 +33,8 @@ export interface ZtunnelOptions {
   readonly config: ZtunnelConfig;
   readonly authority: CertificateAuthority;
   readonly log: Logger;
+  /** Takes a whole line of an access log that has a form of its own, newline included. */
+  readonly writeLine: (line: string) => void;
   /** The level that `log` follows; the admin server sets it. */
   readonly logThreshold: LogThreshold;
   readonly clock: Clock;
@@ -111,7 +114,7 @@ export class Ztunnel {
       state: this.#state,
       certificates: this.#certificates,
       identities: new IdentityUsers(this.#certificates),
-      telemetry: new ConnectionTelemetry(this.#registry, log, clock),
+      telemetry: this.#telemetry(),
       tracker: this.#tracker,
       log,
       clock,
@@ -121,6 +124,12 @@ export class Ztunnel {
       network: config.network,
       dns: this.#dns,
     };
+  }
+
+  #telemetry(): ConnectionTelemetry {
+    const { config, log, clock, random, writeLine } = this.#options;
+    if (config.logFormat === "current") return new ConnectionTelemetry(this.#registry, log, clock);
+    return new ConnectionTelemetry(this.#registry, log, clock, (ended) => writeLine(accessLine2022(ended, random)));
   }
 
   #requireEnvironment(): ProxyEnvironment {

@@ -41,7 +41,7 @@ export interface MeshSettings
     | "defaultHttpRetryPolicy"
     | "defaultTrafficPolicy"
   >,
-    Pick<ProxyConfig, "gatewayTopology" | "proxyHeaders"> {
+    Pick<ProxyConfig, "gatewayTopology" | "proxyHeaders" | "proxyMetadata"> {
   readonly trustDomain: string;
   readonly rootNamespace: string;
   readonly clusterId: string;

@@ -30,6 +30,7 @@ export const testMesh: MeshSettings = {
   proxyInboundListenPort: 15_006,
   inboundTrafficPolicy: "PASSTHROUGH",
   gatewayTopology: { numTrustedProxies: 0, forwardClientCertDetails: "UNDEFINED", proxyProtocol: false },
+  proxyMetadata: {},
   proxyHeaders: {
     forwardedClientCert: "UNDEFINED",
     requestIdDisabled: false,

@@ -16,6 +16,7 @@ import {
 } from "../../wire/envoy/index.ts";
 import { httpOptionsName, rawBuffer, unlimited } from "./cluster.ts";
 import type { MeshSettings } from "../model/facts.ts";
+import type { AccessLogInit } from "./access-log.ts";
 import { durationOfMs, packed } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
 import { hboneChains, type FilterChainInit, type HboneContext } from "./inbound-chain.ts";
@@ -48,18 +49,19 @@ export function hboneListeners(targets: readonly InboundTarget[], context: Hbone
 }
 
 /** Ends HBONE tunnels of the mesh's workloads; each CONNECT goes to {@link mainInternalName}, with who asks and for what. */
-export function connectTerminateListener(mesh: MeshSettings, wildcard: string): Listener {
+export function connectTerminateListener(mesh: MeshSettings, wildcard: string, accessLogs: readonly AccessLogInit[] = []): Listener {
   return create(ListenerSchema, {
     name: connectTerminateName,
     address: { address: { case: "socketAddress", value: { address: wildcard, portSpecifier: { case: "portValue", value: hbonePort } } } },
     connectionBalanceConfig: { balanceType: { case: "exactBalance", value: {} } },
-    filterChains: [terminateChain(mesh)],
+    filterChains: [terminateChain(mesh, accessLogs)],
   });
 }
 
-function terminateChain(mesh: MeshSettings): FilterChainInit {
+function terminateChain(mesh: MeshSettings, accessLogs: readonly AccessLogInit[]): FilterChainInit {
   const manager = filterInit("envoy.filters.network.http_connection_manager", HttpConnectionManagerSchema, {
     statPrefix: connectTerminateName,
+    accessLog: [...accessLogs],
     routeSpecifier: { case: "routeConfig", value: connectRoute },
     httpFilters: [
       peerMetadata("waypoint_downstream_peer_metadata", { downstream_discovery: [{ workload_discovery: {} }], shared_with_upstream: true }),

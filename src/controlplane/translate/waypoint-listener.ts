@@ -17,6 +17,7 @@ import {
 } from "../../wire/envoy/index.ts";
 import type { AppProtocol, MeshSettings } from "../model/facts.ts";
 import type { AccessLogInit } from "./access-log.ts";
+import { serviceLogsOf2022, writesLogsOf2022 } from "./access-log-2022.ts";
 import { packed } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
 import { httpConnectionManagerFilter } from "./http-connection-manager.ts";
@@ -97,7 +98,7 @@ function httpInspector(services: readonly WaypointServiceChains[], anyPort: bool
 
 function serviceChain(port: WaypointPort, carries: WaypointCarries, policies: WaypointPolicies, mesh: MeshSettings): FilterChainInit {
   const name = vipName(port.port, carries, undefined, port.host);
-  const filters = carries === "http" ? [requests(name, port.port, port.routes, port.protocol, policies, mesh)] : connections(name, port.targets, policies);
+  const filters = carries === "http" ? [requests(name, port.port, port.routes, port.protocol, writesLogsOf2022(mesh) ? { ...policies, accessLogs: serviceLogsOf2022(port.host, port.port, mesh) } : policies, mesh)] : connections(name, port.targets, policies);
   return { name, filters };
 }
 

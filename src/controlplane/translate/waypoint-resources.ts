@@ -11,6 +11,8 @@ import { getEndpoints, identitiesOf } from "../model/service-endpoints.ts";
 import { serviceKey, type ServiceModel } from "../model/service-model.ts";
 import { destinationService } from "../model/sidecar-scope.ts";
 import { WaypointBindings, type Waypoint, type Waypoints } from "../model/waypoint.ts";
+import type { AccessLogInit } from "./access-log.ts";
+import { tunnelLogsOf2022, writesLogsOf2022 } from "./access-log-2022.ts";
 import { connectOriginateCluster } from "./cluster.ts";
 import { loadAssignment, localityGroups } from "./endpoints.ts";
 import { connectOriginateListener } from "./gateway-listener.ts";
@@ -128,7 +130,7 @@ function deriveListeners(graph: CollectionGraph, sources: Sources, bindings: Way
     });
     const addresses = reader.lookup(workloads, waypoint.key).flatMap((item) => item.addresses).sort(compareText);
     return [
-      connectTerminateListener(mesh, wildcard),
+      connectTerminateListener(mesh, wildcard, ofTunnels(services, mesh)),
       mainInternalListener({ mesh, services: chains, workloads: addresses, direct: policiesOf(waypoint, [], mesh, reader) }),
       connectOriginateListener(),
     ];
@@ -142,6 +144,12 @@ function deriveListeners(graph: CollectionGraph, sources: Sources, bindings: Way
     },
     sameScopedResource,
   );
+}
+
+/** Tunnels are logged in the form of 2022 alone: what is in them tells of itself. */
+function ofTunnels(services: readonly ServiceModel[], mesh: MeshSettings): readonly AccessLogInit[] {
+  if (!writesLogsOf2022(mesh)) return [];
+  return tunnelLogsOf2022(services.map(({ hostname, addresses, ports }) => ({ host: hostname, addresses, ports: ports.map(({ port }) => port) })), mesh);
 }
 
 function byAge(left: ServiceModel, right: ServiceModel): number {

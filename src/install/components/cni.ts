@@ -1,5 +1,5 @@
 import type { UntypedObject } from "../../api/index.ts";
-import { chartLabels, componentLabels, fieldEnv, imageOf, mergeEnv, object, pullPolicy, workloadSettings } from "../render-context.ts";
+import { chartLabels, componentLabels, fieldEnv, imageOf, logFormatEntries, mergeEnv, object, pullPolicy, workloadSettings } from "../render-context.ts";
 import { stringAt, treeAt, valueAt, type InstallSettings } from "../settings.ts";
 import { grant, read } from "./roles.ts";
 
@@ -119,6 +119,7 @@ function agentContainer(settings: InstallSettings): Record<string, unknown> {
     envFrom: [{ configMapRef: { name: "istio-cni-config" } }],
     env: mergeEnv<Readonly<Record<string, unknown>>>(
       [fieldEnv("NODE_NAME", "spec.nodeName"), fieldEnv("POD_NAME", "metadata.name"), fieldEnv("POD_NAMESPACE", "metadata.namespace")],
+      logFormatEntries(settings),
       cni.k8s?.env ?? [],
     ),
     resources: cni.k8s?.resources ?? treeAt(own, "resources") ?? { requests: { cpu: "20m", memory: "64Mi" } },

@@ -1,5 +1,5 @@
 import type { UntypedObject } from "../../api/index.ts";
-import { chartLabels, clusterName, componentLabels, envEntries, fieldEnv, imageOf, mergeEnv, object, pullPolicy, revisioned, revisionLabel, workloadSettings } from "../render-context.ts";
+import { chartLabels, clusterName, componentLabels, envEntries, fieldEnv, imageOf, logFormatEntries, mergeEnv, object, pullPolicy, revisioned, revisionLabel, workloadSettings } from "../render-context.ts";
 import { numberAt, stringAt, treeAt, type InstallSettings } from "../settings.ts";
 
 /** Long enough for live connections to end by themselves: an old ztunnel leaves with its last connection, not by a clock. */
@@ -111,6 +111,7 @@ function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
         fieldEnv("SERVICE_ACCOUNT", "spec.serviceAccountName"),
       ],
       [{ name: "ISTIO_META_ENABLE_HBONE", value: "true" }],
+      logFormatEntries(settings),
       envEntries(treeAt(values, "ztunnel", "env")),
       ztunnel.k8s?.env ?? [],
     ),

@@ -27,7 +27,7 @@ export interface ChainService {
     | { readonly kind: "http"; readonly http: HttpSpec }
     | { readonly kind: "tcp"; readonly tcp: TcpSpec }
     /** HBONE: each CONNECT goes on to an internal listener, which the cluster names. */
-    | { readonly kind: "hbone"; readonly cluster: string };
+    | { readonly kind: "hbone"; readonly cluster: string; readonly accessLogs: readonly AccessLogSpec[] };
 }
 
 export interface TcpSpec {
@@ -76,7 +76,7 @@ function compileTerminal(terminal: Filter | undefined, where: string, notes: Con
     case "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager": {
       const message = config as HttpConnectionManager;
       const cluster = tunnelCluster(message);
-      return cluster === undefined ? { kind: "http", http: compileHttpConnectionManager(message, where, notes) } : { kind: "hbone", cluster };
+      return cluster === undefined ? { kind: "http", http: compileHttpConnectionManager(message, where, notes) } : { kind: "hbone", cluster, accessLogs: compileAccessLogs(message.accessLog, where) };
     }
     case "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy":
       return { kind: "tcp", tcp: compileTcpProxy(config as TcpProxy, where, notes) };

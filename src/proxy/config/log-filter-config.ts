@@ -1,10 +1,11 @@
-import { ComparisonFilter_Op, type AccessLogFilter, type ComparisonFilter } from "../../wire/envoy/index.ts";
+import { ComparisonFilter_Op, type AccessLogFilter, type ComparisonFilter, type HeaderMatcher } from "../../wire/envoy/index.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
 import { flagLetters } from "../http/response-flags.ts";
 import { unsupported } from "./config-check.ts";
+import { compileString } from "./matcher-config.ts";
 
 /** What filters of access logs look at. */
-export type LogCriteria = Pick<ExchangeRecord, "status" | "flag" | "durationMs">;
+export type LogCriteria = Pick<ExchangeRecord, "status" | "flag" | "durationMs" | "authority" | "method">;
 
 /** Compiles what an access log leaves out. Throws an error that names a filter which cannot be had. */
 export function compileLogFilter(message: AccessLogFilter, where: string): (record: LogCriteria) => boolean {
@@ -22,6 +23,8 @@ export function compileLogFilter(message: AccessLogFilter, where: string): (reco
       const flags = new Set(filter.value.flags);
       return ({ flag }) => (flags.size === 0 ? flag !== 0 : flags.has(flagLetters(flag)));
     }
+    case "headerFilter":
+      return compileHeaderFilter(filter.value.header, where);
     case "notHealthCheckFilter":
       return () => true;
     case "orFilter": {
@@ -34,6 +37,21 @@ export function compileLogFilter(message: AccessLogFilter, where: string): (reco
     }
     default:
       throw unsupported(where, `filter.${filter.case ?? "(none)"}`);
+  }
+}
+
+/** Of a request only what every record has can be asked. */
+function compileHeaderFilter(header: HeaderMatcher | undefined, where: string): (record: LogCriteria) => boolean {
+  const specifier = header?.headerMatchSpecifier;
+  if (specifier?.case !== "stringMatch" || header?.invertMatch === true) throw unsupported(where, "filter.headerFilter without stringMatch");
+  const matches = compileString(specifier.value, where);
+  switch (header?.name.toLowerCase()) {
+    case ":authority":
+      return ({ authority }) => matches(authority);
+    case ":method":
+      return ({ method }) => matches(method);
+    default:
+      throw unsupported(where, `filter.headerFilter of ${header?.name ?? "no header"}`);
   }
 }
 

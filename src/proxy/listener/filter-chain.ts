@@ -1,5 +1,6 @@
 import type { Clock, Random } from "../../base/index.ts";
 import type { ByteStream } from "../../net/index.ts";
+import type { AccessLogSpec } from "../config/access-log-config.ts";
 import type { HttpSpec } from "../config/http-connection-manager-config.ts";
 import type { ChainSpec, ListenerSpec } from "../config/listener-config.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
@@ -11,7 +12,7 @@ import type { RouteTable } from "../routing/route-table.ts";
 import { TcpProxy, type TcpObserver } from "../tcp/tcp-proxy.ts";
 import type { Cluster } from "../upstream/cluster.ts";
 import type { EndpointConnector } from "../upstream/endpoint.ts";
-import { HboneServer, type EnterListener } from "./hbone-server.ts";
+import { HboneServer, type EndedTunnel, type EnterListener } from "./hbone-server.ts";
 
 /** What chains of all listeners share. */
 export interface ChainRuntime {
@@ -28,6 +29,7 @@ export interface ChainRuntime {
   /** Told of exchanges and connections with the specifications that hold when they end. */
   readonly observeHttp: (listener: ListenerSpec, chain: ChainSpec, http: HttpSpec, record: ExchangeRecord) => void;
   readonly observeTcp: (listener: () => ListenerSpec, chain: () => ChainSpec) => TcpObserver;
+  readonly observeTunnel: (logs: readonly AccessLogSpec[], tunnel: EndedTunnel) => void;
   readonly enter: EnterListener;
 }
 
@@ -168,8 +170,16 @@ export class FilterChainRuntime {
   }
 
   #createHbone(): HboneServer {
-    const { cluster, enter, clock } = this.#runtime;
-    const server = new HboneServer({ cluster: () => (this.#spec.serves.kind === "hbone" ? cluster(this.#spec.serves.cluster) : undefined), enter, clock });
+    const { cluster, enter, clock, observeTunnel } = this.#runtime;
+    const server = new HboneServer({
+      cluster: () => (this.#spec.serves.kind === "hbone" ? cluster(this.#spec.serves.cluster) : undefined),
+      enter,
+      clock,
+      observer: () => {
+        const logs = this.#spec.serves.kind === "hbone" ? this.#spec.serves.accessLogs : [];
+        return logs.length === 0 ? undefined : (tunnel) => observeTunnel(logs, tunnel);
+      },
+    });
     if (this.#draining) server.drain();
     return server;
   }

@@ -14,6 +14,19 @@ export interface HboneServerOptions {
   readonly cluster: () => Cluster | undefined;
   readonly enter: EnterListener;
   readonly clock: Clock;
+  /** Told of each tunnel once it has ended; undefined while nobody wants to know. */
+  readonly observer: () => ((tunnel: EndedTunnel) => void) | undefined;
+}
+
+/** A CONNECT that was let in. */
+export interface EndedTunnel {
+  /** Of the connection that carried it. */
+  readonly connection: ConnectionInfo;
+  readonly authority: string;
+  readonly durationMs: number;
+  /** From the client, and to it. */
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
 }
 
 const badRequest = 400;
@@ -73,7 +86,26 @@ export class HboneServer {
       ...(headerValue(request.headers, "x-istio-source") === undefined ? {} : { source: headerValue(request.headers, "x-istio-source") }),
     };
     const stream = request.accept();
+    const observe = this.#options.observer();
+    if (observe !== undefined) this.#watch(stream, info, request.authority, observe);
     if (!this.#options.enter(listener, stream, inner)) stream.destroy({ reset: true });
+  }
+
+  /** Whoever reads the stream sets its handler; what it counts is known at its end. */
+  #watch(stream: ByteStream, connection: ConnectionInfo, authority: string, observe: (tunnel: EndedTunnel) => void): void {
+    const { clock } = this.#options;
+    const startedMs = clock.steadyMs();
+    const setHandler = stream.setHandler.bind(stream);
+    stream.setHandler = (handler) =>
+      setHandler({
+        data: (chunk) => handler.data(chunk),
+        end: () => handler.end(),
+        drain: () => handler.drain(),
+        close: (error) => {
+          handler.close(error);
+          observe({ connection, authority, durationMs: clock.steadyMs() - startedMs, receivedBytes: stream.receivedBytes, sentBytes: stream.sentBytes });
+        },
+      });
   }
 
   #listener(): string | undefined {

@@ -4,6 +4,7 @@ import type { HttpSpec } from "../config/http-connection-manager-config.ts";
 import type { ChainSpec, ListenerSpec } from "../config/listener-config.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
+import type { EndedTunnel } from "../listener/hbone-server.ts";
 import { responseFlags } from "../http/response-flags.ts";
 import type { TcpFlow, TcpObserver } from "../tcp/tcp-proxy.ts";
 import type { IstioMetrics, Reporter } from "./istio-metrics.ts";
@@ -40,6 +41,13 @@ export class ConnectionObserver {
         if (serves.kind === "tcp" && serves.tcp.accessLogs.length > 0) this.#write(serves.tcp.accessLogs, this.#recordOf(flow), noCapture);
       },
     };
+  }
+
+  /** A CONNECT has ended; what was in it is told of by itself. */
+  tunnel(logs: readonly AccessLogSpec[], tunnel: EndedTunnel, requestId: string): void {
+    const { connection, authority, durationMs, receivedBytes, sentBytes } = tunnel;
+    const flow: TcpFlow = { startedMs: 0, connection, clusterName: "", cluster: undefined, endpoint: undefined, upstreamLocal: "", receivedBytes, sentBytes, durationMs, flag: responseFlags.none, transportFailure: "" };
+    this.#write(logs, { ...this.#recordOf(flow), method: "CONNECT", protocol: "HTTP/2", status: 200, details: "via_upstream", authority, requestId }, noCapture);
   }
 
   /** No filter chain takes the connection: it goes to the listener's own logs. */

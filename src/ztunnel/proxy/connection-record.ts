@@ -11,6 +11,9 @@ export interface ConnectionDetails {
   readonly reporter: Reporter;
   readonly sourceAddress: SocketAddress;
   readonly destinationAddress: SocketAddress;
+  /** Where the application connected to; outbound only. */
+  readonly originalDestination?: SocketAddress;
+  readonly toWaypoint?: boolean;
   /** The target inside HBONE. */
   readonly hboneTarget?: string;
   readonly source?: Workload;
@@ -22,6 +25,18 @@ export interface ConnectionDetails {
 
 /** Why a connection failed, as `response_flags` names it; `-` when it did not. */
 export type ResponseFlag = "-" | "DENY" | "CONNECT" | "TLS_FAILURE" | "H2_HANDSHAKE_FAILURE" | "NETWORK_POLICY" | "IDENTITY_ERROR";
+
+/** What a line of the access log is made of. */
+export interface EndedConnection {
+  readonly details: ConnectionDetails;
+  /** Unix time. */
+  readonly startedMs: number;
+  readonly durationMs: number;
+  /** From the client to the server, and back. */
+  readonly forwardBytes: number;
+  readonly backwardBytes: number;
+  readonly flag: ResponseFlag;
+}
 
 const labelNames = [
   "reporter",
@@ -41,13 +56,16 @@ const labelNames = [
 export class ConnectionTelemetry {
   readonly #log: Logger;
   readonly #clock: Clock;
+  readonly #writeLine: ((ended: EndedConnection) => void) | undefined;
   readonly #opened: MetricFamily<Counter>;
   readonly #closed: MetricFamily<Counter>;
   readonly #failed: MetricFamily<Counter>;
   readonly #received: MetricFamily<Counter>;
   readonly #sent: MetricFamily<Counter>;
 
-  constructor(registry: MetricsRegistry, log: Logger, clock: Clock) {
+  /** `writeLine` takes what the access log would: a form of its own. */
+  constructor(registry: MetricsRegistry, log: Logger, clock: Clock, writeLine?: (ended: EndedConnection) => void) {
+    this.#writeLine = writeLine;
     this.#log = log.scoped("access");
     this.#clock = clock;
     this.#opened = registry.counter("istio_tcp_connections_opened_total", "The total number of TCP connections opened.", labelNames);
@@ -70,6 +88,12 @@ export class ConnectionTelemetry {
         const closed = flag === "-" ? opened : labels(flag);
         this.#closed.labels(...closed).increment();
         if (flag !== "-") this.#failed.labels(...closed).increment();
+        if (this.#writeLine !== undefined) {
+          const durationMs = this.#clock.steadyMs() - record.startedAtMs;
+          const { forwardBytes, backwardBytes } = record;
+          this.#writeLine({ details, startedMs: this.#clock.nowMs() - durationMs, durationMs, forwardBytes, backwardBytes, flag });
+          if (error === undefined) return;
+        }
         const line = `connection complete\t${logFields(details, record, this.#clock.steadyMs())}`;
         if (error === undefined) this.#log.info(line);
         else this.#log.error(`${line} error=${JSON.stringify(error)}`);

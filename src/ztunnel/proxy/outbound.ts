@@ -81,6 +81,8 @@ function open(pod: PodContext, outgoing: Outgoing, next: Route): ConnectionRecor
     reporter: "source",
     sourceAddress: outgoing.source,
     destinationAddress: { address: next.address, port: next.port },
+    originalDestination: outgoing.destination,
+    ...(next.waypoint === true ? { toWaypoint: true } : {}),
     ...(next.authority === undefined ? {} : { hboneTarget: next.authority }),
     source: outgoing.workload,
     ...(next.protocol === "HBONE" ? { sourceIdentity: workloadIdentity(outgoing.workload) } : {}),
@@ -119,9 +121,10 @@ function requestHeaders(outgoing: Outgoing, next: Route): Headers {
   ];
 }
 
-/** Another endpoint of the same service, when this one could not be reached at all. */
+/** Another endpoint of the same service or waypoint, when this one could not be reached at all. */
 function otherEndpoint(pod: PodContext, outgoing: Outgoing, failed: Route, tried: Set<string>, error: unknown): Route | undefined {
-  if (failed.service === undefined || failed.workload === undefined || !wasNotReached(error)) return undefined;
+  const mayBeOther = failed.service !== undefined || failed.waypoint === true;
+  if (!mayBeOther || failed.workload === undefined || !wasNotReached(error)) return undefined;
   tried.add(failed.workload.uid);
   if (tried.size >= maxEndpoints) return undefined;
   try {

@@ -15,6 +15,8 @@ export interface Route {
   readonly workload?: Workload;
   /** The service that was meant, also behind a waypoint. */
   readonly service?: Service;
+  /** The next hop is a waypoint. */
+  readonly waypoint?: true;
   /** SPIFFE ids of which the next hop must have one. */
   readonly expectedIdentities: readonly string[];
 }
@@ -108,6 +110,7 @@ function waypointRoute(options: RouteOptions, gateway: GatewayAddress, service: 
     // The waypoint is told what was meant, not what it is.
     authority: formatAuthority(destination.address, destination.port),
     workload,
+    waypoint: true,
     ...(service === undefined ? {} : { service }),
     expectedIdentities: [workloadIdentity(workload), ...(found?.service?.subjectAltNames ?? [])],
   };

@@ -3,6 +3,7 @@ import { bytesToIp } from "../../net/index.ts";
 import {
   Action,
   ApplicationTunnel_Protocol,
+  AppProtocol,
   IPFamilies,
   LoadBalancing_HealthPolicy,
   LoadBalancing_Mode,
@@ -89,6 +90,15 @@ const ipFamilies: Readonly<Record<IPFamilies, Service["ipFamilies"]>> = {
   [IPFamilies.DUAL]: "Dual",
 };
 
+const protocolNames: Readonly<Record<AppProtocol, string | undefined>> = {
+  [AppProtocol.UNKNOWN]: undefined,
+  [AppProtocol.HTTP11]: "http",
+  [AppProtocol.HTTP2]: "http2",
+  [AppProtocol.GRPC]: "grpc",
+  [AppProtocol.TCP]: "tcp",
+  [AppProtocol.TLS]: "tls",
+};
+
 export function serviceFromXds(wire: WireService): Service {
   const families = ipFamilies[wire.ipFamilies];
   return {
@@ -97,6 +107,7 @@ export function serviceFromXds(wire: WireService): Service {
     hostname: wire.hostname,
     vips: wire.addresses.map(networkAddress),
     ports: portMap(wire.ports),
+    protocols: new Map(wire.ports.flatMap(({ servicePort, appProtocol }) => (protocolNames[appProtocol] === undefined ? [] : [[servicePort, protocolNames[appProtocol]]]))),
     subjectAltNames: wire.subjectAltNames,
     ...(wire.waypoint === undefined ? {} : { waypoint: gatewayAddress(wire.waypoint) }),
     weightedWaypoints: wire.weightedWaypoints.flatMap(({ destination, weight }) =>

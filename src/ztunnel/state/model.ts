@@ -62,6 +62,8 @@ export interface Service {
   readonly vips: readonly NetworkAddress[];
   /** Service port -> target port; 0 where each endpoint says its own. */
   readonly ports: ReadonlyMap<number, number>;
+  /** Service port -> what it speaks, in the words of port names (`http`, `grpc` …), where that is known. */
+  readonly protocols?: ReadonlyMap<number, string>;
   readonly subjectAltNames: readonly string[];
   readonly waypoint?: GatewayAddress;
   readonly weightedWaypoints: readonly { readonly destination: GatewayAddress; readonly weight: number }[];
