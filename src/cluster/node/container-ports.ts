@@ -3,8 +3,8 @@ import type { Container } from "../../api/kubernetes/index.ts";
 import type { Clock } from "../../base/index.ts";
 
 const pollMs = 20;
-/** A kubelet looks at its containers once a second: what has no readiness probe is not known to run any sooner. */
-const limitMs = 1_000;
+/** A program that declares a port and never opens it counts as ready after this: longer than one takes to start on a busy machine. */
+const limitMs = 3_000;
 const listening = "0A";
 
 /** The TCP ports that a container declares. */
@@ -13,8 +13,8 @@ export function declaredPorts(container: Container): number[] {
 }
 
 /**
- * Resolves once somebody in the network namespace of `pid` listens on all of the ports, at the latest after the second
- * that a kubelet takes: a container without a readiness probe would else count as ready before its program listens.
+ * Resolves once somebody in the network namespace of `pid` listens on all of the ports, at the latest after three seconds:
+ * a container without a readiness probe would else count as ready before its program listens.
  */
 export async function untilListening(pid: number, ports: readonly number[], clock: Clock, signal: AbortSignal): Promise<void> {
   const deadlineMs = clock.steadyMs() + limitMs;
