@@ -15,6 +15,10 @@ export interface CliContext {
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
   readonly interactive: boolean;
+  /** Standard output is a terminal that wants colour. */
+  readonly colour: boolean;
+  /** Standard error is a terminal: what takes long may say so there. */
+  readonly showsProgress: boolean;
   /** Verbs that the command line does not run itself, each with its own verbs; for completion. */
   readonly otherVerbs: Readonly<Record<string, readonly string[]>>;
   /** Asks a yes-or-no question on the terminal, or reads the answer from standard input. */
@@ -45,6 +49,8 @@ export interface PodRequest {
   readonly port: number;
   readonly method: string;
   readonly path: string;
+  /** JSON. */
+  readonly body?: string;
 }
 
 /** What `operator` does for the command line; passed in, as the two parts do not know each other. */

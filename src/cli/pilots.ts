@@ -1,7 +1,7 @@
-import { messageOf, transientError } from "../base/index.ts";
+import { messageOf, nearestName, transientError, userError } from "../base/index.ts";
 import type { ConnectedProxy } from "../api/serin/index.ts";
 import { podKind, type Pod } from "../api/kubernetes/index.ts";
-import type { KubeClient } from "../kube/index.ts";
+import { isKubeCode, type KubeClient } from "../kube/index.ts";
 
 export interface Pilot {
   readonly pod: string;
@@ -19,19 +19,74 @@ export async function listPilots(client: KubeClient): Promise<Pilot[]> {
   }));
 }
 
+/** Those of one revision, or all when none is named; a user error when the revision has none. */
+export async function listPilotsOf(client: KubeClient, revision: string | undefined): Promise<readonly Pilot[]> {
+  const pilots = await listPilots(client);
+  if (revision === undefined || revision === "") return pilots;
+  const own = pilots.filter((pilot) => pilot.revision === revision);
+  if (own.length > 0) return own;
+  const known = [...new Set(pilots.map((pilot) => pilot.revision))].toSorted();
+  const near = nearestName(revision, known);
+  throw userError("revision-unknown", `no control plane of revision "${revision}" runs${near === undefined ? "" : `; did you mean "${near}"?`}`, {
+    hint: known.length === 0 ? "no control plane runs in this cluster at all" : `revisions that run: ${known.join(", ")}`,
+  });
+}
+
 function isRunning(pod: Pod): boolean {
   return pod.status?.phase === "Running" && pod.metadata.deletionTimestamp === undefined;
 }
 
-/** GET of a pilot's port through the API server. */
-export async function askPilot(client: KubeClient, pilot: Pilot, port: number, path: string): Promise<string> {
+/** GET of a pilot's port through the API server; undefined when it has no such path. */
+export async function tryPilot(client: KubeClient, pilot: Pilot, port: number, path: string): Promise<string | undefined> {
   const answer = await client.raw("GET", `/api/v1/namespaces/${pilot.namespace}/pods/${pilot.pod}:${port}/proxy${path}`, { accept: "*/*" }).catch((cause: unknown) => {
+    if (isKubeCode(cause, "forbidden")) throw cause;
     throw transientError("pilot-unreachable", `${pilot.pod} does not answer on port ${port}: ${messageOf(cause)}`, { cause });
   });
+  if (answer.status === 404) return undefined;
+  if (answer.status === 403) {
+    throw userError("forbidden", `you may not ask ${pilot.pod} through the API server: ${refusalOf(answer.text)}`, { hint: `it takes "get" on pods/proxy in namespace ${pilot.namespace}: kubectl auth can-i get pods/proxy -n ${pilot.namespace}` });
+  }
   if (answer.status !== 200) throw transientError("pilot-unreachable", `${pilot.pod} answered ${answer.status} for ${path}: ${answer.text.slice(0, 200)}`);
   return answer.text;
 }
 
+function refusalOf(text: string): string {
+  try {
+    return (JSON.parse(text) as { readonly message?: string }).message ?? text;
+  } catch {
+    return text.slice(0, 200);
+  }
+}
+
+export async function askPilot(client: KubeClient, pilot: Pilot, port: number, path: string): Promise<string> {
+  const text = await tryPilot(client, pilot, port, path);
+  if (text === undefined) throw transientError("pilot-unreachable", `${pilot.pod} answered 404 for ${path}`);
+  return text;
+}
+
 export async function listProxies(client: KubeClient, pilot: Pilot): Promise<readonly ConnectedProxy[]> {
-  return JSON.parse(await askPilot(client, pilot, 8080, "/debug/serin/proxies")) as readonly ConnectedProxy[];
+  const own = await tryPilot(client, pilot, 8080, "/debug/serin/proxies");
+  if (own !== undefined) return JSON.parse(own) as readonly ConnectedProxy[];
+  // An istiod of upstream tells the same in fewer words.
+  const status = JSON.parse(await askPilot(client, pilot, 8080, "/debug/syncz")) as readonly UpstreamStatus[];
+  return status.map((proxy) => fromUpstream(proxy, pilot.revision));
+}
+
+type UpstreamStatus = Readonly<Record<string, string | undefined>>;
+
+const upstreamTypes: Readonly<Record<string, string>> = {
+  cluster: "envoy.config.cluster.v3.Cluster",
+  listener: "envoy.config.listener.v3.Listener",
+  endpoint: "envoy.config.endpoint.v3.ClusterLoadAssignment",
+  route: "envoy.config.route.v3.RouteConfiguration",
+  extension_config: "envoy.config.core.v3.TypedExtensionConfig",
+};
+
+function fromUpstream(status: UpstreamStatus, revision: string): ConnectedProxy {
+  const id = status["proxy"] ?? "";
+  const types = Object.entries(upstreamTypes).flatMap(([word, type]) => {
+    const sent = status[`${word}_sent`] ?? "";
+    return sent === "" ? [] : [[`type.googleapis.com/${type}`, { sent, acked: status[`${word}_acked`] ?? "", nacked: "", reason: null }] as const];
+  });
+  return { id, type: status["proxy_type"] ?? "", namespace: id.slice(id.lastIndexOf(".") + 1), node: "", version: status["istio_version"] ?? "", revision, connectedAt: "", types: Object.fromEntries(types) };
 }

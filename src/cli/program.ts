@@ -2,6 +2,7 @@ import { Command, Option } from "commander";
 import { arrangeArguments } from "./arguments.ts";
 import type { CliContext } from "./context.ts";
 import { commonFlags } from "./flags.ts";
+import { Progress } from "./progress.ts";
 import { verbs, type Verb } from "./verbs.ts";
 
 /** The command line; `parseAsync` runs one line of it, given without the program's name. */
@@ -13,17 +14,24 @@ export function createProgram(context: CliContext): Program {
   return { parseAsync: async (args) => await run(args, context) };
 }
 
-async function run(args: readonly string[], context: CliContext): Promise<void> {
-  const program = emptyProgram(context);
+async function run(args: readonly string[], given: CliContext): Promise<void> {
   const wanted = args.filter((word) => !word.startsWith("-"));
   // `help proxy-config` is about the second word; a flag's value before the verb is taken for none that is known.
   const asked = verbs.filter((verb) => wanted.some((word) => isNamed(verb, word)));
+  using progress = new Progress(given, asked.map(({ name }) => name).join(" "));
+  const context = isLasting(args, asked) ? given : progress.start();
+  const program = emptyProgram(context);
   const all = wanted[0] === "completion";
   await addVerbs(program, all ? verbs : asked, context);
   for (const verb of verbs) if (!program.commands.some((command) => command.name() === verb.name)) addStub(program, verb);
   inListedOrder(program);
   const arranged = arrangeArguments(program, args);
   await program.parseAsync(arranged, { from: "user" });
+}
+
+/** Watching and serving go on until the user ends them. */
+function isLasting(args: readonly string[], asked: readonly Verb[]): boolean {
+  return asked.length === 0 || asked.some(({ runsOn }) => runsOn === true) || args.some((word) => word === "-w" || word === "--watch");
 }
 
 /** The program with every verb loaded, for what is derived from it: completion, documentation. */

@@ -8,7 +8,7 @@ const prefix = "type.googleapis.com";
 const proxy = (id: string, version: string, types: ConnectedProxy["types"]): ConnectedProxy => ({
   id,
   type: "router",
-  namespace: "bookinfo",
+  namespace: id.slice(id.lastIndexOf(".") + 1),
   node: "kind-worker",
   version,
   revision: "default",
@@ -45,12 +45,51 @@ async function run(line: string, of: FakeCluster | undefined = cluster): Promise
 test("proxy-status names each proxy's istiod, marks what is on its way and what was rejected", async () => {
   assert.equal(
     (await run("proxy-status")).output,
-    `NAME                     CLUSTER      ISTIOD            VERSION   SUBSCRIBED TYPES
-gateway-1.bookinfo       Kubernetes   istiod-1          1.18.0    3 (CDS,LDS*,RDS!)
-gateway-2.bookinfo       Kubernetes   istiod-canary-1   1.18.1    0 ()
-ztunnel-b.istio-system   Kubernetes   istiod-1          1.18.0    2 (WADS,WDS)
+    `NAME                       CLUSTER        ISTIOD              VERSION     SUBSCRIBED TYPES
+gateway-1.bookinfo         Kubernetes     istiod-1            1.18.0      3 (CDS,LDS*,RDS!)
+gateway-2.bookinfo         Kubernetes     istiod-canary-1     1.18.1      0
+ztunnel-b.istio-system     Kubernetes     istiod-1            1.18.0      2 (WADS,WDS)
 `,
   );
+});
+
+test("proxy-status tells the state of each type in columns, and in the form of xDS's status service", async () => {
+  assert.match((await run("ps -v 1 -r default")).output, /^NAME +CLUSTER +CDS +LDS +EDS +RDS +ECDS +WADS +WDS +ISTIOD +VERSION\ngateway-1\.bookinfo +Kubernetes +SYNCED +STALE +IGNORED +ERROR +IGNORED/);
+  const { resources } = JSON.parse((await run("ps -n bookinfo -r default -o json")).output) as { readonly resources: readonly { readonly node: { readonly id: string }; readonly genericXdsConfigs: readonly unknown[] }[] };
+  assert.deepEqual(resources.map(({ node }) => node.id), ["gateway-1.bookinfo"]);
+  assert.deepEqual(resources[0]?.genericXdsConfigs[2], { typeUrl: `${prefix}/envoy.config.route.v3.RouteConfiguration`, configStatus: "ERROR", errorState: { details: "no such cluster" } });
+});
+
+test("a revision that does not run is refused with what is near", async () => {
+  await assert.rejects(run("ps -r canry"), { code: "revision-unknown", message: 'no control plane of revision "canry" runs; did you mean "canary"?' });
+});
+
+test("proxy-status of one pod shows what its proxy lacks and what differs", async () => {
+  const part = (type: string, list: string, entries: readonly unknown[]) => ({ "@type": `${prefix}/envoy.admin.v3.${type}`, [list]: entries });
+  const dump = (clusters: readonly Record<string, unknown>[]): string => JSON.stringify({ configs: [part("ClustersConfigDump", "dynamic_active_clusters", clusters.map((one) => ({ cluster: one })))] });
+  const pod = { metadata: { name: "web-1", namespace: "shop" }, spec: { containers: [{ name: "istio-proxy", image: "proxyv2" }] }, status: { phase: "Running" } };
+  const given: FakeCluster = {
+    objects: { Pod: [...(cluster.objects?.["Pod"] ?? []), pod] },
+    answers: { [pilotPath("istiod-canary-1", 8080, "/debug/config_dump?proxyID=web-1.shop")]: dump([{ name: "a", type: "EDS" }, { name: "b", connect_timeout: "1s" }, { name: "same" }]) },
+    pods: { "GET web-1.shop:15000/config_dump": dump([{ name: "same" }, { connect_timeout: "2s", name: "b" }, { name: "xds-grpc" }]) },
+  };
+  assert.equal(
+    (await run("ps web-1.shop", given)).output,
+    `Clusters Don't Match
+--- Istiod Clusters
++++ Proxy Clusters
+- a (the proxy does not have it)
+~ b
+  {
+-   "connectTimeout": "1s",
++   "connectTimeout": "2s",
+    "name": "b"
+  }
+Listeners Match
+Routes Match
+`,
+  );
+  await assert.rejects(run("ps web-1.shop", { ...given, answers: {} }), { code: "not-connected" });
 });
 
 test("proxy-status without an istiod says what to do", async () => {
@@ -63,7 +102,7 @@ test("version counts data planes by version, and does without a cluster", async 
     `client version: 1.18.1
 control plane version: 1.18.0 (revision default)
 control plane version: 1.18.1 (revision canary)
-data plane version: 1.18.0 (2 proxies), 1.18.1 (1 proxy)
+data plane version: 1.18.0 (2 proxies), 1.18.1 (1 proxies)
 `,
   );
   const alone = new FakeContext();

@@ -1,111 +1,102 @@
 import type { Command } from "commander";
+import { userError } from "../base/index.ts";
 import type { ConnectedProxy } from "../api/serin/index.ts";
-import type { CliContext, ConnectionFlags } from "./context.ts";
-import { askPilot, listPilots, listProxies } from "./pilots.ts";
+import { paint, type Colour } from "./colour.ts";
+import type { CliContext } from "./context.ts";
+import { revisionFlag } from "./flags.ts";
+import { outputFormat, renderValue } from "./output.ts";
+import { listPilotsOf, listProxies, type Pilot } from "./pilots.ts";
+import { adminPortFlag, type AdminFlags } from "./proxy-admin.ts";
+import { compareTypes, shortTypeOf, syncStateOf } from "./sync-types.ts";
 import { renderTable } from "./table.ts";
 
-interface StatusFlags extends ConnectionFlags {
+interface StatusFlags extends AdminFlags {
   readonly output?: string;
-  readonly remote?: boolean;
-  readonly short?: boolean;
+  readonly revision?: string;
+  readonly verbosity?: string;
+  readonly file?: string;
 }
 
-export function versionCommand(program: Command, context: CliContext): void {
-  program
-    .command("version")
-    .description("the versions of the command line, of control planes and of data planes")
-    .option("--remote", "ask the cluster (the default when there is one)")
-    .option("-s, --short", "only numbers")
-    .option("-o, --output <format>", "json")
-    .option("--kubeconfig <path>", "kubeconfig file")
-    .option("--context <name>", "context of the kubeconfig")
-    .action(async (flags: StatusFlags) => await version(flags, context));
-
+interface Connected extends ConnectedProxy {
+  readonly pilot: Pilot;
 }
 
 export function statusCommands(program: Command, context: CliContext): void {
-  program
-    .command("proxy-status")
-    .alias("ps")
-    .description("every connected proxy, its control plane, and what it has acknowledged")
-    .option("-o, --output <format>", "json")
-    .option("--kubeconfig <path>", "kubeconfig file")
-    .option("--context <name>", "context of the kubeconfig")
-    .action(async (flags: StatusFlags) => await proxyStatus(flags, context));
-}
-
-async function version(flags: StatusFlags, context: CliContext): Promise<void> {
-  const planes = await remoteVersions(flags, context);
-  if (flags.output === "json") {
-    context.out(`${JSON.stringify({ clientVersion: { version: context.version }, ...planes }, undefined, 2)}\n`);
-    return;
-  }
-  context.out(`client version: ${context.version}\n`);
-  if (planes === undefined) return;
-  for (const [revision, found] of Object.entries(planes.meshVersion)) context.out(`control plane version: ${found} (revision ${revision})\n`);
-  const counts = new Map<string, number>();
-  for (const proxy of planes.dataPlaneVersion) counts.set(proxy.version, (counts.get(proxy.version) ?? 0) + 1);
-  const texts = [...counts].map(([number, count]) => `${number} (${count} ${count === 1 ? "proxy" : "proxies"})`);
-  context.out(`data plane version: ${texts.length === 0 ? "none" : texts.join(", ")}\n`);
-}
-
-interface RemoteVersions {
-  readonly meshVersion: Readonly<Record<string, string>>;
-  readonly dataPlaneVersion: readonly { readonly id: string; readonly version: string }[];
-}
-
-/** Undefined when there is no cluster to ask, which is no error unless `--remote` was said. */
-async function remoteVersions(flags: StatusFlags, context: CliContext): Promise<RemoteVersions | undefined> {
-  try {
-    const client = await context.connect(flags);
-    const meshVersion: Record<string, string> = {};
-    const dataPlaneVersion: { id: string; version: string }[] = [];
-    for (const pilot of await listPilots(client)) {
-      meshVersion[pilot.revision] = (await askPilot(client, pilot, 15_014, "/version")).trim();
-      for (const proxy of await listProxies(client, pilot)) dataPlaneVersion.push({ id: proxy.id, version: proxy.version });
-    }
-    return { meshVersion, dataPlaneVersion };
-  } catch (error) {
-    if (flags.remote === true) throw error;
-    return undefined;
-  }
+  revisionFlag(program.command("proxy-status [pod]").alias("ps"))
+    .description("every connected proxy, its control plane, and what it has acknowledged; for one pod, what it has beside what its control plane says (! rejected, * on its way)")
+    .option("-o, --output <format>", "json, yaml or table; json and yaml say SYNCED, STALE or ERROR for each type", "table")
+    .option("-v, --verbosity <level>", "1: a column for each type", "0")
+    .option("--file <file>", "a saved answer of /config_dump instead of the pod's")
+    .option(...adminPortFlag)
+    .action(async (pod: string | undefined, flags: StatusFlags) => {
+      if (pod === undefined) await proxyStatus(flags, context);
+      else await (await import("./proxy-diff.ts")).proxyDiff(pod, flags, context);
+    });
 }
 
 async function proxyStatus(flags: StatusFlags, context: CliContext): Promise<void> {
+  const format = outputFormat(flags.output, ["json", "yaml", "table"]);
+  if (!/^\d$/.test(flags.verbosity ?? "0")) throw userError("verbosity-invalid", `--verbosity must be 0 or 1, got "${flags.verbosity ?? ""}"`);
   const client = await context.connect(flags);
-  const pilots = await listPilots(client);
+  const pilots = await listPilotsOf(client, flags.revision);
   if (pilots.length === 0) {
-    context.err("No istiod runs in this cluster; install one by: serin install --set profile=ambient\n");
+    context.err(`No istiod runs in this cluster; install one by: ${context.programName} install --set profile=ambient\n`);
     return;
   }
-  const found = await Promise.all(pilots.map(async (pilot) => (await listProxies(client, pilot)).map((proxy) => ({ pilot: pilot.pod, ...proxy }))));
-  const proxies = found.flat().toSorted((a, b) => a.id.localeCompare(b.id));
-  if (flags.output === "json") {
-    context.out(`${JSON.stringify(proxies, undefined, 2)}\n`);
-    return;
-  }
-  const rows = proxies.map((proxy) => [proxy.id, "Kubernetes", proxy.pilot, proxy.version, ...subscription(proxy)]);
-  context.out(renderTable(["NAME", "CLUSTER", "ISTIOD", "VERSION", "SUBSCRIBED TYPES"], rows));
+  const found = (await Promise.all(pilots.map(async (pilot) => (await listProxies(client, pilot)).map((proxy) => ({ ...proxy, pilot }))))).flat();
+  const proxies = found.filter(({ namespace }) => flags.namespace === undefined || namespace === flags.namespace).toSorted((a, b) => a.id.localeCompare(b.id));
+  if (format !== "table") {
+    for (const pilot of pilots) context.out(await renderValue(discoveryResponse(pilot, proxies.filter((proxy) => proxy.pilot === pilot), context), format));
+  } else if (flags.verbosity === "0") context.out(renderTable(["NAME", "CLUSTER", "ISTIOD", "VERSION", "SUBSCRIBED TYPES"], proxies.map((proxy) => [...start(proxy), proxy.pilot.pod, proxy.version, subscription(proxy)]), 5));
+  else context.out(verboseTable(proxies, context));
 }
 
-const shortNames: Readonly<Record<string, string>> = {
-  "envoy.config.cluster.v3.Cluster": "CDS",
-  "envoy.config.listener.v3.Listener": "LDS",
-  "envoy.config.endpoint.v3.ClusterLoadAssignment": "EDS",
-  "envoy.config.route.v3.RouteConfiguration": "RDS",
-  "envoy.extensions.transport_sockets.tls.v3.Secret": "SDS",
-  "envoy.config.core.v3.TypedExtensionConfig": "ECDS",
-  "istio.workload.Address": "WDS",
-  "istio.security.Authorization": "WADS",
-  "istio.networking.nds.v1.NameTable": "NDS",
-};
+/** The id of the only cluster that a control plane of ours watches. */
+const clusterId = "Kubernetes";
+
+function start({ id }: Connected): readonly string[] {
+  return [id, clusterId];
+}
 
 /** `4 (CDS,LDS,EDS,RDS)`, with `!` behind a type whose last push was rejected and `*` behind one that is not acknowledged yet. */
-function subscription(proxy: ConnectedProxy): string[] {
-  const names = Object.entries(proxy.types).map(([typeUrl, state]) => {
-    const type = typeUrl.slice(typeUrl.lastIndexOf("/") + 1);
-    const mark = state.reason !== null ? "!" : state.sent === state.acked ? "" : "*";
-    return `${shortNames[type] ?? type}${mark}`;
+function subscription(proxy: Connected): string {
+  const marks = { ERROR: "!", STALE: "*", SYNCED: "", NOT_SENT: "" };
+  const names = statesOf(proxy).map(([name, state]) => `${name}${marks[state]}`);
+  return names.length === 0 ? "0" : `${names.length} (${names.join(",")})`;
+}
+
+function statesOf({ types }: Connected): (readonly [string, ReturnType<typeof syncStateOf>])[] {
+  return Object.entries(types).map(([typeUrl, state]) => [shortTypeOf(typeUrl), syncStateOf(state)] as const).toSorted(([a], [b]) => compareTypes(a, b));
+}
+
+const stateColours: Readonly<Record<string, Colour>> = { SYNCED: "green", STALE: "yellow", ERROR: "red" };
+
+function verboseTable(proxies: readonly Connected[], context: CliContext): string {
+  const states = new Map(proxies.map((proxy) => [proxy, new Map(statesOf(proxy))]));
+  const types = [...new Set(["CDS", "LDS", "EDS", "RDS", "ECDS", ...[...states.values()].flatMap((map) => [...map.keys()])])].toSorted(compareTypes);
+  const rows = proxies.map((proxy) => [...start(proxy), ...types.map((type) => (states.get(proxy)?.get(type) ?? "IGNORED").replace("_", " ")), proxy.pilot.pod, proxy.version]);
+  return renderTable(["NAME", "CLUSTER", ...types, "ISTIOD", "VERSION"], rows, 5, (cell) => {
+    const colour = stateColours[cell];
+    return colour === undefined ? cell : paint(context, colour, cell);
   });
-  return [`${names.length} (${names.toSorted().join(",")})`];
+}
+
+const clientConfig = "type.googleapis.com/envoy.service.status.v3.ClientConfig";
+
+/** As an istiod answers the question for its proxies over xDS. */
+function discoveryResponse(pilot: Pilot, proxies: readonly Connected[], { version }: CliContext): unknown {
+  return {
+    versionInfo: proxies[0]?.version ?? version,
+    resources: proxies.map((proxy) => ({
+      "@type": clientConfig,
+      node: { id: proxy.id, metadata: { CLUSTER_ID: clusterId, ISTIO_VERSION: proxy.version, NAMESPACE: proxy.namespace } },
+      genericXdsConfigs: Object.entries(proxy.types).map(([typeUrl, state]) => ({
+        typeUrl,
+        configStatus: syncStateOf(state),
+        ...(state.reason === null ? {} : { errorState: { details: state.reason } }),
+      })),
+    })),
+    typeUrl: clientConfig,
+    controlPlane: { identifier: JSON.stringify({ Component: "istiod", ID: pilot.pod, Info: { revision: pilot.revision } }) },
+  };
 }

@@ -7,6 +7,8 @@ export interface Verb {
   readonly aliases?: readonly string[];
   /** One line for the list of verbs. */
   readonly summary: string;
+  /** It is over when the user ends it: no progress is shown. */
+  readonly runsOn?: boolean;
   /** Adds the verb, under this name, to the program; several verbs may come from one module. Absent for another role's verb. */
   readonly load?: () => Promise<(program: Command, context: CliContext) => void>;
 }
@@ -19,10 +21,10 @@ export const verbs: readonly Verb[] = [
   { name: "manifest", summary: "what an installation consists of, as YAML", load: async () => (await import("./manifest.ts")).manifestCommands },
   { name: "profile", summary: "the profiles that an installation starts from", load: async () => (await import("./profile.ts")).profileCommands },
   { name: "operator", summary: "an operator in the cluster that installs what IstioOperator objects say", load: async () => (await import("./operator.ts")).operatorCommands },
-  { name: "charts", summary: "Helm charts of this release", load: async () => (await import("./charts/charts-command.ts")).chartCommands },
+  { name: "charts", summary: "Helm charts of this release", runsOn: true, load: async () => (await import("./charts/charts-command.ts")).chartCommands },
   { name: "tag", summary: "names that lead to a revision, and can be moved to another", load: async () => (await import("./tag.ts")).tagCommands },
   { name: "canary", summary: "an app's change, moved step by step and judged by evidence", load: async () => (await import("./rollouts.ts")).canaryCommands },
-  { name: "version", summary: "the versions of the command line, of control planes and of data planes", load: async () => (await import("./status.ts")).versionCommand },
+  { name: "version", summary: "the versions of the command line, of control planes and of data planes", load: async () => (await import("./version.ts")).versionCommand },
   { name: "proxy-status", aliases: ["ps"], summary: "every connected proxy and what it has acknowledged; for one, what differs", load: async () => (await import("./status.ts")).statusCommands },
   { name: "proxy-config", aliases: ["pc"], summary: "what a sidecar, gateway or waypoint is configured with", load: async () => (await import("./proxy-config/index.ts")).proxyConfigCommands },
   { name: "ztunnel-config", aliases: ["zc"], summary: "what a ztunnel knows and does", load: async () => (await import("./ztunnel-config.ts")).ztunnelConfigCommands },

@@ -23,6 +23,8 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
     err: (output) => void process.stderr.write(output),
     otherVerbs: { cluster: ["create", "delete", "list", "kubeconfig", "shell", "urls"], release: ["add", "list", "build", "export"], doctor: [] },
     interactive: process.stdin.isTTY,
+    colour: process.stdout.isTTY && (env["NO_COLOR"] ?? "") === "" && env["TERM"] !== "dumb",
+    showsProgress: process.stderr.isTTY && env["TERM"] !== "dumb",
     confirm,
     connect: async (flags) => {
       const { createKubeClient, loadKubeConfig } = await import("../kube/index.ts");
@@ -33,10 +35,10 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
       const { loadKubeConfig } = await import("../kube/index.ts");
       return (await loadKubeConfig(flags.kubeconfig ?? env, flags.context)).namespace;
     },
-    requestOfPod: async (flags, { namespace, pod, port, method, path }) => {
+    requestOfPod: async (flags, { namespace, pod, port, method, path, body }) => {
       const { loadKubeConfig, portForward } = await import("../kube/index.ts");
       const stream = await portForward(await loadKubeConfig(flags.kubeconfig ?? env, flags.context), { namespace, pod, port, signal: shutdown.drain });
-      return await requestOver(stream, method, path);
+      return await requestOver(stream, { method, path, body });
     },
     readFile: async (path) => (path === "-" ? await text(process.stdin) : await readFile(path, "utf8")),
     customResources: async () => ({
@@ -73,11 +75,19 @@ async function readObjects(path: string): Promise<UntypedObject[]> {
   return await Array.fromAsync(objectsInManifest(await readFile(path, "utf8")));
 }
 
-async function requestOver(stream: Duplex, method: string, path: string): Promise<{ status: number; text: string }> {
-  const { request } = await import("node:http");
-  const outgoing = request({ method, path, host: "localhost", headers: { connection: "close" }, createConnection: () => stream });
+interface PodExchange {
+  readonly method: string;
+  readonly path: string;
+  readonly body: string | undefined;
+}
+
+async function requestOver(stream: Duplex, { method, path, body }: PodExchange): Promise<{ status: number; text: string }> {
+  // Not by import: that reads every export of node:http, and its WebSocket loads all of undici.
+  const { request } = process.getBuiltinModule("node:http");
+  const headers = { connection: "close", ...(body === undefined ? {} : { "content-type": "application/json", "content-length": String(Buffer.byteLength(body)) }) };
+  const outgoing = request({ method, path, host: "localhost", headers, createConnection: () => stream });
   const answered = once(outgoing, "response") as Promise<[IncomingMessage]>;
-  outgoing.end();
+  outgoing.end(body);
   const [response] = await answered;
   return { status: response.statusCode ?? 0, text: await text(response) };
 }

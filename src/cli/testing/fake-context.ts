@@ -22,6 +22,8 @@ export class FakeContext implements CliContext {
   readonly clock = { ...systemClock, nowMs: () => Date.parse("2026-06-01T00:00:00Z") };
   readonly version = "1.18.1";
   readonly interactive = false;
+  readonly colour: boolean = false;
+  readonly showsProgress: boolean = false;
   readonly otherVerbs = { cluster: ["create", "delete"] };
   readonly signal = new AbortController().signal;
   /** `Kind/name` of what was applied. */
