@@ -17,7 +17,6 @@ import {
   deriveL4RouteModels,
   deriveRouteStatuses,
   deriveSecretReferences,
-  deriveWaypoints,
   meshKey,
   type GatewayPlacement,
   type MeshInputs,
@@ -97,7 +96,7 @@ export class ControlPlane {
     const l4Routes = deriveL4RouteModels(this.#graph, this.#inputs);
     const [tlsRoutes, tcpRoutes] = l4Routes;
     const model = deriveMeshModel(this.#graph, this.#inputs);
-    const waypoints = deriveWaypoints(this.#graph, this.#inputs);
+    const { waypoints } = model;
     const { routes } = model;
     const [httpRoutes, grpcRoutes] = routes;
     const scopes = new ProxyScopes({ inputs: this.#inputs, scopes: model.scopes, settle: () => this.#graph.settle(), clock });
@@ -109,7 +108,7 @@ export class ControlPlane {
       inbound: deriveInboundResources(this.#graph, model),
       router: deriveRouterResources(this.#graph, { inputs: this.#inputs, routes, l4Routes }),
       classic,
-      waypoint: deriveWaypointResources(this.#graph, model, waypoints),
+      waypoint: deriveWaypointResources(this.#graph, model),
       secrets: { secrets: this.#inputs.secrets, references },
     });
     this.#wanted = {

@@ -2,7 +2,7 @@ export { meshKey, type GatewayFacts, type MeshSettings } from "./facts.ts";
 export { deriveRouteModels, type RouteModel, type RouteModels } from "./gateway-model.ts";
 export { deriveL4RouteModels, type L4RouteModel } from "./l4-route-model.ts";
 export { gatewayControllerName, isWaypointClass, meshClassName } from "./gateway-class.ts";
-export { deriveWaypoints, waypointKeyOf, type Waypoints } from "./waypoint.ts";
+export { waypointKeyOf } from "./waypoint.ts";
 export { deriveGatewayPlacements, type GatewayPlacement, type WaypointDeployment } from "./gateway-placement.ts";
 export { deriveGatewayStatuses, deriveRouteStatuses, gatewayServiceName, type WantedCondition, type WantedGatewayStatus, type WantedRouteStatus } from "./gateway-status.ts";
 export { createMeshInputs, type MeshInputs } from "./mesh-inputs.ts";

@@ -1,3 +1,4 @@
+import { create } from "@bufbuild/protobuf";
 import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
 import { Cluster_DiscoveryType, ClusterLoadAssignmentSchema, ClusterSchema, type ClusterLoadAssignment } from "../../wire/envoy/index.ts";
 import { destinationRuleFor, type DestinationRuleModel, type DestinationRules } from "../model/destination-rule-model.ts";
@@ -7,6 +8,7 @@ import { hasSelector } from "../model/peer-authentication.ts";
 import { nowhere, type EndpointModel, type LocalityModel } from "../model/service-endpoint-model.ts";
 import { getEndpoints, identitiesOf, type ServiceEndpoints } from "../model/service-endpoints.ts";
 import type { ServiceModel, ServiceRegistry } from "../model/service-model.ts";
+import type { Waypoints } from "../model/waypoint.ts";
 import type { OutboundScope, ScopedService } from "../model/sidecar-scope.ts";
 import { matchesLabels } from "../../api/index.ts";
 import { loadAssignment, localityGroups } from "./endpoints.ts";
@@ -14,6 +16,7 @@ import { byLocality } from "./outbound-locality.ts";
 import { discoveryType, outboundCluster, subsetClusterName } from "./outbound-cluster.ts";
 import { encodeResource, sameResource, type EncodedResource } from "./resource.ts";
 import { effectivePolicy, localitySetting, type EffectivePolicy } from "./traffic-policy.ts";
+import { ingressWaypoint, throughWaypoint } from "./waypoint-endpoints.ts";
 
 /** What the clusters of scopes are made of; scopes that see a cluster alike share it. */
 export interface ClusterSources {
@@ -21,6 +24,7 @@ export interface ClusterSources {
   readonly registry: ServiceRegistry;
   readonly endpoints: ServiceEndpoints;
   readonly destinationRules: DestinationRules;
+  readonly waypoints: Waypoints;
 }
 
 /** One cluster as one scope sees it. Equal variants are one resource. */
@@ -195,7 +199,13 @@ function everyone(endpoints: readonly EndpointModel[], holds: (endpoint: Endpoin
 function encodeAssignment(variant: ClusterVariant, key: string, sources: ClusterSources, reader: CollectionReader): Iterable<readonly [string, EncodedResource]> {
   const found = resolve(variant, sources, reader, true);
   if (found === undefined) return [];
-  return [[key, encodeResource(ClusterLoadAssignmentSchema, variant.name, assignmentOf(variant, found, true))]];
+  return [[key, encodeResource(ClusterLoadAssignmentSchema, variant.name, waypointAssignment(variant, found, sources, reader) ?? assignmentOf(variant, found, true))]];
+}
+
+/** Of what gateways reach through a waypoint. */
+function waypointAssignment({ name, port, isSidecar, hbone }: ClusterVariant, { service }: ResolvedVariant, { inputs, waypoints }: ClusterSources, reader: CollectionReader): ClusterLoadAssignment | undefined {
+  const waypoint = isSidecar || !hbone ? undefined : ingressWaypoint(service, inputs, waypoints, reader);
+  return waypoint === undefined ? undefined : create(ClusterLoadAssignmentSchema, { clusterName: name, endpoints: [...throughWaypoint(service, port, waypoint, inputs, reader)] });
 }
 
 function assignmentOf(variant: ClusterVariant, { mesh, service, rule, endpoints }: ResolvedVariant, healthKnown: boolean): ClusterLoadAssignment {

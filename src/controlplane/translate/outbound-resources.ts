@@ -10,6 +10,7 @@ import { deriveServiceEndpoints, getEndpoints, type ServiceEndpoints } from "../
 import { deriveServiceRegistry, isVisible, type ServiceModel, type ServiceRegistry } from "../model/service-model.ts";
 import { deriveOutboundScopes, destinationService, type OutboundScopes, type ScopedService } from "../model/sidecar-scope.ts";
 import { deriveVirtualServices, type VirtualServiceModel, type VirtualServices } from "../model/virtual-service-model.ts";
+import { deriveWaypoints, type Waypoints } from "../model/waypoint.ts";
 import { blackHoleCluster, blackHoleName, connectOriginateCluster, connectOriginateName, passthroughCluster, passthroughName } from "./cluster.ts";
 import { deriveOutboundClusters, type OutboundClusters } from "./outbound-clusters.ts";
 import { connectOriginateListener } from "./gateway-listener.ts";
@@ -31,6 +32,7 @@ export interface MeshModel {
   readonly scopes: OutboundScopes;
   /** Of Gateway API. */
   readonly routes: RouteModels;
+  readonly waypoints: Waypoints;
 }
 
 export function deriveMeshModel(graph: CollectionGraph, inputs: MeshInputs): MeshModel {
@@ -40,7 +42,7 @@ export function deriveMeshModel(graph: CollectionGraph, inputs: MeshInputs): Mes
   const virtualServices = deriveVirtualServices(graph, inputs);
   const destinationRules = deriveDestinationRules(graph, inputs);
   const scopes = deriveOutboundScopes(graph, { inputs, registry, virtualServices, destinationRules });
-  return { inputs, registry, endpoints, virtualServices, destinationRules, scopes, routes };
+  return { inputs, registry, endpoints, virtualServices, destinationRules, scopes, routes, waypoints: deriveWaypoints(graph, inputs) };
 }
 
 /**

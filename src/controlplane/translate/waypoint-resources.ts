@@ -57,7 +57,8 @@ interface Sources {
 
 const wildcard = "0.0.0.0";
 
-export function deriveWaypointResources(graph: CollectionGraph, model: MeshModel, waypoints: Waypoints): WaypointResources {
+export function deriveWaypointResources(graph: CollectionGraph, model: MeshModel): WaypointResources {
+  const { waypoints } = model;
   const bindings = new WaypointBindings(model.inputs, waypoints);
   const served = graph.derive("waypoint-services", model.registry.kubernetes, (service, reader): Iterable<readonly [string, ServedService]> => {
     if (service.resolution === "alias") return [];
