@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import { readFile } from "node:fs/promises";
-import { createLogger, systemClock, systemRandom, type LogThreshold } from "../base/index.ts";
+import { createLogger, systemClock, systemRandom, type Logger, type LogThreshold } from "../base/index.ts";
 import { IstioCertificateClient } from "../dataplane/index.ts";
 import { listenTcp } from "../net/index.ts";
-import { Proxy, readSettings } from "../proxy/index.ts";
+import { Proxy, readSettings, redirectMark, type ProxySettings } from "../proxy/index.ts";
+import type { DnsCapture } from "../proxy/dns-capture/index.ts";
 import type { RoleContext } from "./role.ts";
 
 const labelsPath = "/etc/istio/pod/labels";
@@ -25,14 +26,17 @@ export async function run(context: RoleContext): Promise<number> {
     impersonate: false,
   });
   const logThreshold: LogThreshold = { level: settings.logLevel };
+  const log = createLogger({ scope: "proxy", level: logThreshold });
+  const dns = settings.capturesDns ? await dnsCapture(settings, log.scoped("dns")) : undefined;
   const proxy = new Proxy({
     settings,
     authority,
     listen: listenTcp,
-    resolve: async (name) => (await lookup(name, { all: true })).map(({ address }) => address),
+    resolve: async (name) => (dns === undefined ? (await lookup(name, { all: true })).map(({ address }) => address) : await dns.resolve(name)),
+    ...(dns === undefined ? {} : { dns }),
     readFile: async (path) => await readFile(path, "utf8"),
     newRequestId: () => randomUUID(),
-    log: createLogger({ scope: "proxy", level: logThreshold }),
+    log,
     logThreshold,
     clock: systemClock,
     random: systemRandom,
@@ -40,4 +44,9 @@ export async function run(context: RoleContext): Promise<number> {
   });
   await proxy.run(shutdown);
   return 0;
+}
+
+async function dnsCapture({ podNamespace: namespace, domain, ports }: ProxySettings, log: Logger): Promise<DnsCapture> {
+  const [{ DnsCapture }, { readResolverFile }] = await Promise.all([import("../proxy/dns-capture/index.ts"), import("../dataplane/dns/index.ts")]);
+  return new DnsCapture({ namespace, domain, resolverFile: await readResolverFile("/etc/resolv.conf"), mark: redirectMark, port: ports.dns, random: systemRandom, log });
 }

@@ -1,3 +1,3 @@
 // The L7 data plane: listeners, routes, clusters; as a gateway, a sidecar or a waypoint, which differ by their listeners.
-export { Proxy, type ProxyOptions } from "./proxy.ts";
+export { Proxy, redirectMark, type ProxyOptions } from "./proxy.ts";
 export { readSettings, type ProxySettings, type SettingsSources } from "./proxy-settings.ts";

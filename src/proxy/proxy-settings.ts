@@ -1,6 +1,6 @@
 import { createRequire } from "node:module";
 import type * as Yaml from "yaml";
-import { envInteger, envString, messageOf, userError, type Environment } from "../base/index.ts";
+import { envBoolean, envInteger, envString, messageOf, userError, type Environment } from "../base/index.ts";
 import { parseAppProbers, type AppProbe } from "./agent/app-prober.ts";
 import { parseAppMetrics, type AppMetrics } from "./agent/merged-metrics.ts";
 
@@ -37,7 +37,9 @@ export interface ProxySettings {
   readonly appProbers: Readonly<Record<string, AppProbe>>;
   readonly appMetrics: AppMetrics | undefined;
   readonly logLevel: "trace" | "debug" | "info" | "warn" | "error";
-  readonly ports: { readonly admin: number; readonly stats: number; readonly envoyStats: number; readonly readiness: number };
+  /** The pod's DNS queries are redirected to us. */
+  readonly capturesDns: boolean;
+  readonly ports: { readonly admin: number; readonly stats: number; readonly envoyStats: number; readonly readiness: number; readonly dns: number };
 }
 
 export interface SettingsSources {
@@ -52,6 +54,7 @@ export interface SettingsSources {
 
 const defaultDiscovery = "istiod.istio-system.svc:15012";
 const defaultRoot = "/var/run/secrets/istio/root-cert.pem";
+const defaultDnsAddress = "localhost:15053";
 const defaultToken = "/var/run/secrets/tokens/istio-token";
 
 /** Reads environment and arguments; a wrong value is a user error that names it. */
@@ -89,11 +92,13 @@ export function readSettings(sources: SettingsSources): ProxySettings {
     appProbers: parseAppProbers(envString(env, "ISTIO_KUBE_APP_PROBERS", "")),
     appMetrics: parseAppMetrics(envString(env, "ISTIO_PROMETHEUS_ANNOTATIONS", "")),
     logLevel: logLevelOf(env, args),
+    capturesDns: envBoolean(env, "ISTIO_META_DNS_CAPTURE", false),
     ports: {
       admin: envInteger(env, "ADMIN_PORT", portOf(proxyConfig, "proxyAdminPort", 15_000)),
       stats: envInteger(env, "STATS_PORT", portOf(proxyConfig, "statusPort", 15_020)),
       envoyStats: envInteger(env, "ENVOY_STATS_PORT", 15_090),
       readiness: envInteger(env, "READINESS_PORT", 15_021),
+      dns: dnsPortOf(envString(env, "DNS_PROXY_ADDR", defaultDnsAddress)),
     },
   } as const;
   return { ...settings, metadata: nodeMetadata(env, settings, proxyConfig, labelsOf(sources.annotationsFile)) };
@@ -126,6 +131,12 @@ function portOf(proxyConfig: Readonly<Record<string, unknown>>, name: string, fa
   if (value === undefined || value === 0) return fallback;
   if (typeof value !== "number" || !Number.isInteger(value) || value < 1 || value > 65_535) throw userError("env-invalid", `PROXY_CONFIG: ${name} must be a port from 1 to 65535, got ${JSON.stringify(value)}`);
   return value;
+}
+
+function dnsPortOf(address: string): number {
+  const port = Number(address.slice(address.lastIndexOf(":") + 1));
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw userError("env-invalid", `DNS_PROXY_ADDR must be like ${defaultDnsAddress}, got "${address}"`);
+  return port;
 }
 
 function urlOf(address: string): string {

@@ -13,6 +13,7 @@ import { AccessLog, addProcessMetrics, fileSink, MetricsRegistry } from "../tele
 import { formatBaggage } from "../wire/hbone/index.ts";
 import { appProbeRoutes } from "./agent/app-prober.ts";
 import { mergedMetricsRoute } from "./agent/merged-metrics.ts";
+import type { DnsCapture } from "./dns-capture/index.ts";
 import { drain } from "./drain.ts";
 import { FilterStatistics } from "./filters/filter-statistics.ts";
 import type { Listen } from "./listen.ts";
@@ -35,6 +36,8 @@ export interface ProxyOptions {
   readonly authority: CertificateAuthority;
   readonly listen: Listen;
   readonly resolve: ResolveName;
+  /** Present when this proxy answers the pod's DNS queries. */
+  readonly dns?: Pick<DnsCapture, "subscription" | "pending" | "listen">;
   readonly readFile: (path: string) => Promise<string>;
   readonly newRequestId: () => string;
   readonly log: Logger;
@@ -51,7 +54,7 @@ const sweepMs = 1000;
 const tunnelEndMs = 1000;
 const tunnelEndStepMs = 10;
 /** What the redirect of a pod's connections lets pass. */
-const redirectMark = 0x539;
+export const redirectMark = 0x539;
 /** Access log files that are held open at once. */
 const maxAccessLogs = 16;
 
@@ -132,6 +135,8 @@ export class Proxy {
     const { log, settings, clock } = this.#options;
     log.info(`version: ${settings.version}`);
     log.info("starting", { node: nodeId(settings), control_plane: settings.xdsUrl });
+    // Before all else: our own look-ups may be redirected to it.
+    const dns = await this.#options.dns?.listen();
     const endpoints = await this.#listen(shutdown);
     const ended = new AbortController();
     const background = this.#xds.run(ended.signal);
@@ -149,6 +154,7 @@ export class Proxy {
       this.#certificates.close();
       ended.abort();
       await Promise.all([background, ...[...this.#accessLogs.values()].map((accessLog) => accessLog.flush())]);
+      dns?.close();
       await Promise.all(endpoints.map((endpoint) => endpoint.close()));
     }
     log.info("drained");
@@ -162,7 +168,7 @@ export class Proxy {
   }
 
   #xdsClient(): DeltaXdsClient {
-    const { settings, log, clock, random } = this.#options;
+    const { settings, dns, log, clock, random } = this.#options;
     return new DeltaXdsClient({
       endpoint: {
         url: settings.xdsUrl,
@@ -171,7 +177,7 @@ export class Proxy {
         headers: { clusterid: settings.clusterId },
       },
       node: { id: nodeId(settings), cluster: `${settings.workloadName}.${settings.podNamespace}`, metadata: settings.metadata },
-      subscriptions: this.#config.subscriptions(),
+      subscriptions: [...this.#config.subscriptions(), ...(dns === undefined ? [] : [dns.subscription()])],
       log: log.scoped("xds"),
       clock,
       random,
@@ -224,7 +230,7 @@ export class Proxy {
   #readiness(): { status: number; body: string } {
     if (this.#draining) return { status: 503, body: "draining\n" };
     if (!this.#healthy) return { status: 503, body: "not ready: the health check was made to fail\n" };
-    const pending = this.#wasReady ? [] : this.#config.pending();
+    const pending = this.#wasReady ? [] : [...this.#config.pending(), ...(this.#options.dns?.pending() ?? [])];
     if (pending.length > 0) return { status: 503, body: `not ready, pending: ${pending.join(", ")}\n` };
     if (!this.#wasReady) this.#options.log.info("ready", { listeners: [...this.#listeners.listeners()].length });
     // Once ready, only leaving makes us unready: a control plane that is away must not take gateways out of service.

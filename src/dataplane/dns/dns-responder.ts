@@ -1,0 +1,80 @@
+import { AUTHORITATIVE_ANSWER, decode, encode, RECURSION_AVAILABLE, RECURSION_DESIRED, type Answer, type Packet } from "dns-packet";
+import { messageOf, type Logger } from "../../base/index.ts";
+import { ipFamilyOf } from "../../net/index.ts";
+import type { DnsForwarder, DnsTransport } from "./dns-forwarder.ts";
+
+/** A name of the mesh. */
+export interface FoundName {
+  readonly addresses: readonly string[];
+  /** The name that has them, when another was asked for: told by a CNAME. */
+  readonly alias?: string;
+}
+
+/** Looks a name up, in lower case and without a dot at the end; undefined when the mesh does not know it. */
+export type FindName = (name: string) => FoundName | undefined;
+
+const timeToLiveSeconds = 30;
+/** Without EDNS a client takes no more over UDP. */
+const plainUdpBytes = 512;
+const serverFailure = 2;
+const truncated = 0x200;
+
+/** Answers for the names of the mesh; what it does not know goes on to name servers. */
+export class DnsResponder {
+  readonly #forwarder: DnsForwarder;
+  readonly #log: Logger;
+
+  constructor(forwarder: DnsForwarder, log: Logger) {
+    this.#forwarder = forwarder;
+    this.#log = log;
+  }
+
+  /** The answer to a query as bytes; undefined when it is no query at all. */
+  async answer(query: Buffer, transport: DnsTransport, find: FindName): Promise<Buffer | undefined> {
+    let packet: Packet;
+    try {
+      packet = decode(query);
+    } catch {
+      return undefined;
+    }
+    if (packet.type !== "query") return undefined;
+    const known = answerOf(packet, find);
+    if (known !== undefined) return fit(known, packet, transport);
+    try {
+      return await this.#forwarder.forward(query, transport);
+    } catch (error) {
+      this.#log.warn("a DNS query could not be forwarded", { name: packet.questions?.[0]?.name ?? "", error: messageOf(error) });
+      return encode({ type: "response", id: packet.id ?? 0, flags: (packet.flags ?? 0) | RECURSION_AVAILABLE | serverFailure, questions: packet.questions ?? [] });
+    }
+  }
+}
+
+/** A known name without addresses of the family is answered with none: the name is there, so others need not be asked. */
+function answerOf(packet: Packet, find: FindName): Packet | undefined {
+  const [question, ...more] = packet.questions ?? [];
+  if (question === undefined || more.length > 0 || (question.type !== "A" && question.type !== "AAAA")) return undefined;
+  const found = find(question.name.toLowerCase().replace(/\.$/, ""));
+  if (found === undefined) return undefined;
+  const family = question.type === "A" ? "ipv4" : "ipv6";
+  const answers: Answer[] = [];
+  let { name } = question;
+  if (found.alias !== undefined) {
+    answers.push({ type: "CNAME", name, ttl: timeToLiveSeconds, data: found.alias });
+    name = found.alias;
+  }
+  for (const address of found.addresses) {
+    if (ipFamilyOf(address) === family) answers.push({ type: question.type, name, ttl: timeToLiveSeconds, data: address });
+  }
+  const asked = (packet.flags ?? 0) & RECURSION_DESIRED;
+  return { type: "response", id: packet.id ?? 0, flags: AUTHORITATIVE_ANSWER | RECURSION_AVAILABLE | asked, questions: [question], answers };
+}
+
+/** Cut to what the client takes over UDP, with the flag that sends it to TCP. */
+function fit(response: Packet, query: Packet, transport: DnsTransport): Buffer {
+  const bytes = encode(response);
+  if (transport === "tcp") return bytes;
+  const extended = query.additionals?.find((record) => record.type === "OPT");
+  const limit = extended !== undefined && "udpPayloadSize" in extended ? Math.max(plainUdpBytes, extended.udpPayloadSize) : plainUdpBytes;
+  if (bytes.length <= limit) return bytes;
+  return encode({ ...response, flags: (response.flags ?? 0) | truncated, answers: [] });
+}

@@ -1,0 +1,39 @@
+import { decode, encode, RECURSION_DESIRED } from "dns-packet";
+import type { DnsForwarder } from "./dns-forwarder.ts";
+import type { ResolverFile } from "./resolver-file.ts";
+
+/** Looks names up at the name servers themselves, as the C library would, for who must not be answered by what it serves. */
+export class HostLookup {
+  readonly #forwarder: DnsForwarder;
+  readonly #file: Pick<ResolverFile, "search" | "dotsOfFullNames">;
+  #id = 0;
+
+  constructor(forwarder: DnsForwarder, file: Pick<ResolverFile, "search" | "dotsOfFullNames">) {
+    this.#forwarder = forwarder;
+    this.#file = file;
+  }
+
+  /** All addresses of a name; none when nobody knows it. Rejects when no name server answers. */
+  async addresses(name: string): Promise<readonly string[]> {
+    for (const candidate of this.#candidates(name)) {
+      const found = (await Promise.all([this.#ask(candidate, "A"), this.#ask(candidate, "AAAA")])).flat();
+      if (found.length > 0) return found;
+    }
+    return [];
+  }
+
+  #candidates(name: string): string[] {
+    if (name.endsWith(".")) return [name.slice(0, -1)];
+    const { search, dotsOfFullNames } = this.#file;
+    const longer = search.map((domain) => `${name}.${domain}`);
+    return name.split(".").length > dotsOfFullNames ? [name, ...longer] : [...longer, name];
+  }
+
+  async #ask(name: string, type: "A" | "AAAA"): Promise<string[]> {
+    this.#id = (this.#id + 1) & 0xffff;
+    const query = encode({ type: "query", id: this.#id, flags: RECURSION_DESIRED, questions: [{ type, name }] });
+    const answer = decode(await this.#forwarder.forward(query, "udp"));
+    const whole = answer.flag_tc ? decode(await this.#forwarder.forward(query, "tcp")) : answer;
+    return (whole.answers ?? []).flatMap((record) => (record.type === type ? [record.data] : []));
+  }
+}

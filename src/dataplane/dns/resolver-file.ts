@@ -1,0 +1,22 @@
+import { readFile } from "node:fs/promises";
+
+/** What a resolv.conf says. */
+export interface ResolverFile {
+  readonly nameservers: readonly string[];
+  readonly search: readonly string[];
+  /** Names with fewer dots are looked up with the search domains first. */
+  readonly dotsOfFullNames: number;
+}
+
+export function parseResolverFile(text: string): ResolverFile {
+  const nameservers = [...text.matchAll(/^\s*nameserver\s+(\S+)/gm)].map((match) => match[1] ?? "");
+  // The last line wins.
+  const search = [...text.matchAll(/^\s*(?:search|domain)\s+(.*)$/gm)].at(-1)?.[1]?.trim().split(/\s+/) ?? [];
+  const dots = Number([...text.matchAll(/^\s*options\b.*\bndots:(\d+)/gm)].at(-1)?.[1] ?? 1);
+  return { nameservers, search: search.map((domain) => domain.toLowerCase().replace(/\.$/, "")).filter((domain) => domain !== ""), dotsOfFullNames: dots };
+}
+
+/** Empty when the file cannot be read. */
+export async function readResolverFile(path: string): Promise<ResolverFile> {
+  return parseResolverFile(await readFile(path, "utf8").catch(() => ""));
+}

@@ -1,0 +1,87 @@
+import { create, fromBinary } from "@bufbuild/protobuf";
+import { messageOf, type Logger, type Random } from "../../base/index.ts";
+import type { XdsSubscription, XdsUpdate } from "../../dataplane/index.ts";
+import { DnsForwarder, DnsResponder, HostLookup, serveDnsTcp, serveDnsUdp, type AnswerQuery, type ResolverFile } from "../../dataplane/dns/index.ts";
+import { bindUdpInNamespace, mayMarkSockets } from "../../net/index.ts";
+import { NameTableSchema } from "../../wire/discovery/index.ts";
+import { typeUrls } from "../../wire/xds/index.ts";
+import { NameIndex } from "./name-index.ts";
+
+export interface DnsCaptureOptions {
+  readonly namespace: string;
+  /** `default.svc.cluster.local`. */
+  readonly domain: string;
+  /** The pod's. */
+  readonly resolverFile: ResolverFile;
+  /** What the redirect of the pod's queries lets pass, where the process may set it. */
+  readonly mark: number;
+  /** 15053, where the redirect leads. */
+  readonly port: number;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+/**
+ * Answers the pod's DNS queries: by the name table of the control plane, which knows the mesh's services by all their
+ * names; the rest by the pod's name servers. Before the first table comes, all goes to them.
+ */
+export class DnsCapture {
+  readonly #options: DnsCaptureOptions;
+  readonly #responder: DnsResponder;
+  readonly #lookup: HostLookup;
+  #names: NameIndex | undefined;
+
+  constructor(options: DnsCaptureOptions) {
+    this.#options = options;
+    const { resolverFile, mark, log } = options;
+    const forwarder = new DnsForwarder({ nameservers: resolverFile.nameservers, ...(mayMarkSockets(mark) ? { mark } : {}) });
+    this.#responder = new DnsResponder(forwarder, log);
+    this.#lookup = new HostLookup(forwarder, resolverFile);
+  }
+
+  subscription(): XdsSubscription {
+    return { typeUrl: typeUrls.nameTable, mode: "wildcard", apply: (update) => this.#apply(update) };
+  }
+
+  /** What must come before the pod's names can be told. */
+  pending(): string[] {
+    return this.#names === undefined ? ["name table"] : [];
+  }
+
+  /** The addresses of a name as the world outside the mesh knows it: what the proxy itself connects to. */
+  async resolve(name: string): Promise<readonly string[]> {
+    return await this.#lookup.addresses(name);
+  }
+
+  /** Serves on the loopback of both families, of IPv6 where there is one. */
+  async listen(): Promise<{ close(): void }> {
+    const answer: AnswerQuery = async (query, transport) => await this.#responder.answer(query, transport, (name) => this.#names?.find(name));
+    const open = await this.#listenOn("127.0.0.1", answer);
+    try {
+      open.push(...(await this.#listenOn("::1", answer)));
+    } catch (error) {
+      this.#options.log.debug("no IPv6 here", { error: messageOf(error) });
+    }
+    return { close: () => open.forEach((one) => one.close()) };
+  }
+
+  async #listenOn(address: string, answer: AnswerQuery): Promise<{ close(): void }[]> {
+    const { port, log } = this.#options;
+    const udp = await serveDnsUdp(bindUdpInNamespace(undefined, { address, port }), address.includes(":"), answer, log);
+    try {
+      return [udp, await serveDnsTcp({ address, port }, answer)];
+    } catch (error) {
+      udp.close();
+      throw error;
+    }
+  }
+
+  #apply(update: XdsUpdate): void {
+    const { namespace, domain, resolverFile, random, log } = this.#options;
+    const [resource] = update.resources;
+    if (resource === undefined && update.removed.length === 0 && this.#names !== undefined) return;
+    const table = resource === undefined ? create(NameTableSchema) : fromBinary(NameTableSchema, resource.body);
+    this.#names = new NameIndex(table, { namespace, domain, search: resolverFile.search }, random);
+    log.debug("names of the mesh", { names: Object.keys(table.table).length });
+  }
+}

@@ -1,0 +1,64 @@
+import type { Random } from "../../base/index.ts";
+import type { FoundName } from "../../dataplane/dns/index.ts";
+import type { NameTable } from "../../wire/discovery/index.ts";
+
+export interface PodNames {
+  readonly namespace: string;
+  /** `default.svc.cluster.local`. */
+  readonly domain: string;
+  /** The search domains of the pod's resolver, in its order. */
+  readonly search: readonly string[];
+}
+
+/** A name table as it is asked: by any of the names that a service goes by in this pod. */
+export class NameIndex {
+  readonly #hosts = new Map<string, readonly string[]>();
+  readonly #pod: PodNames;
+  readonly #random: Random;
+
+  constructor(table: NameTable, pod: PodNames, random: Random) {
+    this.#pod = pod;
+    this.#random = random;
+    const domain = pod.domain.startsWith(`${pod.namespace}.`) ? pod.domain.slice(pod.namespace.length + 1) : pod.domain;
+    for (const [hostname, { ips, registry, shortname, namespace, altHosts }] of Object.entries(table.table)) {
+      const names = [hostname];
+      // Of another domain short names would be another cluster's.
+      if (registry === "Kubernetes" && domain !== "" && hostname.endsWith(domain)) {
+        names.push(`${shortname}.${namespace}`, `${shortname}.${namespace}.${domain.split(".")[0] ?? ""}`, ...altHosts);
+        if (namespace === pod.namespace) names.push(shortname);
+      }
+      for (const name of names) this.#hosts.set(name.toLowerCase().replace(/\.$/, ""), ips);
+    }
+  }
+
+  /** In another order each time, as clients mostly take the first. */
+  find(name: string): FoundName | undefined {
+    const direct = this.#byName(name);
+    if (direct !== undefined) return { addresses: this.#shuffled(direct) };
+    // A resolver asks with its first search domain first, also for names that are whole already.
+    const [first = ""] = this.#pod.search;
+    if (first === "" || !name.endsWith(`.${first}`)) return undefined;
+    const alias = name.slice(0, -first.length - 1);
+    const found = this.#byName(alias);
+    return found === undefined ? undefined : { addresses: this.#shuffled(found), alias };
+  }
+
+  #byName(name: string): readonly string[] | undefined {
+    const exact = this.#hosts.get(name);
+    if (exact !== undefined) return exact;
+    for (let dot = name.indexOf("."); dot >= 0; dot = name.indexOf(".", dot + 1)) {
+      const found = this.#hosts.get(`*${name.slice(dot)}`);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  #shuffled(addresses: readonly string[]): readonly string[] {
+    const out = [...addresses];
+    for (let left = out.length - 1; left > 0; left -= 1) {
+      const other = Math.floor(this.#random() * (left + 1));
+      [out[left], out[other]] = [out[other] ?? "", out[left] ?? ""];
+    }
+    return out;
+  }
+}
