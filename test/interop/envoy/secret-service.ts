@@ -14,6 +14,7 @@ export interface SecretServiceOptions {
 
 const ownName = "default";
 const rootName = "ROOTCA";
+const systemRoots = "/etc/ssl/certs/ca-certificates.crt";
 const secretType = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
 const streamSecrets = "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets";
 /** A rotated certificate is told at the latest so long after it is there. */
@@ -66,8 +67,15 @@ function serveStream(call: Call, { certificates, identity }: SecretServiceOption
 }
 
 function secretOf(name: string, { chainPem, privateKeyPem, rootsPem }: WorkloadCertificate): Secret {
-  const bytes = (text: string) => ({ specifier: { case: "inlineBytes" as const, value: new TextEncoder().encode(text) } });
-  if (name === rootName) return create(SecretSchema, { name, type: { case: "validationContext", value: { trustedCa: bytes(rootsPem) } } });
   if (name === ownName) return create(SecretSchema, { name, type: { case: "tlsCertificate", value: { certificateChain: bytes(chainPem), privateKey: bytes(privateKeyPem) } } });
-  throw new Error(`Envoy asked for a secret "${name}"; the agent has ${ownName} and ${rootName}`);
+  if (name === rootName) return create(SecretSchema, { name, type: { case: "validationContext", value: { trustedCa: bytes(rootsPem) } } });
+  // What a DestinationRule or a gateway takes from the proxy's files: `file-root:<path>` and `file-cert:<certificate>~<key>`.
+  const [kind, files = ""] = name.split(":", 2);
+  const [first = "", key = ""] = files.split("~");
+  if (kind === "file-root") return create(SecretSchema, { name, type: { case: "validationContext", value: { trustedCa: file(first === "system" ? systemRoots : first) } } });
+  if (kind === "file-cert") return create(SecretSchema, { name, type: { case: "tlsCertificate", value: { certificateChain: file(first), privateKey: file(key) } } });
+  throw new Error(`Envoy asked for a secret "${name}"; the agent has ${ownName}, ${rootName}, and files`);
 }
+
+const bytes = (text: string) => ({ specifier: { case: "inlineBytes" as const, value: new TextEncoder().encode(text) } });
+const file = (path: string) => ({ specifier: { case: "filename" as const, value: path } });
