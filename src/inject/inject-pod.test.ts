@@ -213,3 +213,11 @@ test("with the CNI agent the init container only validates, and needs no rights"
   assert.ok(init?.args?.includes("--skip-rule-apply"));
   assert.equal(result.metadata.annotations?.["traffic.sidecar.istio.io/excludeInboundPorts"], "15020");
 });
+
+test("the certificate authority is the control plane's Service, whose name carries a revision only where the values say so", () => {
+  const revision = "sample.istio-system";
+  const addressOf = (values: string) => readInjectionSettings({ config: undefined, values }, { ...defaults, revision }).values.caAddress;
+  assert.equal(addressOf('{"revision":""}'), "istiod.istio-system.svc:15012");
+  assert.equal(addressOf('{"revision":"sample-17"}'), "istiod-sample-17.istio-system.svc:15012");
+  assert.equal(addressOf("{}"), `istiod-${revision}.istio-system.svc:15012`);
+});

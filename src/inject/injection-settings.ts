@@ -1,7 +1,7 @@
 import { parse } from "yaml";
 import type { LabelSelector } from "../api/index.ts";
 import { messageOf, userError } from "../base/index.ts";
-import { flagAt, isTree, listAt, numberAt, textAt, textMapAt, treeAt, type Tree } from "./tree.ts";
+import { flagAt, isTree, listAt, numberAt, textAt, textMapAt, treeAt, valueAt, type Tree } from "./tree.ts";
 
 /** Compute resources as a container has them. */
 export interface Resources {
@@ -139,6 +139,8 @@ function readValues(values: Tree, defaults: InjectionDefaults): InjectionValues 
   const text = (fallback: string, ...path: readonly string[]): string => textAt(values, ...path) ?? fallback;
   const flag = (fallback: boolean, ...path: readonly string[]): boolean => flagAt(values, ...path) ?? fallback;
   const istioNamespace = text(defaults.istioNamespace, "global", "istioNamespace");
+  // Empty says that the control plane's names carry no revision, even if it has one.
+  const revision = valueAt(values, "revision");
   return {
     hub: text(defaults.hub, "global", "hub"),
     tag: text(defaults.tag, "global", "tag"),
@@ -149,7 +151,7 @@ function readValues(values: Tree, defaults: InjectionDefaults): InjectionValues 
     network: text(defaults.network, "global", "network"),
     meshId: text("", "global", "meshID"),
     trustDomain: text("", "global", "trustDomain"),
-    caAddress: text(`istiod${revisionSuffix(textAt(values, "revision") ?? defaults.revision)}.${istioNamespace}.svc:15012`, "global", "caAddress"),
+    caAddress: text(`istiod${revisionSuffix(typeof revision === "string" ? revision : defaults.revision)}.${istioNamespace}.svc:15012`, "global", "caAddress"),
     caName: text("", "global", "caName"),
     pilotCertProvider: text("istiod", "global", "pilotCertProvider"),
     tokenAudience: text("istio-ca", "global", "sds", "token", "aud"),
