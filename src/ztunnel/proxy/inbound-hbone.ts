@@ -7,6 +7,7 @@ import type { Service, Workload } from "../state/model.ts";
 import { workloadIdentity } from "../state/model.ts";
 import type { ConnectionRecord } from "./connection-record.ts";
 import { guessService } from "./guess-service.ts";
+import { proxyHeader } from "./proxy-header.ts";
 import { workloadBaggage } from "./workload-baggage.ts";
 import { connectTimeoutMs, isIllegalPort, ownWorkload, policyTimeoutMs, selfCall, type PodContext } from "./pod-context.ts";
 
@@ -19,6 +20,8 @@ interface Target {
   readonly workload: Workload;
   readonly address: string;
   readonly port: number;
+  /** What the client meant: differs where the workload is a proxy for others. */
+  readonly meant: SocketAddress;
   readonly service: Service | undefined;
 }
 
@@ -138,6 +141,8 @@ export class InboundHbone {
       request.reject(503);
       return;
     }
+    const { workload, meant } = target;
+    if (workload.applicationTunnel?.protocol === "PROXY") application.write(proxyHeader(request.remote, meant, request.peerIdentity));
     const tunnel = request.accept([["baggage", workloadBaggage(target.workload)]]);
     abort.tunnel = (reason) => tunnel.destroy({ reset: true, error: reason });
     const { error, failed } = await relay(tunnel, application, { onForward: record.onForward, onBackward: record.onBackward });
@@ -172,7 +177,8 @@ export class InboundHbone {
       : this.#servicePort(authority, workload);
     if (isIllegalPort(ports, found.port)) throw userError("self-call", selfCall);
     const port = workload.applicationTunnel?.port ?? found.port;
-    return { workload, address, port, service: found.service ?? guessService(state, workload, found.port, saidHost) };
+    const meant = authority.isAddress ? { address: authority.host, port: authority.port } : { address, port: found.port };
+    return { workload, address, port, meant, service: found.service ?? guessService(state, workload, found.port, saidHost) };
   }
 
   #addressPort(authority: Authority, local: SocketAddress, workload: Workload): number {

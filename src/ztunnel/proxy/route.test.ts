@@ -14,6 +14,7 @@ workloads:
 - {uid: wp, name: wp, namespace: default, serviceAccount: wp, workloadIps: [10.0.2.1], services: {default/wp.local: {15008: 15008}}}
 - {uid: wp2, name: wp2, namespace: default, serviceAccount: wp2, workloadIps: [10.0.2.2]}
 - {uid: guarded, name: guarded, namespace: default, workloadIps: [10.0.3.1], protocol: HBONE, waypoint: {destination: {namespace: default, hostname: wp.local}, hboneMtlsPort: 15008}}
+- {uid: behind, name: behind, namespace: default, workloadIps: [10.0.4.1], protocol: HBONE, services: {default/guarded.local: {80: 80}}}
 - {uid: far, name: far, namespace: default, network: other, workloadIps: [10.9.9.9], services: {default/far.local: {80: 80}}}
 services:
 - {name: web, namespace: default, hostname: web.local, vips: [/10.96.0.1], ports: {80: 8080}}
@@ -72,6 +73,7 @@ test("waypoints of services and workloads are told the original target; weights 
   const workload = to("10.0.3.1", 9);
   assert.deepEqual([workload.address, workload.authority], ["10.0.2.1", "10.0.3.1:9"]);
   assert.equal(to("10.0.3.1", 9, "wp").address, "10.0.3.1");
+  assert.equal(to("10.96.0.6", 80, "wp").address, "10.0.4.1");
   const counts = shares("10.96.0.7");
   assert.ok(Math.abs((counts.get("wp") ?? 0) - 750) < 60, `${counts.get("wp")} of 1000 went to the waypoint of weight 3 of 4`);
 });

@@ -52,7 +52,8 @@ function straightOn(destination: SocketAddress): Route {
 function serviceRoute(options: RouteOptions, service: Service): Route {
   const { destination } = options;
   const waypoint = serviceWaypoint(service, options.random);
-  if (waypoint !== undefined) return waypointRoute(options, waypoint, service);
+  // What a waypoint sends on has been through it.
+  if (waypoint !== undefined && !isMemberOf(options, waypoint)) return waypointRoute(options, waypoint, service);
   if (service.loadBalancer?.mode === "Passthrough") return straightOn(destination);
   const endpoint = pickEndpoint(options, service, destination.port, "standard");
   const port = endpoint === undefined ? undefined : targetPort(service, endpoint, destination.port);

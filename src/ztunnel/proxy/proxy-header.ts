@@ -1,0 +1,36 @@
+import { ipToBytes, type SocketAddress } from "../../net/index.ts";
+
+const signature = Buffer.from("\r\n\r\n\0\r\nQUIT\n", "latin1");
+const version2Proxy = 0x21;
+const tcpOver4 = 0x11;
+const tcpOver6 = 0x21;
+/** Istio's own: the SPIFFE id of the source. */
+const identityType = 0xd0;
+
+const mappedPrefix = Buffer.from("00000000000000000000ffff", "hex");
+
+/** The head of PROXY protocol, version 2, by which an application that is a proxy itself learns who is behind a tunnel. */
+export function proxyHeader(source: SocketAddress, destination: SocketAddress, identity: string): Buffer {
+  const ipv6 = source.address.includes(":") || destination.address.includes(":");
+  const ports = Buffer.alloc(4);
+  ports.writeUInt16BE(source.port, 0);
+  ports.writeUInt16BE(destination.port, 2);
+  const id = Buffer.from(identity, "utf8");
+  const field = Buffer.alloc(identity === "" ? 0 : 3);
+  if (field.length > 0) {
+    field.writeUInt8(identityType, 0);
+    field.writeUInt16BE(id.length, 1);
+  }
+  const body = Buffer.concat([addressOf(source, ipv6), addressOf(destination, ipv6), ports, field, id]);
+  const head = Buffer.alloc(4);
+  head.writeUInt8(version2Proxy, 0);
+  head.writeUInt8(ipv6 ? tcpOver6 : tcpOver4, 1);
+  head.writeUInt16BE(body.length, 2);
+  return Buffer.concat([signature, head, body]);
+}
+
+/** An IPv4 address beside one of IPv6 is written as mapped. */
+function addressOf({ address }: SocketAddress, ipv6: boolean): Uint8Array {
+  const bytes = ipToBytes(address);
+  return ipv6 && bytes.length === mappedPrefix.length / 3 ? Buffer.concat([mappedPrefix, bytes]) : bytes;
+}
