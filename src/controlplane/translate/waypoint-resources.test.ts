@@ -1,0 +1,155 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { DescMessage, JsonObject, JsonValue } from "@bufbuild/protobuf";
+import type { KubernetesObject } from "../../api/index.ts";
+import type { Collection } from "../../kube/index.ts";
+import { ClusterLoadAssignmentSchema, ClusterSchema, ListenerSchema } from "../../wire/envoy/index.ts";
+import { AddressSchema } from "../../wire/workload/index.ts";
+import { deriveGatewayPlacements } from "../model/gateway-placement.ts";
+import { deriveGatewayStatuses } from "../model/gateway-status.ts";
+import { decodeResource, valueAt } from "../testing/decode-resource.ts";
+import { config, createModelFixture, namespace, pod, service, slice } from "../testing/model-fixture.ts";
+import { deriveAmbientResources } from "./ambient-resources.ts";
+import { deriveMeshModel } from "./outbound-resources.ts";
+import type { ScopedEncodedResource } from "./resource.ts";
+import { deriveWaypointResources } from "./waypoint-resources.ts";
+
+function waypoints() {
+  const fixture = createModelFixture();
+  const { graph, inputs } = fixture;
+  const model = deriveMeshModel(graph, inputs);
+  const resources = deriveWaypointResources(graph, model);
+  const ambient = deriveAmbientResources(graph, inputs, model.waypoints);
+  const statuses = deriveGatewayStatuses(graph, inputs, [], model.waypoints, "default");
+  const placements = deriveGatewayPlacements(graph, inputs, model.waypoints, "default");
+  const read = (schema: DescMessage, collections: readonly Collection<ScopedEncodedResource>[], scope: string): Readonly<Record<string, JsonObject>> =>
+    Object.fromEntries(collections.flatMap((collection) => [...collection.values()]).filter((item) => item.scope === scope).map(({ resource }) => [resource.name, decodeResource(schema, resource)]));
+  return {
+    ...fixture,
+    listeners: (scope: string) => read(ListenerSchema, [resources.listeners], scope),
+    clusters: (scope: string) => read(ClusterSchema, resources.clusters, scope),
+    endpoints: (scope: string) => read(ClusterLoadAssignmentSchema, resources.endpoints, scope),
+    waypointOf: (name: string): JsonValue | undefined => {
+      const found = ambient.addresses.map((collection) => collection.get(name)).find((resource) => resource !== undefined);
+      const address = decodeResource(AddressSchema, found);
+      return valueAt(address, "service", "waypoint", "hostname", "hostname") ?? valueAt(address, "workload", "waypoint", "hostname", "hostname");
+    },
+    programmed: (key: string) => statuses.get(key)?.conditions.find(({ type }) => type === "Programmed"),
+    deployments: (key: string) => placements.get(key)?.waypoints?.map(({ name }) => name).sort(),
+  };
+}
+
+const http = { name: "http", port: 80, targetPort: 8080 };
+const hbone = { name: "mesh", port: 15_008, protocol: "HBONE" };
+const shop: readonly KubernetesObject[] = [
+  namespace("shop"),
+  service("shop/web", "10.96.0.5", { app: "web" }, [http, { name: "db", port: 3306 }, { name: "any", port: 90 }], { "istio.io/use-waypoint": "wp" }),
+  service("shop/api", "10.96.0.6", { app: "api" }, [http]),
+  pod("shop/web-1", "10.244.1.5", { labels: { app: "web", version: "v1" }, account: "web" }),
+  pod("shop/web-2", "10.244.1.6", { labels: { app: "web", version: "v2" }, account: "web" }),
+  pod("shop/api-1", "10.244.1.7", { labels: { app: "api" }, account: "api" }),
+  slice("shop/web", { name: "http", port: 8080 }, [{ address: "10.244.1.5", pod: "web-1" }, { address: "10.244.1.6", pod: "web-2" }]),
+  slice("shop/api", { name: "http", port: 8080 }, [{ address: "10.244.1.7", pod: "api-1" }]),
+];
+const gateway = config("Gateway", "shop/wp", { gatewayClassName: "istio-waypoint", listeners: [hbone] });
+const labels = (name: string, className: string): Record<string, string> => ({ "gateway.networking.k8s.io/gateway-name": name, "gateway.networking.k8s.io/gateway-class-name": className, "gateway.istio.io/managed": "istio.io-mesh-controller" });
+const ready: readonly KubernetesObject[] = [
+  service("shop/wp", "10.96.0.9", { "gateway.networking.k8s.io/gateway-name": "wp" }, [{ name: "mesh", port: 15_008 }]),
+  pod("shop/wp-1", "10.244.1.9", { labels: labels("wp", "istio-waypoint"), account: "wp", redirected: false }),
+  slice("shop/wp", { name: "mesh", port: 15_008 }, [{ address: "10.244.1.9", pod: "wp-1" }]),
+];
+
+/** Names of what a matcher leads to, by value. */
+function leads(matcher: unknown): unknown {
+  const found = matcher as { action?: { name: string }; matcher?: { matcherTree?: { exactMatchMap?: { map: Record<string, unknown> } }; onNoMatch?: unknown } };
+  if (found.action !== undefined) return found.action.name;
+  const map = Object.entries(found.matcher?.matcherTree?.exactMatchMap?.map ?? {}).map(([value, next]) => [value, leads(next)]);
+  return Object.fromEntries([...map, ...(found.matcher?.onNoMatch === undefined ? [] : [["otherwise", leads(found.matcher.onNoMatch)]])]);
+}
+
+function ranges(listener: JsonObject | undefined): Record<string, unknown> {
+  const matchers = (valueAt(listener ?? {}, "filterChainMatcher", "matcherTree", "customMatch", "typedConfig", "rangeMatchers") ?? []) as { ranges: { addressPrefix: string }[]; onMatch: unknown }[];
+  return Object.fromEntries(matchers.map((matcher) => [matcher.ranges.map(({ addressPrefix }) => addressPrefix).join(","), leads(matcher.onMatch)]));
+}
+
+function chain(listener: JsonObject | undefined, name: string): JsonValue {
+  return ((listener?.["filterChains"] ?? []) as JsonObject[]).find((candidate) => candidate["name"] === name) ?? null;
+}
+
+test("services that name a waypoint are told apart by address, port and, where nothing else says it, by their first bytes", () => {
+  const { apply, listeners, clusters, endpoints } = waypoints();
+  apply(...shop, gateway);
+  const main = listeners("shop/wp")["main_internal"];
+  assert.deepEqual(Object.keys(listeners("shop/wp")).sort(), ["connect_originate", "connect_terminate", "main_internal"]);
+  const host = "web.shop.svc.cluster.local";
+  assert.deepEqual(ranges(main), {
+    "10.96.0.5": {
+      "80": `inbound-vip|80|http|${host}`,
+      "3306": `inbound-vip|3306|tcp|${host}`,
+      "90": { "'http/1.1'": `inbound-vip|90|http|${host}`, "'h2c'": `inbound-vip|90|http|${host}`, otherwise: `inbound-vip|90|tcp|${host}` },
+    },
+  });
+  assert.deepEqual(
+    Object.keys(clusters("shop/wp")).sort(),
+    ["connect_originate", "encap", `inbound-vip|3306|tcp|${host}`, `inbound-vip|80|http|${host}`, `inbound-vip|90|http|${host}`, `inbound-vip|90|tcp|${host}`, "main_internal"],
+  );
+  const locality = (endpoints("shop/wp")[`inbound-vip|80|http|${host}`]?.["endpoints"] ?? []) as { lbEndpoints: JsonObject[] }[];
+  assert.deepEqual(locality.flatMap(({ lbEndpoints }) => lbEndpoints.map((endpoint) => valueAt(endpoint, "metadata", "filterMetadata", "envoy.filters.listener.original_dst", "local"))), ["10.244.1.5:8080", "10.244.1.6:8080"]);
+});
+
+test("routes lead to subsets behind the waypoint, and to what is behind none; policies that target the service hold there", () => {
+  const { apply, listeners, clusters, endpoints } = waypoints();
+  const host = "web.shop.svc.cluster.local";
+  apply(
+    ...shop,
+    gateway,
+    config("DestinationRule", "shop/web", { host: "web", trafficPolicy: { loadBalancer: { simple: "RANDOM" } }, subsets: [{ name: "v1", labels: { version: "v1" } }] }),
+    config("VirtualService", "shop/web", {
+      hosts: ["web"],
+      http: [{ match: [{ sourceLabels: { app: "x" } }], route: [{ destination: { host: "web", subset: "v1" }, weight: 90 }, { destination: { host: "api" }, weight: 10 }] }],
+    }),
+    config("AuthorizationPolicy", "shop/get", { targetRefs: [{ group: "", kind: "Service", name: "web" }], action: "ALLOW", rules: [{ to: [{ operation: { methods: ["GET"] } }] }] }),
+    config("AuthorizationPolicy", "shop/by-label", { action: "DENY", rules: [{}] }),
+  );
+  const manager = valueAt(chain(listeners("shop/wp")["main_internal"], `inbound-vip|80|http|${host}`), "filters", 0, "typedConfig") as JsonObject;
+  const [route] = valueAt(manager, "routeConfig", "virtualHosts", 0, "routes") as JsonObject[];
+  assert.deepEqual(valueAt(route ?? {}, "route", "weightedClusters", "clusters"), [{ name: `inbound-vip|80|http/v1|${host}`, weight: 90 }, { name: "outbound|80||api.shop.svc.cluster.local", weight: 10 }]);
+  const rbac = (manager["httpFilters"] as { name: string; typedConfig: JsonObject }[]).filter(({ name }) => name === "envoy.filters.http.rbac");
+  assert.deepEqual(rbac.map(({ typedConfig }) => Object.keys(valueAt(typedConfig, "rules", "policies") as JsonObject)), [["ns[shop]-policy[get]-rule[0]"]]);
+  const served = clusters("shop/wp");
+  assert.equal(served[`inbound-vip|80|http/v1|${host}`]?.["lbPolicy"], "RANDOM");
+  assert.deepEqual(valueAt(served["outbound|80||api.shop.svc.cluster.local"] ?? {}, "transportSocketMatches", 0, "match"), { tunnel: "http" });
+  assert.equal((valueAt(endpoints("shop/wp")[`inbound-vip|80|http/v1|${host}`] ?? {}, "endpoints", 0, "lbEndpoints") as JsonValue[]).length, 1);
+});
+
+test("nobody is sent to a waypoint before a pod of it is ready; then it stays, as what goes round it would go round its policies", () => {
+  const { apply, remove, waypointOf, programmed } = waypoints();
+  const web = "shop/web.shop.svc.cluster.local";
+  apply(...shop, gateway);
+  assert.deepEqual([waypointOf(web), programmed("shop/wp")?.status], [undefined, "False"]);
+  apply(...ready);
+  assert.deepEqual([waypointOf(web), programmed("shop/wp")?.status], ["wp.shop.svc.cluster.local", "True"]);
+  assert.equal(waypointOf("shop/api.shop.svc.cluster.local"), undefined);
+  apply({ ...gateway, status: { conditions: [{ type: "Programmed", status: "True" }] } } as KubernetesObject, slice("shop/wp", { name: "mesh", port: 15_008 }, [{ address: "10.244.1.9", pod: "wp-1", ready: false }]));
+  assert.equal(waypointOf(web), "wp.shop.svc.cluster.local");
+  remove(gateway);
+  assert.equal(waypointOf(web), undefined);
+});
+
+test("a waypoint of an account takes the account's pods and the services in front of them, without a label", () => {
+  const { apply, waypointOf, deployments, listeners, programmed } = waypoints();
+  const accounts = ["web", "api"].map((name): KubernetesObject => ({ kind: "ServiceAccount", metadata: { name, namespace: "shop" } }));
+  const mesh = (annotations: object): KubernetesObject => config("Gateway", "shop/gw", { gatewayClassName: "istio-mesh", listeners: [hbone] }, { annotations });
+  const proxy = pod("shop/api-wp", "10.244.1.10", { labels: labels("gw", "istio-mesh"), account: "api", redirected: false });
+  apply(...shop, ...accounts, mesh({ "istio.io/service-account": "api" }));
+  assert.deepEqual([deployments("shop/gw"), programmed("shop/gw")?.message], [["api-waypoint-proxy"], "waiting for a pod to be ready of api-waypoint-proxy"]);
+  apply(proxy);
+  const api = "api-waypoint-proxy.shop.mesh.internal";
+  assert.deepEqual(["shop/api.shop.svc.cluster.local", "Kubernetes//Pod/shop/api-1", "Kubernetes//Pod/shop/api-wp", "shop/web.shop.svc.cluster.local", "Kubernetes//Pod/shop/web-1"].map(waypointOf), [api, api, undefined, undefined, undefined]);
+  const found = ranges(listeners("shop/gw/api")["main_internal"]);
+  assert.deepEqual(found, { "10.96.0.6": { "80": "inbound-vip|80|http|api.shop.svc.cluster.local" }, "10.244.1.7": { "'http/1.1'": "direct-http", "'h2c'": "direct-http", otherwise: "direct-tcp" } });
+  apply(mesh({}));
+  assert.deepEqual(deployments("shop/gw"), ["api-waypoint-proxy", "web-waypoint-proxy"]);
+  // The service says that another one is its waypoint, which is not there.
+  assert.equal(waypointOf("shop/web.shop.svc.cluster.local"), undefined);
+});
