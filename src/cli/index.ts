@@ -1,3 +1,3 @@
 export type { CliContext, ConnectionFlags, Installer, PodRequest } from "./context.ts";
 export { createProgram } from "./program.ts";
-export { RolloutEnd } from "./rollout-end.ts";
+export { CommandEnd } from "./command-end.ts";

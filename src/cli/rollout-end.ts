@@ -1,11 +1,8 @@
-import { SerinError } from "../base/index.ts";
+import { CommandEnd } from "./command-end.ts";
 
-/** Ends the command with the exit code that says where the rollout is; nothing has gone wrong with the command itself. */
-export class RolloutEnd extends SerinError {
-  readonly exitCode: number;
-
+/** Ends the command with the exit code that says where the rollout is. */
+export class RolloutEnd extends CommandEnd {
   constructor(exitCode: number) {
-    super("user", "rollout-end", "");
-    this.exitCode = exitCode;
+    super("rollout-end", exitCode);
   }
 }

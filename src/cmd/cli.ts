@@ -10,7 +10,7 @@ import { text } from "node:stream/consumers";
 import { CommanderError } from "commander";
 import { createLogger, systemClock } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
-import { createProgram, RolloutEnd, type CliContext } from "../cli/index.ts";
+import { CommandEnd, createProgram, type CliContext } from "../cli/index.ts";
 import type { RoleContext } from "./role.ts";
 
 export async function run({ args, env, shutdown, release }: RoleContext): Promise<number> {
@@ -63,7 +63,7 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
     await createProgram(context).parseAsync([...args], { from: "user" });
     return 0;
   } catch (error) {
-    if (error instanceof RolloutEnd) return error.exitCode;
+    if (error instanceof CommandEnd) return error.exitCode;
     // Commander has printed its own message already.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     throw error;

@@ -1,0 +1,66 @@
+import { analyzers } from "./analyzers/index.ts";
+import { Inventory, type InventoryOptions } from "./inventory.ts";
+import { levels } from "./level.ts";
+import type { Message } from "./message.ts";
+import { nameOf, namespaceOf, type Resource } from "./resource.ts";
+
+export interface AnalysisOptions extends InventoryOptions {
+  /** Only what concerns this namespace, or no namespace; absent: all. */
+  readonly namespace?: string | undefined;
+  readonly suppressions?: readonly Suppression[] | undefined;
+  /** Names of the analyzers to run; absent or empty: all. */
+  readonly only?: readonly string[] | undefined;
+}
+
+/** A message that is not wanted. */
+export interface Suppression {
+  readonly code: string;
+  /** `Kind name.namespace` or `Kind namespace/name`; `*` stands for any text. */
+  readonly resource: string;
+}
+
+const suppressAnnotation = "galley.istio.io/analyze-suppress";
+const defaultNamespace = "default";
+/** Kinds that are in no namespace, among those that analysis reads. */
+const clusterKinds = new Set(["Namespace", "Node", "GatewayClass", "CustomResourceDefinition", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"]);
+
+/** All that the analyzers find, worst first; then by code, kind, name and text. No message twice. */
+export function analyze(resources: readonly Resource[], options: AnalysisOptions): readonly Message[] {
+  const inventory = new Inventory(resources.map((resource) => inNamespace(resource, options.namespace ?? defaultNamespace)), options);
+  const messages = new Map<string, Message>();
+  for (const analyzer of analyzers) {
+    if (options.only !== undefined && options.only.length > 0 && !options.only.includes(analyzer.name)) continue;
+    analyzer.analyze(inventory, (type, resource, path, text) => {
+      const message: Message = { type, resource, path, text };
+      if (isWanted(message, resource, options)) messages.set(orderOf(message), message);
+    });
+  }
+  return [...messages].toSorted(([left], [right]) => (left < right ? -1 : 1)).map(([, message]) => message);
+}
+
+/** A file's object that names no namespace goes to the one that is analysed. */
+function inNamespace(resource: Resource, namespace: string): Resource {
+  const { object } = resource;
+  if (object.metadata.namespace !== undefined || clusterKinds.has(object.kind ?? "")) return resource;
+  return { ...resource, object: { ...object, metadata: { ...object.metadata, namespace } } };
+}
+
+function isWanted({ type }: Message, resource: Resource, { namespace, suppressions = [] }: AnalysisOptions): boolean {
+  const own = namespaceOf(resource);
+  if (namespace !== undefined && own !== "" && own !== namespace) return false;
+  const onObject = (resource.object.metadata.annotations?.[suppressAnnotation] ?? "").split(",").map((code) => code.trim());
+  if (onObject.includes("*") || onObject.includes(type.code)) return false;
+  const { kind = "", metadata } = resource.object;
+  const names = [nameOf(resource), `${kind} ${metadata.name ?? ""}${metadata.namespace === undefined ? "" : `.${metadata.namespace}`}`];
+  return !suppressions.some((suppression) => suppression.code === type.code && names.some((name) => fits(suppression.resource, name)));
+}
+
+function fits(pattern: string, name: string): boolean {
+  const parts = pattern.split("*").map((part) => part.replaceAll(/[\\^$.|?+()[\]{}]/g, String.raw`\$&`));
+  return new RegExp(`^${parts.join(".*")}$`).test(name);
+}
+
+function orderOf({ type, resource, path = "", text }: Message): string {
+  const { kind = "", metadata } = resource?.object ?? { metadata: {} };
+  return [levels.indexOf(type.level), type.code, kind, metadata.name, metadata.namespace, path.replaceAll(/\d+/g, (digits) => digits.padStart(6, "0")), text].join("\0");
+}

@@ -1,0 +1,69 @@
+import { destinationRuleKind, type ClientTls, type DestinationRule } from "../../api/istio/index.ts";
+import { listed, labelsText, type Analyzer, type Report } from "../analyzer.ts";
+import { findHost, fullHost, knowsAllHosts, namesakes } from "../hosts.ts";
+import type { Entry, Inventory } from "../inventory.ts";
+import { messageTypes } from "../message-types.ts";
+import { knowsAllWorkloads, selected, workloads } from "../workloads.ts";
+
+export const caCertificateAnalyzer: Analyzer = {
+  name: "destinationrule.CaCertificateAnalyzer",
+  description: "TLS that a DestinationRule begins verifies the server",
+  analyze(inventory, report) {
+    for (const { resource, object } of inventory.of(destinationRuleKind)) {
+      const { host, trafficPolicy, workloadSelector } = object.spec;
+      const isSelective = workloadSelector !== undefined;
+      if (trustsAnybody(trafficPolicy?.tls, isSelective)) {
+        report(messageTypes.noServerCertificateVerificationDestinationLevel, resource, "spec.trafficPolicy.tls.mode", unverified(host, trafficPolicy?.tls));
+      }
+      for (const [index, { port, tls }] of (trafficPolicy?.portLevelSettings ?? []).entries()) {
+        if (!trustsAnybody(tls, isSelective)) continue;
+        report(messageTypes.noServerCertificateVerificationPortLevel, resource, `spec.trafficPolicy.portLevelSettings[${index}].tls.mode`, unverified(`${host}:${port.number}`, tls));
+      }
+    }
+  },
+};
+
+function trustsAnybody(tls: ClientTls | undefined, isSelective: boolean): boolean {
+  if (tls?.mode !== "SIMPLE" && tls?.mode !== "MUTUAL") return false;
+  return tls.caCertificates === undefined && !(tls.credentialName !== undefined && isSelective);
+}
+
+function unverified(host: string, tls: ClientTls | undefined): string {
+  return `TLS to ${host} is ${tls?.mode ?? ""} without caCertificates: whoever answers is taken for it, unless the mesh verifies by the system's roots; set caCertificates (and subjectAltNames), or ISTIO_MUTUAL for a workload of the mesh`;
+}
+
+export const subsetPodsAnalyzer: Analyzer = {
+  name: "destinationrule.SubsetSelectPodAnalyzer",
+  description: "hosts of DestinationRules are there, and their subsets have pods",
+  analyze(inventory, report) {
+    if (!knowsAllHosts(inventory)) return;
+    for (const rule of inventory.of(destinationRuleKind)) checkSubsets(rule, inventory, report);
+  },
+};
+
+function checkSubsets({ resource, object: { metadata, spec } }: Entry<DestinationRule>, inventory: Inventory, report: Report): void {
+  const namespace = metadata.namespace ?? "";
+  const known = findHost(inventory, spec.host, namespace);
+  if (known === undefined) {
+    if (spec.host.startsWith("*")) return;
+    const others = namesakes(inventory, spec.host);
+    const advice = others.length > 0 ? `; there is ${listed(others)}: write the full name` : "; correct the host, or create its Service or ServiceEntry";
+    report(messageTypes.unknownDestinationRuleHost, resource, "spec.host", `no Service or ServiceEntry that namespace ${namespace} sees has the name ${fullHost(spec.host, namespace)}, so the rule has no effect${advice}`);
+    return;
+  }
+  // Endpoints that are not pods have labels of their own.
+  if (!knowsAllWorkloads(inventory) || Object.keys(known.selector).length === 0) return;
+  const behind = selected(workloads(inventory), known.selector, known.namespace);
+  if (behind.length === 0 && inventory.options.scope === "files") return;
+  for (const [index, { name, labels }] of spec.subsets.entries()) {
+    if (selected(behind, labels).length > 0 || isByPlace(labels)) continue;
+    const others = [...new Set(behind.map((workload) => labelsText(Object.fromEntries(Object.keys(labels).map((key) => [key, workload.labels[key] ?? "(none)"])))))].toSorted();
+    const have = others.length === 0 ? `host ${spec.host} has no pods at all` : `the pods of ${spec.host} have ${listed(others)}`;
+    report(messageTypes.destinationRuleSubsetNotSelectPods, resource, `spec.subsets[${index}].labels`, `subset "${name}" selects ${labelsText(labels)}, which no pod has, so requests to it get 503: ${have}; correct the labels, or deploy such pods`);
+  }
+}
+
+/** Labels that endpoints get from where they run. */
+function isByPlace(labels: Readonly<Record<string, string>>): boolean {
+  return Object.keys(labels).some((key) => key.startsWith("topology.") || key === "kubernetes.io/hostname");
+}

@@ -1,0 +1,58 @@
+import type { Analyzer } from "../analyzer.ts";
+import { annotationsAnalyzer } from "./annotations.ts";
+import { caCertificateAnalyzer, subsetPodsAnalyzer } from "./destination-rules.ts";
+import { entryAddressesAnalyzer, entryProtocolAnalyzer, envoyFilterAnalyzer } from "./entries-and-filters.ts";
+import { routeReferenceAnalyzer, servedAnalyzer, waypointReferenceAnalyzer } from "./gateway-api.ts";
+import { conflictingGatewayAnalyzer, gatewayCertificateAnalyzer, gatewayPortAnalyzer, gatewaySecretAnalyzer } from "./gateways.ts";
+import { autoImageAnalyzer, injectionAnalyzer, podRevisionAnalyzer, proxyImageAnalyzer } from "./injection.ts";
+import { authorizationAnalyzer, conditionAnalyzer, definitionVersionAnalyzer, deprecationAnalyzer, gatewaySelectorAnalyzer, keySetAnalyzer } from "./policies.ts";
+import { routeShadowAnalyzer } from "./route-shadows.ts";
+import { gatewayHostAnalyzer, weightAnalyzer } from "./routing-surprises.ts";
+import { schemaAnalyzer } from "./schema.ts";
+import { sidecarSelectorAnalyzer, telemetryProviderAnalyzer, telemetrySelectorAnalyzer } from "./sidecars-and-telemetry.ts";
+import { claimRouteAnalyzer, conflictingHostsAnalyzer, destinationHostAnalyzer, gatewayReferenceAnalyzer, subsetAnalyzer } from "./virtual-services.ts";
+import { webhookAnalyzer } from "./webhooks.ts";
+import { applicationUserAnalyzer, multiServiceAnalyzer, portNameAnalyzer } from "./workloads-and-services.ts";
+
+/** Every check there is, by name. */
+export const analyzers: readonly Analyzer[] = [
+  schemaAnalyzer,
+  servedAnalyzer,
+  annotationsAnalyzer,
+  authorizationAnalyzer,
+  keySetAnalyzer,
+  conditionAnalyzer,
+  multiServiceAnalyzer,
+  applicationUserAnalyzer,
+  caCertificateAnalyzer,
+  subsetPodsAnalyzer,
+  deprecationAnalyzer,
+  envoyFilterAnalyzer,
+  gatewayPortAnalyzer,
+  gatewayCertificateAnalyzer,
+  gatewaySecretAnalyzer,
+  conflictingGatewayAnalyzer,
+  injectionAnalyzer,
+  podRevisionAnalyzer,
+  proxyImageAnalyzer,
+  autoImageAnalyzer,
+  gatewaySelectorAnalyzer,
+  definitionVersionAnalyzer,
+  routeReferenceAnalyzer,
+  routeShadowAnalyzer,
+  waypointReferenceAnalyzer,
+  portNameAnalyzer,
+  sidecarSelectorAnalyzer,
+  conflictingHostsAnalyzer,
+  destinationHostAnalyzer,
+  subsetAnalyzer,
+  gatewayReferenceAnalyzer,
+  claimRouteAnalyzer,
+  weightAnalyzer,
+  gatewayHostAnalyzer,
+  entryAddressesAnalyzer,
+  entryProtocolAnalyzer,
+  webhookAnalyzer,
+  telemetryProviderAnalyzer,
+  telemetrySelectorAnalyzer,
+];

@@ -1,0 +1,188 @@
+import { matchesLabelSelector, type LabelSelector } from "../../api/index.ts";
+import { configMapKind, deploymentKind, mutatingWebhookConfigurationKind, namespaceKind, type Namespace, type PodSpec } from "../../api/kubernetes/index.ts";
+import { listed, type Analyzer, type Report } from "../analyzer.ts";
+import type { Entry, Inventory } from "../inventory.ts";
+import { messageTypes } from "../message-types.ts";
+import { hasSidecar, namespaceLabels, pods, type Workload } from "../workloads.ts";
+
+const injection = "istio-injection";
+const revision = "istio.io/rev";
+const dataplaneMode = "istio.io/dataplane-mode";
+
+interface InjectorValues {
+  readonly global?: { readonly hub?: string; readonly tag?: string | number; readonly variant?: string; readonly proxy?: { readonly image?: string } };
+  readonly sidecarInjectorWebhook?: { readonly enableNamespacesByDefault?: boolean };
+}
+
+export const injectionAnalyzer: Analyzer = {
+  name: "injection.Analyzer",
+  description: "namespaces say how they take part in the mesh, and their pods have sidecars where they say so",
+  analyze(inventory, report) {
+    for (const namespace of inventory.of(namespaceKind)) checkNamespace(namespace, inventory, report);
+    for (const pod of pods(inventory)) checkPod(pod, inventory, report);
+  },
+};
+
+function checkNamespace({ resource, object: { metadata } }: Entry<Namespace>, inventory: Inventory, report: Report): void {
+  const { name = "", labels = {} } = metadata;
+  if (name === inventory.options.istioNamespace || isOfCluster(name)) return;
+  const said = [injection, revision, dataplaneMode].filter((key) => labels[key] !== undefined && (key === injection || labels[injection] === undefined || labels[injection] === "enabled"));
+  if (said.length > 1) {
+    const texts = said.map((key) => `${key}=${labels[key] ?? ""}`);
+    const winner = labels[injection] === "enabled" ? `${injection} wins: its pods get sidecars of the default revision` : `${revision} wins: its pods get sidecars`;
+    report(messageTypes.namespaceMultipleInjectionLabels, resource, `metadata.labels.${said[1] ?? ""}`, `labels ${listed(texts)} contradict each other; ${winner}. Keep one: kubectl label namespace ${name} ${said[1] ?? ""}-`);
+  }
+  if (labels[dataplaneMode] === "ambient" || (labels[injection] ?? "") !== "" || labels[revision] !== undefined) return;
+  if (valuesOf(inventory, labels[revision])?.sidecarInjectorWebhook?.enableNamespacesByDefault === true) {
+    report(messageTypes.namespaceInjectionEnabledByDefault, resource, "metadata.name", `new pods get sidecars, since the control plane is installed with enableNamespacesByDefault and the namespace says nothing else; to keep it out: kubectl label namespace ${name} ${injection}=disabled`);
+    return;
+  }
+  if (labels[dataplaneMode] === "none") return;
+  report(
+    messageTypes.namespaceNotInjected,
+    resource,
+    "metadata.name",
+    `takes no part in the mesh. To take it in: kubectl label namespace ${name} ${dataplaneMode}=ambient (no restart), or ${injection}=enabled (sidecars, for new pods); to say that it stays out: ${injection}=disabled`,
+  );
+}
+
+function isOfCluster(namespace: string): boolean {
+  return namespace.startsWith("kube-") || namespace === "local-path-storage";
+}
+
+function checkPod(pod: Workload, inventory: Inventory, report: Report): void {
+  const labels = namespaceLabels(inventory, pod.namespace);
+  const wants = labels[injection] === "enabled" || (labels[injection] === undefined && labels[revision] !== undefined && labels[dataplaneMode] !== "ambient");
+  if (!wants || pod.namespace === inventory.options.istioNamespace) return;
+  const said = pod.labels["sidecar.istio.io/inject"] ?? pod.annotations["sidecar.istio.io/inject"];
+  if (said?.toLowerCase() === "false" || pod.spec.hostNetwork === true || hasSidecar(pod) || isGatewayPod(pod)) return;
+  const by = labels[injection] === "enabled" ? `${injection}=enabled` : `${revision}=${labels[revision] ?? ""}`;
+  report(messageTypes.podMissingProxy, pod.resource, "metadata.name", `has no sidecar although its namespace says ${by}: it was made before the label, or while the injector was away, so it speaks plain text and no policy holds for it; make it anew: kubectl rollout restart on what owns it, in namespace ${pod.namespace}`);
+}
+
+/** Proxies that a control plane deploys are no applications. */
+function isGatewayPod({ labels }: Workload): boolean {
+  return labels["gateway.networking.k8s.io/gateway-name"] !== undefined || labels["operator.istio.io/component"] !== undefined;
+}
+
+export const podRevisionAnalyzer: Analyzer = {
+  name: "injection.RevisionAnalyzer",
+  description: "revisions that labels name are there, and pods run the proxy of the one that their namespace names",
+  analyze(inventory, report) {
+    const injectors = injectorsOf(inventory);
+    if (injectors === undefined) return;
+    for (const { resource, object } of inventory.of(namespaceKind)) {
+      const named = object.metadata.labels?.[revision];
+      if (named === undefined || named === "" || injectors.has(named)) continue;
+      const known = [...injectors.keys()].toSorted();
+      report(
+        messageTypes.unknownRevision,
+        resource,
+        `metadata.labels.${revision}`,
+        `label ${revision}=${named} names no revision or tag that is installed (${known.length === 0 ? "there is none" : `there ${known.length === 1 ? "is" : "are"} ${listed(known)}`}), so new pods get no sidecar; correct the label, or make the tag: serin tag set ${named} --revision <revision>`,
+      );
+    }
+    for (const pod of pods(inventory)) checkRevision(pod, injectors, inventory, report);
+  },
+};
+
+/** Revisions and tags, each with the revision that it leads to; undefined where that is not known. */
+function injectorsOf(inventory: Inventory): ReadonlyMap<string, string> | undefined {
+  if (inventory.options.scope !== "cluster" || !inventory.knowsAll(mutatingWebhookConfigurationKind)) return undefined;
+  const found = new Map<string, string>();
+  for (const { object } of inventory.of(mutatingWebhookConfigurationKind)) {
+    const { [revision]: leadsTo, "istio.io/tag": tag } = object.metadata.labels ?? {};
+    if (leadsTo === undefined) continue;
+    found.set(leadsTo, leadsTo);
+    if (tag !== undefined) found.set(tag, leadsTo);
+  }
+  return found;
+}
+
+function checkRevision(pod: Workload, injectors: ReadonlyMap<string, string>, inventory: Inventory, report: Report): void {
+  if (!hasSidecar(pod) || isGatewayPod(pod)) return;
+  const own = pod.labels[revision] ?? revisionInStatus(pod.annotations["sidecar.istio.io/status"]);
+  const labels = namespaceLabels(inventory, pod.namespace);
+  const named = labels[injection] === "enabled" ? "default" : labels[revision];
+  const wanted = named === undefined ? undefined : injectors.get(named);
+  if (own === undefined || wanted === undefined || own === wanted) return;
+  report(messageTypes.podOfOtherRevision, pod.resource, "metadata.name", `runs the proxy of revision ${own}, while its namespace names ${named === wanted ? wanted : `${named ?? ""}, which leads to ${wanted}`}; it moves when it is made anew: kubectl rollout restart on what owns it, in namespace ${pod.namespace}`);
+}
+
+function revisionInStatus(status: string | undefined): string | undefined {
+  try {
+    const { revision: own } = JSON.parse(status ?? "{}") as { revision?: unknown };
+    return typeof own === "string" ? own : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export const proxyImageAnalyzer: Analyzer = {
+  name: "injection.ImageAnalyzer",
+  description: "sidecars run the image that would be injected now",
+  analyze(inventory, report) {
+    for (const { resource, object } of inventory.of(namespaceKind)) {
+      const { name = "", labels = {} } = object.metadata;
+      const named = labels[revision] ?? (labels[injection] === "enabled" ? "default" : undefined);
+      const image = named === undefined ? undefined : imageOf(valuesOf(inventory, named));
+      if (image === undefined) continue;
+      const others = pods(inventory).filter((pod) => pod.namespace === name && pod.annotations["sidecar.istio.io/proxyImage"] === undefined && proxyImages(pod.spec).some((own) => own !== image && !own.startsWith(`${image}-`)));
+      if (others.length === 0) continue;
+      const running = [...new Set(others.flatMap(({ spec }) => proxyImages(spec)))];
+      report(
+        messageTypes.podsIstioProxyImageMismatchInNamespace,
+        resource,
+        "metadata.name",
+        `pods ${listed(others.map((pod) => pod.name).toSorted())} run ${listed(running)}, while ${image} would be injected now, as is usual after an upgrade; move them: kubectl rollout restart deployment -n ${name}`,
+      );
+    }
+  },
+};
+
+function proxyImages({ containers, initContainers = [] }: PodSpec): readonly string[] {
+  return [...containers, ...initContainers].flatMap(({ name, image }) => (name === "istio-proxy" && image !== undefined ? [image] : []));
+}
+
+function imageOf(values: InjectorValues | undefined): string | undefined {
+  const { hub, tag, variant = "", proxy } = values?.global ?? {};
+  const image = proxy?.image ?? "proxyv2";
+  if (image.includes("/")) return image;
+  if (hub === undefined || tag === undefined || tag === "") return undefined;
+  return `${hub}/${image}:${tag}${variant === "" ? "" : `-${variant}`}`;
+}
+
+/** Of the injector of a revision; upstream writes JSON, so does Serin. */
+function valuesOf(inventory: Inventory, named: string | undefined): InjectorValues | undefined {
+  const suffix = named === undefined || named === "" || named === "default" ? "" : `-${injectorsOf(inventory)?.get(named) ?? named}`;
+  const text = inventory.find(configMapKind, inventory.options.istioNamespace, `istio-sidecar-injector${suffix}`)?.object.data?.["values"];
+  try {
+    return text === undefined ? undefined : (JSON.parse(text) as InjectorValues);
+  } catch {
+    return undefined;
+  }
+}
+
+export const autoImageAnalyzer: Analyzer = {
+  name: "injection.ImageAutoAnalyzer",
+  description: "what has `image: auto` is injected",
+  analyze(inventory, report) {
+    for (const pod of pods(inventory)) {
+      if (!proxyImages(pod.spec).includes("auto")) continue;
+      report(messageTypes.imageAutoWithoutInjectionError, pod.resource, "spec.containers", `has image: auto, which only the injector can replace, and it did not: the namespace or the pod lacks the label; label it (${injection}=enabled on the namespace, or sidecar.istio.io/inject=true on the pod) and make it anew`);
+    }
+    const webhooks = inventory.of(mutatingWebhookConfigurationKind).flatMap(({ object }) => object.webhooks ?? []).filter(({ name }) => name.endsWith("istio.io"));
+    if (inventory.options.scope === "files" && webhooks.length === 0) return;
+    for (const { resource, object } of inventory.of(deploymentKind)) {
+      const template = object.spec?.template;
+      if (template?.spec === undefined || !proxyImages(template.spec).includes("auto")) continue;
+      const labels = namespaceLabels(inventory, object.metadata.namespace ?? "");
+      if (webhooks.some(({ namespaceSelector, objectSelector }) => matches(namespaceSelector, labels) && matches(objectSelector, template.metadata?.labels ?? {}))) continue;
+      report(messageTypes.imageAutoWithoutInjectionWarning, resource, "spec.template.spec.containers", `has image: auto, but no injector takes pods with these labels in namespace ${object.metadata.namespace ?? ""}, so they will not start; add sidecar.istio.io/inject: "true" to the template's labels, or ${injection}=enabled to the namespace`);
+    }
+  },
+};
+
+function matches(selector: LabelSelector | undefined, labels: Readonly<Record<string, string>>): boolean {
+  return selector === undefined || matchesLabelSelector(selector, labels);
+}

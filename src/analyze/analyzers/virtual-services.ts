@@ -1,0 +1,242 @@
+import { gatewayKind } from "../../api/gateway/index.ts";
+import {
+  destinationRuleKind,
+  istioGatewayKind,
+  requestAuthenticationKind,
+  virtualServiceKind,
+  type Destination,
+  type IstioGateway,
+  type VirtualService,
+} from "../../api/istio/index.ts";
+import { matchesLabels } from "../../api/index.ts";
+import { listed, type Analyzer, type Report } from "../analyzer.ts";
+import { findHost, fullHost, hostsMeet, knowsAllHosts, namesakes, visibility } from "../hosts.ts";
+import type { Entry, Inventory } from "../inventory.ts";
+import { messageTypes } from "../message-types.ts";
+import { pods } from "../workloads.ts";
+
+type Service = Entry<VirtualService>;
+
+interface PlacedDestination {
+  readonly destination: Destination;
+  /** Of the destination in the spec. */
+  readonly path: string;
+  readonly isMirror: boolean;
+}
+
+const mesh = "mesh";
+
+export function destinationsOf({ spec }: VirtualService): readonly PlacedDestination[] {
+  const found: PlacedDestination[] = [];
+  for (const field of ["http", "tls", "tcp"] as const) {
+    for (const [index, { route }] of spec[field].entries()) {
+      for (const [number, { destination }] of route.entries()) found.push({ destination, path: `spec.${field}[${index}].route[${number}].destination`, isMirror: false });
+    }
+  }
+  for (const [index, { mirrors }] of spec.http.entries()) {
+    // `mirror` and `mirrors[0].destination` are read into one list.
+    for (const [number, { destination }] of mirrors.entries()) found.push({ destination, path: `spec.http[${index}].mirrors[${number}].destination`, isMirror: true });
+  }
+  return found;
+}
+
+/** `namespace/name` of the gateways that a VirtualService names, without the mesh. */
+export function gatewayReferences({ object: { metadata, spec } }: Service): readonly { readonly namespace: string; readonly name: string; readonly path: string }[] {
+  return spec.gateways.flatMap((written, index) => {
+    if (written === mesh) return [];
+    const [namespace = "", name = ""] = written.includes("/") ? written.split("/") : [metadata.namespace ?? "", written];
+    return [{ namespace, name, path: `spec.gateways[${index}]` }];
+  });
+}
+
+export function isForMesh({ object: { spec } }: Service): boolean {
+  return spec.hosts.length > 0 && (spec.gateways.length === 0 || spec.gateways.includes(mesh));
+}
+
+export const destinationHostAnalyzer: Analyzer = {
+  name: "virtualservice.DestinationHostAnalyzer",
+  description: "hosts and ports that VirtualServices route to are there",
+  analyze(inventory, report) {
+    if (!knowsAllHosts(inventory)) return;
+    for (const service of inventory.of(virtualServiceKind)) {
+      for (const placed of destinationsOf(service.object)) checkDestination(service, placed, inventory, report);
+      checkPassedBy(service, inventory, report);
+    }
+  },
+};
+
+function checkDestination({ resource, object }: Service, { destination: { host, port }, path, isMirror }: PlacedDestination, inventory: Inventory, report: Report): void {
+  const namespace = object.metadata.namespace ?? "";
+  const known = findHost(inventory, host, namespace);
+  const what = isMirror ? "mirror host" : "host";
+  if (known === undefined) {
+    const others = namesakes(inventory, host);
+    const advice = others.length > 0 ? `there is ${listed(others)}: write the full name` : "create the Service, or a ServiceEntry for what is outside of the mesh";
+    report(messageTypes.referencedResourceNotFound, resource, `${path}.host`, `${what} "${host}" is not there: no Service or ServiceEntry that namespace ${namespace} sees has the name ${fullHost(host, namespace)}, so requests get 503; ${advice}`);
+    return;
+  }
+  if (known.ports.length === 0) return;
+  if (port !== undefined && !known.ports.includes(port.number)) {
+    report(messageTypes.referencedResourceNotFound, resource, `${path}.port.number`, `${what} "${host}" has no port ${port.number}, only ${listed(known.ports.map(String))}; requests get 503 until the port is one of these`);
+  } else if (port === undefined && known.ports.length > 1) {
+    report(
+      messageTypes.virtualServiceDestinationPortSelectorRequired,
+      resource,
+      `${path}.host`,
+      `"${host}" has the ports ${listed(known.ports.map(String))} and the destination names none; add port.number, or requests that came by another port find nothing`,
+    );
+  }
+}
+
+/** Routes of a gateway's VirtualService to a host without a subset do not pass through those that another one has for that host. */
+function checkPassedBy(service: Service, inventory: Inventory, report: Report): void {
+  if (gatewayReferences(service).length === 0) return;
+  const namespace = service.object.metadata.namespace ?? "";
+  for (const [index, { route }] of service.object.spec.http.entries()) {
+    for (const [number, { destination }] of route.entries()) {
+      if (destination.subset !== undefined) continue;
+      const host = fullHost(destination.host, namespace);
+      const other = inventory.of(virtualServiceKind).find((candidate) => candidate !== service && isForMesh(candidate) && gatewayReferences(candidate).length === 0 && splits(candidate, host));
+      if (other === undefined) continue;
+      report(
+        messageTypes.ingressRouteRulesNotAffected,
+        service.resource,
+        `spec.http[${index}].route[${number}].destination.host`,
+        `requests that a gateway sends to "${destination.host}" pass the subsets of VirtualService ${other.object.metadata.namespace ?? ""}/${other.object.metadata.name ?? ""} by, which is for clients in the mesh: they go to all pods; write subsets here too, or let both share a delegate`,
+      );
+    }
+  }
+}
+
+function splits({ object: { metadata, spec } }: Service, host: string): boolean {
+  const namespace = metadata.namespace ?? "";
+  return spec.http.some(({ route }) => route.some(({ destination }) => destination.subset !== undefined && fullHost(destination.host, namespace) === host && spec.hosts.some((own) => fullHost(own, namespace) === host)));
+}
+
+export const subsetAnalyzer: Analyzer = {
+  name: "virtualservice.DestinationRuleAnalyzer",
+  description: "subsets that VirtualServices route to are defined by a DestinationRule",
+  analyze(inventory, report) {
+    const rules = inventory.of(destinationRuleKind);
+    for (const { resource, object } of inventory.of(virtualServiceKind)) {
+      const namespace = object.metadata.namespace ?? "";
+      for (const { destination, path, isMirror } of destinationsOf(object)) {
+        if (destination.subset === undefined || !(inventory.options.scope === "cluster" ? inventory.knowsAll(destinationRuleKind) : rules.length > 0)) continue;
+        const host = fullHost(destination.host, namespace);
+        const ofHost = rules.filter(({ object: rule }) => hostsMeet(fullHost(rule.spec.host, rule.metadata.namespace ?? ""), host));
+        const subsets = ofHost.flatMap(({ object: rule }) => rule.spec.subsets.map(({ name }) => name));
+        if (subsets.includes(destination.subset)) continue;
+        const known = ofHost.length === 0 ? `no DestinationRule is for ${host}; create one with this subset` : `the DestinationRule${ofHost.length === 1 ? "" : "s"} of ${host} ${subsets.length === 0 ? "has none" : `has ${listed(subsets)}`}; add it there, or name one of those`;
+        report(messageTypes.referencedResourceNotFound, resource, `${path}.subset`, `${isMirror ? "mirror " : ""}subset "${destination.subset}" of host "${destination.host}" is not defined, so requests get 503: ${known}`);
+      }
+    }
+  },
+};
+
+export const gatewayReferenceAnalyzer: Analyzer = {
+  name: "virtualservice.GatewayAnalyzer",
+  description: "gateways that VirtualServices name are there and listen for their hosts",
+  analyze(inventory, report) {
+    for (const service of inventory.of(virtualServiceKind)) for (const reference of gatewayReferences(service)) checkGateway(service, reference, inventory, report);
+  },
+};
+
+function checkGateway(service: Service, { namespace, name, path }: { readonly namespace: string; readonly name: string; readonly path: string }, inventory: Inventory, report: Report): void {
+  const { resource, object } = service;
+  if (name.includes("-istio-autogenerated-k8s-gateway-")) {
+    report(messageTypes.referencedInternalGateway, resource, path, `gateway "${name}" is the control plane's own form of a Gateway of the Gateway API and may change; attach an HTTPRoute to that Gateway instead`);
+    return;
+  }
+  const gateway = inventory.find(istioGatewayKind, namespace, name);
+  const hosts = gateway === undefined ? hostsOfApiGateway(inventory, namespace, name) : hostsOfGateway(gateway, object.metadata.namespace ?? "");
+  if (hosts === undefined) {
+    if (inventory.exists(istioGatewayKind, namespace, name) || !(inventory.options.scope === "cluster" ? inventory.knowsAll(istioGatewayKind) : inventory.raw(istioGatewayKind).length > 0)) return;
+    const others = inventory.raw(istioGatewayKind).filter(({ object: other }) => other.metadata.name === name);
+    const advice = others[0] === undefined ? "create it, or name one that is there" : `there is one in namespace ${others[0].object.metadata.namespace ?? ""}: write "${others[0].object.metadata.namespace ?? ""}/${name}"`;
+    report(messageTypes.referencedResourceNotFound, resource, path, `gateway "${namespace}/${name}" is not there, so no gateway serves these routes; ${advice}`);
+    return;
+  }
+  if (object.spec.hosts.length === 0 || hosts.some((known) => object.spec.hosts.some((host) => hostsMeet(known, host)))) return;
+  report(
+    messageTypes.virtualServiceHostNotFoundInGateway,
+    resource,
+    path,
+    `gateway ${namespace}/${name} listens for ${hosts.length === 0 ? "no host that this namespace may use" : listed(hosts)}, which is none of the hosts ${listed(object.spec.hosts)}; requests for these get 404 there: change the hosts of one of the two`,
+  );
+}
+
+/** The hosts that VirtualServices of the namespace may use. */
+function hostsOfGateway({ object: { metadata, spec } }: Entry<IstioGateway>, namespace: string): readonly string[] {
+  return spec.servers.flatMap(({ hosts }) =>
+    hosts.flatMap((written) => {
+      const [scope = "", host = ""] = written.includes("/") ? written.split("/") : ["*", written];
+      return scope === "*" || scope === namespace || (scope === "." && namespace === metadata.namespace) ? [host] : [];
+    }),
+  );
+}
+
+function hostsOfApiGateway(inventory: Inventory, namespace: string, name: string): readonly string[] | undefined {
+  return inventory.find(gatewayKind, namespace, name)?.object.spec.listeners.map(({ hostname }) => hostname ?? "*");
+}
+
+export const conflictingHostsAnalyzer: Analyzer = {
+  name: "virtualservice.ConflictingMeshGatewayHostsAnalyzer",
+  description: "one VirtualService at most routes a host for clients in the mesh",
+  analyze(inventory, report) {
+    const ofMesh = inventory.of(virtualServiceKind).filter(isForMesh);
+    for (const service of ofMesh) {
+      const own = service.object.metadata.namespace ?? "";
+      for (const [index, host] of service.object.spec.hosts.entries()) {
+        const others = ofMesh.filter((other) => other !== service && sharesClients(service, other) && other.object.spec.hosts.some((theirs) => fullHost(theirs, other.object.metadata.namespace ?? "") === fullHost(host, own)));
+        if (others.length === 0) continue;
+        const names = [service, ...others].map(({ object: { metadata } }) => `${metadata.namespace ?? ""}/${metadata.name ?? ""}`).toSorted();
+        report(messageTypes.conflictingMeshGatewayVirtualServiceHosts, service.resource, `spec.hosts[${index}]`, `VirtualServices ${listed(names)} all route ${fullHost(host, own)} in the mesh, and only the oldest has an effect; merge them into one, or make the others its delegates`);
+        break;
+      }
+    }
+  },
+};
+
+function sharesClients(left: Service, right: Service): boolean {
+  const sees = ({ object: { metadata, spec } }: Service): ((namespace: string) => boolean) => visibility(spec.exportTo, metadata.namespace ?? "");
+  const isEverywhere = ({ object: { spec } }: Service): boolean => spec.exportTo.length === 0 || spec.exportTo.includes("*");
+  const named = ({ object: { metadata, spec } }: Service): readonly string[] => spec.exportTo.map((entry) => (entry === "." ? (metadata.namespace ?? "") : entry));
+  if (isEverywhere(left)) return isEverywhere(right) || named(right).length > 0;
+  return isEverywhere(right) || named(left).some(sees(right));
+}
+
+export const claimRouteAnalyzer: Analyzer = {
+  name: "virtualservice.JWTClaimRouteAnalyzer",
+  description: "where routes go by the claims of a token, the gateway checks tokens",
+  analyze(inventory, report) {
+    const checks = inventory.of(requestAuthenticationKind);
+    for (const service of inventory.of(virtualServiceKind)) {
+      const claim = claimOf(service.object);
+      if (claim === undefined) continue;
+      for (const { namespace, name } of gatewayReferences(service)) {
+        const selector = inventory.find(istioGatewayKind, namespace, name)?.object.spec.selector;
+        if (selector === undefined) continue;
+        const open = pods(inventory).find(
+          (pod) => matchesLabels(selector, pod.labels) && !checks.some(({ object: check }) => [inventory.options.istioNamespace, pod.namespace].includes(check.metadata.namespace ?? "") && (check.spec.selector === undefined || matchesLabels(check.spec.selector.matchLabels, pod.labels))),
+        );
+        if (open === undefined) continue;
+        report(
+          messageTypes.jwtClaimBasedRoutingWithoutRequestAuthN,
+          service.resource,
+          claim.path,
+          `the route goes by "${claim.key}", but no RequestAuthentication checks tokens at pod ${open.namespace}/${open.name} of gateway ${namespace}/${name}, so it never matches; create one that selects the gateway`,
+        );
+      }
+    }
+  },
+};
+
+function claimOf({ spec }: VirtualService): { readonly key: string; readonly path: string } | undefined {
+  for (const [index, { match }] of spec.http.entries()) {
+    for (const [number, { headers, withoutHeaders }] of match.entries()) {
+      const key = Object.keys({ ...headers, ...withoutHeaders }).find((name) => name.startsWith("@request.auth.claims"));
+      if (key !== undefined) return { key, path: `spec.http[${index}].match[${number}]` };
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,85 @@
+import { matchesLabelSelector } from "../../api/index.ts";
+import { mutatingWebhookConfigurationKind, serviceKind, type Webhook, type WebhookConfiguration } from "../../api/kubernetes/index.ts";
+import { listed, type Analyzer, type Report } from "../analyzer.ts";
+import type { Entry, Inventory } from "../inventory.ts";
+import { messageTypes } from "../message-types.ts";
+
+const revision = "istio.io/rev";
+type Labels = Readonly<Record<string, string>>;
+
+interface PlacedWebhook {
+  readonly entry: Entry<WebhookConfiguration>;
+  readonly webhook: Webhook;
+  readonly index: number;
+}
+
+export const webhookAnalyzer: Analyzer = {
+  name: "webhook.Analyzer",
+  description: "injection webhooks do not overlap, and lead to Services that are there",
+  analyze(inventory, report) {
+    const found = inventory.of(mutatingWebhookConfigurationKind).filter(isInjector).flatMap((entry) => (entry.object.webhooks ?? []).map((webhook, index) => ({ entry, webhook, index })));
+    reportOverlaps(found, report);
+    reportLost(found, inventory, report);
+  },
+};
+
+function isInjector({ object: { metadata, webhooks = [] } }: Entry<WebhookConfiguration>): boolean {
+  return metadata.labels?.[revision] !== undefined || webhooks.some(({ name }) => name.endsWith("istio.io"));
+}
+
+/** Of every way in which namespaces and pods may be labelled, at most one webhook may take it. */
+function reportOverlaps(found: readonly PlacedWebhook[], report: Report): void {
+  const revisions = new Set(found.flatMap(({ entry, webhook }) => [entry.object.metadata.labels?.[revision] ?? [], revisionsIn(webhook)].flat()));
+  const namespaces = variants("istio-injection", ["enabled", "disabled"], revisions);
+  const objects = variants("sidecar.istio.io/inject", ["true", "false"], revisions);
+  const rivals = new Map<PlacedWebhook, Set<string>>();
+  for (const namespace of namespaces) {
+    const ofNamespace = found.filter(({ webhook }) => takes(webhook.namespaceSelector, namespace));
+    for (const object of objects) {
+      const taking = ofNamespace.filter(({ webhook }) => takes(webhook.objectSelector, object));
+      if (taking.length < 2) continue;
+      for (const one of taking) {
+        const names = rivals.get(one) ?? new Set();
+        for (const other of taking) if (other !== one) names.add(nameOf(other));
+        rivals.set(one, names);
+      }
+    }
+  }
+  for (const [{ entry, webhook, index }, names] of rivals) {
+    report(messageTypes.invalidWebhook, entry.resource, `webhooks[${index}]`, `webhook ${webhook.name} takes pods that ${listed([...names].toSorted())} take${names.size === 1 ? "s" : ""} too, so they may be injected twice; remove the older installation, or move the tag`);
+  }
+}
+
+function nameOf({ entry, webhook }: PlacedWebhook): string {
+  return `${entry.object.metadata.name ?? ""}/${webhook.name}`;
+}
+
+function revisionsIn({ namespaceSelector, objectSelector }: Webhook): readonly string[] {
+  return [namespaceSelector, objectSelector].flatMap((selector) => [
+    selector?.matchLabels?.[revision] ?? [],
+    (selector?.matchExpressions ?? []).flatMap(({ key, values = [] }) => (key === revision ? values : [])),
+  ].flat());
+}
+
+function variants(key: string, values: readonly string[], revisions: ReadonlySet<string>): readonly Labels[] {
+  const bases: readonly Labels[] = [{}, ...values.map((value) => ({ [key]: value }))];
+  return [...bases, ...[...revisions].flatMap((name) => bases.map((base) => ({ ...base, [revision]: name })))];
+}
+
+function takes(selector: Webhook["namespaceSelector"], labels: Labels): boolean {
+  return selector === undefined || matchesLabelSelector(selector, labels);
+}
+
+function reportLost(found: readonly PlacedWebhook[], inventory: Inventory, report: Report): void {
+  if (!inventory.knowsAll(serviceKind)) return;
+  for (const { entry, webhook, index } of found) {
+    const service = webhook.clientConfig.service;
+    if (service === undefined || inventory.exists(serviceKind, service.namespace, service.name)) continue;
+    report(
+      messageTypes.invalidWebhook,
+      entry.resource,
+      `webhooks[${index}].clientConfig.service`,
+      `webhook ${webhook.name} leads to Service ${service.namespace}/${service.name}, which is not there, so pods that it takes ${webhook.failurePolicy === "Ignore" ? "get no sidecar" : "cannot be made"}; install that revision again, or delete the webhook`,
+    );
+  }
+}

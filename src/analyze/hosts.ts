@@ -1,0 +1,95 @@
+import { serviceKind } from "../api/kubernetes/index.ts";
+import { serviceEntryKind, type ServiceEntry } from "../api/istio/index.ts";
+import type { Entry, Inventory } from "./inventory.ts";
+
+/** A host that routes may lead to: a Service's full name, or a host of a ServiceEntry (maybe a wildcard). */
+export interface KnownHost {
+  readonly host: string;
+  readonly namespace: string;
+  readonly ports: readonly number[];
+  /** Of the pods behind it; empty: none, or not by a selector. */
+  readonly selector: Readonly<Record<string, string>>;
+  readonly kind: "Service" | "ServiceEntry";
+  readonly isExternalName: boolean;
+  /** Namespaces that see it. */
+  readonly isVisibleIn: (namespace: string) => boolean;
+}
+
+const clusterDomain = "svc.cluster.local";
+const exportToAnnotation = "networking.istio.io/exportTo";
+
+/** The full name that a host of an object in the namespace means. What has a dot, or a wildcard, stands for itself. */
+export function fullHost(host: string, namespace: string): string {
+  return host.includes(".") || host.startsWith("*") ? host : `${host}.${namespace}.${clusterDomain}`;
+}
+
+/** The parts of a Service's full name; undefined for any other name. */
+export function serviceOfHost(host: string): { readonly name: string; readonly namespace: string } | undefined {
+  const [name = "", namespace = "", ...domain] = host.split(".");
+  return domain.join(".") === clusterDomain ? { name, namespace } : undefined;
+}
+
+/** Whether the pattern (a host, maybe a wildcard) covers the host, or the other way round. */
+export function hostsMeet(left: string, right: string): boolean {
+  if (left === right || left === "*" || right === "*") return true;
+  if (left.startsWith("*") && right.startsWith("*")) return left.endsWith(right.slice(1)) || right.endsWith(left.slice(1));
+  if (left.startsWith("*")) return right.endsWith(left.slice(1));
+  return right.startsWith("*") && left.endsWith(right.slice(1));
+}
+
+const hostsOf = new WeakMap<Inventory, readonly KnownHost[]>();
+
+export function knownHosts(inventory: Inventory): readonly KnownHost[] {
+  const known = hostsOf.get(inventory);
+  if (known !== undefined) return known;
+  const hosts = [...services(inventory), ...inventory.of(serviceEntryKind).flatMap(hostsOfEntry)];
+  hostsOf.set(inventory, hosts);
+  return hosts;
+}
+
+/** What the host leads to, as an object of the namespace sees it. */
+export function findHost(inventory: Inventory, host: string, namespace: string): KnownHost | undefined {
+  const wanted = fullHost(host, namespace);
+  const visible = knownHosts(inventory).filter((known) => known.isVisibleIn(namespace));
+  return visible.find((known) => known.host === wanted) ?? visible.find((known) => known.host.startsWith("*") && wanted.endsWith(known.host.slice(1)));
+}
+
+/** A name that is written almost so, or the same Service of another namespace; for "did you mean". */
+export function namesakes(inventory: Inventory, host: string): readonly string[] {
+  const name = host.split(".")[0] ?? host;
+  return knownHosts(inventory).flatMap((known) => (known.kind === "Service" && known.host.split(".")[0] === name ? [known.host] : []));
+}
+
+/** Whether hosts that are not known can be called missing. */
+export function knowsAllHosts(inventory: Inventory): boolean {
+  return inventory.options.scope === "cluster" ? inventory.knowsAll(serviceKind, serviceEntryKind) : inventory.knowsAll(serviceKind);
+}
+
+function services(inventory: Inventory): KnownHost[] {
+  return inventory.of(serviceKind).map(({ object: { metadata, spec = {} } }) => ({
+    host: fullHost(metadata.name ?? "", metadata.namespace ?? ""),
+    namespace: metadata.namespace ?? "",
+    ports: (spec.ports ?? []).map(({ port }) => port),
+    selector: spec.selector ?? {},
+    kind: "Service",
+    isExternalName: spec.type === "ExternalName",
+    isVisibleIn: visibility((metadata.annotations?.[exportToAnnotation] ?? "").split(",").map((part) => part.trim()).filter((part) => part !== ""), metadata.namespace ?? ""),
+  }));
+}
+
+function hostsOfEntry({ object: { metadata, spec } }: Entry<ServiceEntry>): KnownHost[] {
+  return spec.hosts.map((host) => ({
+    host: fullHost(host, metadata.namespace ?? ""),
+    namespace: metadata.namespace ?? "",
+    ports: spec.ports.map(({ number }) => number),
+    selector: spec.workloadSelector?.labels ?? {},
+    kind: "ServiceEntry",
+    isExternalName: false,
+    isVisibleIn: visibility(spec.exportTo, metadata.namespace ?? ""),
+  }));
+}
+
+/** Of `exportTo`: none at all, or `*`, is everywhere. */
+export function visibility(exportTo: readonly string[], own: string): (namespace: string) => boolean {
+  return (namespace) => exportTo.length === 0 || exportTo.some((entry) => entry === "*" || entry === namespace || (entry === "." && namespace === own));
+}

@@ -1,0 +1,10 @@
+/** Analysis of a mesh's configuration: objects in, messages out. Pure; who calls it brings files and what a cluster holds. */
+export { analyze, type AnalysisOptions, type Suppression } from "./analyze.ts";
+export { type Analyzer } from "./analyzer.ts";
+export { analyzers } from "./analyzers/index.ts";
+export { formatMessage, plainMessage, type PlainMessage } from "./format.ts";
+export { readManifest, type Manifest, type ManifestFault } from "./manifest/manifest.ts";
+export { isMessageCode, messageTypes, type MessageType } from "./message-types.ts";
+export { levels, reaches, type Level } from "./level.ts";
+export type { Message } from "./message.ts";
+export { groupKindOf, nameOf, referenceOf, type Position, type Resource, type ResourceSource } from "./resource.ts";

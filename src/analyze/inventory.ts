@@ -1,0 +1,99 @@
+import type { FieldIssue, KindDefinition, KubernetesObject } from "../api/index.ts";
+import type { MeshConfig } from "../api/istio/index.ts";
+import { groupKindOf, type Resource } from "./resource.ts";
+
+/** A resource together with its object as its kind's parser understood it. */
+export interface Entry<Value extends KubernetesObject> {
+  readonly resource: Resource;
+  readonly object: Value;
+}
+
+/** What the parser of its kind says of a resource. */
+export interface ParsedIssues {
+  readonly resource: Resource;
+  readonly errors: readonly FieldIssue[];
+  readonly warnings: readonly FieldIssue[];
+}
+
+export interface InventoryOptions {
+  /**
+   * `cluster`: the resources are all that there is. `files`: there may be more, so that something is called missing only
+   * where others of its kind are given.
+   */
+  readonly scope: "cluster" | "files";
+  /** `group/Kind`s that could not be read, so that nothing is said about what they lack. */
+  readonly unread?: ReadonlySet<string> | undefined;
+  /** `group/Kind`s that the cluster has no definition of. */
+  readonly notServed?: ReadonlySet<string> | undefined;
+  readonly istioNamespace: string;
+  /** The mesh's, with its defaults; absent: unknown, taken for the defaults. */
+  readonly meshConfig?: MeshConfig | undefined;
+}
+
+/** All resources of an analysis, by kind; each is parsed once. */
+export class Inventory {
+  readonly options: InventoryOptions;
+  readonly resources: readonly Resource[];
+  readonly #byKind = new Map<string, Resource[]>();
+  readonly #parsed = new Map<string, { readonly entries: readonly Entry<KubernetesObject>[]; readonly issues: readonly ParsedIssues[] }>();
+
+  constructor(resources: readonly Resource[], options: InventoryOptions) {
+    this.options = options;
+    this.resources = resources;
+    for (const resource of resources) {
+      const kind = groupKindOf(resource.object);
+      const others = this.#byKind.get(kind);
+      if (others === undefined) this.#byKind.set(kind, [resource]);
+      else others.push(resource);
+    }
+  }
+
+  /** All of the kind that its parser takes; those of a kind without a parser as they are. */
+  of<Value extends KubernetesObject>(kind: KindDefinition<Value>): readonly Entry<Value>[] {
+    return this.#parse(kind).entries as readonly Entry<Value>[];
+  }
+
+  /** What the kind's parser says of each resource. */
+  issuesOf(kind: KindDefinition): readonly ParsedIssues[] {
+    return this.#parse(kind).issues;
+  }
+
+  /** All of a kind, unparsed. */
+  raw({ group, kind }: Pick<KindDefinition, "group" | "kind">): readonly Resource[] {
+    return this.#byKind.get(`${group}/${kind}`) ?? [];
+  }
+
+  find<Value extends KubernetesObject>(kind: KindDefinition<Value>, namespace: string, name: string): Entry<Value> | undefined {
+    return this.of(kind).find(({ object: { metadata } }) => metadata.name === name && (metadata.namespace ?? "") === namespace);
+  }
+
+  exists(kind: KindDefinition, namespace: string, name: string): boolean {
+    return this.raw(kind).some(({ object: { metadata } }) => metadata.name === name && (metadata.namespace ?? "") === namespace);
+  }
+
+  /** Whether what is not among the resources of the kind can be said not to exist. */
+  knowsAll(...kinds: readonly Pick<KindDefinition, "group" | "kind">[]): boolean {
+    const { scope, unread } = this.options;
+    return kinds.every((kind) => (scope === "cluster" ? unread?.has(`${kind.group}/${kind.kind}`) !== true : this.raw(kind).length > 0));
+  }
+
+  #parse(kind: KindDefinition): { readonly entries: readonly Entry<KubernetesObject>[]; readonly issues: readonly ParsedIssues[] } {
+    const key = `${kind.group}/${kind.kind}`;
+    const known = this.#parsed.get(key);
+    if (known !== undefined) return known;
+    const entries: Entry<KubernetesObject>[] = [];
+    const issues: ParsedIssues[] = [];
+    for (const resource of this.raw(kind)) {
+      if (kind.parse === undefined) {
+        entries.push({ resource, object: resource.object });
+        continue;
+      }
+      const { value, errors, warnings } = kind.parse(resource.object);
+      if (value !== undefined) entries.push({ resource, object: value });
+      if (errors.length + warnings.length > 0) issues.push({ resource, errors, warnings });
+    }
+    const parsed = { entries, issues };
+    this.#parsed.set(key, parsed);
+    return parsed;
+  }
+}

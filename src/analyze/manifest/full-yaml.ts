@@ -1,0 +1,48 @@
+import { isCollection, isMap, isScalar, LineCounter, parseAllDocuments, type Node } from "yaml";
+import type { Position } from "../resource.ts";
+import type { PlainDocument } from "./plain-yaml.ts";
+import type { Positions } from "./positions.ts";
+
+export interface YamlFault extends Position {
+  readonly message: string;
+}
+
+/** Any YAML 1.2, with anchors and merges; what is wrong comes beside the documents that are right. */
+export function readFullYaml(text: string): { readonly documents: readonly PlainDocument[]; readonly faults: readonly YamlFault[] } {
+  const lineCounter = new LineCounter();
+  const documents: PlainDocument[] = [];
+  const faults: YamlFault[] = [];
+  const found = parseAllDocuments(text, { lineCounter, prettyErrors: false, merge: true });
+  for (const document of Array.isArray(found) ? found : []) {
+    for (const error of document.errors) {
+      const { line, col } = lineCounter.linePos(error.pos[0]);
+      faults.push({ line, column: col, message: error.message });
+    }
+    if (document.errors.length > 0 || document.contents === null) continue;
+    const positions: Positions = new Map();
+    const value: unknown = document.toJS({ onAnchor: () => undefined });
+    if (value === null) continue;
+    note(document.contents, value, positions, (offset) => {
+      const { line, col } = lineCounter.linePos(offset);
+      return { line, column: col };
+    });
+    documents.push({ value, line: lineCounter.linePos(document.contents.range?.[0] ?? 0).line, positions });
+  }
+  return { documents, faults };
+}
+
+/** Walks nodes and values side by side; what an alias stands for keeps the place of the alias. */
+function note(node: unknown, value: unknown, positions: Positions, positionAt: (offset: number) => Position): void {
+  if (!isCollection(node) || typeof value !== "object" || value === null) return;
+  const own = new Map<string | number, Position>();
+  positions.set(value, own);
+  const record = value as Record<string | number, unknown>;
+  for (const [index, item] of node.items.entries()) {
+    const pair = isMap(node) ? (item as { readonly key: unknown; readonly value: unknown }) : undefined;
+    const key = pair === undefined ? index : isScalar(pair.key) ? String(pair.key.value) : undefined;
+    const place = (pair?.key ?? item) as Node | null;
+    if (key === undefined) continue;
+    if (place?.range !== undefined && place.range !== null) own.set(key, positionAt(place.range[0]));
+    note(pair === undefined ? item : pair.value, record[key], positions, positionAt);
+  }
+}

@@ -1,0 +1,94 @@
+import { matchesLabels, type KubernetesObject } from "../api/index.ts";
+import { daemonSetKind, deploymentKind, namespaceKind, podKind, replicaSetKind, statefulSetKind, type PodSpec, type PodTemplate } from "../api/kubernetes/index.ts";
+import type { Inventory } from "./inventory.ts";
+import type { Resource } from "./resource.ts";
+
+/** A pod, or in files the template that pods will be made from. */
+export interface Workload {
+  readonly resource: Resource;
+  readonly name: string;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly spec: PodSpec;
+  readonly isPod: boolean;
+}
+
+const noSpec: PodSpec = { containers: [] };
+const workloadsOf = new WeakMap<Inventory, readonly Workload[]>();
+
+/** Pods that have not ended; in files, templates of Deployments and their like too. */
+export function workloads(inventory: Inventory): readonly Workload[] {
+  const known = workloadsOf.get(inventory);
+  if (known !== undefined) return known;
+  const found = pods(inventory);
+  // A cluster makes pods from its templates; those of files are only going to be there.
+  for (const kind of [deploymentKind, statefulSetKind, daemonSetKind, replicaSetKind]) {
+    for (const { resource, object } of inventory.of<KubernetesObject>(kind)) {
+      const { replicas, template } = (object as { spec?: { replicas?: number; template?: PodTemplate } }).spec ?? {};
+      if (inventory.options.scope === "cluster" && resource.source === undefined) continue;
+      if (replicas !== 0) found.push(templateWorkload(resource, template));
+    }
+  }
+  workloadsOf.set(inventory, found);
+  return found;
+}
+
+export function pods(inventory: Inventory): Workload[] {
+  return inventory.of(podKind).flatMap(({ resource, object: { metadata, spec = noSpec, status } }) => {
+    if (status?.phase === "Succeeded" || status?.phase === "Failed") return [];
+    return [{ resource, name: metadata.name ?? "", namespace: metadata.namespace ?? "", labels: metadata.labels ?? {}, annotations: metadata.annotations ?? {}, spec, isPod: true }];
+  });
+}
+
+export function templateWorkload(resource: Resource, template: PodTemplate | undefined): Workload {
+  const { name = "", namespace = "" } = resource.object.metadata;
+  return { resource, name, namespace, labels: template?.metadata?.labels ?? {}, annotations: template?.metadata?.annotations ?? {}, spec: template?.spec ?? noSpec, isPod: false };
+}
+
+export function knowsAllWorkloads(inventory: Inventory): boolean {
+  return inventory.options.scope === "cluster" ? inventory.knowsAll(podKind) : workloads(inventory).length > 0;
+}
+
+/** Workloads whose labels hold the wanted ones; none wanted means all. */
+export function selected(found: readonly Workload[], wanted: Readonly<Record<string, string>>, namespace?: string): readonly Workload[] {
+  const isEmpty = Object.keys(wanted).length === 0;
+  return found.filter((workload) => (namespace === undefined || workload.namespace === namespace) && (isEmpty || matchesLabels(wanted, workload.labels)));
+}
+
+export function namespaceLabels(inventory: Inventory, namespace: string): Readonly<Record<string, string>> {
+  return inventory.find(namespaceKind, "", namespace)?.object.metadata.labels ?? {};
+}
+
+export function hasSidecar({ spec }: Workload): boolean {
+  return [...spec.containers, ...(spec.initContainers ?? [])].some(({ name }) => name === "istio-proxy");
+}
+
+/** Whether ztunnel takes the pod's traffic, or its namespace asks for that. */
+export function isAmbient({ annotations, labels, isPod, namespace }: Workload, inventory: Inventory): boolean {
+  if (annotations["ambient.istio.io/redirection"] === "enabled") return true;
+  return !isPod && labels["istio.io/dataplane-mode"] !== "none" && isAmbientNamespace(namespaceLabels(inventory, namespace));
+}
+
+export function isAmbientNamespace(labels: Readonly<Record<string, string>>): boolean {
+  if (labels["istio-injection"] === "enabled" || (labels["istio.io/rev"] ?? "") !== "") return false;
+  return labels["istio.io/dataplane-mode"] === "ambient";
+}
+
+/** Whether the workload has a sidecar or is going to have one. */
+export function isInjected(workload: Workload, inventory: Inventory): boolean {
+  if (hasSidecar(workload)) return true;
+  const said = workload.labels["sidecar.istio.io/inject"] ?? workload.annotations["sidecar.istio.io/inject"];
+  if (said !== undefined) return said === "true";
+  const labels = namespaceLabels(inventory, workload.namespace);
+  return labels["istio-injection"] === "enabled" || (labels["istio-injection"] === undefined && (labels["istio.io/rev"] ?? "") !== "");
+}
+
+export function isInMesh(workload: Workload, inventory: Inventory): boolean {
+  return isInjected(workload, inventory) || isAmbient(workload, inventory);
+}
+
+/** Parts of the mesh itself, which no user wrote. */
+export function isControlPlane({ object: { metadata } }: Resource): boolean {
+  return metadata.labels?.["istio"] !== undefined || metadata.labels?.["release"] === "istio";
+}

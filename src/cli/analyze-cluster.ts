@@ -1,0 +1,100 @@
+import { messageOf, transientError, userError } from "../base/index.ts";
+import type { KindDefinition, KubernetesObject, UntypedObject } from "../api/index.ts";
+import { gatewayApiKinds } from "../api/gateway/index.ts";
+import { istioKinds, parseMeshConfig, type MeshConfig } from "../api/istio/index.ts";
+import {
+  configMapKind,
+  customResourceDefinitionKind,
+  deploymentKind,
+  mutatingWebhookConfigurationKind,
+  namespaceKind,
+  podKind,
+  secretKind,
+  serviceKind,
+} from "../api/kubernetes/index.ts";
+import { isKubeCode, type KubeClient } from "../kube/index.ts";
+
+/** What a cluster holds of all that analysis reads. */
+export interface ClusterContents {
+  readonly objects: readonly UntypedObject[];
+  /** `group/Kind`s that may not be listed, with the server's words. */
+  readonly unread: ReadonlyMap<string, string>;
+  /** `group/Kind`s that have no definition there. */
+  readonly notServed: ReadonlySet<string>;
+}
+
+const kubernetesKinds: readonly KindDefinition[] = [namespaceKind, serviceKind, podKind, deploymentKind, secretKind, configMapKind, mutatingWebhookConfigurationKind, customResourceDefinitionKind];
+const revisionLabel = "istio.io/rev";
+/** Lists asked for at one time. */
+const maxLists = 8;
+
+/** Reads everything. Kinds that may not be read are left out and named; a cluster that does not answer is an error. */
+export async function readCluster(client: KubeClient, { istioNamespace, revision }: { readonly istioNamespace: string; readonly revision: string }, timeoutMs: number): Promise<ClusterContents> {
+  const objects: UntypedObject[] = [];
+  const unread = new Map<string, string>();
+  const notServed = new Set<string>();
+  const waiting = [...kubernetesKinds, ...istioKinds, ...gatewayApiKinds];
+  const deadline = AbortSignal.timeout(timeoutMs);
+  const work = async (): Promise<void> => {
+    for (let kind = waiting.shift(); kind !== undefined; kind = waiting.shift()) {
+      if (deadline.aborted) throw transientError("analysis-timeout", `the cluster's objects could not be read within ${timeoutMs / 1000} s`, { hint: "pass a longer --timeout" });
+      try {
+        objects.push(...(await readKind(client, kind, istioNamespace)));
+      } catch (error) {
+        if (isKubeCode(error, "not-found")) notServed.add(`${kind.group}/${kind.kind}`);
+        else if (isKubeCode(error, "forbidden")) unread.set(`${kind.group}/${kind.kind}`, messageOf(error));
+        else throw error;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: maxLists }, work));
+  return { objects: objects.filter((object) => isOfRevision(object, revision)), unread, notServed };
+}
+
+async function readKind(client: KubeClient, kind: KindDefinition, istioNamespace: string): Promise<readonly UntypedObject[]> {
+  const { items } = await client.list<KubernetesObject>(kind, kind === configMapKind ? { namespace: istioNamespace } : {});
+  const apiVersion = kind.group === "" ? kind.versions[0] : `${kind.group}/${kind.versions[0]}`;
+  return items.map((item) => ({ ...item, apiVersion: item.apiVersion ?? apiVersion, kind: item.kind ?? kind.kind }));
+}
+
+/** Objects that name a revision are for that one only; others are for all. */
+function isOfRevision({ apiVersion = "", metadata }: UntypedObject, revision: string): boolean {
+  const own = metadata.labels?.[revisionLabel];
+  return own === undefined || !apiVersion.includes("istio.io/") || own === revision;
+}
+
+/** Refuses a revision that no control plane of the cluster has, by name. */
+export function checkRevision({ objects, unread }: ClusterContents, revision: string): void {
+  if (revision === "default" || unread.size > 0) return;
+  const known = new Set(
+    objects.flatMap(({ kind, metadata: { labels = {} } }) => {
+      const isControlPlane = kind === "MutatingWebhookConfiguration" || (kind === "Deployment" && labels["app"] === "istiod");
+      return isControlPlane ? [labels[revisionLabel] ?? [], labels["istio.io/tag"] ?? []].flat() : [];
+    }),
+  );
+  if (known.has(revision)) return;
+  const names = [...known].toSorted();
+  throw userError("revision-unknown", `there is no revision or tag "${revision}" in the cluster`, { hint: names.length === 0 ? "no control plane is installed: serin install" : `there ${names.length === 1 ? "is" : "are"} ${names.join(", ")}` });
+}
+
+/** The mesh config of a revision, with its defaults; undefined where there is none. */
+export async function meshConfigOf({ objects }: ClusterContents, { istioNamespace, revision }: { readonly istioNamespace: string; readonly revision: string }): Promise<MeshConfig | undefined> {
+  const name = revision === "default" ? "istio" : `istio-${revision}`;
+  const found = objects.find(({ kind, metadata }) => kind === "ConfigMap" && metadata.namespace === istioNamespace && metadata.name === name);
+  const text = (found?.["data"] as Record<string, string> | undefined)?.["mesh"];
+  return text === undefined ? undefined : await readMeshConfig(text, `ConfigMap ${istioNamespace}/${name}`);
+}
+
+export async function readMeshConfig(text: string, where: string): Promise<MeshConfig> {
+  const { parse } = await import("yaml");
+  let raw: unknown;
+  try {
+    raw = parse(text);
+  } catch (error) {
+    throw userError("mesh-config-invalid", `${where}: ${messageOf(error)}`);
+  }
+  const parsed = parseMeshConfig(raw);
+  if (parsed.value !== undefined) return parsed.value;
+  const { path, message } = parsed.errors[0];
+  throw userError("mesh-config-invalid", `${where}: ${path} ${message}`);
+}

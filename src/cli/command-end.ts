@@ -1,0 +1,11 @@
+import { SerinError } from "../base/index.ts";
+
+/** Ends the command with an exit code that says what it found; nothing has gone wrong with the command itself, and nothing more is printed. */
+export class CommandEnd extends SerinError {
+  readonly exitCode: number;
+
+  constructor(code: string, exitCode: number) {
+    super("user", code, "");
+    this.exitCode = exitCode;
+  }
+}

@@ -1,0 +1,59 @@
+import { readdir, stat } from "node:fs/promises";
+import { extname, join } from "node:path";
+import { messageOf, userError } from "../base/index.ts";
+import { readManifest, type Manifest, type ManifestFault } from "../analyze/index.ts";
+import type { CliContext } from "./context.ts";
+
+const extensions = [".json", ".yaml", ".yml"];
+
+export interface ReadManifests extends Manifest {
+  /** As they were named, files of directories below these; `-` is standard input. */
+  readonly files: readonly string[];
+}
+
+/**
+ * The objects of files and of directories with all below them. What is not YAML or JSON by its name is passed over, and said;
+ * a path that is not there is a user error.
+ */
+export async function readManifests(paths: readonly string[], context: CliContext): Promise<ReadManifests> {
+  const files = (await Promise.all(paths.map(async (path) => await filesOf(path, context)))).flat();
+  const manifests = await Promise.all(files.map(async (file) => await readManifest(file, await readOrRefuse(file, context))));
+  return { files, resources: manifests.flatMap(({ resources }) => resources), faults: manifests.flatMap(({ faults }) => faults) };
+}
+
+async function filesOf(path: string, context: CliContext): Promise<readonly string[]> {
+  if (path === "-") {
+    if (context.interactive) context.err("Reading from stdin:\n");
+    return [path];
+  }
+  const found = await stat(path).catch((error: unknown) => {
+    throw userError("file-unreadable", `cannot read ${path}: ${isMissing(error) ? "there is no such file or directory" : messageOf(error)}`);
+  });
+  if (!found.isDirectory()) return accepted(path, context) ? [path] : [];
+  const below = await readdir(path, { recursive: true, withFileTypes: true });
+  const files = below.filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name));
+  return files.toSorted().filter((file) => accepted(file, context));
+}
+
+function accepted(file: string, context: CliContext): boolean {
+  if (extensions.includes(extname(file))) return true;
+  context.err(`Skipping file ${file}, recognized file extensions are: ${extensions.join(", ")}\n`);
+  return false;
+}
+
+async function readOrRefuse(file: string, context: CliContext): Promise<string> {
+  try {
+    return await context.readFile(file);
+  } catch (error) {
+    throw userError("file-unreadable", `cannot read ${file}: ${messageOf(error)}`);
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return (error as { code?: unknown }).code === "ENOENT";
+}
+
+/** `file.yaml:3:7: what is wrong`. */
+export function faultText({ file, position, message }: ManifestFault): string {
+  return `${[file, ...(position === undefined ? [] : [position.line, position.column])].join(":")}: ${message}`;
+}
