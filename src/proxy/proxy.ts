@@ -199,7 +199,7 @@ export class Proxy {
       logThreshold: this.#options.logThreshold,
       startedMs: this.#startedMs,
       nowMs: () => clock.nowMs(),
-      state: () => (shutdown.drain.aborted || !this.#healthy ? "DRAINING" : this.#wasReady || this.#config.pending().length === 0 ? "LIVE" : "INITIALIZING"),
+      state: () => (shutdown.drain.aborted || !this.#healthy ? "DRAINING" : this.#pending().length === 0 ? "LIVE" : "INITIALIZING"),
       drainListeners: (inboundOnly) => this.#listeners.drain(inboundOnly),
       setHealth: (healthy) => (this.#healthy = healthy),
       quit,
@@ -230,12 +230,19 @@ export class Proxy {
   #readiness(): { status: number; body: string } {
     if (this.#draining) return { status: 503, body: "draining\n" };
     if (!this.#healthy) return { status: 503, body: "not ready: the health check was made to fail\n" };
-    const pending = this.#wasReady ? [] : [...this.#config.pending(), ...(this.#options.dns?.pending() ?? [])];
+    const pending = this.#pending();
     if (pending.length > 0) return { status: 503, body: `not ready, pending: ${pending.join(", ")}\n` };
     if (!this.#wasReady) this.#options.log.info("ready", { listeners: [...this.#listeners.listeners()].length });
     // Once ready, only leaving makes us unready: a control plane that is away must not take gateways out of service.
     this.#wasReady = true;
     return { status: 200, body: "ready\n" };
+  }
+
+  /** What is waited for before the pod may get traffic: without its certificate, every peer's handshake would fail. */
+  #pending(): readonly string[] {
+    if (this.#wasReady) return [];
+    const own = this.#certificates.peek(this.#identity) === undefined ? ["the workload's certificate"] : [];
+    return [...this.#config.pending(), ...(this.#options.dns?.pending() ?? []), ...own];
   }
 
   #sweep(): void {
