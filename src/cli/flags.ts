@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { userError } from "../base/index.ts";
-import type { ConnectionFlags } from "./context.ts";
+import type { CliContext, ConnectionFlags } from "./context.ts";
 
 /** Flags of every verb, as istioctl has them. */
 export interface CommonFlags extends ConnectionFlags {
@@ -27,6 +27,11 @@ export const commonFlags: readonly CommonFlag[] = [
 
 export const defaultIstioNamespace = "istio-system";
 
+/** The namespace that is named, else the one of the kubeconfig's context. */
+export async function namespaceOf(flags: CommonFlags, context: CliContext): Promise<string> {
+  return flags.namespace ?? (await context.defaultNamespace(flags));
+}
+
 export function istioNamespaceOf({ istioNamespace }: CommonFlags): string {
   return istioNamespace ?? defaultIstioNamespace;
 }
@@ -44,4 +49,13 @@ export function portFlag(value: string): number {
 
 export function revisionFlag(command: Command): Command {
   return command.option("-r, --revision <revision>", "the control plane's revision");
+}
+
+const unitsMs: Readonly<Record<string, number>> = { "": 1000, ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** For a flag's parser: `90`, `90s`, `1m30s`, `500ms` in milliseconds. */
+export function durationFlag(value: string): number {
+  const parts = [...value.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|$)/g)];
+  if (parts.length === 0 || parts.map(([part]) => part).join("") !== value) throw userError("duration-invalid", `a time must be such as 90s or 2m, got "${value}"`);
+  return parts.reduce((sum, [, number = "", unit = ""]) => sum + Number(number) * (unitsMs[unit] ?? 0), 0);
 }

@@ -3,7 +3,7 @@ import { daemonSetKind, deploymentKind, jobKind, podKind, replicaSetKind, servic
 import type { KindDefinition, KubernetesObject, LabelSelector } from "../api/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import type { CliContext } from "./context.ts";
-import type { CommonFlags } from "./flags.ts";
+import { namespaceOf, type CommonFlags } from "./flags.ts";
 
 type Selecting = KubernetesObject & { readonly spec?: { readonly selector?: LabelSelector | Readonly<Record<string, string>> } };
 
@@ -29,7 +29,7 @@ export async function parseResourceName(text: string, flags: CommonFlags, contex
   const [, type = "pod", rest = ""] = /^(?:([^/]*)\/)?(.*)$/.exec(text) ?? [];
   const dot = rest.lastIndexOf(".");
   const name = dot === -1 ? rest : rest.slice(0, dot);
-  const namespace = dot === -1 ? (flags.namespace ?? (await context.defaultNamespace(flags))) : rest.slice(dot + 1);
+  const namespace = dot === -1 ? await namespaceOf(flags, context) : rest.slice(dot + 1);
   if (name === "" || namespace === "") throw userError("name-invalid", `"${text}" names no pod: expected [<type>/]<name>[.<namespace>]`);
   return { type, name, namespace };
 }
@@ -54,7 +54,7 @@ export async function findPods(client: KubeClient, text: string, flags: CommonFl
 
 /** The pods that `-l` selects in the namespace of the flags. */
 export async function findPodsByLabel(client: KubeClient, selector: string, flags: CommonFlags, context: CliContext): Promise<readonly Pod[]> {
-  const namespace = flags.namespace ?? (await context.defaultNamespace(flags));
+  const namespace = await namespaceOf(flags, context);
   const pods = await podsOfSelector(client, selector, namespace);
   if (pods.length === 0) throw userError("no-pods", `no pod in namespace ${namespace} has the labels ${selector}`, { hint: "another namespace is named by -n" });
   return pods;

@@ -28,6 +28,7 @@ export const verbs: readonly Verb[] = [
   { name: "proxy-status", aliases: ["ps"], summary: "every connected proxy and what it has acknowledged; for one, what differs", load: async () => (await import("./status.ts")).statusCommands },
   { name: "proxy-config", aliases: ["pc"], summary: "what a sidecar, gateway or waypoint is configured with", load: async () => (await import("./proxy-config/index.ts")).proxyConfigCommands },
   { name: "ztunnel-config", aliases: ["zc"], summary: "what a ztunnel knows and does", load: async () => (await import("./ztunnel-config.ts")).ztunnelConfigCommands },
+  { name: "waypoint", summary: "L7 proxies of ambient namespaces, services and pods", load: async () => (await import("./waypoint.ts")).waypointCommands },
   { name: "analyze", summary: "what is wrong, or surprising, in files and in the cluster", load: async () => (await import("./analyze.ts")).analyzeCommand },
   { name: "validate", aliases: ["v"], summary: "whether files hold what would be taken", load: async () => (await import("./validate.ts")).validateCommand },
   { name: "completion", summary: "a script that completes verbs and flags in a shell", load: async () => (await import("./completion.ts")).completionCommands },

@@ -71,7 +71,7 @@ export class FakeContext implements CliContext {
 
 /** Of a client, what the verbs use: lists with equality selectors, GET and apply. */
 function fakeClient({ objects = {}, answers = {} }: FakeCluster, applied: string[]): KubeClient {
-  const client: Pick<KubeClient, "get" | "list" | "apply" | "patchMerge" | "raw"> = {
+  const client: Pick<KubeClient, "get" | "list" | "apply" | "patchMerge" | "delete" | "raw"> = {
     get: async <Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string, namespace?: string) =>
       (objects[kind.kind] ?? []).find(({ metadata }) => metadata.name === name && metadata.namespace === namespace) as Value | undefined,
     apply: async (kind, object) => {
@@ -82,6 +82,7 @@ function fakeClient({ objects = {}, answers = {} }: FakeCluster, applied: string
       applied.push(`patch ${kind.kind}/${name}`);
       return { metadata: { name } } as Value;
     },
+    delete: async (kind, name) => void applied.push(`delete ${kind.kind}/${name}`),
     list: async <Value extends KubernetesObject>(kind: KindDefinition<Value>, { namespace, labelSelector = "" }: ListOptions = {}) => {
       const wanted = labelSelector.split(",").filter((part) => part !== "").map((part) => part.split("="));
       const items = (objects[kind.kind] ?? []).filter(
