@@ -19,6 +19,9 @@ const parts = {
   rollout: ["base", "api", "wire", "telemetry", "kube", "install"],
   cli: ["base", "api", "wire", "telemetry", "kube", "install", "inject", "analyze"],
   dashboard: ["base", "api", "wire", "telemetry", "kube", "analyze"],
+  promql: ["base"],
+  "metrics-store": ["base", "api", "telemetry", "kube", "promql"],
+  addons: ["base", "api", "telemetry", "kube"],
 };
 
 const forbidden = Object.entries(parts).map(([part, allowed]) => ({
@@ -48,10 +51,10 @@ module.exports = {
     },
     {
       name: "pure-middle",
-      comment: "api, wire, install, inject, analyze, model, translate and decide are pure: no node:*",
+      comment: "api, wire, promql, install, inject, analyze, model, translate and decide are pure: no node:*",
       severity: "error",
       from: {
-        path: "^src/(api|wire|install|inject|analyze|controlplane/model|controlplane/translate|rollout/decide)/",
+        path: "^src/(api|wire|promql|install|inject|analyze|controlplane/model|controlplane/translate|rollout/decide)/",
         pathNot: "\\.test\\.ts$",
       },
       to: { dependencyTypes: ["core"] },

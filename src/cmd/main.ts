@@ -34,6 +34,9 @@ const roles: Readonly<Record<string, () => Promise<RoleModule>>> = {
   "cluster-node": () => import("./cluster-node.ts"),
   cluster: () => import("./cluster.ts"),
   doctor: () => import("./doctor.ts"),
+  prometheus: () => import("./prometheus.ts"),
+  kiali: () => import("./kiali.ts"),
+  grafana: () => import("./grafana.ts"),
 };
 
 /** What init containers and hooks of a pod do must not load a whole proxy first. */

@@ -1,0 +1,129 @@
+/** What of a dashboard's JSON is shown: its panels' queries, and the variables in them. */
+export interface Dashboard {
+  readonly uid: string;
+  readonly title: string;
+  readonly folder: string;
+  readonly tags: readonly string[];
+  readonly variables: readonly DashboardVariable[];
+  readonly panels: readonly DashboardPanel[];
+  /** As provisioned, for the API. */
+  readonly json: unknown;
+}
+
+export interface DashboardVariable {
+  readonly name: string;
+  readonly kind: string;
+  readonly label: string;
+  /** Of a query variable: `label_values(metric, label)`. */
+  readonly query: string;
+  /** Of a variable that names its values itself. */
+  readonly values: readonly string[];
+  readonly includeAll: boolean;
+  readonly allValue: string | undefined;
+}
+
+export interface DashboardPanel {
+  readonly title: string;
+  readonly unit: string;
+  /** The row that it stands under; empty for none. */
+  readonly row: string;
+  readonly targets: readonly { readonly expression: string; readonly legend: string }[];
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function fieldsOf(value: unknown): Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Fields) : {};
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+/** Reads a dashboard's JSON leniently: what is not as expected is left out. `name` stands for a missing uid. */
+export function readDashboard(raw: unknown, name: string, folder: string): Dashboard {
+  const json = fieldsOf(raw);
+  const panels: DashboardPanel[] = [];
+  collectPanels(listOf(json["panels"]), "", panels);
+  return {
+    uid: textOf(json["uid"]) === "" ? name : textOf(json["uid"]),
+    title: textOf(json["title"]) === "" ? name : textOf(json["title"]),
+    folder,
+    tags: listOf(json["tags"]).map(textOf),
+    variables: listOf(fieldsOf(json["templating"])["list"]).map(readVariable),
+    panels,
+    json: raw,
+  };
+}
+
+function collectPanels(raw: readonly unknown[], row: string, panels: DashboardPanel[]): void {
+  let current = row;
+  for (const entry of raw) {
+    const panel = fieldsOf(entry);
+    if (panel["type"] === "row") {
+      current = textOf(panel["title"]);
+      collectPanels(listOf(panel["panels"]), current, panels);
+      continue;
+    }
+    const targets = listOf(panel["targets"]).map(fieldsOf).map((target) => ({ expression: textOf(target["expr"]), legend: textOf(target["legendFormat"]) }));
+    const asked = targets.filter(({ expression }) => expression !== "");
+    if (asked.length > 0) panels.push({ title: textOf(panel["title"]), unit: unitOf(panel), row: current, targets: asked });
+  }
+}
+
+function unitOf(panel: Fields): string {
+  return textOf(fieldsOf(fieldsOf(panel["fieldConfig"])["defaults"])["unit"]) || textOf(panel["format"]) || textOf(fieldsOf(listOf(panel["yaxes"])[0])["format"]);
+}
+
+function readVariable(raw: unknown): DashboardVariable {
+  const variable = fieldsOf(raw);
+  const { query } = variable;
+  const kind = textOf(variable["type"]);
+  const text = typeof query === "string" ? query : textOf(fieldsOf(query)["query"]);
+  const options = listOf(variable["options"]).map((option) => textOf(fieldsOf(option)["value"])).filter((value) => value !== "" && value !== "$__all");
+  const written = kind === "custom" || kind === "interval" || kind === "constant" ? text.split(",").map((value) => value.trim()).filter((value) => value !== "") : [];
+  return {
+    name: textOf(variable["name"]),
+    kind,
+    label: textOf(variable["label"]) || textOf(variable["name"]),
+    query: kind === "query" ? text : "",
+    values: options.length > 0 ? options : written,
+    includeAll: variable["includeAll"] === true,
+    allValue: typeof variable["allValue"] === "string" ? variable["allValue"] : undefined,
+  };
+}
+
+export type VariableValues = ReadonlyMap<string, string>;
+
+const labelValues = /^\s*label_values\(\s*(?:([\s\S]+)\s*,\s*)?([a-zA-Z_][a-zA-Z0-9_]*)\s*\)\s*$/;
+const queryResult = /^\s*query_result\(([\s\S]*)\)\s*$/;
+
+/** What a variable's query asks of Prometheus; undefined for a form that is not known here. */
+export function variableQuery(query: string, values: VariableValues): { readonly expression: string; readonly label: string | undefined } | undefined {
+  const [, metric, label] = labelValues.exec(query) ?? [];
+  if (label !== undefined) return { expression: `group by (${label}) (${fillIn(metric ?? `{${label}!=""}`, values)})`, label };
+  const [, asked] = queryResult.exec(query) ?? [];
+  return asked === undefined ? undefined : { expression: fillIn(asked, values), label: undefined };
+}
+
+const reference = /\$(?:\{(\w+)(?::\w+)?\}|(\w+))|\[\[(\w+)\]\]/g;
+/** What Grafana fills in by itself, for values of now. */
+const builtIn: Readonly<Record<string, string>> = { __rate_interval: "1m", __interval: "15s", __range: "5m", __range_s: "300", __interval_ms: "15000", interval: "1m" };
+
+/** A query with its variables' values in their places. */
+export function fillIn(expression: string, values: VariableValues): string {
+  return expression.replaceAll(reference, (whole, braced?: string, bare?: string, bracketed?: string) => {
+    const name = braced ?? bare ?? bracketed ?? "";
+    return values.get(name) ?? builtIn[name] ?? whole;
+  });
+}
+
+/** A legend with `{{label}}` filled in; the labels themselves without one. */
+export function legendText(legend: string, labels: Readonly<Record<string, string>>): string {
+  if (legend !== "" && legend !== "__auto") return legend.replaceAll(/\{\{\s*(\w+)\s*\}\}/g, (_, name: string) => labels[name] ?? "");
+  return Object.entries(labels).filter(([name]) => name !== "__name__").map(([name, value]) => `${name}=${value}`).join(", ");
+}

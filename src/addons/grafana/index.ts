@@ -1,0 +1,1 @@
+export { GrafanaApi, type GrafanaApiOptions } from "./grafana-api.ts";

@@ -1,0 +1,2 @@
+export { KialiApi, type KialiApiOptions } from "./kiali-api.ts";
+export { parseKialiConfig, type KialiConfig } from "./kiali-config.ts";

@@ -1,0 +1,45 @@
+import { parse } from "yaml";
+import { messageOf, userError } from "../../base/index.ts";
+
+/** What of Kiali's configuration this page goes by; everything else is taken and has no effect. */
+export interface KialiConfig {
+  readonly prometheusUrl: string;
+  readonly rootNamespace: string;
+  readonly port: number;
+  /** `/kiali`, no slash at the end; empty for the root. */
+  readonly webRoot: string;
+  readonly metricsPort: number;
+}
+
+const defaultPort = 20_001;
+const defaultMetricsPort = 9090;
+
+/** Reads `config.yaml` of Kiali's ConfigMap. Throws a user error when it is no YAML or one of these fields is no such value. */
+export function parseKialiConfig(text: string, source: string): KialiConfig {
+  let document: unknown;
+  try {
+    document = parse(text);
+  } catch (error) {
+    throw userError("kiali-config-invalid", `${source} is no YAML: ${messageOf(error)}`);
+  }
+  const at = (...path: readonly string[]): unknown => path.reduce<unknown>((value, name) => (typeof value === "object" && value !== null ? (value as Record<string, unknown>)[name] : undefined), document);
+  const readText = (fallback: string, ...path: readonly string[]): string => {
+    const value = at(...path) ?? fallback;
+    if (typeof value !== "string") throw userError("kiali-config-invalid", `${source}: ${path.join(".")}: expected text`);
+    return value === "" ? fallback : value;
+  };
+  const port = (fallback: number, ...path: readonly string[]): number => {
+    const value = Number(at(...path) ?? fallback);
+    if (!Number.isInteger(value) || value < 1 || value > 65_535) throw userError("kiali-config-invalid", `${source}: ${path.join(".")}: expected a port`);
+    return value;
+  };
+  const rootNamespace = readText("istio-system", "external_services", "istio", "root_namespace");
+  const metrics = at("server", "observability", "metrics", "port") === undefined ? ["server", "metrics_port"] : ["server", "observability", "metrics", "port"];
+  return {
+    rootNamespace,
+    prometheusUrl: readText(`http://prometheus.${rootNamespace}:9090`, "external_services", "prometheus", "url"),
+    port: port(defaultPort, "server", "port"),
+    webRoot: readText("/kiali", "server", "web_root").replace(/\/+$/, ""),
+    metricsPort: port(defaultMetricsPort, ...metrics),
+  };
+}

@@ -1,0 +1,2 @@
+export { watchConfiguration } from "./configuration-reloader.ts";
+export { prometheusPage } from "./prometheus-pages.ts";

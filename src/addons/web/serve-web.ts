@@ -1,0 +1,87 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { aborted, describeError, messageOf, userError, type Logger } from "../../base/index.ts";
+
+export interface WebRequest {
+  readonly method: string;
+  /** Without the query, decoded nowhere. */
+  readonly path: string;
+  /** Of the query and, for a POST, of the form in the body. */
+  readonly params: URLSearchParams;
+}
+
+export interface WebAnswer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export type WebHandler = (request: WebRequest) => Promise<WebAnswer>;
+
+export interface ServeWebOptions {
+  /** Empty: all addresses. */
+  readonly host: string;
+  readonly port: number;
+  readonly log: Logger;
+}
+
+/** Longer forms are refused. */
+const maxBodyBytes = 1 << 20;
+
+/** Serves plain HTTP until the signal is aborted. Throws a user error when the port cannot be listened on. */
+export async function serveWeb(handle: WebHandler, { host, port, log }: ServeWebOptions, signal: AbortSignal): Promise<void> {
+  const server = createServer((request, response) => {
+    void answer(request, response, handle).catch((error: unknown) => {
+      log.warn("a request failed", { url: request.url, error: describeError(error) });
+      if (!response.headersSent) response.writeHead(500, { "content-type": "text/plain; charset=utf-8" });
+      response.end(`${messageOf(error)}\n`);
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (cause) => reject(userError("listen-failed", `cannot listen on ${host === "" ? "*" : host}:${port}: ${messageOf(cause)}`, { cause })));
+    server.listen({ port, ...(host === "" ? {} : { host }) }, resolve);
+  });
+  log.info("listening", { host, port });
+  await aborted(signal);
+  server.close();
+  server.closeAllConnections();
+}
+
+async function answer(request: IncomingMessage, response: ServerResponse, handle: WebHandler): Promise<void> {
+  const url = URL.parse(request.url ?? "/", "http://localhost");
+  if (url === null) {
+    response.writeHead(400).end("the request's path is no URL\n");
+    return;
+  }
+  const params = url.searchParams;
+  if (request.method === "POST") for (const [name, value] of new URLSearchParams(await formOf(request))) params.append(name, value);
+  const { status, contentType, body, headers = {} } = await handle({ method: request.method ?? "GET", path: url.pathname, params });
+  response.writeHead(status, { "content-type": contentType, "content-length": Buffer.byteLength(body), ...headers });
+  response.end(request.method === "HEAD" ? undefined : body);
+}
+
+async function formOf(request: IncomingMessage): Promise<string> {
+  if (request.headers["content-type"]?.startsWith("application/x-www-form-urlencoded") !== true) return "";
+  let body = "";
+  for await (const chunk of request.setEncoding("utf8") as AsyncIterable<string>) {
+    body += chunk;
+    if (body.length > maxBodyBytes) throw userError("body-too-long", `the form is longer than ${maxBodyBytes} bytes`);
+  }
+  return body;
+}
+
+export function htmlAnswer(body: string, status = 200): WebAnswer {
+  return { status, contentType: "text/html; charset=utf-8", body };
+}
+
+export function jsonAnswer(value: unknown, status = 200): WebAnswer {
+  return { status, contentType: "application/json", body: JSON.stringify(value) };
+}
+
+export function textAnswer(body: string, status = 200): WebAnswer {
+  return { status, contentType: "text/plain; charset=utf-8", body };
+}
+
+export function redirectTo(location: string): WebAnswer {
+  return { ...textAnswer(`${location}\n`, 302), headers: { location } };
+}

@@ -1,0 +1,123 @@
+// The metrics store in Prometheus' place, by Prometheus' flags; `serin prometheus reloader` is the container beside it that
+// watches the configuration.
+import { readFile } from "node:fs/promises";
+import { messageOf, systemClock, userError, type Environment, type Logger } from "../base/index.ts";
+import { prometheusPage, watchConfiguration } from "../addons/prometheus/index.ts";
+import { readFlags, serveWeb, textAnswer, type WebHandler, type WebRequest } from "../addons/web/index.ts";
+import { createKubeClient, loadInClusterConfig } from "../kube/index.ts";
+import { fetchMetrics, parseScrapeConfig, PrometheusApi, SampleStore, Scraper } from "../metrics-store/index.ts";
+import { parseDurationMs } from "../promql/index.ts";
+import { addProcessMetrics, MetricsRegistry, prometheusContentType, renderPrometheus } from "../telemetry/index.ts";
+import type { RoleContext } from "./role.ts";
+
+const defaultConfigFile = "/etc/prometheus/prometheus.yml";
+const defaultAddress = "0.0.0.0:9090";
+
+export async function run(context: RoleContext): Promise<number> {
+  const [mode, ...rest] = context.args;
+  if (mode === "reloader") return await runReloader(context, readFlags(rest));
+  return await runStore(context, readFlags(context.args));
+}
+
+async function runReloader({ log, shutdown }: RoleContext, flags: ReadonlyMap<string, string>): Promise<number> {
+  const directory = flags.get("watched-dir") ?? flags.get("volume-dir");
+  const reloadUrl = flags.get("reload-url") ?? flags.get("webhook-url");
+  if (directory === undefined || reloadUrl === undefined) throw userError("flag-missing", "the reloader needs --watched-dir and --reload-url", { hint: "older names are --volume-dir and --webhook-url" });
+  const address = flags.get("listen-address");
+  const health: WebHandler = async ({ path }) => (path === "/healthz" ? textAnswer("OK") : textAnswer("not found\n", 404));
+  await Promise.all([
+    watchConfiguration({ directory, reloadUrl, clock: systemClock, log }, shutdown.drain),
+    address === undefined ? Promise.resolve() : serveWeb(health, { ...hostAndPort("listen-address", address), log }, shutdown.drain),
+  ]);
+  return 0;
+}
+
+async function runStore({ env, log, shutdown, release }: RoleContext, flags: ReadonlyMap<string, string>): Promise<number> {
+  const path = flags.get("config.file") ?? defaultConfigFile;
+  let text = await readConfig(path);
+  const config = parseScrapeConfig(text, path);
+  for (const warning of config.warnings) log.warn(warning);
+  const store = new SampleStore(retentionOf(flags));
+  const scraper = new Scraper(config, { store, fetch: fetchMetrics, clock: systemClock, log, namespace: env["POD_NAMESPACE"] ?? "", ...(await clusterOf(env, log)) });
+  const reload = async (): Promise<void> => {
+    const changed = await readConfig(path);
+    const parsed = parseScrapeConfig(changed, path);
+    for (const warning of parsed.warnings) log.warn(warning);
+    text = changed;
+    scraper.reconfigure(parsed);
+    log.info("configuration read again", { path });
+  };
+  process.on("SIGHUP", () => void reload().catch((error: unknown) => log.error("the configuration stays as it was", { error: messageOf(error) })));
+  const api = new PrometheusApi({
+    store,
+    scraper,
+    clock: systemClock,
+    build: { version: (env["PROMETHEUS_VERSION"] ?? release.version).replace(/^v/, ""), revision: release.version },
+    flags: Object.fromEntries(flags),
+    configText: () => text,
+    reload: flags.has("web.enable-lifecycle") ? reload : undefined,
+  });
+  const handle = handlerOf(api, store);
+  await Promise.all([scraper.run(shutdown.drain), serveWeb(handle, { ...hostAndPort("web.listen-address", flags.get("web.listen-address") ?? defaultAddress), log }, shutdown.drain)]);
+  return 0;
+}
+
+function handlerOf(api: PrometheusApi, store: SampleStore): WebHandler {
+  const registry = new MetricsRegistry();
+  addProcessMetrics(registry, process);
+  addStoreMetrics(registry, store);
+  const ask = async (path: string, params: Readonly<Record<string, string>>): Promise<{ data: unknown } | { error: string }> => {
+    const answer = await api.handle({ method: "GET", path, params: new URLSearchParams(params) });
+    return JSON.parse(answer?.body ?? '{"error":"not found"}') as { data: unknown } | { error: string };
+  };
+  return async (request: WebRequest) => {
+    if (request.path === "/metrics") return { status: 200, contentType: prometheusContentType, body: renderPrometheus(registry) };
+    return (await api.handle(request)) ?? (await prometheusPage(request, ask)) ?? textAnswer("404 page not found\n", 404);
+  };
+}
+
+function addStoreMetrics(registry: MetricsRegistry, store: SampleStore): void {
+  const series = registry.gauge("prometheus_tsdb_head_series", "Series in the store.").labels();
+  const appended = registry.counter("prometheus_tsdb_head_samples_appended_total", "Samples that were taken.").labels();
+  const bytes = registry.gauge("serin_metrics_store_sample_bytes", "What the samples take in memory.").labels();
+  const refused = registry.counter("serin_metrics_store_refused_total", "Samples that were not taken, by reason.", ["reason"]);
+  registry.onCollect(() => {
+    const { stats } = store;
+    series.set(stats.series);
+    bytes.set(stats.sampleBytes);
+    appended.add(stats.appended - appended.value);
+    for (const [reason, count] of Object.entries(stats.refused)) {
+      const counter = refused.labels(reason);
+      counter.add(count - counter.value);
+    }
+  });
+}
+
+async function readConfig(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    throw userError("scrape-config-missing", `cannot read the configuration ${path}: ${messageOf(cause)}`, { cause, hint: "name it by --config.file" });
+  }
+}
+
+async function clusterOf(env: Environment, log: Logger): Promise<{ client?: ReturnType<typeof createKubeClient> }> {
+  if (env["KUBERNETES_SERVICE_HOST"] === undefined) return {};
+  return { client: createKubeClient(await loadInClusterConfig(env), { log, clock: systemClock, userAgent: "prometheus" }) };
+}
+
+function retentionOf(flags: ReadonlyMap<string, string>): { readonly retentionMs?: number } {
+  const text = flags.get("storage.tsdb.retention.time") ?? flags.get("storage.tsdb.retention");
+  if (text === undefined) return {};
+  const retentionMs = parseDurationMs(text);
+  if (retentionMs === undefined) throw userError("flag-invalid", `--storage.tsdb.retention.time: expected a duration such as 15d, got "${text}"`);
+  return { retentionMs };
+}
+
+function hostAndPort(flag: string, address: string): { readonly host: string; readonly port: number } {
+  const at = address.lastIndexOf(":");
+  const port = Number(address.slice(at + 1));
+  if (at === -1 || !Number.isInteger(port) || port < 1 || port > 65_535) throw userError("flag-invalid", `--${flag}: expected host:port, got "${address}"`);
+  const host = address.slice(0, at).replaceAll(/[[\]]/g, "");
+  return { host: host === "0.0.0.0" ? "" : host, port };
+}

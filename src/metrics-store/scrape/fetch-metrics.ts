@@ -1,0 +1,57 @@
+import { readFile } from "node:fs/promises";
+import { request as httpRequest, type IncomingMessage, type RequestOptions } from "node:http";
+import { request as httpsRequest } from "node:https";
+import { transientError } from "../../base/index.ts";
+import type { ScrapeAccess } from "./scrape-config.ts";
+import type { ScrapeTarget } from "./targets.ts";
+
+/** The text that a target exposes; fails when it does not answer 200 before the signal. */
+export type FetchMetrics = (target: ScrapeTarget, signal: AbortSignal) => Promise<string>;
+
+/** Longer answers count as failed scrapes. */
+const maxBodyBytes = 64 << 20;
+const accept = "text/plain;version=0.0.4,*/*;q=0.1";
+
+export const fetchMetrics: FetchMetrics = async (target, signal) => {
+  const { access } = target.job;
+  const url = new URL(target.url);
+  const headers = { accept, "user-agent": "Prometheus/serin", "x-prometheus-scrape-timeout-seconds": String(target.timeoutMs / 1000), ...(await authorizationOf(access)) };
+  const options = { headers, signal, agent: false } satisfies RequestOptions;
+  const outgoing = url.protocol === "https:" ? httpsRequest(url, { ...options, ...(await tlsOf(access)) }) : httpRequest(url, options);
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    outgoing.once("response", resolve);
+    outgoing.once("error", reject);
+    outgoing.end();
+  });
+  if (response.statusCode !== 200) {
+    response.destroy();
+    throw transientError("scrape-failed", `server returned HTTP status ${response.statusCode ?? 0} ${response.statusMessage ?? ""}`.trim());
+  }
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > maxBodyBytes) {
+      response.destroy();
+      throw transientError("scrape-failed", `the answer is longer than ${maxBodyBytes} bytes`);
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+};
+
+async function authorizationOf({ bearerToken, bearerTokenFile, basic }: ScrapeAccess): Promise<{ readonly authorization?: string }> {
+  if (basic !== undefined) return { authorization: `Basic ${Buffer.from(`${basic.username}:${basic.password}`).toString("base64")}` };
+  const token = bearerToken ?? (bearerTokenFile === undefined ? undefined : (await readFile(bearerTokenFile, "utf8")).trim());
+  return token === undefined ? {} : { authorization: `Bearer ${token}` };
+}
+
+async function tlsOf({ caFile, certificateFile, keyFile, serverName, insecure }: ScrapeAccess): Promise<{ readonly ca?: string; readonly cert?: string; readonly key?: string; readonly servername?: string; readonly rejectUnauthorized: boolean }> {
+  return {
+    rejectUnauthorized: !insecure,
+    ...(caFile === undefined ? {} : { ca: await readFile(caFile, "utf8") }),
+    ...(certificateFile === undefined ? {} : { cert: await readFile(certificateFile, "utf8") }),
+    ...(keyFile === undefined ? {} : { key: await readFile(keyFile, "utf8") }),
+    ...(serverName === undefined ? {} : { servername: serverName }),
+  };
+}

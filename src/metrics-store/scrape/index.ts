@@ -1,0 +1,5 @@
+export { fetchMetrics, type FetchMetrics } from "./fetch-metrics.ts";
+export { parseScrapeConfig, type ScrapeConfig } from "./scrape-config.ts";
+export { Scraper, type ScraperOptions } from "./scraper.ts";
+export type { TargetHealth, TargetLoop } from "./target-loop.ts";
+export type { ScrapeTarget, TargetSet } from "./targets.ts";

@@ -1,0 +1,155 @@
+import { aborted, messageOf, type Clock, type Logger } from "../../base/index.ts";
+import { endpointsKind, nodeKind, podKind, serviceKind, type Endpoints, type Node, type Pod, type Service } from "../../api/kubernetes/index.ts";
+import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
+import { createInformer, type Informer, type KubeClient } from "../../kube/index.ts";
+import type { SampleStore } from "../store/index.ts";
+import type { FetchMetrics } from "./fetch-metrics.ts";
+import type { DiscoveryRole, ScrapeConfig } from "./scrape-config.ts";
+import { TargetLoop } from "./target-loop.ts";
+import { targetsOf, type TargetSet } from "./targets.ts";
+
+export interface ScraperOptions {
+  readonly store: SampleStore;
+  readonly fetch: FetchMetrics;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** For discovery; without one only static targets are scraped. */
+  readonly client?: KubeClient | undefined;
+  readonly namespace: string;
+}
+
+/** Changes of the cluster are gathered this long before targets are made of them. */
+const gatherMs = 500;
+const pruneEveryMs = 60_000;
+/** Metric families whose declared types are remembered. */
+const maxTypes = 20_000;
+
+interface RunningTarget {
+  readonly loop: TargetLoop;
+  readonly stop: AbortController;
+  readonly done: Promise<void>;
+}
+
+interface Watches {
+  readonly pods?: Informer<Pod>;
+  readonly services?: Informer<Service>;
+  readonly endpoints?: Informer<Endpoints>;
+  readonly nodes?: Informer<Node>;
+}
+
+/** Discovers targets and scrapes them into the store, by a configuration that may be replaced while it runs. */
+export class Scraper {
+  readonly #options: ScraperOptions;
+  readonly #loops = new Map<string, RunningTarget>();
+  readonly #types = new Map<string, string>();
+  #config: ScrapeConfig;
+  #targets: TargetSet = { active: [], dropped: [], droppedCount: 0 };
+  #watches: Watches = {};
+  #watched = new Set<DiscoveryRole>();
+  #changed = Promise.withResolvers<void>();
+
+  constructor(config: ScrapeConfig, options: ScraperOptions) {
+    this.#config = config;
+    this.#options = options;
+  }
+
+  get config(): ScrapeConfig {
+    return this.#config;
+  }
+
+  get targets(): TargetSet {
+    return this.#targets;
+  }
+
+  /** The types that metrics were declared with, by family. */
+  get types(): ReadonlyMap<string, string> {
+    return this.#types;
+  }
+
+  loops(): readonly TargetLoop[] {
+    return [...this.#loops.values()].map(({ loop }) => loop);
+  }
+
+  /** Targets that both configurations have go on undisturbed. */
+  reconfigure(config: ScrapeConfig): void {
+    this.#config = config;
+    this.#changed.resolve();
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const stop = new AbortController();
+    const watching: Promise<void>[] = [];
+    signal.addEventListener("abort", () => stop.abort(), { once: true });
+    const prune = setInterval(() => this.#options.store.prune(this.#options.clock.nowMs()), pruneEveryMs);
+    try {
+      while (!signal.aborted) {
+        this.#changed = Promise.withResolvers<void>();
+        watching.push(...this.#watch(stop.signal));
+        await Promise.race([Promise.all(this.#informers().map(async ({ synced }) => await synced)), aborted(signal)]);
+        if (!signal.aborted) this.#retarget(stop.signal);
+        await Promise.race([this.#changed.promise, aborted(signal)]);
+        await this.#options.clock.sleep(gatherMs, signal).catch(() => undefined);
+      }
+    } finally {
+      clearInterval(prune);
+      stop.abort();
+      await Promise.allSettled([...watching, ...[...this.#loops.values()].map(async ({ done }) => await done)]);
+    }
+  }
+
+  #informers(): Informer<KubernetesObject>[] {
+    return Object.values(this.#watches) as Informer<KubernetesObject>[];
+  }
+
+  /** Starts the watches that the configuration needs and that do not run yet. */
+  #watch(signal: AbortSignal): Promise<void>[] {
+    const { client, log, clock } = this.#options;
+    const roles = new Set(this.#config.jobs.flatMap(({ discoveries }) => discoveries.map(({ role }) => role)));
+    // Endpoints are described by their Services and pods as well.
+    if (roles.has("endpoints")) for (const role of ["service", "pod"] as const) roles.add(role);
+    if (roles.size > 0 && client === undefined) log.warn("no cluster to discover targets in: only static targets are scraped");
+    if (client === undefined) return [];
+    const started: Promise<void>[] = [];
+    const start = <Value extends KubernetesObject>(role: DiscoveryRole, kind: KindDefinition<Value>): Informer<Value> | undefined => {
+      if (!roles.has(role) || this.#watched.has(role)) return undefined;
+      this.#watched.add(role);
+      const informer = createInformer(client, kind, { log, clock, transform: withoutManagedFields });
+      informer.subscribe(() => this.#changed.resolve());
+      started.push(informer.run(signal));
+      return informer;
+    };
+    const pods = start("pod", podKind);
+    const services = start("service", serviceKind);
+    const endpoints = start("endpoints", endpointsKind);
+    const nodes = start("node", nodeKind);
+    this.#watches = { ...this.#watches, ...(pods && { pods }), ...(services && { services }), ...(endpoints && { endpoints }), ...(nodes && { nodes }) };
+    return started;
+  }
+
+  #retarget(signal: AbortSignal): void {
+    const { pods, services, endpoints, nodes } = this.#watches;
+    this.#targets = targetsOf(this.#config, { pods: pods?.list() ?? [], services: services?.list() ?? [], endpoints: endpoints?.list() ?? [], nodes: nodes?.list() ?? [] }, this.#options.namespace);
+    const wanted = new Map(this.#targets.active.map((target) => [target.key, target]));
+    for (const [key, { stop }] of this.#loops) {
+      if (wanted.has(key)) continue;
+      stop.abort();
+      this.#loops.delete(key);
+    }
+    for (const [key, target] of wanted) {
+      if (this.#loops.has(key)) continue;
+      const stop = new AbortController();
+      const loop = new TargetLoop({ ...this.#options, target, learn: (types) => this.#learn(types) });
+      const done = loop.run(AbortSignal.any([signal, stop.signal])).catch((error: unknown) => this.#options.log.error("a target's scrapes ended", { url: target.url, error: messageOf(error) }));
+      this.#loops.set(key, { loop, stop, done });
+    }
+  }
+
+  #learn(types: ReadonlyMap<string, string>): void {
+    for (const [name, type] of types) if (this.#types.size < maxTypes || this.#types.has(name)) this.#types.set(name, type);
+  }
+}
+
+function withoutManagedFields<Value extends KubernetesObject>(object: Value): Value {
+  const { managedFields: _dropped, ...metadata } = object.metadata;
+  return { ...object, metadata };
+}

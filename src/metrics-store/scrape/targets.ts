@@ -1,0 +1,89 @@
+import { labelsKey, labelsOf, type Labels } from "../../promql/index.ts";
+import { discoverTargets, type ClusterObjects } from "./kubernetes-targets.ts";
+import { relabel } from "./relabel.ts";
+import type { ScrapeConfig, ScrapeJob } from "./scrape-config.ts";
+
+/** One place to scrape. */
+export interface ScrapeTarget {
+  readonly job: ScrapeJob;
+  /** Those of its series, as far as these do not bring their own. */
+  readonly labels: Labels;
+  /** Before relabelling. */
+  readonly discovered: ReadonlyMap<string, string>;
+  readonly url: string;
+  /** The same for the same target, whoever made it. */
+  readonly key: string;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+}
+
+export interface DroppedTarget {
+  readonly job: ScrapeJob;
+  readonly discovered: ReadonlyMap<string, string>;
+}
+
+export interface TargetSet {
+  readonly active: readonly ScrapeTarget[];
+  /** Taken away by rules; at most `maxDropped` are kept. */
+  readonly dropped: readonly DroppedTarget[];
+  readonly droppedCount: number;
+}
+
+/** Bounds what is scraped at all, and what is remembered of what is not. */
+const maxTargets = 5_000;
+const maxDropped = 1_000;
+
+/** All targets of all jobs. `ownNamespace` is that of this process. */
+export function targetsOf(config: ScrapeConfig, objects: ClusterObjects, ownNamespace: string): TargetSet {
+  const active = new Map<string, ScrapeTarget>();
+  const dropped: DroppedTarget[] = [];
+  let droppedCount = 0;
+  for (const job of config.jobs) {
+    for (const labels of discoveredOf(job, objects, ownNamespace)) {
+      const discovered = withDefaults(labels, job);
+      const target = targetOf(job, discovered);
+      if (target !== undefined && active.size < maxTargets) active.set(target.key, target);
+      if (target !== undefined) continue;
+      droppedCount += 1;
+      if (dropped.length < maxDropped) dropped.push({ job, discovered });
+    }
+  }
+  return { active: [...active.values()], dropped, droppedCount };
+}
+
+function discoveredOf(job: ScrapeJob, objects: ClusterObjects, ownNamespace: string): ReadonlyMap<string, string>[] {
+  const fixed = job.staticTargets.flatMap(({ targets, labels }) => targets.map((address) => new Map([...labels, ["__address__", address]])));
+  const found = job.discoveries.flatMap(({ role, namespaces, ownNamespace: own }) => {
+    const wanted = new Set([...namespaces, ...(own ? [ownNamespace] : [])]);
+    return discoverTargets(role, objects).filter((labels) => role === "node" || wanted.size === 0 || wanted.has(labels.get("__meta_kubernetes_namespace") ?? ""));
+  });
+  return [...fixed, ...found];
+}
+
+function withDefaults(labels: ReadonlyMap<string, string>, job: ScrapeJob): ReadonlyMap<string, string> {
+  const params = [...job.params].flatMap(([name, [value]]) => (value === undefined ? [] : [[`__param_${name}`, value] as const]));
+  const defaults = [["job", job.name], ["__scheme__", job.scheme], ["__metrics_path__", job.metricsPath], ["__scrape_interval__", `${job.intervalMs}ms`], ["__scrape_timeout__", `${job.timeoutMs}ms`]] as const;
+  return new Map([...defaults, ...params, ...labels]);
+}
+
+function targetOf(job: ScrapeJob, discovered: ReadonlyMap<string, string>): ScrapeTarget | undefined {
+  const labels = relabel(discovered, job.relabelRules);
+  const address = labels?.get("__address__") ?? "";
+  if (labels === undefined || address === "" || address.includes("/")) return undefined;
+  const scheme = labels.get("__scheme__") === "https" ? "https" : "http";
+  const url = urlOf(scheme, address, labels, job);
+  const own = [...labels].filter(([name]) => !name.startsWith("__"));
+  const full = labelsOf([["instance", address], ...own]);
+  return { job, labels: full, discovered, url, key: `${job.fingerprint}\n${url}\n${labelsKey(full)}`, intervalMs: job.intervalMs, timeoutMs: job.timeoutMs };
+}
+
+function urlOf(scheme: "http" | "https", address: string, labels: ReadonlyMap<string, string>, job: ScrapeJob): string {
+  const hasPort = /:\d+$/.test(address);
+  const host = hasPort ? address : `${address}:${scheme === "https" ? 443 : 80}`;
+  const query = new URLSearchParams();
+  for (const [name, values] of job.params) for (const value of values.slice(1)) query.append(name, value);
+  for (const [name, value] of labels) if (name.startsWith("__param_")) query.append(name.slice("__param_".length), value);
+  const path = labels.get("__metrics_path__") ?? "/metrics";
+  const search = query.toString();
+  return `${scheme}://${host}${path.startsWith("/") ? path : `/${path}`}${search === "" ? "" : `?${search}`}`;
+}

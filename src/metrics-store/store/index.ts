@@ -1,0 +1,1 @@
+export { SampleStore, type SampleStoreOptions, type SampleStoreStats } from "./sample-store.ts";

@@ -1,0 +1,122 @@
+import { indexAtOrBefore } from "../../promql/index.ts";
+
+const samplesAChunk = 128;
+const firstCapacity = 8;
+/** Of a chunk's objects, beside its samples; measured roughly. */
+const chunkOverheadBytes = 200;
+
+/** A run of samples that no longer grows. Most series stand still most of the time: those keep one value. */
+interface SealedChunk {
+  readonly startMs: number;
+  readonly endMs: number;
+  readonly offsetsMs: Uint32Array;
+  readonly values: Float64Array | number;
+}
+
+/** Chunks reach over less than 2^32 ms, so that offsets fit. */
+const maxChunkMs = 0xff_ff_ff_ff;
+
+/** The samples of one series in the order of time. */
+export class SeriesSamples {
+  #sealed: SealedChunk[] = [];
+  #timesMs = new Float64Array(firstCapacity);
+  #values = new Float64Array(firstCapacity);
+  #length = 0;
+  #staleMs: number[] = [];
+  #lastMs = -Infinity;
+  /** What the samples take, about. */
+  bytes = chunkOverheadBytes;
+
+  get lastMs(): number {
+    return this.#lastMs;
+  }
+
+  get firstMs(): number | undefined {
+    return this.#sealed[0]?.startMs ?? (this.#length > 0 ? this.#timesMs[0] : undefined);
+  }
+
+  /** False for a sample that is not younger than the last one. */
+  append(timestampMs: number, value: number): boolean {
+    if (timestampMs <= this.#lastMs) return false;
+    const startMs = this.#timesMs[0] ?? timestampMs;
+    if (this.#length === samplesAChunk || (this.#length > 0 && timestampMs - startMs > maxChunkMs)) this.#seal();
+    if (this.#length === this.#timesMs.length) this.#grow();
+    this.#timesMs[this.#length] = timestampMs;
+    this.#values[this.#length] = value;
+    this.#length += 1;
+    this.#lastMs = timestampMs;
+    return true;
+  }
+
+  /** The series has ended for now: nothing after this looks back behind it. */
+  end(timestampMs: number): void {
+    if (this.#staleMs.length > 0 && (this.#staleMs.at(-1) ?? 0) >= this.#lastMs) return;
+    this.#staleMs.push(Math.max(timestampMs, this.#lastMs));
+    this.bytes += Float64Array.BYTES_PER_ELEMENT;
+  }
+
+  #grow(): void {
+    const capacity = Math.min(this.#timesMs.length * 2, samplesAChunk);
+    const timesMs = new Float64Array(capacity);
+    const values = new Float64Array(capacity);
+    timesMs.set(this.#timesMs);
+    values.set(this.#values);
+    this.bytes += 2 * (capacity - this.#timesMs.length) * Float64Array.BYTES_PER_ELEMENT;
+    this.#timesMs = timesMs;
+    this.#values = values;
+  }
+
+  #seal(): void {
+    const startMs = this.#timesMs[0] ?? 0;
+    const times = this.#timesMs.subarray(0, this.#length);
+    const values = this.#values.subarray(0, this.#length);
+    const [first = NaN] = values;
+    const isConstant = values.every((value) => value === first);
+    const sealed = { startMs, endMs: this.#lastMs, offsetsMs: Uint32Array.from(times, (time) => time - startMs), values: isConstant ? first : values.slice() };
+    this.#sealed.push(sealed);
+    this.bytes += chunkBytes(sealed);
+    this.#length = 0;
+  }
+
+  /** Samples in (fromMs, toMs], and when the series ended in or before that time. */
+  between(fromMs: number, toMs: number): { readonly timesMs: Float64Array; readonly values: Float64Array; readonly staleMs: readonly number[] } {
+    const chunks = this.#sealed.filter(({ startMs, endMs }) => endMs > fromMs && startMs <= toMs);
+    const length = chunks.reduce((sum, { offsetsMs }) => sum + offsetsMs.length, this.#length);
+    const timesMs = new Float64Array(length);
+    const values = new Float64Array(length);
+    let at = 0;
+    for (const chunk of chunks) {
+      for (const [index, offsetMs] of chunk.offsetsMs.entries()) timesMs[at + index] = chunk.startMs + offsetMs;
+      if (typeof chunk.values === "number") values.fill(chunk.values, at, at + chunk.offsetsMs.length);
+      else values.set(chunk.values, at);
+      at += chunk.offsetsMs.length;
+    }
+    timesMs.set(this.#timesMs.subarray(0, this.#length), at);
+    values.set(this.#values.subarray(0, this.#length), at);
+    const first = indexAtOrBefore(timesMs, fromMs) + 1;
+    const end = indexAtOrBefore(timesMs, toMs) + 1;
+    return { timesMs: timesMs.subarray(first, end), values: values.subarray(first, end), staleMs: this.#staleMs };
+  }
+
+  /** Whether the series has samples in (fromMs, toMs]. */
+  hasBetween(fromMs: number, toMs: number): boolean {
+    if (this.#lastMs <= fromMs || (this.firstMs ?? Infinity) > toMs) return false;
+    return this.between(fromMs, toMs).timesMs.length > 0;
+  }
+
+  /** Forgets whole chunks that end before the time; false when nothing is left. */
+  forgetBefore(timeMs: number): boolean {
+    const kept = this.#sealed.filter(({ endMs }) => endMs >= timeMs);
+    if (kept.length < this.#sealed.length) {
+      for (const chunk of this.#sealed) if (chunk.endMs < timeMs) this.bytes -= chunkBytes(chunk);
+      this.#sealed = kept;
+      const first = indexAtOrBefore(this.#staleMs, timeMs);
+      if (first >= 0) this.#staleMs = this.#staleMs.slice(first);
+    }
+    return this.#lastMs >= timeMs;
+  }
+}
+
+function chunkBytes({ offsetsMs, values }: SealedChunk): number {
+  return chunkOverheadBytes + offsetsMs.byteLength + (typeof values === "number" ? 0 : values.byteLength);
+}

@@ -1,0 +1,24 @@
+const unitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000, y: 31_536_000_000 };
+const whole = /^(?:\d+(?:y|w|d|h|ms|m|s))+$/;
+const part = /(\d+)(y|w|d|h|ms|m|s)/g;
+
+/** Prometheus' durations, `1h30m`; in milliseconds. Undefined for anything else. */
+export function parseDurationMs(text: string): number | undefined {
+  if (text === "0") return 0;
+  if (!whole.test(text)) return undefined;
+  let sum = 0;
+  for (const [, count, unit] of text.matchAll(part)) sum += Number(count) * (unitsMs[unit ?? ""] ?? 0);
+  return sum;
+}
+
+/** A number as PromQL writes it: decimal, hexadecimal, with underscores, or a duration, which counts in seconds. */
+export function parseNumber(text: string): number | undefined {
+  const sign = text.startsWith("-") ? -1 : 1;
+  const bare = text.replace(/^[-+]/, "").trim().toLowerCase();
+  if (bare === "inf") return sign * Infinity;
+  if (bare === "nan") return NaN;
+  const durationMs = /^\d+$/.test(bare) ? undefined : parseDurationMs(bare);
+  if (durationMs !== undefined) return (sign * durationMs) / 1000;
+  const value = Number(bare.replaceAll("_", ""));
+  return bare === "" || Number.isNaN(value) ? undefined : sign * value;
+}

@@ -1,0 +1,222 @@
+import { internalError, userError } from "../base/index.ts";
+import { aggregate } from "./aggregate.ts";
+import { combine } from "./binary.ts";
+import { typeOf } from "./check.ts";
+import { callFunction } from "./functions.ts";
+import { labelsKey, noLabels, withoutName, type Labels } from "./labels.ts";
+import type { RangeWindow } from "./range-window.ts";
+import { indexAtOrBefore, type SampleSource, type SeriesSlice } from "./sample-source.ts";
+import { selectionWindows, shiftedMs, type QueryTimes } from "./selection-windows.ts";
+import type { Call, Expression, RangeSelector, Selector, Subquery } from "./syntax.ts";
+import type { Point, QueryValue, RangeSeries, Sample } from "./values.ts";
+
+export interface EvaluationOptions {
+  /** How far back the last sample of a series still counts as its value. */
+  readonly lookbackMs?: number;
+  /** Of subqueries that name none. */
+  readonly defaultStepMs?: number;
+  /** Samples that one query may touch at once. */
+  readonly maxSamples?: number;
+  /** Called before each step; throws to end the evaluation. */
+  readonly checkpoint?: () => void;
+}
+
+const defaultLookbackMs = 300_000;
+const defaultStepMs = 60_000;
+const defaultMaxSamples = 50_000_000;
+/** Steps of one query; more are refused, as by Prometheus. */
+export const maxPoints = 11_000;
+
+/** The value at one time. Throws a user error when the query is wrong for the data (many-to-many matching, duplicates). */
+export function evaluateAt(expression: Expression, source: SampleSource, timeMs: number, options: EvaluationOptions = {}): QueryValue {
+  const evaluation = new Evaluation(expression, source, { startMs: timeMs, endMs: timeMs }, options);
+  return evaluation.top(expression, timeMs);
+}
+
+export interface QueryRange extends QueryTimes {
+  readonly stepMs: number;
+}
+
+/** The values at `startMs`, `startMs + stepMs`, … up to `endMs`. */
+export function evaluateRange(expression: Expression, source: SampleSource, range: QueryRange, options: EvaluationOptions = {}): RangeSeries[] {
+  const { startMs, endMs, stepMs } = range;
+  const type = typeOf(expression);
+  if (type !== "scalar" && type !== "vector") throw userError("bad-query", `a range of times is evaluated for scalars and instant vectors, not for a ${type === "matrix" ? "range vector" : "string"}`);
+  if (!(stepMs > 0)) throw userError("bad-query", "the step must be greater than 0");
+  if (endMs < startMs) throw userError("bad-query", "the end is before the start");
+  if ((endMs - startMs) / stepMs > maxPoints) throw userError("bad-query", `more than ${maxPoints} points a series`, { hint: "take a greater step" });
+  const evaluation = new Evaluation(expression, source, range, options);
+  return evaluation.over(expression, startMs, endMs, stepMs);
+}
+
+interface Collected {
+  readonly labels: Labels;
+  readonly points: Point[];
+}
+
+class Evaluation {
+  readonly #times: QueryTimes;
+  readonly #slices = new Map<Selector, readonly SeriesSlice[]>();
+  readonly #lookbackMs: number;
+  readonly #defaultStepMs: number;
+  readonly #maxSamples: number;
+  readonly #checkpoint: () => void;
+
+  constructor(expression: Expression, source: SampleSource, times: QueryTimes, options: EvaluationOptions) {
+    this.#times = times;
+    this.#lookbackMs = options.lookbackMs ?? defaultLookbackMs;
+    this.#defaultStepMs = options.defaultStepMs ?? defaultStepMs;
+    this.#maxSamples = options.maxSamples ?? defaultMaxSamples;
+    this.#checkpoint = options.checkpoint ?? (() => undefined);
+    let samples = 0;
+    for (const [selector, { fromMs, toMs }] of selectionWindows(expression, times, this.#lookbackMs)) {
+      const slices = source.select(selector.matchers, fromMs, toMs);
+      samples += slices.reduce((sum, { timesMs }) => sum + timesMs.length, 0);
+      this.#bound(samples);
+      this.#slices.set(selector, slices);
+    }
+  }
+
+  #bound(samples: number): void {
+    if (samples > this.#maxSamples) throw userError("query-too-large", `the query touches more than ${this.#maxSamples} samples`, { hint: "select less, or a shorter time" });
+  }
+
+  top(expression: Expression, timeMs: number): QueryValue {
+    const type = typeOf(expression);
+    if (type === "string") return { type, value: expression.type === "string" ? expression.value : "" };
+    if (type === "matrix") return { type, series: this.#windows(expression, timeMs).map(({ labels, points }) => ({ labels, points })) };
+    if (type === "scalar") return { type, value: this.scalar(expression, timeMs) };
+    const samples = this.vector(expression, timeMs);
+    refuseDuplicates(samples);
+    return { type, samples };
+  }
+
+  over(expression: Expression, startMs: number, endMs: number, stepMs: number): RangeSeries[] {
+    const collected = new Map<string, Collected>();
+    const isScalar = typeOf(expression) === "scalar";
+    let points = 0;
+    for (let timestampMs = startMs; timestampMs <= endMs; timestampMs += stepMs) {
+      this.#checkpoint();
+      const samples = isScalar ? [{ labels: noLabels, value: this.scalar(expression, timestampMs) }] : this.vector(expression, timestampMs);
+      this.#bound((points += samples.length));
+      for (const { labels, value } of samples) {
+        const key = labelsKey(labels);
+        let series = collected.get(key);
+        if (series === undefined) collected.set(key, (series = { labels, points: [] }));
+        if (series.points.at(-1)?.timestampMs === timestampMs) throw duplicate(labels);
+        series.points.push({ timestampMs, value });
+      }
+    }
+    return [...collected.values()];
+  }
+
+  scalar(expression: Expression, timeMs: number): number {
+    if (expression.type === "number") return expression.value;
+    if (expression.type === "negation") return -this.scalar(expression.expression, timeMs);
+    if (expression.type === "call") {
+      if (expression.name === "time") return timeMs / 1000;
+      if (expression.name === "pi") return Math.PI;
+      const [argument] = expression.args;
+      const samples = argument === undefined ? [] : this.vector(argument, timeMs);
+      return samples.length === 1 ? (samples[0]?.value ?? NaN) : NaN;
+    }
+    if (expression.type === "binary") return combine(expression, this.scalar(expression.left, timeMs), this.scalar(expression.right, timeMs))[0]?.value ?? NaN;
+    throw internalError("evaluation-type", `a ${expression.type} is no scalar`);
+  }
+
+  vector(expression: Expression, timeMs: number): readonly Sample[] {
+    switch (expression.type) {
+      case "selector":
+        return this.#instant(expression, timeMs).map(({ labels, value }) => ({ labels, value }));
+      case "negation":
+        return this.vector(expression.expression, timeMs).map(({ labels, value }) => ({ labels: withoutName(labels), value: -value }));
+      case "call":
+        return this.#call(expression, timeMs);
+      case "aggregation": {
+        const { parameter } = expression;
+        const value = parameter === undefined ? undefined : parameter.type === "string" ? parameter.value : this.scalar(parameter, timeMs);
+        return aggregate(expression, this.vector(expression.expression, timeMs), value);
+      }
+      case "binary": {
+        const side = (part: Expression): readonly Sample[] | number => (typeOf(part) === "scalar" ? this.scalar(part, timeMs) : this.vector(part, timeMs));
+        return combine(expression, side(expression.left), side(expression.right));
+      }
+      case "number":
+      case "string":
+      case "range":
+      case "subquery":
+        throw internalError("evaluation-type", `a ${expression.type} is no instant vector`);
+    }
+  }
+
+  #call(call: Call, timeMs: number): readonly Sample[] {
+    const answer = callFunction(call, {
+      timeMs,
+      scalar: (expression) => this.scalar(expression, timeMs),
+      vector: (expression) => this.vector(expression, timeMs),
+      windows: (expression) => this.#windows(expression, timeMs),
+      sampleTimes: (selector) => this.#instant(selector, timeMs).map(({ labels, timestampMs }) => ({ labels, value: timestampMs / 1000 })),
+    });
+    // Several metrics may be left with the same labels once their names are gone.
+    refuseDuplicates(answer);
+    return answer;
+  }
+
+  #instant(selector: Selector, timeMs: number): (Sample & { readonly timestampMs: number })[] {
+    const atMs = shiftedMs(selector, timeMs, this.#times);
+    const found: (Sample & { readonly timestampMs: number })[] = [];
+    for (const { labels, timesMs, values, staleMs } of this.#slices.get(selector) ?? []) {
+      const index = indexAtOrBefore(timesMs, atMs);
+      if (index === -1) continue;
+      const timestampMs = timesMs[index] ?? 0;
+      if (timestampMs <= atMs - this.#lookbackMs) continue;
+      const ended = staleMs[indexAtOrBefore(staleMs, atMs)];
+      if (ended === undefined || ended < timestampMs) found.push({ labels, value: values[index] ?? NaN, timestampMs });
+    }
+    return found;
+  }
+
+  #windows(expression: Expression, timeMs: number): RangeWindow[] {
+    if (expression.type === "range") return this.#rangeWindows(expression, timeMs);
+    if (expression.type === "subquery") return this.#subqueryWindows(expression, timeMs);
+    throw internalError("evaluation-type", `a ${expression.type} is no range vector`);
+  }
+
+  #rangeWindows({ selector, rangeMs }: RangeSelector, timeMs: number): RangeWindow[] {
+    const endMs = shiftedMs(selector, timeMs, this.#times);
+    const startMs = endMs - rangeMs;
+    const windows: RangeWindow[] = [];
+    for (const { labels, timesMs, values } of this.#slices.get(selector) ?? []) {
+      const points: Point[] = [];
+      const last = indexAtOrBefore(timesMs, endMs);
+      for (let index = indexAtOrBefore(timesMs, startMs) + 1; index <= last; index += 1) points.push({ timestampMs: timesMs[index] ?? 0, value: values[index] ?? NaN });
+      if (points.length > 0) windows.push({ labels, points, startMs, endMs });
+    }
+    return windows;
+  }
+
+  #subqueryWindows(subquery: Subquery, timeMs: number): RangeWindow[] {
+    const stepMs = subquery.stepMs ?? this.#defaultStepMs;
+    const endMs = shiftedMs(subquery, timeMs, this.#times);
+    const startMs = endMs - subquery.rangeMs;
+    // Steps stand at multiples of the step since 1970, whenever the query is asked.
+    const firstMs = (Math.floor(startMs / stepMs) + 1) * stepMs;
+    if (subquery.rangeMs / stepMs > maxPoints) throw userError("bad-query", `a subquery of more than ${maxPoints} steps`, { hint: "take a greater step" });
+    return this.over(subquery.expression, firstMs, endMs, stepMs).map(({ labels, points }) => ({ labels, points, startMs, endMs }));
+  }
+}
+
+function refuseDuplicates(samples: readonly Sample[]): void {
+  const seen = new Set<string>();
+  for (const { labels } of samples) {
+    const key = labelsKey(labels);
+    if (seen.has(key)) throw duplicate(labels);
+    seen.add(key);
+  }
+}
+
+function duplicate(labels: Labels): Error {
+  return userError("duplicate-series", `the result holds several series with the same labels: {${[...labels.keys()].join(", ")}}`, {
+    hint: "functions take the metric's name away: select one metric, or keep its name by label_replace",
+  });
+}

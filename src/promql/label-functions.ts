@@ -1,0 +1,41 @@
+import type { RE2JS } from "re2js";
+import { userError } from "../base/index.ts";
+import { withLabel } from "./labels.ts";
+import { compileWhole } from "./matcher.ts";
+import type { Sample } from "./values.ts";
+
+/** `label_replace(v, destination, replacement, source, regex)`. */
+export function replaceLabel(samples: readonly Sample[], [destination = "", replacement = "", source = "", expression = ""]: readonly string[]): Sample[] {
+  checkName("label_replace", destination);
+  const compiled = compileWhole(expression);
+  return samples.map(({ labels, value }) => {
+    const replaced = expand(compiled, labels.get(source) ?? "", replacement);
+    return { labels: replaced === undefined ? labels : withLabel(labels, destination, replaced), value };
+  });
+}
+
+/** `label_join(v, destination, separator, source…)`. */
+export function joinLabels(samples: readonly Sample[], [destination = "", separator = "", ...sources]: readonly string[]): Sample[] {
+  checkName("label_join", destination);
+  return samples.map(({ labels, value }) => ({ labels: withLabel(labels, destination, sources.map((name) => labels.get(name) ?? "").join(separator)), value }));
+}
+
+function checkName(name: string, label: string): void {
+  if (!/^[a-zA-Z_][a-zA-Z0-9_]*$/.test(label)) throw userError("bad-query", `${name}: "${label}" is no label's name`);
+}
+
+const reference = /\$(?:\$|(\w+)|\{(\w+)\})/g;
+
+/** The replacement with `$1`, `${1}` and `${name}` filled in; undefined when the whole text does not match. */
+export function expand(expression: RE2JS, text: string, replacement: string): string | undefined {
+  const matcher = expression.matcher(text);
+  if (!matcher.matches()) return undefined;
+  const named = expression.namedGroups();
+  return replacement.replaceAll(reference, (whole, bare?: string, braced?: string) => {
+    const group = bare ?? braced;
+    if (group === undefined) return whole.slice(1);
+    const index = /^\d+$/.test(group) ? Number(group) : named[group];
+    if (index === undefined || index > matcher.groupCount()) return "";
+    return matcher.group(index) ?? "";
+  });
+}

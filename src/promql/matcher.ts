@@ -1,0 +1,56 @@
+import { RE2JS } from "re2js";
+import { messageOf, userError } from "../base/index.ts";
+
+export type MatchOperator = "=" | "!=" | "=~" | "!~";
+
+/** What a selector asks of one label; a label that is not there counts as empty. */
+export interface Matcher {
+  readonly name: string;
+  readonly operator: MatchOperator;
+  readonly value: string;
+  readonly matches: (value: string) => boolean;
+}
+
+/** Throws a user error when the value of `=~` or `!~` is no RE2 expression. */
+export function createMatcher(name: string, operator: MatchOperator, value: string): Matcher {
+  return { name, operator, value, matches: predicateOf(operator, value) };
+}
+
+function predicateOf(operator: MatchOperator, value: string): (value: string) => boolean {
+  switch (operator) {
+    case "=":
+      return (candidate) => candidate === value;
+    case "!=":
+      return (candidate) => candidate !== value;
+    case "=~":
+      return wholeMatch(value);
+    case "!~": {
+      const matches = wholeMatch(value);
+      return (candidate) => !matches(candidate);
+    }
+  }
+}
+
+/** Bounds what one selector remembers of the values that it has seen. */
+const maxRemembered = 10_000;
+
+function wholeMatch(expression: string): (value: string) => boolean {
+  const compiled = compileWhole(expression);
+  const seen = new Map<string, boolean>();
+  return (value) => {
+    const known = seen.get(value);
+    if (known !== undefined) return known;
+    const matches = compiled.matcher(value).matches();
+    if (seen.size < maxRemembered) seen.set(value, matches);
+    return matches;
+  };
+}
+
+/** RE2, anchored at both ends, with a dot that matches line breaks: what Prometheus' labels are matched by. */
+export function compileWhole(expression: string): RE2JS {
+  try {
+    return RE2JS.compile(`^(?:${expression})$`, RE2JS.DOTALL);
+  } catch (cause) {
+    throw userError("regular-expression-invalid", `"${expression}" is no RE2 expression: ${messageOf(cause)}`, { cause });
+  }
+}

@@ -1,0 +1,100 @@
+import type { Matcher } from "./matcher.ts";
+
+/** A query as evaluated; parentheses are gone, names of metrics are matchers of `__name__`. */
+export type Expression = NumberLiteral | StringLiteral | Selector | RangeSelector | Subquery | Call | Aggregation | Binary | Negation;
+
+export interface NumberLiteral {
+  readonly type: "number";
+  readonly value: number;
+}
+
+export interface StringLiteral {
+  readonly type: "string";
+  readonly value: string;
+}
+
+/** When something is looked up: shifted into the past by `offsetMs`, from the time of evaluation or from a fixed one. */
+export interface TimeShift {
+  readonly offsetMs: number;
+  /** Milliseconds since 1970; `start` and `end` are those of the whole query. */
+  readonly at: number | "start" | "end" | undefined;
+}
+
+export interface Selector extends TimeShift {
+  readonly type: "selector";
+  readonly matchers: readonly Matcher[];
+}
+
+export interface RangeSelector {
+  readonly type: "range";
+  readonly selector: Selector;
+  readonly rangeMs: number;
+}
+
+export interface Subquery extends TimeShift {
+  readonly type: "subquery";
+  readonly expression: Expression;
+  readonly rangeMs: number;
+  /** Undefined: the default step of whoever evaluates. */
+  readonly stepMs: number | undefined;
+}
+
+export interface Call {
+  readonly type: "call";
+  readonly name: string;
+  readonly args: readonly Expression[];
+}
+
+export interface Aggregation {
+  readonly type: "aggregation";
+  readonly operator: string;
+  readonly parameter: Expression | undefined;
+  readonly expression: Expression;
+  readonly grouping: ReadonlySet<string>;
+  /** `without`: all labels but those of `grouping`. */
+  readonly without: boolean;
+}
+
+export interface Matching {
+  /** `on` these labels, or `ignoring` them. */
+  readonly on: boolean;
+  readonly labels: ReadonlySet<string>;
+  /** The side of which several may match one of the other. */
+  readonly many: "left" | "right" | undefined;
+  /** Labels that the many side takes over from the other. */
+  readonly include: readonly string[];
+}
+
+export interface Binary {
+  readonly type: "binary";
+  readonly operator: BinaryOperator;
+  readonly left: Expression;
+  readonly right: Expression;
+  /** A comparison answers 0 or 1 instead of filtering. */
+  readonly bool: boolean;
+  readonly matching: Matching;
+}
+
+export interface Negation {
+  readonly type: "negation";
+  readonly expression: Expression;
+}
+
+export const arithmeticOperators = ["+", "-", "*", "/", "%", "^", "atan2"] as const;
+export const comparisonOperators = ["==", "!=", ">", "<", ">=", "<="] as const;
+export const setOperators = ["and", "or", "unless"] as const;
+
+export type ArithmeticOperator = (typeof arithmeticOperators)[number];
+export type ComparisonOperator = (typeof comparisonOperators)[number];
+export type SetOperator = (typeof setOperators)[number];
+export type BinaryOperator = ArithmeticOperator | ComparisonOperator | SetOperator;
+
+export function isComparison(operator: BinaryOperator): operator is ComparisonOperator {
+  return comparisonOperators.some((known) => known === operator);
+}
+
+export function isSetOperator(operator: BinaryOperator): operator is SetOperator {
+  return setOperators.some((known) => known === operator);
+}
+
+export type ValueType = "scalar" | "string" | "vector" | "matrix";
