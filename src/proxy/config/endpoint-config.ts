@@ -1,7 +1,7 @@
 import { HealthStatus, type ClusterLoadAssignment, type Endpoint, type LbEndpoint, type Locality, type Metadata } from "../../wire/envoy/index.ts";
 import { unknownWorkload, type EndpointConfig, type EndpointTransport, type WorkloadLabels } from "../upstream/endpoint.ts";
 import { invalid, unsupported } from "./config-check.ts";
-import type { TransportRules } from "./transport-config.ts";
+import type { TransportKind, TransportRules } from "./transport-config.ts";
 
 export type EndpointSource = ClusterLoadAssignment | undefined;
 
@@ -61,8 +61,13 @@ function addressOf(
   if (address?.case !== "socketAddress") throw unsupported(where, `an endpoint with ${address?.case ?? "no address"}`);
   const { value } = address;
   if (value.portSpecifier.case !== "portValue") throw unsupported(where, "a named port");
-  if (chosen.kind === "internal") throw invalid(where, "an endpoint with a socket address has a transport socket for internal addresses");
-  return { address: value.address, port: value.portSpecifier.value, transport: chosen };
+  return { address: value.address, port: value.portSpecifier.value, transport: directTransport(chosen) };
+}
+
+/** What is meant for internal addresses means, of others, what runs inside: a waypoint reaches pods outside of the mesh so. */
+function directTransport(chosen: TransportKind): EndpointTransport {
+  if (chosen.kind !== "internal") return chosen;
+  return chosen.tls === undefined ? { kind: "plain" } : { kind: "tls", tls: chosen.tls };
 }
 
 /** Whether these endpoints are but the way into a tunnel to wherever the connection goes (Istio's `encap`). */
