@@ -108,6 +108,8 @@ async function runProxy(upstreamPort: number): Promise<void> {
     listen: listenTcp,
     contexts: new TlsContexts(secrets),
     localIdentity: "",
+    leavingLimitMs: 45_000,
+    observeRefused: () => undefined,
     clock: systemClock,
     log: silentLogger,
     chains: {

@@ -102,12 +102,12 @@ test("a request between two pods goes by mutual TLS from sidecar to sidecar, to 
   );
   const [outgoing] = await client.samples("istio_requests_total");
   assert.deepEqual(
-    ["reporter", "source_workload", "destination_workload", "destination_service", "response_code"].map((name) => outgoing?.labels[name]),
-    ["source", "client", "shop-v1", "shop.test.svc.cluster.local", "200"],
+    ["reporter", "source_workload", "destination_workload", "destination_principal", "destination_service", "response_code", "connection_security_policy"].map((name) => outgoing?.labels[name]),
+    ["source", "client", "shop-v1", "spiffe://cluster.local/ns/test/sa/server", "shop.test.svc.cluster.local", "200", "unknown"],
   );
 });
 
-test("raw bytes go by mutual TLS too, and are counted at both ends", async () => {
+test("raw bytes go by mutual TLS too, and are counted at both ends, which have told each other who they are", async () => {
   const socket = connect(9000, "10.96.0.20");
   const answer = new Promise<string>((resolve) => socket.once("data", (bytes) => resolve(bytes.toString())));
   socket.write("hello");
@@ -117,6 +117,9 @@ test("raw bytes go by mutual TLS too, and are counted at both ends", async () =>
   await eventually(async () => (await server.samples("istio_tcp_connections_closed_total")).length > 0);
   const [closed] = await server.samples("istio_tcp_connections_closed_total");
   assert.deepEqual([closed?.labels["reporter"], closed?.labels["source_principal"], closed?.labels["connection_security_policy"]], ["destination", "spiffe://cluster.local/ns/test/sa/client", "mutual_tls"]);
+  assert.deepEqual([closed?.labels["source_workload"], closed?.labels["source_workload_namespace"]], ["client", "test"]);
+  const [opened] = await client.samples("istio_tcp_connections_opened_total");
+  assert.deepEqual([opened?.labels["destination_workload"], opened?.labels["destination_principal"]], ["shop-v1", "spiffe://cluster.local/ns/test/sa/server"]);
   assert.equal((await server.samples("istio_tcp_received_bytes_total"))[0]?.value, 5);
   assert.equal((await client.samples("istio_tcp_sent_bytes_total"))[0]?.value, 5);
 });

@@ -23,6 +23,8 @@ export interface ChainService {
   readonly maxConnections: number;
   /** The server's name is the name of the cluster, as for traffic between networks. */
   readonly clusterByServerName: boolean;
+  /** Peers of raw connections may say who they are before the first byte. */
+  readonly exchangesPeers: boolean;
   readonly serves:
     | { readonly kind: "http"; readonly http: HttpSpec }
     | { readonly kind: "tcp"; readonly tcp: TcpSpec }
@@ -59,8 +61,12 @@ export function compileChainService(messages: readonly Filter[], where: string, 
       if (filter !== undefined) filters.push(filter);
     }
   }
-  return { filters, maxConnections, clusterByServerName, serves: compileTerminal(terminal, where, notes) };
+  const exchangesPeers = messages.some((message) => message.name === peerExchangeFilter);
+  return { filters, maxConnections, clusterByServerName, exchangesPeers, serves: compileTerminal(terminal, where, notes) };
 }
+
+/** The filter that exchanges metadata by ALPN, in chains and in clusters. */
+export const peerExchangeFilter = "istio.metadata_exchange";
 
 /** The name that the client asked for is sent on by what dials anyway. */
 const serverNameFilters = new Set(["forward_downstream_sni", "envoy.filters.network.forward_downstream_sni"]);

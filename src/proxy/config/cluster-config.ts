@@ -8,6 +8,7 @@ import {
   type HttpProtocolOptions,
 } from "../../wire/envoy/index.ts";
 import type { ClusterConfig } from "../upstream/cluster.ts";
+import { peerExchangeFilter } from "./chain-service-config.ts";
 import { checkFields, durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
 import { dnsHosts, entersTunnel, type DnsHost, type EndpointSource } from "./endpoint-config.ts";
 import { compileLoadBalancing } from "./load-balancing-config.ts";
@@ -47,7 +48,7 @@ const harmless = [
 export function compileCluster(message: ClusterMessage, notes: ConfigNotes): ClusterSpec {
   const where = `cluster ${message.name}`;
   checkFields(ClusterSchema, message, where, notes, { used, harmless });
-  for (const filter of message.filters) if (filter.name !== "istio.metadata_exchange") throw unsupported(where, `the filter ${filter.name}`);
+  for (const filter of message.filters) if (filter.name !== peerExchangeFilter) throw unsupported(where, `the filter ${filter.name}`);
   if (message.upstreamConnectionOptions?.tcpKeepalive !== undefined) notes.ignored("upstreamConnectionOptions.tcpKeepalive: the system's own settings hold");
   const http = httpOptionsOf(message, where, notes);
   const transports = new TransportRules(message, where, notes);
@@ -64,6 +65,7 @@ export function compileCluster(message: ClusterMessage, notes: ConfigNotes): Clu
       upstreamProtocol: http.protocol,
       http2: http.http2,
       overridesAlpn: overridesAlpn(message),
+      exchangesPeers: message.filters.some((filter) => filter.name === peerExchangeFilter),
       limits: {
         connectTimeoutMs: durationOr(message.connectTimeout, defaultConnectTimeoutMs),
         maxConnections: breaker.maxConnections,

@@ -28,6 +28,11 @@ export function encodePeerMetadata(workload: WorkloadLabels, podName = ""): stri
   return Buffer.from(toBinary(StructSchema, struct)).toString("base64");
 }
 
+/** What a value of {@link encodePeerMetadata} holds. */
+export function structOfPeerMetadata(encoded: string): Struct {
+  return fromBinary(StructSchema, Buffer.from(encoded, "base64"));
+}
+
 /** Undefined when it is not such a value. */
 export function decodePeerMetadata(encoded: string): WorkloadLabels | undefined {
   if (encoded === "" || encoded.length > maxEncodedBytes) return undefined;
@@ -35,24 +40,29 @@ export function decodePeerMetadata(encoded: string): WorkloadLabels | undefined 
   if (known !== undefined) return known;
   let struct: Struct;
   try {
-    struct = fromBinary(StructSchema, Buffer.from(encoded, "base64"));
+    struct = structOfPeerMetadata(encoded);
   } catch {
     // Whatever it is, it says nothing of a workload.
     return undefined;
   }
+  const labelled = workloadOfStruct(struct);
+  if (decoded.size >= maxDecoded) decoded.clear();
+  decoded.set(encoded, labelled);
+  return labelled;
+}
+
+/** The workload that a node's metadata speaks of. */
+export function workloadOfStruct(struct: Struct): WorkloadLabels {
   const labels = struct.fields["LABELS"]?.kind;
   const label = (name: string): string | undefined => (labels?.case === "structValue" ? stringOf(labels.value, name) : undefined);
   const workload = stringOf(struct, "WORKLOAD_NAME");
-  const labelled: WorkloadLabels = {
+  return {
     workload: workload ?? unknownWorkload.workload,
     namespace: stringOf(struct, "NAMESPACE") ?? unknownWorkload.namespace,
     canonicalName: label(canonicalName) ?? label("app") ?? workload ?? unknownWorkload.canonicalName,
     canonicalRevision: label(canonicalRevision) ?? label("version") ?? unknownWorkload.canonicalRevision,
     cluster: stringOf(struct, "CLUSTER_ID") ?? unknownWorkload.cluster,
   };
-  if (decoded.size >= maxDecoded) decoded.clear();
-  decoded.set(encoded, labelled);
-  return labelled;
 }
 
 /** Peers say the same in every request, so what was decoded is kept, up to a bound. */

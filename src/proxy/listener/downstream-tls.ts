@@ -2,6 +2,7 @@ import type { X509Certificate } from "node:crypto";
 import { transientError } from "../../base/index.ts";
 import { secureServer, type ByteStream, type SecureStream } from "../../net/index.ts";
 import type { DownstreamTls } from "../connection-info.ts";
+import { peerExchangeProtocol } from "../tcp/peer-exchange.ts";
 import { certificateNames, peerTrouble } from "../tls/peer-verification.ts";
 import type { TlsContexts } from "../tls/tls-contexts.ts";
 import type { DownstreamTlsSpec } from "../tls/tls-spec.ts";
@@ -17,20 +18,19 @@ export interface HandshakeOptions {
   /** Our SPIFFE id, when the certificate is the mesh's. */
   readonly localIdentity: string;
   readonly timeoutMs: number;
+  /** The chain hears who the client is, and says who it is itself, before the first byte. */
+  readonly exchangesPeers: boolean;
 }
-
-/** Whoever takes it sends metadata of its own before the first byte, which this proxy does not. */
-const metadataExchange = "istio-peer-exchange";
 
 /** Makes the handshake as the server; closes the stream and rejects when it fails. */
 export async function secureDownstream(options: HandshakeOptions): Promise<{ readonly stream: SecureStream; readonly tls: DownstreamTls }> {
-  const { stream, spec, hello, contexts, timeoutMs } = options;
+  const { stream, spec, hello, contexts, timeoutMs, exchangesPeers } = options;
   if (spec.requireServerName && hello.serverName === "") {
     stream.destroy();
     throw transientError("tls-no-server-name", "TLS: the client sent no server name");
   }
   // One that both sides know, by our preference; without one the connection goes on and speaks whatever the chain does.
-  const alpn = spec.alpnProtocols.find((protocol) => protocol !== metadataExchange && hello.alpnProtocols.includes(protocol));
+  const alpn = spec.alpnProtocols.find((protocol) => (exchangesPeers || protocol !== peerExchangeProtocol) && hello.alpnProtocols.includes(protocol));
   const secured = await secureServer(stream, () => contexts.peek(spec) ?? contexts.get(spec, timeoutMs), {
     alpn: alpn === undefined ? [] : [alpn],
     timeoutMs,

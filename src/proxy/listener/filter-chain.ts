@@ -153,7 +153,7 @@ export class FilterChainRuntime {
   }
 
   #createTcp(): TcpProxy {
-    const { cluster, connector, clock, random, observeTcp } = this.#runtime;
+    const { cluster, connector, clock, random, observeTcp, ownMetadata } = this.#runtime;
     const first = this.#spec.serves;
     return new TcpProxy({
       spec: () => {
@@ -165,6 +165,7 @@ export class FilterChainRuntime {
       connector,
       clock,
       random,
+      ownMetadata,
       observer: observeTcp(this.#listener, () => this.#spec),
     });
   }

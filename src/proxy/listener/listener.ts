@@ -210,7 +210,7 @@ export class ActiveListener {
     try {
       if (seen.hello.kind !== "tls") throw new Error("TLS: the client does not speak TLS");
       const { contexts, localIdentity } = this.#runtime;
-      const secured = await secureDownstream({ stream, spec, received: seen.bytes, hello: seen.hello, contexts, localIdentity: ownIdentity(chain.spec, localIdentity), timeoutMs });
+      const secured = await secureDownstream({ stream, spec, received: seen.bytes, hello: seen.hello, contexts, localIdentity: ownIdentity(chain.spec, localIdentity), timeoutMs, exchangesPeers: chain.spec.exchangesPeers && chain.spec.serves.kind === "tcp" });
       chain.accept(secured.stream, { ...info, tls: secured.tls });
     } catch (error) {
       this.counters.handshakeFailed += 1;

@@ -46,7 +46,7 @@ export class ConnectionObserver {
   /** A CONNECT has ended; what was in it is told of by itself. */
   tunnel(logs: readonly AccessLogSpec[], tunnel: EndedTunnel, requestId: string): void {
     const { connection, authority, durationMs, receivedBytes, sentBytes } = tunnel;
-    const flow: TcpFlow = { startedMs: 0, connection, clusterName: "", cluster: undefined, endpoint: undefined, upstreamLocal: "", receivedBytes, sentBytes, durationMs, flag: responseFlags.none, transportFailure: "" };
+    const flow: TcpFlow = { startedMs: 0, connection, clusterName: "", cluster: undefined, endpoint: undefined, upstreamPeer: undefined, upstreamLocal: "", receivedBytes, sentBytes, durationMs, flag: responseFlags.none, transportFailure: "" };
     this.#write(logs, { ...this.#recordOf(flow), method: "CONNECT", protocol: "HTTP/2", status: 200, details: "via_upstream", authority, requestId }, noCapture);
   }
 
@@ -54,7 +54,7 @@ export class ConnectionObserver {
   refused(listener: ListenerSpec, connection: ConnectionInfo): void {
     if (listener.accessLogs.length === 0) return;
     const flow: TcpFlow = {
-      startedMs: 0, connection, clusterName: "", cluster: undefined, endpoint: undefined, upstreamLocal: "", receivedBytes: 0, sentBytes: 0, durationMs: 0,
+      startedMs: 0, connection, clusterName: "", cluster: undefined, endpoint: undefined, upstreamPeer: undefined, upstreamLocal: "", receivedBytes: 0, sentBytes: 0, durationMs: 0,
       flag: responseFlags.noRouteFound, transportFailure: "",
     };
     this.#write(listener.accessLogs, { ...this.#recordOf(flow), details: "filter_chain_not_found" }, noCapture);
@@ -99,8 +99,8 @@ export class ConnectionObserver {
       capturedResponse: [],
       connection,
       requestedServerName: connection.serverName ?? connection.tls?.serverName ?? "",
-      downstreamPeer: undefined,
-      upstreamPeer: undefined,
+      downstreamPeer: connection.peer,
+      upstreamPeer: flow.upstreamPeer,
       isGrpc: false,
       requestMessages: 0,
       responseMessages: 0,

@@ -91,7 +91,7 @@ export class IstioMetrics {
 
   opened(flow: TcpFlow, reporter: Reporter): void {
     const { connection, cluster, endpoint, flag } = flow;
-    const values = this.#commonValues({ reporter, connection, clientPeer: undefined, serverPeer: undefined, cluster, endpoint }, "tcp", flag);
+    const values = this.#commonValues({ reporter, connection, clientPeer: undefined, serverPeer: flow.upstreamPeer, cluster, endpoint }, "tcp", flag);
     const handles: TcpHandles = {
       opened: this.#opened.labels(...values),
       closed: this.#closed.labels(...values),
@@ -178,7 +178,7 @@ export class IstioMetrics {
     const own = this.#own;
     if (reporter !== "destination") {
       const known = endpoint?.config.workload ?? unknownWorkload;
-      return peerValues(known.workload === unknownWorkload.workload ? (serverPeer ?? known) : known, "unknown");
+      return peerValues(known.workload === unknownWorkload.workload ? (serverPeer ?? known) : known, (endpoint?.peerIdentity ?? "") || "unknown");
     }
     const identity = connection.tls?.localIdentity ?? "";
     return [own.workload, own.namespace, identity === "" ? "unknown" : identity, own.app, own.version, own.canonicalName, own.canonicalRevision, own.cluster];

@@ -1,12 +1,14 @@
-import { messageOf, type Clock, type Random } from "../../base/index.ts";
+import { messageOf, transientError, type Clock, type Random } from "../../base/index.ts";
 import { relay } from "../../dataplane/index.ts";
 import type { ByteStream, ByteStreamHandler } from "../../net/index.ts";
 import type { TcpSpec } from "../config/chain-service-config.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
 import { responseFlags, type ResponseFlag } from "../http/response-flags.ts";
+import type { OwnMetadata } from "../http/peer-metadata.ts";
 import { openHttpTunnel } from "./http-tunnel.ts";
+import { encodePeerExchange, exchangePeers, peerExchangeProtocol } from "./peer-exchange.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
-import type { EndpointConnector } from "../upstream/endpoint.ts";
+import type { EndpointConnector, UpstreamStream, WorkloadLabels } from "../upstream/endpoint.ts";
 
 export interface TcpProxyOptions {
   /** Asked for each connection. */
@@ -15,6 +17,8 @@ export interface TcpProxyOptions {
   readonly connector: EndpointConnector;
   readonly clock: Clock;
   readonly random: Random;
+  /** What peers that ask for it are told of this proxy's workload. */
+  readonly ownMetadata?: OwnMetadata | undefined;
   readonly observer: TcpObserver;
 }
 
@@ -25,6 +29,8 @@ export interface TcpFlow {
   readonly clusterName: string;
   readonly cluster: Cluster | undefined;
   endpoint: Endpoint | undefined;
+  /** Who the endpoint says it is. */
+  upstreamPeer: WorkloadLabels | undefined;
   /** `ip:port` of our end towards the endpoint; empty before there is one. */
   upstreamLocal: string;
   /** From the client, and to it. */
@@ -52,12 +58,18 @@ interface LiveFlow {
 /** Between two reports of a connection's bytes. */
 const reportMs = 5000;
 
+/** For a peer that has agreed to say who it is. */
+const exchangeTimeoutMs = 10_000;
+
 const ignoring: ByteStreamHandler = { data: () => undefined, end: () => undefined, drain: () => undefined, close: () => undefined };
 
 /** Passes connections on as they are, each to one endpoint. */
 export class TcpProxy {
   readonly #options: TcpProxyOptions;
   readonly #live = new Set<LiveFlow>();
+  /** Streams whose peers have not yet said who they are. */
+  readonly #greeting = new Set<ByteStream>();
+  #greeted: Buffer | undefined;
   accepted = 0;
 
   constructor(options: TcpProxyOptions) {
@@ -65,16 +77,18 @@ export class TcpProxy {
   }
 
   get connections(): number {
-    return this.#live.size;
+    return this.#live.size + this.#greeting.size;
   }
 
   /** Takes a paused stream. `clusterName` is given when something else than the configuration names the cluster. */
   accept(stream: ByteStream, connection: ConnectionInfo, clusterName?: string): void {
     this.accepted += 1;
-    void this.#serve(stream, connection, clusterName ?? this.#choose());
+    if (connection.tls?.alpnProtocol === peerExchangeProtocol) void this.#greet(stream, connection, clusterName);
+    else void this.#serve(stream, connection, clusterName ?? this.#choose());
   }
 
   closeAll(): void {
+    for (const stream of this.#greeting) stream.destroy();
     for (const { stream } of this.#live) stream.destroy();
   }
 
@@ -92,12 +106,24 @@ export class TcpProxy {
     }
   }
 
+  async #greet(stream: ByteStream, connection: ConnectionInfo, clusterName: string | undefined): Promise<void> {
+    this.#greeting.add(stream);
+    const exchanged = await exchangePeers(stream, this.#ownGreeting(), exchangeTimeoutMs);
+    this.#greeting.delete(stream);
+    if (exchanged === undefined) return;
+    await this.#serve(exchanged.stream, exchanged.peer === undefined ? connection : { ...connection, peer: exchanged.peer }, clusterName ?? this.#choose());
+  }
+
+  #ownGreeting(): Buffer {
+    return (this.#greeted ??= encodePeerExchange(this.#options.ownMetadata ?? { id: "", value: "" }));
+  }
+
   async #serve(stream: ByteStream, connection: ConnectionInfo, clusterName: string): Promise<void> {
     const { clock, observer } = this.#options;
     const startedMs = clock.steadyMs();
     const cluster = this.#options.cluster(clusterName);
     const flow: TcpFlow = {
-      startedMs, connection, clusterName, cluster, endpoint: undefined, upstreamLocal: "", receivedBytes: 0, sentBytes: 0, durationMs: 0, flag: responseFlags.none, transportFailure: "",
+      startedMs, connection, clusterName, cluster, endpoint: undefined, upstreamPeer: undefined, upstreamLocal: "", receivedBytes: 0, sentBytes: 0, durationMs: 0, flag: responseFlags.none, transportFailure: "",
     };
     const live: LiveFlow = { flow, stream, lastByteMs: startedMs, movedMs: startedMs };
     this.#live.add(live);
@@ -172,8 +198,10 @@ export class TcpProxy {
     try {
       const { connectTimeoutMs } = endpoint.cluster.config.limits;
       const { tunnel } = this.#options.spec();
-      const direct = await this.#options.connector.connect(endpoint.config, connectTimeoutMs, { protocol: tunnel === undefined ? "tcp" : "http1", downstream: flow.connection });
-      const stream = tunnel === undefined ? direct : await openHttpTunnel(direct, tunnel, connectTimeoutMs);
+      const { exchangesPeers } = endpoint.cluster.config;
+      const direct = await this.#options.connector.connect(endpoint.config, connectTimeoutMs, { protocol: tunnel === undefined ? "tcp" : "http1", downstream: flow.connection, exchangesPeers });
+      endpoint.knowPeer(direct.peerIdentity);
+      const stream = tunnel === undefined ? await this.#introduce(direct, flow, connectTimeoutMs) : await openHttpTunnel(direct, tunnel, connectTimeoutMs);
       endpoint.counters.connectionsOpened += 1;
       flow.flag = responseFlags.none;
       flow.transportFailure = "";
@@ -185,6 +213,14 @@ export class TcpProxy {
       flow.transportFailure = messageOf(error);
       return undefined;
     }
+  }
+
+  async #introduce(direct: UpstreamStream, flow: TcpFlow, timeoutMs: number): Promise<ByteStream> {
+    if (direct.alpnProtocol !== peerExchangeProtocol) return direct;
+    const exchanged = await exchangePeers(direct, this.#ownGreeting(), timeoutMs);
+    if (exchanged === undefined) throw transientError("connection-closed", "the endpoint closed before it said who it is");
+    flow.upstreamPeer = exchanged.peer;
+    return exchanged.stream;
   }
 
   #choose(): string {

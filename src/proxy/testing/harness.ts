@@ -143,6 +143,7 @@ export const plainCluster: Omit<ClusterConfig, "name" | "limits"> = {
   upstreamProtocol: "http1",
   http2: { maxConcurrentStreams: 100, keepaliveIntervalMs: 0, keepaliveTimeoutMs: 0 },
   overridesAlpn: true,
+  exchangesPeers: false,
   service: undefined,
 };
 

@@ -119,7 +119,7 @@ export function outboundTcp(address: string, port: number, cluster: string): Jso
 /** What comes in to these ports: by mutual TLS, and in plain text too unless `strict`. */
 export function virtualInbound(ports: readonly { readonly port: number; readonly http: boolean }[], strict: boolean, rules?: JsonValue): JsonValue {
   const chains = ports.flatMap(({ port, http }) => {
-    const filters: JsonValue[] = http ? [inboundHttp(port, rules)] : [...accessRules("network", rules), stats, tcpProxy(`inbound|${port}||`)];
+    const filters: JsonValue[] = http ? [inboundHttp(port, rules)] : [peerExchange, ...accessRules("network", rules), stats, tcpProxy(`inbound|${port}||`)];
     const secured = { name: `0.0.0.0_${port}`, filterChainMatch: { ...(strict ? { transportProtocol: "tls" } : meshMatch), destinationPort: port }, transportSocket: downstreamTls(http ? ["h2", "http/1.1"] : ["istio-peer-exchange", "h2", "http/1.1"]), filters };
     const plain = { name: `0.0.0.0_${port}_plain`, filterChainMatch: { transportProtocol: "raw_buffer", destinationPort: port }, filters };
     return strict ? [secured] : [secured, plain];
@@ -138,6 +138,16 @@ export function virtualInbound(ports: readonly { readonly port: number; readonly
     ],
   };
 }
+
+/** By ALPN, both ends of a raw connection say who they are; a filter of chains and of clusters. */
+const peerExchange: JsonValue = {
+  name: "istio.metadata_exchange",
+  typedConfig: {
+    "@type": `${type}/udpa.type.v1.TypedStruct`,
+    typeUrl: `${type}/envoy.tcp.metadataexchange.config.MetadataExchange`,
+    value: { enable_discovery: true, protocol: "istio-peer-exchange" },
+  },
+};
 
 /** The filter that holds access rules, if there are any. */
 function accessRules(level: "http" | "network", rules: JsonValue | undefined): JsonValue[] {
@@ -180,6 +190,7 @@ export function outboundCluster(name: string, service: string, identity: string)
     edsClusterConfig: { edsConfig: { ads: {} }, serviceName: name },
     connectTimeout: "2s",
     lbPolicy: "LEAST_REQUEST",
+    filters: [peerExchange],
     metadata: { filterMetadata: { istio: { services: [{ host: `${service}.test.svc.cluster.local`, name: service, namespace: "test" }] } } },
     transportSocketMatches: [
       {

@@ -17,6 +17,8 @@ export interface ClusterConfig extends SelectionRules, BreakerLimits {
   readonly http2: UpstreamHttp2;
   /** Mesh protocols may be offered by TLS in place of the configured ones. */
   readonly overridesAlpn: boolean;
+  /** Raw connections may begin with who both sides are. */
+  readonly exchangesPeers: boolean;
   readonly outliers: OutlierPolicy | undefined;
   /** New endpoints get their share of requests bit by bit. */
   readonly slowStart: SlowStart | undefined;
@@ -64,6 +66,8 @@ export class Endpoint {
     successes: 0,
   };
 
+  /** The SPIFFE id that it proved last; empty before, and without TLS. */
+  peerIdentity = "";
   readonly outliers = new OutlierRecord();
   /** When it came, on the steady clock. */
   readonly addedAtMs: number;
@@ -73,12 +77,19 @@ export class Endpoint {
     this.addedAtMs = runtime.clock.steadyMs();
     this.name = endpointName(config);
     this.cluster = cluster;
-    this.pool = new ConnectionPool({ endpoint: config, ...runtime, limits: cluster.config.limits, counters: this.counters, breaker: cluster.breaker, http2: cluster.config.http2 });
+    this.pool = new ConnectionPool({ endpoint: config, ...runtime, limits: cluster.config.limits, onPeer: (identity) => this.knowPeer(identity), counters: this.counters, breaker: cluster.breaker, http2: cluster.config.http2 });
   }
 
   /** It may take requests: healthy as far as the control plane knows, and not left out for what it answered. */
   get usable(): boolean {
     return this.config.healthy && this.outliers.ejectedAtMs === undefined;
+  }
+
+  /** What a connection to it has proved. */
+  knowPeer(identity: string | undefined): void {
+    if (identity === undefined || identity === this.peerIdentity) return;
+    this.peerIdentity = identity;
+    this.statistics.clear();
   }
 
   /** What came of a request, or of a TCP connection. To be told once for each attempt that reached for it. */

@@ -45,6 +45,7 @@ export class ConnectionPool implements ConnectionHome {
   readonly #connector: EndpointConnector;
   readonly #clock: Clock;
   readonly #counters: PoolCounters;
+  readonly #onPeer: ((identity: string | undefined) => void) | undefined;
   readonly #idle: UpstreamConnection[] = [];
   readonly #all = new Set<UpstreamConnection>();
   readonly #http2: Http2Pool;
@@ -63,6 +64,8 @@ export class ConnectionPool implements ConnectionHome {
     readonly clock: Clock;
     readonly limits: PoolLimits;
     readonly counters: PoolCounters;
+    /** Told what each new connection has proved of the endpoint. */
+    readonly onPeer?: (identity: string | undefined) => void;
     /** What all endpoints of the cluster share; this pool's limits alone when absent. */
     readonly breaker?: PoolBreaker;
     readonly http2?: Http2Settings;
@@ -71,6 +74,7 @@ export class ConnectionPool implements ConnectionHome {
     this.#connector = options.connector;
     this.#clock = options.clock;
     this.#counters = options.counters;
+    this.#onPeer = options.onPeer;
     this.limits = options.limits;
     this.#breaker = options.breaker ?? { connections: new Budget(() => this.limits.maxConnections), pending: new Budget(() => this.limits.maxPendingRequests) };
     this.#http2 = new Http2Pool({
@@ -212,6 +216,7 @@ export class ConnectionPool implements ConnectionHome {
       const stream = await this.#connector.connect(this.#endpoint, this.limits.connectTimeoutMs, { protocol });
       this.#connecting[protocol] -= 1;
       this.#counters.connectionsOpened += 1;
+      this.#onPeer?.(stream.peerIdentity);
       this.#adopt(stream, protocol);
     } catch (error) {
       this.#connecting[protocol] -= 1;

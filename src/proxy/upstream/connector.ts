@@ -2,6 +2,7 @@ import { transientError } from "../../base/index.ts";
 import { HbonePool, hboneDialer, type CertificateSource } from "../../dataplane/index.ts";
 import { connectTcp, mayMarkSockets, secureClient, type ByteStream, type ConnectOptions } from "../../net/index.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
+import { peerExchangeProtocol } from "../tcp/peer-exchange.ts";
 import { nameTrouble, peerTrouble } from "../tls/peer-verification.ts";
 import type { TlsContexts } from "../tls/tls-contexts.ts";
 import { isMeshTls, type UpstreamTlsSpec } from "../tls/tls-spec.ts";
@@ -26,8 +27,6 @@ const meshAlpn: Readonly<Record<"http1" | "http2" | "alpn", readonly string[]>> 
   http2: ["istio-h2", "istio", "h2"],
   alpn: ["istio-h2", "istio-http/1.1", "istio", "h2", "http/1.1"],
 };
-/** Whoever takes it sends metadata of its own before the first byte, which this proxy does not. */
-const metadataExchange = "istio-peer-exchange";
 
 /** Reaches endpoints as they ask for it: plainly, by TLS, or through an HBONE tunnel as this proxy's identity. */
 export class MeshConnector implements EndpointConnector {
@@ -94,7 +93,7 @@ export class MeshConnector implements EndpointConnector {
     const stream = await this.#dial(endpoint, timeoutMs);
     const servername = serverNameOf(endpoint, tls);
     return await secureClient(stream, material, {
-      alpn: alpnOf(tls, context.protocol),
+      alpn: alpnOf(tls, context),
       alpnOptional: true,
       ...(servername === undefined ? {} : { servername }),
       timeoutMs,
@@ -104,9 +103,9 @@ export class MeshConnector implements EndpointConnector {
   }
 }
 
-function alpnOf(tls: UpstreamTlsSpec, protocol: ConnectContext["protocol"]): readonly string[] {
+function alpnOf(tls: UpstreamTlsSpec, { protocol, exchangesPeers = false }: ConnectContext): readonly string[] {
   if (isMeshTls(tls) && protocol !== "tcp") return meshAlpn[protocol];
-  if (protocol === "tcp") return tls.alpnProtocols.filter((offered) => offered !== metadataExchange);
+  if (protocol === "tcp") return tls.alpnProtocols.filter((offered) => exchangesPeers || offered !== peerExchangeProtocol);
   if (protocol === "http2") return tls.alpnProtocols.length === 0 ? ["h2"] : tls.alpnProtocols;
   if (protocol === "alpn") return tls.alpnProtocols.length === 0 ? ["h2", "http/1.1"] : tls.alpnProtocols;
   return tls.alpnProtocols.filter((offered) => offered !== "h2");

@@ -57,6 +57,8 @@ export interface UpstreamStream extends ByteStream {
   readonly retiring?: boolean;
   /** What the endpoint chose of the protocols that were offered by TLS. */
   readonly alpnProtocol?: string | undefined;
+  /** The SPIFFE id that the endpoint proved. */
+  readonly peerIdentity?: string;
 }
 
 export interface ConnectContext {
@@ -64,6 +66,8 @@ export interface ConnectContext {
   readonly protocol: "http1" | "http2" | "alpn" | "tcp";
   /** Whose bytes it will carry, when only this connection will use it. */
   readonly downstream?: ConnectionInfo;
+  /** Both sides may say who they are before the first byte, if the endpoint agrees by ALPN. */
+  readonly exchangesPeers?: boolean;
 }
 
 /** Opens a connection to an endpoint; rejects with an error whose message says why. */
