@@ -5,8 +5,12 @@ import type { Message } from "./message.ts";
 import { nameOf, namespaceOf, type Resource } from "./resource.ts";
 
 export interface AnalysisOptions extends InventoryOptions {
-  /** Only what concerns this namespace, or no namespace; absent: all. */
+  /** Only what concerns this namespace, or no namespace, beside what files say; absent: all. */
   readonly namespace?: string | undefined;
+  /** What files say of other namespaces is left out too. */
+  readonly onlyNamespace?: boolean | undefined;
+  /** Where objects of files go that name no namespace. */
+  readonly defaultNamespace: string;
   readonly suppressions?: readonly Suppression[] | undefined;
   /** Names of the analyzers to run; absent or empty: all. */
   readonly only?: readonly string[] | undefined;
@@ -20,13 +24,12 @@ export interface Suppression {
 }
 
 const suppressAnnotation = "galley.istio.io/analyze-suppress";
-const defaultNamespace = "default";
 /** Kinds that are in no namespace, among those that analysis reads. */
 const clusterKinds = new Set(["Namespace", "Node", "GatewayClass", "CustomResourceDefinition", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"]);
 
 /** All that the analyzers find, worst first; then by code, kind, name and text. No message twice. */
 export function analyze(resources: readonly Resource[], options: AnalysisOptions): readonly Message[] {
-  const inventory = new Inventory(resources.map((resource) => inNamespace(resource, options.namespace ?? defaultNamespace)), options);
+  const inventory = new Inventory(resources.map((resource) => inNamespace(resource, options.defaultNamespace)), options);
   const messages = new Map<string, Message>();
   for (const analyzer of analyzers) {
     if (options.only !== undefined && options.only.length > 0 && !options.only.includes(analyzer.name)) continue;
@@ -45,9 +48,9 @@ function inNamespace(resource: Resource, namespace: string): Resource {
   return { ...resource, object: { ...object, metadata: { ...object.metadata, namespace } } };
 }
 
-function isWanted({ type }: Message, resource: Resource, { namespace, suppressions = [] }: AnalysisOptions): boolean {
+function isWanted({ type }: Message, resource: Resource, { namespace, onlyNamespace = false, suppressions = [] }: AnalysisOptions): boolean {
   const own = namespaceOf(resource);
-  if (namespace !== undefined && own !== "" && own !== namespace) return false;
+  if (namespace !== undefined && own !== "" && own !== namespace && (onlyNamespace || resource.source === undefined)) return false;
   const onObject = (resource.object.metadata.annotations?.[suppressAnnotation] ?? "").split(",").map((code) => code.trim());
   if (onObject.includes("*") || onObject.includes(type.code)) return false;
   const { kind = "", metadata } = resource.object;

@@ -95,12 +95,13 @@ async function run(paths: readonly string[], flags: AnalyzeFlags, context: CliCo
   const files = await readManifests(paths, context);
   for (const fault of files.faults) context.err(`Error: ${faultText(fault)}\n`);
   const target = await targetOf(files, flags, context);
+  const where = flags.allNamespaces === true ? "all namespaces" : `namespace: ${target.defaultNamespace}`;
   const messages = analyze(target.resources, { ...target, suppressions, only: flags.analyzer });
-  if (flags.verbose === true) context.err(`Analyzed ${target.resources.length} objects in ${targetText(target.namespace)} with ${flags.analyzer.length === 0 ? analyzers.length : flags.analyzer.length} analyzers\n`);
+  if (flags.verbose === true) context.err(`Analyzed ${target.resources.length} objects in ${where} with ${flags.analyzer.length === 0 ? analyzers.length : flags.analyzer.length} analyzers\n`);
   const shown = messages.filter((message) => reaches(message.type.level, flags.outputThreshold));
   await print(shown, flags, context);
-  if (shown.length === 0) reportNothing(files, target.namespace, context);
-  end(messages, files, target.namespace, flags, context);
+  if (shown.length === 0) reportNothing(files, where, context);
+  end(messages, files, where, flags, context);
 }
 
 function checkAnalyzers(names: readonly string[]): void {
@@ -124,6 +125,8 @@ interface Target {
   readonly resources: readonly Resource[];
   readonly scope: "cluster" | "files";
   readonly namespace: string | undefined;
+  readonly onlyNamespace: boolean;
+  readonly defaultNamespace: string;
   readonly istioNamespace: string;
   readonly unread?: ReadonlySet<string>;
   readonly notServed?: ReadonlySet<string>;
@@ -136,7 +139,8 @@ async function targetOf(files: ReadManifests, flags: AnalyzeFlags, context: CliC
   const cluster = flags.useKube || flags.meshConfigFile !== undefined ? await import("./analyze-cluster.ts") : undefined;
   const fromFile = flags.meshConfigFile === undefined ? undefined : await cluster?.readMeshConfig(await context.readFile(flags.meshConfigFile), flags.meshConfigFile);
   if (!flags.useKube || cluster === undefined) {
-    return { resources: files.resources, scope: "files", namespace: flags.allNamespaces === true ? undefined : namespaceOfFiles(flags), istioNamespace, meshConfig: fromFile };
+    const named = flags.allNamespaces === true ? undefined : flags.namespace;
+    return { resources: files.resources, scope: "files", namespace: named, onlyNamespace: named !== undefined, defaultNamespace: flags.namespace ?? "default", istioNamespace, meshConfig: fromFile };
   }
   const client = await context.connect(flags);
   const namespace = flags.namespace ?? (await context.defaultNamespace(flags));
@@ -152,16 +156,13 @@ async function targetOf(files: ReadManifests, flags: AnalyzeFlags, context: CliC
     resources: [...objects.filter((object) => !written.has(identityOf(object, namespace))).map((object) => ({ object })), ...files.resources],
     scope: "cluster",
     namespace: flags.allNamespaces === true ? undefined : namespace,
+    onlyNamespace: flags.allNamespaces !== true && flags.namespace !== undefined,
+    defaultNamespace: namespace,
     istioNamespace,
     unread: new Set(contents.unread.keys()),
     notServed: contents.notServed,
     meshConfig: fromFile ?? (await cluster.meshConfigOf(contents, { istioNamespace, revision: flags.revision })),
   };
-}
-
-/** Files say themselves which namespaces they are about; only -n narrows it. */
-function namespaceOfFiles({ namespace }: AnalyzeFlags): string | undefined {
-  return namespace ?? "default";
 }
 
 function hasNamespace({ resources }: ReadManifests, name: string): boolean {
@@ -180,22 +181,18 @@ async function print(messages: readonly Message[], flags: AnalyzeFlags, context:
   for (const message of messages) context.out(`${formatMessage(message, { colour })}\n`);
 }
 
-function targetText(namespace: string | undefined): string {
-  return namespace === undefined ? "all namespaces" : `namespace: ${namespace}`;
-}
-
-function reportNothing({ files, faults }: ReadManifests, namespace: string | undefined, context: CliContext): void {
+function reportNothing({ files, faults }: ReadManifests, where: string, context: CliContext): void {
   const broken = new Set(faults.map(({ file }) => file)).size;
-  if (broken > 0) context.err(`No validation issues found when analyzing ${targetText(namespace)} (but ${broken} ${broken === 1 ? "file" : "files"} could not be parsed).\n`);
+  if (broken > 0) context.err(`No validation issues found when analyzing ${where} (but ${broken} ${broken === 1 ? "file" : "files"} could not be parsed).\n`);
   else if (files.length > 1) context.err(`✔ No validation issues found when analyzing:\n${files.map((file) => `  - ${file}\n`).join("")}`);
-  else context.err(`✔ No validation issues found when analyzing ${files[0] ?? targetText(namespace)}.\n`);
+  else context.err(`✔ No validation issues found when analyzing ${files[0] ?? where}.\n`);
 }
 
 /** The exit code goes by all messages, shown or not; of JSON and YAML the reader judges himself. */
-function end(messages: readonly Message[], { faults }: ReadManifests, namespace: string | undefined, flags: AnalyzeFlags, context: CliContext): void {
+function end(messages: readonly Message[], { faults }: ReadManifests, where: string, flags: AnalyzeFlags, context: CliContext): void {
   if (flags.output !== "log") return;
   if (messages.some(({ type }) => reaches(type.level, flags.failureThreshold))) {
-    context.err(`Error: Analyzers found issues when analyzing ${targetText(namespace)}.\nSee https://istio.io/v1.31/docs/reference/config/analysis for more information about causes and resolutions.\n`);
+    context.err(`Error: Analyzers found issues when analyzing ${where}.\nSee https://istio.io/v1.31/docs/reference/config/analysis for more information about causes and resolutions.\n`);
     throw new CommandEnd("analysis-found", foundExitCode);
   }
   if (faults.length > 0 && flags.ignoreUnknown !== true) {

@@ -94,7 +94,7 @@ function checkGrant(resource: Resource, fromGroup: string, to: BackendObjectRefe
     messageTypes.referenceNotGranted,
     resource,
     `${path}.namespace`,
-    `${kind} ${namespace}/${name} is of another namespace, and no ReferenceGrant there lets a ${object.kind ?? ""} of ${own} use it, so ${kind === "Secret" ? "the listener does not serve" : "requests get 500"}; create in ${namespace} a ReferenceGrant with from: [{group: ${fromGroup}, kind: ${object.kind ?? ""}, namespace: ${own}}], to: [{group: "${group}", kind: ${kind}}]`,
+    `${kind} ${namespace}/${name} is of another namespace, and no ReferenceGrant there lets ${object.kind ?? ""}s of ${own} use it, so ${kind === "Secret" ? "the listener does not serve" : "requests get 500"}; create in ${namespace} a ReferenceGrant with from: [{group: ${fromGroup}, kind: ${object.kind ?? ""}, namespace: ${own}}], to: [{group: "${group}", kind: ${kind}}]`,
   );
 }
 
@@ -137,7 +137,7 @@ export const servedAnalyzer: Analyzer = {
 };
 
 function reportUndefined(resource: Resource, group: string, report: Report): void {
-  const how = group === gatewayGroup ? "kubectl apply -f with the definitions of the Gateway API (standard-install.yaml of its release)" : "serin install, which brings them (or: serin manifest generate --set profile=minimal --component Base | kubectl apply -f -)";
+  const how = group === gatewayGroup ? "standard-install.yaml of a release of the Gateway API, by kubectl apply -f" : "serin install, which brings them (or: serin manifest generate --set profile=minimal --component Base | kubectl apply -f -)";
   report(messageTypes.kindNotServed, resource, "kind", `the cluster has no definition of kind ${resource.object.kind ?? ""} (${group}), so this object cannot be applied; install the definitions first: ${how}`);
 }
 

@@ -140,14 +140,16 @@ export const conflictingGatewayAnalyzer: Analyzer = {
     for (const gateway of gateways) {
       const rivals = gateways.filter((other) => other !== gateway && sharesPods(gateway, other, inventory));
       for (const [index, server] of gateway.object.spec.servers.entries()) {
-        const names = rivals.filter(({ object }) => object.spec.servers.some((other) => collides(server, other))).map(fullName).toSorted();
+        const others = rivals.filter(({ object }) => object.spec.servers.some((other) => sharedHosts(server, other).length > 0));
+        const names = others.map(fullName).toSorted();
         if (names.length === 0) continue;
+        const hosts = new Set(others.flatMap(({ object }) => object.spec.servers.flatMap((other) => sharedHosts(server, other))));
         const { number } = server.port;
         report(
           messageTypes.conflictingGateways,
           gateway.resource,
           `spec.servers[${index}].hosts`,
-          `Gateway${names.length === 1 ? "" : "s"} ${listed(names)} want ${listed(server.hosts)} on port ${number} of the pods ${labelsText(gateway.object.spec.selector)} too, and only the oldest gets it; give each its own hosts, or merge them`,
+          `Gateway${names.length === 1 ? "" : "s"} ${listed(names)} ${names.length === 1 ? "wants" : "want"} ${listed([...hosts])} on port ${number} of the pods ${labelsText(gateway.object.spec.selector)} too, and only the oldest gets it; give each its own hosts, or merge them`,
         );
       }
     }
@@ -164,8 +166,8 @@ function sharesPods(left: Gateway, right: Gateway, inventory: Inventory): boolea
   return podsOf(left, inventory).some((pod) => ofRight.has(pod));
 }
 
-function collides(left: GatewayServer, right: GatewayServer): boolean {
-  return left.port.number === right.port.number && left.bind === right.bind && left.hosts.some((host) => right.hosts.includes(host));
+function sharedHosts(left: GatewayServer, right: GatewayServer): readonly string[] {
+  return left.port.number === right.port.number && left.bind === right.bind ? left.hosts.filter((host) => right.hosts.includes(host)) : [];
 }
 
 export const gatewayCertificateAnalyzer: Analyzer = {
@@ -183,7 +185,7 @@ export const gatewayCertificateAnalyzer: Analyzer = {
           messageTypes.gatewayDuplicateCertificate,
           gateway.resource,
           `spec.servers[${index}].tls`,
-          `Gateway${names.length === 1 ? "" : "s"} ${listed(names.toSorted())} serve the same certificate: a browser sends requests for the hosts of one over an HTTP/2 connection to the other, and gets 404; merge them into one Gateway, or give each its own certificate`,
+          `Gateway${names.length === 1 ? "" : "s"} ${listed(names.toSorted())} ${names.length === 1 ? "serves" : "serve"} the same certificate: a browser sends requests for the hosts of one over an HTTP/2 connection to the other, and gets 404; merge them into one Gateway, or give each its own certificate`,
         );
       }
     }

@@ -134,7 +134,7 @@ export const proxyImageAnalyzer: Analyzer = {
         messageTypes.podsIstioProxyImageMismatchInNamespace,
         resource,
         "metadata.name",
-        `pods ${listed(others.map((pod) => pod.name).toSorted())} run ${listed(running)}, while ${image} would be injected now, as is usual after an upgrade; move them: kubectl rollout restart deployment -n ${name}`,
+        `${others.length === 1 ? "pod" : "pods"} ${listed(others.map((pod) => pod.name).toSorted())} ${others.length === 1 ? "runs" : "run"} ${listed(running)}, while ${image} would be injected now, as is usual after an upgrade; move them: kubectl rollout restart deployment -n ${name}`,
       );
     }
   },

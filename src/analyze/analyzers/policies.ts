@@ -1,5 +1,5 @@
 import { customResourceDefinitionKind, deploymentKind, namespaceKind, podKind } from "../../api/kubernetes/index.ts";
-import { authorizationPolicyKind, requestAuthenticationKind, sidecarKind, telemetryKind, trafficExtensionKind, virtualServiceKind, wasmPluginKind, type AuthorizationPolicy } from "../../api/istio/index.ts";
+import { authorizationPolicyKind, requestAuthenticationKind, sidecarKind, telemetryKind, trafficExtensionKind, wasmPluginKind, type AuthorizationPolicy } from "../../api/istio/index.ts";
 import { matchesLabels, type KubernetesObject, type LabelSelector } from "../../api/index.ts";
 import { labelsText, listed, type Analyzer, type Report } from "../analyzer.ts";
 import type { Entry, Inventory } from "../inventory.ts";
@@ -97,14 +97,8 @@ const removedGroup = "rbac.istio.io";
 
 export const deprecationAnalyzer: Analyzer = {
   name: "deprecation.DeprecationAnalyzer",
-  description: "no fields and kinds that are gone or going",
+  description: "no kinds that are gone, no fields that are ignored",
   analyze(inventory, report) {
-    for (const { resource, object } of inventory.of(virtualServiceKind)) {
-      const routes = (resource.object as { spec?: { http?: readonly { fault?: { delay?: { percent?: number } } }[] } }).spec?.http ?? [];
-      for (const index of object.spec.http.keys()) {
-        if ((routes[index]?.fault?.delay?.percent ?? 0) > 0) report(messageTypes.deprecated, resource, `spec.http[${index}].fault.delay.percent`, "percent of a delay is deprecated; write percentage: {value: …}");
-      }
-    }
     for (const { resource, object } of inventory.of(sidecarKind)) {
       if (object.spec.outboundTrafficPolicy?.egressProxy !== undefined) report(messageTypes.deprecated, resource, "spec.outboundTrafficPolicy.egressProxy", "egressProxy is ignored by proxies of today; send what is outside of the mesh through an egress gateway by a VirtualService");
     }

@@ -29,5 +29,5 @@ function sentence({ path, message }: FieldIssue): string {
 function typeOfWarning({ path, message }: FieldIssue): MessageType | undefined {
   if (message.startsWith("is never used")) return path.includes(".match[") ? messageTypes.virtualServiceIneffectiveMatch : messageTypes.virtualServiceUnreachableRule;
   if (message.startsWith("has weights that sum up to")) return undefined;
-  return messageTypes.schemaWarning;
+  return message.startsWith("is deprecated") ? messageTypes.deprecated : messageTypes.schemaWarning;
 }

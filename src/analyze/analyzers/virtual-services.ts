@@ -26,16 +26,19 @@ interface PlacedDestination {
 
 const mesh = "mesh";
 
-export function destinationsOf({ spec }: VirtualService): readonly PlacedDestination[] {
+export function destinationsOf({ resource, object: { spec } }: Service): readonly PlacedDestination[] {
   const found: PlacedDestination[] = [];
   for (const field of ["http", "tls", "tcp"] as const) {
     for (const [index, { route }] of spec[field].entries()) {
       for (const [number, { destination }] of route.entries()) found.push({ destination, path: `spec.${field}[${index}].route[${number}].destination`, isMirror: false });
     }
   }
+  // The older `mirror` and `mirrors` are read into one list.
+  const written = (resource.object as { spec?: { http?: readonly { mirror?: unknown }[] } }).spec?.http ?? [];
   for (const [index, { mirrors }] of spec.http.entries()) {
-    // `mirror` and `mirrors[0].destination` are read into one list.
-    for (const [number, { destination }] of mirrors.entries()) found.push({ destination, path: `spec.http[${index}].mirrors[${number}].destination`, isMirror: true });
+    for (const [number, { destination }] of mirrors.entries()) {
+      found.push({ destination, path: written[index]?.mirror === undefined ? `spec.http[${index}].mirrors[${number}].destination` : `spec.http[${index}].mirror`, isMirror: true });
+    }
   }
   return found;
 }
@@ -59,7 +62,7 @@ export const destinationHostAnalyzer: Analyzer = {
   analyze(inventory, report) {
     if (!knowsAllHosts(inventory)) return;
     for (const service of inventory.of(virtualServiceKind)) {
-      for (const placed of destinationsOf(service.object)) checkDestination(service, placed, inventory, report);
+      for (const placed of destinationsOf(service)) checkDestination(service, placed, inventory, report);
       checkPassedBy(service, inventory, report);
     }
   },
@@ -118,9 +121,10 @@ export const subsetAnalyzer: Analyzer = {
   description: "subsets that VirtualServices route to are defined by a DestinationRule",
   analyze(inventory, report) {
     const rules = inventory.of(destinationRuleKind);
-    for (const { resource, object } of inventory.of(virtualServiceKind)) {
+    for (const service of inventory.of(virtualServiceKind)) {
+      const { resource, object } = service;
       const namespace = object.metadata.namespace ?? "";
-      for (const { destination, path, isMirror } of destinationsOf(object)) {
+      for (const { destination, path, isMirror } of destinationsOf(service)) {
         if (destination.subset === undefined || !(inventory.options.scope === "cluster" ? inventory.knowsAll(destinationRuleKind) : rules.length > 0)) continue;
         const host = fullHost(destination.host, namespace);
         const ofHost = rules.filter(({ object: rule }) => hostsMeet(fullHost(rule.spec.host, rule.metadata.namespace ?? ""), host));

@@ -1,0 +1,34 @@
+import assert from "node:assert/strict";
+import { globSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { test } from "node:test";
+import { analyze } from "./analyze.ts";
+import { formatMessage } from "./format.ts";
+import { readManifest } from "./manifest/manifest.ts";
+import { messageTypes } from "./message-types.ts";
+
+// Each file holds objects, what is known of the cluster (`# scope: cluster`, `# not served: group/Kind`) and, as its last lines, all that is said of them.
+const cases = globSync(join(import.meta.dirname, "testing/cases/*.yaml")).toSorted();
+
+for (const file of cases) {
+  const text = readFileSync(file, "utf8");
+  const [, title = ""] = /^# (.*)$/m.exec(text) ?? [];
+  test(`${basename(file, ".yaml")}: ${title}`, async () => {
+    const { resources, faults } = await readManifest(basename(file), text);
+    assert.deepEqual(faults, []);
+    const notServed = new Set([...text.matchAll(/^# not served: (.*)$/gm)].map(([, kind = ""]) => kind));
+    const messages = analyze(resources, { scope: text.includes("\n# scope: cluster\n") ? "cluster" : "files", notServed, istioNamespace: "istio-system", defaultNamespace: "default" });
+    const said = messages.map((message) => formatMessage(message, { colour: false }));
+    assert.deepEqual(
+      said,
+      [...text.matchAll(/^# > (.*)$/gm)].map(([, line = ""]) => line),
+    );
+  });
+}
+
+test("every code is given once, and has a case", () => {
+  const codes = Object.values(messageTypes).map(({ code }) => code);
+  assert.equal(new Set(codes).size, codes.length);
+  const said = new Set(cases.flatMap((file) => [...readFileSync(file, "utf8").matchAll(/^# > \w+ \[(\w+)\]/gm)].map(([, code = ""]) => code)));
+  assert.deepEqual(codes.filter((code) => !said.has(code)), []);
+});
