@@ -47,7 +47,7 @@ function arrangeFlag({ options }: Command, word: string): string[] {
   if (!isSwitch(option)) return option.short === name ? [`${name}${value}`] : [word];
   if (value === "true") return [name];
   if (value !== "false") return [word];
-  const negated = `--no-${name.slice(2)}`;
+  const negated = `--no-${(option.long ?? name).slice(2)}`;
   return options.some(({ long }) => long === negated) ? [negated] : [];
 }
 

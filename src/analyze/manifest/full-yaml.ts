@@ -14,7 +14,8 @@ export function readFullYaml(text: string): { readonly documents: readonly Plain
   const faults: YamlFault[] = [];
   const found = parseAllDocuments(text, { lineCounter, prettyErrors: false, merge: true });
   for (const document of Array.isArray(found) ? found : []) {
-    for (const error of document.errors) {
+    // One slip mostly brings several errors; the first says what it is.
+    for (const error of document.errors.slice(0, 1)) {
       const { line, col } = lineCounter.linePos(error.pos[0]);
       faults.push({ line, column: col, message: error.message });
     }

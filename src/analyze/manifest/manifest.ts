@@ -32,6 +32,7 @@ export async function readManifest(file: string, text: string): Promise<Manifest
       else found.push({ file, position: positionOf(), message: fault });
     }
   }
+  found.sort((left, right) => (left.position?.line ?? 0) - (right.position?.line ?? 0));
   return { resources, faults: found };
 }
 
