@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream";
 import type { Clock, Environment } from "../base/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import type { CustomResources, DefaultRevision, InstallSettings, RenderedComponent } from "../install/index.ts";
@@ -29,6 +30,10 @@ export interface CliContext {
   readonly defaultNamespace: (flags: ConnectionFlags) => Promise<string>;
   /** One HTTP request to a port of a pod that listens on its loopback, by port-forward. */
   readonly requestOfPod: (flags: ConnectionFlags, request: PodRequest) => Promise<{ readonly status: number; readonly text: string }>;
+  /** A byte stream to a port of a pod, by port-forward; each call is a connection of its own. */
+  readonly streamOfPod: (flags: ConnectionFlags, target: { readonly namespace: string; readonly pod: string; readonly port: number }) => Promise<Duplex>;
+  /** Shows a page to the user; false where that cannot be done. */
+  readonly openBrowser: (url: string) => Promise<boolean>;
   readonly readFile: (path: string) => Promise<string>;
   /** The definitions of kinds that this release carries. */
   readonly customResources: () => Promise<CustomResources & { readonly operator: readonly UntypedObject[]; readonly banzai: readonly UntypedObject[] }>;

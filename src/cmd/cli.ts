@@ -40,6 +40,11 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
       const stream = await portForward(await loadKubeConfig(flags.kubeconfig ?? env, flags.context), { namespace, pod, port, signal: shutdown.drain });
       return await requestOver(stream, { method, path, body });
     },
+    streamOfPod: async (flags, target) => {
+      const { loadKubeConfig, portForward } = await import("../kube/index.ts");
+      return await portForward(await loadKubeConfig(flags.kubeconfig ?? env, flags.context), { ...target, signal: shutdown.drain });
+    },
+    openBrowser: async (url) => await (await import("../cli/dashboard/index.ts")).openBrowser(url, process.platform, env),
     readFile: async (path) => (path === "-" ? await text(process.stdin) : await readFile(path, "utf8")),
     customResources: async () => ({
       istio: await readObjects(join(release.root, "manifests/crds/istio.yaml")),

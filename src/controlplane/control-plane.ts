@@ -312,7 +312,7 @@ export class ControlPlane {
 
   #debugRoutes(): Readonly<Record<string, HttpRoute>> {
     const { settings } = this.#options;
-    return {
+    const routes: Readonly<Record<string, HttpRoute>> = {
       "/ready": () => (this.#ready && !this.#draining ? { status: 200, body: "" } : { status: 503, body: this.#draining ? "draining\n" : "not synced yet\n" }),
       "/debug/syncz": () => json(syncStatus(this.#discovery)),
       "/debug/config_dump": (url) => {
@@ -320,12 +320,15 @@ export class ControlPlane {
         const dump = proxyConfigDump(this.#discovery, proxy);
         return dump === undefined ? { status: 404, body: `proxy "${proxy}" is not connected to this control plane\n` } : json(dump);
       },
+      "/debug/list": () => json(Object.keys(this.#debugRoutes()).filter((path) => path.startsWith("/debug/")).toSorted()),
       // One cluster, its own: the others of a mesh are not watched.
       "/debug/clusterz": () => json([{ id: settings.clusterId, secretName: "", syncStatus: "synced" }]),
       "/debug/serin/proxies": () => json(connectedProxies(this.#discovery, settings.revision, (proxy) => this.#inputs.pods.get(`${proxy.namespace}/${proxy.name}`)?.node ?? "")),
       "/debug/serin/acknowledged": (url) => json(this.#acknowledged(url.searchParams)),
       "/debug/serin/collections": () => json(Object.fromEntries(this.#graph.collections.map((collection) => [collection.name, collection.stats]))),
     };
+    const links = Object.keys(routes).filter((path) => path.startsWith("/debug/")).map((path) => `<li><a href="${path}">${path}</a></li>\n`);
+    return { ...routes, "/debug": () => ({ status: 200, contentType: "text/html; charset=utf-8", body: `<!doctype html>\n<title>istiod</title>\n<ul>\n${links.join("")}</ul>\n` }) };
   }
 
   #acknowledged(query: URLSearchParams): unknown {

@@ -54,6 +54,10 @@ export class FakeContext implements CliContext {
     const text = this.#cluster?.pods?.[`${method} ${pod}.${namespace}:${port}${path}`];
     return text === undefined ? { status: 404, text: "not found" } : { status: 200, text };
   };
+  readonly streamOfPod = async (): Promise<never> => {
+    throw new Error("no stream");
+  };
+  readonly openBrowser = async (): Promise<boolean> => false;
   readonly readFile = async (path: string): Promise<string> => {
     const text = this.#cluster?.files?.[path];
     if (text === undefined) throw new Error(`no file ${path}`);

@@ -1,0 +1,169 @@
+import type { Command } from "commander";
+import { aborted, messageOf, transientError, userError } from "../../base/index.ts";
+import { podKind, type Pod } from "../../api/kubernetes/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import type { CliContext } from "../context.ts";
+import { istioNamespaceOf, namespaceOf, portFlag, type CommonFlags } from "../flags.ts";
+import { findPods, findPodsByLabel, isRunning } from "../pods.ts";
+import { renderTable } from "../table.ts";
+import { knownDashboards, type KnownDashboard } from "./known-dashboards.ts";
+import { LocalForward } from "./local-forward.ts";
+
+interface DashboardFlags extends CommonFlags {
+  readonly port?: number;
+  readonly address: string;
+  readonly browser: boolean;
+  readonly uiPort?: number;
+  readonly ctrlz_port?: number;
+  readonly selector?: string;
+  readonly revision?: string;
+}
+
+/** A page of one pod. */
+interface PodPage {
+  readonly pod: Pod;
+  readonly port: number;
+  readonly path: string;
+}
+
+const proxyAdminPort = 15_000;
+const controlZPort = 9876;
+const pilotPort = 8080;
+const answerWithinMs = 3_000;
+
+/** `dashboard …`: a port of this machine that leads to a page of a pod, until the user ends it. */
+export function dashboardCommands(program: Command, context: CliContext): void {
+  const parent = program.command("dashboard").aliases(["dash", "d"]).description("pages that pods of the mesh serve, on a port of this machine until interrupted");
+  for (const dashboard of knownDashboards) {
+    forwardFlags(parent.command(dashboard.name).description(dashboard.summary), dashboard.port).action(async (flags: DashboardFlags) => {
+      const pod = await podOf(dashboard, flags, context);
+      await show({ pod, port: flags.uiPort ?? dashboard.port, path: dashboard.path }, flags, context);
+    });
+  }
+  for (const [name, summary] of [["proxy", "the admin of a sidecar, gateway, waypoint or ztunnel"], ["envoy", "the same; its older name"]] as const) {
+    selectorFlag(forwardFlags(parent.command(`${name} [pod]`).description(summary), proxyAdminPort)).action(async (pod: string | undefined, flags: DashboardFlags) => {
+      await show({ pod: await namedPod(pod, flags, context), port: flags.uiPort ?? proxyAdminPort, path: "" }, flags, context);
+    });
+  }
+  pilotFlags(forwardFlags(parent.command("istiod-debug [pod]").description("what a control plane tells of itself, of the first one unless one is named"))).action(async (pod: string | undefined, flags: DashboardFlags) => {
+    await show({ pod: await pilotPod(pod, flags, context), port: pilotPort, path: "/debug" }, flags, context);
+  });
+  pilotFlags(forwardFlags(parent.command("controlz [pod]").description("ControlZ of upstream's istiod; Serin's has none")))
+    .option("--ctrlz_port <port>", "the pod's port", portFlag, controlZPort)
+    .action(async (pod: string | undefined, flags: DashboardFlags) => {
+      await show({ pod: await pilotPod(pod, flags, context), port: flags.ctrlz_port ?? controlZPort, path: "" }, flags, context);
+    });
+  parent.command("list").description("the pages, and which of them are installed").action(async (flags: CommonFlags) => await list(flags, context));
+}
+
+function forwardFlags(command: Command, uiPort?: number): Command {
+  command
+    .option("-p, --port <port>", "the port of this machine; else the pod's, or any free one", portFlag)
+    .option("--address <address>", "the address of this machine to listen on; localhost is both loopback addresses", "localhost")
+    .option("--browser", "open a browser (as it is without this flag)", true)
+    .option("--no-browser", "only print the address");
+  return uiPort === undefined ? command : command.option("--ui-port <port>", `the pod's port (${uiPort} unless it is said)`, portFlag);
+}
+
+function selectorFlag(command: Command): Command {
+  return command.option("-l, --selector <selector>", "the first pod with these labels, instead of a name");
+}
+
+function pilotFlags(command: Command): Command {
+  return selectorFlag(command).option("-r, --revision <revision>", "the control plane of this revision");
+}
+
+/** Where add-ons are looked for: beside the control plane, then where the user is. */
+async function namespacesOf(flags: CommonFlags, context: CliContext): Promise<string[]> {
+  return [...new Set([istioNamespaceOf(flags), await namespaceOf(flags, context)])];
+}
+
+async function findDashboard({ selectors }: KnownDashboard, client: KubeClient, namespaces: readonly string[]): Promise<readonly Pod[]> {
+  for (const namespace of namespaces) {
+    for (const labelSelector of selectors) {
+      const { items } = await client.list(podKind, { namespace, labelSelector });
+      if (items.length > 0) return items.toSorted((a, b) => Number(isRunning(b)) - Number(isRunning(a)) || ((a.metadata.name ?? "") < (b.metadata.name ?? "") ? -1 : 1));
+    }
+  }
+  return [];
+}
+
+async function podOf(dashboard: KnownDashboard, flags: DashboardFlags, context: CliContext): Promise<Pod> {
+  const namespaces = await namespacesOf(flags, context);
+  const [pod] = await findDashboard(dashboard, await context.connect(flags), namespaces);
+  if (pod !== undefined) return pod;
+  throw userError("dashboard-missing", `${dashboard.name} is not installed: no pod with the label ${dashboard.selectors[0] ?? ""} in namespace ${namespaces.join(" or ")}`, {
+    hint: `${dashboard.install}; another namespace is named by -n`,
+  });
+}
+
+async function namedPod(name: string | undefined, flags: DashboardFlags, context: CliContext): Promise<Pod> {
+  const { selector } = flags;
+  if ((name === undefined) === (selector === undefined)) throw userError("pod-unnamed", name === undefined ? "which proxy? neither a pod nor -l was given" : "a pod and -l were given: one of them says which");
+  const client = await context.connect(flags);
+  const [pod] = name === undefined ? await findPodsByLabel(client, selector ?? "", flags, context) : await findPods(client, name, flags, context);
+  if (pod === undefined) throw userError("no-pods", `${name ?? selector ?? ""} has no pods`);
+  return pod;
+}
+
+/** Of the control plane named by pod, labels or revision; the first that runs when none is said. */
+async function pilotPod(name: string | undefined, flags: DashboardFlags, context: CliContext): Promise<Pod> {
+  const { selector, revision } = flags;
+  if ([name, selector, revision].filter((part) => part !== undefined).length > 1) throw userError("pod-ambiguous", "of a pod, -l and -r only one says which control plane");
+  const where = { ...flags, namespace: flags.namespace ?? istioNamespaceOf(flags) };
+  const client = await context.connect(flags);
+  const [pod] = name === undefined ? await findPodsByLabel(client, selector ?? (revision === undefined ? "app=istiod" : `app=istiod,istio.io/rev=${revision}`), where, context) : await findPods(client, name, where, context);
+  if (pod === undefined) throw userError("no-pods", `${name ?? "istiod"} has no pods`);
+  return pod;
+}
+
+/** A page that nobody serves is told before a browser shows it empty; who answers slowly has the benefit of the doubt. */
+async function refuseSilent({ pod, port }: PodPage, flags: DashboardFlags, context: CliContext): Promise<void> {
+  const { name = "", namespace = "" } = pod.metadata;
+  const asked = context.requestOfPod(flags, { namespace, pod: name, port, method: "GET", path: "/" }).catch((cause: unknown) => {
+    const controlZ = port === controlZPort ? `Serin's control planes have no ControlZ: ${context.programName} dashboard istiod-debug shows what they know` : undefined;
+    throw transientError("page-unreachable", `${name}.${namespace} serves nothing on port ${port}: ${messageOf(cause)}`, { cause, hint: controlZ ?? `kubectl -n ${namespace} logs ${name}` });
+  });
+  await Promise.race([asked, context.clock.sleep(answerWithinMs, context.signal)]);
+}
+
+async function show({ pod, port, path }: PodPage, flags: DashboardFlags, context: CliContext): Promise<void> {
+  const { name = "", namespace = "" } = pod.metadata;
+  if (!isRunning(pod)) throw userError("pod-not-running", `pod ${name}.${namespace} is ${pod.status?.phase ?? "Pending"}`, { hint: `kubectl -n ${namespace} describe pod ${name}` });
+  await refuseSilent({ pod, port, path }, flags, context);
+  const problems = new Set<string>();
+  const forward = new LocalForward({
+    address: flags.address,
+    ports: flags.port === undefined || flags.port === 0 ? [port, 0] : [flags.port],
+    open: async () => await context.streamOfPod(flags, { namespace, pod: name, port }),
+    failed: (reason) => {
+      // A browser asks again and again.
+      if (problems.has(reason) || context.signal.aborted) return;
+      problems.add(reason);
+      context.err(`${reason}\n`);
+    },
+  });
+  const taken = await forward.listen();
+  try {
+    const url = `http://${flags.address.includes(":") ? `[${flags.address}]` : flags.address}:${taken}${path}`;
+    context.out(`${url}\n`);
+    if (!flags.browser) context.out("skipping opening a browser\n");
+    else if (!(await context.openBrowser(url))) context.out(`No browser could be opened; open ${url} in yours. Interrupt (Ctrl-C) to end.\n`);
+    await aborted(context.signal);
+  } finally {
+    forward.close();
+  }
+}
+
+async function list(flags: CommonFlags, context: CliContext): Promise<void> {
+  const client = await context.connect(flags);
+  const namespaces = await namespacesOf(flags, context);
+  const rows = await Promise.all(
+    knownDashboards.map(async (dashboard) => {
+      const [pod] = await findDashboard(dashboard, client, namespaces);
+      const state = pod === undefined ? "not installed" : isRunning(pod) ? "running" : (pod.status?.phase ?? "Pending");
+      return [dashboard.name, state, pod === undefined ? "" : `${pod.metadata.name ?? ""}.${pod.metadata.namespace ?? ""}`, String(dashboard.port), dashboard.summary];
+    }),
+  );
+  context.out(renderTable(["NAME", "STATE", "POD", "PORT", "SHOWS"], rows));
+}

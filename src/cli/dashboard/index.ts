@@ -1,0 +1,2 @@
+export { dashboardCommands } from "./dashboard-command.ts";
+export { openBrowser } from "./open-browser.ts";

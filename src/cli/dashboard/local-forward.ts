@@ -1,0 +1,84 @@
+import { once } from "node:events";
+import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { messageOf, userError } from "../../base/index.ts";
+
+export interface LocalForwardOptions {
+  /** An address, or `localhost`: then both loopback addresses, as far as the machine has them. */
+  readonly address: string;
+  /** Tried in this order; 0 is any free one. */
+  readonly ports: readonly number[];
+  /** A new stream to what is forwarded. */
+  readonly open: () => Promise<Duplex>;
+  /** Told when a connection could not be forwarded. */
+  readonly failed: (reason: string) => void;
+}
+
+/** Connections that are forwarded at once; further ones are closed. */
+const maxConnections = 256;
+
+/** A port of this machine whose connections go to somewhere else. Listening begins with `listen`. */
+export class LocalForward {
+  readonly #options: LocalForwardOptions;
+  readonly #servers: Server[] = [];
+  readonly #sockets = new Set<Socket>();
+
+  constructor(options: LocalForwardOptions) {
+    this.#options = options;
+  }
+
+  /** The port that is listened on; a user error when none can be. */
+  async listen(): Promise<number> {
+    const { address, ports } = this.#options;
+    let problem: unknown;
+    for (const port of ports) {
+      try {
+        return address === "localhost" ? await this.#listenOnLoopback(port) : await this.#listenOn(address, port);
+      } catch (error) {
+        problem = error;
+        this.close();
+      }
+    }
+    throw userError("port-taken", `port ${ports[0] ?? 0} of ${address} cannot be listened on: ${messageOf(problem)}`, { cause: problem, hint: "name another by -p, or leave -p out for any free one" });
+  }
+
+  async #listenOnLoopback(port: number): Promise<number> {
+    const taken = await this.#listenOn("127.0.0.1", port);
+    // Machines without IPv6 have no second one.
+    await this.#listenOn("::1", taken).catch(() => undefined);
+    return taken;
+  }
+
+  async #listenOn(host: string, port: number): Promise<number> {
+    const server = createServer((socket) => void this.#forward(socket));
+    server.listen({ host, port });
+    await once(server, "listening");
+    this.#servers.push(server);
+    return (server.address() as AddressInfo).port;
+  }
+
+  async #forward(socket: Socket): Promise<void> {
+    socket.on("error", () => undefined);
+    if (this.#sockets.size >= maxConnections) {
+      socket.destroy();
+      return;
+    }
+    this.#sockets.add(socket);
+    try {
+      const stream = await this.#options.open();
+      stream.on("error", (error) => this.#options.failed(messageOf(error)));
+      await Promise.allSettled([pipeline(socket, stream), pipeline(stream, socket)]);
+    } catch (error) {
+      this.#options.failed(messageOf(error));
+    } finally {
+      socket.destroy();
+      this.#sockets.delete(socket);
+    }
+  }
+
+  close(): void {
+    for (const server of this.#servers.splice(0)) server.close();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+}

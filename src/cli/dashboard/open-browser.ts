@@ -1,0 +1,17 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import type { Environment } from "../../base/index.ts";
+
+/** Asks the desktop to show a page; false without a desktop, or when it has no program for that. */
+export async function openBrowser(url: string, platform: NodeJS.Platform, env: Environment): Promise<boolean> {
+  const hasDisplay = platform === "darwin" || env["DISPLAY"] !== undefined || env["WAYLAND_DISPLAY"] !== undefined;
+  if (!hasDisplay) return false;
+  const child = spawn(platform === "darwin" ? "open" : "xdg-open", [url], { stdio: "ignore", detached: true });
+  try {
+    await once(child, "spawn");
+  } catch {
+    return false;
+  }
+  child.unref();
+  return true;
+}
