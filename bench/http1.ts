@@ -130,7 +130,7 @@ async function runProxy(upstreamPort: number): Promise<void> {
   const apply = <Schema extends DescMessage>(typeUrl: string, schema: Schema, name: string, json: JsonValue): void => {
     const body = toBinary(schema, create(schema, fromJson(schema, json, { registry: envoyRegistry() }) as never));
     const subscription = config.subscriptions().find((one) => one.typeUrl === typeUrl);
-    subscription?.apply({ typeUrl, resources: [{ name, version: "1", aliases: [], typeUrl, body }], removed: [] });
+    void subscription?.apply({ typeUrl, resources: [{ name, version: "1", aliases: [], typeUrl, body }], removed: [] });
   };
   for (const name of ["a", "b"]) {
     apply(typeUrls.cluster, ClusterSchema, name, edsCluster(name));

@@ -122,7 +122,7 @@ function normalization(mesh: MeshSettings): ConnectionManagerInit {
 /** Who the peer is comes before what is decided by it; what a route may ask for comes next; the router is last. */
 function httpFilters({ direction, mesh, security = [], grpcWeb = false, hbone = false }: HttpConnectionManagerOptions): FilterInit[] {
   return [
-    ...(direction === "waypoint" || hbone ? [] : [httpMetadataExchange(direction === "inbound" ? "downstream" : "upstream")]),
+    ...(direction === "waypoint" || hbone ? [] : [direction === "inbound" ? httpMetadataExchange("downstream") : httpMetadataExchange("upstream", mesh.proxyHeaders.metadataExchangeInMeshOnly)]),
     ...security,
     ...(grpcWeb ? [filterInit("envoy.filters.http.grpc_web", GrpcWebSchema, {})] : []),
     filterInit("envoy.filters.http.grpc_stats", GrpcStatsConfigSchema, { emitFilterState: true, perMethodStatSpecifier: { case: "statsForAllMethods", value: { value: false } } }),

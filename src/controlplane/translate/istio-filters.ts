@@ -6,11 +6,11 @@ const metadataExchangeName = "istio.metadata_exchange";
 const peerMetadataType = "type.googleapis.com/io.istio.http.peer_metadata.Config";
 const tcpExchangeType = "type.googleapis.com/envoy.tcp.metadataexchange.config.MetadataExchange";
 
-/** Learns who is at the other end, by headers and by what the pilot tells of workloads; tells the other end who this is. */
-export function httpMetadataExchange(side: "downstream" | "upstream"): FilterInit {
+/** Learns who is at the other end, by headers and by what the pilot tells of workloads; tells the other end who this is, unless it is outside of the mesh and must not know. */
+export function httpMetadataExchange(side: "downstream" | "upstream", inMeshOnly = false): FilterInit {
   return peerMetadata(metadataExchangeName, {
     [`${side}_discovery`]: [{ istio_headers: {} }, { workload_discovery: {} }],
-    [`${side}_propagation`]: [{ istio_headers: {} }],
+    [`${side}_propagation`]: [{ istio_headers: inMeshOnly ? { skip_external_clusters: true } : {} }],
   });
 }
 

@@ -65,6 +65,7 @@ export function compileCluster(message: ClusterMessage, notes: ConfigNotes): Clu
       upstreamProtocol: http.protocol,
       http2: http.http2,
       overridesAlpn: overridesAlpn(message),
+      peerMetadata: peerMetadataOf(message),
       exchangesPeers: message.filters.some((filter) => filter.name === peerExchangeFilter),
       limits: {
         connectTimeoutMs: durationOr(message.connectTimeout, defaultConnectTimeoutMs),
@@ -83,6 +84,14 @@ export function compileCluster(message: ClusterMessage, notes: ConfigNotes): Clu
 /** Istio says in the metadata when a cluster's own protocols must stay as they are. */
 function overridesAlpn(message: ClusterMessage): boolean {
   return message.metadata?.filterMetadata["istio"]?.["alpn_override"] !== "false";
+}
+
+const passthroughCluster = "PassthroughCluster";
+
+function peerMetadataOf({ name, metadata }: ClusterMessage): ClusterConfig["peerMetadata"] {
+  const istio = metadata?.filterMetadata["istio"];
+  if (istio?.["disable_mx"] === true) return "never";
+  return istio?.["external"] === true || name === passthroughCluster ? "external" : "tell";
 }
 
 function discoveryOf(message: ClusterMessage, where: string, notes: ConfigNotes): ClusterDiscovery {

@@ -44,7 +44,7 @@ test("Istio's usual filters are taken; with nothing configured they cost nothing
     setCurrentClientCertDetails: { subject: true, dns: true, uri: true },
   });
   assert.deepEqual([connection.filters.length, connection.filtersIdle], [1, true]);
-  assert.deepEqual(connection.peerMetadata, { readFromClient: true, writeToClient: true, readFromUpstream: false, writeToUpstream: false });
+  assert.deepEqual(connection.peerMetadata, { readFromClient: true, writeToClient: true, readFromUpstream: false, writeToUpstream: false, inMeshOnly: false });
   assert.deepEqual([connection.clientCertificate, connection.clientCertificateFields], ["append", ["Subject", "URI", "DNS"]]);
 });
 

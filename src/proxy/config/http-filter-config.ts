@@ -56,7 +56,7 @@ const peerMetadataType = "type.googleapis.com/io.istio.http.peer_metadata.Config
 /** Compiles the filters in their order. Throws an error that names the filter which cannot be served. `statPrefix` ends in a dot. */
 export function compileHttpFilters(messages: readonly HttpFilterMessage[], statPrefix: string, where: string, notes: ConfigNotes): HttpFilters {
   const filters: HttpFilter[] = [];
-  let peerMetadata: PeerMetadataExchange = { readFromClient: false, writeToClient: false, readFromUpstream: false, writeToUpstream: false };
+  let peerMetadata: PeerMetadataExchange = { readFromClient: false, writeToClient: false, readFromUpstream: false, writeToUpstream: false, inMeshOnly: false };
   for (const message of messages) {
     const here = `${where}: the HTTP filter ${message.name}`;
     if (message.configType.case === "configDiscovery") throw unsupported(where, `the HTTP filter ${message.name} by configDiscovery`);
@@ -180,15 +180,19 @@ function peerMetadataOf(any: Any): PeerMetadataExchange | undefined {
   const message = unpack(any) as TypedStruct | undefined;
   if (message?.typeUrl !== peerMetadataType) return undefined;
   const value = message.value ?? {};
-  const byHeaders = (field: string): boolean => {
+  const headersOf = (field: string): object | undefined => {
     const methods: unknown = value[field];
-    return Array.isArray(methods) && methods.some((method) => typeof method === "object" && method !== null && "istio_headers" in method);
+    const found: unknown = Array.isArray(methods) ? methods.find((method) => typeof method === "object" && method !== null && "istio_headers" in method) : undefined;
+    const headers: unknown = typeof found === "object" && found !== null ? Reflect.get(found, "istio_headers") : undefined;
+    return found === undefined ? undefined : typeof headers === "object" && headers !== null ? headers : {};
   };
+  const byHeaders = (field: string): boolean => headersOf(field) !== undefined;
   return {
     readFromClient: byHeaders("downstream_discovery"),
     writeToClient: byHeaders("downstream_propagation"),
     readFromUpstream: byHeaders("upstream_discovery"),
     writeToUpstream: byHeaders("upstream_propagation"),
+    inMeshOnly: Reflect.get(headersOf("upstream_propagation") ?? {}, "skip_external_clusters") === true,
   };
 }
 
@@ -198,5 +202,6 @@ function joined(left: PeerMetadataExchange, right: PeerMetadataExchange): PeerMe
     writeToClient: left.writeToClient || right.writeToClient,
     readFromUpstream: left.readFromUpstream || right.readFromUpstream,
     writeToUpstream: left.writeToUpstream || right.writeToUpstream,
+    inMeshOnly: left.inMeshOnly || right.inMeshOnly,
   };
 }

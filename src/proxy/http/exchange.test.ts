@@ -190,7 +190,7 @@ const client = { workload: "client", namespace: "a", canonicalName: "client", ca
 
 test("peers tell each other who they speak for by x-envoy-peer-metadata, which goes no further", async () => {
   const own = { id: "sidecar~10.0.0.1~x.y~z", value: encodePeerMetadata({ ...client, workload: "own", canonicalName: "own" }, "own-1") };
-  const peerMetadata = { readFromClient: true, writeToClient: true, readFromUpstream: true, writeToUpstream: true };
+  const peerMetadata = { readFromClient: true, writeToClient: true, readFromUpstream: true, writeToUpstream: true, inMeshOnly: false };
   await using harness = await Harness.start({ peerMetadata, useRemoteAddress: false }, 1, { ownMetadata: own });
   let upstream: Record<string, unknown> = {};
   const { port } = await harness.backend((request, response) => {
@@ -209,6 +209,18 @@ test("peers tell each other who they speak for by x-envoy-peer-metadata, which g
   assert.equal(silent.headers["x-envoy-peer-metadata"], undefined);
   assert.deepEqual(decodePeerMetadata(encodePeerMetadata(client)), client);
   for (const bad of ["", "!!", "AAAA", "x".repeat(20_000)]) assert.equal(decodePeerMetadata(bad)?.workload ?? "unknown", "unknown");
+});
+
+test("what is outside of the mesh is not told who speaks, where only those in it are, and others may never be", async () => {
+  const own = { id: "own-id", value: encodePeerMetadata(client) };
+  const told = async (peerMetadata: "tell" | "external" | "never", inMeshOnly: boolean): Promise<boolean> => {
+    await using harness = await Harness.start({ peerMetadata: { readFromClient: false, writeToClient: false, readFromUpstream: true, writeToUpstream: true, inMeshOnly } }, 1, { ownMetadata: own });
+    const { port } = await harness.backend((request, response) => response.end(String(request.headers["x-envoy-peer-metadata-id"] === own.id)));
+    harness.cluster("a", [port], { peerMetadata });
+    harness.table = tableOf(route(forwardTo("a")));
+    return (await harness.get("/")).body === "true";
+  };
+  assert.deepEqual([await told("tell", true), await told("external", true), await told("external", false), await told("never", false)], [true, false, true, false]);
 });
 
 test("rules change answers of ours, and an exchange that lasts too long is ended", async () => {

@@ -6,6 +6,7 @@ import { requestHash } from "../routing/hash-policy.ts";
 import { routeOf, withoutPort, type VirtualHost } from "../routing/route-table.ts";
 import { chooseCluster, type ForwardAction, type Route } from "../routing/route.ts";
 import type { Cluster } from "../upstream/cluster.ts";
+import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { ByteBuilder } from "./byte-builder.ts";
 import { composeRequest, type RequestComposition } from "./compose-request.ts";
 import { ExchangeState } from "./exchange-state.ts";
@@ -308,7 +309,7 @@ export class Exchange extends ExchangeState {
     const host = edits?.added.find(([name]) => name === "host")?.[1] ?? choice.hostRewrite ?? action.rewriteHost ?? (action.autoHostRewrite ? endpoint.config.hostname : undefined);
     const { complete } = request;
     const mirrored = action.mirrors.length > 0 && action.mirrors.some((mirror) => this.#mirrorProtocol(mirror.cluster) !== "http1");
-    request.compose(this.#composition(action, host ?? facts.changedHost(), edits), bodyForm(facts, protocol, mirrored));
+    request.compose(this.#composition(action, cluster, host ?? facts.changedHost(), edits), bodyForm(facts, protocol, mirrored));
     if (action.mirrors.length > 0) this.#mirror(action, edits);
     request.body(bytes, from, to, complete, undefined);
     if (facts.head.expectsContinue && !this.config.forwardContinue && !complete) this.answer.sayContinue();
@@ -367,7 +368,7 @@ export class Exchange extends ExchangeState {
     return added.length === 0 ? edits : { dropped: edits.dropped, added: [...edits.added, ...added] };
   }
 
-  #composition(action: ForwardAction, host: string | undefined, edits: HeaderEdits | undefined): RequestComposition {
+  #composition(action: ForwardAction, cluster: Cluster, host: string | undefined, edits: HeaderEdits | undefined): RequestComposition {
     const { facts, config } = this;
     const path = action.rewritePath?.(facts.path) ?? facts.path;
     const rewritten = facts.targetDiffers || (path !== facts.path && !facts.isConnect);
@@ -384,7 +385,7 @@ export class Exchange extends ExchangeState {
       requestIdIsNew: facts.requestIdIsNew,
       forwardedFor: facts.forwardedFor,
       clientCertificate: facts.clientCertificate(config),
-      peerMetadata: config.peerMetadata.writeToUpstream ? this.context.ownMetadata : undefined,
+      peerMetadata: tellsPeer(config.peerMetadata, cluster) ? this.context.ownMetadata : undefined,
       upgrade: this.upgrade,
       edits,
       attemptCount: action.includeAttemptCount,
@@ -406,7 +407,7 @@ export class Exchange extends ExchangeState {
       const { authority } = this.facts;
       const name = withoutPort(authority);
       const head = new ByteBuilder(mirrorHeadBytes);
-      composeRequest(head, this.#composition(action, mirror.keepHost ? authority : `${name}-shadow${authority.slice(name.length)}`, edits));
+      composeRequest(head, this.#composition(action, endpoint.cluster, mirror.keepHost ? authority : `${name}-shadow${authority.slice(name.length)}`, edits));
       const { chunksRequest } = this.request;
       const { scheme } = this.facts;
       this.request.addShadow(new Shadow({ endpoint, head: head.view(), toHead: this.method === "HEAD", chunksRequest, scheme, protocol, clock: this.context.clock }));
@@ -443,3 +444,8 @@ export class Exchange extends ExchangeState {
 }
 
 const noNames: ReadonlySet<string> = new Set();
+
+function tellsPeer({ writeToUpstream, inMeshOnly }: HttpConnectionConfig["peerMetadata"], cluster: Cluster): boolean {
+  const { peerMetadata } = cluster.config;
+  return writeToUpstream && (peerMetadata === "tell" || (peerMetadata === "external" && !inMeshOnly));
+}

@@ -75,4 +75,6 @@ export interface PeerMetadataExchange {
   readonly writeToClient: boolean;
   readonly readFromUpstream: boolean;
   readonly writeToUpstream: boolean;
+  /** What is outside of the mesh is told nothing. */
+  readonly inMeshOnly: boolean;
 }

@@ -41,7 +41,7 @@ export const testConnectionConfig: HttpConnectionConfig = {
   filters: [],
   filtersIdle: true,
   localReplies: [],
-  peerMetadata: { readFromClient: false, writeToClient: false, readFromUpstream: false, writeToUpstream: false },
+  peerMetadata: { readFromClient: false, writeToClient: false, readFromUpstream: false, writeToUpstream: false, inMeshOnly: false },
   maxStreamDurationMs: 0,
   requestCapture: [],
   responseCapture: [],
@@ -144,6 +144,7 @@ export const plainCluster: Omit<ClusterConfig, "name" | "limits"> = {
   http2: { maxConcurrentStreams: 100, keepaliveIntervalMs: 0, keepaliveTimeoutMs: 0 },
   overridesAlpn: true,
   exchangesPeers: false,
+  peerMetadata: "tell",
   service: undefined,
 };
 

@@ -19,6 +19,8 @@ export interface ClusterConfig extends SelectionRules, BreakerLimits {
   readonly overridesAlpn: boolean;
   /** Raw connections may begin with who both sides are. */
   readonly exchangesPeers: boolean;
+  /** Whether endpoints are told by HTTP who speaks to them: `external` ones only where all are. */
+  readonly peerMetadata: "tell" | "external" | "never";
   readonly outliers: OutlierPolicy | undefined;
   /** New endpoints get their share of requests bit by bit. */
   readonly slowStart: SlowStart | undefined;
