@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { kubectlDirectory, type Kubectl } from "./kubectls.ts";
-import { LabCluster, serin, type Ran } from "./lab-cluster.ts";
+import { LabCluster, serin, type LabClusterOptions, type Ran } from "./lab-cluster.ts";
 import { join } from "node:path";
 
 export class Walkthrough {
@@ -10,10 +10,10 @@ export class Walkthrough {
   #failed: string | undefined;
 
   /** A cluster's name and the kubectl that its shell finds first. */
-  constructor(name: string, kubectl: Kubectl) {
+  constructor(name: string, kubectl: Kubectl, options: LabClusterOptions = {}) {
     const path = process.env["PATH"];
     process.env["PATH"] = `${kubectlDirectory(kubectl)}:${path ?? ""}`;
-    this.lab = new LabCluster(name);
+    this.lab = new LabCluster(name, options);
     process.env["PATH"] = path;
   }
 

@@ -76,7 +76,6 @@ function serverFlags(configuration: Configuration): string[] {
     "kubelet-certificate-authority": configuration.caCertificate,
     "kubelet-preferred-address-types": "InternalIP",
     "authorization-mode": "Node,RBAC",
-    "enable-admission-plugins": "NodeRestriction",
     "allow-privileged": "true",
     "shutdown-delay-duration": "0s",
   };

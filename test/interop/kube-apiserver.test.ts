@@ -1,0 +1,166 @@
+// Kubernetes' own API server takes all that Serin makes, with real admission, validation and RBAC; helm and kustomize bring it there.
+import assert from "node:assert/strict";
+import type { ChildProcess } from "node:child_process";
+import { existsSync, globSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe } from "node:test";
+import { eventually } from "../support/eventually.ts";
+import { kubectls } from "../support/kubectls.ts";
+import { root } from "../support/lab-cluster.ts";
+import { Walkthrough } from "../support/walkthrough.ts";
+import { buildRelease } from "./kube-apiserver/real-api-server.ts";
+
+const samples = join(root, "samples");
+const cache = join(root, ".cache");
+const profiles = ["empty", "minimal", "default", "demo", "ambient", "preview", "remote", "stable"];
+const chartPort = 8879;
+
+/** Whatever of ours is left, but for what a cluster keeps on purpose: roots, and what the lab itself is made of. */
+const leftovers = "kubectl get deployment,daemonset,service,configmap,secret,serviceaccount,mutatingwebhookconfiguration,validatingwebhookconfiguration,clusterrole,clusterrolebinding,role,rolebinding,poddisruptionbudget,horizontalpodautoscaler -A -o name | grep -E 'istio|ztunnel|serin' | grep -v -E 'istio-ca-root-cert|istio-ca-secret|serin-lab|serin-bootstrap' || true";
+
+const [kubectl] = kubectls().slice(-1);
+
+describe("a real API server", () => {
+  assert.ok(kubectl);
+  const release = buildRelease();
+  const walkthrough = new Walkthrough("interop-kubernetes", kubectl, { releaseRoot: release.directory });
+  const { lab } = walkthrough;
+  const ok = walkthrough.ok.bind(walkthrough);
+  const step = walkthrough.step.bind(walkthrough);
+  let charts: ChildProcess | undefined;
+
+  before(async () => {
+    const created = await lab.create();
+    assert.equal(created.code, 0, created.output);
+  });
+  after(async () => {
+    charts?.kill("SIGTERM");
+    await lab.delete();
+    release.remove();
+  });
+
+  const emptied = async (): Promise<void> => {
+    await ok("kubectl delete namespace istio-system serin-system ingress --ignore-not-found --wait");
+    await ok("kubectl get crd -o name | grep -E 'istio.io|serin.dev|banzaicloud.io' | xargs -r kubectl delete");
+  };
+
+  step("is what answers", async () => {
+    assert.match(await ok("kubectl version"), /Server Version: v1\.36\./);
+  });
+
+  for (const profile of profiles) {
+    step(`takes the profile ${profile}, with a revision and without, and the same again changes nothing`, async () => {
+      for (const revision of ["", "canary"]) {
+        const selected = revision === "" ? "" : `--revision ${revision}`;
+        await ok(`serin manifest generate --set profile=${profile} ${selected} > manifest.yaml`);
+        if (!readFileSync(join(lab.directory, "manifest.yaml"), "utf8").includes("kind:")) continue;
+        await ok("kubectl apply -f manifest.yaml");
+        // `kubectl diff` asks the server what an apply would change: 0 is nothing.
+        await ok("kubectl diff -f manifest.yaml");
+      }
+      await ok("serin uninstall --purge -y");
+      await eventually("nothing is left", async () => (await ok(leftovers)).trim() === "", 60_000);
+    });
+  }
+
+  step("has rights for all that control plane, agents and proxies do", async () => {
+    await ok("serin install --set profile=ambient --set components.ingressGateways[0].name=istio-ingressgateway --set components.ingressGateways[0].enabled=true -y");
+    await ok("kubectl label namespace default istio-injection=enabled");
+    await ok(`kubectl apply -f ${samples}/bookinfo/platform/kube/bookinfo.yaml -f ${samples}/bookinfo/networking/bookinfo-gateway.yaml -f ${samples}/curl/curl.yaml`);
+    await ok(`kubectl create namespace amb; kubectl label namespace amb istio.io/dataplane-mode=ambient istio.io/use-waypoint=waypoint`);
+    await ok(`kubectl apply -n amb -f ${samples}/helloworld/helloworld.yaml -f ${samples}/curl/curl.yaml -f ${import.meta.dirname}/envoy/waypoint.yaml`);
+    await ok("openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out certificate.pem -days 30 -subj /CN=a.example.com 2>&1");
+    for (const namespace of ["istio-system", "default"]) await ok(`kubectl -n ${namespace} create secret generic cert --from-file=tls.key=key.pem --from-file=tls.crt=certificate.pem --from-file=ca.crt=certificate.pem`);
+    await ok(`kubectl apply -f ${import.meta.dirname}/envoy/gateways.yaml -f ${import.meta.dirname}/envoy/features.yaml`);
+    for (const namespace of ["default", "amb", "istio-system"]) await ok(`kubectl -n ${namespace} wait pod --all --for=condition=ready --timeout=90s`);
+    await ok("kubectl wait gateway/gwapi --for=condition=Programmed --timeout=30s");
+    const gateway = await ok("kubectl -n istio-system get service istio-ingressgateway -o jsonpath='{.status.loadBalancer.ingress[0].ip}'");
+    assert.equal(await ok(`curl -s -o /dev/null -w '%{http_code}' http://${gateway}/productpage`), "200");
+    await eventually("the waypoint answers", async () => await walkthrough.shows("kubectl -n amb exec deploy/curl -- curl -si -m 5 http://helloworld:5000/hello", /x-waypoint: yes/));
+    const bundles = await ok("kubectl get mutatingwebhookconfiguration,validatingwebhookconfiguration -l app -o jsonpath='{range .items[*].webhooks[*]}{.clientConfig.caBundle}{\"\\n\"}{end}'");
+    assert.ok(bundles.trim().split("\n").every((bundle) => bundle.length > 100), "every webhook has an authority");
+    const forbidden = "for pod in $(kubectl -n $namespace get pods -o name); do kubectl -n $namespace logs --all-containers $pod; done | grep -i -E 'forbidden|cannot (get|list|watch|create|update|patch|delete)' || true";
+    for (const namespace of ["istio-system", "serin-system", "default", "amb"]) assert.equal(await ok(`namespace=${namespace}; ${forbidden}`), "", namespace);
+  });
+
+  step("refuses through the pilot's webhook what the mesh cannot serve", async () => {
+    await walkthrough.fails(`kubectl apply -f - <<< '{"apiVersion":"networking.istio.io/v1","kind":"VirtualService","metadata":{"name":"bad"},"spec":{"hosts":["a"],"http":[{"route":[{"destination":{"host":"a"},"weight":-1}]}]}}'`, /weight/);
+  });
+
+  step("answers the command line's verbs", async () => {
+    assert.match(await ok("serin version"), /control plane version/);
+    assert.match(await ok("serin tag set prod --revision default"), /Revision tag "prod" created/);
+    assert.match(await ok("serin tag list"), /prod +default/);
+    await ok("serin tag remove prod -y");
+    assert.match(await ok("serin proxy-status"), /productpage/);
+    await lab.shell("serin analyze -A").then(({ output }) => assert.match(output, /validation issues|IST0|SERIN/));
+    await ok("serin x precheck || true");
+  });
+
+  step("takes every sample", async () => {
+    const files = globSync("**/*.yaml", { cwd: samples })
+      .map((name) => join(samples, name))
+      // For `serin install -f`, and for operators that have not been installed.
+      .filter((file) => !/^kind: (IstioOperator|Istio|Kustomization)$/m.test(readFileSync(file, "utf8")));
+    const namespaces = new Set(files.flatMap((file) => [...readFileSync(file, "utf8").matchAll(/^ {2}namespace: (\S+)$/gm)].map(([, name]) => name ?? "")));
+    for (const name of namespaces) await lab.shell(`kubectl create namespace ${name}`);
+    for (const file of files) await ok(`kubectl apply --dry-run=server -f ${file}`);
+    await ok("kubectl delete namespace amb --wait");
+    await ok("serin uninstall --purge -y");
+  });
+
+  for (const major of ["3", "4"]) {
+    const helm = join(cache, `helm/helm-${major}`);
+    step(`helm ${major} installs, upgrades and uninstalls the charts`, async () => {
+      assert.ok(existsSync(helm), `there is no .cache/helm/helm-${major}: scripts/fetch-helm.sh builds it`);
+      await emptied();
+      charts ??= lab.spawnInShell(["serin", "charts", "serve", "--port", String(chartPort)]);
+      await eventually("the charts are served", async () => await walkthrough.shows(`curl -s http://127.0.0.1:${chartPort}/index.yaml`, "istio-operator"));
+      await ok(`${helm} repo add istio http://127.0.0.1:${chartPort} --force-update && ${helm} repo update`);
+      for (const chart of ["base", "istiod", "cni", "ztunnel", "gateway", "istio-operator"]) {
+        await ok(`rm -rf charts; ${helm} pull istio/${chart} --untar -d charts && ${helm} lint charts/${chart} && ${helm} template x istio/${chart}`);
+      }
+      const releases = [
+        ["istio-base", "base", "istio-system", ""],
+        ["istiod", "istiod", "istio-system", "--set profile=ambient"],
+        ["istio-cni", "cni", "istio-system", "--set profile=ambient"],
+        ["ztunnel", "ztunnel", "istio-system", ""],
+        ["gw", "gateway", "ingress", ""],
+        ["operator", "istio-operator", "istio-operator-v16x-system", "--set-string operator.image.tag=0.6.12 --set-string istioVersion=1.6"],
+      ] as const;
+      for (const [name, chart, namespace, values] of releases) await ok(`${helm} install ${name} istio/${chart} -n ${namespace} --create-namespace ${values} --wait --timeout 90s`);
+      for (const [name, chart, namespace, values] of releases) await ok(`${helm} upgrade ${name} istio/${chart} -n ${namespace} ${values} --wait --timeout 90s`);
+      assert.equal((await ok(`${helm} list -A -q`)).trim().split("\n").length, releases.length);
+      for (const [name, , namespace] of releases.toReversed()) await ok(`${helm} uninstall ${name} -n ${namespace} --wait`);
+      await eventually("nothing is left", async () => (await ok(leftovers)).trim() === "", 60_000);
+      await ok("kubectl delete namespace istio-operator-v16x-system --wait");
+    });
+  }
+
+  step("kustomize builds an overlay over the manifests, and what it builds serves", async () => {
+    const kustomize = join(cache, "interop/kustomize");
+    assert.ok(existsSync(kustomize), "there is no .cache/interop/kustomize: scripts/fetch-kustomize.sh builds it");
+    await emptied();
+    await ok("mkdir -p base overlay && serin manifest generate --set profile=default > base/serin.yaml");
+    writeFileSync(join(lab.directory, "base/kustomization.yaml"), "resources: [serin.yaml]\n");
+    writeFileSync(join(lab.directory, "overlay/kustomization.yaml"), overlay);
+    await ok(`${kustomize} build overlay > built.yaml`);
+    await ok("kubectl apply -f built.yaml");
+    await ok("kubectl diff -f built.yaml");
+    await ok("kubectl -n istio-system rollout status deployment/istiod --timeout=90s");
+    assert.equal(await ok("kubectl -n istio-system get deployment istiod -o jsonpath='{.metadata.labels.team} {.spec.replicas} {.spec.template.spec.containers[0].env[?(@.name==\"SAMPLE\")].value}'"), "mesh 2 yes");
+    await ok("serin uninstall --purge -y");
+  });
+});
+
+const overlay = `resources: [../base]
+labels: [{pairs: {team: mesh}}]
+patches:
+- target: {kind: HorizontalPodAutoscaler, name: istiod}
+  patch: '[{"op": "replace", "path": "/spec/minReplicas", "value": 2}]'
+- patch: |
+    apiVersion: apps/v1
+    kind: Deployment
+    metadata: {name: istiod, namespace: istio-system}
+    spec: {replicas: 2, template: {spec: {containers: [{name: discovery, env: [{name: SAMPLE, value: "yes"}]}]}}}
+`;
