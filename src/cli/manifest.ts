@@ -33,7 +33,7 @@ async function generate(flags: InstallFlags & { readonly component?: string }, c
 
 /** Definitions of kinds as one line of JSON, which YAML includes: a megabyte of them takes a second to write otherwise. */
 function textOf(object: UntypedObject): string {
-  return object.kind === "CustomResourceDefinition" ? `${JSON.stringify(object)}\n` : stringify(object);
+  return object.kind === "CustomResourceDefinition" ? `${JSON.stringify(object)}\n` : stringify(object, { aliasDuplicateObjects: false });
 }
 
 async function diff(from: string, to: string, ignore: string, context: CliContext): Promise<void> {

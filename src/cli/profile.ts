@@ -49,7 +49,7 @@ async function dump(name: string | undefined, flags: DumpFlags, context: CliCont
   const whole = path.length === 0 ? { apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec: found } : found;
   if (flags.output === "json") context.out(`${JSON.stringify(whole, null, 2)}\n`);
   else if (flags.output === "flags") context.out(`${flagsOf(found).join("\n")}\n`);
-  else if (flags.output === "yaml") context.out(stringify(whole));
+  else if (flags.output === "yaml") context.out(stringify(whole, { aliasDuplicateObjects: false }));
   else throw userError("format-unknown", `-o ${flags.output} is not known: expected yaml, json or flags`);
 }
 
@@ -65,7 +65,7 @@ async function specOf(name: string, context: CliContext): Promise<IstioOperatorS
 }
 
 function textOf(spec: IstioOperatorSpec): string {
-  return stringify({ apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec }, { sortMapEntries: true });
+  return stringify({ apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec }, { sortMapEntries: true, aliasDuplicateObjects: false });
 }
 
 /** `components.cni.enabled=true`, as `--set` takes it. */

@@ -15,7 +15,7 @@ export function translateOperator(objects: readonly UntypedObject[], file: strin
   return chartsOf(spec)
     .map(({ chart, release, component, values }) => {
       const line = `# helm install ${release} istio/${chart} -n ${component?.namespace ?? namespace} -f <this document>`;
-      return `---\n${line}\n${stringify(values)}`;
+      return `---\n${line}\n${stringify(values, { aliasDuplicateObjects: false })}`;
     })
     .join("");
 }

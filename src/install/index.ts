@@ -1,5 +1,6 @@
 export { controlPlaneLabels, gatewaySelector, meshGatewayNames, renderBanzaiControlPlane, renderBanzaiGateway, renderMeshGateways } from "./banzai/index.ts";
 export { renderCharts, type Chart, type ChartOptions } from "./charts/index.ts";
+export { parseFieldPath, setAtPath } from "./field-path.ts";
 export { chartValuesOf, type ChartName } from "./chart-values.ts";
 export { installedKindOf, installedKinds } from "./installed-kinds.ts";
 export { operatorName, renderOperator, type OperatorSettings } from "./operator-deployment.ts";

@@ -4,10 +4,14 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { Command } from "commander";
-import { aborted, messageOf, userError } from "../../base/index.ts";
-import { renderCharts } from "../../install/index.ts";
+import { aborted, messageOf, nearestName, userError } from "../../base/index.ts";
+import { renderCharts, type Chart } from "../../install/index.ts";
 import type { CliContext } from "../context.ts";
+import { collect } from "../flags.ts";
+import { readYaml } from "../install-input.ts";
+import { coalesce, renderChart } from "./render-chart.ts";
 import { repositoryOf } from "./repository.ts";
+import { applyHelmSet } from "./value-flags.ts";
 
 const loopback = "127.0.0.1";
 const defaultPort = "8879";
@@ -33,6 +37,50 @@ export function chartCommands(program: Command, context: CliContext): void {
         context.out(`${join(directory, name)}\n`);
       }
     });
+  charts
+    .command("template <release> <chart>")
+    .description("print what helm would apply for a chart of this release, for kubectl apply -f - where there is no helm")
+    .option("-n, --namespace <namespace>", "the release's namespace, which has to be there", "default")
+    .option("-f, --values <file>", "a file of values; may be repeated, later ones win", collect, [])
+    .option("--set <path=value>", "values, as helm takes them; may be repeated", collect, [])
+    .option("--set-string <path=value>", "values that stay text; may be repeated", collect, [])
+    .option("--skip-crds", "leave the definitions of kinds out")
+    .option("--hub <hub>", "where the charts' images are", defaultHub)
+    .action(async (release: string, chart: string, flags: TemplateFlags) => await template(release, chart, flags, context));
+}
+
+interface TemplateFlags {
+  readonly namespace: string;
+  readonly values: readonly string[];
+  readonly set: readonly string[];
+  readonly setString: readonly string[];
+  readonly skipCrds?: boolean;
+  readonly hub: string;
+}
+
+async function template(release: string, wanted: string, flags: TemplateFlags, context: CliContext): Promise<void> {
+  if (!/^[a-z0-9]([-a-z0-9.]{0,51}[a-z0-9])?$/.test(release)) throw userError("release-invalid", `a release is named by lower-case letters, digits, dashes and dots, at most 53, got "${release}"`);
+  const charts = renderCharts({ hub: flags.hub, version: context.version, customResources: await context.customResources() });
+  // As helm has it, with a repository before it.
+  const chart = chartNamed(wanted.slice(wanted.lastIndexOf("/") + 1), charts);
+  let values: unknown = {};
+  for (const file of flags.values) {
+    for (const document of await readYaml(file, context)) {
+      if (typeof document !== "object" || Array.isArray(document)) throw userError("values-invalid", `${file} must hold an object with values`);
+      values = coalesce(values as Readonly<Record<string, unknown>>, { ...document });
+    }
+  }
+  for (const text of flags.set) values = applyHelmSet(values, text, "--set");
+  for (const text of flags.setString) values = applyHelmSet(values, text, "--set-string");
+  context.out(renderChart(chart, { name: release, namespace: flags.namespace, values: values as Readonly<Record<string, unknown>>, skipDefinitions: flags.skipCrds === true }));
+}
+
+function chartNamed(name: string, charts: readonly Chart[]): Chart {
+  const names = charts.map((chart) => chart.name);
+  const chart = charts.find((one) => one.name === name);
+  const near = nearestName(name, names);
+  if (chart === undefined) throw userError("chart-unknown", `there is no chart "${name}"${near === undefined ? "" : `; did you mean "${near}"?`}`, { hint: `there are ${names.join(", ")}` });
+  return chart;
 }
 
 async function repository(hub: string, context: CliContext): Promise<Map<string, Buffer>> {

@@ -12,7 +12,7 @@ export function meshConfigMap(settings: InstallSettings, labels: Record<string, 
   const networks = treeAt(settings.values, "global", "meshNetworks") ?? {};
   return object(
     { apiVersion: "v1", kind: "ConfigMap", name: revisioned("istio", settings), namespace, labels },
-    { data: { mesh: stringify(meshConfigOf(settings)), meshNetworks: stringify({ networks }).trimEnd() } },
+    { data: { mesh: stringify(meshConfigOf(settings), { aliasDuplicateObjects: false }), meshNetworks: stringify({ networks }).trimEnd() } },
   );
 }
 
