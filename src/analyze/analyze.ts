@@ -2,7 +2,7 @@ import { analyzers } from "./analyzers/index.ts";
 import { Inventory, type InventoryOptions } from "./inventory.ts";
 import { levels } from "./level.ts";
 import type { Message } from "./message.ts";
-import { nameOf, namespaceOf, type Resource } from "./resource.ts";
+import { groupKindOf, nameOf, namespaceOf, type Resource } from "./resource.ts";
 
 export interface AnalysisOptions extends InventoryOptions {
   /** Only what concerns this namespace, or no namespace, beside what files say; absent: all. */
@@ -27,9 +27,12 @@ const suppressAnnotation = "galley.istio.io/analyze-suppress";
 /** Kinds that are in no namespace, among those that analysis reads. */
 const clusterKinds = new Set(["Namespace", "Node", "GatewayClass", "CustomResourceDefinition", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"]);
 
-/** All that the analyzers find, worst first; then by code, kind, name and text. No message twice. */
+/**
+ * All that the analyzers find, worst first; then by code, kind, name and text. No message twice. Of several resources of one
+ * name the last one counts, as it would once all were applied.
+ */
 export function analyze(resources: readonly Resource[], options: AnalysisOptions): readonly Message[] {
-  const inventory = new Inventory(resources.map((resource) => inNamespace(resource, options.defaultNamespace)), options);
+  const inventory = new Inventory(latest(resources.map((resource) => inNamespace(resource, options.defaultNamespace))), options);
   const messages = new Map<string, Message>();
   for (const analyzer of analyzers) {
     if (options.only !== undefined && options.only.length > 0 && !options.only.includes(analyzer.name)) continue;
@@ -39,6 +42,17 @@ export function analyze(resources: readonly Resource[], options: AnalysisOptions
     });
   }
   return [...messages].toSorted(([left], [right]) => (left < right ? -1 : 1)).map(([, message]) => message);
+}
+
+function latest(resources: readonly Resource[]): readonly Resource[] {
+  const byName = new Map<string | Resource, Resource>();
+  for (const resource of resources) {
+    const { metadata } = resource.object;
+    const key = metadata.name === undefined ? resource : `${groupKindOf(resource.object)} ${metadata.namespace ?? ""}/${metadata.name}`;
+    byName.delete(key);
+    byName.set(key, resource);
+  }
+  return [...byName.values()];
 }
 
 /** A file's object that names no namespace goes to the one that is analysed. */

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { nearestName, userError } from "../base/index.ts";
 import type { MeshConfig } from "../api/istio/index.ts";
-import { analyze, analyzers, formatMessage, groupKindOf, isMessageCode, levels, messageTypes, plainMessage, reaches, type Level, type Message, type Resource, type Suppression } from "../analyze/index.ts";
+import { analyze, analyzers, formatMessage, isMessageCode, levels, messageTypes, plainMessage, reaches, type Level, type Message, type Resource, type Suppression } from "../analyze/index.ts";
 import { CommandEnd } from "./command-end.ts";
 import type { CliContext } from "./context.ts";
 import { collect, istioNamespaceOf, type CommonFlags } from "./flags.ts";
@@ -151,9 +151,8 @@ async function targetOf(files: ReadManifests, flags: AnalyzeFlags, context: CliC
   if (flags.allNamespaces !== true && !contents.unread.has("/Namespace") && !objects.some(({ kind, metadata }) => kind === "Namespace" && metadata.name === namespace) && !hasNamespace(files, namespace)) {
     throw userError("namespace-unknown", `namespace "${namespace}" not found`, { hint: "kubectl get namespaces lists them; -A analyses all" });
   }
-  const written = new Set(files.resources.map(({ object }) => identityOf(object, namespace)));
   return {
-    resources: [...objects.filter((object) => !written.has(identityOf(object, namespace))).map((object) => ({ object })), ...files.resources],
+    resources: [...objects.map((object) => ({ object })), ...files.resources],
     scope: "cluster",
     namespace: flags.allNamespaces === true ? undefined : namespace,
     onlyNamespace: flags.allNamespaces !== true && flags.namespace !== undefined,
@@ -167,11 +166,6 @@ async function targetOf(files: ReadManifests, flags: AnalyzeFlags, context: CliC
 
 function hasNamespace({ resources }: ReadManifests, name: string): boolean {
   return resources.some(({ object: { kind, metadata } }) => kind === "Namespace" && metadata.name === name);
-}
-
-function identityOf(object: Resource["object"], namespace: string): string {
-  const { metadata } = object;
-  return `${groupKindOf(object)} ${metadata.namespace ?? namespace}/${metadata.name ?? ""}`;
 }
 
 async function print(messages: readonly Message[], flags: AnalyzeFlags, context: CliContext): Promise<void> {

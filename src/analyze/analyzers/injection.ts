@@ -46,8 +46,9 @@ function checkNamespace({ resource, object: { metadata } }: Entry<Namespace>, in
   );
 }
 
+/** The cluster's own, and what rolls the mesh out. */
 function isOfCluster(namespace: string): boolean {
-  return namespace.startsWith("kube-") || namespace === "local-path-storage";
+  return namespace.startsWith("kube-") || namespace === "local-path-storage" || namespace === "serin-system";
 }
 
 function checkPod(pod: Workload, inventory: Inventory, report: Report): void {
