@@ -9,6 +9,8 @@ export interface CliContext {
   readonly env: Environment;
   /** The name that the command line was called by: `serin`, or `istioctl`. */
   readonly programName: string;
+  /** Absolute path of the program, for a link to it. */
+  readonly executable: string;
   readonly clock: Clock;
   /** The version of the release that the command line belongs to. */
   readonly version: string;
@@ -28,6 +30,8 @@ export interface CliContext {
   readonly connect: (flags: ConnectionFlags) => Promise<KubeClient>;
   /** The namespace of the kubeconfig's context, for callers who name none. */
   readonly defaultNamespace: (flags: ConnectionFlags) => Promise<string>;
+  /** Where the kubeconfig's context finds the API server: `https://host:port`. */
+  readonly apiServer: (flags: ConnectionFlags) => Promise<string>;
   /** One HTTP request to a port of a pod that listens on its loopback, by port-forward. */
   readonly requestOfPod: (flags: ConnectionFlags, request: PodRequest) => Promise<{ readonly status: number; readonly text: string }>;
   /** A byte stream to a port of a pod, by port-forward; each call is a connection of its own. */

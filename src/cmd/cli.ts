@@ -18,6 +18,7 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
     env,
     clock: systemClock,
     version: release.version,
+    executable: join(release.root, "bin/serin"),
     programName: env["SERIN_PROGRAM"] === "istioctl" ? "istioctl" : "serin",
     out: (output) => void process.stdout.write(output),
     err: (output) => void process.stderr.write(output),
@@ -34,6 +35,10 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
     defaultNamespace: async (flags) => {
       const { loadKubeConfig } = await import("../kube/index.ts");
       return (await loadKubeConfig(flags.kubeconfig ?? env, flags.context)).namespace;
+    },
+    apiServer: async (flags) => {
+      const { loadKubeConfig } = await import("../kube/index.ts");
+      return (await loadKubeConfig(flags.kubeconfig ?? env, flags.context)).server;
     },
     requestOfPod: async (flags, { namespace, pod, port, method, path, body }) => {
       const { loadKubeConfig, portForward } = await import("../kube/index.ts");

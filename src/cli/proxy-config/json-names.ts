@@ -30,7 +30,6 @@ const keyedByName = new Set([
   "requirement_map",
   "requirementMap",
   "map",
-  "rules",
 ]);
 
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -19,6 +19,7 @@ export interface FakeCluster {
 export class FakeContext implements CliContext {
   readonly env = {};
   readonly programName = "serin";
+  readonly executable: string = "/opt/serin/bin/serin";
   readonly clock = { ...systemClock, nowMs: () => Date.parse("2026-06-01T00:00:00Z") };
   readonly version = "1.18.1";
   readonly interactive = false;
@@ -50,6 +51,7 @@ export class FakeContext implements CliContext {
     return fakeClient(this.#cluster, this.applied);
   };
   readonly defaultNamespace = async (): Promise<string> => "default";
+  readonly apiServer = async (): Promise<string> => "https://10.0.0.1:6443";
   readonly requestOfPod = async (_flags: unknown, { method, pod, namespace, port, path }: PodRequest): Promise<{ status: number; text: string }> => {
     const text = this.#cluster?.pods?.[`${method} ${pod}.${namespace}:${port}${path}`];
     return text === undefined ? { status: 404, text: "not found" } : { status: 200, text };

@@ -1,0 +1,61 @@
+import { lstatSync, mkdirSync, readlinkSync, symlinkSync, unlinkSync } from "node:fs";
+import { delimiter, join, resolve } from "node:path";
+import type { Command } from "commander";
+import { messageOf, userError } from "../base/index.ts";
+import type { CliContext } from "./context.ts";
+
+interface AliasFlags {
+  readonly directory?: string;
+  readonly remove?: boolean;
+  readonly dryRun?: boolean;
+}
+
+const aliasName = "istioctl";
+
+export function aliasCommand(program: Command, context: CliContext): void {
+  program
+    .command("alias <name>")
+    .description(`make this command line answer as ${aliasName} too, by a link in ~/.local/bin; another ${aliasName} is never overwritten`)
+    .option("-d, --directory <directory>", "where to put the link, instead of ~/.local/bin")
+    .option("--remove", "take the link away")
+    .option("--dry-run", "only tell what would be written")
+    .action((name: string, flags: AliasFlags) => alias(name, flags, context));
+}
+
+function alias(name: string, flags: AliasFlags, context: CliContext): void {
+  if (name !== aliasName) throw userError("alias-unknown", `"${name}" is no name that this command line answers to: expected ${aliasName}`);
+  const directory = resolve(flags.directory ?? join(context.env["HOME"] ?? ".", ".local/bin"));
+  const path = join(directory, aliasName);
+  const present = targetOf(path);
+  if (present !== undefined && present !== context.executable) {
+    throw userError("alias-taken", `${path} is there already and is not ours${present === "" ? "" : `: it leads to ${present}`}`, { hint: `choose another directory by --directory, or move it away yourself` });
+  }
+  const suffix = flags.dryRun === true ? " (dry run)" : "";
+  if (flags.remove === true) {
+    if (present !== undefined && flags.dryRun !== true) unlinkSync(path);
+    return context.out(present === undefined ? `${path} is not there\n` : `✔ ${path} is removed${suffix}\n`);
+  }
+  if (flags.dryRun !== true && present === undefined) link(path, directory, context.executable);
+  context.out(`✔ ${path} leads to ${context.executable}${suffix}\n`);
+  const search = (context.env["PATH"] ?? "").split(delimiter);
+  const at = search.indexOf(directory);
+  const other = search.slice(0, at === -1 ? search.length : at).map((one) => join(one, aliasName)).find((one) => one !== path && targetOf(one) !== undefined);
+  if (other !== undefined) context.err(`! the shell finds ${other} first\n`);
+  if (at === -1) context.err(`! ${directory} is not in PATH: export PATH="${directory}:$PATH"\n`);
+}
+
+/** Undefined when there is nothing, empty for what is no link. */
+function targetOf(path: string): string | undefined {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return undefined;
+  return found.isSymbolicLink() ? resolve(path, "..", readlinkSync(path)) : "";
+}
+
+function link(path: string, directory: string, target: string): void {
+  try {
+    mkdirSync(directory, { recursive: true });
+    symlinkSync(target, path);
+  } catch (cause) {
+    throw userError("alias-failed", `${path} cannot be made: ${messageOf(cause)}`, { cause, hint: "choose another directory by --directory" });
+  }
+}

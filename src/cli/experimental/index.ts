@@ -1,0 +1,1 @@
+export { experimentalCommands } from "./experimental-command.ts";
