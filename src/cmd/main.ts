@@ -35,6 +35,7 @@ const roles: Readonly<Record<string, () => Promise<RoleModule>>> = {
   cluster: () => import("./cluster.ts"),
   doctor: () => import("./doctor.ts"),
   prometheus: () => import("./prometheus.ts"),
+  "prometheus-reloader": () => import("./prometheus-reloader.ts"),
   kiali: () => import("./kiali.ts"),
   grafana: () => import("./grafana.ts"),
 };

@@ -1,9 +1,8 @@
-// The metrics store in Prometheus' place, by Prometheus' flags; `serin prometheus reloader` is the container beside it that
-// watches the configuration.
+// The metrics store in Prometheus' place, by Prometheus' flags.
 import { readFile } from "node:fs/promises";
 import { messageOf, systemClock, userError, type Environment, type Logger } from "../base/index.ts";
-import { prometheusPage, watchConfiguration } from "../addons/prometheus/index.ts";
-import { readFlags, serveWeb, textAnswer, type WebHandler, type WebRequest } from "../addons/web/index.ts";
+import { prometheusPage } from "../addons/prometheus/index.ts";
+import { listenAddress, readFlags, serveWeb, textAnswer, type WebHandler, type WebRequest } from "../addons/web/index.ts";
 import { createKubeClient, loadInClusterConfig } from "../kube/index.ts";
 import { fetchMetrics, parseScrapeConfig, PrometheusApi, SampleStore, Scraper } from "../metrics-store/index.ts";
 import { parseDurationMs } from "../promql/index.ts";
@@ -13,26 +12,8 @@ import type { RoleContext } from "./role.ts";
 const defaultConfigFile = "/etc/prometheus/prometheus.yml";
 const defaultAddress = "0.0.0.0:9090";
 
-export async function run(context: RoleContext): Promise<number> {
-  const [mode, ...rest] = context.args;
-  if (mode === "reloader") return await runReloader(context, readFlags(rest));
-  return await runStore(context, readFlags(context.args));
-}
-
-async function runReloader({ log, shutdown }: RoleContext, flags: ReadonlyMap<string, string>): Promise<number> {
-  const directory = flags.get("watched-dir") ?? flags.get("volume-dir");
-  const reloadUrl = flags.get("reload-url") ?? flags.get("webhook-url");
-  if (directory === undefined || reloadUrl === undefined) throw userError("flag-missing", "the reloader needs --watched-dir and --reload-url", { hint: "older names are --volume-dir and --webhook-url" });
-  const address = flags.get("listen-address");
-  const health: WebHandler = async ({ path }) => (path === "/healthz" ? textAnswer("OK") : textAnswer("not found\n", 404));
-  await Promise.all([
-    watchConfiguration({ directory, reloadUrl, clock: systemClock, log }, shutdown.drain),
-    address === undefined ? Promise.resolve() : serveWeb(health, { ...hostAndPort("listen-address", address), log }, shutdown.drain),
-  ]);
-  return 0;
-}
-
-async function runStore({ env, log, shutdown, release }: RoleContext, flags: ReadonlyMap<string, string>): Promise<number> {
+export async function run({ args, env, log, shutdown, release }: RoleContext): Promise<number> {
+  const flags = readFlags(args);
   const path = flags.get("config.file") ?? defaultConfigFile;
   let text = await readConfig(path);
   const config = parseScrapeConfig(text, path);
@@ -58,7 +39,7 @@ async function runStore({ env, log, shutdown, release }: RoleContext, flags: Rea
     reload: flags.has("web.enable-lifecycle") ? reload : undefined,
   });
   const handle = handlerOf(api, store);
-  await Promise.all([scraper.run(shutdown.drain), serveWeb(handle, { ...hostAndPort("web.listen-address", flags.get("web.listen-address") ?? defaultAddress), log }, shutdown.drain)]);
+  await Promise.all([scraper.run(shutdown.drain), serveWeb(handle, { ...listenAddress("web.listen-address", flags.get("web.listen-address") ?? defaultAddress), log }, shutdown.drain)]);
   return 0;
 }
 
@@ -112,12 +93,4 @@ function retentionOf(flags: ReadonlyMap<string, string>): { readonly retentionMs
   const retentionMs = parseDurationMs(text);
   if (retentionMs === undefined) throw userError("flag-invalid", `--storage.tsdb.retention.time: expected a duration such as 15d, got "${text}"`);
   return { retentionMs };
-}
-
-function hostAndPort(flag: string, address: string): { readonly host: string; readonly port: number } {
-  const at = address.lastIndexOf(":");
-  const port = Number(address.slice(at + 1));
-  if (at === -1 || !Number.isInteger(port) || port < 1 || port > 65_535) throw userError("flag-invalid", `--${flag}: expected host:port, got "${address}"`);
-  const host = address.slice(0, at).replaceAll(/[[\]]/g, "");
-  return { host: host === "0.0.0.0" ? "" : host, port };
 }

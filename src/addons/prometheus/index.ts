@@ -1,2 +1,1 @@
-export { watchConfiguration } from "./configuration-reloader.ts";
 export { prometheusPage } from "./prometheus-pages.ts";

@@ -1,3 +1,5 @@
+import { userError } from "../../base/index.ts";
+
 /** Flags as programs in Go take them: `-name=value`, `--name value`, or a name alone, which is `true`. The last of a name wins. */
 export function readFlags(args: readonly string[]): ReadonlyMap<string, string> {
   const flags = new Map<string, string>();
@@ -8,4 +10,13 @@ export function readFlags(args: readonly string[]): ReadonlyMap<string, string> 
     flags.set(name, value ?? (next === undefined || next.startsWith("-") ? "true" : next));
   }
   return flags;
+}
+
+/** `host:port` of a flag; an empty host for all addresses. */
+export function listenAddress(flag: string, address: string): { readonly host: string; readonly port: number } {
+  const at = address.lastIndexOf(":");
+  const port = Number(address.slice(at + 1));
+  if (at === -1 || !Number.isInteger(port) || port < 1 || port > 65_535) throw userError("flag-invalid", `--${flag}: expected host:port, got "${address}"`);
+  const host = address.slice(0, at).replaceAll(/[[\]]/g, "");
+  return { host: host === "0.0.0.0" ? "" : host, port };
 }

@@ -1,4 +1,4 @@
-export { readFlags } from "./flags.ts";
+export { listenAddress, readFlags } from "./flags.ts";
 export { createQueryPrometheus, type MeasuredSample, type QueryPrometheus } from "./prometheus-client.ts";
 export { Html, html } from "./html.ts";
 export { page, table, type Column, type PageOptions } from "./page.ts";

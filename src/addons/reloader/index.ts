@@ -1,0 +1,1 @@
+export { watchConfiguration } from "./configuration-reloader.ts";
