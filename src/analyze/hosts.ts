@@ -23,12 +23,6 @@ export function fullHost(host: string, namespace: string): string {
   return host.includes(".") || host.startsWith("*") ? host : `${host}.${namespace}.${clusterDomain}`;
 }
 
-/** The parts of a Service's full name; undefined for any other name. */
-export function serviceOfHost(host: string): { readonly name: string; readonly namespace: string } | undefined {
-  const [name = "", namespace = "", ...domain] = host.split(".");
-  return domain.join(".") === clusterDomain ? { name, namespace } : undefined;
-}
-
 /** Whether the pattern (a host, maybe a wildcard) covers the host, or the other way round. */
 export function hostsMeet(left: string, right: string): boolean {
   if (left === right || left === "*" || right === "*") return true;

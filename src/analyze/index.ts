@@ -7,4 +7,4 @@ export { readManifest, type Manifest, type ManifestFault } from "./manifest/mani
 export { isMessageCode, messageTypes, type MessageType } from "./message-types.ts";
 export { levels, reaches, type Level } from "./level.ts";
 export type { Message } from "./message.ts";
-export { groupKindOf, nameOf, referenceOf, type Position, type Resource, type ResourceSource } from "./resource.ts";
+export { groupKindOf, nameOf, type Position, type Resource, type ResourceSource } from "./resource.ts";

@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
+import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { KubernetesObject } from "../api/index.ts";
-import { describeError, SerinError, userError } from "../base/index.ts";
+import { describeError, SerinError, silentLogger, systemClock, userError } from "../base/index.ts";
+import { createKubeClient } from "../kube/index.ts";
 import { CommandEnd } from "./command-end.ts";
 import { createProgram } from "./program.ts";
 import { FakeContext, type FakeCluster } from "./testing/fake-context.ts";
@@ -154,6 +157,24 @@ test("what is asked for wrongly is refused by name", async () => {
   assert.equal(await refusal(["analyze", "--analyzer", "injection.Analyser"]), 'there is no analyzer "injection.Analyser"; did you mean injection.Analyzer?\n  hint: serin analyze -L lists them');
   assert.equal(await refusal(["analyze", "--revision", "canary"], cluster), 'there is no revision or tag "canary" in the cluster\n  hint: there is default');
   assert.equal(await refusal(["analyze", "-n", "gone"], cluster), 'namespace "gone" not found\n  hint: kubectl get namespaces lists them; -A analyses all');
+});
+
+test("a flag with a typo, and a cluster that does not answer, are said with what to do", async () => {
+  const context = new FakeContext({});
+  await assert.rejects(createProgram(context).parseAsync(["analyze", "--outptu-threshold", "Error"], { from: "user" }));
+  assert.equal(context.errors, "error: unknown option '--outptu-threshold'\n(Did you mean --output-threshold?)\n");
+  const closed = createServer().listen(0, "127.0.0.1");
+  await once(closed, "listening");
+  const { port } = closed.address() as AddressInfo;
+  closed.close();
+  await once(closed, "close");
+  const config = { server: `https://127.0.0.1:${port}`, context: "lab", namespace: "default" };
+  const lost = Object.assign(new FakeContext({}), { connect: async () => createKubeClient(config, { log: silentLogger, clock: systemClock }) });
+  await assert.rejects(createProgram(lost).parseAsync(["analyze"], { from: "user" }), (error) => {
+    assert.equal(describeError(error), `cannot reach the API server at https://127.0.0.1:${port}\n  caused by: connect ECONNREFUSED 127.0.0.1:${port}\n  hint: check that the API server of the context "lab" runs`);
+    return true;
+  });
+  assert.equal(lost.output, "");
 });
 
 test("analyzers and messages can be listed", async () => {
