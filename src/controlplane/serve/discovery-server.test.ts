@@ -150,6 +150,37 @@ test("a route that uses a new cluster comes after the cluster and its endpoints 
   client.close();
 });
 
+test("an Envoy is sent the endpoints of a cluster again with every change of the cluster: it waits for them and does not ask", async () => {
+  const { clusters, assignments, change, target } = await serve();
+  change(() => {
+    for (const name of ["a", "b"]) {
+      clusters.set(name, cluster(name));
+      assignments.set(name, endpoints(name));
+    }
+  });
+  const client = new DiscoveryTestClient("delta", target, nodeId, { userAgentName: "envoy" });
+  client.send({ typeUrl: typeUrls.cluster });
+  const first = await client.next();
+  client.send({ typeUrl: typeUrls.endpoint, resourceNamesSubscribe: ["a", "b"] });
+  const assigned = await client.next();
+  client.send({ typeUrl: typeUrls.endpoint, responseNonce: assigned.nonce });
+  client.send({ typeUrl: typeUrls.cluster, responseNonce: first.nonce });
+  change(() => clusters.set("a", cluster("a", 2)));
+  assert.deepEqual(namesOf(await client.next()), ["a"]);
+  const again = await client.next();
+  assert.deepEqual([again.typeUrl, namesOf(again)], [typeUrls.endpoint, ["a"]], "while the cluster is not acknowledged");
+  client.close();
+
+  change(() => clusters.set("b", cluster("b", 2)));
+  const known = (response: { resources: { name: string; version: string }[] }): Record<string, string> => Object.fromEntries(response.resources.map(({ name, version }) => [name, version]));
+  const reconnected = new DiscoveryTestClient("delta", target, nodeId, { userAgentName: "envoy" });
+  reconnected.send({ typeUrl: typeUrls.cluster, initialResourceVersions: { ...known(first), a: clusters.get("a")?.version ?? "" } });
+  assert.deepEqual(namesOf(await reconnected.next()), ["b"]);
+  reconnected.send({ typeUrl: typeUrls.endpoint, resourceNamesSubscribe: ["a", "b"], initialResourceVersions: known(assigned) });
+  assert.deepEqual(namesOf(await reconnected.next()), ["b"]);
+  reconnected.close();
+});
+
 test("what a change caused counts as acknowledged after the ACK, and a NACK is told with its reason", async () => {
   const { clusters, change, target, discovery, generation } = await serve();
   const client = new DiscoveryTestClient("delta", target, nodeId);

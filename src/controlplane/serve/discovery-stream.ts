@@ -55,9 +55,15 @@ export class DiscoveryStream {
   readonly subscriptions = new Map<string, Subscription>();
   readonly #options: DiscoveryStreamOptions;
   readonly #viewSubscriptions: Disposable[] = [];
-  readonly #knownClusters = new Set<string>();
+  /** By name, in the version that the client has or was sent. */
+  readonly #knownClusters = new Map<string, string>();
   /** Clusters that were added and whose endpoints the client has not acknowledged yet. */
   readonly #warming = new Set<string>();
+  /**
+   * Clusters that an Envoy was sent and whose endpoints it was not sent since. It takes a cluster into use, and acknowledges
+   * it, when endpoints have come after it; but it asks for none if an older form of the cluster has them already.
+   */
+  readonly #owed = new Set<string>();
   #blockedSinceMs: number | undefined;
   #unblock: Disposable | undefined;
   #waiting: Disposable | undefined;
@@ -205,14 +211,23 @@ export class DiscoveryStream {
   }
 
   #noteClusters(delivery: Delivery, part: "asked" | "changed" | "removed"): void {
-    for (const { name } of delivery.resources) {
+    for (const { name, version } of delivery.resources) {
       if (!this.#knownClusters.has(name) && part === "changed" && this.subscriptions.has(typeUrls.endpoint)) this.#warming.add(name);
-      this.#knownClusters.add(name);
+      if (this.proxy.envoy && this.#knownClusters.get(name) !== version) this.#owed.add(name);
+      this.#knownClusters.set(name, version);
     }
     for (const name of delivery.removed) {
       this.#knownClusters.delete(name);
       this.#warming.delete(name);
+      this.#owed.delete(name);
     }
+    const endpoints = this.subscriptions.get(typeUrls.endpoint);
+    if (endpoints !== undefined) endpoints.askIfAny(this.#takeOwed(endpoints.names), this.#options.generation());
+  }
+
+  /** Those of the names whose endpoints must be sent although the client has them. */
+  #takeOwed(names: Iterable<string>): readonly string[] {
+    return [...names].filter((name) => this.#owed.delete(name));
   }
 
   /** False for an answer to an older response: it says nothing about now. */
@@ -255,13 +270,14 @@ export class DiscoveryStream {
       if (name === "*") subscription.wildcard = false;
       else subscription.forget(name);
     }
-    if (first) for (const name of Object.keys(request.known)) if (subscription.typeUrl === typeUrls.cluster) this.#knownClusters.add(name);
+    if (first && subscription.typeUrl === typeUrls.cluster) for (const [name, version] of Object.entries(request.known)) this.#knownClusters.set(name, version);
     for (const name of names) subscription.names.add(name);
     if (wildcard && !subscription.wildcard) {
       subscription.wildcard = true;
       subscription.askAll(request.known, generation);
     }
     if (names.length > 0) subscription.ask(names, request.known, generation);
+    if (subscription.typeUrl === typeUrls.endpoint) subscription.askIfAny(this.#takeOwed(names), generation);
   }
 
   #updateWhole(subscription: Subscription, whole: { readonly names: readonly string[]; readonly version: string }, first: boolean): void {
@@ -278,7 +294,8 @@ export class DiscoveryStream {
       subscription.askAll({}, generation);
     } else if (added.length > 0) {
       const resources = added.flatMap((name) => subscription.view.get(name) ?? []);
-      if (first && whole.version !== "" && whole.version === versionOf({ resources })) return;
+      const owed = subscription.typeUrl === typeUrls.endpoint && this.#takeOwed(wanted).length > 0;
+      if (!owed && first && whole.version !== "" && whole.version === versionOf({ resources })) return;
       // Listeners and clusters go whole anyway; of the others all that is wanted, as old clients expect.
       subscription.ask(subscription.names, {}, generation);
     }

@@ -18,6 +18,8 @@ export interface ProxyIdentity {
   readonly hbone: boolean;
   /** It answers its application's DNS questions. */
   readonly dnsCapture: boolean;
+  /** An Envoy, of whichever build. */
+  readonly envoy: boolean;
   /** An Envoy that does not have Istio's filters: it would refuse configuration with them. */
   readonly stockEnvoy: boolean;
   /** Its credentials have proven its namespace: only such a proxy gets secrets. */
@@ -46,6 +48,7 @@ export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
     serviceAccount: textOf(metadata["SERVICE_ACCOUNT"]) ?? "",
     hbone: isTrue(metadata["ENABLE_HBONE"]),
     dnsCapture: isTrue(metadata["DNS_CAPTURE"]),
+    envoy: node.userAgentName === "envoy",
     stockEnvoy: isStockEnvoy(node),
     verified: false,
   };

@@ -65,6 +65,11 @@ export class Subscription {
     this.#extend({ first: 0, last: generation });
   }
 
+  /** To be sent whatever the client has; no names ask for nothing. */
+  askIfAny(names: readonly string[], generation: number): void {
+    if (names.length > 0) this.ask(names, {}, generation);
+  }
+
   /** All that the view holds, and what the client has that is gone. */
   askAll(known: Readonly<Record<string, string>>, generation: number): void {
     const names = new Set(Object.keys(known));

@@ -22,16 +22,18 @@ export class DiscoveryTestClient<P extends Protocol> {
   readonly #protocol: P;
   readonly #nodeId: string;
   readonly #metadata: Record<string, string>;
+  readonly #userAgentName: string;
   readonly #responses = new BoundedQueue<Response<P>>(queueLimit);
   readonly #failed: { error?: Error } = {};
   #waiting: (() => void) | undefined;
   #first = true;
   received = 0;
 
-  constructor(protocol: P, target: string, nodeId: string, options: { credentials?: grpc.ChannelCredentials; headers?: Record<string, string>; metadata?: Record<string, string> } = {}) {
+  constructor(protocol: P, target: string, nodeId: string, options: { credentials?: grpc.ChannelCredentials; headers?: Record<string, string>; metadata?: Record<string, string>; userAgentName?: string } = {}) {
     this.#protocol = protocol;
     this.#nodeId = nodeId;
     this.#metadata = options.metadata ?? {};
+    this.#userAgentName = options.userAgentName ?? "";
     this.#client = new grpc.Client(target, options.credentials ?? grpc.credentials.createInsecure(), { "grpc.use_local_subchannel_pool": 1, "grpc.max_receive_message_length": -1 });
     const headers = new grpc.Metadata();
     for (const [name, value] of Object.entries(options.headers ?? {})) headers.set(name, value);
@@ -49,7 +51,7 @@ export class DiscoveryTestClient<P extends Protocol> {
 
   send(request: Request<P>): void {
     const schema = schemas[this.#protocol].request;
-    const node = this.#first ? { node: { id: this.#nodeId, metadata: this.#metadata } } : {};
+    const node = this.#first ? { node: { id: this.#nodeId, metadata: this.#metadata, userAgentName: this.#userAgentName } } : {};
     this.#first = false;
     this.#call.write(Buffer.from(toBinary(schema, create(schema, { ...request, ...node } as never) as never)));
   }
