@@ -70,14 +70,14 @@ test("a tag is set where its revision is, moved only on request, and listed with
   await refused("tag set prod --revision canary", 'the tag "prod" leads to revision "default" already\n  hint: to move it: serin tag set prod --revision canary --overwrite', tagged);
   await refused("tag set canary --revision default", 'a tag cannot be called "canary": a revision is\n  hint: choose another name', tagged);
   const moved = await serin("tag set prod --revision canary --overwrite", tagged);
-  assert.deepEqual(moved.applied, ["MutatingWebhookConfiguration/istio-revision-tag-prod"]);
+  assert.deepEqual(moved.applied, ["Service/istiod-revision-tag-prod", "MutatingWebhookConfiguration/istio-revision-tag-prod"]);
   assert.match(moved.output, /^Revision tag "prod" moved, referencing control plane revision "canary"/);
   assert.equal((await serin("tag list", tagged)).output, "TAG    REVISION   NAMESPACES\nprod   default    shop\n");
 });
 
 test("the tag default switches the unnamed control plane's own webhooks off, and leads as the revision's do", async () => {
   const { applied } = await serin("tag set default --revision canary", tagged);
-  assert.deepEqual(applied, ["MutatingWebhookConfiguration/istio-revision-tag-default", "ValidatingWebhookConfiguration/istiod-default-validator", "patch MutatingWebhookConfiguration/istio-sidecar-injector-default"]);
+  assert.deepEqual(applied, ["Service/istiod-revision-tag-default", "MutatingWebhookConfiguration/istio-revision-tag-default", "ValidatingWebhookConfiguration/istiod-default-validator", "patch MutatingWebhookConfiguration/istio-sidecar-injector-default"]);
   const { output } = await serin("tag generate default --revision canary", tagged);
   assert.match(output, /name: istiod-canary\n[\s\S]*caBundle: Q0E=/);
 });

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { stringify } from "yaml";
 import { userError } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
-import { deploymentKind, mutatingWebhookConfigurationKind, namespaceKind, validatingWebhookConfigurationKind, type WebhookConfiguration } from "../api/kubernetes/index.ts";
+import { deploymentKind, mutatingWebhookConfigurationKind, namespaceKind, serviceKind, validatingWebhookConfigurationKind, type WebhookConfiguration } from "../api/kubernetes/index.ts";
 import { deactivateDefault, installedKindOf, reactivateDefault, renderTag } from "../install/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import { connectionFlags } from "./install-input.ts";
@@ -20,6 +20,7 @@ interface TagFlags extends ConnectionFlags {
 const fieldManager = "istio-operator";
 const revisionLabel = "istio.io/rev";
 const tagLabel = "istio.io/tag";
+const tagServiceName = (tag: string): string => `istiod-revision-tag-${tag}`;
 
 export function tagCommands(program: Command, context: CliContext): void {
   const tag = program.command("tag").description("names that lead to a revision, and can be moved to another");
@@ -139,7 +140,9 @@ async function remove(tag: string, flags: TagFlags, context: CliContext): Promis
     const text = `! These namespaces use the tag "${tag}": ${users.join(", ")}. Their new pods will get no sidecar. Proceed? (y/N) `;
     if (!(await context.confirm(text))) throw userError("cancelled", "the tag was not removed", { hint: "answer y, or pass --skip-confirmation" });
   }
+  const namespace = found.webhooks?.[0]?.clientConfig.service?.namespace ?? "istio-system";
   await client.delete(mutatingWebhookConfigurationKind, found.metadata.name ?? "");
+  await client.delete(serviceKind, tagServiceName(tag), namespace);
   if (tag === "default") await removeDefault(client);
   context.out(`Revision tag ${tag} removed\n`);
 }
@@ -153,6 +156,8 @@ async function removeDefault(client: KubeClient): Promise<void> {
   }
   await patchUnnamed(client, reactivateDefault);
   const clientConfig = { ...unnamed.webhooks?.[0]?.clientConfig };
-  const validator: UntypedObject | undefined = renderTag({ tag: "default", revision: "default", namespace: "istio-system", version: "", clientConfig, injectEverybody: false })[1];
-  if (validator !== undefined) await client.apply(installedKindOf(validator), validator, { fieldManager, force: true });
+  const namespace = unnamed.webhooks?.[0]?.clientConfig.service?.namespace ?? "istio-system";
+  const objects: UntypedObject[] = renderTag({ tag: "default", revision: "default", namespace, version: "", clientConfig, injectEverybody: false });
+  // Its own webhooks inject: it needs no second set of them.
+  for (const object of objects.filter(({ kind }) => kind !== "MutatingWebhookConfiguration")) await client.apply(installedKindOf(object), object, { fieldManager, force: true });
 }

@@ -5,12 +5,13 @@ import { renderCni } from "./components/cni.ts";
 import { renderGateway } from "./components/gateway.ts";
 import { renderPilot } from "./components/pilot.ts";
 import { renderRolloutEngine } from "./components/rollout-engine.ts";
+import { revisionTagService } from "./components/revision-tag-service.ts";
 import { renderZtunnel } from "./components/ztunnel.ts";
 import { defaultValidator, revisionTag } from "./components/webhooks.ts";
 import { installedKinds } from "./installed-kinds.ts";
 import { applyOverlays } from "./overlays.ts";
 import { object, revisionLabel } from "./render-context.ts";
-import { stringAt, type InstallSettings } from "./settings.ts";
+import { stringAt, valueAt, type InstallSettings } from "./settings.ts";
 
 /** One step of an installation: its objects in the order to apply them, and what a person is told when they are ready. */
 export interface RenderedComponent {
@@ -61,12 +62,20 @@ export interface DefaultRevision {
   /** Webhooks that inject for the tag `default`; absent where the revision's own do so, as it has no name. */
   readonly tag: UntypedObject | undefined;
   readonly validator: UntypedObject;
+  /** The tag as an address; absent where the control plane is in another cluster. */
+  readonly service: UntypedObject | undefined;
 }
 
 export function renderDefaultRevision(settings: InstallSettings): DefaultRevision | undefined {
   if (settings.pilot.enabled !== true || settings.revisionLabel !== undefined) return undefined;
   const revision = revisionLabel(settings);
-  return { revision, tag: settings.revision === "" ? undefined : revisionTag("default", settings), validator: defaultValidator(revision, settings) };
+  const isRemote = valueAt(settings.values, "istiodRemote", "enabled") === true;
+  return {
+    revision,
+    tag: settings.revision === "" ? undefined : revisionTag("default", settings),
+    validator: defaultValidator(revision, settings),
+    service: isRemote ? undefined : revisionTagService("default", settings),
+  };
 }
 
 /** The namespaces that the components' objects are in; that of the installation first. */

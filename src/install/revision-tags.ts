@@ -1,5 +1,6 @@
 import type { UntypedObject } from "../api/index.ts";
 import { defaultValidator, defaultWebhooksOf, revisionTag } from "./components/webhooks.ts";
+import { revisionTagService } from "./components/revision-tag-service.ts";
 import { resolveSettings, type InstallSettings } from "./settings.ts";
 import { isTree } from "./merge.ts";
 
@@ -17,14 +18,15 @@ export interface TagTarget {
   readonly injectEverybody: boolean;
 }
 
-/** The webhooks of a tag, and for the tag `default` the validator of what names no revision. */
+/** The webhooks and the Service of a tag, and for the tag `default` the validator of what names no revision. */
 export function renderTag(target: TagTarget): UntypedObject[] {
   const { tag, revision, namespace, clientConfig } = target;
   const settings = settingsOf(target);
   const { webhooks, ...rest } = revisionTag(tag, settings);
+  const service = revisionTagService(tag, { ...settings, namespace });
   const led = { ...rest, webhooks: (webhooks as Tree[]).map((webhook) => ({ ...webhook, clientConfig })) };
-  if (tag !== "default") return [led];
-  return [led, withClient(defaultValidator(revision, { ...settings, namespace }), clientConfig)];
+  if (tag !== "default") return [service, led];
+  return [service, led, withClient(defaultValidator(revision, { ...settings, namespace }), clientConfig)];
 }
 
 function settingsOf({ revision, namespace, version, injectEverybody }: TagTarget): InstallSettings {

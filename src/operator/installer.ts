@@ -96,10 +96,11 @@ function withoutForeign({ components, settings, upgradeGateways, onNote }: Insta
       onNote(`gateway ${gateway.namespace}/${gateway.name} stays with revision "${gateway.revision}"; --upgrade-gateways moves it to "${own}"`);
       continue;
     }
-    const objects = component.objects.filter(({ metadata }) => {
-      const tag = state.tags.find(({ name }) => name === metadata.name);
+    const objects = component.objects.filter(({ kind, metadata }) => {
+      const tag = state.tags.find((one) => one.tag === metadata.labels?.["istio.io/tag"]);
       if (tag === undefined || !lives(tag.revision)) return true;
-      onNote(`tag "${tag.tag}" stays with revision "${tag.revision}"; to move it: serin tag set ${tag.tag} --revision ${own} --overwrite`);
+      // Its Service and its webhooks stay together.
+      if (kind !== "Service") onNote(`tag "${tag.tag}" stays with revision "${tag.revision}"; to move it: serin tag set ${tag.tag} --revision ${own} --overwrite`);
       return false;
     });
     kept.push({ ...component, objects: isDefaultElsewhere ? objects.map(withoutDefault) : objects });
@@ -117,14 +118,14 @@ function withoutDefault(object: UntypedObject): UntypedObject {
 async function ensureDefault({ client, defaultRevision, onNote }: InstallOptions): Promise<void> {
   if (defaultRevision === undefined) return;
   const state = await observeClusterState(client);
-  const { revision, tag, validator } = defaultRevision;
+  const { revision, tag, validator, service } = defaultRevision;
   const owner = state.defaultRevision;
   const isOurs = owner === undefined || owner === revision || !state.revisions.some((one) => one.revision === owner);
   if (!isOurs) {
     onNote(`revision "${owner}" stays the default: its injector and its validator are as they were`);
     return;
   }
-  await applyObjects(client, [...(tag === undefined ? [] : [tag]), validator]);
+  await applyObjects(client, [service, tag, validator].filter((object) => object !== undefined));
 }
 
 async function ensureNamespaces(client: KubeClient, namespaces: readonly UntypedObject[]): Promise<void> {

@@ -4,6 +4,7 @@ import { renderBase } from "../components/base.ts";
 import { renderCni } from "../components/cni.ts";
 import { renderPilot } from "../components/pilot.ts";
 import { renderRolloutEngine } from "../components/rollout-engine.ts";
+import { revisionTagService } from "../components/revision-tag-service.ts";
 import { defaultValidator, revisionTag } from "../components/webhooks.ts";
 import { renderZtunnel } from "../components/ztunnel.ts";
 import { defaultValues } from "../default-values.ts";
@@ -262,15 +263,22 @@ function tagsTemplate(marks: TemplateMarks): string {
       marks,
       switches: [revisionSwitch],
       keyOf: keyWithoutMarks,
-      render: ([isRevisioned = false]) => [renamedTag(revisionTag(isDefault ? "default" : "⟦tag⟧", markedSettings(marks, isRevisioned, {})), tag, marks)],
+      render: ([isRevisioned = false]) => {
+        const settings = markedSettings(marks, isRevisioned, {});
+        const name = isDefault ? "default" : "⟦tag⟧";
+        return [withTag(revisionTagService(name, settings), tag), renamedTag(withTag(revisionTag(name, settings), tag), marks)].map((object) => ofRelease(object, marks));
+      },
     });
   return ['{{- range $tag := $v.revisionTags }}', '{{- if eq $tag "default" }}', body(true), "{{- else }}", body(false), "{{- end }}", "{{- end }}"].join("\n");
 }
 
-function renamedTag(object: UntypedObject, tag: string, marks: TemplateMarks): UntypedObject {
+function withTag(object: UntypedObject, tag: string): UntypedObject {
+  return JSON.parse(JSON.stringify(object).replaceAll("⟦tag⟧", tag)) as UntypedObject;
+}
+
+function renamedTag(object: UntypedObject, marks: TemplateMarks): UntypedObject {
   const name = marks.text('ternary (printf "istio-revision-tag-%s" $tag) (printf "istio-revision-tag-%s-%s" $tag $.Release.Namespace) (eq $.Release.Namespace "istio-system")');
-  const replaced = JSON.parse(JSON.stringify(object).replaceAll("⟦tag⟧", tag)) as UntypedObject;
-  return { ...replaced, metadata: { ...replaced.metadata, name } };
+  return { ...object, metadata: { ...object.metadata, name } };
 }
 
 export function cniChart(options: ChartOptions): Chart {

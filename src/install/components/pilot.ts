@@ -18,6 +18,7 @@ import { stringAt, treeAt, valueAt, type InstallSettings } from "../settings.ts"
 import { injectorConfigMap, meshConfigMap, valuesConfigMap } from "./pilot-config.ts";
 import { pilotAccount, pilotGrants } from "./pilot-access.ts";
 import { remoteService } from "./remote-pilot.ts";
+import { pilotPorts, revisionTagService } from "./revision-tag-service.ts";
 import { injectorWebhooks, revisionTag, validatorWebhook } from "./webhooks.ts";
 
 /** One control plane: everything that carries the revision's label, and goes with it. */
@@ -37,7 +38,7 @@ export function renderPilot(settings: InstallSettings): UntypedObject[] {
     ...(isRemote ? remoteService(settings, labels) : pilotWorkload(settings, name, labels)),
     ...(wantsWebhooks ? [injectorWebhooks(settings, labels)] : []),
     ...(isRemote || valueAt(values, "global", "configValidation") === false ? [] : [validatorWebhook(settings, labels)]),
-    ...(Array.isArray(tags) ? tags.map((tag) => revisionTag(String(tag), settings)) : []),
+    ...(Array.isArray(tags) ? tags.flatMap((tag) => [...(isRemote ? [] : [revisionTagService(String(tag), settings)]), revisionTag(String(tag), settings)]) : []),
   ];
 }
 
@@ -58,14 +59,6 @@ function selectorLabels(settings: InstallSettings): Record<string, string> {
   return settings.revision === "" ? { app: "istiod", istio: "pilot" } : { app: "istiod", "istio.io/rev": revisionLabel(settings) };
 }
 
-/** The port names and numbers are istiod's. */
-const ports = [
-  { name: "grpc-xds", port: 15_010 },
-  { name: "https-dns", port: 15_012 },
-  { name: "https-webhook", port: 443, targetPort: 15_017 },
-  { name: "http-monitoring", port: 15_014 },
-] as const;
-
 const containerPorts = [
   { name: "http-debug", containerPort: 8080 },
   { name: "grpc-xds", containerPort: 15_010 },
@@ -78,7 +71,7 @@ function pilotService(settings: InstallSettings, { name, namespace, labels, sele
   const annotations = workloadSettings(settings.pilot, treeAt(settings.values, "pilot"), settings).serviceAnnotations;
   return object(
     { apiVersion: "v1", kind: "Service", name, namespace, labels, annotations },
-    { spec: { ports: ports.map((port) => ({ ...port, protocol: "TCP" })), selector, ...settings.pilot.k8s?.service } },
+    { spec: { ports: pilotPorts, selector, ...settings.pilot.k8s?.service } },
   );
 }
 
