@@ -6,25 +6,36 @@ import { FakeContext } from "./testing/fake-context.ts";
 
 async function script(shell: string): Promise<string> {
   const context = new FakeContext();
-  await createProgram(context).parseAsync(["completion", shell], { from: "user" });
+  await createProgram(context).parseAsync(["completion", shell]);
   return context.output;
 }
 
-/** What bash offers behind the words; the last one is being typed. */
-async function offered(...words: string[]): Promise<string[]> {
-  const lines = `${await script("bash")}\nCOMP_WORDS=(serin "$@"); COMP_CWORD=$#; _serin; printf '%s\\n' "\${COMPREPLY[@]}"`;
-  return execFileSync("bash", ["-c", lines, "bash", ...words], { encoding: "utf8" }).trim().split("\n");
+/** What bash offers after the words of the line, of which the last is not finished. */
+function offered(bash: string, line: string): string[] {
+  const words = line.split(" ");
+  const quoted = words.map((word) => `"${word}"`).join(" ");
+  const output = execFileSync("bash", ["-c", `${bash}\nCOMP_WORDS=(${quoted}); COMP_CWORD=${words.length - 1}; _serin; printf '%s\\n' "\${COMPREPLY[@]}"`], { encoding: "utf8" });
+  return output.split("\n").filter((word) => word !== "");
 }
 
-test("bash completes verbs, verbs of verbs, flags, and verbs of other programs", async () => {
-  assert.deepEqual(await offered("un"), ["uninstall"]);
-  assert.deepEqual(await offered("ztunnel-config", "wor"), ["workload"]);
-  assert.deepEqual(await offered("uninstall", "--p"), ["--purge"]);
-  assert.deepEqual(await offered("ztunnel-config", "log", "--l"), ["--level"]);
-  assert.deepEqual(await offered("cluster", "de"), ["delete"]);
+test("bash completes verbs, verbs of verbs, by any of their names, and flags, of its own and of other parts' verbs", async () => {
+  const bash = await script("bash");
+  assert.deepEqual(offered(bash, "serin zt"), ["ztunnel-config"]);
+  assert.ok(offered(bash, "serin ztunnel-config ").includes("workload"));
+  assert.deepEqual(offered(bash, "istioctl -n shop pc end"), ["endpoint"]);
+  assert.deepEqual(offered(bash, "serin pc ep web-1.shop --clu"), ["--cluster"]);
+  assert.deepEqual(offered(bash, "serin x describe po"), ["pod"]);
+  assert.deepEqual(offered(bash, "serin cluster cr"), ["create"]);
+  assert.deepEqual(offered(bash, "serin ztunnel-config log --level debug --lo"), []);
 });
 
-test("zsh gets the same by its bash completion, another shell is refused", async () => {
-  assert.match(await script("zsh"), /^autoload -U \+X bashcompinit && bashcompinit\n_serin\(\) \{/);
-  await assert.rejects(script("fish"), /completion for fish is not there: expected bash or zsh/);
+test("zsh loads bash's completion, and fish has a line for each verb and flag", async () => {
+  assert.match(await script("zsh"), /bashcompinit\n[^]*complete -o default -F _serin serin istioctl\n$/);
+  const fish = await script("fish");
+  assert.match(fish, /^complete -c istioctl -n '__serin_at "proxy-config" "pc"' -a 'endpoint' -d '/m);
+  assert.match(fish, /^complete -c serin -n '__serin_at "waypoint apply"' -l for -r -d '/m);
+});
+
+test("another shell is refused", async () => {
+  await assert.rejects(script("fsh"), /expected bash, zsh, fish; did you mean zsh\?/);
 });

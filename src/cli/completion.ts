@@ -1,48 +1,97 @@
 import type { Command } from "commander";
-import { userError } from "../base/index.ts";
+import { nearestName, userError } from "../base/index.ts";
 import type { CliContext } from "./context.ts";
 
-/** Words after which others may follow: `""` is the command itself, `ztunnel-config log` a verb of a verb. */
-type Words = ReadonlyMap<string, readonly string[]>;
+/** A place in the line after which words may follow: the command itself, a verb, a verb of a verb. */
+interface Place {
+  /** Every way to write it: `proxy-config endpoint`, `pc ep`. */
+  readonly paths: readonly string[];
+  readonly verbs: readonly { readonly name: string; readonly text: string }[];
+  readonly flags: readonly { readonly long: string; readonly text: string; readonly takesValue: boolean }[];
+}
 
-/** `completion bash|zsh`: a script for the shell, to be sourced. */
+const scripts: Readonly<Record<string, (places: readonly Place[]) => string>> = { bash: bashScript, zsh: zshScript, fish: fishScript };
+const programs = ["serin", "istioctl"];
+
+/** `completion bash|zsh|fish`: a script for the shell, made from the commands themselves. */
 export function completionCommands(program: Command, context: CliContext): void {
   program
     .command("completion <shell>")
-    .description("a script that completes verbs and flags: source <(serin completion bash), or zsh")
+    .description("a script that completes verbs and flags: source <(serin completion bash), or zsh; serin completion fish | source")
+    // As cobra's scripts know it.
+    .option("--no-descriptions", "taken for the sake of old scripts")
     .action((shell: string) => {
-      const words = wordsOf(program, context.otherVerbs);
-      if (shell === "bash") context.out(bashScript(words));
-      else if (shell === "zsh") context.out(`autoload -U +X bashcompinit && bashcompinit\n${bashScript(words)}`);
-      else throw userError("shell-unknown", `completion for ${shell} is not there: expected bash or zsh`);
+      const script = scripts[shell];
+      if (script === undefined) {
+        const near = nearestName(shell, Object.keys(scripts));
+        throw userError("shell-unknown", `completion for ${shell} is not there: expected ${Object.keys(scripts).join(", ")}${near === undefined ? "" : `; did you mean ${near}?`}`);
+      }
+      context.out(script(placesOf(program, context.otherVerbs)));
     });
 }
 
-function wordsOf(program: Command, otherVerbs: Readonly<Record<string, readonly string[]>>): Words {
-  const words = new Map<string, readonly string[]>();
-  const visit = (command: Command, path: string): void => {
-    const verbs = command.commands.map((child) => child.name());
-    const flags = command.options.filter(({ hidden }) => !hidden).map((option) => option.long ?? "").filter((flag) => flag !== "");
-    words.set(path, [...verbs, ...(path === "" ? Object.keys(otherVerbs) : []), ...flags, "--help"]);
-    for (const child of command.commands) visit(child, `${path} ${child.name()}`.trim());
+function placesOf(program: Command, otherVerbs: Readonly<Record<string, readonly string[]>>): readonly Place[] {
+  const places: Place[] = [];
+  const visit = (command: Command, paths: readonly string[]): void => {
+    const own = otherVerbs[command.name()];
+    const children = own === undefined || command.parent !== program ? command.commands.map((child) => ({ name: child.name(), text: child.summary() || child.description() })) : own.map((name) => ({ name, text: "" }));
+    const flags = command.options.filter(({ hidden }) => !hidden).flatMap(({ long, description, required, optional }) => (long === undefined || long === null ? [] : [{ long, text: description, takesValue: required || optional }]));
+    places.push({ paths, verbs: children, flags: [...flags, { long: "--help", text: "what it does, and its flags", takesValue: false }] });
+    for (const child of command.commands) {
+      const names = [child.name(), ...child.aliases()];
+      visit(child, paths.flatMap((path) => names.map((name) => `${path} ${name}`.trim())));
+    }
   };
-  visit(program, "");
-  for (const [verb, verbs] of Object.entries(otherVerbs)) words.set(verb, [...verbs, "--help"]);
-  return words;
+  visit(program, [""]);
+  return places;
 }
 
-function bashScript(words: Words): string {
-  const cases = [...words].map(([path, next]) => `    "${path}") words="${next.join(" ")}" ;;`);
-  return `_serin() {
-  local path="" word words=""
-  for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    case "$word" in -*) ;; *) path="\${path:+$path }$word" ;; esac
-  done
-  case "$path" in
+function bashScript(places: readonly Place[]): string {
+  const cases = places.map(({ paths, verbs, flags }) => `    ${paths.map((path) => `"${path}"`).join("|")}) echo "${[...verbs.map(({ name }) => name), ...flags.map(({ long }) => long)].join(" ")}" ;;`);
+  return `_serin_words() {
+  case "$1" in
 ${cases.join("\n")}
+    *) return 1 ;;
   esac
-  COMPREPLY=($(compgen -W "$words" -- "\${COMP_WORDS[COMP_CWORD]}"))
 }
-complete -o default -F _serin serin istioctl
+_serin() {
+  local path="" word
+  # A word that is no verb here is a flag, its value or an argument.
+  for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    if _serin_words "\${path:+$path }$word" >/dev/null; then path="\${path:+$path }$word"; fi
+  done
+  COMPREPLY=($(compgen -W "$(_serin_words "$path")" -- "\${COMP_WORDS[COMP_CWORD]}"))
+}
+complete -o default -F _serin ${programs.join(" ")}
+`;
+}
+
+function zshScript(places: readonly Place[]): string {
+  return `autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\n${bashScript(places)}`;
+}
+
+function fishScript(places: readonly Place[]): string {
+  const quoted = (text: string): string => `'${text.replaceAll(/[\\']/g, "\\$&")}'`;
+  const known = places.flatMap(({ paths }) => paths).filter((path) => path !== "").map(quoted);
+  const lines = programs.flatMap((program) => [
+    `complete -c ${program} -f`,
+    ...places.flatMap(({ paths, verbs, flags }) => {
+      const at = `-n ${quoted(`__serin_at ${paths.map((path) => `"${path}"`).join(" ")}`)}`;
+      return [
+        ...verbs.map(({ name, text }) => `complete -c ${program} ${at} -a ${quoted(name)} -d ${quoted(text)}`),
+        ...flags.map(({ long, text, takesValue }) => `complete -c ${program} ${at} -l ${long.slice(2)}${takesValue ? " -r" : ""} -d ${quoted(text)}`),
+      ];
+    }),
+  ]);
+  return `function __serin_at
+  set -l path
+  for word in (commandline -opc)[2..-1]
+    if contains -- (string join ' ' $path $word) ${known.join(" ")}
+      set -a path $word
+    end
+  end
+  contains -- "$path" $argv
+end
+${lines.join("\n")}
 `;
 }

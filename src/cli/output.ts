@@ -14,5 +14,5 @@ export async function renderValue(value: unknown, format: "json" | "yaml"): Prom
   if (format === "json") return `${JSON.stringify(value, undefined, 4)}\n`;
   // Takes time to load, and few ask for it.
   const { stringify } = await import("yaml");
-  return stringify(value);
+  return stringify(value, { lineWidth: 0 });
 }

@@ -37,6 +37,7 @@ export const verbs: readonly Verb[] = [
   { name: "admin", aliases: ["istiod"], summary: "control planes themselves: how much they log", load: async () => (await import("./admin.ts")).adminCommands },
   { name: "remote-clusters", summary: "the clusters that each control plane watches", load: async () => (await import("./remote-clusters.ts")).remoteClustersCommand },
   { name: "create-remote-secret", summary: "credentials by which another cluster's control plane may read this one", load: async () => (await import("./create-remote-secret.ts")).createRemoteSecretCommand },
+  { name: "bug-report", summary: "objects, logs and states of a mesh that misbehaves, in an archive", load: async () => (await import("./bug-report/index.ts")).bugReportCommand },
   { name: "alias", summary: "answer as istioctl too, by a link in a directory of the PATH", load: async () => (await import("./alias.ts")).aliasCommand },
   { name: "completion", summary: "a script that completes verbs and flags in a shell", load: async () => (await import("./completion.ts")).completionCommands },
   { name: "cluster", summary: "lab clusters on this machine: create, delete, list, shell" },

@@ -1,0 +1,82 @@
+import { mkdirSync } from "node:fs";
+import { join, resolve } from "node:path";
+import type { Command } from "commander";
+import { messageOf, userError } from "../../base/index.ts";
+import type { CliContext } from "../context.ts";
+import { collect, durationFlag } from "../flags.ts";
+import { adminPortFlag } from "../proxy-admin.ts";
+import { ArchiveWriter } from "./archive-writer.ts";
+import { collectReport, type ReportFlags } from "./collect-report.ts";
+
+interface CommandFlags extends ReportFlags {
+  readonly outputDir?: string;
+  readonly dryRun?: boolean;
+}
+
+/** Of what is written, before it is packed. */
+const maxReportBytes = 512 << 20;
+const maxFileBytes = 16 << 20;
+
+export function bugReportCommand(program: Command, context: CliContext): void {
+  program
+    .command("bug-report")
+    .description("what somebody else needs to see of a mesh that misbehaves: objects, logs and states, in an archive; no Secret's content is in it")
+    .option("--include <namespaces>", "only proxies of these namespaces, parted by commas; may be repeated", collect, [])
+    .option("--exclude <namespaces>", "no proxies of these namespaces", collect, [])
+    .option("--duration <time>", "logs of the last 30m, say, instead of all", durationFlag)
+    .option("--tail <lines>", "at most so many lines of each log")
+    .option("--skip-cluster-dump", "without the cluster's objects")
+    .option("--skip-proxy-debug", "without the states of proxies")
+    .option("--output-dir <directory>", "where to write bug-report.tar.gz, instead of here")
+    .option("--dry-run", "only tell what would be collected")
+    .option(...adminPortFlag)
+    .action(async (flags: CommandFlags) => await bugReport(flags, context));
+}
+
+async function bugReport(flags: CommandFlags, context: CliContext): Promise<void> {
+  const directory = resolve(flags.outputDir ?? ".");
+  const path = join(directory, "bug-report.tar.gz");
+  const client = await context.connect(flags);
+  if (flags.dryRun === true) {
+    let count = 0;
+    for await (const { path: file } of collectReport(client, flags, context)) {
+      context.out(`${file}\n`);
+      count += 1;
+    }
+    return context.out(`${count} files would be in ${path}\n`);
+  }
+  makeDirectory(directory);
+  let files = 0;
+  let bytes = 0;
+  const notes: string[] = [];
+  {
+    await using archive = new ArchiveWriter(path, context.clock.nowMs());
+    for await (const { path: file, text } of collectReport(client, flags, context)) {
+      const content = await text().catch((error: unknown) => {
+        notes.push(`${file}: ${messageOf(error)}`);
+        return undefined;
+      });
+      if (content === undefined) continue;
+      if (bytes >= maxReportBytes) {
+        notes.push(`${file} and what follows: left out, as the report has ${maxReportBytes >> 20} MiB already`);
+        break;
+      }
+      const shown = content.length > maxFileBytes ? content.slice(-maxFileBytes) : content;
+      if (shown !== content) notes.push(`${file}: only its last ${maxFileBytes >> 20} MiB`);
+      await archive.add(`bug-report/${file}`, shown);
+      files += 1;
+      bytes += shown.length;
+    }
+    await archive.add("bug-report/notes.txt", notes.length === 0 ? "All could be collected.\n" : `${notes.join("\n")}\n`);
+  }
+  for (const note of notes) context.err(`! ${note}\n`);
+  context.out(`✔ ${files} files (${(bytes / 1024 / 1024).toFixed(1)} MiB) are in ${path}; look through them before you show them to anybody\n`);
+}
+
+function makeDirectory(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true });
+  } catch (cause) {
+    throw userError("directory-failed", `${directory} cannot be made: ${messageOf(cause)}`, { cause, hint: "choose another by --output-dir" });
+  }
+}

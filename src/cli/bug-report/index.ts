@@ -1,0 +1,1 @@
+export { bugReportCommand } from "./bug-report-command.ts";
