@@ -59,9 +59,8 @@ export interface MeasuredTraffic {
   readonly tcp: readonly MeasuredSample[];
 }
 
-type Side = "client" | "server";
-
-interface SideCounts {
+interface Counts {
+  readonly labels: Readonly<Record<string, string>>;
   readonly responses: Map<string, number>;
   rate: number;
   byteRate: number;
@@ -71,71 +70,81 @@ interface SideCounts {
   p95Ms: number | undefined;
 }
 
-interface Gathered {
-  readonly labels: Readonly<Record<string, string>>;
-  readonly client: SideCounts;
-  readonly server: SideCounts;
-}
+const pairLabels = ["source_workload_namespace", "source_workload", "destination_workload_namespace", "destination_workload", "request_protocol"];
+const serviceLabels = ["destination_service_namespace", "destination_service_name"];
 
-/** Both proxies of an edge count the same requests: the client's count is taken, and the server's where there is none. */
+/**
+ * The proxies at both ends count the same requests. The client's says by which service they went, so its counts are taken;
+ * the server's proxy knows how they were secured, and counts alone where the client has none.
+ */
 export function combineTraffic({ requests, p50, p95, tcp }: MeasuredTraffic): TrafficEdge[] {
-  const edges = new Map<string, Gathered>();
-  const sideOf = ({ labels }: MeasuredSample): SideCounts => {
-    const key = edgeLabels.map((name) => labels[name] ?? "").join("\n");
-    let edge = edges.get(key);
-    if (edge === undefined) edges.set(key, (edge = { labels, client: emptyCounts(), server: emptyCounts() }));
+  const clients = new Map<string, Counts>();
+  const servers = new Map<string, Counts>();
+  const countsOf = ({ labels }: MeasuredSample): Counts => {
     // A waypoint counts what it sends on, as a client does.
-    const side: Side = labels["reporter"] === "destination" ? "server" : "client";
-    return edge[side];
+    const side = labels["reporter"] === "destination" ? servers : clients;
+    const key = keyOf(labels, [...pairLabels, ...serviceLabels]);
+    let counts = side.get(key);
+    if (counts === undefined) side.set(key, (counts = emptyCounts(labels)));
+    return counts;
   };
   for (const sample of requests) {
-    const side = sideOf(sample);
+    const counts = countsOf(sample);
     const code = sample.labels["response_code"] ?? "0";
-    side.responses.set(code, (side.responses.get(code) ?? 0) + sample.value);
-    side.rate += sample.value;
-    addSecurity(side, sample);
+    counts.responses.set(code, (counts.responses.get(code) ?? 0) + sample.value);
+    counts.rate += sample.value;
+    addSecurity(counts, sample);
   }
   for (const sample of tcp) {
-    const side = sideOf(sample);
-    side.byteRate += sample.value;
-    addSecurity(side, sample);
+    const counts = countsOf(sample);
+    counts.byteRate += sample.value;
+    addSecurity(counts, sample);
   }
-  for (const sample of p50) sideOf(sample).p50Ms = finite(sample.value);
-  for (const sample of p95) sideOf(sample).p95Ms = finite(sample.value);
-  return [...edges.values()].map(edgeOf).toSorted(byName);
+  for (const sample of p50) countsOf(sample).p50Ms = finite(sample.value);
+  for (const sample of p95) countsOf(sample).p95Ms = finite(sample.value);
+  const serversOf = Map.groupBy(servers.values(), ({ labels }) => keyOf(labels, pairLabels));
+  const counted = new Set([...clients.values()].map(({ labels }) => keyOf(labels, pairLabels)));
+  const alone = [...servers.values()].filter(({ labels }) => !counted.has(keyOf(labels, pairLabels)));
+  return [...clients.values(), ...alone].map((counts) => edgeOf(counts, serversOf.get(keyOf(counts.labels, pairLabels)) ?? [])).toSorted(byName);
 }
 
-function emptyCounts(): SideCounts {
-  return { responses: new Map(), rate: 0, byteRate: 0, secured: 0, unsecured: 0, p50Ms: undefined, p95Ms: undefined };
+function keyOf(labels: Readonly<Record<string, string>>, names: readonly string[]): string {
+  return names.map((name) => labels[name] ?? "").join("\n");
 }
 
-function addSecurity(side: SideCounts, { labels, value }: MeasuredSample): void {
-  if (labels["connection_security_policy"] === "mutual_tls") side.secured += value;
-  else if (labels["connection_security_policy"] === "none") side.unsecured += value;
+function emptyCounts(labels: Readonly<Record<string, string>>): Counts {
+  return { labels, responses: new Map(), rate: 0, byteRate: 0, secured: 0, unsecured: 0, p50Ms: undefined, p95Ms: undefined };
+}
+
+function addSecurity(counts: Counts, { labels, value }: MeasuredSample): void {
+  if (labels["connection_security_policy"] === "mutual_tls") counts.secured += value;
+  else if (labels["connection_security_policy"] === "none") counts.unsecured += value;
 }
 
 function finite(value: number): number | undefined {
   return Number.isFinite(value) ? value : undefined;
 }
 
-function edgeOf({ labels, client, server }: Gathered): TrafficEdge {
-  const counted = client.responses.size > 0 || client.byteRate > 0 ? client : server;
-  const rateOf = (isCounted: (code: number) => boolean): number => [...counted.responses].reduce((sum, [code, rate]) => (isCounted(Number(code)) ? sum + rate : sum), 0);
-  const judged = server.secured + server.unsecured > 0 ? server : client;
-  const seen = judged.secured + judged.unsecured;
+function edgeOf(counts: Counts, servers: readonly Counts[]): TrafficEdge {
+  const { labels } = counts;
+  const rateOf = (isCounted: (code: number) => boolean): number => [...counts.responses].reduce((sum, [code, rate]) => (isCounted(Number(code)) ? sum + rate : sum), 0);
+  const judges = servers.some(({ secured, unsecured }) => secured + unsecured > 0) ? servers : [counts];
+  const secured = judges.reduce((sum, judge) => sum + judge.secured, 0);
+  const seen = judges.reduce((sum, judge) => sum + judge.secured + judge.unsecured, 0);
   return {
     source: endOf(labels, "source"),
     service: { namespace: labels["destination_service_namespace"] ?? "unknown", name: labels["destination_service_name"] ?? "unknown", host: labels["destination_service"] ?? "unknown" },
-    destination: endOf(labels, "destination"),
+    // A workload knows its own version best.
+    destination: endOf(servers[0]?.labels ?? labels, "destination"),
     protocol: labels["request_protocol"] ?? "tcp",
-    responses: counted.responses,
-    requestRate: counted.rate,
+    responses: counts.responses,
+    requestRate: counts.rate,
     failureRate: rateOf((code) => code === 0 || code >= 500),
     clientErrorRate: rateOf((code) => code >= 400 && code < 500),
-    p50Ms: counted.p50Ms ?? server.p50Ms,
-    p95Ms: counted.p95Ms ?? server.p95Ms,
-    mutualTlsShare: seen > 0 ? judged.secured / seen : undefined,
-    byteRate: counted.byteRate,
+    p50Ms: counts.p50Ms,
+    p95Ms: counts.p95Ms,
+    mutualTlsShare: seen > 0 ? secured / seen : undefined,
+    byteRate: counts.byteRate,
   };
 }
 
@@ -145,7 +154,7 @@ function endOf(labels: Readonly<Record<string, string>>, end: "source" | "destin
 }
 
 function nameOf({ source, service, destination, protocol }: TrafficEdge): string {
-  return [source.namespace, source.workload, service.namespace, service.name, destination.workload, destination.version, protocol].join("\n");
+  return [source.namespace, source.workload, service.namespace, service.name, destination.workload, protocol].join("\n");
 }
 
 function byName(a: TrafficEdge, b: TrafficEdge): number {
