@@ -8,6 +8,8 @@ export interface DrainOptions {
   readonly minimumMs: number;
   /** What leaves the pod is served to the very end: the application may need it for as long as it runs. */
   readonly inboundOnly: boolean;
+  /** Nobody is there any more for whom connections could come, or who could open any: with the last one it is over. */
+  readonly applicationEnded: boolean;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -20,13 +22,15 @@ const stepMs = 100;
  * Leaves without losing a request: answers say `connection: close` while listening goes on, until nobody sends
  * connections here; then idle connections are closed as they have been quiet for a while, and the last one ends it.
  * A forced shutdown closes what is left.
+ *
+ * Once the application has ended nobody is listened to any more: a client that is refused goes elsewhere at once.
  */
 export async function drain(options: DrainOptions): Promise<void> {
-  const { listeners, shutdown, clock, log, minimumMs } = options;
+  const { listeners, shutdown, clock, log, minimumMs, applicationEnded } = options;
   listeners.drain(options.inboundOnly);
   const startedMs = clock.steadyMs();
-  log.info("draining: answers say close, listening goes on", { connections: listeners.connections });
-  while (!shutdown.force.aborted) {
+  if (!applicationEnded) log.info("draining: answers say close, listening goes on", { connections: listeners.connections });
+  while (!shutdown.force.aborted && !applicationEnded) {
     const nowMs = clock.steadyMs();
     if (nowMs - startedMs >= minimumMs && nowMs - listeners.lastAcceptedMs >= quietMs) break;
     await pause(clock, shutdown);
@@ -35,7 +39,7 @@ export async function drain(options: DrainOptions): Promise<void> {
   log.info("draining: stopped listening", { connections: listeners.connections });
   let told = listeners.connections;
   while (!shutdown.force.aborted && listeners.connections > 0) {
-    listeners.closeQuiet(quietMs);
+    listeners.closeQuiet(applicationEnded ? 0 : quietMs);
     if (listeners.connections !== told) {
       told = listeners.connections;
       log.info(`draining, ${told} connection(s)`);

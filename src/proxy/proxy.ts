@@ -74,6 +74,8 @@ export class Proxy {
   readonly #startedMs: number;
   #wasReady = false;
   #draining = false;
+  /** The pod began to end before we were told to: we are a native sidecar, which is told once its application has ended. */
+  #podEnds = false;
   #healthy = true;
 
   constructor(options: ProxyOptions) {
@@ -145,7 +147,7 @@ export class Proxy {
     try {
       await aborted(shutdown.drain);
       this.#draining = true;
-      await drain({ listeners: this.#listeners, shutdown, minimumMs: settings.drainMs, inboundOnly: settings.role === "sidecar", clock, log });
+      await drain({ listeners: this.#listeners, shutdown, minimumMs: settings.drainMs, inboundOnly: settings.role === "sidecar", applicationEnded: settings.role === "sidecar" && this.#podEnds, clock, log });
     } finally {
       clearInterval(sweeper);
       this.#config.close();
@@ -220,7 +222,10 @@ export class Proxy {
         "/metrics": merged,
         "/healthz/ready": ready,
         "/quitquitquit": onPost(quit),
-        "/drain": onPost(() => this.#listeners.drain(settings.role === "sidecar")),
+        "/drain": onPost(() => {
+          this.#podEnds = true;
+          this.#listeners.drain(settings.role === "sidecar");
+        }),
       }),
       everywhere(settings.ports.envoyStats, { "/stats/prometheus": metrics }),
       everywhere(settings.ports.readiness, { "/healthz/ready": ready }),

@@ -8,6 +8,7 @@ import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "../upst
 import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeRequest } from "./exchange-request.ts";
 import type { OutgoingRequest } from "./outgoing-request.ts";
+import { unreachedHeader } from "./peer-metadata.ts";
 import { responseFlags, type ResponseFlag } from "./response-flags.ts";
 import { isIdempotent, retriesConnectFailure, retriesFailure, retriesResponse, retriesTimeout, scheduleRetry } from "./retry-decision.ts";
 
@@ -247,7 +248,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
   response(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean): void {
     this.endpoint?.report({ kind: "answer", status: head.status });
     const retry = this.#action?.retry;
-    if (retry !== undefined && retriesResponse(retry, head.status, head.get("grpc-status")) && this.#retryInstead(last)) return;
+    if (retry !== undefined && (retriesResponse(retry, head.status, head.get("grpc-status")) || (retry.on.connectFailure && isUnreached(head))) && this.#retryInstead(last)) return;
     this.#status = head.status;
     if (last) this.#answerComplete();
     this.#owner.answered(head, framing, from, to, last, this.#sentAtMs);
@@ -414,6 +415,11 @@ export class Attempts implements PoolUser, ResponseReceiver {
     this.#tryTimer?.[Symbol.dispose]();
     this.#tryTimer = undefined;
   }
+}
+
+/** The peer's application could not be reached, which is as if the peer itself could not be. */
+function isUnreached(head: MessageHead): boolean {
+  return head.status === 503 && head.get(unreachedHeader) !== undefined;
 }
 
 /** What becomes of a request whose channel failed before an answer. */

@@ -3,7 +3,7 @@ import type { HeaderEdits } from "../routing/header-mutation.ts";
 import type { ByteBuilder } from "./byte-builder.ts";
 import { isNominated } from "./compose-request.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
-import { peerMetadataHeader, peerMetadataIdHeader, type OwnMetadata } from "./peer-metadata.ts";
+import { peerMetadataHeader, peerMetadataIdHeader, unreachedHeader, type OwnMetadata } from "./peer-metadata.ts";
 
 /** How a response's body reaches the client; `empty`: there is none, although nothing says so yet. */
 export type BodyDelivery = "as-is" | "wrap-in-chunks" | "until-close" | "empty";
@@ -87,6 +87,7 @@ function keepsField(response: ResponseComposition, field: number): boolean {
 
 function keepsEnvoyField(response: ResponseComposition, name: string): boolean {
   if (name === peerMetadataHeader || name === peerMetadataIdHeader) return !response.config.peerMetadata.readFromUpstream && response.peerMetadata === undefined;
+  if (name === unreachedHeader) return !response.config.peerMetadata.readFromUpstream;
   return name !== "x-envoy-upstream-service-time";
 }
 

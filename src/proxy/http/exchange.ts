@@ -12,6 +12,7 @@ import { composeRequest, type RequestComposition } from "./compose-request.ts";
 import { ExchangeState } from "./exchange-state.ts";
 import { FilterPass, type FilterVerdict } from "./filter-pass.ts";
 import { shapeReply } from "./local-reply.ts";
+import { unreachedHeader } from "./peer-metadata.ts";
 import { redirectLocation } from "./redirect-location.ts";
 import { flagLetters, responseFlags, type ResponseFlag } from "./response-flags.ts";
 import { Shadow } from "./shadow.ts";
@@ -436,10 +437,15 @@ export class Exchange extends ExchangeState {
     this.details = details;
     const edits = this.route?.action.kind === "forward" ? undefined : this.#responseEdits(this.facts.head);
     const added = edits === undefined ? (this.pass?.answerFields ?? []) : edits.added;
-    const draft = { status, body, fields: added.length === 0 ? given : [...given, ...added], flag, grpcStatus };
+    const draft = { status, body, fields: [...given, ...added, ...this.#toldToPeer(flag)], flag, grpcStatus };
     const more = this.answer.local(shapeReply(draft, this.config, this.facts.isGrpc, this.#mutationContext(undefined)), this.request.complete);
     this.finish();
     this.owner.exchangeEnded(this.answer.keepAlive, more);
+  }
+
+  /** A peer proxy may ask another endpoint: the application has not seen the request. */
+  #toldToPeer(flag: ResponseFlag): Fields {
+    return flag === responseFlags.upstreamConnectionFailure && this.answer.peerAsked && this.config.peerMetadata.writeToClient ? [[unreachedHeader, "true"]] : [];
   }
 }
 

@@ -6,6 +6,9 @@ import { unknownWorkload, type WorkloadLabels } from "../upstream/endpoint.ts";
 export const peerMetadataHeader = "x-envoy-peer-metadata";
 export const peerMetadataIdHeader = "x-envoy-peer-metadata-id";
 
+/** Ours: a proxy could not reach its application, so that a peer proxy may ask another one. It goes no further than to the peer. */
+export const unreachedHeader = "x-envoy-unreached";
+
 /** What this proxy says of its workload. */
 export interface OwnMetadata {
   /** The value of {@link peerMetadataIdHeader}: the node's id. */
