@@ -102,12 +102,13 @@ spiffe://cluster.local/ns/default/sa/sleep               Unavailable   Initializ
 
 test("connections are told from the pod's side", async () => {
   assert.equal(
-    await run("connections"),
-    `WORKLOAD                 DIRECTION   LOCAL             REMOTE             REMOTE TARGET    PROTOCOL
-reviews-v1-7b.bookinfo   Inbound     10.244.1.7:9080   10.244.1.5:4004                     HBONE
-reviews-v1-7b.bookinfo   Outbound    10.244.1.7:5005   10.244.2.3:15008   10.96.4.9:9080   HBONE
+    await run("connections --raw"),
+    `WORKLOAD                 DIRECTION   LOCAL              REMOTE             REMOTE TARGET     PROTOCOL
+reviews-v1-7b.bookinfo   Inbound     10.244.1.7:15008   10.244.1.5:4004    10.244.1.7:9080   HBONE
+reviews-v1-7b.bookinfo   Outbound    10.244.1.7:5005    10.244.2.3:15008   10.96.4.9:9080    HBONE
 `,
   );
+  assert.match(await run("connections --direction outbound"), /^WORKLOAD.*\nreviews-v1-7b\.bookinfo +Outbound +reviews-v1-7b\.bookinfo:5005 +10\.244\.2\.3:15008 +10\.96\.4\.9:9080 +HBONE\n$/);
 });
 
 test("`all` is every table, and as JSON the dump", async () => {
@@ -123,6 +124,7 @@ test("a pod is named with its namespace, a node by its name", async () => {
 });
 
 test("the log level of all is told, of one changed", async () => {
+  assert.equal(await run("log ztunnel-c --level warning"), "ztunnel-c.istio-system:\ncurrent log level is warn\n");
   assert.equal(await run("log"), "ztunnel-b.istio-system:\ncurrent log level is info\nztunnel-c.istio-system:\ncurrent log level is debug\n");
   assert.equal(await run("log ztunnel-c --level warn"), "ztunnel-c.istio-system:\ncurrent log level is warn\n");
   await assert.rejects(run("log --level loud"), /--level loud is unknown: expected one of trace, debug, info, warn, error/);

@@ -1,8 +1,9 @@
 import type { Command } from "commander";
-import { stringify } from "yaml";
 import { logLevels, transientError, userError } from "../base/index.ts";
 import { podKind, type Pod } from "../api/kubernetes/index.ts";
 import type { CliContext, ConnectionFlags } from "./context.ts";
+import { outputFormat, renderValue } from "./output.ts";
+import { adminPortFlag } from "./proxy-admin.ts";
 import { renderTable } from "./table.ts";
 import { certificateSection, connectionSection, policySection, serviceSection, workloadSection, type DumpFilter, type DumpSection, type ZtunnelDump } from "./ztunnel-dump.ts";
 
@@ -11,39 +12,56 @@ interface ZtunnelFlags extends ConnectionFlags {
   readonly node?: string;
   readonly file?: string;
   readonly workloadNamespace?: string;
+  readonly serviceNamespace?: string;
+  readonly policyNamespace?: string;
+  readonly workloadNode?: string;
+  readonly address?: string;
+  readonly direction?: string;
+  readonly raw?: boolean;
+  readonly withHeaders?: boolean;
+  readonly reset?: boolean;
+  readonly proxyAdminPort: number;
   readonly output: string;
   readonly level?: string;
 }
 
 type Section = (dump: ZtunnelDump, filter: DumpFilter) => DumpSection;
 
-/** Verb, its aliases, what it tells. */
-const sections: readonly { readonly verb: string; readonly aliases: readonly string[]; readonly text: string; readonly of: Section }[] = [
-  { verb: "workload", aliases: ["workloads", "w"], text: "the workloads that it knows", of: workloadSection },
-  { verb: "service", aliases: ["services", "s", "svc"], text: "the services that it knows, with their healthy endpoints", of: serviceSection },
-  { verb: "policy", aliases: ["policies", "p"], text: "the authorization policies that it enforces", of: policySection },
-  { verb: "certificate", aliases: ["certificates", "certs", "cert"], text: "the certificates that it holds for its pods", of: certificateSection },
-  { verb: "connections", aliases: ["cons"], text: "the connections that live now", of: connectionSection },
-];
+type Flag = readonly [flags: string, text: string];
+const workloadNamespace: Flag = ["--workload-namespace <namespace>", "only what belongs to this namespace"];
 
-const adminPort = 15_000;
+/** Verb, its aliases, what it tells, what narrows it. */
+const sections: readonly { readonly verb: string; readonly aliases: readonly string[]; readonly text: string; readonly of: Section; readonly flags: readonly Flag[] }[] = [
+  { verb: "workload", aliases: ["workloads", "w"], text: "the workloads that it knows", of: workloadSection, flags: [workloadNamespace, ["--workload-node <node>", "only workloads on this node"], ["--address <address>", "only the workload at this address"]] },
+  { verb: "service", aliases: ["services", "s", "svc"], text: "the services that it knows, with their healthy endpoints", of: serviceSection, flags: [workloadNamespace, ["--service-namespace <namespace>", "only services of this namespace"]] },
+  { verb: "policy", aliases: ["policies", "p", "pol"], text: "the authorization policies that it enforces", of: policySection, flags: [workloadNamespace, ["--policy-namespace <namespace>", "only policies of this namespace"]] },
+  { verb: "certificate", aliases: ["certificates", "certs", "cert"], text: "the certificates that it holds for its pods", of: certificateSection, flags: [workloadNamespace] },
+  { verb: "connections", aliases: ["cons"], text: "the connections that live now", of: connectionSection, flags: [workloadNamespace, ["--direction <direction>", "only inbound or outbound ones"], ["--raw", "addresses instead of names"]] },
+];
 
 /** `ztunnel-config …`: what a ztunnel's admin port tells, in upstream's columns. */
 export function ztunnelConfigCommands(program: Command, context: CliContext): void {
   const parent = program.command("ztunnel-config").alias("zc").description("what a ztunnel knows and does; the first one that runs, unless a pod or a node is named");
-  for (const { verb, aliases, text, of } of sections) {
-    withDumpFlags(parent.command(`${verb} [pod]`).aliases([...aliases]).description(text)).action(async (pod: string | undefined, flags: ZtunnelFlags) => {
+  for (const { verb, aliases, text, of, flags: own } of sections) {
+    const command = withDumpFlags(parent.command(`${verb} [pod]`).aliases([...aliases]).description(text));
+    for (const [flag, meaning] of own) command.option(flag, meaning);
+    command.action(async (pod: string | undefined, flags: ZtunnelFlags) => {
       const section = of(await readDump(pod, flags, context), filterOf(flags, context));
-      print(flags, context, section.raw, () => renderTable(section.header, section.rows));
+      await print(flags, context, section.raw, () => renderTable(section.header, section.rows));
     });
   }
-  withDumpFlags(parent.command("all [pod]").description("all of the above, one table after the other")).action(async (pod: string | undefined, flags: ZtunnelFlags) => {
-    const dump = await readDump(pod, flags, context);
-    const tables = (): string[] => sections.map(({ of }) => of(dump, filterOf(flags, context))).map(({ header, rows }) => renderTable(header, rows));
-    print(flags, context, dump, () => tables().join("\n"));
-  });
-  withTarget(parent.command("log [pod]").description("the log level of every ztunnel, or of the one named; --level changes it"))
+  withDumpFlags(parent.command("all [pod]").description("all of the above, one table after the other"))
+    .option(...workloadNamespace)
+    .option("--with-headers", "a line of its own before each table")
+    .action(async (pod: string | undefined, flags: ZtunnelFlags) => {
+      const dump = await readDump(pod, flags, context);
+      const title = (verb: string): string => (flags.withHeaders === true ? `------ ${verb.toUpperCase()} INFO ------\n\n` : "");
+      const tables = (): string[] => sections.map(({ verb, of }) => ({ verb, ...of(dump, filterOf(flags, context)) })).map(({ verb, header, rows }) => `${title(verb)}${renderTable(header, rows)}`);
+      await print(flags, context, dump, () => tables().join("\n"));
+    });
+  withTarget(parent.command("log [pod]").alias("o").description("the log level of every ztunnel, or of the one named; --level changes it until it ends"))
     .option("--level <level>", logLevels.join(", "))
+    .option("-r, --reset", "back to info")
     .action(async (pod: string | undefined, flags: ZtunnelFlags) => await log(pod, flags, context));
 }
 
@@ -51,26 +69,32 @@ function withTarget(command: Command): Command {
   return command
     .option("-n, --namespace <namespace>", "where the ztunnels are", "istio-system")
     .option("--node <node>", "the ztunnel of this node")
-    .option("--kubeconfig <path>", "kubeconfig file")
-    .option("--context <name>", "context of the kubeconfig");
+    .option(...adminPortFlag);
 }
 
 function withDumpFlags(command: Command): Command {
   return withTarget(command)
-    .option("-o, --output <format>", "table, json or yaml", "table")
-    .option("-f, --file <file>", "a saved answer of /config_dump instead of a pod's; - is standard input")
-    .option("--workload-namespace <namespace>", "only what belongs to this namespace");
+    .option("-o, --output <format>", "short, json or yaml", "short")
+    .option("-f, --file <file>", "a saved answer of /config_dump instead of a pod's; - is standard input");
 }
 
-function filterOf({ workloadNamespace }: ZtunnelFlags, { clock }: CliContext): DumpFilter {
-  return { nowMs: clock.nowMs(), ...(workloadNamespace === undefined ? {} : { namespace: workloadNamespace }) };
+function filterOf(flags: ZtunnelFlags, { clock }: CliContext): DumpFilter {
+  const { address, workloadNode: node, direction, raw } = flags;
+  const namespace = flags.workloadNamespace ?? flags.serviceNamespace ?? flags.policyNamespace;
+  if (direction !== undefined && direction !== "inbound" && direction !== "outbound") throw userError("direction-unknown", `--direction ${direction} is unknown: expected inbound or outbound`);
+  return {
+    nowMs: clock.nowMs(),
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(address === undefined ? {} : { address }),
+    ...(node === undefined ? {} : { node }),
+    ...(direction === undefined ? {} : { direction }),
+    ...(raw === undefined ? {} : { raw }),
+  };
 }
 
-function print({ output }: ZtunnelFlags, context: CliContext, raw: unknown, table: () => string): void {
-  if (output === "json") context.out(`${JSON.stringify(raw, undefined, 2)}\n`);
-  else if (output === "yaml") context.out(stringify(raw));
-  else if (output === "table" || output === "short") context.out(table());
-  else throw userError("output-unknown", `--output ${output} is unknown: expected table, json or yaml`);
+async function print({ output }: ZtunnelFlags, context: CliContext, value: unknown, table: () => string): Promise<void> {
+  const format = outputFormat(output);
+  context.out(format === "table" ? table() : await renderValue(value, format));
 }
 
 async function readDump(pod: string | undefined, flags: ZtunnelFlags, context: CliContext): Promise<ZtunnelDump> {
@@ -89,7 +113,8 @@ async function fromPod(pod: string | undefined, flags: ZtunnelFlags, context: Cl
 }
 
 async function log(pod: string | undefined, flags: ZtunnelFlags, context: CliContext): Promise<void> {
-  const { level } = flags;
+  if (flags.reset === true && flags.level !== undefined) throw userError("flags-exclude", "--level cannot be combined with --reset");
+  const level = flags.reset === true ? "info" : flags.level === "warning" ? "warn" : flags.level;
   if (level !== undefined && !logLevels.some((known) => known === level)) throw userError("level-unknown", `--level ${level} is unknown: expected one of ${logLevels.join(", ")}`);
   const found = await targets(pod, flags, context);
   if (found.length === 0) throw noZtunnel(flags);
@@ -129,7 +154,7 @@ function noZtunnel({ namespace, node }: ZtunnelFlags): Error {
 }
 
 async function ask({ namespace, pod }: Target, method: string, path: string, flags: ZtunnelFlags, context: CliContext): Promise<string> {
-  const { status, text } = await context.requestOfPod(flags, { namespace, pod, port: adminPort, method, path });
+  const { status, text } = await context.requestOfPod(flags, { namespace, pod, port: flags.proxyAdminPort, method, path });
   if (status !== 200) throw transientError("ztunnel-refused", `${pod}.${namespace} answered ${status} for ${method} ${path}: ${text.trim().slice(0, 200)}`);
   return text;
 }

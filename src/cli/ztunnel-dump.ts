@@ -75,13 +75,19 @@ export interface DumpSection {
 export interface DumpFilter {
   /** Only what is in this namespace. */
   readonly namespace?: string;
+  /** Workloads at this address, and on this node. */
+  readonly address?: string;
+  readonly node?: string;
+  readonly direction?: "inbound" | "outbound";
+  /** Addresses of connections as they are, instead of the names that the ztunnel knows them by. */
+  readonly raw?: boolean;
   readonly nowMs: number;
 }
 
 const none = "None";
 
-export function workloadSection({ workloads = [] }: ZtunnelDump, { namespace }: DumpFilter): DumpSection {
-  const raw = inNamespace(workloads, namespace);
+export function workloadSection({ workloads = [] }: ZtunnelDump, { namespace, address, node }: DumpFilter): DumpSection {
+  const raw = inNamespace(workloads, namespace).filter((workload) => (address === undefined || workload.workloadIps?.includes(address) === true) && (node === undefined || workload.node === node));
   const rows = raw.map((workload) => [
     workload.namespace,
     workload.name,
@@ -116,16 +122,33 @@ export function certificateSection({ certificates = [] }: ZtunnelDump, { namespa
   return { header: ["CERTIFICATE NAME", "TYPE", "STATUS", "VALID CERT", "SERIAL NUMBER", "NOT AFTER", "NOT BEFORE"], rows, raw };
 }
 
-export function connectionSection({ workloadState = {} }: ZtunnelDump, { namespace }: DumpFilter): DumpSection {
-  const pods = Object.entries(workloadState).filter(([, { info }]) => namespace === undefined || info?.namespace === namespace);
+export function connectionSection(dump: ZtunnelDump, { namespace, direction, raw = false }: DumpFilter): DumpSection {
+  const pods = Object.entries(dump.workloadState ?? {}).filter(([, { info }]) => namespace === undefined || info?.namespace === namespace);
+  const names = raw ? new Map<string, string>() : namesOf(dump);
+  const shown = (address: string): string => named(address, names);
   const rows = pods.flatMap(([uid, { info, connections: { inbound = [], outbound = [] } = {} }]) => {
     const name = info === undefined ? uid : `${info.name}.${info.namespace}`;
     return [
-      ...inbound.map((connection) => [name, "Inbound", connection.originalDst ?? connection.actualDst, connection.src, "", connection.protocol]),
-      ...outbound.map((connection) => [name, "Outbound", connection.src, connection.actualDst, connection.originalDst ?? "", connection.protocol]),
+      ...(direction === "outbound" ? [] : inbound).map((connection) => [name, "Inbound", shown(connection.actualDst), shown(connection.src), connection.originalDst ?? "", connection.protocol]),
+      ...(direction === "inbound" ? [] : outbound).map((connection) => [name, "Outbound", shown(connection.src), shown(connection.actualDst), shown(connection.originalDst ?? ""), connection.protocol]),
     ];
   });
   return { header: ["WORKLOAD", "DIRECTION", "LOCAL", "REMOTE", "REMOTE TARGET", "PROTOCOL"], rows: sorted(rows), raw: Object.fromEntries(pods) };
+}
+
+/** By address; a service's before a workload's. */
+function namesOf({ services = [], workloads = [] }: ZtunnelDump): ReadonlyMap<string, string> {
+  return new Map([
+    ...workloads.flatMap(({ workloadIps = [], name, namespace }) => workloadIps.map((address) => [address, `${name}.${namespace}`] as const)),
+    ...services.flatMap(({ vips, hostname }) => vips.map((vip) => [addressOf(vip), hostname] as const)),
+  ]);
+}
+
+/** `address:port` with the address's name, where it has one. */
+function named(address: string, names: ReadonlyMap<string, string>): string {
+  const colon = address.lastIndexOf(":");
+  const name = names.get(address.slice(0, colon).replace(/^\[|\]$/g, ""));
+  return name === undefined ? address : `${name}${address.slice(colon)}`;
 }
 
 function inNamespace<Value extends { readonly namespace: string }>(values: readonly Value[], namespace: string | undefined): readonly Value[] {
