@@ -233,6 +233,26 @@ test("state of the world: clusters go whole, endpoints one by one, and an equal 
   again.close();
 });
 
+test("state of the world: names that are asked for after an acknowledgement are answered, and an answer to an older response is not one to the last", async () => {
+  const { assignments, change, target } = await serve();
+  change(() => {
+    for (const name of ["a", "b", "c"]) assignments.set(name, endpoints(name));
+  });
+  const client = new DiscoveryTestClient("whole", target, nodeId);
+  client.send({ typeUrl: typeUrls.endpoint, resourceNames: ["a"] });
+  const first = await client.next();
+  const acknowledgement = { typeUrl: typeUrls.endpoint, responseNonce: first.nonce, versionInfo: first.versionInfo };
+  client.send({ ...acknowledgement, resourceNames: ["a"] });
+  client.send({ ...acknowledgement, resourceNames: ["a", "b"] });
+  const second = await client.next();
+  assert.equal(second.resources.length, 2);
+  client.send({ ...acknowledgement, resourceNames: ["a", "b", "c"] });
+  client.send({ typeUrl: typeUrls.endpoint, responseNonce: second.nonce, versionInfo: second.versionInfo, resourceNames: ["a", "b"] });
+  client.send({ typeUrl: typeUrls.route, resourceNames: [] });
+  assert.equal((await client.next()).typeUrl, typeUrls.route, "the third name came with an answer to the first response");
+  client.close();
+});
+
 test("a node that does not say who it is ends the stream with the reason", async () => {
   const { target } = await serve();
   const client = new DiscoveryTestClient("delta", target, "nobody");

@@ -230,10 +230,13 @@ export class DiscoveryStream {
     return [...names].filter((name) => this.#owed.delete(name));
   }
 
-  /** False for an answer to an older response: it says nothing about now. */
+  /**
+   * False for an answer to an older response, whose list of names says nothing about now. A client of state of the world that
+   * asks for other names later does so by the nonce that it has acknowledged already.
+   */
   #acknowledge(subscription: Subscription, request: ResourceRequest): boolean {
     const { outstanding } = subscription;
-    if (outstanding === undefined || outstanding.nonce !== request.nonce) return request.whole === undefined;
+    if (outstanding === undefined || outstanding.nonce !== request.nonce) return request.whole === undefined || request.nonce === subscription.sent;
     subscription.outstanding = undefined;
     this.#noteProgress();
     if (subscription.typeUrl === typeUrls.endpoint) for (const name of outstanding.names) this.#warming.delete(name);
