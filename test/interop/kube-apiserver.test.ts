@@ -118,7 +118,10 @@ describe("a real API server", () => {
     for (const name of namespaces) await lab.shell(`kubectl create namespace ${name}`);
     for (const file of files) await ok(`kubectl apply --dry-run=server -f ${file}`);
     await ok("kubectl delete namespace amb --wait");
+    // What was deployed for them goes with them.
+    await ok("kubectl delete gateways.gateway.networking.k8s.io --all");
     await ok("serin uninstall --purge -y");
+    await nothingIsLeft();
   });
 
   for (const major of ["3", "4"]) {
