@@ -84,7 +84,7 @@ test("a ztunnel that authenticates by its token is told of a pod's change, and i
   client.close();
 });
 
-test("nobody is served without credentials, nor with those of another namespace", async () => {
+test("nobody is served without credentials, nor with those of another namespace or account", async () => {
   const nobody = new DiscoveryTestClient("delta", `${address}:${ports.secure}`, ztunnelNode, { credentials });
   nobody.send({ typeUrl: typeUrls.address });
   await assert.rejects(nobody.next(), /neither a token nor a client certificate/);
@@ -93,6 +93,10 @@ test("nobody is served without credentials, nor with those of another namespace"
   other.send({ typeUrl: typeUrls.address });
   await assert.rejects(other.next(), /its credentials are of istio-system\/ztunnel/);
   other.close();
+  const account = new DiscoveryTestClient("delta", `${address}:${ports.secure}`, ztunnelNode, { credentials, headers, metadata: { SERVICE_ACCOUNT: "admin" } });
+  account.send({ typeUrl: typeUrls.address });
+  await assert.rejects(account.next(), /says that it is of istio-system\/admin, its credentials are of istio-system\/ztunnel/);
+  account.close();
 });
 
 test("a node proxy gets the certificate of a pod on its node over gRPC, and that certificate authenticates too", async () => {

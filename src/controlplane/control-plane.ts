@@ -88,7 +88,7 @@ export class ControlPlane {
     this.#metrics = options.metrics;
     this.#metrics.gauge("istio_build", "The release that runs.", ["component", "tag"]).labels("pilot", options.version).set(1);
     this.#graph = new CollectionGraph({
-      schedule: (settle) => void setTimeout(() => this.#settle(settle), debounceMs),
+      schedule: (settle) => void clock.after(debounceMs, () => this.#settle(settle)),
       computed: () => this.#computed(),
       failed: (collection, key, error) => log.error("an item could not be computed and stays as it was", { collection, key, error: describeError(error) }),
     });
@@ -242,7 +242,7 @@ export class ControlPlane {
   async #drain(servers: readonly grpc.Server[], http: readonly (HttpServer | HttpsServer)[], shutdown: Shutdown): Promise<void> {
     this.#draining = true;
     this.#options.log.info("draining", { streams: this.#discovery.streams.size });
-    await Promise.race([Promise.all(servers.map((server) => stop(server, drainMs))), aborted(shutdown.force)]);
+    await Promise.race([Promise.all(servers.map((server) => stop(server, drainMs, this.#options.clock))), aborted(shutdown.force)]);
     for (const server of servers) server.forceShutdown();
     for (const server of http) {
       server.close();

@@ -260,3 +260,14 @@ test("a node that does not say who it is ends the stream with the reason", async
   await assert.rejects(client.next(), /node id must be <type>~<address>/);
   client.close();
 });
+
+test("a client that asks for ever more types is ended, so that it takes no memory without end", async () => {
+  const { target } = await serve();
+  const client = new DiscoveryTestClient("delta", target, nodeId);
+  for (let type = 0; type <= 32; type += 1) client.send({ typeUrl: `type.googleapis.com/example.Type${type}` });
+  const answers = async (): Promise<void> => {
+    for (;;) await client.next();
+  };
+  await assert.rejects(answers(), /a stream may ask for 32 types of resources at most/);
+  client.close();
+});

@@ -34,6 +34,8 @@ const maxRemembered = 10_000;
 export class DiscoveryServer {
   readonly streams = new Set<DiscoveryStream>();
   readonly #options: DiscoveryServerOptions;
+  /** Streams by the id of their proxy. */
+  readonly #connected = new Map<string, number>();
   readonly #gone = new Map<string, { readonly proxy: ProxyIdentity; readonly atMs: number }>();
   #serials = 0;
 
@@ -99,6 +101,7 @@ export class DiscoveryServer {
       },
     });
     this.streams.add(stream);
+    this.#connected.set(proxy.id, (this.#connected.get(proxy.id) ?? 0) + 1);
     this.#gone.delete(proxy.id);
     metrics.connected(proxy.version, 1);
     log.info("a proxy connected", { proxy: proxy.id, type: proxy.type, protocol, version: proxy.version });
@@ -111,10 +114,20 @@ export class DiscoveryServer {
     if (!this.streams.delete(stream)) return;
     const { proxy } = stream;
     metrics.connected(proxy.version, -1);
-    if (![...this.streams].some((other) => other.proxy.id === proxy.id) && this.#gone.size < maxRemembered) {
-      this.#gone.set(proxy.id, { proxy, atMs: clock.nowMs() });
+    const others = (this.#connected.get(proxy.id) ?? 1) - 1;
+    if (others > 0) this.#connected.set(proxy.id, others);
+    else {
+      this.#connected.delete(proxy.id);
+      this.#remember(proxy, clock.nowMs());
     }
     log.info("a proxy disconnected", { proxy: proxy.id, type: proxy.type });
+  }
+
+  /** The latest are kept: somebody may just be waiting for those. */
+  #remember(proxy: ProxyIdentity, atMs: number): void {
+    this.#gone.delete(proxy.id);
+    if (this.#gone.size >= maxRemembered) this.#gone.delete(this.#gone.keys().next().value ?? "");
+    this.#gone.set(proxy.id, { proxy, atMs });
   }
 }
 

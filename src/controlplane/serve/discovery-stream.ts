@@ -1,4 +1,4 @@
-import type { Clock } from "../../base/index.ts";
+import { userError, type Clock } from "../../base/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { contentHash } from "../translate/content-hash.ts";
 import type { ProxyIdentity } from "./proxy-identity.ts";
@@ -42,6 +42,9 @@ export interface DiscoveryStreamOptions {
   readonly serial: number;
 }
 
+/** Far more than any proxy asks for; a stream that goes on asking would take memory without end. */
+const maxTypes = 32;
+const maxNames = 200_000;
 /** A client that does not acknowledge what routes depend on must not stop them for ever. */
 const makeBeforeBreakWaitMs = 2000;
 const timerSlackMs = 10;
@@ -253,6 +256,7 @@ export class DiscoveryStream {
   }
 
   #open(typeUrl: string): Subscription {
+    if (this.subscriptions.size >= maxTypes) throw userError("too-many-types", `a stream may ask for ${maxTypes} types of resources at most`);
     const { viewOf, generation, clock } = this.#options;
     const view = viewOf(typeUrl);
     const subscription = new Subscription(typeUrl, view);
@@ -274,7 +278,7 @@ export class DiscoveryStream {
       else subscription.forget(name);
     }
     if (first && subscription.typeUrl === typeUrls.cluster) for (const [name, version] of Object.entries(request.known)) this.#knownClusters.set(name, version);
-    for (const name of names) subscription.names.add(name);
+    addNames(subscription, names);
     if (wildcard && !subscription.wildcard) {
       subscription.wildcard = true;
       subscription.askAll(request.known, generation);
@@ -289,7 +293,7 @@ export class DiscoveryStream {
     const wildcard = whole.names.includes("*") || (whole.names.length === 0 && (first || subscription.wildcard) && subscription.names.size === 0);
     const added = [...wanted].filter((name) => !subscription.names.has(name));
     for (const name of subscription.names) if (!wanted.has(name)) subscription.forget(name);
-    for (const name of wanted) subscription.names.add(name);
+    addNames(subscription, wanted);
     const newly = wildcard && !subscription.wildcard;
     subscription.wildcard = wildcard;
     if (newly) {
@@ -303,6 +307,11 @@ export class DiscoveryStream {
       subscription.ask(subscription.names, {}, generation);
     }
   }
+}
+
+function addNames({ names, typeUrl }: Subscription, wanted: Iterable<string>): void {
+  for (const name of wanted) names.add(name);
+  if (names.size > maxNames) throw userError("too-many-names", `a stream may ask for ${maxNames} resources of ${typeUrl} by name at most`);
 }
 
 function isWildcardType(typeUrl: string): boolean {

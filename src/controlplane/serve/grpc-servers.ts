@@ -2,7 +2,7 @@ import { isIPv6 } from "node:net";
 import type { PeerCertificate } from "node:tls";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
-import { describeError, toSerinError, transientError, type Logger } from "../../base/index.ts";
+import { describeError, toSerinError, transientError, type Clock, type Logger } from "../../base/index.ts";
 import { IstioCertificateRequestSchema, IstioCertificateResponseSchema } from "../../wire/workload/index.ts";
 import { discoveryMethods } from "../../wire/xds/index.ts";
 import type { Authenticator, Caller, CertificateService, ServingCertificate } from "../ca/index.ts";
@@ -108,12 +108,7 @@ export async function bind(server: grpc.Server, address: string, port: number, c
 }
 
 /** Lets unary calls end, closes streams after `graceMs` (proxies reconnect to another replica by themselves). */
-export async function stop(server: grpc.Server, graceMs: number): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(() => server.forceShutdown(), graceMs);
-    server.tryShutdown(() => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
+export async function stop(server: grpc.Server, graceMs: number, clock: Clock): Promise<void> {
+  using _limit = clock.after(graceMs, () => server.forceShutdown());
+  await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
 }

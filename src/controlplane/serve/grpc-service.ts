@@ -1,5 +1,5 @@
 import * as grpc from "@grpc/grpc-js";
-import { describeError, SerinError, toSerinError, type Logger } from "../../base/index.ts";
+import { describeError, SerinError, toSerinError, userError, type Logger } from "../../base/index.ts";
 import { discoveryMethods } from "../../wire/xds/index.ts";
 import type { Caller } from "../ca/index.ts";
 import type { DiscoveryProtocol, DiscoveryServer } from "./discovery-server.ts";
@@ -33,9 +33,6 @@ export function addDiscoveryService(server: grpc.Server, options: GrpcDiscoveryO
 async function serveStream(call: grpc.ServerDuplexStream<Buffer, Buffer>, protocol: DiscoveryProtocol, options: GrpcDiscoveryOptions): Promise<void> {
   const { discovery, authenticate, log } = options;
   const early: Buffer[] = [];
-  let take = (request: Buffer): void => {
-    if (early.length < maxEarlyRequests) early.push(request);
-  };
   let ended = false;
   let client: ReturnType<DiscoveryServer["connect"]> | undefined;
   const finish = (): void => {
@@ -47,6 +44,10 @@ async function serveStream(call: grpc.ServerDuplexStream<Buffer, Buffer>, protoc
     log.warn("a discovery stream was refused", { error: describeError(known) });
     finish();
     call.emit("error", { code: statusOf(known), details: known.message });
+  };
+  let take = (request: Buffer): void => {
+    if (early.length < maxEarlyRequests) early.push(request);
+    else if (!ended) fail(userError("too-many-requests", `a stream may send ${maxEarlyRequests} requests at most before it is authenticated`));
   };
   call.on("data", (request: Buffer) => take(request));
   call.on("end", () => {
@@ -76,11 +77,13 @@ async function serveStream(call: grpc.ServerDuplexStream<Buffer, Buffer>, protoc
   }
 }
 
-/** A proxy gets the configuration of the namespace that its credentials are of, and of no other. */
+/** A proxy gets the configuration of the account that its credentials are of, and of no other; one that names no account that of the namespace. */
 function authorize(proxy: ProxyIdentity, caller: Caller | undefined): boolean {
   if (caller === undefined) return false;
-  if (caller.namespace === proxy.namespace) return true;
-  throw new SerinError("user", "wrong-namespace", `the proxy ${proxy.id} says namespace ${proxy.namespace}, its credentials are of ${caller.namespace}/${caller.serviceAccount}`);
+  const { namespace, serviceAccount } = proxy;
+  const isItself = caller.namespace === namespace && (serviceAccount === "" || caller.serviceAccount === serviceAccount);
+  if (isItself) return true;
+  throw new SerinError("user", "wrong-identity", `the proxy ${proxy.id} says that it is of ${namespace}/${serviceAccount}, its credentials are of ${caller.namespace}/${caller.serviceAccount}`);
 }
 
 /** The gRPC status of an error of ours. */
@@ -88,7 +91,7 @@ export function statusOf(error: SerinError): grpc.status {
   switch (error.code) {
     case "unauthenticated":
       return grpc.status.UNAUTHENTICATED;
-    case "wrong-namespace":
+    case "wrong-identity":
     case "not-allowed":
       return grpc.status.PERMISSION_DENIED;
     default:
