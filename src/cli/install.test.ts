@@ -75,6 +75,13 @@ test("a tag is set where its revision is, moved only on request, and listed with
   assert.equal((await serin("tag list", tagged)).output, "TAG    REVISION   NAMESPACES\nprod   default    shop\n");
 });
 
+test("a removed tag takes its Service along, and asks while namespaces use it", async () => {
+  await refused("tag remove prod", "the tag was not removed\n  hint: answer y, or pass --skip-confirmation", tagged);
+  const { applied, output } = await serin("tag remove prod -y", tagged);
+  assert.deepEqual(applied, ["delete MutatingWebhookConfiguration/istio-revision-tag-prod", "delete Service/istiod-revision-tag-prod"]);
+  assert.equal(output, "Revision tag prod removed\n");
+});
+
 test("the tag default switches the unnamed control plane's own webhooks off, and leads as the revision's do", async () => {
   const { applied } = await serin("tag set default --revision canary", tagged);
   assert.deepEqual(applied, ["Service/istiod-revision-tag-default", "MutatingWebhookConfiguration/istio-revision-tag-default", "ValidatingWebhookConfiguration/istiod-default-validator", "patch MutatingWebhookConfiguration/istio-sidecar-injector-default"]);

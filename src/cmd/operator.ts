@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { createServer, type RequestListener } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import { join } from "node:path";
-import { aborted, envString, systemClock, userError, type Logger } from "../base/index.ts";
+import { aborted, envString, messageOf, systemClock, userError, type Logger } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import { createKubeClient, LeaderElection, loadKubeConfig, objectsInManifest, type KubeClient } from "../kube/index.ts";
 import { addProcessMetrics, MetricsRegistry, prometheusContentType, renderPrometheus } from "../telemetry/index.ts";
@@ -67,19 +67,28 @@ async function runIstioOperator(client: KubeClient, { env, log, shutdown, releas
 async function runBanzaiOperator(client: KubeClient, flags: ReadonlyMap<string, string>, { env, log, shutdown, release }: RoleContext): Promise<void> {
   const minor = (flags.get("istio-version") ?? flags.get("minor") ?? "").split(".").slice(0, 2).join(".");
   if (!/^1\.\d+$/.test(minor)) throw userError("operator-version", `--istio-version must name the release that this operator looks after, such as 1.6, got "${minor}"`);
-  const { BanzaiOperator } = await import("../operator/index.ts");
+  const { BanzaiOperator, tellOfSecondOperator } = await import("../operator/index.ts");
   const operator = new BanzaiOperator({ client, minor, definitions: async () => await readDefinitions(release.root, "istio"), clock: systemClock, log });
+  // Pods of two namespaces may have one name.
+  const identity = `${envString(env, "POD_NAMESPACE", "istio-system")}/${envString(env, "HOSTNAME", `istio-operator-${process.pid}`)}`;
+  let passive = new AbortController();
   const [host = "0.0.0.0", port = "8080"] = (flags.get("metrics-addr") ?? "0.0.0.0:8080").split(":");
   const place = {
     client,
-    namespace: flags.get("leader-election-namespace") ?? envString(env, "POD_NAMESPACE", "istio-system"),
-    // Of the release, not of the installation: two operators of one release would fight over its objects.
+    // One for the cluster, and named by the release: two operators of one release would fight over its objects, wherever they are.
+    namespace: flags.get("leader-election-namespace") ?? "kube-system",
     name: `banzai-istio-operator-${minor.replace(".", "-")}`,
-    identity: envString(env, "HOSTNAME", `istio-operator-${process.pid}`),
+    identity,
     listen: [host === "" ? "0.0.0.0" : host, Number(port)] as const,
-    onFollow: (holder: string): void => log.warn(`${holder} looks after Istio ${minor} already: this operator does nothing until it ends`, { minor }),
+    onFollow: (holder: string): void => {
+      passive.abort();
+      passive = new AbortController();
+      const until = AbortSignal.any([passive.signal, shutdown.drain]);
+      tellOfSecondOperator({ client, minor, identity, holder, clock: systemClock, log }, until).catch((error: unknown) => log.warn("could not tell of a second operator", { error: messageOf(error) }));
+    },
   };
   await lead(place, { log, shutdown }, async (leading) => {
+    passive.abort();
     log.info("looks after Istio objects", { minor });
     await operator.run(leading);
   });

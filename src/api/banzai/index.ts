@@ -1,6 +1,7 @@
 export type { GatewayConfiguration, GatewayPort, ResourceReference } from "./gateway-configuration.ts";
 export {
   banzaiIstioKind,
+  isRelease,
   minorOf,
   parseBanzaiIstio,
   resourceSuffixOf,
@@ -11,4 +12,5 @@ export {
   type PilotConfiguration,
   type ProxyConfiguration,
 } from "./istio.ts";
+export { banzaiRemoteIstioKind } from "./remote-istio.ts";
 export { banzaiMeshGatewayKind, parseBanzaiMeshGateway, type BanzaiMeshGateway, type BanzaiMeshGatewaySpec } from "./mesh-gateway.ts";

@@ -93,7 +93,7 @@ export function parseBanzaiIstio(raw: unknown): Parsed<BanzaiIstio> {
 
 function parseSpec(spec: Reader): BanzaiIstioSpec {
   const version = spec.required("version", spec.string("version")) ?? "";
-  if (version !== "" && !/^1\.\d+\.\d+$/.test(version)) spec.error(`must be a release such as 1.6.8, got "${version}"`, "version");
+  if (version !== "" && !isRelease(version)) spec.error(`must be a release such as 1.6.8, got "${version}"`, "version");
   const gateways = spec.object("gateways") ?? new Reader({}, "spec.gateways");
   const isOn = gateways.boolean("enabled") ?? true;
   const [ingress, egress] = [readGateway(gateways.object("ingress"), isOn), readGateway(gateways.object("egress"), isOn)];
@@ -176,6 +176,11 @@ export const banzaiIstioKind = defineKind<KubernetesObject & { spec?: Tree; stat
   plural: "istios",
   namespaced: true,
 });
+
+/** Whether it names a release: `1.6.14`. */
+export function isRelease(version: string): boolean {
+  return /^1\.\d+\.\d+$/.test(version);
+}
 
 /** `1.6` of `1.6.14`. */
 export function minorOf(version: string): string {

@@ -128,7 +128,7 @@ function statefulSet(marks: TemplateMarks, identity: { readonly name: string; re
                   `--metrics-addr=${marks.text(`ternary "127.0.0.1" "0.0.0.0" (${withProxy})`)}:8080`,
                   "--watch-created-resources-events=true",
                   "--leader-election-enabled",
-                  `--leader-election-namespace=${marks.text("$.Values.leaderElection.namespace | default $.Release.Namespace")}`,
+                  `--leader-election-namespace=${marks.text('$.Values.leaderElection.namespace | default "kube-system"')}`,
                   `--istio-version=${marks.text("$.Values.istioVersion")}`,
                   ...marks.list("$.Values.operator.extraArgs"),
                 ],

@@ -1,12 +1,13 @@
 import type { Clock, Logger } from "../../base/index.ts";
 import type { KubernetesObject, UntypedObject } from "../../api/index.ts";
-import { banzaiIstioKind, banzaiMeshGatewayKind, minorOf, type BanzaiIstio } from "../../api/banzai/index.ts";
+import { banzaiIstioKind, banzaiMeshGatewayKind, isRelease, minorOf, type BanzaiIstio } from "../../api/banzai/index.ts";
 import { namespaceKind } from "../../api/kubernetes/index.ts";
 import { createInformer, EventRecorder, Reconciler, type KubeClient } from "../../kube/index.ts";
 import { OwnedObjects } from "../owned-objects.ts";
 import type { BanzaiWorld, IstioObject } from "./banzai-world.ts";
 import { reconcileControlPlane } from "./control-plane-reconciler.ts";
 import { reconcileGateway } from "./gateway-reconciler.ts";
+import { answerRemoteIstios } from "./remote-istios.ts";
 
 export interface BanzaiOperatorOptions {
   readonly client: KubeClient;
@@ -31,6 +32,8 @@ export class BanzaiOperator {
   readonly #gateways: Reconciler;
   /** By the object's uid, the version for which it was told that it is skipped. */
   readonly #skipped = new Map<string, string>();
+  /** By the object's uid, what it was told last about its settings. */
+  readonly #warned = new Map<string, string>();
 
   constructor(options: BanzaiOperatorOptions) {
     this.#options = options;
@@ -49,6 +52,7 @@ export class BanzaiOperator {
       owned,
       definitions,
       isOurs: (istio) => this.#isOurs(istio),
+      warn: (istio, message) => this.#warn(istio, message),
       gatewayAddressesOf: (istio) => this.#addressesOf(istio),
     };
     const { istios, gateways, namespaces } = this.#world;
@@ -70,7 +74,9 @@ export class BanzaiOperator {
       this.#addAllControlPlanes();
     });
     namespaces.subscribe(() => this.#addAllControlPlanes());
-    await Promise.all([istios.run(signal), gateways.run(signal), namespaces.run(signal), owned.run(signal), this.#controlPlanes.run(signal), this.#gateways.run(signal)]);
+    const { client, clock, log } = this.#options;
+    const remotes = answerRemoteIstios({ client, clock, log }, signal);
+    await Promise.all([remotes, istios.run(signal), gateways.run(signal), namespaces.run(signal), owned.run(signal), this.#controlPlanes.run(signal), this.#gateways.run(signal)]);
   }
 
   #addAllControlPlanes(): void {
@@ -85,8 +91,11 @@ export class BanzaiOperator {
   /** An object that no running operator looks after would wait forever without a word. */
   #tellForeign(istio: IstioObject, type: "set" | "delete"): void {
     const version = istio.spec?.["version"];
-    if (type === "delete") this.#skipped.delete(istio.metadata.uid ?? "");
-    if (type === "delete" || typeof version !== "string" || this.#isOurs(istio)) return;
+    if (type === "delete") {
+      this.#skipped.delete(istio.metadata.uid ?? "");
+      this.#warned.delete(istio.metadata.uid ?? "");
+    }
+    if (type === "delete" || typeof version !== "string" || !isRelease(version) || this.#isOurs(istio)) return;
     const { minor, log } = this.#options;
     const uid = istio.metadata.uid ?? "";
     if (this.#skipped.get(uid) === version) return;
@@ -94,6 +103,14 @@ export class BanzaiOperator {
     const message = skippedMessage(version, minor);
     log.info("skips an Istio object", { istio: `${istio.metadata.namespace ?? ""}/${istio.metadata.name ?? ""}`, why: message });
     if (istio.status?.Status === undefined) this.#events.record(banzaiIstioKind, istio, { type: "Normal", reason: "Skipped", message });
+  }
+
+  #warn({ metadata, ...istio }: IstioObject, message: string): void {
+    const uid = metadata.uid ?? "";
+    if (this.#warned.get(uid) === message) return;
+    this.#warned.set(uid, message);
+    this.#options.log.warn("settings without effect", { istio: `${metadata.namespace ?? ""}/${metadata.name ?? ""}`, why: message });
+    this.#events.record(banzaiIstioKind, { ...istio, metadata }, { type: "Warning", reason: "WithoutEffect", message });
   }
 
   #ownedChanged({ metadata }: KubernetesObject): void {

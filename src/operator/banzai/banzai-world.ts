@@ -23,5 +23,7 @@ export interface BanzaiWorld {
   readonly definitions: () => Promise<readonly UntypedObject[]>;
   /** Whether the object's version is of the minor release that this operator looks after. */
   readonly isOurs: (istio: IstioObject) => boolean;
+  /** Tells, once, what of an object's settings does nothing. */
+  readonly warn: (istio: IstioObject, message: string) => void;
   readonly gatewayAddressesOf: (istio: BanzaiIstio) => string[];
 }

@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { silentLogger, systemClock } from "../../base/index.ts";
+import { createLogger, silentLogger, systemClock } from "../../base/index.ts";
 import type { KubernetesObject, UntypedObject } from "../../api/index.ts";
 import { banzaiIstioKind, banzaiMeshGatewayKind, parseBanzaiIstio, type BanzaiIstio } from "../../api/banzai/index.ts";
 import { renderBanzaiControlPlane, renderBanzaiGateway } from "../../install/index.ts";
 import { parseBanzaiMeshGateway } from "../../api/banzai/index.ts";
 import { MemoryCluster } from "../testing/memory-cluster.ts";
 import { skippedMessage } from "./banzai-operator.ts";
+import { answerRemoteIstios } from "./remote-istios.ts";
+import { tellOfSecondOperator } from "./second-operator.ts";
 import type { BanzaiWorld } from "./banzai-world.ts";
 import { finalizer, reconcileControlPlane } from "./control-plane-reconciler.ts";
 import { reconcileGateway } from "./gateway-reconciler.ts";
@@ -25,6 +27,8 @@ function parsed(object: KubernetesObject): BanzaiIstio {
   return value;
 }
 
+const warnings: string[] = [];
+
 function worldOf(cluster: MemoryCluster, minor: string): BanzaiWorld {
   const informer = (kind: string) => ({
     get: (key: string) => cluster.find(kind, key),
@@ -41,6 +45,7 @@ function worldOf(cluster: MemoryCluster, minor: string): BanzaiWorld {
     owned: { apply: async (object: UntypedObject) => void (await cluster.apply({ group: "", versions: ["v1"], kind: object.kind ?? "", plural: "", namespaced: true }, object, { fieldManager: "test" })), forget: () => undefined },
     definitions: async () => [],
     isOurs: ({ spec }: { spec?: Record<string, unknown> }) => String(spec?.["version"]).startsWith(`${minor}.`),
+    warn: (_istio: unknown, message: string) => void warnings.push(message),
     gatewayAddressesOf: () => [],
   } as unknown as BanzaiWorld;
 }
@@ -112,7 +117,7 @@ test("the end of a control plane takes what no owner reference reaches, webhooks
   cluster.writes.length = 0;
   await reconcileControlPlane(worldOf(cluster, "1.6"), "istio-system/old");
   assert.match(cluster.writes.find((write) => write.startsWith("delete")) ?? "", /WebhookConfiguration/);
-  assert.deepEqual([cluster.names("MutatingWebhookConfiguration"), cluster.names("ClusterRole"), cluster.find("Istio", "old", "istio-system")?.metadata.finalizers], [[], [], []]);
+  assert.deepEqual([cluster.names("MutatingWebhookConfiguration"), cluster.names("ClusterRole"), cluster.names("Istio")], [[], [], []]);
 });
 
 test("a second control plane without a revision, and an object that cannot be read, say so in their status", async () => {
@@ -126,6 +131,87 @@ test("a second control plane without a revision, and an object that cannot be re
   };
   assert.deepEqual(await statusOf("second"), { Status: "ReconcileFailed", ErrorMessage: "istio-system/first is a control plane without a revision already; set spec.global to false" });
   assert.deepEqual(await statusOf("wrong"), { Status: "ReconcileFailed", ErrorMessage: 'spec.global: must be true or false, got "no"\nspec.colour: is not a field that is known here' });
+  // Whichever operator runs says so of one that names no release.
+  for (const version of [undefined, "1.6", "latest"]) {
+    cluster.put("Istio", { metadata: { name: "odd", namespace: "istio-system" }, spec: version === undefined ? {} : { version } } as KubernetesObject);
+    assert.deepEqual(await statusOf("odd"), { Status: "ReconcileFailed", ErrorMessage: version === undefined ? "spec.version: is required" : `spec.version: must be a release such as 1.6.8, got "${version}"` });
+  }
+  cluster.put("MeshGateway", { metadata: { name: "edge", namespace: "istio-system" }, spec: { type: "ingress", ports, istioControlPlane: { name: "odd" } } } as KubernetesObject);
+  await reconcileGateway(worldOf(cluster, "1.6"), "istio-system/edge");
+  assert.deepEqual(cluster.find("MeshGateway", "edge", "istio-system")?.["status"], { Status: "ReconcileFailed", ErrorMessage: "spec.version of Istio istio-system/odd names no release: its status says more" });
   assert.equal(skippedMessage("1.7.8", "1.6"), "version 1.7.8 is not for this operator, which looks after Istio 1.6: an operator of 1.7 has to run as well (istioVersion=1.7)");
   assert.deepEqual([banzaiIstioKind.plural, banzaiMeshGatewayKind.plural], ["istios", "meshgateways"]);
+});
+
+test("a MeshGateway with bad fields says all of them in its status, and nothing is made of it", async () => {
+  const cluster = new MemoryCluster();
+  cluster.put("Istio", istioObject("first", {}));
+  const statusOf = async (spec: object): Promise<unknown> => {
+    cluster.put("MeshGateway", { metadata: { name: "gw", namespace: "istio-system" }, spec } as KubernetesObject);
+    await reconcileGateway(worldOf(cluster, "1.6"), "istio-system/gw");
+    return cluster.find("MeshGateway", "gw", "istio-system")?.["status"];
+  };
+  assert.deepEqual(await statusOf({ type: "both", serviceType: "Public", ports: [{ port: 70_000 }], istioControlPlane: {}, replica: 2 }), {
+    Status: "ReconcileFailed",
+    ErrorMessage: [
+      "spec.istioControlPlane.name: is required",
+      "spec.ports[0].port: must be from 1 to 65535, got 70000",
+      "spec.ports[0].name: is required",
+      'spec.serviceType: must be one of ClusterIP, NodePort, LoadBalancer, got "Public"',
+      'spec.type: must be one of ingress, egress, got "both"',
+      "spec.replica: is not a field that is known here; did you mean replicaCount?",
+    ].join("\n"),
+  });
+  assert.deepEqual(await statusOf({ type: "ingress", ports, istioControlPlane: { name: "gone" } }), { Status: "ReconcileFailed", ErrorMessage: "could not get related Istio CR: there is no Istio istio-system/gone" });
+  assert.deepEqual(cluster.names("Deployment"), []);
+});
+
+test("settings that no release reads any more are told, and the rest is done", async () => {
+  const cluster = new MemoryCluster();
+  cluster.put("Istio", istioObject("first", { mixer: { enabled: true } }));
+  warnings.length = 0;
+  await reconcileControlPlane(worldOf(cluster, "1.6"), "istio-system/first");
+  assert.deepEqual(warnings, ["spec.mixer.enabled: does nothing: no release from 1.8 on has it"]);
+  assert.deepEqual(cluster.find("Istio", "first", "istio-system")?.["status"], { Status: "Available" });
+});
+
+async function until(holds: () => boolean): Promise<void> {
+  for (let turn = 0; turn < 2000 && !holds(); turn += 1) await new Promise((resolve) => setTimeout(resolve, 1));
+  assert.ok(holds());
+}
+
+test("the second operator of a release does nothing, and says so in its log and at the objects; a replica of the first only waits", async () => {
+  const cluster = new MemoryCluster();
+  cluster.put("Istio", istioObject("sample", {}));
+  cluster.put("Istio", istioObject("newer", { version: "1.7.7" }));
+  const told = async (identity: string, settled: () => boolean): Promise<string[]> => {
+    const lines: string[] = [];
+    const log = createLogger({ scope: "operator", write: (line) => void lines.push(line) });
+    const ended = new AbortController();
+    const running = tellOfSecondOperator({ client: cluster, minor: "1.6", identity, holder: "istio-system/istio-operator-a-0", clock: systemClock, log }, ended.signal);
+    await until(() => lines.length > 0 && settled());
+    ended.abort();
+    await running;
+    return lines;
+  };
+  assert.match((await told("istio-system/istio-operator-a-1", () => true)).join(""), /\tinfo\toperator\tistio-system\/istio-operator-a-0 is the replica that works: this one takes over when it ends/);
+  assert.deepEqual(cluster.names("Event"), []);
+  assert.match((await told("ops/istio-operator-b-0", () => cluster.names("Event").length === 1)).join(""), /\twarn\toperator\tistio-system\/istio-operator-a-0 looks after Istio 1.6 already: this operator does nothing until it ends/);
+  const event = cluster.find("Event", cluster.names("Event")[0] ?? "") as unknown as { involvedObject: { name: string }; type: string; reason: string; message: string };
+  assert.deepEqual([event.involvedObject.name, event.type, event.reason], ["sample", "Warning", "SecondOperator"]);
+  assert.equal(event.message, "two operators of Istio 1.6 run: istio-system/istio-operator-a-0 looks after this object, ops/istio-operator-b-0 does nothing; uninstall one of them");
+  assert.deepEqual([cluster.names("Deployment"), cluster.find("Istio", "sample", "istio-system")?.["status"]], [[], undefined]);
+});
+
+test("a RemoteIstio is answered by its name in its status", async () => {
+  const cluster = new MemoryCluster();
+  cluster.put("RemoteIstio", { metadata: { name: "far", namespace: "istio-system" } });
+  const ended = new AbortController();
+  const running = answerRemoteIstios({ client: cluster, clock: systemClock, log: silentLogger }, ended.signal);
+  const status = (): { Status?: string; ErrorMessage?: string } | undefined => cluster.find("RemoteIstio", "far", "istio-system")?.["status"] as { Status?: string };
+  await until(() => status() !== undefined);
+  ended.abort();
+  await running;
+  assert.equal(status()?.Status, "Unmanaged");
+  assert.match(status()?.ErrorMessage ?? "", /^RemoteIstio is not supported: /);
 });

@@ -1,12 +1,12 @@
 import { messageOf } from "../../base/index.ts";
 import { apiVersionOf, formatIssues, type KubernetesObject, type OwnerReference, type UntypedObject } from "../../api/index.ts";
-import { banzaiIstioKind, banzaiMeshGatewayKind, parseBanzaiIstio, type BanzaiIstio, type BanzaiStatus } from "../../api/banzai/index.ts";
+import { banzaiIstioKind, banzaiMeshGatewayKind, isRelease, parseBanzaiIstio, type BanzaiIstio, type BanzaiStatus } from "../../api/banzai/index.ts";
 import { customResourceDefinitionKind, namespaceKind } from "../../api/kubernetes/index.ts";
 import { controlPlaneLabels, installedKinds, meshGatewayNames, renderBanzaiControlPlane, renderMeshGateways } from "../../install/index.ts";
 import { isKubeCode } from "../../kube/index.ts";
 import { readinessCheck } from "../readiness.ts";
 import { injectionLabelChanges } from "./injection-labels.ts";
-import type { BanzaiWorld } from "./banzai-world.ts";
+import type { BanzaiWorld, IstioObject } from "./banzai-world.ts";
 
 export const finalizer = "istio-operator.finializer.banzaicloud.io";
 const retryMs = 1000;
@@ -15,10 +15,11 @@ const webhookKinds = new Set(["MutatingWebhookConfiguration", "ValidatingWebhook
 /** Brings one Istio object's control plane to what it says. Answers after how many milliseconds to look again, if at all. */
 export async function reconcileControlPlane(world: BanzaiWorld, key: string): Promise<number | void> {
   const raw = world.istios.get(key);
-  if (raw === undefined || !world.isOurs(raw)) return;
-  const { value: istio, errors } = parseBanzaiIstio(raw);
+  if (raw === undefined || (hasRelease(raw) && !world.isOurs(raw))) return;
+  const { value: istio, errors, warnings } = parseBanzaiIstio(raw);
   if (istio === undefined) return await setStatus(world, raw, { Status: "ReconcileFailed", ErrorMessage: formatIssues(errors) });
   if (raw.metadata.deletionTimestamp !== undefined) return await finalize(world, istio);
+  if (warnings.length > 0) world.warn(raw, formatIssues(warnings));
   const conflict = otherGlobal(world, istio);
   if (conflict !== undefined) {
     return await setStatus(world, raw, { Status: "ReconcileFailed", ErrorMessage: `${conflict} is a control plane without a revision already; set spec.global to false` });
@@ -29,6 +30,12 @@ export async function reconcileControlPlane(world: BanzaiWorld, key: string): Pr
     if (!isKubeCode(error, "conflict")) await setStatus(world, raw, { Status: "ReconcileFailed", ErrorMessage: messageOf(error) });
     throw error;
   }
+}
+
+/** One without a release belongs to no operator: whichever runs says what is wrong with it. */
+export function hasRelease({ spec }: IstioObject): boolean {
+  const version = spec?.["version"];
+  return typeof version === "string" && isRelease(version);
 }
 
 /** The older of two objects that both want to be the control plane without a revision. */

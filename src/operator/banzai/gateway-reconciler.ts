@@ -14,7 +14,7 @@ import { gatewaySelector, renderBanzaiGateway } from "../../install/index.ts";
 import { controllerOf, isKubeCode } from "../../kube/index.ts";
 import { readinessCheck } from "../readiness.ts";
 import type { BanzaiWorld, IstioObject, MeshGatewayObject } from "./banzai-world.ts";
-import { ownedBy } from "./control-plane-reconciler.ts";
+import { hasRelease, ownedBy } from "./control-plane-reconciler.ts";
 
 const retryMs = 1000;
 /** How long a Deployment that is let go may take to go. */
@@ -32,6 +32,7 @@ export async function reconcileGateway(world: BanzaiWorld, key: string): Promise
     const { name, namespace } = gateway.spec.istioControlPlane ?? { name: "(none)", namespace: "" };
     return await setStatus(world, raw, { Status: "ReconcileFailed", ErrorMessage: `could not get related Istio CR: ${gateway.spec.istioControlPlane === undefined ? "no Istio CRs were found" : `there is no Istio ${namespace}/${name}`}` });
   }
+  if (!hasRelease(related)) return await setStatus(world, raw, { Status: "ReconcileFailed", ErrorMessage: `spec.version of Istio ${related.metadata.namespace ?? ""}/${related.metadata.name ?? ""} names no release: its status says more` });
   if (!world.isOurs(related) || related.metadata.deletionTimestamp !== undefined) return;
   const { value: istio } = parseBanzaiIstio(related);
   // The control plane's own status says what is wrong with it.

@@ -1,28 +1,55 @@
 import { apiVersionOf, keyOf, matchesLabelSelector, type KindDefinition, type KubernetesObject, type LabelSelector } from "../../api/index.ts";
 import { transientError, userError } from "../../base/index.ts";
-import type { ApplyOptions, DeleteOptions, KubeClient, ListOptions, ListResult, RawOptions, RawResponse, WatchEvent } from "../../kube/index.ts";
+import type { ApplyOptions, DeleteOptions, KubeClient, ListOptions, ListResult, RawOptions, RawResponse, WatchEvent, WatchOptions } from "../../kube/index.ts";
 
 type Stored = KubernetesObject & Record<string, unknown>;
 
-/** A cluster in memory, as far as installers use it. What is applied is ready at once, and istiod writes its CA at once. */
+interface Change {
+  readonly kind: string;
+  readonly version: number;
+  readonly object: Stored;
+  readonly isDeletion: boolean;
+}
+
+/** A cluster in memory, as far as installers use it. What is applied is ready at once unless it is held, and istiod writes its CA at once. */
 export class MemoryCluster implements KubeClient {
   /** `apply Deployment/istio-system/istiod`, in order. */
   readonly writes: string[] = [];
   /** What may not be done: `verb plural`. */
   readonly denied = new Set<string>();
+  /** `Deployment/istio-system/istiod`: workloads that do not become ready. */
+  readonly held = new Set<string>();
   /** Called before each write; may throw. */
   onWrite: (write: string) => void = () => undefined;
   readonly #objects = new Map<string, Stored>();
+  readonly #changes: Change[] = [];
+  readonly #watchers = new Set<() => void>();
   #version = 0;
 
   put(kind: string, object: KubernetesObject): Stored {
     const key = `${kind}/${keyOf(object)}`;
     const known = this.#objects.get(key);
     this.#version += 1;
-    const metadata = { ...known?.metadata, ...object.metadata, uid: known?.metadata.uid ?? `uid-${this.#version}`, resourceVersion: String(this.#version), generation: 1 };
+    const generation = known === undefined ? 1 : (known.metadata.generation ?? 1) + (asked({ ...known, ...object }) === asked(known) ? 0 : 1);
+    const metadata = { ...known?.metadata, ...object.metadata, uid: known?.metadata.uid ?? `uid-${this.#version}`, resourceVersion: String(this.#version), generation };
     const stored = { ...known, ...object, kind, metadata: withoutNulls(metadata) } as Stored;
-    this.#objects.set(key, stored);
+    const isOver = metadata.deletionTimestamp !== undefined && (metadata.finalizers ?? []).length === 0;
+    if (isOver) this.#objects.delete(key);
+    else this.#objects.set(key, stored);
+    this.#changed({ kind, version: this.#version, object: stored, isDeletion: isOver });
     return stored;
+  }
+
+  /** A workload that was held becomes ready. */
+  release(kind: "Deployment" | "DaemonSet", namespace: string, name: string): void {
+    this.held.delete(`${kind}/${namespace}/${name}`);
+    const found = this.find(kind, name, namespace);
+    if (found !== undefined) this.put(kind, { ...found, status: readyStatus(kind, found.metadata.generation ?? 1) } as KubernetesObject);
+  }
+
+  #changed(change: Change): void {
+    this.#changes.push(change);
+    for (const wake of this.#watchers) wake();
   }
 
   names(kind: string): string[] {
@@ -71,8 +98,7 @@ export class MemoryCluster implements KubeClient {
     if (options.dryRun === true) return object;
     this.#note(`apply ${kind.kind}/${keyOf(object)}`);
     const stored = this.put(kind.kind, { ...object, apiVersion: apiVersionOf(kind) });
-    if (kind.kind === "Deployment") stored["status"] = { observedGeneration: 1, replicas: 1, updatedReplicas: 1, availableReplicas: 1 };
-    if (kind.kind === "DaemonSet") stored["status"] = { observedGeneration: 1, desiredNumberScheduled: 1, updatedNumberScheduled: 1, numberAvailable: 1 };
+    if ((kind.kind === "Deployment" || kind.kind === "DaemonSet") && !this.held.has(`${kind.kind}/${keyOf(object)}`)) stored["status"] = readyStatus(kind.kind, stored.metadata.generation ?? 1);
     if (kind.kind === "CustomResourceDefinition") stored["status"] = { conditions: [{ type: "Established", status: "True" }] };
     if (kind.kind === "MutatingWebhookConfiguration") {
       stored["webhooks"] = (stored["webhooks"] as { clientConfig: object }[]).map((webhook) => ({ ...webhook, clientConfig: { ...webhook.clientConfig, caBundle: "Q0E=" } }));
@@ -83,12 +109,36 @@ export class MemoryCluster implements KubeClient {
   async delete(kind: KindDefinition, name: string, namespace?: string, _options?: DeleteOptions): Promise<void> {
     const key = `${kind.kind}/${namespace === undefined ? name : `${namespace}/${name}`}`;
     this.#note(`delete ${key}`);
-    this.#objects.delete(key);
+    const known = this.#objects.get(key);
+    if (known !== undefined) this.put(kind.kind, { ...known, metadata: { ...known.metadata, deletionTimestamp: known.metadata.deletionTimestamp ?? "2026-01-01T00:00:00Z" } });
   }
 
-  // eslint-disable-next-line require-yield
-  async *watch<Value extends KubernetesObject>(): AsyncIterable<WatchEvent<Value>> {
-    throw transientError("not-here", "this cluster cannot be watched");
+  async *watch<Value extends KubernetesObject>({ kind }: KindDefinition<Value>, { resourceVersion, labelSelector = "", signal }: WatchOptions): AsyncIterable<WatchEvent<Value>> {
+    const selector = parseSelector(labelSelector);
+    const seen = new Set<string>();
+    let at = this.#changes.findIndex(({ version }) => version > Number(resourceVersion));
+    if (at === -1) at = this.#changes.length;
+    const isOver = (): boolean => signal?.aborted === true;
+    while (!isOver()) {
+      const change = this.#changes[at];
+      if (change === undefined) {
+        await this.#nextChange(signal);
+        continue;
+      }
+      at += 1;
+      if (change.kind !== kind || !matchesLabelSelector(selector, change.object.metadata.labels)) continue;
+      const key = keyOf(change.object);
+      const type = change.isDeletion ? "DELETED" : seen.has(key) ? "MODIFIED" : "ADDED";
+      seen.add(key);
+      yield { type, object: change.object as unknown as Value };
+    }
+  }
+
+  async #nextChange(signal: AbortSignal | undefined): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#watchers.add(resolve);
+    signal?.addEventListener("abort", () => resolve(), { once: true });
+    await promise.finally(() => this.#watchers.delete(resolve));
   }
 
   async raw(_method: string, path: string, options?: RawOptions): Promise<RawResponse> {
@@ -102,6 +152,17 @@ export class MemoryCluster implements KubeClient {
     this.onWrite(write);
     this.writes.push(write);
   }
+}
+
+/** What counts for an object's generation. */
+function asked({ metadata: _metadata, status: _status, ...rest }: Stored): string {
+  return JSON.stringify(rest, (_key, value: unknown) => (typeof value === "object" && value !== null && !Array.isArray(value) ? Object.fromEntries(Object.entries(value).filter(([key]) => key !== "caBundle").toSorted(([a], [b]) => (a < b ? -1 : 1))) : value));
+}
+
+function readyStatus(kind: "Deployment" | "DaemonSet", observedGeneration: number): object {
+  return kind === "Deployment"
+    ? { observedGeneration, replicas: 1, updatedReplicas: 1, availableReplicas: 1 }
+    : { observedGeneration, desiredNumberScheduled: 1, updatedNumberScheduled: 1, numberAvailable: 1 };
 }
 
 function withoutNulls<Fields extends object>(fields: Fields): Fields {

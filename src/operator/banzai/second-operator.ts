@@ -1,0 +1,45 @@
+import type { Clock, Logger } from "../../base/index.ts";
+import { banzaiIstioKind, minorOf } from "../../api/banzai/index.ts";
+import { createInformer, EventRecorder, type KubeClient } from "../../kube/index.ts";
+
+export interface SecondOperatorOptions {
+  readonly client: KubeClient;
+  /** `1.6`: the release that both look after. */
+  readonly minor: string;
+  /** The pod that does nothing: `istio-system/istio-operator-b-0`. */
+  readonly identity: string;
+  /** The pod that does the work. */
+  readonly holder: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/**
+ * Says in the log, and in an Event at each Istio object of the release, that this operator is the second of its release and
+ * does nothing. Replicas of one operator are no mistake, and are logged only. Blocks until aborted.
+ */
+export async function tellOfSecondOperator({ client, minor, identity, holder, clock, log }: SecondOperatorOptions, signal: AbortSignal): Promise<void> {
+  if (setOf(identity) === setOf(holder)) {
+    log.info(`${holder} is the replica that works: this one takes over when it ends`, { minor });
+    return;
+  }
+  log.warn(`${holder} looks after Istio ${minor} already: this operator does nothing until it ends`, { minor });
+  const message = `two operators of Istio ${minor} run: ${holder} looks after this object, ${identity} does nothing; uninstall one of them`;
+  const events = new EventRecorder({ client, component: `istio-operator-${minor}`, clock, log });
+  const told = new Set<string>();
+  const istios = createInformer(client, banzaiIstioKind, { clock, log });
+  istios.subscribe(({ type, object }) => {
+    const version = object.spec?.["version"];
+    const uid = object.metadata.uid ?? "";
+    if (type === "delete") told.delete(uid);
+    if (type === "delete" || told.has(uid) || typeof version !== "string" || minorOf(version) !== minor) return;
+    told.add(uid);
+    events.record(banzaiIstioKind, object, { type: "Warning", reason: "SecondOperator", message });
+  });
+  await istios.run(signal);
+}
+
+/** Of a StatefulSet's pod, the set. */
+function setOf(pod: string): string {
+  return pod.replace(/-\d+$/, "");
+}
