@@ -1,6 +1,5 @@
 // Kubernetes' own API server takes all that Serin makes, with real admission, validation and RBAC; helm and kustomize bring it there.
 import assert from "node:assert/strict";
-import type { ChildProcess } from "node:child_process";
 import { existsSync, globSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe } from "node:test";
@@ -8,16 +7,12 @@ import { eventually } from "../support/eventually.ts";
 import { kubectls } from "../support/kubectls.ts";
 import { root } from "../support/lab-cluster.ts";
 import { Walkthrough } from "../support/walkthrough.ts";
+import { emptyCluster, nothingIsLeft, useCharts } from "./charts.ts";
 import { buildRelease } from "./kube-apiserver/real-api-server.ts";
 
 const samples = join(root, "samples");
 const cache = join(root, ".cache");
 const profiles = ["empty", "minimal", "default", "demo", "ambient", "preview", "remote", "stable"];
-const chartPort = 8879;
-const leftoverLooks = 30;
-
-/** Whatever of ours is left, but for what a cluster keeps on purpose: roots, and what the lab itself is made of. */
-const leftovers = "kubectl get deployment,daemonset,service,configmap,secret,serviceaccount,mutatingwebhookconfiguration,validatingwebhookconfiguration,clusterrole,clusterrolebinding,role,rolebinding,poddisruptionbudget,horizontalpodautoscaler -A -o name | grep -E 'istio|ztunnel|serin' | grep -v -E 'istio-ca-root-cert|istio-ca-secret|serin-lab|serin-bootstrap' || true";
 
 const [kubectl] = kubectls().slice(-1);
 
@@ -28,33 +23,15 @@ describe("a real API server", () => {
   const { lab } = walkthrough;
   const ok = walkthrough.ok.bind(walkthrough);
   const step = walkthrough.step.bind(walkthrough);
-  let charts: ChildProcess | undefined;
 
   before(async () => {
     const created = await lab.create();
     assert.equal(created.code, 0, created.output);
   });
   after(async () => {
-    charts?.kill("SIGTERM");
     await lab.delete();
     release.remove();
   });
-
-  const emptied = async (): Promise<void> => {
-    await ok("kubectl delete namespace istio-system serin-system ingress --ignore-not-found --wait");
-    await ok("kubectl get crd -o name | grep -E 'istio.io|serin.dev|banzaicloud.io' | xargs -r kubectl delete");
-  };
-
-  /** What was removed may take a moment to be gone. */
-  const nothingIsLeft = async (): Promise<void> => {
-    let left = "";
-    for (let look = 0; look < leftoverLooks; look += 1) {
-      left = (await ok(leftovers)).trim();
-      if (left === "") return;
-      await new Promise((resolve) => setTimeout(resolve, 1000));
-    }
-    assert.equal(left, "", "is left");
-  };
 
   step("is what answers", async () => {
     assert.match(await ok("kubectl version"), /Server Version: v1\.36\./);
@@ -71,7 +48,7 @@ describe("a real API server", () => {
         await ok("kubectl diff -f manifest.yaml");
       }
       await ok("serin uninstall --purge -y");
-      await nothingIsLeft();
+      await nothingIsLeft(walkthrough);
     });
   }
 
@@ -121,41 +98,15 @@ describe("a real API server", () => {
     // What was deployed for them goes with them.
     await ok("kubectl delete gateways.gateway.networking.k8s.io --all");
     await ok("serin uninstall --purge -y");
-    await nothingIsLeft();
+    await nothingIsLeft(walkthrough);
   });
 
-  for (const major of ["3", "4"]) {
-    const helm = join(cache, `helm/helm-${major}`);
-    step(`helm ${major} installs, upgrades and uninstalls the charts`, async () => {
-      assert.ok(existsSync(helm), `there is no .cache/helm/helm-${major}: scripts/fetch-helm.sh builds it`);
-      await emptied();
-      charts ??= lab.spawnInShell(["serin", "charts", "serve", "--port", String(chartPort)]);
-      await eventually("the charts are served", async () => await walkthrough.shows(`curl -s http://127.0.0.1:${chartPort}/index.yaml`, "istio-operator"));
-      await ok(`${helm} repo add istio http://127.0.0.1:${chartPort} --force-update && ${helm} repo update`);
-      for (const chart of ["base", "istiod", "cni", "ztunnel", "gateway", "istio-operator"]) {
-        await ok(`rm -rf charts; ${helm} pull istio/${chart} --untar -d charts && ${helm} lint charts/${chart} && ${helm} template x istio/${chart}`);
-      }
-      const releases = [
-        ["istio-base", "base", "istio-system", ""],
-        ["istiod", "istiod", "istio-system", "--set profile=ambient"],
-        ["istio-cni", "cni", "istio-system", "--set profile=ambient"],
-        ["ztunnel", "ztunnel", "istio-system", ""],
-        ["gw", "gateway", "ingress", ""],
-        ["operator", "istio-operator", "istio-operator-v16x-system", "--set-string operator.image.tag=0.6.12 --set-string istioVersion=1.6"],
-      ] as const;
-      for (const [name, chart, namespace, values] of releases) await ok(`${helm} install ${name} istio/${chart} -n ${namespace} --create-namespace ${values} --wait --timeout 90s`);
-      for (const [name, chart, namespace, values] of releases) await ok(`${helm} upgrade ${name} istio/${chart} -n ${namespace} ${values} --wait --timeout 90s`);
-      assert.equal((await ok(`${helm} list -A -q`)).trim().split("\n").length, releases.length);
-      for (const [name, , namespace] of releases.toReversed()) await ok(`${helm} uninstall ${name} -n ${namespace} --wait`);
-      await nothingIsLeft();
-      await ok("kubectl delete namespace istio-operator-v16x-system --wait");
-    });
-  }
+  for (const major of ["3", "4"] as const) step(`helm ${major} installs, upgrades and uninstalls the charts`, async () => await useCharts(walkthrough, major));
 
   step("kustomize builds an overlay over the manifests, and what it builds serves", async () => {
     const kustomize = join(cache, "interop/kustomize");
     assert.ok(existsSync(kustomize), "there is no .cache/interop/kustomize: scripts/fetch-kustomize.sh builds it");
-    await emptied();
+    await emptyCluster(walkthrough);
     await ok("mkdir -p base overlay && serin manifest generate --set profile=default > base/serin.yaml");
     writeFileSync(join(lab.directory, "base/kustomization.yaml"), "resources: [serin.yaml]\n");
     writeFileSync(join(lab.directory, "overlay/kustomization.yaml"), overlay);

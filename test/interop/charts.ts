@@ -1,0 +1,64 @@
+// What a user of helm does with the charts, from the repository that `serin charts serve` is.
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { eventually } from "../support/eventually.ts";
+import { root } from "../support/lab-cluster.ts";
+import type { Walkthrough } from "../support/walkthrough.ts";
+
+const chartPort = 8879;
+const charts = ["base", "istiod", "cni", "ztunnel", "gateway", "istio-operator"];
+const releases = [
+  { name: "istio-base", chart: "base", namespace: "istio-system", values: "" },
+  { name: "istiod", chart: "istiod", namespace: "istio-system", values: "--set profile=ambient" },
+  { name: "istio-cni", chart: "cni", namespace: "istio-system", values: "--set profile=ambient" },
+  { name: "ztunnel", chart: "ztunnel", namespace: "istio-system", values: "" },
+  { name: "gw", chart: "gateway", namespace: "ingress", values: "" },
+  { name: "operator", chart: "istio-operator", namespace: "istio-operator-v16x-system", values: "--set-string operator.image.tag=0.6.12 --set-string istioVersion=1.6" },
+];
+const waited = "--wait --timeout 90s";
+
+/** Whatever of ours is left, but for what a cluster keeps on purpose: roots, and what the lab itself is made of. */
+const leftovers = "kubectl get deployment,daemonset,service,configmap,secret,serviceaccount,mutatingwebhookconfiguration,validatingwebhookconfiguration,clusterrole,clusterrolebinding,role,rolebinding,poddisruptionbudget,horizontalpodautoscaler -A -o name | grep -E 'istio|ztunnel|serin' | grep -v -E 'istio-ca-root-cert|istio-ca-secret|serin-lab|serin-bootstrap' || true";
+const leftoverLooks = 30;
+
+/** What was removed may take a moment to be gone. */
+export async function nothingIsLeft(walkthrough: Walkthrough): Promise<void> {
+  let left = "";
+  for (let look = 0; look < leftoverLooks; look += 1) {
+    left = (await walkthrough.ok(leftovers)).trim();
+    if (left === "") return;
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+  assert.equal(left, "", "is left");
+}
+
+/** Namespaces and definitions, which installers leave. */
+export async function emptyCluster(walkthrough: Walkthrough): Promise<void> {
+  await walkthrough.ok("kubectl delete namespace istio-system serin-system ingress istio-operator-v16x-system --ignore-not-found --wait");
+  await walkthrough.ok("kubectl get crd -o name | grep -E 'istio.io|serin.dev|banzaicloud.io' | xargs -r kubectl delete");
+}
+
+/** Lints, installs, upgrades and uninstalls all charts by helm 3 or 4. */
+export async function useCharts(walkthrough: Walkthrough, major: "3" | "4"): Promise<void> {
+  const helm = join(root, `.cache/helm/helm-${major}`);
+  assert.ok(existsSync(helm), `there is no .cache/helm/helm-${major}: scripts/fetch-helm.sh builds it`);
+  const { lab } = walkthrough;
+  const ok = walkthrough.ok.bind(walkthrough);
+  await emptyCluster(walkthrough);
+  const server = lab.spawnInShell(["serin", "charts", "serve", "--port", String(chartPort)]);
+  try {
+    await eventually("the charts are served", async () => await walkthrough.shows(`curl -s http://127.0.0.1:${chartPort}/index.yaml`, "istio-operator"));
+    await ok(`${helm} repo add istio http://127.0.0.1:${chartPort} --force-update && ${helm} repo update`);
+    for (const chart of charts) await ok(`rm -rf charts; ${helm} pull istio/${chart} --untar -d charts && ${helm} lint charts/${chart} && ${helm} template x istio/${chart}`);
+    for (const { name, chart, namespace, values } of releases) await ok(`${helm} install ${name} istio/${chart} -n ${namespace} --create-namespace ${values} ${waited}`);
+    for (const { name, chart, namespace, values } of releases) await ok(`${helm} upgrade ${name} istio/${chart} -n ${namespace} ${values} ${waited}`);
+    assert.equal((await ok(`${helm} list -A -q`)).trim().split("\n").length, releases.length);
+    for (const { name, namespace } of releases.toReversed()) await ok(`${helm} uninstall ${name} -n ${namespace} --wait`);
+    await nothingIsLeft(walkthrough);
+  } finally {
+    const ended = new Promise((resolve) => server.once("close", resolve));
+    server.kill("SIGTERM");
+    await ended;
+  }
+}
