@@ -1,0 +1,42 @@
+// Writes the list of verbs into docs/cli.md, from the commands themselves; what stands around it is written by hand.
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Command } from "commander";
+import { commonFlags } from "../src/cli/flags.ts";
+import { completeProgram } from "../src/cli/program.ts";
+import { FakeContext } from "../src/cli/testing/fake-context.ts";
+
+const path = join(import.meta.dirname, "../docs/cli.md");
+const begin = "<!-- verbs: written by scripts/generate-cli-docs.ts -->";
+const end = "<!-- end of verbs -->";
+const common = new Set(commonFlags.map(({ long }) => long.split(" ")[0]));
+
+/** The page as it should be, given the page as it is. */
+export async function withVerbs(page: string): Promise<string> {
+  const [before = "", rest = ""] = page.split(begin);
+  const after = rest.split(end)[1] ?? "";
+  const program = await completeProgram(new FakeContext());
+  const sections = program.commands.map((command) => `### ${[command.name(), ...(command.commands.length === 0 ? [] : command.aliases())].join(", ")}\n\n${linesOf(command, "").join("\n")}\n`);
+  return `${before}${begin}\n\n${sections.join("\n")}\n${end}${after}`;
+}
+
+function linesOf(command: Command, prefix: string): string[] {
+  const name = `${prefix}${command.name()}`;
+  const own = command.commands.length === 0 || isRunnable(command) ? [lineOf(command, name)] : [];
+  return [...own, ...command.commands.flatMap((child) => linesOf(child, `${name} `))];
+}
+
+/** A group alone shows its help and no more. */
+function isRunnable(command: Command): boolean {
+  return typeof Reflect.get(command, "_actionHandler") === "function";
+}
+
+function lineOf(command: Command, name: string): string {
+  const args = command.registeredArguments.map((argument) => ` ${argument.required ? "<" : "["}${argument.name()}${argument.variadic ? "..." : ""}${argument.required ? ">" : "]"}`).join("");
+  const aliases = command.aliases().map((alias) => `\`${alias}\``).join(", ");
+  const flags = command.options.filter(({ long, hidden }) => !hidden && !common.has(long ?? "")).map(({ long, short }) => `\`${short === undefined ? "" : `${short}, `}${long ?? ""}\``);
+  return `- \`${name}${args}\`${aliases === "" ? "" : ` (${aliases})`}: ${command.description()}${flags.length === 0 ? "" : `. ${flags.join(" ")}`}`;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(path, await withVerbs(readFileSync(path, "utf8")));
