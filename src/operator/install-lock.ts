@@ -5,6 +5,8 @@ import { isKubeCode, type KubeClient } from "../kube/index.ts";
 export interface InstallLockOptions {
   readonly client: KubeClient;
   readonly clock: Clock;
+  /** Of the Lease: who takes another name does not wait. */
+  readonly name: string;
   /** Of the Lease: that of the installation, so that control planes of other namespaces are none of its business. */
   readonly namespace: string;
   /** Unique to this installer, and telling to people: `user@host (pid 12)`. */
@@ -15,7 +17,6 @@ export interface InstallLockOptions {
   readonly timeoutMs: number;
 }
 
-const leaseName = "serin-install";
 /** An installer that was killed has lost the lock after so long. */
 const leaseSeconds = 15;
 const renewMs = 5000;
@@ -48,7 +49,7 @@ async function acquire(options: InstallLockOptions, signal: AbortSignal | undefi
     told ||= held.holder !== "";
     if (clock.steadyMs() > deadline) {
       throw transientError("install-busy", `${held.holder === "" ? "somebody else" : held.holder} has been installing in ${options.namespace} for more than ${timeoutMs / 1000} s`, {
-        hint: `wait for it, or if it is no more: kubectl -n ${options.namespace} delete lease ${leaseName}`,
+        hint: `wait for it, or if it is no more: kubectl -n ${options.namespace} delete lease ${options.name}`,
       });
     }
     await clock.sleep(retryMs, signal);
@@ -56,15 +57,15 @@ async function acquire(options: InstallLockOptions, signal: AbortSignal | undefi
 }
 
 /** Undefined once the lock is ours, else who has it. `expired` is a record that has not been renewed in time. */
-async function tryTake({ client, namespace, identity, clock }: InstallLockOptions, expired: string | undefined): Promise<{ holder: string; record: string } | undefined> {
-  const lease = await client.get(leaseKind, leaseName, namespace);
+async function tryTake({ client, name, namespace, identity, clock }: InstallLockOptions, expired: string | undefined): Promise<{ holder: string; record: string } | undefined> {
+  const lease = await client.get(leaseKind, name, namespace);
   const now = new Date(clock.nowMs()).toISOString().replace("Z", "000Z");
   const spec = { holderIdentity: identity, leaseDurationSeconds: leaseSeconds, acquireTime: now, renewTime: now };
   const holder = lease?.spec?.holderIdentity ?? "";
   const record = JSON.stringify([holder, lease?.spec?.renewTime]);
   if (lease !== undefined && holder !== "" && record !== expired) return { holder, record };
   try {
-    if (lease === undefined) await client.create(leaseKind, { metadata: { name: leaseName, namespace }, spec });
+    if (lease === undefined) await client.create(leaseKind, { metadata: { name, namespace }, spec });
     else await client.update(leaseKind, { ...lease, spec });
     return undefined;
   } catch (error) {
@@ -75,18 +76,18 @@ async function tryTake({ client, namespace, identity, clock }: InstallLockOption
 }
 
 async function renew(options: InstallLockOptions, signal: AbortSignal): Promise<void> {
-  const { client, namespace, clock } = options;
+  const { client, name, namespace, clock } = options;
   while (!signal.aborted) {
     await clock.sleep(renewMs, signal).catch(() => undefined);
     if (signal.aborted) return;
     const renewTime = new Date(clock.nowMs()).toISOString().replace("Z", "000Z");
     // A renewal that fails is tried again before the lease runs out.
-    await client.patchMerge(leaseKind, leaseName, namespace, { spec: { renewTime } }).catch((error: unknown) => messageOf(error));
+    await client.patchMerge(leaseKind, name, namespace, { spec: { renewTime } }).catch((error: unknown) => messageOf(error));
   }
 }
 
-async function release({ client, namespace, identity }: InstallLockOptions): Promise<void> {
-  const lease: Lease | undefined = await client.get(leaseKind, leaseName, namespace).catch(() => undefined);
+async function release({ client, name, namespace, identity }: InstallLockOptions): Promise<void> {
+  const lease: Lease | undefined = await client.get(leaseKind, name, namespace).catch(() => undefined);
   if (lease?.spec?.holderIdentity !== identity) return;
   // A lock that stays behind only makes the next installer wait for it to run out.
   await client.update(leaseKind, { ...lease, spec: { ...lease.spec, holderIdentity: "" } }).catch(() => undefined);

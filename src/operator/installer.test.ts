@@ -78,14 +78,24 @@ test("an installation that was broken off goes on where it was", async () => {
   assert.equal(done.length, 3);
 });
 
-test("two installations at once wait for each other", async () => {
+test("two installations at once wait for each other: one of the same revision to its end, one of another while it writes", async () => {
+  const lease = (name: string, holderIdentity: string): void => {
+    cluster.put("Lease", { metadata: { name, namespace: "istio-system" }, spec: { holderIdentity, renewTime: "2026-01-01T00:00:00Z" } } as never);
+  };
   const cluster = new MemoryCluster();
-  cluster.put("Lease", { metadata: { name: "serin-install", namespace: "istio-system" }, spec: { holderIdentity: "ann@there (pid 7)", renewTime: "2026-01-01T00:00:00Z" } } as never);
-  const second = install(cluster, [], { identity: "me" });
-  await new Promise((resolve) => setTimeout(resolve, 20));
-  assert.deepEqual(cluster.names("Deployment"), []);
-  cluster.put("Lease", { metadata: { name: "serin-install", namespace: "istio-system" }, spec: { holderIdentity: "" } } as never);
-  assert.deepEqual((await second).notes, ["ann@there (pid 7) is installing at the moment; waiting for it to end"]);
+  const held: readonly (readonly [name: string, notes: readonly string[]])[] = [
+    ["serin-install-default", ["ann@there (pid 7) is installing at the moment; waiting for it to end"]],
+    ["serin-install", []],
+  ];
+  for (const [name, notes] of held) {
+    const before = cluster.writes.length;
+    lease(name, "ann@there (pid 7)");
+    const second = install(cluster, [], { identity: "me" });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.deepEqual(cluster.writes.slice(before).filter((write) => !/Lease|Namespace/.test(write)), []);
+    lease(name, "");
+    assert.deepEqual((await second).notes, notes);
+  }
 });
 
 test("nothing is written when a name is taken, definitions are missing, rights are missing or somebody else owns an object", async () => {

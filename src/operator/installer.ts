@@ -53,16 +53,28 @@ export async function applyComponents(options: InstallOptions): Promise<void> {
   const before = await observeClusterState(client);
   await preflight(client, settings, objectsOf(withoutForeign({ ...options, onNote: () => undefined }, before)), before);
   await ensureNamespaces(client, renderNamespaces(settings, options.components));
-  const lock = { client, clock, namespace: settings.namespace, identity: options.identity, timeoutMs: options.readyTimeoutMs, onWait: (holder: string) => options.onNote(`${holder} is installing at the moment; waiting for it to end`) };
-  await withInstallLock(lock, signal, async () => {
-    // Another installer may have changed what there is.
-    const components = withoutForeign(options, await observeClusterState(client));
-    for (const component of components) await applyObjects(client, component.objects.filter((object) => !isWebhook(object)));
+  const lock = { client, clock, namespace: settings.namespace, identity: options.identity, timeoutMs: options.readyTimeoutMs };
+  // Two installations of one revision go one after the other. Those of others only take turns in writing: what one waits for may be
+  // what the other brings, as ztunnel's readiness is by the node agent.
+  const onWait = (holder: string): void => options.onNote(`${holder} is installing at the moment; waiting for it to end`);
+  const inTurn = async (write: () => Promise<void>): Promise<void> => await withInstallLock({ ...lock, name: "serin-install", onWait: () => undefined }, signal, write);
+  const revision = settings.revision === "" ? "default" : settings.revision;
+  await withInstallLock({ ...lock, name: `serin-install-${revision}`, onWait }, signal, async () => {
+    let components: readonly RenderedComponent[] = [];
+    await inTurn(async () => {
+      // Another installer may have changed what there is.
+      components = withoutForeign(options, await observeClusterState(client));
+      for (const component of components) await applyObjects(client, component.objects.filter((object) => !isWebhook(object)));
+    });
     for (const component of components) {
       await waitAll(component.objects.filter((object) => !isWebhook(object)), options);
       const webhooks = component.objects.filter(isWebhook);
-      await applyObjects(client, webhooks);
-      if (component.name === "pilot") await ensureDefault(options);
+      if (webhooks.length > 0 || component.name === "pilot") {
+        await inTurn(async () => {
+          await applyObjects(client, webhooks);
+          if (component.name === "pilot") await ensureDefault(options);
+        });
+      }
       await waitAll(webhooks, options);
       options.onDone(component);
     }
