@@ -150,9 +150,9 @@ export class ControlPlane {
     start("keys of token issuers", keySets.run(stopped.signal));
     start("mesh config", configFile.run(stopped.signal, (config) => this.#takeMesh(config)));
     start("identity", identity.run(stopped.signal));
-    const root = (): string => identity.authority.root;
-    start("root certificates", runRootCertificateController({ client, root, clock, log }, drain));
-    start("webhook authorities", runCaBundleController({ client, service: { namespace: settings.namespace, name: this.#serviceName() }, root, clock, log }, drain));
+    const root = { root: (): string => identity.authority.root, onRootChange: (changed: () => void) => identity.onChange(changed) };
+    start("root certificates", runRootCertificateController({ client, ...root, clock, log }, drain));
+    start("webhook authorities", runCaBundleController({ client, service: { namespace: settings.namespace, name: this.#serviceName() }, ...root, clock, log }, drain));
     const injection = this.#injection(configFile);
     start("injection", injection.run(stopped.signal));
     const webhooks = await serveWebhooks(settings.webhooks.address, settings.webhooks.port, identity.serving, this.#injectReviewer(injection), log.scoped("webhooks"));

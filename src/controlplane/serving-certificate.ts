@@ -1,15 +1,10 @@
-import type { Clock, Logger } from "../base/index.ts";
-import { CertificateAuthority, loadOrCreateAuthority, type ServingCertificate } from "./ca/index.ts";
-import type { KubeClient } from "../kube/index.ts";
+import { messageOf } from "../base/index.ts";
+import { CertificateAuthority, loadOrCreateAuthority, type AuthorityMaterial, type AuthoritySecretOptions, type ServingCertificate } from "./ca/index.ts";
+import { structurallyEqual } from "../kube/index.ts";
 
-export interface IdentityOptions {
-  readonly client: KubeClient;
-  readonly namespace: string;
+export interface IdentityOptions extends AuthoritySecretOptions {
   readonly serviceName: string;
   readonly domain: string;
-  readonly trustDomain: string;
-  readonly clock: Clock;
-  readonly log: Logger;
 }
 
 const servingLifetimeMs = 90 * 86_400_000;
@@ -21,42 +16,61 @@ export class ControlPlaneIdentity {
   serving: ServingCertificate;
   readonly #options: IdentityOptions;
   readonly #listeners = new Set<() => void>();
+  #material: AuthorityMaterial;
+  #renewAtMs: number;
 
-  private constructor(options: IdentityOptions, authority: CertificateAuthority, serving: ServingCertificate) {
+  private constructor(options: IdentityOptions, material: AuthorityMaterial, authority: CertificateAuthority, serving: ServingCertificate) {
     this.#options = options;
+    this.#material = material;
     this.authority = authority;
     this.serving = serving;
+    this.#renewAtMs = halfOf(serving, options);
   }
 
   static async create(options: IdentityOptions): Promise<ControlPlaneIdentity> {
-    const authority = await loadAuthority(options);
-    return new ControlPlaneIdentity(options, authority, await authority.issueServing(dnsNames(options), servingLifetimeMs));
+    const material = await loadOrCreateAuthority(options);
+    const authority = await CertificateAuthority.load(material, options.clock);
+    return new ControlPlaneIdentity(options, material, authority, await authority.issueServing(dnsNames(options), servingLifetimeMs));
   }
 
   onChange(listener: () => void): void {
     this.#listeners.add(listener);
   }
 
-  /** Takes over a changed authority, and renews the certificate at half of its lifetime. */
+  /** Takes over a changed authority, and renews the certificate at half of its lifetime. What cannot be read changes nothing. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#options;
     while (!signal.aborted) {
       await clock.sleep(checkEveryMs, signal).catch(() => undefined);
       if (signal.aborted) return;
-      const authority = await loadAuthority(this.#options).catch(() => this.authority);
-      const changed = authority.root !== this.authority.root;
-      if (!changed && this.serving.notAfterMs - clock.nowMs() > servingLifetimeMs / 2) continue;
-      this.authority = authority;
-      this.serving = await authority.issueServing(dnsNames(this.#options), servingLifetimeMs);
-      log.info(changed ? "took over a changed root" : "renewed the serving certificate");
-      for (const listener of this.#listeners) listener();
+      try {
+        await this.#look();
+      } catch (error) {
+        log.warn("the mesh's authority could not be looked after, and stays as it was", { error: messageOf(error) });
+      }
     }
+  }
+
+  async #look(): Promise<void> {
+    const options = this.#options;
+    const { clock, log } = options;
+    const material = await loadOrCreateAuthority(options, this.#material);
+    const changed = !structurallyEqual(material, this.#material);
+    if (!changed && clock.nowMs() < this.#renewAtMs) return;
+    const authority = changed ? await CertificateAuthority.load(material, clock) : this.authority;
+    const serving = await authority.issueServing(dnsNames(options), servingLifetimeMs);
+    this.#material = material;
+    this.authority = authority;
+    this.serving = serving;
+    this.#renewAtMs = halfOf(serving, options);
+    log.info(changed ? "took over a changed authority" : "renewed the serving certificate");
+    for (const listener of this.#listeners) listener();
   }
 }
 
-async function loadAuthority(options: IdentityOptions): Promise<CertificateAuthority> {
-  const { client, namespace, trustDomain, clock, log } = options;
-  return await CertificateAuthority.load(await loadOrCreateAuthority(client, namespace, trustDomain, clock, log), clock);
+/** An authority that ends soon shortens what it signs. */
+function halfOf({ notAfterMs }: ServingCertificate, { clock }: IdentityOptions): number {
+  return (clock.nowMs() + notAfterMs) / 2;
 }
 
 /** The Services by which this control plane is reached; the unrevisioned names are a tag's or the default's. */

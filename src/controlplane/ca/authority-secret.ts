@@ -6,23 +6,38 @@ import { createSelfSignedAuthority, type AuthorityMaterial } from "./certificate
 const pluggedInName = "cacerts";
 const selfSignedName = "istio-ca-secret";
 
+export interface AuthoritySecretOptions {
+  readonly client: KubeClient;
+  readonly namespace: string;
+  readonly trustDomain: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
 /**
  * The authority that all revisions share: the secret `cacerts` if a user has plugged one in, else `istio-ca-secret`, made
- * if it is not there. Several control planes may start at once: the first to create it wins, the others adopt it.
+ * if it is not there: of `known`, so that a lost secret does not change the root of a mesh that runs. Several control
+ * planes may start at once: the first to create it wins, the others adopt it.
  */
-export async function loadOrCreateAuthority(client: KubeClient, namespace: string, trustDomain: string, clock: Clock, log: Logger): Promise<AuthorityMaterial> {
+export async function loadOrCreateAuthority({ client, namespace, trustDomain, clock, log }: AuthoritySecretOptions, known?: AuthorityMaterial): Promise<AuthorityMaterial> {
   const pluggedIn = await client.get(secretKind, pluggedInName, namespace);
   if (pluggedIn !== undefined) return materialOf(pluggedIn);
-  const known = await client.get(secretKind, selfSignedName, namespace);
-  if (known !== undefined) return materialOf(known);
-  const made = await createSelfSignedAuthority(trustDomain, clock);
+  const selfSigned = await client.get(secretKind, selfSignedName, namespace);
+  if (selfSigned !== undefined) return materialOf(selfSigned);
+  const made = known ?? (await createSelfSignedAuthority(trustDomain, clock));
   try {
     await client.create(secretKind, {
       metadata: { name: selfSignedName, namespace },
       type: "istio.io/ca-root",
-      data: { "ca-cert.pem": encode(made.certificate), "ca-key.pem": encode(made.privateKey), "cert-chain.pem": "", "key.pem": "", "root-cert.pem": "" },
+      data: {
+        "ca-cert.pem": encode(made.certificate),
+        "ca-key.pem": encode(made.privateKey),
+        "cert-chain.pem": encode(made.chain),
+        "key.pem": "",
+        "root-cert.pem": made.root === made.certificate ? "" : encode(made.root),
+      },
     });
-    log.info("made a self-signed root", { secret: `${namespace}/${selfSignedName}` });
+    log.info(known === undefined ? "made a self-signed root" : "wrote the mesh's root down again", { secret: `${namespace}/${selfSignedName}` });
     return made;
   } catch (error) {
     if (!isKubeCode(error, "already-exists")) throw error;

@@ -6,6 +6,8 @@ export interface RootCertificateControllerOptions {
   readonly client: KubeClient;
   /** PEM. */
   readonly root: () => string;
+  /** Calls whenever the root is another one. */
+  readonly onRootChange: (changed: () => void) => void;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -18,7 +20,7 @@ const leftOut = new Set(["kube-system", "kube-public", "kube-node-lease", "local
 
 /** Keeps the ConfigMap `istio-ca-root-cert` in every namespace. All revisions share a root, so all may do it at once. */
 export async function runRootCertificateController(options: RootCertificateControllerOptions, signal: AbortSignal): Promise<void> {
-  const { client, root, clock, log } = options;
+  const { client, root, onRootChange, clock, log } = options;
   const namespaces = createInformer(client, namespaceKind, { log, clock });
   const copies = createInformer(client, configMapKind, { log, clock, fieldSelector: `metadata.name=${rootCertificateName}` });
   const reconciler = new Reconciler({
@@ -45,5 +47,8 @@ export async function runRootCertificateController(options: RootCertificateContr
   });
   namespaces.subscribe((change) => reconciler.add(change.key));
   copies.subscribe((change) => reconciler.add(change.object.metadata.namespace ?? ""));
+  onRootChange(() => {
+    for (const { metadata } of namespaces.list()) reconciler.add(metadata.name ?? "");
+  });
   await Promise.all([namespaces.run(signal), copies.run(signal), reconciler.run(signal)]);
 }

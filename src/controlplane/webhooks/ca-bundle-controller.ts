@@ -9,6 +9,8 @@ export interface CaBundleControllerOptions {
   readonly service: { readonly namespace: string; readonly name: string };
   /** PEM. */
   readonly root: () => string;
+  /** Calls whenever the root is another one. */
+  readonly onRootChange: (changed: () => void) => void;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -21,7 +23,7 @@ export async function runCaBundleController(options: CaBundleControllerOptions, 
 }
 
 async function look(options: CaBundleControllerOptions, kind: KindDefinition<WebhookConfiguration>, signal: AbortSignal): Promise<void> {
-  const { client, clock, log } = options;
+  const { client, onRootChange, clock, log } = options;
   const informer = createInformer(client, kind, { clock, log });
   const reconciler = new Reconciler({
     name: "ca-bundle",
@@ -32,6 +34,9 @@ async function look(options: CaBundleControllerOptions, kind: KindDefinition<Web
     reconcile: async (name) => await patch(options, kind, informer, name),
   });
   informer.subscribe((change) => reconciler.add(change.key));
+  onRootChange(() => {
+    for (const { metadata } of informer.list()) reconciler.add(metadata.name ?? "");
+  });
   await Promise.all([informer.run(signal), reconciler.run(signal)]);
 }
 

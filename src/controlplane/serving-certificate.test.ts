@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
+import { after, test } from "node:test";
+import { configMapKind, namespaceKind, secretKind, validatingWebhookConfigurationKind } from "../api/kubernetes/index.ts";
+import { silentLogger, systemClock, type Clock } from "../base/index.ts";
+import { createSelfSignedAuthority } from "./ca/index.ts";
+import { runRootCertificateController } from "./gateways/index.ts";
+import { ControlPlaneIdentity } from "./serving-certificate.ts";
+import { FakeKubeClient } from "./testing/fake-kube-client.ts";
+import { namespace } from "./testing/model-fixture.ts";
+import { runCaBundleController } from "./webhooks/index.ts";
+
+const dayMs = 86_400_000;
+const clock: Clock & { aheadMs: number } = {
+  ...systemClock,
+  aheadMs: 0,
+  nowMs: () => Date.now() + clock.aheadMs,
+  // What is looked at each minute is looked at at once.
+  sleep: async () => await new Promise((resolve) => setImmediate(resolve)),
+};
+const client = new FakeKubeClient();
+const stopped = new AbortController();
+const identity = await ControlPlaneIdentity.create({ client, namespace: "istio-system", serviceName: "istiod", domain: "cluster.local", trustDomain: "cluster.local", clock, log: silentLogger });
+const running = identity.run(stopped.signal);
+after(async () => {
+  stopped.abort();
+  await running;
+});
+
+async function untilTrue(holds: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await holds())) await new Promise((resolve) => setImmediate(resolve));
+}
+
+const encoded = (text: string): string => Buffer.from(text).toString("base64");
+
+test("a secret that is lost is written again, with the root that the mesh has", async () => {
+  const before = await client.get(secretKind, "istio-ca-secret", "istio-system");
+  await client.delete(secretKind, "istio-ca-secret", "istio-system");
+  await untilTrue(async () => (await client.get(secretKind, "istio-ca-secret", "istio-system")) !== undefined);
+  assert.deepEqual((await client.get(secretKind, "istio-ca-secret", "istio-system"))?.data, before?.data);
+});
+
+test("the serving certificate is renewed at half of its lifetime", async () => {
+  const before = identity.serving;
+  clock.aheadMs = 46 * dayMs;
+  await untilTrue(() => identity.serving !== before);
+  assert.ok(identity.serving.notAfterMs > before.notAfterMs + 45 * dayMs);
+});
+
+test("another authority signs from then on, and namespaces and webhooks get its root", async () => {
+  const options = { client, root: () => identity.authority.root, onRootChange: (changed: () => void) => identity.onChange(changed), clock: systemClock, log: silentLogger };
+  client.put(namespaceKind, namespace("shop"));
+  const webhook = { name: "a.istio.io", clientConfig: { service: { name: "istiod", namespace: "istio-system" } } };
+  client.put(validatingWebhookConfigurationKind, { metadata: { name: "istio-validator" }, webhooks: [webhook] } as never);
+  const controllers = [runRootCertificateController(options, stopped.signal), runCaBundleController({ ...options, service: webhook.clientConfig.service }, stopped.signal)];
+  const trusted = async (root: string): Promise<boolean> => {
+    const copy = await client.get(configMapKind, "istio-ca-root-cert", "shop");
+    const configuration = await client.get(validatingWebhookConfigurationKind, "istio-validator");
+    return copy?.data?.["root-cert.pem"] === root && configuration?.webhooks?.[0]?.clientConfig.caBundle === encoded(root);
+  };
+  await untilTrue(() => trusted(identity.authority.root));
+  const other = await createSelfSignedAuthority("other", clock);
+  client.put(secretKind, { metadata: { name: "cacerts", namespace: "istio-system" }, data: { "ca-cert.pem": encoded(other.certificate), "ca-key.pem": encoded(other.privateKey), "root-cert.pem": encoded(other.root) } } as never);
+  await untilTrue(() => trusted(other.root));
+  assert.ok(new X509Certificate(identity.serving.certificate).checkIssued(new X509Certificate(other.certificate)));
+  stopped.abort();
+  await Promise.all(controllers);
+});
