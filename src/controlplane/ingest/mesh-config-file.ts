@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { parse } from "yaml";
 import { formatIssues } from "../../api/index.ts";
 import { parseMeshConfig, type MeshConfig } from "../../api/istio/index.ts";
-import { messageOf, userError, type Clock, type Logger } from "../../base/index.ts";
+import { messageOf, transientError, userError, type Clock, type Logger } from "../../base/index.ts";
 
 const pollMs = 1000;
 
@@ -22,13 +22,16 @@ function readMeshConfig(text: string, path: string, log: Logger): MeshConfig {
 
 /**
  * Follows the file, which is a mounted ConfigMap, by looking at it each second: its directory is swapped by symbolic
- * links, which file events tell unreliably. A file that is not there counts as empty; one that is refused changes nothing.
+ * links, which file events tell unreliably. A file that is not there counts as empty; one that is refused, or cannot be
+ * read, changes nothing.
  */
 export class MeshConfigFile {
   readonly #path: string;
   readonly #clock: Clock;
   readonly #log: Logger;
-  #text: string | undefined;
+  #text = "";
+  /** So that each fault is logged once, and not each second. */
+  #fault: string | undefined;
 
   constructor(path: string, clock: Clock, log: Logger) {
     this.#path = path;
@@ -36,28 +39,35 @@ export class MeshConfigFile {
     this.#log = log;
   }
 
-  /** As it was last read. */
+  /** The text that holds: the last that was not refused. */
   get text(): string {
-    return this.#text ?? "";
+    return this.#text;
   }
 
   async load(): Promise<MeshConfig> {
-    this.#text = await this.#read();
-    return readMeshConfig(this.#text, this.#path, this.#log);
+    const text = await this.#read();
+    const config = readMeshConfig(text, this.#path, this.#log);
+    this.#text = text;
+    return config;
   }
 
   async run(signal: AbortSignal, changed: (config: MeshConfig) => void): Promise<void> {
     while (!signal.aborted) {
       await this.#clock.sleep(pollMs, signal).catch(() => undefined);
       if (signal.aborted) return;
-      const text = await this.#read();
-      if (text === this.#text) continue;
-      this.#text = text;
       try {
-        changed(readMeshConfig(text, this.#path, this.#log));
-        this.#log.info("took a changed mesh config", { path: this.#path });
+        const text = await this.#read();
+        if (text !== this.#text) {
+          const config = readMeshConfig(text, this.#path, this.#log);
+          this.#text = text;
+          changed(config);
+          this.#log.info("took a changed mesh config", { path: this.#path });
+        }
+        this.#fault = undefined;
       } catch (error) {
-        this.#log.error("kept the mesh config as it was", { error: messageOf(error) });
+        const fault = messageOf(error);
+        if (fault !== this.#fault) this.#log.error("kept the mesh config as it was", { error: fault });
+        this.#fault = fault;
       }
     }
   }
@@ -65,8 +75,9 @@ export class MeshConfigFile {
   async #read(): Promise<string> {
     try {
       return await readFile(this.#path, "utf8");
-    } catch {
-      return "";
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === "ENOENT") return "";
+      throw transientError("mesh-config-unreadable", `${this.#path} cannot be read: ${messageOf(error)}`, { cause: error });
     }
   }
 }

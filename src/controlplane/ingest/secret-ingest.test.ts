@@ -53,6 +53,12 @@ test("only secrets that are asked for are held; changes, absence and faults are 
   references.delete("gone");
   await until(() => secrets.get("edge/gone") === undefined);
   assert.deepEqual([...secrets.entries()].map(([key]) => key), ["edge/web"]);
+  // Asked for anew before the first watch has ended, and deleted in between.
+  const [again] = secretReferences("kubernetes://web", "edge");
+  references.delete("web");
+  await client.delete(secretKind, "web", "edge");
+  if (again !== undefined) references.set("web", again);
+  await until(() => secrets.get("edge/web")?.exists === false);
   stop.abort();
   await running;
 });

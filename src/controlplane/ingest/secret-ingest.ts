@@ -68,7 +68,8 @@ export class SecretIngest {
       if (change.key === key) this.#take(change.type === "set" ? secretFacts(change.object) : missingSecret(namespace, name));
     });
     void informer.synced.then(() => {
-      if (!stop.signal.aborted && informer.get(key) === undefined && secrets.get(key) === undefined) this.#take(missingSecret(namespace, name));
+      // An earlier watch may have left what has been deleted since.
+      if (!stop.signal.aborted && informer.get(key) === undefined && secrets.get(key)?.exists !== false) this.#take(missingSecret(namespace, name));
     });
     const done = informer.run(AbortSignal.any([stop.signal, outer])).finally(() => subscription[Symbol.dispose]());
     return { stop, done };

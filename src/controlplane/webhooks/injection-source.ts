@@ -17,7 +17,7 @@ export interface InjectionSourceOptions {
   readonly serviceName: string;
   readonly defaults: InjectionDefaults;
   readonly nativeSidecars: NativeSidecarMode;
-  /** YAML of the mesh config, as it is now. */
+  /** YAML of the mesh config that holds: never one that was refused. */
   readonly meshText: () => string;
   /** Of the nodes; `v1.36.0`. */
   readonly kubeletVersions: () => readonly string[];
@@ -79,8 +79,7 @@ export class InjectionSource {
   #currentMesh(): MeshForInjection {
     const text = this.#options.meshText();
     if (this.#mesh === undefined || text !== this.#meshText) {
-      // A text that is no mesh config was refused, with a word in the log, by who reads the file.
-      this.#mesh = readMeshForInjection(parseOr(text, {}));
+      this.#mesh = readMeshForInjection(parse(text));
       this.#meshText = text;
     }
     return this.#mesh;
@@ -97,12 +96,4 @@ export class InjectionSource {
 function runsSidecars(version: string): boolean {
   const [, major = "0", minor = "0"] = /^v?(\d+)\.(\d+)/.exec(version) ?? [];
   return Number(major) > 1 || Number(minor) >= firstMinorWithSidecars;
-}
-
-function parseOr(text: string, fallback: unknown): unknown {
-  try {
-    return parse(text);
-  } catch {
-    return fallback;
-  }
 }

@@ -1,0 +1,37 @@
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { createLogger, systemClock, type Clock } from "../../base/index.ts";
+import { MeshConfigFile } from "./mesh-config-file.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "mesh-config-"));
+after(() => rmSync(directory, { recursive: true }));
+
+test("a mesh config that is refused, or cannot be read, leaves the one before in force, and is complained of once", async () => {
+  const path = join(directory, "mesh");
+  const lines: string[] = [];
+  const log = createLogger({ scope: "pilot", level: "info", write: (line) => void lines.push(line) });
+  const steps = [
+    () => writeFileSync(path, "trustDomain: one"),
+    () => writeFileSync(path, "trustDomain: [one"),
+    () => undefined,
+    // A directory cannot be read, as a file on a broken disk cannot.
+    () => (rmSync(path), mkdirSync(path)),
+    () => rmSync(path, { recursive: true }),
+  ];
+  const stop = new AbortController();
+  const clock: Clock = { ...systemClock, sleep: async () => void (steps.length === 0 ? stop.abort() : steps.shift()?.()) };
+  const file = new MeshConfigFile(path, clock, log);
+  assert.equal((await file.load()).trustDomain, "cluster.local", "a file that is not there is empty");
+  const taken: string[] = [];
+  const texts: string[] = [];
+  await file.run(stop.signal, (config) => {
+    taken.push(config.trustDomain);
+    texts.push(file.text);
+  });
+  assert.deepEqual(taken, ["one", "cluster.local"]);
+  assert.deepEqual(texts, ["trustDomain: one", ""]);
+  assert.equal(lines.filter((line) => line.includes("kept the mesh config as it was")).length, 2);
+});
