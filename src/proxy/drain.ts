@@ -26,15 +26,9 @@ const stepMs = 100;
  * Once the application has ended nobody is listened to any more: a client that is refused goes elsewhere at once.
  */
 export async function drain(options: DrainOptions): Promise<void> {
-  const { listeners, shutdown, clock, log, minimumMs, applicationEnded } = options;
+  const { listeners, shutdown, clock, log, applicationEnded } = options;
   listeners.drain(options.inboundOnly);
-  const startedMs = clock.steadyMs();
-  if (!applicationEnded) log.info("draining: answers say close, listening goes on", { connections: listeners.connections });
-  while (!shutdown.force.aborted && !applicationEnded) {
-    const nowMs = clock.steadyMs();
-    if (nowMs - startedMs >= minimumMs && nowMs - listeners.lastAcceptedMs >= quietMs) break;
-    await pause(clock, shutdown);
-  }
+  if (!applicationEnded) await untilNobodyComes(options);
   listeners.stopListening();
   log.info("draining: stopped listening", { connections: listeners.connections });
   let told = listeners.connections;
@@ -48,6 +42,16 @@ export async function drain(options: DrainOptions): Promise<void> {
   }
   if (listeners.connections > 0) log.warn("draining: closing by force", { connections: listeners.connections });
   listeners.closeAll();
+}
+
+async function untilNobodyComes({ listeners, shutdown, minimumMs, clock, log }: DrainOptions): Promise<void> {
+  const startedMs = clock.steadyMs();
+  log.info("draining: answers say close, listening goes on", { connections: listeners.connections });
+  while (!shutdown.force.aborted) {
+    const nowMs = clock.steadyMs();
+    if (nowMs - startedMs >= minimumMs && nowMs - listeners.lastAcceptedMs >= quietMs) break;
+    await pause(clock, shutdown);
+  }
 }
 
 async function pause(clock: Clock, shutdown: Shutdown): Promise<void> {

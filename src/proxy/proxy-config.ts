@@ -114,6 +114,11 @@ export class ProxyConfig {
     for (const { cluster } of this.#clusters.values()) cluster.sweep(nowMs);
   }
 
+  /** A server that ends waits for connections on which no request has come yet: there should be none. */
+  closeUnused(): void {
+    for (const { cluster } of this.#clusters.values()) for (const endpoint of cluster.endpoints()) endpoint.pool.closeUnused();
+  }
+
   close(): void {
     for (const { dns, cluster } of this.#clusters.values()) {
       dns?.stop();

@@ -225,6 +225,7 @@ export class Proxy {
         "/drain": onPost(() => {
           this.#podEnds = true;
           this.#listeners.drain(settings.role === "sidecar");
+          this.#config.closeUnused();
         }),
       }),
       everywhere(settings.ports.envoyStats, { "/stats/prometheus": metrics }),
@@ -254,6 +255,7 @@ export class Proxy {
     this.#listeners.sweep();
     this.#secrets.sweep(this.#options.clock.steadyMs());
     this.#config.sweep(this.#options.clock.steadyMs());
+    if (this.#podEnds || this.#draining) this.#config.closeUnused();
   }
 
   #accessLog(path: string): AccessLog {

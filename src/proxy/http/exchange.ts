@@ -14,6 +14,7 @@ import { FilterPass, type FilterVerdict } from "./filter-pass.ts";
 import { shapeReply } from "./local-reply.ts";
 import { unreachedHeader } from "./peer-metadata.ts";
 import { redirectLocation } from "./redirect-location.ts";
+import { isIdempotent } from "./retry-decision.ts";
 import { flagLetters, responseFlags, type ResponseFlag } from "./response-flags.ts";
 import { Shadow } from "./shadow.ts";
 import { bodyForm, exchangeLimitMs, responseTimeoutMs, wireProtocol } from "./upstream-choice.ts";
@@ -443,9 +444,10 @@ export class Exchange extends ExchangeState {
     this.owner.exchangeEnded(this.answer.keepAlive, more);
   }
 
-  /** A peer proxy may ask another endpoint: the application has not seen the request. */
+  /** A peer proxy may ask another endpoint: the application has not seen the request, or has ended with it and it may be sent twice. */
   #toldToPeer(flag: ResponseFlag): Fields {
-    return flag === responseFlags.upstreamConnectionFailure && this.answer.peerAsked && this.config.peerMetadata.writeToClient ? [[unreachedHeader, "true"]] : [];
+    const brokeOff = flag === responseFlags.upstreamConnectionTermination && this.context.draining && isIdempotent(this.method);
+    return (brokeOff || flag === responseFlags.upstreamConnectionFailure) && this.answer.peerAsked && this.config.peerMetadata.writeToClient ? [[unreachedHeader, "true"]] : [];
   }
 }
 

@@ -169,6 +169,11 @@ export class ConnectionPool implements ConnectionHome {
     }
   }
 
+  /** Closes connections that were opened for somebody who did not need them in the end. */
+  closeUnused(): void {
+    for (const connection of this.#idle.filter((one) => one.requests === 0)) connection.retire(this.#clock);
+  }
+
   /** Closes what is idle and takes nothing back any more; exchanges that run go on to their end. */
   drain(): void {
     this.#closed = true;
