@@ -53,6 +53,7 @@ async function runIstioOperator(client: KubeClient, { env, log, shutdown, releas
   const controller = new IstioOperatorController({
     client,
     watchedNamespaces: envString(env, "WATCH_NAMESPACE", "").split(",").map((name) => name.trim()).filter((name) => name !== ""),
+    revision: envString(env, "REVISION", ""),
     defaults: { hub: envString(env, "HUB", defaultHub), tag: envString(env, "TAG", release.version) },
     customResources: async () => ({ istio: await readDefinitions(release.root, "istio"), rollout: await readDefinitions(release.root, "rollout") }),
     identity,

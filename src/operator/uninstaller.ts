@@ -8,6 +8,8 @@ export interface UninstallOptions {
   /** What to remove: one revision, everything that an installation wrote, or what a selector finds. */
   readonly what: { readonly revision: string } | { readonly labelSelector: string } | "everything";
   readonly onRemoved: (object: KubernetesObject) => void;
+  /** Whether an object that was found stays all the same. */
+  readonly keeps?: (object: UntypedObject) => boolean;
   /** Only tells what would be removed. */
   readonly dryRun?: boolean;
 }
@@ -21,12 +23,12 @@ const webhookKinds = new Set(["MutatingWebhookConfiguration", "ValidatingWebhook
  * the other kinds, last ones first. Definitions of kinds stay, as removing them would remove users' objects; so do the root
  * certificate and namespaces.
  */
-export async function removeInstalled({ client, what, onRemoved, dryRun = false }: UninstallOptions): Promise<number> {
+export async function removeInstalled({ client, what, onRemoved, keeps = () => false, dryRun = false }: UninstallOptions): Promise<number> {
   const labelSelector = selectorOf(what);
   const kinds = installedKinds.toReversed().filter(({ kind }) => kind !== "CustomResourceDefinition" && kind !== "Namespace");
   let removed = 0;
   for (const kind of [...kinds.filter(({ kind }) => webhookKinds.has(kind)), ...kinds.filter(({ kind }) => !webhookKinds.has(kind))]) {
-    const items = await present(client, kind, labelSelector);
+    const items = (await present(client, kind, labelSelector)).filter((object) => !keeps({ ...object, kind: kind.kind }));
     await Promise.all(
       items.map(async ({ metadata }) => {
         if (!dryRun) await client.delete(kind, metadata.name ?? "", metadata.namespace, { propagationPolicy: "Background" });

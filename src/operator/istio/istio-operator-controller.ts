@@ -1,7 +1,8 @@
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
-import { defineKind, formatIssues, type KubernetesObject, type UntypedObject } from "../../api/index.ts";
+import { defineKind, formatIssues, keyOf, type KubernetesObject, type Parsed, type UntypedObject } from "../../api/index.ts";
 import { parseIstioOperator } from "../../api/istio/index.ts";
-import { renderDefaultRevision, renderInstall, resolveSettings, type CustomResources, type InstallDefaults, type InstallSettings, type RenderedComponent } from "../../install/index.ts";
+import { deploymentKind } from "../../api/kubernetes/index.ts";
+import { operatorName, renderDefaultRevision, renderInstall, resolveSettings, type CustomResources, type InstallDefaults, type InstallSettings, type RenderedComponent } from "../../install/index.ts";
 import { createInformer, Reconciler, type Informer, type KubeClient } from "../../kube/index.ts";
 import { applyComponents } from "../installer.ts";
 import { OwnedObjects } from "../owned-objects.ts";
@@ -30,6 +31,8 @@ export interface IstioOperatorControllerOptions {
   readonly client: KubeClient;
   /** Whose IstioOperator objects are looked after; none means all. */
   readonly watchedNamespaces: readonly string[];
+  /** The only revision that it looks after; empty for all those that no other operator is there for. */
+  readonly revision: string;
   readonly defaults: InstallDefaults;
   readonly customResources: () => Promise<CustomResources>;
   readonly identity: string;
@@ -53,6 +56,8 @@ export class IstioOperatorController {
   readonly #reconciler: Reconciler;
   /** The generation in which an owned object was seen last. */
   readonly #seen = new Map<string, string>();
+  /** What is being installed: given up when its object changes, as it may wait for what the change puts right. */
+  #current: { readonly key: string; readonly changed: AbortController } | undefined;
   /** The generation of an IstioOperator that was installed last. */
   readonly #installed = new Map<string, number>();
 
@@ -68,7 +73,11 @@ export class IstioOperatorController {
   async run(signal: AbortSignal): Promise<void> {
     this.#objects.subscribe(({ key, type, object, previous }: { key: string; type: string; object: IstioOperatorObject; previous?: IstioOperatorObject | undefined }) => {
       const isOwnStatus = type === "set" && previous !== undefined && previous.metadata.generation === object.metadata.generation && previous.metadata.deletionTimestamp === object.metadata.deletionTimestamp;
-      if (!isOwnStatus && this.#isWatched(object)) this.#reconciler.add(key);
+      if (isOwnStatus || !this.#isWatched(object)) return;
+      this.#reconciler.add(key);
+      if (this.#current?.key === key) this.#current.changed.abort();
+      // What stood in another's way may be gone.
+      for (const other of this.#objects.list()) if (other.status?.status === "ERROR" && this.#isWatched(other)) this.#reconciler.add(keyOf(other));
     });
     await Promise.all([this.#objects.run(signal), this.#owned.run(signal), this.#reconciler.run(signal)]);
   }
@@ -91,16 +100,26 @@ export class IstioOperatorController {
   }
 
   async #reconcile(key: string, signal: AbortSignal): Promise<void> {
-    const { client, log } = this.#options;
     const raw = this.#objects.get(key);
     if (raw === undefined) return;
+    if (await this.#isOthers(raw)) return;
     const rendered = await this.#render(raw);
     if (raw.metadata.deletionTimestamp !== undefined) return await this.#finalize(raw, rendered.settings);
     if (rendered.settings === undefined) return await this.#setStatus(raw, { status: "ERROR", message: rendered.error, componentStatus: {} });
+    const rival = this.#rivalOf(raw, rendered.settings);
+    if (rival !== undefined) return await this.#setStatus(raw, { status: "ERROR", message: rival, componentStatus: {} });
     await this.#addFinalizer(raw);
-    const { settings, components } = rendered;
+    await this.#install(raw, key, rendered, signal);
+  }
+
+  async #install(raw: IstioOperatorObject, key: string, { settings, components }: Installation, signal: AbortSignal): Promise<void> {
+    const { client, log } = this.#options;
     const ready = new Set<string>();
     const notes: string[] = [];
+    let written = Promise.resolve();
+    const owned = components.map((component) => ({ ...component, objects: component.objects.map((object) => ownedBy(object, raw)) }));
+    const changed = new AbortController();
+    this.#current = { key, changed };
     // Looking whether all is as it was is no change that anybody should see.
     if (raw.status?.status !== "HEALTHY" || this.#installed.get(key) !== raw.metadata.generation) await this.#setStatus(raw, statusOf(components, ready, settings.tag, undefined, []));
     const defaultRevision = renderDefaultRevision(settings);
@@ -109,33 +128,91 @@ export class IstioOperatorController {
         client,
         clock: this.#options.clock,
         settings,
-        components: components.map((component) => ({ ...component, objects: component.objects.map((object) => ownedBy(object, raw)) })),
+        components: owned,
         ...(defaultRevision === undefined ? {} : { defaultRevision }),
         upgradeGateways: raw.metadata.annotations?.[upgradeGatewaysAnnotation] === "true",
         identity: this.#options.identity,
-        onDone: ({ name }) => void ready.add(name),
+        onDone: ({ name }) => {
+          ready.add(name);
+          if (this.#installed.get(key) === raw.metadata.generation) return;
+          const status = statusOf(components, ready, settings.tag, undefined, notes);
+          written = written.then(async () => await this.#setStatus(raw, status)).catch((error: unknown) => log.warn("a status could not be written", { istioOperator: key, error: messageOf(error) }));
+        },
         onNote: (note) => {
           notes.push(note);
           log.info(note, { istioOperator: key });
         },
         readyTimeoutMs: this.#options.readyTimeoutMs,
-        signal,
+        signal: AbortSignal.any([signal, changed.signal]),
       });
+      await written;
+      await this.#prune(raw, owned, settings);
       await this.#setStatus(raw, statusOf(components, ready, settings.tag, undefined, notes));
       this.#installed.set(key, raw.metadata.generation ?? 0);
       log.info("installed", { istioOperator: key, revision: settings.revision === "" ? "default" : settings.revision });
     } catch (error) {
+      await written;
+      if (changed.signal.aborted) return log.info("has changed: begins again", { istioOperator: key });
       await this.#setStatus(raw, statusOf(components, ready, settings.tag, messageOf(error), notes));
       throw error;
+    } finally {
+      this.#current = undefined;
     }
   }
 
-  async #render(raw: IstioOperatorObject): Promise<{ settings: undefined; error: string } | { settings: InstallSettings; components: readonly RenderedComponent[] }> {
+  /** Whether another operator has this object's revision for its own; logged, as the object's status is that operator's. */
+  async #isOthers({ metadata, spec }: IstioOperatorObject): Promise<boolean> {
+    const { client, log, revision } = this.#options;
+    const wanted = typeof spec?.["revision"] === "string" ? spec["revision"] : "";
+    if (wanted === revision) return false;
+    const istioOperator = `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
+    if (revision !== "") {
+      log.info("skips an IstioOperator of another revision", { istioOperator, revision: wanted === "" ? "default" : wanted, own: revision });
+      return true;
+    }
+    const operators = (await client.list(deploymentKind, { labelSelector: "operator.istio.io/managed-by=serin" })).items;
+    const isTaken = operators.some((one) => one.metadata.name === operatorName(wanted));
+    if (isTaken) log.info("leaves an IstioOperator to the operator of its revision", { istioOperator, revision: wanted });
+    return isTaken;
+  }
+
+  /** Two objects of one revision would take their objects from each other for ever: the older one has it. */
+  #rivalOf(raw: IstioOperatorObject, settings: InstallSettings): string | undefined {
+    if (settings.pilot.enabled !== true) return undefined;
+    const born = ({ metadata }: KubernetesObject): string => `${metadata.creationTimestamp ?? ""} ${metadata.uid ?? ""}`;
+    for (const other of this.#objects.list()) {
+      if (other.metadata.uid === raw.metadata.uid || other.metadata.deletionTimestamp !== undefined || !this.#isWatched(other) || born(other) > born(raw)) continue;
+      const theirs = this.#settingsOf(other).value;
+      if (theirs?.pilot.enabled !== true || theirs.revision !== settings.revision) continue;
+      const revision = settings.revision === "" ? "default" : settings.revision;
+      return `IstioOperator ${other.metadata.namespace ?? ""}/${other.metadata.name ?? ""} installs revision "${revision}" already: set another spec.revision here, or delete one of the two`;
+    }
+    return undefined;
+  }
+
+  /** Removes what the object asked for once and does not any more; what it left behind under another revision stays. */
+  async #prune({ metadata }: IstioOperatorObject, components: readonly RenderedComponent[], settings: InstallSettings): Promise<void> {
+    const { client, log } = this.#options;
+    const revision = settings.revision === "" ? "default" : settings.revision;
+    const wanted = new Set(components.flatMap(({ objects }) => objects.map((object) => `${object.kind ?? ""}/${keyOf(object)}`)));
+    await removeInstalled({
+      client,
+      what: { labelSelector: ownedSelector(metadata) },
+      keeps: (object) => wanted.has(`${object.kind ?? ""}/${keyOf(object)}`) || (object.metadata.labels?.["istio.io/rev"] ?? revision) !== revision,
+      onRemoved: ({ kind = "", metadata: removed }) => log.info("removed what is not wanted any more", { kind, name: removed.name ?? "" }),
+    });
+  }
+
+  #settingsOf(raw: IstioOperatorObject): Parsed<InstallSettings> {
     const parsed = parseIstioOperator(raw);
-    if (parsed.value === undefined) return { settings: undefined, error: formatIssues(parsed.errors) };
+    if (parsed.value === undefined) return { ...parsed, value: undefined };
     const { spec } = parsed.value;
     const named = { ...spec, namespace: spec.namespace ?? raw.metadata.namespace ?? "istio-system", values: { ...spec.values, ownerName: raw.metadata.name ?? "" } };
-    const resolved = resolveSettings({ specs: [named] }, this.#options.defaults);
+    return resolveSettings({ specs: [named] }, this.#options.defaults);
+  }
+
+  async #render(raw: IstioOperatorObject): Promise<{ settings: undefined; error: string } | Installation> {
+    const resolved = this.#settingsOf(raw);
     if (resolved.value === undefined) return { settings: undefined, error: formatIssues(resolved.errors) };
     const { components, errors } = renderInstall(resolved.value, await this.#options.customResources());
     return errors.length > 0 ? { settings: undefined, error: formatIssues(errors) } : { settings: resolved.value, components };
@@ -153,8 +230,7 @@ export class IstioOperatorController {
     const { metadata } = raw;
     if (metadata.finalizers?.includes(finalizer) !== true) return;
     if (settings !== undefined) {
-      const owned = `${ownerLabel}=${metadata.name ?? ""},${ownerNamespaceLabel}=${metadata.namespace ?? ""}`;
-      await removeInstalled({ client, what: { labelSelector: owned }, onRemoved: ({ kind = "", metadata: removed }) => log.info("removed", { kind, name: removed.name ?? "" }) });
+      await removeInstalled({ client, what: { labelSelector: ownedSelector(metadata) }, onRemoved: ({ kind = "", metadata: removed }) => log.info("removed", { kind, name: removed.name ?? "" }) });
       const revision = settings.revision === "" ? "default" : settings.revision;
       const hasHeir = this.#objects.list().some((other) => other.metadata.uid !== metadata.uid && other.metadata.deletionTimestamp === undefined && (other.spec?.["revision"] ?? "default") === revision);
       if (!hasHeir && settings.pilot.enabled === true) await removeInstalled({ client, what: { revision }, onRemoved: () => undefined });
@@ -172,6 +248,15 @@ export class IstioOperatorController {
   }
 }
 
+interface Installation {
+  readonly settings: InstallSettings;
+  readonly components: readonly RenderedComponent[];
+}
+
+function ownedSelector({ name = "", namespace = "" }: KubernetesObject["metadata"]): string {
+  return `${ownerLabel}=${name},${ownerNamespaceLabel}=${namespace}`;
+}
+
 /** The base is shared; all else is found again by whose it is. */
 function ownedBy(object: UntypedObject, { metadata }: IstioOperatorObject): UntypedObject {
   if (object.metadata.labels?.["operator.istio.io/component"] === "Base" || object.kind === "CustomResourceDefinition" || object.kind === "Namespace") return object;
@@ -186,7 +271,9 @@ function statusOf(components: readonly RenderedComponent[], ready: ReadonlySet<s
   for (const { name } of components) {
     const title = componentNames[name.replace(/\[\d+\]$/, "")] ?? name;
     const isHere = ready.has(name) || (isKept && title.endsWith("Gateways") && error === undefined && ready.size > 0);
-    const status: Health = isHere ? "HEALTHY" : error === undefined ? "RECONCILING" : "ERROR";
+    // Components become ready one after another: what went wrong is that of the first that is not.
+    const isFailed = !isHere && error !== undefined && !Object.values(componentStatus).some((one) => one.status === "ERROR");
+    const status: Health = isHere ? "HEALTHY" : isFailed ? "ERROR" : "RECONCILING";
     componentStatus[title] = { status, version, ...(status === "ERROR" && error !== undefined ? { error } : {}) };
   }
   const all = Object.values(componentStatus).map(({ status }) => status);

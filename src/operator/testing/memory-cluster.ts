@@ -89,8 +89,7 @@ export class MemoryCluster implements KubeClient {
     this.#note(`patch ${kind.kind}/${keyOf(known)}`);
     const { metadata = {}, ...rest } = patch as { metadata?: { labels?: Record<string, string | null>; resourceVersion?: string } };
     const labels = { ...known.metadata.labels, ...metadata.labels } as Record<string, string>;
-    const status = rest as { status?: object };
-    const merged = { ...known, ...rest, ...(status.status === undefined ? {} : { status: withoutNulls({ ...(known["status"] as object), ...status.status }) }) };
+    const merged = mergePatch(known, rest) as Stored;
     return this.put(kind.kind, { ...merged, metadata: { ...known.metadata, ...metadata, labels: withoutNulls(labels) } }) as unknown as Value;
   }
 
@@ -163,6 +162,17 @@ function readyStatus(kind: "Deployment" | "DaemonSet", observedGeneration: numbe
   return kind === "Deployment"
     ? { observedGeneration, replicas: 1, updatedReplicas: 1, availableReplicas: 1 }
     : { observedGeneration, desiredNumberScheduled: 1, updatedNumberScheduled: 1, numberAvailable: 1 };
+}
+
+/** RFC 7386. */
+function mergePatch(target: unknown, patch: unknown): unknown {
+  if (typeof patch !== "object" || patch === null || Array.isArray(patch)) return patch;
+  const merged: Record<string, unknown> = { ...(typeof target === "object" && !Array.isArray(target) ? target : {}) };
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === null) delete merged[key];
+    else merged[key] = mergePatch(merged[key], value);
+  }
+  return merged;
 }
 
 function withoutNulls<Fields extends object>(fields: Fields): Fields {
