@@ -2,7 +2,12 @@ import type { Command, Option } from "commander";
 import { commonFlags } from "./flags.ts";
 
 /** Flags with a value that may stand before the verbs they belong to. */
-const earlyFlags = new Set([...commonFlags.flatMap(({ short, long }) => [short ?? "", long.split(" ")[0] ?? ""]), "-o", "--output", "--proxy-admin-port"]);
+const earlyFlags = new Set([...commonFlags.flatMap(({ short, long }) => [...(short === undefined ? [] : [short]), long.split(" ")[0] ?? ""]), "-o", "--output", "--proxy-admin-port"]);
+
+/** The words of the line that are no flags; a value of a flag behind the verb may be among them. */
+export function wordsOf(args: readonly string[]): readonly string[] {
+  return args.filter((word, index) => !word.startsWith("-") && !earlyFlags.has(args[index - 1] ?? ""));
+}
 
 /**
  * The line as the parser wants it: flags that stand before the last verb behind it (`-n foo pc cluster`), `--flag=false`
@@ -30,7 +35,14 @@ export function arrangeArguments(program: Command, args: readonly string[]): str
     path.push(word);
     command = next;
   }
+  // A group without a verb shows its help, whatever flags there are.
+  if (index >= args.length && command.commands.length > 0 && !hasAction(command)) return [...path, "--help"];
   return [...path, ...arrangeFlags(command, [...held, ...args.slice(index)])];
+}
+
+/** False for a group: it runs nothing itself. */
+export function hasAction(command: Command): boolean {
+  return typeof Reflect.get(command, "_actionHandler") === "function";
 }
 
 function arrangeFlags(command: Command, words: readonly string[]): string[] {

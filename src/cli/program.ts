@@ -1,5 +1,5 @@
 import { Command, Option } from "commander";
-import { arrangeArguments } from "./arguments.ts";
+import { arrangeArguments, hasAction, wordsOf } from "./arguments.ts";
 import type { CliContext } from "./context.ts";
 import { commonFlags } from "./flags.ts";
 import { Progress } from "./progress.ts";
@@ -15,13 +15,12 @@ export function createProgram(context: CliContext): Program {
 }
 
 async function run(args: readonly string[], given: CliContext): Promise<void> {
-  const wanted = args.filter((word) => !word.startsWith("-"));
-  // `help proxy-config` is about the second word; a flag's value before the verb is taken for none that is known.
-  const asked = verbs.filter((verb) => wanted.some((word) => isNamed(verb, word)));
+  const [first = "", second = ""] = wordsOf(args);
+  const asked = verbs.filter((verb) => isNamed(verb, first === "help" ? second : first));
   using progress = new Progress(given, asked.map(({ name }) => name).join(" "));
   const context = isLasting(args, asked) ? given : progress.start();
   const program = emptyProgram(context);
-  const all = wanted[0] === "completion";
+  const all = first === "completion";
   await addVerbs(program, all ? verbs : asked, context);
   for (const verb of verbs) if (!program.commands.some((command) => command.name() === verb.name)) addStub(program, verb);
   inListedOrder(program);
@@ -88,8 +87,4 @@ function addCommonFlags(command: Command): void {
     option.helpGroupHeading = "Flags of every verb:";
     command.addOption(option);
   }
-}
-
-function hasAction(command: Command): boolean {
-  return typeof Reflect.get(command, "_actionHandler") === "function";
 }

@@ -39,7 +39,7 @@ export interface AppliedPolicy {
 }
 
 const actions = ["DENY", "ALLOW", "LOG", "CUSTOM"];
-const matchNothing = "_anonymous_match_nothing_";
+export const matchNothing = "_anonymous_match_nothing_";
 
 export function authorizationTable(dump: ConfigDump): string {
   const rows = appliedPolicies(dump).map(({ action, name, rules }) => [action, name, String(rules)]);

@@ -3,7 +3,7 @@ import type { Pod } from "../../api/kubernetes/index.ts";
 import type { CliContext } from "../context.ts";
 import { ConfigDump, jsonNames } from "../proxy-config/index.ts";
 import { askAdmin, hasProxy, parseAdminJson, type AdminFlags } from "../proxy-admin.ts";
-import { appliedPolicies } from "./authz-check.ts";
+import { appliedPolicies, matchNothing } from "./authz-check.ts";
 import { appliesTo, type MeshObjects, type PeerAuthenticationSpec, type Written } from "./mesh-objects.ts";
 
 /** Who may reach the pod: mutual TLS, and the policies that the objects name and that its proxy has. */
@@ -43,7 +43,7 @@ async function enforcedLines(pod: Pod, flags: AdminFlags, context: CliContext): 
   const { name = "", namespace = "" } = pod.metadata;
   try {
     const text = await askAdmin({ name, namespace }, "GET", "/config_dump?mask=dynamic_listeners,static_listeners", flags, context);
-    const found = appliedPolicies(new ConfigDump(jsonNames(parseAdminJson(text, name)), name));
+    const found = appliedPolicies(new ConfigDump(jsonNames(parseAdminJson(text, name)), name)).filter((policy) => policy.name !== matchNothing);
     return found.length === 0 ? [] : [`RBAC policies: ${found.map((policy) => `${policy.name} (${policy.action}, ${policy.rules} rule${policy.rules === 1 ? "" : "s"})`).join(", ")}`];
   } catch (error) {
     return [`The proxy cannot be asked what it enforces: ${messageOf(error)}`];

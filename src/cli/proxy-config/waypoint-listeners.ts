@@ -20,7 +20,7 @@ function waysTo(chain: FilterChain, { filterChainMatcher: matcher }: ListenerCon
   if (matcher === undefined) return [chainMatchText(chain.filterChainMatch)];
   const name = chain.name ?? "";
   if (matcher.onNoMatch?.action?.name === name) return ["UNMATCHED"];
-  const ways = [...(matcher.onNoMatch?.matcher === undefined ? [] : waysInside(name, matcher.onNoMatch.matcher)), ...waysInside(name, matcher)];
+  const ways = waysInside(name, matcher);
   return ways.length === 0 ? ["NONE"] : ways;
 }
 
