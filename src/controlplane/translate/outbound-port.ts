@@ -43,7 +43,11 @@ function portsOf(scope: OutboundScope, egress: EgressScope, virtualServices: Vir
   if (egress.bind?.startsWith(socketPrefix) === true) return [];
   const byPort = new Map<number, Omit<ScopedService, "ports">[]>();
   for (const { ports, ...service } of egress.services) {
-    for (const port of egress.port === undefined ? ports : [egress.port.number]) byPort.set(port, [...(byPort.get(port) ?? []), service]);
+    for (const port of egress.port === undefined ? ports : [egress.port.number]) {
+      const known = byPort.get(port);
+      if (known === undefined) byPort.set(port, [service]);
+      else known.push(service);
+    }
   }
   const hosts = egress.virtualServices.map((key) => ({ key, hosts: reader.get(virtualServices.models, key)?.hosts ?? [] }));
   const bindsToPort = egress.captureMode === "NONE";

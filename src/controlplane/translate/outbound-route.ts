@@ -72,52 +72,58 @@ interface Candidate {
   readonly routes: readonly RouteInit[];
 }
 
+/** What HTTPRoutes say of a service goes before what VirtualServices do; the others lead to themselves. */
 function virtualHosts(resolved: ResolvedPort): readonly VirtualHostInit[] {
   const { port } = resolved.port;
+  const candidate = (service: ServiceModel, routes: readonly RouteInit[]): Candidate => ({ name: `${service.hostname}:${port}`, service, host: service.hostname, routes });
   const routed = resolved.services.filter(({ service, port: own }) => service.resolution !== "alias" && speaksHttp(own));
-  const taken = new Set<string>();
-  const candidates: Candidate[] = routed.flatMap(({ service }) => {
-    const attached = resolved.httpRoutesOf(service, port);
-    if (attached.length === 0) return [];
-    taken.add(service.hostname);
-    return { name: `${service.hostname}:${port}`, service, host: service.hostname, routes: serviceRoutes(service, port, attached) };
+  const attached = routed.flatMap(({ service }) => {
+    const routes = resolved.httpRoutesOf(service, port);
+    return routes.length === 0 ? [] : candidate(service, serviceRoutes(service, port, routes));
   });
-  for (const model of resolved.virtualServices) {
+  const taken = new Set(attached.map(({ host }) => host));
+  const said = virtualServiceCandidates(routed.filter(({ service }) => !taken.has(service.hostname)), resolved);
+  for (const { host } of said) taken.add(host);
+  const rest = routed.filter(({ service }) => !taken.has(service.hostname)).map((entry) => candidate(entry.service, [defaultRoute(entry, resolved)]));
+  return withoutDuplicates([...attached, ...said, ...rest], resolved).sort((left, right) => compareText(left.name ?? "", right.name ?? ""));
+}
+
+/** Hosts of VirtualServices: those of services that no HTTPRoute speaks of, and (for plain HTTP) those that no registry knows. */
+function virtualServiceCandidates(routed: readonly ResolvedService[], resolved: ResolvedPort): readonly Candidate[] {
+  const { port, namespace, labels } = resolved.port;
+  const byHost = new Map(resolved.services.map((entry) => [entry.service.hostname, entry]));
+  const isKnown = (host: string): boolean => byHost.has(host) || (isWildcard(host) && [...byHost.keys()].some((name) => hostCovers(host, name)));
+  const chosenBy = Map.groupBy(routed, chooser(resolved.virtualServices));
+  return resolved.virtualServices.flatMap((model) => {
     const routes = virtualServiceRoutes(model, {
-      client: { namespace: resolved.port.namespace, labels: resolved.port.labels, gateway: meshGateway },
+      client: { namespace, labels, gateway: meshGateway },
       port,
       isTls: false,
       defaultRetries: resolved.mesh.defaultHttpRetryPolicy,
       // A destination without a port means that of the request, also where its service has another one alone.
-      serviceOf: (host) => aliased(resolved, host),
+      serviceOf: (host) => {
+        const found = byHost.get(host);
+        return found === undefined ? undefined : { ports: [found.port], aliasOf: found.service.aliasOf };
+      },
       hashOf: resolved.hashOf,
     });
-    if (routes.length === 0) continue;
-    const services = routed.filter(({ service }) => !candidates.some((known) => known.service === service) && choose(service.hostname, resolved.virtualServices) === model);
-    if (services.length === 0 && port !== httpPort) continue;
-    const others = model.hosts.filter((host) => !resolved.services.some(({ service }) => service.hostname === host || (isWildcard(host) && hostCovers(host, service.hostname))));
-    candidates.push(...others.map((host) => ({ name: `${host}:${port}`, service: undefined, host, routes })));
-    candidates.push(...services.map(({ service }) => ({ name: `${service.hostname}:${port}`, service, host: service.hostname, routes })));
-    for (const { service } of services) taken.add(service.hostname);
-  }
-  const rest = routed.filter(({ service }) => !taken.has(service.hostname));
-  candidates.push(...rest.map((entry) => ({ name: `${entry.service.hostname}:${port}`, service: entry.service, host: entry.service.hostname, routes: [defaultRoute(entry, resolved)] })));
-  return withoutDuplicates(candidates, resolved).sort((left, right) => compareText(left.name ?? "", right.name ?? ""));
-}
-
-function aliased({ services }: ResolvedPort, host: string): Pick<ServiceModel, "ports" | "aliasOf"> | undefined {
-  const found = services.find(({ service }) => service.hostname === host);
-  return found === undefined ? undefined : { ports: [found.port], aliasOf: found.service.aliasOf };
+    const services = chosenBy.get(model) ?? [];
+    if (routes.length === 0 || (services.length === 0 && port !== httpPort)) return [];
+    const others = model.hosts.filter((host) => !isKnown(host));
+    return [...others.map((host) => ({ host, service: undefined })), ...services.map(({ service }) => ({ host: service.hostname, service }))].map((found) => ({ ...found, name: `${found.host}:${port}`, routes }));
+  });
 }
 
 function speaksHttp({ protocol }: ServicePortModel): boolean {
   return protocol !== "tcp" && protocol !== "tls";
 }
 
-/** The VirtualService for a host: the first that names it, else the first of those with the most specific wildcard. */
-function choose(host: string, models: readonly VirtualServiceModel[]): VirtualServiceModel | undefined {
-  const best = mostSpecificHost(models.flatMap((model) => model.hosts), host);
-  return best === undefined ? undefined : models.find((model) => model.hosts.includes(best));
+/** The VirtualService for a service: the first that names its host, else the first of those with the most specific wildcard. */
+function chooser(models: readonly VirtualServiceModel[]): (entry: ResolvedService) => VirtualServiceModel | undefined {
+  const first = new Map<string, VirtualServiceModel>();
+  for (const model of models) for (const host of model.hosts) if (!first.has(host)) first.set(host, model);
+  const wildcards = [...first.keys()].filter(isWildcard);
+  return ({ service: { hostname } }) => first.get(hostname) ?? first.get(mostSpecificHost(wildcards, hostname) ?? "");
 }
 
 /** The first of equal names counts, and the first that has a domain; a short name never hides another service's whole name. */
