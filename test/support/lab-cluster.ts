@@ -24,7 +24,7 @@ export interface RunOptions {
 export interface LabClusterOptions {
   /** Runs everything as this user, who must be able to read the release; the test's own user when absent. */
   readonly uid?: number;
-  /** The release tree; this checkout when absent. */
+  /** The release tree; when absent that of SERIN_LAB_RELEASE, else this checkout. */
   readonly releaseRoot?: string;
 }
 
@@ -40,7 +40,7 @@ export class LabCluster {
   readonly #user: { readonly uid: number; readonly gid: number } | undefined;
   readonly #home: string;
 
-  constructor(name: string, { uid, releaseRoot = root }: LabClusterOptions = {}) {
+  constructor(name: string, { uid, releaseRoot = process.env["SERIN_LAB_RELEASE"] ?? root }: LabClusterOptions = {}) {
     this.name = name;
     this.serin = join(releaseRoot, "bin/serin");
     this.#user = uid === undefined ? undefined : { uid, gid: uid };
