@@ -38,7 +38,12 @@ export class ProxyScopes {
   constructor(options: ProxyScopesOptions) {
     this.#options = options;
     options.inputs.pods.subscribe((changes) => {
-      for (const change of changes) this.#reconsider(change.key);
+      for (const change of changes) this.#reconsiderPod(change.key);
+    });
+    // Where a proxy is, its node says.
+    options.inputs.nodes.subscribe((changes) => {
+      const nodes = new Set(changes.map((change) => change.key));
+      for (const tracked of this.#tracked.values()) if (nodes.has(this.#nodeOf(tracked.proxy))) this.#reconsider(tracked);
     });
     options.scopes.choices.subscribe((changes) => {
       const keys = new Set(changes.map((change) => change.key));
@@ -89,16 +94,23 @@ export class ProxyScopes {
     };
   }
 
-  #reconsider(pod: string): void {
+  #reconsiderPod(pod: string): void {
     for (const kind of kinds) {
       const tracked = this.#tracked.get(`${kind} ${pod}`);
-      if (tracked === undefined) continue;
-      const before = tracked.key;
-      this.#join(tracked);
-      if (tracked.key === before) continue;
-      this.#leave(before);
-      notify(tracked);
+      if (tracked !== undefined) this.#reconsider(tracked);
     }
+  }
+
+  #reconsider(tracked: Tracked): void {
+    const before = tracked.key;
+    this.#join(tracked);
+    if (tracked.key === before) return;
+    this.#leave(before);
+    notify(tracked);
+  }
+
+  #nodeOf({ namespace, name, node }: ProxyIdentity): string {
+    return this.#options.inputs.pods.get(`${namespace}/${name}`)?.node ?? node;
   }
 
   #join(tracked: Tracked): void {
@@ -128,7 +140,7 @@ export class ProxyScopes {
     const pod = inputs.pods.get(`${proxy.namespace}/${proxy.name}`);
     if (pod === undefined && Object.keys(proxy.labels).length === 0) return undefined;
     const labels = Object.fromEntries(Object.entries({ ...pod?.labels, ...proxy.labels }).filter(([name]) => !ownLabels.has(name)));
-    const node = pod?.node ?? proxy.node;
+    const node = this.#nodeOf(proxy);
     const { region = "", zone = "", subzone = "" } = inputs.nodes.get(node) ?? {};
     return { kind: proxy.type === "router" ? "router" : "sidecar", namespace: proxy.namespace, labels, locality: { region, zone, subzone }, node, network: "", hbone: proxy.hbone, dnsCapture: proxy.dnsCapture };
   }

@@ -1,3 +1,4 @@
+import { matchesLabels } from "../../api/index.ts";
 import type { DestinationRuleSpec } from "../../api/istio/index.ts";
 import type { Collection, CollectionGraph } from "../../kube/index.ts";
 import type { MergedGateway } from "./classic-gateway.ts";
@@ -45,7 +46,10 @@ export function deriveSecretReferences(graph: CollectionGraph, { inputs, groups,
   const destinations = graph.derive("secret-references-destinations", inputs.destinationRules, (rule, reader, key) => {
     const resources = credentialsOf(rule.spec).flatMap((name) => [credentialResource(name), `${credentialResource(name)}${authoritySuffix}`]);
     if (resources.length === 0) return [];
-    const namespaces = new Set(reader.all(groups).flatMap((group) => (group.kind === "router" || group.namespace === rule.namespace ? group.namespace : [])));
+    // Sidecars only where the rule selects them: the clusters of others do not name it.
+    const selector = rule.spec.workloadSelector?.matchLabels;
+    const reads = (group: ProxyGroup): boolean => group.kind === "router" || (selector !== undefined && group.namespace === rule.namespace && matchesLabels(selector, group.labels));
+    const namespaces = new Set(reader.all(groups).flatMap((group) => (reads(group) ? group.namespace : [])));
     return [...namespaces].flatMap((namespace) => ownReferences(`${key}@${namespace}`, resources, namespace));
   });
   return [classic, gatewayApi, destinations];

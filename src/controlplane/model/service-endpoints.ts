@@ -21,6 +21,12 @@ export function getEndpoints(endpoints: ServiceEndpoints, service: { readonly re
   return reader.get(collection, endpointsKey(`${service.namespace}/${service.hostname}`, port)) ?? [];
 }
 
+/** Those that a subset of a DestinationRule takes: of no subset, or of one without labels, all. */
+export function ofSubset(endpoints: readonly EndpointModel[], subset: { readonly labels: Labels } | undefined): readonly EndpointModel[] {
+  const labels = subset?.labels ?? {};
+  return Object.keys(labels).length === 0 ? endpoints : endpoints.filter((endpoint) => matchesLabels(labels, endpoint.labels));
+}
+
 const tunnelLabel = "networking.istio.io/tunnel";
 const managedLabel = "gateway.istio.io/managed";
 const waypointManager = "istio.io-mesh-controller";

@@ -1,16 +1,16 @@
 import { create } from "@bufbuild/protobuf";
-import { matchesLabels } from "../../api/index.ts";
 import { Cluster_DiscoveryType, ClusterSchema, type Cluster, type ClusterLoadAssignment } from "../../wire/envoy/index.ts";
 import { serverNamesOf, type GatewayServerModel, type MergedGateway } from "../model/classic-gateway.ts";
 import { destinationRuleFor, type DestinationRuleModel } from "../model/destination-rule-model.ts";
 import type { Labels } from "../model/facts.ts";
-import { getEndpoints } from "../model/service-endpoints.ts";
+import { getEndpoints, ofSubset } from "../model/service-endpoints.ts";
 import { hostCovers } from "../model/service-hostname.ts";
 import { visibleServices, type ServiceModel } from "../model/service-model.ts";
 import { loadAssignment, localityGroups } from "./endpoints.ts";
 import { durationOfMs, overAds } from "./envoy-any.ts";
 import type { ClassicGatewayContext } from "./gateway-classic-context.ts";
 import type { GatewayChain } from "./gateway-listener.ts";
+import { serverNameOf } from "./outbound-cluster.ts";
 import { tcpClusterFilters } from "./virtual-service-tcp.ts";
 
 /** Only what Istio's clients say in ALPN: what comes through here meets mutual TLS at its end. */
@@ -35,7 +35,7 @@ function targetsOf(server: GatewayServerModel, { model, mesh, namespace, labels,
   return services.flatMap((service) => {
     const rule = destinationRuleFor(service, { namespace, labels }, mesh, model.destinationRules, reader);
     const subsets = [undefined, ...(rule?.subsets ?? [])];
-    return service.ports.flatMap(({ port }) => subsets.map((subset) => ({ name: `outbound_.${port}_.${subset?.name ?? ""}_.${service.hostname}`, service, port, subset, rule })));
+    return service.ports.flatMap(({ port }) => subsets.map((subset) => ({ name: serverNameOf(port, subset?.name, service.hostname), service, port, subset, rule })));
   });
 }
 
@@ -49,21 +49,28 @@ export function autoPassthroughChains(server: GatewayServerModel, context: Class
   }));
 }
 
-/** The clusters that those chains lead to, with their endpoints: the ones alone that end mutual TLS themselves. */
-export function autoPassthroughClusters(merged: MergedGateway, context: ClassicGatewayContext): readonly { readonly cluster: Cluster; readonly assignment: ClusterLoadAssignment }[] {
+function targetsOfGateway(merged: MergedGateway, context: ClassicGatewayContext): Iterable<PassthroughTarget> {
   const servers = merged.listeners.flatMap((listener) => listener.servers).filter((server) => server.tls?.mode === "AUTO_PASSTHROUGH");
-  const targets = new Map(servers.flatMap((server) => targetsOf(server, context)).map((target) => [target.name, target]));
-  return [...targets.values()].map(({ name, service, port, subset }) => {
-    const cluster = create(ClusterSchema, {
+  return new Map(servers.flatMap((server) => targetsOf(server, context)).map((target) => [target.name, target])).values();
+}
+
+/** The clusters that those chains lead to. */
+export function autoPassthroughClusters(merged: MergedGateway, context: ClassicGatewayContext): readonly Cluster[] {
+  return Array.from(targetsOfGateway(merged, context), ({ name }) =>
+    create(ClusterSchema, {
       name,
       altStatName: `${name};`,
       connectTimeout: durationOfMs(context.mesh.connectTimeoutMs),
       clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.EDS },
       edsClusterConfig: { serviceName: name, edsConfig: overAds },
-    });
-    const wanted = subset?.labels ?? {};
-    const isWanted = (labels: Labels): boolean => Object.keys(wanted).length === 0 || matchesLabels(wanted, labels);
-    const endpoints = getEndpoints(context.model.endpoints, service, port, context.reader).filter((endpoint) => endpoint.mutualTls && isWanted(endpoint.labels));
-    return { cluster, assignment: loadAssignment(name, localityGroups(endpoints, { hbone: false, healthKnown: true })) };
+    }),
+  );
+}
+
+/** Their endpoints: the ones alone that end mutual TLS themselves. */
+export function autoPassthroughAssignments(merged: MergedGateway, context: ClassicGatewayContext): readonly ClusterLoadAssignment[] {
+  return Array.from(targetsOfGateway(merged, context), ({ name, service, port, subset }) => {
+    const endpoints = ofSubset(getEndpoints(context.model.endpoints, service, port, context.reader), subset);
+    return loadAssignment(name, localityGroups(endpoints.filter((endpoint) => endpoint.mutualTls), { hbone: false, healthKnown: true }));
   });
 }

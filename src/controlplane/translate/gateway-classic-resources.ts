@@ -6,7 +6,7 @@ import { byAge, meshKey, type Labels, type ServiceFacts } from "../model/facts.t
 import { selecting, selectorKeys } from "../model/selection.ts";
 import type { ProxyGroup } from "../model/sidecar-scope.ts";
 import { connectOriginateName } from "./cluster.ts";
-import { autoPassthroughClusters } from "./gateway-auto-passthrough.ts";
+import { autoPassthroughAssignments, autoPassthroughClusters } from "./gateway-auto-passthrough.ts";
 import type { ClassicGatewayContext } from "./gateway-classic-context.ts";
 import { classicListener, classicRouteTable } from "./gateway-classic.ts";
 import { connectOriginateListener } from "./gateway-listener.ts";
@@ -66,9 +66,9 @@ export function deriveClassicGatewayResources(graph: CollectionGraph, model: Mes
       const encoded = listeners.map((listener) => encodeResource(ListenerSchema, listener.name, listener));
       return group.hbone ? [...encoded, encodeResource(ListenerSchema, connectOriginateName, connectOriginateListener())] : encoded;
     }),
-    clusters: perGroup("cds-auto-passthrough", (gateway, context) => autoPassthroughClusters(gateway, context).map(({ cluster }) => encodeResource(ClusterSchema, cluster.name, cluster))),
+    clusters: perGroup("cds-auto-passthrough", (gateway, context) => autoPassthroughClusters(gateway, context).map((cluster) => encodeResource(ClusterSchema, cluster.name, cluster))),
     endpoints: perGroup("eds-auto-passthrough", (gateway, context) =>
-      autoPassthroughClusters(gateway, context).map(({ assignment }) => encodeResource(ClusterLoadAssignmentSchema, assignment.clusterName, assignment)),
+      autoPassthroughAssignments(gateway, context).map((assignment) => encodeResource(ClusterLoadAssignmentSchema, assignment.clusterName, assignment)),
     ),
     routes: perGroup("rds-classic-gateways", (gateway, context) =>
       [...gateway.tables].map(([name, servers]) => encodeResource(RouteConfigurationSchema, name, classicRouteTable(name, servers, context))),

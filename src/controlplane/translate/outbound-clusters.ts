@@ -6,11 +6,10 @@ import { byAge, meshKey, type Labels, type MeshSettings } from "../model/facts.t
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { hasSelector } from "../model/peer-authentication.ts";
 import { nowhere, type EndpointModel, type LocalityModel } from "../model/service-endpoint-model.ts";
-import { getEndpoints, identitiesOf, type ServiceEndpoints } from "../model/service-endpoints.ts";
+import { getEndpoints, identitiesOf, ofSubset, type ServiceEndpoints } from "../model/service-endpoints.ts";
 import type { ServiceModel, ServiceRegistry } from "../model/service-model.ts";
 import type { Waypoints } from "../model/waypoint.ts";
 import type { OutboundScope, ScopedService } from "../model/sidecar-scope.ts";
-import { matchesLabels } from "../../api/index.ts";
 import { loadAssignment, localityGroups } from "./endpoints.ts";
 import { byLocality } from "./outbound-locality.ts";
 import { discoveryType, outboundCluster, subsetClusterName } from "./outbound-cluster.ts";
@@ -160,9 +159,8 @@ function resolve(variant: ClusterVariant, sources: ClusterSources, reader: Colle
   const service = serviceOf(sources.registry, variant.registry, variant.service, reader);
   if (mesh === undefined || service === undefined) return undefined;
   const rule = variant.client === undefined ? undefined : destinationRuleFor(service, variant.client, mesh, sources.destinationRules, reader);
-  const labels = rule?.subsets.find((subset) => subset.name === variant.subset)?.labels ?? {};
   const all = withEndpoints ? getEndpoints(sources.endpoints, service, variant.port, reader) : [];
-  const endpoints = Object.keys(labels).length === 0 ? all : all.filter((endpoint) => matchesLabels(labels, endpoint.labels));
+  const endpoints = ofSubset(all, rule?.subsets.find((subset) => subset.name === variant.subset));
   return { mesh, service, rule, all, endpoints };
 }
 

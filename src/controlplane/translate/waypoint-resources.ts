@@ -1,5 +1,4 @@
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
-import { matchesLabels } from "../../api/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
 import { Cluster_DiscoveryType, ClusterLoadAssignmentSchema, ClusterSchema, ListenerSchema, type ClusterLoadAssignment } from "../../wire/envoy/index.ts";
@@ -7,7 +6,7 @@ import type { PolicySubject } from "../model/authorization-selection.ts";
 import { destinationRuleFor, type DestinationRuleModel } from "../model/destination-rule-model.ts";
 import { compareText, factsKey, meshKey, type MeshSettings } from "../model/facts.ts";
 import type { EndpointModel } from "../model/service-endpoint-model.ts";
-import { getEndpoints, identitiesOf } from "../model/service-endpoints.ts";
+import { getEndpoints, identitiesOf, ofSubset } from "../model/service-endpoints.ts";
 import { serviceKey, type ServiceModel } from "../model/service-model.ts";
 import { destinationService } from "../model/sidecar-scope.ts";
 import { WaypointBindings, type Waypoint, type Waypoints } from "../model/waypoint.ts";
@@ -200,9 +199,7 @@ function variantsOf({ service, rule }: ResolvedService): readonly VipVariant[] {
 }
 
 function endpointsOf({ service, rule }: ResolvedService, port: number, subset: string | undefined, { model }: Sources, reader: CollectionReader): readonly EndpointModel[] {
-  const labels = rule?.subsets.find(({ name }) => name === subset)?.labels ?? {};
-  const all = getEndpoints(model.endpoints, service, port, reader);
-  return Object.keys(labels).length === 0 ? all : all.filter((endpoint) => matchesLabels(labels, endpoint.labels));
+  return ofSubset(getEndpoints(model.endpoints, service, port, reader), rule?.subsets.find(({ name }) => name === subset));
 }
 
 function deriveVipClusters(graph: CollectionGraph, sources: Sources): Collection<ScopedEncodedResource> {
