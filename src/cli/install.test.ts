@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { parseAllDocuments } from "yaml";
-import { describeError } from "../base/index.ts";
+import { describeError, silentLogger, systemClock } from "../base/index.ts";
+import { createKubeClient, loadKubeConfig } from "../kube/index.ts";
 import { createProgram } from "./program.ts";
 import { FakeContext, type FakeCluster } from "./testing/fake-context.ts";
 
@@ -49,6 +55,51 @@ test("an upgrade in place needs what it upgrades, and the profile that it was in
   await refused("upgrade -y", "the control plane was installed with profile ambient, and the upgrade names none\n  hint: give the files and flags of the installation again: serin upgrade --set profile=ambient", installed);
   const { output } = await serin("upgrade -y --set profile=ambient", installed);
   assert.match(output, /^Upgrade of Istio 1.17.0 to 1.18.1 in place\n✔ Upgrade complete: the control plane is at 1.18.1\n/);
+});
+
+test("an upgrade in place goes two minor releases up and one down, unless it is forced", async () => {
+  const running = (version: string): FakeCluster => ({ objects: { Deployment: [{ metadata: { name: "istiod", namespace: "istio-system" }, spec: { template: { spec: { containers: [{ name: "discovery", image: `h/pilot:${version}` }] } } } } as never] } });
+  await refused(
+    "upgrade -y",
+    "Istio 1.15.4 cannot be upgraded to 1.18.1 in place: that is 3 minor releases at once, and at most 2 are supported\n  hint: upgrade to 1.17 first, install 1.18.1 beside it as a revision, or pass --force",
+    running("1.15.4"),
+  );
+  await refused(
+    "upgrade -y",
+    "Istio 1.20.0 cannot be downgraded to 1.18.1 in place: that is 2 minor releases back, and at most 1 is supported\n  hint: downgrade to 1.19 first, install 1.18.1 beside it as a revision, or pass --force",
+    running("1.20.0"),
+  );
+  for (const version of ["1.16.9", "1.18.1", "1.19.0-rc.1", "latest"]) assert.match((await serin("upgrade -y", running(version))).output, /Upgrade complete/);
+  const { output, errors } = await serin("upgrade -y --force", running("1.20.0"));
+  assert.match(output, /Upgrade complete/);
+  assert.match(errors, /^! Istio 1.20.0 cannot be downgraded to 1.18.1 in place: .*: forced\n/);
+});
+
+test("verify-install checks the profile that the revision was installed with", async () => {
+  const values = { metadata: { name: "values", namespace: "istio-system" }, data: { "merged-values": '{"profile":"minimal"}' } } as never;
+  assert.match((await serin("verify-install", { objects: { ConfigMap: [values] } })).output, /Checked 0 custom resource definitions\n[\s\S]*✔ Istio is installed and verified successfully\n$/);
+});
+
+test("a cluster that does not answer is named, and nothing is said to be installed", async () => {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  const directory = mkdtempSync(join(tmpdir(), "serin-install-"));
+  const file = join(directory, "kubeconfig");
+  writeFileSync(file, `clusters: [{ name: c, cluster: { server: "https://127.0.0.1:${port}" } }]\ncontexts: [{ name: gone, context: { cluster: c, user: u } }]\nusers: [{ name: u, user: { token: t } }]\ncurrent-context: gone\n`);
+  const client = createKubeClient(await loadKubeConfig(file), { log: silentLogger, clock: systemClock });
+  for (const line of ["upgrade -y", "verify-install", "uninstall --purge", "tag list"]) {
+    const context = Object.assign(new FakeContext({}), { connect: async () => client });
+    await assert.rejects(createProgram(context).parseAsync(line.split(" "), { from: "user" }), (error) => {
+      assert.equal(describeError(error), `cannot reach the API server at https://127.0.0.1:${port}\n  caused by: connect ECONNREFUSED 127.0.0.1:${port}\n  hint: check that the API server of the context "gone" runs`);
+      return true;
+    });
+    assert.equal(context.output, "");
+  }
+  client.close();
+  rmSync(directory, { recursive: true });
 });
 
 const injector = (revision: string, labels: Record<string, string> = {}, names: readonly string[] = []) =>

@@ -5,7 +5,8 @@ import { configMapKind, deploymentKind } from "../api/kubernetes/index.ts";
 import { renderDefaultRevision } from "../install/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import { installFlags, manifestOf, renderFromFlags, type InstallFlags, type RenderedInstall } from "./install-input.ts";
-import type { CliContext } from "./context.ts";
+import type { CliContext, ConnectionFlags } from "./context.ts";
+import { versionSkew } from "./version-skew.ts";
 
 interface ApplyFlags extends InstallFlags {
   readonly skipConfirmation?: boolean;
@@ -13,12 +14,13 @@ interface ApplyFlags extends InstallFlags {
   readonly upgradeGateways?: boolean;
   readonly verify?: boolean;
   readonly dryRun?: boolean;
+  readonly force?: boolean;
 }
 
 export function installCommands(program: Command, context: CliContext): void {
-  applyFlags(program.command("install").alias("apply").description("install a control plane, its node agent, ztunnel and gateways, from a profile, files and flags")).action(
-    async (flags: ApplyFlags) => await install(flags, context),
-  );
+  applyFlags(program.command("install").alias("apply").description("install a control plane, its node agent, ztunnel and gateways, from a profile, files and flags"))
+    .option("--force", "taken for the sake of old scripts")
+    .action(async (flags: ApplyFlags) => await install(flags, context));
 }
 
 function applyFlags(command: Command): Command {
@@ -27,13 +29,26 @@ function applyFlags(command: Command): Command {
     .option("--readiness-timeout <time>", "how long each component may take to become ready: 90, 300s, 5m", "300s")
     .option("--upgrade-gateways", "move gateways of another revision to this one, in place")
     .option("--verify", "check afterwards that everything is there and ready")
-    .option("--dry-run", "only tell what would be written")
-    .option("--force", "taken for the sake of old scripts");
+    .option("--dry-run", "only tell what would be written");
+}
+
+/** What an installation was made of, compared with what is there; a verb of its own in releases before 1.24. */
+export function verifyInstallCommand(program: Command, context: CliContext): void {
+  installFlags(program.command("verify-install").description("check that everything that an installation writes is there and ready")).action(async (flags: InstallFlags) => await verifyInstalled(flags, context));
+}
+
+async function verifyInstalled(flags: InstallFlags, context: CliContext): Promise<void> {
+  const client = await context.connect(flags);
+  const isBare = flags.filename.length === 0 && flags.set.length === 0;
+  const profile = isBare ? await installedProfile(await renderFromFlags(flags, context), client) : undefined;
+  await verify(await renderFromFlags(profile === undefined ? flags : { ...flags, set: [`profile=${profile}`] }, context), flags, context);
 }
 
 /** The verb `upgrade` without a subcommand: installs this release over the one that runs. */
 export function upgradeInPlaceCommand(command: Command, context: CliContext): void {
-  applyFlags(command).action(async (flags: ApplyFlags) => await upgrade(flags, context));
+  applyFlags(command)
+    .option("--force", "also over more minor releases than are supported")
+    .action(async (flags: ApplyFlags) => await upgrade(flags, context));
 }
 
 async function install(flags: ApplyFlags, context: CliContext): Promise<void> {
@@ -104,7 +119,7 @@ function nameOf({ kind = "", metadata }: UntypedObject): string {
   return `${kind.toLowerCase()}/${metadata.name ?? ""}${metadata.namespace === undefined ? "" : ` in ${metadata.namespace}`}`;
 }
 
-async function verify(rendered: RenderedInstall, flags: ApplyFlags, context: CliContext): Promise<void> {
+async function verify(rendered: RenderedInstall, flags: ConnectionFlags, context: CliContext): Promise<void> {
   const { good, bad, definitions, deployments } = await context.installer.verify(await context.connect(flags), manifestOf(rendered));
   for (const line of good) context.out(`✔ ${line}\n`);
   if (bad.length > 0) {
@@ -124,6 +139,9 @@ async function upgrade(flags: ApplyFlags, context: CliContext): Promise<void> {
   }
   const image = running.spec?.template?.spec?.containers?.find(({ name: container }) => container === "discovery")?.image ?? "";
   const from = image.slice(image.lastIndexOf(":") + 1);
+  const skew = versionSkew(from, settings.tag);
+  if (skew !== undefined && flags.force !== true) throw skew;
+  if (skew !== undefined) context.err(`! ${skew.message}: forced\n`);
   await refuseOtherProfile(rendered, flags, client);
   context.out(from === settings.tag ? `Istio ${from} is installed again in place\n` : `Upgrade of Istio ${from} to ${settings.tag} in place\n`);
   if (flags.dryRun === true) return await dryRun(rendered, client, context);
@@ -135,13 +153,19 @@ async function upgrade(flags: ApplyFlags, context: CliContext): Promise<void> {
 }
 
 /** Without files and flags an upgrade would quietly turn another profile's mesh into the default one. */
-async function refuseOtherProfile({ settings }: RenderedInstall, flags: ApplyFlags, client: KubeClient): Promise<void> {
+async function refuseOtherProfile(rendered: RenderedInstall, flags: ApplyFlags, client: KubeClient): Promise<void> {
   if (flags.filename.length > 0 || flags.set.length > 0) return;
-  const name = settings.revision === "" ? "values" : `values-${settings.revision}`;
-  const text = (await client.get(configMapKind, name, settings.namespace))?.data?.["merged-values"];
-  const before = text === undefined ? undefined : (JSON.parse(text) as { readonly profile?: string }).profile;
+  const { settings } = rendered;
+  const before = await installedProfile(rendered, client);
   if (before === undefined || before === settings.profile) return;
   throw userError("upgrade-profile", `the control plane was installed with profile ${before}, and the upgrade names none`, {
     hint: `give the files and flags of the installation again: serin upgrade --set profile=${before}`,
   });
+}
+
+/** The profile that the revision was installed with, as it is noted beside it. */
+async function installedProfile({ settings }: RenderedInstall, client: KubeClient): Promise<string | undefined> {
+  const name = settings.revision === "" ? "values" : `values-${settings.revision}`;
+  const text = (await client.get(configMapKind, name, settings.namespace))?.data?.["merged-values"];
+  return text === undefined ? undefined : (JSON.parse(text) as { readonly profile?: string }).profile;
 }

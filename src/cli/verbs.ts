@@ -16,6 +16,7 @@ export interface Verb {
 /** Every verb, in the order of the help. */
 export const verbs: readonly Verb[] = [
   { name: "install", aliases: ["apply"], summary: "install a mesh from a profile, files and flags", load: async () => (await import("./install.ts")).installCommands },
+  { name: "verify-install", summary: "check that everything that an installation writes is there and ready", load: async () => (await import("./install.ts")).verifyInstallCommand },
   { name: "upgrade", summary: "install this release over the one that runs, or move a mesh step by step", load: async () => (await import("./rollouts.ts")).upgradeCommands },
   { name: "uninstall", summary: "remove a revision, or everything", load: async () => (await import("./uninstall.ts")).uninstallCommand },
   { name: "manifest", summary: "what an installation consists of, as YAML", load: async () => (await import("./manifest.ts")).manifestCommands },

@@ -11,6 +11,8 @@ export interface InstallLockOptions {
   readonly namespace: string;
   /** Unique to this installer, and telling to people: `user@host (pid 12)`. */
   readonly identity: string;
+  /** Installers whose locks have run out: those that they left elsewhere need not be waited for again. */
+  readonly dead: Set<string>;
   /** Told once when somebody else installs at the moment. */
   readonly onWait: (holder: string) => void;
   /** How long to wait for another installer. */
@@ -57,13 +59,14 @@ async function acquire(options: InstallLockOptions, signal: AbortSignal | undefi
 }
 
 /** Undefined once the lock is ours, else who has it. `expired` is a record that has not been renewed in time. */
-async function tryTake({ client, name, namespace, identity, clock }: InstallLockOptions, expired: string | undefined): Promise<{ holder: string; record: string } | undefined> {
+async function tryTake({ client, name, namespace, identity, clock, dead }: InstallLockOptions, expired: string | undefined): Promise<{ holder: string; record: string } | undefined> {
   const lease = await client.get(leaseKind, name, namespace);
   const now = new Date(clock.nowMs()).toISOString().replace("Z", "000Z");
   const spec = { holderIdentity: identity, leaseDurationSeconds: leaseSeconds, acquireTime: now, renewTime: now };
   const holder = lease?.spec?.holderIdentity ?? "";
   const record = JSON.stringify([holder, lease?.spec?.renewTime]);
-  if (lease !== undefined && holder !== "" && record !== expired) return { holder, record };
+  if (lease !== undefined && holder !== "" && record !== expired && !dead.has(holder)) return { holder, record };
+  if (holder !== "") dead.add(holder);
   try {
     if (lease === undefined) await client.create(leaseKind, { metadata: { name, namespace }, spec });
     else await client.update(leaseKind, { ...lease, spec });

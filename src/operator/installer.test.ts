@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { describeError, systemClock } from "../base/index.ts";
+import { describeError, systemClock, type Clock } from "../base/index.ts";
 import { renderDefaultRevision, renderInstall, resolveSettings } from "../install/index.ts";
 import { applyComponents, removeInstalled } from "./index.ts";
 import { MemoryCluster } from "./testing/memory-cluster.ts";
@@ -10,6 +10,21 @@ const definitions = [{ apiVersion: "apiextensions.k8s.io/v1", kind: "CustomResou
 interface Flags {
   readonly upgradeGateways?: boolean;
   readonly identity?: string;
+  readonly clock?: Clock;
+}
+
+/** Whoever sleeps is woken in the next turn, and the time has passed; what may be woken before, as the renewal of a lock, waits for that. */
+function clockOfTurns(): Clock {
+  let nowMs = 0;
+  return {
+    ...systemClock,
+    steadyMs: () => nowMs,
+    sleep: async (ms, signal) => {
+      if (signal !== undefined) return await systemClock.sleep(ms, signal);
+      nowMs += ms;
+      await new Promise((resolve) => setImmediate(resolve));
+    },
+  };
 }
 
 async function install(cluster: MemoryCluster, setFlags: readonly string[], flags: Flags = {}): Promise<{ done: string[]; notes: string[] }> {
@@ -20,7 +35,7 @@ async function install(cluster: MemoryCluster, setFlags: readonly string[], flag
   const [done, notes]: [string[], string[]] = [[], []];
   await applyComponents({
     client: cluster,
-    clock: { ...systemClock, sleep: async () => await new Promise((resolve) => setImmediate(resolve)) },
+    clock: flags.clock ?? { ...systemClock, sleep: async () => await new Promise((resolve) => setImmediate(resolve)) },
     settings,
     components,
     ...(defaultRevision === undefined ? {} : { defaultRevision }),
@@ -28,7 +43,7 @@ async function install(cluster: MemoryCluster, setFlags: readonly string[], flag
     identity: flags.identity ?? "me",
     onDone: (component) => void done.push(component.done),
     onNote: (note) => void notes.push(note),
-    readyTimeoutMs: 1000,
+    readyTimeoutMs: flags.clock === undefined ? 1000 : 60_000,
   });
   return { done, notes };
 }
@@ -78,6 +93,32 @@ test("an installation that was broken off goes on where it was", async () => {
   assert.equal(done.length, 3);
 });
 
+test("one that was killed in the middle is taken up when its lock has run out: the same objects, and no others", async () => {
+  const whole = new MemoryCluster();
+  await install(whole, ["profile=ambient"]);
+  const all = whole.writes.filter((write) => write.startsWith("apply ")).toSorted();
+  for (const end of [1, 7, 25, all.length - 2]) {
+    const cluster = new MemoryCluster();
+    let isDead = false;
+    cluster.onWrite = () => {
+      isDead ||= cluster.writes.length === end;
+      // Nothing of it runs any more: not even the release of its lock.
+      if (isDead) throw new Error("killed");
+    };
+    await assert.rejects(install(cluster, ["profile=ambient"], { identity: "dead" }), /killed/);
+    cluster.onWrite = () => undefined;
+    for (const name of ["serin-install-default", "serin-install"]) {
+      cluster.put("Lease", { metadata: { name, namespace: "istio-system" }, spec: { holderIdentity: "dead", renewTime: "2026-01-01T00:00:00Z" } } as never);
+    }
+    const clock = clockOfTurns();
+    const { done, notes } = await install(cluster, ["profile=ambient"], { identity: "next", clock });
+    assert.deepEqual(notes, ["dead is installing at the moment; waiting for it to end"]);
+    assert.ok(clock.steadyMs() < 20_000, "it waited for one lock only");
+    assert.equal(done.length, 5);
+    assert.deepEqual([...new Set(cluster.writes.filter((write) => write.startsWith("apply ")))].toSorted(), all);
+  }
+});
+
 test("two installations at once wait for each other: one of the same revision to its end, one of another while it writes", async () => {
   const lease = (name: string, holderIdentity: string): void => {
     cluster.put("Lease", { metadata: { name, namespace: "istio-system" }, spec: { holderIdentity, renewTime: "2026-01-01T00:00:00Z" } } as never);
@@ -112,6 +153,7 @@ test("nothing is written when a name is taken, definitions are missing, rights a
   cluster.put("MutatingWebhookConfiguration", { metadata: { name: "istio-revision-tag-prod", labels: { app: "sidecar-injector", "istio.io/tag": "prod", "istio.io/rev": "old" } } });
   await refused(["revision=prod"], `revision "prod" cannot be installed: a tag of that name leads to revision "old"\n  hint: choose another name, or remove the tag: serin tag remove prod`);
   cluster.put("Deployment", { metadata: { name: "istiod-b", namespace: "elsewhere", labels: { app: "istiod", "istio.io/rev": "b" } } });
+  await refused(["values.revisionTags={b}"], `the tag "b" cannot be made: a revision of that name is installed\n  hint: choose another name in spec.values.revisionTags`);
   await refused(["revision=b"], `revision "b" is installed in namespace elsewhere already, and cannot be in istio-system as well\n  hint: choose another name: webhooks find a revision by its name alone`);
   cluster.put("Deployment", { metadata: { name: "istiod", namespace: "istio-system", ownerReferences: [{ apiVersion: "v1beta1", kind: "Istio", name: "istio-sample", uid: "1", controller: true }] } });
   await refused(

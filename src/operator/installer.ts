@@ -53,7 +53,7 @@ export async function applyComponents(options: InstallOptions): Promise<void> {
   const before = await observeClusterState(client);
   await preflight(client, settings, objectsOf(withoutForeign({ ...options, onNote: () => undefined }, before)), before);
   await ensureNamespaces(client, renderNamespaces(settings, options.components));
-  const lock = { client, clock, namespace: settings.namespace, identity: options.identity, timeoutMs: options.readyTimeoutMs };
+  const lock = { client, clock, namespace: settings.namespace, identity: options.identity, timeoutMs: options.readyTimeoutMs, dead: new Set<string>() };
   // Two installations of one revision go one after the other. Those of others only take turns in writing: what one waits for may be
   // what the other brings, as ztunnel's readiness is by the node agent.
   const onWait = (holder: string): void => options.onNote(`${holder} is installing at the moment; waiting for it to end`);

@@ -11,8 +11,14 @@ export async function preflight(client: KubeClient, settings: InstallSettings, o
   await checkOwners(client, objects);
 }
 
-function checkNames({ revision, namespace, pilot }: InstallSettings, { tags, revisions }: ClusterState): void {
-  if (pilot.enabled !== true || revision === "") return;
+function checkNames({ revision, namespace, pilot, values }: InstallSettings, { tags, revisions }: ClusterState): void {
+  if (pilot.enabled !== true) return;
+  const wanted = Array.isArray(values["revisionTags"]) ? values["revisionTags"].map(String) : [];
+  const clash = wanted.find((tag) => tag !== "default" && revisions.some((one) => one.revision === tag));
+  if (clash !== undefined) {
+    throw userError("tag-name-taken", `the tag "${clash}" cannot be made: a revision of that name is installed`, { hint: "choose another name in spec.values.revisionTags" });
+  }
+  if (revision === "") return;
   const tag = tags.find((one) => one.tag === revision);
   if (tag !== undefined) {
     throw userError("revision-name-taken", `revision "${revision}" cannot be installed: a tag of that name leads to revision "${tag.revision}"`, {

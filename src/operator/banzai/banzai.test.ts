@@ -64,6 +64,17 @@ test("a control plane has the operators' names: without a revision when it is gl
   assert.match(deployment, /"image":"docker.io\/istio\/pilot:1.6.8"/);
 });
 
+test("two control planes in one namespace have Services that lead to their own pods only", () => {
+  const partsOf = (name: string, global: boolean) => {
+    const objects = renderBanzaiControlPlane(parsed(istioObject(name, { global, version: global ? "1.6.8" : "1.7.7" })));
+    const specOf = (kind: string) => objects.find((object) => object.kind === kind)?.["spec"] as { selector: Record<string, string>; template: { metadata: { labels: Record<string, string> } } };
+    return { selector: specOf("Service").selector, labels: specOf("Deployment").template.metadata.labels };
+  };
+  const [old, next, another] = [partsOf("sample", true), partsOf("sample-v17x", false), partsOf("other", false)];
+  const leadsTo = ({ selector }: typeof old, { labels }: typeof old): boolean => Object.entries(selector).every(([key, value]) => labels[key] === value);
+  for (const from of [old, next, another]) assert.deepEqual([old, next, another].map((to) => leadsTo(from, to)), [old, next, another].map((to) => to === from));
+});
+
 test("namespaces are labelled while they are listed, and left alone once they name a revision", () => {
   const namespace = (name: string, labels: Record<string, string> = {}) => ({ metadata: { name, labels } });
   const managed = { "istio-injection": "enabled", "istio-operator-managed-injection": "enabled" };
