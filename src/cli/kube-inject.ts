@@ -6,6 +6,7 @@ import { injectPod, type InjectionContext } from "../inject/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import type { CliContext } from "./context.ts";
 import { istioNamespaceOf, namespaceOf, revisionFlag, type CommonFlags } from "./flags.ts";
+import { readYaml } from "./install-input.ts";
 import { injectionContext, readInjectionTexts, type InjectionTexts } from "./injection-source.ts";
 
 interface InjectFlags extends CommonFlags {
@@ -42,13 +43,8 @@ const templatePaths: Readonly<Record<string, readonly string[]>> = {
 
 async function kubeInject(flags: InjectFlags, context: CliContext): Promise<void> {
   if (flags.filename === undefined) throw userError("file-missing", "filename not specified (see --filename or -f)", { hint: `${context.programName} kube-inject -f <file> | kubectl apply -f -` });
-  const { parseAllDocuments, stringify } = await import("yaml");
-  const documents = parseAllDocuments(await context.readFile(flags.filename));
-  for (const { errors } of documents) {
-    const [error] = errors;
-    if (error !== undefined) throw userError("yaml-invalid", `${flags.filename}:${error.linePos?.[0].line ?? 1}:${error.linePos?.[0].col ?? 1}: ${error.message.split("\n")[0] ?? ""}`);
-  }
-  const objects = documents.map((document) => document.toJS() as UntypedObject | null).filter((object) => object !== null);
+  const { stringify } = await import("yaml");
+  const objects = await readYaml(flags.filename, context);
   const { injection, client } = await injectionOf(flags, context);
   const labels = new NamespaceLabels(client);
   const results: string[] = [];

@@ -8,6 +8,10 @@ export interface FakeCluster {
   readonly objects?: Readonly<Record<string, readonly KubernetesObject[]>>;
   /** What GET of a path through the API server answers, by path. */
   readonly answers?: Readonly<Record<string, string>>;
+  /** Another status than 200 of such an answer. */
+  readonly statuses?: Readonly<Record<string, number>>;
+  /** What reading or writing objects of a kind fails with. */
+  readonly refusals?: Readonly<Record<string, Error>>;
   /** What a pod answers, by `METHOD pod.namespace:port/path`. */
   readonly pods?: Readonly<Record<string, string>>;
   readonly files?: Readonly<Record<string, string>>;
@@ -75,12 +79,19 @@ export class FakeContext implements CliContext {
   };
 }
 
-/** Of a client, what the verbs use: lists with equality selectors, GET and apply. */
-function fakeClient({ objects = {}, answers = {} }: FakeCluster, applied: string[]): KubeClient {
+/** Of a client, what the verbs use: lists with selectors by equality or presence, GET and apply. */
+function fakeClient({ objects = {}, answers = {}, statuses = {}, refusals = {} }: FakeCluster, applied: string[]): KubeClient {
+  const check = ({ kind }: KindDefinition): void => {
+    const refusal = refusals[kind];
+    if (refusal !== undefined) throw refusal;
+  };
   const client: Pick<KubeClient, "get" | "list" | "apply" | "patchMerge" | "delete" | "raw"> = {
-    get: async <Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string, namespace?: string) =>
-      (objects[kind.kind] ?? []).find(({ metadata }) => metadata.name === name && metadata.namespace === namespace) as Value | undefined,
+    get: async <Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string, namespace?: string) => {
+      check(kind);
+      return (objects[kind.kind] ?? []).find(({ metadata }) => metadata.name === name && metadata.namespace === namespace) as Value | undefined;
+    },
     apply: async (kind, object) => {
+      check(kind);
       applied.push(`${kind.kind}/${object.metadata.name ?? ""}`);
       return object;
     },
@@ -90,15 +101,16 @@ function fakeClient({ objects = {}, answers = {} }: FakeCluster, applied: string
     },
     delete: async (kind, name) => void applied.push(`delete ${kind.kind}/${name}`),
     list: async <Value extends KubernetesObject>(kind: KindDefinition<Value>, { namespace, labelSelector = "" }: ListOptions = {}) => {
+      check(kind);
       const wanted = labelSelector.split(",").filter((part) => part !== "").map((part) => part.split("="));
       const items = (objects[kind.kind] ?? []).filter(
-        ({ metadata }) => (namespace === undefined || metadata.namespace === namespace) && wanted.every(([key = "", value]) => metadata.labels?.[key] === value),
+        ({ metadata }) => (namespace === undefined || metadata.namespace === namespace) && wanted.every(([key = "", value]) => (value === undefined ? metadata.labels?.[key] !== undefined : metadata.labels?.[key] === value)),
       );
       return { items: items as unknown as readonly Value[], resourceVersion: "1" };
     },
     raw: async (_method, path) => {
       const text = answers[path];
-      return text === undefined ? { status: 404, headers: {}, text: "not found" } : { status: 200, headers: {}, text };
+      return text === undefined ? { status: 404, headers: {}, text: "not found" } : { status: statuses[path] ?? 200, headers: {}, text };
     },
   };
   return client as KubeClient;

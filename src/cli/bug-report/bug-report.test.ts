@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import type { KubernetesObject } from "../../api/index.ts";
+import { createProgram } from "../program.ts";
+import { FakeContext, type FakeCluster } from "../testing/fake-context.ts";
+import { ArchiveWriter } from "./archive-writer.ts";
+
+const pod = {
+  metadata: { name: "web-1", namespace: "shop" },
+  spec: { containers: [{ name: "istio-proxy", image: "proxyv2" }] },
+  status: { phase: "Running", containerStatuses: [{ name: "istio-proxy", ready: true, restartCount: 0 }] },
+} as KubernetesObject;
+const definitions = { items: [{ spec: { group: "networking.istio.io", names: { plural: "gateways" }, versions: [{ name: "v1", storage: true }] } }, { spec: { group: "example.com", names: { plural: "widgets" }, versions: [{ name: "v1", storage: true }] } }] };
+const cluster: FakeCluster = {
+  objects: { Pod: [pod] },
+  answers: {
+    "/version": "{}",
+    "/apis/apiextensions.k8s.io/v1/customresourcedefinitions": JSON.stringify(definitions),
+    "/apis/networking.istio.io/v1/gateways": "gateways!",
+    "/api/v1/namespaces/shop/pods/web-1/log?container=istio-proxy&limitBytes=16777216": "a log line\n",
+  },
+  pods: { "GET web-1.shop:15000/config_dump": "a dump" },
+};
+
+async function report(directory: string, ...flags: string[]): Promise<FakeContext> {
+  const context = new FakeContext(cluster);
+  await createProgram(context).parseAsync(["bug-report", "--output-dir", directory, ...flags]);
+  return context;
+}
+
+test("a report holds objects, logs and states; what could not be had is noted; Secrets are not asked for", async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), "serin-report-"));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const { output } = await report(directory);
+  assert.match(output, /^✔ \d+ files \(0\.0 MiB\) are in .*bug-report\.tar\.gz; /);
+  const read = (...args: string[]): string => execFileSync("tar", [...args], { cwd: directory, encoding: "utf8" });
+  const files = read("tzf", "bug-report.tar.gz").trim().split("\n");
+  for (const file of ["cluster/version.json", "mesh/gateways.networking.istio.io.json", "proxies/shop/web-1/istio-proxy.log", "proxies/shop/web-1/config_dump.json", "notes.txt"]) assert.ok(files.includes(`bug-report/${file}`), file);
+  assert.ok(files.every((file) => !/secret|widgets/i.test(file)));
+  assert.equal(read("xzOf", "bug-report.tar.gz", "bug-report/proxies/shop/web-1/istio-proxy.log"), "a log line\n");
+  assert.match(read("xzOf", "bug-report.tar.gz", "bug-report/notes.txt"), /^cluster\/nodes\.json: the API server answered 404 for \/api\/v1\/nodes/);
+});
+
+test("a dry run tells what would be collected, narrowed by namespaces", async () => {
+  assert.match((await report("/nowhere", "--dry-run")).output, /^proxies\/shop\/web-1\/config_dump\.json$/m);
+  assert.doesNotMatch((await report("/nowhere", "--dry-run", "--exclude", "shop")).output, /proxies/);
+});
+
+test("long paths keep their names in an archive", async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), "serin-archive-"));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const path = `${"folder-of-some-length/".repeat(6)}file.txt`;
+  {
+    await using archive = new ArchiveWriter(join(directory, "a.tar.gz"), 0);
+    await archive.add(path, "content");
+  }
+  assert.equal(execFileSync("tar", ["tzf", "a.tar.gz"], { cwd: directory, encoding: "utf8" }), `${path}\n`);
+});
