@@ -1,0 +1,260 @@
+// The walkthrough "Canary Deployment with Istio on EKS" (seed 002), every command in its order. Lines that download something or
+// create the cluster are replaced, and say so.
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe } from "node:test";
+import { eventually } from "../support/eventually.ts";
+import { GatewayLoad } from "../support/gateway-load.ts";
+import { kubectls, kubectlVersion, type Kubectl } from "../support/kubectls.ts";
+import { Walkthrough } from "../support/walkthrough.ts";
+
+const deployment = (version: string): string => `apiVersion: apps/v1
+kind: Deployment
+metadata:
+  labels:
+    app: nginx
+  name: nginx-${version}
+spec:
+  replicas: 1
+  selector:
+    matchLabels:
+      app: nginx
+      version: ${version}
+  template:
+    metadata:
+      labels:
+        app: nginx
+        version: ${version}
+    spec:
+      containers:
+      - image: quay.io/shardul/nginx:${version}
+        name: nginx-${version}
+        imagePullPolicy: Always
+        ports:
+        - name: http
+          containerPort: 80
+        livenessProbe:
+          httpGet:
+            path: /health
+            port: 80
+        readinessProbe:
+          httpGet:
+            path: /health
+            port: 80
+`;
+
+const service = `apiVersion: v1
+kind: Service
+metadata:
+  labels:
+    app: nginx
+  name: nginx
+spec:
+  ports:
+  - name: http
+    port: 80
+  selector:
+    app: nginx
+`;
+
+const gateway = `apiVersion: networking.istio.io/v1alpha3
+kind: Gateway
+metadata:
+  name: default-gateway
+  namespace: istio-system
+spec:
+  selector:
+    istio: ingressgateway
+  servers:
+  - hosts:
+    - '*'
+    port:
+      name: http
+      number: 80
+      protocol: HTTP
+`;
+
+const destinationRule = `apiVersion: networking.istio.io/v1alpha3
+kind: DestinationRule
+metadata:
+  name: nginx-dest-rule
+spec:
+  host: nginx
+  subsets:
+  - name: v1
+    labels:
+      version: v1
+  - name: v2
+    labels:
+      version: v2
+`;
+
+const virtualService = (stable: number, canary: number): string => `apiVersion: networking.istio.io/v1alpha3
+kind: VirtualService
+metadata:
+  name: nginx-virtual-svc
+spec:
+  hosts:
+  - nginx
+  gateways:
+  - istio-system/default-gateway
+  http:
+  - route:
+    - destination:
+        host: nginx
+        subset: v1
+      weight: ${stable}
+    - destination:
+        host: nginx
+        subset: v2
+      weight: ${canary}
+`;
+
+/** Of 1,000 answers at 10 %: outside of 69 to 133 chance comes once in a thousand runs. */
+const counted = 1000;
+const canaryBounds = { least: 69, most: 133 };
+
+const wholeName = "nginx.default.svc.cluster.local";
+
+function walkthrough(kubectl: Kubectl): void {
+  const guide = new Walkthrough("dev-cluster", kubectl);
+  const ok = async (line: string, input?: string): Promise<string> => await guide.ok(line, input);
+  const step = (title: string, body: () => Promise<void>): void => guide.step(title, body);
+  const apply = async (name: string, manifest: string): Promise<void> => {
+    writeFileSync(join(guide.lab.directory, name), manifest);
+    await ok(`kubectl apply -f ${name}`);
+  };
+  const inTestPod = "kubectl exec test-connection -c test-connection -- ";
+  /** Both lines of nginx as a client sees them, one a request; the client is in the test pod, or outside of the cluster. */
+  const asks = async (count: number, curl: string, where = inTestPod): Promise<{ v1: number; v2: number }> => {
+    const answers = await ok(`${where}sh -c 'for i in $(seq ${count}); do ${curl} && echo ; done'`);
+    const lines = answers.trim().split("\n");
+    assert.equal(lines.length, count, answers.slice(0, 300));
+    for (const line of lines) assert.match(line, /^You're at the root of nginx server v[12]$/);
+    const v1 = lines.filter((line) => line.endsWith("v1")).length;
+    return { v1, v2: count - v1 };
+  };
+  const addressOf = async (): Promise<string> => (await ok("kubectl -n istio-system get svc istio-ingressgateway -o jsonpath='{.status.loadBalancer.ingress[0].ip}'")).trim();
+  const underLoad = async (change: () => Promise<void>): Promise<void> => {
+    const address = await addressOf();
+    const load = new GatewayLoad(guide.lab, `http://${address}/`, { header: `host: ${wholeName}`, expected: "You're at the root of nginx server v" });
+    await load.more(40);
+    await change();
+    await load.more(40);
+    await load.stop();
+    assert.deepEqual(load.failures, [], `${load.failures.length} of ${load.requests} requests failed`);
+  };
+
+  before(async () => {
+    // Replaces `eksctl create cluster --name dev-cluster --version 1.21 … --nodes 3 --managed`.
+    await guide.run("cluster", "create", "--name", "dev-cluster", "--workers", "3");
+    await guide.run("release", "export", guide.lab.directory);
+  });
+  after(async () => await guide.lab.delete());
+
+  step("the cluster has only its own pods", async () => {
+    const pods = await ok("kubectl get pods -A");
+    assert.match(pods, /kube-system\s+coredns-\S+\s+1\/1\s+Running/);
+    assert.match(pods, /kube-system\s+kube-proxy-\S+\s+1\/1\s+Running/);
+    for (const line of pods.trim().split("\n").slice(1)) assert.match(line, /^kube-system\s|^metallb-system\s/);
+  });
+
+  step("the default profile is installed, and the same again by kubectl", async () => {
+    const output = await ok("istioctl install --set profile=default -y");
+    assert.match(output, /✔ Istio core installed\n✔ Istiod installed\n✔ Ingress gateways installed\n✔ Installation complete/);
+    await ok("istioctl manifest generate --set profile=default > generated-manifest.yaml");
+    const applied = await ok("kubectl apply -f generated-manifest.yaml");
+    assert.match(applied, /deployment.apps\/istiod (configured|unchanged)/);
+    await ok("kubectl -n istio-system rollout status deployment/istiod --timeout=60s && kubectl -n istio-system rollout status deployment/istio-ingressgateway --timeout=60s");
+    assert.match(await ok("kubectl -n istio-system get svc istio-ingressgateway"), /LoadBalancer\s+\S+\s+\d+\.\d+\.\d+\.\d+\s+15021:\d+\/TCP,80:\d+\/TCP,443:\d+\/TCP/);
+  });
+
+  step("the namespace is labelled for injection", async () => {
+    await ok("kubectl label namespace default istio-injection=enabled");
+  });
+
+  step("the addons come up", async () => {
+    // Replaces https://raw.githubusercontent.com/istio/istio/1.10.3/samples/addons/….
+    for (const addon of ["prometheus", "grafana", "kiali"]) await ok(`kubectl apply -f samples/addons/${addon}.yaml`);
+    for (const addon of ["prometheus", "grafana", "kiali"]) await ok(`kubectl -n istio-system rollout status deployment/${addon} --timeout=60s`);
+  });
+
+  step("v1 answers a client in the mesh", async () => {
+    await apply("nginx-v1.yaml", deployment("v1"));
+    await apply("service.yaml", service);
+    await ok("kubectl rollout status deployment/nginx-v1 --timeout=60s");
+    assert.match(await ok("kubectl get pods -l app=nginx --no-headers"), /\s2\/2\s+Running/);
+    // `kubectl run -it` wants a terminal: script(1) is one.
+    const session = await ok(`script -qec "kubectl run -it test-connection --image=radial/busyboxplus:curl -- sh" /dev/null <<'EOF'
+curl nginx && echo
+exit
+EOF`);
+    assert.match(session, /You're at the root of nginx server v1/);
+    assert.match(session, /\[ root@test-connection:\/ \]\$/);
+    await ok("kubectl wait --for=condition=Ready pod/test-connection --timeout=60s");
+    assert.deepEqual(await asks(20, "curl -s nginx"), { v1: 20, v2: 0 });
+  });
+
+  step("v2 shares the requests in round robin once it is there", async () => {
+    await apply("nginx-v2.yaml", deployment("v2"));
+    await ok("kubectl rollout status deployment/nginx-v2 --timeout=60s");
+    await eventually("the client sees both", async () => (await asks(10, "curl -s nginx")).v2 > 0);
+    const { v1, v2 } = await asks(200, "curl -s nginx");
+    assert.ok(v1 >= 70 && v2 >= 70, `${v1} and ${v2} of 200`);
+  });
+
+  step("the gateway, the subsets and the weights are applied; the test pod's own sidecar takes its requests past the gateway", async () => {
+    await apply("gateway.yaml", gateway);
+    await apply("destination-rule.yaml", destinationRule);
+    await apply("virtual-service.yaml", virtualService(90, 10));
+    const curl = `curl -s -H "Host: nginx" istio-ingressgateway.istio-system`;
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    // The guide's slip, as on a real cluster: the pod has a sidecar, which routes port 80 by the Host header, straight to the Service
+    // nginx; the weights hold at the gateway only. So the answers stay in round robin.
+    const { v1, v2 } = await asks(200, curl);
+    assert.ok(v1 >= 70 && v2 >= 70, `${v1} and ${v2} of 200`);
+  });
+
+  step("from outside of the mesh, 10 % of 1,000 requests reach v2", async () => {
+    // And the gateway knows the host by its whole name, as Istio completes the short one; `nginx` alone is not found there.
+    const curl = `curl -s -H "Host: ${wholeName}" http://${await addressOf()}`;
+    assert.equal(await ok(`curl -s -o /dev/null -w '%{http_code}' -H "Host: nginx" http://${await addressOf()}`), "404");
+    await eventually("the gateway answers", async () => await guide.shows(curl, "nginx server"));
+    const { v2 } = await asks(counted, curl, "");
+    assert.ok(v2 >= canaryBounds.least && v2 <= canaryBounds.most, `${v2} of ${counted} reached v2`);
+    assert.equal(await ok(`curl -s -o /dev/null -w '%{http_code}' http://${await addressOf()}`), "404", "only the host nginx is routed");
+  });
+
+  step("the new version takes everything, step by step, and no request fails", async () => {
+    await underLoad(async () => {
+      for (const weight of [50, 100]) {
+        await apply("virtual-service.yaml", virtualService(100 - weight, weight));
+        await new Promise((resolve) => setTimeout(resolve, 1000));
+      }
+    });
+    assert.deepEqual(await asks(40, `curl -s -H "Host: ${wholeName}" http://${await addressOf()}`, ""), { v1: 0, v2: 40 });
+  });
+
+  step("sidecars are restarted under load, and no request fails", async () => {
+    await underLoad(async () => {
+      await ok("kubectl rollout restart deployment/nginx-v2 && kubectl rollout status deployment/nginx-v2 --timeout=60s");
+      await ok("kubectl -n istio-system rollout restart deployment/istio-ingressgateway && kubectl -n istio-system rollout status deployment/istio-ingressgateway --timeout=60s");
+    });
+  });
+
+  step("`istioctl dashboard kiali` leads to the graph, and prometheus knows the weights", async () => {
+    const output = await ok(`timeout 20 bash -c 'istioctl dashboard kiali --browser=false > dashboard.log 2>&1 & pid=$!; for i in $(seq 50); do curl -s -m 2 http://localhost:20001/kiali > page.html && grep -q nginx page.html && break; sleep 0.3; done; kill $pid; cat dashboard.log page.html'`);
+    assert.match(output, /http:\/\/localhost:20001\/kiali/);
+    assert.match(output, /istio-ingressgateway/);
+    assert.match(output, /nginx/);
+    const query = `sum by (destination_version) (istio_requests_total{destination_app="nginx",reporter="destination"})`;
+    await eventually("prometheus has counted both versions", async () => {
+      const answer = await ok(`kubectl -n istio-system exec deploy/prometheus -c prometheus-server -- curl -sG http://localhost:9090/api/v1/query --data-urlencode 'query=${query}' || true`);
+      return /"destination_version":"v1"/.test(answer) && /"destination_version":"v2"/.test(answer);
+    });
+  });
+}
+
+const [kubectl] = kubectls().slice(-1);
+if (kubectl !== undefined) describe(`seed 002, by ${kubectl.title} (${kubectlVersion(kubectl)})`, { concurrency: 1 }, () => walkthrough(kubectl));
