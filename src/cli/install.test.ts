@@ -143,7 +143,10 @@ test("the tag default switches the unnamed control plane's own webhooks off, and
 test("profiles are listed, dumped and compared", async () => {
   assert.match((await serin("profile list")).output, /^Istio configuration profiles:\n {4}ambient\n {4}default\n/);
   assert.match((await serin("profile dump ambient --config-path components.cni")).output, /^enabled: true\n$/);
-  assert.match((await serin("profile diff default minimal")).output, /-\s+- enabled: true\n\+\s+- enabled: false\n/);
+  const context = new FakeContext({});
+  await assert.rejects(createProgram(context).parseAsync(["profile", "diff", "default", "minimal"], { from: "user" }), { message: "profiles default and minimal differ" });
+  assert.match(context.output, /-\s+- enabled: true\n\+\s+- enabled: false\n[\s\S]*-\s+profile: default\n\+\s+profile: minimal\n {4}tag: 1.18.1\n$/);
+  assert.equal((await serin("profile diff demo demo")).output, "Profiles are identical\n");
 });
 
 test("two manifests are compared object by object", async () => {
@@ -158,5 +161,19 @@ test("an IstioOperator file becomes values of charts", async () => {
   const files = { "iop.yaml": "spec: { profile: minimal, revision: b, hub: h, values: { pilot: { env: { A: x } } }, components: { ingressGateways: [{ name: edge, enabled: true, k8s: { env: [{ name: B, value: y }] } }] } }\n" };
   const { output } = await serin("manifest translate -f iop.yaml", { files });
   assert.match(output, /# helm install istiod istio\/istiod -n istio-system -f <this document>\nprofile: minimal\nrevision: b\nglobal:\n {2}hub: h\nenv:\n {2}A: x\n/);
-  assert.match(output, /# helm install edge istio\/gateway [\s\S]*env:\n {2}B: y\n/);
+  assert.match(output, /# helm install edge istio\/gateway [\s\S]*labels:\n {2}istio: ingressgateway\n[\s\S]*env:\n {2}B: y\n/);
+});
+
+test("of an IstioOperator that a profile completes, all charts are named, and what they cannot take is said", async () => {
+  const files = {
+    "iop.yaml":
+      "spec: { profile: demo, components: { pilot: { k8s: { hpaSpec: { minReplicas: 2 } } }, ingressGateways: [{ name: istio-ingressgateway, k8s: { serviceAnnotations: { a: b }, strategy: {}, env: [{ name: N, valueFrom: { fieldRef: { fieldPath: metadata.name } } }] } }] } }\n",
+  };
+  const { output, errors } = await serin("manifest translate -f iop.yaml", { files });
+  assert.deepEqual([...output.matchAll(/# helm install (\S+)/g)].map(([, release]) => release), ["istio-base", "istiod", "istio-ingressgateway", "istio-egressgateway"]);
+  assert.match(output, /autoscaleMin: 2\n[\s\S]*annotations:\n {4}a: b\n[\s\S]*type: ClusterIP\n/);
+  assert.deepEqual(errors.split("\n").slice(0, -1), [
+    "! iop.yaml: spec.components.ingressGateways[0].k8s.strategy: the chart gateway has no value for it; patch what it renders",
+    "! iop.yaml: spec.components.ingressGateways[0].k8s.env (those with a valueFrom): the chart gateway has no value for it; patch what it renders",
+  ]);
 });

@@ -1,6 +1,6 @@
 /** The lines of two texts that differ, each before `-` or `+` and with a few lines around it, as `diff -u` shows them. */
 export function lineChanges(before: string, after: string, contextLines = 3): string {
-  const script = editScript(before.split("\n"), after.split("\n"));
+  const script = editScript(linesOf(before), linesOf(after));
   const isNear = script.map((_, index) => script.slice(Math.max(0, index - contextLines), index + contextLines + 1).some(({ sign }) => sign !== " "));
   const lines: string[] = [];
   for (const [index, { sign, line }] of script.entries()) {
@@ -8,6 +8,11 @@ export function lineChanges(before: string, after: string, contextLines = 3): st
     else if (isNear[index - 1] === true) lines.push("  …");
   }
   return lines.join("\n");
+}
+
+/** The newline at the end of a text ends its last line, and begins none. */
+function linesOf(text: string): string[] {
+  return text.replace(/\n$/, "").split("\n");
 }
 
 interface Edit {

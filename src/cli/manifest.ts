@@ -21,7 +21,11 @@ export function manifestCommands(program: Command, context: CliContext): void {
     .command("translate")
     .description("print the Helm values that an IstioOperator file amounts to, one file a chart")
     .requiredOption("-f, --filename <file>", "the IstioOperator file")
-    .action(async (flags: { readonly filename: string }) => context.out(translateOperator(await readYaml(flags.filename, context), flags.filename)));
+    .action(async (flags: { readonly filename: string }) => {
+      const { text, warnings } = translateOperator(await readYaml(flags.filename, context), flags.filename);
+      for (const warning of warnings) context.err(`! ${warning}\n`);
+      context.out(text);
+    });
 }
 
 async function generate(flags: InstallFlags & { readonly component?: string }, context: CliContext): Promise<void> {

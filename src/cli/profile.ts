@@ -34,8 +34,9 @@ export function profileCommands(program: Command, context: CliContext): void {
     .description("how two profiles, or files, differ")
     .action(async (from: string, to: string) => {
       const changes = await Promise.all([from, to].map(async (name) => textOf(await specOf(name, context))));
-      if (changes[0] === changes[1]) context.out("Profiles are identical\n");
-      else context.out(`The difference between profiles:\n${lineChanges(changes[0] ?? "", changes[1] ?? "")}\n`);
+      if (changes[0] === changes[1]) return context.out("Profiles are identical\n");
+      context.out(`The difference between profiles:\n${lineChanges(changes[0] ?? "", changes[1] ?? "")}\n`);
+      throw userError("profiles-differ", `profiles ${from} and ${to} differ`);
     });
 }
 

@@ -1,45 +1,52 @@
 import { stringify } from "yaml";
 import { userError } from "../base/index.ts";
 import { formatIssues, type UntypedObject } from "../api/index.ts";
-import { parseIstioOperator, type ComponentSpec, type IstioOperatorSpec } from "../api/istio/index.ts";
-import { chartValuesOf } from "../install/index.ts";
+import { parseIstioOperator, type ComponentSpec, type GatewaySpec, type IstioOperatorSpec } from "../api/istio/index.ts";
+import { chartValuesOf, resolveSpec, type ChartName } from "../install/index.ts";
 
-/** An IstioOperator file as values of the charts: a YAML document a chart, and the helm line that takes it. */
-export function translateOperator(objects: readonly UntypedObject[], file: string): string {
-  const [raw] = objects;
+export interface Translation {
+  /** A YAML document a chart, and the helm line that takes it. */
+  readonly text: string;
+  /** What the charts have no value for. */
+  readonly warnings: readonly string[];
+}
+
+/** An IstioOperator file as values of the charts. Which of them there are, the file's profile says as well. */
+export function translateOperator(objects: readonly UntypedObject[], file: string): Translation {
+  const [raw, second] = objects;
   if (raw === undefined) throw userError("file-empty", `${file} holds no IstioOperator`);
+  if (second !== undefined) throw userError("file-several", `${file} holds ${objects.length} documents, and one is translated at a time`);
   const parsed = parseIstioOperator(raw);
   if (parsed.value === undefined) throw userError("install-invalid", `${file}: ${formatIssues(parsed.errors)}`);
   const { spec } = parsed.value;
+  const resolved = resolveSpec({ specs: [spec] });
+  if (resolved.value === undefined) throw userError("install-invalid", `${file}: ${formatIssues(resolved.errors)}`);
   const namespace = spec.namespace ?? "istio-system";
-  return chartsOf(spec)
-    .map(({ chart, release, component, values }) => {
-      const line = `# helm install ${release} istio/${chart} -n ${component?.namespace ?? namespace} -f <this document>`;
-      return `---\n${line}\n${stringify(values, { aliasDuplicateObjects: false })}`;
-    })
-    .join("");
+  const uses = chartsOf(spec, resolved.value);
+  return {
+    text: uses.map(({ chart, release, component, values }) => `---\n# helm install ${release} istio/${chart} -n ${component?.namespace ?? namespace} -f <this document>\n${stringify(values, { aliasDuplicateObjects: false })}`).join(""),
+    warnings: uses.flatMap(({ chart, path, left }) => left.map((field) => `${file}: spec.components.${path}.k8s.${field}: the chart ${chart} has no value for it; patch what it renders`)),
+  };
 }
 
 interface ChartUse {
-  readonly chart: string;
+  readonly chart: ChartName;
   readonly release: string;
+  /** Of the component, below `spec.components`. */
+  readonly path: string;
   readonly component: ComponentSpec | undefined;
   readonly values: Readonly<Record<string, unknown>>;
+  readonly left: readonly string[];
 }
 
-function chartsOf(spec: IstioOperatorSpec): ChartUse[] {
-  const { components = {} } = spec;
-  const one = (chart: "base" | "istiod" | "cni" | "ztunnel", release: string, component: ComponentSpec | undefined, enabledByDefault: boolean): ChartUse[] =>
-    (component?.enabled ?? enabledByDefault) ? [{ chart, release, component, values: chartValuesOf(spec, chart) }] : [];
-  const isAmbient = spec.profile === "ambient";
-  const byDefault = spec.profile !== "empty";
-  return [
-    ...one("base", "istio-base", components.base, byDefault),
-    ...one("istiod", "istiod", components.pilot, byDefault),
-    ...one("cni", "istio-cni", components.cni, isAmbient),
-    ...one("ztunnel", "ztunnel", components.ztunnel, isAmbient),
-    ...[...(components.ingressGateways ?? []), ...(components.egressGateways ?? [])]
-      .filter(({ enabled }) => enabled !== false)
-      .map((gateway) => ({ chart: "gateway", release: gateway.name, component: gateway, values: chartValuesOf(spec, "gateway", gateway) })),
-  ];
+/** The charts take the profile's values by its name; only a gateway's chart knows no profiles. */
+function chartsOf(spec: IstioOperatorSpec, resolved: IstioOperatorSpec): ChartUse[] {
+  const { components = {} } = resolved;
+  const one = (chart: "base" | "istiod" | "cni" | "ztunnel", release: string, path: "base" | "pilot" | "cni" | "ztunnel"): ChartUse[] =>
+    components[path]?.enabled === true ? [{ chart, release, path, component: components[path], ...chartValuesOf(spec, chart) }] : [];
+  const gateways = (path: "ingressGateways" | "egressGateways"): ChartUse[] =>
+    (components[path] ?? [])
+      .map((gateway: GatewaySpec, index) => ({ chart: "gateway" as const, release: gateway.name, path: `${path}[${index}]`, component: gateway, ...chartValuesOf(resolved, "gateway", gateway) }))
+      .filter(({ component }) => component.enabled === true);
+  return [...one("base", "istio-base", "base"), ...one("istiod", "istiod", "pilot"), ...one("cni", "istio-cni", "cni"), ...one("ztunnel", "ztunnel", "ztunnel"), ...gateways("ingressGateways"), ...gateways("egressGateways")];
 }
