@@ -37,8 +37,11 @@ const firstWords: Readonly<Record<string, RegExp>> = {
   "install-cni": /NODE_NAME is not set/,
   ztunnel: /running with config/,
   proxyv2: new RegExp(`version: ${version}`),
+  operator: /cannot read the kubeconfig/,
   serin: new RegExp(version),
 };
+/** What its manifest, or a person, adds to the entry. */
+const extraArguments: Readonly<Record<string, readonly string[]>> = { operator: ["--kind=istio"], serin: ["version"] };
 
 describe("the image", () => {
   const scratch = mkdtempSync(join(tmpdir(), "serin-image-test-"));
@@ -93,7 +96,7 @@ describe("the image", () => {
       for (const [name, expected] of Object.entries(firstWords)) {
         const entry = images.get(name)?.get(architecture)?.configuration.config;
         assert.ok(entry !== undefined);
-        const command = [...entry.Entrypoint, ...(name === "serin" ? ["version"] : [])];
+        const command = [...entry.Entrypoint, ...(extraArguments[name] ?? [])];
         // In namespaces of its own, with nothing of this machine's environment.
         const ran = spawnSync("unshare", ["-Urmpf", "--kill-child=KILL", "--net", `--root=${directory}`, "--mount-proc", "/bin/sh", "-c", `timeout 3 ${command.join(" ")} 2>&1`], {
           encoding: "utf8",
