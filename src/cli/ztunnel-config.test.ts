@@ -92,12 +92,27 @@ bookinfo    only-productpage   Allow    WorkloadSelector
 test("a certificate is valid while its time is, and one that is not there yet says so", async () => {
   assert.equal(
     await run("certificate"),
-    `CERTIFICATE NAME                                         TYPE          STATUS         VALID CERT   SERIAL NUMBER   NOT AFTER                  NOT BEFORE
-spiffe://cluster.local/ns/bookinfo/sa/bookinfo-reviews   Leaf          Available      true         17              2026-06-01T23:00:00.000Z   2026-05-31T23:00:00.000Z
-spiffe://cluster.local/ns/bookinfo/sa/bookinfo-reviews   Root          Available      false        1               2026-05-30T00:00:00.000Z   2016-05-31T23:00:00.000Z
-spiffe://cluster.local/ns/default/sa/sleep               Unavailable   Initializing   false
+    `CERTIFICATE NAME                                         TYPE   STATUS         VALID CERT   SERIAL NUMBER   NOT AFTER                  NOT BEFORE
+spiffe://cluster.local/ns/bookinfo/sa/bookinfo-reviews   Leaf   Available      true         11              2026-06-01T23:00:00.000Z   2026-05-31T23:00:00.000Z
+spiffe://cluster.local/ns/bookinfo/sa/bookinfo-reviews   Root   Available      false        1               2026-05-30T00:00:00.000Z   2016-05-31T23:00:00.000Z
+spiffe://cluster.local/ns/default/sa/sleep               NA     Initializing   false        NA              NA                         NA
 `,
   );
+});
+
+test("a dump of an older ztunnel, which keys what it knows, is read as well", async () => {
+  const older = {
+    workloads: { a: { uid: "uid-a", name: "web-1", namespace: "shop", workloadIps: ["10.0.0.1"], node: "n1", protocol: "HBONE", waypoint: { destination: "/10.96.0.9" }, status: "Unhealthy" } },
+    services: {
+      a: { name: "waypoint", namespace: "shop", hostname: "waypoint.shop.svc.cluster.local", vips: ["/10.96.0.9"] },
+      b: { name: "web", namespace: "shop", hostname: "web.shop.svc.cluster.local", vips: ["/10.96.0.7"], endpoints: { "uid-a:/10.0.0.1": { workloadUid: "uid-a" } } },
+    },
+    certificates: [{ identity: "spiffe://cluster.local/ns/shop/sa/web", state: "Unavailable: no answer" }],
+  };
+  const files = { "older.json": JSON.stringify(older) };
+  assert.match(await run("workload -f older.json", { files }), /\nshop +web-1 +10\.0\.0\.1 +n1 +waypoint +HBONE\n$/);
+  assert.match(await run("service -f older.json", { files }), /\nshop +waypoint +10\.96\.0\.9 +None +0\/0\nshop +web +10\.96\.0\.7 +None +0\/1\n$/);
+  assert.match(await run("certificate -f older.json", { files }), / NA +Unavailable +false +NA +NA +NA\n$/);
 });
 
 test("connections are told from the pod's side", async () => {

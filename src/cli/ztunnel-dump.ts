@@ -1,11 +1,14 @@
 /** What the command line reads of a ztunnel's `/config_dump`; a field may be absent in another release's answer. */
 export interface ZtunnelDump {
-  readonly workloads?: readonly DumpedWorkload[];
-  readonly services?: readonly DumpedService[];
+  readonly workloads?: Dumped<DumpedWorkload>;
+  readonly services?: Dumped<DumpedService>;
   readonly policies?: readonly DumpedPolicy[];
   readonly certificates?: readonly DumpedIdentity[];
   readonly workloadState?: Readonly<Record<string, DumpedPod>>;
 }
+
+/** Older releases key them. */
+type Dumped<Value> = readonly Value[] | Readonly<Record<string, Value>>;
 
 export interface DumpedGateway {
   /** `network/address`, or a service. */
@@ -20,6 +23,8 @@ export interface DumpedWorkload {
   readonly node?: string;
   readonly protocol: string;
   readonly waypoint?: DumpedGateway;
+  readonly uid?: string;
+  readonly status?: string;
 }
 
 export interface DumpedService {
@@ -29,7 +34,7 @@ export interface DumpedService {
   /** `network/address` */
   readonly vips: readonly string[];
   readonly waypoint?: DumpedGateway;
-  readonly endpoints?: Readonly<Record<string, { readonly status?: string }>>;
+  readonly endpoints?: Readonly<Record<string, { readonly status?: string; readonly workloadUid?: string }>>;
 }
 
 export interface DumpedPolicy {
@@ -85,23 +90,30 @@ export interface DumpFilter {
 }
 
 const none = "None";
+const notAvailable = "NA";
 
-export function workloadSection({ workloads = [] }: ZtunnelDump, { namespace, address, node }: DumpFilter): DumpSection {
-  const raw = inNamespace(workloads, namespace).filter((workload) => (address === undefined || workload.workloadIps?.includes(address) === true) && (node === undefined || workload.node === node));
+function listOf<Value>(values: Dumped<Value> | undefined): readonly Value[] {
+  return Array.isArray(values) ? (values as readonly Value[]) : Object.values(values ?? {});
+}
+
+export function workloadSection({ workloads, services }: ZtunnelDump, { namespace, address, node }: DumpFilter): DumpSection {
+  const raw = inNamespace(listOf(workloads), namespace).filter((workload) => (address === undefined || workload.workloadIps?.includes(address) === true) && (node === undefined || workload.node === node));
   const rows = raw.map((workload) => [
     workload.namespace,
     workload.name,
-    workload.workloadIps?.[0] ?? orNone(workload.hostname),
+    workload.workloadIps === undefined || workload.workloadIps.length === 0 ? orNone(workload.hostname) : workload.workloadIps.join(","),
     orNone(workload.node),
-    gatewayName(workload.waypoint),
+    gatewayName(workload.waypoint, listOf(services)),
     workload.protocol,
   ]);
   return { header: ["NAMESPACE", "POD NAME", "ADDRESS", "NODE", "WAYPOINT", "PROTOCOL"], rows: sorted(rows), raw };
 }
 
-export function serviceSection({ services = [] }: ZtunnelDump, { namespace }: DumpFilter): DumpSection {
-  const raw = inNamespace(services, namespace);
-  const rows = raw.map((service) => [service.namespace, service.name, service.vips.map(addressOf).join(","), gatewayName(service.waypoint), endpointCount(service)]);
+export function serviceSection({ services, workloads }: ZtunnelDump, { namespace }: DumpFilter): DumpSection {
+  const all = listOf(services);
+  const raw = inNamespace(all, namespace);
+  const states = new Map(listOf(workloads).map(({ uid = "", status }) => [uid, status]));
+  const rows = raw.map((service) => [service.namespace, service.name, service.vips.map(addressOf).join(","), gatewayName(service.waypoint, all), endpointCount(service, states)]);
   return { header: ["NAMESPACE", "SERVICE NAME", "SERVICE VIP", "WAYPOINT", "ENDPOINTS"], rows: sorted(rows), raw };
 }
 
@@ -114,10 +126,21 @@ export function policySection({ policies = [] }: ZtunnelDump, { namespace }: Dum
 export function certificateSection({ certificates = [] }: ZtunnelDump, { namespace, nowMs }: DumpFilter): DumpSection {
   const raw = certificates.filter(({ identity }) => namespace === undefined || identity.includes(`/ns/${namespace}/`));
   const rows = raw.flatMap(({ identity, state, certChain = [], rootCerts = [] }) => {
-    if (certChain.length === 0) return [[identity, "Unavailable", state, "false", "", "", ""]];
-    return [...certChain.map((certificate, index) => ({ certificate, type: index === 0 ? "Leaf" : "Intermediate" })), ...rootCerts.map((certificate) => ({ certificate, type: "Root" }))].map(
-      ({ certificate, type }) => [identity, type, state, String(isValid(certificate, nowMs)), certificate.serialNumber, certificate.expirationTime, certificate.validFrom],
-    );
+    // The reason, which may be long, is in the ztunnel's log.
+    const shown = state.startsWith("Unavailable") ? "Unavailable" : state;
+    if (certChain.length === 0) return [[identity, notAvailable, shown, "false", notAvailable, notAvailable, notAvailable]];
+    // Older releases have the root at the end of the chain.
+    const isRoot = (index: number): boolean => rootCerts.length === 0 && index > 0 && index === certChain.length - 1;
+    const chain = certChain.map((certificate, index) => ({ certificate, type: index === 0 ? "Leaf" : isRoot(index) ? "Root" : "Intermediate" }));
+    return [...chain, ...rootCerts.map((certificate) => ({ certificate, type: "Root" }))].map(({ certificate, type }) => [
+      identity,
+      type,
+      shown,
+      String(isValid(certificate, nowMs)),
+      serialOf(certificate),
+      certificate.expirationTime,
+      certificate.validFrom,
+    ]);
   });
   return { header: ["CERTIFICATE NAME", "TYPE", "STATUS", "VALID CERT", "SERIAL NUMBER", "NOT AFTER", "NOT BEFORE"], rows, raw };
 }
@@ -137,10 +160,10 @@ export function connectionSection(dump: ZtunnelDump, { namespace, direction, raw
 }
 
 /** By address; a service's before a workload's. */
-function namesOf({ services = [], workloads = [] }: ZtunnelDump): ReadonlyMap<string, string> {
+function namesOf({ services, workloads }: ZtunnelDump): ReadonlyMap<string, string> {
   return new Map([
-    ...workloads.flatMap(({ workloadIps = [], name, namespace }) => workloadIps.map((address) => [address, `${name}.${namespace}`] as const)),
-    ...services.flatMap(({ vips, hostname }) => vips.map((vip) => [addressOf(vip), hostname] as const)),
+    ...listOf(workloads).flatMap(({ workloadIps = [], name, namespace }) => workloadIps.map((address) => [address, `${name}.${namespace}`] as const)),
+    ...listOf(services).flatMap(({ vips, hostname }) => vips.map((vip) => [addressOf(vip), hostname] as const)),
   ]);
 }
 
@@ -159,16 +182,26 @@ function sorted(rows: readonly string[][]): string[][] {
   return rows.toSorted((a, b) => (a.join("\0") < b.join("\0") ? -1 : 1));
 }
 
-function endpointCount({ endpoints = {} }: DumpedService): string {
-  const all = Object.values(endpoints);
-  return `${all.filter(({ status }) => status !== "Unhealthy").length}/${all.length}`;
+/** An endpoint says itself how it is, or its workload does. */
+function endpointCount({ endpoints = {} }: DumpedService, states: ReadonlyMap<string, string | undefined>): string {
+  const all = Object.entries(endpoints);
+  const healthy = all.filter(([uid, { status, workloadUid = uid }]) => (status ?? states.get(workloadUid)) !== "Unhealthy");
+  return `${healthy.length}/${all.length}`;
 }
 
-/** A service's first label; an address as it is. */
-function gatewayName(gateway: DumpedGateway | undefined): string {
+/** The service that stands for it; of one that is not known here, the first label or the address. */
+function gatewayName(gateway: DumpedGateway | undefined, services: readonly DumpedService[]): string {
   if (gateway === undefined) return none;
   const { destination } = gateway;
+  const key = typeof destination === "string" ? destination : `${destination.namespace}/${destination.hostname}`;
+  const service = services.find(({ namespace, hostname, vips }) => key === `${namespace}/${hostname}` || vips.includes(key));
+  if (service !== undefined) return service.name;
   return typeof destination === "string" ? addressOf(destination) : (destination.hostname.split(".")[0] ?? none);
+}
+
+/** Hexadecimal, as tools show it; ztunnels write it in decimal. */
+function serialOf({ serialNumber }: DumpedCertificate): string {
+  return /^\d+$/.test(serialNumber) ? BigInt(serialNumber).toString(16) : serialNumber;
 }
 
 /** Of `network/address`, the address. */

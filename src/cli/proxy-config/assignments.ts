@@ -43,6 +43,7 @@ function addressesOf({ endpoint = {} }: LbEndpoint): readonly string[] {
 }
 
 function withPort(address: Address = {}): string {
-  const { socketAddress } = address;
+  const { socketAddress, pipe } = address;
+  if (pipe !== undefined) return pipe.path ?? "";
   return socketAddress === undefined ? addressText(address) : `${socketAddress.address ?? ""}:${socketAddress.portValue ?? 0}`;
 }

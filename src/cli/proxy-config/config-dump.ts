@@ -113,7 +113,12 @@ export class ConfigDump {
   constructor(raw: unknown, where: string) {
     const configs = isRecord(raw) ? raw["configs"] : undefined;
     if (!Array.isArray(configs)) throw userError("dump-invalid", `${where} is no dump of a proxy's configuration: it has no list "configs"`, { hint: "curl localhost:15000/config_dump" });
-    this.#parts = new Map(configs.filter(isRecord).map((part) => [String(part["@type"]).split(".").at(-1) ?? "", part]));
+    const parts = new Map<string, Json>();
+    for (const part of configs.filter(isRecord)) {
+      const type = String(part["@type"]).split(".").at(-1) ?? "";
+      parts.set(type, joined(parts.get(type), part));
+    }
+    this.#parts = parts;
   }
 
   /** Without the name of its type; undefined when the proxy has no such part. */
@@ -155,6 +160,13 @@ export class ConfigDump {
   #resources(part: string, list: string, field: string): readonly Json[] {
     return this.#entries(part, list).map((entry) => entry[field]).filter(isRecord).map(withoutType);
   }
+}
+
+/** Envoy may tell a part in pieces, each with some of its entries. */
+function joined(before: Json | undefined, piece: Json): Json {
+  if (before === undefined) return piece;
+  const lists = Object.entries(piece).map(([name, value]) => [name, Array.isArray(value) && Array.isArray(before[name]) ? [...(before[name] as readonly unknown[]), ...(value as readonly unknown[])] : value] as const);
+  return { ...before, ...Object.fromEntries(lists) };
 }
 
 function withoutType(resource: Json): Json {

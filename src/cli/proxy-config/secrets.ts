@@ -30,7 +30,7 @@ export function certificatesIn(pem: string): readonly X509Certificate[] {
 }
 
 function rowsOf({ name = "", versionInfo, secret = {} }: DynamicSecret, listed: "ACTIVE" | "WARMING"): readonly SecretRow[] {
-  const state = versionInfo === "uninitialized" ? "UNINITIALIZED" : listed;
+  const state = listed === "ACTIVE" && versionInfo === "uninitialized" ? "UNINITIALIZED" : listed;
   const row = (pem: string | undefined, trustDomain = ""): SecretRow => {
     const certificate = firstCertificate(pem);
     return { name, state, certificate, trustDomain: trustDomain === "" ? trustDomainOf(certificate) : trustDomain };

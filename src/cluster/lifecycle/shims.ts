@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { labNetwork } from "../record/index.ts";
 
@@ -12,12 +12,15 @@ export function writeShims(stateDirectory: string, clusterName: string, releaseR
   const serin = `"${releaseRoot}/bin/serin"`;
   const shims: Record<string, string> = {
     serin: `exec ${serin} "$@"`,
-    istioctl: `SERIN_PROGRAM=istioctl exec ${serin} "$@"`,
     kind: kindShim(serin, clusterName),
     docker: dockerShim(),
     sudo: sudoShim,
   };
   for (const [name, script] of Object.entries(shims)) writeFileSync(join(directory, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  // A link, as the program knows by its name what it is called.
+  const istioctl = join(directory, "istioctl");
+  rmSync(istioctl, { force: true });
+  symlinkSync(join(releaseRoot, "bin/serin"), istioctl);
 }
 
 export function shimDirectory(stateDirectory: string): string {
