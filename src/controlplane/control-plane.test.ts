@@ -48,7 +48,7 @@ kube.tokens.set("node-token", { username: "system:serviceaccount:istio-system:zt
 
 const address = "127.0.0.1";
 const settings = readControlPlaneSettings(
-  ["discovery", `--httpAddr=${address}:${ports.http}`, `--grpcAddr=${address}:${ports.grpc}`, `--secureGRPCAddr=${address}:${ports.secure}`, `--httpsAddr=${address}:${ports.webhooks}`, `--monitoringAddr=${address}:${ports.monitoring}`, "--meshConfig", "/nonexistent"],
+  ["discovery", `--httpAddr=${address}:${ports.http}`, `--grpcAddr=${address}:${ports.grpc}`, `--secureGRPCAddr=${address}:${ports.secure}`, `--httpsAddr=${address}:${ports.webhooks}`, `--monitoringAddr=${address}:${ports.monitoring}`, "--meshConfig", "/nonexistent/mesh"],
   { HUB: "lab", TAG: "1.2.3", POD_NAME: "istiod-1" },
   "0.0.0",
 );

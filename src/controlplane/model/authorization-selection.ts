@@ -1,7 +1,7 @@
 import type { PolicyTargetReference } from "../../api/istio/index.ts";
 import type { Collection, CollectionIndex, CollectionReader } from "../../kube/index.ts";
-import { byAge, type ConfigFacts, type Labels } from "./facts.ts";
-import { selecting, selectorKeys } from "./selection.ts";
+import { byAge, type AuthorizationPolicyFacts, type ConfigFacts, type Labels } from "./facts.ts";
+import { hasSelector, selecting, selectorKeys } from "./selection.ts";
 
 /** What policies are attached to: a workload, or a proxy of a Gateway with what it serves. */
 export interface PolicySubject {
@@ -61,6 +61,7 @@ function targetKey(kind: string, namespace: string, name: string): string {
   return `${kind}/${namespace}/${name}`;
 }
 
-function hasSelector(policy: ConfigFacts<AttachedSpec>): boolean {
-  return Object.keys(policy.spec.selector?.matchLabels ?? {}).length > 0;
+/** Its effect is only told of. */
+export function isDryRun(policy: AuthorizationPolicyFacts): boolean {
+  return /^(true|1|t)$/i.test(policy.annotations["istio.io/dry-run"] ?? "");
 }

@@ -1,8 +1,9 @@
-import { gatewayGroup, type BackendObjectReference } from "../../api/gateway/index.ts";
+import type { BackendObjectReference } from "../../api/gateway/index.ts";
 import type { CollectionReader } from "../../kube/index.ts";
 import { hostnameOf, type MeshSettings } from "./facts.ts";
 import type { Verdict } from "./listener-validation.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
+import { isGranted } from "./reference-grant.ts";
 
 /** Where a backend reference leads: a cluster, or why it leads nowhere. */
 export type ResolvedBackend = { readonly cluster: string; readonly host: string; readonly port: number } | { readonly fault: NonNullable<Verdict> };
@@ -16,7 +17,7 @@ export function resolveBackend(reference: BackendObjectReference, routeNamespace
   const namespace = reference.namespace ?? routeNamespace;
   const fault = (reason: string, message: string): ResolvedBackend => ({ fault: { reason, message } });
   if (reference.kind !== "Service" || reference.group !== "") return fault("InvalidKind", `unsupported backendRef: ${reference.group}/${reference.kind}`);
-  if (namespace !== routeNamespace && !isGranted(kind, reference.name, routeNamespace, namespace, inputs, reader)) {
+  if (!isGranted({ from: { kind, namespace: routeNamespace }, to: { kind: "Service", namespace, name: reference.name } }, inputs, reader)) {
     return fault("RefNotPermitted", `backendRef ${reference.name}/${namespace} not accessible to a route in namespace "${routeNamespace}" (missing a ReferenceGrant?)`);
   }
   const service = reader.get(inputs.services, `${namespace}/${reference.name}`);
@@ -25,15 +26,4 @@ export function resolveBackend(reference: BackendObjectReference, routeNamespace
   const port = reference.port ?? 0;
   if (!service.ports.some((candidate) => candidate.port === port)) return fault("BackendNotFound", `backend(${host}) has no port ${port}`);
   return { cluster: clusterName(port, host), host, port };
-}
-
-function isGranted(kind: string, service: string, from: string, namespace: string, inputs: MeshInputs, reader: CollectionReader): boolean {
-  const grants = inputs.referenceGrants.index("namespace", (grant) => [grant.namespace]);
-  return reader
-    .lookup(grants, namespace)
-    .some(
-      (grant) =>
-        grant.spec.from.some((entry) => entry.group === gatewayGroup && entry.kind === kind && entry.namespace === from) &&
-        grant.spec.to.some((entry) => entry.group === "" && entry.kind === "Service" && (entry.name === undefined || entry.name === "" || entry.name === service)),
-    );
 }

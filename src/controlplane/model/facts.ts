@@ -215,6 +215,11 @@ export function byAge(left: ConfigFacts<unknown>, right: ConfigFacts<unknown>): 
   return compareText(left.createdAt, right.createdAt) || compareText(factsKey(left), factsKey(right));
 }
 
+/** The same for what is no object, or of several kinds: of one age the names count before the namespaces. */
+export function byCreation(left: { readonly createdAt: string; readonly name: string; readonly namespace: string }, right: { readonly createdAt: string; readonly name: string; readonly namespace: string }): number {
+  return compareText(left.createdAt, right.createdAt) || compareText(left.name, right.name) || compareText(left.namespace, right.namespace);
+}
+
 export function compareText(left: string, right: string): number {
   return left < right ? -1 : Number(left > right);
 }

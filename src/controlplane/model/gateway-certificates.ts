@@ -1,8 +1,9 @@
-import { gatewayGroup, type Listener } from "../../api/gateway/index.ts";
+import type { Listener } from "../../api/gateway/index.ts";
 import type { CollectionReader } from "../../kube/index.ts";
 import type { GatewayFacts } from "./facts.ts";
 import type { Verdict } from "./listener-validation.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
+import { isGranted } from "./reference-grant.ts";
 
 /** The secret that a listener names, as its proxies ask for it. */
 export interface ListenerCertificate {
@@ -21,7 +22,7 @@ export function listenerCertificates(gateway: GatewayFacts, listener: Listener, 
   if (!endsTls(listener)) return [];
   return (listener.tls?.certificateRefs ?? []).flatMap((reference) => {
     const namespace = reference.namespace ?? gateway.namespace;
-    if (!isSecret(reference) || !isGranted(gateway, namespace, reference.name, inputs, reader)) return [];
+    if (!isSecret(reference) || !mayUse(gateway, namespace, reference.name, inputs, reader)) return [];
     return { namespace, name: reference.name, resource: `kubernetes-gateway://${namespace}/${reference.name}` };
   });
 }
@@ -35,7 +36,7 @@ export function certificateVerdict(gateway: GatewayFacts, listener: Listener, in
     const namespace = reference.namespace ?? gateway.namespace;
     const key = `${namespace}/${reference.name}`;
     if (!isSecret(reference)) return invalid(`certificateRefs must name secrets, not ${reference.group}/${reference.kind} ${key}`);
-    if (!isGranted(gateway, namespace, reference.name, inputs, reader)) {
+    if (!mayUse(gateway, namespace, reference.name, inputs, reader)) {
       return { reason: "RefNotPermitted", message: `the secret ${key} is not accessible to a Gateway in namespace "${gateway.namespace}" (missing a ReferenceGrant?)` };
     }
     const secret = reader.get(inputs.secrets, key);
@@ -60,14 +61,6 @@ function isSecret(reference: { readonly group: string; readonly kind: string }):
   return reference.kind === "Secret" && (reference.group === "" || reference.group === "core");
 }
 
-function isGranted(gateway: GatewayFacts, namespace: string, secret: string, inputs: MeshInputs, reader: CollectionReader): boolean {
-  if (namespace === gateway.namespace) return true;
-  const grants = inputs.referenceGrants.index("namespace", (grant) => [grant.namespace]);
-  return reader
-    .lookup(grants, namespace)
-    .some(
-      (grant) =>
-        grant.spec.from.some((entry) => entry.group === gatewayGroup && entry.kind === "Gateway" && entry.namespace === gateway.namespace) &&
-        grant.spec.to.some((entry) => entry.group === "" && entry.kind === "Secret" && (entry.name === undefined || entry.name === "" || entry.name === secret)),
-    );
+function mayUse(gateway: GatewayFacts, namespace: string, name: string, inputs: MeshInputs, reader: CollectionReader): boolean {
+  return isGranted({ from: { kind: "Gateway", namespace: gateway.namespace }, to: { kind: "Secret", namespace, name } }, inputs, reader);
 }

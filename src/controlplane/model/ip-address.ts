@@ -1,1 +1,8 @@
+import { addressBytes } from "../../base/index.ts";
+
 export { addressBytes, cidrOf } from "../../base/index.ts";
+
+/** Whether a text is an address, and no name. */
+export function isAddress(text: string): boolean {
+  return addressBytes(text) !== undefined;
+}

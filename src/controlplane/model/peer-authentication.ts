@@ -1,6 +1,20 @@
 import { matchesLabelSelector } from "../../api/index.ts";
 import type { MutualTlsMode } from "../../api/istio/index.ts";
+import type { CollectionReader } from "../../kube/index.ts";
 import { byAge, factsKey, type Labels, type PeerAuthenticationFacts } from "./facts.ts";
+import type { MeshInputs } from "./mesh-inputs.ts";
+import { hasSelector } from "./selection.ts";
+
+/** The policies that may concern a namespace's workloads: its own and the root's. */
+export function peerAuthenticationsFor(namespace: string, rootNamespace: string, { peerAuthentications }: MeshInputs, reader: CollectionReader): readonly PeerAuthenticationFacts[] {
+  const byNamespace = peerAuthentications.index("namespace", (policy) => [policy.namespace]);
+  return [...new Set([namespace, rootNamespace])].flatMap((scope) => reader.lookup(byNamespace, scope));
+}
+
+/** The mode that clients can tell for all of a namespace's workloads. */
+export function namespaceMutualTls(namespace: string, rootNamespace: string, policies: readonly PeerAuthenticationFacts[]): EffectiveMutualTls {
+  return effective(inheritedModes(namespace, rootNamespace, policies));
+}
 
 /** What holds for one workload. */
 export interface EffectivePeerAuthentication {
@@ -11,7 +25,7 @@ export interface EffectivePeerAuthentication {
 
 /** The strictness that a policy with a selector inherits where its own mode is unset. */
 export function inheritedStrict(namespace: string, rootNamespace: string, policies: readonly PeerAuthenticationFacts[]): boolean {
-  return effective(inheritedModes(namespace, rootNamespace, policies)) === "STRICT";
+  return namespaceMutualTls(namespace, rootNamespace, policies) === "STRICT";
 }
 
 /** Workload beats namespace beats mesh; of several of one level the oldest counts. `policies` are the namespace's and the root's. */
@@ -69,10 +83,6 @@ function selectingPolicy(workload: { readonly namespace: string; readonly labels
 
 function inheritedModes(namespace: string, rootNamespace: string, policies: readonly PeerAuthenticationFacts[]): readonly (MutualTlsMode | undefined)[] {
   return [wholeNamespace(policies, namespace), namespace === rootNamespace ? undefined : wholeNamespace(policies, rootNamespace)];
-}
-
-export function hasSelector(policy: PeerAuthenticationFacts): boolean {
-  return Object.keys(policy.spec.selector?.matchLabels ?? {}).length > 0;
 }
 
 function wholeNamespace(policies: readonly PeerAuthenticationFacts[], namespace: string): MutualTlsMode | undefined {

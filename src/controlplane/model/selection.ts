@@ -2,6 +2,11 @@ import { matchesLabels } from "../../api/index.ts";
 import type { CollectionIndex, CollectionReader } from "../../kube/index.ts";
 import type { Labels } from "./facts.ts";
 
+/** Whether a policy is for some workloads only. */
+export function hasSelector({ spec }: { readonly spec: { readonly selector?: { readonly matchLabels?: Labels | undefined } | undefined } }): boolean {
+  return Object.keys(spec.selector?.matchLabels ?? {}).length > 0;
+}
+
 /**
  * An index of things that select by labels, under the first pair of each selector, so that a pod finds its candidates by
  * its own labels and depends on those alone.

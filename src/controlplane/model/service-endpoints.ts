@@ -2,7 +2,7 @@ import { matchesLabels } from "../../api/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
 import { compareText, hostnameOf, meshKey, type Labels, type MeshSettings, type PodFacts, type ServiceFacts, type SliceFacts, type WorkloadEntryFacts } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
-import { mutualTlsModeOf, workloadMutualTls } from "./peer-authentication.ts";
+import { mutualTlsModeOf, peerAuthenticationsFor, workloadMutualTls } from "./peer-authentication.ts";
 import { identityOf, localityFromLabel, localityText, nowhere, tlsModeLabel, workloadText, type EndpointModel } from "./service-endpoint-model.ts";
 import { entryEndpoints, workloadEntryEndpoint } from "./service-entry-endpoints.ts";
 
@@ -118,8 +118,7 @@ function podEndpoint(pod: PodFacts, address: string, port: number, mesh: MeshSet
 
 /** Whether the workload's PeerAuthentications let its port take Istio's mutual TLS. */
 function takesMutualTls(pod: PodFacts, port: number, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): boolean {
-  const byNamespace = inputs.peerAuthentications.index("namespace", (policy) => [policy.namespace]);
-  const policies = [...new Set([pod.namespace, mesh.rootNamespace])].flatMap((namespace) => reader.lookup(byNamespace, namespace));
+  const policies = peerAuthenticationsFor(pod.namespace, mesh.rootNamespace, inputs, reader);
   return policies.length === 0 || mutualTlsModeOf(workloadMutualTls(pod, mesh.rootNamespace, policies), port) !== "DISABLE";
 }
 

@@ -1,3 +1,4 @@
+import { isAddress } from "./ip-address.ts";
 /** Istio's host names: a name, a wildcard `*.suffix` that stands for one or more labels, or `*` for all. */
 
 export function isWildcard(host: string): boolean {
@@ -38,10 +39,8 @@ export function intersectHosts(left: readonly string[], right: readonly string[]
   return [...found];
 }
 
-const address = /^(\d{1,3}(\.\d{1,3}){3}|[0-9a-fA-F]*:[0-9a-fA-F:.]*)$/;
-
 /** A host as a configuration of that namespace means it: a bare name is a Service beside it. Lower case, as names are compared. */
 export function qualifiedHost(host: string, namespace: string, domain: string): string {
   const name = host.toLowerCase();
-  return name === "" || name === "*" || name.includes(".") || address.test(name) ? name : `${name}.${namespace}.svc.${domain}`;
+  return name === "" || name === "*" || name.includes(".") || isAddress(name) ? name : `${name}.${namespace}.svc.${domain}`;
 }

@@ -1,5 +1,5 @@
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../kube/index.ts";
-import { compareText, hostnameOf, meshKey, type MeshSettings, type ServiceFacts } from "./facts.ts";
+import { byCreation, hostnameOf, meshKey, type MeshSettings, type ServiceFacts } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import type { ServiceModel } from "./service.ts";
 import { serviceEntryModels } from "./service-entry-model.ts";
@@ -50,7 +50,7 @@ export function getService(registry: ServiceRegistry, key: string, reader: Colle
 /** Those that a namespace sees, oldest first. */
 export function visibleServices(registry: ServiceRegistry, namespace: string, reader: CollectionReader): readonly ServiceModel[] {
   const found = registry.byVisibility.flatMap((index) => [...reader.lookup(index, namespace), ...reader.lookup(index, "*")]);
-  return found.sort(byRegistration);
+  return found.sort(byCreation);
 }
 
 /** Those of one host name, in any namespace. */
@@ -60,10 +60,6 @@ export function servicesOfHost(registry: ServiceRegistry, host: string, reader: 
 
 export function isVisible(service: ServiceModel, namespace: string): boolean {
   return service.visibleIn.includes("*") || service.visibleIn.includes(namespace);
-}
-
-function byRegistration(left: ServiceModel, right: ServiceModel): number {
-  return compareText(left.createdAt, right.createdAt) || compareText(left.name, right.name) || compareText(left.namespace, right.namespace);
 }
 
 function kubernetesService(service: ServiceFacts, mesh: MeshSettings): ServiceModel {

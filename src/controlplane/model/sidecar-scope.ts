@@ -1,8 +1,10 @@
+import { matchesLabels } from "../../api/index.ts";
 import type { CaptureMode, Destination, IstioPort, SidecarEgress, SidecarSpec } from "../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader, SourceCollection } from "../../kube/index.ts";
 import { clientLabelNames, clientLabelsKey, type DestinationRules } from "./destination-rule-model.ts";
-import { compareText, factsKey, meshKey, type Labels, type MeshSettings, type SidecarFacts } from "./facts.ts";
+import { byAge, compareText, factsKey, meshKey, type Labels, type MeshSettings, type SidecarFacts } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
+import { hasSelector } from "./selection.ts";
 import { localityText, type LocalityModel } from "./service-endpoint-model.ts";
 import { hostCovers, hostsOverlap } from "./service-hostname.ts";
 import { getService, isVisible, serviceKey, servicesOfHost, visibleServices, type ServiceModel, type ServiceRegistry } from "./service-model.ts";
@@ -102,7 +104,7 @@ export function deriveOutboundScopes(graph: CollectionGraph, sources: ScopeSourc
 const anySelector = "any";
 
 function chooseScope(group: ProxyGroup, needsPlace: boolean, mesh: MeshSettings, sources: ScopeSources, reader: CollectionReader): ScopeChoice {
-  const telemetries = sources.inputs.telemetries.index("selector", ({ spec }) => (Object.keys(spec.selector?.matchLabels ?? {}).length > 0 ? [anySelector] : []));
+  const telemetries = sources.inputs.telemetries.index("selector", (telemetry) => (hasSelector(telemetry) ? [anySelector] : []));
   const asked = new Set([
     ...reader.lookup(sources.virtualServices.withSourceLabels, sourceLabelsKey).flatMap(sourceLabelNames),
     ...reader.lookup(sources.destinationRules.withClientLabels, clientLabelsKey).flatMap(clientLabelNames),
@@ -110,23 +112,25 @@ function chooseScope(group: ProxyGroup, needsPlace: boolean, mesh: MeshSettings,
     ...mesh.localityLbSetting.failoverPriority.map((label) => label.split("=")[0] ?? ""),
   ]);
   const labels = Object.fromEntries(Object.entries(group.labels).filter(([name]) => asked.has(name)).sort(([left], [right]) => compareText(left, right)));
-  const sidecar = group.kind === "sidecar" ? sidecarOf(group, mesh, sources.inputs, reader) : undefined;
+  const found = group.kind === "sidecar" ? sidecarFor(group, mesh, sources.inputs, reader) : undefined;
+  const sidecar = found === undefined ? undefined : factsKey(found);
   const locality = needsPlace ? group.locality : undefined;
   const node = needsPlace ? group.node : "";
   const scope = [group.kind, group.namespace, sidecar ?? "", group.hbone ? "hbone" : "", group.dnsCapture ? "dns" : "", locality === undefined ? "" : `${localityText(locality)}@${node}`, JSON.stringify(labels)].join(" ");
   return { scope, kind: group.kind, namespace: group.namespace, labels, locality, node, hbone: group.hbone, dnsCapture: group.dnsCapture, sidecar };
 }
 
-/** The Sidecar for a workload: one of its namespace that selects it, then one for all of them, then that of the root namespace. */
-function sidecarOf(group: ProxyGroup, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): string | undefined {
+/** The Sidecar for a workload: one of its namespace that selects it, else one for all of them, else the root namespace's for all; the oldest of each. */
+export function sidecarFor(workload: { readonly namespace: string; readonly labels: Labels }, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): SidecarFacts | undefined {
   const byNamespace = inputs.sidecars.index("namespace", (sidecar) => [sidecar.namespace]);
-  const isForAll = ({ spec }: SidecarFacts): boolean => spec.workloadSelector === undefined;
-  const selects = ({ spec }: SidecarFacts): boolean => Object.entries(spec.workloadSelector?.labels ?? {}).every(([name, value]) => group.labels[name] === value);
-  const own = [...reader.lookup(byNamespace, group.namespace)].sort(
-    (left, right) => Number(isForAll(left)) - Number(isForAll(right)) || compareText(left.createdAt, right.createdAt) || compareText(left.name, right.name),
+  const selectorOf = ({ spec }: SidecarFacts): Labels => spec.workloadSelector?.labels ?? {};
+  const isForAll = (sidecar: SidecarFacts): boolean => Object.keys(selectorOf(sidecar)).length === 0;
+  const own = reader.lookup(byNamespace, workload.namespace).toSorted(byAge);
+  return (
+    own.find((sidecar) => !isForAll(sidecar) && matchesLabels(selectorOf(sidecar), workload.labels)) ??
+    own.find(isForAll) ??
+    reader.lookup(byNamespace, mesh.rootNamespace).toSorted(byAge).find(isForAll)
   );
-  const found = own.find(selects) ?? [...reader.lookup(byNamespace, mesh.rootNamespace)].sort((left, right) => compareText(left.createdAt, right.createdAt)).find(isForAll);
-  return found === undefined ? undefined : factsKey(found);
 }
 
 const everything: SidecarEgress = { captureMode: "DEFAULT", hosts: ["*/*"] };

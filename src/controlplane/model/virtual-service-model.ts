@@ -1,6 +1,6 @@
 import type { Destination, VirtualServiceHttpRoute, VirtualServiceSpec, VirtualServiceTcpRoute, VirtualServiceTlsRoute } from "../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../kube/index.ts";
-import { compareText, factsKey, meshKey, type MeshSettings, type VirtualServiceFacts } from "./facts.ts";
+import { byCreation, factsKey, meshKey, type MeshSettings, type VirtualServiceFacts } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { qualifiedHost } from "./service-hostname.ts";
 import { visibilityOf } from "./service-visibility.ts";
@@ -58,10 +58,6 @@ export function virtualServicesOf(gateway: string, namespace: string, virtualSer
   const isOwn = (model: VirtualServiceModel): boolean => model.namespace === namespace;
   const inOrder = (models: readonly VirtualServiceModel[]): readonly VirtualServiceModel[] => [...models].sort(byCreation);
   return [...inOrder(exported.filter(isOwn)), ...inOrder(exported.filter((model) => !isOwn(model))), ...inOrder(reader.lookup(virtualServices.byGateway, `${gateway}@*`))];
-}
-
-function byCreation(left: VirtualServiceModel, right: VirtualServiceModel): number {
-  return compareText(left.createdAt, right.createdAt) || compareText(left.name, right.name) || compareText(left.namespace, right.namespace);
 }
 
 /** Names of the labels that its matches ask for. */

@@ -2,8 +2,8 @@ import type { Collection, CollectionGraph, CollectionReader } from "../../kube/i
 import { AddressSchema, AuthorizationSchema } from "../../wire/workload/index.ts";
 import { factsKey, meshKey, type AuthorizationPolicyFacts, type MeshSettings, type PodFacts } from "../model/facts.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
-import { convertedPolicyKeys, effectivePeerAuthentication, hasSelector, inheritedStrict } from "../model/peer-authentication.ts";
-import { selecting, selectorKeys } from "../model/selection.ts";
+import { convertedPolicyKeys, effectivePeerAuthentication, inheritedStrict, peerAuthenticationsFor } from "../model/peer-authentication.ts";
+import { hasSelector, selecting, selectorKeys } from "../model/selection.ts";
 import { meshClassName } from "../model/gateway-class.ts";
 import { deriveWaypoints, WaypointBindings, waypointKeyOf, waypointPods, type Waypoint, type Waypoints } from "../model/waypoint.ts";
 import { authorizationOf, convertedPeerAuthentication, isForZtunnel, staticStrictPolicy } from "./authorization.ts";
@@ -61,12 +61,11 @@ function deriveWaypointServices(graph: CollectionGraph, inputs: MeshInputs, { al
 function derivePods(graph: CollectionGraph, inputs: MeshInputs, waypoints: Waypoints, bindings: WaypointBindings): Collection<EncodedResource> {
   const services = inputs.services.index("selector", (service) => selectorKeys(service.namespace, service.selector));
   const policies = inputs.authorizationPolicies.index("selector", (policy) => selectorKeys(policy.namespace, policy.spec.selector?.matchLabels ?? {}));
-  const peerPolicies = inputs.peerAuthentications.index("namespace", (policy) => [policy.namespace]);
 
   const policyKeys = (pod: PodFacts, mesh: MeshSettings, reader: CollectionReader): string[] => {
     const scopes = pod.namespace === mesh.rootNamespace ? [pod.namespace] : [pod.namespace, mesh.rootNamespace];
     const selected: readonly AuthorizationPolicyFacts[] = scopes.flatMap((scope) => selecting(policies, scope, pod.labels, (policy) => policy.spec.selector?.matchLabels ?? {}, reader));
-    const peers = scopes.flatMap((scope) => reader.lookup(peerPolicies, scope));
+    const peers = peerAuthenticationsFor(pod.namespace, mesh.rootNamespace, inputs, reader);
     const converted = convertedPolicyKeys(effectivePeerAuthentication(pod, mesh.rootNamespace, peers), mesh.rootNamespace);
     return [...selected.filter(isForZtunnel).map(factsKey), ...converted].sort();
   };
@@ -117,7 +116,6 @@ function deriveSlices(graph: CollectionGraph, inputs: MeshInputs): Collection<En
 }
 
 function deriveAuthorizations(graph: CollectionGraph, inputs: MeshInputs): readonly Collection<EncodedResource>[] {
-  const peerPolicies = inputs.peerAuthentications.index("namespace", (policy) => [policy.namespace]);
   const own = graph.derive(
     "wds-authorizations",
     inputs.authorizationPolicies,
@@ -135,7 +133,7 @@ function deriveAuthorizations(graph: CollectionGraph, inputs: MeshInputs): reado
     (policy, reader) => {
       const mesh = reader.get(inputs.mesh, meshKey);
       if (mesh === undefined || !hasSelector(policy) || Object.keys(policy.spec.portLevelModes).length === 0) return [];
-      const peers = [...new Set([policy.namespace, mesh.rootNamespace])].flatMap((scope) => reader.lookup(peerPolicies, scope));
+      const peers = peerAuthenticationsFor(policy.namespace, mesh.rootNamespace, inputs, reader);
       const message = convertedPeerAuthentication(policy, inheritedStrict(policy.namespace, mesh.rootNamespace, peers));
       const name = `${message.namespace}/${message.name}`;
       return [[name, encodeResource(AuthorizationSchema, name, message)]];

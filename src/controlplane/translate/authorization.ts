@@ -1,10 +1,12 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { EmptySchema } from "@bufbuild/protobuf/wkt";
 import type { AuthorizationCondition, AuthorizationOperation, AuthorizationRule, AuthorizationSource } from "../../api/istio/index.ts";
+import { isDryRun } from "../model/authorization-selection.ts";
 import { convertedPolicyName, staticStrictPolicyName } from "../model/peer-authentication.ts";
 import { cidrOf } from "../model/ip-address.ts";
 import type { AuthorizationPolicyFacts, PeerAuthenticationFacts } from "../model/facts.ts";
 import { Action, AuthorizationSchema, Scope, type Authorization, type MatchSchema } from "../../wire/workload/index.ts";
+import { hasSelector } from "../model/selection.ts";
 
 type Match = MessageInitShape<typeof MatchSchema>;
 type StringMatch = NonNullable<Match["principals"]>[number];
@@ -22,10 +24,6 @@ export function isForZtunnel(policy: AuthorizationPolicyFacts): boolean {
   return policy.spec.targetRefs.length === 0 && (policy.spec.action === "ALLOW" || policy.spec.action === "DENY");
 }
 
-function policyHasSelector(policy: AuthorizationPolicyFacts): boolean {
-  return Object.keys(policy.spec.selector?.matchLabels ?? {}).length > 0;
-}
-
 /**
  * An AuthorizationPolicy for L4. What only L7 can tell never matches in an ALLOW (so it grants nothing that it should
  * not) and is left out of a DENY (so it denies at least what it should).
@@ -41,12 +39,12 @@ export function authorizationOf(policy: AuthorizationPolicyFacts, rootNamespace:
       const rules = rulesOf(rule, allow, policy.namespace);
       return rules === undefined ? [] : { rules: rules.map(({ matches }) => ({ matches: [...matches] })) };
     }),
-    dryRun: policy.annotations["istio.io/dry-run"] === "true",
+    dryRun: isDryRun(policy),
   });
 }
 
 function scopeOf(policy: AuthorizationPolicyFacts, rootNamespace: string): Scope {
-  if (policyHasSelector(policy)) return Scope.WORKLOAD_SELECTOR;
+  if (hasSelector(policy)) return Scope.WORKLOAD_SELECTOR;
   return policy.namespace === rootNamespace ? Scope.GLOBAL : Scope.NAMESPACE;
 }
 

@@ -3,7 +3,7 @@ import { ClusterSchema, ListenerSchema, type Listener } from "../../wire/envoy/i
 import { destinationRuleFor } from "../model/destination-rule-model.ts";
 import { factsKey, meshKey, type PodFacts } from "../model/facts.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
-import { mutualTlsModeOf, workloadMutualTls, type WorkloadMutualTls } from "../model/peer-authentication.ts";
+import { mutualTlsModeOf, peerAuthenticationsFor, workloadMutualTls, type WorkloadMutualTls } from "../model/peer-authentication.ts";
 import { blackHoleChain, passthroughChains, targetChains, type FilterChainInit, type InboundContext } from "./inbound-chain.ts";
 import { inboundCluster, inboundPassthrough } from "./inbound-cluster.ts";
 import { hboneCluster, hboneListeners } from "./inbound-hbone.ts";
@@ -31,16 +31,12 @@ interface Sources {
 }
 
 export function deriveInboundResources(graph: CollectionGraph, { inputs, destinationRules }: Pick<MeshModel, "inputs" | "destinationRules">): InboundResources {
-  const peers = inputs.peerAuthentications.index("namespace", (policy) => [policy.namespace]);
   const sources: Sources = {
     inputs,
     targets: new InboundTargets(inputs),
     security: new SecurityPolicies(inputs),
     accessLogs: new AccessLogPolicies(inputs),
-    mutualTls: ({ pod, mesh }, reader) => {
-      const policies = [...new Set([pod.namespace, mesh.rootNamespace])].flatMap((namespace) => reader.lookup(peers, namespace));
-      return workloadMutualTls(pod, mesh.rootNamespace, policies);
-    },
+    mutualTls: ({ pod, mesh }, reader) => workloadMutualTls(pod, mesh.rootNamespace, peerAuthenticationsFor(pod.namespace, mesh.rootNamespace, inputs, reader)),
   };
   const perPod = (name: string, write: (workload: Workload, reader: CollectionReader) => readonly EncodedResource[]): Collection<ScopedEncodedResource> =>
     graph.derive(

@@ -1,8 +1,6 @@
-import { matchesLabels } from "../../api/index.ts";
 import type { ConnectionPool, ServerTls, SidecarIngress } from "../../api/istio/index.ts";
 import type { CollectionIndex, CollectionReader } from "../../kube/index.ts";
 import {
-  byAge,
   compareText,
   factsKey,
   hostnameOf,
@@ -11,13 +9,14 @@ import {
   type PodFacts,
   type ServiceEntryFacts,
   type ServiceFacts,
-  type ServicePortFacts,
   type SidecarFacts,
   type SidecarProxyFacts,
 } from "../model/facts.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { selecting, selectorKeys } from "../model/selection.ts";
 import { istioPortProtocol } from "../model/service-entry-model.ts";
+import { targetPortOf } from "../model/service-ports.ts";
+import { sidecarFor } from "../model/sidecar-scope.ts";
 
 /** One port of a workload that its sidecar takes connections for. */
 export interface InboundTarget {
@@ -49,18 +48,18 @@ export interface Workload {
 
 /** Finds what of a workload its sidecar serves: its services' ports, or what a Sidecar's ingress says instead. */
 export class InboundTargets {
+  readonly #inputs: MeshInputs;
   readonly #services: CollectionIndex<ServiceFacts>;
   readonly #entries: CollectionIndex<ServiceEntryFacts>;
-  readonly #sidecars: CollectionIndex<SidecarFacts>;
 
   constructor(inputs: MeshInputs) {
+    this.#inputs = inputs;
     this.#services = inputs.services.index("selector", (service) => selectorKeys(service.namespace, service.selector));
     this.#entries = inputs.serviceEntries.index("selector", (entry) => selectorKeys(entry.namespace, entry.spec.workloadSelector?.labels ?? {}));
-    this.#sidecars = inputs.sidecars.index("namespace", (sidecar) => [sidecar.namespace]);
   }
 
   of(workload: Workload, reader: CollectionReader): readonly InboundTarget[] {
-    const sidecar = this.sidecarOf(workload, reader);
+    const sidecar = sidecarFor(workload.pod, workload.mesh, this.#inputs, reader);
     if (sidecar !== undefined && sidecar.spec.ingress.length > 0) return oneAPort(sidecar.spec.ingress.map((ingress) => ingressTarget(ingress, sidecar, workload)));
     // Without a redirect the ports are the application's own.
     if (workload.sidecar.interception === "NONE") return [];
@@ -73,19 +72,6 @@ export class InboundTargets {
     const pool = sidecar?.spec.inboundConnectionPool;
     return oneAPort(registered.flatMap(({ targets }) => targets.map((target) => (pool === undefined ? target : { ...target, connectionPool: pool }))));
   }
-
-  /** One that selects the workload, else the namespace's, else the root namespace's; the oldest of each. */
-  sidecarOf({ pod, mesh }: Workload, reader: CollectionReader): SidecarFacts | undefined {
-    const own = reader.lookup(this.#sidecars, pod.namespace).toSorted(byAge);
-    const selected = own.find((sidecar) => selectorOf(sidecar) !== undefined && matchesLabels(selectorOf(sidecar) ?? {}, pod.labels));
-    const wide = own.find((sidecar) => selectorOf(sidecar) === undefined);
-    return selected ?? wide ?? reader.lookup(this.#sidecars, mesh.rootNamespace).toSorted(byAge).find((sidecar) => selectorOf(sidecar) === undefined);
-  }
-}
-
-function selectorOf(sidecar: SidecarFacts): Readonly<Record<string, string>> | undefined {
-  const labels = sidecar.spec.workloadSelector?.labels ?? {};
-  return Object.keys(labels).length === 0 ? undefined : labels;
 }
 
 /** The first of each port counts, and tells of the others as services. */
@@ -132,12 +118,6 @@ function entryTargets(entry: ServiceEntryFacts, { pod }: Workload): readonly Inb
         bindsToPort: false,
       })),
   );
-}
-
-/** A named target is a port of a container. */
-function targetPortOf(port: ServicePortFacts, pod: PodFacts): number | undefined {
-  if (typeof port.target === "number") return port.target;
-  return pod.containerPorts.find((candidate) => candidate.name === port.target && candidate.protocol === port.protocol)?.port;
 }
 
 function ingressTarget(ingress: SidecarIngress, sidecar: SidecarFacts, { pod, sidecar: proxy }: Workload): InboundTarget {

@@ -2,9 +2,9 @@ import { create } from "@bufbuild/protobuf";
 import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
 import { Cluster_DiscoveryType, ClusterLoadAssignmentSchema, ClusterSchema, type ClusterLoadAssignment } from "../../wire/envoy/index.ts";
 import { destinationRuleFor, type DestinationRuleModel, type DestinationRules } from "../model/destination-rule-model.ts";
-import { byAge, meshKey, type Labels, type MeshSettings } from "../model/facts.ts";
+import { meshKey, type Labels, type MeshSettings } from "../model/facts.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
-import { hasSelector } from "../model/peer-authentication.ts";
+import { namespaceMutualTls, peerAuthenticationsFor } from "../model/peer-authentication.ts";
 import { nowhere, type EndpointModel, type LocalityModel } from "../model/service-endpoint-model.ts";
 import { getEndpoints, identitiesOf, ofSubset, type ServiceEndpoints } from "../model/service-endpoints.ts";
 import type { ServiceModel, ServiceRegistry } from "../model/service-model.ts";
@@ -215,12 +215,5 @@ function assignmentOf(variant: ClusterVariant, { mesh, service, rule, endpoints 
 
 /** What clients can tell of a service's servers: whether their namespace or the mesh turns mutual TLS off. */
 function takesMutualTls(namespace: string, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): boolean {
-  const policies = inputs.peerAuthentications.index("namespace", (policy) => [policy.namespace]);
-  const modeOf = (of: string): string | undefined =>
-    [...reader.lookup(policies, of)]
-      .filter((policy) => !hasSelector(policy))
-      .sort(byAge)
-      .map((policy) => policy.spec.mode)
-      .find((mode) => mode !== "UNSET");
-  return (modeOf(namespace) ?? modeOf(mesh.rootNamespace)) !== "DISABLE";
+  return namespaceMutualTls(namespace, mesh.rootNamespace, peerAuthenticationsFor(namespace, mesh.rootNamespace, inputs, reader)) !== "DISABLE";
 }

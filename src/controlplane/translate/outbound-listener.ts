@@ -2,6 +2,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { AccessLogFilterSchema, AccessLogSchema, HttpInspectorSchema, ListenerSchema, TlsInspectorSchema, TrafficDirection, type Listener } from "../../wire/envoy/index.ts";
 import type { DestinationRuleModel } from "../model/destination-rule-model.ts";
 import type { AppProtocol, MeshSettings } from "../model/facts.ts";
+import { isAddress } from "../model/ip-address.ts";
 import type { EndpointModel } from "../model/service-endpoint-model.ts";
 import { hostsOverlap } from "../model/service-hostname.ts";
 import type { ServiceModel } from "../model/service-model.ts";
@@ -68,10 +69,6 @@ function bindsOf(service: ServiceModel, { port, endpointsOf }: ListenerPort): re
   const plainEntry = service.registry === "External" && Object.keys(service.selector).length === 0;
   if (endpoints.length === 0 && plainEntry) return [{ address: wildcard, destinations: [] }];
   return [...new Set(endpoints)].filter(isAddress).map((address) => ({ address, destinations: [] }));
-}
-
-function isAddress(text: string): boolean {
-  return /^(\d{1,3}(\.\d{1,3}){3}|[0-9a-fA-F]*:[0-9a-fA-F:.]*)$/.test(text);
 }
 
 /** Beside TCP the first bytes decide; on all addresses they always do, since what comes may be of no service at all. */

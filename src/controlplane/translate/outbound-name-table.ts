@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
-import { addressBytes } from "../../base/index.ts";
 import { NameTableSchema, type NameTable } from "../../wire/discovery/index.ts";
+import { isAddress } from "../model/ip-address.ts";
 import type { EndpointModel } from "../model/service-endpoint-model.ts";
 import type { ServiceModel } from "../model/service-model.ts";
 
@@ -19,8 +19,4 @@ export function nameTable(services: readonly ServiceModel[], endpointsOf: (servi
 function addressesOf(service: ServiceModel, endpointsOf: (service: ServiceModel) => readonly EndpointModel[]): readonly string[] {
   if (service.addresses.length > 0) return service.addresses.filter(isAddress);
   return service.resolution === "passthrough" ? [...new Set(endpointsOf(service).map((endpoint) => endpoint.address))].filter(isAddress) : [];
-}
-
-function isAddress(text: string): boolean {
-  return addressBytes(text) !== undefined;
 }

@@ -1,6 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { HttpRbacSchema, NetworkRbacSchema, RBAC_Action, type RBACSchema } from "../../wire/envoy/index.ts";
 import type { AuthorizationAction } from "../../api/istio/index.ts";
+import { isDryRun } from "../model/authorization-selection.ts";
 import { compareText, type AuthorizationPolicyFacts, type MeshSettings } from "../model/facts.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
 import { externalAuthorization, networkExternalAuthorization } from "./security-external.ts";
@@ -16,7 +17,6 @@ export interface AuthorizationContext {
 
 export const httpRbacName = "envoy.filters.http.rbac";
 export const networkRbacName = "envoy.filters.network.rbac";
-const dryRunAnnotation = "istio.io/dry-run";
 
 /** AUDIT, DENY, ALLOW, each a filter, in this order: a DENY counts before any ALLOW. */
 export function authorizationFilters(policies: readonly AuthorizationPolicyFacts[], context: AuthorizationContext): FilterInit[] {
@@ -49,10 +49,6 @@ function shadowPrefix(shadowRules: RbacInit | undefined): string {
 function rbacFilter(rules: { readonly rules?: RbacInit; readonly shadowRules?: RbacInit }, shadowRulesStatPrefix: string, tcp: boolean): FilterInit {
   if (tcp) return filterInit(networkRbacName, NetworkRbacSchema, { ...rules, statPrefix: "tcp.", shadowRulesStatPrefix });
   return filterInit(httpRbacName, HttpRbacSchema, { ...rules, shadowRulesStatPrefix });
-}
-
-function isDryRun(policy: AuthorizationPolicyFacts): boolean {
-  return /^(true|1|t)$/i.test(policy.annotations[dryRunAnnotation] ?? "");
 }
 
 /** Undefined rules when there is no policy: an RBAC without policies, which ALLOW would deny all by, is something else. */

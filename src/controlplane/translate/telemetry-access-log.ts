@@ -3,6 +3,7 @@ import type { CollectionReader } from "../../kube/index.ts";
 import { PolicySelection, type PolicySubject } from "../model/authorization-selection.ts";
 import type { MeshSettings, TelemetryFacts } from "../model/facts.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
+import { hasSelector } from "../model/selection.ts";
 import { fileAccessLogs, meshAccessLogs, type AccessLogInit } from "./access-log.ts";
 
 /** Upstream's provider that needs no definition: a file log of the mesh config's form. */
@@ -30,7 +31,7 @@ export class AccessLogPolicies {
 function levelsOf(attached: readonly TelemetryFacts[], rootNamespace: string): readonly TelemetryFacts[] {
   const levels: TelemetryFacts[][] = [[], [], []];
   for (const telemetry of attached) {
-    const narrow = telemetry.spec.targetRefs.length > 0 || Object.keys(telemetry.spec.selector?.matchLabels ?? {}).length > 0;
+    const narrow = telemetry.spec.targetRefs.length > 0 || hasSelector(telemetry);
     levels[narrow ? 2 : telemetry.namespace === rootNamespace ? 0 : 1]?.push(telemetry);
   }
   return levels.flatMap(([oldest]) => oldest ?? []);

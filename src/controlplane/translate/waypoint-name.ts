@@ -1,20 +1,14 @@
 import type { AppProtocol } from "../model/facts.ts";
 import type { ServiceModel } from "../model/service-model.ts";
+import { type Carried, carriedBy } from "./inbound-chain-match.ts";
 
 /** How a waypoint takes what comes for a port: as requests, as connections, or as the first bytes tell. */
 export type WaypointCarries = "http" | "tcp";
 
+const kinds: Readonly<Record<Carried, readonly WaypointCarries[]>> = { http: ["http"], tcp: ["tcp"], sniffed: ["tcp", "http"] };
+
 export function carriedKinds(protocol: AppProtocol): readonly WaypointCarries[] {
-  switch (protocol) {
-    case "http":
-    case "http2":
-    case "grpc":
-      return ["http"];
-    case "unknown":
-      return ["tcp", "http"];
-    default:
-      return ["tcp"];
-  }
+  return kinds[carriedBy(protocol)];
 }
 
 /** `inbound-vip|80|http/v1|host`: a service, or a subset of it, behind its waypoint. */

@@ -4,7 +4,7 @@ import type { Collection, CollectionGraph, CollectionReader } from "../../kube/i
 import { Cluster_DiscoveryType, ClusterLoadAssignmentSchema, ClusterSchema, ListenerSchema, type ClusterLoadAssignment } from "../../wire/envoy/index.ts";
 import type { PolicySubject } from "../model/authorization-selection.ts";
 import { destinationRuleFor, type DestinationRuleModel } from "../model/destination-rule-model.ts";
-import { compareText, factsKey, meshKey, type MeshSettings } from "../model/facts.ts";
+import { byCreation, compareText, factsKey, meshKey, type MeshSettings } from "../model/facts.ts";
 import type { EndpointModel } from "../model/service-endpoint-model.ts";
 import { getEndpoints, identitiesOf, ofSubset } from "../model/service-endpoints.ts";
 import { serviceKey, type ServiceModel } from "../model/service-model.ts";
@@ -124,7 +124,7 @@ function deriveListeners(graph: CollectionGraph, sources: Sources, bindings: Way
   const listenersOf = (waypoint: Waypoint, mesh: MeshSettings, reader: CollectionReader) => {
     const context = routeContext(waypoint, mesh, sources, reader);
     const services = reader.lookup(byWaypoint, waypoint.key).flatMap((item) => reader.get(model.registry.kubernetes, item.service) ?? []);
-    const chains = [...services].sort(byAge).map((service): WaypointServiceChains => {
+    const chains = [...services].sort(byCreation).map((service): WaypointServiceChains => {
       const target = { kind: "Service" as const, namespace: service.namespace, name: service.name };
       return { addresses: service.addresses, ports: portsOf(service, context), policies: policiesOf(waypoint, [target], mesh, reader) };
     });
@@ -150,10 +150,6 @@ function deriveListeners(graph: CollectionGraph, sources: Sources, bindings: Way
 function ofTunnels(services: readonly ServiceModel[], mesh: MeshSettings): readonly AccessLogInit[] {
   if (!writesLogsOf2022(mesh)) return [];
   return tunnelLogsOf2022(services.map(({ hostname, addresses, ports }) => ({ host: hostname, addresses, ports: ports.map(({ port }) => port) })), mesh);
-}
-
-function byAge(left: ServiceModel, right: ServiceModel): number {
-  return compareText(left.createdAt, right.createdAt) || compareText(left.name, right.name) || compareText(left.namespace, right.namespace);
 }
 
 function deriveFixedClusters(graph: CollectionGraph, { model, waypoints }: Sources): Collection<ScopedEncodedResource> {
