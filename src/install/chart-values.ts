@@ -38,7 +38,7 @@ function gatewayValues(spec: IstioOperatorSpec, gateway: GatewaySpec | undefined
   const autoscaling = { ...defined({ enabled: own["autoscaleEnabled"] }), ...scale(own, "autoscaleMin", "autoscaleMax"), ...scale(gateway?.k8s?.hpaSpec, "minReplicas", "maxReplicas") };
   const annotations = mergeTrees(own["serviceAnnotations"] ?? {}, gateway?.k8s?.serviceAnnotations) as Tree;
   const direction = (spec.components?.egressGateways ?? []).some(({ name }) => name === gateway?.name) ? "egress" : "ingress";
-  const service = { ...defined({ type: own["type"] ?? (direction === "egress" ? "ClusterIP" : undefined), ports: own["ports"], loadBalancerIP: own["loadBalancerIP"] }), ...(isEmpty(annotations) ? {} : { annotations }), ...(gateway?.k8s?.service as Tree | undefined) };
+  const service = { ...defined({ type: own["type"] ?? (direction === "egress" ? "ClusterIP" : undefined), ports: own["ports"], loadBalancerIP: own["loadBalancerIP"] }), ...(isEmpty(annotations) ? {} : { annotations }), ...gateway?.k8s?.service };
   // The chart takes the label from the name, an installation from the direction.
   const labels = { ...(gateway?.name === `istio-${direction}gateway` ? {} : { istio: `${direction}gateway` }), ...treeAt(own, "labels"), ...gateway?.label };
   const base = defined({ ...shared, labels: isEmpty(labels) ? undefined : labels, service: isEmpty(service) ? undefined : service, autoscaling: isEmpty(autoscaling) ? undefined : autoscaling, resources: own["resources"], env: own["env"], podAnnotations: own["podAnnotations"] });

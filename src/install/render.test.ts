@@ -168,3 +168,27 @@ test("a gateway of the ambient profile speaks HBONE, and takes ports and size fr
   assert.equal((find(objects, "HorizontalPodAutoscaler", "istio-ingressgateway")["spec"] as { minReplicas: number }).minReplicas, 2);
   assert.deepEqual(named(objects, "PodDisruptionBudget"), ["istio-ingressgateway"]);
 });
+
+test("the ambient profile's gateway is switched, moved and sized by flags, at today's places and at those of before 1.7", () => {
+  const gatewaysOf = (...flags: readonly string[]): { said: string[]; gateways: string[] } => {
+    const { value, errors, warnings } = resolveSettings({ specs: [], setFlags: ["profile=ambient", ...flags] }, { hub: "h", tag: "1" });
+    const components = value === undefined ? [] : renderInstall(value, { istio: [], rollout: [] }).components;
+    const gateways = components.filter(({ name }) => name.includes("Gateways")).map(({ objects }) => {
+      const specOf = (kind: string) => objects.find((object) => object.kind === kind) as { metadata: { name: string; namespace: string }; spec: { type?: string; replicas?: number; ports?: { port: number }[] } } | undefined;
+      const [service, deployment] = [specOf("Service"), specOf("Deployment")];
+      return `${deployment?.metadata.namespace ?? ""}/${deployment?.metadata.name ?? ""} ${service?.spec.type ?? ""} ${(service?.spec.ports ?? []).map(({ port }) => port).join(",")} ${String(deployment?.spec.replicas)}`;
+    });
+    return { said: [...errors, ...warnings].map(({ path, message }) => `${path}: ${message}`), gateways };
+  };
+  const usual = "istio-system/istio-ingressgateway LoadBalancer 15021,80,443 undefined";
+  assert.deepEqual(gatewaysOf(), { said: [], gateways: [usual] });
+  for (const path of ["components.ingressGateways[0]", "spec.components.ingressGateways[0]", "components.ingressGateways.[name:istio-ingressgateway]"]) assert.deepEqual(gatewaysOf(`${path}.enabled=false`), { said: [], gateways: [] });
+  const moved = (path: string, place: string, value: boolean): string => `spec.values.gateways.${path}: is read as spec.components.${place}[0].enabled=${value}, where it belongs since 1.7`;
+  assert.deepEqual(gatewaysOf("values.gateways.istio-ingressgateway.enabled=false"), { said: [moved("istio-ingressgateway.enabled", "ingressGateways", false)], gateways: [] });
+  assert.deepEqual(gatewaysOf("values.gateways.istio-ingressgateway.enabled=false", "components.ingressGateways[0].enabled=true").gateways, [usual]);
+  assert.deepEqual(gatewaysOf("values.gateways.enabled=false").gateways, []);
+  assert.deepEqual(gatewaysOf("values.gateways.istio-egressgateway.enabled=true").gateways, [usual, "istio-system/istio-egressgateway ClusterIP 80,443 undefined"]);
+  assert.deepEqual(gatewaysOf("values.gateways.istio-ingressgateway.type=NodePort", "values.gateways.istio-ingressgateway.autoscaleEnabled=false", "values.gateways.istio-ingressgateway.replicaCount=3").gateways, ["istio-system/istio-ingressgateway NodePort 15021,80,443 3"]);
+  assert.deepEqual(gatewaysOf("components.ingressGateways[0].name=edge", "components.ingressGateways[0].namespace=edge", "components.ingressGateways[0].k8s.service.type=ClusterIP").gateways, ["edge/edge ClusterIP 15021,80,443 undefined"]);
+  assert.deepEqual(gatewaysOf("values.gateways.istio-ingressgatway.type=NodePort").said, ["spec.values.gateways.istio-ingressgatway: is not a key of any release from 1.6 to 1.31; did you mean spec.values.gateways.istio-ingressgateway?"]);
+});

@@ -2,6 +2,7 @@ import { nearestName } from "../base/index.ts";
 import type { FieldIssue, Parsed } from "../api/index.ts";
 import { parseIstioOperator, type ComponentSpec, type GatewaySpec, type IstioOperatorSpec } from "../api/istio/index.ts";
 import { defaultValues } from "./default-values.ts";
+import { switchGateways } from "./gateway-switches.ts";
 import { checkValues } from "./known-values.ts";
 import { isTree, mergeTrees } from "./merge.ts";
 import { defaultProfileName, profiles } from "./profiles.ts";
@@ -52,7 +53,9 @@ export function resolveSettings(sources: SettingsSources, defaults: InstallDefau
   const warnings = [...merged.warnings, ...checked.warnings, ...unusedIn(given, checked)];
   const errors = [...flags.errors, ...merged.errors, ...checked.errors];
   if (errors.length > 0 || merged.value === undefined) return failed(errors, warnings);
-  const settings = withDefaults(merged.value.spec, profile, defaults);
+  const switched = switchGateways(given, merged.value.spec);
+  warnings.push(...switched.warnings);
+  const settings = withDefaults(switched.spec, profile, defaults);
   const conflicts = conflictsIn(settings);
   return conflicts.length > 0 ? failed(conflicts, warnings) : { value: settings, errors: [], warnings };
 }
