@@ -3,4 +3,4 @@ export { DnsForwarder, type DnsForwarderOptions, type DnsTransport } from "./dns
 export { serveDnsTcp, serveDnsUdp, type AnswerQuery } from "./dns-listener.ts";
 export { DnsResponder, type FindName, type FoundName } from "./dns-responder.ts";
 export { HostLookup } from "./host-lookup.ts";
-export { parseResolverFile, readResolverFile, type ResolverFile } from "./resolver-file.ts";
+export { readResolverFile, type ResolverFile } from "./resolver-file.ts";

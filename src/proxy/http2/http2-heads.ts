@@ -116,12 +116,6 @@ export function textOfTrailers(fields: readonly string[]): string {
   return text;
 }
 
-/** The value of the first field of that name (lower case). */
-export function fieldOf(fields: readonly string[], name: string): string | undefined {
-  for (let at = 0; at < fields.length; at += 2) if (fields[at] === name) return fields[at + 1];
-  return undefined;
-}
-
 /** Fields that say how to read or route a message: as trailers they would come too late (RFC 9110, 6.5.1). */
 const messageFields = new Set(["content-length", "host", "trailer", "te", "authorization", "content-encoding", "content-type", "content-range"]);
 

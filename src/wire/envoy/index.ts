@@ -195,7 +195,6 @@ export {
   RBAC_Action,
   RBACSchema,
   PolicySchema as RbacPolicySchema,
-  Principal_AuthenticatedSchema,
   type SourcedMetadata,
 } from "#generated/proto/envoy/config/rbac/v3/rbac_pb.js";
 export { type StringMatcher, StringMatcherSchema } from "#generated/proto/envoy/type/matcher/v3/string_pb.js";
@@ -324,7 +323,7 @@ export type { Filter as ClusterFilter } from "#generated/proto/envoy/config/clus
 export type { ValueMatcher, ValueMatcher_NullMatch, ListMatcher, OrMatcher } from "#generated/proto/envoy/type/matcher/v3/value_pb.js";
 export type { PathMatcher } from "#generated/proto/envoy/type/matcher/v3/path_pb.js";
 export type { SocketOption } from "#generated/proto/envoy/config/core/v3/socket_option_pb.js";
-export { type StderrAccessLog, type StdoutAccessLog, StdoutAccessLogSchema } from "#generated/proto/envoy/extensions/access_loggers/stream/v3/stream_pb.js";
+export type { StderrAccessLog, StdoutAccessLog } from "#generated/proto/envoy/extensions/access_loggers/stream/v3/stream_pb.js";
 export { type FilterStateValue, FilterStateValue_SharedWithUpstream } from "#generated/proto/envoy/extensions/filters/common/set_filter_state/v3/value_pb.js";
 export {
   type AuthorizationRequest,
@@ -377,7 +376,7 @@ export {
   type Config as NetworkSetFilterState,
   ConfigSchema as NetworkSetFilterStateSchema,
 } from "#generated/proto/envoy/extensions/filters/network/set_filter_state/v3/set_filter_state_pb.js";
-export { type SniCluster, SniClusterSchema } from "#generated/proto/envoy/extensions/filters/network/sni_cluster/v3/sni_cluster_pb.js";
+export type { SniCluster } from "#generated/proto/envoy/extensions/filters/network/sni_cluster/v3/sni_cluster_pb.js";
 export {
   type ApplicationProtocolInput,
   ApplicationProtocolInputSchema,
@@ -388,11 +387,9 @@ export {
   type DirectSourceIPInput,
   type ServerNameInput,
   type SourceIPInput,
-  SourceIPInputSchema,
   type SourcePortInput,
   type SourceTypeInput,
   type TransportProtocolInput,
-  TransportProtocolInputSchema,
 } from "#generated/proto/envoy/extensions/matching/common_inputs/network/v3/network_inputs_pb.js";
 export { type CaresDnsResolverConfig, CaresDnsResolverConfigSchema } from "#generated/proto/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver_pb.js";
 export { type UuidRequestIdConfig, UuidRequestIdConfigSchema } from "#generated/proto/envoy/extensions/request_id/uuid/v3/uuid_pb.js";
