@@ -2,7 +2,8 @@ import { nearestName } from "../base/index.ts";
 import { aggregationParameters, functionSignatures } from "./function-signatures.ts";
 import { isComparison, isSetOperator, type Binary, type Expression, type ValueType } from "./syntax.ts";
 
-const typeNames: Readonly<Record<ValueType, string>> = { scalar: "scalar", string: "string", vector: "instant vector", matrix: "range vector" };
+/** With their articles, for messages. */
+export const typeNames: Readonly<Record<ValueType, string>> = { scalar: "a scalar", string: "a string", vector: "an instant vector", matrix: "a range vector" };
 
 /** What evaluating it answers. */
 export function typeOf(expression: Expression): ValueType {
@@ -26,13 +27,15 @@ export function typeOf(expression: Expression): ValueType {
   }
 }
 
+export function unknownFunction(name: string): string {
+  const near = nearestName(name, [...functionSignatures.keys(), ...aggregationParameters.keys()]);
+  return `the function ${name} is not supported${near === undefined ? "" : `; did you mean ${near}?`}`;
+}
+
 /** What is wrong with a call, if anything. */
 export function checkCall(name: string, args: readonly Expression[]): string | undefined {
   const signature = functionSignatures.get(name);
-  if (signature === undefined) {
-    const near = nearestName(name, [...functionSignatures.keys()]);
-    return `the function ${name} is not supported${near === undefined ? "" : `; ${near} is`}`;
-  }
+  if (signature === undefined) return unknownFunction(name);
   const least = signature.args.length - signature.optional - (signature.variadic ? 1 : 0);
   const most = signature.variadic ? Infinity : signature.args.length;
   if (args.length < least || args.length > most) {
@@ -40,7 +43,7 @@ export function checkCall(name: string, args: readonly Expression[]): string | u
   }
   for (const [index, arg] of args.entries()) {
     const wanted = signature.args[index] ?? signature.args.at(-1) ?? "vector";
-    if (typeOf(arg) !== wanted) return `argument ${index + 1} of ${name} must be a ${typeNames[wanted]}, not a ${typeNames[typeOf(arg)]}`;
+    if (typeOf(arg) !== wanted) return `argument ${index + 1} of ${name} must be ${typeNames[wanted]}, not ${typeNames[typeOf(arg)]}`;
   }
   return undefined;
 }
@@ -59,7 +62,7 @@ export function checkAggregation(operator: string, args: readonly Expression[]):
   const count = wanted === undefined ? 1 : 2;
   if (args.length !== count) return bad(`${operator} takes ${count} argument(s), not ${args.length}`);
   const expression = args[count - 1];
-  if (expression === undefined || typeOf(expression) !== "vector") return bad(`${operator} aggregates an instant vector, not a ${typeNames[expression === undefined ? "string" : typeOf(expression)]}`);
+  if (expression === undefined || typeOf(expression) !== "vector") return bad(`${operator} aggregates an instant vector, not ${typeNames[expression === undefined ? "string" : typeOf(expression)]}`);
   const parameter = wanted === undefined ? undefined : args[0];
   if (parameter !== undefined && wanted !== undefined && typeOf(parameter) !== wanted) return bad(`the first argument of ${operator} must be a ${wanted}`);
   return { parameter, expression };
@@ -68,7 +71,7 @@ export function checkAggregation(operator: string, args: readonly Expression[]):
 export function checkBinary({ operator, left, right, bool, matching }: Binary, isMatched: boolean): string | undefined {
   const types = [typeOf(left), typeOf(right)];
   const wrong = types.find((type) => type !== "scalar" && type !== "vector");
-  if (wrong !== undefined) return `${operator} stands between scalars and instant vectors, not at a ${typeNames[wrong]}`;
+  if (wrong !== undefined) return `${operator} stands between scalars and instant vectors, not at ${typeNames[wrong]}`;
   const bothVectors = types.every((type) => type === "vector");
   if (bool && !isComparison(operator)) return "bool stands behind a comparison only";
   if (isMatched && !bothVectors) return "on and ignoring stand between instant vectors only";

@@ -1,7 +1,7 @@
 import { internalError, userError } from "../base/index.ts";
 import { aggregate } from "./aggregate.ts";
 import { combine } from "./binary.ts";
-import { typeOf } from "./check.ts";
+import { typeNames, typeOf } from "./check.ts";
 import { callFunction } from "./functions.ts";
 import { labelsKey, noLabels, withoutName, type Labels } from "./labels.ts";
 import type { RangeWindow } from "./range-window.ts";
@@ -41,7 +41,7 @@ export interface QueryRange extends QueryTimes {
 export function evaluateRange(expression: Expression, source: SampleSource, range: QueryRange, options: EvaluationOptions = {}): RangeSeries[] {
   const { startMs, endMs, stepMs } = range;
   const type = typeOf(expression);
-  if (type !== "scalar" && type !== "vector") throw userError("bad-query", `a range of times is evaluated for scalars and instant vectors, not for a ${type === "matrix" ? "range vector" : "string"}`);
+  if (type !== "scalar" && type !== "vector") throw userError("bad-query", `a range of times is evaluated for scalars and instant vectors, not for ${typeNames[type]}`);
   if (!(stepMs > 0)) throw userError("bad-query", "the step must be greater than 0");
   if (endMs < startMs) throw userError("bad-query", "the end is before the start");
   if ((endMs - startMs) / stepMs > maxPoints) throw userError("bad-query", `more than ${maxPoints} points a series`, { hint: "take a greater step" });

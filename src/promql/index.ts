@@ -1,8 +1,7 @@
-export { typeOf } from "./check.ts";
 export { parseDurationMs } from "./duration.ts";
-export { evaluateAt, evaluateRange, maxPoints, type EvaluationOptions, type QueryRange } from "./evaluate.ts";
+export { evaluateAt, evaluateRange, type EvaluationOptions, type QueryRange } from "./evaluate.ts";
 export { expand } from "./label-functions.ts";
-export { labelsKey, labelsObject, labelsOf, labelsText, metricName, noLabels, withLabel, type Labels } from "./labels.ts";
+export { labelsKey, labelsObject, labelsOf, metricName, type Labels } from "./labels.ts";
 export { compileWhole, createMatcher, type Matcher, type MatchOperator } from "./matcher.ts";
 export { numberText } from "./aggregate.ts";
 export { parseQuery } from "./parse.ts";

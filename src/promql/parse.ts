@@ -1,7 +1,7 @@
 import type { SyntaxNode } from "@lezer/common";
 import { parser } from "@prometheus-io/lezer-promql";
 import { userError } from "../base/index.ts";
-import { checkAggregation, checkBinary, checkCall, typeOf } from "./check.ts";
+import { checkAggregation, checkBinary, checkCall, typeNames, typeOf, unknownFunction } from "./check.ts";
 import { parseNumber } from "./duration.ts";
 import { metricName } from "./labels.ts";
 import { createMatcher, type Matcher, type MatchOperator } from "./matcher.ts";
@@ -21,7 +21,7 @@ export function parseQuery(text: string): Expression {
   const reader = new QueryReader(text);
   tree.iterate({
     enter: (node) => {
-      if (node.type.isError) throw reader.fault(node.from, node.to);
+      if (node.type.isError) throw reader.unexpected(node.from, node.to);
     },
   });
   const [top] = childrenOf(tree.topNode);
@@ -47,6 +47,13 @@ class QueryReader {
     const found = this.#text.slice(from, Math.max(to, from + 1)).trim().slice(0, 40);
     const what = reason ?? (found === "" ? "unexpected end of input" : `unexpected "${found}"`);
     return userError("bad-query", `parse error at line ${before.length}, character ${(before.at(-1) ?? "").length + 1}: ${what}`);
+  }
+
+  /** What the grammar does not expect; behind a name, a parenthesis means a function that it does not know. */
+  unexpected(from: number, to: number): Error {
+    const [, name] = /([a-zA-Z_]\w*)\s*$/.exec(this.#text.slice(0, from)) ?? [];
+    const isCall = name !== undefined && this.#text.slice(from).trimStart().startsWith("(");
+    return isCall ? this.fault(from - name.length, from, unknownFunction(name)) : this.fault(from, to);
   }
 
   expression(node: SyntaxNode, depth: number): Expression {
@@ -80,7 +87,7 @@ class QueryReader {
       case "AggregateExpr":
         return this.#aggregation(node, depth);
       case "BinaryExpr":
-        return this.#binary(node, inner);
+        return this.#signed(node, this.#binary(node, inner));
       default:
         throw this.fault(node.from, node.to, `"${this.#textOf(node)}" is not supported`);
     }
@@ -111,7 +118,7 @@ class QueryReader {
 
   #unary(node: SyntaxNode, operand: Expression): Expression {
     const type = typeOf(operand);
-    if (type !== "scalar" && type !== "vector") throw this.fault(node.from, node.to, `a sign stands before a scalar or an instant vector, not before a ${nameOf(type)}`);
+    if (type !== "scalar" && type !== "vector") throw this.fault(node.from, node.to, `a sign stands before a scalar or an instant vector, not before ${typeNames[type]}`);
     if (this.#text[node.from] !== "-") return operand;
     return operand.type === "number" ? { type: "number", value: -operand.value } : { type: "negation", expression: operand };
   }
@@ -160,7 +167,7 @@ class QueryReader {
   }
 
   #subquery(node: SyntaxNode, expression: Expression): Expression {
-    if (typeOf(expression) !== "vector") throw this.fault(node.from, node.to, `a subquery is made of an instant vector, not of a ${nameOf(typeOf(expression))}`);
+    if (typeOf(expression) !== "vector") throw this.fault(node.from, node.to, `a subquery is made of an instant vector, not of ${typeNames[typeOf(expression)]}`);
     const [, range, step] = childrenOf(node);
     return { type: "subquery", expression, rangeMs: this.#positiveMs(range ?? node), stepMs: step === undefined ? undefined : this.#positiveMs(step), offsetMs: 0, at: undefined };
   }
@@ -232,6 +239,13 @@ class QueryReader {
     return expression;
   }
 
+  /** The grammar takes a sign for a part of its number; before a power it belongs to the whole power. */
+  #signed(node: SyntaxNode, expression: Expression): Expression {
+    if (expression.type !== "binary" || expression.operator !== "^" || expression.left.type !== "number") return expression;
+    if (node.firstChild?.name !== "NumberDurationLiteral" || this.#text[node.from] !== "-") return expression;
+    return { type: "negation", expression: { ...expression, left: { type: "number", value: -expression.left.value } } };
+  }
+
   #matching(node: SyntaxNode): Matching {
     const [kind, labels, side, include] = childrenOf(node);
     const included = include === undefined ? [] : this.#labels(include);
@@ -240,10 +254,4 @@ class QueryReader {
     if (on && included.some((name) => names.has(name))) throw this.fault(node.from, node.to, "a label must not be in on() and in group_left or group_right");
     return { on, labels: names, many: side === undefined ? undefined : side.name === "GroupLeft" ? "left" : "right", include: included };
   }
-}
-
-const typeNames = { scalar: "scalar", string: "string", vector: "instant vector", matrix: "range vector" } as const;
-
-function nameOf(type: keyof typeof typeNames): string {
-  return typeNames[type];
 }
