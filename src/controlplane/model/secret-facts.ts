@@ -1,3 +1,5 @@
+import type { ServerTls } from "../../api/istio/index.ts";
+
 /** What a secret offers, or why it cannot be used for that. */
 export type SecretPart<Value> = { readonly value: Value } | { readonly fault: string };
 
@@ -37,7 +39,21 @@ export interface SecretReference {
   readonly optional: boolean;
 }
 
-const authoritySuffix = "-cacert";
+/** A secret of this ending holds the authority that is meant beside the certificate of the rest of the name. */
+export const authoritySuffix = "-cacert";
+
+/** The name of a secret's resource; names that say already where the secret is stay as they are. */
+export function credentialResource(name: string): string {
+  return name.includes("://") ? name : `kubernetes://${name}`;
+}
+
+/** The resources of a server's certificates, in the order in which they are offered, and of the authority of its clients. */
+export function serverCredentials(tls: ServerTls): { readonly certificates: readonly string[]; readonly authority: string | undefined } {
+  const names = tls.credentialNames.length > 0 ? tls.credentialNames : tls.credentialName === undefined ? [] : [tls.credentialName];
+  const certificates = names.map(credentialResource);
+  const beside = certificates[0] === undefined ? undefined : `${certificates[0]}${authoritySuffix}`;
+  return { certificates, authority: tls.caCertCredentialName === undefined ? beside : credentialResource(tls.caCertCredentialName) };
+}
 
 /**
  * The secrets that a resource's name means to proxies of a namespace, in the order in which they are looked at; empty for

@@ -5,10 +5,8 @@ import type { MergedGateway } from "./classic-gateway.ts";
 import { listenerCertificates } from "./gateway-certificates.ts";
 import { isIngressClass } from "./gateway-class.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
-import { secretReferences, type SecretReference } from "./secret-facts.ts";
+import { authoritySuffix, credentialResource, type SecretReference, secretReferences, serverCredentials } from "./secret-facts.ts";
 import type { ProxyGroup } from "./sidecar-scope.ts";
-
-const authoritySuffix = "-cacert";
 
 export interface SecretReferenceSources {
   readonly inputs: MeshInputs;
@@ -28,11 +26,9 @@ export function deriveSecretReferences(graph: CollectionGraph, { inputs, groups,
     if (namespace === undefined) return [];
     const resources = merged.listeners.flatMap(({ servers }) => servers).flatMap(({ tls }) => {
       if (tls === undefined) return [];
-      const names = tls.credentialNames.length > 0 ? tls.credentialNames : tls.credentialName === undefined ? [] : [tls.credentialName];
-      const [first] = names;
-      const authority = tls.caCertCredentialName ?? (first === undefined ? undefined : `${first}${authoritySuffix}`);
+      const { certificates, authority } = serverCredentials(tls);
       const verifies = tls.mode === "MUTUAL" || tls.mode === "OPTIONAL_MUTUAL";
-      return [...names, ...(verifies && authority !== undefined ? [authority] : [])].map(credentialResource);
+      return [...certificates, ...(verifies && authority !== undefined ? [authority] : [])];
     });
     return ownReferences(key, resources, namespace);
   });
@@ -57,10 +53,6 @@ export function deriveSecretReferences(graph: CollectionGraph, { inputs, groups,
 
 function asksForClients(options: Readonly<Record<string, string>> | undefined): boolean {
   return ["MUTUAL", "OPTIONAL_MUTUAL"].includes(options?.["gateway.istio.io/tls-terminate-mode"] ?? "");
-}
-
-function credentialResource(name: string): string {
-  return name.includes("://") ? name : `kubernetes://${name}`;
 }
 
 /** Of the proxies' own namespace alone. */

@@ -21,6 +21,11 @@ export function getEndpoints(endpoints: ServiceEndpoints, service: { readonly re
   return reader.get(collection, endpointsKey(`${service.namespace}/${service.hostname}`, port)) ?? [];
 }
 
+/** Whether there are any, and all are so. */
+export function everyone(endpoints: readonly EndpointModel[], holds: (endpoint: EndpointModel) => boolean): boolean {
+  return endpoints.length > 0 && endpoints.every(holds);
+}
+
 /** Those that a subset of a DestinationRule takes: of no subset, or of one without labels, all. */
 export function ofSubset(endpoints: readonly EndpointModel[], subset: { readonly labels: Labels } | undefined): readonly EndpointModel[] {
   const labels = subset?.labels ?? {};

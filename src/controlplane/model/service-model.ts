@@ -43,6 +43,11 @@ export function deriveServiceRegistry(graph: CollectionGraph, inputs: MeshInputs
   };
 }
 
+/** The service of a key in one of the registries: a ServiceEntry may have the name of a Service. */
+export function registeredService({ key, registry }: { readonly key: string; readonly registry: ServiceModel["registry"] }, registries: ServiceRegistry, reader: CollectionReader): ServiceModel | undefined {
+  return reader.get(registry === "Kubernetes" ? registries.kubernetes : registries.entries, key);
+}
+
 export function getService(registry: ServiceRegistry, key: string, reader: CollectionReader): ServiceModel | undefined {
   return reader.get(registry.kubernetes, key) ?? reader.get(registry.entries, key);
 }

@@ -1,3 +1,4 @@
+import { formatAuthority } from "../../wire/hbone/index.ts";
 import type { MeshSettings } from "../model/facts.ts";
 import { fileAccessLogs, istioTextStart, type AccessLogInit } from "./access-log.ts";
 
@@ -22,7 +23,7 @@ export function serviceLogsOf2022(host: string, port: number, mesh: MeshSettings
 
 /** And one for each tunnel to a service, by the address that it is for. */
 export function tunnelLogsOf2022(services: readonly { readonly host: string; readonly addresses: readonly string[]; readonly ports: readonly number[] }[], mesh: MeshSettings): readonly AccessLogInit[] {
-  return services.flatMap(({ host, addresses, ports }) => ports.flatMap((port) => addresses.flatMap((address) => tunnelLog(host, port, address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`, mesh))));
+  return services.flatMap(({ host, addresses, ports }) => ports.flatMap((port) => addresses.flatMap((address) => tunnelLog(host, port, formatAuthority(address, port), mesh))));
 }
 
 function tunnelLog(host: string, port: number, authority: string, mesh: MeshSettings): AccessLogInit[] {

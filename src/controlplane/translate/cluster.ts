@@ -11,18 +11,19 @@ import {
   TlsParameters_TlsProtocol,
   UpstreamTlsContextSchema,
   type Cluster,
-  type TransportSocketSchema,
 } from "../../wire/envoy/index.ts";
 import type { MeshSettings } from "../model/facts.ts";
-import { durationOfMs, overAgentSds, packed } from "./envoy-any.ts";
+import { durationOfMs, packed } from "./envoy-any.ts";
 import { tcpMetadataExchange } from "./istio-filters.ts";
+import { meshPeers, ownCertificate, type TransportSocketInit, trustDomainPeers } from "./tls-context.ts";
 
 type SubjectAltNameInit = MessageInitShape<typeof SubjectAltNameMatcherSchema>;
-export type TransportSocketInit = MessageInitShape<typeof TransportSocketSchema>;
 
 export const connectOriginateName = "connect_originate";
 export const blackHoleName = "BlackHoleCluster";
 export const passthroughName = "PassthroughCluster";
+/** A cluster that no proxy has: requests that lead there are answered by an error, connections are closed. */
+export const unknownService = "UnknownService";
 
 export const unlimited = 4_294_967_295;
 const hboneIdleMs = 3_600_000;
@@ -32,7 +33,8 @@ const originalDestinationCleanupMs = 60_000;
 const hbonePort = 15_008;
 export const originalDestinationFilter = "envoy.filters.listener.original_dst";
 export const httpOptionsName = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-const circuitBreakers = { thresholds: [{ maxConnections: unlimited, maxPendingRequests: unlimited, maxRequests: unlimited, maxRetries: unlimited }] };
+/** Limits that are never reached: what a policy does not limit is not limited. */
+export const noCircuitBreakers = { thresholds: [{ maxConnections: unlimited, maxPendingRequests: unlimited, maxRequests: unlimited, maxRetries: unlimited }] };
 
 export const rawBuffer: TransportSocketInit = {
   name: "envoy.transport_sockets.raw_buffer",
@@ -67,15 +69,7 @@ export function mutualTls(sni: string, identities: readonly string[], http2: boo
         sni,
         commonTlsContext: {
           ...meshTls(TlsParameters_TlsProtocol.TLSv1_2, ["istio-peer-exchange", "istio", ...(http2 ? ["h2"] : [])]),
-          validationContextType: {
-            case: "combinedValidationContext",
-            value: {
-              defaultValidationContext: {
-                matchTypedSubjectAltNames: identities.map((exact) => ({ sanType: SubjectAltNameMatcher_SanType.URI, matcher: { matchPattern: { case: "exact" as const, value: exact } } })),
-              },
-              validationContextSdsSecretConfig: { name: "ROOTCA", sdsConfig: overAgentSds },
-            },
-          },
+          ...meshPeers(identities.map((exact) => ({ sanType: SubjectAltNameMatcher_SanType.URI, matcher: { matchPattern: { case: "exact" as const, value: exact } } }))),
         },
       }),
     },
@@ -86,7 +80,7 @@ export function meshTls(minimum: TlsParameters_TlsProtocol, alpnProtocols: reado
   return {
     alpnProtocols: [...alpnProtocols],
     tlsParams: { tlsMinimumProtocolVersion: minimum, tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3 },
-    tlsCertificateSdsSecretConfigs: [{ name: "default", sdsConfig: overAgentSds }],
+    ...ownCertificate,
   };
 }
 
@@ -99,7 +93,7 @@ export function connectOriginateCluster(mesh: MeshSettings, peers: readonly Subj
     connectTimeout: durationOfMs(defaultConnectTimeoutMs),
     cleanupInterval: durationOfMs(originalDestinationCleanupMs),
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
-    circuitBreakers,
+    circuitBreakers: noCircuitBreakers,
     lbConfig: {
       case: "originalDstLbConfig",
       value: { upstreamPortOverride: hbonePort, metadataKey: { key: originalDestinationFilter, path: [{ segment: { case: "key", value: "waypoint" } }] } },
@@ -111,15 +105,7 @@ export function connectOriginateCluster(mesh: MeshSettings, peers: readonly Subj
         value: packed(UpstreamTlsContextSchema, {
           commonTlsContext: {
             ...meshTls(TlsParameters_TlsProtocol.TLSv1_3, ["h2"]),
-            validationContextType: {
-              case: "combinedValidationContext",
-              value: {
-                defaultValidationContext: {
-                  matchTypedSubjectAltNames: [{ sanType: SubjectAltNameMatcher_SanType.URI, matcher: { matchPattern: { case: "prefix", value: `spiffe://${mesh.trustDomain}/` } } }, ...peers],
-                },
-                validationContextSdsSecretConfig: { name: "ROOTCA", sdsConfig: overAgentSds },
-              },
-            },
+            ...meshPeers([trustDomainPeers(mesh.trustDomain), ...peers]),
           },
         }),
       },
@@ -151,7 +137,7 @@ export function passthroughCluster(mesh: MeshSettings): Cluster {
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST },
     connectTimeout: durationOfMs(mesh.connectTimeoutMs),
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
-    circuitBreakers,
+    circuitBreakers: noCircuitBreakers,
     filters: [clusterMetadataExchange()],
     typedExtensionProtocolOptions: {
       [httpOptionsName]: packed(HttpProtocolOptionsSchema, {

@@ -1,7 +1,9 @@
 import { create, type JsonObject } from "@bufbuild/protobuf";
 import { ClusterLoadAssignmentSchema, HealthStatus, LbEndpointSchema, LocalityLbEndpointsSchema, type ClusterLoadAssignment, type LbEndpoint, type LocalityLbEndpoints } from "../../wire/envoy/index.ts";
+import { formatAuthority } from "../../wire/hbone/index.ts";
 import { localityText, type EndpointModel } from "../model/service-endpoint-model.ts";
 import { connectOriginateName, originalDestinationFilter } from "./cluster.ts";
+import { internalAddress, tcpAddress } from "./envoy-address.ts";
 import { filterMetadata } from "./envoy-any.ts";
 
 export interface AssignmentOptions {
@@ -42,7 +44,7 @@ function lbEndpoint(endpoint: EndpointModel, { hbone, healthKnown }: AssignmentO
   const { address, port, workload } = endpoint;
   const metadata: Record<string, JsonObject> = { istio: workload === "" ? {} : { workload } };
   const tunnelled = hbone && endpoint.hbone;
-  const destination = address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+  const destination = formatAuthority(address, port);
   if (tunnelled) {
     metadata[originalDestinationFilter] = { local: destination };
     metadata["envoy.transport_socket_match"] = { tunnel: "http" };
@@ -50,19 +52,15 @@ function lbEndpoint(endpoint: EndpointModel, { hbone, healthKnown }: AssignmentO
     metadata["envoy.transport_socket_match"] = { tlsMode: "istio" };
   }
   return create(LbEndpointSchema, {
-    hostIdentifier: { case: "endpoint", value: { address: { address: tunnelled ? internalAddress(destination) : socketAddress(address, port) } } },
+    hostIdentifier: { case: "endpoint", value: { address: { address: tunnelled ? internalAddress(connectOriginateName, destination) : socketAddress(address, port) } } },
     ...(healthKnown ? { healthStatus: HealthStatus.HEALTHY } : {}),
     loadBalancingWeight: endpoint.weight,
     metadata: filterMetadata(metadata),
   });
 }
 
-function internalAddress(destination: string) {
-  return { case: "envoyInternalAddress" as const, value: { addressNameSpecifier: { case: "serverListenerName" as const, value: connectOriginateName }, endpointId: destination } };
-}
-
 /** A path stands for a socket in the file system. */
 function socketAddress(address: string, port: number) {
   if (address.startsWith("/")) return { case: "pipe" as const, value: { path: address } };
-  return { case: "socketAddress" as const, value: { address, portSpecifier: { case: "portValue" as const, value: port } } };
+  return tcpAddress(address, port);
 }

@@ -11,7 +11,7 @@ import type { ClassicGatewayContext } from "./gateway-classic-context.ts";
 import { classicListener, classicRouteTable } from "./gateway-classic.ts";
 import { connectOriginateListener } from "./gateway-listener.ts";
 import type { MeshModel } from "./outbound-resources.ts";
-import { encodeResource, sameScopedResource, scopedResourceKey, type EncodedResource, type ScopedEncodedResource } from "./resource.ts";
+import { type EncodedResource, encodeResource, sameScopedResource, type ScopedEncodedResource, scopedEntry } from "./resource.ts";
 import { SecurityPolicies } from "./security-filters.ts";
 import { AccessLogPolicies } from "./telemetry-access-log.ts";
 
@@ -55,7 +55,7 @@ export function deriveClassicGatewayResources(graph: CollectionGraph, model: Mes
         const group = reader.get(scopes.groups, scope);
         const context = group === undefined ? undefined : contextOf(group, reader);
         if (group === undefined || context === undefined) return [];
-        return write(gateway, context, group).map((resource) => [scopedResourceKey(scope, resource.name), { scope, resource }] as const);
+        return write(gateway, context, group).map((resource) => scopedEntry(scope, resource));
       },
       sameScopedResource,
     );

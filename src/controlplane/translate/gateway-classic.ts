@@ -1,5 +1,4 @@
-import { create } from "@bufbuild/protobuf";
-import { RouteConfigurationSchema, VirtualHost_TlsRequirementType, type Listener, type RouteConfiguration } from "../../wire/envoy/index.ts";
+import { VirtualHost_TlsRequirementType, type Listener, type RouteConfiguration } from "../../wire/envoy/index.ts";
 import { concernsServer, hostsForNamespace, serverNamesOf, withoutNamespace, type GatewayListenerModel, type GatewayServerModel } from "../model/classic-gateway.ts";
 import { destinationRuleFor, type DestinationRuleModel } from "../model/destination-rule-model.ts";
 import { compareText } from "../model/facts.ts";
@@ -13,6 +12,7 @@ import type { ClassicGatewayContext } from "./gateway-classic-context.ts";
 import { gatewayListener, listenerName, type GatewayChain } from "./gateway-listener.ts";
 import { httpConnectionManagerFilter } from "./http-connection-manager.ts";
 import { tcpMetadataExchange } from "./istio-filters.ts";
+import { nobody, routeConfiguration } from "./route-configuration.ts";
 import { downstreamTls } from "./tls-context.ts";
 import { serverTls } from "./tls-server.ts";
 import { effectivePolicy } from "./traffic-policy.ts";
@@ -21,7 +21,6 @@ import { virtualServiceRoutes, type RouteInit } from "./virtual-service-route.ts
 import { l4Matches, tcpRouteFilters, type TcpRouteContext } from "./virtual-service-tcp.ts";
 
 const wildcard = "0.0.0.0";
-const maxDirectResponseBodyBytes = 1_048_576;
 
 /** The listener of one port; undefined when no server of it has anything to lead to. */
 export function classicListener({ bind, port, servers }: GatewayListenerModel, context: ClassicGatewayContext): Listener | undefined {
@@ -151,13 +150,7 @@ export function classicRouteTable(name: string, servers: readonly GatewayServerM
     }
     if (redirects) for (const host of server.hosts) tableOf(withoutNamespace(host)).redirects = true;
   }
-  return create(RouteConfigurationSchema, {
-    name,
-    virtualHosts: hosts.size === 0 ? [{ name: `blackhole:${port}`, domains: ["*"] }] : virtualHosts([...hosts.values()], port),
-    validateClusters: false,
-    maxDirectResponseBodySizeBytes: maxDirectResponseBodyBytes,
-    ignorePortInHostMatching: true,
-  });
+  return routeConfiguration(name, hosts.size === 0 ? [nobody(port)] : virtualHosts([...hosts.values()], port));
 }
 
 function routesOf(virtualService: VirtualServiceModel, server: GatewayServerModel, context: ClassicGatewayContext): readonly RouteInit[] {

@@ -1,14 +1,15 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { ListenerSchema, OriginalDstSchema, ProxyProtocolSchema, TcpProxySchema, TlsInspectorSchema, TrafficDirection, type FilterChainMatchSchema, type Listener } from "../../wire/envoy/index.ts";
+import { ListenerSchema, ProxyProtocolSchema, TcpProxySchema, TrafficDirection, type FilterChainMatchSchema, type Listener } from "../../wire/envoy/index.ts";
 import type { MeshSettings } from "../model/facts.ts";
 import { unmatchedAccessLogs, type AccessLogInit } from "./access-log.ts";
-import { connectOriginateName, originalDestinationFilter } from "./cluster.ts";
+import { connectOriginateName } from "./cluster.ts";
+import { tcpAddress } from "./envoy-address.ts";
 import { durationOfMs } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
+import { originalDestination, tlsInspector } from "./listener-filters.ts";
 import type { TransportSocketInit } from "./tls-context.ts";
 
 const transportSocketTimeoutMs = 15_000;
-const inspectedBytes = 512;
 
 /** One way in on a port of a gateway. */
 export interface GatewayChain {
@@ -37,13 +38,13 @@ export function gatewayListener(bind: string, port: number, chains: readonly Gat
   const bySni = chains.some((chain) => chain.serverNames.length > 0 || chain.applicationProtocols !== undefined);
   return create(ListenerSchema, {
     name: listenerName(port, bind),
-    address: { address: { case: "socketAddress", value: { address: bind, portSpecifier: { case: "portValue", value: port } } } },
+    address: { address: tcpAddress(bind, port) },
     trafficDirection: TrafficDirection.OUTBOUND,
     maxConnectionsToAcceptPerSocketEvent: 1,
     accessLog: unmatchedAccessLogs(accessLogs),
     listenerFilters: [
       ...(mesh.gatewayTopology.proxyProtocol ? [filterInit("envoy.filters.listener.proxy_protocol", ProxyProtocolSchema, {})] : []),
-      ...(bySni ? [filterInit("envoy.filters.listener.tls_inspector", TlsInspectorSchema, { initialReadBufferSize: inspectedBytes })] : []),
+      ...(bySni ? [tlsInspector()] : []),
     ],
     filterChains: chains.map((chain) => ({
       ...matchOf(chain),
@@ -66,7 +67,7 @@ export function connectOriginateListener(): Listener {
     name: connectOriginateName,
     listenerSpecifier: { case: "internalListener", value: {} },
     useOriginalDst: false,
-    listenerFilters: [filterInit(originalDestinationFilter, OriginalDstSchema, {})],
+    listenerFilters: [originalDestination()],
     filterChains: [{ filters: [filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, config)] }],
   });
 }

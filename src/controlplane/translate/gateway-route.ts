@@ -1,21 +1,15 @@
-import { create, type JsonObject, type MessageInitShape } from "@bufbuild/protobuf";
+import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
 import type { HttpRouteMatch, HttpRouteRule } from "../../api/gateway/index.ts";
-import {
-  PreviousHostsPredicateSchema,
-  RouteAction_ClusterNotFoundResponseCode,
-  RouteConfigurationSchema,
-  type RouteActionSchema,
-  type RouteConfiguration,
-  type RouteSchema,
-  type VirtualHostSchema,
-  type WeightedCluster_ClusterWeightSchema,
-} from "../../wire/envoy/index.ts";
+import { RouteAction_ClusterNotFoundResponseCode, type RouteActionSchema, type RouteConfiguration, type RouteSchema, type VirtualHostSchema, type WeightedCluster_ClusterWeightSchema } from "../../wire/envoy/index.ts";
 import type { ResolvedBackend } from "../model/backend-resolution.ts";
 import { byAge, compareText, factsKey, type GatewayFacts } from "../model/facts.ts";
 import type { RouteModel } from "../model/gateway-model.ts";
-import { durationOfMs, filterMetadata, packed } from "./envoy-any.ts";
+import { unknownService } from "./cluster.ts";
+import { durationOfMs, filterMetadata } from "./envoy-any.ts";
+import { nobody, routeConfiguration } from "./route-configuration.ts";
 import { corsPolicy, headerChanges, mirrorPolicies, redirectAction, rewriteAction } from "./route-filter.ts";
 import { byPrecedence, routeMatch } from "./route-match.ts";
+import { defaultRetries, retryPolicy } from "./virtual-service-action.ts";
 
 type RouteInit = Exclude<MessageInitShape<typeof RouteSchema>, { $typeName: string }>;
 type RouteActionInit = MessageInitShape<typeof RouteActionSchema>;
@@ -31,12 +25,6 @@ interface RouteEntry {
 }
 
 const internalServerError = 500;
-const maxDirectResponseBodyBytes = 1_048_576;
-const defaultRetries = 2;
-const hostSelectionAttempts = 5n;
-const defaultRetryOn = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
-/** Traffic that leads to no cluster is answered by 500. */
-const nowhereCluster = "UnknownService";
 const corsFilterName = "envoy.filters.http.cors";
 
 export interface RouteTableScope {
@@ -50,13 +38,7 @@ export interface RouteTableScope {
 export function routeTable(gateway: GatewayFacts, { name, port, listeners }: RouteTableScope, routes: readonly RouteModel[]): RouteConfiguration {
   const byHost = entriesByHost(gateway, listeners, routes);
   const hosts = [...byHost].sort(([left], [right]) => compareText(left, right));
-  return create(RouteConfigurationSchema, {
-    name,
-    virtualHosts: hosts.length === 0 ? [{ name: `blackhole:${port}`, domains: ["*"] }] : hosts.map(([host, entries]) => virtualHost(gateway, host, port, entries)),
-    validateClusters: false,
-    maxDirectResponseBodySizeBytes: maxDirectResponseBodyBytes,
-    ignorePortInHostMatching: true,
-  });
+  return routeConfiguration(name, hosts.length === 0 ? [nobody(port)] : hosts.map(([host, entries]) => virtualHost(gateway, host, port, entries)));
 }
 
 function entriesByHost(gateway: GatewayFacts, listeners: ReadonlySet<string>, routes: readonly RouteModel[]): ReadonlyMap<string, RouteEntry[]> {
@@ -145,13 +127,14 @@ function forwardAction(rule: HttpRouteRule, match: HttpRouteMatch, backends: rea
   if (allFaulty || rule.filters.some((filter) => filter.type === "ExtensionRef")) return { action: { case: "directResponse", value: { status: internalServerError } } };
   const rewrite = rule.filters.find((filter) => filter.type === "URLRewrite");
   const timeoutMs = rule.timeouts?.requestMs ?? 0;
+  const retries = retriesOf(rule);
   const value: RouteActionInit = {
     ...destinationOf(weighted),
     ...(rewrite?.type === "URLRewrite" ? rewriteAction(rewrite.urlRewrite, match.path.value) : {}),
     clusterNotFoundResponseCode: RouteAction_ClusterNotFoundResponseCode.INTERNAL_SERVER_ERROR,
     timeout: durationOfMs(timeoutMs),
     maxGrpcTimeout: durationOfMs(timeoutMs),
-    retryPolicy: retryPolicy(rule),
+    ...(retries === undefined ? {} : { retryPolicy: retries }),
     requestMirrorPolicies: mirrorPolicies(rule.filters, mirrors),
   };
   return { action: { case: "route", value } };
@@ -173,19 +156,12 @@ function clusterWeight({ reference, resolved }: WeightedBackend): MessageInitSha
 }
 
 function clusterOf(resolved: ResolvedBackend | undefined): string {
-  return resolved === undefined || "fault" in resolved ? nowhereCluster : resolved.cluster;
+  return resolved === undefined || "fault" in resolved ? unknownService : resolved.cluster;
 }
 
-function retryPolicy(rule: HttpRouteRule): RouteActionInit["retryPolicy"] {
-  const { retry, timeouts } = rule;
-  const perTry = timeouts?.backendRequestMs;
-  return {
-    retryOn: defaultRetryOn,
-    numRetries: retry?.attempts ?? defaultRetries,
-    hostSelectionRetryMaxAttempts: hostSelectionAttempts,
-    retryHostPredicate: [{ name: "envoy.retry_host_predicates.previous_hosts", configType: { case: "typedConfig", value: packed(PreviousHostsPredicateSchema, {}) } }],
-    retriableStatusCodes: [...(retry?.codes ?? [])],
-    ...(perTry === undefined || perTry === 0 ? {} : { perTryTimeout: durationOfMs(perTry) }),
-    ...(retry?.backoffMs === undefined ? {} : { retryBackOff: { baseInterval: durationOfMs(retry.backoffMs) } }),
-  };
+/** As for a VirtualService; a timeout of 0 is none. */
+function retriesOf({ retry, timeouts }: HttpRouteRule): RouteActionInit["retryPolicy"] {
+  const perTryTimeoutMs = timeouts?.backendRequestMs === 0 ? undefined : timeouts?.backendRequestMs;
+  const policy = retryPolicy({ attempts: retry?.attempts ?? defaultRetries, perTryTimeoutMs, backoffMs: retry?.backoffMs }, false);
+  return policy === undefined ? undefined : { ...policy, retriableStatusCodes: [...(retry?.codes ?? [])] };
 }

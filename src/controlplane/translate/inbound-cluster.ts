@@ -2,7 +2,8 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema, HttpProtocolOptionsSchema, type Cluster } from "../../wire/envoy/index.ts";
 import { destinationRulePath, type DestinationRuleModel } from "../model/destination-rule-model.ts";
 import type { MeshSettings } from "../model/facts.ts";
-import { httpOptionsName, unlimited } from "./cluster.ts";
+import { httpOptionsName, noCircuitBreakers } from "./cluster.ts";
+import { tcpAddress } from "./envoy-address.ts";
 import { durationOfMs, filterMetadata, packed } from "./envoy-any.ts";
 import { inboundClusterName, inboundPassthroughCluster } from "./inbound-chain.ts";
 import type { InboundTarget } from "./inbound-target.ts";
@@ -15,7 +16,6 @@ const ownAddress = { ipv4: "127.0.0.6", ipv6: "::6" } as const;
 /** As good as never: an original destination stays known as long as its cluster does. */
 const neverMs = 9_223_372_035_000;
 const passthroughIdleMs = 300_000;
-const circuitBreakers = { thresholds: [{ maxConnections: unlimited, maxPendingRequests: unlimited, maxRequests: unlimited, maxRetries: unlimited }] };
 const useClientProtocol = { case: "useDownstreamProtocolConfig" as const, value: { httpProtocolOptions: {}, http2ProtocolOptions: {} } };
 
 /** The application behind one port: where the connection was for, or the address that a Sidecar says. */
@@ -49,7 +49,7 @@ export function inboundPassthrough(mesh: MeshSettings): Cluster {
     name: inboundPassthroughCluster,
     altStatName: `${inboundPassthroughCluster};`,
     connectTimeout: durationOfMs(mesh.connectTimeoutMs),
-    circuitBreakers,
+    circuitBreakers: noCircuitBreakers,
     ...originalDestination("0.0.0.0"),
     typedExtensionProtocolOptions: {
       [httpOptionsName]: packed(HttpProtocolOptionsSchema, { commonHttpProtocolOptions: { idleTimeout: durationOfMs(passthroughIdleMs) }, upstreamProtocolOptions: useClientProtocol }),
@@ -70,7 +70,7 @@ function fixedEndpoint(clusterName: string, endpoint: string): ClusterInit {
   const socket = /^\[?(.+?)\]?:(\d+)$/.exec(endpoint);
   const address = endpoint.startsWith("unix://")
     ? { case: "pipe" as const, value: { path: endpoint.slice("unix://".length) } }
-    : { case: "socketAddress" as const, value: { address: socket?.[1] ?? "127.0.0.1", portSpecifier: { case: "portValue" as const, value: Number(socket?.[2] ?? 0) } } };
+    : tcpAddress(socket?.[1] ?? "127.0.0.1", Number(socket?.[2] ?? 0));
   return {
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },
     loadAssignment: { clusterName, endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: "endpoint", value: { address: { address } } } }] }] },

@@ -14,15 +14,17 @@ import {
   type Cluster,
   type Listener,
 } from "../../wire/envoy/index.ts";
-import { httpOptionsName, rawBuffer, unlimited } from "./cluster.ts";
+import { httpOptionsName, noCircuitBreakers, rawBuffer } from "./cluster.ts";
 import type { MeshSettings } from "../model/facts.ts";
 import type { AccessLogInit } from "./access-log.ts";
+import { internalAddress, tcpAddress } from "./envoy-address.ts";
 import { durationOfMs, packed } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
 import { hboneChains, type FilterChainInit, type HboneContext } from "./inbound-chain.ts";
-import { inspectors, originalDestination } from "./inbound-listener.ts";
-import type { InboundTarget } from "./inbound-target.ts";
+import { inspectors } from "./inbound-listener.ts";
+import { type InboundTarget, wildcardOf } from "./inbound-target.ts";
 import { peerMetadata } from "./istio-filters.ts";
+import { originalDestination } from "./listener-filters.ts";
 import { downstreamTls, hboneServer } from "./tls-context.ts";
 
 export const mainInternalName = "main_internal";
@@ -44,15 +46,14 @@ export function hboneListeners(targets: readonly InboundTarget[], context: Hbone
     filterChains: [...chains],
     listenerFilters: [originalDestination(), ...inspectors(chains)],
   });
-  const wildcard = context.addresses[0]?.includes(":") === true ? "::" : "0.0.0.0";
-  return [connectTerminateListener(context.mesh, wildcard), main];
+  return [connectTerminateListener(context.mesh, wildcardOf(context)), main];
 }
 
 /** Ends HBONE tunnels of the mesh's workloads; each CONNECT goes to {@link mainInternalName}, with who asks and for what. */
 export function connectTerminateListener(mesh: MeshSettings, wildcard: string, accessLogs: readonly AccessLogInit[] = []): Listener {
   return create(ListenerSchema, {
     name: connectTerminateName,
-    address: { address: { case: "socketAddress", value: { address: wildcard, portSpecifier: { case: "portValue", value: hbonePort } } } },
+    address: { address: tcpAddress(wildcard, hbonePort) },
     connectionBalanceConfig: { balanceType: { case: "exactBalance", value: {} } },
     filterChains: [terminateChain(mesh, accessLogs)],
   });
@@ -129,19 +130,12 @@ export function internalListenerCluster(name: string, listener = name): Cluster 
     name,
     altStatName: `${name};`,
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },
-    circuitBreakers: { thresholds: [{ maxConnections: unlimited, maxPendingRequests: unlimited, maxRequests: unlimited, maxRetries: unlimited }] },
+    circuitBreakers: noCircuitBreakers,
     loadAssignment: {
       clusterName: name,
       endpoints: [
         {
-          lbEndpoints: [
-            {
-              hostIdentifier: {
-                case: "endpoint",
-                value: { address: { address: { case: "envoyInternalAddress", value: { addressNameSpecifier: { case: "serverListenerName", value: listener } } } } },
-              },
-            },
-          ],
+          lbEndpoints: [{ hostIdentifier: { case: "endpoint", value: { address: { address: internalAddress(listener) } } } }],
         },
       ],
     },

@@ -1,18 +1,17 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { HttpInspectorSchema, ListenerSchema, OriginalDstSchema, TlsInspectorSchema, TrafficDirection, type Listener } from "../../wire/envoy/index.ts";
+import { ListenerSchema, TrafficDirection, type Listener } from "../../wire/envoy/index.ts";
 import type { MeshSettings } from "../model/facts.ts";
 import { unmatchedAccessLogs, type AccessLogInit } from "./access-log.ts";
-import { originalDestinationFilter } from "./cluster.ts";
+import { tcpAddress } from "./envoy-address.ts";
 import { durationOfMs } from "./envoy-any.ts";
-import { filterInit, type FilterInit } from "./filter-init.ts";
+import type { FilterInit } from "./filter-init.ts";
 import { plaintextHttpProtocols } from "./inbound-chain-match.ts";
 import { inboundListenerName, type FilterChainInit } from "./inbound-chain.ts";
+import { httpInspector, originalDestination, tlsInspector } from "./listener-filters.ts";
 
 type ListenerInit = Exclude<MessageInitShape<typeof ListenerSchema>, { $typeName: string }>;
 type ListenerFilterInit = NonNullable<ListenerInit["listenerFilters"]>[number];
 type PredicateInit = NonNullable<Exclude<ListenerFilterInit, { $typeName: string }>["filterDisabled"]>;
-
-const inspectedBytes = 512;
 
 export interface InboundListenerOptions {
   readonly mesh: MeshSettings;
@@ -40,17 +39,13 @@ export function boundInboundListener(bind: string, port: number, chains: readonl
 function listenerOf(name: string, address: string, port: number, chains: readonly FilterChainInit[], mesh: MeshSettings): ListenerInit {
   return {
     name,
-    address: { address: { case: "socketAddress", value: { address, portSpecifier: { case: "portValue", value: port } } } },
+    address: { address: tcpAddress(address, port) },
     trafficDirection: TrafficDirection.INBOUND,
     filterChains: [...chains],
     continueOnListenerFiltersTimeout: true,
     listenerFiltersTimeout: durationOfMs(mesh.protocolDetectionTimeoutMs),
     maxConnectionsToAcceptPerSocketEvent: 1,
   };
-}
-
-export function originalDestination(): FilterInit {
-  return filterInit(originalDestinationFilter, OriginalDstSchema, {});
 }
 
 /**
@@ -75,8 +70,8 @@ export function inspectors(chains: readonly FilterChainInit[]): ListenerFilterIn
     const disabled = elsewhere[kind] ? ofPorts(portsWhere((needs) => !needs[kind])) : not(ofPorts(portsWhere((needs) => needs[kind])));
     filters.push({ ...filter, ...(disabled === undefined ? {} : { filterDisabled: disabled }) });
   };
-  add(filterInit("envoy.filters.listener.tls_inspector", TlsInspectorSchema, { initialReadBufferSize: inspectedBytes }), "tls");
-  add(filterInit("envoy.filters.listener.http_inspector", HttpInspectorSchema, {}), "http");
+  add(tlsInspector(), "tls");
+  add(httpInspector(), "http");
   return filters;
 }
 

@@ -10,7 +10,7 @@ import { hboneCluster, hboneListeners } from "./inbound-hbone.ts";
 import { boundInboundListener, virtualInboundListener } from "./inbound-listener.ts";
 import { InboundTargets, wildcardOf, type InboundTarget, type Workload } from "./inbound-target.ts";
 import type { MeshModel } from "./outbound-resources.ts";
-import { encodeResource, sameResource, sameScopedResource, scopedResourceKey, type EncodedResource, type ScopedEncodedResource } from "./resource.ts";
+import { type EncodedResource, encodeResource, sameResource, sameScopedResource, type ScopedEncodedResource, scopedEntry } from "./resource.ts";
 import { SecurityPolicies } from "./security-filters.ts";
 import { AccessLogPolicies } from "./telemetry-access-log.ts";
 
@@ -46,7 +46,7 @@ export function deriveInboundResources(graph: CollectionGraph, { inputs, destina
         const workload = workloadOf(pod, inputs, reader);
         if (workload === undefined) return [];
         const scope = factsKey(pod);
-        return write(workload, reader).map((resource) => [scopedResourceKey(scope, resource.name), { scope, resource }] as const);
+        return write(workload, reader).map((resource) => scopedEntry(scope, resource));
       },
       sameScopedResource,
     );

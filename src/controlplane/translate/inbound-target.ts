@@ -1,5 +1,6 @@
 import type { ConnectionPool, ServerTls, SidecarIngress } from "../../api/istio/index.ts";
 import type { CollectionIndex, CollectionReader } from "../../kube/index.ts";
+import { formatAuthority } from "../../wire/hbone/index.ts";
 import {
   compareText,
   factsKey,
@@ -84,7 +85,8 @@ function oneAPort(targets: readonly InboundTarget[]): readonly InboundTarget[] {
   return first.sort((left, right) => left.port - right.port);
 }
 
-export function wildcardOf(pod: PodFacts): string {
+/** All addresses of the family that the pod has first. */
+export function wildcardOf(pod: Pick<PodFacts, "addresses">): string {
   return pod.addresses[0]?.includes(":") === true ? "::" : "0.0.0.0";
 }
 
@@ -145,5 +147,5 @@ function endpointOf(endpoint: string | undefined, pod: PodFacts): string | undef
   const [, host, port] = /^(?:\[?)(0\.0\.0\.0|::)\]?:(\d+)$/.exec(endpoint ?? "") ?? [];
   if (host === undefined || port === undefined) return endpoint;
   const address = pod.addresses.find((candidate) => candidate.includes(":") === host.includes(":")) ?? pod.addresses[0] ?? "";
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+  return formatAuthority(address, Number(port));
 }

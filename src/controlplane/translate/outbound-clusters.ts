@@ -6,8 +6,8 @@ import { meshKey, type Labels, type MeshSettings } from "../model/facts.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { namespaceMutualTls, peerAuthenticationsFor } from "../model/peer-authentication.ts";
 import { nowhere, type EndpointModel, type LocalityModel } from "../model/service-endpoint-model.ts";
-import { getEndpoints, identitiesOf, ofSubset, type ServiceEndpoints } from "../model/service-endpoints.ts";
-import type { ServiceModel, ServiceRegistry } from "../model/service-model.ts";
+import { everyone, getEndpoints, identitiesOf, ofSubset, type ServiceEndpoints } from "../model/service-endpoints.ts";
+import { registeredService, type ServiceModel, type ServiceRegistry } from "../model/service-model.ts";
 import type { Waypoints } from "../model/waypoint.ts";
 import type { OutboundScope, ScopedService } from "../model/sidecar-scope.ts";
 import { loadAssignment, localityGroups } from "./endpoints.ts";
@@ -85,7 +85,7 @@ function clientOf({ scope, kind, namespace, labels, locality, node, hbone }: Out
 }
 
 function scopedClusters(scope: ScopeClient, { key, registry: registered, ports }: ScopedService, mesh: MeshSettings, sources: ClusterSources, reader: CollectionReader): readonly ScopedCluster[] {
-  const service = serviceOf(sources.registry, registered, key, reader);
+  const service = registeredService({ registry: registered, key }, sources.registry, reader);
   if (service === undefined || service.resolution === "alias") return [];
   const client = { namespace: scope.namespace, labels: scope.labels };
   const rule = destinationRuleFor(service, client, mesh, sources.destinationRules, reader);
@@ -141,10 +141,6 @@ function tellsEndpoints(service: ServiceModel, isSidecar: boolean, simple: strin
   return simple !== "PASSTHROUGH" && discoveryType(service, isSidecar) === Cluster_DiscoveryType.EDS;
 }
 
-function serviceOf(registry: ServiceRegistry, registered: ServiceModel["registry"], key: string, reader: CollectionReader): ServiceModel | undefined {
-  return reader.get(registered === "Kubernetes" ? registry.kubernetes : registry.entries, key);
-}
-
 interface ResolvedVariant {
   readonly mesh: MeshSettings;
   readonly service: ServiceModel;
@@ -156,7 +152,7 @@ interface ResolvedVariant {
 
 function resolve(variant: ClusterVariant, sources: ClusterSources, reader: CollectionReader, withEndpoints: boolean): ResolvedVariant | undefined {
   const mesh = reader.get(sources.inputs.mesh, meshKey);
-  const service = serviceOf(sources.registry, variant.registry, variant.service, reader);
+  const service = registeredService({ registry: variant.registry, key: variant.service }, sources.registry, reader);
   if (mesh === undefined || service === undefined) return undefined;
   const rule = variant.client === undefined ? undefined : destinationRuleFor(service, variant.client, mesh, sources.destinationRules, reader);
   const all = withEndpoints ? getEndpoints(sources.endpoints, service, variant.port, reader) : [];
@@ -188,10 +184,6 @@ function encodeCluster(variant: ClusterVariant, key: string, sources: ClusterSou
     assignment: carries ? assignmentOf(variant, known ?? found, false) : undefined,
   });
   return cluster === undefined ? [] : [[key, encodeResource(ClusterSchema, variant.name, cluster)]];
-}
-
-function everyone(endpoints: readonly EndpointModel[], holds: (endpoint: EndpointModel) => boolean): boolean {
-  return endpoints.length > 0 && endpoints.every(holds);
 }
 
 function encodeAssignment(variant: ClusterVariant, key: string, sources: ClusterSources, reader: CollectionReader): Iterable<readonly [string, EncodedResource]> {

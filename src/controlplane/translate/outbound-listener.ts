@@ -1,5 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { AccessLogFilterSchema, AccessLogSchema, HttpInspectorSchema, ListenerSchema, TlsInspectorSchema, TrafficDirection, type Listener } from "../../wire/envoy/index.ts";
+import { ListenerSchema, TrafficDirection, type Listener } from "../../wire/envoy/index.ts";
 import type { DestinationRuleModel } from "../model/destination-rule-model.ts";
 import type { AppProtocol, MeshSettings } from "../model/facts.ts";
 import { isAddress } from "../model/ip-address.ts";
@@ -7,11 +7,14 @@ import type { EndpointModel } from "../model/service-endpoint-model.ts";
 import { hostsOverlap } from "../model/service-hostname.ts";
 import type { ServiceModel } from "../model/service-model.ts";
 import { meshGateway, type VirtualServiceModel } from "../model/virtual-service-model.ts";
-import { meshAccessLogs, type AccessLogInit } from "./access-log.ts";
+import { type AccessLogInit, meshAccessLogs, unmatchedAccessLogs } from "./access-log.ts";
 import { blackHoleName } from "./cluster.ts";
+import { tcpAddress } from "./envoy-address.ts";
 import { durationOfMs } from "./envoy-any.ts";
-import { filterInit, type FilterInit } from "./filter-init.ts";
+import type { FilterInit } from "./filter-init.ts";
 import { httpConnectionManagerFilter } from "./http-connection-manager.ts";
+import { plaintextHttpProtocols } from "./inbound-chain-match.ts";
+import { httpInspector, tlsInspector } from "./listener-filters.ts";
 import { filterChain, sameMatch, takesEverything, type OutboundChain } from "./outbound-chain.ts";
 import { subsetClusterName } from "./outbound-cluster.ts";
 import { unknownTrafficCluster, type ResolvedPort, type ResolvedService } from "./outbound-route.ts";
@@ -34,7 +37,6 @@ interface Entry {
 }
 
 const wildcard = "0.0.0.0";
-const plaintextHttp = ["http/1.1", "h2c"];
 
 /** The listeners of one port: one for all HTTP services, and one for each address of the others. */
 export function outboundListeners(resolved: ListenerPort): readonly Listener[] {
@@ -109,7 +111,7 @@ function httpChain(bind: string, routes: string, detected: boolean, { port, mesh
     routes: { rds: routes },
     ...(accessLogs === undefined ? {} : { accessLogs }),
   });
-  return { sniHosts: [], destinations: [], applicationProtocols: detected ? plaintextHttp : [], transportProtocol: detected ? "raw_buffer" : "", config: undefined, filters: [filter] };
+  return { sniHosts: [], destinations: [], applicationProtocols: detected ? plaintextHttpProtocols : [], transportProtocol: detected ? "raw_buffer" : "", config: undefined, filters: [filter] };
 }
 
 function tcpContext({ mesh, serviceOf, ruleOf, accessLogs }: ListenerPort): TcpRouteContext {
@@ -179,11 +181,11 @@ function listener({ bind, chains }: Entry, resolved: ListenerPort): Listener {
   const fallback = chains.find(takesEverything);
   return create(ListenerSchema, {
     name: `${bind}_${port}`,
-    address: address(bind, port),
+    address: { address: tcpAddress(bind, port) },
     trafficDirection: TrafficDirection.OUTBOUND,
     continueOnListenerFiltersTimeout: true,
     ...(bindsToPort ? { maxConnectionsToAcceptPerSocketEvent: 1 } : { bindToPort: false }),
-    listenerFilters: [...(tlsInspected ? [tlsInspector] : []), ...(httpInspected ? [httpInspector] : [])],
+    listenerFilters: [...(tlsInspected ? [tlsInspector()] : []), ...(httpInspected ? [httpInspector()] : [])],
     listenerFiltersTimeout: durationOfMs(httpInspected ? resolved.mesh.protocolDetectionTimeoutMs : 0),
     ...chainFields(rest, fallback === undefined ? undefined : filterChain(fallback), resolved),
   });
@@ -196,13 +198,6 @@ function chainFields(chains: readonly ChainInit[], fallback: ChainInit | undefin
   if (fallback !== undefined) return chains.length === 0 ? { filterChains: [fallback] } : { filterChains: [...chains], defaultFilterChain: fallback };
   const filters = unknownTrafficFilters(resolved);
   return { filterChains: [...chains], defaultFilterChain: { name: "PassthroughFilterChain", filterChainMatch: {}, filters: [...filters] } };
-}
-
-const tlsInspector = filterInit("envoy.filters.listener.tls_inspector", TlsInspectorSchema, { initialReadBufferSize: 512 });
-const httpInspector = filterInit("envoy.filters.listener.http_inspector", HttpInspectorSchema, {});
-
-function address(bind: string, port: number) {
-  return { address: { case: "socketAddress" as const, value: { address: bind, portSpecifier: { case: "portValue" as const, value: port } } } };
 }
 
 export interface UnknownTraffic {
@@ -220,10 +215,9 @@ function unknownTrafficFilters({ mesh, port, serviceOf, accessLogs }: UnknownTra
 export function virtualOutboundListener(traffic: UnknownTraffic): Listener {
   const { proxyListenPort: port } = traffic.mesh;
   const context = { mesh: traffic.mesh, role: "client" as const, ...(traffic.accessLogs === undefined ? {} : { accessLogs: traffic.accessLogs }) };
-  const unmatched = { filterSpecifier: { case: "responseFlagFilter" as const, value: { flags: ["NR"] } } };
   return create(ListenerSchema, {
     name: "virtualOutbound",
-    address: address(wildcard, port),
+    address: { address: tcpAddress(wildcard, port) },
     trafficDirection: TrafficDirection.OUTBOUND,
     useOriginalDst: true,
     maxConnectionsToAcceptPerSocketEvent: 1,
@@ -232,6 +226,6 @@ export function virtualOutboundListener(traffic: UnknownTraffic): Listener {
       { name: "virtualOutbound-blackhole", filterChainMatch: { destinationPort: port }, filters: [...tcpClusterFilters(blackHoleName, { rule: undefined, subset: undefined, context })] },
       { name: "virtualOutbound-catchall-tcp", filters: [...unknownTrafficFilters(traffic)] },
     ],
-    accessLog: (traffic.accessLogs ?? meshAccessLogs(traffic.mesh)).map((log) => create(AccessLogSchema, { ...create(AccessLogSchema, log), filter: create(AccessLogFilterSchema, unmatched) })),
+    accessLog: unmatchedAccessLogs(traffic.accessLogs ?? meshAccessLogs(traffic.mesh)),
   });
 }

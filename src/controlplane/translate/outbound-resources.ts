@@ -1,4 +1,3 @@
-import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
 import { NameTableSchema } from "../../wire/discovery/index.ts";
 import { ClusterSchema, ListenerSchema, RouteConfigurationSchema, type Cluster } from "../../wire/envoy/index.ts";
@@ -7,8 +6,8 @@ import { meshKey, type MeshSettings } from "../model/facts.ts";
 import { deriveRouteModels, type RouteModel, type RouteModels } from "../model/gateway-model.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { deriveServiceEndpoints, getEndpoints, type ServiceEndpoints } from "../model/service-endpoints.ts";
-import { deriveServiceRegistry, isVisible, type ServiceModel, type ServiceRegistry } from "../model/service-model.ts";
-import { deriveOutboundScopes, destinationService, type OutboundScopes, type ScopedService } from "../model/sidecar-scope.ts";
+import { deriveServiceRegistry, isVisible, registeredService, type ServiceModel, type ServiceRegistry } from "../model/service-model.ts";
+import { deriveOutboundScopes, destinationService, type OutboundScopes } from "../model/sidecar-scope.ts";
 import { deriveVirtualServices, type VirtualServiceModel, type VirtualServices } from "../model/virtual-service-model.ts";
 import { deriveWaypoints, type Waypoints } from "../model/waypoint.ts";
 import { blackHoleCluster, blackHoleName, connectOriginateCluster, connectOriginateName, passthroughCluster, passthroughName } from "./cluster.ts";
@@ -18,7 +17,7 @@ import { nameTable } from "./outbound-name-table.ts";
 import { outboundListeners, virtualOutboundListener, type ListenerPort } from "./outbound-listener.ts";
 import { deriveOutboundPorts, listenerParts, type OutboundPort } from "./outbound-port.ts";
 import { outboundRoutes } from "./outbound-route.ts";
-import { encodeResource, sameResource, sameScopedResource, scopedResourceKey, type EncodedResource, type ScopedEncodedResource } from "./resource.ts";
+import { type EncodedResource, encodeResource, sameResource, sameScopedResource, type ScopedEncodedResource, scopedEntry } from "./resource.ts";
 import { AccessLogPolicies } from "./telemetry-access-log.ts";
 import { effectivePolicy } from "./traffic-policy.ts";
 
@@ -83,10 +82,6 @@ export function deriveOutboundResources(graph: CollectionGraph, model: MeshModel
   };
 }
 
-function scoped<Schema extends DescMessage>(schema: Schema, scope: string, message: MessageShape<Schema> & { readonly name: string }): readonly [string, ScopedEncodedResource] {
-  return [scopedResourceKey(scope, message.name), { scope, resource: encodeResource(schema, message.name, message) }];
-}
-
 function deriveFixedListeners(graph: CollectionGraph, { inputs, scopes, registry }: MeshModel, accessLogs: AccessLogPolicies): Collection<ScopedEncodedResource> {
   return graph.derive(
     "lds-outbound-fixed",
@@ -96,7 +91,7 @@ function deriveFixedListeners(graph: CollectionGraph, { inputs, scopes, registry
       if (mesh === undefined || scope.kind !== "sidecar") return [];
       const serviceOf = (host: string) => destinationService(host, scope.namespace, registry, reader);
       const listeners = [virtualOutboundListener({ mesh, port: scope, serviceOf, accessLogs: accessLogs.logsFor({ namespace: scope.namespace, labels: scope.labels }, "CLIENT", mesh, reader) }), ...(scope.hbone ? [connectOriginateListener()] : [])];
-      return listeners.map((listener) => scoped(ListenerSchema, scope.scope, listener));
+      return listeners.map((listener) => scopedEntry(scope.scope, encodeResource(ListenerSchema, listener.name, listener)));
     },
     sameScopedResource,
   );
@@ -105,7 +100,7 @@ function deriveFixedListeners(graph: CollectionGraph, { inputs, scopes, registry
 function deriveListeners(graph: CollectionGraph, ports: Collection<OutboundPort>, model: MeshModel, policies: AccessLogPolicies): Collection<ScopedEncodedResource> {
   const parts = graph.derive("listener-parts", ports, (port, reader) => {
     const virtualServices = port.virtualServices.filter((key) => reader.get(model.virtualServices.layer4, key) !== undefined);
-    return listenerParts({ ...port, virtualServices }, (entry) => serviceOfEntry(entry, model.registry, reader));
+    return listenerParts({ ...port, virtualServices }, (entry) => registeredService(entry, model.registry, reader));
   });
   return graph.derive(
     "lds-outbound",
@@ -114,7 +109,7 @@ function deriveListeners(graph: CollectionGraph, ports: Collection<OutboundPort>
       const resolved = resolvePort(port, model, model.virtualServices.layer4, reader);
       if (resolved === undefined) return [];
       const accessLogs = policies.logsFor({ namespace: port.namespace, labels: port.labels }, "CLIENT", resolved.mesh, reader);
-      return outboundListeners({ ...resolved, accessLogs }).map((listener) => scoped(ListenerSchema, port.scope, listener));
+      return outboundListeners({ ...resolved, accessLogs }).map((listener) => scopedEntry(port.scope, encodeResource(ListenerSchema, listener.name, listener)));
     },
     sameScopedResource,
   );
@@ -128,7 +123,7 @@ function deriveRoutes(graph: CollectionGraph, ports: Collection<OutboundPort>, m
       const resolved = resolvePort(port, model, model.virtualServices.models, reader);
       // Where nothing speaks HTTP no listener asks for routes.
       if (resolved === undefined || !resolved.services.some((service) => (port.protocol ?? service.port.protocol) !== "tcp" && (port.protocol ?? service.port.protocol) !== "tls")) return [];
-      return outboundRoutes(resolved).map((routes) => scoped(RouteConfigurationSchema, port.scope, routes));
+      return outboundRoutes(resolved).map((routes) => scopedEntry(port.scope, encodeResource(RouteConfigurationSchema, routes.name, routes)));
     },
     sameScopedResource,
   );
@@ -141,16 +136,12 @@ function deriveNameTables(graph: CollectionGraph, { scopes, registry, endpoints 
     scopes.scopes,
     (scope, reader) => {
       if (!scope.dnsCapture) return [];
-      const services = scope.services.flatMap((entry) => serviceOfEntry(entry, registry, reader) ?? []);
+      const services = scope.services.flatMap((entry) => registeredService(entry, registry, reader) ?? []);
       const table = nameTable(services, (service) => service.ports.flatMap((port) => getEndpoints(endpoints, service, port.port, reader)));
-      return [[scopedResourceKey(scope.scope, ""), { scope: scope.scope, resource: encodeResource(NameTableSchema, "", table) }]];
+      return [scopedEntry(scope.scope, encodeResource(NameTableSchema, "", table))];
     },
     sameScopedResource,
   );
-}
-
-function serviceOfEntry({ key, registry: registered }: Pick<ScopedService, "key" | "registry">, registry: ServiceRegistry, reader: CollectionReader): ServiceModel | undefined {
-  return reader.get(registered === "Kubernetes" ? registry.kubernetes : registry.entries, key);
 }
 
 function resolvePort(port: OutboundPort, model: MeshModel, virtualServices: Collection<VirtualServiceModel>, reader: CollectionReader): Omit<ListenerPort, "accessLogs"> | undefined {
@@ -163,7 +154,7 @@ function resolvePort(port: OutboundPort, model: MeshModel, virtualServices: Coll
     port,
     mesh,
     services: port.services.flatMap((entry) => {
-      const service = serviceOfEntry(entry, model.registry, reader);
+      const service = registeredService(entry, model.registry, reader);
       const own = service?.ports.find((candidate) => candidate.port === port.port) ?? (port.protocol === undefined ? undefined : service?.ports[0]);
       return service === undefined || own === undefined ? [] : { service, port: { ...own, port: port.port } };
     }),

@@ -1,6 +1,6 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ConsistentHash, Destination } from "../../api/istio/index.ts";
-import { RouteConfigurationSchema, type RouteConfiguration, type VirtualHostSchema } from "../../wire/envoy/index.ts";
+import type { RouteConfiguration, VirtualHostSchema } from "../../wire/envoy/index.ts";
 import { compareText, type MeshSettings } from "../model/facts.ts";
 import { hostCovers, isWildcard, mostSpecificHost } from "../model/service-hostname.ts";
 import type { RouteModel } from "../model/gateway-model.ts";
@@ -12,6 +12,7 @@ import { subsetClusterName } from "./outbound-cluster.ts";
 import { serviceRoutes } from "./gateway-route.ts";
 import { serviceDomains } from "./outbound-domain.ts";
 import type { OutboundPort } from "./outbound-port.ts";
+import { routeConfiguration } from "./route-configuration.ts";
 import { hashPolicyOf, retryPolicy } from "./virtual-service-action.ts";
 import { destinationCluster, virtualServiceRoutes, type RouteInit } from "./virtual-service-route.ts";
 
@@ -37,7 +38,6 @@ export interface ResolvedService {
   readonly port: ServicePortModel;
 }
 
-const maxDirectResponseBodyBytes = 1_048_576;
 const httpPort = 80;
 const badGateway = 502;
 
@@ -59,10 +59,6 @@ export function outboundRoutes(resolved: ResolvedPort): readonly RouteConfigurat
 /** One that a listener of its own can be bound to. */
 function hasAddress(service: ServiceModel): boolean {
   return service.addresses.some((address) => !address.includes("/"));
-}
-
-function routeConfiguration(name: string, hosts: readonly VirtualHostInit[]): RouteConfiguration {
-  return create(RouteConfigurationSchema, { name, virtualHosts: [...hosts], validateClusters: false, maxDirectResponseBodySizeBytes: maxDirectResponseBodyBytes, ignorePortInHostMatching: true });
 }
 
 interface Candidate {

@@ -11,8 +11,10 @@ import {
   type Cluster_TransportSocketMatch,
   type CommonTlsContextSchema,
 } from "../../wire/envoy/index.ts";
-import { internalUpstream, mutualTls, rawBuffer, type TransportSocketInit } from "./cluster.ts";
+import { authoritySuffix, credentialResource } from "../model/secret-facts.ts";
+import { internalUpstream, mutualTls, rawBuffer } from "./cluster.ts";
 import { overAds, overAgentSds, packed } from "./envoy-any.ts";
+import { type TransportSocketInit, validatedBy } from "./tls-context.ts";
 import { isHttp2, typeOf, type ClusterDraft } from "./traffic-policy.ts";
 
 /** Who a cluster talks to, as far as TLS asks. */
@@ -111,33 +113,21 @@ type CommonTlsInit = Exclude<MessageInitShape<typeof CommonTlsContextSchema>, { 
 
 function certificates(tls: ClientTls): CommonTlsInit {
   if (tls.mode !== "MUTUAL") return {};
-  if (tls.credentialName !== undefined) return { tlsCertificateSdsSecretConfigs: [{ name: credential(tls.credentialName), sdsConfig: overAds }] };
+  if (tls.credentialName !== undefined) return { tlsCertificateSdsSecretConfigs: [{ name: credentialResource(tls.credentialName), sdsConfig: overAds }] };
   return { tlsCertificateSdsSecretConfigs: [{ name: `file-cert:${tls.clientCertificate ?? ""}~${tls.privateKey ?? ""}`, sdsConfig: overAgentSds }] };
 }
 
 function validation(tls: ClientTls, checked: boolean, names: readonly string[]): CommonTlsInit {
   if (!checked) return { validationContextType: { case: "validationContext", value: {} } };
   const root =
-    tls.credentialName === undefined ? { name: `file-root:${tls.caCertificates ?? "system"}`, sdsConfig: overAgentSds } : { name: `${credential(tls.credentialName)}-cacert`, sdsConfig: overAds };
-  return {
-    validationContextType: {
-      case: "combinedValidationContext",
-      value: {
-        defaultValidationContext: {
-          matchTypedSubjectAltNames: names.flatMap((exact) => sanTypes(exact).map((sanType) => ({ sanType, matcher: { matchPattern: { case: "exact" as const, value: exact } } }))),
-          ...(tls.caCrl === undefined ? {} : { crl: { specifier: { case: "filename" as const, value: tls.caCrl } } }),
-        },
-        validationContextSdsSecretConfig: root,
-      },
-    },
-  };
+    tls.credentialName === undefined ? { name: `file-root:${tls.caCertificates ?? "system"}`, sdsConfig: overAgentSds } : { name: `${credentialResource(tls.credentialName)}${authoritySuffix}`, sdsConfig: overAds };
+  return validatedBy(root, {
+    matchTypedSubjectAltNames: names.flatMap((exact) => sanTypes(exact).map((sanType) => ({ sanType, matcher: { matchPattern: { case: "exact" as const, value: exact } } }))),
+    ...(tls.caCrl === undefined ? {} : { crl: { specifier: { case: "filename" as const, value: tls.caCrl } } }),
+  });
 }
 
 /** A name may stand in any kind of field of a certificate. */
 function sanTypes(name: string): readonly SubjectAltNameMatcher_SanType[] {
   return name.includes("://") ? [SubjectAltNameMatcher_SanType.URI] : [SubjectAltNameMatcher_SanType.DNS, SubjectAltNameMatcher_SanType.IP_ADDRESS];
-}
-
-function credential(name: string): string {
-  return name.includes("://") ? name : `kubernetes://${name}`;
 }

@@ -58,6 +58,11 @@ export function scopedResourceKey(scope: string, name: string): string {
   return `${scope}|${name}`;
 }
 
+/** As an entry of its collection. */
+export function scopedEntry(scope: string, resource: EncodedResource): readonly [key: string, item: ScopedEncodedResource] {
+  return [scopedResourceKey(scope, resource.name), { scope, resource }];
+}
+
 export function sameScopedResource(left: ScopedEncodedResource, right: ScopedEncodedResource): boolean {
   return left.scope === right.scope && sameResource(left.resource, right.resource);
 }

@@ -14,6 +14,7 @@ import type { ResolvedBackend } from "../model/backend-resolution.ts";
 import type { Any } from "@bufbuild/protobuf/wkt";
 import { packed } from "./envoy-any.ts";
 import { trimmedPrefix } from "./route-match.ts";
+import { quoteRegex } from "./security-matcher.ts";
 
 export interface HeaderChanges {
   readonly requestHeadersToAdd: MessageInitShape<typeof HeaderValueOptionSchema>[];
@@ -43,7 +44,8 @@ function headersToAdd(modifier: HeaderModifier): MessageInitShape<typeof HeaderV
   ];
 }
 
-const redirectCodes = {
+/** By status. */
+export const redirectCodes = {
   301: RedirectAction_RedirectResponseCode.MOVED_PERMANENTLY,
   302: RedirectAction_RedirectResponseCode.FOUND,
   303: RedirectAction_RedirectResponseCode.SEE_OTHER,
@@ -51,7 +53,7 @@ const redirectCodes = {
   308: RedirectAction_RedirectResponseCode.PERMANENT_REDIRECT,
 } as const;
 
-const wellKnownPorts = { http: 80, https: 443 } as const;
+export const wellKnownPorts = { http: 80, https: 443 } as const;
 
 export function redirectAction(redirect: RequestRedirect, listenerPort: number): MessageInitShape<typeof RedirectActionSchema> {
   return {
@@ -86,13 +88,9 @@ export function rewriteAction(rewrite: UrlRewrite, prefix: string): RewriteInit 
   if (path.type === "ReplaceFullPath") return { ...host, regexRewrite: { pattern: { regex: "^[^?]*" }, substitution: escapeSubstitution(path.replaceFullPath) } };
   const replacement = trimmedPrefix(path.replacePrefixMatch === "" ? "/" : path.replacePrefixMatch);
   // A plain rewrite would leave two slashes, or none.
-  if (replacement === "/") return { ...host, regexRewrite: { pattern: { regex: `^${escapeRegex(trimmedPrefix(prefix))}(/?)(.*)` }, substitution: "/\\2" } };
+  if (replacement === "/") return { ...host, regexRewrite: { pattern: { regex: `^${quoteRegex(trimmedPrefix(prefix))}(/?)(.*)` }, substitution: "/\\2" } };
   if (trimmedPrefix(prefix) === "/") return { ...host, regexRewrite: { pattern: { regex: "^/(.*)" }, substitution: `${escapeSubstitution(replacement)}/\\1` } };
   return { ...host, prefixRewrite: replacement };
-}
-
-function escapeRegex(text: string): string {
-  return text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
 
 function escapeSubstitution(text: string): string {
@@ -127,5 +125,5 @@ export function corsPolicy(cors: CorsFilter): Any {
 
 function originPattern(origin: string): { case: "exact"; value: string } | { case: "safeRegex"; value: { regex: string } } {
   if (!origin.includes("*")) return { case: "exact", value: origin };
-  return { case: "safeRegex", value: { regex: origin.split("*").map(escapeRegex).join(".*") } };
+  return { case: "safeRegex", value: { regex: origin.split("*").map(quoteRegex).join(".*") } };
 }

@@ -1,6 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HttpRouteMatch, NamedMatch } from "../../api/gateway/index.ts";
 import type { RouteMatchSchema, StringMatcherSchema } from "../../wire/envoy/index.ts";
+import { exactly, matching } from "./security-matcher.ts";
 
 /** An HTTPRoute's match in Envoy's words. */
 export function routeMatch(match: HttpRouteMatch): MessageInitShape<typeof RouteMatchSchema> {
@@ -36,8 +37,7 @@ export function trimmedPrefix(value: string): string {
 }
 
 function stringMatch(match: NamedMatch): MessageInitShape<typeof StringMatcherSchema> {
-  if (match.type === "Exact") return { matchPattern: { case: "exact", value: match.value } };
-  return { matchPattern: { case: "safeRegex", value: { regex: match.value } } };
+  return match.type === "Exact" ? exactly(match.value) : matching(match.value);
 }
 
 const pathRanks = { Exact: 3, PathPrefix: 2, RegularExpression: 1 } as const;

@@ -9,7 +9,7 @@ import { connectOriginateName } from "./cluster.ts";
 import { gatewayApiListeners, gatewayRouteTables, gatewaySubject } from "./gateway-api-listeners.ts";
 import { connectOriginateListener } from "./gateway-listener.ts";
 import { routeTable } from "./gateway-route.ts";
-import { encodeResource, sameScopedResource, scopedResourceKey, type EncodedResource, type ScopedEncodedResource } from "./resource.ts";
+import { type EncodedResource, encodeResource, sameScopedResource, type ScopedEncodedResource, scopedEntry } from "./resource.ts";
 import { SecurityPolicies } from "./security-filters.ts";
 import { AccessLogPolicies } from "./telemetry-access-log.ts";
 
@@ -70,7 +70,7 @@ function perGateway(graph: CollectionGraph, name: string, inputs: MeshInputs, wr
     (gateway, reader) => {
       if (!isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
       const scope = factsKey(gateway);
-      return write(gateway, reader).map((resource) => [scopedResourceKey(scope, resource.name), { scope, resource }] as const);
+      return write(gateway, reader).map((resource) => scopedEntry(scope, resource));
     },
     sameScopedResource,
   );

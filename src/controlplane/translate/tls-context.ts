@@ -1,7 +1,14 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { DownstreamTlsContextSchema, SubjectAltNameMatcher_SanType, TlsParameters_TlsProtocol, type TransportSocketSchema } from "../../wire/envoy/index.ts";
+import {
+  DownstreamTlsContextSchema,
+  SubjectAltNameMatcher_SanType,
+  TlsParameters_TlsProtocol,
+  type CertificateValidationContextSchema,
+  type SubjectAltNameMatcherSchema,
+  type TransportSocketSchema,
+} from "../../wire/envoy/index.ts";
 import type { MeshSettings } from "../model/facts.ts";
-import { overAgentSds, packed } from "./envoy-any.ts";
+import { packed, type overAds, overAgentSds } from "./envoy-any.ts";
 
 export type TransportSocketInit = MessageInitShape<typeof TransportSocketSchema>;
 export type DownstreamTlsInit = Exclude<MessageInitShape<typeof DownstreamTlsContextSchema>, { $typeName: string }>;
@@ -32,7 +39,7 @@ export function mutualTlsServer(mesh: MeshSettings, alpnProtocols: readonly stri
         cipherSuites: cipherSuites.length > 0 ? [...cipherSuites] : [...istioCiphers],
       },
       ...ownCertificate,
-      ...peersOf([mesh.trustDomain, ...mesh.trustDomainAliases]),
+      ...meshPeers([mesh.trustDomain, ...mesh.trustDomainAliases].map(trustDomainPeers)),
     },
     requireClientCertificate: true,
   };
@@ -45,24 +52,28 @@ export function hboneServer(mesh: MeshSettings): DownstreamTlsInit {
       alpnProtocols: ["h2"],
       tlsParams: { tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3, tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3 },
       ...ownCertificate,
-      ...peersOf([mesh.trustDomain, ...mesh.trustDomainAliases]),
+      ...meshPeers([mesh.trustDomain, ...mesh.trustDomainAliases].map(trustDomainPeers)),
     },
     requireClientCertificate: true,
   };
 }
 
-const ownCertificate = { tlsCertificateSdsSecretConfigs: [{ name: "default", sdsConfig: overAgentSds }] };
+/** The workload's own, of the mesh. */
+export const ownCertificate = { tlsCertificateSdsSecretConfigs: [{ name: "default", sdsConfig: overAgentSds }] };
 
-function peersOf(trustDomains: readonly string[]) {
-  return {
-    validationContextType: {
-      case: "combinedValidationContext" as const,
-      value: {
-        defaultValidationContext: {
-          matchTypedSubjectAltNames: trustDomains.map((domain) => ({ sanType: SubjectAltNameMatcher_SanType.URI, matcher: { matchPattern: { case: "prefix" as const, value: `spiffe://${domain}/` } } })),
-        },
-        validationContextSdsSecretConfig: { name: "ROOTCA", sdsConfig: overAgentSds },
-      },
-    },
-  };
+/** Peers by their certificates: signed by a root that comes by its name, and with what else they must have. */
+export function validatedBy(root: { readonly name: string; readonly sdsConfig: typeof overAds | typeof overAgentSds }, defaults: MessageInitShape<typeof CertificateValidationContextSchema>) {
+  return { validationContextType: { case: "combinedValidationContext" as const, value: { defaultValidationContext: defaults, validationContextSdsSecretConfig: root } } };
+}
+
+type SubjectAltNameInit = MessageInitShape<typeof SubjectAltNameMatcherSchema>;
+
+/** Peers of the mesh, of which those alone that have one of the names; no names: all. */
+export function meshPeers(names: readonly SubjectAltNameInit[]) {
+  return validatedBy({ name: "ROOTCA", sdsConfig: overAgentSds }, { matchTypedSubjectAltNames: [...names] });
+}
+
+/** Every identity of a trust domain, or of a part of it such as `domain/ns/shop/sa`. */
+export function trustDomainPeers(domain: string) {
+  return { sanType: SubjectAltNameMatcher_SanType.URI, matcher: { matchPattern: { case: "prefix" as const, value: `spiffe://${domain}/` } } };
 }

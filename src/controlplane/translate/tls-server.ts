@@ -1,8 +1,9 @@
 import type { ServerTls, TlsVersion } from "../../api/istio/index.ts";
 import { SubjectAltNameMatcher_SanType, TlsParameters_TlsProtocol } from "../../wire/envoy/index.ts";
 import type { MeshSettings } from "../model/facts.ts";
+import { serverCredentials } from "../model/secret-facts.ts";
 import { overAds, overAgentSds } from "./envoy-any.ts";
-import { mutualTlsServer, type DownstreamTlsInit } from "./tls-context.ts";
+import { type DownstreamTlsInit, mutualTlsServer, validatedBy } from "./tls-context.ts";
 
 const versions: Readonly<Record<TlsVersion, TlsParameters_TlsProtocol>> = {
   TLS_AUTO: TlsParameters_TlsProtocol.TLS_AUTO,
@@ -12,7 +13,6 @@ const versions: Readonly<Record<TlsVersion, TlsParameters_TlsProtocol>> = {
   TLSV1_3: TlsParameters_TlsProtocol.TLSv1_3,
 };
 const httpAlpn = ["h2", "http/1.1"];
-export const caCertificateSuffix = "-cacert";
 
 /**
  * TLS that a server of a Gateway or of a Sidecar's ingress ends. Certificates come by name: of secrets over ADS, of files
@@ -37,40 +37,21 @@ function parametersOf(tls: ServerTls, { tlsDefaults }: MeshSettings) {
 }
 
 function certificatesOf(tls: ServerTls) {
-  const credentials = credentialsOf(tls);
-  if (credentials.length > 0) return credentials.map((name) => ({ name: credentialResource(name), sdsConfig: overAds }));
+  const { certificates } = serverCredentials(tls);
+  if (certificates.length > 0) return certificates.map((name) => ({ name, sdsConfig: overAds }));
   const files = tls.tlsCertificates.length > 0 ? tls.tlsCertificates : [{ serverCertificate: tls.serverCertificate ?? "", privateKey: tls.privateKey ?? "" }];
   return files.map((file) => ({ name: `file-cert:${file.serverCertificate}~${file.privateKey}`, sdsConfig: overAgentSds }));
-}
-
-/** Names of secrets, in the order in which they are offered. */
-export function credentialsOf(tls: ServerTls): readonly string[] {
-  if (tls.credentialNames.length > 0) return tls.credentialNames;
-  return tls.credentialName === undefined ? [] : [tls.credentialName];
-}
-
-/** The name of a secret's resource; names that say already where the secret is stay as they are. */
-export function credentialResource(name: string): string {
-  return name.includes("://") ? name : `kubernetes://${name}`;
 }
 
 /** What a client's certificate must be; nothing in SIMPLE, where none is asked for. */
 function validationOf(tls: ServerTls) {
   if (tls.mode !== "MUTUAL" && tls.mode !== "OPTIONAL_MUTUAL") return {};
-  return {
-    validationContextType: {
-      case: "combinedValidationContext" as const,
-      value: {
-        defaultValidationContext: {
-          matchTypedSubjectAltNames: tls.subjectAltNames.flatMap((name) => namedBy(name)),
-          verifyCertificateSpki: [...tls.verifyCertificateSpki],
-          verifyCertificateHash: [...tls.verifyCertificateHash],
-          ...(tls.caCrl === undefined ? {} : { crl: { specifier: { case: "filename" as const, value: tls.caCrl } } }),
-        },
-        validationContextSdsSecretConfig: authorityOf(tls),
-      },
-    },
-  };
+  return validatedBy(authorityOf(tls), {
+    matchTypedSubjectAltNames: tls.subjectAltNames.flatMap((name) => namedBy(name)),
+    verifyCertificateSpki: [...tls.verifyCertificateSpki],
+    verifyCertificateHash: [...tls.verifyCertificateHash],
+    ...(tls.caCrl === undefined ? {} : { crl: { specifier: { case: "filename" as const, value: tls.caCrl } } }),
+  });
 }
 
 /** A name may be of any of these kinds; an address or a URI cannot be a DNS name. */
@@ -80,8 +61,6 @@ function namedBy(name: string) {
 }
 
 function authorityOf(tls: ServerTls) {
-  const [credential] = credentialsOf(tls);
-  if (tls.caCertCredentialName !== undefined) return { name: credentialResource(tls.caCertCredentialName), sdsConfig: overAds };
-  if (credential !== undefined) return { name: `${credentialResource(credential)}${caCertificateSuffix}`, sdsConfig: overAds };
-  return { name: `file-root:${tls.caCertificates ?? ""}`, sdsConfig: overAgentSds };
+  const { authority } = serverCredentials(tls);
+  return authority === undefined ? { name: `file-root:${tls.caCertificates ?? ""}`, sdsConfig: overAgentSds } : { name: authority, sdsConfig: overAds };
 }

@@ -18,7 +18,7 @@ import {
 } from "../../wire/envoy/index.ts";
 import { compareText } from "../model/facts.ts";
 import { durationOfMs, packed } from "./envoy-any.ts";
-import type { HeaderChanges } from "./route-filter.ts";
+import { type HeaderChanges, redirectCodes, wellKnownPorts } from "./route-filter.ts";
 import { stringMatcher } from "./virtual-service-match.ts";
 
 type RouteInit = Exclude<MessageInitShape<typeof RouteSchema>, { $typeName: string }>;
@@ -53,15 +53,8 @@ function authorityOf(headers: Readonly<Record<string, string>>): string | undefi
   return Object.entries(headers).find(([name]) => name.toLowerCase() === "host" || name.toLowerCase() === ":authority")?.[1];
 }
 
-const redirectCodes: Readonly<Record<number, RedirectAction_RedirectResponseCode>> = {
-  301: RedirectAction_RedirectResponseCode.MOVED_PERMANENTLY,
-  302: RedirectAction_RedirectResponseCode.FOUND,
-  303: RedirectAction_RedirectResponseCode.SEE_OTHER,
-  307: RedirectAction_RedirectResponseCode.TEMPORARY_REDIRECT,
-  308: RedirectAction_RedirectResponseCode.PERMANENT_REDIRECT,
-};
-
-const wellKnownPorts: Readonly<Record<string, number>> = { http: 80, https: 443 };
+const codes: Readonly<Record<number, RedirectAction_RedirectResponseCode>> = redirectCodes;
+const schemePorts: Readonly<Record<string, number>> = wellKnownPorts;
 
 export function redirectOf(redirect: HttpRedirect, port: number, isTls: boolean): Pick<RouteInit, "action"> {
   const scheme = redirect.scheme ?? (isTls ? "https" : "http");
@@ -74,8 +67,8 @@ export function redirectOf(redirect: HttpRedirect, port: number, isTls: boolean)
       : redirect.uri === undefined
         ? {}
         : { pathRewriteSpecifier: { case: "pathRedirect" as const, value: redirect.uri } }),
-    portRedirect: wanted === wellKnownPorts[scheme] ? 0 : wanted,
-    responseCode: redirectCodes[redirect.redirectCode] ?? RedirectAction_RedirectResponseCode.MOVED_PERMANENTLY,
+    portRedirect: wanted === schemePorts[scheme] ? 0 : wanted,
+    responseCode: codes[redirect.redirectCode] ?? RedirectAction_RedirectResponseCode.MOVED_PERMANENTLY,
   };
   return { action: { case: "redirect", value } };
 }
@@ -86,7 +79,7 @@ export function directResponseOf({ status, body }: HttpDirectResponse): Pick<Rou
   return { action: { case: "directResponse", value: { status, body: { specifier } } } };
 }
 
-const defaultRetries = 2;
+export const defaultRetries = 2;
 const hostSelectionAttempts = 5n;
 const defaultRetryOn = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
 const previousHosts = { name: "envoy.retry_host_predicates.previous_hosts", configType: { case: "typedConfig" as const, value: packed(PreviousHostsPredicateSchema, {}) } };

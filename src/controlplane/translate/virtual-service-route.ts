@@ -3,6 +3,7 @@ import type { ConsistentHash, Destination, HttpMatch, HttpRetry, VirtualServiceH
 import type { RouteSchema, WeightedCluster_ClusterWeightSchema } from "../../wire/envoy/index.ts";
 import type { ServiceModel } from "../model/service-model.ts";
 import type { VirtualServiceModel } from "../model/virtual-service-model.ts";
+import { unknownService } from "./cluster.ts";
 import { durationOfMs, filterMetadata } from "./envoy-any.ts";
 import { subsetClusterName } from "./outbound-cluster.ts";
 import { corsOf, directResponseOf, faultOf, hashPolicyOf, headerChanges, mirrorPolicy, redirectOf, retryPolicy, type RouteActionInit } from "./virtual-service-action.ts";
@@ -85,7 +86,7 @@ export function operationOf({ action }: RouteInit, match: NonNullable<RouteInit[
 
 /** The cluster that a destination means on a port: its own port, else the only one of its service, else that of the request. */
 export function destinationCluster(destination: Destination, port: number, service: Pick<ServiceModel, "ports" | "aliasOf"> | undefined): string {
-  if (destination.host === "") return "UnknownService";
+  if (destination.host === "") return unknownService;
   const host = service === undefined || service.aliasOf === "" ? destination.host : service.aliasOf;
   return subsetClusterName(destinationPort(destination, port, service), destination.subset, host);
 }

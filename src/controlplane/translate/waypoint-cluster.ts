@@ -1,12 +1,13 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
-import { InternalUpstreamTransportSchema, SubjectAltNameMatcher_SanType, TransportSocketSchema, type Cluster, type ClusterLoadAssignment } from "../../wire/envoy/index.ts";
+import { InternalUpstreamTransportSchema, TransportSocketSchema, type Cluster, type ClusterLoadAssignment } from "../../wire/envoy/index.ts";
 import { destinationRulePath, type DestinationRuleModel } from "../model/destination-rule-model.ts";
 import type { MeshSettings } from "../model/facts.ts";
 import type { ServiceModel, ServicePortModel } from "../model/service-model.ts";
-import { originalDestinationFilter, rawBuffer, type TransportSocketInit } from "./cluster.ts";
+import { originalDestinationFilter, rawBuffer } from "./cluster.ts";
 import { filterMetadata, packed } from "./envoy-any.ts";
 import { outboundCluster } from "./outbound-cluster.ts";
+import { type TransportSocketInit, trustDomainPeers } from "./tls-context.ts";
 import { effectivePolicy } from "./traffic-policy.ts";
 import { vipName, type WaypointCarries } from "./waypoint-name.ts";
 
@@ -81,5 +82,5 @@ function throughTunnel(inner: TransportSocketInit) {
 
 /** Identities of the waypoint's own namespace are taken too, as upstream writes it. */
 export function peersOfNamespace(mesh: MeshSettings, namespace: string) {
-  return { sanType: SubjectAltNameMatcher_SanType.URI, matcher: { matchPattern: { case: "prefix" as const, value: `spiffe://${mesh.trustDomain}/ns/${namespace}/sa/` } } };
+  return trustDomainPeers(`${mesh.trustDomain}/ns/${namespace}/sa`);
 }

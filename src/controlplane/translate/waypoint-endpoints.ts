@@ -2,10 +2,12 @@ import { create } from "@bufbuild/protobuf";
 import { istioLabels } from "../../api/istio/index.ts";
 import type { CollectionReader } from "../../kube/index.ts";
 import { HealthStatus, LbEndpointSchema, LocalityLbEndpointsSchema, type LocalityLbEndpoints } from "../../wire/envoy/index.ts";
+import { formatAuthority } from "../../wire/hbone/index.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import type { ServiceModel } from "../model/service-model.ts";
 import { WaypointBindings, waypointPods, type Waypoint, type Waypoints } from "../model/waypoint.ts";
 import { connectOriginateName, originalDestinationFilter } from "./cluster.ts";
+import { internalAddress } from "./envoy-address.ts";
 import { filterMetadata } from "./envoy-any.ts";
 
 /** The waypoint that gateways lead a service's requests through: only where the service asks for it. */
@@ -21,7 +23,7 @@ export function ingressWaypoint(service: ServiceModel, inputs: MeshInputs, waypo
 /** A service as its waypoint's pods are asked for it: a tunnel to each, for the service's own address. */
 export function throughWaypoint(service: ServiceModel, port: number, waypoint: Waypoint, inputs: MeshInputs, reader: CollectionReader): readonly LocalityLbEndpoints[] {
   const [address = ""] = service.addresses;
-  const local = joined(address, port);
+  const local = formatAuthority(address, port);
   const pods = reader.lookup(waypointPods(inputs), waypoint.key).filter((pod) => pod.ready);
   const lbEndpoints = pods
     .flatMap((pod) => pod.addresses.slice(0, 1))
@@ -30,16 +32,12 @@ export function throughWaypoint(service: ServiceModel, port: number, waypoint: W
       create(LbEndpointSchema, {
         hostIdentifier: {
           case: "endpoint",
-          value: { address: { address: { case: "envoyInternalAddress", value: { addressNameSpecifier: { case: "serverListenerName", value: connectOriginateName }, endpointId: local } } } },
+          value: { address: { address: internalAddress(connectOriginateName, local) } },
         },
         healthStatus: HealthStatus.HEALTHY,
         loadBalancingWeight: 1,
-        metadata: filterMetadata({ [originalDestinationFilter]: { local, waypoint: joined(pod, waypoint.port) }, "envoy.transport_socket_match": { tunnel: "http" } }),
+        metadata: filterMetadata({ [originalDestinationFilter]: { local, waypoint: formatAuthority(pod, waypoint.port) }, "envoy.transport_socket_match": { tunnel: "http" } }),
       }),
     );
   return lbEndpoints.length === 0 ? [] : [create(LocalityLbEndpointsSchema, { lbEndpoints, loadBalancingWeight: lbEndpoints.length })];
-}
-
-function joined(address: string, port: number): string {
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }

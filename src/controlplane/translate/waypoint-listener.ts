@@ -5,7 +5,6 @@ import {
   DestinationIPInputSchema,
   DestinationPortInputSchema,
   FilterStateValue_SharedWithUpstream,
-  HttpInspectorSchema,
   IPMatcherSchema,
   ListenerSchema,
   NetworkSetFilterStateSchema,
@@ -24,11 +23,13 @@ import { httpConnectionManagerFilter } from "./http-connection-manager.ts";
 import { plaintextHttpProtocols } from "./inbound-chain-match.ts";
 import type { FilterChainInit } from "./inbound-chain.ts";
 import { mainInternalName } from "./inbound-hbone.ts";
-import { ofPorts, originalDestination } from "./inbound-listener.ts";
+import { ofPorts } from "./inbound-listener.ts";
 import { istioStats, tcpMetadataExchange } from "./istio-filters.ts";
+import { httpInspector, originalDestination } from "./listener-filters.ts";
 import type { SecurityFilters } from "./security-filters.ts";
 import { carriedKinds, vipName, type WaypointCarries } from "./waypoint-name.ts";
-import { plainRoute, waypointRouteTable, type WeightedTarget } from "./waypoint-route.ts";
+import { plainRoute, waypointRouteTable } from "./waypoint-route.ts";
+import { specifierOf, type WeightedTarget } from "./weighted-target.ts";
 
 type MatcherInit = Exclude<MessageInitShape<typeof MatcherSchema>, { $typeName: string }>;
 type OnMatchInit = NonNullable<MatcherInit["onNoMatch"]>;
@@ -79,15 +80,15 @@ export function mainInternalListener({ mesh, services, workloads, direct }: Main
     name: mainInternalName,
     listenerSpecifier: { case: "internalListener", value: {} },
     trafficDirection: TrafficDirection.INBOUND,
-    listenerFilters: [originalDestination(), httpInspector(services, workloads.length > 0)],
+    listenerFilters: [originalDestination(), httpInspectorFor(services, workloads.length > 0)],
     filterChains: [...chains, ...directChains(direct, mesh)],
     filterChainMatcher: matcherTree("ip", DestinationIPInputSchema, { case: "customMatch", value: { name: "ip", typedConfig: packed(IPMatcherSchema, { rangeMatchers: ranges }) } }),
   });
 }
 
 /** Ports whose protocol is said are not looked at: where the server speaks first that would wait in vain. Of pods any port may come. */
-function httpInspector(services: readonly WaypointServiceChains[], anyPort: boolean) {
-  const filter = filterInit("envoy.filters.listener.http_inspector", HttpInspectorSchema, {});
+function httpInspectorFor(services: readonly WaypointServiceChains[], anyPort: boolean) {
+  const filter = httpInspector();
   if (anyPort) return filter;
   const kinds = new Map<number, Set<string>>();
   for (const { port, protocol } of services.flatMap(({ ports }) => ports)) kinds.set(port, new Set([...(kinds.get(port) ?? []), ...carriedKinds(protocol)]));
@@ -122,12 +123,8 @@ function requests(name: string, port: number, routes: readonly Route[], protocol
 }
 
 function connections(statPrefix: string, targets: readonly WeightedTarget[], { security, accessLogs }: WaypointPolicies): FilterInit[] {
-  const [only] = targets;
-  const specifier =
-    targets.length === 1 && only !== undefined
-      ? { case: "cluster" as const, value: only.name }
-      : { case: "weightedClusters" as const, value: { clusters: targets.map((target) => ({ ...target })) } };
-  return [tcpMetadataExchange(), ...security.tcp, istioStats("waypoint"), filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, { statPrefix, clusterSpecifier: specifier, accessLog: [...accessLogs] })];
+  const proxy = filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, { statPrefix, clusterSpecifier: specifierOf(targets), accessLog: [...accessLogs] });
+  return [tcpMetadataExchange(), ...security.tcp, istioStats("waypoint"), proxy];
 }
 
 /** The tunnel onwards is for the same destination as the one that it came by. */

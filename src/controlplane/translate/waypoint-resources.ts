@@ -6,7 +6,7 @@ import type { PolicySubject } from "../model/authorization-selection.ts";
 import { destinationRuleFor, type DestinationRuleModel } from "../model/destination-rule-model.ts";
 import { byCreation, compareText, factsKey, meshKey, type MeshSettings } from "../model/facts.ts";
 import type { EndpointModel } from "../model/service-endpoint-model.ts";
-import { getEndpoints, identitiesOf, ofSubset } from "../model/service-endpoints.ts";
+import { everyone, getEndpoints, identitiesOf, ofSubset } from "../model/service-endpoints.ts";
 import { serviceKey, type ServiceModel } from "../model/service-model.ts";
 import { destinationService } from "../model/sidecar-scope.ts";
 import { WaypointBindings, type Waypoint, type Waypoints } from "../model/waypoint.ts";
@@ -16,9 +16,9 @@ import { connectOriginateCluster } from "./cluster.ts";
 import { loadAssignment, localityGroups } from "./endpoints.ts";
 import { connectOriginateListener } from "./gateway-listener.ts";
 import { connectTerminateListener, internalListenerCluster, mainInternalName } from "./inbound-hbone.ts";
-import { discoveryType, outboundCluster } from "./outbound-cluster.ts";
+import { discoveryType, outboundCluster, subsetClusterName } from "./outbound-cluster.ts";
 import type { MeshModel } from "./outbound-resources.ts";
-import { encodeResource, sameScopedResource, scopedResourceKey, type ScopedEncodedResource } from "./resource.ts";
+import { encodeResource, sameScopedResource, type ScopedEncodedResource, scopedEntry } from "./resource.ts";
 import { SecurityPolicies } from "./security-filters.ts";
 import { AccessLogPolicies } from "./telemetry-access-log.ts";
 import { peersOfNamespace, vipCluster } from "./waypoint-cluster.ts";
@@ -78,7 +78,7 @@ function servedKey(waypoint: string, service: string): string {
 }
 
 function scoped<Schema extends DescMessage>(schema: Schema, scope: string, message: MessageShape<Schema>, name: string): readonly [string, ScopedEncodedResource] {
-  return [scopedResourceKey(scope, name), { scope, resource: encodeResource(schema, name, message) }];
+  return scopedEntry(scope, encodeResource(schema, name, message));
 }
 
 function routeContext(waypoint: Waypoint, mesh: MeshSettings, { model, served }: Sources, reader: CollectionReader): WaypointRouteContext {
@@ -271,7 +271,7 @@ function deriveOutboundClusters(graph: CollectionGraph, sources: Sources, refere
         hbone: true,
         identities: identitiesOf(service, mesh, model.endpoints, model.inputs, reader),
         automaticTls: true,
-        allCaptured: endpoints.length > 0 && endpoints.every((endpoint) => endpoint.captured),
+        allCaptured: everyone(endpoints, (endpoint) => endpoint.captured),
         assignment: resolvesNames ? assignment(found.name, endpoints, false) : undefined,
       });
       return cluster === undefined ? [] : [scoped(ClusterSchema, reference.waypoint, cluster, cluster.name)];
@@ -299,5 +299,5 @@ function resolveReference({ waypoint: key, host, port, subset }: OutboundReferen
   const found = resolve(key, service, sources, reader);
   const own = service?.ports.find((candidate) => candidate.port === port);
   if (found === undefined || own === undefined) return undefined;
-  return { ...found, port: own, name: `outbound|${port}|${subset ?? ""}|${host}`, endpoints: endpointsOf(found, port, subset, sources, reader) };
+  return { ...found, port: own, name: subsetClusterName(port, subset, host), endpoints: endpointsOf(found, port, subset, sources, reader) };
 }

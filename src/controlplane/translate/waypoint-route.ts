@@ -17,6 +17,7 @@ import { retryPolicy } from "./virtual-service-action.ts";
 import { destinationCluster, virtualServiceRoutes, type RouteInit } from "./virtual-service-route.ts";
 import { l4Matches } from "./virtual-service-tcp.ts";
 import { inWaypoint } from "./waypoint-name.ts";
+import type { WeightedTarget } from "./weighted-target.ts";
 
 type RouteConfigurationInit = Exclude<MessageInitShape<typeof RouteConfigurationSchema>, { $typeName: string }>;
 
@@ -28,12 +29,6 @@ export interface WaypointRouteContext {
   readonly reader: CollectionReader;
   /** A service that goes through this waypoint, by the host that a route names. */
   readonly servedOf: (host: string) => ServiceModel | undefined;
-}
-
-/** A cluster that takes all of a port's connections, or a share. */
-export interface WeightedTarget {
-  readonly name: string;
-  readonly weight: number;
 }
 
 /**
