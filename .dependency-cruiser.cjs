@@ -21,7 +21,7 @@ const parts = {
   dashboard: ["base", "api", "wire", "telemetry", "kube", "analyze"],
   promql: ["base"],
   "metrics-store": ["base", "api", "telemetry", "kube", "promql"],
-  addons: ["base", "api", "telemetry", "kube"],
+  addons: ["base", "api", "telemetry", "kube", "promql"],
 };
 
 const forbidden = Object.entries(parts).map(([part, allowed]) => ({

@@ -96,7 +96,7 @@ function poolBody(pool: string, targets: readonly Target[]): Html {
     [
       { title: "Endpoint", cell: ({ scrapeUrl }) => scrapeUrl },
       { title: "State", cell: ({ health }) => html`<span class="${health === "up" ? "good" : health === "down" ? "bad" : "dim"}">${health}</span>` },
-      { title: "Labels", cell: ({ labels }) => html`<code>${Object.entries(labels).map(([name, value]) => `${name}="${value}"`).join(" ")}</code>` },
+      { title: "Labels", cell: ({ labels }) => labelsCell(labels) },
       { title: "Last scrape", cell: ({ lastScrape, health }) => (health === "unknown" ? "not yet" : lastScrape.replace("T", " ").slice(0, 19)) },
       { title: "Took", isNumber: true, cell: ({ lastScrapeDuration }) => `${Math.round(lastScrapeDuration * 1000)} ms` },
       { title: "Error", cell: ({ lastError }) => lastError },
@@ -104,6 +104,13 @@ function poolBody(pool: string, targets: readonly Target[]): Html {
     targets,
   );
   return html`<h2>${pool} <span class="dim">(${up} of ${targets.length} up)</span></h2>${shown}`;
+}
+
+/** What tells targets apart; the rest on demand. */
+function labelsCell(labels: Readonly<Record<string, string>>): Html {
+  const { namespace, pod, instance = "" } = labels;
+  const name = pod === undefined ? instance : `${pod}.${namespace ?? ""}`;
+  return html`<details><summary>${name}</summary><code>${Object.entries(labels).map(([label, value]) => `${label}="${value}"`).join(" ")}</code></details>`;
 }
 
 async function configBody(ask: AskApi): Promise<Html> {

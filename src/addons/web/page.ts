@@ -18,16 +18,15 @@ header { display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; align-items: baseli
 h1 { font-size: 1.35rem; margin: 0; } h2 { font-size: 1.05rem; margin: 1.6rem 0 .5rem; }
 p { margin: .3rem 0; } .dim { color: var(--dim); } .good { color: var(--good); } .bad { color: var(--bad); }
 a { color: var(--accent); text-decoration: none; } a:hover { text-decoration: underline; } nav a { margin-right: 1rem; }
-a[aria-current] { font-weight: 600; color: inherit; }
+summary { cursor: pointer; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; padding: .35rem .7rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-th { font-weight: 600; color: var(--dim); white-space: nowrap; } td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th, td { text-align: left; padding: .35rem 1rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+th { font-weight: 600; color: var(--dim); white-space: nowrap; } td.number, th.number { text-align: right; padding-right: 1.4rem; font-variant-numeric: tabular-nums; white-space: nowrap; }
 tbody tr:hover { background: var(--soft); } code, pre, input, textarea { font: 13px/1.5 ui-monospace, monospace; }
 td code { overflow-wrap: anywhere; } form { display: flex; flex-wrap: wrap; gap: .5rem; margin: .8rem 0; }
 input[type=text] { flex: 1 1 30rem; padding: .4rem .6rem; border: 1px solid var(--line); border-radius: 6px; background: transparent; color: inherit; }
 button, select { padding: .4rem .8rem; border: 1px solid var(--line); border-radius: 6px; background: var(--soft); color: inherit; font: inherit; }
 pre { background: var(--soft); padding: .7rem 1rem; border-radius: 6px; overflow-x: auto; }
-svg { width: 100%; height: auto; }
 `;
 
 /** A whole page. */

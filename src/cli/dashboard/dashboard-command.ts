@@ -48,10 +48,10 @@ export function dashboardCommands(program: Command, context: CliContext): void {
   pilotFlags(forwardFlags(parent.command("istiod-debug [pod]").description("what a control plane tells of itself, of the first one unless one is named"))).action(async (pod: string | undefined, flags: DashboardFlags) => {
     await show({ pod: await pilotPod(pod, flags, context), port: pilotPort, path: "/debug" }, flags, context);
   });
-  pilotFlags(forwardFlags(parent.command("controlz [pod]").description("ControlZ of upstream's istiod; Serin's has none")))
+  pilotFlags(forwardFlags(parent.command("controlz [pod]").description("the log levels of a control plane, of the first one unless one is named")))
     .option("--ctrlz_port <port>", "the pod's port", portFlag, controlZPort)
     .action(async (pod: string | undefined, flags: DashboardFlags) => {
-      await show({ pod: await pilotPod(pod, flags, context), port: flags.ctrlz_port ?? controlZPort, path: "" }, flags, context);
+      await show({ pod: await pilotPod(pod, flags, context), port: flags.ctrlz_port ?? controlZPort, path: "/scopej/" }, flags, context);
     });
   parent.command("list").description("the pages, and which of them are installed").action(async (flags: CommonFlags) => await list(flags, context));
 }
@@ -121,8 +121,7 @@ async function pilotPod(name: string | undefined, flags: DashboardFlags, context
 async function refuseSilent({ pod, port }: PodPage, flags: DashboardFlags, context: CliContext): Promise<void> {
   const { name = "", namespace = "" } = pod.metadata;
   const asked = context.requestOfPod(flags, { namespace, pod: name, port, method: "GET", path: "/" }).catch((cause: unknown) => {
-    const controlZ = port === controlZPort ? `Serin's control planes have no ControlZ: ${context.programName} dashboard istiod-debug shows what they know` : undefined;
-    throw transientError("page-unreachable", `${name}.${namespace} serves nothing on port ${port}: ${messageOf(cause)}`, { cause, hint: controlZ ?? `kubectl -n ${namespace} logs ${name}` });
+    throw transientError("page-unreachable", `${name}.${namespace} serves nothing on port ${port}: ${messageOf(cause)}`, { cause, hint: `kubectl -n ${namespace} logs ${name}` });
   });
   await Promise.race([asked, context.clock.sleep(answerWithinMs, context.signal)]);
 }

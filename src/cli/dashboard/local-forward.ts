@@ -51,7 +51,8 @@ export class LocalForward {
   }
 
   async #listenOn(host: string, port: number): Promise<number> {
-    const server = createServer((socket) => void this.#forward(socket));
+    // Either side may have more to say when the other has ended.
+    const server = createServer({ allowHalfOpen: true }, (socket) => void this.#forward(socket));
     server.listen({ host, port });
     await once(server, "listening");
     this.#servers.push(server);
@@ -67,7 +68,10 @@ export class LocalForward {
     this.#sockets.add(socket);
     try {
       const stream = await this.#options.open();
-      stream.on("error", (error) => this.#options.failed(messageOf(error)));
+      stream.on("error", (error: NodeJS.ErrnoException) => {
+        // A client that leaves early is no failure.
+        if (error.code !== "ERR_STREAM_PREMATURE_CLOSE") this.#options.failed(messageOf(error));
+      });
       await Promise.allSettled([pipeline(socket, stream), pipeline(stream, socket)]);
     } catch (error) {
       this.#options.failed(messageOf(error));

@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer, connect, type AddressInfo } from "node:net";
+import { test } from "node:test";
+import { text } from "node:stream/consumers";
+import type { Pod } from "../../api/kubernetes/index.ts";
+import { createProgram } from "../program.ts";
+import { FakeContext } from "../testing/fake-context.ts";
+import { LocalForward } from "./local-forward.ts";
+
+const pod = (name: string, labels: Readonly<Record<string, string>>, phase: "Running" | "Pending" = "Running"): Pod => ({ metadata: { name, namespace: "istio-system", labels }, status: { phase } });
+
+async function run(line: string, pods: readonly Pod[]): Promise<FakeContext> {
+  const context = new FakeContext({ objects: { Pod: pods } });
+  await createProgram(context).parseAsync(line.split(" "), { from: "user" });
+  return context;
+}
+
+test("a dashboard that is not installed says what to apply", async () => {
+  await assert.rejects(run("dashboard kiali", []), /kiali is not installed: no pod with the label app=kiali in namespace istio-system or default/);
+  await assert.rejects(run("d prometheus -n mon", []), (error: { hint?: string }) => error.hint?.includes("kubectl apply -f samples/addons/prometheus.yaml") === true);
+});
+
+test("a pod that does not run, and a proxy that is not named, are told", async () => {
+  await assert.rejects(run("dash grafana", [pod("g", { app: "grafana" }, "Pending")]), /pod g\.istio-system is Pending/);
+  await assert.rejects(run("dashboard proxy", []), /neither a pod nor -l was given/);
+  await assert.rejects(run("dashboard istiod-debug x -r canary", []), /only one says which control plane/);
+  await assert.rejects(run("dashboard kiali --port 70000", []), /a port must be a number from 0 to 65535/);
+});
+
+test("the list tells what is installed", async () => {
+  const { output } = await run("dashboard list", [pod("p", { "app.kubernetes.io/name": "prometheus" })]);
+  assert.match(output, /prometheus +running +p\.istio-system +9090/);
+  assert.match(output, /kiali +not installed +20001/);
+});
+
+/** An echo behind a forward of a free port. */
+async function echoed(ports: readonly number[], failed: (reason: string) => void = () => undefined): Promise<{ forward: LocalForward; port: number; close: () => void }> {
+  const echo = createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket));
+  echo.listen(0, "127.0.0.1");
+  await once(echo, "listening");
+  const open = async () => connect({ port: (echo.address() as AddressInfo).port, host: "127.0.0.1", allowHalfOpen: true });
+  const forward = new LocalForward({ address: "127.0.0.1", ports, open, failed });
+  return { forward, port: await forward.listen(), close: () => void (forward.close(), echo.close()) };
+}
+
+test("connections go both ways to what is forwarded, and end when either side ends", async () => {
+  const { port, close } = await echoed([0]);
+  try {
+    const socket = connect(port, "127.0.0.1");
+    socket.end("hello");
+    assert.equal(await text(socket), "hello");
+  } finally {
+    close();
+  }
+});
+
+test("a port that is taken gives way to a free one, unless it was asked for", async () => {
+  const first = await echoed([0]);
+  try {
+    const second = await echoed([first.port, 0]);
+    assert.notEqual(second.port, first.port);
+    second.close();
+    const forward = new LocalForward({ address: "127.0.0.1", ports: [first.port], open: async () => assert.fail(), failed: () => undefined });
+    await assert.rejects(forward.listen(), /cannot be listened on/);
+  } finally {
+    first.close();
+  }
+});
+
+test("a connection that cannot be forwarded is closed, and told", async () => {
+  const told: string[] = [];
+  const forward = new LocalForward({
+    address: "127.0.0.1",
+    ports: [0],
+    open: async () => await Promise.reject(new Error("refused")),
+    failed: (reason) => told.push(reason),
+  });
+  const socket = connect(await forward.listen(), "127.0.0.1");
+  assert.equal(await text(socket), "");
+  forward.close();
+  assert.deepEqual(told, ["refused"]);
+});

@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { silentLogger, systemClock, userError } from "../../base/index.ts";
+import { labelsOf, metricName } from "../../promql/index.ts";
+import { parseScrapeConfig, Scraper } from "../scrape/index.ts";
+import { SampleStore } from "../store/index.ts";
+import { PrometheusApi } from "./prometheus-api.ts";
+
+const nowMs = 1_700_000_000_000;
+const clock = { ...systemClock, nowMs: () => nowMs };
+
+function api(reload?: () => Promise<void>): PrometheusApi {
+  const store = new SampleStore();
+  for (const [code, value] of [["200", 10], ["500", Infinity]] as const) store.append(labelsOf([[metricName, "hits"], ["code", code]]), nowMs - 1000, value);
+  const config = parseScrapeConfig("scrape_configs: [{job_name: j}]", "t");
+  const scraper = new Scraper(config, { store, fetch: async () => "", clock, log: silentLogger, namespace: "" });
+  return new PrometheusApi({ store, scraper, clock, build: { version: "3.10.0", revision: "1" }, flags: { "config.file": "f" }, configText: () => "scrape_configs: []\n", reload });
+}
+
+async function ask(path: string, params: string | Record<string, string> = {}, method = "GET"): Promise<{ status: number; body: unknown }> {
+  const answer = await api().handle({ method, path, params: new URLSearchParams(params) });
+  return { status: answer?.status ?? 0, body: answer === undefined ? undefined : JSON.parse(answer.body) };
+}
+
+test("an instant query answers in Prometheus' form, values as texts", async () => {
+  const { status, body } = await ask("/api/v1/query", { query: "sort(hits)" });
+  assert.equal(status, 200);
+  const value = (text: string): [number, string] => [nowMs / 1000, text];
+  assert.deepEqual(body, {
+    status: "success",
+    data: { resultType: "vector", result: [{ metric: { __name__: "hits", code: "200" }, value: value("10") }, { metric: { __name__: "hits", code: "500" }, value: value("+Inf") }] },
+  });
+  assert.deepEqual((await ask("/api/v1/query", { query: "2", time: "2023-11-14T22:13:20Z" })).body, { status: "success", data: { resultType: "scalar", result: [nowMs / 1000, "2"] } });
+  assert.deepEqual((await ask("/api/v1/query", { query: '"a"' })).body, { status: "success", data: { resultType: "string", result: [nowMs / 1000, "a"] } });
+  assert.deepEqual((await ask("/api/v1/query", { query: "hits", limit: "1" })).body, {
+    status: "success",
+    data: { resultType: "vector", result: [{ metric: { __name__: "hits", code: "200" }, value: value("10") }] },
+    warnings: ["results truncated due to limit"],
+  });
+});
+
+test("a range query answers a matrix", async () => {
+  const { body } = await ask("/api/v1/query_range", { query: 'hits{code="200"}', start: String(nowMs / 1000 - 60), end: String(nowMs / 1000), step: "30s" });
+  assert.deepEqual(body, { status: "success", data: { resultType: "matrix", result: [{ metric: { __name__: "hits", code: "200" }, values: [[nowMs / 1000, "10"]] }] } });
+});
+
+const refusals: readonly (readonly [string, Record<string, string>, number, string, RegExp])[] = [
+  ["/api/v1/query", { query: "hits{" }, 400, "bad_data", /character 6: unexpected end of input/],
+  ["/api/v1/query", {}, 400, "bad_data", /the query is empty/],
+  ["/api/v1/query", { query: "1", time: "yesterday" }, 400, "bad_data", /invalid parameter "time"/],
+  ["/api/v1/query", { query: "1", limit: "x" }, 400, "bad_data", /invalid parameter "limit"/],
+  ["/api/v1/query_range", { query: "1", start: "1", end: "2" }, 400, "bad_data", /invalid parameter "step"/],
+  ["/api/v1/query_range", { query: "1", start: "2", end: "1", step: "1" }, 400, "bad_data", /the end is before the start/],
+  ["/api/v1/query", { query: "hits + on() hits" }, 422, "execution", /matching labels must be unique/],
+  ["/api/v1/series", {}, 400, "bad_data", /name one selector/],
+  ["/api/v1/series", { "match[]": "rate(x[5m])" }, 400, "bad_data", /expected a selector/],
+  ["/api/v1/admin/tsdb/snapshot", {}, 404, "not_found", /is not known here/],
+];
+
+test("what cannot be answered is refused with Prometheus' status and kind of error", async () => {
+  for (const [path, params, status, errorType, expected] of refusals) {
+    const answer = await ask(path, params);
+    const body = answer.body as { status: string; errorType: string; error: string };
+    assert.deepEqual([answer.status, body.status, body.errorType], [status, "error", errorType], path);
+    assert.match(body.error, expected);
+  }
+});
+
+test("series, labels and their values are listed, all or those of selectors", async () => {
+  const data = async (path: string, params: string | Record<string, string> = {}): Promise<unknown> => ((await ask(path, params)).body as { data: unknown }).data;
+  assert.deepEqual(await data("/api/v1/labels"), ["__name__", "code"]);
+  assert.deepEqual(await data("/api/v1/label/code/values"), ["200", "500"]);
+  assert.deepEqual(await data("/api/v1/label/code/values", { "match[]": 'hits{code!="200"}' }), ["500"]);
+  assert.deepEqual(await data("/api/v1/label/none/values"), []);
+  assert.deepEqual(await data("/api/v1/series", 'match[]=hits{code="200"}&match[]={code=~"2.*"}'), [{ __name__: "hits", code: "200" }]);
+  assert.deepEqual(await data("/api/v1/series", { "match[]": "hits", end: "1" }), []);
+});
+
+test("the states that dashboards ask for are there", async () => {
+  for (const path of ["targets", "scrape_pools", "metadata", "rules", "alerts", "status/config", "status/flags", "status/buildinfo", "status/runtimeinfo", "status/tsdb"]) {
+    const { status, body } = await ask(`/api/v1/${path}`);
+    assert.deepEqual([status, (body as { status: string }).status], [200, "success"], path);
+  }
+  assert.equal((await api().handle({ method: "GET", path: "/-/ready", params: new URLSearchParams() }))?.status, 200);
+  assert.equal(await api().handle({ method: "GET", path: "/graph", params: new URLSearchParams() }), undefined);
+});
+
+test("a reload is for POST, when it is allowed, and tells why it failed", async () => {
+  const reloaded = async (method: string, reload?: () => Promise<void>): Promise<readonly [number, string]> => {
+    const answer = await api(reload).handle({ method, path: "/-/reload", params: new URLSearchParams() });
+    return [answer?.status ?? 0, answer?.body ?? ""];
+  };
+  assert.deepEqual(await reloaded("POST", async () => undefined), [200, ""]);
+  assert.equal((await reloaded("GET", async () => undefined))[0], 405);
+  assert.equal((await reloaded("POST"))[0], 403);
+  const [status, text] = await reloaded("POST", async () => {
+    throw userError("scrape-config-invalid", "t: job_name: a name is required");
+  });
+  assert.equal(status, 500);
+  assert.match(text, /failed to reload config: t: job_name/);
+});

@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { systemClock } from "../../base/index.ts";
+import { evaluateAt, labelsObject, numberText, parseQuery } from "../../promql/index.ts";
+import { SampleStore } from "../store/index.ts";
+import { parseScrapeConfig } from "./scrape-config.ts";
+import { TargetLoop } from "./target-loop.ts";
+import { targetsOf } from "./targets.ts";
+
+const startMs = 1_000_000;
+
+/** A target whose answers are given, and what the store then says. */
+function scraping(job: string): { readonly loop: TargetLoop; readonly store: SampleStore; scrape: (text: string | Error) => Promise<void>; query: (text: string) => Record<string, string>[] } {
+  const config = parseScrapeConfig(`scrape_configs: [{job_name: j, static_configs: [{targets: ["h:1"], labels: {zone: z}}]${job}}]`, "t");
+  const [target] = targetsOf(config, { pods: [], services: [], endpoints: [], nodes: [] }, "").active;
+  assert.ok(target !== undefined);
+  let nowMs = startMs;
+  let answer: string | Error = "";
+  const store = new SampleStore();
+  const fetch = async (): Promise<string> => {
+    if (typeof answer !== "string") throw answer;
+    return answer;
+  };
+  const loop = new TargetLoop({ target, store, fetch, clock: { ...systemClock, nowMs: () => nowMs }, learn: () => undefined });
+  const scrape = async (text: string | Error): Promise<void> => {
+    nowMs += 15_000;
+    answer = text;
+    await loop.scrape(new AbortController().signal);
+  };
+  const query = (text: string): Record<string, string>[] => {
+    const value = evaluateAt(parseQuery(text), store, nowMs);
+    return value.type === "vector" ? value.samples.map(({ labels, value: number }) => ({ ...labelsObject(labels), value: numberText(number) })) : [];
+  };
+  return { loop, store, scrape, query };
+}
+
+test("samples carry the target's labels, and `up` tells of the scrape", async () => {
+  const { loop, scrape, query } = scraping("");
+  await scrape('# TYPE hits counter\nhits{path="/"} 3\nhits{path="/a"} 4\n');
+  assert.deepEqual(query("hits"), [{ __name__: "hits", instance: "h:1", job: "j", path: "/", zone: "z", value: "3" }, { __name__: "hits", instance: "h:1", job: "j", path: "/a", zone: "z", value: "4" }]);
+  assert.deepEqual(query("up")[0]?.["value"], "1");
+  assert.deepEqual(query("scrape_samples_scraped")[0]?.["value"], "2");
+  assert.equal(loop.health.health, "up");
+});
+
+test("a series that is no longer exposed ends at once, and all of them when the target fails", async () => {
+  const { loop, scrape, query } = scraping("");
+  await scrape("a 1\nb 2\n");
+  await scrape("a 1\n");
+  assert.equal(query("a").length, 1);
+  assert.equal(query("b").length, 0);
+  await scrape(new Error("connection refused"));
+  assert.equal(query("a").length, 0);
+  assert.equal(query("up")[0]?.["value"], "0");
+  assert.equal(loop.health.lastError, "connection refused");
+  await scrape("a 5\n");
+  assert.equal(query("a")[0]?.["value"], "5");
+});
+
+test("a label that both have is the target's, unless the job honours those of the samples", async () => {
+  const clash = 'm{job="own",zone="own"} 1\n';
+  const plain = scraping("");
+  await plain.scrape(clash);
+  assert.deepEqual(plain.query("m")[0], { __name__: "m", exported_job: "own", exported_zone: "own", instance: "h:1", job: "j", zone: "z", value: "1" });
+  const honouring = scraping(", honor_labels: true");
+  await honouring.scrape(clash);
+  assert.deepEqual(honouring.query("m")[0], { __name__: "m", instance: "h:1", job: "own", zone: "own", value: "1" });
+});
+
+test("rules for metrics drop and rename, and a limit of samples fails the scrape", async () => {
+  const ruled = scraping(", metric_relabel_configs: [{action: drop, source_labels: [__name__], regex: noisy_.*}, {action: labeldrop, regex: pod}]");
+  await ruled.scrape('noisy_a 1\nm{pod="x"} 2\n');
+  assert.equal(ruled.query("noisy_a").length, 0);
+  assert.equal(ruled.query("m")[0]?.["pod"], undefined);
+  const limited = scraping(", sample_limit: 1");
+  await limited.scrape("a 1\nb 2\n");
+  assert.match(limited.loop.health.lastError, /2 samples, the job's sample_limit allows 1/);
+  assert.equal(limited.query("a").length, 0);
+});
+
+test("text that is no exposition fails the scrape with its line", async () => {
+  const { loop, scrape } = scraping("");
+  await scrape("a 1\n<html>\n");
+  assert.match(loop.health.lastError, /line 2/);
+});
