@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { KeyObject, webcrypto, X509Certificate } from "node:crypto";
+import http from "node:http";
+import https from "node:https";
 import { after, test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
@@ -82,6 +84,15 @@ test("a ztunnel that authenticates by its token is told of a pod's change, and i
   await until(async () => (JSON.stringify(await ask(changed.metadata.resourceVersion ?? "")).includes('"acknowledged":true') ? true : undefined));
   assert.deepEqual(await ask("999999"), { revision: "default", processed: false, proxies: [] });
   client.close();
+});
+
+test("a request for what is no path is answered, and ends nothing", async () => {
+  for (const [port, module] of [[ports.http, http], [ports.webhooks, https]] as const) {
+    const status = await new Promise((resolve, reject) => {
+      module.get({ host: address, port, path: "//", rejectUnauthorized: false }, (response) => resolve(response.resume().statusCode)).on("error", reject);
+    });
+    assert.ok(status === 404 || status === 400, `${port}`);
+  }
 });
 
 test("nobody is served without credentials, nor with those of another namespace or account", async () => {

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { messageOf, toSerinError, transientError, type SerinError } from "../../base/index.ts";
+import { messageOf, toSerinError, type SerinError } from "../../base/index.ts";
+import { listening } from "./http-server.ts";
 
 /** Answers a GET, or undefined for a path that it does not know. */
 export type HttpRoute = (url: URL, request: IncomingMessage) => HttpAnswer | Promise<HttpAnswer>;
@@ -16,29 +17,26 @@ export function json(value: unknown, status = 200): HttpAnswer {
 
 /** A small HTTP server for operators and probes: exact paths, GET only. */
 export async function serveHttp(address: string, port: number, routes: Readonly<Record<string, HttpRoute>>): Promise<Server> {
-  const server = createServer((request, response) => void answer(routes, request, response));
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (error) => reject(transientError("cannot-listen", `cannot listen on ${address}:${port}: ${error.message}`, { cause: error })));
-    server.listen(port, address, resolve);
-  });
-  return server;
+  return await listening(createServer((request, response) => void answer(routes, request, response)), address, port);
 }
 
 async function answer(routes: Readonly<Record<string, HttpRoute>>, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const url = new URL(request.url ?? "/", "http://localhost");
-  const route = routes[url.pathname];
-  let result: HttpAnswer;
-  if (route === undefined) result = { status: 404, body: `no such path; there are ${Object.keys(routes).sort().join(", ")}\n` };
-  else if (request.method !== "GET" && request.method !== "HEAD") result = { status: 405, body: "use GET\n" };
-  else {
-    try {
-      result = await route(url, request);
-    } catch (error) {
-      result = { status: statusOf(toSerinError(error)), body: `${messageOf(error)}\n` };
-    }
-  }
-  response.writeHead(result.status, { "content-type": result.contentType ?? "text/plain; charset=utf-8" });
-  response.end(request.method === "HEAD" ? "" : result.body);
+  const { status, body, contentType = "text/plain; charset=utf-8" } = await answerOf(routes, request).catch((error: unknown) => ({ status: statusOf(toSerinError(error)), body: `${messageOf(error)}\n`, contentType: undefined }));
+  response.writeHead(status, { "content-type": contentType });
+  response.end(request.method === "HEAD" ? "" : body);
+}
+
+async function answerOf(routes: Readonly<Record<string, HttpRoute>>, request: IncomingMessage): Promise<HttpAnswer> {
+  const url = urlOf(request);
+  const route = url === undefined || !Object.hasOwn(routes, url.pathname) ? undefined : routes[url.pathname];
+  if (url === undefined || route === undefined) return { status: 404, body: `no such path; there are ${Object.keys(routes).sort().join(", ")}\n` };
+  if (request.method !== "GET" && request.method !== "HEAD") return { status: 405, body: "use GET\n" };
+  return await route(url, request);
+}
+
+/** Undefined for what is no path, such as `//`. */
+function urlOf(request: IncomingMessage): URL | undefined {
+  return URL.parse(request.url ?? "/", "http://localhost") ?? undefined;
 }
 
 function statusOf(error: SerinError): number {

@@ -2,6 +2,7 @@ export { acknowledgements, connectedProxies, syncStatus } from "./acknowledgemen
 export { createDiscoveryMetrics, type DiscoveryMetrics } from "./discovery-metrics.ts";
 export { DiscoveryServer, type DiscoveryServerOptions } from "./discovery-server.ts";
 export { bind, createPlaintextServer, createSecureServer, RotatingServerCredentials, stop, type GrpcServersOptions } from "./grpc-servers.ts";
+export { listening, readBody } from "./http-server.ts";
 export { json, serveHttp, type HttpAnswer, type HttpRoute } from "./http-endpoints.ts";
 export type { ProxyIdentity } from "./proxy-identity.ts";
 export { MappedView } from "./mapped-view.ts";

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { logLevels, transientError, type LogThreshold } from "../../base/index.ts";
+import { logLevels, type LogThreshold } from "../../base/index.ts";
 import { json, type HttpAnswer } from "./http-endpoints.ts";
+import { listening, readBody } from "./http-server.ts";
 
 /** The one scope: the level is of the whole process. */
 const scopeName = "default";
@@ -9,11 +10,7 @@ const maxBodyBytes = 64 << 10;
 
 /** Logging as istiod's ControlZ offers it, on loopback alone: GET `/scopej/` tells the level, PUT `/scopej/default` sets it. */
 export async function serveLogControl(port: number, threshold: LogThreshold): Promise<Server> {
-  const server = createServer((request, response) => void answer(request, response, threshold));
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (error) => reject(transientError("cannot-listen", `cannot listen on 127.0.0.1:${port}: ${error.message}`, { cause: error })));
-    server.listen(port, "127.0.0.1", resolve);
-  });
+  const server = await listening(createServer((request, response) => void answer(request, response, threshold)), "127.0.0.1", port);
   server.unref();
   return server;
 }
@@ -30,18 +27,9 @@ async function answerOf(request: IncomingMessage, threshold: LogThreshold): Prom
   const scope = (): unknown => ({ name: scopeName, description: "All log lines.", output_level: threshold.level, stack_trace_level: "none", log_callers: false });
   if (request.method === "GET") return json(pathname === path ? [scope()] : scope());
   if (request.method !== "PUT" || pathname === path) return { status: 405, body: "use GET, or PUT for one scope\n" };
-  const { output_level: wanted } = JSON.parse(await readBody(request)) as { readonly output_level?: unknown };
+  const { output_level: wanted } = JSON.parse(await readBody(request, maxBodyBytes)) as { readonly output_level?: unknown };
   const level = logLevels.find((known) => known === wanted);
   if (level === undefined) return { status: 400, body: `output_level must be one of ${logLevels.join(", ")}\n` };
   threshold.level = level;
   return { status: 202, body: "" };
-}
-
-async function readBody(request: IncomingMessage): Promise<string> {
-  let body = "";
-  for await (const chunk of request.setEncoding("utf8")) {
-    body += String(chunk);
-    if (body.length > maxBodyBytes) throw new Error("too long");
-  }
-  return body;
 }

@@ -2,24 +2,7 @@ import type { Pod } from "../../api/kubernetes/index.ts";
 import { messageOf, type Logger } from "../../base/index.ts";
 import { injectPod, type InjectionContext } from "../../inject/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
-
-/** admission.k8s.io/v1, as far as injection reads it. */
-export interface InjectReview {
-  readonly request?: { readonly uid: string; readonly namespace?: string; readonly object?: unknown };
-}
-
-export interface InjectAnswer {
-  readonly apiVersion: "admission.k8s.io/v1";
-  readonly kind: "AdmissionReview";
-  readonly response: {
-    readonly uid: string;
-    readonly allowed: boolean;
-    readonly status?: { readonly code: number; readonly message: string };
-    readonly patchType?: "JSONPatch";
-    /** Base64 of the operations. */
-    readonly patch?: string;
-  };
-}
+import { type AdmissionAnswer, type AdmissionReview, allow, refuse } from "./admission-review.ts";
 
 export interface InjectReviewerOptions {
   readonly context: () => InjectionContext;
@@ -28,10 +11,8 @@ export interface InjectReviewerOptions {
   readonly log: Logger;
 }
 
-const unprocessable = 422;
-
 /** Answers reviews of pods; the path after `/inject` may name the cluster and the network: `/inject/cluster/<name>/net/<network>`. */
-export function createInjectReviewer(options: InjectReviewerOptions): (review: InjectReview, path: string) => InjectAnswer {
+export function createInjectReviewer(options: InjectReviewerOptions): (review: AdmissionReview, path: string) => AdmissionAnswer {
   const { context, namespaceLabels, metrics, log } = options;
   const counter = (name: string, help: string): (() => void) => {
     const labelled = metrics.counter(name, help, []).labels();
@@ -44,7 +25,7 @@ export function createInjectReviewer(options: InjectReviewerOptions): (review: I
   return (review, path) => {
     requested();
     const pod = review.request?.object as Pod | undefined;
-    if (pod?.metadata === undefined) return answer(review, { allowed: true });
+    if (pod?.metadata === undefined) return allow(review);
     const namespace = review.request?.namespace ?? pod.metadata.namespace ?? "default";
     const name = pod.metadata.name ?? `${pod.metadata.generateName ?? ""}*`;
     try {
@@ -52,21 +33,17 @@ export function createInjectReviewer(options: InjectReviewerOptions): (review: I
       if (outcome.kind === "skipped") {
         skipped();
         log.debug("left a pod as it is", { pod: name, namespace, reason: outcome.reason });
-        return answer(review, { allowed: true });
+        return allow(review);
       }
       injected();
       log.debug("injected a pod", { pod: name, namespace });
-      return answer(review, { allowed: true, patchType: "JSONPatch", patch: Buffer.from(JSON.stringify(outcome.patch)).toString("base64") });
+      return allow(review, { patchType: "JSONPatch", patch: Buffer.from(JSON.stringify(outcome.patch)).toString("base64") });
     } catch (error) {
       failed();
       log.warn("a pod cannot be injected", { pod: name, namespace, error: messageOf(error) });
-      return answer(review, { allowed: false, status: { code: unprocessable, message: messageOf(error) } });
+      return refuse(review, messageOf(error));
     }
   };
-}
-
-function answer(review: InjectReview, response: Omit<InjectAnswer["response"], "uid">): InjectAnswer {
-  return { apiVersion: "admission.k8s.io/v1", kind: "AdmissionReview", response: { uid: review.request?.uid ?? "", ...response } };
 }
 
 /** Pairs of a key and a value; a slash in a value is written `--slash--`, as upstream's is. */

@@ -1,0 +1,24 @@
+import type { IncomingMessage } from "node:http";
+import type { Server } from "node:net";
+import { transientError, userError } from "../../base/index.ts";
+
+/** Resolves once the server listens. */
+export async function listening<Listener extends Server>(server: Listener, address: string, port: number): Promise<Listener> {
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (error) => reject(transientError("cannot-listen", `cannot listen on ${address}:${port}: ${error.message}`, { cause: error })));
+    server.listen(port, address, resolve);
+  });
+  return server;
+}
+
+/** The body of a request as text. Throws a user error for one that is longer than `maxBytes`. */
+export async function readBody(request: IncomingMessage, maxBytes: number): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > maxBytes) throw userError("too-large", `the request is larger than ${maxBytes} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
