@@ -1,8 +1,9 @@
+import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
-import { messageOf, SerinError, type Logger } from "../../base/index.ts";
+import { type Logger, messageOf, SerinError, userError } from "../../base/index.ts";
 import { readLogText, type LogReadOptions } from "./container-log.ts";
 import { serveAttach, serveExec } from "./exec-service.ts";
 import type { ManagedContainer } from "./managed-container.ts";
@@ -64,10 +65,10 @@ export class KubeletServer {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = new URL(request.url ?? "/", "https://node");
-    const [, route = "", ...rest] = url.pathname.split("/").map(decodeURIComponent);
     try {
       if (!mayAsk(request)) return refuse(response, 403, "Forbidden");
+      const { url, words } = targetOf(request);
+      const [route = "", ...rest] = words;
       if (route === "healthz") return void response.end("ok");
       if (route === "containerLogs") return await this.#logs(rest, url.searchParams, response);
       if (route === "pods") return sendJson(response, { kind: "PodList", apiVersion: "v1", metadata: {}, items: [...this.#options.workers()].map((worker) => worker.pod) });
@@ -102,10 +103,7 @@ export class KubeletServer {
       options,
       async (text) => {
         if (text === "" || response.destroyed || response.write(text)) return;
-        await new Promise<void>((resolve) => {
-          response.once("drain", resolve);
-          response.once("close", resolve);
-        });
+        await once(response, "drain", { signal: gone.signal }).catch(() => undefined);
       },
       gone.signal,
     );
@@ -114,10 +112,10 @@ export class KubeletServer {
 
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on("error", () => socket.destroy());
-    const url = new URL(request.url ?? "/", "https://node");
-    const [, route = "", namespace = "", pod = "", ...rest] = url.pathname.split("/").map(decodeURIComponent);
     try {
       if (!mayAsk(request)) throw new Refused("Forbidden");
+      const { url, words } = targetOf(request);
+      const [route = "", namespace = "", pod = "", ...rest] = words;
       if (route === "portForward") {
         const worker = this.#worker(namespace, pod);
         return await servePortForward(request, socket, head, worker.sandbox?.namespaces.network);
@@ -169,6 +167,16 @@ function statusOf(error: unknown): number {
   if (error instanceof NotFound) return 404;
   if (error instanceof Refused) return 403;
   return error instanceof SerinError && error.kind === "user" ? 400 : 500;
+}
+
+/** The path of a request in its parts. Throws a user error for what is no path. */
+function targetOf(request: IncomingMessage): { readonly url: URL; readonly words: readonly string[] } {
+  try {
+    const url = new URL(request.url ?? "/", "https://node");
+    return { url, words: url.pathname.split("/").slice(1).map(decodeURIComponent) };
+  } catch (error) {
+    throw userError("bad-path", `"${request.url ?? ""}" is no path`, { cause: error });
+  }
 }
 
 function refuse(response: ServerResponse, status: number, message: string): void {

@@ -1,17 +1,19 @@
 import { randomBytes } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
-import type { Container, ContainerState, LifecycleHandler, Probe } from "../../api/kubernetes/index.ts";
+import type { Container, LifecycleHandler, Probe } from "../../api/kubernetes/index.ts";
 import { messageOf, SerinError } from "../../base/index.ts";
 import type { ResolvedImage } from "../images/index.ts";
 import { containerEnvironment, expandVariables } from "./container-environment.ts";
+import { runHook } from "./container-hook.ts";
 import { aliasScripts, baseEnvironment, releaseMounts, volumeMounts } from "./container-mounts.ts";
 import { declaredPorts, untilListening } from "./container-ports.ts";
-import { ContainerLog, readLogText } from "./container-log.ts";
-import { ContainerProbes, type ProbeFindings } from "./container-probes.ts";
-import { adoptContainer, spawnContainer, type ContainerProcess, type ContainerRights, type ExitStatus, type ProcessIdentity } from "./container-process.ts";
+import { ContainerLog } from "./container-log.ts";
+import { ContainerProbes } from "./container-probes.ts";
+import { adoptContainer, type ContainerProcess, type ContainerRights, type ExitStatus, spawnContainer, type SpawnedContainer } from "./container-process.ts";
+import { type ContainerRecord, newRecord } from "./container-record.ts";
 import { buildContainerRoot } from "./container-root.ts";
 import { containerRights } from "./container-rights.ts";
 import type { ExecContext } from "./exec-context.ts";
@@ -20,22 +22,9 @@ import { closeDescriptor } from "./libc.ts";
 import { openNamespace, type NamespaceDescriptors } from "./namespaces.ts";
 import type { PodHost } from "./pod-host.ts";
 import type { ContainerRole, ContainerView } from "./pod-status.ts";
-import { attemptHttp } from "./probe-attempt.ts";
+import type { ProbeTarget } from "./probe-attempt.ts";
 import { RestartBackoff } from "./restart-backoff.ts";
-
-/** What is written down of a container, so that a restarted node process goes on with it. */
-export interface ContainerRecord {
-  readonly name: string;
-  restartCount: number;
-  containerId: string | undefined;
-  imageId: string;
-  state: ContainerState;
-  lastState: ContainerState | undefined;
-  /** Of the running process. */
-  identity: ProcessIdentity | undefined;
-  /** What the probes of the running process have found. */
-  probed: ProbeFindings | undefined;
-}
+import { terminationMessage } from "./termination-message.ts";
 
 /** The terminal of a container, and what is written on and typed into it. */
 export interface ContainerConsole {
@@ -44,13 +33,8 @@ export interface ContainerConsole {
 }
 
 const rootSizeMb = 512;
-const hookTimeoutMs = 30_000;
 const drainMs = 500;
 const terminationLog = "termination-log";
-/** Kubernetes' own limits, in characters and lines. */
-const maxTerminationMessage = 4096;
-const maxMessageOfLog = 2048;
-const maxMessageLines = 80;
 
 /** One container of a pod through all its runs. */
 export class ManagedContainer {
@@ -80,16 +64,7 @@ export class ManagedContainer {
     this.role = role;
     this.#host = host;
     this.#backoff = new RestartBackoff(host.clock);
-    this.record = record ?? {
-      name: spec.name,
-      restartCount: 0,
-      containerId: undefined,
-      imageId: "",
-      state: { waiting: { reason: (host.pod().spec?.initContainers ?? []).length > 0 ? "PodInitializing" : "ContainerCreating" } },
-      lastState: undefined,
-      identity: undefined,
-      probed: undefined,
-    };
+    this.record = record ?? newRecord(spec.name, (host.pod().spec?.initContainers ?? []).length > 0 ? "PodInitializing" : "ContainerCreating");
   }
 
   get running(): boolean {
@@ -161,6 +136,7 @@ export class ManagedContainer {
       if (record.lastState !== undefined) record.restartCount += 1;
       this.#run(image);
     } catch (error) {
+      this.#closeMount();
       const reason = error instanceof SerinError && error.kind === "user" ? "CreateContainerConfigError" : "CreateContainerError";
       record.state = { waiting: { reason, message: messageOf(error) } };
       this.#backoff.failed();
@@ -206,12 +182,12 @@ export class ManagedContainer {
     const [program] = argv;
     if (program === undefined) throw new Error("no command specified");
     this.#rights = containerRights(spec, pod, host.uidCount);
-    const directory = join(host.directories.memory, "containers", spec.name);
+    const directory = this.#directory;
     const workDirectory = join(directory, "root");
     mkdirSync(workDirectory, { recursive: true });
     writeFileSync(join(directory, terminationLog), "");
     chmodSync(join(directory, terminationLog), 0o666);
-    if (this.#mount !== undefined) closeDescriptor(this.#mount);
+    this.#closeMount();
     const hostPid = pod.spec?.hostPID === true;
     this.#mount = buildContainerRoot({
       workDirectory,
@@ -224,15 +200,7 @@ export class ManagedContainer {
     });
     this.#event("Normal", "Created", `Created container: ${spec.name}`);
     const terminal = spec.tty === true ? openTerminal({ mount: this.#mount }) : undefined;
-    const spawned = spawnContainer({
-      namespaces: this.#namespaces(),
-      hostPid,
-      directory,
-      stdin: spec.stdin === true,
-      terminal: terminal?.slave,
-      command: { argv, environment: terminal === undefined ? this.#environment : { TERM: "xterm", ...this.#environment }, workingDirectory: this.#workingDirectory, rights: this.#rights },
-    });
-    if (terminal !== undefined) closeDescriptor(terminal.slave);
+    const spawned = this.#spawn(argv, hostPid, this.#rights, terminal);
     this.#console = terminal === undefined ? undefined : { terminal, screen: terminalStream(terminal) };
     this.#log = new ContainerLog(this.#logPath(record.restartCount), host.clock);
     rmSync(this.#logPath(record.restartCount - 2), { force: true });
@@ -248,12 +216,35 @@ export class ManagedContainer {
     if (this.#console !== undefined) closeDescriptor(spawned.output);
   }
 
+  #spawn(argv: readonly string[], hostPid: boolean, rights: ContainerRights, terminal: Terminal | undefined): SpawnedContainer {
+    const environment = terminal === undefined ? this.#environment : { TERM: "xterm", ...this.#environment };
+    try {
+      return spawnContainer({
+        namespaces: this.#namespaces(),
+        hostPid,
+        directory: this.#directory,
+        stdin: this.spec.stdin === true,
+        terminal: terminal?.slave,
+        command: { argv, environment, workingDirectory: this.#workingDirectory, rights },
+      });
+    } catch (error) {
+      if (terminal !== undefined) closeDescriptor(terminal.master);
+      throw error;
+    } finally {
+      if (terminal !== undefined) closeDescriptor(terminal.slave);
+    }
+  }
+
+  #closeMount(): void {
+    if (this.#mount !== undefined) closeDescriptor(this.#mount);
+    this.#mount = undefined;
+  }
+
   /** Goes on with a container that an earlier node process started. */
   adopt(): void {
     const { identity } = this.record;
     if (identity === undefined || this.record.state.running === undefined) return;
-    const directory = join(this.#host.directories.memory, "containers", this.spec.name);
-    const adopted = adoptContainer(identity, directory, this.#host.clock);
+    const adopted = adoptContainer(identity, this.#directory, this.#host.clock);
     this.#rights = containerRights(this.spec, this.#host.pod(), this.#host.uidCount);
     this.#log = new ContainerLog(this.#logPath(this.record.restartCount), this.#host.clock);
     if (adopted.output !== undefined) {
@@ -296,10 +287,9 @@ export class ManagedContainer {
     this.#probes = undefined;
     this.#input?.destroy();
     this.#input = undefined;
-    if (this.#mount !== undefined) closeDescriptor(this.#mount);
-    this.#mount = undefined;
+    this.#closeMount();
     const { exitCode } = status;
-    const message = status.lost ? "the container ended while its node process was away" : this.#terminationMessage(exitCode);
+    const message = status.lost ? "the container ended while its node process was away" : terminationMessage({ container: this.spec, exitCode, messagePath: join(this.#directory, terminationLog), logPath: this.#logPath(record.restartCount) });
     record.identity = undefined;
     record.state = {
       terminated: {
@@ -315,22 +305,13 @@ export class ManagedContainer {
     this.#host.changed();
   }
 
-  /** What the program left in its file, or the end of its log when it failed and asked for that. */
-  #terminationMessage(exitCode: number): string {
-    const directory = join(this.#host.directories.memory, "containers", this.spec.name);
-    const written = readText(join(directory, terminationLog)).slice(0, maxTerminationMessage);
-    if (written !== "" || exitCode === 0 || this.spec.terminationMessagePolicy !== "FallbackToLogsOnError") return written;
-    const tail = readLogText(this.#logPath(this.record.restartCount), { follow: false, timestamps: false, tailLines: maxMessageLines, sinceMs: undefined, limitBytes: undefined });
-    return tail.slice(-maxMessageOfLog);
-  }
-
   #startProbes(): void {
     const { spec } = this;
     const ports = spec.readinessProbe === undefined && this.role === "main" ? declaredPorts(spec) : [];
     if (spec.startupProbe === undefined && spec.livenessProbe === undefined && spec.readinessProbe === undefined && ports.length === 0) return;
     const { identity } = this.record;
     const probes = new ContainerProbes({
-      target: { podIp: this.#host.podIp(), container: spec, exec: async (command, timeoutMs) => await this.execForOutput(command, timeoutMs) },
+      target: this.#probeTarget(),
       clock: this.#host.clock,
       onUnhealthy: (kind, message) => {
         const word = { startup: "Startup", liveness: "Liveness", readiness: "Readiness" }[kind];
@@ -359,14 +340,10 @@ export class ManagedContainer {
     const running = this.#process;
     if (running === undefined || !running.running || this.#stopping) return await this.#exit;
     this.#stopping = true;
-    const timer = setTimeout(() => running.kill(), graceMs);
-    try {
-      await Promise.race([this.prepareStop(graceMs), running.exited]);
-      running.signal("SIGTERM");
-      await this.#exit;
-    } finally {
-      clearTimeout(timer);
-    }
+    using _limit = this.#host.clock.after(graceMs, () => running.kill());
+    await Promise.race([this.prepareStop(graceMs), running.exited]);
+    running.signal("SIGTERM");
+    await this.#exit;
   }
 
   /** Runs the hook before the end, once; a sidecar's begins with the pod's end, long before its own. */
@@ -389,19 +366,16 @@ export class ManagedContainer {
 
   async #hook(name: "PostStart" | "PreStop", handler: LifecycleHandler): Promise<boolean> {
     try {
-      if (handler.sleep !== undefined) await this.#host.clock.sleep(handler.sleep.seconds * 1_000);
-      else if (handler.exec !== undefined) {
-        const { exitCode, output } = await this.execForOutput(handler.exec.command ?? [], hookTimeoutMs);
-        if (exitCode !== 0) throw new Error(`command exited with ${exitCode}: ${output}`);
-      } else if (handler.httpGet !== undefined) {
-        const outcome = await attemptHttp(handler.httpGet, { podIp: this.#host.podIp(), container: this.spec }, hookTimeoutMs);
-        if (!outcome.success) throw new Error(outcome.message);
-      }
+      await runHook(handler, this.#probeTarget(), this.#host.clock);
       return true;
     } catch (error) {
       this.#event("Warning", `Failed${name}Hook`, `${name}Hook failed: ${messageOf(error)}`);
       return false;
     }
+  }
+
+  #probeTarget(): ProbeTarget {
+    return { podIp: this.#host.podIp(), container: this.spec, exec: async (command, timeoutMs) => await this.execForOutput(command, timeoutMs) };
   }
 
   /** Runs a command beside the program. */
@@ -446,6 +420,11 @@ export class ManagedContainer {
     return { ...baseEnvironment(image, this.#host), ...image.environment, ...containerEnvironment(this.spec, this.#host.sources()) };
   }
 
+  /** What belongs to its runs, in the lab's tmpfs. */
+  get #directory(): string {
+    return join(this.#host.directories.memory, "containers", this.spec.name);
+  }
+
   #logPath(run: number): string {
     return join(this.#host.directories.logs, this.spec.name, `${run}.log`);
   }
@@ -457,13 +436,5 @@ export class ManagedContainer {
 
   #now(): string {
     return new Date(this.#host.clock.nowMs()).toISOString().replace(/\.\d+Z$/, "Z");
-  }
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
   }
 }

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ProcessIdentity } from "./container-process.ts";
-import type { ContainerRecord } from "./managed-container.ts";
+import type { ContainerRecord } from "./container-record.ts";
 import type { PodAddress } from "./pod-network.ts";
 
 /** What a restarted node process must know of a pod; written into the lab's tmpfs at each change. */

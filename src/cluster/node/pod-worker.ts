@@ -15,6 +15,7 @@ import { writePodRecord, type PodRecord } from "./pod-record.ts";
 import { adoptSandbox, createSandbox, destroySandbox, type PodSandbox } from "./pod-sandbox.ts";
 import type { PodView } from "./pod-status.ts";
 import { PodStatusWriter } from "./pod-status-writer.ts";
+import { PodVolumeUpkeep } from "./pod-volume-upkeep.ts";
 import { PodVolumes, type VolumeSources } from "./pod-volumes.ts";
 
 /** What all pods of a node share. */
@@ -38,7 +39,7 @@ export interface NodeServices {
 const retryMs = 500;
 /** The network agent is usually back within a moment. */
 const attachRetryMs = 100;
-const volumeEventEveryMs = 10_000;
+const maxTimerMs = 2 ** 31 - 1;
 
 /**
  * Brings one pod to what its object asks, again and again: whatever changes (the object, a container, a probe, a timer)
@@ -61,11 +62,8 @@ export class PodWorker {
   #finished = false;
   #dirty = false;
   #looping = false;
-  #timer: NodeJS.Timeout | undefined;
-  #volumeEventAtMs = Number.NEGATIVE_INFINITY;
-  #volumeMisses = 0;
-  #volumesReady = false;
-  #volumesStale = false;
+  #timer: { readonly atMs: number; readonly handle: Disposable } | undefined;
+  readonly #upkeep: PodVolumeUpkeep;
   readonly #gone = Promise.withResolvers<void>();
 
   constructor(pod: Pod, services: NodeServices, record?: PodRecord) {
@@ -76,6 +74,7 @@ export class PodWorker {
     this.#directories = services.directoriesOf(pod);
     this.#startTime = record?.startTime ?? secondsOf(services.clock.nowMs());
     this.volumes = new PodVolumes({ memoryDirectory: join(this.#directories.memory, "volumes"), diskDirectory: this.#directories.disk, hostRoot: services.hostRoot, clock: services.clock });
+    this.#upkeep = new PodVolumeUpkeep({ volumes: this.volumes, clock: services.clock, event: (note) => this.#event(note) });
     this.#host = this.#makeHost();
     this.containers = this.#makeContainers(record);
     this.#status = new PodStatusWriter(services, () => this.#view());
@@ -102,7 +101,7 @@ export class PodWorker {
   /** The object has changed, or is seen for the first time. */
   update(pod: Pod): void {
     const { labels, annotations } = this.#pod.metadata;
-    this.#volumesStale ||= PodVolumes.showsMetadata(pod) && !(isDeepStrictEqual(labels, pod.metadata.labels) && isDeepStrictEqual(annotations, pod.metadata.annotations));
+    if (PodVolumes.showsMetadata(pod) && !(isDeepStrictEqual(labels, pod.metadata.labels) && isDeepStrictEqual(annotations, pod.metadata.annotations))) this.#upkeep.changed();
     this.#pod = pod;
     const known = new Set(this.containers.map((container) => container.spec.name));
     for (const spec of pod.spec?.ephemeralContainers ?? []) if (!known.has(spec.name)) this.containers.push(new ManagedContainer(spec, "ephemeral", this.#host));
@@ -118,7 +117,7 @@ export class PodWorker {
 
   /** A config map or secret that the pod's volumes are made from has changed. */
   volumesChanged(): void {
-    this.#volumesStale = true;
+    this.#upkeep.changed();
     this.kick();
   }
 
@@ -132,7 +131,7 @@ export class PodWorker {
     this.#looping = true;
     while (this.#dirty && !this.#finished) {
       this.#dirty = false;
-      clearTimeout(this.#timer);
+      this.#disarm();
       try {
         await this.#sync();
       } catch (error) {
@@ -145,9 +144,18 @@ export class PodWorker {
     this.#looping = false;
   }
 
+  /** Of all that a look asks for the earliest counts: that one asks for the others again. */
   #again(ms: number): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.kick(), Math.min(ms, 2 ** 31 - 1));
+    const { clock } = this.#services;
+    const atMs = clock.steadyMs() + ms;
+    if (this.#timer !== undefined && this.#timer.atMs <= atMs) return;
+    this.#disarm();
+    this.#timer = { atMs, handle: clock.after(Math.min(ms, maxTimerMs), () => this.kick()) };
+  }
+
+  #disarm(): void {
+    this.#timer?.handle[Symbol.dispose]();
+    this.#timer = undefined;
   }
 
   async #sync(): Promise<void> {
@@ -210,29 +218,9 @@ export class PodWorker {
   }
 
   async #ensureVolumes(): Promise<boolean> {
-    const due = this.volumes.renewAtMs;
-    const nowMs = this.#services.clock.nowMs();
-    if (this.#volumesReady && !this.#volumesStale && (due === undefined || nowMs < due)) return true;
-    this.#volumesStale = false;
-    try {
-      await this.volumes.prepare(this.#services.sourcesOf(this.#pod, this.podIp ?? ""));
-      this.#volumesReady = true;
-      this.#volumeMisses = 0;
-    } catch (error) {
-      // A pod may arrive a moment before what its volumes are made from: one miss is not worth an event.
-      this.#volumeMisses += 1;
-      if (this.#volumeMisses > 1 && nowMs - this.#volumeEventAtMs > volumeEventEveryMs) {
-        this.#volumeEventAtMs = nowMs;
-        this.#event({ type: "Warning", reason: "FailedMount", message: `MountVolume.SetUp failed: ${messageOf(error)}` });
-      }
-      this.#volumesStale = true;
-      this.#again(retryMs);
-      // Containers that run keep what they have.
-      return this.#volumesReady;
-    }
-    const renewAtMs = this.volumes.renewAtMs;
-    if (renewAtMs !== undefined) this.#again(renewAtMs - nowMs);
-    return true;
+    const { ready, againMs } = await this.#upkeep.look(() => this.#services.sourcesOf(this.#pod, this.podIp ?? ""));
+    if (againMs !== undefined) this.#again(againMs);
+    return ready;
   }
 
   /** True when all init containers are done and all sidecars have started. */
@@ -346,7 +334,7 @@ export class PodWorker {
 
   #finish(): void {
     this.#finished = true;
-    clearTimeout(this.#timer);
+    this.#disarm();
     for (const path of [this.#directories.memory, this.#directories.disk, this.#directories.logs]) rmSync(path, { recursive: true, force: true });
     this.#gone.resolve();
   }

@@ -1,0 +1,22 @@
+import type { ContainerState } from "../../api/kubernetes/index.ts";
+import type { ProbeFindings } from "./container-probes.ts";
+import type { ProcessIdentity } from "./container-process.ts";
+
+/** What is written down of a container, so that a restarted node process goes on with it. */
+export interface ContainerRecord {
+  readonly name: string;
+  restartCount: number;
+  containerId: string | undefined;
+  imageId: string;
+  state: ContainerState;
+  lastState: ContainerState | undefined;
+  /** Of the running process. */
+  identity: ProcessIdentity | undefined;
+  /** What the probes of the running process have found. */
+  probed: ProbeFindings | undefined;
+}
+
+/** Of a container that has never run. */
+export function newRecord(name: string, reason: string): ContainerRecord {
+  return { name, restartCount: 0, containerId: undefined, imageId: "", state: { waiting: { reason } }, lastState: undefined, identity: undefined, probed: undefined };
+}

@@ -1,0 +1,32 @@
+import { readFileSync } from "node:fs";
+import type { Container } from "../../api/kubernetes/index.ts";
+import { readLogText } from "./container-log.ts";
+
+/** Kubernetes' own limits, in characters and lines. */
+const maxMessage = 4096;
+const maxMessageOfLog = 2048;
+const maxLines = 80;
+
+export interface EndedRun {
+  readonly container: Container;
+  readonly exitCode: number;
+  /** Where the program may have left a message. */
+  readonly messagePath: string;
+  readonly logPath: string;
+}
+
+/** What the program left in its file, or the end of its log when it failed and asked for that; empty for neither. */
+export function terminationMessage({ container, exitCode, messagePath, logPath }: EndedRun): string {
+  const written = readText(messagePath).slice(0, maxMessage);
+  if (written !== "" || exitCode === 0 || container.terminationMessagePolicy !== "FallbackToLogsOnError") return written;
+  const tail = readLogText(logPath, { follow: false, timestamps: false, tailLines: maxLines, sinceMs: undefined, limitBytes: undefined });
+  return tail.slice(-maxMessageOfLog);
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
