@@ -45,19 +45,3 @@ function selects(selector: LabelSelector, labels: Labels): boolean {
 function hasProxy(pod: Pod): boolean {
   return [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])].some((container) => container.name === proxyContainer);
 }
-
-/**
- * The revision or tag whose webhooks a pod meets, in upstream's precedence: the namespace's `istio-injection` beats its
- * `istio.io/rev`, which beats the pod's own. `default` stands for who owns the unlabelled; undefined for nobody.
- */
-export function injectingRevision(namespaceLabels: Labels, labels: Labels): string | undefined {
-  if (labels[podLabels.inject] === "false") return undefined;
-  const injection = namespaceLabels["istio-injection"];
-  if (injection === "enabled") return "default";
-  if (injection !== undefined) return undefined;
-  const ofNamespace = namespaceLabels[podLabels.revision];
-  if (ofNamespace !== undefined) return ofNamespace;
-  const own = labels[podLabels.revision];
-  if (own !== undefined) return own;
-  return labels[podLabels.inject] === "true" ? "default" : undefined;
-}

@@ -1,6 +1,5 @@
-export { podAnnotations, podLabels } from "./annotations.ts";
-export { injectingRevision, injectionDecision, type InjectionDecision } from "./decision.ts";
+export { injectionDecision, type InjectionDecision } from "./decision.ts";
 export { injectPod, type InjectionContext, type InjectionOutcome, type InjectionRequest } from "./inject-pod.ts";
 export { readInjectionSettings, type InjectionDefaults, type InjectionSettings, type InjectionSources } from "./injection-settings.ts";
-export { createJsonPatch, type JsonPatchOperation } from "./json-patch.ts";
+export type { JsonPatchOperation } from "./json-patch.ts";
 export { readMeshForInjection, type MeshForInjection } from "./mesh.ts";

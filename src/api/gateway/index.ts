@@ -1,5 +1,5 @@
 /** Gateway API: types with every default filled in, and parsers for what a user writes. */
-export { backendTlsPolicyKind, type BackendTlsPolicy, type BackendTlsPolicySpec } from "./backend-tls-policy.ts";
+export type { BackendTlsPolicy, BackendTlsPolicySpec } from "./backend-tls-policy.ts";
 export { gatewayApiKinds } from "./gateway-api-kinds.ts";
 export { gatewayClassKind, type GatewayClass } from "./gateway-class.ts";
 export {
@@ -16,7 +16,7 @@ export {
 export { grpcRouteKind, type GrpcBackendRef, type GrpcRoute, type GrpcRouteFilter, type GrpcRouteMatch, type GrpcRouteRule } from "./grpc-route.ts";
 export { httpRouteKind, type HttpBackendRef, type HttpRoute, type HttpRouteMatch, type HttpRouteRule, type NamedMatch } from "./http-route.ts";
 export { tcpRouteKind, tlsRouteKind, type L4RouteRule, type TcpRoute, type TlsRoute, type WeightedBackendRef } from "./l4-routes.ts";
-export { listenerSetKind, type ListenerSet } from "./listener-set.ts";
+export type { ListenerSet } from "./listener-set.ts";
 export { referenceGrantKind, type ReferenceGrant } from "./reference-grant.ts";
 export { gatewayGroup, type BackendObjectReference, type ParentReference, type RouteParentStatus } from "./references.ts";
 export type { CorsFilter, HeaderModifier, HttpHeader, HttpRouteFilter, PathModifier, RequestMirror, RequestRedirect, UrlRewrite } from "./route-filters.ts";

@@ -44,7 +44,6 @@ export { serviceEntryKind, type ServiceEntry, type ServiceEntryResolution, type 
 export { sidecarKind, type CaptureMode, type OutboundTrafficPolicy, type Sidecar, type SidecarEgress, type SidecarIngress, type SidecarSpec } from "./sidecar.ts";
 export type { PresenceMatch, StringMatch } from "./string-match.ts";
 export {
-  istioMetrics,
   telemetryKind,
   type IstioMetric,
   type MetricMatch,
@@ -78,4 +77,4 @@ export { parseMeshConfig, type MeshConfig, type PathNormalization } from "./mesh
 export type { ForwardClientCertDetails, GatewayTopology, ProxyConfig, ProxyHeaders } from "./proxy-config.ts";
 export { peerAuthenticationKind, type MutualTlsMode, type PeerAuthentication } from "./peer-authentication.ts";
 export type { PolicyTarget, PolicyTargetReference } from "./policy-target.ts";
-export { workloadGroupKind, type ProbeMethod, type WorkloadGroup, type WorkloadGroupSpec, type WorkloadProbe } from "./workload-group.ts";
+export type { ProbeMethod, WorkloadGroup, WorkloadGroupSpec, WorkloadProbe } from "./workload-group.ts";

@@ -1,5 +1,5 @@
 export { meshKey, type GatewayFacts, type MeshSettings } from "./facts.ts";
-export { deriveRouteModels, type RouteModel, type RouteModels } from "./gateway-model.ts";
+export type { RouteModel, RouteModels } from "./gateway-model.ts";
 export { deriveL4RouteModels, type L4RouteModel } from "./l4-route-model.ts";
 export { gatewayControllerName, isWaypointClass, meshClassName } from "./gateway-class.ts";
 export { waypointKeyOf } from "./waypoint.ts";

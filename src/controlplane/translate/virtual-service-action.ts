@@ -1,6 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
-import type { HashKey, HttpCorsPolicy, HttpDirectResponse, HttpFault, HttpHeaderChanges, HttpMirror, HttpRedirect, HttpRetry } from "../../api/istio/index.ts";
+import { grpcStatusNames, type HashKey, type HttpCorsPolicy, type HttpDirectResponse, type HttpFault, type HttpHeaderChanges, type HttpMirror, type HttpRedirect, type HttpRetry } from "../../api/istio/index.ts";
 import {
   CorsPolicySchema,
   FractionalPercent_DenominatorType,
@@ -117,10 +117,6 @@ export function mirrorPolicy(mirror: HttpMirror, cluster: string): MessageInitSh
   return { cluster, runtimeFraction: { defaultValue: share(mirror.percentage) }, traceSampled: false };
 }
 
-/** Names of gRPC's status codes, by number. */
-const grpcStatuses = ["OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"];
-const unknownStatus = 2;
-
 /** The route's own configuration of the fault filter. */
 export function faultOf({ delay, abort }: HttpFault): Any {
   return packed(HTTPFaultSchema, {
@@ -131,8 +127,7 @@ export function faultOf({ delay, abort }: HttpFault): Any {
 
 function abortError(error: NonNullable<HttpFault["abort"]>["error"]) {
   if (error.kind === "httpStatus") return { case: "httpStatus" as const, value: error.status };
-  const code = grpcStatuses.indexOf(error.status.toUpperCase());
-  return { case: "grpcStatus" as const, value: code < 0 ? unknownStatus : code };
+  return { case: "grpcStatus" as const, value: grpcStatusNames.indexOf(error.status) };
 }
 
 const msPerSecond = 1000;

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
 import { messageOf, type Logger } from "../../base/index.ts";
 import type { ServingCertificate } from "../ca/index.ts";
-import { listening, readBody } from "../serve/http-server.ts";
+import { listening, readBody } from "../serve/index.ts";
 import type { AdmissionAnswer, AdmissionReview } from "./admission-review.ts";
 import { validate } from "./admission.ts";
 

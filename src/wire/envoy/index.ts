@@ -181,7 +181,7 @@ export {
   type CookieMatcher,
   type FilterConfig as RouteFilterConfig,
 } from "#generated/proto/envoy/config/route/v3/route_components_pb.js";
-export { type AccessLog, type AccessLogFilter, AccessLogFilterSchema, AccessLogSchema } from "#generated/proto/envoy/config/accesslog/v3/accesslog_pb.js";
+export { type AccessLog, type AccessLogFilter, AccessLogSchema } from "#generated/proto/envoy/config/accesslog/v3/accesslog_pb.js";
 export {
   type Permission,
   PermissionSchema,
