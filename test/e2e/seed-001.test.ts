@@ -1,7 +1,7 @@
 // The walkthrough "Try out Istio Ambient mode" (seed 001), every command in its order. Lines that download something or create the
 // cluster are replaced, and say so. Pods' names are looked up, as its reader does.
 import assert from "node:assert/strict";
-import { after, before, describe } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { GatewayLoad } from "../support/gateway-load.ts";
 import { kubectls, kubectlVersion, type Kubectl } from "../support/kubectls.ts";
@@ -21,7 +21,7 @@ EOF`;
 function walkthrough(kubectl: Kubectl): void {
   const guide = new Walkthrough("ambient", kubectl);
   const ok = async (line: string): Promise<string> => await guide.ok(line);
-  const step = (title: string, body: () => Promise<void>): void => guide.step(title, body);
+  const step = (title: string, body: () => Promise<void>): void => void test(title, guide.step(title, body));
   let page = "";
   const underLoad = async (change: () => Promise<void>): Promise<void> => {
     const load = new GatewayLoad(guide.lab, page);

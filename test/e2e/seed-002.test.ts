@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, describe } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { GatewayLoad } from "../support/gateway-load.ts";
 import { kubectls, kubectlVersion, type Kubectl } from "../support/kubectls.ts";
@@ -120,7 +120,7 @@ const wholeName = "nginx.default.svc.cluster.local";
 function walkthrough(kubectl: Kubectl): void {
   const guide = new Walkthrough("dev-cluster", kubectl);
   const ok = async (line: string, input?: string): Promise<string> => await guide.ok(line, input);
-  const step = (title: string, body: () => Promise<void>): void => guide.step(title, body);
+  const step = (title: string, body: () => Promise<void>): void => void test(title, guide.step(title, body));
   const apply = async (name: string, manifest: string): Promise<void> => {
     writeFileSync(join(guide.lab.directory, name), manifest);
     await ok(`kubectl apply -f ${name}`);

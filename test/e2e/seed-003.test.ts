@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, describe } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { kubectls, kubectlVersion, type Kubectl } from "../support/kubectls.ts";
 import { root, serin } from "../support/lab-cluster.ts";
@@ -69,7 +69,7 @@ spec:
 function walkthrough(kubectl: Kubectl): void {
   const guide = new Walkthrough("pipeline", kubectl);
   const ok = async (line: string): Promise<string> => await guide.ok(line);
-  const step = (title: string, body: () => Promise<void>): void => guide.step(title, body);
+  const step = (title: string, body: () => Promise<void>): void => void test(title, guide.step(title, body));
   const samples = "samples/banzai";
   let charts: { stop(): Promise<void>; url: string } | undefined;
   const hasHelm = existsSync(helm);

@@ -1,7 +1,7 @@
 // The walkthrough "Istio Control Plane Upgrades using Canary Deployments" (seed 004). Its command blocks were lost; they are
 // Istio's own documented commands of that time, which its prose describes one by one. Everything that changes runs under load.
 import assert from "node:assert/strict";
-import { after, before, describe } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { GatewayLoad } from "../support/gateway-load.ts";
 import { kubectls, kubectlVersion, type Kubectl } from "../support/kubectls.ts";
@@ -14,7 +14,7 @@ function walkthrough(kubectl: Kubectl): void {
   const guide = new Walkthrough("raspbernetes", kubectl);
   let page = "";
   const ok = async (line: string, input?: string): Promise<string> => await guide.ok(line, input);
-  const step = (title: string, body: () => Promise<void>): void => guide.step(title, body);
+  const step = (title: string, body: () => Promise<void>): void => void test(title, guide.step(title, body));
 
   /** Constant load through the gateway while something changes: not one request may fail. */
   const underLoad = async (change: () => Promise<void>): Promise<void> => {

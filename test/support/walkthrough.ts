@@ -1,6 +1,5 @@
 // What the tests of the walkthroughs share: lines typed into a lab's shell, in steps that stand on each other, and load meanwhile.
 import assert from "node:assert/strict";
-import { test } from "node:test";
 import { kubectlDirectory, type Kubectl } from "./kubectls.ts";
 import { LabCluster, serin, type LabClusterOptions, type Ran } from "./lab-cluster.ts";
 import { join } from "node:path";
@@ -51,13 +50,13 @@ export class Walkthrough {
     await this.run("release", "add", directory, "--name", this.lab.name);
   }
 
-  /** A step stands on the ones before it: after the first that fails, the others say only so. */
-  step(title: string, body: () => Promise<void>): void {
-    void test(title, async () => {
+  /** The body of a step's test. A step stands on the ones before it: after the first that fails, the others say only so. */
+  step(title: string, body: () => Promise<void>): () => Promise<void> {
+    return async () => {
       assert.equal(this.#failed, undefined, "an earlier step failed");
       this.#failed = title;
       await body();
       this.#failed = undefined;
-    });
+    };
   }
 }
