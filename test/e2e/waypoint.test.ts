@@ -1,6 +1,6 @@
 // A waypoint of class `istio-waypoint`, from its Gateway to its end: routes, policies, and no request lost on the way.
 import assert from "node:assert/strict";
-import { after, before, describe } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { kubectls, kubectlVersion, type Kubectl } from "../support/kubectls.ts";
 import { Walkthrough } from "../support/walkthrough.ts";
@@ -55,7 +55,7 @@ spec:
 function waypoint(kubectl: Kubectl): void {
   const guide = new Walkthrough("waypoint", kubectl);
   const ok = async (line: string): Promise<string> => await guide.ok(line);
-  const step = (title: string, body: () => Promise<void>): void => guide.step(title, body);
+  const step = (title: string, body: () => Promise<void>): void => void test(title, guide.step(title, body));
   const curl = async (args: string): Promise<string> => await ok(`kubectl exec deploy/sleep -- curl -s -m 5 ${args}`);
   /** Status codes of requests over one kept-alive connection and over new ones, while something changes. */
   const underLoad = async (change: () => Promise<void>): Promise<void> => {
