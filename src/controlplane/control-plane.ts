@@ -10,6 +10,7 @@ import { Authenticator, CertificateService, type PodDirectory } from "./ca/index
 import type { ControlPlaneSettings } from "./control-plane-options.ts";
 import { runGatewayControllers, runRootCertificateController, type ProxySettings } from "./gateways/index.ts";
 import { fetchText, KeySetIngest, MeshConfigFile, MeshIngest, SecretIngest, ServedVersionClient } from "./ingest/index.ts";
+import { meshSettings } from "./mesh-settings.ts";
 import {
   createMeshInputs,
   deriveGatewayPlacements,
@@ -62,6 +63,8 @@ const debounceMs = 2;
 const drainMs = 2000;
 /** For the controllers to end what they are at, and to give up their leases. */
 const endMs = 5000;
+
+type StartWork = (name: string, task: Promise<void>) => void;
 
 /** One revision's control plane: a model of the mesh, served to proxies. */
 export class ControlPlane {
@@ -143,25 +146,13 @@ export class ControlPlane {
     // While streams drain, their proxies still get what changes.
     const stopped = new AbortController();
     const work = new Map<string, Promise<void>>();
-    const start = (name: string, task: Promise<void>): void => void work.set(name, task.finally(() => work.delete(name)));
-    start("ingest", this.#ingest.run(stopped.signal));
-    start("secrets", this.#secrets.run(stopped.signal));
-    const keySets = new KeySetIngest({ requestAuthentications: this.#inputs.requestAuthentications, keySets: this.#inputs.keySets, fetchText, clock, log: log.scoped("keys") });
-    start("keys of token issuers", keySets.run(stopped.signal));
-    start("mesh config", configFile.run(stopped.signal, (config) => this.#takeMesh(config)));
-    start("identity", identity.run(stopped.signal));
-    const root = { root: (): string => identity.authority.root, onRootChange: (changed: () => void) => identity.onChange(changed) };
-    start("root certificates", runRootCertificateController({ client, ...root, clock, log }, drain));
-    start("webhook authorities", runCaBundleController({ client, service: { namespace: settings.namespace, name: this.#serviceName() }, ...root, clock, log }, drain));
+    const start: StartWork = (name, task) => void work.set(name, task.finally(() => work.delete(name)));
     const injection = this.#injection(configFile);
+    this.#startReading(start, configFile, stopped.signal);
     start("injection", injection.run(stopped.signal));
-    const webhooks = await serveWebhooks(settings.webhooks.address, settings.webhooks.port, identity.serving, this.#injectReviewer(injection), log.scoped("webhooks"));
-    identity.onChange(() => webhooks.setSecureContext({ cert: identity.serving.certificate, key: identity.serving.privateKey }));
-    const http = [
-      webhooks,
-      await serveHttp(settings.http.address, settings.http.port, this.#debugRoutes()),
-      await serveHttp(settings.monitoring.address, settings.monitoring.port, this.#monitoringRoutes()),
-    ];
+    start("identity", identity.run(stopped.signal));
+    this.#startTellingRoot(start, identity, drain);
+    const http = await this.#serveHttp(identity, injection);
     await Promise.race([this.#ingest.synced, aborted(drain)]);
     this.#graph.settle();
     const servers = drain.aborted ? [] : await this.#serve(identity);
@@ -176,6 +167,33 @@ export class ControlPlane {
     ended.abort();
     // An API server that does not answer must not keep us: closing the client ends what waits for it.
     if (work.size > 0) log.warn("ended with work left", { work: [...work.keys()].join(", ") });
+  }
+
+  #startReading(start: StartWork, configFile: MeshConfigFile, signal: AbortSignal): void {
+    const { clock, log } = this.#options;
+    const keySets = new KeySetIngest({ requestAuthentications: this.#inputs.requestAuthentications, keySets: this.#inputs.keySets, fetchText, clock, log: log.scoped("keys") });
+    start("ingest", this.#ingest.run(signal));
+    start("secrets", this.#secrets.run(signal));
+    start("keys of token issuers", keySets.run(signal));
+    start("mesh config", configFile.run(signal, (config) => this.#takeMesh(config)));
+  }
+
+  #startTellingRoot(start: StartWork, identity: ControlPlaneIdentity, signal: AbortSignal): void {
+    const { client, settings, clock, log } = this.#options;
+    const options = { client, clock, log, root: () => identity.authority.root, onRootChange: (changed: () => void) => identity.onChange(changed) };
+    start("root certificates", runRootCertificateController(options, signal));
+    start("webhook authorities", runCaBundleController({ ...options, service: { namespace: settings.namespace, name: settings.serviceName } }, signal));
+  }
+
+  async #serveHttp(identity: ControlPlaneIdentity, injection: InjectionSource): Promise<readonly (HttpServer | HttpsServer)[]> {
+    const { settings, log } = this.#options;
+    const webhooks = await serveWebhooks(settings.webhooks.address, settings.webhooks.port, identity.serving, this.#injectReviewer(injection), log.scoped("webhooks"));
+    identity.onChange(() => webhooks.setSecureContext({ cert: identity.serving.certificate, key: identity.serving.privateKey }));
+    return [
+      webhooks,
+      await serveHttp(settings.http.address, settings.http.port, this.#debugRoutes()),
+      await serveHttp(settings.monitoring.address, settings.monitoring.port, this.#monitoringRoutes()),
+    ];
   }
 
   #injection(configFile: MeshConfigFile): InjectionSource {
@@ -227,12 +245,8 @@ export class ControlPlane {
   async #runControllers(signal: AbortSignal): Promise<void> {
     const { client, settings, clock, log } = this.#options;
     const { namespace, revision, podName, clusterId, network, proxyImage } = settings;
-    const proxy = (): ProxySettings => ({ revision, image: proxyImage, discoveryAddress: `${this.#serviceName()}.${namespace}.svc:${discoveryPort}`, clusterId, network, trustDomain: this.#trustDomain(), proxyMetadata: this.#inputs.mesh.get(meshKey)?.proxyMetadata ?? {} });
+    const proxy = (): ProxySettings => ({ revision, image: proxyImage, discoveryAddress: `${this.#options.settings.serviceName}.${namespace}.svc:${discoveryPort}`, clusterId, network, trustDomain: this.#trustDomain(), proxyMetadata: this.#inputs.mesh.get(meshKey)?.proxyMetadata ?? {} });
     await runGatewayControllers({ client, namespace, revision, podName, ...this.#wanted, proxy, clock, log }, signal);
-  }
-
-  #serviceName(): string {
-    return this.#options.settings.serviceName;
   }
 
   #trustDomain(): string {
@@ -262,40 +276,7 @@ export class ControlPlane {
 
   #takeMesh(config: MeshConfig): void {
     const { settings } = this.#options;
-    this.#inputs.mesh.set(meshKey, {
-      trustDomain: config.trustDomain,
-      rootNamespace: config.rootNamespace,
-      clusterId: settings.clusterId,
-      network: settings.network,
-      domain: settings.domain,
-      connectTimeoutMs: config.connectTimeoutMs,
-      enableAutoMtls: config.enableAutoMtls,
-      outboundTrafficPolicy: config.outboundTrafficPolicy,
-      defaultServiceExportTo: config.defaultServiceExportTo,
-      defaultVirtualServiceExportTo: config.defaultVirtualServiceExportTo,
-      defaultDestinationRuleExportTo: config.defaultDestinationRuleExportTo,
-      h2UpgradePolicy: config.h2UpgradePolicy,
-      dnsRefreshRateMs: config.dnsRefreshRateMs,
-      protocolDetectionTimeoutMs: config.protocolDetectionTimeoutMs,
-      trustDomainAliases: config.trustDomainAliases,
-      extensionProviders: config.extensionProviders,
-      defaultAccessLogProviders: config.defaultAccessLogProviders,
-      meshMutualTls: config.meshMutualTls,
-      tlsDefaults: config.tlsDefaults,
-      proxyListenPort: config.proxyListenPort,
-      proxyInboundListenPort: config.proxyInboundListenPort,
-      inboundTrafficPolicy: config.inboundTrafficPolicy,
-      gatewayTopology: config.defaultConfig.gatewayTopology,
-      proxyHeaders: config.defaultConfig.proxyHeaders,
-      proxyMetadata: config.defaultConfig.proxyMetadata,
-      localityLbSetting: config.localityLbSetting,
-      defaultHttpRetryPolicy: config.defaultHttpRetryPolicy,
-      defaultTrafficPolicy: config.defaultTrafficPolicy,
-      accessLogFile: config.accessLogFile,
-      accessLogFormat: config.accessLogFormat,
-      accessLogEncoding: config.accessLogEncoding,
-      pathNormalization: config.pathNormalization,
-    });
+    this.#inputs.mesh.set(meshKey, meshSettings(config, settings));
   }
 
   #podDirectory(): PodDirectory {

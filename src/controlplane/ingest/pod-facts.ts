@@ -1,8 +1,7 @@
 import { istioAnnotations } from "../../api/istio/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
+import { ownerOf } from "../../inject/index.ts";
 import type { PodFacts, SidecarProxyFacts } from "../model/facts.ts";
-
-const hashLabel = "pod-template-hash";
 
 /** Undefined for pods that have ended: their address may already be another's. */
 export function podFacts(pod: Pod): PodFacts | undefined {
@@ -33,20 +32,13 @@ export function podFacts(pod: Pod): PodFacts | undefined {
   };
 }
 
-/** The Deployment behind a ReplicaSet and the CronJob behind a Job are told by names, as nobody reads the owners' owners. */
+const workloadTypes: Readonly<Record<string, PodFacts["workloadType"]>> = { Deployment: "deployment", CronJob: "cronjob", Job: "job" };
+
+/** Pods of whatever else stand for themselves. */
 function workloadOf(pod: Pod): { readonly name: string; readonly type: PodFacts["workloadType"] } {
-  const own = { name: pod.metadata.name ?? "", type: "pod" } as const;
-  const owner = pod.metadata.ownerReferences?.find((reference) => reference.controller === true);
-  if (owner === undefined) return own;
-  const hash = pod.metadata.labels?.[hashLabel];
-  if (owner.kind === "ReplicaSet" && hash !== undefined && owner.name.endsWith(`-${hash}`)) {
-    return { name: owner.name.slice(0, -hash.length - 1), type: "deployment" };
-  }
-  if (owner.kind === "Job") {
-    const scheduled = /^(.+)-\d{8,10}$/.exec(owner.name);
-    return scheduled?.[1] === undefined ? { name: owner.name, type: "job" } : { name: scheduled[1], type: "cronjob" };
-  }
-  return own;
+  const owner = ownerOf(pod);
+  const type = workloadTypes[owner.kind];
+  return type === undefined ? { name: pod.metadata.name ?? "", type: "pod" } : { name: owner.name, type };
 }
 
 const proxyContainer = "istio-proxy";

@@ -1,0 +1,41 @@
+import type { MeshConfig } from "../api/istio/index.ts";
+import type { ControlPlaneSettings } from "./control-plane-options.ts";
+import type { MeshSettings } from "./model/index.ts";
+
+/** What the model keeps of the mesh config, and of what this control plane was told itself. */
+export function meshSettings(config: MeshConfig, settings: Pick<ControlPlaneSettings, "clusterId" | "network" | "domain">): MeshSettings {
+  return {
+    trustDomain: config.trustDomain,
+    rootNamespace: config.rootNamespace,
+    clusterId: settings.clusterId,
+    network: settings.network,
+    domain: settings.domain,
+    connectTimeoutMs: config.connectTimeoutMs,
+    enableAutoMtls: config.enableAutoMtls,
+    outboundTrafficPolicy: config.outboundTrafficPolicy,
+    defaultServiceExportTo: config.defaultServiceExportTo,
+    defaultVirtualServiceExportTo: config.defaultVirtualServiceExportTo,
+    defaultDestinationRuleExportTo: config.defaultDestinationRuleExportTo,
+    h2UpgradePolicy: config.h2UpgradePolicy,
+    dnsRefreshRateMs: config.dnsRefreshRateMs,
+    protocolDetectionTimeoutMs: config.protocolDetectionTimeoutMs,
+    trustDomainAliases: config.trustDomainAliases,
+    extensionProviders: config.extensionProviders,
+    defaultAccessLogProviders: config.defaultAccessLogProviders,
+    meshMutualTls: config.meshMutualTls,
+    tlsDefaults: config.tlsDefaults,
+    proxyListenPort: config.proxyListenPort,
+    proxyInboundListenPort: config.proxyInboundListenPort,
+    inboundTrafficPolicy: config.inboundTrafficPolicy,
+    gatewayTopology: config.defaultConfig.gatewayTopology,
+    proxyHeaders: config.defaultConfig.proxyHeaders,
+    proxyMetadata: config.defaultConfig.proxyMetadata,
+    localityLbSetting: config.localityLbSetting,
+    defaultHttpRetryPolicy: config.defaultHttpRetryPolicy,
+    defaultTrafficPolicy: config.defaultTrafficPolicy,
+    accessLogFile: config.accessLogFile,
+    accessLogFormat: config.accessLogFormat,
+    accessLogEncoding: config.accessLogEncoding,
+    pathNormalization: config.pathNormalization,
+  };
+}
