@@ -1,5 +1,6 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { namespaceKind, podKind, type Namespace, type Node, type Pod } from "../api/kubernetes/index.ts";
 import { aborted, messageOf, transientError, type Clock, type Logger } from "../base/index.ts";
 import { Reconciler, type Informer, type InformerChange, type KubeClient } from "../kube/index.ts";
@@ -116,7 +117,7 @@ export class CniAgent {
     const watches = [
       pods.subscribe((change) => this.#onPod(change)),
       namespaces.subscribe((change) => this.#onNamespace(change)),
-      nodes.subscribe(() => this.#addAll()),
+      nodes.subscribe((change) => this.#onNode(change)),
     ];
     const working = this.#reconciler.run(signal);
     await this.#plugin.listen();
@@ -145,6 +146,11 @@ export class CniAgent {
     if (change.type === "delete") this.#redirector.forget(change.object.metadata.uid ?? "");
     else this.#redirector.repair(change.object);
     this.#reconciler.add(change.key);
+  }
+
+  /** Its labels say whose its pods are; its heartbeats say nothing of them. */
+  #onNode(change: InformerChange<Node>): void {
+    if (change.type === "delete" || !isDeepStrictEqual(change.previous?.metadata.labels, change.object.metadata.labels)) this.#addAll();
   }
 
   #onNamespace(change: InformerChange<Namespace>): void {
