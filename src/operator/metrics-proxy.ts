@@ -41,7 +41,8 @@ async function refusalOf({ client }: MetricsProxyOptions, request: IncomingMessa
   const who = await review(client, "authentication.k8s.io/v1/tokenreviews", "TokenReview", { token });
   if (who.status?.authenticated !== true) return { status: 401, text: "Unauthorized\n" };
   const { username = "", groups = [] } = who.status.user ?? {};
-  const nonResourceAttributes = { path: new URL(request.url ?? "/", "http://localhost").pathname, verb: (request.method ?? "GET").toLowerCase() };
+  const [path = "/"] = (request.url ?? "/").split("?");
+  const nonResourceAttributes = { path, verb: (request.method ?? "GET").toLowerCase() };
   const may = await review(client, "authorization.k8s.io/v1/subjectaccessreviews", "SubjectAccessReview", { user: username, groups, nonResourceAttributes });
   return may.status?.allowed === true ? undefined : { status: 403, text: `Forbidden (user=${username}, verb=${nonResourceAttributes.verb}, path=${nonResourceAttributes.path})\n` };
 }

@@ -93,7 +93,8 @@ async function serve({ port, hub }: { readonly port: string; readonly hub: strin
   if (!Number.isInteger(number) || number < 0 || number > 65_535) throw userError("port-invalid", `--port must be from 0 to 65535, got "${port}"`);
   const files = await repository(hub, context);
   const server = createServer((request, response) => {
-    const name = new URL(request.url ?? "/", "http://localhost").pathname.slice(1);
+    // Any client may send any target, and not every one of them is a URL.
+    const [name = ""] = (request.url ?? "/").slice(1).split("?");
     const content = files.get(name);
     if (content === undefined) response.writeHead(404, { "content-type": "text/plain" }).end(`there is no ${name}; there are ${[...files.keys()].join(", ")}\n`);
     else response.writeHead(200, { "content-type": name.endsWith(".tgz") ? "application/gzip" : "application/yaml", "content-length": content.length }).end(request.method === "HEAD" ? undefined : content);
