@@ -56,8 +56,10 @@ describe("a real API server", () => {
     await ok("serin install --set profile=ambient --set components.ingressGateways[0].name=istio-ingressgateway --set components.ingressGateways[0].enabled=true -y");
     await ok("kubectl label namespace default istio-injection=enabled");
     await ok(`kubectl apply -f ${samples}/bookinfo/platform/kube/bookinfo.yaml -f ${samples}/bookinfo/networking/bookinfo-gateway.yaml -f ${samples}/curl/curl.yaml`);
-    await ok(`kubectl create namespace amb; kubectl label namespace amb istio.io/dataplane-mode=ambient istio.io/use-waypoint=waypoint`);
-    await ok(`kubectl apply -n amb -f ${samples}/helloworld/helloworld.yaml -f ${samples}/curl/curl.yaml -f ${import.meta.dirname}/envoy/waypoint.yaml`);
+    await ok("kubectl create namespace amb");
+    await ok(`kubectl apply -n amb -f ${samples}/helloworld/helloworld.yaml -f ${samples}/curl/curl.yaml && kubectl -n amb wait pod --all --for=condition=ready --timeout=90s`);
+    // Pods that run already are enrolled as well.
+    await ok(`kubectl label namespace amb istio.io/dataplane-mode=ambient istio.io/use-waypoint=waypoint && kubectl apply -f ${import.meta.dirname}/envoy/waypoint.yaml`);
     await ok("openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out certificate.pem -days 30 -subj /CN=a.example.com 2>&1");
     for (const namespace of ["istio-system", "default"]) await ok(`kubectl -n ${namespace} create secret generic cert --from-file=tls.key=key.pem --from-file=tls.crt=certificate.pem --from-file=ca.crt=certificate.pem`);
     await ok(`kubectl apply -f ${import.meta.dirname}/envoy/gateways.yaml -f ${import.meta.dirname}/envoy/features.yaml`);

@@ -194,7 +194,9 @@ export class PodWorker {
   async #annotate(sandbox: PodSandbox): Promise<void> {
     const { name = "", namespace } = this.#pod.metadata;
     try {
-      await this.#services.client.patchMerge(podKind, name, namespace, { metadata: { uid: this.uid, annotations: { "lab.serin.dev/init-pid": String(sandbox.init.pid) } } });
+      const annotations = { "lab.serin.dev/init-pid": String(sandbox.init.pid) };
+      // Nodes may write what they observe of a pod, and nothing else.
+      await this.#services.client.patchMerge(podKind, name, namespace, { metadata: { uid: this.uid, annotations } }, { subresource: "status" });
     } catch (error) {
       this.#log.debug("the pod's init could not be noted", { pod: name, error: messageOf(error) });
     }
