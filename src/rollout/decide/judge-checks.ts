@@ -1,7 +1,8 @@
-import type { CheckSpec, CheckStatus, StepStatus, Verdict } from "../../api/serin/index.ts";
+import type { CheckStatus, StepStatus, Verdict } from "../../api/serin/index.ts";
 import { addBatch, judgeRate, noEvidence, type RateBatch, type RateEvidence } from "../judge/rate-test.ts";
 import { judgeShare } from "../judge/share-test.ts";
 import type { CheckObservation, Observation, OutcomeCounts } from "./observation.ts";
+import { judgeMatrix } from "./probe-matrix.ts";
 import type { PlannedCheck, Step } from "./step.ts";
 
 /** What a counting check keeps between looks: the last counters of each source, what each has added since the start, and the evidence. */
@@ -57,17 +58,6 @@ function verdictOf(check: PlannedCheck, { gains, evidence }: CountingState): { v
   if (spec.type !== "request-share") return judgeRate(evidence, spec);
   const { expectedShare, atLeast } = subject.type === "backends" ? subject : { expectedShare: 0, atLeast: true };
   return judgeShare(evidence, { expectedShare, atLeast, tolerance: spec.shareTolerance, minSamples: spec.minSamples });
-}
-
-/** The matrix passes when every pair has had its part of the samples; it is a table, not a bool. */
-function judgeMatrix(gains: CountingState["gains"], evidence: RateEvidence, spec: CheckSpec): { verdict: Verdict; evidence: string } {
-  const pairs = Object.entries(gains);
-  const table = pairs.map(([pair, { canaryTotal, canaryErrors }]) => `${pair}: ${canaryTotal - canaryErrors} of ${canaryTotal}`).join(", ");
-  const judged = judgeRate(evidence, spec);
-  if (judged.verdict === "fail") return { verdict: "fail", evidence: `${table} (${judged.evidence})` };
-  const each = Math.ceil(spec.minSamples / Math.max(1, pairs.length));
-  const short = pairs.length === 0 || pairs.some(([, gain]) => gain.canaryTotal - gain.canaryErrors < each);
-  return { verdict: short ? "wait" : "pass", evidence: table };
 }
 
 const nothing: RateBatch = { canaryTotal: 0, canaryErrors: 0, stableTotal: 0, stableErrors: 0 };
