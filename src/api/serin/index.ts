@@ -1,7 +1,8 @@
 export { canaryKind, parseCanary, type BackendTarget, type Canary, type CanarySpec, type CanaryStep, type HttpRouteTarget } from "./canary.ts";
 export { checkDefaults, type CheckSpec, type CheckType } from "./check-spec.ts";
 export { meshUpgradeKind, parseMeshUpgrade, type MeshUpgrade, type MeshUpgradeSpec } from "./mesh-upgrade.ts";
-export type { AcknowledgementReport, ConnectedProxy, ProxyAcknowledgement } from "./pilot-status.ts";
+export type { EnrolledPodReport, EnrolledReport } from "./node-status.ts";
+export { authorityStages, type AcknowledgementReport, type AuthorityStage, type ConnectedProxy, type ProxyAcknowledgement, type ProxyRoots, type RootsReport } from "./pilot-status.ts";
 export {
   journalFormatVersion,
   rolloutGroup,

@@ -30,3 +30,27 @@ export interface AcknowledgementReport {
   readonly processed: boolean;
   readonly proxies: readonly ProxyAcknowledgement[];
 }
+
+/** How far a change of the root has come; `none`: none is under way. */
+export const authorityStages = ["none", "trust", "issue", "only", "done"] as const;
+export type AuthorityStage = (typeof authorityStages)[number];
+
+/** The answer of `/debug/serin/roots`. Certificates are named by their SHA-256, hex, lower case. */
+export interface RootsReport {
+  readonly revision: string;
+  /** What this pilot does by now. */
+  readonly stage: AuthorityStage;
+  /** The root of what it signs. */
+  readonly signing: string;
+  /** All that it tells others to trust; the signing one first. */
+  readonly trusted: readonly string[];
+  /** Connected proxies, and what this pilot has signed for each since it runs; another replica may have signed more. */
+  readonly proxies: readonly ProxyRoots[];
+}
+
+export interface ProxyRoots {
+  readonly id: string;
+  readonly type: string;
+  /** The last certificate of each identity. Empty: none was asked of this pilot. */
+  readonly certificates: readonly { readonly identity: string; readonly root: string; readonly trusted: readonly string[]; /** RFC 3339. */ readonly notAfter: string }[];
+}
