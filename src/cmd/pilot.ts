@@ -4,7 +4,7 @@ import { createKubeClient, loadKubeConfig } from "../kube/index.ts";
 import { addProcessMetrics, MetricsRegistry } from "../telemetry/index.ts";
 import type { RoleContext } from "./role.ts";
 
-/** `serin pilot [discovery] [flags]`: one revision's control plane, by upstream's environment and flags. */
+/** `serin pilot [discovery] [flags]`: one revision's control plane, by upstream's environment and flags; with `--shadow` one that only reads. */
 export async function run(context: RoleContext): Promise<number> {
   const { args, env, shutdown, release } = context;
   const threshold: LogThreshold = { level: context.log.level };
@@ -13,6 +13,13 @@ export async function run(context: RoleContext): Promise<number> {
   const client = createKubeClient(await loadKubeConfig(env), { log, clock: systemClock, userAgent: "istiod" });
   const metrics = new MetricsRegistry();
   addProcessMetrics(metrics, process);
+  if (settings.shadow !== undefined) {
+    using orphaned = orphanedSignal();
+    const drain = AbortSignal.any([shutdown.drain, orphaned.signal]);
+    await new ControlPlane({ client, settings, version: release.version, metrics, clock: systemClock, log }).run({ drain, force: shutdown.force });
+    client.close();
+    return 0;
+  }
   const control = await serveLogControl(controlPort(args), threshold);
   try {
     await new ControlPlane({ client, settings, version: release.version, metrics, clock: systemClock, log }).run(shutdown);
@@ -21,6 +28,19 @@ export async function run(context: RoleContext): Promise<number> {
     client.close();
   }
   return 0;
+}
+
+const parentCheckMs = 1000;
+
+/** A shadow serves one caller: when that is killed, nobody is left to end it. */
+function orphanedSignal(): Disposable & { readonly signal: AbortSignal } {
+  const orphaned = new AbortController();
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid !== parent) orphaned.abort(new Error("who started the shadow has gone"));
+  }, parentCheckMs);
+  timer.unref();
+  return { signal: orphaned.signal, [Symbol.dispose]: () => clearInterval(timer) };
 }
 
 const defaultControlPort = 9876;

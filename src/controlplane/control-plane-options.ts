@@ -1,4 +1,4 @@
-import { envString, userError, type Environment } from "../base/index.ts";
+import { envBoolean, envString, userError, type Environment } from "../base/index.ts";
 
 export interface ListenAddress {
   readonly address: string;
@@ -29,6 +29,13 @@ export interface ControlPlaneSettings {
   readonly nativeSidecars: "auto" | "true" | "false";
   /** Of gateways that this control plane deploys: `<hub>/proxyv2:<tag>`. */
   readonly proxyImage: string;
+  /** Set for a shadow, which works out what proxies would get and writes nothing. */
+  readonly shadow?: ShadowSettings;
+}
+
+export interface ShadowSettings {
+  /** Where it answers proxies, without TLS, on the loopback; undefined: nowhere. */
+  readonly discovery: ListenAddress | undefined;
 }
 
 const defaultMeshConfigPath = "/etc/istio/config/mesh";
@@ -49,7 +56,9 @@ export function readControlPlaneSettings(args: readonly string[], env: Environme
   const revision = envString(env, "REVISION", "default");
   const hub = envString(env, "HUB", "docker.io/istio");
   const tag = envString(env, "TAG", release);
+  const shadow = isShadow(args, env) ? shadowSettings(given) : undefined;
   return {
+    ...(shadow === undefined ? {} : { shadow }),
     podName: envString(env, "POD_NAME", "istiod"),
     namespace: envString(env, "POD_NAMESPACE", "istio-system"),
     revision,
@@ -64,7 +73,7 @@ export function readControlPlaneSettings(args: readonly string[], env: Environme
         .filter((account) => account !== ""),
     ),
     meshConfigPath: flag("--meshConfig"),
-    http: listenAddress("--httpAddr", flag("--httpAddr")),
+    http: listenAddress("--httpAddr", shadow === undefined ? flag("--httpAddr") : (given.get("--httpAddr") ?? shadowHttpAddress)),
     grpc: listenAddress("--grpcAddr", flag("--grpcAddr")),
     secureGrpc: listenAddress("--secureGRPCAddr", flag("--secureGRPCAddr")),
     webhooks: listenAddress("--httpsAddr", flag("--httpsAddr")),
@@ -74,6 +83,26 @@ export function readControlPlaneSettings(args: readonly string[], env: Environme
     nativeSidecars: nativeSidecarMode(envString(env, "ENABLE_NATIVE_SIDECARS", "auto")),
     proxyImage: `${hub}/proxyv2:${tag}`,
   };
+}
+
+const shadowHttpAddress = "127.0.0.1:8080";
+const loopbackAddresses = ["127.0.0.1", "::1", "localhost"];
+
+/** `--shadow`, or SHADOW=true. */
+function isShadow(args: readonly string[], env: Environment): boolean {
+  return args.includes("--shadow") || args.includes("--shadow=true") || envBoolean(env, "SHADOW", false);
+}
+
+/** A shadow proves nothing and asks nobody who they are, so it is for this machine alone. */
+function shadowSettings(given: ReadonlyMap<string, string>): ShadowSettings {
+  const asked = (flag: string): ListenAddress | undefined => {
+    const text = given.get(flag);
+    const address = text === undefined ? undefined : listenAddress(flag, text);
+    if (address === undefined || loopbackAddresses.includes(address.address)) return address;
+    throw userError("shadow-not-local", `a shadow listens on the loopback alone, got ${flag} ${text ?? ""}`, { hint: `${flag} 127.0.0.1:${address.port}` });
+  };
+  asked("--httpAddr");
+  return { discovery: asked("--grpcAddr") };
 }
 
 function nativeSidecarMode(text: string): ControlPlaneSettings["nativeSidecars"] {

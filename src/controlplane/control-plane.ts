@@ -7,7 +7,7 @@ import { prometheusContentType, renderPrometheus, type MetricsRegistry } from ".
 import type { MeshConfig } from "../api/istio/index.ts";
 import type { Node } from "../api/kubernetes/index.ts";
 import { Authenticator, CertificateService, type PodDirectory } from "./ca/index.ts";
-import type { ControlPlaneSettings } from "./control-plane-options.ts";
+import type { ControlPlaneSettings, ShadowSettings } from "./control-plane-options.ts";
 import { runGatewayControllers, runRootCertificateController, type ProxySettings } from "./gateways/index.ts";
 import { fetchText, KeySetIngest, MeshConfigFile, MeshIngest, SecretIngest, ServedVersionClient } from "./ingest/index.ts";
 import { meshSettings } from "./mesh-settings.ts";
@@ -63,6 +63,9 @@ const debounceMs = 2;
 const drainMs = 2000;
 /** For the controllers to end what they are at, and to give up their leases. */
 const endMs = 5000;
+
+/** A shadow has nothing to give up: what still waits for the API server is cut off. */
+const shadowEndMs = 500;
 
 type StartWork = (name: string, task: Promise<void>) => void;
 
@@ -138,6 +141,7 @@ export class ControlPlane {
   /** Serves until it is asked to drain; resolves when all is closed. */
   async run(shutdown: Shutdown): Promise<void> {
     const { client, settings, clock, log } = this.#options;
+    if (settings.shadow !== undefined) return await this.#runShadow(settings.shadow, shutdown.drain);
     const { drain } = shutdown;
     const configFile = new MeshConfigFile(settings.meshConfigPath, clock, log);
     const mesh = await configFile.load();
@@ -167,6 +171,31 @@ export class ControlPlane {
     ended.abort();
     // An API server that does not answer must not keep us: closing the client ends what waits for it.
     if (work.size > 0) log.warn("ended with work left", { work: [...work.keys()].join(", ") });
+  }
+
+  /** Reads what every control plane reads, and answers what it would send; holds no authority, leads nothing and writes nothing. */
+  async #runShadow({ discovery }: ShadowSettings, signal: AbortSignal): Promise<void> {
+    const { settings, clock, log } = this.#options;
+    const configFile = new MeshConfigFile(settings.meshConfigPath, clock, log);
+    this.#takeMesh(await configFile.load());
+    const stopped = new AbortController();
+    const work: Promise<void>[] = [];
+    this.#startReading((_name, task) => void work.push(task), configFile, stopped.signal);
+    const http = await serveHttp(settings.http.address, settings.http.port, this.#debugRoutes());
+    await Promise.race([this.#ingest.synced, aborted(signal)]);
+    this.#graph.settle();
+    const server = createPlaintextServer({ discovery: this.#discovery, log: log.scoped("grpc") });
+    if (discovery !== undefined) await bind(server, discovery.address, discovery.port, grpc.ServerCredentials.createInsecure());
+    this.#ready = !signal.aborted;
+    log.info("shadowing", { revision: settings.revision, version: this.#options.version });
+    await aborted(signal);
+    server.forceShutdown();
+    http.close();
+    http.closeAllConnections();
+    stopped.abort();
+    const ended = new AbortController();
+    await Promise.race([Promise.all(work), clock.sleep(shadowEndMs, ended.signal).catch(() => undefined)]);
+    ended.abort();
   }
 
   #startReading(start: StartWork, configFile: MeshConfigFile, signal: AbortSignal): void {

@@ -47,7 +47,7 @@ const serverOptions: grpc.ServerOptions = {
 };
 
 /** A server of discovery without TLS and without questions: for the pod's own network only. */
-export function createPlaintextServer(options: GrpcServersOptions): grpc.Server {
+export function createPlaintextServer(options: Pick<GrpcServersOptions, "discovery" | "log">): grpc.Server {
   const server = new grpc.Server(serverOptions);
   addDiscoveryService(server, { discovery: options.discovery, authenticate: undefined, log: options.log });
   return server;

@@ -1,0 +1,150 @@
+import { randomBytes } from "node:crypto";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { text } from "node:stream/consumers";
+import { messageOf, transientError, type Clock, type Logger } from "../base/index.ts";
+import { Credentials } from "./credentials.ts";
+import { Http1Transport } from "./http1-transport.ts";
+import type { KubeConfig } from "./kube-config.ts";
+
+export interface ReadOnlyRelayOptions {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Resources that callers are told there are none of, by their names in paths: `envoyfilters`. */
+  readonly hidden?: readonly string[];
+}
+
+/** An API server on the loopback that answers reads alone, for processes that must not write and shall hold no credentials. */
+export interface ReadOnlyRelay {
+  /** A kubeconfig for it, as JSON, which YAML includes. Holds a token: keep the file private. */
+  readonly kubeconfig: string;
+  /** Writes that were refused, as `POST /api/v1/…`; at most {@link maxNoted}. */
+  readonly refused: readonly string[];
+  close(): void;
+}
+
+export const maxNoted = 100;
+const maxBodyBytes = 1 << 20;
+const tokenBytes = 24;
+/** They answer a question and leave nothing behind. */
+const askingPosts = /^\/apis\/(authorization|authentication)\.k8s\.io\/[^/]+\/(self)?(subject|token)[a-z]*reviews$/;
+/** A GET of these does something in a pod or on a node. */
+const actingPaths = /\/(pods|services|nodes)\/[^/]+\/(exec|attach|portforward|proxy)(\/|$)/;
+
+export async function serveReadOnlyRelay(config: KubeConfig, options: ReadOnlyRelayOptions): Promise<ReadOnlyRelay> {
+  const relay = new Relay(config, options);
+  const server = createServer((request, response) => void relay.answer(request, response));
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (error) => reject(transientError("cannot-listen", `cannot listen on 127.0.0.1: ${error.message}`, { cause: error })));
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  return {
+    kubeconfig: kubeconfigOf(portOf(server), relay.token),
+    refused: relay.refused,
+    close: () => {
+      server.close();
+      server.closeAllConnections();
+      relay.close();
+    },
+  };
+}
+
+function portOf(server: Server): number {
+  const address = server.address();
+  return typeof address === "object" && address !== null ? address.port : 0;
+}
+
+function kubeconfigOf(port: number, token: string): string {
+  const name = "read-only";
+  return `${JSON.stringify({
+    apiVersion: "v1",
+    kind: "Config",
+    "current-context": name,
+    clusters: [{ name, cluster: { server: `http://127.0.0.1:${port}` } }],
+    users: [{ name, user: { token } }],
+    contexts: [{ name, context: { cluster: name, user: name } }],
+  })}\n`;
+}
+
+class Relay {
+  readonly token = randomBytes(tokenBytes).toString("hex");
+  readonly refused: string[] = [];
+  readonly #transport: Http1Transport;
+  readonly #credentials: Credentials;
+  readonly #prefix: string;
+  readonly #hidden: readonly string[];
+  readonly #log: Logger;
+
+  constructor(config: KubeConfig, { clock, log, hidden = [] }: ReadOnlyRelayOptions) {
+    this.#transport = new Http1Transport(config);
+    this.#credentials = new Credentials(config, clock);
+    this.#prefix = new URL(config.server).pathname.replace(/\/+$/, "");
+    this.#hidden = hidden;
+    this.#log = log;
+  }
+
+  close(): void {
+    this.#transport.close();
+  }
+
+  async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    response.on("error", () => undefined);
+    try {
+      await this.#answer(request, response);
+    } catch (error) {
+      this.#log.debug("a read could not be passed on", { path: request.url ?? "", error: messageOf(error) });
+      if (response.headersSent) response.destroy();
+      else answerStatus(response, 503, "ServiceUnavailable", messageOf(error));
+    }
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { method = "GET", url = "/" } = request;
+    const path = url.split("?")[0] ?? "/";
+    if (request.headers.authorization !== `Bearer ${this.token}`) return answerStatus(response, 401, "Unauthorized", "the token is not this relay's");
+    const asks = method === "POST" && askingPosts.test(path);
+    if ((method !== "GET" && method !== "HEAD" && !asks) || actingPaths.test(path)) {
+      if (this.refused.length < maxNoted) this.refused.push(`${method} ${path}`);
+      return answerStatus(response, 403, "Forbidden", `${method} ${path}: only reads are passed on`);
+    }
+    if (this.#hidden.some((resource) => path.split("/").includes(resource))) return answerNone(url, request, response);
+    await this.#relay(method, url, request, response, asks ? await readBody(request) : undefined);
+  }
+
+  async #relay(method: string, url: string, request: IncomingMessage, response: ServerResponse, body: string | undefined): Promise<void> {
+    const authorization = this.#credentials.authorization();
+    const given = { accept: request.headers.accept, "user-agent": request.headers["user-agent"], "content-type": body === undefined ? undefined : request.headers["content-type"], authorization };
+    const headers = Object.fromEntries(Object.entries(given).filter((entry): entry is [string, string] => entry[1] !== undefined));
+    const ended = new AbortController();
+    response.on("close", () => ended.abort());
+    const answer = await this.#transport.send({ method, path: `${this.#prefix}${url}`, headers, signal: ended.signal, ...(body === undefined ? {} : { body }) });
+    const type = answer.headers["content-type"];
+    response.writeHead(answer.status, type === undefined ? {} : { "content-type": type });
+    answer.body.on("error", () => response.destroy());
+    answer.body.pipe(response);
+  }
+}
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  if (Number(request.headers["content-length"] ?? 0) > maxBodyBytes) throw transientError("too-large", `a question is larger than ${maxBodyBytes} bytes`);
+  return await text(request);
+}
+
+function answerStatus(response: ServerResponse, code: number, reason: string, message: string): void {
+  response.writeHead(code, { "content-type": "application/json" });
+  response.end(JSON.stringify({ apiVersion: "v1", kind: "Status", status: "Failure", code, reason, message }));
+}
+
+/** An empty list; a watch that never tells anything; nothing by a name. */
+function answerNone(url: string, request: IncomingMessage, response: ServerResponse): void {
+  const { pathname, searchParams } = new URL(url, "http://relay");
+  const words = pathname.split("/").filter((word) => word !== "");
+  const [, group = "", version = ""] = words;
+  if (searchParams.get("watch") === "true" || searchParams.get("watch") === "1") {
+    response.writeHead(200, { "content-type": "application/json" });
+    response.flushHeaders();
+    request.on("close", () => response.end());
+    return;
+  }
+  response.writeHead(200, { "content-type": "application/json" });
+  response.end(JSON.stringify({ apiVersion: `${group}/${version}`, kind: "List", metadata: { resourceVersion: "1" }, items: [] }));
+}
