@@ -1,0 +1,72 @@
+// gRPC's unary call over a plain HTTP/2 session. The library would send a call again that a server refused; here nothing is.
+import { connect, constants, type ClientHttp2Session, type IncomingHttpHeaders } from "node:http2";
+import { decodeEcho, encodeEcho, frame, sayPath, unframe } from "../grpc-echo/echo-message.ts";
+import type { AskOnce } from "./load-generator.ts";
+import type { RequestTarget } from "./load-plan.ts";
+
+const said = "hello";
+const body = frame(encodeEcho(said));
+
+/** One client of a gRPC target: a call on its session, which is replaced when the other side says that it goes, or on a new one. */
+export function grpcClient(target: RequestTarget, keptAlive: boolean, limitMs: number): AskOnce {
+  const { origin, host } = new URL(target.url);
+  let kept: ClientHttp2Session | undefined;
+  return async () => {
+    if (kept === undefined || kept.closed || kept.destroyed) {
+      kept = connect(origin);
+      // What goes wrong with the session goes wrong with its calls, which say so.
+      kept.on("error", () => undefined);
+    }
+    const session = kept;
+    try {
+      const text = await call(session, { authority: host, headers: target.headers ?? {}, limitMs });
+      if (!text.startsWith(target.expected)) throw new Error(`the wrong body: ${text.slice(0, 80)}`);
+      return text.replace(`${said} from `, "");
+    } finally {
+      if (!keptAlive) {
+        session.close();
+        kept = undefined;
+      }
+    }
+  };
+}
+
+interface CallOptions {
+  readonly authority: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly limitMs: number;
+}
+
+function call(session: ClientHttp2Session, { authority, headers, limitMs }: CallOptions): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const stream = session.request({ ":method": "POST", ":path": sayPath, ":authority": authority, "content-type": "application/grpc", te: "trailers", ...headers });
+    let status = "missing";
+    let reason = "";
+    let httpStatus = 0;
+    const chunks: Buffer[] = [];
+    const timer = setTimeout(() => {
+      reject(new Error(`no whole answer in ${limitMs} ms`));
+      stream.close(constants.NGHTTP2_CANCEL);
+    }, limitMs);
+    const readStatus = (fields: IncomingHttpHeaders): void => {
+      const found = fields["grpc-status"];
+      if (found === undefined) return;
+      status = String(found);
+      reason = String(fields["grpc-message"] ?? "");
+    };
+    stream.on("response", (fields) => {
+      httpStatus = fields[":status"] ?? 0;
+      readStatus(fields);
+    });
+    stream.on("trailers", readStatus);
+    stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+    stream.on("error", (error: NodeJS.ErrnoException) => reject(new Error(`${error.code ?? ""} ${error.message}`.trim())));
+    stream.on("close", () => {
+      clearTimeout(timer);
+      const message = unframe(Buffer.concat(chunks));
+      if (httpStatus !== 200 || status !== "0" || message === undefined) reject(new Error(`HTTP status ${httpStatus}, gRPC status ${status} ${reason}`));
+      else resolve(decodeEcho(message));
+    });
+    stream.end(body);
+  });
+}

@@ -1,0 +1,43 @@
+import { Agent, request } from "node:http";
+import type { AskOnce } from "./load-generator.ts";
+import type { RequestTarget } from "./load-plan.ts";
+
+/** One client of an HTTP target: a GET a call, on its kept-alive connection or on a new one. */
+export function httpClient(target: RequestTarget, keptAlive: boolean, limitMs: number): AskOnce {
+  const { url, headers = {}, expected } = target;
+  const where = new URL(url);
+  const pattern = target.answerPattern === undefined ? undefined : new RegExp(target.answerPattern);
+  const agent = keptAlive ? new Agent({ keepAlive: true, maxSockets: 1 }) : false;
+  const options = { host: where.hostname, port: where.port === "" ? 80 : Number(where.port), path: `${where.pathname}${where.search}`, agent, headers: { host: where.host, ...headers } };
+  return () =>
+    new Promise((resolve, reject) => {
+      const outgoing = request(options, (response) => {
+        let body = "";
+        response.setEncoding("utf8");
+        response.on("data", (chunk: string) => {
+          body += chunk;
+        });
+        response.on("error", reject);
+        response.on("end", () => {
+          clearTimeout(timer);
+          const { statusCode: status = 0 } = response;
+          if (status >= 500) reject(new Error(`status ${status}: ${body.slice(0, 120)}`));
+          else if (!body.includes(expected)) reject(new Error(`the wrong body (status ${status}): ${body.slice(0, 80)}`));
+          else resolve(pattern?.exec(body)?.[1] ?? "");
+        });
+      });
+      const timer = setTimeout(() => {
+        reject(new Error(`no whole answer in ${limitMs} ms`));
+        outgoing.destroy();
+      }, limitMs);
+      outgoing.on("error", (error: NodeJS.ErrnoException) => {
+        clearTimeout(timer);
+        reject(new Error(error.code ?? error.message));
+      });
+      outgoing.on("close", () => {
+        clearTimeout(timer);
+        reject(new Error("closed before the whole answer"));
+      });
+      outgoing.end();
+    });
+}

@@ -1,0 +1,86 @@
+// Constant load from one process: short requests over kept-alive and over new connections, and connections that live for long.
+// Nothing is ever tried again. Failed means refused, reset, over the time limit, status 500 or above, or the wrong body.
+//   node load-generator.ts '<JSON of a LoadPlan>'
+import { mkdirSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { grpcClient } from "./grpc-client.ts";
+import { httpClient } from "./http-client.ts";
+import type { ConnectionTarget, LoadPlan, RequestTarget } from "./load-plan.ts";
+import { LoadRecord } from "./load-record.ts";
+import { hold } from "./long-connection.ts";
+
+/** Asks once; answers who answered. Throws what went wrong. */
+export type AskOnce = () => Promise<string>;
+
+const reportEveryMs = 250;
+const reopenAfterMs = 500;
+const clients = { http: httpClient, grpc: grpcClient } as const;
+
+const plan = JSON.parse(process.argv[2] ?? "{}") as LoadPlan;
+mkdirSync(plan.reportDirectory, { recursive: true });
+const record = new LoadRecord(join(plan.reportDirectory, `${plan.name ?? process.env["HOSTNAME"] ?? hostname()}.jsonl`));
+const stopping = new AbortController();
+let podEnds = false;
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms));
+
+async function request(target: RequestTarget, group: "kept-alive" | "new-connection", everyMs: number): Promise<void> {
+  const ask = clients[target.protocol](target, group === "kept-alive", plan.limitMs);
+  // The clients of a target begin one after the other, so that they do not ask at the same moment for ever.
+  await sleep(Math.random() * everyMs);
+  while (!stopping.signal.aborted) {
+    const started = performance.now();
+    try {
+      const who = await ask();
+      record.answered(target.name, performance.now() - started, who);
+    } catch (error) {
+      record.failed(target.name, performance.now() - started, group, error instanceof Error ? error.message : String(error));
+    }
+    const left = everyMs - (performance.now() - started);
+    if (left > 0) await sleep(left);
+  }
+}
+
+async function connection(target: ConnectionTarget, index: number): Promise<void> {
+  // Their ends are spread from the beginning on.
+  let seconds = (target.seconds * (index + 1)) / target.count;
+  while (!stopping.signal.aborted) {
+    const started = performance.now();
+    record.connection(target.name).open += 1;
+    const { how, cause } = await hold(target, { seconds, signal: stopping.signal });
+    const counts = record.connection(target.name);
+    counts.open -= 1;
+    if (stopping.signal.aborted) {
+      if (podEnds) counts.endedWithPod += 1;
+      return;
+    }
+    if (how === "ended") counts.ended += 1;
+    if (how === "goodbye") counts.endedWithPod += 1;
+    if (how === "closed") counts.closed += 1;
+    if (how === "closed") record.note(target.name, "connection", cause);
+    if (how === "refused") record.failed(target.name, performance.now() - started, "connection", cause);
+    seconds = target.seconds;
+    if (how !== "ended") await sleep(reopenAfterMs);
+  }
+}
+
+process.on("SIGTERM", () => {
+  podEnds = true;
+  stopping.abort();
+});
+if (plan.untilInputEnds === true) process.stdin.on("end", () => stopping.abort()).resume();
+
+const timer = setInterval(() => record.flush(), reportEveryMs);
+const running: Promise<void>[] = [];
+for (const target of plan.requests) {
+  const everyMs = ((target.keptAlive + target.newConnections) * 1000) / target.perSecond;
+  for (let index = 0; index < target.keptAlive; index += 1) running.push(request(target, "kept-alive", everyMs));
+  for (let index = 0; index < target.newConnections; index += 1) running.push(request(target, "new-connection", everyMs));
+}
+for (const target of plan.connections) for (let index = 0; index < target.count; index += 1) running.push(connection(target, index));
+process.stdout.write(`load-generator asks ${plan.requests.map(({ name }) => name).join(", ")} and holds ${plan.connections.map(({ name }) => name).join(", ")}\n`);
+await Promise.all(running);
+clearInterval(timer);
+record.flush();
+process.exit(0);

@@ -1,0 +1,109 @@
+// Long answers: a TCP echo by lines, a WebSocket echo, and a download that takes as long as its client asks for.
+//   node streams.ts <tcp port> <http port>          GET /download?seconds=60    GET /socket (WebSocket)
+// Whoever is served when the pod is told to end hears it in words of the protocol, so that a client can tell the end of
+// the pod from a connection that something on the way has closed: the line `goodbye`, or WebSocket's status 1001.
+import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer as createTcpServer, type Socket } from "node:net";
+import { WebSocketServer, type WebSocket } from "ws";
+import { downloadEnd, downloadLine, goodbye, goingAway } from "./stream-protocol.ts";
+
+const [tcpPort = "9000", httpPort = "8080"] = process.argv.slice(2);
+const lineLimitBytes = 1_048_576;
+const lineEveryMs = 100;
+const maxDownloadSeconds = 86_400;
+/** Those who have not heard yet that this pod ends still come for a moment. */
+const lingerMs = 500;
+/** How long the goodbyes may take to be read. */
+const graceMs = 2000;
+
+const streams = new Set<Socket>();
+const downloads = new Set<Download>();
+const sockets = new Set<WebSocket>();
+let ending = false;
+
+function serveStream(socket: Socket): void {
+  let rest = "";
+  streams.add(socket);
+  socket.setNoDelay(true);
+  socket.setEncoding("utf8");
+  socket.on("close", () => streams.delete(socket));
+  socket.on("error", () => socket.destroy());
+  socket.on("data", (chunk: string) => {
+    const lines = (rest + chunk).split("\n");
+    rest = lines.pop() ?? "";
+    if (rest.length > lineLimitBytes) socket.destroy();
+    if (lines.length > 0) socket.write(lines.map((line) => `echo ${line}\n`).join(""));
+  });
+}
+
+/** Numbered lines, one each 100 ms; the last says how many there were. */
+class Download {
+  readonly #response: ServerResponse;
+  readonly #wanted: number;
+  readonly #timer: NodeJS.Timeout;
+  #sent = 0;
+
+  constructor(response: ServerResponse, seconds: number) {
+    this.#response = response;
+    this.#wanted = Math.ceil((seconds * 1000) / lineEveryMs);
+    this.#timer = setInterval(() => this.#next(), lineEveryMs);
+    response.writeHead(200, { "content-type": "text/plain" });
+    response.on("close", () => this.#stop());
+  }
+
+  #next(): void {
+    if (this.#sent === this.#wanted) return this.#end(downloadEnd(this.#sent));
+    this.#response.write(downloadLine(this.#sent));
+    this.#sent += 1;
+  }
+
+  interrupt(): void {
+    this.#end(`${goodbye}\n`);
+  }
+
+  #end(line: string): void {
+    this.#stop();
+    this.#response.end(line);
+  }
+
+  #stop(): void {
+    clearInterval(this.#timer);
+    downloads.delete(this);
+  }
+}
+
+function answer({ url = "" }: IncomingMessage, response: ServerResponse): void {
+  if (ending) response.shouldKeepAlive = false;
+  const { pathname, searchParams } = new URL(url, "http://streams");
+  if (pathname === "/download") {
+    const seconds = Number(searchParams.get("seconds") ?? "60");
+    if (seconds > 0 && seconds <= maxDownloadSeconds) downloads.add(new Download(response, seconds));
+    else response.writeHead(400).end(`seconds must be above 0 and at most ${maxDownloadSeconds}\n`);
+    return;
+  }
+  if (pathname === "/health") response.writeHead(200).end("healthy\n");
+  else response.writeHead(404).end("not found\n");
+}
+
+const tcp = createTcpServer(serveStream).listen(Number(tcpPort), () => process.stdout.write(`streams listens on port ${tcpPort}\n`));
+const http = createHttpServer(answer).listen(Number(httpPort), () => process.stdout.write(`streams listens on port ${httpPort}\n`));
+const webSockets = new WebSocketServer({ server: http, path: "/socket", maxPayload: lineLimitBytes });
+webSockets.on("connection", (socket) => {
+  sockets.add(socket);
+  socket.on("close", () => sockets.delete(socket));
+  socket.on("error", () => socket.terminate());
+  socket.on("message", (data, isBinary) => socket.send(data, { binary: isBinary }));
+});
+
+process.on("SIGTERM", () => {
+  ending = true;
+  setTimeout(() => {
+    for (const socket of streams) socket.end(`${goodbye}\n`);
+    for (const download of downloads) download.interrupt();
+    for (const socket of sockets) socket.close(goingAway, goodbye);
+    tcp.close();
+    http.close();
+    http.closeIdleConnections();
+    setTimeout(() => process.exit(0), graceMs).unref();
+  }, lingerMs);
+});
