@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { parse } from "yaml";
 import { userError } from "../base/index.ts";
 import { formatIssues, type KindDefinition } from "../api/index.ts";
-import { canaryKind, meshUpgradeKind, parseCanary, parseMeshUpgrade, type Canary, type MeshUpgrade, type RolloutStatus } from "../api/serin/index.ts";
+import { canaryKind, meshUpgradeKind, parseCanary, parseMeshUpgrade, type Approval, type Canary, type MeshUpgrade, type RolloutStatus } from "../api/serin/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import type { CliContext, ConnectionFlags } from "./context.ts";
 import { upgradeInPlaceCommand } from "./install.ts";
@@ -34,9 +34,9 @@ export function canaryCommands(program: Command, context: CliContext): void {
   verbs(canary, canaryKind, ["pause", "resume", "abort", "undo"], context);
   withFlags(canary.command("promote <name>").description("approve the step that waits")).action(async (name: string, flags: RolloutFlags) => {
     const { client, object } = await find(canaryKind, name, flags, context);
-    const approvedStep = (object.status?.completedSteps.length ?? 0) + 1;
-    await order(client, canaryKind, object, { approvedStep });
-    context.out(`canary ${name}: step ${approvedStep} is approved\n`);
+    const step = object.status?.step?.id ?? "";
+    await order(client, canaryKind, object, { approvals: [...object.spec.approvals, approvalOf(step)] });
+    context.out(`canary ${name}: ${step} is approved\n`);
   });
 }
 
@@ -46,9 +46,14 @@ export function upgradeCommands(program: Command, context: CliContext): void {
   verbs(upgrade, meshUpgradeKind, ["pause", "resume", "rollback"], context);
   withFlags(upgrade.command("approve <name>").description("approve the retiring of the old revision")).action(async (name: string, flags: RolloutFlags) => {
     const { client, object } = await find(meshUpgradeKind, name, flags, context);
-    await order(client, meshUpgradeKind, object, { retireApproved: true });
-    context.out(`upgrade ${name}: retiring ${object.spec.from.revision} is approved\n`);
+    const step = object.status?.step?.id ?? "dependents";
+    await order(client, meshUpgradeKind, object, { approvals: [...object.spec.approvals, approvalOf(step)] });
+    context.out(`upgrade ${name}: ${step} is approved\n`);
   });
+}
+
+function approvalOf(step: string): Approval {
+  return { step, by: "", why: "", at: new Date().toISOString() };
 }
 
 function withFlags(command: Command): Command {

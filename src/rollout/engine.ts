@@ -12,13 +12,14 @@ import {
 } from "../api/serin/index.ts";
 import { createInformer, EventRecorder, Reconciler, type Informer, type KubeClient } from "../kube/index.ts";
 import { JournalStore } from "./act/journal-store.ts";
-import { fieldManager, ObjectAccess, sameJson, valueAt } from "./act/object-access.ts";
+import { fieldManager, ObjectAccess, sameJson } from "./act/object-access.ts";
 import { performWrite, undoEntry } from "./act/perform.ts";
 import { currentStep, decide, initialStatus, type Action, type RolloutOrders, type Step } from "./decide/index.ts";
+import { observeCanaryWorld } from "./observe/canary-world.ts";
 import { ClusterView } from "./observe/cluster-view.ts";
 import { observeMeshWorld, type EngineImage } from "./observe/mesh-world.ts";
 import { Observer } from "./observe/observer.ts";
-import { planCanary, planMeshUpgrade, routeOf, type MeshWorld } from "./plan/index.ts";
+import { planCanary, planMeshUpgrade, type MeshWorld } from "./plan/index.ts";
 
 export interface EngineOptions {
   readonly client: KubeClient;
@@ -129,16 +130,7 @@ export class RolloutEngine {
 
   async #plan(rollout: Rollout, journal: readonly JournalEntry[]): Promise<readonly Step[]> {
     if (isMeshUpgrade(rollout)) return planMeshUpgrade(rollout, await this.#meshWorld(rollout, journal));
-    const route = routeOf(rollout);
-    const original = journal.find((entry) => entry.type === "field" && entry.pointer === "/spec/rules");
-    const current = await this.#objects.get(route);
-    const rules = original?.type === "field" ? original.prior : valueAt(current, "/spec/rules");
-    const { rule } = rollout.spec.target.httpRoute;
-    if (!Array.isArray(rules) || rules.length <= rule) {
-      const found = current === undefined ? "is not there" : `has no rule ${rule}`;
-      throw new SerinError("user", "route-missing", `spec.target.httpRoute: HTTPRoute ${route.namespace ?? ""}/${route.name} ${found}`);
-    }
-    return planCanary(rollout, { rules: rules as Record<string, unknown>[] });
+    return planCanary(rollout, await observeCanaryWorld(this.#objects, rollout, journal));
   }
 
   /** The world is asked for anew when a step has ended, and about once a second besides. */

@@ -74,7 +74,7 @@ function upgradeObject(name: string, from: string, to: string, version: string):
     spec: {
       from: { revision: from },
       to: { revision: to, install: [revisionSpec(to, version)] },
-      maxConcurrentPods: 4,
+      ztunnel: { maxConcurrent: 4 },
       checks: [
         { type: "probe-matrix", ...checkLimits },
         { type: "tcp-connect-failures", ...checkLimits },

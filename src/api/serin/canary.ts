@@ -2,8 +2,11 @@ import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
+import { parseTarget, type CanaryTarget } from "./canary-target.ts";
 import { parseChecks, type CheckSpec } from "./check-spec.ts";
+import { parseOrders, parsePause, type PauseSpec, type RolloutOrdersSpec } from "./rollout-orders.ts";
 import { rolloutGroup, rolloutVersion, type RolloutStatus } from "./rollout-status.ts";
+import { parseTrafficMatch, type TrafficMatch } from "./traffic-match.ts";
 
 /** rollout.serin.dev/v1alpha1 Canary: an app's change, moved step by step, judged by evidence, taken back by itself. */
 export interface Canary extends KubernetesObject {
@@ -11,42 +14,44 @@ export interface Canary extends KubernetesObject {
   status?: RolloutStatus;
 }
 
-export interface CanarySpec {
-  readonly target: { readonly httpRoute: HttpRouteTarget };
+export interface CanarySpec extends RolloutOrdersSpec {
+  readonly target: CanaryTarget;
   readonly steps: readonly CanaryStep[];
+  /** Of every step that sends requests to the canary; a step's own checks come besides. */
   readonly checks: readonly CheckSpec[];
-  readonly rollback: "Automatic" | "Manual";
-  readonly paused: boolean;
-  /** Puts everything back, whatever the phase. */
-  readonly abort: boolean;
-  /** The step up to which a person has approved; steps that pause until approved compare with it. */
-  readonly approvedStep: number;
+  /** Who has been sent to the canary once goes there again, by a cookie, until the rollout ends. */
+  readonly sessionAffinity?: { readonly cookieName: string; readonly maxAgeSeconds: number };
+  /** The stable version shrinks as the canary grows (Deployment target). */
+  readonly dynamicStableScale: boolean;
+  /** How long the old version is kept running after the end, so that undo is at once. */
+  readonly scaleDownDelaySeconds: number;
 }
 
-/** One rule of an HTTPRoute, and the two backends between which its traffic moves. */
-export interface HttpRouteTarget {
-  readonly name: string;
-  /** The Canary's namespace when absent. */
-  readonly namespace?: string;
-  /** Index into `spec.rules`. */
-  readonly rule: number;
-  readonly stable: BackendTarget;
-  readonly canary: BackendTarget;
-}
-
-export interface BackendTarget {
-  readonly name: string;
-  readonly namespace?: string;
-  readonly port: number;
-}
-
-/** Exactly one of `weight` and `match`. */
+/** At least one of weight, match, mirror, scale, preview, experiment, pause and checks. */
 export interface CanaryStep {
-  /** Percent of the rule's traffic that goes to the canary. */
+  readonly name?: string;
+  /** Percent of the traffic that goes to the canary. */
   readonly weight?: number;
-  /** Requests that carry all of these headers go to the canary, on every path of the rule. */
-  readonly match?: { readonly headers: readonly { readonly name: string; readonly value: string }[] };
-  readonly pause?: { readonly durationSeconds?: number; readonly untilApproved?: boolean };
+  /** Requests that match go to the canary, whatever the weight. */
+  readonly match?: TrafficMatch;
+  /** A copy of so many percent of the stable version's requests goes to the canary; its answers are thrown away. */
+  readonly mirror?: { readonly percent: number };
+  readonly scale?: CanaryScale;
+  /** The canary runs in full and is reached by the preview Service alone: blue-green's first half. */
+  readonly preview?: boolean;
+  /** A baseline (the stable version) and a canary, fresh copies of both, side by side, without live traffic or with mirrored. */
+  readonly experiment?: { readonly durationSeconds: number; readonly replicas: number; readonly mirrorPercent: number };
+  /** The checks must pass so often, at that interval: A/B for N iterations. */
+  readonly iterations?: { readonly count: number; readonly intervalSeconds: number };
+  readonly pause?: PauseSpec;
+  readonly checks: readonly CheckSpec[];
+}
+
+/** Exactly one; without a scale step the canary has the share of replicas that its weight asks for, at least one. */
+export interface CanaryScale {
+  readonly replicas?: number;
+  readonly percent?: number;
+  readonly matchWeight?: boolean;
 }
 
 export const canaryKind = defineKind<Canary>({
@@ -59,6 +64,9 @@ export const canaryKind = defineKind<Canary>({
 });
 
 const maxSteps = 64;
+const maxIterations = 1000;
+const daySeconds = 86_400;
+const maxReplicas = 1000;
 
 export function parseCanary(raw: unknown): Parsed<Canary> {
   const reader = new Reader(raw);
@@ -82,73 +90,107 @@ function statusOf(raw: unknown): { status?: RolloutStatus } {
 }
 
 function parseSpec(spec: Reader): CanarySpec {
-  const target = spec.required("target", spec.object("target"));
-  const httpRoute = target?.required("httpRoute", target.object("httpRoute"));
-  target?.unknownFields();
+  const target = parseTarget(spec);
   const steps = spec.list("steps").map(parseStep);
   if (steps.length === 0) spec.error("must have at least one step, such as {weight: 10}", "steps");
   if (steps.length > maxSteps) spec.error(`must have at most ${maxSteps} steps, got ${steps.length}`, "steps");
+  const affinity = spec.object("sessionAffinity");
+  const sessionAffinity =
+    affinity === undefined
+      ? undefined
+      : { cookieName: affinity.string("cookieName") ?? "serin-canary", maxAgeSeconds: affinity.integer("maxAgeSeconds", 1, 30 * daySeconds) ?? daySeconds };
+  affinity?.unknownFields();
   const result: CanarySpec = {
-    target: { httpRoute: httpRoute === undefined ? noTarget : parseTarget(httpRoute) },
+    target: target ?? noTarget,
     steps,
     checks: parseChecks(spec, "checks"),
-    rollback: spec.oneOf("rollback", ["Automatic", "Manual"]) ?? "Automatic",
-    paused: spec.boolean("paused") ?? false,
-    abort: spec.boolean("abort") ?? false,
-    approvedStep: spec.integer("approvedStep", 0, maxSteps) ?? 0,
+    ...(sessionAffinity === undefined ? {} : { sessionAffinity }),
+    dynamicStableScale: spec.boolean("dynamicStableScale") ?? false,
+    scaleDownDelaySeconds: spec.integer("scaleDownDelaySeconds", 0, 30 * daySeconds) ?? 0,
+    ...parseOrders(spec),
   };
   spec.unknownFields();
+  if (target !== undefined) checkFit(spec, target, result);
   return result;
 }
 
-const noTarget: HttpRouteTarget = { name: "", rule: 0, stable: { name: "", port: 0 }, canary: { name: "", port: 0 } };
-
-function parseTarget(target: Reader): HttpRouteTarget {
-  const namespace = target.string("namespace");
-  const result = {
-    name: target.required("name", target.string("name")) ?? "",
-    ...(namespace === undefined ? {} : { namespace }),
-    rule: target.integer("rule", 0, 15) ?? 0,
-    stable: parseBackend(target, "stable"),
-    canary: parseBackend(target, "canary"),
-  };
-  target.unknownFields();
-  return result;
+/** What some targets cannot do is said at the step that asks for it. */
+function checkFit(spec: Reader, target: CanaryTarget, { steps, dynamicStableScale }: CanarySpec): void {
+  const copies = "deployment" in target;
+  if (dynamicStableScale && !copies) spec.error("needs target.deployment: the engine scales only what it has made or holds", "dynamicStableScale");
+  const labels = copies || ("virtualService" in target && target.virtualService.protocol === "http");
+  steps.forEach((step, index) => {
+    for (const field of ["scale", "preview", "experiment"] as const) {
+      if (step[field] !== undefined && !copies) spec.error(`needs target.deployment: with another target the versions are yours to run`, `steps[${index}].${field}`);
+    }
+    if (step.match !== undefined && Object.keys(step.match.sourceLabels).length > 0 && !labels) spec.error("only a VirtualService can tell callers by their labels", `steps[${index}].match.sourceLabels`);
+  });
+  if (copies && steps.some(({ preview }) => preview === true) && target.deployment.previewService === undefined) spec.error("is required by a step with preview", "target.deployment.previewService");
 }
 
-function parseBackend(target: Reader, field: string): BackendTarget {
-  const backend = target.required(field, target.object(field));
-  if (backend === undefined) return { name: "", port: 0 };
-  const namespace = backend.string("namespace");
-  const result = {
-    name: backend.required("name", backend.string("name")) ?? "",
-    ...(namespace === undefined ? {} : { namespace }),
-    port: backend.required("port", backend.integer("port", 1, 65_535)) ?? 0,
-  };
-  backend.unknownFields();
-  return result;
-}
+const noTarget: CanaryTarget = { httpRoute: { name: "", rule: 0, stable: { name: "", port: 0 }, canary: { name: "", port: 0 } } };
 
 function parseStep(step: Reader): CanaryStep {
+  const name = step.string("name");
   const weight = step.integer("weight", 0, 100);
-  const match = step.object("match");
-  const headers = match?.list("headers").map((header) => {
-    const result = { name: header.required("name", header.string("name")) ?? "", value: header.required("value", header.string("value")) ?? "" };
-    header.unknownFields();
-    return result;
-  });
-  match?.unknownFields();
-  if ((weight === undefined) === (headers === undefined)) step.error("must have exactly one of weight and match");
-  const pause = step.object("pause");
-  const durationSeconds = pause?.integer("durationSeconds", 0, 86_400);
-  const untilApproved = pause?.boolean("untilApproved");
-  pause?.unknownFields();
+  const match = parseTrafficMatch(step);
+  const mirror = step.object("mirror");
+  const percent = mirror === undefined ? undefined : (mirror.integer("percent", 1, 100) ?? 100);
+  mirror?.unknownFields();
+  const scale = parseScale(step);
+  const preview = step.boolean("preview");
+  const experiment = parseExperiment(step);
+  const iterations = parseIterations(step);
+  const pause = parsePause(step);
+  const checks = parseChecks(step, "checks");
   step.unknownFields();
+  const says = [weight, match, percent, scale, preview, experiment, pause, checks[0]].some((value) => value !== undefined);
+  if (!says) step.error("must say what to do: weight, match, mirror, scale, preview, experiment, pause or checks");
   return {
+    ...(name === undefined ? {} : { name }),
     ...(weight === undefined ? {} : { weight }),
-    ...(headers === undefined ? {} : { match: { headers } }),
-    ...(pause === undefined
-      ? {}
-      : { pause: { ...(durationSeconds === undefined ? {} : { durationSeconds }), ...(untilApproved === undefined ? {} : { untilApproved }) } }),
+    ...(match === undefined ? {} : { match }),
+    ...(percent === undefined ? {} : { mirror: { percent } }),
+    ...(scale === undefined ? {} : { scale }),
+    ...(preview === undefined ? {} : { preview }),
+    ...(experiment === undefined ? {} : { experiment }),
+    ...(iterations === undefined ? {} : { iterations }),
+    ...(pause === undefined ? {} : { pause }),
+    checks,
   };
+}
+
+function parseScale(step: Reader): CanaryScale | undefined {
+  const scale = step.object("scale");
+  if (scale === undefined) return undefined;
+  const replicas = scale.integer("replicas", 0, maxReplicas);
+  const percent = scale.integer("percent", 0, 100);
+  const matchWeight = scale.boolean("matchWeight");
+  scale.unknownFields();
+  const said = [replicas, percent, matchWeight].filter((value) => value !== undefined).length;
+  if (said !== 1) scale.error("must have exactly one of replicas, percent and matchWeight");
+  return { ...(replicas === undefined ? {} : { replicas }), ...(percent === undefined ? {} : { percent }), ...(matchWeight === undefined ? {} : { matchWeight }) };
+}
+
+function parseExperiment(step: Reader): CanaryStep["experiment"] {
+  const experiment = step.object("experiment");
+  if (experiment === undefined) return undefined;
+  const result = {
+    durationSeconds: experiment.required("durationSeconds", experiment.integer("durationSeconds", 1, daySeconds)) ?? 1,
+    replicas: experiment.integer("replicas", 1, maxReplicas) ?? 1,
+    mirrorPercent: experiment.integer("mirrorPercent", 0, 100) ?? 0,
+  };
+  experiment.unknownFields();
+  return result;
+}
+
+function parseIterations(step: Reader): CanaryStep["iterations"] {
+  const iterations = step.object("iterations");
+  if (iterations === undefined) return undefined;
+  const result = {
+    count: iterations.required("count", iterations.integer("count", 1, maxIterations)) ?? 1,
+    intervalSeconds: iterations.integer("intervalSeconds", 1, daySeconds) ?? 60,
+  };
+  iterations.unknownFields();
+  return result;
 }

@@ -1,17 +1,39 @@
-export { canaryKind, parseCanary, type BackendTarget, type Canary, type CanarySpec, type CanaryStep, type HttpRouteTarget } from "./canary.ts";
+export { canaryKind, parseCanary, type Canary, type CanaryScale, type CanarySpec, type CanaryStep } from "./canary.ts";
+export type {
+  BackendTarget,
+  CanaryTarget,
+  DeploymentTarget,
+  DestinationTarget,
+  NamespacesTarget,
+  RouteKind,
+  RouteTarget,
+  ServicesTarget,
+  VirtualServiceTarget,
+} from "./canary-target.ts";
 export { checkDefaults, type CheckSpec, type CheckType } from "./check-spec.ts";
-export { meshUpgradeKind, parseMeshUpgrade, type MeshUpgrade, type MeshUpgradeSpec } from "./mesh-upgrade.ts";
+export { freezeKind, parseFreeze, type Freeze, type FreezeException, type FreezeSpec, type FreezeWindow } from "./freeze.ts";
+export { meshUpgradeKind, parseMeshUpgrade, type MeshUpgrade, type MeshUpgradeSpec, type UpgradeScope } from "./mesh-upgrade.ts";
+export type { UpgradeWave } from "./upgrade-wave.ts";
+export { notificationEvents, type Approval, type NotificationEvent, type NotificationSpec, type PauseSpec, type RolloutOrdersSpec } from "./rollout-orders.ts";
+export type { TrafficMatch, ValueMatch } from "./traffic-match.ts";
+export { canaryOfLabel, gatewayCanaryAnnotations } from "./gateway-canary.ts";
 export type { EnrolledPodReport, EnrolledReport } from "./node-status.ts";
 export { authorityStages, type AcknowledgementReport, type AuthorityStage, type ConnectedProxy, type ProxyAcknowledgement, type ProxyRoots, type RootsReport } from "./pilot-status.ts";
+export { describeProbeEnd, describeProbePair, probeDataPlanes, renderMatrix, type ProbeDataPlane, type ProbeEnd, type ProbeMatrix, type ProbePair } from "./probe-matrix.ts";
 export {
   journalFormatVersion,
+  maxDecisions,
+  maxPlannedSteps,
   rolloutGroup,
   rolloutJournalKind,
   rolloutVersion,
   type CheckStatus,
   type CompletedStep,
+  type DecisionRecord,
   type JournalEntry,
   type ObjectReference,
+  type PlannedStep,
+  type RestartKind,
   type RolloutJournal,
   type RolloutPhase,
   type RolloutStatus,

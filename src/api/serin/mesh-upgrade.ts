@@ -4,7 +4,9 @@ import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
 import { parseChecks, type CheckSpec } from "./check-spec.ts";
+import { parseOrders, type RolloutOrdersSpec } from "./rollout-orders.ts";
 import { rolloutGroup, rolloutVersion, type RolloutStatus } from "./rollout-status.ts";
+import { parseWaves, type UpgradeWave } from "./upgrade-wave.ts";
 
 /** rollout.serin.dev/v1alpha1 MeshUpgrade (cluster): the mesh itself, moved from one revision to another. */
 export interface MeshUpgrade extends KubernetesObject {
@@ -12,24 +14,41 @@ export interface MeshUpgrade extends KubernetesObject {
   status?: RolloutStatus;
 }
 
-export interface MeshUpgradeSpec {
+export interface MeshUpgradeSpec extends RolloutOrdersSpec {
   readonly from: { readonly revision: string };
   readonly to: {
     readonly revision: string;
-    /** Specs of IstioOperators, installed in this order beside what is there. */
+    /** Specs of IstioOperators, installed in this order beside what is there. None: the revision is installed already, by whatever. */
     readonly install: readonly IstioOperatorSpec[];
+    /** The CNI agent that replaces the one that runs, node by node; its other components are left out. */
+    readonly cni?: IstioOperatorSpec;
+    /** A Secret of istio-system in the form of `cacerts` whose root the mesh shall trust, then use, then trust alone. */
+    readonly root?: { readonly secretName: string };
   };
-  readonly scope: { readonly ztunnel: boolean; readonly gateways: boolean; readonly tags: boolean };
-  /** Pods whose ztunnel changes at once, in one step. */
-  readonly maxConcurrentPods: number;
+  readonly scope: UpgradeScope;
+  /** Namespaces and workloads in their order; one wave of all of them when empty. Gateways move after the first. */
+  readonly waves: readonly UpgradeWave[];
+  /** How the ztunnel of enrolled pods changes. */
+  readonly ztunnel: { readonly by: "Pod" | "Namespace" | "Node"; readonly maxConcurrent: number };
+  /** Percent of a gateway's replicas that are of the new revision, step by step; 100 is added when it is not the last. */
+  readonly gateways: { readonly weights: readonly number[]; readonly afterWave: number };
+  /** Percent of a waypoint's traffic that goes to the new revision's. */
+  readonly waypoints: { readonly weights: readonly number[] };
   readonly checks: readonly CheckSpec[];
   readonly soakSeconds: number;
   readonly retire: "Automatic" | "Manual";
-  readonly rollback: "Automatic" | "Manual";
-  readonly paused: boolean;
-  readonly abort: boolean;
-  /** Approves the retiring of the old revision when `retire` is Manual. */
-  readonly retireApproved: boolean;
+}
+
+/** What is moved; every part is unless it is said otherwise. */
+export interface UpgradeScope {
+  readonly ztunnel: boolean;
+  readonly cni: boolean;
+  readonly waypoints: boolean;
+  readonly gateways: boolean;
+  /** Namespaces and workloads with sidecars. */
+  readonly namespaces: boolean;
+  /** The tag `default` and all tags that name the old revision, with the validator. */
+  readonly tags: boolean;
 }
 
 export const meshUpgradeKind = defineKind<MeshUpgrade>({
@@ -58,39 +77,88 @@ export function parseMeshUpgrade(raw: unknown): Parsed<MeshUpgrade> {
   }));
 }
 
+const monthSeconds = 2_592_000;
+
 function parseSpec(spec: Reader): MeshUpgradeSpec {
   const from = spec.required("from", spec.object("from"));
-  const to = spec.required("to", spec.object("to"));
-  const scope = spec.object("scope");
   const fromRevision = from?.required("revision", from.string("revision")) ?? "";
-  const toRevision = to?.required("revision", to.string("revision")) ?? "";
-  if (fromRevision !== "" && fromRevision === toRevision) spec.error(`is the revision that is already there (${fromRevision})`, "to.revision");
-  const install = to === undefined ? [] : parseInstall(to);
+  from?.unknownFields();
+  const waves = parseWaves(spec);
+  const to = parseTo(spec, fromRevision);
+  const scope = parseScope(spec);
+  if (scope.cni && to.cni === undefined && spec.object("scope")?.has("cni") === true) spec.error("is required by scope.cni: true", "to.cni");
   const result: MeshUpgradeSpec = {
     from: { revision: fromRevision },
-    to: { revision: toRevision, install },
-    scope: { ztunnel: scope?.boolean("ztunnel") ?? true, gateways: scope?.boolean("gateways") ?? true, tags: scope?.boolean("tags") ?? true },
-    maxConcurrentPods: spec.integer("maxConcurrentPods", 1, 1000) ?? 1,
+    to,
+    scope,
+    waves,
+    ztunnel: parseZtunnel(spec),
+    gateways: parseGateways(spec, Math.max(1, waves.length)),
+    waypoints: { weights: parseWeights(spec, "waypoints", [10, 50, 100]) },
     checks: parseChecks(spec, "checks"),
-    soakSeconds: spec.integer("soakSeconds", 0, 604_800) ?? 0,
+    soakSeconds: spec.integer("soakSeconds", 0, monthSeconds) ?? 0,
     retire: spec.oneOf("retire", ["Automatic", "Manual"]) ?? "Automatic",
-    rollback: spec.oneOf("rollback", ["Automatic", "Manual"]) ?? "Automatic",
-    paused: spec.boolean("paused") ?? false,
-    abort: spec.boolean("abort") ?? false,
-    retireApproved: spec.boolean("retireApproved") ?? false,
+    ...parseOrders(spec),
   };
-  for (const part of [from, to, scope, spec]) part?.unknownFields();
+  spec.unknownFields();
   return result;
 }
 
-/** Each element is the spec of an IstioOperator; its faults are reported at its own path. */
-function parseInstall(to: Reader): IstioOperatorSpec[] {
-  const specs: IstioOperatorSpec[] = [];
-  for (const element of to.list("install")) {
-    const parsed = parseIstioOperator({ spec: element.raw });
-    for (const issue of parsed.errors) element.error(issue.message, issue.path.replace(/^spec\.?/, ""));
-    if (parsed.value !== undefined) specs.push(parsed.value.spec);
-  }
-  if (specs.length === 0 && !to.has("install")) to.error("must have at least one IstioOperator spec", "install");
-  return specs;
+function parseTo(spec: Reader, fromRevision: string): MeshUpgradeSpec["to"] {
+  const to = spec.required("to", spec.object("to"));
+  if (to === undefined) return { revision: "", install: [] };
+  const revision = to.required("revision", to.string("revision")) ?? "";
+  if (revision !== "" && revision === fromRevision && !to.has("root") && !to.has("cni")) spec.error(`is the revision that is already there (${fromRevision})`, "to.revision");
+  const install = to.list("install").flatMap((element) => parseInstall(element));
+  const [cni] = ["cni"].flatMap((field) => (to.has(field) ? parseInstall(to.object(field) ?? to.empty(field)) : []));
+  const root = to.object("root");
+  const secretName = root?.required("secretName", root.string("secretName"));
+  root?.unknownFields();
+  to.unknownFields();
+  return { revision, install, ...(cni === undefined ? {} : { cni }), ...(secretName === undefined ? {} : { root: { secretName } }) };
+}
+
+/** The spec of an IstioOperator; its faults are reported at its own path. */
+function parseInstall(element: Reader): IstioOperatorSpec[] {
+  const parsed = parseIstioOperator({ spec: element.raw });
+  for (const issue of parsed.errors) element.error(issue.message, issue.path.replace(/^spec\.?/, ""));
+  return parsed.value === undefined ? [] : [parsed.value.spec];
+}
+
+function parseScope(spec: Reader): UpgradeScope {
+  const scope = spec.object("scope");
+  const part = (field: keyof UpgradeScope): boolean => scope?.boolean(field) ?? true;
+  const result = { ztunnel: part("ztunnel"), cni: part("cni"), waypoints: part("waypoints"), gateways: part("gateways"), namespaces: part("namespaces"), tags: part("tags") };
+  scope?.unknownFields();
+  return result;
+}
+
+function parseZtunnel(spec: Reader): MeshUpgradeSpec["ztunnel"] {
+  const ztunnel = spec.object("ztunnel");
+  const result = { by: ztunnel?.oneOf("by", ["Pod", "Namespace", "Node"]) ?? "Pod", maxConcurrent: ztunnel?.integer("maxConcurrent", 1, 1000) ?? 1 };
+  ztunnel?.unknownFields();
+  return result;
+}
+
+function parseGateways(spec: Reader, waves: number): MeshUpgradeSpec["gateways"] {
+  const gateways = spec.object("gateways");
+  const afterWave = gateways?.integer("afterWave", 0, waves) ?? 1;
+  return { weights: parseWeights(spec, "gateways", [50, 100], ["afterWave"]), afterWave };
+}
+
+/** Rising percentages that end with 100. */
+function parseWeights(spec: Reader, field: string, byDefault: readonly number[], known: readonly string[] = []): readonly number[] {
+  const part = spec.object(field);
+  if (part === undefined) return byDefault;
+  part.ignore(...known);
+  const weights = part.list("weights").flatMap((element) => {
+    const { raw } = element;
+    if (typeof raw === "number" && Number.isInteger(raw) && raw >= 1 && raw <= 100) return [raw];
+    element.error(`must be a whole number from 1 to 100, got ${JSON.stringify(raw)}`);
+    return [];
+  });
+  part.unknownFields();
+  if (weights.some((weight, index) => weight <= (weights[index - 1] ?? 0))) part.error(`must rise, got ${weights.join(", ")}`, "weights");
+  if (weights.length === 0) return byDefault;
+  return weights.at(-1) === 100 ? weights : [...weights, 100];
 }

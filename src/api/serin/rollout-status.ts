@@ -4,8 +4,26 @@ import type { Condition, KubernetesObject, UntypedObject } from "../meta.ts";
 export const rolloutGroup = "rollout.serin.dev";
 export const rolloutVersion = "v1alpha1";
 
-/** The states of a rollout. `Stuck` waits for a person; `Completed` and `RolledBack` are ends. */
-export const rolloutPhases = ["Planned", "Progressing", "Settling", "Judging", "Soaking", "Paused", "RollingBack", "Completed", "RolledBack", "Stuck"] as const;
+/**
+ * The states of a rollout. `Waiting` is for something else than itself (a freeze, another rollout, its group), `Paused` for a
+ * person, `Watching` for a change to roll out; `Stuck` needs a person; `Completed` and `RolledBack` are ends of a run.
+ */
+export const rolloutPhases = [
+  "Planned",
+  "Preflight",
+  "Progressing",
+  "Settling",
+  "Judging",
+  "Soaking",
+  "Retiring",
+  "Waiting",
+  "Paused",
+  "Watching",
+  "RollingBack",
+  "Completed",
+  "RolledBack",
+  "Stuck",
+] as const;
 export type RolloutPhase = (typeof rolloutPhases)[number];
 
 /** The status of a Canary and of a MeshUpgrade: where it is, what it saw, and why it decided so. */
@@ -22,8 +40,23 @@ export interface RolloutStatus {
   /** Why it was rolled back, with the evidence: a sentence that names the cause. */
   readonly cause?: string;
   readonly rolledBackInMs?: number;
+  /** Counts the changes that this object has rolled out, from 1. */
+  readonly run?: number;
+  /** What is being rolled out, or was last: a digest of the pod template, of the spec. A new one begins a new run. */
+  readonly candidate?: string;
+  /** All steps as planned now, at most {@link maxPlannedSteps}; those that are done are among them. */
+  readonly plannedSteps?: readonly PlannedStep[];
+  /** Percent of the traffic that the canary has by the step that has settled last. */
+  readonly weight?: number;
   readonly conditions: readonly Condition[];
 }
+
+export interface PlannedStep {
+  readonly id: string;
+  readonly title: string;
+}
+
+export const maxPlannedSteps = 256;
 
 export interface StepStatus {
   readonly id: string;
@@ -32,6 +65,8 @@ export interface StepStatus {
   /** Samples count from here. */
   readonly settledAt?: string;
   readonly checks: readonly CheckStatus[];
+  /** What still has to settle, or holds it up, by name. */
+  readonly waitingFor?: readonly string[];
 }
 
 /** One check's verdict with its evidence, and the state of its statistic, so that a restarted engine goes on where it was. */
@@ -72,18 +107,46 @@ export type JournalEntry =
       /** Absent when the field was. */
       readonly prior?: unknown;
       readonly written?: unknown;
+      /** See {@link RestartKind}. */
+      readonly restart?: RestartKind;
+      readonly undoGroup?: string;
+      readonly setup?: boolean;
     }
-  | { readonly type: "created"; readonly step: string; readonly object: ObjectReference }
-  | { readonly type: "deleted"; readonly step: string; readonly object: ObjectReference; readonly body: UntypedObject };
+  | { readonly type: "created"; readonly step: string; readonly object: ObjectReference; readonly undoGroup?: string; readonly setup?: boolean }
+  | { readonly type: "deleted"; readonly step: string; readonly object: ObjectReference; readonly body: UntypedObject; readonly undoGroup?: string; readonly setup?: boolean };
 
-/** Cluster-scoped, named after its rollout; kept after the end, so that undo works from any phase. */
+/**
+ * A write that replaces the pods of a workload. Within its `undoGroup` it is put back after all that is none, so that pods come
+ * back with what was there before. `template`: the prior value is written, which rolls back; `time`: the time of undoing is.
+ */
+export type RestartKind = "template" | "time";
+
+/** Cluster-scoped, named after its rollout; kept after the end and after its rollout is deleted, so that undo works from any phase and history is there. */
 export interface RolloutJournal extends KubernetesObject {
   /** Raised when the meaning of an entry changes; an engine stops at a journal that is newer than it knows. */
   formatVersion: number;
   entries: readonly JournalEntry[];
+  /** Every decision, oldest first, at most {@link maxDecisions}: what was decided when, by whom, on which evidence. */
+  decisions?: readonly DecisionRecord[];
 }
 
-export const journalFormatVersion = 1;
+export interface DecisionRecord {
+  /** RFC 3339. */
+  readonly at: string;
+  readonly run: number;
+  /** The reason of an Event: StepStarted, StepDone, Approved, Paused, Resumed, RollingBack, Undone, RolledBack, Completed, Stuck, Waiting, Deleted. */
+  readonly decision: string;
+  readonly step?: string;
+  readonly message: string;
+  /** Who ordered it, where a person did. */
+  readonly by?: string;
+  readonly evidence?: readonly string[];
+}
+
+/** Oldest decisions of runs that have ended leave first. */
+export const maxDecisions = 2000;
+/** Format 2 has restarts, undo groups, setup entries and decisions. An older journal is read as it is. */
+export const journalFormatVersion = 2;
 
 export const rolloutJournalKind = defineKind<RolloutJournal>({
   group: rolloutGroup,

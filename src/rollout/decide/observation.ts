@@ -49,6 +49,6 @@ export type Action =
   /** Must be stored before any write that follows. */
   | { readonly type: "journal"; readonly entries: readonly JournalEntry[] }
   | { readonly type: "write"; readonly write: Write; readonly prior?: unknown }
-  /** Puts back everything that the journal holds, last entry first. */
+  /** Puts back everything that the journal holds, in the order of `undoOrder`. */
   | { readonly type: "undo" }
   | { readonly type: "event"; readonly reason: string; readonly message: string; readonly warning: boolean };

@@ -1,4 +1,4 @@
-import type { CheckSpec, ObjectReference } from "../../api/serin/index.ts";
+import type { CheckSpec, ObjectReference, RestartKind } from "../../api/serin/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 
 /** One step of a plan: what it writes, when that has settled, and what must then be seen. Pure data. */
@@ -10,17 +10,30 @@ export interface Step {
   readonly settle: readonly SettleCondition[];
   readonly checks: readonly PlannedCheck[];
   readonly pause?: { readonly durationMs?: number; readonly approved?: boolean };
+  /** Shown instead of Progressing while it is under way. */
+  readonly phase?: "Preflight" | "Retiring";
+  /** Percent of the traffic that the canary has once this has settled; absent when the step says nothing of it. */
+  readonly weight?: number;
+  /** Namespaces whose workloads or routes it touches: one rollout at a time in each. */
+  readonly namespaces?: readonly string[];
+  /** Number of the spec's step that it belongs to, from 1: members of a group begin each number together. */
+  readonly ordinal?: number;
+  /** Is part of a full promotion; other steps are left out of one. */
+  readonly essential?: boolean;
+  /** Prepares a target that is watched from then on; is undone only when the object is deleted. */
+  readonly setup?: boolean;
   /** Time that must pass after settling before the step may end. */
   readonly holdMs?: number;
   /** Waits for live connections to end by themselves: settling has no time limit. */
   readonly patient?: boolean;
 }
 
+/** `undoGroup`: what is undone as one, see {@link RestartKind}; entries of different groups are undone in reverse order. */
 export type Write =
-  | { readonly type: "field"; readonly object: ObjectReference; readonly pointer: string; readonly value?: unknown }
+  | { readonly type: "field"; readonly object: ObjectReference; readonly pointer: string; readonly value?: unknown; readonly restart?: RestartKind; readonly undoGroup?: string }
   /** Makes an object that is not there; one that is there already is left alone and never removed by undo. */
-  | { readonly type: "create"; readonly body: UntypedObject; readonly object: ObjectReference }
-  | { readonly type: "delete"; readonly object: ObjectReference };
+  | { readonly type: "create"; readonly body: UntypedObject; readonly object: ObjectReference; readonly undoGroup?: string }
+  | { readonly type: "delete"; readonly object: ObjectReference; readonly undoGroup?: string };
 
 export type SettleCondition =
   /** Every pilot has processed the object as it is now, and every proxy that it concerns has acknowledged. */
@@ -36,7 +49,24 @@ export type SettleCondition =
   /** No pod with these labels runs any more. */
   | { readonly type: "podsGone"; readonly namespace: string; readonly labels: Readonly<Record<string, string>> }
   /** Nothing is served by the revision any more: no gateway, no waypoint, no pod of its ztunnel. */
-  | { readonly type: "noDependents"; readonly revision: string };
+  | { readonly type: "noDependents"; readonly revision: string }
+  /** Every pod of the workload (or of the namespace, where `object` is one) that a restart can move runs the revision's sidecar, is ready, and its proxy is connected to that revision. */
+  | { readonly type: "workloadRevision"; readonly object: ObjectReference; readonly revision: string }
+  /** Pods that a restart cannot move (bare pods, Jobs) have ended; waits without limit, and names them. */
+  | { readonly type: "leftToEnd"; readonly namespace: string; readonly revision: string }
+  /** The object, and what it owned, is no longer there. */
+  | { readonly type: "gone"; readonly object: ObjectReference }
+  /** A dry-run write of a pod (or of an Istio object) is answered by this revision's webhook. */
+  | { readonly type: "tagServes"; readonly tag: string; readonly revision: string }
+  | { readonly type: "validatorServes"; readonly revision: string }
+  /** The node's CNI agent is that of the DaemonSet's present template, and the enrolled pods have the rules they had. */
+  | { readonly type: "cniOfNode"; readonly node: string; readonly object: ObjectReference }
+  /** Every proxy and ztunnel trusts the root with this fingerprint (SHA-256, hex). */
+  | { readonly type: "rootTrusted"; readonly fingerprint: string }
+  /** Every proxy and ztunnel has a certificate that ends in this root. */
+  | { readonly type: "rootInUse"; readonly fingerprint: string }
+  /** The old and the new control plane sign by roots that both trust, in one trust domain. */
+  | { readonly type: "rootsCompatible"; readonly from: string; readonly to: string };
 
 /** A check with the two groups that it compares. */
 export interface PlannedCheck {
@@ -54,11 +84,18 @@ export type CheckSubject =
   /** Connections between probe pods of the revisions, each pair of them. */
   | { readonly type: "probes"; readonly revisions: readonly string[] }
   /** Proxies of one revision's control plane. */
-  | { readonly type: "proxies"; readonly revision: string };
+  | { readonly type: "proxies"; readonly revision: string }
+  /** What proxies of two revisions count in these namespaces (all of them when empty): sidecars, waypoints and gateways by their pod's revision. */
+  | { readonly type: "revisions"; readonly canary: string; readonly stable: string; readonly namespaces: readonly string[] };
 
+/** Who answers, as proxies name it: the Service, the workload, or both. */
 export interface WorkloadMatch {
-  readonly service: string;
   readonly namespace: string;
+  readonly service?: string;
+  /** Name of the Deployment, `destination_workload`. */
+  readonly workload?: string;
+  /** Labels of its pods, for checks that look at pods. */
+  readonly podLabels?: Readonly<Record<string, string>>;
 }
 
 export function referenceKey(object: ObjectReference): string {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseCanary, type Canary } from "../../api/serin/index.ts";
+import { parseCanary, type Canary } from "../../../api/serin/index.ts";
 import { planCanary } from "./canary-plan.ts";
 
 const path = { path: { type: "Exact", value: "/productpage" } };
@@ -59,16 +59,16 @@ test("who is sent by header stays with the canary while weights rise, and the sh
   assert.equal(plan[0]?.checks.some(({ spec }) => spec.type === "request-share"), false, "a header has no share");
 });
 
-test("a step that pauses until approved is approved by its number", () => {
+test("a step that pauses until approved is approved by its id", () => {
   const steps = [{ weight: 10, pause: { untilApproved: true } }, { weight: 100, pause: { durationSeconds: 5 } }];
   assert.deepEqual(planCanary(canary(steps), { rules: original }).map(({ pause }) => pause), [{ approved: false }, { durationMs: 5000 }]);
-  assert.deepEqual(planCanary(canary(steps, { approvedStep: 1 }), { rules: original })[0]?.pause, { approved: true });
+  assert.deepEqual(planCanary(canary(steps, { approvals: [{ step: "step-1", by: "ann", why: "looks good", at: "2026-01-31T12:00:00Z" }] }), { rules: original })[0]?.pause, { approved: true });
 });
 
 test("a step with both or neither of weight and match, and an unknown field, are refused at their paths", () => {
   const parsed = parseCanary({ spec: { target: { httpRoute: { name: "r" } }, steps: [{}, { weight: 1, match: { headers: [] } }], colour: "red" } });
   assert.deepEqual(
     parsed.errors.map((issue) => issue.path).toSorted(),
-    ["spec.colour", "spec.steps[0]", "spec.steps[1]", "spec.target.httpRoute.canary", "spec.target.httpRoute.stable"],
+    ["spec.colour", "spec.steps[0]", "spec.steps[1].match", "spec.target.httpRoute.canary", "spec.target.httpRoute.stable"],
   );
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseMeshUpgrade, type MeshUpgrade } from "../../api/serin/index.ts";
-import type { Step } from "../decide/index.ts";
+import { parseMeshUpgrade, type MeshUpgrade } from "../../../api/serin/index.ts";
+import type { Step } from "../../decide/index.ts";
 import { planMeshUpgrade, type MeshWorld } from "./mesh-upgrade-plan.ts";
 
 const world: MeshWorld = {
@@ -31,7 +31,7 @@ function upgrade(more: object = {}): MeshUpgrade {
 const ids = (steps: readonly Step[]): string[] => steps.map(({ id }) => id);
 
 test("an upgrade pins, installs, probes, moves pods in batches, then gateways, then the tag, and retires last", () => {
-  const steps = planMeshUpgrade(upgrade({ maxConcurrentPods: 2, soakSeconds: 5 }), world);
+  const steps = planMeshUpgrade(upgrade({ ztunnel: { maxConcurrent: 2 }, soakSeconds: 5 }), world);
   assert.deepEqual(ids(steps), [
     "pin",
     "install-1",
@@ -69,7 +69,7 @@ test("the tag moves with every webhook of it, and only a gateway that named no r
 test("retiring by hand waits for approval before anything is deleted", () => {
   const dependents = planMeshUpgrade(upgrade({ retire: "Manual" }), world).find(({ id }) => id === "dependents");
   assert.deepEqual(dependents?.pause, { approved: false });
-  assert.deepEqual(planMeshUpgrade(upgrade({ retire: "Manual", retireApproved: true }), world).find(({ id }) => id === "dependents")?.pause, { approved: true });
+  assert.deepEqual(planMeshUpgrade(upgrade({ retire: "Manual", approvals: [{ step: "dependents", by: "ann", why: "", at: "2026-01-31T12:00:00Z" }] }), world).find(({ id }) => id === "dependents")?.pause, { approved: true });
 });
 
 test("a scope without ztunnel and gateways leaves both alone", () => {

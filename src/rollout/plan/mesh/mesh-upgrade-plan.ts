@@ -1,9 +1,9 @@
-import type { UntypedObject } from "../../api/index.ts";
-import { checkDefaults, type CheckSpec, type CheckType, type MeshUpgrade, type ObjectReference } from "../../api/serin/index.ts";
-import type { CheckSubject, PlannedCheck, SettleCondition, Step, Write } from "../decide/index.ts";
-import { canaryReplicasAnnotation, canaryRevisionAnnotation, stableReplicasAnnotation, ztunnelRevisionLabel } from "./labels.ts";
-import { annotationPointer, labelPointer, reference, referenceTo } from "./references.ts";
-import { probeNamespace, probeObjects, probePods } from "./probe-objects.ts";
+import type { UntypedObject } from "../../../api/index.ts";
+import { checkDefaults, type CheckSpec, type CheckType, type MeshUpgrade, type ObjectReference } from "../../../api/serin/index.ts";
+import type { CheckSubject, PlannedCheck, SettleCondition, Step, Write } from "../../decide/index.ts";
+import { canaryReplicasAnnotation, canaryRevisionAnnotation, stableReplicasAnnotation, ztunnelRevisionLabel } from "../labels.ts";
+import { annotationPointer, labelPointer, reference, referenceTo } from "../references.ts";
+import { probeNamespace, probeObjects, probePods } from "../probe-objects.ts";
 
 /** What a mesh upgrade's plan is made from besides its spec: the cluster as it is now. */
 export interface MeshWorld {
@@ -74,7 +74,8 @@ function installSteps({ spec }: MeshUpgrade, { installs }: MeshWorld): Step[] {
 }
 
 function ztunnelSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
-  const { from, to, maxConcurrentPods } = upgrade.spec;
+  const { from, to, ztunnel } = upgrade.spec;
+  const { maxConcurrent } = ztunnel;
   const revisions = [from.revision, to.revision];
   const probes = probePods(revisions);
   const matrix = check(upgrade, "probe-matrix", { type: "probes", revisions });
@@ -91,8 +92,8 @@ function ztunnelSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
     checks: [matrix, nacks],
   };
   const moves: Step[] = [];
-  for (let at = 0; at < world.enrolledPods.length; at += maxConcurrentPods) {
-    const pods = world.enrolledPods.slice(at, at + maxConcurrentPods).map(({ name, namespace }) => reference("v1", "Pod", name, namespace));
+  for (let at = 0; at < world.enrolledPods.length; at += maxConcurrent) {
+    const pods = world.enrolledPods.slice(at, at + maxConcurrent).map(({ name, namespace }) => reference("v1", "Pod", name, namespace));
     const names = pods.map(({ name, namespace }) => `${namespace ?? ""}/${name}`);
     moves.push({
       id: `move-${names.join("+")}`,
@@ -204,7 +205,7 @@ function soakStep({ spec }: MeshUpgrade): Step {
 }
 
 function retireSteps(upgrade: MeshUpgrade, { retirable }: MeshWorld): Step[] {
-  const { from, retire, retireApproved } = upgrade.spec;
+  const { from, retire, approvals } = upgrade.spec;
   return [
     {
       id: "dependents",
@@ -212,7 +213,7 @@ function retireSteps(upgrade: MeshUpgrade, { retirable }: MeshWorld): Step[] {
       writes: [],
       settle: [{ type: "noDependents", revision: from.revision }],
       checks: [],
-      ...(retire === "Manual" ? { pause: { approved: retireApproved } } : {}),
+      ...(retire === "Manual" ? { pause: { approved: approvals.some(({ step }) => step === "dependents") } } : {}),
     },
     {
       id: "retire",

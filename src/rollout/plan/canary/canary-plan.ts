@@ -1,6 +1,7 @@
-import { checkDefaults, type BackendTarget, type Canary, type CanaryStep, type CheckSpec, type ObjectReference } from "../../api/serin/index.ts";
-import type { CheckSubject, PlannedCheck, Step } from "../decide/index.ts";
-import { reference } from "./references.ts";
+import { userError } from "../../../base/index.ts";
+import { checkDefaults, type BackendTarget, type Canary, type CanaryStep, type CheckSpec, type ObjectReference, type RouteTarget } from "../../../api/serin/index.ts";
+import type { CheckSubject, PlannedCheck, Step } from "../../decide/index.ts";
+import { reference } from "../references.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -9,8 +10,14 @@ export interface CanaryWorld {
   readonly rules: readonly Fields[];
 }
 
+/** The target, where it is an HTTPRoute. */
+function routeTarget({ spec }: Canary): RouteTarget {
+  if ("httpRoute" in spec.target) return spec.target.httpRoute;
+  throw userError("target-unknown", `spec.target: ${Object.keys(spec.target).join(", ")} is not a target that this engine moves`);
+}
+
 export function routeOf(canary: Canary): ObjectReference {
-  const { name, namespace } = canary.spec.target.httpRoute;
+  const { name, namespace } = routeTarget(canary);
   return reference("gateway.networking.k8s.io/v1", "HTTPRoute", name, namespace ?? canary.metadata.namespace ?? "default");
 }
 
@@ -36,18 +43,18 @@ export function planCanary(canary: Canary, world: CanaryWorld): Step[] {
       writes: [{ type: "field", object: route, pointer: "/spec/rules", value: rules }],
       settle: [{ type: "acknowledged", object: route }],
       checks: checksFor(canary, step, specs, matches.length > 0),
-      ...pauseOf(step, index, spec.approvedStep),
+      ...pauseOf(step, spec.approvals.some((approval) => approval.step === `step-${index + 1}`)),
     };
   });
 }
 
-function pauseOf(step: CanaryStep, index: number, approvedStep: number): Pick<Step, "pause"> {
+function pauseOf(step: CanaryStep, approved: boolean): Pick<Step, "pause"> {
   if (step.pause === undefined) return {};
   const { durationSeconds, untilApproved } = step.pause;
   return {
     pause: {
       ...(durationSeconds === undefined ? {} : { durationMs: durationSeconds * 1000 }),
-      ...(untilApproved === true ? { approved: approvedStep > index } : {}),
+      ...(untilApproved === true ? { approved } : {}),
     },
   };
 }
@@ -58,7 +65,7 @@ function titleOf(step: CanaryStep): string {
 }
 
 function checksFor(canary: Canary, step: CanaryStep, specs: readonly CheckSpec[], someByHeader: boolean): PlannedCheck[] {
-  const { stable, canary: target, namespace } = canary.spec.target.httpRoute;
+  const { stable, canary: target, namespace } = routeTarget(canary);
   const home = namespace ?? canary.metadata.namespace ?? "default";
   const match = (backend: BackendTarget) => ({ service: backend.name, namespace: backend.namespace ?? home });
   const subject: CheckSubject = { type: "backends", canary: match(target), stable: match(stable), expectedShare: step.weight ?? 0, atLeast: someByHeader };
@@ -71,7 +78,7 @@ function checksFor(canary: Canary, step: CanaryStep, specs: readonly CheckSpec[]
 }
 
 function rulesFor(canary: Canary, original: readonly Fields[], matches: readonly NonNullable<CanaryStep["match"]>[], weight: number): Fields[] {
-  const { rule, stable, canary: target, namespace } = canary.spec.target.httpRoute;
+  const { rule, stable, canary: target, namespace } = routeTarget(canary);
   const home = namespace ?? canary.metadata.namespace ?? "default";
   const backend = (to: BackendTarget, share: number): Fields => ({
     name: to.name,

@@ -1,0 +1,204 @@
+import type { Reader } from "../reader.ts";
+
+/** What a Canary moves: exactly one of these, told apart by the field that is there. */
+export type CanaryTarget =
+  | { readonly httpRoute: RouteTarget }
+  | { readonly grpcRoute: RouteTarget }
+  | { readonly virtualService: VirtualServiceTarget }
+  | { readonly deployment: DeploymentTarget }
+  | { readonly services: ServicesTarget }
+  | { readonly namespaces: NamespacesTarget };
+
+/** One rule of an HTTPRoute or a GRPCRoute, and the two backends between which its traffic moves. */
+export interface RouteTarget {
+  readonly name: string;
+  /** The Canary's namespace when absent. */
+  readonly namespace?: string;
+  /** Index into `spec.rules`. */
+  readonly rule: number;
+  readonly stable: BackendTarget;
+  readonly canary: BackendTarget;
+}
+
+export interface BackendTarget {
+  readonly name: string;
+  readonly namespace?: string;
+  readonly port: number;
+}
+
+/** One route of a VirtualService, and the two destinations between which its traffic moves. */
+export interface VirtualServiceTarget {
+  readonly name: string;
+  readonly namespace?: string;
+  /** In which of the lists `spec.http`, `spec.tcp`, `spec.tls`. */
+  readonly protocol: "http" | "tcp" | "tls";
+  /** A route by its `name` (http), or its index. */
+  readonly route: string | number;
+  readonly stable: DestinationTarget;
+  readonly canary: DestinationTarget;
+}
+
+/** Upstream's Destination: host, subset, port. */
+export interface DestinationTarget {
+  readonly host: string;
+  readonly subset?: string;
+  readonly port?: number;
+}
+
+/** Which kind of route the engine makes where there is none yet. */
+export type RouteKind = "VirtualService" | "HTTPRoute";
+
+/**
+ * A Deployment behind a Service. The engine holds its rolling update (`spec.paused`), makes a canary copy, subsets and routes,
+ * and takes them away at the end; a change of the pod template (`kubectl set image`) starts a run.
+ */
+export interface DeploymentTarget {
+  readonly name: string;
+  /** The Service that clients call; its selector selects the Deployment's pods. */
+  readonly service: string;
+  /** A port of the Service; all of them when absent. */
+  readonly port?: number;
+  readonly routes: RouteKind;
+  /** Gateways through which the route holds besides the mesh (VirtualService: names; HTTPRoute: parents' names), none by default. */
+  readonly gateways: readonly string[];
+  /** A Service that the engine makes for the canary alone, for people and tests. */
+  readonly previewService?: string;
+}
+
+/** Two Services behind the name of one; the engine makes the route. */
+export interface ServicesTarget {
+  /** The Service whose name clients use; it may be `stable` itself. */
+  readonly service: string;
+  readonly stable: string;
+  readonly canary: string;
+  readonly port: number;
+  readonly routes: RouteKind;
+}
+
+/** Two namespaces with the same services (an app installed twice): each route's backends move from the one to the other. */
+export interface NamespacesTarget {
+  readonly stable: string;
+  readonly canary: string;
+  readonly routes: readonly { readonly kind: "HTTPRoute" | "GRPCRoute" | "VirtualService"; readonly name: string; readonly namespace?: string }[];
+}
+
+const targetFields = ["httpRoute", "grpcRoute", "virtualService", "deployment", "services", "namespaces"] as const;
+const lastRule = 15;
+const maxRoutes = 32;
+
+/** The field `target` of a Canary's spec. */
+export function parseTarget(spec: Reader): CanaryTarget | undefined {
+  const target = spec.required("target", spec.object("target"));
+  if (target === undefined) return undefined;
+  const said = targetFields.filter((field) => target.has(field));
+  target.unknownFields();
+  const [field] = said;
+  if (field === undefined || said.length > 1) {
+    target.error(`must have exactly one of ${targetFields.join(", ")}, got ${said.length === 0 ? "none" : said.join(" and ")}`);
+    return undefined;
+  }
+  const reader = target.object(field);
+  if (reader === undefined) return undefined;
+  const parsed = parsers[field](reader);
+  reader.unknownFields();
+  return parsed;
+}
+
+const parsers: Readonly<Record<(typeof targetFields)[number], (target: Reader) => CanaryTarget>> = {
+  httpRoute: (target) => ({ httpRoute: parseRoute(target) }),
+  grpcRoute: (target) => ({ grpcRoute: parseRoute(target) }),
+  virtualService: (target) => ({ virtualService: parseVirtualService(target) }),
+  deployment: (target) => ({ deployment: parseDeployment(target) }),
+  services: (target) => ({ services: parseServices(target) }),
+  namespaces: (target) => ({ namespaces: parseNamespaces(target) }),
+};
+
+function parseRoute(target: Reader): RouteTarget {
+  return {
+    name: text(target, "name"),
+    ...optional("namespace", target.string("namespace")),
+    rule: target.integer("rule", 0, lastRule) ?? 0,
+    stable: parseBackend(target, "stable"),
+    canary: parseBackend(target, "canary"),
+  };
+}
+
+function parseBackend(target: Reader, field: string): BackendTarget {
+  const backend = target.required(field, target.object(field));
+  if (backend === undefined) return { name: "", port: 0 };
+  const result = { name: text(backend, "name"), ...optional("namespace", backend.string("namespace")), port: backend.required("port", port(backend)) ?? 0 };
+  backend.unknownFields();
+  return result;
+}
+
+function parseVirtualService(target: Reader): VirtualServiceTarget {
+  const { route } = (target.raw ?? {}) as { route?: unknown };
+  return {
+    name: text(target, "name"),
+    ...optional("namespace", target.string("namespace")),
+    protocol: target.oneOf("protocol", ["http", "tcp", "tls"]) ?? "http",
+    route: typeof route === "string" ? (target.string("route") ?? 0) : (target.integer("route", 0, 1000) ?? 0),
+    stable: parseDestination(target, "stable"),
+    canary: parseDestination(target, "canary"),
+  };
+}
+
+function parseDestination(target: Reader, field: string): DestinationTarget {
+  const destination = target.required(field, target.object(field));
+  if (destination === undefined) return { host: "" };
+  const result = { host: text(destination, "host"), ...optional("subset", destination.string("subset")), ...optional("port", port(destination)) };
+  destination.unknownFields();
+  return result;
+}
+
+function parseDeployment(target: Reader): DeploymentTarget {
+  return {
+    name: text(target, "name"),
+    service: text(target, "service"),
+    ...optional("port", port(target)),
+    routes: routeKind(target),
+    gateways: target.strings("gateways"),
+    ...optional("previewService", target.string("previewService")),
+  };
+}
+
+function parseServices(target: Reader): ServicesTarget {
+  const stable = text(target, "stable");
+  const canary = text(target, "canary");
+  if (stable !== "" && stable === canary) target.error(`must be another Service than stable (${stable})`, "canary");
+  return { service: target.string("service") ?? stable, stable, canary, port: target.required("port", port(target)) ?? 0, routes: routeKind(target) };
+}
+
+function parseNamespaces(target: Reader): NamespacesTarget {
+  const stable = text(target, "stable");
+  const canary = text(target, "canary");
+  if (stable !== "" && stable === canary) target.error(`must be another namespace than stable (${stable})`, "canary");
+  const routes = target.list("routes").map((route) => {
+    const result = {
+      kind: route.required("kind", route.oneOf("kind", ["HTTPRoute", "GRPCRoute", "VirtualService"])) ?? "HTTPRoute",
+      name: text(route, "name"),
+      ...optional("namespace", route.string("namespace")),
+    };
+    route.unknownFields();
+    return result;
+  });
+  if (routes.length === 0) target.error("must name at least one route, such as {kind: HTTPRoute, name: bookinfo}", "routes");
+  if (routes.length > maxRoutes) target.error(`must have at most ${maxRoutes} routes, got ${routes.length}`, "routes");
+  return { stable, canary, routes };
+}
+
+function routeKind(target: Reader): RouteKind {
+  return target.oneOf("routes", ["VirtualService", "HTTPRoute"]) ?? "VirtualService";
+}
+
+function text(reader: Reader, field: string): string {
+  return reader.required(field, reader.string(field)) ?? "";
+}
+
+function port(reader: Reader): number | undefined {
+  return reader.integer("port", 1, 65_535);
+}
+
+function optional<Field extends string, Value>(field: Field, value: Value | undefined): { readonly [key in Field]?: Value } {
+  return value === undefined ? {} : ({ [field]: value } as { readonly [key in Field]: Value });
+}

@@ -1,0 +1,142 @@
+import { defineKind } from "../kind.ts";
+import type { KubernetesObject } from "../meta.ts";
+import type { Parsed } from "../parsed.ts";
+import { Reader } from "../reader.ts";
+import { rolloutGroup, rolloutVersion } from "./rollout-status.ts";
+
+/** rollout.serin.dev/v1alpha1 Freeze (cluster): times in which no rollout begins a step; rolling back is never held up. */
+export interface Freeze extends KubernetesObject {
+  spec: FreezeSpec;
+}
+
+export interface FreezeSpec {
+  /** Why, for who is held up by it. */
+  readonly reason: string;
+  /** IANA name, such as Europe/Berlin; UTC by default. */
+  readonly timeZone: string;
+  readonly windows: readonly FreezeWindow[];
+  /** Which rollouts it holds up; all of them when absent. */
+  readonly kinds: readonly ("Canary" | "MeshUpgrade")[];
+  /** Of Canaries, those in these namespaces; all of them when empty. */
+  readonly namespaces: readonly string[];
+  /** Rollouts that may go on all the same, each with its reason. */
+  readonly exceptions: readonly FreezeException[];
+}
+
+/** Either from `start` to `end`, or again and again by an RFC 5545 recurrence rule: each occurrence lasts `durationSeconds`. */
+export interface FreezeWindow {
+  /** Local time in `timeZone`, `2026-12-20T18:00:00`, or with an offset of its own. */
+  readonly start: string;
+  readonly end?: string;
+  readonly rrule?: string;
+  readonly durationSeconds?: number;
+}
+
+export interface FreezeException {
+  readonly kind: "Canary" | "MeshUpgrade";
+  readonly namespace?: string;
+  readonly name: string;
+  readonly reason: string;
+  readonly by: string;
+}
+
+export const freezeKind = defineKind<Freeze>({
+  group: rolloutGroup,
+  versions: [rolloutVersion],
+  kind: "Freeze",
+  plural: "freezes",
+  namespaced: false,
+  parse: parseFreeze,
+});
+
+const kinds = ["Canary", "MeshUpgrade"] as const;
+const maxWindows = 64;
+const maxExceptions = 256;
+const maxDurationSeconds = 31_622_400;
+const localTime = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?(Z|[+-]\d{2}:\d{2})?$/;
+
+export function parseFreeze(raw: unknown): Parsed<Freeze> {
+  const reader = new Reader(raw);
+  reader.ignore("apiVersion", "kind", "status");
+  const metadata = reader.object("metadata")?.raw as Freeze["metadata"] | undefined;
+  const spec = reader.required("spec", reader.object("spec"));
+  const parsed = spec === undefined ? undefined : parseSpec(spec);
+  reader.unknownFields();
+  return reader.finish(() => ({ apiVersion: `${rolloutGroup}/${rolloutVersion}`, kind: "Freeze", metadata: metadata ?? {}, spec: parsed as FreezeSpec }));
+}
+
+function parseSpec(spec: Reader): FreezeSpec {
+  const windows = spec.list("windows");
+  if (windows.length === 0) spec.error("must have at least one window, such as {start: 2026-12-20T18:00:00, end: 2027-01-04T08:00:00}", "windows");
+  if (windows.length > maxWindows) spec.error(`must have at most ${maxWindows} windows, got ${windows.length}`, "windows");
+  const exceptions = spec.list("exceptions");
+  if (exceptions.length > maxExceptions) spec.error(`must have at most ${maxExceptions} entries, got ${exceptions.length}`, "exceptions");
+  const timeZone = spec.string("timeZone") ?? "UTC";
+  if (!isTimeZone(timeZone)) spec.error(`must be an IANA time zone such as Europe/Berlin, got "${timeZone}"`, "timeZone");
+  const result: FreezeSpec = {
+    reason: spec.required("reason", spec.string("reason")) ?? "",
+    timeZone,
+    windows: windows.map(parseWindow),
+    kinds: kindsOf(spec),
+    namespaces: spec.strings("namespaces"),
+    exceptions: exceptions.map(parseException),
+  };
+  spec.unknownFields();
+  return result;
+}
+
+function kindsOf(spec: Reader): FreezeSpec["kinds"] {
+  const said = spec.strings("kinds").flatMap((word, index) => {
+    const found = kinds.find((kind) => kind === word);
+    if (found === undefined) spec.error(`must be one of ${kinds.join(", ")}, got "${word}"`, `kinds[${index}]`);
+    return found === undefined ? [] : [found];
+  });
+  return said.length === 0 ? kinds : said;
+}
+
+function parseWindow(window: Reader): FreezeWindow {
+  const start = window.required("start", time(window, "start")) ?? "";
+  const end = time(window, "end");
+  const rrule = window.string("rrule");
+  const durationSeconds = window.integer("durationSeconds", 60, maxDurationSeconds);
+  window.unknownFields();
+  if (rrule === undefined && end === undefined) window.error("is required without an rrule", "end");
+  if (rrule !== undefined && durationSeconds === undefined) window.error("is required with an rrule", "durationSeconds");
+  if (rrule !== undefined && end !== undefined) window.error("has no meaning beside an rrule: an occurrence lasts durationSeconds; the rule itself ends by UNTIL or COUNT", "end");
+  if (end !== undefined && start !== "" && end <= start) window.error(`must be after start (${start}), got "${end}"`, "end");
+  return {
+    start,
+    ...(end === undefined ? {} : { end }),
+    ...(rrule === undefined ? {} : { rrule }),
+    ...(durationSeconds === undefined ? {} : { durationSeconds }),
+  };
+}
+
+function time(window: Reader, field: string): string | undefined {
+  const value = window.string(field);
+  if (value !== undefined && (!localTime.test(value) || Number.isNaN(Date.parse(value)))) {
+    window.error(`must be a time such as 2026-12-20T18:00:00 (in the freeze's time zone), got "${value}"`, field);
+  }
+  return value;
+}
+
+function parseException(exception: Reader): FreezeException {
+  const namespace = exception.string("namespace");
+  const result = {
+    kind: exception.required("kind", exception.oneOf("kind", kinds)) ?? "Canary",
+    ...(namespace === undefined ? {} : { namespace }),
+    name: exception.required("name", exception.string("name")) ?? "",
+    reason: exception.required("reason", exception.string("reason")) ?? "",
+    by: exception.string("by") ?? "",
+  };
+  exception.unknownFields();
+  return result;
+}
+
+function isTimeZone(name: string): boolean {
+  try {
+    return new Intl.DateTimeFormat("en", { timeZone: name }).resolvedOptions().timeZone !== "";
+  } catch {
+    return false;
+  }
+}

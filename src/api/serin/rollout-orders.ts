@@ -1,0 +1,109 @@
+import type { Reader } from "../reader.ts";
+
+/** What a person says of a rollout apart from what it changes; the same fields in a Canary and in a MeshUpgrade. */
+export interface RolloutOrdersSpec {
+  readonly rollback: "Automatic" | "Manual";
+  /** What deleting the object does while it is under way; once completed, what it did stays either way. */
+  readonly onDeletion: "Rollback" | "Leave";
+  readonly paused: boolean;
+  /** Puts everything back, whatever the phase. */
+  readonly abort: boolean;
+  /** Who let which step go on, and why; kept for good. */
+  readonly approvals: readonly Approval[];
+  /** Goes to the last step at once: no pauses, no checks. Undefined: step by step. */
+  readonly fullPromotion?: { readonly by: string; readonly why: string };
+  /** Rollouts of one group take each step together; when one fails all are put back. */
+  readonly group?: string;
+  /** How long a step may take to settle before it has failed. */
+  readonly settleTimeoutSeconds: number;
+  readonly notifications: readonly NotificationSpec[];
+}
+
+export interface Approval {
+  /** The id of the step, as `status` shows it. */
+  readonly step: string;
+  readonly by: string;
+  readonly why: string;
+  /** RFC 3339. */
+  readonly at: string;
+}
+
+export const notificationEvents = ["Started", "StepDone", "Waiting", "RollingBack", "RolledBack", "Completed", "Stuck"] as const;
+export type NotificationEvent = (typeof notificationEvents)[number];
+
+/** A POST of JSON for each event: `{event, kind, namespace, name, step, message, cause, at}`. */
+export interface NotificationSpec {
+  readonly url: string;
+  /** All of them when the spec names none. */
+  readonly events: readonly NotificationEvent[];
+}
+
+const maxApprovals = 256;
+const maxNotifications = 8;
+const maxSettleSeconds = 86_400;
+const defaultSettleSeconds = 300;
+
+/** Reads the orders out of a spec; `spec.unknownFields()` is for who reads the rest. */
+export function parseOrders(spec: Reader): RolloutOrdersSpec {
+  const group = spec.string("group");
+  const full = spec.object("fullPromotion");
+  const fullPromotion = full === undefined ? undefined : { by: full.required("by", full.string("by")) ?? "", why: full.string("why") ?? "" };
+  full?.unknownFields();
+  const approvals = spec.list("approvals");
+  if (approvals.length > maxApprovals) spec.error(`must have at most ${maxApprovals} entries, got ${approvals.length}`, "approvals");
+  const notifications = spec.list("notifications");
+  if (notifications.length > maxNotifications) spec.error(`must have at most ${maxNotifications} entries, got ${notifications.length}`, "notifications");
+  return {
+    rollback: spec.oneOf("rollback", ["Automatic", "Manual"]) ?? "Automatic",
+    onDeletion: spec.oneOf("onDeletion", ["Rollback", "Leave"]) ?? "Rollback",
+    paused: spec.boolean("paused") ?? false,
+    abort: spec.boolean("abort") ?? false,
+    approvals: approvals.map(parseApproval),
+    ...(fullPromotion === undefined ? {} : { fullPromotion }),
+    ...(group === undefined ? {} : { group }),
+    settleTimeoutSeconds: spec.integer("settleTimeoutSeconds", 1, maxSettleSeconds) ?? defaultSettleSeconds,
+    notifications: notifications.map(parseNotification),
+  };
+}
+
+function parseApproval(approval: Reader): Approval {
+  const result = {
+    step: approval.required("step", approval.string("step")) ?? "",
+    by: approval.required("by", approval.string("by")) ?? "",
+    why: approval.string("why") ?? "",
+    at: approval.required("at", approval.string("at")) ?? "",
+  };
+  if (result.at !== "" && Number.isNaN(Date.parse(result.at))) approval.error(`must be a time such as 2026-01-31T12:00:00Z, got "${result.at}"`, "at");
+  approval.unknownFields();
+  return result;
+}
+
+function parseNotification(notification: Reader): NotificationSpec {
+  const url = notification.required("url", notification.string("url")) ?? "";
+  if (url !== "" && !/^https?:\/\/[^/]/.test(url)) notification.error(`must be an http or https URL, got "${url}"`, "url");
+  const events = notification.strings("events").flatMap((word, index) => {
+    const known = notificationEvents.find((event) => event === word);
+    if (known === undefined) notification.error(`must be one of ${notificationEvents.join(", ")}, got "${word}"`, `events[${index}]`);
+    return known === undefined ? [] : [known];
+  });
+  notification.unknownFields();
+  return { url, events: events.length === 0 ? notificationEvents : events };
+}
+
+/** What a step may wait for besides its checks. */
+export interface PauseSpec {
+  readonly durationSeconds?: number;
+  readonly untilApproved?: boolean;
+}
+
+const maxPauseSeconds = 2_592_000;
+
+/** The field `pause` of a step or of a wave; undefined when absent. */
+export function parsePause(owner: Reader): PauseSpec | undefined {
+  const pause = owner.object("pause");
+  if (pause === undefined) return undefined;
+  const durationSeconds = pause.integer("durationSeconds", 0, maxPauseSeconds);
+  const untilApproved = pause.boolean("untilApproved");
+  pause.unknownFields();
+  return { ...(durationSeconds === undefined ? {} : { durationSeconds }), ...(untilApproved === undefined ? {} : { untilApproved }) };
+}

@@ -1,0 +1,69 @@
+import type { Reader } from "../reader.ts";
+
+/** Which requests a step sends to the canary: all that is said must hold; of several paths one. */
+export interface TrafficMatch {
+  readonly headers: readonly ValueMatch[];
+  readonly cookies: readonly { readonly name: string; readonly value: string }[];
+  readonly queryParams: readonly ValueMatch[];
+  readonly paths: readonly { readonly type: PathMatchType; readonly value: string }[];
+  /** Labels of the calling pod; only a VirtualService can tell. */
+  readonly sourceLabels: Readonly<Record<string, string>>;
+}
+
+export interface ValueMatch {
+  readonly name: string;
+  readonly type: "Exact" | "Prefix" | "Regex";
+  readonly value: string;
+}
+
+export type PathMatchType = "Exact" | "Prefix" | "Regex";
+
+const maxMatches = 16;
+const valueTypes = ["Exact", "Prefix", "Regex"] as const;
+
+/** The field `match` of a step; undefined when absent. At least one thing must be matched. */
+export function parseTrafficMatch(step: Reader): TrafficMatch | undefined {
+  const match = step.object("match");
+  if (match === undefined) return undefined;
+  const result: TrafficMatch = {
+    headers: valueMatches(match, "headers"),
+    cookies: bounded(match, "cookies").map((cookie) => {
+      const pair = { name: named(cookie), value: cookie.required("value", cookie.string("value")) ?? "" };
+      cookie.unknownFields();
+      return pair;
+    }),
+    queryParams: valueMatches(match, "queryParams"),
+    paths: bounded(match, "paths").map((path) => {
+      const value = path.required("value", path.string("value")) ?? "";
+      const type = path.oneOf("type", valueTypes) ?? "Prefix";
+      if (type !== "Regex" && value !== "" && !value.startsWith("/")) path.error(`must begin with /, got "${value}"`, "value");
+      path.unknownFields();
+      return { type, value };
+    }),
+    sourceLabels: match.stringMap("sourceLabels"),
+  };
+  match.unknownFields();
+  const { headers, cookies, queryParams, paths, sourceLabels } = result;
+  if (headers.length + cookies.length + queryParams.length + paths.length + Object.keys(sourceLabels).length === 0) {
+    match.error("must match something: headers, cookies, queryParams, paths or sourceLabels");
+  }
+  return result;
+}
+
+function bounded(match: Reader, field: string): readonly Reader[] {
+  const found = match.list(field);
+  if (found.length > maxMatches) match.error(`must have at most ${maxMatches} entries, got ${found.length}`, field);
+  return found;
+}
+
+function valueMatches(match: Reader, field: string): ValueMatch[] {
+  return bounded(match, field).map((entry) => {
+    const result = { name: named(entry), type: entry.oneOf("type", valueTypes) ?? "Exact", value: entry.required("value", entry.string("value")) ?? "" };
+    entry.unknownFields();
+    return result;
+  });
+}
+
+function named(entry: Reader): string {
+  return entry.required("name", entry.string("name")) ?? "";
+}

@@ -1,0 +1,51 @@
+import { messageOf } from "../../../base/index.ts";
+import type { ObjectReference } from "../../../api/serin/index.ts";
+import type { ObjectAccess } from "../../act/object-access.ts";
+import type { SettleCondition, SettleState } from "../../decide/index.ts";
+import type { ClusterView } from "../cluster-view.ts";
+import { observeAcknowledged, observeNotRejected } from "../pilots.ts";
+import { dependentState, ownerState, podState, podsGoneState } from "./pod-conditions.ts";
+import { readyState } from "./ready-state.ts";
+
+export interface SettleSources {
+  readonly objects: ObjectAccess;
+  readonly view: ClusterView;
+}
+
+/** Whether one condition of a step holds now. What cannot be asked has not settled. */
+export async function observeSettle(sources: SettleSources, condition: SettleCondition): Promise<SettleState> {
+  try {
+    return await stateOf(sources, condition);
+  } catch (error) {
+    return { state: "waiting", detail: messageOf(error) };
+  }
+}
+
+async function stateOf({ objects, view }: SettleSources, condition: SettleCondition): Promise<SettleState> {
+  switch (condition.type) {
+    case "acknowledged": {
+      const object = await objects.get(condition.object);
+      return await observeAcknowledged(view, condition.object, object?.metadata.resourceVersion ?? "0");
+    }
+    case "ready":
+      return readyState(await objects.get(condition.object), condition.object);
+    case "owner":
+      return ownerState(view, condition.object, condition.revision);
+    case "podReady":
+      return podState(view, condition.object);
+    case "podsGone":
+      return await podsGoneState(view, condition.namespace, condition.labels);
+    case "notRejected":
+      return await observeNotRejected(view, condition.revision);
+    case "noDependents":
+      return await dependentState(view, condition.revision);
+    case "gone":
+      return goneState(await objects.get(condition.object), condition.object);
+    default:
+      return { state: "waiting", detail: `${condition.type} is not observed` };
+  }
+}
+
+function goneState(found: unknown, { kind, name }: ObjectReference): SettleState {
+  return found === undefined ? { state: "met" } : { state: "waiting", detail: `${kind} ${name} is still there` };
+}
