@@ -6,6 +6,8 @@ export const istioLabels = {
   dataplaneMode: "istio.io/dataplane-mode",
   useWaypoint: "istio.io/use-waypoint",
   useWaypointNamespace: "istio.io/use-waypoint-namespace",
+  useWaypointCanary: "istio.io/use-waypoint-canary",
+  useWaypointCanaryNamespace: "istio.io/use-waypoint-canary-namespace",
   waypointFor: "istio.io/waypoint-for",
   ingressUseWaypoint: "istio.io/ingress-use-waypoint",
   canonicalName: "service.istio.io/canonical-name",
@@ -23,6 +25,7 @@ export const meshWaypointAnnotations = {
 } as const;
 
 export const istioAnnotations = {
+  useWaypointCanaryWeight: "istio.io/use-waypoint-canary-weight",
   ambientRedirection: "ambient.istio.io/redirection",
   serviceAccountName: "gateway.istio.io/service-account",
 } as const;

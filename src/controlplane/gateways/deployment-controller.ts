@@ -1,12 +1,13 @@
 import { gatewayKind, type Gateway } from "../../api/gateway/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
-import { deploymentKind, serviceAccountKind, serviceKind, type Deployment } from "../../api/kubernetes/index.ts";
+import { canaryOfLabel, gatewayCanaryAnnotations } from "../../api/serin/index.ts";
+import { deploymentKind, serviceAccountKind, serviceKind, type Deployment, type Service, type ServiceAccount } from "../../api/kubernetes/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
 import { createInformer, Reconciler, type Collection, type KubeClient } from "../../kube/index.ts";
 import type { GatewayPlacement } from "../model/index.ts";
-import { canaryDeployment, canaryLabel, canaryName, gatewayObjects, managedBy, waypointsManagedBy } from "./gateway-objects.ts";
+import { canaryDeployment, gatewayObjects, managedBy, waypointsManagedBy } from "./gateway-objects.ts";
 import type { ProxySettings } from "./proxy-pod.ts";
-import { waypointObjects } from "./waypoint-objects.ts";
+import { waypointCanary, waypointObjects } from "./waypoint-objects.ts";
 
 export interface GatewayDeploymentOptions {
   readonly client: KubeClient;
@@ -60,41 +61,45 @@ async function reconcile(options: GatewayDeploymentOptions, key: string, known: 
   const raw = await client.get(gatewayKind, name, namespace);
   const gateway: Gateway | undefined = raw === undefined ? undefined : gatewayKind.parse?.(raw).value;
   if (gateway === undefined || gateway.metadata.deletionTimestamp !== undefined) return;
-  if (placement?.waypoints === undefined) await reconcileGateway(options, gateway, placement, known);
-  else if (placement.owned && placement.managed) await reconcileWaypoints(options, gateway, placement.waypoints, known);
-}
-
-async function reconcileGateway(options: GatewayDeploymentOptions, gateway: Gateway, placement: GatewayPlacement | undefined, known: readonly Deployment[]): Promise<void> {
-  const { client, log } = options;
-  const proxy = options.proxy();
-  const { name, namespace } = gateway.metadata;
-  if (placement?.owned === true && placement.managed) {
-    const { serviceAccount, service, deployment } = gatewayObjects(gateway, proxy);
-    await client.apply(serviceAccountKind, serviceAccount, apply);
-    await client.apply(deploymentKind, deployment, apply);
-    await client.apply(serviceKind, service, apply);
-  }
-  const canary = canaryName(gateway, proxy.revision);
-  if (placement?.canary === true && placement.managed) {
-    await client.apply(deploymentKind, canaryDeployment(gateway, proxy), apply);
-  } else if (known.find((deployment) => deployment.metadata.name === canary)?.metadata.labels?.[canaryLabel] === name) {
-    log.info("a gateway's canary is over", { gateway: name, namespace, revision: proxy.revision });
-    await client.delete(deploymentKind, canary, namespace);
+  const wanted = placement === undefined ? nothing : wantedObjects(gateway, placement, options.proxy());
+  for (const account of wanted.serviceAccounts) await client.apply(serviceAccountKind, account, apply);
+  for (const deployment of wanted.deployments) await client.apply(deploymentKind, deployment, apply);
+  for (const service of wanted.services) await client.apply(serviceKind, service, apply);
+  const names = new Set(wanted.deployments.map(({ metadata }) => metadata.name));
+  for (const deployment of known) {
+    if (!names.has(deployment.metadata.name) && isLeftOver(deployment, gateway, placement, options.proxy().revision)) await remove(options, gateway, deployment);
   }
 }
 
-/** Of accounts that are served no more the Deployments go; what sends to them has heard so by the model. */
-async function reconcileWaypoints(options: GatewayDeploymentOptions, gateway: Gateway, waypoints: NonNullable<GatewayPlacement["waypoints"]>, known: readonly Deployment[]): Promise<void> {
-  const { client, log } = options;
-  for (const waypoint of waypoints) {
-    const { serviceAccount, service, deployment } = waypointObjects(gateway, waypoint, options.proxy());
-    if (serviceAccount !== undefined) await client.apply(serviceAccountKind, serviceAccount, apply);
-    await client.apply(deploymentKind, deployment, apply);
-    if (service !== undefined) await client.apply(serviceKind, service, apply);
-  }
-  for (const { metadata } of known) {
-    if (metadata.labels?.[istioLabels.gatewayManaged] !== waypointsManagedBy || waypoints.some(({ name }) => name === metadata.name)) continue;
-    log.info("a waypoint is no longer wanted", { gateway: gateway.metadata.name, namespace: gateway.metadata.namespace, deployment: metadata.name });
-    await client.delete(deploymentKind, metadata.name ?? "", metadata.namespace);
-  }
+interface WantedObjects {
+  readonly serviceAccounts: readonly ServiceAccount[];
+  readonly services: readonly Service[];
+  readonly deployments: readonly Deployment[];
+}
+
+const nothing: WantedObjects = { serviceAccounts: [], services: [], deployments: [] };
+
+function wantedObjects(gateway: Gateway, { owned, canary, managed, waypoints }: GatewayPlacement, proxy: ProxySettings): WantedObjects {
+  if (!managed) return nothing;
+  const made = waypoints === undefined ? [gatewayObjects(gateway, proxy)] : waypoints.map((waypoint) => waypointObjects(gateway, waypoint, proxy));
+  const canaries = waypoints === undefined ? [canaryDeployment(gateway, proxy)] : waypoints.map((waypoint) => waypointCanary(gateway, waypoint, proxy));
+  return {
+    serviceAccounts: owned ? made.flatMap(({ serviceAccount }) => serviceAccount ?? []) : [],
+    services: owned ? made.flatMap(({ service }) => service ?? []) : [],
+    deployments: [...(owned ? made.map(({ deployment }) => deployment) : []), ...(canary ? canaries : [])],
+  };
+}
+
+/** A canary of ours that is over, or that nobody looks after any more; and the waypoint of an account that is served no more. */
+function isLeftOver({ metadata }: Deployment, gateway: Gateway, placement: GatewayPlacement | undefined, revision: string): boolean {
+  const owned = placement?.owned === true && placement.managed;
+  const { [canaryOfLabel]: canaryOf, [istioLabels.revision]: of, [istioLabels.gatewayManaged]: manager } = metadata.labels ?? {};
+  if (canaryOf === gateway.metadata.name) return of === revision || (owned && of !== gateway.metadata.annotations?.[gatewayCanaryAnnotations.revision]);
+  return owned && placement.waypoints !== undefined && manager === waypointsManagedBy;
+}
+
+/** What sends to it has heard by the model that it goes. */
+async function remove({ client, log }: GatewayDeploymentOptions, gateway: Gateway, { metadata }: Deployment): Promise<void> {
+  log.info("a Gateway's proxies are no longer wanted", { gateway: gateway.metadata.name, namespace: gateway.metadata.namespace, deployment: metadata.name });
+  await client.delete(deploymentKind, metadata.name ?? "", metadata.namespace);
 }

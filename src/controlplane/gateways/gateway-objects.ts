@@ -1,6 +1,7 @@
 import type { OwnerReference } from "../../api/index.ts";
 import { gatewayKind, type Gateway } from "../../api/gateway/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
+import { canaryOfLabel, gatewayCanaryAnnotations } from "../../api/serin/index.ts";
 import type { Deployment, Service, ServiceAccount } from "../../api/kubernetes/index.ts";
 import { ownerReference } from "../../kube/index.ts";
 import { gatewayServiceName, isWaypointClass } from "../model/index.ts";
@@ -13,15 +14,7 @@ export interface GatewayObjects {
   readonly deployment: Deployment;
 }
 
-export const gatewayAnnotations = {
-  canaryRevision: "rollout.serin.dev/canary-revision",
-  canaryReplicas: "rollout.serin.dev/canary-replicas",
-  stableReplicas: "rollout.serin.dev/stable-replicas",
-  serviceType: "networking.istio.io/service-type",
-} as const;
-
-/** Marks the Deployment of a canary revision, with the Gateway's name. */
-export const canaryLabel = "rollout.serin.dev/canary-of";
+const serviceTypeAnnotation = "networking.istio.io/service-type";
 
 export const managedBy = "istio.io-gateway-controller";
 /** Of waypoints. */
@@ -49,7 +42,7 @@ export function gatewayObjects(gateway: Gateway, proxy: ProxySettings): GatewayO
         ],
       },
     },
-    deployment: gatewayDeployment(gateway, proxy, { name, selector: {}, labels: {}, replicas: replicasOf(gateway, gatewayAnnotations.stableReplicas) }),
+    deployment: gatewayDeployment(gateway, proxy, { name, selector: {}, labels: {}, replicas: replicasOf(gateway, gatewayCanaryAnnotations.stableReplicas) }),
   };
 }
 
@@ -58,12 +51,12 @@ export function canaryDeployment(gateway: Gateway, proxy: ProxySettings): Deploy
   return gatewayDeployment(gateway, proxy, {
     name: canaryName(gateway, proxy.revision),
     selector: { [istioLabels.revision]: proxy.revision },
-    labels: { [canaryLabel]: gateway.metadata.name ?? "" },
-    replicas: replicasOf(gateway, gatewayAnnotations.canaryReplicas) ?? 1,
+    labels: { [canaryOfLabel]: gateway.metadata.name ?? "" },
+    replicas: replicasOf(gateway, gatewayCanaryAnnotations.replicas) ?? 1,
   });
 }
 
-export function canaryName(gateway: Gateway, revision: string): string {
+function canaryName(gateway: Gateway, revision: string): string {
   return `${serviceName(gateway)}-${revision}`;
 }
 
@@ -118,7 +111,7 @@ export function infrastructureAnnotations(gateway: Gateway): { annotations?: Rec
 }
 
 export function serviceTypeOf(gateway: Gateway, otherwise: (typeof serviceTypes)[number] = "LoadBalancer"): (typeof serviceTypes)[number] {
-  const wanted = gateway.metadata.annotations?.[gatewayAnnotations.serviceType];
+  const wanted = gateway.metadata.annotations?.[serviceTypeAnnotation];
   return serviceTypes.find((type) => type === wanted) ?? otherwise;
 }
 

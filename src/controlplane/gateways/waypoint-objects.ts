@@ -1,8 +1,9 @@
 import type { Gateway } from "../../api/gateway/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
+import { canaryOfLabel, gatewayCanaryAnnotations } from "../../api/serin/index.ts";
 import type { Deployment, Service, ServiceAccount } from "../../api/kubernetes/index.ts";
 import { meshClassName, type WaypointDeployment } from "../model/index.ts";
-import { commonLabels, gatewayAnnotations, infrastructureAnnotations, ownerOf, replicasOf, serviceTypeOf, statusPort, uniquePorts } from "./gateway-objects.ts";
+import { commonLabels, infrastructureAnnotations, ownerOf, replicasOf, serviceTypeOf, statusPort, uniquePorts } from "./gateway-objects.ts";
 import { proxyPodTemplate, type ProxySettings } from "./proxy-pod.ts";
 
 /** What one waypoint becomes. Of class `istio-mesh` it is a Deployment alone, which runs as the account that it serves. */
@@ -17,20 +18,40 @@ const meshLabels = { type: "ambient-type", gateway: "istio.io/gateway-name" } as
 const accountLabel = "gateway.istio.io/service-account";
 const maxLabelLength = 63;
 
-export function waypointObjects(gateway: Gateway, { name, account }: WaypointDeployment, proxy: ProxySettings): WaypointObjects {
-  const ofAccount = gateway.spec.gatewayClassName === meshClassName;
-  const gatewayName = gateway.metadata.name ?? "";
-  const namespace = gateway.metadata.namespace ?? "default";
-  const owner = { ownerReferences: [ownerOf(gateway)] };
-  const labels = { ...commonLabels(gateway), ...(ofAccount ? { [meshLabels.type]: "waypoint", [meshLabels.gateway]: gatewayName, [accountLabel]: account.slice(0, maxLabelLength) } : {}) };
+export function waypointObjects(gateway: Gateway, waypoint: WaypointDeployment, proxy: ProxySettings): WaypointObjects {
+  const labels = waypointLabels(gateway, waypoint);
+  const selector = waypointSelector(gateway, waypoint);
+  const deployment = waypointDeployment(gateway, waypoint, proxy, { name: waypoint.name, labels, selector, replicas: replicasOf(gateway, gatewayCanaryAnnotations.stableReplicas) });
+  if (isOfAccount(gateway)) return { serviceAccount: undefined, service: undefined, deployment };
+  const metadata = { name: waypoint.name, namespace: namespaceOf(gateway), labels, ...infrastructureAnnotations(gateway), ownerReferences: [ownerOf(gateway)] };
+  return { serviceAccount: { apiVersion: "v1", kind: "ServiceAccount", metadata }, service: waypointService(gateway, metadata, selector), deployment };
+}
+
+/** The Deployment of a revision that is on trial: behind the same Service, as the same account. */
+export function waypointCanary(gateway: Gateway, waypoint: WaypointDeployment, proxy: ProxySettings): Deployment {
+  return waypointDeployment(gateway, waypoint, proxy, {
+    name: `${waypoint.name}-${proxy.revision}`,
+    labels: { ...waypointLabels(gateway, waypoint), [canaryOfLabel]: gateway.metadata.name ?? "" },
+    selector: { ...waypointSelector(gateway, waypoint), [istioLabels.revision]: proxy.revision, [canaryOfLabel]: gateway.metadata.name ?? "" },
+    replicas: replicasOf(gateway, gatewayCanaryAnnotations.replicas) ?? 1,
+  });
+}
+
+interface WaypointVariant {
+  readonly name: string;
+  readonly labels: Record<string, string>;
+  readonly selector: Record<string, string>;
+  readonly replicas: number | undefined;
+}
+
+function waypointDeployment(gateway: Gateway, { account }: WaypointDeployment, proxy: ProxySettings, { name, labels, selector, replicas }: WaypointVariant): Deployment {
+  const namespace = namespaceOf(gateway);
   const annotations = infrastructureAnnotations(gateway);
-  const selector = { [istioLabels.gatewayName]: gatewayName, ...(ofAccount ? { [accountLabel]: account.slice(0, maxLabelLength) } : {}) };
-  const replicas = replicasOf(gateway, gatewayAnnotations.stableReplicas);
   const podLabels = { ...labels, [istioLabels.revision]: proxy.revision };
-  const deployment: Deployment = {
+  return {
     apiVersion: "apps/v1",
     kind: "Deployment",
-    metadata: { name, namespace, labels: podLabels, ...annotations, ...owner },
+    metadata: { name, namespace, labels: podLabels, ...annotations, ownerReferences: [ownerOf(gateway)] },
     spec: {
       ...(replicas === undefined ? {} : { replicas }),
       selector: { matchLabels: selector },
@@ -39,9 +60,23 @@ export function waypointObjects(gateway: Gateway, { name, account }: WaypointDep
       template: proxyPodTemplate(proxy, { mode: "waypoint", namespace, name, serviceAccount: account, labels: podLabels, ...annotations }),
     },
   };
-  if (ofAccount) return { serviceAccount: undefined, service: undefined, deployment };
-  const metadata = { name, namespace, labels, ...annotations, ...owner };
-  return { serviceAccount: { apiVersion: "v1", kind: "ServiceAccount", metadata }, service: waypointService(gateway, metadata, selector), deployment };
+}
+
+function isOfAccount(gateway: Gateway): boolean {
+  return gateway.spec.gatewayClassName === meshClassName;
+}
+
+function namespaceOf(gateway: Gateway): string {
+  return gateway.metadata.namespace ?? "default";
+}
+
+function waypointLabels(gateway: Gateway, { account }: WaypointDeployment): Record<string, string> {
+  const ofAccount = { [meshLabels.type]: "waypoint", [meshLabels.gateway]: gateway.metadata.name ?? "", [accountLabel]: account.slice(0, maxLabelLength) };
+  return { ...commonLabels(gateway), ...(isOfAccount(gateway) ? ofAccount : {}) };
+}
+
+function waypointSelector(gateway: Gateway, { account }: WaypointDeployment): Record<string, string> {
+  return { [istioLabels.gatewayName]: gateway.metadata.name ?? "", ...(isOfAccount(gateway) ? { [accountLabel]: account.slice(0, maxLabelLength) } : {}) };
 }
 
 function waypointService(gateway: Gateway, metadata: Service["metadata"], selector: Record<string, string>): Service {

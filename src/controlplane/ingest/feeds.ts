@@ -5,6 +5,7 @@ import {
   closedPolicySpec,
   destinationRuleKind,
   istioGatewayKind,
+  istioAnnotations,
   istioLabels,
   peerAuthenticationKind,
   requestAuthenticationKind,
@@ -36,7 +37,7 @@ export function createFeeds(inputs: MeshInputs, revision: string, refused: Confi
   const config = <Spec>(kind: KindDefinition<KubernetesObject & { spec: Spec }>, source: SourceCollection<ConfigFacts<Spec>>): Feed =>
     feed(kind, source, (object) => configFacts(kind, object, { revision, refused }));
   return [
-    feed(namespaceKind, inputs.namespaces, ({ metadata }) => ({ name: metadata.name ?? "", labels: metadata.labels ?? {} })),
+    feed(namespaceKind, inputs.namespaces, ({ metadata }) => ({ name: metadata.name ?? "", labels: metadata.labels ?? {}, waypointCanaryWeight: metadata.annotations?.[istioAnnotations.useWaypointCanaryWeight] })),
     feed(nodeKind, inputs.nodes, nodeFacts),
     feed(podKind, inputs.pods, podFacts),
     feed(serviceKind, inputs.services, serviceFacts),

@@ -1,3 +1,4 @@
+import { istioAnnotations } from "../../api/istio/index.ts";
 import type { EndpointSlice, Node, Service, ServicePort } from "../../api/kubernetes/index.ts";
 import type { AppProtocol, NodeFacts, ServiceFacts, ServicePortFacts, SliceFacts } from "../model/facts.ts";
 
@@ -25,6 +26,7 @@ export function serviceFacts(service: Service): ServiceFacts | undefined {
     balancerAddresses,
     preference: preferenceOf(service),
     publishNotReady: spec.publishNotReadyAddresses ?? false,
+    waypointCanaryWeight: metadata.annotations?.[istioAnnotations.useWaypointCanaryWeight],
   };
 }
 

@@ -65,6 +65,8 @@ export type Labels = Readonly<Record<string, string>>;
 export interface NamespaceFacts {
   readonly name: string;
   readonly labels: Labels;
+  /** Of its Services, for what they say themselves. */
+  readonly waypointCanaryWeight?: string | undefined;
 }
 
 export interface NodeFacts {
@@ -122,6 +124,8 @@ export interface ServiceFacts {
   /** Where traffic should go first. */
   readonly preference: "none" | "close" | "node" | "only-node";
   readonly publishNotReady: boolean;
+  /** As the annotation says it. */
+  readonly waypointCanaryWeight?: string | undefined;
 }
 
 export interface ServicePortFacts {

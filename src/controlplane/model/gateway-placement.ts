@@ -1,3 +1,4 @@
+import { gatewayCanaryAnnotations } from "../../api/serin/index.ts";
 import type { Collection, CollectionGraph } from "../../kube/index.ts";
 import { factsKey, type GatewayFacts } from "./facts.ts";
 import { isIngressClass, isWaypointClass } from "./gateway-class.ts";
@@ -23,8 +24,6 @@ export interface WaypointDeployment {
   readonly account: string;
 }
 
-const canaryRevision = "rollout.serin.dev/canary-revision";
-
 export function deriveGatewayPlacements(graph: CollectionGraph, inputs: MeshInputs, waypoints: Waypoints, revision: string): Collection<GatewayPlacement> {
   const byGateway = waypoints.all.index("gateway", (waypoint) => [`${waypoint.namespace}/${waypoint.gateway}`]);
   return graph.derive("gateway-placements", inputs.gateways, (gateway, reader) => {
@@ -32,7 +31,7 @@ export function deriveGatewayPlacements(graph: CollectionGraph, inputs: MeshInpu
     if (!isWaypoint && !isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
     const owned = owningRevision(gateway, inputs, reader) === revision;
     // Also while the revision owns the Gateway already: who promotes it takes the canary away when the rest has rolled.
-    const canary = !isWaypoint && gateway.annotations[canaryRevision] === revision;
+    const canary = gateway.annotations[gatewayCanaryAnnotations.revision] === revision;
     const managed = (gateway.spec.addresses ?? []).every((address) => address.type !== "Hostname");
     const deployments = isWaypoint ? reader.lookup(byGateway, factsKey(gateway)).map(({ name, account }) => ({ name, account })) : undefined;
     // Whether it has served yet is no part of what is deployed.

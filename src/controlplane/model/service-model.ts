@@ -88,5 +88,6 @@ function kubernetesService(service: ServiceFacts, mesh: MeshSettings): ServiceMo
     subjectAltNames: [],
     aliasOf: service.type === "ExternalName" ? service.externalName : "",
     preference: service.preference,
+    waypointCanaryWeight: service.waypointCanaryWeight,
   };
 }

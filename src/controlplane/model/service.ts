@@ -44,4 +44,5 @@ export interface ServiceModel {
   /** Of an alias: the host that it leads to. */
   readonly aliasOf: string;
   readonly preference: ServiceFacts["preference"];
+  readonly waypointCanaryWeight?: string | undefined;
 }

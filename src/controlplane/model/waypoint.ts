@@ -1,10 +1,12 @@
 import { istioLabels, meshWaypointAnnotations } from "../../api/istio/index.ts";
+import { gatewayCanaryAnnotations } from "../../api/serin/index.ts";
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../kube/index.ts";
 import { byAge, factsKey, type GatewayFacts, type Labels, type PodFacts } from "./facts.ts";
 import { isWaypointClass, meshClassName, waypointClassName } from "./gateway-class.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { allowsNamespace } from "./route-attachment.ts";
 import { podsByLabel, podsSelectedBy } from "./service-endpoints.ts";
+import { fullWeight, weightOf } from "./waypoint-weight.ts";
 
 const hbonePort = 15_008;
 
@@ -23,6 +25,16 @@ export interface Waypoint {
   readonly port: number;
   /** Whether traffic is sent to it: from when a first pod is ready on. Later it stays, so that nothing passes it by. */
   readonly published: boolean;
+  /** A pod of it is ready now. */
+  readonly ready: boolean;
+  /** The share of new connections that its pods of the Gateway's canary revision are to get, in percent; undefined: all pods count alike. */
+  readonly canaryWeight: number | undefined;
+}
+
+/** A share of a service's connections that goes through one waypoint, in percent. */
+export interface WaypointShare {
+  readonly waypoint: Waypoint;
+  readonly weight: number;
 }
 
 export interface Waypoints {
@@ -75,6 +87,8 @@ function namedWaypoint(gateway: GatewayFacts, inputs: MeshInputs, reader: Collec
     takes: takes === "workload" || takes === "all" || takes === "none" ? takes : "service",
     port: portOf(gateway),
     published: reader.get(inputs.services, `${namespace}/${name}`) !== undefined && (gateway.programmed || ready),
+    ready,
+    canaryWeight: canaryWeightOf(gateway),
   };
 }
 
@@ -97,8 +111,15 @@ function accountWaypoints(gateway: GatewayFacts, inputs: MeshInputs, reader: Col
       port: portOf(gateway),
       // A Gateway has one state for all of its waypoints: of several it says nothing of each.
       published: ready || (named !== undefined && gateway.programmed),
+      ready,
+      canaryWeight: canaryWeightOf(gateway),
     };
   });
+}
+
+function canaryWeightOf({ annotations }: GatewayFacts): number | undefined {
+  const weight = annotations[gatewayCanaryAnnotations.weight];
+  return weight === undefined || annotations[gatewayCanaryAnnotations.revision] === undefined ? undefined : weightOf(weight);
 }
 
 function portOf(gateway: GatewayFacts): number {
@@ -108,6 +129,11 @@ function portOf(gateway: GatewayFacts): number {
 interface Subject {
   readonly namespace: string;
   readonly labels: Labels;
+}
+
+interface ServiceSubject extends Subject {
+  readonly selector: Labels;
+  readonly waypointCanaryWeight?: string | undefined;
 }
 
 /** Finds the waypoint of a Service or of a pod, published or not. */
@@ -121,13 +147,40 @@ export class WaypointBindings {
   }
 
   /** As its labels say; else that of an account that some of its pods run as. */
-  ofService(service: Subject & { readonly selector: Labels }, reader: CollectionReader): Waypoint | undefined {
+  ofService(service: ServiceSubject, reader: CollectionReader): Waypoint | undefined {
     const said = this.#said(service, "service", reader);
     if (said !== undefined) return said.waypoint;
     if (reader.lookup(this.#waypoints.byNamespace, service.namespace).length === 0) return undefined;
     const pods = podsSelectedBy(podsByLabel(this.#inputs), service.namespace, service.selector, reader).filter((pod) => !isGatewayPod(pod));
     const accounts = [...new Set(pods.map((pod) => pod.serviceAccount))].sort();
     return accounts.flatMap((account) => this.#ofAccount(service.namespace, account, reader) ?? [])[0];
+  }
+
+  /** The waypoints that a Service's connections are divided among: the first one alone while its canary cannot be used. None: it has no waypoint. */
+  sharesOfService(service: ServiceSubject, reader: CollectionReader): readonly WaypointShare[] {
+    const primary = this.ofService(service, reader);
+    if (primary === undefined) return [];
+    const canary = this.#canaryOf(service, primary, reader);
+    if (canary === undefined || !canary.waypoint.published || !canary.waypoint.ready) return [{ waypoint: primary, weight: fullWeight }];
+    return [{ waypoint: primary, weight: fullWeight - canary.weight }, canary];
+  }
+
+  /** All that a Service names, also those that cannot be sent to yet: they get ready for it. */
+  waypointsOfService(service: ServiceSubject, reader: CollectionReader): readonly Waypoint[] {
+    const primary = this.ofService(service, reader);
+    if (primary === undefined) return [];
+    const canary = this.#canaryOf(service, primary, reader);
+    return canary === undefined ? [primary] : [primary, canary.waypoint];
+  }
+
+  /** As upstream: what the namespace says holds for Services that have their waypoint from there too. */
+  #canaryOf(service: ServiceSubject, primary: Waypoint, reader: CollectionReader): WaypointShare | undefined {
+    const { namespace } = service;
+    const inherited = service.labels[istioLabels.useWaypoint] === undefined ? reader.get(this.#inputs.namespaces, namespace) : undefined;
+    const wanted = wantedWaypoint(service.labels, namespace, canaryLabels) ?? wantedWaypoint(inherited?.labels ?? {}, namespace, canaryLabels);
+    const weight = weightOf(service.waypointCanaryWeight ?? inherited?.waypointCanaryWeight ?? "0");
+    const waypoint = wanted === undefined ? undefined : this.#usable(wanted, service, "service", reader);
+    return waypoint === undefined || weight === undefined || waypoint.key === primary.key ? undefined : { waypoint, weight };
   }
 
   ofPod(pod: PodFacts, reader: CollectionReader): Waypoint | undefined {
@@ -140,12 +193,16 @@ export class WaypointBindings {
   #said(subject: Subject, traffic: "service" | "workload", reader: CollectionReader): { readonly waypoint: Waypoint | undefined } | undefined {
     const wanted = wantedWaypoint(subject.labels, subject.namespace) ?? wantedWaypoint(reader.get(this.#inputs.namespaces, subject.namespace)?.labels ?? {}, subject.namespace);
     if (wanted === undefined) return undefined;
+    return { waypoint: wanted.name === "none" ? undefined : this.#usable(wanted, subject, traffic, reader) };
+  }
+
+  /** Undefined where there is none of that name, or it does not take the subject. */
+  #usable(wanted: WantedWaypoint, subject: Subject, traffic: "service" | "workload", reader: CollectionReader): Waypoint | undefined {
     const key = `${wanted.namespace}/${wanted.name}`;
-    const waypoint = wanted.name === "none" ? undefined : reader.get(this.#waypoints.all, key);
+    const waypoint = reader.get(this.#waypoints.all, key);
     const gateway = reader.get(this.#inputs.gateways, key);
-    if (waypoint === undefined || gateway === undefined || (waypoint.takes !== traffic && waypoint.takes !== "all")) return { waypoint: undefined };
-    const allowed = gateway.spec.listeners.some((listener) => allowsNamespace(listener, subject, gateway, this.#inputs, reader));
-    return { waypoint: allowed ? waypoint : undefined };
+    if (waypoint === undefined || gateway === undefined || (waypoint.takes !== traffic && waypoint.takes !== "all")) return undefined;
+    return gateway.spec.listeners.some((listener) => allowsNamespace(listener, subject, gateway, this.#inputs, reader)) ? waypoint : undefined;
   }
 
   /** Of several Gateways for one account the oldest counts. */
@@ -157,10 +214,18 @@ export class WaypointBindings {
   }
 }
 
-function wantedWaypoint(labels: Labels, namespace: string): { readonly namespace: string; readonly name: string } | undefined {
-  const name = labels[istioLabels.useWaypoint];
+interface WantedWaypoint {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+const primaryLabels = { name: istioLabels.useWaypoint, namespace: istioLabels.useWaypointNamespace };
+const canaryLabels = { name: istioLabels.useWaypointCanary, namespace: istioLabels.useWaypointCanaryNamespace };
+
+function wantedWaypoint(labels: Labels, namespace: string, by: { readonly name: string; readonly namespace: string } = primaryLabels): WantedWaypoint | undefined {
+  const name = labels[by.name];
   if (name === undefined || name === "") return undefined;
-  return { name, namespace: labels[istioLabels.useWaypointNamespace] ?? namespace };
+  return { name, namespace: labels[by.namespace] ?? namespace };
 }
 
 /** Gateways and waypoints are nobody's workloads. */

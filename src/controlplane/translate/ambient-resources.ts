@@ -1,11 +1,13 @@
+import { istioLabels } from "../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
 import { AddressSchema, AuthorizationSchema } from "../../wire/workload/index.ts";
-import { factsKey, meshKey, type AuthorizationPolicyFacts, type MeshSettings, type PodFacts } from "../model/facts.ts";
+import { factsKey, meshKey, type AuthorizationPolicyFacts, type MeshSettings, type PodFacts, type ServiceFacts } from "../model/facts.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { convertedPolicyKeys, effectivePeerAuthentication, inheritedStrict, peerAuthenticationsFor } from "../model/peer-authentication.ts";
 import { hasSelector, selecting, selectorKeys } from "../model/selection.ts";
-import { meshClassName } from "../model/gateway-class.ts";
+import { meshClassName, waypointClassName } from "../model/gateway-class.ts";
 import { deriveWaypoints, WaypointBindings, waypointKeyOf, waypointPods, type Waypoint, type Waypoints } from "../model/waypoint.ts";
+import { capacityOf } from "../model/waypoint-canary.ts";
 import { authorizationOf, convertedPeerAuthentication, isForZtunnel, staticStrictPolicy } from "./authorization.ts";
 import { encodeResource, sameResource, type EncodedResource } from "./resource.ts";
 import { serviceAddress, serviceResourceName, waypointAddress } from "./service-address.ts";
@@ -20,12 +22,17 @@ export interface AmbientResources {
 export function deriveAmbientResources(graph: CollectionGraph, inputs: MeshInputs, waypoints: Waypoints = deriveWaypoints(graph, inputs)): AmbientResources {
   const bindings = new WaypointBindings(inputs, waypoints);
   return {
-    addresses: [deriveServices(graph, inputs, bindings), derivePods(graph, inputs, waypoints, bindings), deriveSlices(graph, inputs), deriveWaypointServices(graph, inputs, waypoints)],
+    addresses: [deriveServices(graph, inputs, waypoints, bindings), derivePods(graph, inputs, waypoints, bindings), deriveSlices(graph, inputs), deriveWaypointServices(graph, inputs, waypoints)],
     authorizations: deriveAuthorizations(graph, inputs),
   };
 }
 
-function deriveServices(graph: CollectionGraph, inputs: MeshInputs, bindings: WaypointBindings): Collection<EncodedResource> {
+function deriveServices(graph: CollectionGraph, inputs: MeshInputs, waypoints: Waypoints, bindings: WaypointBindings): Collection<EncodedResource> {
+  // A near pod goes before the weight of a canary, so that there is no near one while there is a weight.
+  const isDivided = (service: ServiceFacts, reader: CollectionReader): boolean => {
+    const waypoint = service.labels[istioLabels.gatewayClassName] === waypointClassName ? reader.get(waypoints.all, factsKey(service)) : undefined;
+    return waypoint?.canaryWeight !== undefined;
+  };
   return graph.derive(
     "wds-services",
     inputs.services,
@@ -33,7 +40,9 @@ function deriveServices(graph: CollectionGraph, inputs: MeshInputs, bindings: Wa
       const mesh = reader.get(inputs.mesh, meshKey);
       if (mesh === undefined || service.type === "ExternalName") return [];
       const name = serviceResourceName(service, mesh.domain);
-      return [[name, encodeResource(AddressSchema, name, serviceAddress(service, mesh, published(bindings.ofService(service, reader))))]];
+      const shares = bindings.sharesOfService(service, reader);
+      const divided = isDivided(service, reader);
+      return [[name, encodeResource(AddressSchema, name, serviceAddress(divided ? { ...service, preference: "none" } : service, mesh, published(shares[0]?.waypoint) === undefined ? [] : shares))]];
     },
     sameResource,
   );
@@ -71,12 +80,13 @@ function derivePods(graph: CollectionGraph, inputs: MeshInputs, waypoints: Waypo
   };
 
   /** Of the last pod of a waypoint that is about to end, for as long as it serves: it is better than none. */
-  const waypointRole = (pod: PodFacts, reader: CollectionReader): { readonly serves?: Waypoint; readonly healthy?: boolean } => {
+  const waypointRole = (pod: PodFacts, reader: CollectionReader): { readonly serves?: Waypoint; readonly healthy?: boolean; readonly capacity?: number | undefined } => {
     const key = waypointKeyOf(pod);
     const waypoint = key === undefined ? undefined : reader.get(waypoints.all, key);
     if (key === undefined || waypoint === undefined) return {};
     const alone = pod.leaving && !reader.lookup(waypointPods(inputs), key).some((other) => other.ready);
-    return { ...(waypoint.className === meshClassName ? { serves: waypoint } : {}), healthy: pod.ready || alone };
+    const capacity = waypoint.canaryWeight === undefined ? undefined : capacityOf(pod, waypoint, reader.lookup(waypointPods(inputs), key));
+    return { ...(waypoint.className === meshClassName ? { serves: waypoint } : {}), healthy: pod.ready || alone, capacity };
   };
 
   return graph.derive(

@@ -15,7 +15,7 @@ import { byLocality } from "./outbound-locality.ts";
 import { discoveryType, outboundCluster, subsetClusterName } from "./outbound-cluster.ts";
 import { encodeResource, sameResource, type EncodedResource } from "./resource.ts";
 import { effectivePolicy, localitySetting, type EffectivePolicy } from "./traffic-policy.ts";
-import { ingressWaypoint, throughWaypoint } from "./waypoint-endpoints.ts";
+import { ingressWaypoints, throughWaypoints } from "./waypoint-endpoints.ts";
 
 /** What the clusters of scopes are made of; scopes that see a cluster alike share it. */
 export interface ClusterSources {
@@ -194,8 +194,8 @@ function encodeAssignment(variant: ClusterVariant, key: string, sources: Cluster
 
 /** Of what gateways reach through a waypoint. */
 function waypointAssignment({ name, port, isSidecar, hbone }: ClusterVariant, { service }: ResolvedVariant, { inputs, waypoints }: ClusterSources, reader: CollectionReader): ClusterLoadAssignment | undefined {
-  const waypoint = isSidecar || !hbone ? undefined : ingressWaypoint(service, inputs, waypoints, reader);
-  return waypoint === undefined ? undefined : create(ClusterLoadAssignmentSchema, { clusterName: name, endpoints: [...throughWaypoint(service, port, waypoint, inputs, reader)] });
+  const shares = isSidecar || !hbone ? [] : ingressWaypoints(service, inputs, waypoints, reader);
+  return shares.length === 0 ? undefined : create(ClusterLoadAssignmentSchema, { clusterName: name, endpoints: [...throughWaypoints(service, port, shares, inputs, reader)] });
 }
 
 function assignmentOf(variant: ClusterVariant, { mesh, service, rule, endpoints }: ResolvedVariant, healthKnown: boolean): ClusterLoadAssignment {

@@ -3,7 +3,7 @@ import { istioLabels } from "../../api/istio/index.ts";
 import { addressBytes } from "../model/ip-address.ts";
 import { hostnameOf, type AppProtocol, type MeshSettings, type ServiceFacts } from "../model/facts.ts";
 import { tcpPortsOf } from "../model/service-ports.ts";
-import { waypointHostname, type Waypoint } from "../model/waypoint.ts";
+import { waypointHostname, type Waypoint, type WaypointShare } from "../model/waypoint.ts";
 import {
   AddressSchema,
   AppProtocol as WireAppProtocol,
@@ -34,7 +34,8 @@ export function serviceResourceName(service: ServiceFacts, domain: string): stri
   return `${service.namespace}/${hostnameOf(service, domain)}`;
 }
 
-export function serviceAddress(service: ServiceFacts, mesh: MeshSettings, waypoint: Waypoint | undefined): Address {
+/** `shares`: of its waypoints, the primary one first. */
+export function serviceAddress(service: ServiceFacts, mesh: MeshSettings, shares: readonly WaypointShare[]): Address {
   const value = create(ServiceSchema, {
     name: service.name,
     namespace: service.namespace,
@@ -50,9 +51,12 @@ export function serviceAddress(service: ServiceFacts, mesh: MeshSettings, waypoi
     })),
     ipFamilies: familiesOf(service.families),
     canonical: true,
+    weightedWaypoints: shares.length < 2 ? [] : shares.map(({ waypoint, weight }) => ({ destination: gatewayAddress(waypoint, mesh.domain), weight })),
   });
-  if (waypoint !== undefined) {
-    value.waypoint = gatewayAddress(waypoint, mesh.domain);
+  const [primary] = shares;
+  if (primary !== undefined) {
+    // Also where there are weights: who does not know of them takes the primary one.
+    value.waypoint = gatewayAddress(primary.waypoint, mesh.domain);
     value.ingressUseWaypoint = service.labels[istioLabels.ingressUseWaypoint] === "true";
   }
   const loadBalancing = loadBalancingOf(service);

@@ -3,41 +3,47 @@ import { istioLabels } from "../../api/istio/index.ts";
 import type { CollectionReader } from "../../kube/index.ts";
 import { HealthStatus, LbEndpointSchema, LocalityLbEndpointsSchema, type LocalityLbEndpoints } from "../../wire/envoy/index.ts";
 import { formatAuthority } from "../../wire/hbone/index.ts";
+import { compareText } from "../model/facts.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import type { ServiceModel } from "../model/service-model.ts";
-import { WaypointBindings, waypointPods, type Waypoint, type Waypoints } from "../model/waypoint.ts";
+import { WaypointBindings, waypointPods, type Waypoints, type WaypointShare } from "../model/waypoint.ts";
+import { weightedPods } from "../model/waypoint-canary.ts";
 import { connectOriginateName, originalDestinationFilter } from "./cluster.ts";
 import { internalAddress } from "./envoy-address.ts";
 import { filterMetadata } from "./envoy-any.ts";
 
-/** The waypoint that gateways lead a service's requests through: only where the service asks for it. */
-export function ingressWaypoint(service: ServiceModel, inputs: MeshInputs, waypoints: Waypoints, reader: CollectionReader): Waypoint | undefined {
-  if (service.registry !== "Kubernetes" || service.addresses.length === 0) return undefined;
+/** The waypoints that gateways lead a service's requests through, if any: only where the service asks for it. */
+export function ingressWaypoints(service: ServiceModel, inputs: MeshInputs, waypoints: Waypoints, reader: CollectionReader): readonly WaypointShare[] {
+  if (service.registry !== "Kubernetes" || service.addresses.length === 0) return [];
   const own = service.labels[istioLabels.ingressUseWaypoint];
   const wanted = own ?? reader.get(inputs.namespaces, service.namespace)?.labels[istioLabels.ingressUseWaypoint];
-  if (wanted !== "true") return undefined;
-  const waypoint = new WaypointBindings(inputs, waypoints).ofService(service, reader);
-  return waypoint?.published === true ? waypoint : undefined;
+  if (wanted !== "true") return [];
+  const shares = new WaypointBindings(inputs, waypoints).sharesOfService(service, reader);
+  return shares[0]?.waypoint.published === true ? shares : [];
 }
 
-/** A service as its waypoint's pods are asked for it: a tunnel to each, for the service's own address. */
-export function throughWaypoint(service: ServiceModel, port: number, waypoint: Waypoint, inputs: MeshInputs, reader: CollectionReader): readonly LocalityLbEndpoints[] {
+/** In what an endpoint's weight is counted: fine enough for one percent, divided among a hundred pods. */
+const weightUnits = 100;
+
+/** A service as its waypoints' pods are asked for it: a tunnel to each, for the service's own address. */
+export function throughWaypoints(service: ServiceModel, port: number, shares: readonly WaypointShare[], inputs: MeshInputs, reader: CollectionReader): readonly LocalityLbEndpoints[] {
   const [address = ""] = service.addresses;
   const local = formatAuthority(address, port);
-  const pods = reader.lookup(waypointPods(inputs), waypoint.key).filter((pod) => pod.ready);
+  const pods = shares.flatMap((share) => weightedPods([share], waypointPods(inputs), reader).map(({ pod, weight }) => ({ pod, weight, waypoint: share.waypoint })));
+  const alike = pods.every(({ weight }) => weight === pods[0]?.weight);
   const lbEndpoints = pods
-    .flatMap((pod) => pod.addresses.slice(0, 1))
-    .sort()
-    .map((pod) =>
+    .flatMap(({ pod, weight, waypoint }) => pod.addresses.slice(0, 1).map((address) => ({ waypoint: formatAuthority(address, waypoint.port), weight: alike ? 1 : Math.max(1, Math.round(weight * weightUnits)) })))
+    .sort((left, right) => compareText(left.waypoint, right.waypoint))
+    .map(({ waypoint, weight }) =>
       create(LbEndpointSchema, {
         hostIdentifier: {
           case: "endpoint",
           value: { address: { address: internalAddress(connectOriginateName, local) } },
         },
         healthStatus: HealthStatus.HEALTHY,
-        loadBalancingWeight: 1,
-        metadata: filterMetadata({ [originalDestinationFilter]: { local, waypoint: formatAuthority(pod, waypoint.port) }, "envoy.transport_socket_match": { tunnel: "http" } }),
+        loadBalancingWeight: weight,
+        metadata: filterMetadata({ [originalDestinationFilter]: { local, waypoint }, "envoy.transport_socket_match": { tunnel: "http" } }),
       }),
     );
-  return lbEndpoints.length === 0 ? [] : [create(LocalityLbEndpointsSchema, { lbEndpoints, loadBalancingWeight: lbEndpoints.length })];
+  return lbEndpoints.length === 0 ? [] : [create(LocalityLbEndpointsSchema, { lbEndpoints, loadBalancingWeight: lbEndpoints.reduce((sum, endpoint) => sum + (endpoint.loadBalancingWeight ?? 1), 0) })];
 }

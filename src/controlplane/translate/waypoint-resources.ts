@@ -61,8 +61,7 @@ export function deriveWaypointResources(graph: CollectionGraph, model: MeshModel
   const bindings = new WaypointBindings(model.inputs, waypoints);
   const served = graph.derive("waypoint-services", model.registry.kubernetes, (service, reader): Iterable<readonly [string, ServedService]> => {
     if (service.resolution === "alias") return [];
-    const waypoint = bindings.ofService(service, reader);
-    return waypoint === undefined ? [] : [[servedKey(waypoint.key, serviceKey(service)), { waypoint: waypoint.key, service: serviceKey(service) }]];
+    return bindings.waypointsOfService(service, reader).map((waypoint) => [servedKey(waypoint.key, serviceKey(service)), { waypoint: waypoint.key, service: serviceKey(service) }] as const);
   });
   const sources: Sources = { model, waypoints, served };
   const outbound = deriveOutboundReferences(graph, sources);

@@ -39,6 +39,8 @@ export interface PodContext {
   readonly serves?: Waypoint | undefined;
   /** Absent: as the pod says. */
   readonly healthy?: boolean;
+  /** How much it counts among the endpoints of its services; absent: as much as any other. */
+  readonly capacity?: number | undefined;
 }
 
 export function podUid(pod: Pick<PodFacts, "namespace" | "name">, clusterId: string): string {
@@ -74,6 +76,7 @@ export function podAddress(pod: PodFacts, context: PodContext): Address {
   });
   const locality = localityOf(context.node);
   if (locality !== undefined) workload.locality = locality;
+  if (context.capacity !== undefined) workload.capacity = context.capacity;
   if (context.waypoint !== undefined) workload.waypoint = gatewayAddress(context.waypoint, mesh.domain);
   return create(AddressSchema, { type: { case: "workload", value: workload } });
 }

@@ -16,6 +16,9 @@ workloads:
 - {uid: guarded, name: guarded, namespace: default, workloadIps: [10.0.3.1], protocol: HBONE, waypoint: {destination: {namespace: default, hostname: wp.local}, hboneMtlsPort: 15008}}
 - {uid: behind, name: behind, namespace: default, workloadIps: [10.0.4.1], protocol: HBONE, services: {default/guarded.local: {80: 80}}}
 - {uid: far, name: far, namespace: default, network: other, workloadIps: [10.9.9.9], services: {default/far.local: {80: 80}}}
+- {uid: stable, name: stable, namespace: default, workloadIps: [10.0.5.1], protocol: HBONE, capacity: 90, services: {default/divided.local: {80: 80}}}
+- {uid: next, name: next, namespace: default, workloadIps: [10.0.5.2], protocol: HBONE, capacity: 10, services: {default/divided.local: {80: 80}}}
+- {uid: left, name: left, namespace: default, workloadIps: [10.0.5.3], protocol: HBONE, capacity: 0, services: {default/divided.local: {80: 80}}}
 services:
 - {name: web, namespace: default, hostname: web.local, vips: [/10.96.0.1], ports: {80: 8080}}
 - {name: zonal, namespace: default, hostname: zonal.local, vips: [/10.96.0.2], ports: {80: 8080}, loadBalancer: {mode: Failover, routingPreferences: [Region, Zone]}}
@@ -24,6 +27,7 @@ services:
 - {name: wp, namespace: default, hostname: wp.local, vips: [/10.96.0.5], ports: {15008: 15008}}
 - {name: guarded, namespace: default, hostname: guarded.local, vips: [/10.96.0.6], ports: {80: 80}, waypoint: {destination: /10.96.0.5, hboneMtlsPort: 15008}}
 - {name: canary, namespace: default, hostname: canary.local, vips: [/10.96.0.7], ports: {80: 80}, weightedWaypoints: [{destination: {destination: /10.0.2.1}, weight: 3}, {destination: {destination: /10.0.2.2}, weight: 1}]}
+- {name: divided, namespace: default, hostname: divided.local, vips: [/10.96.0.9], ports: {80: 80}}
 - {name: far, namespace: default, hostname: far.local, vips: [/10.96.0.8], ports: {80: 80}}
 `;
 
@@ -76,6 +80,20 @@ test("waypoints of services and workloads are told the original target; weights 
   assert.equal(to("10.96.0.6", 80, "wp").address, "10.0.4.1");
   const counts = shares("10.96.0.7");
   assert.ok(Math.abs((counts.get("wp") ?? 0) - 750) < 60, `${counts.get("wp")} of 1000 went to the waypoint of weight 3 of 4`);
+});
+
+test("a waypoint that cannot be reached leaves its share to the other, and its own traffic goes to neither", () => {
+  const tried = (name: string) => Array.from({ length: 50 }, () => to("10.96.0.7", 80, "src", new Set([name])).workload?.name);
+  assert.ok(tried("wp2").includes("wp"));
+  assert.equal(to("10.96.0.7", 80, "src", new Set(["wp"])).authority, "10.96.0.7:80");
+  assert.throws(() => to("10.96.0.7", 80, "wp2"), /no healthy upstream/);
+});
+
+test("endpoints get connections by their capacity; one without capacity only when there is no other", () => {
+  const counts = shares("10.96.0.9");
+  assert.deepEqual([...counts.keys()].sort(), ["next", "stable"]);
+  assert.ok(Math.abs((counts.get("next") ?? 0) - 100) < 40, `${counts.get("next")} of 1000 went to the tenth`);
+  assert.equal(to("10.96.0.9", 80, "src", new Set(["stable", "next"])).workload?.name, "left");
 });
 
 test("what the mesh does not know goes straight on, and what cannot be reached says why", () => {

@@ -51,9 +51,9 @@ function straightOn(destination: SocketAddress): Route {
 
 function serviceRoute(options: RouteOptions, service: Service): Route {
   const { destination } = options;
-  const waypoint = serviceWaypoint(service, options.random);
-  // What a waypoint sends on has been through it.
-  if (waypoint !== undefined && !isMemberOf(options, waypoint)) return waypointRoute(options, waypoint, service);
+  const waypoints = waypointsInOrder(service, options.random);
+  // What a waypoint sends on has been through it, whichever of them it is.
+  if (waypoints.length > 0 && !waypoints.some((one) => isMemberOf(options, one))) return anyWaypointRoute(options, waypoints, service);
   if (service.loadBalancer?.mode === "Passthrough") return straightOn(destination);
   const endpoint = pickEndpoint(options, service, destination.port, "standard");
   const port = endpoint === undefined ? undefined : targetPort(service, endpoint, destination.port);
@@ -85,10 +85,22 @@ function direct(options: RouteOptions, workload: Workload, port: number, service
   };
 }
 
-/** A weighted waypoint by chance, else the one. */
-function serviceWaypoint(service: Service, random: Random): GatewayAddress | undefined {
-  const chosen = weighted(service.weightedWaypoints, (one) => one.weight, random);
-  return chosen?.destination ?? service.waypoint;
+/** Of weighted waypoints one by chance, and then the others; else the one there is. */
+function waypointsInOrder({ waypoint, weightedWaypoints }: Service, random: Random): readonly GatewayAddress[] {
+  const chosen = weighted(weightedWaypoints, (one) => one.weight, random);
+  if (chosen === undefined) return waypoint === undefined ? [] : [waypoint];
+  return [chosen, ...weightedWaypoints.filter((one) => one !== chosen)].map(({ destination }) => destination);
+}
+
+/** The first one with an endpoint that has not been tried: each of them does what the service asks of a waypoint. */
+function anyWaypointRoute(options: RouteOptions, [first, ...others]: readonly GatewayAddress[], service: Service): Route {
+  if (first === undefined) throw transientError("unknown-waypoint", "unknown waypoint: none is left");
+  if (others.length === 0) return waypointRoute(options, first, service);
+  try {
+    return waypointRoute(options, first, service);
+  } catch {
+    return anyWaypointRoute(options, others, service);
+  }
 }
 
 function waypointRoute(options: RouteOptions, gateway: GatewayAddress, service: Service | undefined): Route {
@@ -149,7 +161,10 @@ function pickEndpoint(options: RouteOptions, service: Service, port: number, mod
     if (mode === "waypoint") return service.ports.has(port) || workload.applicationTunnel !== undefined;
     return targetPort(service, endpoint, port) !== undefined;
   });
-  return weighted(preferred(usable, source, service), (endpoint) => endpoint.workload.capacity, random);
+  // One without capacity is to get nothing, as long as there is another.
+  const counting = usable.filter(({ workload }) => workload.capacity > 0);
+  const chosen = weighted(preferred(counting, source, service), (endpoint) => endpoint.workload.capacity, random);
+  return chosen ?? (counting.length > 0 ? undefined : weighted(preferred(usable, source, service), () => 1, random));
 }
 
 /** Those that match most of the routing preferences, in their order; all of them in strict mode. */
