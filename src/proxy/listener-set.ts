@@ -46,6 +46,12 @@ export class ListenerSet {
     return this.#all().reduce((sum, listener) => sum + listener.connections, 0);
   }
 
+  /** Of those the ones that are only served to their end: we leave, or the listener or its chain is gone. */
+  get drainingConnections(): number {
+    const active = [...this.#active.values()].reduce((sum, listener) => sum + listener.drainingConnections, 0);
+    return [...this.#leaving.keys()].reduce((sum, listener) => sum + listener.connections, active);
+  }
+
   /** When the last connection was accepted by a listener that drains, on the steady clock; 0 before any. */
   get lastAcceptedMs(): number {
     return this.#all().reduce((last, listener) => (this.#drains(listener) ? Math.max(last, listener.lastAcceptedMs) : last), 0);

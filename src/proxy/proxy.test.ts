@@ -253,11 +253,14 @@ test("leaving under load loses no request: readiness fails first, answers say cl
   };
   const clients = Promise.all([client(true), client(true), client(false), client(false)]);
   await eventually(() => served > 50);
+  const live = async (state: string): Promise<number> => Number(new RegExp(`^serin_proxy_connections\\{state="${state}"\\} (\\d+)$`, "m").exec((await fetchOnce(mesh.statsPort, "/stats/prometheus")).body)?.[1]);
+  assert.deepEqual([(await live("active")) > 0, await live("draining")], [true, 0]);
   mesh.shutdown.request("SIGTERM");
   await new Promise((resolve) => setImmediate(resolve));
   assert.equal(await mesh.isReady(), false);
   const before = served;
   await eventually(() => served > before + 50);
+  assert.equal(await live("active"), 0);
   assert.equal((await fetchOnce(port, "/", { agent: new Agent({ keepAlive: true }) })).headers.connection, "close");
   leaving.abort();
   await clients;

@@ -78,6 +78,11 @@ export class ActiveListener {
     return this.chains().reduce((sum, chain) => sum + chain.connections, this.#opening.size);
   }
 
+  /** Those that are only served to their end. */
+  get drainingConnections(): number {
+    return this.#draining ? this.connections : [...this.#leaving.keys()].reduce((sum, chain) => sum + chain.connections, 0);
+  }
+
   /** With those that only serve what they have. */
   chains(): FilterChainRuntime[] {
     return [...this.#chains.values(), ...(this.#defaultChain === undefined ? [] : [this.#defaultChain]), ...this.#leaving.keys()];

@@ -34,7 +34,11 @@ export class ProxyStats {
 
   /** Adds the statistics to a registry under Envoy's Prometheus names. */
   expose(registry: MetricsRegistry): void {
+    const connections = registry.gauge("serin_proxy_connections", "Connections of clients that live now, and tunnels in them.", ["state"]);
     registry.onCollect(() => {
+      const { connections: all, drainingConnections: draining } = this.#listeners;
+      connections.labels("active").set(all - draining);
+      connections.labels("draining").set(draining);
       for (const row of this.#rows()) {
         const names = Object.keys(row.labels);
         const values = Object.values(row.labels);
