@@ -10,7 +10,7 @@ export type {
   ServicesTarget,
   VirtualServiceTarget,
 } from "./canary-target.ts";
-export { checkDefaults, type CheckSpec, type CheckType } from "./check-spec.ts";
+export { checkDefaults, checkTypes, type CheckSpec, type CheckType } from "./check-spec.ts";
 export { freezeKind, parseFreeze, type Freeze, type FreezeException, type FreezeSpec, type FreezeWindow } from "./freeze.ts";
 export { meshUpgradeKind, parseMeshUpgrade, type MeshUpgrade, type MeshUpgradeSpec, type UpgradeScope } from "./mesh-upgrade.ts";
 export type { UpgradeWave } from "./upgrade-wave.ts";
@@ -25,6 +25,7 @@ export {
   maxDecisions,
   maxPlannedSteps,
   rolloutGroup,
+  rolloutPhases,
   rolloutJournalKind,
   rolloutVersion,
   type CheckStatus,

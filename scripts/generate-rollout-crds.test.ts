@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { parseAllDocuments } from "yaml";
+import type { UntypedObject } from "../src/api/index.ts";
+import { parseCanary, parseFreeze, parseMeshUpgrade } from "../src/api/serin/index.ts";
+import { createSchemaRegistry, type ResourceType } from "../src/cluster/schema/index.ts";
+import { rolloutDefinitions } from "./generate-rollout-crds.ts";
+
+const registry = createSchemaRegistry();
+
+function typeOf(group: string, version: string, kind: string): ResourceType {
+  const type = registry.resourceOfKind(group, version, kind);
+  assert.ok(type !== undefined, kind);
+  return type;
+}
+
+const definitionType = typeOf("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
+const definitions = parseAllDocuments(rolloutDefinitions()).map((document) => document.toJS() as UntypedObject);
+
+test("manifests/crds/rollout.yaml is what the schemas say", () => {
+  assert.equal(readFileSync(join(import.meta.dirname, "../manifests/crds/rollout.yaml"), "utf8"), rolloutDefinitions(), "run node scripts/generate-rollout-crds.ts");
+});
+
+for (const definition of definitions) {
+  test(`${definition.metadata.name ?? ""}: no unknown field, structural, all rules compile`, () => {
+    assert.deepEqual(registry.dropUnknownFields(definitionType, definition), []);
+    registry.applyDefaults(definitionType, definition);
+    assert.deepEqual(registry.validate(definitionType, definition, undefined), []);
+    assert.deepEqual(registry.addCustomResourceDefinition(definition), []);
+  });
+}
+
+const route = { name: "shop", stable: { name: "shop", port: 80 }, canary: { name: "shop-next", port: 80 } };
+const canary = (spec: object): object => ({ target: { httpRoute: route }, steps: [{ weight: 10 }], ...spec });
+const upgrade = (spec: object): object => ({ from: { revision: "1-30-3" }, to: { revision: "1-31-0", install: [{ profile: "ambient" }] }, ...spec });
+const freeze = (spec: object): object => ({ reason: "the holidays", windows: [{ start: "2026-12-20T18:00:00", end: "2027-01-04T08:00:00" }], ...spec });
+const approval = { step: "step-1", by: "ann", why: "looks good", at: "2026-01-31T12:00:00Z" };
+
+/** Specs that both the schema and the parser must take, or both refuse: name, kind, spec, whether it is good. */
+const specimens: readonly (readonly [title: string, kind: "Canary" | "MeshUpgrade" | "Freeze", spec: object, good: boolean])[] = [
+  ["a route by weight", "Canary", canary({}), true],
+  ["all that a person may order", "Canary", canary({ paused: true, abort: false, approvals: [approval], group: "shop", onDeletion: "Leave", fullPromotion: { by: "ann" }, settleTimeoutSeconds: 60, notifications: [{ url: "https://example.com/hook", events: ["Stuck"] }] }), true],
+  ["a step of everything that a Deployment can do", "Canary", canary({ target: { deployment: { name: "shop", service: "shop", routes: "HTTPRoute", previewService: "shop-preview" } }, steps: [{ preview: true, scale: { percent: 50 } }, { experiment: { durationSeconds: 60 } }, { match: { cookies: [{ name: "beta", value: "1" }], paths: [{ value: "/" }] }, iterations: { count: 5 } }, { weight: 100, pause: { untilApproved: true } }], dynamicStableScale: true }), true],
+  ["a VirtualService's route by its name", "Canary", canary({ target: { virtualService: { name: "shop", route: "main", stable: { host: "shop", subset: "v1" }, canary: { host: "shop", subset: "v2" } } } }), true],
+  ["two namespaces", "Canary", canary({ target: { namespaces: { stable: "a", canary: "b", routes: [{ kind: "HTTPRoute", name: "shop" }] } } }), true],
+  ["two targets", "Canary", canary({ target: { httpRoute: route, grpcRoute: route } }), false],
+  ["no target", "Canary", { steps: [{ weight: 10 }] }, false],
+  ["no steps", "Canary", canary({ steps: [] }), false],
+  ["a step that says nothing", "Canary", canary({ steps: [{ name: "idle" }] }), false],
+  ["a weight above 100", "Canary", canary({ steps: [{ weight: 101 }] }), false],
+  ["a match of nothing", "Canary", canary({ steps: [{ match: {} }] }), false],
+  ["scale in two ways", "Canary", canary({ target: { deployment: { name: "shop", service: "shop" } }, steps: [{ scale: { replicas: 1, percent: 10 } }] }), false],
+  ["scale of a route's backends", "Canary", canary({ steps: [{ scale: { replicas: 1 } }] }), false],
+  ["one Service twice", "Canary", canary({ target: { services: { stable: "shop", canary: "shop", port: 80 } } }), false],
+  ["an approval by nobody", "Canary", canary({ approvals: [{ step: "step-1", at: approval.at }] }), false],
+  ["a hook that is no URL", "Canary", canary({ notifications: [{ url: "example.com" }] }), false],
+  ["an upgrade by waves", "MeshUpgrade", upgrade({ waves: [{ name: "first", namespaces: ["a"], mode: "ScaleFirst", maxUnavailable: 2, soakSeconds: 60 }, {}], gateways: { weights: [10, 50], afterWave: 2 }, waypoints: { weights: [25] }, ztunnel: { by: "Node" } }), true],
+  ["an upgrade to a revision that others have installed", "MeshUpgrade", upgrade({ to: { revision: "1-31-0" } }), true],
+  ["a root alone", "MeshUpgrade", upgrade({ to: { revision: "1-30-3", root: { secretName: "next" } } }), true],
+  ["an upgrade to what is there", "MeshUpgrade", upgrade({ to: { revision: "1-30-3" } }), false],
+  ["a wave of an unknown kind", "MeshUpgrade", upgrade({ waves: [{ mode: "Reboot" }] }), false],
+  ["a freeze", "Freeze", freeze({ timeZone: "Europe/Berlin", exceptions: [{ kind: "Canary", namespace: "shop", name: "fix", reason: "outage" }] }), true],
+  ["a freeze every Friday", "Freeze", freeze({ windows: [{ start: "2026-01-02T15:00:00", rrule: "FREQ=WEEKLY;BYDAY=FR", durationSeconds: 230_400 }] }), true],
+  ["a freeze without an end", "Freeze", freeze({ windows: [{ start: "2026-12-20T18:00:00" }] }), false],
+  ["a freeze for no reason", "Freeze", { windows: [{ start: "2026-12-20T18:00:00", end: "2027-01-04T08:00:00" }] }, false],
+];
+
+const parsers = { Canary: parseCanary, MeshUpgrade: parseMeshUpgrade, Freeze: parseFreeze };
+
+for (const [title, kind, spec, good] of specimens) {
+  test(`${title}: the schema and the parser ${good ? "take" : "refuse"} it`, () => {
+    const raw = { apiVersion: "rollout.serin.dev/v1alpha1", kind, metadata: { name: "specimen", ...(kind === "Canary" ? { namespace: "default" } : {}) }, spec };
+    const type = typeOf("rollout.serin.dev", "v1alpha1", kind);
+    const copy = structuredClone(raw) as unknown as UntypedObject;
+    assert.deepEqual(registry.dropUnknownFields(type, copy), []);
+    const bySchema = registry.validate(type, copy, undefined);
+    assert.equal(bySchema.length === 0, good, JSON.stringify(bySchema));
+    const { errors } = parsers[kind](raw);
+    assert.equal(errors.length === 0, good, JSON.stringify(errors));
+    for (const { path } of errors) assert.match(path, /^spec/);
+  });
+}

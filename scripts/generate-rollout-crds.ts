@@ -1,0 +1,104 @@
+// Writes manifests/crds/rollout.yaml: the definitions of the rollout engine's kinds, from the schemas in scripts/rollout-crds.
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { stringify } from "yaml";
+import { canaryKind, freezeKind, meshUpgradeKind, rolloutGroup, rolloutJournalKind, rolloutVersion } from "../src/api/serin/index.ts";
+import type { KindDefinition, KubernetesObject } from "../src/api/index.ts";
+import { canarySpec } from "./rollout-crds/canary.ts";
+import { check } from "./rollout-crds/check.ts";
+import { freezeSpec } from "./rollout-crds/freeze.ts";
+import { journalEntries, journalDecisions } from "./rollout-crds/journal.ts";
+import { meshUpgradeSpec } from "./rollout-crds/mesh-upgrade.ts";
+import { status } from "./rollout-crds/status.ts";
+import { integer, object, type Schema } from "./rollout-crds/schema.ts";
+
+interface Column {
+  readonly name: string;
+  readonly type: string;
+  readonly jsonPath: string;
+  readonly priority?: number;
+}
+
+interface Definition {
+  readonly kind: KindDefinition<KubernetesObject>;
+  readonly shortNames: readonly string[];
+  readonly properties: Readonly<Record<string, Schema>>;
+  readonly required: readonly string[];
+  readonly columns: readonly Column[];
+}
+
+const age: Column = { name: "Age", type: "date", jsonPath: ".metadata.creationTimestamp" };
+const column = (name: string, jsonPath: string, type = "string", priority = 0): Column => ({ name, type, jsonPath, ...(priority === 0 ? {} : { priority }) });
+const progress = [column("Phase", ".status.phase"), column("Progress", ".status.progress")];
+const message = [column("Step", ".status.step.title"), column("Message", ".status.message", "string", 1), column("Cause", ".status.cause", "string", 1)];
+
+const definitions: readonly Definition[] = [
+  {
+    kind: canaryKind,
+    shortNames: ["can"],
+    properties: { spec: canarySpec, status },
+    required: ["spec"],
+    columns: [column("Weight", ".status.weight", "integer"), ...progress, ...message, column("Run", ".status.run", "integer", 1), age],
+  },
+  {
+    kind: meshUpgradeKind,
+    shortNames: ["mup"],
+    properties: { spec: meshUpgradeSpec, status },
+    required: ["spec"],
+    columns: [column("From", ".spec.from.revision"), column("To", ".spec.to.revision"), ...progress, ...message, age],
+  },
+  { kind: { ...freezeKind, kind: "Check", plural: "checks", namespaced: true }, shortNames: [], properties: { spec: check }, required: ["spec"], columns: [column("Type", ".spec.type"), age] },
+  { kind: freezeKind, shortNames: [], properties: { spec: freezeSpec }, required: ["spec"], columns: [column("Reason", ".spec.reason"), column("Zone", ".spec.timeZone"), age] },
+  {
+    kind: rolloutJournalKind,
+    shortNames: [],
+    properties: { formatVersion: integer(1, 1_000_000, "Raised when the meaning of an entry changes."), entries: journalEntries, decisions: journalDecisions },
+    required: [],
+    columns: [column("Format", ".formatVersion", "integer"), age],
+  },
+];
+
+/** The text of the file, for the test that it is up to date. */
+export function rolloutDefinitions(): string {
+  const head = "# The kinds of the rollout engine (rollout.serin.dev), written by scripts/generate-rollout-crds.ts; their types and parsers are in src/api/serin.\n";
+  return head + definitions.map((definition) => stringify(crd(definition), { lineWidth: 160, aliasDuplicateObjects: false })).join("---\n");
+}
+
+function crd({ kind, shortNames, properties, required, columns }: Definition): unknown {
+  const common = { apiVersion: { type: "string" }, kind: { type: "string" }, metadata: { type: "object" } };
+  return {
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    metadata: { name: `${kind.plural}.${rolloutGroup}`, labels: { "app.kubernetes.io/part-of": "istio" } },
+    spec: {
+      group: rolloutGroup,
+      names: {
+        kind: kind.kind,
+        listKind: `${kind.kind}List`,
+        plural: kind.plural,
+        singular: kind.kind.toLowerCase(),
+        ...(shortNames.length === 0 ? {} : { shortNames }),
+        categories: ["serin"],
+      },
+      scope: kind.namespaced ? "Namespaced" : "Cluster",
+      versions: [
+        {
+          name: rolloutVersion,
+          served: true,
+          storage: true,
+          ...("status" in properties ? { subresources: { status: {} } } : {}),
+          schema: { openAPIV3Schema: object({ ...common, ...properties }, required) },
+          additionalPrinterColumns: columns,
+        },
+      ],
+    },
+  };
+}
+
+const path = join(import.meta.dirname, "../manifests/crds/rollout.yaml");
+
+if (process.argv[1] === import.meta.filename) writeFileSync(path, rolloutDefinitions());
+
+export function storedDefinitions(): string {
+  return readFileSync(path, "utf8");
+}

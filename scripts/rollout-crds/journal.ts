@@ -1,0 +1,30 @@
+import { maxDecisions } from "../../src/api/serin/index.ts";
+import { anyObject, anything, flag, list, object, oneOf, text, type Schema } from "./schema.ts";
+
+const reference = object({ apiVersion: text(), kind: text(), plural: text(), name: text(), namespace: text() });
+
+export const journalEntries: Schema = {
+  type: "array",
+  description: "What was changed, in order; undo plays it backwards.",
+  items: object(
+    {
+      type: oneOf(["field", "created", "deleted"]),
+      step: text(),
+      object: reference,
+      pointer: text("RFC 6901."),
+      prior: anything(),
+      written: anything(),
+      body: anyObject(),
+      restart: oneOf(["template", "time"]),
+      undoGroup: text(),
+      setup: flag(),
+    },
+    ["type", "step", "object"],
+  ),
+};
+
+export const journalDecisions: Schema = list(
+  object({ at: text(), run: { type: "integer" }, decision: text(), step: text(), message: text(), by: text(), evidence: { type: "array", items: { type: "string" } } }, ["at", "decision"]),
+  maxDecisions,
+  { description: "What was decided when, by whom, on which evidence." },
+);
