@@ -16,7 +16,7 @@ export interface CheckSpec {
 export const checkTypes = ["request-success-rate", "request-share", "probe-matrix", "xds-nacks", "tcp-connect-failures"] as const;
 export type CheckType = (typeof checkTypes)[number];
 
-export const checkDefaults = { minSamples: 100, maxErrorRate: 0.005, shareTolerance: 10, timeoutSeconds: 600 } as const;
+export const checkDefaults = { minSamples: 120, maxErrorRate: 0.005, shareTolerance: 10, timeoutSeconds: 600, quantiles: [0.5, 0.9, 0.99], maxRatio: 1.2 } as const;
 
 export function parseChecks(owner: Reader, field: string): readonly CheckSpec[] {
   return owner.list(field).map((check) => {

@@ -5,6 +5,8 @@
  *  - relative: an error is as likely to come from the canary as its share of the requests says;
  *  - absolute, for requests that no stable version can be compared with: the error rate is at most `maxErrorRate`.
  * The evidence is a mixture over a few alternatives, kept as logarithms, so that a restarted engine goes on where it was.
+ * A pass is tested as well: a canary passes when an error rate that is worse than stable's by the margin that `minSamples`
+ * can show is ruled out at 1 %. A canary without any error passes at `minSamples`, one with some needs more.
  */
 export interface RateEvidence {
   readonly canaryTotal: number;
@@ -29,20 +31,40 @@ export interface RateVerdict {
   readonly evidence: string;
 }
 
-/** A release equal to the stable one is failed wrongly in at most this share of runs: half for each hypothesis. */
-const alpha = 0.01;
-const failThreshold = Math.log(2 / alpha);
+export interface RateLimits {
+  readonly minSamples: number;
+  readonly maxErrorRate: number;
+}
+
+/** What the stable version did before the first batch, where that is known: who takes over from a version that fails more often than the limit may do so too. */
+export interface EarlierRate {
+  readonly total: number;
+  readonly errors: number;
+}
+
+/**
+ * A release equal to the stable one fails one check of one step at most with this chance, so that a rollout of five steps,
+ * each with a check of rates and one of durations, stays within 1 %.
+ */
+export const wrongFailure = 0.001;
+/** Standard errors that an earlier rate may have been underestimated by. */
+const earlierDeviations = 3;
+/** A release that is worse by the margin passes one check of one step at most with this chance. */
+const wrongPass = 0.01;
+const failThreshold = Math.log(1 / wrongFailure);
+const passThreshold = Math.log(1 / wrongPass);
 /** How many times likelier than its share an error is to come from a bad canary. */
 const oddsRatios = [2, 5, 20, 200] as const;
 /** Error rates of a bad canary, as multiples of the limit. */
 const rateMultiples = [2, 4, 10, 50] as const;
 const highestRate = 0.99;
+/** Where stable fails often, a margin in points would need no end of samples: half as much again is the margin there. */
+const marginMultiple = 1.5;
+
+export const noBatch: RateBatch = { canaryTotal: 0, canaryErrors: 0, stableTotal: 0, stableErrors: 0 };
 
 export const noEvidence: RateEvidence = {
-  canaryTotal: 0,
-  canaryErrors: 0,
-  stableTotal: 0,
-  stableErrors: 0,
+  ...noBatch,
   relative: oddsRatios.map(() => 0),
   absolute: rateMultiples.map(() => 0),
 };
@@ -52,10 +74,7 @@ export function addBatch(evidence: RateEvidence, batch: RateBatch, maxErrorRate:
   const alone = batch.stableTotal === 0;
   const successes = batch.canaryTotal - batch.canaryErrors;
   return {
-    canaryTotal: evidence.canaryTotal + batch.canaryTotal,
-    canaryErrors: evidence.canaryErrors + batch.canaryErrors,
-    stableTotal: evidence.stableTotal + batch.stableTotal,
-    stableErrors: evidence.stableErrors + batch.stableErrors,
+    ...sumOfBatches([evidence, batch]),
     relative: oddsRatios.map((odds, index) => {
       const sum = 1 - share + odds * share;
       return (evidence.relative[index] ?? 0) + batch.canaryErrors * Math.log(odds / sum) - batch.stableErrors * Math.log(sum);
@@ -68,28 +87,77 @@ export function addBatch(evidence: RateEvidence, batch: RateBatch, maxErrorRate:
   };
 }
 
-/** Fail as soon as the evidence is enough; pass once the minimum sample has been seen without it; else wait. */
-export function judgeRate(evidence: RateEvidence, limits: { readonly minSamples: number; readonly maxErrorRate: number }): RateVerdict {
-  const { canaryTotal, canaryErrors, stableTotal, stableErrors } = evidence;
+export function sumOfBatches(batches: readonly RateBatch[]): RateBatch {
+  return batches.reduce(
+    (sum, batch) => ({
+      canaryTotal: sum.canaryTotal + batch.canaryTotal,
+      canaryErrors: sum.canaryErrors + batch.canaryErrors,
+      stableTotal: sum.stableTotal + batch.stableTotal,
+      stableErrors: sum.stableErrors + batch.stableErrors,
+    }),
+    { canaryTotal: 0, canaryErrors: 0, stableTotal: 0, stableErrors: 0 },
+  );
+}
+
+/**
+ * Fail as soon as the evidence is enough; pass once a bad release is ruled out; else wait. `open` was counted since the
+ * last batch: it is told, and judged with the batch that it becomes.
+ */
+export function judgeRate(evidence: RateEvidence, limits: RateLimits, open: RateBatch = noBatch): RateVerdict {
+  const { canaryTotal, canaryErrors, stableTotal, stableErrors } = sumOfBatches([evidence, open]);
   const relative = logMean(evidence.relative);
   const absolute = logMean(evidence.absolute);
   const counts = `canary ${canaryErrors} of ${canaryTotal} failed, stable ${stableErrors} of ${stableTotal}`;
   if (relative >= failThreshold) {
-    return { verdict: "fail", evidence: `${counts}: worse than stable (evidence ${shown(relative)}, limit ${shown(failThreshold)})` };
+    return { verdict: "fail", evidence: `${counts}: worse than stable (evidence ${decades(relative)}, limit ${decades(failThreshold)})` };
   }
   if (absolute >= failThreshold) {
-    return { verdict: "fail", evidence: `${counts}: above the limit of ${limits.maxErrorRate * 100} % (evidence ${shown(absolute)}, limit ${shown(failThreshold)})` };
+    return { verdict: "fail", evidence: `${counts}: above the limit of ${percent(limits.maxErrorRate)} % (evidence ${decades(absolute)}, limit ${decades(failThreshold)})` };
   }
-  if (canaryTotal < limits.minSamples) return { verdict: "wait", evidence: `${counts}; ${limits.minSamples} answers of the canary are needed` };
-  return { verdict: "pass", evidence: counts };
+  if (evidence.canaryTotal < limits.minSamples) return { verdict: "wait", evidence: `${counts}; ${limits.minSamples} answers of the canary are needed` };
+  const bad = badRate(evidence, limits);
+  if (passEvidence(evidence, limits) < passThreshold) return { verdict: "wait", evidence: `${counts}; a rate of ${percent(bad)} % is not ruled out yet` };
+  return { verdict: "pass", evidence: `${counts}; a rate of ${percent(bad)} % is ruled out` };
+}
+
+/** The error rate that a canary without a stable version beside it is allowed: `maxErrorRate`, or what stable had before, if that is known and worse. */
+export function allowedRate({ minSamples, maxErrorRate }: RateLimits, earlier: EarlierRate | undefined): number {
+  if (earlier === undefined || earlier.total < minSamples) return maxErrorRate;
+  const rate = earlier.errors / earlier.total;
+  const allowed = rate + earlierDeviations * Math.sqrt((rate * (1 - rate)) / earlier.total);
+  return Math.min(highestRate / marginMultiple, Math.max(maxErrorRate, allowed));
+}
+
+/** What a canary as good as stable is expected to have; stable's own rate counts once there is a stable version. */
+function goodRate({ stableTotal, stableErrors }: RateEvidence, { maxErrorRate }: RateLimits): number {
+  return Math.min(highestRate / marginMultiple, Math.max(maxErrorRate, stableTotal === 0 ? 0 : stableErrors / stableTotal));
+}
+
+/** The lowest rate that `minSamples` answers without an error rule out. */
+function badRate(evidence: RateEvidence, limits: RateLimits): number {
+  const good = goodRate(evidence, limits);
+  return Math.max(1 - (1 - good) * wrongPass ** (1 / limits.minSamples), good * marginMultiple);
+}
+
+function passEvidence(evidence: RateEvidence, limits: RateLimits): number {
+  const good = goodRate(evidence, limits);
+  const bad = badRate(evidence, limits);
+  const successes = evidence.canaryTotal - evidence.canaryErrors;
+  // What rounding takes away must not cost a further sample.
+  return successes * Math.log((1 - good) / (1 - bad)) + evidence.canaryErrors * Math.log(good / bad) + 1e-9;
 }
 
 /** The logarithm of the mean of exponentials, without overflow. */
-function logMean(logs: readonly number[]): number {
+export function logMean(logs: readonly number[]): number {
   const highest = Math.max(...logs);
   return highest + Math.log(logs.reduce((sum, log) => sum + Math.exp(log - highest), 0) / logs.length);
 }
 
-function shown(log: number): string {
+/** Evidence for people: a natural logarithm in powers of ten. */
+export function decades(log: number): string {
   return `${(log / Math.LN10).toFixed(1)} decades`;
+}
+
+function percent(rate: number): string {
+  return String(Number((rate * 100).toPrecision(2)));
 }

@@ -1,0 +1,82 @@
+/** Durations counted by bucket. All times in milliseconds. */
+export interface DurationHistogram {
+  /** Inclusive upper bounds, ascending, without infinity. */
+  readonly boundsMs: readonly number[];
+  /** Requests in each bucket; one more than there are bounds, the last being those above all. */
+  readonly counts: readonly number[];
+  readonly sumMs: number;
+}
+
+export const noDurations: DurationHistogram = { boundsMs: [], counts: [0], sumMs: 0 };
+
+export function totalOf({ counts }: DurationHistogram): number {
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
+/** The sum of both, in the bounds that both have. An empty histogram takes the other's bounds. */
+export function addHistograms(left: DurationHistogram, right: DurationHistogram): DurationHistogram {
+  if (totalOf(left) === 0) return { ...right, sumMs: left.sumMs + right.sumMs };
+  if (totalOf(right) === 0) return { ...left, sumMs: left.sumMs + right.sumMs };
+  const boundsMs = sharedBounds(left.boundsMs, right.boundsMs);
+  const [a, b] = [coarsened(left, boundsMs), coarsened(right, boundsMs)];
+  return { boundsMs, counts: a.counts.map((count, index) => count + (b.counts[index] ?? 0)), sumMs: a.sumMs + b.sumMs };
+}
+
+export function sharedBounds(left: readonly number[], right: readonly number[]): readonly number[] {
+  if (left.length === right.length && left.every((bound, index) => bound === right[index])) return left;
+  const known = new Set(right);
+  return left.filter((bound) => known.has(bound));
+}
+
+/** The same requests in fewer buckets; `boundsMs` are some of the histogram's own. */
+export function coarsened(histogram: DurationHistogram, boundsMs: readonly number[]): DurationHistogram {
+  if (histogram.boundsMs.length === boundsMs.length) return histogram;
+  const counts = Array.from({ length: boundsMs.length + 1 }, () => 0);
+  let at = 0;
+  for (const [index, count] of histogram.counts.entries()) {
+    const bound = histogram.boundsMs[index] ?? Infinity;
+    while (at < boundsMs.length && bound > (boundsMs[at] ?? Infinity)) at += 1;
+    counts[at] = (counts[at] ?? 0) + count;
+  }
+  return { boundsMs, counts, sumMs: histogram.sumMs };
+}
+
+/** What was counted between two readings of cumulative histograms; a source that has restarted counts from zero. */
+export function gainOf(before: DurationHistogram, now: DurationHistogram): DurationHistogram {
+  if (totalOf(before) === 0) return now;
+  const boundsMs = sharedBounds(now.boundsMs, before.boundsMs);
+  const [old, current] = [coarsened(before, boundsMs), coarsened(now, boundsMs)];
+  if (current.counts.some((count, index) => count < (old.counts[index] ?? 0))) return now;
+  return { boundsMs, counts: current.counts.map((count, index) => count - (old.counts[index] ?? 0)), sumMs: Math.max(0, current.sumMs - old.sumMs) };
+}
+
+/** Requests that took longer than the bound of this index. */
+export function countAbove({ counts }: DurationHistogram, boundIndex: number): number {
+  let above = 0;
+  for (let index = boundIndex + 1; index < counts.length; index += 1) above += counts[index] ?? 0;
+  return above;
+}
+
+export interface QuantileEstimate {
+  /** Interpolated in the bucket; the highest bound where the quantile is above it. */
+  readonly ms: number;
+  /** The bucket that holds it. */
+  readonly aboveMs: number;
+  readonly upToMs: number;
+}
+
+export function quantileOf(histogram: DurationHistogram, quantile: number): QuantileEstimate {
+  const { boundsMs, counts } = histogram;
+  const rank = quantile * totalOf(histogram);
+  let below = 0;
+  for (const [index, count] of counts.entries()) {
+    const aboveMs = boundsMs[index - 1] ?? 0;
+    const upToMs = boundsMs[index] ?? Infinity;
+    if (below + count >= rank && count > 0) {
+      const ms = upToMs === Infinity ? aboveMs : aboveMs + ((upToMs - aboveMs) * (rank - below)) / count;
+      return { ms, aboveMs, upToMs };
+    }
+    below += count;
+  }
+  return { ms: 0, aboveMs: 0, upToMs: boundsMs[0] ?? Infinity };
+}

@@ -1,0 +1,245 @@
+import { countAbove, coarsened, noDurations, addHistograms, quantileOf, sharedBounds, totalOf, type DurationHistogram } from "./duration-histogram.ts";
+import { meanInSharedBucket } from "./mean-test.ts";
+import { decades, logMean, wrongFailure } from "./rate-test.ts";
+
+/**
+ * A sequential test of durations (ADR 7). For each quantile the share of requests above a few bounds near it is compared
+ * between both versions, as an e-process for two samples (Turner, Ly and Grünwald, "Generic E-variables for exact
+ * sequential k-sample tests", 2024): under the null hypothesis that the canary is not slower, the chance that the evidence
+ * ever reaches 1/alpha is at most alpha, however often one looks. Bounds are chosen by what was seen before a batch, so
+ * that the batch cannot choose them. Where one bucket holds nearly all requests of both, buckets are blind; then the sums
+ * are compared ({@link meanInSharedBucket}).
+ */
+export interface DurationEvidence {
+  readonly canary: DurationHistogram;
+  readonly stable: DurationHistogram;
+  /** By quantile, the log-likelihood ratio of each alternative. */
+  readonly relative: readonly (readonly number[])[];
+  /** The same for requests above `maxMs`. */
+  readonly absolute: readonly (readonly number[])[];
+}
+
+export interface DurationBatch {
+  readonly canary: DurationHistogram;
+  readonly stable: DurationHistogram;
+}
+
+export interface DurationLimits {
+  readonly minSamples: number;
+  /** Ascending, each above 0 and below 1. */
+  readonly quantiles: readonly number[];
+  /** A canary that is slower by less than this factor is not failed, however sure that is. */
+  readonly maxRatio: number;
+  /** No quantile may be above it, whatever stable does. */
+  readonly maxMs?: number;
+}
+
+export interface DurationVerdict {
+  readonly verdict: "pass" | "fail" | "wait";
+  readonly evidence: string;
+}
+
+/** How many times greater the odds of being slow are in a bad canary; the last alternative is learned from what was seen. */
+const oddsRatios = [1.6, 4, 20] as const;
+const alternatives = oddsRatios.length + 1;
+/** A bound so much above the quantile sees a tail that alone became longer. */
+const tailFactor = 1.4;
+const boundsAQuantile = 3;
+const components = alternatives * boundsAQuantile;
+const absoluteOdds = [2, 4, 15] as const;
+/** What is known before anything was counted weighs as much as so many requests. */
+const priorSamples = 20;
+/** Evidence of so much is not enough to fail, but too much to pass. */
+const suspicion = Math.log(3);
+
+export function noDurationEvidence(quantiles: readonly number[]): DurationEvidence {
+  return {
+    canary: noDurations,
+    stable: noDurations,
+    relative: quantiles.map(() => Array.from({ length: components }, () => 0)),
+    absolute: quantiles.map(() => absoluteOdds.map(() => 0)),
+  };
+}
+
+/**
+ * `earlier` is what the stable version took before the first batch, as far as it is known: it only chooses the bounds.
+ */
+export function addDurations(evidence: DurationEvidence, batch: DurationBatch, limits: DurationLimits, earlier: DurationHistogram = noDurations): DurationEvidence {
+  const seen = totalOf(evidence.stable) > 0 ? evidence.stable : earlier;
+  const boundsMs = [evidence.canary, evidence.stable, batch.canary, batch.stable, seen].filter((one) => totalOf(one) > 0).map((one) => one.boundsMs).reduce(sharedBounds, firstBounds(batch));
+  const fit = (histogram: DurationHistogram): DurationHistogram => (totalOf(histogram) === 0 ? { boundsMs, counts: [...boundsMs, 0].map(() => 0), sumMs: 0 } : coarsened(histogram, boundsMs));
+  const parts: Parts = { canary: fit(batch.canary), stable: fit(batch.stable), canaryBefore: fit(evidence.canary), stableBefore: fit(seen) };
+  return {
+    canary: addHistograms(evidence.canary, batch.canary),
+    stable: addHistograms(evidence.stable, batch.stable),
+    relative: limits.quantiles.map((quantile, index) => relativeGains(parts, quantile).map((gain, at) => gain + (evidence.relative[index]?.[at] ?? 0))),
+    absolute: limits.quantiles.map((quantile, index) => absoluteGains(parts.canary, quantile, limits.maxMs).map((gain, at) => gain + (evidence.absolute[index]?.[at] ?? 0))),
+  };
+}
+
+function firstBounds({ canary, stable }: DurationBatch): readonly number[] {
+  return totalOf(canary) > 0 ? canary.boundsMs : stable.boundsMs;
+}
+
+interface Parts {
+  readonly canary: DurationHistogram;
+  readonly stable: DurationHistogram;
+  readonly canaryBefore: DurationHistogram;
+  readonly stableBefore: DurationHistogram;
+}
+
+function relativeGains(parts: Parts, quantile: number): number[] {
+  const known = totalOf(parts.stableBefore);
+  const [canaryTotal, stableTotal] = [totalOf(parts.canary), totalOf(parts.stable)];
+  // Nothing is known to choose bounds by, or there is nothing to compare.
+  if (known === 0 || canaryTotal === 0 || stableTotal === 0) return Array.from({ length: components }, () => 0);
+  return boundsNear(parts.stableBefore, quantile).flatMap((bound) => {
+    const stableRate = (countAbove(parts.stableBefore, bound) + (1 - quantile) / 2) / (known + 1);
+    const counts = { canaryTotal, stableTotal, canarySlow: countAbove(parts.canary, bound), stableSlow: countAbove(parts.stable, bound) };
+    const raised = oddsRatios.map((odds) => (odds * stableRate) / (1 - stableRate + odds * stableRate));
+    const canaryKnown = totalOf(parts.canaryBefore);
+    const learned = (countAbove(parts.canaryBefore, bound) + priorSamples * (raised[1] ?? 0)) / (canaryKnown + priorSamples);
+    return [...raised, Math.max(learned, stableRate)].map((canaryRate) => twoSampleGain(counts, canaryRate, stableRate));
+  });
+}
+
+/** Indexes of the bound below the quantile, the bound above it, and one further out. */
+function boundsNear(histogram: DurationHistogram, quantile: number): [number, number, number] {
+  const { boundsMs } = histogram;
+  const last = boundsMs.length - 1;
+  const { upToMs } = quantileOf(histogram, quantile);
+  const upper = upToMs === Infinity ? last : boundsMs.indexOf(upToMs);
+  const tail = boundsMs.findIndex((bound) => bound >= (boundsMs[upper] ?? 0) * tailFactor);
+  return [Math.max(0, upper - 1), upper, tail < 0 ? last : tail];
+}
+
+interface SlowCounts {
+  readonly canaryTotal: number;
+  readonly stableTotal: number;
+  readonly canarySlow: number;
+  readonly stableSlow: number;
+}
+
+/** The logarithm of the e-value of one batch, for `canaryRate` and `stableRate` against the mean of both. */
+function twoSampleGain({ canaryTotal, stableTotal, canarySlow, stableSlow }: SlowCounts, canaryRate: number, stableRate: number): number {
+  const mean = (canaryTotal * canaryRate + stableTotal * stableRate) / (canaryTotal + stableTotal);
+  const gain = (total: number, slow: number, rate: number): number => slow * Math.log(rate / mean) + (total - slow) * Math.log((1 - rate) / (1 - mean));
+  return gain(canaryTotal, canarySlow, canaryRate) + gain(stableTotal, stableSlow, stableRate);
+}
+
+/** Null hypothesis: at most `1 - quantile` of the requests take longer than `maxMs`. */
+function absoluteGains(canary: DurationHistogram, quantile: number, maxMs: number | undefined): number[] {
+  if (maxMs === undefined || totalOf(canary) === 0) return absoluteOdds.map(() => 0);
+  const slow = countAbove(canary, boundAtOrAbove(canary, maxMs));
+  const allowed = 1 - quantile;
+  return absoluteOdds.map((odds) => {
+    const rate = (odds * allowed) / (1 - allowed + odds * allowed);
+    return slow * Math.log(rate / allowed) + (totalOf(canary) - slow) * Math.log((1 - rate) / (1 - allowed));
+  });
+}
+
+/** Buckets know only their bounds: the limit is the next bound at or above it. */
+function boundAtOrAbove({ boundsMs }: DurationHistogram, limitMs: number): number {
+  const index = boundsMs.findIndex((bound) => bound >= limitMs);
+  return index < 0 ? boundsMs.length - 1 : index;
+}
+
+/** Fail as soon as the evidence is enough; pass once the minimum sample has been seen without suspicion; else wait. */
+export function judgeDurations(evidence: DurationEvidence, limits: DurationLimits): DurationVerdict {
+  const { canary, stable } = inSharedBounds(evidence);
+  const [canaryTotal, stableTotal] = [totalOf(canary), totalOf(stable)];
+  const counts = `${canaryTotal} requests of the canary, ${stableTotal} of stable`;
+  if (canaryTotal === 0) return { verdict: "wait", evidence: `${counts}; ${limits.minSamples} of the canary are needed` };
+  // Half for the quantiles against stable and the mean, half for the limit; all that are in use share it.
+  const tests = limits.quantiles.length + 1 + (limits.maxMs === undefined ? 0 : limits.quantiles.length);
+  const threshold = Math.log(tests / wrongFailure);
+  const texts: string[] = [];
+  let suspected: string | undefined;
+  for (const [index, quantile] of limits.quantiles.entries()) {
+    const above = logMean(evidence.absolute[index] ?? [0]);
+    if (above >= threshold) return { verdict: "fail", evidence: `${counts}: ${limitText(canary, quantile, limits.maxMs ?? 0)} (evidence ${decades(above)}, limit ${decades(threshold)})` };
+    const text = stableTotal === 0 ? aloneText(canary, quantile) : comparisonText(canary, stable, quantile);
+    texts.push(text);
+    const slower = logMean(evidence.relative[index] ?? [0]);
+    const matters = stableTotal > 0 && quantileOf(canary, quantile).ms >= quantileOf(stable, quantile).ms * limits.maxRatio;
+    if (matters && slower >= threshold) return { verdict: "fail", evidence: `${counts}: slower than stable, ${text} (evidence ${decades(slower)}, limit ${decades(threshold)})` };
+    if ((matters && slower >= suspicion) || above >= suspicion) suspected ??= text;
+  }
+  const mean = meanInSharedBucket(canary, stable, wrongFailure / tests);
+  if (mean !== undefined && mean.ratio >= limits.maxRatio) {
+    if (mean.slower) return { verdict: "fail", evidence: `${counts}: slower than stable, ${mean.text}` };
+    suspected ??= mean.text;
+  }
+  const all = `${counts}: ${[...texts, ...(mean === undefined ? [] : [mean.text])].join(", ")}`;
+  if (canaryTotal < limits.minSamples) return { verdict: "wait", evidence: `${all}; ${limits.minSamples} requests of the canary are needed` };
+  if (stableTotal > 0 && mayBeTwiceAsSlow(canary, stable, limits.minSamples)) return { verdict: "wait", evidence: `${all}; twice as slow is not ruled out yet` };
+  if (suspected !== undefined) return { verdict: "wait", evidence: `${all}; ${suspected} may be more than chance` };
+  return { verdict: "pass", evidence: stableTotal === 0 && limits.maxMs === undefined ? `${all}; no stable version takes requests to compare with, and there is no maxMs` : all };
+}
+
+function inSharedBounds({ canary, stable }: DurationBatch): DurationBatch {
+  if (totalOf(canary) === 0 || totalOf(stable) === 0) return { canary, stable };
+  const boundsMs = sharedBounds(canary.boundsMs, stable.boundsMs);
+  return { canary: coarsened(canary, boundsMs), stable: coarsened(stable, boundsMs) };
+}
+
+/** The factor that a pass rules out. */
+const ruledOutFactor = 2;
+const wrongPass = 0.01;
+/** Where buckets are too coarse to rule anything out within so many minimum samples, nothing is waited for. */
+const patience = 10;
+
+/**
+ * Whether a canary that takes twice as long as stable for every request is not ruled out at 1 %. It would exceed a bound as
+ * often as stable exceeds half of it; where no bound is at half, the next higher one makes the answer more careful.
+ */
+function mayBeTwiceAsSlow(canary: DurationHistogram, stable: DurationHistogram, minSamples: number): boolean {
+  const known = totalOf(stable);
+  const share = (count: number): number => (count + 0.5) / (known + 1);
+  let [mostTold, evidence] = [0, 0];
+  for (const [index, bound] of stable.boundsMs.entries()) {
+    const half = stable.boundsMs.findIndex((other) => other >= bound / ruledOutFactor);
+    const good = share(countAbove(stable, index));
+    const bad = share(countAbove(stable, half));
+    const told = good * Math.log(good / bad) + (1 - good) * Math.log((1 - good) / (1 - bad));
+    if (told <= mostTold) continue;
+    const slow = countAbove(canary, index);
+    mostTold = told;
+    evidence = slow * Math.log(good / bad) + (totalOf(canary) - slow) * Math.log((1 - good) / (1 - bad));
+  }
+  const needed = Math.log(1 / wrongPass);
+  return mostTold * patience * minSamples >= needed && evidence < needed;
+}
+
+function comparisonText(canary: DurationHistogram, stable: DurationHistogram, quantile: number): string {
+  return `${quantileName(quantile)} ${quantileText(canary, quantile)} against ${quantileText(stable, quantile)}`;
+}
+
+function aloneText(canary: DurationHistogram, quantile: number): string {
+  return `${quantileName(quantile)} ${quantileText(canary, quantile)}`;
+}
+
+function limitText(canary: DurationHistogram, quantile: number, maxMs: number): string {
+  const bound = canary.boundsMs[boundAtOrAbove(canary, maxMs)] ?? maxMs;
+  const rounded = bound === maxMs ? "" : `, counted above ${shownMs(bound)}, the next bound of the buckets`;
+  return `${quantileName(quantile)} ${quantileText(canary, quantile)} is above maxMs ${shownMs(maxMs)}${rounded}`;
+}
+
+/** `0.999` is `p99.9`. */
+export function quantileName(quantile: number): string {
+  return `p${Number((quantile * 100).toFixed(3))}`;
+}
+
+/** Interpolated, with the bucket that it was read from where that says something else. */
+function quantileText(histogram: DurationHistogram, quantile: number): string {
+  const { ms, aboveMs, upToMs } = quantileOf(histogram, quantile);
+  if (upToMs === Infinity) return `above ${shownMs(aboveMs)}`;
+  return upToMs / Math.max(aboveMs, Number.MIN_VALUE) <= fineRatio ? shownMs(ms) : `about ${shownMs(ms)} (${shownMs(aboveMs)} to ${shownMs(upToMs)})`;
+}
+
+/** Buckets that are finer than this need no mention. */
+const fineRatio = 1.3;
+
+export function shownMs(ms: number): string {
+  return `${Number(ms.toPrecision(3))} ms`;
+}
