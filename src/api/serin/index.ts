@@ -28,6 +28,7 @@ export {
   rolloutPhases,
   rolloutJournalKind,
   rolloutVersion,
+  undoFinalizer,
   type CheckStatus,
   type CompletedStep,
   type DecisionRecord,
@@ -39,6 +40,7 @@ export {
   type RolloutPhase,
   type RolloutStatus,
   type StepStatus,
+  type UndoStatus,
   type Verdict,
 } from "./rollout-status.ts";
 export { ztunnelOwner, ztunnelOwnerAnnotation, type ZtunnelOwnerQuery } from "./ztunnel-owner.ts";

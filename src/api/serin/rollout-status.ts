@@ -48,12 +48,30 @@ export interface RolloutStatus {
   readonly plannedSteps?: readonly PlannedStep[];
   /** Percent of the traffic that the canary has by the step that has settled last. */
   readonly weight?: number;
+  /** Set while it is being put back, also while that is stuck, and kept after it: what the end is told from. */
+  readonly undo?: UndoStatus;
+  /** Members of a group that have this in common took their steps together, and are put back together. */
+  readonly groupRun?: string;
   readonly conditions: readonly Condition[];
+}
+
+/** Where putting back is. Times are counted by a steady clock while an engine looks, so that no jump of the wall clock is in them. */
+export interface UndoStatus {
+  readonly startedAt: string;
+  readonly elapsedMs: number;
+  /** Since something was last put back. */
+  readonly waitedMs: number;
+  /** What holds it up, by name. */
+  readonly waitingFor: readonly string[];
+  /** What follows once all is put back: the end, the next change, or the object's deletion. */
+  readonly then: "RolledBack" | "NewRun" | "Deleted";
 }
 
 export interface PlannedStep {
   readonly id: string;
   readonly title: string;
+  /** See `Step.ordinal`. */
+  readonly ordinal?: number;
 }
 
 export const maxPlannedSteps = 256;
@@ -67,6 +85,9 @@ export interface StepStatus {
   readonly checks: readonly CheckStatus[];
   /** What still has to settle, or holds it up, by name. */
   readonly waitingFor?: readonly string[];
+  /** Counted by a steady clock while an engine looks; neither an engine that is down nor a clock that jumps adds to them. */
+  readonly settlingMs?: number;
+  readonly settledForMs?: number;
 }
 
 /** One check's verdict with its evidence, and the state of its statistic, so that a restarted engine goes on where it was. */
@@ -111,6 +132,8 @@ export type JournalEntry =
       readonly restart?: RestartKind;
       readonly undoGroup?: string;
       readonly setup?: boolean;
+      /** Members above it that were made for it, so many; they go with it when they are empty. */
+      readonly madeParents?: number;
     }
   | { readonly type: "created"; readonly step: string; readonly object: ObjectReference; readonly undoGroup?: string; readonly setup?: boolean }
   | { readonly type: "deleted"; readonly step: string; readonly object: ObjectReference; readonly body: UntypedObject; readonly undoGroup?: string; readonly setup?: boolean };
@@ -129,6 +152,9 @@ export interface RolloutJournal extends KubernetesObject {
   /** Every decision, oldest first, at most {@link maxDecisions}: what was decided when, by whom, on which evidence. */
   decisions?: readonly DecisionRecord[];
 }
+
+/** A rollout that is under way keeps its object until what it did is put back, or left as its `onDeletion` says. */
+export const undoFinalizer = "rollout.serin.dev/undo";
 
 export interface DecisionRecord {
   /** RFC 3339. */
