@@ -2,11 +2,13 @@
 import { createServer } from "node:http";
 import { envString, systemClock } from "../base/index.ts";
 import { createKubeClient, LeaderElection, loadKubeConfig } from "../kube/index.ts";
+import { RolloutWebhook } from "../rollout/admission/index.ts";
 import { RolloutEngine } from "../rollout/index.ts";
 import { addProcessMetrics, MetricsRegistry, prometheusContentType, renderPrometheus } from "../telemetry/index.ts";
 import type { RoleContext } from "./role.ts";
 
 const monitoringPort = 15_014;
+const webhookPort = 15_017;
 
 export async function run({ env, log, shutdown, release }: RoleContext): Promise<number> {
   const client = createKubeClient(await loadKubeConfig(env), { log, clock: systemClock, userAgent: `serin-rollout/${release.version}` });
@@ -20,9 +22,12 @@ export async function run({ env, log, shutdown, release }: RoleContext): Promise
     else response.writeHead(404).end();
   });
   server.listen(monitoringPort);
+  const namespace = envString(env, "POD_NAMESPACE", "serin-system");
+  const ended = new AbortController();
+  const webhook = new RolloutWebhook({ client, log, clock: systemClock, namespace, port: webhookPort }).run(AbortSignal.any([shutdown.drain, ended.signal]));
   const election = new LeaderElection({
     client,
-    namespace: envString(env, "POD_NAMESPACE", "serin-system"),
+    namespace,
     name: "serin-rollout",
     identity: envString(env, "POD_NAME", `serin-rollout-${process.pid}`),
     log,
@@ -34,6 +39,8 @@ export async function run({ env, log, shutdown, release }: RoleContext): Promise
       await new RolloutEngine({ client, log, clock: systemClock, image }).run(leading);
     });
   } finally {
+    ended.abort();
+    await webhook;
     server.close();
     server.closeAllConnections();
   }

@@ -51,7 +51,7 @@ test("a revisioned control plane has its own names, labels and selector, and lea
   assert.deepEqual((service["spec"] as { selector: unknown }).selector, { app: "istiod", "istio.io/rev": "1-18-1" });
   assert.equal(find(objects, "ServiceAccount", "istio-reader-service-account").metadata.labels?.["istio.io/rev"], undefined);
   assert.equal(service.metadata.labels?.["istio.io/rev"], "1-18-1");
-  assert.deepEqual(named(objects, "ValidatingWebhookConfiguration"), ["istio-validator-1-18-1-istio-system"]);
+  assert.deepEqual(named(objects, "ValidatingWebhookConfiguration"), ["serin-rollout", "istio-validator-1-18-1-istio-system"]);
 });
 
 test("a data plane file that renames the DaemonSet takes its revision from the address of its control plane", () => {

@@ -6,6 +6,8 @@ import { grant } from "./roles.ts";
 /** The namespace of what belongs to no revision of the mesh. */
 export const engineNamespace = "serin-system";
 
+const webhookPort = 15_017;
+
 /** The rollout engine: part of no revision, so that what is upgraded does not drive its own upgrade. */
 export function renderRolloutEngine(settings: InstallSettings, customResources: readonly UntypedObject[]): UntypedObject[] {
   const labels = { ...componentLabels("Base", settings, "shared"), app: "serin-rollout" };
@@ -21,6 +23,19 @@ export function renderRolloutEngine(settings: InstallSettings, customResources: 
       // An engine that installs and removes control planes must be able to grant what it installs.
       rules: [{ apiGroups: ["*"], resources: ["*"], verbs: ["*"] }],
     }),
+    object(
+      { apiVersion: "v1", kind: "Service", ...serviceAccount, labels },
+      {
+        spec: {
+          selector: { app: "serin-rollout" },
+          ports: [
+            { name: "https-webhook", port: 443, targetPort: webhookPort, protocol: "TCP" },
+            { name: "http-monitoring", port: 15_014, targetPort: 15_014, protocol: "TCP" },
+          ],
+        },
+      },
+    ),
+    renderReview(labels),
     object(
       { apiVersion: "apps/v1", kind: "Deployment", ...serviceAccount, labels },
       {
@@ -40,7 +55,10 @@ export function renderRolloutEngine(settings: InstallSettings, customResources: 
                   name: "engine",
                   image: `${settings.hub}/serin:${settings.tag}`,
                   args: ["rollout"],
-                  ports: [{ containerPort: 15_014, protocol: "TCP" }],
+                  ports: [
+                    { containerPort: 15_014, protocol: "TCP" },
+                    { containerPort: webhookPort, protocol: "TCP" },
+                  ],
                   readinessProbe: { httpGet: { path: "/ready", port: 15_014 }, periodSeconds: 1 },
                   env: [fieldEnv("POD_NAME", "metadata.name"), fieldEnv("POD_NAMESPACE", "metadata.namespace")],
                   resources: { requests: { cpu: "20m", memory: "64Mi" } },
@@ -52,4 +70,32 @@ export function renderRolloutEngine(settings: InstallSettings, customResources: 
       },
     ),
   ];
+}
+
+/** Refuses at admission what the engine could not do. While no engine answers the schemas of the kinds stand alone. */
+function renderReview(labels: Readonly<Record<string, string>>): UntypedObject {
+  return object(
+    { apiVersion: "admissionregistration.k8s.io/v1", kind: "ValidatingWebhookConfiguration", name: "serin-rollout", labels },
+    {
+      webhooks: [
+        {
+          name: "review.rollout.serin.dev",
+          admissionReviewVersions: ["v1"],
+          sideEffects: "None",
+          failurePolicy: "Ignore",
+          timeoutSeconds: 5,
+          clientConfig: { service: { name: "serin-rollout", namespace: engineNamespace, path: "/review", port: 443 } },
+          rules: [
+            {
+              apiGroups: ["rollout.serin.dev"],
+              apiVersions: ["*"],
+              operations: ["CREATE", "UPDATE"],
+              resources: ["canaries", "meshupgrades", "freezes", "checks"],
+              scope: "*",
+            },
+          ],
+        },
+      ],
+    },
+  );
 }

@@ -1,0 +1,1 @@
+export { RolloutWebhook } from "./rollout-webhook.ts";

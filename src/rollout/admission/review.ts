@@ -1,0 +1,83 @@
+import { formatIssues, type FieldIssue, type KindDefinition } from "../../api/index.ts";
+import { canaryKind, freezeKind, meshUpgradeKind, type Approval } from "../../api/serin/index.ts";
+
+/** admission.k8s.io/v1, as far as it is read here. */
+export interface RolloutReview {
+  readonly request?: {
+    readonly uid: string;
+    readonly kind?: { readonly group: string; readonly kind: string };
+    readonly name?: string;
+    readonly operation?: string;
+    readonly userInfo?: { readonly username?: string };
+    readonly object?: unknown;
+    readonly oldObject?: unknown;
+  };
+}
+
+export interface RolloutReviewAnswer {
+  readonly apiVersion: "admission.k8s.io/v1";
+  readonly kind: "AdmissionReview";
+  readonly response: { readonly uid: string; readonly allowed: boolean; readonly status?: { readonly code: number; readonly message: string }; readonly warnings?: readonly string[] };
+}
+
+/** The kinds that a person writes. */
+const reviewedKinds: readonly KindDefinition[] = [canaryKind, meshUpgradeKind, freezeKind];
+
+const unprocessable = 422;
+/** The engine may carry over what others wrote. */
+const trustedUser = /^system:serviceaccount:serin-system:/;
+
+/** Refuses an object that its parser refuses, with every fault at its field, and an approval in somebody else's name. */
+export function reviewRollout(review: RolloutReview): RolloutReviewAnswer {
+  const { request } = review;
+  const kind = reviewedKinds.find((candidate) => candidate.kind === request?.kind?.kind && candidate.group === request.kind.group);
+  if (request === undefined || kind?.parse === undefined || request.operation === "DELETE") return answer(review, []);
+  const parsed = kind.parse(request.object);
+  const errors: readonly FieldIssue[] = parsed.value === undefined ? parsed.errors : approvalIssues(request);
+  const name = request.name === undefined || request.name === "" ? "" : ` "${request.name}"`;
+  return answer(
+    review,
+    parsed.warnings.map((issue) => formatIssues([issue])),
+    errors.length === 0 ? undefined : `${kind.kind}${name} is not valid:\n${formatIssues(errors)}`,
+  );
+}
+
+interface Approved {
+  readonly spec?: { readonly approvals?: readonly Approval[]; readonly fullPromotion?: { readonly by?: string } };
+}
+
+/** What is new must name who writes it: an approval is worth as much as its name. */
+function approvalIssues({ object, oldObject, userInfo }: NonNullable<RolloutReview["request"]>): FieldIssue[] {
+  const user = userInfo?.username ?? "";
+  if (user === "" || trustedUser.test(user)) return [];
+  const [now, before] = [(object as Approved | undefined)?.spec, (oldObject as Approved | undefined)?.spec];
+  const kept = new Set(before?.approvals?.map((approval) => JSON.stringify(sorted(approval))));
+  const issues: FieldIssue[] = [];
+  now?.approvals?.forEach((approval, index) => {
+    if (approval.by !== user && !kept.has(JSON.stringify(sorted(approval)))) issues.push(issue(`spec.approvals[${index}].by`, user, approval.by));
+  });
+  const full = now?.fullPromotion?.by;
+  if (full !== undefined && full !== user && full !== before?.fullPromotion?.by) issues.push(issue("spec.fullPromotion.by", user, full));
+  return issues;
+}
+
+function issue(path: string, user: string, said: string): FieldIssue {
+  return { path, message: `must name who writes it (${user}), got "${said}"` };
+}
+
+function sorted(approval: Approval): readonly unknown[] {
+  return [approval.step, approval.by, approval.why, approval.at];
+}
+
+function answer({ request }: RolloutReview, warnings: readonly string[], refusal?: string): RolloutReviewAnswer {
+  return {
+    apiVersion: "admission.k8s.io/v1",
+    kind: "AdmissionReview",
+    response: {
+      uid: request?.uid ?? "",
+      allowed: refusal === undefined,
+      ...(refusal === undefined ? {} : { status: { code: unprocessable, message: refusal } }),
+      ...(warnings.length === 0 ? {} : { warnings }),
+    },
+  };
+}

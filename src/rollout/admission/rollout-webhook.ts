@@ -1,0 +1,100 @@
+import { createServer, type Server } from "node:https";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import { validatingWebhookConfigurationKind } from "../../api/kubernetes/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import { reviewRollout, type RolloutReview } from "./review.ts";
+import { loadOrCreateCertificate, type WebhookCertificate } from "./serving-certificate.ts";
+
+interface RolloutWebhookOptions {
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly namespace: string;
+  readonly port: number;
+}
+
+const service = "serin-rollout";
+const configurationName = "serin-rollout";
+const maxBodyBytes = 8 << 20;
+const lookEveryMs = 10_000;
+
+/** Answers the API server's reviews of rollouts and freezes, and keeps its own certificate trusted. Every engine does, leading or not. */
+export class RolloutWebhook {
+  readonly #options: RolloutWebhookOptions;
+  readonly #log: Logger;
+  #server: Server | undefined;
+  #certificate: WebhookCertificate | undefined;
+
+  constructor(options: RolloutWebhookOptions) {
+    this.#options = options;
+    this.#log = options.log.scoped("admission");
+  }
+
+  /** Blocks until the signal is aborted. Trouble with the certificate is logged and tried again: the schema still stands. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    while (!signal.aborted) {
+      try {
+        await this.#look();
+      } catch (error) {
+        this.#log.warn("reviews of rollouts are not answered now, trying again", { error: messageOf(error) });
+      }
+      await clock.sleep(lookEveryMs, signal).catch(() => undefined);
+    }
+    this.#server?.close();
+    this.#server?.closeAllConnections();
+  }
+
+  async #look(): Promise<void> {
+    const { client, clock, namespace, port } = this.#options;
+    const dnsNames = [`${service}.${namespace}.svc`, `${service}.${namespace}`];
+    const certificate = await loadOrCreateCertificate({ client, clock, namespace, secretName: `${service}-webhook`, dnsNames });
+    if (this.#server === undefined) this.#server = await this.#listen(certificate, port);
+    else if (certificate.certificate !== this.#certificate?.certificate) this.#server.setSecureContext({ cert: certificate.certificate, key: certificate.privateKey });
+    this.#certificate = certificate;
+    await this.#trust(Buffer.from(certificate.certificate).toString("base64"));
+  }
+
+  async #listen({ certificate, privateKey }: WebhookCertificate, port: number): Promise<Server> {
+    const server = createServer({ cert: certificate, key: privateKey, minVersion: "TLSv1.2" }, (request, response) => void this.#answer(request, response));
+    return await new Promise((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(port, () => {
+        server.off("error", reject);
+        server.on("error", (error) => this.#log.warn("the webhook's server failed", { error: error.message }));
+        resolve(server);
+      });
+    });
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      const review = JSON.parse(await bodyOf(request)) as RolloutReview;
+      response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(reviewRollout(review)));
+    } catch (error) {
+      this.#log.warn("a review could not be answered", { error: messageOf(error) });
+      response.writeHead(400).end(`${messageOf(error)}\n`);
+    }
+  }
+
+  async #trust(caBundle: string): Promise<void> {
+    const { client } = this.#options;
+    const found = await client.get(validatingWebhookConfigurationKind, configurationName);
+    if (found?.webhooks === undefined || found.webhooks.every(({ clientConfig }) => clientConfig.caBundle === caBundle)) return;
+    const webhooks = found.webhooks.map((webhook) => ({ ...webhook, clientConfig: { ...webhook.clientConfig, caBundle } }));
+    await client.patchMerge(validatingWebhookConfigurationKind, configurationName, undefined, { metadata: { resourceVersion: found.metadata.resourceVersion }, webhooks }, { fieldManager: "serin-rollout-webhook" });
+  }
+}
+
+async function bodyOf(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request) {
+    const bytes = chunk as Buffer;
+    size += bytes.length;
+    if (size > maxBodyBytes) throw new Error(`the review has more than ${maxBodyBytes} bytes`);
+    chunks.push(bytes);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}

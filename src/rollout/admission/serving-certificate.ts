@@ -1,0 +1,87 @@
+import "reflect-metadata";
+import { webcrypto } from "node:crypto";
+import { BasicConstraintsExtension, ExtendedKeyUsage, ExtendedKeyUsageExtension, SubjectAlternativeNameExtension, X509Certificate, X509CertificateGenerator } from "@peculiar/x509";
+import type { Clock } from "../../base/index.ts";
+import { secretKind, type Secret } from "../../api/kubernetes/index.ts";
+import { isKubeCode, type KubeClient } from "../../kube/index.ts";
+
+/** A certificate that signs itself, for one Service: PEM. */
+export interface WebhookCertificate {
+  readonly certificate: string;
+  readonly privateKey: string;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+}
+
+export interface WebhookCertificateOptions {
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  readonly namespace: string;
+  readonly secretName: string;
+  /** The Service's, `<name>.<namespace>.svc` first. */
+  readonly dnsNames: readonly string[];
+}
+
+const lifetimeMs = 365 * 86_400_000;
+const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
+
+/** The certificate that all engines share by a Secret: made when it is missing, unreadable, for another name or half over. */
+export async function loadOrCreateCertificate(options: WebhookCertificateOptions): Promise<WebhookCertificate> {
+  const { client, clock, namespace, secretName, dnsNames } = options;
+  const found = await client.get(secretKind, secretName, namespace);
+  const kept = readCertificate(found, dnsNames, clock.nowMs());
+  if (kept !== undefined) return kept;
+  const made = await createCertificate(dnsNames, clock.nowMs());
+  const data = { "tls.crt": base64(made.certificate), "tls.key": base64(made.privateKey) };
+  try {
+    if (found === undefined) await client.create(secretKind, { apiVersion: "v1", kind: "Secret", metadata: { name: secretName, namespace }, type: "kubernetes.io/tls", data });
+    else await client.update(secretKind, { ...found, data });
+    return made;
+  } catch (error) {
+    // Another engine was first: its certificate is the one.
+    if (!isKubeCode(error, "already-exists") && !isKubeCode(error, "conflict")) throw error;
+    return readCertificate(await client.get(secretKind, secretName, namespace), dnsNames, clock.nowMs()) ?? made;
+  }
+}
+
+function readCertificate(secret: Secret | undefined, dnsNames: readonly string[], nowMs: number): WebhookCertificate | undefined {
+  const [certificate, privateKey] = [plain(secret?.data?.["tls.crt"]), plain(secret?.data?.["tls.key"])];
+  if (certificate === "" || privateKey === "") return undefined;
+  try {
+    const parsed = new X509Certificate(certificate);
+    const names = parsed.getExtension(SubjectAlternativeNameExtension)?.names.items.map(({ value }) => value) ?? [];
+    const [notBeforeMs, notAfterMs] = [parsed.notBefore.getTime(), parsed.notAfter.getTime()];
+    const fresh = nowMs >= notBeforeMs && nowMs < (notBeforeMs + notAfterMs) / 2;
+    return fresh && dnsNames.every((name) => names.includes(name)) ? { certificate, privateKey, notBeforeMs, notAfterMs } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function createCertificate(dnsNames: readonly string[], nowMs: number): Promise<WebhookCertificate> {
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  const [notBeforeMs, notAfterMs] = [nowMs - 60_000, nowMs + lifetimeMs];
+  const certificate = await X509CertificateGenerator.createSelfSigned({
+    name: `CN=${dnsNames[0] ?? ""}`,
+    notBefore: new Date(notBeforeMs),
+    notAfter: new Date(notAfterMs),
+    signingAlgorithm: algorithm,
+    keys,
+    extensions: [
+      new BasicConstraintsExtension(true, 0, true),
+      new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
+      new SubjectAlternativeNameExtension(dnsNames.map((value) => ({ type: "dns", value }))),
+    ],
+  });
+  const key = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", keys.privateKey)).toString("base64");
+  const privateKey = `-----BEGIN PRIVATE KEY-----\n${key.match(/.{1,64}/g)?.join("\n") ?? ""}\n-----END PRIVATE KEY-----\n`;
+  return { certificate: `${certificate.toString("pem")}\n`, privateKey, notBeforeMs, notAfterMs };
+}
+
+function base64(text: string): string {
+  return Buffer.from(text).toString("base64");
+}
+
+function plain(encoded: string | undefined): string {
+  return Buffer.from(encoded ?? "", "base64").toString("utf8");
+}
