@@ -11,8 +11,11 @@ const body = frame(encodeEcho(said));
 export function grpcClient(target: RequestTarget, keptAlive: boolean, limitMs: number): AskOnce {
   const { origin, host } = new URL(target.url);
   let kept: ClientHttp2Session | undefined;
+  let keptUntilMs = 0;
   return async () => {
+    if (performance.now() > keptUntilMs) kept?.close();
     if (kept === undefined || kept.closed || kept.destroyed) {
+      keptUntilMs = performance.now() + target.keptSeconds * 1000;
       kept = connect(origin);
       // What goes wrong with the session goes wrong with its calls, which say so.
       kept.on("error", () => undefined);

@@ -7,11 +7,17 @@ export function httpClient(target: RequestTarget, keptAlive: boolean, limitMs: n
   const { url, headers = {}, expected } = target;
   const where = new URL(url);
   const pattern = target.answerPattern === undefined ? undefined : new RegExp(target.answerPattern);
-  const agent = keptAlive ? new Agent({ keepAlive: true, maxSockets: 1 }) : false;
-  const options = { host: where.hostname, port: where.port === "" ? 80 : Number(where.port), path: `${where.pathname}${where.search}`, agent, headers: { host: where.host, ...headers } };
-  return () =>
-    new Promise((resolve, reject) => {
-      const outgoing = request(options, (response) => {
+  const options = { host: where.hostname, port: where.port === "" ? 80 : Number(where.port), path: `${where.pathname}${where.search}`, headers: { host: where.host, ...headers } };
+  let agent: Agent | false = false;
+  let agentUntilMs = 0;
+  return () => {
+    if (keptAlive && performance.now() > agentUntilMs) {
+      if (agent !== false) agent.destroy();
+      agent = new Agent({ keepAlive: true, maxSockets: 1 });
+      agentUntilMs = performance.now() + target.keptSeconds * 1000;
+    }
+    return new Promise((resolve, reject) => {
+      const outgoing = request({ ...options, agent }, (response) => {
         let body = "";
         response.setEncoding("utf8");
         response.on("data", (chunk: string) => {
@@ -40,4 +46,5 @@ export function httpClient(target: RequestTarget, keptAlive: boolean, limitMs: n
       });
       outgoing.end();
     });
+  };
 }

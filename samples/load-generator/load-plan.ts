@@ -25,6 +25,8 @@ export interface RequestTarget {
   /** Its first group says who answered. */
   readonly answerPattern?: string;
   readonly keptAlive: number;
+  /** How long a kept-alive connection is used before the client closes it, between two requests, and makes another. */
+  readonly keptSeconds: number;
   /** Clients that make a connection a request. */
   readonly newConnections: number;
   readonly perSecond: number;

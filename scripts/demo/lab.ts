@@ -62,8 +62,8 @@ export class Lab {
     this.config = config;
   }
 
-  static async connect(): Promise<Lab> {
-    const config = await loadKubeConfig(kubeconfigPath);
+  static async connect(path = kubeconfigPath): Promise<Lab> {
+    const config = await loadKubeConfig(path);
     return new Lab(createKubeClient(config, { log: createLogger({ scope: "demo", level: "error" }), clock: systemClock }), config);
   }
 

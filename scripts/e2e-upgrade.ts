@@ -1,0 +1,139 @@
+// The proof under load: the whole mesh forward, back from the middle, forward again and the old revision retired; an application
+// 0 -> 10 -> 50 -> 100 -> 0; ten bad releases, each stopped and undone without a hand. No request may fail in the good parts, and no
+// long connection may be closed by the mesh.
+//   npm run e2e:upgrade [-- --json] [-- --only upgrade,canary,bad[:name]] [-- --requests 200000] [-- --rate 1]
+//                       [-- --stream-seconds 600] [-- --ambient-only] [-- --keep]
+import { parseArgs } from "node:util";
+import { describeError } from "../src/base/index.ts";
+import { playCanary } from "./upgrade-proof/app-canary.ts";
+import { badReleases, playBadRelease, type BadReleaseResult } from "./upgrade-proof/bad-releases.ts";
+import { mayEndWithPod } from "./upgrade-proof/load-plans.ts";
+import { difference, LoadReports, type LoadTotals } from "./upgrade-proof/load-totals.ts";
+import { playUpgrade } from "./upgrade-proof/mesh-upgrade.ts";
+import { revisions, type Proof } from "./upgrade-proof/proof.ts";
+import { ProofLab } from "./upgrade-proof/proof-lab.ts";
+import { ConstantLoad, moreRequests, setStage } from "./upgrade-proof/stage.ts";
+
+interface Summary {
+  readonly ok: boolean;
+  /** Of the good parts. */
+  readonly requests: number;
+  readonly failed: number;
+  /** Long connections that the mesh closed, in the good parts. */
+  readonly closedConnections: number;
+  /** Long connections that ended because a wave restarted the pod of one of their ends. */
+  readonly endedWithPod: number;
+  readonly badReleases: readonly BadReleaseResult[];
+}
+
+const help = `npm run e2e:upgrade [-- options]
+  --only PARTS           of upgrade, canary, bad and bad:NAME, with commas between them; all of them when absent
+  --requests N           at least so many requests in the good parts (200000)
+  --rate X               multiplies the rates of all generators (1)
+  --stream-seconds N     how long a long connection lives (600)
+  --ambient-only         a smaller stage, without sidecar namespaces and waypoint
+  --keep                 leaves the lab behind
+  --json                 the last line is one JSON object
+`;
+
+const { values: flags } = parseArgs({
+  options: {
+    only: { type: "string", default: "upgrade,canary,bad" },
+    requests: { type: "string", default: "200000" },
+    rate: { type: "string", default: "1" },
+    "stream-seconds": { type: "string", default: "600" },
+    "ambient-only": { type: "boolean", default: false },
+    keep: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
+  },
+});
+
+async function main(): Promise<number> {
+  const parts = flags.only.split(",");
+  for (const part of parts) if (!isPart(part)) throw new Error(`--only ${part}: expected upgrade, canary, bad or one of ${badReleases.map(({ name }) => `bad:${name}`).join(", ")}`);
+  const interrupt = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => interrupt.abort(new Error(`ended by ${signal}`)));
+  const note = (text: string): void => void process.stdout.write(`${new Date().toISOString().slice(11, 23)}  ${text}\n`);
+  const lab = new ProofLab();
+  const reports = new LoadReports(lab.reportDirectories());
+  const proof: Proof = {
+    lab,
+    reports,
+    scale: { rate: Number(flags.rate), streamSeconds: Number(flags["stream-seconds"]) },
+    ambientOnly: flags["ambient-only"],
+    requests: Number(flags.requests),
+    signal: interrupt.signal,
+    revision: revisions.old,
+    note,
+  };
+  let load: ConstantLoad | undefined;
+  let problem: unknown;
+  const good: LoadTotals[] = [];
+  const bad: BadReleaseResult[] = [];
+  try {
+    await setStage(proof);
+    load = await ConstantLoad.begin(proof);
+    await playParts(proof, parts, good, bad);
+  } catch (error) {
+    problem = error;
+  }
+  await load?.stop();
+  const summary = summarise(proof, parts, { good, bad, problem });
+  print(proof, summary, problem);
+  if (flags.keep) note(`the lab stays: ${lab.cluster.stateDirectory}`);
+  else await lab.delete();
+  if (flags.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
+  return summary.ok ? 0 : 1;
+}
+
+function isPart(part: string): boolean {
+  return ["upgrade", "canary", "bad", ...badReleases.map(({ name }) => `bad:${name}`)].includes(part);
+}
+
+async function playParts(proof: Proof, parts: readonly string[], good: LoadTotals[], bad: BadReleaseResult[]): Promise<void> {
+  const begun = proof.reports.totals;
+  proof.note(`the load has begun: ${Object.keys(begun.targets).join(", ")}; ${proof.reports.open} long connections`);
+  try {
+    if (parts.includes("upgrade")) await playUpgrade(proof);
+    if (parts.includes("canary")) await playCanary(proof);
+    if (parts.includes("upgrade") || parts.includes("canary")) await moreRequests(proof, proof.requests - difference(proof.reports.totals, begun).requests);
+  } finally {
+    good.push(difference(proof.reports.totals, begun));
+  }
+  for (const release of badReleases) {
+    if (parts.includes("bad") || parts.includes(`bad:${release.name}`)) bad.push(await playBadRelease(proof, release));
+  }
+}
+
+interface Played {
+  readonly good: readonly LoadTotals[];
+  readonly bad: readonly BadReleaseResult[];
+  readonly problem: unknown;
+}
+
+function summarise(proof: Proof, parts: readonly string[], { good: [counted], bad, problem }: Played): Summary {
+  const ends = Object.entries(counted?.endedWithPod ?? {});
+  const elsewhere = ends.reduce((total, [target, count]) => (mayEndWithPod(target) ? total : total + count), 0);
+  const { requests = 0, failed = 0, closedConnections = 0 } = counted ?? {};
+  const enough = requests >= proof.requests || !(parts.includes("upgrade") || parts.includes("canary"));
+  return {
+    ok: problem === undefined && failed === 0 && closedConnections === 0 && elsewhere === 0 && enough && bad.every(({ undone }) => undone),
+    requests,
+    failed,
+    closedConnections,
+    endedWithPod: ends.reduce((total, [, count]) => total + count, 0),
+    badReleases: bad,
+  };
+}
+
+function print({ reports, note }: Proof, { requests, failed, closedConnections, endedWithPod }: Summary, problem: unknown): void {
+  for (const { target, requests: sent, failed: lost, p50Ms, p99Ms } of reports.table()) note(`${target.padEnd(30)} ${String(sent).padStart(7)} requests, ${lost} failed, p50 <= ${p50Ms} ms, p99 <= ${p99Ms} ms`);
+  for (const { target, open, ended, endedWithPod: withPod, closed } of reports.connectionTable()) note(`${target.padEnd(30)} ${open} open, ${ended} lived for their time, ${withPod} ended with a pod, ${closed} closed by the mesh`);
+  for (const { at, target, cause, group } of reports.failures) note(`FAILED ${at} ${target} (${group}): ${cause}`);
+  note(`${requests} requests in the good parts, ${failed} failed; ${closedConnections} long connections closed by the mesh, ${endedWithPod} ended with their pod`);
+  if (problem !== undefined) note(`The proof did not end well: ${describeError(problem)}`);
+}
+
+if (flags.help) process.stdout.write(help);
+else process.exitCode = await main();

@@ -1,0 +1,40 @@
+// An application by canary: 0 -> 10 -> 50 -> 100 -> 0.
+import { canaryKind } from "../../src/api/serin/index.ts";
+import type { UntypedObject } from "../../src/api/index.ts";
+import { follow } from "./follow.ts";
+import { namespaces } from "./load-plans.ts";
+import { canaryBackend } from "./objects.ts";
+import type { Proof } from "./proof.ts";
+
+const checkLimits = { timeoutSeconds: 120 };
+export const canaryTimeoutMs = 420_000;
+
+export function canaryObject(name: string, checks: readonly object[] = appChecks): UntypedObject {
+  return {
+    apiVersion: "rollout.serin.dev/v1alpha1",
+    kind: "Canary",
+    metadata: { name, namespace: namespaces.shop },
+    spec: {
+      target: { httpRoute: { name: "bookinfo", rule: 0, stable: { name: "productpage", port: 9080 }, canary: { name: canaryBackend, port: 9080 } } },
+      steps: [{ weight: 10 }, { weight: 50 }, { weight: 100 }],
+      checks,
+    },
+  };
+}
+
+export const appChecks: readonly object[] = [
+  { type: "request-success-rate", ...checkLimits, minSamples: 40 },
+  { type: "request-share", ...checkLimits, minSamples: 200 },
+];
+
+export async function playCanary(proof: Proof): Promise<void> {
+  const { lab } = proof;
+  const options = { namespace: namespaces.shop, timeoutMs: canaryTimeoutMs };
+  await lab.api.apply([canaryObject("forth")]);
+  const forth = await follow(proof, canaryKind, "forth", options);
+  if (forth.phase !== "Completed") throw new Error(`the canary ended as ${forth.phase}: ${forth.cause ?? forth.message}`);
+  await lab.serin(["canary", "undo", "forth", "-n", namespaces.shop]);
+  const back = await follow(proof, canaryKind, "forth", { ...options, until: ["RolledBack", "Stuck"] });
+  if (back.phase !== "RolledBack") throw new Error(`the way back ended as ${back.phase}: ${back.message}`);
+  proof.note("weight 100/0 again");
+}

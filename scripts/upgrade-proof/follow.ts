@@ -1,0 +1,45 @@
+// A rollout as its object tells it.
+import type { KindDefinition } from "../../src/api/index.ts";
+import type { Canary, MeshUpgrade, RolloutPhase, RolloutStatus } from "../../src/api/serin/index.ts";
+import { systemClock } from "../../src/base/index.ts";
+import { seconds, type Proof } from "./proof.ts";
+
+const lookEveryMs = 200;
+/** Steps whose end has been told, so that a rollout that is looked at twice tells each once. */
+const told = new Set<string>();
+const ends: readonly RolloutPhase[] = ["Completed", "RolledBack", "Stuck"];
+
+export interface FollowOptions {
+  readonly namespace?: string;
+  readonly timeoutMs: number;
+  /** Phases that end the watching; the ends of a rollout when absent. */
+  readonly until?: readonly RolloutPhase[];
+  /** Ends the watching too. */
+  readonly isEnough?: (status: RolloutStatus) => boolean;
+}
+
+/** Follows a rollout to its end, or to the state that is waited for, and says each step that is done. */
+export async function follow<Value extends Canary | MeshUpgrade>(proof: Proof, kind: KindDefinition<Value>, name: string, options: FollowOptions): Promise<RolloutStatus> {
+  const { namespace, timeoutMs, until = ends, isEnough = () => false } = options;
+  const deadline = performance.now() + timeoutMs;
+  let message = "";
+  for (;;) {
+    proof.signal.throwIfAborted();
+    const { status } = (await proof.lab.api.client.get(kind, name, namespace)) ?? {};
+    if (status !== undefined) {
+      for (const step of status.completedSteps) {
+        const key = `${name} ${step.id} ${step.startedAt}`;
+        if (!told.has(key)) proof.note(stepText(step));
+        told.add(key);
+      }
+      message = `${status.phase}: ${status.message}`;
+      if (until.includes(status.phase) || isEnough(status)) return status;
+    }
+    if (performance.now() > deadline) throw new Error(`${kind.kind} ${name} has not come so far in ${seconds(timeoutMs)}: ${message}`);
+    await systemClock.sleep(lookEveryMs, proof.signal);
+  }
+}
+
+function stepText({ title, startedAt, endedAt, evidence }: RolloutStatus["completedSteps"][number]): string {
+  return `${title} (${seconds(Date.parse(endedAt) - Date.parse(startedAt))})${evidence.length === 0 ? "" : `: ${evidence.join("; ")}`}`;
+}

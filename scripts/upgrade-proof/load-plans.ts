@@ -1,0 +1,85 @@
+// Who asks whom: a generator outside of the mesh that comes through the gateway, one in an ambient and one in a sidecar namespace.
+import type { ConnectionTarget, LoadPlan, RequestTarget } from "../../samples/load-generator/load-plan.ts";
+import { podReportDirectory } from "./proof-lab.ts";
+
+/** `bookinfo` (with a waypoint) and `echoes` are ambient, `demo-a` and `demo-b` have sidecars. */
+export const namespaces = { mesh: "istio-system", shop: "bookinfo", echoes: "echoes", sidecarClients: "demo-a", sidecarServers: "demo-b" } as const;
+export const ambientNamespaces = [namespaces.shop, namespaces.echoes];
+export const sidecarNamespaces = [namespaces.sidecarClients, namespaces.sidecarServers];
+
+export interface LoadScale {
+  /** Multiplies every rate. */
+  readonly rate: number;
+  /** How long a long connection lives. */
+  readonly streamSeconds: number;
+}
+
+const limitMs = 4000;
+/** An old ztunnel goes with its last connection, so nobody may keep one for ever. */
+const maxKeptSeconds = 60;
+const page = "<title>Simple Bookstore App</title>";
+const reviews = { url: `http://reviews.${namespaces.shop}:9080/reviews/0`, expected: '"reviews":[{', answerPattern: '"podname":"([^"]+)"' };
+const appB = { url: `http://app-b.${namespaces.sidecarServers}/`, expected: "Hostname:", answerPattern: "Hostname: (\\S+)" };
+
+function http(name: string, target: { readonly url: string; readonly expected: string; readonly answerPattern?: string }, perSecond: number): Asked {
+  return { name, protocol: "http", ...target, keptAlive: 2, newConnections: 2, perSecond };
+}
+
+function grpc(name: string, url: string, perSecond: number): Asked {
+  return { name, protocol: "grpc", url, expected: "hello from", keptAlive: 2, newConnections: 2, perSecond };
+}
+
+function streams(from: string, host: string, { streamSeconds: seconds }: LoadScale): ConnectionTarget[] {
+  return [
+    { name: `${from}: TCP stream`, kind: "tcp", url: `tcp://${host}:9000`, count: 2, seconds },
+    { name: `${from}: WebSocket`, kind: "websocket", url: `ws://${host}:8080/socket`, count: 2, seconds },
+    { name: `${from}: download`, kind: "download", url: `http://${host}:8080/download`, count: 2, seconds },
+  ];
+}
+
+type Asked = Omit<RequestTarget, "keptSeconds">;
+
+function plan({ rate, streamSeconds }: LoadScale, reportDirectory: string, asked: readonly Asked[], connections: readonly ConnectionTarget[]): LoadPlan {
+  const keptSeconds = Math.min(maxKeptSeconds, streamSeconds);
+  return { reportDirectory, limitMs, requests: asked.map((target) => ({ ...target, perSecond: target.perSecond * rate, keptSeconds })), connections };
+}
+
+export const pageTarget = "gateway: page";
+
+/** Through the gateway: bookinfo's page (which goes on through a waypoint), an app behind a sidecar, gRPC, and long connections. */
+export function gatewayPlan(address: string, reportDirectory: string, scale: LoadScale): LoadPlan {
+  const requests = [
+    http(pageTarget, { url: `http://${address}/productpage`, expected: page, answerPattern: "Reviews served by:</dt>\\s*<dd>([^<]*)" }, 24),
+    http("gateway: app-b", { url: `http://${address}/echo`, expected: "Hostname:", answerPattern: "Hostname: (\\S+)" }, 50),
+    grpc("gateway: gRPC", `http://${address}`, 30),
+  ];
+  const [, webSocket, download] = streams("gateway", address, scale);
+  const connections = [webSocket, download].flatMap((target) => (target === undefined ? [] : [{ ...target, url: target.url.replace(":8080", "") }]));
+  return { ...plan(scale, reportDirectory, requests, connections), name: "gateway", untilInputEnds: true };
+}
+
+/** From an ambient pod: a service behind a waypoint, services behind ztunnels alone, and an app behind a sidecar. */
+export function ambientPlan(scale: LoadScale, withSidecars: boolean): LoadPlan {
+  const requests = [
+    http("ambient: reviews by waypoint", reviews, 40),
+    http("ambient: details", { url: `http://details.${namespaces.shop}:9080/details/0`, expected: "William Shakespeare" }, 30),
+    grpc("ambient: gRPC", `http://grpc-echo.${namespaces.echoes}:7070`, 50),
+    ...(withSidecars ? [http("ambient: app-b by sidecar", appB, 30)] : []),
+  ];
+  return plan(scale, podReportDirectory, requests, streams("ambient", `streams.${namespaces.echoes}`, scale));
+}
+
+/** From a pod with a sidecar: an app and gRPC behind sidecars, and a service behind a waypoint. */
+export function sidecarPlan(scale: LoadScale): LoadPlan {
+  const requests = [
+    http("sidecar: app-b", appB, 50),
+    http("sidecar: reviews by waypoint", reviews, 20),
+    grpc("sidecar: gRPC", `http://grpc-echo.${namespaces.sidecarServers}:7070`, 30),
+  ];
+  return plan(scale, podReportDirectory, requests, streams("sidecar", `streams.${namespaces.sidecarServers}`, scale));
+}
+
+/** Long connections of these targets may end with a pod: a wave restarts it. */
+export function mayEndWithPod(target: string): boolean {
+  return target.startsWith("sidecar: ");
+}

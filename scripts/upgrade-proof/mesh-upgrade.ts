@@ -1,0 +1,77 @@
+// The whole mesh forward, back from the middle, forward again, and the old revision retired.
+import { meshUpgradeKind, type RolloutPhase, type RolloutStatus } from "../../src/api/serin/index.ts";
+import type { UntypedObject } from "../../src/api/index.ts";
+import { follow } from "./follow.ts";
+import { sidecarNamespaces } from "./load-plans.ts";
+import { revisionSpec } from "./objects.ts";
+import { revisions, seconds, versions, type Proof } from "./proof.ts";
+import { moreRequests } from "./stage.ts";
+
+const checkLimits = { minSamples: 40, timeoutSeconds: 120 };
+const stepsTimeoutMs = 900_000;
+/** Shares of the wanted requests that are sent while both revisions serve, and after the way back. */
+const middleShare = 0.2;
+const backShare = 0.1;
+
+export interface UpgradeWords {
+  readonly name: string;
+  readonly from: string;
+  readonly to: string;
+  readonly version: string;
+  readonly soakSeconds?: number;
+}
+
+/** Two waves: who calls, then who is called. */
+export function upgradeObject({ ambientOnly }: Proof, { name, from, to, version, soakSeconds = 0 }: UpgradeWords): UntypedObject {
+  return {
+    apiVersion: "rollout.serin.dev/v1alpha1",
+    kind: "MeshUpgrade",
+    metadata: { name },
+    spec: {
+      from: { revision: from },
+      to: { revision: to, install: [revisionSpec(to, version)] },
+      ztunnel: { by: "Pod", maxConcurrent: 4 },
+      ...(ambientOnly ? {} : { waves: sidecarNamespaces.map((namespace) => ({ name: namespace, namespaces: [namespace] })) }),
+      checks: [
+        { type: "probe-matrix", ...checkLimits },
+        { type: "tcp-connect-failures", ...checkLimits },
+        { type: "request-success-rate", ...checkLimits },
+        { type: "xds-nacks", ...checkLimits },
+      ],
+      soakSeconds,
+    },
+  };
+}
+
+/** Pods have moved, and a gateway has pods of both revisions. */
+function isInTheMiddle({ completedSteps }: RolloutStatus): boolean {
+  return completedSteps.some(({ id }) => /^gateway-.*-canary$/.test(id));
+}
+
+export async function playUpgrade(proof: Proof): Promise<void> {
+  const { lab } = proof;
+  const way = { from: revisions.old, to: revisions.new, version: versions.new };
+  await lab.api.apply([upgradeObject(proof, { name: "forward", ...way })]);
+  const middle = await follow(proof, meshUpgradeKind, "forward", { timeoutMs: stepsTimeoutMs, isEnough: isInTheMiddle });
+  if (!isInTheMiddle(middle)) throw new Error(`the upgrade ended before its middle, ${middle.phase}: ${middle.cause ?? middle.message}`);
+  await lab.serin(["upgrade", "pause", "forward"]);
+  await moreRequests(proof, proof.requests * middleShare);
+  proof.note("back from the middle");
+  const begun = performance.now();
+  await lab.serin(["upgrade", "rollback", "forward"]);
+  await expectEnd(proof, "forward", "RolledBack");
+  proof.note(`everything is as it was, after ${seconds(performance.now() - begun)}`);
+  await moreRequests(proof, proof.requests * backShare);
+  await lab.api.apply([upgradeObject(proof, { name: "again", ...way })]);
+  await expectEnd(proof, "again", "Completed");
+  proof.revision = revisions.new;
+  const remote = await lab.serin(["version", "--remote"]);
+  for (const line of remote.trim().split("\n")) proof.note(line);
+}
+
+/** A ztunnel leaves with its last connection, so the end may be as far away as a long connection is long. */
+async function expectEnd(proof: Proof, name: string, phase: "Completed" | "RolledBack"): Promise<void> {
+  const until: readonly RolloutPhase[] = phase === "Completed" ? ["Completed", "RolledBack", "Stuck"] : ["RolledBack", "Stuck"];
+  const status = await follow(proof, meshUpgradeKind, name, { timeoutMs: stepsTimeoutMs + 2 * proof.scale.streamSeconds * 1000, until });
+  if (status.phase !== phase) throw new Error(`MeshUpgrade ${name} ended as ${status.phase}: ${status.cause ?? status.message}`);
+}

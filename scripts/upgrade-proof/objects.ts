@@ -1,0 +1,117 @@
+// The objects of the stage: applications, their way in, and the generators' Deployments.
+import type { UntypedObject } from "../../src/api/index.ts";
+import type { LoadPlan } from "../../samples/load-generator/load-plan.ts";
+import { readObjects } from "../demo/lab.ts";
+import { ambientNamespaces, namespaces, sidecarNamespaces } from "./load-plans.ts";
+import { podReportDirectory } from "./proof-lab.ts";
+
+const gatewayName = "bookinfo-gateway";
+const gatewayVersion = "gateway.networking.k8s.io/v1";
+export const canaryBackend = "productpage-canary";
+
+/** `serin install` of a revision: no node agent of its own, no classic gateway. */
+export function revisionSpec(revision: string, tag: string): Record<string, unknown> {
+  return { profile: "ambient", revision, tag, components: { cni: { enabled: false }, ingressGateways: [{ name: "istio-ingressgateway", enabled: false }] } };
+}
+
+export function namespaceObjects(revision: string): UntypedObject[] {
+  const namespace = (name: string, labels: Record<string, string>): UntypedObject => ({ apiVersion: "v1", kind: "Namespace", metadata: { name, labels } });
+  return [
+    ...ambientNamespaces.map((name) => namespace(name, { "istio.io/dataplane-mode": "ambient" })),
+    ...sidecarNamespaces.map((name) => namespace(name, { "istio.io/rev": revision })),
+  ];
+}
+
+/** A waypoint for bookinfo's reviews. */
+export function waypointObjects(): UntypedObject[] {
+  return [
+    {
+      apiVersion: gatewayVersion,
+      kind: "Gateway",
+      metadata: { name: "waypoint", namespace: namespaces.shop, labels: { "istio.io/waypoint-for": "service" } },
+      spec: { gatewayClassName: "istio-waypoint", listeners: [{ name: "mesh", port: 15008, protocol: "HBONE" }] },
+    },
+  ];
+}
+
+/** bookinfo, with reviews behind the waypoint where there is one. */
+export function shopObjects(withWaypoint: boolean): UntypedObject[] {
+  return readObjects("samples/bookinfo/platform/kube/bookinfo.yaml").map((object) => {
+    if (!withWaypoint || object.kind !== "Service" || object.metadata.name !== "reviews") return object;
+    return { ...object, metadata: { ...object.metadata, labels: { ...object.metadata.labels, "istio.io/use-waypoint": "waypoint" } } };
+  });
+}
+
+/** A second productpage behind a Service of its own, of the image given or as the first one. */
+export function canaryObjects(image?: string, environment: readonly { readonly name: string; readonly value: string }[] = []): UntypedObject[] {
+  const labels = { app: canaryBackend, version: "v2" };
+  const container = {
+    name: "productpage",
+    image: image ?? "docker.io/istio/examples-bookinfo-productpage-v1:1.20.3",
+    ports: [{ containerPort: 9080 }],
+    env: environment,
+    readinessProbe: { httpGet: { path: "/health", port: 9080 }, periodSeconds: 1 },
+  };
+  return [
+    { apiVersion: "v1", kind: "Service", metadata: { name: canaryBackend }, spec: { selector: { app: canaryBackend }, ports: [{ name: "http", port: 9080 }] } },
+    {
+      apiVersion: "apps/v1",
+      kind: "Deployment",
+      metadata: { name: canaryBackend },
+      spec: { replicas: 1, selector: { matchLabels: { app: canaryBackend } }, template: { metadata: { labels }, spec: { serviceAccountName: "bookinfo-productpage", containers: [container] } } },
+    },
+  ];
+}
+
+function route(name: string, namespace: string, paths: readonly string[], backend: { readonly name: string; readonly port: number }): UntypedObject {
+  const matches = paths.map((value) => ({ path: { type: "PathPrefix", value } }));
+  return {
+    apiVersion: gatewayVersion,
+    kind: "HTTPRoute",
+    metadata: { name, namespace },
+    spec: { parentRefs: [{ name: gatewayName, namespace: namespaces.mesh }], rules: [{ matches, backendRefs: [backend] }] },
+  };
+}
+
+/** One gateway for all, and what it leads to. */
+export function gatewayObjects(withSidecars: boolean): UntypedObject[] {
+  return [
+    {
+      apiVersion: gatewayVersion,
+      kind: "Gateway",
+      metadata: { name: gatewayName, namespace: namespaces.mesh },
+      spec: { gatewayClassName: "istio", listeners: [{ name: "http", port: 80, protocol: "HTTP", allowedRoutes: { namespaces: { from: "All" } } }] },
+    },
+    route("bookinfo", namespaces.shop, ["/productpage", "/static", "/login", "/logout", "/api/v1/products"], { name: "productpage", port: 9080 }),
+    route("streams", namespaces.echoes, ["/socket", "/download"], { name: "streams", port: 8080 }),
+    route("grpc-echo", namespaces.echoes, ["/serin.samples.Echo"], { name: "grpc-echo", port: 7070 }),
+    withSidecars ? route("app-b", namespaces.sidecarServers, ["/echo"], { name: "app-b", port: 80 }) : route("app-b", namespaces.echoes, ["/echo"], { name: "app-b", port: 80 }),
+  ];
+}
+
+export const gatewayService = `${gatewayName}-istio`;
+
+export function generatorObjects(plan: LoadPlan): UntypedObject[] {
+  const name = "load-generator";
+  const container = {
+    name,
+    image: "docker.io/serin/load-generator:1",
+    args: [JSON.stringify(plan)],
+    volumeMounts: [{ name: "reports", mountPath: podReportDirectory }],
+  };
+  const spec = { serviceAccountName: name, terminationGracePeriodSeconds: 10, containers: [container], volumes: [{ name: "reports", hostPath: { path: podReportDirectory, type: "DirectoryOrCreate" } }] };
+  return [
+    { apiVersion: "v1", kind: "ServiceAccount", metadata: { name } },
+    {
+      apiVersion: "apps/v1",
+      kind: "Deployment",
+      metadata: { name },
+      spec: {
+        replicas: 1,
+        strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+        selector: { matchLabels: { app: name } },
+        template: { metadata: { labels: { app: name } }, spec },
+      },
+    },
+  ];
+}

@@ -1,0 +1,122 @@
+// The stage: a lab, a mesh of the old revision, applications in ambient and sidecar namespaces, and the load, which stays to the end.
+import type { ChildProcess } from "node:child_process";
+import { join } from "node:path";
+import { deploymentKind, serviceKind } from "../../src/api/kubernetes/index.ts";
+import type { UntypedObject } from "../../src/api/index.ts";
+import { systemClock } from "../../src/base/index.ts";
+import { readObjects } from "../demo/lab.ts";
+import { ambientPlan, gatewayPlan, namespaces, sidecarPlan } from "./load-plans.ts";
+import { canaryObjects, gatewayObjects, gatewayService, generatorObjects, namespaceObjects, revisionSpec, shopObjects, waypointObjects } from "./objects.ts";
+import { revisions, versions, type Proof } from "./proof.ts";
+import { root } from "./proof-lab.ts";
+
+const stageTimeoutMs = 180_000;
+const firstRequests = 200;
+
+export async function setStage(proof: Proof): Promise<void> {
+  const { lab } = proof;
+  await lab.create();
+  proof.note("a lab of one control plane node and two workers is ready");
+  await Promise.all([lab.addRelease(versions.old), lab.addRelease(versions.new)]);
+  const operator = (spec: object): string => JSON.stringify({ apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec });
+  const cni = { profile: "empty", tag: versions.old, namespace: namespaces.mesh, components: { cni: { enabled: true } } };
+  await Promise.all([lab.serin(["install", "-y", "-f", "-"], operator(cni)), lab.serin(["install", "-y", "-f", "-"], operator(revisionSpec(revisions.old, versions.old)))]);
+  proof.note(`the mesh is of revision ${revisions.old}`);
+  await deployApplications(proof);
+  await allAvailable(proof);
+  proof.note("the applications are ready");
+}
+
+async function deployApplications({ lab, ambientOnly }: Proof): Promise<void> {
+  const { api } = lab;
+  const { shop, echoes, sidecarClients, sidecarServers } = namespaces;
+  await api.apply(namespaceObjects(revisions.old));
+  if (!ambientOnly) await api.apply(waypointObjects());
+  await Promise.all([
+    api.apply(shopObjects(!ambientOnly), shop),
+    api.apply(canaryObjects(), shop),
+    ...["samples/grpc-echo/grpc-echo.yaml", "samples/streams/streams.yaml"].map(async (file) => await api.apply(file, echoes)),
+  ]);
+  const apps = ["samples/canary/app-a.yaml", "samples/canary/app-b.yaml"];
+  if (ambientOnly) await api.apply(apps.flatMap((file) => inNamespace(file, echoes)));
+  else {
+    await Promise.all(apps.map(async (file) => await api.apply(file)));
+    for (const file of ["samples/grpc-echo/grpc-echo.yaml", "samples/streams/streams.yaml"]) await api.apply(file, sidecarServers);
+    await api.apply([{ apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "load-generator", namespace: sidecarClients } }]);
+  }
+  await api.apply(gatewayObjects(!ambientOnly));
+}
+
+function inNamespace(file: string, namespace: string): UntypedObject[] {
+  return readObjects(file).map((object) => ({ ...object, metadata: { ...object.metadata, namespace } }));
+}
+
+async function allAvailable({ lab, signal }: Proof): Promise<void> {
+  await lab.api.until(
+    "every Deployment is available",
+    async () => {
+      signal.throwIfAborted();
+      const { items } = await lab.api.client.list(deploymentKind);
+      return items.every(({ spec, status }) => (status?.availableReplicas ?? 0) >= (spec?.replicas ?? 1)) ? true : undefined;
+    },
+    stageTimeoutMs,
+  );
+}
+
+/** The load; it goes on until it is stopped. */
+export class ConstantLoad {
+  readonly #gateway: ChildProcess;
+  readonly #ended: Promise<void>;
+
+  private constructor(gateway: ChildProcess) {
+    this.#gateway = gateway;
+    this.#ended = new Promise((resolve) => gateway.on("close", () => resolve()));
+  }
+
+  static async begin(proof: Proof): Promise<ConstantLoad> {
+    const { lab, scale, ambientOnly } = proof;
+    const address = await lab.api.until("the gateway has an address", async () => {
+      const service = await lab.api.client.get(serviceKind, gatewayService, namespaces.mesh);
+      return service?.status?.loadBalancer?.ingress?.[0]?.ip;
+    });
+    await lab.api.until("the gateway leads to every application", async () => await leadsEverywhere(proof, address));
+    await lab.api.apply(generatorObjects(ambientPlan(scale, !ambientOnly)), namespaces.echoes);
+    if (!ambientOnly) await lab.api.apply(generatorObjects(sidecarPlan(scale)), namespaces.sidecarClients);
+    const program = join(root, "samples/load-generator/load-generator.ts");
+    const child = lab.spawn([process.execPath, program, JSON.stringify(gatewayPlan(address, lab.hostReportDirectory, scale))]);
+    child.stderr?.on("data", (chunk: Buffer) => proof.note(`load generator: ${chunk.toString("utf8").trim()}`));
+    const load = new ConstantLoad(child);
+    await allAvailable(proof);
+    await moreRequests(proof, firstRequests);
+    return load;
+  }
+
+  /** Lets the requests under way end. */
+  async stop(): Promise<void> {
+    this.#gateway.stdin?.end();
+    await this.#ended;
+  }
+}
+
+async function leadsEverywhere({ lab, signal }: Proof, address: string): Promise<true | undefined> {
+  signal.throwIfAborted();
+  const asks = ["/productpage", "/echo", "/download?seconds=1"].map((path) => `curl -s -m 3 -o /dev/null -w '%{http_code} ' http://${address}${path}`);
+  const { output } = await lab.cluster.shell(asks.join("; "));
+  return output.trim() === "200 200 200" ? true : undefined;
+}
+
+/** Resolves when so many more requests have been sent. */
+export async function moreRequests({ reports, signal }: Proof, count: number, silenceMs = 60_000): Promise<void> {
+  const wanted = reports.totals.requests + count;
+  let last = 0;
+  let lastAtMs = performance.now();
+  for (;;) {
+    signal.throwIfAborted();
+    const { requests } = reports.totals;
+    if (requests >= wanted) return;
+    if (requests > last) lastAtMs = performance.now();
+    last = requests;
+    if (performance.now() - lastAtMs > silenceMs) throw new Error(`the generators have sent nothing for ${silenceMs / 1000} s`);
+    await systemClock.sleep(100, signal);
+  }
+}
