@@ -130,7 +130,7 @@ export class RolloutEngine {
 
   async #plan(rollout: Rollout, journal: readonly JournalEntry[]): Promise<readonly Step[]> {
     if (isMeshUpgrade(rollout)) return planMeshUpgrade(rollout, await this.#meshWorld(rollout, journal));
-    return planCanary(rollout, await observeCanaryWorld(this.#objects, rollout, journal));
+    return planCanary(rollout, await observeCanaryWorld({ client: this.#options.client, objects: this.#objects, view: this.#view }, rollout, journal));
   }
 
   /** The world is asked for anew when a step has ended, and about once a second besides. */

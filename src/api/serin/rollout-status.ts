@@ -130,6 +130,8 @@ export type JournalEntry =
       readonly written?: unknown;
       /** See {@link RestartKind}. */
       readonly restart?: RestartKind;
+      /** A user wrote it; changed again since, it is left alone by undo. */
+      readonly adopted?: boolean;
       readonly undoGroup?: string;
       readonly setup?: boolean;
       /** Members above it that were made for it, so many; they go with it when they are empty. */

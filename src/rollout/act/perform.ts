@@ -31,6 +31,7 @@ export async function undoEntry(objects: ObjectAccess, entry: JournalEntry, stil
   const found = valueAt(current, entry.pointer);
   if (current === undefined || sameJson(found, entry.prior)) return { state: "undone" };
   if (!covers(found, entry.written)) {
+    if (entry.adopted === true) return { state: "undone" };
     return {
       state: "conflict",
       detail: `${describeReference(entry.object)} ${entry.pointer} was changed by ${lastManager(current)} since step ${entry.step}: found ${JSON.stringify(found)}, written was ${JSON.stringify(entry.written)}`,

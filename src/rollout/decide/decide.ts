@@ -95,9 +95,15 @@ function writeActions(step: Step, states: readonly WriteState[]): Action[] {
     return state?.state === "pending" ? [{ write, prior: state.prior }] : [];
   });
   if (pending.length === 0) return [];
-  const entries = pending.map(({ write, prior }) => journalEntry(step, write, prior));
-  const writes = pending.map(({ write, prior }): Action => (prior === undefined ? { type: "write", write } : { type: "write", write, prior }));
-  return [{ type: "journal", entries }, ...writes];
+  const entries = pending.filter(({ write }) => !isOwnField(write)).map(({ write, prior }) => journalEntry(step, write, prior));
+  const writes = pending
+    .filter(({ write }) => write.type !== "field" || write.adopted === undefined)
+    .map(({ write, prior }): Action => (prior === undefined ? { type: "write", write } : { type: "write", write, prior }));
+  return [...(entries.length === 0 ? [] : [{ type: "journal" as const, entries }]), ...writes];
+}
+
+function isOwnField(write: Write): boolean {
+  return write.type === "field" && write.own === true;
 }
 
 function journalEntry(step: Step, write: Write, prior: unknown): JournalEntry {
@@ -110,6 +116,7 @@ function journalEntry(step: Step, write: Write, prior: unknown): JournalEntry {
         pointer: write.pointer,
         ...(prior === undefined ? {} : { prior }),
         ...(write.value === undefined ? {} : { written: write.value }),
+        ...(write.adopted === undefined ? {} : { adopted: true }),
       };
     case "create":
       return { type: "created", step: step.id, object: write.object };

@@ -30,7 +30,18 @@ export interface Step {
 
 /** `undoGroup`: what is undone as one, see {@link RestartKind}; entries of different groups are undone in reverse order. */
 export type Write =
-  | { readonly type: "field"; readonly object: ObjectReference; readonly pointer: string; readonly value?: unknown; readonly restart?: RestartKind; readonly undoGroup?: string }
+  | {
+      readonly type: "field";
+      readonly object: ObjectReference;
+      readonly pointer: string;
+      readonly value?: unknown;
+      readonly restart?: RestartKind;
+      readonly undoGroup?: string;
+      /** The user wrote the value already (a pod template); undo puts this back. Once the user has changed it again, there is nothing to put back. */
+      readonly adopted?: { readonly prior: unknown };
+      /** Of an object that the rollout itself made and removes: neither journaled nor in conflict with what others write there. */
+      readonly own?: boolean;
+    }
   /** Makes an object that is not there; one that is there already is left alone and never removed by undo. */
   | { readonly type: "create"; readonly body: UntypedObject; readonly object: ObjectReference; readonly undoGroup?: string }
   | { readonly type: "delete"; readonly object: ObjectReference; readonly undoGroup?: string };
@@ -38,8 +49,10 @@ export type Write =
 export type SettleCondition =
   /** Every pilot has processed the object as it is now, and every proxy that it concerns has acknowledged. */
   | { readonly type: "acknowledged"; readonly object: ObjectReference }
-  /** The Deployment or DaemonSet runs what its spec says. */
-  | { readonly type: "ready"; readonly object: ObjectReference }
+  /** The Deployment or DaemonSet runs what its spec says; with `replicas`, so many of its pods at least. */
+  | { readonly type: "ready"; readonly object: ObjectReference; readonly replicas?: number }
+  /** So many ready pods with these labels are endpoints of the Service, and every proxy has acknowledged them. */
+  | { readonly type: "endpoints"; readonly service: ObjectReference; readonly labels: Readonly<Record<string, string>>; readonly atLeast: number }
   /** No proxy of the revision's control plane has rejected what it was sent; fails at the first that has. */
   | { readonly type: "notRejected"; readonly revision: string }
   /** The CNI agent says that this revision's ztunnel owns the pod; a pod that is gone counts as settled. */

@@ -2,9 +2,18 @@ import { SerinError } from "../../base/index.ts";
 import type { Canary, JournalEntry } from "../../api/serin/index.ts";
 import { valueAt, type ObjectAccess } from "../act/object-access.ts";
 import { routeOf, type CanaryWorld } from "../plan/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import type { ClusterView } from "./cluster-view.ts";
+
+/** From what a canary's world is read. */
+export interface CanarySources {
+  readonly client: KubeClient;
+  readonly objects: ObjectAccess;
+  readonly view: ClusterView;
+}
 
 /** What a canary's plan is made from; what the rollout itself has changed is read from its journal. Throws a user error that names the field when the target is not there. */
-export async function observeCanaryWorld(objects: ObjectAccess, canary: Canary, journal: readonly JournalEntry[]): Promise<CanaryWorld> {
+export async function observeCanaryWorld({ objects }: CanarySources, canary: Canary, journal: readonly JournalEntry[]): Promise<CanaryWorld> {
   const route = routeOf(canary);
   const original = journal.find((entry) => entry.type === "field" && entry.pointer === "/spec/rules");
   const current = await objects.get(route);

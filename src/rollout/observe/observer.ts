@@ -69,8 +69,14 @@ function writeState(write: Write, current: Awaited<ReturnType<ObjectAccess["get"
   }
   if (current === undefined || current.metadata.deletionTimestamp !== undefined) return { state: "gone" };
   const found = valueAt(current, write.pointer);
+  if (write.adopted !== undefined) return journal.some((entry) => isOf(entry, write, step)) ? { state: "done" } : { state: "pending", prior: write.adopted.prior };
   if (covers(found, write.value)) return { state: "done" };
-  const entry = journal.find((candidate) => candidate.type === "field" && candidate.step === step && candidate.pointer === write.pointer && referenceKey(candidate.object) === referenceKey(write.object));
+  if (write.own === true) return found === undefined ? { state: "pending" } : { state: "pending", prior: found };
+  const entry = journal.find((candidate) => isOf(candidate, write, step));
   if (entry?.type === "field" && !sameJson(found, entry.prior)) return { state: "conflict", detail: conflictDetail(write, found, entry.prior) };
   return found === undefined ? { state: "pending" } : { state: "pending", prior: found };
+}
+
+function isOf(entry: JournalEntry, write: Extract<Write, { type: "field" }>, step: string): boolean {
+  return entry.type === "field" && entry.step === step && entry.pointer === write.pointer && referenceKey(entry.object) === referenceKey(write.object);
 }
