@@ -1,19 +1,31 @@
-// One end of the probe matrix: `serin probe server` echoes, `serin probe client` connects and reports on its standard output.
+// One end of the probe matrix: `serin probe server` answers, `serin probe client` asks and reports on its standard output.
 import { envInteger, envRequired, envString, systemClock, userError } from "../base/index.ts";
 import { parseProbeTargets, runProbeClient, runProbeServer } from "../rollout/probe/index.ts";
 import type { RoleContext } from "./role.ts";
 
-const defaultPort = 9191;
+const defaultPorts = "9191,9192";
+const defaultIntervalMs = 100;
+const highestPort = 65_535;
 
 export async function run({ args, env, shutdown }: RoleContext): Promise<number> {
   const [mode] = args;
+  const name = envString(env, "PROBE_NAME", "probe");
   if (mode === "server") {
-    await runProbeServer(envInteger(env, "PROBE_PORT", defaultPort), shutdown.drain);
+    await runProbeServer({ name, ports: parsePorts(envString(env, "PROBE_PORTS", defaultPorts)) }, shutdown.drain);
     return 0;
   }
   if (mode !== "client") throw userError("probe-mode", `"${mode ?? ""}" is not a mode of the probe`, { hint: "serin probe server, or serin probe client" });
-  const targets = parseProbeTargets(envRequired(env, "PROBE_TARGETS", "revision=host:port,…"));
+  const targets = parseProbeTargets(envRequired(env, "PROBE_TARGETS", "a JSON array of what to probe"));
+  const intervalMs = Math.max(1, envInteger(env, "PROBE_INTERVAL_MS", defaultIntervalMs));
   const report = (line: string): void => void process.stdout.write(`${line}\n`);
-  await runProbeClient({ revision: envString(env, "PROBE_REVISION", ""), targets, clock: systemClock, report }, shutdown.drain);
+  await runProbeClient({ name, targets, intervalMs, clock: systemClock, report }, shutdown.drain);
   return 0;
+}
+
+function parsePorts(text: string): number[] {
+  return text.split(",").map((part) => {
+    const port = Number(part);
+    if (!Number.isInteger(port) || port < 1 || port > highestPort) throw userError("probe-ports-invalid", `PROBE_PORTS: "${part}" is not a port`, { hint: "PROBE_PORTS=9191,9192" });
+    return port;
+  });
 }

@@ -62,7 +62,7 @@ export class RolloutEngine {
     this.#objects = new ObjectAccess(client);
     this.#journals = new JournalStore(client);
     this.#view = new ClusterView(client, { log, clock });
-    this.#observer = new Observer(client, this.#objects, this.#view);
+    this.#observer = new Observer(client, this.#objects, this.#view, clock);
     this.#canaries = createInformer(client, canaryKind, { log, clock });
     this.#upgrades = createInformer(client, meshUpgradeKind, { log, clock });
     this.#events = new EventRecorder({ client, component: fieldManager, log, clock });

@@ -1,4 +1,5 @@
 import { defineKind } from "../kind.ts";
+import type { ProbeMatrix } from "./probe-matrix.ts";
 import type { Condition, KubernetesObject, UntypedObject } from "../meta.ts";
 
 export const rolloutGroup = "rollout.serin.dev";
@@ -96,6 +97,8 @@ export interface CheckStatus {
   readonly verdict: Verdict;
   readonly evidence: string;
   readonly statistic?: unknown;
+  /** Of a probe matrix: its table as of the latest look. */
+  readonly matrix?: ProbeMatrix;
 }
 
 export type Verdict = "pass" | "fail" | "wait" | "error";

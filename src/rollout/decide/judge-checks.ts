@@ -30,6 +30,7 @@ function judgeOne(check: PlannedCheck, seen: CheckObservation, before: CheckStat
   if (seen.type === "verdict") return { type, verdict: seen.verdict, evidence: seen.evidence };
   const kept = before?.statistic === undefined ? {} : { statistic: before.statistic };
   if (seen.type === "unavailable") return { type, verdict: "error", evidence: seen.detail, ...kept };
+  if (seen.type === "matrix") return { type, ...judgeMatrix(seen.facts, check.spec, before?.statistic) };
   const state = before?.statistic as CountingState | undefined;
   // The first look only sets the zero of every source.
   if (state === undefined || (state.awaitsReport === true && seen.reported === true)) {
@@ -52,9 +53,8 @@ function anyStale(before: CountingState["sources"], now: CountingState["sources"
   return Object.entries(now).some(([source, counts]) => before[source]?.canaryTotal === counts.canaryTotal);
 }
 
-function verdictOf(check: PlannedCheck, { gains, evidence }: CountingState): { verdict: Verdict; evidence: string } {
+function verdictOf(check: PlannedCheck, { evidence }: CountingState): { verdict: Verdict; evidence: string } {
   const { spec, subject } = check;
-  if (spec.type === "probe-matrix") return judgeMatrix(gains, evidence, spec);
   if (spec.type !== "request-share") return judgeRate(evidence, spec);
   const { expectedShare, atLeast } = subject.type === "backends" ? subject : { expectedShare: 0, atLeast: true };
   return judgeShare(evidence, { expectedShare, atLeast, tolerance: spec.shareTolerance, minSamples: spec.minSamples });

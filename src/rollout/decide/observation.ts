@@ -1,4 +1,5 @@
 import type { JournalEntry, Verdict } from "../../api/serin/index.ts";
+import type { ProbeFacts } from "./probe-matrix.ts";
 import type { Write } from "./step.ts";
 
 /** What the engine saw of the step under way, in the step's own order. Facts only; judging them is `decide`'s. */
@@ -33,6 +34,8 @@ export type CheckObservation =
       /** The latest error that a source names, for the evidence of a failure. */
       readonly lastError?: string;
     }
+  /** Of the probe matrix. */
+  | { readonly type: "matrix"; readonly facts: ProbeFacts }
   | { readonly type: "verdict"; readonly verdict: Verdict; readonly evidence: string }
   /** The facts could not be had: never a pass. */
   | { readonly type: "unavailable"; readonly detail: string };

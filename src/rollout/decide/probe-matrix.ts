@@ -1,13 +1,167 @@
-import type { CheckSpec, Verdict } from "../../api/serin/index.ts";
-import { judgeRate, type RateBatch, type RateEvidence } from "../judge/rate-test.ts";
+import type { CheckSpec, ProbeEnd, ProbeMatrix, ProbePair, Verdict } from "../../api/serin/index.ts";
+import { describeProbePair } from "../../api/serin/index.ts";
 
-/** The matrix passes when every pair has had its part of the samples; it is a table, not a bool. */
-export function judgeMatrix(gains: Readonly<Record<string, RateBatch>>, evidence: RateEvidence, spec: CheckSpec): { verdict: Verdict; evidence: string } {
-  const pairs = Object.entries(gains);
-  const table = pairs.map(([pair, { canaryTotal, canaryErrors }]) => `${pair}: ${canaryTotal - canaryErrors} of ${canaryTotal}`).join(", ");
-  const judged = judgeRate(evidence, spec);
-  if (judged.verdict === "fail") return { verdict: "fail", evidence: `${table} (${judged.evidence})` };
-  const each = Math.ceil(spec.minSamples / Math.max(1, pairs.length));
-  const short = pairs.length === 0 || pairs.some(([, gain]) => gain.canaryTotal - gain.canaryErrors < each);
-  return { verdict: short ? "wait" : "pass", evidence: table };
+/** What was seen of every pair. Counts go on from the start of the probes; only what they gain after settling is judged. */
+export interface ProbeFacts {
+  readonly pairs: readonly ProbePairFacts[];
+  /** By client pod, the number of its latest report: what the report after the next one adds is sure to have begun after the first. */
+  readonly reports: Readonly<Record<string, number>>;
+}
+
+export interface ProbePairFacts {
+  readonly from: ProbeEnd;
+  readonly to: ProbeEnd;
+  readonly expected: "answer" | "refusal";
+  readonly counts: ProbeCounts;
+  /** SPIFFE IDs as each side verified the other; one that is not the expected one before one that is. Empty when none is known. */
+  readonly clientIdentity: string;
+  readonly serverIdentity: string;
+  readonly p50Ms?: number;
+  readonly lastError: string;
+}
+
+export const probeCounters = ["ok", "failed", "letIn", "mutual", "plain", "plainBehind", "wrongClient", "wrongServer"] as const;
+/**
+ * `ok` and `failed` are the client's. `letIn`: failed, as it was answered where it had to be refused. By the data planes: `mutual`
+ * and `plain` connections as the server's side took them, `plainBehind` those from a waypoint to its server, `wrongClient` and
+ * `wrongServer` those whose verified identity is not that of the probe, or of a trust domain that the other side does not trust.
+ */
+export type ProbeCounts = Readonly<Record<(typeof probeCounters)[number], number>>;
+
+/** What the check keeps between looks; counts are in the order of {@link probeCounters}. */
+interface MatrixState {
+  readonly last: Readonly<Record<string, readonly number[]>>;
+  readonly gained: Readonly<Record<string, readonly number[]>>;
+  /** Reports that must be surpassed before counting begins; absent once it has. */
+  readonly reports?: ProbeFacts["reports"];
+}
+
+export interface MatrixJudgement {
+  readonly verdict: Verdict;
+  readonly evidence: string;
+  readonly statistic: unknown;
+  readonly matrix: ProbeMatrix;
+}
+
+/**
+ * Passes when every pair has had its part of the samples, all over mTLS between the right identities, and what must be refused
+ * was. Fails at the first connection in plain text, with a wrong identity or let in wrongly, and when more connections fail than
+ * `maxErrorRate` explains: of all, or of one pair.
+ */
+export function judgeMatrix(facts: ProbeFacts, spec: CheckSpec, before: unknown): MatrixJudgement {
+  const state = nextState(facts, before as MatrixState | undefined);
+  const pairs = facts.pairs.map((pair) => judgePair(pair, state, spec, facts.pairs.length));
+  const matrix: ProbeMatrix = { pairs };
+  const judged = (verdict: Verdict, evidence: string): MatrixJudgement => ({ verdict, evidence, statistic: state, matrix });
+  if (pairs.length === 0) return judged("error", "no pair is probed");
+  const bad = pairs.filter(({ problem }) => problem !== "");
+  if (bad.length > 0) return judged("fail", namesOf(bad, pairs.length, ({ problem }) => problem));
+  const [ok, failed] = [sum(pairs, "ok"), sum(pairs, "failed")];
+  const rate = `${failed} of ${ok + failed} failed`;
+  if (failureEvidence(ok, failed, spec.maxErrorRate) >= failThreshold) {
+    const failing = pairs.filter((pair) => pair.failed > 0);
+    return judged("fail", `${rate}, above the limit of ${spec.maxErrorRate * 100} %: ${namesOf(failing, pairs.length, (pair) => `${pair.failed} of ${pair.ok + pair.failed}, ${pair.lastError}`)}`);
+  }
+  if (state.reports !== undefined) return judged("wait", "counting begins");
+  const each = samplesOfEach(spec, pairs.length);
+  const short = pairs.filter((pair) => pair.ok < each);
+  if (short.length > 0) return judged("wait", `${rate}; ${each} of each pair are needed: ${namesOf(short, pairs.length, (pair) => String(pair.ok))}`);
+  const untold = pairs.filter(({ expected, mutualTls }) => expected === "answer" && mutualTls === "unknown");
+  if (untold.length > 0) return judged("error", `the server's side has not told whether it is mTLS: ${namesOf(untold, pairs.length, () => "")}`);
+  return judged("pass", `${pairs.length} pairs, ${ok} of ${ok + failed}, mTLS and identities as expected`);
+}
+
+const shortestSample = 5;
+
+function samplesOfEach({ minSamples }: CheckSpec, pairs: number): number {
+  return Math.max(Math.min(shortestSample, minSamples), Math.ceil(minSamples / pairs));
+}
+
+/** Until every client has reported anew, looking only sets the zero. */
+function nextState(facts: ProbeFacts, before: MatrixState | undefined): MatrixState {
+  const last = Object.fromEntries(facts.pairs.map((pair) => [describeProbePair(pair), probeCounters.map((counter) => pair.counts[counter])]));
+  if (before === undefined) return { last, gained: {}, reports: facts.reports };
+  if (before.reports !== undefined) {
+    const stale = Object.entries(facts.reports).some(([client, report]) => report === before.reports?.[client]);
+    return { last, gained: {}, ...(stale ? { reports: before.reports } : {}) };
+  }
+  const gained = Object.entries(last).map(([pair, counts]) => {
+    const [zero = [], so = []] = [before.last[pair], before.gained[pair]];
+    return [pair, counts.map((count, index) => (so[index] ?? 0) + gain(count, zero[index] ?? 0, index))];
+  });
+  return { last, gained: Object.fromEntries(gained) as MatrixState["gained"] };
+}
+
+/** What is counted by the client begins at zero again when it restarts. What data planes count also falls when one of them goes. */
+function gain(count: number, before: number, index: number): number {
+  if (count >= before) return count - before;
+  return index <= probeCounters.indexOf("letIn") ? count : 0;
+}
+
+function judgePair(facts: ProbePairFacts, state: MatrixState, spec: CheckSpec, pairs: number): ProbePair {
+  const { from, to, expected, p50Ms } = facts;
+  const numbers = state.gained[describeProbePair(facts)] ?? [];
+  const counts = Object.fromEntries(probeCounters.map((counter, index) => [counter, numbers[index] ?? 0])) as ProbeCounts;
+  return {
+    from,
+    to,
+    expected,
+    ok: counts.ok,
+    failed: counts.failed,
+    mutualTls: mutualTlsOf(counts),
+    clientIdentity: facts.clientIdentity,
+    serverIdentity: facts.serverIdentity,
+    ...(p50Ms === undefined ? {} : { p50Ms }),
+    lastError: counts.failed > 0 ? facts.lastError : "",
+    problem: problemOf(facts, counts, spec, pairs),
+  };
+}
+
+function mutualTlsOf({ mutual, plain, plainBehind }: ProbeCounts): ProbePair["mutualTls"] {
+  if (plain + plainBehind === 0) return mutual === 0 ? "unknown" : "yes";
+  return mutual === 0 ? "no" : "mixed";
+}
+
+function problemOf({ expected, clientIdentity, serverIdentity, lastError }: ProbePairFacts, counts: ProbeCounts, { maxErrorRate }: CheckSpec, pairs: number): string {
+  const { ok, failed, letIn, mutual, plain, plainBehind, wrongClient, wrongServer } = counts;
+  if (expected === "refusal" && letIn > 0) return `${letIn} of ${ok + failed} were let in without mTLS where only mTLS is`;
+  if (expected === "answer") {
+    if (plain > 0) return `${plain} of ${plain + mutual} connections went in plain text`;
+    if (plainBehind > 0) return `${plainBehind} connections went in plain text from the waypoint to its server`;
+    if (wrongClient > 0) return `${wrongClient} of ${mutual} connections came from ${clientIdentity}, which is not the client's identity there`;
+    if (wrongServer > 0) return `${wrongServer} connections were answered by ${serverIdentity}, which is not the server's identity there`;
+  }
+  // Many pairs are looked at, each of which may fail by chance: the evidence that is asked of one rises with their number.
+  if (failureEvidence(ok, failed, maxErrorRate) < failThreshold + Math.log(pairs)) return "";
+  return `${failed} of ${ok + failed} failed: ${lastError}`;
+}
+
+/** A mesh without fault fails one step at most with this chance. */
+const wrongFailure = 0.001;
+const failThreshold = Math.log(1 / wrongFailure);
+/** Error rates of a bad pair, as multiples of the limit. */
+const rateMultiples = [2, 4, 10, 50] as const;
+const highestRate = 0.99;
+
+/** The logarithm of an e-value against "the error rate is at most the limit": a mixture of likelihood ratios, which may be looked at after every probe. */
+function failureEvidence(ok: number, failed: number, limit: number): number {
+  const logs = rateMultiples.map((multiple) => {
+    const rate = Math.max(limit, Math.min(highestRate, limit * multiple));
+    return failed * Math.log(rate / limit) + ok * Math.log((1 - rate) / (1 - limit));
+  });
+  const highest = Math.max(...logs);
+  return highest + Math.log(logs.reduce((total, log) => total + Math.exp(log - highest), 0) / logs.length);
+}
+
+function sum(pairs: readonly ProbePair[], field: "ok" | "failed"): number {
+  return pairs.reduce((total, pair) => total + pair[field], 0);
+}
+
+const namedPairs = 4;
+
+/** The first few by name, in words. */
+function namesOf(pairs: readonly ProbePair[], all: number, words: (pair: ProbePair) => string): string {
+  const named = pairs.slice(0, namedPairs).map((pair) => [describeProbePair(pair), words(pair)].filter((part) => part !== "").join(": "));
+  const more = pairs.length > namedPairs ? `; and ${pairs.length - namedPairs} more of ${all} pairs` : "";
+  return `${named.join("; ")}${more}`;
 }

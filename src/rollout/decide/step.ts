@@ -1,4 +1,4 @@
-import type { CheckSpec, ObjectReference, RestartKind } from "../../api/serin/index.ts";
+import type { CheckSpec, ObjectReference, ProbeDataPlane, RestartKind } from "../../api/serin/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 
 /** One step of a plan: what it writes, when that has settled, and what must then be seen. Pure data. */
@@ -94,8 +94,8 @@ export type CheckSubject =
   | { readonly type: "gatewayRevisions"; readonly gateway: { readonly name: string; readonly namespace: string }; readonly canary: string; readonly stable: string }
   /** All requests and connections of the mesh, against none: an absolute limit. */
   | { readonly type: "mesh" }
-  /** Connections between probe pods of the revisions, each pair of them. */
-  | { readonly type: "probes"; readonly revisions: readonly string[] }
+  /** Connections between probe pods of the revisions and data planes, each pair of them. */
+  | { readonly type: "probes"; readonly revisions: readonly string[]; readonly dataPlanes: readonly ProbeDataPlane[] }
   /** Proxies of one revision's control plane. */
   | { readonly type: "proxies"; readonly revision: string }
   /** What proxies of two revisions count in these namespaces (all of them when empty): sidecars, waypoints and gateways by their pod's revision. */

@@ -1,3 +1,4 @@
+import type { Clock } from "../../base/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { covers, sameJson, valueAt, type ObjectAccess } from "../act/object-access.ts";
@@ -6,7 +7,7 @@ import { ztunnelOwnerAnnotation } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { observeCounters } from "./counters.ts";
 import { observeRejections } from "./pilots.ts";
-import { observeProbes } from "./probes.ts";
+import { ProbeObserver } from "./probes.ts";
 import { observeSettle } from "./settle/settle.ts";
 
 /** Gathers the facts of the step under way. Reads only. */
@@ -14,17 +15,21 @@ export class Observer {
   readonly #client: KubeClient;
   readonly #objects: ObjectAccess;
   readonly #view: ClusterView;
+  readonly #clock: Clock;
+  readonly #probes: ProbeObserver;
 
-  constructor(client: KubeClient, objects: ObjectAccess, view: ClusterView) {
+  constructor(client: KubeClient, objects: ObjectAccess, view: ClusterView, clock: Clock) {
     this.#client = client;
     this.#objects = objects;
     this.#view = view;
+    this.#clock = clock;
+    this.#probes = new ProbeObserver({ client, view, clock });
   }
 
   async observe(step: Step, journal: readonly JournalEntry[]): Promise<Observation> {
     const writes = await this.#writeStates(step, journal);
     if (writes.some((write) => write.state !== "done" && write.state !== "gone")) return { writes, settle: [], checks: [] };
-    const settle = await Promise.all(step.settle.map((condition) => observeSettle({ objects: this.#objects, view: this.#view }, condition)));
+    const settle = await Promise.all(step.settle.map((condition) => observeSettle({ client: this.#client, objects: this.#objects, view: this.#view, clock: this.#clock }, condition)));
     if (settle.some((state) => state.state === "failed")) return { writes, settle, checks: [] };
     return { writes, settle, checks: await Promise.all(step.checks.map((check) => this.#check(check))) };
   }
@@ -42,7 +47,7 @@ export class Observer {
   }
 
   async #check({ spec, subject }: PlannedCheck): Promise<CheckObservation> {
-    if (subject.type === "probes") return await observeProbes(this.#client, subject.revisions);
+    if (subject.type === "probes") return await this.#probes.observe(subject);
     if (subject.type === "proxies") return await observeRejections(this.#view, subject.revision);
     if (spec.type === "probe-matrix" || spec.type === "xds-nacks") return { type: "unavailable", detail: `${spec.type} does not apply to this step` };
     return await observeCounters(this.#view, subject);

@@ -1,39 +1,76 @@
-import { messageOf } from "../../base/index.ts";
+import { messageOf, type Clock } from "../../base/index.ts";
+import type { Pod } from "../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import type { CheckObservation, OutcomeCounts } from "../decide/index.ts";
-import { probePods } from "../plan/index.ts";
+import type { CheckObservation } from "../decide/index.ts";
+import { probeNamespace, probePairs, type ProbeScope } from "../plan/index.ts";
+import type { ProbeReport } from "../probe/index.ts";
+import type { ClusterView } from "./cluster-view.ts";
+import { scrapePod, type Scrape } from "./counters.ts";
+import { probeFacts } from "./probe-facts.ts";
+import { trustedDomains } from "./probe-roots.ts";
 
-/** What a probe client prints, one JSON object a line: counters since its start, by the revision that it tried. */
-interface ProbeReport {
-  readonly revision: string;
-  readonly pairs: Readonly<Record<string, { readonly ok: number; readonly failed: number; readonly lastError: string }>>;
+export interface ProbeObserverOptions {
+  readonly client: KubeClient;
+  readonly view: ClusterView;
+  readonly clock: Clock;
+  readonly scrape?: Scrape;
 }
 
+/** Looks are shared: what the probes have printed and the data planes have counted is asked for this often at most. */
+const maxAgeMs = 300;
+const maxKept = 16;
+
 /**
- * The probe matrix as counters of each pair, `old -> new`. It is read from the probes' logs, which the node keeps, so that
- * a mesh that lets nothing through cannot hide it.
+ * The probe matrix as facts of each pair. What clients saw is read from their logs, which the node keeps, so that a mesh that lets
+ * nothing through cannot hide it; what the data planes verified, from their metrics.
  */
-export async function observeProbes(client: KubeClient, revisions: readonly string[]): Promise<CheckObservation> {
-  const sources: Record<string, OutcomeCounts> = {};
-  let lastError = "";
-  for (const pod of probePods(revisions).filter(({ role }) => role === "client")) {
-    const { name, namespace = "" } = pod.reference;
-    let report: ProbeReport | undefined;
-    try {
-      const { text, status } = await client.raw("GET", `/api/v1/namespaces/${namespace}/pods/${name}/log?tailLines=1`, { accept: "*/*" });
-      if (status !== 200) return { type: "unavailable", detail: `the log of probe ${name}: status ${status}` };
-      report = parseReport(text);
-    } catch (error) {
-      return { type: "unavailable", detail: `the log of probe ${name}: ${messageOf(error)}` };
-    }
-    if (report === undefined) return { type: "unavailable", detail: `probe ${name} has not reported yet` };
-    for (const revision of revisions) {
-      const pair = report.pairs[revision] ?? { ok: 0, failed: 0, lastError: "" };
-      if (pair.lastError !== "") lastError = `${pod.revision} -> ${revision}: ${pair.lastError}`;
-      sources[`${pod.revision} -> ${revision}`] = { canaryTotal: pair.ok + pair.failed, canaryErrors: pair.failed, stableTotal: 0, stableErrors: 0 };
-    }
+export class ProbeObserver {
+  readonly #options: ProbeObserverOptions;
+  readonly #kept = new Map<string, { readonly atMs: number; readonly seen: Promise<CheckObservation> }>();
+
+  constructor(options: ProbeObserverOptions) {
+    this.#options = options;
   }
-  return { type: "counters", sources, reported: true, ...(lastError === "" ? {} : { lastError }) };
+
+  observe(scope: ProbeScope): Promise<CheckObservation> {
+    const key = JSON.stringify([scope.revisions, scope.dataPlanes]);
+    const nowMs = this.#options.clock.steadyMs();
+    const kept = this.#kept.get(key);
+    if (kept !== undefined && nowMs - kept.atMs < maxAgeMs) return kept.seen;
+    const seen = this.#look(scope).catch((error: unknown): CheckObservation => ({ type: "unavailable", detail: messageOf(error) }));
+    if (this.#kept.size >= maxKept) this.#kept.clear();
+    this.#kept.set(key, { atMs: nowMs, seen });
+    return seen;
+  }
+
+  async #look(scope: ProbeScope): Promise<CheckObservation> {
+    const { client, view, scrape = scrapePod } = this.#options;
+    const pairs = probePairs(scope);
+    const clients = [...new Set(pairs.map((pair) => pair.client))];
+    const [reports, samples, domains] = await Promise.all([
+      Promise.all(clients.map((name) => readReport(client, view, name))),
+      Promise.all(dataPlanePods(view).map(scrape)),
+      Promise.all(scope.revisions.map(async (revision) => [revision, await trustedDomains(client, view, revision)] as const)),
+    ]);
+    return { type: "matrix", facts: probeFacts({ pairs, reports, samples: samples.flat(), trustDomains: Object.fromEntries(domains.filter(([, names]) => names.length > 0)) }) };
+  }
+}
+
+/** The probes' own sidecars, gateways and waypoints, and the ztunnels of the nodes that probes run on. */
+function dataPlanePods(view: ClusterView): Pod[] {
+  const own = view.scrapablePods({}).filter((pod) => pod.metadata.namespace === probeNamespace && pod.metadata.deletionTimestamp === undefined);
+  const nodes = new Set(view.pods.list().flatMap(({ metadata, spec }) => (metadata.namespace === probeNamespace ? [spec?.nodeName] : [])));
+  return [...own, ...view.scrapablePods({ app: "ztunnel" }).filter((pod) => nodes.has(pod.spec?.nodeName))];
+}
+
+async function readReport(client: KubeClient, view: ClusterView, name: string): Promise<ProbeReport> {
+  const { text, status } = await client.raw("GET", `/api/v1/namespaces/${probeNamespace}/pods/${name}/log?container=probe&tailLines=1`, { accept: "*/*" });
+  const pod = view.pods.get(`${probeNamespace}/${name}`);
+  if (pod === undefined) throw new Error(`probe ${name} is gone: ${probeNamespace}/${name} was deleted, or its node was`);
+  if (status !== 200) throw new Error(`the log of probe ${name}: status ${status}`);
+  const report = parseReport(text);
+  if (report === undefined) throw new Error(`probe ${name} has not reported yet`);
+  return report;
 }
 
 function parseReport(text: string): ProbeReport | undefined {

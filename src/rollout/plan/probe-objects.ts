@@ -1,71 +1,159 @@
 import type { UntypedObject } from "../../api/index.ts";
-import type { ObjectReference } from "../../api/serin/index.ts";
-import { reference } from "./references.ts";
+import type { ObjectReference, ProbeEnd } from "../../api/serin/index.ts";
+import type { SettleCondition } from "../decide/index.ts";
+import { probeMeshObjects, probePolicies, waypointLabels } from "./probe-mesh-objects.ts";
+import { clientName, gatewayProxyName, hasPlane, plainClientName, probeNamespace, probePairs, probePort, serverName, serverPodName, strictProbePort, waypointName, type ProbeScope } from "./probe-pairs.ts";
+import { reference, referenceTo } from "./references.ts";
 import { ztunnelRevisionLabel } from "./labels.ts";
 
-/** Where probe pods live: enrolled like any application, and nobody's application. */
-export const probeNamespace = "serin-probes";
-export const probePort = 9191;
-
-export interface ProbePod {
-  readonly revision: string;
+export interface ProbePod extends ProbeEnd {
   readonly role: "client" | "server";
   readonly reference: ObjectReference;
 }
 
-/** A client and a server pod for every revision: each client tries each server. */
-export function probePods(revisions: readonly string[]): ProbePod[] {
-  return revisions.flatMap((revision) =>
-    (["server", "client"] as const).map((role) => ({ revision, role, reference: reference("v1", "Pod", `probe-${role}-${revision}`, probeNamespace) })),
-  );
+export interface ProbeObjectsInput extends ProbeScope {
+  /** The engine's own. */
+  readonly image: string;
 }
 
-/** The namespace, the pods, and a Service before each server, so that probes take the whole way of an application's request. */
-export function probeObjects(revisions: readonly string[], image: string): UntypedObject[] {
-  const targets = revisions.map((revision) => `${revision}=${serverService(revision)}.${probeNamespace}.svc.cluster.local:${probePort}`).join(",");
+/** Connections a second that all clients together open, so that a matrix of many pairs is no load. */
+const totalConnectionsPerSecond = 100;
+const shortestIntervalMs = 40;
+
+/** A client and a server pod for every revision and data plane, and one client of no mesh where gateways or refusals are probed. */
+export function probePods(scope: ProbeScope): ProbePod[] {
+  const pod = (role: ProbePod["role"], end: ProbeEnd, name: string): ProbePod => ({ ...end, role, reference: reference("v1", "Pod", name, probeNamespace) });
+  const planes = (["sidecar", "ambient"] as const).filter((plane) => hasPlane(scope, plane));
+  const ends = planes.flatMap((dataPlane) => scope.revisions.map((revision): ProbeEnd => ({ revision, dataPlane })));
+  const plain = hasPlane(scope, "none") || hasPlane(scope, "gateway");
   return [
-    { apiVersion: "v1", kind: "Namespace", metadata: { name: probeNamespace, labels: { "istio.io/dataplane-mode": "ambient" } } },
-    { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "probe", namespace: probeNamespace } },
-    ...revisions.map((revision) => service(revision)),
-    ...probePods(revisions).map((pod) => probePod(pod, targets, image)),
+    ...ends.map((end) => pod("server", end, serverName(end))),
+    ...ends.map((end) => pod("client", end, clientName(end))),
+    ...(plain ? [pod("client", { revision: "", dataPlane: "none" }, plainClientName)] : []),
   ];
 }
 
-function serverService(revision: string): string {
-  return `probe-${revision}`;
+/** The namespace, the pods with an account each, a Service before each server, and the gateways, waypoints and policies of the matrix. */
+export function probeObjects(input: ProbeObjectsInput): UntypedObject[] {
+  const pods = probePods(input);
+  const pairs = probePairs(input);
+  const servers = [...new Map(pairs.map(({ to }) => [serverName(to), to])).values()];
+  return [
+    { apiVersion: "v1", kind: "Namespace", metadata: { name: probeNamespace } },
+    ...probePolicies(),
+    ...pods.map(({ reference: { name } }): UntypedObject => ({ apiVersion: "v1", kind: "ServiceAccount", metadata: { name, namespace: probeNamespace } })),
+    ...servers.map(service),
+    ...probeMeshObjects(input),
+    ...pods.map((pod) => probePod(pod, input)),
+  ];
 }
 
-function service(revision: string): UntypedObject {
+/**
+ * When counting may begin: every probe runs, its ztunnel is the one it is a probe of, and every proxy has acknowledged what the
+ * probes are reached by.
+ */
+export function probeSettle(scope: ProbeScope): SettleCondition[] {
+  const pods = probePods(scope);
+  const deployments = scope.revisions.flatMap((revision) => [
+    ...(hasPlane(scope, "gateway") ? [gatewayProxyName(revision)] : []),
+    ...(hasPlane(scope, "waypoint") ? [waypointName(revision)] : []),
+  ]);
+  const servers = [...new Set(probePairs(scope).map(({ to }) => serverName(to)))];
+  return [
+    ...pods.filter(({ dataPlane }) => dataPlane === "ambient").map(({ reference: object, revision }): SettleCondition => ({ type: "owner", object, revision })),
+    ...pods.map(({ reference: object }): SettleCondition => ({ type: "podReady", object })),
+    ...deployments.map((name): SettleCondition => ({ type: "ready", object: reference("apps/v1", "Deployment", name, probeNamespace) })),
+    ...servers.map((name): SettleCondition => ({ type: "acknowledged", object: reference("v1", "Service", name, probeNamespace) })),
+    ...probeMeshObjects(scope).map((object): SettleCondition => ({ type: "acknowledged", object: referenceTo(object) })),
+    ...pods.map(({ reference: object }): SettleCondition => ({ type: "acknowledged", object })),
+  ];
+}
+
+/** What is of one revision alone, last made first: to be deleted when that revision goes before the others' probes do. */
+export function probesOfRevision(input: ProbeObjectsInput, revision: string): ObjectReference[] {
+  const own = new Set(probeObjects({ ...input, revisions: [revision] }).map((object) => JSON.stringify(referenceTo(object))));
+  const others = new Set(probeObjects({ ...input, revisions: input.revisions.filter((other) => other !== revision) }).map((object) => JSON.stringify(referenceTo(object))));
+  return probeObjects(input)
+    .map(referenceTo)
+    .filter((object) => own.has(JSON.stringify(object)) && !others.has(JSON.stringify(object)))
+    .toReversed();
+}
+
+function service(end: ProbeEnd): UntypedObject {
   return {
     apiVersion: "v1",
     kind: "Service",
-    metadata: { name: serverService(revision), namespace: probeNamespace },
-    spec: { selector: { app: "probe-server", revision }, ports: [{ name: "tcp", port: probePort }] },
+    metadata: { name: serverName(end), namespace: probeNamespace, ...(end.dataPlane === "waypoint" ? { labels: waypointLabels(end.revision) } : {}) },
+    spec: {
+      selector: { [probeLabel]: serverPodName(end) },
+      ports: [
+        { name: "http", port: probePort },
+        { name: "http-strict", port: strictProbePort },
+      ],
+    },
   };
 }
 
-function probePod({ revision, role, reference: { name } }: ProbePod, targets: string, image: string): UntypedObject {
+const probeLabel = "serin.dev/probe";
+
+function probePod({ revision, dataPlane, role, reference: { name } }: ProbePod, input: ProbeObjectsInput): UntypedObject {
+  const labels = { app: `probe-${role}`, [probeLabel]: name, ...planeLabels(dataPlane, revision) };
   return {
     apiVersion: "v1",
     kind: "Pod",
-    metadata: { name, namespace: probeNamespace, labels: { app: `probe-${role}`, revision, [ztunnelRevisionLabel]: revision } },
+    metadata: { name, namespace: probeNamespace, labels, annotations: { "sidecar.istio.io/proxyCPU": "10m", "sidecar.istio.io/proxyMemory": "64Mi" } },
     spec: {
-      serviceAccountName: "probe",
+      serviceAccountName: name,
       automountServiceAccountToken: false,
       terminationGracePeriodSeconds: 1,
+      ...(role === "client" ? { affinity: awayFromServers } : {}),
       containers: [
         {
           name: "probe",
-          image,
+          image: input.image,
           args: ["probe", role],
-          env: [
-            { name: "PROBE_REVISION", value: revision },
-            { name: "PROBE_TARGETS", value: targets },
-            { name: "PROBE_PORT", value: String(probePort) },
-          ],
-          ...(role === "server" ? { ports: [{ containerPort: probePort }], readinessProbe: { tcpSocket: { port: probePort }, periodSeconds: 1 } } : {}),
+          env: role === "server" ? serverEnvironment(name) : clientEnvironment(name, input),
+          resources: { requests: { cpu: "5m", memory: "48Mi" } },
+          ...(role === "server"
+            ? {
+                ports: [{ containerPort: probePort }, { containerPort: strictProbePort }],
+                readinessProbe: { httpGet: { path: "/", port: probePort }, periodSeconds: 1 },
+              }
+            : {}),
         },
       ],
     },
   };
+}
+
+function planeLabels(dataPlane: ProbeEnd["dataPlane"], revision: string): Record<string, string> {
+  if (dataPlane === "sidecar") return { "istio.io/rev": revision, "istio.io/dataplane-mode": "none" };
+  const plain = { "sidecar.istio.io/inject": "false" };
+  if (dataPlane === "none") return { ...plain, "istio.io/dataplane-mode": "none" };
+  return { ...plain, "istio.io/dataplane-mode": "ambient", [ztunnelRevisionLabel]: revision };
+}
+
+/** A pair that crosses nodes tells more than one that does not. */
+const awayFromServers = {
+  podAntiAffinity: {
+    preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 100, podAffinityTerm: { topologyKey: "kubernetes.io/hostname", labelSelector: { matchLabels: { app: "probe-server" } } } }],
+  },
+};
+
+function serverEnvironment(name: string): unknown[] {
+  return [
+    { name: "PROBE_NAME", value: name },
+    { name: "PROBE_PORTS", value: `${probePort},${strictProbePort}` },
+  ];
+}
+
+function clientEnvironment(name: string, scope: ProbeScope): unknown[] {
+  const pairs = probePairs(scope);
+  const targets = pairs.filter(({ client }) => client === name).map(({ name: pair, url, server, expected }) => ({ pair, url, server, expected }));
+  const intervalMs = Math.max(shortestIntervalMs, Math.ceil((pairs.length * 1000) / totalConnectionsPerSecond));
+  return [
+    { name: "PROBE_NAME", value: name },
+    { name: "PROBE_TARGETS", value: JSON.stringify(targets) },
+    { name: "PROBE_INTERVAL_MS", value: String(intervalMs) },
+  ];
 }

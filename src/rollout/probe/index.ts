@@ -1,1 +1,4 @@
-export { parseProbeTargets, runProbeClient, runProbeServer, type ProbeClientOptions, type ProbeTarget } from "./probe.ts";
+export { runProbeClient, type ProbeClientOptions } from "./probe-client.ts";
+export type { PairReport, ProbeReport } from "./probe-report.ts";
+export { runProbeServer, type ProbeAnswer, type ProbeServerOptions } from "./probe-server.ts";
+export { parseProbeTargets, type ProbeTarget } from "./probe-targets.ts";

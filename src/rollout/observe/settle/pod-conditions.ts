@@ -1,13 +1,15 @@
 import type { Pod } from "../../../api/kubernetes/index.ts";
 import type { ObjectReference } from "../../../api/serin/index.ts";
 import type { SettleState } from "../../decide/index.ts";
-import { ztunnelOwnerAnnotation } from "../../plan/index.ts";
+import { probeNamespace, ztunnelOwnerAnnotation } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { scrapePod } from "../counters.ts";
 import { dependentProxies } from "../pilots.ts";
+import { probePodState } from "../probe-start.ts";
 
-export function podState(view: ClusterView, { name, namespace = "" }: ObjectReference): SettleState {
+export function podState(view: ClusterView, { name, namespace = "" }: ObjectReference, nowMs: number): SettleState {
   const pod = view.pods.get(`${namespace}/${name}`);
+  if (namespace === probeNamespace) return probePodState(pod, name, nowMs);
   const ready = pod?.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true;
   return ready ? { state: "met" } : { state: "waiting", detail: `${namespace}/${name} is not ready` };
 }

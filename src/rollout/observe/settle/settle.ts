@@ -1,15 +1,19 @@
-import { messageOf } from "../../../base/index.ts";
+import { messageOf, type Clock } from "../../../base/index.ts";
 import type { ObjectReference } from "../../../api/serin/index.ts";
 import type { ObjectAccess } from "../../act/object-access.ts";
 import type { SettleCondition, SettleState } from "../../decide/index.ts";
+import type { KubeClient } from "../../../kube/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { observeAcknowledged, observeNotRejected } from "../pilots.ts";
+import { observeRootsCompatible } from "../probe-roots.ts";
 import { dependentState, ownerState, podState, podsGoneState } from "./pod-conditions.ts";
 import { readyState } from "./ready-state.ts";
 
 export interface SettleSources {
+  readonly client: KubeClient;
   readonly objects: ObjectAccess;
   readonly view: ClusterView;
+  readonly clock: Clock;
 }
 
 /** Whether one condition of a step holds now. What cannot be asked has not settled. */
@@ -21,7 +25,7 @@ export async function observeSettle(sources: SettleSources, condition: SettleCon
   }
 }
 
-async function stateOf({ objects, view }: SettleSources, condition: SettleCondition): Promise<SettleState> {
+async function stateOf({ client, objects, view, clock }: SettleSources, condition: SettleCondition): Promise<SettleState> {
   switch (condition.type) {
     case "acknowledged": {
       const object = await objects.get(condition.object);
@@ -32,13 +36,15 @@ async function stateOf({ objects, view }: SettleSources, condition: SettleCondit
     case "owner":
       return ownerState(view, condition.object, condition.revision);
     case "podReady":
-      return podState(view, condition.object);
+      return podState(view, condition.object, clock.nowMs());
     case "podsGone":
       return await podsGoneState(view, condition.namespace, condition.labels);
     case "notRejected":
       return await observeNotRejected(view, condition.revision);
     case "noDependents":
       return await dependentState(view, condition.revision);
+    case "rootsCompatible":
+      return await observeRootsCompatible(client, view, condition, clock.nowMs());
     case "gone":
       return goneState(await objects.get(condition.object), condition.object);
     default:

@@ -3,7 +3,8 @@ import { checkDefaults, type CheckSpec, type CheckType, type MeshUpgrade, type O
 import type { CheckSubject, PlannedCheck, SettleCondition, Step, Write } from "../../decide/index.ts";
 import { canaryReplicasAnnotation, canaryRevisionAnnotation, stableReplicasAnnotation, ztunnelRevisionLabel } from "../labels.ts";
 import { annotationPointer, labelPointer, reference, referenceTo } from "../references.ts";
-import { probeNamespace, probeObjects, probePods } from "../probe-objects.ts";
+import { probeObjects, probeSettle } from "../probe-objects.ts";
+import { probeNamespace, type ProbeScope } from "../probe-pairs.ts";
 
 /** What a mesh upgrade's plan is made from besides its spec: the cluster as it is now. */
 export interface MeshWorld {
@@ -77,18 +78,14 @@ function ztunnelSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
   const { from, to, ztunnel } = upgrade.spec;
   const { maxConcurrent } = ztunnel;
   const revisions = [from.revision, to.revision];
-  const probes = probePods(revisions);
-  const matrix = check(upgrade, "probe-matrix", { type: "probes", revisions });
+  const probes: ProbeScope = { revisions, dataPlanes: ["ambient"] };
+  const matrix = check(upgrade, "probe-matrix", { type: "probes", ...probes });
   const nacks = check(upgrade, "xds-nacks", { type: "proxies", revision: to.revision });
   const probing: Step = {
     id: "probe",
     title: `probe ${revisions.join(" and ")} across`,
-    writes: probeObjects(revisions, world.probeImage).map((body): Write => ({ type: "create", body, object: referenceTo(body) })),
-    settle: probes.flatMap(({ reference: object, revision }): SettleCondition[] => [
-      { type: "owner", object, revision },
-      { type: "podReady", object },
-      { type: "acknowledged", object },
-    ]),
+    writes: probeObjects({ ...probes, image: world.probeImage }).map((body): Write => ({ type: "create", body, object: referenceTo(body) })),
+    settle: probeSettle(probes),
     checks: [matrix, nacks],
   };
   const moves: Step[] = [];

@@ -1,0 +1,92 @@
+/** A root certificate as people compare it. */
+export interface RootCertificate {
+  /** SHA-256 of the certificate, hex, lower case. */
+  readonly fingerprint: string;
+  /** Empty when only the fingerprint is known. */
+  readonly subject: string;
+  /** RFC 3339; empty when not known. */
+  readonly notAfter: string;
+}
+
+/** What one revision's control plane hands out to its data planes. */
+export interface RevisionRoots {
+  readonly revision: string;
+  readonly trustDomain: string;
+  /** Trust domains whose identities count as its own. */
+  readonly trustDomainAliases: readonly string[];
+  /** The roots that what it signs ends in: one, or several while its replicas differ. Empty: not known. */
+  readonly signing: readonly RootCertificate[];
+  /** All that it tells its data planes to trust. Empty: not known. */
+  readonly trusted: readonly RootCertificate[];
+  /** Why something is not known; empty when all is. */
+  readonly unknown: string;
+}
+
+export interface RootComparison {
+  /** Connections between the two revisions can be mTLS, both ways. */
+  readonly compatible: boolean;
+  /** What keeps them from it, each with what to do. */
+  readonly problems: readonly string[];
+  /** What to know besides: roots that end soon. */
+  readonly notes: readonly string[];
+}
+
+const dayMs = 86_400_000;
+const soonDays = 30;
+
+/**
+ * Whether data planes of two revisions can verify each other: each trusts the root that the other's certificates end in, and each
+ * takes the other's trust domain for its own. What is not known is a problem, never taken for right.
+ */
+export function compareRoots(from: RevisionRoots, to: RevisionRoots, nowMs: number): RootComparison {
+  const problems = [...trustProblems(from, to), ...trustProblems(to, from), ...domainProblems(from, to), ...expiryProblems([from, to], nowMs)];
+  const soon = signingRoots([from, to]).filter(({ notAfter }) => notAfter !== "" && daysLeft(notAfter, nowMs) <= soonDays && daysLeft(notAfter, nowMs) > 0);
+  return {
+    compatible: problems.length === 0,
+    problems,
+    notes: soon.map((root) => `root ${describeRoot(root)} ends in ${Math.floor(daysLeft(root.notAfter, nowMs))} days, at ${root.notAfter}`),
+  };
+}
+
+/** `CN=…, O=… (sha256 0123456789ab…)`. */
+export function describeRoot({ subject, fingerprint }: RootCertificate): string {
+  const digest = `sha256 ${fingerprint.slice(0, 12)}…`;
+  return subject === "" ? digest : `${subject} (${digest})`;
+}
+
+function trustProblems(truster: RevisionRoots, signer: RevisionRoots): string[] {
+  if (truster.trusted.length === 0) return [`the roots that ${truster.revision} tells its data planes to trust are not known${because(truster)}`];
+  if (signer.signing.length === 0) return [`the root that ${signer.revision} signs by is not known${because(signer)}`];
+  return signer.signing
+    .filter(({ fingerprint }) => !truster.trusted.some((trusted) => trusted.fingerprint === fingerprint))
+    .map(
+      (root) =>
+        `${signer.revision} signs by root ${describeRoot(root)}, which data planes of ${truster.revision} do not trust (they trust ${truster.trusted.map(describeRoot).join(", ")}): give both revisions the same cacerts, or let ${truster.revision} trust both roots first`,
+    );
+}
+
+function because({ unknown }: RevisionRoots): string {
+  return unknown === "" ? "" : `: ${unknown}`;
+}
+
+function domainProblems(from: RevisionRoots, to: RevisionRoots): string[] {
+  if (from.trustDomain === to.trustDomain) return [];
+  const missing = [
+    [from, to],
+    [to, from],
+  ].flatMap(([one, other]) => (one === undefined || other === undefined || one.trustDomainAliases.includes(other.trustDomain) ? [] : [`meshConfig.trustDomainAliases of ${one.revision} must name ${other.trustDomain}`]));
+  if (missing.length === 0) return [];
+  return [`${from.revision} is of trust domain ${from.trustDomain}, ${to.revision} of ${to.trustDomain}: ${missing.join(", and ")}, or both must have one trustDomain`];
+}
+
+function expiryProblems(revisions: readonly RevisionRoots[], nowMs: number): string[] {
+  return signingRoots(revisions).flatMap((root) => (root.notAfter !== "" && daysLeft(root.notAfter, nowMs) <= 0 ? [`root ${describeRoot(root)} has ended at ${root.notAfter}`] : []));
+}
+
+function signingRoots(revisions: readonly RevisionRoots[]): RootCertificate[] {
+  return [...new Map(revisions.flatMap(({ signing }) => signing.map((root) => [root.fingerprint, root] as const))).values()];
+}
+
+function daysLeft(notAfter: string, nowMs: number): number {
+  return (Date.parse(notAfter) - nowMs) / dayMs;
+}

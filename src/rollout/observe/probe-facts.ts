@@ -1,0 +1,121 @@
+import type { PrometheusSample } from "../../telemetry/index.ts";
+import type { ProbeCounts, ProbeFacts, ProbePairFacts } from "../decide/index.ts";
+import { probeNamespace, type PlannedProbePair } from "../plan/index.ts";
+import type { PairReport, ProbeReport } from "../probe/index.ts";
+
+export interface ProbeSources {
+  readonly pairs: readonly PlannedProbePair[];
+  /** The latest of each client. */
+  readonly reports: readonly ProbeReport[];
+  /** Of the data planes at both ends of all pairs. */
+  readonly samples: readonly PrometheusSample[];
+  /** By revision, the trust domains whose identities it takes for its own; a revision that is missing is not asked of. */
+  readonly trustDomains: Readonly<Record<string, readonly string[]>>;
+}
+
+/** One count of connections by what was verified. */
+interface Verified {
+  /** SPIFFE ID; empty: nothing was, so it was plain text. */
+  readonly identity: string;
+  readonly count: number;
+}
+
+const noPair: PairReport = { ok: 0, failed: 0, letIn: 0, lastError: "", peers: {} };
+
+/**
+ * The facts of a matrix. Whether it was reached the client tells. What the server's side verified is told by the server itself
+ * where a sidecar or a waypoint passes it on with the request, and by the ztunnel's counters where nothing does; what the
+ * client's side verified, by the counters of its own proxy.
+ */
+export function probeFacts(sources: ProbeSources): ProbeFacts {
+  const connections = connectionsOf(sources.samples);
+  return {
+    pairs: sources.pairs.map((pair) => pairFacts(pair, sources, connections)),
+    reports: Object.fromEntries(sources.reports.map(({ client, number }) => [client, number])),
+  };
+}
+
+function pairFacts(pair: PlannedProbePair, { reports, trustDomains }: ProbeSources, connections: readonly Connection[]): ProbePairFacts {
+  const { from, to, expected } = pair;
+  const report = reports.find(({ client }) => client === pair.client)?.pairs[pair.name] ?? noPair;
+  const told = Object.entries(report.peers).map(([peer, count]) => ({ ends: peer.split(" "), count }));
+  const counted = (reporter: string, client: string, server: string): Connection[] => connections.filter((one) => one.reporter === reporter && one.client === client && one.server === server);
+  const byServer: Verified[] =
+    to.dataPlane === "ambient"
+      ? counted("destination", pair.clientWorkload, pair.serverWorkload).map(({ mutual, clientPrincipal, count }) => ({ identity: mutual ? clientPrincipal : "", count }))
+      : told.map(({ ends: [client = ""], count }) => ({ identity: client, count }));
+  const verifiedByClient = counted("source", pair.clientWorkload, pair.serverWorkload).map(({ serverPrincipal, count }) => ({ identity: serverPrincipal, count }));
+  const byClient = verifiedByClient.some(({ identity }) => identity !== "") ? verifiedByClient : told.map(({ ends: [, server = ""], count }) => ({ identity: server, count }));
+  const behind = to.dataPlane === "waypoint" ? counted("destination", pair.serverWorkload, pair.server).filter(({ mutual }) => !mutual) : [];
+  const isClient = identityTest(pair.clientPath, trustDomains[to.revision]);
+  const isServer = identityTest(pair.serverPath, trustDomains[from.revision]);
+  const wrongClient = byServer.filter(({ identity }) => identity !== "" && !isClient(identity));
+  const wrongServer = byClient.filter(({ identity }) => identity !== "" && !isServer(identity));
+  const counts: ProbeCounts = {
+    ok: report.ok,
+    failed: report.failed,
+    letIn: report.letIn,
+    mutual: total(byServer.filter(({ identity }) => identity !== "")),
+    plain: total(byServer.filter(({ identity }) => identity === "")),
+    plainBehind: total(behind),
+    wrongClient: total(wrongClient),
+    wrongServer: total(wrongServer),
+  };
+  return {
+    from,
+    to,
+    expected,
+    counts,
+    clientIdentity: mostFrequent(wrongClient.length > 0 ? wrongClient : byServer),
+    serverIdentity: mostFrequent(wrongServer.length > 0 ? wrongServer : byClient),
+    ...(report.p50Ms === undefined ? {} : { p50Ms: report.p50Ms }),
+    lastError: report.lastError,
+  };
+}
+
+/** `spiffe://<a trust domain of the revision>/ns/…/sa/…`. */
+function identityTest(path: string, domains: readonly string[] | undefined): (identity: string) => boolean {
+  return (identity) => {
+    const [, domain = "", found = ""] = /^spiffe:\/\/([^/]+)(\/.*)$/.exec(identity) ?? [];
+    return found === path && (domains === undefined || domains.includes(domain));
+  };
+}
+
+function total(counted: readonly { readonly count: number }[]): number {
+  return counted.reduce((sum, { count }) => sum + count, 0);
+}
+
+function mostFrequent(counted: readonly Verified[]): string {
+  return counted.toSorted((a, b) => b.count - a.count).find(({ identity }) => identity !== "")?.identity ?? "";
+}
+
+/** Connections or requests between two workloads of the probes, as one of Istio's standard counters counts them. */
+interface Connection {
+  readonly reporter: string;
+  readonly client: string;
+  readonly server: string;
+  readonly mutual: boolean;
+  readonly clientPrincipal: string;
+  readonly serverPrincipal: string;
+  readonly count: number;
+}
+
+const counters = new Set(["istio_tcp_connections_opened_total", "istio_requests_total"]);
+
+function connectionsOf(samples: readonly PrometheusSample[]): Connection[] {
+  return samples
+    .filter(({ name, labels }) => counters.has(name) && labels["destination_workload_namespace"] === probeNamespace)
+    .map(({ labels, value }) => ({
+      reporter: labels["reporter"] ?? "",
+      client: labels["source_workload"] ?? "",
+      server: labels["destination_workload"] ?? "",
+      mutual: labels["connection_security_policy"] === "mutual_tls",
+      clientPrincipal: known(labels["source_principal"]),
+      serverPrincipal: known(labels["destination_principal"]),
+      count: value,
+    }));
+}
+
+function known(label = ""): string {
+  return label === "unknown" ? "" : label;
+}

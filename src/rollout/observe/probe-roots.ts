@@ -1,0 +1,165 @@
+import { X509Certificate } from "node:crypto";
+import { connect, type DetailedPeerCertificate } from "node:tls";
+import { parse } from "yaml";
+import { messageOf } from "../../base/index.ts";
+import { parseMeshConfig, type MeshConfig } from "../../api/istio/index.ts";
+import { configMapKind, secretKind, type Pod } from "../../api/kubernetes/index.ts";
+import type { RootsReport } from "../../api/serin/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import { compareRoots, type RevisionRoots, type RootCertificate, type SettleState } from "../decide/index.ts";
+import type { ClusterView } from "./cluster-view.ts";
+import { httpGet } from "./http-get.ts";
+
+const debugPort = 8080;
+const discoveryPort = 15_012;
+
+/**
+ * What a revision's control plane hands out, asked of each of its pods: the roots of Serin's pilots by `/debug/serin/roots`, those
+ * of others by the certificate that they serve, read against the Secrets `cacerts` and `istio-ca-secret` and the ConfigMap
+ * `istio-ca-root-cert` of their namespace; the trust domain by their mesh config.
+ */
+export async function observeRoots(client: KubeClient, view: ClusterView, revision: string): Promise<RevisionRoots> {
+  const pods = pilotsOf(view, revision);
+  const config = await meshConfigOf(client, pods[0], revision);
+  const domains = { trustDomain: config?.trustDomain ?? "cluster.local", trustDomainAliases: config?.trustDomainAliases ?? [] };
+  const unknown = (reason: string): RevisionRoots => ({ revision, ...domains, signing: [], trusted: [], unknown: reason });
+  const [first] = pods;
+  if (first === undefined) return unknown(`no control plane of ${revision} is ready`);
+  try {
+    const known = await knownRoots(client, first.metadata.namespace ?? "");
+    const told = await Promise.all(pods.map(async (pod) => (await reportedRoots(pod, known)) ?? (await servedRoots(pod, known))));
+    return { revision, ...domains, signing: distinct(told.flatMap(({ signing }) => signing)), trusted: distinct(told.flatMap(({ trusted }) => trusted)), unknown: "" };
+  } catch (error) {
+    return unknown(messageOf(error));
+  }
+}
+
+/** Whether data planes of both revisions can verify each other. Fails with each reason; waits while a control plane does not answer. */
+export async function observeRootsCompatible(client: KubeClient, view: ClusterView, { from, to }: { readonly from: string; readonly to: string }, nowMs: number): Promise<SettleState> {
+  const [before, after] = await Promise.all([observeRoots(client, view, from), observeRoots(client, view, to)]);
+  const silent = [before, after].find(({ unknown }) => unknown !== "");
+  if (silent !== undefined) return { state: "waiting", detail: `roots of ${silent.revision}: ${silent.unknown}` };
+  const { compatible, problems } = compareRoots(before, after, nowMs);
+  return compatible ? { state: "met" } : { state: "failed", detail: problems.join("; ") };
+}
+
+/** The trust domains whose identities a revision takes for its own, its own first. Empty when its mesh config cannot be read. */
+export async function trustedDomains(client: KubeClient, view: ClusterView, revision: string): Promise<readonly string[]> {
+  const config = await meshConfigOf(client, pilotsOf(view, revision)[0], revision);
+  return config === undefined ? [] : [config.trustDomain, ...config.trustDomainAliases];
+}
+
+function pilotsOf(view: ClusterView, revision: string): Pod[] {
+  const isReady = (pod: Pod): boolean => pod.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true;
+  return view.runningPods({ app: "istiod" }).filter((pod) => (pod.metadata.labels?.["istio.io/rev"] ?? "default") === revision && pod.metadata.deletionTimestamp === undefined && isReady(pod));
+}
+
+async function meshConfigOf(client: KubeClient, pod: Pod | undefined, revision: string): Promise<MeshConfig | undefined> {
+  const name = revision === "default" ? "istio" : `istio-${revision}`;
+  const map = await client.get(configMapKind, name, pod?.metadata.namespace ?? "istio-system");
+  const text = map?.data?.["mesh"];
+  return text === undefined ? undefined : parseMeshConfig(parse(text)).value;
+}
+
+/** All that the namespace holds: certificates by their fingerprint, and which of them data planes are told to trust. */
+interface KnownRoots {
+  readonly certificates: readonly X509Certificate[];
+  readonly published: readonly RootCertificate[];
+}
+
+async function knownRoots(client: KubeClient, namespace: string): Promise<KnownRoots> {
+  const [pluggedIn, selfSigned, published] = await Promise.all([
+    client.get(secretKind, "cacerts", namespace),
+    client.get(secretKind, "istio-ca-secret", namespace),
+    client.get(configMapKind, "istio-ca-root-cert", namespace),
+  ]);
+  const secrets = [pluggedIn, selfSigned].flatMap((secret) => ["root-cert.pem", "ca-cert.pem"].map((key) => Buffer.from(secret?.data?.[key] ?? "", "base64").toString("utf8")));
+  const public_ = certificatesIn(published?.data?.["root-cert.pem"] ?? "");
+  return { certificates: [...public_, ...secrets.flatMap(certificatesIn)], published: distinct(public_.map(rootOf)) };
+}
+
+interface PodRoots {
+  readonly signing: readonly RootCertificate[];
+  readonly trusted: readonly RootCertificate[];
+}
+
+/** Undefined where the pilot is not Serin's, or older than the question. */
+async function reportedRoots(pod: Pod, { certificates }: KnownRoots): Promise<PodRoots | undefined> {
+  let report: RootsReport;
+  try {
+    report = JSON.parse(await httpGet(pod.status?.podIP ?? "", debugPort, "/debug/serin/roots")) as RootsReport;
+  } catch (error) {
+    if (messageOf(error).includes("status 404")) return undefined;
+    throw error;
+  }
+  const named = (fingerprint: string): RootCertificate => certificates.map(rootOf).find((root) => root.fingerprint === fingerprint) ?? { fingerprint, subject: "", notAfter: "" };
+  return { signing: [named(report.signing)], trusted: report.trusted.map(named) };
+}
+
+/** The root that the certificate which the pilot serves ends in: of those that are known the one that signed it, else what it sent. */
+async function servedRoots(pod: Pod, { certificates, published }: KnownRoots): Promise<PodRoots> {
+  const chain = await servedChain(pod.status?.podIP ?? "");
+  const top = chain.at(-1);
+  if (top === undefined) throw new Error(`${pod.metadata.name ?? ""} serves no certificate`);
+  const signer = certificates.find((candidate) => candidate.fingerprint256 === top.fingerprint256 || (candidate.ca && top.checkIssued(candidate) && top.verify(candidate.publicKey)));
+  if (signer !== undefined) return { signing: [rootOf(signer)], trusted: published };
+  const foreign = top.subject === top.issuer ? rootOf(top) : { fingerprint: "unknown", subject: oneLine(top.issuer), notAfter: "" };
+  return { signing: [foreign], trusted: published };
+}
+
+const handshakeTimeoutMs = 2000;
+
+/** The certificates that a server sends, its own first. They are looked at, not trusted. */
+function servedChain(address: string): Promise<X509Certificate[]> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: address, port: discoveryPort, rejectUnauthorized: false, timeout: handshakeTimeoutMs, ALPNProtocols: ["h2"] });
+    const fail = (reason: string): void => {
+      socket.destroy();
+      reject(new Error(`https://${address}:${discoveryPort}: ${reason}`));
+    };
+    socket.on("timeout", () => fail("no handshake in time"));
+    socket.on("error", (error) => fail(error.message));
+    socket.on("secureConnect", () => {
+      const chain = chainOf(socket.getPeerCertificate(true));
+      socket.destroy();
+      resolve(chain);
+    });
+  });
+}
+
+function chainOf(leaf: DetailedPeerCertificate): X509Certificate[] {
+  const chain: X509Certificate[] = [];
+  let next: DetailedPeerCertificate | undefined = leaf;
+  while (next?.raw !== undefined && !chain.some(({ raw }) => raw.equals(next?.raw ?? raw))) {
+    chain.push(new X509Certificate(next.raw));
+    next = next.issuerCertificate;
+  }
+  return chain;
+}
+
+/** The certificates of a PEM text; what is none is left out. */
+function certificatesIn(pem: string): X509Certificate[] {
+  return (pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []).flatMap((text) => {
+    try {
+      return [new X509Certificate(text)];
+    } catch {
+      return [];
+    }
+  });
+}
+
+function rootOf(certificate: X509Certificate): RootCertificate {
+  return {
+    fingerprint: certificate.fingerprint256.replaceAll(":", "").toLowerCase(),
+    subject: oneLine(certificate.subject),
+    notAfter: new Date(certificate.validTo).toISOString(),
+  };
+}
+
+function oneLine(name: string): string {
+  return name.split("\n").join(", ");
+}
+
+function distinct(roots: readonly RootCertificate[]): RootCertificate[] {
+  return [...new Map(roots.map((root) => [root.fingerprint, root])).values()];
+}

@@ -1,0 +1,36 @@
+import type { Pod } from "../../api/kubernetes/index.ts";
+import type { SettleState } from "../decide/index.ts";
+
+/** How long a probe may take to start before it counts as one that will not. */
+const startLimitMs = 90_000;
+
+/** Whether a probe pod answers, and if it will not, why: an explained failure instead of an endless wait. */
+export function probePodState(pod: Pod | undefined, name: string, nowMs: number): SettleState {
+  if (pod === undefined) return { state: "waiting", detail: `probe ${name} is not there yet` };
+  if (pod.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true) return { state: "met" };
+  const { phase = "", message = "" } = pod.status ?? {};
+  if (phase === "Failed" || phase === "Succeeded") return { state: "failed", detail: `probe ${name} has ended (${phase}${message === "" ? "" : `: ${message}`})` };
+  const reason = reasonOf(pod);
+  const sinceMs = nowMs - Date.parse(pod.metadata.creationTimestamp ?? new Date(nowMs).toISOString());
+  if (sinceMs <= startLimitMs) return { state: "waiting", detail: `probe ${name} is not ready: ${reason}` };
+  return { state: "failed", detail: `probe ${name} has not started in ${Math.round(startLimitMs / 1000)} s: ${reason}` };
+}
+
+function reasonOf({ metadata, spec, status }: Pod): string {
+  const revision = metadata.labels?.["istio.io/rev"];
+  const containers = [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])];
+  if (revision !== undefined && !containers.some((container) => container.name === "istio-proxy")) {
+    return `it was not injected: no webhook of revision ${revision} has answered for a pod with the label istio.io/rev: ${revision}`;
+  }
+  const unscheduled = status?.conditions?.find((condition) => condition.type === "PodScheduled" && condition.status === "False");
+  if (unscheduled !== undefined) return `it cannot be scheduled: ${unscheduled.message ?? ""}`;
+  const reasons = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])]
+    .filter(({ ready, state }) => !ready && state?.terminated?.exitCode !== 0)
+    .map(({ name, state, lastState, restartCount }) => {
+      const waiting = state?.waiting === undefined ? undefined : [state.waiting.reason, state.waiting.message].filter((part) => part !== undefined && part !== "").join(": ");
+      const ended = lastState?.terminated ?? state?.terminated;
+      const last = ended === undefined ? "" : `, ended with ${ended.exitCode} before${restartCount === 0 ? "" : ` (${restartCount} restarts)`}`;
+      return `container ${name}: ${waiting ?? "does not answer its readiness probe"}${last}`;
+    });
+  return reasons.length === 0 ? "its node has not started it" : reasons.join("; ");
+}

@@ -1,0 +1,78 @@
+import { lookup } from "node:dns/promises";
+import { messageOf, type Clock } from "../../base/index.ts";
+import { pairTally } from "./pair-tally.ts";
+import type { ProbeReport } from "./probe-report.ts";
+import { probeOnce, type ProbeOutcome } from "./probe-request.ts";
+import type { ProbeTarget } from "./probe-targets.ts";
+
+export interface ProbeClientOptions {
+  readonly name: string;
+  readonly targets: readonly ProbeTarget[];
+  /** From one round over all targets to the next. */
+  readonly intervalMs: number;
+  readonly clock: Clock;
+  /** Takes one report, a JSON object without a newline ({@link ProbeReport}). */
+  readonly report: (line: string) => void;
+}
+
+const timeoutMs = 2000;
+const shortestReportMs = 200;
+const maxOpenConnections = 64;
+
+/** Opens a new connection to each target, round after round, and reports what came of them. Failures are never tried again. */
+export async function runProbeClient(options: ProbeClientOptions, signal: AbortSignal): Promise<void> {
+  const { name, targets, intervalMs, clock, report } = options;
+  const tallies = new Map(targets.map((target) => [target.pair, pairTally(target)]));
+  const addresses = new AddressCache(clock);
+  const open = new Set<Promise<void>>();
+  let number = 0;
+  let reportedMs = clock.steadyMs();
+  while (!signal.aborted) {
+    for (const target of targets) {
+      if (open.size >= maxOpenConnections) break;
+      const attempt: Promise<void> = probe(target, addresses, clock).then((outcome) => {
+        open.delete(attempt);
+        tallies.get(target.pair)?.add(outcome);
+      });
+      open.add(attempt);
+    }
+    if (clock.steadyMs() - reportedMs >= Math.max(shortestReportMs, intervalMs)) {
+      reportedMs = clock.steadyMs();
+      number += 1;
+      const pairs = Object.fromEntries([...tallies].map(([pair, tally]) => [pair, tally.report()]));
+      report(JSON.stringify({ client: name, number, pairs } satisfies ProbeReport));
+    }
+    await clock.sleep(intervalMs, signal).catch(() => undefined);
+  }
+}
+
+async function probe(target: ProbeTarget, addresses: AddressCache, clock: Clock): Promise<ProbeOutcome> {
+  try {
+    const address = await addresses.resolve(new URL(target.url).hostname);
+    return await probeOnce(target, { timeoutMs, address, nowMs: () => clock.steadyMs() });
+  } catch (error) {
+    return { type: "failed", error: messageOf(error) };
+  }
+}
+
+const addressLifetimeMs = 5000;
+
+/** Names are asked for now and then only: it is connections that are probed. */
+class AddressCache {
+  readonly #clock: Clock;
+  readonly #known = new Map<string, { readonly atMs: number; readonly address: Promise<string> }>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Bounded by the targets, as only their names are asked for. */
+  resolve(name: string): Promise<string> {
+    const known = this.#known.get(name);
+    if (known !== undefined && this.#clock.steadyMs() - known.atMs < addressLifetimeMs) return known.address;
+    const address = lookup(name).then((found) => found.address);
+    address.catch(() => this.#known.delete(name));
+    this.#known.set(name, { atMs: this.#clock.steadyMs(), address });
+    return address;
+  }
+}

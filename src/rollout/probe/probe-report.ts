@@ -1,0 +1,20 @@
+/** What a probe's client prints, one JSON object a line: counts since its start. */
+export interface ProbeReport {
+  readonly client: string;
+  /** Counts the reports, from 1. */
+  readonly number: number;
+  /** By the name of the pair. */
+  readonly pairs: Readonly<Record<string, PairReport>>;
+}
+
+export interface PairReport {
+  readonly ok: number;
+  readonly failed: number;
+  /** Of the failed ones: answered, although it had to be refused. */
+  readonly letIn: number;
+  readonly lastError: string;
+  /** Of the latest answers. */
+  readonly p50Ms?: number;
+  /** Answers by what the server was told of the client: `<client's SPIFFE ID> <server's own>`, or empty. The first few that came. */
+  readonly peers: Readonly<Record<string, number>>;
+}

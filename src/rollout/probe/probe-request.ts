@@ -1,0 +1,59 @@
+import { get } from "node:http";
+import { parseClientCertificate, type CertificateEnds } from "./client-certificate.ts";
+import type { ProbeAnswer } from "./probe-server.ts";
+import type { ProbeTarget } from "./probe-targets.ts";
+
+/** What came of one probe. A refusal is a connection that was refused, reset or closed before an answer; nothing else is. */
+export type ProbeOutcome =
+  | { readonly type: "answered"; readonly durationMs: number; readonly ends: CertificateEnds | undefined }
+  | { readonly type: "refused"; readonly error: string }
+  | { readonly type: "failed"; readonly error: string };
+
+export interface ProbeRequestOptions {
+  readonly timeoutMs: number;
+  /** The address to connect to. */
+  readonly address: string;
+  readonly nowMs: () => number;
+}
+
+const bodyLimitBytes = 64 * 1024;
+const refusals: readonly unknown[] = ["ECONNREFUSED", "ECONNRESET", "EPIPE"];
+
+/** One request over a connection of its own; it is never tried again. */
+export function probeOnce({ url, server }: ProbeTarget, { timeoutMs, address, nowMs }: ProbeRequestOptions): Promise<ProbeOutcome> {
+  const { hostname, port, pathname, host } = new URL(url);
+  const startedMs = nowMs();
+  return new Promise((resolve) => {
+    const request = get({ host: address, port: port === "" ? 80 : port, path: pathname, headers: { host, connection: "close" }, agent: false, setDefaultHeaders: false }, (response) => {
+      let body = "";
+      response.setEncoding("utf8");
+      response.on("data", (chunk: string) => {
+        body += chunk;
+        if (body.length > bodyLimitBytes) request.destroy(new Error(`${hostname} does not stop answering`));
+      });
+      response.on("end", () => end(outcomeOf(response.statusCode ?? 0, body, server, nowMs() - startedMs)));
+    });
+    const timer = setTimeout(() => end({ type: "failed", error: `no answer in ${timeoutMs} ms` }), timeoutMs);
+    const end = (outcome: ProbeOutcome): void => {
+      clearTimeout(timer);
+      resolve(outcome);
+      request.destroy();
+    };
+    request.on("error", (error: NodeJS.ErrnoException) => {
+      const refused = refusals.includes(error.code);
+      end({ type: refused ? "refused" : "failed", error: error.message });
+    });
+  });
+}
+
+function outcomeOf(status: number, body: string, server: string, durationMs: number): ProbeOutcome {
+  if (status !== 200) return { type: "failed", error: `status ${status} ${body.slice(0, 120).replaceAll(/\s+/g, " ").trim()}`.trim() };
+  let answer: Partial<ProbeAnswer>;
+  try {
+    answer = JSON.parse(body) as Partial<ProbeAnswer>;
+  } catch {
+    return { type: "failed", error: "the answer is not a probe's" };
+  }
+  if (answer.server !== server) return { type: "failed", error: `${answer.server ?? "somebody"} answered instead of ${server}` };
+  return { type: "answered", durationMs, ends: parseClientCertificate(answer.clientCertificate ?? "") };
+}
