@@ -33,7 +33,7 @@ export function upgradeObject({ ambientOnly }: Proof, { name, from, to, version,
       ztunnel: { by: "Pod", maxConcurrent: 4 },
       ...(ambientOnly ? {} : { waves: sidecarNamespaces.map((namespace) => ({ name: namespace, namespaces: [namespace] })) }),
       checks: [
-        { type: "probe-matrix", ...checkLimits },
+        { type: "mtls-probe-matrix", ...checkLimits },
         { type: "tcp-connect-failures", ...checkLimits },
         { type: "request-success-rate", ...checkLimits },
         { type: "xds-nacks", ...checkLimits },

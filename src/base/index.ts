@@ -17,6 +17,7 @@ export {
 export { giveBackIdleMemory } from "./idle-memory.ts";
 export { invariant } from "./invariant.ts";
 export { addressBytes, cidrOf } from "./ip-address.ts";
+export { loadPackage } from "./load-package.ts";
 export { createLogger, logLevels, silentLogger, type LogFields, type Logger, type LogLevel, type LogThreshold } from "./log.ts";
 export { nearestName } from "./nearest-name.ts";
 export { seededRandom, systemRandom, type Random } from "./random.ts";

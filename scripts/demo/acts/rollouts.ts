@@ -76,7 +76,7 @@ function upgradeObject(name: string, from: string, to: string, version: string):
       to: { revision: to, install: [revisionSpec(to, version)] },
       ztunnel: { maxConcurrent: 4 },
       checks: [
-        { type: "probe-matrix", ...checkLimits },
+        { type: "mtls-probe-matrix", ...checkLimits },
         { type: "tcp-connect-failures", ...checkLimits },
         { type: "request-success-rate", ...checkLimits },
         { type: "xds-nacks", ...checkLimits },

@@ -1,36 +1,291 @@
 import type { Reader } from "../reader.ts";
+import { conditionProblem } from "./check-condition.ts";
+import { templateNames, unknownTemplateNames } from "./check-template.ts";
 
-/** What a step must show before the next one: a built-in judgement with its limits, every default filled in. */
+/** What a step must show before the next one: a judgement with its limits, every default filled in by the parser. */
 export interface CheckSpec {
+  /** How it is called; its type when absent. */
+  readonly name?: string;
   readonly type: CheckType;
-  /** Answers of the canary that must have been seen. Fewer means wait, never pass. */
+  /** Samples of the canary that must have been seen. Fewer means wait, never pass. */
   readonly minSamples: number;
   /** Where no stable version takes requests to compare with, a rate that is provably above this fails. From 0 to 1. */
   readonly maxErrorRate: number;
   /** How far the measured share of the canary may be from the configured weight, in percentage points. */
   readonly shareTolerance: number;
-  /** How long a check may wait for its samples before the rollout is stuck. */
+  /** How long a check may be without an answer, or proxies without convergence, before it has failed. */
+  readonly timeoutSeconds: number;
+  /** Time between two looks; 0 is as often as the engine looks. */
+  readonly intervalSeconds?: number;
+  /** Looks that must pass one after another. */
+  readonly count?: number;
+  /** Looks that may fail; one more and the check has failed. */
+  readonly failureLimit?: number;
+  /** Looks that may be without an answer, one after another; without it only `timeoutSeconds` counts. */
+  readonly errorLimit?: number;
+  /** Looks that may have to wait, one after another; without it low traffic is waited for without end. */
+  readonly waitLimit?: number;
+  /** The verdict is recorded, and never acted on. */
+  readonly dryRun?: boolean;
+  /** Of durations: which are compared, ascending. */
+  readonly quantiles?: readonly number[];
+  /** Of durations: a canary that is slower by less than this factor is not failed. */
+  readonly maxRatio?: number;
+  /** Of durations: none of the quantiles may be above it, whatever stable does. */
+  readonly maxMs?: number;
+  readonly query?: QuerySpec;
+  readonly webhook?: WebhookSpec;
+  /** CEL over `result`, `baseline`, `canary` and `stable`. */
+  readonly passWhen?: string;
+  readonly failWhen?: string;
+  /** The result of a query must not be below, or above. */
+  readonly min?: number;
+  readonly max?: number;
+  /** SHA-256 fingerprints in hex of the roots that every proxy must trust and its certificate end in; those of the control planes in the subject when empty. */
+  readonly roots?: readonly string[];
+  /** Stands for the Check of this name until {@link resolveChecks} has put that in its place. */
+  readonly ref?: CheckReference;
+}
+
+export interface CheckReference {
+  readonly name: string;
+  /** The rollout's own when absent. */
+  readonly namespace?: string;
+}
+
+/** A PromQL query, of the mesh's own metrics as the engine scrapes them, or of a Prometheus. */
+export interface QuerySpec {
+  readonly provider: "mesh" | "prometheus";
+  /** Base URL of the Prometheus. */
+  readonly address?: string;
+  /** May have names between double braces, see {@link templateNames}. */
+  readonly expression: string;
+  /** A second query, for `baseline` in conditions. */
+  readonly baseline?: string;
   readonly timeoutSeconds: number;
 }
 
-export const checkTypes = ["request-success-rate", "request-share", "probe-matrix", "xds-nacks", "tcp-connect-failures"] as const;
+/** `{rollout, step, canary, stable, window}` is sent as JSON, with the members of `body` besides. */
+export interface WebhookSpec {
+  readonly url: string;
+  readonly method: "POST" | "PUT" | "GET";
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Readonly<Record<string, unknown>>;
+  readonly timeoutSeconds: number;
+}
+
+export const checkTypes = [
+  "request-success-rate",
+  "request-duration",
+  "request-share",
+  "tcp-connect-failures",
+  "pod-health",
+  "restarts",
+  "xds-convergence",
+  "xds-nacks",
+  "mtls-probe-matrix",
+  "certificate-roots",
+  "error-log-rate",
+  "query",
+  "webhook",
+  "approval",
+] as const;
 export type CheckType = (typeof checkTypes)[number];
 
-export const checkDefaults = { minSamples: 120, maxErrorRate: 0.005, shareTolerance: 10, timeoutSeconds: 600, quantiles: [0.5, 0.9, 0.99], maxRatio: 1.2 } as const;
+export const checkDefaults = {
+  minSamples: 120,
+  maxErrorRate: 0.005,
+  shareTolerance: 10,
+  timeoutSeconds: 600,
+  count: 1,
+  failureLimit: 0,
+  dryRun: false,
+  quantiles: [0.5, 0.9, 0.99],
+  maxRatio: 1.2,
+} as const;
+
+/** Others are looked at as often as the engine looks. */
+const defaultIntervals: Partial<Record<CheckType, number>> = { "request-duration": 1, "error-log-rate": 2, query: 5, webhook: 5 };
+
+export function defaultIntervalSeconds(type: CheckType): number {
+  return defaultIntervals[type] ?? 0;
+}
+
+const maxChecks = 32;
+const maxSeconds = 86_400;
+const maxLooks = 10_000;
+const maxQuantiles = 8;
+const maxQueryTimeoutSeconds = 60;
+const conditionTypes: readonly CheckType[] = ["request-success-rate", "request-duration", "tcp-connect-failures", "error-log-rate", "query", "webhook"];
 
 export function parseChecks(owner: Reader, field: string): readonly CheckSpec[] {
-  return owner.list(field).map((check) => {
-    const type = check.required("type", check.oneOf("type", checkTypes)) ?? "request-success-rate";
-    const maxErrorRate = check.number("maxErrorRate") ?? checkDefaults.maxErrorRate;
-    if (maxErrorRate <= 0 || maxErrorRate >= 1) check.error(`must be above 0 and below 1, got ${maxErrorRate}`, "maxErrorRate");
-    const result = {
-      type,
-      minSamples: check.integer("minSamples", 1, 10_000_000) ?? checkDefaults.minSamples,
-      maxErrorRate,
-      shareTolerance: check.integer("shareTolerance", 1, 100) ?? checkDefaults.shareTolerance,
-      timeoutSeconds: check.integer("timeoutSeconds", 1, 86_400) ?? checkDefaults.timeoutSeconds,
-    };
-    check.unknownFields();
-    return result;
+  const checks = owner.objects(field).map((check) => (check.has("ref") ? parseReference(check) : parseCheckSpec(check)));
+  if (checks.length > maxChecks) owner.error(`must have at most ${maxChecks} entries, got ${checks.length}`, field);
+  const names = checks.map((check) => check.name ?? check.type);
+  names.forEach((name, index) => {
+    if (checks[index]?.ref === undefined && names.indexOf(name) < index) owner.error(`is called ${name}, as is ${field}[${names.indexOf(name)}]: give one of them a name`, `${field}[${index}]`);
   });
+  return checks;
+}
+
+/** `{ref: name}`, or `{ref: name, namespace}`; `name` and `dryRun` may differ from those of the Check. */
+function parseReference(check: Reader): CheckSpec {
+  const name = check.string("name");
+  const ref = check.string("ref") ?? "";
+  const namespace = check.string("namespace");
+  const dryRun = check.boolean("dryRun");
+  if (ref === "") check.error("must be the name of a Check", "ref");
+  check.unknownFields((field) => check.error("cannot stand beside ref: the Check says it", field));
+  return { ...checkDefaults, dryRun: dryRun ?? false, name: name ?? ref, type: "approval", ref: { name: ref, ...(namespace === undefined ? {} : { namespace }) } };
+}
+
+/** Reads all fields of a check and reports those that are not known. */
+export function parseCheckSpec(check: Reader): CheckSpec {
+  const type = check.required("type", check.oneOf("type", checkTypes)) ?? "request-success-rate";
+  const name = nameOf(check);
+  const optional = {
+    errorLimit: check.integer("errorLimit", 0, maxLooks),
+    waitLimit: check.integer("waitLimit", 0, maxLooks),
+    maxMs: positive(check, "maxMs"),
+    query: parseQuery(check),
+    webhook: parseWebhook(check),
+    passWhen: condition(check, "passWhen"),
+    failWhen: condition(check, "failWhen"),
+    min: check.number("min"),
+    max: check.number("max"),
+    roots: roots(check),
+  };
+  const result: CheckSpec = {
+    name: name ?? type,
+    type,
+    minSamples: check.integer("minSamples", 1, 10_000_000) ?? checkDefaults.minSamples,
+    maxErrorRate: share(check, "maxErrorRate") ?? checkDefaults.maxErrorRate,
+    shareTolerance: check.integer("shareTolerance", 1, 100) ?? checkDefaults.shareTolerance,
+    timeoutSeconds: check.integer("timeoutSeconds", 1, maxSeconds) ?? checkDefaults.timeoutSeconds,
+    intervalSeconds: check.integer("intervalSeconds", 0, maxSeconds) ?? defaultIntervalSeconds(type),
+    count: check.integer("count", 1, maxLooks) ?? checkDefaults.count,
+    failureLimit: check.integer("failureLimit", 0, maxLooks) ?? checkDefaults.failureLimit,
+    dryRun: check.boolean("dryRun") ?? checkDefaults.dryRun,
+    quantiles: quantiles(check) ?? checkDefaults.quantiles,
+    maxRatio: ratio(check) ?? checkDefaults.maxRatio,
+    ...Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined)),
+  };
+  checkFit(check, result);
+  check.unknownFields();
+  return result;
+}
+
+/** Fields that go with some types alone are said at the field. */
+function checkFit(check: Reader, spec: CheckSpec): void {
+  const { type } = spec;
+  for (const field of ["query", "webhook"] as const) {
+    if (type === field && spec[field] === undefined && !check.has(field)) check.error(`is required by type ${field}`, field);
+    if (type !== field && check.has(field)) check.error(`goes with type ${field} alone, got type ${type}`, field);
+  }
+  for (const field of ["quantiles", "maxRatio", "maxMs"]) if (type !== "request-duration" && check.has(field)) check.error(`goes with type request-duration alone, got type ${type}`, field);
+  if (type !== "certificate-roots" && check.has("roots")) check.error(`goes with type certificate-roots alone, got type ${type}`, "roots");
+  for (const field of ["min", "max"]) if (type !== "query" && check.has(field)) check.error(`goes with type query alone, got type ${type}`, field);
+  for (const field of ["passWhen", "failWhen"]) {
+    if (!conditionTypes.includes(type) && check.has(field)) check.error(`goes with ${conditionTypes.join(", ")}, got type ${type}`, field);
+  }
+  if (spec.min !== undefined && spec.max !== undefined && spec.min > spec.max) check.error(`must not be above max (${spec.max}), got ${spec.min}`, "min");
+  const judged = ["passWhen", "failWhen", "min", "max"].some((field) => check.has(field));
+  if (type === "query" && !judged) check.error("needs a judgement: passWhen, failWhen, min or max");
+}
+
+const namePattern = /^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$/;
+
+function nameOf(check: Reader): string | undefined {
+  const name = check.string("name");
+  if (name !== undefined && !namePattern.test(name)) check.error(`must be lower-case letters, digits, - and ., at most 63, got "${name}"`, "name");
+  return name;
+}
+
+function positive(check: Reader, field: string): number | undefined {
+  const value = check.number(field);
+  if (value !== undefined && value <= 0) check.error(`must be above 0, got ${value}`, field);
+  return value;
+}
+
+function share(check: Reader, field: string): number | undefined {
+  const value = check.number(field);
+  if (value !== undefined && (value <= 0 || value >= 1)) check.error(`must be above 0 and below 1, got ${value}`, field);
+  return value;
+}
+
+function ratio(check: Reader): number | undefined {
+  const value = check.number("maxRatio");
+  if (value !== undefined && (value < 1 || value > 1000)) check.error(`must be from 1 to 1000, got ${value}`, "maxRatio");
+  return value;
+}
+
+function quantiles(check: Reader): readonly number[] | undefined {
+  if (!check.has("quantiles")) return undefined;
+  const elements = check.list("quantiles");
+  if (elements.length === 0 || elements.length > maxQuantiles) check.error(`must have from 1 to ${maxQuantiles} entries, got ${elements.length}`, "quantiles");
+  const values = elements.flatMap((element) => {
+    if (typeof element.raw === "number" && element.raw > 0 && element.raw < 1) return [element.raw];
+    element.error(`must be above 0 and below 1, such as 0.99, got ${JSON.stringify(element.raw)}`);
+    return [];
+  });
+  return [...new Set(values)].toSorted((left, right) => left - right);
+}
+
+const fingerprint = /^[0-9a-f]{64}$/;
+
+function roots(check: Reader): readonly string[] | undefined {
+  if (!check.has("roots")) return undefined;
+  return check.strings("roots").map((text, index) => {
+    const hex = text.replaceAll(":", "").toLowerCase();
+    if (!fingerprint.test(hex)) check.error(`must be a SHA-256 fingerprint of 64 hex digits, got "${text}"`, `roots[${index}]`);
+    return hex;
+  });
+}
+
+function condition(check: Reader, field: string): string | undefined {
+  const expression = check.string(field);
+  const problem = expression === undefined ? undefined : conditionProblem(expression);
+  if (problem !== undefined) check.error(problem, field);
+  return expression;
+}
+
+function parseQuery(check: Reader): QuerySpec | undefined {
+  const query = check.object("query");
+  if (query === undefined) return undefined;
+  const provider = query.required("provider", query.oneOf("provider", ["mesh", "prometheus"])) ?? "mesh";
+  const address = url(query, "address");
+  if (provider === "prometheus" && !query.has("address")) query.error("is required by provider prometheus, such as http://prometheus.istio-system:9090", "address");
+  if (provider === "mesh" && query.has("address")) query.error("goes with provider prometheus alone", "address");
+  const expression = query.required("expression", template(query, "expression")) ?? "";
+  const baseline = template(query, "baseline");
+  const timeoutSeconds = query.integer("timeoutSeconds", 1, maxQueryTimeoutSeconds) ?? 5;
+  query.unknownFields();
+  return { provider, expression, timeoutSeconds, ...(address === undefined ? {} : { address }), ...(baseline === undefined ? {} : { baseline }) };
+}
+
+function parseWebhook(check: Reader): WebhookSpec | undefined {
+  const webhook = check.object("webhook");
+  if (webhook === undefined) return undefined;
+  const result: WebhookSpec = {
+    url: webhook.required("url", url(webhook, "url")) ?? "",
+    method: webhook.oneOf("method", ["POST", "PUT", "GET"]) ?? "POST",
+    headers: webhook.stringMap("headers"),
+    body: (webhook.object("body")?.raw ?? {}) as Readonly<Record<string, unknown>>,
+    timeoutSeconds: webhook.integer("timeoutSeconds", 1, maxQueryTimeoutSeconds) ?? 10,
+  };
+  webhook.unknownFields();
+  return result;
+}
+
+function url(reader: Reader, field: string): string | undefined {
+  const text = reader.string(field);
+  if (text !== undefined && !(URL.canParse(text) && /^https?:$/.test(new URL(text).protocol))) reader.error(`must be an http or https URL, got "${text}"`, field);
+  return text;
+}
+
+function template(reader: Reader, field: string): string | undefined {
+  const text = reader.string(field);
+  if (text === "") reader.error("must not be empty", field);
+  for (const name of unknownTemplateNames(text ?? "")) reader.error(`names {{ ${name} }}, which is none of ${templateNames.join(", ")}`, field);
+  return text;
 }

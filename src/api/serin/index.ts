@@ -10,7 +10,11 @@ export type {
   ServicesTarget,
   VirtualServiceTarget,
 } from "./canary-target.ts";
-export { checkDefaults, checkTypes, type CheckSpec, type CheckType } from "./check-spec.ts";
+export { checkKind, parseCheck, resolveChecks, type Check } from "./check.ts";
+export { evaluateCondition, type ConditionBindings } from "./check-condition.ts";
+export { checkDefaults, checkTypes, defaultIntervalSeconds, type CheckReference, type CheckSpec, type CheckType, type QuerySpec, type WebhookSpec } from "./check-spec.ts";
+export { explainCheck } from "./explain-check.ts";
+export { fillTemplate, type TemplateSide, type TemplateValues } from "./check-template.ts";
 export { freezeKind, parseFreeze, type Freeze, type FreezeException, type FreezeSpec, type FreezeWindow } from "./freeze.ts";
 export { meshUpgradeKind, parseMeshUpgrade, type MeshUpgrade, type MeshUpgradeSpec, type UpgradeScope } from "./mesh-upgrade.ts";
 export type { UpgradeWave } from "./upgrade-wave.ts";

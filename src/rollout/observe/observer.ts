@@ -49,7 +49,7 @@ export class Observer {
   async #check({ spec, subject }: PlannedCheck): Promise<CheckObservation> {
     if (subject.type === "probes") return await this.#probes.observe(subject);
     if (subject.type === "proxies") return await observeRejections(this.#view, subject.revision);
-    if (spec.type === "probe-matrix" || spec.type === "xds-nacks") return { type: "unavailable", detail: `${spec.type} does not apply to this step` };
+    if (spec.type === "mtls-probe-matrix" || spec.type === "xds-nacks") return { type: "unavailable", detail: `${spec.type} does not apply to this step` };
     return await observeCounters(this.#view, subject);
   }
 

@@ -51,7 +51,7 @@ test("an upgrade pins, installs, probes, moves pods in batches, then gateways, t
 test("nothing moves before the probe matrix has passed, and every move is judged", () => {
   const steps = planMeshUpgrade(upgrade(), world);
   const probe = steps.find(({ id }) => id === "probe");
-  assert.deepEqual(probe?.checks.map(({ spec }) => spec.type), ["probe-matrix", "xds-nacks"]);
+  assert.deepEqual(probe?.checks.map(({ spec }) => spec.type), ["mtls-probe-matrix", "xds-nacks"]);
   for (const step of steps.filter(({ id }) => id.startsWith("move-"))) assert.ok(step.checks.length > 0, step.id);
 });
 

@@ -79,7 +79,7 @@ function ztunnelSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
   const { maxConcurrent } = ztunnel;
   const revisions = [from.revision, to.revision];
   const probes: ProbeScope = { revisions, dataPlanes: ["ambient"] };
-  const matrix = check(upgrade, "probe-matrix", { type: "probes", ...probes });
+  const matrix = check(upgrade, "mtls-probe-matrix", { type: "probes", ...probes });
   const nacks = check(upgrade, "xds-nacks", { type: "proxies", revision: to.revision });
   const probing: Step = {
     id: "probe",

@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseCheck, resolveChecks } from "./check.ts";
+import { checkDefaults, checkTypes, type CheckSpec } from "./check-spec.ts";
+import { evaluateCondition } from "./check-condition.ts";
+import { fillTemplate, type TemplateValues } from "./check-template.ts";
+import { explainCheck } from "./explain-check.ts";
+import { parseCanary } from "./canary.ts";
+
+const parsed = (spec: object) => parseCheck({ apiVersion: "rollout.serin.dev/v1alpha1", kind: "Check", metadata: { name: "one", namespace: "shop" }, spec });
+
+function good(spec: object): CheckSpec {
+  const { value, errors } = parsed(spec);
+  assert.deepEqual(errors, []);
+  assert.ok(value);
+  return value.spec;
+}
+
+test("every default is filled in", () => {
+  const { query, ...plain } = good({ type: "query", query: { provider: "mesh", expression: "up" }, min: 1 });
+  assert.deepEqual(query, { provider: "mesh", expression: "up", timeoutSeconds: 5 });
+  assert.deepEqual(plain, { ...checkDefaults, name: "query", type: "query", intervalSeconds: 5, min: 1 });
+});
+
+test("every type can be explained, and all but query and webhook need nothing else", () => {
+  for (const type of checkTypes) {
+    const more = type === "query" ? { query: { provider: "prometheus", address: "http://prometheus:9090", expression: "up" }, max: 1 } : type === "webhook" ? { webhook: { url: "http://gate/" } } : {};
+    for (const sentence of explainCheck(good({ type, ...more }))) assert.match(sentence, /[.:]|up$/, sentence);
+  }
+});
+
+const bad: readonly (readonly [spec: object, path: string, message: RegExp])[] = [
+  [{}, "spec.type", /is required/],
+  [{ type: "probe-matrix" }, "spec.type", /must be one of .*mtls-probe-matrix/],
+  [{ type: "query", min: 1 }, "spec.query", /is required by type query/],
+  [{ type: "query", query: { provider: "mesh", expression: "up" } }, "spec", /needs a judgement/],
+  [{ type: "query", max: 1, query: { provider: "prometheus", expression: "up" } }, "spec.query.address", /is required by provider prometheus/],
+  [{ type: "query", max: 1, query: { provider: "mesh", address: "http://x", expression: "up" } }, "spec.query.address", /goes with provider prometheus/],
+  [{ type: "query", max: 1, query: { provider: "mesh", expression: "up{a='{{ canary.pod }}'}" } }, "spec.query.expression", /names \{\{ canary\.pod \}\}, which is none of canary\.service, /],
+  [{ type: "query", min: 2, max: 1, query: { provider: "mesh", expression: "up" } }, "spec.min", /must not be above max/],
+  [{ type: "query", passWhen: "result <", query: { provider: "mesh", expression: "up" } }, "spec.passWhen", /is no CEL expression: .*found/],
+  [{ type: "query", failWhen: "results > 1", query: { provider: "mesh", expression: "up" } }, "spec.failWhen", /names results, .*did you mean result\?/],
+  [{ type: "webhook", webhook: { url: "gate" } }, "spec.webhook.url", /must be an http or https URL/],
+  [{ type: "webhook", webhook: { url: "http://gate", timeoutSeconds: 600 } }, "spec.webhook.timeoutSeconds", /from 1 to 60/],
+  [{ type: "restarts", maxMs: 5 }, "spec.maxMs", /goes with type request-duration alone/],
+  [{ type: "restarts", passWhen: "true" }, "spec.passWhen", /goes with request-success-rate/],
+  [{ type: "request-duration", quantiles: [99] }, "spec.quantiles[0]", /such as 0\.99/],
+  [{ type: "request-duration", maxRatio: 0.5 }, "spec.maxRatio", /from 1 to 1000/],
+  [{ type: "certificate-roots", roots: ["abc"] }, "spec.roots[0]", /64 hex digits/],
+  [{ type: "request-share", maxErrorRate: 1 }, "spec.maxErrorRate", /below 1/],
+  [{ type: "request-share", name: "Not good" }, "spec.name", /lower-case/],
+  [{ type: "request-share", colour: 1 }, "spec.colour", /is not a field/],
+];
+
+for (const [spec, path, message] of bad) {
+  test(`${JSON.stringify(spec)} is refused at ${path}`, () => {
+    const { errors } = parsed(spec);
+    const found = errors.find((issue) => issue.path === path);
+    assert.ok(found, JSON.stringify(errors));
+    assert.match(found.message, message);
+  });
+}
+
+function checksOf(checks: readonly object[]): ReturnType<typeof parseCanary> {
+  const target = { httpRoute: { name: "r", stable: { name: "a", port: 1 }, canary: { name: "b", port: 1 } } };
+  return parseCanary({ metadata: { name: "c", namespace: "shop" }, spec: { target, steps: [{ weight: 1 }], checks } });
+}
+
+test("a reference is put in the Check's place, with a name of its own, and what stands beside it is refused", () => {
+  const { value } = checksOf([{ ref: "latency" }, { ref: "latency", namespace: "platform", name: "theirs", dryRun: true }]);
+  const asked: string[] = [];
+  const resolved = resolveChecks(value?.spec.checks ?? [], "shop", ({ name, namespace }) => {
+    asked.push(`${namespace}/${name}`);
+    return good({ type: "request-duration", maxMs: 100 });
+  });
+  assert.deepEqual(asked, ["shop/latency", "platform/latency"]);
+  assert.deepEqual(resolved.map(({ name, type, maxMs, dryRun }) => ({ name, type, maxMs, dryRun })), [
+    { name: "latency", type: "request-duration", maxMs: 100, dryRun: false },
+    { name: "theirs", type: "request-duration", maxMs: 100, dryRun: true },
+  ]);
+  assert.throws(() => resolveChecks(value?.spec.checks ?? [], "shop", () => undefined), /Check shop\/latency, which the rollout names, is not there/);
+  assert.match(checksOf([{ ref: "latency", minSamples: 1 }]).errors[0]?.path ?? "", /^spec\.checks\[0\]\.minSamples$/);
+});
+
+test("two checks of one name are refused", () => {
+  assert.deepEqual(checksOf([{ type: "restarts" }, { type: "restarts" }]).errors.map(({ path }) => path), ["spec.checks[1]"]);
+});
+
+test("a condition sees what was measured; a comparison with nothing is a problem, not an answer", () => {
+  const bindings = { result: { errors: 2, list: [1, 2] }, baseline: undefined, canary: { rate: 0.5 }, stable: { rate: 0.1 } };
+  assert.equal(evaluateCondition("canary.rate > 4.0 * stable.rate && result.list.all(x, x < 3)", bindings), true);
+  assert.equal(evaluateCondition("result.errors > 2", bindings), false);
+  assert.match((evaluateCondition("baseline > 1", bindings) as { problem: string }).problem, /overload|type/);
+  assert.match((evaluateCondition("result.other == 1", bindings) as { problem: string }).problem, /other|attribute|no such/i);
+});
+
+test("names between braces are replaced, and those without a value are reported", () => {
+  const side = { service: "shop", namespace: "a", workload: "", revision: "" };
+  const values: TemplateValues = { canary: side, stable: { ...side, namespace: "b" }, window: "30s" };
+  assert.deepEqual(fillTemplate('rate(x{ns="{{ canary.namespace }}",other="{{stable.namespace}}",w="{{ canary.workload }}"}[{{ window }}])', values), {
+    text: 'rate(x{ns="a",other="b",w=""}[30s])',
+    missing: ["canary.workload"],
+  });
+});
