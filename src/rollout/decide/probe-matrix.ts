@@ -122,12 +122,18 @@ function mutualTlsOf({ mutual, plain, plainBehind }: ProbeCounts): ProbePair["mu
   return mutual === 0 ? "no" : "mixed";
 }
 
-function problemOf({ expected, clientIdentity, serverIdentity, lastError }: ProbePairFacts, counts: ProbeCounts, { maxErrorRate }: CheckSpec, pairs: number): string {
+/** Answers and counters are not looked at in the same moment. */
+const countingSlack = 10;
+const bypassShare = 0.2;
+
+function problemOf({ to, expected, clientIdentity, serverIdentity, lastError }: ProbePairFacts, counts: ProbeCounts, { maxErrorRate }: CheckSpec, pairs: number): string {
   const { ok, failed, letIn, mutual, plain, plainBehind, wrongClient, wrongServer } = counts;
-  if (expected === "refusal" && letIn > 0) return `${letIn} of ${ok + failed} were let in without mTLS where only mTLS is`;
+  if (expected === "refusal" && letIn > 0) return `${letIn} of ${ok + failed} were let in without mTLS at a port that takes mTLS only`;
   if (expected === "answer") {
     if (plain > 0) return `${plain} of ${plain + mutual} connections went in plain text`;
     if (plainBehind > 0) return `${plainBehind} connections went in plain text from the waypoint to its server`;
+    const bypassed = ok - mutual;
+    if (to.dataPlane === "waypoint" && bypassed > Math.max(countingSlack, ok * bypassShare)) return `${bypassed} of ${ok} answers did not come through the waypoint`;
     if (wrongClient > 0) return `${wrongClient} of ${mutual} connections came from ${clientIdentity}, which is not the client's identity there`;
     if (wrongServer > 0) return `${wrongServer} connections were answered by ${serverIdentity}, which is not the server's identity there`;
   }

@@ -20,12 +20,18 @@ interface Verified {
   readonly count: number;
 }
 
+/** Answers by what came with them: the SPIFFE IDs of client and server. */
+interface Told {
+  readonly ends: readonly string[];
+  readonly count: number;
+}
+
 const noPair: PairReport = { ok: 0, failed: 0, letIn: 0, lastError: "", peers: {} };
 
 /**
  * The facts of a matrix. Whether it was reached the client tells. What the server's side verified is told by the server itself
- * where a sidecar or a waypoint passes it on with the request, and by the ztunnel's counters where nothing does; what the
- * client's side verified, by the counters of its own proxy.
+ * where a sidecar passes it on with the request, and by counters where a ztunnel or a waypoint does not; what the client's side
+ * verified, by the counters of its own proxy.
  */
 export function probeFacts(sources: ProbeSources): ProbeFacts {
   const connections = connectionsOf(sources.samples);
@@ -39,14 +45,10 @@ function pairFacts(pair: PlannedProbePair, { reports, trustDomains }: ProbeSourc
   const { from, to, expected } = pair;
   const report = reports.find(({ client }) => client === pair.client)?.pairs[pair.name] ?? noPair;
   const told = Object.entries(report.peers).map(([peer, count]) => ({ ends: peer.split(" "), count }));
-  const counted = (reporter: string, client: string, server: string): Connection[] => connections.filter((one) => one.reporter === reporter && one.client === client && one.server === server);
-  const byServer: Verified[] =
-    to.dataPlane === "ambient"
-      ? counted("destination", pair.clientWorkload, pair.serverWorkload).map(({ mutual, clientPrincipal, count }) => ({ identity: mutual ? clientPrincipal : "", count }))
-      : told.map(({ ends: [client = ""], count }) => ({ identity: client, count }));
-  const verifiedByClient = counted("source", pair.clientWorkload, pair.serverWorkload).map(({ serverPrincipal, count }) => ({ identity: serverPrincipal, count }));
-  const byClient = verifiedByClient.some(({ identity }) => identity !== "") ? verifiedByClient : told.map(({ ends: [, server = ""], count }) => ({ identity: server, count }));
-  const behind = to.dataPlane === "waypoint" ? counted("destination", pair.serverWorkload, pair.server).filter(({ mutual }) => !mutual) : [];
+  const byServer = verifiedByServer(pair, told, connections);
+  const counted = connections.filter(({ reporter, client, service }) => reporter === "source" && client === pair.clientWorkload && service === pair.service).map(({ serverPrincipal, count }) => ({ identity: serverPrincipal, count }));
+  const byClient = counted.some(({ identity }) => identity !== "") ? counted : told.map(({ ends: [, server = ""], count }) => ({ identity: server, count }));
+  const behind = to.dataPlane === "waypoint" ? connections.filter(({ reporter, client, server, mutual }) => reporter === "destination" && client === pair.serverWorkload && server === pair.server && !mutual) : [];
   const isClient = identityTest(pair.clientPath, trustDomains[to.revision]);
   const isServer = identityTest(pair.serverPath, trustDomains[from.revision]);
   const wrongClient = byServer.filter(({ identity }) => identity !== "" && !isClient(identity));
@@ -73,6 +75,16 @@ function pairFacts(pair: PlannedProbePair, { reports, trustDomains }: ProbeSourc
   };
 }
 
+/** A sidecar passes on whom it verified, a ztunnel and a waypoint count it. */
+function verifiedByServer(pair: PlannedProbePair, told: readonly Told[], connections: readonly Connection[]): Verified[] {
+  const { dataPlane } = pair.to;
+  if (dataPlane === "sidecar") return told.map(({ ends: [client = ""], count }) => ({ identity: client, count }));
+  const reporter = dataPlane === "waypoint" ? "waypoint" : "destination";
+  return connections
+    .filter((one) => one.reporter === reporter && one.client === pair.clientWorkload && (dataPlane === "waypoint" ? one.service === pair.service : one.server === pair.server))
+    .map(({ mutual, clientPrincipal, count }) => ({ identity: mutual ? clientPrincipal : "", count }));
+}
+
 /** `spiffe://<a trust domain of the revision>/ns/…/sa/…`. */
 function identityTest(path: string, domains: readonly string[] | undefined): (identity: string) => boolean {
   return (identity) => {
@@ -94,6 +106,7 @@ interface Connection {
   readonly reporter: string;
   readonly client: string;
   readonly server: string;
+  readonly service: string;
   readonly mutual: boolean;
   readonly clientPrincipal: string;
   readonly serverPrincipal: string;
@@ -104,11 +117,12 @@ const counters = new Set(["istio_tcp_connections_opened_total", "istio_requests_
 
 function connectionsOf(samples: readonly PrometheusSample[]): Connection[] {
   return samples
-    .filter(({ name, labels }) => counters.has(name) && labels["destination_workload_namespace"] === probeNamespace)
+    .filter(({ name, labels }) => counters.has(name) && labels["source_workload_namespace"] === probeNamespace)
     .map(({ labels, value }) => ({
       reporter: labels["reporter"] ?? "",
       client: labels["source_workload"] ?? "",
       server: labels["destination_workload"] ?? "",
+      service: labels["destination_service_name"] ?? "",
       mutual: labels["connection_security_policy"] === "mutual_tls",
       clientPrincipal: known(labels["source_principal"]),
       serverPrincipal: known(labels["destination_principal"]),

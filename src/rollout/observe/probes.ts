@@ -58,9 +58,13 @@ export class ProbeObserver {
 
 /** The probes' own sidecars, gateways and waypoints, and the ztunnels of the nodes that probes run on. */
 function dataPlanePods(view: ClusterView): Pod[] {
-  const own = view.scrapablePods({}).filter((pod) => pod.metadata.namespace === probeNamespace && pod.metadata.deletionTimestamp === undefined);
+  const own = view.pods.list().filter((pod) => pod.metadata.namespace === probeNamespace && isScrapable(pod));
   const nodes = new Set(view.pods.list().flatMap(({ metadata, spec }) => (metadata.namespace === probeNamespace ? [spec?.nodeName] : [])));
   return [...own, ...view.scrapablePods({ app: "ztunnel" }).filter((pod) => nodes.has(pod.spec?.nodeName))];
+}
+
+function isScrapable({ metadata, status }: Pod): boolean {
+  return metadata.annotations?.["prometheus.io/scrape"] === "true" && metadata.deletionTimestamp === undefined && status?.phase === "Running" && (status.podIP ?? "") !== "";
 }
 
 async function readReport(client: KubeClient, view: ClusterView, name: string): Promise<ProbeReport> {

@@ -25,6 +25,8 @@ export interface PlannedProbePair {
   /** The pod that asks: of a gateway's pairs the plain one. */
   readonly client: string;
   readonly url: string;
+  /** The Service that is asked. */
+  readonly service: string;
   /** The pod that must answer. */
   readonly server: string;
   /** The workload that speaks to the server's side first hand, and the one that the client's side speaks to, as metrics name them. */
@@ -69,6 +71,7 @@ function plannedPair(from: ProbeEnd, to: ProbeEnd): PlannedProbePair {
     expected: refused ? "refusal" : "answer",
     client: viaGateway ? plainClientName : clientName(from),
     url: viaGateway ? `${host(clientWorkload)}/${service}` : `${host(service)}:${refused ? strictProbePort : probePort}/`,
+    service,
     server: serverPodName(to),
     clientWorkload,
     serverWorkload,
