@@ -12,19 +12,27 @@ export function grpcClient(target: RequestTarget, keptAlive: boolean, limitMs: n
   const { origin, host } = new URL(target.url);
   let kept: ClientHttp2Session | undefined;
   let keptUntilMs = 0;
-  return async () => {
+  let underWay: Writing | undefined;
+  const ask = async (): Promise<string> => {
     if (performance.now() > keptUntilMs) kept?.close();
     if (kept === undefined || kept.closed || kept.destroyed) {
       keptUntilMs = performance.now() + target.keptSeconds * 1000;
       kept = connect(origin);
       // What goes wrong with the session goes wrong with its calls, which say so.
       kept.on("error", () => undefined);
+      kept.on("goaway", () => {
+        if (underWay?.written === false) underWay.dropped = true;
+      });
     }
     const session = kept;
+    underWay = writingOn(session);
     try {
-      const text = await call(session, { authority: host, headers: target.headers ?? {}, limitMs });
+      const text = await call(session, { authority: host, headers: target.headers ?? {}, limitMs, writing: underWay });
       if (!text.startsWith(target.expected)) throw new Error(`the wrong body: ${text.slice(0, 80)}`);
       return text.replace(`${said} from `, "");
+    } catch (error) {
+      if (error instanceof NeverSent) return await ask();
+      throw error;
     } finally {
       if (!keptAlive) {
         session.close();
@@ -32,15 +40,38 @@ export function grpcClient(target: RequestTarget, keptAlive: boolean, limitMs: n
       }
     }
   };
+  return ask;
+}
+
+/** The other side's GOAWAY came before the library had written anything of the call: then it drops the call. */
+class NeverSent extends Error {}
+
+interface Writing {
+  written: boolean;
+  dropped: boolean;
+}
+
+/** The library writes what a turn has asked for at the end of the turn, just before this hears of it. */
+function writingOn(session: ClientHttp2Session): Writing {
+  const writing = { written: false, dropped: false };
+  const endOfTurn = (): void => {
+    setImmediate(() => {
+      writing.written = true;
+    });
+  };
+  if (session.connecting) session.once("connect", endOfTurn);
+  else endOfTurn();
+  return writing;
 }
 
 interface CallOptions {
   readonly authority: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly limitMs: number;
+  readonly writing: Writing;
 }
 
-function call(session: ClientHttp2Session, { authority, headers, limitMs }: CallOptions): Promise<string> {
+function call(session: ClientHttp2Session, { authority, headers, limitMs, writing }: CallOptions): Promise<string> {
   return new Promise((resolve, reject) => {
     const stream = session.request({ ":method": "POST", ":path": sayPath, ":authority": authority, "content-type": "application/grpc", te: "trailers", ...headers });
     let status = "missing";
@@ -63,7 +94,7 @@ function call(session: ClientHttp2Session, { authority, headers, limitMs }: Call
     });
     stream.on("trailers", readStatus);
     stream.on("data", (chunk: Buffer) => chunks.push(chunk));
-    stream.on("error", (error: NodeJS.ErrnoException) => reject(new Error(`${error.code ?? ""} ${error.message}`.trim())));
+    stream.on("error", (error: NodeJS.ErrnoException) => reject(writing.dropped ? new NeverSent() : new Error(`${error.code ?? ""} ${error.message}`.trim())));
     stream.on("close", () => {
       clearTimeout(timer);
       const message = unframe(Buffer.concat(chunks));

@@ -11,15 +11,37 @@ export type AnswerQuery = (query: Buffer, transport: DnsTransport) => Promise<Bu
 /** A client may ask ahead, but not without end. */
 const maxReceived = 65_537 * 2;
 
-/** Serves a bound UDP descriptor, which it takes over. */
+/** How long a closed listener may still answer: resolvers ask again after that. */
+const maxLingerMs = 5000;
+
+/**
+ * Serves a bound UDP descriptor, which it takes over. Closed, it first answers what it has read: the socket may have another
+ * owner by now, but these queries have not.
+ */
 export async function serveDnsUdp(fd: number, isIpv6: boolean, answer: AnswerQuery, log: Logger): Promise<{ close(): void }> {
   const socket = createSocket(isIpv6 ? "udp6" : "udp4");
   socket.on("error", (error) => log.warn("the DNS socket failed", { error: messageOf(error) }));
+  let pending = 0;
+  let closing = false;
   let closed = false;
+  const closeWhenAnswered = (): void => {
+    if (closed || !closing || pending > 0) return;
+    closed = true;
+    socket.close();
+  };
   socket.on("message", (query, from) => {
-    void answer(query, "udp").then((response) => {
-      if (response !== undefined && !closed) socket.send(response, from.port, from.address);
-    });
+    pending += 1;
+    void answer(query, "udp")
+      .then(async (response) => {
+        if (response === undefined || closed) return;
+        await new Promise((resolve) => {
+          socket.send(response, from.port, from.address, resolve);
+        });
+      })
+      .finally(() => {
+        pending -= 1;
+        closeWhenAnswered();
+      });
   });
   // With a descriptor the event comes inside the call.
   const listening = once(socket, "listening");
@@ -27,8 +49,12 @@ export async function serveDnsUdp(fd: number, isIpv6: boolean, answer: AnswerQue
   await listening;
   return {
     close: () => {
-      closed = true;
-      socket.close();
+      closing = true;
+      closeWhenAnswered();
+      setTimeout(() => {
+        pending = 0;
+        closeWhenAnswered();
+      }, maxLingerMs).unref();
     },
   };
 }
