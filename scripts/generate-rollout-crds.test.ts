@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { parseAllDocuments } from "yaml";
 import type { UntypedObject } from "../src/api/index.ts";
-import { parseCanary, parseFreeze, parseMeshUpgrade } from "../src/api/serin/index.ts";
+import { parseCanary, parseCheck, parseFreeze, parseMeshUpgrade } from "../src/api/serin/index.ts";
 import { createSchemaRegistry, type ResourceType } from "../src/cluster/schema/index.ts";
 import { rolloutDefinitions } from "./generate-rollout-crds.ts";
 
@@ -39,7 +39,7 @@ const freeze = (spec: object): object => ({ reason: "the holidays", windows: [{ 
 const approval = { step: "step-1", by: "ann", why: "looks good", at: "2026-01-31T12:00:00Z" };
 
 /** Specs that both the schema and the parser must take, or both refuse: name, kind, spec, whether it is good. */
-const specimens: readonly (readonly [title: string, kind: "Canary" | "MeshUpgrade" | "Freeze", spec: object, good: boolean])[] = [
+const specimens: readonly (readonly [title: string, kind: "Canary" | "MeshUpgrade" | "Freeze" | "Check", spec: object, good: boolean])[] = [
   ["a route by weight", "Canary", canary({}), true],
   ["all that a person may order", "Canary", canary({ paused: true, abort: false, approvals: [approval], group: "shop", onDeletion: "Leave", fullPromotion: { by: "ann" }, settleTimeoutSeconds: 60, notifications: [{ url: "https://example.com/hook", events: ["Stuck"] }] }), true],
   ["a step of everything that a Deployment can do", "Canary", canary({ target: { deployment: { name: "shop", service: "shop", routes: "HTTPRoute", previewService: "shop-preview" } }, steps: [{ preview: true, scale: { percent: 50 } }, { experiment: { durationSeconds: 60 } }, { match: { cookies: [{ name: "beta", value: "1" }], paths: [{ value: "/" }] }, iterations: { count: 5 } }, { weight: 100, pause: { untilApproved: true } }], dynamicStableScale: true }), true],
@@ -64,17 +64,22 @@ const specimens: readonly (readonly [title: string, kind: "Canary" | "MeshUpgrad
   ["a root alone", "MeshUpgrade", upgrade({ to: { revision: "1-30-3", root: { secretName: "next" } } }), true],
   ["an upgrade to what is there", "MeshUpgrade", upgrade({ to: { revision: "1-30-3" } }), false],
   ["a wave of an unknown kind", "MeshUpgrade", upgrade({ waves: [{ mode: "Reboot" }] }), false],
+  ["checks of all kinds", "Canary", canary({ checks: [{ ref: "slo" }, { type: "request-duration", quantiles: [0.5, 0.99], maxRatio: 1.5 }, { name: "errors", type: "query", query: { provider: "mesh", expression: "sum(rate(errors[1m]))" }, max: 1 }] }), true],
+  ["a check that is both", "Canary", canary({ checks: [{ ref: "slo", type: "restarts" }] }), false],
+  ["a check of nothing", "Canary", canary({ checks: [{ minSamples: 5 }] }), false],
+  ["a Check of a Prometheus", "Check", { type: "query", query: { provider: "prometheus", address: "http://prometheus:9090", expression: "up" }, passWhen: "result == 1.0" }, true],
+  ["a Check of an unknown type", "Check", { type: "vibes" }, false],
   ["a freeze", "Freeze", freeze({ timeZone: "Europe/Berlin", exceptions: [{ kind: "Canary", namespace: "shop", name: "fix", reason: "outage" }] }), true],
   ["a freeze every Friday", "Freeze", freeze({ windows: [{ start: "2026-01-02T15:00:00", rrule: "FREQ=WEEKLY;BYDAY=FR", durationSeconds: 230_400 }] }), true],
   ["a freeze without an end", "Freeze", freeze({ windows: [{ start: "2026-12-20T18:00:00" }] }), false],
   ["a freeze for no reason", "Freeze", { windows: [{ start: "2026-12-20T18:00:00", end: "2027-01-04T08:00:00" }] }, false],
 ];
 
-const parsers = { Canary: parseCanary, MeshUpgrade: parseMeshUpgrade, Freeze: parseFreeze };
+const parsers = { Canary: parseCanary, Check: parseCheck, MeshUpgrade: parseMeshUpgrade, Freeze: parseFreeze };
 
 for (const [title, kind, spec, good] of specimens) {
   test(`${title}: the schema and the parser ${good ? "take" : "refuse"} it`, () => {
-    const raw = { apiVersion: "rollout.serin.dev/v1alpha1", kind, metadata: { name: "specimen", ...(kind === "Canary" ? { namespace: "default" } : {}) }, spec };
+    const raw = { apiVersion: "rollout.serin.dev/v1alpha1", kind, metadata: { name: "specimen", ...(kind === "Canary" || kind === "Check" ? { namespace: "default" } : {}) }, spec };
     const type = typeOf("rollout.serin.dev", "v1alpha1", kind);
     const copy = structuredClone(raw) as unknown as UntypedObject;
     assert.deepEqual(registry.dropUnknownFields(type, copy), []);

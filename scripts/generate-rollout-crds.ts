@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "yaml";
-import { canaryKind, freezeKind, meshUpgradeKind, rolloutGroup, rolloutJournalKind, rolloutVersion } from "../src/api/serin/index.ts";
+import { canaryKind, checkKind, freezeKind, meshUpgradeKind, rolloutGroup, rolloutJournalKind, rolloutVersion } from "../src/api/serin/index.ts";
 import type { KindDefinition, KubernetesObject } from "../src/api/index.ts";
 import { canarySpec } from "./rollout-crds/canary.ts";
 import { check } from "./rollout-crds/check.ts";
@@ -47,7 +47,7 @@ const definitions: readonly Definition[] = [
     required: ["spec"],
     columns: [column("From", ".spec.from.revision"), column("To", ".spec.to.revision"), ...progress, ...message, age],
   },
-  { kind: { ...freezeKind, kind: "Check", plural: "checks", namespaced: true }, shortNames: [], properties: { spec: check }, required: ["spec"], columns: [column("Type", ".spec.type"), age] },
+  { kind: checkKind, shortNames: [], properties: { spec: check }, required: ["spec"], columns: [column("Type", ".spec.type"), age] },
   { kind: freezeKind, shortNames: [], properties: { spec: freezeSpec }, required: ["spec"], columns: [column("Reason", ".spec.reason"), column("Zone", ".spec.timeZone"), age] },
   {
     kind: rolloutJournalKind,

@@ -1,7 +1,9 @@
 import { maxPlannedSteps, rolloutPhases } from "../../src/api/serin/index.ts";
-import { anything, list, object, oneOf, text, type Schema } from "./schema.ts";
+import { anyObject, anything, list, object, oneOf, text, type Schema } from "./schema.ts";
 
 const long: Schema = { type: "integer", format: "int64" };
+/** A newer engine may say more than this. */
+const open = { "x-kubernetes-preserve-unknown-fields": true };
 const evidence: Schema = { type: "array", items: { type: "string" } };
 
 /** The status of a Canary and of a MeshUpgrade (`RolloutStatus`). */
@@ -20,19 +22,18 @@ export const status: Schema = object({
     title: text(),
     startedAt: text(),
     settledAt: text(),
-    elapsedMs: long,
-    settledMs: long,
-    lastSeenAt: text(),
+    settlingMs: long,
+    settledForMs: long,
     waitingFor: evidence,
     checks: {
       type: "array",
-      items: object({ type: text(), name: text(), verdict: oneOf(["pass", "fail", "wait", "error"]), evidence: text(), table: anything(), statistic: anything() }, [], {
-        "x-kubernetes-preserve-unknown-fields": true,
-      }),
+      items: object({ type: text(), name: text(), verdict: oneOf(["pass", "fail", "wait", "error"]), evidence: text(), matrix: anything(), statistic: anything() }, [], open),
     },
-  }, [], { "x-kubernetes-preserve-unknown-fields": true }),
-  completedSteps: { type: "array", items: object({ id: text(), title: text(), startedAt: text(), endedAt: text(), evidence }) },
-  plannedSteps: list(object({ id: text(), title: text() }), maxPlannedSteps),
+  }, [], open),
+  completedSteps: { type: "array", items: object({ id: text(), title: text(), startedAt: text(), endedAt: text(), evidence }, [], open) },
+  plannedSteps: list(object({ id: text(), title: text(), ordinal: { type: "integer" } }, [], open), maxPlannedSteps),
+  undo: anyObject("Where putting back is."),
+  groupRun: text(),
   cause: text("Why it was rolled back, with the evidence."),
   rolledBackInMs: long,
   conditions: {
@@ -51,4 +52,4 @@ export const status: Schema = object({
     "x-kubernetes-list-type": "map",
     "x-kubernetes-list-map-keys": ["type"],
   },
-}, [], { "x-kubernetes-preserve-unknown-fields": true });
+}, [], open);

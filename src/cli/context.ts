@@ -22,6 +22,8 @@ export interface CliContext {
   readonly colour: boolean;
   /** Standard error is a terminal: what takes long may say so there. */
   readonly showsProgress: boolean;
+  /** The width of the terminal that standard output is, now; undefined where it is none. */
+  readonly columns: () => number | undefined;
   /** Verbs that the command line does not run itself, each with its own verbs; for completion. */
   readonly otherVerbs: Readonly<Record<string, readonly string[]>>;
   /** Asks a yes-or-no question on the terminal, or reads the answer from standard input. */

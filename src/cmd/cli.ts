@@ -25,6 +25,7 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
     otherVerbs: { cluster: ["create", "delete", "list", "kubeconfig", "shell", "urls"], release: ["add", "list", "build", "export"], doctor: [] },
     interactive: process.stdin.isTTY,
     colour: process.stdout.isTTY && (env["NO_COLOR"] ?? "") === "" && env["TERM"] !== "dumb",
+    columns: () => (process.stdout.isTTY ? process.stdout.columns : undefined),
     showsProgress: process.stderr.isTTY && env["TERM"] !== "dumb",
     confirm,
     connect: async (flags) => {

@@ -29,6 +29,7 @@ export class FakeContext implements CliContext {
   readonly interactive = false;
   readonly colour: boolean = false;
   readonly showsProgress: boolean = false;
+  readonly columns = (): number | undefined => undefined;
   readonly otherVerbs = { cluster: ["create", "delete"] };
   readonly signal = new AbortController().signal;
   /** `Kind/name` of what was applied. */

@@ -1,5 +1,5 @@
 import { formatIssues, type FieldIssue, type KindDefinition } from "../../api/index.ts";
-import { canaryKind, freezeKind, meshUpgradeKind, type Approval } from "../../api/serin/index.ts";
+import { canaryKind, checkKind, freezeKind, meshUpgradeKind, type Approval } from "../../api/serin/index.ts";
 
 /** admission.k8s.io/v1, as far as it is read here. */
 export interface RolloutReview {
@@ -21,7 +21,7 @@ export interface RolloutReviewAnswer {
 }
 
 /** The kinds that a person writes. */
-const reviewedKinds: readonly KindDefinition[] = [canaryKind, meshUpgradeKind, freezeKind];
+const reviewedKinds: readonly KindDefinition[] = [canaryKind, checkKind, meshUpgradeKind, freezeKind];
 
 const unprocessable = 422;
 /** The engine may carry over what others wrote. */

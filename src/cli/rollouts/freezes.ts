@@ -1,0 +1,142 @@
+import type { Command } from "commander";
+import { parse } from "yaml";
+import { formatIssues } from "../../api/index.ts";
+import { freezeKind, parseFreeze, type Freeze, type FreezeWindow } from "../../api/serin/index.ts";
+import { userError } from "../../base/index.ts";
+import type { CliContext, ConnectionFlags } from "../context.ts";
+import { renderTable } from "../table.ts";
+import { whoAmI } from "./rollout-objects.ts";
+
+interface AddFlags extends ConnectionFlags {
+  readonly filename?: string;
+  readonly reason?: string;
+  readonly from?: string;
+  readonly until?: string;
+  readonly rrule?: string;
+  readonly duration?: string;
+  readonly zone?: string;
+  readonly kind?: readonly string[];
+  readonly namespaces?: readonly string[];
+}
+
+interface ExceptFlags extends ConnectionFlags {
+  readonly canary?: string;
+  readonly upgrade?: string;
+  readonly reason: string;
+}
+
+/** `serin freeze`: times in which no rollout begins a step. */
+export function freezeCommands(program: Command, context: CliContext): void {
+  const freeze = program.command("freeze").description("times in which no rollout begins a step; putting back is never held up");
+  connection(freeze.command("list").description("all of them, with their windows and exceptions")).action(async (flags: ConnectionFlags) => {
+    const client = await context.connect(flags);
+    const { items } = await client.list(freezeKind);
+    context.out(items.length === 0 ? "there is no freeze\n" : renderFreezes(items));
+  });
+  connection(freeze.command("add [name]").description("hold up rollouts from now on, or in the windows of a file"))
+    .option("-f, --filename <file>", "a Freeze as YAML; - is standard input")
+    .option("--reason <text>", "why, for who is held up")
+    .option("--from <time>", "its beginning, such as 2026-12-20T18:00:00 in --zone; now when absent")
+    .option("--until <time>", "its end")
+    .option("--rrule <rule>", "again and again, by RFC 5545, from --from on: FREQ=WEEKLY;BYDAY=FR")
+    .option("--duration <time>", "how long each time lasts: 90m, 12h, 3d")
+    .option("--zone <name>", "time zone, such as Europe/Berlin; UTC when absent")
+    .option("--kind <kind...>", "Canary, MeshUpgrade; both when absent")
+    .option("--namespaces <name...>", "of Canaries, only those in these namespaces")
+    .action(async (name: string | undefined, flags: AddFlags) => {
+      const raw = flags.filename === undefined ? fromFlags(name, flags, context) : (parse(await context.readFile(flags.filename)) as unknown);
+      const parsed = parseFreeze(raw);
+      if (parsed.value === undefined) throw userError("freeze-invalid", `${flags.filename ?? "the freeze"}: ${formatIssues(parsed.errors)}`);
+      const client = await context.connect(flags);
+      await client.apply(freezeKind, raw as Freeze, { fieldManager: "serin-cli", force: true });
+      context.out(`freeze ${parsed.value.metadata.name ?? ""} holds: ${parsed.value.spec.windows.map((window) => windowText(window, parsed.value?.spec.timeZone ?? "UTC")).join("; ")}\n`);
+    });
+  connection(freeze.command("except <name>").description("let one rollout go on all the same"))
+    .option("--canary <namespace/name>", "a Canary")
+    .option("--upgrade <name>", "a MeshUpgrade")
+    .requiredOption("--reason <text>", "why, kept in the freeze")
+    .action(async (name: string, flags: ExceptFlags) => await except(name, flags, context));
+  connection(freeze.command("remove <name>").description("let rollouts go on")).action(async (name: string, flags: ConnectionFlags) => {
+    const client = await context.connect(flags);
+    if ((await client.get(freezeKind, name)) === undefined) throw userError("not-found", `there is no freeze "${name}"`, { hint: "serin freeze list" });
+    await client.delete(freezeKind, name);
+    context.out(`freeze ${name} is gone\n`);
+  });
+}
+
+function connection(command: Command): Command {
+  return command.option("--kubeconfig <path>", "kubeconfig file").option("--context <name>", "context of the kubeconfig");
+}
+
+function fromFlags(name: string | undefined, flags: AddFlags, context: CliContext): unknown {
+  if (name === undefined) throw userError("freeze-unnamed", "a freeze needs a name", { hint: "serin freeze add holidays --reason … --until 2027-01-04T08:00:00, or -f <file>" });
+  const zone = flags.zone ?? "UTC";
+  const start = flags.from ?? localNow(context.clock.nowMs(), zone);
+  return {
+    apiVersion: "rollout.serin.dev/v1alpha1",
+    kind: "Freeze",
+    metadata: { name },
+    spec: {
+      ...(flags.reason === undefined ? {} : { reason: flags.reason }),
+      timeZone: zone,
+      windows: [
+        {
+          start,
+          ...(flags.until === undefined ? {} : { end: flags.until }),
+          ...(flags.rrule === undefined ? {} : { rrule: flags.rrule }),
+          ...(flags.duration === undefined ? {} : { durationSeconds: secondsOf(flags.duration) }),
+        },
+      ],
+      ...(flags.kind === undefined ? {} : { kinds: flags.kind }),
+      ...(flags.namespaces === undefined ? {} : { namespaces: flags.namespaces }),
+    },
+  };
+}
+
+const unitSeconds: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
+
+function secondsOf(text: string): number {
+  const [, count = "", unit = ""] = /^(\d+)([smhd])$/.exec(text) ?? [];
+  if (unit === "") throw userError("invalid-flag", `--duration: must be such as 90m, 12h or 3d, got "${text}"`);
+  return Number(count) * (unitSeconds[unit] ?? 1);
+}
+
+/** `2026-12-20T18:00:00` on the zone's clocks. A zone that there is none of is for the parser to refuse. */
+function localNow(nowMs: number, timeZone: string): string {
+  try {
+    return new Intl.DateTimeFormat("sv-SE", { timeZone, dateStyle: "short", timeStyle: "medium" }).format(nowMs).replace(" ", "T");
+  } catch {
+    return new Date(nowMs).toISOString().slice(0, 19);
+  }
+}
+
+function renderFreezes(items: readonly Freeze[]): string {
+  const rows = items.map(({ metadata, spec }) => [
+    metadata.name ?? "",
+    spec.windows.map((window) => windowText(window, spec.timeZone)).join("; "),
+    [(spec.kinds ?? []).join(","), (spec.namespaces ?? []).join(",")].filter((part) => part !== "").join(" in "),
+    (spec.exceptions ?? []).map(({ namespace, name, reason }) => `${namespace === undefined ? "" : `${namespace}/`}${name} (${reason})`).join(", "),
+    spec.reason,
+  ]);
+  return renderTable(["NAME", "WINDOWS", "HOLDS", "EXCEPT", "REASON"], rows);
+}
+
+function windowText({ start, end, rrule, durationSeconds = 0 }: FreezeWindow, zone = "UTC"): string {
+  return rrule === undefined ? `${start} to ${end ?? ""} ${zone}` : `${rrule} from ${start} ${zone}, ${durationSeconds / 3600} h each`;
+}
+
+async function except(name: string, flags: ExceptFlags, context: CliContext): Promise<void> {
+  const [namespace, canary] = flags.canary?.split("/") ?? [];
+  if ((flags.canary === undefined) === (flags.upgrade === undefined)) throw userError("invalid-flag", "exactly one of --canary and --upgrade is needed");
+  if (flags.canary !== undefined && (namespace === undefined || namespace === "" || canary === undefined || canary === "")) {
+    throw userError("invalid-flag", `--canary: must be namespace/name, got "${flags.canary}"`);
+  }
+  const client = await context.connect(flags);
+  const freeze = await client.get(freezeKind, name);
+  if (freeze === undefined) throw userError("not-found", `there is no freeze "${name}"`, { hint: "serin freeze list" });
+  const by = await whoAmI(client);
+  const rollout = flags.upgrade === undefined ? { kind: "Canary", namespace, name: canary } : { kind: "MeshUpgrade", name: flags.upgrade };
+  const exceptions = [...(freeze.spec.exceptions ?? []), { ...rollout, reason: flags.reason, by }];
+  await client.patchMerge(freezeKind, name, undefined, { metadata: { resourceVersion: freeze.metadata.resourceVersion }, spec: { exceptions } }, { fieldManager: "serin-cli" });
+  context.out(`freeze ${name} lets ${flags.canary ?? flags.upgrade ?? ""} go on: ${flags.reason}\n`);
+}

@@ -1,0 +1,115 @@
+import { renderMatrix, type CheckStatus, type CompletedStep, type PlannedStep, type RolloutPhase, type RolloutStatus, type StepStatus, type Verdict } from "../../api/serin/index.ts";
+
+export interface LadderOptions {
+  readonly colour: boolean;
+  /** The width of the terminal; longer lines are cut. Unlimited when absent. */
+  readonly columns?: number;
+  /** The evidence of steps that are done, and steps to come beyond the next few. */
+  readonly verbose: boolean;
+}
+
+const escape = "\u001b[";
+const styles = { green: `${escape}32m`, red: `${escape}31m`, yellow: `${escape}33m`, dim: `${escape}2m`, bold: `${escape}1m` } as const;
+const off = `${escape}0m`;
+type Style = keyof typeof styles;
+
+const marks: Readonly<Record<Verdict, readonly [mark: string, style: Style]>> = { pass: ["✔", "green"], fail: ["✘", "red"], wait: ["…", "yellow"], error: ["!", "red"] };
+const phaseStyles: Readonly<Partial<Record<RolloutPhase, Style>>> = { Completed: "green", RolledBack: "red", Stuck: "red", RollingBack: "red", Waiting: "yellow", Paused: "yellow" };
+/** Steps to come that are shown without `verbose`, and done ones. */
+const shownAhead = 6;
+const shownBehind = 12;
+
+/** The rungs of a rollout: what is done, what is under way with its checks, what is to come. */
+export function renderLadder(title: string, status: RolloutStatus | undefined, options: LadderOptions): string {
+  const paint = (style: Style, text: string): string => (options.colour ? `${styles[style]}${text}${off}` : text);
+  if (status === undefined) return `${title}: the engine has not seen it yet\n`;
+  const lines = [`${paint("bold", title)}: ${paint(phaseStyles[status.phase] ?? "bold", status.phase)} ${status.progress}${weightText(status)}${runText(status)}`];
+  const done = options.verbose ? status.completedSteps : status.completedSteps.slice(-shownBehind);
+  if (done.length < status.completedSteps.length) lines.push(paint("dim", `  … ${status.completedSteps.length - done.length} steps before`));
+  for (const step of done) lines.push(...doneLines(step, options.verbose, paint));
+  if (status.step !== undefined && status.phase !== "Completed") lines.push(...currentLines(status, status.step, paint));
+  lines.push(...aheadLines(status, options.verbose, paint));
+  if (status.cause !== undefined) lines.push(`  ${paint("red", "cause")}: ${status.cause}`);
+  for (const held of status.undo?.waitingFor ?? []) lines.push(`  ${paint("yellow", "…")} putting back waits for ${held}`);
+  const hint = hintOf(status);
+  if (hint !== "") lines.push(paint("dim", `  ${hint}`));
+  return `${lines.map((line) => clip(line, options.columns)).join("\n")}\n`;
+}
+
+type Paint = (style: Style, text: string) => string;
+
+function weightText({ weight, phase }: RolloutStatus): string {
+  if (weight === undefined || phase === "Completed" || phase === "RolledBack") return "";
+  return `  canary ${weight} %`;
+}
+
+function runText({ run }: RolloutStatus): string {
+  return run === undefined || run <= 1 ? "" : `  (run ${run})`;
+}
+
+function doneLines(step: CompletedStep, verbose: boolean, paint: Paint): string[] {
+  const took = (Date.parse(step.endedAt) - Date.parse(step.startedAt)) / 1000;
+  const line = `  ${paint("green", "✔")} ${step.title}  ${paint("dim", durationText(took))}`;
+  return verbose ? [line, ...step.evidence.map((evidence) => paint("dim", `      ${evidence}`))] : [line];
+}
+
+function currentLines({ phase, message }: RolloutStatus, step: StepStatus, paint: Paint): string[] {
+  const mark = phase === "RolledBack" || phase === "RollingBack" || phase === "Stuck" ? paint("red", "✘") : paint("yellow", "▸");
+  const lines = [`  ${mark} ${paint("bold", step.title)}`];
+  for (const waiting of step.waitingFor ?? []) lines.push(`      ${paint("yellow", "…")} ${waiting}`);
+  for (const check of step.checks) lines.push(...checkLines(check, paint));
+  const said = message.startsWith(`${step.title}: `) ? message.slice(step.title.length + 2) : message;
+  const repeats = said === "" || said === step.title || [...(step.waitingFor ?? []), ...step.checks.map(({ type, evidence }) => `${type}: ${evidence}`)].some((line) => said.includes(line));
+  if (!repeats) lines.push(`      ${said}`);
+  return lines;
+}
+
+function checkLines({ type, verdict, evidence, matrix }: CheckStatus, paint: Paint): string[] {
+  const [mark, style] = marks[verdict];
+  if (matrix === undefined) return [`      ${paint(style, mark)} ${type}: ${evidence}`];
+  const table = renderMatrix(matrix).trimEnd().split("\n");
+  return [`      ${paint(style, mark)} ${type}${verdict === "fail" ? `: ${evidence}` : ""}`, ...table.map((line) => `        ${line}`)];
+}
+
+function aheadLines({ phase, plannedSteps = [], completedSteps, step }: RolloutStatus, verbose: boolean, paint: Paint): string[] {
+  if (phase === "Completed" || phase === "RolledBack" || phase === "RollingBack") return [];
+  const done = new Set(completedSteps.map(({ id }) => id));
+  const ahead = plannedSteps.filter(({ id }: PlannedStep) => !done.has(id) && id !== step?.id);
+  const shown = verbose ? ahead : ahead.slice(0, shownAhead);
+  const lines = shown.map(({ title }) => paint("dim", `  ○ ${title}`));
+  if (shown.length < ahead.length) lines.push(paint("dim", `  ○ … and ${ahead.length - shown.length} more`));
+  return lines;
+}
+
+/** What a person can do now. */
+function hintOf({ phase, message }: RolloutStatus): string {
+  if (phase === "Paused") return message.includes("approv") ? "let it go on: promote (a canary), approve (an upgrade)" : "let it go on: resume";
+  if (phase === "Stuck") return "put it right, or put it back: abort (a canary), rollback (an upgrade)";
+  return "";
+}
+
+const minuteSeconds = 60;
+const hourSeconds = 3600;
+
+/** `4.2 s`, `3 min 12 s`, `2 h 5 min`. */
+export function durationText(totalSeconds: number): string {
+  if (totalSeconds < minuteSeconds) return `${totalSeconds.toFixed(1)} s`;
+  const whole = Math.round(totalSeconds);
+  if (whole < hourSeconds) return `${Math.floor(whole / minuteSeconds)} min ${whole % minuteSeconds} s`;
+  return `${Math.floor(whole / hourSeconds)} h ${Math.floor((whole % hourSeconds) / minuteSeconds)} min`;
+}
+
+/** Cuts a line to the terminal's width; sequences that colour take no room. */
+function clip(line: string, columns: number | undefined): string {
+  if (columns === undefined) return line;
+  let room = columns - 1;
+  let result = "";
+  line.split(escape).forEach((part, index) => {
+    // What follows an escape up to its `m` is a colour.
+    const colourEnd = index === 0 ? 0 : part.indexOf("m") + 1;
+    const text = part.slice(colourEnd, colourEnd + Math.max(0, room));
+    room -= text.length;
+    result += `${index === 0 ? "" : escape}${part.slice(0, colourEnd)}${text}`;
+  });
+  return result;
+}

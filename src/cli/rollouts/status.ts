@@ -1,0 +1,111 @@
+import type { KindDefinition } from "../../api/index.ts";
+import type { RolloutStatus } from "../../api/serin/index.ts";
+import { messageOf, SerinError } from "../../base/index.ts";
+import type { CliContext } from "../context.ts";
+import { RolloutEnd } from "../rollout-end.ts";
+import { renderLadder } from "./ladder.ts";
+import { findRollout, nameOf, type Rollout, type RolloutFlags } from "./rollout-objects.ts";
+
+export interface StatusFlags extends RolloutFlags {
+  readonly watch?: boolean;
+  readonly output?: string;
+  readonly json?: boolean;
+  readonly verbose?: boolean;
+  readonly timeout?: number;
+}
+
+/** Exit codes: 0 done, 1 stuck, 3 rolled back, 4 still under way. */
+const exitCodes: Readonly<Partial<Record<RolloutStatus["phase"], number>>> = { Completed: 0, Watching: 0, Stuck: 1, RolledBack: 3 };
+const waitingExitCode = 4;
+const watchMs = 500;
+
+/** Shows where the rollout is; with `watch` until it ends, in place on a terminal, else each line once. */
+export async function showStatus<Value extends Rollout>(kind: KindDefinition<Value>, name: string, flags: StatusFlags, context: CliContext): Promise<void> {
+  const json = flags.json === true || flags.output === "json";
+  const screen = flags.watch === true && !json ? screenOf(context) : undefined;
+  const deadlineMs = flags.timeout === undefined ? Number.POSITIVE_INFINITY : context.clock.steadyMs() + flags.timeout * 1000;
+  let shown = "";
+  try {
+    for (;;) {
+      const object = await lookUp(kind, name, flags, context, shown !== "");
+      if (object !== undefined) {
+        const text = json ? `${JSON.stringify(statusJson(object))}\n` : renderLadder(`${kind.kind} ${nameOf(object)}`, object.status, ladderOptions(flags, context, screen !== undefined));
+        if (text !== shown) (screen ?? plainScreen(context)).show(text);
+        shown = text;
+        const code = exitCodes[object.status?.phase ?? "Planned"];
+        if (code === 0 && isCurrent(object)) return;
+        if (flags.watch !== true || (code !== undefined && code !== 0 && isCurrent(object))) throw new RolloutEnd(code ?? waitingExitCode);
+      }
+      if (context.clock.steadyMs() >= deadlineMs) throw new RolloutEnd(waitingExitCode);
+      await context.clock.sleep(watchMs, context.signal);
+    }
+  } finally {
+    screen?.close();
+  }
+}
+
+/** An end that the engine wrote before it saw the latest order is not the end that was asked for. */
+function isCurrent({ metadata, status }: Rollout): boolean {
+  return (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0);
+}
+
+/** While it is watched, an API server that is away for a moment is waited for. */
+async function lookUp<Value extends Rollout>(kind: KindDefinition<Value>, name: string, flags: StatusFlags, context: CliContext, again: boolean): Promise<Value | undefined> {
+  try {
+    return (await findRollout(kind, name, flags, context)).object;
+  } catch (error) {
+    if (flags.watch !== true || !again || (error instanceof SerinError && error.kind === "user")) throw error;
+    context.err(`${messageOf(error)}; trying again\n`);
+    return undefined;
+  }
+}
+
+function statusJson({ apiVersion, kind, metadata, status }: Rollout): unknown {
+  return { apiVersion, kind, metadata: { name: metadata.name, ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }), generation: metadata.generation }, status: status ?? {} };
+}
+
+function ladderOptions(flags: StatusFlags, context: CliContext, live: boolean): Parameters<typeof renderLadder>[2] {
+  const columns = live ? context.columns() : undefined;
+  return { colour: context.colour, verbose: flags.verbose === true || !live, ...(columns === undefined ? {} : { columns }) };
+}
+
+interface Screen {
+  show(text: string): void;
+  close(): void;
+}
+
+/** Each line that was not there before, once: for logs and pipes. */
+function plainScreen(context: CliContext): Screen {
+  return { show: (text) => context.out(text), close: () => undefined };
+}
+
+const hideCursor = "\u001b[?25l";
+const showCursor = "\u001b[?25h";
+
+/** Draws over what it drew before. */
+function screenOf(context: CliContext): Screen | undefined {
+  if (!context.colour || context.columns() === undefined) return seenLines(context);
+  let lines = 0;
+  context.out(hideCursor);
+  return {
+    show: (text) => {
+      const up = lines === 0 ? "" : `\u001b[${lines}A`;
+      context.out(`${up}\r\u001b[J${text}`);
+      lines = text.split("\n").length - 1;
+    },
+    close: () => context.out(showCursor),
+  };
+}
+
+/** Where nothing can be drawn over, only what is new is written. */
+function seenLines(context: CliContext): Screen {
+  let before = new Set<string>();
+  return {
+    show: (text) => {
+      const lines = text.split("\n").filter((line) => line !== "");
+      for (const line of lines) if (!before.has(line) && !line.startsWith("  ○")) context.out(`${line}\n`);
+      before = new Set(lines);
+    },
+    close: () => undefined,
+  };
+}

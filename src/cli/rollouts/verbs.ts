@@ -1,0 +1,187 @@
+import { Option, type Command } from "commander";
+import type { KindDefinition } from "../../api/index.ts";
+import { canaryKind, meshUpgradeKind, type Approval } from "../../api/serin/index.ts";
+import { userError } from "../../base/index.ts";
+import { isKubeCode, type KubeClient } from "../../kube/index.ts";
+import type { CliContext } from "../context.ts";
+import { upgradeInPlaceCommand } from "../install.ts";
+import { renderTable } from "../table.ts";
+import { showHistory, type HistoryFlags } from "./history.ts";
+import { findRollout, nameOf, readObject, whoAmI, type Rollout, type RolloutFlags } from "./rollout-objects.ts";
+import { showStatus, type StatusFlags } from "./status.ts";
+
+interface OrderFlags extends RolloutFlags {
+  readonly message?: string;
+  readonly full?: boolean;
+  readonly step?: string;
+}
+
+interface CreateFlags extends RolloutFlags {
+  readonly filename: string;
+  readonly watch?: boolean;
+  readonly dryRun?: boolean;
+}
+
+/** What a verb writes into the object's spec; the engine does the rest. */
+const orders: Readonly<Record<string, { readonly text: string; readonly done: string; readonly spec: Readonly<Record<string, unknown>> }>> = {
+  pause: { text: "hold before the next action", done: "is paused", spec: { paused: true } },
+  resume: { text: "go on after a pause", done: "goes on", spec: { paused: false } },
+  abort: { text: "stop, and put everything back", done: "is being put back", spec: { abort: true, paused: false } },
+  undo: { text: "put everything back, also after the end", done: "is being put back", spec: { abort: true, paused: false } },
+  rollback: { text: "put everything back, from any phase and also after the end", done: "is being put back", spec: { abort: true, paused: false } },
+};
+
+export function canaryCommands(program: Command, context: CliContext): void {
+  const canary = program.command("canary").description("an app's change, moved step by step and judged by evidence");
+  verbs(canary, canaryKind, ["pause", "resume", "abort", "undo"], context);
+  approval(canary.command("promote <name>"), "let the step go on that waits; with --full go to the end at once, without pauses and checks")
+    .option("--full", "to the last step at once")
+    .action(async (name: string, flags: OrderFlags) => {
+      const { client, object } = await findRollout(canaryKind, name, flags, context);
+      if (flags.full === true) await orderFully(client, canaryKind, object, flags, context);
+      else await approve(client, canaryKind, object, flags, context);
+    });
+}
+
+export function upgradeCommands(program: Command, context: CliContext): void {
+  const upgrade = program.command("upgrade").description("the mesh itself, moved from one revision to another; without a verb, this release installed over the one that runs");
+  upgradeInPlaceCommand(upgrade, context);
+  verbs(upgrade, meshUpgradeKind, ["pause", "resume", "rollback"], context);
+  approval(upgrade.command("approve <name>"), "let the step go on that waits").action(async (name: string, flags: OrderFlags) => {
+    const { client, object } = await findRollout(meshUpgradeKind, name, flags, context);
+    await approve(client, meshUpgradeKind, object, flags, context);
+  });
+  approval(upgrade.command("complete <name>"), "end the soak now and let the old revision be retired").action(async (name: string, flags: OrderFlags) => {
+    const { client, object } = await findRollout(meshUpgradeKind, name, flags, context);
+    await approve(client, meshUpgradeKind, object, flags, context, ["soak", "dependents"]);
+  });
+}
+
+function withFlags(command: Command): Command {
+  return command
+    .option("-n, --namespace <namespace>", "the canary's namespace")
+    .option("--kubeconfig <path>", "kubeconfig file")
+    .option("--context <name>", "context of the kubeconfig");
+}
+
+function approval(command: Command, description: string): Command {
+  return withFlags(command.description(description)).option("-m, --message <why>", "why, for the history").option("--step <id>", "the step; the one that waits when absent");
+}
+
+function verbs<Value extends Rollout>(parent: Command, kind: KindDefinition<Value>, words: readonly string[], context: CliContext): void {
+  const noun = parent.name();
+  withFlags(parent.command(noun === "canary" ? "create" : "start").alias(noun === "canary" ? "start" : "create").description(`begin the ${kind.kind} of a file`))
+    .requiredOption("-f, --filename <file>", "the object as YAML; - is standard input")
+    .option("-w, --watch", "show the ladder until it ends")
+    .option("--dry-run", "check the file and ask the server, write nothing")
+    .action(async (flags: CreateFlags) => await create(kind, flags, noun, context));
+  withFlags(parent.command("list").description("all of them")).action(async (flags: RolloutFlags) => await list(kind, flags, context));
+  withFlags(parent.command("status <name>").description("where it is, what it saw, and why it decided so"))
+    .option("-w, --watch", "until it ends: exit code 0 done, 1 stuck, 3 rolled back, 4 still under way")
+    .option("-v, --verbose", "the evidence of every step, and all steps to come")
+    .option("--timeout <seconds>", "stop watching after so long", parseSeconds)
+    .addOption(new Option("-o, --output <format>", "for programs").choices(["json"]))
+    .option("--json", "the same as -o json")
+    .action(async (name: string, flags: StatusFlags) => await showStatus(kind, name, flags, context));
+  withFlags(parent.command("history <name>").description("every decision with its evidence, by whom and why; also of what is deleted"))
+    .option("--run <number>", "of one run only", Number)
+    .option("--json", "for programs")
+    .action(async (name: string, flags: HistoryFlags) => await showHistory(kind, name, flags, context));
+  for (const word of words) {
+    const said = orders[word];
+    if (said === undefined) continue;
+    withFlags(parent.command(`${word} <name>`).description(said.text)).action(async (name: string, flags: RolloutFlags) => {
+      const { client, object } = await findRollout(kind, name, flags, context);
+      await order(client, kind, object, said.spec);
+      context.out(`${noun} ${nameOf(object)} ${said.done}\n`);
+    });
+  }
+}
+
+function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (!Number.isFinite(seconds) || seconds <= 0) throw userError("invalid-flag", `--timeout: must be a number of seconds above 0, got "${text}"`);
+  return seconds;
+}
+
+async function create<Value extends Rollout>(kind: KindDefinition<Value>, flags: CreateFlags, noun: string, context: CliContext): Promise<void> {
+  const raw = await readObject(kind, flags.filename, context);
+  const client = await context.connect(flags);
+  const namespace = kind.namespaced ? (raw.metadata.namespace ?? flags.namespace ?? (await context.defaultNamespace(flags))) : undefined;
+  if (flags.namespace !== undefined && namespace !== undefined && flags.namespace !== namespace) {
+    throw userError("namespace-mismatch", `${flags.filename}: metadata.namespace is ${namespace}, and -n says ${flags.namespace}`);
+  }
+  const object: Value = { ...raw, metadata: { ...raw.metadata, ...(namespace === undefined ? {} : { namespace }) } };
+  await client.apply(kind, object, { fieldManager: "serin-cli", force: true, ...(flags.dryRun === true ? { dryRun: true } : {}) });
+  const name = object.metadata.name ?? "";
+  if (flags.dryRun === true) {
+    context.out(`${kind.kind} ${nameOf(object)} would be taken\n`);
+    return;
+  }
+  if (flags.watch === true) await showStatus(kind, name, { ...flags, ...(namespace === undefined ? {} : { namespace }) }, context);
+  else context.out(`${kind.kind} ${nameOf(object)} is under way; watch it by: serin ${noun} status ${name}${namespace === undefined ? "" : ` -n ${namespace}`} -w\n`);
+}
+
+async function list<Value extends Rollout>(kind: KindDefinition<Value>, flags: RolloutFlags, context: CliContext): Promise<void> {
+  const client = await context.connect(flags);
+  const { items } = await client.list(kind, kind.namespaced && flags.namespace !== undefined ? { namespace: flags.namespace } : {});
+  if (items.length === 0) {
+    context.out(`there is no ${kind.kind}\n`);
+    return;
+  }
+  const header = [...(kind.namespaced ? ["NAMESPACE"] : []), "NAME", "PHASE", "PROGRESS", ...(kind.namespaced ? ["WEIGHT"] : ["FROM", "TO"]), "STEP"];
+  const rows = items.map((item) => [
+    ...(kind.namespaced ? [item.metadata.namespace ?? ""] : []),
+    item.metadata.name ?? "",
+    item.status?.phase ?? "",
+    item.status?.progress ?? "",
+    ...("from" in item.spec ? [item.spec.from.revision, item.spec.to.revision] : [item.status?.weight === undefined ? "" : `${item.status.weight} %`]),
+    item.status?.cause ?? item.status?.step?.title ?? "",
+  ]);
+  context.out(renderTable(header, rows));
+}
+
+async function order<Value extends Rollout>(client: KubeClient, kind: KindDefinition<Value>, { metadata }: Value, spec: Readonly<Record<string, unknown>>): Promise<void> {
+  await client.patchMerge(kind, metadata.name ?? "", metadata.namespace, { spec }, { fieldManager: "serin-cli" });
+}
+
+const approvalAttempts = 20;
+const approvalRetryMs = 50;
+
+/** Approves the steps in the caller's name. The list is replaced as a whole, so a write in between means to look again. */
+async function approve<Value extends Rollout>(client: KubeClient, kind: KindDefinition<Value>, object: Value, flags: OrderFlags, context: CliContext, steps?: readonly string[]): Promise<void> {
+  const wanted = flags.step !== undefined ? [flags.step] : (steps ?? [waitingStep(object)]);
+  const by = await whoAmI(client);
+  const at = new Date(context.clock.nowMs()).toISOString();
+  const added = wanted.map((step): Approval => ({ step, by, why: flags.message ?? "", at }));
+  const { name = "", namespace } = object.metadata;
+  let current: Value | undefined = object;
+  for (let attempt = 1; current !== undefined; attempt += 1) {
+    // An object that was written before this field existed has none.
+    const before: readonly Approval[] = (current.spec as { approvals?: readonly Approval[] }).approvals ?? [];
+    const patch = { metadata: { resourceVersion: current.metadata.resourceVersion }, spec: { approvals: [...before, ...added] } };
+    try {
+      await client.patchMerge(kind, name, namespace, patch, { fieldManager: "serin-cli" });
+      break;
+    } catch (error) {
+      if (!isKubeCode(error, "conflict") || attempt >= approvalAttempts) throw error;
+      await context.clock.sleep(approvalRetryMs, context.signal);
+      current = await client.get(kind, name, namespace);
+    }
+  }
+  context.out(`${kind.kind} ${nameOf(object)}: ${wanted.join(", ")} approved by ${by}\n`);
+}
+
+function waitingStep({ status }: Rollout): string {
+  const step = status?.step;
+  if (step === undefined || status?.phase === "Completed" || status?.phase === "RolledBack") {
+    throw userError("nothing-waits", `nothing waits for an approval: it is ${status?.phase ?? "not seen by the engine yet"}`, { hint: "say which by --step; the ids are in: status -o json" });
+  }
+  return step.id;
+}
+
+async function orderFully<Value extends Rollout>(client: KubeClient, kind: KindDefinition<Value>, object: Value, flags: OrderFlags, context: CliContext): Promise<void> {
+  const by = await whoAmI(client);
+  await order(client, kind, object, { fullPromotion: { by, why: flags.message ?? "" }, paused: false });
+  context.out(`${kind.kind} ${nameOf(object)} goes to the end at once, ordered by ${by}\n`);
+}
