@@ -94,6 +94,10 @@ export interface StepStatus {
 /** One check's verdict with its evidence, and the state of its statistic, so that a restarted engine goes on where it was. */
 export interface CheckStatus {
   readonly type: string;
+  /** Where it is called otherwise. */
+  readonly name?: string;
+  /** The verdict is not acted on. */
+  readonly dryRun?: boolean;
   readonly verdict: Verdict;
   readonly evidence: string;
   readonly statistic?: unknown;

@@ -1,91 +1,71 @@
-import type { CheckStatus, StepStatus, Verdict } from "../../api/serin/index.ts";
-import { addBatch, judgeRate, noEvidence, type RateBatch, type RateEvidence } from "../judge/rate-test.ts";
-import { judgeShare } from "../judge/share-test.ts";
-import type { CheckObservation, Observation, OutcomeCounts } from "./observation.ts";
+import type { CheckStatus, StepStatus } from "../../api/serin/index.ts";
+import { judgeDurationsSeen } from "./checks/durations.ts";
+import { countLook, type Judgement, type LookState } from "./checks/looks.ts";
+import { judgeOutcomes } from "./checks/outcomes.ts";
+import { judgePods } from "./checks/pods.ts";
+import { judgeValues } from "./checks/values.ts";
+import type { CheckObservation, Observation } from "./observation.ts";
 import { judgeMatrix } from "./probe-matrix.ts";
 import type { PlannedCheck, Step } from "./step.ts";
-
-/** What a counting check keeps between looks: the last counters of each source, what each has added since the start, and the evidence. */
-interface CountingState {
-  readonly sources: Readonly<Record<string, OutcomeCounts>>;
-  readonly gains: Readonly<Record<string, RateBatch>>;
-  readonly evidence: RateEvidence;
-  /** The zero is only set by the report after this one. */
-  readonly awaitsReport?: boolean;
-}
 
 /** The verdict of every check of the step. Only what was counted after the step had settled is held for or against it. */
 export function judgeChecks(step: Step, status: StepStatus, observation: Observation, settledMs: number): CheckStatus[] {
   return step.checks.map((check, index) => {
+    if (check.spec.type === "approval") return approvalOf(check, step);
     const seen = observation.checks[index] ?? { type: "unavailable", detail: "nothing was observed" };
-    const judged = judgeOne(check, seen, status.checks[index]);
-    const late = settledMs > check.spec.timeoutSeconds * 1000;
-    if (judged.verdict === "error" && late) return { ...judged, verdict: "fail", evidence: `no answer in ${check.spec.timeoutSeconds} s: ${judged.evidence}` };
-    return judged;
+    return judgeCheck(check, seen, status.checks[index], settledMs);
   });
 }
 
-function judgeOne(check: PlannedCheck, seen: CheckObservation, before: CheckStatus | undefined): CheckStatus {
-  const { type } = check.spec;
-  if (seen.type === "verdict") return { type, verdict: seen.verdict, evidence: seen.evidence };
-  const kept = before?.statistic === undefined ? {} : { statistic: before.statistic };
-  if (seen.type === "unavailable") return { type, verdict: "error", evidence: seen.detail, ...kept };
-  if (seen.type === "matrix") return { type, ...judgeMatrix(seen.facts, check.spec, before?.statistic) };
-  const state = before?.statistic as CountingState | undefined;
-  // The first look only sets the zero of every source.
-  if (state === undefined || (state.awaitsReport === true && seen.reported === true)) {
-    const awaitsReport = seen.reported === true && (state === undefined || anyStale(state.sources, seen.sources));
-    const statistic: CountingState = { sources: seen.sources, gains: {}, evidence: noEvidence, awaitsReport };
-    return { type, verdict: "wait", evidence: "counting begins", statistic };
+/** One look at one check; `settledMs` is the time since the step settled, `before` what the look before came to. */
+export function judgeCheck({ spec, subject }: PlannedCheck, seen: CheckObservation, before: CheckStatus | undefined, settledMs: number): CheckStatus {
+  const state = before?.statistic as LookState | undefined;
+  // The interval is not over yet: this is what was seen before.
+  if (before !== undefined && seen.look !== undefined && state?.look === seen.look) return before;
+  const { matrix, ...judgement } = judge({ spec, subject }, seen, state?.inner);
+  const { verdict, evidence, state: statistic } = countLook(spec, state, judgement, settledMs, seen.look);
+  return { ...headOf({ spec, subject }), verdict, evidence: withWindow(evidence, seen, settledMs), statistic, ...(matrix === undefined ? {} : { matrix }) };
+}
+
+function headOf({ spec: { type, name = type, dryRun } }: PlannedCheck): Pick<CheckStatus, "type" | "name" | "dryRun"> {
+  return { type, ...(name === type ? {} : { name }), ...(dryRun === true ? { dryRun } : {}) };
+}
+
+function judge({ spec, subject }: PlannedCheck, seen: CheckObservation, inner: unknown): Judgement & Pick<CheckStatus, "matrix"> {
+  switch (seen.type) {
+    case "verdict":
+      return { verdict: seen.verdict, evidence: seen.evidence };
+    case "unavailable":
+      return { verdict: "error", evidence: seen.detail, inner };
+    case "matrix": {
+      const { statistic, ...judged } = judgeMatrix(seen.facts, spec, inner);
+      return { ...judged, inner: statistic };
+    }
+    case "counters":
+      return judgeOutcomes(spec, subject, seen, inner);
+    case "durations":
+      return judgeDurationsSeen(spec, seen, inner);
+    case "pods":
+      return judgePods(spec, seen, inner);
+    case "values":
+      return judgeValues(spec, seen);
   }
-  const added = gainsOf(state.sources, seen.sources);
-  const evidence = addBatch(state.evidence, sumOf(Object.values(added)), check.spec.maxErrorRate);
-  const gains = { ...state.gains };
-  for (const [source, gain] of Object.entries(added)) gains[source] = sumOf([gains[source] ?? nothing, gain]);
-  const statistic: CountingState = { sources: { ...state.sources, ...seen.sources }, gains, evidence };
-  const { verdict, evidence: text } = verdictOf(check, statistic);
-  const named = verdict === "fail" && seen.lastError !== undefined ? `${text}; the latest error: ${seen.lastError}` : text;
-  return { type, verdict, evidence: named, statistic };
 }
 
-/** Whether any source has not reported anew. */
-function anyStale(before: CountingState["sources"], now: CountingState["sources"]): boolean {
-  return Object.entries(now).some(([source, counts]) => before[source]?.canaryTotal === counts.canaryTotal);
+/** The planner puts the person's word into the step's pause. */
+function approvalOf(check: PlannedCheck, { pause }: Step): CheckStatus {
+  const approved = pause?.approved === true;
+  return { ...headOf(check), verdict: approved ? "pass" : "wait", evidence: approved ? "approved" : "waits for approval by a person" };
 }
 
-function verdictOf(check: PlannedCheck, { evidence }: CountingState): { verdict: Verdict; evidence: string } {
-  const { spec, subject } = check;
-  if (spec.type !== "request-share") return judgeRate(evidence, spec);
-  const { expectedShare, atLeast } = subject.type === "backends" ? subject : { expectedShare: 0, atLeast: true };
-  return judgeShare(evidence, { expectedShare, atLeast, tolerance: spec.shareTolerance, minSamples: spec.minSamples });
-}
+/** Sources that evidence names; the others are counted. */
+const namedSources = 4;
 
-const nothing: RateBatch = { canaryTotal: 0, canaryErrors: 0, stableTotal: 0, stableErrors: 0 };
-
-/** What each source counted since the last look; a source that is new or has restarted counts from zero. */
-function gainsOf(before: CountingState["sources"], now: CountingState["sources"]): Record<string, RateBatch> {
-  const gains: Record<string, RateBatch> = {};
-  for (const [source, counts] of Object.entries(now)) {
-    const last = before[source] ?? nothing;
-    const gain = (field: keyof RateBatch): number => (counts[field] >= last[field] ? counts[field] - last[field] : counts[field]);
-    gains[source] = {
-      canaryTotal: gain("canaryTotal"),
-      canaryErrors: gain("canaryErrors"),
-      stableTotal: gain("stableTotal"),
-      stableErrors: gain("stableErrors"),
-    };
-  }
-  return gains;
-}
-
-function sumOf(batches: readonly RateBatch[]): RateBatch {
-  return batches.reduce(
-    (sum, batch) => ({
-      canaryTotal: sum.canaryTotal + batch.canaryTotal,
-      canaryErrors: sum.canaryErrors + batch.canaryErrors,
-      stableTotal: sum.stableTotal + batch.stableTotal,
-      stableErrors: sum.stableErrors + batch.stableErrors,
-    }),
-    nothing,
-  );
+/** Numbers say since when they were counted, and by whom. */
+function withWindow(evidence: string, seen: CheckObservation, settledMs: number): string {
+  const sources = seen.type === "counters" ? Object.keys(seen.sources) : seen.type === "durations" ? seen.sources : [];
+  if (sources.length === 0) return evidence;
+  const named = sources.toSorted().slice(0, namedSources).join(", ");
+  const others = sources.length > namedSources ? ` and ${sources.length - namedSources} more` : "";
+  return `${evidence}; in ${Math.round(settledMs / 1000)} s, counted by ${named}${others}`;
 }

@@ -1,4 +1,5 @@
 import type { JournalEntry, Verdict } from "../../api/serin/index.ts";
+import type { DurationHistogram } from "../judge/duration-histogram.ts";
 import type { ProbeFacts } from "./probe-matrix.ts";
 import type { Write } from "./step.ts";
 
@@ -24,21 +25,74 @@ export type SettleState =
   /** It will not settle: a proxy rejected the config, a route was refused. */
   | { readonly state: "failed"; readonly detail: string };
 
-/** Cumulative counters by source (a pod), which may restart and begin at zero again. */
-export type CheckObservation =
-  | {
-      readonly type: "counters";
-      readonly sources: Readonly<Record<string, OutcomeCounts>>;
-      /** The counters are reports from now and then: only what a later report adds is sure to have happened after the first. */
-      readonly reported?: boolean;
-      /** The latest error that a source names, for the evidence of a failure. */
-      readonly lastError?: string;
-    }
+/** What was seen for one check. `look` numbers the looks where they are further apart than the engine's rounds: the same number, the same look. */
+export type CheckObservation = (
+  | SeenCounters
+  | SeenDurations
+  | SeenPods
+  | SeenValues
   /** Of the probe matrix. */
   | { readonly type: "matrix"; readonly facts: ProbeFacts }
   | { readonly type: "verdict"; readonly verdict: Verdict; readonly evidence: string }
   /** The facts could not be had: never a pass. */
-  | { readonly type: "unavailable"; readonly detail: string };
+  | { readonly type: "unavailable"; readonly detail: string }
+) & { readonly look?: number };
+
+/** Cumulative counters by source (a pod), which may restart and begin at zero again. */
+export interface SeenCounters {
+  readonly type: "counters";
+  readonly sources: Readonly<Record<string, OutcomeCounts>>;
+  /** The counters are reports from now and then: only what a later report adds is sure to have happened after the first. */
+  readonly reported?: boolean;
+  /** The latest error that a source names, for the evidence of a failure. */
+  readonly lastError?: string;
+}
+
+/** Cumulative histograms, summed over all sources by the observer that `epoch` names; those of another one begin elsewhere. */
+export interface SeenDurations {
+  readonly type: "durations";
+  readonly epoch: string;
+  readonly canary: DurationHistogram;
+  readonly stable: DurationHistogram;
+  readonly sources: readonly string[];
+}
+
+/** Pods of both versions as they are now. */
+export interface SeenPods {
+  readonly type: "pods";
+  readonly canary: readonly PodFacts[];
+  readonly stable: readonly PodFacts[];
+}
+
+export interface PodFacts {
+  readonly uid: string;
+  /** `namespace/name`. */
+  readonly name: string;
+  readonly ready: boolean;
+  readonly ending: boolean;
+  /** Of all its containers. */
+  readonly restarts: number;
+  /** What it says of itself, for evidence. */
+  readonly detail: string;
+  /** How a container of it ended last: `app ended with 1`. */
+  readonly lastEnd?: string;
+  /** What no waiting will cure. */
+  readonly problem?: { readonly kind: string; readonly detail: string };
+}
+
+/** The answer of a query or of a webhook. */
+export interface SeenValues {
+  readonly type: "values";
+  /** A number, a list of `{labels, value}`, or JSON. */
+  readonly result: unknown;
+  readonly baseline?: unknown;
+  readonly canary: unknown;
+  readonly stable: unknown;
+  /** HTTP status of a webhook. */
+  readonly status?: number;
+  /** The query, or who answered: for evidence. */
+  readonly source: string;
+}
 
 export interface OutcomeCounts {
   readonly canaryTotal: number;

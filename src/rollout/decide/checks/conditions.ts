@@ -1,0 +1,29 @@
+import { evaluateCondition, type CheckSpec, type ConditionBindings } from "../../../api/serin/index.ts";
+import type { Judgement } from "./looks.ts";
+
+type Bindings = Pick<ConditionBindings, "result" | "canary" | "stable"> & { readonly baseline?: unknown };
+
+/**
+ * A built-in judgement with the spec's conditions over what was measured: `failWhen` fails it once the minimum sample has been
+ * seen, and without `passWhen` it does not pass.
+ */
+export function applyConditions(spec: CheckSpec, judged: Judgement, bindings: () => Bindings): Judgement {
+  if ((spec.failWhen === undefined && spec.passWhen === undefined) || judged.verdict !== "pass") return judged;
+  const { verdict, evidence } = judgeConditions(spec, bindings());
+  return verdict === "pass" ? judged : { ...judged, verdict, evidence: `${evidence}; ${judged.evidence}` };
+}
+
+/** What the conditions alone say. With both, neither holding means wait; with one, it alone decides. */
+export function judgeConditions({ failWhen, passWhen }: CheckSpec, { result, canary, stable, baseline }: Bindings): Judgement {
+  const values = { result, canary, stable, baseline };
+  if (failWhen !== undefined) {
+    const fails = evaluateCondition(failWhen, values);
+    if (typeof fails !== "boolean") return { verdict: "error", evidence: `failWhen: ${failWhen}: ${fails.problem}` };
+    if (fails) return { verdict: "fail", evidence: `failWhen holds: ${failWhen}` };
+  }
+  if (passWhen === undefined) return { verdict: "pass", evidence: `failWhen does not hold: ${failWhen ?? ""}` };
+  const passes = evaluateCondition(passWhen, values);
+  if (typeof passes !== "boolean") return { verdict: "error", evidence: `passWhen: ${passWhen}: ${passes.problem}` };
+  if (passes) return { verdict: "pass", evidence: `passWhen holds: ${passWhen}` };
+  return failWhen === undefined ? { verdict: "fail", evidence: `passWhen does not hold: ${passWhen}` } : { verdict: "wait", evidence: `neither condition holds` };
+}

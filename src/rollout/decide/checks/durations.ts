@@ -1,0 +1,44 @@
+import { checkDefaults, type CheckSpec } from "../../../api/serin/index.ts";
+import { gainOf, quantileOf, totalOf, type DurationHistogram } from "../../judge/duration-histogram.ts";
+import { judgeDurations, quantileName, type DurationLimits } from "../../judge/duration-test.ts";
+import { beginDurations, countDurations, type DurationSequence } from "../../judge/sequence.ts";
+import type { SeenDurations } from "../observation.ts";
+import { applyConditions } from "./conditions.ts";
+import type { Judgement } from "./looks.ts";
+
+interface DurationState {
+  /** Whose sums `canary` and `stable` are; another observer's begin elsewhere. */
+  readonly epoch: string;
+  readonly canary: DurationHistogram;
+  readonly stable: DurationHistogram;
+  readonly sequence: DurationSequence;
+}
+
+/** Durations of both versions, from cumulative histograms. The first look only sets the zero. */
+export function judgeDurationsSeen(spec: CheckSpec, seen: SeenDurations, before: unknown): Judgement {
+  const limits = limitsOf(spec);
+  const state = before as DurationState | undefined;
+  const { epoch, canary, stable } = seen;
+  const base = { epoch, canary, stable };
+  if (state === undefined) return { verdict: "wait", evidence: "counting begins", inner: { ...base, sequence: beginDurations(limits, stable) } satisfies DurationState };
+  // An engine that has taken over does not know what happened in between: that is left out.
+  const gain = state.epoch === epoch ? { canary: gainOf(state.canary, canary), stable: gainOf(state.stable, stable) } : undefined;
+  const sequence = gain === undefined ? state.sequence : countDurations(state.sequence, gain, limits);
+  const inner: DurationState = { ...base, sequence };
+  return { ...applyConditions(spec, judgeDurations(sequence.evidence, limits), () => bindingsOf(sequence, limits)), inner };
+}
+
+function limitsOf({ minSamples, quantiles = checkDefaults.quantiles, maxRatio = checkDefaults.maxRatio, maxMs }: CheckSpec): DurationLimits {
+  return { minSamples, quantiles, maxRatio, ...(maxMs === undefined ? {} : { maxMs }) };
+}
+
+/** `canary.p99`, `stable.mean`, in milliseconds; `result` is the canary's at the highest quantile. */
+function bindingsOf({ evidence }: DurationSequence, { quantiles }: DurationLimits): { result: unknown; canary: unknown; stable: unknown } {
+  const side = (histogram: DurationHistogram): Record<string, number | null> => {
+    const total = totalOf(histogram);
+    const values = quantiles.map((quantile): [string, number | null] => [quantileName(quantile).replace(".", "_"), total === 0 ? null : quantileOf(histogram, quantile).ms]);
+    return { total, mean: total === 0 ? null : histogram.sumMs / total, ...Object.fromEntries(values) };
+  };
+  const highest = quantiles.at(-1) ?? 0.5;
+  return { result: totalOf(evidence.canary) === 0 ? null : quantileOf(evidence.canary, highest).ms, canary: side(evidence.canary), stable: side(evidence.stable) };
+}

@@ -1,0 +1,86 @@
+import { defaultIntervalSeconds, type CheckSpec, type Verdict } from "../../../api/serin/index.ts";
+
+/** What one look came to, and what the judgement keeps for the next. */
+export interface Judgement {
+  readonly verdict: Verdict;
+  readonly evidence: string;
+  readonly inner?: unknown;
+}
+
+/** What every check keeps between looks, in its status. */
+export interface LookState {
+  /** Which look it was, where looks are further apart than the engine's rounds. */
+  readonly look?: number;
+  /** Looks that passed one after another. */
+  readonly passes: number;
+  /** Looks that failed. */
+  readonly failures: number;
+  /** Looks without an answer one after another, and how long after settling the first was. */
+  readonly errors: number;
+  readonly errorsFromMs?: number;
+  /** Looks that had to wait one after another. */
+  readonly waits: number;
+  /** Of the judgement itself. */
+  readonly inner?: unknown;
+}
+
+const noLooks: LookState = { passes: 0, failures: 0, errors: 0, waits: 0 };
+
+/** Types of which waiting has an end: what they wait for is the mesh's own doing, not traffic. */
+const impatientTypes: readonly string[] = ["xds-convergence", "pod-health", "certificate-roots"];
+
+export interface CountedLook {
+  readonly verdict: Verdict;
+  readonly evidence: string;
+  readonly state: LookState;
+}
+
+/** Counts a look: so many must pass one after another, so many may fail, be without an answer, or wait. */
+export function countLook(spec: CheckSpec, before: LookState = noLooks, judgement: Judgement, settledMs: number, look: number | undefined): CountedLook {
+  const { verdict, evidence, inner } = judgement;
+  const failed = verdict === "fail" ? before.failures + 1 : before.failures;
+  const errorsFromMs = verdict === "error" ? (before.errorsFromMs ?? settledMs) : undefined;
+  const state: LookState = {
+    ...(look === undefined ? {} : { look }),
+    passes: verdict === "pass" ? before.passes + 1 : 0,
+    failures: failed,
+    errors: verdict === "error" ? before.errors + 1 : 0,
+    ...(errorsFromMs === undefined ? {} : { errorsFromMs }),
+    waits: verdict === "wait" ? before.waits + 1 : 0,
+    ...(inner === undefined ? {} : { inner }),
+  };
+  const timeoutMs = spec.timeoutSeconds * 1000;
+  switch (verdict) {
+    case "fail":
+      return failure(spec, state, evidence);
+    case "error":
+      if (settledMs - (errorsFromMs ?? settledMs) > timeoutMs) return { verdict: "fail", evidence: `no answer in ${spec.timeoutSeconds} s: ${evidence}`, state };
+      if (spec.errorLimit !== undefined && state.errors > spec.errorLimit) return { verdict: "fail", evidence: `no answer in ${looks(state.errors)}: ${evidence}`, state };
+      return { verdict, evidence, state };
+    case "wait":
+      if (impatientTypes.includes(spec.type) && settledMs > timeoutMs) return { verdict: "fail", evidence: `not in ${spec.timeoutSeconds} s: ${evidence}`, state };
+      if (spec.waitLimit !== undefined && state.waits > spec.waitLimit) return { verdict: "fail", evidence: `waited in ${looks(state.waits)}: ${evidence}`, state };
+      return { verdict, evidence, state };
+    case "pass": {
+      const { count = 1 } = spec;
+      if (state.passes < count) return { verdict: "wait", evidence: `passed in ${state.passes} of ${looks(count)}: ${evidence}`, state };
+      return { verdict, evidence, state };
+    }
+  }
+}
+
+/** A failure that is tolerated begins the judgement anew: what it counted would fail it again. */
+function failure(spec: CheckSpec, state: LookState, evidence: string): CountedLook {
+  const { failureLimit = 0 } = spec;
+  if (state.failures > failureLimit) return { verdict: "fail", evidence: failureLimit === 0 ? evidence : `failed in ${looks(state.failures)}: ${evidence}`, state };
+  const { inner: _, ...rest } = state;
+  return { verdict: "wait", evidence: `failed in ${state.failures} of ${looks(failureLimit)} that may: ${evidence}`, state: rest };
+}
+
+function looks(count: number): string {
+  return `${count} ${count === 1 ? "look" : "looks"}`;
+}
+
+export function intervalMsOf(spec: CheckSpec): number {
+  return (spec.intervalSeconds ?? defaultIntervalSeconds(spec.type)) * 1000;
+}

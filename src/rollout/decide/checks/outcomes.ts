@@ -1,0 +1,64 @@
+import type { CheckSpec } from "../../../api/serin/index.ts";
+import { noBatch, sumOfBatches, type EarlierRate, type RateBatch } from "../../judge/rate-test.ts";
+import { beginRates, countRates, judgeRates, type RateSequence } from "../../judge/sequence.ts";
+import { judgeShare } from "../../judge/share-test.ts";
+import type { OutcomeCounts, SeenCounters } from "../observation.ts";
+import type { CheckSubject } from "../step.ts";
+import { applyConditions } from "./conditions.ts";
+import type { Judgement } from "./looks.ts";
+
+/** What is kept between looks: the last counters of each source, what all have added since the start, and the evidence. */
+interface CountingState {
+  readonly sources: Readonly<Record<string, OutcomeCounts>>;
+  readonly gained: RateBatch;
+  readonly rates: RateSequence;
+  /** The zero is only set by the report after this one. */
+  readonly awaitsReport?: boolean;
+}
+
+/** Rates and shares, from cumulative counters of many sources. The first look only sets the zero of each. */
+export function judgeOutcomes(spec: CheckSpec, subject: CheckSubject, seen: SeenCounters, before: unknown): Judgement {
+  const state = before as CountingState | undefined;
+  if (state === undefined || (state.awaitsReport === true && seen.reported === true)) {
+    const awaitsReport = seen.reported === true && (state === undefined || anyStale(state.sources, seen.sources));
+    const earlier = earlierRate(seen.sources);
+    const inner: CountingState = { sources: seen.sources, gained: noBatch, rates: beginRates(spec, earlier), ...(awaitsReport ? { awaitsReport } : {}) };
+    return { verdict: "wait", evidence: "counting begins", inner };
+  }
+  const gain = gainOf(state.sources, seen.sources);
+  const inner: CountingState = { sources: { ...state.sources, ...seen.sources }, gained: sumOfBatches([state.gained, gain]), rates: countRates(state.rates, gain, spec) };
+  const judged = spec.type === "request-share" ? judgeShareOf(spec, subject, inner.gained) : judgeRates(inner.rates, spec);
+  const named = judged.verdict === "fail" && seen.lastError !== undefined ? { ...judged, evidence: `${judged.evidence}; the latest error: ${seen.lastError}` } : judged;
+  return { ...applyConditions(spec, named, () => bindingsOf(inner.gained)), inner };
+}
+
+function judgeShareOf(spec: CheckSpec, subject: CheckSubject, gained: RateBatch): Judgement {
+  const { expectedShare, atLeast } = subject.type === "backends" ? subject : { expectedShare: 0, atLeast: true };
+  return judgeShare(gained, { expectedShare, atLeast, tolerance: spec.shareTolerance, minSamples: spec.minSamples });
+}
+
+function bindingsOf({ canaryTotal, canaryErrors, stableTotal, stableErrors }: RateBatch): { result: unknown; canary: unknown; stable: unknown } {
+  const side = (total: number, errors: number): unknown => ({ total, errors, rate: total === 0 ? null : errors / total });
+  return { result: canaryTotal === 0 ? null : canaryErrors / canaryTotal, canary: side(canaryTotal, canaryErrors), stable: side(stableTotal, stableErrors) };
+}
+
+/** Whether any source has not reported anew. */
+function anyStale(before: CountingState["sources"], now: CountingState["sources"]): boolean {
+  return Object.entries(now).some(([source, counts]) => before[source]?.canaryTotal === counts.canaryTotal);
+}
+
+/** What the sources counted of the stable version before the zero was set. */
+function earlierRate(sources: CountingState["sources"]): EarlierRate {
+  const { stableTotal, stableErrors } = sumOfBatches(Object.values(sources));
+  return { total: stableTotal, errors: stableErrors };
+}
+
+/** What all sources counted since the last look; a source that is new or has restarted counts from zero. */
+function gainOf(before: CountingState["sources"], now: CountingState["sources"]): RateBatch {
+  const gains = Object.entries(now).map(([source, counts]): RateBatch => {
+    const last = before[source] ?? noBatch;
+    const gain = (field: keyof RateBatch): number => (counts[field] >= last[field] ? counts[field] - last[field] : counts[field]);
+    return { canaryTotal: gain("canaryTotal"), canaryErrors: gain("canaryErrors"), stableTotal: gain("stableTotal"), stableErrors: gain("stableErrors") };
+  });
+  return sumOfBatches(gains);
+}

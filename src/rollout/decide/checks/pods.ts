@@ -1,0 +1,56 @@
+import type { CheckSpec } from "../../../api/serin/index.ts";
+import { judgeRate, noEvidence, addBatch } from "../../judge/rate-test.ts";
+import type { PodFacts, SeenPods } from "../observation.ts";
+import type { Judgement } from "./looks.ts";
+
+/** What is kept between looks: restarts when a pod was first seen, by group and pod, and who has been ready. */
+interface PodState {
+  readonly restarts: Readonly<Record<string, number>>;
+  readonly ready: readonly string[];
+}
+
+export function judgePods(spec: CheckSpec, seen: SeenPods, before: unknown): Judgement {
+  const state = before as PodState | undefined;
+  const all = [...seen.canary, ...seen.stable];
+  const inner: PodState = {
+    restarts: Object.fromEntries(all.map(({ uid, restarts }) => [uid, state?.restarts[uid] ?? restarts])),
+    ready: all.filter(({ uid, ready }) => ready || state?.ready.includes(uid) === true).map(({ uid }) => uid),
+  };
+  const judged = spec.type === "restarts" ? judgeRestarts(seen, inner, state === undefined) : judgeHealth(seen, inner);
+  return { ...judged, inner };
+}
+
+function judgeHealth({ canary, stable }: SeenPods, { ready }: PodState): Judgement {
+  if (canary.length === 0) return { verdict: "wait", evidence: "no pod of the canary is there" };
+  const counts = `${canary.filter((pod) => pod.ready).length} of ${canary.length} pods of the canary are ready, ${stable.filter((pod) => pod.ready).length} of ${stable.length} of stable`;
+  // What ails the stable pods as well is no fault of the release.
+  const common = new Set(stable.flatMap((pod) => (pod.problem === undefined ? [] : [pod.problem.kind])));
+  const ill = canary.filter(({ problem }) => problem !== undefined && !common.has(problem.kind));
+  const [first] = ill;
+  if (first?.problem !== undefined) return { verdict: "fail", evidence: `${first.name}: ${first.problem.detail}; ${counts}` };
+  const lost = canary.filter((pod) => !pod.ready && !pod.ending && ready.includes(pod.uid));
+  const lostStable = stable.filter((pod) => !pod.ready && !pod.ending && ready.includes(pod.uid));
+  if (lost[0] !== undefined && lost.length / canary.length > lostStable.length / Math.max(1, stable.length)) {
+    return { verdict: "fail", evidence: `${lost[0].name} was ready and is no longer: ${lost[0].detail}; ${counts}` };
+  }
+  const waiting = canary.find((pod) => !pod.ready && !pod.ending);
+  if (waiting !== undefined) return { verdict: "wait", evidence: `${waiting.name} is not ready: ${waiting.detail}; ${counts}` };
+  return { verdict: "pass", evidence: counts };
+}
+
+/** Restarts of one pod with another are judged as errors of so many pods: a stable version that restarts as often is no reason. */
+function judgeRestarts({ canary, stable }: SeenPods, { restarts }: PodState, first: boolean): Judgement {
+  if (canary.length === 0) return { verdict: "wait", evidence: "no pod of the canary is there" };
+  const since = (pod: PodFacts): number => Math.max(0, pod.restarts - (restarts[pod.uid] ?? pod.restarts));
+  const sum = (pods: readonly PodFacts[]): number => pods.reduce((total, pod) => total + since(pod), 0);
+  const [ofCanary, ofStable] = [sum(canary), sum(stable)];
+  const counts = `${ofCanary} restarts of ${canary.length} pods of the canary, ${ofStable} of ${stable.length} of stable`;
+  if (first) return { verdict: "wait", evidence: "counting begins" };
+  if (ofCanary === 0) return { verdict: "pass", evidence: counts };
+  const worst = canary.toSorted((left, right) => since(right) - since(left))[0];
+  const cause = worst === undefined ? "" : `; ${worst.name}: ${worst.lastEnd ?? worst.detail}`;
+  if (ofStable === 0) return { verdict: "fail", evidence: `${counts}${cause}` };
+  const batch = { canaryTotal: canary.length, canaryErrors: ofCanary, stableTotal: stable.length, stableErrors: ofStable };
+  const { verdict } = judgeRate(addBatch(noEvidence, batch, 0.5), { minSamples: 1, maxErrorRate: 0.5 });
+  return verdict === "fail" ? { verdict: "fail", evidence: `${counts}${cause}` } : { verdict: "pass", evidence: `${counts}: no worse than stable` };
+}

@@ -1,0 +1,47 @@
+import type { CheckSpec, Verdict } from "../../../api/serin/index.ts";
+import type { SeenValues } from "../observation.ts";
+import { judgeConditions } from "./conditions.ts";
+import type { Judgement } from "./looks.ts";
+
+const shownCharacters = 300;
+
+/** The answer of a query or of a webhook. No data is never a pass. */
+export function judgeValues(spec: CheckSpec, seen: SeenValues): Judgement {
+  const { result, baseline, source } = seen;
+  const told = `${source}: ${shown(result)}${baseline === undefined ? "" : `, baseline ${shown(baseline)}`}`;
+  if (isNothing(result) || (spec.query?.baseline !== undefined && isNothing(baseline))) return { verdict: "wait", evidence: `${told}: no data` };
+  const limited = judgeRange(spec, result);
+  if (limited !== undefined) return { verdict: limited.verdict, evidence: `${told}: ${limited.evidence}` };
+  if (spec.passWhen === undefined && spec.failWhen === undefined) return spec.type === "webhook" ? judgeAnswer(seen, told) : { verdict: "pass", evidence: told };
+  const { verdict, evidence } = judgeConditions(spec, { result, baseline, canary: seen.canary, stable: seen.stable });
+  return { verdict, evidence: `${told}: ${evidence}` };
+}
+
+function isNothing(value: unknown): boolean {
+  return value === undefined || value === null || (typeof value === "number" && Number.isNaN(value)) || (Array.isArray(value) && value.length === 0);
+}
+
+/** Only what is outside of the range is told; inside of it the conditions decide. */
+function judgeRange({ min, max }: CheckSpec, result: unknown): Judgement | undefined {
+  if (min === undefined && max === undefined) return undefined;
+  if (typeof result !== "number") return { verdict: "error", evidence: "min and max need one number: aggregate the query to one series" };
+  if (min !== undefined && result < min) return { verdict: "fail", evidence: `below the minimum of ${min}` };
+  if (max !== undefined && result > max) return { verdict: "fail", evidence: `above the maximum of ${max}` };
+  return undefined;
+}
+
+const verdicts: readonly string[] = ["pass", "fail", "wait", "error"] satisfies Verdict[];
+
+/** A webhook's own verdict where its JSON has one, else its status. */
+function judgeAnswer({ result, status = 0 }: SeenValues, told: string): Judgement {
+  const { verdict, evidence } = (typeof result === "object" && result !== null ? result : {}) as { verdict?: unknown; evidence?: unknown };
+  if (typeof verdict === "string" && verdicts.includes(verdict)) return { verdict: verdict as Verdict, evidence: typeof evidence === "string" ? evidence.slice(0, shownCharacters) : told };
+  if (verdict !== undefined) return { verdict: "error", evidence: `${told}: verdict must be one of ${verdicts.join(", ")}` };
+  return { verdict: status >= 200 && status < 300 ? "pass" : "fail", evidence: told };
+}
+
+function shown(value: unknown): string {
+  if (isNothing(value)) return "nothing";
+  const text = typeof value === "string" ? value : JSON.stringify(value);
+  return text.length > shownCharacters ? `${text.slice(0, shownCharacters)}…` : text;
+}
