@@ -16,6 +16,9 @@ export interface ProbePairFacts {
   /** SPIFFE IDs as each side verified the other; one that is not the expected one before one that is. Empty when none is known. */
   readonly clientIdentity: string;
   readonly serverIdentity: string;
+  /** As they must be: SPIFFE IDs, `*` for a trust domain that is not known. */
+  readonly expectedClient: string;
+  readonly expectedServer: string;
   readonly p50Ms?: number;
   readonly lastError: string;
 }
@@ -55,19 +58,19 @@ export function judgeMatrix(facts: ProbeFacts, spec: CheckSpec, before: unknown)
   const judged = (verdict: Verdict, evidence: string): MatrixJudgement => ({ verdict, evidence, statistic: state, matrix });
   if (pairs.length === 0) return judged("error", "no pair is probed");
   const bad = pairs.filter(({ problem }) => problem !== "");
-  if (bad.length > 0) return judged("fail", namesOf(bad, pairs.length, ({ problem }) => problem));
+  if (bad.length > 0) return judged("fail", namesOf(bad, ({ problem }) => problem));
   const [ok, failed] = [sum(pairs, "ok"), sum(pairs, "failed")];
   const rate = `${failed} of ${ok + failed} failed`;
   if (failureEvidence(ok, failed, spec.maxErrorRate) >= failThreshold) {
     const failing = pairs.filter((pair) => pair.failed > 0);
-    return judged("fail", `${rate}, above the limit of ${spec.maxErrorRate * 100} %: ${namesOf(failing, pairs.length, (pair) => `${pair.failed} of ${pair.ok + pair.failed}, ${pair.lastError}`)}`);
+    return judged("fail", `${rate}, above the limit of ${spec.maxErrorRate * 100} %: ${namesOf(failing, (pair) => `${pair.failed} of ${pair.ok + pair.failed}, ${pair.lastError}`)}`);
   }
   if (state.reports !== undefined) return judged("wait", "counting begins");
   const each = samplesOfEach(spec, pairs.length);
   const short = pairs.filter((pair) => pair.ok < each);
-  if (short.length > 0) return judged("wait", `${rate}; ${each} of each pair are needed: ${namesOf(short, pairs.length, (pair) => String(pair.ok))}`);
+  if (short.length > 0) return judged("wait", `${rate}; ${each} of each pair are needed, which lacks: ${namesOf(short, () => "")}`);
   const untold = pairs.filter(({ expected, mutualTls }) => expected === "answer" && mutualTls === "unknown");
-  if (untold.length > 0) return judged("error", `the server's side has not told whether it is mTLS: ${namesOf(untold, pairs.length, () => "")}`);
+  if (untold.length > 0) return judged("error", `the server's side has not told whether it is mTLS: ${namesOf(untold, () => "")}`);
   return judged("pass", `${pairs.length} pairs, ${ok} of ${ok + failed}, mTLS and identities as expected`);
 }
 
@@ -126,16 +129,16 @@ function mutualTlsOf({ mutual, plain, plainBehind }: ProbeCounts): ProbePair["mu
 const countingSlack = 10;
 const bypassShare = 0.2;
 
-function problemOf({ to, expected, clientIdentity, serverIdentity, lastError }: ProbePairFacts, counts: ProbeCounts, { maxErrorRate }: CheckSpec, pairs: number): string {
+function problemOf({ to, expected, clientIdentity, serverIdentity, expectedClient, expectedServer, lastError }: ProbePairFacts, counts: ProbeCounts, { maxErrorRate }: CheckSpec, pairs: number): string {
   const { ok, failed, letIn, mutual, plain, plainBehind, wrongClient, wrongServer } = counts;
-  if (expected === "refusal" && letIn > 0) return `${letIn} of ${ok + failed} were let in without mTLS at a port that takes mTLS only`;
+  if (expected === "refusal" && letIn > 0) return "let in without mTLS, at a port that takes mTLS only";
   if (expected === "answer") {
-    if (plain > 0) return `${plain} of ${plain + mutual} connections went in plain text`;
-    if (plainBehind > 0) return `${plainBehind} connections went in plain text from the waypoint to its server`;
+    if (plain > 0) return mutual === 0 ? "in plain text" : `in part in plain text (${plain} of ${plain + mutual})`;
+    if (plainBehind > 0) return "in plain text from the waypoint to its server";
     const bypassed = ok - mutual;
-    if (to.dataPlane === "waypoint" && bypassed > Math.max(countingSlack, ok * bypassShare)) return `${bypassed} of ${ok} answers did not come through the waypoint`;
-    if (wrongClient > 0) return `${wrongClient} of ${mutual} connections came from ${clientIdentity}, which is not the client's identity there`;
-    if (wrongServer > 0) return `${wrongServer} connections were answered by ${serverIdentity}, which is not the server's identity there`;
+    if (to.dataPlane === "waypoint" && bypassed > Math.max(countingSlack, ok * bypassShare)) return `past the waypoint (${bypassed} of ${ok})`;
+    if (wrongClient > 0) return `the server's side verified the client as ${clientIdentity}, which must be ${expectedClient}`;
+    if (wrongServer > 0) return `the client's side verified the server as ${serverIdentity}, which must be ${expectedServer}`;
   }
   // Many pairs are looked at, each of which may fail by chance: the evidence that is asked of one rises with their number.
   if (failureEvidence(ok, failed, maxErrorRate) < failThreshold + Math.log(pairs)) return "";
@@ -146,7 +149,7 @@ function problemOf({ to, expected, clientIdentity, serverIdentity, lastError }: 
 const wrongFailure = 0.001;
 const failThreshold = Math.log(1 / wrongFailure);
 /** Error rates of a bad pair, as multiples of the limit. */
-const rateMultiples = [2, 4, 10, 50] as const;
+const rateMultiples = [2, 4, 10, 50, 200] as const;
 const highestRate = 0.99;
 
 /** The logarithm of an e-value against "the error rate is at most the limit": a mixture of likelihood ratios, which may be looked at after every probe. */
@@ -163,11 +166,16 @@ function sum(pairs: readonly ProbePair[], field: "ok" | "failed"): number {
   return pairs.reduce((total, pair) => total + pair[field], 0);
 }
 
-const namedPairs = 4;
+const namedPairs = 3;
+const namedWords = 4;
 
-/** The first few by name, in words. */
-function namesOf(pairs: readonly ProbePair[], all: number, words: (pair: ProbePair) => string): string {
-  const named = pairs.slice(0, namedPairs).map((pair) => [describeProbePair(pair), words(pair)].filter((part) => part !== "").join(": "));
-  const more = pairs.length > namedPairs ? `; and ${pairs.length - namedPairs} more of ${all} pairs` : "";
-  return `${named.join("; ")}${more}`;
+/** The pairs by name under what is to be said of them, which many may share; the first few of each. */
+function namesOf(pairs: readonly ProbePair[], words: (pair: ProbePair) => string): string {
+  const groups = new Map<string, string[]>();
+  for (const pair of pairs) groups.set(words(pair), [...(groups.get(words(pair)) ?? []), describeProbePair(pair)]);
+  const said = [...groups].slice(0, namedWords).map(([text, names]) => {
+    const more = names.length > namedPairs ? ` and ${names.length - namedPairs} more` : "";
+    return `${names.slice(0, namedPairs).join(", ")}${more}${text === "" ? "" : `: ${text}`}`;
+  });
+  return [...said, ...(groups.size > namedWords ? ["and others"] : [])].join("; ");
 }

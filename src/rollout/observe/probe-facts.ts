@@ -70,6 +70,8 @@ function pairFacts(pair: PlannedProbePair, { reports, trustDomains }: ProbeSourc
     counts,
     clientIdentity: mostFrequent(wrongClient.length > 0 ? wrongClient : byServer),
     serverIdentity: mostFrequent(wrongServer.length > 0 ? wrongServer : byClient),
+    expectedClient: `spiffe://${trustDomains[to.revision]?.[0] ?? "*"}${pair.clientPath}`,
+    expectedServer: `spiffe://${trustDomains[from.revision]?.[0] ?? "*"}${pair.serverPath}`,
     ...(report.p50Ms === undefined ? {} : { p50Ms: report.p50Ms }),
     lastError: report.lastError,
   };

@@ -54,8 +54,12 @@ function pilotsOf(view: ClusterView, revision: string): Pod[] {
   return view.runningPods({ app: "istiod" }).filter((pod) => (pod.metadata.labels?.["istio.io/rev"] ?? "default") === revision && pod.metadata.deletionTimestamp === undefined && isReady(pod));
 }
 
+/** As the installations of all pilots name it. */
+const meshConfigVolume = "config-volume";
+
 async function meshConfigOf(client: KubeClient, pod: Pod | undefined, revision: string): Promise<MeshConfig | undefined> {
-  const name = revision === "default" ? "istio" : `istio-${revision}`;
+  const mounted = pod?.spec?.volumes?.find((volume) => volume.name === meshConfigVolume)?.configMap?.name;
+  const name = mounted ?? (revision === "default" ? "istio" : `istio-${revision}`);
   const map = await client.get(configMapKind, name, pod?.metadata.namespace ?? "istio-system");
   const text = map?.data?.["mesh"];
   return text === undefined ? undefined : parseMeshConfig(parse(text)).value;

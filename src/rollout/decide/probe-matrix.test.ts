@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { checkDefaults, type CheckSpec, type ProbeEnd } from "../../api/serin/index.ts";
+import { judgeMatrix, type MatrixJudgement, type ProbeCounts, type ProbePairFacts } from "./probe-matrix.ts";
+
+const spec: CheckSpec = { ...checkDefaults, type: "mtls-probe-matrix", minSamples: 20 };
+const sidecar: ProbeEnd = { revision: "old", dataPlane: "sidecar" };
+const ambient: ProbeEnd = { revision: "new", dataPlane: "ambient" };
+const nothing: ProbeCounts = { ok: 0, failed: 0, letIn: 0, mutual: 0, plain: 0, plainBehind: 0, wrongClient: 0, wrongServer: 0 };
+
+function pair(counts: Partial<ProbeCounts>, other: Partial<ProbePairFacts> = {}): ProbePairFacts {
+  return {
+    from: sidecar,
+    to: ambient,
+    expected: "answer",
+    counts: { ...nothing, ...counts },
+    clientIdentity: "spiffe://td/ns/p/sa/c",
+    serverIdentity: "spiffe://td/ns/p/sa/s",
+    expectedClient: "spiffe://td/ns/p/sa/c",
+    expectedServer: "spiffe://td/ns/p/sa/s",
+    lastError: "reset",
+    ...other,
+  };
+}
+
+/** Two looks that set the zero, with what had happened before it, and one that is judged. */
+function judged(facts: readonly ProbePairFacts[], earlier: readonly ProbePairFacts[] = facts.map((one) => ({ ...one, counts: nothing }))): MatrixJudgement {
+  const first = judgeMatrix({ pairs: earlier, reports: { client: 1 } }, spec, undefined);
+  const zero = judgeMatrix({ pairs: earlier, reports: { client: 2 } }, spec, first.statistic);
+  assert.deepEqual([first.verdict, zero.verdict], ["wait", "wait"]);
+  return judgeMatrix({ pairs: facts, reports: { client: 3 } }, spec, zero.statistic);
+}
+
+test("a pair passes with its part of the samples, all over mTLS, whatever happened before counting began", () => {
+  const passed = judged([pair({ ok: 50, failed: 9, mutual: 50, plain: 7 })], [pair({ ok: 30, failed: 9, mutual: 30, plain: 7 })]);
+  assert.equal(passed.verdict, "pass");
+  assert.deepEqual([passed.matrix.pairs[0]?.ok, passed.matrix.pairs[0]?.mutualTls, passed.matrix.pairs[0]?.problem], [20, "yes", ""]);
+  assert.equal(judged([pair({ ok: 19, mutual: 19 })]).verdict, "wait");
+});
+
+test("counting begins when every client has reported anew, and looks of one report change nothing", () => {
+  const facts = { pairs: [pair({ ok: 5, mutual: 5 })], reports: { a: 4, b: 7 } };
+  let kept = judgeMatrix(facts, spec, undefined);
+  for (let look = 0; look < 3; look += 1) kept = judgeMatrix({ pairs: [pair({ ok: 9, mutual: 9 })], reports: { a: 5, b: 7 } }, spec, kept.statistic);
+  assert.equal(kept.verdict, "wait");
+  assert.equal(kept.evidence, "counting begins");
+  kept = judgeMatrix({ pairs: [pair({ ok: 10, mutual: 10 })], reports: { a: 5, b: 8 } }, spec, kept.statistic);
+  kept = judgeMatrix({ pairs: [pair({ ok: 30, mutual: 30 })], reports: { a: 5, b: 9 } }, spec, kept.statistic);
+  assert.equal(kept.verdict, "pass");
+  assert.equal(kept.matrix.pairs[0]?.ok, 20);
+});
+
+test("one connection in plain text fails the matrix, though all have answered", () => {
+  const { verdict, evidence, matrix } = judged([pair({ ok: 40, mutual: 39, plain: 1 })]);
+  assert.equal(verdict, "fail");
+  assert.equal(evidence, "old sidecar -> new ambient: in part in plain text (1 of 40)");
+  assert.equal(matrix.pairs[0]?.mutualTls, "mixed");
+  assert.match(judged([pair({ ok: 3, plain: 3 })]).evidence, /: in plain text$/);
+});
+
+test("a wrong identity at either side is named with the one that it must be", () => {
+  const foreign = judged([pair({ ok: 9, mutual: 9, wrongClient: 9 }, { clientIdentity: "spiffe://foreign/ns/p/sa/c" })]);
+  assert.equal(foreign.verdict, "fail");
+  assert.match(foreign.evidence, /server's side verified the client as spiffe:\/\/foreign\/ns\/p\/sa\/c, which must be spiffe:\/\/td\/ns\/p\/sa\/c/);
+  assert.match(judged([pair({ ok: 9, mutual: 9, wrongServer: 1 }, { serverIdentity: "spiffe://td/ns/p/sa/x" })]).evidence, /client's side verified the server as spiffe:\/\/td\/ns\/p\/sa\/x/);
+});
+
+test("a client without a mesh must be refused", () => {
+  const refusal = { expected: "refusal", from: { revision: "", dataPlane: "none" } } as const;
+  assert.equal(judged([pair({ ok: 20 }, refusal)]).verdict, "pass");
+  const letIn = judged([pair({ ok: 19, failed: 1, letIn: 1 }, refusal)]);
+  assert.equal(letIn.verdict, "fail");
+  assert.match(letIn.evidence, /^no mesh -> new ambient: let in without mTLS/);
+});
+
+test("one pair of many that fails is found by few failures, and a rare failure of all is no reason", () => {
+  const good = Array.from({ length: 35 }, (_, index) => pair({ ok: 6, mutual: 6 }, { to: { revision: `r${index}`, dataPlane: "ambient" } }));
+  const { verdict, evidence } = judged([...good, pair({ failed: 3 })]);
+  assert.equal(verdict, "fail");
+  assert.match(evidence, /^old sidecar -> new ambient: 3 of 3 failed: reset$/);
+  assert.equal(judged([...good, pair({ ok: 6, failed: 1, mutual: 6 })]).verdict, "pass");
+});
+
+test("one of three connections that fails, as with a ztunnel that refuses some, fails the matrix", () => {
+  assert.equal(judged([pair({ ok: 14, failed: 6, mutual: 14 })]).verdict, "fail");
+});
+
+test("answers that no waypoint has counted went past it", () => {
+  const waypoint = { to: { revision: "new", dataPlane: "waypoint" } } as const;
+  assert.match(judged([pair({ ok: 20 }, waypoint)]).evidence, /past the waypoint \(20 of 20\)/);
+  assert.match(judged([pair({ ok: 20, mutual: 20, plainBehind: 1 }, waypoint)]).evidence, /in plain text from the waypoint to its server/);
+});
+
+test("nobody having told of mTLS is an error, never a pass; a data plane that leaves takes nothing back", () => {
+  assert.equal(judged([pair({ ok: 40 })]).verdict, "error");
+  const left = judged([pair({ ok: 40, mutual: 12, plain: 0 })], [pair({ ok: 10, mutual: 100, plain: 5 })]);
+  assert.deepEqual([left.verdict, left.matrix.pairs[0]?.mutualTls], ["error", "unknown"]);
+});

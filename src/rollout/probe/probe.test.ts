@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { createServer } from "node:net";
+import { createServer as createHttpServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { test, type TestContext } from "node:test";
+import { systemClock } from "../../base/index.ts";
+import { parseClientCertificate } from "./client-certificate.ts";
+import { parseProbeTargets, runProbeClient, runProbeServer, type ProbeReport, type ProbeTarget } from "./index.ts";
+
+/** A port that was free a moment ago. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** The first report in which every target has been counted. */
+async function reportOf(context: TestContext, targets: readonly ProbeTarget[]): Promise<ProbeReport> {
+  const stop = new AbortController();
+  context.after(() => stop.abort());
+  return await new Promise((resolve) => {
+    const report = (line: string): void => {
+      const read = JSON.parse(line) as ProbeReport;
+      if (targets.every(({ pair }) => (read.pairs[pair]?.ok ?? 0) + (read.pairs[pair]?.failed ?? 0) > 0)) resolve(read);
+    };
+    void runProbeClient({ name: "client", targets, intervalMs: 10, clock: systemClock, report }, stop.signal);
+  });
+}
+
+test("a client counts answers, refusals, foreign servers and what was let in wrongly, each pair by itself", async (context) => {
+  const stop = new AbortController();
+  context.after(() => stop.abort());
+  const [port, closed] = [await freePort(), await freePort()];
+  void runProbeServer({ name: "server", ports: [port] }, stop.signal);
+  const target = (pair: string, other: Partial<ProbeTarget>): ProbeTarget => ({ pair, url: `http://127.0.0.1:${port}/`, server: "server", expected: "answer", ...other });
+  const { pairs, client } = await reportOf(context, [
+    target("answered", {}),
+    target("refused", { url: `http://127.0.0.1:${closed}/` }),
+    target("other", { server: "another" }),
+    target("refusal", { url: `http://127.0.0.1:${closed}/`, expected: "refusal" }),
+    target("let in", { expected: "refusal" }),
+  ]);
+  assert.equal(client, "client");
+  assert.deepEqual([pairs["answered"]?.failed, pairs["answered"]?.lastError], [0, ""]);
+  assert.equal(pairs["answered"]?.peers[""], pairs["answered"]?.ok);
+  assert.equal(typeof pairs["answered"]?.p50Ms, "number");
+  assert.match(pairs["refused"]?.lastError ?? "", /ECONNREFUSED/);
+  assert.equal(pairs["other"]?.lastError, "server answered instead of another");
+  assert.equal(pairs["refusal"]?.failed, 0);
+  assert.equal(pairs["let in"]?.letIn, pairs["let in"]?.failed);
+});
+
+test("the identity that a proxy verified comes back with the answer, and errors say the status", async (context) => {
+  const server = createHttpServer((request, response) => {
+    if (request.url === "/bad") response.writeHead(503).end("upstream connect error");
+    else response.end(JSON.stringify({ server: "server", clientCertificate: 'By=spiffe://td/s;Hash=00;Subject="CN=a,O=b;c";URI=spiffe://td/c' }));
+  }).listen(0, "127.0.0.1");
+  context.after(() => void server.close());
+  await new Promise((resolve) => server.once("listening", resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { pairs } = await reportOf(context, [
+    { pair: "good", url: `${url}/`, server: "server", expected: "answer" },
+    { pair: "bad", url: `${url}/bad`, server: "server", expected: "answer" },
+  ]);
+  assert.deepEqual(Object.keys(pairs["good"]?.peers ?? {}), ["spiffe://td/c spiffe://td/s"]);
+  assert.equal(pairs["bad"]?.lastError, "status 503 upstream connect error");
+});
+
+test("of several elements of a forwarded certificate the last counts, which the nearest proxy wrote", () => {
+  assert.deepEqual(parseClientCertificate('By=spiffe://td/gateway;URI=spiffe://evil/x,By=spiffe://td/s;Subject="";URI=spiffe://td/c'), { client: "spiffe://td/c", server: "spiffe://td/s" });
+  assert.equal(parseClientCertificate('By=spiffe://td/s;Subject="URI=spiffe://td/c"'), undefined);
+  assert.equal(parseClientCertificate(""), undefined);
+});
+
+test("targets that are none are refused by the element's name", () => {
+  const good = { pair: "p", url: "http://a:1/", server: "s", expected: "answer" };
+  assert.deepEqual(parseProbeTargets(JSON.stringify([good])), [good]);
+  assert.throws(() => parseProbeTargets("old=a:1"), /PROBE_TARGETS is not JSON/);
+  assert.throws(() => parseProbeTargets(JSON.stringify([good, { ...good, url: "a:1" }])), /PROBE_TARGETS \[1\]\.url must be an http URL/);
+  assert.throws(() => parseProbeTargets(JSON.stringify([{ ...good, expected: "yes" }])), /\[0\]\.expected must be answer or refusal/);
+  assert.throws(() => parseProbeTargets(JSON.stringify([null])), /\[0\] must have a pair/);
+});
