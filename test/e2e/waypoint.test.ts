@@ -56,6 +56,50 @@ function waypoint(kubectl: Kubectl): void {
   const guide = new Walkthrough("waypoint", kubectl);
   const ok = async (line: string): Promise<string> => await guide.ok(line);
   const step = (title: string, body: () => Promise<void>): void => void test(title, guide.step(title, body));
+  const addressesOf = async (selector: string, field = ""): Promise<string[]> => (await ok(`kubectl get pods -A -l '${selector}' -o jsonpath='{range .items[*]}{.status.podIP} ${field}{"\\n"}{end}'`)).trim().split("\n");
+  /** Waits until every pilot has taken the object in as it is now, and every proxy what it says to it. */
+  const acknowledged = async (group: string, kind: string, name: string): Promise<void> => {
+    const version = await ok(`kubectl get ${kind.toLowerCase()} ${name} -o jsonpath='{.metadata.resourceVersion}'`);
+    for (const pilot of await addressesOf("app=istiod")) {
+      const ask = `curl -s "http://${pilot.trim()}:8080/debug/serin/acknowledged?group=${group}&kind=${kind}&namespace=default&name=${name}&resourceVersion=${version}"`;
+      await eventually(`${kind} ${name} is acknowledged`, async () => {
+        const { processed, proxies } = JSON.parse(await ok(ask)) as { processed: boolean; proxies: readonly { connected: boolean; acknowledged: boolean }[] };
+        return processed && proxies.every((proxy) => proxy.acknowledged || !proxy.connected);
+      });
+    }
+  };
+  /** How many of so many requests, each on a connection of its own, went through each waypoint pod, by a field of the pods. */
+  const divided = async (requests: number, field: string): Promise<Record<string, number>> => {
+    const count = async (): Promise<Record<string, number>> => {
+      const counts: Record<string, number> = {};
+      for (const line of await addressesOf("gateway.networking.k8s.io/gateway-class-name=istio-waypoint", field)) {
+        const [address = "", name = ""] = line.split(" ");
+        const metrics = await ok(`curl -s http://${address}:15020/stats/prometheus`);
+        counts[name] = [...metrics.matchAll(/^istio_requests_total\{.*\} (\d+)$/gm)].reduce((sum, [, value]) => sum + Number(value ?? 0), counts[name] ?? 0);
+      }
+      return counts;
+    };
+    const before = await count();
+    await ok(`kubectl exec deploy/sleep -- sh -c 'for i in $(seq 1 ${requests}); do curl -s -m 5 -o /dev/null http://reviews:9080/health; done'`);
+    return Object.fromEntries(Object.entries(await count()).map(([name, value]) => [name, value - (before[name] ?? 0)]));
+  };
+  /** Requests over kept-alive and over new connections, and two long answers, until the body is done: none of them fails. */
+  const underLongLoad = async (body: () => Promise<void>): Promise<void> => {
+    await ok("kubectl exec deploy/sleep -- rm -f /tmp/stop");
+    const until = (lines: string): Promise<string> => ok(`kubectl exec deploy/sleep -- sh -c 'while [ ! -f /tmp/stop ]; do ${lines}; done'`);
+    const loads = [
+      until(`curl -s -m 9 -o /dev/null -w "%{http_code}\\n" --rate 20/s "http://reviews:9080/health?[1-40]"`),
+      until(`curl -s -m 5 -o /dev/null -w "%{http_code}\\n" http://reviews:9080/health; sleep 0.03`),
+    ];
+    const download = ok(`kubectl exec deploy/sleep -- curl -s -m 110 "http://streams:8080/download?seconds=40"`);
+    const echo = ok(`kubectl exec deploy/sleep -- sh -c '(for i in $(seq 1 40); do echo $i; sleep 1; done) | curl -s -m 44 telnet://streams:9000; true'`);
+    await body().finally(async () => await ok("kubectl exec deploy/sleep -- touch /tmp/stop"));
+    const codes = (await Promise.all(loads)).join("").trim().split("\n");
+    assert.ok(codes.length > 200, `${codes.length} requests`);
+    assert.deepEqual(codes.filter((code) => code !== "200"), []);
+    assert.match(await download, /end after 400 lines\n$/);
+    assert.deepEqual((await echo).trim().split("\n"), Array.from({ length: 40 }, (_, index) => `echo ${index + 1}`));
+  };
   const curl = async (args: string): Promise<string> => await ok(`kubectl exec deploy/sleep -- curl -s -m 5 ${args}`);
   /** Status codes of requests over one kept-alive connection and over new ones, while something changes. */
   const underLoad = async (change: () => Promise<void>): Promise<void> => {
@@ -94,6 +138,59 @@ function waypoint(kubectl: Kubectl): void {
     await ok(apply(gateway));
     await eventually("it answers", async () => /server: istio-envoy/.test(await curl("-i http://reviews:9080/health")));
     await underLoad(async () => void (await ok("kubectl rollout restart deploy/waypoint && kubectl rollout status deploy/waypoint --timeout=60s")));
+  });
+
+  step("it moves to another revision by weight, under load, and is the same Gateway and Service at the end", async () => {
+    await ok("./bin/istioctl install --set profile=ambient --set revision=next --set components.cni.enabled=false --set components.ztunnel.enabled=false -y");
+    await ok("kubectl apply -f samples/streams/streams.yaml && kubectl rollout status deploy/streams --timeout=60s");
+    await ok("kubectl label service streams istio.io/use-waypoint=waypoint");
+    await acknowledged("", "Service", "streams");
+    const annotate = async (...annotations: readonly string[]): Promise<void> => {
+      await ok(`kubectl annotate --overwrite gateway waypoint ${annotations.map((one) => `rollout.serin.dev/${one}`).join(" ")}`);
+      await acknowledged("gateway.networking.k8s.io", "Gateway", "waypoint");
+    };
+    const address = await ok("kubectl get service waypoint -o jsonpath='{.spec.clusterIP} {.metadata.uid}'");
+    const byRevision = (requests: number): Promise<Record<string, number>> => divided(requests, "{.metadata.labels.istio\\.io/rev}");
+    await underLongLoad(async () => {
+      await annotate("canary-revision=next", "canary-replicas=2", "canary-weight=0");
+      await eventually("the canary is there", async () => await guide.shows("kubectl rollout status deploy/waypoint-next --timeout=30s", "successfully"));
+      assert.equal((await byRevision(40))["next"], 0);
+      await annotate("canary-weight=10");
+      const tenth = await byRevision(200);
+      // Requests of the kept-alive connection all go one way.
+      assert.ok((tenth["next"] ?? 0) > 4 && (tenth["next"] ?? 0) < (tenth["default"] ?? 0), JSON.stringify(tenth));
+      await annotate("canary-weight=100");
+      assert.ok(((await byRevision(40))["next"] ?? 0) >= 40);
+      await ok("kubectl label gateway waypoint istio.io/rev=next");
+      await eventually("its own pods are of the new revision", async () => await guide.shows("kubectl get deploy waypoint -o jsonpath='{.spec.template.metadata.labels.istio\\.io/rev}'", "next"));
+      await ok("kubectl rollout status deploy/waypoint --timeout=60s");
+      await annotate("canary-revision-", "canary-replicas-", "canary-weight-");
+      await eventually("the canary is gone", async () => !(await guide.shows("kubectl get deploy waypoint-next", "waypoint-next")));
+    });
+    assert.equal(await ok("kubectl get service waypoint -o jsonpath='{.spec.clusterIP} {.metadata.uid}'"), address);
+    await eventually("only its own pods are left, of the new revision", async () => (await addressesOf("gateway.networking.k8s.io/gateway-name=waypoint", "{.metadata.labels.istio\\.io/rev}")).map((line) => line.split(" ")[1]).join() === "next", 60_000);
+  });
+
+  step("a Service's connections are divided between two waypoints by their weights, under load", async () => {
+    await ok(apply(gateway.replace("name: waypoint", "name: second")));
+    await ok("kubectl wait --for=condition=Programmed gateway/second --timeout=30s");
+    const byGateway = (requests: number): Promise<Record<string, number>> => divided(requests, "{.metadata.labels.gateway\\.networking\\.k8s\\.io/gateway-name}");
+    const weigh = async (weight: number): Promise<void> => {
+      await ok(`kubectl annotate --overwrite service reviews istio.io/use-waypoint-canary-weight=${weight}`);
+      await acknowledged("", "Service", "reviews");
+    };
+    await underLoad(async () => {
+      await weigh(0);
+      await ok("kubectl label service reviews istio.io/use-waypoint-canary=second");
+      await acknowledged("", "Service", "reviews");
+      await weigh(50);
+      const half = await byGateway(100);
+      assert.ok((half["second"] ?? 0) > 20 && (half["waypoint"] ?? 0) > 20, JSON.stringify(half));
+      await weigh(0);
+      await ok("kubectl label service reviews istio.io/use-waypoint-canary-");
+      await ok("kubectl delete gateway second");
+    });
+    await ok("kubectl annotate service reviews istio.io/use-waypoint-canary-weight-");
   });
 
   step("it routes as a VirtualService or an HTTPRoute says", async () => {
