@@ -7,9 +7,13 @@ import { canaryBackend } from "./objects.ts";
 import type { Proof } from "./proof.ts";
 
 const checkLimits = { timeoutSeconds: 120 };
-export const canaryTimeoutMs = 420_000;
+const canaryTimeoutMs = 420_000;
+const appChecks: readonly object[] = [
+  { type: "request-success-rate", ...checkLimits, minSamples: 40 },
+  { type: "request-share", ...checkLimits, minSamples: 200 },
+];
 
-export function canaryObject(name: string, checks: readonly object[] = appChecks): UntypedObject {
+export function appCanary(name: string, checks: readonly object[] = appChecks): UntypedObject {
   return {
     apiVersion: "rollout.serin.dev/v1alpha1",
     kind: "Canary",
@@ -22,15 +26,10 @@ export function canaryObject(name: string, checks: readonly object[] = appChecks
   };
 }
 
-export const appChecks: readonly object[] = [
-  { type: "request-success-rate", ...checkLimits, minSamples: 40 },
-  { type: "request-share", ...checkLimits, minSamples: 200 },
-];
-
 export async function playCanary(proof: Proof): Promise<void> {
   const { lab } = proof;
   const options = { namespace: namespaces.shop, timeoutMs: canaryTimeoutMs };
-  await lab.api.apply([canaryObject("forth")]);
+  await lab.api.apply([appCanary("forth")]);
   const forth = await follow(proof, canaryKind, "forth", options);
   if (forth.phase !== "Completed") throw new Error(`the canary ended as ${forth.phase}: ${forth.cause ?? forth.message}`);
   await lab.serin(["canary", "undo", "forth", "-n", namespaces.shop]);

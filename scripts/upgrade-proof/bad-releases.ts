@@ -1,16 +1,20 @@
 // Ten releases that are bad in ten ways, each rolled out under load: the engine stops it and takes it back, without a hand.
 import { join } from "node:path";
-import { meshUpgradeKind, type RolloutStatus } from "../../src/api/serin/index.ts";
+import { canaryKind, meshUpgradeKind, type RolloutStatus } from "../../src/api/serin/index.ts";
+import { appCanary } from "./app-canary.ts";
 import { follow } from "./follow.ts";
+import { namespaces } from "./load-plans.ts";
 import { difference, type LoadTotals } from "./load-totals.ts";
 import { upgradeObject } from "./mesh-upgrade.ts";
+import { canaryObjects, releaseImage } from "./objects.ts";
 import { poissonBound } from "./poisson.ts";
 import { seconds, type Proof } from "./proof.ts";
 import { root } from "./proof-lab.ts";
+import { allAvailable } from "./stage.ts";
 
 export interface BadReleaseResult {
   readonly name: string;
-  /** Put back by the engine, with a cause that names what was wrong, and no more failed than the weight explains. */
+  /** Put back by the engine, with a cause that names what was wrong, and no more failed than weight, error rate and time explain. */
   readonly undone: boolean;
   readonly cause: string;
   /** From the rollout's begin until everything was as before. */
@@ -18,7 +22,7 @@ export interface BadReleaseResult {
   readonly failedShare: number;
 }
 
-/** While the rollout was at which step, which share of which requests could meet the bad release, and which share of those fails. */
+/** Which requests could meet the bad release, at which step how large a share of them, and which share of those fails. */
 interface Exposure {
   readonly targets: RegExp;
   readonly errorRate: number;
@@ -28,28 +32,112 @@ interface Exposure {
 interface BadRelease {
   /** The folder below test/releases. */
   readonly name: string;
+  /** `mesh`: a revision, by a MeshUpgrade. `application`: productpage, by a Canary. */
+  readonly kind: "mesh" | "application";
   /** What the evidence must say. */
   readonly cause: RegExp;
   /** Undefined: it must never be given a request. */
   readonly exposure?: Exposure;
+  /** Of the application's container. */
+  readonly environment?: readonly { readonly name: string; readonly value: string }[];
+  readonly checks?: readonly object[];
+  readonly soakSeconds?: number;
 }
 
 const runTimeoutMs = 600_000;
+const settleTimeoutSeconds = 90;
+const limits = { timeoutSeconds: 120 };
 
-export const badReleases: readonly BadRelease[] = [{ name: "rejected-config", cause: /rejected istio\.workload\.Address/ }];
+/** Of a canary's steps 10, 50 and 100. */
+const weightOfStep = (id: string): number => [0, 0.1, 0.5, 1][Number(/^step-(\d)/.exec(id)?.[1] ?? 0)] ?? 0;
+/** Half of a gateway's pods, then all; everything else that comes before is not in the way of these requests. */
+const weightOfGateway = (id: string): number => (/^gateway-.*-canary$/.test(id) ? 0.5 : Number(id.startsWith("gateway-")));
+const weightOfWaypoint = (id: string): number => Number(id.includes("waypoint"));
+
+export const badReleases: readonly BadRelease[] = [
+  { name: "crashes-at-start", kind: "mesh", cause: /istiod-1-31-\d+.*(restart|crash|exit|ended with|ready)/i },
+  {
+    name: "crashes-after-a-minute",
+    kind: "mesh",
+    cause: /restart|crash|ended with/i,
+    exposure: { targets: /^gateway: /, errorRate: 1, weightAt: (id) => weightOfGateway(id) + Number(id === "tags" || id === "soak") },
+    soakSeconds: 120,
+  },
+  { name: "fails-5-percent", kind: "mesh", cause: /request-success-rate: canary [1-9]\d* of \d+ failed/, exposure: { targets: /./, errorRate: 0.05, weightAt: weightOfGateway } },
+  {
+    name: "slower-by-30-percent",
+    kind: "application",
+    cause: /request-duration: /,
+    checks: [
+      { type: "request-success-rate", ...limits, minSamples: 40 },
+      { type: "request-duration", ...limits, maxRatio: 1.1, minSamples: 200 },
+    ],
+  },
+  {
+    name: "leaks-memory",
+    kind: "application",
+    cause: /restarts: .*[1-9]\d* restarts|pod-health: /,
+    exposure: { targets: /^gateway: .*page/, errorRate: 1, weightAt: weightOfStep },
+    environment: [{ name: "NODE_OPTIONS", value: "--max-semi-space-size=2 --max-old-space-size=64" }],
+    checks: [
+      { type: "restarts", ...limits },
+      { type: "pod-health", ...limits },
+      { type: "request-success-rate", ...limits, minSamples: 400 },
+    ],
+  },
+  { name: "wrong-root", kind: "mesh", cause: /probe-matrix|certificate-roots|certificate|root/i },
+  { name: "rejected-config", kind: "mesh", cause: /rejected istio\.workload\.Address/ },
+  {
+    name: "rejects-a-header",
+    kind: "application",
+    cause: /request-success-rate: canary [1-9]\d* of \d+ failed/,
+    exposure: { targets: /^gateway: traced page/, errorRate: 1, weightAt: weightOfStep },
+    checks: [{ type: "request-success-rate", ...limits, minSamples: 400 }],
+  },
+  { name: "never-ready", kind: "mesh", cause: /did not settle.*ztunnel-1-31-\d+|pod-health: .*ztunnel|ztunnel-1-31-\d+.*ready/ },
+  {
+    name: "wrong-subset",
+    kind: "mesh",
+    cause: /of-another-subset|request-share/,
+    exposure: { targets: /reviews|page/, errorRate: 1, weightAt: weightOfWaypoint },
+    checks: [
+      {
+        name: "of-another-subset",
+        type: "query",
+        query: { provider: "mesh", expression: 'sum(rate(istio_requests_total{reporter="waypoint",destination_service_name="reviews",destination_version!="v2"}[15s])) or vector(0)' },
+        max: 0,
+        ...limits,
+      },
+    ],
+  },
+];
 
 export async function playBadRelease(proof: Proof, release: BadRelease): Promise<BadReleaseResult> {
   const { lab, reports } = proof;
-  const number = badReleases.indexOf(release) + 2;
-  const version = `1.31.${number}`;
+  const version = `1.31.${badReleases.indexOf(release) + 2}`;
   await lab.addRelease(version, join(root, "test/releases", release.name));
   const before = reports.totals;
   const begun = Date.now();
-  await lab.api.apply([upgradeObject(proof, { name: release.name, from: proof.revision, to: version.replaceAll(".", "-"), version, soakSeconds: 90 })]);
-  const status = await follow(proof, meshUpgradeKind, release.name, { timeoutMs: runTimeoutMs });
-  const ended = Date.now();
-  const counted = difference(reports.totals, before);
-  return judge(proof, release, status, { counted, begun, ended });
+  const status = release.kind === "mesh" ? await rollOutRevision(proof, release, version) : await rollOutApplication(proof, release, version);
+  const result = judge(proof, release, status, { counted: difference(reports.totals, before), begun, ended: Date.now() });
+  if (release.kind === "application") await lab.api.apply(canaryObjects(), namespaces.shop);
+  return result;
+}
+
+async function rollOutRevision(proof: Proof, { name, checks, soakSeconds }: BadRelease, version: string): Promise<RolloutStatus> {
+  const upgrade = upgradeObject(proof, { name, from: proof.revision, to: version.replaceAll(".", "-"), version, settleTimeoutSeconds, ...(soakSeconds === undefined ? {} : { soakSeconds }), ...(checks === undefined ? {} : { checks }) });
+  await proof.lab.api.apply([upgrade]);
+  return await follow(proof, meshUpgradeKind, name, { timeoutMs: runTimeoutMs });
+}
+
+/** A release of bookinfo's productpage: its image's tag names the tree that runs. */
+async function rollOutApplication(proof: Proof, { name, checks = [], environment = [] }: BadRelease, version: string): Promise<RolloutStatus> {
+  const { lab } = proof;
+  const { shop: namespace } = namespaces;
+  await lab.api.apply(canaryObjects(`${releaseImage}:${version}`, environment), namespace);
+  await allAvailable(proof);
+  await lab.api.apply([appCanary(name, checks)]);
+  return await follow(proof, canaryKind, name, { namespace, timeoutMs: runTimeoutMs });
 }
 
 interface Seen {

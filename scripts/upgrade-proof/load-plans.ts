@@ -18,7 +18,8 @@ const limitMs = 4000;
 /** An old ztunnel goes with its last connection, so nobody may keep one for ever. */
 const maxKeptSeconds = 60;
 const page = "<title>Simple Bookstore App</title>";
-const reviews = { url: `http://reviews.${namespaces.shop}:9080/reviews/0`, expected: '"reviews":[{', answerPattern: '"podname":"([^"]+)"' };
+/** Of v2: its stars are black. */
+const blackStars = { url: `http://reviews.${namespaces.shop}:9080/reviews/0`, expected: '"color":"black"', answerPattern: '"podname":"([^"]+)"' };
 const appB = { url: `http://app-b.${namespaces.sidecarServers}/`, expected: "Hostname:", answerPattern: "Hostname: (\\S+)" };
 
 function http(name: string, target: { readonly url: string; readonly expected: string; readonly answerPattern?: string }, perSecond: number): Asked {
@@ -44,12 +45,11 @@ function plan({ rate, streamSeconds }: LoadScale, reportDirectory: string, asked
   return { reportDirectory, limitMs, requests: asked.map((target) => ({ ...target, perSecond: target.perSecond * rate, keptSeconds })), connections };
 }
 
-export const pageTarget = "gateway: page";
-
 /** Through the gateway: bookinfo's page (which goes on through a waypoint), an app behind a sidecar, gRPC, and long connections. */
 export function gatewayPlan(address: string, reportDirectory: string, scale: LoadScale): LoadPlan {
   const requests = [
-    http(pageTarget, { url: `http://${address}/productpage`, expected: page, answerPattern: "Reviews served by:</dt>\\s*<dd>([^<]*)" }, 24),
+    http("gateway: page", { url: `http://${address}/productpage`, expected: page, answerPattern: "Reviews served by:</dt>\\s*<dd>([^<]*)" }, 24),
+    { ...http("gateway: traced page", { url: `http://${address}/productpage`, expected: page }, 6), headers: { tracestate: "vendor=1" } },
     http("gateway: app-b", { url: `http://${address}/echo`, expected: "Hostname:", answerPattern: "Hostname: (\\S+)" }, 50),
     grpc("gateway: gRPC", `http://${address}`, 30),
   ];
@@ -61,7 +61,7 @@ export function gatewayPlan(address: string, reportDirectory: string, scale: Loa
 /** From an ambient pod: a service behind a waypoint, services behind ztunnels alone, and an app behind a sidecar. */
 export function ambientPlan(scale: LoadScale, withSidecars: boolean): LoadPlan {
   const requests = [
-    http("ambient: reviews by waypoint", reviews, 40),
+    http("ambient: reviews by waypoint", withSidecars ? blackStars : { ...blackStars, expected: '"reviews":[{' }, 40),
     http("ambient: details", { url: `http://details.${namespaces.shop}:9080/details/0`, expected: "William Shakespeare" }, 30),
     grpc("ambient: gRPC", `http://grpc-echo.${namespaces.echoes}:7070`, 50),
     ...(withSidecars ? [http("ambient: app-b by sidecar", appB, 30)] : []),
@@ -73,7 +73,7 @@ export function ambientPlan(scale: LoadScale, withSidecars: boolean): LoadPlan {
 export function sidecarPlan(scale: LoadScale): LoadPlan {
   const requests = [
     http("sidecar: app-b", appB, 50),
-    http("sidecar: reviews by waypoint", reviews, 20),
+    http("sidecar: reviews by waypoint", blackStars, 20),
     grpc("sidecar: gRPC", `http://grpc-echo.${namespaces.sidecarServers}:7070`, 30),
   ];
   return plan(scale, podReportDirectory, requests, streams("sidecar", `streams.${namespaces.sidecarServers}`, scale));

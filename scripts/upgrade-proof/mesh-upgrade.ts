@@ -19,10 +19,13 @@ export interface UpgradeWords {
   readonly to: string;
   readonly version: string;
   readonly soakSeconds?: number;
+  readonly settleTimeoutSeconds?: number;
+  /** Besides those of every upgrade. */
+  readonly checks?: readonly object[];
 }
 
 /** Two waves: who calls, then who is called. */
-export function upgradeObject({ ambientOnly }: Proof, { name, from, to, version, soakSeconds = 0 }: UpgradeWords): UntypedObject {
+export function upgradeObject({ ambientOnly }: Proof, { name, from, to, version, soakSeconds = 0, settleTimeoutSeconds = 300, checks = [] }: UpgradeWords): UntypedObject {
   return {
     apiVersion: "rollout.serin.dev/v1alpha1",
     kind: "MeshUpgrade",
@@ -37,7 +40,12 @@ export function upgradeObject({ ambientOnly }: Proof, { name, from, to, version,
         { type: "tcp-connect-failures", ...checkLimits },
         { type: "request-success-rate", ...checkLimits },
         { type: "xds-nacks", ...checkLimits },
+        { type: "pod-health", ...checkLimits },
+        { type: "restarts", ...checkLimits },
+        { type: "certificate-roots", ...checkLimits },
+        ...checks,
       ],
+      settleTimeoutSeconds,
       soakSeconds,
     },
   };
@@ -45,7 +53,7 @@ export function upgradeObject({ ambientOnly }: Proof, { name, from, to, version,
 
 /** Pods have moved, and a gateway has pods of both revisions. */
 function isInTheMiddle({ completedSteps }: RolloutStatus): boolean {
-  return completedSteps.some(({ id }) => /^gateway-.*-canary$/.test(id));
+  return completedSteps.some(({ id }) => id.startsWith("gateway-"));
 }
 
 export async function playUpgrade(proof: Proof): Promise<void> {

@@ -8,6 +8,14 @@ import { podReportDirectory } from "./proof-lab.ts";
 const gatewayName = "bookinfo-gateway";
 const gatewayVersion = "gateway.networking.k8s.io/v1";
 export const canaryBackend = "productpage-canary";
+/** productpage of the release that the tag names. */
+export const releaseImage = "docker.io/serin/release-productpage";
+/** For the lab's own catalogue, in the form of manifests/images.yaml. */
+export const imageCatalogue = `images:
+- images: ["*/release-productpage"]
+  release: tag
+  entrypoint: [node, samples/bookinfo/src/productpage.ts]
+`;
 
 /** `serin install` of a revision: no node agent of its own, no classic gateway. */
 export function revisionSpec(revision: string, tag: string): Record<string, unknown> {
@@ -31,6 +39,15 @@ export function waypointObjects(): UntypedObject[] {
       metadata: { name: "waypoint", namespace: namespaces.shop, labels: { "istio.io/waypoint-for": "service" } },
       spec: { gatewayClassName: "istio-waypoint", listeners: [{ name: "mesh", port: 15008, protocol: "HBONE" }] },
     },
+  ];
+}
+
+/** Whoever asks for reviews is answered by v2, whose stars are black. */
+export function reviewsRoute(): UntypedObject[] {
+  const subset = (name: string) => ({ name, labels: { version: name } });
+  return [
+    { apiVersion: "networking.istio.io/v1", kind: "DestinationRule", metadata: { name: "reviews" }, spec: { host: "reviews", subsets: [subset("v2"), subset("v3")] } },
+    { apiVersion: "networking.istio.io/v1", kind: "VirtualService", metadata: { name: "reviews" }, spec: { hosts: ["reviews"], http: [{ route: [{ destination: { host: "reviews", subset: "v2" } }] }] } },
   ];
 }
 

@@ -1,12 +1,13 @@
 // The stage: a lab, a mesh of the old revision, applications in ambient and sidecar namespaces, and the load, which stays to the end.
 import type { ChildProcess } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { deploymentKind, serviceKind } from "../../src/api/kubernetes/index.ts";
 import type { UntypedObject } from "../../src/api/index.ts";
 import { systemClock } from "../../src/base/index.ts";
 import { readObjects } from "../demo/lab.ts";
 import { ambientPlan, gatewayPlan, namespaces, sidecarPlan } from "./load-plans.ts";
-import { canaryObjects, gatewayObjects, gatewayService, generatorObjects, namespaceObjects, revisionSpec, shopObjects, waypointObjects } from "./objects.ts";
+import { canaryObjects, gatewayObjects, gatewayService, generatorObjects, imageCatalogue, namespaceObjects, reviewsRoute, revisionSpec, shopObjects, waypointObjects } from "./objects.ts";
 import { revisions, versions, type Proof } from "./proof.ts";
 import { root } from "./proof-lab.ts";
 
@@ -16,6 +17,7 @@ const firstRequests = 200;
 export async function setStage(proof: Proof): Promise<void> {
   const { lab } = proof;
   await lab.create();
+  writeFileSync(join(lab.cluster.stateDirectory, "images.yaml"), imageCatalogue);
   proof.note("a lab of one control plane node and two workers is ready");
   await Promise.all([lab.addRelease(versions.old), lab.addRelease(versions.new)]);
   const operator = (spec: object): string => JSON.stringify({ apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec });
@@ -31,7 +33,10 @@ async function deployApplications({ lab, ambientOnly }: Proof): Promise<void> {
   const { api } = lab;
   const { shop, echoes, sidecarClients, sidecarServers } = namespaces;
   await api.apply(namespaceObjects(revisions.old));
-  if (!ambientOnly) await api.apply(waypointObjects());
+  if (!ambientOnly) {
+    await api.apply(waypointObjects());
+    await api.apply(reviewsRoute(), shop);
+  }
   await Promise.all([
     api.apply(shopObjects(!ambientOnly), shop),
     api.apply(canaryObjects(), shop),
@@ -51,7 +56,7 @@ function inNamespace(file: string, namespace: string): UntypedObject[] {
   return readObjects(file).map((object) => ({ ...object, metadata: { ...object.metadata, namespace } }));
 }
 
-async function allAvailable({ lab, signal }: Proof): Promise<void> {
+export async function allAvailable({ lab, signal }: Proof): Promise<void> {
   await lab.api.until(
     "every Deployment is available",
     async () => {
