@@ -53,7 +53,7 @@ test("counting begins when every client has reported anew, and looks of one repo
 test("one connection in plain text fails the matrix, though all have answered", () => {
   const { verdict, evidence, matrix } = judged([pair({ ok: 40, mutual: 39, plain: 1 })]);
   assert.equal(verdict, "fail");
-  assert.equal(evidence, "old sidecar -> new ambient: in part in plain text (1 of 40)");
+  assert.equal(evidence, "1 of 1 pairs: old sidecar -> new ambient: in part in plain text (1 of 40)");
   assert.equal(matrix.pairs[0]?.mutualTls, "mixed");
   assert.match(judged([pair({ ok: 3, plain: 3 })]).evidence, /: in plain text$/);
 });
@@ -70,19 +70,30 @@ test("a client without a mesh must be refused", () => {
   assert.equal(judged([pair({ ok: 20 }, refusal)]).verdict, "pass");
   const letIn = judged([pair({ ok: 19, failed: 1, letIn: 1 }, refusal)]);
   assert.equal(letIn.verdict, "fail");
-  assert.match(letIn.evidence, /^no mesh -> new ambient: let in without mTLS/);
+  assert.match(letIn.evidence, /: no mesh -> new ambient: let in without mTLS/);
 });
 
 test("one pair of many that fails is found by few failures, and a rare failure of all is no reason", () => {
   const good = Array.from({ length: 35 }, (_, index) => pair({ ok: 6, mutual: 6 }, { to: { revision: `r${index}`, dataPlane: "ambient" } }));
   const { verdict, evidence } = judged([...good, pair({ failed: 3 })]);
   assert.equal(verdict, "fail");
-  assert.match(evidence, /^old sidecar -> new ambient: 3 of 3 failed: reset$/);
+  assert.match(evidence, /^1 of 36 pairs: old sidecar -> new ambient: all failed: reset$/);
   assert.equal(judged([...good, pair({ ok: 6, failed: 1, mutual: 6 })]).verdict, "pass");
 });
 
 test("one of three connections that fails, as with a ztunnel that refuses some, fails the matrix", () => {
   assert.equal(judged([pair({ ok: 14, failed: 6, mutual: 14 })]).verdict, "fail");
+});
+
+test("a root that the other revision does not trust shows as all pairs that cross revisions, and no other", () => {
+  const ends = ["old", "new"].flatMap((revision) => ["sidecar", "ambient"].map((dataPlane) => ({ revision, dataPlane }) as ProbeEnd));
+  const pairs = ends.flatMap((from) => ends.map((to) => pair(from.revision === to.revision ? { ok: 9, mutual: 9 } : { failed: 9 }, { from, to })));
+  assert.equal(
+    judged(pairs).evidence,
+    "8 of 16 pairs, all that cross revisions and no other: old sidecar -> new sidecar, old sidecar -> new ambient, old ambient -> new sidecar and 5 more: all failed: reset",
+  );
+  const refusing = ends.flatMap((from) => ends.map((to) => pair(to === ends[3] ? { failed: 9 } : { ok: 9, mutual: 9 }, { from, to })));
+  assert.match(judged(refusing).evidence, /^4 of 16 pairs, all to new ambient: /);
 });
 
 test("answers that no waypoint has counted went past it", () => {

@@ -1,5 +1,5 @@
 import type { CheckSpec, ProbeEnd, ProbeMatrix, ProbePair, Verdict } from "../../api/serin/index.ts";
-import { describeProbePair } from "../../api/serin/index.ts";
+import { describeProbeEnd, describeProbePair } from "../../api/serin/index.ts";
 
 /** What was seen of every pair. Counts go on from the start of the probes; only what they gain after settling is judged. */
 export interface ProbeFacts {
@@ -58,7 +58,7 @@ export function judgeMatrix(facts: ProbeFacts, spec: CheckSpec, before: unknown)
   const judged = (verdict: Verdict, evidence: string): MatrixJudgement => ({ verdict, evidence, statistic: state, matrix });
   if (pairs.length === 0) return judged("error", "no pair is probed");
   const bad = pairs.filter(({ problem }) => problem !== "");
-  if (bad.length > 0) return judged("fail", namesOf(bad, ({ problem }) => problem));
+  if (bad.length > 0) return judged("fail", `${bad.length} of ${pairs.length} pairs${whichOf(bad, pairs)}: ${namesOf(bad, ({ problem }) => problem)}`);
   const [ok, failed] = [sum(pairs, "ok"), sum(pairs, "failed")];
   const rate = `${failed} of ${ok + failed} failed`;
   if (failureEvidence(ok, failed, spec.maxErrorRate) >= failThreshold) {
@@ -142,7 +142,7 @@ function problemOf({ to, expected, clientIdentity, serverIdentity, expectedClien
   }
   // Many pairs are looked at, each of which may fail by chance: the evidence that is asked of one rises with their number.
   if (failureEvidence(ok, failed, maxErrorRate) < failThreshold + Math.log(pairs)) return "";
-  return `${failed} of ${ok + failed} failed: ${lastError}`;
+  return `${ok === 0 ? "all" : `${failed} of ${ok + failed}`} failed: ${lastError}`;
 }
 
 /** A mesh without fault fails one step at most with this chance. */
@@ -164,6 +164,18 @@ function failureEvidence(ok: number, failed: number, limit: number): number {
 
 function sum(pairs: readonly ProbePair[], field: "ok" | "failed"): number {
   return pairs.reduce((total, pair) => total + pair[field], 0);
+}
+
+/** What the pairs have in common, which says where to look. */
+function whichOf(bad: readonly ProbePair[], pairs: readonly ProbePair[]): string {
+  const across = pairs.filter(({ from, to }) => from.revision !== "" && from.revision !== to.revision);
+  if (bad.length > 1 && bad.length === across.length && bad.every((pair) => across.includes(pair))) return ", all that cross revisions and no other";
+  const one = (side: "from" | "to"): string | undefined => {
+    const ends = new Set(bad.map((pair) => describeProbeEnd(pair[side])));
+    const all = pairs.filter((pair) => ends.has(describeProbeEnd(pair[side]))).length;
+    return ends.size === 1 && bad.length > 1 ? `, ${bad.length === all ? "all" : `${bad.length} of the ${all}`} ${side} ${[...ends].join("")}` : undefined;
+  };
+  return one("to") ?? one("from") ?? "";
 }
 
 const namedPairs = 3;

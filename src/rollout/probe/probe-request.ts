@@ -46,8 +46,17 @@ export function probeOnce({ url, server }: ProbeTarget, { timeoutMs, address, no
   });
 }
 
+const reasonCharacters = 160;
+
+/** Proxies end a long sentence with what went wrong between them and the next one. */
+function reasonIn(body: string): string {
+  const text = body.replaceAll(/\s+/g, " ").trim();
+  const reason = /transport failure reason: (.+)$/.exec(text)?.[1] ?? text;
+  return reason.slice(0, reasonCharacters);
+}
+
 function outcomeOf(status: number, body: string, server: string, durationMs: number): ProbeOutcome {
-  if (status !== 200) return { type: "failed", error: `status ${status} ${body.slice(0, 120).replaceAll(/\s+/g, " ").trim()}`.trim() };
+  if (status !== 200) return { type: "failed", error: `status ${status} ${reasonIn(body)}`.trim() };
   let answer: Partial<ProbeAnswer>;
   try {
     answer = JSON.parse(body) as Partial<ProbeAnswer>;
