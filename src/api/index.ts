@@ -12,3 +12,4 @@ export {
   type UntypedObject,
 } from "./meta.ts";
 export { formatIssues, type FieldIssue, type Parsed } from "./parsed.ts";
+export { Reader } from "./reader.ts";

@@ -7,8 +7,10 @@ import type { CliContext } from "../context.ts";
 import { upgradeInPlaceCommand } from "../install.ts";
 import { renderTable } from "../table.ts";
 import { showHistory, type HistoryFlags } from "./history.ts";
+import { importCommand } from "./import.ts";
 import { findRollout, nameOf, readObject, whoAmI, type Rollout, type RolloutFlags } from "./rollout-objects.ts";
 import { showStatus, type StatusFlags } from "./status.ts";
+import { upgradePlanCommand } from "../upgrade-plan.ts";
 
 interface OrderFlags extends RolloutFlags {
   readonly message?: string;
@@ -34,6 +36,7 @@ const orders: Readonly<Record<string, { readonly text: string; readonly done: st
 export function canaryCommands(program: Command, context: CliContext): void {
   const canary = program.command("canary").description("an app's change, moved step by step and judged by evidence");
   verbs(canary, canaryKind, ["pause", "resume", "abort", "undo"], context);
+  importCommand(canary, context);
   approval(canary.command("promote <name>"), "let the step go on that waits; with --full go to the end at once, without pauses and checks")
     .option("--full", "to the last step at once")
     .action(async (name: string, flags: OrderFlags) => {
@@ -46,6 +49,7 @@ export function canaryCommands(program: Command, context: CliContext): void {
 export function upgradeCommands(program: Command, context: CliContext): void {
   const upgrade = program.command("upgrade").description("the mesh itself, moved from one revision to another; without a verb, this release installed over the one that runs");
   upgradeInPlaceCommand(upgrade, context);
+  upgradePlanCommand(upgrade, context);
   verbs(upgrade, meshUpgradeKind, ["pause", "resume", "rollback"], context);
   approval(upgrade.command("approve <name>"), "let the step go on that waits").action(async (name: string, flags: OrderFlags) => {
     const { client, object } = await findRollout(meshUpgradeKind, name, flags, context);

@@ -1,0 +1,284 @@
+import { Reader, type UntypedObject } from "../api/index.ts";
+import { checkName, checksOfTemplate, defined, type CheckFields } from "./argo-analysis.ts";
+import { at, durationSeconds, Notes, objectName, type Conversion, type ConversionNote } from "./conversion.ts";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Finds the AnalysisTemplate that a Rollout names. */
+export type FindTemplate = (name: string, clusterScope: boolean) => UntypedObject | undefined;
+
+const group = "rollout.serin.dev/v1alpha1";
+
+/** Checks that uses of templates have become, each made once however often it is named. */
+class CheckPool {
+  readonly notes: ConversionNote[] = [];
+  readonly #rollout: string;
+  readonly #namespace: string | undefined;
+  readonly #find: FindTemplate;
+  readonly #made = new Map<string, UntypedObject>();
+
+  constructor(rollout: string, namespace: string | undefined, find: FindTemplate) {
+    this.#rollout = rollout;
+    this.#namespace = namespace;
+    this.#find = find;
+  }
+
+  get objects(): readonly UntypedObject[] {
+    return [...this.#made.values()];
+  }
+
+  /** References to the Checks of one `analysis` (templates and arguments). */
+  use(analysis: Reader | undefined, notes: Notes): { readonly ref: string }[] {
+    if (analysis === undefined) return [];
+    const values = argumentsOf(analysis, notes);
+    const references = analysis.list("templates").flatMap((use) => this.#useOne(use, values, notes));
+    notes.dropped(analysis, { startingStep: "checks are of every step; put them at the steps themselves", dryRun: "say dryRun at the check", measurementRetention: "the journal keeps every decision", analysisRunMetadata: "there are no objects of runs" });
+    notes.rest(analysis);
+    return references;
+  }
+
+  #useOne(use: Reader, values: Readonly<Record<string, string>>, notes: Notes): { readonly ref: string }[] {
+    const name = use.string("templateName") ?? "";
+    const template = this.#find(name, use.boolean("clusterScope") ?? false);
+    notes.rest(use);
+    if (template === undefined) {
+      notes.say(at(use, "templateName"), `is not carried over: the files have no AnalysisTemplate "${name}"; give its file too`);
+      return [];
+    }
+    const converted = checksOfTemplate(template, objectName(template), values);
+    const known = new Set(this.notes.map((note) => `${note.object} ${note.path}`));
+    for (const note of converted.notes) if (!known.has(`${note.object} ${note.path}`)) this.notes.push(note);
+    return converted.checks.map(({ name: check, spec }) => ({ ref: this.#store(check, spec) }));
+  }
+
+  /** The same template with other arguments is another Check. */
+  #store(name: string, spec: CheckFields): string {
+    for (let copy = 1; ; copy += 1) {
+      const candidate = checkName(`${this.#rollout}-${name}${copy === 1 ? "" : `-${copy}`}`);
+      const there = this.#made.get(candidate);
+      if (there !== undefined && JSON.stringify(there["spec"]) !== JSON.stringify(spec)) continue;
+      const metadata = { name: candidate, ...(this.#namespace === undefined ? {} : { namespace: this.#namespace }) };
+      this.#made.set(candidate, { apiVersion: group, kind: "Check", metadata, spec });
+      return candidate;
+    }
+  }
+}
+
+function argumentsOf(analysis: Reader, notes: Notes): Readonly<Record<string, string>> {
+  const values: Record<string, string> = {};
+  for (const argument of analysis.list("args")) {
+    const name = argument.string("name") ?? "";
+    const value = argument.string("value");
+    const from = argument.object("valueFrom");
+    if (value !== undefined) values[name] = value;
+    else if (from?.has("podTemplateHashValue") === true) values[name] = `{{ ${from.string("podTemplateHashValue") === "Stable" ? "stable" : "canary"}.workload }}`;
+    else if (from?.object("fieldRef")?.string("fieldPath") === "metadata.namespace") values[name] = "{{ canary.namespace }}";
+    else notes.say(at(argument, "valueFrom"), `is not carried over: write the value of ${name} into the Check`);
+    if (from?.has("podTemplateHashValue") === true) notes.say(at(argument, "valueFrom"), `became the name of the workload, {{ canary.workload }}: look whether the query asks by it`);
+  }
+  return values;
+}
+
+/** A Rollout (argoproj.io/v1alpha1) as a Deployment, a Canary and Checks. */
+export function convertRollout(rollout: UntypedObject, find: FindTemplate): Conversion {
+  const notes = new Notes(objectName(rollout));
+  const { name = "", namespace } = rollout.metadata;
+  const spec = new Reader(rollout["spec"] ?? {}, "spec");
+  const pool = new CheckPool(name, namespace, find);
+  const strategy = spec.object("strategy");
+  const canary = strategy?.object("canary");
+  const blueGreen = strategy?.object("blueGreen");
+  const workload = deploymentOf(rollout, spec, notes);
+  notes.dropped(spec, {
+    rollbackWindow: "undo and a change back to an older template go their way by the same steps",
+    restartAt: "kubectl rollout restart",
+    analysis: "the journal keeps every decision",
+    progressDeadlineAbort: "a step that does not settle is put back",
+  });
+  const settle = spec.integer("progressDeadlineSeconds");
+  const paused = spec.boolean("paused");
+  const made = canary !== undefined ? canarySpec(canary, name, pool, notes) : blueGreen !== undefined ? blueGreenSpec(blueGreen, name, pool, notes) : undefined;
+  if (made === undefined) notes.say("spec.strategy", "has neither canary nor blueGreen: the Canary has one step, all at once");
+  notes.rest(canary);
+  notes.rest(blueGreen);
+  notes.rest(strategy);
+  notes.rest(spec);
+  const { target, ...rest } = made ?? { target: { service: name }, steps: [{ weight: 100 }] };
+  const object: UntypedObject = {
+    apiVersion: group,
+    kind: "Canary",
+    metadata: { name, ...(namespace === undefined ? {} : { namespace }) },
+    spec: { target: { deployment: { name: workload.name, ...(target as Fields) } }, ...rest, ...defined({ settleTimeoutSeconds: settle, paused }) },
+  };
+  return { objects: [...workload.objects, ...pool.objects, object], notes: [...notes.all, ...pool.notes] };
+}
+
+/** The workload that the Rollout was, or the one that it names. */
+function deploymentOf(rollout: UntypedObject, spec: Reader, notes: Notes): { readonly name: string; readonly objects: readonly UntypedObject[] } {
+  const { name = "", namespace, labels, annotations } = rollout.metadata;
+  const reference = spec.object("workloadRef");
+  if (reference !== undefined) {
+    const referred = reference.string("name") ?? name;
+    const kind = reference.string("kind");
+    if (kind !== undefined && kind !== "Deployment") notes.say("spec.workloadRef.kind", `is not carried over: only a Deployment can be the target, got ${kind}`);
+    reference.ignore("apiVersion");
+    notes.dropped(reference, { scaleDown: "the Deployment itself stays what runs: scale it up again before the Rollout goes" });
+    notes.rest(reference);
+    return { name: referred, objects: [] };
+  }
+  const copied = Object.fromEntries(["replicas", "selector", "template", "minReadySeconds", "revisionHistoryLimit"].map((field) => [field, spec.has(field) ? (spec.raw as Fields)[field] : undefined]));
+  const metadata = { name, ...(namespace === undefined ? {} : { namespace }), ...(labels === undefined ? {} : { labels }), ...(annotations === undefined ? {} : { annotations }) };
+  notes.say("spec.template", "became a Deployment of the same name: apply it and let it become ready before the Rollout is deleted, so that requests find pods all the time");
+  return { name, objects: [{ apiVersion: "apps/v1", kind: "Deployment", metadata, spec: defined(copied) }] };
+}
+
+function canarySpec(canary: Reader, rollout: string, pool: CheckPool, notes: Notes): Fields {
+  const stable = canary.string("stableService");
+  const canaryService = canary.string("canaryService");
+  tellTraffic(canary.object("trafficRouting"), notes);
+  const always = pool.use(canary.object("analysis"), notes);
+  if (canaryService !== undefined) notes.say(at(canary, "canaryService"), `became target.deployment.previewService: the engine makes it, so delete ${canaryService} when the Rollout is gone`);
+  notes.dropped(canary, {
+    canaryMetadata: "the canary's pods carry a label of their own",
+    stableMetadata: "stable pods are told by their pod-template-hash",
+    maxSurge: "put it into the Deployment's strategy",
+    maxUnavailable: "put it into the Deployment's strategy",
+    antiAffinity: "put it into the pod template",
+    abortScaleDownDelaySeconds: "the canary leaves when no request goes to it any more",
+    scaleDownDelayRevisionLimit: "one old version is kept",
+    minPodsPerReplicaSet: "there is at least one pod of each",
+    pingPong: "the canary's copy is made and removed by the engine",
+  });
+  return {
+    target: defined({ service: stable ?? rollout, previewService: canaryService }),
+    steps: [...canary.list("steps").flatMap((step) => stepOf(step, pool, notes)), { weight: 100 }],
+    ...checksField(always),
+    ...defined({ scaleDownDelaySeconds: canary.integer("scaleDownDelaySeconds"), dynamicStableScale: canary.boolean("dynamicStableScale") }),
+  };
+}
+
+function checksField(checks: readonly { readonly ref: string }[]): Fields {
+  return checks.length === 0 ? {} : { checks };
+}
+
+function tellTraffic(traffic: Reader | undefined, notes: Notes): void {
+  if (traffic === undefined) return;
+  const istio = traffic.object("istio");
+  for (const field of ["virtualService", "virtualServices", "destinationRule"]) {
+    if (istio?.has(field) === true) notes.say(at(istio, field), "is not carried over: the engine makes the routes and subsets of the Service itself; delete yours, or use target.virtualService for a route of your own");
+  }
+  notes.rest(istio);
+  notes.dropped(traffic, { managedRoutes: "a step's match and mirror make and remove their routes themselves", maxTrafficWeight: "weights are percent" });
+  for (const other of ["nginx", "alb", "smi", "apisix", "traefik", "ambassador", "plugins"]) {
+    if (traffic.has(other)) notes.say(at(traffic, other), "is not carried over: here traffic is split by the mesh");
+  }
+  notes.rest(traffic);
+}
+
+function stepOf(step: Reader, pool: CheckPool, notes: Notes): Fields[] {
+  const weight = step.integer("setWeight");
+  const pause = step.object("pause");
+  const scale = step.object("setCanaryScale");
+  const header = step.object("setHeaderRoute");
+  const mirror = step.object("setMirrorRoute");
+  const made: Fields[] = [];
+  if (weight !== undefined) made.push({ weight });
+  if (pause !== undefined) made.push({ pause: pauseOf(pause, notes) });
+  if (scale !== undefined) made.push({ scale: scaleOf(scale, notes) });
+  if (header !== undefined) made.push(...headerOf(header, notes));
+  if (mirror !== undefined) made.push(...mirrorOf(mirror, notes));
+  const experiment = step.object("experiment");
+  if (experiment !== undefined) made.push(...experimentOf(experiment, pool, notes));
+  const checks = pool.use(step.object("analysis"), notes);
+  if (checks.length > 0) made.push({ checks });
+  notes.rest(step);
+  return made;
+}
+
+function pauseOf(pause: Reader, notes: Notes): Fields {
+  const duration = (pause.raw as Fields)["duration"];
+  pause.ignore("duration");
+  const seconds = durationSeconds(duration);
+  notes.rest(pause);
+  return seconds === undefined ? { untilApproved: true } : { durationSeconds: seconds };
+}
+
+function scaleOf(scale: Reader, notes: Notes): Fields {
+  const made = defined({ replicas: scale.integer("replicas"), percent: scale.integer("weight"), matchWeight: scale.boolean("matchTrafficWeight") });
+  notes.rest(scale);
+  return made;
+}
+
+function headerOf(header: Reader, notes: Notes): Fields[] {
+  const name = header.string("name") ?? "";
+  const headers = header.list("match").flatMap((match) => {
+    const value = match.object("headerValue");
+    const [type, text] = (["exact", "prefix", "regex"] as const).map((field) => [field, value?.string(field)] as const).find(([, said]) => said !== undefined) ?? ["exact", ""];
+    const made = { name: match.string("headerName") ?? "", type: `${type.charAt(0).toUpperCase()}${type.slice(1)}`, value: text };
+    notes.rest(match);
+    return [made];
+  });
+  notes.rest(header);
+  if (headers.length > 0) return [{ name, match: { headers } }];
+  notes.say(header.path, `is not carried over: it takes the route ${name} away again; a match here holds until the rollout ends`);
+  return [];
+}
+
+function mirrorOf(mirror: Reader, notes: Notes): Fields[] {
+  const percent = mirror.integer("percentage");
+  mirror.ignore("name");
+  notes.dropped(mirror, { match: "all requests of the route are mirrored by the percentage" });
+  notes.rest(mirror);
+  if (percent !== undefined && percent > 0) return [{ mirror: { percent } }];
+  notes.say(mirror.path, "is not carried over: a mirror here ends with the next step that does not mirror");
+  return [];
+}
+
+function experimentOf(experiment: Reader, pool: CheckPool, notes: Notes): Fields[] {
+  const seconds = durationSeconds((experiment.raw as Fields)["duration"]);
+  experiment.ignore("duration");
+  const templates = experiment.list("templates");
+  const replicas = Math.max(1, ...templates.map((template) => template.integer("replicas") ?? 1));
+  for (const template of templates) {
+    template.ignore("name", "specRef");
+    notes.dropped(template, { weight: "an experiment here has mirrored traffic (mirrorPercent) or none", service: "the engine makes what it needs", selector: "the copies' pods are told by a label of the engine's", metadata: "the copies' pods are told by a label of the engine's" });
+    notes.rest(template);
+  }
+  const checks = experiment.list("analyses").flatMap((analysis) => {
+    const wrapped = new Reader({ templates: [{ templateName: analysis.string("templateName"), clusterScope: analysis.boolean("clusterScope") ?? false }], args: (analysis.raw as Fields)["args"] ?? [] }, analysis.path);
+    analysis.ignore("name", "args");
+    notes.dropped(analysis, { requiredForCompletion: "all checks of a step are" });
+    notes.rest(analysis);
+    return pool.use(wrapped, notes);
+  });
+  notes.rest(experiment);
+  if (seconds === undefined) notes.say(at(experiment, "duration"), "was absent, and is an hour now: an experiment here ends by itself");
+  return [{ experiment: { durationSeconds: seconds ?? 3600, replicas }, ...checksField(checks) }];
+}
+
+function blueGreenSpec(blueGreen: Reader, rollout: string, pool: CheckPool, notes: Notes): Fields {
+  const active = blueGreen.string("activeService");
+  const preview = blueGreen.string("previewService") ?? `${rollout}-preview`;
+  const automatic = blueGreen.boolean("autoPromotionEnabled") ?? true;
+  const seconds = blueGreen.integer("autoPromotionSeconds");
+  const replicas = blueGreen.integer("previewReplicaCount");
+  const before = pool.use(blueGreen.object("prePromotionAnalysis"), notes);
+  const after = pool.use(blueGreen.object("postPromotionAnalysis"), notes);
+  notes.dropped(blueGreen, {
+    antiAffinity: "put it into the pod template",
+    abortScaleDownDelaySeconds: "the preview leaves when it is put back",
+    scaleDownDelayRevisionLimit: "one old version is kept",
+    previewMetadata: "the preview's pods carry a label of their own",
+    activeMetadata: "stable pods are told by their pod-template-hash",
+    maxUnavailable: "put it into the Deployment's strategy",
+  });
+  const pause = automatic && seconds === undefined ? {} : { pause: automatic ? { durationSeconds: seconds } : { untilApproved: true, ...(seconds === undefined ? {} : { durationSeconds: seconds }) } };
+  return {
+    target: defined({ service: active ?? rollout, previewService: preview }),
+    steps: [
+      { preview: true, ...(replicas === undefined ? {} : { scale: { replicas } }), ...checksField(before), ...pause },
+      { weight: 100, ...checksField(after) },
+    ],
+    ...defined({ scaleDownDelaySeconds: blueGreen.integer("scaleDownDelaySeconds") ?? 30 }),
+  };
+}

@@ -1,0 +1,137 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { parseAllDocuments } from "yaml";
+import type { UntypedObject } from "../api/index.ts";
+import { parseCanary, parseCheck } from "../api/serin/index.ts";
+import { celOf } from "./condition.ts";
+import { durationSeconds } from "./conversion.ts";
+import { convertRollouts } from "./convert.ts";
+
+function converted(file: string): ReturnType<typeof convertRollouts> {
+  const text = readFileSync(join(import.meta.dirname, "testing", file), "utf8");
+  return convertRollouts(parseAllDocuments(text).map((document) => document.toJS() as UntypedObject));
+}
+
+function find(objects: readonly UntypedObject[], kind: string, name: string): { readonly spec: unknown } {
+  const found = objects.find((object) => object.kind === kind && object.metadata.name === name);
+  assert.ok(found, `${kind} ${name}`);
+  return found as unknown as { spec: unknown };
+}
+
+for (const file of ["argo.yaml", "flagger.yaml"]) {
+  test(`${file}: all that was made is taken by its parser`, () => {
+    for (const object of converted(file).objects) {
+      const parsed = object.kind === "Canary" ? parseCanary(object) : object.kind === "Check" ? parseCheck(object) : { errors: [] };
+      assert.deepEqual(parsed.errors, [], JSON.stringify(object));
+    }
+  });
+}
+
+test("a Rollout becomes a Deployment, its steps in their order, and a Check a metric and set of arguments", () => {
+  const { objects } = converted("argo.yaml");
+  assert.deepEqual(objects.map(({ kind, metadata }) => `${kind} ${metadata.name}`), [
+    "Deployment shop",
+    "Check shop-errors-success",
+    "Check shop-errors-lookup",
+    "Check shop-errors-success-2",
+    "Canary shop",
+    "Canary blue",
+  ]);
+  assert.deepEqual(find(objects, "Canary", "shop").spec, {
+    target: { deployment: { name: "shop", service: "shop", previewService: "shop-canary" } },
+    steps: [
+      { name: "beta", match: { headers: [{ name: "x-beta", type: "Exact", value: "1" }] } },
+      { weight: 10 },
+      { pause: { durationSeconds: 90 } },
+      { scale: { percent: 25 } },
+      { mirror: { percent: 20 } },
+      { checks: [{ ref: "shop-errors-success-2" }, { ref: "shop-errors-lookup" }] },
+      { experiment: { durationSeconds: 300, replicas: 2 } },
+      { pause: { untilApproved: true } },
+      { weight: 100 },
+    ],
+    checks: [{ ref: "shop-errors-success" }, { ref: "shop-errors-lookup" }],
+    scaleDownDelaySeconds: 60,
+    dynamicStableScale: true,
+    settleTimeoutSeconds: 120,
+  });
+  assert.deepEqual(find(objects, "Check", "shop-errors-success").spec, {
+    type: "query",
+    query: { provider: "prometheus", address: "http://prometheus:9090", expression: 'rate(ok{service="shop"}[1m])' },
+    intervalSeconds: 30,
+    count: 5,
+    failureLimit: 2,
+    passWhen: "result >= 0.95 && result <= 1.0",
+  });
+});
+
+test("each field of a Rollout that was not carried over is named, with what to do", () => {
+  const { notes } = converted("argo.yaml");
+  assert.deepEqual(notes.map(({ object, path }) => `${object} ${path}`).toSorted(), [
+    "AnalysisTemplate shop/errors spec.metrics[1]",
+    "AnalysisTemplate shop/errors spec.metrics[1].successCondition",
+    "AnalysisTemplate shop/errors spec.metrics[2].provider.web.jsonPath",
+    "AnalysisTemplate shop/errors spec.metrics[3].provider",
+    "Rollout shop/blue spec.strategy.blueGreen.prePromotionAnalysis.templates[0].templateName",
+    "Rollout shop/blue spec.workloadRef.scaleDown",
+    "Rollout shop/shop spec.rollbackWindow",
+    "Rollout shop/shop spec.strategy.canary.analysis.startingStep",
+    "Rollout shop/shop spec.strategy.canary.canaryService",
+    "Rollout shop/shop spec.strategy.canary.steps[4].setMirrorRoute.match",
+    "Rollout shop/shop spec.strategy.canary.trafficRouting.istio.virtualService",
+    "Rollout shop/shop spec.strategy.canary.trafficRouting.managedRoutes",
+    "Rollout shop/shop spec.template",
+  ]);
+  for (const { message } of notes) assert.match(message, /: |; /);
+});
+
+test("Flagger's Canary becomes the same weights, thresholds, gates and templates", () => {
+  const { objects, notes } = converted("flagger.yaml");
+  assert.deepEqual(find(objects, "Canary", "podinfo").spec, {
+    target: { deployment: { name: "podinfo", service: "podinfo", port: 9898, previewService: "podinfo-canary", gateways: ["istio-system/public-gateway"] } },
+    steps: [
+      { weight: 20, pause: { durationSeconds: 60 } },
+      { weight: 40, pause: { durationSeconds: 60 } },
+      { checks: [{ name: "gate", type: "webhook", intervalSeconds: 60, webhook: { url: "http://gate/approve" }, failureLimit: 10_000 }] },
+      { weight: 100 },
+    ],
+    checks: [
+      { ref: "podinfo-request-success-rate" },
+      { ref: "podinfo-request-duration" },
+      { ref: "podinfo-not-found" },
+      { name: "load-test", type: "webhook", intervalSeconds: 60, webhook: { url: "http://flagger-loadtester.test/", timeoutSeconds: 5, body: { metadata: { cmd: "hey -z 1m http://podinfo:9898/" } } } },
+    ],
+    sessionAffinity: { cookieName: "flagger-cookie", maxAgeSeconds: 21_600 },
+    notifications: [{ url: "http://events/" }],
+    settleTimeoutSeconds: 60,
+  });
+  assert.deepEqual(find(objects, "Check", "podinfo-request-success-rate").spec, { type: "request-success-rate", maxErrorRate: 0.01, intervalSeconds: 60, failureLimit: 9 });
+  const query = (find(objects, "Check", "podinfo-not-found").spec as { query: { expression: string } }).query.expression;
+  assert.match(query, /"\{\{ canary\.namespace \}\}", destination_workload=~"\{\{ canary\.workload \}\}", response_code="404"\}\[\{\{ window \}\}\]/);
+  assert.deepEqual(find(objects, "Canary", "ab").spec, {
+    target: { deployment: { name: "ab", service: "ab", previewService: "ab-canary" } },
+    steps: [
+      { match: { headers: [{ name: "user-agent", type: "Regex", value: ".*Firefox.*" }], cookies: [{ name: "canary", value: "always" }] }, iterations: { count: 10, intervalSeconds: 30 } },
+      { weight: 100 },
+    ],
+  });
+  const named = notes.map(({ path }) => path);
+  for (const path of ["spec.service.retries", "spec.service.hosts", "spec.autoscalerRef", "spec.analysis.webhooks[2].type", "metadata.name"]) assert.ok(named.includes(path), path);
+});
+
+test("an object that is no rollout is named", () => {
+  assert.deepEqual(convertRollouts([{ apiVersion: "v1", kind: "Pod", metadata: { name: "x" } }]).notes.map(({ object, path }) => `${object} ${path}`), ["Pod x kind"]);
+});
+
+test("conditions become CEL, or it is said why not", () => {
+  assert.deepEqual(celOf("result[0] < 5 || !(result[0] in [1, 2])"), { problem: "looks into a list of results; a query here has one" });
+  assert.deepEqual(celOf("result.status == 'ok' and not (result.count > 3)"), { cel: "result.status == 'ok' && ! (result.count > 3.0)" });
+  assert.deepEqual(celOf("isNaN(result)"), { problem: "uses isNaN, which CEL here does not know" });
+  assert.deepEqual(celOf("result ~ 1"), { problem: "has characters that are not understood" });
+});
+
+test("durations of both tools are seconds", () => {
+  assert.deepEqual(["90", 90, "1m30s", "1.5m", "500ms", "1d", "soon", undefined].map(durationSeconds), [90, 90, 90, 90, 1, 86_400, undefined, undefined]);
+});

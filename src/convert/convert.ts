@@ -1,0 +1,40 @@
+import type { UntypedObject } from "../api/index.ts";
+import { convertRollout } from "./argo-rollout.ts";
+import { objectName, type Conversion, type ConversionNote } from "./conversion.ts";
+import { convertFlaggerCanary } from "./flagger.ts";
+
+const supporting: readonly string[] = ["AnalysisTemplate", "ClusterAnalysisTemplate", "MetricTemplate", "AlertProvider"];
+
+/**
+ * Argo Rollouts' Rollouts with their AnalysisTemplates, and Flagger's Canaries with their MetricTemplates, as Canaries and
+ * Checks that do the same. Nothing is left out in silence: what was not carried over is among the notes.
+ */
+export function convertRollouts(objects: readonly UntypedObject[]): Conversion {
+  const made: UntypedObject[] = [];
+  const notes: ConversionNote[] = [];
+  for (const object of objects) {
+    const conversion = convertOne(object, objects);
+    if (conversion === undefined) {
+      if (!isSupporting(object)) notes.push({ object: objectName(object), path: "kind", message: "is not carried over: here are Rollout of Argo Rollouts and Canary of Flagger, with their templates" });
+      continue;
+    }
+    made.push(...conversion.objects);
+    notes.push(...conversion.notes);
+  }
+  return { objects: made, notes };
+}
+
+function convertOne(object: UntypedObject, all: readonly UntypedObject[]): Conversion | undefined {
+  const group = (object.apiVersion ?? "").split("/")[0];
+  const { namespace } = object.metadata;
+  const find = (kind: string, name: string, where: string | undefined): UntypedObject | undefined =>
+    all.find((candidate) => candidate.kind === kind && candidate.metadata.name === name && (where === undefined || candidate.metadata.namespace === undefined || candidate.metadata.namespace === where));
+  if (group === "argoproj.io" && object.kind === "Rollout") {
+    return convertRollout(object, (name, clusterScope) => find(clusterScope ? "ClusterAnalysisTemplate" : "AnalysisTemplate", name, clusterScope ? undefined : namespace));
+  }
+  return group === "flagger.app" && object.kind === "Canary" ? convertFlaggerCanary(object, find) : undefined;
+}
+
+function isSupporting({ kind = "", apiVersion = "" }: UntypedObject): boolean {
+  return supporting.includes(kind) && /^(argoproj\.io|flagger\.app)\//.test(apiVersion);
+}

@@ -1,0 +1,2 @@
+export { convertRollouts } from "./convert.ts";
+export type { Conversion, ConversionNote } from "./conversion.ts";
