@@ -32,6 +32,8 @@ const target: Schema = object(
         port,
         routes,
         gateways: strings(16, "Gateways through which the route holds besides the mesh."),
+        hosts: strings(16, "Hosts besides the Service's own for which the route holds, for callers that come by those gateways."),
+        canaryMetadata: object({ labels: stringMap(), annotations: stringMap() }, [], { description: "What canary pods have besides the labels and annotations of the template." }),
         previewService: text("A Service that is made for the canary alone.", name),
       },
       ["name", "service"],
@@ -56,7 +58,7 @@ const valueMatch = object({ name: text("", name), type: oneOf(["Exact", "Prefix"
 const match = object(
   {
     headers: list(valueMatch, 16),
-    cookies: list(object({ name: text("", name), value: text("", { maxLength: 4096 }) }, ["name", "value"]), 16),
+    cookies: list(object({ name: text("", name), value: text("", { maxLength: 4096 }) }, ["name", "value"]), 3),
     queryParams: list(valueMatch, 16),
     paths: list(object({ type: oneOf(["Exact", "Prefix", "Regex"]), value: text("", { maxLength: 4096 }) }, ["value"]), 16),
     sourceLabels: stringMap("Labels of the calling pod; only a VirtualService can tell."),

@@ -61,6 +61,10 @@ export interface DeploymentTarget {
   readonly routes: RouteKind;
   /** Gateways through which the route holds besides the mesh (VirtualService: names; HTTPRoute: parents' names), none by default. */
   readonly gateways: readonly string[];
+  /** Hosts besides the Service's own for which the route holds, for callers that come by those gateways. */
+  readonly hosts: readonly string[];
+  /** Labels and annotations that canary pods have besides those of the template, and lose with the promotion. */
+  readonly canaryMetadata?: { readonly labels: Readonly<Record<string, string>>; readonly annotations: Readonly<Record<string, string>> };
   /** A Service that the engine makes for the canary alone, for people and tests. */
   readonly previewService?: string;
 }
@@ -152,12 +156,17 @@ function parseDestination(target: Reader, field: string): DestinationTarget {
 }
 
 function parseDeployment(target: Reader): DeploymentTarget {
+  const metadata = target.object("canaryMetadata");
+  const canaryMetadata = metadata === undefined ? undefined : { labels: metadata.stringMap("labels"), annotations: metadata.stringMap("annotations") };
+  metadata?.unknownFields();
   return {
     name: text(target, "name"),
     service: text(target, "service"),
     ...optional("port", port(target)),
     routes: routeKind(target),
     gateways: target.strings("gateways"),
+    hosts: target.strings("hosts"),
+    ...optional("canaryMetadata", canaryMetadata),
     ...optional("previewService", target.string("previewService")),
   };
 }

@@ -115,17 +115,31 @@ function parseSpec(spec: Reader): CanarySpec {
 }
 
 /** What some targets cannot do is said at the step that asks for it. */
-function checkFit(spec: Reader, target: CanaryTarget, { steps, dynamicStableScale }: CanarySpec): void {
+function checkFit(spec: Reader, target: CanaryTarget, { steps, dynamicStableScale, sessionAffinity }: CanarySpec): void {
   const copies = "deployment" in target;
   if (dynamicStableScale && !copies) spec.error("needs target.deployment: the engine scales only what it has made or holds", "dynamicStableScale");
   const labels = copies || ("virtualService" in target && target.virtualService.protocol === "http");
+  const connections = "virtualService" in target && target.virtualService.protocol !== "http";
+  if (sessionAffinity !== undefined && (connections || "grpcRoute" in target)) spec.error("needs HTTP clients, which keep cookies", "sessionAffinity");
   steps.forEach((step, index) => {
+    checkMatchFit(spec, target, step, `steps[${index}]`);
+    if (connections && step.mirror !== undefined) spec.error("needs an http route: connections are not copied", `steps[${index}].mirror`);
     for (const field of ["scale", "preview", "experiment"] as const) {
       if (step[field] !== undefined && !copies) spec.error(`needs target.deployment: with another target the versions are yours to run`, `steps[${index}].${field}`);
     }
     if (step.match !== undefined && Object.keys(step.match.sourceLabels).length > 0 && !labels) spec.error("only a VirtualService can tell callers by their labels", `steps[${index}].match.sourceLabels`);
   });
   if (copies && steps.some(({ preview }) => preview === true) && target.deployment.previewService === undefined) spec.error("is required by a step with preview", "target.deployment.previewService");
+}
+
+/** A connection is told by its caller alone, a gRPC call by its headers. */
+function checkMatchFit(spec: Reader, target: CanaryTarget, { match }: CanaryStep, place: string): void {
+  if (match === undefined) return;
+  const connections = "virtualService" in target && target.virtualService.protocol !== "http";
+  const refused = connections ? (["headers", "cookies", "queryParams", "paths"] as const) : "grpcRoute" in target ? (["queryParams", "paths"] as const) : [];
+  for (const field of refused) {
+    if (match[field].length > 0) spec.error(connections ? "needs an http route: only sourceLabels tell connections apart" : "needs an HTTPRoute: a GRPCRoute matches by headers", `${place}.match.${field}`);
+  }
 }
 
 const noTarget: CanaryTarget = { httpRoute: { name: "", rule: 0, stable: { name: "", port: 0 }, canary: { name: "", port: 0 } } };

@@ -19,7 +19,7 @@ export { freezeKind, parseFreeze, type Freeze, type FreezeException, type Freeze
 export { meshUpgradeKind, parseMeshUpgrade, type MeshUpgrade, type MeshUpgradeSpec, type UpgradeScope } from "./mesh-upgrade.ts";
 export type { UpgradeWave } from "./upgrade-wave.ts";
 export { notificationEvents, type Approval, type NotificationEvent, type NotificationSpec, type PauseSpec, type RolloutOrdersSpec } from "./rollout-orders.ts";
-export type { TrafficMatch, ValueMatch } from "./traffic-match.ts";
+export type { PathMatchType, TrafficMatch, ValueMatch } from "./traffic-match.ts";
 export { canaryOfLabel, gatewayCanaryAnnotations } from "./gateway-canary.ts";
 export type { EnrolledPodReport, EnrolledReport } from "./node-status.ts";
 export { authorityStages, type AcknowledgementReport, type AuthorityStage, type ConnectedProxy, type ProxyAcknowledgement, type ProxyRoots, type RootsReport } from "./pilot-status.ts";

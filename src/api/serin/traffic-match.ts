@@ -19,6 +19,8 @@ export interface ValueMatch {
 export type PathMatchType = "Exact" | "Prefix" | "Regex";
 
 const maxMatches = 16;
+/** Cookies come in any order, and each order is an alternative of one regular expression. */
+const maxCookies = 3;
 const valueTypes = ["Exact", "Prefix", "Regex"] as const;
 
 /** The field `match` of a step; undefined when absent. At least one thing must be matched. */
@@ -42,6 +44,8 @@ export function parseTrafficMatch(step: Reader): TrafficMatch | undefined {
     }),
     sourceLabels: match.stringMap("sourceLabels"),
   };
+  if (result.cookies.length > maxCookies) match.error(`must have at most ${maxCookies} entries, got ${result.cookies.length}`, "cookies");
+  if (result.cookies.length > 0 && result.headers.some(({ name }) => name.toLowerCase() === "cookie")) match.error("cannot stand beside a match of the header cookie", "cookies");
   match.unknownFields();
   const { headers, cookies, queryParams, paths, sourceLabels } = result;
   if (headers.length + cookies.length + queryParams.length + paths.length + Object.keys(sourceLabels).length === 0) {

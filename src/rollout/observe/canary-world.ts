@@ -1,8 +1,12 @@
-import { SerinError } from "../../base/index.ts";
 import type { Canary, JournalEntry } from "../../api/serin/index.ts";
-import { valueAt, type ObjectAccess } from "../act/object-access.ts";
-import { routeOf, type CanaryWorld } from "../plan/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
+import type { ObjectAccess } from "../act/object-access.ts";
+import { movedRoutes, type CanaryWorld } from "../plan/index.ts";
+import { deploymentInWorld } from "./canary-world/deployment-in-world.ts";
+import { missingGrants } from "./canary-world/missing-grants.ts";
+import { routeInWorld } from "./canary-world/route-in-world.ts";
+import { refuseOtherRoutes, requireLayer7, requireService } from "./canary-world/service-in-world.ts";
+import { subjectsOf } from "./canary-world/subjects.ts";
 import type { ClusterView } from "./cluster-view.ts";
 
 /** From what a canary's world is read. */
@@ -12,16 +16,40 @@ export interface CanarySources {
   readonly view: ClusterView;
 }
 
-/** What a canary's plan is made from; what the rollout itself has changed is read from its journal. Throws a user error that names the field when the target is not there. */
-export async function observeCanaryWorld({ objects }: CanarySources, canary: Canary, journal: readonly JournalEntry[]): Promise<CanaryWorld> {
-  const route = routeOf(canary);
-  const original = journal.find((entry) => entry.type === "field" && entry.pointer === "/spec/rules");
-  const current = await objects.get(route);
-  const rules = original?.type === "field" ? original.prior : valueAt(current, "/spec/rules");
-  const rule = "httpRoute" in canary.spec.target ? canary.spec.target.httpRoute.rule : 0;
-  if (!Array.isArray(rules) || rules.length <= rule) {
-    const found = current === undefined ? "is not there" : `has no rule ${rule}`;
-    throw new SerinError("user", "route-missing", `spec.target.httpRoute: HTTPRoute ${route.namespace ?? ""}/${route.name} ${found}`);
+/**
+ * What a canary's plan is made from; what the rollout itself has changed is read from its journal. Throws a user error that names
+ * the field and the object when the target is not there or cannot be moved; what could only hinder a beginning is asked before the
+ * first write.
+ */
+export async function observeCanaryWorld(sources: CanarySources, canary: Canary, journal: readonly JournalEntry[]): Promise<CanaryWorld> {
+  const { target } = canary.spec;
+  const home = canary.metadata.namespace ?? "default";
+  const begins = journal.length === 0;
+  if ("deployment" in target) return await deploymentWorld(sources, canary, target.deployment, home, journal);
+  if ("services" in target) {
+    const { service, stable, canary: to, port } = target.services;
+    const [found] = await Promise.all([
+      requireService(sources, "spec.target.services.service", home, service, port),
+      requireService(sources, "spec.target.services.stable", home, stable, port),
+      requireService(sources, "spec.target.services.canary", home, to, port),
+    ]);
+    if (begins) {
+      await requireLayer7(sources, "spec.target.services", found);
+      await refuseOtherRoutes(sources, "spec.target.services.service", home, service);
+    }
+    return { routes: [], missingGrants: [], subjects: await subjectsOf(sources, canary), servicePorts: found.ports };
   }
-  return { rules: rules as Record<string, unknown>[] };
+  const routes = await Promise.all(movedRoutes(canary).map(async (route) => await routeInWorld(sources, route, journal)));
+  const [grants, subjects] = await Promise.all([missingGrants(sources, canary, routes), subjectsOf(sources, canary)]);
+  return { routes, missingGrants: grants, subjects };
+}
+
+async function deploymentWorld(sources: CanarySources, canary: Canary, target: Extract<Canary["spec"]["target"], { deployment: unknown }>["deployment"], home: string, journal: readonly JournalEntry[]): Promise<CanaryWorld> {
+  const service = await requireService(sources, "spec.target.deployment.service", home, target.service, target.port);
+  if (journal.length === 0) {
+    if (target.gateways.length === 0) await requireLayer7(sources, "spec.target.deployment", service);
+    await refuseOtherRoutes(sources, "spec.target.deployment.service", home, target.service);
+  }
+  const deployment = await deploymentInWorld(sources, canary, target, service, journal);
+  return { routes: [], missingGrants: [], subjects: [], deployment, ...(deployment.candidate === undefined ? {} : { candidate: deployment.candidate }) };
 }

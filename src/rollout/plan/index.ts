@@ -1,6 +1,14 @@
-export { planCanary, routeOf, type CanaryWorld } from "./canary/canary-plan.ts";
+export { planCanary } from "./canary/canary-plan.ts";
+export type { CanaryWorld, DeploymentInWorld, MissingGrant, RouteInWorld } from "./canary/canary-world.ts";
+export { copyLabel } from "./canary/deployment-copies.ts";
+export { clusterSuffix, resolveHost } from "./canary/pairings.ts";
+export { backendsField, grantName, movedRoutes, ruleIndex, type MovedRoute } from "./canary/route-target.ts";
+export { targetError } from "./canary/target-error.ts";
+export type { Subject } from "./canary/target-plan.ts";
 export { ztunnelOwnerAnnotation } from "./labels.ts";
-export { planMeshUpgrade, type GatewayInWorld, type MeshWorld } from "./mesh/mesh-upgrade-plan.ts";
+export { planMeshUpgrade } from "./mesh/mesh-upgrade-plan.ts";
+export type { EnrolledPod, GatewayInWorld, MeshWorld, NamespaceInjection, NamespaceInWorld, WorkloadInWorld } from "./mesh/mesh-world.ts";
+export { injectionLabel, restartedForAnnotation, restartMark, revisionLabel } from "./mesh/sidecar-steps.ts";
 export { probeObjects, probePods, probeSettle, probesOfRevision } from "./probe-objects.ts";
 export { probeNamespace, probePairs, type PlannedProbePair, type ProbeScope } from "./probe-pairs.ts";
-export { labelPointer, referenceTo } from "./references.ts";
+export { labelPointer, reference, referenceTo } from "./references.ts";

@@ -1,102 +1,102 @@
-import { userError } from "../../../base/index.ts";
-import { checkDefaults, type BackendTarget, type Canary, type CanaryStep, type CheckSpec, type ObjectReference, type RouteTarget } from "../../../api/serin/index.ts";
-import type { CheckSubject, PlannedCheck, Step } from "../../decide/index.ts";
-import { reference } from "../references.ts";
+import { createHash } from "node:crypto";
+import type { Canary, CanaryStep } from "../../../api/serin/index.ts";
+import type { Step } from "../../decide/index.ts";
+import { checksOf } from "./canary-checks.ts";
+import type { CanaryWorld } from "./canary-world.ts";
+import { deploymentTargetPlan } from "./deployment-target.ts";
+import { routeTargetPlan } from "./route-target.ts";
+import { servicesTargetPlan } from "./services-target.ts";
+import { stepTitle } from "./step-title.ts";
+import type { Move, PartialStep, TargetPlan } from "./target-plan.ts";
+import { noTraffic, type Affinity, type Mirror, type Traffic } from "./traffic.ts";
 
-type Fields = Readonly<Record<string, unknown>>;
-
-/** What a canary's plan is made from besides its spec: the route's rules as they were before the first step. */
-export interface CanaryWorld {
-  readonly rules: readonly Fields[];
-}
-
-/** The target, where it is an HTTPRoute. */
-function routeTarget({ spec }: Canary): RouteTarget {
-  if ("httpRoute" in spec.target) return spec.target.httpRoute;
-  throw userError("target-unknown", `spec.target: ${Object.keys(spec.target).join(", ")} is not a target that this engine moves`);
-}
-
-export function routeOf(canary: Canary): ObjectReference {
-  const { name, namespace } = routeTarget(canary);
-  return reference("gateway.networking.k8s.io/v1", "HTTPRoute", name, namespace ?? canary.metadata.namespace ?? "default");
-}
-
-const defaultChecks: readonly CheckSpec[] = [
-  { ...checkDefaults, type: "request-success-rate" },
-  { ...checkDefaults, type: "request-share" },
-];
-
-/** A step a spec step; each writes the whole list of rules, computed from the original one, so that undo is one field. */
+/**
+ * The steps of a Canary: those of its target around one for each of the spec (`step-<n>`). What each writes is computed from what
+ * stood there before the rollout. Throws a user error that names the field and the object where spec and cluster do not go together.
+ */
 export function planCanary(canary: Canary, world: CanaryWorld): Step[] {
-  const { spec } = canary;
-  const route = routeOf(canary);
-  const specs = spec.checks.length === 0 ? defaultChecks : spec.checks;
-  let weight = 0;
-  const matches: NonNullable<CanaryStep["match"]>[] = [];
-  return spec.steps.map((step, index) => {
-    if (step.weight !== undefined) weight = step.weight;
-    if (step.match !== undefined) matches.push(step.match);
-    const rules = rulesFor(canary, world.rules, [...matches], weight);
-    return {
-      id: `step-${index + 1}`,
-      title: titleOf(step),
-      writes: [{ type: "field", object: route, pointer: "/spec/rules", value: rules }],
-      settle: [{ type: "acknowledged", object: route }],
-      checks: checksFor(canary, step, specs, matches.length > 0),
-      ...pauseOf(step, spec.approvals.some((approval) => approval.step === `step-${index + 1}`)),
-    };
+  const target = targetPlan(canary, world);
+  const setup = target.setup.map((step) => finished(step, target, { setup: true, essential: true }));
+  if (target.idle) return setup;
+  const { steps } = canary.spec;
+  const last = steps.length;
+  const moves = movesOf(canary, world);
+  return [
+    ...setup,
+    ...target.begin.map((step) => finished(step, target, { ordinal: 1 })),
+    ...moves.flatMap((move, index) => stepsOf(canary, target, move, index + 1)),
+    ...target.end.map((step) => finished(step, target, { ordinal: last, essential: true })),
+  ];
+}
+
+function targetPlan(canary: Canary, world: CanaryWorld): TargetPlan {
+  const { target } = canary.spec;
+  if ("deployment" in target) return deploymentTargetPlan(canary, target.deployment, world);
+  if ("services" in target) return servicesTargetPlan(canary, target.services, world);
+  return routeTargetPlan(canary as Parameters<typeof routeTargetPlan>[0], world);
+}
+
+/** Each step with the traffic of all steps so far: weights and matches stay, mirrors and experiments are of their step alone. */
+function movesOf(canary: Canary, world: CanaryWorld): Move[] {
+  const { steps, sessionAffinity } = canary.spec;
+  const affinity = sessionAffinity === undefined ? undefined : { ...sessionAffinity, value: runValue(canary, world) };
+  let before = noTraffic;
+  return steps.map((step, index) => {
+    const traffic = trafficOf(step, before, affinity);
+    const move = { id: `step-${index + 1}`, step, traffic, before, soFar: steps.slice(0, index + 1) };
+    before = traffic;
+    return move;
   });
 }
 
-function pauseOf(step: CanaryStep, approved: boolean): Pick<Step, "pause"> {
-  if (step.pause === undefined) return {};
-  const { durationSeconds, untilApproved } = step.pause;
+function trafficOf(step: CanaryStep, before: Traffic, affinity: Affinity | undefined): Traffic {
+  const weight = step.weight ?? before.weight;
+  const matches = weight === 100 ? [] : [...before.matches, ...(step.match === undefined ? [] : [step.match])];
+  const sticky = affinity !== undefined && weight > 0 && weight < 100;
+  return { weight, matches, mirrors: mirrorsOf(step), ...(sticky ? { affinity } : {}) };
+}
+
+function mirrorsOf({ mirror, experiment }: CanaryStep): Mirror[] {
+  if (experiment !== undefined && experiment.mirrorPercent > 0) {
+    return (["experiment-baseline", "experiment-canary"] as const).map((to) => ({ to, percent: experiment.mirrorPercent }));
+  }
+  return mirror === undefined ? [] : [{ to: "canary", percent: mirror.percent }];
+}
+
+function runValue({ metadata: { uid = "", namespace = "", name = "" } }: Canary, { candidate = "" }: CanaryWorld): string {
+  return createHash("sha256").update(`${uid} ${namespace}/${name} ${candidate}`).digest("hex").slice(0, 12);
+}
+
+function stepsOf(canary: Canary, target: TargetPlan, move: Move, ordinal: number): Step[] {
+  const { step, traffic, id } = move;
+  const { writes, settle } = target.shift(traffic);
+  const subjects = step.experiment === undefined ? target.subjects : (target.experimentSubjects ?? target.subjects);
+  const main: PartialStep = {
+    id,
+    title: stepTitle(step),
+    writes,
+    settle,
+    checks: checksOf(canary, { step, traffic, subjects }),
+    weight: traffic.weight,
+    // A full promotion goes to the last step at once; what a target needs besides is marked by it.
+    essential: ordinal === canary.spec.steps.length,
+    ...(step.experiment === undefined ? {} : { holdMs: step.experiment.durationSeconds * 1000 }),
+    ...pauseOf(canary, step, id),
+  };
+  return [...target.before(move), main, ...target.after(move)].map((part) => finished(part, target, { ordinal }));
+}
+
+function pauseOf({ spec }: Canary, { pause }: CanaryStep, id: string): Pick<Step, "pause"> {
+  if (pause === undefined) return {};
+  const { durationSeconds, untilApproved } = pause;
   return {
     pause: {
       ...(durationSeconds === undefined ? {} : { durationMs: durationSeconds * 1000 }),
-      ...(untilApproved === true ? { approved } : {}),
+      ...(untilApproved === true ? { approved: spec.approvals.some((approval) => approval.step === id) } : {}),
     },
   };
 }
 
-function titleOf(step: CanaryStep): string {
-  if (step.match !== undefined) return `requests with ${step.match.headers.map(({ name, value }) => `${name}: ${value}`).join(", ")} to the canary`;
-  return `weight ${100 - (step.weight ?? 0)}/${step.weight ?? 0}`;
-}
-
-function checksFor(canary: Canary, step: CanaryStep, specs: readonly CheckSpec[], someByHeader: boolean): PlannedCheck[] {
-  const { stable, canary: target, namespace } = routeTarget(canary);
-  const home = namespace ?? canary.metadata.namespace ?? "default";
-  const match = (backend: BackendTarget) => ({ service: backend.name, namespace: backend.namespace ?? home });
-  const subject: CheckSubject = { type: "backends", canary: match(target), stable: match(stable), expectedShare: step.weight ?? 0, atLeast: someByHeader };
-  // Who is sent by header has no share to compare with; weight 0 has no canary to judge.
-  const applies = (spec: CheckSpec): boolean => {
-    if (spec.type === "request-share") return step.weight !== undefined;
-    return spec.type === "request-success-rate" && step.weight !== 0;
-  };
-  return specs.filter(applies).map((spec) => ({ spec, subject }));
-}
-
-function rulesFor(canary: Canary, original: readonly Fields[], matches: readonly NonNullable<CanaryStep["match"]>[], weight: number): Fields[] {
-  const { rule, stable, canary: target, namespace } = routeTarget(canary);
-  const home = namespace ?? canary.metadata.namespace ?? "default";
-  const backend = (to: BackendTarget, share: number): Fields => ({
-    name: to.name,
-    ...((to.namespace ?? home) === home ? {} : { namespace: to.namespace }),
-    port: to.port,
-    weight: share,
-  });
-  return original.flatMap((current, index) => {
-    if (index !== rule) return [current];
-    const byHeader = matches.map((match) => ({ ...current, matches: withHeaders(current["matches"], match.headers), backendRefs: [backend(target, 1)] }));
-    const backendRefs = weight === 0 && matches.length > 0 ? current["backendRefs"] : [backend(stable, 100 - weight), backend(target, weight)];
-    return [...byHeader, { ...current, backendRefs }];
-  });
-}
-
-/** The rule's own matches, each with the headers added: a header alone would lose to an exact path (Gateway API, match precedence). */
-function withHeaders(matches: unknown, headers: NonNullable<CanaryStep["match"]>["headers"]): Fields[] {
-  const list = Array.isArray(matches) && matches.length > 0 ? (matches as Fields[]) : [{}];
-  const added = headers.map(({ name, value }) => ({ type: "Exact", name, value }));
-  return list.map((match) => ({ ...match, headers: [...((match["headers"] as unknown[] | undefined) ?? []), ...added] }));
+function finished(step: PartialStep, { namespaces }: TargetPlan, more: Partial<Step>): Step {
+  return { checks: [], namespaces, ...more, ...step };
 }

@@ -1,0 +1,57 @@
+import { matchesLabels } from "../../../api/index.ts";
+import { destinationRuleKind } from "../../../api/istio/index.ts";
+import { serviceKind } from "../../../api/kubernetes/index.ts";
+import type { Canary, DestinationTarget } from "../../../api/serin/index.ts";
+import type { WorkloadMatch } from "../../decide/index.ts";
+import { clusterSuffix, resolveHost, targetError, type Subject } from "../../plan/index.ts";
+import type { CanarySources } from "../canary-world.ts";
+
+/** The groups that the checks of a canary compare, as proxies name those who answer. */
+export async function subjectsOf(sources: CanarySources, canary: Canary): Promise<Subject[]> {
+  const { target } = canary.spec;
+  const home = canary.metadata.namespace ?? "default";
+  if ("httpRoute" in target || "grpcRoute" in target) {
+    const route = "httpRoute" in target ? target.httpRoute : target.grpcRoute;
+    const at = route.namespace ?? home;
+    return [{ canary: await ofService(sources, route.canary.name, route.canary.namespace ?? at), stable: await ofService(sources, route.stable.name, route.stable.namespace ?? at) }];
+  }
+  if ("services" in target) return [{ canary: await ofService(sources, target.services.canary, home), stable: await ofService(sources, target.services.stable, home) }];
+  if ("namespaces" in target) return [{ canary: { namespace: target.namespaces.canary }, stable: { namespace: target.namespaces.stable } }];
+  if (!("virtualService" in target)) return [];
+  const { stable, canary: to, namespace = home } = target.virtualService;
+  const [canaryGroup, stableGroup] = await Promise.all([ofDestination(sources, to, namespace), ofDestination(sources, stable, namespace)]);
+  return [{ canary: canaryGroup, stable: stableGroup }];
+}
+
+async function ofService({ client }: CanarySources, name: string, namespace: string): Promise<WorkloadMatch> {
+  const selector = await selectorOf(client, name, namespace);
+  return { namespace, service: name, ...(selector === undefined ? {} : { podLabels: selector }) };
+}
+
+async function selectorOf(client: CanarySources["client"], name: string, namespace: string): Promise<Record<string, string> | undefined> {
+  const { selector } = ((await client.get(serviceKind, name, namespace))?.spec ?? {}) as { selector?: Record<string, string> };
+  return selector !== undefined && Object.keys(selector).length > 0 ? selector : undefined;
+}
+
+/** Subsets of one host are the same Service, so their workloads tell them apart. */
+async function ofDestination({ client, view }: CanarySources, { host, subset }: DestinationTarget, routeNamespace: string): Promise<WorkloadMatch> {
+  const fullHost = resolveHost(host, routeNamespace);
+  const [service = "", namespace = routeNamespace] = fullHost.endsWith(`.${clusterSuffix}`) ? fullHost.split(".") : [host];
+  const selector = await selectorOf(client, service, namespace);
+  if (subset === undefined) return { namespace, service, ...(selector === undefined ? {} : { podLabels: selector }) };
+  const labels = await subsetLabels(client, fullHost, subset, [routeNamespace, namespace]);
+  const podLabels = { ...selector, ...labels };
+  const workloads = view.deployments.list().filter(({ metadata, spec }) => metadata.namespace === namespace && matchesLabels(podLabels, spec?.template.metadata?.labels));
+  const [only] = workloads;
+  return { namespace, service, ...(workloads.length === 1 && only?.metadata.name !== undefined ? { workload: only.metadata.name } : {}), podLabels };
+}
+
+async function subsetLabels(client: CanarySources["client"], host: string, subset: string, namespaces: readonly string[]): Promise<Readonly<Record<string, string>>> {
+  const { items } = await client.list(destinationRuleKind);
+  const rules = items.filter(({ metadata, spec }) => resolveHost(spec.host, metadata.namespace ?? "") === host);
+  const [found] = rules
+    .toSorted((a, b) => namespaces.indexOf(b.metadata.namespace ?? "") - namespaces.indexOf(a.metadata.namespace ?? ""))
+    .flatMap(({ spec }) => (spec.subsets ?? []).filter(({ name }) => name === subset));
+  if (found === undefined) throw targetError("subset-missing", `spec.target.virtualService: no DestinationRule of host ${host} has a subset ${subset}`, "make one with the labels of that version's pods");
+  return found.labels;
+}

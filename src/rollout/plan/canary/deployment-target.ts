@@ -1,0 +1,330 @@
+import type { UntypedObject } from "../../../api/index.ts";
+import type { Canary, CanarySpec, CanaryStep, DeploymentTarget, ObjectReference } from "../../../api/serin/index.ts";
+import { describeReference, type SettleCondition, type Write } from "../../decide/index.ts";
+import { reference, referenceTo } from "../references.ts";
+import type { CanaryWorld, DeploymentInWorld } from "./canary-world.ts";
+import { autoscalerOf, copyLabel, copyLabels, copyName, copyOf, copyReference, ownerOf, serviceOf, templateHashLabel, type CopyRole } from "./deployment-copies.ts";
+import { creation, describeMade, madeRoutes, metadataOf, shiftOf, type MadeRoute } from "./made-route.ts";
+import { targetError } from "./target-error.ts";
+import type { Move, PartialStep, Subject, TargetPlan } from "./target-plan.ts";
+import { fieldsOf, noTraffic, type Fields, type MirrorTarget, type Pairing } from "./traffic.ts";
+
+/** How the pods of the versions are told apart by routes: subsets of a DestinationRule, or Services. */
+interface Versions {
+  readonly routes: readonly MadeRoute[];
+  /** Made once, before any copy runs. */
+  readonly setup: PartialStep;
+  /** Leads "stable" to the pods of this template hash. */
+  moveStable(hash: string): { readonly writes: readonly Write[]; readonly settle: readonly SettleCondition[] };
+  /** The Service among whose endpoints the pods of a version are. */
+  serviceOf(role: CopyRole | "stable"): string;
+}
+
+/** A target whose pods the engine runs: it holds the Deployment, and a change of its pod template starts a run. */
+export function deploymentTargetPlan(canary: Canary, target: DeploymentTarget, world: CanaryWorld): TargetPlan {
+  const deployment = world.deployment;
+  if (deployment === undefined) throw targetError("target-missing", `spec.target.deployment: Deployment ${canary.metadata.namespace ?? ""}/${target.name} is not there`, "make it first");
+  return new DeploymentPlan(canary.spec, target, deployment);
+}
+
+class DeploymentPlan implements TargetPlan {
+  readonly namespaces: readonly string[];
+  readonly idle: boolean;
+  readonly #spec: CanarySpec;
+  readonly #target: DeploymentTarget;
+  readonly #world: DeploymentInWorld;
+  readonly #versions: Versions;
+
+  constructor(spec: CanarySpec, target: DeploymentTarget, world: DeploymentInWorld) {
+    this.#spec = spec;
+    this.#target = target;
+    this.#world = world;
+    this.#versions = target.routes === "VirtualService" ? subsetVersions(spec, target, world) : serviceVersions(spec, target, world);
+    this.namespaces = [world.object.namespace ?? ""];
+    this.idle = world.candidate === undefined;
+  }
+
+  get setup(): readonly PartialStep[] {
+    const { object } = this.#world;
+    const { previewService } = this.#target;
+    const preview = previewService === undefined ? [] : [created(serviceOf(previewService, this.#world, { [copyLabel]: "canary" }))];
+    return [
+      { id: "hold", title: `hold ${describeReference(object)}: a new pod template is rolled out by this Canary`, writes: [held(object)], settle: [] },
+      this.#versions.setup,
+      { id: "routes", title: `make ${describeMade(this.#versions.routes)}, all to the stable pods`, ...withMore(creation(this.#versions.routes), preview) },
+    ];
+  }
+
+  get begin(): readonly PartialStep[] {
+    const replicas = this.#wanted(this.#spec.steps.slice(0, 1));
+    const copy = copyOf(this.#target, this.#world, "canary", this.#world.candidateTemplate, replicas);
+    const autoscaler = autoscalerOf(this.#target, this.#world, replicas);
+    return [
+      {
+        id: "copy",
+        title: `run ${replicas} canary ${replicas === 1 ? "pod" : "pods"}: ${imagesOf(this.#world.candidateTemplate)}`,
+        writes: [this.#adopted(), copy.write, ...(autoscaler === undefined ? [] : [created(autoscaler)])],
+        settle: this.#running("canary", replicas),
+        essential: true,
+      },
+    ];
+  }
+
+  before(move: Move): readonly PartialStep[] {
+    const had = this.#wanted(move.soFar.slice(0, -1));
+    const wants = this.#wanted(move.soFar);
+    const scale = move.id === "step-1" || wants <= had ? [] : [this.#scaleCopy(`${move.id}-scale`, wants)];
+    const stable = this.#stableReplicas(move.traffic.weight);
+    const grow = stable > this.#stableReplicas(move.before.weight) ? [this.#scaleStable(`${move.id}-stable`, stable)] : [];
+    return [...scale, ...grow, ...(move.step.experiment === undefined ? [] : [this.#experiment(move.id, move.step.experiment)])];
+  }
+
+  shift(traffic: Parameters<TargetPlan["shift"]>[0]): ReturnType<TargetPlan["shift"]> {
+    return shiftOf(this.#versions.routes, traffic);
+  }
+
+  after(move: Move): readonly PartialStep[] {
+    const had = this.#wanted(move.soFar.slice(0, -1));
+    const wants = this.#wanted(move.soFar);
+    const shrink = move.id !== "step-1" && wants < had ? [this.#scaleCopy(`${move.id}-scale`, wants, false)] : [];
+    const stable = this.#stableReplicas(move.traffic.weight);
+    const less = stable < this.#stableReplicas(move.before.weight) ? [this.#scaleStable(`${move.id}-stable`, stable)] : [];
+    return [...shrink, ...less, ...(move.step.experiment === undefined ? [] : [this.#endExperiment(move)])];
+  }
+
+  /** The Deployment rolls to the template that has been judged while all requests go to the copy; then the copy goes. */
+  get end(): readonly PartialStep[] {
+    const { object, replicas } = this.#world;
+    const full = this.#wanted(this.#spec.steps) >= replicas;
+    const rolled = { type: "endpoints", service: this.#service("stable"), labels: this.#stableLabels(), atLeast: replicas } as const;
+    return [
+      ...(full ? [] : [this.#scaleCopy("promote-scale", replicas)]),
+      {
+        id: "promote-shift",
+        title: "all requests to the canary",
+        ...this.shift({ ...noTraffic, weight: 100 }),
+        weight: 100,
+        ...(this.#spec.scaleDownDelaySeconds === 0 ? {} : { holdMs: this.#spec.scaleDownDelaySeconds * 1000 }),
+      },
+      {
+        id: "promote-roll",
+        title: `roll ${describeReference(object)} to the new template`,
+        writes: [field(object, "/spec/paused", undefined), ...(this.#spec.dynamicStableScale ? [field(object, "/spec/replicas", replicas)] : []), { ...this.#adopted(), restart: "template" }],
+        settle: [{ type: "ready", object }],
+      },
+      { id: "promote-stable", title: "stable is the new template", ...withSettle(this.#movedStable(), rolled) },
+      { id: "promote-route", title: "all requests to the Deployment's own pods", ...this.shift(noTraffic) },
+      this.#removal(),
+    ];
+  }
+
+  get subjects(): readonly Subject[] {
+    return [{ canary: this.#group("canary", "canary"), stable: this.#group("stable", "stable") }];
+  }
+
+  get experimentSubjects(): readonly Subject[] {
+    return [{ canary: this.#group("experiment-canary", "experiment-canary"), stable: this.#group("experiment-baseline", "experiment-baseline") }];
+  }
+
+  #group(role: CopyRole | "stable", version: CopyRole | "stable"): Subject["canary"] {
+    const { object } = this.#world;
+    return {
+      namespace: object.namespace ?? "",
+      service: this.#versions.serviceOf(version),
+      workload: role === "stable" ? object.name : copyName(this.#target, role),
+      podLabels: role === "stable" ? this.#stableLabels(this.#world.stableHash) : copyLabels(this.#world, role),
+    };
+  }
+
+  #stableLabels(hash = this.#world.candidateHash): Readonly<Record<string, string>> {
+    return { ...(fieldsOf(this.#world.selector["matchLabels"]) as Record<string, string>), [templateHashLabel]: hash ?? "" };
+  }
+
+  #movedStable(): ReturnType<Versions["moveStable"]> {
+    const { candidateHash } = this.#world;
+    // Before the Deployment has rolled there is no such set, and this step is not under way.
+    return candidateHash === undefined ? { writes: [], settle: [{ type: "ready", object: this.#world.object }] } : this.#versions.moveStable(candidateHash);
+  }
+
+  #adopted(): Extract<Write, { type: "field" }> {
+    const { object, candidateTemplate, stableTemplate } = this.#world;
+    return { type: "field", object, pointer: "/spec/template", value: candidateTemplate, adopted: { prior: stableTemplate } };
+  }
+
+  #service(role: CopyRole | "stable"): ObjectReference {
+    return reference("v1", "Service", this.#versions.serviceOf(role), this.#world.object.namespace ?? "");
+  }
+
+  #running(role: CopyRole, replicas: number): SettleCondition[] {
+    const ready: SettleCondition = { type: "ready", object: copyReference(this.#target, this.#world, role), replicas };
+    const labels = copyLabels(this.#world, role);
+    return replicas === 0 ? [ready] : [ready, { type: "endpoints", service: this.#service(role), labels, atLeast: replicas }];
+  }
+
+  /** An autoscaled copy is moved by the lower bound of its autoscaler alone. */
+  #scaleCopy(id: string, replicas: number, essential = true): PartialStep {
+    const copy = copyReference(this.#target, this.#world, "canary");
+    const autoscaled = this.#world.autoscaler !== undefined && replicas > 0;
+    const write: Write = autoscaled
+      ? { ...field(reference("autoscaling/v2", "HorizontalPodAutoscaler", copy.name, copy.namespace), "/spec/minReplicas", replicas), own: true }
+      : { ...field(copy, "/spec/replicas", replicas), own: true };
+    return { id, title: `${replicas} canary ${replicas === 1 ? "pod" : "pods"}`, writes: [write], settle: this.#running("canary", replicas), essential };
+  }
+
+  #scaleStable(id: string, replicas: number): PartialStep {
+    const { object } = this.#world;
+    return { id, title: `${replicas} stable ${replicas === 1 ? "pod" : "pods"}`, writes: [field(object, "/spec/replicas", replicas)], settle: [] };
+  }
+
+  /** With dynamicStableScale the stable pods become fewer as the weight grows; one stays as long as there is anything to go back to at once. */
+  #stableReplicas(weight: number): number {
+    const { replicas } = this.#world;
+    if (!this.#spec.dynamicStableScale || replicas === 0) return replicas;
+    if (weight === 100 && this.#spec.scaleDownDelaySeconds > 0) return replicas;
+    return Math.max(1, Math.ceil((replicas * (100 - weight)) / 100));
+  }
+
+  /** How many canary pods the steps so far ask for: what the last scale says, else the share of the weight. */
+  #wanted(steps: readonly CanaryStep[]): number {
+    const { replicas } = this.#world;
+    let weight = 0;
+    let fixed: number | undefined;
+    for (const { weight: said, scale, preview } of steps) {
+      weight = said ?? weight;
+      if (preview === true) fixed = replicas;
+      if (scale?.matchWeight === true) fixed = undefined;
+      else if (scale !== undefined) fixed = scale.replicas ?? Math.ceil((replicas * (scale.percent ?? 0)) / 100);
+      // Fewer pods than for half of the requests are an error of the spec at 100, but its user has said so.
+      if (said === 100 && scale === undefined && fixed !== undefined) fixed = Math.max(fixed, replicas);
+    }
+    return fixed ?? Math.max(1, Math.ceil((replicas * weight) / 100));
+  }
+
+  #experiment(id: string, { replicas }: NonNullable<CanaryStep["experiment"]>): PartialStep {
+    const baseline = copyOf(this.#target, this.#world, "experiment-baseline", this.#world.stableTemplate, replicas);
+    const canary = copyOf(this.#target, this.#world, "experiment-canary", this.#world.candidateTemplate, replicas);
+    const services = this.#target.routes === "VirtualService" ? [] : (["experiment-baseline", "experiment-canary"] as const).map((role) => created(serviceOf(this.#versions.serviceOf(role), this.#world, { [copyLabel]: role })));
+    return {
+      id: `${id}-copies`,
+      title: `run a baseline and a canary beside each other, ${replicas} ${replicas === 1 ? "pod" : "pods"} each`,
+      writes: [baseline.write, canary.write, ...services],
+      settle: [...this.#running("experiment-baseline", replicas), ...this.#running("experiment-canary", replicas)],
+    };
+  }
+
+  #endExperiment({ id, traffic }: Move): PartialStep {
+    const { writes, settle } = this.shift({ ...traffic, mirrors: [] });
+    const copies = (["experiment-baseline", "experiment-canary"] as const).map((role) => copyReference(this.#target, this.#world, role));
+    return { id: `${id}-end`, title: "end the experiment", writes: [...writes, ...copies.map((object): Write => ({ type: "delete", object }))], settle, essential: true };
+  }
+
+  #removal(): PartialStep {
+    const copy = copyReference(this.#target, this.#world, "canary");
+    const autoscaler: Write[] = this.#world.autoscaler === undefined ? [] : [{ type: "delete", object: reference("autoscaling/v2", "HorizontalPodAutoscaler", copy.name, copy.namespace) }];
+    return {
+      id: "promote-end",
+      title: `remove the canary copy and hold ${describeReference(this.#world.object)} again`,
+      writes: [held(this.#world.object), ...autoscaler, { type: "delete", object: copy }],
+      settle: [{ type: "gone", object: copy }],
+    };
+  }
+}
+
+/** One host whose endpoints are told apart by labels. */
+function subsetVersions(spec: CanarySpec, target: DeploymentTarget, world: DeploymentInWorld): Versions {
+  const { namespace = "" } = world.object;
+  const host = `${target.service}.${namespace}.svc.cluster.local`;
+  const experiments = spec.steps.some(({ experiment }) => experiment !== undefined) ? (["experiment-baseline", "experiment-canary"] as const) : [];
+  const roles: readonly CopyRole[] = ["canary", ...experiments];
+  const subsets = (hash: string): Fields[] => [
+    ...(world.destinationRule?.subsets ?? []),
+    { name: "stable", labels: { [templateHashLabel]: hash } },
+    ...roles.map((role) => ({ name: role, labels: { [copyLabel]: role } })),
+  ];
+  const destination = (subset: string, port?: number): Fields => ({ destination: { host, subset, ...(port === undefined ? {} : { port: { number: port } }) } });
+  const to = (subset: string) => (backend: Fields): Fields => ({ ...backend, destination: { ...fieldsOf(backend["destination"]), subset } });
+  const routes = madeRoutes({
+    ...routeSpec(target, world),
+    stable: (port) => destination("stable", port),
+    pairing: { ...alone, canaryOf: to("canary"), mirrorOf: (backend: Fields, role: MirrorTarget) => to(role)(backend) },
+  });
+  const body: UntypedObject = { apiVersion: "networking.istio.io/v1", kind: "DestinationRule", metadata: metadataOf(`${target.service}-canary`, namespace, ownerOf(world)), spec: { host, subsets: subsets(world.stableHash) } };
+  const object = world.destinationRule?.object ?? referenceTo(body);
+  const write: Write = world.destinationRule === undefined ? { type: "create", object, body } : field(object, "/spec/subsets", subsets(world.stableHash));
+  const settle: SettleCondition[] = [{ type: "acknowledged", object }];
+  return {
+    routes,
+    setup: { id: "subsets", title: `tell stable and canary pods of Service ${target.service} apart, by ${describeReference(object)}`, writes: [write], settle },
+    moveStable: (hash) => ({ writes: [field(object, "/spec/subsets", subsets(hash))], settle }),
+    serviceOf: () => target.service,
+  };
+}
+
+/** A Service each for stable and canary pods. */
+function serviceVersions(_spec: CanarySpec, target: DeploymentTarget, world: DeploymentInWorld): Versions {
+  const nameOf = (role: string): string => `${target.service}-${role}`;
+  const backend = (role: string, port: unknown): Fields => ({ name: nameOf(role), port });
+  const routes = madeRoutes({
+    ...routeSpec(target, world),
+    stable: (port) => backend("stable", port),
+    pairing: { ...alone, canaryOf: ({ port }) => backend("canary", port), mirrorOf: ({ port }, role) => backend(role, port) },
+  });
+  const stable = serviceOf(nameOf("stable"), world, { [templateHashLabel]: world.stableHash });
+  const canary = serviceOf(nameOf("canary"), world, { [copyLabel]: "canary" });
+  const object = referenceTo(stable);
+  return {
+    routes,
+    setup: {
+      id: "subsets",
+      title: `tell stable and canary pods of Service ${target.service} apart, by Services ${nameOf("stable")} and ${nameOf("canary")}`,
+      writes: [created(stable), created(canary)],
+      settle: [{ type: "acknowledged", object }, { type: "acknowledged", object: referenceTo(canary) }, { type: "endpoints", service: object, labels: {}, atLeast: world.replicas }],
+    },
+    moveStable: (hash) => ({ writes: [field(object, `/spec/selector/${templateHashLabel}`, hash)], settle: [{ type: "acknowledged", object }] }),
+    serviceOf: nameOf,
+  };
+}
+
+/** Rules of a route of the engine's own have nothing but stable backends. */
+const alone: Pick<Pairing, "isStable" | "isCanary" | "stableOf"> = { isStable: () => true, isCanary: () => false, stableOf: (backend) => backend };
+
+function routeSpec(target: DeploymentTarget, world: DeploymentInWorld): Omit<Parameters<typeof madeRoutes>[0], "stable" | "pairing"> {
+  return {
+    kind: target.routes,
+    name: `${target.service}-canary`,
+    namespace: world.object.namespace ?? "",
+    service: target.service,
+    ...(target.port === undefined ? {} : { port: target.port }),
+    ports: world.service.ports,
+    gateways: target.gateways,
+    hosts: target.hosts,
+    owner: ownerOf(world),
+  };
+}
+
+function held(object: ObjectReference): Write {
+  return field(object, "/spec/paused", true);
+}
+
+/** Without a value the field is removed. */
+function field(object: ObjectReference, pointer: string, value: unknown): Extract<Write, { type: "field" }> {
+  return { type: "field", object, pointer, ...(value === undefined ? {} : { value }) };
+}
+
+function created(body: UntypedObject): Write {
+  return { type: "create", object: referenceTo(body), body };
+}
+
+function withMore<Part extends { readonly writes: readonly Write[] }>(part: Part, writes: readonly Write[]): Part {
+  return { ...part, writes: [...part.writes, ...writes] };
+}
+
+function withSettle<Part extends { readonly settle: readonly SettleCondition[] }>(part: Part, condition: SettleCondition): Part {
+  return { ...part, settle: [...part.settle, condition] };
+}
+
+function imagesOf(template: Fields): string {
+  const containers = fieldsOf(template["spec"])["containers"];
+  const images = Array.isArray(containers) ? containers.map((container) => String(fieldsOf(container)["image"] ?? "")) : [];
+  return images.join(", ");
+}

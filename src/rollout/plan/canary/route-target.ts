@@ -1,0 +1,137 @@
+import type { Canary, CanarySpec, NamespacesTarget, ObjectReference } from "../../../api/serin/index.ts";
+import { describeReference, type Write } from "../../decide/index.ts";
+import { reference, referenceTo } from "../references.ts";
+import type { CanaryWorld, MissingGrant, RouteInWorld } from "./canary-world.ts";
+import { gatewayRules } from "./gateway-route.ts";
+import { backendPairing, destinationPairing, hostNamespacePairing, namespacePairing } from "./pairings.ts";
+import { targetError } from "./target-error.ts";
+import { plainTarget, type PartialStep, type TargetPlan } from "./target-plan.ts";
+import { listOf, type Fields, type Pairing, type Traffic } from "./traffic.ts";
+import { virtualServiceRoutes } from "./virtual-service-route.ts";
+
+/** A route of the user's that moves: which of its rules, and how. */
+export interface MovedRoute {
+  readonly object: ObjectReference;
+  readonly pointer: string;
+  readonly protocol: "http" | "tcp" | "tls";
+  /** The field of the spec that names it. */
+  readonly field: string;
+  /** The entry of the list that moves, by index or name; all of them when absent. */
+  readonly rule?: number | string;
+  readonly pairing: Pairing;
+  /** For messages: the stable backend as the spec says it. */
+  readonly stable: string;
+}
+
+type UserRouteTarget = Extract<CanarySpec["target"], { httpRoute: unknown } | { grpcRoute: unknown } | { virtualService: unknown } | { namespaces: unknown }>;
+
+/** The routes that a target names; none for a target whose routes the engine makes. */
+export function movedRoutes(canary: Canary): MovedRoute[] {
+  const { target } = canary.spec;
+  const home = canary.metadata.namespace ?? "default";
+  if ("httpRoute" in target || "grpcRoute" in target) {
+    const [kind, field, route] = "httpRoute" in target ? (["HTTPRoute", "httpRoute", target.httpRoute] as const) : (["GRPCRoute", "grpcRoute", target.grpcRoute] as const);
+    const namespace = route.namespace ?? home;
+    const stable = `${route.stable.namespace ?? namespace}/${route.stable.name}:${route.stable.port}`;
+    return [{ ...gatewayRoute(kind, route.name, namespace), field: `spec.target.${field}`, rule: route.rule, pairing: backendPairing(namespace, route.stable, route.canary), stable }];
+  }
+  if ("virtualService" in target) {
+    const { name, namespace = home, protocol, route, stable, canary: to } = target.virtualService;
+    const said = `${stable.host}${stable.subset === undefined ? "" : ` subset ${stable.subset}`}`;
+    return [{ ...virtualService(name, namespace), pointer: `/spec/${protocol}`, protocol, field: "spec.target.virtualService", rule: route, pairing: destinationPairing(namespace, stable, to), stable: said }];
+  }
+  return "namespaces" in target ? target.namespaces.routes.map((route, index) => namespaceRoute(target.namespaces, route, index, home)) : [];
+}
+
+function namespaceRoute({ stable, canary }: NamespacesTarget, { kind, name, namespace }: NamespacesTarget["routes"][number], index: number, home: string): MovedRoute {
+  const at = namespace ?? home;
+  const common = { field: `spec.target.namespaces.routes[${index}]`, stable: `a Service of namespace ${stable}` };
+  if (kind === "VirtualService") return { ...virtualService(name, at), ...common, pairing: hostNamespacePairing(at, stable, canary) };
+  return { ...gatewayRoute(kind, name, at), ...common, pairing: namespacePairing(at, stable, canary) };
+}
+
+function gatewayRoute(kind: "HTTPRoute" | "GRPCRoute", name: string, namespace: string): Pick<MovedRoute, "object" | "pointer" | "protocol"> {
+  return { object: reference("gateway.networking.k8s.io/v1", kind, name, namespace), pointer: "/spec/rules", protocol: "http" };
+}
+
+function virtualService(name: string, namespace: string): Pick<MovedRoute, "object" | "pointer" | "protocol"> {
+  return { object: reference("networking.istio.io/v1", "VirtualService", name, namespace), pointer: "/spec/http", protocol: "http" };
+}
+
+/** The field in which a rule has its backends. */
+export function backendsField({ object }: Pick<MovedRoute, "object">): "route" | "backendRefs" {
+  return object.kind === "VirtualService" ? "route" : "backendRefs";
+}
+
+/** The index in the list that moves; undefined when the list has no such entry. */
+export function ruleIndex({ rule }: MovedRoute, list: readonly Fields[]): number | undefined {
+  const index = typeof rule === "string" ? list.findIndex(({ name }) => name === rule) : (rule ?? 0);
+  return index >= 0 && index < list.length ? index : undefined;
+}
+
+/** A target whose routes are there already: only their rules are written. */
+export function routeTargetPlan(canary: Canary & { spec: { target: UserRouteTarget } }, world: CanaryWorld): TargetPlan {
+  const routes = movedRoutes(canary).map((route, index) => ({ route, found: inWorld(world, route, index) }));
+  const grants = world.missingGrants.map((missing) => grantFor(canary, missing));
+  const { target } = canary.spec;
+  const namespaces = [
+    ...routes.map(({ route }) => route.object.namespace ?? ""),
+    ...world.subjects.flatMap(({ canary: to, stable }) => [to.namespace, stable.namespace]),
+    ...("namespaces" in target ? [target.namespaces.stable, target.namespaces.canary] : []),
+  ];
+  return {
+    ...plainTarget,
+    namespaces: [...new Set(namespaces)],
+    begin: grants.length === 0 ? [] : [grantStep(grants)],
+    shift: (traffic) => ({
+      writes: routes.map(({ route, found }): Write => ({ type: "field", object: route.object, pointer: route.pointer, value: listFor(route, found.list, traffic) })),
+      settle: routes.map(({ route }) => ({ type: "acknowledged", object: route.object })),
+    }),
+    subjects: world.subjects,
+  };
+}
+
+function inWorld(world: CanaryWorld, route: MovedRoute, index: number): RouteInWorld {
+  const found = world.routes[index];
+  if (found === undefined) throw targetError("route-missing", `${route.field}: ${describeReference(route.object)} is not there`, "make it first, or name another");
+  return found;
+}
+
+/** The whole list of a route as the traffic says, computed from what it was before the rollout. */
+export function listFor(route: MovedRoute, list: readonly Fields[], traffic: Traffic): Fields[] {
+  const what = describeReference(route.object);
+  const moved = route.rule === undefined ? undefined : ruleIndex(route, list);
+  const pairingOf = (index: number): Pairing | undefined => {
+    if (moved !== undefined) return index === moved ? route.pairing : undefined;
+    const backends = listOf(list[index]?.[backendsField(route)]);
+    return backends.some((backend) => route.pairing.isStable(backend)) ? route.pairing : undefined;
+  };
+  if (route.object.kind === "VirtualService") return virtualServiceRoutes(list, route.protocol, pairingOf, traffic, what);
+  return gatewayRules(list, pairingOf, traffic, what);
+}
+
+function grantFor(canary: Canary, { kind, fromNamespace, toNamespace, service }: MissingGrant): Fields {
+  return {
+    apiVersion: "gateway.networking.k8s.io/v1beta1",
+    kind: "ReferenceGrant",
+    metadata: { name: grantName(canary, kind, fromNamespace), namespace: toNamespace },
+    spec: { from: [{ group: "gateway.networking.k8s.io", kind, namespace: fromNamespace }], to: [{ group: "", kind: "Service", ...(service === undefined ? {} : { name: service }) }] },
+  };
+}
+
+/** The name of a grant that the engine makes for this Canary. */
+export function grantName({ metadata: { name = "", namespace = "" } }: Canary, kind: string, fromNamespace: string): string {
+  return `${name}.${namespace}-${kind.toLowerCase()}-${fromNamespace}`;
+}
+
+function grantStep(grants: readonly Fields[]): PartialStep {
+  const objects = grants.map((grant) => ({ body: grant, object: referenceTo(grant as Parameters<typeof referenceTo>[0]) }));
+  const toNamespaces = [...new Set(objects.map(({ object }) => object.namespace ?? ""))];
+  return {
+    id: "grants",
+    title: `let the routes send to namespace ${toNamespaces.join(", ")}`,
+    writes: objects.map(({ body, object }): Write => ({ type: "create", object, body: body as Extract<Write, { type: "create" }>["body"] })),
+    settle: objects.map(({ object }) => ({ type: "acknowledged", object })),
+    essential: true,
+  };
+}

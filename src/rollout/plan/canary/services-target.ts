@@ -1,0 +1,35 @@
+import type { Canary, ServicesTarget } from "../../../api/serin/index.ts";
+import type { CanaryWorld } from "./canary-world.ts";
+import { creation, describeMade, madeRoutes, shiftOf } from "./made-route.ts";
+import { backendPairing, clusterSuffix, destinationPairing } from "./pairings.ts";
+import { plainTarget, type TargetPlan } from "./target-plan.ts";
+
+/**
+ * Two Services behind the name of one. The engine makes the route; after the end it stays as it was written last, as without it the
+ * requests would fall back to the one Service. Undo removes it.
+ */
+export function servicesTargetPlan(canary: Canary, target: ServicesTarget, world: CanaryWorld): TargetPlan {
+  const namespace = canary.metadata.namespace ?? "default";
+  const { service, stable, canary: to, port, routes: kind } = target;
+  const host = (name: string): string => `${name}.${namespace}.${clusterSuffix}`;
+  const forGateways = kind === "HTTPRoute";
+  const routes = madeRoutes({
+    kind,
+    name: `${canary.metadata.name ?? service}-canary`,
+    namespace,
+    service,
+    port,
+    ports: world.servicePorts ?? [],
+    gateways: [],
+    hosts: [],
+    stable: () => (forGateways ? { name: stable, port } : { destination: { host: host(stable), port: { number: port } } }),
+    pairing: forGateways ? backendPairing(namespace, { name: stable, port }, { name: to, port }) : destinationPairing(namespace, { host: host(stable), port }, { host: host(to), port }),
+  });
+  return {
+    ...plainTarget,
+    namespaces: [namespace],
+    begin: [{ id: "route", title: `make ${describeMade(routes)}, all to ${stable}`, ...creation(routes), essential: true }],
+    shift: (traffic) => shiftOf(routes, traffic),
+    subjects: world.subjects,
+  };
+}
