@@ -17,7 +17,7 @@ import { performWrite, undoEntry } from "./act/perform.ts";
 import { currentStep, decide, initialStatus, type Action, type RolloutOrders, type Step } from "./decide/index.ts";
 import { observeCanaryWorld } from "./observe/canary-world.ts";
 import { ClusterView } from "./observe/cluster-view.ts";
-import { observeMeshWorld, type EngineImage } from "./observe/mesh-world.ts";
+import { observeMeshWorld, type EngineImage } from "./observe/mesh-world/mesh-world.ts";
 import { Observer } from "./observe/observer.ts";
 import { planCanary, planMeshUpgrade, type MeshWorld } from "./plan/index.ts";
 
@@ -140,7 +140,7 @@ export class RolloutEngine {
     const generation = upgrade.metadata.generation ?? 0;
     const kept = this.#worlds.get(keyOf(upgrade));
     if (kept !== undefined && kept.stepsDone === stepsDone && kept.generation === generation && clock.steadyMs() - kept.atMs < worldMaxAgeMs) return kept.world;
-    const world = await observeMeshWorld(client, this.#view, upgrade, journal, image);
+    const world = await observeMeshWorld({ client, view: this.#view, clock, image }, upgrade, journal);
     if (this.#worlds.size >= maxWorlds) this.#worlds.clear();
     this.#worlds.set(keyOf(upgrade), { world, stepsDone, generation, atMs: clock.steadyMs() });
     return world;

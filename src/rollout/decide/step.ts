@@ -64,7 +64,15 @@ export type SettleCondition =
   /** Nothing is served by the revision any more: no gateway, no waypoint, no pod of its ztunnel. */
   | { readonly type: "noDependents"; readonly revision: string }
   /** Every pod of the workload (or of the namespace, where `object` is one) that a restart can move runs the revision's sidecar, is ready, and its proxy is connected to that revision. */
-  | { readonly type: "workloadRevision"; readonly object: ObjectReference; readonly revision: string }
+  | {
+      readonly type: "workloadRevision";
+      readonly object: ObjectReference;
+      readonly revision: string;
+      /** What the pod template of a workload that was restarted for it says; see `restartMark`. */
+      readonly mark: string;
+      /** From its restart on, a workload has failed after so long. */
+      readonly withinMs: number;
+    }
   /** Pods that a restart cannot move (bare pods, Jobs) have ended; waits without limit, and names them. */
   | { readonly type: "leftToEnd"; readonly namespace: string; readonly revision: string }
   /** The object, and what it owned, is no longer there. */

@@ -4,13 +4,20 @@ import {
   daemonSetKind,
   deploymentKind,
   namespaceKind,
+  podDisruptionBudgetKind,
   podKind,
+  statefulSetKind,
   type DaemonSet,
   type Deployment,
   type Namespace,
   type Pod,
+  type PodDisruptionBudget,
+  type StatefulSet,
 } from "../../api/kubernetes/index.ts";
 import { createInformer, type Informer, type KubeClient } from "../../kube/index.ts";
+
+const answerMaxAgeMs = 300;
+const maxAnswers = 512;
 
 /** What the engine watches of a cluster; everything else it asks for when it needs it. */
 export class ClusterView {
@@ -18,21 +25,42 @@ export class ClusterView {
   readonly namespaces: Informer<Namespace>;
   readonly deployments: Informer<Deployment>;
   readonly daemonSets: Informer<DaemonSet>;
+  readonly statefulSets: Informer<StatefulSet>;
+  readonly disruptionBudgets: Informer<PodDisruptionBudget>;
+  readonly #clock: Clock;
+  readonly #answers = new Map<string, { readonly atMs: number; readonly answer: Promise<unknown> }>();
 
   constructor(client: KubeClient, options: { readonly log: Logger; readonly clock: Clock }) {
     this.pods = createInformer(client, podKind, options);
     this.namespaces = createInformer(client, namespaceKind, options);
     this.deployments = createInformer(client, deploymentKind, options);
     this.daemonSets = createInformer(client, daemonSetKind, options);
+    this.statefulSets = createInformer(client, statefulSetKind, options);
+    this.disruptionBudgets = createInformer(client, podDisruptionBudgetKind, options);
+    this.#clock = options.clock;
+  }
+
+  get #informers(): readonly { run(signal: AbortSignal): Promise<void>; readonly synced: Promise<void> }[] {
+    return [this.pods, this.namespaces, this.deployments, this.daemonSets, this.statefulSets, this.disruptionBudgets];
   }
 
   /** Blocks until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    await Promise.all([this.pods.run(signal), this.namespaces.run(signal), this.deployments.run(signal), this.daemonSets.run(signal)]);
+    await Promise.all(this.#informers.map(async (informer) => await informer.run(signal)));
   }
 
   get synced(): Promise<unknown> {
-    return Promise.all([this.pods.synced, this.namespaces.synced, this.deployments.synced, this.daemonSets.synced]);
+    return Promise.all(this.#informers.map(({ synced }) => synced));
+  }
+
+  /** What was asked under this key a moment ago, else the question's answer: several conditions of a step ask the same. */
+  async recently<Answer>(key: string, ask: () => Promise<Answer>): Promise<Answer> {
+    const kept = this.#answers.get(key);
+    if (kept !== undefined && this.#clock.steadyMs() - kept.atMs < answerMaxAgeMs) return (await kept.answer) as Answer;
+    if (this.#answers.size >= maxAnswers) this.#answers.clear();
+    const answer = ask();
+    this.#answers.set(key, { atMs: this.#clock.steadyMs(), answer });
+    return await answer;
   }
 
   /** Pods with these labels that have an address and have not ended; those that are ending are among them. */

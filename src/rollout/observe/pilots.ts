@@ -1,52 +1,48 @@
 import { messageOf } from "../../base/index.ts";
+import type { UntypedObject } from "../../api/index.ts";
 import type { AcknowledgementReport, ConnectedProxy, ObjectReference } from "../../api/serin/index.ts";
 import type { CheckObservation, SettleState } from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
-import { httpGet } from "./http-get.ts";
+import { acknowledgementOf, pilotPods, proxiesOf, type PilotPod } from "./pilot-answers.ts";
 
-const debugPort = 8080;
-
-export interface PilotPod {
-  readonly name: string;
-  readonly revision: string;
-  readonly address: string;
-}
-
-export function pilotPods(view: ClusterView): PilotPod[] {
-  return view
-    .runningPods({ app: "istiod" })
-    .filter((pod) => pod.metadata.deletionTimestamp === undefined && pod.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true)
-    .map((pod) => ({
-      name: pod.metadata.name ?? "",
-      revision: pod.metadata.labels?.["istio.io/rev"] ?? "default",
-      address: pod.status?.podIP ?? "",
-    }));
-}
-
-/** Whether every pilot has processed this version of the object, and every connected proxy has acknowledged what it caused. */
-export async function observeAcknowledged(view: ClusterView, object: ObjectReference, resourceVersion: string): Promise<SettleState> {
-  const group = object.apiVersion.includes("/") ? object.apiVersion.slice(0, object.apiVersion.indexOf("/")) : "";
-  const query = new URLSearchParams({ group, kind: object.kind, namespace: object.namespace ?? "", name: object.name, resourceVersion });
+/** Whether every pilot has processed the object as it is now, and every connected proxy has acknowledged what it caused. */
+export async function observeAcknowledged(view: ClusterView, reference: ObjectReference, object: UntypedObject | undefined, nowMs: number): Promise<SettleState> {
   const pilots = pilotPods(view);
   if (pilots.length === 0) return { state: "waiting", detail: "no control plane is ready" };
   for (const pilot of pilots) {
-    let answer: AcknowledgementReport;
     try {
-      answer = JSON.parse(await httpGet(pilot.address, debugPort, `/debug/serin/acknowledged?${query.toString()}`)) as AcknowledgementReport;
+      const report = await acknowledgementOf(pilot, reference, object?.metadata.resourceVersion ?? "0");
+      const state = report === undefined ? await upstreamAcknowledged(view, pilot, object, nowMs) : acknowledgedState(pilot, report);
+      if (state.state !== "met") return state;
     } catch (error) {
       return { state: "waiting", detail: messageOf(error) };
-    }
-    if (!answer.processed) return { state: "waiting", detail: `${pilot.name} has not processed it yet` };
-    for (const proxy of answer.proxies) {
-      if (proxy.rejected !== null) return { state: "failed", detail: `${proxy.id} rejected the configuration of ${pilot.name}: ${clipped(proxy.rejected.reason)}` };
-      if (proxy.connected && !proxy.acknowledged) return { state: "waiting", detail: `${proxy.id} has not acknowledged yet` };
     }
   }
   return { state: "met" };
 }
 
-async function proxiesOf(pilot: PilotPod): Promise<readonly ConnectedProxy[]> {
-  return JSON.parse(await httpGet(pilot.address, debugPort, "/debug/serin/proxies")) as readonly ConnectedProxy[];
+function acknowledgedState(pilot: PilotPod, { processed, proxies }: AcknowledgementReport): SettleState {
+  if (!processed) return { state: "waiting", detail: `${pilot.name} has not processed it yet` };
+  for (const proxy of proxies) {
+    if (proxy.rejected !== null) return { state: "failed", detail: `${proxy.id} rejected the configuration of ${pilot.name}: ${clipped(proxy.rejected.reason)}` };
+    if (proxy.connected && !proxy.acknowledged) return { state: "waiting", detail: `${proxy.id} has not acknowledged yet` };
+  }
+  return { state: "met" };
+}
+
+/** Upstream's pilots put changes together for up to so long before they push (PILOT_DEBOUNCE_AFTER, and time to compute). */
+const upstreamPushMs = 3000;
+
+/** They tell of no object's version: a while after its last write all proxies must be in sync. */
+async function upstreamAcknowledged(view: ClusterView, pilot: PilotPod, object: UntypedObject | undefined, nowMs: number): Promise<SettleState> {
+  const written = Math.max(0, ...(object?.metadata.managedFields ?? []).map(({ time }) => Date.parse(time ?? "")).filter((time) => !Number.isNaN(time)));
+  if (nowMs - written < upstreamPushMs) return { state: "waiting", detail: `${pilot.name} may not have pushed it yet` };
+  const stale = (await proxiesOf(view, pilot)).find(isStale);
+  return stale === undefined ? { state: "met" } : { state: "waiting", detail: `${stale.id} is not in sync with ${pilot.name}` };
+}
+
+function isStale({ types }: ConnectedProxy): boolean {
+  return Object.values(types).some(({ sent, acked }) => sent !== acked);
 }
 
 const reasonCharacters = 240;
@@ -58,8 +54,7 @@ function clipped(reason: string): string {
 
 /** Every proxy that the revision's control plane serves, and what it rejected. */
 async function rejections(view: ClusterView, revision: string): Promise<{ readonly proxies: readonly ConnectedProxy[]; readonly rejected: readonly string[] }> {
-  const pilots = pilotPods(view).filter((pilot) => pilot.revision === revision);
-  const proxies = (await Promise.all(pilots.map(proxiesOf))).flat();
+  const proxies = await servedProxies(view, revision);
   const rejected = proxies.flatMap(({ id, types }) =>
     Object.entries(types).flatMap(([typeUrl, { reason }]) => (reason === null ? [] : [`${id} rejected ${typeUrl.slice(typeUrl.lastIndexOf("/") + 1)}: ${clipped(reason)}`])),
   );
@@ -83,9 +78,12 @@ export async function observeNotRejected(view: ClusterView, revision: string): P
   return seen.type === "verdict" && seen.verdict === "fail" ? { state: "failed", detail: seen.evidence } : { state: "met" };
 }
 
-/** Gateways, waypoints and sidecars that the revision's control plane still serves, by name. */
+/** Every proxy that any pod of the revision's control plane serves. */
+export async function servedProxies(view: ClusterView, revision: string): Promise<readonly ConnectedProxy[]> {
+  return (await Promise.all(pilotPods(view, revision).map(async (pilot) => await proxiesOf(view, pilot)))).flat();
+}
+
+/** Gateways, waypoints, sidecars and machines that the revision's control plane still serves, by name. */
 export async function dependentProxies(view: ClusterView, revision: string): Promise<string[]> {
-  const pilots = pilotPods(view).filter((pilot) => pilot.revision === revision);
-  const proxies = (await Promise.all(pilots.map(proxiesOf))).flat();
-  return proxies.filter(({ type }) => type !== "ztunnel").map(({ id }) => id);
+  return (await servedProxies(view, revision)).filter(({ type }) => type !== "ztunnel").map(({ id }) => id);
 }

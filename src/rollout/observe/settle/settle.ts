@@ -8,6 +8,7 @@ import { observeAcknowledged, observeNotRejected } from "../pilots.ts";
 import { observeRootsCompatible } from "../probe-roots.ts";
 import { dependentState, ownerState, podState, podsGoneState } from "./pod-conditions.ts";
 import { readyState } from "./ready-state.ts";
+import { workloadState } from "./workload-state.ts";
 
 export interface SettleSources {
   readonly client: KubeClient;
@@ -29,7 +30,7 @@ async function stateOf({ client, objects, view, clock }: SettleSources, conditio
   switch (condition.type) {
     case "acknowledged": {
       const object = await objects.get(condition.object);
-      return await observeAcknowledged(view, condition.object, object?.metadata.resourceVersion ?? "0");
+      return await observeAcknowledged(view, condition.object, object, clock.nowMs());
     }
     case "ready":
       return readyState(await objects.get(condition.object), condition.object);
@@ -43,6 +44,8 @@ async function stateOf({ client, objects, view, clock }: SettleSources, conditio
       return await observeNotRejected(view, condition.revision);
     case "noDependents":
       return await dependentState(view, condition.revision);
+    case "workloadRevision":
+      return await workloadState(view, condition, clock.nowMs());
     case "rootsCompatible":
       return await observeRootsCompatible(client, view, condition, clock.nowMs());
     case "gone":

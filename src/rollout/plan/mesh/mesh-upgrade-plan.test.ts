@@ -1,17 +1,26 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseMeshUpgrade, type MeshUpgrade } from "../../../api/serin/index.ts";
-import type { Step } from "../../decide/index.ts";
-import { planMeshUpgrade, type MeshWorld } from "./mesh-upgrade-plan.ts";
+import type { Step, Write } from "../../decide/index.ts";
+import { reference } from "../references.ts";
+import type { MeshWorld, NamespaceInWorld, WorkloadInWorld } from "./mesh-world.ts";
+import { planMeshUpgrade } from "./mesh-upgrade-plan.ts";
+
+function workload(name: string, more: Partial<WorkloadInWorld> = {}): WorkloadInWorld {
+  return { object: reference("apps/v1", "Deployment", name, "shop"), labels: { app: name }, byPodLabel: false, state: "waiting", ...more };
+}
+
+function sidecars(name: string, more: Partial<NamespaceInWorld> = {}): NamespaceInWorld {
+  return { name, labels: { "istio.io/rev": "old" }, injection: { label: "istio.io/rev", value: "old" }, labelled: false, workloads: [], leftToEnd: [], ambient: false, enrolledPods: [], ...more };
+}
+
+function ambient(name: string, pods: readonly string[]): NamespaceInWorld {
+  return { name, labels: {}, labelled: false, workloads: [], leftToEnd: [], ambient: true, enrolledPods: pods.map((pod) => ({ name: pod, namespace: name, owner: "old" })) };
+}
 
 const world: MeshWorld = {
   installs: [[{ apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "istiod-new", namespace: "istio-system" } }]],
-  ambientNamespaces: ["shop"],
-  enrolledPods: [
-    { name: "a", namespace: "shop" },
-    { name: "b", namespace: "shop" },
-    { name: "c", namespace: "shop" },
-  ],
+  namespaces: [ambient("stock", ["a", "b", "c", "d"])],
   gateways: [
     { name: "front", namespace: "istio-system", labelled: false, replicas: 2 },
     { name: "back", namespace: "istio-system", labelled: true, replicas: 1 },
@@ -19,10 +28,11 @@ const world: MeshWorld = {
   defaultTag: { name: "istio-revision-tag-default", webhooks: 2 },
   retirable: [{ apiVersion: "apps/v1", kind: "Deployment", plural: "deployments", name: "istiod-old", namespace: "istio-system" }],
   probeImage: "docker.io/istio/serin:2.0.0",
+  dataPlanes: ["ambient"],
 };
 
 function upgrade(more: object = {}): MeshUpgrade {
-  const parsed = parseMeshUpgrade({ metadata: { name: "u" }, spec: { from: { revision: "old" }, to: { revision: "new", install: [{ revision: "new" }] }, ...more } });
+  const parsed = parseMeshUpgrade({ metadata: { name: "u", uid: "0123456789" }, spec: { from: { revision: "old" }, to: { revision: "new", install: [{ revision: "new" }] }, ...more } });
   assert.deepEqual(parsed.errors, []);
   assert.ok(parsed.value);
   return parsed.value;
@@ -30,16 +40,30 @@ function upgrade(more: object = {}): MeshUpgrade {
 
 const ids = (steps: readonly Step[]): string[] => steps.map(({ id }) => id);
 
-test("an upgrade pins, installs, probes, moves pods in batches, then gateways, then the tag, and retires last", () => {
-  const steps = planMeshUpgrade(upgrade({ ztunnel: { maxConcurrent: 2 }, soakSeconds: 5 }), world);
+function stepOf(steps: readonly Step[], id: string): Step {
+  const found = steps.find((step) => step.id === id);
+  assert.ok(found, `${id} is not among ${ids(steps).join(", ")}`);
+  return found;
+}
+
+/** `Namespace shop istio.io/rev=new`. */
+function fieldOf(write: Write): string {
+  if (write.type !== "field") return `${write.type} ${write.object.kind} ${write.object.name}`;
+  const field = write.pointer.split("/").at(-1)?.replaceAll("~1", "/") ?? "";
+  return `${write.object.kind} ${write.object.name} ${field}${write.value === undefined ? " absent" : `=${JSON.stringify(write.value)}`}`;
+}
+
+test("an upgrade pins, installs, probes, moves pods in growing batches, then gateways, then the tag, and retires last", () => {
+  const steps = planMeshUpgrade(upgrade({ soakSeconds: 5 }), world);
   assert.deepEqual(ids(steps), [
     "pin",
     "install-1",
     "probe",
-    "move-shop/a+shop/b",
-    "move-shop/c",
-    "adopt",
-    ...["back", "front"].toReversed().flatMap((name) => ["canary", "shift", "promote", "finish"].map((part) => `gateway-istio-system/${name}-${part}`)),
+    "wave-1/ztunnel-1",
+    "wave-1/ztunnel-2",
+    "wave-1/ztunnel-3",
+    "wave-1/adopt",
+    ...["front", "back"].flatMap((name) => ["canary", "shift", "promote", "finish"].map((part) => `gateway-istio-system/${name}-${part}`)),
     "tags",
     "soak",
     "dependents",
@@ -49,30 +73,62 @@ test("an upgrade pins, installs, probes, moves pods in batches, then gateways, t
 });
 
 test("nothing moves before the probe matrix has passed, and every move is judged", () => {
-  const steps = planMeshUpgrade(upgrade(), world);
-  const probe = steps.find(({ id }) => id === "probe");
-  assert.deepEqual(probe?.checks.map(({ spec }) => spec.type), ["mtls-probe-matrix", "xds-nacks"]);
-  for (const step of steps.filter(({ id }) => id.startsWith("move-"))) assert.ok(step.checks.length > 0, step.id);
+  const steps = planMeshUpgrade(upgrade(), { ...world, namespaces: [...world.namespaces, sidecars("shop", { workloads: [workload("cart")] })] });
+  assert.deepEqual(stepOf(steps, "probe").checks.map(({ spec }) => spec.type), ["mtls-probe-matrix", "xds-nacks"]);
+  for (const id of ["wave-1/shop", "wave-1/ztunnel-1", "wave-1/ztunnel-2", "wave-1/ztunnel-3"]) assert.ok(stepOf(steps, id).checks.length > 0, id);
+});
+
+test("a namespace is labelled first, and its workloads are restarted so many at a time once the label is there", () => {
+  const workloads = [workload("cart", { state: "moved" }), workload("db", { heldBy: "PodDisruptionBudget db" }), workload("mail"), workload("web")];
+  const planned = (labelled: boolean): string[] =>
+    stepOf(planMeshUpgrade(upgrade(), { ...world, namespaces: [sidecars("shop", { labelled, workloads })] }), "wave-1/shop").writes.map(fieldOf);
+  assert.deepEqual(planned(false), ['Namespace shop istio.io/rev="new"', 'Deployment cart rollout.serin.dev/restarted-for="new.01234567"']);
+  assert.deepEqual(planned(true), [...planned(false), 'Deployment mail rollout.serin.dev/restarted-for="new.01234567"']);
+});
+
+test("a namespace with istio-injection names the revision before it loses that label", () => {
+  const injection = { label: "istio-injection", value: "enabled", tag: "default" } as const;
+  const step = stepOf(planMeshUpgrade(upgrade(), { ...world, namespaces: [sidecars("shop", { injection })] }), "wave-1/shop");
+  assert.deepEqual(step.writes.map(fieldOf), ['Namespace shop istio.io/rev="new"', "Namespace shop istio-injection absent"]);
+});
+
+test("the first wave that selects a namespace takes it, and gateways come after the wave that is asked for", () => {
+  const namespaces = ["cart", "mail", "web"].map((name) => sidecars(name, { labels: { tier: name === "mail" ? "back" : "front" } }));
+  const waves = [{ name: "canary", namespaces: ["web"] }, { name: "back", namespaceLabels: { tier: "back" }, soakSeconds: 60 }, { name: "rest" }];
+  const steps = planMeshUpgrade(upgrade({ waves, gateways: { afterWave: 2 }, scope: { tags: false } }), { ...world, namespaces, gateways: world.gateways.slice(0, 1) });
+  assert.deepEqual(ids(steps).filter((id) => id.includes("/")), [
+    "canary/web",
+    "back/mail",
+    "back/end",
+    ...["canary", "shift", "promote", "finish"].map((part) => `gateway-istio-system/front-${part}`),
+    "rest/cart",
+  ]);
+});
+
+test("scaling first lets every new pod be ready before an old one goes, and puts the strategy back at the wave's end", () => {
+  const strategy = { type: "Recreate" };
+  const namespaces = [sidecars("shop", { labelled: true, workloads: [workload("cart", { strategy })] })];
+  const steps = planMeshUpgrade(upgrade({ waves: [{ mode: "ScaleFirst" }] }), { ...world, namespaces });
+  assert.match(fieldOf(stepOf(steps, "wave-1/shop").writes[1] as Write), /^Deployment cart strategy=.*"maxSurge":"100%","maxUnavailable":0/);
+  assert.deepEqual(stepOf(steps, "wave-1/end").writes.map(fieldOf), ['Deployment cart strategy={"type":"Recreate"}']);
 });
 
 test("the tag moves with every webhook of it, and only a gateway that named no revision loses the label again", () => {
-  const tags = planMeshUpgrade(upgrade(), world).find(({ id }) => id === "tags");
-  const pointers = tags?.writes.map((write) => (write.type === "field" ? `${write.object.name} ${write.pointer} ${String(write.value)}` : ""));
-  assert.deepEqual(pointers, [
-    "istio-revision-tag-default /webhooks/0/clientConfig/service/name istiod-new",
-    "istio-revision-tag-default /webhooks/1/clientConfig/service/name istiod-new",
-    "istio-revision-tag-default /metadata/labels/istio.io~1rev new",
-    "front /metadata/labels/istio.io~1rev undefined",
+  assert.deepEqual(stepOf(planMeshUpgrade(upgrade(), world), "tags").writes.map(fieldOf), [
+    'MutatingWebhookConfiguration istio-revision-tag-default name="istiod-new"',
+    'MutatingWebhookConfiguration istio-revision-tag-default name="istiod-new"',
+    'MutatingWebhookConfiguration istio-revision-tag-default istio.io/rev="new"',
+    "Gateway front istio.io/rev absent",
   ]);
 });
 
 test("retiring by hand waits for approval before anything is deleted", () => {
-  const dependents = planMeshUpgrade(upgrade({ retire: "Manual" }), world).find(({ id }) => id === "dependents");
-  assert.deepEqual(dependents?.pause, { approved: false });
-  assert.deepEqual(planMeshUpgrade(upgrade({ retire: "Manual", approvals: [{ step: "dependents", by: "ann", why: "", at: "2026-01-31T12:00:00Z" }] }), world).find(({ id }) => id === "dependents")?.pause, { approved: true });
+  const dependents = (more: object): Step => stepOf(planMeshUpgrade(upgrade({ retire: "Manual", ...more }), world), "dependents");
+  assert.deepEqual(dependents({}).pause, { approved: false });
+  assert.deepEqual(dependents({ approvals: [{ step: "dependents", by: "ann", why: "", at: "2026-01-31T12:00:00Z" }] }).pause, { approved: true });
 });
 
 test("a scope without ztunnel and gateways leaves both alone", () => {
-  const steps = ids(planMeshUpgrade(upgrade({ scope: { ztunnel: false, gateways: false } }), world));
+  const steps = ids(planMeshUpgrade(upgrade({ scope: { ztunnel: false, gateways: false } }), { ...world, dataPlanes: [] }));
   assert.deepEqual(steps, ["install-1", "tags", "dependents", "retire", "drain"]);
 });

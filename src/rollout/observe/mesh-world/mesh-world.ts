@@ -1,44 +1,54 @@
-import { userError } from "../../base/index.ts";
-import { formatIssues, type UntypedObject } from "../../api/index.ts";
-import { gatewayKind, type Gateway } from "../../api/gateway/index.ts";
-import { mutatingWebhookConfigurationKind } from "../../api/kubernetes/index.ts";
-import type { JournalEntry, MeshUpgrade, ObjectReference } from "../../api/serin/index.ts";
-import type * as Install from "../../install/index.ts";
-import type { KubeClient } from "../../kube/index.ts";
-import { labelPointer, probeNamespace, referenceTo, type GatewayInWorld, type MeshWorld } from "../plan/index.ts";
-import type { ClusterView } from "./cluster-view.ts";
+import { userError, type Clock } from "../../../base/index.ts";
+import { formatIssues, type UntypedObject } from "../../../api/index.ts";
+import { gatewayKind, type Gateway } from "../../../api/gateway/index.ts";
+import { mutatingWebhookConfigurationKind } from "../../../api/kubernetes/index.ts";
+import type { JournalEntry, MeshUpgrade, ObjectReference, ProbeDataPlane } from "../../../api/serin/index.ts";
+import type * as Install from "../../../install/index.ts";
+import type { KubeClient } from "../../../kube/index.ts";
+import { labelPointer, referenceTo, type GatewayInWorld, type MeshWorld, type NamespaceInWorld } from "../../plan/index.ts";
+import type { ClusterView } from "../cluster-view.ts";
+import { observeNamespaces } from "./namespaces.ts";
+import { PriorValues } from "./prior-values.ts";
+import { observeTags } from "./tags.ts";
 
 export interface EngineImage {
   readonly hub: string;
   readonly tag: string;
 }
 
+export interface MeshSources {
+  readonly client: KubeClient;
+  readonly view: ClusterView;
+  readonly clock: Clock;
+  readonly image: EngineImage;
+}
+
 /** The kinds of which a revision's control plane and ztunnel consist, in the order in which they are retired. */
 const retirableKinds = ({ installedKinds }: typeof Install): (typeof Install)["installedKinds"] => installedKinds.filter(({ kind }) => kind !== "Namespace" && kind !== "CustomResourceDefinition").toReversed();
 
 /** The cluster as a plan of this upgrade needs it. */
-export async function observeMeshWorld(client: KubeClient, view: ClusterView, upgrade: MeshUpgrade, journal: readonly JournalEntry[], image: EngineImage): Promise<MeshWorld> {
-  const ambientNamespaces = view.namespaces
-    .list()
-    .filter(({ metadata }) => metadata.labels?.["istio.io/dataplane-mode"] === "ambient" && metadata.name !== probeNamespace && metadata.deletionTimestamp === undefined)
-    .map(({ metadata }) => metadata.name ?? "")
-    .toSorted();
-  const enrolledPods = view.pods
-    .list()
-    .filter(({ metadata }) => metadata.annotations?.["ambient.istio.io/redirection"] === "enabled" && metadata.namespace !== probeNamespace && metadata.deletionTimestamp === undefined)
-    .map(({ metadata }) => ({ name: metadata.name ?? "", namespace: metadata.namespace ?? "" }))
-    .toSorted((a, b) => `${a.namespace}/${a.name}`.localeCompare(`${b.namespace}/${b.name}`));
+export async function observeMeshWorld({ client, view, clock, image }: MeshSources, upgrade: MeshUpgrade, journal: readonly JournalEntry[]): Promise<MeshWorld> {
+  const prior = new PriorValues(journal);
+  const tags = await observeTags(client, prior);
+  const namespaces = await observeNamespaces({ view, upgrade, prior, tags, nowMs: clock.nowMs() });
   // Only upgrades of the mesh need it, and most rollouts are of applications.
-  const install = await import("../../install/index.ts");
+  const install = await import("../../../install/index.ts");
   return {
     installs: upgrade.spec.to.install.map((spec, index) => renderOne(install, spec, index, image)),
-    ambientNamespaces,
-    enrolledPods,
+    namespaces,
     gateways: await ownedGateways(client, upgrade, journal),
     defaultTag: await defaultTag(client, upgrade),
     retirable: await retirable(client, retirableKinds(install), upgrade.spec.from.revision),
     probeImage: `${image.hub}/serin:${image.tag}`,
+    dataPlanes: dataPlanesOf(upgrade, namespaces),
   };
+}
+
+/** Those in which something of this upgrade moves. */
+function dataPlanesOf({ spec }: MeshUpgrade, namespaces: readonly NamespaceInWorld[]): ProbeDataPlane[] {
+  const sidecar = spec.scope.namespaces && namespaces.some(({ injection, workloads }) => injection !== undefined || workloads.length > 0);
+  const ambient = spec.scope.ztunnel && namespaces.some((namespace) => namespace.ambient || namespace.enrolledPods.length > 0);
+  return [...(sidecar ? (["sidecar"] as const) : []), ...(ambient ? (["ambient"] as const) : [])];
 }
 
 function renderOne({ resolveSettings, renderInstall }: typeof Install, spec: MeshUpgrade["spec"]["to"]["install"][number], index: number, image: EngineImage): readonly UntypedObject[] {

@@ -1,0 +1,47 @@
+import type { JournalEntry, ObjectReference } from "../../../api/serin/index.ts";
+import { labelPointer } from "../../plan/index.ts";
+import { referenceKey } from "../../decide/index.ts";
+
+/** What stood in the fields that a rollout has written, before it wrote the first time. */
+export class PriorValues {
+  readonly #fields = new Map<string, unknown>();
+  readonly #labels = new Map<string, string[]>();
+
+  constructor(journal: readonly JournalEntry[]) {
+    for (const entry of journal) {
+      if (entry.type !== "field") continue;
+      const key = keyOf(entry.object, entry.pointer);
+      if (this.#fields.has(key)) continue;
+      this.#fields.set(key, entry.prior);
+      if (entry.pointer.startsWith(labelsPointer)) this.#labels.set(referenceKey(entry.object), [...(this.#labels.get(referenceKey(entry.object)) ?? []), entry.pointer]);
+    }
+  }
+
+  has(object: ObjectReference, pointer: string): boolean {
+    return this.#fields.has(keyOf(object, pointer));
+  }
+
+  /** `now` where the rollout has not written. */
+  value<Value>(object: ObjectReference, pointer: string, now: Value): Value {
+    const key = keyOf(object, pointer);
+    return this.#fields.has(key) ? (this.#fields.get(key) as Value) : now;
+  }
+
+  label(object: ObjectReference, key: string, now: string | undefined): string | undefined {
+    return this.value(object, labelPointer(key), now);
+  }
+
+  /** All labels of an object as they were. */
+  labels(object: ObjectReference, now: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
+    const pointers = this.#labels.get(referenceKey(object));
+    if (pointers === undefined) return now;
+    const written = pointers.map((pointer) => [pointer.slice(labelsPointer.length).replaceAll("~1", "/").replaceAll("~0", "~"), this.#fields.get(keyOf(object, pointer))] as const);
+    return Object.fromEntries(Object.entries({ ...now, ...Object.fromEntries(written) }).filter(([, value]) => typeof value === "string")) as Record<string, string>;
+  }
+}
+
+const labelsPointer = "/metadata/labels/";
+
+function keyOf(object: ObjectReference, pointer: string): string {
+  return `${referenceKey(object)} ${pointer}`;
+}

@@ -1,0 +1,78 @@
+import { messageOf } from "../../base/index.ts";
+import type { AcknowledgementReport, ConnectedProxy, ObjectReference, RootsReport } from "../../api/serin/index.ts";
+import type { ClusterView } from "./cluster-view.ts";
+import { httpGet } from "./http-get.ts";
+
+const debugPort = 8080;
+
+export interface PilotPod {
+  readonly name: string;
+  readonly namespace: string;
+  readonly revision: string;
+  readonly address: string;
+}
+
+/** The control plane's ready pods, ours and upstream's alike. */
+export function pilotPods(view: ClusterView, revision?: string): PilotPod[] {
+  return view
+    .runningPods({ app: "istiod" })
+    .filter((pod) => pod.metadata.deletionTimestamp === undefined && pod.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true)
+    .map((pod) => ({
+      name: pod.metadata.name ?? "",
+      namespace: pod.metadata.namespace ?? "",
+      revision: pod.metadata.labels?.["istio.io/rev"] ?? "default",
+      address: pod.status?.podIP ?? "",
+    }))
+    .filter((pilot) => revision === undefined || pilot.revision === revision);
+}
+
+/** Every proxy that a pilot serves. Upstream's pilots say so by `/debug/syncz`, which names no reason of a rejection. */
+export async function proxiesOf(view: ClusterView, pilot: PilotPod): Promise<readonly ConnectedProxy[]> {
+  return await view.recently(`proxies ${pilot.address}`, async () => {
+    const own = await answerOf<readonly ConnectedProxy[]>(pilot, "/debug/serin/proxies");
+    return own ?? (await syncedProxies(pilot)).map((proxy) => connectedProxy(proxy, pilot));
+  });
+}
+
+/** Undefined where the pilot is upstream's. */
+export async function acknowledgementOf(pilot: PilotPod, object: ObjectReference, resourceVersion: string): Promise<AcknowledgementReport | undefined> {
+  const group = object.apiVersion.includes("/") ? object.apiVersion.slice(0, object.apiVersion.indexOf("/")) : "";
+  const query = new URLSearchParams({ group, kind: object.kind, namespace: object.namespace ?? "", name: object.name, resourceVersion });
+  return await answerOf<AcknowledgementReport>(pilot, `/debug/serin/acknowledged?${query.toString()}`);
+}
+
+/** Undefined where the pilot is upstream's. */
+export async function rootsOf(view: ClusterView, pilot: PilotPod): Promise<RootsReport | undefined> {
+  return await view.recently(`roots ${pilot.address}`, async () => await answerOf<RootsReport>(pilot, "/debug/serin/roots"));
+}
+
+/** One element of upstream's `/debug/syncz`: `<type>_sent` and `<type>_acked` are nonces. */
+type SyncedProxy = Readonly<Record<string, string>>;
+
+async function syncedProxies(pilot: PilotPod): Promise<readonly SyncedProxy[]> {
+  return JSON.parse(await httpGet(pilot.address, debugPort, "/debug/syncz")) as readonly SyncedProxy[];
+}
+
+function connectedProxy(proxy: SyncedProxy, { revision }: PilotPod): ConnectedProxy {
+  const id = proxy["proxy"] ?? "";
+  const words = Object.keys(proxy).flatMap((key) => (key.endsWith("_sent") ? [key.slice(0, -"_sent".length)] : []));
+  return {
+    id,
+    type: proxy["proxy_type"] ?? "",
+    namespace: id.slice(id.lastIndexOf(".") + 1),
+    node: "",
+    version: proxy["istio_version"] ?? "",
+    revision,
+    connectedAt: "",
+    types: Object.fromEntries(words.map((word) => [word, { sent: proxy[`${word}_sent`] ?? "", acked: proxy[`${word}_acked`] ?? "", nacked: "", reason: null }])),
+  };
+}
+
+async function answerOf<Answer>(pilot: PilotPod, path: string): Promise<Answer | undefined> {
+  try {
+    return JSON.parse(await httpGet(pilot.address, debugPort, path)) as Answer;
+  } catch (error) {
+    if (messageOf(error).endsWith("status 404")) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,196 @@
+import { matchesLabelSelector, type UntypedObject } from "../../api/index.ts";
+import type { Pod, PodTemplate } from "../../api/kubernetes/index.ts";
+import type { ObjectReference } from "../../api/serin/index.ts";
+import { reference, restartedForAnnotation, revisionLabel } from "../plan/index.ts";
+import { fieldManager } from "../act/object-access.ts";
+import type { ClusterView } from "./cluster-view.ts";
+import { readyState } from "./settle/ready-state.ts";
+
+/** A workload with those of its pods that live and have a sidecar. */
+export interface SidecarWorkload {
+  readonly object: ObjectReference;
+  readonly pods: readonly Pod[];
+  /** The object itself; absent where the engine does not watch the kind. */
+  readonly found?: UntypedObject;
+  /** Why a change of its template replaces no pods; absent where it does. */
+  readonly unmovable?: string;
+}
+
+const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
+const componentLabel = "operator.istio.io/component";
+const hashLabels = { "pod-template-hash": "Deployment", "rollouts-pod-template-hash": "Rollout" } as const;
+
+/** The revision that injected a pod's sidecar; undefined for pods without one, and for gateways and waypoints. */
+export function sidecarRevision({ metadata, spec }: Pod): string | undefined {
+  const { labels = {}, annotations = {} } = metadata;
+  if (labels[gatewayNameLabel] !== undefined || /^(Ingress|Egress)Gateways$/.test(labels[componentLabel] ?? "")) return undefined;
+  if (![...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].some(({ name }) => name === "istio-proxy")) return undefined;
+  return annotations[revisionLabel] ?? "default";
+}
+
+export function isLive({ metadata, status }: Pod): boolean {
+  return metadata.deletionTimestamp === undefined && (status?.phase === "Running" || status?.phase === "Pending");
+}
+
+/** What made the pod, as far as its own metadata tells; a bare pod is its own. */
+export function workloadOf({ metadata }: Pod): ObjectReference {
+  const namespace = metadata.namespace ?? "";
+  const owner = metadata.ownerReferences?.find(({ controller }) => controller === true);
+  if (owner === undefined) return reference("v1", "Pod", metadata.name ?? "", namespace);
+  if (owner.kind === "ReplicaSet") {
+    for (const [label, kind] of Object.entries(hashLabels)) {
+      const hash = metadata.labels?.[label];
+      if (hash === undefined || !owner.name.endsWith(`-${hash}`)) continue;
+      return reference(kind === "Rollout" ? "argoproj.io/v1alpha1" : "apps/v1", kind, owner.name.slice(0, -hash.length - 1), namespace);
+    }
+  }
+  return reference(owner.apiVersion, owner.kind, owner.name, namespace);
+}
+
+/** Workloads with sidecars by namespace, in the order of kind and name. */
+export function sidecarWorkloads(view: ClusterView, only?: string): Map<string, SidecarWorkload[]> {
+  const pods = new Map<string, { readonly object: ObjectReference; readonly pods: Pod[] }>();
+  for (const pod of view.pods.list()) {
+    if ((only !== undefined && pod.metadata.namespace !== only) || !isLive(pod) || sidecarRevision(pod) === undefined) continue;
+    const object = workloadOf(pod);
+    const key = `${object.namespace ?? ""} ${object.kind} ${object.name}`;
+    const known = pods.get(key);
+    if (known === undefined) pods.set(key, { object, pods: [pod] });
+    else known.pods.push(pod);
+  }
+  const byNamespace = new Map<string, SidecarWorkload[]>();
+  for (const [, { object, pods: own }] of [...pods].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
+    const found = foundIn(view, object);
+    const unmovable = whyUnmovable(object, found);
+    const workload = { object, pods: own, ...(found === undefined ? {} : { found }), ...(unmovable === undefined ? {} : { unmovable }) };
+    byNamespace.set(object.namespace ?? "", [...(byNamespace.get(object.namespace ?? "") ?? []), workload]);
+  }
+  return byNamespace;
+}
+
+function foundIn(view: ClusterView, { kind, name, namespace = "" }: ObjectReference): UntypedObject | undefined {
+  const key = `${namespace}/${name}`;
+  const found = kind === "Deployment" ? view.deployments.get(key) : kind === "StatefulSet" ? view.statefulSets.get(key) : kind === "DaemonSet" ? view.daemonSets.get(key) : undefined;
+  return found as UntypedObject | undefined;
+}
+
+const endsByItself: Readonly<Record<string, string>> = {
+  Job: "a Job's pods end by themselves",
+  Pod: "a bare pod: nothing makes it anew, delete and create it",
+  ReplicaSet: "a bare ReplicaSet: delete the pod and it makes a new one",
+  ReplicationController: "a ReplicationController: delete the pod and it makes a new one",
+};
+
+function whyUnmovable({ kind }: ObjectReference, found: UntypedObject | undefined): string | undefined {
+  if (kind === "Rollout") return undefined;
+  if (found === undefined) return endsByItself[kind] ?? `nothing is known of how a ${kind} makes its pods anew`;
+  const spec = found["spec"] as { paused?: boolean; updateStrategy?: { type?: string; rollingUpdate?: { partition?: number } } };
+  if (spec.paused === true) return "the Deployment is paused";
+  if (spec.updateStrategy?.type === "OnDelete") return "its updateStrategy is OnDelete: delete its pods one by one";
+  const partition = kind === "StatefulSet" ? (spec.updateStrategy?.rollingUpdate?.partition ?? 0) : 0;
+  return partition > 0 ? `its rolling update leaves out pods below number ${partition}` : undefined;
+}
+
+export interface Progress {
+  readonly state: "waiting" | "moving" | "moved";
+  /** What is missing, or has gone wrong. */
+  readonly detail: string;
+  /** It will not get there. */
+  readonly failed?: boolean;
+}
+
+export interface ProgressQuery {
+  readonly revision: string;
+  readonly mark: string;
+  /** Proxies of the revision's control plane, `<pod>.<namespace>`. */
+  readonly connected: ReadonlySet<string>;
+  readonly nowMs: number;
+  readonly withinMs: number;
+  /** It was restarted by a field that says nothing of what for. */
+  readonly restarted?: boolean;
+}
+
+/** How far a workload is on its way to the revision. */
+export function progressOf(workload: SidecarWorkload, query: ProgressQuery): Progress {
+  const { object, pods, found } = workload;
+  const { revision, connected } = query;
+  const name = `${object.kind} ${object.name}`;
+  const old = pods.filter((pod) => sidecarRevision(pod) !== revision);
+  const template = (found?.["spec"] as { template?: PodTemplate } | undefined)?.template?.metadata;
+  const isMarked = template?.annotations?.[restartedForAnnotation] === query.mark || template?.labels?.[revisionLabel] === revision || query.restarted === true;
+  if (old.length > 0 && !isMarked) return { state: "waiting", detail: `${name} is to be restarted` };
+  const missing = missingOf(name, workload, old, connected);
+  if (missing === undefined) return { state: "moved", detail: "" };
+  const sinceMs = query.nowMs - writtenAt(found);
+  const failed = isMarked && found !== undefined && sinceMs > query.withinMs;
+  return failed ? { state: "moving", failed, detail: `${name} is not at ${revision} ${Math.round(sinceMs / 1000)} s after its restart: ${missing}` } : { state: "moving", detail: missing };
+}
+
+function missingOf(name: string, { object, pods, found }: SidecarWorkload, old: readonly Pod[], connected: ReadonlySet<string>): string | undefined {
+  if (found !== undefined) {
+    const ready = readyState(found, object);
+    if (ready.state !== "met") return `${ready.detail}${reasonOf(pods)}`;
+  }
+  if (old.length > 0) return `${name}: ${old.map(({ metadata }) => metadata.name ?? "").slice(0, 3).join(", ")} still has the old sidecar`;
+  const unready = pods.find((pod) => !isReady(pod));
+  if (unready !== undefined) return `${name}: ${unready.metadata.name ?? ""} is not ready${reasonOf(pods)}`;
+  const silent = pods.find(({ metadata }) => !connected.has(`${metadata.name ?? ""}.${metadata.namespace ?? ""}`));
+  return silent === undefined ? undefined : `${name}: ${silent.metadata.name ?? ""} is not connected to the new control plane`;
+}
+
+function isReady({ status }: Pod): boolean {
+  return status?.conditions?.some(({ type, status: value }) => type === "Ready" && value === "True") === true;
+}
+
+/** The first container that does not run, and why. */
+function reasonOf(pods: readonly Pod[]): string {
+  for (const { metadata, status } of pods) {
+    for (const { name, ready, state, lastState } of [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])]) {
+      const ended = state?.terminated ?? lastState?.terminated;
+      const reason = state?.waiting?.reason ?? (ended === undefined || ended.exitCode === 0 ? undefined : `ended with ${ended.exitCode}`);
+      if (!ready && reason !== undefined) return ` (${metadata.name ?? ""}, container ${name}: ${reason}${state?.waiting?.message === undefined ? "" : `, ${state.waiting.message}`})`;
+    }
+  }
+  return "";
+}
+
+/** When the engine wrote to the object last; now and then that is its restart. */
+function writtenAt(found: UntypedObject | undefined): number {
+  const times = (found?.metadata.managedFields ?? []).filter(({ manager }) => manager === fieldManager).map(({ time }) => Date.parse(time ?? ""));
+  return Math.max(0, ...times.filter((time) => !Number.isNaN(time)));
+}
+
+/** Why a workload may not be restarted now: a rolling update asks no PodDisruptionBudget, so it is asked before. */
+export function heldByBudget(view: ClusterView, { object, found, pods }: SidecarWorkload): string | undefined {
+  const taken = podsTakenAtOnce(object.kind, found);
+  for (const { metadata, spec, status } of view.disruptionBudgets.list()) {
+    if (metadata.namespace !== object.namespace || spec?.selector === undefined || !pods.some((pod) => matchesLabelSelector(spec.selector, pod.metadata.labels))) continue;
+    const allowed = status?.disruptionsAllowed ?? 0;
+    const short = taken === 0 ? (status?.currentHealthy ?? 0) < (status?.desiredHealthy ?? 0) : allowed < taken;
+    if (short) return `${object.kind} ${object.namespace ?? ""}/${object.name} waits for PodDisruptionBudget ${metadata.name ?? ""}, which allows ${allowed} of ${taken} disruptions`;
+  }
+  return undefined;
+}
+
+interface UpdatedSpec {
+  readonly replicas?: number;
+  readonly strategy?: { readonly type?: string; readonly rollingUpdate?: { readonly maxUnavailable?: number | string } };
+  readonly updateStrategy?: { readonly rollingUpdate?: { readonly maxUnavailable?: number | string; readonly maxSurge?: number | string } };
+}
+
+/** How many pods the kind's update takes away before their successors are ready. */
+function podsTakenAtOnce(kind: string, found: UntypedObject | undefined): number {
+  const { replicas = 1, strategy, updateStrategy } = (found?.["spec"] ?? {}) as UpdatedSpec;
+  if (kind === "Deployment") {
+    if (strategy?.type === "Recreate") return replicas;
+    return shareOf(strategy?.rollingUpdate?.maxUnavailable ?? "25%", replicas);
+  }
+  if (kind === "DaemonSet" && shareOf(updateStrategy?.rollingUpdate?.maxSurge ?? 0, 100) > 0) return 0;
+  return Math.max(1, shareOf(updateStrategy?.rollingUpdate?.maxUnavailable ?? 1, replicas));
+}
+
+/** Percentages of unavailable pods are rounded down. */
+function shareOf(value: number | string, total: number): number {
+  if (typeof value === "number") return value;
+  return value.endsWith("%") ? Math.floor((Number(value.slice(0, -1)) * total) / 100) : Number(value);
+}

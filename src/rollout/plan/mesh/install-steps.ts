@@ -1,0 +1,45 @@
+import type { MeshUpgrade } from "../../../api/serin/index.ts";
+import type { PlannedCheck, SettleCondition, Step, Write } from "../../decide/index.ts";
+import { probeObjects, probeSettle } from "../probe-objects.ts";
+import type { ProbeScope } from "../probe-pairs.ts";
+import { referenceTo } from "../references.ts";
+import type { MeshWorld } from "./mesh-world.ts";
+import { check } from "./planned-check.ts";
+
+/** The new control plane and ztunnel come up beside the old ones. */
+export function installSteps({ spec }: MeshUpgrade, { installs }: MeshWorld): Step[] {
+  return installs.map((objects, index) => {
+    const workloads = objects.filter(({ kind }) => kind === "Deployment" || kind === "DaemonSet").map(referenceTo);
+    return {
+      id: `install-${index + 1}`,
+      title: `install ${workloads.map(({ name }) => name).join(", ")}`,
+      writes: objects.map((body): Write => ({ type: "create", body, object: referenceTo(body) })),
+      settle: [{ type: "notRejected", revision: spec.to.revision }, ...workloads.map((object): SettleCondition => ({ type: "ready", object }))],
+      checks: [],
+    };
+  });
+}
+
+/** What the probe matrix of this upgrade is made of. */
+export function probeScope({ spec }: MeshUpgrade, { dataPlanes }: MeshWorld): ProbeScope {
+  return { revisions: [spec.from.revision, spec.to.revision], dataPlanes };
+}
+
+export function matrixCheck(upgrade: MeshUpgrade, world: MeshWorld): PlannedCheck {
+  return check(upgrade, "mtls-probe-matrix", { type: "probes", ...probeScope(upgrade, world) });
+}
+
+/** Nothing moves before every pair of revision and data plane has been tried. */
+export function probeSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
+  const scope = probeScope(upgrade, world);
+  if (scope.dataPlanes.length === 0) return [];
+  return [
+    {
+      id: "probe",
+      title: `probe ${scope.revisions.join(" and ")} across: ${scope.dataPlanes.join(", ")}`,
+      writes: probeObjects({ ...scope, image: world.probeImage }).map((body): Write => ({ type: "create", body, object: referenceTo(body) })),
+      settle: probeSettle(scope),
+      checks: [matrixCheck(upgrade, world), check(upgrade, "xds-nacks", { type: "proxies", revision: upgrade.spec.to.revision })],
+    },
+  ];
+}

@@ -1,0 +1,43 @@
+import type { MeshUpgrade } from "../../../api/serin/index.ts";
+import type { SettleCondition, Step, Write } from "../../decide/index.ts";
+import { probeNamespace } from "../probe-pairs.ts";
+import { reference } from "../references.ts";
+import type { MeshWorld } from "./mesh-world.ts";
+
+/** The old revision goes when nothing depends on it, and its last connections have ended. */
+export function retireSteps(upgrade: MeshUpgrade, { retirable, namespaces, dataPlanes }: MeshWorld): Step[] {
+  const { from, retire, approvals } = upgrade.spec;
+  const left = namespaces.filter(({ leftToEnd }) => leftToEnd.length > 0);
+  return [
+    {
+      id: "dependents",
+      title: `nothing depends on ${from.revision}`,
+      writes: [],
+      settle: [...left.map(({ name }): SettleCondition => ({ type: "leftToEnd", namespace: name, revision: from.revision })), { type: "noDependents", revision: from.revision }],
+      checks: [],
+      phase: "Retiring",
+      patient: true,
+      ...(retire === "Manual" ? { pause: { approved: approvals.some(({ step }) => step === "dependents") } } : {}),
+    },
+    {
+      id: "retire",
+      title: `retire ${from.revision}`,
+      writes: [
+        ...(dataPlanes.length > 0 ? [{ type: "delete", object: reference("v1", "Namespace", probeNamespace) } as const] : []),
+        ...retirable.map((object): Write => ({ type: "delete", object })),
+      ],
+      settle: [{ type: "podsGone", namespace: "istio-system", labels: { app: "istiod", "istio.io/rev": from.revision } }],
+      checks: [],
+      phase: "Retiring",
+    },
+    {
+      id: "drain",
+      title: `the last connections of ztunnel ${from.revision} end`,
+      writes: [],
+      settle: [{ type: "podsGone", namespace: "istio-system", labels: { app: "ztunnel", "istio.io/rev": from.revision } }],
+      checks: [],
+      phase: "Retiring",
+      patient: true,
+    },
+  ];
+}

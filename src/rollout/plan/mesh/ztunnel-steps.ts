@@ -1,0 +1,117 @@
+import type { MeshUpgrade } from "../../../api/serin/index.ts";
+import type { SettleCondition, Step, Write } from "../../decide/index.ts";
+import { ztunnelRevisionLabel } from "../labels.ts";
+import { labelPointer, reference } from "../references.ts";
+import { matrixCheck } from "./install-steps.ts";
+import type { EnrolledPod, MeshWorld } from "./mesh-world.ts";
+import { check } from "./planned-check.ts";
+import { counted } from "./sidecar-steps.ts";
+import type { PlannedWave } from "./waves.ts";
+
+/** Says what holds already, so that a second ztunnel on a node takes nothing before it is asked to. */
+export function pinSteps({ spec }: MeshUpgrade, { namespaces }: MeshWorld): Step[] {
+  const pinned = namespaces.filter(({ ambient, enrolledPods }) => ambient || enrolledPods.length > 0);
+  if (pinned.length === 0) return [];
+  return [
+    {
+      id: "pin",
+      title: `pin ${counted(pinned.length, "ambient namespace")} to ${spec.from.revision}`,
+      writes: pinned.map(({ name }) => ({ type: "field", object: reference("v1", "Namespace", name), pointer: labelPointer(ztunnelRevisionLabel), value: spec.from.revision })),
+      settle: [],
+      checks: [],
+      namespaces: pinned.map(({ name }) => name),
+    },
+  ];
+}
+
+/** The ztunnel of a wave's ambient pods. */
+export function ztunnelSteps(upgrade: MeshUpgrade, world: MeshWorld, planned: PlannedWave): Step[] {
+  const namespaces = planned.namespaces.filter(({ whole, ambient, enrolledPods }) => whole && (ambient || enrolledPods.length > 0));
+  if (namespaces.length === 0) return [];
+  return upgrade.spec.ztunnel.by === "Namespace" ? byNamespace(upgrade, world, planned, namespaces) : byPod(upgrade, world, planned, namespaces);
+}
+
+type AmbientNamespace = PlannedWave["namespaces"][number];
+
+/**
+ * Pod by pod, at most `maxConcurrent` at a time, and judged after the first ones, then after twice as many, and so on: few steps,
+ * however many pods. Pods that are labelled already count first, so that a pod that ends meanwhile changes nothing.
+ */
+function byPod(upgrade: MeshUpgrade, world: MeshWorld, planned: PlannedWave, namespaces: readonly AmbientNamespace[]): Step[] {
+  const { to, ztunnel } = upgrade.spec;
+  const pods = namespaces.flatMap(({ enrolledPods }) => enrolledPods).toSorted((a, b) => Number(b.owner === to.revision) - Number(a.owner === to.revision));
+  const steps: Step[] = [];
+  for (let size = ztunnel.maxConcurrent, taken = 0; taken < pods.length; taken += size, size *= 2) {
+    const targets = pods.slice(0, taken + size);
+    const added = targets.length - taken;
+    steps.push({
+      id: `${planned.wave.name}/ztunnel-${steps.length + 1}`,
+      title: `ztunnel of ${added === pods.length ? "all" : added} ${steps.length === 0 ? "" : "more "}pods of ${namesOf(namespaces)} to ${to.revision}`,
+      writes: dueMoves(targets, to.revision, ztunnel.maxConcurrent).map((object) => ({ type: "field", object, pointer: labelPointer(ztunnelRevisionLabel), value: to.revision })),
+      settle: targets.map((pod): SettleCondition => ({ type: "owner", object: podReference(pod), revision: to.revision })),
+      ...judged(upgrade, world, planned, namespaces),
+    });
+  }
+  return [...steps, adoptStep(upgrade, planned, namespaces)];
+}
+
+/** Those that have moved, and as many more as may be under way at once. */
+function dueMoves(pods: readonly EnrolledPod[], revision: string, maxConcurrent: number): ReturnType<typeof podReference>[] {
+  const moved = pods.filter(({ owner }) => owner === revision);
+  const waiting = pods.filter(({ owner }) => owner !== revision);
+  return [...moved, ...waiting.slice(0, maxConcurrent)].map(podReference);
+}
+
+function podReference({ name, namespace }: EnrolledPod) {
+  return reference("v1", "Pod", name, namespace);
+}
+
+/** The namespaces say it from now on, and the pods need no label of their own. */
+function adoptStep({ spec }: MeshUpgrade, { wave, number }: PlannedWave, namespaces: readonly AmbientNamespace[]): Step {
+  const pods = namespaces.flatMap(({ enrolledPods }) => enrolledPods).map(podReference);
+  return {
+    id: `${wave.name}/adopt`,
+    title: `${namesOf(namespaces)}: ztunnel ${spec.to.revision} from now on`,
+    writes: [
+      ...namespaces.map(({ name }): Write => ({ type: "field", object: reference("v1", "Namespace", name), pointer: labelPointer(ztunnelRevisionLabel), value: spec.to.revision })),
+      ...pods.map((object): Write => ({ type: "field", object, pointer: labelPointer(ztunnelRevisionLabel) })),
+    ],
+    settle: pods.map((object) => ({ type: "owner", object, revision: spec.to.revision })),
+    checks: [],
+    namespaces: namespaces.map(({ name }) => name),
+    ordinal: number,
+  };
+}
+
+function byNamespace(upgrade: MeshUpgrade, world: MeshWorld, planned: PlannedWave, namespaces: readonly AmbientNamespace[]): Step[] {
+  const { to, ztunnel } = upgrade.spec;
+  const steps: Step[] = [];
+  for (let at = 0; at < namespaces.length; at += ztunnel.maxConcurrent) {
+    const batch = namespaces.slice(at, at + ztunnel.maxConcurrent);
+    steps.push({
+      id: `${planned.wave.name}/ztunnel-${batch.map(({ name }) => name).join("+")}`,
+      title: `ztunnel of ${namesOf(batch)} to ${to.revision}`,
+      writes: batch.map(({ name }) => ({ type: "field", object: reference("v1", "Namespace", name), pointer: labelPointer(ztunnelRevisionLabel), value: to.revision })),
+      settle: batch.flatMap(({ enrolledPods }) => enrolledPods).map((pod): SettleCondition => ({ type: "owner", object: podReference(pod), revision: to.revision })),
+      ...judged(upgrade, world, planned, batch),
+    });
+  }
+  return steps;
+}
+
+function judged(upgrade: MeshUpgrade, world: MeshWorld, { wave, number }: PlannedWave, namespaces: readonly AmbientNamespace[]): Pick<Step, "checks" | "namespaces" | "ordinal"> {
+  return {
+    checks: [matrixCheck(upgrade, world), check(upgrade, "tcp-connect-failures", { type: "mesh" }, wave)],
+    namespaces: namespaces.map(({ name }) => name),
+    ordinal: number,
+  };
+}
+
+const maxNamed = 3;
+
+/** `shop`; `shop, stock, web and 7 more namespaces`. */
+export function namesOf(namespaces: readonly { readonly name: string }[]): string {
+  const named = namespaces.slice(0, maxNamed).map(({ name }) => name);
+  const more = namespaces.length - named.length;
+  return more === 0 ? named.join(", ") : `${named.join(", ")} and ${counted(more, "more namespace")}`;
+}
