@@ -37,6 +37,6 @@ function objectsOf(file: string, text: string): UntypedObject[] {
     const value = document.toJS() as Partial<UntypedObject> | null;
     if (value === null || value === undefined) return [];
     if (typeof value !== "object" || typeof value.kind !== "string") throw userError("file-invalid", `${file}: document ${index + 1}: kind: is required`);
-    return [{ ...value, metadata: value.metadata ?? {} } as UntypedObject];
+    return [{ ...value, metadata: value.metadata ?? {} }];
   });
 }
