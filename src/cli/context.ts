@@ -41,6 +41,8 @@ export interface CliContext {
   /** Shows a page to the user; false where that cannot be done. */
   readonly openBrowser: (url: string) => Promise<boolean>;
   readonly readFile: (path: string) => Promise<string>;
+  /** The directory of a release by its version: one that the cluster's lab runs, or this one; undefined where there is none. */
+  readonly releaseTree: (version: string, flags: ConnectionFlags) => Promise<string | undefined>;
   /** The definitions of kinds that this release carries. */
   readonly customResources: () => Promise<CustomResources & { readonly operator: readonly UntypedObject[]; readonly banzai: readonly UntypedObject[] }>;
   readonly installer: Installer;

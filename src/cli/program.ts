@@ -48,6 +48,8 @@ function emptyProgram(context: CliContext): Command {
     .description("A service mesh that speaks Istio, in which anything is changed by canary, with no failed request, and can be undone.")
     .configureOutput({ writeOut: context.out, writeErr: context.err })
     .showSuggestionAfterError()
+    // A flag belongs to the verb that it stands behind, also where the verb above has one of that name (`upgrade -f`, `upgrade start -f`).
+    .enablePositionalOptions()
     .exitOverride();
 }
 

@@ -48,7 +48,7 @@ function verdictLines({ verdict, findings }: PreflightReport, options: TextOptio
 }
 
 function findingLines({ severity, message, objects = [], total = objects.length, hint }: Finding): string[] {
-  const names = objects.length === 0 || objects.every((name) => message.includes(name)) ? [] : [`      ${andMore(objects, total, 4)}`];
+  const names = objects.every((name) => message.includes(name)) ? [] : [`      ${andMore(objects, total, 4)}`];
   return [`  ${marks[severity]} ${message}`, ...names, ...(hint === undefined || hint === "" ? [] : [`      -> ${hint}`])];
 }
 

@@ -23,6 +23,8 @@ const blockedExitCode = 1;
 
 /** `serin upgrade plan`: what an upgrade would do, before anything is done. */
 export function upgradePlanCommand(upgrade: Command, context: CliContext): void {
+  // Without it `-f` behind a verb would be taken for the flag of `upgrade` itself.
+  upgrade.enablePositionalOptions();
   upgrade
     .command("plan")
     .description("what an upgrade would change, for whom, and what stands in its way; writes nothing")
@@ -87,17 +89,20 @@ async function readUpgrade(file: string, context: CliContext): Promise<PlannedUp
     name: value.metadata.name ?? "",
     from: spec.from.revision,
     to: spec.to.revision,
-    installs: installsOf(object),
-    scope: { ztunnel: spec.scope.ztunnel, gateways: spec.scope.gateways },
-    maxConcurrentPods: spec.maxConcurrentPods,
+    ...asWritten(object),
+    scope: spec.scope,
+    waves: spec.waves,
+    ztunnel: spec.ztunnel,
+    gatewayWeights: spec.gateways.weights,
+    waypointWeights: spec.waypoints.weights,
     soakSeconds: spec.soakSeconds,
   };
 }
 
 /** As they stand in the file: each release reads them by itself. */
-function installsOf(object: UntypedObject): readonly unknown[] {
-  const { to } = object["spec"] as { readonly to?: { readonly install?: readonly unknown[] } };
-  return to?.install ?? [];
+function asWritten(object: UntypedObject): { readonly installs: readonly unknown[]; readonly cni?: unknown } {
+  const { to } = object["spec"] as { readonly to?: { readonly install?: readonly unknown[]; readonly cni?: unknown } };
+  return { installs: to?.install ?? [], ...(to?.cni === undefined ? {} : { cni: to.cni }) };
 }
 
 /** Directories by flags; else trees that the lab has of the versions that run; else this command line's own, if it is of that version. */

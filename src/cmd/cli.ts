@@ -52,6 +52,15 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
     },
     openBrowser: async (url) => await (await import("../cli/dashboard/index.ts")).openBrowser(url, process.platform, env),
     readFile: async (path) => (path === "-" ? await text(process.stdin) : await readFile(path, "utf8")),
+    releaseTree: async (version, flags) => {
+      const { loadKubeConfig } = await import("../kube/index.ts");
+      const { server } = await loadKubeConfig(flags.kubeconfig ?? env, flags.context);
+      const { listClusters } = await import("../cluster/lifecycle/index.ts");
+      const { runnableRelease } = await import("../cluster/images/index.ts");
+      const lab = listClusters(env).find((cluster) => cluster.server === server);
+      const tree = lab === undefined ? undefined : runnableRelease(lab.directory, version, join(release.root, "node_modules"));
+      return tree ?? (version === release.version ? release.root : undefined);
+    },
     customResources: async () => ({
       istio: await readObjects(join(release.root, "manifests/crds/istio.yaml")),
       rollout: await readObjects(join(release.root, "manifests/crds/rollout.yaml")),

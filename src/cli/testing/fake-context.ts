@@ -70,6 +70,7 @@ export class FakeContext implements CliContext {
     if (text === undefined) throw new Error(`no file ${path}`);
     return text;
   };
+  readonly releaseTree = async (): Promise<undefined> => undefined;
   readonly customResources = async () => ({ istio: [], rollout: [], operator: [], banzai: [] });
   readonly identity = "tester@here (pid 1)";
   readonly installer = {

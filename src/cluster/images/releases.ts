@@ -1,4 +1,4 @@
-import { cpSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf, userError } from "../../base/index.ts";
 
@@ -38,6 +38,21 @@ export function findRelease(stateDirectory: string, tag: string | undefined): La
   const root = join(stateDirectory, directoryName, version);
   if (/^\.+$/.test(version) || !existsSync(join(root, "package.json"))) return { ...own, version };
   return { version, root, nodeModules: own.nodeModules ?? join(own.root, "node_modules") };
+}
+
+/**
+ * An added release as processes outside of the lab can run it: its directory, from which Node finds the packages by a link in the
+ * state directory. Undefined for the cluster's own, and for a version that was never added.
+ */
+export function runnableRelease(stateDirectory: string, version: string, nodeModules: string): string | undefined {
+  const root = join(stateDirectory, directoryName, version);
+  if (!/^[\w.+-]+$/.test(version) || /^\.+$/.test(version) || !existsSync(join(root, "package.json"))) return undefined;
+  const link = join(stateDirectory, "node_modules");
+  if (!existsSync(link)) {
+    rmSync(link, { force: true });
+    symlinkSync(realpathSync(nodeModules), link);
+  }
+  return root;
 }
 
 export interface ListedRelease {

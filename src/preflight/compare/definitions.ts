@@ -1,0 +1,151 @@
+import type { UntypedObject } from "../../api/index.ts";
+import { named, type DefinitionChange, type DefinitionChangeType } from "../report.ts";
+import { canonical, isList, isTree, type Json } from "./tree-diff.ts";
+
+/** One object that the cluster stores, of a custom kind. */
+export type StoredObject = UntypedObject;
+
+export interface DefinitionsInput {
+  /** CustomResourceDefinitions as they are. */
+  readonly before: readonly UntypedObject[];
+  /** As they would be. */
+  readonly after: readonly UntypedObject[];
+  /** All objects of a definition, by its name (`virtualservices.networking.istio.io`). */
+  readonly stored: ReadonlyMap<string, readonly StoredObject[]>;
+}
+
+interface Version {
+  readonly name: string;
+  readonly served: boolean;
+  readonly storage: boolean;
+  readonly schema: Json;
+}
+
+type Schema = Readonly<Record<string, Json>>;
+type PathWord = string | typeof anyElement;
+/** Of a list or a map. */
+const anyElement = Symbol("element");
+
+/** Schemas nest no deeper than this in what we compare. */
+const maxDepth = 40;
+
+/** What changes in definitions of kinds, and which stored objects it concerns. Kinds that only one side has are told too. */
+export function compareDefinitions({ before, after, stored }: DefinitionsInput): DefinitionChange[] {
+  const old = new Map(before.map((definition) => [definition.metadata.name ?? "", definition]));
+  return after.flatMap((definition) => {
+    const name = definition.metadata.name ?? "";
+    const was = old.get(name);
+    if (was === undefined) return [{ definition: name, type: "kind-added", detail: "a kind that the cluster does not have yet", ...none } as const];
+    return compareDefinition(name, was, definition, stored.get(name) ?? []);
+  });
+}
+
+const none = { objects: [], total: 0 } as const;
+
+function compareDefinition(definition: string, before: UntypedObject, after: UntypedObject, stored: readonly StoredObject[]): DefinitionChange[] {
+  const changes: DefinitionChange[] = [];
+  const [old, now] = [versionsOf(before), versionsOf(after)];
+  const add = (type: DefinitionChangeType, version: string, detail: string, objects: readonly StoredObject[] = [], field?: string): void => {
+    changes.push({ definition, type, version, detail, ...(field === undefined ? {} : { field }), ...named(objects.map(label)) });
+  };
+  const storedVersions = (before["status"] as { readonly storedVersions?: readonly string[] } | undefined)?.storedVersions ?? [];
+  for (const version of old) {
+    const next = now.find(({ name }) => name === version.name);
+    if (next === undefined) add("version-gone", version.name, storedVersions.includes(version.name) ? "is gone, and objects are still stored in it: the API server refuses that" : "is gone", storedVersions.includes(version.name) ? stored : []);
+    else if (version.served && !next.served) add("version-unserved", version.name, "is no longer served: clients that ask for it fail");
+    else compareSchemas(version, next, (type, path, detail, concerns) => add(type, version.name, detail, stored.filter((object) => concerns(object)), pathText(path)));
+  }
+  for (const version of now) if (!old.some(({ name }) => name === version.name)) add("version-added", version.name, "is new");
+  const [wasStored, isStored] = [old.find(({ storage }) => storage)?.name, now.find(({ storage }) => storage)?.name];
+  if (wasStored !== undefined && isStored !== undefined && wasStored !== isStored) add("storage-moved", isStored, `objects are stored as ${isStored} instead of ${wasStored} from their next write on`);
+  return changes;
+}
+
+function versionsOf(definition: UntypedObject): Version[] {
+  const spec = definition["spec"] as { readonly versions?: readonly Readonly<Record<string, unknown>>[] } | undefined;
+  return (spec?.versions ?? []).map((version) => ({
+    name: String(version["name"]),
+    served: version["served"] === true,
+    storage: version["storage"] === true,
+    schema: ((version["schema"] as Readonly<Record<string, unknown>> | undefined)?.["openAPIV3Schema"] ?? {}) as Json,
+  }));
+}
+
+function label({ kind = "", metadata: { name = "", namespace } }: StoredObject): string {
+  return `${kind} ${namespace === undefined ? "" : `${namespace}/`}${name}`;
+}
+
+type Tell = (type: DefinitionChangeType, path: readonly PathWord[], detail: string, concerns: (object: StoredObject) => boolean) => void;
+
+function compareSchemas(before: Version, after: Version, tell: Tell): void {
+  if (isTree(before.schema) && isTree(after.schema)) walk(before.schema, after.schema, [], tell);
+}
+
+function walk(before: Schema, after: Schema, path: readonly PathWord[], tell: Tell): void {
+  if (path.length > maxDepth) return;
+  compareValues(before, after, path, tell);
+  const [properties, next] = [treeOf(before["properties"]), treeOf(after["properties"])];
+  const keepsAll = after["x-kubernetes-preserve-unknown-fields"] === true;
+  for (const [field, schema] of Object.entries(properties)) {
+    const inner = next[field];
+    const at = [...path, field];
+    if (isTree(inner) && isTree(schema)) walk(schema, inner, at, tell);
+    else if (inner === undefined && !keepsAll && !isOpen(after)) tell("field-gone", at, "is dropped when an object is written", (object) => hasField(object, at));
+  }
+  for (const field of Object.keys(next)) if (properties[field] === undefined) tell("field-added", [...path, field], "is new", () => false);
+  const [items, nextItems] = [before["items"], after["items"]];
+  if (isTree(items) && isTree(nextItems)) walk(items, nextItems, [...path, anyElement], tell);
+  const [map, nextMap] = [before["additionalProperties"], after["additionalProperties"]];
+  if (isTree(map) && isTree(nextMap)) walk(map, nextMap, [...path, anyElement], tell);
+}
+
+/** Takes any fields. */
+function isOpen(schema: Schema): boolean {
+  return schema["additionalProperties"] !== undefined && schema["additionalProperties"] !== false;
+}
+
+function compareValues(before: Schema, after: Schema, path: readonly PathWord[], tell: Tell): void {
+  const [type, next] = [before["type"], after["type"]];
+  if (typeof type === "string" && typeof next === "string" && type !== next) tell("type-changed", path, `is ${next}, was ${type}`, (object) => hasField(object, path));
+  const values = listOf(after["enum"]);
+  const gone = values.length === 0 ? [] : listOf(before["enum"]).filter((value) => !values.includes(value));
+  if (gone.length > 0) tell("values-gone", path, `no longer takes ${gone.map(canonical).join(", ")}`, (object) => valuesAt(object, path).some((value) => gone.includes(value)));
+  const required = textsOf(after["required"]).filter((field) => !textsOf(before["required"]).includes(field));
+  for (const field of required) tell("required-added", [...path, field], "is required", (object) => valuesAt(object, path).some((value) => isTree(value) && value[field] === undefined));
+  const rules = (schema: Schema): string[] => textsOf(listOf(schema["x-kubernetes-validations"]).map((rule) => (isTree(rule) ? (rule["rule"] ?? null) : null)));
+  const added = rules(after).filter((rule) => !rules(before).includes(rule));
+  for (const rule of added) tell("rule-added", path, `must obey ${rule}`, () => false);
+}
+
+function listOf(value: Json | undefined): readonly Json[] {
+  return isList(value) ? value : [];
+}
+
+function textsOf(value: Json | undefined): string[] {
+  return listOf(value).filter((element) => typeof element === "string");
+}
+
+function treeOf(value: Json | undefined): Schema {
+  return isTree(value) ? value : {};
+}
+
+function hasField(object: StoredObject, path: readonly PathWord[]): boolean {
+  return valuesAt(object, path).length > 0;
+}
+
+/** All values at a path; through every element of the lists and maps on the way. */
+function valuesAt(object: StoredObject, path: readonly PathWord[]): Json[] {
+  let found: Json[] = [object as unknown as Json];
+  for (const word of path) {
+    found = found.flatMap((value): Json[] => {
+      if (word === anyElement) return isList(value) ? [...value] : isTree(value) ? Object.values(value) : [];
+      const inner = isTree(value) ? value[word] : undefined;
+      return inner === undefined ? [] : [inner];
+    });
+  }
+  return found;
+}
+
+function pathText(path: readonly PathWord[]): string {
+  return path.map((word) => (word === anyElement ? "[]" : `.${word}`)).join("").replace(/^\./, "");
+}

@@ -1,0 +1,42 @@
+import { matchesLabelSelector, type UntypedObject } from "../../api/index.ts";
+import { maxNamed, type EnvoyFilterReport } from "../report.ts";
+import { resourceChanges, signatureOf, type ProxyResources, type ResourceChange } from "./resources.ts";
+
+/** One proxy, with what each release would send it, with and without the EnvoyFilters of the cluster. */
+export interface FilteredProxy {
+  readonly name: string;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly from: { readonly with: ProxyResources; readonly without: ProxyResources };
+  readonly to: { readonly with: ProxyResources; readonly without: ProxyResources };
+}
+
+/**
+ * What every EnvoyFilter does in either release. Its effect is the difference of what a proxy would get with and without the filters,
+ * so it is known without reading what they say. Filters that select one proxy together are told together.
+ */
+export function envoyFilterEffects(filters: readonly UntypedObject[], proxies: readonly FilteredProxy[], rootNamespace: string): EnvoyFilterReport[] {
+  const effects = proxies.map((proxy) => ({ proxy, from: effectOf(proxy.name, proxy.from), to: effectOf(proxy.name, proxy.to) }));
+  return filters.map((filter) => {
+    const own = effects.filter(({ proxy }) => selects(filter, proxy, rootNamespace));
+    const differing = own.flatMap(({ proxy, from, to }) => [...new Set([...from.keys(), ...to.keys()])].filter((key) => from.get(key) !== to.get(key)).map((key) => `${proxy.name}: ${key}`));
+    return {
+      name: `${filter.metadata.namespace ?? ""}/${filter.metadata.name ?? ""}`,
+      patchedByFrom: own.reduce((sum, { from }) => sum + from.size, 0),
+      patchedByTo: own.reduce((sum, { to }) => sum + to.size, 0),
+      differing: differing.slice(0, maxNamed),
+      differingCount: differing.length,
+    };
+  });
+}
+
+/** `type name` -> what the filters change in it. */
+function effectOf(proxy: string, answers: { readonly with: ProxyResources; readonly without: ProxyResources }): ReadonlyMap<string, string> {
+  return new Map(resourceChanges(proxy, answers.without, answers.with).map((change: ResourceChange) => [`${change.type} ${change.resource}`, signatureOf(change)]));
+}
+
+function selects({ metadata, ...object }: UntypedObject, { namespace, labels }: FilteredProxy, rootNamespace: string): boolean {
+  if (metadata.namespace !== rootNamespace && metadata.namespace !== namespace) return false;
+  const spec = object["spec"] as { readonly workloadSelector?: { readonly labels?: Record<string, string> } } | undefined;
+  return matchesLabelSelector({ matchLabels: spec?.workloadSelector?.labels ?? {} }, labels);
+}

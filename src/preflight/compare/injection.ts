@@ -1,0 +1,27 @@
+import type { UntypedObject } from "../../api/index.ts";
+import { maxNamed, type InjectionGroup } from "../report.ts";
+import { withoutServerFields } from "./installed-fields.ts";
+import { neutral, type Side } from "./neutral.ts";
+import { canonical, fieldChanges, type FieldChange, type Json } from "./tree-diff.ts";
+
+/**
+ * What two releases make of the same workloads, given in one order; equal changes are told once, the widest first. Both sides are
+ * made neutral for both, as the live templates that they begin with carry what is there now.
+ */
+export function compareInjection(before: readonly UntypedObject[], after: readonly UntypedObject[], from: Side, to: Side): InjectionGroup[] {
+  const neutralOfBoth = (object: UntypedObject): Json => neutral(neutral(withoutServerFields(object), to), from);
+  const groups = new Map<string, { readonly changes: readonly FieldChange[]; readonly workloads: string[] }>();
+  for (const [index, object] of before.entries()) {
+    const next = after[index];
+    if (next === undefined) continue;
+    const changes = fieldChanges(neutralOfBoth(object), neutralOfBoth(next));
+    if (changes.length === 0) continue;
+    const key = canonical(changes.map(({ path, before: was, after: is }) => [path, was ?? null, is ?? null]));
+    const group = groups.get(key) ?? { changes, workloads: [] };
+    group.workloads.push(`${object.metadata.namespace ?? ""}/${object.kind ?? ""} ${object.metadata.name ?? ""}`);
+    groups.set(key, group);
+  }
+  return [...groups.values()]
+    .toSorted((left, right) => right.workloads.length - left.workloads.length)
+    .map(({ changes, workloads }) => ({ changes, workloads: workloads.slice(0, maxNamed), workloadCount: workloads.length }));
+}

@@ -1,0 +1,69 @@
+import type { ManagedFieldsEntry, UntypedObject } from "../../api/index.ts";
+import { canonical, isList, isTree, type Json } from "./tree-diff.ts";
+
+type FieldSet = Readonly<Record<string, unknown>>;
+
+/** They write what they find out, not what somebody wants: an autoscaler's replicas, a webhook's authority, a counter of rollouts. */
+const controllers = /^(kube-controller-manager|kube-scheduler|kubelet|istiod|pilot-discovery|serin-rollout|cluster-autoscaler|ztunnel)/;
+
+/**
+ * What somebody has written into a live object, by its `managedFields`: without status, without what the API server filled in,
+ * and without what controllers write. The whole object where it has no such record.
+ */
+export function writtenFields(object: UntypedObject): Json {
+  const entries = (object.metadata.managedFields ?? []).filter(isWriter);
+  const whole = withoutServerFields(object);
+  if (entries.length === 0) return whole;
+  const fields = entries.map(({ fieldsV1 }) => fieldsV1 ?? {}).reduce<FieldSet>(union, {});
+  const projected = project(whole, fields);
+  const identity: Record<string, Json> = { apiVersion: object.apiVersion ?? "", kind: object.kind ?? "" };
+  const metadata = isTree(projected) && isTree(projected["metadata"]) ? projected["metadata"] : {};
+  const { name = "", namespace } = object.metadata;
+  return { ...(isTree(projected) ? projected : {}), ...identity, metadata: { ...metadata, name, ...(namespace === undefined ? {} : { namespace }) } };
+}
+
+function isWriter({ manager = "", subresource, fieldsV1 }: ManagedFieldsEntry): boolean {
+  return (subresource === undefined || subresource === "") && fieldsV1 !== undefined && !controllers.test(manager);
+}
+
+/** The object without status and what the API server keeps in its metadata. */
+export function withoutServerFields(object: UntypedObject): Json {
+  const { status: _status, metadata, ...rest } = object;
+  const { uid: _uid, resourceVersion: _version, generation: _generation, creationTimestamp: _created, managedFields: _managed, ...kept } = metadata;
+  return JSON.parse(JSON.stringify({ ...rest, metadata: kept })) as Json;
+}
+
+function union(left: FieldSet, right: FieldSet): FieldSet {
+  const merged: Record<string, unknown> = { ...left };
+  for (const [key, inner] of Object.entries(right)) {
+    const own = merged[key];
+    merged[key] = own === undefined ? inner : union(own as FieldSet, inner as FieldSet);
+  }
+  return merged;
+}
+
+/** The part of a value that a set of fields names: `f:field`, `k:{"name":"x"}` and `v:"x"` as in the API's own encoding. */
+function project(value: Json, fields: FieldSet): Json {
+  const keys = Object.keys(fields).filter((key) => key !== ".");
+  if (keys.length === 0) return value;
+  if (isList(value)) return value.flatMap((element) => projectElement(element, keys, fields));
+  if (!isTree(value)) return value;
+  const kept: Record<string, Json> = {};
+  for (const key of keys) {
+    const field = key.slice("f:".length);
+    const inner = value[field];
+    if (key.startsWith("f:") && inner !== undefined) kept[field] = project(inner, fields[key] as FieldSet);
+  }
+  return kept;
+}
+
+function projectElement(element: Json, keys: readonly string[], fields: FieldSet): Json[] {
+  for (const key of keys) {
+    if (key.startsWith("v:") && canonical(JSON.parse(key.slice("v:".length)) as Json) === canonical(element)) return [element];
+    if (!key.startsWith("k:") || !isTree(element)) continue;
+    const wanted = JSON.parse(key.slice("k:".length)) as Readonly<Record<string, Json>>;
+    const isIt = Object.entries(wanted).every(([name, value]) => canonical(element[name] ?? null) === canonical(value));
+    if (isIt) return [{ ...wanted, ...(project(element, fields[key] as FieldSet) as object) }];
+  }
+  return [];
+}

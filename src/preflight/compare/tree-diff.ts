@@ -1,0 +1,117 @@
+/** A value of JSON. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [field: string]: Json };
+
+/** One field that differs; `before` or `after` is absent where the field is not there. */
+export interface FieldChange {
+  /** `spec.template.spec.containers[discovery].image`; list elements by their name where all have one. */
+  readonly path: string;
+  readonly before?: Json;
+  readonly after?: Json;
+}
+
+type Tree = Readonly<Record<string, Json>>;
+
+/** Every field that differs, in the order of paths as they are met; what exists on one side alone is one change, not one a leaf. */
+export function fieldChanges(before: Json, after: Json): FieldChange[] {
+  const changes: FieldChange[] = [];
+  compare(before, after, "", changes);
+  return changes;
+}
+
+function compare(before: Json, after: Json, path: string, changes: FieldChange[]): void {
+  if (before === after) return;
+  if (isList(before) && isList(after)) return compareLists(before, after, path, changes);
+  if (isTree(before) && isTree(after)) return compareTrees(before, after, path, changes);
+  if (canonical(before) !== canonical(after)) changes.push({ path, before, after });
+}
+
+function compareTrees(before: Tree, after: Tree, path: string, changes: FieldChange[]): void {
+  for (const field of new Set([...Object.keys(before), ...Object.keys(after)])) {
+    compareField(before[field], after[field], join(path, field), changes);
+  }
+}
+
+function compareField(before: Json | undefined, after: Json | undefined, path: string, changes: FieldChange[]): void {
+  if (before === undefined && after === undefined) return;
+  if (before === undefined) changes.push({ path, after: after ?? null });
+  else if (after === undefined) changes.push({ path, before });
+  else compare(before, after, path, changes);
+}
+
+function compareLists(before: readonly Json[], after: readonly Json[], path: string, changes: FieldChange[]): void {
+  const [left, right] = [byName(before), byName(after)];
+  if (left !== undefined && right !== undefined) {
+    for (const name of new Set([...left.keys(), ...right.keys()])) compareField(left.get(name), right.get(name), `${path}[${name}]`, changes);
+    // The order of filters and of routes is what they do.
+    const [was, is] = [[...left.keys()].filter((name) => right.has(name)), [...right.keys()].filter((name) => left.has(name))];
+    if (was.join("\n") !== is.join("\n")) changes.push({ path: `${path}(order)`, before: was, after: is });
+    return;
+  }
+  if (before.length === after.length) {
+    for (const [index, element] of before.entries()) compareField(element, after[index], `${path}[${index}]`, changes);
+    return;
+  }
+  compareByContent(before, after, path, changes);
+}
+
+/** Elements that both lists have are left out; of the others it is said that they went or came. */
+function compareByContent(before: readonly Json[], after: readonly Json[], path: string, changes: FieldChange[]): void {
+  const left = new Map<string, number>();
+  for (const element of before) left.set(canonical(element), (left.get(canonical(element)) ?? 0) + 1);
+  const came: Json[] = [];
+  for (const element of after) {
+    const key = canonical(element);
+    const count = left.get(key) ?? 0;
+    if (count > 0) left.set(key, count - 1);
+    else came.push(element);
+  }
+  const went = before.filter((element) => {
+    const key = canonical(element);
+    const count = left.get(key) ?? 0;
+    left.set(key, count - 1);
+    return count > 0;
+  });
+  for (const element of went) changes.push({ path: `${path}[]`, before: element });
+  for (const element of came) changes.push({ path: `${path}[]`, after: element });
+}
+
+/** The elements by their names; undefined when not all have one, or two have the same. */
+function byName(list: readonly Json[]): ReadonlyMap<string, Json> | undefined {
+  const named = new Map<string, Json>();
+  for (const element of list) {
+    const name = isTree(element) ? element["name"] : undefined;
+    if (typeof name !== "string" || name === "" || named.has(name)) return undefined;
+    named.set(name, element);
+  }
+  return named;
+}
+
+/** The value as text that is equal for equal values, whatever the order of their fields. */
+export function canonical(value: Json): string {
+  if (isList(value)) return `[${value.map(canonical).join(",")}]`;
+  if (!isTree(value)) return JSON.stringify(value);
+  const fields = Object.keys(value).toSorted();
+  return `{${fields.map((field) => `${JSON.stringify(field)}:${canonical(value[field] ?? null)}`).join(",")}}`;
+}
+
+export function isTree(value: Json | undefined): value is Tree {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+export function isList(value: Json | undefined): value is readonly Json[] {
+  return Array.isArray(value);
+}
+
+/** A field name that would not read well in a path is quoted: `labels["istio.io/rev"]`. */
+function join(path: string, field: string): string {
+  if (!/^[\w-]+$/.test(field)) return `${path}[${JSON.stringify(field)}]`;
+  return path === "" ? field : `${path}.${field}`;
+}
+
+/** The value with every string passed through `change`; names of fields too. */
+export function mapStrings(value: Json, change: (text: string) => string): Json {
+  if (typeof value === "string") return change(value);
+  if (isList(value)) return value.map((element) => mapStrings(element, change));
+  if (!isTree(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([field, inner]) => [change(field), mapStrings(inner, change)]));
+}

@@ -1,0 +1,23 @@
+/** A preflight plan: everything that can be known of a mesh upgrade before it starts. Writes nothing to the cluster. */
+export { preflight } from "./preflight.ts";
+export type { PlannedUpgrade, PreflightOptions, ReleaseFinder } from "./options.ts";
+export { openRelease, type Release } from "./release/release.ts";
+export type { FieldChange, Json } from "./compare/tree-diff.ts";
+export type {
+  DefinitionChange,
+  EnvoyFilterReport,
+  EstimatePart,
+  EstimateReport,
+  Finding,
+  InjectionGroup,
+  NotCompared,
+  ObjectChange,
+  PlanArea,
+  PreflightReport,
+  ProxiesReport,
+  RenderedComponentReport,
+  ResourceGroup,
+  Severity,
+  Verdict,
+  WorkloadsReport,
+} from "./report.ts";

@@ -1,0 +1,211 @@
+import { userError } from "../base/index.ts";
+import type { KindDefinition, KubernetesObject, UntypedObject } from "../api/index.ts";
+import { gatewayKind } from "../api/gateway/index.ts";
+import {
+  configMapKind,
+  customResourceDefinitionKind,
+  daemonSetKind,
+  deploymentKind,
+  mutatingWebhookConfigurationKind,
+  namespaceKind,
+  podDisruptionBudgetKind,
+  podKind,
+  replicaSetKind,
+  secretKind,
+  statefulSetKind,
+  type ConfigMap,
+  type DaemonSet,
+  type Deployment,
+  type Namespace,
+  type Pod,
+  type PodDisruptionBudget,
+  type ReplicaSet,
+  type StatefulSet,
+} from "../api/kubernetes/index.ts";
+import { installedKinds } from "../install/index.ts";
+import { isKubeCode, type KubeClient } from "../kube/index.ts";
+import type { AuthoritySecrets } from "./cluster/trust.ts";
+
+/** All of a cluster that a plan looks at. */
+export interface LiveCluster {
+  readonly pods: readonly Pod[];
+  readonly namespaces: readonly Namespace[];
+  readonly deployments: readonly Deployment[];
+  readonly replicaSets: readonly ReplicaSet[];
+  readonly statefulSets: readonly StatefulSet[];
+  readonly daemonSets: readonly DaemonSet[];
+  readonly budgets: readonly PodDisruptionBudget[];
+  readonly gateways: readonly KubernetesObject[];
+  readonly tags: ReadonlyMap<string, string>;
+  readonly definitions: readonly UntypedObject[];
+  /** Objects of the mesh's own kinds, by the name of their definition. */
+  readonly stored: ReadonlyMap<string, readonly UntypedObject[]>;
+  /** ConfigMaps `istio-ca-root-cert`, by namespace. */
+  readonly rootCertificates: ReadonlyMap<string, string>;
+  readonly controlPlane: ControlPlaneObjects;
+  /** Objects that an installation may have written. */
+  readonly installed: readonly UntypedObject[];
+}
+
+/** The old revision's control plane as it is installed. */
+export interface ControlPlaneObjects {
+  readonly namespace: string;
+  readonly deployment: Deployment;
+  readonly mesh: string;
+  readonly injector: { readonly config?: string; readonly values?: string } | undefined;
+}
+
+/** Groups whose kinds a mesh reads. */
+const meshGroups = /(^|\.)istio\.io$|^gateway\.networking\.k8s\.io$/;
+const maxLists = 8;
+const pilotSelector = "app=istiod";
+const revisionLabel = "istio.io/rev";
+
+export async function readLiveCluster(client: KubeClient, revision: string): Promise<LiveCluster> {
+  const controlPlane = await readControlPlane(client, revision);
+  const [pods, namespaces, deployments, replicaSets, statefulSets, daemonSets, budgets, webhooks, roots, definitions, gateways] = await Promise.all([
+    listed(client, podKind),
+    listed(client, namespaceKind),
+    listed(client, deploymentKind),
+    listed(client, replicaSetKind),
+    listed(client, statefulSetKind),
+    listed(client, daemonSetKind),
+    listed(client, podDisruptionBudgetKind),
+    listed(client, mutatingWebhookConfigurationKind),
+    client.list(configMapKind, { fieldSelector: "metadata.name=istio-ca-root-cert" }),
+    listed(client, customResourceDefinitionKind as unknown as KindDefinition<UntypedObject>),
+    listedIfServed(client, gatewayKind),
+  ]);
+  return {
+    pods,
+    namespaces,
+    deployments,
+    replicaSets,
+    statefulSets,
+    daemonSets,
+    budgets,
+    gateways,
+    tags: new Map(webhooks.flatMap(({ metadata: { labels = {} } }) => (labels["istio.io/tag"] === undefined ? [] : [[labels["istio.io/tag"], labels[revisionLabel] ?? ""] as const]))),
+    definitions: definitions.map((definition) => ({ ...definition, kind: "CustomResourceDefinition" })),
+    stored: await readStored(client, definitions),
+    rootCertificates: new Map(roots.items.map(({ metadata, data }) => [metadata.namespace ?? "", data?.["root-cert.pem"] ?? ""])),
+    controlPlane,
+    installed: await readInstalled(client),
+  };
+}
+
+async function listed<Value extends KubernetesObject>(client: KubeClient, kind: KindDefinition<Value>): Promise<readonly Value[]> {
+  return (await client.list(kind)).items;
+}
+
+async function listedIfServed(client: KubeClient, kind: KindDefinition): Promise<readonly KubernetesObject[]> {
+  return await listed(client, kind).catch((error: unknown) => {
+    if (isKubeCode(error, "not-found")) return [];
+    throw error;
+  });
+}
+
+async function readControlPlane(client: KubeClient, revision: string): Promise<ControlPlaneObjects> {
+  const { items } = await client.list(deploymentKind, { labelSelector: pilotSelector });
+  const deployment = items.find(({ metadata }) => (metadata.labels?.[revisionLabel] ?? "default") === revision);
+  if (deployment === undefined) {
+    const known = items.map(({ metadata }) => metadata.labels?.[revisionLabel] ?? "default").toSorted();
+    throw userError("revision-unknown", `spec.from.revision: no control plane of revision "${revision}" is installed`, {
+      hint: known.length === 0 ? "no control plane is installed at all: serin install" : `installed: ${known.join(", ")}`,
+    });
+  }
+  const { namespace = "", name = "" } = deployment.metadata;
+  const suffix = name.replace(/^istiod/, "");
+  const [mesh, injector] = await Promise.all([client.get(configMapKind, `istio${suffix}`, namespace), client.get(configMapKind, `istio-sidecar-injector${suffix}`, namespace)]);
+  return { namespace, deployment, mesh: mesh?.data?.["mesh"] ?? "", injector: injector === undefined ? undefined : textsOf(injector) };
+}
+
+function textsOf({ data = {} }: ConfigMap): { readonly config?: string; readonly values?: string } {
+  const { config, values } = data;
+  return { ...(config === undefined ? {} : { config }), ...(values === undefined ? {} : { values }) };
+}
+
+/** Every object of the mesh's own kinds; kinds that may not be listed are left out. */
+async function readStored(client: KubeClient, definitions: readonly UntypedObject[]): Promise<ReadonlyMap<string, readonly UntypedObject[]>> {
+  const waiting = definitions.map(kindOfDefinition).filter(({ group }) => meshGroups.test(group));
+  const found = new Map<string, readonly UntypedObject[]>();
+  const work = async (): Promise<void> => {
+    for (let kind = waiting.shift(); kind !== undefined; kind = waiting.shift()) {
+      const own = kind;
+      const items = await listed(client, own).catch((error: unknown) => {
+        if (isKubeCode(error, "not-found") || isKubeCode(error, "forbidden")) return [];
+        throw error;
+      });
+      found.set(`${own.plural}.${own.group}`, items.map((item) => ({ ...item, apiVersion: `${own.group}/${own.versions[0]}`, kind: own.kind })));
+    }
+  };
+  await Promise.all(Array.from({ length: maxLists }, work));
+  return found;
+}
+
+/** The kind that a definition defines, read in the version in which it is stored. */
+function kindOfDefinition(definition: UntypedObject): KindDefinition<UntypedObject> {
+  const spec = definition["spec"] as {
+    readonly group: string;
+    readonly scope: string;
+    readonly names: { readonly kind: string; readonly plural: string };
+    readonly versions: readonly { readonly name: string; readonly storage: boolean; readonly served: boolean }[];
+  };
+  const version = spec.versions.find(({ storage, served }) => storage && served) ?? spec.versions.find(({ served }) => served);
+  return { group: spec.group, versions: [version?.name ?? "v1"], kind: spec.names.kind, plural: spec.names.plural, namespaced: spec.scope === "Namespaced" };
+}
+
+/** By the labels that installations of this mesh carry, whoever applied them. */
+async function readInstalled(client: KubeClient): Promise<readonly UntypedObject[]> {
+  const kinds = installedKinds.filter(({ kind }) => kind !== "CustomResourceDefinition" && kind !== "Namespace" && kind !== "EndpointSlice");
+  const lists = await Promise.all(
+    kinds.flatMap((kind) =>
+      ["operator.istio.io/component", "istio.io/rev"].map(async (labelSelector) => {
+        const { items } = await client.list(kind, { labelSelector });
+        return items.map((item) => ({ ...item, apiVersion: kind.group === "" ? kind.versions[0] : `${kind.group}/${kind.versions[0]}`, kind: kind.kind }));
+      }),
+    ),
+  );
+  const unique = new Map(lists.flat().map((object) => [`${object.kind} ${object.metadata.namespace ?? ""}/${object.metadata.name ?? ""}`, object]));
+  return [...unique.values()];
+}
+
+const authorityNames = { pluggedIn: "cacerts", selfSigned: "istio-ca-secret" } as const;
+
+/** The roots of the Secrets that control planes of these namespaces sign with; undefined where they may not be read. Keys are not kept. */
+export async function readAuthorities(client: KubeClient, namespaces: readonly string[]): Promise<ReadonlyMap<string, AuthoritySecrets> | undefined> {
+  const found = new Map<string, AuthoritySecrets>();
+  try {
+    for (const namespace of new Set(namespaces)) {
+      const [pluggedIn, selfSigned] = await Promise.all([rootOf(client, authorityNames.pluggedIn, namespace), rootOf(client, authorityNames.selfSigned, namespace)]);
+      found.set(namespace, { ...(pluggedIn === undefined ? {} : { pluggedIn }), ...(selfSigned === undefined ? {} : { selfSigned }) });
+    }
+  } catch (error) {
+    if (isKubeCode(error, "forbidden")) return undefined;
+    throw error;
+  }
+  return found;
+}
+
+async function rootOf(client: KubeClient, name: string, namespace: string): Promise<string | undefined> {
+  const secret = await client.get(secretKind, name, namespace);
+  if (secret === undefined) return undefined;
+  const read = (key: string): string => Buffer.from(secret.data?.[key] ?? "", "base64").toString();
+  const root = read("root-cert.pem");
+  return root === "" ? read("ca-cert.pem") : root;
+}
+
+const metricsPort = 15_020;
+
+/** Live connections of ztunnel pods, by `namespace/name`; those that do not answer are left out. */
+export async function readConnections(client: KubeClient, pods: readonly Pod[]): Promise<ReadonlyMap<string, number>> {
+  const ztunnels = pods.filter(({ metadata, status }) => metadata.labels?.["app"] === "ztunnel" && status?.phase === "Running" && metadata.deletionTimestamp === undefined);
+  const asked = await Promise.all(
+    ztunnels.map(async ({ metadata: { name = "", namespace = "" } }): Promise<readonly [string, number][]> => {
+      const answer = await client.raw("GET", `/api/v1/namespaces/${namespace}/pods/${name}:${metricsPort}/proxy/metrics`, { accept: "*/*" }).catch(() => undefined);
+      const counts = [...(answer?.text ?? "").matchAll(/^serin_ztunnel_connections\{[^}]*\}\s+(\d+)/gm)];
+      return answer?.status !== 200 || counts.length === 0 ? [] : [[`${namespace}/${name}`, counts.reduce((sum, [, count = "0"]) => sum + Number(count), 0)]];
+    }),
+  );
+  return new Map(asked.flat());
+}

@@ -1,0 +1,88 @@
+import type { UntypedObject } from "../api/index.ts";
+import type { PlannedUpgrade, PreflightOptions } from "./options.ts";
+import { named, verdictOf, type Finding, type PreflightReport } from "./report.ts";
+import { checkTrust } from "./cluster/trust.ts";
+import { waveOrder, type WaveOrder } from "./cluster/wave-order.ts";
+import { surveyWorkloads } from "./cluster/workloads.ts";
+import { estimate } from "./estimate.ts";
+import { readAuthorities, readConnections, readLiveCluster, type LiveCluster } from "./live-cluster.ts";
+import { meshTrustOf, releaseParts } from "./release-parts.ts";
+import { ReleaseRunner } from "./release/release-runner.ts";
+
+/** Everything that can be known of an upgrade before it starts. Writes nothing to the cluster; processes that it starts are gone when it returns. */
+export async function preflight(options: PreflightOptions): Promise<PreflightReport> {
+  const { client, upgrade, progress } = options;
+  progress("reading the cluster");
+  const live = await readLiveCluster(client, upgrade.from);
+  const fromVersion = versionOf(live.controlPlane.deployment);
+  const connections = await readConnections(client, live.pods);
+  const survey = surveyWorkloads({ ...live, connections }, upgrade.from);
+  const order = waveOrder(upgrade.waves, survey.injected.filter(({ isGateway }) => !isGateway), live.namespaces);
+  const runner = await ReleaseRunner.open(options);
+  try {
+    const from = await options.releases("from", fromVersion);
+    const to = await options.releases("to", wantedVersion(upgrade));
+    const parts = await releaseParts({ ...options, runner, live, from, to, fromVersion, injected: survey.injected });
+    const authorities = await readAuthorities(client, [live.controlPlane.namespace, parts.toNamespace]);
+    const trust = checkTrust({
+      fromNamespace: live.controlPlane.namespace,
+      toNamespace: parts.toNamespace,
+      fromMesh: meshTrustOf(live.controlPlane.mesh),
+      toMesh: parts.toTrust,
+      authorities,
+      distributed: live.rootCertificates,
+    });
+    const findings = bySeverity([...parts.findings, ...trust.findings, ...survey.findings, ...unselected(order, upgrade), ...leftBehind(live, upgrade)]);
+    return {
+      reportVersion: 1,
+      upgrade: upgrade.name,
+      from: { revision: upgrade.from, ...(fromVersion === undefined ? {} : { version: fromVersion }), ...(from === undefined ? {} : { release: from.directory }) },
+      to: { revision: upgrade.to, ...(parts.toVersion === undefined ? {} : { version: parts.toVersion }), ...(to === undefined ? {} : { release: to.directory }) },
+      verdict: verdictOf(findings),
+      findings,
+      notCompared: parts.notCompared,
+      ...parts.reports,
+      trust: trust.report,
+      workloads: { ...survey.report, injection: parts.injection },
+      estimate: estimate({ ...upgrade, workloads: survey.report, injected: survey.injected, order, controlPlanePods: controlPlanePods(live, upgrade.from) }),
+    };
+  } finally {
+    await runner.close();
+  }
+}
+
+const severities = ["blocked", "warning", "note"];
+
+function bySeverity(findings: readonly Finding[]): Finding[] {
+  return findings.toSorted((left, right) => severities.indexOf(left.severity) - severities.indexOf(right.severity));
+}
+
+/** The tag of the control plane's image, else what its labels say. */
+function versionOf({ metadata, spec }: LiveCluster["controlPlane"]["deployment"]): string | undefined {
+  const image = spec?.template.spec?.containers.find(({ name }) => name === "discovery")?.image ?? "";
+  const tag = /:([\w.+-]+)$/.exec(image)?.[1];
+  return tag?.replace(/-(distroless|debug)$/, "") ?? metadata.labels?.["app.kubernetes.io/version"];
+}
+
+/** The tag that the install specs name, if they name one. */
+function wantedVersion({ installs }: PlannedUpgrade): string | undefined {
+  const tags = installs.flatMap((spec) => (typeof spec === "object" && spec !== null && "tag" in spec && (typeof spec.tag === "string" || typeof spec.tag === "number") ? [String(spec.tag)] : []));
+  return tags[0];
+}
+
+function controlPlanePods({ pods }: LiveCluster, revision: string): LiveCluster["pods"] {
+  return pods.filter(({ metadata: { labels = {} } }) => labels["app"] === "istiod" && (labels["istio.io/rev"] ?? "default") === revision);
+}
+
+function unselected({ left }: WaveOrder, { from, scope }: PlannedUpgrade): Finding[] {
+  if (left.length === 0 || !scope.namespaces) return [];
+  return [{ severity: "warning", area: "workloads", message: `no wave selects ${left.length} workload${left.length === 1 ? "" : "s"}: revision ${from} cannot be retired`, ...named(left.map(({ namespace, kind, name }) => `${kind} ${namespace}/${name}`)), hint: "add a last wave without a selector, which takes what is left" }];
+}
+
+/** Objects that name the old revision are not read by the new one, whatever namespace moves. */
+function leftBehind({ stored }: LiveCluster, { from, to }: PlannedUpgrade): Finding[] {
+  const isConfiguration = (object: UntypedObject): boolean => /istio\.io\//.test(object.apiVersion ?? "");
+  const names = [...stored.values()].flat().filter((object) => isConfiguration(object) && object.metadata.labels?.["istio.io/rev"] === from).map((object) => `${object.kind ?? ""} ${object.metadata.namespace ?? ""}/${object.metadata.name ?? ""}`);
+  if (names.length === 0 || from === "default") return [];
+  return [{ severity: "warning", area: "configuration", message: `${names.length} object${names.length === 1 ? " names" : "s name"} revision ${from}: the new control plane does not read ${names.length === 1 ? "it" : "them"}`, ...named(names), hint: `copy them with the label istio.io/rev: ${to}, or remove the label, before their namespaces move` }];
+}

@@ -1,0 +1,318 @@
+// What only the releases themselves can tell: each part asks a process of either.
+import { parse } from "yaml";
+import { messageOf, SerinError, type Environment } from "../base/index.ts";
+import type { UntypedObject } from "../api/index.ts";
+import type { Pod, PodTemplate } from "../api/kubernetes/index.ts";
+import { serveReadOnlyRelay } from "../kube/index.ts";
+import type { MeshTrust } from "./cluster/trust.ts";
+import type { InjectedWorkload } from "./cluster/workloads.ts";
+import { compareDefinitions } from "./compare/definitions.ts";
+import { compareInjection } from "./compare/injection.ts";
+import { compareMessages } from "./compare/messages.ts";
+import { neutral, type Side } from "./compare/neutral.ts";
+import { compareObjects, compareRendered } from "./compare/rendered.ts";
+import { fieldChanges } from "./compare/tree-diff.ts";
+import { configurationFindings, defaultsFindings, definitionFindings, plural, proxyFindings, renderedFindings } from "./findings.ts";
+import type { LiveCluster } from "./live-cluster.ts";
+import type { PreflightOptions } from "./options.ts";
+import { askAnalysis, askInjection, askManifest, askProfile, askValidation, readDefinitions } from "./release/ask-release.ts";
+import type { Release } from "./release/release.ts";
+import type { ReleaseRunner } from "./release/release-runner.ts";
+import type { Finding, InjectionGroup, NotCompared, PlanArea, PreflightReport } from "./report.ts";
+import { compareProxies, maxProxies } from "./shadow/compare-proxies.ts";
+import { liveProxies } from "./shadow/live-proxies.ts";
+
+export interface ReleasePartsInput extends PreflightOptions {
+  readonly runner: ReleaseRunner;
+  readonly live: LiveCluster;
+  readonly from: Release | undefined;
+  readonly to: Release | undefined;
+  readonly fromVersion: string | undefined;
+  readonly injected: readonly InjectedWorkload[];
+}
+
+export interface ReleaseParts {
+  readonly findings: readonly Finding[];
+  readonly notCompared: readonly NotCompared[];
+  readonly reports: Pick<PreflightReport, "rendered" | "defaults" | "definitions" | "configuration" | "proxies">;
+  readonly injection: readonly InjectionGroup[];
+  readonly toTrust: MeshTrust;
+  readonly toNamespace: string;
+  readonly toVersion: string | undefined;
+}
+
+/** The new revision's control plane, as its release renders it. */
+interface RenderedControlPlane {
+  readonly objects: readonly UntypedObject[];
+  readonly namespace: string;
+  readonly version: string;
+  readonly mesh: string;
+  readonly env: Environment;
+  readonly injector: { readonly config: string; readonly values: string };
+}
+
+export async function releaseParts(input: ReleasePartsInput): Promise<ReleaseParts> {
+  const asked = new ReleaseQuestions(input);
+  await asked.ask();
+  return asked.result();
+}
+
+/** Asks one part after the other; a part that fails leaves a hole that is named, and the others go on. */
+class ReleaseQuestions {
+  readonly #input: ReleasePartsInput;
+  readonly #findings: Finding[] = [];
+  readonly #notCompared: NotCompared[] = [];
+  #reports: ReleaseParts["reports"] = {};
+  #injection: readonly InjectionGroup[] = [];
+  #control: RenderedControlPlane | undefined;
+
+  constructor(input: ReleasePartsInput) {
+    this.#input = input;
+  }
+
+  result(): ReleaseParts {
+    const { live, upgrade, to } = this.#input;
+    const control = this.#control;
+    return {
+      findings: this.#findings,
+      notCompared: this.#notCompared,
+      reports: this.#reports,
+      injection: this.#injection,
+      toTrust: control === undefined ? specTrust(upgrade.installs, live.controlPlane.mesh) : meshTrustOf(control.mesh),
+      toNamespace: control?.namespace ?? live.controlPlane.namespace,
+      toVersion: control?.version ?? to?.version,
+    };
+  }
+
+  async ask(): Promise<void> {
+    const { from, to, fromVersion, progress } = this.#input;
+    if (to === undefined) return this.#missing("to", ["rendered", "defaults", "definitions", "configuration", "proxies"], undefined);
+    progress(`asking release ${to.version} what it would install`);
+    await this.#render(to);
+    if (from === undefined) {
+      await this.#definitions(to);
+      return this.#missing("from", ["defaults", "configuration", "proxies"], fromVersion);
+    }
+    progress("comparing defaults, definitions and the live objects");
+    await Promise.all([this.#defaults(from, to), this.#definitions(to), this.#configuration(from, to), this.#inject(from, to)]);
+    await this.#proxies(from, to);
+  }
+
+  #missing(side: "from" | "to", areas: readonly PlanArea[], version: string | undefined): void {
+    const reason = `the ${side === "from" ? "old" : "new"} release${version === undefined ? "" : ` (${version})`} is not at hand`;
+    for (const area of areas) this.#notCompared.push({ area, reason, hint: `name its directory: --${side}-release DIR` });
+  }
+
+  async #try(area: PlanArea, ask: () => Promise<void>): Promise<void> {
+    try {
+      await ask();
+    } catch (error) {
+      this.#input.signal.throwIfAborted();
+      this.#notCompared.push({ area, reason: messageOf(error), hint: error instanceof SerinError ? (error.hint ?? "") : "" });
+    }
+  }
+
+  get #fromSide(): Side {
+    const { upgrade, fromVersion, from } = this.#input;
+    return { revision: upgrade.from, versions: [...new Set([fromVersion ?? "", from?.version ?? ""])] };
+  }
+
+  get #toSide(): Side {
+    const { upgrade, to } = this.#input;
+    return { revision: upgrade.to, versions: [...new Set([this.#control?.version ?? "", to?.version ?? ""])] };
+  }
+
+  async #render(to: Release): Promise<void> {
+    const { runner, upgrade, live } = this.#input;
+    let objects: readonly UntypedObject[];
+    try {
+      objects = upgrade.installs.length === 0 ? live.installed.filter((object) => object.metadata.labels?.["istio.io/rev"] === upgrade.to) : await askManifest(runner, to, upgrade.installs);
+      if (upgrade.cni !== undefined) objects = [...objects, ...(await askManifest(runner, to, [upgrade.cni], "to.cni")).filter(({ metadata }) => metadata.labels?.["operator.istio.io/component"] === "Cni")];
+    } catch (error) {
+      this.#input.signal.throwIfAborted();
+      const hint = error instanceof SerinError ? error.hint : undefined;
+      this.#findings.push({ severity: "blocked", area: "rendered", message: messageOf(error), ...(hint === undefined ? {} : { hint }) });
+      for (const area of ["rendered", "defaults", "proxies"] as const) this.#notCompared.push({ area, reason: "the new release refuses the install spec", hint: "mend the spec, then plan again" });
+      return;
+    }
+    this.#control = controlPlaneOf(objects, upgrade.to);
+    if (this.#control === undefined) {
+      const revisions = objects.filter(isControlPlane).map(({ metadata }) => metadata.labels?.["istio.io/rev"] ?? "default");
+      this.#findings.push({ severity: "blocked", area: "rendered", message: `${upgrade.installs.length === 0 ? "the cluster has" : "spec.to.install renders"} no control plane of revision "${upgrade.to}"${revisions.length === 0 ? "" : `, but of ${revisions.join(", ")}`}`, hint: upgrade.installs.length === 0 ? "with no spec.to.install the revision must be installed already" : `set revision: ${upgrade.to} in the install spec` });
+      return;
+    }
+    if (this.#control.version !== to.version) this.#findings.push({ severity: "warning", area: "rendered", message: `the install spec names version ${this.#control.version}, and release ${to.version} was asked`, hint: "--to-release must be the release that the images are of" });
+    const rendered = compareRendered({ installed: live.installed, rendered: objects, from: this.#fromSide, to: this.#toSide });
+    this.#reports = { ...this.#reports, rendered };
+    this.#findings.push(...renderedFindings(rendered, upgrade.from));
+  }
+
+  async #defaults(from: Release, to: Release): Promise<void> {
+    const { runner, upgrade } = this.#input;
+    const control = this.#control;
+    if (control === undefined || upgrade.installs.length === 0) return;
+    await this.#try("defaults", async () => {
+      const name = profileOf(upgrade.installs);
+      const [fromSide, toSide] = [{ ...this.#toSide, versions: [...this.#toSide.versions, ...this.#fromSide.versions] }, this.#toSide];
+      const [objects, before, after] = await Promise.all([askManifest(runner, from, upgrade.installs), askProfile(runner, from, name), askProfile(runner, to, name)]);
+      const defaults = { profile: fieldChanges(neutral(before, fromSide), neutral(after, toSide)), effective: compareObjects(objects, control.objects, fromSide, toSide) };
+      this.#reports = { ...this.#reports, defaults };
+      this.#findings.push(...defaultsFindings(defaults));
+    });
+  }
+
+  async #definitions(to: Release): Promise<void> {
+    const { live } = this.#input;
+    await this.#try("definitions", async () => {
+      const rendered = (this.#control?.objects ?? []).filter(({ kind }) => kind === "CustomResourceDefinition");
+      const after = rendered.length > 0 ? rendered : await readDefinitions(to);
+      const definitions = { installed: rendered.length > 0, changes: compareDefinitions({ before: live.definitions, after, stored: live.stored }) };
+      this.#reports = { ...this.#reports, definitions };
+      this.#findings.push(...definitionFindings(definitions));
+    });
+  }
+
+  async #configuration(from: Release, to: Release): Promise<void> {
+    const { runner, live, upgrade, kubeConfig, clock, log } = this.#input;
+    await this.#try("configuration", async () => {
+      const relay = await serveReadOnlyRelay(kubeConfig, { clock, log });
+      try {
+        const kubeconfig = await runner.file("kubeconfig", relay.kubeconfig);
+        const options = { kubeconfig, revision: upgrade.from, namespace: live.controlPlane.namespace };
+        const objects = [...live.stored.values()].flat().map(({ status: _status, metadata: { managedFields: _managed, ...metadata }, ...rest }) => ({ ...rest, metadata }));
+        const ask = async (release: Release, meshConfig: string): Promise<Parameters<typeof compareMessages>[0]> =>
+          (await Promise.all([askAnalysis(runner, release, { ...options, meshConfig }), askValidation(runner, release, objects)])).flat();
+        const [before, after] = await Promise.all([ask(from, live.controlPlane.mesh), ask(to, this.#control?.mesh ?? live.controlPlane.mesh)]);
+        const configuration = compareMessages(before, after);
+        this.#reports = { ...this.#reports, configuration };
+        this.#findings.push(...configurationFindings(configuration));
+      } finally {
+        relay.close();
+      }
+    });
+  }
+
+  async #inject(from: Release, to: Release): Promise<void> {
+    const { runner, live, upgrade, injected } = this.#input;
+    const [control, injector] = [this.#control, live.controlPlane.injector];
+    // Gateways that an installation brings are told by what is rendered.
+    const workloads = injected.filter(({ pods }) => !pods.every(isInstalledGateway)).flatMap(injectable);
+    if (control === undefined || injector === undefined || workloads.length === 0) return;
+    await this.#try("workloads", async () => {
+      const { namespace } = live.controlPlane;
+      const [before, after] = await Promise.all([
+        askInjection(runner, from, workloads, { revision: upgrade.from, namespace, config: injector.config ?? "", values: injector.values ?? "", meshConfig: live.controlPlane.mesh }),
+        askInjection(runner, to, workloads, { revision: upgrade.to, namespace: control.namespace, ...control.injector, meshConfig: control.mesh }),
+      ]);
+      this.#injection = compareInjection(before, after, this.#fromSide, this.#toSide);
+      if (this.#injection.length > 0) this.#findings.push({ severity: "note", area: "workloads", message: `injection changes more than version and revision: ${plural(this.#injection.length, "difference")}` });
+    });
+  }
+
+  async #proxies(from: Release, to: Release): Promise<void> {
+    const { live, upgrade, fromVersion } = this.#input;
+    const control = this.#control;
+    if (control === undefined) return;
+    const proxies = liveProxies(live.pods).filter(({ revision }) => (revision ?? "default") === upgrade.from);
+    if (proxies.length > maxProxies) this.#notCompared.push({ area: "proxies", reason: `${proxies.length} workloads have proxies; the first ${maxProxies} were asked about`, hint: "" });
+    await this.#try("proxies", async () => {
+      const { namespace, mesh, deployment } = live.controlPlane;
+      const { report, failures, refusedWrites } = await compareProxies({
+        ...this.#input,
+        from: { release: from, version: fromVersion ?? from.version, meshConfig: mesh, env: environmentOf(deployment.spec?.template) },
+        // Named after the old one's Service, so that only what it says differs.
+        to: { release: to, version: control.version, meshConfig: control.mesh.replaceAll(serviceOf(upgrade.to), serviceOf(upgrade.from)), env: control.env },
+        proxies,
+        envoyFilters: live.stored.get("envoyfilters.networking.istio.io") ?? [],
+        rootNamespace: rootNamespaceOf(mesh, namespace),
+        revision: upgrade.from,
+        namespace,
+      });
+      this.#reports = { ...this.#reports, proxies: report };
+      this.#findings.push(...proxyFindings(report, failures, refusedWrites));
+    });
+  }
+}
+
+function isControlPlane({ kind, metadata }: UntypedObject): boolean {
+  return kind === "Deployment" && metadata.labels?.["app"] === "istiod";
+}
+
+function controlPlaneOf(objects: readonly UntypedObject[], revision: string): RenderedControlPlane | undefined {
+  const deployment = objects.find((object) => isControlPlane(object) && (object.metadata.labels?.["istio.io/rev"] ?? "default") === revision);
+  if (deployment === undefined) return undefined;
+  const { name = "", namespace = "" } = deployment.metadata;
+  const suffix = name.replace(/^istiod/, "");
+  const dataOf = (map: string): Readonly<Record<string, string>> => {
+    const found = objects.find(({ kind, metadata }) => kind === "ConfigMap" && metadata.name === `${map}${suffix}` && metadata.namespace === namespace);
+    return (found?.["data"] as Readonly<Record<string, string>> | undefined) ?? {};
+  };
+  const template = (deployment["spec"] as { readonly template?: PodTemplate } | undefined)?.template;
+  const injector = dataOf("istio-sidecar-injector");
+  const image = template?.spec?.containers.find((container) => container.name === "discovery")?.image ?? "";
+  return {
+    objects,
+    namespace,
+    version: /:([\w.+-]+)$/.exec(image)?.[1]?.replace(/-(distroless|debug)$/, "") ?? "",
+    mesh: dataOf("istio")["mesh"] ?? "",
+    env: environmentOf(template),
+    injector: { config: injector["config"] ?? "", values: injector["values"] ?? "" },
+  };
+}
+
+/** What says who and where it is, a shadow is told itself. */
+const ownVariables: ReadonlySet<string> = new Set(["KUBECONFIG", "REVISION", "POD_NAME", "POD_NAMESPACE", "SERVICE_ACCOUNT"]);
+
+function environmentOf(template: PodTemplate | undefined): Environment {
+  const variables = template?.spec?.containers.find(({ name }) => name === "discovery")?.env ?? [];
+  return Object.fromEntries(variables.flatMap(({ name, value }) => (value === undefined || ownVariables.has(name) ? [] : [[name, value]])));
+}
+
+function serviceOf(revision: string): string {
+  return `${revision === "default" ? "istiod" : `istiod-${revision}`}.`;
+}
+
+function profileOf(installs: readonly unknown[]): string {
+  const names = installs.flatMap((spec) => (typeof spec === "object" && spec !== null && "profile" in spec && typeof spec.profile === "string" ? [spec.profile] : []));
+  return names[0] ?? "default";
+}
+
+function isInstalledGateway({ metadata: { labels = {} } }: Pod): boolean {
+  return /^(In|E)gressGateways$/.test(labels["operator.istio.io/component"] ?? "");
+}
+
+const kindsWithTemplate = ["Deployment", "StatefulSet", "DaemonSet"];
+
+/** A workload of the cluster so that a release injects it: told to, and natively where its pods are now. */
+function injectable({ kind, object, pods }: InjectedWorkload): UntypedObject[] {
+  const template = object?.spec?.template;
+  if (object === undefined || template === undefined || !kindsWithTemplate.includes(kind)) return [];
+  const isNative = pods[0]?.spec?.initContainers?.some(({ name }) => name === "istio-proxy") === true;
+  const { name = "", namespace = "" } = object.metadata;
+  const labels = { ...template.metadata?.labels, "sidecar.istio.io/inject": "true" };
+  const annotations = { ...template.metadata?.annotations, "sidecar.istio.io/nativeSidecar": String(isNative) };
+  return [{ apiVersion: "apps/v1", kind, metadata: { name, namespace }, spec: { ...object.spec, template: { ...template, metadata: { ...template.metadata, labels, annotations } } } }];
+}
+
+const defaultTrustDomain = "cluster.local";
+
+/** What a mesh config says of trust. */
+export function meshTrustOf(text: string): MeshTrust {
+  return trustIn(parse(text));
+}
+
+/** Without the release that renders it, the install spec's own words; what it does not say stays as it is. */
+function specTrust(installs: readonly unknown[], mesh: string): MeshTrust {
+  const said = installs.flatMap((spec) => (typeof spec === "object" && spec !== null && "meshConfig" in spec ? [spec.meshConfig] : []));
+  return said.some((config) => typeof config === "object" && config !== null && "trustDomain" in config) ? trustIn(Object.assign({}, ...said)) : meshTrustOf(mesh);
+}
+
+function trustIn(config: unknown): MeshTrust {
+  const { trustDomain, trustDomainAliases } = (typeof config === "object" && config !== null ? config : {}) as { readonly trustDomain?: unknown; readonly trustDomainAliases?: unknown };
+  return { trustDomain: typeof trustDomain === "string" && trustDomain !== "" ? trustDomain : defaultTrustDomain, aliases: Array.isArray(trustDomainAliases) ? trustDomainAliases.map(String) : [] };
+}
+
+function rootNamespaceOf(mesh: string, fallback: string): string {
+  const config = parse(mesh) as { readonly rootNamespace?: string } | null;
+  return config?.rootNamespace ?? fallback;
+}

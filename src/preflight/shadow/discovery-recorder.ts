@@ -1,0 +1,247 @@
+import { createHash } from "node:crypto";
+import { create, fromBinary, toBinary, toJson, type DescMessage, type JsonObject } from "@bufbuild/protobuf";
+import { EmptySchema } from "@bufbuild/protobuf/wkt";
+import * as grpc from "@grpc/grpc-js";
+import { transientError } from "../../base/index.ts";
+import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema, DiscoveryRequestSchema, DiscoveryResponseSchema, NameTableSchema } from "../../wire/discovery/index.ts";
+import { ClusterLoadAssignmentSchema, ClusterSchema, envoyRegistry, ListenerSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
+import { AddressSchema, AuthorizationSchema } from "../../wire/workload/index.ts";
+import { discoveryMethods, typeUrls } from "../../wire/xds/index.ts";
+import type { ProxyResources } from "../compare/resources.ts";
+import { isList, isTree, type Json } from "../compare/tree-diff.ts";
+import type { LiveProxy } from "./live-proxies.ts";
+
+export interface RecordOptions {
+  /** `127.0.0.1:<port>` of a control plane that answers without TLS. */
+  readonly target: string;
+  /** What the proxy says its version is. */
+  readonly version: string;
+  readonly signal: AbortSignal;
+}
+
+const extensionType = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
+const schemas: Readonly<Record<string, { readonly word: string; readonly schema?: DescMessage }>> = {
+  [typeUrls.cluster]: { word: "cluster", schema: ClusterSchema },
+  [typeUrls.listener]: { word: "listener", schema: ListenerSchema },
+  [typeUrls.endpoint]: { word: "endpoints", schema: ClusterLoadAssignmentSchema },
+  [typeUrls.route]: { word: "route", schema: RouteConfigurationSchema },
+  [typeUrls.nameTable]: { word: "name table", schema: NameTableSchema },
+  [typeUrls.address]: { word: "address", schema: AddressSchema },
+  [typeUrls.authorization]: { word: "authorization", schema: AuthorizationSchema },
+  [extensionType]: { word: "extension" },
+};
+
+const deadlineMs = 20_000;
+const maxMessageBytes = 256 << 20;
+
+/** Asks a control plane as one proxy would, and answers all that it sends. Stays connected only as long as that takes. */
+export async function recordProxy(proxy: LiveProxy, options: RecordOptions): Promise<ProxyResources> {
+  const client = new grpc.Client(options.target, grpc.credentials.createInsecure(), { "grpc.use_local_subchannel_pool": 1, "grpc.max_receive_message_length": maxMessageBytes, "grpc.enable_http_proxy": 0 });
+  try {
+    const exchange = proxy.type === "ztunnel" ? new DeltaExchange(client, proxy, options) : new WholeExchange(client, proxy, options);
+    return await exchange.run();
+  } finally {
+    client.close();
+  }
+}
+
+const identity = (bytes: Buffer): Buffer => bytes;
+
+/** One stream until nothing that was asked for is missing. */
+abstract class Exchange {
+  readonly resources = new Map<string, Map<string, Json>>();
+  protected readonly options: RecordOptions;
+  protected readonly proxy: LiveProxy;
+  protected readonly stream: grpc.ClientDuplexStream<Buffer, Buffer>;
+  protected readonly missing = new Set<string>();
+  #first = true;
+
+  constructor(client: grpc.Client, path: string, proxy: LiveProxy, options: RecordOptions) {
+    this.proxy = proxy;
+    this.options = options;
+    this.stream = client.makeBidiStreamRequest(path, identity, identity, new grpc.Metadata());
+  }
+
+  async run(): Promise<ProxyResources> {
+    const { signal, target } = this.options;
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(deadlineMs)]);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const fail = (error: unknown): void => reject(error instanceof Error ? error : new Error(String(error)));
+        limit.addEventListener("abort", () => fail(this.#late(signal, target)), { once: true });
+        this.stream.on("error", (error) => fail(transientError("shadow-stream", `the control plane at ${target} ended the stream of ${this.proxy.name}: ${error.message}`, { cause: error })));
+        this.stream.on("data", (bytes: Buffer) => {
+          try {
+            this.receive(bytes);
+          } catch (error) {
+            fail(error);
+          }
+          if (this.missing.size === 0) resolve();
+        });
+        this.begin();
+      });
+      return this.resources;
+    } finally {
+      this.stream.on("error", () => undefined);
+      this.stream.cancel();
+    }
+  }
+
+  #late(signal: AbortSignal, target: string): unknown {
+    if (signal.aborted) return signal.reason;
+    const words = [...this.missing].map((type) => schemas[type]?.word ?? type).join(", ");
+    return transientError("shadow-silent", `the control plane at ${target} did not send ${words} to ${this.proxy.name} within ${deadlineMs / 1000} s`);
+  }
+
+  /** The node, which the first request carries. */
+  protected node(): { readonly node?: { readonly id: string; readonly cluster: string; readonly metadata: JsonObject; readonly userAgentName: string } } {
+    if (!this.#first) return {};
+    this.#first = false;
+    const metadata = { ...this.proxy.metadata, ISTIO_VERSION: this.options.version } as JsonObject;
+    return { node: { id: this.proxy.nodeId, cluster: this.proxy.name, metadata, userAgentName: "serin-plan" } };
+  }
+
+  protected take(type: string, name: string, bytes: Uint8Array): Json {
+    const { word, schema } = schemas[type] ?? { word: type };
+    const resource = schema === undefined ? { digest: digestOf(bytes) } : decode(schema, bytes);
+    const own = this.resources.get(word) ?? new Map<string, Json>();
+    own.set(name === "" ? nameIn(resource) : name, withoutChance(resource));
+    this.resources.set(word, own);
+    return resource;
+  }
+
+  protected abstract begin(): void;
+  protected abstract receive(bytes: Buffer): void;
+}
+
+/** State of the world, as every control plane speaks it: clusters and listeners, then what these name. */
+class WholeExchange extends Exchange {
+  readonly #names = new Map<string, readonly string[]>();
+
+  constructor(client: grpc.Client, proxy: LiveProxy, options: RecordOptions) {
+    super(client, discoveryMethods.stateOfTheWorldAds, proxy, options);
+  }
+
+  protected begin(): void {
+    const wildcards = [typeUrls.cluster, typeUrls.listener, ...(this.proxy.metadata["DNS_CAPTURE"] === "true" ? [typeUrls.nameTable] : [])];
+    for (const type of wildcards) this.missing.add(type);
+    for (const type of wildcards) this.#request(type, [], "", "");
+  }
+
+  protected receive(bytes: Buffer): void {
+    const { typeUrl, resources, versionInfo, nonce } = fromBinary(DiscoveryResponseSchema, bytes);
+    this.#request(typeUrl, this.#names.get(typeUrl) ?? [], versionInfo, nonce);
+    const decoded = resources.map(({ value }) => this.take(typeUrl, "", value));
+    this.missing.delete(typeUrl);
+    if (typeUrl === typeUrls.cluster) this.#ask(typeUrls.endpoint, decoded.flatMap(endpointNames));
+    if (typeUrl === typeUrls.listener) {
+      this.#ask(typeUrls.route, namesBelow(decoded, "rds", "route_config_name"));
+      this.#ask(extensionType, extensionNames(decoded));
+    }
+  }
+
+  #ask(type: string, names: readonly string[]): void {
+    const wanted = [...new Set(names)].toSorted();
+    if (wanted.length === 0 || wanted.join("\n") === this.#names.get(type)?.join("\n")) return;
+    this.#names.set(type, wanted);
+    this.missing.add(type);
+    this.#request(type, wanted, "", "");
+  }
+
+  #request(typeUrl: string, resourceNames: readonly string[], versionInfo: string, responseNonce: string): void {
+    const request = create(DiscoveryRequestSchema, { typeUrl, resourceNames: [...resourceNames], versionInfo, responseNonce, ...this.node() });
+    this.stream.write(Buffer.from(toBinary(DiscoveryRequestSchema, request)));
+  }
+}
+
+/** Increments, as ztunnels speak: addresses and policies, all of them. */
+class DeltaExchange extends Exchange {
+  constructor(client: grpc.Client, proxy: LiveProxy, options: RecordOptions) {
+    super(client, discoveryMethods.deltaAds, proxy, options);
+  }
+
+  protected begin(): void {
+    for (const type of [typeUrls.address, typeUrls.authorization]) {
+      this.missing.add(type);
+      this.#request({ typeUrl: type, resourceNamesSubscribe: ["*"] });
+    }
+  }
+
+  protected receive(bytes: Buffer): void {
+    const { typeUrl, resources, nonce } = fromBinary(DeltaDiscoveryResponseSchema, bytes);
+    this.#request({ typeUrl, responseNonce: nonce });
+    for (const { name, resource } of resources) this.take(typeUrl, name, resource?.value ?? new Uint8Array());
+    this.missing.delete(typeUrl);
+    if (!this.resources.has(schemas[typeUrl]?.word ?? typeUrl)) this.resources.set(schemas[typeUrl]?.word ?? typeUrl, new Map());
+  }
+
+  #request(fields: { readonly typeUrl: string; readonly resourceNamesSubscribe?: string[]; readonly responseNonce?: string }): void {
+    this.stream.write(Buffer.from(toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, { ...fields, ...this.node() }))));
+  }
+}
+
+/** As JSON with the names of Envoy's configuration. What holds a type that is not known here carries a digest of all of it as well. */
+export function decode(schema: DescMessage, bytes: Uint8Array): Json {
+  const known = envoyRegistry();
+  const unknown = new Set<string>();
+  const registry: typeof known = Object.create(known, {
+    getMessage: {
+      value: (name: string) => {
+        const found = known.getMessage(name);
+        if (found === undefined) unknown.add(name);
+        return found ?? EmptySchema;
+      },
+    },
+  }) as typeof known;
+  const json = toJson(schema, fromBinary(schema, bytes), { registry, useProtoFieldName: true }) as Json;
+  if (unknown.size === 0 || !isTree(json)) return json;
+  return { ...json, undecoded: { types: [...unknown].toSorted(), digest: digestOf(bytes) } };
+}
+
+function digestOf(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+function nameIn(resource: Json): string {
+  const name = isTree(resource) ? (resource["name"] ?? resource["cluster_name"]) : undefined;
+  return typeof name === "string" ? name : "";
+}
+
+function endpointNames(cluster: Json): string[] {
+  if (!isTree(cluster) || cluster["type"] !== "EDS") return [];
+  const config = cluster["eds_cluster_config"];
+  const service = isTree(config) ? config["service_name"] : undefined;
+  const name = cluster["name"];
+  if (typeof service === "string" && service !== "") return [service];
+  return typeof name === "string" ? [name] : [];
+}
+
+/** The `field` of every object called `parent`, at any depth. */
+function namesBelow(value: Json, parent: string, field: string): string[] {
+  if (isList(value)) return value.flatMap((element) => namesBelow(element, parent, field));
+  if (!isTree(value)) return [];
+  return Object.entries(value).flatMap(([key, inner]) => {
+    const name = key === parent && isTree(inner) ? inner[field] : undefined;
+    return [...(typeof name === "string" ? [name] : []), ...namesBelow(inner, parent, field)];
+  });
+}
+
+function extensionNames(value: Json): string[] {
+  if (isList(value)) return value.flatMap(extensionNames);
+  if (!isTree(value)) return [];
+  const own = value["config_discovery"] === undefined || typeof value["name"] !== "string" ? [] : [value["name"]];
+  return [...own, ...Object.values(value).flatMap(extensionNames)];
+}
+
+/** Endpoints in one order, and without keys that were fetched from elsewhere: both depend on the moment, not on the release. */
+function withoutChance(value: Json): Json {
+  if (isList(value)) return value.map(withoutChance);
+  if (!isTree(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([field, inner]): [string, Json][] => {
+      if (field === "local_jwks") return [];
+      const kept = withoutChance(inner);
+      return [[field, field === "lb_endpoints" && isList(kept) ? kept.map((element) => [JSON.stringify(element), element] as const).toSorted(([left], [right]) => (left < right ? -1 : 1)).map(([, element]) => element) : kept]];
+    }),
+  );
+}

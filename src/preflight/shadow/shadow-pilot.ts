@@ -1,0 +1,148 @@
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { createServer, type AddressInfo } from "node:net";
+import { transientError, userError, type Clock, type Environment, type Logger } from "../../base/index.ts";
+import { serveReadOnlyRelay, type KubeConfig, type ReadOnlyRelay } from "../../kube/index.ts";
+import { endChild, startChild } from "../release/child.ts";
+import type { Release } from "../release/release.ts";
+import type { ReleaseRunner } from "../release/release-runner.ts";
+
+export interface ShadowPilotOptions {
+  readonly release: Release;
+  readonly runner: ReleaseRunner;
+  readonly kubeConfig: KubeConfig;
+  /** YAML of the mesh config that it shall have. */
+  readonly meshConfig: string;
+  /** What its Deployment says, as far as it is plain text. */
+  readonly env: Environment;
+  /** Whose objects it reads; both shadows of a comparison have the same, so that only the releases differ. */
+  readonly revision: string;
+  readonly namespace: string;
+  /** Resources that it shall not see. */
+  readonly hidden?: readonly string[];
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** A control plane of a release that runs beside the mesh, reads the live objects and writes nothing. */
+export interface ShadowPilot {
+  /** Where it answers proxies without TLS. */
+  readonly target: string;
+  /** Writes that it tried. */
+  readonly refusedWrites: readonly string[];
+  stop(): Promise<void>;
+}
+
+const maxHeapMegabytes = 1024;
+const readyLimitMs = 60_000;
+const readyPollMs = 50;
+const keptErrorBytes = 16 << 10;
+
+/** Its own kubeconfig leads to a relay that passes reads on and refuses everything else, whatever the release does. */
+export async function startShadowPilot(options: ShadowPilotOptions): Promise<ShadowPilot> {
+  const { release, runner, kubeConfig, clock, log, hidden = [] } = options;
+  if (release.pilot === undefined) throw userError("release-without-pilot", `${release.directory} holds no control plane`, { hint: "put Istio's pilot-discovery program at bin/pilot-discovery of the directory" });
+  const relay = await serveReadOnlyRelay(kubeConfig, { clock, log, hidden });
+  try {
+    const kubeconfig = await runner.file("kubeconfig", relay.kubeconfig);
+    const mesh = await runner.file("mesh.yaml", options.meshConfig);
+    const ports = await freePorts(6);
+    const child = startChild(release.pilot, argumentsOf(release, mesh, kubeconfig, ports), { env: runner.environment(environmentOf(options, kubeconfig)), maxHeapMegabytes, signal: runner.signal });
+    const errors = keepErrors(child);
+    const [http = 0, discovery = 0] = ports;
+    try {
+      await waitReady(child, http, release, clock, runner.signal, errors);
+    } catch (error) {
+      endChild(child);
+      throw error;
+    }
+    return { target: `127.0.0.1:${discovery}`, refusedWrites: relay.refused, stop: async () => await stop(child, relay) };
+  } catch (error) {
+    relay.close();
+    throw error;
+  }
+}
+
+async function stop(child: ChildProcess, relay: ReadOnlyRelay): Promise<void> {
+  const isOver = child.exitCode !== null || child.signalCode !== null;
+  const closed = isOver ? undefined : once(child, "close");
+  endChild(child);
+  await closed;
+  relay.close();
+}
+
+function argumentsOf({ kind }: Release, mesh: string, kubeconfig: string, ports: readonly number[]): string[] {
+  const [http, discovery, secure, webhooks, monitoring, control] = ports.map((port) => `127.0.0.1:${port}`);
+  const common = ["--httpAddr", http, "--grpcAddr", discovery, "--secureGRPCAddr", secure, "--httpsAddr", webhooks, "--monitoringAddr", monitoring, "--meshConfig", mesh, "--domain", "cluster.local"];
+  const own = kind === "istio" ? ["--kubeconfig", kubeconfig, "--ctrlz_address", "127.0.0.1", "--ctrlz_port", "0"] : ["--ctrlz_port", control?.split(":")[1]];
+  return [...common, ...own].filter((word) => word !== undefined);
+}
+
+/** Of upstream's control plane everything that writes is switched off; what is left of it the relay refuses. */
+const readOnlyIstio: Environment = {
+  ENABLE_CA_SERVER: "false",
+  PILOT_CERT_PROVIDER: "none",
+  PILOT_ENABLE_STATUS: "false",
+  PILOT_ENABLE_GATEWAY_API_STATUS: "false",
+  PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER: "false",
+  PILOT_ENABLE_ANALYSIS: "false",
+  INJECTION_WEBHOOK_CONFIG_NAME: "",
+  VALIDATION_WEBHOOK_CONFIG_NAME: "",
+  PILOT_ENABLE_XDS_IDENTITY_CHECK: "false",
+};
+
+function environmentOf({ release, env, revision, namespace }: ShadowPilotOptions, kubeconfig: string): Environment {
+  return {
+    ...env,
+    ...(release.kind === "istio" ? readOnlyIstio : {}),
+    KUBECONFIG: kubeconfig,
+    REVISION: revision,
+    POD_NAME: "serin-plan",
+    POD_NAMESPACE: namespace,
+    SHADOW: "true",
+  };
+}
+
+function keepErrors(child: ChildProcess): () => string {
+  let kept = "";
+  child.stdout?.resume();
+  child.stderr?.on("data", (chunk: Buffer) => {
+    kept = `${kept}${chunk.toString("utf8")}`.slice(-keptErrorBytes);
+  });
+  return () => kept;
+}
+
+async function waitReady(child: ChildProcess, port: number, release: Release, clock: Clock, signal: AbortSignal, errors: () => string): Promise<void> {
+  const ended = new AbortController();
+  child.once("close", () => ended.abort());
+  const began = clock.steadyMs();
+  for (;;) {
+    signal.throwIfAborted();
+    if (ended.signal.aborted || child.pid === undefined) throw transientError("shadow-ended", `the control plane of ${release.version} ended before it was ready${lastLine(errors())}`, { hint: `it was started from ${release.directory}` });
+    const answer = await fetch(`http://127.0.0.1:${port}/ready`, { signal: AbortSignal.timeout(1000) }).catch(() => undefined);
+    if (answer?.ok === true) return;
+    if (clock.steadyMs() - began > readyLimitMs) throw transientError("shadow-not-ready", `the control plane of ${release.version} was not ready within ${readyLimitMs / 1000} s${lastLine(errors())}`);
+    await clock.sleep(readyPollMs, signal);
+  }
+}
+
+function lastLine(errors: string): string {
+  const lines = errors.trim().split("\n");
+  const line = lines.findLast((one) => /error|fail|cannot/i.test(one)) ?? lines.at(-1) ?? "";
+  return line === "" ? "" : `: ${line.replaceAll("\t", " ")}`;
+}
+
+/** Ports that nobody listens on at this moment; each held until all are known. */
+async function freePorts(count: number): Promise<readonly number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer();
+      server.listen(0, "127.0.0.1");
+      await once(server, "listening");
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map(async (server) => await new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
