@@ -7,6 +7,7 @@ import type { ClusterView } from "../cluster-view.ts";
 import { observeAcknowledged, observeNotRejected } from "../pilots.ts";
 import { observeRootsCompatible } from "../probe-roots.ts";
 import { dependentState, ownerState, podState, podsGoneState } from "./pod-conditions.ts";
+import { endpointsState } from "./endpoints-state.ts";
 import { readyState } from "./ready-state.ts";
 import { workloadState } from "./workload-state.ts";
 
@@ -33,7 +34,9 @@ async function stateOf({ client, objects, view, clock }: SettleSources, conditio
       return await observeAcknowledged(view, condition.object, object, clock.nowMs());
     }
     case "ready":
-      return readyState(await objects.get(condition.object), condition.object);
+      return readyState(await objects.get(condition.object), condition.object, condition.replicas);
+    case "endpoints":
+      return await endpointsState({ client, view, nowMs: clock.nowMs() }, condition);
     case "owner":
       return ownerState(view, condition.object, condition.revision);
     case "podReady":
