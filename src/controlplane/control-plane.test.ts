@@ -181,3 +181,19 @@ test("a canary revision named on the Gateway is not this one's matter, and stabl
   await until(async () => ((await kube.get(deploymentKind, "edge-istio", "shop"))?.spec?.replicas === 3 ? true : undefined));
   assert.equal(await kube.get(deploymentKind, "edge-istio-next", "shop"), undefined);
 });
+
+test("a canary that is over stays until the Gateway's own proxies serve", async () => {
+  const gateway = await kube.get(gatewayKind, "edge", "shop");
+  const stable = await kube.get(deploymentKind, "edge-istio", "shop");
+  assert.ok(gateway !== undefined && stable !== undefined);
+  const labels = { ...stable.metadata.labels, "rollout.serin.dev/canary-of": "edge" };
+  kube.put(deploymentKind, { ...stable, metadata: { name: "edge-istio-default", namespace: "shop", labels } });
+  kube.put(gatewayKind, { ...gateway, metadata: { ...gateway.metadata, annotations: { "rollout.serin.dev/stable-replicas": "1" } } });
+  const scaled = await until(async () => {
+    const seen = await kube.get(deploymentKind, "edge-istio", "shop");
+    return seen?.spec?.replicas === 1 ? seen : undefined;
+  });
+  assert.ok((await kube.get(deploymentKind, "edge-istio-default", "shop")) !== undefined);
+  kube.put(deploymentKind, { ...scaled, status: { availableReplicas: 1, observedGeneration: scaled.metadata.generation ?? 0 } });
+  await until(async () => ((await kube.get(deploymentKind, "edge-istio-default", "shop")) === undefined ? true : undefined));
+});

@@ -6,7 +6,7 @@ import { CollectionGraph, type Collection, type KubeClient } from "../kube/index
 import { prometheusContentType, renderPrometheus, type MetricsRegistry } from "../telemetry/index.ts";
 import type { MeshConfig } from "../api/istio/index.ts";
 import type { Node } from "../api/kubernetes/index.ts";
-import { Authenticator, CertificateService, type PodDirectory } from "./ca/index.ts";
+import { Authenticator, CertificateService, IssuedCertificates, type PodDirectory } from "./ca/index.ts";
 import type { ControlPlaneSettings, ShadowSettings } from "./control-plane-options.ts";
 import { runGatewayControllers, runRootCertificateController, type ProxySettings } from "./gateways/index.ts";
 import { fetchText, KeySetIngest, MeshConfigFile, MeshIngest, SecretIngest, ServedVersionClient } from "./ingest/index.ts";
@@ -36,6 +36,7 @@ import {
   DiscoveryServer,
   json,
   proxyConfigDump,
+  rootsReport,
   RotatingServerCredentials,
   serveHttp,
   stop,
@@ -77,6 +78,7 @@ export class ControlPlane {
   readonly #ingest: MeshIngest;
   readonly #secrets: SecretIngest;
   readonly #discovery: DiscoveryServer;
+  readonly #issued: IssuedCertificates;
   readonly #wanted: {
     readonly placements: Collection<GatewayPlacement>;
     readonly gatewayStatuses: Collection<WantedGatewayStatus>;
@@ -127,6 +129,7 @@ export class ControlPlane {
         deriveRouteStatuses(this.#graph, this.#inputs, "TCPRoute", tcpRoutes, settings.revision),
       ],
     };
+    this.#issued = new IssuedCertificates(clock);
     this.#secrets = new SecretIngest({ client, references, secrets: this.#inputs.secrets, clock, log: log.scoped("secrets") });
     this.#ingest = new MeshIngest({ client, inputs: this.#inputs, revision: settings.revision, clock, log });
     this.#discovery = new DiscoveryServer({
@@ -220,7 +223,7 @@ export class ControlPlane {
     identity.onChange(() => webhooks.setSecureContext({ cert: identity.serving.certificate, key: identity.serving.privateKey }));
     return [
       webhooks,
-      await serveHttp(settings.http.address, settings.http.port, this.#debugRoutes()),
+      await serveHttp(settings.http.address, settings.http.port, this.#debugRoutes(identity)),
       await serveHttp(settings.monitoring.address, settings.monitoring.port, this.#monitoringRoutes()),
     ];
   }
@@ -259,7 +262,7 @@ export class ControlPlane {
     const options = {
       discovery: this.#discovery,
       authenticator: new Authenticator(client, trustDomain, clock),
-      certificates: new CertificateService({ authority: () => identity.authority, trustDomain, pods: this.#podDirectory(), trustedNodeAccounts: settings.trustedNodeAccounts }),
+      certificates: new CertificateService({ authority: () => identity.authority, trustDomain, pods: this.#podDirectory(), trustedNodeAccounts: settings.trustedNodeAccounts, issued: this.#issued }),
       log: log.scoped("grpc"),
     };
     const plaintext = createPlaintextServer(options);
@@ -320,7 +323,8 @@ export class ControlPlane {
     };
   }
 
-  #debugRoutes(): Readonly<Record<string, HttpRoute>> {
+  /** A shadow signs nothing, and so has no identity. */
+  #debugRoutes(identity?: ControlPlaneIdentity): Readonly<Record<string, HttpRoute>> {
     const { settings } = this.#options;
     const routes: Readonly<Record<string, HttpRoute>> = {
       "/ready": () => (this.#ready && !this.#draining ? { status: 200, body: "" } : { status: 503, body: this.#draining ? "draining\n" : "not synced yet\n" }),
@@ -330,10 +334,11 @@ export class ControlPlane {
         const dump = proxyConfigDump(this.#discovery, proxy);
         return dump === undefined ? { status: 404, body: `proxy "${proxy}" is not connected to this control plane\n` } : json(dump);
       },
-      "/debug/list": () => json(Object.keys(this.#debugRoutes()).filter((path) => path.startsWith("/debug/")).toSorted()),
+      "/debug/list": () => json(Object.keys(this.#debugRoutes(identity)).filter((path) => path.startsWith("/debug/")).toSorted()),
       // One cluster, its own: the others of a mesh are not watched.
       "/debug/clusterz": () => json([{ id: settings.clusterId, secretName: "", syncStatus: "synced" }]),
       "/debug/serin/proxies": () => json(connectedProxies(this.#discovery, settings.revision, (proxy) => this.#inputs.pods.get(`${proxy.namespace}/${proxy.name}`)?.node ?? "")),
+      ...(identity === undefined ? {} : { "/debug/serin/roots": () => json(rootsReport(this.#discovery, identity, this.#issued, settings.revision)) }),
       "/debug/serin/acknowledged": (url) => json(this.#acknowledged(url.searchParams)),
       "/debug/serin/collections": () => json(Object.fromEntries(this.#graph.collections.map((collection) => [collection.name, collection.stats]))),
     };

@@ -1,6 +1,8 @@
+import { secretKind } from "../api/kubernetes/index.ts";
+import type { AuthorityStage } from "../api/serin/index.ts";
 import { messageOf } from "../base/index.ts";
-import { CertificateAuthority, loadOrCreateAuthority, type AuthorityMaterial, type AuthoritySecretOptions, type ServingCertificate } from "./ca/index.ts";
-import { structurallyEqual } from "../kube/index.ts";
+import { authoritySecretNames, CertificateAuthority, loadAuthority, type AuthoritySecretOptions, type AuthorityState, type ServingCertificate } from "./ca/index.ts";
+import { createInformer, structurallyEqual } from "../kube/index.ts";
 
 export interface IdentityOptions extends AuthoritySecretOptions {
   readonly serviceName: string;
@@ -8,7 +10,10 @@ export interface IdentityOptions extends AuthoritySecretOptions {
 }
 
 const servingLifetimeMs = 90 * 86_400_000;
+/** Changes of the secrets are seen at once; this is for what a watch may miss, and for time that passes. */
 const checkEveryMs = 60_000;
+/** After what could not be read. */
+const retryMs = 2000;
 
 /** The mesh's authority, and the certificate by which this control plane is known; both are looked after while it runs. */
 export class ControlPlaneIdentity {
@@ -16,21 +21,26 @@ export class ControlPlaneIdentity {
   serving: ServingCertificate;
   readonly #options: IdentityOptions;
   readonly #listeners = new Set<() => void>();
-  #material: AuthorityMaterial;
+  #state: AuthorityState;
   #renewAtMs: number;
 
-  private constructor(options: IdentityOptions, material: AuthorityMaterial, authority: CertificateAuthority, serving: ServingCertificate) {
+  private constructor(options: IdentityOptions, state: AuthorityState, authority: CertificateAuthority, serving: ServingCertificate) {
     this.#options = options;
-    this.#material = material;
+    this.#state = state;
     this.authority = authority;
     this.serving = serving;
     this.#renewAtMs = halfOf(serving, options);
   }
 
+  /** How far a change of the root has come here. */
+  get stage(): AuthorityStage {
+    return this.#state.stage;
+  }
+
   static async create(options: IdentityOptions): Promise<ControlPlaneIdentity> {
-    const material = await loadOrCreateAuthority(options);
-    const authority = await CertificateAuthority.load(material, options.clock);
-    return new ControlPlaneIdentity(options, material, authority, await authority.issueServing(dnsNames(options), servingLifetimeMs));
+    const state = await loadAuthority(options);
+    const authority = await CertificateAuthority.load(state.material, options.clock);
+    return new ControlPlaneIdentity(options, state, authority, await authority.issueServing(dnsNames(options), servingLifetimeMs));
   }
 
   onChange(listener: () => void): void {
@@ -39,27 +49,47 @@ export class ControlPlaneIdentity {
 
   /** Takes over a changed authority, and renews the certificate at half of its lifetime. What cannot be read changes nothing. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, log } = this.#options;
+    const { client, namespace, clock, log } = this.#options;
+    let pause = new AbortController();
+    let changed = false;
+    const informers = authoritySecretNames.map((name) => createInformer(client, secretKind, { namespace, fieldSelector: `metadata.name=${name}`, clock, log }));
+    for (const informer of informers) {
+      informer.subscribe(() => {
+        changed = true;
+        pause.abort();
+      });
+    }
+    const watching = informers.map((informer) => informer.run(signal));
+    let waitMs = checkEveryMs;
     while (!signal.aborted) {
-      await clock.sleep(checkEveryMs, signal).catch(() => undefined);
-      if (signal.aborted) return;
+      pause = new AbortController();
+      if (!changed) await clock.sleep(waitMs, AbortSignal.any([signal, pause.signal])).catch(() => undefined);
+      if (signal.aborted) break;
+      changed = false;
+      waitMs = checkEveryMs;
       try {
         await this.#look();
       } catch (error) {
+        waitMs = retryMs;
         log.warn("the mesh's authority could not be looked after, and stays as it was", { error: messageOf(error) });
       }
     }
+    await Promise.all(watching);
   }
 
   async #look(): Promise<void> {
     const options = this.#options;
     const { clock, log } = options;
-    const material = await loadOrCreateAuthority(options, this.#material);
-    const changed = !structurallyEqual(material, this.#material);
-    if (!changed && clock.nowMs() < this.#renewAtMs) return;
-    const authority = changed ? await CertificateAuthority.load(material, clock) : this.authority;
+    const state = await loadAuthority(options, this.#state.current);
+    const changed = !structurallyEqual(state.material, this.#state.material);
+    if (state.stage !== this.#state.stage) log.info("the change of the mesh's root", { stage: state.stage });
+    if (!changed && clock.nowMs() < this.#renewAtMs) {
+      this.#state = state;
+      return;
+    }
+    const authority = changed ? await CertificateAuthority.load(state.material, clock) : this.authority;
     const serving = await authority.issueServing(dnsNames(options), servingLifetimeMs);
-    this.#material = material;
+    this.#state = state;
     this.authority = authority;
     this.serving = serving;
     this.#renewAtMs = halfOf(serving, options);

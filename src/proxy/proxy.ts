@@ -1,7 +1,9 @@
 import { aborted, messageOf, type Clock, type Logger, type LogThreshold, type Random, type Shutdown } from "../base/index.ts";
 import {
+  addCertificateMetrics,
   CertificateManager,
   DeltaXdsClient,
+  followRoots,
   formatIdentity,
   listenHttp,
   metricsRoute,
@@ -84,6 +86,7 @@ export class Proxy {
     this.#startedMs = clock.nowMs();
     this.#identity = formatIdentity({ trustDomain: settings.trustDomain, namespace: settings.podNamespace, serviceAccount: settings.serviceAccount });
     this.#certificates = new CertificateManager({ authority: options.authority, log: log.scoped("identity"), validitySeconds: settings.secretTtlSeconds, clock, random });
+    addCertificateMetrics(this.#registry, this.#certificates);
     this.#secrets = new SecretStore({ certificates: this.#certificates, identity: this.#identity, readFile: options.readFile, clock, log: log.scoped("secret") });
     const contexts = new TlsContexts(this.#secrets);
     this.#connector = new MeshConnector({ certificates: this.#certificates, contexts, identity: this.#identity, tunnelHeaders: tunnelHeaders(settings), ...(settings.role === "sidecar" ? { mark: redirectMark } : {}) });
@@ -141,7 +144,7 @@ export class Proxy {
     const dns = await this.#options.dns?.listen();
     const endpoints = await this.#listen(shutdown);
     const ended = new AbortController();
-    const background = this.#xds.run(ended.signal);
+    const background = [this.#xds.run(ended.signal), this.#followRoots(ended.signal)];
     this.#certificates.prefetch(this.#identity);
     const sweeper = setInterval(() => this.#sweep(), sweepMs);
     try {
@@ -155,11 +158,17 @@ export class Proxy {
       await this.#tunnelsEnded(shutdown);
       this.#certificates.close();
       ended.abort();
-      await Promise.all([background, ...[...this.#accessLogs.values()].map((accessLog) => accessLog.flush())]);
+      await Promise.all([...background, ...[...this.#accessLogs.values()].map((accessLog) => accessLog.flush())]);
       dns?.close();
       await Promise.all(endpoints.map((endpoint) => endpoint.close()));
     }
     log.info("drained");
+  }
+
+  async #followRoots(signal: AbortSignal): Promise<void> {
+    const { settings, readFile, clock, log } = this.#options;
+    if (settings.caRootFile === undefined) return;
+    await followRoots({ path: settings.caRootFile, readFile, certificates: this.#certificates, clock, log: log.scoped("identity") }, signal);
   }
 
   /** Idle tunnels end in order, so that their peers do not take our end for a fault. */

@@ -1,8 +1,11 @@
+import { readFile } from "node:fs/promises";
 import { aborted, Readiness, transientError, type Clock, type Logger, type LogThreshold, type Random, type Shutdown } from "../base/index.ts";
 import {
+  addCertificateMetrics,
   CertificateManager,
   ConnectionTracker,
   DeltaXdsClient,
+  followRoots,
   jsonRoute,
   listenHttp,
   loggingRoute,
@@ -60,6 +63,7 @@ export class Ztunnel {
     this.#options = options;
     this.#log = log;
     this.#certificates = new CertificateManager({ authority: options.authority, log: log.scoped("identity"), validitySeconds: config.secretTtlSeconds, clock, random });
+    addCertificateMetrics(this.#registry, this.#certificates);
     const connections = this.#registry.gauge("serin_ztunnel_connections", "Connections that live now.", ["state"]);
     const active = connections.labels("active");
     const draining = connections.labels("draining");
@@ -87,7 +91,7 @@ export class Ztunnel {
     await this.#prepare();
     const endpoints = await this.#listen();
     const ended = new AbortController();
-    const background = [this.#runXds(ended.signal), this.#runPods(shutdown.drain)];
+    const background = [this.#runXds(ended.signal), this.#runPods(shutdown.drain), this.#followRoots(ended.signal)];
     using _policies = this.#state.onPolicyChange(() => this.#enforcePolicies());
     try {
       await aborted(shutdown.drain);
@@ -150,6 +154,12 @@ export class Ztunnel {
       listenEverywhere({ port: config.ports.stats, routes: { "/metrics": metrics, "/stats/prometheus": metrics } }),
       listenEverywhere({ port: config.ports.readiness, routes: { "/healthz/ready": readinessRoute(this.#readiness) } }),
     ]);
+  }
+
+  async #followRoots(signal: AbortSignal): Promise<void> {
+    const { config, clock, log } = this.#options;
+    if (config.fakeCa) return;
+    await followRoots({ path: absolutePath(config.caRootCertificate), readFile: async (path) => await readFile(path, "utf8"), certificates: this.#certificates, clock, log: log.scoped("identity") }, signal);
   }
 
   /** Until the process ends, also while it drains. */

@@ -1,5 +1,6 @@
 import { createPrivateKey, randomBytes, webcrypto, type KeyObject } from "node:crypto";
 import { internalError, userError, type Clock } from "../../base/index.ts";
+import { fingerprintOf, rootBundle, splitPem } from "./root-bundle.ts";
 import {
   BasicConstraintsExtension,
   ExtendedKeyUsage,
@@ -21,15 +22,16 @@ type WebPublicKey = X509Certificate["publicKey"] | WebKey;
 export interface AuthorityMaterial {
   readonly certificate: string;
   readonly privateKey: string;
-  /** What peers trust; the certificate itself when it is self-signed. */
+  /** What peers trust, one or several; the certificate itself when it is self-signed. */
   readonly root: string;
   /** Intermediates between the certificate and the root. */
   readonly chain: string;
 }
 
 export interface IssuedCertificate {
-  /** PEM, leaf first, root last. */
+  /** PEM, leaf first; the roots last, in one text. */
   readonly chain: readonly string[];
+  readonly notAfterMs: number;
 }
 
 export interface ServingCertificate {
@@ -72,7 +74,10 @@ export async function createSelfSignedAuthority(organization: string, clock: Clo
 
 /** Signs for the mesh. Immutable: a changed secret makes another one. */
 export class CertificateAuthority {
+  /** All roots that it tells to trust, the one that it signs by first. PEM. */
   readonly root: string;
+  /** The same as SHA-256, hex. */
+  readonly rootFingerprints: readonly string[];
   readonly #issuer: X509Certificate;
   readonly #key: WebKey;
   readonly #algorithm: { readonly name: string; readonly hash: string };
@@ -80,11 +85,13 @@ export class CertificateAuthority {
   readonly #clock: Clock;
 
   private constructor(material: AuthorityMaterial, issuer: X509Certificate, key: WebKey, algorithm: { readonly name: string; readonly hash: string }, clock: Clock) {
-    this.root = material.root;
+    this.root = rootBundle(material);
+    const roots = splitPem(this.root);
+    this.rootFingerprints = roots.map(fingerprintOf);
     this.#issuer = issuer;
     this.#key = key;
     this.#algorithm = algorithm;
-    this.#above = [...splitPem(material.certificate), ...splitPem(material.chain), ...splitPem(material.root)].filter((pem, index, all) => all.indexOf(pem) === index);
+    this.#above = [...new Set([...splitPem(material.certificate), ...splitPem(material.chain)])].filter((pem) => !roots.includes(pem));
     this.#clock = clock;
   }
 
@@ -97,7 +104,7 @@ export class CertificateAuthority {
   async signWorkload(csrPem: string, spiffeId: string, ttlSeconds: number): Promise<IssuedCertificate> {
     const publicKey = await verifiedKey(csrPem);
     const leaf = await this.#issue(publicKey, [{ type: "url", value: spiffeId }], ttlSeconds * msPerSecond);
-    return { chain: [leaf.toString("pem"), ...this.#above] };
+    return { chain: [leaf.toString("pem"), ...this.#above, this.root], notAfterMs: leaf.notAfter.getTime() };
   }
 
   /** A key and certificate for a server of ours. */
@@ -177,9 +184,4 @@ function curveOf(key: KeyObject): string {
   const curve = curves[named];
   if (curve === undefined) throw internalError("unknown-curve", `the CA's key is on the curve "${named}", which is not supported`);
   return curve;
-}
-
-/** The certificates of a PEM text, each with its own armour. */
-export function splitPem(text: string): readonly string[] {
-  return (text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []).map((pem) => `${pem}\n`);
 }

@@ -1,6 +1,7 @@
 import { userError } from "../../base/index.ts";
 import { formatSpiffeId, parseSpiffeId, type Caller } from "./authenticator.ts";
 import type { CertificateAuthority, IssuedCertificate } from "./certificate-authority.ts";
+import type { IssuedCertificates } from "./issued-certificates.ts";
 
 /** What the model knows of pods, for impersonation. */
 export interface PodDirectory {
@@ -16,6 +17,7 @@ export interface CertificateServiceOptions {
   readonly pods: PodDirectory;
   /** `namespace/service-account` of those who may ask for the identities of pods on their node. */
   readonly trustedNodeAccounts: ReadonlySet<string>;
+  readonly issued?: IssuedCertificates;
 }
 
 export interface CertificateRequest {
@@ -42,7 +44,10 @@ export class CertificateService {
     if (request.ttlSeconds > maxTtlSeconds) {
       throw userError("ttl-too-long", `a certificate may be valid for ${maxTtlSeconds} seconds at most, ${request.ttlSeconds} were asked for`);
     }
-    return await this.#options.authority().signWorkload(request.csr, identity, request.ttlSeconds > 0 ? request.ttlSeconds : defaultTtlSeconds);
+    const authority = this.#options.authority();
+    const certificate = await authority.signWorkload(request.csr, identity, request.ttlSeconds > 0 ? request.ttlSeconds : defaultTtlSeconds);
+    this.#options.issued?.note(caller, identity, authority.rootFingerprints, certificate.notAfterMs);
+    return certificate;
   }
 
   #own(caller: Caller): string {

@@ -39,9 +39,11 @@ export async function runGatewayDeploymentController(options: GatewayDeploymentO
   using _placements = placements.subscribe((changes) => {
     for (const change of changes) reconciler.add(change.key);
   });
-  // What somebody else changes or deletes is put right; changes of status alone are not.
+  // What somebody else changes or deletes is put right; a change of status says at most that a canary may leave.
   deployments.subscribe((change) => {
-    if (change.type === "delete" || change.previous?.metadata.generation !== change.object.metadata.generation) reconciler.add(gatewayOf(change.object));
+    if (change.type === "delete" || change.previous?.metadata.generation !== change.object.metadata.generation || isAvailable(change.object) !== isAvailable(change.previous)) {
+      reconciler.add(gatewayOf(change.object));
+    }
   });
   services.subscribe((change) => {
     if (change.type === "delete") reconciler.add(gatewayOf(change.object));
@@ -67,8 +69,21 @@ async function reconcile(options: GatewayDeploymentOptions, key: string, known: 
   for (const service of wanted.services) await client.apply(serviceKind, service, apply);
   const names = new Set(wanted.deployments.map(({ metadata }) => metadata.name));
   for (const deployment of known) {
-    if (!names.has(deployment.metadata.name) && isLeftOver(deployment, gateway, placement, options.proxy().revision)) await remove(options, gateway, deployment);
+    if (!names.has(deployment.metadata.name) && isLeftOver(deployment, gateway, placement, options.proxy().revision) && isNotNeeded(deployment, known)) await remove(options, gateway, deployment);
   }
+}
+
+/** A canary that is over stays until the Gateway's own proxies serve: they may have been scaled down for it, and be on their way back. */
+function isNotNeeded({ metadata }: Deployment, known: readonly Deployment[]): boolean {
+  if (metadata.labels?.[canaryOfLabel] === undefined) return true;
+  return known.filter((other) => other.metadata.labels?.[canaryOfLabel] === undefined).every(isAvailable);
+}
+
+/** All of its pods, and at least one. */
+function isAvailable(deployment: Deployment | undefined): boolean {
+  const { metadata, spec, status } = deployment ?? {};
+  const available = status?.availableReplicas ?? 0;
+  return available > 0 && available >= (spec?.replicas ?? 1) && (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 0);
 }
 
 interface WantedObjects {

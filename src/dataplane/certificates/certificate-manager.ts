@@ -34,6 +34,10 @@ interface Entry {
   readonly waiters: Set<Waiter>;
   readonly stop: AbortController;
   usedAtMs: number;
+  /** To be fetched anew, whatever its age. */
+  due: boolean;
+  /** Ends the wait for the next rotation. */
+  wake: AbortController;
 }
 
 const defaultMaxIdentities = 4_096;
@@ -98,6 +102,17 @@ export class CertificateManager implements CertificateSource {
     for (const waiter of entry.waiters) waiter.reject(transientError("certificate-forgotten", `${identity} is no longer needed here`));
   }
 
+  /** Fetches anew those that match, spread over so long, so that a CA is not asked by all at once. What is in use stays in use until then. */
+  renew(matches: (certificate: WorkloadCertificate) => boolean, spreadMs: number): void {
+    for (const entry of this.#entries.values()) {
+      if (entry.certificate === undefined || !matches(entry.certificate)) continue;
+      this.#clock.after(this.#random() * spreadMs, () => {
+        entry.due = true;
+        entry.wake.abort();
+      });
+    }
+  }
+
   statuses(): CertificateStatus[] {
     return [...this.#entries].map(([identity, entry]) => ({
       identity,
@@ -115,7 +130,7 @@ export class CertificateManager implements CertificateSource {
     let entry = this.#entries.get(identity);
     if (entry !== undefined) return entry;
     this.#evict();
-    entry = { waiters: new Set(), stop: new AbortController(), usedAtMs: this.#clock.steadyMs() };
+    entry = { waiters: new Set(), stop: new AbortController(), usedAtMs: this.#clock.steadyMs(), due: false, wake: new AbortController() };
     this.#entries.set(identity, entry);
     void this.#keep(identity, entry);
     return entry;
@@ -140,6 +155,7 @@ export class CertificateManager implements CertificateSource {
     const backoff = new Backoff({ initialMs: 100, maxMs: 15_000, random: this.#random });
     while (!signal.aborted) {
       let waitMs: number;
+      entry.due = false;
       try {
         const certificate = await this.#request(identity, signal);
         entry.certificate = certificate;
@@ -154,11 +170,10 @@ export class CertificateManager implements CertificateSource {
         waitMs = backoff.nextMs();
         this.#log.warn("could not fetch a certificate", { identity, error: entry.error, retryMs: Math.round(waitMs) });
       }
-      try {
-        await this.#clock.sleep(Math.min(Math.max(waitMs, 100), maxTimerMs), signal);
-      } catch {
-        return;
-      }
+      // A wish to renew that came meanwhile means the certificate before.
+      if (entry.due) continue;
+      entry.wake = new AbortController();
+      await this.#clock.sleep(Math.min(Math.max(waitMs, 100), maxTimerMs), AbortSignal.any([signal, entry.wake.signal])).catch(() => undefined);
     }
   }
 

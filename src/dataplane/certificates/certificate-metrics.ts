@@ -1,0 +1,46 @@
+import { X509Certificate } from "node:crypto";
+import type { MetricsRegistry } from "../../telemetry/index.ts";
+import type { CertificateManager } from "./certificate-manager.ts";
+import type { WorkloadCertificate } from "./certificate-types.ts";
+import { pemBlocks } from "./der.ts";
+
+interface Roots {
+  readonly own: string;
+  readonly trusted: readonly string[];
+}
+
+/** Of a certificate that none of the roots that came with it has signed. */
+const unknownRoot = "unknown";
+
+/** By which roots a data plane is known, and which it trusts: what a change of the mesh's root waits for. Roots are named by SHA-256, hex. */
+export function addCertificateMetrics(registry: MetricsRegistry, certificates: Pick<CertificateManager, "statuses">): void {
+  const own = registry.gauge("serin_certificates", "Workload certificates in use, by the root that they end at.", ["root"]);
+  const trusted = registry.gauge("serin_trusted_roots", "1 where the holder of each certificate trusts the root.", ["root"]);
+  const rootsOf = new WeakMap<WorkloadCertificate, Roots>();
+  const seen = new Set<string>();
+  registry.onCollect(() => {
+    const all = certificates.statuses().flatMap(({ certificate }) => {
+      if (certificate === undefined) return [];
+      const roots = rootsOf.get(certificate) ?? readRoots(certificate);
+      rootsOf.set(certificate, roots);
+      return roots;
+    });
+    for (const roots of all) for (const root of [roots.own, ...roots.trusted]) seen.add(root);
+    // Also those that are in use no more.
+    for (const root of seen) {
+      own.labels(root).set(all.filter((roots) => roots.own === root).length);
+      trusted.labels(root).set(all.length > 0 && all.every((roots) => roots.trusted.includes(root)) ? 1 : 0);
+    }
+  });
+}
+
+function readRoots({ chainPem, rootsPem }: WorkloadCertificate): Roots {
+  const top = new X509Certificate(pemBlocks(chainPem).at(-1) ?? "");
+  const roots = pemBlocks(rootsPem).map((pem) => new X509Certificate(pem));
+  const signer = roots.find((root) => top.checkIssued(root) && top.verify(root.publicKey));
+  return { own: signer === undefined ? unknownRoot : fingerprint(signer), trusted: roots.map(fingerprint) };
+}
+
+function fingerprint(certificate: X509Certificate): string {
+  return certificate.fingerprint256.replaceAll(":", "").toLowerCase();
+}
