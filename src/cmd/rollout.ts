@@ -1,6 +1,6 @@
 // The rollout engine: a Deployment of its own, part of no revision of the mesh.
 import { createServer } from "node:http";
-import { envString, systemClock } from "../base/index.ts";
+import { envInteger, envString, systemClock } from "../base/index.ts";
 import { createKubeClient, LeaderElection, loadKubeConfig } from "../kube/index.ts";
 import { RolloutWebhook } from "../rollout/admission/index.ts";
 import { RolloutEngine } from "../rollout/index.ts";
@@ -13,6 +13,7 @@ const webhookPort = 15_017;
 export async function run({ env, log, shutdown, release }: RoleContext): Promise<number> {
   const client = createKubeClient(await loadKubeConfig(env), { log, clock: systemClock, userAgent: `serin-rollout/${release.version}` });
   const image = { hub: envString(env, "HUB", "docker.io/istio"), tag: envString(env, "TAG", release.version) };
+  const maxConcurrentRollouts = envInteger(env, "MAX_CONCURRENT_ROLLOUTS", 8);
   const registry = new MetricsRegistry();
   addProcessMetrics(registry, process);
   const server = createServer((request, response) => {
@@ -36,7 +37,7 @@ export async function run({ env, log, shutdown, release }: RoleContext): Promise
   try {
     await election.run(shutdown.drain, async (leading) => {
       log.info("leading", { version: release.version });
-      await new RolloutEngine({ client, log, clock: systemClock, image }).run(leading);
+      await new RolloutEngine({ client, log, clock: systemClock, image, registry, maxConcurrentRollouts, mayWrite: () => election.holds() }).run(leading);
     });
   } finally {
     ended.abort();

@@ -32,6 +32,7 @@ export class LeaderElection {
   #seen = "";
   #seenAtMs = 0;
   #followed = "";
+  #renewedMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: LeaderElectionOptions) {
     this.#options = options;
@@ -39,6 +40,14 @@ export class LeaderElection {
     this.#leaseDurationMs = options.leaseDurationMs ?? 15_000;
     this.#renewDeadlineMs = options.renewDeadlineMs ?? 10_000;
     this.#retryMs = options.retryMs ?? 2_000;
+  }
+
+  /**
+   * Whether the lease is surely still ours, to be asked before each write: a process that was stopped for a while finds out
+   * here, before its timers tell it.
+   */
+  holds(): boolean {
+    return this.#options.clock.steadyMs() - this.#renewedMs <= this.#renewDeadlineMs;
   }
 
   /** Calls `lead` each time that the lease is ours, with a signal that is aborted when it is lost; the lease is released at the end. */
@@ -58,17 +67,19 @@ export class LeaderElection {
       this.#log.error("the leader's work failed", { lease: name, error: describeError(error) });
       lost.abort(error);
     });
-    let renewedMs = clock.steadyMs();
+    this.#renewedMs = clock.steadyMs();
     while (!leading.aborted) {
       await this.#pause(leading);
       if (leading.aborted) break;
-      if (await this.#tryHold()) renewedMs = clock.steadyMs();
-      else if (clock.steadyMs() - renewedMs > this.#renewDeadlineMs) {
+      const askedMs = clock.steadyMs();
+      if (await this.#tryHold()) this.#renewedMs = askedMs;
+      else if (clock.steadyMs() - this.#renewedMs > this.#renewDeadlineMs) {
         this.#log.warn("the lease is lost", { lease: name, identity });
         lost.abort(new Error(`the lease ${name} could not be renewed`));
       }
     }
     await work;
+    this.#renewedMs = Number.NEGATIVE_INFINITY;
     await this.#release();
   }
 

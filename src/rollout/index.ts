@@ -1,1 +1,1 @@
-export { RolloutEngine, type EngineOptions } from "./engine.ts";
+export { RolloutEngine, type EngineOptions } from "./engine/rollout-engine.ts";

@@ -53,6 +53,8 @@ export interface RolloutStatus {
   readonly undo?: UndoStatus;
   /** Members of a group that have this in common took their steps together, and are put back together. */
   readonly groupRun?: string;
+  /** Namespaces that it holds now: no other rollout touches what is in them. */
+  readonly namespaces?: readonly string[];
   readonly conditions: readonly Condition[];
 }
 
@@ -65,7 +67,7 @@ export interface UndoStatus {
   /** What holds it up, by name. */
   readonly waitingFor: readonly string[];
   /** What follows once all is put back: the end, the next change, or the object's deletion. */
-  readonly then: "RolledBack" | "NewRun" | "Deleted";
+  readonly next: "RolledBack" | "NewRun" | "Deleted";
 }
 
 export interface PlannedStep {

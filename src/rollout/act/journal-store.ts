@@ -1,15 +1,39 @@
-import { userError } from "../../base/index.ts";
-import { journalFormatVersion, rolloutGroup, rolloutJournalKind, rolloutVersion, type JournalEntry, type RolloutJournal } from "../../api/serin/index.ts";
+import { userError, type Clock } from "../../base/index.ts";
+import {
+  journalFormatVersion,
+  maxDecisions,
+  rolloutGroup,
+  rolloutJournalKind,
+  rolloutVersion,
+  type DecisionRecord,
+  type JournalEntry,
+  type RolloutJournal,
+} from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { referenceKey } from "../decide/index.ts";
 import { fieldManager } from "./object-access.ts";
 
-/** The journal of one rollout: an object of its own, so that it outlives the engine and the rollout's status. */
+/** Only the leading engine writes journals, so what it wrote last is what is there, unless a person removed it. */
+const keptMs = 2000;
+const maxKept = 256;
+const maxDecisionBytes = 512 * 1024;
+const maxTextCharacters = 1000;
+const maxEvidence = 16;
+
+interface Kept {
+  readonly journal: RolloutJournal | undefined;
+  readonly atMs: number;
+}
+
+/** The journal of one rollout: an object of its own, so that it outlives the engine, the rollout's status and the rollout. */
 export class JournalStore {
   readonly #client: KubeClient;
+  readonly #clock: Clock;
+  readonly #kept = new Map<string, Kept>();
 
-  constructor(client: KubeClient) {
+  constructor(client: KubeClient, clock: Clock) {
     this.#client = client;
+    this.#clock = clock;
   }
 
   /** Throws a user error when the journal was written by an engine that knows more than this one. */
@@ -17,40 +41,83 @@ export class JournalStore {
     return (await this.#load(name))?.entries ?? [];
   }
 
-  /** Stores the entries before anything that they speak of is written. What is there already stays: the first prior value counts. */
-  async append(name: string, added: readonly JournalEntry[]): Promise<void> {
+  /** Stores entries before anything that they speak of is written, and decisions. What is there already stays: the first prior value counts. */
+  async append(name: string, added: readonly JournalEntry[], decisions: readonly DecisionRecord[]): Promise<void> {
+    if (added.length === 0 && decisions.length === 0) return;
     const journal = await this.#load(name);
     const known = new Set(journal?.entries.map(entryKey));
-    const entries = [...(journal?.entries ?? []), ...added.filter((entry) => !known.has(entryKey(entry)))];
-    await this.#store(name, journal, entries);
+    const fresh = added.filter((entry) => !known.has(entryKey(entry)));
+    if (fresh.length === 0 && decisions.length === 0) return;
+    await this.#store(name, journal, [...(journal?.entries ?? []), ...fresh], decisions);
   }
 
-  async replace(name: string, entries: readonly JournalEntry[]): Promise<void> {
-    await this.#store(name, await this.#load(name), entries);
-  }
-
-  async delete(name: string): Promise<void> {
-    await this.#client.delete(rolloutJournalKind, name);
+  /** Takes out what has been put back, or what stays for good. */
+  async strike(name: string, isStruck: (entry: JournalEntry) => boolean): Promise<void> {
+    const journal = await this.#load(name);
+    const entries = journal?.entries ?? [];
+    const left = entries.filter((entry) => !isStruck(entry));
+    if (left.length !== entries.length) await this.#store(name, journal, left, []);
   }
 
   async #load(name: string): Promise<RolloutJournal | undefined> {
+    const kept = this.#kept.get(name);
+    if (kept !== undefined && this.#clock.steadyMs() - kept.atMs < keptMs) return kept.journal;
     const journal = await this.#client.get(rolloutJournalKind, name);
     if (journal !== undefined && journal.formatVersion > journalFormatVersion) {
       throw userError("journal-newer", `the journal ${name} has format ${journal.formatVersion}, this engine knows ${journalFormatVersion}`, {
         hint: "run the release of the engine that began this rollout, or a later one",
       });
     }
+    this.#keep(name, journal);
     return journal;
   }
 
-  async #store(name: string, before: RolloutJournal | undefined, entries: readonly JournalEntry[]): Promise<void> {
-    const body = { apiVersion: `${rolloutGroup}/${rolloutVersion}`, kind: "RolloutJournal", formatVersion: journalFormatVersion, entries };
-    if (before === undefined) await this.#client.create(rolloutJournalKind, { ...body, metadata: { name } }, { fieldManager });
-    else await this.#client.update(rolloutJournalKind, { ...before, ...body }, { fieldManager });
+  #keep(name: string, journal: RolloutJournal | undefined): void {
+    if (this.#kept.size >= maxKept) this.#kept.clear();
+    this.#kept.set(name, { journal, atMs: this.#clock.steadyMs() });
+  }
+
+  async #store(name: string, before: RolloutJournal | undefined, entries: readonly JournalEntry[], added: readonly DecisionRecord[]): Promise<void> {
+    const decisions = boundedDecisions([...(before?.decisions ?? []), ...added.map(clipped)]);
+    const body = { apiVersion: `${rolloutGroup}/${rolloutVersion}`, kind: "RolloutJournal", formatVersion: journalFormatVersion, entries, decisions };
+    // Unless the write is known to have been done, the journal is read anew.
+    this.#kept.delete(name);
+    const written =
+      before === undefined
+        ? await this.#client.create(rolloutJournalKind, { ...body, metadata: { name } }, { fieldManager })
+        : await this.#client.update(rolloutJournalKind, { ...before, ...body }, { fieldManager });
+    this.#keep(name, written);
   }
 }
 
 /** One entry a step and field: doing a step again after a crash adds nothing. */
-function entryKey(entry: JournalEntry): string {
+export function entryKey(entry: JournalEntry): string {
   return `${entry.step} ${entry.type} ${referenceKey(entry.object)} ${entry.type === "field" ? entry.pointer : ""}`;
+}
+
+function clipped(record: DecisionRecord): DecisionRecord {
+  const { evidence } = record;
+  return { ...record, message: clippedText(record.message), ...(evidence === undefined ? {} : { evidence: evidence.slice(0, maxEvidence).map(clippedText) }) };
+}
+
+function clippedText(text: string): string {
+  return text.length > maxTextCharacters ? `${text.slice(0, maxTextCharacters)}…` : text;
+}
+
+/** At most {@link maxDecisions}, and so many bytes that an API server takes the journal; the oldest of runs that have ended leave first. */
+export function boundedDecisions(records: readonly DecisionRecord[]): readonly DecisionRecord[] {
+  const kept = [...records];
+  let bytes = kept.reduce((sum, record) => sum + sizeOf(record), 0);
+  const lastRun = kept.at(-1)?.run ?? 0;
+  while (kept.length > maxDecisions || bytes > maxDecisionBytes) {
+    const index = Math.max(0, kept.findIndex(({ run }) => run < lastRun));
+    const [gone] = kept.splice(index, 1);
+    if (gone === undefined) break;
+    bytes -= sizeOf(gone);
+  }
+  return kept;
+}
+
+function sizeOf(record: DecisionRecord): number {
+  return JSON.stringify(record).length;
 }

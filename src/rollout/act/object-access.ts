@@ -6,7 +6,13 @@ import { describeReference } from "../decide/index.ts";
 
 export const fieldManager = "serin-rollout";
 
-/** Reads and writes of any object by its reference. Every write is safe to repeat. */
+/**
+ * Reads and writes of any object by its reference. Every write is safe to repeat.
+ *
+ * Fields are changed by a JSON patch that tests what stands there, under the engine's field manager, and not by server-side apply:
+ * what matters is that the value is the one in the journal, whoever owns it; apply knows owners only, cannot remove a field of
+ * somebody else's, and would take a field away where undo must bring its prior value back.
+ */
 export class ObjectAccess {
   readonly #client: KubeClient;
 
@@ -31,11 +37,11 @@ export class ObjectAccess {
     await this.#client.delete(kindOf(object), object.name, object.namespace, { propagationPolicy: "Background" });
   }
 
-  /** Sets one field, or removes it when `value` is undefined, provided that `expected` still stands there. */
-  async setField(object: ObjectReference, pointer: string, value: unknown, expected: unknown): Promise<void> {
+  /** Sets one field, or removes it when `value` is undefined, provided that `expected` still stands there; with it go so many members above as were made for it and are empty. */
+  async setField(object: ObjectReference, pointer: string, value: unknown, expected: unknown, madeParents = 0): Promise<void> {
     const current = await this.get(object);
     if (current === undefined) return;
-    const operations = fieldPatch(current, pointer, value, expected);
+    const operations = fieldPatch(current, pointer, value, expected, madeParents);
     if (operations.length === 0) return;
     const path = `${resourcePath(kindOf(object), object.namespace, object.name)}?fieldManager=${fieldManager}`;
     const answer = await this.#client.raw("PATCH", path, { body: operations, contentType: "application/json-patch+json" });
@@ -52,7 +58,7 @@ export interface PatchOperation {
 }
 
 /** RFC 6902 operations that change the field only if it is as expected; none when it has the value already. */
-export function fieldPatch(current: UntypedObject, pointer: string, value: unknown, expected: unknown): PatchOperation[] {
+export function fieldPatch(current: UntypedObject, pointer: string, value: unknown, expected: unknown, madeParents = 0): PatchOperation[] {
   const found = valueAt(current, pointer);
   if (sameJson(found, value)) return [];
   // A patch cannot test that something is absent, so the object as a whole must not have moved.
@@ -60,8 +66,26 @@ export function fieldPatch(current: UntypedObject, pointer: string, value: unkno
     expected === undefined
       ? { op: "test", path: "/metadata/resourceVersion", value: current.metadata.resourceVersion }
       : { op: "test", path: pointer, value: expected };
-  if (value === undefined) return [test, { op: "remove", path: pointer }];
+  if (value === undefined) return [test, { op: "remove", path: emptiedBy(current, pointer, madeParents) }];
   return [test, ...missingParents(current, pointer), { op: "add", path: pointer, value }];
+}
+
+/** The highest of the members above that would be left empty. */
+function emptiedBy(current: UntypedObject, pointer: string, madeParents: number): string {
+  let path = pointer;
+  for (let level = 0; level < madeParents; level += 1) {
+    const parent = path.slice(0, path.lastIndexOf("/"));
+    const value = valueAt(current, parent);
+    if (parent === "" || typeof value !== "object" || value === null || Object.keys(value).length !== 1) break;
+    path = parent;
+  }
+  return path;
+}
+
+/** How many members above the field are not there yet. */
+export function missingParentCount(current: unknown, pointer: string): number {
+  const segments = pointer.split("/").slice(1, -1);
+  return segments.filter((_segment, index) => valueAt(current, `/${segments.slice(0, index + 1).join("/")}`) === undefined).length;
 }
 
 function missingParents(current: UntypedObject, pointer: string): PatchOperation[] {

@@ -1,6 +1,10 @@
-import type { JournalEntry } from "../../api/serin/index.ts";
-import { describeReference, type Write } from "../decide/index.ts";
+import { messageOf, SerinError } from "../../base/index.ts";
+import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
+import { describeReference, shown, type Write } from "../decide/index.ts";
+import { isOurs, lastWriter, whoWrote } from "./field-managers.ts";
 import { covers, sameJson, valueAt, type ObjectAccess } from "./object-access.ts";
+import { isWorkload, movesTraffic } from "./undo-order.ts";
+import type { UndoResult } from "./undo-play.ts";
 
 /** Does one write of a step; doing it again changes nothing. */
 export async function performWrite(objects: ObjectAccess, write: Write, prior: unknown): Promise<void> {
@@ -9,39 +13,71 @@ export async function performWrite(objects: ObjectAccess, write: Write, prior: u
   else await objects.delete(write.object);
 }
 
-export type UndoResult =
-  | { readonly state: "undone" }
-  /** Must wait for something else to move first. */
-  | { readonly state: "waiting"; readonly detail: string }
-  | { readonly state: "conflict"; readonly detail: string };
+/** What undo must know of the cluster besides the objects. Each answers why it must wait, undefined when it need not. */
+export interface UndoSurroundings {
+  /** Somebody is still served by a workload that the rollout made. */
+  stillServes(entry: JournalEntry): Promise<string | undefined>;
+  /** A workload that was made again does not run yet. */
+  notReady(object: ObjectReference): Promise<string | undefined>;
+  /** Proxies have not taken over where requests go now. */
+  notAcknowledged(object: ObjectReference): Promise<string | undefined>;
+  readonly nowMs: number;
+}
 
-/** Puts back one entry: the field's prior value, the deleted object, or the absence of the created one. */
-export async function undoEntry(objects: ObjectAccess, entry: JournalEntry, stillServes: (entry: JournalEntry) => string | undefined): Promise<UndoResult> {
-  if (entry.type === "deleted") {
-    await objects.create(entry.object, entry.body);
-    return { state: "undone" };
+/** Puts back one entry: the field's prior value, the deleted object, or the absence of the created one. What fails is tried again. */
+export async function undoEntry(objects: ObjectAccess, entry: JournalEntry, surroundings: UndoSurroundings): Promise<UndoResult> {
+  try {
+    if (entry.type === "deleted") return await undoDeleted(objects, entry, surroundings);
+    if (entry.type === "created") return await undoCreated(objects, entry, surroundings);
+    return await undoField(objects, entry, surroundings);
+  } catch (error) {
+    if (error instanceof SerinError && error.kind === "internal") throw error;
+    return { state: "waiting", detail: messageOf(error) };
   }
-  if (entry.type === "created") {
-    const serves = stillServes(entry);
-    if (serves !== undefined) return { state: "waiting", detail: serves };
-    await objects.delete(entry.object);
-    return { state: "undone" };
+}
+
+async function undoDeleted(objects: ObjectAccess, entry: Extract<JournalEntry, { type: "deleted" }>, surroundings: UndoSurroundings): Promise<UndoResult> {
+  const found = await objects.get(entry.object);
+  if (found?.metadata.deletionTimestamp !== undefined) return { state: "waiting", detail: "the old one is still leaving" };
+  if (found === undefined) await objects.create(entry.object, entry.body);
+  const notReady = isWorkload(entry) ? await surroundings.notReady(entry.object) : undefined;
+  return notReady === undefined ? { state: "undone" } : { state: "waiting", detail: notReady };
+}
+
+async function undoCreated(objects: ObjectAccess, entry: Extract<JournalEntry, { type: "created" }>, surroundings: UndoSurroundings): Promise<UndoResult> {
+  const found = await objects.get(entry.object);
+  if (found === undefined || found.metadata.deletionTimestamp !== undefined) return { state: "undone" };
+  if (!isOurs(found)) {
+    const detail = `${describeReference(entry.object)}, made in step ${entry.step}, was removed and made anew by ${lastWriter(found) ?? "somebody else"}; delete it, or rename it, and putting back goes on`;
+    return { state: "conflict", detail };
   }
-  const current = await objects.get(entry.object);
-  const found = valueAt(current, entry.pointer);
-  if (current === undefined || sameJson(found, entry.prior)) return { state: "undone" };
-  if (!covers(found, entry.written)) {
-    if (entry.adopted === true) return { state: "undone" };
-    return {
-      state: "conflict",
-      detail: `${describeReference(entry.object)} ${entry.pointer} was changed by ${lastManager(current)} since step ${entry.step}: found ${JSON.stringify(found)}, written was ${JSON.stringify(entry.written)}`,
-    };
-  }
-  await objects.setField(entry.object, entry.pointer, entry.prior, found);
+  const serves = await surroundings.stillServes(entry);
+  if (serves !== undefined) return { state: "waiting", detail: serves };
+  await objects.delete(entry.object);
   return { state: "undone" };
 }
 
-function lastManager(object: { metadata: { managedFields?: { manager?: string; time?: string }[] } }): string {
-  const [latest] = (object.metadata.managedFields ?? []).toSorted((a, b) => (b.time ?? "").localeCompare(a.time ?? ""));
-  return latest?.manager ?? "somebody";
+async function undoField(objects: ObjectAccess, entry: Extract<JournalEntry, { type: "field" }>, surroundings: UndoSurroundings): Promise<UndoResult> {
+  const current = await objects.get(entry.object);
+  if (current === undefined) return { state: "undone" };
+  const found = valueAt(current, entry.pointer);
+  if (entry.restart === "time") {
+    // Restarted once more rather than not at all: who wrote a time since did so with what undo has changed by now, or not.
+    await objects.setField(entry.object, entry.pointer, new Date(surroundings.nowMs).toISOString(), found);
+    return { state: "undone" };
+  }
+  if (!sameJson(found, entry.prior)) {
+    if (!covers(found, entry.written)) {
+      if (entry.adopted === true) return { state: "undone" };
+      return { state: "conflict", detail: fieldConflict(entry, found, whoWrote(current, entry.pointer) ?? lastWriter(current) ?? "somebody else") };
+    }
+    await objects.setField(entry.object, entry.pointer, entry.prior, found, entry.madeParents);
+  }
+  if (!movesTraffic(entry)) return { state: "undone" };
+  const notAcknowledged = await surroundings.notAcknowledged(entry.object);
+  return notAcknowledged === undefined ? { state: "undone" } : { state: "waiting", detail: notAcknowledged };
+}
+
+function fieldConflict({ object, pointer, step, written, prior }: Extract<JournalEntry, { type: "field" }>, found: unknown, who: string): string {
+  return `${describeReference(object)} ${pointer} was changed by ${who} since step ${step}: found ${shown(found)}, written was ${shown(written)}; set it to ${shown(prior)} (as it was before) or back to what was written, and putting back goes on`;
 }

@@ -1,7 +1,14 @@
 export { compareRoots, describeRoot, type RevisionRoots, type RootCertificate, type RootComparison } from "./compare-roots.ts";
-export { conflictDetail, currentStep, decide, initialStatus, type DecideInput, type Decision, type RolloutOrders } from "./decide.ts";
-export { intervalMsOf } from "./checks/looks.ts";
+export { blockers, groupView, type BlockersInput, type GroupView } from "./blockers.ts";
+export { allDone, isUnderWay, nextOrdinalOf, type Contender } from "./contender.ts";
+export { decide, initialStatus } from "./decide.ts";
+export { freezesInForce, windowState, type FreezeSubject, type WindowState } from "./freezes.ts";
+export { journalCounts, type DecideInput, type Decision, type RolloutOrders } from "./input.ts";
 export { judgeCheck } from "./judge-checks.ts";
-export type { Action, CheckObservation, Observation, OutcomeCounts, PodFacts, SettleState, WriteState } from "./observation.ts";
+export { intervalMsOf } from "./checks/looks.ts";
+export type { Action, CheckObservation, DecisionReason, Observation, OutcomeCounts, PodFacts, RolloutEvent, SettleState, UndoReport, UndoScope, WriteState } from "./observation.ts";
+export { currentStep, namespacesTaken, orderedSteps } from "./planned-steps.ts";
 export type { ProbeCounts, ProbeFacts, ProbePairFacts } from "./probe-matrix.ts";
+export { isPuttingBack, undoPatienceMs } from "./rollback.ts";
+export { conflictDetail, shown } from "./conflict.ts";
 export { describeReference, referenceKey, type CheckSubject, type PlannedCheck, type SettleCondition, type Step, type WorkloadMatch, type Write } from "./step.ts";

@@ -12,7 +12,7 @@ export interface Observation {
 
 export type WriteState =
   /** Not written; `prior` is what stands there now and will be journaled. */
-  | { readonly state: "pending"; readonly prior?: unknown }
+  | { readonly state: "pending"; readonly prior?: unknown; readonly madeParents?: number }
   | { readonly state: "done" }
   /** The object to change is gone; there is nothing to write and nothing to undo. */
   | { readonly state: "gone" }
@@ -106,6 +106,48 @@ export type Action =
   /** Must be stored before any write that follows. */
   | { readonly type: "journal"; readonly entries: readonly JournalEntry[] }
   | { readonly type: "write"; readonly write: Write; readonly prior?: unknown }
-  /** Puts back everything that the journal holds, in the order of `undoOrder`. */
-  | { readonly type: "undo" }
-  | { readonly type: "event"; readonly reason: string; readonly message: string; readonly warning: boolean };
+  /** Puts back what the journal holds, in the order of `undoOrder`. */
+  | { readonly type: "undo"; readonly scope: UndoScope; readonly passOver: boolean }
+  /** What a run has done stays: its entries are struck, those of setup are not. */
+  | { readonly type: "forget" }
+  /** The object may be deleted: its finalizer goes, and with a deleted object all entries that are left. */
+  | { readonly type: "release" }
+  | RolloutEvent;
+
+/** `run`: what this run did. `all`: what prepared the target as well. */
+export type UndoScope = "run" | "all";
+
+/** One decision: an Event, a line of the history, and a notification where the spec asks for it. */
+export interface RolloutEvent {
+  readonly type: "event";
+  readonly reason: DecisionReason;
+  readonly message: string;
+  readonly warning: boolean;
+  readonly step?: string;
+  readonly by?: string;
+  readonly evidence?: readonly string[];
+}
+
+export type DecisionReason =
+  | "Started"
+  | "StepStarted"
+  | "StepDone"
+  | "Approved"
+  | "Paused"
+  | "Resumed"
+  | "Waiting"
+  | "RollingBack"
+  | "Undone"
+  | "RolledBack"
+  | "Completed"
+  | "Stuck"
+  | "Deleted";
+
+/** What came of the last `undo`. */
+export interface UndoReport {
+  readonly undone: number;
+  /** What could not be put back yet, and why, by name. */
+  readonly waitingFor: readonly string[];
+  /** Somebody else changed a field since: who, what, and what to do. */
+  readonly conflict?: string;
+}

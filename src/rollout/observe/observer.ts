@@ -1,9 +1,8 @@
 import type { Clock } from "../../base/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { covers, sameJson, valueAt, type ObjectAccess } from "../act/object-access.ts";
+import { covers, missingParentCount, sameJson, valueAt, type ObjectAccess } from "../act/object-access.ts";
 import { conflictDetail, referenceKey, type CheckObservation, type Observation, type PlannedCheck, type Step, type Write, type WriteState } from "../decide/index.ts";
-import { ztunnelOwnerAnnotation } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { observeCounters } from "./counters.ts";
 import { observeRejections } from "./pilots.ts";
@@ -52,18 +51,6 @@ export class Observer {
     if (spec.type === "mtls-probe-matrix" || spec.type === "xds-nacks") return { type: "unavailable", detail: `${spec.type} does not apply to this step` };
     return await observeCounters(this.#view, subject);
   }
-
-  /** Why a created workload may not be removed yet: somebody is still served by it. */
-  stillServes(entry: JournalEntry): string | undefined {
-    if (entry.type !== "created" || (entry.object.kind !== "DaemonSet" && entry.object.kind !== "Deployment")) return undefined;
-    const [, revision] = /^(?:istiod|ztunnel)-(.+)$/.exec(entry.object.name) ?? [];
-    if (revision === undefined) return undefined;
-    const pods = this.#view.pods.list().filter(({ metadata }) => metadata.deletionTimestamp === undefined);
-    const owned = pods.find(({ metadata }) => metadata.annotations?.[ztunnelOwnerAnnotation] === revision && metadata.namespace !== "serin-probes");
-    if (owned !== undefined) return `${owned.metadata.namespace ?? ""}/${owned.metadata.name ?? ""} is still owned by ztunnel ${revision}`;
-    const gateway = pods.find(({ metadata: { labels = {} } }) => labels["istio.io/rev"] === revision && labels["gateway.networking.k8s.io/gateway-name"] !== undefined);
-    return gateway === undefined ? undefined : `${gateway.metadata.name ?? ""} still runs at revision ${revision}`;
-  }
 }
 
 function writeState(write: Write, current: Awaited<ReturnType<ObjectAccess["get"]>>, step: string, journal: readonly JournalEntry[]): WriteState {
@@ -79,7 +66,9 @@ function writeState(write: Write, current: Awaited<ReturnType<ObjectAccess["get"
   if (write.own === true) return found === undefined ? { state: "pending" } : { state: "pending", prior: found };
   const entry = journal.find((candidate) => isOf(candidate, write, step));
   if (entry?.type === "field" && !sameJson(found, entry.prior)) return { state: "conflict", detail: conflictDetail(write, found, entry.prior) };
-  return found === undefined ? { state: "pending" } : { state: "pending", prior: found };
+  if (found !== undefined) return { state: "pending", prior: found };
+  const madeParents = missingParentCount(current, write.pointer);
+  return madeParents === 0 ? { state: "pending" } : { state: "pending", madeParents };
 }
 
 function isOf(entry: JournalEntry, write: Extract<Write, { type: "field" }>, step: string): boolean {

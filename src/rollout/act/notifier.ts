@@ -1,0 +1,98 @@
+import { Backoff, BoundedQueue, messageOf, systemRandom, type Clock } from "../../base/index.ts";
+import type { NotificationEvent, NotificationSpec } from "../../api/serin/index.ts";
+import type { DecisionReason } from "../decide/index.ts";
+
+/** What is posted, as JSON. */
+export interface Notification {
+  readonly event: NotificationEvent;
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly step: string;
+  readonly message: string;
+  readonly cause: string;
+  /** RFC 3339. */
+  readonly at: string;
+}
+
+export interface NotifierOptions {
+  readonly clock: Clock;
+  /** Posts a body; throws when it was not taken. */
+  readonly post: (url: string, body: string, signal: AbortSignal) => Promise<void>;
+  /** Told of what could not be delivered. */
+  readonly onFailure: (note: Notification, url: string, problem: string) => void;
+}
+
+const maxWaiting = 256;
+const maxAtOnce = 4;
+const attempts = 4;
+const timeoutMs = 5000;
+
+interface Waiting {
+  readonly url: string;
+  readonly note: Notification;
+}
+
+/** Tells people's webhooks what was decided, and holds nothing up: what a slow one does not take is dropped after a while, and said so. */
+export class Notifier {
+  readonly #options: NotifierOptions;
+  readonly #queue = new BoundedQueue<Waiting>(maxWaiting);
+  #working = 0;
+
+  constructor(options: NotifierOptions) {
+    this.#options = options;
+  }
+
+  /** Queues a post for each webhook that wants the event. */
+  notify(specs: readonly NotificationSpec[], note: Notification): void {
+    for (const { url, events } of specs) {
+      if (!events.includes(note.event)) continue;
+      if (!this.#queue.push({ url, note })) this.#options.onFailure(note, url, `${maxWaiting} notifications wait already`);
+    }
+    while (this.#working < maxAtOnce && this.#queue.size > 0) void this.#work();
+  }
+
+  async #work(): Promise<void> {
+    this.#working += 1;
+    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) await this.#deliver(next);
+    this.#working -= 1;
+  }
+
+  async #deliver({ url, note }: Waiting): Promise<void> {
+    const backoff = new Backoff({ initialMs: 500, maxMs: 8000, random: systemRandom });
+    let problem = "";
+    for (let attempt = 1; attempt <= attempts; attempt += 1) {
+      try {
+        await this.#options.post(url, JSON.stringify(note), AbortSignal.timeout(timeoutMs));
+        return;
+      } catch (error) {
+        problem = messageOf(error);
+      }
+      if (attempt < attempts) await this.#options.clock.sleep(backoff.nextMs());
+    }
+    this.#options.onFailure(note, url, `${attempts} attempts: ${problem}`);
+  }
+}
+
+/** By HTTP; anything but a 2xx is a failure. */
+export async function postJson(url: string, body: string, signal: AbortSignal): Promise<void> {
+  const response = await fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body, signal, redirect: "error" });
+  await response.body?.cancel();
+  if (!response.ok) throw new Error(`the server answered ${response.status}`);
+}
+
+const events: Readonly<Partial<Record<DecisionReason, NotificationEvent>>> = {
+  Started: "Started",
+  StepDone: "StepDone",
+  Waiting: "Waiting",
+  Paused: "Waiting",
+  RollingBack: "RollingBack",
+  RolledBack: "RolledBack",
+  Completed: "Completed",
+  Stuck: "Stuck",
+};
+
+/** Which event of the spec's list a decision is; undefined when nobody is told of it. */
+export function notificationEventOf(reason: DecisionReason): NotificationEvent | undefined {
+  return events[reason];
+}

@@ -1,0 +1,29 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
+import { undoOrder } from "./undo-order.ts";
+
+function object(kind: string, name: string): ObjectReference {
+  return { apiVersion: "v1", kind, plural: `${kind.toLowerCase()}s`, name };
+}
+
+function field(name: string, options: { undoGroup?: string; restart?: "template" | "time" } = {}): JournalEntry {
+  return { type: "field", step: "s", object: object("Thing", name), pointer: "/a", ...options };
+}
+
+const names = (entries: readonly JournalEntry[]): string[] => entries.map((entry) => entry.object.name);
+
+test("entries are put back backwards", () => {
+  assert.deepEqual(names(undoOrder([field("a"), field("b"), field("c")])), ["c", "b", "a"]);
+});
+
+test("within a group labels come back before the pods that read them, however many steps wrote the group", () => {
+  const wave = "wave-1";
+  const entries = [field("before"), field("namespace-label", { undoGroup: wave }), field("restart-a", { undoGroup: wave, restart: "time" }), field("restart-b", { undoGroup: wave, restart: "template" }), field("after")];
+  assert.deepEqual(names(undoOrder(entries)), ["after", "namespace-label", "restart-b", "restart-a", "before"]);
+});
+
+test("groups are put back in the order of their latest entries, latest first, and an ungrouped restart keeps its place", () => {
+  const entries = [field("one-label", { undoGroup: "1" }), field("two-label", { undoGroup: "2" }), field("two-restart", { undoGroup: "2", restart: "time" }), field("one-restart", { undoGroup: "1", restart: "time" }), field("lone", { restart: "time" })];
+  assert.deepEqual(names(undoOrder(entries)), ["lone", "one-label", "one-restart", "two-label", "two-restart"]);
+});

@@ -1,0 +1,59 @@
+import type { JournalEntry } from "../../api/serin/index.ts";
+import { describeReference, referenceKey, type UndoReport } from "../decide/index.ts";
+import { isWorkload, movesTraffic, reliesOnMesh, undoOrder } from "./undo-order.ts";
+
+export type UndoResult =
+  | { readonly state: "undone" }
+  /** Something else must move first, or the object cannot be reached. */
+  | { readonly state: "waiting"; readonly detail: string }
+  | { readonly state: "conflict"; readonly detail: string };
+
+/**
+ * One pass over a journal: which entry is next, and what its result means for the rest. Nothing is left out of order, unless
+ * `passOver` says that it has been waited for long enough: then what does not need the one that waits goes on without it.
+ */
+export class UndoPlay {
+  readonly undone: JournalEntry[] = [];
+  readonly #queue: JournalEntry[];
+  readonly #passOver: boolean;
+  readonly #waiting: { readonly entry: JournalEntry; readonly detail: string }[] = [];
+  #conflict: string | undefined;
+  #current: JournalEntry | undefined;
+
+  constructor(entries: readonly JournalEntry[], passOver: boolean) {
+    this.#queue = [...undoOrder(entries)];
+    this.#passOver = passOver;
+  }
+
+  /** The entry to put back now; undefined when this pass ends. */
+  next(): JournalEntry | undefined {
+    if (this.#conflict !== undefined || (this.#waiting.length > 0 && !this.#passOver)) return undefined;
+    do this.#current = this.#queue.shift();
+    while (this.#current !== undefined && this.#needsOneThatWaits(this.#current));
+    return this.#current;
+  }
+
+  /** What came of the entry that {@link next} gave. */
+  tell(result: UndoResult): void {
+    const entry = this.#current;
+    if (entry === undefined) return;
+    if (result.state === "undone") this.undone.push(entry);
+    else if (result.state === "waiting") this.#waiting.push({ entry, detail: `${describeReference(entry.object)}: ${result.detail}` });
+    else this.#conflict = result.detail;
+  }
+
+  get report(): UndoReport {
+    const waitingFor = this.#waiting.map(({ detail }) => detail);
+    return { undone: this.undone.length, waitingFor, ...(this.#conflict === undefined ? {} : { conflict: this.#conflict }) };
+  }
+
+  #needsOneThatWaits(entry: JournalEntry): boolean {
+    return this.#waiting.some(({ entry: waiting }) => {
+      if (referenceKey(waiting.object) === referenceKey(entry.object)) return true;
+      // What requests still go to stays until they are known to go elsewhere.
+      if (movesTraffic(waiting)) return entry.type === "created";
+      if (waiting.type === "deleted" && isWorkload(waiting)) return reliesOnMesh(entry);
+      return waiting.type === "created" && entry.type === "created" && isWorkload(entry);
+    });
+  }
+}

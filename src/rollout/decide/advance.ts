@@ -1,0 +1,228 @@
+import type { CheckStatus, JournalEntry, RolloutStatus, StepStatus } from "../../api/serin/index.ts";
+import { judgeChecks } from "./judge-checks.ts";
+import { at, type DecideInput, type Decision } from "./input.ts";
+import type { Action, Observation, RolloutEvent, WriteState } from "./observation.ts";
+import { namespacesTaken } from "./planned-steps.ts";
+import { startRollback } from "./rollback.ts";
+import type { Step, Write } from "./step.ts";
+
+const namesShown = 20;
+
+/** The next move within one step: begin it, write, wait until it has settled, judge, end it. */
+export function advance(input: DecideInput, step: Step): Decision {
+  const { status, observation } = input;
+  if (status.step?.id !== step.id) return begin(input, step);
+  if (observation === undefined) return { status, actions: [] };
+  const conflict = observation.writes.find((write) => write.state === "conflict");
+  if (conflict !== undefined) return stick(status, `${conflict.detail}; put it back, or abort and apply the change anew`);
+  const writing = writeActions(step, observation.writes);
+  if (writing.length > 0) return { status: { ...recovered(status), phase: step.phase ?? "Progressing", message: step.title }, actions: [...recovery(status), ...writing] };
+  return settle(input, step, status.step, observation);
+}
+
+/** A step begins with a status of its own, so that the engine observes it before it writes anything. */
+function begin(input: DecideInput, step: Step): Decision {
+  const { status, nowMs, blockers, orders, steps, group } = input;
+  if (blockers.length > 0) return waitFor(status, blockers);
+  const first = status.startedAt === undefined;
+  const namespaces = [...new Set([...(orders.holdsAllNamespaces ? (status.namespaces ?? []) : []), ...namespacesTaken(step, steps, orders)])].toSorted();
+  const stepStatus: StepStatus = { id: step.id, title: step.title, startedAt: at(nowMs), checks: [] };
+  const events: RolloutEvent[] = [];
+  if (first && step.setup !== true) events.push({ type: "event", reason: "Started", message: `${steps.length} steps, the first: ${step.title}`, warning: false });
+  if (first && step.setup !== true && orders.fullPromotion !== undefined) events.push(promotion(orders.fullPromotion));
+  return {
+    status: {
+      ...recovered(status),
+      phase: step.phase ?? "Progressing",
+      message: step.title,
+      startedAt: status.startedAt ?? at(nowMs),
+      ...(group === undefined ? {} : { groupRun: group.run }),
+      ...(namespaces.length === 0 ? {} : { namespaces }),
+      step: stepStatus,
+    },
+    actions: [...recovery(status), ...events, { type: "event", reason: "StepStarted", message: step.title, warning: false, step: step.id }],
+  };
+}
+
+export function promotion({ by, why }: { readonly by: string; readonly why: string }): RolloutEvent {
+  return { type: "event", reason: "Approved", message: `full promotion: no checks and no pauses from here on${why === "" ? "" : ` (${why})`}`, warning: false, by };
+}
+
+/** Held up by others; the same names are told once. */
+export function waitFor(status: RolloutStatus, names: readonly string[]): Decision {
+  const message = `waits: ${names.join("; ")}`;
+  const told = status.phase === "Waiting" && firstWords(status.message) === firstWords(message);
+  return {
+    status: { ...recovered(status), phase: "Waiting", message },
+    actions: told ? [] : [{ type: "event", reason: "Waiting", message, warning: false }],
+  };
+}
+
+/** Who waits, without what counts on. */
+function firstWords(message: string): string {
+  return message.split(" ").slice(0, 4).join(" ");
+}
+
+/** The journal of all pending writes first, in one piece, then the writes in their order. */
+function writeActions(step: Step, states: readonly WriteState[]): Action[] {
+  const pending = step.writes.flatMap((write, index) => {
+    const state = states[index];
+    return state?.state === "pending" ? [{ write, state }] : [];
+  });
+  if (pending.length === 0) return [];
+  const entries = pending.filter(({ write }) => !isOwnField(write)).map(({ write, state }) => journalEntry(step, write, state));
+  const writes = pending
+    .filter(({ write }) => write.type !== "field" || write.adopted === undefined)
+    .map(({ write, state: { prior } }): Action => (prior === undefined ? { type: "write", write } : { type: "write", write, prior }));
+  return [...(entries.length === 0 ? [] : [{ type: "journal" as const, entries }]), ...writes];
+}
+
+function isOwnField(write: Write): boolean {
+  return write.type === "field" && write.own === true;
+}
+
+function journalEntry(step: Step, write: Write, { prior, madeParents = 0 }: Extract<WriteState, { state: "pending" }>): JournalEntry {
+  const common = {
+    step: step.id,
+    object: write.object,
+    ...(write.undoGroup === undefined ? {} : { undoGroup: write.undoGroup }),
+    ...(step.setup === true ? { setup: true } : {}),
+  };
+  switch (write.type) {
+    case "field":
+      return {
+        type: "field",
+        ...common,
+        pointer: write.pointer,
+        ...(prior === undefined ? {} : { prior }),
+        ...(write.value === undefined ? {} : { written: write.value }),
+        ...(write.restart === undefined ? {} : { restart: write.restart }),
+        ...(write.adopted === undefined ? {} : { adopted: true }),
+        ...(madeParents === 0 ? {} : { madeParents }),
+      };
+    case "create":
+      return { type: "created", ...common };
+    case "delete":
+      return { type: "deleted", ...common, body: prior as Extract<JournalEntry, { type: "deleted" }>["body"] };
+  }
+}
+
+function settle(input: DecideInput, step: Step, before: StepStatus, observation: Observation): Decision {
+  const { status, orders, elapsedMs, nowMs } = input;
+  const failed = observation.settle.find((state) => state.state === "failed");
+  if (failed !== undefined) return fail(input, `${step.title}: ${failed.detail}`);
+  const waiting = observation.settle.flatMap((state) => (state.state === "waiting" ? [state.detail] : []));
+  const { waitingFor: _waitingFor, ...stepStatus } = before;
+  // What has settled once stays so: a pod that restarts later is for the checks to judge.
+  if (waiting.length > 0 && stepStatus.settledAt === undefined) {
+    const settlingMs = (stepStatus.settlingMs ?? 0) + elapsedMs;
+    const waitingStep = { ...stepStatus, settlingMs, waitingFor: named(waiting) };
+    const held = { ...status, step: waitingStep };
+    if (step.patient !== true && settlingMs > orders.settleTimeoutMs) {
+      return fail({ ...input, status: held }, `${step.title} did not settle in ${orders.settleTimeoutMs / 1000} s: ${waiting.slice(0, 3).join("; ")}`);
+    }
+    return { status: { ...recovered(held), phase: step.phase ?? "Settling", message: `${step.title}: ${waiting[0] ?? ""}` }, actions: recovery(status) };
+  }
+  const settledForMs = stepStatus.settledAt === undefined ? 0 : (stepStatus.settledForMs ?? 0) + elapsedMs;
+  const settled = { ...stepStatus, settledAt: stepStatus.settledAt ?? at(nowMs), settledForMs };
+  const weighed = step.weight === undefined ? status : { ...status, weight: step.weight };
+  return judge({ ...input, status: { ...weighed, step: settled } }, step, settled, observation);
+}
+
+function named(details: readonly string[]): readonly string[] {
+  return details.length > namesShown ? [...details.slice(0, namesShown), `and ${details.length - namesShown} more`] : details;
+}
+
+function judge(input: DecideInput, step: Step, stepStatus: StepStatus, observation: Observation): Decision {
+  const { status } = input;
+  const settledForMs = stepStatus.settledForMs ?? 0;
+  const overruled = overrulingApproval(input, step, stepStatus);
+  if (overruled !== undefined) {
+    const evidence = [...stepStatus.checks.map(evidenceOf), `approved all the same by ${overruled.by}${overruled.why === "" ? "" : `: ${overruled.why}`}`];
+    return endStep(input, recovered(status), step, evidence, [approved(step, overruled)]);
+  }
+  // A verdict of failure that waits for a person is not judged again.
+  if (isFailedForPerson(status)) return { status, actions: [] };
+  const checks = judgeChecks(step, stepStatus, observation, settledForMs);
+  const judged: RolloutStatus = { ...recovered(status), step: { ...stepStatus, checks } };
+  const acted = checks.filter(({ dryRun }) => dryRun !== true);
+  const bad = acted.find((check) => check.verdict === "fail");
+  if (bad !== undefined) return fail({ ...input, status: judged }, `${step.title}: ${bad.name ?? bad.type}: ${bad.evidence}`);
+  const open = acted.find((check) => check.verdict !== "pass");
+  if (open !== undefined) return { status: { ...judged, phase: step.phase ?? "Judging", message: `${step.title}: ${open.name ?? open.type}: ${open.evidence}` }, actions: recovery(status) };
+  return pauseOrEnd(input, judged, step, checks, settledForMs);
+}
+
+function isFailedForPerson({ phase, step }: RolloutStatus): boolean {
+  return phase === "Stuck" && (step?.checks.some(({ verdict, dryRun }) => verdict === "fail" && dryRun !== true) ?? false);
+}
+
+/** With `rollback: Manual` a person may let a step go on whose check has failed: by an approval that is newer than the failure. */
+function overrulingApproval({ status, orders }: DecideInput, step: Step, stepStatus: StepStatus) {
+  if (!isFailedForPerson({ ...status, step: stepStatus })) return undefined;
+  const since = status.conditions.find(({ type, status: on }) => type === "Stuck" && on === "True")?.lastTransitionTime ?? "";
+  return orders.approvals.find((approval) => approval.step === step.id && Date.parse(approval.at) >= Date.parse(since));
+}
+
+function approved(step: Step, { by, why }: { readonly by: string; readonly why: string }): RolloutEvent {
+  return { type: "event", reason: "Approved", message: why === "" ? step.title : `${step.title}: ${why}`, warning: false, step: step.id, by };
+}
+
+function pauseOrEnd(input: DecideInput, status: RolloutStatus, step: Step, checks: readonly CheckStatus[], settledForMs: number): Decision {
+  const { orders } = input;
+  if (step.pause?.approved === false) {
+    const message = `${step.title}: waits for approval`;
+    const told = input.status.phase === "Paused" && input.status.message === message;
+    const events: Action[] = told ? [] : [{ type: "event", reason: "Paused", message, warning: false, step: step.id }];
+    return { status: { ...status, phase: "Paused", message }, actions: events };
+  }
+  const holdMs = Math.max(step.holdMs ?? 0, step.pause?.durationMs ?? 0);
+  if (settledForMs < holdMs) {
+    return { status: { ...status, phase: "Soaking", message: `${step.title}: ${Math.ceil((holdMs - settledForMs) / 1000)} s to go` }, actions: recovery(input.status) };
+  }
+  const approval = step.pause?.approved === true ? orders.approvals.findLast((candidate) => candidate.step === step.id) : undefined;
+  return endStep(input, status, step, checks.map(evidenceOf), approval === undefined ? recovery(input.status) : [approved(step, approval)]);
+}
+
+function evidenceOf({ type, evidence }: CheckStatus): string {
+  return `${type}: ${evidence}`;
+}
+
+function endStep({ orders, nowMs }: DecideInput, status: RolloutStatus, step: Step, evidence: readonly string[], events: readonly Action[]): Decision {
+  const { step: stepStatus, namespaces, ...rest } = status;
+  const done = { id: step.id, title: step.title, startedAt: stepStatus?.startedAt ?? at(nowMs), endedAt: at(nowMs), evidence };
+  return {
+    status: {
+      ...rest,
+      ...(orders.holdsAllNamespaces && namespaces !== undefined ? { namespaces } : {}),
+      phase: step.phase ?? "Progressing",
+      message: step.title,
+      completedSteps: [...status.completedSteps, done],
+    },
+    actions: [...events, { type: "event", reason: "StepDone", message: [step.title, ...evidence].join("; "), warning: false, step: step.id, evidence }],
+  };
+}
+
+function fail(input: DecideInput, cause: string): Decision {
+  if (!input.orders.automaticRollback) return stick(input.status, cause);
+  return startRollback(input, cause, "RolledBack");
+}
+
+export function stick(status: RolloutStatus, cause: string): Decision {
+  const told = status.phase === "Stuck" && status.message === cause;
+  return {
+    status: { ...status, phase: "Stuck", message: cause, cause },
+    actions: told ? [] : [{ type: "event", reason: "Stuck", message: cause, warning: true, ...(status.step === undefined ? {} : { step: status.step.id }) }],
+  };
+}
+
+/** What was stuck and goes on has no cause any more. */
+export function recovered(status: RolloutStatus): RolloutStatus {
+  if (status.phase !== "Stuck") return status;
+  const { cause: _cause, ...rest } = status;
+  return rest;
+}
+
+export function recovery({ phase, message }: RolloutStatus): RolloutEvent[] {
+  return phase === "Stuck" ? [{ type: "event", reason: "Resumed", message: `what held it up is gone: ${message}`, warning: false }] : [];
+}

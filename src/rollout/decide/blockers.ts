@@ -1,0 +1,147 @@
+import type { Contender } from "./contender.ts";
+
+export interface BlockersInput {
+  /** Who would begin a step. */
+  readonly self: Contender;
+  /** All rollouts, `self` too. */
+  readonly all: readonly Contender[];
+  /** Sentences of the freezes that hold for it. */
+  readonly freezes: readonly string[];
+  /** How many runs may be under way at once. Members of a group that is under way are not counted again. */
+  readonly maxConcurrent: number;
+}
+
+/** How many others a message names. */
+const namesShown = 5;
+
+/**
+ * Why a rollout may not begin its next step now, by name; empty when it may. Pure and the same for every engine: of those that
+ * want the same thing, the one that has it goes on, else the oldest.
+ *
+ * It cannot come to a deadlock: a canary takes all of its namespaces at once, a mesh upgrade holds none between two steps, a
+ * group asks for those of all of its members together, and nobody waits for a member that itself waits for another group.
+ */
+export function blockers(input: BlockersInput): readonly string[] {
+  const { self, freezes } = input;
+  return [...freezes, ...(self.underWay ? [] : beginBlockers(input)), ...namespaceBlockers(input), ...lockstepBlockers(input)];
+}
+
+/** What only holds up the beginning of a run. */
+function beginBlockers({ self, all, maxConcurrent }: BlockersInput): string[] {
+  const others = all.filter((other) => other.key !== self.key);
+  const held: string[] = [];
+  if (self.kind === "MeshUpgrade") {
+    const first = others.find((other) => other.kind === "MeshUpgrade" && (other.underWay || goesBefore(other, self)));
+    if (first !== undefined) held.push(`${first.key} comes first: one MeshUpgrade at a time`);
+  }
+  const rival = others.find((other) => other.target === self.target && (other.underWay || goesBefore(other, self)));
+  if (rival !== undefined && self.kind === "Canary") held.push(`${rival.key} moves the same target`);
+  const partner = groupOf(self, others).find(({ phase }) => phase === "RollingBack" || phase === "RolledBack");
+  if (partner !== undefined) held.push(`group ${self.group ?? ""}: ${partner.key} was rolled back; change it, or take it out of the group`);
+  const underWay = others.filter((other) => other.underWay);
+  if (underWay.length >= maxConcurrent && !groupOf(self, others).some((other) => other.underWay)) {
+    held.push(`${underWay.length} rollouts are under way, at most ${maxConcurrent} may be: ${listed(underWay)}`);
+  }
+  return held;
+}
+
+/** Others that hold a namespace that this one takes, and older ones that wait for one. */
+function namespaceBlockers({ self, all }: BlockersInput): string[] {
+  const partners = groupOf(self, all);
+  const joins = partners.some(({ underWay }) => underWay);
+  const wanted = new Set([...self.wants, ...(self.underWay ? [] : partners.filter(({ wantsToBegin }) => wantsToBegin).flatMap(({ wants }) => wants))]);
+  for (const held of self.holds) wanted.delete(held);
+  if (wanted.size === 0) return [];
+  return all.flatMap((other) => {
+    if (other.key === self.key || sameGroup(self, other)) return [];
+    const holds = other.holds.find((name) => wanted.has(name)) ?? heldForGroup(other, all).find((name) => wanted.has(name));
+    if (holds !== undefined) return [`${other.key} holds namespace ${holds}`];
+    // Who has begun waits for nobody who has not.
+    if (self.underWay && self.kind === "Canary") return [];
+    const before = !joins && isWaiting(other, all) && isOlder(other, self) ? other.wants.find((name) => wanted.has(name)) : undefined;
+    return before === undefined ? [] : [`${other.key} is older and waits for namespace ${before}`];
+  });
+}
+
+/** A member of a group that is under way will begin at once: what it takes is as good as held. */
+function heldForGroup(other: Contender, all: readonly Contender[]): readonly string[] {
+  const begins = other.wantsToBegin && groupOf(other, all).some((partner) => partner.underWay);
+  return begins && !isHeldByOthers(other, all) ? other.wants : [];
+}
+
+/** Whether another one has a namespace that it takes. */
+function isHeldByOthers(self: Contender, all: readonly Contender[]): boolean {
+  return all.some((other) => other.key !== self.key && !sameGroup(self, other) && other.holds.some((name) => self.wants.includes(name)));
+}
+
+/** An upgrade between two steps waits for namespaces as one that has not begun does; who waits for a person waits for none. */
+function isWaiting(other: Contender, all: readonly Contender[]): boolean {
+  if (groupOf(other, all).some(isPutBack)) return false;
+  return other.wantsToBegin || (other.kind === "MeshUpgrade" && other.underWay && other.phase === "Waiting");
+}
+
+/** The members of the group that have not come as far as this one. */
+function lockstepBlockers({ self, all }: BlockersInput): string[] {
+  const { nextOrdinal } = self;
+  if (self.group === undefined || nextOrdinal === undefined) return [];
+  const behind = groupOf(self, all).filter((other) => {
+    if (other.wantsToBegin) return !isHeldByOthers(other, all) && self.underWay;
+    if (!other.underWay || other.done || other.nextOrdinal === undefined) return false;
+    return other.nextOrdinal < nextOrdinal;
+  });
+  return behind.length === 0 ? [] : [`group ${self.group}: ${listed(behind)} ${behind.length === 1 ? "is" : "are"} not as far as step ${nextOrdinal}`];
+}
+
+/** What the group says to one of its members. */
+export interface GroupView {
+  /** Why this one has to be put back: a member of its run was. */
+  readonly failed?: string;
+  /** Members that still have steps to do, by name: nobody completes before all have. */
+  readonly notDone: readonly string[];
+  /** Members of the same run that have not yet begun to be put back, by name. */
+  readonly notFollowing: readonly string[];
+  /** The name of the run that its members share. */
+  readonly run: string;
+}
+
+export function groupView(self: Contender, all: readonly Contender[]): GroupView | undefined {
+  if (self.group === undefined) return undefined;
+  const partners = groupOf(self, all);
+  const active = partners.filter(({ underWay }) => underWay);
+  // A run cannot begin beside a member that was rolled back, so one that is seen beside a run under way was rolled back in it.
+  const failed = partners.find((other) => isPutBack(other) && (self.underWay || (self.groupRun !== undefined && other.groupRun === self.groupRun)));
+  const runs = active.flatMap(({ groupRun }) => (groupRun === undefined ? [] : [groupRun]));
+  const own = self.groupRun ?? self.key;
+  return {
+    ...(failed === undefined ? {} : { failed: `group ${self.group}: ${failed.key} was rolled back` }),
+    notDone: [...active.filter((other) => !other.done && !isPutBack(other)), ...partners.filter((other) => other.wantsToBegin && !isHeldByOthers(other, all))].map(({ key }) => key),
+    notFollowing: partners.filter((other) => !isPutBack(other) && (other.underWay || other.phase === "Completed") && other.groupRun === self.groupRun).map(({ key }) => key),
+    run: [own, ...runs].toSorted()[0] ?? own,
+  };
+}
+
+function isPutBack({ phase }: Contender): boolean {
+  return phase === "RollingBack" || phase === "RolledBack";
+}
+
+function groupOf(self: Contender, all: readonly Contender[]): Contender[] {
+  return all.filter((other) => other.key !== self.key && sameGroup(self, other));
+}
+
+function sameGroup(a: Contender, b: Contender): boolean {
+  return a.group !== undefined && a.group === b.group;
+}
+
+/** Of two that have not begun, the older one goes first. */
+function goesBefore(other: Contender, self: Contender): boolean {
+  return other.wantsToBegin && !self.underWay && isOlder(other, self);
+}
+
+function isOlder(other: Contender, self: Contender): boolean {
+  return other.createdAtMs === self.createdAtMs ? other.key < self.key : other.createdAtMs < self.createdAtMs;
+}
+
+function listed(others: readonly Contender[]): string {
+  const names = others.slice(0, namesShown).map(({ key }) => key);
+  return others.length > namesShown ? `${names.join(", ")} and ${others.length - namesShown} more` : names.join(", ");
+}

@@ -1,0 +1,15 @@
+import { describeReference, type Write } from "./step.ts";
+
+const shownCharacters = 300;
+
+/** Who holds what: a field that somebody else changed after the rollout had noted what stood there. */
+export function conflictDetail(write: Write, found: unknown, expected: unknown): string {
+  const what = write.type === "field" ? write.pointer : "object";
+  return `${describeReference(write.object)}: ${what} was changed by somebody else: expected ${shown(expected)}, found ${shown(found)}`;
+}
+
+/** A value for people, clipped. */
+export function shown(value: unknown): string {
+  const text = value === undefined ? "nothing" : JSON.stringify(value);
+  return text.length > shownCharacters ? `${text.slice(0, shownCharacters)}…` : text;
+}

@@ -1,0 +1,104 @@
+import type { RolloutStatus, UndoStatus } from "../../api/serin/index.ts";
+import { at, type DecideInput, type Decision } from "./input.ts";
+import type { Action, RolloutEvent, UndoScope } from "./observation.ts";
+
+/** How long undo waits for one thing before it says so and goes on with what does not need it. */
+export const undoPatienceMs = 60_000;
+const namesShown = 20;
+
+/** Putting back is under way, be it held up for a person. */
+export function isPuttingBack({ phase, undo }: RolloutStatus): boolean {
+  return phase === "RollingBack" || (phase === "Stuck" && undo !== undefined);
+}
+
+export function startRollback(input: DecideInput, cause: string, next: UndoStatus["next"], by?: string): Decision {
+  const { status, nowMs } = input;
+  const undo: UndoStatus = { startedAt: at(nowMs), elapsedMs: 0, waitedMs: 0, waitingFor: [], next };
+  return {
+    status: { ...status, phase: "RollingBack", cause, message: cause, endedAt: at(nowMs), undo },
+    actions: [
+      { type: "event", reason: "RollingBack", message: cause, warning: true, ...stepOf(status), ...(by === undefined ? {} : { by }) },
+      { type: "undo", scope: scopeOf(next), passOver: false },
+    ],
+  };
+}
+
+/** The next look at what is being put back: on and on until nothing is left, whatever is down. */
+export function rollBackFurther(input: DecideInput): Decision {
+  const { status, journal, nowMs, elapsedMs, orders } = input;
+  const before = status.undo ?? { startedAt: at(nowMs), elapsedMs: 0, waitedMs: 0, waitingFor: [], next: "RolledBack" };
+  const next = orders.deletion === undefined ? before.next : "Deleted";
+  const report = input.undo;
+  const undo: UndoStatus = {
+    ...before,
+    next,
+    elapsedMs: before.elapsedMs + elapsedMs,
+    waitedMs: report === undefined || report.undone > 0 ? 0 : before.waitedMs + elapsedMs,
+    waitingFor: (report?.waitingFor ?? before.waitingFor).slice(0, namesShown),
+  };
+  const left = scopeOf(next) === "all" ? journal.run + journal.setup : journal.run;
+  if (left === 0) return end(input, undo);
+  const passOver = undo.waitedMs > undoPatienceMs;
+  const again: Action = { type: "undo", scope: scopeOf(next), passOver };
+  if (report?.conflict !== undefined) return heldByConflict(status, undo, report.conflict, again);
+  const events: RolloutEvent[] = [];
+  if (status.phase === "Stuck") events.push({ type: "event", reason: "Resumed", message: "what held it up is gone: putting back goes on", warning: false });
+  if (passOver && before.waitedMs <= undoPatienceMs) {
+    const message = `waited ${undoPatienceMs / 1000} s for ${undo.waitingFor.join("; ")}: what does not need it is put back, the rest is tried again and again`;
+    events.push({ type: "event", reason: "Waiting", message, warning: true });
+  }
+  const cause = status.cause ?? "";
+  const message = undo.waitingFor.length === 0 ? cause : `${cause}; still to put back: ${undo.waitingFor.join("; ")}`;
+  return { status: { ...status, phase: "RollingBack", message, undo }, actions: [...events, again] };
+}
+
+function heldByConflict(status: RolloutStatus, undo: UndoStatus, conflict: string, again: Action): Decision {
+  const events: RolloutEvent[] = status.phase === "Stuck" && status.message === conflict ? [] : [{ type: "event", reason: "Stuck", message: conflict, warning: true }];
+  return { status: { ...status, phase: "Stuck", message: conflict, undo }, actions: [...events, again] };
+}
+
+function end(input: DecideInput, undo: UndoStatus): Decision {
+  const { status, nowMs, journal } = input;
+  const cause = status.cause ?? "";
+  // A deleted object must be seen by its group until all have begun to go back.
+  const notFollowing = undo.next === "Deleted" ? (input.group?.notFollowing ?? []) : [];
+  if (notFollowing.length > 0) return { status: { ...status, message: `waits until its group goes back as well: ${notFollowing.join(", ")}`, undo }, actions: [] };
+  const { step: _step, namespaces: _namespaces, ...rest } = status;
+  const ended: RolloutStatus = {
+    ...rest,
+    ...(status.step === undefined ? {} : { step: status.step }),
+    phase: "RolledBack",
+    message: cause,
+    undo: { ...undo, waitingFor: [] },
+    rolledBackInMs: Math.round(undo.elapsedMs),
+    endedAt: at(nowMs),
+    ...(status.weight === undefined ? {} : { weight: 0 }),
+  };
+  const event: RolloutEvent = { type: "event", reason: "RolledBack", message: `put back in ${ended.rolledBackInMs ?? 0} ms: ${cause}`, warning: true };
+  if (undo.next === "Deleted") return { status: ended, actions: [event, deletedEvent("what it did is put back"), { type: "release" }] };
+  return { status: ended, actions: [event, ...(journal.setup === 0 ? [{ type: "release" } as const] : [])] };
+}
+
+function deletedEvent(what: string): RolloutEvent {
+  return { type: "event", reason: "Deleted", message: `the object is deleted: ${what}; its history stays in its journal`, warning: false };
+}
+
+/** The object is being deleted. What is under way goes back or stays, as it says; what prepared the target goes back in any case. */
+export function handleDeletion(input: DecideInput, underWay: boolean): Decision {
+  const { status, journal, orders } = input;
+  if (underWay && orders.deletion === "Rollback" && journal.run > 0) return startRollback(input, "the object was deleted while it was under way", "Deleted", orders.orderedBy);
+  if (journal.run > 0 && status.undo?.next !== "Deleted") {
+    const left = underWay ? `left as it is, by onDeletion: ${orders.deletion ?? "Leave"}` : "what it did stays";
+    return { status, actions: [{ type: "event", reason: "Deleted", message: `the object is deleted: ${left}`, warning: false }, { type: "forget" }] };
+  }
+  if (journal.setup > 0) return startRollback(input, "the object was deleted", "Deleted", orders.orderedBy);
+  return { status, actions: [deletedEvent("nothing was left to put back"), { type: "release" }] };
+}
+
+function scopeOf(next: UndoStatus["next"]): UndoScope {
+  return next === "Deleted" ? "all" : "run";
+}
+
+function stepOf({ step }: RolloutStatus): { readonly step?: string } {
+  return step === undefined ? {} : { step: step.id };
+}

@@ -1,0 +1,122 @@
+import { transientError, type Clock, type Logger } from "../../base/index.ts";
+import type { DecisionRecord, JournalEntry } from "../../api/serin/index.ts";
+import type { EventRecorder } from "../../kube/index.ts";
+import { entryKey, type JournalStore } from "../act/journal-store.ts";
+import { notificationEventOf, type Notifier } from "../act/notifier.ts";
+import type { ObjectAccess } from "../act/object-access.ts";
+import { performWrite, undoEntry, type UndoSurroundings } from "../act/perform.ts";
+import { isRestart } from "../act/undo-order.ts";
+import { UndoPlay } from "../act/undo-play.ts";
+import { describeReference, type Action, type Decision, type RolloutEvent, type UndoReport } from "../decide/index.ts";
+import type { EngineMetrics } from "./engine-metrics.ts";
+import { journalNameOf, kindOfRollout, rolloutKey, type Rollout } from "./rollout-object.ts";
+
+export interface ActionsOptions {
+  readonly objects: ObjectAccess;
+  readonly journals: JournalStore;
+  readonly events: EventRecorder;
+  readonly notifier: Notifier;
+  readonly metrics: EngineMetrics;
+  readonly surroundings: () => UndoSurroundings;
+  /** Whether this engine surely leads; asked before each write. */
+  readonly mayWrite: () => boolean;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+const namesShown = 10;
+
+/** Does what was decided: history first, then writes in their order. Each may be cut short anywhere, and is then done again. */
+export class Actions {
+  readonly #options: ActionsOptions;
+
+  constructor(options: ActionsOptions) {
+    this.#options = options;
+  }
+
+  /** Throws unless this engine leads; a process that was stopped meanwhile must not write as if it had not been. */
+  fence(): void {
+    if (!this.#options.mayWrite()) throw transientError("not-leading", "this engine may no longer hold its lease, and writes nothing");
+  }
+
+  /** The answer is what came of an undo, if there was one. */
+  async perform(rollout: Rollout, { actions, status }: Decision): Promise<UndoReport | undefined> {
+    const { journals, objects } = this.#options;
+    const name = journalNameOf(rollout);
+    const events = actions.filter((action) => action.type === "event");
+    const entries = actions.flatMap((action) => (action.type === "journal" ? action.entries : []));
+    this.fence();
+    await journals.append(name, entries, events.map((event) => this.#record(event, status.run ?? 0)));
+    for (const event of events) this.#tell(rollout, event, status.cause ?? "");
+    let report: UndoReport | undefined;
+    for (const action of actions) {
+      this.fence();
+      if (action.type === "write") await performWrite(objects, action.write, action.prior);
+      else if (action.type === "forget") await journals.strike(name, (entry) => entry.setup !== true);
+      else if (action.type === "undo") report = await this.#undo(rollout, name, action, status.run ?? 0);
+    }
+    return report;
+  }
+
+  /** One pass over the journal; what is put back is struck from it. */
+  async #undo(rollout: Rollout, name: string, { scope, passOver }: Extract<Action, { type: "undo" }>, run: number): Promise<UndoReport> {
+    const { journals, objects, surroundings } = this.#options;
+    const entries = (await journals.read(name)).filter((entry) => scope === "all" || entry.setup !== true);
+    const play = new UndoPlay(entries, passOver);
+    try {
+      for (let entry = play.next(); entry !== undefined; entry = play.next()) {
+        this.fence();
+        const result = await undoEntry(objects, entry, surroundings());
+        play.tell(result);
+        // Pods are restarted once, also when this engine does not come to the end of the pass.
+        if (result.state === "undone" && isRestart(entry)) await this.#strike(name, [entry]);
+      }
+    } finally {
+      await this.#strike(name, play.undone);
+    }
+    if (play.undone.length > 0) await this.#recordUndone(rollout, name, play.undone, run);
+    return play.report;
+  }
+
+  async #strike(name: string, entries: readonly JournalEntry[]): Promise<void> {
+    const keys = new Set(entries.map(entryKey));
+    if (keys.size > 0) await this.#options.journals.strike(name, (entry) => keys.has(entryKey(entry)));
+  }
+
+  async #recordUndone(rollout: Rollout, name: string, undone: readonly JournalEntry[], run: number): Promise<void> {
+    const shown = undone.slice(0, namesShown).map(described);
+    const message = `put back: ${shown.join(", ")}${undone.length > namesShown ? ` and ${undone.length - namesShown} more` : ""}`;
+    const event: RolloutEvent = { type: "event", reason: "Undone", message, warning: false };
+    await this.#options.journals.append(name, [], [this.#record(event, run)]);
+    this.#tell(rollout, event, "");
+  }
+
+  #record({ reason, message, step, by, evidence }: RolloutEvent, run: number): DecisionRecord {
+    return {
+      at: new Date(this.#options.clock.nowMs()).toISOString(),
+      run,
+      decision: reason,
+      message,
+      ...(step === undefined ? {} : { step }),
+      ...(by === undefined ? {} : { by }),
+      ...(evidence === undefined || evidence.length === 0 ? {} : { evidence }),
+    };
+  }
+
+  #tell(rollout: Rollout, { reason, message, warning, step = "", by }: RolloutEvent, cause: string): void {
+    const { events, notifier, metrics, clock, log } = this.#options;
+    const kind = kindOfRollout(rollout);
+    const text = by === undefined ? message : `${message} (by ${by})`;
+    log.info(text, { rollout: rolloutKey(rollout), reason });
+    metrics.decision(kind.kind, reason);
+    events.record(kind, rollout, { type: warning ? "Warning" : "Normal", reason, message: text });
+    const event = notificationEventOf(reason);
+    const { name = "", namespace = "" } = rollout.metadata;
+    const { notifications = [] } = (rollout.spec ?? {}) as Partial<Rollout["spec"]>;
+    if (event !== undefined) notifier.notify(notifications, { event, kind: kind.kind, namespace, name, step, message: text, cause, at: new Date(clock.nowMs()).toISOString() });
+  }
+}
+
+function described(entry: JournalEntry): string {
+  return entry.type === "field" ? `${describeReference(entry.object)} ${entry.pointer}` : `${describeReference(entry.object)} (${entry.type})`;
+}

@@ -1,0 +1,54 @@
+import type { RolloutPhase, StepStatus } from "../../api/serin/index.ts";
+import type { MetricsRegistry } from "../../telemetry/index.ts";
+
+/** What the engine counts of its rollouts, for its `/metrics`. */
+export class EngineMetrics {
+  readonly #phases;
+  readonly #decisions;
+  readonly #verdicts;
+  readonly #errors;
+  readonly #rolledBack;
+  readonly #known = new Map<string, readonly string[]>();
+
+  constructor(registry: MetricsRegistry) {
+    this.#phases = registry.gauge("serin_rollout_phase", "1 for the phase that a rollout is in", ["kind", "namespace", "name", "phase"]);
+    this.#decisions = registry.counter("serin_rollout_decisions_total", "What was decided, by reason", ["kind", "decision"]);
+    this.#verdicts = registry.counter("serin_rollout_verdicts_total", "Verdicts of checks, once each time that one changes", ["type", "verdict"]);
+    this.#errors = registry.counter("serin_rollout_reconcile_errors_total", "Rounds that could not be done and are tried again", ["kind"]);
+    this.#rolledBack = registry.counter("serin_rollout_rolled_back_total", "Rollouts that were put back to their end", ["kind"]);
+  }
+
+  phase(kind: string, namespace: string, name: string, phase: RolloutPhase): void {
+    const key = `${kind} ${namespace}/${name}`;
+    const labels = [kind, namespace, name, phase];
+    const before = this.#known.get(key);
+    if (before !== undefined && before[3] === phase) return;
+    if (before !== undefined) this.#phases.remove(...before);
+    this.#phases.labels(...labels).set(1);
+    this.#known.set(key, labels);
+  }
+
+  gone(kind: string, namespace: string, name: string): void {
+    const key = `${kind} ${namespace}/${name}`;
+    const before = this.#known.get(key);
+    if (before !== undefined) this.#phases.remove(...before);
+    this.#known.delete(key);
+  }
+
+  decision(kind: string, reason: string): void {
+    this.#decisions.labels(kind, reason).increment();
+    if (reason === "RolledBack") this.#rolledBack.labels(kind).increment();
+  }
+
+  /** Counts what differs from the step as it was before. */
+  verdicts(before: StepStatus | undefined, now: StepStatus | undefined): void {
+    const same = before?.id === now?.id ? before?.checks : undefined;
+    now?.checks.forEach(({ type, verdict }, index) => {
+      if (same?.[index]?.verdict !== verdict) this.#verdicts.labels(type, verdict).increment();
+    });
+  }
+
+  error(kind: string): void {
+    this.#errors.labels(kind).increment();
+  }
+}

@@ -1,0 +1,27 @@
+import type { Freeze, FreezeWindow } from "../../api/serin/index.ts";
+import { freezesInForce, windowState, type FreezeSubject, type WindowState } from "../decide/index.ts";
+
+const maxKept = 1024;
+
+interface Kept extends WindowState {
+  readonly fromMs: number;
+}
+
+/** Answers which freezes hold, and works each window out once until it changes. */
+export class FreezeCalendar {
+  readonly #kept = new Map<string, Kept>();
+
+  inForce(freezes: readonly Freeze[], subject: FreezeSubject, nowMs: number): readonly string[] {
+    return freezesInForce(freezes, subject, nowMs, (window, timeZone, atMs) => this.#stateOf(window, timeZone, atMs));
+  }
+
+  #stateOf(window: FreezeWindow, timeZone: string, nowMs: number): WindowState {
+    const key = JSON.stringify([window, timeZone]);
+    const kept = this.#kept.get(key);
+    if (kept !== undefined && kept.fromMs <= nowMs && nowMs < kept.untilMs) return kept;
+    const state = { ...windowState(window, timeZone, nowMs), fromMs: nowMs };
+    if (this.#kept.size >= maxKept) this.#kept.clear();
+    this.#kept.set(key, state);
+    return state;
+  }
+}

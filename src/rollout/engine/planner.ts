@@ -1,0 +1,78 @@
+import { SerinError, type Clock } from "../../base/index.ts";
+import { keyOf } from "../../api/index.ts";
+import type { JournalEntry, MeshUpgrade } from "../../api/serin/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import type { ObjectAccess } from "../act/object-access.ts";
+import type { DecideInput, Step } from "../decide/index.ts";
+import { observeCanaryWorld } from "../observe/canary-world.ts";
+import type { ClusterView } from "../observe/cluster-view.ts";
+import { observeMeshWorld, type EngineImage } from "../observe/mesh-world/mesh-world.ts";
+import { planCanary, planMeshUpgrade, type MeshWorld } from "../plan/index.ts";
+import { isMeshUpgrade, isWatched, specCandidate, type Rollout } from "./rollout-object.ts";
+
+export interface Plan {
+  readonly steps: readonly Step[];
+  readonly change: DecideInput["change"];
+}
+
+export interface PlannerOptions {
+  readonly client: KubeClient;
+  readonly objects: ObjectAccess;
+  readonly view: ClusterView;
+  readonly clock: Clock;
+  readonly image: EngineImage;
+}
+
+const worldMaxAgeMs = 1000;
+const maxWorlds = 64;
+
+interface KeptWorld {
+  readonly world: MeshWorld;
+  readonly stepsDone: number;
+  readonly generation: number;
+  readonly atMs: number;
+}
+
+/** Makes a rollout's steps from its spec and the cluster as it is. */
+export class Planner {
+  readonly #options: PlannerOptions;
+  readonly #worlds = new Map<string, KeptWorld>();
+
+  constructor(options: PlannerOptions) {
+    this.#options = options;
+  }
+
+  /** Throws a user error that names the field when the spec does not fit the cluster. */
+  async plan(rollout: Rollout, journal: readonly JournalEntry[]): Promise<Plan> {
+    const { client, objects, view } = this.#options;
+    if (isMeshUpgrade(rollout)) return { steps: planMeshUpgrade(rollout, await this.#meshWorld(rollout, journal)), change: unplannedChange(rollout) };
+    const world = await observeCanaryWorld({ client, objects, view }, rollout, journal);
+    const change = world.candidate === undefined ? unplannedChange(rollout) : { candidate: world.candidate, watched: true };
+    return { steps: planCanary(rollout, world), change };
+  }
+
+  /** The world is asked for anew when a step has ended, and about once a second besides. */
+  async #meshWorld(upgrade: MeshUpgrade, journal: readonly JournalEntry[]): Promise<MeshWorld> {
+    const { client, view, clock, image } = this.#options;
+    const stepsDone = upgrade.status?.completedSteps.length ?? 0;
+    const generation = upgrade.metadata.generation ?? 0;
+    const kept = this.#worlds.get(keyOf(upgrade));
+    if (kept !== undefined && kept.stepsDone === stepsDone && kept.generation === generation && clock.steadyMs() - kept.atMs < worldMaxAgeMs) return kept.world;
+    const world = await observeMeshWorld({ client, view, clock, image }, upgrade, journal);
+    if (this.#worlds.size >= maxWorlds) this.#worlds.clear();
+    this.#worlds.set(keyOf(upgrade), { world, stepsDone, generation, atMs: clock.steadyMs() });
+    return world;
+  }
+}
+
+/** What there is to roll out, where no plan is needed or none can be made. */
+export function unplannedChange(rollout: Rollout): DecideInput["change"] {
+  if (isWatched(rollout)) return { candidate: rollout.status?.candidate ?? "", watched: true };
+  return { candidate: specCandidate(rollout), watched: false };
+}
+
+/** Why a spec cannot be planned, when that is the spec's fault. */
+export function planProblem(error: unknown): string | undefined {
+  if (!(error instanceof SerinError) || error.kind !== "user") return undefined;
+  return error.hint === undefined ? error.message : `${error.message}; ${error.hint}`;
+}

@@ -1,0 +1,357 @@
+import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import { keyOf, type KindDefinition, type UntypedObject } from "../../api/index.ts";
+import { canaryKind, freezeKind, meshUpgradeKind, type Canary, type Freeze, type MeshUpgrade, type RolloutStatus } from "../../api/serin/index.ts";
+import { createInformer, EventRecorder, Reconciler, type Informer, type KubeClient } from "../../kube/index.ts";
+import { MetricsRegistry } from "../../telemetry/index.ts";
+import { JournalStore } from "../act/journal-store.ts";
+import { Notifier, postJson } from "../act/notifier.ts";
+import { fieldManager, ObjectAccess } from "../act/object-access.ts";
+import {
+  blockers,
+  currentStep,
+  decide,
+  groupView,
+  initialStatus,
+  isPuttingBack,
+  journalCounts,
+  namespacesTaken,
+  orderedSteps,
+  type Decision,
+  type DecideInput,
+  type RolloutOrders,
+} from "../decide/index.ts";
+import { ClusterView } from "../observe/cluster-view.ts";
+import type { EngineImage } from "../observe/mesh-world/mesh-world.ts";
+import { Observer } from "../observe/observer.ts";
+import { undoSurroundings } from "../observe/undo-surroundings.ts";
+import { Actions } from "./actions.ts";
+import { contenderOf, ContenderTable } from "./contender-table.ts";
+import { EngineMetrics } from "./engine-metrics.ts";
+import { addFinalizer, hasFinalizer, removeFinalizer } from "./finalizer.ts";
+import { FreezeCalendar } from "./freeze-calendar.ts";
+import { Planner, planProblem, unplannedChange, type Plan } from "./planner.ts";
+import { isMeshUpgrade, isWatched, journalNameOf, kindOfRollout, ordersOf, ordersOfRefused, parseRollout, type Rollout } from "./rollout-object.ts";
+import { isWorthStoring, RoundMemory } from "./round-memory.ts";
+
+export interface EngineOptions {
+  readonly client: KubeClient;
+  readonly log: Logger;
+  readonly clock: Clock;
+  /** The engine's own image, which also is that of the probes, and the hub and tag of specs that name none. */
+  readonly image: EngineImage;
+  /** Whether this engine surely leads; asked before each write. Always when absent. */
+  readonly mayWrite?: () => boolean;
+  /** Runs that may be under way at once; 8 when absent. */
+  readonly maxConcurrentRollouts?: number;
+  readonly registry?: MetricsRegistry;
+}
+
+/** How often a rollout that is under way is looked at. */
+const tickMs = 150;
+/** How often one is looked at that waits for others. */
+const waitingTickMs = 400;
+/** How often one is looked at that waits for a person, or for a change. */
+const idleTickMs = 1000;
+/** Rollouts that are looked at in the same moment. */
+const roundsAtOnce = 8;
+const defaultMaxConcurrent = 8;
+/** Without the kind in the cluster there are no freezes; then beginning need not wait for them. */
+const freezeSyncMs = 5000;
+
+/** A rollout as one round sees it. */
+interface Round {
+  readonly key: string;
+  readonly raw: Rollout;
+  /** As its parser reads it; as it is stored where that refuses it. */
+  readonly rollout: Rollout;
+  readonly status: RolloutStatus;
+  readonly orders: RolloutOrders;
+  /** What is wrong with the spec. */
+  readonly problem: string | undefined;
+}
+
+/**
+ * Moves every Canary and MeshUpgrade: observe, decide, act, and again. All memory is in the cluster (status and journal),
+ * so that an engine that is killed at any line goes on where it was.
+ */
+export class RolloutEngine {
+  readonly #options: EngineOptions;
+  readonly #log: Logger;
+  readonly #objects: ObjectAccess;
+  readonly #journals: JournalStore;
+  readonly #view: ClusterView;
+  readonly #observer: Observer;
+  readonly #planner: Planner;
+  readonly #actions: Actions;
+  readonly #metrics: EngineMetrics;
+  readonly #canaries: Informer<Canary>;
+  readonly #upgrades: Informer<MeshUpgrade>;
+  readonly #freezes: Informer<Freeze>;
+  readonly #calendar = new FreezeCalendar();
+  readonly #table = new ContenderTable();
+  readonly #memory = new RoundMemory();
+  #reconciler: Reconciler | undefined;
+
+  constructor(options: EngineOptions) {
+    const { client, log, clock, image } = options;
+    this.#options = options;
+    this.#log = log.scoped("rollout");
+    this.#objects = new ObjectAccess(client);
+    this.#journals = new JournalStore(client, clock);
+    this.#view = new ClusterView(client, { log, clock });
+    this.#observer = new Observer(client, this.#objects, this.#view, clock);
+    this.#planner = new Planner({ client, objects: this.#objects, view: this.#view, clock, image });
+    this.#metrics = new EngineMetrics(options.registry ?? new MetricsRegistry());
+    this.#canaries = createInformer(client, canaryKind, { log, clock });
+    this.#upgrades = createInformer(client, meshUpgradeKind, { log, clock });
+    this.#freezes = createInformer(client, freezeKind, { log, clock });
+    this.#actions = this.#createActions();
+  }
+
+  #createActions(): Actions {
+    const { client, log, clock, mayWrite = () => true } = this.#options;
+    const events = new EventRecorder({ client, component: fieldManager, log, clock });
+    const notifier = new Notifier({
+      clock,
+      post: postJson,
+      onFailure: ({ kind, namespace, name, event }, url, problem) => {
+        const key = namespace === "" ? name : `${namespace}/${name}`;
+        const object = kind === "Canary" ? this.#canaries.get(key) : this.#upgrades.get(key);
+        const message = `${event} could not be told to ${url}: ${problem}`;
+        this.#log.warn(message, { rollout: `${kind} ${key}` });
+        if (object !== undefined) events.record(kind === "Canary" ? canaryKind : meshUpgradeKind, object, { type: "Warning", reason: "NotificationFailed", message });
+      },
+    });
+    const surroundings = () => undoSurroundings({ objects: this.#objects, view: this.#view, clock });
+    return new Actions({ objects: this.#objects, journals: this.#journals, events, notifier, metrics: this.#metrics, surroundings, mayWrite, clock, log: this.#log });
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { log, clock } = this.#options;
+    const reconciler = new Reconciler({
+      name: "rollout",
+      reconcile: async (key) => await this.#reconcile(key),
+      concurrency: roundsAtOnce,
+      maxAttempts: Number.POSITIVE_INFINITY,
+      retryMaxMs: 5000,
+      after: [this.#canaries.synced, this.#upgrades.synced, this.#view.synced.then(() => undefined), Promise.race([this.#freezes.synced, clock.sleep(freezeSyncMs, signal).catch(() => undefined)])],
+      log,
+      clock,
+    });
+    this.#reconciler = reconciler;
+    using _canaries = this.#canaries.subscribe(({ key }) => this.#noticed(reconciler, `Canary ${key}`, this.#canaries.get(key)));
+    using _upgrades = this.#upgrades.subscribe(({ key }) => this.#noticed(reconciler, `MeshUpgrade ${key}`, this.#upgrades.get(key)));
+    await Promise.all([this.#canaries.run(signal), this.#upgrades.run(signal), this.#freezes.run(signal), this.#view.run(signal), reconciler.run(signal)]);
+  }
+
+  /** What is under way is known before anything else begins. */
+  #noticed(reconciler: Reconciler, key: string, object: Rollout | undefined): void {
+    if (object !== undefined && !this.#table.has(key)) {
+      const parsed = parseRollout(object);
+      if ("rollout" in parsed) this.#table.set(contenderOf(parsed.rollout, { ...initialStatus, ...object.status }, { wants: [], heldUp: false }));
+    }
+    reconciler.add(key);
+  }
+
+  async #reconcile(key: string): Promise<number | void> {
+    const [kind = "", name = ""] = key.split(" ");
+    try {
+      if (kind === "Canary") return await this.#look(canaryKind, key, name);
+      return await this.#look(meshUpgradeKind, key, name);
+    } catch (error) {
+      this.#metrics.error(kind);
+      throw error;
+    }
+  }
+
+  /** One round: the answer is when to look again, nothing when only a change of the object matters. */
+  async #look<Value extends Rollout>(kind: KindDefinition<Value>, key: string, name: string): Promise<number | void> {
+    const [first = "", second] = name.split("/");
+    // Status decides what is done already, so it is read from the server and never from a copy that may be late.
+    const raw = await this.#options.client.get(kind, second ?? first, second === undefined ? undefined : first);
+    if (raw === undefined) return this.#gone(key, kind.kind, second === undefined ? "" : first, second ?? first);
+    const round = this.#roundOf(key, raw);
+    if (round.problem !== undefined && !this.#mustPutBack(round)) return await this.#refuse(kind, round, round.problem);
+    if (this.#isAtRest(round)) return this.#restTick(round);
+    return await this.#advance(kind, round);
+  }
+
+  #gone(key: string, kind: string, namespace: string, name: string): void {
+    this.#table.delete(key);
+    this.#memory.forget(key);
+    this.#metrics.gone(kind, namespace, name);
+  }
+
+  #roundOf(key: string, raw: Rollout): Round {
+    const parsed = parseRollout(raw);
+    const status = this.#memory.withCounters(key, { ...initialStatus, ...raw.status });
+    if ("problem" in parsed) return { key, raw, rollout: raw, status, orders: ordersOfRefused(raw), problem: parsed.problem };
+    return { key, raw, rollout: parsed.rollout, status, orders: ordersOf(parsed.rollout, raw as unknown as UntypedObject), problem: undefined };
+  }
+
+  /** A spec that is refused keeps nothing from being put back. */
+  #mustPutBack({ status, orders }: Round): boolean {
+    return orders.deletion !== undefined || isPuttingBack(status) || (orders.abort && status.phase !== "RolledBack");
+  }
+
+  /** Nothing is to be done until the object, its target or its group changes. */
+  #isAtRest({ rollout, raw, status, orders, problem }: Round): boolean {
+    if (orders.deletion !== undefined || problem !== undefined) return false;
+    if (status.phase !== "RolledBack" && (status.phase !== "Completed" || orders.abort)) return false;
+    if (isWatched(rollout) || rollout.spec.group !== undefined || status.undo?.next === "NewRun") return false;
+    return status.candidate === unplannedChange(rollout).candidate && !hasFinalizer(raw);
+  }
+
+  #restTick({ key, rollout, status }: Round): undefined {
+    this.#table.set(contenderOf(rollout, status, { wants: [], heldUp: false }));
+    this.#show(key, status.phase);
+    return undefined;
+  }
+
+  async #advance<Value extends Rollout>(kind: KindDefinition<Value>, round: Round): Promise<number | void> {
+    const { key, raw, rollout, status, orders } = round;
+    const { clock } = this.#options;
+    const journalName = journalNameOf(rollout);
+    const journal = await this.#journals.read(journalName);
+    const planned = await this.#plan(round);
+    if (typeof planned === "string") return await this.#refuse(kind, round, planned);
+    const steps = orderedSteps(planned.steps, orders, status);
+    const step = currentStep(steps, status, planned.change.watched);
+    const observing = step !== undefined && status.step?.id === step.id && !orders.abort && orders.deletion === undefined && !isPuttingBack(status);
+    const observation = observing ? await this.#observer.observe(step, journal) : undefined;
+    const wants = step === undefined ? [] : namespacesTaken(step, steps, orders);
+    // From here to the table's update nothing is awaited: of two rollouts that ask for the same thing one sees that the other has it.
+    const { self, freezes } = this.#contend(round, status, wants);
+    const all = this.#table.all;
+    const steadyMs = clock.steadyMs();
+    const undo = this.#memory.undoReport(key);
+    const group = groupView(self, all);
+    const input: DecideInput = {
+      orders,
+      status,
+      steps,
+      change: planned.change,
+      observation,
+      journal: journalCounts(journal),
+      ...(undo === undefined ? {} : { undo }),
+      blockers: blockers({ self, all, freezes, maxConcurrent: this.#options.maxConcurrentRollouts ?? defaultMaxConcurrent }),
+      ...(group === undefined ? {} : { group }),
+      elapsedMs: this.#memory.elapsedMs(key, steadyMs),
+      nowMs: clock.nowMs(),
+    };
+    const decision = decide(input);
+    this.#contend(round, decision.status, wants);
+    this.#memory.remember(key, decision.status, steadyMs);
+    await this.#carryOut(kind, round, decision);
+    this.#metrics.verdicts(raw.status?.step, decision.status.step);
+    return this.#nextLook(round, decision.status);
+  }
+
+  /** Stores the decision, then does it: a crash between the two ends in doing it again, not in forgetting it. */
+  async #carryOut<Value extends Rollout>(kind: KindDefinition<Value>, { key, raw, rollout }: Round, decision: Decision): Promise<void> {
+    const { client } = this.#options;
+    const acts = decision.actions.some(({ type }) => type !== "event" && type !== "release");
+    this.#actions.fence();
+    if (acts && raw.metadata.deletionTimestamp === undefined && !hasFinalizer(raw)) {
+      raw.metadata.resourceVersion = await addFinalizer(client, kind as KindDefinition<Rollout>, raw);
+    }
+    // A write with the version that was read also keeps an engine that leads no more from acting on what it read.
+    if (acts || isWorthStoring(raw.status, decision.status)) await this.#writeStatus(kind, raw, decision.status);
+    if (decision.actions.length > 0) {
+      const report = await this.#actions.perform(rollout, decision);
+      this.#memory.rememberUndo(key, report);
+    }
+    if (decision.actions.some(({ type }) => type === "release")) await this.#release(kind, raw);
+    this.#show(key, decision.status.phase);
+    for (const partner of this.#table.partners({ key, ...groupOf(rollout) })) this.#reconciler?.add(partner);
+  }
+
+  async #release<Value extends Rollout>(kind: KindDefinition<Value>, raw: Rollout): Promise<void> {
+    this.#actions.fence();
+    // Of an object that goes nothing is left to put back; its history stays.
+    if (raw.metadata.deletionTimestamp !== undefined) await this.#journals.strike(journalNameOf(raw), () => true);
+    if (hasFinalizer(raw)) await removeFinalizer(this.#options.client, kind as KindDefinition<Rollout>, raw);
+  }
+
+  /** The rollout as others see it, put into the table with this status. */
+  #contend({ rollout, orders, problem }: Round, status: RolloutStatus, wants: readonly string[]) {
+    const { name = "", namespace } = rollout.metadata;
+    const kind = isMeshUpgrade(rollout) ? "MeshUpgrade" : "Canary";
+    const freezes = this.#calendar.inForce(this.#freezes.list(), { kind, name, ...(namespace === undefined ? {} : { namespace }) }, this.#options.clock.nowMs());
+    const self = contenderOf(rollout, status, { wants, heldUp: orders.paused || problem !== undefined || freezes.length > 0 });
+    this.#table.set(self);
+    return { self, freezes };
+  }
+
+  /** The plan, or why the spec cannot be planned. What is put back needs none. */
+  async #plan(round: Round): Promise<Plan | string> {
+    const { rollout, problem, status } = round;
+    if (problem !== undefined || isPuttingBack(status)) return { steps: [], change: putBackChange(round) };
+    try {
+      return await this.#planner.plan(rollout, await this.#journals.read(journalNameOf(rollout)));
+    } catch (error) {
+      const said = planProblem(error);
+      if (said === undefined) throw error;
+      return this.#mustPutBack(round) ? { steps: [], change: putBackChange(round) } : said;
+    }
+  }
+
+  #nextLook({ rollout }: Round, status: RolloutStatus): number | undefined {
+    switch (status.phase) {
+      case "Completed":
+      case "RolledBack":
+        return isWatched(rollout) || rollout.spec.group !== undefined || status.undo?.next === "NewRun" ? idleTickMs : undefined;
+      case "Paused":
+      case "Stuck":
+      case "Watching":
+        return idleTickMs;
+      case "Waiting":
+        return waitingTickMs;
+      default:
+        return tickMs;
+    }
+  }
+
+  /** A spec that cannot be carried out holds the rollout up until it is corrected; where it was, it goes on then. */
+  async #refuse<Value extends Rollout>(kind: KindDefinition<Value>, { key, raw, status }: Round, problem: string): Promise<number> {
+    const message = `${problem}; correct the spec, or delete the object, which puts back what it did`;
+    this.#table.delete(key);
+    this.#show(key, "Stuck");
+    if (status.phase !== "Stuck" || status.message !== message) {
+      const stuck = { ...status, phase: "Stuck" as const, message, cause: message, observedGeneration: raw.metadata.generation ?? 0 };
+      this.#actions.fence();
+      await this.#writeStatus(kind, raw, stuck);
+      await this.#actions.perform(raw, { status: stuck, actions: [{ type: "event", reason: "Stuck", message, warning: true }] });
+    }
+    return idleTickMs;
+  }
+
+  #show(key: string, phase: RolloutStatus["phase"]): void {
+    const [kind = "", name = ""] = key.split(" ");
+    const [first = "", second] = name.split("/");
+    this.#metrics.phase(kind, second === undefined ? "" : first, second ?? first, phase);
+  }
+
+  async #writeStatus<Value extends Rollout>(kind: KindDefinition<Value>, object: Rollout, status: RolloutStatus): Promise<void> {
+    try {
+      // The whole status is replaced: members that are gone must not stay.
+      const body = { ...(object as unknown as UntypedObject), status } as unknown as Value;
+      const written = await this.#options.client.update(kind, body, { subresource: "status", fieldManager });
+      object.metadata.resourceVersion = written.metadata.resourceVersion ?? "";
+      object.status = status;
+    } catch (error) {
+      this.#log.debug("the status could not be written, trying again", { rollout: `${kindOfRollout(object).kind} ${keyOf(object)}`, error: messageOf(error) });
+      throw error;
+    }
+  }
+}
+
+function groupOf(rollout: Rollout): { readonly group?: string } {
+  const { group } = (rollout.spec ?? {}) as { readonly group?: string };
+  return group === undefined ? {} : { group };
+}
+
+/** While something is put back no new change is looked for. */
+function putBackChange({ rollout, status }: Round): DecideInput["change"] {
+  return { candidate: status.candidate ?? "", watched: isWatched(rollout) };
+}

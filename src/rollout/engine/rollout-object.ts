@@ -1,0 +1,88 @@
+import { createHash } from "node:crypto";
+import { formatIssues, keyOf, type KindDefinition, type UntypedObject } from "../../api/index.ts";
+import { canaryKind, meshUpgradeKind, parseCanary, parseMeshUpgrade, type Canary, type MeshUpgrade, type RolloutOrdersSpec } from "../../api/serin/index.ts";
+import { whoWrote } from "../act/field-managers.ts";
+import type { RolloutOrders } from "../decide/index.ts";
+
+export type Rollout = Canary | MeshUpgrade;
+
+/** `Canary shop/reviews`: its name in the engine and for people. */
+export function rolloutKey(rollout: Rollout): string {
+  return `${isMeshUpgrade(rollout) ? "MeshUpgrade" : "Canary"} ${keyOf(rollout)}`;
+}
+
+export function isMeshUpgrade(rollout: Rollout): rollout is MeshUpgrade {
+  return rollout.kind === "MeshUpgrade";
+}
+
+export function kindOfRollout(rollout: Rollout): KindDefinition {
+  return isMeshUpgrade(rollout) ? meshUpgradeKind : canaryKind;
+}
+
+/** Journals are of the cluster, so their names hold their rollout's kind and namespace. */
+export function journalNameOf({ kind = "", metadata }: Rollout): string {
+  return [kind.toLowerCase(), metadata.namespace, metadata.name].filter((part) => part !== undefined && part !== "").join(".");
+}
+
+/** The object as its parser reads it, or what is wrong with it. */
+export function parseRollout(raw: Rollout): { readonly rollout: Rollout } | { readonly problem: string } {
+  const parsed: { value: Rollout | undefined; errors: readonly { path: string; message: string }[] } = isMeshUpgrade(raw) ? parseMeshUpgrade(raw) : parseCanary(raw);
+  return parsed.value === undefined ? { problem: formatIssues(parsed.errors) } : { rollout: parsed.value };
+}
+
+/** What moves is chosen by the cluster: a change of the Deployment's pod template. */
+export function isWatched(rollout: Rollout): boolean {
+  return !isMeshUpgrade(rollout) && "deployment" in targetFieldOf(rollout);
+}
+
+/** Empty where the spec is one that its parser refuses. */
+function targetFieldOf({ spec }: Canary): object {
+  const { target } = (spec ?? {}) as { readonly target?: unknown };
+  return typeof target === "object" && target !== null ? target : {};
+}
+
+/** What two rollouts must not move at once. */
+export function targetOf(rollout: Rollout): string {
+  if (isMeshUpgrade(rollout)) return "mesh";
+  const [field, target] = Object.entries(targetFieldOf(rollout))[0] ?? ["", {}];
+  const { name = "", namespace = rollout.metadata.namespace ?? "", rule, route, service, stable } = target as Record<string, unknown> & { name?: string; namespace?: string };
+  return JSON.stringify([field, namespace, name, rule ?? route ?? service ?? stable ?? ""]);
+}
+
+/** A digest of what the spec changes; what a person orders besides is not in it. */
+export function specCandidate(rollout: Rollout): string {
+  const changes = isMeshUpgrade(rollout) ? { from: rollout.spec.from, to: rollout.spec.to } : { target: rollout.spec.target, steps: rollout.spec.steps };
+  return createHash("sha256").update(JSON.stringify(changes)).digest("hex").slice(0, 12);
+}
+
+export function ordersOf(rollout: Rollout, raw: UntypedObject): RolloutOrders {
+  const { spec, metadata } = rollout;
+  const orderedBy = metadata.deletionTimestamp === undefined ? (whoWrote(raw, spec.abort ? "/spec/abort" : "/spec/paused") ?? undefined) : undefined;
+  return {
+    generation: metadata.generation ?? 0,
+    paused: spec.paused,
+    abort: spec.abort,
+    ...(orderedBy === undefined ? {} : { orderedBy }),
+    automaticRollback: spec.rollback === "Automatic",
+    approvals: spec.approvals,
+    ...(spec.fullPromotion === undefined ? {} : { fullPromotion: spec.fullPromotion }),
+    settleTimeoutMs: spec.settleTimeoutSeconds * 1000,
+    ...(metadata.deletionTimestamp === undefined ? {} : { deletion: spec.onDeletion }),
+    holdsAllNamespaces: !isMeshUpgrade(rollout),
+  };
+}
+
+/** The orders of an object that its parser refuses: enough to put back what it did. */
+export function ordersOfRefused(raw: Rollout): RolloutOrders {
+  const spec = (raw.spec ?? {}) as Partial<RolloutOrdersSpec>;
+  return {
+    generation: raw.metadata.generation ?? 0,
+    paused: false,
+    abort: spec.abort === true,
+    automaticRollback: true,
+    approvals: [],
+    settleTimeoutMs: Number.MAX_SAFE_INTEGER,
+    ...(raw.metadata.deletionTimestamp === undefined ? {} : { deletion: spec.onDeletion === "Leave" ? "Leave" : "Rollback" }),
+    holdsAllNamespaces: !isMeshUpgrade(raw),
+  };
+}

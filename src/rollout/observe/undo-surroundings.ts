@@ -1,0 +1,70 @@
+import { messageOf, type Clock } from "../../base/index.ts";
+import type { JournalEntry } from "../../api/serin/index.ts";
+import type { ObjectAccess } from "../act/object-access.ts";
+import type { UndoSurroundings } from "../act/perform.ts";
+import type { SettleState } from "../decide/index.ts";
+import { probeNamespace, ztunnelOwnerAnnotation } from "../plan/index.ts";
+import type { ClusterView } from "./cluster-view.ts";
+import { pilotPods } from "./pilot-answers.ts";
+import { dependentProxies, observeAcknowledged } from "./pilots.ts";
+import { readyState } from "./settle/ready-state.ts";
+
+const revisionLabel = "istio.io/rev";
+const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
+
+/** What putting back waits for, asked of the cluster. */
+export function undoSurroundings({ objects, view, clock }: { readonly objects: ObjectAccess; readonly view: ClusterView; readonly clock: Clock }): UndoSurroundings {
+  return {
+    nowMs: clock.nowMs(),
+    stillServes: async (entry) => await stillServes(objects, view, entry),
+    notReady: async (object) => reasonOf(readyState(await objects.get(object), object)),
+    notAcknowledged: async (object) => reasonOf(await observeAcknowledged(view, object, await objects.get(object), clock.nowMs())),
+  };
+}
+
+function reasonOf(state: SettleState): string | undefined {
+  return state.state === "met" ? undefined : state.detail;
+}
+
+async function stillServes(objects: ObjectAccess, view: ClusterView, { object }: JournalEntry): Promise<string | undefined> {
+  if (object.kind !== "Deployment" && object.kind !== "DaemonSet") return undefined;
+  const labels = (await objects.get(object))?.metadata.labels ?? {};
+  const revision = labels[revisionLabel] ?? /^(?:istiod|ztunnel)-(.+)$/.exec(object.name)?.[1];
+  if (revision === undefined) return undefined;
+  if (labels["app"] === "ztunnel" || object.name.startsWith("ztunnel")) return podOwnedBy(view, revision);
+  if (labels["app"] === "istiod" || object.name.startsWith("istiod")) return podOfRevision(view, revision) ?? (await proxyOf(view, revision));
+  return undefined;
+}
+
+function podOwnedBy(view: ClusterView, revision: string): string | undefined {
+  const owned = livePods(view).find(({ metadata }) => metadata.annotations?.[ztunnelOwnerAnnotation] === revision);
+  return owned === undefined ? undefined : `${nameOf(owned)} is still owned by ztunnel ${revision}`;
+}
+
+/** Gateways and waypoints of that revision, and pods that were injected by it: they end, or are moved, before what configures them does. */
+function podOfRevision(view: ClusterView, revision: string): string | undefined {
+  const found = livePods(view).find(({ metadata: { labels = {}, annotations = {} } }) => {
+    if (labels[gatewayNameLabel] !== undefined) return labels[revisionLabel] === revision;
+    return annotations["sidecar.istio.io/status"] !== undefined && annotations[revisionLabel] === revision;
+  });
+  return found === undefined ? undefined : `${nameOf(found)} still runs at revision ${revision}`;
+}
+
+/** A control plane that does not run any more serves nobody. */
+async function proxyOf(view: ClusterView, revision: string): Promise<string | undefined> {
+  if (pilotPods(view, revision).length === 0) return undefined;
+  try {
+    const connected = (await dependentProxies(view, revision)).filter((id) => !id.endsWith(`.${probeNamespace}`));
+    return connected.length === 0 ? undefined : `${connected.slice(0, 3).join(", ")} ${connected.length === 1 ? "is" : "are"} still connected to it`;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+function livePods(view: ClusterView) {
+  return view.pods.list().filter(({ metadata, status }) => metadata.deletionTimestamp === undefined && metadata.namespace !== probeNamespace && status?.phase !== "Succeeded" && status?.phase !== "Failed");
+}
+
+function nameOf({ metadata }: { readonly metadata: { readonly namespace?: string; readonly name?: string } }): string {
+  return `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
+}
