@@ -2,6 +2,7 @@ import { messageOf } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { AcknowledgementReport, ConnectedProxy, ObjectReference } from "../../api/serin/index.ts";
 import type { CheckObservation, SettleState } from "../decide/index.ts";
+import { probeNamespace } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { acknowledgementOf, pilotPods, proxiesOf, type PilotPod } from "./pilot-answers.ts";
 
@@ -83,7 +84,7 @@ export async function servedProxies(view: ClusterView, revision: string): Promis
   return (await Promise.all(pilotPods(view, revision).map(async (pilot) => await proxiesOf(view, pilot)))).flat();
 }
 
-/** Gateways, waypoints, sidecars and machines that the revision's control plane still serves, by name. */
+/** Gateways, waypoints, sidecars and machines that the revision's control plane still serves, by name; probes go with their revision. */
 export async function dependentProxies(view: ClusterView, revision: string): Promise<string[]> {
-  return (await servedProxies(view, revision)).filter(({ type }) => type !== "ztunnel").map(({ id }) => id);
+  return (await servedProxies(view, revision)).filter(({ type, namespace }) => type !== "ztunnel" && namespace !== probeNamespace).map(({ id }) => id);
 }

@@ -2,7 +2,7 @@ import type { UntypedObject } from "../../api/index.ts";
 import type { ObjectReference, ProbeEnd } from "../../api/serin/index.ts";
 import type { SettleCondition } from "../decide/index.ts";
 import { probeMeshObjects, probePolicies, waypointLabels } from "./probe-mesh-objects.ts";
-import { clientName, gatewayProxyName, hasPlane, plainClientName, probeNamespace, probePairs, probePort, serverName, serverPodName, strictProbePort, waypointName, type ProbeScope } from "./probe-pairs.ts";
+import { clientName, gatewayProxyName, hasPlane, plainClientName, probeNamespace, probePairs, probePlanesAnnotation, probePort, serverName, serverPodName, strictProbePort, waypointName, type ProbeScope } from "./probe-pairs.ts";
 import { reference, referenceTo } from "./references.ts";
 import { ztunnelRevisionLabel } from "./labels.ts";
 
@@ -39,7 +39,7 @@ export function probeObjects(input: ProbeObjectsInput): UntypedObject[] {
   const pairs = probePairs(input);
   const servers = [...new Map(pairs.map(({ to }) => [serverName(to), to])).values()];
   return [
-    { apiVersion: "v1", kind: "Namespace", metadata: { name: probeNamespace } },
+    { apiVersion: "v1", kind: "Namespace", metadata: { name: probeNamespace, annotations: { [probePlanesAnnotation]: input.dataPlanes.join(",") } } },
     ...probePolicies(),
     ...pods.map(({ reference: { name } }): UntypedObject => ({ apiVersion: "v1", kind: "ServiceAccount", metadata: { name, namespace: probeNamespace } })),
     ...servers.map(service),

@@ -3,6 +3,8 @@ import { describeProbePair } from "../../api/serin/index.ts";
 
 /** Where probe pods live: enrolled and injected one by one, and nobody's application. */
 export const probeNamespace = "serin-probes";
+/** On the namespace: the data planes that the probes in it are of, parted by commas. */
+export const probePlanesAnnotation = "rollout.serin.dev/probe-data-planes";
 /** Takes plain text as well, so that what is not encrypted shows. */
 export const probePort = 9191;
 /** Takes mTLS only, whatever the mesh's policy is. */

@@ -2,10 +2,10 @@ import { userError, type Clock } from "../../../base/index.ts";
 import { formatIssues, type UntypedObject } from "../../../api/index.ts";
 import { gatewayKind, type Gateway } from "../../../api/gateway/index.ts";
 import { mutatingWebhookConfigurationKind } from "../../../api/kubernetes/index.ts";
-import type { JournalEntry, MeshUpgrade, ObjectReference, ProbeDataPlane } from "../../../api/serin/index.ts";
+import { probeDataPlanes, type JournalEntry, type MeshUpgrade, type ObjectReference, type ProbeDataPlane } from "../../../api/serin/index.ts";
 import type * as Install from "../../../install/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
-import { labelPointer, referenceTo, type GatewayInWorld, type MeshWorld, type NamespaceInWorld } from "../../plan/index.ts";
+import { labelPointer, probeNamespace, referenceTo, type GatewayInWorld, type MeshWorld, type NamespaceInWorld } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { observeNamespaces } from "./namespaces.ts";
 import { PriorValues } from "./prior-values.ts";
@@ -33,22 +33,24 @@ export async function observeMeshWorld({ client, view, clock, image }: MeshSourc
   const namespaces = await observeNamespaces({ view, upgrade, prior, tags, nowMs: clock.nowMs() });
   // Only upgrades of the mesh need it, and most rollouts are of applications.
   const install = await import("../../../install/index.ts");
+  const gateways = await ownedGateways(client, upgrade, journal);
   return {
     installs: upgrade.spec.to.install.map((spec, index) => renderOne(install, spec, index, image)),
     namespaces,
-    gateways: await ownedGateways(client, upgrade, journal),
+    gateways,
     defaultTag: await defaultTag(client, upgrade),
     retirable: await retirable(client, retirableKinds(install), upgrade.spec.from.revision),
     probeImage: `${image.hub}/serin:${image.tag}`,
-    dataPlanes: dataPlanesOf(upgrade, namespaces),
+    dataPlanes: dataPlanesOf(upgrade, namespaces, { gateways: gateways.length > 0, waypoints: (await listGateways(client)).some(({ spec }) => waypointClasses.includes(spec.gatewayClassName)) }),
   };
 }
 
-/** Those in which something of this upgrade moves. */
-function dataPlanesOf({ spec }: MeshUpgrade, namespaces: readonly NamespaceInWorld[]): ProbeDataPlane[] {
-  const sidecar = spec.scope.namespaces && namespaces.some(({ injection, workloads }) => injection !== undefined || workloads.length > 0);
-  const ambient = spec.scope.ztunnel && namespaces.some((namespace) => namespace.ambient || namespace.enrolledPods.length > 0);
-  return [...(sidecar ? (["sidecar"] as const) : []), ...(ambient ? (["ambient"] as const) : [])];
+/** Those in which something of this upgrade moves; with them what is of no mesh, and must stay outside. */
+function dataPlanesOf({ spec: { scope } }: MeshUpgrade, namespaces: readonly NamespaceInWorld[], inUse: { readonly gateways: boolean; readonly waypoints: boolean }): ProbeDataPlane[] {
+  const sidecar = scope.namespaces && namespaces.some(({ injection, workloads }) => injection !== undefined || workloads.length > 0);
+  const ambient = scope.ztunnel && namespaces.some((namespace) => namespace.ambient || namespace.enrolledPods.length > 0);
+  const planes: Record<ProbeDataPlane, boolean> = { sidecar, ambient, waypoint: ambient && scope.waypoints && inUse.waypoints, gateway: (sidecar || ambient) && scope.gateways && inUse.gateways, none: sidecar || ambient };
+  return probeDataPlanes.filter((plane) => planes[plane]);
 }
 
 function renderOne({ resolveSettings, renderInstall }: typeof Install, spec: MeshUpgrade["spec"]["to"]["install"][number], index: number, image: EngineImage): readonly UntypedObject[] {
@@ -61,11 +63,18 @@ function renderOne({ resolveSettings, renderInstall }: typeof Install, spec: Mes
 
 const controllerName = "istio";
 
+const waypointClasses: readonly string[] = ["istio-waypoint", "istio-mesh"];
+
+/** None where the cluster does not serve them. The probes' own go with the probes. */
+async function listGateways(client: KubeClient): Promise<readonly Gateway[]> {
+  const { items } = await client.list(gatewayKind).catch(() => ({ items: [] as readonly Gateway[] }));
+  return items.filter(({ metadata }) => metadata.namespace !== probeNamespace && metadata.deletionTimestamp === undefined);
+}
+
 /** Gateways that the old revision owned when the upgrade began: by their label, or by the default tag where they have none. */
 async function ownedGateways(client: KubeClient, upgrade: MeshUpgrade, journal: readonly JournalEntry[]): Promise<GatewayInWorld[]> {
-  const { items } = await client.list(gatewayKind).catch(() => ({ items: [] as readonly Gateway[] }));
-  return items
-    .filter(({ spec, metadata }) => spec.gatewayClassName === controllerName && metadata.deletionTimestamp === undefined)
+  return (await listGateways(client))
+    .filter(({ spec }) => spec.gatewayClassName === controllerName)
     .map(({ metadata }) => ({ metadata, before: labelBefore(journal, metadata.namespace ?? "", metadata.name ?? "", metadata.labels?.["istio.io/rev"]) }))
     .filter(({ before }) => before === undefined || before === upgrade.spec.from.revision)
     .map(({ metadata, before }) => ({ name: metadata.name ?? "", namespace: metadata.namespace ?? "", labelled: before !== undefined, replicas: 1 }))
