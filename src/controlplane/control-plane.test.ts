@@ -7,7 +7,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import { gatewayKind, httpRouteKind } from "../api/gateway/index.ts";
 import { destinationRuleKind } from "../api/istio/index.ts";
-import { configMapKind, deploymentKind, namespaceKind, podKind, serviceKind } from "../api/kubernetes/index.ts";
+import { configMapKind, deploymentKind, type Deployment, namespaceKind, podKind, serviceKind } from "../api/kubernetes/index.ts";
 import { ShutdownController, silentLogger, systemClock } from "../base/index.ts";
 import { MetricsRegistry } from "../telemetry/index.ts";
 import { IstioCertificateRequestSchema, IstioCertificateResponseSchema } from "../wire/workload/index.ts";
@@ -194,6 +194,7 @@ test("a canary that is over stays until the Gateway's own proxies serve", async 
     return seen?.spec?.replicas === 1 ? seen : undefined;
   });
   assert.ok((await kube.get(deploymentKind, "edge-istio-default", "shop")) !== undefined);
-  kube.put(deploymentKind, { ...scaled, status: { availableReplicas: 1, observedGeneration: scaled.metadata.generation ?? 0 } });
+  const served: Deployment = { ...scaled, status: { availableReplicas: 1, observedGeneration: scaled.metadata.generation ?? 0 } };
+  kube.put(deploymentKind, served);
   await until(async () => ((await kube.get(deploymentKind, "edge-istio-default", "shop")) === undefined ? true : undefined));
 });
