@@ -22,18 +22,27 @@ export function installSteps({ spec }: MeshUpgrade, { installs }: MeshWorld): St
 
 /** What the probe matrix of this upgrade is made of. */
 export function probeScope({ spec }: MeshUpgrade, { dataPlanes }: MeshWorld): ProbeScope {
-  return { revisions: [spec.from.revision, spec.to.revision], dataPlanes };
+  return { revisions: [...new Set([spec.from.revision, spec.to.revision])], dataPlanes };
 }
 
 export function matrixCheck(upgrade: MeshUpgrade, world: MeshWorld): PlannedCheck {
   return check(upgrade, "mtls-probe-matrix", { type: "probes", ...probeScope(upgrade, world) });
 }
 
-/** Nothing moves before every pair of revision and data plane has been tried. */
+/** Nothing moves before the roots of both revisions have been compared, and every pair of revision and data plane has been tried. */
 export function probeSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
   const scope = probeScope(upgrade, world);
   if (scope.dataPlanes.length === 0) return [];
+  const { from, to } = upgrade.spec;
   return [
+    {
+      id: "roots",
+      title: `roots and trust domains of ${scope.revisions.join(" and ")}`,
+      writes: [],
+      settle: [{ type: "rootsCompatible", from: from.revision, to: to.revision }],
+      checks: [],
+      phase: "Preflight",
+    },
     {
       id: "probe",
       title: `probe ${scope.revisions.join(" and ")} across: ${scope.dataPlanes.join(", ")}`,

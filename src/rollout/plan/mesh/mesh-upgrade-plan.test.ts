@@ -58,6 +58,7 @@ test("an upgrade pins, installs, probes, moves pods in growing batches, then gat
   assert.deepEqual(ids(steps), [
     "pin",
     "install-1",
+    "roots",
     "probe",
     "wave-1/ztunnel-1",
     "wave-1/ztunnel-2",
