@@ -50,11 +50,12 @@ export async function run(context: RoleContext): Promise<number> {
   return 0;
 }
 
-/** `/readyz` and `/healthz`, as upstream's agent has them; `/version` says which release runs. */
+/** `/readyz` and `/healthz`, as upstream's agent has them; (ours) `/version` says which release runs, `/debug/serin/enrolled` what the node's pods have. */
 function serveReadiness(agent: CniAgent, port: number, version: string): Promise<{ close(): void }> {
   const server = createServer((request, response) => {
     const path = request.url ?? "";
     if (path === "/version") response.writeHead(200).end(`${version}\n`);
+    else if (path === "/debug/serin/enrolled") response.writeHead(200, { "content-type": "application/json" }).end(`${JSON.stringify(agent.enrolled(version))}\n`);
     else if (path === "/healthz" || (path === "/readyz" && agent.ready)) response.writeHead(200).end("OK\n");
     else response.writeHead(path === "/readyz" ? 503 : 404).end();
   });

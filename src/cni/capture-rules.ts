@@ -1,3 +1,5 @@
+import { createHash } from "node:crypto";
+import { writeFileSync } from "node:fs";
 import { messageOf } from "../base/index.ts";
 import {
   action,
@@ -11,7 +13,6 @@ import {
   type RouteSpec,
   type RuleSpec,
 } from "../net/index.ts";
-import { writeFileSync } from "node:fs";
 
 /** Ports of a ztunnel inside each pod, as upstream has them. */
 export const ztunnelPorts = { outbound: 15001, inboundPlaintext: 15006, inboundHbone: 15008, dns: 15053 } as const;
@@ -73,6 +74,16 @@ export function removeCapture(namespaceFd: number): void {
 export function hasCapture(namespaceFd: number): boolean {
   using nft = new NftNetlink(namespaceFd);
   return nft.tables("inet").includes(natTable);
+}
+
+/** SHA-256 of the capture's rules as the kernel has them, hex. */
+export function captureDigest(namespaceFd: number): string {
+  using nft = new NftNetlink(namespaceFd);
+  const hash = createHash("sha256");
+  for (const table of [natTable, mangleTable]) {
+    for (const { chain, expressions } of nft.rules("inet", table)) hash.update(`${table} ${chain} ${expressions.length} `).update(expressions);
+  }
+  return hash.digest("hex");
 }
 
 /** Connections that wait in a socket's queue move to another socket of the port when the first is closed. Best effort. */

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, test, type TestContext } from "node:test";
 import type { Pod } from "../api/kubernetes/index.ts";
+import type { EnrolledPodReport } from "../api/serin/index.ts";
 import { createLogger, systemClock } from "../base/index.ts";
 import { CniAgent } from "./cni-agent.ts";
 import { FakeCluster } from "./testing/fake-cluster.ts";
@@ -93,6 +94,10 @@ class Rig {
       clock: systemClock,
     });
     this.#running = this.#agent.run(this.#stop.signal);
+  }
+
+  enrolledPods(): readonly EnrolledPodReport[] {
+    return this.#agent?.enrolled("1.0.0").pods ?? [];
   }
 
   async stopAgent(): Promise<void> {
@@ -236,11 +241,15 @@ test("a restarted agent takes the sockets back, loses no connection meanwhile, a
   const keys = [rig.pod("sleep", sleep), rig.pod("reviews", reviews)];
   await rig.enrolled(...keys);
   const loop = connectionLoop(sleep, reviews.address, 9080);
+  const before = rig.enrolledPods();
+  assert.deepEqual(before.map((pod) => [pod.name, pod.owner, pod.listeners.map(({ role }) => role).includes("inbound-hbone")]), [["reviews", "1-18-0", true], ["sleep", "1-18-0", true]]);
+  assert.match(before[0]?.rulesDigest ?? "", /^[0-9a-f]{64}$/);
   await rig.stopAgent();
   assert.match(await askOnce(sleep.namespace.fd, reviews.address, 9080), /^\[old\]reviews/);
   rig.startAgent();
   await until(() => old.events.filter((event) => event.event === "snapshot-sent").length === 2);
   assert.equal(old.events.filter((event) => event.event === "add").length, 2, "nothing was added anew");
+  assert.deepEqual(rig.enrolledPods(), before, "the same rules and the same sockets");
   const young = new ZtunnelProcess(rig.socket, "young", "1-18-1");
   for (const key of keys) {
     rig.cluster.label(key, { [revisionLabel]: "1-18-1" });

@@ -2,6 +2,7 @@ import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { namespaceKind, podKind, type Namespace, type Node, type Pod } from "../api/kubernetes/index.ts";
+import type { EnrolledReport } from "../api/serin/index.ts";
 import { aborted, messageOf, transientError, type Clock, type Logger } from "../base/index.ts";
 import { Reconciler, type Informer, type InformerChange, type KubeClient } from "../kube/index.ts";
 import { isAmbientNamespace, isAmbientPod } from "./ambient-pod.ts";
@@ -106,6 +107,11 @@ export class CniAgent {
   /** Which ztunnel owns a pod (`namespace/name`) of the mesh; undefined for a pod that is not in it. */
   ownerOf(key: string): string | undefined {
     return this.#enroller.ownerOf(key);
+  }
+
+  /** What this node's pods have, for whoever compares it with what they had under another agent. */
+  enrolled(version: string): EnrolledReport {
+    return { node: this.#options.nodeName, version, ready: this.#ready, ztunnels: [...new Set(this.#hub.links.map(({ revision }) => revision))], pods: this.#enroller.report() };
   }
 
   async run(signal: AbortSignal): Promise<void> {

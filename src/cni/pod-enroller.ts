@@ -1,11 +1,12 @@
-import { ztunnelOwner, ztunnelOwnerAnnotation } from "../api/serin/index.ts";
+import { fstatSync } from "node:fs";
+import { ztunnelOwner, ztunnelOwnerAnnotation, type EnrolledPodReport } from "../api/serin/index.ts";
 import { keyOf } from "../api/index.ts";
 import { podKind, type Namespace, type Node, type Pod } from "../api/kubernetes/index.ts";
 import { messageOf, SerinError, transientError, type Clock, type Logger } from "../base/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import { closeDescriptor, type NetworkNamespace } from "../net/index.ts";
 import { addressesOf, captureOptionsOf, isAmbientPod, isFinished, redirectionAnnotation } from "./ambient-pod.ts";
-import { allowConnectionMigration, hasCapture, installCapture, removeCapture } from "./capture-rules.ts";
+import { allowConnectionMigration, captureDigest, hasCapture, installCapture, removeCapture } from "./capture-rules.ts";
 import type { HostProbeRules } from "./host-probe-rules.ts";
 import { initPidAnnotation, type PodNamespaceFinder } from "./pod-namespace.ts";
 import { closePodSockets, openPodSockets, type PodSocket } from "./pod-sockets.ts";
@@ -76,6 +77,15 @@ export class PodEnroller {
   /** Addresses of all pods in the mesh. */
   addresses(): string[] {
     return [...this.#enrolments.values()].flatMap((enrolment) => enrolment.addresses);
+  }
+
+  /** What is in place in each pod, read from the kernel now. */
+  report(): EnrolledPodReport[] {
+    const sorted = [...this.#enrolments.values()].sort((left, right) => (left.key < right.key ? -1 : 1));
+    return sorted.map(({ uid, key, namespace, sockets, ownerRevision }) => {
+      const { ns, name } = logName(key);
+      return { uid, namespace: ns, name, owner: ownerRevision ?? "", rulesDigest: digestOf(namespace), listeners: sockets.map(({ role, fd }) => ({ role, inode: fstatSync(fd).ino })) };
+    });
   }
 
   /** Makes a pod what it shall be. With `start` the pod has no process yet, and is enrolled when this resolves. */
@@ -303,6 +313,15 @@ export class PodEnroller {
     } catch (error) {
       if (!(error instanceof SerinError) || error.code !== "not-found") throw error;
     }
+  }
+}
+
+/** Empty where the namespace tells no rules any more. */
+function digestOf(namespace: NetworkNamespace): string {
+  try {
+    return captureDigest(namespace.fd);
+  } catch {
+    return "";
   }
 }
 

@@ -1,6 +1,7 @@
 import {
   batchMessage,
   listChainsMessage,
+  listRulesMessage,
   listTablesMessage,
   netlinkFlags,
   netlinkTypes,
@@ -71,6 +72,15 @@ export class NftNetlink implements Disposable {
       if (text(1) === table) names.push(text(3));
     }
     return names;
+  }
+
+  /** The rules of a table in their order: chain, and expressions as the kernel tells them. Equal rules are equal bytes; their handles do not count. */
+  rules(family: NftFamily, table: string): { readonly chain: string; readonly expressions: Buffer }[] {
+    return this.#socket.dump("list rules", listRulesMessage(family)).flatMap((payload) => {
+      const attributes = readAttributes(payload.subarray(4));
+      const text = (type: number): string => readString(attributes.get(type) ?? Buffer.alloc(0));
+      return text(1) === table ? { chain: text(2), expressions: Buffer.from(attributes.get(4) ?? []) } : [];
+    });
   }
 
   close(): void {

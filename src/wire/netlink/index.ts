@@ -12,6 +12,7 @@ export { action, match, type NftExpression, type NftProtocol, type NftRulePart, 
 export {
   batchMessage,
   listChainsMessage,
+  listRulesMessage,
   listTablesMessage,
   NftTableEditor,
   NftTransaction,

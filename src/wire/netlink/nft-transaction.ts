@@ -17,6 +17,7 @@ const operations = {
   getChain: 4,
   deleteChain: 5,
   newRule: 6,
+  getRule: 7,
   deleteRule: 8,
   newSet: 9,
   deleteSet: 11,
@@ -64,6 +65,10 @@ export function listTablesMessage(family: NftFamily): Buffer {
 
 export function listChainsMessage(family: NftFamily): Buffer {
   return nftMessage(operations.getChain, netlinkFlags.dump, family);
+}
+
+export function listRulesMessage(family: NftFamily): Buffer {
+  return nftMessage(operations.getRule, netlinkFlags.dump, family);
 }
 
 /** The bytes that open (16) and close (17) a batch; the subsystem stands in the resource id. */
