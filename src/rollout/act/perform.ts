@@ -3,7 +3,7 @@ import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import { describeReference, shown, type Write } from "../decide/index.ts";
 import { isOurs, lastWriter, whoWrote } from "./field-managers.ts";
 import { covers, sameJson, valueAt, type ObjectAccess } from "./object-access.ts";
-import { isWorkload, movesTraffic } from "./undo-order.ts";
+import { isCopy, isWorkload, movesTraffic, mustRun } from "./undo-order.ts";
 import type { UndoResult } from "./undo-play.ts";
 
 /** Does one write of a step; doing it again changes nothing. */
@@ -19,6 +19,8 @@ export interface UndoSurroundings {
   stillServes(entry: JournalEntry): Promise<string | undefined>;
   /** A workload that was made again does not run yet. */
   notReady(object: ObjectReference): Promise<string | undefined>;
+  /** A workload to which requests go next does not run yet, or proxies do not know its pods. */
+  notReached(object: ObjectReference): Promise<string | undefined>;
   /** Proxies have not taken over where requests go now. */
   notAcknowledged(object: ObjectReference): Promise<string | undefined>;
   readonly nowMs: number;
@@ -40,7 +42,7 @@ async function undoDeleted(objects: ObjectAccess, entry: Extract<JournalEntry, {
   const found = await objects.get(entry.object);
   if (found?.metadata.deletionTimestamp !== undefined) return { state: "waiting", detail: "the old one is still leaving" };
   if (found === undefined) await objects.create(entry.object, entry.body);
-  const notReady = isWorkload(entry) ? await surroundings.notReady(entry.object) : undefined;
+  const notReady = isCopy(entry) ? await surroundings.notReached(entry.object) : isWorkload(entry) ? await surroundings.notReady(entry.object) : undefined;
   return notReady === undefined ? { state: "undone" } : { state: "waiting", detail: notReady };
 }
 
@@ -72,6 +74,10 @@ async function undoField(objects: ObjectAccess, entry: Extract<JournalEntry, { t
       return { state: "conflict", detail: fieldConflict(entry, found, whoWrote(current, entry.pointer) ?? lastWriter(current) ?? "somebody else") };
     }
     await objects.setField(entry.object, entry.pointer, entry.prior, found, entry.madeParents);
+  }
+  if (mustRun(entry)) {
+    const notReached = await surroundings.notReached(entry.object);
+    if (notReached !== undefined) return { state: "waiting", detail: notReached };
   }
   if (!movesTraffic(entry)) return { state: "undone" };
   const notAcknowledged = await surroundings.notAcknowledged(entry.object);

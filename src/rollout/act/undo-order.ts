@@ -33,6 +33,16 @@ export function movesTraffic({ object: { kind } }: JournalEntry): boolean {
   return routes.has(kind);
 }
 
+/** Its pods must run what was put back before requests go there again: a template that a user had changed, and the number of its pods. */
+export function mustRun(entry: JournalEntry): boolean {
+  return entry.type === "field" && entry.object.kind === "Deployment" && (entry.pointer === "/spec/replicas" || (entry.adopted === true && entry.restart === "template"));
+}
+
+/** A canary copy that was removed at the end: requests go there again once it runs. */
+export function isCopy(entry: JournalEntry): boolean {
+  return entry.type === "deleted" && entry.body.metadata.labels?.["rollout.serin.dev/copy"] !== undefined;
+}
+
 const choiceOfRevision = /\/metadata\/labels\/(istio\.io~1rev|serin\.dev~1ztunnel-rev|istio-injection)$/;
 
 /** Whether putting it back relies on a control plane or a ztunnel that runs: pods would come back without one, or lose theirs. */

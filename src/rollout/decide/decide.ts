@@ -43,13 +43,14 @@ function next(input: DecideInput): Decision {
 
 /** Another change than the one that the status names: a run under way is put back first where its target is watched. */
 function isNewChange({ change, status }: DecideInput): boolean {
-  if (change.candidate === status.candidate) return false;
+  if (change.candidate === status.candidate || (change.idle === true && ends.has(status.phase))) return false;
   return change.watched || ends.has(status.phase);
 }
 
 function changed(input: DecideInput, underWay: boolean): Decision {
   const { status } = input;
   const running = underWay && (status.run ?? 0) > 0;
+  if (running && input.change.idle === true) return startRollback(input, "what is to be rolled out was changed back to what runs", "RolledBack");
   if (running) return startRollback(input, `another change came while this one was under way: ${input.change.candidate}`, "NewRun");
   return newRun(input);
 }
@@ -73,6 +74,8 @@ function newRun({ status, change, steps }: DecideInput): Decision {
 
 function afterRollback(input: DecideInput): Decision {
   const { status, orders, change } = input;
+  // Undo has put back what ran before, so there is nothing to roll out.
+  if (change.idle === true) return { status, actions: [] };
   const superseded = status.undo?.next === "NewRun";
   if (!superseded && change.candidate === status.candidate) return { status, actions: [] };
   if (orders.abort) return { status: { ...status, message: "a change waits to be rolled out: set spec.abort to false to let it begin" }, actions: [] };

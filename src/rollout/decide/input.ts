@@ -27,9 +27,9 @@ export interface DecideInput {
   readonly steps: readonly Step[];
   /**
    * What there is to roll out: a digest. `watched`: the cluster names it, another one begins a run by itself, and none has
-   * begun before the first change. Otherwise it is the spec's, and a run begins at once.
+   * begun before the first change. Otherwise it is the spec's, and a run begins at once. `idle`: that is what runs already.
    */
-  readonly change: { readonly candidate: string; readonly watched: boolean };
+  readonly change: { readonly candidate: string; readonly watched: boolean; readonly idle?: boolean };
   /** Of the step that {@link currentStep} names; undefined when there is none, or it has not begun. */
   readonly observation: Observation | undefined;
   /** What the journal still holds: written by the run, and by what prepared the target. */

@@ -47,7 +47,7 @@ export class Planner {
     const { client, objects, view } = this.#options;
     if (isMeshUpgrade(rollout)) return { steps: planMeshUpgrade(rollout, await this.#meshWorld(rollout, journal)), change: unplannedChange(rollout) };
     const world = await observeCanaryWorld({ client, objects, view }, rollout, journal);
-    const change = world.candidate === undefined ? unplannedChange(rollout) : { candidate: world.candidate, watched: true };
+    const change = world.candidate === undefined ? unplannedChange(rollout) : { candidate: world.candidate, watched: true, ...(world.idle === true ? { idle: true } : {}) };
     return { steps: planCanary(rollout, world), change };
   }
 

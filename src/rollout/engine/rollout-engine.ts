@@ -122,7 +122,7 @@ export class RolloutEngine {
         if (object !== undefined) events.record(kind === "Canary" ? canaryKind : meshUpgradeKind, object, { type: "Warning", reason: "NotificationFailed", message });
       },
     });
-    const surroundings = () => undoSurroundings({ objects: this.#objects, view: this.#view, clock });
+    const surroundings = () => undoSurroundings({ client, objects: this.#objects, view: this.#view, clock });
     return new Actions({ objects: this.#objects, journals: this.#journals, events, notifier, metrics: this.#metrics, surroundings, mayWrite, clock, log: this.#log });
   }
 

@@ -7,17 +7,23 @@ import { probeNamespace, ztunnelOwnerAnnotation } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { pilotPods } from "./pilot-answers.ts";
 import { dependentProxies, observeAcknowledged } from "./pilots.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import { reachableState } from "./settle/endpoints-state.ts";
 import { readyState } from "./settle/ready-state.ts";
 
 const revisionLabel = "istio.io/rev";
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 
 /** What putting back waits for, asked of the cluster. */
-export function undoSurroundings({ objects, view, clock }: { readonly objects: ObjectAccess; readonly view: ClusterView; readonly clock: Clock }): UndoSurroundings {
+export function undoSurroundings({ client, objects, view, clock }: { readonly client: KubeClient; readonly objects: ObjectAccess; readonly view: ClusterView; readonly clock: Clock }): UndoSurroundings {
   return {
     nowMs: clock.nowMs(),
     stillServes: async (entry) => await stillServes(objects, view, entry),
     notReady: async (object) => reasonOf(readyState(await objects.get(object), object)),
+    notReached: async (object) => {
+      const found = await objects.get(object);
+      return reasonOf(readyState(found, object)) ?? reasonOf(await reachableState({ client, view, nowMs: clock.nowMs() }, found));
+    },
     notAcknowledged: async (object) => reasonOf(await observeAcknowledged(view, object, await objects.get(object), clock.nowMs())),
   };
 }
