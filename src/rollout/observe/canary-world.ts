@@ -51,5 +51,5 @@ async function deploymentWorld(sources: CanarySources, canary: Canary, target: E
     await refuseOtherRoutes(sources, "spec.target.deployment.service", home, target.service);
   }
   const deployment = await deploymentInWorld(sources, canary, target, service, journal);
-  return { routes: [], missingGrants: [], subjects: [], deployment, ...(deployment.candidate === undefined ? {} : { candidate: deployment.candidate }) };
+  return { routes: [], missingGrants: [], subjects: [], deployment, candidate: deployment.candidate, idle: deployment.idle };
 }

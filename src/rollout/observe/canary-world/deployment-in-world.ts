@@ -50,7 +50,8 @@ export async function deploymentInWorld(sources: CanarySources, canary: Canary, 
     ...(candidateHash === undefined ? {} : { candidateHash }),
     ...(rule === undefined ? {} : { destinationRule: rule }),
     ...(autoscaler === undefined ? {} : { autoscaler }),
-    ...(changes ? { candidate: digest(current) } : {}),
+    candidate: digest(current),
+    idle: !changes,
   };
 }
 

@@ -1,5 +1,5 @@
-import { matchesLabels } from "../../../api/index.ts";
-import { endpointSliceKind } from "../../../api/kubernetes/index.ts";
+import { matchesLabels, type UntypedObject } from "../../../api/index.ts";
+import { endpointSliceKind, serviceKind, type Deployment } from "../../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import type { SettleCondition, SettleState } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
@@ -20,6 +20,21 @@ export async function endpointsState({ client, view, nowMs }: { readonly client:
   for (const item of items) {
     const slice = { apiVersion: "discovery.k8s.io/v1", kind: "EndpointSlice", plural: "endpointslices", name: item.metadata.name ?? "", namespace };
     const state = await observeAcknowledged(view, slice, { ...item }, nowMs);
+    if (state.state !== "met") return state;
+  }
+  return { state: "met" };
+}
+
+/** Whether proxies know the ready pods of a Deployment in every Service that selects them. */
+export async function reachableState(sources: { readonly client: KubeClient; readonly view: ClusterView; readonly nowMs: number }, deployment: UntypedObject | undefined): Promise<SettleState> {
+  if (deployment?.kind !== "Deployment") return { state: "met" };
+  const { selector, template, replicas = 1 } = deployment["spec"] as NonNullable<Deployment["spec"]>;
+  const { namespace = "" } = deployment.metadata;
+  const { items } = await sources.client.list(serviceKind, { namespace });
+  const selecting = items.filter(({ spec }) => Object.keys(spec?.selector ?? {}).length > 0 && matchesLabels(spec?.selector ?? {}, template.metadata?.labels));
+  for (const { metadata } of selecting) {
+    const service = { apiVersion: "v1", kind: "Service", plural: "services", name: metadata.name ?? "", namespace };
+    const state = await endpointsState(sources, { type: "endpoints", service, labels: selector.matchLabels ?? {}, atLeast: replicas });
     if (state.state !== "met") return state;
   }
   return { state: "met" };

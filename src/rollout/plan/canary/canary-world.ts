@@ -7,6 +7,8 @@ import type { Fields } from "./traffic.ts";
 export interface CanaryWorld {
   /** What there is to roll out, of a target that is watched: a digest of the pod template. */
   readonly candidate?: string;
+  /** The candidate is what runs: there is nothing to roll out. */
+  readonly idle?: boolean;
   /** The user's routes that move. */
   readonly routes: readonly RouteInWorld[];
   readonly subjects: readonly Subject[];
@@ -38,8 +40,10 @@ export interface MissingGrant {
 export interface DeploymentInWorld {
   readonly object: ObjectReference;
   readonly uid: string;
-  /** Of the template to roll out; absent when that is the one that runs. */
-  readonly candidate?: string;
+  /** Of the Deployment's template. */
+  readonly candidate: string;
+  /** The template is the one that runs. */
+  readonly idle: boolean;
   readonly labels: Readonly<Record<string, string>>;
   /** As before the rollout, or as its autoscaler moves it. */
   readonly replicas: number;

@@ -41,7 +41,7 @@ class DeploymentPlan implements TargetPlan {
     this.#world = world;
     this.#versions = target.routes === "VirtualService" ? subsetVersions(spec, target, world) : serviceVersions(spec, target, world);
     this.namespaces = [world.object.namespace ?? ""];
-    this.idle = world.candidate === undefined;
+    this.idle = world.idle;
   }
 
   get setup(): readonly PartialStep[] {
@@ -49,6 +49,7 @@ class DeploymentPlan implements TargetPlan {
     const { previewService } = this.#target;
     const preview = previewService === undefined ? [] : [created(serviceOf(previewService, this.#world, { [copyLabel]: "canary" }))];
     return [
+      { id: "settled", title: `${describeReference(object)} runs one template`, writes: [], settle: [{ type: "ready", object }] },
       { id: "hold", title: `hold ${describeReference(object)}: a new pod template is rolled out by this Canary`, writes: [held(object)], settle: [] },
       this.#versions.setup,
       { id: "routes", title: `make ${describeMade(this.#versions.routes)}, all to the stable pods`, ...withMore(creation(this.#versions.routes), preview) },
