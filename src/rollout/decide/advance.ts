@@ -145,7 +145,7 @@ function judge(input: DecideInput, step: Step, stepStatus: StepStatus, observati
   if (isFailedForPerson(status)) return { status, actions: [] };
   const checks = judgeChecks(step, stepStatus, observation, settledForMs);
   const judged: RolloutStatus = { ...recovered(status), step: { ...stepStatus, checks } };
-  const acted = checks.filter(({ dryRun }) => dryRun !== true);
+  const acted = checks.filter(({ dryRun, type }) => dryRun !== true && type !== "approval");
   const bad = acted.find((check) => check.verdict === "fail");
   if (bad !== undefined) return fail({ ...input, status: judged }, `${step.title}: ${bad.name ?? bad.type}: ${bad.evidence}`);
   const open = acted.find((check) => check.verdict !== "pass");
@@ -184,8 +184,8 @@ function pauseOrEnd(input: DecideInput, status: RolloutStatus, step: Step, check
   return endStep(input, status, step, checks.map(evidenceOf), approval === undefined ? recovery(input.status) : [approved(step, approval)]);
 }
 
-function evidenceOf({ type, evidence }: CheckStatus): string {
-  return `${type}: ${evidence}`;
+function evidenceOf({ type, name = type, evidence }: CheckStatus): string {
+  return `${name}: ${evidence}`;
 }
 
 function endStep({ orders, nowMs }: DecideInput, status: RolloutStatus, step: Step, evidence: readonly string[], events: readonly Action[]): Decision {

@@ -5,6 +5,7 @@ export { decide, initialStatus } from "./decide.ts";
 export { freezesInForce, windowState, type FreezeSubject, type WindowState } from "./freezes.ts";
 export { journalCounts, type DecideInput, type Decision, type RolloutOrders } from "./input.ts";
 export { judgeCheck } from "./judge-checks.ts";
+export { withApprovals } from "./checks/approvals.ts";
 export { intervalMsOf } from "./checks/looks.ts";
 export type { Action, CheckObservation, DecisionReason, Observation, OutcomeCounts, PodFacts, RolloutEvent, SettleState, UndoReport, UndoScope, WriteState } from "./observation.ts";
 export { currentStep, namespacesTaken, orderedSteps } from "./planned-steps.ts";

@@ -3,8 +3,9 @@ import { keyOf } from "../../api/index.ts";
 import type { JournalEntry, MeshUpgrade } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
-import type { DecideInput, Step } from "../decide/index.ts";
+import { withApprovals, type DecideInput, type Step } from "../decide/index.ts";
 import { observeCanaryWorld } from "../observe/canary-world.ts";
+import { withChecks } from "../observe/checks/resolve-references.ts";
 import type { ClusterView } from "../observe/cluster-view.ts";
 import { observeMeshWorld, type EngineImage } from "../observe/mesh-world/mesh-world.ts";
 import { planCanary, planMeshUpgrade, type MeshWorld } from "../plan/index.ts";
@@ -45,10 +46,13 @@ export class Planner {
   /** Throws a user error that names the field when the spec does not fit the cluster. */
   async plan(rollout: Rollout, journal: readonly JournalEntry[]): Promise<Plan> {
     const { client, objects, view } = this.#options;
-    if (isMeshUpgrade(rollout)) return { steps: planMeshUpgrade(rollout, await this.#meshWorld(rollout, journal)), change: unplannedChange(rollout) };
+    if (isMeshUpgrade(rollout)) {
+      const resolved = await withChecks(client, view, rollout);
+      return { steps: withApprovals(planMeshUpgrade(resolved, await this.#meshWorld(rollout, journal)), rollout.spec.approvals), change: unplannedChange(rollout) };
+    }
     const world = await observeCanaryWorld({ client, objects, view }, rollout, journal);
     const change = world.candidate === undefined ? unplannedChange(rollout) : { candidate: world.candidate, watched: true, ...(world.idle === true ? { idle: true } : {}) };
-    return { steps: planCanary(rollout, world), change };
+    return { steps: withApprovals(planCanary(await withChecks(client, view, rollout), world), rollout.spec.approvals), change };
   }
 
   /** The world is asked for anew when a step has ended, and about once a second besides. */

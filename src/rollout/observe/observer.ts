@@ -4,8 +4,7 @@ import type { KubeClient } from "../../kube/index.ts";
 import { covers, missingParentCount, sameJson, valueAt, type ObjectAccess } from "../act/object-access.ts";
 import { conflictDetail, referenceKey, type CheckObservation, type Observation, type PlannedCheck, type Step, type Write, type WriteState } from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
-import { observeCounters } from "./counters.ts";
-import { observeRejections } from "./pilots.ts";
+import { CheckObserver, type CheckOrigin } from "./checks/check-observer.ts";
 import { ProbeObserver } from "./probes.ts";
 import { observeSettle } from "./settle/settle.ts";
 
@@ -16,6 +15,7 @@ export class Observer {
   readonly #view: ClusterView;
   readonly #clock: Clock;
   readonly #probes: ProbeObserver;
+  readonly #checks: CheckObserver;
 
   constructor(client: KubeClient, objects: ObjectAccess, view: ClusterView, clock: Clock) {
     this.#client = client;
@@ -23,14 +23,16 @@ export class Observer {
     this.#view = view;
     this.#clock = clock;
     this.#probes = new ProbeObserver({ client, view, clock });
+    this.#checks = new CheckObserver({ client, view, clock });
   }
 
-  async observe(step: Step, journal: readonly JournalEntry[]): Promise<Observation> {
+  /** `origin` says whose step it is; the checks keep what they count by it. */
+  async observe(step: Step, journal: readonly JournalEntry[], origin: Omit<CheckOrigin, "step"> = { rollout: "" }): Promise<Observation> {
     const writes = await this.#writeStates(step, journal);
     if (writes.some((write) => write.state !== "done" && write.state !== "gone")) return { writes, settle: [], checks: [] };
     const settle = await Promise.all(step.settle.map((condition) => observeSettle({ client: this.#client, objects: this.#objects, view: this.#view, clock: this.#clock }, condition)));
     if (settle.some((state) => state.state === "failed")) return { writes, settle, checks: [] };
-    return { writes, settle, checks: await Promise.all(step.checks.map((check) => this.#check(check))) };
+    return { writes, settle, checks: await Promise.all(step.checks.map((check) => this.#check(check, { ...origin, step: step.id }))) };
   }
 
   /** Each object is read once, however many of its fields the step writes. */
@@ -45,11 +47,9 @@ export class Observer {
     return await Promise.all(step.writes.map(async (write) => writeState(write, await read(write.object), step.id, journal)));
   }
 
-  async #check({ spec, subject }: PlannedCheck): Promise<CheckObservation> {
-    if (subject.type === "probes") return await this.#probes.observe(subject);
-    if (subject.type === "proxies") return await observeRejections(this.#view, subject.revision);
-    if (spec.type === "mtls-probe-matrix" || spec.type === "xds-nacks") return { type: "unavailable", detail: `${spec.type} does not apply to this step` };
-    return await observeCounters(this.#view, subject);
+  async #check(check: PlannedCheck, origin: CheckOrigin): Promise<CheckObservation> {
+    if (check.subject.type === "probes" && check.spec.type === "mtls-probe-matrix") return await this.#probes.observe(check.subject);
+    return await this.#checks.observe(check, origin);
   }
 }
 

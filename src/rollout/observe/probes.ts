@@ -5,7 +5,7 @@ import type { CheckObservation } from "../decide/index.ts";
 import { probeNamespace, probePairs, type ProbeScope } from "../plan/index.ts";
 import type { ProbeReport } from "../probe/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
-import { scrapePod, type Scrape } from "./counters.ts";
+import { scrapePod, type Scrape } from "./checks/scrape.ts";
 import { probeFacts } from "./probe-facts.ts";
 import { trustedDomains } from "./probe-roots.ts";
 

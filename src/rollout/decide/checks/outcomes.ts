@@ -53,10 +53,10 @@ function earlierRate(sources: CountingState["sources"]): EarlierRate {
   return { total: stableTotal, errors: stableErrors };
 }
 
-/** What all sources counted since the last look; a source that is new or has restarted counts from zero. */
+/** What all sources counted since the last look; one that has restarted counts from zero, one that is new is only looked at. */
 function gainOf(before: CountingState["sources"], now: CountingState["sources"]): RateBatch {
   const gains = Object.entries(now).map(([source, counts]): RateBatch => {
-    const last = before[source] ?? noBatch;
+    const last = before[source] ?? counts;
     const gain = (field: keyof RateBatch): number => (counts[field] >= last[field] ? counts[field] - last[field] : counts[field]);
     return { canaryTotal: gain("canaryTotal"), canaryErrors: gain("canaryErrors"), stableTotal: gain("stableTotal"), stableErrors: gain("stableErrors") };
   });

@@ -3,7 +3,7 @@ import type { ObjectReference } from "../../../api/serin/index.ts";
 import type { SettleState } from "../../decide/index.ts";
 import { probeNamespace, ztunnelOwnerAnnotation } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
-import { scrapePod } from "../counters.ts";
+import { scrapePod } from "../checks/scrape.ts";
 import { dependentProxies } from "../pilots.ts";
 import { probePodState } from "../probe-start.ts";
 

@@ -1,0 +1,163 @@
+import { messageOf, type Clock } from "../../../base/index.ts";
+import type { TemplateSide, TemplateValues } from "../../../api/serin/index.ts";
+import type { KubeClient } from "../../../kube/index.ts";
+import { intervalMsOf, type CheckObservation, type CheckSubject, type PlannedCheck, type WorkloadMatch } from "../../decide/index.ts";
+import type { ClusterView } from "../cluster-view.ts";
+import { observeRejections } from "../pilots.ts";
+import { observeConvergence, revisionsOf } from "./convergence.ts";
+import { observeConnections, observeRequests } from "./counters.ts";
+import { ErrorLogObserver } from "./error-logs.ts";
+import { DurationObserver } from "./histograms.ts";
+import { httpExchange, type HttpExchange } from "./http-exchange.ts";
+import { MeshMetrics } from "./mesh-metrics.ts";
+import { podFacts } from "./pod-facts.ts";
+import { observeQuery } from "./query.ts";
+import { observeRoots } from "./roots.ts";
+import { scrapePod, type Scrape } from "./scrape.ts";
+import { podsOfSubject } from "./subject-pods.ts";
+import { observeWebhook } from "./webhook.ts";
+
+/** Whose check it is. */
+export interface CheckOrigin {
+  /** `Canary shop/shop`. */
+  readonly rollout: string;
+  readonly step: string;
+  /** Time since the step has settled, where it is known; else since the first look. */
+  readonly settledForMs?: number;
+}
+
+export interface CheckObserverOptions {
+  readonly client: KubeClient;
+  readonly view: ClusterView;
+  readonly clock: Clock;
+  readonly scrape?: Scrape;
+  readonly exchange?: HttpExchange;
+}
+
+/** What one check of one step has between looks. */
+interface Watched {
+  readonly firstMs: number;
+  lookedMs: number;
+  look: number;
+  latest: Promise<CheckObservation> | undefined;
+  readonly durations: DurationObserver;
+  readonly logs: ErrorLogObserver;
+}
+
+const maxWatched = 512;
+/** A check that nobody has looked at for so long is forgotten. */
+const forgottenAfterMs = 60_000;
+
+/** Gathers what each check judges, at the check's own interval. Reads only; what it keeps is lost with the engine and does no harm then. */
+export class CheckObserver {
+  readonly #options: CheckObserverOptions;
+  readonly #scrape: Scrape;
+  readonly #exchange: HttpExchange;
+  readonly #metrics: MeshMetrics;
+  readonly #watched = new Map<string, Watched>();
+
+  constructor(options: CheckObserverOptions) {
+    this.#options = options;
+    this.#scrape = options.scrape ?? scrapePod;
+    this.#exchange = options.exchange ?? httpExchange;
+    this.#metrics = new MeshMetrics(options.view, this.#scrape, options.clock);
+  }
+
+  /** Never throws: what cannot be had is `unavailable`. Within the check's interval the answer is that of the last look. */
+  async observe(check: PlannedCheck, origin: CheckOrigin): Promise<CheckObservation> {
+    const nowMs = this.#options.clock.steadyMs();
+    const watched = this.#watch(check, origin, nowMs);
+    const intervalMs = intervalMsOf(check.spec);
+    if (watched.latest === undefined || nowMs - watched.lookedMs >= intervalMs) {
+      watched.lookedMs = nowMs;
+      watched.look = this.#options.clock.nowMs();
+      watched.latest = this.#look(check, origin, watched, nowMs).catch((error: unknown) => ({ type: "unavailable", detail: messageOf(error) }));
+    }
+    const { look } = watched;
+    const seen = await watched.latest;
+    return intervalMs === 0 ? seen : { ...seen, look };
+  }
+
+  #watch({ spec, subject }: PlannedCheck, { rollout, step }: CheckOrigin, nowMs: number): Watched {
+    const key = `${rollout}|${step}|${spec.name ?? spec.type}|${JSON.stringify(subject)}`;
+    for (const [other, { lookedMs, latest }] of this.#watched) if (latest !== undefined && nowMs - lookedMs > Math.max(forgottenAfterMs, 2 * intervalMsOf(spec))) this.#watched.delete(other);
+    const known = this.#watched.get(key);
+    if (known !== undefined) return known;
+    if (this.#watched.size >= maxWatched) this.#watched.clear();
+    const { client, clock } = this.#options;
+    const made: Watched = { firstMs: nowMs, lookedMs: nowMs, look: 0, latest: undefined, durations: new DurationObserver(), logs: new ErrorLogObserver(client, clock) };
+    this.#watched.set(key, made);
+    return made;
+  }
+
+  async #look({ spec, subject }: PlannedCheck, origin: CheckOrigin, { firstMs, durations, logs }: Watched, nowMs: number): Promise<CheckObservation> {
+    const { client, view, clock } = this.#options;
+    switch (spec.type) {
+      case "request-success-rate":
+      case "request-share":
+        return await observeRequests(view, subject, this.#scrape);
+      case "tcp-connect-failures":
+        return await observeConnections(view, subject, this.#scrape);
+      case "request-duration":
+        return await durations.observe(view, subject, this.#scrape);
+      case "pod-health":
+      case "restarts": {
+        const { canary, stable } = await podsOfSubject(client, view, subject);
+        return { type: "pods", canary: canary.map(podFacts), stable: stable.map(podFacts) };
+      }
+      case "error-log-rate":
+        return await logs.observe(await podsOfSubject(client, view, subject));
+      case "xds-convergence":
+        return await observeConvergence(view, subject);
+      case "xds-nacks":
+        return await this.#rejections(subject);
+      case "certificate-roots":
+        return await observeRoots(view, subject, spec.roots ?? [], this.#scrape);
+      case "query":
+        if (spec.query === undefined) break;
+        return await observeQuery(spec.query, valuesOf(subject, origin.settledForMs ?? nowMs - firstMs), { metrics: this.#metrics, exchange: this.#exchange, clock });
+      case "webhook":
+        if (spec.webhook === undefined) break;
+        return await observeWebhook(spec.webhook, { rollout: origin.rollout, step: origin.step }, valuesOf(subject, origin.settledForMs ?? nowMs - firstMs), this.#exchange);
+      case "mtls-probe-matrix":
+      case "approval":
+        break;
+    }
+    return { type: "unavailable", detail: `${spec.type} does not apply to this step` };
+  }
+
+  /** The first revision whose proxies have rejected something, or the last one that was asked. */
+  async #rejections(subject: CheckSubject): Promise<CheckObservation> {
+    const { view } = this.#options;
+    const found = revisionsOf(subject) ?? [...new Set(view.runningPods({ app: "istiod" }).map(({ metadata }) => metadata.labels?.["istio.io/rev"] ?? "default"))];
+    const seen = await Promise.all(found.map(async (revision) => await observeRejections(view, revision)));
+    const notPassed = seen.find((one) => one.type === "verdict" && one.verdict === "fail") ?? seen.find((one) => one.type !== "verdict" || one.verdict !== "pass");
+    return notPassed ?? seen.at(-1) ?? { type: "unavailable", detail: "no control plane is there" };
+  }
+}
+
+/** Shorter windows than this have too few samples for a rate. */
+const shortestWindowSeconds = 15;
+
+/** What expressions may name of a subject. */
+export function valuesOf(subject: CheckSubject, windowMs: number): TemplateValues {
+  const window = `${Math.max(shortestWindowSeconds, Math.ceil(windowMs / 1000))}s`;
+  const nobody: TemplateSide = { service: "", namespace: "", workload: "", revision: "" };
+  const named = ({ service = "", namespace, workload = "" }: WorkloadMatch): TemplateSide => ({ ...nobody, service, namespace, workload });
+  switch (subject.type) {
+    case "backends":
+      return { canary: named(subject.canary), stable: named(subject.stable), window };
+    case "gatewayRevisions": {
+      const { name: workload, namespace } = subject.gateway;
+      return { canary: { ...nobody, namespace, workload, revision: subject.canary }, stable: { ...nobody, namespace, workload, revision: subject.stable }, window };
+    }
+    case "revisions":
+      return { canary: { ...nobody, revision: subject.canary }, stable: { ...nobody, revision: subject.stable }, window };
+    case "proxies":
+      return { canary: { ...nobody, revision: subject.revision }, stable: nobody, window };
+    case "probes":
+      return { canary: { ...nobody, revision: subject.revisions.at(-1) ?? "" }, stable: { ...nobody, revision: subject.revisions[0] ?? "" }, window };
+    case "mesh":
+      return { canary: nobody, stable: nobody, window };
+  }
+}

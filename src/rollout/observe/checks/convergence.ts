@@ -1,0 +1,49 @@
+import { messageOf } from "../../../base/index.ts";
+import type { CheckObservation, CheckSubject } from "../../decide/index.ts";
+import type { ClusterView } from "../cluster-view.ts";
+import { pilotPods, proxiesOf } from "../pilot-answers.ts";
+
+/** Proxies that evidence names. */
+const namedProxies = 5;
+const reasonCharacters = 240;
+
+/** The revisions whose control planes a subject is about; undefined for all of them. */
+export function revisionsOf(subject: CheckSubject): readonly string[] | undefined {
+  switch (subject.type) {
+    case "proxies":
+      return [subject.revision];
+    case "revisions":
+    case "gatewayRevisions":
+      return [subject.canary];
+    case "probes":
+      return subject.revisions;
+    case "backends":
+    case "mesh":
+      return undefined;
+  }
+}
+
+/** Whether every proxy has acknowledged all that its control plane has sent it; a rejection fails at once. */
+export async function observeConvergence(view: ClusterView, subject: CheckSubject): Promise<CheckObservation> {
+  const revisions = revisionsOf(subject);
+  const pilots = pilotPods(view).filter(({ revision }) => revisions === undefined || revisions.includes(revision));
+  if (pilots.length === 0) return { type: "unavailable", detail: `no control plane of ${revisions?.join(" or ") ?? "the mesh"} is ready` };
+  try {
+    const proxies = (await Promise.all(pilots.map(async (pilot) => await proxiesOf(view, pilot)))).flat();
+    if (proxies.length === 0) return { type: "verdict", verdict: "wait", evidence: "no proxy is connected" };
+    const late: string[] = [];
+    for (const { id, types } of proxies) {
+      for (const [typeUrl, { sent, acked, reason }] of Object.entries(types)) {
+        const type = typeUrl.slice(typeUrl.lastIndexOf("/") + 1);
+        if (reason !== null) return { type: "verdict", verdict: "fail", evidence: `${id} rejected ${type}: ${reason.slice(0, reasonCharacters)}` };
+        if (sent !== acked) late.push(`${id} (${type})`);
+      }
+    }
+    const of = `${proxies.length} proxies of ${pilots.length} pods of the control plane`;
+    if (late.length === 0) return { type: "verdict", verdict: "pass", evidence: `${of} have acknowledged all that they were sent` };
+    const others = late.length > namedProxies ? ` and ${late.length - namedProxies} more` : "";
+    return { type: "verdict", verdict: "wait", evidence: `of ${of}, not acknowledged by ${late.slice(0, namedProxies).join(", ")}${others}` };
+  } catch (error) {
+    return { type: "unavailable", detail: messageOf(error) };
+  }
+}

@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { CheckSubject } from "../../decide/index.ts";
+import { observeConnections, observeRequests } from "./counters.ts";
+import { DurationObserver } from "./histograms.ts";
+import { fakeScrape, fakeView, gatewayPod, sidecarPod, waypointPod, ztunnelPod } from "./testing/fake-mesh.ts";
+
+const labels = (all: Readonly<Record<string, string>>): string => Object.entries(all).map(([name, value]) => `${name}="${value}"`).join(",");
+const requests = (service: string, code: string, count: number, more: Readonly<Record<string, string>> = {}): string =>
+  `istio_requests_total{${labels({ reporter: "source", destination_service_name: service, destination_service_namespace: "shop", response_code: code, ...more })}} ${count}\n`;
+
+const backends: CheckSubject = { type: "backends", canary: { service: "next", namespace: "shop" }, stable: { service: "now", namespace: "shop" }, expectedShare: 10, atLeast: false };
+
+test("answers of 500 and above, none, and gRPC's server faults are failures", async () => {
+  const text = requests("next", "200", 10) + requests("next", "503", 2) + requests("next", "0", 1) + requests("next", "200", 4, { request_protocol: "grpc", grpc_response_status: "14" }) + requests("now", "404", 90) + requests("other", "500", 5);
+  const seen = await observeRequests(fakeView([gatewayPod("g")]), backends, fakeScrape({ g: text }));
+  assert.deepEqual(seen, { type: "counters", sources: { "shop/g": { canaryTotal: 17, canaryErrors: 7, stableTotal: 90, stableErrors: 0 } } });
+});
+
+test("versions behind one Service are told apart by their workload", async () => {
+  const subject: CheckSubject = { ...backends, canary: { service: "shop", namespace: "shop", workload: "shop-canary" }, stable: { service: "shop", namespace: "shop", workload: "shop" } };
+  const to = (workload: string, count: number): string => requests("shop", "200", count, { destination_workload: workload, destination_workload_namespace: "shop" });
+  const seen = await observeRequests(fakeView([gatewayPod("g")]), subject, fakeScrape({ g: to("shop", 9) + to("shop-canary", 1) + to("unknown", 5) }));
+  assert.deepEqual(seen, { type: "counters", sources: { "shop/g": { canaryTotal: 1, canaryErrors: 0, stableTotal: 9, stableErrors: 0 } } });
+});
+
+test("a request that a gateway and a waypoint have seen is counted once", async () => {
+  const texts = { g: requests("next", "200", 10), w: requests("next", "200", 10, { reporter: "waypoint" }) };
+  const seen = await observeRequests(fakeView([gatewayPod("g"), waypointPod("w")]), backends, fakeScrape(texts));
+  const totals = seen.type === "counters" ? Object.values(seen.sources).map(({ canaryTotal }) => canaryTotal) : [];
+  assert.deepEqual(totals, [0, 10]);
+});
+
+test("a proxy that does not answer counts nothing, and none that answers is no answer", async () => {
+  const view = fakeView([gatewayPod("g"), gatewayPod("h")]);
+  const some = await observeRequests(view, backends, fakeScrape({ g: requests("next", "200", 1) }));
+  assert.deepEqual(some.type === "counters" ? Object.keys(some.sources) : [], ["shop/g"]);
+  assert.deepEqual(await observeRequests(view, backends, fakeScrape({})), { type: "unavailable", detail: "h does not answer" });
+  assert.deepEqual(await observeRequests(fakeView([]), backends, fakeScrape({})), { type: "unavailable", detail: "no proxy that counts for shop/next and shop/now runs" });
+});
+
+test("a request with a proxy of the new revision at either end is the canary's", async () => {
+  const subject: CheckSubject = { type: "revisions", canary: "new", stable: "old", namespaces: ["shop"] };
+  const view = fakeView([sidecarPod("client", "old", "client"), sidecarPod("moved", "new", "moved"), sidecarPod("left", "old", "left")]);
+  const to = (workload: string, count: number): string => requests("x", "200", count, { destination_workload: workload, destination_workload_namespace: "shop" });
+  const seen = await observeRequests(view, subject, fakeScrape({ client: to("moved", 3) + to("left", 5), moved: to("left", 7), left: "" }));
+  assert.deepEqual(seen.type === "counters" ? seen.sources : {}, {
+    "shop/client": { canaryTotal: 3, canaryErrors: 0, stableTotal: 5, stableErrors: 0 },
+    "shop/moved": { canaryTotal: 7, canaryErrors: 0, stableTotal: 0, stableErrors: 0 },
+    "shop/left": { canaryTotal: 0, canaryErrors: 0, stableTotal: 0, stableErrors: 0 },
+  });
+});
+
+test("connections of the mesh are those of its ztunnels, where there are some", async () => {
+  const text = 'istio_tcp_connections_opened_total{reporter="source"} 8\nistio_tcp_connections_opened_total{reporter="destination"} 8\nistio_tcp_connections_failed_total{reporter="source"} 2\n';
+  const seen = await observeConnections(fakeView([gatewayPod("g"), ztunnelPod("z")]), { type: "mesh" }, fakeScrape({ g: text, z: text }));
+  assert.deepEqual(seen, { type: "counters", sources: { "istio-system/z": { canaryTotal: 10, canaryErrors: 2, stableTotal: 0, stableErrors: 0 } } });
+});
+
+test("histograms of all proxies are summed; one that restarts or comes late neither takes away nor adds what was before", async () => {
+  const histogram = (service: string, ...cumulative: number[]): string => {
+    const end = labels({ reporter: "source", destination_service_name: service, destination_service_namespace: "shop" });
+    const lines = ["10", "100", "+Inf"].map((bound, index) => `istio_request_duration_milliseconds_bucket{${end},le="${bound}"} ${cumulative[index] ?? 0}`);
+    return [...lines, `istio_request_duration_milliseconds_sum{${end}} ${(cumulative[2] ?? 0) * 7}`, ""].join("\n");
+  };
+  const observer = new DurationObserver();
+  const view = fakeView([gatewayPod("g"), gatewayPod("h")]);
+  const look = async (texts: Readonly<Record<string, string>>) => {
+    const seen = await observer.observe(view, backends, fakeScrape(texts));
+    return seen.type === "durations" ? [seen.canary.counts, seen.canary.sumMs] : seen;
+  };
+  assert.deepEqual(await look({ g: histogram("next", 1, 2, 3) }), [[1, 1, 1], 21]);
+  assert.deepEqual(await look({ g: histogram("next", 2, 3, 4), h: histogram("next", 100, 100, 100) }), [[2, 1, 1], 28]);
+  assert.deepEqual(await look({ g: histogram("next", 0, 1, 1), h: histogram("next", 101, 101, 101) }), [[3, 2, 1], 42]);
+});

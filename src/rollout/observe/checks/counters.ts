@@ -1,0 +1,107 @@
+import { messageOf } from "../../../base/index.ts";
+import type { PrometheusSample } from "../../../telemetry/index.ts";
+import type { CheckObservation, CheckSubject, OutcomeCounts } from "../../decide/index.ts";
+import type { ClusterView } from "../cluster-view.ts";
+import { describeSubject, proxiesFor, type ProxyPod } from "./proxies.ts";
+import { groupingOf, reporterOf, type Group, type Grouping, type Reporter } from "./sample-groups.ts";
+import { podName, type Scrape } from "./scrape.ts";
+
+export const noOutcomes: OutcomeCounts = { canaryTotal: 0, canaryErrors: 0, stableTotal: 0, stableErrors: 0 };
+
+/** gRPC statuses that blame the server: unknown, deadline exceeded, unimplemented, internal, unavailable, data loss. */
+const serverFaults = new Set(["2", "4", "12", "13", "14", "15"]);
+
+/** Requests that two versions took, by the proxy that counted them. A proxy that does not answer counts nothing this time. */
+export async function observeRequests(view: ClusterView, subject: CheckSubject, scrape: Scrape): Promise<CheckObservation> {
+  const { answers, problem } = await scrapeAll(view, subject, scrape);
+  if (answers.length === 0) return { type: "unavailable", detail: problem };
+  const grouping = groupingOf(view, subject);
+  const reporter = chosenReporter(answers, subject, grouping);
+  const sources = Object.fromEntries(answers.map(({ proxy, samples }) => [podName(proxy.pod), requestCounts(samples, proxy, grouping, reporter)]));
+  return { type: "counters", sources };
+}
+
+/** Connections that were opened, and those that could not be. ztunnels count them by workload, Services and the whole mesh. */
+export async function observeConnections(view: ClusterView, subject: CheckSubject, scrape: Scrape): Promise<CheckObservation> {
+  const counting: CheckSubject = subject.type === "backends" || subject.type === "revisions" ? { type: "mesh" } : subject;
+  const scraped = await scrapeAll(view, counting, scrape);
+  if (scraped.answers.length === 0) return { type: "unavailable", detail: scraped.problem };
+  // Where there are ztunnels all connections of the mesh pass one.
+  const ztunnels = scraped.answers.filter(({ proxy }) => proxy.kind === "ztunnel");
+  const answers = ztunnels.length > 0 ? ztunnels : scraped.answers;
+  const grouping = groupingOf(view, subject);
+  const sources = Object.fromEntries(answers.map(({ proxy, samples }) => [podName(proxy.pod), connectionCounts(samples, proxy, grouping)]));
+  return { type: "counters", sources };
+}
+
+export interface Answer {
+  readonly proxy: ProxyPod;
+  readonly samples: readonly PrometheusSample[];
+}
+
+/** What all proxies of the subject expose. `problem` says why none did. */
+export async function scrapeAll(view: ClusterView, subject: CheckSubject, scrape: Scrape): Promise<{ readonly answers: readonly Answer[]; readonly problem: string }> {
+  const proxies = proxiesFor(view, subject);
+  let problem = `no proxy that counts for ${describeSubject(subject)} runs`;
+  const answers = await Promise.all(
+    proxies.map(async (proxy): Promise<Answer | undefined> => {
+      try {
+        return { proxy, samples: await view.recently(`metrics ${proxy.pod.metadata.uid ?? podName(proxy.pod)}`, async () => await scrape(proxy.pod)) };
+      } catch (error) {
+        problem = messageOf(error);
+        return undefined;
+      }
+    }),
+  );
+  return { answers: answers.filter((answer) => answer !== undefined), problem };
+}
+
+/** Where a waypoint stands in front of both versions it has counted most of what there was; a request is never counted twice. */
+export function chosenReporter(answers: readonly Answer[], subject: CheckSubject, grouping: Grouping): Reporter {
+  if (subject.type !== "backends") return "source";
+  const seen = { source: 0, waypoint: 0 };
+  for (const { proxy, samples } of answers) {
+    for (const sample of samples) {
+      const reporter = sample.name === "istio_requests_total" ? reporterOf(sample) : undefined;
+      if (reporter !== undefined && grouping(sample, proxy) !== undefined) seen[reporter] += sample.value;
+    }
+  }
+  return seen.waypoint > 0 ? "waypoint" : "source";
+}
+
+function requestCounts(samples: readonly PrometheusSample[], proxy: ProxyPod, grouping: Grouping, reporter: Reporter): OutcomeCounts {
+  let sum = noOutcomes;
+  for (const sample of samples) {
+    if (sample.name !== "istio_requests_total" || !isCounted(sample, proxy, reporter)) continue;
+    const group = grouping(sample, proxy);
+    if (group !== undefined) sum = added(sum, group, sample.value, isFailure(sample) ? sample.value : 0);
+  }
+  return sum;
+}
+
+/** Waypoints of a revision count for themselves: nobody else knows of their requests. */
+export function isCounted(sample: PrometheusSample, proxy: ProxyPod, reporter: Reporter): boolean {
+  const found = reporterOf(sample);
+  return found === reporter || (found === "waypoint" && proxy.kind === "waypoint" && reporter === "source");
+}
+
+function isFailure({ labels }: PrometheusSample): boolean {
+  const code = Number(labels["response_code"] ?? 0);
+  return code >= 500 || code === 0 || (labels["request_protocol"] === "grpc" && serverFaults.has(labels["grpc_response_status"] ?? ""));
+}
+
+function connectionCounts(samples: readonly PrometheusSample[], proxy: ProxyPod, grouping: Grouping): OutcomeCounts {
+  let sum = noOutcomes;
+  for (const sample of samples) {
+    const failed = sample.name === "istio_tcp_connections_failed_total";
+    const opened = sample.name === "istio_tcp_connections_opened_total" && sample.labels["reporter"] === "source";
+    const group = failed || opened ? grouping(sample, proxy) : undefined;
+    if (group !== undefined) sum = added(sum, group, sample.value, failed ? sample.value : 0);
+  }
+  return sum;
+}
+
+export function added(sum: OutcomeCounts, group: Group, total: number, errors: number): OutcomeCounts {
+  if (group === "canary") return { ...sum, canaryTotal: sum.canaryTotal + total, canaryErrors: sum.canaryErrors + errors };
+  return { ...sum, stableTotal: sum.stableTotal + total, stableErrors: sum.stableErrors + errors };
+}

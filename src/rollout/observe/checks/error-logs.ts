@@ -1,0 +1,104 @@
+import { messageOf, type Clock } from "../../../base/index.ts";
+import type { Pod } from "../../../api/kubernetes/index.ts";
+import type { KubeClient } from "../../../kube/index.ts";
+import type { CheckObservation, OutcomeCounts } from "../../decide/index.ts";
+import { added, noOutcomes } from "./counters.ts";
+import { isErrorLine } from "./error-line.ts";
+import type { SubjectPods } from "./subject-pods.ts";
+import { podName } from "./scrape.ts";
+
+/** Of one container's log, in one look; what is longer is read in part. */
+const maxBytes = 256 * 1024;
+/** Containers that are read in one look; the canary's come first. */
+const maxContainers = 64;
+const shownCharacters = 200;
+/** The data plane's own log is judged by other checks. */
+const otherContainers: readonly string[] = ["istio-proxy", "istio-init", "istio-validation"];
+
+interface Reading {
+  readonly fromMs: number;
+  counts: OutcomeCounts;
+  /** Up to when the log has been read. */
+  untilMs: number;
+}
+
+/**
+ * Seconds of containers' lives, and those of them in which an error was logged: a stack of lines is one event, not many.
+ * Logs are read through the API server, from where the last look ended.
+ */
+export class ErrorLogObserver {
+  readonly #client: KubeClient;
+  readonly #clock: Clock;
+  readonly #readings = new Map<string, Reading>();
+  #lastError: string | undefined;
+
+  constructor(client: KubeClient, clock: Clock) {
+    this.#client = client;
+    this.#clock = clock;
+  }
+
+  async observe({ canary, stable }: SubjectPods): Promise<CheckObservation> {
+    const containers = [...canary.flatMap((pod) => containersOf(pod, "canary")), ...stable.flatMap((pod) => containersOf(pod, "stable"))].slice(0, maxContainers);
+    if (containers.length === 0) return { type: "unavailable", detail: "no pod with a log of its own runs" };
+    let problem: string | undefined;
+    await Promise.all(
+      containers.map(async (one) => {
+        try {
+          await this.#read(one);
+        } catch (error) {
+          problem = messageOf(error);
+        }
+      }),
+    );
+    const sources = Object.fromEntries(containers.flatMap(({ key }) => (this.#readings.has(key) ? [[key, this.#readings.get(key)?.counts ?? noOutcomes]] : [])));
+    if (Object.keys(sources).length === 0) return { type: "unavailable", detail: problem ?? "no log could be read" };
+    return { type: "counters", sources, ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }) };
+  }
+
+  async #read({ pod, container, group, key }: LoggedContainer): Promise<void> {
+    const nowMs = this.#clock.nowMs();
+    const known = this.#readings.get(key);
+    if (known === undefined) {
+      this.#readings.set(key, { fromMs: nowMs, untilMs: nowMs, counts: noOutcomes });
+      return;
+    }
+    const lines = await this.#lines(pod, container, known.untilMs);
+    // A second is judged once it is over.
+    const endMs = Math.floor(nowMs / 1000) * 1000;
+    const seconds = new Set<number>();
+    for (const { atMs, text } of lines) {
+      if (atMs < known.untilMs || atMs >= endMs || !isErrorLine(text)) continue;
+      seconds.add(Math.floor(atMs / 1000));
+      if (group === "canary") this.#lastError = `${key}: ${text.slice(0, shownCharacters)}`;
+    }
+    const passed = Math.max(0, Math.floor(endMs / 1000) - Math.ceil(known.untilMs / 1000));
+    if (passed === 0) return;
+    known.counts = added(known.counts, group, passed, Math.min(passed, seconds.size));
+    known.untilMs = endMs;
+  }
+
+  async #lines(pod: Pod, container: string, sinceMs: number): Promise<{ readonly atMs: number; readonly text: string }[]> {
+    const { namespace = "", name = "" } = pod.metadata;
+    const query = new URLSearchParams({ container, sinceTime: new Date(sinceMs).toISOString(), timestamps: "true", limitBytes: String(maxBytes) });
+    const { status, text } = await this.#client.raw("GET", `/api/v1/namespaces/${namespace}/pods/${name}/log?${query.toString()}`, { accept: "*/*" });
+    if (status !== 200) throw new Error(`the log of ${namespace}/${name} ${container}: status ${status}`);
+    return text.split("\n").flatMap((line) => {
+      const space = line.indexOf(" ");
+      const atMs = Date.parse(line.slice(0, space));
+      return space > 0 && !Number.isNaN(atMs) ? [{ atMs, text: line.slice(space + 1) }] : [];
+    });
+  }
+}
+
+interface LoggedContainer {
+  readonly pod: Pod;
+  readonly container: string;
+  readonly group: "canary" | "stable";
+  /** `namespace/pod container`. */
+  readonly key: string;
+}
+
+function containersOf(pod: Pod, group: LoggedContainer["group"]): LoggedContainer[] {
+  const running = (pod.status?.containerStatuses ?? []).filter(({ name, state }) => state?.running !== undefined && !otherContainers.includes(name));
+  return running.map(({ name }) => ({ pod, container: name, group, key: `${podName(pod)} ${name}` }));
+}

@@ -1,0 +1,78 @@
+import { randomUUID } from "node:crypto";
+import type { PrometheusSample } from "../../../telemetry/index.ts";
+import type { CheckObservation, CheckSubject } from "../../decide/index.ts";
+import { addHistograms, gainOf, noDurations, totalOf, type DurationHistogram } from "../../judge/duration-histogram.ts";
+import type { ClusterView } from "../cluster-view.ts";
+import { chosenReporter, isCounted, scrapeAll, type Answer } from "./counters.ts";
+import { groupingOf, type Group, type Grouping, type Reporter } from "./sample-groups.ts";
+import { podName, type Scrape } from "./scrape.ts";
+
+/** Our own proxies count in finer buckets as well, which tell more; upstream's have theirs alone. */
+export const fineDurationMetric = "serin_request_duration_milliseconds";
+const durationMetric = "istio_request_duration_milliseconds";
+
+type Sides = Readonly<Record<Group, DurationHistogram>>;
+
+/**
+ * Histograms of both versions, summed over all proxies. What each proxy adds is summed here, so that one that restarts or
+ * comes later neither takes away nor adds what was before; the sums begin anew with each observer, which `epoch` tells.
+ */
+export class DurationObserver {
+  readonly #epoch = randomUUID();
+  readonly #last = new Map<string, Sides>();
+  #sums: Sides = { canary: noDurations, stable: noDurations };
+
+  async observe(view: ClusterView, subject: CheckSubject, scrape: Scrape): Promise<CheckObservation> {
+    const { answers, problem } = await scrapeAll(view, subject, scrape);
+    if (answers.length === 0) return { type: "unavailable", detail: problem };
+    const grouping = groupingOf(view, subject);
+    const reporter = chosenReporter(answers, subject, grouping);
+    const first = this.#last.size === 0;
+    for (const answer of answers) this.#take(answer, readHistograms(answer, grouping, reporter), first);
+    return { type: "durations", epoch: this.#epoch, ...this.#sums, sources: answers.map(({ proxy }) => podName(proxy.pod)) };
+  }
+
+  /** At the first look all that was counted is taken, as what was earlier; a proxy that comes later begins at its first look. */
+  #take({ proxy }: Answer, now: Sides, first: boolean): void {
+    const key = podName(proxy.pod);
+    const before = this.#last.get(key);
+    this.#last.set(key, now);
+    if (before === undefined && !first) return;
+    const gain = (group: Group): DurationHistogram => addHistograms(this.#sums[group], gainOf(before?.[group] ?? noDurations, now[group]));
+    this.#sums = { canary: gain("canary"), stable: gain("stable") };
+  }
+}
+
+function readHistograms({ proxy, samples }: Answer, grouping: Grouping, reporter: Reporter): Sides {
+  const metric = samples.some(({ name }) => name === `${fineDurationMetric}_count`) ? fineDurationMetric : durationMetric;
+  const buckets: Record<Group, Map<number, number>> = { canary: new Map(), stable: new Map() };
+  const sums: Record<Group, number> = { canary: 0, stable: 0 };
+  for (const sample of samples) {
+    const isBucket = sample.name === `${metric}_bucket`;
+    if (!isBucket && sample.name !== `${metric}_sum`) continue;
+    const group = isCounted(sample, proxy, reporter) ? grouping(sample, proxy) : undefined;
+    if (group === undefined) continue;
+    if (isBucket) addBucket(buckets[group], sample);
+    else sums[group] += sample.value;
+  }
+  return { canary: histogramOf(buckets.canary, sums.canary), stable: histogramOf(buckets.stable, sums.stable) };
+}
+
+function addBucket(buckets: Map<number, number>, { labels, value }: PrometheusSample): void {
+  const bound = labels["le"] === "+Inf" ? Infinity : Number(labels["le"]);
+  buckets.set(bound, (buckets.get(bound) ?? 0) + value);
+}
+
+/** Cumulative counts by bound as counts of each bucket. */
+function histogramOf(buckets: ReadonlyMap<number, number>, sumMs: number): DurationHistogram {
+  const bounds = [...buckets.keys()].toSorted((left, right) => left - right);
+  let below = 0;
+  const counts = bounds.map((bound) => {
+    const count = Math.max(0, (buckets.get(bound) ?? 0) - below);
+    below = Math.max(below, buckets.get(bound) ?? 0);
+    return count;
+  });
+  if (counts.length === 0) return noDurations;
+  const histogram = { boundsMs: bounds.filter((bound) => bound !== Infinity), counts, sumMs };
+  return totalOf(histogram) === 0 ? noDurations : histogram;
+}

@@ -1,0 +1,51 @@
+import { request as httpRequest, type ClientRequest, type IncomingMessage, type RequestOptions } from "node:http";
+import { request as httpsRequest } from "node:https";
+import { transientError } from "../../../base/index.ts";
+
+const maxAnswerBytes = 1024 * 1024;
+
+export interface HttpQuestion {
+  readonly url: string;
+  readonly method: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly timeoutMs: number;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly text: string;
+}
+
+/** One request to a server outside of the engine. Throws a transient error when it does not answer in time, or too much. */
+export type HttpExchange = (question: HttpQuestion) => Promise<HttpAnswer>;
+
+export const httpExchange: HttpExchange = async ({ url, method, headers, body, timeoutMs }) => {
+  const signal = AbortSignal.timeout(timeoutMs);
+  try {
+    const options: RequestOptions = { method, headers: { ...headers, ...(body === undefined ? {} : { "content-length": String(Buffer.byteLength(body)) }) }, signal, agent: false };
+    const asked = new URL(url).protocol === "https:" ? httpsRequest(url, options) : httpRequest(url, options);
+    return await answerOf(asked, body);
+  } catch (error) {
+    const reason = signal.aborted ? `no answer in ${timeoutMs} ms` : error instanceof Error ? error.message : String(error);
+    throw transientError("server-unreachable", `${method} ${url}: ${reason}`);
+  }
+};
+
+async function answerOf(asked: ClientRequest, body: string | undefined): Promise<HttpAnswer> {
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    asked.once("response", resolve).once("error", reject);
+    asked.end(body);
+  });
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > maxAnswerBytes) {
+      response.destroy();
+      throw new Error(`the answer is longer than ${maxAnswerBytes} bytes`);
+    }
+    chunks.push(chunk);
+  }
+  return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString("utf8") };
+}

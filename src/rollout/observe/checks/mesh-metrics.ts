@@ -1,0 +1,58 @@
+import type { Clock } from "../../../base/index.ts";
+import { SampleStore } from "../../../metrics-store/index.ts";
+import { labelsKey, labelsOf, metricName, type Labels } from "../../../promql/index.ts";
+import type { ClusterView } from "../cluster-view.ts";
+import { scrapeAll } from "./counters.ts";
+import { podName, type Scrape } from "./scrape.ts";
+
+const maxSeries = 50_000;
+const maxSampleBytes = 32 << 20;
+const retentionMs = 3_600_000;
+/** Two looks closer together than this are one scrape. */
+const scrapeEveryMs = 1000;
+/** Metrics of the mesh; those of processes and of Envoy's names are left out. */
+const kept = /^(istio|serin|pilot)_/;
+
+/** The mesh's own metrics of the last hour, for queries that need no Prometheus: filled while a query is judged. */
+export class MeshMetrics {
+  readonly store = new SampleStore({ maxSeries, maxSampleBytes, retentionMs });
+  readonly #view: ClusterView;
+  readonly #scrape: Scrape;
+  readonly #clock: Clock;
+  #scraped: Promise<string> | undefined;
+  #scrapedAtMs = -Infinity;
+  #exposed = new Map<string, Labels>();
+
+  constructor(view: ClusterView, scrape: Scrape, clock: Clock) {
+    this.#view = view;
+    this.#scrape = scrape;
+    this.#clock = clock;
+  }
+
+  /** Adds what all proxies expose now. The answer is why nothing could be had, or empty. */
+  async refresh(): Promise<string> {
+    const nowMs = this.#clock.steadyMs();
+    if (this.#scraped !== undefined && nowMs - this.#scrapedAtMs < scrapeEveryMs) return await this.#scraped;
+    this.#scrapedAtMs = nowMs;
+    this.#scraped = this.#scrapeAll();
+    return await this.#scraped;
+  }
+
+  async #scrapeAll(): Promise<string> {
+    const { answers, problem } = await scrapeAll(this.#view, { type: "mesh" }, this.#scrape);
+    const nowMs = this.#clock.nowMs();
+    const exposed = new Map<string, Labels>();
+    for (const { proxy, samples } of answers) {
+      const { namespace = "", name = "" } = proxy.pod.metadata;
+      for (const sample of samples) {
+        if (!kept.test(sample.name)) continue;
+        const labels = labelsOf([[metricName, sample.name], ["job", "serin-rollout"], ["instance", podName(proxy.pod)], ["pod", name], ["namespace", namespace], ...Object.entries(sample.labels)]);
+        if (this.store.append(labels, nowMs, sample.value)) exposed.set(labelsKey(labels), labels);
+      }
+    }
+    for (const [key, labels] of this.#exposed) if (!exposed.has(key)) this.store.end(labels, nowMs);
+    this.#exposed = exposed;
+    this.store.prune(nowMs);
+    return answers.length === 0 ? problem : "";
+  }
+}

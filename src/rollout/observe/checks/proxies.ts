@@ -1,0 +1,90 @@
+import type { Pod } from "../../../api/kubernetes/index.ts";
+import type { CheckSubject } from "../../decide/index.ts";
+import type { ClusterView } from "../cluster-view.ts";
+import { sidecarRevision } from "../sidecar-workloads.ts";
+
+const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
+const waypointClass = "istio-waypoint";
+const revisionLabel = "istio.io/rev";
+
+/** Proxies that are asked in one look; gateways and waypoints come first. */
+export const maxProxies = 128;
+
+export type ProxyKind = "gateway" | "waypoint" | "sidecar" | "ztunnel";
+
+export interface ProxyPod {
+  readonly pod: Pod;
+  readonly kind: ProxyKind;
+  readonly revision: string;
+}
+
+/** Every running proxy whose metrics can be scraped; those that are ending are among them. */
+export function proxyPods(view: ClusterView): ProxyPod[] {
+  return runningPods(view).flatMap((pod) => {
+    const kind = kindOf(pod);
+    return kind === undefined || pod.metadata.annotations?.["prometheus.io/scrape"] !== "true" ? [] : [{ pod, kind, revision: revisionOf(pod) }];
+  });
+}
+
+/** Pods with an address that have not ended; those that are ending are among them. */
+export function runningPods(view: ClusterView): readonly Pod[] {
+  return view.pods.list().filter(({ status }) => status?.phase === "Running" && (status.podIP ?? "") !== "");
+}
+
+function kindOf(pod: Pod): ProxyKind | undefined {
+  const { labels = {} } = pod.metadata;
+  if (labels["gateway.istio.io/managed"] === "istio.io-mesh-controller" || labels["gateway.networking.k8s.io/gateway-class-name"] === waypointClass) return "waypoint";
+  if (labels[gatewayNameLabel] !== undefined || /^(ingress|egress)gateway$/.test(labels["istio"] ?? "")) return "gateway";
+  if (labels["app"] === "ztunnel") return "ztunnel";
+  return sidecarRevision(pod) === undefined ? undefined : "sidecar";
+}
+
+/** The revision of the control plane that a pod of the mesh belongs to. */
+export function revisionOf(pod: Pod): string {
+  return sidecarRevision(pod) ?? pod.metadata.labels?.[revisionLabel] ?? "default";
+}
+
+/** The proxies that may count for a subject. */
+export function proxiesFor(view: ClusterView, subject: CheckSubject): ProxyPod[] {
+  const all = proxyPods(view);
+  switch (subject.type) {
+    case "mesh":
+      return bounded(all);
+    case "gatewayRevisions":
+      return bounded(all.filter(({ pod: { metadata } }) => metadata.labels?.[gatewayNameLabel] === subject.gateway.name && metadata.namespace === subject.gateway.namespace));
+    case "probes":
+      return bounded(all.filter(({ revision }) => subject.revisions.includes(revision)));
+    case "proxies":
+      return bounded(all.filter(({ revision }) => revision === subject.revision));
+    case "backends":
+      return bounded(all.filter(({ kind }) => kind !== "ztunnel"));
+    case "revisions":
+      return bounded(all.filter(({ kind, pod: { metadata } }) => kind !== "ztunnel" && (kind !== "sidecar" || subject.namespaces.length === 0 || subject.namespaces.includes(metadata.namespace ?? ""))));
+  }
+}
+
+const order: Readonly<Record<ProxyKind, number>> = { gateway: 0, waypoint: 1, ztunnel: 2, sidecar: 3 };
+
+function bounded(pods: readonly ProxyPod[]): ProxyPod[] {
+  return pods.toSorted((left, right) => order[left.kind] - order[right.kind] || (left.pod.metadata.name ?? "").localeCompare(right.pod.metadata.name ?? "")).slice(0, maxProxies);
+}
+
+/** What a subject is called in evidence. */
+export function describeSubject(subject: CheckSubject): string {
+  switch (subject.type) {
+    case "mesh":
+      return "the mesh";
+    case "gatewayRevisions":
+      return `gateway ${subject.gateway.namespace}/${subject.gateway.name}`;
+    case "probes":
+      return `the probes of ${subject.revisions.join(" and ")}`;
+    case "proxies":
+      return `revision ${subject.revision}`;
+    case "revisions":
+      return `revisions ${subject.canary} and ${subject.stable}`;
+    case "backends": {
+      const side = ({ service, workload, namespace }: typeof subject.canary): string => `${namespace}/${workload ?? service ?? ""}`;
+      return `${side(subject.canary)} and ${side(subject.stable)}`;
+    }
+  }
+}

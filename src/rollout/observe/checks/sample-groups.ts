@@ -1,0 +1,69 @@
+import type { PrometheusSample } from "../../../telemetry/index.ts";
+import type { CheckSubject, WorkloadMatch } from "../../decide/index.ts";
+import type { ClusterView } from "../cluster-view.ts";
+import { sidecarRevision, workloadOf } from "../sidecar-workloads.ts";
+import { runningPods, type ProxyPod } from "./proxies.ts";
+
+export type Group = "canary" | "stable";
+/** Which of the two a sample of a proxy is counted for, if any. */
+export type Grouping = (sample: PrometheusSample, proxy: ProxyPod) => Group | undefined;
+
+/**
+ * A request is counted once: by the proxy where it leaves its client (gateway, sidecar), or, for `reporter` waypoint, by the
+ * waypoint in front of the service. Where both stand, one of them is taken ({@link observeCounters}).
+ */
+export type Reporter = "source" | "waypoint";
+
+export function groupingOf(view: ClusterView, subject: CheckSubject): Grouping {
+  switch (subject.type) {
+    case "mesh":
+      return () => "canary";
+    case "gatewayRevisions":
+      return (_, { revision }) => byRevision(revision, subject);
+    case "proxies":
+      return (_, { revision }) => (revision === subject.revision ? "canary" : undefined);
+    case "probes":
+      return () => undefined;
+    case "backends":
+      return ({ labels }) => (isOf(labels, subject.canary) ? "canary" : isOf(labels, subject.stable) ? "stable" : undefined);
+    case "revisions":
+      return groupByEitherEnd(view, subject);
+  }
+}
+
+function byRevision(revision: string, { canary, stable }: { readonly canary: string; readonly stable: string }): Group | undefined {
+  if (revision === canary) return "canary";
+  return revision === stable ? "stable" : undefined;
+}
+
+/** By the Service, the workload, or both. */
+function isOf(labels: PrometheusSample["labels"], { service, workload, namespace }: WorkloadMatch): boolean {
+  if (workload !== undefined && (labels["destination_workload"] !== workload || labels["destination_workload_namespace"] !== namespace)) return false;
+  if (service !== undefined && (labels["destination_service_name"] !== service || labels["destination_service_namespace"] !== namespace)) return false;
+  return workload !== undefined || service !== undefined;
+}
+
+/** A request is the canary's when a proxy of the new revision is at either of its ends: what either breaks fails it. */
+function groupByEitherEnd(view: ClusterView, subject: Extract<CheckSubject, { type: "revisions" }>): Grouping {
+  const revisions = new Map<string, Set<string>>();
+  for (const pod of runningPods(view)) {
+    const revision = sidecarRevision(pod);
+    if (revision === undefined) continue;
+    const { namespace = "", name } = workloadOf(pod);
+    const known = revisions.get(`${namespace}/${name}`) ?? new Set();
+    revisions.set(`${namespace}/${name}`, known.add(revision));
+  }
+  const chosen = (namespace: string): boolean => subject.namespaces.length === 0 || subject.namespaces.includes(namespace);
+  return ({ labels }, { pod, revision }) => {
+    const namespace = labels["destination_workload_namespace"] ?? "";
+    const server = revisions.get(`${namespace}/${labels["destination_workload"] ?? ""}`) ?? new Set();
+    if (!chosen(pod.metadata.namespace ?? "") && !chosen(namespace)) return undefined;
+    if (revision === subject.canary || server.has(subject.canary)) return "canary";
+    return revision === subject.stable || server.has(subject.stable) ? "stable" : undefined;
+  };
+}
+
+export function reporterOf({ labels }: PrometheusSample): Reporter | undefined {
+  const reporter = labels["reporter"];
+  return reporter === "source" || reporter === "waypoint" ? reporter : undefined;
+}
