@@ -1,4 +1,5 @@
 // What the parts of a plan mean for the one who reads it.
+import type { WaveOrder } from "./cluster/wave-order.ts";
 import { named, type ConfigurationReport, type DefaultsReport, type DefinitionChange, type DefinitionChangeType, type DefinitionsReport, type Finding, type ProxiesReport, type RenderedReport } from "./report.ts";
 
 export function renderedFindings({ components }: RenderedReport, from: string): Finding[] {
@@ -56,6 +57,11 @@ export function proxyFindings({ groups, envoyFilters }: ProxiesReport, failures:
   if (failures.length > 0) findings.push({ severity: "warning", area: "proxies", message: `${plural(failures.length, "proxy", "proxies")} could not be asked about`, ...named(failures) });
   if (refusedWrites.length > 0) findings.push({ severity: "note", area: "proxies", message: "a shadow control plane tried to write, and was refused: nothing was written", ...named(refusedWrites) });
   return findings;
+}
+
+export function unselectedFindings({ left }: WaveOrder, from: string): Finding[] {
+  if (left.length === 0) return [];
+  return [{ severity: "warning", area: "workloads", message: `no wave selects ${plural(left.length, "workload")}: revision ${from} cannot be retired`, ...named(left.map(({ namespace, kind, name }) => `${kind} ${namespace}/${name}`)), hint: "add a last wave without a selector, which takes what is left" }];
 }
 
 export function plural(count: number, word: string, words = `${word}s`): string {

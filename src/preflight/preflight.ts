@@ -2,9 +2,10 @@ import type { UntypedObject } from "../api/index.ts";
 import type { PlannedUpgrade, PreflightOptions } from "./options.ts";
 import { named, verdictOf, type Finding, type PreflightReport } from "./report.ts";
 import { checkTrust } from "./cluster/trust.ts";
-import { waveOrder, type WaveOrder } from "./cluster/wave-order.ts";
+import { waveOrder } from "./cluster/wave-order.ts";
 import { surveyWorkloads } from "./cluster/workloads.ts";
 import { estimate } from "./estimate.ts";
+import { unselectedFindings } from "./findings.ts";
 import { readAuthorities, readConnections, readLiveCluster, type LiveCluster } from "./live-cluster.ts";
 import { meshTrustOf, releaseParts } from "./release-parts.ts";
 import { ReleaseRunner } from "./release/release-runner.ts";
@@ -32,7 +33,7 @@ export async function preflight(options: PreflightOptions): Promise<PreflightRep
       authorities,
       distributed: live.rootCertificates,
     });
-    const findings = bySeverity([...parts.findings, ...trust.findings, ...survey.findings, ...unselected(order, upgrade), ...leftBehind(live, upgrade)]);
+    const findings = bySeverity([...parts.findings, ...trust.findings, ...survey.findings, ...(upgrade.scope.namespaces ? unselectedFindings(order, upgrade.from) : []), ...leftBehind(live, upgrade)]);
     return {
       reportVersion: 1,
       upgrade: upgrade.name,
@@ -72,11 +73,6 @@ function wantedVersion({ installs }: PlannedUpgrade): string | undefined {
 
 function controlPlanePods({ pods }: LiveCluster, revision: string): LiveCluster["pods"] {
   return pods.filter(({ metadata: { labels = {} } }) => labels["app"] === "istiod" && (labels["istio.io/rev"] ?? "default") === revision);
-}
-
-function unselected({ left }: WaveOrder, { from, scope }: PlannedUpgrade): Finding[] {
-  if (left.length === 0 || !scope.namespaces) return [];
-  return [{ severity: "warning", area: "workloads", message: `no wave selects ${left.length} workload${left.length === 1 ? "" : "s"}: revision ${from} cannot be retired`, ...named(left.map(({ namespace, kind, name }) => `${kind} ${namespace}/${name}`)), hint: "add a last wave without a selector, which takes what is left" }];
 }
 
 /** Objects that name the old revision are not read by the new one, whatever namespace moves. */

@@ -142,7 +142,7 @@ class ReleaseQuestions {
       return;
     }
     if (this.#control.version !== to.version) this.#findings.push({ severity: "warning", area: "rendered", message: `the install spec names version ${this.#control.version}, and release ${to.version} was asked`, hint: "--to-release must be the release that the images are of" });
-    const rendered = compareRendered({ installed: live.installed, rendered: objects, from: this.#fromSide, to: this.#toSide });
+    const rendered = compareRendered({ installed: live.installed, rendered: objects, namespaces: new Set(live.namespaces.map(({ metadata }) => metadata.name ?? "")), from: this.#fromSide, to: this.#toSide });
     this.#reports = { ...this.#reports, rendered };
     this.#findings.push(...renderedFindings(rendered, upgrade.from));
   }

@@ -2,6 +2,7 @@ import { parse } from "yaml";
 import { keyOf, type UntypedObject } from "../../api/index.ts";
 import type { ObjectChange, RenderedComponentReport, RenderedReport } from "../report.ts";
 import { withoutServerFields, writtenFields } from "./installed-fields.ts";
+import { isWanted } from "./server-defaults.ts";
 import { neutral, neutralText, type Side } from "./neutral.ts";
 import { fieldChanges, isTree, type Json } from "./tree-diff.ts";
 
@@ -10,6 +11,8 @@ export interface RenderedInput {
   readonly installed: readonly UntypedObject[];
   /** What the new release makes of the install specs. */
   readonly rendered: readonly UntypedObject[];
+  /** Those that are there. */
+  readonly namespaces: ReadonlySet<string>;
   readonly from: Side;
   readonly to: Side;
 }
@@ -22,7 +25,7 @@ const definitionKind = "CustomResourceDefinition";
 const authorityField = "caBundle";
 
 /** What installing would do beside, and to, what is there: by component, without the noise of a new name and a new version. */
-export function compareRendered({ installed, rendered, from, to }: RenderedInput): RenderedReport {
+export function compareRendered({ installed, rendered, namespaces, from, to }: RenderedInput): RenderedReport {
   const before = new Map(installed.filter(isOfInstallation).map((object) => [neutralKey(object, from), object]));
   const components = new Map<string, MutableComponent>();
   const componentOf = (object: UntypedObject): MutableComponent => {
@@ -33,14 +36,14 @@ export function compareRendered({ installed, rendered, from, to }: RenderedInput
   };
   const met = new Set<string>();
   for (const object of rendered) {
-    if (object.kind === definitionKind) continue;
+    if (object.kind === definitionKind || (object.kind === "Namespace" && namespaces.has(object.metadata.name ?? ""))) continue;
     const key = neutralKey(object, to);
     met.add(key);
     const live = before.get(key);
     const component = componentOf(object);
     if (live === undefined) component.added.push(nameOf(object));
     else {
-      const changes = fieldChanges(comparable(writtenFields(live), from), comparable(withoutServerFields(object), to));
+      const changes = fieldChanges(comparable(writtenFields(live), from), comparable(withoutServerFields(object), to)).filter(isWanted);
       if (changes.length === 0) component.unchanged += 1;
       else component.changed.push({ object: nameOf(object), inPlace: keyOf(live) === keyOf(object), changes });
     }
@@ -71,7 +74,9 @@ export function compareObjects(before: readonly UntypedObject[], after: readonly
 }
 
 /** What control planes make themselves, for Gateways, is no part of an installation. */
-function isOfInstallation({ metadata: { labels = {}, ownerReferences = [] } }: UntypedObject): boolean {
+function isOfInstallation({ metadata: { name = "", labels = {}, ownerReferences = [] } }: UntypedObject): boolean {
+  // Tags and the validator behind them are moved, not installed again.
+  if (labels["istio.io/tag"] !== undefined || name === "istiod-default-validator") return false;
   return ownerReferences.length === 0 && labels["gateway.istio.io/managed"] === undefined && labels["gateway.networking.k8s.io/gateway-name"] === undefined;
 }
 

@@ -1,0 +1,35 @@
+import type { PlannedWave } from "../options.ts";
+import { compareDefinitions, type DefinitionsInput } from "../compare/definitions.ts";
+import { definitionFindings, unselectedFindings } from "../findings.ts";
+import { verdictOf, type DefinitionsReport, type Finding, type TrustReport, type Verdict, type WorkloadsReport } from "../report.ts";
+import { checkTrust, type TrustInput } from "./trust.ts";
+import { waveOrder } from "./wave-order.ts";
+import { surveyWorkloads, type WorkloadFacts } from "./workloads.ts";
+
+/** What is known inside of a cluster, without a release at hand: plain objects, and what the new revision would install. */
+export interface ClusterPreflightInput {
+  readonly from: string;
+  readonly trust: TrustInput;
+  readonly workloads: WorkloadFacts;
+  /** `after` holds the definitions that the upgrade writes; none: definitions stay as they are. */
+  readonly definitions: DefinitionsInput;
+  readonly waves: readonly PlannedWave[];
+}
+
+export interface ClusterPreflight {
+  readonly verdict: Verdict;
+  readonly findings: readonly Finding[];
+  readonly trust: TrustReport;
+  readonly definitions: DefinitionsReport;
+  readonly workloads: Omit<WorkloadsReport, "injection">;
+}
+
+/** The part of a plan that needs no process: roots, trust domains, definitions, who leans on the old revision, budgets. Pure. */
+export function preflightCluster({ from, trust, workloads, definitions, waves }: ClusterPreflightInput): ClusterPreflight {
+  const trusted = checkTrust(trust);
+  const survey = surveyWorkloads(workloads, from);
+  const order = waveOrder(waves, survey.injected.filter(({ isGateway }) => !isGateway), workloads.namespaces);
+  const changed: DefinitionsReport = { installed: definitions.after.length > 0, changes: compareDefinitions(definitions) };
+  const findings = [...trusted.findings, ...definitionFindings(changed), ...survey.findings, ...unselectedFindings(order, from)];
+  return { verdict: verdictOf(findings), findings, trust: trusted.report, definitions: changed, workloads: survey.report };
+}

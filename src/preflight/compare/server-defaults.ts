@@ -1,0 +1,34 @@
+import type { FieldChange, Json } from "./tree-diff.ts";
+
+interface ServerDefault {
+  readonly path: RegExp;
+  /** Absent: whatever it is. */
+  readonly values?: readonly Json[];
+}
+
+/** What an API server fills in where an object says nothing: it is in a live object, and in no rendered one. */
+const defaults: readonly ServerDefault[] = [
+  { path: /\.rules\[[^\]]*\]\.scope$|^rules\[[^\]]*\]\.scope$/, values: ["*"] },
+  { path: /(fieldRef|resourceFieldRef)\.apiVersion$/, values: ["v1"] },
+  { path: /^spec\.ports\[[^\]]*\]\.targetPort$/ },
+  { path: /^spec\.ports\[[^\]]*\]\.nodePort$/ },
+  { path: /\.protocol$/, values: ["TCP"] },
+  { path: /\.(terminationMessagePath|terminationMessagePolicy|imagePullPolicy|dnsPolicy|schedulerName|restartPolicy|terminationGracePeriodSeconds)$/ },
+  { path: /\.(revisionHistoryLimit|progressDeadlineSeconds|podManagementPolicy)$/ },
+  { path: /Probe\.(timeoutSeconds|periodSeconds|successThreshold|failureThreshold|initialDelaySeconds)$/, values: [0, 1, 3, 10] },
+  { path: /\.httpGet\.scheme$/, values: ["HTTP"] },
+  { path: /\.(defaultMode)$/, values: [420] },
+  { path: /\.securityContext$/, values: [{}] },
+  { path: /\.serviceAccount$/ },
+  { path: /^spec\.(clusterIP|clusterIPs|ipFamilies|ipFamilyPolicy|sessionAffinity|internalTrafficPolicy|externalTrafficPolicy|allocateLoadBalancerNodePorts|healthCheckNodePort)$/ },
+  { path: /^webhooks\[[^\]]*\]\.(matchPolicy|timeoutSeconds|reinvocationPolicy|objectSelector|namespaceSelector|failurePolicy)$/ },
+  { path: /^secrets$/ },
+  { path: /^metadata\.annotations\["deployment\.kubernetes\.io\/revision"\]$/ },
+  { path: /^metadata\.annotations\["kubectl\.kubernetes\.io\/last-applied-configuration"\]$/ },
+];
+
+/** False for a field that only the live side has and that its API server has put there. */
+export function isWanted({ path, before, after }: FieldChange): boolean {
+  if (after !== undefined) return true;
+  return !defaults.some(({ path: pattern, values }) => pattern.test(path) && (values === undefined || values.some((value) => JSON.stringify(value) === JSON.stringify(before))));
+}
