@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Puts upstream's control plane and sidecar agent, built from their Go module, into .cache/interop/{pilot-discovery,pilot-agent}.
+# What is there already stays. Needs Go; the build takes some minutes. For: ISTIOD=.cache/interop/pilot-discovery npm run interop
+set -euo pipefail
+cd "$(dirname "$0")/.."
+istio=v0.0.0-20260827124520-eed52ebb66ad
+api=v1.31.1
+target="$PWD/.cache/interop"
+mkdir -p "$target"
+command -v go >/dev/null || { echo "Go is missing: upstream's control plane is built by it" >&2; exit 1; }
+export GOFLAGS=-mod=mod
+
+build() {
+  local scratch
+  scratch=$(mktemp -d)
+  (
+    cd "$scratch"
+    go mod init istio-build 2>/dev/null
+    # Versions that the module names by commit are replaced by the releases next to them.
+    go mod edit "-require=istio.io/istio@$istio" "-replace=istio.io/api=istio.io/api@$api" "-replace=istio.io/client-go=istio.io/client-go@$api" \
+      -replace=github.com/envoyproxy/go-control-plane/envoy=github.com/envoyproxy/go-control-plane/envoy@v1.40.0 \
+      -replace=github.com/envoyproxy/go-control-plane/contrib=github.com/envoyproxy/go-control-plane/contrib@v1.36.1-0.20260729145720-a2d8c7492908
+    printf '//go:build tools\n\npackage tools\n\nimport (\n\t_ "istio.io/istio/pilot/cmd/pilot-agent"\n\t_ "istio.io/istio/pilot/cmd/pilot-discovery"\n)\n' >tools.go
+    go mod tidy -e 2>/dev/null
+    for program in pilot-discovery pilot-agent; do
+      [[ -x $target/$program ]] || go build -trimpath -ldflags "-s -w" -o "$target/$program" "istio.io/istio/pilot/cmd/$program"
+    done
+  )
+  rm -rf "$scratch"
+}
+
+[[ -x $target/pilot-discovery && -x $target/pilot-agent ]] || build
+printf '.cache/interop/pilot-discovery: istio.io/istio %s\n' "$istio"
