@@ -1,1 +1,3 @@
 export { RolloutEngine, type EngineOptions } from "./engine/rollout-engine.ts";
+export { ClusterView } from "./observe/cluster-view.ts";
+export { runCheckOnce } from "./observe/checks/run-check-once.ts";

@@ -22,14 +22,18 @@ const commonNames = [
   "reporter", ...endNames.map((name) => `source_${name}`), ...endNames.map((name) => `destination_${name}`), "destination_service", "destination_service_name",
   "destination_service_namespace", "request_protocol", "response_flags", "connection_security_policy",
 ];
+const fineNames = ["reporter", "destination_workload", "destination_workload_namespace", "destination_service_name", "destination_service_namespace"];
 const requestNames = [...commonNames, "response_code", "grpc_response_status"];
 
 const durationBoundsMs = [0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000, 3_600_000];
+/** Istio's buckets cannot tell 2 ms from 4: these, a quarter apart, can. For who compares two versions. */
+const fineBoundsMs = Array.from({ length: 50 }, (_, third) => Number((0.5 * 2 ** (third / 3)).toPrecision(4)));
 const sizeBounds = [1, 8, 64, 512, 4096, 32_768, 262_144, 2_097_152, 16_777_216, 134_217_728, 1_073_741_824];
 
 interface RequestHandles {
   readonly requests: Counter;
   readonly duration: Histogram;
+  readonly fineDuration: Histogram;
   readonly requestBytes: Histogram;
   readonly responseBytes: Histogram;
 }
@@ -60,6 +64,7 @@ export class IstioMetrics {
   readonly #own: OwnLabels;
   readonly #requests: MetricFamily<Counter>;
   readonly #duration: MetricFamily<Histogram>;
+  readonly #fineDuration: MetricFamily<Histogram>;
   readonly #requestBytes: MetricFamily<Histogram>;
   readonly #responseBytes: MetricFamily<Histogram>;
   readonly #opened: MetricFamily<Counter>;
@@ -73,6 +78,7 @@ export class IstioMetrics {
     this.#own = own;
     this.#requests = registry.counter("istio_requests_total", "Requests, by source, destination and answer.", requestNames);
     this.#duration = registry.histogram("istio_request_duration_milliseconds", "Duration of requests.", requestNames, durationBoundsMs);
+    this.#fineDuration = registry.histogram("serin_request_duration_milliseconds", "Duration of requests by destination, in buckets a quarter apart.", fineNames, fineBoundsMs);
     this.#requestBytes = registry.histogram("istio_request_bytes", "Sizes of request bodies.", requestNames, sizeBounds);
     this.#responseBytes = registry.histogram("istio_response_bytes", "Sizes of response bodies.", requestNames, sizeBounds);
     this.#opened = registry.counter("istio_tcp_connections_opened_total", "TCP connections that were opened.", commonNames);
@@ -85,6 +91,7 @@ export class IstioMetrics {
     const handles = this.#handles(record, reporter);
     handles.requests.increment();
     handles.duration.observe(record.durationMs);
+    handles.fineDuration.observe(record.durationMs);
     handles.requestBytes.observe(record.receivedBytes);
     handles.responseBytes.observe(record.sentBytes);
   }
@@ -148,6 +155,7 @@ export class IstioMetrics {
     return {
       requests: this.#requests.labels(...values),
       duration: this.#duration.labels(...values),
+      fineDuration: this.#fineDuration.labels(...fineNames.map((name) => values[requestNames.indexOf(name)] ?? "unknown")),
       requestBytes: this.#requestBytes.labels(...values),
       responseBytes: this.#responseBytes.labels(...values),
     };

@@ -1,5 +1,5 @@
 import { messageOf, type Clock } from "../../../base/index.ts";
-import type { TemplateSide, TemplateValues } from "../../../api/serin/index.ts";
+import type { QuerySpec, TemplateSide, TemplateValues } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import { intervalMsOf, type CheckObservation, type CheckSubject, type PlannedCheck, type WorkloadMatch } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
@@ -9,9 +9,8 @@ import { observeConnections, observeRequests } from "./counters.ts";
 import { ErrorLogObserver } from "./error-logs.ts";
 import { DurationObserver } from "./histograms.ts";
 import { httpExchange, type HttpExchange } from "./http-exchange.ts";
-import { MeshMetrics } from "./mesh-metrics.ts";
+import type * as MeshMetricsModule from "./mesh-metrics.ts";
 import { podFacts } from "./pod-facts.ts";
-import { observeQuery } from "./query.ts";
 import { observeRoots } from "./roots.ts";
 import { scrapePod, type Scrape } from "./scrape.ts";
 import { podsOfSubject } from "./subject-pods.ts";
@@ -53,14 +52,13 @@ export class CheckObserver {
   readonly #options: CheckObserverOptions;
   readonly #scrape: Scrape;
   readonly #exchange: HttpExchange;
-  readonly #metrics: MeshMetrics;
+  #metrics: MeshMetricsModule.MeshMetrics | undefined;
   readonly #watched = new Map<string, Watched>();
 
   constructor(options: CheckObserverOptions) {
     this.#options = options;
     this.#scrape = options.scrape ?? scrapePod;
     this.#exchange = options.exchange ?? httpExchange;
-    this.#metrics = new MeshMetrics(options.view, this.#scrape, options.clock);
   }
 
   /** Never throws: what cannot be had is `unavailable`. Within the check's interval the answer is that of the last look. */
@@ -115,7 +113,7 @@ export class CheckObserver {
         return await observeRoots(view, subject, spec.roots ?? [], this.#scrape);
       case "query":
         if (spec.query === undefined) break;
-        return await observeQuery(spec.query, valuesOf(subject, origin.settledForMs ?? nowMs - firstMs), { metrics: this.#metrics, exchange: this.#exchange, clock });
+        return await this.#query(spec.query, valuesOf(subject, origin.settledForMs ?? nowMs - firstMs));
       case "webhook":
         if (spec.webhook === undefined) break;
         return await observeWebhook(spec.webhook, { rollout: origin.rollout, step: origin.step }, valuesOf(subject, origin.settledForMs ?? nowMs - firstMs), this.#exchange);
@@ -124,6 +122,14 @@ export class CheckObserver {
         break;
     }
     return { type: "unavailable", detail: `${spec.type} does not apply to this step` };
+  }
+
+  /** The evaluator of queries is loaded with the first. */
+  async #query(query: QuerySpec, values: TemplateValues): Promise<CheckObservation> {
+    const { view, clock } = this.#options;
+    const [{ observeQuery }, { MeshMetrics }] = await Promise.all([import("./query.ts"), import("./mesh-metrics.ts")]);
+    this.#metrics ??= new MeshMetrics(view, this.#scrape, clock);
+    return await observeQuery(query, values, { metrics: this.#metrics, exchange: this.#exchange, clock });
   }
 
   /** The first revision whose proxies have rejected something, or the last one that was asked. */
