@@ -89,7 +89,7 @@ export class CheckObserver {
   }
 
   async #look({ spec, subject }: PlannedCheck, origin: CheckOrigin, { firstMs, durations, logs }: Watched, nowMs: number): Promise<CheckObservation> {
-    const { client, view, clock } = this.#options;
+    const { client, view } = this.#options;
     switch (spec.type) {
       case "request-success-rate":
       case "request-share":
