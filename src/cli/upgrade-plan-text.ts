@@ -148,9 +148,16 @@ function duration(seconds: number): string {
   return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
+/** Parts that lack the same are told together. */
 function notComparedLines({ notCompared }: PreflightReport): string[] {
-  if (notCompared.length === 0) return [];
-  return ["Not compared", ...notCompared.flatMap(({ area, reason, hint }) => [`  ${area}: ${reason.split("\n")[0] ?? ""}`, ...(hint === "" ? [] : [`      -> ${hint}`])])];
+  const reasons = new Map<string, { readonly areas: string[]; readonly hint: string }>();
+  for (const { area, reason, hint } of notCompared) {
+    const known = reasons.get(reason) ?? { areas: [], hint };
+    known.areas.push(area);
+    reasons.set(reason, known);
+  }
+  if (reasons.size === 0) return [];
+  return ["Not compared", ...[...reasons].flatMap(([reason, { areas, hint }]) => [`  ${areas.join(", ")}: ${reason.split("\n")[0] ?? ""}`, ...(hint === "" ? [] : [`      -> ${hint}`])])];
 }
 
 function changeText({ path, before, after }: FieldChange): string {

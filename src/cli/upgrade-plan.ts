@@ -52,7 +52,10 @@ async function plan(flags: PlanFlags, context: CliContext): Promise<void> {
   const isJson = flags.json === true || flags.output === "json";
   if (flags.output !== undefined && flags.output !== "json") throw userError("format-unknown", `-o ${flags.output} is not known: expected json`);
   const upgrade = await readUpgrade(flags.filename, context);
-  const report = await reportOf(upgrade, flags, context);
+  const report = await reportOf(upgrade, flags, context).catch((error: unknown) => {
+    // Whatever broke off on the way, it was the user who ended it.
+    throw context.signal.aborted ? new DOMException("the plan was interrupted", "AbortError") : error;
+  });
   context.out(isJson ? `${JSON.stringify(report, undefined, 2)}\n` : planText(report, { colour: context.colour, diff: flags.diff === true }));
   const fails = report.verdict === "blocked" || (flags.strict === true && (report.verdict === "warnings" || report.notCompared.length > 0));
   if (fails) throw new CommandEnd("plan-failed", blockedExitCode);

@@ -7,7 +7,7 @@ import { surveyWorkloads } from "./cluster/workloads.ts";
 import { estimate } from "./estimate.ts";
 import { unselectedFindings } from "./findings.ts";
 import { readAuthorities, readConnections, readLiveCluster, type LiveCluster } from "./live-cluster.ts";
-import { meshTrustOf, releaseParts } from "./release-parts.ts";
+import { meshTrustOf, releaseParts, wantedVersion } from "./release-parts.ts";
 import { ReleaseRunner } from "./release/release-runner.ts";
 
 /** Everything that can be known of an upgrade before it starts. Writes nothing to the cluster; processes that it starts are gone when it returns. */
@@ -63,12 +63,6 @@ function versionOf({ metadata, spec }: LiveCluster["controlPlane"]["deployment"]
   const image = spec?.template.spec?.containers.find(({ name }) => name === "discovery")?.image ?? "";
   const tag = /:([\w.+-]+)$/.exec(image)?.[1];
   return tag?.replace(/-(distroless|debug)$/, "") ?? metadata.labels?.["app.kubernetes.io/version"];
-}
-
-/** The tag that the install specs name, if they name one. */
-function wantedVersion({ installs }: PlannedUpgrade): string | undefined {
-  const tags = installs.flatMap((spec) => (typeof spec === "object" && spec !== null && "tag" in spec && (typeof spec.tag === "string" || typeof spec.tag === "number") ? [String(spec.tag)] : []));
-  return tags[0];
 }
 
 function controlPlanePods({ pods }: LiveCluster, revision: string): LiveCluster["pods"] {

@@ -14,7 +14,7 @@ import { compareObjects, compareRendered } from "./compare/rendered.ts";
 import { fieldChanges } from "./compare/tree-diff.ts";
 import { configurationFindings, defaultsFindings, definitionFindings, plural, proxyFindings, renderedFindings } from "./findings.ts";
 import type { LiveCluster } from "./live-cluster.ts";
-import type { PreflightOptions } from "./options.ts";
+import type { PlannedUpgrade, PreflightOptions } from "./options.ts";
 import { askAnalysis, askInjection, askManifest, askProfile, askValidation, readDefinitions } from "./release/ask-release.ts";
 import type { Release } from "./release/release.ts";
 import type { ReleaseRunner } from "./release/release-runner.ts";
@@ -80,13 +80,13 @@ class ReleaseQuestions {
       injection: this.#injection,
       toTrust: control === undefined ? specTrust(upgrade.installs, live.controlPlane.mesh) : meshTrustOf(control.mesh),
       toNamespace: control?.namespace ?? live.controlPlane.namespace,
-      toVersion: control?.version ?? to?.version,
+      toVersion: control?.version ?? to?.version ?? wantedVersion(upgrade),
     };
   }
 
   async ask(): Promise<void> {
     const { from, to, fromVersion, progress } = this.#input;
-    if (to === undefined) return this.#missing("to", ["rendered", "defaults", "definitions", "configuration", "proxies"], undefined);
+    if (to === undefined) return this.#missing("to", ["rendered", "defaults", "definitions", "configuration", "proxies"], wantedVersion(this.#input.upgrade));
     progress(`asking release ${to.version} what it would install`);
     await this.#render(to);
     if (from === undefined) {
@@ -99,7 +99,7 @@ class ReleaseQuestions {
   }
 
   #missing(side: "from" | "to", areas: readonly PlanArea[], version: string | undefined): void {
-    const reason = `the ${side === "from" ? "old" : "new"} release${version === undefined ? "" : ` (${version})`} is not at hand`;
+    const reason = `the ${side === "from" ? "old" : "new"} release${version === undefined ? "" : `, ${version},`} is not at hand`;
     for (const area of areas) this.#notCompared.push({ area, reason, hint: `name its directory: --${side}-release DIR` });
   }
 
@@ -270,6 +270,12 @@ function environmentOf(template: PodTemplate | undefined): Environment {
 
 function serviceOf(revision: string): string {
   return `${revision === "default" ? "istiod" : `istiod-${revision}`}.`;
+}
+
+/** The tag that the install specs name, if they name one. */
+export function wantedVersion({ installs }: PlannedUpgrade): string | undefined {
+  const tags = installs.flatMap((spec) => (typeof spec === "object" && spec !== null && "tag" in spec && (typeof spec.tag === "string" || typeof spec.tag === "number") ? [String(spec.tag)] : []));
+  return tags[0];
 }
 
 function profileOf(installs: readonly unknown[]): string {
