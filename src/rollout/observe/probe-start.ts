@@ -7,6 +7,10 @@ const startLimitMs = 90_000;
 /** Whether a probe pod answers, and if it will not, why: an explained failure instead of an endless wait. */
 export function probePodState(pod: Pod | undefined, name: string, nowMs: number): SettleState {
   if (pod === undefined) return { state: "waiting", detail: `probe ${name} is not there yet` };
+  const revision = pod.metadata.labels?.["istio.io/rev"];
+  if (revision !== undefined && !isInjected(pod)) {
+    return { state: "failed", detail: `probe ${name} was not injected: no webhook of revision ${revision} has answered for a pod with the label istio.io/rev: ${revision}` };
+  }
   if (pod.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true) return { state: "met" };
   const { phase = "", message = "" } = pod.status ?? {};
   if (phase === "Failed" || phase === "Succeeded") return { state: "failed", detail: `probe ${name} has ended (${phase}${message === "" ? "" : `: ${message}`})` };
@@ -16,12 +20,11 @@ export function probePodState(pod: Pod | undefined, name: string, nowMs: number)
   return { state: "failed", detail: `probe ${name} has not started in ${Math.round(startLimitMs / 1000)} s: ${reason}` };
 }
 
-function reasonOf({ metadata, spec, status }: Pod): string {
-  const revision = metadata.labels?.["istio.io/rev"];
-  const containers = [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])];
-  if (revision !== undefined && !containers.some((container) => container.name === "istio-proxy")) {
-    return `it was not injected: no webhook of revision ${revision} has answered for a pod with the label istio.io/rev: ${revision}`;
-  }
+function isInjected({ spec }: Pod): boolean {
+  return [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].some((container) => container.name === "istio-proxy");
+}
+
+function reasonOf({ status }: Pod): string {
   const unscheduled = status?.conditions?.find((condition) => condition.type === "PodScheduled" && condition.status === "False");
   if (unscheduled !== undefined) return `it cannot be scheduled: ${unscheduled.message ?? ""}`;
   const reasons = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])]
