@@ -1,5 +1,5 @@
 import { maxDecisions } from "../../src/api/serin/index.ts";
-import { anyObject, anything, flag, list, object, oneOf, text, type Schema } from "./schema.ts";
+import { anyObject, anything, flag, integer, list, object, oneOf, text, type Schema } from "./schema.ts";
 
 const reference = object({ apiVersion: text(), kind: text(), plural: text(), name: text(), namespace: text() });
 
@@ -16,6 +16,8 @@ export const journalEntries: Schema = {
       written: anything(),
       body: anyObject(),
       restart: oneOf(["template", "time"]),
+      adopted: flag(),
+      madeParents: integer(0, 64),
       undoGroup: text(),
       setup: flag(),
     },
