@@ -40,7 +40,7 @@ export async function observeCanaryWorld(sources: CanarySources, canary: Canary,
     return { routes: [], missingGrants: [], subjects: await subjectsOf(sources, canary), servicePorts: found.ports };
   }
   const routes = await Promise.all(movedRoutes(canary).map(async (route) => await routeInWorld(sources, route, journal)));
-  const [grants, subjects] = await Promise.all([missingGrants(sources, canary, routes), subjectsOf(sources, canary)]);
+  const [grants, subjects] = await Promise.all([missingGrants(sources, canary, routes), subjectsOf(sources, canary, routes)]);
   return { routes, missingGrants: grants, subjects };
 }
 

@@ -1,7 +1,7 @@
 export { planCanary } from "./canary/canary-plan.ts";
 export type { CanaryWorld, DeploymentInWorld, MissingGrant, RouteInWorld } from "./canary/canary-world.ts";
 export { copyLabel } from "./canary/deployment-copies.ts";
-export { clusterSuffix, resolveHost } from "./canary/pairings.ts";
+export { clusterSuffix, destinationOf, resolveHost } from "./canary/pairings.ts";
 export { backendsField, grantName, movedRoutes, ruleIndex, type MovedRoute } from "./canary/route-target.ts";
 export { targetError } from "./canary/target-error.ts";
 export type { Subject } from "./canary/target-plan.ts";

@@ -3,11 +3,11 @@ import { destinationRuleKind } from "../../../api/istio/index.ts";
 import { serviceKind } from "../../../api/kubernetes/index.ts";
 import type { Canary, DestinationTarget } from "../../../api/serin/index.ts";
 import type { WorkloadMatch } from "../../decide/index.ts";
-import { clusterSuffix, resolveHost, targetError, type Subject } from "../../plan/index.ts";
+import { backendsField, clusterSuffix, destinationOf, movedRoutes, resolveHost, targetError, type RouteInWorld, type Subject } from "../../plan/index.ts";
 import type { CanarySources } from "../canary-world.ts";
 
 /** The groups that the checks of a canary compare, as proxies name those who answer. */
-export async function subjectsOf(sources: CanarySources, canary: Canary): Promise<Subject[]> {
+export async function subjectsOf(sources: CanarySources, canary: Canary, routes: readonly RouteInWorld[] = []): Promise<Subject[]> {
   const { target } = canary.spec;
   const home = canary.metadata.namespace ?? "default";
   if ("httpRoute" in target || "grpcRoute" in target) {
@@ -16,11 +16,24 @@ export async function subjectsOf(sources: CanarySources, canary: Canary): Promis
     return [{ canary: await ofService(sources, route.canary.name, route.canary.namespace ?? at), stable: await ofService(sources, route.stable.name, route.stable.namespace ?? at) }];
   }
   if ("services" in target) return [{ canary: await ofService(sources, target.services.canary, home), stable: await ofService(sources, target.services.stable, home) }];
-  if ("namespaces" in target) return [{ canary: { namespace: target.namespaces.canary }, stable: { namespace: target.namespaces.stable } }];
+  if ("namespaces" in target) return movedServices(canary, routes).map((service) => ({ canary: { namespace: target.namespaces.canary, service }, stable: { namespace: target.namespaces.stable, service } }));
   if (!("virtualService" in target)) return [];
   const { stable, canary: to, namespace = home } = target.virtualService;
   const [canaryGroup, stableGroup] = await Promise.all([ofDestination(sources, to, namespace), ofDestination(sources, stable, namespace)]);
   return [{ canary: canaryGroup, stable: stableGroup }];
+}
+
+const maxServices = 16;
+
+/** Names of the Services of the stable namespace to which the routes send. */
+function movedServices(canary: Canary, routes: readonly RouteInWorld[]): string[] {
+  const names = movedRoutes(canary).flatMap((route, index) =>
+    (routes[index]?.list ?? []).flatMap((rule) => {
+      const backends = (rule[backendsField(route)] ?? []) as readonly Readonly<Record<string, unknown>>[];
+      return backends.filter((backend) => route.pairing.isStable(backend)).map((backend) => (typeof backend["name"] === "string" ? backend["name"] : (destinationOf(backend).host.split(".")[0] ?? "")));
+    }),
+  );
+  return [...new Set(names)].slice(0, maxServices);
 }
 
 async function ofService({ client }: CanarySources, name: string, namespace: string): Promise<WorkloadMatch> {
