@@ -2,7 +2,7 @@ import { messageOf, type Clock } from "../../base/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { CheckObservation } from "../decide/index.ts";
-import { probeNamespace, probePairs, type ProbeScope } from "../plan/index.ts";
+import { probeNamespace, probePairs, probePlanesAnnotation, type ProbeScope } from "../plan/index.ts";
 import type { ProbeReport } from "../probe/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { scrapePod, type Scrape } from "./checks/scrape.ts";
@@ -45,22 +45,31 @@ export class ProbeObserver {
 
   async #look(scope: ProbeScope): Promise<CheckObservation> {
     const { client, view, scrape = scrapePod } = this.#options;
-    const pairs = probePairs(scope);
+    const pairs = probePairs(madeOf(view, scope));
     const clients = [...new Set(pairs.map((pair) => pair.client))];
     const [reports, samples, domains] = await Promise.all([
       Promise.all(clients.map((name) => readReport(client, view, name))),
       Promise.all(dataPlanePods(view).map(scrape)),
       Promise.all(scope.revisions.map(async (revision) => [revision, await trustedDomains(client, view, revision)] as const)),
     ]);
+    const missing = pairs.find((pair) => reports.find((report) => report.client === pair.client)?.pairs[pair.name] === undefined);
+    if (missing !== undefined) return { type: "unavailable", detail: `${missing.client} does not probe ${missing.name}: it was made for another plan, delete the namespace ${probeNamespace} and begin anew` };
     return { type: "matrix", facts: probeFacts({ pairs, reports, samples: samples.flat(), trustDomains: Object.fromEntries(domains.filter(([, names]) => names.length > 0)) }) };
   }
+}
+
+/** The data planes that the probes were made for: one that the cluster has got since then has none. */
+function madeOf(view: ClusterView, scope: ProbeScope): ProbeScope {
+  const made = view.namespaces.get(probeNamespace)?.metadata.annotations?.[probePlanesAnnotation];
+  return made === undefined ? scope : { ...scope, dataPlanes: scope.dataPlanes.filter((plane) => made.split(",").includes(plane)) };
 }
 
 /** The probes' own sidecars, gateways and waypoints, and the ztunnels of the nodes that probes run on. */
 function dataPlanePods(view: ClusterView): Pod[] {
   const own = view.pods.list().filter((pod) => pod.metadata.namespace === probeNamespace && isScrapable(pod));
   const nodes = new Set(view.pods.list().flatMap(({ metadata, spec }) => (metadata.namespace === probeNamespace ? [spec?.nodeName] : [])));
-  return [...own, ...view.scrapablePods({ app: "ztunnel" }).filter((pod) => nodes.has(pod.spec?.nodeName))];
+  // One that ends may answer no more, and what it has counted is of the past.
+  return [...own, ...view.scrapablePods({ app: "ztunnel" }).filter((pod) => pod.metadata.deletionTimestamp === undefined && nodes.has(pod.spec?.nodeName))];
 }
 
 function isScrapable({ metadata, status }: Pod): boolean {
