@@ -3,6 +3,7 @@
 // long connection may be closed by the mesh.
 //   npm run e2e:upgrade [-- --json] [-- --only upgrade,canary,bad[:name]] [-- --requests 200000] [-- --rate 1]
 //                       [-- --stream-seconds 600] [-- --ambient-only] [-- --keep]
+import { once } from "node:events";
 import { parseArgs } from "node:util";
 import { describeError } from "../src/base/index.ts";
 import { playCanary } from "./upgrade-proof/app-canary.ts";
@@ -71,10 +72,14 @@ async function main(): Promise<number> {
   let problem: unknown;
   const good: LoadTotals[] = [];
   const bad: BadReleaseResult[] = [];
-  try {
+  const play = async (): Promise<void> => {
     await setStage(proof);
     load = await ConstantLoad.begin(proof);
     await playParts(proof, parts, good, bad);
+  };
+  try {
+    // Whatever is waited for when the interrupt comes is not waited for any longer.
+    await Promise.race([play(), once(interrupt.signal, "abort").then(() => interrupt.signal.throwIfAborted())]);
   } catch (error) {
     problem = error;
   }
@@ -136,4 +141,4 @@ function print({ reports, note }: Proof, { requests, failed, closedConnections, 
 }
 
 if (flags.help) process.stdout.write(help);
-else process.exitCode = await main();
+else process.exit(await main());

@@ -2,7 +2,7 @@
 import { meshUpgradeKind, type RolloutPhase, type RolloutStatus } from "../../src/api/serin/index.ts";
 import type { UntypedObject } from "../../src/api/index.ts";
 import { follow } from "./follow.ts";
-import { sidecarNamespaces } from "./load-plans.ts";
+import { namespaces } from "./load-plans.ts";
 import { revisionSpec } from "./objects.ts";
 import { revisions, seconds, versions, type Proof } from "./proof.ts";
 import { moreRequests } from "./stage.ts";
@@ -24,7 +24,7 @@ export interface UpgradeWords {
   readonly checks?: readonly object[];
 }
 
-/** Two waves: who calls, then who is called. */
+/** Two waves: an ambient and a sidecar namespace in which others are called from, then all that is left; gateways between them. */
 export function upgradeObject({ ambientOnly }: Proof, { name, from, to, version, soakSeconds = 0, settleTimeoutSeconds = 300, checks = [] }: UpgradeWords): UntypedObject {
   return {
     apiVersion: "rollout.serin.dev/v1alpha1",
@@ -34,10 +34,9 @@ export function upgradeObject({ ambientOnly }: Proof, { name, from, to, version,
       from: { revision: from },
       to: { revision: to, install: [revisionSpec(to, version)] },
       ztunnel: { by: "Pod", maxConcurrent: 4 },
-      ...(ambientOnly ? {} : { waves: sidecarNamespaces.map((namespace) => ({ name: namespace, namespaces: [namespace] })) }),
+      ...(ambientOnly ? {} : { waves: [{ name: "callers", namespaces: [namespaces.sidecarClients, namespaces.echoes] }, { name: "rest" }] }),
       checks: [
         { type: "mtls-probe-matrix", ...checkLimits },
-        { type: "tcp-connect-failures", ...checkLimits },
         { type: "request-success-rate", ...checkLimits },
         { type: "xds-nacks", ...checkLimits },
         { type: "pod-health", ...checkLimits },

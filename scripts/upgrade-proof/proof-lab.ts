@@ -57,8 +57,18 @@ export class ProofLab {
     return join(this.cluster.stateDirectory, "load");
   }
 
+  /** Ends also what was started outside of the lab and still waits for it. */
   async delete(): Promise<void> {
     await this.cluster.delete();
+    for (const { pid } of this.cluster.processes()) endProcess(pid);
+  }
+}
+
+function endProcess(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended meanwhile.
   }
 }
 
