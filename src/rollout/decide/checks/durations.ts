@@ -5,26 +5,19 @@ import { beginDurations, countDurations, type DurationSequence } from "../../jud
 import type { SeenDurations } from "../observation.ts";
 import { applyConditions } from "./conditions.ts";
 import type { Judgement } from "./looks.ts";
-
-interface DurationState {
-  /** Whose sums `canary` and `stable` are; another observer's begin elsewhere. */
-  readonly epoch: string;
-  readonly canary: DurationHistogram;
-  readonly stable: DurationHistogram;
-  readonly sequence: DurationSequence;
-}
+import { durationsOf, storedDurations, type StoredDurations } from "./stored-durations.ts";
 
 /** Durations of both versions, from cumulative histograms. The first look only sets the zero. */
 export function judgeDurationsSeen(spec: CheckSpec, seen: SeenDurations, before: unknown): Judgement {
   const limits = limitsOf(spec);
-  const state = before as DurationState | undefined;
+  const state = before === undefined ? undefined : durationsOf(before as StoredDurations);
   const { epoch, canary, stable } = seen;
   const base = { epoch, canary, stable };
-  if (state === undefined) return { verdict: "wait", evidence: "counting begins", inner: { ...base, sequence: beginDurations(limits, stable) } satisfies DurationState };
+  if (state === undefined) return { verdict: "wait", evidence: "counting begins", inner: storedDurations({ ...base, sequence: beginDurations(limits, stable) }) };
   // An engine that has taken over does not know what happened in between: that is left out.
   const gain = state.epoch === epoch ? { canary: gainOf(state.canary, canary), stable: gainOf(state.stable, stable) } : undefined;
   const sequence = gain === undefined ? state.sequence : countDurations(state.sequence, gain, limits);
-  const inner: DurationState = { ...base, sequence };
+  const inner = storedDurations({ ...base, sequence });
   return { ...applyConditions(spec, judgeDurations(sequence.evidence, limits), () => bindingsOf(sequence, limits)), inner };
 }
 

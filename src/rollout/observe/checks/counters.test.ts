@@ -57,6 +57,12 @@ test("connections of the mesh are those of its ztunnels, where there are some", 
   assert.deepEqual(seen, { type: "counters", sources: { "istio-system/z": { canaryTotal: 10, canaryErrors: 2, stableTotal: 0, stableErrors: 0 } } });
 });
 
+test("requests through a proxy need connections too: those that it could not open are failures of the version that it tried", async () => {
+  const text = requests("next", "503", 2, { response_flags: "URX,UF" }) + requests("next", "500", 5) + requests("now", "200", 9);
+  const seen = await observeConnections(fakeView([gatewayPod("g"), ztunnelPod("z")]), backends, fakeScrape({ g: text, z: "" }));
+  assert.deepEqual(seen.type === "counters" && seen.sources["shop/g"], { canaryTotal: 7, canaryErrors: 2, stableTotal: 9, stableErrors: 0 });
+});
+
 test("histograms of all proxies are summed; one that restarts or comes late neither takes away nor adds what was before", async () => {
   const histogram = (service: string, ...cumulative: number[]): string => {
     const end = labels({ reporter: "source", destination_service_name: service, destination_service_namespace: "shop" });

@@ -21,14 +21,16 @@ export async function observeRequests(view: ClusterView, subject: CheckSubject, 
   return { type: "counters", sources };
 }
 
-/** Connections that were opened, and those that could not be. ztunnels count them by workload, Services and the whole mesh. */
+/**
+ * Connections that were opened, and those that could not be: as ztunnels count them, and as proxies do, by TCP connections and
+ * by requests, each of which needs one. Where there are ztunnels all connections of the mesh as a whole pass one.
+ */
 export async function observeConnections(view: ClusterView, subject: CheckSubject, scrape: Scrape): Promise<CheckObservation> {
   const counting: CheckSubject = subject.type === "backends" || subject.type === "revisions" ? { type: "mesh" } : subject;
   const scraped = await scrapeAll(view, counting, scrape);
   if (scraped.answers.length === 0) return { type: "unavailable", detail: scraped.problem };
-  // Where there are ztunnels all connections of the mesh pass one.
   const ztunnels = scraped.answers.filter(({ proxy }) => proxy.kind === "ztunnel");
-  const answers = ztunnels.length > 0 ? ztunnels : scraped.answers;
+  const answers = subject.type === "mesh" && ztunnels.length > 0 ? ztunnels : scraped.answers;
   const grouping = groupingOf(view, subject);
   const sources = Object.fromEntries(answers.map(({ proxy, samples }) => [podName(proxy.pod), connectionCounts(samples, proxy, grouping)]));
   return { type: "counters", sources };
@@ -93,12 +95,21 @@ function isFailure({ labels }: PrometheusSample): boolean {
 function connectionCounts(samples: readonly PrometheusSample[], proxy: ProxyPod, grouping: Grouping): OutcomeCounts {
   let sum = noOutcomes;
   for (const sample of samples) {
-    const failed = sample.name === "istio_tcp_connections_failed_total";
-    const opened = sample.name === "istio_tcp_connections_opened_total" && sample.labels["reporter"] === "source";
-    const group = failed || opened ? grouping(sample, proxy) : undefined;
-    if (group !== undefined) sum = added(sum, group, sample.value, failed ? sample.value : 0);
+    const attempt = connectionOf(sample);
+    const group = attempt === undefined ? undefined : grouping(sample, proxy);
+    if (group !== undefined) sum = added(sum, group, sample.value, attempt === "failed" ? sample.value : 0);
   }
   return sum;
+}
+
+/** Envoy's flag for an upstream that could not be connected to. */
+const connectFailure = /\bUF\b/;
+
+function connectionOf({ name, labels }: PrometheusSample): "opened" | "failed" | undefined {
+  if (name === "istio_tcp_connections_failed_total") return "failed";
+  const byRequest = name === "istio_requests_total" && labels["reporter"] !== "destination";
+  if (!byRequest && (name !== "istio_tcp_connections_opened_total" || labels["reporter"] !== "source")) return undefined;
+  return connectFailure.test(labels["response_flags"] ?? "") ? "failed" : "opened";
 }
 
 export function added(sum: OutcomeCounts, group: Group, total: number, errors: number): OutcomeCounts {
