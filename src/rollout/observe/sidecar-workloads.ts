@@ -20,10 +20,10 @@ const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 const componentLabel = "operator.istio.io/component";
 const hashLabels = { "pod-template-hash": "Deployment", "rollouts-pod-template-hash": "Rollout" } as const;
 
-/** The revision that injected a pod's sidecar; undefined for pods without one, and for gateways and waypoints. */
+/** The revision that injected a pod's sidecar; undefined for pods without one, and for gateways, waypoints and ztunnels, whose containers have the same name. */
 export function sidecarRevision({ metadata, spec }: Pod): string | undefined {
   const { labels = {}, annotations = {} } = metadata;
-  if (labels[gatewayNameLabel] !== undefined || /^(Ingress|Egress)Gateways$/.test(labels[componentLabel] ?? "")) return undefined;
+  if (labels[gatewayNameLabel] !== undefined || /^(IngressGateways|EgressGateways|Ztunnel)$/.test(labels[componentLabel] ?? "") || labels["app"] === "ztunnel") return undefined;
   if (![...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].some(({ name }) => name === "istio-proxy")) return undefined;
   return annotations[revisionLabel] ?? "default";
 }
