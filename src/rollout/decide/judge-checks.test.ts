@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { checkDefaults, type CheckSpec, type CheckStatus, type CheckType } from "../../api/serin/index.ts";
-import { judgeCheck } from "./judge-checks.ts";
+import { judgeCheck, judgeChecks } from "./judge-checks.ts";
 import type { CheckObservation, PodFacts } from "./observation.ts";
-import type { PlannedCheck } from "./step.ts";
+import type { PlannedCheck, Step } from "./step.ts";
 
 const backends = { type: "backends", canary: { service: "next", namespace: "a" }, stable: { service: "shop", namespace: "a" }, expectedShare: 50, atLeast: false } as const;
 
@@ -130,4 +130,14 @@ test("restarts count from the first look, and from a pod's first sight", () => {
   const { verdict, evidence } = look(planned("restarts"), [seen(pod("x", { restarts: 3 })), seen(pod("x", { restarts: 4, lastEnd: "app ended with 137 (OOMKilled)" }))]);
   assert.equal(verdict, "fail");
   assert.match(evidence, /^1 restarts of 1 pods of the canary, 0 of 1 of stable; a\/x: app ended with 137 \(OOMKilled\)$/);
+});
+
+test("a check that another one has taken the place of, as its spec was changed, goes on with what was its own", () => {
+  const step = (checks: readonly PlannedCheck[]): Step => ({ id: "a", title: "a", writes: [], settle: [], checks });
+  const rate = planned("request-success-rate");
+  const restarts = planned("restarts");
+  const pods: CheckObservation = { type: "pods", canary: [pod("one")], stable: [] };
+  const first = judgeChecks(step([rate, restarts]), { id: "a", title: "a", startedAt: "", checks: [] }, { writes: [], settle: [], checks: [counted(0, 0, 0), pods] }, 0);
+  const [second] = judgeChecks(step([restarts]), { id: "a", title: "a", startedAt: "", checks: first }, { writes: [], settle: [], checks: [pods] }, 1000);
+  assert.equal(second?.type, "restarts");
 });

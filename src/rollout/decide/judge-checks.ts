@@ -13,8 +13,15 @@ export function judgeChecks(step: Step, status: StepStatus, observation: Observa
   return step.checks.map((check, index) => {
     if (check.spec.type === "approval") return approvalOf(check, step);
     const seen = observation.checks[index] ?? { type: "unavailable", detail: "nothing was observed" };
-    return judgeCheck(check, seen, status.checks[index], settledMs);
+    return judgeCheck(check, seen, lastLook(check, index, status), settledMs);
   });
+}
+
+/** Its own: who changes a spec under way may have put another check in its place. */
+function lastLook(check: PlannedCheck, index: number, { checks }: StepStatus): CheckStatus | undefined {
+  const { type, name } = headOf(check);
+  const isIts = (status: CheckStatus | undefined): boolean => status !== undefined && status.type === type && status.name === name;
+  return isIts(checks[index]) ? checks[index] : checks.find(isIts);
 }
 
 /** One look at one check; `settledMs` is the time since the step settled, `before` what the look before came to. */
