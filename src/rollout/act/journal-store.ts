@@ -37,8 +37,9 @@ export class JournalStore {
   }
 
   /** Throws a user error when the journal was written by an engine that knows more than this one. */
-  async read(name: string): Promise<readonly JournalEntry[]> {
-    return (await this.#load(name))?.entries ?? [];
+  async read(name: string): Promise<{ readonly entries: readonly JournalEntry[]; readonly decisions: readonly DecisionRecord[] }> {
+    const { entries = [], decisions = [] } = (await this.#load(name)) ?? {};
+    return { entries, decisions };
   }
 
   /** Stores entries before anything that they speak of is written, and decisions. What is there already stays: the first prior value counts. */

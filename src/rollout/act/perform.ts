@@ -2,7 +2,7 @@ import { messageOf, SerinError } from "../../base/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import { describeReference, shown, type Write } from "../decide/index.ts";
 import { isOurs, lastWriter, whoWrote } from "./field-managers.ts";
-import { covers, sameJson, valueAt, type ObjectAccess } from "./object-access.ts";
+import { covers, fieldManager, sameJson, valueAt, type ObjectAccess } from "./object-access.ts";
 import { isCopy, isWorkload, movesTraffic, mustRun } from "./undo-order.ts";
 import type { UndoResult } from "./undo-play.ts";
 
@@ -71,7 +71,9 @@ async function undoField(objects: ObjectAccess, entry: Extract<JournalEntry, { t
   if (!sameJson(found, entry.prior)) {
     if (!covers(found, entry.written)) {
       if (entry.adopted === true) return { state: "undone" };
-      return { state: "conflict", detail: fieldConflict(entry, found, whoWrote(current, entry.pointer) ?? lastWriter(current) ?? "somebody else") };
+      const who = whoWrote(current, entry.pointer);
+      // A value of a plan that has changed since is the engine's own, though the journal holds another.
+      if (who?.startsWith(fieldManager) !== true) return { state: "conflict", detail: fieldConflict(entry, found, who ?? lastWriter(current) ?? "somebody else") };
     }
     await objects.setField(entry.object, entry.pointer, entry.prior, found, entry.madeParents);
   }

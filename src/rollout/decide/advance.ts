@@ -4,7 +4,7 @@ import { at, type DecideInput, type Decision } from "./input.ts";
 import type { Action, Observation, RolloutEvent, WriteState } from "./observation.ts";
 import { namespacesTaken } from "./planned-steps.ts";
 import { startRollback } from "./rollback.ts";
-import type { Step, Write } from "./step.ts";
+import { describeReference, type Step, type Write } from "./step.ts";
 
 const namesShown = 20;
 
@@ -16,8 +16,20 @@ export function advance(input: DecideInput, step: Step): Decision {
   const conflict = observation.writes.find((write) => write.state === "conflict");
   if (conflict !== undefined) return stick(status, `${conflict.detail}; put it back, or abort and apply the change anew`);
   const writing = writeActions(step, observation.writes);
-  if (writing.length > 0) return { status: { ...recovered(status), phase: step.phase ?? "Progressing", message: step.title }, actions: [...recovery(status), ...writing] };
+  if (writing.length > 0) return write(input, step, status.step, writing);
   return settle(input, step, status.step, observation);
+}
+
+/** Writes that somebody undoes again and again, or that the server refuses, end as what does not settle does. */
+function write(input: DecideInput, step: Step, before: StepStatus, writing: readonly Action[]): Decision {
+  const { status, orders, elapsedMs } = input;
+  const settlingMs = (before.settlingMs ?? 0) + elapsedMs;
+  const held = { ...status, step: { ...before, settlingMs } };
+  if (settlingMs > orders.settleTimeoutMs) {
+    const names = writing.flatMap((action) => (action.type === "write" ? [`${describeReference(action.write.object)}${action.write.type === "field" ? ` ${action.write.pointer}` : ""}`] : []));
+    return fail({ ...input, status: held }, `${step.title}: what it writes does not stay, or is refused: ${names.slice(0, 3).join(", ")}`);
+  }
+  return { status: { ...recovered(held), phase: step.phase ?? "Progressing", message: step.title }, actions: [...recovery(status), ...writing] };
 }
 
 /** A step begins with a status of its own, so that the engine observes it before it writes anything. */
@@ -36,7 +48,7 @@ function begin(input: DecideInput, step: Step): Decision {
       phase: step.phase ?? "Progressing",
       message: step.title,
       startedAt: status.startedAt ?? at(nowMs),
-      ...(group === undefined ? {} : { groupRun: group.run }),
+      ...(group === undefined || step.setup === true ? {} : { groupRun: group.run }),
       ...(namespaces.length === 0 ? {} : { namespaces }),
       step: stepStatus,
     },

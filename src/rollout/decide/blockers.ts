@@ -16,10 +16,11 @@ const namesShown = 5;
 
 /**
  * Why a rollout may not begin its next step now, by name; empty when it may. Pure and the same for every engine: of those that
- * want the same thing, the one that has it goes on, else the oldest.
+ * want the same thing, the one that has it goes on, then one that has begun, else the oldest.
  *
- * It cannot come to a deadlock: a canary takes all of its namespaces at once, a mesh upgrade holds none between two steps, a
- * group asks for those of all of its members together, and nobody waits for a member that itself waits for another group.
+ * It cannot come to a deadlock: who has begun waits only for those that have; a canary takes all of its namespaces at once, a mesh
+ * upgrade holds none between two steps, a group asks for those of all of its members together, and nobody waits for a member that
+ * itself waits for somebody else's namespace.
  */
 export function blockers(input: BlockersInput): readonly string[] {
   const { self, freezes } = input;
@@ -45,7 +46,7 @@ function beginBlockers({ self, all, maxConcurrent }: BlockersInput): string[] {
   return held;
 }
 
-/** Others that hold a namespace that this one takes, and older ones that wait for one. */
+/** Others that hold a namespace that this one takes, and, before a run begins, those that came first and wait for one. */
 function namespaceBlockers({ self, all }: BlockersInput): string[] {
   const partners = groupOf(self, all);
   const joins = partners.some(({ underWay }) => underWay);
@@ -56,10 +57,11 @@ function namespaceBlockers({ self, all }: BlockersInput): string[] {
     if (other.key === self.key || sameGroup(self, other)) return [];
     const holds = other.holds.find((name) => wanted.has(name)) ?? heldForGroup(other, all).find((name) => wanted.has(name));
     if (holds !== undefined) return [`${other.key} holds namespace ${holds}`];
-    // Who has begun waits for nobody who has not.
-    if (self.underWay && self.kind === "Canary") return [];
-    const before = !joins && isWaiting(other, all) && isOlder(other, self) ? other.wants.find((name) => wanted.has(name)) : undefined;
-    return before === undefined ? [] : [`${other.key} is older and waits for namespace ${before}`];
+    // Who has begun waits for nobody who has not, else both might wait for each other.
+    if (self.underWay || joins) return [];
+    const first = (other.underWay && other.phase === "Waiting") || (isWaiting(other, all) && isOlder(other, self));
+    const before = first ? other.wants.find((name) => wanted.has(name)) : undefined;
+    return before === undefined ? [] : [`${other.key} came first and waits for namespace ${before}`];
   });
 }
 
@@ -74,10 +76,9 @@ function isHeldByOthers(self: Contender, all: readonly Contender[]): boolean {
   return all.some((other) => other.key !== self.key && !sameGroup(self, other) && other.holds.some((name) => self.wants.includes(name)));
 }
 
-/** An upgrade between two steps waits for namespaces as one that has not begun does; who waits for a person waits for none. */
+/** Who waits for a person is not waited for. */
 function isWaiting(other: Contender, all: readonly Contender[]): boolean {
-  if (groupOf(other, all).some(isPutBack)) return false;
-  return other.wantsToBegin || (other.kind === "MeshUpgrade" && other.underWay && other.phase === "Waiting");
+  return other.wantsToBegin && !groupOf(other, all).some(isPutBack);
 }
 
 /** The members of the group that have not come as far as this one. */

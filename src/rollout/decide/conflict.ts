@@ -3,9 +3,9 @@ import { describeReference, type Write } from "./step.ts";
 const shownCharacters = 300;
 
 /** Who holds what: a field that somebody else changed after the rollout had noted what stood there. */
-export function conflictDetail(write: Write, found: unknown, expected: unknown): string {
+export function conflictDetail(write: Write, found: unknown, expected: unknown, who = "somebody else"): string {
   const what = write.type === "field" ? write.pointer : "object";
-  return `${describeReference(write.object)}: ${what} was changed by somebody else: expected ${shown(expected)}, found ${shown(found)}`;
+  return `${describeReference(write.object)}: ${what} was changed by ${who}: expected ${shown(expected)}, found ${shown(found)}`;
 }
 
 /** A value for people, clipped. */

@@ -107,8 +107,8 @@ function proceed(input: DecideInput & { readonly before: readonly Action[] }): D
   const status: RolloutStatus = { ...input.status, plannedSteps: planned, progress, ...(candidate === undefined ? {} : { candidate }), ...(run === undefined ? {} : { run }) };
   const fresh = status.startedAt === undefined && (status.run ?? 0) > 0;
   if (fresh && journal.run > 0) {
-    // What an earlier run of this object did stays. Without one, an object of the same name was removed in spite of its finalizer.
-    if ((status.run ?? 0) > 1) return { status, actions: [{ type: "forget" }] };
+    // What a run that has ended did stays. Otherwise an object of the same name was removed in spite of its finalizer.
+    if ((status.run ?? 0) > 1 || journal.completed) return { status, actions: [{ type: "forget" }] };
     return startRollback({ ...input, status }, "its journal still holds what an earlier object of this name did; that is put back first", "NewRun");
   }
   const step = currentStep(steps, status, change.watched);

@@ -1,4 +1,4 @@
-import type { Approval, JournalEntry, RolloutStatus } from "../../api/serin/index.ts";
+import type { Approval, DecisionRecord, JournalEntry, RolloutStatus } from "../../api/serin/index.ts";
 import type { GroupView } from "./blockers.ts";
 import type { Action, Observation, UndoReport } from "./observation.ts";
 import type { Step } from "./step.ts";
@@ -33,7 +33,7 @@ export interface DecideInput {
   /** Of the step that {@link currentStep} names; undefined when there is none, or it has not begun. */
   readonly observation: Observation | undefined;
   /** What the journal still holds: written by the run, and by what prepared the target. */
-  readonly journal: { readonly run: number; readonly setup: number };
+  readonly journal: JournalCounts;
   /** What came of the last `undo`; undefined when this engine has tried none yet. */
   readonly undo?: UndoReport;
   /** Why no step may begin now, by name. */
@@ -52,11 +52,15 @@ export interface Decision {
 export interface JournalCounts {
   readonly run: number;
   readonly setup: number;
+  /** The last run that it tells of has completed: what it did stays. */
+  readonly completed: boolean;
 }
 
-export function journalCounts(entries: readonly JournalEntry[]): JournalCounts {
+const turns = new Set(["Started", "RollingBack", "RolledBack", "Completed"]);
+
+export function journalCounts({ entries, decisions = [] }: { readonly entries: readonly JournalEntry[]; readonly decisions?: readonly Pick<DecisionRecord, "decision">[] }): JournalCounts {
   const setup = entries.filter((entry) => entry.setup === true).length;
-  return { run: entries.length - setup, setup };
+  return { run: entries.length - setup, setup, completed: decisions.findLast(({ decision }) => turns.has(decision))?.decision === "Completed" };
 }
 
 export function at(ms: number): string {

@@ -39,6 +39,18 @@ export class Actions {
     if (!this.#options.mayWrite()) throw transientError("not-leading", "this engine may no longer hold its lease, and writes nothing");
   }
 
+  /**
+   * That a run has completed is in its journal before it is in its status: whatever happens between the two, nobody puts back
+   * later what has completed.
+   */
+  async recordCompletion(rollout: Rollout, { actions, status }: Decision): Promise<void> {
+    const completed = actions.find((action) => action.type === "event" && action.reason === "Completed");
+    if (completed?.type !== "event") return;
+    const name = journalNameOf(rollout);
+    const last = (await this.#options.journals.read(name)).decisions.at(-1);
+    if (last?.decision !== "Completed") await this.#options.journals.append(name, [], [this.#record(completed, status.run ?? 0)]);
+  }
+
   /** The answer is what came of an undo, if there was one. */
   async perform(rollout: Rollout, { actions, status }: Decision): Promise<UndoReport | undefined> {
     const { journals, objects } = this.#options;
@@ -46,7 +58,7 @@ export class Actions {
     const events = actions.filter((action) => action.type === "event");
     const entries = actions.flatMap((action) => (action.type === "journal" ? action.entries : []));
     this.fence();
-    await journals.append(name, entries, events.map((event) => this.#record(event, status.run ?? 0)));
+    await journals.append(name, entries, events.filter(({ reason }) => reason !== "Completed").map((event) => this.#record(event, status.run ?? 0)));
     for (const event of events) this.#tell(rollout, event, status.cause ?? "");
     let report: UndoReport | undefined;
     for (const action of actions) {
@@ -61,7 +73,7 @@ export class Actions {
   /** One pass over the journal; what is put back is struck from it. */
   async #undo(rollout: Rollout, name: string, { scope, passOver }: Extract<Action, { type: "undo" }>, run: number): Promise<UndoReport> {
     const { journals, objects, surroundings } = this.#options;
-    const entries = (await journals.read(name)).filter((entry) => scope === "all" || entry.setup !== true);
+    const entries = (await journals.read(name)).entries.filter((entry) => scope === "all" || entry.setup !== true);
     const play = new UndoPlay(entries, passOver);
     try {
       for (let entry = play.next(); entry !== undefined; entry = play.next()) {

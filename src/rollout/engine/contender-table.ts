@@ -3,7 +3,7 @@ import { allDone, isPuttingBack, isUnderWay, nextOrdinalOf, type Contender } fro
 import { isMeshUpgrade, rolloutKey, targetOf, type Rollout } from "./rollout-object.ts";
 
 /** What only a round knows of a rollout. */
-export interface RoundFacts {
+export interface ContenderFacts {
   readonly wants: readonly string[];
   /** Something keeps it from beginning that no other rollout can change: a pause, a freeze, a spec that is refused. */
   readonly heldUp: boolean;
@@ -35,7 +35,7 @@ export class ContenderTable {
   }
 }
 
-export function contenderOf(rollout: Rollout, status: RolloutStatus, facts: RoundFacts): Contender {
+export function contenderOf(rollout: Rollout, status: RolloutStatus, facts: ContenderFacts): Contender {
   const { namespace, name = "", creationTimestamp, deletionTimestamp } = rollout.metadata;
   const { group } = (rollout.spec ?? {}) as { group?: string };
   const underWay = isUnderWay(status);

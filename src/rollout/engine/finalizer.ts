@@ -1,10 +1,16 @@
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
-import { undoFinalizer } from "../../api/serin/index.ts";
+import { undoFinalizer, type JournalEntry } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
+import type { Decision } from "../decide/index.ts";
 import { fieldManager } from "../act/object-access.ts";
 
 export function hasFinalizer({ metadata }: KubernetesObject): boolean {
   return metadata.finalizers?.includes(undoFinalizer) === true;
+}
+
+/** What is about to be written, or was to prepare the target, must be put back before the object may go. */
+export function needsFinalizer({ actions }: Decision, journal: readonly JournalEntry[]): boolean {
+  return actions.some(({ type }) => type === "journal" || type === "write" || type === "undo") || journal.some(({ setup }) => setup === true);
 }
 
 /** Keeps the object until what it does is put back; the answer is its new version. Throws `conflict` when somebody else wrote it meanwhile. */

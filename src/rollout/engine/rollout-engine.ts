@@ -1,37 +1,24 @@
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
 import { keyOf, type KindDefinition, type UntypedObject } from "../../api/index.ts";
-import { canaryKind, freezeKind, meshUpgradeKind, type Canary, type Freeze, type MeshUpgrade, type RolloutStatus } from "../../api/serin/index.ts";
+import { canaryKind, freezeKind, meshUpgradeKind, type Canary, type Freeze, type JournalEntry, type MeshUpgrade, type RolloutStatus } from "../../api/serin/index.ts";
 import { createInformer, EventRecorder, Reconciler, type Informer, type KubeClient } from "../../kube/index.ts";
 import { MetricsRegistry } from "../../telemetry/index.ts";
 import { JournalStore } from "../act/journal-store.ts";
 import { Notifier, postJson } from "../act/notifier.ts";
 import { fieldManager, ObjectAccess } from "../act/object-access.ts";
-import {
-  blockers,
-  currentStep,
-  decide,
-  groupView,
-  initialStatus,
-  isPuttingBack,
-  journalCounts,
-  namespacesTaken,
-  orderedSteps,
-  type Decision,
-  type DecideInput,
-  type RolloutOrders,
-} from "../decide/index.ts";
+import { currentStep, initialStatus, isPuttingBack, journalCounts, orderedSteps, type Decision, type DecideInput, type RolloutOrders } from "../decide/index.ts";
 import { ClusterView } from "../observe/cluster-view.ts";
 import type { EngineImage } from "../observe/mesh-world/mesh-world.ts";
 import { Observer } from "../observe/observer.ts";
 import { undoSurroundings } from "../observe/undo-surroundings.ts";
 import { Actions } from "./actions.ts";
-import { contenderOf, ContenderTable } from "./contender-table.ts";
+import { contenderOf } from "./contender-table.ts";
 import { EngineMetrics } from "./engine-metrics.ts";
-import { addFinalizer, hasFinalizer, removeFinalizer } from "./finalizer.ts";
-import { FreezeCalendar } from "./freeze-calendar.ts";
+import { addFinalizer, hasFinalizer, needsFinalizer, removeFinalizer } from "./finalizer.ts";
 import { Planner, planProblem, unplannedChange, type Plan } from "./planner.ts";
-import { isMeshUpgrade, isWatched, journalNameOf, kindOfRollout, ordersOf, ordersOfRefused, parseRollout, type Rollout } from "./rollout-object.ts";
-import { isWorthStoring, RoundMemory } from "./round-memory.ts";
+import { isWatched, journalNameOf, kindOfRollout, ordersOf, ordersOfRefused, parseRollout, type Rollout } from "./rollout-object.ts";
+import { RoundBoard } from "./round-board.ts";
+import { isWorthStoring } from "./round-memory.ts";
 
 export interface EngineOptions {
   readonly client: KubeClient;
@@ -87,9 +74,7 @@ export class RolloutEngine {
   readonly #canaries: Informer<Canary>;
   readonly #upgrades: Informer<MeshUpgrade>;
   readonly #freezes: Informer<Freeze>;
-  readonly #calendar = new FreezeCalendar();
-  readonly #table = new ContenderTable();
-  readonly #memory = new RoundMemory();
+  readonly #board: RoundBoard;
   #reconciler: Reconciler | undefined;
 
   constructor(options: EngineOptions) {
@@ -106,6 +91,7 @@ export class RolloutEngine {
     this.#upgrades = createInformer(client, meshUpgradeKind, { log, clock });
     this.#freezes = createInformer(client, freezeKind, { log, clock });
     this.#actions = this.#createActions();
+    this.#board = new RoundBoard(options.maxConcurrentRollouts ?? defaultMaxConcurrent);
   }
 
   #createActions(): Actions {
@@ -146,9 +132,9 @@ export class RolloutEngine {
 
   /** What is under way is known before anything else begins. */
   #noticed(reconciler: Reconciler, key: string, object: Rollout | undefined): void {
-    if (object !== undefined && !this.#table.has(key)) {
+    if (object !== undefined && !this.#board.table.has(key)) {
       const parsed = parseRollout(object);
-      if ("rollout" in parsed) this.#table.set(contenderOf(parsed.rollout, { ...initialStatus, ...object.status }, { wants: [], heldUp: false }));
+      if ("rollout" in parsed) this.#board.table.set(contenderOf(parsed.rollout, { ...initialStatus, ...object.status }, { wants: [], heldUp: false }));
     }
     reconciler.add(key);
   }
@@ -177,14 +163,14 @@ export class RolloutEngine {
   }
 
   #gone(key: string, kind: string, namespace: string, name: string): void {
-    this.#table.delete(key);
-    this.#memory.forget(key);
+    this.#board.table.delete(key);
+    this.#board.memory.forget(key);
     this.#metrics.gone(kind, namespace, name);
   }
 
   #roundOf(key: string, raw: Rollout): Round {
     const parsed = parseRollout(raw);
-    const status = this.#memory.withCounters(key, { ...initialStatus, ...raw.status });
+    const status = this.#board.memory.withCounters(key, { ...initialStatus, ...raw.status });
     if ("problem" in parsed) return { key, raw, rollout: raw, status, orders: ordersOfRefused(raw), problem: parsed.problem };
     return { key, raw, rollout: parsed.rollout, status, orders: ordersOf(parsed.rollout, raw as unknown as UntypedObject), problem: undefined };
   }
@@ -203,7 +189,7 @@ export class RolloutEngine {
   }
 
   #restTick({ key, rollout, status }: Round): undefined {
-    this.#table.set(contenderOf(rollout, status, { wants: [], heldUp: false }));
+    this.#board.table.set(contenderOf(rollout, status, { wants: [], heldUp: false }));
     this.#show(key, status.phase);
     return undefined;
   }
@@ -218,52 +204,36 @@ export class RolloutEngine {
     const steps = orderedSteps(planned.steps, orders, status);
     const step = currentStep(steps, status, planned.change.watched);
     const observing = step !== undefined && status.step?.id === step.id && !orders.abort && orders.deletion === undefined && !isPuttingBack(status);
-    const observation = observing ? await this.#observer.observe(step, journal) : undefined;
-    const wants = step === undefined ? [] : namespacesTaken(step, steps, orders);
-    // From here to the table's update nothing is awaited: of two rollouts that ask for the same thing one sees that the other has it.
-    const { self, freezes } = this.#contend(round, status, wants);
-    const all = this.#table.all;
-    const steadyMs = clock.steadyMs();
-    const undo = this.#memory.undoReport(key);
-    const group = groupView(self, all);
-    const input: DecideInput = {
-      orders,
-      status,
-      steps,
-      change: planned.change,
-      observation,
-      journal: journalCounts(journal),
-      ...(undo === undefined ? {} : { undo }),
-      blockers: blockers({ self, all, freezes, maxConcurrent: this.#options.maxConcurrentRollouts ?? defaultMaxConcurrent }),
-      ...(group === undefined ? {} : { group }),
-      elapsedMs: this.#memory.elapsedMs(key, steadyMs),
-      nowMs: clock.nowMs(),
-    };
-    const decision = decide(input);
-    this.#contend(round, decision.status, wants);
-    this.#memory.remember(key, decision.status, steadyMs);
-    await this.#carryOut(kind, round, decision);
+    const observation = observing ? await this.#observer.observe(step, journal.entries, originOf(round)) : undefined;
+    // Nothing is awaited in it: of two rollouts that ask for the same thing one sees that the other has it.
+    const decision = this.#board.decide(
+      { key, rollout, status, orders, heldUp: round.problem !== undefined },
+      { steps, change: planned.change, observation, journal: journalCounts(journal), freezes: this.#freezes.list() },
+      { steadyMs: clock.steadyMs(), nowMs: clock.nowMs() },
+    );
+    await this.#carryOut(kind, round, decision, journal.entries);
     this.#metrics.verdicts(raw.status?.step, decision.status.step);
     return this.#nextLook(round, decision.status);
   }
 
   /** Stores the decision, then does it: a crash between the two ends in doing it again, not in forgetting it. */
-  async #carryOut<Value extends Rollout>(kind: KindDefinition<Value>, { key, raw, rollout }: Round, decision: Decision): Promise<void> {
+  async #carryOut<Value extends Rollout>(kind: KindDefinition<Value>, { key, raw, rollout }: Round, decision: Decision, journal: readonly JournalEntry[]): Promise<void> {
     const { client } = this.#options;
     const acts = decision.actions.some(({ type }) => type !== "event" && type !== "release");
     this.#actions.fence();
-    if (acts && raw.metadata.deletionTimestamp === undefined && !hasFinalizer(raw)) {
+    if (needsFinalizer(decision, journal) && raw.metadata.deletionTimestamp === undefined && !hasFinalizer(raw)) {
       raw.metadata.resourceVersion = await addFinalizer(client, kind as KindDefinition<Rollout>, raw);
     }
+    await this.#actions.recordCompletion(rollout, decision);
     // A write with the version that was read also keeps an engine that leads no more from acting on what it read.
     if (acts || isWorthStoring(raw.status, decision.status)) await this.#writeStatus(kind, raw, decision.status);
     if (decision.actions.length > 0) {
       const report = await this.#actions.perform(rollout, decision);
-      this.#memory.rememberUndo(key, report);
+      this.#board.memory.rememberUndo(key, report);
     }
     if (decision.actions.some(({ type }) => type === "release")) await this.#release(kind, raw);
     this.#show(key, decision.status.phase);
-    for (const partner of this.#table.partners({ key, ...groupOf(rollout) })) this.#reconciler?.add(partner);
+    for (const partner of this.#board.table.partners({ key, ...groupOf(rollout) })) this.#reconciler?.add(partner);
   }
 
   async #release<Value extends Rollout>(kind: KindDefinition<Value>, raw: Rollout): Promise<void> {
@@ -273,22 +243,12 @@ export class RolloutEngine {
     if (hasFinalizer(raw)) await removeFinalizer(this.#options.client, kind as KindDefinition<Rollout>, raw);
   }
 
-  /** The rollout as others see it, put into the table with this status. */
-  #contend({ rollout, orders, problem }: Round, status: RolloutStatus, wants: readonly string[]) {
-    const { name = "", namespace } = rollout.metadata;
-    const kind = isMeshUpgrade(rollout) ? "MeshUpgrade" : "Canary";
-    const freezes = this.#calendar.inForce(this.#freezes.list(), { kind, name, ...(namespace === undefined ? {} : { namespace }) }, this.#options.clock.nowMs());
-    const self = contenderOf(rollout, status, { wants, heldUp: orders.paused || problem !== undefined || freezes.length > 0 });
-    this.#table.set(self);
-    return { self, freezes };
-  }
-
   /** The plan, or why the spec cannot be planned. What is put back needs none. */
   async #plan(round: Round): Promise<Plan | string> {
     const { rollout, problem, status } = round;
     if (problem !== undefined || isPuttingBack(status)) return { steps: [], change: putBackChange(round) };
     try {
-      return await this.#planner.plan(rollout, await this.#journals.read(journalNameOf(rollout)));
+      return await this.#planner.plan(rollout, (await this.#journals.read(journalNameOf(rollout))).entries);
     } catch (error) {
       const said = planProblem(error);
       if (said === undefined) throw error;
@@ -315,7 +275,7 @@ export class RolloutEngine {
   /** A spec that cannot be carried out holds the rollout up until it is corrected; where it was, it goes on then. */
   async #refuse<Value extends Rollout>(kind: KindDefinition<Value>, { key, raw, status }: Round, problem: string): Promise<number> {
     const message = `${problem}; correct the spec, or delete the object, which puts back what it did`;
-    this.#table.delete(key);
+    this.#board.table.delete(key);
     this.#show(key, "Stuck");
     if (status.phase !== "Stuck" || status.message !== message) {
       const stuck = { ...status, phase: "Stuck" as const, message, cause: message, observedGeneration: raw.metadata.generation ?? 0 };
@@ -349,6 +309,12 @@ export class RolloutEngine {
 function groupOf(rollout: Rollout): { readonly group?: string } {
   const { group } = (rollout.spec ?? {}) as { readonly group?: string };
   return group === undefined ? {} : { group };
+}
+
+/** Whose samples are counted: another run counts anew. */
+function originOf({ key, status }: Round): { readonly rollout: string; readonly settledForMs?: number } {
+  const { settledForMs } = status.step ?? {};
+  return { rollout: `${key} ${status.run ?? 0}`, ...(settledForMs === undefined ? {} : { settledForMs }) };
 }
 
 /** While something is put back no new change is looked for. */

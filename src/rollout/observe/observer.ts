@@ -1,7 +1,9 @@
 import type { Clock } from "../../base/index.ts";
+import type { UntypedObject } from "../../api/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { covers, missingParentCount, sameJson, valueAt, type ObjectAccess } from "../act/object-access.ts";
+import { whoWrote } from "../act/field-managers.ts";
+import { covers, fieldManager, missingParentCount, sameJson, valueAt, type ObjectAccess } from "../act/object-access.ts";
 import { conflictDetail, referenceKey, type CheckObservation, type Observation, type PlannedCheck, type Step, type Write, type WriteState } from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { CheckObserver, type CheckOrigin } from "./checks/check-observer.ts";
@@ -64,11 +66,24 @@ function writeState(write: Write, current: Awaited<ReturnType<ObjectAccess["get"
   if (write.adopted !== undefined) return journal.some((entry) => isOf(entry, write, step)) ? { state: "done" } : { state: "pending", prior: write.adopted.prior };
   if (covers(found, write.value)) return { state: "done" };
   if (write.own === true) return found === undefined ? { state: "pending" } : { state: "pending", prior: found };
-  const entry = journal.find((candidate) => isOf(candidate, write, step));
-  if (entry?.type === "field" && !sameJson(found, entry.prior)) return { state: "conflict", detail: conflictDetail(write, found, entry.prior) };
+  const conflict = conflictOf(write, current, step, journal);
+  if (conflict !== undefined) return { state: "conflict", detail: conflict };
   if (found !== undefined) return { state: "pending", prior: found };
   const madeParents = missingParentCount(current, write.pointer);
   return madeParents === 0 ? { state: "pending" } : { state: "pending", madeParents };
+}
+
+/**
+ * Who changed a field after the rollout had noted it, be it between two steps. What the engine itself wrote last is none, nor is a
+ * restart that somebody else asked for.
+ */
+function conflictOf(write: Extract<Write, { type: "field" }>, current: UntypedObject, step: string, journal: readonly JournalEntry[]): string | undefined {
+  const known = journal.findLast((entry) => entry.type === "field" && entry.pointer === write.pointer && referenceKey(entry.object) === referenceKey(write.object));
+  if (known?.type !== "field" || write.restart !== undefined) return undefined;
+  const found = valueAt(current, write.pointer);
+  if (covers(found, known.written) || (known.step === step && sameJson(found, known.prior))) return undefined;
+  const who = whoWrote(current, write.pointer);
+  return who?.startsWith(`${fieldManager} `) === true || who === fieldManager ? undefined : conflictDetail(write, found, known.written ?? known.prior, who);
 }
 
 function isOf(entry: JournalEntry, write: Extract<Write, { type: "field" }>, step: string): boolean {

@@ -1,0 +1,81 @@
+// The seeded simulation of the rollout engine: its real decisions against a model of a cluster in which everything goes wrong.
+//   npm run sim [-- --json] [-- --seeds N] [-- --workers N] [-- --seed N]
+import { availableParallelism } from "node:os";
+import { parseArgs } from "node:util";
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+import { scenarioOf } from "../src/rollout/sim/scenario.ts";
+import { shrink } from "../src/rollout/sim/shrink.ts";
+import { simulate } from "../src/rollout/sim/simulate.ts";
+
+interface Share {
+  readonly from: number;
+  readonly to: number;
+  readonly step: number;
+}
+
+interface Failure {
+  readonly seed: number;
+  readonly failure: string;
+}
+
+const defaultSeeds = 10_000;
+const shownFailures = 10;
+
+function failuresOf({ from, to, step }: Share): Failure[] {
+  const failures: Failure[] = [];
+  for (let seed = from; seed <= to; seed += step) {
+    const { failure } = simulate(scenarioOf(seed));
+    if (failure !== undefined) failures.push({ seed, failure });
+  }
+  return failures;
+}
+
+/** Every worker takes each so-manieth seed, so that all have as much to do. */
+async function simulateAll(seeds: number, workers: number): Promise<Failure[]> {
+  const shares = Array.from({ length: workers }, async (_one, index): Promise<Failure[]> => {
+    const worker = new Worker(new URL(import.meta.url), { workerData: { from: index + 1, to: seeds, step: workers } satisfies Share });
+    return await new Promise((resolve, reject) => {
+      worker.once("message", resolve);
+      worker.once("error", reject);
+    });
+  });
+  return (await Promise.all(shares)).flat().toSorted((a, b) => a.seed - b.seed);
+}
+
+/** The shortest history that was found of a seed, and what it came to. */
+function replay(seed: number): boolean {
+  const { scenario, result } = shrink(scenarioOf(seed));
+  process.stdout.write(`seed ${seed}: ${JSON.stringify(scenario)}\n${result.history.map((line) => `  ${line}\n`).join("")}`);
+  process.stdout.write(result.failure === undefined ? "  nothing that must hold was broken\n" : `  BROKEN: ${result.failure}\n`);
+  return result.failure === undefined;
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({ options: { json: { type: "boolean" }, seeds: { type: "string" }, seed: { type: "string" }, workers: { type: "string" }, help: { type: "boolean" } } });
+  if (values.help === true) {
+    process.stdout.write("npm run sim [-- --json] [-- --seeds N] [-- --workers N] [-- --seed N]\n  --seeds N    how many, 10,000 when absent\n  --seed N     replays one, as short as it can be made\n  --json       the last line is one JSON object\n");
+    return 0;
+  }
+  if (values.seed !== undefined) return replay(numberOf("--seed", values.seed)) ? 0 : 1;
+  const seeds = numberOf("--seeds", values.seeds ?? String(defaultSeeds));
+  const workers = numberOf("--workers", values.workers ?? String(Math.min(2, availableParallelism())));
+  const began = performance.now();
+  const failures = await simulateAll(seeds, workers);
+  for (const { seed, failure } of failures.slice(0, shownFailures)) process.stdout.write(`seed ${seed}: ${failure}\n`);
+  const [first] = failures;
+  if (first !== undefined) replay(first.seed);
+  const seconds = Math.round((performance.now() - began) / 100) / 10;
+  process.stdout.write(`${seeds} seeds, ${failures.length} failed, ${seconds} s\n`);
+  if (values.json === true) process.stdout.write(`${JSON.stringify({ seeds, failed: failures.length, seconds, workers, failures: failures.slice(0, shownFailures) })}\n`);
+  return failures.length === 0 ? 0 : 1;
+}
+
+function numberOf(flag: string, text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value > 0) return value;
+  process.stderr.write(`${flag} must be a whole number above 0, got "${text}"\n`);
+  process.exit(2);
+}
+
+if (isMainThread) process.exitCode = await main();
+else parentPort?.postMessage(failuresOf(workerData as Share));

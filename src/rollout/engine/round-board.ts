@@ -1,0 +1,69 @@
+import type { Freeze, RolloutStatus } from "../../api/serin/index.ts";
+import { blockers, currentStep, decide, groupView, namespacesTaken, type DecideInput, type Decision, type RolloutOrders } from "../decide/index.ts";
+import { contenderOf, ContenderTable } from "./contender-table.ts";
+import { FreezeCalendar } from "./freeze-calendar.ts";
+import { isMeshUpgrade, type Rollout } from "./rollout-object.ts";
+import { RoundMemory } from "./round-memory.ts";
+
+/** A rollout as it was read. */
+export interface RolloutSeen {
+  readonly key: string;
+  readonly rollout: Rollout;
+  readonly status: RolloutStatus;
+  readonly orders: RolloutOrders;
+  /** Something else than a pause or a freeze keeps it from beginning. */
+  readonly heldUp: boolean;
+}
+
+export interface RoundFacts extends Pick<DecideInput, "steps" | "change" | "observation" | "journal"> {
+  readonly freezes: readonly Freeze[];
+}
+
+/** What one engine knows of all its rollouts, and decides by. */
+export class RoundBoard {
+  readonly table = new ContenderTable();
+  readonly memory = new RoundMemory();
+  readonly #calendar = new FreezeCalendar();
+  readonly #maxConcurrent: number;
+
+  constructor(maxConcurrent: number) {
+    this.#maxConcurrent = maxConcurrent;
+  }
+
+  /** Decides one round, in one go: what the rollout takes by it the others see at once. */
+  decide(seen: RolloutSeen, facts: RoundFacts, time: { readonly steadyMs: number; readonly nowMs: number }): Decision {
+    const { key, rollout, status, orders, heldUp } = seen;
+    const { steps, change, observation, journal } = facts;
+    const step = currentStep(steps, status, change.watched);
+    const wants = step === undefined ? [] : namespacesTaken(step, steps, orders);
+    const freezes = this.#freezesFor(rollout, facts.freezes, time.nowMs);
+    const round = { wants, heldUp: heldUp || orders.paused || freezes.length > 0 };
+    const self = contenderOf(rollout, status, round);
+    this.table.set(self);
+    const { all } = this.table;
+    const undo = this.memory.undoReport(key);
+    const group = groupView(self, all);
+    const decision = decide({
+      orders,
+      status,
+      steps,
+      change,
+      observation,
+      journal,
+      ...(undo === undefined ? {} : { undo }),
+      blockers: blockers({ self, all, freezes, maxConcurrent: this.#maxConcurrent }),
+      ...(group === undefined ? {} : { group }),
+      elapsedMs: this.memory.elapsedMs(key, time.steadyMs),
+      nowMs: time.nowMs,
+    });
+    this.table.set(contenderOf(rollout, decision.status, round));
+    this.memory.remember(key, decision.status, time.steadyMs);
+    return decision;
+  }
+
+  #freezesFor(rollout: Rollout, freezes: readonly Freeze[], nowMs: number): readonly string[] {
+    const { name = "", namespace } = rollout.metadata;
+    const kind = isMeshUpgrade(rollout) ? "MeshUpgrade" : "Canary";
+    return this.#calendar.inForce(freezes, { kind, name, ...(namespace === undefined ? {} : { namespace }) }, nowMs);
+  }
+}

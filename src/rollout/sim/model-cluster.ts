@@ -1,0 +1,197 @@
+import { invariant, type Random } from "../../base/index.ts";
+import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
+import type { UndoResult } from "../act/undo-play.ts";
+import { isRestart, isWorkload, movesTraffic } from "../act/undo-order.ts";
+import { covers, sameJson } from "../act/object-access.ts";
+import { referenceKey, type CheckObservation, type Observation, type OutcomeCounts, type SettleCondition, type SettleState, type Step, type Write, type WriteState } from "../decide/index.ts";
+
+export interface ModelObject {
+  readonly reference: ObjectReference;
+  readonly fields: Map<string, unknown>;
+  /** Who wrote which field last. */
+  readonly writers: Map<string, string>;
+  readyAtMs: number;
+}
+
+/** The answer of a server where a patch tests a value that is not there. */
+export class PatchRefused extends Error {}
+
+const requestsPerTick = 400;
+const startMs = 1500;
+const engineWriter = "engine";
+
+/** The part of a cluster that rollouts move: fields of objects, workloads that take time to start, proxies that take time to hear of it. */
+export class ModelCluster {
+  readonly objects = new Map<string, ModelObject>();
+  /** What proxies send by: the weight of each route that they have acknowledged. */
+  readonly acknowledged = new Map<string, unknown>();
+  readonly counters = new Map<string, OutcomeCounts>();
+  /** Which revision the pods of a namespace were injected with, by their last restart. */
+  readonly injected = new Map<string, unknown>();
+  controlPlaneUp = true;
+  nowMs = 0;
+  readonly #random: Random;
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  add(reference: ObjectReference, fields: Readonly<Record<string, unknown>> = {}): ModelObject {
+    const object: ModelObject = { reference, fields: new Map(Object.entries(fields)), writers: new Map(), readyAtMs: this.nowMs };
+    this.objects.set(referenceKey(reference), object);
+    return object;
+  }
+
+  find(reference: ObjectReference): ModelObject | undefined {
+    return this.objects.get(referenceKey(reference));
+  }
+
+  /** Everything that is there, for comparisons. What a restart wrote is left out: undo writes its own time. */
+  snapshot(isOf: (object: ModelObject) => boolean): Readonly<Record<string, unknown>> {
+    const kept = [...this.objects.values()].filter(isOf);
+    return Object.fromEntries(kept.map((object) => [referenceKey(object.reference), Object.fromEntries([...object.fields].filter(([pointer]) => pointer !== "/restartedAt").toSorted())]));
+  }
+
+  /** Proxies hear of routes while a control plane runs, and send requests by what they have heard. */
+  tick(ms: number, errorRateOf: (route: string) => number): void {
+    this.nowMs += ms;
+    for (const { reference, fields } of this.objects.values()) {
+      if (reference.kind !== "HTTPRoute") continue;
+      const { name } = reference;
+      if (this.controlPlaneUp && this.#random() < 0.5) this.acknowledged.set(name, fields.get("/weight"));
+      this.#send(name, errorRateOf(name));
+    }
+  }
+
+  #send(route: string, errorRate: number): void {
+    const weight = this.acknowledged.get(route);
+    const share = typeof weight === "number" ? weight / 100 : 0;
+    const canary = Math.round(requestsPerTick * share);
+    invariant(canary === 0 || this.canaryRuns(route), `requests of route ${route} went to a canary that does not run`);
+    const before = this.countersOf(route);
+    const errors = errorRate === 0 ? 0 : Math.round(canary * errorRate * (0.8 + 0.4 * this.#random()));
+    this.counters.set(route, {
+      canaryTotal: before.canaryTotal + canary,
+      canaryErrors: before.canaryErrors + errors,
+      stableTotal: before.stableTotal + requestsPerTick - canary,
+      stableErrors: before.stableErrors,
+    });
+  }
+
+  countersOf(route: string): OutcomeCounts {
+    return this.counters.get(route) ?? { canaryTotal: 0, canaryErrors: 0, stableTotal: 0, stableErrors: 0 };
+  }
+
+  canaryRuns(route: string): boolean {
+    const found = [...this.objects.values()].find(({ reference }) => reference.kind === "Deployment" && reference.name === `canary-${route}`);
+    return found !== undefined && this.nowMs >= found.readyAtMs;
+  }
+
+  observe(step: Step, journal: readonly JournalEntry[]): Observation {
+    const writes = step.writes.map((write) => this.#writeState(write, step.id, journal));
+    if (writes.some(({ state }) => state === "pending" || state === "conflict")) return { writes, settle: [], checks: [] };
+    return { writes, settle: step.settle.map((condition) => this.settled(condition)), checks: step.checks.map(({ subject }) => this.#check(subject.type === "backends" ? (subject.canary.service ?? "") : "")) };
+  }
+
+  #check(route: string): CheckObservation {
+    if (this.#random() < 0.05) return { type: "unavailable", detail: "the scrape failed" };
+    return { type: "counters", sources: { gateway: this.countersOf(route) } };
+  }
+
+  settled(condition: SettleCondition): SettleState {
+    if (condition.type === "ready") return stateOf(this.notReady(condition.object));
+    if (condition.type === "acknowledged") return stateOf(this.notAcknowledged(condition.object));
+    return { state: "met" };
+  }
+
+  notReady(object: ObjectReference): string | undefined {
+    const found = this.find(object);
+    return found !== undefined && this.nowMs >= found.readyAtMs ? undefined : `${object.name} is not ready`;
+  }
+
+  notAcknowledged(object: ObjectReference): string | undefined {
+    if (!this.controlPlaneUp) return "no control plane is ready";
+    return this.acknowledged.get(object.name) === this.find(object)?.fields.get("/weight") ? undefined : "not acknowledged yet";
+  }
+
+  #writeState(write: Write, step: string, journal: readonly JournalEntry[]): WriteState {
+    const found = this.find(write.object);
+    if (write.type === "create") return found === undefined ? { state: "pending" } : { state: "done" };
+    if (write.type === "delete") return found === undefined ? { state: "done" } : { state: "pending", prior: { metadata: { name: write.object.name } } };
+    if (found === undefined) return { state: "gone" };
+    const value = found.fields.get(write.pointer);
+    if (covers(value, write.value)) return { state: "done" };
+    const known = journal.findLast((entry) => entry.type === "field" && entry.pointer === write.pointer && referenceKey(entry.object) === referenceKey(write.object));
+    if (known?.type === "field" && write.restart === undefined && found.writers.get(write.pointer) !== engineWriter) {
+      const expected = known.step === step ? [known.prior, known.written] : [known.written];
+      if (!expected.some((one) => sameJson(one, value))) return { state: "conflict", detail: `${write.object.name}${write.pointer} was changed by somebody else` };
+    }
+    return value === undefined ? { state: "pending" } : { state: "pending", prior: value };
+  }
+
+  write(write: Write, prior: unknown): void {
+    if (write.type === "create") {
+      if (this.find(write.object) === undefined) this.#start(this.add(write.object));
+    } else if (write.type === "delete") this.objects.delete(referenceKey(write.object));
+    else this.#set(write.object, write.pointer, write.value, prior);
+  }
+
+  /** A patch tests what stands there; one that is done already changes nothing. */
+  #set(reference: ObjectReference, pointer: string, value: unknown, expected: unknown): void {
+    const object = this.find(reference);
+    if (object === undefined || sameJson(object.fields.get(pointer), value)) return;
+    if (!sameJson(object.fields.get(pointer), expected)) throw new PatchRefused();
+    this.setField(object, pointer, value, engineWriter);
+  }
+
+  setField(object: ModelObject, pointer: string, value: unknown, writer: string): void {
+    if (value === undefined) object.fields.delete(pointer);
+    else object.fields.set(pointer, value);
+    object.writers.set(pointer, writer);
+    if (pointer === "/restartedAt" || pointer === "/template") this.#start(object);
+    if (pointer === "/restartedAt") this.injected.set(object.reference.namespace ?? "", this.#labelOf(object.reference.namespace ?? ""));
+  }
+
+  #labelOf(namespace: string): unknown {
+    return [...this.objects.values()].find(({ reference }) => reference.kind === "Namespace" && reference.name === namespace)?.fields.get("/metadata/labels/istio.io~1rev");
+  }
+
+  #start(object: ModelObject): void {
+    object.readyAtMs = this.nowMs + Math.floor(startMs * this.#random());
+  }
+
+  /** As `undoEntry` does it. */
+  undo(entry: JournalEntry): UndoResult {
+    const found = this.find(entry.object);
+    if (entry.type === "deleted") {
+      if (found === undefined) this.#start(this.add(entry.object));
+      const notReady = isWorkload(entry) ? this.notReady(entry.object) : undefined;
+      return notReady === undefined ? { state: "undone" } : { state: "waiting", detail: notReady };
+    }
+    if (found === undefined) return { state: "undone" };
+    if (entry.type === "created") {
+      const revision = /^istiod-(.+)$/.exec(entry.object.name)?.[1];
+      if (revision !== undefined && [...this.injected.values()].includes(revision)) return { state: "waiting", detail: `pods still run at ${revision}` };
+      this.objects.delete(referenceKey(entry.object));
+      return { state: "undone" };
+    }
+    if (isRestart(entry)) {
+      const label = this.#labelOf(entry.object.namespace ?? "");
+      const istiod = [...this.objects.values()].find(({ reference }) => reference.name === `istiod-${String(label)}`);
+      invariant(istiod !== undefined && this.nowMs >= istiod.readyAtMs, `pods of ${entry.object.namespace ?? ""} were put back while istiod ${String(label)} did not run`);
+      this.setField(found, entry.pointer, `undone at ${this.nowMs}`, engineWriter);
+      return { state: "undone" };
+    }
+    const value = found.fields.get(entry.pointer);
+    if (!sameJson(value, entry.prior)) {
+      if (!covers(value, entry.written) && found.writers.get(entry.pointer) !== engineWriter) return { state: "conflict", detail: `${entry.object.name}${entry.pointer} was changed by somebody else` };
+      this.setField(found, entry.pointer, entry.prior, engineWriter);
+    }
+    const waits = movesTraffic(entry) ? this.notAcknowledged(entry.object) : undefined;
+    return waits === undefined ? { state: "undone" } : { state: "waiting", detail: waits };
+  }
+}
+
+function stateOf(reason: string | undefined): SettleState {
+  return reason === undefined ? { state: "met" } : { state: "waiting", detail: reason };
+}

@@ -1,0 +1,119 @@
+import type { Random } from "../../base/index.ts";
+import { seededRandom } from "../../base/index.ts";
+
+/** One rollout of a simulation. */
+export interface SimRollout {
+  readonly kind: "Canary" | "MeshUpgrade";
+  readonly name: string;
+  readonly namespace: string;
+  /** Waits for changes of its Deployment. */
+  readonly watched: boolean;
+  readonly group?: string;
+  /** Share of the canary's answers that are errors. */
+  readonly errorRate: number;
+  readonly rollback: "Automatic" | "Manual";
+  readonly onDeletion: "Rollback" | "Leave";
+  readonly steps: readonly SimStep[];
+  readonly createdAtTick: number;
+  /** Namespaces that an upgrade moves. */
+  readonly moves?: readonly string[];
+}
+
+export interface SimStep {
+  readonly weight: number;
+  readonly holdMs?: number;
+  readonly untilApproved?: boolean;
+}
+
+/** Something that people or machines do to it, at a tick, some of it until another. */
+export type Disturbance =
+  | { readonly type: "abort" | "delete" | "promote" | "recreate"; readonly atTick: number; readonly rollout: number }
+  | { readonly type: "change"; readonly atTick: number; readonly rollout: number; readonly template: string }
+  | { readonly type: "pause" | "meddle"; readonly atTick: number; readonly untilTick: number; readonly rollout: number }
+  | { readonly type: "controlPlaneDown" | "freeze" | "apiDown" | "stopLeader"; readonly atTick: number; readonly untilTick: number }
+  | { readonly type: "clockJump"; readonly atTick: number; readonly byMs: number };
+
+export interface Scenario {
+  readonly seed: number;
+  readonly rollouts: readonly SimRollout[];
+  readonly disturbances: readonly Disturbance[];
+  readonly maxConcurrent: number;
+  /** Of each line of a round, how often the engine dies there, an answer is lost, or a copy that is read is old. */
+  readonly crashRate: number;
+  readonly lostRate: number;
+  readonly staleRate: number;
+}
+
+/** Disturbances are over by then. */
+export const calmFromTick = 200;
+export const tickMs = 500;
+
+export const namespaces = ["a", "b", "c"] as const;
+
+/** What happens in a seed. */
+export function scenarioOf(seed: number): Scenario {
+  const random = seededRandom(seed);
+  const rollouts = withMoves(Array.from({ length: 1 + pick(random, 4) }, (_, index) => rolloutOf(random, index)));
+  const groups = rollouts.filter(({ kind }) => kind === "Canary").length > 1 && random() < 0.4;
+  const grouped = rollouts.map((rollout) => (groups && rollout.kind === "Canary" && random() < 0.8 ? { ...rollout, group: "g" } : rollout));
+  return {
+    seed,
+    rollouts: grouped,
+    disturbances: Array.from({ length: pick(random, 5) }, () => disturbanceOf(random, grouped)),
+    maxConcurrent: 1 + pick(random, 3),
+    crashRate: random() < 0.5 ? 0.03 * random() : 0,
+    lostRate: random() < 0.5 ? 0.05 * random() : 0,
+    staleRate: random() < 0.3 ? 0.1 * random() : 0,
+  };
+}
+
+/** The first upgrade moves two namespaces, the second the third, so that each can be put back whatever the other did. */
+function withMoves(rollouts: readonly SimRollout[]): SimRollout[] {
+  const moves = [["a", "b"], ["c"]];
+  return rollouts.map((rollout) => (rollout.kind === "MeshUpgrade" ? { ...rollout, errorRate: 0, moves: moves.shift() ?? [] } : rollout));
+}
+
+function rolloutOf(random: Random, index: number): SimRollout {
+  const upgrade = random() < 0.25;
+  const watched = !upgrade && random() < 0.3;
+  const weights = [[100], [50, 100], [10, 50, 100]][pick(random, 3)] ?? [100];
+  return {
+    kind: upgrade ? "MeshUpgrade" : "Canary",
+    name: `r${index}`,
+    namespace: namespaces[pick(random, namespaces.length)] ?? "a",
+    watched,
+    errorRate: random() < 0.25 ? 0.3 : 0,
+    rollback: random() < 0.85 ? "Automatic" : "Manual",
+    onDeletion: random() < 0.7 ? "Rollback" : "Leave",
+    steps: weights.map((weight) => ({ weight, ...(random() < 0.2 ? { holdMs: 1000 + pick(random, 20_000) } : {}), ...(random() < 0.15 ? { untilApproved: true } : {}) })),
+    createdAtTick: random() < 0.7 ? 0 : pick(random, 60),
+  };
+}
+
+function disturbanceOf(random: Random, rollouts: readonly SimRollout[]): Disturbance {
+  const atTick = 1 + pick(random, calmFromTick - 60);
+  const untilTick = Math.min(calmFromTick - 1, atTick + 1 + pick(random, 60));
+  const rollout = pick(random, rollouts.length);
+  const types = ["abort", "delete", "promote", "recreate", "change", "pause", "meddle", "controlPlaneDown", "freeze", "apiDown", "stopLeader", "clockJump"] as const;
+  const type = types[pick(random, types.length)] ?? "abort";
+  switch (type) {
+    case "abort":
+    case "delete":
+    case "promote":
+    case "recreate":
+      return { type, atTick, rollout };
+    case "change":
+      return { type, atTick, rollout, template: `v${2 + pick(random, 3)}` };
+    case "pause":
+    case "meddle":
+      return { type, atTick, untilTick, rollout };
+    case "clockJump":
+      return { type, atTick, byMs: (random() < 0.5 ? -1 : 1) * (1 + pick(random, 86_400_000)) };
+    default:
+      return { type, atTick, untilTick };
+  }
+}
+
+function pick(random: Random, count: number): number {
+  return Math.floor(random() * count);
+}

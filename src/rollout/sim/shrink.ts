@@ -1,0 +1,57 @@
+import type { Disturbance, Scenario } from "./scenario.ts";
+import { simulate, type SimResult } from "./simulate.ts";
+
+export interface Shrunk {
+  readonly scenario: Scenario;
+  readonly result: SimResult;
+}
+
+const maxRuns = 400;
+
+/** The smallest scenario found that fails in the same way: fewer rollouts, fewer disturbances, fewer faults, fewer steps. */
+export function shrink(scenario: Scenario): Shrunk {
+  let best: Shrunk = { scenario, result: simulate(scenario) };
+  const failure = kindOf(best.result);
+  let runs = 0;
+  for (let found = failure !== undefined; found && runs < maxRuns; ) {
+    found = false;
+    for (const candidate of smaller(best.scenario)) {
+      runs += 1;
+      const result = simulate(candidate);
+      if (kindOf(result) === failure) {
+        best = { scenario: candidate, result };
+        found = true;
+        break;
+      }
+      if (runs >= maxRuns) break;
+    }
+  }
+  return best;
+}
+
+/** What failed, without the names and numbers of this run. */
+function kindOf({ failure }: SimResult): string | undefined {
+  return failure?.replaceAll(/\b[a-c]\/r\d|\br\d|\d+/g, "").slice(0, 60);
+}
+
+function* smaller(scenario: Scenario): Generator<Scenario> {
+  const { rollouts, disturbances } = scenario;
+  for (const rate of ["crashRate", "lostRate", "staleRate"] as const) if (scenario[rate] > 0) yield { ...scenario, [rate]: 0 };
+  for (const [index] of disturbances.entries()) yield { ...scenario, disturbances: disturbances.filter((_one, at) => at !== index) };
+  if (rollouts.length > 1) {
+    for (const [index] of rollouts.entries()) {
+      yield {
+        ...scenario,
+        rollouts: rollouts.filter((_one, at) => at !== index),
+        disturbances: disturbances.flatMap((one): Disturbance[] => {
+          if (!("rollout" in one)) return [one];
+          return one.rollout === index ? [] : [{ ...one, rollout: one.rollout > index ? one.rollout - 1 : one.rollout }];
+        }),
+      };
+    }
+  }
+  for (const [index, rollout] of rollouts.entries()) {
+    const last = rollout.steps.at(-1);
+    if (rollout.steps.length > 1 && last !== undefined) yield { ...scenario, rollouts: rollouts.with(index, { ...rollout, steps: [{ weight: last.weight }] }) };
+  }
+}

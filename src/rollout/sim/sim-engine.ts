@@ -1,0 +1,155 @@
+import { invariant } from "../../base/index.ts";
+import type { UntypedObject } from "../../api/index.ts";
+import type { Freeze, JournalEntry, RolloutStatus } from "../../api/serin/index.ts";
+import { entryKey } from "../act/journal-store.ts";
+import { isRestart } from "../act/undo-order.ts";
+import { UndoPlay } from "../act/undo-play.ts";
+import { currentStep, initialStatus, isPuttingBack, journalCounts, orderedSteps, referenceKey, type Action, type Decision, type DecideInput, type Step } from "../decide/index.ts";
+import { contenderOf } from "../engine/contender-table.ts";
+import { hasFinalizer, needsFinalizer } from "../engine/finalizer.ts";
+import { RoundBoard } from "../engine/round-board.ts";
+import { isWatched, journalNameOf, ordersOf, specCandidate, type Rollout } from "../engine/rollout-object.ts";
+import { isWorthStoring } from "../engine/round-memory.ts";
+import type { ModelCluster } from "./model-cluster.ts";
+import type { SimStore } from "./sim-store.ts";
+
+/** Thrown where an engine finds that it leads no more. */
+export class NotLeading extends Error {}
+
+export interface SimEngineOptions {
+  readonly id: number;
+  readonly store: SimStore;
+  readonly cluster: ModelCluster;
+  readonly maxConcurrent: number;
+  readonly steps: (rollout: Rollout) => readonly Step[];
+  /** Of a watched target, what its Deployment says. */
+  readonly templateOf: (rollout: Rollout) => string;
+  readonly freezes: () => readonly Freeze[];
+  readonly now: () => { readonly steadyMs: number; readonly nowMs: number };
+  readonly isStale: () => boolean;
+  /** Told of each decision when it has been stored. */
+  readonly onDecision: (key: string, rollout: Rollout, decision: Decision, before: RolloutStatus) => void;
+}
+
+/** One engine's process: the real board and decisions, with a line of its own for each thing that it does to the cluster. */
+export class SimEngine {
+  readonly board: RoundBoard;
+  readonly #options: SimEngineOptions;
+
+  constructor(options: SimEngineOptions) {
+    this.#options = options;
+    this.board = new RoundBoard(options.maxConcurrent);
+    for (const key of options.store.keys) {
+      const rollout = options.store.read(key);
+      if (rollout !== undefined) this.board.table.set(contenderOf(rollout, { ...initialStatus, ...rollout.status }, { wants: [], heldUp: false }));
+    }
+  }
+
+  /** One round, as the engine does it; after each `yield` it may have died, or stood still. */
+  *round(key: string): Generator<void, void> {
+    const { store, cluster, steps: stepsOf, isStale, freezes, now } = this.#options;
+    const raw = isStale() ? store.readStale(key) : store.read(key);
+    if (raw === undefined) {
+      this.board.table.delete(key);
+      this.board.memory.forget(key);
+      return;
+    }
+    const status = this.board.memory.withCounters(key, { ...initialStatus, ...raw.status });
+    const orders = ordersOf(raw, raw as unknown as UntypedObject);
+    const journal = store.journals.get(journalNameOf(raw)) ?? { entries: [], decisions: [] };
+    yield;
+    const puttingBack = isPuttingBack(status);
+    const steps = puttingBack ? [] : orderedSteps(stepsOf(raw), orders, status);
+    const change = this.#changeOf(raw, status, puttingBack);
+    const step = currentStep(steps, status, change.watched);
+    const observing = step !== undefined && status.step?.id === step.id && !orders.abort && orders.deletion === undefined && !puttingBack;
+    const observation = observing ? cluster.observe(step, journal.entries) : undefined;
+    yield;
+    const decision = this.board.decide({ key, rollout: raw, status, orders, heldUp: false }, { steps, change, observation, journal: journalCounts(journal), freezes: freezes() }, now());
+    yield* this.#carryOut(key, raw, decision, status, journal.entries);
+  }
+
+  #changeOf(rollout: Rollout, status: RolloutStatus, puttingBack: boolean): DecideInput["change"] {
+    const watched = isWatched(rollout);
+    if (puttingBack) return { candidate: status.candidate ?? "", watched };
+    return { candidate: watched ? this.#options.templateOf(rollout) : specCandidate(rollout), watched };
+  }
+
+  #fence(): void {
+    if (this.#options.store.leader !== this.#options.id) throw new NotLeading();
+  }
+
+  *#carryOut(key: string, raw: Rollout, decision: Decision, before: RolloutStatus, journal: readonly JournalEntry[]): Generator<void, void> {
+    const { store, onDecision } = this.#options;
+    const acts = decision.actions.some(({ type }) => type !== "event" && type !== "release");
+    let version = raw.metadata.resourceVersion ?? "";
+    this.#fence();
+    if (needsFinalizer(decision, journal) && raw.metadata.deletionTimestamp === undefined && !hasFinalizer(raw)) {
+      version = store.setFinalizer(key, version, true);
+      yield;
+    }
+    if (decision.actions.some((action) => action.type === "event" && action.reason === "Completed")) {
+      this.#fence();
+      store.append(journalNameOf(raw), [], [{ at: "", run: decision.status.run ?? 0, decision: "Completed", message: "" }]);
+      yield;
+    }
+    if (acts || isWorthStoring(raw.status, decision.status)) {
+      this.#fence();
+      version = store.writeStatus(key, version, decision.status);
+      onDecision(key, raw, decision, before);
+      yield;
+    }
+    if (decision.actions.length > 0) {
+      this.#fence();
+      yield* this.#perform(key, raw, decision);
+    }
+    if (decision.actions.some(({ type }) => type === "release")) {
+      this.#fence();
+      if (raw.metadata.deletionTimestamp !== undefined) store.strike(journalNameOf(raw), () => true);
+      yield;
+      this.#fence();
+      if (hasFinalizer(raw)) store.setFinalizer(key, version, false);
+    }
+  }
+
+  *#perform(key: string, raw: Rollout, { actions, status }: Decision): Generator<void, void> {
+    const { store, cluster } = this.#options;
+    const name = journalNameOf(raw);
+    const entries = actions.flatMap((action) => (action.type === "journal" ? action.entries : []));
+    const decisions = actions.flatMap((action) => (action.type === "event" && action.reason !== "Completed" ? [{ at: "", run: status.run ?? 0, decision: action.reason, message: action.message }] : []));
+    store.append(name, entries, decisions);
+    yield;
+    for (const action of actions) {
+      this.#fence();
+      if (action.type === "write") {
+        const { write } = action;
+        const journaled = store.journals.get(name)?.entries.some((entry) => referenceKey(entry.object) === referenceKey(write.object) && (write.type !== "field" || (entry.type === "field" && entry.pointer === write.pointer)));
+        invariant(journaled === true, `${key} wrote ${write.object.name} before it was in the journal`);
+        cluster.write(write, action.prior);
+        yield;
+      } else if (action.type === "forget") store.strike(name, (entry) => entry.setup !== true);
+      else if (action.type === "undo") yield* this.#undo(key, name, action);
+    }
+  }
+
+  *#undo(key: string, name: string, { scope, passOver }: Extract<Action, { type: "undo" }>): Generator<void, void> {
+    const { store, cluster } = this.#options;
+    const entries = (store.journals.get(name)?.entries ?? []).filter((entry) => scope === "all" || entry.setup !== true);
+    const play = new UndoPlay(entries, passOver);
+    for (let entry = play.next(); entry !== undefined; entry = play.next()) {
+      this.#fence();
+      const result = cluster.undo(entry);
+      play.tell(result);
+      if (result.state === "undone" && isRestart(entry)) this.#strike(name, [entry]);
+      yield;
+    }
+    this.#fence();
+    this.#strike(name, play.undone);
+    this.board.memory.rememberUndo(key, play.report);
+  }
+
+  #strike(name: string, entries: readonly JournalEntry[]): void {
+    const keys = new Set(entries.map(entryKey));
+    if (keys.size > 0) this.#options.store.strike(name, (entry) => keys.has(entryKey(entry)));
+  }
+}

@@ -1,0 +1,96 @@
+import { undoFinalizer, type DecisionRecord, type JournalEntry, type RolloutStatus } from "../../api/serin/index.ts";
+import { entryKey } from "../act/journal-store.ts";
+import type { Rollout } from "../engine/rollout-object.ts";
+
+/** The answer of a server that refuses a write by a version that is not the present one. */
+export class Conflict extends Error {}
+
+interface StoredJournal {
+  readonly entries: readonly JournalEntry[];
+  readonly decisions: readonly DecisionRecord[];
+}
+
+/** The API server as engines see it: rollouts with versions, journals, one lease. */
+export class SimStore {
+  readonly #rollouts = new Map<string, Rollout>();
+  readonly #former = new Map<string, Rollout>();
+  readonly journals = new Map<string, StoredJournal>();
+  leader = 0;
+  #version = 1;
+
+  get keys(): readonly string[] {
+    return [...this.#rollouts.keys()];
+  }
+
+  read(key: string): Rollout | undefined {
+    return this.#rollouts.get(key);
+  }
+
+  /** As it was before its last change. */
+  readStale(key: string): Rollout | undefined {
+    return this.#former.get(key) ?? this.#rollouts.get(key);
+  }
+
+  put(key: string, object: Rollout): void {
+    this.#version += 1;
+    const before = this.#rollouts.get(key);
+    if (before !== undefined) this.#former.set(key, before);
+    this.#rollouts.set(key, { ...object, metadata: { ...object.metadata, resourceVersion: String(this.#version) } } as Rollout);
+  }
+
+  /** A change that people make. */
+  patchSpec(key: string, spec: Readonly<Record<string, unknown>>): void {
+    const found = this.#rollouts.get(key);
+    if (found === undefined) return;
+    this.put(key, { ...found, metadata: { ...found.metadata, generation: (found.metadata.generation ?? 1) + 1 }, spec: { ...found.spec, ...spec } } as Rollout);
+  }
+
+  delete(key: string, at: string): void {
+    const found = this.#rollouts.get(key);
+    if (found === undefined || found.metadata.deletionTimestamp !== undefined) return;
+    this.put(key, { ...found, metadata: { ...found.metadata, deletionTimestamp: at } } as Rollout);
+    this.#collect(key);
+  }
+
+  forceDelete(key: string): void {
+    this.#rollouts.delete(key);
+    this.#former.delete(key);
+  }
+
+  /** A write by the version that was read; the answer is the new one. */
+  writeStatus(key: string, version: string, status: RolloutStatus): string {
+    const found = this.#current(key, version);
+    this.put(key, { ...found, status } as Rollout);
+    return this.#rollouts.get(key)?.metadata.resourceVersion ?? "";
+  }
+
+  setFinalizer(key: string, version: string, kept: boolean): string {
+    const found = this.#current(key, version);
+    this.put(key, { ...found, metadata: { ...found.metadata, finalizers: kept ? [undoFinalizer] : [] } } as Rollout);
+    const written = this.#rollouts.get(key)?.metadata.resourceVersion ?? "";
+    this.#collect(key);
+    return written;
+  }
+
+  append(name: string, entries: readonly JournalEntry[], decisions: readonly DecisionRecord[]): void {
+    const journal = this.journals.get(name) ?? { entries: [], decisions: [] };
+    const known = new Set(journal.entries.map(entryKey));
+    this.journals.set(name, { entries: [...journal.entries, ...entries.filter((entry) => !known.has(entryKey(entry)))], decisions: [...journal.decisions, ...decisions] });
+  }
+
+  strike(name: string, isStruck: (entry: JournalEntry) => boolean): void {
+    const journal = this.journals.get(name);
+    if (journal !== undefined) this.journals.set(name, { ...journal, entries: journal.entries.filter((entry) => !isStruck(entry)) });
+  }
+
+  #current(key: string, version: string): Rollout {
+    const found = this.#rollouts.get(key);
+    if (found === undefined || found.metadata.resourceVersion !== version) throw new Conflict(key);
+    return found;
+  }
+
+  #collect(key: string): void {
+    const metadata = this.#rollouts.get(key)?.metadata ?? {};
+    if (metadata.deletionTimestamp !== undefined && (metadata.finalizers ?? []).length === 0) this.forceDelete(key);
+  }
+}

@@ -1,0 +1,20 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { scenarioOf } from "./scenario.ts";
+import { shrink } from "./shrink.ts";
+import { simulate } from "./simulate.ts";
+
+const seeds = 500;
+
+test("whatever dies, is lost, is late or is meddled with, no seed breaks what must always hold", () => {
+  for (let seed = 1; seed <= seeds; seed += 1) {
+    const { failure } = simulate(scenarioOf(seed));
+    if (failure === undefined) continue;
+    const { result, scenario } = shrink(scenarioOf(seed));
+    assert.fail(`seed ${seed}: ${failure}\nreplay it: npm run sim -- --seed ${seed}\n${JSON.stringify(scenario)}\n${result.history.join("\n")}`);
+  }
+});
+
+test("a seed is the same simulation each time", () => {
+  assert.deepEqual(simulate(scenarioOf(7)), simulate(scenarioOf(7)));
+});

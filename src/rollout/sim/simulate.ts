@@ -1,0 +1,329 @@
+import { invariant, messageOf, seededRandom, type Random } from "../../base/index.ts";
+import type { Freeze, RolloutStatus } from "../../api/serin/index.ts";
+import { isUnderWay, undoPatienceMs, type Decision } from "../decide/index.ts";
+import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
+import { ModelCluster, PatchRefused, type ModelObject } from "./model-cluster.ts";
+import { calmFromTick, namespaces, tickMs, type Disturbance, type Scenario, type SimRollout } from "./scenario.ts";
+import { NotLeading, SimEngine } from "./sim-engine.ts";
+import { meshObjectsOf, objectsOf, revisionPointer, rolloutObject, simSteps } from "./sim-plan.ts";
+import { Conflict, SimStore } from "./sim-store.ts";
+import { Witness } from "./witness.ts";
+
+export interface SimResult {
+  readonly failure: string | undefined;
+  readonly history: readonly string[];
+}
+
+const epochMs = Date.parse("2026-01-01T00:00:00Z");
+/** After the last disturbance everything must end within so many ticks: all rollouts may come one after another, each with an undo that waits. */
+const patienceTicks = calmFromTick + 1600 + Math.ceil(undoPatienceMs / tickMs);
+
+/** Runs one scenario to its end. The history says what happened, the failure which invariant did not hold. */
+export function simulate(scenario: Scenario): SimResult {
+  const simulation = new Simulation(scenario);
+  try {
+    simulation.run();
+    return { failure: undefined, history: simulation.history };
+  } catch (error) {
+    return { failure: messageOf(error), history: simulation.history };
+  }
+}
+
+interface Meddled {
+  readonly object: ModelObject;
+  readonly pointer: string;
+  readonly before: unknown;
+}
+
+class Simulation {
+  readonly history: string[] = [];
+  readonly #scenario: Scenario;
+  readonly #random: Random;
+  readonly #cluster: ModelCluster;
+  readonly #store = new SimStore();
+  readonly #witness: Witness;
+  readonly #templates = new Map<string, string>();
+  readonly #meddled = new Map<Disturbance, Meddled>();
+  readonly #rounds = new Map<SimEngine, Map<string, Generator<void, void>>>();
+  #engines: SimEngine[] = [];
+  #tick = 0;
+  #wallOffsetMs = 0;
+  #apiUp = true;
+  #stopped: SimEngine | undefined;
+  #freezes: readonly Freeze[] = [];
+
+  constructor(scenario: Scenario) {
+    this.#scenario = scenario;
+    this.#random = seededRandom(scenario.seed ^ 0x5e_ed);
+    this.#cluster = new ModelCluster(this.#random);
+    this.#witness = new Witness(scenario, this.#cluster, this.#store);
+    this.#build();
+    this.#engines = [this.#engine(0)];
+  }
+
+  #build(): void {
+    const upgrades = this.#scenario.rollouts.filter(({ kind }) => kind === "MeshUpgrade");
+    for (const name of namespaces) {
+      const revision = `old-${upgrades.find(({ moves }) => moves?.includes(name) === true)?.name ?? ""}`;
+      this.#cluster.add({ apiVersion: "apps/v1", kind: "Namespace", plural: "namespaces", name }, { [revisionPointer]: revision });
+      this.#cluster.add({ apiVersion: "apps/v1", kind: "Deployment", plural: "deployments", name: `work-${name}`, namespace: name });
+      this.#cluster.injected.set(name, revision);
+    }
+    for (const upgrade of upgrades) this.#cluster.add(meshObjectsOf(upgrade).oldControlPlane);
+    for (const sim of this.#scenario.rollouts.filter(({ kind }) => kind === "Canary")) {
+      const { route, app } = objectsOf(sim);
+      this.#cluster.add(route, { "/old": "kept" });
+      this.#cluster.add(app);
+    }
+  }
+
+  run(): void {
+    for (; this.#tick < patienceTicks; this.#tick += 1) {
+      this.#people();
+      this.#cluster.tick(tickMs, (route) => this.#errorRateOf(route));
+      for (const engine of this.#engines) if (engine !== this.#stopped) this.#work(engine);
+      this.#witness.everyTick();
+      if (this.#tick > calmFromTick && this.#allAtRest()) {
+        // One more look at all of them, from a new engine: what is at rest stays so.
+        this.#crash(this.#engines[0]);
+        for (let more = 0; more < 3; more += 1) for (const engine of this.#engines) this.#work(engine);
+        if (this.#allAtRest()) return this.#witness.atTheEnd();
+      }
+    }
+    const left = this.#store.keys.map((key) => `${key}: ${this.#store.read(key)?.status?.phase ?? "not seen"}: ${this.#store.read(key)?.status?.message ?? ""}`);
+    throw new Error(`never came to its end: ${left.join(" | ")}`);
+  }
+
+  #errorRateOf(route: string): number {
+    return this.#scenario.rollouts.find(({ name }) => name === route)?.errorRate ?? 0;
+  }
+
+  #engine(id: number): SimEngine {
+    const engine = new SimEngine({
+      id,
+      store: this.#store,
+      cluster: this.#cluster,
+      maxConcurrent: this.#scenario.maxConcurrent,
+      steps: (rollout) => simSteps(this.#simOf(rollout), rollout.spec.approvals),
+      templateOf: (rollout) => this.#templates.get(rollout.metadata.name ?? "") ?? "v1",
+      freezes: () => this.#freezes,
+      now: () => ({ steadyMs: this.#cluster.nowMs, nowMs: this.#wallMs() }),
+      isStale: () => !this.#isCalm() && this.#random() < this.#scenario.staleRate,
+      onDecision: (key, rollout, decision, before) => this.#stored(key, rollout, decision, before),
+    });
+    this.#rounds.set(engine, new Map());
+    return engine;
+  }
+
+  #simOf({ metadata }: Rollout): SimRollout {
+    const found = this.#scenario.rollouts.find(({ name }) => name === metadata.name);
+    invariant(found !== undefined, "a rollout of no scenario");
+    return found;
+  }
+
+  #wallMs(): number {
+    return epochMs + this.#cluster.nowMs + this.#wallOffsetMs;
+  }
+
+  #isCalm(): boolean {
+    return this.#tick >= calmFromTick;
+  }
+
+  /** Each rollout gets a round, line by line; some rounds stand still until the next tick. */
+  #work(engine: SimEngine): void {
+    const rounds = this.#rounds.get(engine);
+    if (rounds === undefined) return;
+    for (const key of this.#store.keys) if (!rounds.has(key)) rounds.set(key, engine.round(key));
+    while (rounds.size > 0) {
+      for (const [key, round] of rounds) {
+        if (!this.#isCalm() && this.#random() < 0.02) return;
+        const fate = this.#isCalm() ? 1 : this.#random();
+        if (fate < this.#scenario.crashRate) return this.#crash(engine);
+        if (this.#advance(round, !this.#apiUp || fate < this.#scenario.crashRate + this.#scenario.lostRate)) rounds.delete(key);
+      }
+    }
+  }
+
+  /** One line; true when the round is over. An answer that is lost ends it, though the write was done. */
+  #advance(round: Generator<void, void>, isLost: boolean): boolean {
+    try {
+      if (isLost) round.throw(new ApiDown());
+      return round.next().done === true;
+    } catch (error) {
+      if (error instanceof ApiDown || error instanceof Conflict || error instanceof NotLeading || error instanceof PatchRefused) return true;
+      throw error;
+    }
+  }
+
+  #crash(engine: SimEngine | undefined): void {
+    const index = engine === undefined ? -1 : this.#engines.indexOf(engine);
+    if (engine === undefined || index === -1) return;
+    this.#note("the engine dies, and another begins");
+    this.#rounds.delete(engine);
+    const next = this.#engine(this.#store.leader);
+    this.#engines[index] = next;
+    if (this.#stopped === engine) this.#stopped = undefined;
+  }
+
+  #stored(key: string, rollout: Rollout, decision: Decision, before: RolloutStatus): void {
+    for (const action of decision.actions) if (action.type === "event") this.#note(`${key} ${action.reason}: ${action.message}`);
+    if (decision.status.phase !== before.phase) this.#note(`${key} is ${decision.status.phase}`);
+    this.#witness.decided(key, rollout, decision, before, this.#wallMs(), this.#freezes);
+  }
+
+  #note(text: string): void {
+    this.history.push(`tick ${this.#tick}: ${text}`);
+  }
+
+  /** What people and machines do at this tick. */
+  #people(): void {
+    this.#scenario.rollouts.forEach((sim) => {
+      if (sim.createdAtTick === this.#tick) this.#create(sim);
+    });
+    for (const disturbance of this.#scenario.disturbances) this.#disturb(disturbance);
+    for (const key of this.#store.keys) this.#answer(key);
+  }
+
+  #create(sim: SimRollout): void {
+    this.#note(`${keyOf(sim)} is created: ${JSON.stringify(sim)}`);
+    this.#store.put(keyOf(sim), rolloutObject(sim, new Date(this.#wallMs()).toISOString()));
+  }
+
+  /** Approves what waits for it; aborts what is stuck once things are calm; lifts abort when a change waits. */
+  #answer(key: string): void {
+    const found = this.#store.read(key);
+    const status = found?.status;
+    if (found === undefined || status === undefined || this.#random() > 0.2) return;
+    const at = new Date(this.#wallMs()).toISOString();
+    if (status.phase === "Paused" && /waits for approval/.test(status.message) && status.step !== undefined) {
+      if (found.spec.approvals.some(({ step }) => step === status.step?.id)) return;
+      this.#note(`${key}: ${status.step.id} is approved`);
+      this.#store.patchSpec(key, { approvals: [...found.spec.approvals, { step: status.step.id, by: "me", why: "", at }] });
+    }
+    if (this.#isCalm() && status.phase === "Stuck" && status.undo === undefined && !found.spec.abort && this.#tick > calmFromTick + 10) {
+      this.#note(`${key} is aborted: it is stuck: ${status.message}`);
+      this.#store.patchSpec(key, { abort: true });
+    }
+  }
+
+  #disturb(disturbance: Disturbance): void {
+    const begins = disturbance.atTick === this.#tick;
+    const ends = "untilTick" in disturbance && disturbance.untilTick === this.#tick;
+    if (!begins && !ends) return;
+    const sim = "rollout" in disturbance ? this.#scenario.rollouts[disturbance.rollout] : undefined;
+    this.#note(`${disturbance.type}${sim === undefined ? "" : ` ${sim.name}`} ${begins ? "begins" : "ends"}`);
+    if (sim !== undefined && "rollout" in disturbance) this.#disturbRollout(disturbance, sim, begins);
+    else this.#disturbAll(disturbance, begins);
+  }
+
+  #disturbAll(disturbance: Disturbance, begins: boolean): void {
+    switch (disturbance.type) {
+      case "controlPlaneDown":
+        this.#cluster.controlPlaneUp = !begins;
+        return;
+      case "apiDown":
+        this.#apiUp = !begins;
+        return;
+      case "clockJump":
+        this.#wallOffsetMs += disturbance.byMs;
+        return;
+      case "freeze":
+        this.#freezes = begins ? [freezeNow(this.#wallMs())] : [];
+        return;
+      case "stopLeader":
+        this.#stopLeader(begins);
+        return;
+      default:
+    }
+  }
+
+  /** The leader stands still in the middle of its rounds, another takes over; then the first goes on where it was. */
+  #stopLeader(begins: boolean): void {
+    if (begins && this.#engines.length === 1) {
+      this.#stopped = this.#engines[0];
+      this.#store.leader += 1;
+      this.#engines.push(this.#engine(this.#store.leader));
+    } else if (!begins && this.#stopped !== undefined) {
+      const late = this.#stopped;
+      this.#stopped = undefined;
+      this.#work(late);
+      this.#rounds.delete(late);
+      this.#engines = this.#engines.filter((engine) => engine !== late);
+    }
+  }
+
+  #disturbRollout(disturbance: Disturbance, sim: SimRollout, begins: boolean): void {
+    const key = keyOf(sim);
+    switch (disturbance.type) {
+      case "abort":
+        this.#store.patchSpec(key, { abort: true });
+        return;
+      case "promote":
+        this.#store.patchSpec(key, { fullPromotion: { by: "me", why: "hurry" } });
+        return;
+      case "pause":
+        this.#store.patchSpec(key, { paused: begins });
+        return;
+      case "delete":
+        this.#witness.deleted(key);
+        this.#store.delete(key, new Date(this.#wallMs()).toISOString());
+        return;
+      case "recreate":
+        if (this.#store.read(key) === undefined) return;
+        this.#store.forceDelete(key);
+        this.#create(sim);
+        return;
+      case "change":
+        this.#templates.set(sim.name, disturbance.template);
+        return;
+      case "meddle":
+        this.#meddle(disturbance, sim, begins);
+        return;
+      default:
+    }
+  }
+
+  /** Somebody writes a field that the rollout has written, and puts it back later. */
+  #meddle(disturbance: Disturbance, sim: SimRollout, begins: boolean): void {
+    const pointer = sim.kind === "Canary" ? "/weight" : revisionPointer;
+    const target = sim.kind === "Canary" ? objectsOf(sim).route : meshObjectsOf(sim).namespaces[0]?.namespace;
+    const object = target === undefined ? undefined : this.#cluster.find(target);
+    if (begins && object !== undefined) {
+      const name = journalNameOf(rolloutObject(sim, ""));
+      const isWritten = (this.#store.journals.get(name)?.entries ?? []).some((entry) => entry.type === "field" && entry.pointer === pointer && entry.object.name === object.reference.name);
+      if (!isWritten) return;
+      this.#meddled.set(disturbance, { object, pointer, before: object.fields.get(pointer) });
+      this.#cluster.setField(object, pointer, sim.kind === "Canary" ? 1 : "theirs", "somebody");
+      return;
+    }
+    const meddled = this.#meddled.get(disturbance);
+    if (meddled !== undefined && meddled.object.writers.get(meddled.pointer) === "somebody") this.#cluster.setField(meddled.object, meddled.pointer, meddled.before, "somebody");
+  }
+
+  #allAtRest(): boolean {
+    return this.#store.keys.every((key) => {
+      const rollout = this.#store.read(key);
+      const phase = rollout?.status?.phase;
+      if (rollout === undefined || rollout.metadata.deletionTimestamp !== undefined) return false;
+      const waits = this.#templates.get(rollout.metadata.name ?? "");
+      if (phase === "Completed" || phase === "Watching") return !("deployment" in ((rollout.spec as { target?: object }).target ?? {})) || waits === undefined || waits === rollout.status?.candidate;
+      if (phase === "RolledBack") return rollout.status?.undo?.next !== "NewRun" && (rollout.spec.abort || waits === undefined || waits === rollout.status?.candidate || !("deployment" in ((rollout.spec as { target?: object }).target ?? {})));
+      // A member that waits for people: its partner was rolled back.
+      return phase === "Waiting" && !isUnderWay(rollout.status as RolloutStatus) && /was rolled back; change it/.test(rollout.status?.message ?? "");
+    });
+  }
+}
+
+class ApiDown extends Error {}
+
+function keyOf(sim: SimRollout): string {
+  return sim.kind === "Canary" ? `Canary ${sim.namespace}/${sim.name}` : `MeshUpgrade ${sim.name}`;
+}
+
+function freezeNow(nowMs: number): Freeze {
+  const at = (ms: number): string => new Date(ms).toISOString();
+  return {
+    metadata: { name: "now" },
+    spec: { reason: "test", timeZone: "UTC", windows: [{ start: at(nowMs), end: at(nowMs + 600_000) }], kinds: ["Canary", "MeshUpgrade"], namespaces: [], exceptions: [] },
+  };
+}

@@ -1,0 +1,177 @@
+import { invariant } from "../../base/index.ts";
+import type { Freeze, RolloutStatus } from "../../api/serin/index.ts";
+import { allDone, isUnderWay, nextOrdinalOf, windowState, type Decision } from "../decide/index.ts";
+import { hasFinalizer } from "../engine/finalizer.ts";
+import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
+import type { ModelCluster, ModelObject } from "./model-cluster.ts";
+import { tickMs, type Scenario, type SimRollout } from "./scenario.ts";
+import { minSamples, ownsObject, rolloutObject, simSteps } from "./sim-plan.ts";
+import type { SimStore } from "./sim-store.ts";
+
+/** A round may stand still for a few ticks between what it saw and what it stored. */
+const slackMs = 20 * tickMs;
+
+interface Seen {
+  sim: SimRollout;
+  /** Its objects as they were before the run. */
+  baseline: Readonly<Record<string, unknown>>;
+  deleted: boolean;
+  startedAtMs: number;
+  settled: Map<string, number>;
+  last: RolloutStatus | undefined;
+  /** It carried the finalizer when it was last seen. */
+  kept: boolean;
+}
+
+/** Watches a simulation for what must never be, whatever happens. */
+export class Witness {
+  readonly #scenario: Scenario;
+  readonly #cluster: ModelCluster;
+  readonly #store: SimStore;
+  readonly #seen = new Map<string, Seen>();
+  #freezeSinceMs: number | undefined;
+
+  constructor(scenario: Scenario, cluster: ModelCluster, store: SimStore) {
+    this.#scenario = scenario;
+    this.#cluster = cluster;
+    this.#store = store;
+  }
+
+  decided(key: string, rollout: Rollout, { actions, status }: Decision, before: RolloutStatus, nowMs: number, freezes: readonly Freeze[]): void {
+    const seen = this.#seenOf(key, rollout);
+    this.#freezeSinceMs = freezes.length === 0 ? undefined : (this.#freezeSinceMs ?? this.#cluster.nowMs);
+    for (const action of actions) {
+      if (action.type !== "event") continue;
+      if (action.reason === "StepStarted") this.#begun(key, rollout, status, nowMs, freezes);
+      if (action.reason === "Started") {
+        seen.startedAtMs = this.#cluster.nowMs;
+        seen.baseline = this.#snapshot(seen.sim);
+      }
+      if (action.reason === "StepDone") this.#stepDone(key, seen, rollout, status, action.evidence ?? []);
+    }
+    const { step } = status;
+    if (step?.settledAt !== undefined && before.step?.settledAt === undefined) seen.settled.set(`${status.run ?? 0} ${step.id}`, this.#cluster.nowMs);
+    if (status.phase === "RolledBack" && before.phase !== "RolledBack") this.#putBack(key, seen, status);
+    if (status.phase === "Completed" && before.phase !== "Completed") this.#completed(key, seen, rollout);
+    seen.last = status;
+  }
+
+  #begun(key: string, rollout: Rollout, status: RolloutStatus, nowMs: number, freezes: readonly Freeze[]): void {
+    const frozen = freezes.some(({ spec }) => spec.windows.some((window) => windowState(window, spec.timeZone, nowMs).holds));
+    const forLong = this.#freezeSinceMs !== undefined && this.#cluster.nowMs - this.#freezeSinceMs > slackMs;
+    invariant(!frozen || !forLong, `${key} began ${status.step?.id ?? ""} in a freeze`);
+    const ordinal = status.plannedSteps?.find(({ id }) => id === status.step?.id)?.ordinal;
+    const { group } = rollout.spec;
+    if (ordinal === undefined || group === undefined) return;
+    for (const other of this.#store.keys) {
+      const partner = this.#store.read(other);
+      if (other === key || partner === undefined || partner.spec.group !== group || partner.status === undefined || !isUnderWay(partner.status)) continue;
+      if (partner.status.phase === "RollingBack" || partner.status.undo !== undefined) continue;
+      if (this.#cluster.nowMs - (this.#seen.get(other)?.startedAtMs ?? 0) < slackMs) continue;
+      const behind = nextOrdinalOf(partner.status);
+      invariant(behind === undefined || behind >= ordinal, `${key} began step ${ordinal} while ${other} of its group was at ${behind ?? 0}`);
+    }
+  }
+
+  #stepDone(key: string, seen: Seen, rollout: Rollout, status: RolloutStatus, evidence: readonly string[]): void {
+    const id = status.completedSteps.at(-1)?.id ?? "";
+    const planned = simSteps(seen.sim, rollout.spec.approvals).find((step) => step.id === id);
+    const overruled = rollout.spec.fullPromotion !== undefined || evidence.some((text) => text.includes("approved all the same"));
+    if (planned === undefined || overruled) return;
+    if (planned.checks.length > 0) {
+      const samples = Number(/canary \d+ of (\d+) failed/.exec(evidence.join("; "))?.[1] ?? 0);
+      invariant(samples >= minSamples, `${key} ${id} passed on ${samples} samples: ${evidence.join("; ")}`);
+    }
+    if (planned.holdMs !== undefined) {
+      const heldMs = this.#cluster.nowMs - (seen.settled.get(`${status.run ?? 0} ${id}`) ?? 0);
+      invariant(heldMs >= planned.holdMs - slackMs, `${key} ${id} was held for ${heldMs} ms of ${planned.holdMs}`);
+    }
+  }
+
+  #putBack(key: string, seen: Seen, status: RolloutStatus): void {
+    this.#isAsBefore(key, seen, `rolled back (${status.cause ?? ""})`);
+    this.#isAllowedCause(key, seen.sim, status.cause ?? "");
+  }
+
+  #isAsBefore(key: string, seen: Seen, why: string): void {
+    const now = this.#snapshot(seen.sim);
+    invariant(JSON.stringify(now) === JSON.stringify(seen.baseline), `${key} ${why}, and differs: ${JSON.stringify(now)}, before it was ${JSON.stringify(seen.baseline)}`);
+  }
+
+  #isAllowedCause(key: string, sim: SimRollout, cause: string): void {
+    const did = (type: string): boolean => this.#scenario.disturbances.some((disturbance) => disturbance.type === type);
+    if (cause.includes("request-success-rate")) invariant(sim.errorRate > 0, `${key} is good and was rolled back: ${cause}`);
+    else if (cause.includes("did not settle")) invariant(did("controlPlaneDown"), `${key} was rolled back: ${cause}`);
+    else invariant(/aborted by|^group g|another change|was deleted|journal still holds/.test(cause), `${key} was rolled back: ${cause}`);
+  }
+
+  #completed(key: string, seen: Seen, rollout: Rollout): void {
+    const excused = rollout.spec.fullPromotion !== undefined || seen.sim.kind === "MeshUpgrade";
+    invariant(seen.sim.errorRate === 0 || excused, `${key} is bad and completed`);
+  }
+
+  deleted(key: string): void {
+    const seen = this.#seen.get(key);
+    if (seen !== undefined) seen.deleted = true;
+  }
+
+  everyTick(): void {
+    const present = new Set(this.#store.keys);
+    for (const [key, seen] of this.#seen) if (seen.deleted && !present.has(key)) this.#gone(key, seen);
+    const rollouts = [...present].flatMap((key) => {
+      const rollout = this.#store.read(key);
+      const seen = this.#seen.get(key);
+      if (seen !== undefined && rollout !== undefined) seen.kept = hasFinalizer(rollout);
+      return rollout?.status === undefined ? [] : [{ key, rollout, status: rollout.status }];
+    });
+    const moving = rollouts.filter(({ status }) => isUnderWay(status) && status.undo === undefined && !allDone(status));
+    const grouped = moving.filter(({ rollout }) => rollout.spec.group !== undefined).length;
+    invariant(moving.length - Math.max(0, grouped - 1) <= this.#scenario.maxConcurrent, `${moving.length} are under way, ${this.#scenario.maxConcurrent} may be`);
+    invariant(moving.filter(({ rollout }) => rollout.kind === "MeshUpgrade").length <= 1, "two mesh upgrades are under way");
+    for (const one of moving) {
+      for (const other of moving) {
+        if (one.key >= other.key || (one.rollout.spec.group !== undefined && one.rollout.spec.group === other.rollout.spec.group)) continue;
+        const shared = (one.status.namespaces ?? []).find((name) => other.status.namespaces?.includes(name) === true);
+        invariant(shared === undefined, `${one.key} and ${other.key} both hold namespace ${shared ?? ""}`);
+      }
+    }
+  }
+
+  #gone(key: string, seen: Seen): void {
+    this.#seen.delete(key);
+    if (!seen.kept) return;
+    const journal = this.#store.journals.get(journalNameOf(rolloutObject(seen.sim, "")));
+    const left = seen.last?.phase === "Completed" ? [] : (journal?.entries ?? []);
+    invariant(left.length === 0, `${key} is gone, and its journal holds entries`);
+    const app = [...this.#cluster.objects.values()].find(({ reference }) => reference.name === `app-${seen.sim.name}`);
+    invariant(app?.fields.get("/paused") === undefined, `${key} is gone, and its target is still held`);
+    const wasMoving = seen.last !== undefined && isUnderWay(seen.last);
+    if (wasMoving && seen.sim.onDeletion === "Rollback") this.#isAsBefore(key, seen, "was deleted under way");
+  }
+
+  atTheEnd(): void {
+    const runs = new Map<string, Set<string>>();
+    for (const key of this.#store.keys) {
+      const { status } = this.#store.read(key) ?? {};
+      if (status?.groupRun === undefined) continue;
+      const ends = runs.get(status.groupRun) ?? new Set();
+      ends.add(`${status.phase}`);
+      runs.set(status.groupRun, ends);
+    }
+    for (const [run, ends] of runs) invariant(ends.size === 1, `members of the group's run ${run} ended as ${[...ends].join(" and ")}`);
+  }
+
+  #seenOf(key: string, { metadata }: Rollout): Seen {
+    const known = this.#seen.get(key);
+    if (known !== undefined) return known;
+    const sim = this.#scenario.rollouts.find(({ name }) => name === metadata.name);
+    invariant(sim !== undefined, `${key} is of no scenario`);
+    const seen: Seen = { sim, baseline: this.#snapshot(sim), deleted: metadata.deletionTimestamp !== undefined, startedAtMs: 0, settled: new Map(), last: undefined, kept: false };
+    this.#seen.set(key, seen);
+    return seen;
+  }
+
+  #snapshot(sim: SimRollout): Readonly<Record<string, unknown>> {
+    return this.#cluster.snapshot((object: ModelObject) => ownsObject(sim, object.reference) && object.reference.name !== `app-${sim.name}`);
+  }
+}
