@@ -15,6 +15,7 @@ import {
   type StatefulSet,
 } from "../../api/kubernetes/index.ts";
 import { createInformer, type Informer, type KubeClient } from "../../kube/index.ts";
+import { PilotTokens } from "./pilot-tokens.ts";
 
 const answerMaxAgeMs = 300;
 const maxAnswers = 512;
@@ -27,6 +28,7 @@ export class ClusterView {
   readonly daemonSets: Informer<DaemonSet>;
   readonly statefulSets: Informer<StatefulSet>;
   readonly disruptionBudgets: Informer<PodDisruptionBudget>;
+  readonly pilotTokens: PilotTokens;
   readonly #clock: Clock;
   readonly #answers = new Map<string, { readonly atMs: number; readonly answer: Promise<unknown> }>();
 
@@ -37,6 +39,7 @@ export class ClusterView {
     this.daemonSets = createInformer(client, daemonSetKind, options);
     this.statefulSets = createInformer(client, statefulSetKind, options);
     this.disruptionBudgets = createInformer(client, podDisruptionBudgetKind, options);
+    this.pilotTokens = new PilotTokens(client, options.clock);
     this.#clock = options.clock;
   }
 

@@ -4,11 +4,11 @@ import { transientError } from "../../base/index.ts";
 const timeoutMs = 2000;
 const bodyLimitBytes = 32 * 1024 * 1024;
 
-/** GET of a pod's plain HTTP port. Throws a transient error when it does not answer 200 in time. */
-export function httpGet(address: string, port: number, path: string): Promise<string> {
+/** GET of a pod's plain HTTP port. Throws a transient error when it does not answer 200 in time; its code is `http-status-404` and so on for another status. */
+export function httpGet(address: string, port: number, path: string, headers: Readonly<Record<string, string>> = {}): Promise<string> {
   return new Promise((resolve, reject) => {
-    const fail = (reason: string): void => reject(transientError("pod-unreachable", `http://${address}:${port}${path}: ${reason}`));
-    const request = get({ host: address, port, path, timeout: timeoutMs, agent: false }, (response) => {
+    const fail = (reason: string, code = "pod-unreachable"): void => reject(transientError(code, `http://${address}:${port}${path}: ${reason}`));
+    const request = get({ host: address, port, path, headers, timeout: timeoutMs, agent: false }, (response) => {
       const chunks: Buffer[] = [];
       let size = 0;
       response.on("data", (chunk: Buffer) => {
@@ -18,7 +18,7 @@ export function httpGet(address: string, port: number, path: string): Promise<st
       });
       response.on("end", () => {
         if (response.statusCode === 200) resolve(Buffer.concat(chunks).toString("utf8"));
-        else fail(`status ${response.statusCode ?? 0}`);
+        else fail(`status ${response.statusCode ?? 0}`, `http-status-${response.statusCode ?? 0}`);
       });
     });
     request.on("timeout", () => request.destroy(new Error(`no answer in ${timeoutMs} ms`)));

@@ -1,4 +1,4 @@
-import { messageOf } from "../../base/index.ts";
+import { SerinError } from "../../base/index.ts";
 import type { AcknowledgementReport, ConnectedProxy, ObjectReference, RootsReport } from "../../api/serin/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { httpGet } from "./http-get.ts";
@@ -10,6 +10,7 @@ export interface PilotPod {
   readonly namespace: string;
   readonly revision: string;
   readonly address: string;
+  readonly serviceAccount: string;
 }
 
 /** The control plane's ready pods, ours and upstream's alike. */
@@ -22,6 +23,7 @@ export function pilotPods(view: ClusterView, revision?: string): PilotPod[] {
       namespace: pod.metadata.namespace ?? "",
       revision: pod.metadata.labels?.["istio.io/rev"] ?? "default",
       address: pod.status?.podIP ?? "",
+      serviceAccount: pod.spec?.serviceAccountName ?? "default",
     }))
     .filter((pilot) => revision === undefined || pilot.revision === revision);
 }
@@ -30,7 +32,7 @@ export function pilotPods(view: ClusterView, revision?: string): PilotPod[] {
 export async function proxiesOf(view: ClusterView, pilot: PilotPod): Promise<readonly ConnectedProxy[]> {
   return await view.recently(`proxies ${pilot.address}`, async () => {
     const own = await answerOf<readonly ConnectedProxy[]>(pilot, "/debug/serin/proxies");
-    return own ?? (await syncedProxies(pilot)).map((proxy) => connectedProxy(proxy, pilot));
+    return own ?? (await syncedProxies(view, pilot)).map((proxy) => connectedProxy(proxy, pilot));
   });
 }
 
@@ -49,8 +51,16 @@ export async function rootsOf(view: ClusterView, pilot: PilotPod): Promise<Roots
 /** One element of upstream's `/debug/syncz`: `<type>_sent` and `<type>_acked` are nonces. */
 type SyncedProxy = Readonly<Record<string, string>>;
 
-async function syncedProxies(pilot: PilotPod): Promise<readonly SyncedProxy[]> {
-  return JSON.parse(await httpGet(pilot.address, debugPort, "/debug/syncz")) as readonly SyncedProxy[];
+/** Newer ones answer only to who proves to be of their namespace. */
+async function syncedProxies(view: ClusterView, pilot: PilotPod): Promise<readonly SyncedProxy[]> {
+  const path = "/debug/syncz";
+  try {
+    return JSON.parse(await httpGet(pilot.address, debugPort, path)) as readonly SyncedProxy[];
+  } catch (error) {
+    if (!(error instanceof SerinError) || error.code !== "http-status-401") throw error;
+    const token = await view.pilotTokens.of(pilot.namespace, pilot.serviceAccount);
+    return JSON.parse(await httpGet(pilot.address, debugPort, path, { authorization: `Bearer ${token}` })) as readonly SyncedProxy[];
+  }
 }
 
 function connectedProxy(proxy: SyncedProxy, { revision }: PilotPod): ConnectedProxy {
@@ -72,7 +82,7 @@ async function answerOf<Answer>(pilot: PilotPod, path: string): Promise<Answer |
   try {
     return JSON.parse(await httpGet(pilot.address, debugPort, path)) as Answer;
   } catch (error) {
-    if (messageOf(error).endsWith("status 404")) return undefined;
+    if (error instanceof SerinError && error.code === "http-status-404") return undefined;
     throw error;
   }
 }

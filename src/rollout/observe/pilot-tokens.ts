@@ -1,0 +1,42 @@
+import { transientError, type Clock } from "../../base/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+
+/** The audience that upstream's control planes take tokens for. */
+const audience = "istio-ca";
+const lifetimeSeconds = 600;
+/** A token is not used in the last part of its life. */
+const spareMs = 120_000;
+const maxTokens = 32;
+
+interface KeptToken {
+  readonly token: string;
+  readonly untilMs: number;
+}
+
+/**
+ * Tokens of control planes' own service accounts. Upstream tells of its proxies only to callers of its namespace
+ * (ENABLE_DEBUG_ENDPOINT_AUTH); an engine that may install a control plane may ask in its name.
+ */
+export class PilotTokens {
+  readonly #client: KubeClient;
+  readonly #clock: Clock;
+  readonly #kept = new Map<string, KeptToken>();
+
+  constructor(client: KubeClient, clock: Clock) {
+    this.#client = client;
+    this.#clock = clock;
+  }
+
+  async of(namespace: string, serviceAccount: string): Promise<string> {
+    const key = `${namespace}/${serviceAccount}`;
+    const kept = this.#kept.get(key);
+    if (kept !== undefined && this.#clock.steadyMs() < kept.untilMs) return kept.token;
+    const body = { apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", spec: { audiences: [audience], expirationSeconds: lifetimeSeconds } };
+    const { status, text } = await this.#client.raw("POST", `/api/v1/namespaces/${namespace}/serviceaccounts/${serviceAccount}/token`, { body });
+    const token = status < 300 ? (JSON.parse(text) as { status?: { token?: string } }).status?.token : undefined;
+    if (token === undefined) throw transientError("no-token", `no token of service account ${key} could be had: status ${status}`);
+    if (this.#kept.size >= maxTokens) this.#kept.clear();
+    this.#kept.set(key, { token, untilMs: this.#clock.steadyMs() + lifetimeSeconds * 1000 - spareMs });
+    return token;
+  }
+}
