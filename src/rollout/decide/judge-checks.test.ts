@@ -111,6 +111,12 @@ test("no data is never a pass, and more than one series is no number", () => {
   assert.equal(look(planned("query", { max: 5 }), [value([{ labels: {}, value: 1 }, { labels: { a: "b" }, value: 2 }])]).verdict, "error");
 });
 
+test("a baseline that has no data is waited for, but not where all requests are the canary's", () => {
+  const check = planned("query", { passWhen: "result < baseline", query: { provider: "mesh", expression: "a", baseline: "b", timeoutSeconds: 1 } });
+  assert.equal(look(check, [value(1, { baseline: [] })]).verdict, "wait");
+  assert.equal(look({ ...check, subject: { ...backends, expectedShare: 100 } }, [value(1, { baseline: [] })]).verdict, "pass");
+});
+
 test("a crash loop of the canary alone fails it, one that stable has as well does not", () => {
   const problem = { kind: "CrashLoopBackOff", detail: "app is in a crash loop, ended with 1" };
   const ill = pod("ill", { ready: false, problem });

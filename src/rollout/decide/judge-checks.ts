@@ -55,7 +55,7 @@ function judge({ spec, subject }: PlannedCheck, seen: CheckObservation, inner: u
     case "pods":
       return judgePods(spec, seen, inner);
     case "values":
-      return judgeValues(spec, seen);
+      return judgeValues(spec, subject, seen);
   }
 }
 
