@@ -57,7 +57,7 @@ export async function deploymentInWorld(sources: CanarySources, canary: Canary, 
 
 /** A Service whose endpoints are not the Deployment's pods could not be moved by them. */
 function checkSelected({ spec }: Deployment, service: ServiceInWorld, deployment: string): void {
-  const labels = (spec?.template.metadata?.labels ?? {}) as Record<string, string>;
+  const labels = spec?.template.metadata?.labels ?? {};
   const selects = Object.keys(service.selector).length > 0 && Object.entries(service.selector).every(([name, value]) => labels[name] === value);
   if (selects) return;
   const selector = Object.entries(service.selector).map((pair) => pair.join("=")).join(",");

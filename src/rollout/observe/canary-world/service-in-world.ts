@@ -67,7 +67,7 @@ export async function refuseOtherRoutes(sources: CanarySources, field: string, n
 
 async function listed<Value extends KubernetesObject>({ client }: CanarySources, kind: KindDefinition<Value>): Promise<readonly (KubernetesObject & { spec: Fields })[]> {
   const { items } = await client.list(kind).catch(() => ({ items: [] as readonly Value[] }));
-  return items.map((item) => ({ ...item, kind: kind.kind, spec: ((item as unknown as { spec?: Fields }).spec ?? {}) as Fields }));
+  return items.map((item) => ({ ...item, kind: kind.kind, spec: (item as unknown as { spec?: Fields }).spec ?? {} }));
 }
 
 function destinationsOf(spec: Fields): { host?: string; subset?: string }[] {

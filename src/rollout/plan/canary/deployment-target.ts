@@ -326,6 +326,6 @@ function withSettle<Part extends { readonly settle: readonly SettleCondition[] }
 
 function imagesOf(template: Fields): string {
   const containers = fieldsOf(template["spec"])["containers"];
-  const images = Array.isArray(containers) ? containers.map((container) => String(fieldsOf(container)["image"] ?? "")) : [];
+  const images = Array.isArray(containers) ? containers.map((container) => (fieldsOf(container) as { image?: string }).image ?? "") : [];
   return images.join(", ");
 }
