@@ -5,7 +5,7 @@ import { appCanary } from "./app-canary.ts";
 import { follow } from "./follow.ts";
 import { namespaces } from "./load-plans.ts";
 import { difference, type LoadTotals } from "./load-totals.ts";
-import { upgradeObject } from "./mesh-upgrade.ts";
+import { firstWave, upgradeObject } from "./mesh-upgrade.ts";
 import { canaryObjects, releaseImage } from "./objects.ts";
 import { poissonBound } from "./poisson.ts";
 import { seconds, type Proof } from "./proof.ts";
@@ -36,11 +36,12 @@ interface BadRelease {
   readonly kind: "mesh" | "application";
   /** What the evidence must say. */
   readonly cause: RegExp;
-  /** Undefined: it must never be given a request. */
-  readonly exposure?: Exposure;
+  /** None: it must never be given a request. */
+  readonly exposures: readonly Exposure[];
   /** Of the application's container. */
   readonly environment?: readonly { readonly name: string; readonly value: string }[];
   readonly checks?: readonly object[];
+  /** Of each wave. */
   readonly soakSeconds?: number;
 }
 
@@ -50,24 +51,33 @@ const limits = { timeoutSeconds: 120 };
 
 /** Of a canary's steps 10, 50 and 100. */
 const weightOfStep = (id: string): number => [0, 0.1, 0.5, 1][Number(/^step-(\d)/.exec(id)?.[1] ?? 0)] ?? 0;
-/** Half of a gateway's pods, then all; everything else that comes before is not in the way of these requests. */
+/** Half of a gateway's pods, then all. */
 const weightOfGateway = (id: string): number => (/^gateway-.*-canary$/.test(id) ? 0.5 : Number(id.startsWith("gateway-")));
+/** The sidecars of the generator, from their restart on. */
+const weightOfSidecars = (id: string): number => Number(id.startsWith(`${firstWave}/`));
 const weightOfWaypoint = (id: string): number => Number(id.includes("waypoint"));
 
+/** Requests that pass a sidecar of the first wave, or the gateway, of which such a share fails. */
+const ofProxies = (errorRate: number): readonly Exposure[] => [
+  { targets: /^sidecar: /, errorRate, weightAt: weightOfSidecars },
+  { targets: /^gateway: /, errorRate, weightAt: weightOfGateway },
+];
+
 export const badReleases: readonly BadRelease[] = [
-  { name: "crashes-at-start", kind: "mesh", cause: /istiod-1-31-\d+.*(restart|crash|exit|ended with|ready)/i },
+  { name: "crashes-at-start", kind: "mesh", cause: /istiod-1-31-\d+.*(restart|crash|exit|ended with|ready)/i, exposures: [] },
   {
     name: "crashes-after-a-minute",
     kind: "mesh",
     cause: /restart|crash|ended with/i,
-    exposure: { targets: /^gateway: /, errorRate: 1, weightAt: (id) => weightOfGateway(id) + Number(id === "tags" || id === "soak") },
-    soakSeconds: 120,
+    exposures: ofProxies(1),
+    soakSeconds: 80,
   },
-  { name: "fails-5-percent", kind: "mesh", cause: /request-success-rate: canary [1-9]\d* of \d+ failed/, exposure: { targets: /./, errorRate: 0.05, weightAt: weightOfGateway } },
+  { name: "fails-5-percent", kind: "mesh", cause: /request-success-rate: canary [1-9]\d* of \d+ failed/, exposures: ofProxies(0.05) },
   {
     name: "slower-by-30-percent",
     kind: "application",
     cause: /request-duration: /,
+    exposures: [],
     checks: [
       { type: "request-success-rate", ...limits, minSamples: 40 },
       { type: "request-duration", ...limits, maxRatio: 1.1, minSamples: 200 },
@@ -77,7 +87,7 @@ export const badReleases: readonly BadRelease[] = [
     name: "leaks-memory",
     kind: "application",
     cause: /restarts: .*[1-9]\d* restarts|pod-health: /,
-    exposure: { targets: /^gateway: .*page/, errorRate: 1, weightAt: weightOfStep },
+    exposures: [{ targets: /^gateway: .*page/, errorRate: 1, weightAt: weightOfStep }],
     environment: [{ name: "NODE_OPTIONS", value: "--max-semi-space-size=2 --max-old-space-size=64" }],
     checks: [
       { type: "restarts", ...limits },
@@ -85,27 +95,31 @@ export const badReleases: readonly BadRelease[] = [
       { type: "request-success-rate", ...limits, minSamples: 400 },
     ],
   },
-  { name: "wrong-root", kind: "mesh", cause: /probe-matrix|certificate-roots|certificate|root/i },
-  { name: "rejected-config", kind: "mesh", cause: /rejected istio\.workload\.Address/ },
+  { name: "wrong-root", kind: "mesh", cause: /probe-matrix|certificate-roots|certificate|root/i, exposures: [] },
+  { name: "rejected-config", kind: "mesh", cause: /rejected istio\.workload\.Address/, exposures: [] },
   {
     name: "rejects-a-header",
     kind: "application",
     cause: /request-success-rate: canary [1-9]\d* of \d+ failed/,
-    exposure: { targets: /^gateway: traced page/, errorRate: 1, weightAt: weightOfStep },
+    exposures: [{ targets: /^gateway: traced page/, errorRate: 1, weightAt: weightOfStep }],
     checks: [{ type: "request-success-rate", ...limits, minSamples: 400 }],
   },
-  { name: "never-ready", kind: "mesh", cause: /did not settle.*ztunnel-1-31-\d+|pod-health: .*ztunnel|ztunnel-1-31-\d+.*ready/ },
+  { name: "never-ready", kind: "mesh", cause: /did not settle.*ztunnel-1-31-\d+|pod-health: .*ztunnel|ztunnel-1-31-\d+.*ready/, exposures: [] },
   {
     name: "wrong-subset",
     kind: "mesh",
     cause: /of-another-subset|request-share/,
-    exposure: { targets: /reviews|page/, errorRate: 1, weightAt: weightOfWaypoint },
+    exposures: [
+      { targets: /^sidecar: reviews/, errorRate: 1, weightAt: weightOfSidecars },
+      { targets: /reviews|page/, errorRate: 1, weightAt: weightOfWaypoint },
+    ],
     checks: [
       {
         name: "of-another-subset",
         type: "query",
-        query: { provider: "mesh", expression: 'sum(rate(istio_requests_total{reporter="waypoint",destination_service_name="reviews",destination_version!="v2"}[15s])) or vector(0)' },
+        query: { provider: "mesh", expression: 'sum(rate(istio_requests_total{reporter=~"source|waypoint",destination_service_name="reviews",destination_version!~"v2|unknown"}[15s])) or vector(0)' },
         max: 0,
+        count: 4,
         ...limits,
       },
     ],
@@ -146,9 +160,9 @@ interface Seen {
   readonly ended: number;
 }
 
-function judge(proof: Proof, { name, cause, exposure }: BadRelease, status: RolloutStatus, { counted, begun, ended }: Seen): BadReleaseResult {
+function judge(proof: Proof, { name, cause, exposures }: BadRelease, status: RolloutStatus, { counted, begun, ended }: Seen): BadReleaseResult {
   const said = status.cause ?? status.message;
-  const bound = exposure === undefined ? 0 : poissonBound(expectedFailures(exposure, status, counted, { begun, ended }));
+  const bound = poissonBound(exposures.reduce((sum, exposure) => sum + expectedFailures(exposure, status, counted, { begun, ended }), 0));
   const problems = [
     ...(status.phase === "RolledBack" ? [] : [`it ended as ${status.phase}`]),
     ...(cause.test(said) ? [] : [`its cause does not match ${String(cause)}`]),

@@ -13,11 +13,14 @@ const stepsTimeoutMs = 900_000;
 const middleShare = 0.2;
 const backShare = 0.1;
 
+export const firstWave = "callers";
+
 export interface UpgradeWords {
   readonly name: string;
   readonly from: string;
   readonly to: string;
   readonly version: string;
+  /** Of each wave. */
   readonly soakSeconds?: number;
   readonly settleTimeoutSeconds?: number;
   /** Besides those of every upgrade. */
@@ -34,7 +37,7 @@ export function upgradeObject({ ambientOnly }: Proof, { name, from, to, version,
       from: { revision: from },
       to: { revision: to, install: [revisionSpec(to, version)] },
       ztunnel: { by: "Pod", maxConcurrent: 4 },
-      ...(ambientOnly ? {} : { waves: [{ name: "callers", namespaces: [namespaces.sidecarClients, namespaces.echoes] }, { name: "rest" }] }),
+      ...(ambientOnly ? {} : { waves: [{ name: firstWave, namespaces: [namespaces.sidecarClients, namespaces.echoes], soakSeconds }, { name: "rest", soakSeconds }] }),
       checks: [
         { type: "mtls-probe-matrix", ...checkLimits },
         { type: "request-success-rate", ...checkLimits },
@@ -45,7 +48,6 @@ export function upgradeObject({ ambientOnly }: Proof, { name, from, to, version,
         ...checks,
       ],
       settleTimeoutSeconds,
-      soakSeconds,
     },
   };
 }
