@@ -58,7 +58,7 @@ export function judgeMatrix(facts: ProbeFacts, spec: CheckSpec, before: unknown)
   const judged = (verdict: Verdict, evidence: string): MatrixJudgement => ({ verdict, evidence, statistic: state, matrix });
   if (pairs.length === 0) return judged("error", "no pair is probed");
   const bad = pairs.filter(({ problem }) => problem !== "");
-  if (bad.length > 0) return judged("fail", `${bad.length} of ${pairs.length} pairs${whichOf(bad, pairs)}: ${namesOf(bad, ({ problem }) => problem)}`);
+  if (bad.length > 0) return judged("fail", `${bad.length} of ${pairs.length} pairs${whichOf(bad, pairs)}: ${namesOf(bad, ({ problem }) => problem)}${besides(pairs)}`);
   const [ok, failed] = [sum(pairs, "ok"), sum(pairs, "failed")];
   const rate = `${failed} of ${ok + failed} failed`;
   if (failureEvidence(ok, failed, spec.maxErrorRate) >= failThreshold) {
@@ -71,7 +71,13 @@ export function judgeMatrix(facts: ProbeFacts, spec: CheckSpec, before: unknown)
   if (short.length > 0) return judged("wait", `${rate}; ${each} of each pair are needed, which lacks: ${namesOf(short, () => "")}`);
   const untold = pairs.filter(({ expected, mutualTls }) => expected === "answer" && mutualTls === "unknown");
   if (untold.length > 0) return judged("error", `the server's side has not told whether it is mTLS: ${namesOf(untold, () => "")}`);
-  return judged("pass", `${pairs.length} pairs, ${ok} of ${ok + failed}, mTLS and identities as expected`);
+  return judged("pass", `${pairs.length} pairs, ${ok} of ${ok + failed}, mTLS and identities as expected${latencies(pairs)}`);
+}
+
+/** `, median of 3 to 20 ms`. */
+function latencies(pairs: readonly ProbePair[]): string {
+  const medians = pairs.flatMap(({ p50Ms }) => (p50Ms === undefined ? [] : [p50Ms]));
+  return medians.length === 0 ? "" : `, median of ${Math.min(...medians)} to ${Math.max(...medians)} ms`;
 }
 
 const shortestSample = 5;
@@ -176,6 +182,12 @@ function whichOf(bad: readonly ProbePair[], pairs: readonly ProbePair[]): string
     return ends.size === 1 && bad.length > 1 ? `, ${bad.length === all ? "all" : `${bad.length} of the ${all}`} ${side} ${[...ends].join("")}` : undefined;
   };
   return one("to") ?? one("from") ?? "";
+}
+
+/** Pairs that failed now and then, too rarely to be held against any of them alone. */
+function besides(pairs: readonly ProbePair[]): string {
+  const few = pairs.filter(({ problem, failed }) => problem === "" && failed > 0);
+  return few.length === 0 ? "" : `; besides, some failed of ${namesOf(few, () => "")}`;
 }
 
 const namedPairs = 3;
