@@ -35,7 +35,7 @@ export class SimStore {
     this.#version += 1;
     const before = this.#rollouts.get(key);
     if (before !== undefined) this.#former.set(key, before);
-    this.#rollouts.set(key, { ...object, metadata: { ...object.metadata, resourceVersion: String(this.#version) } } as Rollout);
+    this.#rollouts.set(key, { ...object, metadata: { ...object.metadata, resourceVersion: String(this.#version) } });
   }
 
   /** A change that people make. */
@@ -48,7 +48,7 @@ export class SimStore {
   delete(key: string, at: string): void {
     const found = this.#rollouts.get(key);
     if (found === undefined || found.metadata.deletionTimestamp !== undefined) return;
-    this.put(key, { ...found, metadata: { ...found.metadata, deletionTimestamp: at } } as Rollout);
+    this.put(key, { ...found, metadata: { ...found.metadata, deletionTimestamp: at } });
     this.#collect(key);
   }
 
@@ -60,13 +60,13 @@ export class SimStore {
   /** A write by the version that was read; the answer is the new one. */
   writeStatus(key: string, version: string, status: RolloutStatus): string {
     const found = this.#current(key, version);
-    this.put(key, { ...found, status } as Rollout);
+    this.put(key, { ...found, status });
     return this.#rollouts.get(key)?.metadata.resourceVersion ?? "";
   }
 
   setFinalizer(key: string, version: string, kept: boolean): string {
     const found = this.#current(key, version);
-    this.put(key, { ...found, metadata: { ...found.metadata, finalizers: kept ? [undoFinalizer] : [] } } as Rollout);
+    this.put(key, { ...found, metadata: { ...found.metadata, finalizers: kept ? [undoFinalizer] : [] } });
     const written = this.#rollouts.get(key)?.metadata.resourceVersion ?? "";
     this.#collect(key);
     return written;

@@ -154,8 +154,8 @@ export class Witness {
     for (const key of this.#store.keys) {
       const { status } = this.#store.read(key) ?? {};
       if (status?.groupRun === undefined) continue;
-      const ends = runs.get(status.groupRun) ?? new Set();
-      ends.add(`${status.phase}`);
+      const ends = runs.get(status.groupRun) ?? new Set<string>();
+      ends.add(status.phase);
       runs.set(status.groupRun, ends);
     }
     for (const [run, ends] of runs) invariant(ends.size === 1, `members of the group's run ${run} ended as ${[...ends].join(" and ")}`);
