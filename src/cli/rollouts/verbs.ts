@@ -79,6 +79,10 @@ function verbs<Value extends Rollout>(parent: Command, kind: KindDefinition<Valu
     .option("-w, --watch", "show the ladder until it ends")
     .option("--dry-run", "check the file and ask the server, write nothing")
     .action(async (flags: CreateFlags) => await create(kind, flags, noun, context));
+  withFlags(parent.command("retry <name>").description("begin again what has ended, as it was or as a file says; history is kept"))
+    .option("-f, --filename <file>", "the object as YAML; - is standard input")
+    .option("-w, --watch", "show the ladder until it ends")
+    .action(async (name: string, flags: CreateFlags) => await retry(kind, name, flags, noun, context));
   withFlags(parent.command("list").description("all of them")).action(async (flags: RolloutFlags) => await list(kind, flags, context));
   withFlags(parent.command("status <name>").description("where it is, what it saw, and why it decided so"))
     .option("-w, --watch", "until it ends: exit code 0 done, 1 stuck, 3 rolled back, 4 still under way")
@@ -116,6 +120,10 @@ async function create<Value extends Rollout>(kind: KindDefinition<Value>, flags:
     throw userError("namespace-mismatch", `${flags.filename}: metadata.namespace is ${namespace}, and -n says ${flags.namespace}`);
   }
   const object: Value = { ...raw, metadata: { ...raw.metadata, ...(namespace === undefined ? {} : { namespace }) } };
+  const there = await client.get(kind, object.metadata.name ?? "", namespace);
+  if (there?.status !== undefined && isOver(there)) {
+    throw userError("rollout-ended", `${kind.kind} ${nameOf(there)} has ended as ${there.status.phase}`, { hint: `begin it again: serin ${noun} retry ${object.metadata.name ?? ""} [-f ${flags.filename}]; its history is kept` });
+  }
   await client.apply(kind, object, { fieldManager: "serin-cli", force: true, ...(flags.dryRun === true ? { dryRun: true } : {}) });
   const name = object.metadata.name ?? "";
   if (flags.dryRun === true) {
@@ -124,6 +132,34 @@ async function create<Value extends Rollout>(kind: KindDefinition<Value>, flags:
   }
   if (flags.watch === true) await showStatus(kind, name, { ...flags, ...(namespace === undefined ? {} : { namespace }) }, context);
   else context.out(`${kind.kind} ${nameOf(object)} is under way; watch it by: serin ${noun} status ${name}${namespace === undefined ? "" : ` -n ${namespace}`} -w\n`);
+}
+
+/** Nothing moves any more, and no change of its target would begin another run. */
+function isOver({ spec, status }: Rollout): boolean {
+  return (status?.phase === "Completed" || status?.phase === "RolledBack") && !("target" in spec && "deployment" in spec.target);
+}
+
+const goneTimeoutMs = 60_000;
+
+/** Deletes what has ended and creates it anew, as it was or as the file says; orders that were given are not repeated. */
+async function retry<Value extends Rollout>(kind: KindDefinition<Value>, name: string, flags: CreateFlags, noun: string, context: CliContext): Promise<void> {
+  const { client, object } = await findRollout(kind, name, flags, context);
+  if (!isOver(object)) throw userError("rollout-under-way", `${kind.kind} ${nameOf(object)} has not ended: it is ${object.status?.phase ?? "not seen by the engine yet"}`, { hint: `serin ${noun} ${noun === "canary" ? "abort" : "rollback"} ${name}` });
+  const { namespace, labels, annotations } = object.metadata;
+  const { abort: _abort, paused: _paused, approvals: _approvals, fullPromotion: _full, ...spec } = object.spec;
+  const kept = { apiVersion: object.apiVersion, kind: object.kind, metadata: { name, ...(namespace === undefined ? {} : { namespace }), ...(labels === undefined ? {} : { labels }), ...(annotations === undefined ? {} : { annotations }) }, spec };
+  const file = (flags as { filename?: string }).filename;
+  const next = file === undefined ? (kept as unknown as Value) : await readObject(kind, file, context);
+  if (next.metadata.name !== name) throw userError("other-name", `${file ?? ""}: metadata.name must be ${name}, got ${next.metadata.name ?? ""}`);
+  await client.delete(kind, name, namespace);
+  const deadlineMs = context.clock.steadyMs() + goneTimeoutMs;
+  while ((await client.get(kind, name, namespace)) !== undefined) {
+    if (context.clock.steadyMs() > deadlineMs) throw userError("not-gone", `${kind.kind} ${nameOf(object)} is still being deleted`, { hint: `look: kubectl get ${kind.plural} ${name} -o yaml` });
+    await context.clock.sleep(approvalRetryMs, context.signal);
+  }
+  await client.apply(kind, { ...next, metadata: { ...next.metadata, ...(namespace === undefined ? {} : { namespace }) } }, { fieldManager: "serin-cli", force: true });
+  if (flags.watch === true) await showStatus(kind, name, { ...flags, ...(namespace === undefined ? {} : { namespace }) }, context);
+  else context.out(`${kind.kind} ${nameOf(object)} begins again; watch it by: serin ${noun} status ${name}${namespace === undefined ? "" : ` -n ${namespace}`} -w\n`);
 }
 
 async function list<Value extends Rollout>(kind: KindDefinition<Value>, flags: RolloutFlags, context: CliContext): Promise<void> {
