@@ -3,7 +3,7 @@ import { meanInSharedBucket } from "./mean-test.ts";
 import { decades, logMean, wrongFailure } from "./rate-test.ts";
 
 /**
- * A sequential test of durations (ADR 7). For each quantile the share of requests above a few bounds near it is compared
+ * A sequential test of durations (ADR 8). For each quantile the share of requests above a few bounds near it is compared
  * between both versions, as an e-process for two samples (Turner, Ly and Grünwald, "Generic E-variables for exact
  * sequential k-sample tests", 2024): under the null hypothesis that the canary is not slower, the chance that the evidence
  * ever reaches 1/alpha is at most alpha, however often one looks. Bounds are chosen by what was seen before a batch, so
@@ -144,11 +144,14 @@ function boundAtOrAbove({ boundsMs }: DurationHistogram, limitMs: number): numbe
   return index < 0 ? boundsMs.length - 1 : index;
 }
 
-/** Fail as soon as the evidence is enough; pass once the minimum sample has been seen without suspicion; else wait. */
-export function judgeDurations(evidence: DurationEvidence, limits: DurationLimits): DurationVerdict {
+/**
+ * Fail as soon as the evidence is enough; pass once the minimum sample has been seen without suspicion; else wait. `open` was
+ * counted since the last batch: it is told, and judged with the batch that it becomes.
+ */
+export function judgeDurations(evidence: DurationEvidence, limits: DurationLimits, open: DurationBatch = { canary: noDurations, stable: noDurations }): DurationVerdict {
   const { canary, stable } = inSharedBounds(evidence);
   const [canaryTotal, stableTotal] = [totalOf(canary), totalOf(stable)];
-  const counts = `${canaryTotal} requests of the canary, ${stableTotal} of stable`;
+  const counts = `${canaryTotal + totalOf(open.canary)} requests of the canary, ${stableTotal + totalOf(open.stable)} of stable`;
   if (canaryTotal === 0) return { verdict: "wait", evidence: `${counts}; ${limits.minSamples} of the canary are needed` };
   // Half for the quantiles against stable and the mean, half for the limit; all that are in use share it.
   const tests = limits.quantiles.length + 1 + (limits.maxMs === undefined ? 0 : limits.quantiles.length);

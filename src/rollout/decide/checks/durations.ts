@@ -18,7 +18,7 @@ export function judgeDurationsSeen(spec: CheckSpec, seen: SeenDurations, before:
   const gain = state.epoch === epoch ? { canary: gainOf(state.canary, canary), stable: gainOf(state.stable, stable) } : undefined;
   const sequence = gain === undefined ? state.sequence : countDurations(state.sequence, gain, limits);
   const inner = storedDurations({ ...base, sequence });
-  return { ...applyConditions(spec, judgeDurations(sequence.evidence, limits), () => bindingsOf(sequence, limits)), inner };
+  return { ...applyConditions(spec, judgeDurations(sequence.evidence, limits, sequence.open), () => bindingsOf(sequence, limits)), inner };
 }
 
 function limitsOf({ minSamples, quantiles = checkDefaults.quantiles, maxRatio = checkDefaults.maxRatio, maxMs }: CheckSpec): DurationLimits {
