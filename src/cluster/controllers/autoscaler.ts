@@ -2,7 +2,7 @@ import { deploymentKind, horizontalPodAutoscalerKind, statefulSetKind } from "..
 import { isKubeCode } from "../../kube/index.ts";
 import { enqueueOn, sameJson, type ControllerContext } from "./controller.ts";
 
-/** The lab has no metrics API: an autoscaler keeps what is there, and its status says why. */
+/** The lab has no metrics API: an autoscaler keeps what is there within its bounds, and its status says why. */
 export function addAutoscalerController(context: ControllerContext): void {
   const autoscalers = context.view(horizontalPodAutoscalerKind);
   const queue = context.queue("autoscaler", async (key) => {
@@ -12,6 +12,14 @@ export function addAutoscalerController(context: ControllerContext): void {
     const { kind, name: targetName } = autoscaler.spec.scaleTargetRef;
     const target = kind === "StatefulSet" ? context.view(statefulSetKind).get(namespace, targetName) : context.view(deploymentKind).get(namespace, targetName);
     const replicas = target?.status?.replicas ?? 0;
+    const wanted = target?.spec?.replicas ?? 1;
+    const bounded = Math.min(Math.max(wanted, autoscaler.spec.minReplicas ?? 1), autoscaler.spec.maxReplicas);
+    // No replicas at all switch an autoscaler off.
+    if (target !== undefined && wanted > 0 && bounded !== wanted) {
+      const body = { spec: { replicas: bounded } };
+      if (kind === "StatefulSet") await context.client.patchMerge(statefulSetKind, targetName, namespace, body);
+      else await context.client.patchMerge(deploymentKind, targetName, namespace, body);
+    }
     const condition = (type: string, status: string, reason: string, message: string): Record<string, string> & { type: string; status: string } => ({
       type,
       status,
@@ -22,7 +30,7 @@ export function addAutoscalerController(context: ControllerContext): void {
     const status = {
       observedGeneration: autoscaler.metadata.generation ?? 0,
       currentReplicas: replicas,
-      desiredReplicas: replicas,
+      desiredReplicas: target === undefined || wanted === 0 ? replicas : bounded,
       conditions: [
         target === undefined
           ? condition("AbleToScale", "False", "FailedGetScale", `the scale target ${kind} ${targetName} was not found`)
