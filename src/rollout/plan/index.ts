@@ -10,5 +10,5 @@ export { planMeshUpgrade } from "./mesh/mesh-upgrade-plan.ts";
 export type { EnrolledPod, GatewayInWorld, MeshWorld, NamespaceInjection, NamespaceInWorld, WorkloadInWorld } from "./mesh/mesh-world.ts";
 export { injectionLabel, restartedForAnnotation, restartMark, revisionLabel } from "./mesh/sidecar-steps.ts";
 export { probeObjects, probePods, probeSettle, probesOfRevision } from "./probe-objects.ts";
-export { probeNamespace, probePairs, probePlanesAnnotation, type PlannedProbePair, type ProbeScope } from "./probe-pairs.ts";
+export { probeNamespace, plainClientName, probePairs, probePlanesAnnotation, type PlannedProbePair, type ProbeScope } from "./probe-pairs.ts";
 export { labelPointer, reference, referenceTo } from "./references.ts";

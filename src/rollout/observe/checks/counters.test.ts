@@ -51,8 +51,9 @@ test("a request with a proxy of the new revision at either end is the canary's",
   });
 });
 
-test("connections of the mesh are those of its ztunnels, where there are some", async () => {
-  const text = 'istio_tcp_connections_opened_total{reporter="source"} 8\nistio_tcp_connections_opened_total{reporter="destination"} 8\nistio_tcp_connections_failed_total{reporter="source"} 2\n';
+test("connections of the mesh are those of its ztunnels, where there are some, without those that a probe wants refused", async () => {
+  const refused = 'istio_tcp_connections_failed_total{reporter="destination",source_workload="client-none",source_workload_namespace="serin-probes"} 7\n';
+  const text = `${refused}istio_tcp_connections_opened_total{reporter="source"} 8\nistio_tcp_connections_opened_total{reporter="destination"} 8\nistio_tcp_connections_failed_total{reporter="source"} 2\n`;
   const seen = await observeConnections(fakeView([gatewayPod("g"), ztunnelPod("z")]), { type: "mesh" }, fakeScrape({ g: text, z: text }));
   assert.deepEqual(seen, { type: "counters", sources: { "istio-system/z": { canaryTotal: 10, canaryErrors: 2, stableTotal: 0, stableErrors: 0 } } });
 });

@@ -1,6 +1,7 @@
 import { messageOf } from "../../../base/index.ts";
 import type { PrometheusSample } from "../../../telemetry/index.ts";
 import type { CheckObservation, CheckSubject, OutcomeCounts } from "../../decide/index.ts";
+import { plainClientName, probeNamespace } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { describeSubject, proxiesFor, type ProxyPod } from "./proxies.ts";
 import { groupingOf, reporterOf, type Group, type Grouping, type Reporter } from "./sample-groups.ts";
@@ -106,6 +107,8 @@ function connectionCounts(samples: readonly PrometheusSample[], proxy: ProxyPod,
 const connectFailure = /\bUF\b/;
 
 function connectionOf({ name, labels }: PrometheusSample): "opened" | "failed" | undefined {
+  // The probe without a mesh asks to be refused.
+  if (labels["source_workload"] === plainClientName && labels["source_workload_namespace"] === probeNamespace) return undefined;
   if (name === "istio_tcp_connections_failed_total") return "failed";
   const byRequest = name === "istio_requests_total" && labels["reporter"] !== "destination";
   if (!byRequest && (name !== "istio_tcp_connections_opened_total" || labels["reporter"] !== "source")) return undefined;
