@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts upstream's control plane and sidecar agent, built from their Go module, into .cache/interop/{pilot-discovery,pilot-agent}.
+# Puts upstream's control plane, built from its Go module, and the charts of that module into .cache/interop/{pilot-discovery,istio-charts}.
 # What is there already stays. Needs Go; the build takes some minutes. For: ISTIOD=.cache/interop/pilot-discovery npm run interop
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,14 +20,15 @@ build() {
     go mod edit "-require=istio.io/istio@$istio" "-replace=istio.io/api=istio.io/api@$api" "-replace=istio.io/client-go=istio.io/client-go@$api" \
       -replace=github.com/envoyproxy/go-control-plane/envoy=github.com/envoyproxy/go-control-plane/envoy@v1.40.0 \
       -replace=github.com/envoyproxy/go-control-plane/contrib=github.com/envoyproxy/go-control-plane/contrib@v1.36.1-0.20260729145720-a2d8c7492908
-    printf '//go:build tools\n\npackage tools\n\nimport (\n\t_ "istio.io/istio/pilot/cmd/pilot-agent"\n\t_ "istio.io/istio/pilot/cmd/pilot-discovery"\n)\n' >tools.go
+    printf '//go:build tools\n\npackage tools\n\nimport _ "istio.io/istio/pilot/cmd/pilot-discovery"\n' >tools.go
     go mod tidy -e 2>/dev/null
-    for program in pilot-discovery pilot-agent; do
-      [[ -x $target/$program ]] || go build -trimpath -ldflags "-s -w" -o "$target/$program" "istio.io/istio/pilot/cmd/$program"
-    done
+    rm -rf "$target/istio-charts"
+    cp -r "$(go list -m -f '{{.Dir}}' istio.io/istio)/manifests/charts" "$target/istio-charts"
+    chmod -R u+w "$target/istio-charts"
+    [[ -x $target/pilot-discovery ]] || go build -trimpath -ldflags "-s -w" -o "$target/pilot-discovery" istio.io/istio/pilot/cmd/pilot-discovery
   )
   rm -rf "$scratch"
 }
 
-[[ -x $target/pilot-discovery && -x $target/pilot-agent ]] || build
+[[ -x $target/pilot-discovery && -d $target/istio-charts ]] || build
 printf '.cache/interop/pilot-discovery: istio.io/istio %s\n' "$istio"

@@ -1,0 +1,106 @@
+// Upstream's own istiod in the lab: it injects and serves Serin's sidecars, and a MeshUpgrade moves namespaces between two of
+// its revisions, from it to Serin, and back.
+import assert from "node:assert/strict";
+import { copyFileSync, existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { kubectls, type Kubectl } from "../support/kubectls.ts";
+import { root } from "../support/lab-cluster.ts";
+import { PodLoad } from "../support/pod-load.ts";
+import { Walkthrough } from "../support/walkthrough.ts";
+
+const istiod = process.env["ISTIOD"];
+const helm = join(root, ".cache/helm/helm-3");
+const charts = join(root, ".cache/interop/istio-charts");
+const samples = join(root, "samples");
+const why = "ISTIOD names no pilot-discovery; scripts/fetch-istiod.sh builds one: ISTIOD=.cache/interop/pilot-discovery npm run interop";
+
+const [kubectl] = kubectls().slice(-1);
+
+if (istiod === undefined) test("a real istiod", { skip: why }, () => undefined);
+else describe("a real istiod", () => proof(resolve(istiod), kubectl));
+
+function proof(program: string, shellKubectl: Kubectl | undefined): void {
+  assert.ok(shellKubectl);
+  const guide = new Walkthrough("interop-istiod", shellKubectl);
+  const { lab } = guide;
+  const ok = async (line: string): Promise<string> => await guide.ok(line);
+  const step = (title: string, body: () => Promise<void>): void => void test(title, guide.step(title, body));
+
+  before(async () => {
+    for (const [file, script] of [[program, "fetch-istiod.sh"], [charts, "fetch-istiod.sh"], [helm, "fetch-helm.sh 3"]] as const) assert.ok(existsSync(file), `there is no ${file}: scripts/${script} puts it there`);
+    const created = await lab.create();
+    assert.equal(created.code, 0, created.output);
+    copyFileSync(join(import.meta.dirname, "istiod/images.yaml"), join(lab.stateDirectory, "images.yaml"));
+  });
+  after(async () => await lab.delete());
+
+  /** Runs a MeshUpgrade to its end while the load goes on; no request may fail. */
+  async function move(name: string, from: string, to: string): Promise<void> {
+    const object = {
+      apiVersion: "rollout.serin.dev/v1alpha1",
+      kind: "MeshUpgrade",
+      metadata: { name },
+      spec: { from: { revision: from }, to: { revision: to }, scope: { ztunnel: false, cni: false, waypoints: false, gateways: false, tags: false }, retire: "Manual", checks: [{ type: "mtls-probe-matrix", minSamples: 24 }] },
+    };
+    await underLoad(async () => {
+      await ok(`serin upgrade start -f - <<< '${JSON.stringify(object)}'`);
+      const watched = await lab.shell(`serin upgrade status ${name} -w --timeout 240`);
+      // It waits for a person before it retires what it came from.
+      assert.equal(watched.code, 4, watched.output);
+      await revisionIs(to);
+    });
+  }
+
+  async function underLoad(body: () => Promise<void>): Promise<void> {
+    const load = new PodLoad(lab, { namespace: "outside", workload: "deploy/curl", container: "curl", urls: ["http://httpbin.shop:8000/status/200"] });
+    try {
+      await load.more(20);
+      await body();
+      await load.more(20);
+    } finally {
+      await load.stop();
+    }
+    assert.deepEqual(load.failures, [], `${load.requests} requests`);
+  }
+
+  async function revisionIs(revision: string): Promise<void> {
+    const addresses = await ok(`kubectl -n shop get pods -l app=httpbin --field-selector=status.phase=Running -o jsonpath='{range .items[*]}{range .spec.initContainers[*].env[?(@.name=="CA_ADDR")]}{.value}{"\\n"}{end}{end}'`);
+    assert.match(addresses, new RegExp(`^(istiod-${revision}\\.istio-system\\.svc:15012\\n?)+$`));
+    const headers = await ok("kubectl -n shop exec deploy/curl -c curl -- curl -s http://httpbin:8000/headers");
+    assert.match(headers, /URI=spiffe:\/\/cluster\.local\/ns\/shop\/sa\/curl/);
+  }
+
+  step("runs two revisions of upstream beside one of Serin, with one root", async () => {
+    await ok("serin install --set profile=minimal --set revision=serin-1 -y");
+    for (const revision of ["up-1", "up-2"]) {
+      await ok(`${helm} template istiod ${charts}/istio-control/istio-discovery -n istio-system --set revision=${revision},global.hub=upstream,global.tag=1,pilot.autoscaleEnabled=false | kubectl apply -n istio-system -f -`);
+      await ok(`kubectl -n istio-system rollout status deployment/istiod-${revision} --timeout=120s`);
+    }
+  });
+
+  step("injects and serves Serin's sidecars: both sides prove who they are", async () => {
+    await ok("kubectl create namespace shop; kubectl label namespace shop istio.io/rev=up-1; kubectl create namespace outside");
+    await ok(`kubectl -n shop apply -f ${samples}/httpbin/httpbin.yaml -f ${samples}/curl/curl.yaml && kubectl -n outside apply -f ${samples}/curl/curl.yaml`);
+    for (const namespace of ["shop", "outside"]) await ok(`kubectl -n ${namespace} wait pod --all --for=condition=ready --timeout=120s`);
+    await revisionIs("up-1");
+  });
+
+  step("a MeshUpgrade moves a namespace between two revisions of upstream, and back", async () => {
+    await move("upstream", "up-1", "up-2");
+    await underLoad(async () => {
+      await ok("serin upgrade rollback upstream");
+      assert.equal((await lab.shell("serin upgrade status upstream -w --timeout 240")).code, 3);
+      await revisionIs("up-1");
+    });
+  });
+
+  step("a MeshUpgrade moves a namespace from upstream to Serin, and back", async () => {
+    await move("to-serin", "up-1", "serin-1");
+    await underLoad(async () => {
+      await ok("serin upgrade rollback to-serin");
+      assert.equal((await lab.shell("serin upgrade status to-serin -w --timeout 240")).code, 3);
+      await revisionIs("up-1");
+    });
+  });
+}
