@@ -3,7 +3,8 @@ import type { PlannedCheck } from "../../decide/index.ts";
 import type { Subject } from "./target-plan.ts";
 import type { Traffic } from "./traffic.ts";
 
-const ofRequests: readonly CheckType[] = ["request-success-rate", "request-duration"];
+/** What is judged by requests that the canary has answered. */
+const ofRequests: ReadonlySet<CheckType> = new Set(["request-success-rate", "request-duration", "request-share"]);
 
 /** What is judged when the spec names no checks: answers, their durations, and whether the weight is what the proxies do. */
 const defaultChecks: readonly CheckSpec[] = (["request-success-rate", "request-duration", "request-share"] as const).map((type) => ({ ...checkDefaults, type }));
@@ -20,29 +21,28 @@ export interface CheckedStep {
 /** The checks of the spec where the canary has something to be judged by, and the step's own in any case. */
 export function checksOf(canary: Canary, { step, traffic, subjects }: CheckedStep): PlannedCheck[] {
   const general = canary.spec.checks.length === 0 ? defaultsFor(canary) : canary.spec.checks;
-  const specs = [...(isServed(step, traffic) ? general.filter((spec) => applies(spec, step)) : []), ...step.checks];
-  return specs.flatMap((spec) => subjects.map((subject) => ({ spec: iterated(spec, step.iterations), subject: subjectOf(spec, subject, traffic) })));
+  const specs = [...general.filter((spec) => applies(spec, step, traffic)), ...step.checks];
+  return specs.flatMap((spec) => subjects.map((subject) => ({ spec: iterated(spec, step.iterations), subject: subjectOf(subject, traffic) })));
 }
 
 function defaultsFor({ spec: { target } }: Canary): readonly CheckSpec[] {
   return "virtualService" in target && target.virtualService.protocol !== "http" ? defaultConnectionChecks : defaultChecks;
 }
 
-/** A step that only scales, prepares or waits has no requests of its own to judge; the one before it has been judged. */
-function isServed(step: CanaryStep, traffic: Traffic): boolean {
-  if (step.experiment !== undefined) return step.experiment.mirrorPercent > 0;
-  if (step.weight === undefined && step.match === undefined && step.mirror === undefined) return step.iterations !== undefined;
-  return traffic.weight > 0 || traffic.matches.length > 0 || traffic.mirrors.length > 0;
+/**
+ * A step that only scales, prepares or waits has nothing of its own to judge; the one before it has been judged. Copies of requests
+ * are counted by nobody, so a step of copies alone is judged by its pods; who is sent by a match has no share to compare with.
+ */
+function applies(spec: CheckSpec, step: CanaryStep, traffic: Traffic): boolean {
+  const { weight, match, mirror, experiment, iterations } = step;
+  if (experiment !== undefined || (weight === undefined && match === undefined && mirror === undefined && iterations === undefined)) return false;
+  const answers = traffic.weight > 0 || traffic.matches.length > 0;
+  if (!answers && traffic.mirrors.length === 0) return false;
+  if (spec.type === "request-share") return weight !== undefined && weight > 0;
+  return answers || !ofRequests.has(spec.type);
 }
 
-/** Who is sent by a match, and a copy of requests, have no share to compare with. */
-function applies(spec: CheckSpec, step: CanaryStep): boolean {
-  if (spec.type === "request-share") return step.weight !== undefined && step.weight > 0;
-  return true;
-}
-
-function subjectOf(spec: CheckSpec, { canary, stable }: Subject, traffic: Traffic): PlannedCheck["subject"] {
-  if (!ofRequests.includes(spec.type) && spec.type !== "request-share" && canary.podLabels === undefined && spec.type === "xds-nacks") return { type: "mesh" };
+function subjectOf({ canary, stable }: Subject, traffic: Traffic): PlannedCheck["subject"] {
   return { type: "backends", canary, stable, expectedShare: traffic.weight, atLeast: traffic.matches.length > 0 || traffic.affinity !== undefined };
 }
 

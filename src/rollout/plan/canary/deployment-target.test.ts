@@ -103,7 +103,7 @@ test("blue-green runs the canary in full for the preview Service, and no request
 });
 
 test("an experiment compares two fresh copies by mirrored requests, and leaves nothing", () => {
-  const steps = plan({ steps: [{ experiment: { durationSeconds: 5, mirrorPercent: 20 } }, { weight: 100 }] });
+  const steps = plan({ steps: [{ experiment: { durationSeconds: 5, mirrorPercent: 20 }, checks: [{ type: "pod-health" }] }, { weight: 100 }] });
   const main = by(steps, "step-1");
   assert.equal(main?.holdMs, 5000);
   const [route] = written(main) as { mirrors: object[] }[];
