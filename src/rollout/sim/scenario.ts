@@ -59,7 +59,7 @@ export function scenarioOf(seed: number): Scenario {
   return {
     seed,
     rollouts: grouped,
-    disturbances: Array.from({ length: pick(random, 5) }, () => disturbanceOf(random, grouped)),
+    disturbances: withAborts(random, Array.from({ length: pick(random, 5) }, () => disturbanceOf(random, grouped)), grouped.length),
     maxConcurrent: 1 + pick(random, 3),
     crashRate: random() < 0.5 ? 0.03 * random() : 0,
     lostRate: random() < 0.5 ? 0.05 * random() : 0,
@@ -109,9 +109,17 @@ function disturbanceOf(random: Random, rollouts: readonly SimRollout[]): Disturb
       return { type, atTick, untilTick, rollout };
     case "clockJump":
       return { type, atTick, byMs: (random() < 0.5 ? -1 : 1) * (1 + pick(random, 86_400_000)) };
+    case "controlPlaneDown":
+      // Long enough, now and then, that undo goes on without it.
+      return { type, atTick, untilTick: random() < 0.5 ? untilTick : calmFromTick - 1 };
     default:
       return { type, atTick, untilTick };
   }
+}
+
+/** What an engine that stands still was about to do may be called off meanwhile. */
+function withAborts(random: Random, disturbances: readonly Disturbance[], rollouts: number): Disturbance[] {
+  return disturbances.flatMap((one): Disturbance[] => (one.type === "stopLeader" && random() < 0.5 ? [one, { type: "abort", atTick: one.atTick + 1, rollout: pick(random, rollouts) }] : [one]));
 }
 
 function pick(random: Random, count: number): number {

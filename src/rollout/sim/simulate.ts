@@ -239,8 +239,10 @@ class Simulation {
 
   /** The leader stands still in the middle of its rounds, another takes over; then the first goes on where it was. */
   #stopLeader(begins: boolean): void {
-    if (begins && this.#engines.length === 1) {
-      this.#stopped = this.#engines[0];
+    const [engine] = this.#engines;
+    if (begins && engine !== undefined && this.#engines.length === 1) {
+      this.#halfWay(engine);
+      this.#stopped = engine;
       this.#store.leader += 1;
       this.#engines.push(this.#engine(this.#store.leader));
     } else if (!begins && this.#stopped !== undefined) {
@@ -249,6 +251,20 @@ class Simulation {
       this.#work(late);
       this.#rounds.delete(late);
       this.#engines = this.#engines.filter((engine) => engine !== late);
+    }
+  }
+
+  /** It stops between any two lines of any of its rounds. */
+  #halfWay(engine: SimEngine): void {
+    const rounds = this.#rounds.get(engine);
+    for (const key of this.#store.keys) {
+      const round = rounds?.get(key) ?? engine.round(key);
+      rounds?.set(key, round);
+      for (let lines = Math.floor(this.#random() * 8); lines > 0; lines -= 1) {
+        if (!this.#advance(round, false)) continue;
+        rounds?.delete(key);
+        break;
+      }
     }
   }
 

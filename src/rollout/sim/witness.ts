@@ -5,7 +5,7 @@ import { hasFinalizer } from "../engine/finalizer.ts";
 import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
 import type { ModelCluster, ModelObject } from "./model-cluster.ts";
 import { tickMs, type Scenario, type SimRollout } from "./scenario.ts";
-import { minSamples, ownsObject, rolloutObject, simSteps } from "./sim-plan.ts";
+import { minSamples, objectsOf, ownsObject, rolloutObject, simSteps } from "./sim-plan.ts";
 import type { SimStore } from "./sim-store.ts";
 
 /** A round may stand still for a few ticks between what it saw and what it stored. */
@@ -50,7 +50,10 @@ export class Witness {
       if (action.reason === "StepDone") this.#stepDone(key, seen, rollout, status, action.evidence ?? []);
     }
     const { step } = status;
-    if (step?.settledAt !== undefined && before.step?.settledAt === undefined) seen.settled.set(`${status.run ?? 0} ${step.id}`, this.#cluster.nowMs);
+    if (step?.settledAt !== undefined && before.step?.settledAt === undefined) {
+      seen.settled.set(`${status.run ?? 0} ${step.id}`, this.#cluster.nowMs);
+      this.#hasSettled(key, rollout, seen.sim, step.id);
+    }
     if (status.phase === "RolledBack" && before.phase !== "RolledBack") this.#putBack(key, seen, status);
     if (status.phase === "Completed" && before.phase !== "Completed") this.#completed(key, seen, rollout);
     seen.last = status;
@@ -71,6 +74,14 @@ export class Witness {
       const behind = nextOrdinalOf(partner.status);
       invariant(behind === undefined || behind >= ordinal, `${key} began step ${ordinal} while ${other} of its group was at ${behind ?? 0}`);
     }
+  }
+
+  /** Every proxy sends by what the step wrote, unless somebody has written something else since. */
+  #hasSettled(key: string, rollout: Rollout, sim: SimRollout, id: string): void {
+    const step = simSteps(sim, rollout.spec.approvals).find((candidate) => candidate.id === id);
+    const route = this.#cluster.find(objectsOf(sim).route);
+    if (step?.weight === undefined || route?.fields.get("/weight") !== step.weight) return;
+    invariant(this.#cluster.acknowledged.get(sim.name) === step.weight, `${key} counts ${id} as settled, and proxies have not acknowledged it`);
   }
 
   #stepDone(key: string, seen: Seen, rollout: Rollout, status: RolloutStatus, evidence: readonly string[]): void {
