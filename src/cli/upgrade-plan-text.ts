@@ -119,10 +119,11 @@ function trustLines({ trust }: PreflightReport): string[] {
 }
 
 function workloadLines({ workloads }: PreflightReport): string[] {
-  const { namespaces, stuck, gateways, waypoints, ztunnels, blockingBudgets } = workloads;
+  const { namespaces, tags, stuck, gateways, waypoints, ztunnels, blockingBudgets } = workloads;
   const rows = namespaces.map(({ namespace, mode, by, workloads: own, pods }) => [namespace, mode, by, mode === "sidecar" ? andMore(own.map(({ name }) => name), own.length, 3) : "no pod restarts", String(pods)]);
   const lines = ["Who moves"];
   if (rows.length > 0) lines.push(...renderTable(["NAMESPACE", "MODE", "BY", "RESTARTS", "PODS"], rows).trimEnd().split("\n").map((line) => `  ${line}`));
+  if (tags.length > 0) lines.push(`  tags        ${tags.join(", ")}`);
   if (gateways.length > 0) lines.push(`  gateways    ${gateways.map(({ namespace, name, replicas }) => `${namespace}/${name} (${replicas})`).join(", ")}`);
   if (waypoints.length > 0) lines.push(`  waypoints   ${waypoints.map(({ namespace, name, replicas }) => `${namespace}/${name} (${replicas})`).join(", ")}`);
   if (ztunnels.length > 0) lines.push(`  ztunnels    ${ztunnels.map(({ node, enrolledPods, liveConnections }) => `${node} (${enrolledPods} pods${liveConnections === undefined ? "" : `, ${liveConnections} live connections`})`).join(", ")}`);

@@ -93,6 +93,7 @@ async function readUpgrade(file: string, context: CliContext): Promise<PlannedUp
     from: spec.from.revision,
     to: spec.to.revision,
     ...asWritten(object),
+    ...(spec.to.root === undefined ? {} : { rootSecret: spec.to.root.secretName }),
     scope: spec.scope,
     waves: spec.waves,
     ztunnel: spec.ztunnel,

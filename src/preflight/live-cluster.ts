@@ -187,7 +187,8 @@ export async function readAuthorities(client: KubeClient, namespaces: readonly s
   return found;
 }
 
-async function rootOf(client: KubeClient, name: string, namespace: string): Promise<string | undefined> {
+/** The root that a Secret in the form of `cacerts` holds: empty where it holds none, undefined where there is no such Secret. */
+export async function rootOf(client: KubeClient, name: string, namespace: string): Promise<string | undefined> {
   const secret = await client.get(secretKind, name, namespace);
   if (secret === undefined) return undefined;
   const read = (key: string): string => Buffer.from(secret.data?.[key] ?? "", "base64").toString();

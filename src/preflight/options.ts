@@ -11,6 +11,8 @@ export interface PlannedUpgrade {
   readonly installs: readonly unknown[];
   /** The same for the CNI agent that replaces the one that runs. */
   readonly cni?: unknown;
+  /** The Secret whose root the mesh shall have after the upgrade. */
+  readonly rootSecret?: string;
   readonly scope: { readonly ztunnel: boolean; readonly gateways: boolean; readonly waypoints: boolean; readonly namespaces: boolean };
   /** In their order; one of everything when empty. */
   readonly waves: readonly PlannedWave[];

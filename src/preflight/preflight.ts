@@ -1,12 +1,12 @@
 import type { UntypedObject } from "../api/index.ts";
 import type { PlannedUpgrade, PreflightOptions } from "./options.ts";
 import { named, verdictOf, type Finding, type PreflightReport } from "./report.ts";
-import { checkTrust } from "./cluster/trust.ts";
+import { checkTrust, fingerprints } from "./cluster/trust.ts";
 import { waveOrder } from "./cluster/wave-order.ts";
 import { surveyWorkloads } from "./cluster/workloads.ts";
 import { estimate } from "./estimate.ts";
 import { unselectedFindings } from "./findings.ts";
-import { readAuthorities, readConnections, readLiveCluster, type LiveCluster } from "./live-cluster.ts";
+import { readAuthorities, readConnections, readLiveCluster, rootOf, type LiveCluster } from "./live-cluster.ts";
 import { meshTrustOf, releaseParts, wantedVersion } from "./release-parts.ts";
 import { ReleaseRunner } from "./release/release-runner.ts";
 
@@ -33,7 +33,7 @@ export async function preflight(options: PreflightOptions): Promise<PreflightRep
       authorities,
       distributed: live.rootCertificates,
     });
-    const findings = bySeverity([...parts.findings, ...trust.findings, ...survey.findings, ...(upgrade.scope.namespaces ? unselectedFindings(order, upgrade.from) : []), ...leftBehind(live, upgrade)]);
+    const findings = bySeverity([...parts.findings, ...trust.findings, ...(await rotationFindings(options, live.controlPlane.namespace)), ...survey.findings, ...(upgrade.scope.namespaces ? unselectedFindings(order, upgrade.from) : []), ...leftBehind(live, upgrade)]);
     return {
       reportVersion: 1,
       upgrade: upgrade.name,
@@ -63,6 +63,17 @@ function versionOf({ metadata, spec }: LiveCluster["controlPlane"]["deployment"]
   const image = spec?.template.spec?.containers.find(({ name }) => name === "discovery")?.image ?? "";
   const tag = /:([\w.+-]+)$/.exec(image)?.[1];
   return tag?.replace(/-(distroless|debug)$/, "") ?? metadata.labels?.["app.kubernetes.io/version"];
+}
+
+/** What a rotation of the root would begin with. */
+async function rotationFindings({ client, upgrade: { rootSecret } }: PreflightOptions, namespace: string): Promise<Finding[]> {
+  if (rootSecret === undefined) return [];
+  const root = await rootOf(client, rootSecret, namespace);
+  const [fingerprint] = fingerprints(root ?? "");
+  const hint = "it must have the form of cacerts: root-cert.pem, ca-cert.pem, ca-key.pem, cert-chain.pem";
+  if (root === undefined) return [{ severity: "blocked", area: "trust", message: `spec.to.root.secretName: there is no Secret ${namespace}/${rootSecret}`, hint }];
+  if (fingerprint === undefined) return [{ severity: "blocked", area: "trust", message: `spec.to.root.secretName: Secret ${namespace}/${rootSecret} holds no root certificate`, hint }];
+  return [{ severity: "note", area: "trust", message: `the root is rotated to ${fingerprint.slice(0, 16)} (Secret ${namespace}/${rootSecret}): trusted first, then used, then alone` }];
 }
 
 function controlPlanePods({ pods }: LiveCluster, revision: string): LiveCluster["pods"] {

@@ -170,6 +170,8 @@ export interface TrustSide {
 
 export interface WorkloadsReport {
   readonly namespaces: readonly NamespaceReport[];
+  /** Tags that lead to the old revision, and move with the upgrade. */
+  readonly tags: readonly string[];
   /** `namespace/name` with why a restart does not move it. */
   readonly stuck: readonly StuckWorkload[];
   readonly blockingBudgets: readonly BlockingBudget[];

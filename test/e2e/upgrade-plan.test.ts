@@ -35,7 +35,7 @@ spec:
   return file;
 }
 
-const plan = async (file: string, ...flags: readonly string[]): Promise<Ran> => await lab.run([serin, "upgrade", "plan", "-f", file, ...flags]);
+const plan = async (file: string, ...flags: readonly string[]): Promise<Ran> => await lab.run([serin, "upgrade", "plan", "-f", file, ...flags], { timeoutMs: 300_000 });
 
 /** Every object that a plan could change, with its version. */
 const everything = "kubectl get namespaces,configmaps,secrets,services,serviceaccounts,deployments,daemonsets,customresourcedefinitions,mutatingwebhookconfigurations,validatingwebhookconfigurations,clusterroles,destinationrules,proxyconfigs,envoyfilters -A -o jsonpath='{range .items[*]}{.kind}/{.metadata.namespace}/{.metadata.name}={.metadata.resourceVersion}{\"\\n\"}{end}'";
@@ -67,7 +67,7 @@ spec: { minAvailable: 1, selector: { matchLabels: { app: sleep } } }
 `;
 
 before(async () => {
-  const created = await lab.create();
+  const created = await lab.create("kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: plan\nnodes:\n- role: control-plane\n");
   assert.equal(created.code, 0, created.output);
   const tree = join(lab.directory, "..", "release");
   await guide.run("release", "build", tree, "--version", version, "--overlay", join(root, "test/releases/changed-defaults"));
@@ -99,8 +99,8 @@ step("a plan tells all that the other release changes, for whom, and writes noth
   assert.deepEqual([report.to.version, report.reportVersion], [version, 1]);
   const pilot = report.rendered?.components.find(({ name }) => name === "Pilot");
   assert.ok(pilot !== undefined && pilot.unchanged > 5, "what only has another name is the same");
-  const effective = (report.defaults?.effective ?? []).flatMap(({ changes }) => changes.map(({ path, before: was, after: is }) => `${path} ${String(was)} -> ${String(is)}`));
-  assert.ok(effective.includes("spec.template.spec.containers[discovery].env[PILOT_TRACE_SAMPLING].value 1 -> 5"), effective.join("\n"));
+  const effective = (report.defaults?.effective ?? []).flatMap(({ changes }) => changes.map(({ path, before: was, after: is }) => `${path} ${JSON.stringify(was)} -> ${JSON.stringify(is)}`));
+  assert.ok(effective.includes("spec.template.spec.containers[discovery].env[PILOT_TRACE_SAMPLING].value \"1\" -> \"5\""), effective.join("\n"));
   const gone = report.definitions?.changes.filter(({ type }) => type === "field-gone") ?? [];
   assert.deepEqual(gone.map(({ definition, field, objects: stored }) => [definition, field, stored]), [["proxyconfigs.networking.istio.io", "spec.concurrency", ["ProxyConfig shop/two"]]]);
   assert.deepEqual(report.configuration?.appeared.map(({ origin, message }) => `${origin}: ${message.split(" ")[0] ?? ""}`), ["DestinationRule shop/retries: spec.trafficPolicy.connectionPool.http.maxRetries"]);
@@ -134,7 +134,7 @@ step("another trust domain blocks; what is not at hand is said, and counts as fa
 step("an interrupted plan leaves no process and no file behind", async () => {
   const child = lab.spawn([serin, "upgrade", "plan", "-f", upgradeFile("upgrade.yaml", `{ profile: ambient, revision: new, tag: ${version} }`)], { env: { TMPDIR: lab.directory } });
   const shadows = (): number => lab.processes().filter(({ words }) => words.includes("--shadow")).length;
-  await eventually("both shadows run", () => shadows() === 2, 60_000);
+  await eventually("both shadows run", () => shadows() === 2, 180_000);
   child.kill("SIGINT");
   const [code] = (await once(child, "close")) as [number];
   assert.equal(code, 130);

@@ -45,6 +45,7 @@ export function surveyWorkloads(facts: WorkloadFacts, from: string): { readonly 
   const blockingBudgets = facts.budgets.flatMap((budget) => whyBlocking(budget, injected));
   const report = {
     namespaces: [...sidecarNamespaces(facts, sidecars), ...ambientNamespaces(facts)],
+    tags: [...facts.tags].filter(([, revision]) => revision === from).map(([tag]) => tag).toSorted(),
     stuck,
     blockingBudgets,
     ...gatewaysOf(facts, injected, from),

@@ -13,7 +13,7 @@ export interface ReleaseRunnerOptions {
 /** Processes of releases at one time. */
 export const maxProcesses = 2;
 const maxHeapMegabytes = 1024;
-const timeoutMs = 60_000;
+const timeoutMs = 180_000;
 /** Only the owner may read: a kubeconfig is among them. */
 const privateMode = 0o600;
 

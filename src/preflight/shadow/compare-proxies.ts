@@ -2,13 +2,13 @@ import { messageOf, type Clock, type Environment, type Logger } from "../../base
 import type { UntypedObject } from "../../api/index.ts";
 import type { KubeConfig } from "../../kube/index.ts";
 import { envoyFilterEffects, type FilteredProxy } from "../compare/envoy-filter-effect.ts";
-import { neutral, type Side } from "../compare/neutral.ts";
 import { groupChanges, resourceChanges, type ProxyResources, type ResourceChange } from "../compare/resources.ts";
 import type { Release } from "../release/release.ts";
 import type { ReleaseRunner } from "../release/release-runner.ts";
 import type { ProxiesReport } from "../report.ts";
 import { recordProxy } from "./discovery-recorder.ts";
 import type { LiveProxy } from "./live-proxies.ts";
+import { ResourceCache } from "./resource-cache.ts";
 import { startShadowPilot, type ShadowPilot } from "./shadow-pilot.ts";
 
 /** One release's side: what it runs with. */
@@ -48,6 +48,16 @@ export const maxProxies = 400;
 /** They follow the cluster by the second, so a difference may be of the moment: it is asked for again. */
 const livelyTypes: ReadonlySet<string> = new Set(["endpoints", "address", "name table"]);
 
+/** Live objects that carry either version reach both sides, so both are neutral on both. */
+interface Asking extends CompareProxiesOptions {
+  readonly cache: ResourceCache;
+}
+
+interface Pilots {
+  readonly from: ShadowPilot;
+  readonly to: ShadowPilot;
+}
+
 interface Answers {
   readonly from: ProxyResources;
   readonly to: ProxyResources;
@@ -56,7 +66,8 @@ interface Answers {
 type ByProxy = ReadonlyMap<LiveProxy, Answers>;
 
 /** What either release would send to the same proxies, by a process of each that is fed the live objects. */
-export async function compareProxies(options: CompareProxiesOptions): Promise<ProxiesComparison> {
+export async function compareProxies(given: CompareProxiesOptions): Promise<ProxiesComparison> {
+  const options = { ...given, cache: new ResourceCache({ revision: "default", versions: [given.from.version, given.to.version] }) };
   const { proxies, envoyFilters, progress } = options;
   const failures: string[] = [];
   const asked = proxies.slice(0, maxProxies);
@@ -86,7 +97,7 @@ function filteredProxies(seen: ByProxy, without: ByProxy): FilteredProxy[] {
   });
 }
 
-async function askBoth(options: CompareProxiesOptions, proxies: readonly LiveProxy[], hidden: readonly string[], failures: string[]): Promise<{ readonly answers: ByProxy; readonly refusedWrites: readonly string[] }> {
+async function askBoth(options: Asking, proxies: readonly LiveProxy[], hidden: readonly string[], failures: string[]): Promise<{ readonly answers: ByProxy; readonly refusedWrites: readonly string[] }> {
   const started = await Promise.allSettled([startSide(options, options.from, hidden), startSide(options, options.to, hidden)]);
   const pilots = started.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
   try {
@@ -100,11 +111,11 @@ async function askBoth(options: CompareProxiesOptions, proxies: readonly LivePro
   }
 }
 
-async function startSide({ runner, kubeConfig, clock, log, revision, namespace }: CompareProxiesOptions, side: ShadowSide, hidden: readonly string[]): Promise<ShadowPilot> {
+async function startSide({ runner, kubeConfig, clock, log, revision, namespace }: Asking, side: ShadowSide, hidden: readonly string[]): Promise<ShadowPilot> {
   return await startShadowPilot({ ...side, runner, kubeConfig, revision, namespace, hidden, clock, log });
 }
 
-async function askAll(options: CompareProxiesOptions, proxies: readonly LiveProxy[], pilots: { readonly from: ShadowPilot; readonly to: ShadowPilot }, failures: string[]): Promise<ByProxy> {
+async function askAll(options: Asking, proxies: readonly LiveProxy[], pilots: Pilots, failures: string[]): Promise<ByProxy> {
   const answers = new Map<LiveProxy, Answers>();
   const waiting = [...proxies];
   const work = async (): Promise<void> => {
@@ -122,20 +133,14 @@ async function askAll(options: CompareProxiesOptions, proxies: readonly LiveProx
   return answers;
 }
 
-async function askTwice(options: CompareProxiesOptions, proxy: LiveProxy, pilots: { readonly from: ShadowPilot; readonly to: ShadowPilot }): Promise<Answers> {
+async function askTwice(options: Asking, proxy: LiveProxy, pilots: Pilots): Promise<Answers> {
   const first = await askOnce(options, proxy, pilots);
   const isLively = resourceChanges(proxy.name, first.from, first.to).some(({ type }) => livelyTypes.has(type));
   return isLively ? await askOnce(options, proxy, pilots) : first;
 }
 
-async function askOnce({ from, to, runner: { signal } }: CompareProxiesOptions, proxy: LiveProxy, pilots: { readonly from: ShadowPilot; readonly to: ShadowPilot }): Promise<Answers> {
-  // Of either version on both sides: live objects that carry one reach both.
-  const neutralSide = { revision: "default", versions: [from.version, to.version] };
-  const ask = async ({ version }: ShadowSide, { target }: ShadowPilot): Promise<ProxyResources> => neutralResources(await recordProxy(proxy, { target, version, signal }), neutralSide);
+async function askOnce({ from, to, runner: { signal }, cache }: Asking, proxy: LiveProxy, pilots: Pilots): Promise<Answers> {
+  const ask = async ({ version }: ShadowSide, { target }: ShadowPilot): Promise<ProxyResources> => await recordProxy(proxy, { target, version, cache, signal });
   const [before, after] = await Promise.all([ask(from, pilots.from), ask(to, pilots.to)]);
   return { from: before, to: after };
-}
-
-function neutralResources(resources: ProxyResources, side: Side): ProxyResources {
-  return new Map([...resources].map(([type, own]) => [type, new Map([...own].map(([name, resource]) => [name, neutral(resource, side)]))]));
 }

@@ -1,37 +1,23 @@
-import { createHash } from "node:crypto";
-import { create, fromBinary, toBinary, toJson, type DescMessage, type JsonObject } from "@bufbuild/protobuf";
-import { EmptySchema } from "@bufbuild/protobuf/wkt";
+import { create, fromBinary, toBinary, type JsonObject } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import { transientError } from "../../base/index.ts";
-import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema, DiscoveryRequestSchema, DiscoveryResponseSchema, NameTableSchema } from "../../wire/discovery/index.ts";
-import { ClusterLoadAssignmentSchema, ClusterSchema, envoyRegistry, ListenerSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
-import { AddressSchema, AuthorizationSchema } from "../../wire/workload/index.ts";
+import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema, DiscoveryRequestSchema, DiscoveryResponseSchema } from "../../wire/discovery/index.ts";
 import { discoveryMethods, typeUrls } from "../../wire/xds/index.ts";
 import type { ProxyResources } from "../compare/resources.ts";
-import { isList, isTree, type Json } from "../compare/tree-diff.ts";
+import type { Json } from "../compare/tree-diff.ts";
 import type { LiveProxy } from "./live-proxies.ts";
+import { extensionType, wordOf, type CachedResource, type ResourceCache } from "./resource-cache.ts";
 
 export interface RecordOptions {
   /** `127.0.0.1:<port>` of a control plane that answers without TLS. */
   readonly target: string;
   /** What the proxy says its version is. */
   readonly version: string;
+  readonly cache: ResourceCache;
   readonly signal: AbortSignal;
 }
 
-const extensionType = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
-const schemas: Readonly<Record<string, { readonly word: string; readonly schema?: DescMessage }>> = {
-  [typeUrls.cluster]: { word: "cluster", schema: ClusterSchema },
-  [typeUrls.listener]: { word: "listener", schema: ListenerSchema },
-  [typeUrls.endpoint]: { word: "endpoints", schema: ClusterLoadAssignmentSchema },
-  [typeUrls.route]: { word: "route", schema: RouteConfigurationSchema },
-  [typeUrls.nameTable]: { word: "name table", schema: NameTableSchema },
-  [typeUrls.address]: { word: "address", schema: AddressSchema },
-  [typeUrls.authorization]: { word: "authorization", schema: AuthorizationSchema },
-  [extensionType]: { word: "extension" },
-};
-
-const deadlineMs = 20_000;
+const deadlineMs = 30_000;
 const maxMessageBytes = 256 << 20;
 
 /** Asks a control plane as one proxy would, and answers all that it sends. Stays connected only as long as that takes. */
@@ -89,7 +75,7 @@ abstract class Exchange {
 
   #late(signal: AbortSignal, target: string): unknown {
     if (signal.aborted) return signal.reason;
-    const words = [...this.missing].map((type) => schemas[type]?.word ?? type).join(", ");
+    const words = [...this.missing].map(wordOf).join(", ");
     return transientError("shadow-silent", `the control plane at ${target} did not send ${words} to ${this.proxy.name} within ${deadlineMs / 1000} s`);
   }
 
@@ -101,13 +87,16 @@ abstract class Exchange {
     return { node: { id: this.proxy.nodeId, cluster: this.proxy.name, metadata, userAgentName: "serin-plan" } };
   }
 
-  protected take(type: string, name: string, bytes: Uint8Array): Json {
-    const { word, schema } = schemas[type] ?? { word: type };
-    const resource = schema === undefined ? { digest: digestOf(bytes) } : decode(schema, bytes);
-    const own = this.resources.get(word) ?? new Map<string, Json>();
-    own.set(name === "" ? nameIn(resource) : name, withoutChance(resource));
-    this.resources.set(word, own);
-    return resource;
+  protected take(type: string, name: string, bytes: Uint8Array): CachedResource {
+    const read = this.options.cache.read(type, bytes);
+    this.ofType(type).set(name === "" ? read.name : name, read.resource);
+    return read;
+  }
+
+  protected ofType(type: string): Map<string, Json> {
+    const own = this.resources.get(wordOf(type)) ?? new Map<string, Json>();
+    this.resources.set(wordOf(type), own);
+    return own;
   }
 
   protected abstract begin(): void;
@@ -131,12 +120,12 @@ class WholeExchange extends Exchange {
   protected receive(bytes: Buffer): void {
     const { typeUrl, resources, versionInfo, nonce } = fromBinary(DiscoveryResponseSchema, bytes);
     this.#request(typeUrl, this.#names.get(typeUrl) ?? [], versionInfo, nonce);
-    const decoded = resources.map(({ value }) => this.take(typeUrl, "", value));
+    const read = resources.map(({ value }) => this.take(typeUrl, "", value));
     this.missing.delete(typeUrl);
-    if (typeUrl === typeUrls.cluster) this.#ask(typeUrls.endpoint, decoded.flatMap(endpointNames));
+    if (typeUrl === typeUrls.cluster) this.#ask(typeUrls.endpoint, read.flatMap(({ endpoints }) => endpoints));
     if (typeUrl === typeUrls.listener) {
-      this.#ask(typeUrls.route, namesBelow(decoded, "rds", "route_config_name"));
-      this.#ask(extensionType, extensionNames(decoded));
+      this.#ask(typeUrls.route, read.flatMap(({ routes }) => routes));
+      this.#ask(extensionType, read.flatMap(({ extensions }) => extensions));
     }
   }
 
@@ -172,76 +161,10 @@ class DeltaExchange extends Exchange {
     this.#request({ typeUrl, responseNonce: nonce });
     for (const { name, resource } of resources) this.take(typeUrl, name, resource?.value ?? new Uint8Array());
     this.missing.delete(typeUrl);
-    if (!this.resources.has(schemas[typeUrl]?.word ?? typeUrl)) this.resources.set(schemas[typeUrl]?.word ?? typeUrl, new Map());
+    this.ofType(typeUrl);
   }
 
   #request(fields: { readonly typeUrl: string; readonly resourceNamesSubscribe?: string[]; readonly responseNonce?: string }): void {
     this.stream.write(Buffer.from(toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, { ...fields, ...this.node() }))));
   }
-}
-
-/** As JSON with the names of Envoy's configuration. What holds a type that is not known here carries a digest of all of it as well. */
-export function decode(schema: DescMessage, bytes: Uint8Array): Json {
-  const known = envoyRegistry();
-  const unknown = new Set<string>();
-  const registry: typeof known = Object.create(known, {
-    getMessage: {
-      value: (name: string) => {
-        const found = known.getMessage(name);
-        if (found === undefined) unknown.add(name);
-        return found ?? EmptySchema;
-      },
-    },
-  }) as typeof known;
-  const json = toJson(schema, fromBinary(schema, bytes), { registry, useProtoFieldName: true }) as Json;
-  if (unknown.size === 0 || !isTree(json)) return json;
-  return { ...json, undecoded: { types: [...unknown].toSorted(), digest: digestOf(bytes) } };
-}
-
-function digestOf(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
-}
-
-function nameIn(resource: Json): string {
-  const name = isTree(resource) ? (resource["name"] ?? resource["cluster_name"]) : undefined;
-  return typeof name === "string" ? name : "";
-}
-
-function endpointNames(cluster: Json): string[] {
-  if (!isTree(cluster) || cluster["type"] !== "EDS") return [];
-  const config = cluster["eds_cluster_config"];
-  const service = isTree(config) ? config["service_name"] : undefined;
-  const name = cluster["name"];
-  if (typeof service === "string" && service !== "") return [service];
-  return typeof name === "string" ? [name] : [];
-}
-
-/** The `field` of every object called `parent`, at any depth. */
-function namesBelow(value: Json, parent: string, field: string): string[] {
-  if (isList(value)) return value.flatMap((element) => namesBelow(element, parent, field));
-  if (!isTree(value)) return [];
-  return Object.entries(value).flatMap(([key, inner]) => {
-    const name = key === parent && isTree(inner) ? inner[field] : undefined;
-    return [...(typeof name === "string" ? [name] : []), ...namesBelow(inner, parent, field)];
-  });
-}
-
-function extensionNames(value: Json): string[] {
-  if (isList(value)) return value.flatMap(extensionNames);
-  if (!isTree(value)) return [];
-  const own = value["config_discovery"] === undefined || typeof value["name"] !== "string" ? [] : [value["name"]];
-  return [...own, ...Object.values(value).flatMap(extensionNames)];
-}
-
-/** Endpoints in one order, and without keys that were fetched from elsewhere: both depend on the moment, not on the release. */
-function withoutChance(value: Json): Json {
-  if (isList(value)) return value.map(withoutChance);
-  if (!isTree(value)) return value;
-  return Object.fromEntries(
-    Object.entries(value).flatMap(([field, inner]): [string, Json][] => {
-      if (field === "local_jwks") return [];
-      const kept = withoutChance(inner);
-      return [[field, field === "lb_endpoints" && isList(kept) ? kept.map((element) => [JSON.stringify(element), element] as const).toSorted(([left], [right]) => (left < right ? -1 : 1)).map(([, element]) => element) : kept]];
-    }),
-  );
 }

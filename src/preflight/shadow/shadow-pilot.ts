@@ -34,7 +34,7 @@ export interface ShadowPilot {
 }
 
 const maxHeapMegabytes = 1024;
-const readyLimitMs = 60_000;
+const readyLimitMs = 180_000;
 const readyPollMs = 50;
 const keptErrorBytes = 16 << 10;
 
