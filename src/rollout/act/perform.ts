@@ -1,4 +1,5 @@
 import { messageOf, SerinError } from "../../base/index.ts";
+import type { UntypedObject } from "../../api/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import { describeReference, shown, type Write } from "../decide/index.ts";
 import { isOurs, lastWriter, whoWrote } from "./field-managers.ts";
@@ -23,6 +24,8 @@ export interface UndoSurroundings {
   notReached(object: ObjectReference): Promise<string | undefined>;
   /** Proxies have not taken over where requests go now. */
   notAcknowledged(object: ObjectReference): Promise<string | undefined>;
+  /** What a gateway or waypoint would let go has nobody to take over from it yet. */
+  heldBack(entry: Extract<JournalEntry, { type: "field" }>, current: UntypedObject, found: unknown): Promise<string | undefined>;
   readonly nowMs: number;
 }
 
@@ -75,6 +78,8 @@ async function undoField(objects: ObjectAccess, entry: Extract<JournalEntry, { t
       // A value of a plan that has changed since is the engine's own, though the journal holds another.
       if (who?.startsWith(fieldManager) !== true) return { state: "conflict", detail: fieldConflict(entry, found, who ?? lastWriter(current) ?? "somebody else") };
     }
+    const heldBack = await surroundings.heldBack(entry, current, found);
+    if (heldBack !== undefined) return { state: "waiting", detail: heldBack };
     await objects.setField(entry.object, entry.pointer, entry.prior, found, entry.madeParents);
   }
   if (mustRun(entry)) {

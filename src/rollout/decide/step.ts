@@ -73,6 +73,8 @@ export type SettleCondition =
       /** From its restart on, a workload has failed after so long. */
       readonly withinMs: number;
     }
+  /** So many ready pods with these labels, not counting those that are ending. */
+  | { readonly type: "readyPods"; readonly namespace: string; readonly labels: Readonly<Record<string, string>>; readonly without?: string; readonly atLeast: number }
   /** Pods that a restart cannot move (bare pods, Jobs) have ended; waits without limit, and names them. */
   | { readonly type: "leftToEnd"; readonly namespace: string; readonly revision: string }
   /** The object, and what it owned, is no longer there. */
@@ -80,12 +82,18 @@ export type SettleCondition =
   /** A dry-run write of a pod (or of an Istio object) is answered by this revision's webhook. */
   | { readonly type: "tagServes"; readonly tag: string; readonly revision: string }
   | { readonly type: "validatorServes"; readonly revision: string }
-  /** The node's CNI agent is that of the DaemonSet's present template, and the enrolled pods have the rules they had. */
+  /** The node's CNI agent is ready, and the pods that were enrolled at the first look have the rules and sockets that they had then. */
   | { readonly type: "cniOfNode"; readonly node: string; readonly object: ObjectReference }
   /** Every proxy and ztunnel trusts the root with this fingerprint (SHA-256, hex). */
   | { readonly type: "rootTrusted"; readonly fingerprint: string }
   /** Every proxy and ztunnel has a certificate that ends in this root. */
   | { readonly type: "rootInUse"; readonly fingerprint: string }
+  /** No proxy, ztunnel or control plane trusts any other root than this one. */
+  | { readonly type: "rootAlone"; readonly fingerprint: string }
+  /** A control plane of the revision is ready. */
+  | { readonly type: "revisionServes"; readonly revision: string }
+  /** No control plane of the revision was installed by somebody else; fails where one was. */
+  | { readonly type: "revisionFree"; readonly revision: string }
   /** The old and the new control plane sign by roots that both trust, in one trust domain. */
   | { readonly type: "rootsCompatible"; readonly from: string; readonly to: string };
 

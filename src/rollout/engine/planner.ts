@@ -7,7 +7,8 @@ import { withApprovals, type DecideInput, type Step } from "../decide/index.ts";
 import { observeCanaryWorld } from "../observe/canary-world.ts";
 import { withChecks } from "../observe/checks/resolve-references.ts";
 import type { ClusterView } from "../observe/cluster-view.ts";
-import { observeMeshWorld, type EngineImage } from "../observe/mesh-world/mesh-world.ts";
+import { observeMeshWorld } from "../observe/mesh-world/mesh-world.ts";
+import type { EngineImage } from "../observe/mesh-world/render-install.ts";
 import { planCanary, planMeshUpgrade, type MeshWorld } from "../plan/index.ts";
 import { isMeshUpgrade, isWatched, specCandidate, type Rollout } from "./rollout-object.ts";
 

@@ -8,7 +8,7 @@ import { Notifier, postJson } from "../act/notifier.ts";
 import { fieldManager, ObjectAccess } from "../act/object-access.ts";
 import { currentStep, initialStatus, isPuttingBack, journalCounts, orderedSteps, type Decision, type DecideInput, type RolloutOrders } from "../decide/index.ts";
 import { ClusterView } from "../observe/cluster-view.ts";
-import type { EngineImage } from "../observe/mesh-world/mesh-world.ts";
+import type { EngineImage } from "../observe/mesh-world/render-install.ts";
 import { Observer } from "../observe/observer.ts";
 import { undoSurroundings } from "../observe/undo-surroundings.ts";
 import { Actions } from "./actions.ts";

@@ -3,13 +3,15 @@ import type { JournalEntry } from "../../api/serin/index.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
 import type { UndoSurroundings } from "../act/perform.ts";
 import type { SettleState } from "../decide/index.ts";
-import { probeNamespace, ztunnelOwnerAnnotation } from "../plan/index.ts";
+import { nextRootName, probeNamespace, ztunnelOwnerAnnotation } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { pilotPods } from "./pilot-answers.ts";
 import { dependentProxies, observeAcknowledged } from "./pilots.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { reachableState } from "./settle/endpoints-state.ts";
 import { readyState } from "./settle/ready-state.ts";
+import { rootsSettledState } from "./settle/root-conditions.ts";
+import { heldByGateway } from "./undo-gateways.ts";
 
 const revisionLabel = "istio.io/rev";
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
@@ -18,7 +20,8 @@ const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 export function undoSurroundings({ client, objects, view, clock }: { readonly client: KubeClient; readonly objects: ObjectAccess; readonly view: ClusterView; readonly clock: Clock }): UndoSurroundings {
   return {
     nowMs: clock.nowMs(),
-    stillServes: async (entry) => await stillServes(objects, view, entry),
+    heldBack: async (entry, current, found) => (await heldByGateway({ objects, view }, entry, current, found)) ?? (await heldByRoots(view, entry)),
+    stillServes: async (entry) => (await heldByRoots(view, entry)) ?? (await stillServes(objects, view, entry)),
     notReady: async (object) => reasonOf(readyState(await objects.get(object), object)),
     notReached: async (object) => {
       const found = await objects.get(object);
@@ -30,6 +33,11 @@ export function undoSurroundings({ client, objects, view, clock }: { readonly cl
 
 function reasonOf(state: SettleState): string | undefined {
   return state.state === "met" ? undefined : state.detail;
+}
+
+/** A stage of the root's change is taken back once all have followed the one that is. */
+async function heldByRoots(view: ClusterView, { object }: JournalEntry): Promise<string | undefined> {
+  return object.kind === "Secret" && object.name === nextRootName ? reasonOf(await rootsSettledState(view)) : undefined;
 }
 
 async function stillServes(objects: ObjectAccess, view: ClusterView, { object }: JournalEntry): Promise<string | undefined> {

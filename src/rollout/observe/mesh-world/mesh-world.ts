@@ -1,20 +1,15 @@
-import { userError, type Clock } from "../../../base/index.ts";
-import { formatIssues, type UntypedObject } from "../../../api/index.ts";
-import { gatewayKind, type Gateway } from "../../../api/gateway/index.ts";
-import { mutatingWebhookConfigurationKind } from "../../../api/kubernetes/index.ts";
+import type { Clock } from "../../../base/index.ts";
 import { probeDataPlanes, type JournalEntry, type MeshUpgrade, type ObjectReference, type ProbeDataPlane } from "../../../api/serin/index.ts";
 import type * as Install from "../../../install/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
-import { labelPointer, probeNamespace, referenceTo, type GatewayInWorld, type MeshWorld, type NamespaceInWorld } from "../../plan/index.ts";
+import { referenceTo, type MeshWorld, type NamespaceInWorld } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
+import { observeClassicGateways, observeGateways } from "./gateways.ts";
+import { observeCni, observeRoot, ztunnelNodes } from "./shared-parts.ts";
 import { observeNamespaces } from "./namespaces.ts";
 import { PriorValues } from "./prior-values.ts";
-import { observeTags } from "./tags.ts";
-
-export interface EngineImage {
-  readonly hub: string;
-  readonly tag: string;
-}
+import { renderOne, type EngineImage } from "./render-install.ts";
+import { listWebhooks, observeTags, tagsBefore } from "./tags.ts";
 
 export interface MeshSources {
   readonly client: KubeClient;
@@ -29,19 +24,26 @@ const retirableKinds = ({ installedKinds }: typeof Install): (typeof Install)["i
 /** The cluster as a plan of this upgrade needs it. */
 export async function observeMeshWorld({ client, view, clock, image }: MeshSources, upgrade: MeshUpgrade, journal: readonly JournalEntry[]): Promise<MeshWorld> {
   const prior = new PriorValues(journal);
-  const tags = await observeTags(client, prior);
-  const namespaces = await observeNamespaces({ view, upgrade, prior, tags, nowMs: clock.nowMs() });
   // Only upgrades of the mesh need it, and most rollouts are of applications.
-  const install = await import("../../../install/index.ts");
-  const gateways = await ownedGateways(client, upgrade, journal);
+  const [install, webhooks] = await Promise.all([import("../../../install/index.ts"), listWebhooks(client)]);
+  const tags = tagsBefore(webhooks, prior);
+  const namespaces = await observeNamespaces({ view, upgrade, prior, tags, nowMs: clock.nowMs() });
+  const installs = upgrade.spec.to.install.map((spec, index) => renderOne(install, spec, `spec.to.install[${index}]`, image));
+  const sources = { client, view, upgrade, prior, tags };
+  const gateways = await observeGateways(sources);
+  const classicGateways = await observeClassicGateways(sources, installs);
   return {
-    installs: upgrade.spec.to.install.map((spec, index) => renderOne(install, spec, index, image)),
+    installs,
     namespaces,
     gateways,
-    defaultTag: await defaultTag(client, upgrade),
+    classicGateways,
+    tags: upgrade.spec.scope.tags ? await observeTags({ client, install, upgrade, prior, webhooks, version: image.tag }) : [],
+    ztunnelNodes: ztunnelNodes(view, upgrade.spec.from.revision, prior),
+    ...(await observeCni(client, view, install, upgrade, image)),
+    ...(await observeRoot(client, upgrade)),
     retirable: await retirable(client, retirableKinds(install), upgrade.spec.from.revision),
     probeImage: `${image.hub}/serin:${image.tag}`,
-    dataPlanes: dataPlanesOf(upgrade, namespaces, { gateways: gateways.length > 0, waypoints: (await listGateways(client)).some(({ spec }) => waypointClasses.includes(spec.gatewayClassName)) }),
+    dataPlanes: dataPlanesOf(upgrade, namespaces, { gateways: gateways.some(({ waypoint }) => !waypoint), waypoints: gateways.some(({ waypoint }) => waypoint) }),
   };
 }
 
@@ -51,48 +53,6 @@ function dataPlanesOf({ spec: { scope } }: MeshUpgrade, namespaces: readonly Nam
   const ambient = scope.ztunnel && namespaces.some((namespace) => namespace.ambient || namespace.enrolledPods.length > 0);
   const planes: Record<ProbeDataPlane, boolean> = { sidecar, ambient, waypoint: ambient && scope.waypoints && inUse.waypoints, gateway: (sidecar || ambient) && scope.gateways && inUse.gateways, none: sidecar || ambient };
   return probeDataPlanes.filter((plane) => planes[plane]);
-}
-
-function renderOne({ resolveSettings, renderInstall }: typeof Install, spec: MeshUpgrade["spec"]["to"]["install"][number], index: number, image: EngineImage): readonly UntypedObject[] {
-  const parsed = resolveSettings({ specs: [spec] }, image);
-  if (parsed.value === undefined) throw userError("upgrade-invalid", `spec.to.install[${index}]: ${formatIssues(parsed.errors)}`);
-  const { components, errors } = renderInstall({ ...parsed.value, base: { ...parsed.value.base, enabled: false } }, { istio: [], rollout: [] });
-  if (errors.length > 0) throw userError("upgrade-invalid", `spec.to.install[${index}]: ${formatIssues(errors)}`);
-  return components.flatMap((component) => component.objects);
-}
-
-const controllerName = "istio";
-
-const waypointClasses: readonly string[] = ["istio-waypoint", "istio-mesh"];
-
-/** None where the cluster does not serve them. The probes' own go with the probes. */
-async function listGateways(client: KubeClient): Promise<readonly Gateway[]> {
-  const { items } = await client.list(gatewayKind).catch(() => ({ items: [] as readonly Gateway[] }));
-  return items.filter(({ metadata }) => metadata.namespace !== probeNamespace && metadata.deletionTimestamp === undefined);
-}
-
-/** Gateways that the old revision owned when the upgrade began: by their label, or by the default tag where they have none. */
-async function ownedGateways(client: KubeClient, upgrade: MeshUpgrade, journal: readonly JournalEntry[]): Promise<GatewayInWorld[]> {
-  return (await listGateways(client))
-    .filter(({ spec }) => spec.gatewayClassName === controllerName)
-    .map(({ metadata }) => ({ metadata, before: labelBefore(journal, metadata.namespace ?? "", metadata.name ?? "", metadata.labels?.["istio.io/rev"]) }))
-    .filter(({ before }) => before === undefined || before === upgrade.spec.from.revision)
-    .map(({ metadata, before }) => ({ name: metadata.name ?? "", namespace: metadata.namespace ?? "", labelled: before !== undefined, replicas: 1 }))
-    .toSorted((a, b) => a.name.localeCompare(b.name));
-}
-
-/** The gateway's revision label before this upgrade wrote it. */
-function labelBefore(journal: readonly JournalEntry[], namespace: string, name: string, now: string | undefined): string | undefined {
-  const written = journal.find(
-    (entry) => entry.type === "field" && entry.object.kind === "Gateway" && entry.object.namespace === namespace && entry.object.name === name && entry.pointer === labelPointer("istio.io/rev"),
-  );
-  return written?.type === "field" ? (written.prior as string | undefined) : now;
-}
-
-async function defaultTag(client: KubeClient, { spec }: MeshUpgrade): Promise<MeshWorld["defaultTag"]> {
-  const { items } = await client.list(mutatingWebhookConfigurationKind, { labelSelector: "istio.io/tag=default" });
-  const found = items.find(({ metadata }) => [spec.from.revision, spec.to.revision].includes(metadata.labels?.["istio.io/rev"] ?? ""));
-  return found === undefined ? undefined : { name: found.metadata.name ?? "", webhooks: found.webhooks?.length ?? 0 };
 }
 
 async function retirable(client: KubeClient, kinds: ReturnType<typeof retirableKinds>, revision: string): Promise<ObjectReference[]> {

@@ -64,7 +64,8 @@ export function injectionOf(labels: Readonly<Record<string, string>>, tags: Read
   const label = injected === undefined ? revisionLabel : injectionLabel;
   const led = tags.get(named);
   if ((led ?? named) !== from) return undefined;
-  return { label, value: labels[label] ?? "", ...(led === undefined ? {} : { tag: named }) };
+  // `istio-injection` follows the default, also where no tag is called so.
+  return { label, value: labels[label] ?? "", ...(led === undefined && label === revisionLabel ? {} : { tag: named }) };
 }
 
 function workloadInWorld({ view, upgrade, prior, tags, nowMs }: NamespaceSources, workload: SidecarWorkload, byPods: boolean, connected: ReadonlySet<string>): WorkloadInWorld[] {
@@ -103,10 +104,10 @@ function leftPods({ object, pods, unmovable }: SidecarWorkload, from: string): s
 /** Pods that a ztunnel has or shall have, by namespace. */
 function enrolledPods(view: ClusterView): Map<string, EnrolledPod[]> {
   const found = new Map<string, EnrolledPod[]>();
-  for (const { metadata } of view.pods.list().filter(isEnrolled)) {
+  for (const { metadata, spec } of view.pods.list().filter(isEnrolled)) {
     const namespace = metadata.namespace ?? "";
     const own = found.get(namespace) ?? [];
-    own.push({ name: metadata.name ?? "", namespace, owner: metadata.annotations?.[ztunnelOwnerAnnotation] ?? "" });
+    own.push({ name: metadata.name ?? "", namespace, node: spec?.nodeName ?? "", owner: metadata.annotations?.[ztunnelOwnerAnnotation] ?? "" });
     found.set(namespace, own);
   }
   for (const own of found.values()) own.sort((a, b) => (a.name < b.name ? -1 : 1));

@@ -1,19 +1,105 @@
-import { mutatingWebhookConfigurationKind } from "../../../api/kubernetes/index.ts";
+import type { KindDefinition } from "../../../api/index.ts";
+import { mutatingWebhookConfigurationKind, serviceKind, validatingWebhookConfigurationKind, type WebhookConfiguration } from "../../../api/kubernetes/index.ts";
+import type { MeshUpgrade } from "../../../api/serin/index.ts";
+import type * as Install from "../../../install/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
-import { reference, revisionLabel } from "../../plan/index.ts";
+import { labelPointer, reference, revisionLabel, type TagInWorld } from "../../plan/index.ts";
 import type { PriorValues } from "./prior-values.ts";
 
 const tagLabel = "istio.io/tag";
+const defaultTag = "default";
+const defaultValidator = "istiod-default-validator";
+const admission = "admissionregistration.k8s.io/v1";
+
+/** The injectors' and validators' configurations, as a plan reads them. */
+export interface Webhooks {
+  readonly injectors: readonly WebhookConfiguration[];
+  readonly validators: readonly WebhookConfiguration[];
+}
+
+export async function listWebhooks(client: KubeClient): Promise<Webhooks> {
+  const list = async (kind: KindDefinition<WebhookConfiguration>): Promise<readonly WebhookConfiguration[]> => (await client.list(kind)).items.filter(({ metadata }) => metadata.labels?.[revisionLabel] !== undefined);
+  const [injectors, validators] = await Promise.all([list(mutatingWebhookConfigurationKind), list(validatingWebhookConfigurationKind)]);
+  return { injectors, validators };
+}
 
 /** Where each tag led before the upgrade. */
-export async function observeTags(client: KubeClient, prior: PriorValues): Promise<Map<string, string>> {
-  const { items } = await client.list(mutatingWebhookConfigurationKind, { labelSelector: tagLabel });
+export function tagsBefore({ injectors }: Webhooks, prior: PriorValues): Map<string, string> {
   return new Map(
-    items.flatMap(({ metadata }) => {
-      const { [tagLabel]: tag, [revisionLabel]: revision } = metadata.labels ?? {};
-      const object = reference("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", metadata.name ?? "");
-      const led = prior.label(object, revisionLabel, revision);
+    injectors.flatMap(({ metadata }) => {
+      const tag = metadata.labels?.[tagLabel];
+      const led = prior.label(reference(admission, "MutatingWebhookConfiguration", metadata.name ?? ""), revisionLabel, metadata.labels?.[revisionLabel]);
       return tag === undefined || led === undefined ? [] : [[tag, led] as const];
     }),
   );
 }
+
+export interface TagSources {
+  readonly client: KubeClient;
+  readonly install: typeof Install;
+  readonly upgrade: MeshUpgrade;
+  readonly prior: PriorValues;
+  readonly webhooks: Webhooks;
+  readonly version: string;
+}
+
+/** What must be written so that everything that names a tag of the old revision, or no revision, is led to the new one. */
+export async function observeTags(sources: TagSources): Promise<TagInWorld[]> {
+  const { upgrade, webhooks, prior } = sources;
+  const { from, to } = upgrade.spec;
+  const target = clientConfigOf(webhooks.injectors, to.revision);
+  const led = [...tagsBefore(webhooks, prior)].filter(([, revision]) => revision === from.revision).map(([tag]) => tag);
+  const tags = from.revision === defaultTag && !led.includes(defaultTag) ? [...led, defaultTag] : led;
+  return await Promise.all(tags.toSorted().map(async (tag) => await tagInWorld(sources, tag, target)));
+}
+
+type ClientConfig = NonNullable<WebhookConfiguration["webhooks"]>[number]["clientConfig"];
+
+/** How a revision's own webhooks reach it; by the name that its Service has by convention while it is not there yet. */
+function clientConfigOf(injectors: readonly WebhookConfiguration[], revision: string): ClientConfig {
+  const own = injectors.find(({ metadata }) => metadata.labels?.[tagLabel] === undefined && metadata.labels?.[revisionLabel] === revision);
+  return own?.webhooks?.[0]?.clientConfig ?? { service: { name: revision === defaultTag ? "istiod" : `istiod-${revision}`, namespace: "istio-system" } };
+}
+
+async function tagInWorld(sources: TagSources, tag: string, target: ClientConfig): Promise<TagInWorld> {
+  const { client, install, upgrade, webhooks, version } = sources;
+  const { from, to } = upgrade.spec;
+  const injector = webhooks.injectors.find(({ metadata }) => metadata.labels?.[tagLabel] === tag);
+  const service = target.service?.name ?? "";
+  const fields = injector === undefined ? [] : leadTo(injector, "MutatingWebhookConfiguration", service, to.revision);
+  const namespace = target.service?.namespace ?? "istio-system";
+  const tagService = `istiod-revision-tag-${tag}`;
+  const address = await client.get(serviceKind, tagService, namespace);
+  const ofService = { object: reference("v1", "Service", tagService, namespace), pointer: `/spec/selector/${revisionLabel.replace("/", "~1")}`, value: to.revision };
+  const ofServiceLabel = { ...ofService, pointer: labelPointer(revisionLabel) };
+  const all = address === undefined ? fields : [...fields, ofService, ofServiceLabel];
+  if (tag !== defaultTag) return { tag, fields: all, objects: [] };
+  const validator = webhooks.validators.find(({ metadata }) => metadata.name === defaultValidator);
+  const ofValidator = validator === undefined ? [] : leadTo(validator, "ValidatingWebhookConfiguration", service, to.revision);
+  if (injector !== undefined && from.revision !== defaultTag) return { tag, fields: [...all, ...ofValidator], objects: [] };
+  // A control plane without a name injects by default without any tag: one is made that leads to the new one, and it stops.
+  const objects = install.renderTag({ tag, revision: to.revision, namespace, version, clientConfig: { ...target }, injectEverybody: false });
+  const unnamed = webhooks.injectors.find(({ metadata }) => metadata.labels?.[tagLabel] === undefined && metadata.labels?.[revisionLabel] === defaultTag);
+  return { tag, fields: [...ofValidator, ...deactivation(install, unnamed)], objects: objects.filter((object) => !(object.kind === "ValidatingWebhookConfiguration" && validator !== undefined)) };
+}
+
+function leadTo({ metadata, webhooks = [] }: WebhookConfiguration, kind: string, service: string, revision: string): TagInWorld["fields"] {
+  const object = reference(admission, kind, metadata.name ?? "");
+  return [...webhooks.map((_, index) => ({ object, pointer: `/webhooks/${index}/clientConfig/service/name`, value: service })), { object, pointer: labelPointer(revisionLabel), value: revision }];
+}
+
+function deactivation(install: typeof Install, unnamed: WebhookConfiguration | undefined): TagInWorld["fields"] {
+  if (unnamed === undefined) return [];
+  const object = reference(admission, "MutatingWebhookConfiguration", unnamed.metadata.name ?? "");
+  const before = (unnamed.webhooks ?? []) as unknown as Readonly<Record<string, unknown>>[];
+  return install.deactivateDefault(before).flatMap((webhook, index) =>
+    isDeactivated(webhook)
+      ? ["namespaceSelector", "objectSelector"].map((field) => ({ object, pointer: `/webhooks/${index}/${field}`, value: webhook[field] }))
+      : [],
+  );
+}
+
+function isDeactivated(webhook: Readonly<Record<string, unknown>>): boolean {
+  return JSON.stringify(webhook["namespaceSelector"] ?? {}).includes("istio.io/deactivated");
+}
+

@@ -1,11 +1,13 @@
 import type { Pod } from "../../../api/kubernetes/index.ts";
 import type { ObjectReference } from "../../../api/serin/index.ts";
-import type { SettleState } from "../../decide/index.ts";
+import type { KubeClient } from "../../../kube/index.ts";
+import type { SettleCondition, SettleState } from "../../decide/index.ts";
 import { probeNamespace, ztunnelOwnerAnnotation } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { scrapePod } from "../checks/scrape.ts";
-import { dependentProxies } from "../pilots.ts";
+import { dependentsOf } from "../dependents.ts";
 import { probePodState } from "../probe-start.ts";
+import { sidecarRevision, sidecarWorkloads } from "../sidecar-workloads.ts";
 
 export function podState(view: ClusterView, { name, namespace = "" }: ObjectReference, nowMs: number): SettleState {
   const pod = view.pods.get(`${namespace}/${name}`);
@@ -28,10 +30,29 @@ export async function podsGoneState(view: ClusterView, namespace: string, labels
   return { state: "waiting", detail: details.join("; ") };
 }
 
-export async function dependentState(view: ClusterView, revision: string): Promise<SettleState> {
-  const owned = view.pods.list().filter(({ metadata }) => metadata.annotations?.[ztunnelOwnerAnnotation] === revision && metadata.namespace !== "serin-probes");
-  const names = [...owned.map(({ metadata }) => `pod ${metadata.namespace ?? ""}/${metadata.name ?? ""}`), ...(await dependentProxies(view, revision))];
-  return names.length === 0 ? { state: "met" } : { state: "waiting", detail: `${names.length} still depend on ${revision}: ${names.slice(0, 5).join(", ")}` };
+const maxNamed = 5;
+
+export async function dependentState(client: KubeClient, view: ClusterView, revision: string): Promise<SettleState> {
+  const names = await dependentsOf(client, view, revision);
+  const more = names.length > maxNamed ? ` and ${names.length - maxNamed} more` : "";
+  return names.length === 0 ? { state: "met" } : { state: "waiting", detail: `${names.length} still depend on ${revision}: ${names.slice(0, maxNamed).join(", ")}${more}` };
+}
+
+/** Pods with sidecars of the revision that no restart moves. */
+export function leftToEndState(view: ClusterView, namespace: string, revision: string): SettleState {
+  const left = (sidecarWorkloads(view, namespace).get(namespace) ?? []).flatMap(({ object, pods, unmovable }) =>
+    unmovable === undefined ? [] : pods.filter((pod) => sidecarRevision(pod) === revision).map(({ metadata }) => `${namespace}/${metadata.name ?? ""}${object.kind === "Pod" ? "" : ` of ${object.kind} ${object.name}`} (${unmovable})`),
+  );
+  const more = left.length > maxNamed ? ` and ${left.length - maxNamed} more` : "";
+  return left.length === 0 ? { state: "met" } : { state: "waiting", detail: `no restart moves ${left.slice(0, maxNamed).join(", ")}${more}` };
+}
+
+type ReadyPods = Extract<SettleCondition, { type: "readyPods" }>;
+
+export function readyPodsState(view: ClusterView, { namespace, labels, without, atLeast }: ReadyPods): SettleState {
+  const pods = view.runningPods(labels).filter(({ metadata }) => metadata.namespace === namespace && metadata.deletionTimestamp === undefined && (without === undefined || metadata.labels?.[without] === undefined));
+  const ready = pods.filter(({ status }) => status?.conditions?.some(({ type, status: value }) => type === "Ready" && value === "True") === true).length;
+  return ready >= atLeast ? { state: "met" } : { state: "waiting", detail: `${ready} of ${atLeast} pods with ${Object.values(labels).join(", ")} are ready in ${namespace}` };
 }
 
 /** `draining, 1 connection`, as the ztunnel that leaves counts it. */

@@ -6,9 +6,13 @@ import type { KubeClient } from "../../../kube/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { observeAcknowledged, observeNotRejected } from "../pilots.ts";
 import { observeRootsCompatible } from "../probe-roots.ts";
-import { dependentState, ownerState, podState, podsGoneState } from "./pod-conditions.ts";
+import { tagServesState, validatorServesState } from "./admission-conditions.ts";
+import { dependentState, leftToEndState, ownerState, podState, podsGoneState, readyPodsState } from "./pod-conditions.ts";
 import { endpointsState } from "./endpoints-state.ts";
+import { cniState } from "./cni-state.ts";
 import { readyState } from "./ready-state.ts";
+import { revisionFreeState, revisionServesState } from "./revision-conditions.ts";
+import { rootAloneState, rootInUseState, rootTrustedState } from "./root-conditions.ts";
 import { workloadState } from "./workload-state.ts";
 
 export interface SettleSources {
@@ -46,15 +50,33 @@ async function stateOf({ client, objects, view, clock }: SettleSources, conditio
     case "notRejected":
       return await observeNotRejected(view, condition.revision);
     case "noDependents":
-      return await dependentState(view, condition.revision);
+      return await dependentState(client, view, condition.revision);
+    case "leftToEnd":
+      return leftToEndState(view, condition.namespace, condition.revision);
+    case "readyPods":
+      return readyPodsState(view, condition);
+    case "tagServes":
+      return await tagServesState(client, condition.tag, condition.revision);
+    case "validatorServes":
+      return await validatorServesState(client, condition.revision);
     case "workloadRevision":
       return await workloadState(view, condition, clock.nowMs());
     case "rootsCompatible":
       return await observeRootsCompatible(client, view, condition, clock.nowMs());
+    case "rootTrusted":
+      return await rootTrustedState(view, condition.fingerprint);
+    case "rootInUse":
+      return await rootInUseState(view, condition.fingerprint);
+    case "rootAlone":
+      return await rootAloneState(view, condition.fingerprint);
+    case "cniOfNode":
+      return await cniState(view, condition);
+    case "revisionServes":
+      return revisionServesState(view, condition.revision);
+    case "revisionFree":
+      return revisionFreeState(view, condition.revision);
     case "gone":
       return goneState(await objects.get(condition.object), condition.object);
-    default:
-      return { state: "waiting", detail: `${condition.type} is not observed` };
   }
 }
 

@@ -1,53 +1,171 @@
-import type { MeshUpgrade } from "../../../api/serin/index.ts";
-import type { SettleCondition, Step, Write } from "../../decide/index.ts";
-import { canaryReplicasAnnotation, canaryRevisionAnnotation, stableReplicasAnnotation } from "../labels.ts";
+import { canaryOfLabel, gatewayCanaryAnnotations as annotations, type MeshUpgrade, type ObjectReference } from "../../../api/serin/index.ts";
+import type { PlannedCheck, SettleCondition, Step, Write } from "../../decide/index.ts";
 import { annotationPointer, labelPointer, reference } from "../references.ts";
-import type { GatewayInWorld } from "./mesh-world.ts";
-import { check } from "./planned-check.ts";
+import type { GatewayInWorld, MeshWorld, ScaledDeployment } from "./mesh-world.ts";
+import { check, namedChecks } from "./planned-check.ts";
+import { counted, revisionLabel } from "./sidecar-steps.ts";
 
-export function gatewaySteps(upgrade: MeshUpgrade, gateway: GatewayInWorld): Step[] {
-  const { from, to } = upgrade.spec;
-  const object = reference("gateway.networking.k8s.io/v1", "Gateway", gateway.name, gateway.namespace);
-  const id = `gateway-${gateway.namespace}/${gateway.name}`;
-  const stable = reference("apps/v1", "Deployment", `${gateway.name}-istio`, gateway.namespace);
-  const canary = reference("apps/v1", "Deployment", `${gateway.name}-istio-${to.revision}`, gateway.namespace);
-  const answers = check(upgrade, "request-success-rate", { type: "gatewayRevisions", gateway, canary: to.revision, stable: from.revision });
-  const nacks = check(upgrade, "xds-nacks", { type: "proxies", revision: to.revision });
-  const annotate = (key: string, value?: string): Write => ({
-    type: "field",
-    object,
-    pointer: annotationPointer(key),
-    ...(value === undefined ? {} : { value }),
-  });
-  const acknowledged: SettleCondition = { type: "acknowledged", object };
+const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
+
+/** Gateways that follow their namespace name the old revision themselves, lest they move with the namespace. */
+export function pinGatewaySteps({ spec }: MeshUpgrade, { gateways }: MeshWorld): Step[] {
+  const following = gateways.filter(({ followsNamespace }) => followsNamespace);
+  if (following.length === 0) return [];
   return [
     {
-      id: `${id}-canary`,
-      title: `gateway ${gateway.name}: one pod of ${to.revision} behind the same Service`,
-      writes: [annotate(canaryRevisionAnnotation, to.revision), annotate(canaryReplicasAnnotation, String(gateway.replicas))],
-      settle: [{ type: "ready", object: canary }, acknowledged],
-      checks: [nacks, answers],
-    },
-    {
-      id: `${id}-shift`,
-      title: `gateway ${gateway.name}: all pods of ${to.revision}`,
-      writes: [annotate(stableReplicasAnnotation, "0")],
-      settle: [{ type: "ready", object: stable }, acknowledged],
-      checks: [answers],
-    },
-    {
-      id: `${id}-promote`,
-      title: `gateway ${gateway.name} belongs to ${to.revision}`,
-      writes: [{ type: "field", object, pointer: labelPointer("istio.io/rev"), value: to.revision }, annotate(stableReplicasAnnotation)],
-      settle: [acknowledged, { type: "ready", object: stable }],
-      checks: [answers],
-    },
-    {
-      id: `${id}-finish`,
-      title: `gateway ${gateway.name}: its canary leaves`,
-      writes: [annotate(canaryRevisionAnnotation), annotate(canaryReplicasAnnotation)],
-      settle: [acknowledged],
+      id: "pin-gateways",
+      title: `pin ${counted(following.length, "gateway")} to ${spec.from.revision}`,
+      writes: following.map((gateway) => ({ type: "field", object: gatewayReference(gateway), pointer: labelPointer(revisionLabel), value: spec.from.revision })),
+      settle: following.map((gateway) => ({ type: "acknowledged", object: gatewayReference(gateway) })),
       checks: [],
     },
   ];
+}
+
+export function gatewayReference({ name, namespace }: GatewayInWorld): ObjectReference {
+  return reference("gateway.networking.k8s.io/v1", "Gateway", name, namespace);
+}
+
+/** A gateway moves behind its Service, and a waypoint behind its name: a canary beside it, more and more of the traffic, then its own pods. */
+export function gatewaySteps(upgrade: MeshUpgrade, gateway: GatewayInWorld, matrix: readonly PlannedCheck[]): Step[] {
+  return gateway.waypoint ? waypointSteps(upgrade, gateway, matrix) : ingressSteps(upgrade, gateway, matrix);
+}
+
+/** How many pods of each revision stand for a weight. */
+interface Share {
+  readonly weight: number;
+  readonly canary: number;
+  readonly stable: number;
+}
+
+/**
+ * The share of ready pods is the weight, as near as whole pods come to it; weights that come to the same pods are one step. Where
+ * an autoscaler decides of the stable ones they all stay, until they themselves are replaced.
+ */
+export function sharesOf(weights: readonly number[], { replicas, autoscaled }: Pick<ScaledDeployment, "replicas" | "autoscaled">): Share[] {
+  const shares = weights.flatMap((weight): Share[] => {
+    if (weight === 100) return autoscaled ? [] : [{ weight, canary: replicas, stable: 0 }];
+    const canary = Math.max(1, Math.round((replicas * weight) / 100));
+    return [{ weight, canary, stable: autoscaled ? replicas : Math.max(1, replicas - canary) }];
+  });
+  return shares.filter(({ canary, stable }, index) => !shares.slice(index + 1).some((later) => later.canary === canary && later.stable === stable));
+}
+
+export function describeShare({ weight, canary, stable }: Share): string {
+  const share = Math.round((100 * canary) / (canary + stable));
+  return `${share} % (${canary} of ${canary + stable} pods${share === weight ? "" : `, as near as it comes to ${weight} %`})`;
+}
+
+function ingressSteps(upgrade: MeshUpgrade, gateway: GatewayInWorld, matrix: readonly PlannedCheck[]): Step[] {
+  const { from, to, gateways } = upgrade.spec;
+  const { name, namespace } = gateway;
+  const [deployment] = gateway.deployments;
+  if (deployment === undefined || deployment.replicas === 0) return [];
+  const object = gatewayReference(gateway);
+  const id = `gateway/${namespace}/${name}`;
+  const stable = reference("apps/v1", "Deployment", deployment.name, namespace);
+  const canary = reference("apps/v1", "Deployment", `${deployment.name}-${to.revision}`, namespace);
+  const acknowledged: SettleCondition = { type: "acknowledged", object };
+  const answers = check(upgrade, "request-success-rate", { type: "gatewayRevisions", gateway: { name, namespace }, canary: to.revision, stable: from.revision });
+  const checks = gatewayChecks(upgrade, answers, matrix);
+  const ready = (revision: string, atLeast: number): SettleCondition => ({ type: "readyPods", namespace, labels: { [gatewayNameLabel]: name, [revisionLabel]: revision }, atLeast });
+  const shifts = sharesOf(gateways.weights, deployment).flatMap((share): Step[] => [
+    // What comes is ready before what goes is let go.
+    {
+      id: `${id}/${share.weight}/pods`,
+      title: `gateway ${namespace}/${name}: ${counted(share.canary, "pod")} of ${to.revision} behind the same Service`,
+      writes: [annotate(object, annotations.replicas, String(share.canary)), annotate(object, annotations.revision, to.revision)],
+      settle: [{ type: "ready", object: canary }, ready(to.revision, share.canary), acknowledged],
+      checks: share.canary > 0 ? checks.slice(0, 1) : [],
+    },
+    {
+      id: `${id}/${share.weight}`,
+      title: `gateway ${namespace}/${name}: ${describeShare(share)} at ${to.revision}`,
+      writes: replicas(stable, share.stable, deployment),
+      settle: [ready(to.revision, share.canary), { type: "ready", object: stable }, acknowledged],
+      checks,
+    },
+  ]);
+  const steps: Step[] = [
+    ...shifts,
+    {
+      id: `${id}/own`,
+      title: `gateway ${namespace}/${name} belongs to ${to.revision}`,
+      writes: [{ type: "field", object, pointer: labelPointer(revisionLabel), value: to.revision }, ...replicas(stable, deployment.replicas, deployment)],
+      settle: [acknowledged, { type: "readyPods", namespace, labels: { [gatewayNameLabel]: name, [revisionLabel]: to.revision }, without: canaryOfLabel, atLeast: deployment.replicas }, { type: "ready", object: stable }],
+      checks,
+    },
+    {
+      id: `${id}/done`,
+      title: `gateway ${namespace}/${name}: the canary leaves`,
+      writes: [annotate(object, annotations.revision), annotate(object, annotations.replicas)],
+      settle: [acknowledged, { type: "gone", object: canary }],
+      checks: [],
+    },
+  ];
+  return steps.map((step) => ({ ...step, namespaces: [namespace] }));
+}
+
+function waypointSteps(upgrade: MeshUpgrade, gateway: GatewayInWorld, matrix: readonly PlannedCheck[]): Step[] {
+  const { from, to, waypoints } = upgrade.spec;
+  const { name, namespace, deployments } = gateway;
+  if (deployments.length === 0) return [];
+  const object = gatewayReference(gateway);
+  const id = `waypoint/${namespace}/${name}`;
+  const size = Math.max(1, ...deployments.map(({ replicas: count }) => count));
+  const deployed = (suffix: string): SettleCondition[] => deployments.map((one) => ({ type: "ready", object: reference("apps/v1", "Deployment", `${one.name}${suffix}`, namespace) }));
+  const acknowledged: SettleCondition = { type: "acknowledged", object };
+  const subject = { type: "revisions", canary: to.revision, stable: from.revision, namespaces: [namespace] } as const;
+  const checks = namedChecks(upgrade, [check(upgrade, "xds-nacks", { type: "proxies", revision: to.revision }), ...matrix], subject);
+  const title = (what: string): string => `waypoint ${namespace}/${name}: ${what}`;
+  const steps: Step[] = [
+    {
+      id: `${id}/0`,
+      title: title(`${counted(size, "pod")} of ${to.revision} beside it`),
+      writes: [annotate(object, annotations.weight, "0"), annotate(object, annotations.replicas, String(size)), annotate(object, annotations.revision, to.revision)],
+      settle: [...deployed(`-${to.revision}`), acknowledged],
+      checks: [],
+    },
+    ...waypoints.weights.map(
+      (weight): Step => ({
+        id: `${id}/${weight}`,
+        title: title(`${weight} % of new connections at ${to.revision}`),
+        writes: [annotate(object, annotations.weight, String(weight))],
+        settle: [acknowledged],
+        checks,
+      }),
+    ),
+    {
+      id: `${id}/own`,
+      title: title(`belongs to ${to.revision}`),
+      writes: [{ type: "field", object, pointer: labelPointer(revisionLabel), value: to.revision }],
+      settle: [
+        acknowledged,
+        ...deployments.map((one): SettleCondition => ({ type: "readyPods", namespace, labels: { [gatewayNameLabel]: name, [revisionLabel]: to.revision }, without: canaryOfLabel, atLeast: one.replicas })),
+        ...deployed(""),
+      ],
+      checks,
+    },
+    {
+      id: `${id}/done`,
+      title: title("the canary leaves"),
+      writes: [annotate(object, annotations.weight), annotate(object, annotations.replicas), annotate(object, annotations.revision)],
+      settle: [acknowledged, ...deployments.map((one): SettleCondition => ({ type: "gone", object: reference("apps/v1", "Deployment", `${one.name}-${to.revision}`, namespace) }))],
+      checks: [],
+    },
+  ];
+  return steps.map((step) => ({ ...step, namespaces: [namespace] }));
+}
+
+export function gatewayChecks(upgrade: MeshUpgrade, answers: PlannedCheck, matrix: readonly PlannedCheck[]): PlannedCheck[] {
+  return namedChecks(upgrade, [check(upgrade, "xds-nacks", { type: "proxies", revision: upgrade.spec.to.revision }), answers, ...matrix], answers.subject);
+}
+
+/** How many there are is left alone where an autoscaler decides of it. */
+export function replicas(object: ObjectReference, count: number, { autoscaled }: ScaledDeployment): Write[] {
+  return autoscaled ? [] : [{ type: "field", object, pointer: "/spec/replicas", value: count }];
+}
+
+function annotate(object: ObjectReference, key: string, value?: string): Write {
+  return { type: "field", object, pointer: annotationPointer(key), ...(value === undefined ? {} : { value }) };
 }

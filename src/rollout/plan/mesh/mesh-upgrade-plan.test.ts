@@ -3,7 +3,8 @@ import { test } from "node:test";
 import { parseMeshUpgrade, type MeshUpgrade } from "../../../api/serin/index.ts";
 import type { Step, Write } from "../../decide/index.ts";
 import { reference } from "../references.ts";
-import type { MeshWorld, NamespaceInWorld, WorkloadInWorld } from "./mesh-world.ts";
+import type { GatewayInWorld, MeshWorld, NamespaceInWorld, WorkloadInWorld } from "./mesh-world.ts";
+import { describeShare, sharesOf } from "./gateway-steps.ts";
 import { planMeshUpgrade } from "./mesh-upgrade-plan.ts";
 
 function workload(name: string, more: Partial<WorkloadInWorld> = {}): WorkloadInWorld {
@@ -15,18 +16,30 @@ function sidecars(name: string, more: Partial<NamespaceInWorld> = {}): Namespace
 }
 
 function ambient(name: string, pods: readonly string[]): NamespaceInWorld {
-  return { name, labels: {}, labelled: false, workloads: [], leftToEnd: [], ambient: true, enrolledPods: pods.map((pod) => ({ name: pod, namespace: name, owner: "old" })) };
+  return { name, labels: {}, labelled: false, workloads: [], leftToEnd: [], ambient: true, enrolledPods: pods.map((pod) => ({ name: pod, namespace: name, node: `node-${pod}`, owner: "old" })) };
+}
+
+function gateway(name: string, more: Partial<GatewayInWorld> = {}): GatewayInWorld {
+  return { name, namespace: "istio-system", waypoint: false, followsNamespace: false, deployments: [{ name: `${name}-istio`, replicas: 1, autoscaled: false }], ...more };
 }
 
 const world: MeshWorld = {
   installs: [[{ apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "istiod-new", namespace: "istio-system" } }]],
   namespaces: [ambient("stock", ["a", "b", "c", "d"])],
   gateways: [
-    { name: "front", namespace: "istio-system", labelled: false, replicas: 2 },
-    { name: "back", namespace: "istio-system", labelled: true, replicas: 1 },
+    gateway("front", { deployments: [{ name: "front-istio", replicas: 2, autoscaled: false }] }),
+    gateway("back", { label: "old" }),
   ],
-  defaultTag: { name: "istio-revision-tag-default", webhooks: 2 },
+  classicGateways: [],
+  tags: [
+    {
+      tag: "default",
+      fields: [{ object: reference("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "istio-revision-tag-default"), pointer: "/webhooks/0/clientConfig/service/name", value: "istiod-new" }],
+      objects: [],
+    },
+  ],
   retirable: [{ apiVersion: "apps/v1", kind: "Deployment", plural: "deployments", name: "istiod-old", namespace: "istio-system" }],
+  ztunnelNodes: ["node-a", "node-b"],
   probeImage: "docker.io/istio/serin:2.0.0",
   dataPlanes: ["ambient"],
 };
@@ -56,6 +69,7 @@ function fieldOf(write: Write): string {
 test("an upgrade pins, installs, probes, moves pods in growing batches, then gateways, then the tag, and retires last", () => {
   const steps = planMeshUpgrade(upgrade({ soakSeconds: 5 }), world);
   assert.deepEqual(ids(steps), [
+    "preflight",
     "pin",
     "install-1",
     "roots",
@@ -64,7 +78,7 @@ test("an upgrade pins, installs, probes, moves pods in growing batches, then gat
     "wave-1/ztunnel-2",
     "wave-1/ztunnel-3",
     "wave-1/adopt",
-    ...["front", "back"].flatMap((name) => ["canary", "shift", "promote", "finish"].map((part) => `gateway-istio-system/${name}-${part}`)),
+    ...["front", "back"].flatMap((name) => ["50/pods", "50", "100/pods", "100", "own", "done"].map((part) => `gateway/istio-system/${name}/${part}`)),
     "tags",
     "soak",
     "dependents",
@@ -101,7 +115,7 @@ test("the first wave that selects a namespace takes it, and gateways come after 
     "canary/web",
     "back/mail",
     "back/end",
-    ...["canary", "shift", "promote", "finish"].map((part) => `gateway-istio-system/front-${part}`),
+    ...["50/pods", "50", "100/pods", "100", "own", "done"].map((part) => `gateway/istio-system/front/${part}`),
     "rest/cart",
   ]);
 });
@@ -114,13 +128,37 @@ test("scaling first lets every new pod be ready before an old one goes, and puts
   assert.deepEqual(stepOf(steps, "wave-1/end").writes.map(fieldOf), ['Deployment cart strategy={"type":"Recreate"}']);
 });
 
-test("the tag moves with every webhook of it, and only a gateway that named no revision loses the label again", () => {
-  assert.deepEqual(stepOf(planMeshUpgrade(upgrade(), world), "tags").writes.map(fieldOf), [
+test("the tags move together, are tried by a write, and what followed a tag follows it again", () => {
+  const namespaces = [sidecars("shop", { injection: { label: "istio-injection", value: "enabled", tag: "default" } }), sidecars("mail", { injection: { label: "istio.io/rev", value: "prod", tag: "prod" } })];
+  const step = stepOf(planMeshUpgrade(upgrade(), { ...world, namespaces }), "tags");
+  assert.deepEqual(step.writes.map(fieldOf), [
     'MutatingWebhookConfiguration istio-revision-tag-default name="istiod-new"',
-    'MutatingWebhookConfiguration istio-revision-tag-default name="istiod-new"',
-    'MutatingWebhookConfiguration istio-revision-tag-default istio.io/rev="new"',
+    'Namespace shop istio-injection="enabled"',
+    "Namespace shop istio.io/rev absent",
     "Gateway front istio.io/rev absent",
   ]);
+  assert.deepEqual(step.settle, [{ type: "tagServes", tag: "default", revision: "new" }, { type: "validatorServes", revision: "new" }]);
+});
+
+test("a gateway's weight is the share of whole pods, said as it is", () => {
+  const titles = (replicas: number, autoscaled: boolean): string[] => sharesOf([10, 50, 100], { replicas, autoscaled }).map(describeShare);
+  assert.deepEqual(titles(1, false), ["50 % (1 of 2 pods)", "100 % (1 of 1 pods)"]);
+  assert.deepEqual(titles(4, false), ["25 % (1 of 4 pods, as near as it comes to 10 %)", "50 % (2 of 4 pods)", "100 % (4 of 4 pods)"]);
+  assert.deepEqual(titles(4, true), ["20 % (1 of 5 pods, as near as it comes to 10 %)", "33 % (2 of 6 pods, as near as it comes to 50 %)"]);
+});
+
+test("a waypoint has a canary beside it, then more and more of the connections, and in the end its own pods", () => {
+  const steps = planMeshUpgrade(upgrade({ waypoints: { weights: [10, 100] } }), { ...world, gateways: [gateway("way", { waypoint: true, label: "old", deployments: [{ name: "way", replicas: 2, autoscaled: false }] })] });
+  assert.deepEqual(
+    steps.filter(({ id }) => id.startsWith("waypoint/")).map(({ id, writes }) => [id.split("/").at(-1), ...writes.map(fieldOf)]),
+    [
+      ["0", 'Gateway way rollout.serin.dev/canary-weight="0"', 'Gateway way rollout.serin.dev/canary-replicas="2"', 'Gateway way rollout.serin.dev/canary-revision="new"'],
+      ["10", 'Gateway way rollout.serin.dev/canary-weight="10"'],
+      ["100", 'Gateway way rollout.serin.dev/canary-weight="100"'],
+      ["own", 'Gateway way istio.io/rev="new"'],
+      ["done", ...["weight", "replicas", "revision"].map((part) => `Gateway way rollout.serin.dev/canary-${part} absent`)],
+    ],
+  );
 });
 
 test("retiring by hand waits for approval before anything is deleted", () => {
@@ -129,7 +167,7 @@ test("retiring by hand waits for approval before anything is deleted", () => {
   assert.deepEqual(dependents({ approvals: [{ step: "dependents", by: "ann", why: "", at: "2026-01-31T12:00:00Z" }] }).pause, { approved: true });
 });
 
-test("a scope without ztunnel and gateways leaves both alone", () => {
-  const steps = ids(planMeshUpgrade(upgrade({ scope: { ztunnel: false, gateways: false } }), { ...world, dataPlanes: [] }));
-  assert.deepEqual(steps, ["install-1", "tags", "dependents", "retire", "drain"]);
+test("a scope without ztunnel leaves ambient pods alone", () => {
+  const steps = ids(planMeshUpgrade(upgrade({ scope: { ztunnel: false } }), { ...world, gateways: [], dataPlanes: [] }));
+  assert.deepEqual(steps, ["preflight", "install-1", "tags", "dependents", "retire", "drain"]);
 });

@@ -1,31 +1,49 @@
 import type { MeshUpgrade } from "../../../api/serin/index.ts";
 import type { Step } from "../../decide/index.ts";
-import { gatewaySteps } from "./gateway-steps.ts";
+import { classicGatewaySteps } from "./classic-gateway-steps.ts";
+import { gatewaySteps, pinGatewaySteps } from "./gateway-steps.ts";
 import { installSteps, matrixCheck, probeSteps } from "./install-steps.ts";
 import type { MeshWorld } from "./mesh-world.ts";
-import { retireSteps } from "./retire-steps.ts";
+import { cniSteps } from "./cni-steps.ts";
+import { preflightSteps } from "./preflight-steps.ts";
+import { removeProbes, retireSteps } from "./retire-steps.ts";
+import { rootEndSteps, rootSteps } from "./root-steps.ts";
 import { sidecarChecks, sidecarStep, strategyWrites } from "./sidecar-steps.ts";
-import { tagStep } from "./tag-steps.ts";
+import { tagSteps } from "./tag-steps.ts";
 import { plannedWaves, type NamespaceInWave, type PlannedWave } from "./waves.ts";
-import { pinSteps, ztunnelSteps } from "./ztunnel-steps.ts";
+import { nodeSteps, pinSteps, ztunnelSteps } from "./ztunnel-steps.ts";
 
-/** The whole way of an upgrade, in order: pin, install, probe, the waves with the gateways after one of them, tags, soak, retire, drain. */
+/**
+ * The whole way of an upgrade, in order: what can be known before is looked at, everything is pinned to where it is, the new
+ * control plane comes and is probed, the waves move with the gateways after one of them, then tags, agents and root, and in the
+ * end the old revision goes. Where `to` is the revision that is there, only agents and root change.
+ */
 export function planMeshUpgrade(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
   const { spec } = upgrade;
+  const matrix = world.dataPlanes.length === 0 ? undefined : matrixCheck(upgrade, world);
+  const moves = spec.from.revision !== spec.to.revision;
   return [
-    ...(spec.scope.ztunnel ? pinSteps(upgrade, world) : []),
+    ...(moves ? preflightSteps(upgrade, world) : []),
+    ...(moves && spec.scope.ztunnel ? pinSteps(upgrade, world) : []),
+    ...(moves ? pinGatewaySteps(upgrade, world) : []),
     ...installSteps(upgrade, world),
     ...probeSteps(upgrade, world),
-    ...waveSteps(upgrade, world),
-    ...(spec.scope.tags && world.defaultTag !== undefined ? [tagStep(upgrade, world)] : []),
+    ...(spec.scope.cni ? cniSteps(upgrade, world, matrix) : []),
+    ...(moves ? waveSteps(upgrade, world) : []),
+    ...(moves && spec.scope.ztunnel ? nodeSteps(upgrade, world) : []),
+    ...(moves ? tagSteps(upgrade, world) : []),
+    ...rootSteps(upgrade, world, matrix),
     ...(spec.soakSeconds > 0 ? [soakStep(upgrade)] : []),
-    ...retireSteps(upgrade, world),
+    ...(moves ? retireSteps(upgrade, world) : removeProbes(world)),
+    ...rootEndSteps(upgrade, world),
   ];
 }
 
 function waveSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
-  const { scope, gateways } = upgrade.spec;
-  const fronts = scope.gateways ? world.gateways.flatMap((gateway) => gatewaySteps(upgrade, gateway)) : [];
+  const { gateways } = upgrade.spec;
+  const inOrder = world.gateways.toSorted((a, b) => Number(a.waypoint) - Number(b.waypoint));
+  const matrix = world.dataPlanes.length === 0 ? [] : [matrixCheck(upgrade, world)];
+  const fronts = [...world.classicGateways.flatMap((gateway) => classicGatewaySteps(upgrade, gateway, matrix)), ...inOrder.flatMap((gateway) => gatewaySteps(upgrade, gateway, matrix))];
   const waves = plannedWaves(upgrade, world);
   const ofWaves = waves.flatMap((wave) => [...stepsOfWave(upgrade, world, wave), ...(wave.number === gateways.afterWave ? fronts : [])]);
   return gateways.afterWave === 0 ? [...fronts, ...ofWaves] : ofWaves;

@@ -10,12 +10,25 @@ export interface MeshWorld {
   readonly installs: readonly (readonly UntypedObject[])[];
   /** Those with sidecars of the old revision and those of the ambient mesh, by name. */
   readonly namespaces: readonly NamespaceInWorld[];
-  /** Gateways of our class that the old revision owns, or owned before the upgrade moved them. */
+  /** Gateways and waypoints that the old revision owned before the upgrade. */
   readonly gateways: readonly GatewayInWorld[];
-  /** The webhook configuration behind the tag `default`, when it names the old or the new revision. */
-  readonly defaultTag: { readonly name: string; readonly webhooks: number } | undefined;
+  readonly classicGateways: readonly ClassicGatewayInWorld[];
+  /** Tags that led to the old revision before the upgrade, and who else injects or validates where no revision is named. */
+  readonly tags: readonly TagInWorld[];
   /** What the old revision's control plane and ztunnel consist of. */
   readonly retirable: readonly ObjectReference[];
+  /** Nodes on which the old revision's ztunnel runs, or ran when the upgrade began. */
+  readonly ztunnelNodes: readonly string[];
+  /** The agent that `to.cni` asks for. */
+  readonly cni?: {
+    readonly objects: readonly UntypedObject[];
+    /** Those of them that are there already, `ConfigMap istio-cni-config`. */
+    readonly existing: readonly string[];
+    /** Those that run an agent. */
+    readonly nodes: readonly string[];
+  };
+  /** The root that `to.root` names; the fingerprint (SHA-256, hex) is empty while there is no certificate yet. */
+  readonly root?: { readonly namespace: string; readonly fingerprint: string; readonly data: Readonly<Record<string, string>> };
   /** The image of the engine itself, which also is the probe's. */
   readonly probeImage: string;
   /** Those that the cluster has, and the matrix tries. */
@@ -50,6 +63,7 @@ export interface NamespaceInjection {
 export interface EnrolledPod {
   readonly name: string;
   readonly namespace: string;
+  readonly node: string;
   /** Revision of the ztunnel that has it now; empty while none has. */
   readonly owner: string;
 }
@@ -69,10 +83,40 @@ export interface WorkloadInWorld {
   readonly strategy?: unknown;
 }
 
+/** A Gateway whose proxies a control plane deploys: an ingress gateway, or a waypoint of either class. */
 export interface GatewayInWorld {
   readonly name: string;
   readonly namespace: string;
-  /** The gateway carried an explicit revision before the upgrade. */
-  readonly labelled: boolean;
+  readonly waypoint: boolean;
+  /** Its label `istio.io/rev` before the upgrade: a revision, or a tag. */
+  readonly label?: string;
+  /** It has no label of its own, and its namespace's leads to the old revision. */
+  readonly followsNamespace: boolean;
+  /** Its Deployments but for canaries; several where each account has a waypoint. */
+  readonly deployments: readonly ScaledDeployment[];
+}
+
+export interface ScaledDeployment {
+  readonly name: string;
+  /** Before the upgrade. */
   readonly replicas: number;
+  /** A HorizontalPodAutoscaler decides how many. */
+  readonly autoscaled: boolean;
+}
+
+/** A gateway that the installation itself brings (`istio-ingressgateway`), and what the new revision's would be. */
+export interface ClassicGatewayInWorld {
+  readonly namespace: string;
+  readonly deployment: ScaledDeployment;
+  /** As it is installed with the new revision. */
+  readonly body: UntypedObject;
+}
+
+/** Webhooks that lead somewhere by name. */
+export interface TagInWorld {
+  readonly tag: string;
+  /** Its MutatingWebhookConfiguration, its Service and, of `default`, its ValidatingWebhookConfiguration: each with what must be written. */
+  readonly fields: readonly { readonly object: ObjectReference; readonly pointer: string; readonly value: unknown }[];
+  /** To be made: a control plane without a name is the default without any tag. */
+  readonly objects: readonly UntypedObject[];
 }

@@ -7,8 +7,16 @@ export function check({ spec }: MeshUpgrade, type: CheckType, subject: CheckSubj
   return { spec: wave?.checks.find(isOfType) ?? spec.checks.find(isOfType) ?? { ...checkDefaults, type }, subject };
 }
 
+/** Those that ztunnels or probes alone can answer, and those of a weight that has none here. */
+const notOfRevisions: ReadonlySet<CheckType> = new Set<CheckType>(["tcp-connect-failures", "request-share", "mtls-probe-matrix"]);
+
 /** Checks that the spec or the wave names and the step has not, of what proxies of the two revisions count. */
 export function namedChecks({ spec }: MeshUpgrade, planned: readonly PlannedCheck[], subject: CheckSubject, wave?: UpgradeWave): PlannedCheck[] {
-  const named = [...(wave?.checks ?? []), ...spec.checks.filter(({ type }) => wave?.checks.some((own) => own.type === type) !== true)];
-  return [...planned, ...named.filter(({ type }) => !planned.some((own) => own.spec.type === type)).map((own) => ({ spec: own, subject }))];
+  const named = [...(wave?.checks ?? []), ...spec.checks.filter((own) => wave?.checks.some((other) => nameOf(other) === nameOf(own)) !== true)];
+  const added = named.filter((own) => !notOfRevisions.has(own.type) && !planned.some(({ spec: other }) => nameOf(other) === nameOf(own)));
+  return [...planned, ...added.map((own) => ({ spec: own, subject }))];
+}
+
+function nameOf({ name, type }: CheckSpec): string {
+  return name ?? type;
 }

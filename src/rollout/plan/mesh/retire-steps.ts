@@ -41,3 +41,9 @@ export function retireSteps(upgrade: MeshUpgrade, { retirable, namespaces, dataP
     },
   ];
 }
+
+/** Where no revision goes, the probes alone do. */
+export function removeProbes({ dataPlanes }: MeshWorld): Step[] {
+  if (dataPlanes.length === 0) return [];
+  return [{ id: "probes-leave", title: "the probes leave", writes: [{ type: "delete", object: reference("v1", "Namespace", probeNamespace) }], settle: [], checks: [], phase: "Retiring" }];
+}

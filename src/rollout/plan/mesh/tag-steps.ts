@@ -1,30 +1,57 @@
 import type { MeshUpgrade } from "../../../api/serin/index.ts";
-import type { Step, Write } from "../../decide/index.ts";
-import { labelPointer, reference } from "../references.ts";
-import type { MeshWorld } from "./mesh-world.ts";
+import type { SettleCondition, Step, Write } from "../../decide/index.ts";
+import { labelPointer, reference, referenceTo } from "../references.ts";
+import { gatewayReference } from "./gateway-steps.ts";
+import type { MeshWorld, NamespaceInWorld } from "./mesh-world.ts";
+import { injectionLabel, revisionLabel } from "./sidecar-steps.ts";
+import { plannedWaves } from "./waves.ts";
 
-/** The tag `default` leads to the new revision; a gateway that named none before names none again. */
-export function tagStep({ spec }: MeshUpgrade, { defaultTag, gateways }: MeshWorld): Step {
-  const object = reference("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", defaultTag?.name ?? "");
-  const service = `istiod-${spec.to.revision}`;
-  const webhooks = Array.from({ length: defaultTag?.webhooks ?? 0 }, (_, index): Write => ({
-    type: "field",
-    object,
-    pointer: `/webhooks/${index}/clientConfig/service/name`,
-    value: service,
-  }));
-  const labels = gateways
-    .filter((gateway) => !gateway.labelled)
-    .map(({ name, namespace }): Write => ({
-      type: "field",
-      object: reference("gateway.networking.k8s.io/v1", "Gateway", name, namespace),
-      pointer: labelPointer("istio.io/rev"),
-    }));
-  return {
-    id: "tags",
-    title: `the tag default names ${spec.to.revision}`,
-    writes: [...webhooks, { type: "field", object, pointer: labelPointer("istio.io/rev"), value: spec.to.revision }, ...(spec.scope.gateways ? labels : [])],
-    settle: [],
-    checks: [],
-  };
+/**
+ * All tags of the old revision, the default injector and the validator lead to the new one, together. Namespaces and Gateways that
+ * followed a tag before, and were moved on their own, follow it again.
+ */
+export function tagSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
+  const { spec } = upgrade;
+  const tags = spec.scope.tags ? world.tags : [];
+  const names = tags.map(({ tag }) => tag);
+  const followers = [...followingNamespaces(upgrade, world, names), ...followingGateways(upgrade, world, names)];
+  if (tags.length === 0 && followers.length === 0) return [];
+  const tested = tags.some(({ tag }) => tag === "default");
+  return [
+    {
+      id: "tags",
+      title: tags.length === 0 ? "gateways follow their namespaces again" : `${tags.length === 1 ? "the tag" : "the tags"} ${names.join(", ")} and what names no revision lead to ${spec.to.revision}`,
+      writes: [
+        ...tags.flatMap(({ objects }) => objects.map((body): Write => ({ type: "create", body, object: referenceTo(body) }))),
+        ...tags.flatMap(({ fields }) => fields.map((field): Write => ({ type: "field", ...field }))),
+        ...followers,
+      ],
+      settle: [
+        ...names.map((tag): SettleCondition => ({ type: "tagServes", tag, revision: spec.to.revision })),
+        ...(tested ? [{ type: "validatorServes", revision: spec.to.revision } as const] : []),
+      ],
+      checks: [],
+    },
+  ];
+}
+
+/** Only where the whole namespace has moved. */
+function followingNamespaces(upgrade: MeshUpgrade, world: MeshWorld, tags: readonly string[]): Write[] {
+  const moved = new Set(plannedWaves(upgrade, world).flatMap(({ namespaces }) => namespaces.filter(({ whole }) => whole).map(({ name }) => name)));
+  const isFollower = ({ name, injection }: NamespaceInWorld): boolean => moved.has(name) && injection?.tag !== undefined && (tags.includes(injection.tag) || (injection.tag === "default" && tags.includes("default")));
+  return world.namespaces.filter(isFollower).flatMap(({ name, injection }): Write[] => {
+    const object = reference("v1", "Namespace", name);
+    if (injection?.label !== injectionLabel) return [{ type: "field", object, pointer: labelPointer(revisionLabel), value: injection?.value }];
+    // From the moment on at which it is there, istio-injection wins.
+    return [
+      { type: "field", object, pointer: labelPointer(injectionLabel), value: injection.value },
+      { type: "field", object, pointer: labelPointer(revisionLabel) },
+    ];
+  });
+}
+
+function followingGateways({ spec }: MeshUpgrade, { gateways }: MeshWorld, tags: readonly string[]): Write[] {
+  return gateways
+    .filter(({ waypoint, label, followsNamespace }) => (waypoint ? spec.scope.waypoints : spec.scope.gateways) && (followsNamespace || tags.includes(label ?? "default")))
+    .map((gateway) => ({ type: "field", object: gatewayReference(gateway), pointer: labelPointer(revisionLabel), ...(gateway.label === undefined ? {} : { value: gateway.label }) }));
 }

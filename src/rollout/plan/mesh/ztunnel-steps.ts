@@ -5,17 +5,21 @@ import { labelPointer, reference } from "../references.ts";
 import { matrixCheck } from "./install-steps.ts";
 import type { EnrolledPod, MeshWorld } from "./mesh-world.ts";
 import { check } from "./planned-check.ts";
-import { counted } from "./sidecar-steps.ts";
+import { counted, revisionLabel } from "./sidecar-steps.ts";
 import type { PlannedWave } from "./waves.ts";
 
 /** Says what holds already, so that a second ztunnel on a node takes nothing before it is asked to. */
-export function pinSteps({ spec }: MeshUpgrade, { namespaces }: MeshWorld): Step[] {
+export function pinSteps({ spec }: MeshUpgrade, { namespaces, ztunnelNodes }: MeshWorld): Step[] {
   const pinned = namespaces.filter(({ ambient, enrolledPods }) => ambient || enrolledPods.length > 0);
+  if (spec.ztunnel.by === "Node" && ztunnelNodes.length > 0) {
+    const writes = ztunnelNodes.map((name): Write => ({ type: "field", object: reference("v1", "Node", name), pointer: labelPointer(revisionLabel), value: spec.from.revision }));
+    return [{ id: "pin", title: `pin ${counted(ztunnelNodes.length, "node")} to ztunnel ${spec.from.revision}`, writes, settle: [], checks: [] }];
+  }
   if (pinned.length === 0) return [];
   return [
     {
       id: "pin",
-      title: `pin ${counted(pinned.length, "ambient namespace")} to ${spec.from.revision}`,
+      title: `pin ${counted(pinned.length, "ambient namespace")} to ztunnel ${spec.from.revision}`,
       writes: pinned.map(({ name }) => ({ type: "field", object: reference("v1", "Namespace", name), pointer: labelPointer(ztunnelRevisionLabel), value: spec.from.revision })),
       settle: [],
       checks: [],
@@ -24,10 +28,29 @@ export function pinSteps({ spec }: MeshUpgrade, { namespaces }: MeshWorld): Step
   ];
 }
 
+/** Node by node, all pods of each: a label of a pod or of its namespace would win over the node's. */
+export function nodeSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
+  const { to, ztunnel } = upgrade.spec;
+  if (ztunnel.by !== "Node") return [];
+  const pods = world.namespaces.filter(({ labels }) => labels[ztunnelRevisionLabel] === undefined).flatMap(({ enrolledPods }) => enrolledPods);
+  const steps: Step[] = [];
+  for (let at = 0; at < world.ztunnelNodes.length; at += ztunnel.maxConcurrent) {
+    const nodes = world.ztunnelNodes.slice(at, at + ztunnel.maxConcurrent);
+    steps.push({
+      id: `ztunnel/${nodes.join("+")}`,
+      title: `ztunnel of ${nodes.join(", ")} to ${to.revision}`,
+      writes: nodes.map((name) => ({ type: "field", object: reference("v1", "Node", name), pointer: labelPointer(revisionLabel), value: to.revision })),
+      settle: pods.filter(({ node }) => nodes.includes(node)).map((pod): SettleCondition => ({ type: "owner", object: podReference(pod), revision: to.revision })),
+      checks: [matrixCheck(upgrade, world), check(upgrade, "tcp-connect-failures", { type: "mesh" })],
+    });
+  }
+  return steps;
+}
+
 /** The ztunnel of a wave's ambient pods. */
 export function ztunnelSteps(upgrade: MeshUpgrade, world: MeshWorld, planned: PlannedWave): Step[] {
   const namespaces = planned.namespaces.filter(({ whole, ambient, enrolledPods }) => whole && (ambient || enrolledPods.length > 0));
-  if (namespaces.length === 0) return [];
+  if (namespaces.length === 0 || upgrade.spec.ztunnel.by === "Node") return [];
   return upgrade.spec.ztunnel.by === "Namespace" ? byNamespace(upgrade, world, planned, namespaces) : byPod(upgrade, world, planned, namespaces);
 }
 

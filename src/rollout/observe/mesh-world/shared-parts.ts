@@ -1,0 +1,60 @@
+import { X509Certificate } from "node:crypto";
+import { nodeKind, secretKind } from "../../../api/kubernetes/index.ts";
+import type { MeshUpgrade } from "../../../api/serin/index.ts";
+import { userError } from "../../../base/index.ts";
+import type * as Install from "../../../install/index.ts";
+import type { KubeClient } from "../../../kube/index.ts";
+import { nextRootName, reference, referenceTo, revisionLabel, type MeshWorld } from "../../plan/index.ts";
+import { ObjectAccess } from "../../act/object-access.ts";
+import type { ClusterView } from "../cluster-view.ts";
+import type { PriorValues } from "./prior-values.ts";
+import { renderOne, type EngineImage } from "./render-install.ts";
+
+const rootNamespace = "istio-system";
+
+/** Nodes on which the revision's ztunnel runs; those that the upgrade has labelled stay among them when it has gone. */
+export function ztunnelNodes(view: ClusterView, revision: string, prior: PriorValues): string[] {
+  const running = view.pods.list().flatMap(({ metadata: { labels = {} }, spec }) => (labels["app"] === "ztunnel" && (labels[revisionLabel] ?? "default") === revision && spec?.nodeName !== undefined ? [spec.nodeName] : []));
+  const all = view.pods.list().flatMap(({ spec }) => spec?.nodeName ?? []);
+  const labelled = [...new Set(all)].filter((name) => prior.has(reference("v1", nodeKind.kind, name), `/metadata/labels/${revisionLabel.replace("/", "~1")}`));
+  return [...new Set([...running, ...labelled])].toSorted();
+}
+
+/** The agent that the spec asks for, and where one runs. */
+export async function observeCni(client: KubeClient, view: ClusterView, install: typeof Install, { spec }: MeshUpgrade, image: EngineImage): Promise<Pick<MeshWorld, "cni">> {
+  if (spec.to.cni === undefined || !spec.scope.cni) return {};
+  const rendered = renderOne(install, spec.to.cni, "spec.to.cni", image).filter(({ metadata }) => metadata.labels?.["operator.istio.io/component"] === "Cni");
+  const agent = rendered.find(({ kind }) => kind === "DaemonSet");
+  if (agent === undefined) throw userError("upgrade-invalid", "spec.to.cni: has no CNI agent", { hint: "components: { cni: { enabled: true } }" });
+  const access = new ObjectAccess(client);
+  const there = await Promise.all(rendered.map(async (object) => ((await access.get(referenceTo(object))) === undefined ? [] : [`${object.kind ?? ""} ${object.metadata.name ?? ""}`])));
+  const running = view.daemonSets.get(`${agent.metadata.namespace ?? ""}/${agent.metadata.name ?? ""}`);
+  if (running === undefined) throw userError("upgrade-invalid", `spec.to.cni: no DaemonSet ${agent.metadata.namespace ?? ""}/${agent.metadata.name ?? ""} is there to be replaced`, { hint: "set spec.to.cni.namespace to where the agent runs" });
+  const labels = running.spec?.selector.matchLabels ?? {};
+  const nodes = view.runningPods(labels).flatMap(({ metadata, spec: pod }) => (metadata.namespace === agent.metadata.namespace && pod?.nodeName !== undefined ? [pod.nodeName] : []));
+  return { cni: { objects: rendered, existing: there.flat(), nodes: [...new Set(nodes)].toSorted() } };
+}
+
+/** The root that the spec names, from its Secret; once a control plane has made one, that. */
+export async function observeRoot(client: KubeClient, { spec, status }: MeshUpgrade): Promise<Pick<MeshWorld, "root">> {
+  const { root } = spec.to;
+  if (root === undefined) return {};
+  const named = await client.get(secretKind, root.secretName, rootNamespace);
+  const next = await client.get(secretKind, nextRootName, rootNamespace);
+  const isOver = status?.completedSteps.some(({ id }) => id === "root/only") === true;
+  if (named === undefined && next === undefined && !isOver) {
+    throw userError("upgrade-invalid", `spec.to.root.secretName: there is no Secret ${rootNamespace}/${root.secretName}`, { hint: "it has the keys of cacerts: ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem; empty data lets a control plane make a root" });
+  }
+  const certificate = (next ?? named)?.data?.["root-cert.pem"] ?? "";
+  return { root: { namespace: rootNamespace, fingerprint: fingerprintOf(Buffer.from(certificate, "base64").toString("utf8")), data: named?.data ?? {} } };
+}
+
+function fingerprintOf(pem: string): string {
+  const [first] = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/.exec(pem) ?? [];
+  if (first === undefined) return "";
+  try {
+    return new X509Certificate(first).fingerprint256.replaceAll(":", "").toLowerCase();
+  } catch {
+    throw userError("upgrade-invalid", "spec.to.root.secretName: root-cert.pem holds no certificate");
+  }
+}

@@ -1,0 +1,46 @@
+import type { Pod } from "../../../api/kubernetes/index.ts";
+import { validatingWebhookConfigurationKind } from "../../../api/kubernetes/index.ts";
+import type { KubeClient } from "../../../kube/index.ts";
+import type { SettleState } from "../../decide/index.ts";
+
+/** The engine's own: its labels ask for no sidecars. */
+const testNamespace = "serin-system";
+const revisionKey = "istio.io/rev";
+const defaultValidator = "istiod-default-validator";
+
+/** Whether a pod that names the tag would be injected by the revision: asked by a write that is not done. */
+export async function tagServesState(client: KubeClient, tag: string, revision: string): Promise<SettleState> {
+  const pod = {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name: `tag-test-${tag.replaceAll(".", "-")}`, namespace: testNamespace, labels: { [revisionKey]: tag, "istio.io/dataplane-mode": "none" } },
+    spec: { containers: [{ name: "test", image: "none" }] },
+  };
+  const { status, text } = await client.raw("POST", `/api/v1/namespaces/${testNamespace}/pods?dryRun=All`, { body: pod });
+  if (status >= 300) return { state: "waiting", detail: `a dry-run pod of tag ${tag} is refused: ${text.slice(0, 200)}` };
+  const found = (JSON.parse(text) as Pod).metadata.annotations?.[revisionKey];
+  if (found === revision) return { state: "met" };
+  return { state: "waiting", detail: found === undefined ? `a dry-run pod of tag ${tag} gets no sidecar` : `a dry-run pod of tag ${tag} gets its sidecar from ${found}` };
+}
+
+/** Nobody's attribute: what a schema cannot see, and every validator refuses. */
+const invalidPolicy = {
+  apiVersion: "security.istio.io/v1",
+  kind: "AuthorizationPolicy",
+  metadata: { name: "validator-test", namespace: testNamespace },
+  spec: { action: "ALLOW", rules: [{ when: [{ key: "no.such.attribute", values: ["x"] }] }] },
+};
+
+/** Whether objects that name no revision are validated by this one: its webhook is asked, and a wrong object is refused, in a write that is not done. */
+export async function validatorServesState(client: KubeClient, revision: string): Promise<SettleState> {
+  const found = await client.get(validatingWebhookConfigurationKind, defaultValidator);
+  const service = found?.webhooks?.[0]?.clientConfig.service?.name;
+  if (found === undefined) return { state: "met" };
+  const expected = revision === "default" ? "istiod" : `istiod-${revision}`;
+  if (found.metadata.labels?.[revisionKey] !== revision) return { state: "waiting", detail: `${defaultValidator} leads to ${service ?? "no Service"}, not to ${expected}` };
+  const { status, text } = await client.raw("POST", `/apis/security.istio.io/v1/namespaces/${testNamespace}/authorizationpolicies?dryRun=All`, { body: invalidPolicy });
+  if (status === 404) return { state: "met" };
+  if (status < 300) return { state: "waiting", detail: `${service ?? expected} is not asked yet: a wrong AuthorizationPolicy passes` };
+  const isAnswer = /no\.such\.attribute|unknown attribute|denied the request/.test(text);
+  return isAnswer ? { state: "met" } : { state: "waiting", detail: `the validator does not answer: ${text.slice(0, 200)}` };
+}

@@ -1,0 +1,21 @@
+import type { MeshUpgrade } from "../../../api/serin/index.ts";
+import type { Step } from "../../decide/index.ts";
+import type { MeshWorld } from "./mesh-world.ts";
+
+/** Nothing is written before the old revision is known to be there, and the new one to be nobody else's. */
+export function preflightSteps({ spec }: MeshUpgrade, { installs }: MeshWorld): Step[] {
+  const { from, to } = spec;
+  return [
+    {
+      id: "preflight",
+      title: `${from.revision} is there, and ${installs.length === 0 ? `${to.revision} is too` : `${to.revision} is free`}`,
+      writes: [],
+      settle: [
+        { type: "revisionServes", revision: from.revision },
+        installs.length === 0 ? { type: "revisionServes", revision: to.revision } : { type: "revisionFree", revision: to.revision },
+      ],
+      checks: [],
+      phase: "Preflight",
+    },
+  ];
+}
