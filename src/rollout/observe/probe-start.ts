@@ -1,5 +1,6 @@
 import type { Pod } from "../../api/kubernetes/index.ts";
 import type { SettleState } from "../decide/index.ts";
+import { whyNotReady } from "./settle/pod-reason.ts";
 
 /** How long a probe may take to start before it counts as one that will not. */
 const startLimitMs = 90_000;
@@ -14,7 +15,7 @@ export function probePodState(pod: Pod | undefined, name: string, nowMs: number)
   if (pod.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true) return { state: "met" };
   const { phase = "", message = "" } = pod.status ?? {};
   if (phase === "Failed" || phase === "Succeeded") return { state: "failed", detail: `probe ${name} has ended (${phase}${message === "" ? "" : `: ${message}`})` };
-  const reason = reasonOf(pod);
+  const reason = whyNotReady(pod);
   const sinceMs = nowMs - Date.parse(pod.metadata.creationTimestamp ?? new Date(nowMs).toISOString());
   if (sinceMs <= startLimitMs) return { state: "waiting", detail: `probe ${name} is not ready: ${reason}` };
   return { state: "failed", detail: `probe ${name} has not started in ${Math.round(startLimitMs / 1000)} s: ${reason}` };
@@ -22,18 +23,4 @@ export function probePodState(pod: Pod | undefined, name: string, nowMs: number)
 
 function isInjected({ spec }: Pod): boolean {
   return [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].some((container) => container.name === "istio-proxy");
-}
-
-function reasonOf({ status }: Pod): string {
-  const unscheduled = status?.conditions?.find((condition) => condition.type === "PodScheduled" && condition.status === "False");
-  if (unscheduled !== undefined) return `it cannot be scheduled: ${unscheduled.message ?? ""}`;
-  const reasons = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])]
-    .filter(({ ready, state }) => !ready && state?.terminated?.exitCode !== 0)
-    .map(({ name, state, lastState, restartCount }) => {
-      const waiting = state?.waiting === undefined ? undefined : [state.waiting.reason, state.waiting.message].filter((part) => part !== undefined && part !== "").join(": ");
-      const ended = lastState?.terminated ?? state?.terminated;
-      const last = ended === undefined ? "" : `, ended with ${ended.exitCode} before${restartCount === 0 ? "" : ` (${restartCount} restarts)`}`;
-      return `container ${name}: ${waiting ?? "does not answer its readiness probe"}${last}`;
-    });
-  return reasons.length === 0 ? "its node has not started it" : reasons.join("; ");
 }

@@ -9,6 +9,7 @@ import { observeRootsCompatible } from "../probe-roots.ts";
 import { tagServesState, validatorServesState } from "./admission-conditions.ts";
 import { dependentState, leftToEndState, ownerState, podState, podsGoneState, readyPodsState } from "./pod-conditions.ts";
 import { endpointsState } from "./endpoints-state.ts";
+import { withPodReason } from "./pod-reason.ts";
 import { cniState } from "./cni-state.ts";
 import { readyState } from "./ready-state.ts";
 import { revisionFreeState, revisionServesState } from "./revision-conditions.ts";
@@ -37,8 +38,10 @@ async function stateOf({ client, objects, view, clock }: SettleSources, conditio
       const object = await objects.get(condition.object);
       return await observeAcknowledged(view, condition.object, object, clock.nowMs());
     }
-    case "ready":
-      return readyState(await objects.get(condition.object), condition.object, condition.replicas);
+    case "ready": {
+      const object = await objects.get(condition.object);
+      return withPodReason(readyState(object, condition.object, condition.replicas), object, view);
+    }
     case "endpoints":
       return await endpointsState({ client, view, nowMs: clock.nowMs() }, condition);
     case "owner":
