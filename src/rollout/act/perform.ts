@@ -73,10 +73,11 @@ async function undoField(objects: ObjectAccess, entry: Extract<JournalEntry, { t
   }
   if (!sameJson(found, entry.prior)) {
     if (!covers(found, entry.written)) {
-      if (entry.adopted === true) return { state: "undone" };
+      // A user's later change stays, unless pods are being replaced by it: requests are about to go back to those of the prior one.
+      if (entry.adopted === true && entry.restart === undefined) return { state: "undone" };
       const who = whoWrote(current, entry.pointer);
       // A value of a plan that has changed since is the engine's own, though the journal holds another.
-      if (who?.startsWith(fieldManager) !== true) return { state: "conflict", detail: fieldConflict(entry, found, who ?? lastWriter(current) ?? "somebody else") };
+      if (entry.adopted !== true && who?.startsWith(fieldManager) !== true) return { state: "conflict", detail: fieldConflict(entry, found, who ?? lastWriter(current) ?? "somebody else") };
     }
     const heldBack = await surroundings.heldBack(entry, current, found);
     if (heldBack !== undefined) return { state: "waiting", detail: heldBack };

@@ -23,7 +23,7 @@ export async function deploymentInWorld(sources: CanarySources, canary: Canary, 
   const { spec, metadata } = found;
   const object: ObjectReference = { apiVersion: "apps/v1", kind: "Deployment", plural: "deployments", name: target.name, namespace };
   checkSelected(found, service, `${namespace}/${target.name}`);
-  const sets = (await sources.client.list(replicaSetKind, { namespace })).items.filter((set) => set.metadata.ownerReferences?.some(({ uid }) => uid === metadata.uid) === true);
+  const sets = (await sources.view.recently(`replica sets of ${namespace}`, async () => await sources.client.list(replicaSetKind, { namespace }))).items.filter((set) => set.metadata.ownerReferences?.some(({ uid }) => uid === metadata.uid) === true);
   const adopted = firstWrite(journal, object, "/spec/template");
   const current = spec.template as unknown as Fields;
   // While a run is under way, and after it, stable is what ran before it.
@@ -104,8 +104,8 @@ function canonical(value: unknown): string {
 }
 
 /** The autoscaler of the Deployment, which the engine leaves alone and gives the copy one like it. */
-async function autoscalerOf({ client }: CanarySources, canary: Canary, target: DeploymentTarget, namespace: string): Promise<UntypedObject | undefined> {
-  const { items } = await client.list(horizontalPodAutoscalerKind, { namespace });
+async function autoscalerOf({ client, view }: CanarySources, canary: Canary, target: DeploymentTarget, namespace: string): Promise<UntypedObject | undefined> {
+  const { items } = await view.recently(`autoscalers of ${namespace}`, async () => await client.list(horizontalPodAutoscalerKind, { namespace }));
   const found = items.find(({ spec, metadata }) => spec?.scaleTargetRef.kind === "Deployment" && spec.scaleTargetRef.name === target.name && metadata.labels?.[copyLabel] === undefined);
   if (found === undefined) return undefined;
   if (canary.spec.dynamicStableScale) {
@@ -115,9 +115,9 @@ async function autoscalerOf({ client }: CanarySources, canary: Canary, target: D
 }
 
 /** A DestinationRule that the user has made for the host: it gets the subsets, as two rules of one host would not both hold. */
-async function userRule({ client }: CanarySources, { name, namespace }: ServiceInWorld, journal: readonly JournalEntry[]): Promise<DeploymentInWorld["destinationRule"]> {
+async function userRule({ client, view }: CanarySources, { name, namespace }: ServiceInWorld, journal: readonly JournalEntry[]): Promise<DeploymentInWorld["destinationRule"]> {
   const host = resolveHost(name, namespace);
-  const { items } = await client.list(destinationRuleKind, { namespace });
+  const { items } = await view.recently(`destination rules of ${namespace}`, async () => await client.list(destinationRuleKind, { namespace }));
   const found = items.find((rule) => resolveHost(rule.spec.host, namespace) === host && rule.metadata.labels?.["app.kubernetes.io/managed-by"] !== "serin-rollout");
   if (found === undefined) return undefined;
   const object: ObjectReference = { apiVersion: "networking.istio.io/v1", kind: "DestinationRule", plural: "destinationrules", name: found.metadata.name ?? "", namespace };

@@ -52,15 +52,15 @@ async function ofDestination({ client, view }: CanarySources, { host, subset }: 
   const [service = "", namespace = routeNamespace] = fullHost.endsWith(`.${clusterSuffix}`) ? fullHost.split(".") : [host];
   const selector = await selectorOf(client, service, namespace);
   if (subset === undefined) return { namespace, service, ...(selector === undefined ? {} : { podLabels: selector }) };
-  const labels = await subsetLabels(client, fullHost, subset, [routeNamespace, namespace]);
+  const labels = await subsetLabels({ client, view }, fullHost, subset, [routeNamespace, namespace]);
   const podLabels = { ...selector, ...labels };
   const workloads = view.deployments.list().filter(({ metadata, spec }) => metadata.namespace === namespace && matchesLabels(podLabels, spec?.template.metadata?.labels));
   const [only] = workloads;
   return { namespace, service, ...(workloads.length === 1 && only?.metadata.name !== undefined ? { workload: only.metadata.name } : {}), podLabels };
 }
 
-async function subsetLabels(client: CanarySources["client"], host: string, subset: string, namespaces: readonly string[]): Promise<Readonly<Record<string, string>>> {
-  const { items } = await client.list(destinationRuleKind);
+async function subsetLabels({ client, view }: Pick<CanarySources, "client" | "view">, host: string, subset: string, namespaces: readonly string[]): Promise<Readonly<Record<string, string>>> {
+  const { items } = await view.recently("destination rules", async () => await client.list(destinationRuleKind));
   const rules = items.filter(({ metadata, spec }) => resolveHost(spec.host, metadata.namespace ?? "") === host);
   const [found] = rules
     .toSorted((a, b) => namespaces.indexOf(b.metadata.namespace ?? "") - namespaces.indexOf(a.metadata.namespace ?? ""))
