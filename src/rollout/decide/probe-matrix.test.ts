@@ -16,6 +16,8 @@ function pair(counts: Partial<ProbeCounts>, other: Partial<ProbePairFacts> = {})
     counts: { ...nothing, ...counts },
     clientIdentity: "spiffe://td/ns/p/sa/c",
     serverIdentity: "spiffe://td/ns/p/sa/s",
+    wrongClientIdentity: "",
+    wrongServerIdentity: "",
     expectedClient: "spiffe://td/ns/p/sa/c",
     expectedServer: "spiffe://td/ns/p/sa/s",
     lastError: "reset",
@@ -59,10 +61,17 @@ test("one connection in plain text fails the matrix, though all have answered", 
 });
 
 test("a wrong identity at either side is named with the one that it must be", () => {
-  const foreign = judged([pair({ ok: 9, mutual: 9, wrongClient: 9 }, { clientIdentity: "spiffe://foreign/ns/p/sa/c" })]);
+  const foreign = judged([pair({ ok: 9, mutual: 9, wrongClient: 9 }, { wrongClientIdentity: "spiffe://foreign/ns/p/sa/c" })]);
   assert.equal(foreign.verdict, "fail");
+  assert.equal(foreign.matrix.pairs[0]?.clientIdentity, "spiffe://foreign/ns/p/sa/c");
   assert.match(foreign.evidence, /server's side verified the client as spiffe:\/\/foreign\/ns\/p\/sa\/c, which must be spiffe:\/\/td\/ns\/p\/sa\/c/);
-  assert.match(judged([pair({ ok: 9, mutual: 9, wrongServer: 1 }, { serverIdentity: "spiffe://td/ns/p/sa/x" })]).evidence, /client's side verified the server as spiffe:\/\/td\/ns\/p\/sa\/x/);
+  assert.match(judged([pair({ ok: 9, mutual: 9, wrongServer: 1 }, { wrongServerIdentity: "spiffe://td/ns/p/sa/x" })]).evidence, /client's side verified the server as spiffe:\/\/td\/ns\/p\/sa\/x/);
+});
+
+test("an identity that was wrong before counting began, as while a waypoint came up, is neither held against a pair nor shown", () => {
+  const before = pair({ ok: 9, mutual: 9, wrongServer: 4 }, { wrongServerIdentity: "spiffe://td/ns/p/sa/x" });
+  const { verdict, matrix } = judged([{ ...before, counts: { ...before.counts, ok: 40, mutual: 40 } }], [before]);
+  assert.deepEqual([verdict, matrix.pairs[0]?.serverIdentity], ["pass", "spiffe://td/ns/p/sa/s"]);
 });
 
 test("a client without a mesh must be refused", () => {

@@ -13,9 +13,12 @@ export interface ProbePairFacts {
   readonly to: ProbeEnd;
   readonly expected: "answer" | "refusal";
   readonly counts: ProbeCounts;
-  /** SPIFFE IDs as each side verified the other; one that is not the expected one before one that is. Empty when none is known. */
+  /** SPIFFE IDs as each side verified the other, where they are as they must be. Empty when none is known. */
   readonly clientIdentity: string;
   readonly serverIdentity: string;
+  /** Those that are not, the most frequent one; empty without one. They may be of long ago: the counts tell. */
+  readonly wrongClientIdentity: string;
+  readonly wrongServerIdentity: string;
   /** As they must be: SPIFFE IDs, `*` for a trust domain that is not known. */
   readonly expectedClient: string;
   readonly expectedServer: string;
@@ -118,8 +121,8 @@ function judgePair(facts: ProbePairFacts, state: MatrixState, spec: CheckSpec, p
     ok: counts.ok,
     failed: counts.failed,
     mutualTls: mutualTlsOf(counts),
-    clientIdentity: facts.clientIdentity,
-    serverIdentity: facts.serverIdentity,
+    clientIdentity: counts.wrongClient > 0 ? facts.wrongClientIdentity : facts.clientIdentity,
+    serverIdentity: counts.wrongServer > 0 ? facts.wrongServerIdentity : facts.serverIdentity,
     ...(p50Ms === undefined ? {} : { p50Ms }),
     lastError: counts.failed > 0 ? facts.lastError : "",
     problem: problemOf(facts, counts, spec, pairs),
@@ -135,7 +138,7 @@ function mutualTlsOf({ mutual, plain, plainBehind }: ProbeCounts): ProbePair["mu
 const countingSlack = 10;
 const bypassShare = 0.2;
 
-function problemOf({ to, expected, clientIdentity, serverIdentity, expectedClient, expectedServer, lastError }: ProbePairFacts, counts: ProbeCounts, { maxErrorRate }: CheckSpec, pairs: number): string {
+function problemOf({ to, expected, wrongClientIdentity, wrongServerIdentity, expectedClient, expectedServer, lastError }: ProbePairFacts, counts: ProbeCounts, { maxErrorRate }: CheckSpec, pairs: number): string {
   const { ok, failed, letIn, mutual, plain, plainBehind, wrongClient, wrongServer } = counts;
   if (expected === "refusal" && letIn > 0) return "let in without mTLS, at a port that takes mTLS only";
   if (expected === "answer") {
@@ -143,8 +146,8 @@ function problemOf({ to, expected, clientIdentity, serverIdentity, expectedClien
     if (plainBehind > 0) return "in plain text from the waypoint to its server";
     const bypassed = ok - mutual;
     if (to.dataPlane === "waypoint" && bypassed > Math.max(countingSlack, ok * bypassShare)) return `past the waypoint (${bypassed} of ${ok})`;
-    if (wrongClient > 0) return `the server's side verified the client as ${clientIdentity}, which must be ${expectedClient}`;
-    if (wrongServer > 0) return `the client's side verified the server as ${serverIdentity}, which must be ${expectedServer}`;
+    if (wrongClient > 0) return `the server's side verified the client as ${wrongClientIdentity}, which must be ${expectedClient}`;
+    if (wrongServer > 0) return `the client's side verified the server as ${wrongServerIdentity}, which must be ${expectedServer}`;
   }
   // Many pairs are looked at, each of which may fail by chance: the evidence that is asked of one rises with their number.
   if (failureEvidence(ok, failed, maxErrorRate) < failThreshold + Math.log(pairs)) return "";

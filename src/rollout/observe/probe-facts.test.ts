@@ -70,5 +70,5 @@ test("an identity counts as wrong by its account, or by a trust domain that the 
     ])?.counts.wrongClient;
   assert.deepEqual([to("new", "td"), to("new", "alias"), to("old", "alias"), to("new", "foreign")], [0, 0, 5, 5]);
   const stranger = factsOf("old ambient -> new ambient", {}, [{ reporter: "source", client: "client-ambient-old", service: "server-ambient-new", serverPrincipal: identity("other") }]);
-  assert.deepEqual([stranger?.counts.wrongServer, stranger?.serverIdentity, stranger?.expectedServer], [5, identity("other"), identity("server-ambient-new")]);
+  assert.deepEqual([stranger?.counts.wrongServer, stranger?.wrongServerIdentity, stranger?.expectedServer], [5, identity("other"), identity("server-ambient-new")]);
 });
