@@ -64,7 +64,7 @@ const ofProxies = (errorRate: number): readonly Exposure[] => [
 ];
 
 export const badReleases: readonly BadRelease[] = [
-  { name: "crashes-at-start", kind: "mesh", cause: /istiod-1-31-\d+.*(restart|crash|exit|ended with|ready)/i, exposures: [] },
+  { name: "crashes-at-start", kind: "mesh", cause: /istiod-1-31-\d+.*(restart|CrashLoopBackOff|ended with)/, exposures: [] },
   {
     name: "crashes-after-a-minute",
     kind: "mesh",
@@ -72,7 +72,7 @@ export const badReleases: readonly BadRelease[] = [
     exposures: ofProxies(1),
     soakSeconds: 80,
   },
-  { name: "fails-5-percent", kind: "mesh", cause: /request-success-rate: canary [1-9]\d* of \d+ failed/, exposures: ofProxies(0.05) },
+  { name: "fails-5-percent", kind: "mesh", cause: /request-success-rate: canary [1-9]\d* of \d+ failed|mtls-probe-matrix: .*status 500/, exposures: ofProxies(0.05) },
   {
     name: "slower-by-30-percent",
     kind: "application",
