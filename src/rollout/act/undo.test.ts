@@ -1,0 +1,189 @@
+// Putting back, object by object: exactly the journaled fields, and nothing else.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { ManagedFieldsEntry, UntypedObject } from "../../api/index.ts";
+import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
+import type { Write } from "../decide/index.ts";
+import { missingParentCount, valueAt, withoutServerFields, type ObjectAccess, type PatchOperation, fieldPatch } from "./object-access.ts";
+import { performWrite, undoEntry, type UndoSurroundings } from "./perform.ts";
+import { UndoPlay } from "./undo-play.ts";
+
+/** Objects in memory, changed by the same patches as in a cluster. */
+class Objects {
+  readonly all = new Map<string, UntypedObject>();
+
+  key({ kind, name }: ObjectReference): string {
+    return `${kind} ${name}`;
+  }
+
+  async get(object: ObjectReference): Promise<UntypedObject | undefined> {
+    return structuredClone(this.all.get(this.key(object)));
+  }
+
+  async create(object: ObjectReference, body: UntypedObject): Promise<void> {
+    if (!this.all.has(this.key(object))) this.all.set(this.key(object), structuredClone(withoutServerFields(body)));
+  }
+
+  async delete(object: ObjectReference): Promise<void> {
+    this.all.delete(this.key(object));
+  }
+
+  async setField(object: ObjectReference, pointer: string, value: unknown, expected: unknown, madeParents = 0): Promise<void> {
+    const current = this.all.get(this.key(object));
+    if (current !== undefined) for (const operation of fieldPatch(current, pointer, value, expected, madeParents)) apply(current, operation);
+  }
+
+  snapshot(): unknown {
+    return structuredClone(Object.fromEntries(this.all));
+  }
+}
+
+function apply(object: UntypedObject, { op, path, value }: PatchOperation): void {
+  if (op === "test") return;
+  const at = path.lastIndexOf("/");
+  const parent = (at === 0 ? object : valueAt(object, path.slice(0, at))) as Record<string, unknown>;
+  const segment = path.slice(at + 1).replaceAll("~1", "/").replaceAll("~0", "~");
+  if (op === "remove") delete parent[segment];
+  else parent[segment] = structuredClone(value);
+}
+
+function reference(kind: string, name: string): ObjectReference {
+  return { apiVersion: "v1", kind, plural: `${kind.toLowerCase()}s`, name, namespace: "n" };
+}
+
+const route = reference("HTTPRoute", "r");
+const app = reference("Deployment", "app");
+const old = reference("Deployment", "istiod-old");
+const made = reference("Deployment", "canary");
+
+function cluster(): Objects {
+  const objects = new Objects();
+  objects.all.set("HTTPRoute r", { metadata: { name: "r", resourceVersion: "1" }, spec: { rules: [{ weight: 100 }], hostnames: ["h"] } });
+  objects.all.set("Deployment app", { metadata: { name: "app", resourceVersion: "1", labels: { app: "a" } }, spec: { replicas: 3 } });
+  objects.all.set("Deployment istiod-old", { metadata: { name: "istiod-old", uid: "1", resourceVersion: "1" }, spec: { replicas: 1 } });
+  return objects;
+}
+
+const writes: readonly Write[] = [
+  { type: "create", object: made, body: { metadata: { name: "canary" } } },
+  { type: "field", object: route, pointer: "/spec/rules", value: [{ weight: 50 }, { weight: 50 }] },
+  { type: "field", object: route, pointer: "/metadata/annotations/rollout.serin.dev~1canary", value: "yes" },
+  { type: "field", object: app, pointer: "/metadata/labels/istio.io~1rev", value: "new" },
+  { type: "field", object: app, pointer: "/spec/template/metadata/annotations/restartedAt", value: "now", restart: "time" },
+  { type: "field", object: route, pointer: "/spec/hostnames" },
+  { type: "delete", object: old },
+];
+
+/** As a step does it: what stands there is noted, then changed. */
+async function perform(objects: Objects): Promise<JournalEntry[]> {
+  const journal: JournalEntry[] = [];
+  for (const write of writes) {
+    const current = await objects.get(write.object);
+    const prior = write.type === "field" ? valueAt(current, write.pointer) : undefined;
+    if (write.type === "create") journal.push({ type: "created", step: "s", object: write.object });
+    else if (write.type === "delete") journal.push({ type: "deleted", step: "s", object: write.object, body: current ?? { metadata: {} } });
+    else {
+      const { value: written, pointer, object, restart } = write;
+      journal.push({
+        type: "field",
+        step: "s",
+        object,
+        pointer,
+        ...(prior === undefined ? { madeParents: missingParentCount(current, pointer) } : { prior }),
+        ...(written === undefined ? {} : { written }),
+        ...(restart === undefined ? {} : { restart }),
+      });
+    }
+    await performWrite(objects as unknown as ObjectAccess, write, prior);
+  }
+  return journal;
+}
+
+const free: UndoSurroundings = { nowMs: Date.parse("2026-01-01T00:00:00Z"), stillServes: async () => undefined, notReady: async () => undefined, notReached: async () => undefined, notAcknowledged: async () => undefined, heldBack: async () => undefined };
+
+async function undo(objects: Objects, journal: readonly JournalEntry[], surroundings: Partial<UndoSurroundings> = {}, passOver = false): Promise<UndoPlay> {
+  const play = new UndoPlay(journal, passOver);
+  for (let entry = play.next(); entry !== undefined; entry = play.next()) play.tell(await undoEntry(objects as unknown as ObjectAccess, entry, { ...free, ...surroundings }));
+  return play;
+}
+
+/** What undo leaves as it was, but for the time at which pods were restarted once more. */
+function withoutRestart(snapshot: unknown): unknown {
+  const copy = structuredClone(snapshot) as Record<string, { spec?: { template?: unknown } }>;
+  delete copy["Deployment app"]?.spec?.template;
+  return copy;
+}
+
+test("undo brings back every journaled field, the deleted object and nothing else, also the members that were made above a field", async () => {
+  const objects = cluster();
+  const before = objects.snapshot() as Record<string, UntypedObject>;
+  const journal = await perform(objects);
+  (objects.all.get("Deployment app") as UntypedObject)["data"] = { somebody: "else's" };
+  await undo(objects, journal);
+  const after = withoutRestart(objects.snapshot()) as Record<string, UntypedObject>;
+  const { metadata: _old, ...oldSpec } = before["Deployment istiod-old"] as UntypedObject;
+  const { metadata: _again, ...again } = after["Deployment istiod-old"] as UntypedObject;
+  assert.deepEqual(again, oldSpec);
+  assert.deepEqual(after["HTTPRoute r"], before["HTTPRoute r"]);
+  assert.deepEqual(after["Deployment app"], { ...before["Deployment app"], data: { somebody: "else's" } });
+  assert.equal(after["Deployment canary"], undefined);
+  assert.equal(valueAt(objects.all.get("Deployment app"), "/spec/template/metadata/annotations/restartedAt"), "2026-01-01T00:00:00.000Z");
+});
+
+test("undo that is cut short anywhere comes to the same when it is done again", async () => {
+  const whole = cluster();
+  await undo(whole, await perform(whole));
+  for (let cut = 0; cut <= writes.length; cut += 1) {
+    const objects = cluster();
+    const journal = await perform(objects);
+    const play = new UndoPlay(journal, false);
+    for (let done = 0; done < cut; done += 1) {
+      const entry = play.next();
+      if (entry !== undefined) play.tell(await undoEntry(objects as unknown as ObjectAccess, entry, free));
+    }
+    // The journal still holds all of it: what was put back had not been struck yet.
+    await undo(objects, journal);
+    assert.deepEqual(objects.snapshot(), whole.snapshot(), `cut after ${cut}`);
+  }
+});
+
+test("a field that somebody else changed is never overwritten; the message says who, what and what to do", async () => {
+  const objects = cluster();
+  const journal = await perform(objects);
+  const theirs = objects.all.get("HTTPRoute r") as UntypedObject;
+  const managed: ManagedFieldsEntry = { manager: "kubectl-edit", time: "2026-01-01T00:00:00Z", operation: "Update", fieldsV1: { "f:spec": { "f:rules": {} } } };
+  theirs.metadata.managedFields = [managed];
+  (theirs["spec"] as Record<string, unknown>)["rules"] = [{ weight: 77 }];
+  const { report } = await undo(objects, journal);
+  assert.equal(
+    report.conflict,
+    'HTTPRoute n/r /spec/rules was changed by kubectl-edit at 2026-01-01T00:00:00Z since step s: found [{"weight":77}], written was [{"weight":50},{"weight":50}]; set it to [{"weight":100}] (as it was before) or back to what was written, and putting back goes on',
+  );
+  assert.deepEqual(valueAt(theirs, "/spec/rules"), [{ weight: 77 }]);
+  assert.ok(objects.all.has("Deployment canary"), "what came before it in the journal stays for now");
+});
+
+test("what was made again must run before anything follows; after long waiting what does not need it is put back", async () => {
+  const objects = cluster();
+  const journal = await perform(objects);
+  const dead = { notReady: async () => "0 of 1 ready" };
+  const waiting = await undo(objects, journal, dead);
+  assert.deepEqual(waiting.report, { undone: 0, waitingFor: ["Deployment n/istiod-old: 0 of 1 ready"] });
+  assert.ok(objects.all.has("Deployment istiod-old"), "it is made again all the same");
+  const passed = await undo(objects, journal, dead, true);
+  assert.deepEqual(valueAt(objects.all.get("HTTPRoute r"), "/spec/rules"), [{ weight: 100 }], "routes do not need it");
+  assert.equal(valueAt(objects.all.get("Deployment app"), "/metadata/labels/istio.io~1rev"), "new", "pods would come back without a control plane");
+  assert.ok(objects.all.has("Deployment canary"), "a workload that was made may serve pods that could not be put back");
+  assert.equal(passed.report.undone, 3);
+});
+
+test("what requests went to stays until every proxy has acknowledged that they go elsewhere, even after long waiting", async () => {
+  const objects = cluster();
+  const journal = await perform(objects);
+  const deaf = { notAcknowledged: async () => "no control plane is ready" };
+  await undo(objects, journal, deaf, true);
+  assert.deepEqual(valueAt(objects.all.get("HTTPRoute r"), "/spec/hostnames"), ["h"]);
+  assert.ok(objects.all.has("Deployment canary"));
+  await undo(objects, journal);
+  assert.ok(!objects.all.has("Deployment canary"));
+});
