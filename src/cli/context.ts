@@ -3,6 +3,7 @@ import type { Clock, Environment } from "../base/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import type { CustomResources, DefaultRevision, InstallSettings, RenderedComponent } from "../install/index.ts";
 import type { KubernetesObject, UntypedObject } from "../api/index.ts";
+import type { CheckSpec, CheckStatus } from "../api/serin/index.ts";
 
 /** Everything that a verb may touch; `cmd` builds it, tests fake it. */
 export interface CliContext {
@@ -46,6 +47,8 @@ export interface CliContext {
   /** The definitions of kinds that this release carries. */
   readonly customResources: () => Promise<CustomResources & { readonly operator: readonly UntypedObject[]; readonly banzai: readonly UntypedObject[] }>;
   readonly installer: Installer;
+  /** Looks at a check outside of any rollout until it has an answer; what the rollout engine does, passed in as the two parts do not know each other. */
+  readonly runCheck?: (flags: ConnectionFlags, request: CheckRequest) => Promise<CheckStatus>;
   /** Who runs the command line, for others who want the same at the same time: `user@host (pid 12)`. */
   readonly identity: string;
   readonly signal: AbortSignal;
@@ -64,6 +67,20 @@ export interface PodRequest {
   readonly path: string;
   /** JSON. */
   readonly body?: string;
+}
+
+export interface CheckRequest {
+  readonly spec: CheckSpec;
+  /** Who is compared; the whole mesh where no canary is named. */
+  readonly canary?: CheckedBackend;
+  readonly stable?: CheckedBackend;
+  readonly withinMs: number;
+}
+
+export interface CheckedBackend {
+  readonly namespace: string;
+  readonly service?: string;
+  readonly workload?: string;
 }
 
 /** What `operator` does for the command line; passed in, as the two parts do not know each other. */

@@ -76,6 +76,12 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
       verify: async (client, objects) => await (await import("../operator/index.ts")).verifyInstalled(client, objects),
       remove: async (options) => await (await import("../operator/index.ts")).removeInstalled(options),
     },
+    runCheck: async (flags, request) => {
+      const { runCheckOutside } = await import("../rollout/index.ts");
+      const client = await context.connect(flags);
+      const get = async (target: { namespace: string; pod: string; port: number; path: string }): Promise<string> => (await context.requestOfPod(flags, { ...target, method: "GET" })).text;
+      return await runCheckOutside({ client, clock: systemClock, log: createLogger({ scope: "check", level: "warn" }), get, signal: shutdown.drain, ...request });
+    },
     identity: `${userName()}@${hostname()} (pid ${process.pid})`,
     signal: shutdown.drain,
   };

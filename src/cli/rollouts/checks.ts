@@ -3,7 +3,8 @@ import { parse } from "yaml";
 import { formatIssues } from "../../api/index.ts";
 import { checkKind, checkTypes, explainCheck, parseCheck, type CheckSpec } from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
-import type { CliContext, ConnectionFlags } from "../context.ts";
+import { CommandEnd } from "../command-end.ts";
+import type { CheckedBackend, CliContext, ConnectionFlags } from "../context.ts";
 
 interface ExplainFlags extends ConnectionFlags {
   readonly filename?: string;
@@ -19,6 +20,12 @@ export function checkCommands(program: Command, context: CliContext): void {
       context.out(`${explainCheck(spec).join("\n")}\n`);
     },
   );
+  flags(check.command("run [check]").description("look at a check now, outside of any rollout: ends with 0 when it passes, 1 when it fails, 4 when it has no answer yet"))
+    .option("--canary <service>", "the Service of the canary; NAMESPACE/SERVICE elsewhere, workload:NAME for a Deployment. Without it the whole mesh is looked at")
+    .option("--stable <service>", "what the canary is compared with, in the same form")
+    .option("--within <seconds>", "how long to wait for an answer", "30")
+    .option("--json", "the verdict as JSON")
+    .action(async (subject: string | undefined, said: RunFlags) => await runCheck(subject, said, context));
   check
     .command("types")
     .description("the built-in checks")
@@ -28,6 +35,41 @@ export function checkCommands(program: Command, context: CliContext): void {
         context.out(`${type.padEnd(22)} ${spec === undefined ? "Needs more than its type: see docs/rollouts.md." : (explainCheck(spec)[0] ?? "")}\n`);
       }
     });
+}
+
+interface RunFlags extends ExplainFlags {
+  readonly canary?: string;
+  readonly stable?: string;
+  readonly within: string;
+  readonly json?: boolean;
+}
+
+const exitCodes = { pass: 0, fail: 1, wait: 4, error: 4 } as const;
+
+async function runCheck(subject: string | undefined, said: RunFlags, context: CliContext): Promise<void> {
+  const within = Number(said.within);
+  if (!(within > 0 && within <= maxWithinSeconds)) throw userError("within-invalid", `--within must be seconds from 1 to ${maxWithinSeconds}, got "${said.within}"`);
+  const spec = await specOf(subject, said, context);
+  const home = said.namespace ?? (await context.defaultNamespace(said));
+  if (context.runCheck === undefined) throw userError("check-unavailable", "checks cannot be run here");
+  const { statistic: _, ...status } = await context.runCheck(said, {
+    spec,
+    ...(said.canary === undefined ? {} : { canary: backendOf(said.canary, home) }),
+    ...(said.stable === undefined ? {} : { stable: backendOf(said.stable, home) }),
+    withinMs: within * 1000,
+  });
+  context.out(said.json === true ? `${JSON.stringify(status)}\n` : `${status.verdict}: ${status.evidence}\n`);
+  const code = exitCodes[status.verdict];
+  if (code !== 0) throw new CommandEnd(`check-${status.verdict}`, code);
+}
+
+const maxWithinSeconds = 86_400;
+
+/** `reviews`, `shop/reviews`, `workload:reviews-v2`, `workload:shop/reviews-v2`. */
+function backendOf(text: string, home: string): CheckedBackend {
+  const kind = text.startsWith("workload:") ? "workload" : "service";
+  const [first = "", second] = text.slice(kind === "workload" ? "workload:".length : 0).split("/");
+  return { namespace: second === undefined ? home : first, [kind]: second ?? first };
 }
 
 function flags(command: Command): Command {

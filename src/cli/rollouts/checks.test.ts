@@ -1,0 +1,34 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { CommandEnd } from "../command-end.ts";
+import type { CheckRequest } from "../context.ts";
+import { createProgram } from "../index.ts";
+import { FakeContext } from "../testing/fake-context.ts";
+
+async function run(verdict: "pass" | "fail" | "wait", ...args: readonly string[]): Promise<{ readonly out: string; readonly exitCode: number; readonly request: CheckRequest | undefined }> {
+  let request: CheckRequest | undefined;
+  const fake = new FakeContext();
+  const context = Object.assign(fake, {
+    runCheck: async (_: unknown, asked: CheckRequest) => {
+      request = asked;
+      return await Promise.resolve({ type: asked.spec.type, verdict, evidence: "3 of 3", statistic: {} });
+    },
+  });
+  let exitCode = 0;
+  try {
+    await createProgram(context).parseAsync(["check", "run", ...args], { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommandEnd)) throw error;
+    exitCode = error.exitCode;
+  }
+  return { out: fake.output, exitCode, request };
+}
+
+test("a check that is run tells its verdict, and ends with 0, 1 or 4", async () => {
+  const passed = await run("pass", "restarts", "-n", "shop", "--canary", "next", "--stable", "workload:other/now");
+  assert.deepEqual([passed.out, passed.exitCode], ["pass: 3 of 3\n", 0]);
+  assert.deepEqual([passed.request?.canary, passed.request?.stable, passed.request?.withinMs], [{ namespace: "shop", service: "next" }, { namespace: "other", workload: "now" }, 30_000]);
+  const failed = await run("fail", "restarts", "-n", "shop", "--json");
+  assert.deepEqual([JSON.parse(failed.out), failed.exitCode], [{ type: "restarts", verdict: "fail", evidence: "3 of 3" }, 1]);
+  assert.equal((await run("wait", "restarts", "-n", "shop")).exitCode, 4);
+});
