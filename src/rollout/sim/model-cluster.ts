@@ -49,7 +49,7 @@ export class ModelCluster {
   /** Everything that is there, for comparisons. What a restart wrote is left out: undo writes its own time. */
   snapshot(isOf: (object: ModelObject) => boolean): Readonly<Record<string, unknown>> {
     const kept = [...this.objects.values()].filter(isOf);
-    return Object.fromEntries(kept.map((object) => [referenceKey(object.reference), Object.fromEntries([...object.fields].filter(([pointer]) => pointer !== "/restartedAt").toSorted())]));
+    return Object.fromEntries(kept.map((object) => [referenceKey(object.reference), Object.fromEntries([...object.fields].filter(([pointer]) => pointer !== "/restartedAt").toSorted(([a], [b]) => a.localeCompare(b)))]));
   }
 
   /** Proxies hear of routes while a control plane runs, and send requests by what they have heard. */

@@ -111,7 +111,7 @@ function disturbanceOf(random: Random, rollouts: readonly SimRollout[]): Disturb
       return { type, atTick, byMs: (random() < 0.5 ? -1 : 1) * (1 + pick(random, 86_400_000)) };
     case "controlPlaneDown":
       // Long enough, now and then, that undo goes on without it.
-      return { type, atTick, untilTick: random() < 0.5 ? untilTick : calmFromTick - 1 };
+      return random() < 0.5 ? { type, atTick, untilTick } : { type, atTick: 1 + pick(random, 40), untilTick: calmFromTick - 1 };
     default:
       return { type, atTick, untilTick };
   }
