@@ -13,14 +13,16 @@ const appChecks: readonly object[] = [
   { type: "request-share", ...checkLimits, minSamples: 200 },
 ];
 
-export function appCanary(name: string, checks: readonly object[] = appChecks): UntypedObject {
+const allWeights = [10, 50, 100];
+
+export function appCanary(name: string, checks: readonly object[] = appChecks, weights: readonly number[] = allWeights): UntypedObject {
   return {
     apiVersion: "rollout.serin.dev/v1alpha1",
     kind: "Canary",
     metadata: { name, namespace: namespaces.shop },
     spec: {
       target: { httpRoute: { name: "bookinfo", rule: 0, stable: { name: "productpage", port: 9080 }, canary: { name: canaryBackend, port: 9080 } } },
-      steps: [{ weight: 10 }, { weight: 50 }, { weight: 100 }],
+      steps: weights.map((weight) => ({ weight })),
       checks,
     },
   };

@@ -38,6 +38,8 @@ interface BadRelease {
   readonly cause: RegExp;
   /** None: it must never be given a request. */
   readonly exposures: readonly Exposure[];
+  /** Of the application's canary; 10, 50 and 100 when absent. */
+  readonly weights?: readonly number[];
   /** Of the application's container. */
   readonly environment?: readonly { readonly name: string; readonly value: string }[];
   readonly checks?: readonly object[];
@@ -80,8 +82,10 @@ export const badReleases: readonly BadRelease[] = [
     exposures: [],
     checks: [
       { type: "request-success-rate", ...limits, minSamples: 40 },
-      { type: "request-duration", ...limits, maxRatio: 1.1, minSamples: 200 },
+      { type: "request-duration", ...limits, maxRatio: 1.1, minSamples: 1000 },
     ],
+    // Both versions have the same load, so that they differ by the release alone.
+    weights: [50, 100],
   },
   {
     name: "leaks-memory",
@@ -145,12 +149,12 @@ async function rollOutRevision(proof: Proof, { name, checks, soakSeconds }: BadR
 }
 
 /** A release of bookinfo's productpage: its image's tag names the tree that runs. */
-async function rollOutApplication(proof: Proof, { name, checks = [], environment = [] }: BadRelease, version: string): Promise<RolloutStatus> {
+async function rollOutApplication(proof: Proof, { name, checks = [], environment = [], weights }: BadRelease, version: string): Promise<RolloutStatus> {
   const { lab } = proof;
   const { shop: namespace } = namespaces;
   await lab.api.apply(canaryObjects(`${releaseImage}:${version}`, environment), namespace);
   await allAvailable(proof);
-  await lab.api.apply([appCanary(name, checks)]);
+  await lab.api.apply([appCanary(name, checks, weights)]);
   return await follow(proof, canaryKind, name, { namespace, timeoutMs: runTimeoutMs });
 }
 
