@@ -20,7 +20,8 @@ const patientMs = 400_000;
 const urls = { web: "http://web.shop/", parts: "http://nginx.parts/", duo: "http://nginx.duo/", front: "http://nginx.front/" } as const;
 /** The same as curl is told by people whom the first steps send to the new version. */
 const testers = [`-H x-tester:team-a ${urls.parts}`, `-H traffic:test ${urls.front}`];
-let load: PodLoad;
+const loads: PodLoad[] = [];
+const failures = (): readonly string[] => loads.flatMap((load) => load.failures);
 
 before(async () => {
   const created = await guide.lab.create();
@@ -39,7 +40,7 @@ before(async () => {
 });
 
 after(async () => {
-  await load?.stop();
+  await Promise.all(loads.map(async (load) => await load.stop()));
   await guide.lab.delete();
 });
 
@@ -75,8 +76,10 @@ step("a Deployment is held, and told apart by routes before any canary pod is th
 });
 
 step("all targets move from the old version to the new one, and no request fails", async () => {
-  load = new PodLoad(guide.lab, { namespace: "client", workload: "deploy/curl", container: "curl", urls: [...Object.values(urls), ...testers] });
-  await load.more(40);
+  for (const some of [[urls.web], [urls.parts, urls.duo, urls.front, ...testers]]) {
+    loads.push(new PodLoad(guide.lab, { namespace: "client", workload: "deploy/curl", container: "curl", urls: some }));
+  }
+  await Promise.all(loads.map(async (load) => await load.more(20)));
   await ok("kubectl set image -n shop deployment/web web=quay.io/shardul/nginx:v2");
   await Promise.all([
     ok(`kubectl apply -n parts ${of("virtual-service-canary")}`),
@@ -90,7 +93,7 @@ step("all targets move from the old version to the new one, and no request fails
   await ok("serin canary promote -n duo nginx -m tested");
   for (const [namespace, name] of [["parts", "nginx"], ["duo", "nginx"], ["front", "nginx"], ["shop", "web"]] as const) await reaches(namespace, name, "Completed");
   for (const url of Object.values(urls)) assert.deepEqual(await versions(url, 8), { v2: 8 }, url);
-  assert.deepEqual(load.failures, []);
+  assert.deepEqual(failures(), []);
 });
 
 step("what the runs were made of is gone, and what they led to is there", async () => {
@@ -106,15 +109,15 @@ step("undo after the end puts back what ran before, by a canary copy, and no req
   assert.equal((await ok("kubectl get httproute -n duo -o name")).trim(), "", "the route that was made is removed");
   assert.equal((await ok("kubectl get referencegrant -n front-next -o name")).trim(), "");
   assert.equal(await ok("kubectl get deployment -n shop web -o jsonpath='{.spec.template.spec.containers[0].image} {.spec.paused}'"), "quay.io/shardul/nginx:v1 true");
-  assert.deepEqual(load.failures, []);
+  assert.deepEqual(failures(), []);
 });
 
 step("a Deployment is given back when its Canary is deleted", async () => {
   await ok("kubectl delete canary -n shop web --timeout=110s");
   assert.equal(await ok("kubectl get deployment -n shop web -o jsonpath={.spec.paused}"), "");
   assert.equal((await ok("kubectl get virtualservices,destinationrules -n shop -o name")).trim(), "");
-  await load.more(20);
-  await load.stop();
-  assert.ok(load.requests > 300, `${load.requests} requests`);
-  assert.deepEqual(load.failures, []);
+  await Promise.all(loads.map(async (load) => await load.more(20)));
+  const requests = loads.reduce((sum, load) => sum + load.requests, 0);
+  assert.ok(requests > 300, `${requests} requests`);
+  assert.deepEqual(failures(), []);
 });
