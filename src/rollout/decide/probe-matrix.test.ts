@@ -27,10 +27,10 @@ function pair(counts: Partial<ProbeCounts>, other: Partial<ProbePairFacts> = {})
 
 /** Two looks that set the zero, with what had happened before it, and one that is judged. */
 function judged(facts: readonly ProbePairFacts[], earlier: readonly ProbePairFacts[] = facts.map((one) => ({ ...one, counts: nothing }))): MatrixJudgement {
-  const first = judgeMatrix({ pairs: earlier, reports: { client: 1 } }, spec, undefined);
-  const zero = judgeMatrix({ pairs: earlier, reports: { client: 2 } }, spec, first.statistic);
+  const first = judgeMatrix({ pairs: earlier, reports: { client: { number: 2, through: 1 } } }, spec, undefined);
+  const zero = judgeMatrix({ pairs: earlier, reports: { client: { number: 4, through: 3 } } }, spec, first.statistic);
   assert.deepEqual([first.verdict, zero.verdict], ["wait", "wait"]);
-  return judgeMatrix({ pairs: facts, reports: { client: 3 } }, spec, zero.statistic);
+  return judgeMatrix({ pairs: facts, reports: { client: { number: 5, through: 4 } } }, spec, zero.statistic);
 }
 
 test("a pair passes with its part of the samples, all over mTLS, whatever happened before counting began", () => {
@@ -40,14 +40,15 @@ test("a pair passes with its part of the samples, all over mTLS, whatever happen
   assert.equal(judged([pair({ ok: 19, mutual: 19 })]).verdict, "wait");
 });
 
-test("counting begins when every client has reported anew, and looks of one report change nothing", () => {
-  const facts = { pairs: [pair({ ok: 5, mutual: 5 })], reports: { a: 4, b: 7 } };
-  let kept = judgeMatrix(facts, spec, undefined);
-  for (let look = 0; look < 3; look += 1) kept = judgeMatrix({ pairs: [pair({ ok: 9, mutual: 9 })], reports: { a: 5, b: 7 } }, spec, kept.statistic);
-  assert.equal(kept.verdict, "wait");
-  assert.equal(kept.evidence, "counting begins");
-  kept = judgeMatrix({ pairs: [pair({ ok: 10, mutual: 10 })], reports: { a: 5, b: 8 } }, spec, kept.statistic);
-  kept = judgeMatrix({ pairs: [pair({ ok: 30, mutual: 30 })], reports: { a: 5, b: 9 } }, spec, kept.statistic);
+test("counting begins when every client has counted what it had begun before, however long that took", () => {
+  const look = (ok: number, a: number, b: number, before: unknown): MatrixJudgement =>
+    judgeMatrix({ pairs: [pair({ ok, mutual: ok })], reports: { a: { number: a + 1, through: a }, b: { number: 99, through: b } } }, spec, before);
+  let kept = look(5, 4, 7, undefined);
+  // Client b has a probe open that it began long ago, and reports 100 and more meanwhile.
+  for (let looks = 0; looks < 3; looks += 1) kept = look(9, 8, 99, kept.statistic);
+  assert.deepEqual([kept.verdict, kept.evidence], ["wait", "counting begins"]);
+  kept = look(10, 8, 100, kept.statistic);
+  kept = look(30, 9, 100, kept.statistic);
   assert.equal(kept.verdict, "pass");
   assert.equal(kept.matrix.pairs[0]?.ok, 20);
 });

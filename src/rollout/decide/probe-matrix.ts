@@ -4,8 +4,8 @@ import { describeProbeEnd, describeProbePair } from "../../api/serin/index.ts";
 /** What was seen of every pair. Counts go on from the start of the probes; only what they gain after settling is judged. */
 export interface ProbeFacts {
   readonly pairs: readonly ProbePairFacts[];
-  /** By client pod, the number of its latest report: what the report after the next one adds is sure to have begun after the first. */
-  readonly reports: Readonly<Record<string, number>>;
+  /** By client pod: the number of its latest report, and through which one all probes are counted that were begun before it. */
+  readonly reports: Readonly<Record<string, { readonly number: number; readonly through: number }>>;
 }
 
 export interface ProbePairFacts {
@@ -38,8 +38,8 @@ export type ProbeCounts = Readonly<Record<(typeof probeCounters)[number], number
 interface MatrixState {
   readonly last: Readonly<Record<string, readonly number[]>>;
   readonly gained: Readonly<Record<string, readonly number[]>>;
-  /** Reports that must be surpassed before counting begins; absent once it has. */
-  readonly reports?: ProbeFacts["reports"];
+  /** Numbers of the reports that were there when the step had settled, until all that was begun before that is counted; then absent. */
+  readonly reports?: Readonly<Record<string, number>>;
 }
 
 export interface MatrixJudgement {
@@ -89,13 +89,15 @@ function samplesOfEach({ minSamples }: CheckSpec, pairs: number): number {
   return Math.max(Math.min(shortestSample, minSamples), Math.ceil(minSamples / pairs));
 }
 
-/** Until every client has reported anew, looking only sets the zero. */
+/** Until each client has counted all that it had begun when the step settled, looking only sets the zero. */
 function nextState(facts: ProbeFacts, before: MatrixState | undefined): MatrixState {
   const last = Object.fromEntries(facts.pairs.map((pair) => [describeProbePair(pair), probeCounters.map((counter) => pair.counts[counter])]));
-  if (before === undefined) return { last, gained: {}, reports: facts.reports };
+  if (before === undefined) return { last, gained: {}, reports: Object.fromEntries(Object.entries(facts.reports).map(([client, { number }]) => [client, number])) };
   if (before.reports !== undefined) {
-    const stale = Object.entries(facts.reports).some(([client, report]) => report === before.reports?.[client]);
-    return { last, gained: {}, ...(stale ? { reports: before.reports } : {}) };
+    const known = before.reports;
+    // A client that restarted begins its reports anew.
+    const stale = Object.entries(facts.reports).some(([client, { number, through }]) => number >= (known[client] ?? 0) && through <= (known[client] ?? 0));
+    return { last, gained: {}, ...(stale ? { reports: known } : {}) };
   }
   const gained = Object.entries(last).map(([pair, counts]) => {
     const [zero = [], so = []] = [before.last[pair], before.gained[pair]];

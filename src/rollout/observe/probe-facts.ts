@@ -37,7 +37,7 @@ export function probeFacts(sources: ProbeSources): ProbeFacts {
   const connections = connectionsOf(sources.samples);
   return {
     pairs: sources.pairs.map((pair) => pairFacts(pair, sources, connections)),
-    reports: Object.fromEntries(sources.reports.map(({ client, number }) => [client, number])),
+    reports: Object.fromEntries(sources.reports.map(({ client, number, through }) => [client, { number, through }])),
   };
 }
 

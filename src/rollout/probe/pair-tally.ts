@@ -6,33 +6,57 @@ const keptDurations = 64;
 const maxPeers = 4;
 
 export interface PairTally {
-  add(outcome: ProbeOutcome): void;
-  report(): PairReport;
+  /** Begins a probe before the report of this number; the answer takes its outcome. */
+  begin(number: number): (outcome: ProbeOutcome) => void;
+  readonly open: number;
+  /** The number with which the oldest probe that is still open began; infinite without one. */
+  readonly oldestOpen: number;
+  /** Counts what was begun before the report of this number, of which all must have ended. */
+  report(through: number): PairReport;
 }
 
-/** Counts what became of one pair's probes. */
+/** Counts what became of one pair's probes, in the order in which they began. */
 export function pairTally({ expected }: ProbeTarget): PairTally {
   const counts = { ok: 0, failed: 0, letIn: 0, lastError: "" };
   const peers = new Map<string, number>();
   const durations: number[] = [];
+  const open = new Set<{ readonly number: number }>();
+  let ended: { readonly number: number; readonly outcome: ProbeOutcome }[] = [];
   const fail = (error: string): void => {
     counts.failed += 1;
     counts.lastError = error;
   };
+  const add = (outcome: ProbeOutcome): void => {
+    if (outcome.type === "answered") {
+      const peer = outcome.ends === undefined ? "" : `${outcome.ends.client} ${outcome.ends.server}`;
+      if (peers.has(peer) || peers.size < maxPeers) peers.set(peer, (peers.get(peer) ?? 0) + 1);
+      durations.push(outcome.durationMs);
+      if (durations.length > keptDurations) durations.shift();
+    }
+    if (outcome.type === "failed" || (outcome.type === "refused" && expected === "answer")) fail(outcome.error);
+    else if (outcome.type === "answered" && expected === "refusal") {
+      fail("answered without mTLS");
+      counts.letIn += 1;
+    } else counts.ok += 1;
+  };
   return {
-    add: (outcome) => {
-      if (outcome.type === "answered") {
-        const peer = outcome.ends === undefined ? "" : `${outcome.ends.client} ${outcome.ends.server}`;
-        if (peers.has(peer) || peers.size < maxPeers) peers.set(peer, (peers.get(peer) ?? 0) + 1);
-        durations[(counts.ok + counts.failed) % keptDurations] = outcome.durationMs;
-      }
-      if (outcome.type === "failed" || (outcome.type === "refused" && expected === "answer")) fail(outcome.error);
-      else if (outcome.type === "answered" && expected === "refusal") {
-        fail("answered without mTLS");
-        counts.letIn += 1;
-      } else counts.ok += 1;
+    begin: (number) => {
+      const probe = { number };
+      open.add(probe);
+      return (outcome) => {
+        open.delete(probe);
+        ended.push({ number, outcome });
+      };
     },
-    report: () => {
+    get open() {
+      return open.size;
+    },
+    get oldestOpen() {
+      return Math.min(Number.POSITIVE_INFINITY, ...[...open].map(({ number }) => number));
+    },
+    report: (through) => {
+      for (const { number, outcome } of ended) if (number <= through) add(outcome);
+      ended = ended.filter(({ number }) => number > through);
       const p50Ms = medianOf(durations);
       return { ...counts, ...(p50Ms === undefined ? {} : { p50Ms }), peers: Object.fromEntries(peers) };
     },
@@ -40,7 +64,7 @@ export function pairTally({ expected }: ProbeTarget): PairTally {
 }
 
 function medianOf(durations: readonly number[]): number | undefined {
-  const sorted = durations.filter((duration) => duration >= 0).toSorted((a, b) => a - b);
+  const sorted = durations.toSorted((a, b) => a - b);
   const middle = sorted[Math.floor(sorted.length / 2)];
   return middle === undefined ? undefined : Math.round(middle);
 }

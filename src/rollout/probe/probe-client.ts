@@ -15,32 +15,29 @@ export interface ProbeClientOptions {
   readonly report: (line: string) => void;
 }
 
-const timeoutMs = 2000;
+const timeoutMs = 5000;
 const shortestReportMs = 200;
-const maxOpenConnections = 64;
+/** Of each target, so that one that does not answer takes nothing from the others. */
+const maxOpenConnections = 8;
 
 /** Opens a new connection to each target, round after round, and reports what came of them. Failures are never tried again. */
 export async function runProbeClient(options: ProbeClientOptions, signal: AbortSignal): Promise<void> {
   const { name, targets, intervalMs, clock, report } = options;
-  const tallies = new Map(targets.map((target) => [target.pair, pairTally(target)]));
+  const pairs = targets.map((target) => ({ target, tally: pairTally(target) }));
   const addresses = new AddressCache(clock);
-  const open = new Set<Promise<void>>();
-  let number = 0;
+  let number = 1;
   let reportedMs = clock.steadyMs();
   while (!signal.aborted) {
-    for (const target of targets) {
-      if (open.size >= maxOpenConnections) break;
-      const attempt: Promise<void> = probe(target, addresses, clock).then((outcome) => {
-        open.delete(attempt);
-        tallies.get(target.pair)?.add(outcome);
-      });
-      open.add(attempt);
+    for (const { target, tally } of pairs) {
+      if (tally.open >= maxOpenConnections) continue;
+      const end = tally.begin(number);
+      void probe(target, addresses, clock).then(end);
     }
     if (clock.steadyMs() - reportedMs >= Math.max(shortestReportMs, intervalMs)) {
       reportedMs = clock.steadyMs();
+      const through = Math.min(number, ...pairs.map(({ tally }) => tally.oldestOpen - 1));
+      report(JSON.stringify({ client: name, number, through, pairs: Object.fromEntries(pairs.map(({ target, tally }) => [target.pair, tally.report(through)])) } satisfies ProbeReport));
       number += 1;
-      const pairs = Object.fromEntries([...tallies].map(([pair, tally]) => [pair, tally.report()]));
-      report(JSON.stringify({ client: name, number, pairs } satisfies ProbeReport));
     }
     await clock.sleep(intervalMs, signal).catch(() => undefined);
   }

@@ -3,6 +3,8 @@ export interface ProbeReport {
   readonly client: string;
   /** Counts the reports, from 1. */
   readonly number: number;
+  /** Every probe that was begun before the report of this number is counted, and none that was begun after it. */
+  readonly through: number;
   /** By the name of the pair. */
   readonly pairs: Readonly<Record<string, PairReport>>;
 }

@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { test, type TestContext } from "node:test";
 import { systemClock } from "../../base/index.ts";
 import { parseClientCertificate } from "./client-certificate.ts";
+import { pairTally } from "./pair-tally.ts";
 import { parseProbeTargets, runProbeClient, runProbeServer, type ProbeReport, type ProbeTarget } from "./index.ts";
 
 /** A port that was free a moment ago. */
@@ -50,6 +51,17 @@ test("a client counts answers, refusals, foreign servers and what was let in wro
   assert.equal(pairs["other"]?.lastError, "server answered instead of another");
   assert.equal(pairs["refusal"]?.failed, 0);
   assert.equal(pairs["let in"]?.letIn, pairs["let in"]?.failed);
+});
+
+test("a probe is counted with those that were begun before the same report, when all of them have ended", () => {
+  const tally = pairTally({ pair: "p", url: "http://a/", server: "s", expected: "answer" });
+  const slow = tally.begin(1);
+  tally.begin(2)({ type: "answered", durationMs: 1, ends: undefined });
+  assert.deepEqual([tally.open, tally.oldestOpen, tally.report(0).ok], [1, 1, 0]);
+  slow({ type: "failed", error: "no answer" });
+  assert.equal(tally.oldestOpen, Number.POSITIVE_INFINITY);
+  const { ok, failed } = tally.report(1);
+  assert.deepEqual([ok, failed, tally.report(2).ok], [0, 1, 1]);
 });
 
 test("the identity that a proxy verified comes back with the answer, and errors say the status", async (context) => {
