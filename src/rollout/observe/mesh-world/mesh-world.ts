@@ -9,7 +9,7 @@ import { observeCni, observeRoot, ztunnelNodes } from "./shared-parts.ts";
 import { observeNamespaces } from "./namespaces.ts";
 import { PriorValues } from "./prior-values.ts";
 import { renderOne, type EngineImage } from "./render-install.ts";
-import { listWebhooks, observeTags, tagsBefore } from "./tags.ts";
+import { listWebhooks, observeInjectors, observeTags, tagsBefore } from "./tags.ts";
 
 export interface MeshSources {
   readonly client: KubeClient;
@@ -38,6 +38,7 @@ export async function observeMeshWorld({ client, view, clock, image }: MeshSourc
     gateways,
     classicGateways,
     tags: upgrade.spec.scope.tags ? await observeTags({ client, install, upgrade, prior, webhooks, version: image.tag }) : [],
+    ...observeInjectors(webhooks, upgrade, prior),
     ztunnelNodes: ztunnelNodes(view, upgrade.spec.from.revision, prior),
     ...(await observeCni(client, view, install, upgrade, image)),
     ...(await observeRoot(client, upgrade)),

@@ -3,7 +3,7 @@ import { mutatingWebhookConfigurationKind, serviceKind, validatingWebhookConfigu
 import type { MeshUpgrade } from "../../../api/serin/index.ts";
 import type * as Install from "../../../install/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
-import { labelPointer, reference, revisionLabel, type TagInWorld } from "../../plan/index.ts";
+import { labelPointer, reference, revisionLabel, type MeshWorld, type TagInWorld } from "../../plan/index.ts";
 import type { PriorValues } from "./prior-values.ts";
 
 const tagLabel = "istio.io/tag";
@@ -103,3 +103,17 @@ function isDeactivated(webhook: Readonly<Record<string, unknown>>): boolean {
   return JSON.stringify(webhook["namespaceSelector"] ?? {}).includes("istio.io/deactivated");
 }
 
+
+/** How the old revision injects by a namespace's label, for waves of single workloads; nothing without such a wave. */
+export function observeInjectors({ injectors }: Webhooks, { spec }: MeshUpgrade, prior: PriorValues): Pick<MeshWorld, "injectors" | "newInjector"> {
+  if (!spec.waves.some(({ workloadLabels }) => Object.keys(workloadLabels).length > 0)) return { injectors: [] };
+  const led = injectors.filter(({ metadata }) => prior.label(reference(admission, "MutatingWebhookConfiguration", metadata.name ?? ""), revisionLabel, metadata.labels?.[revisionLabel]) === spec.from.revision);
+  const found = led.flatMap(({ metadata, webhooks = [] }) =>
+    webhooks.flatMap(({ name, objectSelector = {} }, index) => {
+      const object = reference(admission, "MutatingWebhookConfiguration", metadata.name ?? "");
+      const byNamespace = name.startsWith("rev.namespace.") || name.startsWith("namespace.");
+      return byNamespace ? [{ object, index, objectSelector: prior.value(object, `/webhooks/${index}/objectSelector`, objectSelector) }] : [];
+    }),
+  );
+  return { injectors: found, newInjector: { ...clientConfigOf(injectors, spec.to.revision) } };
+}

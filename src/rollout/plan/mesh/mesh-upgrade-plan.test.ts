@@ -39,6 +39,7 @@ const world: MeshWorld = {
     },
   ],
   retirable: [{ apiVersion: "apps/v1", kind: "Deployment", plural: "deployments", name: "istiod-old", namespace: "istio-system" }],
+  injectors: [],
   ztunnelNodes: ["node-a", "node-b"],
   probeImage: "docker.io/istio/serin:2.0.0",
   dataPlanes: ["ambient"],
@@ -138,6 +139,43 @@ test("the tags move together, are tried by a write, and what followed a tag foll
     "Gateway front istio.io/rev absent",
   ]);
   assert.deepEqual(step.settle, [{ type: "tagServes", tag: "default", revision: "new" }, { type: "validatorServes", revision: "new" }]);
+});
+
+test("single workloads name the new revision themselves, and their namespace only when the rest moves", () => {
+  const workloads = [workload("cart"), workload("web")];
+  const object = reference("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "istio-sidecar-injector-old");
+  const injectors = [{ object, index: 0, objectSelector: { matchExpressions: [{ key: "sidecar.istio.io/inject", operator: "NotIn" as const, values: ["false"] }] } }];
+  const waves = [{ name: "one", workloadLabels: { app: "cart" } }, { name: "rest" }];
+  const steps = planMeshUpgrade(upgrade({ waves }), { ...world, injectors, namespaces: [sidecars("shop", { workloads })] });
+  const [made, left] = stepOf(steps, "split-injection").writes;
+  assert.deepEqual(made?.object.name, "serin-rollout-new");
+  assert.match(fieldOf(left as Write), /istio-sidecar-injector-old objectSelector=.*"istio.io\/rev","operator":"NotIn","values":\["new"\]/);
+  assert.deepEqual(stepOf(steps, "one/shop").writes.map(fieldOf), ['Deployment cart istio.io/rev="new"']);
+  assert.deepEqual(stepOf(steps, "rest/shop").writes.map(fieldOf), ['Namespace shop istio.io/rev="new"']);
+});
+
+test("nodes move one by one where ztunnel goes by node", () => {
+  const steps = planMeshUpgrade(upgrade({ ztunnel: { by: "Node" } }), { ...world, gateways: [] });
+  assert.deepEqual(
+    steps.filter(({ id }) => id === "pin" || id.startsWith("ztunnel/")).map(({ id, writes, settle }) => [id, writes.map(fieldOf), settle.length]),
+    [
+      ["pin", ['Node node-a istio.io/rev="old"', 'Node node-b istio.io/rev="old"'], 0],
+      ["ztunnel/node-a", ['Node node-a istio.io/rev="new"'], 1],
+      ["ztunnel/node-b", ['Node node-b istio.io/rev="new"'], 1],
+    ],
+  );
+});
+
+test("a root is trusted, then signs, then is trusted alone, and takes the former's place when the old revision has gone", () => {
+  const steps = planMeshUpgrade(upgrade({ to: { revision: "old", root: { secretName: "next" } } }), { ...world, installs: [], root: { namespace: "istio-system", fingerprint: "ab12", data: { "ca-key.pem": "a2V5" } } });
+  assert.deepEqual(ids(steps), ["roots", "probe", "root/trust", "root/issue", "root/only", "probes-leave", "root/done"]);
+  assert.deepEqual(steps.filter(({ id }) => id.startsWith("root/")).map(({ settle }) => settle.map(({ type }) => type)), [["rootTrusted"], ["rootInUse"], ["rootInUse", "rootAlone"], ["gone"]]);
+});
+
+test("a plan of 500 namespaces with 20 workloads each is made in milliseconds", () => {
+  const namespaces = Array.from({ length: 500 }, (_, index) => sidecars(`ns-${index}`, { workloads: Array.from({ length: 20 }, (__, at) => workload(`w-${at}`, { state: "moved" })) }));
+  const steps = planMeshUpgrade(upgrade({ waves: [{ maxUnavailable: 5 }] }), { ...world, gateways: [], namespaces });
+  assert.equal(steps.filter(({ id }) => id.startsWith("wave-1/ns-")).length, 500);
 });
 
 test("a gateway's weight is the share of whole pods, said as it is", () => {

@@ -8,6 +8,7 @@ import { cniSteps } from "./cni-steps.ts";
 import { preflightSteps } from "./preflight-steps.ts";
 import { removeProbes, retireSteps } from "./retire-steps.ts";
 import { rootEndSteps, rootSteps } from "./root-steps.ts";
+import { splitInjectionSteps } from "./split-injection.ts";
 import { sidecarChecks, sidecarStep, strategyWrites } from "./sidecar-steps.ts";
 import { tagSteps } from "./tag-steps.ts";
 import { plannedWaves, type NamespaceInWave, type PlannedWave } from "./waves.ts";
@@ -46,7 +47,8 @@ function waveSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
   const fronts = [...world.classicGateways.flatMap((gateway) => classicGatewaySteps(upgrade, gateway, matrix)), ...inOrder.flatMap((gateway) => gatewaySteps(upgrade, gateway, matrix))];
   const waves = plannedWaves(upgrade, world);
   const ofWaves = waves.flatMap((wave) => [...stepsOfWave(upgrade, world, wave), ...(wave.number === gateways.afterWave ? fronts : [])]);
-  return gateways.afterWave === 0 ? [...fronts, ...ofWaves] : ofWaves;
+  const split = splitInjectionSteps(upgrade, world, waves);
+  return gateways.afterWave === 0 ? [...fronts, ...split, ...ofWaves] : [...split, ...ofWaves];
 }
 
 function stepsOfWave(upgrade: MeshUpgrade, world: MeshWorld, planned: PlannedWave): Step[] {

@@ -1,4 +1,4 @@
-import type { UntypedObject } from "../../../api/index.ts";
+import type { LabelSelector, UntypedObject } from "../../../api/index.ts";
 import type { ObjectReference, ProbeDataPlane } from "../../../api/serin/index.ts";
 
 /**
@@ -17,6 +17,9 @@ export interface MeshWorld {
   readonly tags: readonly TagInWorld[];
   /** What the old revision's control plane and ztunnel consist of. */
   readonly retirable: readonly ObjectReference[];
+  /** How the old revision's webhooks inject by a namespace's label, and the new one is reached: for waves of single workloads. */
+  readonly injectors: readonly InjectorInWorld[];
+  readonly newInjector?: Readonly<Record<string, unknown>>;
   /** Nodes on which the old revision's ztunnel runs, or ran when the upgrade began. */
   readonly ztunnelNodes: readonly string[];
   /** The agent that `to.cni` asks for. */
@@ -119,4 +122,13 @@ export interface TagInWorld {
   readonly fields: readonly { readonly object: ObjectReference; readonly pointer: string; readonly value: unknown }[];
   /** To be made: a control plane without a name is the default without any tag. */
   readonly objects: readonly UntypedObject[];
+}
+
+/** One webhook that injects pods by the label of their namespace. */
+export interface InjectorInWorld {
+  readonly object: ObjectReference;
+  /** Of `webhooks`. */
+  readonly index: number;
+  /** Before the upgrade. */
+  readonly objectSelector: LabelSelector;
 }

@@ -3,6 +3,7 @@ import type { SettleCondition, Step, Write } from "../../decide/index.ts";
 import { probeNamespace } from "../probe-pairs.ts";
 import { reference } from "../references.ts";
 import type { MeshWorld } from "./mesh-world.ts";
+import { splitInjector } from "./split-injection.ts";
 
 /** The old revision goes when nothing depends on it, and its last connections have ended. */
 export function retireSteps(upgrade: MeshUpgrade, { retirable, namespaces, dataPlanes }: MeshWorld): Step[] {
@@ -24,6 +25,7 @@ export function retireSteps(upgrade: MeshUpgrade, { retirable, namespaces, dataP
       title: `retire ${from.revision}`,
       writes: [
         ...(dataPlanes.length > 0 ? [{ type: "delete", object: reference("v1", "Namespace", probeNamespace) } as const] : []),
+        ...(upgrade.spec.waves.some(({ workloadLabels }) => Object.keys(workloadLabels).length > 0) ? [{ type: "delete", object: splitInjector(upgrade.spec.to.revision) } as const] : []),
         ...retirable.map((object): Write => ({ type: "delete", object })),
       ],
       settle: [{ type: "podsGone", namespace: "istio-system", labels: { app: "istiod", "istio.io/rev": from.revision } }],

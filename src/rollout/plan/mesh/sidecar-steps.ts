@@ -24,7 +24,7 @@ export function sidecarStep(upgrade: MeshUpgrade, { wave, number }: PlannedWave,
   const undoGroup = `sidecars of ${name}`;
   const labels = labelWrites(namespace, to.revision).map((write) => ({ ...write, undoGroup }));
   const restarted = dueRestarts(namespace, wave.maxUnavailable);
-  const restarts = restarted.flatMap((workload) => restartWrites(upgrade, workload, wave.mode === "ScaleFirst").map((write) => ({ ...write, undoGroup })));
+  const restarts = restarted.flatMap((workload) => restartWrites(upgrade, { ...workload, byPodLabel: workload.byPodLabel || !namespace.whole }, wave.mode === "ScaleFirst").map((write) => ({ ...write, undoGroup })));
   return {
     id: `${wave.name}/${name}`,
     title: `namespace ${name}: sidecars of ${counted(workloads.length, "workload")} to ${to.revision}`,
@@ -63,11 +63,11 @@ function labelWrites({ name, injection, whole }: NamespaceInWave, revision: stri
 }
 
 /** Those that were restarted already, and as many more as may be under way at once; none before the label has arrived. */
-function dueRestarts({ workloads, injection, labelled }: NamespaceInWave, maxUnavailable: number): WorkloadInWorld[] {
+function dueRestarts({ workloads, injection, labelled, whole }: NamespaceInWave, maxUnavailable: number): WorkloadInWorld[] {
   let free = maxUnavailable - workloads.filter(({ state }) => state === "moving").length;
   return workloads.filter((workload) => {
     if (workload.state !== "waiting") return true;
-    const may = workload.heldBy === undefined && (workload.byPodLabel || injection === undefined || labelled);
+    const may = workload.heldBy === undefined && (workload.byPodLabel || !whole || injection === undefined || labelled);
     if (!may || free <= 0) return false;
     free -= 1;
     return true;

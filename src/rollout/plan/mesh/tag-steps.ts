@@ -4,6 +4,7 @@ import { labelPointer, reference, referenceTo } from "../references.ts";
 import { gatewayReference } from "./gateway-steps.ts";
 import type { MeshWorld, NamespaceInWorld } from "./mesh-world.ts";
 import { injectionLabel, revisionLabel } from "./sidecar-steps.ts";
+import { unsplitWrites } from "./split-injection.ts";
 import { plannedWaves } from "./waves.ts";
 
 /**
@@ -22,6 +23,7 @@ export function tagSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
       id: "tags",
       title: tags.length === 0 ? "gateways follow their namespaces again" : `${tags.length === 1 ? "the tag" : "the tags"} ${names.join(", ")} and what names no revision lead to ${spec.to.revision}`,
       writes: [
+        ...unsplitWrites(world, plannedWaves(upgrade, world)),
         ...tags.flatMap(({ objects }) => objects.map((body): Write => ({ type: "create", body, object: referenceTo(body) }))),
         ...tags.flatMap(({ fields }) => fields.map((field): Write => ({ type: "field", ...field }))),
         ...followers,

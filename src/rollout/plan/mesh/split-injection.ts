@@ -1,0 +1,74 @@
+import type { UntypedObject } from "../../../api/index.ts";
+import type { MeshUpgrade, ObjectReference } from "../../../api/serin/index.ts";
+import type { Step, Write } from "../../decide/index.ts";
+import { reference, referenceTo } from "../references.ts";
+import type { InjectorInWorld, MeshWorld } from "./mesh-world.ts";
+import { namesOf } from "./ztunnel-steps.ts";
+import { revisionLabel } from "./sidecar-steps.ts";
+import type { PlannedWave } from "./waves.ts";
+
+const admission = "admissionregistration.k8s.io/v1";
+const kind = "MutatingWebhookConfiguration";
+
+/**
+ * A namespace's label beats a pod's, so single workloads of a namespace that names its revision cannot name another one. While
+ * they move, the old revision leaves out pods that name the new one, and a webhook of the engine's own gives them to that.
+ */
+export function splitInjectionSteps({ spec }: MeshUpgrade, world: MeshWorld, waves: readonly PlannedWave[]): Step[] {
+  const split = waves.flatMap(({ namespaces }) => namespaces.filter(({ whole, injection }) => !whole && injection !== undefined));
+  if (split.length === 0) return [];
+  const namespaces = [...new Set(split.map(({ name }) => name))].toSorted();
+  const body = injector(spec.to.revision, namespaces, world.newInjector);
+  return [
+    {
+      id: "split-injection",
+      title: `single workloads of ${namesOf(namespaces.map((name) => ({ name })))} may name ${spec.to.revision}`,
+      writes: [{ type: "create", body, object: referenceTo(body) }, ...world.injectors.map((one) => selectorWrite(one, spec.to.revision))],
+      settle: [],
+      checks: [],
+      namespaces,
+    },
+  ];
+}
+
+/** Made only for the time of the upgrade. */
+export function splitInjector(revision: string): ObjectReference {
+  return reference(admission, kind, `serin-rollout-${revision}`);
+}
+
+/** What tags select is put back before they lead to the new revision; the old revision's own webhooks go with it. */
+export function unsplitWrites({ injectors }: MeshWorld, waves: readonly PlannedWave[]): Write[] {
+  if (!waves.some(({ namespaces }) => namespaces.some(({ whole, injection }) => !whole && injection !== undefined))) return [];
+  return injectors.map(({ object, index, objectSelector }) => ({ type: "field", object, pointer: `/webhooks/${index}/objectSelector`, value: objectSelector }));
+}
+
+function selectorWrite({ object, index, objectSelector }: InjectorInWorld, revision: string): Write {
+  const value = { ...objectSelector, matchExpressions: [...(objectSelector.matchExpressions ?? []), { key: revisionLabel, operator: "NotIn", values: [revision] }] };
+  return { type: "field", object, pointer: `/webhooks/${index}/objectSelector`, value };
+}
+
+function injector(revision: string, namespaces: readonly string[], clientConfig: Readonly<Record<string, unknown>> | undefined): UntypedObject {
+  return {
+    apiVersion: admission,
+    kind,
+    metadata: { name: splitInjector(revision).name, labels: { [revisionLabel]: revision } },
+    webhooks: [
+      {
+        name: "workload.rollout.serin.dev",
+        clientConfig: clientConfig ?? {},
+        rules: [{ operations: ["CREATE"], apiGroups: [""], apiVersions: ["v1"], resources: ["pods"] }],
+        failurePolicy: "Fail",
+        sideEffects: "None",
+        reinvocationPolicy: "Never",
+        admissionReviewVersions: ["v1"],
+        namespaceSelector: { matchExpressions: [{ key: "kubernetes.io/metadata.name", operator: "In", values: [...namespaces] }] },
+        objectSelector: {
+          matchExpressions: [
+            { key: revisionLabel, operator: "In", values: [revision] },
+            { key: "sidecar.istio.io/inject", operator: "NotIn", values: ["false"] },
+          ],
+        },
+      },
+    ],
+  };
+}
