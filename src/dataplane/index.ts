@@ -4,7 +4,7 @@ export { addCertificateMetrics } from "./certificates/certificate-metrics.ts";
 export type { CertificateAuthority, CertificateSource, SigningRequest, WorkloadCertificate } from "./certificates/certificate-types.ts";
 export { FakeCertificateAuthority } from "./certificates/fake-certificate-authority.ts";
 export { IstioCertificateClient, type IstioCertificateClientOptions } from "./certificates/istio-certificate-client.ts";
-export { followRoots, type RootFollowerOptions } from "./certificates/root-follower.ts";
+export { followRoots } from "./certificates/root-follower.ts";
 export { ConnectionTracker, type ConnectionTrackerOptions, type TrackedConnection } from "./connection-tracker.ts";
 export { endOfTurn, type Flushable } from "./hbone/end-of-turn.ts";
 export { hboneDialer } from "./hbone/hbone-dialer.ts";

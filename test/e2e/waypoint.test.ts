@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { kubectls, kubectlVersion, type Kubectl } from "../support/kubectls.ts";
+import { underStandingLoad } from "../support/standing-load.ts";
 import { Walkthrough } from "../support/walkthrough.ts";
 
 const apply = (yaml: string): string => `kubectl apply -f - <<EOF\n${yaml}\nEOF`;
@@ -83,23 +84,6 @@ function waypoint(kubectl: Kubectl): void {
     await ok(`kubectl exec deploy/sleep -- sh -c 'for i in $(seq 1 ${requests}); do curl -s -m 5 -o /dev/null http://reviews:9080/health; done'`);
     return Object.fromEntries(Object.entries(await count()).map(([name, value]) => [name, value - (before[name] ?? 0)]));
   };
-  /** Requests over kept-alive and over new connections, and two long answers, until the body is done: none of them fails. */
-  const underLongLoad = async (body: () => Promise<void>): Promise<void> => {
-    await ok("kubectl exec deploy/sleep -- rm -f /tmp/stop");
-    const until = (lines: string): Promise<string> => ok(`kubectl exec deploy/sleep -- sh -c 'while [ ! -f /tmp/stop ]; do ${lines}; done'`);
-    const loads = [
-      until(`curl -s -m 9 -o /dev/null -w "%{http_code}\\n" --rate 20/s "http://reviews:9080/health?[1-40]"`),
-      until(`curl -s -m 5 -o /dev/null -w "%{http_code}\\n" http://reviews:9080/health; sleep 0.03`),
-    ];
-    const download = ok(`kubectl exec deploy/sleep -- curl -s -m 110 "http://streams:8080/download?seconds=40"`);
-    const echo = ok(`kubectl exec deploy/sleep -- sh -c '(for i in $(seq 1 40); do echo $i; sleep 1; done) | curl -s -m 44 telnet://streams:9000; true'`);
-    await body().finally(async () => await ok("kubectl exec deploy/sleep -- touch /tmp/stop"));
-    const codes = (await Promise.all(loads)).join("").trim().split("\n");
-    assert.ok(codes.length > 200, `${codes.length} requests`);
-    assert.deepEqual(codes.filter((code) => code !== "200"), []);
-    assert.match(await download, /end after 400 lines\n$/);
-    assert.deepEqual((await echo).trim().split("\n"), Array.from({ length: 40 }, (_, index) => `echo ${index + 1}`));
-  };
   const curl = async (args: string): Promise<string> => await ok(`kubectl exec deploy/sleep -- curl -s -m 5 ${args}`);
   /** Status codes of requests over one kept-alive connection and over new ones, while something changes. */
   const underLoad = async (change: () => Promise<void>): Promise<void> => {
@@ -151,7 +135,7 @@ function waypoint(kubectl: Kubectl): void {
     };
     const address = await ok("kubectl get service waypoint -o jsonpath='{.spec.clusterIP} {.metadata.uid}'");
     const byRevision = (requests: number): Promise<Record<string, number>> => divided(requests, "{.metadata.labels.istio\\.io/rev}");
-    await underLongLoad(async () => {
+    const requests = await underStandingLoad(guide, { clients: ["deploy/sleep"], url: "http://reviews:9080/health", streams: { host: "streams", seconds: 40 } }, async () => {
       await annotate("canary-revision=next", "canary-replicas=2", "canary-weight=0");
       await eventually("the canary is there", async () => await guide.shows("kubectl rollout status deploy/waypoint-next --timeout=30s", "successfully"));
       assert.equal((await byRevision(40))["next"], 0);
@@ -167,6 +151,7 @@ function waypoint(kubectl: Kubectl): void {
       await annotate("canary-revision-", "canary-replicas-", "canary-weight-");
       await eventually("the canary is gone", async () => !(await guide.shows("kubectl get deploy waypoint-next", "waypoint-next")));
     });
+    assert.ok(requests > 200, `${requests} requests`);
     assert.equal(await ok("kubectl get service waypoint -o jsonpath='{.spec.clusterIP} {.metadata.uid}'"), address);
     await eventually("only its own pods are left, of the new revision", async () => (await addressesOf("gateway.networking.k8s.io/gateway-name=waypoint", "{.metadata.labels.istio\\.io/rev}")).map((line) => line.split(" ")[1]).join() === "next", 60_000);
   });

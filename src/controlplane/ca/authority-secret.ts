@@ -14,7 +14,7 @@ const previousName = "istio-ca-previous";
 /** All secrets that an authority is made of. */
 export const authoritySecretNames: readonly string[] = [pluggedInName, selfSignedName, nextName];
 /** On `istio-ca-next`: how far the change has come. */
-export const stageAnnotation = "rollout.serin.dev/ca-stage";
+const stageAnnotation = "rollout.serin.dev/ca-stage";
 
 export interface AuthoritySecretOptions {
   readonly client: KubeClient;
