@@ -1,5 +1,5 @@
 import { transientError, type Clock, type Logger } from "../../base/index.ts";
-import type { DecisionRecord, JournalEntry } from "../../api/serin/index.ts";
+import { notificationEvents, type DecisionRecord, type JournalEntry, type NotificationSpec } from "../../api/serin/index.ts";
 import type { EventRecorder } from "../../kube/index.ts";
 import { entryKey, type JournalStore } from "../act/journal-store.ts";
 import { notificationEventOf, type Notifier } from "../act/notifier.ts";
@@ -124,9 +124,15 @@ export class Actions {
     events.record(kind, rollout, { type: warning ? "Warning" : "Normal", reason, message: text });
     const event = notificationEventOf(reason);
     const { name = "", namespace = "" } = rollout.metadata;
-    const { notifications = [] } = (rollout.spec ?? {}) as Partial<Rollout["spec"]>;
-    if (event !== undefined) notifier.notify(notifications, { event, kind: kind.kind, namespace, name, step, message: text, cause, at: new Date(clock.nowMs()).toISOString() });
+    if (event !== undefined) notifier.notify(notificationsOf(rollout), { event, kind: kind.kind, namespace, name, step, message: text, cause, at: new Date(clock.nowMs()).toISOString() });
   }
+}
+
+/** Of a spec that its parser refuses, what can be read of them. */
+function notificationsOf({ spec }: Rollout): readonly NotificationSpec[] {
+  const { notifications } = (spec ?? {}) as { readonly notifications?: unknown };
+  if (!Array.isArray(notifications)) return [];
+  return notifications.flatMap((one: Partial<NotificationSpec> | null) => (typeof one?.url === "string" ? [{ url: one.url, events: Array.isArray(one.events) ? one.events : notificationEvents }] : []));
 }
 
 function described(entry: JournalEntry): string {

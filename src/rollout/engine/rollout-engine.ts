@@ -275,7 +275,8 @@ export class RolloutEngine {
   /** A spec that cannot be carried out holds the rollout up until it is corrected; where it was, it goes on then. */
   async #refuse<Value extends Rollout>(kind: KindDefinition<Value>, { key, raw, status }: Round, problem: string): Promise<number> {
     const message = `${problem}; correct the spec, or delete the object, which puts back what it did`;
-    this.#board.table.delete(key);
+    // What it holds it keeps until it goes on, or is put back.
+    this.#board.table.set(contenderOf(raw, { ...status, phase: "Stuck" }, { wants: [], heldUp: true }));
     this.#show(key, "Stuck");
     if (status.phase !== "Stuck" || status.message !== message) {
       const stuck = { ...status, phase: "Stuck" as const, message, cause: message, observedGeneration: raw.metadata.generation ?? 0 };
