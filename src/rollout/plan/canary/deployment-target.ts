@@ -279,7 +279,7 @@ function serviceVersions(_spec: CanarySpec, target: DeploymentTarget, world: Dep
       id: "subsets",
       title: `tell stable and canary pods of Service ${target.service} apart, by Services ${nameOf("stable")} and ${nameOf("canary")}`,
       writes: [created(stable), created(canary)],
-      settle: [{ type: "acknowledged", object }, { type: "acknowledged", object: referenceTo(canary) }, { type: "endpoints", service: object, labels: {}, atLeast: world.replicas }],
+      settle: [{ type: "acknowledged", object }, { type: "acknowledged", object: referenceTo(canary) }, { type: "endpoints", service: object, labels: { [templateHashLabel]: world.stableHash }, atLeast: world.replicas }],
     },
     moveStable: (hash) => ({ writes: [field(object, `/spec/selector/${templateHashLabel}`, hash)], settle: [{ type: "acknowledged", object }] }),
     serviceOf: nameOf,
