@@ -1,20 +1,11 @@
 import type { Canary, JournalEntry } from "../../api/serin/index.ts";
-import type { KubeClient } from "../../kube/index.ts";
-import type { ObjectAccess } from "../act/object-access.ts";
 import { movedRoutes, type CanaryWorld } from "../plan/index.ts";
+import type { CanarySources } from "./canary-world/canary-sources.ts";
 import { deploymentInWorld } from "./canary-world/deployment-in-world.ts";
 import { missingGrants } from "./canary-world/missing-grants.ts";
 import { routeInWorld } from "./canary-world/route-in-world.ts";
 import { refuseOtherRoutes, requireLayer7, requireService } from "./canary-world/service-in-world.ts";
 import { subjectsOf } from "./canary-world/subjects.ts";
-import type { ClusterView } from "./cluster-view.ts";
-
-/** From what a canary's world is read. */
-export interface CanarySources {
-  readonly client: KubeClient;
-  readonly objects: ObjectAccess;
-  readonly view: ClusterView;
-}
 
 /**
  * What a canary's plan is made from; what the rollout itself has changed is read from its journal. Throws a user error that names

@@ -5,7 +5,7 @@ import { deploymentKind, horizontalPodAutoscalerKind, replicaSetKind, type Deplo
 import type { Canary, DeploymentTarget, JournalEntry, ObjectReference } from "../../../api/serin/index.ts";
 import { sameJson } from "../../act/object-access.ts";
 import { copyLabel, resolveHost, targetError, type DeploymentInWorld } from "../../plan/index.ts";
-import type { CanarySources } from "../canary-world.ts";
+import type { CanarySources } from "./canary-sources.ts";
 import { firstWrite, setupWrite } from "./prior-values.ts";
 import type { ServiceInWorld } from "./service-in-world.ts";
 

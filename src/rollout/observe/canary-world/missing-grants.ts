@@ -1,7 +1,7 @@
 import { referenceGrantKind } from "../../../api/gateway/index.ts";
 import type { Canary } from "../../../api/serin/index.ts";
 import { grantName, type CanaryWorld, type MissingGrant, type RouteInWorld } from "../../plan/index.ts";
-import type { CanarySources } from "../canary-world.ts";
+import type { CanarySources } from "./canary-sources.ts";
 
 /** Grants that routes need to reach the canary's namespace, and that nobody but this rollout has given. */
 export async function missingGrants({ client }: CanarySources, canary: Canary, routes: readonly RouteInWorld[]): Promise<CanaryWorld["missingGrants"]> {

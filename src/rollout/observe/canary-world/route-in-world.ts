@@ -2,7 +2,7 @@ import type { JournalEntry } from "../../../api/serin/index.ts";
 import { valueAt } from "../../act/object-access.ts";
 import { describeReference } from "../../decide/index.ts";
 import { backendsField, ruleIndex, targetError, type MovedRoute, type RouteInWorld } from "../../plan/index.ts";
-import type { CanarySources } from "../canary-world.ts";
+import type { CanarySources } from "./canary-sources.ts";
 import { firstWrite } from "./prior-values.ts";
 
 type Fields = Readonly<Record<string, unknown>>;

@@ -3,7 +3,7 @@ import { istioLabels, virtualServiceKind } from "../../../api/istio/index.ts";
 import type { KindDefinition, KubernetesObject } from "../../../api/index.ts";
 import { serviceKind } from "../../../api/kubernetes/index.ts";
 import { resolveHost, targetError } from "../../plan/index.ts";
-import type { CanarySources } from "../canary-world.ts";
+import type { CanarySources } from "./canary-sources.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 

@@ -4,7 +4,7 @@ import { serviceKind } from "../../../api/kubernetes/index.ts";
 import type { Canary, DestinationTarget } from "../../../api/serin/index.ts";
 import type { WorkloadMatch } from "../../decide/index.ts";
 import { backendsField, clusterSuffix, destinationOf, movedRoutes, resolveHost, targetError, type RouteInWorld, type Subject } from "../../plan/index.ts";
-import type { CanarySources } from "../canary-world.ts";
+import type { CanarySources } from "./canary-sources.ts";
 
 /** The groups that the checks of a canary compare, as proxies name those who answer. */
 export async function subjectsOf(sources: CanarySources, canary: Canary, routes: readonly RouteInWorld[] = []): Promise<Subject[]> {
