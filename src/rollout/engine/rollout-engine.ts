@@ -1,4 +1,4 @@
-import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import { messageOf, transientError, type Clock, type Logger } from "../../base/index.ts";
 import { keyOf, type KindDefinition, type UntypedObject } from "../../api/index.ts";
 import { canaryKind, freezeKind, meshUpgradeKind, type Canary, type Freeze, type JournalEntry, type MeshUpgrade, type RolloutStatus } from "../../api/serin/index.ts";
 import { createInformer, EventRecorder, Reconciler, type Informer, type KubeClient } from "../../kube/index.ts";
@@ -156,6 +156,8 @@ export class RolloutEngine {
     // Status decides what is done already, so it is read from the server and never from a copy that may be late.
     const raw = await this.#options.client.get(kind, second ?? first, second === undefined ? undefined : first);
     if (raw === undefined) return this.#gone(key, kind.kind, second === undefined ? "" : first, second ?? first);
+    // What others decide by must not go back in time either, which a copy that is late would make it do.
+    if (this.#board.memory.isSuperseded(key, raw.metadata.resourceVersion)) throw transientError("read-late", `${key}: the server answered with a version that this engine has replaced`);
     const round = this.#roundOf(key, raw);
     if (round.problem !== undefined && !this.#mustPutBack(round)) return await this.#refuse(kind, round, round.problem);
     if (this.#isAtRest(round)) return this.#restTick(round);
@@ -222,11 +224,17 @@ export class RolloutEngine {
     const acts = decision.actions.some(({ type }) => type !== "event" && type !== "release");
     this.#actions.fence();
     if (needsFinalizer(decision, journal) && raw.metadata.deletionTimestamp === undefined && !hasFinalizer(raw)) {
+      const { resourceVersion = "" } = raw.metadata;
       raw.metadata.resourceVersion = await addFinalizer(client, kind as KindDefinition<Rollout>, raw);
+      this.#board.memory.supersede(key, resourceVersion);
     }
     await this.#actions.recordCompletion(rollout, decision);
     // A write with the version that was read also keeps an engine that leads no more from acting on what it read.
-    if (acts || isWorthStoring(raw.status, decision.status)) await this.#writeStatus(kind, raw, decision.status);
+    if (acts || isWorthStoring(raw.status, decision.status)) {
+      const { resourceVersion = "" } = raw.metadata;
+      await this.#writeStatus(kind, raw, decision.status);
+      if (raw.metadata.resourceVersion !== resourceVersion) this.#board.memory.supersede(key, resourceVersion);
+    }
     if (decision.actions.length > 0) {
       const report = await this.#actions.perform(rollout, decision);
       this.#board.memory.rememberUndo(key, report);

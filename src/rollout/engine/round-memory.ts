@@ -6,6 +6,7 @@ import type { UndoReport } from "../decide/index.ts";
 const maxRoundMs = 5000;
 /** Counters alone are stored so often. */
 const storeCountersMs = 1000;
+const maxSuperseded = 16;
 
 interface Remembered {
   readonly status: RolloutStatus;
@@ -16,6 +17,7 @@ interface Remembered {
 /** What an engine keeps of a rollout between two rounds: how far time counters have come since the status was stored, and the last undo. Losing it loses a second. */
 export class RoundMemory {
   readonly #rounds = new Map<string, Remembered>();
+  readonly #superseded = new Map<string, readonly string[]>();
 
   /** Steady time since the last round, bounded; 0 in the first. */
   elapsedMs(key: string, steadyMs: number): number {
@@ -50,8 +52,23 @@ export class RoundMemory {
     if (last !== undefined) this.#rounds.set(key, { ...last, undo });
   }
 
+  /** This engine has written the object anew: whoever reads that version later reads an old copy. */
+  supersede(key: string, version: string): void {
+    this.#superseded.set(key, [...(this.#superseded.get(key) ?? []), version].slice(-maxSuperseded));
+  }
+
+  /** This engine has written the object itself. */
+  knows(key: string): boolean {
+    return this.#superseded.has(key);
+  }
+
+  isSuperseded(key: string, version: string | undefined): boolean {
+    return version !== undefined && this.#superseded.get(key)?.includes(version) === true;
+  }
+
   forget(key: string): void {
     this.#rounds.delete(key);
+    this.#superseded.delete(key);
   }
 }
 

@@ -48,12 +48,13 @@ export class SimEngine {
   /** One round, as the engine does it; after each `yield` it may have died, or stood still. */
   *round(key: string): Generator<void, void> {
     const { store, cluster, steps: stepsOf, isStale, freezes, now } = this.#options;
-    const raw = isStale() ? store.readStale(key) : store.read(key);
+    const raw = isStale() && this.board.memory.knows(key) ? store.readStale(key) : store.read(key);
     if (raw === undefined) {
       this.board.table.delete(key);
       this.board.memory.forget(key);
       return;
     }
+    if (this.board.memory.isSuperseded(key, raw.metadata.resourceVersion)) return;
     const status = this.board.memory.withCounters(key, { ...initialStatus, ...raw.status });
     const orders = ordersOf(raw, raw as unknown as UntypedObject);
     const journal = store.journals.get(journalNameOf(raw)) ?? { entries: [], decisions: [] };
@@ -85,7 +86,9 @@ export class SimEngine {
     let version = raw.metadata.resourceVersion ?? "";
     this.#fence();
     if (needsFinalizer(decision, journal) && raw.metadata.deletionTimestamp === undefined && !hasFinalizer(raw)) {
-      version = store.setFinalizer(key, version, true);
+      const kept = store.setFinalizer(key, version, true);
+      this.board.memory.supersede(key, version);
+      version = kept;
       yield;
     }
     if (decision.actions.some((action) => action.type === "event" && action.reason === "Completed")) {
@@ -95,7 +98,9 @@ export class SimEngine {
     }
     if (acts || isWorthStoring(raw.status, decision.status)) {
       this.#fence();
-      version = store.writeStatus(key, version, decision.status);
+      const written = store.writeStatus(key, version, decision.status);
+      this.board.memory.supersede(key, version);
+      version = written;
       onDecision(key, raw, decision, before);
       yield;
     }

@@ -133,7 +133,8 @@ class Simulation {
   #work(engine: SimEngine): void {
     const rounds = this.#rounds.get(engine);
     if (rounds === undefined) return;
-    for (const key of this.#store.keys) if (!rounds.has(key)) rounds.set(key, engine.round(key));
+    const gone = engine.board.table.all.map(({ key }) => key).filter((key) => this.#store.read(key) === undefined);
+    for (const key of [...this.#store.keys, ...gone]) if (!rounds.has(key)) rounds.set(key, engine.round(key));
     while (rounds.size > 0) {
       for (const [key, round] of rounds) {
         if (!this.#isCalm() && this.#random() < 0.02) return;
@@ -310,10 +311,14 @@ class Simulation {
       if (!isWritten) return;
       this.#meddled.set(disturbance, { object, pointer, before: object.fields.get(pointer) });
       this.#cluster.setField(object, pointer, sim.kind === "Canary" ? 1 : "theirs", "somebody");
+      this.#witness.meddled(keyOf(sim));
       return;
     }
     const meddled = this.#meddled.get(disturbance);
-    if (meddled !== undefined && meddled.object.writers.get(meddled.pointer) === "somebody") this.#cluster.setField(meddled.object, meddled.pointer, meddled.before, "somebody");
+    if (meddled !== undefined && meddled.object.writers.get(meddled.pointer) === "somebody") {
+      this.#cluster.setField(meddled.object, meddled.pointer, meddled.before, "somebody");
+      this.#witness.meddled(keyOf(sim));
+    }
   }
 
   #allAtRest(): boolean {
@@ -323,7 +328,7 @@ class Simulation {
       if (rollout === undefined || rollout.metadata.deletionTimestamp !== undefined) return false;
       const waits = this.#templates.get(rollout.metadata.name ?? "");
       if (phase === "Completed" || phase === "Watching") return !("deployment" in ((rollout.spec as { target?: object }).target ?? {})) || waits === undefined || waits === rollout.status?.candidate;
-      if (phase === "RolledBack") return rollout.status?.undo?.next !== "NewRun" && (rollout.spec.abort || waits === undefined || waits === rollout.status?.candidate || !("deployment" in ((rollout.spec as { target?: object }).target ?? {})));
+      if (phase === "RolledBack") return rollout.spec.abort || (rollout.status?.undo?.next !== "NewRun" && (waits === undefined || waits === rollout.status?.candidate || !("deployment" in ((rollout.spec as { target?: object }).target ?? {}))));
       // A member that waits for people: its partner was rolled back.
       return phase === "Waiting" && !isUnderWay(rollout.status as RolloutStatus) && /was rolled back; change it/.test(rollout.status?.message ?? "");
     });

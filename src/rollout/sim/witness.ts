@@ -126,6 +126,20 @@ export class Witness {
     if (seen !== undefined) seen.deleted = true;
   }
 
+  /** What somebody writes before the run has written it is what was there before the run. */
+  meddled(key: string): void {
+    const seen = this.#seen.get(key);
+    if (seen === undefined) return;
+    const journal = this.#store.journals.get(journalNameOf(rolloutObject(seen.sim, "")));
+    const written = (journal?.entries ?? []).some((entry) => entry.type === "field" && entry.setup !== true);
+    if (!written) seen.baseline = { ...seen.baseline, ...this.#snapshotOf(seen) };
+  }
+
+  /** Those of its objects that were there before the run as well. */
+  #snapshotOf({ sim, baseline }: Seen): Readonly<Record<string, unknown>> {
+    return Object.fromEntries(Object.entries(this.#snapshot(sim)).filter(([key]) => key in baseline));
+  }
+
   everyTick(): void {
     const present = new Set(this.#store.keys);
     for (const [key, seen] of this.#seen) if (seen.deleted && !present.has(key)) this.#gone(key, seen);
