@@ -53,16 +53,15 @@ const limits = { timeoutSeconds: 120 };
 
 /** Of a canary's steps 10, 50 and 100. */
 const weightOfStep = (id: string): number => [0, 0.1, 0.5, 1][Number(/^step-(\d)/.exec(id)?.[1] ?? 0)] ?? 0;
-/** Half of a gateway's pods, then all. */
-const weightOfGateway = (id: string): number => (/^gateway-.*-canary$/.test(id) ? 0.5 : Number(id.startsWith("gateway-")));
+/** Steps are called `gateway/…/50/pods`, `gateway/…/50`, …, `gateway/…/own`; waypoints' as well. */
+const weightOf = (kind: "gateway" | "waypoint") => (id: string): number => (id.startsWith(`${kind}/`) ? Number(/\/(\d+)(?:\/pods)?$/.exec(id)?.[1] ?? 100) / 100 : 0);
 /** The sidecars of the generator, from their restart on. */
 const weightOfSidecars = (id: string): number => Number(id.startsWith(`${firstWave}/`));
-const weightOfWaypoint = (id: string): number => Number(id.includes("waypoint"));
 
 /** Requests that pass a sidecar of the first wave, or the gateway, of which such a share fails. */
 const ofProxies = (errorRate: number): readonly Exposure[] => [
   { targets: /^sidecar: /, errorRate, weightAt: weightOfSidecars },
-  { targets: /^gateway: /, errorRate, weightAt: weightOfGateway },
+  { targets: /^gateway: /, errorRate, weightAt: weightOf("gateway") },
 ];
 
 export const badReleases: readonly BadRelease[] = [
@@ -115,7 +114,7 @@ export const badReleases: readonly BadRelease[] = [
     cause: /of-another-subset|request-share/,
     exposures: [
       { targets: /^sidecar: reviews/, errorRate: 1, weightAt: weightOfSidecars },
-      { targets: /reviews|page/, errorRate: 1, weightAt: weightOfWaypoint },
+      { targets: /reviews|page/, errorRate: 1, weightAt: weightOf("waypoint") },
     ],
     checks: [
       {

@@ -52,17 +52,18 @@ export function upgradeObject({ ambientOnly }: Proof, { name, from, to, version,
   };
 }
 
-/** Pods have moved, and a gateway has pods of both revisions. */
-function isInTheMiddle({ completedSteps }: RolloutStatus): boolean {
-  return completedSteps.some(({ id }) => id.startsWith("gateway-"));
+/** The first wave has moved, the second has not; half of the waypoint's requests (of the gateway's, where there is none) go to the new revision. */
+function isInTheMiddle({ ambientOnly }: Proof, { completedSteps }: RolloutStatus): boolean {
+  const half = ambientOnly ? /^gateway\/.*\/50$/ : /^waypoint\/.*\/50$/;
+  return completedSteps.some(({ id }) => half.test(id));
 }
 
 export async function playUpgrade(proof: Proof): Promise<void> {
   const { lab } = proof;
   const way = { from: revisions.old, to: revisions.new, version: versions.new };
   await lab.api.apply([upgradeObject(proof, { name: "forward", ...way })]);
-  const middle = await follow(proof, meshUpgradeKind, "forward", { timeoutMs: stepsTimeoutMs, isEnough: isInTheMiddle });
-  if (!isInTheMiddle(middle)) throw new Error(`the upgrade ended before its middle, ${middle.phase}: ${middle.cause ?? middle.message}`);
+  const middle = await follow(proof, meshUpgradeKind, "forward", { timeoutMs: stepsTimeoutMs, isEnough: (status) => isInTheMiddle(proof, status) });
+  if (!isInTheMiddle(proof, middle)) throw new Error(`the upgrade ended before its middle, ${middle.phase}: ${middle.cause ?? middle.message}`);
   await lab.serin(["upgrade", "pause", "forward"]);
   await moreRequests(proof, proof.requests * middleShare);
   proof.note("back from the middle");
