@@ -72,7 +72,8 @@ async function undoField(objects: ObjectAccess, entry: Extract<JournalEntry, { t
     return { state: "undone" };
   }
   if (!sameJson(found, entry.prior)) {
-    if (!covers(found, entry.written)) {
+    // A template with more in it than was adopted is another one.
+    if (entry.adopted === true ? !sameJson(found, entry.written) : !covers(found, entry.written)) {
       // A user's later change stays, unless pods are being replaced by it: requests are about to go back to those of the prior one.
       if (entry.adopted === true && entry.restart === undefined) return { state: "undone" };
       const who = whoWrote(current, entry.pointer);

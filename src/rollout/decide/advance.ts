@@ -82,15 +82,15 @@ function writeActions(step: Step, states: readonly WriteState[]): Action[] {
     return state?.state === "pending" ? [{ write, state }] : [];
   });
   if (pending.length === 0) return [];
-  const entries = pending.filter(({ write }) => !isOwnField(write)).map(({ write, state }) => journalEntry(step, write, state));
+  const entries = pending.filter(({ write }) => !isOwn(write)).map(({ write, state }) => journalEntry(step, write, state));
   const writes = pending
     .filter(({ write }) => write.type !== "field" || write.adopted === undefined)
     .map(({ write, state: { prior } }): Action => (prior === undefined ? { type: "write", write } : { type: "write", write, prior }));
   return [...(entries.length === 0 ? [] : [{ type: "journal" as const, entries }]), ...writes];
 }
 
-function isOwnField(write: Write): boolean {
-  return write.type === "field" && write.own === true;
+function isOwn(write: Write): boolean {
+  return write.type !== "create" && write.own === true;
 }
 
 function journalEntry(step: Step, write: Write, { prior, madeParents = 0 }: Extract<WriteState, { state: "pending" }>): JournalEntry {

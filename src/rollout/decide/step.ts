@@ -44,7 +44,8 @@ export type Write =
     }
   /** Makes an object that is not there; one that is there already is left alone and never removed by undo. */
   | { readonly type: "create"; readonly body: UntypedObject; readonly object: ObjectReference; readonly undoGroup?: string }
-  | { readonly type: "delete"; readonly object: ObjectReference; readonly undoGroup?: string };
+  /** `own`: the rollout made it for this step alone, and undo does not make it again. */
+  | { readonly type: "delete"; readonly object: ObjectReference; readonly undoGroup?: string; readonly own?: boolean };
 
 export type SettleCondition =
   /** Every pilot has processed the object as it is now, and every proxy that it concerns has acknowledged. */

@@ -216,7 +216,7 @@ class DeploymentPlan implements TargetPlan {
   #endExperiment({ id, traffic }: Move): PartialStep {
     const { writes, settle } = this.shift({ ...traffic, mirrors: [] });
     const copies = (["experiment-baseline", "experiment-canary"] as const).map((role) => copyReference(this.#target, this.#world, role));
-    return { id: `${id}-end`, title: "end the experiment", writes: [...writes, ...copies.map((object): Write => ({ type: "delete", object }))], settle, essential: true };
+    return { id: `${id}-end`, title: "end the experiment", writes: [...writes, ...copies.map((object): Write => ({ type: "delete", object, own: true }))], settle, essential: true };
   }
 
   #removal(): PartialStep {
