@@ -33,3 +33,10 @@ test("deletion and other kinds are none of its business", () => {
   assert.equal(review({ steps: [] }, { operation: "DELETE" }), "allowed");
   assert.equal(review({ steps: [] }, { kind: { group: "", kind: "Pod" } }), "allowed");
 });
+
+test("a write that leaves a refused spec as it is passes, so that its object can still go", () => {
+  const invalid = { steps: [{ weight: 101 }] };
+  const object = { metadata: { name: "shop", finalizers: [] }, spec: invalid };
+  assert.equal(review({}, { object, oldObject: { metadata: { name: "shop", finalizers: ["one"] }, spec: { ...invalid } } }), "allowed");
+  assert.match(review({}, { object, oldObject: { metadata: { name: "shop" }, spec: { steps: [] } } }), /is not valid/);
+});

@@ -1,5 +1,6 @@
 import { formatIssues, type FieldIssue, type KindDefinition } from "../../api/index.ts";
 import { canaryKind, checkKind, freezeKind, meshUpgradeKind, type Approval } from "../../api/serin/index.ts";
+import { sameJson } from "../act/object-access.ts";
 
 /** admission.k8s.io/v1, as far as it is read here. */
 export interface RolloutReview {
@@ -27,11 +28,14 @@ const unprocessable = 422;
 /** The engine may carry over what others wrote. */
 const trustedUser = /^system:serviceaccount:serin-system:/;
 
-/** Refuses an object that its parser refuses, with every fault at its field, and an approval in somebody else's name. */
+/**
+ * Refuses an object that its parser refuses, with every fault at its field, and an approval in somebody else's name. A write that
+ * leaves the spec as it is passes: labels, and the finalizer of an object that is older than this parser and is to go.
+ */
 export function reviewRollout(review: RolloutReview): RolloutReviewAnswer {
   const { request } = review;
   const kind = reviewedKinds.find((candidate) => candidate.kind === request?.kind?.kind && candidate.group === request.kind.group);
-  if (request === undefined || kind?.parse === undefined || request.operation === "DELETE") return answer(review, []);
+  if (request === undefined || kind?.parse === undefined || request.operation === "DELETE" || keepsSpec(request)) return answer(review, []);
   const parsed = kind.parse(request.object);
   const errors: readonly FieldIssue[] = parsed.value === undefined ? parsed.errors : approvalIssues(request);
   const name = request.name === undefined || request.name === "" ? "" : ` "${request.name}"`;
@@ -40,6 +44,12 @@ export function reviewRollout(review: RolloutReview): RolloutReviewAnswer {
     parsed.warnings.map((issue) => formatIssues([issue])),
     errors.length === 0 ? undefined : `${kind.kind}${name} is not valid:\n${formatIssues(errors)}`,
   );
+}
+
+function keepsSpec({ operation, object, oldObject }: NonNullable<RolloutReview["request"]>): boolean {
+  if (operation !== "UPDATE" || oldObject === undefined || oldObject === null) return false;
+  const specOf = (value: unknown): unknown => (value as { readonly spec?: unknown } | null | undefined)?.spec;
+  return sameJson(specOf(object), specOf(oldObject));
 }
 
 interface Approved {

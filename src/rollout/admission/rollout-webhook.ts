@@ -57,7 +57,7 @@ export class RolloutWebhook {
   }
 
   async #listen({ certificate, privateKey }: WebhookCertificate, port: number): Promise<Server> {
-    const server = createServer({ cert: certificate, key: privateKey, minVersion: "TLSv1.2" }, (request, response) => void this.#answer(request, response));
+    const server = createServer({ cert: certificate, key: privateKey, minVersion: "TLSv1.2" }, (request, response) => void answerReview(request, response, this.#log));
     return await new Promise((resolve, reject) => {
       server.once("error", reject);
       server.listen(port, () => {
@@ -68,22 +68,23 @@ export class RolloutWebhook {
     });
   }
 
-  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    try {
-      const review = JSON.parse(await bodyOf(request)) as RolloutReview;
-      response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(reviewRollout(review)));
-    } catch (error) {
-      this.#log.warn("a review could not be answered", { error: messageOf(error) });
-      response.writeHead(400).end(`${messageOf(error)}\n`);
-    }
-  }
-
   async #trust(caBundle: string): Promise<void> {
     const { client } = this.#options;
     const found = await client.get(validatingWebhookConfigurationKind, configurationName);
     if (found?.webhooks === undefined || found.webhooks.every(({ clientConfig }) => clientConfig.caBundle === caBundle)) return;
     const webhooks = found.webhooks.map((webhook) => ({ ...webhook, clientConfig: { ...webhook.clientConfig, caBundle } }));
     await client.patchMerge(validatingWebhookConfigurationKind, configurationName, undefined, { metadata: { resourceVersion: found.metadata.resourceVersion }, webhooks }, { fieldManager: "serin-rollout-webhook" });
+  }
+}
+
+/** Never throws, whatever is sent: who reaches the port must not be able to end the engine. */
+export async function answerReview(request: IncomingMessage, response: ServerResponse, log: Logger): Promise<void> {
+  try {
+    const answer = JSON.stringify(reviewRollout(JSON.parse(await bodyOf(request)) as RolloutReview));
+    response.writeHead(200, { "content-type": "application/json" }).end(answer);
+  } catch (error) {
+    log.warn("a review could not be answered", { error: messageOf(error) });
+    response.writeHead(400).end(`${messageOf(error)}\n`);
   }
 }
 
