@@ -1,0 +1,18 @@
+import assert from "node:assert/strict";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
+import { test } from "node:test";
+import { httpGet } from "./http-get.ts";
+
+test("a server that goes in the middle of its answer is unreachable, and nobody waits for it", async () => {
+  const server = createServer((socket) => {
+    socket.on("error", () => undefined);
+    socket.once("data", () => void socket.end("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this"));
+  });
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  try {
+    await assert.rejects(httpGet("127.0.0.1", (server.address() as AddressInfo).port, "/metrics"), { code: "pod-unreachable" });
+  } finally {
+    server.close();
+  }
+});
