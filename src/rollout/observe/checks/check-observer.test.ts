@@ -36,6 +36,22 @@ test("within its interval a check is not looked at again, and the look has the s
   assert.deepEqual(first.type === "values" ? [first.result, first.status] : first, [{ asked: 1 }, 200]);
 });
 
+test("a check with a long interval keeps its look while others are looked at often", async () => {
+  const clock = standingClock();
+  let asked = 0;
+  const exchange: HttpExchange = async ({ url }) => {
+    if (url === "http://slow/") asked += 1;
+    return await Promise.resolve({ status: 200, text: "{}" });
+  };
+  const observer = new CheckObserver({ client: noClient, view: fakeView([]), clock, exchange });
+  const check = (name: string, intervalSeconds: number) => ({ spec: spec("webhook", { name, intervalSeconds, webhook: { url: `http://${name}/`, method: "GET", headers: {}, body: {}, timeoutSeconds: 2 } }), subject: backends });
+  for (let second = 0; second < 290; second += 10, clock.nowAtMs += 10_000) {
+    await observer.observe(check("slow", 300), origin);
+    await observer.observe(check("quick", 5), origin);
+  }
+  assert.equal(asked, 1);
+});
+
 test("a server that is not there, or fails, has not answered", async () => {
   const clock = standingClock();
   const webhook = { url: "http://127.0.0.1:9/", method: "GET", headers: {}, body: {}, timeoutSeconds: 1 } as const;

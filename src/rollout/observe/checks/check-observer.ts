@@ -36,6 +36,8 @@ export interface CheckObserverOptions {
 /** What one check of one step has between looks. */
 interface Watched {
   readonly firstMs: number;
+  /** When it was asked for last, whether or not it was looked at then. */
+  askedMs: number;
   lookedMs: number;
   look: number;
   latest: Promise<CheckObservation> | undefined;
@@ -44,7 +46,7 @@ interface Watched {
 }
 
 const maxWatched = 512;
-/** A check that nobody has looked at for so long is forgotten. */
+/** A check that nobody has asked for in so long is forgotten. */
 const forgottenAfterMs = 60_000;
 
 /** Gathers what each check judges, at the check's own interval. Reads only; what it keeps is lost with the engine and does no harm then. */
@@ -78,12 +80,15 @@ export class CheckObserver {
 
   #watch({ spec, subject }: PlannedCheck, { rollout, step }: CheckOrigin, nowMs: number): Watched {
     const key = `${rollout}|${step}|${spec.name ?? spec.type}|${JSON.stringify(subject)}`;
-    for (const [other, { lookedMs, latest }] of this.#watched) if (latest !== undefined && nowMs - lookedMs > Math.max(forgottenAfterMs, 2 * intervalMsOf(spec))) this.#watched.delete(other);
+    for (const [other, { askedMs }] of this.#watched) if (other !== key && nowMs - askedMs > forgottenAfterMs) this.#watched.delete(other);
     const known = this.#watched.get(key);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      known.askedMs = nowMs;
+      return known;
+    }
     if (this.#watched.size >= maxWatched) this.#watched.clear();
     const { client, clock } = this.#options;
-    const made: Watched = { firstMs: nowMs, lookedMs: nowMs, look: 0, latest: undefined, durations: new DurationObserver(), logs: new ErrorLogObserver(client, clock) };
+    const made: Watched = { firstMs: nowMs, askedMs: nowMs, lookedMs: nowMs, look: 0, latest: undefined, durations: new DurationObserver(), logs: new ErrorLogObserver(client, clock) };
     this.#watched.set(key, made);
     return made;
   }
