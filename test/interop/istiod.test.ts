@@ -17,7 +17,7 @@ const why = "ISTIOD names no pilot-discovery; scripts/fetch-istiod.sh builds one
 
 const [kubectl] = kubectls().slice(-1);
 
-if (istiod === undefined) test("a real istiod", { skip: why }, () => undefined);
+if (istiod === undefined) process.stderr.write(`no proof with a real istiod: ${why}\n`);
 else describe("a real istiod", () => proof(resolve(istiod), kubectl));
 
 function proof(program: string, shellKubectl: Kubectl | undefined): void {
