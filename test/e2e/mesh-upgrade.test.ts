@@ -10,7 +10,7 @@ import { Walkthrough } from "../support/walkthrough.ts";
 const apply = (yaml: string): string => `kubectl apply -f - <<'EOF'\n${yaml}\nEOF`;
 const [oldRevision, newRevision] = ["1-0-0", "1-1-0"];
 /** Where pods begin to run late, because the machine is busy, the upgrade only takes longer. */
-const upgradeTimeoutMs = 600_000;
+const upgradeTimeoutMs = 900_000;
 
 const operator = (spec: object): string => JSON.stringify({ apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec });
 const revisionSpec = (revision: string): object => ({

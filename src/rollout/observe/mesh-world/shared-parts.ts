@@ -1,4 +1,5 @@
 import { X509Certificate } from "node:crypto";
+import { matchesLabels } from "../../../api/index.ts";
 import { nodeKind, secretKind } from "../../../api/kubernetes/index.ts";
 import type { MeshUpgrade } from "../../../api/serin/index.ts";
 import { userError } from "../../../base/index.ts";
@@ -31,7 +32,7 @@ export async function observeCni(client: KubeClient, view: ClusterView, install:
   const running = view.daemonSets.get(`${agent.metadata.namespace ?? ""}/${agent.metadata.name ?? ""}`);
   if (running === undefined) throw userError("upgrade-invalid", `spec.to.cni: no DaemonSet ${agent.metadata.namespace ?? ""}/${agent.metadata.name ?? ""} is there to be replaced`, { hint: "set spec.to.cni.namespace to where the agent runs" });
   const labels = running.spec?.selector.matchLabels ?? {};
-  const nodes = view.runningPods(labels).flatMap(({ metadata, spec: pod }) => (metadata.namespace === agent.metadata.namespace && pod?.nodeName !== undefined ? [pod.nodeName] : []));
+  const nodes = view.pods.list().flatMap(({ metadata, spec: pod }) => (metadata.namespace === agent.metadata.namespace && pod?.nodeName !== undefined && matchesLabels(labels, metadata.labels) ? [pod.nodeName] : []));
   return { cni: { objects: rendered, existing: there.flat(), nodes: [...new Set(nodes)].toSorted() } };
 }
 
@@ -45,7 +46,9 @@ export async function observeRoot(client: KubeClient, { spec, status }: MeshUpgr
   if (named === undefined && next === undefined && !isOver) {
     throw userError("upgrade-invalid", `spec.to.root.secretName: there is no Secret ${rootNamespace}/${root.secretName}`, { hint: "it has the keys of cacerts: ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem; empty data lets a control plane make a root" });
   }
-  const certificate = (next ?? named)?.data?.["root-cert.pem"] ?? "";
+  // Of a self-signed authority the certificate is the root.
+  const { "root-cert.pem": given = "", "ca-cert.pem": signed = "" } = (next ?? named)?.data ?? {};
+  const certificate = given === "" ? signed : given;
   return { root: { namespace: rootNamespace, fingerprint: fingerprintOf(Buffer.from(certificate, "base64").toString("utf8")), data: named?.data ?? {} } };
 }
 

@@ -6,7 +6,7 @@ import { httpGet } from "../http-get.ts";
 const agentPort = 8000;
 
 /** What enrolled pods had when they were first looked at: by node, by uid. Begins anew with the engine. */
-const firstLooks = new WeakMap<ClusterView, Map<string, ReadonlyMap<string, string>>>();
+const firstLooks = new WeakMap<ClusterView, Map<string, ReadonlyMap<string, EnrolledPodReport>>>();
 
 /** Whether a node's agent is ready, and its pods have the rules and sockets that they had. */
 export async function cniState(view: ClusterView, { node, object }: Extract<SettleCondition, { type: "cniOfNode" }>): Promise<SettleState> {
@@ -19,18 +19,31 @@ export async function cniState(view: ClusterView, { node, object }: Extract<Sett
   // Upstream's agents tell nothing of it: their readiness must do.
   if (report === undefined) return { state: "met" };
   if (!report.ready) return { state: "waiting", detail: `the agent ${report.version} of ${node} is not ready` };
-  const now = new Map(report.pods.map((enrolled) => [enrolled.uid, digestOf(enrolled)]));
-  const looks = firstLooks.get(view) ?? new Map<string, ReadonlyMap<string, string>>();
+  const looks = firstLooks.get(view) ?? new Map<string, ReadonlyMap<string, EnrolledPodReport>>();
   firstLooks.set(view, looks);
-  const before = looks.get(node);
-  looks.set(node, new Map([...now, ...[...(before ?? [])].filter(([uid]) => now.has(uid))]));
-  const changed = report.pods.filter(({ uid }) => before?.has(uid) === true && before.get(uid) !== now.get(uid)).map(({ namespace, name }) => `${namespace}/${name}`);
-  if (changed.length === 0) return { state: "met" };
-  return { state: "failed", detail: `the agent ${report.version} of ${node} has changed rules or sockets of ${changed.slice(0, 3).join(", ")}` };
+  const before = looks.get(node) ?? new Map<string, EnrolledPodReport>();
+  // What an agent has not taken over yet is no first look.
+  const known = report.pods.filter((pod) => before.has(pod.uid) || isComplete(pod)).map((pod) => [pod.uid, before.get(pod.uid) ?? pod] as const);
+  looks.set(node, new Map(known));
+  const changes = report.pods.flatMap((pod) => changeOf(before.get(pod.uid), pod));
+  const changed = changes.filter(({ missing }) => !missing).map(({ name }) => name);
+  if (changed.length > 0) return { state: "failed", detail: `the agent ${report.version} of ${node} has changed rules or sockets of ${changed.slice(0, 3).join(", ")}` };
+  if (changes.length === 0) return { state: "met" };
+  return { state: "waiting", detail: `the agent ${report.version} of ${node} has not taken over ${changes.slice(0, 3).map(({ name }) => name).join(", ")} yet` };
 }
 
-function digestOf({ rulesDigest, listeners }: EnrolledPodReport): string {
-  return [rulesDigest, ...listeners.map(({ role, inode }) => `${role}=${inode}`).toSorted()].join(" ");
+function isComplete({ rulesDigest, listeners, owner }: EnrolledPodReport): boolean {
+  return rulesDigest !== "" && owner !== "" && listeners.length > 0;
+}
+
+/** `missing`: what it had is not told yet, as while an agent begins. */
+function changeOf(before: EnrolledPodReport | undefined, now: EnrolledPodReport): { readonly name: string; readonly missing: boolean }[] {
+  if (before === undefined) return [];
+  const name = `${now.namespace}/${now.name}`;
+  const inodes = new Map(now.listeners.map(({ role, inode }) => [role, inode]));
+  const otherRules = now.rulesDigest !== "" && now.rulesDigest !== before.rulesDigest;
+  if (otherRules || before.listeners.some(({ role, inode }) => inodes.has(role) && inodes.get(role) !== inode)) return [{ name, missing: false }];
+  return now.rulesDigest === "" || before.listeners.some(({ role }) => !inodes.has(role)) ? [{ name, missing: true }] : [];
 }
 
 async function enrolledReport(view: ClusterView, address: string): Promise<EnrolledReport | undefined> {
