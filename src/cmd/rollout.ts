@@ -22,6 +22,8 @@ export async function run({ env, log, shutdown, release }: RoleContext): Promise
     else if (request.url === "/metrics") response.setHeader("content-type", prometheusContentType).end(renderPrometheus(registry));
     else response.writeHead(404).end();
   });
+  // Without it the pod does not become ready; what is under way goes on all the same.
+  server.on("error", (error) => log.warn("metrics and readiness are not served", { port: monitoringPort, error: error.message }));
   server.listen(monitoringPort);
   const namespace = envString(env, "POD_NAMESPACE", "serin-system");
   const ended = new AbortController();

@@ -1,6 +1,4 @@
-import "reflect-metadata";
-import { webcrypto } from "node:crypto";
-import { BasicConstraintsExtension, ExtendedKeyUsage, ExtendedKeyUsageExtension, SubjectAlternativeNameExtension, X509Certificate, X509CertificateGenerator } from "@peculiar/x509";
+import { X509Certificate } from "node:crypto";
 import type { Clock } from "../../base/index.ts";
 import { secretKind, type Secret } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
@@ -22,15 +20,14 @@ export interface WebhookCertificateOptions {
   readonly dnsNames: readonly string[];
 }
 
-const lifetimeMs = 365 * 86_400_000;
-const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
-
 /** The certificate that all engines share by a Secret: made when it is missing, unreadable, for another name or half over. */
 export async function loadOrCreateCertificate(options: WebhookCertificateOptions): Promise<WebhookCertificate> {
   const { client, clock, namespace, secretName, dnsNames } = options;
   const found = await client.get(secretKind, secretName, namespace);
   const kept = readCertificate(found, dnsNames, clock.nowMs());
   if (kept !== undefined) return kept;
+  // The library that signs is large, and needed about twice a year.
+  const { createCertificate } = await import("./create-certificate.ts");
   const made = await createCertificate(dnsNames, clock.nowMs());
   const data = { "tls.crt": base64(made.certificate), "tls.key": base64(made.privateKey) };
   try {
@@ -49,33 +46,13 @@ function readCertificate(secret: Secret | undefined, dnsNames: readonly string[]
   if (certificate === "" || privateKey === "") return undefined;
   try {
     const parsed = new X509Certificate(certificate);
-    const names = parsed.getExtension(SubjectAlternativeNameExtension)?.names.items.map(({ value }) => value) ?? [];
-    const [notBeforeMs, notAfterMs] = [parsed.notBefore.getTime(), parsed.notAfter.getTime()];
+    const names = (parsed.subjectAltName ?? "").split(", ").map((name) => name.replace(/^DNS:/, ""));
+    const [notBeforeMs, notAfterMs] = [Date.parse(parsed.validFrom), Date.parse(parsed.validTo)];
     const fresh = nowMs >= notBeforeMs && nowMs < (notBeforeMs + notAfterMs) / 2;
     return fresh && dnsNames.every((name) => names.includes(name)) ? { certificate, privateKey, notBeforeMs, notAfterMs } : undefined;
   } catch {
     return undefined;
   }
-}
-
-async function createCertificate(dnsNames: readonly string[], nowMs: number): Promise<WebhookCertificate> {
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
-  const [notBeforeMs, notAfterMs] = [nowMs - 60_000, nowMs + lifetimeMs];
-  const certificate = await X509CertificateGenerator.createSelfSigned({
-    name: `CN=${dnsNames[0] ?? ""}`,
-    notBefore: new Date(notBeforeMs),
-    notAfter: new Date(notAfterMs),
-    signingAlgorithm: algorithm,
-    keys,
-    extensions: [
-      new BasicConstraintsExtension(true, 0, true),
-      new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
-      new SubjectAlternativeNameExtension(dnsNames.map((value) => ({ type: "dns", value }))),
-    ],
-  });
-  const key = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", keys.privateKey)).toString("base64");
-  const privateKey = `-----BEGIN PRIVATE KEY-----\n${key.match(/.{1,64}/g)?.join("\n") ?? ""}\n-----END PRIVATE KEY-----\n`;
-  return { certificate: `${certificate.toString("pem")}\n`, privateKey, notBeforeMs, notAfterMs };
 }
 
 function base64(text: string): string {

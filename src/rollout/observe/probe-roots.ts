@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { connect, type DetailedPeerCertificate } from "node:tls";
-import { parse } from "yaml";
-import { messageOf } from "../../base/index.ts";
+import type * as Yaml from "yaml";
+import { loadPackage, messageOf } from "../../base/index.ts";
 import { parseMeshConfig, type MeshConfig } from "../../api/istio/index.ts";
 import { configMapKind, secretKind, type Pod } from "../../api/kubernetes/index.ts";
 import type { RootsReport } from "../../api/serin/index.ts";
@@ -62,7 +62,7 @@ async function meshConfigOf(client: KubeClient, pod: Pod | undefined, revision: 
   const name = mounted ?? (revision === "default" ? "istio" : `istio-${revision}`);
   const map = await client.get(configMapKind, name, pod?.metadata.namespace ?? "istio-system");
   const text = map?.data?.["mesh"];
-  return text === undefined ? undefined : parseMeshConfig(parse(text)).value;
+  return text === undefined ? undefined : parseMeshConfig(loadPackage<typeof Yaml>("yaml").parse(text)).value;
 }
 
 /** All that the namespace holds: certificates by their fingerprint, and which of them data planes are told to trust. */

@@ -1,0 +1,22 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { systemClock } from "../../base/index.ts";
+import type { Secret } from "../../api/kubernetes/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import { loadOrCreateCertificate, type WebhookCertificate } from "./serving-certificate.ts";
+
+test("a certificate is kept in its Secret until it is half over, or is for another name", async () => {
+  let stored: Secret | undefined;
+  const store = async (_kind: unknown, secret: Secret): Promise<Secret> => await Promise.resolve((stored = secret));
+  const client = { get: async () => await Promise.resolve(stored), create: store, update: store } as unknown as KubeClient;
+  const load = async (dnsNames: readonly string[], laterMs = 0): Promise<WebhookCertificate> =>
+    await loadOrCreateCertificate({ client, clock: { ...systemClock, nowMs: () => Date.now() + laterMs }, namespace: "serin-system", secretName: "webhook", dnsNames });
+  const names = ["serin-rollout.serin-system.svc", "serin-rollout.serin-system"];
+  const first = await load(names);
+  const again = await load(names, 180 * 86_400_000);
+  assert.equal(again.certificate, first.certificate);
+  assert.ok(Math.abs(again.notAfterMs - first.notAfterMs) < 1000);
+  const renewed = await load(names, 184 * 86_400_000);
+  assert.notEqual(renewed.certificate, first.certificate);
+  assert.notEqual((await load(["other.serin-system.svc"], 184 * 86_400_000)).certificate, renewed.certificate);
+});
