@@ -13,6 +13,8 @@ import { root } from "./proof-lab.ts";
 
 const stageTimeoutMs = 180_000;
 const firstRequests = 200;
+const preStopSeconds = 3;
+const graceSeconds = 15;
 
 export async function setStage(proof: Proof): Promise<void> {
   const { lab } = proof;
@@ -45,11 +47,19 @@ async function deployApplications({ lab, ambientOnly }: Proof): Promise<void> {
   const apps = ["samples/canary/app-a.yaml", "samples/canary/app-b.yaml"];
   if (ambientOnly) await api.apply(apps.flatMap((file) => inNamespace(file, echoes)));
   else {
-    await Promise.all(apps.map(async (file) => await api.apply(file)));
-    for (const file of ["samples/grpc-echo/grpc-echo.yaml", "samples/streams/streams.yaml"]) await api.apply(file, sidecarServers);
+    for (const file of [...apps, "samples/grpc-echo/grpc-echo.yaml", "samples/streams/streams.yaml"]) await api.apply(readObjects(file).map(withPreStop), sidecarServers);
     await api.apply([{ apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "load-generator", namespace: sidecarClients } }]);
   }
   await api.apply(gatewayObjects(!ambientOnly));
+}
+
+/** As applications do whose callers keep connections: the pod is told that it ends, and serves on for a moment. */
+function withPreStop(object: UntypedObject): UntypedObject {
+  if (object.kind !== "Deployment") return object;
+  const spec = object["spec"] as { template: { spec: { containers: readonly object[] } } };
+  const containers = spec.template.spec.containers.map((container) => ({ ...container, lifecycle: { preStop: { sleep: { seconds: preStopSeconds } } } }));
+  const pod = { ...spec.template.spec, terminationGracePeriodSeconds: graceSeconds, containers };
+  return { ...object, spec: { ...spec, template: { ...spec.template, spec: pod } } };
 }
 
 function inNamespace(file: string, namespace: string): UntypedObject[] {
