@@ -308,7 +308,7 @@ class Simulation {
     if (begins && object !== undefined) {
       const name = journalNameOf(rolloutObject(sim, ""));
       const isWritten = (this.#store.journals.get(name)?.entries ?? []).some((entry) => entry.type === "field" && entry.pointer === pointer && entry.object.name === object.reference.name);
-      if (!isWritten) return;
+      if (!isWritten || object.writers.get(pointer) === "somebody") return;
       this.#meddled.set(disturbance, { object, pointer, before: object.fields.get(pointer) });
       this.#cluster.setField(object, pointer, sim.kind === "Canary" ? 1 : "theirs", "somebody");
       this.#witness.meddled(keyOf(sim));

@@ -100,7 +100,8 @@ export class Witness {
   }
 
   #putBack(key: string, seen: Seen, status: RolloutStatus): void {
-    this.#isAsBefore(key, seen, `rolled back (${status.cause ?? ""})`);
+    // Only what prepared the target went back then: what the run did stays.
+    if (status.cause !== "the object was deleted") this.#isAsBefore(key, seen, `rolled back (${status.cause ?? ""})`);
     this.#isAllowedCause(key, seen.sim, status.cause ?? "");
   }
 
