@@ -16,7 +16,7 @@ export const orders: Readonly<Record<string, Schema>> = {
     256,
     { description: "Who let which step go on, and why." },
   ),
-  fullPromotion: object({ by: text("", { maxLength: 256 }), why: text("", { maxLength: 1024 }) }, ["by"], { description: "Goes to the last step at once, without pauses and checks." }),
+  fullPromotion: object({ by: text("", { maxLength: 256 }), why: text("", { maxLength: 1024 }), at: text("RFC 3339.") }, ["by"], { description: "Goes to the last step at once, without pauses and checks." }),
   group: text("Rollouts of one group take each step together; when one fails all are put back.", name),
   settleTimeoutSeconds: integer(1, daySeconds, "How long a step may take to settle before it has failed."),
   notifications: list(

@@ -8,15 +8,22 @@ export interface RolloutOrdersSpec {
   readonly paused: boolean;
   /** Puts everything back, whatever the phase. */
   readonly abort: boolean;
-  /** Who let which step go on, and why; kept for good. */
+  /** Who let which step go on, and why; kept for good. Those that are older than a second or later run are not of it. */
   readonly approvals: readonly Approval[];
   /** Goes to the last step at once: no pauses, no checks. Undefined: step by step. */
-  readonly fullPromotion?: { readonly by: string; readonly why: string };
+  readonly fullPromotion?: FullPromotion;
   /** Rollouts of one group take each step together; when one fails all are put back. */
   readonly group?: string;
   /** How long a step may take to settle before it has failed. */
   readonly settleTimeoutSeconds: number;
   readonly notifications: readonly NotificationSpec[];
+}
+
+export interface FullPromotion {
+  readonly by: string;
+  readonly why: string;
+  /** RFC 3339. Without it the first run alone is meant. */
+  readonly at?: string;
 }
 
 export interface Approval {
@@ -47,8 +54,7 @@ const defaultSettleSeconds = 300;
 export function parseOrders(spec: Reader): RolloutOrdersSpec {
   const group = spec.string("group");
   const full = spec.object("fullPromotion");
-  const fullPromotion = full === undefined ? undefined : { by: full.required("by", full.string("by")) ?? "", why: full.string("why") ?? "" };
-  full?.unknownFields();
+  const fullPromotion = full === undefined ? undefined : parseFullPromotion(full);
   const approvals = spec.list("approvals");
   if (approvals.length > maxApprovals) spec.error(`must have at most ${maxApprovals} entries, got ${approvals.length}`, "approvals");
   const notifications = spec.list("notifications");
@@ -66,6 +72,18 @@ export function parseOrders(spec: Reader): RolloutOrdersSpec {
   };
 }
 
+function parseFullPromotion(full: Reader): FullPromotion {
+  const at = full.string("at");
+  if (at !== undefined) checkTime(full, at);
+  const result = { by: full.required("by", full.string("by")) ?? "", why: full.string("why") ?? "", ...(at === undefined ? {} : { at }) };
+  full.unknownFields();
+  return result;
+}
+
+function checkTime(reader: Reader, at: string): void {
+  if (at !== "" && Number.isNaN(Date.parse(at))) reader.error(`must be a time such as 2026-01-31T12:00:00Z, got "${at}"`, "at");
+}
+
 function parseApproval(approval: Reader): Approval {
   const result = {
     step: approval.required("step", approval.string("step")) ?? "",
@@ -73,7 +91,7 @@ function parseApproval(approval: Reader): Approval {
     why: approval.string("why") ?? "",
     at: approval.required("at", approval.string("at")) ?? "",
   };
-  if (result.at !== "" && Number.isNaN(Date.parse(result.at))) approval.error(`must be a time such as 2026-01-31T12:00:00Z, got "${result.at}"`, "at");
+  checkTime(approval, result.at);
   approval.unknownFields();
   return result;
 }

@@ -222,6 +222,6 @@ function waitingStep({ status }: Rollout): string {
 
 async function orderFully<Value extends Rollout>(client: KubeClient, kind: KindDefinition<Value>, object: Value, flags: OrderFlags, context: CliContext): Promise<void> {
   const by = await whoAmI(client);
-  await order(client, kind, object, { fullPromotion: { by, why: flags.message ?? "" }, paused: false });
+  await order(client, kind, object, { fullPromotion: { by, why: flags.message ?? "", at: new Date(context.clock.nowMs()).toISOString() }, paused: false });
   context.out(`${kind.kind} ${nameOf(object)} goes to the end at once, ordered by ${by}\n`);
 }

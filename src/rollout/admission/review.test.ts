@@ -27,6 +27,9 @@ test("who approves does so in their own name; what was approved before stays", (
   const oldObject = { spec: { approvals: [{ why: approval.why, at: approval.at, by: approval.by, step: approval.step }] } };
   assert.equal(review({ approvals: [approval, { ...approval, by: "bob" }] }, { ...asBob, oldObject }), "allowed");
   assert.match(review({ fullPromotion: { by: "ann" } }, asBob), /spec\.fullPromotion\.by/);
+  const promoted = { spec: { fullPromotion: { by: "ann", at: approval.at } } };
+  assert.equal(review({ paused: true, ...promoted.spec }, { ...asBob, oldObject: promoted }), "allowed");
+  assert.match(review({ fullPromotion: { by: "ann", at: "2026-02-01T12:00:00Z" } }, { ...asBob, oldObject: promoted }), /spec\.fullPromotion\.by/);
 });
 
 test("deletion and other kinds are none of its business", () => {

@@ -53,7 +53,7 @@ function keepsSpec({ operation, object, oldObject }: NonNullable<RolloutReview["
 }
 
 interface Approved {
-  readonly spec?: { readonly approvals?: readonly Approval[]; readonly fullPromotion?: { readonly by?: string } };
+  readonly spec?: { readonly approvals?: readonly Approval[]; readonly fullPromotion?: { readonly by?: string; readonly at?: string } };
 }
 
 /** What is new must name who writes it: an approval is worth as much as its name. */
@@ -66,8 +66,8 @@ function approvalIssues({ object, oldObject, userInfo }: NonNullable<RolloutRevi
   now?.approvals?.forEach((approval, index) => {
     if (approval.by !== user && !kept.has(JSON.stringify(sorted(approval)))) issues.push(issue(`spec.approvals[${index}].by`, user, approval.by));
   });
-  const full = now?.fullPromotion?.by;
-  if (full !== undefined && full !== user && full !== before?.fullPromotion?.by) issues.push(issue("spec.fullPromotion.by", user, full));
+  const [full, known] = [now?.fullPromotion, before?.fullPromotion];
+  if (full?.by !== undefined && full.by !== user && (full.by !== known?.by || full.at !== known.at)) issues.push(issue("spec.fullPromotion.by", user, full.by));
   return issues;
 }
 

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { formatIssues, keyOf, type KindDefinition, type UntypedObject } from "../../api/index.ts";
-import { canaryKind, meshUpgradeKind, parseCanary, parseMeshUpgrade, type Canary, type MeshUpgrade, type RolloutOrdersSpec } from "../../api/serin/index.ts";
+import { canaryKind, meshUpgradeKind, parseCanary, parseMeshUpgrade, type Canary, type MeshUpgrade, type RolloutOrdersSpec, type RolloutStatus } from "../../api/serin/index.ts";
 import { whoWrote } from "../act/field-managers.ts";
 import type { RolloutOrders } from "../decide/index.ts";
 
@@ -24,10 +24,19 @@ export function journalNameOf({ kind = "", metadata }: Rollout): string {
   return [kind.toLowerCase(), metadata.namespace, metadata.name].filter((part) => part !== undefined && part !== "").join(".");
 }
 
-/** The object as its parser reads it, or what is wrong with it. */
+/** The object as its parser reads it, with what people said to the run that it is in; or what is wrong with it. */
 export function parseRollout(raw: Rollout): { readonly rollout: Rollout } | { readonly problem: string } {
   const parsed: { value: Rollout | undefined; errors: readonly { path: string; message: string }[] } = isMeshUpgrade(raw) ? parseMeshUpgrade(raw) : parseCanary(raw);
-  return parsed.value === undefined ? { problem: formatIssues(parsed.errors) } : { rollout: parsed.value };
+  return parsed.value === undefined ? { problem: formatIssues(parsed.errors) } : { rollout: withOrdersOfRun(parsed.value, raw.status) };
+}
+
+/** A release that comes after another is not let go on, nor through without checks, by what was said of the one before. */
+function withOrdersOfRun(rollout: Rollout, { run = 0, startedAt }: Partial<RolloutStatus> = {}): Rollout {
+  if (run <= 1) return rollout;
+  const isOfRun = (at = ""): boolean => startedAt !== undefined && Date.parse(at) >= Date.parse(startedAt);
+  const { fullPromotion, ...spec } = rollout.spec;
+  const orders = { ...spec, approvals: spec.approvals.filter(({ at }) => isOfRun(at)), ...(fullPromotion !== undefined && isOfRun(fullPromotion.at) ? { fullPromotion } : {}) };
+  return { ...rollout, spec: orders } as Rollout;
 }
 
 /** What moves is chosen by the cluster: a change of the Deployment's pod template. */
