@@ -27,13 +27,13 @@ test("one that does not answer is tried again a few times, then said to have fai
   const notifier = new Notifier({
     clock,
     post: async (url) => {
-      if (url !== "http://dead") return void posted.push(url);
+      if (url !== "http://dead/hooks/secret") return void posted.push(url);
       attempts += 1;
       throw new Error("connection refused");
     },
     onFailure: (_note, url, problem) => void failures.push(`${url}: ${problem}`),
   });
-  notifier.notify([{ ...all, url: "http://dead" }, all], note);
+  notifier.notify([{ ...all, url: "http://dead/hooks/secret" }, all], note);
   await settled();
   assert.deepEqual([attempts, failures, posted], [4, ["http://dead: 4 attempts: connection refused"], ["http://one"]]);
 });

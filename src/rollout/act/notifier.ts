@@ -19,8 +19,8 @@ export interface NotifierOptions {
   readonly clock: Clock;
   /** Posts a body; throws when it was not taken. */
   readonly post: (url: string, body: string, signal: AbortSignal) => Promise<void>;
-  /** Told of what could not be delivered. */
-  readonly onFailure: (note: Notification, url: string, problem: string) => void;
+  /** Told of what could not be delivered, and to which server: the rest of a webhook's URL often is its secret. */
+  readonly onFailure: (note: Notification, server: string, problem: string) => void;
 }
 
 const maxWaiting = 256;
@@ -47,7 +47,7 @@ export class Notifier {
   notify(specs: readonly NotificationSpec[], note: Notification): void {
     for (const { url, events } of specs) {
       if (!events.includes(note.event)) continue;
-      if (!this.#queue.push({ url, note })) this.#options.onFailure(note, url, `${maxWaiting} notifications wait already`);
+      if (!this.#queue.push({ url, note })) this.#options.onFailure(note, serverOf(url), `${maxWaiting} notifications wait already`);
     }
     while (this.#working < maxAtOnce && this.#queue.size > 0) void this.#work();
   }
@@ -70,8 +70,12 @@ export class Notifier {
       }
       if (attempt < attempts) await this.#options.clock.sleep(backoff.nextMs());
     }
-    this.#options.onFailure(note, url, `${attempts} attempts: ${problem}`);
+    this.#options.onFailure(note, serverOf(url), `${attempts} attempts: ${problem}`);
   }
+}
+
+function serverOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).origin : "a URL that cannot be read";
 }
 
 /** By HTTP; anything but a 2xx is a failure. */

@@ -54,9 +54,10 @@ test("a check with a long interval keeps its look while others are looked at oft
 
 test("a server that is not there, or fails, has not answered", async () => {
   const clock = standingClock();
-  const webhook = { url: "http://127.0.0.1:9/", method: "GET", headers: {}, body: {}, timeoutSeconds: 1 } as const;
+  const webhook = { url: "http://me:secret@127.0.0.1:9/?key=secret", method: "GET", headers: {}, body: {}, timeoutSeconds: 1 } as const;
   const seen = await new CheckObserver({ client: noClient, view: fakeView([]), clock, exchange: httpExchange }).observe({ spec: spec("webhook", { webhook }), subject: backends }, origin);
   assert.equal(seen.type, "unavailable");
+  assert.doesNotMatch(JSON.stringify(seen), /secret/);
   const broken: HttpExchange = async () => await Promise.resolve({ status: 502, text: "" });
   assert.equal((await new CheckObserver({ client: noClient, view: fakeView([]), clock, exchange: broken }).observe({ spec: spec("webhook", { webhook }), subject: backends }, origin)).type, "unavailable");
 });

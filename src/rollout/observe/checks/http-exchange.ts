@@ -28,9 +28,16 @@ export const httpExchange: HttpExchange = async ({ url, method, headers, body, t
     return await answerOf(asked, body);
   } catch (error) {
     const reason = signal.aborted ? `no answer in ${timeoutMs} ms` : error instanceof Error ? error.message : String(error);
-    throw transientError("server-unreachable", `${method} ${url}: ${reason}`);
+    throw transientError("server-unreachable", `${method} ${shownUrl(url)}: ${reason}`);
   }
 };
+
+/** A URL as evidence and logs may say it: who may read those need not know its credentials. */
+export function shownUrl(url: string): string {
+  if (!URL.canParse(url)) return "a URL that cannot be read";
+  const { origin, pathname } = new URL(url);
+  return `${origin}${pathname}`;
+}
 
 async function answerOf(asked: ClientRequest, body: string | undefined): Promise<HttpAnswer> {
   const response = await new Promise<IncomingMessage>((resolve, reject) => {

@@ -2,7 +2,7 @@ import { messageOf, type Clock } from "../../../base/index.ts";
 import { fillTemplate, type QuerySpec, type TemplateValues } from "../../../api/serin/index.ts";
 import { evaluateAt, labelsObject, parseQuery, type QueryValue } from "../../../promql/index.ts";
 import type { CheckObservation } from "../../decide/index.ts";
-import type { HttpExchange } from "./http-exchange.ts";
+import { shownUrl, type HttpExchange } from "./http-exchange.ts";
 import type { MeshMetrics } from "./mesh-metrics.ts";
 
 /** Samples that one query may touch. */
@@ -57,10 +57,10 @@ async function askPrometheus({ address = "", timeoutSeconds }: QuerySpec, query:
   const url = `${address.replace(/\/+$/, "")}/api/v1/query?${new URLSearchParams({ query, timeout: `${timeoutSeconds}s` }).toString()}`;
   const { status, text } = await exchange({ url, method: "GET", headers: { accept: "application/json" }, timeoutMs: timeoutSeconds * 1000 });
   const answer = parsed(text);
-  if (status !== 200 || answer?.status !== "success") throw new Error(`${address}: ${answer?.error ?? `status ${status}`}`);
+  if (status !== 200 || answer?.status !== "success") throw new Error(`${shownUrl(address)}: ${answer?.error ?? `status ${status}`}`);
   const { resultType, result } = answer.data ?? {};
   if (resultType === "scalar") return Number((result as [number, string])[1]);
-  if (resultType !== "vector") throw new Error(`${address}: a check needs a number or an instant vector, got a ${resultType ?? "nothing"}`);
+  if (resultType !== "vector") throw new Error(`${shownUrl(address)}: a check needs a number or an instant vector, got a ${resultType ?? "nothing"}`);
   const series = (result as { metric: Record<string, string>; value: [number, string] }[]).slice(0, maxSeries).map(({ metric, value }) => ({ labels: metric, value: Number(value[1]) }));
   return series.length === 1 ? series[0]?.value : series;
 }

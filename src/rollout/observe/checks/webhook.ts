@@ -1,7 +1,7 @@
 import { messageOf } from "../../../base/index.ts";
 import type { TemplateValues, WebhookSpec } from "../../../api/serin/index.ts";
 import type { CheckObservation } from "../../decide/index.ts";
-import type { HttpExchange } from "./http-exchange.ts";
+import { shownUrl, type HttpExchange } from "./http-exchange.ts";
 
 const failing = 500;
 
@@ -12,8 +12,8 @@ export async function observeWebhook(spec: WebhookSpec, origin: { readonly rollo
   const body = method === "GET" ? undefined : JSON.stringify({ ...origin, canary, stable, window, ...spec.body });
   try {
     const { status, text } = await exchange({ url, method, headers: { "content-type": "application/json", accept: "application/json", ...headers }, timeoutMs: timeoutSeconds * 1000, ...(body === undefined ? {} : { body }) });
-    if (status >= failing) return { type: "unavailable", detail: `${method} ${url}: status ${status}` };
-    return { type: "values", result: jsonOf(text) ?? { status }, canary, stable, status, source: `${method} ${url}, status ${status}` };
+    if (status >= failing) return { type: "unavailable", detail: `${method} ${shownUrl(url)}: status ${status}` };
+    return { type: "values", result: jsonOf(text) ?? { status }, canary, stable, status, source: `${method} ${shownUrl(url)}, status ${status}` };
   } catch (error) {
     return { type: "unavailable", detail: messageOf(error) };
   }
