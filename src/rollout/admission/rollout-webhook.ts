@@ -4,7 +4,8 @@ import { messageOf, type Clock, type Logger } from "../../base/index.ts";
 import { validatingWebhookConfigurationKind } from "../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { reviewRollout, type RolloutReview } from "./review.ts";
-import { loadOrCreateCertificate, type WebhookCertificate } from "./serving-certificate.ts";
+import { loadOrCreateCertificate } from "./serving-certificate.ts";
+import type { WebhookCertificate } from "./webhook-certificate.ts";
 
 interface RolloutWebhookOptions {
   readonly client: KubeClient;

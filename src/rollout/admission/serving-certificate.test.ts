@@ -3,7 +3,8 @@ import { test } from "node:test";
 import { systemClock } from "../../base/index.ts";
 import type { Secret } from "../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { loadOrCreateCertificate, type WebhookCertificate } from "./serving-certificate.ts";
+import { loadOrCreateCertificate } from "./serving-certificate.ts";
+import type { WebhookCertificate } from "./webhook-certificate.ts";
 
 test("a certificate is kept in its Secret until it is half over, or is for another name", async () => {
   let stored: Secret | undefined;

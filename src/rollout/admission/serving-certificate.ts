@@ -2,14 +2,7 @@ import { X509Certificate } from "node:crypto";
 import type { Clock } from "../../base/index.ts";
 import { secretKind, type Secret } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
-
-/** A certificate that signs itself, for one Service: PEM. */
-export interface WebhookCertificate {
-  readonly certificate: string;
-  readonly privateKey: string;
-  readonly notBeforeMs: number;
-  readonly notAfterMs: number;
-}
+import type { WebhookCertificate } from "./webhook-certificate.ts";
 
 export interface WebhookCertificateOptions {
   readonly client: KubeClient;
