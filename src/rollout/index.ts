@@ -1,2 +1,2 @@
 export { RolloutEngine, type EngineOptions } from "./engine/rollout-engine.ts";
-export { runCheckOnce, runCheckOutside } from "./observe/checks/run-check-once.ts";
+export { runCheckOutside } from "./observe/checks/run-check-once.ts";

@@ -1,4 +1,4 @@
-export { compareRoots, describeRoot, type RevisionRoots, type RootCertificate, type RootComparison } from "./compare-roots.ts";
+export { compareRoots, type RevisionRoots, type RootCertificate, type RootComparison } from "./compare-roots.ts";
 export { blockers, groupView, type BlockersInput, type GroupView } from "./blockers.ts";
 export { allDone, isUnderWay, nextOrdinalOf, type Contender } from "./contender.ts";
 export { decide, initialStatus } from "./decide.ts";

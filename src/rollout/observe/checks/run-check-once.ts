@@ -12,7 +12,7 @@ const roundMs = 500;
  * Looks at a check outside of any rollout until it has an answer, at most `withinMs` long; then the answer is how it stands:
  * wait or error. The view must have synced.
  */
-export async function runCheckOnce(check: PlannedCheck, options: CheckObserverOptions & { readonly withinMs: number; readonly signal: AbortSignal }): Promise<CheckStatus> {
+async function runCheckOnce(check: PlannedCheck, options: CheckObserverOptions & { readonly withinMs: number; readonly signal: AbortSignal }): Promise<CheckStatus> {
   const { clock, withinMs, signal } = options;
   const observer = new CheckObserver(options);
   const origin: CheckOrigin = { rollout: "", step: "" };

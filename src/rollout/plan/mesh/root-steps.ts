@@ -6,7 +6,7 @@ import { namedChecks } from "./planned-check.ts";
 import type { MeshWorld } from "./mesh-world.ts";
 
 /** On `istio-ca-next`: how far all control planes shall have come (docs/contracts.md). */
-export const stageAnnotation = "rollout.serin.dev/ca-stage";
+const stageAnnotation = "rollout.serin.dev/ca-stage";
 export const nextRootName = "istio-ca-next";
 
 /** The root changes while all go on: first both are trusted, then the new one signs, then it is trusted alone. Each stage is taken back by itself. */
