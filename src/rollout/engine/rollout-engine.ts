@@ -1,7 +1,7 @@
 import { messageOf, transientError, type Clock, type Logger } from "../../base/index.ts";
 import { keyOf, type KindDefinition, type UntypedObject } from "../../api/index.ts";
 import { canaryKind, freezeKind, meshUpgradeKind, type Canary, type Freeze, type JournalEntry, type MeshUpgrade, type RolloutStatus } from "../../api/serin/index.ts";
-import { createInformer, EventRecorder, Reconciler, type Informer, type KubeClient } from "../../kube/index.ts";
+import { createInformer, EventRecorder, isKubeCode, Reconciler, type Informer, type KubeClient } from "../../kube/index.ts";
 import { MetricsRegistry } from "../../telemetry/index.ts";
 import { JournalStore } from "../act/journal-store.ts";
 import { Notifier, postJson } from "../act/notifier.ts";
@@ -71,6 +71,7 @@ export class RolloutEngine {
   readonly #planner: Planner;
   readonly #actions: Actions;
   readonly #metrics: EngineMetrics;
+  readonly #events: EventRecorder;
   readonly #canaries: Informer<Canary>;
   readonly #upgrades: Informer<MeshUpgrade>;
   readonly #freezes: Informer<Freeze>;
@@ -90,22 +91,22 @@ export class RolloutEngine {
     this.#canaries = createInformer(client, canaryKind, { log, clock });
     this.#upgrades = createInformer(client, meshUpgradeKind, { log, clock });
     this.#freezes = createInformer(client, freezeKind, { log, clock });
+    this.#events = new EventRecorder({ client, component: fieldManager, log, clock });
     this.#actions = this.#createActions();
     this.#board = new RoundBoard(options.maxConcurrentRollouts ?? defaultMaxConcurrent);
   }
 
   #createActions(): Actions {
-    const { client, log, clock, mayWrite = () => true } = this.#options;
-    const events = new EventRecorder({ client, component: fieldManager, log, clock });
+    const { client, clock, mayWrite = () => true } = this.#options;
+    const events = this.#events;
     const notifier = new Notifier({
       clock,
       post: postJson,
       onFailure: ({ kind, namespace, name, event }, url, problem) => {
         const key = namespace === "" ? name : `${namespace}/${name}`;
-        const object = kind === "Canary" ? this.#canaries.get(key) : this.#upgrades.get(key);
         const message = `${event} could not be told to ${url}: ${problem}`;
         this.#log.warn(message, { rollout: `${kind} ${key}` });
-        if (object !== undefined) events.record(kind === "Canary" ? canaryKind : meshUpgradeKind, object, { type: "Warning", reason: "NotificationFailed", message });
+        this.#warn(kind, key, "NotificationFailed", message);
       },
     });
     const surroundings = () => undoSurroundings({ client, objects: this.#objects, view: this.#view, clock });
@@ -146,8 +147,16 @@ export class RolloutEngine {
       return await this.#look(meshUpgradeKind, key, name);
     } catch (error) {
       this.#metrics.error(kind);
+      // It is tried again for ever, so whoever waits must be able to see why. A write that came between is no trouble.
+      const leads = this.#options.mayWrite?.() ?? true;
+      if (leads && !isKubeCode(error, "conflict")) this.#warn(kind, name, "RoundFailed", `tried again: ${messageOf(error)}`);
       throw error;
     }
+  }
+
+  #warn(kind: string, key: string, reason: string, message: string): void {
+    const object = kind === "Canary" ? this.#canaries.get(key) : this.#upgrades.get(key);
+    if (object !== undefined) this.#events.record(kind === "Canary" ? canaryKind : meshUpgradeKind, object, { type: "Warning", reason, message });
   }
 
   /** One round: the answer is when to look again, nothing when only a change of the object matters. */
