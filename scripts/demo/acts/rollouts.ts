@@ -106,7 +106,7 @@ export const upgradeTheMesh: Act = {
     await addRelease(versions.new);
     await lab.apply([upgradeObject("to-1-18-1", revisions.old, revisions.new, versions.new)]);
     const status = await follow(stage, meshUpgradeKind, "to-1-18-1", undefined, isDownToTheLast);
-    if (status.phase !== "Settling" && status.phase !== "Completed") throw new Error(`the upgrade ended as ${status.phase}: ${status.cause ?? status.message}`);
+    if (status.phase !== "Retiring" && status.phase !== "Completed") throw new Error(`the upgrade ended as ${status.phase}: ${status.cause ?? status.message}`);
     stage.note(status.message);
     const version = await serinOk(["version", "--remote"]);
     for (const line of version.trim().split("\n")) stage.note(line);

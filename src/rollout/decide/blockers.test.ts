@@ -16,7 +16,7 @@ function contender(name: string, options: Partial<Contender> = {}): Contender {
     holds: [],
     wants: ["shop"],
     target: name,
-    inOrdinal: false,
+    lingers: false,
     done: false,
     ...options,
   };
@@ -43,6 +43,7 @@ test("of two that wait the older one begins, and nobody waits for one that waits
 test("one mesh upgrade at a time; it holds a namespace only while a step moves it", () => {
   const upgrade = (name: string, options: Partial<Contender> = {}): Contender => contender(name, { key: `MeshUpgrade ${name}`, kind: "MeshUpgrade", target: "mesh", ...options });
   assert.deepEqual(asked(upgrade("b", { wants: [] }), [upgrade("a", { ...moving, holds: [] })]), ["MeshUpgrade a comes first: one MeshUpgrade at a time"]);
+  assert.deepEqual(asked(upgrade("b", { wants: [] }), [upgrade("a", { ...moving, phase: "Retiring", holds: [], lingers: true })]), [], "one that only waits for connections to end writes nothing");
   assert.deepEqual(asked(contender("c"), [upgrade("a", { ...moving, holds: [], wants: [] })]), []);
   assert.deepEqual(asked(upgrade("a", { ...moving, holds: [] }), [contender("c", { createdAtMs: 0 })]), [], "who has begun waits for nobody who has not");
 });

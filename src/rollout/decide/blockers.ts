@@ -32,14 +32,14 @@ function beginBlockers({ self, all, maxConcurrent }: BlockersInput): string[] {
   const others = all.filter((other) => other.key !== self.key);
   const held: string[] = [];
   if (self.kind === "MeshUpgrade") {
-    const first = others.find((other) => other.kind === "MeshUpgrade" && (other.underWay || goesBefore(other, self)));
+    const first = others.find((other) => other.kind === "MeshUpgrade" && ((other.underWay && !other.lingers) || goesBefore(other, self)));
     if (first !== undefined) held.push(`${first.key} comes first: one MeshUpgrade at a time`);
   }
   const rival = others.find((other) => other.target === self.target && (other.underWay || goesBefore(other, self)));
   if (rival !== undefined && self.kind === "Canary") held.push(`${rival.key} moves the same target`);
   const partner = groupOf(self, others).find(({ phase }) => phase === "RollingBack" || phase === "RolledBack");
   if (partner !== undefined) held.push(`group ${self.group ?? ""}: ${partner.key} was rolled back; change it, or take it out of the group`);
-  const underWay = others.filter((other) => other.underWay);
+  const underWay = others.filter((other) => other.underWay && !other.lingers);
   if (underWay.length >= maxConcurrent && !groupOf(self, others).some((other) => other.underWay)) {
     held.push(`${underWay.length} rollouts are under way, at most ${maxConcurrent} may be: ${listed(underWay)}`);
   }

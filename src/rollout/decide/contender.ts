@@ -23,8 +23,8 @@ export interface Contender {
   readonly groupRun?: string;
   /** Number of the spec's step that it is in, or would begin next; undefined when there is none left, or none known. */
   readonly nextOrdinal?: number;
-  /** A step of that number is under way. */
-  readonly inOrdinal: boolean;
+  /** All that is left is to wait for live connections to end: it writes nothing any more, and holds nobody up. */
+  readonly lingers: boolean;
   /** Has done all of its steps; it completes when its group has. */
   readonly done: boolean;
 }
@@ -34,6 +34,11 @@ const atRest: ReadonlySet<RolloutPhase> = new Set(["Completed", "RolledBack", "W
 /** Whether a run has begun and has not ended. */
 export function isUnderWay(status: RolloutStatus): boolean {
   return status.startedAt !== undefined && !atRest.has(status.phase);
+}
+
+/** Whether the last planned step is under way and retires what the run came from. */
+export function isLingering({ phase, step, plannedSteps = [] }: RolloutStatus): boolean {
+  return phase === "Retiring" && step !== undefined && step.id === plannedSteps.at(-1)?.id;
 }
 
 /** A step under way, or, between steps, the next one. */

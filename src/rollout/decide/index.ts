@@ -1,6 +1,6 @@
 export { compareRoots, type RevisionRoots, type RootCertificate, type RootComparison } from "./compare-roots.ts";
 export { blockers, groupView, type BlockersInput, type GroupView } from "./blockers.ts";
-export { allDone, isUnderWay, nextOrdinalOf, type Contender } from "./contender.ts";
+export { allDone, isLingering, isUnderWay, nextOrdinalOf, type Contender } from "./contender.ts";
 export { decide, initialStatus } from "./decide.ts";
 export { freezesInForce, windowState, type FreezeSubject, type WindowState } from "./freezes.ts";
 export { journalCounts, type DecideInput, type Decision, type RolloutOrders } from "./input.ts";

@@ -1,5 +1,5 @@
 import type { RolloutStatus } from "../../api/serin/index.ts";
-import { allDone, isPuttingBack, isUnderWay, nextOrdinalOf, type Contender } from "../decide/index.ts";
+import { allDone, isLingering, isPuttingBack, isUnderWay, nextOrdinalOf, type Contender } from "../decide/index.ts";
 import { isMeshUpgrade, rolloutKey, targetOf, type Rollout } from "./rollout-object.ts";
 
 /** What only a round knows of a rollout. */
@@ -56,7 +56,7 @@ export function contenderOf(rollout: Rollout, status: RolloutStatus, facts: Cont
     ...(group === undefined ? {} : { group }),
     ...(status.groupRun === undefined ? {} : { groupRun: status.groupRun }),
     ...(nextOrdinal === undefined ? {} : { nextOrdinal }),
-    inOrdinal: status.step !== undefined,
+    lingers: isLingering(status),
     done: allDone(status),
   };
 }
