@@ -1,4 +1,4 @@
-import { messageOf, transientError, type Clock, type Logger } from "../../base/index.ts";
+import { messageOf, SerinError, transientError, type Clock, type Logger } from "../../base/index.ts";
 import { keyOf, type KindDefinition, type UntypedObject } from "../../api/index.ts";
 import { canaryKind, freezeKind, meshUpgradeKind, type Canary, type Freeze, type JournalEntry, type MeshUpgrade, type RolloutStatus } from "../../api/serin/index.ts";
 import { createInformer, EventRecorder, isKubeCode, Reconciler, type Informer, type KubeClient } from "../../kube/index.ts";
@@ -147,9 +147,9 @@ export class RolloutEngine {
       return await this.#look(meshUpgradeKind, key, name);
     } catch (error) {
       this.#metrics.error(kind);
-      // It is tried again for ever, so whoever waits must be able to see why. A write that came between is no trouble.
-      const leads = this.#options.mayWrite?.() ?? true;
-      if (leads && !isKubeCode(error, "conflict")) this.#warn(kind, name, "RoundFailed", `tried again: ${messageOf(error)}`);
+      // It is tried again for ever, so whoever waits must be able to see why. A write that came between, or a late read, is no trouble.
+      const isRace = isKubeCode(error, "conflict") || (error instanceof SerinError && error.code === "read-late");
+      if (!isRace && (this.#options.mayWrite?.() ?? true)) this.#warn(kind, name, "RoundFailed", `tried again: ${messageOf(error)}`);
       throw error;
     }
   }
