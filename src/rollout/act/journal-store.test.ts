@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { maxDecisions, type DecisionRecord } from "../../api/serin/index.ts";
-import { boundedDecisions } from "./journal-store.ts";
+import { systemClock } from "../../base/index.ts";
+import { maxDecisions, type DecisionRecord, type JournalEntry } from "../../api/serin/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import { boundedDecisions, JournalStore } from "./journal-store.ts";
 
 function records(count: number, run: number, message = "m"): DecisionRecord[] {
   return Array.from({ length: count }, (_one, index) => ({ at: String(index), run, decision: "StepDone", message }));
@@ -19,4 +21,12 @@ test("decisions take so many bytes at most that an API server stores the journal
   const kept = boundedDecisions(records(1000, 1, "x".repeat(1000)));
   assert.ok(JSON.stringify(kept).length < 600_000);
   assert.equal(kept.at(-1)?.at, "999");
+});
+
+test("a journal that no API server would store is refused before anything is written", async () => {
+  const client = { get: async () => await Promise.resolve(undefined), create: () => assert.fail("it was written") } as unknown as KubeClient;
+  const store = new JournalStore(client, systemClock);
+  const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "big", namespace: "shop" };
+  const entry: JournalEntry = { type: "deleted", step: "retire", object, body: { metadata: { name: "big" }, data: { text: "x".repeat(1_000_000) } } };
+  await assert.rejects(store.append("meshupgrade.up", [entry], []), /the journal meshupgrade\.up would have 1 entries of more than 900 KiB/);
 });

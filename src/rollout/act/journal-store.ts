@@ -17,6 +17,8 @@ import { fieldManager } from "./object-access.ts";
 const keptMs = 2000;
 const maxKept = 256;
 const maxDecisionBytes = 512 * 1024;
+/** Entries and decisions together stay below what an API server stores in one object (1.5 MiB by etcd's default). */
+const maxEntryBytes = 900 * 1024;
 const maxTextCharacters = 1000;
 const maxEvidence = 16;
 
@@ -49,7 +51,13 @@ export class JournalStore {
     const known = new Set(journal?.entries.map(entryKey));
     const fresh = added.filter((entry) => !known.has(entryKey(entry)));
     if (fresh.length === 0 && decisions.length === 0) return;
-    await this.#store(name, journal, [...(journal?.entries ?? []), ...fresh], decisions);
+    const entries = [...(journal?.entries ?? []), ...fresh];
+    if (fresh.length > 0 && JSON.stringify(entries).length > maxEntryBytes) {
+      throw userError("journal-full", `the journal ${name} would have ${entries.length} entries of more than ${maxEntryBytes / 1024} KiB, and what cannot be journaled is not written`, {
+        hint: "put it back or let it end, and move the rest by another rollout: fewer namespaces, or a smaller scope",
+      });
+    }
+    await this.#store(name, journal, entries, decisions);
   }
 
   /** Takes out what has been put back, or what stays for good. */

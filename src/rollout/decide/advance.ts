@@ -1,3 +1,4 @@
+import type { UntypedObject } from "../../api/index.ts";
 import type { CheckStatus, JournalEntry, RolloutStatus, StepStatus } from "../../api/serin/index.ts";
 import { judgeChecks } from "./judge-checks.ts";
 import { at, type DecideInput, type Decision } from "./input.ts";
@@ -115,8 +116,14 @@ function journalEntry(step: Step, write: Write, { prior, madeParents = 0 }: Extr
     case "create":
       return { type: "created", ...common };
     case "delete":
-      return { type: "deleted", ...common, body: prior as Extract<JournalEntry, { type: "deleted" }>["body"] };
+      return { type: "deleted", ...common, body: storedBody(prior as UntypedObject) };
   }
+}
+
+/** What is made again from it: neither its status nor who wrote which field, which are much of an object. */
+function storedBody({ status: _status, ...body }: UntypedObject): UntypedObject {
+  const { managedFields: _managedFields, ...metadata } = body.metadata;
+  return { ...body, metadata };
 }
 
 function settle(input: DecideInput, step: Step, before: StepStatus, observation: Observation): Decision {

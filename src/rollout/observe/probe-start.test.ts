@@ -13,7 +13,7 @@ function pod(other: { readonly labels?: Record<string, string>; readonly status?
     metadata: { name: "p", namespace: "serin-probes", creationTimestamp: "2026-06-01T00:00:00Z", labels: other.labels ?? {} },
     spec: { containers },
     status: { phase: "Pending", ...other.status },
-  } as Pod;
+  };
 }
 
 test("a probe that is ready has started; one that is not may take a while, and is explained meanwhile and after", () => {

@@ -1,10 +1,11 @@
 import type { MeshUpgrade } from "../../../api/serin/index.ts";
-import type { Step } from "../../decide/index.ts";
+import type { PlannedCheck, Step } from "../../decide/index.ts";
 import { classicGatewaySteps } from "./classic-gateway-steps.ts";
 import { gatewaySteps, pinGatewaySteps } from "./gateway-steps.ts";
 import { installSteps, matrixCheck, probeSteps } from "./install-steps.ts";
 import type { MeshWorld } from "./mesh-world.ts";
 import { cniSteps } from "./cni-steps.ts";
+import { check, namedChecks } from "./planned-check.ts";
 import { preflightSteps } from "./preflight-steps.ts";
 import { removeProbes, retireSteps } from "./retire-steps.ts";
 import { rootEndSteps, rootSteps } from "./root-steps.ts";
@@ -34,7 +35,7 @@ export function planMeshUpgrade(upgrade: MeshUpgrade, world: MeshWorld): Step[] 
     ...(moves && spec.scope.ztunnel ? nodeSteps(upgrade, world) : []),
     ...(moves ? tagSteps(upgrade, world) : []),
     ...rootSteps(upgrade, world, matrix),
-    ...(spec.soakSeconds > 0 ? [soakStep(upgrade)] : []),
+    ...(spec.soakSeconds > 0 ? [soakStep(upgrade, matrix)] : []),
     ...(moves ? retireSteps(upgrade, world) : removeProbes(world)),
     ...rootEndSteps(upgrade, world),
   ];
@@ -89,6 +90,17 @@ function endOfWave(upgrade: MeshUpgrade, { wave, number, namespaces }: PlannedWa
   ];
 }
 
-function soakStep({ spec }: MeshUpgrade): Step {
-  return { id: "soak", title: `soak for ${spec.soakSeconds} s`, writes: [], settle: [], checks: [], holdMs: spec.soakSeconds * 1000 };
+/** All is new, and is judged all the time; a person may end it by approving it. */
+function soakStep(upgrade: MeshUpgrade, matrix: PlannedCheck | undefined): Step {
+  const { from, to, soakSeconds, approvals } = upgrade.spec;
+  const planned = [...(matrix === undefined ? [] : [matrix]), check(upgrade, "xds-nacks", { type: "proxies", revision: to.revision })];
+  const ended = approvals.some(({ step }) => step === "soak");
+  return {
+    id: "soak",
+    title: `soak for ${soakSeconds} s`,
+    writes: [],
+    settle: [],
+    checks: namedChecks(upgrade, planned, { type: "revisions", canary: to.revision, stable: from.revision, namespaces: [] }),
+    ...(ended ? {} : { holdMs: soakSeconds * 1000 }),
+  };
 }
