@@ -1,5 +1,5 @@
 import { maxPlannedSteps, rolloutPhases } from "../../src/api/serin/index.ts";
-import { anyObject, anything, list, object, oneOf, text, type Schema } from "./schema.ts";
+import { anyObject, anything, flag, list, object, oneOf, text, type Schema } from "./schema.ts";
 
 const long: Schema = { type: "integer", format: "int64" };
 /** A newer engine may say more than this. */
@@ -24,6 +24,7 @@ export const status: Schema = object({
     settledAt: text(),
     settlingMs: long,
     settledForMs: long,
+    lingers: flag(),
     waitingFor: evidence,
     checks: {
       type: "array",

@@ -91,6 +91,8 @@ export interface StepStatus {
   /** Counted by a steady clock while an engine looks; neither an engine that is down nor a clock that jumps adds to them. */
   readonly settlingMs?: number;
   readonly settledForMs?: number;
+  /** It only waits for live connections to end: other rollouts do not wait for it. */
+  readonly lingers?: boolean;
 }
 
 /** One check's verdict with its evidence, and the state of its statistic, so that a restarted engine goes on where it was. */

@@ -39,7 +39,7 @@ function begin(input: DecideInput, step: Step): Decision {
   if (blockers.length > 0) return waitFor(status, blockers);
   const first = status.startedAt === undefined;
   const namespaces = [...new Set([...(orders.holdsAllNamespaces ? (status.namespaces ?? []) : []), ...namespacesTaken(step, steps, orders)])].toSorted();
-  const stepStatus: StepStatus = { id: step.id, title: step.title, startedAt: at(nowMs), checks: [] };
+  const stepStatus: StepStatus = { id: step.id, title: step.title, startedAt: at(nowMs), checks: [], ...(step.lingers === true ? { lingers: true } : {}) };
   const events: RolloutEvent[] = [];
   if (first && step.setup !== true) events.push({ type: "event", reason: "Started", message: `${steps.length} steps, the first: ${step.title}`, warning: false });
   if (first && step.setup !== true && orders.fullPromotion !== undefined) events.push(promotion(orders.fullPromotion));

@@ -36,9 +36,9 @@ export function isUnderWay(status: RolloutStatus): boolean {
   return status.startedAt !== undefined && !atRest.has(status.phase);
 }
 
-/** Whether the last planned step is under way and retires what the run came from. */
-export function isLingering({ phase, step, plannedSteps = [] }: RolloutStatus): boolean {
-  return phase === "Retiring" && step !== undefined && step.id === plannedSteps.at(-1)?.id;
+/** See `Step.lingers`. */
+export function isLingering({ phase, step }: RolloutStatus): boolean {
+  return phase === "Retiring" && step?.lingers === true;
 }
 
 /** A step under way, or, between steps, the next one. */

@@ -26,6 +26,8 @@ export interface Step {
   readonly holdMs?: number;
   /** Waits for live connections to end by themselves: settling has no time limit. */
   readonly patient?: boolean;
+  /** Writes nothing, and comes when all else is done: other rollouts do not wait for it. */
+  readonly lingers?: boolean;
 }
 
 /** `undoGroup`: what is undone as one, see {@link RestartKind}; entries of different groups are undone in reverse order. */

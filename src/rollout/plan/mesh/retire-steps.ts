@@ -40,6 +40,7 @@ export function retireSteps(upgrade: MeshUpgrade, { retirable, namespaces, dataP
       checks: [],
       phase: "Retiring",
       patient: true,
+      lingers: true,
     },
   ];
 }
