@@ -244,7 +244,9 @@ EOF`);
   });
 
   step("`istioctl dashboard kiali` leads to the graph, and prometheus knows the weights", async () => {
-    const output = await ok(`timeout 20 bash -c 'istioctl dashboard kiali --browser=false > dashboard.log 2>&1 & pid=$!; for i in $(seq 50); do curl -s -m 2 http://localhost:20001/kiali > page.html && grep -q nginx page.html && break; sleep 0.3; done; kill $pid; cat dashboard.log page.html'`);
+    // The gateway's pod is new, and shows in the graph once it has been scraped twice while requests came.
+    const shown = `curl -s -o /dev/null -H "Host: ${wholeName}" http://${await addressOf()}; curl -s -m 2 http://localhost:20001/kiali > page.html && grep -q nginx page.html && grep -q istio-ingressgateway page.html`;
+    const output = await ok(`timeout 90 bash -c 'istioctl dashboard kiali --browser=false > dashboard.log 2>&1 & pid=$!; for i in $(seq 200); do ${shown} && break; sleep 0.3; done; kill $pid; cat dashboard.log page.html'`);
     assert.match(output, /http:\/\/localhost:20001\/kiali/);
     assert.match(output, /istio-ingressgateway/);
     assert.match(output, /nginx/);

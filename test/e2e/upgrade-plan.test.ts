@@ -89,6 +89,8 @@ step("a mesh with sidecars, ambient pods, a bare pod and a strict budget", async
 
 step("a plan tells all that the other release changes, for whom, and writes nothing", async () => {
   const file = upgradeFile("upgrade.yaml", `{ profile: ambient, revision: new, tag: ${version} }`);
+  // Written by the engine that has just begun, not by the plan.
+  await eventually("the engine's reviews are trusted", async () => await guide.shows("kubectl get validatingwebhookconfiguration serin-rollout -o jsonpath='{.webhooks[0].clientConfig.caBundle}'", /./));
   const prior = await ok(everything);
   const { code, output } = await plan(file, "--json");
   assert.equal(code, 0, output);

@@ -19,6 +19,8 @@ const service = "serin-rollout";
 const configurationName = "serin-rollout";
 const maxBodyBytes = 8 << 20;
 const lookEveryMs = 10_000;
+/** Until the configuration is there and trusts the certificate. */
+const lookAgainMs = 500;
 
 /** Answers the API server's reviews of rollouts and freezes, and keeps its own certificate trusted. Every engine does, leading or not. */
 export class RolloutWebhook {
@@ -36,25 +38,27 @@ export class RolloutWebhook {
   async run(signal: AbortSignal): Promise<void> {
     const { clock } = this.#options;
     while (!signal.aborted) {
+      let trusted = false;
       try {
-        await this.#look();
+        trusted = await this.#look();
       } catch (error) {
         this.#log.warn("reviews of rollouts are not answered now, trying again", { error: messageOf(error) });
       }
-      await clock.sleep(lookEveryMs, signal).catch(() => undefined);
+      await clock.sleep(trusted ? lookEveryMs : lookAgainMs, signal).catch(() => undefined);
     }
     this.#server?.close();
     this.#server?.closeAllConnections();
   }
 
-  async #look(): Promise<void> {
+  /** Whether the API server trusts the certificate now. */
+  async #look(): Promise<boolean> {
     const { client, clock, namespace, port } = this.#options;
     const dnsNames = [`${service}.${namespace}.svc`, `${service}.${namespace}`];
     const certificate = await loadOrCreateCertificate({ client, clock, namespace, secretName: `${service}-webhook`, dnsNames });
     if (this.#server === undefined) this.#server = await this.#listen(certificate, port);
     else if (certificate.certificate !== this.#certificate?.certificate) this.#server.setSecureContext({ cert: certificate.certificate, key: certificate.privateKey });
     this.#certificate = certificate;
-    await this.#trust(Buffer.from(certificate.certificate).toString("base64"));
+    return await this.#trust(Buffer.from(certificate.certificate).toString("base64"));
   }
 
   async #listen({ certificate, privateKey }: WebhookCertificate, port: number): Promise<Server> {
@@ -69,12 +73,14 @@ export class RolloutWebhook {
     });
   }
 
-  async #trust(caBundle: string): Promise<void> {
+  async #trust(caBundle: string): Promise<boolean> {
     const { client } = this.#options;
     const found = await client.get(validatingWebhookConfigurationKind, configurationName);
-    if (found?.webhooks === undefined || found.webhooks.every(({ clientConfig }) => clientConfig.caBundle === caBundle)) return;
+    if (found?.webhooks === undefined) return false;
+    if (found.webhooks.every(({ clientConfig }) => clientConfig.caBundle === caBundle)) return true;
     const webhooks = found.webhooks.map((webhook) => ({ ...webhook, clientConfig: { ...webhook.clientConfig, caBundle } }));
     await client.patchMerge(validatingWebhookConfigurationKind, configurationName, undefined, { metadata: { resourceVersion: found.metadata.resourceVersion }, webhooks }, { fieldManager: "serin-rollout-webhook" });
+    return true;
   }
 }
 
