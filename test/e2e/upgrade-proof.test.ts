@@ -13,7 +13,7 @@ interface ProofSummary {
 }
 
 const requests = 10_000;
-const timeLimitMs = 400_000;
+const timeLimitMs = 580_000;
 
 async function runProof(...options: readonly string[]): Promise<{ readonly code: number; readonly output: string }> {
   const child = spawn(process.execPath, ["scripts/e2e-upgrade.ts", "--json", ...options], { cwd: root, stdio: ["ignore", "pipe", "pipe"] });

@@ -94,6 +94,13 @@ test("nothing moves before the probe matrix has passed, and every move is judged
   for (const id of ["wave-1/shop", "wave-1/ztunnel-1", "wave-1/ztunnel-2", "wave-1/ztunnel-3"]) assert.ok(stepOf(steps, id).checks.length > 0, id);
 });
 
+test("a namespace without workloads has its label moved, and nobody is judged", () => {
+  const steps = planMeshUpgrade(upgrade({ checks: [{ type: "pod-health" }], waves: [{ soakSeconds: 5 }] }), { ...world, namespaces: [sidecars("empty", { workloads: [] })] });
+  assert.deepEqual(stepOf(steps, "wave-1/empty").checks, []);
+  assert.deepEqual(stepOf(steps, "wave-1/empty").writes.map(fieldOf), ['Namespace empty istio.io/rev="new"']);
+  assert.deepEqual(stepOf(steps, "wave-1/end").checks, []);
+});
+
 test("a namespace is labelled first, and its workloads are restarted so many at a time once the label is there", () => {
   const workloads = [workload("cart", { state: "moved" }), workload("db", { heldBy: "PodDisruptionBudget db" }), workload("mail"), workload("web")];
   const planned = (labelled: boolean): string[] =>

@@ -81,7 +81,7 @@ function endOfWave(upgrade: MeshUpgrade, { wave, number, namespaces }: PlannedWa
       title: soaks ? `${wave.name}: soak for ${wave.soakSeconds} s` : `${wave.name}: done`,
       writes: restored,
       settle: [],
-      checks: soaks && injected.length > 0 ? sidecarChecks(upgrade, wave, names, matrix) : [],
+      checks: soaks && injected.some(({ workloads }) => workloads.length > 0) ? sidecarChecks(upgrade, wave, names, matrix) : [],
       namespaces: names,
       ordinal: number,
       ...(soaks ? { holdMs: wave.soakSeconds * 1000 } : {}),

@@ -30,7 +30,8 @@ export function sidecarStep(upgrade: MeshUpgrade, { wave, number }: PlannedWave,
     title: `namespace ${name}: sidecars of ${counted(workloads.length, "workload")} to ${to.revision}`,
     writes: [...labels, ...restarts],
     settle: settledWhen(upgrade, namespace),
-    checks: sidecarChecks(upgrade, wave, [name], probes),
+    // A namespace without workloads has nobody to judge.
+    checks: workloads.length === 0 ? [] : sidecarChecks(upgrade, wave, [name], probes),
     namespaces: [name],
     ordinal: number,
     // Each workload has its own time limit, from its restart on.
