@@ -1,14 +1,13 @@
 import { messageOf } from "../base/index.ts";
 import { gatewayKind } from "../api/gateway/index.ts";
 import { deploymentKind, mutatingWebhookConfigurationKind, namespaceKind, podKind, type Namespace, type Pod } from "../api/kubernetes/index.ts";
-import { ztunnelOwnerAnnotation } from "../api/serin/index.ts";
+import { gatewayCanaryAnnotations, ztunnelOwnerAnnotation } from "../api/serin/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import { listPilots, listProxies } from "./pilots.ts";
 
 const revisionLabel = "istio.io/rev";
 const tagLabel = "istio.io/tag";
 const injectionLabel = "istio-injection";
-const canaryRevisionAnnotation = "rollout.serin.dev/canary-revision";
 const defaultRevision = "default";
 
 export interface Dependents {
@@ -102,7 +101,7 @@ async function ownedGateways(client: KubeClient, revision: string, all: readonly
     .filter(({ metadata, spec }) => {
       if (spec.gatewayClassName !== "istio" && spec.gatewayClassName !== "istio-waypoint") return false;
       const owner = metadata.labels?.[revisionLabel] ?? namespaces.get(metadata.namespace ?? "") ?? defaultRevision;
-      return owner === revision || metadata.annotations?.[canaryRevisionAnnotation] === revision;
+      return owner === revision || metadata.annotations?.[gatewayCanaryAnnotations.revision] === revision;
     })
     .map(nameOf)
     .toSorted();

@@ -22,7 +22,7 @@ export { notificationEvents, type Approval, type NotificationEvent, type Notific
 export type { PathMatchType, TrafficMatch, ValueMatch } from "./traffic-match.ts";
 export { canaryOfLabel, gatewayCanaryAnnotations } from "./gateway-canary.ts";
 export type { EnrolledPodReport, EnrolledReport } from "./node-status.ts";
-export { authorityStages, type AcknowledgementReport, type AuthorityStage, type ConnectedProxy, type ProxyAcknowledgement, type ProxyRoots, type RootsReport } from "./pilot-status.ts";
+export { authorityStageAnnotation, authorityStages, type AcknowledgementReport, type AuthorityStage, type ConnectedProxy, type ProxyAcknowledgement, type ProxyRoots, type RootsReport } from "./pilot-status.ts";
 export { describeProbeEnd, describeProbePair, probeDataPlanes, renderMatrix, type ProbeDataPlane, type ProbeEnd, type ProbeMatrix, type ProbePair } from "./probe-matrix.ts";
 export {
   journalFormatVersion,
@@ -47,4 +47,4 @@ export {
   type UndoStatus,
   type Verdict,
 } from "./rollout-status.ts";
-export { ztunnelOwner, ztunnelOwnerAnnotation, type ZtunnelOwnerQuery } from "./ztunnel-owner.ts";
+export { ztunnelOwner, ztunnelOwnerAnnotation, ztunnelRevisionLabel, type ZtunnelOwnerQuery } from "./ztunnel-owner.ts";

@@ -32,6 +32,8 @@ export interface AcknowledgementReport {
 }
 
 /** How far a change of the root has come; `none`: none is under way. */
+/** On the Secret of the next root: the stage that all control planes follow (docs/contracts.md). */
+export const authorityStageAnnotation = "rollout.serin.dev/ca-stage";
 export const authorityStages = ["none", "trust", "issue", "only", "done"] as const;
 export type AuthorityStage = (typeof authorityStages)[number];
 

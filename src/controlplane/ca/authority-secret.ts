@@ -1,5 +1,5 @@
 import { secretKind, type Secret } from "../../api/kubernetes/index.ts";
-import { authorityStages, type AuthorityStage } from "../../api/serin/index.ts";
+import { authorityStageAnnotation, authorityStages, type AuthorityStage } from "../../api/serin/index.ts";
 import { transientError, userError, type Clock, type Logger } from "../../base/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import { createSelfSignedAuthority, type AuthorityMaterial } from "./certificate-authority.ts";
@@ -13,8 +13,6 @@ const previousName = "istio-ca-previous";
 
 /** All secrets that an authority is made of. */
 export const authoritySecretNames: readonly string[] = [pluggedInName, selfSignedName, nextName];
-/** On `istio-ca-next`: how far the change has come. */
-const stageAnnotation = "rollout.serin.dev/ca-stage";
 
 export interface AuthoritySecretOptions {
   readonly client: KubeClient;
@@ -103,10 +101,10 @@ async function promote({ client, namespace, log }: AuthoritySecretOptions, curre
 }
 
 function stageOf({ metadata }: Secret): AuthorityStage {
-  const said = metadata.annotations?.[stageAnnotation] ?? "trust";
+  const said = metadata.annotations?.[authorityStageAnnotation] ?? "trust";
   const stage = authorityStages.find((one) => one === said && one !== "none");
   if (stage === undefined) {
-    throw userError("bad-ca-stage", `the secret ${metadata.namespace ?? ""}/${nextName}: its annotation ${stageAnnotation} is "${said}", expected trust, issue, only or done`);
+    throw userError("bad-ca-stage", `the secret ${metadata.namespace ?? ""}/${nextName}: its annotation ${authorityStageAnnotation} is "${said}", expected trust, issue, only or done`);
   }
   return stage;
 }

@@ -1,18 +1,19 @@
 import type { ManagedFieldsEntry, UntypedObject } from "../../api/index.ts";
-import { fieldManager } from "./object-access.ts";
+import { fieldManager, pointerSegments } from "./object-access.ts";
 
 /** Who wrote a field last, `kubectl-edit at 2026-11-20T12:00:00Z`, as the API server keeps it; undefined when it does not say. */
 export function whoWrote(object: UntypedObject | undefined, pointer: string): string | undefined {
-  const segments = pointer.split("/").slice(1).map((segment) => segment.replaceAll("~1", "/").replaceAll("~0", "~"));
-  const entries = (object?.metadata.managedFields ?? []).filter(({ fieldsV1 }) => owns(fieldsV1, segments));
-  const [latest] = entries.toSorted((a, b) => (b.time ?? "").localeCompare(a.time ?? ""));
-  return latest === undefined ? undefined : described(latest);
+  const segments = pointerSegments(pointer);
+  return latestOf(object, ({ fieldsV1 }) => owns(fieldsV1, segments));
 }
 
 /** Who wrote anything of it last, apart from this engine. */
 export function lastWriter(object: UntypedObject | undefined): string | undefined {
-  const others = (object?.metadata.managedFields ?? []).filter(({ manager }) => manager !== fieldManager);
-  const [latest] = others.toSorted((a, b) => (b.time ?? "").localeCompare(a.time ?? ""));
+  return latestOf(object, ({ manager }) => manager !== fieldManager);
+}
+
+function latestOf(object: UntypedObject | undefined, isMeant: (entry: ManagedFieldsEntry) => boolean): string | undefined {
+  const [latest] = (object?.metadata.managedFields ?? []).filter(isMeant).toSorted((a, b) => (b.time ?? "").localeCompare(a.time ?? ""));
   return latest === undefined ? undefined : described(latest);
 }
 

@@ -98,12 +98,17 @@ function missingParents(current: UntypedObject, pointer: string): PatchOperation
   return operations;
 }
 
+/** The names on the way of an RFC 6901 pointer. */
+export function pointerSegments(pointer: string): string[] {
+  return pointer.split("/").slice(1).map((segment) => segment.replaceAll("~1", "/").replaceAll("~0", "~"));
+}
+
 /** The value at an RFC 6901 pointer; undefined when any part of the way is missing. */
 export function valueAt(object: unknown, pointer: string): unknown {
   let value: unknown = object;
-  for (const segment of pointer.split("/").slice(1)) {
+  for (const segment of pointerSegments(pointer)) {
     if (typeof value !== "object" || value === null) return undefined;
-    value = (value as Record<string, unknown>)[segment.replaceAll("~1", "/").replaceAll("~0", "~")];
+    value = (value as Record<string, unknown>)[segment];
   }
   return value;
 }

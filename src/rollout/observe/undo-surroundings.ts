@@ -1,9 +1,9 @@
 import { messageOf, type Clock } from "../../base/index.ts";
-import type { JournalEntry } from "../../api/serin/index.ts";
+import { ztunnelOwnerAnnotation, type JournalEntry } from "../../api/serin/index.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
 import type { UndoSurroundings } from "../act/perform.ts";
 import type { SettleState } from "../decide/index.ts";
-import { nextRootName, probeNamespace, ztunnelOwnerAnnotation } from "../plan/index.ts";
+import { nextRootName, probeNamespace } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { pilotPods } from "./pilot-answers.ts";
 import { dependentProxies, observeAcknowledged } from "./pilots.ts";

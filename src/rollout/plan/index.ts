@@ -5,7 +5,6 @@ export { clusterSuffix, destinationOf, resolveHost } from "./canary/pairings.ts"
 export { backendsField, grantName, movedRoutes, ruleIndex, type MovedRoute } from "./canary/route-target.ts";
 export { targetError } from "./canary/target-error.ts";
 export type { Subject } from "./canary/target-plan.ts";
-export { ztunnelOwnerAnnotation } from "./labels.ts";
 export { planMeshUpgrade } from "./mesh/mesh-upgrade-plan.ts";
 export type { ClassicGatewayInWorld, EnrolledPod, GatewayInWorld, MeshWorld, ScaledDeployment, TagInWorld, NamespaceInjection, NamespaceInWorld, WorkloadInWorld } from "./mesh/mesh-world.ts";
 export { nextRootName } from "./mesh/root-steps.ts";

@@ -1,10 +1,9 @@
 import type { UntypedObject } from "../../api/index.ts";
-import type { ObjectReference, ProbeEnd } from "../../api/serin/index.ts";
+import { ztunnelRevisionLabel, type ObjectReference, type ProbeEnd } from "../../api/serin/index.ts";
 import type { SettleCondition } from "../decide/index.ts";
 import { probeMeshObjects, probePolicies, waypointLabels } from "./probe-mesh-objects.ts";
 import { clientName, gatewayProxyName, hasPlane, plainClientName, probeNamespace, probePairs, probePlanesAnnotation, probePort, serverName, serverPodName, strictProbePort, waypointName, type ProbeScope } from "./probe-pairs.ts";
 import { reference, referenceTo } from "./references.ts";
-import { ztunnelRevisionLabel } from "./labels.ts";
 
 export interface ProbePod extends ProbeEnd {
   readonly role: "client" | "server";

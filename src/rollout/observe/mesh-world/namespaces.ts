@@ -1,6 +1,6 @@
 import type { Namespace, Pod, PodTemplate } from "../../../api/kubernetes/index.ts";
-import type { MeshUpgrade } from "../../../api/serin/index.ts";
-import { injectionLabel, probeNamespace, reference, restartMark, revisionLabel, ztunnelOwnerAnnotation, type EnrolledPod, type NamespaceInjection, type NamespaceInWorld, type WorkloadInWorld } from "../../plan/index.ts";
+import { ztunnelOwnerAnnotation, type MeshUpgrade } from "../../../api/serin/index.ts";
+import { injectionLabel, probeNamespace, reference, restartMark, revisionLabel, type EnrolledPod, type NamespaceInjection, type NamespaceInWorld, type WorkloadInWorld } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { servedProxies } from "../pilots.ts";
 import { heldByBudget, progressOf, sidecarRevision, sidecarWorkloads, type SidecarWorkload } from "../sidecar-workloads.ts";

@@ -1,8 +1,8 @@
 import type { Pod } from "../../../api/kubernetes/index.ts";
-import type { ObjectReference } from "../../../api/serin/index.ts";
+import { ztunnelOwnerAnnotation, type ObjectReference } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import type { SettleCondition, SettleState } from "../../decide/index.ts";
-import { probeNamespace, ztunnelOwnerAnnotation } from "../../plan/index.ts";
+import { probeNamespace } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { scrapePod } from "../checks/scrape.ts";
 import { dependentsOf } from "../dependents.ts";

@@ -1,12 +1,11 @@
 import type { UntypedObject } from "../../../api/index.ts";
-import type { AuthorityStage, MeshUpgrade } from "../../../api/serin/index.ts";
+import { authorityStageAnnotation, type AuthorityStage, type MeshUpgrade } from "../../../api/serin/index.ts";
 import type { PlannedCheck, SettleCondition, Step, Write } from "../../decide/index.ts";
 import { annotationPointer, reference } from "../references.ts";
 import { namedChecks } from "./planned-check.ts";
 import type { MeshWorld } from "./mesh-world.ts";
 
-/** On `istio-ca-next`: how far all control planes shall have come (docs/contracts.md). */
-const stageAnnotation = "rollout.serin.dev/ca-stage";
+/** The Secret of the root that is changed to. */
 export const nextRootName = "istio-ca-next";
 
 /** The root changes while all go on: first both are trusted, then the new one signs, then it is trusted alone. Each stage is taken back by itself. */
@@ -19,7 +18,7 @@ export function rootSteps(upgrade: MeshUpgrade, { root }: MeshWorld, matrix: Pla
   const subject = { type: "revisions", canary: upgrade.spec.to.revision, stable: upgrade.spec.from.revision, namespaces: [] } as const;
   const checks = namedChecks(upgrade, planned, subject);
   const step = (stage: AuthorityStage, title: string, writes: Write[], settle: SettleCondition[]): Step => ({ id: `root/${stage}`, title, writes, settle, checks });
-  const stageWrite = (stage: AuthorityStage): Write => ({ type: "field", object, pointer: annotationPointer(stageAnnotation), value: stage });
+  const stageWrite = (stage: AuthorityStage): Write => ({ type: "field", object, pointer: annotationPointer(authorityStageAnnotation), value: stage });
   return [
     step("trust", `all trust ${name} beside the one in force`, [{ type: "create", object, body: nextSecret(root) }], [{ type: "rootTrusted", fingerprint }]),
     step("issue", `${name} signs, and all certificates are renewed`, [stageWrite("issue")], [{ type: "rootInUse", fingerprint }]),
@@ -35,7 +34,7 @@ export function rootEndSteps({ spec }: MeshUpgrade, { root }: MeshWorld): Step[]
     {
       id: "root/done",
       title: "the new root takes the place of the former, which istio-ca-previous keeps",
-      writes: [{ type: "field", object, pointer: annotationPointer(stageAnnotation), value: "done" }],
+      writes: [{ type: "field", object, pointer: annotationPointer(authorityStageAnnotation), value: "done" }],
       settle: [{ type: "gone", object }],
       checks: [],
       phase: "Retiring",
@@ -45,5 +44,5 @@ export function rootEndSteps({ spec }: MeshUpgrade, { root }: MeshWorld): Step[]
 
 /** The keys go from Secret to Secret; a journal only holds the name. */
 function nextSecret({ namespace, data }: NonNullable<MeshWorld["root"]>): UntypedObject {
-  return { apiVersion: "v1", kind: "Secret", metadata: { name: nextRootName, namespace, annotations: { [stageAnnotation]: "trust" } }, type: "istio.io/ca-root", data };
+  return { apiVersion: "v1", kind: "Secret", metadata: { name: nextRootName, namespace, annotations: { [authorityStageAnnotation]: "trust" } }, type: "istio.io/ca-root", data };
 }

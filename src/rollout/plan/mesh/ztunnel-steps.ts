@@ -1,6 +1,5 @@
-import type { MeshUpgrade } from "../../../api/serin/index.ts";
+import { ztunnelRevisionLabel, type MeshUpgrade } from "../../../api/serin/index.ts";
 import type { SettleCondition, Step, Write } from "../../decide/index.ts";
-import { ztunnelRevisionLabel } from "../labels.ts";
 import { labelPointer, reference } from "../references.ts";
 import { matrixCheck } from "./install-steps.ts";
 import type { EnrolledPod, MeshWorld } from "./mesh-world.ts";
