@@ -12,6 +12,7 @@ import type { AccessLog, AccessLogFilter } from "../../../../../config/accesslog
 import type { TypedExtensionConfig } from "../../../../../config/core/v3/extension_pb.js";
 import type { Matcher } from "../../../../../../xds/type/matcher/v3/matcher_pb.js";
 import type { CustomTag } from "../../../../../type/tracing/v3/custom_tag_pb.js";
+import type { Tracing_Http } from "../../../../../config/trace/v3/http_tracer_pb.js";
 import type { CidrRange } from "../../../../../config/core/v3/address_pb.js";
 import type { SubstitutionFormatString } from "../../../../../config/core/v3/substitution_format_string_pb.js";
 import type { DataSource, HeaderValueOption } from "../../../../../config/core/v3/base_pb.js";
@@ -370,6 +371,11 @@ export declare type HttpConnectionManager_Tracing = Message<"envoy.extensions.fi
    * @generated from field: repeated envoy.type.tracing.v3.CustomTag custom_tags = 8;
    */
   customTags: CustomTag[];
+
+  /**
+   * @generated from field: envoy.config.trace.v3.Tracing.Http provider = 9;
+   */
+  provider?: Tracing_Http | undefined;
 
   /**
    * @generated from field: google.protobuf.BoolValue spawn_upstream_span = 10;

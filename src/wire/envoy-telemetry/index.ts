@@ -1,0 +1,20 @@
+/** Where Envoy sends traces and access logs: what a control plane writes, and proxies of ours do not load. */
+export { type HttpService, HttpServiceSchema } from "#generated/proto/envoy/config/core/v3/http_service_pb.js";
+export { DatadogConfigSchema } from "#generated/proto/envoy/config/trace/v3/datadog_pb.js";
+export { type Tracing_Http, Tracing_HttpSchema } from "#generated/proto/envoy/config/trace/v3/http_tracer_pb.js";
+export { OpenTelemetryConfigSchema } from "#generated/proto/envoy/config/trace/v3/opentelemetry_pb.js";
+export { SkyWalkingConfigSchema } from "#generated/proto/envoy/config/trace/v3/skywalking_pb.js";
+export { ZipkinConfig_CollectorEndpointVersion, ZipkinConfig_TraceContextOption, ZipkinConfigSchema } from "#generated/proto/envoy/config/trace/v3/zipkin_pb.js";
+export { ExpressionFilterSchema } from "#generated/proto/envoy/extensions/access_loggers/filters/cel/v3/cel_pb.js";
+export {
+  type CommonGrpcAccessLogConfig,
+  CommonGrpcAccessLogConfigSchema,
+  HttpGrpcAccessLogConfigSchema,
+  TcpGrpcAccessLogConfigSchema,
+} from "#generated/proto/envoy/extensions/access_loggers/grpc/v3/als_pb.js";
+export { OpenTelemetryAccessLogConfigSchema } from "#generated/proto/envoy/extensions/access_loggers/open_telemetry/v3/logs_service_pb.js";
+export { ReqWithoutQuerySchema } from "#generated/proto/envoy/extensions/formatter/req_without_query/v3/req_without_query_pb.js";
+export { DynatraceResourceDetectorConfigSchema } from "#generated/proto/envoy/extensions/tracers/opentelemetry/resource_detectors/v3/dynatrace_resource_detector_pb.js";
+export { EnvironmentResourceDetectorConfigSchema } from "#generated/proto/envoy/extensions/tracers/opentelemetry/resource_detectors/v3/environment_resource_detector_pb.js";
+export { DynatraceSamplerConfigSchema } from "#generated/proto/envoy/extensions/tracers/opentelemetry/samplers/v3/dynatrace_sampler_pb.js";
+export { type AnyValue, type KeyValue, type KeyValueList } from "#generated/proto/opentelemetry/proto/common/v1/common_pb.js";
