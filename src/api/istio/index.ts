@@ -73,7 +73,8 @@ export { virtualServiceKind, type L4Match, type TlsMatch, type VirtualService, t
 export { workloadEntryKind, type WorkloadEntry, type WorkloadEntrySpec } from "./workload-entry.ts";
 export { istioAnnotations, istioLabels, meshWaypointAnnotations } from "./labels.ts";
 export type { ExtensionProvider, FileLogProvider, GrpcAuthorizationProvider, HttpAuthorizationProvider } from "./extension-provider.ts";
-export { parseMeshConfig, type MeshConfig, type PathNormalization } from "./mesh-config.ts";
+export { parseMeshConfig, type MeshConfig, type PathNormalization, type ServiceScope } from "./mesh-config.ts";
+export { parseMeshNetworks, type MeshNetwork, type MeshNetworkGateway, type MeshNetworks } from "./mesh-networks.ts";
 export type { ForwardClientCertDetails, GatewayTopology, ProxyConfig, ProxyHeaders } from "./proxy-config.ts";
 export { peerAuthenticationKind, type MutualTlsMode, type PeerAuthentication } from "./peer-authentication.ts";
 export type { PolicyTarget, PolicyTargetReference } from "./policy-target.ts";

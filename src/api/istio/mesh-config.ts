@@ -1,10 +1,11 @@
+import type { LabelSelector } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
 import { checkEach } from "./checks.ts";
 import { readConnectionPool, type ConnectionPool } from "./connection-pool.ts";
 import { isDnsLabel } from "./domain-names.ts";
 import { readExtensionProviders, type ExtensionProvider } from "./extension-provider.ts";
-import { readDurationMs, readPortNumber, readText, warnOfUnknown } from "./fields.ts";
+import { readDurationMs, readPortNumber, readText, refuseUnknown, requireText, warnOfUnknown } from "./fields.ts";
 import { readRetries, type HttpRetry } from "./http-retry.ts";
 import { readLocality, type LocalityLoadBalancer } from "./locality-load-balancer.ts";
 import { readProxyConfig, type ProxyConfig } from "./proxy-config.ts";
@@ -26,7 +27,9 @@ export interface MeshConfig {
   readonly enableAutoMtls: boolean;
   readonly defaultConfig: ProxyConfig;
   /** Namespaces outside of all selectors are not seen; no selectors see all. */
-  readonly discoverySelectors: readonly unknown[];
+  readonly discoverySelectors: readonly LabelSelector[];
+  /** Which Services are one service in all clusters of an ambient mesh: the first that matches counts; none: a Service is its cluster's own. */
+  readonly serviceScopeConfigs: readonly ServiceScope[];
   readonly ingressClass: string;
   readonly ingressService: string;
   readonly connectTimeoutMs: number;
@@ -66,6 +69,13 @@ export interface MeshConfig {
   readonly serviceSettings: readonly { readonly hosts: readonly string[]; readonly clusterLocal: boolean }[];
 }
 
+export interface ServiceScope {
+  /** Of the Service's namespace, and of the Service; an absent one matches all. */
+  readonly namespaceSelector?: LabelSelector | undefined;
+  readonly servicesSelector?: LabelSelector | undefined;
+  readonly scope: "LOCAL" | "GLOBAL";
+}
+
 export interface MeshMutualTls {
   readonly minProtocolVersion: "TLSV1_2" | "TLSV1_3";
   readonly cipherSuites: readonly string[];
@@ -83,7 +93,6 @@ const withoutEffect = [
   "outboundClusterStatName",
   "proxyHttpPort",
   "serviceEntryVisibility",
-  "serviceScopeConfigs",
   "tcpKeepalive",
   "verifyCertificateAtClient",
   "zoneAwareLbSetting",
@@ -111,7 +120,8 @@ export function parseMeshConfig(raw: unknown): Parsed<MeshConfig> {
     pathNormalization: reader.object("pathNormalization")?.oneOf("normalization", pathNormalizations) ?? "DEFAULT",
     enableAutoMtls: reader.boolean("enableAutoMtls") ?? true,
     defaultConfig: readProxyConfig(reader.object("defaultConfig") ?? reader.empty("defaultConfig")),
-    discoverySelectors: reader.list("discoverySelectors").map((selector) => selector.raw),
+    discoverySelectors: reader.objects("discoverySelectors").map(readLabelSelector),
+    serviceScopeConfigs: reader.objects("serviceScopeConfigs").map(readServiceScope),
     ingressClass: reader.string("ingressClass") ?? "istio",
     ingressService: reader.string("ingressService") ?? "istio-ingressgateway",
     connectTimeoutMs: readDurationMs(reader, "connectTimeout", 1) ?? defaultConnectTimeoutMs,
@@ -145,6 +155,35 @@ export function parseMeshConfig(raw: unknown): Parsed<MeshConfig> {
   for (const field of withoutEffect) if (reader.has(field)) reader.warn("has no effect here", field);
   for (const nested of [providers, traffic, reader]) warnOfUnknown(nested);
   return reader.finish(() => value);
+}
+
+function readServiceScope(reader: Reader): ServiceScope {
+  const [namespaces, services] = [reader.object("namespaceSelector"), reader.object("servicesSelector")];
+  const found: ServiceScope = {
+    namespaceSelector: namespaces === undefined ? undefined : readLabelSelector(namespaces),
+    servicesSelector: services === undefined ? undefined : readLabelSelector(services),
+    scope: reader.oneOf("scope", ["LOCAL", "GLOBAL"]) ?? "LOCAL",
+  };
+  warnOfUnknown(reader);
+  return found;
+}
+
+const selectorOperators = ["In", "NotIn", "Exists", "DoesNotExist"] as const;
+
+/** metav1.LabelSelector. One that is wrong would select other namespaces than were meant, so that it is refused. */
+function readLabelSelector(reader: Reader): LabelSelector {
+  const selector = {
+    matchLabels: reader.stringMap("matchLabels"),
+    matchExpressions: reader.objects("matchExpressions").map((expression) => {
+      const found = { key: requireText(expression, "key"), operator: expression.oneOf("operator", selectorOperators) ?? "Exists", values: [...expression.strings("values")] };
+      const takesValues = found.operator === "In" || found.operator === "NotIn";
+      if (takesValues !== found.values.length > 0) expression.error(takesValues ? `must not be empty for ${found.operator}` : `must be empty for ${found.operator}`, "values");
+      refuseUnknown(expression);
+      return found;
+    }),
+  };
+  refuseUnknown(reader);
+  return selector;
 }
 
 /** On unless it is turned off. */
