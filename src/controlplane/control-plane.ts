@@ -1,8 +1,8 @@
 import type { Server as HttpServer } from "node:http";
 import type { Server as HttpsServer } from "node:https";
 import * as grpc from "@grpc/grpc-js";
-import { aborted, describeError, type Clock, type Logger, type Shutdown } from "../base/index.ts";
-import { CollectionGraph, type Collection, type KubeClient } from "../kube/index.ts";
+import { aborted, type Clock, type Logger, type Shutdown } from "../base/index.ts";
+import type { CollectionGraph, KubeClient } from "../kube/index.ts";
 import { prometheusContentType, renderPrometheus, type MetricsRegistry } from "../telemetry/index.ts";
 import type { MeshConfig } from "../api/istio/index.ts";
 import type { Node } from "../api/kubernetes/index.ts";
@@ -11,29 +11,14 @@ import type { ControlPlaneSettings, ShadowSettings } from "./control-plane-optio
 import { runGatewayControllers, runRootCertificateController, type ProxySettings } from "./gateways/index.ts";
 import { fetchText, KeySetIngest, MeshConfigFile, MeshIngest, SecretIngest, ServedVersionClient } from "./ingest/index.ts";
 import { meshSettings } from "./mesh-settings.ts";
-import {
-  createMeshInputs,
-  deriveGatewayPlacements,
-  deriveGatewayStatuses,
-  deriveL4RouteModels,
-  deriveRouteStatuses,
-  deriveSecretReferences,
-  meshKey,
-  type GatewayPlacement,
-  type MeshInputs,
-  type WantedGatewayStatus,
-  type WantedRouteStatus,
-} from "./model/index.ts";
-import { ProxyScopes } from "./proxy-scopes.ts";
-import { ProxyViews } from "./proxy-views.ts";
+import { meshKey, type MeshInputs } from "./model/index.ts";
 import {
   acknowledgements,
   bind,
   connectedProxies,
-  createDiscoveryMetrics,
   createPlaintextServer,
   createSecureServer,
-  DiscoveryServer,
+  type DiscoveryServer,
   json,
   proxyConfigDump,
   rootsReport,
@@ -43,9 +28,9 @@ import {
   syncStatus,
   type HttpRoute,
 } from "./serve/index.ts";
+import { ServedMesh } from "./served-mesh.ts";
 import { ControlPlaneIdentity } from "./serving-certificate.ts";
 import { createInjectReviewer, InjectionSource, runCaBundleController, serveWebhooks } from "./webhooks/index.ts";
-import { deriveAmbientResources, deriveClassicGatewayResources, deriveInboundResources, deriveMeshModel, deriveOutboundResources, deriveRouterResources, deriveWaypointResources } from "./translate/index.ts";
 
 export interface ControlPlaneOptions {
   readonly client: KubeClient;
@@ -58,8 +43,6 @@ export interface ControlPlaneOptions {
 
 /** Of the Service, whatever port this process listens on. */
 const discoveryPort = 15_012;
-/** Writes that come within this time settle together. */
-const debounceMs = 2;
 /** After a request to drain: streams stay open so long, while their proxies find another replica. */
 const drainMs = 2000;
 /** For the controllers to end what they are at, and to give up their leases. */
@@ -73,19 +56,14 @@ type StartWork = (name: string, task: Promise<void>) => void;
 /** One revision's control plane: a model of the mesh, served to proxies. */
 export class ControlPlane {
   readonly #options: ControlPlaneOptions;
+  readonly #mesh: ServedMesh;
   readonly #graph: CollectionGraph;
   readonly #inputs: MeshInputs;
   readonly #ingest: MeshIngest;
   readonly #secrets: SecretIngest;
   readonly #discovery: DiscoveryServer;
   readonly #issued: IssuedCertificates;
-  readonly #wanted: {
-    readonly placements: Collection<GatewayPlacement>;
-    readonly gatewayStatuses: Collection<WantedGatewayStatus>;
-    readonly routeStatuses: readonly Collection<WantedRouteStatus>[];
-  };
   readonly #metrics: MetricsRegistry;
-  #generation = 0;
   #ready = false;
   #draining = false;
 
@@ -95,50 +73,13 @@ export class ControlPlane {
     const { client, settings, clock, log } = options;
     this.#metrics = options.metrics;
     this.#metrics.gauge("istio_build", "The release that runs.", ["component", "tag"]).labels("pilot", options.version).set(1);
-    this.#graph = new CollectionGraph({
-      schedule: (settle) => void clock.after(debounceMs, () => this.#settle(settle)),
-      computed: () => this.#computed(),
-      failed: (collection, key, error) => log.error("an item could not be computed and stays as it was", { collection, key, error: describeError(error) }),
-    });
-    this.#inputs = createMeshInputs(this.#graph);
-    const l4Routes = deriveL4RouteModels(this.#graph, this.#inputs);
-    const [tlsRoutes, tcpRoutes] = l4Routes;
-    const model = deriveMeshModel(this.#graph, this.#inputs);
-    const { waypoints } = model;
-    const { routes } = model;
-    const [httpRoutes, grpcRoutes] = routes;
-    const scopes = new ProxyScopes({ inputs: this.#inputs, scopes: model.scopes, settle: () => this.#graph.settle(), clock });
-    const classic = deriveClassicGatewayResources(this.#graph, model);
-    const references = deriveSecretReferences(this.#graph, { inputs: this.#inputs, groups: model.scopes.groups, mergedGateways: classic.merged });
-    const views = new ProxyViews(scopes, {
-      ambient: deriveAmbientResources(this.#graph, this.#inputs, waypoints),
-      outbound: deriveOutboundResources(this.#graph, model),
-      inbound: deriveInboundResources(this.#graph, model),
-      router: deriveRouterResources(this.#graph, { inputs: this.#inputs, routes, l4Routes }),
-      classic,
-      waypoint: deriveWaypointResources(this.#graph, model),
-      secrets: { secrets: this.#inputs.secrets, references },
-    });
-    this.#wanted = {
-      placements: deriveGatewayPlacements(this.#graph, this.#inputs, waypoints, settings.revision),
-      gatewayStatuses: deriveGatewayStatuses(this.#graph, this.#inputs, [...routes, ...l4Routes], waypoints, settings.revision),
-      routeStatuses: [
-        deriveRouteStatuses(this.#graph, this.#inputs, "HTTPRoute", httpRoutes, settings.revision),
-        deriveRouteStatuses(this.#graph, this.#inputs, "GRPCRoute", grpcRoutes, settings.revision),
-        deriveRouteStatuses(this.#graph, this.#inputs, "TLSRoute", tlsRoutes, settings.revision),
-        deriveRouteStatuses(this.#graph, this.#inputs, "TCPRoute", tcpRoutes, settings.revision),
-      ],
-    };
+    this.#mesh = new ServedMesh({ revision: settings.revision, metrics: options.metrics, clock, log, settled: (generation) => this.#ingest.settled(generation) });
+    this.#graph = this.#mesh.graph;
+    this.#inputs = this.#mesh.inputs;
+    this.#discovery = this.#mesh.discovery;
     this.#issued = new IssuedCertificates(clock);
-    this.#secrets = new SecretIngest({ client, references, secrets: this.#inputs.secrets, clock, log: log.scoped("secrets") });
+    this.#secrets = new SecretIngest({ client, references: this.#mesh.references, secrets: this.#inputs.secrets, clock, log: log.scoped("secrets") });
     this.#ingest = new MeshIngest({ client, inputs: this.#inputs, revision: settings.revision, clock, log });
-    this.#discovery = new DiscoveryServer({
-      viewOf: (proxy, typeUrl) => views.viewOf(proxy, typeUrl),
-      generation: () => this.#generation,
-      metrics: createDiscoveryMetrics(this.#metrics),
-      clock,
-      log: log.scoped("ads"),
-    });
   }
 
   /** Serves until it is asked to drain; resolves when all is closed. */
@@ -278,7 +219,7 @@ export class ControlPlane {
     const { client, settings, clock, log } = this.#options;
     const { namespace, revision, podName, clusterId, network, proxyImage } = settings;
     const proxy = (): ProxySettings => ({ revision, image: proxyImage, discoveryAddress: `${this.#options.settings.serviceName}.${namespace}.svc:${discoveryPort}`, clusterId, network, trustDomain: this.#trustDomain(), proxyMetadata: this.#inputs.mesh.get(meshKey)?.proxyMetadata ?? {} });
-    await runGatewayControllers({ client, namespace, revision, podName, ...this.#wanted, proxy, clock, log }, signal);
+    await runGatewayControllers({ client, namespace, revision, podName, ...this.#mesh.wanted, proxy, clock, log }, signal);
   }
 
   #trustDomain(): string {
@@ -294,16 +235,6 @@ export class ControlPlane {
       server.close();
       server.closeAllConnections();
     }
-  }
-
-  #settle(settle: () => void): void {
-    settle();
-    this.#discovery.flush();
-  }
-
-  #computed(): void {
-    this.#generation += 1;
-    this.#ingest.settled(this.#generation);
   }
 
   #takeMesh(config: MeshConfig): void {
