@@ -1,4 +1,5 @@
 import { envBoolean, envString, userError, type Environment } from "../base/index.ts";
+import { readAuthoritySettings, type AuthoritySettings } from "./authority-options.ts";
 
 export interface ListenAddress {
   readonly address: string;
@@ -17,6 +18,7 @@ export interface ControlPlaneSettings {
   readonly network: string;
   readonly domain: string;
   readonly trustedNodeAccounts: ReadonlySet<string>;
+  readonly authority: AuthoritySettings;
   readonly meshConfigPath: string;
   readonly http: ListenAddress;
   readonly grpc: ListenAddress;
@@ -72,6 +74,7 @@ export function readControlPlaneSettings(args: readonly string[], env: Environme
         .map((account) => account.trim())
         .filter((account) => account !== ""),
     ),
+    authority: readAuthoritySettings(env),
     meshConfigPath: flag("--meshConfig"),
     http: listenAddress("--httpAddr", shadow === undefined ? flag("--httpAddr") : (given.get("--httpAddr") ?? shadowHttpAddress)),
     grpc: listenAddress("--grpcAddr", flag("--grpcAddr")),

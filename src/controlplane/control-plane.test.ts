@@ -45,8 +45,8 @@ kube.put(namespaceKind, namespace("istio-system"));
 kube.put(namespaceKind, namespace("shop"));
 kube.put(serviceKind, service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80, targetPort: 8080 }]));
 kube.put(podKind, pod("shop/web-1", "10.244.1.5", { labels: { app: "web" }, account: "web" }));
-kube.put(podKind, pod("istio-system/ztunnel-1", "10.244.1.2", { account: "ztunnel", redirected: false }));
-kube.tokens.set("node-token", { username: "system:serviceaccount:istio-system:ztunnel", pod: "ztunnel-1" });
+const ztunnelPod = kube.put(podKind, pod("istio-system/ztunnel-1", "10.244.1.2", { account: "ztunnel", redirected: false }));
+kube.tokens.set("node-token", { username: "system:serviceaccount:istio-system:ztunnel", pod: "ztunnel-1", podUid: ztunnelPod.metadata.uid ?? "" });
 
 const address = "127.0.0.1";
 const settings = readControlPlaneSettings(

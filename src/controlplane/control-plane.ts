@@ -6,7 +6,7 @@ import type { CollectionGraph, KubeClient } from "../kube/index.ts";
 import { prometheusContentType, renderPrometheus, type MetricsRegistry } from "../telemetry/index.ts";
 import type { MeshConfig } from "../api/istio/index.ts";
 import type { Node } from "../api/kubernetes/index.ts";
-import { Authenticator, CertificateService, IssuedCertificates, type PodDirectory } from "./ca/index.ts";
+import { addExpiryMetrics, Authenticator, CertificateService, createCertificateMetrics, IssuedCertificates, type PodDirectory } from "./ca/index.ts";
 import type { ControlPlaneSettings, ShadowSettings } from "./control-plane-options.ts";
 import { runGatewayControllers, runRootCertificateController, type ProxySettings } from "./gateways/index.ts";
 import { fetchText, KeySetIngest, MeshConfigFile, MeshIngest, SecretIngest, ServedVersionClient } from "./ingest/index.ts";
@@ -90,7 +90,8 @@ export class ControlPlane {
     const configFile = new MeshConfigFile(settings.meshConfigPath, clock, log);
     const mesh = await configFile.load();
     this.#takeMesh(mesh);
-    const identity = await ControlPlaneIdentity.create({ client, namespace: settings.namespace, serviceName: settings.serviceName, domain: settings.domain, trustDomain: mesh.trustDomain, clock, log });
+    const identity = await ControlPlaneIdentity.create({ client, namespace: settings.namespace, serviceName: settings.serviceName, domain: settings.domain, trustDomain: mesh.trustDomain, selfSigned: settings.authority.selfSigned, checkIntervalMs: settings.authority.checkIntervalMs, clock, log });
+    addExpiryMetrics(this.#metrics, () => identity.authority, clock);
     // While streams drain, their proxies still get what changes.
     const stopped = new AbortController();
     const work = new Map<string, Promise<void>>();
@@ -200,10 +201,13 @@ export class ControlPlane {
   async #serve(identity: ControlPlaneIdentity): Promise<readonly grpc.Server[]> {
     const { client, settings, clock, log } = this.#options;
     const trustDomain = (): string => this.#trustDomain();
+    const { clusterId, authority, trustedNodeAccounts } = settings;
+    const directory = this.#podDirectory();
     const options = {
       discovery: this.#discovery,
-      authenticator: new Authenticator(client, trustDomain, clock),
-      certificates: new CertificateService({ authority: () => identity.authority, trustDomain, pods: this.#podDirectory(), trustedNodeAccounts: settings.trustedNodeAccounts, issued: this.#issued }),
+      authenticator: new Authenticator({ clientOf: (id) => (id === clusterId ? client : undefined), clusterIds: () => [clusterId], clusterId, audiences: authority.audiences, trustDomain, clock }),
+      certificates: new CertificateService({ authority: () => identity.authority, trustDomain, pods: (id) => (id === clusterId ? directory : undefined), trustedNodeAccounts, lifetimes: authority.lifetimes, issued: this.#issued }),
+      certificateMetrics: createCertificateMetrics(this.#metrics),
       log: log.scoped("grpc"),
     };
     const plaintext = createPlaintextServer(options);
@@ -246,9 +250,9 @@ export class ControlPlane {
     const { pods } = this.#inputs;
     const byAccount = pods.index("account-node", (pod) => [`${pod.namespace}/${pod.serviceAccount}@${pod.node}`]);
     return {
-      nodeOf: (namespace, name) => {
-        const node = pods.get(`${namespace}/${name}`)?.node;
-        return node === "" ? undefined : node;
+      podOf: (namespace, name) => {
+        const pod = pods.get(`${namespace}/${name}`);
+        return pod === undefined ? undefined : { uid: this.#ingest.get("Pod", `${namespace}/${name}`)?.metadata.uid ?? "", serviceAccount: pod.serviceAccount, node: pod.node };
       },
       runsOn: (namespace, account, node) => byAccount.lookup(`${namespace}/${account}@${node}`).length > 0,
     };

@@ -7,11 +7,12 @@ import { createInformer, structurallyEqual } from "../kube/index.ts";
 export interface IdentityOptions extends AuthoritySecretOptions {
   readonly serviceName: string;
   readonly domain: string;
+  /** How often the secrets are looked at, for what a watch may miss and for time that passes; a minute when absent. */
+  readonly checkIntervalMs?: number;
 }
 
 const servingLifetimeMs = 90 * 86_400_000;
-/** Changes of the secrets are seen at once; this is for what a watch may miss, and for time that passes. */
-const checkEveryMs = 60_000;
+const defaultCheckMs = 60_000;
 /** After what could not be read. */
 const retryMs = 2000;
 
@@ -49,7 +50,7 @@ export class ControlPlaneIdentity {
 
   /** Takes over a changed authority, and renews the certificate at half of its lifetime. What cannot be read changes nothing. */
   async run(signal: AbortSignal): Promise<void> {
-    const { client, namespace, clock, log } = this.#options;
+    const { client, namespace, clock, log, checkIntervalMs = defaultCheckMs } = this.#options;
     let pause = new AbortController();
     let changed = false;
     const informers = authoritySecretNames.map((name) => createInformer(client, secretKind, { namespace, fieldSelector: `metadata.name=${name}`, clock, log }));
@@ -60,13 +61,13 @@ export class ControlPlaneIdentity {
       });
     }
     const watching = informers.map((informer) => informer.run(signal));
-    let waitMs = checkEveryMs;
+    let waitMs = Math.min(checkIntervalMs, defaultCheckMs);
     while (!signal.aborted) {
       pause = new AbortController();
       if (!changed) await clock.sleep(waitMs, AbortSignal.any([signal, pause.signal])).catch(() => undefined);
       if (signal.aborted) break;
       changed = false;
-      waitMs = checkEveryMs;
+      waitMs = Math.min(checkIntervalMs, defaultCheckMs);
       try {
         await this.#look();
       } catch (error) {

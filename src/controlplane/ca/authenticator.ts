@@ -8,6 +8,9 @@ export interface Caller {
   readonly serviceAccount: string;
   /** The pod that a bound token is of; empty when unknown. */
   readonly pod: string;
+  readonly podUid: string;
+  /** Whose token it is; that of the control plane for certificates, which all clusters of a mesh share. */
+  readonly clusterId: string;
 }
 
 /** What a connection shows. */
@@ -15,10 +18,25 @@ export interface Credentials {
   readonly authorization: string | undefined;
   /** Of a verified client certificate: its subject alternative names as node:tls prints them. */
   readonly subjectAltName: string | undefined;
+  /** The header `clusterid`: where the token is of; empty for the cluster of the control plane. */
+  readonly clusterId: string;
+}
+
+export interface AuthenticatorOptions {
+  /** The API server that issues a cluster's tokens; undefined for a cluster that is not known. */
+  readonly clientOf: (clusterId: string) => KubeClient | undefined;
+  /** For messages. */
+  readonly clusterIds: () => readonly string[];
+  /** Of the control plane's own cluster. */
+  readonly clusterId: string;
+  /** A token must be for one of them. */
+  readonly audiences: readonly string[];
+  readonly trustDomain: () => string;
+  readonly clock: Clock;
 }
 
 interface TokenReview {
-  status?: { authenticated?: boolean; error?: string; user?: { username?: string; extra?: Record<string, string[]> } };
+  status?: { authenticated?: boolean; error?: string; user?: { username?: string; groups?: string[]; extra?: Record<string, string[]> } };
 }
 
 interface CachedReview {
@@ -26,61 +44,74 @@ interface CachedReview {
   readonly untilMs: number;
 }
 
-const audience = "istio-ca";
 const reviewPath = "/apis/authentication.k8s.io/v1/tokenreviews";
 const cacheMs = 60_000;
 const cacheEntries = 10_000;
 const podNameExtra = "authentication.kubernetes.io/pod-name";
+const podUidExtra = "authentication.kubernetes.io/pod-uid";
+const accountsGroup = "system:serviceaccounts";
 const httpCreated = 201;
 const httpOk = 200;
 
-/** Authenticates by a verified client certificate of the mesh, or by a service account token for the audience `istio-ca`. */
+/** Authenticates by a service account token for one of the audiences, or else by a verified client certificate of the mesh. */
 export class Authenticator {
-  readonly #client: KubeClient;
-  readonly #trustDomain: () => string;
-  readonly #clock: Clock;
+  readonly #options: AuthenticatorOptions;
   readonly #reviews = new Map<string, CachedReview>();
 
-  constructor(client: KubeClient, trustDomain: () => string, clock: Clock) {
-    this.#client = client;
-    this.#trustDomain = trustDomain;
-    this.#clock = clock;
+  constructor(options: AuthenticatorOptions) {
+    this.#options = options;
   }
 
   async authenticate(credentials: Credentials): Promise<Caller> {
     const token = /^Bearer (.+)$/i.exec(credentials.authorization ?? "")?.[1];
-    if (token !== undefined) return await this.#byToken(token);
     const caller = this.#byCertificate(credentials.subjectAltName ?? "");
+    if (token !== undefined) return await this.#byTokenOr(token, credentials.clusterId, caller);
     if (caller !== undefined) return caller;
-    throw userError("unauthenticated", "the caller shows neither a token nor a client certificate of this mesh", {
-      hint: `send a service account token for the audience ${audience} as "authorization: Bearer …"`,
-    });
+    throw userError("unauthenticated", "the caller shows neither a token nor a client certificate of this mesh", { hint: `send a service account token for the ${this.#audiences()} as "authorization: Bearer …"` });
+  }
+
+  /** A proxy that renews shows both: its certificate counts when the token, which may have expired, does not. */
+  async #byTokenOr(token: string, clusterId: string, caller: Caller | undefined): Promise<Caller> {
+    try {
+      return await this.#byToken(token, clusterId);
+    } catch (error) {
+      if (caller !== undefined && error instanceof SerinError && error.kind !== "internal") return caller;
+      throw error;
+    }
   }
 
   #byCertificate(subjectAltName: string): Caller | undefined {
     for (const entry of subjectAltName.split(", ")) {
       const identity = parseSpiffeId(entry.startsWith("URI:") ? entry.slice("URI:".length) : "");
-      if (identity !== undefined && identity.trustDomain === this.#trustDomain()) return { namespace: identity.namespace, serviceAccount: identity.serviceAccount, pod: "" };
+      if (identity?.trustDomain === this.#options.trustDomain()) {
+        return { namespace: identity.namespace, serviceAccount: identity.serviceAccount, pod: "", podUid: "", clusterId: this.#options.clusterId };
+      }
     }
     return undefined;
   }
 
-  async #byToken(token: string): Promise<Caller> {
-    const key = createHash("sha256").update(token).digest("base64");
-    const now = this.#clock.nowMs();
+  async #byToken(token: string, shown: string): Promise<Caller> {
+    const { clientOf, clusterIds, clock } = this.#options;
+    const clusterId = shown === "" ? this.#options.clusterId : shown;
+    const client = clientOf(clusterId);
+    if (client === undefined) {
+      throw userError("unauthenticated", `the caller says that it is of the cluster "${clusterId}", which is not known here`, { hint: `known are ${clusterIds().join(", ")}: correct ISTIO_META_CLUSTER_ID of the proxy, or add the cluster's secret` });
+    }
+    const key = createHash("sha256").update(clusterId).update("\0").update(token).digest("base64");
+    const now = clock.nowMs();
     const cached = this.#reviews.get(key);
     if (cached !== undefined && cached.untilMs > now) return cached.caller;
-    const caller = callerOf(await this.#review(token));
+    const caller = this.#callerOf(await this.#review(client, token), clusterId);
     this.#reviews.delete(key);
     if (this.#reviews.size >= cacheEntries) this.#reviews.delete(this.#reviews.keys().next().value ?? "");
     this.#reviews.set(key, { caller, untilMs: now + cacheMs });
     return caller;
   }
 
-  async #review(token: string): Promise<TokenReview> {
-    const body = { apiVersion: "authentication.k8s.io/v1", kind: "TokenReview", spec: { token, audiences: [audience] } };
+  async #review(client: KubeClient, token: string): Promise<TokenReview> {
+    const body = { apiVersion: "authentication.k8s.io/v1", kind: "TokenReview", spec: { token, audiences: this.#options.audiences } };
     try {
-      const response = await this.#client.raw("POST", reviewPath, { body });
+      const response = await client.raw("POST", reviewPath, { body });
       if (response.status === httpCreated || response.status === httpOk) return JSON.parse(response.text) as TokenReview;
       throw transientError("review-failed", `the API server answered ${response.status} to a TokenReview`);
     } catch (error) {
@@ -88,17 +119,22 @@ export class Authenticator {
       throw error;
     }
   }
-}
 
-function callerOf(review: TokenReview): Caller {
-  const { status } = review;
-  const account = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(status?.user?.username ?? "");
-  if (status?.authenticated !== true || account === null) {
-    throw userError("unauthenticated", `the caller's token is not valid${status?.error === undefined || status.error === "" ? "" : `: ${status.error}`}`, {
-      hint: `use a service account token for the audience ${audience} that has not expired`,
-    });
+  #callerOf({ status }: TokenReview, clusterId: string): Caller {
+    const { username = "", groups = [], extra = {} } = status?.user ?? {};
+    const account = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(username);
+    const fault = status?.error ?? "";
+    if (status?.authenticated !== true || fault !== "" || account === null || !groups.includes(accountsGroup)) {
+      const reason = fault !== "" ? `: ${fault}` : status?.authenticated === true ? `: ${username} is no service account` : "";
+      throw userError("unauthenticated", `the caller's token is not valid${reason}`, { hint: `use a service account token for the ${this.#audiences()} that has not expired` });
+    }
+    return { namespace: account[1] ?? "", serviceAccount: account[2] ?? "", pod: extra[podNameExtra]?.[0] ?? "", podUid: extra[podUidExtra]?.[0] ?? "", clusterId };
   }
-  return { namespace: account[1] ?? "", serviceAccount: account[2] ?? "", pod: status.user?.extra?.[podNameExtra]?.[0] ?? "" };
+
+  #audiences(): string {
+    const { audiences } = this.#options;
+    return `${audiences.length === 1 ? "audience" : "audiences"} ${audiences.join(", ")}`;
+  }
 }
 
 export interface SpiffeId {

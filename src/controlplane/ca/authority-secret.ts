@@ -1,11 +1,17 @@
+import { X509Certificate } from "node:crypto";
 import { secretKind, type Secret } from "../../api/kubernetes/index.ts";
 import { authorityStageAnnotation, authorityStages, type AuthorityStage } from "../../api/serin/index.ts";
-import { transientError, userError, type Clock, type Logger } from "../../base/index.ts";
+import { messageOf, SerinError, transientError, userError, type Clock, type Logger } from "../../base/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
-import { createSelfSignedAuthority, type AuthorityMaterial } from "./certificate-authority.ts";
-import { rootBundle } from "./root-bundle.ts";
+import { isSelfSigned, materialOf, nameOfSecret } from "./authority-material.ts";
+import { checkAuthority } from "./authority-check.ts";
+import { createSelfSignedAuthority, renewSelfSignedAuthority, type AuthorityMaterial } from "./certificate-authority.ts";
+import { rootBundle, splitPem } from "./root-bundle.ts";
 
 const pluggedInName = "cacerts";
+/** A key of `cacerts` where a control plane has made it, and nobody plugged it in. */
+const generatedKey = "istio-generated";
+const tlsType = "kubernetes.io/tls";
 const selfSignedName = "istio-ca-secret";
 /** The authority that a change of the root leads to, and the one that it has led away from. */
 const nextName = "istio-ca-next";
@@ -18,9 +24,22 @@ export interface AuthoritySecretOptions {
   readonly client: KubeClient;
   readonly namespace: string;
   readonly trustDomain: string;
+  readonly selfSigned?: SelfSignedOptions;
   readonly clock: Clock;
   readonly log: Logger;
 }
+
+/** Of a root that control planes make themselves; upstream's defaults where absent. */
+export interface SelfSignedOptions {
+  readonly lifetimeMs: number;
+  readonly rsaKeyBits: number;
+  /** The part of its lifetime, in percent, before its end in which it is made anew; undefined: never. */
+  readonly gracePercent: number | undefined;
+  /** It is kept in `cacerts`, marked as made by a control plane, where there is no `istio-ca-secret`. */
+  readonly inCacerts: boolean;
+}
+
+const defaultSelfSigned: SelfSignedOptions = { lifetimeMs: 3650 * 86_400_000, rsaKeyBits: 2048, gracePercent: 20, inCacerts: false };
 
 /** What a control plane signs by and tells others to trust. */
 export interface AuthorityState {
@@ -39,11 +58,11 @@ export interface AuthorityState {
 export async function loadAuthority(options: AuthoritySecretOptions, known?: AuthorityMaterial): Promise<AuthorityState> {
   const { client, namespace } = options;
   const secret = await currentSecret(options, known);
-  const current = materialOf(secret);
+  const current = checkedMaterialOf(secret, options.clock);
   const next = await client.get(secretKind, nextName, namespace);
   if (next === undefined) return { stage: "none", material: current, current };
   const stage = stageOf(next);
-  const coming = materialOf(isEmpty(next) ? await fill(options, next) : next);
+  const coming = checkedMaterialOf(isEmpty(next) ? await fill(options, next) : next, options.clock);
   switch (stage) {
     case "trust":
       return { stage, material: { ...current, root: rootBundle(current, coming.root) }, current };
@@ -57,20 +76,64 @@ export async function loadAuthority(options: AuthoritySecretOptions, known?: Aut
   }
 }
 
-async function currentSecret({ client, namespace, trustDomain, clock, log }: AuthoritySecretOptions, known: AuthorityMaterial | undefined): Promise<Secret> {
-  const found = (await client.get(secretKind, pluggedInName, namespace)) ?? (await client.get(secretKind, selfSignedName, namespace));
-  if (found !== undefined) return found;
-  const made = known ?? (await createSelfSignedAuthority(trustDomain, clock));
+async function currentSecret(options: AuthoritySecretOptions, known: AuthorityMaterial | undefined): Promise<Secret> {
+  const { client, namespace, trustDomain, clock, log } = options;
+  const selfSigned = options.selfSigned ?? defaultSelfSigned;
+  const cacerts = await client.get(secretKind, pluggedInName, namespace);
+  const isGenerated = selfSigned.inCacerts && cacerts?.data?.[generatedKey] !== undefined;
+  if (cacerts !== undefined && !isGenerated) return cacerts;
+  const found = (await client.get(secretKind, selfSignedName, namespace)) ?? cacerts;
+  if (found !== undefined) return await renewed(options, found);
+  const made = known ?? (await createSelfSignedAuthority(trustDomain, clock, selfSigned));
+  const name = selfSigned.inCacerts ? pluggedInName : selfSignedName;
   try {
-    const created = await client.create(secretKind, { metadata: { name: selfSignedName, namespace }, type: "istio.io/ca-root", data: dataOf(made) });
-    log.info(known === undefined ? "made a self-signed root" : "wrote the mesh's root down again", { secret: `${namespace}/${selfSignedName}` });
+    const data = { ...dataOf(made), ...(selfSigned.inCacerts ? { [generatedKey]: "" } : {}) };
+    const created = await client.create(secretKind, { metadata: { name, namespace }, type: "istio.io/ca-root", data });
+    log.info(known === undefined ? "made a self-signed root" : "wrote the mesh's root down again", { secret: `${namespace}/${name}` });
     return created;
   } catch (error) {
     if (!isKubeCode(error, "already-exists")) throw error;
-    const winner = await client.get(secretKind, selfSignedName, namespace);
+    const winner = await client.get(secretKind, name, namespace);
     if (winner === undefined) throw error;
     return winner;
   }
+}
+
+/** A self-signed root that is about to end is made anew of the same key, so that old and new are trusted by either. */
+async function renewed(options: AuthoritySecretOptions, secret: Secret): Promise<Secret> {
+  const { client, namespace, clock, log } = options;
+  const selfSigned = options.selfSigned ?? defaultSelfSigned;
+  const material = materialOf(secret);
+  if (selfSigned.gracePercent === undefined || !isSelfSigned(material) || !endsSoon(material, selfSigned.gracePercent, clock.nowMs())) return secret;
+  const next = await renewSelfSignedAuthority(material, clock, selfSigned);
+  try {
+    const updated = await client.update(secretKind, { ...secret, data: { ...secret.data, ...dataOf(next) } });
+    log.info("made the mesh's self-signed root anew, of the same key, before its end", { secret: nameOfSecret(secret) });
+    return updated;
+  } catch (error) {
+    if (!isKubeCode(error, "conflict")) throw error;
+    const winner = await client.get(secretKind, secret.metadata.name ?? "", namespace);
+    if (winner === undefined) throw error;
+    return winner;
+  }
+}
+
+function endsSoon({ certificate }: AuthorityMaterial, gracePercent: number, nowMs: number): boolean {
+  const { validFromDate, validToDate } = new X509Certificate(splitPem(certificate)[0] ?? "");
+  const graceMs = ((validToDate.getTime() - validFromDate.getTime()) * gracePercent) / 100;
+  return validToDate.getTime() - nowMs <= graceMs;
+}
+
+/** What a secret holds, if it can sign and is trusted by its roots. */
+function checkedMaterialOf(secret: Secret, clock: Clock): AuthorityMaterial {
+  const material = materialOf(secret);
+  try {
+    checkAuthority(material, clock.nowMs());
+  } catch (error) {
+    if (!(error instanceof SerinError)) throw error;
+    throw userError("bad-ca-secret", `the secret ${nameOfSecret(secret)}: ${messageOf(error)}`, { hint: "correct the secret; until then a control plane that runs goes on with what it has" });
+  }
+  return material;
 }
 
 /** An `istio-ca-next` without keys gets a self-signed authority: of who writes first. */
@@ -89,12 +152,12 @@ async function fill({ client, namespace, trustDomain, clock, log }: AuthoritySec
 
 /** The next authority becomes the one in force; the former one is kept. Each step may have been done by another control plane. */
 async function promote({ client, namespace, log }: AuthoritySecretOptions, current: Secret, next: Secret): Promise<void> {
-  if (decode(current, "ca-cert.pem") !== decode(next, "ca-cert.pem")) {
+  if (materialOf(current).certificate !== materialOf(next).certificate) {
     const former = { metadata: { name: previousName, namespace }, type: "istio.io/ca-root", data: dataOf(materialOf(current)) };
     const kept = await client.get(secretKind, previousName, namespace);
     if (kept === undefined) await client.create(secretKind, former);
     else await client.update(secretKind, { ...kept, data: former.data });
-    await client.update(secretKind, { ...current, data: dataOf(materialOf(next)) });
+    await client.update(secretKind, { ...current, data: current.type === tlsType ? tlsDataOf(materialOf(next)) : dataOf(materialOf(next)) });
     log.info("the mesh has another root", { secret: `${namespace}/${current.metadata.name ?? ""}` });
   }
   await client.delete(secretKind, nextName, namespace);
@@ -113,29 +176,20 @@ function isEmpty(secret: Secret): boolean {
   return Object.values(secret.data ?? {}).every((value) => value === "");
 }
 
-function materialOf(secret: Secret): AuthorityMaterial {
-  const certificate = decode(secret, "ca-cert.pem");
-  const privateKey = decode(secret, "ca-key.pem");
-  if (certificate === "" || privateKey === "") {
-    const name = `${secret.metadata.namespace ?? ""}/${secret.metadata.name ?? ""}`;
-    throw userError("bad-ca-secret", `the secret ${name} must hold ca-cert.pem and ca-key.pem`, { hint: "fill them, or delete the secret to have a new root made" });
-  }
-  const root = decode(secret, "root-cert.pem");
-  return { certificate, privateKey, root: root === "" ? certificate : root, chain: decode(secret, "cert-chain.pem") };
-}
-
-function dataOf({ certificate, privateKey, chain, root }: AuthorityMaterial): Record<string, string> {
+function dataOf({ certificate, privateKey, chain, root, crl }: AuthorityMaterial): Record<string, string> {
   return {
     "ca-cert.pem": encode(certificate),
     "ca-key.pem": encode(privateKey),
     "cert-chain.pem": encode(chain),
     "key.pem": "",
-    "root-cert.pem": root === certificate ? "" : encode(root),
+    "root-cert.pem": encode(root),
+    ...(crl === undefined || crl === "" ? {} : { "ca-crl.pem": encode(crl) }),
   };
 }
 
-function decode(secret: Secret, key: string): string {
-  return Buffer.from(secret.data?.[key] ?? "", "base64").toString();
+/** The API server insists on these keys in secrets of this type. */
+function tlsDataOf({ certificate, privateKey, chain, root }: AuthorityMaterial): Record<string, string> {
+  return { "tls.crt": encode([...new Set([...splitPem(certificate), ...splitPem(chain)])].join("")), "tls.key": encode(privateKey), "ca.crt": encode(root) };
 }
 
 function encode(text: string): string {

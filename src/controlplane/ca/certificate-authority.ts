@@ -1,22 +1,13 @@
-import { createPrivateKey, randomBytes, webcrypto, type KeyObject } from "node:crypto";
-import { internalError, userError, type Clock } from "../../base/index.ts";
-import { fingerprintOf, rootBundle, splitPem } from "./root-bundle.ts";
-import {
-  BasicConstraintsExtension,
-  ExtendedKeyUsage,
-  ExtendedKeyUsageExtension,
-  KeyUsageFlags,
-  KeyUsagesExtension,
-  Pkcs10CertificateRequest,
-  SubjectAlternativeNameExtension,
-  SubjectKeyIdentifierExtension,
-  X509Certificate,
-  X509CertificateGenerator,
-  type Extension,
-} from "./x509.ts";
-
-type WebKey = webcrypto.CryptoKey;
-type WebPublicKey = X509Certificate["publicKey"] | WebKey;
+import { createPublicKey, generateKeyPair, randomBytes, sign, webcrypto, X509Certificate, type KeyObject } from "node:crypto";
+import { promisify } from "node:util";
+import { userError, type Clock } from "../../base/index.ts";
+import { privateKeyOf } from "./authority-check.ts";
+import { readCertificateRequest } from "./certificate-request.ts";
+import { derBitString, derSequence } from "./der.ts";
+import { encodeLeaf, readIssuer, type IssuerParts, type LeafNames } from "./leaf-certificate.ts";
+import { fingerprintOf, rootBundle, signingRoot, splitPem } from "./root-bundle.ts";
+import { algorithmIdentifier, algorithmOf, type SignatureAlgorithm } from "./signature-algorithms.ts";
+import { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension, SubjectKeyIdentifierExtension, X509CertificateGenerator } from "./x509.ts";
 
 /** What a certificate authority is made of, all PEM. */
 export interface AuthorityMaterial {
@@ -26,6 +17,8 @@ export interface AuthorityMaterial {
   readonly root: string;
   /** Intermediates between the certificate and the root. */
   readonly chain: string;
+  /** Revocation lists, one of each authority of the chain; absent or empty for none. */
+  readonly crl?: string;
 }
 
 export interface IssuedCertificate {
@@ -40,37 +33,55 @@ export interface ServingCertificate {
   readonly notAfterMs: number;
 }
 
+export interface RootOptions {
+  readonly lifetimeMs?: number;
+  readonly rsaKeyBits?: number;
+}
+
 const msPerSecond = 1000;
 const msPerDay = 86_400_000;
-const rootLifetimeDays = 3650;
+const rootLifetimeMs = 3650 * msPerDay;
 const rootKeyBits = 2048;
 /** Clocks of machines differ: certificates hold from a little before they are made. */
 const backdateMs = 120_000;
 const serialBytes = 16;
+const maxCommonName = 64;
 
-export const rsaSignature = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256", publicExponent: new Uint8Array([1, 0, 1]), modulusLength: rootKeyBits };
-const leafKey = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+const signAsync = promisify(sign);
+const generateKeys = promisify(generateKeyPair);
+const rsaSignature = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
 
-/** Makes a self-signed authority: RSA 2048, ten years, as istiod does. RSA, as every handshake of the mesh verifies it. */
-export async function createSelfSignedAuthority(organization: string, clock: Clock): Promise<AuthorityMaterial> {
-  const keys = await webcrypto.subtle.generateKey(rsaSignature, true, ["sign", "verify"]);
+/** Makes a self-signed authority: RSA, ten years, as istiod does. RSA, as every handshake of the mesh verifies it. */
+export async function createSelfSignedAuthority(organization: string, clock: Clock, options: RootOptions = {}): Promise<AuthorityMaterial> {
+  const { privateKey } = await generateKeys("rsa", { modulusLength: options.rsaKeyBits ?? rootKeyBits });
+  return await selfSigned(privateKey, organization, clock, options.lifetimeMs ?? rootLifetimeMs);
+}
+
+/** A self-signed authority for a further lifetime: of the same key and name, so that what it has signed stays trusted by either. */
+export async function renewSelfSignedAuthority({ certificate, privateKey }: AuthorityMaterial, clock: Clock, options: RootOptions = {}): Promise<AuthorityMaterial> {
+  const organization = /^O=(.*)$/m.exec(new X509Certificate(splitPem(certificate)[0] ?? "").subject)?.[1] ?? "";
+  return await selfSigned(privateKeyOf(privateKey), organization, clock, options.lifetimeMs ?? rootLifetimeMs);
+}
+
+async function selfSigned(key: KeyObject, organization: string, clock: Clock, lifetimeMs: number): Promise<AuthorityMaterial> {
   const nowMs = clock.nowMs();
+  const algorithm = key.asymmetricKeyType === "ec" ? { name: "ECDSA", namedCurve: curves[key.asymmetricKeyDetails?.namedCurve ?? ""] ?? "", hash: "SHA-256" } : rsaSignature;
+  const publicKey = await webcrypto.subtle.importKey("spki", createPublicKey(key).export({ type: "spki", format: "der" }), algorithm, true, ["verify"]);
+  const signingKey = await webcrypto.subtle.importKey("pkcs8", key.export({ type: "pkcs8", format: "der" }), algorithm, true, ["sign"]);
   const certificate = await X509CertificateGenerator.createSelfSigned({
     serialNumber: serialNumber(),
     name: [{ O: [organization] }],
     notBefore: new Date(nowMs - backdateMs),
-    notAfter: new Date(nowMs + rootLifetimeDays * msPerDay),
-    keys,
-    signingAlgorithm: rsaSignature,
-    extensions: [
-      new BasicConstraintsExtension(true, undefined, true),
-      new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true),
-      await SubjectKeyIdentifierExtension.create(keys.publicKey),
-    ],
+    notAfter: new Date(nowMs + lifetimeMs),
+    keys: { publicKey, privateKey: signingKey },
+    signingAlgorithm: algorithm,
+    extensions: [new BasicConstraintsExtension(true, undefined, true), new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true), await SubjectKeyIdentifierExtension.create(publicKey)],
   });
   const pem = certificate.toString("pem");
-  return { certificate: pem, privateKey: await exportPrivateKey(keys.privateKey), root: pem, chain: "" };
+  return { certificate: pem, privateKey: exportPrivateKey(key), root: pem, chain: "" };
 }
+
+const curves: Readonly<Record<string, string>> = { prime256v1: "P-256", secp384r1: "P-384", secp521r1: "P-521" };
 
 /** Signs for the mesh. Immutable: a changed secret makes another one. */
 export class CertificateAuthority {
@@ -78,78 +89,82 @@ export class CertificateAuthority {
   readonly root: string;
   /** The same as SHA-256, hex. */
   readonly rootFingerprints: readonly string[];
-  readonly #issuer: X509Certificate;
-  readonly #key: WebKey;
-  readonly #algorithm: { readonly name: string; readonly hash: string };
+  /** Revocation lists in PEM; empty for none. */
+  readonly crl: string;
+  /** When the root that it signs by ends. */
+  readonly rootNotAfterMs: number;
+  /** When its own certificate ends: the root's, where it signs by the root itself. */
+  readonly notAfterMs: number;
+  /** The first of the ends of all certificates between what it signs and the root. */
+  readonly #endsMs: number;
+  readonly #issuer: IssuerParts;
+  readonly #key: KeyObject;
+  readonly #algorithm: SignatureAlgorithm;
+  readonly #algorithmDer: Buffer;
   readonly #above: readonly string[];
   readonly #clock: Clock;
 
-  private constructor(material: AuthorityMaterial, issuer: X509Certificate, key: WebKey, algorithm: { readonly name: string; readonly hash: string }, clock: Clock) {
+  private constructor(material: AuthorityMaterial, clock: Clock) {
+    const own = new X509Certificate(splitPem(material.certificate)[0] ?? "");
     this.root = rootBundle(material);
     const roots = splitPem(this.root);
     this.rootFingerprints = roots.map(fingerprintOf);
-    this.#issuer = issuer;
-    this.#key = key;
-    this.#algorithm = algorithm;
+    this.crl = material.crl ?? "";
+    this.#issuer = readIssuer(own.raw);
+    this.#key = privateKeyOf(material.privateKey);
+    this.#algorithm = algorithmOf(this.#key);
+    this.#algorithmDer = algorithmIdentifier(this.#algorithm);
     this.#above = [...new Set([...splitPem(material.certificate), ...splitPem(material.chain)])].filter((pem) => !roots.includes(pem));
+    this.notAfterMs = own.validToDate.getTime();
+    this.rootNotAfterMs = endOf(signingRoot(material) ?? roots[0] ?? "");
+    this.#endsMs = Math.min(this.notAfterMs, this.rootNotAfterMs, ...this.#above.map(endOf));
     this.#clock = clock;
   }
 
   static async load(material: AuthorityMaterial, clock: Clock): Promise<CertificateAuthority> {
-    const { key, algorithm } = await importPrivateKey(material.privateKey);
-    return new CertificateAuthority(material, new X509Certificate(splitPem(material.certificate)[0] ?? ""), key, algorithm, clock);
+    return new CertificateAuthority(material, clock);
+  }
+
+  /** Whether there are intermediates between what it signs and the root. */
+  get hasChain(): boolean {
+    return this.#above.length > 0;
   }
 
   /** Signs a request's key, for this identity and no other: what the request itself says of names is not looked at. */
   async signWorkload(csrPem: string, spiffeId: string, ttlSeconds: number): Promise<IssuedCertificate> {
-    const publicKey = await verifiedKey(csrPem);
-    const leaf = await this.#issue(publicKey, [{ type: "url", value: spiffeId }], ttlSeconds * msPerSecond);
-    return { chain: [leaf.toString("pem"), ...this.#above, this.root], notAfterMs: leaf.notAfter.getTime() };
+    const { publicKey, hasCommonName } = readCertificateRequest(csrPem);
+    // Who asks with a common name gets one: some servers look at nothing else.
+    const commonName = hasCommonName && spiffeId.length <= maxCommonName ? spiffeId : "";
+    const leaf = await this.#issue(publicKey, { kind: "uri", values: [spiffeId], commonName }, ttlSeconds * msPerSecond);
+    return { chain: [leaf.pem, ...this.#above, this.root], notAfterMs: leaf.notAfterMs };
   }
 
   /** A key and certificate for a server of ours. */
   async issueServing(dnsNames: readonly string[], ttlMs: number): Promise<ServingCertificate> {
-    const keys = await webcrypto.subtle.generateKey(leafKey, true, ["sign", "verify"]);
-    const leaf = await this.#issue(keys.publicKey, dnsNames.map((value) => ({ type: "dns", value })), ttlMs);
-    return {
-      certificate: [leaf.toString("pem"), ...this.#above].join("\n"),
-      privateKey: await exportPrivateKey(keys.privateKey),
-      notAfterMs: leaf.notAfter.getTime(),
-    };
+    const { publicKey, privateKey } = await generateKeys("ec", { namedCurve: "P-256" });
+    const leaf = await this.#issue(publicKey.export({ type: "spki", format: "der" }), { kind: "dns", values: dnsNames, commonName: "" }, ttlMs);
+    return { certificate: [leaf.pem, ...this.#above].join("\n"), privateKey: exportPrivateKey(privateKey), notAfterMs: leaf.notAfterMs };
   }
 
-  async #issue(publicKey: WebPublicKey, names: readonly { type: "url" | "dns"; value: string }[], ttlMs: number): Promise<X509Certificate> {
+  async #issue(publicKey: Buffer, names: LeafNames, ttlMs: number): Promise<{ readonly pem: string; readonly notAfterMs: number }> {
     const nowMs = this.#clock.nowMs();
-    const extensions: Extension[] = [
-      new KeyUsagesExtension(KeyUsageFlags.digitalSignature | KeyUsageFlags.keyEncipherment, true),
-      new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth]),
-      new BasicConstraintsExtension(false, undefined, true),
-      // Critical, as there is no subject (RFC 5280, 4.1.2.6).
-      new SubjectAlternativeNameExtension([...names], true),
-    ];
-    return await X509CertificateGenerator.create({
-      serialNumber: serialNumber(),
-      subject: "",
-      issuer: this.#issuer.subject,
-      notBefore: new Date(nowMs - backdateMs),
-      notAfter: new Date(Math.min(nowMs + ttlMs, this.#issuer.notAfter.getTime())),
-      publicKey,
-      signingKey: this.#key,
-      signingAlgorithm: this.#algorithm,
-      extensions,
-    });
+    if (nowMs >= this.#endsMs) throw userError("ca-not-ready", `the authority has expired at ${new Date(this.#endsMs).toISOString()}`, { hint: "plug in an authority that is valid" });
+    // Certificates hold whole seconds.
+    const notAfterMs = Math.floor(Math.min(nowMs + ttlMs, this.#endsMs) / msPerSecond) * msPerSecond;
+    const signed = encodeLeaf({ issuer: this.#issuer, algorithm: this.#algorithmDer, publicKey, names, notBeforeMs: nowMs - backdateMs, notAfterMs });
+    const signature = await signAsync(this.#algorithm.hash, signed, this.#key);
+    return { pem: pemOf(derSequence(signed, this.#algorithmDer, derBitString(signature))), notAfterMs };
   }
 }
 
-async function verifiedKey(csrPem: string): Promise<X509Certificate["publicKey"]> {
-  let request: Pkcs10CertificateRequest;
-  try {
-    request = new Pkcs10CertificateRequest(csrPem);
-  } catch (error) {
-    throw userError("bad-csr", "the certificate request cannot be read: it must be PKCS #10 in PEM", { cause: error });
-  }
-  if (!(await request.verify())) throw userError("bad-csr", "the certificate request is not signed by its own key");
-  return request.publicKey;
+function endOf(pem: string): number {
+  return new X509Certificate(pem).validToDate.getTime();
+}
+
+const pemLine = /.{1,64}/g;
+
+function pemOf(der: Buffer): string {
+  return `-----BEGIN CERTIFICATE-----\n${(der.toString("base64").match(pemLine) ?? []).join("\n")}\n-----END CERTIFICATE-----\n`;
 }
 
 /** Positive and at most 16 bytes, without a leading zero byte. */
@@ -159,29 +174,6 @@ function serialNumber(): string {
   return bytes.toString("hex");
 }
 
-async function exportPrivateKey(key: WebKey): Promise<string> {
-  const der = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", key));
-  return createPrivateKey({ key: der, format: "der", type: "pkcs8" }).export({ type: "pkcs8", format: "pem" }).toString();
-}
-
-/** RSA or ECDSA, PKCS #8, PKCS #1 or SEC 1. */
-async function importPrivateKey(pem: string): Promise<{ readonly key: WebKey; readonly algorithm: { readonly name: string; readonly hash: string } }> {
-  let object: KeyObject;
-  try {
-    object = createPrivateKey(pem);
-  } catch (error) {
-    throw userError("bad-ca-key", "the CA's private key cannot be read: it must be RSA or ECDSA in PEM", { cause: error });
-  }
-  const algorithm = object.asymmetricKeyType === "ec" ? { name: "ECDSA", namedCurve: curveOf(object), hash: "SHA-256" } : rsaSignature;
-  const der = object.export({ type: "pkcs8", format: "der" });
-  return { key: await webcrypto.subtle.importKey("pkcs8", der, algorithm, false, ["sign"]), algorithm };
-}
-
-const curves: Readonly<Record<string, string>> = { prime256v1: "P-256", secp384r1: "P-384", secp521r1: "P-521" };
-
-function curveOf(key: KeyObject): string {
-  const named = key.asymmetricKeyDetails?.namedCurve ?? "";
-  const curve = curves[named];
-  if (curve === undefined) throw internalError("unknown-curve", `the CA's key is on the curve "${named}", which is not supported`);
-  return curve;
+function exportPrivateKey(key: KeyObject): string {
+  return key.export({ type: "pkcs8", format: "pem" }).toString();
 }

@@ -3,7 +3,8 @@ import { createPrivateKey, webcrypto, X509Certificate as NodeCertificate } from 
 import { test } from "node:test";
 import { systemClock } from "../../base/index.ts";
 import { CertificateAuthority, createSelfSignedAuthority } from "./certificate-authority.ts";
-import { CertificateService } from "./certificate-service.ts";
+import type { Caller } from "./authenticator.ts";
+import { CertificateService, type PodDirectory } from "./certificate-service.ts";
 import { Pkcs10CertificateRequestGenerator } from "./testing/csr.ts";
 
 const ecdsa = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
@@ -19,11 +20,17 @@ const service = new CertificateService({
   authority: () => authority,
   trustDomain: () => "cluster.local",
   trustedNodeAccounts: new Set(["istio-system/ztunnel"]),
-  pods: { nodeOf: (_namespace, pod) => (pod === "ztunnel-1" ? "node-1" : undefined), runsOn: (namespace, account, node) => `${namespace}/${account}@${node}` === "shop/web@node-1" },
+  pods: (cluster) => (cluster === "Kubernetes" ? directory : undefined),
 });
+const directory: PodDirectory = {
+  podOf: (_namespace, pod) => (pod === "ztunnel-1" ? { uid: "uid-1", serviceAccount: "ztunnel", node: "node-1" } : undefined),
+  runsOn: (namespace, account, node) => `${namespace}/${account}@${node}` === "shop/web@node-1",
+};
+const web: Caller = { namespace: "shop", serviceAccount: "web", pod: "web-1", podUid: "uid-2", clusterId: "Kubernetes" };
+const ztunnel: Caller = { namespace: "istio-system", serviceAccount: "ztunnel", pod: "ztunnel-1", podUid: "uid-1", clusterId: "Kubernetes" };
 
 test("a certificate carries the caller's identity, whatever the request says, and verifies up to the root", async () => {
-  const issued = await service.create({ csr: await csr(), ttlSeconds: 0, impersonatedIdentity: "" }, { namespace: "shop", serviceAccount: "web", pod: "" });
+  const issued = await service.create({ csr: await csr(), ttlSeconds: 0, impersonatedIdentity: "" }, { ...web, pod: "", podUid: "" });
   const leaf = new NodeCertificate(issued.chain[0] ?? "");
   const root = new NodeCertificate(issued.chain.at(-1) ?? "");
   assert.equal(leaf.subjectAltName, "URI:spiffe://cluster.local/ns/shop/sa/web");
@@ -35,11 +42,13 @@ test("a certificate carries the caller's identity, whatever the request says, an
 
 test("a node proxy gets identities of pods on its node, and nobody else does", async () => {
   const request = { csr: await csr(), ttlSeconds: 0, impersonatedIdentity: "spiffe://cluster.local/ns/shop/sa/web" };
-  const issued = await service.create(request, { namespace: "istio-system", serviceAccount: "ztunnel", pod: "ztunnel-1" });
+  const issued = await service.create(request, ztunnel);
   assert.equal(new NodeCertificate(issued.chain[0] ?? "").subjectAltName, "URI:spiffe://cluster.local/ns/shop/sa/web");
-  await assert.rejects(service.create(request, { namespace: "shop", serviceAccount: "web", pod: "web-1" }), /may not ask for another's/);
-  await assert.rejects(service.create({ ...request, impersonatedIdentity: "spiffe://cluster.local/ns/shop/sa/db" }, { namespace: "istio-system", serviceAccount: "ztunnel", pod: "ztunnel-1" }), /no pod of shop\/db/);
-  await assert.rejects(service.create(request, { namespace: "istio-system", serviceAccount: "ztunnel", pod: "" }), /is not known/);
+  await assert.rejects(service.create(request, web), /may not ask for another's/);
+  await assert.rejects(service.create({ ...request, impersonatedIdentity: "spiffe://cluster.local/ns/shop/sa/db" }, ztunnel), /no pod of shop\/db/);
+  await assert.rejects(service.create(request, { ...ztunnel, pod: "" }), /is not known/);
+  await assert.rejects(service.create(request, { ...ztunnel, podUid: "uid-0" }), /another one than the token's/);
+  await assert.rejects(service.create(request, { ...ztunnel, clusterId: "west" }), /pods of the cluster "west" are not known/);
 });
 
 test("an authority whose key is in the older format of istiod is adopted", async () => {
@@ -51,5 +60,5 @@ test("an authority whose key is in the older format of istiod is adopted", async
 });
 
 test("a request that its own key has not signed is refused", async () => {
-  await assert.rejects(service.create({ csr: "nonsense", ttlSeconds: 0, impersonatedIdentity: "" }, { namespace: "a", serviceAccount: "b", pod: "" }), /cannot be read/);
+  await assert.rejects(service.create({ csr: "nonsense", ttlSeconds: 0, impersonatedIdentity: "" }, web), /cannot be read/);
 });

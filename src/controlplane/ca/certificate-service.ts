@@ -5,18 +5,34 @@ import type { IssuedCertificates } from "./issued-certificates.ts";
 
 /** What the model knows of pods, for impersonation. */
 export interface PodDirectory {
-  /** The node of a pod; undefined when there is no such pod or it is not placed. */
-  nodeOf(namespace: string, pod: string): string | undefined;
-  /** The node where a single pod of the account runs, for tokens that name no pod. */
+  /** Undefined when there is no such pod or it has ended. */
+  podOf(namespace: string, pod: string): PlacedPod | undefined;
+  /** Whether a pod of the account runs on the node. */
   runsOn(namespace: string, serviceAccount: string, node: string): boolean;
+}
+
+export interface PlacedPod {
+  readonly uid: string;
+  readonly serviceAccount: string;
+  /** Empty while it is not placed. */
+  readonly node: string;
+}
+
+export interface CertificateLifetimes {
+  /** Of requests that name none. */
+  readonly defaultSeconds: number;
+  readonly maxSeconds: number;
 }
 
 export interface CertificateServiceOptions {
   readonly authority: () => CertificateAuthority;
   readonly trustDomain: () => string;
-  readonly pods: PodDirectory;
+  /** Of a cluster; undefined for one whose pods are not known. */
+  readonly pods: (clusterId: string) => PodDirectory | undefined;
   /** `namespace/service-account` of those who may ask for the identities of pods on their node. */
   readonly trustedNodeAccounts: ReadonlySet<string>;
+  /** Upstream's defaults when absent: a day, and 90 days at most. */
+  readonly lifetimes?: CertificateLifetimes;
   readonly issued?: IssuedCertificates;
 }
 
@@ -26,10 +42,11 @@ export interface CertificateRequest {
   readonly ttlSeconds: number;
   /** A SPIFFE id; empty for the caller's own. */
   readonly impersonatedIdentity: string;
+  /** Names another authority that is to sign; empty for this one, and refused otherwise. */
+  readonly certificateSigner?: string;
 }
 
-const defaultTtlSeconds = 86_400;
-const maxTtlSeconds = 90 * 86_400;
+const defaultLifetimes: CertificateLifetimes = { defaultSeconds: 86_400, maxSeconds: 90 * 86_400 };
 
 /** Decides which identity a caller may have, and has it signed. */
 export class CertificateService {
@@ -41,11 +58,13 @@ export class CertificateService {
 
   async create(request: CertificateRequest, caller: Caller): Promise<IssuedCertificate> {
     const identity = request.impersonatedIdentity === "" ? this.#own(caller) : this.#impersonated(request.impersonatedIdentity, caller);
-    if (request.ttlSeconds > maxTtlSeconds) {
-      throw userError("ttl-too-long", `a certificate may be valid for ${maxTtlSeconds} seconds at most, ${request.ttlSeconds} were asked for`);
+    const { defaultSeconds, maxSeconds } = this.#options.lifetimes ?? defaultLifetimes;
+    if (request.ttlSeconds > maxSeconds) throw userError("ttl-too-long", `a certificate may be valid for ${maxSeconds} seconds at most, ${request.ttlSeconds} were asked for`);
+    if ((request.certificateSigner ?? "") !== "") {
+      throw userError("bad-signer", `CertSigner "${request.certificateSigner ?? ""}" is not supported: certificates are signed by the mesh's own authority`, { hint: "take ISTIO_META_CERT_SIGNER from the proxy" });
     }
     const authority = this.#options.authority();
-    const certificate = await authority.signWorkload(request.csr, identity, request.ttlSeconds > 0 ? request.ttlSeconds : defaultTtlSeconds);
+    const certificate = await authority.signWorkload(request.csr, identity, request.ttlSeconds > 0 ? request.ttlSeconds : defaultSeconds);
     this.#options.issued?.note(caller, identity, authority.rootFingerprints, certificate.notAfterMs);
     return certificate;
   }
@@ -62,10 +81,15 @@ export class CertificateService {
     if (!trustedNodeAccounts.has(account)) {
       throw userError("not-allowed", `${account} may not ask for another's certificate`, { hint: "list it in CA_TRUSTED_NODE_ACCOUNTS if it is a node proxy" });
     }
-    const node = caller.pod === "" ? undefined : pods.nodeOf(caller.namespace, caller.pod);
-    if (node === undefined) throw userError("not-allowed", `the node of ${account} (pod "${caller.pod}") is not known, so it may not ask for another's certificate`);
-    if (wanted.trustDomain !== trustDomain() || !pods.runsOn(wanted.namespace, wanted.serviceAccount, node)) {
-      throw userError("not-allowed", `no pod of ${wanted.namespace}/${wanted.serviceAccount} runs on the node ${node} of the caller`);
+    const directory = pods(caller.clusterId);
+    if (directory === undefined) throw userError("not-allowed", `the pods of the cluster "${caller.clusterId}" are not known, so ${account} may not ask for another's certificate`);
+    const pod = caller.pod === "" ? undefined : directory.podOf(caller.namespace, caller.pod);
+    if (pod === undefined || pod.node === "") throw userError("not-allowed", `the node of ${account} (pod "${caller.pod}") is not known, so it may not ask for another's certificate`);
+    // A token may outlive its pod, and another pod have its name by then.
+    if (pod.uid !== caller.podUid) throw userError("not-allowed", `the pod ${caller.namespace}/${caller.pod} is another one than the token's (${pod.uid}, not ${caller.podUid})`);
+    if (pod.serviceAccount !== caller.serviceAccount) throw userError("not-allowed", `the pod ${caller.namespace}/${caller.pod} is of the account ${pod.serviceAccount}, not ${caller.serviceAccount}`);
+    if (wanted.trustDomain !== trustDomain() || !directory.runsOn(wanted.namespace, wanted.serviceAccount, pod.node)) {
+      throw userError("not-allowed", `no pod of ${wanted.namespace}/${wanted.serviceAccount} runs on the node ${pod.node} of the caller`);
     }
     return identity;
   }

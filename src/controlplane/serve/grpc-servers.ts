@@ -5,7 +5,7 @@ import * as grpc from "@grpc/grpc-js";
 import { describeError, toSerinError, transientError, type Clock, type Logger } from "../../base/index.ts";
 import { IstioCertificateRequestSchema, IstioCertificateResponseSchema } from "../../wire/workload/index.ts";
 import { discoveryMethods } from "../../wire/xds/index.ts";
-import type { Authenticator, Caller, CertificateService, ServingCertificate } from "../ca/index.ts";
+import type { Authenticator, Caller, CertificateMetrics, CertificateService, Credentials, ServingCertificate } from "../ca/index.ts";
 import type { DiscoveryServer } from "./discovery-server.ts";
 import { addDiscoveryService, statusOf } from "./grpc-service.ts";
 
@@ -32,6 +32,7 @@ export interface GrpcServersOptions {
   readonly discovery: DiscoveryServer;
   readonly authenticator: Authenticator;
   readonly certificates: CertificateService;
+  readonly certificateMetrics: CertificateMetrics;
   readonly log: Logger;
 }
 
@@ -64,36 +65,54 @@ export function createSecureServer(options: GrpcServersOptions): grpc.Server {
     { createCertificate: create_ },
     {
       createCertificate: (call: grpc.ServerUnaryCall<Buffer, Buffer>, callback: grpc.sendUnaryData<Buffer>) => {
-        authenticate(call)
-          .then((caller) => signRequest(options.certificates, call.request, caller))
-          .then(
-            (answer) => callback(null, answer),
-            (error: unknown) => {
-              const known = toSerinError(error);
-              options.log.warn("a certificate was refused", { peer: call.getPeer(), error: describeError(known) });
-              callback({ code: statusOf(known), details: known.message });
-            },
-          );
+        answerRequest(options, call).then(
+          (answer) => callback(null, answer),
+          (error: unknown) => {
+            const known = toSerinError(error);
+            options.log.warn("a certificate was refused", { peer: call.getPeer(), error: describeError(known) });
+            callback({ code: statusOf(known), details: known.message });
+          },
+        );
       },
     },
   );
   return server;
 }
 
+async function answerRequest({ authenticator, certificates, certificateMetrics }: GrpcServersOptions, call: grpc.ServerUnaryCall<Buffer, Buffer>): Promise<Buffer> {
+  certificateMetrics.asked();
+  const caller = await authenticator.authenticate(credentialsOf(call)).catch((error: unknown) => {
+    certificateMetrics.unauthenticated();
+    throw error;
+  });
+  try {
+    const answer = await signRequest(certificates, call.request, caller);
+    certificateMetrics.issued();
+    return answer;
+  } catch (error) {
+    certificateMetrics.refused(error);
+    throw error;
+  }
+}
+
 async function signRequest(certificates: CertificateService, bytes: Uint8Array, caller: Caller): Promise<Buffer> {
   const request = fromBinary(IstioCertificateRequestSchema, bytes);
-  const impersonated = request.metadata?.["ImpersonatedIdentity"];
+  const told = (field: string): string => {
+    const value = request.metadata?.[field];
+    return typeof value === "string" ? value : "";
+  };
   const issued = await certificates.create(
-    { csr: request.csr, ttlSeconds: Number(request.validityDuration), impersonatedIdentity: typeof impersonated === "string" ? impersonated : "" },
+    { csr: request.csr, ttlSeconds: Number(request.validityDuration), impersonatedIdentity: told("ImpersonatedIdentity"), certificateSigner: told("CertSigner") },
     caller,
   );
   return Buffer.from(toBinary(IstioCertificateResponseSchema, create(IstioCertificateResponseSchema, { certChain: [...issued.chain] })));
 }
 
-function credentialsOf(call: grpc.ServerDuplexStream<Buffer, Buffer> | grpc.ServerUnaryCall<Buffer, Buffer>): { authorization: string | undefined; subjectAltName: string | undefined } {
+function credentialsOf(call: grpc.ServerDuplexStream<Buffer, Buffer> | grpc.ServerUnaryCall<Buffer, Buffer>): Credentials {
   const header = call.metadata.get("authorization")[0];
+  const clusters = call.metadata.get("clusterid");
   const certificate: Partial<PeerCertificate> | undefined = call.getAuthContext().sslPeerCertificate;
-  return { authorization: header?.toString(), subjectAltName: certificate?.subjectaltname };
+  return { authorization: header?.toString(), subjectAltName: certificate?.subjectaltname, clusterId: clusters.length === 1 ? String(clusters[0]) : "" };
 }
 
 /** Binds and answers the port. */

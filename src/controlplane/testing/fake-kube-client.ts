@@ -7,7 +7,7 @@ type Handler = (event: WatchEvent<KubernetesObject>) => void;
 /** An API server's behaviour in memory, as far as the control plane uses it: objects, versions, watches, token reviews. */
 export class FakeKubeClient implements KubeClient {
   /** Tokens by text: the user name and the pod of each. */
-  readonly tokens = new Map<string, { readonly username: string; readonly pod: string }>();
+  readonly tokens = new Map<string, { readonly username: string; readonly pod: string; readonly podUid?: string }>();
   readonly #objects = new Map<string, Map<string, KubernetesObject>>();
   readonly #watchers = new Map<string, Set<Handler>>();
   #version = 0;
@@ -102,7 +102,7 @@ export class FakeKubeClient implements KubeClient {
     if (method !== "POST" || !path.endsWith("/tokenreviews")) throw userError("not-found", `${method} ${path} is not known here`);
     const { spec } = (options?.body ?? {}) as { spec: { token: string; audiences: string[] } };
     const user = this.tokens.get(spec.token);
-    const status = user === undefined ? { authenticated: false } : { authenticated: true, user: { username: user.username, extra: { "authentication.kubernetes.io/pod-name": [user.pod] } } };
+    const status = user === undefined ? { authenticated: false } : { authenticated: true, user: { username: user.username, groups: user.username.startsWith("system:serviceaccount:") ? ["system:serviceaccounts", "system:authenticated"] : [], extra: { "authentication.kubernetes.io/pod-name": [user.pod], ...(user.podUid === undefined ? {} : { "authentication.kubernetes.io/pod-uid": [user.podUid] }) } } };
     return { status: 201, headers: {}, text: JSON.stringify({ status }) };
   }
 

@@ -1,0 +1,76 @@
+import { envBoolean, envInteger, envString, userError, type Environment } from "../base/index.ts";
+import type { CertificateLifetimes, SelfSignedOptions } from "./ca/index.ts";
+
+/** What the certificate authority is told by the environment, by upstream's names. */
+export interface AuthoritySettings {
+  readonly lifetimes: CertificateLifetimes;
+  readonly selfSigned: SelfSignedOptions;
+  /** How often the secrets are looked at even if no change was seen. */
+  readonly checkIntervalMs: number;
+  /** A token must be for one of them. */
+  readonly audiences: readonly string[];
+  /** The root is told by a ClusterTrustBundle instead of a ConfigMap in each namespace. */
+  readonly clusterTrustBundle: boolean;
+  /** Of the ConfigMap in each namespace that has the root. */
+  readonly rootConfigMap: string;
+  /** Of the ConfigMap that has the revocation lists; undefined: they are not told. */
+  readonly revocationConfigMap: string | undefined;
+}
+
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+const msPerSecond = 1000;
+const maxPercent = 99;
+
+export function readAuthoritySettings(env: Environment): AuthoritySettings {
+  refuseExternalAuthority(env);
+  const defaultMs = envDuration(env, "DEFAULT_WORKLOAD_CERT_TTL", dayMs);
+  const maxMs = envDuration(env, "MAX_WORKLOAD_CERT_TTL", 90 * dayMs);
+  if (defaultMs <= 0 || maxMs <= 0) throw userError("env-invalid", "DEFAULT_WORKLOAD_CERT_TTL and MAX_WORKLOAD_CERT_TTL must be longer than 0");
+  const interval = envDuration(env, "CITADEL_SELF_SIGNED_ROOT_CERT_CHECK_INTERVAL", hourMs);
+  const gracePercent = envInteger(env, "CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE", 20);
+  if (gracePercent < 0 || gracePercent > maxPercent) throw userError("env-invalid", `CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE must be from 0 to ${maxPercent}, got ${gracePercent}`);
+  return {
+    lifetimes: { defaultSeconds: Math.floor(Math.min(defaultMs, maxMs) / msPerSecond), maxSeconds: Math.floor(maxMs / msPerSecond) },
+    selfSigned: {
+      lifetimeMs: envDuration(env, "CITADEL_SELF_SIGNED_CA_CERT_TTL", 3650 * dayMs),
+      rsaKeyBits: rsaKeyBits(env),
+      gracePercent: interval > 0 ? gracePercent : undefined,
+      inCacerts: envBoolean(env, "USE_CACERTS_FOR_SELF_SIGNED_CA", false),
+    },
+    checkIntervalMs: interval > 0 ? interval : hourMs,
+    audiences: envString(env, "TOKEN_AUDIENCES", "istio-ca").split(",").map((audience) => audience.trim()).filter((audience) => audience !== ""),
+    clusterTrustBundle: envBoolean(env, "ENABLE_CLUSTER_TRUST_BUNDLE_API", false),
+    rootConfigMap: envString(env, "PILOT_CA_CERT_CONFIGMAP", "istio-ca-root-cert"),
+    revocationConfigMap: envBoolean(env, "PILOT_ENABLE_CA_CRL", true) ? envString(env, "PILOT_CRL_CONFIGMAP", "istio-ca-crl") : undefined,
+  };
+}
+
+/** What would have somebody else sign must not be passed over in silence. */
+function refuseExternalAuthority(env: Environment): void {
+  for (const name of ["EXTERNAL_CA", "K8S_SIGNER"]) {
+    const value = envString(env, name, "");
+    if (value !== "") throw userError("env-unsupported", `${name}="${value}" is not supported: this control plane signs by an authority of its own`, { hint: "plug an intermediate authority in by the secret cacerts" });
+  }
+}
+
+const rsaSizes = [2048, 3072, 4096];
+
+function rsaKeyBits(env: Environment): number {
+  const bits = envInteger(env, "CITADEL_SELF_SIGNED_CA_RSA_KEY_SIZE", 2048);
+  if (!rsaSizes.includes(bits)) throw userError("env-invalid", `CITADEL_SELF_SIGNED_CA_RSA_KEY_SIZE must be one of ${rsaSizes.join(", ")}, got ${bits}`);
+  return bits;
+}
+
+const unitsMs: Readonly<Record<string, number>> = { h: hourMs, m: 60_000, s: msPerSecond, ms: 1, us: 0.001, "µs": 0.001, ns: 0.000_001 };
+
+/** A duration as Go writes it: `24h`, `1h30m`, `-1s`, `0`. Milliseconds. */
+function envDuration(env: Environment, name: string, fallbackMs: number): number {
+  const text = envString(env, name, "");
+  if (text === "") return fallbackMs;
+  if (text === "0") return 0;
+  const [, sign, rest = ""] = /^([+-]?)((?:\d+(?:\.\d*)?(?:h|ms|m|s|us|µs|ns))+)$/.exec(text) ?? [];
+  if (rest === "") throw userError("env-invalid", `${name} must be a duration such as 24h or 1h30m, got "${text}"`);
+  const ms = [...rest.matchAll(/(\d+(?:\.\d*)?)(h|ms|m|s|us|µs|ns)/g)].reduce((sum, [, number, unit = ""]) => sum + Number(number) * (unitsMs[unit] ?? 0), 0);
+  return sign === "-" ? -ms : ms;
+}

@@ -1,0 +1,98 @@
+import { createPrivateKey, X509Certificate, type KeyObject } from "node:crypto";
+import { userError } from "../../base/index.ts";
+import { derOfPem } from "./der.ts";
+import { splitPem } from "./root-bundle.ts";
+import { checkKey, isSignedBy, readSigned } from "./signature-algorithms.ts";
+
+/** What is checked, all PEM. */
+export interface CheckedAuthority {
+  readonly certificate: string;
+  readonly privateKey: string;
+  readonly root: string;
+  readonly chain: string;
+  readonly crl?: string;
+}
+
+/** How many intermediates there may be. */
+const maxDepth = 16;
+
+/** Throws a user error unless the authority can sign and what it signs is trusted by its roots. */
+export function checkAuthority(authority: CheckedAuthority, nowMs: number): void {
+  const [first = ""] = splitPem(authority.certificate);
+  const certificate = certificateOf(first, "ca-cert.pem");
+  if (!certificate.ca) throw bad("ca-cert.pem is not the certificate of an authority (basicConstraints CA)");
+  if (!certificate.checkPrivateKey(privateKeyOf(authority.privateKey))) throw bad("ca-key.pem is not the key of ca-cert.pem");
+  const roots = splitPem(authority.root).map((pem) => certificateOf(pem, "root-cert.pem"));
+  if (roots.length === 0) throw bad("root-cert.pem has no certificate");
+  const above = [...splitPem(authority.certificate).slice(1), ...splitPem(authority.chain)].map((pem) => certificateOf(pem, "cert-chain.pem"));
+  checkPath(certificate, above, roots, nowMs);
+  if (authority.crl !== undefined && authority.crl !== "") checkRevocationLists(authority.crl, splitPem(authority.chain).map((pem) => certificateOf(pem, "cert-chain.pem")));
+}
+
+/** RSA or ECDSA, PKCS #8, PKCS #1 or SEC 1. */
+export function privateKeyOf(pem: string): KeyObject {
+  let key: KeyObject;
+  try {
+    key = createPrivateKey(pem);
+  } catch (error) {
+    throw userError("bad-ca-key", "the CA's private key cannot be read: it must be RSA or ECDSA in PEM", { cause: error });
+  }
+  checkKey(key);
+  return key;
+}
+
+function certificateOf(pem: string, field: string): X509Certificate {
+  try {
+    return new X509Certificate(pem);
+  } catch (error) {
+    throw bad(`${field} has what is no certificate in PEM`, error);
+  }
+}
+
+function checkPath(leaf: X509Certificate, above: readonly X509Certificate[], roots: readonly X509Certificate[], nowMs: number): void {
+  let certificate = leaf;
+  for (let depth = 0; depth <= maxDepth; depth += 1) {
+    const current = certificate;
+    checkTime(current, nowMs);
+    const isRoot = roots.some((root) => root.fingerprint256 === current.fingerprint256);
+    const root = isRoot ? current : roots.find((candidate) => isIssuedBy(current, candidate));
+    if (root !== undefined) return checkTime(root, nowMs);
+    const next = above.find((candidate) => candidate.fingerprint256 !== current.fingerprint256 && isIssuedBy(current, candidate));
+    if (next === undefined) throw bad(`no certificate of cert-chain.pem or root-cert.pem has issued the one of "${nameOf(current)}" (issuer "${current.issuer.replaceAll("\n", ", ")}")`);
+    if (!next.ca) throw bad(`the certificate of "${nameOf(next)}" in cert-chain.pem is none of an authority`);
+    certificate = next;
+  }
+  throw bad(`the chain to the root has more than ${maxDepth} certificates`);
+}
+
+function checkTime(certificate: X509Certificate, nowMs: number): void {
+  if (certificate.validToDate.getTime() <= nowMs) throw bad(`the certificate of "${nameOf(certificate)}" has expired at ${certificate.validToDate.toISOString()}`);
+  if (certificate.validFromDate.getTime() > nowMs) throw bad(`the certificate of "${nameOf(certificate)}" is valid from ${certificate.validFromDate.toISOString()} on only`);
+}
+
+/** By its name and by its signature. */
+export function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+}
+
+/** Proxies that have one list want one of each authority of the chain, and trust nobody otherwise. */
+function checkRevocationLists(text: string, authorities: readonly X509Certificate[]): void {
+  const lists = (text.match(/-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----/g) ?? []).map((pem) => {
+    try {
+      return readSigned(derOfPem(pem, /^X509 CRL$/) ?? Buffer.alloc(0));
+    } catch (error) {
+      throw bad("ca-crl.pem has what is no revocation list", error);
+    }
+  });
+  if (lists.length === 0) throw bad("ca-crl.pem has no revocation list in PEM");
+  const missing = authorities.filter((authority) => !lists.some((list) => isSignedBy(list, authority.publicKey)));
+  if (missing.length > 0) throw bad(`ca-crl.pem has no revocation list of ${missing.map((authority) => `"${nameOf(authority)}"`).join(", ")}: each authority of cert-chain.pem needs one`);
+}
+
+function nameOf(certificate: X509Certificate): string {
+  return certificate.subject.replaceAll("\n", ", ");
+}
+
+function bad(what: string, cause?: unknown): Error {
+  return userError("bad-ca-secret", what, cause === undefined ? {} : { cause });
+}

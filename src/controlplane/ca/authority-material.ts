@@ -1,0 +1,74 @@
+import { X509Certificate } from "node:crypto";
+import type { Secret } from "../../api/kubernetes/index.ts";
+import { userError } from "../../base/index.ts";
+import type { AuthorityMaterial } from "./certificate-authority.ts";
+import { splitPem } from "./root-bundle.ts";
+
+/** The names of a secret's keys: Istio's own, or those of the type `kubernetes.io/tls`. */
+interface SecretKeys {
+  readonly certificate: string;
+  readonly privateKey: string;
+  readonly root: string;
+  readonly chain: string;
+}
+
+const istioKeys: SecretKeys = { certificate: "ca-cert.pem", privateKey: "ca-key.pem", root: "root-cert.pem", chain: "cert-chain.pem" };
+const tlsKeys: SecretKeys = { certificate: "tls.crt", privateKey: "tls.key", root: "ca.crt", chain: "tls.crt" };
+const revocationKey = "ca-crl.pem";
+
+/** What a secret holds, unchecked. Throws a user error where a part is missing. */
+export function materialOf(secret: Secret): AuthorityMaterial {
+  const isTls = secret.data?.[tlsKeys.certificate] !== undefined;
+  const keys = isTls ? tlsKeys : istioKeys;
+  const certificate = decode(secret, keys.certificate);
+  const privateKey = decode(secret, keys.privateKey);
+  const root = decode(secret, keys.root);
+  const itself = isItsOwnRoot(certificate);
+  const missing = [certificate === "" ? keys.certificate : "", privateKey === "" ? keys.privateKey : "", root === "" && !itself ? keys.root : ""].filter((key) => key !== "");
+  if (missing.length > 0) {
+    throw userError("bad-ca-secret", `the secret ${nameOfSecret(secret)} must hold ${Object.values(keys).slice(0, 2).join(" and ")}, and ${keys.root} unless it is self-signed; it lacks ${missing.join(", ")}`, {
+      hint: "fill them, or delete the secret to have a new root made",
+    });
+  }
+  const crl = isTls ? "" : decode(secret, revocationKey);
+  return { certificate, privateKey, root: itself ? rootsWith(certificate, root) : root, chain: decode(secret, keys.chain), ...(crl === "" ? {} : { crl }) };
+}
+
+/** Whether control planes have made it: a single certificate, which is its own root. */
+export function isSelfSigned({ certificate, chain }: AuthorityMaterial): boolean {
+  return isItsOwnRoot(certificate) && splitPem(chain).length === 0;
+}
+
+export function nameOfSecret({ metadata }: Secret): string {
+  return `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
+}
+
+function isItsOwnRoot(certificate: string): boolean {
+  const parsed = parse(splitPem(certificate)[0] ?? "");
+  return parsed?.checkIssued(parsed) === true && parsed.verify(parsed.publicKey);
+}
+
+/** A root that was made anew stands for its former self, which other control planes may leave where it was. */
+function rootsWith(certificate: string, told: string): string {
+  const pems = splitPem(told);
+  const own = splitPem(certificate)[0] ?? "";
+  if (told === "" || pems.includes(own)) return told === "" ? certificate : told;
+  const key = keyOf(own);
+  return [own, ...pems.filter((pem) => keyOf(pem) !== key)].join("");
+}
+
+function keyOf(pem: string): string {
+  return parse(pem)?.publicKey.export({ type: "spki", format: "der" }).toString("base64") ?? "";
+}
+
+function parse(pem: string): X509Certificate | undefined {
+  try {
+    return new X509Certificate(pem);
+  } catch {
+    return undefined;
+  }
+}
+
+function decode(secret: Secret, key: string): string {
+  return Buffer.from(secret.data?.[key] ?? "", "base64").toString();
+}

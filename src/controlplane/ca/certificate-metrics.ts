@@ -1,0 +1,69 @@
+import { SerinError, type Clock } from "../../base/index.ts";
+import type { MetricsRegistry } from "../../telemetry/index.ts";
+import type { CertificateAuthority } from "./certificate-authority.ts";
+
+const msPerSecond = 1000;
+
+/** What is said of the certificate service, by upstream's names. */
+export interface CertificateMetrics {
+  asked(): void;
+  unauthenticated(): void;
+  refused(error: unknown): void;
+  issued(): void;
+}
+
+/** What the metric calls a fault; undefined for who may not have what is asked for. */
+function errorType(error: unknown): string | undefined {
+  switch (error instanceof SerinError ? error.code : "") {
+    case "not-allowed":
+    case "bad-identity":
+    case "unauthenticated":
+      return undefined;
+    case "bad-csr":
+      return "CSR_ERROR";
+    case "ttl-too-long":
+      return "TTL_ERROR";
+    case "ca-not-ready":
+      return "CA_NOT_READY";
+    default:
+      return "CERT_GEN_ERROR";
+  }
+}
+
+export function createCertificateMetrics(metrics: MetricsRegistry): CertificateMetrics {
+  const asked = metrics.counter("citadel_server_csr_count", "Certificate requests that were received.").labels();
+  const unauthenticated = metrics.counter("citadel_server_authentication_failure_count", "Requests whose caller is not known, or may not have the identity.").labels();
+  const parsing = metrics.counter("citadel_server_csr_parsing_err_count", "Certificate requests that could not be read.").labels();
+  const signing = metrics.counter("citadel_server_csr_sign_err_count", "Certificate requests that could not be signed.", ["error"]);
+  const issued = metrics.counter("citadel_server_success_cert_issuance_count", "Certificates that were issued.").labels();
+  return {
+    asked: () => asked.increment(),
+    unauthenticated: () => unauthenticated.increment(),
+    refused: (error) => {
+      const type = errorType(error);
+      if (type === undefined) unauthenticated.increment();
+      else signing.labels(type).increment();
+      if (type === "CSR_ERROR") parsing.increment();
+    },
+    issued: () => issued.increment(),
+  };
+}
+
+/** Tells when the root, and the authority below it, end; as it is at the time of the scrape. */
+export function addExpiryMetrics(metrics: MetricsRegistry, authority: () => CertificateAuthority, clock: Clock): void {
+  const gauge = (name: string, help: string) => metrics.gauge(`citadel_server_${name}`, help);
+  const root = { timestamp: gauge("root_cert_expiry_timestamp", "When the root ends, in seconds since 1970."), seconds: gauge("root_cert_expiry_seconds", "Seconds until the root ends; negative after.") };
+  const chain = {
+    timestamp: gauge("cert_chain_expiry_timestamp", "When the authority's own certificate ends, in seconds since 1970."),
+    seconds: gauge("cert_chain_expiry_seconds", "Seconds until the authority's own certificate ends; negative after."),
+  };
+  metrics.onCollect(() => {
+    const { rootNotAfterMs, notAfterMs, hasChain } = authority();
+    const nowMs = clock.nowMs();
+    const ends = [[root, rootNotAfterMs], ...(hasChain ? ([[chain, notAfterMs]] as const) : [])] as const;
+    for (const [gauges, endMs] of ends) {
+      gauges.timestamp.labels().set(endMs / msPerSecond);
+      gauges.seconds.labels().set((endMs - nowMs) / msPerSecond);
+    }
+  });
+}

@@ -1,0 +1,113 @@
+import { randomBytes } from "node:crypto";
+import { derBitString, derElement, derObjectIdentifier, DerReader, derSequence, derTags, derTime } from "./der.ts";
+import { readSigned } from "./signature-algorithms.ts";
+
+/** What a certificate says of its issuer. */
+export interface IssuerParts {
+  /** Its subject in DER. */
+  readonly subject: Buffer;
+  /** The identifier of its key, where it has one. */
+  readonly keyIdentifier: Buffer | undefined;
+}
+
+const extensionIds = {
+  subjectKeyIdentifier: "551d0e",
+  keyUsage: "551d0f",
+  subjectAltName: "551d11",
+  basicConstraints: "551d13",
+  authorityKeyIdentifier: "551d23",
+  extendedKeyUsage: "551d25",
+} as const;
+const serverAuth = "2b06010505070301";
+const clientAuth = "2b06010505070302";
+const commonName = "550403";
+
+/** Reads an issuer's certificate in DER. */
+export function readIssuer(der: Buffer): IssuerParts {
+  const reader = new DerReader(readSigned(der).signed.contents);
+  reader.optional(derTags.context0);
+  reader.next(derTags.integer);
+  reader.next(derTags.sequence);
+  reader.next(derTags.sequence);
+  reader.next(derTags.sequence);
+  const subject = reader.next(derTags.sequence).whole;
+  reader.next(derTags.sequence);
+  let keyIdentifier: Buffer | undefined;
+  while (!reader.isAtEnd) {
+    const part = reader.next();
+    if (part.tag === derTags.context3) keyIdentifier = keyIdentifierIn(new DerReader(part.contents).inside(derTags.sequence));
+  }
+  return { subject, keyIdentifier };
+}
+
+function keyIdentifierIn(extensions: DerReader): Buffer | undefined {
+  while (!extensions.isAtEnd) {
+    const extension = extensions.inside(derTags.sequence);
+    const id = extension.next(derTags.objectIdentifier).contents.toString("hex");
+    extension.optional(derTags.boolean);
+    if (id === extensionIds.subjectKeyIdentifier) return new DerReader(extension.next(derTags.octetString).contents).next(derTags.octetString).contents;
+  }
+  return undefined;
+}
+
+export interface LeafNames {
+  readonly kind: "uri" | "dns";
+  readonly values: readonly string[];
+  /** Empty for none. */
+  readonly commonName: string;
+}
+
+export interface LeafRequest {
+  readonly issuer: IssuerParts;
+  readonly algorithm: Buffer;
+  /** SubjectPublicKeyInfo in DER. */
+  readonly publicKey: Buffer;
+  readonly names: LeafNames;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+}
+
+const versionThree = derElement(derTags.context0, derElement(derTags.integer, Buffer.from([2])));
+const critical = derElement(derTags.boolean, Buffer.from([0xff]));
+/** Digital signature and key encipherment: the first and the third bit. */
+const keyUsage = extension(extensionIds.keyUsage, derBitString(Buffer.from([0xa0]), 5), critical);
+const extendedKeyUsage = extension(extensionIds.extendedKeyUsage, derSequence(derObjectIdentifier(serverAuth), derObjectIdentifier(clientAuth)));
+const basicConstraints = extension(extensionIds.basicConstraints, derSequence(), critical);
+const generalNameTags = { dns: 0x82, uri: 0x86 } as const;
+const keyIdentifierTag = 0x80;
+const serialBytes = 16;
+
+/** The part of a leaf's certificate that is signed: for servers and clients, and for no authority. */
+export function encodeLeaf({ issuer, algorithm, publicKey, names, notBeforeMs, notAfterMs }: LeafRequest): Buffer {
+  const subject = names.commonName === "" ? derSequence() : derSequence(derElement(derTags.set, derSequence(derObjectIdentifier(commonName), derElement(derTags.utf8String, Buffer.from(names.commonName)))));
+  const altNames = derSequence(...names.values.map((value) => derElement(generalNameTags[names.kind], Buffer.from(value))));
+  const extensions = [
+    keyUsage,
+    extendedKeyUsage,
+    basicConstraints,
+    ...(issuer.keyIdentifier === undefined ? [] : [extension(extensionIds.authorityKeyIdentifier, derSequence(derElement(keyIdentifierTag, issuer.keyIdentifier)))]),
+    // Critical, as there may be no subject (RFC 5280, 4.1.2.6).
+    extension(extensionIds.subjectAltName, altNames, critical),
+  ];
+  return derSequence(
+    versionThree,
+    derElement(derTags.integer, serialNumber()),
+    algorithm,
+    issuer.subject,
+    derSequence(derTime(notBeforeMs), derTime(notAfterMs)),
+    subject,
+    publicKey,
+    derElement(derTags.context3, derSequence(...extensions)),
+  );
+}
+
+function extension(id: string, value: Buffer, ...flags: readonly Buffer[]): Buffer {
+  return derSequence(derObjectIdentifier(id), ...flags, derElement(derTags.octetString, value));
+}
+
+/** Positive, and without a leading zero byte. */
+function serialNumber(): Buffer {
+  const bytes = randomBytes(serialBytes);
+  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;
+  return bytes;
+}

@@ -1,0 +1,80 @@
+import { verify, type KeyObject } from "node:crypto";
+import { userError } from "../../base/index.ts";
+import { derObjectIdentifier, DerReader, derSequence, derTags, type DerElement } from "./der.ts";
+
+export interface SignatureAlgorithm {
+  /** Hex of its object identifier's contents. */
+  readonly identifier: string;
+  /** Of node:crypto; null where the key's own algorithm says it. */
+  readonly hash: "sha256" | "sha384" | "sha512" | null;
+  readonly keyType: "rsa" | "ec" | "ed25519";
+}
+
+const algorithms: readonly SignatureAlgorithm[] = [
+  { identifier: "2a864886f70d01010b", hash: "sha256", keyType: "rsa" },
+  { identifier: "2a864886f70d01010c", hash: "sha384", keyType: "rsa" },
+  { identifier: "2a864886f70d01010d", hash: "sha512", keyType: "rsa" },
+  { identifier: "2a8648ce3d040302", hash: "sha256", keyType: "ec" },
+  { identifier: "2a8648ce3d040303", hash: "sha384", keyType: "ec" },
+  { identifier: "2a8648ce3d040304", hash: "sha512", keyType: "ec" },
+  { identifier: "2b6570", hash: null, keyType: "ed25519" },
+];
+
+const hashOfCurve: Readonly<Record<string, SignatureAlgorithm["hash"]>> = { prime256v1: "sha256", secp384r1: "sha384", secp521r1: "sha512" };
+
+/** What a key signs by: the hash follows the curve, RSA takes SHA-256. Throws a user error for keys of other kinds. */
+export function algorithmOf(key: KeyObject): SignatureAlgorithm {
+  const { asymmetricKeyType: keyType, asymmetricKeyDetails } = key;
+  const hash = keyType === "ec" ? hashOfCurve[asymmetricKeyDetails?.namedCurve ?? ""] : keyType === "rsa" ? "sha256" : null;
+  const found = algorithms.find((candidate) => candidate.keyType === keyType && candidate.hash === hash);
+  if (found === undefined) throw userError("bad-key", `is ${describeKey(key)}, expected ${keysExpected}`);
+  return found;
+}
+
+export const keysExpected = "RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, or Ed25519";
+const minRsaBits = 2048;
+const maxRsaBits = 8192;
+
+/** Throws a user error for a key that is too weak, too large to verify quickly, or of another kind. */
+export function checkKey(key: KeyObject): void {
+  algorithmOf(key);
+  const bits = key.asymmetricKeyDetails?.modulusLength;
+  if (bits !== undefined && (bits < minRsaBits || bits > maxRsaBits)) throw userError("bad-key", `is ${describeKey(key)}, expected ${keysExpected}`);
+}
+
+function describeKey({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): string {
+  const { modulusLength, namedCurve } = asymmetricKeyDetails ?? {};
+  if (modulusLength !== undefined) return `${asymmetricKeyType ?? ""} of ${modulusLength} bits`;
+  return namedCurve === undefined ? (asymmetricKeyType ?? "unknown") : `${asymmetricKeyType ?? ""} on ${namedCurve}`;
+}
+
+export function algorithmIdentifier({ identifier, keyType }: SignatureAlgorithm): Buffer {
+  return keyType === "rsa" ? derSequence(derObjectIdentifier(identifier), Buffer.from([derTags.null, 0])) : derSequence(derObjectIdentifier(identifier));
+}
+
+/** Something signed: what stands before the algorithm and the signature. */
+export interface SignedStructure {
+  readonly signed: DerElement;
+  readonly algorithm: DerElement;
+  readonly signature: Buffer;
+}
+
+/** Reads the frame that certificates, requests and revocation lists share. */
+export function readSigned(der: Buffer): SignedStructure {
+  const outer = new DerReader(der);
+  const reader = outer.inside(derTags.sequence);
+  outer.finish();
+  const signed = reader.next(derTags.sequence);
+  const algorithm = reader.next(derTags.sequence);
+  const bits = reader.next(derTags.bitString).contents;
+  reader.finish();
+  return { signed, algorithm, signature: bits.subarray(1) };
+}
+
+/** Whether the key has signed it. Throws a user error for an algorithm that is not taken, MD5 and SHA-1 among them. */
+export function isSignedBy({ signed, algorithm, signature }: SignedStructure, key: KeyObject): boolean {
+  const identifier = new DerReader(algorithm.contents).next(derTags.objectIdentifier).contents.toString("hex");
+  const known = algorithms.find((candidate) => candidate.identifier === identifier);
+  if (known === undefined) throw userError("bad-signature", "is signed by an algorithm that is not taken: use SHA-256, SHA-384 or SHA-512 with RSA or ECDSA, or Ed25519");
+  return known.keyType === key.asymmetricKeyType && verify(known.hash, signed.whole, key, signature);
+}
