@@ -2,8 +2,11 @@
 // the control plane and the agent, and nothing else.
 import type { ProxySettings } from "../../../src/proxy/index.ts";
 
+/** Of what a proxy is told, that which its Envoy is told. */
+export type BootstrapSettings = Pick<ProxySettings, "role" | "instanceIp" | "podName" | "podNamespace" | "domain" | "workloadName" | "metadata" | "xdsUrl" | "xdsRootFile" | "clusterId"> & { readonly ports: Pick<ProxySettings["ports"], "admin"> };
+
 export interface BootstrapOptions {
-  readonly settings: ProxySettings;
+  readonly settings: BootstrapSettings;
   /** Unix socket of the agent's secret service. */
   readonly secretSocket: string;
   /** The service account's token, for the control plane. */

@@ -1,0 +1,97 @@
+// Serin's control plane and upstream's as plain processes beside a plain API server.
+import { spawn, type ChildProcess } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { join } from "node:path";
+import { serin } from "../../support/lab-cluster.ts";
+
+export interface ControlPlanePorts {
+  readonly http: number;
+  readonly grpc: number;
+  readonly secure: number;
+  readonly webhooks: number;
+  readonly monitoring: number;
+  readonly control: number;
+}
+
+export interface RunningControlPlane {
+  readonly ports: ControlPlanePorts;
+  readonly child: ChildProcess;
+  stop(): void;
+}
+
+export interface ControlPlaneOptions {
+  readonly directory: string;
+  readonly kubeconfig: string;
+  /** The file of MeshConfig, which both kinds watch. */
+  readonly meshConfig: string;
+  /** Where a stock Envoy looks for it. */
+  readonly securePort?: number;
+}
+
+const address = "127.0.0.1";
+const readyTimeoutMs = 60_000;
+const lookMs = 50;
+
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports = await Promise.all(
+    servers.map(async (server) => {
+      await new Promise<void>((resolve) => server.listen(0, address, resolve));
+      return (server.address() as AddressInfo).port;
+    }),
+  );
+  await Promise.all(servers.map(async (server) => await new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+export async function startSerinPilot(options: ControlPlaneOptions): Promise<RunningControlPlane> {
+  return await start(serin, ["pilot", "discovery"], options, { POD_NAME: "istiod-serin-1" });
+}
+
+/** `program`: upstream's pilot-discovery. */
+export async function startIstiod(program: string, options: ControlPlaneOptions): Promise<RunningControlPlane> {
+  const env = {
+    POD_NAME: "istiod-upstream-1",
+    PILOT_ENABLE_AMBIENT: "true",
+    PILOT_DEBOUNCE_AFTER: "10ms",
+    // Beside another control plane of the same revision: it writes nothing of what both would.
+    PILOT_ENABLE_GATEWAY_API_STATUS: "false",
+    PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER: "false",
+    PILOT_SKIP_VALIDATE_TRUST_DOMAIN: "true",
+  };
+  return await start(program, ["discovery", "--clusterID", "Kubernetes", "--kubeconfig", options.kubeconfig, "--log_output_level", "default:error"], options, env);
+}
+
+async function start(program: string, words: readonly string[], options: ControlPlaneOptions, env: NodeJS.ProcessEnv): Promise<RunningControlPlane> {
+  const { directory, kubeconfig, meshConfig } = options;
+  mkdirSync(directory, { recursive: true });
+  const [http = 0, grpc = 0, freeSecure = 0, webhooks = 0, monitoring = 0, control = 0] = await freePorts(6);
+  const secure = options.securePort ?? freeSecure;
+  const flags = { httpAddr: http, grpcAddr: grpc, secureGRPCAddr: secure, httpsAddr: webhooks, monitoringAddr: monitoring };
+  const args = [...words, ...Object.entries(flags).map(([name, port]) => `--${name}=${address}:${port}`), `--ctrlz_port=${control}`, `--meshConfig=${meshConfig}`];
+  const child = spawn("setpriv", ["--pdeathsig", "KILL", program, ...args], {
+    cwd: directory,
+    env: { ...process.env, KUBECONFIG: kubeconfig, POD_NAMESPACE: "istio-system", SERVICE_ACCOUNT: "istiod", CLUSTER_ID: "Kubernetes", JWT_POLICY: "third-party-jwt", ...env },
+    stdio: ["ignore", process.env["INTEROP_LOGS"] === undefined ? "ignore" : "inherit", process.env["INTEROP_LOGS"] === undefined ? "ignore" : "inherit"],
+  });
+  const ended: { code?: number | null } = {};
+  child.once("exit", (code) => (ended.code = code));
+  const deadline = Date.now() + readyTimeoutMs;
+  while ((await fetch(`http://${address}:${http}/ready`).catch(() => undefined))?.status !== 200) {
+    if (ended.code !== undefined || Date.now() > deadline) throw new Error(`${program} is not ready${ended.code === undefined ? "" : `: it ended with ${ended.code}`}; INTEROP_LOGS=1 shows what it says`);
+    await new Promise((resolve) => setTimeout(resolve, lookMs));
+  }
+  return { ports: { http, grpc, secure, webhooks, monitoring, control }, child, stop: () => void child.kill("SIGKILL") };
+}
+
+/** What both read as MeshConfig before a configuration says otherwise. */
+export function writeMeshConfig(file: string, text = defaultMeshConfig): void {
+  writeFileSync(file, text);
+}
+
+export const defaultMeshConfig = "defaultConfig:\n  discoveryAddress: istiod.istio-system.svc:15012\nrootNamespace: istio-system\ntrustDomain: cluster.local\n";
+
+export function meshConfigFile(directory: string): string {
+  return join(directory, "mesh");
+}

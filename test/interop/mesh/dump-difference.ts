@@ -1,0 +1,111 @@
+// What differs between two control planes' answers, resource by resource and field by field.
+import type { Dump, Json } from "./discovery-dump.ts";
+
+export interface Difference {
+  /** `sidecar clusters outbound|80||web.mesh.svc.cluster.local`. */
+  readonly resource: string;
+  /** Fields from the resource on; an item of a list by its name where it has one. Empty: the resource itself. */
+  readonly path: string;
+  /** The path without names: what differences are grouped by. */
+  readonly field: string;
+  readonly serin: string;
+  readonly istiod: string;
+}
+
+const absent = "(absent)";
+const shownLength = 220;
+
+export function differences(role: string, serin: Dump, istiod: Dump): Difference[] {
+  return Object.keys(istiod).flatMap((type) => {
+    const [ours, theirs] = [serin[type] ?? new Map<string, Json>(), istiod[type] ?? new Map<string, Json>()];
+    return [...new Set([...ours.keys(), ...theirs.keys()])].toSorted().flatMap((name) => {
+      const [left, right] = [ours.get(name), theirs.get(name)];
+      const resource = `${role} ${type} ${name}`;
+      if (left === undefined || right === undefined) return [{ resource, path: "", field: `${role} ${type}`, serin: left === undefined ? absent : "(there)", istiod: right === undefined ? absent : "(there)" }];
+      return unequal(normal(left), normal(right)).map(({ path, field, left: our, right: their }) => ({ resource, path, field: `${role} ${type} ${field}`, serin: our, istiod: their }));
+    });
+  });
+}
+
+interface Unequal {
+  readonly path: string;
+  readonly field: string;
+  readonly left: string;
+  readonly right: string;
+}
+
+function unequal(left: Json | undefined, right: Json | undefined, path = "", field = ""): Unequal[] {
+  if (isObject(left) && isObject(right)) {
+    const typed = typeof left["@type"] === "string" ? shortType(left["@type"]) : "";
+    const [ownPath, ownField] = typed === "" ? [path, field] : [`${path}<${typed}>`, `${field}<${typed}>`];
+    return [...new Set([...Object.keys(left), ...Object.keys(right)])].toSorted().flatMap((key) => unequal(left[key], right[key], join(ownPath, key), join(ownField, genericKey(field, key))));
+  }
+  if (Array.isArray(left) && Array.isArray(right)) return unequalLists(left, right, path, field);
+  const [shownLeft, shownRight] = [shown(left), shown(right)];
+  return JSON.stringify(left) === JSON.stringify(right) ? [] : [{ path, field, left: shownLeft, right: shownRight }];
+}
+
+/** Items are paired by name where all have one, else by position. */
+function unequalLists(left: Json[], right: Json[], path: string, field: string): Unequal[] {
+  const names = [left, right].map((items) => items.map(nameOf));
+  const [leftNames = [], rightNames = []] = names;
+  const named = [...leftNames, ...rightNames].every((name) => name !== undefined) && new Set(leftNames).size === left.length && new Set(rightNames).size === right.length;
+  if (!named) {
+    const inOrder = Array.from({ length: Math.max(left.length, right.length) }).flatMap((_, index) => unequal(left[index], right[index], `${path}[${index}]`, `${field}[]`));
+    return inOrder;
+  }
+  const found = [...new Set([...leftNames, ...rightNames])].flatMap((name) => unequal(left[leftNames.indexOf(name)], right[rightNames.indexOf(name)], `${path}[${name ?? ""}]`, `${field}[${filterName(name ?? "")}]`));
+  const common = leftNames.filter((name) => rightNames.includes(name));
+  const order = JSON.stringify(common) === JSON.stringify(rightNames.filter((name) => leftNames.includes(name)));
+  return order ? found : [...found, { path: `${path} order`, field: `${field} order`, left: common.join(" "), right: rightNames.filter((name) => leftNames.includes(name)).join(" ") }];
+}
+
+/** Filters are few, and which one differs matters; of routes, chains and hosts it does not. */
+function filterName(name: string): string {
+  return /^(envoy|istio)\.|^(connect_|waypoint_|set_dst|kubernetes)/.test(name) ? name : "";
+}
+
+function genericKey(field: string, key: string): string {
+  return /(labels|filterMetadata|typedPerFilterConfig|fields|services)$/.test(field) && !/^(istio|envoy)/.test(key) ? "*" : key;
+}
+
+function nameOf(item: Json): string | undefined {
+  if (typeof item === "string") return item;
+  if (!isObject(item)) return undefined;
+  const { name, key, header } = item;
+  if (typeof name === "string" && name !== "") return name;
+  if (typeof key === "string") return key;
+  if (isObject(header) && typeof header["key"] === "string") return header["key"];
+  const { endpoint } = item;
+  return isObject(endpoint) ? JSON.stringify(endpoint["address"]) : undefined;
+}
+
+function join(path: string, key: string): string {
+  return path === "" ? key : `${path}.${key}`;
+}
+
+function shortType(url: string): string {
+  return url.slice(url.lastIndexOf(".") + 1);
+}
+
+function shown(value: Json | undefined): string {
+  if (value === undefined) return absent;
+  const text = typeof value === "string" ? value : JSON.stringify(value);
+  return text.length > shownLength ? `${text.slice(0, shownLength)}…` : text;
+}
+
+function isObject(value: Json | undefined): value is { [name: string]: Json } {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Lists that are sets in a fixed order; what differs from run to run under one text. */
+function normal(value: Json, key = ""): Json {
+  if (Array.isArray(value)) {
+    const items = value.map((item) => normal(item));
+    return unordered.has(key) ? items.toSorted((left, right) => (JSON.stringify(left) < JSON.stringify(right) ? -1 : 1)) : items;
+  }
+  if (isObject(value)) return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, normal(inner, name)]));
+  return value;
+}
+
+const unordered = new Set(["domains", "lbEndpoints", "endpoints", "matchTypedSubjectAltNames", "subjectAltNames", "authorizationPolicies", "addresses", "serverNames", "prefixRanges", "virtualHosts"]);

@@ -1,0 +1,152 @@
+// Every configuration of the corpus, one after the other, into three stock Envoys: sidecar, gateway and waypoint.
+//   test/interop/mesh/in-namespace.sh node test/interop/mesh/envoy-corpus.ts [--only <part of a name>] [--json]
+// Ends with 1 when a configuration was not taken; the last line with --json is {"configurations":n,"nacks":n,"failed":n,…}.
+import { messageOf } from "../../../src/base/index.ts";
+import { readCorpus, type CorpusCase } from "./corpus.ts";
+import { startEnvoy, type EnvoyProcess } from "./envoy-process.ts";
+import { routerNode, sidecarNode, waypointNode } from "./nodes.ts";
+import type { StoredObject } from "./object-store.ts";
+import { applyCase, removeCase, startTestMesh, type TestMesh } from "./test-mesh.ts";
+
+interface Outcome {
+  readonly name: string;
+  /** `<proxy> <type>: <reason>`. */
+  readonly nacks: readonly string[];
+  /** Anything else that is wrong. */
+  readonly faults: readonly string[];
+}
+
+interface ConnectedProxy {
+  readonly id: string;
+  readonly types: Readonly<Record<string, { readonly sent: string; readonly acked: string; readonly reason: string | null }>>;
+}
+
+interface Acknowledged {
+  readonly processed: boolean;
+  readonly proxies: readonly { readonly id: string; readonly acknowledged: boolean; readonly rejected: { readonly reason: string } | null }[];
+}
+
+/** For three Envoys to answer what one configuration caused. */
+const answerMs = 20_000;
+const lookMs = 15;
+/** What Envoys hold as `warming` must have ended by then. */
+const warmMs = 8000;
+/** A changed file of MeshConfig is seen within this. */
+const meshConfigMs = 1500;
+const unread = /does not read/;
+
+class Corpus {
+  readonly #mesh: TestMesh;
+  readonly #envoys: readonly EnvoyProcess[];
+
+  constructor(mesh: TestMesh, envoys: readonly EnvoyProcess[]) {
+    this.#mesh = mesh;
+    this.#envoys = envoys;
+  }
+
+  async tryCase(one: CorpusCase): Promise<Outcome> {
+    const nacks: string[] = [];
+    const faults: string[] = [];
+    try {
+      const stored = await applyCase(this.#mesh, one);
+      if (one.meshConfig !== undefined) await new Promise((resolve) => setTimeout(resolve, meshConfigMs));
+      faults.push(...(await this.#settled(stored)));
+      nacks.push(...(await this.#rejections()));
+      if (nacks.length === 0) faults.push(...(await this.#inactive()));
+    } catch (error) {
+      faults.push(messageOf(error));
+    }
+    await removeCase(this.#mesh, one).catch((error: unknown) => faults.push(`taking it away: ${messageOf(error)}`));
+    for (const envoy of this.#envoys) if (!envoy.alive()) faults.push(`Envoy ${envoy.id} has ended`);
+    return { name: one.name, nacks, faults };
+  }
+
+  /** Waits until every Envoy has answered all that the objects caused. */
+  async #settled(stored: readonly StoredObject[]): Promise<string[]> {
+    const deadline = Date.now() + answerMs;
+    for (const { group, kind, namespace, name, resourceVersion } of stored) {
+      const query = new URLSearchParams({ group, kind, namespace, name, resourceVersion });
+      for (;;) {
+        const response = await fetch(`http://127.0.0.1:${this.#mesh.pilot.ports.http}/debug/serin/acknowledged?${query.toString()}`);
+        const text = await response.text();
+        if (response.status === 400 && unread.test(text)) break;
+        const answer = JSON.parse(text) as Acknowledged;
+        const open = answer.proxies.filter(({ acknowledged, rejected }) => !acknowledged && rejected === null);
+        if (answer.processed && open.length === 0) break;
+        if (Date.now() > deadline) return [`${kind} ${namespace}/${name}: ${answer.processed ? `not acknowledged by ${open.map(({ id }) => id).join(", ")}` : "not taken into the control plane's model"}`];
+        await new Promise((resolve) => setTimeout(resolve, lookMs));
+      }
+    }
+    return [];
+  }
+
+  async #rejections(): Promise<string[]> {
+    const proxies = (await (await fetch(`http://127.0.0.1:${this.#mesh.pilot.ports.http}/debug/serin/proxies`)).json()) as ConnectedProxy[];
+    return proxies.flatMap(({ id, types }) => Object.entries(types).flatMap(([type, { reason }]) => (reason === null ? [] : [`${id} ${type.slice(type.lastIndexOf(".") + 1)}: ${reason}`])));
+  }
+
+  /** What an Envoy does not use of what it was sent: resources in error, or that still warm up. */
+  async #inactive(): Promise<string[]> {
+    const deadline = Date.now() + warmMs;
+    for (;;) {
+      const found = (await Promise.all(this.#envoys.map(async (envoy) => inactiveIn(envoy.id, await envoy.ask("/config_dump"))))).flat();
+      if (found.length === 0 || Date.now() > deadline) return found;
+      await new Promise((resolve) => setTimeout(resolve, 10 * lookMs));
+    }
+  }
+}
+
+type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
+
+/** Every `error_state` and `warming_state` of a config dump, by the name of what is in it. */
+function inactiveIn(id: string, dump: unknown): string[] {
+  const found: string[] = [];
+  const walk = (value: Json, name: string): void => {
+    if (Array.isArray(value)) for (const item of value) walk(item, name);
+    else if (typeof value === "object" && value !== null) {
+      const own = nameOf(value) ?? name;
+      for (const [key, inner] of Object.entries(value)) {
+        if (key === "error_state") found.push(`${id} ${own}: ${JSON.stringify((inner as { details?: string }).details ?? inner).slice(0, 300)}`);
+        else if (key === "warming_state" || key === "dynamic_warming_clusters") found.push(`${id} warms ${own} ${warmingNames(inner)}`);
+        else if (key !== "active_state" && key !== "bootstrap") walk(inner, own);
+      }
+    }
+  };
+  walk(dump as Json, "");
+  return found;
+}
+
+function warmingNames(value: Json): string {
+  return Array.isArray(value) ? value.map((item) => (item as { cluster?: { name?: string } }).cluster?.name ?? "").join(", ") : "";
+}
+
+function nameOf(value: Readonly<Record<string, Json>>): string | undefined {
+  return typeof value["name"] === "string" ? value["name"] : undefined;
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const startedMs = performance.now();
+  const onlyAt = args.indexOf("--only");
+  const cases = readCorpus(onlyAt < 0 ? "" : (args[onlyAt + 1] ?? ""));
+  const mesh = await startTestMesh();
+  const envoys: EnvoyProcess[] = [];
+  const outcomes: Outcome[] = [];
+  try {
+    envoys.push(...(await Promise.all([sidecarNode, routerNode, waypointNode].map(async (node) => await startEnvoy(mesh, node)))));
+    const corpus = new Corpus(mesh, envoys);
+    const base = await corpus.tryCase({ name: "base", objects: [], meshConfig: undefined });
+    outcomes.push(base);
+    for (const one of cases) outcomes.push(await corpus.tryCase(one));
+  } finally {
+    for (const envoy of envoys) envoy.stop();
+    mesh.stop();
+  }
+  const bad = outcomes.filter(({ nacks, faults }) => nacks.length + faults.length > 0);
+  for (const { name, nacks, faults } of bad) process.stdout.write(`${name}\n${[...nacks.map((nack) => `  refused: ${nack}`), ...faults.map((fault) => `  ${fault}`)].join("\n")}\n`);
+  const summary = { configurations: cases.length, nacks: outcomes.reduce((sum, { nacks }) => sum + nacks.length, 0), failed: bad.length, seconds: Math.round((performance.now() - startedMs) / 1000) };
+  process.stdout.write(`${summary.configurations} configurations, ${summary.nacks} refusals, ${summary.failed} failed, ${summary.seconds} s\n`);
+  if (args.includes("--json")) process.stdout.write(`${JSON.stringify(summary)}\n`);
+  return bad.length === 0 ? 0 : 1;
+}
+
+process.exit(await main(process.argv.slice(2)));

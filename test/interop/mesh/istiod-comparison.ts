@@ -1,0 +1,90 @@
+// What Serin's control plane and upstream's send to the same nodes for the same objects, compared.
+//   ISTIOD=<pilot-discovery> test/interop/mesh/in-namespace.sh node test/interop/mesh/istiod-comparison.ts [--only <part>] [--report <file>] [--json]
+// The report is JSON: every difference by the configuration that shows it first, and counts by field.
+import { writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { messageOf } from "../../../src/base/index.ts";
+import { startIstiod, type RunningControlPlane } from "./control-planes.ts";
+import { readCorpus, type CorpusCase } from "./corpus.ts";
+import { dumpNode } from "./discovery-dump.ts";
+import { differences, type Difference } from "./dump-difference.ts";
+import { routerNode, sidecarNode, waypointNode, ztunnelNode } from "./nodes.ts";
+import { applyCase, removeCase, startTestMesh, type TestMesh } from "./test-mesh.ts";
+
+interface CaseReport {
+  readonly name: string;
+  readonly fault?: string;
+  /** Those that the mesh without the configuration does not have. */
+  readonly differences: readonly Difference[];
+}
+
+const nodes = [sidecarNode, routerNode, waypointNode, ztunnelNode];
+/** For both to have taken what was applied: they debounce. */
+const settleMs = Number(process.env["INTEROP_SETTLE_MS"] ?? 700);
+const meshConfigMs = 1500;
+
+async function compare(serin: RunningControlPlane, istiod: RunningControlPlane): Promise<Difference[]> {
+  const found: Difference[] = [];
+  for (const node of nodes) found.push(...differences(node.role, await dumpNode(serin.ports.grpc, node), await dumpNode(istiod.ports.grpc, node)));
+  return found;
+}
+
+async function compareCase(mesh: TestMesh, istiod: RunningControlPlane, one: CorpusCase, known: ReadonlySet<string>): Promise<CaseReport> {
+  try {
+    await applyCase(mesh, one);
+    await new Promise((done) => setTimeout(done, settleMs + (one.meshConfig === undefined ? 0 : meshConfigMs)));
+    return { name: one.name, differences: (await compare(mesh.pilot, istiod)).filter((difference) => !known.has(identityOf(difference))) };
+  } catch (error) {
+    return { name: one.name, fault: messageOf(error), differences: [] };
+  } finally {
+    await removeCase(mesh, one);
+    await new Promise((done) => setTimeout(done, one.meshConfig === undefined ? settleMs / 2 : meshConfigMs));
+  }
+}
+
+function identityOf({ resource, path, serin, istiod }: Difference): string {
+  return `${resource} ${path} ${serin} ${istiod}`;
+}
+
+function byField(reports: readonly CaseReport[]): [string, number, Difference][] {
+  const fields = new Map<string, [string, number, Difference]>();
+  for (const { differences: found } of reports) {
+    for (const difference of found) {
+      const known = fields.get(difference.field);
+      if (known === undefined) fields.set(difference.field, [difference.field, 1, difference]);
+      else known[1] += 1;
+    }
+  }
+  return [...fields.values()].toSorted((left, right) => right[1] - left[1]);
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const value = (name: string): string | undefined => (args.includes(name) ? args[args.indexOf(name) + 1] : undefined);
+  const program = process.env["ISTIOD"];
+  if (program === undefined) throw new Error("ISTIOD names no pilot-discovery; scripts/fetch-istiod.sh builds one");
+  const cases = readCorpus(value("--only"));
+  const mesh = await startTestMesh();
+  const reports: CaseReport[] = [];
+  let istiod: RunningControlPlane | undefined;
+  try {
+    istiod = await startIstiod(resolve(program), { directory: join(mesh.directory, "istiod"), kubeconfig: mesh.kubeconfig, meshConfig: mesh.meshConfig });
+    await new Promise((done) => setTimeout(done, 3 * settleMs));
+    const base = await compare(mesh.pilot, istiod);
+    reports.push({ name: "base", differences: base });
+    const known = new Set(base.map(identityOf));
+    for (const one of cases) reports.push(await compareCase(mesh, istiod, one, known));
+  } finally {
+    istiod?.stop();
+    mesh.stop();
+  }
+  const fields = byField(reports);
+  const file = value("--report");
+  if (file !== undefined) writeFileSync(file, JSON.stringify({ fields: fields.map(([field, count, example]) => ({ field, count, example })), cases: reports }, undefined, 1));
+  for (const [field, count, { resource, path, serin, istiod: theirs }] of fields) process.stdout.write(`${String(count).padStart(5)} ${field}\n      ${resource} ${path}\n      serin  ${serin}\n      istiod ${theirs}\n`);
+  for (const { name, fault } of reports) if (fault !== undefined) process.stdout.write(`${name}: ${fault}\n`);
+  const summary = { configurations: cases.length, failed: reports.filter(({ fault }) => fault !== undefined).length, fields: fields.length, differences: reports.reduce((sum, report) => sum + report.differences.length, 0), same: reports.filter(({ fault, differences: found }) => fault === undefined && found.length === 0).length };
+  if (args.includes("--json")) process.stdout.write(`${JSON.stringify(summary)}\n`);
+  return summary.failed === 0 ? 0 : 1;
+}
+
+process.exit(await main(process.argv.slice(2)));

@@ -1,0 +1,63 @@
+// An API server with the mesh of base.yaml, and Serin's control plane, as plain processes.
+import { rmSync, mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { UntypedObject } from "../../../src/api/index.ts";
+import { defaultMeshConfig, meshConfigFile, startSerinPilot, writeMeshConfig, type RunningControlPlane } from "./control-planes.ts";
+import { readObjects, type CorpusCase } from "./corpus.ts";
+import type { ObjectStore, StoredObject } from "./object-store.ts";
+import { startApiServer } from "./plain-api-server.ts";
+
+export interface TestMesh {
+  readonly directory: string;
+  readonly kubeconfig: string;
+  readonly meshConfig: string;
+  readonly objects: ObjectStore;
+  readonly pilot: RunningControlPlane;
+  readonly base: readonly UntypedObject[];
+  stop(): void;
+}
+
+const discoveryPort = 15_012;
+
+/** `INTEROP_LOGS=1`: what the processes say is shown. */
+export async function startTestMesh(): Promise<TestMesh> {
+  const directory = mkdtempSync(join(tmpdir(), "im-"));
+  const server = await startApiServer(directory);
+  const base = readObjects(join(import.meta.dirname, "base.yaml"));
+  for (const object of base) await server.objects.create(object);
+  const meshConfig = meshConfigFile(directory);
+  writeMeshConfig(meshConfig);
+  const pilot = await startSerinPilot({ directory: join(directory, "serin"), kubeconfig: server.kubeconfig, meshConfig, securePort: discoveryPort });
+  return {
+    directory,
+    kubeconfig: server.kubeconfig,
+    meshConfig,
+    objects: server.objects,
+    pilot,
+    base,
+    stop: () => {
+      pilot.stop();
+      server.stop();
+      rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
+    },
+  };
+}
+
+/** Applies a configuration; a refused object throws after what came before it was taken away again. */
+export async function applyCase(mesh: TestMesh, one: CorpusCase): Promise<StoredObject[]> {
+  if (one.meshConfig !== undefined) writeMeshConfig(mesh.meshConfig, one.meshConfig);
+  const stored: StoredObject[] = [];
+  for (const object of one.objects) stored.push(await mesh.objects.create(object));
+  return stored;
+}
+
+/** Takes a configuration away: what it had changed of the base is put back. */
+export async function removeCase(mesh: TestMesh, one: CorpusCase): Promise<void> {
+  if (one.meshConfig !== undefined) writeMeshConfig(mesh.meshConfig, defaultMeshConfig);
+  for (const object of one.objects.toReversed()) {
+    const before = mesh.base.find((known) => known.kind === object.kind && known.metadata.name === object.metadata.name && known.metadata.namespace === object.metadata.namespace);
+    if (before === undefined) await mesh.objects.delete(object);
+    else await mesh.objects.create(before);
+  }
+}
