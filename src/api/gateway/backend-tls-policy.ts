@@ -1,12 +1,20 @@
 import { defineKind } from "../kind.ts";
-import type { KubernetesObject } from "../meta.ts";
+import type { Condition, KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
-import { checkHostname, gatewayGroup, warnOfUnknown } from "./references.ts";
+import { checkHostname, gatewayGroup, warnOfUnknown, type ParentReference } from "./references.ts";
 
 /** How a gateway talks TLS to a backend. */
 export interface BackendTlsPolicy extends KubernetesObject {
   spec: BackendTlsPolicySpec;
+  status?: { ancestors?: PolicyAncestorStatus[] };
+}
+
+/** What a policy comes to at a target, or at a Gateway that leads to one. */
+export interface PolicyAncestorStatus {
+  ancestorRef: Pick<ParentReference, "name"> & Partial<ParentReference>;
+  controllerName: string;
+  conditions: Condition[];
 }
 
 export interface BackendTlsPolicySpec {

@@ -4,7 +4,7 @@ import { gatewayClassKind } from "./gateway-class.ts";
 import { gatewayKind } from "./gateway.ts";
 import { grpcRouteKind } from "./grpc-route.ts";
 import { httpRouteKind } from "./http-route.ts";
-import { tcpRouteKind, tlsRouteKind } from "./l4-routes.ts";
+import { tcpRouteKind, tlsRouteKind, udpRouteKind } from "./l4-routes.ts";
 import { listenerSetKind } from "./listener-set.ts";
 import { referenceGrantKind } from "./reference-grant.ts";
 
@@ -19,4 +19,5 @@ export const gatewayApiKinds: readonly KindDefinition[] = [
   referenceGrantKind,
   tcpRouteKind,
   tlsRouteKind,
+  udpRouteKind,
 ];

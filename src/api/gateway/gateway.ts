@@ -9,9 +9,49 @@ export interface Gateway extends KubernetesObject {
     gatewayClassName: string;
     listeners: Listener[];
     addresses?: GatewayAddress[] | undefined;
-    infrastructure?: { labels?: Record<string, string>; annotations?: Record<string, string>; parametersRef?: { group: string; kind: string; name: string } } | undefined;
+    infrastructure?: GatewayInfrastructure | undefined;
+    /** Whose ListenerSets may add listeners; absent: nobody's. */
+    allowedListeners?: AllowedNamespaces | undefined;
+    tls?: GatewayTls | undefined;
   };
   status?: GatewayStatus;
+}
+
+/** Laid onto what is made for the Gateway. */
+export interface GatewayInfrastructure {
+  labels?: Record<string, string> | undefined;
+  annotations?: Record<string, string> | undefined;
+  /** Of the Gateway's namespace. */
+  parametersRef?: { group: string; kind: string; name: string } | undefined;
+}
+
+export interface GatewayTls {
+  /** Towards backends: the certificate that the Gateway shows them. */
+  backend?: { clientCertificateRef?: SecretObjectReference | undefined } | undefined;
+  /** Towards clients: on each port what is said for it, else the default. */
+  frontend?: { default: FrontendTls; perPort: { port: number; tls: FrontendTls }[] } | undefined;
+}
+
+export interface FrontendTls {
+  validation?: FrontendValidation | undefined;
+}
+
+/** What certificates of clients are checked against. */
+export interface FrontendValidation {
+  caCertificateRefs: { group: string; kind: string; name: string; namespace?: string | undefined }[];
+  mode: "AllowValidOnly" | "AllowInsecureFallback";
+}
+
+export interface SecretObjectReference {
+  group: string;
+  kind: string;
+  name: string;
+  namespace?: string | undefined;
+}
+
+export interface AllowedNamespaces {
+  from: "All" | "Same" | "Selector" | "None";
+  selector?: LabelSelector | undefined;
 }
 
 export interface Listener {
@@ -26,12 +66,12 @@ export interface Listener {
 
 export interface ListenerTls {
   mode: "Terminate" | "Passthrough";
-  certificateRefs: { group: string; kind: string; name: string; namespace?: string | undefined }[];
+  certificateRefs: SecretObjectReference[];
   options: Record<string, string>;
 }
 
 export interface AllowedRoutes {
-  namespaces: { from: "All" | "Same" | "Selector" | "None"; selector?: LabelSelector | undefined };
+  namespaces: AllowedNamespaces;
   /** Empty: those of the protocol. */
   kinds: RouteGroupKind[];
 }
@@ -43,11 +83,14 @@ export interface RouteGroupKind {
 
 export interface GatewayAddress {
   type?: string | undefined;
+  /** Empty in a spec: any of the type will do. */
   value: string;
 }
 
 export interface GatewayStatus {
   addresses?: GatewayAddress[];
+  /** Those that are accepted and have added a listener. */
+  attachedListenerSets?: number;
   conditions?: Condition[];
   listeners?: ListenerStatus[];
 }
@@ -73,15 +116,108 @@ export function parseGateway(raw: unknown): Parsed<Gateway> {
   const listeners = spec === undefined ? [] : readListeners(spec, object.string("apiVersion"));
   if (spec !== undefined) {
     checkListeners(spec, listeners);
-    spec.ignore("addresses", "infrastructure");
-    warnOfUnknown(spec);
   }
-  return object.finish(() => ({ ...(raw as Gateway), spec: { ...(raw as Gateway).spec, gatewayClassName, listeners } }));
+  const rest = spec === undefined ? undefined : readRest(spec);
+  return object.finish(() => ({ ...(raw as Gateway), spec: { gatewayClassName, listeners, ...rest } }));
+}
+
+function readRest(spec: Reader): Omit<Gateway["spec"], "gatewayClassName" | "listeners"> {
+  const allowed = spec.object("allowedListeners");
+  const rest = {
+    addresses: readAddresses(spec),
+    infrastructure: readInfrastructure(spec.object("infrastructure")),
+    allowedListeners: allowed === undefined ? undefined : readNamespaces(allowed.object("namespaces"), "None"),
+    tls: readGatewayTls(spec.object("tls")),
+  };
+  if (spec.has("defaultScope") && spec.string("defaultScope") !== "None") spec.warn("has no effect: no Gateway is taken as the default of routes", "defaultScope");
+  warnOfUnknown(spec);
+  return Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)) as typeof rest;
+}
+
+function readAddresses(spec: Reader): GatewayAddress[] | undefined {
+  if (!spec.has("addresses")) return undefined;
+  return spec.objects("addresses").map((reader) => {
+    const address = { type: reader.string("type") ?? "IPAddress", value: reader.string("value") ?? "" };
+    warnOfUnknown(reader);
+    return address;
+  });
+}
+
+function readInfrastructure(reader: Reader | undefined): GatewayInfrastructure | undefined {
+  if (reader === undefined) return undefined;
+  const parameters = reader.object("parametersRef");
+  const infrastructure: GatewayInfrastructure = {
+    ...(reader.has("labels") ? { labels: { ...reader.stringMap("labels") } } : {}),
+    ...(reader.has("annotations") ? { annotations: { ...reader.stringMap("annotations") } } : {}),
+    ...(parameters === undefined
+      ? {}
+      : {
+          parametersRef: {
+            group: parameters.string("group") ?? "",
+            kind: parameters.required("kind", parameters.string("kind")) ?? "",
+            name: parameters.required("name", parameters.string("name")) ?? "",
+          },
+        }),
+  };
+  warnOfUnknown(reader);
+  return infrastructure;
+}
+
+function readGatewayTls(reader: Reader | undefined): GatewayTls | undefined {
+  if (reader === undefined) return undefined;
+  const backend = reader.object("backend");
+  const client = backend?.object("clientCertificateRef");
+  const frontend = reader.object("frontend");
+  const tls: GatewayTls = {
+    ...(backend === undefined ? {} : { backend: client === undefined ? {} : { clientCertificateRef: readSecretReference(client) } }),
+    ...(frontend === undefined ? {} : { frontend: readFrontend(frontend) }),
+  };
+  if (backend !== undefined) warnOfUnknown(backend);
+  warnOfUnknown(reader);
+  return tls;
+}
+
+function readFrontend(reader: Reader): NonNullable<GatewayTls["frontend"]> {
+  const otherwise = reader.required("default", reader.object("default"));
+  const perPort = reader.objects("perPort").map((entry) => ({
+    port: entry.required("port", entry.integer("port", 1, maxPort)) ?? 0,
+    tls: readFrontendTls(entry.required("tls", entry.object("tls")) ?? entry.empty("tls")),
+  }));
+  for (const [index, { port }] of perPort.entries()) {
+    if (perPort.findIndex((other) => other.port === port) < index) reader.error(`must be unique, ${port} is there twice`, `perPort[${index}].port`);
+  }
+  warnOfUnknown(reader);
+  return { default: otherwise === undefined ? {} : readFrontendTls(otherwise), perPort };
+}
+
+function readFrontendTls(reader: Reader): FrontendTls {
+  const validation = reader.object("validation");
+  warnOfUnknown(reader);
+  if (validation === undefined) return {};
+  const caCertificateRefs = validation.objects("caCertificateRefs").map((reference) => ({
+    group: reference.string("group") ?? "",
+    kind: reference.required("kind", reference.string("kind")) ?? "",
+    name: reference.required("name", reference.string("name")) ?? "",
+    namespace: reference.string("namespace"),
+  }));
+  if (caCertificateRefs.length === 0) validation.error("must have at least one reference", "caCertificateRefs");
+  const mode = validation.oneOf("mode", ["AllowValidOnly", "AllowInsecureFallback"]) ?? "AllowValidOnly";
+  warnOfUnknown(validation);
+  return { validation: { caCertificateRefs, mode } };
+}
+
+function readSecretReference(reference: Reader): SecretObjectReference {
+  return {
+    group: reference.string("group") ?? "",
+    kind: reference.string("kind") ?? "Secret",
+    name: reference.required("name", reference.string("name")) ?? "",
+    namespace: reference.string("namespace"),
+  };
 }
 
 /** Of v1alpha2 alone, Serin's lab fills in what a mesh of that time meant. */
 function readListeners(spec: Reader, apiVersion: string | undefined): Listener[] {
-  if (apiVersion !== `${gatewayGroup}/v1alpha2` || spec.has("listeners")) return spec.objects("listeners").map(readListener);
+  if (apiVersion !== `${gatewayGroup}/v1alpha2` || spec.has("listeners")) return spec.objects("listeners").map((listener) => readListener(listener));
   spec.warn(`is absent: a cluster that serves v1alpha2 as Serin's lab does adds one HBONE listener "${meshListener.name}" on ${meshListener.port}; elsewhere write it out, in v1`, "listeners");
   return [{ ...meshListener, hostname: undefined, tls: undefined, allowedRoutes: { namespaces: { from: "Same", selector: undefined }, kinds: [] } }];
 }
@@ -96,14 +232,17 @@ export function checkListeners(spec: Reader, listeners: readonly Listener[]): vo
   }
 }
 
-export function readListener(reader: Reader): Listener {
+/** `portOf` says which port a listener without one has. */
+export function readListener(reader: Reader, portOf: (protocol: string) => number | undefined = () => undefined): Listener {
   const name = reader.required("name", reader.string("name")) ?? "";
   if (name !== "") checkSectionName(name, (message) => reader.error(message, "name"));
+  const protocol = reader.required("protocol", reader.string("protocol")) ?? "";
+  const port = portOf(protocol);
   const listener: Listener = {
     name,
     hostname: readHostname(reader, "hostname"),
-    port: reader.required("port", reader.integer("port", 1, maxPort)) ?? 0,
-    protocol: reader.required("protocol", reader.string("protocol")) ?? "",
+    port: (port === undefined ? reader.required("port", reader.integer("port", 1, maxPort)) : readOptionalPort(reader, port)) ?? 0,
+    protocol,
     tls: readTls(reader.object("tls")),
     allowedRoutes: readAllowedRoutes(reader.object("allowedRoutes")),
   };
@@ -116,16 +255,17 @@ export function readListener(reader: Reader): Listener {
   return listener;
 }
 
+/** 0 stands for none, as the definition of the kind fills it in. */
+function readOptionalPort(reader: Reader, otherwise: number): number | undefined {
+  const port = reader.integer("port", 0, maxPort);
+  return port === undefined || port === 0 ? otherwise : port;
+}
+
 function readTls(reader: Reader | undefined): ListenerTls | undefined {
   if (reader === undefined) return undefined;
   const tls: ListenerTls = {
     mode: reader.oneOf("mode", ["Terminate", "Passthrough"]) ?? "Terminate",
-    certificateRefs: reader.objects("certificateRefs").map((reference) => ({
-      group: reference.string("group") ?? "",
-      kind: reference.string("kind") ?? "Secret",
-      name: reference.required("name", reference.string("name")) ?? "",
-      namespace: reference.string("namespace"),
-    })),
+    certificateRefs: reader.objects("certificateRefs").map(readSecretReference),
     options: { ...reader.stringMap("options") },
   };
   warnOfUnknown(reader);
@@ -133,16 +273,19 @@ function readTls(reader: Reader | undefined): ListenerTls | undefined {
 }
 
 function readAllowedRoutes(reader: Reader | undefined): AllowedRoutes {
-  const namespaces = reader?.object("namespaces");
-  const from = namespaces?.oneOf("from", ["All", "Same", "Selector", "None"]) ?? "Same";
-  const selector = namespaces?.object("selector");
-  if (from === "Selector" && selector === undefined) namespaces?.error("is required when from is Selector", "selector");
   const kinds = (reader?.objects("kinds") ?? []).map((kind) => ({
     group: kind.string("group") ?? gatewayGroup,
     kind: kind.required("kind", kind.string("kind")) ?? "",
   }));
   if (reader !== undefined) warnOfUnknown(reader);
-  return { namespaces: { from, selector: selector?.raw as LabelSelector | undefined }, kinds };
+  return { namespaces: readNamespaces(reader?.object("namespaces"), "Same"), kinds };
+}
+
+function readNamespaces(namespaces: Reader | undefined, otherwise: AllowedNamespaces["from"]): AllowedNamespaces {
+  const from = namespaces?.oneOf("from", ["All", "Same", "Selector", "None"]) ?? otherwise;
+  const selector = namespaces?.object("selector");
+  if (from === "Selector" && selector === undefined) namespaces?.error("is required when from is Selector", "selector");
+  return { from, selector: selector?.raw as LabelSelector | undefined };
 }
 
 export const gatewayKind = defineKind<Gateway>({

@@ -3,7 +3,7 @@ import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
 import { readNamedMatches, type NamedMatch } from "./http-route.ts";
-import { checkHostname, gatewayGroup, readBackendObjectReference, readParentReference, warnOfUnknown, type BackendObjectReference, type ParentReference, type RouteParentStatus } from "./references.ts";
+import { checkHostname, gatewayGroup, readBackendObjectReference, readParentReference, warnOfUnknown, warnOfUnused, type BackendObjectReference, type ParentReference, type RouteParentStatus } from "./references.ts";
 import { readFilters, type HttpRouteFilter } from "./route-filters.ts";
 
 export interface GrpcRoute extends KubernetesObject {
@@ -41,7 +41,7 @@ export function parseGrpcRoute(raw: unknown): Parsed<GrpcRoute> {
   const hostnames = [...reader.strings("hostnames")];
   for (const [index, hostname] of hostnames.entries()) checkHostname(hostname, (message) => reader.error(message, `hostnames[${index}]`));
   const spec = { parentRefs: reader.objects("parentRefs").map(readParentReference), hostnames, rules: reader.objects("rules").map(readRule) };
-  reader.ignore("useDefaultGateways");
+  warnOfUnused(reader, "useDefaultGateways");
   warnOfUnknown(reader);
   return object.finish(() => ({ ...(raw as GrpcRoute), spec }));
 }
@@ -53,7 +53,7 @@ function readRule(reader: Reader): GrpcRouteRule {
     filters: readGrpcFilters(reader),
     backendRefs: reader.objects("backendRefs").map(readBackendRef),
   };
-  reader.ignore("sessionPersistence");
+  warnOfUnused(reader, "sessionPersistence");
   warnOfUnknown(reader);
   return rule;
 }

@@ -10,6 +10,7 @@ import {
   readParentReference,
   readStrings,
   warnOfUnknown,
+  warnOfUnused,
   type BackendObjectReference,
   type ParentReference,
   type RouteParentStatus,
@@ -62,7 +63,7 @@ export function parseHttpRoute(raw: unknown): Parsed<HttpRoute> {
   for (const [index, hostname] of hostnames.entries()) checkHostname(hostname, (message) => spec?.error(message, `hostnames[${index}]`));
   const rules = spec?.has("rules") === true ? spec.objects("rules").map(readRule) : [emptyRule()];
   if (spec !== undefined) {
-    spec.ignore("useDefaultGateways");
+    warnOfUnused(spec, "useDefaultGateways");
     warnOfUnknown(spec);
   }
   return object.finish(() => ({ ...(raw as HttpRoute), spec: { parentRefs, hostnames, rules } }));
@@ -86,7 +87,7 @@ function readRule(reader: Reader): HttpRouteRule {
     timeouts: readTimeouts(reader.object("timeouts")),
     retry: readRetry(reader.object("retry")),
   };
-  reader.ignore("sessionPersistence");
+  warnOfUnused(reader, "sessionPersistence");
   if (rule.filters.some((filter) => filter.type === "RequestRedirect") && rule.backendRefs.length > 0) {
     reader.error("must be empty beside a RequestRedirect filter", "backendRefs");
   }

@@ -1,10 +1,12 @@
 /** Gateway API: types with every default filled in, and parsers for what a user writes. */
-export type { BackendTlsPolicy, BackendTlsPolicySpec } from "./backend-tls-policy.ts";
+export { backendTlsPolicyKind, type BackendTlsPolicy, type BackendTlsPolicySpec, type PolicyAncestorStatus } from "./backend-tls-policy.ts";
 export { gatewayApiKinds } from "./gateway-api-kinds.ts";
 export { gatewayClassKind, type GatewayClass } from "./gateway-class.ts";
 export {
   gatewayKind,
+  type AllowedNamespaces,
   type AllowedRoutes,
+  type FrontendValidation,
   type Gateway,
   type GatewayAddress,
   type GatewayStatus,
@@ -12,11 +14,12 @@ export {
   type ListenerStatus,
   type ListenerTls,
   type RouteGroupKind,
+  type SecretObjectReference,
 } from "./gateway.ts";
 export { grpcRouteKind, type GrpcBackendRef, type GrpcRoute, type GrpcRouteFilter, type GrpcRouteMatch, type GrpcRouteRule } from "./grpc-route.ts";
 export { httpRouteKind, type HttpBackendRef, type HttpRoute, type HttpRouteMatch, type HttpRouteRule, type NamedMatch } from "./http-route.ts";
-export { tcpRouteKind, tlsRouteKind, type L4RouteRule, type TcpRoute, type TlsRoute, type WeightedBackendRef } from "./l4-routes.ts";
-export type { ListenerSet } from "./listener-set.ts";
+export { tcpRouteKind, tlsRouteKind, udpRouteKind, type L4RouteRule, type TcpRoute, type TlsRoute, type UdpRoute, type WeightedBackendRef } from "./l4-routes.ts";
+export { listenerSetKind, type ListenerSet } from "./listener-set.ts";
 export { referenceGrantKind, type ReferenceGrant } from "./reference-grant.ts";
 export { gatewayGroup, type BackendObjectReference, type ParentReference, type RouteParentStatus } from "./references.ts";
 export type { CorsFilter, HeaderModifier, HttpHeader, HttpRouteFilter, PathModifier, RequestMirror, RequestRedirect, UrlRewrite } from "./route-filters.ts";

@@ -2,7 +2,7 @@ import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
-import { checkHostname, gatewayGroup, readBackendObjectReference, readParentReference, warnOfUnknown, type BackendObjectReference, type ParentReference, type RouteParentStatus } from "./references.ts";
+import { checkHostname, gatewayGroup, readBackendObjectReference, readParentReference, warnOfUnknown, warnOfUnused, type BackendObjectReference, type ParentReference, type RouteParentStatus } from "./references.ts";
 
 /** Routes of connections: by the server name of TLS, or all of a port. */
 
@@ -24,6 +24,9 @@ export interface TcpRoute extends KubernetesObject {
   spec: { parentRefs: ParentReference[]; rules: L4RouteRule[] };
   status?: { parents?: RouteParentStatus[] };
 }
+
+/** No gateway or sidecar here carries UDP: such a route only has a status, which says so. */
+export type UdpRoute = TcpRoute;
 
 const maxWeight = 1_000_000;
 
@@ -70,7 +73,7 @@ function readWeightedBackend(reader: Reader): WeightedBackendRef {
 }
 
 function finishSpec(reader: Reader): void {
-  reader.ignore("useDefaultGateways");
+  warnOfUnused(reader, "useDefaultGateways");
   warnOfUnknown(reader);
 }
 
@@ -88,6 +91,15 @@ export const tcpRouteKind = defineKind<TcpRoute>({
   versions: ["v1", "v1alpha2"],
   kind: "TCPRoute",
   plural: "tcproutes",
+  namespaced: true,
+  parse: parseTcpRoute,
+});
+
+export const udpRouteKind = defineKind<UdpRoute>({
+  group: gatewayGroup,
+  versions: ["v1", "v1alpha2"],
+  kind: "UDPRoute",
+  plural: "udproutes",
   namespaced: true,
   parse: parseTcpRoute,
 });

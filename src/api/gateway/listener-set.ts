@@ -11,13 +11,16 @@ export interface ListenerSet extends KubernetesObject {
   status?: { conditions?: Condition[]; listeners?: ListenerStatus[] };
 }
 
+/** Of listeners that name no port. */
+const wellKnownPorts: Readonly<Record<string, number>> = { HTTP: 80, HTTPS: 443 };
+
 export function parseListenerSet(raw: unknown): Parsed<ListenerSet> {
   const object = new Reader(raw);
   const reader = object.object("spec") ?? object.empty("spec");
   const parent = reader.required("parentRef", reader.object("parentRef"));
   const spec = {
     parentRef: parent === undefined ? { group: gatewayGroup, kind: "Gateway", name: "" } : readParentReference(parent),
-    listeners: reader.objects("listeners").map(readListener),
+    listeners: reader.objects("listeners").map((listener) => readListener(listener, (protocol) => wellKnownPorts[protocol])),
   };
   checkListeners(reader, spec.listeners);
   warnOfUnknown(reader);

@@ -83,6 +83,11 @@ export function warnOfUnknown(reader: Reader): void {
   reader.unknownFields((field) => reader.warn("is not known here and has no effect", field));
 }
 
+/** A field of the kind that nothing here acts on. */
+export function warnOfUnused(reader: Reader, field: string): void {
+  if (reader.has(field)) reader.warn("is not supported and has no effect", field);
+}
+
 export function readStrings(reader: Reader, field: string): string[] {
   return [...reader.strings(field)];
 }

@@ -50,6 +50,7 @@ export type HttpRouteFilter =
   | { type: "URLRewrite"; urlRewrite: UrlRewrite }
   | { type: "RequestMirror"; requestMirror: RequestMirror }
   | { type: "CORS"; cors: CorsFilter }
+  | { type: "ExternalAuth" }
   | { type: "ExtensionRef"; extensionRef: { group: string; kind: string; name: string } };
 
 const filterFields = {
@@ -59,6 +60,7 @@ const filterFields = {
   URLRewrite: "urlRewrite",
   RequestMirror: "requestMirror",
   CORS: "cors",
+  ExternalAuth: "externalAuth",
   ExtensionRef: "extensionRef",
 } as const;
 type FilterType = keyof typeof filterFields;
@@ -106,6 +108,9 @@ function readFilterBody(type: FilterType, body: Reader): HttpRouteFilter {
       return { type, requestMirror: readMirror(body) };
     case "CORS":
       return { type, cors: readCors(body) };
+    case "ExternalAuth":
+      body.warn("is not supported: requests of the rule are answered by 500; use an AuthorizationPolicy of action CUSTOM");
+      return { type };
     default:
       return { type, extensionRef: { group: body.string("group") ?? "", kind: body.string("kind") ?? "", name: body.string("name") ?? "" } };
   }
