@@ -17,8 +17,8 @@ export interface Notification {
 
 export interface NotifierOptions {
   readonly clock: Clock;
-  /** Posts a body; throws when it was not taken. */
-  readonly post: (url: string, body: string, signal: AbortSignal) => Promise<void>;
+  /** Posts a body; throws when it was not taken in time. */
+  readonly post: (url: string, body: string, timeoutMs: number) => Promise<void>;
   /** Told of what could not be delivered, and to which server: the rest of a webhook's URL often is its secret. */
   readonly onFailure: (note: Notification, server: string, problem: string) => void;
 }
@@ -54,8 +54,11 @@ export class Notifier {
 
   async #work(): Promise<void> {
     this.#working += 1;
-    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) await this.#deliver(next);
-    this.#working -= 1;
+    try {
+      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) await this.#deliver(next);
+    } finally {
+      this.#working -= 1;
+    }
   }
 
   async #deliver({ url, note }: Waiting): Promise<void> {
@@ -63,7 +66,7 @@ export class Notifier {
     let problem = "";
     for (let attempt = 1; attempt <= attempts; attempt += 1) {
       try {
-        await this.#options.post(url, JSON.stringify(note), AbortSignal.timeout(timeoutMs));
+        await this.#options.post(url, JSON.stringify(note), timeoutMs);
         return;
       } catch (error) {
         problem = messageOf(error);
@@ -74,15 +77,9 @@ export class Notifier {
   }
 }
 
-function serverOf(url: string): string {
+/** Which server it is, without what may be its secret. */
+export function serverOf(url: string): string {
   return URL.canParse(url) ? new URL(url).origin : "a URL that cannot be read";
-}
-
-/** By HTTP; anything but a 2xx is a failure. */
-export async function postJson(url: string, body: string, signal: AbortSignal): Promise<void> {
-  const response = await fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body, signal, redirect: "error" });
-  await response.body?.cancel();
-  if (!response.ok) throw new Error(`the server answered ${response.status}`);
 }
 
 const events: Readonly<Partial<Record<DecisionReason, NotificationEvent>>> = {

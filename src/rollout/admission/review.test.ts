@@ -32,6 +32,13 @@ test("who approves does so in their own name; what was approved before stays", (
   assert.match(review({ fullPromotion: { by: "ann", at: "2026-02-01T12:00:00Z" } }, { ...asBob, oldObject: promoted }), /spec\.fullPromotion\.by/);
 });
 
+test("a freeze's rule that cannot be read is refused before anything depends on it", () => {
+  const kind = { group: "rollout.serin.dev", kind: "Freeze" };
+  const freeze = (rrule: string) => ({ metadata: { name: "nights" }, spec: { reason: "nights", windows: [{ start: "2026-01-01T22:00:00", rrule, durationSeconds: 3600 }] } });
+  assert.match(review({}, { kind, name: "nights", object: freeze("FREQ=SOMETIMES") }), /Freeze "nights" is not valid:\n.*spec\.windows\[0\]\.rrule: .*SOMETIMES/);
+  assert.equal(review({}, { kind, name: "nights", object: freeze("FREQ=DAILY;BYDAY=MO,FR") }), "allowed");
+});
+
 test("deletion and other kinds are none of its business", () => {
   assert.equal(review({ steps: [] }, { operation: "DELETE" }), "allowed");
   assert.equal(review({ steps: [] }, { kind: { group: "", kind: "Pod" } }), "allowed");

@@ -1,6 +1,8 @@
+import { messageOf } from "../../base/index.ts";
 import { formatIssues, type FieldIssue, type KindDefinition } from "../../api/index.ts";
-import { canaryKind, checkKind, freezeKind, meshUpgradeKind, type Approval } from "../../api/serin/index.ts";
+import { canaryKind, checkKind, freezeKind, meshUpgradeKind, type Approval, type Freeze } from "../../api/serin/index.ts";
 import { sameJson } from "../act/object-access.ts";
+import { windowState } from "../decide/index.ts";
 
 /** admission.k8s.io/v1, as far as it is read here. */
 export interface RolloutReview {
@@ -37,7 +39,7 @@ export function reviewRollout(review: RolloutReview): RolloutReviewAnswer {
   const kind = reviewedKinds.find((candidate) => candidate.kind === request?.kind?.kind && candidate.group === request.kind.group);
   if (request === undefined || kind?.parse === undefined || request.operation === "DELETE" || keepsSpec(request)) return answer(review, []);
   const parsed = kind.parse(request.object);
-  const errors: readonly FieldIssue[] = parsed.value === undefined ? parsed.errors : approvalIssues(request);
+  const errors: readonly FieldIssue[] = parsed.value === undefined ? parsed.errors : [...approvalIssues(request), ...(kind === freezeKind ? ruleIssues(parsed.value as Freeze) : [])];
   const name = request.name === undefined || request.name === "" ? "" : ` "${request.name}"`;
   return answer(
     review,
@@ -69,6 +71,18 @@ function approvalIssues({ object, oldObject, userInfo }: NonNullable<RolloutRevi
   const [full, known] = [now?.fullPromotion, before?.fullPromotion];
   if (full?.by !== undefined && full.by !== user && (full.by !== known?.by || full.at !== known.at)) issues.push(issue("spec.fullPromotion.by", user, full.by));
   return issues;
+}
+
+/** What the rules of recurrence are, only who reads them knows. */
+function ruleIssues({ spec: { windows, timeZone } }: Freeze): FieldIssue[] {
+  return windows.flatMap((window, index) => {
+    try {
+      windowState(window, timeZone, 0);
+      return [];
+    } catch (error) {
+      return [{ path: `spec.windows[${index}].rrule`, message: messageOf(error) }];
+    }
+  });
 }
 
 function issue(path: string, user: string, said: string): FieldIssue {

@@ -86,7 +86,11 @@ function readRule(text: string, startLocalMs: number, timeZone: string) {
     const [year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0] = digits.slice(0, 6).map(Number);
     return `UNTIL=${stampOf(localOf(timeZone, Date.UTC(year, month - 1, day, hour, minute, second)))}`;
   });
-  return rrulestr(`DTSTART:${stampOf(startLocalMs)}\nRRULE:${local}`);
+  try {
+    return rrulestr(`DTSTART:${stampOf(startLocalMs)}\nRRULE:${local}`);
+  } catch (error) {
+    throw userError("rrule-invalid", `must be a rule of RFC 5545 such as FREQ=WEEKLY;BYDAY=FR, got "${body}" (${messageOf(error)})`);
+  }
 }
 
 /** `20261220T180000Z`. */

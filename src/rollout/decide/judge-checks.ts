@@ -27,6 +27,7 @@ function lastLook(check: PlannedCheck, index: number, { checks }: StepStatus): C
 /** One look at one check; `settledMs` is the time since the step settled, `before` what the look before came to. */
 export function judgeCheck({ spec, subject }: PlannedCheck, seen: CheckObservation, before: CheckStatus | undefined, settledMs: number): CheckStatus {
   const state = before?.statistic as LookState | undefined;
+  if (seen.type === "pending") return { ...headOf({ spec, subject }), ...before, verdict: "wait", evidence: seen.detail };
   // The interval is not over yet: this is what was seen before.
   if (before !== undefined && seen.look !== undefined && state?.look === seen.look) return before;
   const { matrix, ...judgement } = judge({ spec, subject }, seen, state?.inner);
@@ -38,7 +39,7 @@ function headOf({ spec: { type, name = type, dryRun } }: PlannedCheck): Pick<Che
   return { type, ...(name === type ? {} : { name }), ...(dryRun === true ? { dryRun } : {}) };
 }
 
-function judge({ spec, subject }: PlannedCheck, seen: CheckObservation, inner: unknown): Judgement & Pick<CheckStatus, "matrix"> {
+function judge({ spec, subject }: PlannedCheck, seen: Exclude<CheckObservation, { readonly type: "pending" }>, inner: unknown): Judgement & Pick<CheckStatus, "matrix"> {
   switch (seen.type) {
     case "verdict":
       return { verdict: seen.verdict, evidence: seen.evidence };

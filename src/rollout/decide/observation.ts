@@ -34,6 +34,8 @@ export type CheckObservation = (
   /** Of the probe matrix. */
   | { readonly type: "matrix"; readonly facts: ProbeFacts }
   | { readonly type: "verdict"; readonly verdict: Verdict; readonly evidence: string }
+  /** Somebody was asked who has not answered yet: nothing is counted, and it is no pass. */
+  | { readonly type: "pending"; readonly detail: string }
   /** The facts could not be had: never a pass. */
   | { readonly type: "unavailable"; readonly detail: string }
 ) & { readonly look?: number };

@@ -4,9 +4,10 @@ import { canaryKind, freezeKind, meshUpgradeKind, type Canary, type Freeze, type
 import { createInformer, EventRecorder, isKubeCode, Reconciler, type Informer, type KubeClient } from "../../kube/index.ts";
 import { MetricsRegistry } from "../../telemetry/index.ts";
 import { JournalStore } from "../act/journal-store.ts";
-import { Notifier, postJson } from "../act/notifier.ts";
+import { Notifier, serverOf } from "../act/notifier.ts";
 import { fieldManager, ObjectAccess } from "../act/object-access.ts";
 import { currentStep, initialStatus, isPuttingBack, journalCounts, orderedSteps, type Decision, type DecideInput, type RolloutOrders } from "../decide/index.ts";
+import { httpExchange } from "../observe/checks/http-exchange.ts";
 import { ClusterView } from "../observe/cluster-view.ts";
 import type { EngineImage } from "../observe/mesh-world/render-install.ts";
 import { Observer } from "../observe/observer.ts";
@@ -101,7 +102,10 @@ export class RolloutEngine {
     const events = this.#events;
     const notifier = new Notifier({
       clock,
-      post: postJson,
+      post: async (url, body, timeoutMs) => {
+        const { status } = await httpExchange({ url, method: "POST", headers: { "content-type": "application/json" }, body, timeoutMs, shownAs: serverOf(url) });
+        if (status < 200 || status > 299) throw new Error(`the server answered ${status}`);
+      },
       onFailure: ({ kind, namespace, name, event }, url, problem) => {
         const key = namespace === "" ? name : `${namespace}/${name}`;
         const message = `${event} could not be told to ${url}: ${problem}`;

@@ -46,7 +46,7 @@ export async function runProbeClient(options: ProbeClientOptions, signal: AbortS
 async function probe(target: ProbeTarget, addresses: AddressCache, clock: Clock): Promise<ProbeOutcome> {
   try {
     const address = await addresses.resolve(new URL(target.url).hostname);
-    return await probeOnce(target, { timeoutMs, address, nowMs: () => clock.steadyMs() });
+    return await probeOnce(target, { timeoutMs, address, clock });
   } catch (error) {
     return { type: "failed", error: messageOf(error) };
   }

@@ -1,4 +1,5 @@
 import { get } from "node:http";
+import type { Clock } from "../../base/index.ts";
 import { parseClientCertificate, type CertificateEnds } from "./client-certificate.ts";
 import type { ProbeAnswer } from "./probe-server.ts";
 import type { ProbeTarget } from "./probe-targets.ts";
@@ -13,16 +14,16 @@ export interface ProbeRequestOptions {
   readonly timeoutMs: number;
   /** The address to connect to. */
   readonly address: string;
-  readonly nowMs: () => number;
+  readonly clock: Clock;
 }
 
 const bodyLimitBytes = 64 * 1024;
 const refusals: readonly unknown[] = ["ECONNREFUSED", "ECONNRESET", "EPIPE"];
 
 /** One request over a connection of its own; it is never tried again. */
-export function probeOnce({ url, server }: ProbeTarget, { timeoutMs, address, nowMs }: ProbeRequestOptions): Promise<ProbeOutcome> {
+export function probeOnce({ url, server }: ProbeTarget, { timeoutMs, address, clock }: ProbeRequestOptions): Promise<ProbeOutcome> {
   const { hostname, port, pathname, host } = new URL(url);
-  const startedMs = nowMs();
+  const startedMs = clock.steadyMs();
   return new Promise((resolve) => {
     const request = get({ host: address, port: port === "" ? 80 : port, path: pathname, headers: { host, connection: "close" }, agent: false, setDefaultHeaders: false }, (response) => {
       let body = "";
@@ -31,11 +32,11 @@ export function probeOnce({ url, server }: ProbeTarget, { timeoutMs, address, no
         body += chunk;
         if (body.length > bodyLimitBytes) request.destroy(new Error(`${hostname} does not stop answering`));
       });
-      response.on("end", () => end(outcomeOf(response.statusCode ?? 0, body, server, nowMs() - startedMs)));
+      response.on("end", () => end(outcomeOf(response.statusCode ?? 0, body, server, clock.steadyMs() - startedMs)));
     });
-    const timer = setTimeout(() => end({ type: "failed", error: `no answer in ${timeoutMs} ms` }), timeoutMs);
+    const timer = clock.after(timeoutMs, () => end({ type: "failed", error: `no answer in ${timeoutMs} ms` }));
     const end = (outcome: ProbeOutcome): void => {
-      clearTimeout(timer);
+      timer[Symbol.dispose]();
       resolve(outcome);
       request.destroy();
     };

@@ -31,7 +31,7 @@ function judgeHealth({ canary, stable }: SeenPods, { ready }: PodState): Judgeme
   const lost = canary.filter((pod) => !pod.ready && !pod.ending && ready.includes(pod.uid));
   const lostStable = stable.filter((pod) => !pod.ready && !pod.ending && ready.includes(pod.uid));
   if (lost[0] !== undefined && lost.length / canary.length > lostStable.length / Math.max(1, stable.length)) {
-    return { verdict: "fail", evidence: `${lost[0].name} was ready and is no longer: ${lost[0].detail}; ${counts}` };
+    return { verdict: "fail", evidence: `${lost[0].name} was ready and is no longer: ${lost[0].detail}${lost[0].lastEnd === undefined ? "" : `, ${lost[0].lastEnd}`}; ${counts}` };
   }
   const waiting = canary.find((pod) => !pod.ready && !pod.ending);
   if (waiting !== undefined) return { verdict: "wait", evidence: `${waiting.name} is not ready: ${waiting.detail}; ${counts}` };

@@ -52,6 +52,28 @@ test("a check with a long interval keeps its look while others are looked at oft
   assert.equal(asked, 1);
 });
 
+test("a server that takes its time holds no round up, is not asked again meanwhile, and its answer is that look's", async () => {
+  const clock = { ...standingClock(), sleep: async (): Promise<void> => await Promise.resolve() };
+  const { promise, resolve } = Promise.withResolvers<{ status: number; text: string }>();
+  let asked = 0;
+  const exchange: HttpExchange = async () => {
+    asked += 1;
+    return await promise;
+  };
+  const observer = new CheckObserver({ client: noClient, view: fakeView([]), clock, exchange });
+  const check = { spec: spec("webhook", { intervalSeconds: 1, webhook: { url: "http://gate/", method: "GET", headers: {}, body: {}, timeoutSeconds: 60 } }), subject: backends };
+  const begun = clock.nowAtMs;
+  assert.deepEqual(await observer.observe(check, origin), { type: "pending", detail: "asked 0 s ago, no answer yet" });
+  clock.nowMs = clock.steadyMs = () => begun + 30_000;
+  assert.deepEqual(await observer.observe(check, origin), { type: "pending", detail: "asked 30 s ago, no answer yet" });
+  resolve({ status: 200, text: "{}" });
+  await new Promise((turn) => void setImmediate(turn));
+  assert.equal(asked, 1);
+  clock.nowMs = clock.steadyMs = () => begun + 500;
+  const seen = await observer.observe(check, origin);
+  assert.deepEqual([seen.type, seen.look], ["values", begun]);
+});
+
 test("a server that is not there, or fails, has not answered", async () => {
   const clock = standingClock();
   const webhook = { url: "http://me:secret@127.0.0.1:9/?key=secret", method: "GET", headers: {}, body: {}, timeoutSeconds: 1 } as const;

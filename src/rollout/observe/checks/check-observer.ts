@@ -41,11 +41,14 @@ interface Watched {
   lookedMs: number;
   look: number;
   latest: Promise<CheckObservation> | undefined;
+  isAnswered: boolean;
   readonly durations: DurationObserver;
   readonly logs: ErrorLogObserver;
 }
 
 const maxWatched = 512;
+/** A round of the engine waits so long for an answer; one that is slower is taken by a later round, so that orders to abort are not held up by it. */
+const patienceMs = 1000;
 /** A check that nobody has asked for in so long is forgotten. */
 const forgottenAfterMs = 60_000;
 
@@ -63,19 +66,41 @@ export class CheckObserver {
     this.#exchange = options.exchange ?? httpExchange;
   }
 
-  /** Never throws: what cannot be had is `unavailable`. Within the check's interval the answer is that of the last look. */
+  /** Never throws: what cannot be had is `unavailable`, what takes longer than a second `pending`. Within the check's interval the answer is that of the last look. */
   async observe(check: PlannedCheck, origin: CheckOrigin): Promise<CheckObservation> {
     const nowMs = this.#options.clock.steadyMs();
     const watched = this.#watch(check, origin, nowMs);
     const intervalMs = intervalMsOf(check.spec);
-    if (watched.latest === undefined || nowMs - watched.lookedMs >= intervalMs) {
+    if (watched.latest === undefined || (watched.isAnswered && nowMs - watched.lookedMs >= intervalMs)) {
       watched.lookedMs = nowMs;
       watched.look = this.#options.clock.nowMs();
-      watched.latest = this.#look(check, origin, watched, nowMs).catch((error: unknown) => ({ type: "unavailable", detail: messageOf(error) }));
+      watched.latest = this.#begin(check, origin, watched, nowMs);
     }
-    const { look } = watched;
-    const seen = await watched.latest;
-    return intervalMs === 0 ? seen : { ...seen, look };
+    const { look, latest } = watched;
+    const seen = watched.isAnswered ? await latest : await this.#within(latest, watched.look);
+    return intervalMs === 0 || seen.type === "pending" ? seen : { ...seen, look };
+  }
+
+  async #begin(check: PlannedCheck, origin: CheckOrigin, watched: Watched, nowMs: number): Promise<CheckObservation> {
+    watched.isAnswered = false;
+    try {
+      return await this.#look(check, origin, watched, nowMs);
+    } catch (error) {
+      return { type: "unavailable", detail: messageOf(error) };
+    } finally {
+      watched.isAnswered = true;
+    }
+  }
+
+  async #within(latest: Promise<CheckObservation>, sinceMs: number): Promise<CheckObservation> {
+    const { clock } = this.#options;
+    const ended = new AbortController();
+    const tooLong = clock.sleep(patienceMs, ended.signal).then((): CheckObservation => ({ type: "pending", detail: `asked ${Math.round((clock.nowMs() - sinceMs) / 1000)} s ago, no answer yet` }));
+    try {
+      return await Promise.race([latest, tooLong.catch(() => latest)]);
+    } finally {
+      ended.abort();
+    }
   }
 
   #watch({ spec, subject }: PlannedCheck, { rollout, step }: CheckOrigin, nowMs: number): Watched {
@@ -88,7 +113,7 @@ export class CheckObserver {
     }
     if (this.#watched.size >= maxWatched) this.#watched.clear();
     const { client, clock } = this.#options;
-    const made: Watched = { firstMs: nowMs, askedMs: nowMs, lookedMs: nowMs, look: 0, latest: undefined, durations: new DurationObserver(), logs: new ErrorLogObserver(client, clock) };
+    const made: Watched = { firstMs: nowMs, askedMs: nowMs, lookedMs: nowMs, look: 0, latest: undefined, isAnswered: true, durations: new DurationObserver(), logs: new ErrorLogObserver(client, clock) };
     this.#watched.set(key, made);
     return made;
   }

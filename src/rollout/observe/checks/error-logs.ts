@@ -7,7 +7,7 @@ import { isErrorLine } from "./error-line.ts";
 import type { SubjectPods } from "./subject-pods.ts";
 import { podName } from "./scrape.ts";
 
-/** Of one container's log, in one look; what is longer is read in part. */
+/** Of one container's log, in one look; what is longer is read on by the next one. */
 const maxBytes = 256 * 1024;
 /** Containers that are read in one look; the canary's come first. */
 const maxContainers = 64;
@@ -62,9 +62,10 @@ export class ErrorLogObserver {
       this.#readings.set(key, { fromMs: nowMs, untilMs: nowMs, counts: noOutcomes });
       return;
     }
-    const lines = await this.#lines(pod, container, known.untilMs);
-    // A second is judged once it is over.
-    const endMs = Math.floor(nowMs / 1000) * 1000;
+    const { lines, isWhole } = await this.#lines(pod, container, known.untilMs);
+    // A second is judged once it is over, and once its log has been read: of a log that says more than one look takes, the rest is for the next.
+    const readMs = isWhole ? nowMs : Math.max(lines.at(-1)?.atMs ?? 0, known.untilMs + 1000);
+    const endMs = Math.floor(Math.min(readMs, nowMs) / 1000) * 1000;
     const seconds = new Set<number>();
     for (const { atMs, text } of lines) {
       if (atMs < known.untilMs || atMs >= endMs || !isErrorLine(text)) continue;
@@ -77,17 +78,23 @@ export class ErrorLogObserver {
     known.untilMs = endMs;
   }
 
-  async #lines(pod: Pod, container: string, sinceMs: number): Promise<{ readonly atMs: number; readonly text: string }[]> {
+  async #lines(pod: Pod, container: string, sinceMs: number): Promise<{ readonly lines: readonly LogLine[]; readonly isWhole: boolean }> {
     const { namespace = "", name = "" } = pod.metadata;
     const query = new URLSearchParams({ container, sinceTime: new Date(sinceMs).toISOString(), timestamps: "true", limitBytes: String(maxBytes) });
     const { status, text } = await this.#client.raw("GET", `/api/v1/namespaces/${namespace}/pods/${name}/log?${query.toString()}`, { accept: "*/*" });
     if (status !== 200) throw new Error(`the log of ${namespace}/${name} ${container}: status ${status}`);
-    return text.split("\n").flatMap((line) => {
+    const lines = text.split("\n").flatMap((line) => {
       const space = line.indexOf(" ");
       const atMs = Date.parse(line.slice(0, space));
       return space > 0 && !Number.isNaN(atMs) ? [{ atMs, text: line.slice(space + 1) }] : [];
     });
+    return { lines, isWhole: Buffer.byteLength(text) < maxBytes };
   }
+}
+
+interface LogLine {
+  readonly atMs: number;
+  readonly text: string;
 }
 
 interface LoggedContainer {

@@ -1,6 +1,7 @@
 import { request as httpRequest, type ClientRequest, type IncomingMessage, type RequestOptions } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { transientError } from "../../../base/index.ts";
+import { outsideLookup, refuseInsideAddress } from "./outside-lookup.ts";
 
 const maxAnswerBytes = 1024 * 1024;
 
@@ -10,6 +11,8 @@ export interface HttpQuestion {
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
   readonly timeoutMs: number;
+  /** How errors name the server; by {@link shownUrl} when absent. */
+  readonly shownAs?: string;
 }
 
 export interface HttpAnswer {
@@ -17,18 +20,20 @@ export interface HttpAnswer {
   readonly text: string;
 }
 
-/** One request to a server outside of the engine. Throws a transient error when it does not answer in time, or too much. */
+/** One request to a server outside of the engine. Throws a transient error when it does not answer in time, answers too much, or is none that may be asked. */
 export type HttpExchange = (question: HttpQuestion) => Promise<HttpAnswer>;
 
-export const httpExchange: HttpExchange = async ({ url, method, headers, body, timeoutMs }) => {
+export const httpExchange: HttpExchange = async ({ url, method, headers, body, timeoutMs, shownAs }) => {
   const signal = AbortSignal.timeout(timeoutMs);
   try {
-    const options: RequestOptions = { method, headers: { ...headers, ...(body === undefined ? {} : { "content-length": String(Buffer.byteLength(body)) }) }, signal, agent: false };
-    const asked = new URL(url).protocol === "https:" ? httpsRequest(url, options) : httpRequest(url, options);
+    const target = new URL(url);
+    refuseInsideAddress(target);
+    const options: RequestOptions = { method, headers: { ...headers, ...(body === undefined ? {} : { "content-length": String(Buffer.byteLength(body)) }) }, signal, agent: false, lookup: outsideLookup };
+    const asked = target.protocol === "https:" ? httpsRequest(target, options) : httpRequest(target, options);
     return await answerOf(asked, body);
   } catch (error) {
     const reason = signal.aborted ? `no answer in ${timeoutMs} ms` : error instanceof Error ? error.message : String(error);
-    throw transientError("server-unreachable", `${method} ${shownUrl(url)}: ${reason}`);
+    throw transientError("server-unreachable", `${method} ${shownAs ?? shownUrl(url)}: ${reason}`);
   }
 };
 

@@ -48,9 +48,10 @@ function messageText(message: string | undefined): string {
   return message === undefined || message === "" ? "" : `: ${message}`;
 }
 
-function lastEndOf({ name, state, lastState }: ContainerStatus): string | undefined {
+/** A container that has done its work and ended is no news. */
+function lastEndOf({ name, state, lastState, restartCount }: ContainerStatus): string | undefined {
   const ended = lastState?.terminated ?? state?.terminated;
-  if (ended === undefined) return undefined;
+  if (ended === undefined || (ended.exitCode === 0 && restartCount === 0)) return undefined;
   const reason = ended.reason === undefined || ended.reason === "" ? "" : ` (${ended.reason})`;
   return `${name} ended with ${ended.exitCode}${reason}`;
 }

@@ -52,6 +52,6 @@ export function fakeScrape(texts: Readonly<Record<string, string>>): Scrape {
 
 /** A clock that stands until it is put forward. */
 export function standingClock(): Clock & { nowAtMs: number } {
-  const clock = { nowAtMs: 1_700_000_000_000, nowMs: () => clock.nowAtMs, steadyMs: () => clock.nowAtMs, sleep: async () => await Promise.resolve() };
+  const clock = { nowAtMs: 1_700_000_000_000, nowMs: () => clock.nowAtMs, steadyMs: () => clock.nowAtMs, sleep: async () => await new Promise<void>(() => undefined) };
   return clock as unknown as Clock & { nowAtMs: number };
 }
