@@ -40,7 +40,7 @@ export type { LocalityLoadBalancer, ZoneAwareLoadBalancer } from "./locality-loa
 export { proxyConfigKind, type ProxyConfigObject, type ProxyConfigObjectSpec } from "./proxy-config-object.ts";
 export { requestAuthenticationKind, type JwtRule, type RequestAuthentication, type RequestAuthenticationSpec } from "./request-authentication.ts";
 export type { ServerCertificateFiles, ServerTls, ServerTlsMode, TlsVersion } from "./server-tls.ts";
-export { serviceEntryKind, type ServiceEntry, type ServiceEntryResolution, type ServiceEntrySpec } from "./service-entry.ts";
+export { automaticallyAddressedHosts, serviceEntryKind, type ServiceEntry, type ServiceEntryResolution, type ServiceEntrySpec } from "./service-entry.ts";
 export { sidecarKind, type CaptureMode, type OutboundTrafficPolicy, type Sidecar, type SidecarEgress, type SidecarIngress, type SidecarSpec } from "./sidecar.ts";
 export type { PresenceMatch, StringMatch } from "./string-match.ts";
 export {
@@ -70,7 +70,7 @@ export type {
   VirtualServiceHttpRoute,
 } from "./virtual-service-http.ts";
 export { virtualServiceKind, type L4Match, type TlsMatch, type VirtualService, type VirtualServiceSpec, type VirtualServiceTcpRoute, type VirtualServiceTlsRoute } from "./virtual-service.ts";
-export { workloadEntryKind, type WorkloadEntry, type WorkloadEntrySpec } from "./workload-entry.ts";
+export { workloadEntryKind, type IstioCondition, type WorkloadEntry, type WorkloadEntrySpec } from "./workload-entry.ts";
 export { istioAnnotations, istioLabels, meshWaypointAnnotations } from "./labels.ts";
 export type { ExtensionProvider, FileLogProvider, GrpcAuthorizationProvider, HttpAuthorizationProvider } from "./extension-provider.ts";
 export { parseMeshConfig, type MeshConfig, type PathNormalization, type ServiceScope } from "./mesh-config.ts";
@@ -78,4 +78,4 @@ export { parseMeshNetworks, type MeshNetwork, type MeshNetworkGateway, type Mesh
 export type { ForwardClientCertDetails, GatewayTopology, ProxyConfig, ProxyHeaders } from "./proxy-config.ts";
 export { peerAuthenticationKind, type MutualTlsMode, type PeerAuthentication } from "./peer-authentication.ts";
 export type { PolicyTarget, PolicyTargetReference } from "./policy-target.ts";
-export type { ProbeMethod, WorkloadGroup, WorkloadGroupSpec, WorkloadProbe } from "./workload-group.ts";
+export { workloadGroupKind, type ProbeMethod, type WorkloadGroup, type WorkloadGroupSpec, type WorkloadProbe } from "./workload-group.ts";

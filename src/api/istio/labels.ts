@@ -17,6 +17,7 @@ export const istioLabels = {
   gatewayName: "gateway.networking.k8s.io/gateway-name",
   gatewayClassName: "gateway.networking.k8s.io/gateway-class-name",
   gatewayManaged: "gateway.istio.io/managed",
+  enableAutoallocateIp: "networking.istio.io/enable-autoallocate-ip",
 } as const;
 
 /** What the waypoints of 2022 (class `istio-mesh`) are told by. */
@@ -28,4 +29,11 @@ export const istioAnnotations = {
   useWaypointCanaryWeight: "istio.io/use-waypoint-canary-weight",
   ambientRedirection: "ambient.istio.io/redirection",
   serviceAccountName: "gateway.istio.io/service-account",
+  trafficDistribution: "networking.istio.io/traffic-distribution",
+  waypointInboundBinding: "ambient.istio.io/waypoint-inbound-binding",
+  healthChecksEnabled: "proxy.istio.io/health-checks-enabled",
+  autoRegistrationGroup: "istio.io/autoRegistrationGroup",
+  workloadController: "istio.io/workloadController",
+  connectedAt: "istio.io/connectedAt",
+  disconnectedAt: "istio.io/disconnectedAt",
 } as const;

@@ -14,6 +14,12 @@ import { readWorkloadEntry, type WorkloadEntrySpec } from "./workload-entry.ts";
 /** networking.istio.io ServiceEntry: a service that Kubernetes does not know. */
 export interface ServiceEntry extends KubernetesObject {
   spec: ServiceEntrySpec;
+  status?: ServiceEntryStatus;
+}
+
+export interface ServiceEntryStatus {
+  /** That a control plane has given to its hosts. */
+  readonly addresses?: readonly { readonly value: string; readonly host?: string }[];
 }
 
 export interface ServiceEntrySpec {
@@ -63,6 +69,13 @@ export function parseServiceEntry(raw: unknown): Parsed<ServiceEntry> {
   refuseUnknown(selector);
   refuseUnknown(reader);
   return object.finish(() => ({ ...(raw as ServiceEntry), spec }));
+}
+
+/** The hosts that a control plane is to give addresses to: none where the user gives some, wants none, or where no address could be resolved back. */
+export function automaticallyAddressedHosts({ metadata, spec }: { readonly metadata: { readonly labels?: Readonly<Record<string, string>> }; readonly spec: ServiceEntrySpec }): readonly string[] {
+  const isWanted = metadata.labels?.[istioLabels.enableAutoallocateIp]?.toLowerCase() !== "false";
+  if (!isWanted || spec.resolution === "NONE" || spec.addresses.length > 0) return [];
+  return [...new Set(spec.hosts)].filter((host) => !host.startsWith("*") || spec.resolution === "DYNAMIC_DNS");
 }
 
 function readPort(reader: Reader): IstioPort {

@@ -9,6 +9,23 @@ import { networkingGroup, networkingVersions } from "./networking.ts";
 /** networking.istio.io WorkloadEntry: one endpoint that is no pod. */
 export interface WorkloadEntry extends KubernetesObject {
   spec: WorkloadEntrySpec;
+  status?: WorkloadEntryStatus;
+}
+
+export interface WorkloadEntryStatus {
+  readonly conditions?: readonly IstioCondition[];
+  readonly observedGeneration?: number | string;
+}
+
+/** A condition as Istio's own kinds have it (meta/v1alpha1); numbers of 64 bits may be text. */
+export interface IstioCondition {
+  readonly type: string;
+  readonly status: string;
+  readonly reason?: string;
+  readonly message?: string;
+  readonly lastProbeTime?: string;
+  readonly lastTransitionTime?: string;
+  readonly observedGeneration?: number | string;
 }
 
 export interface WorkloadEntrySpec {

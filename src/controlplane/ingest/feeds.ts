@@ -21,9 +21,10 @@ import type { ConfigFacts } from "../model/facts.ts";
 import { isWaypointClass } from "../model/gateway-class.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { configFacts, type ConfigRules } from "./config-facts.ts";
+import { serviceEntryFacts, workloadEntryFacts } from "./entry-facts.ts";
 import { podFacts } from "./pod-facts.ts";
 import { tagFacts } from "./tag-facts.ts";
-import { nodeFacts, serviceFacts, sliceFacts } from "./service-facts.ts";
+import { statedPreference, nodeFacts, serviceFacts, sliceFacts } from "./service-facts.ts";
 
 /** How the objects of one kind become facts of the model. */
 export interface Feed {
@@ -37,14 +38,14 @@ export function createFeeds(inputs: MeshInputs, revision: string, refused: Confi
   const config = <Spec>(kind: KindDefinition<KubernetesObject & { spec: Spec }>, source: SourceCollection<ConfigFacts<Spec>>): Feed =>
     feed(kind, source, (object) => configFacts(kind, object, { revision, refused }));
   return [
-    feed(namespaceKind, inputs.namespaces, ({ metadata }) => ({ name: metadata.name ?? "", labels: metadata.labels ?? {}, waypointCanaryWeight: metadata.annotations?.[istioAnnotations.useWaypointCanaryWeight] })),
+    feed(namespaceKind, inputs.namespaces, ({ metadata }) => ({ name: metadata.name ?? "", labels: metadata.labels ?? {}, waypointCanaryWeight: metadata.annotations?.[istioAnnotations.useWaypointCanaryWeight], ...statedPreference(metadata.annotations) })),
     feed(nodeKind, inputs.nodes, nodeFacts),
     feed(podKind, inputs.pods, podFacts),
     feed(serviceKind, inputs.services, serviceFacts),
     feed(endpointSliceKind, inputs.slices, sliceFacts),
     feed(serviceAccountKind, inputs.serviceAccounts, ({ metadata }) => ({ namespace: metadata.namespace ?? "", name: metadata.name ?? "", managed: metadata.labels?.[istioLabels.gatewayName] !== undefined })),
     feed(mutatingWebhookConfigurationKind, inputs.tags, tagFacts),
-    feed(gatewayClassKind, inputs.gatewayClasses, ({ metadata, spec }) => ({ name: metadata.name ?? "", controllerName: spec.controllerName })),
+    feed(gatewayClassKind, inputs.gatewayClasses, ({ metadata, spec }) => ({ name: metadata.name ?? "", labels: only(metadata.labels, istioLabels.waypointFor), annotations: only(metadata.annotations, istioAnnotations.waypointInboundBinding), controllerName: spec.controllerName })),
     feed(gatewayKind, inputs.gateways, (object) => {
       const facts = configFacts(gatewayKind, object, { refused });
       return facts === undefined ? undefined : { ...facts, programmed: isWaypointClass(facts.spec.gatewayClassName) && isProgrammed(object) };
@@ -59,9 +60,9 @@ export function createFeeds(inputs: MeshInputs, revision: string, refused: Confi
     config(virtualServiceKind, inputs.virtualServices),
     config(destinationRuleKind, inputs.destinationRules),
     config(istioGatewayKind, inputs.istioGateways),
-    config(serviceEntryKind, inputs.serviceEntries),
+    feed(serviceEntryKind, inputs.serviceEntries, (object) => serviceEntryFacts(object, { revision, refused })),
     config(sidecarKind, inputs.sidecars),
-    config(workloadEntryKind, inputs.workloadEntries),
+    feed(workloadEntryKind, inputs.workloadEntries, (object) => workloadEntryFacts(object, { revision, refused })),
     config(requestAuthenticationKind, inputs.requestAuthentications),
     config(telemetryKind, inputs.telemetries),
   ];
@@ -70,6 +71,11 @@ export function createFeeds(inputs: MeshInputs, revision: string, refused: Confi
 function isProgrammed({ status }: Gateway): boolean {
   return status?.conditions?.some((condition) => condition.type === "Programmed" && condition.status === "True") ?? false;
 }
+function only(values: Readonly<Record<string, string>> | undefined, name: string): Readonly<Record<string, string>> {
+  const value = values?.[name];
+  return value === undefined ? {} : { [name]: value };
+}
+
 
 function feed<Value extends KubernetesObject, Facts>(kind: KindDefinition<Value>, target: SourceCollection<Facts>, convert: (object: Value) => Facts | undefined): Feed {
   return {

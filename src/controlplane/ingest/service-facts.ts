@@ -1,6 +1,6 @@
 import { istioAnnotations } from "../../api/istio/index.ts";
 import type { EndpointSlice, Node, Service, ServicePort } from "../../api/kubernetes/index.ts";
-import type { AppProtocol, NodeFacts, ServiceFacts, ServicePortFacts, SliceFacts } from "../model/facts.ts";
+import type { AppProtocol, NodeFacts, ServiceFacts, ServicePortFacts, SliceFacts, TrafficPreference } from "../model/facts.ts";
 
 const serviceNameLabel = "kubernetes.io/service-name";
 
@@ -24,7 +24,8 @@ export function serviceFacts(service: Service): ServiceFacts | undefined {
     exportTo: (metadata.annotations?.[exportToAnnotation] ?? "").split(",").map((name) => name.trim()).filter((name) => name !== ""),
     clusterAddresses,
     balancerAddresses,
-    preference: preferenceOf(service),
+    externalAddresses: externalAddressesOf(service),
+    ...preferenceOf(service),
     publishNotReady: spec.publishNotReadyAddresses ?? false,
     waypointCanaryWeight: metadata.annotations?.[istioAnnotations.useWaypointCanaryWeight],
   };
@@ -69,18 +70,25 @@ function appProtocolOf(port: ServicePort): AppProtocol {
   return protocols[prefix] ?? (serverFirstPorts.has(port.port) ? "tcp" : "unknown");
 }
 
-function preferenceOf(service: Service): ServiceFacts["preference"] {
-  if (service.spec?.internalTrafficPolicy === "Local") return "only-node";
-  const wanted = service.metadata.annotations?.["networking.istio.io/traffic-distribution"] ?? service.spec?.trafficDistribution;
-  switch (wanted) {
-    case "PreferClose":
-    case "PreferSameZone":
-      return "close";
-    case "PreferSameNode":
-      return "node";
-    default:
-      return "none";
-  }
+/** What the field says counts before the annotation, and that before the namespace's; an annotation that nobody knows asks for nothing. */
+function preferenceOf({ metadata, spec }: Service): Pick<ServiceFacts, "preference" | "inheritsPreference"> {
+  if (spec?.internalTrafficPolicy === "Local") return { preference: "only-node" };
+  const preference = preferences[spec?.trafficDistribution?.toLowerCase() ?? ""] ?? annotatedPreference(metadata.annotations);
+  return preference === undefined ? { preference: "none", inheritsPreference: true } : { preference };
+}
+
+const preferences: Readonly<Record<string, TrafficPreference>> = { preferclose: "close", prefersamezone: "close", prefersamenode: "node" };
+
+/** Undefined where nothing is said. */
+function annotatedPreference(annotations: Readonly<Record<string, string>> | undefined): TrafficPreference | undefined {
+  const text = annotations?.[istioAnnotations.trafficDistribution]?.toLowerCase() ?? "";
+  return text === "" ? undefined : (preferences[text] ?? "none");
+}
+
+/** Of a namespace or a ServiceEntry. */
+export function statedPreference(annotations: Readonly<Record<string, string>> | undefined): { readonly preference?: TrafficPreference } {
+  const preference = annotatedPreference(annotations);
+  return preference === undefined ? {} : { preference };
 }
 
 /** Undefined for slices of no Service, and of names instead of addresses. */

@@ -78,8 +78,13 @@ export interface NodeFacts {
 
 export interface PodFacts {
   readonly namespace: string;
+  /** Of its services that say nothing of it; absent: none. */
+  readonly preference?: TrafficPreference;
   readonly name: string;
   readonly labels: Labels;
+/** Where traffic should go first. */
+export type TrafficPreference = "none" | "close" | "node" | "only-node";
+
   readonly addresses: readonly string[];
   readonly hostNetwork: boolean;
   readonly node: string;
@@ -121,8 +126,9 @@ export interface ServiceFacts {
   /** Of its load balancer, once it has one. */
   readonly balancerAddresses: readonly string[];
   readonly clusterAddresses: readonly string[];
-  /** Where traffic should go first. */
-  readonly preference: "none" | "close" | "node" | "only-node";
+  readonly preference: TrafficPreference;
+  /** It says nothing of it: its namespace may. */
+  readonly inheritsPreference?: true;
   readonly publishNotReady: boolean;
   /** As the annotation says it. */
   readonly waypointCanaryWeight?: string | undefined;
@@ -199,9 +205,20 @@ export type PeerAuthenticationFacts = ConfigFacts<PeerAuthentication["spec"]>;
 export type VirtualServiceFacts = ConfigFacts<VirtualService["spec"]>;
 export type DestinationRuleFacts = ConfigFacts<DestinationRule["spec"]>;
 export type IstioGatewayFacts = ConfigFacts<IstioGateway["spec"]>;
-export type ServiceEntryFacts = ConfigFacts<ServiceEntry["spec"]>;
+  /** Of both only what waypoints are told by. */
+  readonly labels: Labels;
+  readonly annotations: Labels;
+export interface ServiceEntryFacts extends ConfigFacts<ServiceEntry["spec"]> {
+  /** Addresses that a control plane has given to its hosts; none where it wants none. */
+  readonly allocated?: Readonly<Record<string, readonly string[]>>;
+  /** Absent: it says nothing of it, and its namespace may. */
+  readonly preference?: TrafficPreference;
+}
 export type SidecarFacts = ConfigFacts<Sidecar["spec"]>;
-export type WorkloadEntryFacts = ConfigFacts<WorkloadEntry["spec"]>;
+export interface WorkloadEntryFacts extends ConfigFacts<WorkloadEntry["spec"]> {
+  /** It is probed, and no probe has found it healthy. */
+  readonly unhealthy?: true;
+}
 export type RequestAuthenticationFacts = ConfigFacts<RequestAuthentication["spec"]>;
 export type TelemetryFacts = ConfigFacts<Telemetry["spec"]>;
 

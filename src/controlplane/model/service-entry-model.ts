@@ -53,6 +53,11 @@ function portModel(port: IstioPort): readonly ServicePortModel[] {
   return [{ name: port.name ?? "", port: port.number, protocol: istioPortProtocol(port), target: port.targetPort ?? 0 }];
 }
 
+/** As its `protocol` says, and nothing else. */
+export function declaredProtocol(port: Pick<IstioPort, "protocol">): AppProtocol {
+  return protocols[port.protocol ?? ""] ?? "unknown";
+}
+
 /** As its `protocol` says, else as its name does. */
 export function istioPortProtocol(port: IstioPort): AppProtocol {
   const name = (port.name ?? "").toUpperCase();

@@ -1,4 +1,4 @@
-import { istioLabels, meshWaypointAnnotations } from "../../api/istio/index.ts";
+import { istioAnnotations, istioLabels, meshWaypointAnnotations } from "../../api/istio/index.ts";
 import { gatewayCanaryAnnotations } from "../../api/serin/index.ts";
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../kube/index.ts";
 import { byAge, factsKey, type GatewayFacts, type Labels, type PodFacts } from "./facts.ts";
@@ -21,7 +21,9 @@ export interface Waypoint {
   readonly name: string;
   /** That its pods run as. */
   readonly account: string;
-  readonly takes: "service" | "workload" | "all" | "none";
+  readonly takes: WaypointTraffic;
+  /** How ztunnels hand connections on to its pods; undefined: as HBONE. */
+  readonly binding: InboundBinding | undefined;
   readonly port: number;
   /** Whether traffic is sent to it: from when a first pod is ready on. Later it stays, so that nothing passes it by. */
   readonly published: boolean;
@@ -29,6 +31,27 @@ export interface Waypoint {
   readonly ready: boolean;
   /** The share of new connections that its pods of the Gateway's canary revision are to get, in percent; undefined: all pods count alike. */
   readonly canaryWeight: number | undefined;
+}
+
+export type WaypointTraffic = "service" | "workload" | "all" | "none";
+
+export interface InboundBinding {
+  readonly protocol: "NONE" | "PROXY";
+  /** 0: the connection's own. */
+  readonly port: number;
+}
+
+/** Why what names a waypoint does not get it, as conditions of statuses say it. */
+export interface WaypointFault {
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** What a Service or workload that names a waypoint gets; neither: it names none. */
+export interface WaypointBinding {
+  readonly waypoint?: Waypoint | undefined;
+  /** Beside a waypoint: why its canary is left out. */
+  readonly fault?: WaypointFault | undefined;
 }
 
 /** A share of a service's connections that goes through one waypoint, in percent. */
@@ -74,7 +97,7 @@ export function waypointPods(inputs: MeshInputs): CollectionIndex<PodFacts> {
 
 function namedWaypoint(gateway: GatewayFacts, inputs: MeshInputs, reader: CollectionReader): Waypoint {
   const { namespace, name } = gateway;
-  const takes = gateway.labels[istioLabels.waypointFor];
+  const gatewayClass = reader.get(inputs.gatewayClasses, gateway.spec.gatewayClassName);
   const slices = inputs.slices.index("service", (slice) => [slice.service]);
   const ready = reader.lookup(slices, `${namespace}/${name}`).some((slice) => slice.endpoints.some((endpoint) => endpoint.ready));
   return {
@@ -84,7 +107,8 @@ function namedWaypoint(gateway: GatewayFacts, inputs: MeshInputs, reader: Collec
     className: waypointClassName,
     name,
     account: name,
-    takes: takes === "workload" || takes === "all" || takes === "none" ? takes : "service",
+    takes: trafficOf(gateway.labels[istioLabels.waypointFor] ?? gatewayClass?.labels[istioLabels.waypointFor]),
+    binding: inboundBinding(gateway.annotations[istioAnnotations.waypointInboundBinding] ?? gatewayClass?.annotations[istioAnnotations.waypointInboundBinding]),
     port: portOf(gateway),
     published: reader.get(inputs.services, `${namespace}/${name}`) !== undefined && (gateway.programmed || ready),
     ready,
@@ -108,6 +132,7 @@ function accountWaypoints(gateway: GatewayFacts, inputs: MeshInputs, reader: Col
       name: `${account}-waypoint-proxy`,
       account,
       takes: "all",
+      binding: undefined,
       port: portOf(gateway),
       // A Gateway has one state for all of its waypoints: of several it says nothing of each.
       published: ready || (named !== undefined && gateway.programmed),
@@ -115,6 +140,17 @@ function accountWaypoints(gateway: GatewayFacts, inputs: MeshInputs, reader: Col
       canaryWeight: canaryWeightOf(gateway),
     };
   });
+}
+
+function trafficOf(text: string | undefined): WaypointTraffic {
+  return text === "workload" || text === "all" || text === "none" ? text : "service";
+}
+
+/** `PROTOCOL`, or `PROTOCOL/port`; undefined for anything else. */
+function inboundBinding(text: string | undefined): InboundBinding | undefined {
+  const [protocol, port = "0", ...rest] = text?.split("/") ?? [];
+  if ((protocol !== "NONE" && protocol !== "PROXY") || rest.length > 0) return undefined;
+  return { protocol, port: /^\d{1,5}$/.test(port) ? Number(port) : 0 };
 }
 
 function canaryWeightOf({ annotations }: GatewayFacts): number | undefined {
@@ -148,8 +184,17 @@ export class WaypointBindings {
 
   /** As its labels say; else that of an account that some of its pods run as. */
   ofService(service: ServiceSubject, reader: CollectionReader): Waypoint | undefined {
+    return this.bindingOfService(service, reader).waypoint;
+  }
+
+  bindingOfService(service: ServiceSubject, reader: CollectionReader): WaypointBinding {
+    if (waypointManagers.has(service.labels[istioLabels.gatewayManaged] ?? "")) return {};
     const said = this.#said(service, "service", reader);
-    if (said !== undefined) return said.waypoint;
+    if (said?.waypoint !== undefined) return { waypoint: said.waypoint, fault: this.#canaryOf(service, said.waypoint, reader)?.fault };
+    return said ?? { waypoint: this.#ofPods(service, reader) };
+  }
+
+  #ofPods(service: ServiceSubject, reader: CollectionReader): Waypoint | undefined {
     if (reader.lookup(this.#waypoints.byNamespace, service.namespace).length === 0) return undefined;
     const pods = podsSelectedBy(podsByLabel(this.#inputs), service.namespace, service.selector, reader).filter((pod) => !isGatewayPod(pod));
     const accounts = [...new Set(pods.map((pod) => pod.serviceAccount))].sort();
@@ -160,7 +205,7 @@ export class WaypointBindings {
   sharesOfService(service: ServiceSubject, reader: CollectionReader): readonly WaypointShare[] {
     const primary = this.ofService(service, reader);
     if (primary === undefined) return [];
-    const canary = this.#canaryOf(service, primary, reader);
+    const canary = this.#canaryOf(service, primary, reader)?.share;
     if (canary === undefined || !canary.waypoint.published || !canary.waypoint.ready) return [{ waypoint: primary, weight: fullWeight }];
     return [{ waypoint: primary, weight: fullWeight - canary.weight }, canary];
   }
@@ -169,40 +214,57 @@ export class WaypointBindings {
   waypointsOfService(service: ServiceSubject, reader: CollectionReader): readonly Waypoint[] {
     const primary = this.ofService(service, reader);
     if (primary === undefined) return [];
-    const canary = this.#canaryOf(service, primary, reader);
+    const canary = this.#canaryOf(service, primary, reader)?.share;
     return canary === undefined ? [primary] : [primary, canary.waypoint];
   }
 
   /** As upstream: what the namespace says holds for Services that have their waypoint from there too. */
-  #canaryOf(service: ServiceSubject, primary: Waypoint, reader: CollectionReader): WaypointShare | undefined {
+  #canaryOf(service: ServiceSubject, primary: Waypoint, reader: CollectionReader): { readonly share?: WaypointShare; readonly fault?: WaypointFault } | undefined {
     const { namespace } = service;
     const inherited = service.labels[istioLabels.useWaypoint] === undefined ? reader.get(this.#inputs.namespaces, namespace) : undefined;
     const wanted = wantedWaypoint(service.labels, namespace, canaryLabels) ?? wantedWaypoint(inherited?.labels ?? {}, namespace, canaryLabels);
+    if (wanted === undefined || wanted.name === "none") return undefined;
+    const key = `${wanted.namespace}/${wanted.name}`;
+    if (key === primary.key) return { fault: { reason: "CanarySameAsPrimary", message: `the canary waypoint "${key}" is the primary waypoint too` } };
     const weight = weightOf(service.waypointCanaryWeight ?? inherited?.waypointCanaryWeight ?? "0");
-    const waypoint = wanted === undefined ? undefined : this.#usable(wanted, service, "service", reader);
-    return waypoint === undefined || weight === undefined || waypoint.key === primary.key ? undefined : { waypoint, weight };
+    if (weight === undefined) return { fault: { reason: "CanaryInvalidWeight", message: `the canary waypoint "${key}" has a weight that is no whole number from 0 to 100` } };
+    const { waypoint, fault } = this.#usable(wanted, service, "service", reader);
+    return waypoint === undefined ? (fault === undefined ? undefined : { fault }) : { share: { waypoint, weight } };
   }
 
+  /** An own label `none` is an answer, and so is a waypoint that cannot be had. */
   ofPod(pod: PodFacts, reader: CollectionReader): Waypoint | undefined {
     if (isGatewayPod(pod)) return undefined;
     const said = this.#said(pod, "workload", reader);
     return said === undefined ? this.#ofAccount(pod.namespace, pod.serviceAccount, reader) : said.waypoint;
   }
 
-  /** The own label `istio.io/use-waypoint` beats the namespace's; `none` means none, and is an answer too. */
-  #said(subject: Subject, traffic: "service" | "workload", reader: CollectionReader): { readonly waypoint: Waypoint | undefined } | undefined {
-    const wanted = wantedWaypoint(subject.labels, subject.namespace) ?? wantedWaypoint(reader.get(this.#inputs.namespaces, subject.namespace)?.labels ?? {}, subject.namespace);
-    if (wanted === undefined) return undefined;
-    return { waypoint: wanted.name === "none" ? undefined : this.#usable(wanted, subject, traffic, reader) };
+  /** Of a workload that is no pod. A namespace's waypoint that takes none is none of its concern. */
+  bindingOfEntry(entry: Subject, reader: CollectionReader): WaypointBinding {
+    const said = this.#said(entry, "workload", reader);
+    const isInherited = wantedWaypoint(entry.labels, entry.namespace) === undefined;
+    return said === undefined || (isInherited && said.fault?.reason === unsupportedTraffic) ? {} : said;
   }
 
-  /** Undefined where there is none of that name, or it does not take the subject. */
-  #usable(wanted: WantedWaypoint, subject: Subject, traffic: "service" | "workload", reader: CollectionReader): Waypoint | undefined {
+  /** The own label `istio.io/use-waypoint` beats the namespace's; `none` means none, and is an answer too. */
+  #said(subject: Subject, traffic: "service" | "workload", reader: CollectionReader): WaypointBinding | undefined {
+    const wanted = wantedWaypoint(subject.labels, subject.namespace) ?? wantedWaypoint(reader.get(this.#inputs.namespaces, subject.namespace)?.labels ?? {}, subject.namespace);
+    if (wanted === undefined) return undefined;
+    return wanted.name === "none" ? {} : this.#usable(wanted, subject, traffic, reader);
+  }
+
+  #usable(wanted: WantedWaypoint, subject: Subject, traffic: "service" | "workload", reader: CollectionReader): WaypointBinding {
     const key = `${wanted.namespace}/${wanted.name}`;
     const waypoint = reader.get(this.#waypoints.all, key);
     const gateway = reader.get(this.#inputs.gateways, key);
-    if (waypoint === undefined || gateway === undefined || (waypoint.takes !== traffic && waypoint.takes !== "all")) return undefined;
-    return gateway.spec.listeners.some((listener) => allowsNamespace(listener, subject, gateway, this.#inputs, reader)) ? waypoint : undefined;
+    if (waypoint === undefined || gateway === undefined) return { fault: waypointNotReady(key) };
+    if (!gateway.spec.listeners.some((listener) => allowsNamespace(listener, subject, gateway, this.#inputs, reader))) {
+      return { fault: { reason: "AttachmentDenied", message: `the waypoint "${key}" takes nothing of the namespace "${subject.namespace}": see allowedRoutes of its listeners` } };
+    }
+    if (waypoint.takes !== traffic && waypoint.takes !== "all") {
+      return { fault: { reason: unsupportedTraffic, message: `the waypoint "${key}" does not take traffic to a ${traffic}; it takes: ${waypoint.takes}` } };
+    }
+    return { waypoint };
   }
 
   /** Of several Gateways for one account the oldest counts. */
@@ -212,6 +274,14 @@ export class WaypointBindings {
     const gateways = found.flatMap((waypoint) => reader.get(this.#inputs.gateways, `${namespace}/${waypoint.gateway}`) ?? []).sort(byAge);
     return found.find((waypoint) => waypoint.gateway === gateways[0]?.name);
   }
+}
+
+const unsupportedTraffic = "UnsupportedTrafficType";
+/** Of Services in front of waypoints and of gateways between networks: those have no waypoints themselves. */
+const waypointManagers: ReadonlySet<string> = new Set(["istio.io-mesh-controller", "istio.io-eastwest-controller"]);
+
+export function waypointNotReady(key: string): WaypointFault {
+  return { reason: "WaypointIsNotReady", message: `the waypoint "${key}" is not ready` };
 }
 
 interface WantedWaypoint {

@@ -1,8 +1,7 @@
-import { create } from "@bufbuild/protobuf";
-import { istioLabels } from "../../api/istio/index.ts";
-import { addressBytes } from "../model/ip-address.ts";
-import { hostnameOf, type AppProtocol, type MeshSettings, type ServiceFacts } from "../model/facts.ts";
-import { tcpPortsOf } from "../model/service-ports.ts";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { AmbientService } from "../model/ambient-service.ts";
+import type { AppProtocol, MeshSettings } from "../model/facts.ts";
+import { cidrOf } from "../model/ip-address.ts";
 import { waypointHostname, type Waypoint, type WaypointShare } from "../model/waypoint.ts";
 import {
   AddressSchema,
@@ -12,6 +11,7 @@ import {
   LoadBalancing_Mode,
   LoadBalancing_Scope,
   LoadBalancingSchema,
+  NetworkAddressSchema,
   ServiceSchema,
   type Address,
   type LoadBalancing,
@@ -29,39 +29,52 @@ const appProtocols: Readonly<Record<AppProtocol, WireAppProtocol>> = {
 
 const { NETWORK, NODE, REGION, SUBZONE, ZONE } = LoadBalancing_Scope;
 
-/** The name of a Service's resource: `namespace/hostname`. */
-export function serviceResourceName(service: ServiceFacts, domain: string): string {
-  return `${service.namespace}/${hostnameOf(service, domain)}`;
+export interface ServiceContext {
+  readonly mesh: MeshSettings;
+  /** Of its waypoints, the primary one first; none while nobody can be sent there. */
+  readonly shares: readonly WaypointShare[];
+  /** Clients of any namespace mean it by its host. */
+  readonly canonical: boolean;
+  /** Connections from outside the mesh go by its waypoint too. */
+  readonly ingressUseWaypoint: boolean;
 }
 
-/** `shares`: of its waypoints, the primary one first. */
-export function serviceAddress(service: ServiceFacts, mesh: MeshSettings, shares: readonly WaypointShare[]): Address {
+export function serviceAddress(service: AmbientService, { mesh, shares, canonical, ingressUseWaypoint }: ServiceContext): Address {
   const value = create(ServiceSchema, {
     name: service.name,
     namespace: service.namespace,
-    hostname: hostnameOf(service, mesh.domain),
-    addresses: [...new Set([...service.clusterAddresses, ...service.balancerAddresses])].flatMap((text) => {
-      const address = addressBytes(text);
-      return address === undefined ? [] : { network: mesh.network, address };
-    }),
-    ports: tcpPortsOf(service).map((port) => ({
-      servicePort: port.port,
-      targetPort: typeof port.target === "number" ? port.target : 0,
-      appProtocol: appProtocols[port.appProtocol],
-    })),
+    hostname: service.hostname,
+    addresses: [...new Set(service.addresses)].flatMap((text) => networkAddresses(text, mesh.network)),
+    ports: service.ports.map((port) => ({ servicePort: port.port, targetPort: port.target, appProtocol: appProtocols[port.appProtocol] })),
+    subjectAltNames: [...service.subjectAltNames],
     ipFamilies: familiesOf(service.families),
-    canonical: true,
+    canonical,
     weightedWaypoints: shares.length < 2 ? [] : shares.map(({ waypoint, weight }) => ({ destination: gatewayAddress(waypoint, mesh.domain), weight })),
   });
   const [primary] = shares;
   if (primary !== undefined) {
     // Also where there are weights: who does not know of them takes the primary one.
     value.waypoint = gatewayAddress(primary.waypoint, mesh.domain);
-    value.ingressUseWaypoint = service.labels[istioLabels.ingressUseWaypoint] === "true";
+    value.ingressUseWaypoint = ingressUseWaypoint;
   }
   const loadBalancing = loadBalancingOf(service);
   if (loadBalancing !== undefined) value.loadBalancing = loadBalancing;
   return create(AddressSchema, { type: { case: "service", value } });
+}
+
+/** An address, or a CIDR by its first address and its length; none of what is neither. */
+function networkAddresses(text: string, network: string): readonly MessageInitShape<typeof NetworkAddressSchema>[] {
+  const range = cidrOf(text);
+  if (range === undefined) return [];
+  const { address, length } = range;
+  return [length === address.length * 8 ? { network, address } : { network, address: firstAddress(address, length), length }];
+}
+
+function firstAddress(address: Uint8Array, length: number): Uint8Array {
+  return address.map((byte, index) => {
+    const bits = Math.min(Math.max(length - index * 8, 0), 8);
+    return byte & (0xff << (8 - bits));
+  });
 }
 
 /** What stands for the pods of a waypoint that has no Service: a service without an address, which ztunnels balance over. */
@@ -79,7 +92,9 @@ function familiesOf(families: readonly string[]): IPFamilies {
   return has6 ? IPFamilies.IPV6_ONLY : IPFamilies.AUTOMATIC;
 }
 
-function loadBalancingOf(service: ServiceFacts): LoadBalancing | undefined {
+function loadBalancingOf(service: AmbientService): LoadBalancing | undefined {
+  // Where nobody chooses an endpoint nobody looks at its health.
+  if (service.passthrough) return create(LoadBalancingSchema, { mode: LoadBalancing_Mode.PASSTHROUGH, healthPolicy: LoadBalancing_HealthPolicy.ALLOW_ALL });
   const healthPolicy = service.publishNotReady ? LoadBalancing_HealthPolicy.ALLOW_ALL : LoadBalancing_HealthPolicy.ONLY_HEALTHY;
   switch (service.preference) {
     case "only-node":

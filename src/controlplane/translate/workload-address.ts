@@ -2,11 +2,13 @@ import { create } from "@bufbuild/protobuf";
 import { istioLabels } from "../../api/istio/index.ts";
 import { addressBytes } from "../model/ip-address.ts";
 import { canonicalName, canonicalRevision } from "../model/canonical.ts";
-import { hostnameOf, type MeshSettings, type NodeFacts, type PodFacts, type ServiceFacts, type SliceFacts } from "../model/facts.ts";
-import { targetPortOf, tcpPortsOf } from "../model/service-ports.ts";
-import { waypointHostname, type Waypoint } from "../model/waypoint.ts";
+import { ambientServiceKey, podPortsOf, type AmbientService, type PortPair } from "../model/ambient-service.ts";
+import type { MeshSettings, NodeFacts, PodFacts, SliceFacts } from "../model/facts.ts";
+import { waypointHostname, type InboundBinding, type Waypoint } from "../model/waypoint.ts";
 import {
   AddressSchema,
+  ApplicationTunnel_Protocol,
+  ApplicationTunnelSchema,
   GatewayAddressSchema,
   LocalitySchema,
   NetworkMode,
@@ -16,12 +18,11 @@ import {
   WorkloadStatus,
   WorkloadType,
   type Address,
+  type ApplicationTunnel,
   type GatewayAddress,
   type Locality,
   type PortList,
 } from "../../wire/workload/index.ts";
-
-const workloadTypes = { deployment: WorkloadType.DEPLOYMENT, cronjob: WorkloadType.CRONJOB, job: WorkloadType.JOB, pod: WorkloadType.POD } as const;
 
 /** A pod whose proxy takes HBONE by itself says so by this label. */
 const tunnelLabel = "networking.istio.io/tunnel";
@@ -30,8 +31,8 @@ const impliedTrustDomain = "cluster.local";
 export interface PodContext {
   readonly mesh: MeshSettings;
   readonly node: NodeFacts | undefined;
-  /** Those whose selector the pod's labels satisfy. */
-  readonly services: readonly ServiceFacts[];
+  /** Those whose selector the pod's labels satisfy, and those that list it as an endpoint. */
+  readonly services: readonly AmbientService[];
   readonly policies: readonly string[];
   /** That the workload's traffic goes through. */
   readonly waypoint: Waypoint | undefined;
@@ -41,6 +42,8 @@ export interface PodContext {
   readonly healthy?: boolean;
   /** How much it counts among the endpoints of its services; absent: as much as any other. */
   readonly capacity?: number | undefined;
+  /** How a ztunnel hands connections on to the waypoint that the pod is one of. */
+  readonly applicationTunnel?: InboundBinding | undefined;
 }
 
 export function podUid(pod: Pick<PodFacts, "namespace" | "name">, clusterId: string): string {
@@ -62,11 +65,12 @@ export function podAddress(pod: PodFacts, context: PodContext): Address {
     node: pod.node,
     canonicalName: canonicalName(pod.labels, pod.workloadName),
     canonicalRevision: canonicalRevision(pod.labels),
-    workloadType: workloadTypes[pod.workloadType],
+    // Whatever made the pod: so it is with every release that ztunnels may be of.
+    workloadType: WorkloadType.POD,
     workloadName: pod.workloadName,
     nativeTunnel: native,
     services: {
-      ...servicePortsOf(services, mesh.domain, (service) => podPorts(service, pod)),
+      ...servicePortsOf(services, (service) => podPortsOf(service, pod)),
       ...(context.serves === undefined ? {} : { [waypointResourceName(context.serves, mesh)]: create(PortListSchema, { ports: [waypointPort(context.serves)] }) }),
     },
     authorizationPolicies: [...context.policies],
@@ -77,40 +81,37 @@ export function podAddress(pod: PodFacts, context: PodContext): Address {
   const locality = localityOf(context.node);
   if (locality !== undefined) workload.locality = locality;
   if (context.capacity !== undefined) workload.capacity = context.capacity;
+  if (context.applicationTunnel !== undefined) workload.applicationTunnel = applicationTunnel(context.applicationTunnel);
   if (context.waypoint !== undefined) workload.waypoint = gatewayAddress(context.waypoint, mesh.domain);
   return create(AddressSchema, { type: { case: "workload", value: workload } });
 }
 
-/** One address for each endpoint of a slice that is no pod: the API server, hosts that a user lists by hand. */
-export function sliceAddresses(slice: SliceFacts, service: ServiceFacts, mesh: MeshSettings, nodeOf: (name: string) => NodeFacts | undefined): readonly (readonly [uid: string, address: Address])[] {
-  return slice.endpoints
-    .filter((endpoint) => endpoint.pod === "")
-    .flatMap((endpoint) =>
-      endpoint.addresses.flatMap((text) => {
-        const bytes = addressBytes(text);
-        if (bytes === undefined) return [];
-        const uid = `${mesh.clusterId}/discovery.k8s.io/EndpointSlice/${slice.namespace}/${slice.name}/${text}`;
-        const workload = create(WorkloadSchema, {
-          uid,
-          name: slice.name,
-          namespace: slice.namespace,
-          addresses: [bytes],
-          network: mesh.network,
-          trustDomain: explicitTrustDomain(mesh),
-          node: endpoint.node,
-          canonicalName: service.name,
-          canonicalRevision: "latest",
-          workloadType: WorkloadType.POD,
-          workloadName: slice.name,
-          services: servicePortsOf([service], mesh.domain, () => slicePorts(service, slice)),
-          status: endpoint.ready ? WorkloadStatus.HEALTHY : WorkloadStatus.UNHEALTHY,
-          clusterId: mesh.clusterId,
-        });
-        const locality = localityOf(nodeOf(endpoint.node));
-        if (locality !== undefined) workload.locality = locality;
-        return [[uid, create(AddressSchema, { type: { case: "workload", value: workload } })] as const];
-      }),
-    );
+/** One address for each endpoint of a slice that is no pod: the API server, hosts that a user lists by hand. Nothing else is known of them. */
+export function sliceAddresses(slice: SliceFacts, service: AmbientService, mesh: MeshSettings): readonly (readonly [uid: string, address: Address])[] {
+  const services = servicePortsOf([service], () => slicePorts(service, slice));
+  const seen = new Set<string>();
+  return slice.endpoints.flatMap((endpoint) => {
+    const [key] = endpoint.addresses;
+    if (endpoint.pod !== "" || key === undefined || seen.has(key)) return [];
+    seen.add(key);
+    const addresses = endpoint.addresses.flatMap((text) => addressBytes(text) ?? []);
+    if (addresses.length < endpoint.addresses.length) return [];
+    const uid = `${mesh.clusterId}/discovery.k8s.io/EndpointSlice/${slice.namespace}/${slice.name}/${key}`;
+    const workload = create(WorkloadSchema, {
+      uid,
+      name: slice.name,
+      namespace: slice.namespace,
+      addresses,
+      network: mesh.network,
+      trustDomain: explicitTrustDomain(mesh),
+      services,
+      status: endpoint.ready ? WorkloadStatus.HEALTHY : WorkloadStatus.UNHEALTHY,
+      clusterId: mesh.clusterId,
+      // Others may have the address too.
+      networkMode: NetworkMode.HOST_NETWORK,
+    });
+    return [[uid, create(AddressSchema, { type: { case: "workload", value: workload } })] as const];
+  });
 }
 
 /** Empty where the reader assumes it anyway. */
@@ -132,35 +133,24 @@ export function gatewayAddress(waypoint: Waypoint, domain: string): GatewayAddre
   return create(GatewayAddressSchema, { destination: { case: "hostname", value: hostname }, hboneMtlsPort: waypoint.port });
 }
 
-function localityOf(node: NodeFacts | undefined): Locality | undefined {
+export function localityOf(node: Pick<NodeFacts, "region" | "zone" | "subzone"> | undefined): Locality | undefined {
   if (node === undefined || (node.region === "" && node.zone === "" && node.subzone === "")) return undefined;
   return create(LocalitySchema, { region: node.region, zone: node.zone, subzone: node.subzone });
 }
 
-export interface PortPair {
-  readonly servicePort: number;
-  readonly targetPort: number;
-}
-
 /** By `namespace/hostname`, in the order of the keys so that equal content has equal bytes. */
-function servicePortsOf(services: readonly ServiceFacts[], domain: string, portsOf: (service: ServiceFacts) => readonly PortPair[]): Record<string, PortList> {
-  const entries = services.map((service) => {
-    const ports = create(PortListSchema, { ports: portsOf(service).map((port) => ({ ...port })) });
-    return [`${service.namespace}/${hostnameOf(service, domain)}`, ports] as const;
-  });
+export function servicePortsOf(services: readonly AmbientService[], portsOf: (service: AmbientService) => readonly PortPair[]): Record<string, PortList> {
+  const entries = services.map((service) => [ambientServiceKey(service), create(PortListSchema, { ports: portsOf(service).map((port) => ({ ...port })) })] as const);
   return Object.fromEntries(entries.sort(([left], [right]) => (left < right ? -1 : 1)));
 }
 
-function podPorts(service: ServiceFacts, pod: PodFacts): readonly PortPair[] {
-  return tcpPortsOf(service).flatMap((port) => {
-    const targetPort = targetPortOf(port, pod);
-    return targetPort === undefined ? [] : { servicePort: port.port, targetPort };
+function slicePorts(service: AmbientService, slice: SliceFacts): readonly PortPair[] {
+  return slice.ports.flatMap((port) => {
+    const found = service.ports.find((candidate) => candidate.name === port.name);
+    return found === undefined ? [] : { servicePort: found.port, targetPort: port.port };
   });
 }
 
-function slicePorts(service: ServiceFacts, slice: SliceFacts): readonly PortPair[] {
-  return tcpPortsOf(service).flatMap((port) => {
-    const found = slice.ports.find((candidate) => candidate.name === port.name);
-    return found === undefined ? [] : { servicePort: port.port, targetPort: found.port };
-  });
+function applicationTunnel({ protocol, port }: InboundBinding): ApplicationTunnel {
+  return create(ApplicationTunnelSchema, { protocol: protocol === "PROXY" ? ApplicationTunnel_Protocol.PROXY : ApplicationTunnel_Protocol.NONE, port });
 }
