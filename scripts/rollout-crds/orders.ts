@@ -1,4 +1,4 @@
-import { notificationEvents } from "../../src/api/serin/index.ts";
+import { maxApprovals, notificationEvents } from "../../src/api/serin/index.ts";
 import { flag, integer, list, object, oneOf, text, type Schema } from "./schema.ts";
 
 const daySeconds = 86_400;
@@ -13,7 +13,7 @@ export const orders: Readonly<Record<string, Schema>> = {
   abort: flag("Puts everything back, whatever the phase."),
   approvals: list(
     object({ step: text("The step's id, as status shows it.", name), by: text("", { maxLength: 256 }), why: text("", { maxLength: 1024 }), at: text("RFC 3339.") }, ["step", "by", "at"]),
-    256,
+    maxApprovals,
     { description: "Who let which step go on, and why." },
   ),
   fullPromotion: object({ by: text("", { maxLength: 256 }), why: text("", { maxLength: 1024 }), at: text("RFC 3339.") }, ["by"], { description: "Goes to the last step at once, without pauses and checks." }),

@@ -45,7 +45,8 @@ export interface NotificationSpec {
   readonly events: readonly NotificationEvent[];
 }
 
-const maxApprovals = 256;
+/** Of all runs together; who adds one drops the oldest. */
+export const maxApprovals = 256;
 const maxNotifications = 8;
 const maxSettleSeconds = 86_400;
 const defaultSettleSeconds = 300;

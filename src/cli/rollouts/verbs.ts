@@ -1,6 +1,6 @@
 import { Option, type Command } from "commander";
 import type { KindDefinition } from "../../api/index.ts";
-import { canaryKind, meshUpgradeKind, type Approval } from "../../api/serin/index.ts";
+import { canaryKind, maxApprovals, meshUpgradeKind, type Approval } from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
@@ -199,7 +199,7 @@ async function approve<Value extends Rollout>(client: KubeClient, kind: KindDefi
   for (let attempt = 1; current !== undefined; attempt += 1) {
     // An object that was written before this field existed has none.
     const before: readonly Approval[] = (current.spec as { approvals?: readonly Approval[] }).approvals ?? [];
-    const patch = { metadata: { resourceVersion: current.metadata.resourceVersion }, spec: { approvals: [...before, ...added] } };
+    const patch = { metadata: { resourceVersion: current.metadata.resourceVersion }, spec: { approvals: [...before, ...added].slice(-maxApprovals) } };
     try {
       await client.patchMerge(kind, name, namespace, patch, { fieldManager: "serin-cli" });
       break;
