@@ -3,12 +3,14 @@ import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import type { Reader } from "../reader.ts";
 import { checkSelectorLabels } from "./checks.ts";
-import { openObject, refuseDryRun, refuseUnknown, requireText } from "./fields.ts";
+import { checkEnvoyValue } from "./envoy-filter-value.ts";
+import { readEnvoyPatchMatch, type EnvoyPatchMatch } from "./envoy-filter-match.ts";
+import { envoyPatchPlaces, type EnvoyPatchPlace } from "./envoy-filter-place.ts";
+import { openObject, refuseDryRun, refuseUnknown } from "./fields.ts";
 import { networkingGroup } from "./networking.ts";
 import { readTargetReferences, type PolicyTargetReference } from "./policy-target.ts";
-import { regexFault } from "./regular-expressions.ts";
 
-/** networking.istio.io EnvoyFilter: patches to what proxies are sent. Its shape is checked; Serin applies none. */
+/** networking.istio.io EnvoyFilter: patches to what proxies are sent. */
 export interface EnvoyFilter extends KubernetesObject {
   spec: EnvoyFilterSpec;
 }
@@ -21,45 +23,16 @@ export interface EnvoyFilterSpec {
   readonly configPatches: readonly EnvoyConfigPatch[];
 }
 
-export interface EnvoyConfigPatch {
-  readonly applyTo: (typeof places)[number];
-  readonly context: (typeof contexts)[number];
-  /** Of proxies: absent matches all. */
-  readonly proxyVersion?: string | undefined;
-  readonly operation: (typeof operations)[number];
-  /** A part of Envoy's configuration, as JSON. */
+export interface EnvoyConfigPatch extends EnvoyPatchMatch {
+  readonly applyTo: EnvoyPatchPlace;
+  readonly operation: EnvoyPatchOperation;
+  /** A part of Envoy's configuration, as JSON; empty where the operation needs none. */
   readonly value: Readonly<Record<string, unknown>>;
 }
 
-const places = [
-  "LISTENER",
-  "FILTER_CHAIN",
-  "NETWORK_FILTER",
-  "HTTP_FILTER",
-  "ROUTE_CONFIGURATION",
-  "VIRTUAL_HOST",
-  "HTTP_ROUTE",
-  "CLUSTER",
-  "EXTENSION_CONFIG",
-  "BOOTSTRAP",
-  "LISTENER_FILTER",
-] as const;
-const contexts = ["ANY", "SIDECAR_INBOUND", "SIDECAR_OUTBOUND", "GATEWAY", "WAYPOINT"] as const;
-const operations = ["MERGE", "ADD", "REMOVE", "INSERT_BEFORE", "INSERT_AFTER", "INSERT_FIRST", "REPLACE", "MERGE_AND_REPLACE_LIST"] as const;
-const objectTypes = ["listener", "routeConfiguration", "cluster", "waypoint"] as const;
-type ObjectType = (typeof objectTypes)[number];
+export type EnvoyPatchOperation = (typeof operations)[number];
 
-const matchOfPlace: Readonly<Partial<Record<(typeof places)[number], ObjectType>>> = {
-  LISTENER: "listener",
-  FILTER_CHAIN: "listener",
-  NETWORK_FILTER: "listener",
-  HTTP_FILTER: "listener",
-  ROUTE_CONFIGURATION: "routeConfiguration",
-  VIRTUAL_HOST: "routeConfiguration",
-  HTTP_ROUTE: "routeConfiguration",
-  CLUSTER: "cluster",
-};
-const connectionManagers = ["envoy.filters.network.http_connection_manager", "envoy.http_connection_manager"];
+const operations = ["MERGE", "ADD", "REMOVE", "INSERT_BEFORE", "INSERT_AFTER", "INSERT_FIRST", "REPLACE", "MERGE_AND_REPLACE_LIST"] as const;
 
 export function parseEnvoyFilter(raw: unknown): Parsed<EnvoyFilter> {
   const opened = openObject(raw);
@@ -74,59 +47,49 @@ export function parseEnvoyFilter(raw: unknown): Parsed<EnvoyFilter> {
   };
   if (selector !== undefined && spec.targetRefs.length > 0) reader.error("must not be set beside targetRefs", "workloadSelector");
   if (spec.workloadSelector !== undefined) checkSelectorLabels(reader, "workloadSelector.labels", spec.workloadSelector.labels);
-  reader.warn("has no effect: this control plane applies no EnvoyFilter; look for another kind that says the same", "configPatches");
+  if (spec.configPatches.length === 0) reader.warn("is empty: the filter does nothing", "configPatches");
   refuseUnknown(selector);
   refuseUnknown(reader);
   return object.finish(() => ({ ...(raw as EnvoyFilter), spec }));
 }
 
 function readPatch(reader: Reader): EnvoyConfigPatch {
-  const match = reader.object("match");
   const patch = reader.required("patch", reader.object("patch"));
-  const applyTo = reader.required("applyTo", reader.oneOf("applyTo", places)) ?? "BOOTSTRAP";
-  const context = match?.oneOf("context", contexts) ?? "ANY";
+  const applyTo = reader.required("applyTo", reader.oneOf("applyTo", envoyPatchPlaces)) ?? "BOOTSTRAP";
+  const match = readEnvoyPatchMatch(reader.object("match"), applyTo);
   const operation = patch?.required("operation", patch.oneOf("operation", operations)) ?? "REMOVE";
   const value = patch?.object("value");
   if (patch !== undefined && operation !== "REMOVE" && value === undefined) patch.error("is required unless the operation is REMOVE", "value");
-  patch?.oneOf("filterClass", ["UNSPECIFIED", "AUTHN", "AUTHZ", "STATS"]);
-  const proxyVersion = match === undefined ? undefined : readProxyVersion(match);
-  if (match !== undefined) checkMatch(match, applyTo, context);
+  if (value !== undefined) checkEnvoyValue(value);
+  const filterClass = patch?.oneOf("filterClass", ["UNSPECIFIED", "AUTHN", "AUTHZ", "STATS"]) ?? "UNSPECIFIED";
+  if (filterClass !== "UNSPECIFIED") patch?.warn("has no effect: the filter's place is where the operation puts it", "filterClass");
+  if (applyTo === "BOOTSTRAP") reader.warn("has no effect when it is BOOTSTRAP: proxies start from a file that their own agent writes", "applyTo");
+  warnOfIdle(reader, applyTo, operation);
   refuseUnknown(patch);
   refuseUnknown(reader);
-  return { applyTo, context, proxyVersion, operation, value: (value?.raw as Record<string, unknown> | undefined) ?? {} };
+  return { ...match, applyTo, operation, value: (value?.raw as Record<string, unknown> | undefined) ?? {} };
 }
 
-function readProxyVersion(match: Reader): string | undefined {
-  const proxy = match.object("proxy");
-  const version = proxy?.string("proxyVersion");
-  const fault = version === undefined || version === "" ? undefined : regexFault(version);
-  if (fault !== undefined) proxy?.error(fault, "proxyVersion");
-  proxy?.stringMap("metadata");
-  refuseUnknown(proxy);
-  return version;
-}
+type Place = EnvoyPatchPlace;
+const merging: readonly EnvoyPatchOperation[] = ["MERGE", "MERGE_AND_REPLACE_LIST"];
+const inserting: readonly EnvoyPatchOperation[] = ["ADD", "INSERT_BEFORE", "INSERT_AFTER", "INSERT_FIRST"];
+/** What upstream acts on; an INSERT where no order is kept is an ADD. */
+const effective: Readonly<Record<Place, readonly EnvoyPatchOperation[]>> = {
+  LISTENER: [...merging, ...inserting, "REMOVE"],
+  FILTER_CHAIN: [...merging, ...inserting, "REMOVE"],
+  NETWORK_FILTER: ["MERGE", ...inserting, "REMOVE", "REPLACE"],
+  HTTP_FILTER: ["MERGE", ...inserting, "REMOVE", "REPLACE"],
+  LISTENER_FILTER: ["MERGE", ...inserting, "REMOVE", "REPLACE"],
+  ROUTE_CONFIGURATION: merging,
+  VIRTUAL_HOST: [...merging, ...inserting, "REMOVE", "REPLACE"],
+  HTTP_ROUTE: [...merging, ...inserting, "REMOVE"],
+  CLUSTER: [...merging, ...inserting, "REMOVE"],
+  EXTENSION_CONFIG: inserting,
+  BOOTSTRAP: merging,
+};
 
-/** What is matched must be of the class of what is patched. */
-function checkMatch(match: Reader, applyTo: EnvoyConfigPatch["applyTo"], context: EnvoyConfigPatch["context"]): void {
-  const found = objectTypes.filter((type) => match.has(type));
-  const [type] = found;
-  if (found.length > 1) match.error(`must have one of ${objectTypes.join(", ")}, got ${found.join(" and ")}`);
-  if ((context === "WAYPOINT") !== (type === "waypoint") && (context === "WAYPOINT" || type === "waypoint")) match.error("must have waypoint exactly when the context is WAYPOINT");
-  const wanted = context === "WAYPOINT" ? undefined : matchOfPlace[applyTo];
-  if (wanted !== undefined && type !== undefined && type !== "waypoint" && type !== wanted) match.error(`must be ${wanted} when applyTo is ${applyTo}`, type);
-  const filter = match.object("listener")?.object("filterChain")?.object("filter");
-  if (filter !== undefined && context !== "WAYPOINT") checkFilter(filter, applyTo);
-  refuseUnknown(match);
-}
-
-function checkFilter(filter: Reader, applyTo: EnvoyConfigPatch["applyTo"]): void {
-  const name = requireText(filter, "name");
-  if (applyTo === "LISTENER" || applyTo === "FILTER_CHAIN") filter.warn(`has no effect when applyTo is ${applyTo}`);
-  const inner = filter.object("subFilter");
-  if (inner === undefined) return;
-  if (applyTo !== "HTTP_FILTER") filter.error("needs applyTo to be HTTP_FILTER", "subFilter");
-  else if (!connectionManagers.includes(name)) filter.error(`must be ${connectionManagers[0] ?? ""} beside a subFilter, got "${name}"`, "name");
-  requireText(inner, "name");
+function warnOfIdle(reader: Reader, applyTo: Place, operation: EnvoyPatchOperation): void {
+  if (!effective[applyTo].includes(operation)) reader.warn(`has no effect: ${operation} does nothing where applyTo is ${applyTo}; it takes ${effective[applyTo].join(", ")}`, "patch.operation");
 }
 
 export const envoyFilterKind = defineKind<EnvoyFilter>({

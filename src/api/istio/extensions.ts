@@ -5,7 +5,7 @@ import type { Reader } from "../reader.ts";
 import { openObject, readPortNumber, refuseDryRun, refuseUnknown, requireText, warnOfUnknown } from "./fields.ts";
 import { readPolicyTarget, type PolicyTarget } from "./policy-target.ts";
 
-/** extensions.istio.io: code that proxies are to load. Its shape is checked; Serin's proxy loads none. */
+/** extensions.istio.io: code that proxies are to load. Envoy does; Serin's own proxy runs none, and does as `failStrategy` says. */
 const extensionsGroup = "extensions.istio.io";
 
 export interface WasmPlugin extends KubernetesObject {
@@ -49,7 +49,7 @@ export function parseWasmPlugin(raw: unknown): Parsed<WasmPlugin> {
   const { object, spec: reader } = opened;
   refuseDryRun(opened);
   const spec = { ...readPolicyTarget(reader), ...readWasmModule(reader), ...readPlace(reader) };
-  reader.warn("has no effect: Serin's proxy loads no WebAssembly", "url");
+  warnOfWasm(reader, spec);
   refuseUnknown(reader);
   return object.finish(() => ({ ...(raw as WasmPlugin), spec }));
 }
@@ -63,11 +63,17 @@ export function parseTrafficExtension(raw: unknown): Parsed<TrafficExtension> {
   if ((wasm === undefined) === (lua === undefined)) reader.error("must have exactly one of wasm and lua");
   const extension: TrafficExtensionCode = wasm === undefined ? { kind: "lua", inlineCode: readLua(lua) } : { kind: "wasm", wasm: readWasmModule(wasm) };
   const spec = { ...readPolicyTarget(reader), ...readPlace(reader), extension };
-  reader.warn("has no effect: Serin's proxy loads no extensions", extension.kind);
+  if (extension.kind === "wasm") warnOfWasm(wasm ?? reader, extension.wasm);
+  else reader.warn("is run by Envoy alone: Serin's own proxy refuses configuration with it, by its name", "lua");
   refuseUnknown(wasm);
   refuseUnknown(lua);
   refuseUnknown(reader);
   return object.finish(() => ({ ...(raw as TrafficExtension), spec }));
+}
+
+function warnOfWasm(reader: Reader, { failStrategy, verificationKey }: WasmModule): void {
+  reader.warn(`is run by Envoy alone: Serin's own proxy ${failStrategy === "FAIL_OPEN" ? "does without it" : "refuses all requests"}, as failStrategy says`, "url");
+  if (verificationKey !== "") reader.warn("has no effect: images are not verified; name one by sha256", "verificationKey");
 }
 
 function readLua(reader: Reader | undefined): string {
@@ -127,7 +133,6 @@ function readPlace(reader: Reader): ExtensionPlace {
     refuseUnknown(entry);
     return found;
   });
-  if (phase === "AUTHN" || phase === "AUTHZ") reader.error(`must not be ${phase}: what it would refuse would pass, as Serin's proxy loads no extensions; use an AuthorizationPolicy`, "phase");
   return { phase: phase === "UNSPECIFIED_PHASE" ? "UNSPECIFIED" : phase, priority: reader.integer("priority"), match };
 }
 

@@ -99,22 +99,38 @@ test("telemetry is read by upstream's names, and its faults are told at their fi
   ]);
 });
 
-test("what extends proxies is checked, and what Serin does not act on is named", () => {
+test("what extends proxies is checked, and what has no effect is named", () => {
   const patch = { applyTo: "CLUSTER", patch: { operation: "MERGE", value: {} } };
-  assert.deepEqual(told(envoyFilterKind, { configPatches: [patch] }), {
-    errors: [],
-    warnings: ["spec.configPatches: has no effect: this control plane applies no EnvoyFilter; look for another kind that says the same"],
-  });
+  const http = { applyTo: "HTTP_FILTER", patch: { operation: "ADD", value: { typed_config: { "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua" } } } };
+  const typed = (type: string): object => ({ ...http, patch: { operation: "ADD", value: { typed_config: { "@type": type } } } });
+  const warnings = (configPatch: object): readonly string[] => told(envoyFilterKind, { configPatches: [configPatch] }).warnings;
+  assert.deepEqual(told(envoyFilterKind, { configPatches: [patch, http] }), { errors: [], warnings: [] });
+  assert.deepEqual(warnings({ ...patch, applyTo: "BOOTSTRAP" }), ["spec.configPatches[0].applyTo: has no effect when it is BOOTSTRAP: proxies start from a file that their own agent writes"]);
+  assert.deepEqual(warnings({ applyTo: "ROUTE_CONFIGURATION", patch: { operation: "REMOVE" } }), [
+    "spec.configPatches[0].patch.operation: has no effect: REMOVE does nothing where applyTo is ROUTE_CONFIGURATION; it takes MERGE, MERGE_AND_REPLACE_LIST",
+  ]);
+  assert.deepEqual(warnings({ ...http, match: { listener: { filterChain: { filter: { name: "envoy.http_connection_manager" } } } } }), [
+    "spec.configPatches[0].match.listener.filterChain.filter.name: is the old name of envoy.filters.network.http_connection_manager and matches nothing; use that",
+  ]);
   assertErrors(envoyFilterKind, [
     [{ configPatches: [{ applyTo: "CLUSTER" }] }, "spec.configPatches[0].patch: is required"],
     [{ configPatches: [{ ...patch, match: { listener: {} } }] }, "spec.configPatches[0].match.listener: must be cluster when applyTo is CLUSTER"],
+    [{ configPatches: [{ ...patch, match: { cluster: { sevice: "a" } } }] }, "spec.configPatches[0].match.cluster.sevice: is not a field that is known here; did you mean service?"],
+    [{ configPatches: [{ ...patch, match: { cluster: { portNumber: 70_000 } } }] }, "spec.configPatches[0].match.cluster.portNumber: must be from 1 to 65535, got 70000"],
     [{ configPatches: [{ ...patch, patch: { operation: "MERGE" } }] }, "spec.configPatches[0].patch.value: is required unless the operation is REMOVE"],
+    [
+      { configPatches: [typed("type.googleapis.com/envoy.config.filter.http.lua.v2.Lua")] },
+      'spec.configPatches[0].patch.value.typed_config.@type: is no type of Envoy\'s API: "envoy.config.filter.http.lua.v2.Lua"; Envoy has no API v2 any more, use the type of v3',
+    ],
+    [{ configPatches: [typed("type.googleapis.com/my.own.Filter")] }, 'spec.configPatches[0].patch.value.typed_config.@type: is no type of Envoy\'s API: "my.own.Filter"'],
   ]);
-  assert.deepEqual(told(wasmPluginKind, { url: "oci://a/b" }).warnings, ["spec.url: has no effect: Serin's proxy loads no WebAssembly"]);
+  assert.deepEqual(told(wasmPluginKind, { url: "oci://a/b", phase: "AUTHZ" }), {
+    errors: [],
+    warnings: ["spec.url: is run by Envoy alone: Serin's own proxy refuses all requests, as failStrategy says"],
+  });
   assertErrors(wasmPluginKind, [
     [{}, "spec.url: is required"],
     [{ url: "gopher://a" }, 'spec.url: must be an address with oci://, http://, https:// or file://, or one of an image, got "gopher://a"'],
-    [{ url: "a", phase: "AUTHZ" }, "spec.phase: must not be AUTHZ: what it would refuse would pass, as Serin's proxy loads no extensions; use an AuthorizationPolicy"],
   ]);
   assertErrors(trafficExtensionKind, [[{ lua: { inlineCode: "" } }, "spec.lua.inlineCode: is required"]]);
 });
