@@ -17,6 +17,8 @@ export interface ControlPlaneSettings {
   readonly clusterId: string;
   readonly network: string;
   readonly domain: string;
+  /** PILOT_TRACE_SAMPLING: of 100 traces, where nothing else says; absent: upstream's default. */
+  readonly traceSamplingPercent?: number;
   readonly trustedNodeAccounts: ReadonlySet<string>;
   readonly authority: AuthoritySettings;
   readonly meshConfigPath: string;
@@ -68,6 +70,7 @@ export function readControlPlaneSettings(args: readonly string[], env: Environme
     clusterId: envString(env, "CLUSTER_ID", "Kubernetes"),
     network: envString(env, "ISTIO_NETWORK", ""),
     domain: flag("--domain"),
+    traceSamplingPercent: samplingPercent(envString(env, "PILOT_TRACE_SAMPLING", "1")),
     trustedNodeAccounts: new Set(
       envString(env, "CA_TRUSTED_NODE_ACCOUNTS", "istio-system/ztunnel")
         .split(",")
@@ -106,6 +109,12 @@ function shadowSettings(given: ReadonlyMap<string, string>): ShadowSettings {
   };
   asked("--httpAddr");
   return { discovery: asked("--grpcAddr") };
+}
+
+function samplingPercent(text: string): number {
+  const percent = Number(text);
+  if (percent >= 0 && percent <= 100) return percent;
+  throw userError("env-invalid", `PILOT_TRACE_SAMPLING must be from 0 to 100, got "${text}"`);
 }
 
 function nativeSidecarMode(text: string): ControlPlaneSettings["nativeSidecars"] {

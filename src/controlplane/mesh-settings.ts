@@ -1,11 +1,15 @@
-import type { MeshConfig } from "../api/istio/index.ts";
+import type { MeshConfig, MeshNetworks } from "../api/istio/index.ts";
 import type { ControlPlaneSettings } from "./control-plane-options.ts";
 import type { MeshSettings } from "./model/index.ts";
 
+/** Upstream's. */
+const defaultSamplingPercent = 1;
+
 /** What the model keeps of the mesh config, and of what this control plane was told itself. */
-export function meshSettings(config: MeshConfig, settings: Pick<ControlPlaneSettings, "clusterId" | "network" | "domain">): MeshSettings {
+export function meshSettings(config: MeshConfig, settings: Pick<ControlPlaneSettings, "clusterId" | "network" | "domain" | "traceSamplingPercent">, networks: MeshNetworks = {}): MeshSettings {
   return {
     trustDomain: config.trustDomain,
+    networks,
     rootNamespace: config.rootNamespace,
     clusterId: settings.clusterId,
     network: settings.network,
@@ -22,6 +26,10 @@ export function meshSettings(config: MeshConfig, settings: Pick<ControlPlaneSett
     trustDomainAliases: config.trustDomainAliases,
     extensionProviders: config.extensionProviders,
     defaultAccessLogProviders: config.defaultAccessLogProviders,
+    defaultMetricsProviders: config.defaultMetricsProviders,
+    defaultTracingProviders: config.defaultTracingProviders,
+    disableEnvoyListenerLog: config.disableEnvoyListenerLog,
+    enableTracing: config.enableTracing,
     meshMutualTls: config.meshMutualTls,
     tlsDefaults: config.tlsDefaults,
     proxyListenPort: config.proxyListenPort,
@@ -30,9 +38,15 @@ export function meshSettings(config: MeshConfig, settings: Pick<ControlPlaneSett
     gatewayTopology: config.defaultConfig.gatewayTopology,
     proxyHeaders: config.defaultConfig.proxyHeaders,
     proxyMetadata: config.defaultConfig.proxyMetadata,
+    meshId: config.defaultConfig.meshId,
+    tracing: config.defaultConfig.tracing,
+    tracingServiceName: config.defaultConfig.tracingServiceName,
+    traceSamplingPercent: settings.traceSamplingPercent ?? defaultSamplingPercent,
     localityLbSetting: config.localityLbSetting,
     defaultHttpRetryPolicy: config.defaultHttpRetryPolicy,
     defaultTrafficPolicy: config.defaultTrafficPolicy,
+    serviceSettings: config.serviceSettings,
+    serviceScopeConfigs: config.serviceScopeConfigs,
     accessLogFile: config.accessLogFile,
     accessLogFormat: config.accessLogFormat,
     accessLogEncoding: config.accessLogEncoding,

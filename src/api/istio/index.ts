@@ -72,10 +72,14 @@ export type {
 export { virtualServiceKind, type L4Match, type TlsMatch, type VirtualService, type VirtualServiceSpec, type VirtualServiceTcpRoute, type VirtualServiceTlsRoute } from "./virtual-service.ts";
 export { workloadEntryKind, type IstioCondition, type WorkloadEntry, type WorkloadEntrySpec } from "./workload-entry.ts";
 export { istioAnnotations, istioLabels, meshWaypointAnnotations } from "./labels.ts";
-export type { ExtensionProvider, FileLogProvider, GrpcAuthorizationProvider, HttpAuthorizationProvider } from "./extension-provider.ts";
+export type { FileLogProvider, GrpcLogProvider, OpenTelemetryLogProvider } from "./access-log-provider.ts";
+export type { GrpcAuthorizationProvider, HttpAuthorizationProvider } from "./authorization-provider.ts";
+export type { ExtensionProvider } from "./extension-provider.ts";
+export type { ProviderHeaders, ProviderHttp, ProviderService } from "./provider-service.ts";
+export type { DynatraceSampler, OpenTelemetryProvider, TracingProvider, ZipkinProvider } from "./tracing-provider.ts";
 export { parseMeshConfig, type MeshConfig, type PathNormalization, type ServiceScope } from "./mesh-config.ts";
 export { parseMeshNetworks, type MeshNetwork, type MeshNetworkGateway, type MeshNetworks } from "./mesh-networks.ts";
-export type { ForwardClientCertDetails, GatewayTopology, ProxyConfig, ProxyHeaders } from "./proxy-config.ts";
+export type { ForwardClientCertDetails, GatewayTopology, ProxyConfig, ProxyHeaders, ProxyTracing } from "./proxy-config.ts";
 export { peerAuthenticationKind, type MutualTlsMode, type PeerAuthentication } from "./peer-authentication.ts";
 export type { PolicyTarget, PolicyTargetReference } from "./policy-target.ts";
 export { workloadGroupKind, type ProbeMethod, type WorkloadGroup, type WorkloadGroupSpec, type WorkloadProbe } from "./workload-group.ts";

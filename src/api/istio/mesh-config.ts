@@ -23,6 +23,8 @@ export interface MeshConfig {
   readonly accessLogFile: string;
   readonly accessLogFormat: string;
   readonly accessLogEncoding: "TEXT" | "JSON";
+  /** Connections that no chain takes are not logged. */
+  readonly disableEnvoyListenerLog: boolean;
   readonly pathNormalization: PathNormalization;
   readonly enableAutoMtls: boolean;
   readonly defaultConfig: ProxyConfig;
@@ -65,6 +67,7 @@ export interface MeshConfig {
   readonly defaultTrafficPolicy: { readonly connectionPool?: ConnectionPool | undefined; readonly outlierDetection?: OutlierDetection | undefined };
   readonly hboneIdleTimeoutMs?: number | undefined;
   readonly defaultTracingProviders: readonly string[];
+  /** Prometheus where nothing is said, as upstream's charts have it. */
   readonly defaultMetricsProviders: readonly string[];
   readonly serviceSettings: readonly { readonly hosts: readonly string[]; readonly clusterLocal: boolean }[];
 }
@@ -87,7 +90,6 @@ const withoutEffect = [
   "caCertificates",
   "certificates",
   "configSources",
-  "disableEnvoyListenerLog",
   "enableEnvoyAccessLogService",
   "inboundClusterStatName",
   "outboundClusterStatName",
@@ -117,6 +119,7 @@ export function parseMeshConfig(raw: unknown): Parsed<MeshConfig> {
     accessLogFile: reader.string("accessLogFile") ?? "",
     accessLogFormat: reader.string("accessLogFormat") ?? "",
     accessLogEncoding: reader.oneOf("accessLogEncoding", ["TEXT", "JSON"]) ?? "TEXT",
+    disableEnvoyListenerLog: reader.boolean("disableEnvoyListenerLog") ?? false,
     pathNormalization: reader.object("pathNormalization")?.oneOf("normalization", pathNormalizations) ?? "DEFAULT",
     enableAutoMtls: reader.boolean("enableAutoMtls") ?? true,
     defaultConfig: readProxyConfig(reader.object("defaultConfig") ?? reader.empty("defaultConfig")),
@@ -148,7 +151,7 @@ export function parseMeshConfig(raw: unknown): Parsed<MeshConfig> {
     defaultTrafficPolicy: { connectionPool: readConnectionPool(traffic?.object("connectionPool")), outlierDetection: readOutlierDetection(traffic?.object("outlierDetection")) },
     hboneIdleTimeoutMs: readDurationMs(reader, "hboneIdleTimeout"),
     defaultTracingProviders: providers?.strings("tracing") ?? [],
-    defaultMetricsProviders: providers?.strings("metrics") ?? [],
+    defaultMetricsProviders: providers?.has("metrics") === true ? providers.strings("metrics") : ["prometheus"],
     serviceSettings: reader.objects("serviceSettings").map((entry) => ({ hosts: entry.strings("hosts"), clusterLocal: entry.object("settings")?.boolean("clusterLocal") ?? false })),
   };
   checkMesh(reader, value);

@@ -1,6 +1,7 @@
 import type { Reader } from "../reader.ts";
 import { domainOrAddressFault } from "./checks.ts";
-import { maxPort, readDurationMs, readPortNumber, readText, warnOfUnknown } from "./fields.ts";
+import { maxPort, readDurationMs, readObjects, readPortNumber, readText, warnOfUnknown } from "./fields.ts";
+import { readTag, type TracingTag } from "./telemetry.ts";
 
 /** istio.mesh.v1alpha1.ProxyConfig with upstream's defaults; what Serin does not act on is left out, and warned of by name. */
 export interface ProxyConfig {
@@ -18,8 +19,25 @@ export interface ProxyConfig {
   readonly imageType: string;
   readonly gatewayTopology: GatewayTopology;
   readonly proxyHeaders: ProxyHeaders;
+  /** Absent: nothing is said of it. */
+  readonly tracing?: ProxyTracing | undefined;
+  /** What spans call the workload. */
+  readonly tracingServiceName: TracingServiceName;
   /** PEM; trusted beside the mesh's own root. */
   readonly caCertificatesPem: readonly string[];
+}
+
+const tracingServiceNames = ["APP_LABEL_AND_NAMESPACE", "CANONICAL_NAME_ONLY", "CANONICAL_NAME_AND_NAMESPACE"] as const;
+export type TracingServiceName = (typeof tracingServiceNames)[number];
+
+/** Where no Telemetry says otherwise. */
+export interface ProxyTracing {
+  /** 0 to 100; absent: the control plane's default. */
+  readonly samplingPercent?: number | undefined;
+  readonly customTags: Readonly<Record<string, TracingTag>>;
+  /** Absent: Envoy's default. */
+  readonly maxPathTagLength?: number | undefined;
+  readonly enableIstioTags: boolean;
 }
 
 /** What stands between clients and gateways. */
@@ -71,12 +89,10 @@ const withoutEffect = [
   "statNameLength",
   "statsCompression",
   "statsdUdpAddress",
-  "tracing",
-  "tracingServiceName",
   "zipkinAddress",
 ] as const;
 /** What upstream's charts write whatever anybody wants: nothing to be warned of. */
-const unremarkable = new Set<string>(["binaryPath", "configPath", "serviceCluster", "statNameLength", "controlPlaneAuthPolicy", "tracing"]);
+const unremarkable = new Set<string>(["binaryPath", "configPath", "serviceCluster", "statNameLength", "controlPlaneAuthPolicy"]);
 
 const defaultDrainMs = 45_000;
 const defaultTerminationDrainMs = 5000;
@@ -98,6 +114,8 @@ export function readProxyConfig(reader: Reader): ProxyConfig {
     imageType: reader.object("image")?.string("imageType") ?? "",
     gatewayTopology: readTopology(reader.object("gatewayTopology")),
     proxyHeaders: readHeaders(reader.object("proxyHeaders")),
+    tracing: readTracing(reader.object("tracing")),
+    tracingServiceName: reader.oneOf("tracingServiceName", tracingServiceNames) ?? "APP_LABEL_AND_NAMESPACE",
     caCertificatesPem: reader.strings("caCertificatesPem"),
   };
   const fault = proxyAddressFault(config.discoveryAddress);
@@ -137,6 +155,25 @@ function readTopology(reader: Reader | undefined): GatewayTopology {
   warnOfUnknown(proxyProtocol);
   warnOfUnknown(reader);
   return topology;
+}
+
+/** Of the collectors of proxies' own bootstrap: Envoy's agent writes them, we do not. */
+const collectors = ["zipkin", "lightstep", "datadog", "stackdriver", "openCensusAgent", "tlsSettings"] as const;
+const allPercent = 100;
+
+function readTracing(reader: Reader | undefined): ProxyTracing | undefined {
+  if (reader === undefined) return undefined;
+  for (const field of collectors) if (reader.has(field)) reader.warn("has no effect here: name an extension provider in defaultProviders.tracing or in a Telemetry", field);
+  const sampling = reader.number("sampling");
+  if (sampling !== undefined && (sampling < 0 || sampling > allPercent)) reader.error(`must be from 0 to 100, got ${sampling}`, "sampling");
+  const tracing: ProxyTracing = {
+    samplingPercent: sampling === 0 ? undefined : sampling,
+    customTags: readObjects(reader, "customTags", readTag),
+    maxPathTagLength: reader.integer("maxPathTagLength", 0) || undefined,
+    enableIstioTags: reader.boolean("enableIstioTags") ?? true,
+  };
+  warnOfUnknown(reader);
+  return tracing;
 }
 
 function readHeaders(reader: Reader | undefined): ProxyHeaders {

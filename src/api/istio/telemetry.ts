@@ -112,7 +112,7 @@ function readTracing(reader: Reader): TelemetryTracing {
   return tracing;
 }
 
-function readTag(reader: Reader): TracingTag {
+export function readTag(reader: Reader): TracingTag {
   const found: TracingTag[] = [];
   for (const kind of ["literal", "formatter"] as const) {
     const nested = reader.object(kind);

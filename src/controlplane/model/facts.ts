@@ -3,6 +3,7 @@ import type {
   DestinationRule,
   IstioGateway,
   MeshConfig,
+  MeshNetworks,
   PathNormalization,
   PeerAuthentication,
   ProxyConfig,
@@ -13,7 +14,7 @@ import type {
   VirtualService,
   WorkloadEntry,
 } from "../../api/istio/index.ts";
-import type { Gateway, GrpcRoute, HttpRoute, ReferenceGrant, TcpRoute, TlsRoute } from "../../api/gateway/index.ts";
+import type { BackendTlsPolicy, Gateway, GrpcRoute, HttpRoute, ListenerSet, ReferenceGrant, TcpRoute, TlsRoute, UdpRoute } from "../../api/gateway/index.ts";
 
 /** What the model keeps of each object: only what translation reads, so that other changes of an object go no further. */
 
@@ -32,6 +33,10 @@ export interface MeshSettings
     | "trustDomainAliases"
     | "extensionProviders"
     | "defaultAccessLogProviders"
+    | "defaultMetricsProviders"
+    | "defaultTracingProviders"
+    | "disableEnvoyListenerLog"
+    | "enableTracing"
     | "meshMutualTls"
     | "tlsDefaults"
     | "proxyListenPort"
@@ -40,9 +45,13 @@ export interface MeshSettings
     | "localityLbSetting"
     | "defaultHttpRetryPolicy"
     | "defaultTrafficPolicy"
+    | "serviceSettings"
+    | "serviceScopeConfigs"
   >,
-    Pick<ProxyConfig, "gatewayTopology" | "proxyHeaders" | "proxyMetadata"> {
+    Pick<ProxyConfig, "gatewayTopology" | "meshId" | "proxyHeaders" | "proxyMetadata" | "tracing" | "tracingServiceName"> {
   readonly trustDomain: string;
+  /** Of the file beside the mesh config. */
+  readonly networks: MeshNetworks;
   readonly rootNamespace: string;
   readonly clusterId: string;
   /** Of workloads that say none themselves; usually empty. */
@@ -50,6 +59,8 @@ export interface MeshSettings
   /** The cluster's DNS domain: `cluster.local`. */
   readonly domain: string;
   readonly connectTimeoutMs: number;
+  /** Of traces, where nothing else says. */
+  readonly traceSamplingPercent: number;
   /** Empty: proxies write none. */
   readonly accessLogFile: string;
   /** Empty: the proxy's own. */
@@ -67,7 +78,12 @@ export interface NamespaceFacts {
   readonly labels: Labels;
   /** Of its Services, for what they say themselves. */
   readonly waypointCanaryWeight?: string | undefined;
+  /** Of its services that say nothing of it; absent: none. */
+  readonly preference?: TrafficPreference;
 }
+
+/** Where traffic should go first. */
+export type TrafficPreference = "none" | "close" | "node" | "only-node";
 
 export interface NodeFacts {
   readonly name: string;
@@ -77,14 +93,11 @@ export interface NodeFacts {
 }
 
 export interface PodFacts {
+  /** Absent: of the cluster that the control plane runs in. */
+  readonly clusterId?: string;
   readonly namespace: string;
-  /** Of its services that say nothing of it; absent: none. */
-  readonly preference?: TrafficPreference;
   readonly name: string;
   readonly labels: Labels;
-/** Where traffic should go first. */
-export type TrafficPreference = "none" | "close" | "node" | "only-node";
-
   readonly addresses: readonly string[];
   readonly hostNetwork: boolean;
   readonly node: string;
@@ -110,6 +123,8 @@ export interface SidecarProxyFacts {
 }
 
 export interface ServiceFacts {
+  /** Absent: of the cluster that the control plane runs in. */
+  readonly clusterId?: string;
   readonly namespace: string;
   readonly name: string;
   readonly labels: Labels;
@@ -125,6 +140,8 @@ export interface ServiceFacts {
   readonly exportTo: readonly string[];
   /** Of its load balancer, once it has one. */
   readonly balancerAddresses: readonly string[];
+  /** Addresses and names that it has outside of the cluster. */
+  readonly externalAddresses: readonly string[];
   readonly clusterAddresses: readonly string[];
   readonly preference: TrafficPreference;
   /** It says nothing of it: its namespace may. */
@@ -188,6 +205,9 @@ export interface ServiceAccountFacts {
 
 export interface GatewayClassFacts {
   readonly name: string;
+  /** Of both only what waypoints are told by. */
+  readonly labels: Labels;
+  readonly annotations: Labels;
   readonly controllerName: string;
 }
 
@@ -199,15 +219,15 @@ export type HttpRouteFacts = ConfigFacts<HttpRoute["spec"]>;
 export type GrpcRouteFacts = ConfigFacts<GrpcRoute["spec"]>;
 export type TlsRouteFacts = ConfigFacts<TlsRoute["spec"]>;
 export type TcpRouteFacts = ConfigFacts<TcpRoute["spec"]>;
+export type UdpRouteFacts = ConfigFacts<UdpRoute["spec"]>;
+export type ListenerSetFacts = ConfigFacts<ListenerSet["spec"]>;
+export type BackendTlsPolicyFacts = ConfigFacts<BackendTlsPolicy["spec"]>;
 export type ReferenceGrantFacts = ConfigFacts<ReferenceGrant["spec"]>;
 export type AuthorizationPolicyFacts = ConfigFacts<AuthorizationPolicy["spec"]>;
 export type PeerAuthenticationFacts = ConfigFacts<PeerAuthentication["spec"]>;
 export type VirtualServiceFacts = ConfigFacts<VirtualService["spec"]>;
 export type DestinationRuleFacts = ConfigFacts<DestinationRule["spec"]>;
 export type IstioGatewayFacts = ConfigFacts<IstioGateway["spec"]>;
-  /** Of both only what waypoints are told by. */
-  readonly labels: Labels;
-  readonly annotations: Labels;
 export interface ServiceEntryFacts extends ConfigFacts<ServiceEntry["spec"]> {
   /** Addresses that a control plane has given to its hosts; none where it wants none. */
   readonly allocated?: Readonly<Record<string, readonly string[]>>;

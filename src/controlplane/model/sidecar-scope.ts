@@ -1,9 +1,11 @@
 import { matchesLabels } from "../../api/index.ts";
 import type { CaptureMode, Destination, IstioPort, SidecarEgress, SidecarSpec } from "../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader, SourceCollection } from "../../kube/index.ts";
+import { canonicalLabels } from "./canonical.ts";
 import { clientLabelNames, clientLabelsKey, type DestinationRules } from "./destination-rule-model.ts";
 import { byAge, compareText, factsKey, meshKey, type Labels, type MeshSettings, type SidecarFacts } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
+import { gatewaysOf, type NetworkGatewaysModel } from "./network-gateways.ts";
 import { hasSelector } from "./selection.ts";
 import { localityText, type LocalityModel } from "./service-endpoint-model.ts";
 import { hostCovers, hostsOverlap } from "./service-hostname.ts";
@@ -18,6 +20,10 @@ export interface ProxyGroup {
   readonly locality: LocalityModel;
   readonly node: string;
   readonly network: string;
+  /** Absent: the one that the control plane runs in. */
+  readonly clusterId?: string | undefined;
+  /** Networks whose endpoints alone they ask for; absent: of all. */
+  readonly networkView?: readonly string[] | undefined;
   readonly hbone: boolean;
   /** They answer DNS themselves. */
   readonly dnsCapture: boolean;
@@ -33,6 +39,10 @@ export interface ScopeChoice {
   /** Undefined while no configuration asks where clients are. */
   readonly locality: LocalityModel | undefined;
   readonly node: string;
+  /** Undefined while nothing asks in which network clients are. */
+  readonly network: string | undefined;
+  readonly clusterId: string | undefined;
+  readonly networkView: readonly string[] | undefined;
   readonly hbone: boolean;
   readonly dnsCapture: boolean;
   /** Key of the Sidecar; undefined: everything exported to the namespace. */
@@ -74,6 +84,7 @@ export interface ScopeSources {
   readonly registry: ServiceRegistry;
   readonly virtualServices: VirtualServices;
   readonly destinationRules: DestinationRules;
+  readonly networkGateways: NetworkGatewaysModel;
 }
 
 export interface OutboundScopes {
@@ -92,7 +103,8 @@ export function deriveOutboundScopes(graph: CollectionGraph, sources: ScopeSourc
     const { localityLbSetting: locality, defaultTrafficPolicy: defaults } = mesh;
     const meshWide = locality.enabled !== false && (locality.distribute.length > 0 || defaults.outlierDetection !== undefined);
     const needsPlace = meshWide || reader.lookup(sources.destinationRules.withLocality, clientLabelsKey).length > 0 || reader.lookup(preferring, "any").length > 0;
-    return [[key, chooseScope(group, needsPlace, mesh, sources, reader)]];
+    const needsNetwork = needsPlace || gatewaysOf(sources.networkGateways.unresolved, reader).all.length > 0;
+    return [[key, chooseScope(group, { needsPlace, needsNetwork }, mesh, sources, reader)]];
   });
   const scopes = graph.derive("outbound-scopes", choices, (choice, reader) => {
     const mesh = reader.get(sources.inputs.mesh, meshKey);
@@ -103,12 +115,13 @@ export function deriveOutboundScopes(graph: CollectionGraph, sources: ScopeSourc
 
 const anySelector = "any";
 
-function chooseScope(group: ProxyGroup, needsPlace: boolean, mesh: MeshSettings, sources: ScopeSources, reader: CollectionReader): ScopeChoice {
+function chooseScope(group: ProxyGroup, { needsPlace, needsNetwork }: { readonly needsPlace: boolean; readonly needsNetwork: boolean }, mesh: MeshSettings, sources: ScopeSources, reader: CollectionReader): ScopeChoice {
   const telemetries = sources.inputs.telemetries.index("selector", (telemetry) => (hasSelector(telemetry) ? [anySelector] : []));
   const asked = new Set([
     ...reader.lookup(sources.virtualServices.withSourceLabels, sourceLabelsKey).flatMap(sourceLabelNames),
     ...reader.lookup(sources.destinationRules.withClientLabels, clientLabelsKey).flatMap(clientLabelNames),
     ...reader.lookup(telemetries, anySelector).flatMap(({ spec }) => Object.keys(spec.selector?.matchLabels ?? {})),
+    ...(isTraced(mesh, sources.inputs, reader) ? canonicalLabels : []),
     ...mesh.localityLbSetting.failoverPriority.map((label) => label.split("=")[0] ?? ""),
   ]);
   const labels = Object.fromEntries(Object.entries(group.labels).filter(([name]) => asked.has(name)).sort(([left], [right]) => compareText(left, right)));
@@ -116,8 +129,17 @@ function chooseScope(group: ProxyGroup, needsPlace: boolean, mesh: MeshSettings,
   const sidecar = found === undefined ? undefined : factsKey(found);
   const locality = needsPlace ? group.locality : undefined;
   const node = needsPlace ? group.node : "";
-  const scope = [group.kind, group.namespace, sidecar ?? "", group.hbone ? "hbone" : "", group.dnsCapture ? "dns" : "", locality === undefined ? "" : `${localityText(locality)}@${node}`, JSON.stringify(labels)].join(" ");
-  return { scope, kind: group.kind, namespace: group.namespace, labels, locality, node, hbone: group.hbone, dnsCapture: group.dnsCapture, sidecar };
+  const { clusterId, networkView } = group;
+  const network = needsNetwork ? group.network : undefined;
+  const where = [clusterId === undefined ? "" : `cluster:${clusterId}`, network === undefined || network === "" ? "" : `network:${network}`, networkView === undefined ? "" : `view:${networkView.join(",")}`].filter((part) => part !== "");
+  const scope = [group.kind, group.namespace, sidecar ?? "", group.hbone ? "hbone" : "", group.dnsCapture ? "dns" : "", locality === undefined ? "" : `${localityText(locality)}@${node}`, JSON.stringify(labels), ...where].join(" ");
+  return { scope, kind: group.kind, namespace: group.namespace, labels, locality, node, network, clusterId, networkView, hbone: group.hbone, dnsCapture: group.dnsCapture, sidecar };
+}
+
+/** Spans name the workload that they are of, so that clients of several services are told apart. */
+function isTraced(mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): boolean {
+  const tracing = inputs.telemetries.index("tracing", ({ spec }) => (spec.tracing.length > 0 ? [anySelector] : []));
+  return mesh.defaultTracingProviders.length > 0 || mesh.tracing !== undefined || reader.lookup(tracing, anySelector).length > 0;
 }
 
 /** The Sidecar for a workload: one of its namespace that selects it, else one for all of them, else the root namespace's for all; the oldest of each. */

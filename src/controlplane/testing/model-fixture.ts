@@ -25,6 +25,13 @@ export const testMesh: MeshSettings = {
   trustDomainAliases: [],
   extensionProviders: [],
   defaultAccessLogProviders: [],
+  defaultMetricsProviders: ["prometheus"],
+  defaultTracingProviders: [],
+  disableEnvoyListenerLog: false,
+  enableTracing: true,
+  meshId: "",
+  traceSamplingPercent: 1,
+  tracingServiceName: "APP_LABEL_AND_NAMESPACE",
   meshMutualTls: { minProtocolVersion: "TLSV1_2", cipherSuites: [] },
   tlsDefaults: { minProtocolVersion: "TLSV1_2", cipherSuites: [], ecdhCurves: [] },
   proxyInboundListenPort: 15_006,
@@ -43,6 +50,9 @@ export const testMesh: MeshSettings = {
   proxyListenPort: 15_001,
   localityLbSetting: { enabled: true, distribute: [], failover: [], failoverPriority: [] },
   defaultTrafficPolicy: {},
+  serviceSettings: [],
+  serviceScopeConfigs: [],
+  networks: {},
   pathNormalization: "DEFAULT",
 };
 

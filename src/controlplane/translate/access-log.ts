@@ -1,5 +1,7 @@
 import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
+import type { Any } from "@bufbuild/protobuf/wkt";
 import { FileAccessLogSchema, type AccessLogSchema } from "../../wire/envoy/index.ts";
+import { ReqWithoutQuerySchema } from "../../wire/envoy-telemetry/index.ts";
 import type { MeshSettings } from "../model/facts.ts";
 import { packed } from "./envoy-any.ts";
 
@@ -11,6 +13,8 @@ export interface FileLogSettings {
   readonly encoding: "TEXT" | "JSON";
   /** A text, or with JSON a JSON object of operators; empty: Istio's own. */
   readonly format: string;
+  /** What has no value is left out, instead of `-` or null. */
+  readonly omitEmptyValues?: boolean;
 }
 
 const field = (name: string): string => `%${name}%`;
@@ -49,7 +53,7 @@ export const istioTextStart =
   `[${f.start_time}] "${f.method} ${f.path} ${f.protocol}" ${f.response_code} ${f.response_flags} ${f.response_code_details} ${f.connection_termination_details} ` +
   `"${f.upstream_transport_failure_reason}" ${f.bytes_received} ${f.bytes_sent} ${f.duration} ${f.upstream_service_time} "${f.x_forwarded_for}" "${f.user_agent}" ` +
   `"${f.request_id}" "${f.authority}"`;
-const istioText =
+export const istioText =
   `${istioTextStart} "${f.upstream_host}" ${f.upstream_cluster} ${f.upstream_local_address} ${f.downstream_local_address} ` +
   `${f.downstream_remote_address} ${f.requested_server_name} ${f.route_name}\n`;
 
@@ -59,14 +63,27 @@ export function meshAccessLogs(mesh: MeshSettings): AccessLogInit[] {
 }
 
 /** For listeners: connections that no chain takes, which are logged nowhere else. */
-export function unmatchedAccessLogs(logs: readonly AccessLogInit[]): AccessLogInit[] {
-  return logs.map((log) => ({ ...log, filter: { filterSpecifier: { case: "responseFlagFilter", value: { flags: ["NR"] } } } }));
+export function unmatchedAccessLogs(logs: readonly AccessLogInit[], { disableEnvoyListenerLog }: Pick<MeshSettings, "disableEnvoyListenerLog">): AccessLogInit[] {
+  if (disableEnvoyListenerLog) return [];
+  return logs.map((log) => ({ ...log, filter: both({ filterSpecifier: { case: "responseFlagFilter", value: { flags: ["NR"] } } }, log.filter) }));
+}
+
+type LogFilterInit = NonNullable<AccessLogInit["filter"]>;
+
+function both(own: LogFilterInit, given: AccessLogInit["filter"]): LogFilterInit {
+  return given === undefined ? own : { filterSpecifier: { case: "andFilter", value: { filters: [own, given] } } };
 }
 
 export function fileAccessLogs(settings: FileLogSettings): AccessLogInit[] {
   if (settings.path === "") return [];
-  const config = packed(FileAccessLogSchema, { path: settings.path, accessLogFormat: { case: "logFormat", value: { format: formatOf(settings) } } });
+  const format = formatOf(settings);
+  const config = packed(FileAccessLogSchema, { path: settings.path, accessLogFormat: { case: "logFormat", value: { format, formatters: formattersOf(settings.format), omitEmptyValues: settings.omitEmptyValues ?? false } } });
   return [{ name: "envoy.access_loggers.file", configType: { case: "typedConfig", value: config } }];
+}
+
+/** What operators need that are no part of Envoy's core. */
+export function formattersOf(format: string): { name: string; typedConfig: Any }[] {
+  return format.includes("%REQ_WITHOUT_QUERY") ? [{ name: "envoy.formatter.req_without_query", typedConfig: packed(ReqWithoutQuerySchema, {}) }] : [];
 }
 
 function formatOf(settings: FileLogSettings) {

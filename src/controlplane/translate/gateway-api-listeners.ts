@@ -8,13 +8,13 @@ import { certificateVerdict, endsTls, listenerCertificates, terminateModeOption 
 import type { L4RouteModel } from "../model/l4-route-model.ts";
 import { judgeListeners } from "../model/listener-validation.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
-import type { AccessLogInit } from "./access-log.ts";
 import type { FilterInit } from "./filter-init.ts";
 import { gatewayListener, listenerName, routeName, type GatewayChain } from "./gateway-listener.ts";
 import { l4RouteFilters } from "./gateway-l4-route.ts";
 import type { RouteTableScope } from "./gateway-route.ts";
 import { httpConnectionManagerFilter } from "./http-connection-manager.ts";
 import type { SecurityFilters } from "./security-filters.ts";
+import type { ProxyTelemetry } from "./telemetry-policies.ts";
 import { downstreamTls, type TransportSocketInit } from "./tls-context.ts";
 import { serverTls } from "./tls-server.ts";
 
@@ -24,7 +24,7 @@ export interface GatewayApiContext {
   readonly mesh: MeshSettings;
   readonly reader: CollectionReader;
   readonly security: SecurityFilters;
-  readonly accessLogs: readonly AccessLogInit[];
+  readonly telemetry: ProxyTelemetry;
   /** Attached to the Gateway, older first. */
   readonly l4Routes: readonly L4RouteModel[];
 }
@@ -71,8 +71,8 @@ export function gatewayApiListeners(gateway: GatewayFacts, context: GatewayApiCo
     });
 }
 
-function requests(port: number, rds: string, { mesh, security, accessLogs }: GatewayApiContext): FilterInit {
-  return httpConnectionManagerFilter({ direction: "gateway", statPrefix: `outbound_${listenerName(port)}`, mesh, routes: { rds }, security: security.http, accessLogs });
+function requests(port: number, rds: string, { mesh, security, telemetry }: GatewayApiContext): FilterInit {
+  return httpConnectionManagerFilter({ direction: "gateway", statPrefix: `outbound_${listenerName(port)}`, mesh, routes: { rds }, security: security.http, telemetry });
 }
 
 /** A server name can lead to one place only. */

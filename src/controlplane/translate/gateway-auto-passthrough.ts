@@ -41,11 +41,11 @@ function targetsOf(server: GatewayServerModel, { model, mesh, namespace, labels,
 
 /** A chain for each port of each service of the mesh, and for each of its subsets. */
 export function autoPassthroughChains(server: GatewayServerModel, context: ClassicGatewayContext): readonly GatewayChain[] {
-  const { mesh, accessLogs } = context;
+  const { mesh, telemetry } = context;
   return targetsOf(server, context).map(({ name, rule, subset }) => ({
     serverNames: [name],
     applicationProtocols: peerProtocols,
-    filters: tcpClusterFilters(name, { rule, subset: subset?.name, context: { mesh, role: "server", accessLogs } }),
+    filters: tcpClusterFilters(name, { rule, subset: subset?.name, context: { mesh, role: "server", telemetry } }),
   }));
 }
 

@@ -1,8 +1,8 @@
 import type { CollectionReader } from "../../kube/index.ts";
 import type { Labels, MeshSettings } from "../model/facts.ts";
-import type { AccessLogInit } from "./access-log.ts";
 import type { MeshModel } from "./outbound-resources.ts";
 import type { SecurityFilters } from "./security-filters.ts";
+import type { ProxyTelemetry } from "./telemetry-policies.ts";
 
 /** A proxy that classic Gateways select, and what it is made of. */
 export interface ClassicGatewayContext {
@@ -11,6 +11,6 @@ export interface ClassicGatewayContext {
   readonly namespace: string;
   readonly labels: Labels;
   readonly security: SecurityFilters;
-  readonly accessLogs: readonly AccessLogInit[];
+  readonly telemetry: ProxyTelemetry;
   readonly reader: CollectionReader;
 }

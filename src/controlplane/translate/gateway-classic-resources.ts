@@ -13,7 +13,7 @@ import { connectOriginateListener } from "./gateway-listener.ts";
 import type { MeshModel } from "./outbound-resources.ts";
 import { type EncodedResource, encodeResource, sameScopedResource, type ScopedEncodedResource, scopedEntry } from "./resource.ts";
 import { SecurityPolicies } from "./security-filters.ts";
-import { AccessLogPolicies } from "./telemetry-access-log.ts";
+import { TelemetryPolicies } from "./telemetry-policies.ts";
 
 /** What gateways of networking.istio.io are served. Scopes are groups of proxies, by their keys. */
 export interface ClassicGatewayResources {
@@ -31,7 +31,7 @@ const everyPod = "any";
 export function deriveClassicGatewayResources(graph: CollectionGraph, model: MeshModel): ClassicGatewayResources {
   const { inputs, scopes } = model;
   const security = new SecurityPolicies(inputs);
-  const accessLogs = new AccessLogPolicies(inputs);
+  const telemetry = new TelemetryPolicies(inputs);
   const merged = deriveMergedGateways(graph, model);
   const contextOf = (group: ProxyGroup, reader: CollectionReader): ClassicGatewayContext | undefined => {
     const mesh = reader.get(inputs.mesh, meshKey);
@@ -44,7 +44,7 @@ export function deriveClassicGatewayResources(graph: CollectionGraph, model: Mes
       labels,
       reader,
       security: security.filtersFor(group, mesh, reader, { clearRouteCache: true }),
-      accessLogs: accessLogs.logsFor(group, "CLIENT", mesh, reader),
+      telemetry: telemetry.telemetryFor(group, "gateway", mesh, reader),
     };
   };
   const perGroup = (name: string, write: (gateway: MergedGateway, context: ClassicGatewayContext, group: ProxyGroup) => readonly EncodedResource[]): Collection<ScopedEncodedResource> =>

@@ -31,14 +31,14 @@ export function classicListener({ bind, port, servers }: GatewayListenerModel, c
   return chains.length === 0 ? undefined : gatewayListener(address, port, chains, context);
 }
 
-function httpChain(server: GatewayServerModel, listener: string, { mesh, security, accessLogs }: ClassicGatewayContext): GatewayChain {
+function httpChain(server: GatewayServerModel, listener: string, { mesh, security, telemetry }: ClassicGatewayContext): GatewayChain {
   const manager = httpConnectionManagerFilter({
     direction: "gateway",
     statPrefix: server.kind === "https" && server.name !== "" ? server.name : `outbound_${listener}`,
     mesh,
     routes: { rds: server.routeName },
     security: security.http,
-    accessLogs,
+    telemetry,
   });
   if (server.tls === undefined || server.kind === "http") return { serverNames: [], filters: [manager] };
   return { serverNames: serverNamesOf(server), transportSocket: downstreamTls(serverTls(server.tls, mesh)), filters: [manager] };
@@ -108,7 +108,7 @@ function clientOf(server: GatewayServerModel, { namespace, labels }: ClassicGate
 
 function tcpContext(context: ClassicGatewayContext): TcpRouteContext {
   const serviceOf = (host: string): ServiceModel | undefined => serviceFor(host, context.namespace, context);
-  return { mesh: context.mesh, role: "server", serviceOf, ruleOf: (host) => ruleFor(serviceOf(host), context), accessLogs: context.accessLogs };
+  return { mesh: context.mesh, role: "server", serviceOf, ruleOf: (host) => ruleFor(serviceOf(host), context), telemetry: context.telemetry };
 }
 
 /** As the VirtualService's namespace knows it, else as the gateway's does. */

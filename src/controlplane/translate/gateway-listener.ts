@@ -1,12 +1,13 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { ListenerSchema, ProxyProtocolSchema, TcpProxySchema, TrafficDirection, type FilterChainMatchSchema, type Listener } from "../../wire/envoy/index.ts";
 import type { MeshSettings } from "../model/facts.ts";
-import { unmatchedAccessLogs, type AccessLogInit } from "./access-log.ts";
+import { unmatchedAccessLogs } from "./access-log.ts";
 import { connectOriginateName } from "./cluster.ts";
 import { tcpAddress } from "./envoy-address.ts";
 import { durationOfMs } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
 import { originalDestination, tlsInspector } from "./listener-filters.ts";
+import type { ProxyTelemetry } from "./telemetry-policies.ts";
 import type { TransportSocketInit } from "./tls-context.ts";
 
 const transportSocketTimeoutMs = 15_000;
@@ -30,18 +31,18 @@ export function routeName(port: number): string {
 
 export interface GatewayListenerOptions {
   readonly mesh: MeshSettings;
-  readonly accessLogs: readonly AccessLogInit[];
+  readonly telemetry: Pick<ProxyTelemetry, "accessLogs">;
 }
 
 /** A port of a gateway; connections are told apart by server names, where there are any. */
-export function gatewayListener(bind: string, port: number, chains: readonly GatewayChain[], { accessLogs, mesh }: GatewayListenerOptions): Listener {
+export function gatewayListener(bind: string, port: number, chains: readonly GatewayChain[], { telemetry, mesh }: GatewayListenerOptions): Listener {
   const bySni = chains.some((chain) => chain.serverNames.length > 0 || chain.applicationProtocols !== undefined);
   return create(ListenerSchema, {
     name: listenerName(port, bind),
     address: { address: tcpAddress(bind, port) },
     trafficDirection: TrafficDirection.OUTBOUND,
     maxConnectionsToAcceptPerSocketEvent: 1,
-    accessLog: unmatchedAccessLogs(accessLogs),
+    accessLog: unmatchedAccessLogs(telemetry.accessLogs, mesh),
     listenerFilters: [
       ...(mesh.gatewayTopology.proxyProtocol ? [filterInit("envoy.filters.listener.proxy_protocol", ProxyProtocolSchema, {})] : []),
       ...(bySni ? [tlsInspector()] : []),

@@ -14,10 +14,10 @@ import {
 } from "../../wire/envoy/index.ts";
 import type { ForwardClientCertDetails } from "../../api/istio/index.ts";
 import type { MeshSettings } from "../model/facts.ts";
-import { meshAccessLogs, type AccessLogInit } from "./access-log.ts";
 import { durationOfMs, overAds, packed } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
-import { httpMetadataExchange, istioAlpn, istioStats, peerMetadata } from "./istio-filters.ts";
+import { httpMetadataExchange, istioAlpn, peerMetadata } from "./istio-filters.ts";
+import { meshTelemetry, type ProxyTelemetry } from "./telemetry-policies.ts";
 
 type ConnectionManagerInit = Exclude<MessageInitShape<typeof HttpConnectionManagerSchema>, { $typeName: string }>;
 
@@ -33,7 +33,7 @@ export interface HttpConnectionManagerOptions {
   /** What decides whether a request may pass, in the order in which it is asked (`securityFilters(...).http`). */
   readonly security?: readonly FilterInit[];
   /** What Telemetry asks for; the mesh config's when absent. */
-  readonly accessLogs?: readonly AccessLogInit[];
+  readonly telemetry?: ProxyTelemetry;
   /** Requests may be gRPC-Web: a port of that protocol. */
   readonly grpcWeb?: boolean;
   /** Requests came through HBONE: the tunnel has told who the peer is. */
@@ -47,20 +47,22 @@ export function httpConnectionManagerFilter(options: HttpConnectionManagerOption
   return filterInit("envoy.filters.network.http_connection_manager", HttpConnectionManagerSchema, httpConnectionManager(options));
 }
 
-/** A connection manager with upstream's filters in upstream's order. Tracing is off. */
+/** A connection manager with upstream's filters in upstream's order. */
 export function httpConnectionManager(options: HttpConnectionManagerOptions): ConnectionManagerInit {
   const { direction, mesh, routes } = options;
+  const { accessLogs, tracing } = options.telemetry ?? meshTelemetry(mesh);
   return {
     statPrefix: `${options.statPrefix};`,
     routeSpecifier: "rds" in routes ? { case: "rds", value: { routeConfigName: routes.rds, configSource: overAds } } : { case: "routeConfig", value: routes.inline },
     httpFilters: httpFilters(options),
-    accessLog: [...(options.accessLogs ?? meshAccessLogs(mesh))],
+    accessLog: [...accessLogs],
     useRemoteAddress: direction === "gateway",
     ...normalization(mesh),
     proxy100Continue: true,
     streamIdleTimeout: durationOfMs(0),
     upgradeConfigs: [{ upgradeType: "websocket" }],
-    requestIdExtension: { typedConfig: packed(UuidRequestIdConfigSchema, { useRequestIdForTraceSampling: true }) },
+    requestIdExtension: { typedConfig: packed(UuidRequestIdConfigSchema, { useRequestIdForTraceSampling: tracing?.byRequestId ?? true }) },
+    ...(tracing === undefined ? {} : { tracing: tracing.settings }),
     ...identity(direction, mesh),
     ...(mesh.proxyHeaders.requestIdDisabled ? { generateRequestId: false } : {}),
     ...options.fields,
@@ -120,7 +122,7 @@ function normalization(mesh: MeshSettings): ConnectionManagerInit {
 }
 
 /** Who the peer is comes before what is decided by it; what a route may ask for comes next; the router is last. */
-function httpFilters({ direction, mesh, security = [], grpcWeb = false, hbone = false }: HttpConnectionManagerOptions): FilterInit[] {
+function httpFilters({ direction, mesh, security = [], grpcWeb = false, hbone = false, telemetry = meshTelemetry(mesh) }: HttpConnectionManagerOptions): FilterInit[] {
   return [
     ...(direction === "waypoint" || hbone ? [] : [direction === "inbound" ? httpMetadataExchange("downstream") : httpMetadataExchange("upstream", mesh.proxyHeaders.metadataExchangeInMeshOnly)]),
     ...security,
@@ -130,7 +132,7 @@ function httpFilters({ direction, mesh, security = [], grpcWeb = false, hbone = 
     filterInit("envoy.filters.http.fault", HTTPFaultSchema, {}),
     filterInit("envoy.filters.http.cors", CorsSchema, {}),
     ...(direction === "waypoint" ? [peerMetadata("waypoint_upstream_peer_metadata", { upstream_discovery: [{ workload_discovery: {} }] })] : []),
-    istioStats(direction === "outbound" ? "client" : direction === "waypoint" ? "waypoint" : "server"),
+    ...telemetry.stats(direction === "outbound" ? "client" : direction === "waypoint" ? "waypoint" : "server"),
     filterInit("envoy.filters.http.router", RouterSchema, mesh.proxyHeaders.envoyDebugHeadersDisabled ? { suppressEnvoyHeaders: true } : {}),
   ];
 }

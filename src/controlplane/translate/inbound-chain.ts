@@ -10,6 +10,7 @@ import { inboundRoute } from "./inbound-route.ts";
 import type { InboundTarget } from "./inbound-target.ts";
 import { istioStats, tcpMetadataExchange } from "./istio-filters.ts";
 import type { SecurityFilters } from "./security-filters.ts";
+import type { ProxyTelemetry } from "./telemetry-policies.ts";
 import { downstreamTls, mutualTlsServer, type TransportSocketInit } from "./tls-context.ts";
 import { serverTls } from "./tls-server.ts";
 
@@ -30,7 +31,7 @@ const blackHoleCluster = "BlackHoleCluster";
 export interface InboundContext {
   readonly mesh: MeshSettings;
   readonly security: SecurityFilters;
-  readonly accessLogs: readonly AccessLogInit[];
+  readonly telemetry: ProxyTelemetry;
 }
 
 /** Chains behind an HBONE tunnel: TLS has ended before, and only the pod's own addresses are let through. */
@@ -122,7 +123,7 @@ export function hboneChains(targets: readonly InboundTarget[], context: HboneCon
   return chains.map((chain) => ({ ...chain, filterChainMatch: { ...chain.filterChainMatch, transportProtocol: "", prefixRanges } }));
 }
 
-function httpFilters(destination: Destination, { mesh, security, accessLogs }: InboundContext): FilterInit[] {
+function httpFilters(destination: Destination, { mesh, security, telemetry }: InboundContext): FilterInit[] {
   const { cluster, servicePort, host, statPrefix, http2, hbone } = destination;
   const manager = httpConnectionManagerFilter({
     direction: "inbound",
@@ -130,15 +131,15 @@ function httpFilters(destination: Destination, { mesh, security, accessLogs }: I
     mesh,
     routes: { inline: inboundRoute(cluster, servicePort, host) },
     security: security.http,
-    accessLogs,
+    telemetry,
     hbone,
     ...(http2 ? { fields: { http2ProtocolOptions: {} } } : {}),
   });
   return hbone ? [manager] : [tcpMetadataExchange(), manager];
 }
 
-function tcpFilters({ cluster }: Destination, { security, accessLogs }: InboundContext): FilterInit[] {
-  return [tcpMetadataExchange(), ...security.tcp, istioStats("server"), tcpProxy(cluster, accessLogs)];
+function tcpFilters({ cluster }: Destination, { security, telemetry }: InboundContext): FilterInit[] {
+  return [tcpMetadataExchange(), ...security.tcp, ...telemetry.stats("server"), tcpProxy(cluster, telemetry.accessLogs)];
 }
 
 function tcpProxy(cluster: string, accessLogs: readonly AccessLogInit[]): FilterInit {

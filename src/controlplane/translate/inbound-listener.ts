@@ -1,13 +1,14 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { ListenerSchema, TrafficDirection, type Listener } from "../../wire/envoy/index.ts";
 import type { MeshSettings } from "../model/facts.ts";
-import { unmatchedAccessLogs, type AccessLogInit } from "./access-log.ts";
+import { unmatchedAccessLogs } from "./access-log.ts";
 import { tcpAddress } from "./envoy-address.ts";
 import { durationOfMs } from "./envoy-any.ts";
 import type { FilterInit } from "./filter-init.ts";
 import { plaintextHttpProtocols } from "./inbound-chain-match.ts";
 import { inboundListenerName, type FilterChainInit } from "./inbound-chain.ts";
 import { httpInspector, originalDestination, tlsInspector } from "./listener-filters.ts";
+import type { ProxyTelemetry } from "./telemetry-policies.ts";
 
 type ListenerInit = Exclude<MessageInitShape<typeof ListenerSchema>, { $typeName: string }>;
 type ListenerFilterInit = NonNullable<ListenerInit["listenerFilters"]>[number];
@@ -18,14 +19,14 @@ export interface InboundListenerOptions {
   /** The wildcard of the pod's first address family. */
   readonly wildcard: string;
   readonly transparent: boolean;
-  readonly accessLogs: readonly AccessLogInit[];
+  readonly telemetry: Pick<ProxyTelemetry, "accessLogs">;
 }
 
 /** What all redirected connections to the workload come to. */
-export function virtualInboundListener(chains: readonly FilterChainInit[], { mesh, wildcard, transparent, accessLogs }: InboundListenerOptions): Listener {
+export function virtualInboundListener(chains: readonly FilterChainInit[], { mesh, wildcard, transparent, telemetry }: InboundListenerOptions): Listener {
   return create(ListenerSchema, {
     ...listenerOf(inboundListenerName, wildcard, mesh.proxyInboundListenPort, chains, mesh),
-    accessLog: unmatchedAccessLogs(accessLogs),
+    accessLog: unmatchedAccessLogs(telemetry.accessLogs, mesh),
     listenerFilters: [originalDestination(), ...inspectors(chains)],
     ...(transparent ? { transparent: true } : {}),
   });

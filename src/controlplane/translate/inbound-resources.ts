@@ -12,7 +12,7 @@ import { InboundTargets, wildcardOf, type InboundTarget, type Workload } from ".
 import type { MeshModel } from "./outbound-resources.ts";
 import { type EncodedResource, encodeResource, sameResource, sameScopedResource, type ScopedEncodedResource, scopedEntry } from "./resource.ts";
 import { SecurityPolicies } from "./security-filters.ts";
-import { AccessLogPolicies } from "./telemetry-access-log.ts";
+import { TelemetryPolicies } from "./telemetry-policies.ts";
 
 /** What sidecars are served of their own workload. Scopes are pods: `namespace/name`. */
 export interface InboundResources {
@@ -26,7 +26,7 @@ interface Sources {
   readonly inputs: MeshInputs;
   readonly targets: InboundTargets;
   readonly security: SecurityPolicies;
-  readonly accessLogs: AccessLogPolicies;
+  readonly telemetry: TelemetryPolicies;
   readonly mutualTls: (workload: Workload, reader: CollectionReader) => WorkloadMutualTls;
 }
 
@@ -35,7 +35,7 @@ export function deriveInboundResources(graph: CollectionGraph, { inputs, destina
     inputs,
     targets: new InboundTargets(inputs),
     security: new SecurityPolicies(inputs),
-    accessLogs: new AccessLogPolicies(inputs),
+    telemetry: new TelemetryPolicies(inputs),
     mutualTls: ({ pod, mesh }, reader) => workloadMutualTls(pod, mesh.rootNamespace, peerAuthenticationsFor(pod.namespace, mesh.rootNamespace, inputs, reader)),
   };
   const perPod = (name: string, write: (workload: Workload, reader: CollectionReader) => readonly EncodedResource[]): Collection<ScopedEncodedResource> =>
@@ -85,8 +85,8 @@ function listenersOf(workload: Workload, sources: Sources, reader: CollectionRea
   const { pod, sidecar, mesh } = workload;
   const targets = sources.targets.of(workload, reader);
   const modes = sources.mutualTls(workload, reader);
-  const accessLogs = sources.accessLogs.logsFor(pod, "SERVER", mesh, reader);
-  const context: InboundContext = { mesh, accessLogs, security: sources.security.filtersFor(pod, mesh, reader) };
+  const telemetry = sources.telemetry.telemetryFor(pod, "inbound", mesh, reader);
+  const context: InboundContext = { mesh, telemetry, security: sources.security.filtersFor(pod, mesh, reader) };
   const listeners: Listener[] = [];
   const redirected: FilterChainInit[] = [];
   for (const target of targets) {
@@ -96,7 +96,7 @@ function listenersOf(workload: Workload, sources: Sources, reader: CollectionRea
   }
   if (sidecar.interception !== "NONE") {
     const chains = [blackHoleChain(mesh), ...passthroughOf(targets, modes, context), ...redirected];
-    listeners.unshift(virtualInboundListener(chains, { mesh, wildcard: wildcardOf(pod), transparent: sidecar.interception === "TPROXY", accessLogs }));
+    listeners.unshift(virtualInboundListener(chains, { mesh, wildcard: wildcardOf(pod), transparent: sidecar.interception === "TPROXY", telemetry }));
   }
   if (sidecar.hbone) {
     const security = sources.security.filtersFor(pod, mesh, reader, { peer: "filter-state" });

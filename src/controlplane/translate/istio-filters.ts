@@ -1,5 +1,6 @@
-import type { JsonObject } from "@bufbuild/protobuf";
-import { AlpnFilterConfigSchema, AlpnUpstreamProtocol, IstioStatsConfigSchema, IstioStatsReporter, TypedStructSchema } from "../../wire/envoy/index.ts";
+import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
+import { AlpnFilterConfigSchema, AlpnUpstreamProtocol, IstioStatsConfigSchema, IstioStatsReporter, TypedStructSchema, type IstioMetricConfigSchema } from "../../wire/envoy/index.ts";
+import { durationOfMs } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
 
 const metadataExchangeName = "istio.metadata_exchange";
@@ -23,10 +24,20 @@ export function tcpMetadataExchange(): FilterInit {
   return filterInit(metadataExchangeName, TypedStructSchema, { typeUrl: tcpExchangeType, value: { enable_discovery: true, protocol: "istio-peer-exchange" } });
 }
 
+export type StatsRole = "client" | "server" | "waypoint";
+
+/** What Telemetry changes of the standard metrics. */
+export interface StatsChoice {
+  readonly metrics: readonly MessageInitShape<typeof IstioMetricConfigSchema>[];
+  /** How often a long connection is counted. */
+  readonly reportingIntervalMs?: number | undefined;
+}
+
 /** Istio's metrics; whoever is a server does not name its service by the host header. */
-export function istioStats(role: "client" | "server" | "waypoint"): FilterInit {
+export function istioStats(role: StatsRole, { metrics, reportingIntervalMs }: StatsChoice = { metrics: [] }): FilterInit {
   const reporter = role === "waypoint" ? { reporter: IstioStatsReporter.SERVER_GATEWAY } : {};
-  return filterInit("istio.stats", IstioStatsConfigSchema, { ...(role === "client" ? {} : { disableHostHeaderFallback: true }), ...reporter });
+  const interval = reportingIntervalMs === undefined ? {} : { tcpReportingDuration: durationOfMs(reportingIntervalMs) };
+  return filterInit("istio.stats", IstioStatsConfigSchema, { ...(role === "client" ? {} : { disableHostHeaderFallback: true }), ...reporter, ...interval, metrics: [...metrics] });
 }
 
 /** What a request's version of HTTP becomes in the ALPN of mutual TLS, so that the other side can tell it from the client's own TLS. */

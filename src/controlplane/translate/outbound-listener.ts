@@ -7,7 +7,7 @@ import type { EndpointModel } from "../model/service-endpoint-model.ts";
 import { hostsOverlap } from "../model/service-hostname.ts";
 import type { ServiceModel } from "../model/service-model.ts";
 import { meshGateway, type VirtualServiceModel } from "../model/virtual-service-model.ts";
-import { type AccessLogInit, meshAccessLogs, unmatchedAccessLogs } from "./access-log.ts";
+import { meshAccessLogs, unmatchedAccessLogs } from "./access-log.ts";
 import { blackHoleName } from "./cluster.ts";
 import { tcpAddress } from "./envoy-address.ts";
 import { durationOfMs } from "./envoy-any.ts";
@@ -18,6 +18,7 @@ import { httpInspector, tlsInspector } from "./listener-filters.ts";
 import { filterChain, sameMatch, takesEverything, type OutboundChain } from "./outbound-chain.ts";
 import { subsetClusterName } from "./outbound-cluster.ts";
 import { unknownTrafficCluster, type ResolvedPort, type ResolvedService } from "./outbound-route.ts";
+import type { ProxyTelemetry } from "./telemetry-policies.ts";
 import { l4Matches, tcpClusterFilters, tcpRouteFilters, type TcpRouteContext } from "./virtual-service-tcp.ts";
 import { virtualServicePath } from "./virtual-service-route.ts";
 
@@ -26,7 +27,7 @@ type ListenerInit = Exclude<MessageInitShape<typeof ListenerSchema>, { $typeName
 export interface ListenerPort extends ResolvedPort {
   readonly ruleOf: (host: string) => DestinationRuleModel | undefined;
   readonly endpointsOf: (service: ServiceModel, port: number) => readonly EndpointModel[];
-  readonly accessLogs?: readonly AccessLogInit[];
+  readonly telemetry?: ProxyTelemetry;
 }
 
 /** A listener while services are still added to it: what it speaks, and its chains in order. */
@@ -103,19 +104,19 @@ function merge(entry: Entry, chains: readonly OutboundChain[], protocol: Entry["
   entry.protocol = protocol;
 }
 
-function httpChain(bind: string, routes: string, detected: boolean, { port, mesh, accessLogs }: ListenerPort): OutboundChain {
+function httpChain(bind: string, routes: string, detected: boolean, { port, mesh, telemetry }: ListenerPort): OutboundChain {
   const filter = httpConnectionManagerFilter({
     direction: "outbound",
     statPrefix: `outbound_${bind}_${port.port}`,
     mesh,
     routes: { rds: routes },
-    ...(accessLogs === undefined ? {} : { accessLogs }),
+    ...(telemetry === undefined ? {} : { telemetry }),
   });
   return { sniHosts: [], destinations: [], applicationProtocols: detected ? plaintextHttpProtocols : [], transportProtocol: detected ? "raw_buffer" : "", config: undefined, filters: [filter] };
 }
 
-function tcpContext({ mesh, serviceOf, ruleOf, accessLogs }: ListenerPort): TcpRouteContext {
-  return { mesh, role: "client", serviceOf, ruleOf, ...(accessLogs === undefined ? {} : { accessLogs }) };
+function tcpContext({ mesh, serviceOf, ruleOf, telemetry }: ListenerPort): TcpRouteContext {
+  return { mesh, role: "client", serviceOf, ruleOf, ...(telemetry === undefined ? {} : { telemetry }) };
 }
 
 function plainChain(filters: readonly FilterInit[], sniHosts: readonly string[], destinations: readonly string[], config: string | undefined): OutboundChain {
@@ -204,17 +205,17 @@ export interface UnknownTraffic {
   readonly mesh: MeshSettings;
   readonly port: Parameters<typeof unknownTrafficCluster>[0];
   readonly serviceOf: (host: string) => ServiceModel | undefined;
-  readonly accessLogs?: readonly AccessLogInit[];
+  readonly telemetry?: ProxyTelemetry;
 }
 
-function unknownTrafficFilters({ mesh, port, serviceOf, accessLogs }: UnknownTraffic): readonly FilterInit[] {
-  return tcpClusterFilters(unknownTrafficCluster(port, serviceOf), { rule: undefined, subset: undefined, context: { mesh, role: "client", ...(accessLogs === undefined ? {} : { accessLogs }) } });
+function unknownTrafficFilters({ mesh, port, serviceOf, telemetry }: UnknownTraffic): readonly FilterInit[] {
+  return tcpClusterFilters(unknownTrafficCluster(port, serviceOf), { rule: undefined, subset: undefined, context: { mesh, role: "client", ...(telemetry === undefined ? {} : { telemetry }) } });
 }
 
 /** Where redirected connections arrive: handed to the listener of their original destination, if there is one. */
 export function virtualOutboundListener(traffic: UnknownTraffic): Listener {
   const { proxyListenPort: port } = traffic.mesh;
-  const context = { mesh: traffic.mesh, role: "client" as const, ...(traffic.accessLogs === undefined ? {} : { accessLogs: traffic.accessLogs }) };
+  const context = { mesh: traffic.mesh, role: "client" as const, ...(traffic.telemetry === undefined ? {} : { telemetry: traffic.telemetry }) };
   return create(ListenerSchema, {
     name: "virtualOutbound",
     address: { address: tcpAddress(wildcard, port) },
@@ -226,6 +227,6 @@ export function virtualOutboundListener(traffic: UnknownTraffic): Listener {
       { name: "virtualOutbound-blackhole", filterChainMatch: { destinationPort: port }, filters: [...tcpClusterFilters(blackHoleName, { rule: undefined, subset: undefined, context })] },
       { name: "virtualOutbound-catchall-tcp", filters: [...unknownTrafficFilters(traffic)] },
     ],
-    accessLog: unmatchedAccessLogs(traffic.accessLogs ?? meshAccessLogs(traffic.mesh)),
+    accessLog: unmatchedAccessLogs(traffic.telemetry?.accessLogs ?? meshAccessLogs(traffic.mesh), traffic.mesh),
   });
 }

@@ -5,8 +5,9 @@ import { deriveDestinationRules, destinationRuleFor, type DestinationRules } fro
 import { meshKey, type MeshSettings } from "../model/facts.ts";
 import { deriveRouteModels, type RouteModel, type RouteModels } from "../model/gateway-model.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
+import { deriveNetworkGateways, type NetworkGatewaysModel } from "../model/network-gateways.ts";
 import { deriveServiceEndpoints, getEndpoints, type ServiceEndpoints } from "../model/service-endpoints.ts";
-import { deriveServiceRegistry, isVisible, registeredService, type ServiceModel, type ServiceRegistry } from "../model/service-model.ts";
+import { deriveServiceRegistry, isVisible, registeredService, serviceInCluster, type ServiceModel, type ServiceRegistry } from "../model/service-model.ts";
 import { deriveOutboundScopes, destinationService, type OutboundScopes } from "../model/sidecar-scope.ts";
 import { deriveVirtualServices, type VirtualServiceModel, type VirtualServices } from "../model/virtual-service-model.ts";
 import { deriveWaypoints, type Waypoints } from "../model/waypoint.ts";
@@ -18,7 +19,7 @@ import { outboundListeners, virtualOutboundListener, type ListenerPort } from ".
 import { deriveOutboundPorts, listenerParts, type OutboundPort } from "./outbound-port.ts";
 import { outboundRoutes } from "./outbound-route.ts";
 import { type EncodedResource, encodeResource, sameResource, sameScopedResource, type ScopedEncodedResource, scopedEntry } from "./resource.ts";
-import { AccessLogPolicies } from "./telemetry-access-log.ts";
+import { TelemetryPolicies } from "./telemetry-policies.ts";
 import { effectivePolicy } from "./traffic-policy.ts";
 
 /** The services, their endpoints and what configuration says of them, for all that translates. */
@@ -32,6 +33,7 @@ export interface MeshModel {
   /** Of Gateway API. */
   readonly routes: RouteModels;
   readonly waypoints: Waypoints;
+  readonly networkGateways: NetworkGatewaysModel;
 }
 
 export function deriveMeshModel(graph: CollectionGraph, inputs: MeshInputs): MeshModel {
@@ -40,8 +42,9 @@ export function deriveMeshModel(graph: CollectionGraph, inputs: MeshInputs): Mes
   const endpoints = deriveServiceEndpoints(graph, inputs);
   const virtualServices = deriveVirtualServices(graph, inputs);
   const destinationRules = deriveDestinationRules(graph, inputs);
-  const scopes = deriveOutboundScopes(graph, { inputs, registry, virtualServices, destinationRules });
-  return { inputs, registry, endpoints, virtualServices, destinationRules, scopes, routes, waypoints: deriveWaypoints(graph, inputs) };
+  const networkGateways = deriveNetworkGateways(graph, inputs);
+  const scopes = deriveOutboundScopes(graph, { inputs, registry, virtualServices, destinationRules, networkGateways });
+  return { inputs, registry, networkGateways, endpoints, virtualServices, destinationRules, scopes, routes, waypoints: deriveWaypoints(graph, inputs) };
 }
 
 /**
@@ -71,18 +74,18 @@ export interface OutboundResources {
 }
 
 export function deriveOutboundResources(graph: CollectionGraph, model: MeshModel): OutboundResources {
-  const accessLogs = new AccessLogPolicies(model.inputs);
+  const telemetry = new TelemetryPolicies(model.inputs);
   const ports = deriveOutboundPorts(graph, model.scopes.scopes, model.virtualServices);
   return {
     fixedClusters: deriveFixedClusters(graph, model.inputs),
     clusters: deriveOutboundClusters(graph, model.scopes.scopes, model),
-    listeners: [deriveFixedListeners(graph, model, accessLogs), deriveListeners(graph, ports, model, accessLogs)],
+    listeners: [deriveFixedListeners(graph, model, telemetry), deriveListeners(graph, ports, model, telemetry)],
     routes: deriveRoutes(graph, ports, model),
     nameTables: deriveNameTables(graph, model),
   };
 }
 
-function deriveFixedListeners(graph: CollectionGraph, { inputs, scopes, registry }: MeshModel, accessLogs: AccessLogPolicies): Collection<ScopedEncodedResource> {
+function deriveFixedListeners(graph: CollectionGraph, { inputs, scopes, registry }: MeshModel, telemetry: TelemetryPolicies): Collection<ScopedEncodedResource> {
   return graph.derive(
     "lds-outbound-fixed",
     scopes.scopes,
@@ -90,14 +93,14 @@ function deriveFixedListeners(graph: CollectionGraph, { inputs, scopes, registry
       const mesh = reader.get(inputs.mesh, meshKey);
       if (mesh === undefined || scope.kind !== "sidecar") return [];
       const serviceOf = (host: string) => destinationService(host, scope.namespace, registry, reader);
-      const listeners = [virtualOutboundListener({ mesh, port: scope, serviceOf, accessLogs: accessLogs.logsFor({ namespace: scope.namespace, labels: scope.labels }, "CLIENT", mesh, reader) }), ...(scope.hbone ? [connectOriginateListener()] : [])];
+      const listeners = [virtualOutboundListener({ mesh, port: scope, serviceOf, telemetry: telemetry.telemetryFor({ namespace: scope.namespace, labels: scope.labels }, "outbound", mesh, reader) }), ...(scope.hbone ? [connectOriginateListener()] : [])];
       return listeners.map((listener) => scopedEntry(scope.scope, encodeResource(ListenerSchema, listener.name, listener)));
     },
     sameScopedResource,
   );
 }
 
-function deriveListeners(graph: CollectionGraph, ports: Collection<OutboundPort>, model: MeshModel, policies: AccessLogPolicies): Collection<ScopedEncodedResource> {
+function deriveListeners(graph: CollectionGraph, ports: Collection<OutboundPort>, model: MeshModel, policies: TelemetryPolicies): Collection<ScopedEncodedResource> {
   const parts = graph.derive("listener-parts", ports, (port, reader) => {
     const virtualServices = port.virtualServices.filter((key) => reader.get(model.virtualServices.layer4, key) !== undefined);
     return listenerParts({ ...port, virtualServices }, (entry) => registeredService(entry, model.registry, reader));
@@ -108,8 +111,8 @@ function deriveListeners(graph: CollectionGraph, ports: Collection<OutboundPort>
     (port, reader) => {
       const resolved = resolvePort(port, model, model.virtualServices.layer4, reader);
       if (resolved === undefined) return [];
-      const accessLogs = policies.logsFor({ namespace: port.namespace, labels: port.labels }, "CLIENT", resolved.mesh, reader);
-      return outboundListeners({ ...resolved, accessLogs }).map((listener) => scopedEntry(port.scope, encodeResource(ListenerSchema, listener.name, listener)));
+      const telemetry = policies.telemetryFor({ namespace: port.namespace, labels: port.labels }, "outbound", resolved.mesh, reader);
+      return outboundListeners({ ...resolved, telemetry }).map((listener) => scopedEntry(port.scope, encodeResource(ListenerSchema, listener.name, listener)));
     },
     sameScopedResource,
   );
@@ -136,7 +139,7 @@ function deriveNameTables(graph: CollectionGraph, { scopes, registry, endpoints 
     scopes.scopes,
     (scope, reader) => {
       if (!scope.dnsCapture) return [];
-      const services = scope.services.flatMap((entry) => registeredService(entry, registry, reader) ?? []);
+      const services = scope.services.flatMap((entry) => registeredService(entry, registry, reader) ?? []).map((service) => serviceInCluster(service, scope.clusterId));
       const table = nameTable(services, (service) => service.ports.flatMap((port) => getEndpoints(endpoints, service, port.port, reader)));
       return [scopedEntry(scope.scope, encodeResource(NameTableSchema, "", table))];
     },
@@ -144,7 +147,7 @@ function deriveNameTables(graph: CollectionGraph, { scopes, registry, endpoints 
   );
 }
 
-function resolvePort(port: OutboundPort, model: MeshModel, virtualServices: Collection<VirtualServiceModel>, reader: CollectionReader): Omit<ListenerPort, "accessLogs"> | undefined {
+function resolvePort(port: OutboundPort, model: MeshModel, virtualServices: Collection<VirtualServiceModel>, reader: CollectionReader): Omit<ListenerPort, "telemetry"> | undefined {
   const mesh = reader.get(model.inputs.mesh, meshKey);
   if (mesh === undefined) return undefined;
   const { namespace, labels } = port;
@@ -154,7 +157,8 @@ function resolvePort(port: OutboundPort, model: MeshModel, virtualServices: Coll
     port,
     mesh,
     services: port.services.flatMap((entry) => {
-      const service = registeredService(entry, model.registry, reader);
+      const registered = registeredService(entry, model.registry, reader);
+      const service = registered === undefined ? undefined : serviceInCluster(registered, port.clusterId);
       const own = service?.ports.find((candidate) => candidate.port === port.port) ?? (port.protocol === undefined ? undefined : service?.ports[0]);
       return service === undefined || own === undefined ? [] : { service, port: { ...own, port: port.port } };
     }),

@@ -11,7 +11,7 @@ import { connectOriginateListener } from "./gateway-listener.ts";
 import { routeTable } from "./gateway-route.ts";
 import { type EncodedResource, encodeResource, sameScopedResource, type ScopedEncodedResource, scopedEntry } from "./resource.ts";
 import { SecurityPolicies } from "./security-filters.ts";
-import { AccessLogPolicies } from "./telemetry-access-log.ts";
+import { TelemetryPolicies } from "./telemetry-policies.ts";
 
 /** What proxies of Gateways (Gateway API) are served beside the clusters of their scope. */
 export interface RouterResources {
@@ -33,7 +33,7 @@ export function deriveRouterResources(graph: CollectionGraph, sources: RouterSou
 function deriveListeners(graph: CollectionGraph, { inputs, l4Routes }: RouterSources): Collection<ScopedEncodedResource> {
   const byGateway = l4Routes.map((routes) => routes.index("gateway", acceptingGateways));
   const security = new SecurityPolicies(inputs);
-  const accessLogs = new AccessLogPolicies(inputs);
+  const telemetry = new TelemetryPolicies(inputs);
   return perGateway(graph, "lds-gateways", inputs, (gateway, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
     if (mesh === undefined) return [];
@@ -43,7 +43,7 @@ function deriveListeners(graph: CollectionGraph, { inputs, l4Routes }: RouterSou
       mesh,
       reader,
       security: security.filtersFor(subject, mesh, reader, { clearRouteCache: true }),
-      accessLogs: accessLogs.logsFor(subject, "CLIENT", mesh, reader),
+      telemetry: telemetry.telemetryFor(subject, "gateway", mesh, reader),
       l4Routes: byGateway.flatMap((index) => reader.lookup(index, factsKey(gateway))).sort((left, right) => byAge(left.route, right.route)),
     });
     return [...listeners.map((listener) => encodeResource(ListenerSchema, listener.name, listener)), encodeResource(ListenerSchema, connectOriginateName, connectOriginateListener())];

@@ -13,7 +13,7 @@ import { withoutIstioFilters } from "./stock-envoy.ts";
 
 test("an Envoy without Istio's filters gets none of them, and all else", () => {
   const manager = httpConnectionManagerFilter({ direction: "gateway", statPrefix: "x", mesh: testMesh, routes: { rds: "http.80" } });
-  const listener = encodeResource(ListenerSchema, "l", gatewayListener("0.0.0.0", 80, [{ serverNames: [], filters: [manager] }], { mesh: testMesh, accessLogs: [] }));
+  const listener = encodeResource(ListenerSchema, "l", gatewayListener("0.0.0.0", 80, [{ serverNames: [], filters: [manager] }], { mesh: testMesh, telemetry: { accessLogs: [] } }));
   const stripped = withoutIstioFilters(typeUrls.listener, listener);
   const chains = decodeResource(ListenerSchema, stripped)["filterChains"] as { filters: { typedConfig: { httpFilters: JsonObject[] } }[] }[];
   assert.deepEqual(chains[0]?.filters[0]?.typedConfig.httpFilters.map((filter) => filter["name"]), ["grpc_stats", "fault", "cors", "router"].map((name) => `envoy.filters.http.${name}`));

@@ -4,10 +4,9 @@ import { TcpProxySchema } from "../../wire/envoy/index.ts";
 import type { DestinationRuleModel } from "../model/destination-rule-model.ts";
 import type { MeshSettings } from "../model/facts.ts";
 import type { ServiceModel } from "../model/service-model.ts";
-import { meshAccessLogs, type AccessLogInit } from "./access-log.ts";
 import { durationOfMs } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
-import { istioStats } from "./istio-filters.ts";
+import { meshTelemetry, type ProxyTelemetry } from "./telemetry-policies.ts";
 import { destinationCluster } from "./virtual-service-route.ts";
 import { concernsClient, type MatchClient } from "./virtual-service-match.ts";
 
@@ -20,7 +19,7 @@ export interface TcpRouteContext {
   readonly serviceOf: (host: string) => ServiceModel | undefined;
   readonly ruleOf: (host: string) => DestinationRuleModel | undefined;
   /** What Telemetry asks for; the mesh config's when absent. */
-  readonly accessLogs?: readonly AccessLogInit[];
+  readonly telemetry?: ProxyTelemetry;
 }
 
 /** Whether a TCP or TLS match of a VirtualService can hold for a client on a port. */
@@ -43,7 +42,7 @@ export function tcpRouteFilters(routes: readonly RouteDestination[], port: numbe
 interface TcpTarget {
   readonly rule: DestinationRuleModel | undefined;
   readonly subset: string | undefined;
-  readonly context: Pick<TcpRouteContext, "mesh" | "role" | "accessLogs">;
+  readonly context: Pick<TcpRouteContext, "mesh" | "role" | "telemetry">;
 }
 
 /** Network filters that lead every connection to one cluster. */
@@ -54,15 +53,16 @@ export function tcpClusterFilters(cluster: string, target: TcpTarget): readonly 
 function filters(proxy: TcpProxyInit, { rule, subset, context }: TcpTarget): readonly FilterInit[] {
   const pool = rule?.trafficPolicy?.connectionPool?.tcp;
   const tunnel = rule?.subsets.find((candidate) => candidate.name === subset)?.trafficPolicy?.tunnel ?? rule?.trafficPolicy?.tunnel;
+  const telemetry = context.telemetry ?? meshTelemetry(context.mesh);
   const config: TcpProxyInit = {
     ...proxy,
     ...(pool?.idleTimeoutMs === undefined ? {} : { idleTimeout: durationOfMs(pool.idleTimeoutMs) }),
     ...(pool?.maxConnectionDurationMs === undefined ? {} : { maxDownstreamConnectionDuration: durationOfMs(pool.maxConnectionDurationMs) }),
     ...(hashesSource(rule, subset) ? { hashPolicy: [{ policySpecifier: { case: "sourceIp" as const, value: {} } }] } : {}),
     ...(tunnel === undefined ? {} : { tunnelingConfig: tunnelOf(tunnel) }),
-    accessLog: [...(context.accessLogs ?? meshAccessLogs(context.mesh))],
+    accessLog: [...telemetry.accessLogs],
   };
-  return [istioStats(context.role), filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, config)];
+  return [...telemetry.stats(context.role), filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, config)];
 }
 
 function tunnelOf({ protocol, targetHost, targetPort }: NonNullable<TrafficPolicy["tunnel"]>) {

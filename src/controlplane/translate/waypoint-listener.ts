@@ -15,7 +15,6 @@ import {
   type Route,
 } from "../../wire/envoy/index.ts";
 import type { AppProtocol, MeshSettings } from "../model/facts.ts";
-import type { AccessLogInit } from "./access-log.ts";
 import { serviceLogsOf2022, writesLogsOf2022 } from "./access-log-2022.ts";
 import { packed } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
@@ -24,9 +23,10 @@ import { plaintextHttpProtocols } from "./inbound-chain-match.ts";
 import type { FilterChainInit } from "./inbound-chain.ts";
 import { mainInternalName } from "./inbound-hbone.ts";
 import { ofPorts } from "./inbound-listener.ts";
-import { istioStats, tcpMetadataExchange } from "./istio-filters.ts";
+import { tcpMetadataExchange } from "./istio-filters.ts";
 import { httpInspector, originalDestination } from "./listener-filters.ts";
 import type { SecurityFilters } from "./security-filters.ts";
+import type { ProxyTelemetry } from "./telemetry-policies.ts";
 import { carriedKinds, vipName, type WaypointCarries } from "./waypoint-name.ts";
 import { plainRoute, waypointRouteTable } from "./waypoint-route.ts";
 import { specifierOf, type WeightedTarget } from "./weighted-target.ts";
@@ -40,7 +40,7 @@ export const encapName = "encap";
 /** What holds for a service's chains, or for those of pods that are meant directly. */
 export interface WaypointPolicies {
   readonly security: SecurityFilters;
-  readonly accessLogs: readonly AccessLogInit[];
+  readonly telemetry: ProxyTelemetry;
 }
 
 /** One port of a service that goes through the waypoint. */
@@ -99,7 +99,7 @@ function httpInspectorFor(services: readonly WaypointServiceChains[], anyPort: b
 
 function serviceChain(port: WaypointPort, carries: WaypointCarries, policies: WaypointPolicies, mesh: MeshSettings): FilterChainInit {
   const name = vipName(port.port, carries, undefined, port.host);
-  const filters = carries === "http" ? [requests(name, port.port, port.routes, port.protocol, writesLogsOf2022(mesh) ? { ...policies, accessLogs: serviceLogsOf2022(port.host, port.port, mesh) } : policies, mesh)] : connections(name, port.targets, policies);
+  const filters = carries === "http" ? [requests(name, port.port, port.routes, port.protocol, writesLogsOf2022(mesh) ? { ...policies, telemetry: { ...policies.telemetry, accessLogs: serviceLogsOf2022(port.host, port.port, mesh) } } : policies, mesh)] : connections(name, port.targets, policies);
   return { name, filters };
 }
 
@@ -110,21 +110,21 @@ function directChains(policies: WaypointPolicies, mesh: MeshSettings): readonly 
   ];
 }
 
-function requests(name: string, port: number, routes: readonly Route[], protocol: AppProtocol, { security, accessLogs }: WaypointPolicies, mesh: MeshSettings): FilterInit {
+function requests(name: string, port: number, routes: readonly Route[], protocol: AppProtocol, { security, telemetry }: WaypointPolicies, mesh: MeshSettings): FilterInit {
   return httpConnectionManagerFilter({
     direction: "waypoint",
     statPrefix: `inbound_0.0.0.0_${port}`,
     mesh,
     routes: { inline: waypointRouteTable(name, port, routes) },
     security: security.http,
-    accessLogs,
+    telemetry,
     ...(protocol === "http2" || protocol === "grpc" ? { fields: { http2ProtocolOptions: {} } } : {}),
   });
 }
 
-function connections(statPrefix: string, targets: readonly WeightedTarget[], { security, accessLogs }: WaypointPolicies): FilterInit[] {
-  const proxy = filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, { statPrefix, clusterSpecifier: specifierOf(targets), accessLog: [...accessLogs] });
-  return [tcpMetadataExchange(), ...security.tcp, istioStats("waypoint"), proxy];
+function connections(statPrefix: string, targets: readonly WeightedTarget[], { security, telemetry }: WaypointPolicies): FilterInit[] {
+  const proxy = filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, { statPrefix, clusterSpecifier: specifierOf(targets), accessLog: [...telemetry.accessLogs] });
+  return [tcpMetadataExchange(), ...security.tcp, ...telemetry.stats("waypoint"), proxy];
 }
 
 /** The tunnel onwards is for the same destination as the one that it came by. */

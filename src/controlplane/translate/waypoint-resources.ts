@@ -20,7 +20,7 @@ import { discoveryType, outboundCluster, subsetClusterName } from "./outbound-cl
 import type { MeshModel } from "./outbound-resources.ts";
 import { encodeResource, sameScopedResource, type ScopedEncodedResource, scopedEntry } from "./resource.ts";
 import { SecurityPolicies } from "./security-filters.ts";
-import { AccessLogPolicies } from "./telemetry-access-log.ts";
+import { TelemetryPolicies } from "./telemetry-policies.ts";
 import { peersOfNamespace, vipCluster } from "./waypoint-cluster.ts";
 import { encapName, mainInternalListener, type WaypointPolicies, type WaypointPort, type WaypointServiceChains } from "./waypoint-listener.ts";
 import { carriedKinds, vipName } from "./waypoint-name.ts";
@@ -106,7 +106,7 @@ function deriveListeners(graph: CollectionGraph, sources: Sources, bindings: Way
   const { model, waypoints, served } = sources;
   const { inputs } = model;
   const security = new SecurityPolicies(inputs);
-  const accessLogs = new AccessLogPolicies(inputs);
+  const telemetry = new TelemetryPolicies(inputs);
   const byWaypoint = served.index("waypoint", (item) => [item.waypoint]);
   const workloads = graph
     .derive("waypoint-workloads", inputs.pods, (pod, reader) => {
@@ -118,7 +118,7 @@ function deriveListeners(graph: CollectionGraph, sources: Sources, bindings: Way
     const { namespace, gateway, className } = waypoint;
     const labels = { ...reader.get(inputs.gateways, `${namespace}/${gateway}`)?.labels, [istioLabels.gatewayName]: gateway };
     const subject: PolicySubject = { namespace, labels, gateway: { name: gateway, className }, waypoint: true, services };
-    return { security: security.filtersFor(subject, mesh, reader, { peer: "filter-state" }), accessLogs: accessLogs.logsFor(subject, "SERVER", mesh, reader) };
+    return { security: security.filtersFor(subject, mesh, reader, { peer: "filter-state" }), telemetry: telemetry.telemetryFor(subject, "waypoint", mesh, reader) };
   };
   const listenersOf = (waypoint: Waypoint, mesh: MeshSettings, reader: CollectionReader) => {
     const context = routeContext(waypoint, mesh, sources, reader);

@@ -397,6 +397,7 @@ export type { TokenBucket } from "#generated/proto/envoy/type/v3/token_bucket_pb
 export type { HttpUri } from "#generated/proto/envoy/config/core/v3/http_uri_pb.js";
 export {
   type MetricConfig as IstioMetricConfig,
+  type MetricConfigSchema as IstioMetricConfigSchema,
   type MetricDefinition as IstioMetricDefinition,
   type PluginConfig as IstioStatsConfig,
   PluginConfigSchema as IstioStatsConfigSchema,

@@ -19,6 +19,11 @@ export declare type SkyWalkingConfig = Message<"envoy.config.trace.v3.SkyWalking
    * @generated from field: envoy.config.core.v3.GrpcService grpc_service = 1;
    */
   grpcService?: GrpcService | undefined;
+
+  /**
+   * @generated from field: envoy.config.trace.v3.ClientConfig client_config = 2;
+   */
+  clientConfig?: ClientConfig | undefined;
 };
 
 /**
@@ -26,4 +31,41 @@ export declare type SkyWalkingConfig = Message<"envoy.config.trace.v3.SkyWalking
  * Use `create(SkyWalkingConfigSchema)` to create a new message.
  */
 export declare const SkyWalkingConfigSchema: GenMessage<SkyWalkingConfig>;
+
+/**
+ * @generated from message envoy.config.trace.v3.ClientConfig
+ */
+export declare type ClientConfig = Message<"envoy.config.trace.v3.ClientConfig"> & {
+  /**
+   * @generated from field: string service_name = 1;
+   */
+  serviceName: string;
+
+  /**
+   * @generated from field: string instance_name = 2;
+   */
+  instanceName: string;
+
+  /**
+   * @generated from oneof envoy.config.trace.v3.ClientConfig.backend_token_specifier
+   */
+  backendTokenSpecifier: {
+    /**
+     * @generated from field: string backend_token = 3;
+     */
+    value: string;
+    case: "backendToken";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * @generated from field: google.protobuf.UInt32Value max_cache_size = 4;
+   */
+  maxCacheSize?: number | undefined;
+};
+
+/**
+ * Describes the message envoy.config.trace.v3.ClientConfig.
+ * Use `create(ClientConfigSchema)` to create a new message.
+ */
+export declare const ClientConfigSchema: GenMessage<ClientConfig>;
 

@@ -10,7 +10,7 @@ import { file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
  * Describes the file envoy/config/trace/v3/skywalking.proto.
  */
 export const file_envoy_config_trace_v3_skywalking = /*@__PURE__*/
-  fileDesc("CiZlbnZveS9jb25maWcvdHJhY2UvdjMvc2t5d2Fsa2luZy5wcm90bxIVZW52b3kuY29uZmlnLnRyYWNlLnYzIksKEFNreVdhbGtpbmdDb25maWcSNwoMZ3JwY19zZXJ2aWNlGAEgASgLMiEuZW52b3kuY29uZmlnLmNvcmUudjMuR3JwY1NlcnZpY2ViBnByb3RvMw", [file_envoy_config_core_v3_grpc_service, file_google_protobuf_wrappers]);
+  fileDesc("CiZlbnZveS9jb25maWcvdHJhY2UvdjMvc2t5d2Fsa2luZy5wcm90bxIVZW52b3kuY29uZmlnLnRyYWNlLnYzIocBChBTa3lXYWxraW5nQ29uZmlnEjcKDGdycGNfc2VydmljZRgBIAEoCzIhLmVudm95LmNvbmZpZy5jb3JlLnYzLkdycGNTZXJ2aWNlEjoKDWNsaWVudF9jb25maWcYAiABKAsyIy5lbnZveS5jb25maWcudHJhY2UudjMuQ2xpZW50Q29uZmlnIqUBCgxDbGllbnRDb25maWcSFAoMc2VydmljZV9uYW1lGAEgASgJEhUKDWluc3RhbmNlX25hbWUYAiABKAkSFwoNYmFja2VuZF90b2tlbhgDIAEoCUgAEjQKDm1heF9jYWNoZV9zaXplGAQgASgLMhwuZ29vZ2xlLnByb3RvYnVmLlVJbnQzMlZhbHVlQhkKF2JhY2tlbmRfdG9rZW5fc3BlY2lmaWVyYgZwcm90bzM", [file_envoy_config_core_v3_grpc_service, file_google_protobuf_wrappers]);
 
 /**
  * Describes the message envoy.config.trace.v3.SkyWalkingConfig.
@@ -18,4 +18,11 @@ export const file_envoy_config_trace_v3_skywalking = /*@__PURE__*/
  */
 export const SkyWalkingConfigSchema = /*@__PURE__*/
   messageDesc(file_envoy_config_trace_v3_skywalking, 0);
+
+/**
+ * Describes the message envoy.config.trace.v3.ClientConfig.
+ * Use `create(ClientConfigSchema)` to create a new message.
+ */
+export const ClientConfigSchema = /*@__PURE__*/
+  messageDesc(file_envoy_config_trace_v3_skywalking, 1);
 

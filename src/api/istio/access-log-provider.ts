@@ -1,0 +1,80 @@
+import type { Reader } from "../reader.ts";
+import { readText, warnOfUnknown } from "./fields.ts";
+import { readServicePort, type ProviderService } from "./provider-service.ts";
+
+export interface FileLogProvider {
+  readonly path: string;
+  /** Of a text log; empty: Istio's own, or the mesh config's where nothing is said of the format. */
+  readonly text: string;
+  /** Of a JSON log, by key; absent: a text log. */
+  readonly labels?: Readonly<Record<string, unknown>> | undefined;
+  /** Whether a format is said at all. */
+  readonly hasFormat: boolean;
+  readonly omitEmptyValues: boolean;
+}
+
+/** A gRPC access log service, of Envoy's own protocol. */
+export interface GrpcLogProvider extends ProviderService {
+  /** Absent: the protocol's default. */
+  readonly logName?: string | undefined;
+  readonly filterStateObjectsToLog: readonly string[];
+  readonly additionalRequestHeadersToLog: readonly string[];
+  readonly additionalResponseHeadersToLog: readonly string[];
+  readonly additionalResponseTrailersToLog: readonly string[];
+}
+
+export interface OpenTelemetryLogProvider extends ProviderService {
+  readonly logName?: string | undefined;
+  /** The body; empty: Istio's own text. */
+  readonly text: string;
+  /** Attributes. */
+  readonly labels: Readonly<Record<string, unknown>>;
+}
+
+const onlyEnvoy = "is written by Envoy only: Serin's proxy writes file access logs";
+
+export function readFileLog(reader: Reader): FileLogProvider {
+  const format = reader.object("logFormat");
+  const labels = format?.object("labels");
+  const provider: FileLogProvider = {
+    path: readText(reader, "path") ?? "/dev/stdout",
+    text: format?.string("text") ?? "",
+    labels: labels?.raw as Readonly<Record<string, unknown>> | undefined,
+    hasFormat: format !== undefined,
+    omitEmptyValues: reader.boolean("omitEmptyValues") ?? false,
+  };
+  if (format?.has("text") === true && format.has("labels")) format.error("must not be set beside text", "labels");
+  warnOfUnknown(format);
+  warnOfUnknown(reader);
+  return provider;
+}
+
+/** Connections have no headers, so a TCP log has only the first fields. */
+export function readGrpcLog(reader: Reader, protocol: "http" | "tcp"): GrpcLogProvider {
+  reader.warn(onlyEnvoy);
+  const isHttp = protocol === "http";
+  const provider: GrpcLogProvider = {
+    ...readServicePort(reader),
+    logName: readText(reader, "logName"),
+    filterStateObjectsToLog: reader.strings("filterStateObjectsToLog"),
+    additionalRequestHeadersToLog: isHttp ? reader.strings("additionalRequestHeadersToLog") : [],
+    additionalResponseHeadersToLog: isHttp ? reader.strings("additionalResponseHeadersToLog") : [],
+    additionalResponseTrailersToLog: isHttp ? reader.strings("additionalResponseTrailersToLog") : [],
+  };
+  warnOfUnknown(reader);
+  return provider;
+}
+
+export function readOpenTelemetryLog(reader: Reader): OpenTelemetryLogProvider {
+  reader.warn(onlyEnvoy);
+  const format = reader.object("logFormat");
+  const provider: OpenTelemetryLogProvider = {
+    ...readServicePort(reader),
+    logName: readText(reader, "logName"),
+    text: format?.string("text") ?? "",
+    labels: (format?.object("labels")?.raw as Readonly<Record<string, unknown>> | undefined) ?? {},
+  };
+  warnOfUnknown(format);
+  warnOfUnknown(reader);
+  return provider;
+}

@@ -1,0 +1,42 @@
+import type { Reader } from "../reader.ts";
+import { maxPort, readDurationMs, requireText, warnOfUnknown } from "./fields.ts";
+
+/** Where an extension provider is reached. */
+export interface ProviderService {
+  /** A host name, or `namespace/host name`. */
+  readonly service: string;
+  readonly port: number;
+}
+
+/** Headers that are sent to a provider, by name. */
+export type ProviderHeaders = readonly { readonly name: string; readonly value: string }[];
+
+export interface ProviderHttp {
+  readonly path: string;
+  readonly timeoutMs?: number | undefined;
+  readonly headers: ProviderHeaders;
+}
+
+export function readServicePort(reader: Reader): ProviderService {
+  return { service: requireText(reader, "service"), port: reader.required("port", reader.integer("port", 1, maxPort)) ?? 0 };
+}
+
+/** A value from the control plane's own environment is not looked up: it would be another one in each replica. */
+export function readProviderHeaders(reader: Reader, field: string): ProviderHeaders {
+  return reader.objects(field).flatMap((entry) => {
+    const name = requireText(entry, "name");
+    if (entry.has("envName")) {
+      entry.warn("has no effect here: the header is left out; write its value", "envName");
+      return [];
+    }
+    const header = { name, value: entry.string("value") ?? "" };
+    warnOfUnknown(entry);
+    return header;
+  });
+}
+
+export function readProviderHttp(reader: Reader): ProviderHttp {
+  const http = { path: reader.string("path") ?? "", timeoutMs: readDurationMs(reader, "timeout"), headers: readProviderHeaders(reader, "headers") };
+  warnOfUnknown(reader);
+  return http;
+}

@@ -1,0 +1,40 @@
+import type { ProviderService } from "../../api/istio/index.ts";
+import type { CollectionReader } from "../../kube/index.ts";
+import type { MeshSettings } from "./facts.ts";
+import type { MeshInputs } from "./mesh-inputs.ts";
+
+export interface ProviderCluster {
+  readonly host: string;
+  /** `outbound|port||host`. */
+  readonly cluster: string;
+}
+
+/** Finds the services of extension providers. */
+export class ProviderClusters {
+  readonly #inputs: MeshInputs;
+
+  constructor(inputs: MeshInputs) {
+    this.#inputs = inputs;
+  }
+
+  /**
+   * Of `host` or `namespace/host`. Undefined when no service has the host, or services of several namespaces do: a proxy that is told of a
+   * cluster which it does not have refuses the whole listener.
+   */
+  of({ service, port }: ProviderService, { domain }: Pick<MeshSettings, "domain">, reader: CollectionReader): ProviderCluster | undefined {
+    const slash = service.indexOf("/");
+    const host = service.slice(slash + 1).toLowerCase();
+    const namespaces = this.#namespacesOf(host, domain, reader);
+    const found = slash === -1 ? namespaces.size === 1 : namespaces.has(service.slice(0, slash));
+    return found ? { host, cluster: `outbound|${port}||${host}` } : undefined;
+  }
+
+  #namespacesOf(host: string, domain: string, reader: CollectionReader): ReadonlySet<string> {
+    const entries = this.#inputs.serviceEntries.index("provider-host", (entry) => entry.spec.hosts);
+    const namespaces = new Set(reader.lookup(entries, host).map((entry) => entry.namespace));
+    const suffix = `.svc.${domain}`;
+    const [name = "", namespace, ...rest] = host.endsWith(suffix) ? host.slice(0, -suffix.length).split(".") : [];
+    if (namespace !== undefined && rest.length === 0 && reader.get(this.#inputs.services, `${namespace}/${name}`) !== undefined) namespaces.add(namespace);
+    return namespaces;
+  }
+}
