@@ -31,6 +31,11 @@ export function serviceFacts(service: Service): ServiceFacts | undefined {
   };
 }
 
+function externalAddressesOf({ spec, status }: Service): readonly string[] {
+  const balancer = spec?.type === "LoadBalancer" ? (status?.loadBalancer?.ingress ?? []).map(({ ip, hostname }) => ip ?? hostname ?? "") : [];
+  return [...balancer, ...(spec?.externalIPs ?? [])].filter((address) => address !== "");
+}
+
 function portFacts(port: ServicePort): ServicePortFacts {
   return {
     name: port.name ?? "",

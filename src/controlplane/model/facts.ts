@@ -209,6 +209,9 @@ export interface GatewayClassFacts {
   readonly labels: Labels;
   readonly annotations: Labels;
   readonly controllerName: string;
+  /** Of both only what waypoints are told by. */
+  readonly labels: Labels;
+  readonly annotations: Labels;
 }
 
 export interface GatewayFacts extends ConfigFacts<Gateway["spec"]> {

@@ -27,6 +27,7 @@ import type {
   WorkloadEntryFacts,
 } from "./facts.ts";
 import type { KeySetFacts } from "./request-authentication-keys.ts";
+import { createRemoteInputs, type RemoteInputs } from "./remote-inputs.ts";
 import type { SecretFacts } from "./secret-facts.ts";
 
 /** The sources of the model. Keys are `namespace/name`, or the name of what is in no namespace. */
@@ -60,6 +61,9 @@ export interface MeshInputs {
   readonly keySets: SourceCollection<KeySetFacts>;
   /** Only those that configuration names. */
   readonly secrets: SourceCollection<SecretFacts>;
+  readonly remote: RemoteInputs;
+  /** Addresses of the names that gateways of networks have; looked up by this control plane. */
+  readonly resolvedNames: SourceCollection<{ readonly addresses: readonly string[] }>;
 }
 
 export function createMeshInputs(graph: CollectionGraph): MeshInputs {
@@ -92,5 +96,7 @@ export function createMeshInputs(graph: CollectionGraph): MeshInputs {
     telemetries: source("telemetries"),
     keySets: source("key-sets"),
     secrets: source("secrets"),
+    remote: createRemoteInputs(graph),
+    resolvedNames: source("resolved-names"),
   };
 }

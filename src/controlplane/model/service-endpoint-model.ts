@@ -22,6 +22,7 @@ export interface EndpointModel {
   readonly captured: boolean;
   readonly locality: LocalityModel;
   readonly network: string;
+  readonly clusterId: string;
   readonly node: string;
   readonly weight: number;
   /** `workload;namespace;canonical name;canonical revision;cluster`, for telemetry; empty for what is no workload. */
@@ -36,9 +37,9 @@ export function identityOf(mesh: MeshSettings, namespace: string, account: strin
   return `spiffe://${mesh.trustDomain}/ns/${namespace}/sa/${account}`;
 }
 
-export function workloadText(name: string, namespace: string, labels: Labels, mesh: MeshSettings): string {
+export function workloadText(name: string, namespace: string, labels: Labels, clusterId: string): string {
   const revision = canonicalRevision(labels);
-  return [name, namespace, canonicalName(labels, name), revision === "latest" ? "" : revision, mesh.clusterId].join(";");
+  return [name, namespace, canonicalName(labels, name), revision === "latest" ? "" : revision, clusterId].join(";");
 }
 
 /** The label writes `region.zone.subzone`, as slashes may be in no label. */

@@ -1,14 +1,19 @@
 import { matchesLabels } from "../../api/index.ts";
-import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
-import { compareText, hostnameOf, meshKey, type Labels, type MeshSettings, type PodFacts, type ServiceFacts, type SliceFacts, type WorkloadEntryFacts } from "./facts.ts";
+import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../kube/index.ts";
+import { compareText, factsKey, hostnameOf, meshKey, type Labels, type MeshSettings, type PodFacts, type ServiceFacts, type SliceFacts, type WorkloadEntryFacts } from "./facts.ts";
+import { clusterView, type ClusterView } from "./cluster-view.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
+import type { OfCluster } from "./remote-inputs.ts";
 import { mutualTlsModeOf, peerAuthenticationsFor, workloadMutualTls } from "./peer-authentication.ts";
 import { identityOf, localityFromLabel, localityText, nowhere, tlsModeLabel, workloadText, type EndpointModel } from "./service-endpoint-model.ts";
 import { entryEndpoints, workloadEntryEndpoint } from "./service-entry-endpoints.ts";
 
 /** Endpoints by {@link endpointsKey}; every port of every service has an item, be it empty. */
 export interface ServiceEndpoints {
+  /** Of services that the own cluster has, with their endpoints in every cluster. */
   readonly kubernetes: Collection<readonly EndpointModel[]>;
+  /** Of services that other clusters alone have. */
+  readonly remote: Collection<readonly EndpointModel[]>;
   readonly entries: Collection<readonly EndpointModel[]>;
 }
 
@@ -17,8 +22,9 @@ export function endpointsKey(service: string, port: number): string {
 }
 
 export function getEndpoints(endpoints: ServiceEndpoints, service: { readonly registry: string; readonly namespace: string; readonly hostname: string }, port: number, reader: CollectionReader): readonly EndpointModel[] {
-  const collection = service.registry === "Kubernetes" ? endpoints.kubernetes : endpoints.entries;
-  return reader.get(collection, endpointsKey(`${service.namespace}/${service.hostname}`, port)) ?? [];
+  const key = endpointsKey(`${service.namespace}/${service.hostname}`, port);
+  if (service.registry !== "Kubernetes") return reader.get(endpoints.entries, key) ?? [];
+  return reader.get(endpoints.kubernetes, key) ?? reader.get(endpoints.remote, key) ?? [];
 }
 
 /** Whether there are any, and all are so. */
@@ -37,7 +43,15 @@ const managedLabel = "gateway.istio.io/managed";
 const waypointManager = "istio.io-mesh-controller";
 
 export function deriveServiceEndpoints(graph: CollectionGraph, inputs: MeshInputs): ServiceEndpoints {
-  return { kubernetes: deriveKubernetesEndpoints(graph, inputs), entries: deriveEntryEndpoints(graph, inputs) };
+  return { kubernetes: deriveKubernetesEndpoints(graph, inputs), remote: deriveRemoteEndpoints(graph, inputs), entries: deriveEntryEndpoints(graph, inputs) };
+}
+
+function remoteSlices(inputs: MeshInputs): CollectionIndex<SliceFacts & OfCluster> {
+  return inputs.remote.slices.index("service", (slice) => [slice.service]);
+}
+
+function remoteServicesByName(inputs: MeshInputs): CollectionIndex<ServiceFacts & OfCluster> {
+  return inputs.remote.services.index("name", (service) => [factsKey(service)]);
 }
 
 function deriveKubernetesEndpoints(graph: CollectionGraph, inputs: MeshInputs): Collection<readonly EndpointModel[]> {
@@ -45,6 +59,7 @@ function deriveKubernetesEndpoints(graph: CollectionGraph, inputs: MeshInputs): 
   return graph.derive("endpoints-kubernetes", inputs.services, (service, reader, key) => {
     const mesh = reader.get(inputs.mesh, meshKey);
     if (mesh === undefined || service.type === "ExternalName") return [];
+    const view = clusterView(undefined, mesh, inputs, reader);
     const own = reader.lookup(slices, key);
     const selected = selectedWorkloadEntries(service.namespace, service.selector, inputs, reader);
     return service.ports
@@ -52,29 +67,67 @@ function deriveKubernetesEndpoints(graph: CollectionGraph, inputs: MeshInputs): 
       .map((port) => {
         const target = { name: port.name, port: port.port, target: typeof port.target === "number" ? port.target : 0 };
         const found = [
-          ...own.flatMap((slice) => sliceEndpoints(slice, service, port.name, mesh, inputs, reader)),
-          ...selected.flatMap((entry) => workloadEntryEndpoint(entry, target, mesh) ?? []),
+          ...own.flatMap((slice) => sliceEndpoints(slice, service, port.name, view, { mesh, inputs, reader })),
+          ...selected.flatMap((entry) => workloadEntryEndpoint(entry, target, mesh, view.networkOf) ?? []),
+          ...remoteEndpoints(key, port.name, { mesh, inputs, reader }),
         ];
         return [endpointsKey(`${service.namespace}/${hostnameOf(service, mesh.domain).toLowerCase()}`, port.port), sortedEndpoints(found)] as const;
       });
   });
 }
 
+/** Of several clusters the one that comes first says which ports the service has. */
+function deriveRemoteEndpoints(graph: CollectionGraph, inputs: MeshInputs): Collection<readonly EndpointModel[]> {
+  return graph.derive("endpoints-remote", inputs.remote.services, (service, reader) => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    const key = factsKey(service);
+    if (mesh === undefined || service.type === "ExternalName" || reader.get(inputs.services, key) !== undefined) return [];
+    return service.ports
+      .filter((port) => port.protocol === "TCP")
+      .map((port) => [endpointsKey(`${service.namespace}/${hostnameOf(service, mesh.domain).toLowerCase()}`, port.port), sortedEndpoints(remoteEndpoints(key, port.name, { mesh, inputs, reader }))] as const);
+  });
+}
+
+interface EndpointContext {
+  readonly mesh: MeshSettings;
+  readonly inputs: MeshInputs;
+  readonly reader: CollectionReader;
+}
+
+/** The endpoints that other clusters have for the port of that name of a service `namespace/name`. */
+function remoteEndpoints(service: string, portName: string, context: EndpointContext): readonly EndpointModel[] {
+  const { mesh, inputs, reader } = context;
+  const found = reader.lookup(remoteSlices(inputs), service);
+  if (found.length === 0) return [];
+  const services = new Map(reader.lookup(remoteServicesByName(inputs), service).map((facts) => [facts.clusterId, facts]));
+  const views = new Map<string, ClusterView>();
+  return found.flatMap((slice) => {
+    const own = services.get(slice.clusterId);
+    if (own === undefined) return [];
+    const view = views.get(slice.clusterId) ?? clusterView(slice.clusterId, mesh, inputs, reader);
+    views.set(slice.clusterId, view);
+    return sliceEndpoints(slice, own, portName, view, context);
+  });
+}
+
 function deriveEntryEndpoints(graph: CollectionGraph, inputs: MeshInputs): Collection<readonly EndpointModel[]> {
   const pods = podsByLabel(inputs);
+  const remotePods = inputs.remote.pods.index("label", podLabelKeys);
   return graph.derive("endpoints-entries", inputs.serviceEntries, (entry, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
     if (mesh === undefined) return [];
     const selector = entry.spec.workloadSelector?.labels ?? {};
+    const view = clusterView(undefined, mesh, inputs, reader);
     const workloads = selectedWorkloadEntries(entry.namespace, selector, inputs, reader);
-    const selectedPods = podsSelectedBy(pods, entry.namespace, selector, reader).filter((pod) => pod.ready && pod.addresses.length > 0);
+    const selectedPods = [...podsSelectedBy(pods, entry.namespace, selector, reader), ...podsSelectedBy(remotePods, entry.namespace, selector, reader)].filter((pod) => pod.ready && pod.addresses.length > 0);
+    const viewOf = ({ clusterId }: PodFacts): ClusterView => (clusterId === undefined ? view : clusterView(clusterId, mesh, inputs, reader));
     return entry.spec.hosts.flatMap((host) =>
       entry.spec.ports.map((port) => {
         const target = { name: port.name ?? "", port: port.number, target: port.targetPort ?? 0 };
         const found = [
-          ...entryEndpoints(entry, host, target, mesh),
-          ...workloads.flatMap((workload) => workloadEntryEndpoint(workload, target, mesh) ?? []),
-          ...selectedPods.map((pod) => podEndpoint(pod, pod.addresses[0] ?? "", target.target === 0 ? target.port : target.target, mesh, inputs, reader)),
+          ...entryEndpoints(entry, host, target, mesh, view.networkOf),
+          ...workloads.flatMap((workload) => workloadEntryEndpoint(workload, target, mesh, view.networkOf) ?? []),
+          ...selectedPods.map((pod) => podEndpoint(pod, pod.addresses[0] ?? "", target.target === 0 ? target.port : target.target, viewOf(pod), { mesh, inputs, reader })),
         ];
         return [endpointsKey(`${entry.namespace}/${host.toLowerCase()}`, port.number), sortedEndpoints(found)] as const;
       }),
@@ -84,27 +137,30 @@ function deriveEntryEndpoints(graph: CollectionGraph, inputs: MeshInputs): Colle
 
 /** Locality by locality, addresses in order, so that equal sets give equal resources. */
 function sortedEndpoints(endpoints: readonly EndpointModel[]): readonly EndpointModel[] {
-  return [...endpoints].sort((left, right) => compareText(localityText(left.locality), localityText(right.locality)) || compareText(left.address, right.address) || left.port - right.port);
+  return [...endpoints].sort(
+    (left, right) => compareText(localityText(left.locality), localityText(right.locality)) || compareText(left.address, right.address) || left.port - right.port || compareText(left.clusterId, right.clusterId),
+  );
 }
 
-function sliceEndpoints(slice: SliceFacts, service: ServiceFacts, portName: string, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): readonly EndpointModel[] {
+function sliceEndpoints(slice: SliceFacts, service: ServiceFacts, portName: string, view: ClusterView, context: EndpointContext): readonly EndpointModel[] {
   const target = slice.ports.find((candidate) => candidate.name === portName)?.port;
   if (target === undefined) return [];
   return slice.endpoints
     .filter((endpoint) => endpoint.ready || service.publishNotReady)
     .flatMap((endpoint) => {
-      const pod = endpoint.pod === "" ? undefined : reader.get(inputs.pods, endpoint.pod);
-      const node = reader.get(inputs.nodes, endpoint.node);
-      return endpoint.addresses.map((address): EndpointModel =>
-        pod === undefined
-          ? { address, port: target, labels: {}, identity: "", mutualTls: false, hbone: false, captured: false, locality: node ?? nowhere, network: mesh.network, node: endpoint.node, weight: 1, workload: "" }
-          : podEndpoint(pod, address, target, mesh, inputs, reader),
-      );
+      const pod = endpoint.pod === "" ? undefined : view.pod(endpoint.pod);
+      return endpoint.addresses.map((address): EndpointModel => (pod === undefined ? addressEndpoint(address, target, endpoint.node, view) : podEndpoint(pod, address, target, view, context)));
     });
 }
 
-function podEndpoint(pod: PodFacts, address: string, port: number, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): EndpointModel {
-  const node = reader.get(inputs.nodes, pod.node);
+/** Of an address that is no pod's. */
+function addressEndpoint(address: string, port: number, node: string, view: ClusterView): EndpointModel {
+  const place = { locality: view.node(node) ?? nowhere, network: view.networkOf(address, {}), clusterId: view.id, node };
+  return { address, port, labels: {}, identity: "", mutualTls: false, hbone: false, captured: false, ...place, weight: 1, workload: "" };
+}
+
+function podEndpoint(pod: PodFacts, address: string, port: number, view: ClusterView, { mesh, inputs, reader }: EndpointContext): EndpointModel {
+  const node = view.node(pod.node);
   return {
     address,
     port,
@@ -114,10 +170,11 @@ function podEndpoint(pod: PodFacts, address: string, port: number, mesh: MeshSet
     hbone: takesHbone(pod),
     captured: pod.redirected || pod.labels[tunnelLabel] === "http",
     locality: localityFromLabel(pod.labels) ?? (node === undefined ? nowhere : { region: node.region, zone: node.zone, subzone: node.subzone }),
-    network: pod.labels["topology.istio.io/network"] ?? mesh.network,
+    network: view.networkOf(address, pod.labels),
+    clusterId: view.id,
     node: pod.node,
     weight: 1,
-    workload: workloadText(pod.workloadName, pod.namespace, pod.labels, mesh),
+    workload: workloadText(pod.workloadName, pod.namespace, pod.labels, view.id),
   };
 }
 
@@ -161,10 +218,14 @@ function aliasedIdentities(identity: string, { trustDomain, trustDomainAliases }
 }
 
 export function podsByLabel(inputs: MeshInputs) {
-  return inputs.pods.index("label", (pod) => Object.entries(pod.labels).map(([key, value]) => `${pod.namespace}/${key}=${value}`));
+  return inputs.pods.index("label", podLabelKeys);
 }
 
-export function podsSelectedBy(pods: ReturnType<typeof podsByLabel>, namespace: string, selector: Labels, reader: CollectionReader): readonly PodFacts[] {
+function podLabelKeys(pod: PodFacts): readonly string[] {
+  return Object.entries(pod.labels).map(([key, value]) => `${pod.namespace}/${key}=${value}`);
+}
+
+export function podsSelectedBy(pods: CollectionIndex<PodFacts>, namespace: string, selector: Labels, reader: CollectionReader): readonly PodFacts[] {
   const first = Object.keys(selector).sort()[0];
   if (first === undefined) return [];
   return reader.lookup(pods, `${namespace}/${first}=${selector[first] ?? ""}`).filter((pod) => matchesLabels(selector, pod.labels));

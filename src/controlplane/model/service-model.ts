@@ -1,6 +1,7 @@
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../kube/index.ts";
-import { byCreation, hostnameOf, meshKey, type MeshSettings, type ServiceFacts } from "./facts.ts";
+import { byCreation, factsKey, hostnameOf, meshKey, type MeshSettings, type ServiceFacts } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
+import type { OfCluster } from "./remote-inputs.ts";
 import type { ServiceModel } from "./service.ts";
 import { serviceEntryModels } from "./service-entry-model.ts";
 import { visibilityOf } from "./service-visibility.ts";
@@ -10,6 +11,8 @@ export type { ServiceModel, ServicePortModel, ServiceResolution } from "./servic
 /** All services, by `namespace/hostname`. Kubernetes' own count where both have one host in one namespace. */
 export interface ServiceRegistry {
   readonly kubernetes: Collection<ServiceModel>;
+  /** Services that other clusters alone have. */
+  readonly remote: Collection<ServiceModel>;
   readonly entries: Collection<ServiceModel>;
   readonly byHost: readonly CollectionIndex<ServiceModel>[];
   readonly byVisibility: readonly CollectionIndex<ServiceModel>[];
@@ -22,10 +25,17 @@ export function serviceKey(service: { readonly namespace: string; readonly hostn
 }
 
 export function deriveServiceRegistry(graph: CollectionGraph, inputs: MeshInputs): ServiceRegistry {
+  const remotes = inputs.remote.services.index("name", (service) => [factsKey(service)]);
   const kubernetes = graph.derive("services-kubernetes", inputs.services, (service, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
     if (mesh === undefined) return [];
-    const model = kubernetesService(service, mesh);
+    const model = kubernetesService(service, mesh, reader.lookup(remotes, factsKey(service)));
+    return [[serviceKey(model), model]];
+  });
+  const remote = graph.derive("services-remote", inputs.remote.services, (service, reader) => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    if (mesh === undefined || reader.get(inputs.services, factsKey(service)) !== undefined) return [];
+    const model = kubernetesService(service, mesh, reader.lookup(remotes, factsKey(service)));
     return [[serviceKey(model), model]];
   });
   const entries = graph.derive("services-entries", inputs.serviceEntries, (entry, reader) => {
@@ -33,23 +43,25 @@ export function deriveServiceRegistry(graph: CollectionGraph, inputs: MeshInputs
     if (mesh === undefined) return [];
     return serviceEntryModels(entry, mesh).map((model) => [serviceKey(model), model] as const);
   });
-  const both = [kubernetes, entries];
+  const all = [kubernetes, remote, entries];
   return {
     kubernetes,
+    remote,
     entries,
-    byHost: both.map((collection) => collection.index("host", (service) => [service.hostname])),
-    byVisibility: both.map((collection) => collection.index("visible", (service) => service.visibleIn)),
+    byHost: all.map((collection) => collection.index("host", (service) => [service.hostname])),
+    byVisibility: all.map((collection) => collection.index("visible", (service) => service.visibleIn)),
     aliases: kubernetes.index("alias", (service) => (service.aliasOf === "" ? [] : [service.aliasOf])),
   };
 }
 
 /** The service of a key in one of the registries: a ServiceEntry may have the name of a Service. */
 export function registeredService({ key, registry }: { readonly key: string; readonly registry: ServiceModel["registry"] }, registries: ServiceRegistry, reader: CollectionReader): ServiceModel | undefined {
-  return reader.get(registry === "Kubernetes" ? registries.kubernetes : registries.entries, key);
+  if (registry !== "Kubernetes") return reader.get(registries.entries, key);
+  return reader.get(registries.kubernetes, key) ?? reader.get(registries.remote, key);
 }
 
 export function getService(registry: ServiceRegistry, key: string, reader: CollectionReader): ServiceModel | undefined {
-  return reader.get(registry.kubernetes, key) ?? reader.get(registry.entries, key);
+  return reader.get(registry.kubernetes, key) ?? reader.get(registry.remote, key) ?? reader.get(registry.entries, key);
 }
 
 /** Those that a namespace sees, oldest first. */
@@ -67,7 +79,14 @@ export function isVisible(service: ServiceModel, namespace: string): boolean {
   return service.visibleIn.includes("*") || service.visibleIn.includes(namespace);
 }
 
-function kubernetesService(service: ServiceFacts, mesh: MeshSettings): ServiceModel {
+/** The service as the proxies of a cluster know it (undefined: of the own one): with the addresses that it has there. */
+export function serviceInCluster(service: ServiceModel, clusterId: string | undefined): ServiceModel {
+  const own = clusterId === undefined ? undefined : service.addressesByCluster?.[clusterId];
+  return own === undefined || own.length === 0 ? service : { ...service, addresses: own };
+}
+
+/** `others`: the same service in other clusters. */
+function kubernetesService(service: ServiceFacts, mesh: MeshSettings, others: readonly (ServiceFacts & OfCluster)[]): ServiceModel {
   const headless = service.clusterAddresses.length === 0;
   return {
     registry: "Kubernetes",
@@ -89,5 +108,6 @@ function kubernetesService(service: ServiceFacts, mesh: MeshSettings): ServiceMo
     aliasOf: service.type === "ExternalName" ? service.externalName : "",
     preference: service.preference,
     waypointCanaryWeight: service.waypointCanaryWeight,
+    ...(others.length === 0 ? {} : { addressesByCluster: Object.fromEntries(others.map((other) => [other.clusterId, other.clusterAddresses])) }),
   };
 }

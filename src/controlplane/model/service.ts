@@ -36,6 +36,8 @@ export interface ServiceModel {
   readonly resolution: ServiceResolution;
   /** Addresses and CIDRs that stand for it; none: it is told apart by name. */
   readonly addresses: readonly string[];
+  /** Of a service that other clusters have: its addresses there. */
+  readonly addressesByCluster?: Readonly<Record<string, readonly string[]>>;
   readonly meshExternal: boolean;
   /** `*`, or namespaces; nobody when empty. */
   readonly visibleIn: readonly string[];

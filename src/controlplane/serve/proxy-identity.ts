@@ -13,6 +13,10 @@ export interface ProxyIdentity {
   readonly version: string;
   readonly node: string;
   readonly clusterId: string;
+  /** Empty where it says none. */
+  readonly network: string;
+  /** Networks whose endpoints alone it asks for; none: of all. */
+  readonly networkView: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
   readonly serviceAccount: string;
   readonly hbone: boolean;
@@ -44,6 +48,8 @@ export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
     version: textOf(metadata["ISTIO_VERSION"]) ?? "",
     node: textOf(metadata["NODE_NAME"]) ?? "",
     clusterId: textOf(metadata["CLUSTER_ID"]) ?? "Kubernetes",
+    network: textOf(metadata["NETWORK"]) ?? "",
+    networkView: (textOf(metadata["REQUESTED_NETWORK_VIEW"]) ?? "").split(",").map((name) => name.trim()).filter((name) => name !== ""),
     labels: recordOf(metadata["LABELS"]),
     serviceAccount: textOf(metadata["SERVICE_ACCOUNT"]) ?? "",
     hbone: isTrue(metadata["ENABLE_HBONE"]),

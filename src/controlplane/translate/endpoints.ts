@@ -1,37 +1,48 @@
 import { create, type JsonObject } from "@bufbuild/protobuf";
+import type { ClientTls } from "../../api/istio/index.ts";
 import { ClusterLoadAssignmentSchema, HealthStatus, LbEndpointSchema, LocalityLbEndpointsSchema, type ClusterLoadAssignment, type LbEndpoint, type LocalityLbEndpoints } from "../../wire/envoy/index.ts";
 import { formatAuthority } from "../../wire/hbone/index.ts";
-import { localityText, type EndpointModel } from "../model/service-endpoint-model.ts";
+import { localityText, tlsModeLabel, type EndpointModel } from "../model/service-endpoint-model.ts";
 import { connectOriginateName, originalDestinationFilter } from "./cluster.ts";
 import { internalAddress, tcpAddress } from "./envoy-address.ts";
 import { filterMetadata } from "./envoy-any.ts";
+import { acrossNetworks, type ClientNetwork, type LocatedEndpoint } from "./network-endpoints.ts";
 
 export interface AssignmentOptions {
   /** Whether the proxies that this is for speak HBONE. */
   readonly hbone: boolean;
   /** Told by the control plane, which knows that they are ready; of names the proxy finds out itself. */
   readonly healthKnown: boolean;
+  /** What a rule says of TLS to the endpoints; undefined: nothing. */
+  readonly ruleTls?: ClientTls["mode"] | undefined;
+  /** Absent: all endpoints are in reach. */
+  readonly client?: ClientNetwork | undefined;
 }
 
 /** Endpoints of one locality, in the same order as in the resource. */
 export interface LocalityGroup {
   readonly resource: LocalityLbEndpoints;
-  readonly endpoints: readonly EndpointModel[];
+  readonly endpoints: readonly LocatedEndpoint["endpoint"][];
 }
 
 /** Endpoints by locality, each reached the way that its workload takes. They must be in the order of their localities. */
 export function localityGroups(endpoints: readonly EndpointModel[], options: AssignmentOptions): readonly LocalityGroup[] {
   const byLocality = Map.groupBy(endpoints, (endpoint) => localityText(endpoint.locality));
-  return [...byLocality.values()].map((members) => localityGroup(members, members.map((endpoint) => lbEndpoint(endpoint, options))));
+  return [...byLocality.values()].flatMap((members) => {
+    const located = members.map((endpoint) => ({ endpoint, resource: lbEndpoint(endpoint, options), mutualTls: speaksMutualTls(endpoint, options) }));
+    const reached = options.client === undefined ? located : acrossNetworks(located, options.client);
+    // Of a locality that is out of reach clients need not know; upstream names it all the same.
+    return localityGroup(reached.map(({ endpoint }) => endpoint), reached.map(({ resource }) => resource), members[0]?.locality);
+  });
 }
 
 /** The weight of a locality is that of its endpoints together. */
-export function localityGroup(endpoints: readonly EndpointModel[], resources: readonly LbEndpoint[]): LocalityGroup {
-  const { region, zone, subzone } = endpoints[0]?.locality ?? { region: "", zone: "", subzone: "" };
+export function localityGroup(endpoints: LocalityGroup["endpoints"], resources: readonly LbEndpoint[], locality = endpoints[0]?.locality): LocalityGroup {
+  const { region, zone, subzone } = locality ?? { region: "", zone: "", subzone: "" };
   const resource = create(LocalityLbEndpointsSchema, {
     ...(region === "" && zone === "" && subzone === "" ? {} : { locality: { region, zone, subZone: subzone } }),
     lbEndpoints: [...resources],
-    loadBalancingWeight: endpoints.reduce((sum, endpoint) => sum + endpoint.weight, 0),
+    ...(endpoints.length === 0 ? {} : { loadBalancingWeight: endpoints.reduce((sum, endpoint) => sum + endpoint.weight, 0) }),
   });
   return { resource, endpoints };
 }
@@ -40,7 +51,15 @@ export function loadAssignment(name: string, groups: readonly LocalityGroup[]): 
   return create(ClusterLoadAssignmentSchema, { clusterName: name, endpoints: groups.map(({ resource }) => resource) });
 }
 
-function lbEndpoint(endpoint: EndpointModel, { hbone, healthKnown }: AssignmentOptions): LbEndpoint {
+/** Whether clients speak Istio's mutual TLS to it: as a rule says, else as the workload's policies let them. */
+function speaksMutualTls(endpoint: EndpointModel, { ruleTls, hbone }: AssignmentOptions): boolean {
+  if (hbone && endpoint.hbone) return false;
+  if (ruleTls === undefined) return endpoint.mutualTls;
+  return ruleTls === "ISTIO_MUTUAL" && (endpoint.mutualTls || endpoint.labels[tlsModeLabel] === "istio");
+}
+
+function lbEndpoint(endpoint: EndpointModel, options: AssignmentOptions): LbEndpoint {
+  const { hbone, healthKnown } = options;
   const { address, port, workload } = endpoint;
   const metadata: Record<string, JsonObject> = { istio: workload === "" ? {} : { workload } };
   const tunnelled = hbone && endpoint.hbone;
@@ -48,7 +67,7 @@ function lbEndpoint(endpoint: EndpointModel, { hbone, healthKnown }: AssignmentO
   if (tunnelled) {
     metadata[originalDestinationFilter] = { local: destination };
     metadata["envoy.transport_socket_match"] = { tunnel: "http" };
-  } else if (endpoint.mutualTls) {
+  } else if (speaksMutualTls(endpoint, options)) {
     metadata["envoy.transport_socket_match"] = { tlsMode: "istio" };
   }
   return create(LbEndpointSchema, {

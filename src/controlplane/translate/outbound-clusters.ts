@@ -1,9 +1,11 @@
 import { create } from "@bufbuild/protobuf";
 import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
 import { Cluster_DiscoveryType, ClusterLoadAssignmentSchema, ClusterSchema, type ClusterLoadAssignment } from "../../wire/envoy/index.ts";
+import { isClusterLocal } from "../model/cluster-local.ts";
 import { destinationRuleFor, type DestinationRuleModel, type DestinationRules } from "../model/destination-rule-model.ts";
 import { meshKey, type Labels, type MeshSettings } from "../model/facts.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
+import { gatewaysOf, type NetworkGatewaysModel } from "../model/network-gateways.ts";
 import { namespaceMutualTls, peerAuthenticationsFor } from "../model/peer-authentication.ts";
 import { nowhere, type EndpointModel, type LocalityModel } from "../model/service-endpoint-model.ts";
 import { everyone, getEndpoints, identitiesOf, ofSubset, type ServiceEndpoints } from "../model/service-endpoints.ts";
@@ -12,6 +14,7 @@ import type { Waypoints } from "../model/waypoint.ts";
 import type { OutboundScope, ScopedService } from "../model/sidecar-scope.ts";
 import { loadAssignment, localityGroups } from "./endpoints.ts";
 import { byLocality } from "./outbound-locality.ts";
+import { isSeenBy } from "./network-endpoints.ts";
 import { discoveryType, outboundCluster, subsetClusterName } from "./outbound-cluster.ts";
 import { encodeResource, sameResource, type EncodedResource } from "./resource.ts";
 import { effectivePolicy, localitySetting, type EffectivePolicy } from "./traffic-policy.ts";
@@ -24,6 +27,7 @@ export interface ClusterSources {
   readonly endpoints: ServiceEndpoints;
   readonly destinationRules: DestinationRules;
   readonly waypoints: Waypoints;
+  readonly networkGateways: NetworkGatewaysModel;
 }
 
 /** One cluster as one scope sees it. Equal variants are one resource. */
@@ -40,6 +44,10 @@ interface ClusterVariant {
   readonly hbone: boolean;
   readonly locality: LocalityModel | undefined;
   readonly node: string;
+  /** Undefined: it makes no difference. */
+  readonly network: string | undefined;
+  readonly clusterId: string | undefined;
+  readonly networkView: readonly string[] | undefined;
 }
 
 /** A cluster of a scope: which shared resources are its own. */
@@ -78,10 +86,10 @@ export function deriveOutboundClusters(graph: CollectionGraph, scopes: Collectio
   };
 }
 
-type ScopeClient = Pick<OutboundScope, "scope" | "kind" | "namespace" | "labels" | "locality" | "node" | "hbone">;
+type ScopeClient = Pick<OutboundScope, "scope" | "kind" | "namespace" | "labels" | "locality" | "node" | "hbone" | "network" | "clusterId" | "networkView">;
 
-function clientOf({ scope, kind, namespace, labels, locality, node, hbone }: OutboundScope): ScopeClient {
-  return { scope, kind, namespace, labels, locality, node, hbone };
+function clientOf({ scope, kind, namespace, labels, locality, node, hbone, network, clusterId, networkView }: OutboundScope): ScopeClient {
+  return { scope, kind, namespace, labels, locality, node, hbone, network, clusterId, networkView };
 }
 
 function scopedClusters(scope: ScopeClient, { key, registry: registered, ports }: ScopedService, mesh: MeshSettings, sources: ClusterSources, reader: CollectionReader): readonly ScopedCluster[] {
@@ -106,10 +114,14 @@ function scopedClusters(scope: ScopeClient, { key, registry: registered, ports }
         hbone: scope.hbone,
         locality: placed ? scope.locality : undefined,
         node: placed ? scope.node : "",
+        network: scope.network,
+        clusterId: scope.clusterId,
+        networkView: scope.networkView,
       };
       const who = rule === undefined ? "" : `${rule.namespace}/${rule.name}/${rule.host} ${rule.selector === undefined && !needsLabels(policy, mesh) ? ruleReach(rule, client.namespace, mesh) : `${client.namespace} ${JSON.stringify(client.labels)}`}`;
       const place = variant.locality === undefined ? "" : `${variant.locality.region}/${variant.locality.zone}/${variant.locality.subzone}@${variant.node}`;
-      const shared = `${name}#${key} ${registered} ${who} ${scope.hbone ? "hbone" : ""}`;
+      const from = scope.network === undefined && scope.clusterId === undefined && scope.networkView === undefined ? "" : ` ${JSON.stringify([scope.network, scope.clusterId, scope.networkView])}`;
+      const shared = `${name}#${key} ${registered} ${who} ${scope.hbone ? "hbone" : ""}${from}`;
       const told = tellsEndpoints(service, isSidecar, policy.loadBalancer?.simple);
       return {
         scope: scope.scope,
@@ -181,7 +193,7 @@ function encodeCluster(variant: ClusterVariant, key: string, sources: ClusterSou
     identities: identitiesOf(service, mesh, sources.endpoints, sources.inputs, reader),
     automaticTls: takesMutualTls(service.namespace, mesh, sources.inputs, reader) && (!passthrough || everyone(known?.all ?? [], (endpoint) => endpoint.mutualTls)),
     allCaptured: variant.hbone && everyone(known?.all ?? [], (endpoint) => endpoint.captured),
-    assignment: carries ? assignmentOf(variant, known ?? found, false) : undefined,
+    assignment: carries ? assignmentOf(variant, known ?? found, false, sources, reader) : undefined,
   });
   return cluster === undefined ? [] : [[key, encodeResource(ClusterSchema, variant.name, cluster)]];
 }
@@ -189,7 +201,7 @@ function encodeCluster(variant: ClusterVariant, key: string, sources: ClusterSou
 function encodeAssignment(variant: ClusterVariant, key: string, sources: ClusterSources, reader: CollectionReader): Iterable<readonly [string, EncodedResource]> {
   const found = resolve(variant, sources, reader, true);
   if (found === undefined) return [];
-  return [[key, encodeResource(ClusterLoadAssignmentSchema, variant.name, waypointAssignment(variant, found, sources, reader) ?? assignmentOf(variant, found, true))]];
+  return [[key, encodeResource(ClusterLoadAssignmentSchema, variant.name, waypointAssignment(variant, found, sources, reader) ?? assignmentOf(variant, found, true, sources, reader))]];
 }
 
 /** Of what gateways reach through a waypoint. */
@@ -198,10 +210,13 @@ function waypointAssignment({ name, port, isSidecar, hbone }: ClusterVariant, { 
   return shares.length === 0 ? undefined : create(ClusterLoadAssignmentSchema, { clusterName: name, endpoints: [...throughWaypoints(service, port, shares, inputs, reader)] });
 }
 
-function assignmentOf(variant: ClusterVariant, { mesh, service, rule, endpoints }: ResolvedVariant, healthKnown: boolean): ClusterLoadAssignment {
-  const groups = localityGroups(endpoints, { hbone: variant.hbone, healthKnown });
+function assignmentOf(variant: ClusterVariant, { mesh, service, rule, endpoints }: ResolvedVariant, healthKnown: boolean, { networkGateways }: ClusterSources, reader: CollectionReader): ClusterLoadAssignment {
+  const { network = "", clusterId = mesh.clusterId, networkView: view } = variant;
+  const client = { network, clusterId, view, gateways: gatewaysOf(healthKnown ? networkGateways.resolved : networkGateways.unresolved, reader) };
+  const clusterLocal = isClusterLocal(service.hostname, mesh);
   const policy = effectivePolicy(rule, variant.subset, variant.port, mesh);
-  const place = { locality: variant.locality ?? nowhere, node: variant.node, network: mesh.network, labels: variant.client?.labels ?? {} };
+  const groups = localityGroups(endpoints.filter((endpoint) => isSeenBy(client, endpoint, clusterLocal)), { hbone: variant.hbone, healthKnown, client, ruleTls: policy.tls?.mode });
+  const place = { locality: variant.locality ?? nowhere, node: variant.node, network, clusterId, labels: variant.client?.labels ?? {} };
   return loadAssignment(variant.name, variant.locality === undefined ? groups : byLocality(groups, policy, localitySetting(policy, service.preference, mesh), place));
 }
 

@@ -1,6 +1,6 @@
 import type { LocalityLoadBalancer } from "../../api/istio/index.ts";
 import type { Labels } from "../model/facts.ts";
-import type { EndpointModel, LocalityModel } from "../model/service-endpoint-model.ts";
+import type { LocalityModel } from "../model/service-endpoint-model.ts";
 import { localityGroup, type LocalityGroup } from "./endpoints.ts";
 import type { EffectivePolicy, LocalityChoice } from "./traffic-policy.ts";
 
@@ -9,6 +9,7 @@ export interface ClientPlace {
   readonly locality: LocalityModel;
   readonly node: string;
   readonly network: string;
+  readonly clusterId: string;
   readonly labels: Labels;
 }
 
@@ -33,6 +34,7 @@ const regionLabel = "topology.kubernetes.io/region";
 const zoneLabel = "topology.kubernetes.io/zone";
 const subzoneLabel = "topology.istio.io/subzone";
 const networkLabel = "topology.istio.io/network";
+const clusterLabel = "topology.istio.io/cluster";
 const hostLabel = "kubernetes.io/hostname";
 
 const preferenceLabels: Readonly<Record<"close" | "node", readonly string[]>> = {
@@ -90,7 +92,7 @@ function byLabels(groups: readonly LocalityGroup[], labels: readonly string[], p
   return renumbered(split, (group) => group.resource.priority);
 }
 
-function labelRank(endpoint: EndpointModel, wanted: readonly (readonly [string, string | undefined])[]): number {
+function labelRank(endpoint: LocalityGroup["endpoints"][number], wanted: readonly (readonly [string, string | undefined])[]): number {
   const own = endpointLabels(endpoint);
   let away = 0;
   for (const [index, [name, value]] of wanted.entries()) {
@@ -101,12 +103,13 @@ function labelRank(endpoint: EndpointModel, wanted: readonly (readonly [string, 
   return away;
 }
 
-function placeLabels({ labels, locality, node, network }: ClientPlace): Labels {
-  return { ...labels, [regionLabel]: locality.region, [zoneLabel]: locality.zone, [subzoneLabel]: locality.subzone, [networkLabel]: network, [hostLabel]: node };
+function placeLabels({ labels, locality, node, network, clusterId }: ClientPlace): Labels {
+  return { ...labels, [clusterLabel]: clusterId, [regionLabel]: locality.region, [zoneLabel]: locality.zone, [subzoneLabel]: locality.subzone, [networkLabel]: network, [hostLabel]: node };
 }
 
-function endpointLabels({ labels, locality, node, network }: EndpointModel): Labels {
-  return placeLabels({ labels, locality, node, network });
+/** Where what is behind a gateway of another network is, nobody knows. */
+function endpointLabels({ isGateway, labels, locality, node, network, clusterId }: LocalityGroup["endpoints"][number]): Labels {
+  return isGateway === true ? { [networkLabel]: network, [clusterLabel]: clusterId } : placeLabels({ labels, locality, node, network, clusterId });
 }
 
 /** Localities get the shares of the first rule for the client's; others get nothing. */

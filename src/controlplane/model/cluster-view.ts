@@ -1,0 +1,52 @@
+import type { Collection, CollectionReader } from "../../kube/index.ts";
+import type { MeshSettings, NamespaceFacts, NodeFacts, PodFacts } from "./facts.ts";
+import type { MeshInputs } from "./mesh-inputs.ts";
+import { endpointNetworks, type EndpointNetworks } from "./networks.ts";
+import { remoteKey } from "./remote-inputs.ts";
+
+/** One cluster's pods and nodes as the reading of its endpoints sees them: its own, or a remote one's. */
+export interface ClusterView {
+  readonly id: string;
+  readonly networkOf: EndpointNetworks;
+  pod(key: string): PodFacts | undefined;
+  node(name: string): NodeFacts | undefined;
+}
+
+/** `clusterId` is undefined for the cluster that the control plane runs in. */
+export function clusterView(clusterId: string | undefined, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): ClusterView {
+  const keyOf = (key: string): string => (clusterId === undefined ? key : remoteKey(clusterId, key));
+  const { pods, nodes, namespaces } = sourcesOf(clusterId, inputs);
+  const label = networkLabelOf(reader.get(namespaces, keyOf(mesh.rootNamespace)));
+  return {
+    id: clusterId ?? mesh.clusterId,
+    networkOf: endpointNetworks(clusterId ?? mesh.clusterId, label === "" && clusterId === undefined ? mesh.network : label, mesh.networks),
+    pod: (key) => reader.get(pods, keyOf(key)),
+    node: (name) => (name === "" ? undefined : reader.get(nodes, keyOf(name))),
+  };
+}
+
+interface ClusterSources {
+  readonly pods: Collection<PodFacts>;
+  readonly nodes: Collection<NodeFacts>;
+  readonly namespaces: Collection<NamespaceFacts>;
+}
+
+function sourcesOf(clusterId: string | undefined, inputs: MeshInputs): ClusterSources {
+  return clusterId === undefined ? inputs : inputs.remote;
+}
+
+const networkLabel = "topology.istio.io/network";
+
+function networkLabelOf(namespace: NamespaceFacts | undefined): string {
+  return namespace?.labels[networkLabel] ?? "";
+}
+
+/** The network of the own cluster's workloads that say none: the label of the root namespace, else what this control plane was told. */
+export function localNetwork(mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): string {
+  return networkLabelOf(reader.get(inputs.namespaces, mesh.rootNamespace)) || mesh.network;
+}
+
+/** The same of a remote cluster. */
+export function remoteNetwork(clusterId: string, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): string {
+  return networkLabelOf(reader.get(inputs.remote.namespaces, remoteKey(clusterId, mesh.rootNamespace)));
+}

@@ -1,0 +1,145 @@
+import { istioLabels } from "../../api/istio/index.ts";
+import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
+import { compareText, hostnameOf, type GatewayFacts, type MeshSettings, type ServiceFacts } from "./facts.ts";
+import { isAddress } from "./ip-address.ts";
+import type { MeshInputs } from "./mesh-inputs.ts";
+
+/** Where a network is entered from others. */
+export interface NetworkGateway {
+  readonly network: string;
+  /** Empty where nobody says: of the mesh's networks. */
+  readonly cluster: string;
+  readonly address: string;
+  /** For mutual TLS that it passes through by its server name; 0: it takes none. */
+  readonly port: number;
+  /** For HBONE; 0: it takes none. */
+  readonly hbonePort: number;
+}
+
+/** All of a mesh. */
+export interface NetworkGateways {
+  /** In the order of addresses and ports. */
+  readonly all: readonly NetworkGateway[];
+  /** What weights are multiplied by, so that they can be divided among the gateways of any network. */
+  readonly scale: number;
+}
+
+export const noNetworkGateways: NetworkGateways = { all: [], scale: 1 };
+const gatewaysKey = "all";
+
+export interface NetworkGatewaysModel {
+  /** By names too, which proxies resolve themselves. */
+  readonly unresolved: Collection<NetworkGateways>;
+  /** With addresses alone. */
+  readonly resolved: Collection<NetworkGateways>;
+}
+
+export function gatewaysOf(collection: Collection<NetworkGateways>, reader: CollectionReader): NetworkGateways {
+  return reader.get(collection, gatewaysKey) ?? noNetworkGateways;
+}
+
+/** As upstream: of the gateways of a network, those in the endpoint's own cluster where there are any. */
+export function gatewaysTo(gateways: NetworkGateways, network: string, cluster: string): readonly NetworkGateway[] {
+  const ofNetwork = gateways.all.filter((gateway) => gateway.network === network);
+  const near = ofNetwork.filter((gateway) => gateway.cluster === cluster);
+  return near.length > 0 ? near : ofNetwork;
+}
+
+const anyGateway = "any";
+
+export function deriveNetworkGateways(graph: CollectionGraph, inputs: MeshInputs): NetworkGatewaysModel {
+  const labelled = (service: ServiceFacts): readonly string[] => (service.labels[istioLabels.network] === undefined ? [] : [anyGateway]);
+  const resources = ({ labels }: GatewayFacts): readonly string[] => (labels[istioLabels.network] === undefined ? [] : [anyGateway]);
+  const localServices = inputs.services.index("network-gateway", labelled);
+  const remoteServices = inputs.remote.services.index("network-gateway", labelled);
+  const localResources = inputs.gateways.index("network-gateway", resources);
+  const remoteResources = inputs.remote.gateways.index("network-gateway", resources);
+  const unresolved = graph.derive("network-gateways", inputs.mesh, (mesh, reader) => {
+    const found = [
+      ...configuredGateways(mesh),
+      ...reader.lookup(localServices, anyGateway).flatMap((service) => labelledGateways(service, mesh.clusterId)),
+      ...reader.lookup(remoteServices, anyGateway).flatMap((service) => labelledGateways(service, service.clusterId)),
+      ...registeredGateways(mesh, inputs, reader),
+      ...reader.lookup(localResources, anyGateway).flatMap((gateway) => resourceGateways(gateway, mesh.clusterId)),
+      ...reader.lookup(remoteResources, anyGateway).flatMap((gateway) => (gateway.spec.gatewayClassName === remoteClassName ? [] : resourceGateways(gateway, gateway.clusterId))),
+    ];
+    return [[gatewaysKey, networkGateways(found)]];
+  });
+  const resolved = graph.derive("network-gateway-addresses", unresolved, ({ all }, reader) => [
+    [gatewaysKey, networkGateways(all.flatMap((gateway) => (isAddress(gateway.address) ? gateway : (reader.get(inputs.resolvedNames, gateway.address)?.addresses ?? []).map((address) => ({ ...gateway, address })))))],
+  ]);
+  return { unresolved, resolved };
+}
+
+function networkGateways(found: readonly NetworkGateway[]): NetworkGateways {
+  const distinct = new Map(found.map((gateway) => [JSON.stringify([gateway.network, gateway.cluster, gateway.address, gateway.port, gateway.hbonePort]), gateway]));
+  const all = [...distinct.values()].sort((left, right) => compareText(left.address, right.address) || left.port - right.port || compareText(left.network, right.network) || compareText(left.cluster, right.cluster));
+  const sizes = [Map.groupBy(all, ({ network }) => network), Map.groupBy(all, ({ network, cluster }) => JSON.stringify([network, cluster]))].flatMap((groups) => [...groups.values()].map((group) => group.length));
+  return { all, scale: sizes.reduce(leastCommonMultiple, 1) };
+}
+
+function leastCommonMultiple(left: number, right: number): number {
+  const divisor = (a: number, b: number): number => (b === 0 ? a : divisor(b, a % b));
+  return (left * right) / divisor(left, right);
+}
+
+function configuredGateways({ networks }: MeshSettings): readonly NetworkGateway[] {
+  return Object.entries(networks).flatMap(([network, { gateways }]) => gateways.flatMap(({ address, port }) => (address === undefined ? [] : { network, cluster: "", address, port, hbonePort: 0 })));
+}
+
+const portLabel = "networking.istio.io/gatewayPort";
+const defaultGatewayPort = 15_443;
+const gatewayHbonePort = 15_008;
+
+/** Of a Service that says which network it is the way into. */
+function labelledGateways(service: ServiceFacts, cluster: string): readonly NetworkGateway[] {
+  const network = service.labels[istioLabels.network] ?? "";
+  const said = Number(service.labels[portLabel] ?? defaultGatewayPort);
+  const wanted = Number.isInteger(said) ? said : defaultGatewayPort;
+  const has = (port: number): boolean => service.ports.some((candidate) => candidate.port === port);
+  const [port, hbonePort] = [has(wanted) ? wanted : 0, has(gatewayHbonePort) ? gatewayHbonePort : 0];
+  if (network === "" || port + hbonePort === 0) return [];
+  return service.externalAddresses.map((address) => ({ network, cluster, address, port, hbonePort }));
+}
+
+/** Services that the mesh's networks name as the gateways of the networks that whole clusters are in. */
+function registeredGateways(mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): readonly NetworkGateway[] {
+  return Object.entries(mesh.networks).flatMap(([network, { registries, gateways }]) =>
+    gateways.flatMap(({ registryServiceName, port }) => {
+      if (registryServiceName === undefined) return [];
+      const [name = "", namespace = ""] = registryServiceName.split(".");
+      if (registryServiceName !== hostnameOf({ name, namespace }, mesh.domain)) return [];
+      return registries.flatMap((cluster) => {
+        const service = cluster === mesh.clusterId ? reader.get(inputs.services, `${namespace}/${name}`) : reader.get(inputs.remote.services, `${cluster}/${namespace}/${name}`);
+        // What a Service says of itself counts before what is said of it.
+        if (service === undefined || service.labels[istioLabels.network] !== undefined) return [];
+        return service.externalAddresses.map((address) => ({ network, cluster, address, port, hbonePort: 0 }));
+      });
+    }),
+  );
+}
+
+/** A Gateway that stands for one elsewhere: nothing is deployed for it, and only the own cluster's count. */
+const remoteClassName = "istio-remote";
+const listenerModeOption = "gateway.istio.io/listener-protocol";
+const autoPassthrough = "auto-passthrough";
+const addressTypes: ReadonlySet<string> = new Set(["IPAddress", "Hostname"]);
+
+function resourceGateways(gateway: GatewayFacts, cluster: string): readonly NetworkGateway[] {
+  const network = gateway.labels[istioLabels.network] ?? "";
+  if (network === "") return [];
+  const addresses = (gateway.spec.addresses ?? []).filter(({ type }) => type !== undefined && addressTypes.has(type)).map(({ value }) => value);
+  return addresses.flatMap((address) =>
+    gateway.spec.listeners.flatMap((listener) => {
+      const base = { network, cluster, address, port: listener.port };
+      const found = isAutoPassthrough(gateway, listener) ? [{ ...base, hbonePort: 0 }] : [];
+      return listener.protocol === "HBONE" ? [...found, { ...base, hbonePort: listener.port }] : found;
+    }),
+  );
+}
+
+/** By the listener's option, or by being the port that the Gateway names by its label. */
+function isAutoPassthrough({ labels }: GatewayFacts, listener: GatewayFacts["spec"]["listeners"][number]): boolean {
+  if (listener.tls === undefined) return false;
+  return listener.tls.options?.[listenerModeOption] === autoPassthrough || (labels[istioLabels.network] !== undefined && listener.port === Number(labels[portLabel] ?? defaultGatewayPort));
+}

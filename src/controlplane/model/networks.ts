@@ -1,0 +1,66 @@
+import type { MeshNetworks } from "../../api/istio/index.ts";
+import { istioLabels } from "../../api/istio/index.ts";
+import type { Labels } from "./facts.ts";
+import { addressBytes, cidrOf } from "./ip-address.ts";
+
+/** The network of an endpoint, by its address and its workload's labels; empty: it is in none that has a name. */
+export type EndpointNetworks = (address: string, labels: Labels) => string;
+
+/** As upstream: what the workload says, else its cluster's root namespace, else the mesh's networks. */
+export function endpointNetworks(clusterId: string, rootNamespaceLabel: string, networks: MeshNetworks): EndpointNetworks {
+  const { byRegistry, ranges } = tableOf(networks);
+  const ofCluster = rootNamespaceLabel === "" ? (byRegistry.get(clusterId) ?? "") : rootNamespaceLabel;
+  return (address, labels) => {
+    const own = labels[istioLabels.network] ?? "";
+    if (own !== "") return own;
+    return ofCluster === "" && ranges.length > 0 ? networkOfAddress(address, ranges) : ofCluster;
+  };
+}
+
+interface NetworkRange {
+  readonly network: string;
+  readonly address: Uint8Array;
+  readonly length: number;
+}
+
+interface NetworkTable {
+  readonly byRegistry: ReadonlyMap<string, string>;
+  /** Wider ones first. */
+  readonly ranges: readonly NetworkRange[];
+}
+
+const tables = new WeakMap<MeshNetworks, NetworkTable>();
+
+function tableOf(networks: MeshNetworks): NetworkTable {
+  const known = tables.get(networks);
+  if (known !== undefined) return known;
+  const byRegistry = new Map<string, string>();
+  const ranges: NetworkRange[] = [];
+  for (const [network, { registries, cidrs }] of Object.entries(networks)) {
+    for (const registry of registries) if (!byRegistry.has(registry)) byRegistry.set(registry, network);
+    for (const cidr of cidrs) {
+      const range = cidrOf(cidr);
+      if (range !== undefined) ranges.push({ network, ...range });
+    }
+  }
+  const table = { byRegistry, ranges: ranges.sort((left, right) => left.length - right.length) };
+  tables.set(networks, table);
+  return table;
+}
+
+function networkOfAddress(text: string, ranges: readonly NetworkRange[]): string {
+  const address = addressBytes(text);
+  return address === undefined ? "" : (ranges.find((range) => contains(range, address))?.network ?? "");
+}
+
+const bitsPerByte = 8;
+
+function contains({ address, length }: NetworkRange, candidate: Uint8Array): boolean {
+  if (address.length !== candidate.length) return false;
+  for (let bit = 0; bit < length; bit += bitsPerByte) {
+    const index = bit / bitsPerByte;
+    const mask = (0xff << Math.max(0, bitsPerByte - (length - bit))) & 0xff;
+    if (((address[index] ?? 0) & mask) !== ((candidate[index] ?? 0) & mask)) return false;
+  }
+  return true;
+}
