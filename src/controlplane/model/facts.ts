@@ -209,9 +209,6 @@ export interface GatewayClassFacts {
   readonly labels: Labels;
   readonly annotations: Labels;
   readonly controllerName: string;
-  /** Of both only what waypoints are told by. */
-  readonly labels: Labels;
-  readonly annotations: Labels;
 }
 
 export interface GatewayFacts extends ConfigFacts<Gateway["spec"]> {
