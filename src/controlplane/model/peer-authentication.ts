@@ -96,9 +96,15 @@ export function convertedPolicyName(policy: PeerAuthenticationFacts): string {
 
 export const staticStrictPolicyName = "istio_converted_static_strict";
 
+/** The ports of a policy where something else holds than on all others, by number. */
+export function differingPorts({ spec }: PeerAuthenticationFacts, strict: boolean): readonly number[] {
+  const differing = Object.entries(spec.portLevelModes).filter(([, mode]) => mode !== "UNSET" && (mode === "STRICT") !== strict);
+  return differing.map(([port]) => Number(port)).sort((left, right) => left - right);
+}
+
 /** Keys of the converted policies that a workload lists. */
 export function convertedPolicyKeys(effective: EffectivePeerAuthentication, rootNamespace: string): readonly string[] {
   const { withPorts, strict } = effective;
-  if (withPorts !== undefined) return [factsKey({ namespace: withPorts.namespace, name: convertedPolicyName(withPorts) })];
+  if (withPorts !== undefined && differingPorts(withPorts, strict).length > 0) return [factsKey({ namespace: withPorts.namespace, name: convertedPolicyName(withPorts) })];
   return strict ? [`${rootNamespace}/${staticStrictPolicyName}`] : [];
 }

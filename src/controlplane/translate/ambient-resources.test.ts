@@ -88,7 +88,7 @@ test("strict mutual TLS is listed by the workloads that it holds for, by the nea
   assert.deepEqual(policies("Kubernetes//Pod/shop/web-1"), ["shop/converted_peer_authentication_ports"]);
 });
 
-test("what only L7 can tell never matches in an ALLOW and is left out of a DENY", () => {
+test("a rule that asks what only L7 can tell never matches in an ALLOW, and that part of it is left out of a DENY", () => {
   const { apply, authorization } = ambient();
   const rules = [
     { from: [{ source: { principals: ["*/sa/web"], namespaces: ["shop*"] } }], to: [{ operation: { ports: ["80"], methods: ["GET"] } }, { operation: { ports: ["90"] } }] },
@@ -102,8 +102,7 @@ test("what only L7 can tell never matches in an ALLOW and is left out of a DENY"
     namespace: "shop",
     scope: "NAMESPACE",
     groups: [
-      { rules: [{ matches: [{ destinationPorts: [90] }] }, { matches: [{ principals: [{ suffix: "/sa/web" }], namespaces: [{ prefix: "shop" }] }] }] },
-      { rules: [{ matches: [{ sourceIps: [{ address: "CgAAAA==", length: 8 }] }] }, { matches: [{ destinationPorts: [443] }] }, { matches: [{ notDestinationPorts: [444] }] }] },
+      { rules: [{ matches: [{ sourceIps: [{ address: "CgAAAA==", length: 8 }] }] }, { matches: [{ destinationPorts: [443], notDestinationPorts: [444] }] }] },
     ],
   });
   assert.deepEqual(authorization("istio-system/deny"), {
@@ -112,6 +111,22 @@ test("what only L7 can tell never matches in an ALLOW and is left out of a DENY"
     action: "DENY",
     groups: [{ rules: [{ matches: [{ destinationPorts: [80] }, { destinationPorts: [90] }] }, { matches: [{ principals: [{ suffix: "/sa/web" }], namespaces: [{ prefix: "shop" }] }] }] }],
   });
+});
+
+test("where no port differs a PeerAuthentication with ports is as one without, and a strict port is told apart from open ones", () => {
+  const { apply, address, authorization } = ambient();
+  const policies = (): unknown => (address("Kubernetes//Pod/shop/web-1") as { workload: JsonObject }).workload["authorizationPolicies"];
+  const policy = (mode: string, ports: Record<number, { mode: string }>) => config("PeerAuthentication", "shop/ports", { selector: { matchLabels: { app: "web" } }, mtls: { mode }, portLevelMtls: ports });
+  apply(...shop, policy("STRICT", { 9090: { mode: "STRICT" } }));
+  assert.deepEqual(policies(), ["istio-system/istio_converted_static_strict"]);
+  assert.throws(() => authorization("shop/converted_peer_authentication_ports"), /no such resource/);
+  apply(policy("PERMISSIVE", { 9090: { mode: "STRICT" }, 80: { mode: "STRICT" }, 81: { mode: "DISABLE" } }));
+  assert.deepEqual(policies(), ["shop/converted_peer_authentication_ports"]);
+  assert.deepEqual(authorization("shop/converted_peer_authentication_ports")["groups"], [80, 9090].map((port) => ({ rules: [{ matches: [{ notPrincipals: [{ presence: {} }], destinationPorts: [port] }] }] })));
+  apply(policy("UNSET", { 9090: { mode: "PERMISSIVE" } }));
+  assert.equal(policies(), undefined);
+  apply(config("PeerAuthentication", "istio-system/mesh", { mtls: { mode: "STRICT" } }));
+  assert.deepEqual(authorization("shop/converted_peer_authentication_ports")["groups"], [{ rules: [{ matches: [{ notDestinationPorts: [9090] }] }, { matches: [{ notPrincipals: [{ presence: {} }] }] }] }]);
 });
 
 test("a policy of another revision is not seen", () => {

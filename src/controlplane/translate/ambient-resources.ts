@@ -8,7 +8,8 @@ import { hasSelector } from "../model/selection.ts";
 import { deriveWaypoints, WaypointBindings, type Waypoints } from "../model/waypoint.ts";
 import { deriveAmbientServices } from "./ambient-services.ts";
 import { deriveAmbientWorkloads } from "./ambient-workloads.ts";
-import { authorizationOf, convertedPeerAuthentication, isForZtunnel, staticStrictPolicy } from "./authorization.ts";
+import { isForZtunnel } from "../model/ambient-policy.ts";
+import { authorizationOf, convertedPeerAuthentication, staticStrictPolicy } from "./authorization.ts";
 import { encodeResource, sameResource, type EncodedResource } from "./resource.ts";
 
 /** What ztunnels are served, by resource name. */
@@ -44,16 +45,21 @@ function deriveAuthorizations(graph: CollectionGraph, inputs: MeshInputs): reado
       const mesh = reader.get(inputs.mesh, meshKey);
       if (mesh === undefined || !hasSelector(policy) || Object.keys(policy.spec.portLevelModes).length === 0) return [];
       const peers = peerAuthenticationsFor(policy.namespace, mesh.rootNamespace, inputs, reader);
+      if (policy.namespace === mesh.rootNamespace) return [];
       const message = convertedPeerAuthentication(policy, inheritedStrict(policy.namespace, mesh.rootNamespace, peers));
+      if (message === undefined) return [];
       const name = `${message.namespace}/${message.name}`;
       return [[name, encodeResource(AuthorizationSchema, name, message)]];
     },
     sameResource,
   );
+  const anyPeer = inputs.peerAuthentications.index("any", () => ["any"]);
   const strict = graph.derive(
     "wds-strict",
     inputs.mesh,
-    (mesh) => {
+    (mesh, reader) => {
+      // Nobody lists it while nothing is said of mutual TLS.
+      if (reader.lookup(anyPeer, "any").length === 0) return [];
       const message = staticStrictPolicy(mesh.rootNamespace);
       const name = `${message.namespace}/${message.name}`;
       return [[name, encodeResource(AuthorizationSchema, name, message)]];

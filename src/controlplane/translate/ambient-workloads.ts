@@ -1,5 +1,6 @@
 import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
 import { AddressSchema } from "../../wire/workload/index.ts";
+import { isForZtunnel } from "../model/ambient-policy.ts";
 import { ambientServiceOf, selectorIndexOf, type AmbientService } from "../model/ambient-service.ts";
 import { factsKey, meshKey, type AuthorizationPolicyFacts, type Labels, type MeshSettings, type PodFacts, type ServiceFacts } from "../model/facts.ts";
 import { meshClassName } from "../model/gateway-class.ts";
@@ -8,7 +9,6 @@ import { selecting, selectorKeys } from "../model/selection.ts";
 import { waypointKeyOf, waypointPods, type InboundBinding, type Waypoint } from "../model/waypoint.ts";
 import { capacityOf } from "../model/waypoint-canary.ts";
 import type { AmbientSources } from "./ambient-services.ts";
-import { isForZtunnel } from "./authorization.ts";
 import { endpointsOfEntry, serviceEntryEndpointAddress, serviceKeysOfEntry, workloadEntryAddress, workloadEntryLabels, workloadEntryUid } from "./entry-address.ts";
 import { encodeResource, sameResource, type EncodedResource } from "./resource.ts";
 import { podAddress, podUid, sliceAddresses } from "./workload-address.ts";

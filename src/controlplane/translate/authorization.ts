@@ -2,7 +2,8 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { EmptySchema } from "@bufbuild/protobuf/wkt";
 import type { AuthorizationCondition, AuthorizationOperation, AuthorizationRule, AuthorizationSource } from "../../api/istio/index.ts";
 import { isDryRun } from "../model/authorization-selection.ts";
-import { convertedPolicyName, staticStrictPolicyName } from "../model/peer-authentication.ts";
+import { requestAttributes } from "../model/ambient-policy.ts";
+import { convertedPolicyName, differingPorts, staticStrictPolicyName } from "../model/peer-authentication.ts";
 import { cidrOf } from "../model/ip-address.ts";
 import type { AuthorizationPolicyFacts, PeerAuthenticationFacts } from "../model/facts.ts";
 import { Action, AuthorizationSchema, Scope, type Authorization, type MatchSchema } from "../../wire/workload/index.ts";
@@ -14,19 +15,11 @@ interface Rules {
   readonly matches: readonly Match[];
 }
 
-const l7SourceFields = ["remoteIpBlocks", "notRemoteIpBlocks", "requestPrincipals", "notRequestPrincipals"] as const;
-const l7OperationFields = ["hosts", "notHosts", "methods", "notMethods", "paths", "notPaths"] as const;
-
 const anyPrincipal: StringMatch = { matchType: { case: "presence", value: create(EmptySchema) } };
 
-/** Whether a ztunnel can enforce the policy: waypoints take those with targets, and only they know AUDIT and CUSTOM. */
-export function isForZtunnel(policy: AuthorizationPolicyFacts): boolean {
-  return policy.spec.targetRefs.length === 0 && (policy.spec.action === "ALLOW" || policy.spec.action === "DENY");
-}
-
 /**
- * An AuthorizationPolicy for L4. What only L7 can tell never matches in an ALLOW (so it grants nothing that it should
- * not) and is left out of a DENY (so it denies at least what it should).
+ * An AuthorizationPolicy for L4. A rule that asks what only L7 can tell never matches in an ALLOW (so it grants nothing that
+ * it should not); in a DENY that part of it is left out (so it denies at least what it should).
  */
 export function authorizationOf(policy: AuthorizationPolicyFacts, rootNamespace: string): Authorization {
   const allow = policy.spec.action === "ALLOW";
@@ -50,18 +43,13 @@ function scopeOf(policy: AuthorizationPolicyFacts, rootNamespace: string): Scope
 
 /** Undefined when the rule can never match. */
 function rulesOf(rule: AuthorizationRule, allow: boolean, namespace: string): readonly Rules[] | undefined {
-  const operations = rule.to.filter((operation) => !allow || l7OperationFields.every((field) => operation[field].length === 0));
-  const sources = rule.from.filter((source) => !allow || l7SourceFields.every((field) => source[field].length === 0));
-  if ((rule.to.length > 0 && operations.length === 0) || (rule.from.length > 0 && sources.length === 0)) return undefined;
-  const rules: Rules[] = [];
-  if (operations.length > 0) rules.push({ matches: operations.map(operationMatch) });
-  if (sources.length > 0) rules.push({ matches: sources.map((source) => sourceMatch(source, namespace)) });
-  for (const condition of rule.when) {
-    const matches = conditionMatches(condition, namespace);
-    if (matches === undefined && allow) return undefined;
-    for (const match of matches ?? []) rules.push({ matches: [match] });
-  }
-  return rules;
+  if (allow && requestAttributes(rule).length > 0) return undefined;
+  return [
+    ...(rule.to.length > 0 ? [{ matches: rule.to.map(operationMatch) }] : []),
+    ...(rule.from.length > 0 ? [{ matches: rule.from.map((source) => sourceMatch(source, namespace)) }] : []),
+    // One that is left out matches whatever comes.
+    ...rule.when.map((condition) => ({ matches: [conditionMatch(condition, namespace)] })),
+  ];
 }
 
 function operationMatch(operation: AuthorizationOperation): Match {
@@ -81,12 +69,11 @@ function sourceMatch(source: AuthorizationSource, namespace: string): Match {
   };
 }
 
-/** One match for `values`, one for `notValues`, both of which must hold; undefined when the key is L7's. */
-function conditionMatches(condition: AuthorizationCondition, namespace: string): readonly Match[] | undefined {
-  const { key, values, notValues } = condition;
+/** Both `values` and `notValues` must hold. */
+function conditionMatch({ key, values, notValues }: AuthorizationCondition, namespace: string): Match {
   const make = conditionFields(key, namespace);
-  if (make === undefined) return undefined;
-  return [...(values.length > 0 ? [make(values, false)] : []), ...(notValues.length > 0 ? [make(notValues, true)] : [])];
+  if (make === undefined) return {};
+  return Object.assign({}, values.length > 0 ? make(values, false) : {}, notValues.length > 0 ? make(notValues, true) : {});
 }
 
 function conditionFields(key: string, namespace: string): ((values: readonly string[], not: boolean) => Match) | undefined {
@@ -132,21 +119,21 @@ export function staticStrictPolicy(rootNamespace: string): Authorization {
   });
 }
 
-/** A PeerAuthentication with ports: deny whoever has no identity, on those ports (or on all but those) that are strict. */
-export function convertedPeerAuthentication(policy: PeerAuthenticationFacts, inheritsStrict: boolean): Authorization {
+/** A PeerAuthentication with ports: deny whoever has no identity, on those ports (or on all but those) that are strict; undefined where no port differs. */
+export function convertedPeerAuthentication(policy: PeerAuthenticationFacts, inheritsStrict: boolean): Authorization | undefined {
   const strict = policy.spec.mode === "UNSET" ? inheritsStrict : policy.spec.mode === "STRICT";
-  const ports = Object.entries(policy.spec.portLevelModes).filter(([, mode]) => mode !== "UNSET");
-  const strictPorts = ports.filter(([, mode]) => mode === "STRICT").map(([port]) => Number(port));
-  const openPorts = ports.filter(([, mode]) => mode !== "STRICT").map(([port]) => Number(port));
-  const noIdentity = { matches: [{ notPrincipals: [anyPrincipal] }] };
-  const groups = strict
-    ? [{ rules: [noIdentity, ...(openPorts.length > 0 ? [{ matches: [{ notDestinationPorts: openPorts }] }] : [])] }]
-    : strictPorts.map((port) => ({ rules: [noIdentity, { matches: [{ destinationPorts: [port] }] }] }));
+  const ports = differingPorts(policy, strict);
+  if (ports.length === 0) return undefined;
+  const noIdentity: Rules = { matches: [{ notPrincipals: [anyPrincipal] }] };
+  const exceptions: readonly Rules[] = ports.map((port) => ({ matches: [{ notDestinationPorts: [port] }] }));
+  const groups: readonly (readonly Rules[])[] = strict
+    ? [policy.spec.mode === "STRICT" ? [noIdentity, ...exceptions] : [...exceptions, noIdentity]]
+    : ports.map((port) => [{ matches: [{ notPrincipals: [anyPrincipal], destinationPorts: [port] }] }]);
   return create(AuthorizationSchema, {
     name: convertedPolicyName(policy),
     namespace: policy.namespace,
     scope: Scope.WORKLOAD_SELECTOR,
     action: Action.DENY,
-    groups,
+    groups: groups.map((rules) => ({ rules: rules.map(({ matches }) => ({ matches: [...matches] })) })),
   });
 }

@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { serviceEntryKind, type ServiceEntry } from "../../api/istio/index.ts";
+import { silentLogger, systemClock } from "../../base/index.ts";
+import { createInformer } from "../../kube/index.ts";
+import { FakeKubeClient } from "../testing/fake-kube-client.ts";
+import { runAddressAllocation } from "./address-allocation.ts";
+
+type Given = readonly { value: string; host: string }[] | undefined;
+
+function entry(name: string, spec: object, more: object = {}): ServiceEntry {
+  return { kind: "ServiceEntry", metadata: { name, namespace: "shop" }, spec: { ports: [{ number: 80, name: "http", protocol: "HTTP" }], resolution: "DNS", ...spec }, ...more } as unknown as ServiceEntry;
+}
+
+/** Runs the controller beside `body`, which asks what entries have been given once that is `until`. */
+async function allocating(body: (client: FakeKubeClient, given: (name: string, until: (given: Given) => boolean) => Promise<Given>) => Promise<void>): Promise<void> {
+  const client = new FakeKubeClient();
+  const ended = new AbortController();
+  const log = silentLogger;
+  const entries = createInformer(client, serviceEntryKind, { log, clock: systemClock });
+  const work = Promise.all([entries.run(ended.signal), runAddressAllocation({ client, entries, ranges: ["240.240.0.0/30", "2001:2::/48"], clock: systemClock, log }, ended.signal)]);
+  const given = async (name: string, until: (found: Given) => boolean): Promise<Given> => {
+    for (let tries = 0; tries < 500; tries += 1) {
+      const found = (await client.get(serviceEntryKind, name, "shop"))?.status?.addresses as Given;
+      if (until(found)) return found;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    throw new Error(`${name} is not as it should be`);
+  };
+  try {
+    await body(client, given);
+  } finally {
+    ended.abort();
+    await work;
+  }
+}
+
+const some = (given: Given): boolean => given !== undefined && given.length > 0;
+const none = (given: Given): boolean => given !== undefined && given.length === 0;
+
+test("every host gets an address of each family, keeps it, and gives it back with the wish for one", async () => {
+  await allocating(async (client, given) => {
+    client.put(serviceEntryKind, entry("two", { hosts: ["a.example.com", "b.example.com", "*.c.example.com"], resolution: "STATIC" }));
+    const first = await given("two", some);
+    assert.deepEqual(first, [
+      { value: "240.240.0.1", host: "a.example.com" },
+      { value: "2001:2::1", host: "a.example.com" },
+      { value: "240.240.0.2", host: "b.example.com" },
+      { value: "2001:2::2", host: "b.example.com" },
+    ]);
+    const status = (await client.get(serviceEntryKind, "two", "shop"))?.status;
+    client.put(serviceEntryKind, entry("two", { hosts: ["b.example.com", "d.example.com"] }, { status }));
+    assert.deepEqual((await given("two", (found) => found?.[0]?.host === "b.example.com"))?.map(({ value }) => value), ["240.240.0.2", "2001:2::2", "240.240.0.3", "2001:2::3"]);
+    client.put(serviceEntryKind, entry("two", { hosts: ["b.example.com"], resolution: "NONE" }, { status: (await client.get(serviceEntryKind, "two", "shop"))?.status }));
+    await given("two", none);
+  });
+});
+
+test("addresses that a user wrote are given to nobody, and of two that have one the older keeps it", async () => {
+  await allocating(async (client, given) => {
+    client.put(serviceEntryKind, entry("user", { hosts: ["user.example.com"], addresses: ["240.240.0.1"] }));
+    const held = { status: { addresses: [{ value: "240.240.0.3", host: "a.example.com" }] } };
+    client.put(serviceEntryKind, entry("a-old", { hosts: ["a.example.com"] }, held));
+    client.put(serviceEntryKind, entry("b-new", { hosts: ["a.example.com"] }, held));
+    assert.equal((await given("b-new", (found) => found?.[0]?.value !== "240.240.0.3"))?.[0]?.value, "240.240.0.2");
+    assert.equal((await given("a-old", some))?.[0]?.value, "240.240.0.3");
+  });
+});

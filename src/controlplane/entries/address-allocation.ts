@@ -1,0 +1,143 @@
+import { automaticallyAddressedHosts, serviceEntryKind, type ServiceEntry } from "../../api/istio/index.ts";
+import type { Clock, Logger } from "../../base/index.ts";
+import { Reconciler, type Informer, type KubeClient } from "../../kube/index.ts";
+import { AddressPool } from "./address-pool.ts";
+
+export interface AddressAllocationOptions {
+  readonly client: KubeClient;
+  readonly entries: Informer<ServiceEntry>;
+  /** CIDRs, one a family: every host gets an address of each. */
+  readonly ranges: readonly string[];
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+interface HostAddress {
+  readonly value: string;
+  readonly host: string;
+}
+
+const fieldManager = "istio.io/ip-autoallocate";
+
+/** Gives addresses to the hosts of ServiceEntries that want some, in their status, while it leads. */
+export async function runAddressAllocation(options: AddressAllocationOptions, signal: AbortSignal): Promise<void> {
+  const { entries, clock, log } = options;
+  const allocation = new AddressAllocation(options);
+  const reconciler = new Reconciler({ name: "address-allocation", log, clock, maxAttempts: Infinity, after: [entries.synced], reconcile: async (key) => await allocation.reconcile(key) });
+  using _entries = entries.subscribe((change) => {
+    const before = change.type === "set" ? change.previous : change.object;
+    const now = change.type === "set" ? change.object : undefined;
+    for (const key of allocation.see(change.key, before, now)) reconciler.add(key);
+  });
+  await reconciler.run(signal);
+}
+
+/** Which entries have which addresses, be it by what their users wrote or by what a control plane gave. */
+class AddressAllocation {
+  readonly #options: AddressAllocationOptions;
+  readonly #pools: readonly AddressPool[];
+  readonly #holders = new Map<string, Set<string>>();
+  /** Given, and not seen in a status yet. */
+  readonly #promised = new Map<string, string>();
+
+  constructor(options: AddressAllocationOptions) {
+    this.#options = options;
+    this.#pools = options.ranges.map((range) => new AddressPool(range));
+  }
+
+  /** Takes note of a change; answers the entries that it concerns. */
+  see(key: string, before: ServiceEntry | undefined, now: ServiceEntry | undefined): ReadonlySet<string> {
+    const concerned = new Set([key]);
+    for (const address of this.#addressesOf(before)) {
+      const holders = this.#holders.get(address);
+      holders?.delete(key);
+      if (holders?.size === 0) this.#holders.delete(address);
+    }
+    for (const address of this.#addressesOf(now)) {
+      const holders = this.#holders.get(address) ?? new Set();
+      this.#holders.set(address, holders.add(key));
+      if (this.#promised.get(address) === key) this.#promised.delete(address);
+      for (const holder of holders) concerned.add(holder);
+    }
+    if (now === undefined) this.#forget(key);
+    return concerned;
+  }
+
+  async reconcile(key: string): Promise<void> {
+    const entry = this.#options.entries.get(key);
+    const parsed = entry === undefined ? undefined : serviceEntryKind.parse?.(entry).value;
+    if (entry === undefined || parsed === undefined || entry.metadata.deletionTimestamp !== undefined) return;
+    const hosts = automaticallyAddressedHosts(parsed);
+    const given = givenTo(entry);
+    const kept = this.#isInConflict(entry, given) ? [] : given.filter(({ host }) => hosts.includes(host));
+    const wanted = hosts.flatMap((host) => {
+      const own = kept.filter((address) => address.host === host);
+      return own.length > 0 ? own : this.#allocate(key, host);
+    });
+    if (wanted.length === given.length && wanted.every(({ value, host }, index) => given[index]?.value === value && given[index].host === host)) return;
+    await this.#write(key, entry, wanted);
+  }
+
+  /** A later object keeps nothing that an older one has, or that a user wrote anywhere. */
+  #isInConflict(entry: ServiceEntry, given: readonly HostAddress[]): boolean {
+    const key = keyOf(entry);
+    return given.some(({ value }) =>
+      [...(this.#holders.get(value) ?? [])].some((holder) => {
+        const other = holder === key ? undefined : this.#options.entries.get(holder);
+        return other !== undefined && (written(other).includes(value) || isOlder(other, entry));
+      }),
+    );
+  }
+
+  #allocate(key: string, host: string): readonly HostAddress[] {
+    const isTaken = (address: string): boolean => this.#holders.has(address) || this.#promised.has(address);
+    return this.#pools.flatMap((pool) => {
+      const value = pool.take(isTaken);
+      if (value === undefined) {
+        this.#options.log.error("no address is left for a ServiceEntry's host", { entry: key, host });
+        return [];
+      }
+      this.#promised.set(value, key);
+      return [{ value, host }];
+    });
+  }
+
+  /** Fails with `conflict` when the entry has changed since it was read; the next try reads it anew. */
+  async #write(key: string, { metadata }: ServiceEntry, addresses: readonly HostAddress[]): Promise<void> {
+    const { name = "", namespace, resourceVersion } = metadata;
+    try {
+      await this.#options.client.patchMerge(serviceEntryKind, name, namespace, { metadata: { resourceVersion }, status: { addresses } }, { subresource: "status", fieldManager });
+    } catch (error) {
+      this.#forget(key);
+      throw error;
+    }
+  }
+
+  #forget(key: string): void {
+    for (const [address, holder] of this.#promised) if (holder === key) this.#promised.delete(address);
+  }
+
+  /** Only those that could be given to others. */
+  #addressesOf(entry: ServiceEntry | undefined): readonly string[] {
+    if (entry === undefined) return [];
+    return [...new Set([...written(entry), ...givenTo(entry).map(({ value }) => value)])].filter((address) => this.#pools.some((pool) => pool.contains(address)));
+  }
+}
+
+function keyOf({ metadata }: ServiceEntry): string {
+  return `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
+}
+
+function written({ spec }: ServiceEntry): readonly string[] {
+  const { addresses } = (spec ?? {}) as { addresses?: unknown };
+  return Array.isArray(addresses) ? addresses.filter((address) => typeof address === "string") : [];
+}
+
+function givenTo({ status }: ServiceEntry): readonly HostAddress[] {
+  return (status?.addresses ?? []).map(({ value, host = "" }) => ({ value, host }));
+}
+
+function isOlder(left: ServiceEntry, right: ServiceEntry): boolean {
+  const [a, b] = [left, right].map((entry) => `${entry.metadata.creationTimestamp ?? ""} ${keyOf(entry)}`);
+  return (a ?? "") < (b ?? "");
+}
