@@ -155,7 +155,9 @@ export class ControlPlane {
   #startTellingRoot(start: StartWork, identity: ControlPlaneIdentity, signal: AbortSignal): void {
     const { client, settings, clock, log } = this.#options;
     const options = { client, clock, log, root: () => identity.authority.root, onRootChange: (changed: () => void) => identity.onChange(changed) };
-    start("root certificates", runRootCertificateController(options, signal));
+    const { rootConfigMap, revocationConfigMap, clusterTrustBundle } = settings.authority;
+    const roots = { ...options, revocations: () => identity.authority.crl, rootConfigMap, revocationConfigMap, clusterTrustBundle };
+    start("root certificates", runRootCertificateController(roots, signal));
     start("webhook authorities", runCaBundleController({ ...options, service: { namespace: settings.namespace, name: settings.serviceName } }, signal));
   }
 

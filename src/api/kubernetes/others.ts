@@ -143,3 +143,9 @@ export const l2AdvertisementKind = defineKind<L2Advertisement>({
   plural: "l2advertisements",
   namespaced: true,
 });
+
+/** certificates.k8s.io: what signs, and by which roots it is trusted. */
+export interface ClusterTrustBundle extends KubernetesObject {
+  spec: { signerName?: string; trustBundle: string };
+}
+export const clusterTrustBundleKind = defineKind<ClusterTrustBundle>({ group: "certificates.k8s.io", versions: ["v1beta1"], kind: "ClusterTrustBundle", plural: "clustertrustbundles", namespaced: false });

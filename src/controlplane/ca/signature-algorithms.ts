@@ -68,6 +68,7 @@ export function readSigned(der: Buffer): SignedStructure {
   const algorithm = reader.next(derTags.sequence);
   const bits = reader.next(derTags.bitString).contents;
   reader.finish();
+  if (bits[0] !== 0) throw userError("bad-der", "has a signature that is no whole number of bytes");
   return { signed, algorithm, signature: bits.subarray(1) };
 }
 

@@ -31,6 +31,12 @@ function readerGrant(settings: InstallSettings): UntypedObject[] {
   });
 }
 
+/** For a root that is told by a ClusterTrustBundle. */
+const trustBundleRules = [
+  { apiGroups: ["certificates.k8s.io"], resources: ["clustertrustbundles"], verbs: readWrite },
+  { apiGroups: ["certificates.k8s.io"], resources: ["signers"], resourceNames: ["istio.io/istiod-ca"], verbs: ["attest"] },
+];
+
 export function pilotGrants(settings: InstallSettings, labels: Record<string, string>): UntypedObject[] {
   const { namespace } = settings;
   const name = revisioned("istiod", settings);
@@ -59,6 +65,7 @@ export function pilotGrants(settings: InstallSettings, labels: Record<string, st
         { apiGroups: [""], resources: ["events"], verbs: ["create", "patch"] },
         { apiGroups: ["apps"], resources: ["replicasets", "deployments", "statefulsets", "daemonsets"], verbs: read },
         { apiGroups: ["batch"], resources: ["jobs"], verbs: read },
+        ...(String(treeAt(settings.values, "pilot", "env")?.["ENABLE_CLUSTER_TRUST_BUNDLE_API"]) === "true" ? trustBundleRules : []),
       ],
     }),
     ...grant({

@@ -1,0 +1,123 @@
+import assert from "node:assert/strict";
+import { X509Certificate, webcrypto } from "node:crypto";
+import { test } from "node:test";
+import { secretKind, type Secret } from "../../api/kubernetes/index.ts";
+import { silentLogger, systemClock, type Clock } from "../../base/index.ts";
+import { FakeKubeClient } from "../testing/fake-kube-client.ts";
+import { loadAuthority, type AuthoritySecretOptions } from "./authority-secret.ts";
+import { CertificateAuthority } from "./certificate-authority.ts";
+import { keyPem, makeAuthority, type TestAuthority } from "./testing/authorities.ts";
+import { Pkcs10CertificateRequestGenerator } from "./testing/csr.ts";
+
+const dayMs = 86_400_000;
+const namespace = "istio-system";
+const at = (aheadMs: number): Clock => ({ ...systemClock, nowMs: () => Date.now() + aheadMs });
+const options = (client: FakeKubeClient, more: Partial<AuthoritySecretOptions> = {}): AuthoritySecretOptions => ({ client, namespace, trustDomain: "cluster.local", clock: systemClock, log: silentLogger, ...more });
+
+function put(client: FakeKubeClient, name: string, data: Record<string, string>, type?: string): void {
+  const encoded = Object.fromEntries(Object.entries(data).map(([key, text]) => [key, Buffer.from(text).toString("base64")]));
+  client.put(secretKind, { metadata: { name, namespace }, ...(type === undefined ? {} : { type }), data: encoded } as Secret);
+}
+
+const ecdsa = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+async function issue(authority: CertificateAuthority): Promise<readonly X509Certificate[]> {
+  const keys = await webcrypto.subtle.generateKey(ecdsa, true, ["sign", "verify"]);
+  const csr = (await Pkcs10CertificateRequestGenerator.create({ name: "O=x", keys, signingAlgorithm: ecdsa })).toString("pem");
+  return (await authority.signWorkload(csr, "spiffe://cluster.local/ns/a/sa/b", 3600)).chain.map((pem) => new X509Certificate(pem));
+}
+
+async function chainOf(kind: "rsa" | "ec"): Promise<readonly [root: TestAuthority, first: TestAuthority, second: TestAuthority, signer: TestAuthority]> {
+  const root = await makeAuthority({ name: "root", kind });
+  const first = await makeAuthority({ name: "first", issuer: root });
+  const second = await makeAuthority({ name: "second", issuer: first, kind });
+  return [root, first, second, await makeAuthority({ name: "signer", issuer: second, kind })];
+}
+
+for (const [kind, format] of [["rsa", "pkcs1"], ["rsa", "pkcs8"], ["ec", "sec1"], ["ec", "pkcs8"]] as const) {
+  test(`a plugged-in authority four deep, its key ${kind} as ${format}, signs, and sends all intermediates along`, async () => {
+    const [root, first, second, signer] = await chainOf(kind);
+    const other = await makeAuthority({ name: "another root" });
+    const client = new FakeKubeClient();
+    const chain = [signer, second, first, root].map(({ certificate }) => certificate).join("");
+    put(client, "cacerts", { "ca-cert.pem": signer.certificate, "ca-key.pem": keyPem(signer.key, format), "cert-chain.pem": chain, "root-cert.pem": other.certificate + root.certificate });
+    const { material } = await loadAuthority(options(client));
+    const authority = await CertificateAuthority.load(material, systemClock);
+    const issued = await issue(authority);
+    assert.deepEqual(issued.map(({ subject }) => subject), [undefined, "O=signer", "O=second", "O=first", "O=root"].map((name) => name));
+    for (const [index, certificate] of issued.slice(0, -1).entries()) assert.ok(certificate.verify((issued[index + 1] ?? certificate).publicKey), `${index}`);
+    assert.equal(authority.rootFingerprints.length, 2);
+    assert.ok(authority.hasChain);
+  });
+}
+
+test("a secret of the type kubernetes.io/tls is an authority too", async () => {
+  const root = await makeAuthority({ name: "root" });
+  const signer = await makeAuthority({ name: "signer", issuer: root });
+  const client = new FakeKubeClient();
+  put(client, "cacerts", { "tls.crt": signer.certificate, "tls.key": keyPem(signer.key), "ca.crt": root.certificate }, "kubernetes.io/tls");
+  const authority = await CertificateAuthority.load((await loadAuthority(options(client))).material, systemClock);
+  assert.equal(authority.root, root.certificate);
+  assert.equal((await issue(authority)).length, 3);
+});
+
+test("what could not sign, or would be trusted by nobody, is refused with the secret's name and the reason", async () => {
+  const root = await makeAuthority({ name: "root" });
+  const stranger = await makeAuthority({ name: "stranger" });
+  const signer = await makeAuthority({ name: "signer", issuer: root });
+  const leaf = await makeAuthority({ name: "leaf", issuer: root, isAuthority: false });
+  const old = await makeAuthority({ name: "old", issuer: root, fromMs: Date.now() - 2 * dayMs, toMs: Date.now() - dayMs });
+  const good = { "ca-cert.pem": signer.certificate, "ca-key.pem": keyPem(signer.key), "root-cert.pem": root.certificate, "cert-chain.pem": "" };
+  const cases: readonly (readonly [Record<string, string>, RegExp])[] = [
+    [{ ...good, "ca-key.pem": keyPem(stranger.key) }, /istio-system\/cacerts: ca-key\.pem is not the key of ca-cert\.pem/],
+    [{ ...good, "root-cert.pem": stranger.certificate }, /has issued the one of "O=signer" \(issuer "O=root"\)/],
+    [{ ...good, "root-cert.pem": "" }, /it lacks root-cert\.pem/],
+    [{ "root-cert.pem": root.certificate }, /it lacks ca-cert\.pem, ca-key\.pem/],
+    [{ ...good, "ca-cert.pem": leaf.certificate, "ca-key.pem": keyPem(leaf.key) }, /not the certificate of an authority/],
+    [{ ...good, "ca-cert.pem": old.certificate, "ca-key.pem": keyPem(old.key) }, /"O=old" has expired/],
+    [{ ...good, "ca-key.pem": "nonsense" }, /private key cannot be read/],
+    [{ ...good, "ca-crl.pem": "nonsense" }, /no revocation list in PEM/],
+    [{ ...good, "cert-chain.pem": signer.certificate, "ca-crl.pem": "-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----" }, /what is no revocation list/],
+  ];
+  for (const [data, expected] of cases) {
+    const client = new FakeKubeClient();
+    put(client, "cacerts", data);
+    await assert.rejects(loadAuthority(options(client)), expected);
+  }
+});
+
+test("a self-signed root is made anew of the same key in the last fifth of its life, once for all replicas, and both trust what either signed", async () => {
+  const client = new FakeKubeClient();
+  const selfSigned = { lifetimeMs: 100 * dayMs, rsaKeyBits: 2048, gracePercent: 20, inCacerts: false };
+  const before = (await loadAuthority(options(client, { selfSigned }))).material;
+  assert.deepEqual((await loadAuthority(options(client, { selfSigned, clock: at(79 * dayMs) }))).material, before);
+  const never = { ...selfSigned, gracePercent: undefined };
+  assert.deepEqual((await loadAuthority(options(client, { selfSigned: never, clock: at(81 * dayMs) }))).material, before);
+  const [after, replica] = await Promise.all([1, 2].map(async () => (await loadAuthority(options(client, { selfSigned, clock: at(81 * dayMs) }))).material));
+  assert.deepEqual(after, replica);
+  assert.ok(after !== undefined && after.certificate !== before.certificate);
+  assert.equal(after.privateKey, before.privateKey);
+  const [old, renewed] = [new X509Certificate(before.certificate), new X509Certificate(after.certificate)];
+  assert.equal(renewed.subject, "O=cluster.local");
+  assert.ok(renewed.validToDate.getTime() > old.validToDate.getTime() + 80 * dayMs);
+  const [leaf] = await issue(await CertificateAuthority.load(after, systemClock));
+  assert.ok(leaf?.verify(old.publicKey) === true && leaf.checkIssued(old) && leaf.checkIssued(renewed));
+});
+
+test("a root that another control plane made anew is the root, though the secret's copy of it is the former one", async () => {
+  const client = new FakeKubeClient();
+  const first = (await loadAuthority(options(client))).material;
+  const clock = at(3000 * dayMs);
+  const renewed = (await loadAuthority(options(client, { clock }))).material;
+  put(client, "istio-ca-secret", { "ca-cert.pem": renewed.certificate, "ca-key.pem": renewed.privateKey, "root-cert.pem": first.root, "cert-chain.pem": "" });
+  assert.equal((await loadAuthority(options(client, { clock }))).material.root.trim(), renewed.certificate.trim());
+});
+
+test("where it is asked for, the self-signed root is kept in cacerts, and is not taken for one that a user plugged in", async () => {
+  const client = new FakeKubeClient();
+  const selfSigned = { lifetimeMs: 100 * dayMs, rsaKeyBits: 2048, gracePercent: 20, inCacerts: true };
+  const made = (await loadAuthority(options(client, { selfSigned }))).material;
+  assert.ok((await client.get(secretKind, "cacerts", namespace))?.data?.["istio-generated"] !== undefined);
+  assert.equal(await client.get(secretKind, "istio-ca-secret", namespace), undefined);
+  const renewed = (await loadAuthority(options(client, { selfSigned, clock: at(90 * dayMs) }))).material;
+  assert.ok(renewed.certificate !== made.certificate && renewed.privateKey === made.privateKey);
+});

@@ -1,0 +1,45 @@
+import { generateKeyPairSync, webcrypto, type KeyObject } from "node:crypto";
+import "../x509.ts";
+import { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension, X509Certificate, X509CertificateGenerator } from "@peculiar/x509";
+
+export interface TestAuthority {
+  readonly certificate: string;
+  readonly key: KeyObject;
+}
+
+export interface TestAuthorityOptions {
+  readonly name: string;
+  readonly issuer?: TestAuthority;
+  readonly kind?: "rsa" | "ec";
+  readonly isAuthority?: boolean;
+  readonly fromMs?: number;
+  readonly toMs?: number;
+}
+
+const hourMs = 3_600_000;
+const rsa = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
+const ec = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+
+/** A certificate of an authority, by another one or by itself. */
+export async function makeAuthority(options: TestAuthorityOptions): Promise<TestAuthority> {
+  const { name, issuer, kind = "ec", isAuthority = true, fromMs = Date.now() - hourMs, toMs = Date.now() + hourMs } = options;
+  const pair = kind === "ec" ? generateKeyPairSync("ec", { namedCurve: "P-256" }) : generateKeyPairSync("rsa", { modulusLength: 2048 });
+  const algorithm = kind === "ec" ? ec : rsa;
+  const signer = issuer?.key ?? pair.privateKey;
+  const signerAlgorithm = signer.asymmetricKeyType === "ec" ? ec : rsa;
+  const certificate = await X509CertificateGenerator.create({
+    subject: [{ O: [name] }],
+    issuer: issuer === undefined ? [{ O: [name] }] : new X509Certificate(issuer.certificate).subject,
+    notBefore: new Date(fromMs),
+    notAfter: new Date(toMs),
+    publicKey: await webcrypto.subtle.importKey("spki", pair.publicKey.export({ type: "spki", format: "der" }), algorithm, true, ["verify"]),
+    signingKey: await webcrypto.subtle.importKey("pkcs8", signer.export({ type: "pkcs8", format: "der" }), signerAlgorithm, false, ["sign"]),
+    signingAlgorithm: signerAlgorithm,
+    extensions: isAuthority ? [new BasicConstraintsExtension(true, undefined, true), new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true)] : [],
+  });
+  return { certificate: `${certificate.toString("pem")}\n`, key: pair.privateKey };
+}
+
+export function keyPem(key: KeyObject, type: "pkcs1" | "pkcs8" | "sec1" = "pkcs8"): string {
+  return key.export({ type, format: "pem" }).toString();
+}

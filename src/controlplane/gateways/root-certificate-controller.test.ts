@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { clusterTrustBundleKind, configMapKind, namespaceKind } from "../../api/kubernetes/index.ts";
+import { silentLogger, systemClock } from "../../base/index.ts";
+import { FakeKubeClient } from "../testing/fake-kube-client.ts";
+import { namespace } from "../testing/model-fixture.ts";
+import { runRootCertificateController } from "./root-certificate-controller.ts";
+
+const stopped = new AbortController();
+const running: Promise<void>[] = [];
+after(async () => {
+  stopped.abort();
+  await Promise.all(running);
+});
+
+async function untilTrue(holds: () => Promise<boolean>): Promise<void> {
+  while (!(await holds())) await new Promise((resolve) => setImmediate(resolve));
+}
+
+const state = { root: "root one", revocations: "", changed: () => undefined as void };
+const options = (client: FakeKubeClient) => ({ client, root: () => state.root, revocations: () => state.revocations, onRootChange: (changed: () => void) => (state.changed = changed), revocationConfigMap: "istio-ca-crl", clock: systemClock, log: silentLogger });
+const data = async (client: FakeKubeClient, place: string, name: string): Promise<Record<string, string> | undefined> => (await client.get(configMapKind, name, place))?.data;
+
+test("every namespace has the root, kube-system too; what a user changes or deletes comes back; a new root and revocation lists go everywhere", async () => {
+  const client = new FakeKubeClient();
+  for (const name of ["shop", "kube-system", "kube-public"]) client.put(namespaceKind, namespace(name));
+  running.push(runRootCertificateController(options(client), stopped.signal));
+  const told = (place: string, text: string) => async (): Promise<boolean> => (await data(client, place, "istio-ca-root-cert"))?.["root-cert.pem"] === text;
+  await untilTrue(told("shop", "root one"));
+  await untilTrue(told("kube-system", "root one"));
+  client.put(configMapKind, { metadata: { name: "istio-ca-root-cert", namespace: "shop" }, data: { "root-cert.pem": "mine" } } as never);
+  await untilTrue(told("shop", "root one"));
+  await client.delete(configMapKind, "istio-ca-root-cert", "shop");
+  await untilTrue(told("shop", "root one"));
+  client.put(namespaceKind, namespace("late"));
+  await untilTrue(told("late", "root one"));
+  assert.equal(await data(client, "shop", "istio-ca-crl"), undefined, "there are no revocation lists yet");
+  Object.assign(state, { root: "root two", revocations: "lists" });
+  state.changed();
+  await untilTrue(told("late", "root two"));
+  await untilTrue(async () => (await data(client, "late", "istio-ca-crl"))?.["ca-crl.pem"] === "lists");
+  assert.equal(await data(client, "kube-public", "istio-ca-root-cert"), undefined);
+});
+
+test("where a ClusterTrustBundle is asked for, it tells the root instead of ConfigMaps", async () => {
+  const client = new FakeKubeClient();
+  client.put(namespaceKind, namespace("shop"));
+  running.push(runRootCertificateController({ ...options(client), revocationConfigMap: undefined, clusterTrustBundle: true }, stopped.signal));
+  const bundle = async (): Promise<unknown> => (await client.get(clusterTrustBundleKind, "istio.io:istiod-ca:root-cert"))?.spec;
+  await untilTrue(async () => (await bundle()) !== undefined);
+  assert.deepEqual(await bundle(), { signerName: "istio.io/istiod-ca", trustBundle: state.root });
+  assert.equal(await data(client, "shop", "istio-ca-root-cert"), undefined);
+});
