@@ -1,0 +1,112 @@
+import { createRegistry, fromBinary, toJson, type DescMessage, type JsonObject, type JsonValue, type Registry } from "@bufbuild/protobuf";
+import { AnySchema } from "@bufbuild/protobuf/wkt";
+import { formatIssues, type KubernetesObject } from "../../api/index.ts";
+import { parseMeshConfig } from "../../api/istio/index.ts";
+import type { Collection } from "../../kube/index.ts";
+import { ClusterLoadAssignmentSchema, ClusterSchema, envoyRegistry, ListenerSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
+import * as telemetryTypes from "../../wire/envoy-telemetry/index.ts";
+import { meshSettings } from "../mesh-settings.ts";
+import { meshKey } from "../model/facts.ts";
+import { deriveL4RouteModels } from "../model/l4-route-model.ts";
+import { CollectionView, NamedView, ReferencedView, ScopedView, UnionView } from "../serve/resource-view.ts";
+import { deriveClassicGatewayResources } from "../translate/gateway-classic-resources.ts";
+import { deriveInboundResources } from "../translate/inbound-resources.ts";
+import { deriveMeshModel, deriveOutboundResources, fixedClusterNames } from "../translate/outbound-resources.ts";
+import type { EncodedResource, ScopedEncodedResource } from "../translate/resource.ts";
+import { deriveRouterResources } from "../translate/router-resources.ts";
+import { deriveWaypointResources } from "../translate/waypoint-resources.ts";
+import { createModelFixture, testMesh } from "./model-fixture.ts";
+
+/** Whose resources: a client's sidecar of the namespace shop, the pod shop/web-1, a classic gateway of edge, the Gateway edge/web, or the waypoint shop/wp. */
+export type FeatureProxy = "sidecar" | "inbound" | "gateway" | "router" | "waypoint";
+
+/** One thing to look at: `sidecar listener 0.0.0.0_80`, and where in it. */
+export interface Shown {
+  readonly of: string;
+  /** Keys, indexes, and `[part of a name]` for the element of a list; absent: all of it. */
+  readonly at?: string;
+}
+
+export interface Feature {
+  /** As in the ConfigMap. */
+  readonly mesh?: object;
+  /** Of the client's pod and of the gateway's. */
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly shows: readonly Shown[];
+}
+
+const place = { locality: { region: "", zone: "", subzone: "" }, node: "node-1", network: "", networkView: [], clusterId: "Kubernetes", hbone: false, dnsCapture: false };
+const groups = {
+  sidecar: { kind: "sidecar" as const, namespace: "shop", ...place },
+  gateway: { kind: "router" as const, namespace: "edge", ...place },
+};
+
+/** What the feature's proxies are sent, as far as it shows them. */
+export function showFeature({ mesh = {}, labels = {}, shows }: Feature, objects: readonly KubernetesObject[]): JsonObject {
+  const fixture = createModelFixture();
+  const { graph, inputs } = fixture;
+  const parsed = parseMeshConfig(mesh);
+  if (parsed.value === undefined) throw new Error(formatIssues(parsed.errors));
+  inputs.mesh.set(meshKey, meshSettings(parsed.value, testMesh));
+  const model = deriveMeshModel(graph, inputs);
+  const outbound = deriveOutboundResources(graph, model);
+  const inbound = deriveInboundResources(graph, model);
+  const classic = deriveClassicGatewayResources(graph, model);
+  const router = deriveRouterResources(graph, { inputs, routes: model.routes, l4Routes: deriveL4RouteModels(graph, inputs) });
+  const waypoint = deriveWaypointResources(graph, model);
+  fixture.apply(...objects);
+  for (const [key, group] of Object.entries(groups)) model.scopes.groups.set(key, { ...group, labels });
+  graph.settle();
+  const scopeOf = (group: string): string => model.scopes.choices.get(group)?.scope ?? "";
+  const clustersOf = (group: "sidecar" | "gateway") => {
+    const fixed = new NamedView(new CollectionView([outbound.fixedClusters]), fixedClusterNames(groups[group].kind, false));
+    return new UnionView([fixed, new ReferencedView(outbound.clusters.scoped, outbound.clusters.clusters, (reference) => reference.cluster, scopeOf(group))]);
+  };
+  const scoped = (collections: readonly Collection<ScopedEncodedResource>[], scope: string): readonly EncodedResource[] =>
+    collections.flatMap((collection) => [...collection.values()]).filter((item) => item.scope === scope).map(({ resource }) => resource);
+  const sources: Readonly<Record<string, () => Iterable<EncodedResource>>> = {
+    "sidecar listener": () => new UnionView(outbound.listeners.map((listeners) => new ScopedView(listeners, scopeOf("sidecar")))).all(),
+    "sidecar route": () => new ScopedView(outbound.routes, scopeOf("sidecar")).all(),
+    "sidecar cluster": () => clustersOf("sidecar").all(),
+    "sidecar endpoints": () => new ReferencedView(outbound.clusters.scoped, outbound.clusters.assignments, (reference) => reference.endpoints, scopeOf("sidecar")).all(),
+    "inbound listener": () => scoped([inbound.listeners], "shop/web-1"),
+    "inbound cluster": () => scoped([inbound.clusters], "shop/web-1"),
+    "gateway listener": () => scoped([classic.listeners], "gateway"),
+    "gateway route": () => scoped([classic.routes], "gateway"),
+    "gateway cluster": () => clustersOf("gateway").all(),
+    "router listener": () => scoped([router.listeners], "edge/web"),
+    "router route": () => scoped([router.routes], "edge/web"),
+    "waypoint listener": () => scoped([waypoint.listeners], "shop/wp"),
+    "waypoint cluster": () => scoped(waypoint.clusters, "shop/wp"),
+  };
+  return Object.fromEntries(
+    shows.map(({ of, at }) => {
+      const [proxy = "", type = "", name = ""] = of.split(" ");
+      const found = [...(sources[`${proxy} ${type}`]?.() ?? [])];
+      const resource = found.find((candidate) => candidate.name === name);
+      if (resource === undefined) throw new Error(`there is no ${of}, but ${found.map((candidate) => candidate.name).join(", ")}`);
+      return [at === undefined ? of : `${of} at ${at}`, valueOf(decoded(type, resource), at)];
+    }),
+  );
+}
+
+const schemas: Readonly<Record<string, DescMessage>> = { listener: ListenerSchema, route: RouteConfigurationSchema, cluster: ClusterSchema, endpoints: ClusterLoadAssignmentSchema };
+let registry: Registry | undefined;
+
+function decoded(type: string, resource: EncodedResource): JsonValue {
+  const schema = schemas[type];
+  if (schema === undefined) throw new Error(`there are no resources of type ${type}`);
+  registry ??= createRegistry(envoyRegistry(), ...Object.values(telemetryTypes).filter((value) => "kind" in value));
+  return toJson(schema, fromBinary(schema, fromBinary(AnySchema, resource.any).value), { registry });
+}
+
+function valueOf(value: JsonValue, path: string | undefined): JsonValue {
+  let found = value;
+  for (const step of path?.split("/") ?? []) {
+    const part = /^\[(.*)\]$/.exec(step)?.[1];
+    const next = part === undefined ? (found as Record<string, JsonValue>)[step] : (found as JsonObject[]).find((item) => String(item["name"]).includes(part));
+    if (next === undefined) return `nothing at ${step}`;
+    found = next;
+  }
+  return found;
+}

@@ -1,0 +1,26 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { test } from "node:test";
+import { parseAllDocuments } from "yaml";
+import type { KubernetesObject } from "../../api/index.ts";
+import { showFeature, type Feature } from "../testing/feature-fixture.ts";
+
+// Each golden/features/<feature>.yaml begins with a document that says what to look at; the objects follow. What proxies are sent of it
+// stands beside it as JSON; UPDATE_GOLDEN=1 writes it anew.
+const folder = new URL("golden/features/", import.meta.url);
+/** What every feature finds: two services, their pods and a gateway. */
+const shop = documents(new URL("golden/shop.yaml", import.meta.url)) as KubernetesObject[];
+
+function documents(file: URL): unknown[] {
+  return parseAllDocuments(readFileSync(file, "utf8")).map((document) => document.toJSON() as unknown);
+}
+
+for (const file of readdirSync(folder).filter((name) => name.endsWith(".yaml"))) {
+  test(`${file.replace(".yaml", "").replaceAll("-", " ")} reaches proxies as it always has`, () => {
+    const [feature, ...objects] = documents(new URL(file, folder)) as [Feature, ...KubernetesObject[]];
+    const found: unknown = JSON.parse(JSON.stringify(showFeature(feature, [...shop, ...objects])));
+    const golden = new URL(file.replace(".yaml", ".json"), folder);
+    if (process.env["UPDATE_GOLDEN"] === "1") writeFileSync(golden, `${JSON.stringify(found, undefined, 1)}\n`);
+    assert.deepEqual(found, JSON.parse(readFileSync(golden, "utf8")));
+  });
+}
