@@ -90,7 +90,15 @@ export function writeMeshConfig(file: string, text = defaultMeshConfig): void {
   writeFileSync(file, text);
 }
 
-export const defaultMeshConfig = "defaultConfig:\n  discoveryAddress: istiod.istio-system.svc:15012\nrootNamespace: istio-system\ntrustDomain: cluster.local\n";
+/** As both install it. */
+export const defaultMeshConfig = `defaultConfig:
+  discoveryAddress: istiod.istio-system.svc:15012
+defaultProviders:
+  metrics: [prometheus]
+enablePrometheusMerge: true
+rootNamespace: istio-system
+trustDomain: cluster.local
+`;
 
 export function meshConfigFile(directory: string): string {
   return join(directory, "mesh");

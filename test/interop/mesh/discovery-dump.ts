@@ -92,7 +92,17 @@ async function within(client: Client, deadline: number): Promise<Awaited<ReturnT
   }
 }
 
+/** Nearly all of one dump is in the next. */
+const decoded = new Map<string, Json>();
+
 function jsonOf(schema: DescMessage, any: Any): Json {
+  const key = Buffer.from(any.value).toString("latin1");
+  let json = decoded.get(key);
+  if (json === undefined) decoded.set(key, (json = decode(schema, any)));
+  return json;
+}
+
+function decode(schema: DescMessage, any: Any): Json {
   const message = fromBinary(schema, any.value);
   const unknown: string[] = [];
   readable(message, unknown);

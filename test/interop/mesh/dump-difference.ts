@@ -22,9 +22,23 @@ export function differences(role: string, serin: Dump, istiod: Dump): Difference
       const [left, right] = [ours.get(name), theirs.get(name)];
       const resource = `${role} ${type} ${name}`;
       if (left === undefined || right === undefined) return [{ resource, path: "", field: `${role} ${type}`, serin: left === undefined ? absent : "(there)", istiod: right === undefined ? absent : "(there)" }];
-      return unequal(normal(left), normal(right)).map(({ path, field, left: our, right: their }) => ({ resource, path, field: `${role} ${type} ${field}`, serin: our, istiod: their }));
+      return compared(left, right).map(({ path, field, left: our, right: their }) => ({ resource, path, field: `${role} ${type} ${field}`, serin: our, istiod: their }));
     });
   });
+}
+
+/** By what was compared already: nearly all of one dump is in the next. */
+const known = new WeakMap<object, WeakMap<object, Unequal[]>>();
+
+function compared(left: Json, right: Json): Unequal[] {
+  if (!isObject(left) || !isObject(right)) return unequal(left, right);
+  let found = known.get(left)?.get(right);
+  if (found === undefined) {
+    found = unequal(normal(left), normal(right));
+    const others = known.get(left) ?? new WeakMap<object, Unequal[]>();
+    known.set(left, others.set(right, found));
+  }
+  return found;
 }
 
 interface Unequal {
@@ -104,8 +118,18 @@ function normal(value: Json, key = ""): Json {
     const items = value.map((item) => normal(item));
     return unordered.has(key) ? items.toSorted((left, right) => (JSON.stringify(left) < JSON.stringify(right) ? -1 : 1)) : items;
   }
-  if (isObject(value)) return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, normal(inner, name)]));
+  if (isObject(value)) return Object.fromEntries(Object.entries(sameMeaning(value)).map(([name, inner]) => [name, normal(inner, name)]));
   return value;
+}
+
+/** Two ways to say the same: docs/interop.md names them. */
+function sameMeaning(value: { readonly [name: string]: Json }): { readonly [name: string]: Json } {
+  const { matchSubjectAltNames, ...rest } = value;
+  // Upstream writes the older field, which matches names of any type; its certificates have none but URIs.
+  if (Array.isArray(matchSubjectAltNames)) return { ...rest, matchTypedSubjectAltNames: matchSubjectAltNames.map((matcher) => ({ sanType: "URI", matcher })) };
+  const { name } = value;
+  // The name of a transport socket means nothing: its type is in its configuration.
+  return typeof name === "string" && /^envoy\.transport_sockets\./.test(name) ? { ...value, name: name.slice("envoy.transport_sockets.".length) } : value;
 }
 
 const unordered = new Set(["domains", "lbEndpoints", "endpoints", "matchTypedSubjectAltNames", "subjectAltNames", "authorizationPolicies", "addresses", "serverNames", "prefixRanges", "virtualHosts"]);

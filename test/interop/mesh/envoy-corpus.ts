@@ -136,7 +136,11 @@ async function main(args: readonly string[]): Promise<number> {
     const corpus = new Corpus(mesh, envoys);
     const base = await corpus.tryCase({ name: "base", objects: [], meshConfig: undefined });
     outcomes.push(base);
-    for (const one of cases) outcomes.push(await corpus.tryCase(one));
+    for (const one of cases) {
+      const outcome = await corpus.tryCase(one);
+      outcomes.push(outcome);
+      if (args.includes("--verbose")) process.stderr.write(`${one.name}: ${outcome.nacks.length + outcome.faults.length === 0 ? "taken" : [...outcome.nacks, ...outcome.faults].join("; ")}\n`);
+    }
   } finally {
     for (const envoy of envoys) envoy.stop();
     mesh.stop();

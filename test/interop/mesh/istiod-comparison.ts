@@ -58,6 +58,11 @@ function byField(reports: readonly CaseReport[]): [string, number, Difference][]
   return [...fields.values()].toSorted((left, right) => right[1] - left[1]);
 }
 
+/** After each configuration, so that what was found stays when the run is ended. */
+function writeReport(file: string | undefined, reports: readonly CaseReport[]): void {
+  if (file !== undefined) writeFileSync(file, JSON.stringify({ fields: byField(reports).map(([field, count, example]) => ({ field, count, example })), cases: reports }, undefined, 1));
+}
+
 async function main(args: readonly string[]): Promise<number> {
   const value = (name: string): string | undefined => (args.includes(name) ? args[args.indexOf(name) + 1] : undefined);
   const program = process.env["ISTIOD"];
@@ -72,14 +77,17 @@ async function main(args: readonly string[]): Promise<number> {
     const base = await compare(mesh.pilot, istiod);
     reports.push({ name: "base", differences: base });
     const known = new Set(base.map(identityOf));
-    for (const one of cases) reports.push(await compareCase(mesh, istiod, one, known));
+    for (const one of cases) {
+      const report = await compareCase(mesh, istiod, one, known);
+      reports.push(report);
+      process.stderr.write(`${report.name}: ${report.fault ?? `${report.differences.length} differences`}\n`);
+      writeReport(value("--report"), reports);
+    }
   } finally {
     istiod?.stop();
     mesh.stop();
   }
   const fields = byField(reports);
-  const file = value("--report");
-  if (file !== undefined) writeFileSync(file, JSON.stringify({ fields: fields.map(([field, count, example]) => ({ field, count, example })), cases: reports }, undefined, 1));
   for (const [field, count, { resource, path, serin, istiod: theirs }] of fields) process.stdout.write(`${String(count).padStart(5)} ${field}\n      ${resource} ${path}\n      serin  ${serin}\n      istiod ${theirs}\n`);
   for (const { name, fault } of reports) if (fault !== undefined) process.stdout.write(`${name}: ${fault}\n`);
   const summary = { configurations: cases.length, failed: reports.filter(({ fault }) => fault !== undefined).length, fields: fields.length, differences: reports.reduce((sum, report) => sum + report.differences.length, 0), same: reports.filter(({ fault, differences: found }) => fault === undefined && found.length === 0).length };

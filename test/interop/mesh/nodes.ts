@@ -45,7 +45,7 @@ export function nodeId({ role, address, pod, namespace }: MeshNode): string {
 }
 
 /** As such a proxy's agent tells it. */
-export function nodeMetadata({ role, namespace, pod, account, address, labels }: MeshNode, version: string): Readonly<Record<string, unknown>> {
+export function nodeMetadata({ namespace, pod, account, address, labels }: MeshNode, version: string): Readonly<Record<string, unknown>> {
   return {
     NAME: pod,
     NAMESPACE: namespace,
@@ -60,6 +60,7 @@ export function nodeMetadata({ role, namespace, pod, account, address, labels }:
     ISTIO_VERSION: version,
     INTERCEPTION_MODE: "REDIRECT",
     PROXY_CONFIG: { discoveryAddress: "istiod.istio-system.svc:15012" },
-    ...(role === "sidecar" ? {} : { ENABLE_HBONE: "true" }),
+    // As injected where there is ambient: upstream then sends HBONE to sidecars without being asked.
+    ENABLE_HBONE: "true",
   };
 }
