@@ -31,6 +31,8 @@ export interface ControlPlaneSettings {
   readonly tag: string;
   /** Of pods that say nothing themselves; `auto` where every node is new enough. */
   readonly nativeSidecars: "auto" | "true" | "false";
+  /** CIDRs that the hosts of ServiceEntries are given addresses of; empty: they are given none. */
+  readonly addressRanges: readonly string[];
   /** Of gateways that this control plane deploys: `<hub>/proxyv2:<tag>`. */
   readonly proxyImage: string;
   /** Set for a shadow, which works out what proxies would get and writes nothing. */
@@ -87,6 +89,9 @@ export function readControlPlaneSettings(args: readonly string[], env: Environme
     hub,
     tag,
     nativeSidecars: nativeSidecarMode(envString(env, "ENABLE_NATIVE_SIDECARS", "auto")),
+    addressRanges: envBoolean(env, "PILOT_ENABLE_IP_AUTOALLOCATE", true)
+      ? [envString(env, "PILOT_IP_AUTOALLOCATE_IPV4_PREFIX", "240.240.0.0/16"), envString(env, "PILOT_IP_AUTOALLOCATE_IPV6_PREFIX", "2001:2::/48")]
+      : [],
     proxyImage: `${hub}/proxyv2:${tag}`,
   };
 }

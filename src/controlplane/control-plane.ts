@@ -8,6 +8,7 @@ import type { MeshConfig } from "../api/istio/index.ts";
 import type { Node } from "../api/kubernetes/index.ts";
 import { addExpiryMetrics, Authenticator, CertificateService, createCertificateMetrics, IssuedCertificates, type PodDirectory } from "./ca/index.ts";
 import type { ControlPlaneSettings, ShadowSettings } from "./control-plane-options.ts";
+import { runEntryControllers } from "./entries/index.ts";
 import { runGatewayControllers, runRootCertificateController, type ProxySettings } from "./gateways/index.ts";
 import { fetchText, KeySetIngest, MeshConfigFile, MeshIngest, SecretIngest, ServedVersionClient } from "./ingest/index.ts";
 import { meshSettings } from "./mesh-settings.ts";
@@ -225,7 +226,11 @@ export class ControlPlane {
     const { client, settings, clock, log } = this.#options;
     const { namespace, revision, podName, clusterId, network, proxyImage } = settings;
     const proxy = (): ProxySettings => ({ revision, image: proxyImage, discoveryAddress: `${this.#options.settings.serviceName}.${namespace}.svc:${discoveryPort}`, clusterId, network, trustDomain: this.#trustDomain(), proxyMetadata: this.#inputs.mesh.get(meshKey)?.proxyMetadata ?? {} });
-    await runGatewayControllers({ client, namespace, revision, podName, ...this.#mesh.wanted, proxy, clock, log }, signal);
+    const { ambientStatuses, ...wanted } = this.#mesh.wanted;
+    await Promise.all([
+      runGatewayControllers({ client, namespace, revision, podName, ...wanted, proxy, clock, log }, signal),
+      runEntryControllers({ client, namespace, revision, podName, statuses: ambientStatuses, objectsOf: (kind) => this.#ingest.informer(kind), addressRanges: settings.addressRanges, clock, log }, signal),
+    ]);
   }
 
   #trustDomain(): string {

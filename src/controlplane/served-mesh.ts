@@ -10,6 +10,9 @@ import {
   deriveSecretReferences,
   type GatewayPlacement,
   type MeshInputs,
+  deriveUdpRouteStatuses,
+  type ConfigMapReference,
+  type AmbientStatuses,
   type SecretReference,
   type WantedGatewayStatus,
   type WantedRouteStatus,
@@ -39,6 +42,7 @@ export interface WantedState {
 const debounceMs = 2;
 
 /** From the facts of a mesh to what its proxies are sent: model, translation and discovery, without any network. */
+  readonly ambientStatuses: AmbientStatuses;
 export class ServedMesh {
   readonly graph: CollectionGraph;
   readonly inputs: MeshInputs;
@@ -67,12 +71,13 @@ export class ServedMesh {
     const classic = deriveClassicGatewayResources(graph, model);
     const references = deriveSecretReferences(graph, { inputs, groups: model.scopes.groups, mergedGateways: classic.merged });
     const views = new ProxyViews(scopes, {
-      ambient: deriveAmbientResources(graph, inputs, waypoints),
+      ambient,
       outbound: deriveOutboundResources(graph, model),
       inbound: deriveInboundResources(graph, model),
       router: deriveRouterResources(graph, { inputs, routes, l4Routes }),
       classic,
       waypoint: deriveWaypointResources(graph, model),
+    const ambient = deriveAmbientResources(graph, inputs, waypoints);
       secrets: { secrets: inputs.secrets, references },
     });
     this.graph = graph;
@@ -88,6 +93,7 @@ export class ServedMesh {
         deriveRouteStatuses(graph, inputs, "TCPRoute", tcpRoutes, revision),
       ],
     };
+      ambientStatuses: ambient.statuses,
     this.discovery = new DiscoveryServer({
       viewOf: (proxy, typeUrl) => views.viewOf(proxy, typeUrl),
       generation: () => this.#generation,

@@ -62,7 +62,12 @@ export class MeshIngest {
 
   /** The object as it was last seen. */
   get(kind: string, key: string): KubernetesObject | undefined {
-    return this.#feeds.find(({ feed }) => feed.kind.kind === kind)?.informer.get(key);
+    return this.informer(kind)?.get(key);
+  }
+
+  /** Of all objects of a kind, whatever revision they are for; undefined for one that the model does not hold. */
+  informer(kind: string): Informer<KubernetesObject> | undefined {
+    return this.#feeds.find(({ feed }) => feed.kind.kind === kind)?.informer;
   }
 
   /** Throws a user error for a kind that the model does not hold. */

@@ -1,7 +1,8 @@
 export { meshKey, type GatewayFacts, type MeshSettings } from "./facts.ts";
 export type { RouteModel, RouteModels } from "./gateway-model.ts";
 export { deriveL4RouteModels, type L4RouteModel } from "./l4-route-model.ts";
-export { gatewayControllerName, isWaypointClass, meshClassName } from "./gateway-class.ts";
+export { gatewayControllerName, isWaypointClass, meshClassName, meshControllerName } from "./gateway-class.ts";
+export { ambientConditionTypes, type AmbientCondition, type AmbientStatuses, type AmbientStatusKind } from "./ambient-status.ts";
 export { waypointKeyOf } from "./waypoint.ts";
 export { deriveGatewayPlacements, type GatewayPlacement, type WaypointDeployment } from "./gateway-placement.ts";
 export { deriveGatewayStatuses, deriveRouteStatuses, gatewayServiceName, type WantedCondition, type WantedGatewayStatus, type WantedRouteStatus } from "./gateway-status.ts";

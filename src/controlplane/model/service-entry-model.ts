@@ -39,12 +39,13 @@ export function serviceEntryModels(entry: ServiceEntryFacts, mesh: MeshSettings)
     ports: spec.ports.flatMap(portModel),
     resolution: resolutions[spec.resolution],
     addresses: spec.addresses.map(withoutFullPrefix),
+    ...(entry.allocated?.[host] === undefined ? {} : { automaticAddresses: entry.allocated[host] }),
     meshExternal: spec.location === "MESH_EXTERNAL",
     visibleIn: visibilityOf(exportTo, namespace),
     selector: spec.workloadSelector?.labels ?? {},
     subjectAltNames: spec.subjectAltNames,
     aliasOf: "",
-    preference: "none",
+    preference: entry.preference ?? "none",
   }));
 }
 

@@ -1,5 +1,5 @@
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../kube/index.ts";
-import { byCreation, factsKey, hostnameOf, meshKey, type MeshSettings, type ServiceFacts } from "./facts.ts";
+import { byCreation, factsKey, hostnameOf, meshKey, type MeshSettings, type ServiceFacts, type TrafficPreference } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import type { OfCluster } from "./remote-inputs.ts";
 import type { ServiceModel } from "./service.ts";
@@ -30,7 +30,8 @@ export function deriveServiceRegistry(graph: CollectionGraph, inputs: MeshInputs
     const mesh = reader.get(inputs.mesh, meshKey);
     if (mesh === undefined) return [];
     const model = kubernetesService(service, mesh, reader.lookup(remotes, factsKey(service)));
-    return [[serviceKey(model), model]];
+    const preference = service.inheritsPreference === true ? namespacePreference(service.namespace, inputs, reader) : service.preference;
+    return [[serviceKey(model), { ...model, preference }]];
   });
   const remote = graph.derive("services-remote", inputs.remote.services, (service, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
@@ -41,7 +42,8 @@ export function deriveServiceRegistry(graph: CollectionGraph, inputs: MeshInputs
   const entries = graph.derive("services-entries", inputs.serviceEntries, (entry, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
     if (mesh === undefined) return [];
-    return serviceEntryModels(entry, mesh).map((model) => [serviceKey(model), model] as const);
+    const preference = entry.preference ?? namespacePreference(entry.namespace, inputs, reader);
+    return serviceEntryModels({ ...entry, preference }, mesh).map((model) => [serviceKey(model), model] as const);
   });
   const all = [kubernetes, remote, entries];
   return {
@@ -54,10 +56,20 @@ export function deriveServiceRegistry(graph: CollectionGraph, inputs: MeshInputs
   };
 }
 
+function namespacePreference(namespace: string, { namespaces }: MeshInputs, reader: CollectionReader): TrafficPreference {
+  return reader.get(namespaces, namespace)?.preference ?? "none";
+}
+
 /** The service of a key in one of the registries: a ServiceEntry may have the name of a Service. */
 export function registeredService({ key, registry }: { readonly key: string; readonly registry: ServiceModel["registry"] }, registries: ServiceRegistry, reader: CollectionReader): ServiceModel | undefined {
   if (registry !== "Kubernetes") return reader.get(registries.entries, key);
   return reader.get(registries.kubernetes, key) ?? reader.get(registries.remote, key);
+}
+
+/** As a proxy has it that sends to automatic addresses, of IPv4. */
+export function withAutomaticAddresses(service: ServiceModel): ServiceModel {
+  if (service.automaticAddresses === undefined || service.addresses.length > 0) return service;
+  return { ...service, addresses: service.automaticAddresses.filter((address) => !address.includes(":")) };
 }
 
 export function getService(registry: ServiceRegistry, key: string, reader: CollectionReader): ServiceModel | undefined {

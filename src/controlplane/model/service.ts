@@ -36,6 +36,8 @@ export interface ServiceModel {
   readonly resolution: ServiceResolution;
   /** Addresses and CIDRs that stand for it; none: it is told apart by name. */
   readonly addresses: readonly string[];
+  /** That a control plane has given to a ServiceEntry's host; they stand for it with proxies that answer DNS themselves, and with waypoints. */
+  readonly automaticAddresses?: readonly string[];
   /** Of a service that other clusters have: its addresses there. */
   readonly addressesByCluster?: Readonly<Record<string, readonly string[]>>;
   readonly meshExternal: boolean;

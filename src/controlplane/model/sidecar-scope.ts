@@ -3,7 +3,7 @@ import type { CaptureMode, Destination, IstioPort, SidecarEgress, SidecarSpec } 
 import type { Collection, CollectionGraph, CollectionReader, SourceCollection } from "../../kube/index.ts";
 import { canonicalLabels } from "./canonical.ts";
 import { clientLabelNames, clientLabelsKey, type DestinationRules } from "./destination-rule-model.ts";
-import { byAge, compareText, factsKey, meshKey, type Labels, type MeshSettings, type SidecarFacts } from "./facts.ts";
+import { byAge, compareText, factsKey, meshKey, type Labels, type MeshSettings, type SidecarFacts, type TrafficPreference } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { gatewaysOf, type NetworkGatewaysModel } from "./network-gateways.ts";
 import { hasSelector } from "./selection.ts";
@@ -96,13 +96,15 @@ export interface OutboundScopes {
 
 export function deriveOutboundScopes(graph: CollectionGraph, sources: ScopeSources): OutboundScopes {
   const groups = graph.source<ProxyGroup>("proxy-groups");
-  const preferring = sources.inputs.services.index("preference", (service) => (service.preference === "none" ? [] : ["any"]));
+  const { services, serviceEntries, namespaces } = sources.inputs;
+  const stated = ({ preference = "none" }: { readonly preference?: TrafficPreference }): readonly string[] => (preference === "none" ? [] : ["any"]);
+  const preferring = [services.index("preference", stated), serviceEntries.index("preference", stated), namespaces.index("preference", stated)] as const;
   const choices = graph.derive("scope-choices", groups, (group, reader, key) => {
     const mesh = reader.get(sources.inputs.mesh, meshKey);
     if (mesh === undefined) return [];
     const { localityLbSetting: locality, defaultTrafficPolicy: defaults } = mesh;
     const meshWide = locality.enabled !== false && (locality.distribute.length > 0 || defaults.outlierDetection !== undefined);
-    const needsPlace = meshWide || reader.lookup(sources.destinationRules.withLocality, clientLabelsKey).length > 0 || reader.lookup(preferring, "any").length > 0;
+    const needsPlace = meshWide || reader.lookup(sources.destinationRules.withLocality, clientLabelsKey).length > 0 || preferring.some((index) => reader.lookup<unknown>(index, "any").length > 0);
     const needsNetwork = needsPlace || gatewaysOf(sources.networkGateways.unresolved, reader).all.length > 0;
     return [[key, chooseScope(group, { needsPlace, needsNetwork }, mesh, sources, reader)]];
   });

@@ -7,7 +7,7 @@ import type { EgressScope, OutboundScope, ScopedService } from "../model/sidecar
 import type { VirtualServices } from "../model/virtual-service-model.ts";
 
 /** What one port of one scope is made of: small, so that most changes of a mesh leave most ports as they are. */
-export interface OutboundPort extends Pick<OutboundScope, "scope" | "namespace" | "labels" | "clusterId" | "registryOnly" | "egressProxy"> {
+export interface OutboundPort extends Pick<OutboundScope, "scope" | "namespace" | "labels" | "clusterId" | "dnsCapture" | "registryOnly" | "egressProxy"> {
   readonly port: number;
   /** Of an egress listener with a port of its own: it goes before the services' protocols. */
   readonly protocol: AppProtocol | undefined;
@@ -51,12 +51,13 @@ function portsOf(scope: OutboundScope, egress: EgressScope, virtualServices: Vir
   }
   const hosts = egress.virtualServices.map((key) => ({ key, hosts: reader.get(virtualServices.models, key)?.hosts ?? [] }));
   const bindsToPort = egress.captureMode === "NONE";
-  const { registryOnly, egressProxy, namespace, labels, clusterId } = scope;
+  const { registryOnly, egressProxy, namespace, labels, clusterId, dnsCapture } = scope;
   return [...byPort].map(([port, services]) => ({
     scope: scope.scope,
     namespace,
     labels,
     clusterId,
+    dnsCapture,
     registryOnly,
     egressProxy,
     port,

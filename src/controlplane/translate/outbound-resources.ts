@@ -2,12 +2,13 @@ import type { Collection, CollectionGraph, CollectionReader } from "../../kube/i
 import { NameTableSchema } from "../../wire/discovery/index.ts";
 import { ClusterSchema, ListenerSchema, RouteConfigurationSchema, type Cluster } from "../../wire/envoy/index.ts";
 import { deriveDestinationRules, destinationRuleFor, type DestinationRules } from "../model/destination-rule-model.ts";
-import { meshKey, type MeshSettings } from "../model/facts.ts";
+import { byAge, meshKey, type MeshSettings } from "../model/facts.ts";
 import { deriveRouteModels, type RouteModel, type RouteModels } from "../model/gateway-model.ts";
+import { deriveL4RouteModels, type L4RouteModel } from "../model/l4-route-model.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { deriveNetworkGateways, type NetworkGatewaysModel } from "../model/network-gateways.ts";
 import { deriveServiceEndpoints, getEndpoints, type ServiceEndpoints } from "../model/service-endpoints.ts";
-import { deriveServiceRegistry, isVisible, registeredService, serviceInCluster, type ServiceModel, type ServiceRegistry } from "../model/service-model.ts";
+import { deriveServiceRegistry, isVisible, registeredService, serviceInCluster, withAutomaticAddresses, type ServiceModel, type ServiceRegistry } from "../model/service-model.ts";
 import { deriveOutboundScopes, destinationService, type OutboundScopes } from "../model/sidecar-scope.ts";
 import { deriveVirtualServices, type VirtualServiceModel, type VirtualServices } from "../model/virtual-service-model.ts";
 import { deriveWaypoints, type Waypoints } from "../model/waypoint.ts";
@@ -32,6 +33,7 @@ export interface MeshModel {
   readonly scopes: OutboundScopes;
   /** Of Gateway API. */
   readonly routes: RouteModels;
+  readonly l4Routes: readonly [tls: Collection<L4RouteModel>, tcp: Collection<L4RouteModel>];
   readonly waypoints: Waypoints;
   readonly networkGateways: NetworkGatewaysModel;
 }
@@ -44,7 +46,7 @@ export function deriveMeshModel(graph: CollectionGraph, inputs: MeshInputs): Mes
   const destinationRules = deriveDestinationRules(graph, inputs);
   const networkGateways = deriveNetworkGateways(graph, inputs);
   const scopes = deriveOutboundScopes(graph, { inputs, registry, virtualServices, destinationRules, networkGateways });
-  return { inputs, registry, networkGateways, endpoints, virtualServices, destinationRules, scopes, routes, waypoints: deriveWaypoints(graph, inputs) };
+  return { inputs, registry, networkGateways, endpoints, virtualServices, destinationRules, scopes, routes, l4Routes: deriveL4RouteModels(graph, inputs), waypoints: deriveWaypoints(graph, inputs) };
 }
 
 /**
@@ -52,13 +54,27 @@ export function deriveMeshModel(graph: CollectionGraph, inputs: MeshInputs): Mes
  * those of the Service's own.
  */
 export function routesToService(service: ServiceModel, port: number, clientNamespace: string, { routes }: Pick<MeshModel, "routes">, reader: CollectionReader): readonly RouteModel[] {
-  if (service.registry !== "Kubernetes") return [];
-  const key = `${service.namespace}/${service.name}`;
-  const attaches = ({ parents }: RouteModel): boolean => parents.some((parent) => parent.refused === undefined && parent.service?.key === key && (parent.service.port ?? port) === port);
-  const services = ({ parents }: RouteModel): ReadonlySet<string> => new Set(parents.flatMap((parent) => (parent.refused === undefined && parent.service !== undefined ? [parent.service.key] : [])));
-  const attached = routes.flatMap((collection) => reader.lookup(collection.index("service", services), key)).filter(attaches);
+  return attachedTo(service, port, clientNamespace, routes, reader);
+}
+
+/** The TLSRoutes and TCPRoutes, likewise. */
+export function l4RoutesToService(service: ServiceModel, port: number, clientNamespace: string, { l4Routes }: Pick<MeshModel, "l4Routes">, reader: CollectionReader): readonly L4RouteModel[] {
+  return attachedTo(service, port, clientNamespace, l4Routes, reader).toSorted((left, right) => byAge(left.route, right.route));
+}
+
+type Attached = Pick<RouteModel, "parents"> & { readonly route: { readonly namespace: string } };
+
+function attachedTo<Model extends Attached>(service: ServiceModel, port: number, clientNamespace: string, collections: readonly Collection<Model>[], reader: CollectionReader): readonly Model[] {
+  const key = parentKey({ registry: service.registry, key: `${service.namespace}/${service.registry === "Kubernetes" ? service.name : service.objectName}` });
+  const attaches = ({ parents }: Attached): boolean => parents.some((parent) => parent.refused === undefined && parent.service !== undefined && parentKey(parent.service) === key && (parent.service.port ?? port) === port);
+  const services = ({ parents }: Attached): ReadonlySet<string> => new Set(parents.flatMap((parent) => (parent.refused === undefined && parent.service !== undefined ? [parentKey(parent.service)] : [])));
+  const attached = collections.flatMap((collection) => reader.lookup(collection.index("service", services), key)).filter(attaches);
   const ofClient = attached.filter(({ route }) => route.namespace === clientNamespace);
   return ofClient.length > 0 ? ofClient : attached.filter(({ route }) => route.namespace === service.namespace);
+}
+
+function parentKey({ registry, key }: { readonly registry: ServiceModel["registry"]; readonly key: string }): string {
+  return `${registry} ${key}`;
 }
 
 /** What sidecars and gateways are served to reach others. */
@@ -103,7 +119,7 @@ function deriveFixedListeners(graph: CollectionGraph, { inputs, scopes, registry
 function deriveListeners(graph: CollectionGraph, ports: Collection<OutboundPort>, model: MeshModel, policies: TelemetryPolicies): Collection<ScopedEncodedResource> {
   const parts = graph.derive("listener-parts", ports, (port, reader) => {
     const virtualServices = port.virtualServices.filter((key) => reader.get(model.virtualServices.layer4, key) !== undefined);
-    return listenerParts({ ...port, virtualServices }, (entry) => registeredService(entry, model.registry, reader));
+    return listenerParts({ ...port, virtualServices }, (entry) => portService(port, entry, model.registry, reader));
   });
   return graph.derive(
     "lds-outbound",
@@ -139,7 +155,7 @@ function deriveNameTables(graph: CollectionGraph, { scopes, registry, endpoints 
     scopes.scopes,
     (scope, reader) => {
       if (!scope.dnsCapture) return [];
-      const services = scope.services.flatMap((entry) => registeredService(entry, registry, reader) ?? []).map((service) => serviceInCluster(service, scope.clusterId));
+      const services = scope.services.flatMap((entry) => registeredService(entry, registry, reader) ?? []).map((service) => withAutomaticAddresses(serviceInCluster(service, scope.clusterId)));
       const table = nameTable(services, (service) => service.ports.flatMap((port) => getEndpoints(endpoints, service, port.port, reader)));
       return [scopedEntry(scope.scope, encodeResource(NameTableSchema, "", table))];
     },
@@ -157,8 +173,7 @@ function resolvePort(port: OutboundPort, model: MeshModel, virtualServices: Coll
     port,
     mesh,
     services: port.services.flatMap((entry) => {
-      const registered = registeredService(entry, model.registry, reader);
-      const service = registered === undefined ? undefined : serviceInCluster(registered, port.clusterId);
+      const service = portService(port, entry, model.registry, reader);
       const own = service?.ports.find((candidate) => candidate.port === port.port) ?? (port.protocol === undefined ? undefined : service?.ports[0]);
       return service === undefined || own === undefined ? [] : { service, port: { ...own, port: port.port } };
     }),
@@ -170,6 +185,14 @@ function resolvePort(port: OutboundPort, model: MeshModel, virtualServices: Coll
     aliasesOf: (host) => reader.lookup(model.registry.aliases, host).filter((alias) => isVisible(alias, namespace)).map((alias) => alias.hostname),
     endpointsOf: (service, number) => getEndpoints(model.endpoints, service, number, reader),
   };
+}
+
+/** A service as the proxies of a port have it. */
+function portService(port: OutboundPort, entry: OutboundPort["services"][number], registry: ServiceRegistry, reader: CollectionReader): ServiceModel | undefined {
+  const registered = registeredService(entry, registry, reader);
+  if (registered === undefined) return undefined;
+  const service = serviceInCluster(registered, port.clusterId);
+  return port.dnsCapture ? withAutomaticAddresses(service) : service;
 }
 
 /** Gateways have no original destinations to pass on to. */

@@ -1,0 +1,83 @@
+import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
+import { authorizationPolicyKind, serviceEntryKind, workloadEntryKind, type IstioCondition } from "../../api/istio/index.ts";
+import { serviceKind } from "../../api/kubernetes/index.ts";
+import type { Clock, Logger } from "../../base/index.ts";
+import { Reconciler, structurallyEqual, type Informer, type KubeClient } from "../../kube/index.ts";
+import { ambientConditionTypes, type AmbientCondition, type AmbientStatuses, type AmbientStatusKind } from "../model/index.ts";
+
+export interface AmbientStatusWriterOptions {
+  readonly client: KubeClient;
+  readonly statuses: AmbientStatuses;
+  /** The objects as they were last seen. */
+  readonly objectsOf: (kind: AmbientStatusKind) => Informer<KubernetesObject> | undefined;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+type WithConditions = KubernetesObject & { status?: { conditions?: IstioCondition[] } };
+const kinds: Readonly<Record<AmbientStatusKind, KindDefinition<WithConditions>>> = {
+  Service: serviceKind as KindDefinition<WithConditions>,
+  ServiceEntry: serviceEntryKind as unknown as KindDefinition<WithConditions>,
+  WorkloadEntry: workloadEntryKind as unknown as KindDefinition<WithConditions>,
+  AuthorizationPolicy: authorizationPolicyKind as unknown as KindDefinition<WithConditions>,
+};
+const fieldManager = "istio-ambient-status";
+const separator = " ";
+
+/** Writes what ambient mode makes of services, entries and policies into their status, while it leads. */
+export async function runAmbientStatusWriter(options: AmbientStatusWriterOptions, signal: AbortSignal): Promise<void> {
+  const { statuses, objectsOf, clock, log } = options;
+  const names = Object.keys(kinds) as AmbientStatusKind[];
+  const reconciler = new Reconciler({
+    name: "ambient-status",
+    log,
+    clock,
+    maxAttempts: Infinity,
+    reconcile: async (name) => {
+      const [kind, key = ""] = name.split(separator) as [AmbientStatusKind, string];
+      await write(options, kind, key);
+    },
+  });
+  using subscriptions = new DisposableStack();
+  for (const kind of names) {
+    subscriptions.use(statuses[kind].subscribe((changes) => {
+      for (const change of changes) reconciler.add(`${kind}${separator}${change.key}`);
+    }));
+    // What an earlier leader has written, and is not to be said any more.
+    for (const object of objectsOf(kind)?.list() ?? []) if (ownConditions(kind, object).length > 0) reconciler.add(`${kind}${separator}${object.metadata.namespace ?? ""}/${object.metadata.name ?? ""}`);
+  }
+  await reconciler.run(signal);
+}
+
+function ownConditions(kind: AmbientStatusKind, object: WithConditions): readonly IstioCondition[] {
+  return (object.status?.conditions ?? []).filter(({ type }) => ambientConditionTypes[kind].includes(type));
+}
+
+/** Conditions of others stay. Fails with `conflict` when the object has changed since it was read; the next try reads it anew. */
+async function write({ client, statuses, objectsOf, clock }: AmbientStatusWriterOptions, kind: AmbientStatusKind, key: string): Promise<void> {
+  const object: WithConditions | undefined = objectsOf(kind)?.get(key);
+  if (object === undefined || object.metadata.deletionTimestamp !== undefined) return;
+  const wanted = statuses[kind].get(key)?.conditions ?? [];
+  const before = object.status?.conditions ?? [];
+  const own = ownConditions(kind, object);
+  const now = `${new Date(clock.nowMs()).toISOString().slice(0, "2026-01-01T00:00:00".length)}Z`;
+  const ours = wanted.map((condition) => merged(condition, own.find(({ type }) => type === condition.type), now));
+  if (structurallyEqual(own, ours)) return;
+  const { name = "", namespace, resourceVersion } = object.metadata;
+  const conditions = [...before.filter(({ type }) => !ambientConditionTypes[kind].includes(type)), ...ours];
+  await client.patchMerge(kinds[kind], name, namespace, { metadata: { resourceVersion }, status: { conditions } }, { subresource: "status", fieldManager });
+}
+
+/** With the time of before where it is the same. */
+function merged(condition: AmbientCondition, known: IstioCondition | undefined, now: string): IstioCondition {
+  const { type, status, reason, message, observedGeneration } = condition;
+  const isSame = known !== undefined && known.status === status && known.reason === reason && known.message === message;
+  return {
+    ...(isSame ? known : { lastTransitionTime: now }),
+    type,
+    status,
+    reason,
+    message,
+    ...(observedGeneration === undefined ? {} : { observedGeneration: typeof known?.observedGeneration === "string" ? String(observedGeneration) : observedGeneration }),
+  };
+}

@@ -1,0 +1,1 @@
+export { runEntryControllers, type EntryControllersOptions } from "./leading.ts";
