@@ -3,7 +3,7 @@ import type { Collection } from "../kube/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { waypointKeyOf } from "./model/index.ts";
 import { memoizedViews, type ProxyPlace, type ProxyScopes } from "./proxy-scopes.ts";
-import { CollectionView, emptyView, MappedView, NamedView, ReferencedView, ScopedView, SecretView, SwitchingView, UnionView, type ProxyIdentity, type ResourceView, type SecretViewOptions } from "./serve/index.ts";
+import { CollectionView, emptyView, MappedView, NamedView, ReferencedView, ScopedView, SecretView, SharedView, SwitchingView, UnionView, type ProxyIdentity, type ResourceView, type SecretViewOptions } from "./serve/index.ts";
 import { fixedClusterNames, withoutIstioFilters, type AmbientResources, type ClassicGatewayResources, type InboundResources, type OutboundResources, type RouterResources, type ScopedEncodedResource, type WaypointResources } from "./translate/index.ts";
 
 export interface ServedResources {
@@ -18,19 +18,23 @@ export interface ServedResources {
   readonly secrets: SecretViewOptions;
 }
 
+/** Views that nobody follows are forgotten when there are so many. */
+const maxSharedViews = 4096;
+
 /** Which resources a proxy of each type may see. */
 export class ProxyViews {
   readonly #scopes: ProxyScopes;
   readonly #resources: ServedResources;
   readonly #ambient: ReadonlyMap<string, ResourceView>;
   readonly #fixedClusters: ResourceView;
+  readonly #sharedViews = new Map<string, SharedView>();
 
   constructor(scopes: ProxyScopes, resources: ServedResources) {
     this.#scopes = scopes;
     this.#resources = resources;
     this.#ambient = new Map<string, ResourceView>([
-      [typeUrls.address, new CollectionView(resources.ambient.addresses)],
-      [typeUrls.authorization, new CollectionView(resources.ambient.authorizations)],
+      [typeUrls.address, new SharedView(new CollectionView(resources.ambient.addresses))],
+      [typeUrls.authorization, new SharedView(new CollectionView(resources.ambient.authorizations))],
     ]);
     this.#fixedClusters = new CollectionView([resources.outbound.fixedClusters]);
   }
@@ -46,7 +50,7 @@ export class ProxyViews {
       case "ztunnel":
         return this.#ambient.get(typeUrl) ?? emptyView;
       case "sidecar":
-        return this.#placed(proxy, scopeKey, (place) => this.#sidecarView(place, `${proxy.namespace}/${proxy.name}`, typeUrl));
+        return this.#placed(proxy, scopeKey, (place) => this.#sidecarView(place, proxy, typeUrl));
       case "router":
         return this.#placed(proxy, routerKey, (place) => this.#routerView(place, typeUrl));
       case "waypoint":
@@ -54,6 +58,16 @@ export class ProxyViews {
       default:
         return emptyView;
     }
+  }
+
+  /** One view for all proxies that see the same; a key says all that the view depends on. */
+  #shared(key: string, build: () => ResourceView): ResourceView {
+    const known = this.#sharedViews.get(key);
+    if (known !== undefined) return known;
+    if (this.#sharedViews.size >= maxSharedViews) for (const [other, view] of this.#sharedViews) if (!view.isFollowed) this.#sharedViews.delete(other);
+    const view = new SharedView(build());
+    this.#sharedViews.set(key, view);
+    return view;
   }
 
   /** A waypoint's pods say by their labels, which never change, whose they are. */
@@ -73,20 +87,22 @@ export class ProxyViews {
   }
 
   /** What the proxies of its scope reach, and what its own pod takes in. */
-  #sidecarView(place: ProxyPlace, pod: string, typeUrl: string): ResourceView {
+  #sidecarView(place: ProxyPlace, { namespace, name }: ProxyIdentity, typeUrl: string): ResourceView {
     const { scope } = place.choice;
     const { outbound, inbound } = this.#resources;
+    const pod = `${namespace}/${name}`;
+    const shared = (build: () => ResourceView): ResourceView => this.#shared(`${typeUrl} ${scope}`, build);
     switch (typeUrl) {
       case typeUrls.cluster:
-        return new UnionView([this.#clusters(place), new ScopedView(inbound.clusters, pod), new CollectionView([inbound.fixedClusters])]);
+        return new UnionView([shared(() => new UnionView([this.#clusters(place), new CollectionView([inbound.fixedClusters])])), new ScopedView(inbound.clusters, pod)]);
       case typeUrls.endpoint:
-        return this.#endpoints(place);
+        return shared(() => this.#endpoints(place));
       case typeUrls.listener:
-        return new UnionView([...outbound.listeners.map((listeners) => new ScopedView(listeners, scope)), new ScopedView(inbound.listeners, pod)]);
+        return new UnionView([shared(() => new UnionView(outbound.listeners.map((listeners) => new ScopedView(listeners, scope)))), new ScopedView(inbound.listeners, pod)]);
       case typeUrls.route:
-        return new ScopedView(outbound.routes, scope);
+        return shared(() => new ScopedView(outbound.routes, scope));
       case typeUrls.nameTable:
-        return new ScopedView(outbound.nameTables, scope);
+        return shared(() => new ScopedView(outbound.nameTables, scope));
       default:
         return emptyView;
     }

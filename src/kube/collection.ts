@@ -10,6 +10,8 @@ export interface Collection<Item> {
   entries(): IterableIterator<[key: string, item: Item]>;
   /** Called once with all that is there, then with every batch of changes, after the whole graph has settled. */
   subscribe(handler: (changes: readonly CollectionChange<Item>[]) => void): Disposable;
+  /** Called with every batch of changes after this, once the whole graph has settled. */
+  onChange(handler: (changes: readonly CollectionChange<Item>[]) => void): Disposable;
   /** An index by any number of keys an item; asking twice for one name returns the same index. */
   index(name: string, keysOf: (item: Item) => Iterable<string>): CollectionIndex<Item>;
   readonly stats: CollectionStats;

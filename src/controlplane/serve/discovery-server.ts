@@ -6,6 +6,7 @@ import { DiscoveryStream, type ResourceRequest, type ResponseSink } from "./disc
 import { readProxyIdentity, type ProxyIdentity } from "./proxy-identity.ts";
 import { shortTypeName } from "./push-order.ts";
 import type { ResourceView } from "./resource-view.ts";
+import { ResponseBodies } from "./response-encoder.ts";
 
 export type DiscoveryProtocol = "delta" | "state-of-the-world";
 
@@ -37,6 +38,9 @@ export class DiscoveryServer {
   /** Streams by the id of their proxy. */
   readonly #connected = new Map<string, number>();
   readonly #gone = new Map<string, { readonly proxy: ProxyIdentity; readonly atMs: number }>();
+  /** Those that have something to send once the model has settled. */
+  readonly #pending = new Set<DiscoveryStream>();
+  readonly #bodies = new ResponseBodies();
   #serials = 0;
 
   constructor(options: DiscoveryServerOptions) {
@@ -65,7 +69,10 @@ export class DiscoveryServer {
 
   /** Sends what the last settling changed. */
   flush(): void {
-    for (const stream of this.streams) {
+    this.#bodies.clear();
+    const pending = [...this.#pending];
+    this.#pending.clear();
+    for (const stream of pending) {
       try {
         stream.pump();
       } catch (error) {
@@ -92,6 +99,8 @@ export class DiscoveryServer {
       generation,
       clock,
       serial: this.#serials,
+      bodies: this.#bodies,
+      pending: () => this.#pending.add(stream),
       observer: {
         pushed: (typeUrl, bytes, sinceMs) => metrics.pushed(shortTypeName(typeUrl), bytes, sinceMs),
         rejected: (typeUrl, reason) => {
@@ -111,6 +120,7 @@ export class DiscoveryServer {
   #close(stream: DiscoveryStream): void {
     const { clock, log, metrics } = this.#options;
     stream.close();
+    this.#pending.delete(stream);
     if (!this.streams.delete(stream)) return;
     const { proxy } = stream;
     metrics.connected(proxy.version, -1);

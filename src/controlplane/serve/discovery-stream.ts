@@ -1,15 +1,17 @@
 import { userError, type Clock } from "../../base/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { contentHash } from "../translate/content-hash.ts";
+import type { EncodedResource } from "../translate/index.ts";
 import type { ProxyIdentity } from "./proxy-identity.ts";
 import { byPushOrder, chainOf, isWholeInStateOfTheWorld } from "./push-order.ts";
-import type { ResourceView } from "./resource-view.ts";
-import { encodeResponse } from "./response-encoder.ts";
-import { Subscription, type Delivery } from "./subscription.ts";
+import { groupsOf, type ResourceView } from "./resource-view.ts";
+import { encodeHead, type ResponseBodies } from "./response-encoder.ts";
+import { Subscription, type Delivery, type ResourceGroups } from "./subscription.ts";
 
 /** Where responses go; `write` answers false when no more should come before {@link DiscoveryStream.drained}. */
 export interface ResponseSink {
-  write(bytes: Buffer): boolean;
+  /** The parts are one response; their bytes must not change any more. */
+  write(parts: readonly Buffer[]): boolean;
 }
 
 /** What both protocols ask, in one form. */
@@ -40,6 +42,10 @@ export interface DiscoveryStreamOptions {
   readonly observer: StreamObserver;
   /** Unique in this process: the first part of nonces. */
   readonly serial: number;
+  /** Shared by all streams. */
+  readonly bodies: ResponseBodies;
+  /** Something is to be sent when the model has settled: {@link DiscoveryStream.pump} is wanted. */
+  readonly pending: () => void;
 }
 
 /** Far more than any proxy asks for; a stream that goes on asking would take memory without end. */
@@ -67,6 +73,7 @@ export class DiscoveryStream {
    * it, when endpoints have come after it; but it asks for none if an older form of the cluster has them already.
    */
   readonly #owed = new Set<string>();
+  #ordered: readonly Subscription[] | undefined;
   #blockedSinceMs: number | undefined;
   #unblock: Disposable | undefined;
   #waiting: Disposable | undefined;
@@ -123,7 +130,8 @@ export class DiscoveryStream {
   }
 
   #inOrder(): readonly Subscription[] {
-    return [...this.subscriptions.values()].sort((left, right) => byPushOrder(left.typeUrl, right.typeUrl));
+    this.#ordered ??= [...this.subscriptions.values()].sort((left, right) => byPushOrder(left.typeUrl, right.typeUrl));
+    return this.#ordered;
   }
 
   #step(subscription: Subscription): boolean {
@@ -141,6 +149,7 @@ export class DiscoveryStream {
       this.#gaveUpWaiting = true;
       this.pump();
     });
+    this.#options.pending();
     return false;
   }
 
@@ -182,24 +191,20 @@ export class DiscoveryStream {
   }
 
   #send(subscription: Subscription, part: "asked" | "changed" | "removed"): boolean {
-    const { protocol, sink, clock, observer, serial } = this.#options;
-    this.#nonces += 1;
-    const nonce = `${serial}-${this.#nonces}`;
+    const { protocol, sink, clock, observer, serial, bodies } = this.#options;
     const delivery = protocol === "delta" ? subscription.take(part) : this.#wholeDelivery(subscription, part);
     if (delivery === undefined) return false;
-    const version = protocol === "delta" ? "" : versionOf(delivery);
-    const bytes = encodeResponse({
-      version,
-      resources: delivery.resources.map((resource) => (protocol === "delta" ? resource.delta : resource.any)),
-      typeUrl: subscription.typeUrl,
-      nonce,
-      removed: protocol === "delta" ? delivery.removed : [],
-    });
+    this.#nonces += 1;
+    const nonce = `${serial}-${this.#nonces}`;
+    const isDelta = protocol === "delta";
+    const head = encodeHead({ version: isDelta ? "" : versionOf(delivery.groups), typeUrl: subscription.typeUrl, nonce, removed: isDelta ? delivery.removed : [] });
+    const parts = [head, ...delivery.groups.map((group) => bodies.bodyOf(group, isDelta ? "delta" : "any"))];
     if (subscription.typeUrl === typeUrls.cluster) this.#noteClusters(delivery, part);
     subscription.sent = nonce;
-    subscription.outstanding = { nonce, range: delivery.range, names: delivery.resources.map((resource) => resource.name) };
-    observer.pushed(subscription.typeUrl, bytes.length, delivery.sinceMs === undefined ? undefined : clock.steadyMs() - delivery.sinceMs);
-    this.#writable = sink.write(bytes);
+    subscription.outstanding = { nonce, range: delivery.range, groups: delivery.groups };
+    const bytes = parts.reduce((sum, bytesOfPart) => sum + bytesOfPart.length, 0);
+    observer.pushed(subscription.typeUrl, bytes, delivery.sinceMs === undefined ? undefined : clock.steadyMs() - delivery.sinceMs);
+    this.#writable = sink.write(parts);
     return true;
   }
 
@@ -207,17 +212,21 @@ export class DiscoveryStream {
   #wholeDelivery(subscription: Subscription, part: "asked" | "changed" | "removed"): Delivery | undefined {
     if (!isWholeInStateOfTheWorld(subscription.typeUrl) && !subscription.wildcard) {
       const delivery = subscription.take(part);
-      return delivery.resources.length === 0 && part !== "asked" ? undefined : delivery;
+      return delivery.groups.length === 0 && part !== "asked" ? undefined : delivery;
     }
-    const resources = subscription.wildcard ? [...subscription.view.all()] : [...subscription.names].flatMap((name) => subscription.view.get(name) ?? []);
-    return { resources, removed: [], ...subscription.takeAll() };
+    const groups = subscription.wildcard ? groupsOf(subscription.view) : [[...subscription.names].flatMap((name) => subscription.view.get(name) ?? [])];
+    return { groups, removed: [], ...subscription.takeAll() };
   }
 
   #noteClusters(delivery: Delivery, part: "asked" | "changed" | "removed"): void {
-    for (const { name, version } of delivery.resources) {
-      if (!this.#knownClusters.has(name) && part === "changed" && this.subscriptions.has(typeUrls.endpoint)) this.#warming.add(name);
-      if (this.proxy.envoy && this.#knownClusters.get(name) !== version) this.#owed.add(name);
-      this.#knownClusters.set(name, version);
+    for (const group of delivery.groups) {
+      for (const { name, version } of group) {
+        const known = this.#knownClusters.get(name);
+        if (known === undefined && part === "changed" && this.subscriptions.has(typeUrls.endpoint)) this.#warming.add(name);
+        if (known === version) continue;
+        if (this.proxy.envoy) this.#owed.add(name);
+        this.#knownClusters.set(name, version);
+      }
     }
     for (const name of delivery.removed) {
       this.#knownClusters.delete(name);
@@ -242,7 +251,7 @@ export class DiscoveryStream {
     if (outstanding === undefined || outstanding.nonce !== request.nonce) return request.whole === undefined || request.nonce === subscription.sent;
     subscription.outstanding = undefined;
     this.#noteProgress();
-    if (subscription.typeUrl === typeUrls.endpoint) for (const name of outstanding.names) this.#warming.delete(name);
+    if (subscription.typeUrl === typeUrls.endpoint && this.#warming.size > 0) for (const group of outstanding.groups) for (const { name } of group) this.#warming.delete(name);
     if (request.rejection === undefined) {
       subscription.acknowledged = outstanding.nonce;
       subscription.rejection = undefined;
@@ -257,13 +266,14 @@ export class DiscoveryStream {
 
   #open(typeUrl: string): Subscription {
     if (this.subscriptions.size >= maxTypes) throw userError("too-many-types", `a stream may ask for ${maxTypes} types of resources at most`);
-    const { viewOf, generation, clock } = this.#options;
+    const { viewOf, generation, clock, pending } = this.#options;
     const view = viewOf(typeUrl);
     const subscription = new Subscription(typeUrl, view);
     this.subscriptions.set(typeUrl, subscription);
+    this.#ordered = undefined;
     this.#viewSubscriptions.push(
       view.subscribe((names) => {
-        subscription.change(names, generation(), clock.steadyMs());
+        if (subscription.change(names, generation(), clock.steadyMs())) pending();
       }),
     );
     return subscription;
@@ -297,20 +307,21 @@ export class DiscoveryStream {
     const newly = wildcard && !subscription.wildcard;
     subscription.wildcard = wildcard;
     if (newly) {
-      if (whole.version === versionOf({ resources: [...subscription.view.all()] }) && whole.version !== "") return;
+      if (whole.version === versionOf(groupsOf(subscription.view)) && whole.version !== "") return;
       subscription.askAll({}, generation);
     } else if (added.length > 0) {
       const resources = added.flatMap((name) => subscription.view.get(name) ?? []);
       const owed = subscription.typeUrl === typeUrls.endpoint && this.#takeOwed(wanted).length > 0;
-      if (!owed && first && whole.version !== "" && whole.version === versionOf({ resources })) return;
+      if (!owed && first && whole.version !== "" && whole.version === versionOf([resources])) return;
       // Listeners and clusters go whole anyway; of the others all that is wanted, as old clients expect.
       subscription.ask(subscription.names, {}, generation);
     }
   }
 }
 
-function addNames({ names, typeUrl }: Subscription, wanted: Iterable<string>): void {
-  for (const name of wanted) names.add(name);
+function addNames({ names, typeUrl, view }: Subscription, wanted: Iterable<string>): void {
+  // The view's own text is shared by all streams; the request's would be kept once more for each.
+  for (const name of wanted) names.add(view.get(name)?.name ?? name);
   if (names.size > maxNames) throw userError("too-many-names", `a stream may ask for ${maxNames} resources of ${typeUrl} by name at most`);
 }
 
@@ -318,8 +329,20 @@ function isWildcardType(typeUrl: string): boolean {
   return typeUrl === typeUrls.cluster || typeUrl === typeUrls.listener || typeUrl === typeUrls.address || typeUrl === typeUrls.authorization || typeUrl === typeUrls.nameTable;
 }
 
-/** The version of a whole state-of-the-world response. */
-function versionOf(delivery: Pick<Delivery, "resources">): string {
-  const lines = delivery.resources.map((resource) => `${resource.name}@${resource.version}`).sort();
-  return contentHash(Buffer.from(lines.join("\n")));
+const listVersions = new WeakMap<readonly EncodedResource[], string>();
+
+/** The version of a whole state-of-the-world response: the same in every process for the same resources. */
+function versionOf(groups: ResourceGroups): string {
+  const versions = groups.map(versionOfList);
+  return versions.length === 1 ? (versions[0] ?? "") : contentHash(Buffer.from(versions.join("\n")));
+}
+
+function versionOfList(resources: readonly EncodedResource[]): string {
+  let version = listVersions.get(resources);
+  if (version === undefined) {
+    const lines = resources.map((resource) => `${resource.name}@${resource.version}`).sort();
+    version = contentHash(Buffer.from(lines.join("\n")));
+    listVersions.set(resources, version);
+  }
+  return version;
 }

@@ -60,7 +60,7 @@ async function serveStream(call: grpc.ServerDuplexStream<Buffer, Buffer>, protoc
   try {
     const caller = await authenticate?.(call);
     if (ended) return;
-    const opened = discovery.connect(protocol, { write: (response) => call.write(response) }, (proxy) => authorize(proxy, caller));
+    const opened = discovery.connect(protocol, { write: (parts) => call.write(Buffer.concat(parts)) }, (proxy) => authorize(proxy, caller));
     client = opened;
     call.on("drain", () => opened.drained());
     take = (request) => {

@@ -8,6 +8,7 @@ export type { ProxyIdentity } from "./proxy-identity.ts";
 export { MappedView } from "./mapped-view.ts";
 export { SecretView, type SecretViewOptions } from "./secret-view.ts";
 export { CollectionView, emptyView, NamedView, ReferencedView, ScopedView, SwitchingView, UnionView, type ResourceView, type ViewSource } from "./resource-view.ts";
+export { SharedView } from "./shared-view.ts";
 export { rootsReport } from "./roots-report.ts";
 export { serveLogControl } from "./log-control.ts";
 export { proxyConfigDump } from "./proxy-config-dump.ts";

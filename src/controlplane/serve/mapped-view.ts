@@ -1,5 +1,5 @@
 import type { EncodedResource } from "../translate/index.ts";
-import type { ResourceView } from "./resource-view.ts";
+import { groupsOf, type ResourceView } from "./resource-view.ts";
 
 /** Another view's resources, each in another form under the same name. */
 export class MappedView implements ResourceView {
@@ -19,6 +19,10 @@ export class MappedView implements ResourceView {
 
   *all(): Iterable<EncodedResource> {
     for (const resource of this.#inner.all()) yield this.#map(resource);
+  }
+
+  groups(): readonly (readonly EncodedResource[])[] {
+    return groupsOf(this.#inner).map((group) => group.map((resource) => this.#map(resource)));
   }
 
   subscribe(changed: (names: readonly string[]) => void): Disposable {

@@ -5,6 +5,8 @@ import { scopedResourceKey, type EncodedResource, type ScopedEncodedResource } f
 export interface ResourceView {
   get(name: string): EncodedResource | undefined;
   all(): Iterable<EncodedResource>;
+  /** All resources in lists of which some are the same object for other views and calls, so that their bytes can be shared. */
+  groups?(): readonly (readonly EncodedResource[])[];
   /** Calls with the names that changed or went, after each settling of the model; not for what is there already. */
   subscribe(changed: (names: readonly string[]) => void): Disposable;
   /** False while it is not known whose resources these are: a first answer should wait for that. Absent: always known. */
@@ -16,6 +18,11 @@ export const emptyView: ResourceView = {
   all: () => [],
   subscribe: () => ({ [Symbol.dispose]: () => undefined }),
 };
+
+/** {@link ResourceView.groups}, also of views that share nothing. */
+export function groupsOf(view: ResourceView): readonly (readonly EncodedResource[])[] {
+  return view.groups?.() ?? [[...view.all()]];
+}
 
 /** Whole collections, keyed by resource name, that all proxies of a kind share. */
 export class CollectionView implements ResourceView {
@@ -63,11 +70,7 @@ export class ScopedView implements ResourceView {
   }
 
   subscribe(changed: (names: readonly string[]) => void): Disposable {
-    const prefix = scopedResourceKey(this.#scope, "");
-    return subscribeToKeys(this.#collection, (keys) => {
-      const own = keys.filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length));
-      if (own.length > 0) changed(own);
-    });
+    return followScope(this.#collection, this.#scope, changed);
   }
 }
 
@@ -127,9 +130,24 @@ export class UnionView implements ResourceView {
     }
   }
 
+  groups(): readonly (readonly EncodedResource[])[] {
+    const earlier: ResourceView[] = [];
+    return this.#views.flatMap((view) => {
+      const groups = earlier.length === 0 ? groupsOf(view) : groupsOf(view).map((group) => withoutNames(group, earlier));
+      earlier.push(view);
+      return groups.filter((group) => group.length > 0);
+    });
+  }
+
   subscribe(changed: (names: readonly string[]) => void): Disposable {
     return joined(this.#views.map((view) => view.subscribe(changed)));
   }
+}
+
+/** The same object where nothing has a name that an earlier view has. */
+function withoutNames(group: readonly EncodedResource[], earlier: readonly ResourceView[]): readonly EncodedResource[] {
+  const isTaken = ({ name }: EncodedResource): boolean => earlier.some((view) => view.get(name) !== undefined);
+  return group.some(isTaken) ? group.filter((resource) => !isTaken(resource)) : group;
 }
 
 /** Which shared resource is meant by a name in a scope. */
@@ -170,18 +188,15 @@ export class ReferencedView<Reference extends ScopedReference> implements Resour
   }
 
   subscribe(changed: (names: readonly string[]) => void): Disposable {
-    const prefix = scopedResourceKey(this.#scope, "");
-    const tell = (names: readonly string[]): void => {
-      if (names.length > 0) changed(names);
-    };
     return joined([
-      subscribeToKeys(this.#references, (keys) => tell(keys.filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length)))),
-      subscribeToKeys(this.#shared, (keys) =>
-        tell(keys.flatMap((key) => {
+      followScope(this.#references, this.#scope, changed),
+      subscribeToKeys(this.#shared, (keys) => {
+        const names = keys.flatMap((key) => {
           const name = key.slice(0, key.indexOf("#"));
           return this.#keyFor(name) === key ? name : [];
-        })),
-      ),
+        });
+        if (names.length > 0) changed(names);
+      }),
     ]);
   }
 
@@ -204,17 +219,24 @@ export interface ViewSource {
 /** A view that turns into another one, as what decides it changes (a proxy's pod is seen, or a Sidecar selects it). */
 export class SwitchingView implements ResourceView {
   readonly #source: ViewSource;
+  /** While somebody follows it. */
+  #followed: { view: ResourceView | undefined } | undefined;
 
   constructor(source: ViewSource) {
     this.#source = source;
   }
 
   get(name: string): EncodedResource | undefined {
-    return this.#source.current()?.get(name);
+    return this.#current()?.get(name);
   }
 
   all(): Iterable<EncodedResource> {
-    return this.#source.current()?.all() ?? [];
+    return this.#current()?.all() ?? [];
+  }
+
+  groups(): readonly (readonly EncodedResource[])[] {
+    const view = this.#current();
+    return view === undefined ? [] : groupsOf(view);
   }
 
   known(): boolean {
@@ -224,18 +246,27 @@ export class SwitchingView implements ResourceView {
   subscribe(changed: (names: readonly string[]) => void): Disposable {
     const following = this.#source.follow(() => {
       const next = this.#source.current();
-      if (next === view) return;
-      const before = versionsOf(view);
+      if (next === followed.view) return;
+      const before = versionsOf(followed.view);
       inner?.[Symbol.dispose]();
-      view = next;
-      inner = view?.subscribe(changed);
-      const after = versionsOf(view);
+      followed.view = next;
+      inner = next?.subscribe(changed);
+      const after = versionsOf(next);
       const names = [...new Set([...before.keys(), ...after.keys()])].filter((name) => before.get(name) !== after.get(name));
       if (names.length > 0) changed(names);
     });
-    let view = this.#source.current();
-    let inner = view?.subscribe(changed);
-    return joined([following, { [Symbol.dispose]: () => inner?.[Symbol.dispose]() }]);
+    const followed: { view: ResourceView | undefined } = { view: this.#source.current() };
+    let inner = followed.view?.subscribe(changed);
+    this.#followed = followed;
+    const ended = (): void => {
+      if (this.#followed === followed) this.#followed = undefined;
+      inner?.[Symbol.dispose]();
+    };
+    return joined([following, { [Symbol.dispose]: ended }]);
+  }
+
+  #current(): ResourceView | undefined {
+    return this.#followed === undefined ? this.#source.current() : this.#followed.view;
   }
 }
 
@@ -243,14 +274,47 @@ function versionsOf(view: ResourceView | undefined): ReadonlyMap<string, string>
   return new Map([...(view?.all() ?? [])].map((resource) => [resource.name, resource.version]));
 }
 
+type ScopeFollowers = Map<string, Set<(names: readonly string[]) => void>>;
+
+/** One subscription a collection for all that follow a scope of it, so that a change concerns nobody but its own scope's. */
+const followedCollections = new WeakMap<Collection<unknown>, ScopeFollowers>();
+
+/** The names that change in one scope of a collection that is keyed by {@link scopedResourceKey}. */
+function followScope(collection: Collection<{ readonly scope: string }>, scope: string, changed: (names: readonly string[]) => void): Disposable {
+  let followers = followedCollections.get(collection);
+  if (followers === undefined) {
+    const created: ScopeFollowers = new Map();
+    followedCollections.set(collection, created);
+    collection.onChange((changes) => {
+      const namesByScope = new Map<string, string[]>();
+      for (const change of changes) {
+        const owner = change.type === "set" ? change.item.scope : change.previous.scope;
+        if (!created.has(owner)) continue;
+        const names = namesByScope.get(owner);
+        const name = change.key.slice(owner.length + 1);
+        if (names === undefined) namesByScope.set(owner, [name]);
+        else names.push(name);
+      }
+      for (const [owner, names] of namesByScope) for (const follower of created.get(owner) ?? []) follower(names);
+    });
+    followers = created;
+  }
+  const all = followers;
+  // Two subscriptions may pass the same function.
+  const follower = (names: readonly string[]): void => changed(names);
+  const own = all.get(scope) ?? new Set();
+  all.set(scope, own.add(follower));
+  return {
+    [Symbol.dispose]: () => {
+      own.delete(follower);
+      if (own.size === 0 && all.get(scope) === own) all.delete(scope);
+    },
+  };
+}
+
 /** The keys of each batch of changes; not of what is there already. */
 export function subscribeToKeys(collection: Collection<unknown>, changed: (keys: readonly string[]) => void): Disposable {
-  let started = false;
-  const subscription = collection.subscribe((changes) => {
-    if (started) changed(changes.map((change) => change.key));
-  });
-  started = true;
-  return subscription;
+  return collection.onChange((changes) => changed(changes.map((change) => change.key)));
 }
 
 function joined(parts: readonly Disposable[]): Disposable {

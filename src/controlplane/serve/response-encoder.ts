@@ -1,11 +1,15 @@
+import type { EncodedResource } from "../translate/index.ts";
+
+export type ResponseForm = "delta" | "any";
+
 /**
- * Puts a response together from resources that are bytes already, so that a push copies each resource once and encodes
- * none. Both protocols have the same layout: DiscoveryResponse and DeltaDiscoveryResponse carry the version in field 1,
- * resources in 2, the type in 4 and the nonce in 5; delta has the removed names in 6.
+ * Responses put together from resources that are bytes already. Both protocols have the same layout: DiscoveryResponse and
+ * DeltaDiscoveryResponse carry the version in field 1, resources in 2, the type in 4 and the nonce in 5; delta has the
+ * removed names in 6. Fields may come in any order, so what differs from client to client stands in a small head of its
+ * own, and the resources behind it are one run of bytes that all clients share.
  */
-export interface ResponseParts {
+export interface ResponseHead {
   readonly version: string;
-  readonly resources: readonly Uint8Array[];
   readonly typeUrl: string;
   readonly nonce: string;
   /** Delta only. */
@@ -20,14 +24,22 @@ const removedField = 6;
 const lengthDelimited = 2;
 const maxVarintBytes = 5;
 
-export function encodeResponse(parts: ResponseParts): Buffer {
+export function encodeHead({ version, typeUrl, nonce, removed }: ResponseHead): Buffer {
   const fields: [number: number, bytes: Uint8Array][] = [];
-  if (parts.version !== "") fields.push([versionField, Buffer.from(parts.version)]);
-  for (const resource of parts.resources) fields.push([resourcesField, resource]);
-  fields.push([typeUrlField, Buffer.from(parts.typeUrl)], [nonceField, Buffer.from(parts.nonce)]);
-  for (const name of parts.removed) fields.push([removedField, Buffer.from(name)]);
-  const capacity = fields.reduce((total, [, bytes]) => total + 1 + maxVarintBytes + bytes.length, 0);
-  const target = Buffer.allocUnsafe(capacity);
+  if (version !== "") fields.push([versionField, Buffer.from(version)]);
+  fields.push([typeUrlField, Buffer.from(typeUrl)], [nonceField, Buffer.from(nonce)]);
+  for (const name of removed) fields.push([removedField, Buffer.from(name)]);
+  return joinFields(fields);
+}
+
+function encodeBody(resources: readonly EncodedResource[], form: ResponseForm): Buffer {
+  return joinFields(resources.map((resource) => [resourcesField, resource[form]]));
+}
+
+function joinFields(fields: readonly (readonly [number: number, bytes: Uint8Array])[]): Buffer {
+  let capacity = 0;
+  for (const [, bytes] of fields) capacity += 1 + maxVarintBytes + bytes.length;
+  const target = capacity > Buffer.poolSize >>> 1 ? Buffer.allocUnsafeSlow(capacity) : Buffer.allocUnsafe(capacity);
   let offset = 0;
   for (const [number, bytes] of fields) {
     target[offset] = (number << 3) | lengthDelimited;
@@ -48,4 +60,70 @@ function writeVarint(target: Buffer, start: number, value: number): number {
   }
   target[offset] = rest;
   return offset + 1;
+}
+
+interface SharedBody {
+  readonly resources: readonly EncodedResource[];
+  readonly form: ResponseForm;
+  readonly bytes: Buffer;
+}
+
+/** Of bodies that are kept because another client may be about to get the same. */
+const maxKeptBytes = 48 << 20;
+/** Comparing a list with more candidates than this would cost more than it saves. */
+const maxCandidates = 16;
+
+/** The bytes of lists of resources, made once for all clients that get equal lists. */
+export class ResponseBodies {
+  /** By the first and the last resource and the length of the list; the latest used come last. */
+  readonly #kept = new Map<string, SharedBody[]>();
+  #keptBytes = 0;
+
+  bodyOf(resources: readonly EncodedResource[], form: ResponseForm): Buffer {
+    const first = resources[0];
+    const last = resources.at(-1);
+    if (first === undefined || last === undefined) return nothing;
+    const key = `${form} ${resources.length} ${first.version} ${last.version}`;
+    const candidates = this.#kept.get(key) ?? [];
+    const found = candidates.find((candidate) => sameList(candidate.resources, resources));
+    if (found !== undefined) {
+      this.#kept.delete(key);
+      this.#kept.set(key, candidates);
+      return found.bytes;
+    }
+    const bytes = encodeBody(resources, form);
+    this.#keep(key, { resources, form, bytes }, candidates);
+    return bytes;
+  }
+
+  /** Forgets all: what comes next is something else. */
+  clear(): void {
+    this.#kept.clear();
+    this.#keptBytes = 0;
+  }
+
+  #keep(key: string, body: SharedBody, candidates: SharedBody[]): void {
+    if (body.bytes.length > maxKeptBytes) return;
+    if (candidates.length >= maxCandidates) this.#keptBytes -= candidates.shift()?.bytes.length ?? 0;
+    candidates.push(body);
+    this.#kept.delete(key);
+    this.#kept.set(key, candidates);
+    this.#keptBytes += body.bytes.length;
+    for (const [oldest, dropped] of this.#kept) {
+      if (this.#keptBytes <= maxKeptBytes || oldest === key) break;
+      this.#kept.delete(oldest);
+      for (const { bytes } of dropped) this.#keptBytes -= bytes.length;
+    }
+  }
+}
+
+const nothing = Buffer.alloc(0);
+
+function sameList(left: readonly EncodedResource[], right: readonly EncodedResource[]): boolean {
+  if (left === right) return true;
+  return left.length === right.length && left.every((resource, index) => isSame(resource, right[index]));
+}
+
+function isSame(left: EncodedResource, right: EncodedResource | undefined): boolean {
+  return left === right || (right !== undefined && left.version === right.version && left.name === right.name);
 }

@@ -1,5 +1,5 @@
 import type { EncodedResource } from "../translate/resource.ts";
-import type { ResourceView } from "./resource-view.ts";
+import { groupsOf, type ResourceView } from "./resource-view.ts";
 
 /** Generations of the model, both inclusive. */
 export interface GenerationRange {
@@ -10,7 +10,7 @@ export interface GenerationRange {
 interface Outstanding {
   readonly nonce: string;
   readonly range: GenerationRange;
-  readonly names: readonly string[];
+  readonly groups: ResourceGroups;
 }
 
 export interface Rejection {
@@ -18,14 +18,19 @@ export interface Rejection {
   readonly range: GenerationRange;
 }
 
+/** Resources in lists, of which some are shared with other streams. */
+export type ResourceGroups = readonly (readonly EncodedResource[])[];
+
 /** What is to be sent of a type: resources with their bytes, and names that are gone. */
 export interface Delivery {
-  readonly resources: readonly EncodedResource[];
+  readonly groups: ResourceGroups;
   readonly removed: readonly string[];
   readonly range: GenerationRange;
   /** When the oldest of the changes arrived; undefined for answers to a request. */
   readonly sinceMs: number | undefined;
 }
+
+const noRange: GenerationRange = { first: 0, last: 0 };
 
 /**
  * What one stream wants of one type, what it has still to be sent, and what it has answered. Changes that come while a
@@ -43,6 +48,8 @@ export class Subscription {
   outstanding: Outstanding | undefined;
   /** Asked for by the client: answered at once, even with nothing. */
   #asked: Set<string> | undefined;
+  /** All that there is, to a client that has nothing. */
+  #askedAll = false;
   readonly #changed = new Set<string>();
   readonly #removed = new Set<string>();
   #range: GenerationRange | undefined;
@@ -57,8 +64,8 @@ export class Subscription {
   ask(names: Iterable<string>, known: Readonly<Record<string, string>>, generation: number): void {
     const asked = (this.#asked ??= new Set());
     for (const name of names) {
-      const found = this.view.get(name);
-      if (found === undefined || found.version !== known[name]) asked.add(name);
+      const has = known[name];
+      if (has === undefined || this.view.get(name)?.version !== has) asked.add(name);
       this.#changed.delete(name);
       this.#removed.delete(name);
     }
@@ -73,6 +80,12 @@ export class Subscription {
   /** All that the view holds, and what the client has that is gone. */
   askAll(known: Readonly<Record<string, string>>, generation: number): void {
     const names = new Set(Object.keys(known));
+    if (names.size === 0) {
+      this.#askedAll = true;
+      this.#changed.clear();
+      this.#extend({ first: 0, last: generation });
+      return;
+    }
     for (const resource of this.view.all()) names.add(resource.name);
     this.ask(names, known, generation);
   }
@@ -81,16 +94,23 @@ export class Subscription {
     return this.wildcard || this.names.has(name);
   }
 
-  change(names: readonly string[], generation: number, nowMs: number): void {
+  /** False when none of the names matters to this client. */
+  change(names: readonly string[], generation: number, nowMs: number): boolean {
+    let concerned = false;
     for (const name of names) {
       if (!this.wants(name) || this.#asked?.has(name) === true) continue;
       const gone = this.view.get(name) === undefined;
+      if (this.#askedAll && !gone) continue;
       this.#changed.delete(name);
       this.#removed.delete(name);
       (gone ? this.#removed : this.#changed).add(name);
+      concerned = true;
+    }
+    if (concerned) {
       this.#extend({ first: generation, last: generation });
       this.#sinceMs ??= nowMs;
     }
+    return concerned;
   }
 
   forget(name: string): void {
@@ -101,7 +121,7 @@ export class Subscription {
   }
 
   get hasAsked(): boolean {
-    return this.#asked !== undefined;
+    return this.#askedAll || this.#asked !== undefined;
   }
   get hasChanged(): boolean {
     return this.#changed.size > 0;
@@ -113,24 +133,13 @@ export class Subscription {
     return this.#range;
   }
   get idle(): boolean {
-    return this.outstanding === undefined && this.#asked === undefined && this.#changed.size === 0;
+    return this.outstanding === undefined && !this.hasAsked && this.#changed.size === 0;
   }
 
   /** Takes what must be sent: answers with all that is pending beside them, or changes, or removals. */
   take(part: "asked" | "changed" | "removed"): Delivery {
-    const names = part === "removed" ? this.#removed : this.#changed;
-    const taken = part === "asked" ? [...(this.#asked ?? []), ...names] : [...names];
-    const resources: EncodedResource[] = [];
-    const removed: string[] = [];
-    for (const name of taken) {
-      const found = this.view.get(name);
-      if (found === undefined) removed.push(name);
-      else resources.push(found);
-    }
-    names.clear();
-    if (part === "asked") this.#asked = undefined;
-    const delivery = { resources, removed, range: this.#range ?? { first: 0, last: 0 }, sinceMs: this.#sinceMs };
-    if (this.#asked === undefined && this.#changed.size === 0 && this.#removed.size === 0) {
+    const delivery = part === "asked" && this.#askedAll ? this.#takeWhole() : this.#takeNames(part);
+    if (!this.hasAsked && this.#changed.size === 0 && this.#removed.size === 0) {
       this.#range = undefined;
       this.#sinceMs = undefined;
     }
@@ -138,9 +147,10 @@ export class Subscription {
   }
 
   /** Drops what is pending, because all of it is in the response that is being made. */
-  takeAll(): Omit<Delivery, "resources" | "removed"> {
-    const taken = { range: this.#range ?? { first: 0, last: 0 }, sinceMs: this.#sinceMs };
+  takeAll(): Omit<Delivery, "groups" | "removed"> {
+    const taken = { range: this.#range ?? noRange, sinceMs: this.#sinceMs };
     this.#asked = undefined;
+    this.#askedAll = false;
     this.#changed.clear();
     this.#removed.clear();
     this.#range = undefined;
@@ -151,6 +161,30 @@ export class Subscription {
   /** Whether every response that this generation caused has been acknowledged. */
   hasAcknowledged(generation: number): boolean {
     return !contains(this.#range, generation) && !contains(this.outstanding?.range, generation) && !contains(this.rejection?.range, generation);
+  }
+
+  /** In lists that other streams share. Names that were asked for and are not there are answered as removed. */
+  #takeWhole(): Delivery {
+    const removed = [...(this.#asked ?? []), ...this.#removed].filter((name) => this.view.get(name) === undefined);
+    return { groups: groupsOf(this.view), removed, ...this.takeAll() };
+  }
+
+  #takeNames(part: "asked" | "changed" | "removed"): Delivery {
+    const names = part === "removed" ? this.#removed : this.#changed;
+    const resources: EncodedResource[] = [];
+    const removed: string[] = [];
+    const take = (name: string): void => {
+      const found = this.view.get(name);
+      if (found === undefined) removed.push(name);
+      else resources.push(found);
+    };
+    if (part === "asked") {
+      for (const name of this.#asked ?? []) take(name);
+      this.#asked = undefined;
+    }
+    for (const name of names) take(name);
+    names.clear();
+    return { groups: resources.length === 0 ? [] : [resources], removed, range: this.#range ?? noRange, sinceMs: this.#sinceMs };
   }
 
   #extend(range: GenerationRange): void {

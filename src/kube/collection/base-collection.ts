@@ -91,8 +91,13 @@ export abstract class BaseCollection<Item> implements Collection<Item> {
   }
 
   subscribe(handler: (changes: readonly Change<Item>[]) => void): Disposable {
-    this.#subscribers.add(handler);
+    const subscription = this.onChange(handler);
     handler([...this.items].map(([key, item]) => ({ type: "set", key, item, previous: undefined })));
+    return subscription;
+  }
+
+  onChange(handler: (changes: readonly Change<Item>[]) => void): Disposable {
+    this.#subscribers.add(handler);
     return { [Symbol.dispose]: () => void this.#subscribers.delete(handler) };
   }
 

@@ -28,6 +28,24 @@ export class DerivedCollection<Input, Item> extends BaseCollection<Item> {
   readonly #contested = new Map<string, Set<string>>();
   readonly #owner = new Map<string, string>();
 
+  readonly #reader: CollectionReader = {
+    get: <Read>(collection: Collection<Read>, key: string): Read | undefined => {
+      this.#recorder.readKey(this.#readable(collection) as BaseCollection<unknown>, key);
+      return collection.get(key);
+    },
+    lookup: <Read>(index: CollectionIndex<Read>, key: string): readonly Read[] => {
+      invariant(index instanceof StoredIndex, `${this.name} may read only indexes of its own graph`);
+      this.#readable(index.collection as Collection<unknown>);
+      this.#recorder.readKey(index as StoredIndex<unknown>, key);
+      return index.lookup(key) as readonly Read[];
+    },
+    all: <Read>(collection: Collection<Read>): readonly Read[] => {
+      const readable = this.#readable(collection);
+      this.#recorder.readAll(readable as BaseCollection<unknown>);
+      return readable.sorted();
+    },
+  };
+
   constructor(name: string, ordinal: number, input: BaseCollection<Input>, compute: Compute<Input, Item>, options: DerivedOptions<Item>) {
     super(name, ordinal);
     this.input = input;
@@ -75,16 +93,18 @@ export class DerivedCollection<Input, Item> extends BaseCollection<Item> {
   #recompute(inputKey: string, touched: Set<string>): void {
     const input = this.input.get(inputKey);
     const before = this.#yielded.get(inputKey);
-    this.#recorder.forget(inputKey);
     let after: ReadonlyMap<string, Item> | undefined;
-    if (input !== undefined) {
-      this.recomputations += 1;
-      try {
-        after = new Map(this.#compute(input, this.#reader(inputKey), inputKey));
-      } catch (error) {
-        this.#options.failed(this.name, inputKey, error);
-        return;
+    this.#recorder.begin(inputKey);
+    try {
+      if (input !== undefined) {
+        this.recomputations += 1;
+        after = new Map(this.#compute(input, this.#reader, inputKey));
       }
+    } catch (error) {
+      this.#options.failed(this.name, inputKey, error);
+      return;
+    } finally {
+      this.#recorder.finish();
     }
     for (const key of before?.keys() ?? []) {
       touched.add(key);
@@ -128,26 +148,6 @@ export class DerivedCollection<Input, Item> extends BaseCollection<Item> {
     if (item === undefined) return previous === undefined ? undefined : { type: "delete", key, previous };
     if (previous !== undefined && this.#options.equals(previous, item)) return undefined;
     return { type: "set", key, item, previous };
-  }
-
-  #reader(inputKey: string): CollectionReader {
-    return {
-      get: <Read>(collection: Collection<Read>, key: string): Read | undefined => {
-        this.#recorder.readKey(this.#readable(collection) as BaseCollection<unknown>, key, inputKey);
-        return collection.get(key);
-      },
-      lookup: <Read>(index: CollectionIndex<Read>, key: string): readonly Read[] => {
-        invariant(index instanceof StoredIndex, `${this.name} may read only indexes of its own graph`);
-        this.#readable(index.collection as Collection<unknown>);
-        this.#recorder.readKey(index as StoredIndex<unknown>, key, inputKey);
-        return index.lookup(key) as readonly Read[];
-      },
-      all: <Read>(collection: Collection<Read>): readonly Read[] => {
-        const readable = this.#readable(collection);
-        this.#recorder.readAll(readable as BaseCollection<unknown>, inputKey);
-        return readable.sorted();
-      },
-    };
   }
 
   #readable<Read>(collection: Collection<Read>): BaseCollection<Read> {
