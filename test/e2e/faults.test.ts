@@ -1,33 +1,19 @@
 // Processes of a lab with a mesh are killed with -9, one after the other, under load through a gateway and under writes by
 // kubectl: no request fails, no acknowledged write is lost, and everything is back by itself.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { configMapKind } from "../../src/api/kubernetes/index.ts";
 import { createLogger, systemClock } from "../../src/base/index.ts";
 import { createInformer, createKubeClient, loadKubeConfig } from "../../src/kube/index.ts";
+import { setBookinfoStage } from "../support/bookinfo-stage.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayLoad } from "../support/gateway-load.ts";
-import { LabCluster, root, serin } from "../support/lab-cluster.ts";
+import { LabCluster, root } from "../support/lab-cluster.ts";
 
 const lab = new LabCluster("faults");
 
-async function ok(command: readonly string[], input?: string): Promise<string> {
-  const { code, output } = await lab.run(command, input === undefined ? {} : { input });
-  assert.equal(code, 0, `${command.join(" ")}\n${output}`);
-  return output;
-}
-
-const addresses = `apiVersion: metallb.io/v1beta1
-kind: IPAddressPool
-metadata: {name: pool, namespace: metallb-system}
-spec: {addresses: [172.18.255.200-172.18.255.250]}
----
-apiVersion: metallb.io/v1beta1
-kind: L2Advertisement
-metadata: {name: all, namespace: metallb-system}
-`;
+const ok = lab.ok.bind(lab);
 
 /** A client with an identity of its own, so that everything has a part in its start: scheduler, node, CNI agent, istiod, ztunnel. */
 const client = (name: string): string => `apiVersion: v1
@@ -80,20 +66,8 @@ describe("faults under load and writes", { concurrency: 1 }, () => {
   before(async () => {
     const created = await lab.create();
     assert.equal(created.code, 0, created.output);
-    await ok(["kubectl", "apply", "-f", "-"], addresses);
-    await ok([serin, "install", "--set", "profile=ambient", "-y"]);
-    await ok(["kubectl", "label", "namespace", "default", "istio.io/dataplane-mode=ambient"]);
-    await ok(["kubectl", "apply", "-f", join(root, "samples/bookinfo/platform/kube/bookinfo.yaml")]);
-    const gateway = readFileSync(join(root, "samples/bookinfo/gateway-api/bookinfo-gateway.yaml"), "utf8");
-    await ok(["kubectl", "apply", "-f", "-"], gateway.replace("from: Same", "from: All"));
+    const url = await setBookinfoStage(lab, { releaseRoot: root });
     await ok(["kubectl", "create", "configmap", "count"]);
-    const address = await eventually("the gateway has an address", async () => {
-      const { output } = await lab.run(["kubectl", "get", "gateway", "bookinfo-gateway", "-o", "jsonpath={.status.addresses[0].value}"]);
-      return /^172\.18\.255\.\d+$/.test(output) ? output : undefined;
-    });
-    await ok(["kubectl", "wait", "--for=condition=Ready", "pods", "--all", "--timeout=60s"]);
-    const url = `http://${address}/productpage`;
-    await eventually("bookinfo answers", async () => (await lab.shell(`curl -s -m 2 ${url}`)).output.includes("Reviews served by"));
     load = new GatewayLoad(lab, url);
     writes = new Writes();
     await load.more(20);

@@ -2,10 +2,11 @@
 // with the one uid that such a user has.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, describe, test } from "node:test";
+import { setBookinfoStage } from "../support/bookinfo-stage.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayLoad } from "../support/gateway-load.ts";
 import { LabCluster, root } from "../support/lab-cluster.ts";
@@ -34,21 +35,7 @@ function readableCopy(): string {
   return copy;
 }
 
-async function ok(command: readonly string[], input?: string): Promise<string> {
-  const { code, output } = await lab.run(command, input === undefined ? {} : { input });
-  assert.equal(code, 0, `${command.join(" ")}\n${output}`);
-  return output;
-}
-
-const addresses = `apiVersion: metallb.io/v1beta1
-kind: IPAddressPool
-metadata: {name: pool, namespace: metallb-system}
-spec: {addresses: [172.18.255.200-172.18.255.250]}
----
-apiVersion: metallb.io/v1beta1
-kind: L2Advertisement
-metadata: {name: all, namespace: metallb-system}
-`;
+const ok = lab.ok.bind(lab);
 
 describe("as an ordinary user", { concurrency: 1 }, () => {
   after(async () => {
@@ -73,18 +60,9 @@ describe("as an ordinary user", { concurrency: 1 }, () => {
   });
 
   test("the mesh is installed, and bookinfo answers through the gateway and between pods, with identities", async () => {
-    await ok(["kubectl", "apply", "-f", "-"], addresses);
-    await ok([lab.serin, "install", "--set", "profile=ambient", "-y"]);
-    await ok(["kubectl", "label", "namespace", "default", "istio.io/dataplane-mode=ambient"]);
-    await ok(["kubectl", "apply", "-f", join(releaseRoot, "samples/bookinfo/platform/kube/bookinfo.yaml"), "-f", join(releaseRoot, "samples/sleep/sleep.yaml")]);
-    await ok(["kubectl", "apply", "-f", "-"], readFileSync(join(root, "samples/bookinfo/gateway-api/bookinfo-gateway.yaml"), "utf8"));
-    const address = await eventually("the gateway has an address", async () => {
-      const { output } = await lab.run(["kubectl", "get", "gateway", "bookinfo-gateway", "-o", "jsonpath={.status.addresses[0].value}"]);
-      return /^172\.18\.255\.\d+$/.test(output) ? output : undefined;
-    });
-    await ok(["kubectl", "wait", "--for=condition=Ready", "pods", "--all", "--timeout=60s"]);
-    const url = `http://${address}/productpage`;
-    await eventually("bookinfo answers", async () => (await lab.shell(`curl -s -m 2 ${url}`)).output.includes("Reviews served by"));
+    const url = await setBookinfoStage(lab, { releaseRoot });
+    await ok(["kubectl", "apply", "-f", join(releaseRoot, "samples/sleep/sleep.yaml")]);
+    await ok(["kubectl", "rollout", "status", "deployment/sleep", "--timeout=60s"]);
     const load = new GatewayLoad(lab, url, { releaseRoot });
     await load.more(100);
     await load.stop();

@@ -1,32 +1,17 @@
 // A canary while everything that moves it is killed or stopped at random: it ends truthfully, and takes with it what it said.
 // Then the faults of people: a field that somebody edits, an object that is deleted midway.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { seededRandom, systemClock } from "../../src/base/index.ts";
+import { setBookinfoStage } from "../support/bookinfo-stage.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayLoad } from "../support/gateway-load.ts";
-import { LabCluster, root, serin } from "../support/lab-cluster.ts";
+import { LabCluster, root } from "../support/lab-cluster.ts";
 
 const lab = new LabCluster("rollout-faults");
 const random = seededRandom(20_261_120);
 
-async function ok(command: readonly string[], input?: string): Promise<string> {
-  const { code, output } = await lab.run(command, input === undefined ? {} : { input });
-  assert.equal(code, 0, `${command.join(" ")}\n${output}`);
-  return output;
-}
-
-const addresses = `apiVersion: metallb.io/v1beta1
-kind: IPAddressPool
-metadata: {name: pool, namespace: metallb-system}
-spec: {addresses: [172.18.255.200-172.18.255.250]}
----
-apiVersion: metallb.io/v1beta1
-kind: L2Advertisement
-metadata: {name: all, namespace: metallb-system}
-`;
+const ok = lab.ok.bind(lab);
 
 /** A second Service of the same pods is a good release, one without pods is a bad one. */
 const service = (name: string, app: string): string => `apiVersion: v1
@@ -74,25 +59,72 @@ async function rules(): Promise<unknown> {
 
 const stoppedMs = 2500;
 
-/** One fault: an engine or the API server is killed with -9, or an engine stands still for a while. */
-async function strike(): Promise<string> {
-  const engines = lab.ofRole("rollout");
-  const engine = engines[Math.floor(random() * engines.length)];
-  const kind = Math.floor(random() * 3);
-  if (kind === 0) {
-    const [server] = lab.ofRole("cluster-apiserver");
-    if (server !== undefined) process.kill(server.pid, "SIGKILL");
-    return "API server killed";
-  }
+/** Addresses that an engine is cut off from: the API server's Service, and the pods whose metrics it counts. */
+const partitions = { "the API server": "10.96.0.1/32", "all metrics": "10.244.0.0/16" } as const;
+
+/** Enters the network of one of the lab's processes, and runs `ip` there. */
+async function routeOf(pid: number, words: readonly string[]): Promise<void> {
+  const [supervisor] = lab.ofRole("cluster-supervisor");
+  assert.ok(supervisor);
+  await lab.ok(["nsenter", "-t", String(supervisor.pid), "-U", "--preserve-credentials", `--net=/proc/${pid}/ns/net`, "ip", "route", ...words]);
+}
+
+function someOf<One>(all: readonly One[]): One | undefined {
+  return all[Math.floor(random() * all.length)];
+}
+
+function kill(role: string, what: string): string {
+  const one = someOf(lab.ofRole(role));
+  if (one === undefined) return `no ${what} runs`;
+  process.kill(one.pid, "SIGKILL");
+  return `${what} ${one.pid} killed`;
+}
+
+async function stop(): Promise<string> {
+  const engine = someOf(lab.ofRole("rollout"));
   if (engine === undefined) return "no engine runs";
-  if (kind === 1) {
-    process.kill(engine.pid, "SIGKILL");
-    return `engine ${engine.pid} killed`;
-  }
   process.kill(engine.pid, "SIGSTOP");
   await systemClock.sleep(stoppedMs);
   process.kill(engine.pid, "SIGCONT");
   return `engine ${engine.pid} stopped for ${stoppedMs} ms`;
+}
+
+async function cutOff(whom: keyof typeof partitions): Promise<string> {
+  const engine = someOf(lab.ofRole("rollout"));
+  if (engine === undefined) return "no engine runs";
+  await routeOf(engine.pid, ["add", "blackhole", partitions[whom]]);
+  await systemClock.sleep(stoppedMs);
+  await routeOf(engine.pid, ["del", "blackhole", partitions[whom]]);
+  return `engine ${engine.pid} cut off from ${whom} for ${stoppedMs} ms`;
+}
+
+/** Everything that moves a rollout is killed with -9, made to stand still, or cut off. */
+const strikes: readonly (() => string | Promise<string>)[] = [
+  () => kill("cluster-apiserver", "API server"),
+  () => kill("rollout", "engine"),
+  () => kill("pilot", "control plane"),
+  () => kill("cni", "CNI agent"),
+  () => kill("cluster-node", "node agent"),
+  stop,
+  async () => await cutOff("the API server"),
+  async () => await cutOff("all metrics"),
+];
+
+/** One fault; each kind once, in an order of chance, before one comes again. */
+function* faultsInTurn(): Generator<() => string | Promise<string>, never> {
+  for (;;) {
+    const left = [...strikes];
+    while (left.length > 0) {
+      const [next] = left.splice(Math.floor(random() * left.length), 1);
+      if (next !== undefined) yield next;
+    }
+  }
+}
+
+const turns = faultsInTurn();
+
+async function strike(): Promise<string> {
+  return await turns.next().value();
 }
 
 const faults = 8;
@@ -116,20 +148,12 @@ describe("a rollout under faults", { concurrency: 1 }, () => {
   before(async () => {
     const created = await lab.create();
     assert.equal(created.code, 0, created.output);
-    await ok(["kubectl", "apply", "-f", "-"], addresses);
-    await ok([serin, "install", "--set", "profile=ambient", "-y"]);
-    await ok(["kubectl", "apply", "-f", join(root, "samples/bookinfo/platform/kube/bookinfo.yaml")]);
-    await ok(["kubectl", "apply", "-f", "-"], readFileSync(join(root, "samples/bookinfo/gateway-api/bookinfo-gateway.yaml"), "utf8"));
-    await ok(["kubectl", "apply", "-f", "-"], `${service("good", "productpage")}---\n${service("bad", "nobody")}`);
-    // A second engine waits to take over.
+    const url = await setBookinfoStage(lab, { releaseRoot: root, ambient: false, more: `${service("good", "productpage")}---\n${service("bad", "nobody")}` });
+    // A second engine and a second control plane wait to take over.
     await ok(["kubectl", "scale", "deployment", "serin-rollout", "-n", "serin-system", "--replicas=2"]);
-    const address = await eventually("the gateway has an address", async () => {
-      const { output } = await lab.run(["kubectl", "get", "gateway", "bookinfo-gateway", "-o", "jsonpath={.status.addresses[0].value}"]);
-      return /^172\.18\.255\.\d+$/.test(output) ? output : undefined;
-    });
-    await ok(["kubectl", "wait", "--for=condition=Ready", "pods", "--all", "--timeout=90s"]);
-    await eventually("bookinfo answers", async () => (await lab.shell(`curl -s -m 2 http://${address}/productpage`)).output.includes("Reviews served by"));
-    load = new GatewayLoad(lab, `http://${address}/productpage`);
+    await ok(["kubectl", "scale", "deployment", "istiod", "-n", "istio-system", "--replicas=2"]);
+    await ok(["kubectl", "rollout", "status", "deployment/istiod", "-n", "istio-system", "--timeout=60s"]);
+    load = new GatewayLoad(lab, url);
     await load.more(20);
     original = await rules();
   });

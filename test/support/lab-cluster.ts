@@ -1,4 +1,5 @@
 // A lab cluster for an end-to-end test, in a HOME of its own, driven by real programs in a real shell.
+import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -65,6 +66,13 @@ export class LabCluster {
     const child = this.spawn(command, { env, input: input !== undefined });
     child.stdin?.end(input);
     return await outcome(child, timeoutMs);
+  }
+
+  /** The output of a program that must succeed. */
+  async ok(command: readonly string[], input?: string): Promise<string> {
+    const { code, output } = await this.run(command, input === undefined ? {} : { input });
+    assert.equal(code, 0, `${command.join(" ")}\n${output}`);
+    return output;
   }
 
   /** Starts a program on the machine, outside of the lab; `input` leaves its standard input open. */
