@@ -10,7 +10,7 @@ import { addExpiryMetrics, Authenticator, CertificateService, createCertificateM
 import type { ControlPlaneSettings, ShadowSettings } from "./control-plane-options.ts";
 import { runEntryControllers } from "./entries/index.ts";
 import { runGatewayControllers, runRootCertificateController, type ProxySettings } from "./gateways/index.ts";
-import { fetchText, KeySetIngest, MeshConfigFile, MeshIngest, SecretIngest, ServedVersionClient } from "./ingest/index.ts";
+import { ConfigMapIngest, fetchText, KeySetIngest, MeshConfigFile, MeshIngest, SecretIngest, ServedVersionClient } from "./ingest/index.ts";
 import { meshSettings } from "./mesh-settings.ts";
 import { meshKey, type MeshInputs } from "./model/index.ts";
 import {
@@ -62,6 +62,7 @@ export class ControlPlane {
   readonly #inputs: MeshInputs;
   readonly #ingest: MeshIngest;
   readonly #secrets: SecretIngest;
+  readonly #configMaps: ConfigMapIngest;
   readonly #discovery: DiscoveryServer;
   readonly #issued: IssuedCertificates;
   readonly #metrics: MetricsRegistry;
@@ -80,6 +81,7 @@ export class ControlPlane {
     this.#discovery = this.#mesh.discovery;
     this.#issued = new IssuedCertificates(clock);
     this.#secrets = new SecretIngest({ client, references: this.#mesh.references, secrets: this.#inputs.secrets, clock, log: log.scoped("secrets") });
+    this.#configMaps = new ConfigMapIngest({ client, references: this.#mesh.configMaps, configMaps: this.#inputs.configMaps, clock, log: log.scoped("config maps") });
     this.#ingest = new MeshIngest({ client, inputs: this.#inputs, revision: settings.revision, clock, log });
   }
 
@@ -149,6 +151,7 @@ export class ControlPlane {
     const keySets = new KeySetIngest({ requestAuthentications: this.#inputs.requestAuthentications, keySets: this.#inputs.keySets, fetchText, clock, log: log.scoped("keys") });
     start("ingest", this.#ingest.run(signal));
     start("secrets", this.#secrets.run(signal));
+    start("config maps", this.#configMaps.run(signal));
     start("keys of token issuers", keySets.run(signal));
     start("mesh config", configFile.run(signal, (config) => this.#takeMesh(config)));
   }

@@ -3,18 +3,22 @@ import { CollectionGraph, type Collection } from "../kube/index.ts";
 import type { MetricsRegistry } from "../telemetry/index.ts";
 import {
   createMeshInputs,
+  deriveBackendTlsStatuses,
+  deriveConfigMapReferences,
   deriveGatewayPlacements,
   deriveGatewayStatuses,
-  deriveL4RouteModels,
+  deriveListenerSetStatuses,
   deriveRouteStatuses,
   deriveSecretReferences,
-  type GatewayPlacement,
-  type MeshInputs,
   deriveUdpRouteStatuses,
   type ConfigMapReference,
   type AmbientStatuses,
+  type GatewayPlacement,
+  type MeshInputs,
   type SecretReference,
   type WantedGatewayStatus,
+  type WantedListenerSetStatus,
+  type WantedPolicyStatus,
   type WantedRouteStatus,
 } from "./model/index.ts";
 import { ProxyScopes } from "./proxy-scopes.ts";
@@ -35,14 +39,16 @@ export interface ServedMeshOptions {
 export interface WantedState {
   readonly placements: Collection<GatewayPlacement>;
   readonly gatewayStatuses: Collection<WantedGatewayStatus>;
+  readonly listenerSetStatuses: Collection<WantedListenerSetStatus>;
+  readonly policyStatuses: Collection<WantedPolicyStatus>;
   readonly routeStatuses: readonly Collection<WantedRouteStatus>[];
+  readonly ambientStatuses: AmbientStatuses;
 }
 
 /** Writes that come within this time settle together. */
 const debounceMs = 2;
 
 /** From the facts of a mesh to what its proxies are sent: model, translation and discovery, without any network. */
-  readonly ambientStatuses: AmbientStatuses;
 export class ServedMesh {
   readonly graph: CollectionGraph;
   readonly inputs: MeshInputs;
@@ -50,6 +56,8 @@ export class ServedMesh {
   readonly wanted: WantedState;
   /** Secrets that configuration names. */
   readonly references: readonly Collection<SecretReference>[];
+  /** ConfigMaps that configuration names. */
+  readonly configMaps: readonly Collection<ConfigMapReference>[];
   #generation = 0;
 
   constructor({ revision, metrics, clock, log, settled }: ServedMeshOptions) {
@@ -62,14 +70,14 @@ export class ServedMesh {
       failed: (collection, key, error) => log.error("an item could not be computed and stays as it was", { collection, key, error: describeError(error) }),
     });
     const inputs = createMeshInputs(graph);
-    const l4Routes = deriveL4RouteModels(graph, inputs);
-    const [tlsRoutes, tcpRoutes] = l4Routes;
     const model = deriveMeshModel(graph, inputs);
-    const { waypoints, routes } = model;
+    const { waypoints, routes, l4Routes } = model;
+    const [tlsRoutes, tcpRoutes] = l4Routes;
     const [httpRoutes, grpcRoutes] = routes;
     const scopes = new ProxyScopes({ inputs, scopes: model.scopes, settle: () => graph.settle(), clock });
     const classic = deriveClassicGatewayResources(graph, model);
     const references = deriveSecretReferences(graph, { inputs, groups: model.scopes.groups, mergedGateways: classic.merged });
+    const ambient = deriveAmbientResources(graph, inputs, waypoints);
     const views = new ProxyViews(scopes, {
       ambient,
       outbound: deriveOutboundResources(graph, model),
@@ -77,23 +85,27 @@ export class ServedMesh {
       router: deriveRouterResources(graph, { inputs, routes, l4Routes }),
       classic,
       waypoint: deriveWaypointResources(graph, model),
-    const ambient = deriveAmbientResources(graph, inputs, waypoints);
-      secrets: { secrets: inputs.secrets, references },
+      secrets: { secrets: inputs.secrets, references, configMaps: inputs.configMaps },
     });
     this.graph = graph;
     this.inputs = inputs;
     this.references = references;
+    this.configMaps = deriveConfigMapReferences(graph, inputs);
+    const statusSources = { inputs, routes: [...routes, ...l4Routes], waypoints, revision };
     this.wanted = {
+      ambientStatuses: ambient.statuses,
       placements: deriveGatewayPlacements(graph, inputs, waypoints, revision),
-      gatewayStatuses: deriveGatewayStatuses(graph, inputs, [...routes, ...l4Routes], waypoints, revision),
+      gatewayStatuses: deriveGatewayStatuses(graph, statusSources),
+      listenerSetStatuses: deriveListenerSetStatuses(graph, statusSources),
+      policyStatuses: deriveBackendTlsStatuses(graph, inputs, model.destinationRules.backendTlsTargets, [...routes, ...l4Routes], revision),
       routeStatuses: [
         deriveRouteStatuses(graph, inputs, "HTTPRoute", httpRoutes, revision),
         deriveRouteStatuses(graph, inputs, "GRPCRoute", grpcRoutes, revision),
         deriveRouteStatuses(graph, inputs, "TLSRoute", tlsRoutes, revision),
         deriveRouteStatuses(graph, inputs, "TCPRoute", tcpRoutes, revision),
+        deriveUdpRouteStatuses(graph, inputs, revision),
       ],
     };
-      ambientStatuses: ambient.statuses,
     this.discovery = new DiscoveryServer({
       viewOf: (proxy, typeUrl) => views.viewOf(proxy, typeUrl),
       generation: () => this.#generation,

@@ -1,3 +1,4 @@
+import type { KubernetesObject } from "../../api/index.ts";
 import { gatewayKind, type Gateway } from "../../api/gateway/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
 import { canaryOfLabel, gatewayCanaryAnnotations } from "../../api/serin/index.ts";
@@ -5,6 +6,7 @@ import { deploymentKind, serviceAccountKind, serviceKind, type Deployment, type 
 import type { Clock, Logger } from "../../base/index.ts";
 import { createInformer, Reconciler, type Collection, type KubeClient } from "../../kube/index.ts";
 import type { GatewayPlacement } from "../model/index.ts";
+import { autoscalerKind, budgetOf, disruptionBudgetKind, overlaid, scalerOf } from "./gateway-overlays.ts";
 import { canaryDeployment, gatewayObjects, managedBy, waypointsManagedBy } from "./gateway-objects.ts";
 import type { ProxySettings } from "./proxy-pod.ts";
 import { waypointCanary, waypointObjects } from "./waypoint-objects.ts";
@@ -67,6 +69,8 @@ async function reconcile(options: GatewayDeploymentOptions, key: string, known: 
   for (const account of wanted.serviceAccounts) await client.apply(serviceAccountKind, account, apply);
   for (const deployment of wanted.deployments) await client.apply(deploymentKind, deployment, apply);
   for (const service of wanted.services) await client.apply(serviceKind, service, apply);
+  for (const scaler of wanted.autoscalers) await client.apply(autoscalerKind, scaler, apply);
+  for (const budget of wanted.budgets) await client.apply(disruptionBudgetKind, budget, apply);
   const names = new Set(wanted.deployments.map(({ metadata }) => metadata.name));
   for (const deployment of known) {
     if (!names.has(deployment.metadata.name) && isLeftOver(deployment, gateway, placement, options.proxy().revision) && isNotNeeded(deployment, known)) await remove(options, gateway, deployment);
@@ -90,18 +94,22 @@ interface WantedObjects {
   readonly serviceAccounts: readonly ServiceAccount[];
   readonly services: readonly Service[];
   readonly deployments: readonly Deployment[];
+  readonly autoscalers: readonly KubernetesObject[];
+  readonly budgets: readonly KubernetesObject[];
 }
 
-const nothing: WantedObjects = { serviceAccounts: [], services: [], deployments: [] };
+const nothing: WantedObjects = { serviceAccounts: [], services: [], deployments: [], autoscalers: [], budgets: [] };
 
-function wantedObjects(gateway: Gateway, { owned, canary, managed, waypoints }: GatewayPlacement, proxy: ProxySettings): WantedObjects {
+function wantedObjects(gateway: Gateway, { owned, canary, managed, ports, overlays = {}, waypoints }: GatewayPlacement, proxy: ProxySettings): WantedObjects {
   if (!managed) return nothing;
-  const made = waypoints === undefined ? [gatewayObjects(gateway, proxy)] : waypoints.map((waypoint) => waypointObjects(gateway, waypoint, proxy));
+  const made = waypoints === undefined ? [gatewayObjects(gateway, ports, proxy)] : waypoints.map((waypoint) => waypointObjects(gateway, waypoint, proxy));
   const canaries = waypoints === undefined ? [canaryDeployment(gateway, proxy)] : waypoints.map((waypoint) => waypointCanary(gateway, waypoint, proxy));
   return {
-    serviceAccounts: owned ? made.flatMap(({ serviceAccount }) => serviceAccount ?? []) : [],
-    services: owned ? made.flatMap(({ service }) => service ?? []) : [],
-    deployments: [...(owned ? made.map(({ deployment }) => deployment) : []), ...(canary ? canaries : [])],
+    serviceAccounts: owned ? made.flatMap(({ serviceAccount }) => (serviceAccount === undefined ? [] : overlaid(serviceAccount, overlays["serviceAccount"]))) : [],
+    services: owned ? made.flatMap(({ service }) => (service === undefined ? [] : overlaid(service, overlays["service"]))) : [],
+    deployments: [...(owned ? made.map(({ deployment }) => deployment) : []), ...(canary ? canaries : [])].map((deployment) => overlaid(deployment, overlays["deployment"])),
+    autoscalers: owned ? made.flatMap(({ deployment }) => scalerOf(deployment, overlays["horizontalPodAutoscaler"])) : [],
+    budgets: owned ? made.flatMap(({ deployment }) => budgetOf(deployment, overlays["podDisruptionBudget"])) : [],
   };
 }
 

@@ -4,7 +4,7 @@ import { istioLabels } from "../../api/istio/index.ts";
 import { canaryOfLabel, gatewayCanaryAnnotations } from "../../api/serin/index.ts";
 import type { Deployment, Service, ServiceAccount } from "../../api/kubernetes/index.ts";
 import { ownerReference } from "../../kube/index.ts";
-import { gatewayServiceName, isWaypointClass } from "../model/index.ts";
+import { gatewayAccountName, gatewayServiceName, isWaypointClass, type GatewayPort } from "../model/index.ts";
 import { proxyPodTemplate, type ProxySettings } from "./proxy-pod.ts";
 
 /** What a Gateway becomes. */
@@ -22,23 +22,26 @@ export const waypointsManagedBy = "istio.io-mesh-controller";
 export const statusPort = 15_021;
 const serviceTypes = ["ClusterIP", "NodePort", "LoadBalancer"] as const;
 
-/** Objects of the revision that owns the Gateway. */
-export function gatewayObjects(gateway: Gateway, proxy: ProxySettings): GatewayObjects {
+/** Objects of the revision that owns the Gateway; `ports` are those of its Service. */
+export function gatewayObjects(gateway: Gateway, ports: readonly GatewayPort[], proxy: ProxySettings): GatewayObjects {
   const name = serviceName(gateway);
   const labels = commonLabels(gateway);
-  const meta = { name, namespace: gateway.metadata.namespace ?? "default", labels, ...infrastructureAnnotations(gateway), ownerReferences: [ownerOf(gateway)] };
+  const namespace = gateway.metadata.namespace ?? "default";
+  const meta = { name, namespace, labels, ...objectAnnotations(gateway), ownerReferences: [ownerOf(gateway)] };
+  const address = (gateway.spec.addresses ?? []).find(({ type }) => (type ?? "IPAddress") === "IPAddress")?.value ?? "";
   return {
-    serviceAccount: { apiVersion: "v1", kind: "ServiceAccount", metadata: meta },
+    serviceAccount: { apiVersion: "v1", kind: "ServiceAccount", metadata: { ...meta, name: accountName(gateway) } },
     service: {
       apiVersion: "v1",
       kind: "Service",
       metadata: meta,
       spec: {
         type: serviceTypeOf(gateway),
+        ...(address === "" ? {} : { loadBalancerIP: address }),
         selector: { [istioLabels.gatewayName]: gateway.metadata.name ?? "" },
         ports: [
           { name: "status-port", port: statusPort, targetPort: statusPort, protocol: "TCP", appProtocol: "tcp" },
-          ...uniquePorts(gateway).map(({ port, protocol, name: listener }) => ({ name: listener, port, targetPort: port, protocol: "TCP" as const, appProtocol: protocol.toLowerCase() })),
+          ...ports.map(({ port, protocol, name: listener }) => ({ name: listener, port, targetPort: port, protocol: "TCP" as const, appProtocol: protocol.toLowerCase() })),
         ],
       },
     },
@@ -66,8 +69,24 @@ export function ownerOf(gateway: Gateway): OwnerReference {
 }
 
 function serviceName(gateway: Gateway): string {
-  return gatewayServiceName({ name: gateway.metadata.name ?? "", spec: gateway.spec });
+  return gatewayServiceName(named(gateway));
 }
+
+function accountName(gateway: Gateway): string {
+  return gatewayAccountName(named(gateway));
+}
+
+function named({ metadata, spec }: Gateway): Parameters<typeof gatewayServiceName>[0] {
+  return { name: metadata.name ?? "", annotations: metadata.annotations ?? {}, spec };
+}
+
+/** Of what is made beside the pods: the Gateway's own where its infrastructure says none. Changing them restarts nothing. */
+function objectAnnotations({ metadata, spec }: Gateway): { annotations?: Record<string, string> } {
+  const annotations = spec.infrastructure?.annotations ?? Object.fromEntries(Object.entries(metadata.annotations ?? {}).filter(([name]) => !ownAnnotations.test(name)));
+  return Object.keys(annotations).length === 0 ? {} : { annotations };
+}
+/** What is said of the Gateway itself, and to us. */
+const ownAnnotations = /^(kubectl\.kubernetes\.io|gateway\.istio\.io|([\w-]+\.)?serin\.dev)\//;
 
 interface DeploymentVariant {
   readonly name: string;
@@ -80,11 +99,11 @@ function gatewayDeployment(gateway: Gateway, proxy: ProxySettings, variant: Depl
   const { name, replicas } = variant;
   const labels = { ...commonLabels(gateway), ...variant.labels, [istioLabels.revision]: proxy.revision };
   const selector = { [istioLabels.gatewayName]: gateway.metadata.name ?? "", ...variant.selector };
-  const template = proxyPodTemplate(proxy, { mode: "router", namespace: gateway.metadata.namespace ?? "default", name, serviceAccount: serviceName(gateway), labels, ...infrastructureAnnotations(gateway) });
+  const template = proxyPodTemplate(proxy, { mode: "router", namespace: gateway.metadata.namespace ?? "default", name, serviceAccount: accountName(gateway), labels, ...infrastructureAnnotations(gateway) });
   return {
     apiVersion: "apps/v1",
     kind: "Deployment",
-    metadata: { name, namespace: gateway.metadata.namespace ?? "default", labels, ...infrastructureAnnotations(gateway), ownerReferences: [ownerOf(gateway)] },
+    metadata: { name, namespace: gateway.metadata.namespace ?? "default", labels, ...objectAnnotations(gateway), ownerReferences: [ownerOf(gateway)] },
     spec: {
       ...(replicas === undefined ? {} : { replicas }),
       selector: { matchLabels: selector },

@@ -1,6 +1,6 @@
 import type { Clock, Logger } from "../../base/index.ts";
 import { LeaderElection, type Collection, type KubeClient } from "../../kube/index.ts";
-import type { GatewayPlacement, WantedGatewayStatus, WantedRouteStatus } from "../model/index.ts";
+import type { GatewayPlacement, WantedGatewayStatus, WantedListenerSetStatus, WantedPolicyStatus, WantedRouteStatus } from "../model/index.ts";
 import { runGatewayDeploymentController } from "./deployment-controller.ts";
 import type { ProxySettings } from "./proxy-pod.ts";
 import { runGatewayClassController, runStatusWriter } from "./status-writer.ts";
@@ -13,6 +13,8 @@ export interface GatewayControllersOptions {
   readonly podName: string;
   readonly placements: Collection<GatewayPlacement>;
   readonly gatewayStatuses: Collection<WantedGatewayStatus>;
+  readonly listenerSetStatuses: Collection<WantedListenerSetStatus>;
+  readonly policyStatuses: Collection<WantedPolicyStatus>;
   readonly routeStatuses: readonly Collection<WantedRouteStatus>[];
   readonly proxy: () => ProxySettings;
   readonly clock: Clock;
@@ -21,12 +23,12 @@ export interface GatewayControllersOptions {
 
 /** The controllers that write to the cluster: of all replicas of a revision one does so at a time. */
 export async function runGatewayControllers(options: GatewayControllersOptions, signal: AbortSignal): Promise<void> {
-  const { client, revision, placements, gatewayStatuses, routeStatuses, proxy, clock, log } = options;
+  const { client, revision, placements, gatewayStatuses, listenerSetStatuses, policyStatuses, routeStatuses, proxy, clock, log } = options;
   await Promise.all([
     elected(options, `istio-gateway-deployment-${revision}`, signal, (leading) => runGatewayDeploymentController({ client, placements, proxy, clock, log }, leading)),
     elected(options, `istio-gateway-status-leader-${revision}`, signal, async (leading) => {
       await Promise.all([
-        runStatusWriter({ client, gateways: gatewayStatuses, routes: routeStatuses, clock, log }, leading),
+        runStatusWriter({ client, gateways: gatewayStatuses, listenerSets: listenerSetStatuses, policies: policyStatuses, routes: routeStatuses, clock, log }, leading),
         runGatewayClassController(client, clock, log, leading),
       ]);
     }),

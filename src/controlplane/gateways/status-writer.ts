@@ -1,13 +1,34 @@
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
-import { gatewayClassKind, gatewayKind, grpcRouteKind, httpRouteKind, tcpRouteKind, tlsRouteKind, type Gateway, type GatewayClass, type GatewayStatus, type ParentReference, type RouteParentStatus } from "../../api/gateway/index.ts";
+import {
+  backendTlsPolicyKind,
+  gatewayClassKind,
+  gatewayKind,
+  grpcRouteKind,
+  httpRouteKind,
+  listenerSetKind,
+  tcpRouteKind,
+  tlsRouteKind,
+  udpRouteKind,
+  type BackendTlsPolicy,
+  type Gateway,
+  type GatewayClass,
+  type GatewayStatus,
+  type ListenerSet,
+  type ListenerStatus,
+  type ParentReference,
+  type RouteParentStatus,
+} from "../../api/gateway/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
 import { Reconciler, structurallyEqual, type Collection, type KubeClient } from "../../kube/index.ts";
-import { gatewayControllerName, type WantedGatewayStatus, type WantedRouteStatus } from "../model/index.ts";
+import { gatewayControllerName, meshControllerName, type WantedGatewayStatus, type WantedListenerSetStatus, type WantedPolicyStatus, type WantedRouteStatus } from "../model/index.ts";
 import { mergeConditions } from "./conditions.ts";
+import { supportedFeatures } from "./supported-features.ts";
 
 export interface StatusWriterOptions {
   readonly client: KubeClient;
   readonly gateways: Collection<WantedGatewayStatus>;
+  readonly listenerSets: Collection<WantedListenerSetStatus>;
+  readonly policies: Collection<WantedPolicyStatus>;
   /** One a kind. */
   readonly routes: readonly Collection<WantedRouteStatus>[];
   readonly clock: Clock;
@@ -17,9 +38,15 @@ export interface StatusWriterOptions {
 const separator = " ";
 const fieldManager = "istio.io/gateway-controller";
 
-/** Writes the status of Gateways and routes that this revision owns, while it leads. */
+/** Writes the status of Gateways, ListenerSets, policies and routes that this revision owns, while it leads. */
 export async function runStatusWriter(options: StatusWriterOptions, signal: AbortSignal): Promise<void> {
-  const { gateways, routes, clock, log } = options;
+  const { gateways, listenerSets, policies, routes, clock, log } = options;
+  const writers = new Map<string, StatusSource>([
+    ["gateway", { collection: gateways, write: async (key) => await writeGateway(options, gateways.get(key)) }],
+    ["listener-set", { collection: listenerSets, write: async (key) => await writeListenerSet(options, listenerSets.get(key)) }],
+    ["policy", { collection: policies, write: async (key) => await writePolicy(options, policies.get(key)) }],
+    ...routes.map((collection, index) => [`route-${index}`, { collection, write: async (key: string) => await writeRoute(options, collection.get(key)) }] as const),
+  ]);
   const reconciler = new Reconciler({
     name: "gateway-status",
     log,
@@ -27,22 +54,23 @@ export async function runStatusWriter(options: StatusWriterOptions, signal: Abor
     maxAttempts: Infinity,
     reconcile: async (name) => {
       const [kind = "", key = ""] = name.split(separator);
-      if (kind === "gateway") await writeGateway(options, gateways.get(key));
-      else await writeRoute(options, routes[Number(kind)]?.get(key));
+      await writers.get(kind)?.write(key);
     },
   });
-  using _gateways = gateways.subscribe((changes) => {
-    for (const change of changes) if (change.type === "set") reconciler.add(`gateway${separator}${change.key}`);
-  });
   using subscriptions = new DisposableStack();
-  for (const [index, collection] of routes.entries()) {
+  for (const [kind, { collection }] of writers) {
     subscriptions.use(
       collection.subscribe((changes) => {
-        for (const change of changes) if (change.type === "set") reconciler.add(`${index}${separator}${change.key}`);
+        for (const change of changes) if (change.type === "set") reconciler.add(`${kind}${separator}${change.key}`);
       }),
     );
   }
   await reconciler.run(signal);
+}
+
+interface StatusSource {
+  readonly collection: Collection<unknown>;
+  readonly write: (key: string) => Promise<void>;
 }
 
 async function writeGateway({ client, clock }: StatusWriterOptions, wanted: WantedGatewayStatus | undefined): Promise<void> {
@@ -53,15 +81,47 @@ async function writeGateway({ client, clock }: StatusWriterOptions, wanted: Want
   const before = gateway.status;
   const status: GatewayStatus = {
     addresses: [...wanted.addresses],
+    ...(wanted.attachedListenerSets === 0 ? {} : { attachedListenerSets: wanted.attachedListenerSets }),
     conditions: mergeConditions(wanted.conditions, before?.conditions ?? [], now),
-    listeners: wanted.listeners.map((listener) => ({
-      ...listener,
-      conditions: mergeConditions(listener.conditions, before?.listeners?.find(({ name }) => name === listener.name)?.conditions ?? [], now),
-    })),
+    listeners: mergeListeners(wanted.listeners, before?.listeners ?? [], now),
   };
-  const { addresses = [], conditions = [], listeners = [] } = before ?? {};
-  if (structurallyEqual({ addresses, conditions, listeners }, status)) return;
-  await patchStatus<Gateway>(client, gatewayKind, gateway, status);
+  const { addresses = [], attachedListenerSets, conditions = [], listeners = [] } = before ?? {};
+  if (structurallyEqual({ addresses, ...(attachedListenerSets === undefined || attachedListenerSets === 0 ? {} : { attachedListenerSets }), conditions, listeners }, status)) return;
+  // A merge leaves what it does not name: of no sets the count goes.
+  await patchStatus<Gateway>(client, gatewayKind, gateway, attachedListenerSets === undefined ? status : { ...status, attachedListenerSets: wanted.attachedListenerSets });
+}
+
+function mergeListeners(wanted: WantedGatewayStatus["listeners"], before: readonly ListenerStatus[], now: string): ListenerStatus[] {
+  return wanted.map((listener) => ({ ...listener, conditions: mergeConditions(listener.conditions, before.find(({ name }) => name === listener.name)?.conditions ?? [], now) }));
+}
+
+async function writeListenerSet({ client, clock }: StatusWriterOptions, wanted: WantedListenerSetStatus | undefined): Promise<void> {
+  if (wanted === undefined) return;
+  const set = await client.get(listenerSetKind, wanted.name, wanted.namespace);
+  if (set === undefined) return;
+  const now = timeOf(clock);
+  const { conditions = [], listeners = [] } = set.status ?? {};
+  const status = { conditions: mergeConditions(wanted.conditions, conditions, now), listeners: mergeListeners(wanted.listeners, listeners, now) };
+  if (structurallyEqual({ conditions, listeners }, status)) return;
+  await patchStatus<ListenerSet>(client, listenerSetKind, set, status);
+}
+
+/** Entries of other controllers stay. */
+async function writePolicy({ client, clock }: StatusWriterOptions, wanted: WantedPolicyStatus | undefined): Promise<void> {
+  if (wanted === undefined) return;
+  const policy = await client.get(backendTlsPolicyKind, wanted.name, wanted.namespace);
+  if (policy === undefined) return;
+  const before = policy.status?.ancestors ?? [];
+  const ours: ReadonlySet<string> = new Set([gatewayControllerName, meshControllerName]);
+  const ancestors = [
+    ...before.filter(({ controllerName }) => !ours.has(controllerName)),
+    ...wanted.ancestors.map((ancestor) => {
+      const known = before.find((other) => other.controllerName === ancestor.controllerName && sameParent(other.ancestorRef, ancestor.ancestorRef));
+      return { ...ancestor, conditions: mergeConditions(ancestor.conditions, known?.conditions ?? [], timeOf(clock)) };
+    }),
+  ];
+  if (structurallyEqual(before, ancestors)) return;
+  await patchStatus<BackendTlsPolicy>(client, backendTlsPolicyKind, policy, { ancestors });
 }
 
 /** As far as status is concerned all kinds of routes are one. */
@@ -71,6 +131,7 @@ const routeKinds: Readonly<Record<WantedRouteStatus["kind"], KindDefinition<AnyR
   GRPCRoute: grpcRouteKind,
   TLSRoute: tlsRouteKind,
   TCPRoute: tcpRouteKind,
+  UDPRoute: udpRouteKind,
 };
 
 async function writeRoute({ client, clock }: StatusWriterOptions, wanted: WantedRouteStatus | undefined): Promise<void> {
@@ -124,7 +185,7 @@ export async function runGatewayClassController(client: KubeClient, clock: Clock
       const found = await client.get(gatewayClassKind, name).catch(() => undefined);
       const object = found ?? (await createClass(client, name, builtIn));
       if (object === undefined) return absentRetryMs;
-      await acceptClass(client, object, clock);
+      await acceptClass(client, object, name === featuredClassName, clock);
       return resyncMs;
     },
   });
@@ -137,16 +198,20 @@ async function createClass(client: KubeClient, name: string, spec: GatewayClass[
   return await client.create(gatewayClassKind, { apiVersion: "gateway.networking.k8s.io/v1", kind: "GatewayClass", metadata: { name }, spec }, { fieldManager }).catch(() => undefined);
 }
 
-async function acceptClass(client: KubeClient, object: GatewayClass, clock: Clock): Promise<void> {
+/** Of the classes the one that a conformance report is about. */
+const featuredClassName = "istio";
+const features = supportedFeatures.map((name) => ({ name }));
+
+async function acceptClass(client: KubeClient, object: GatewayClass, tellsFeatures: boolean, clock: Clock): Promise<void> {
   const before = object.status?.conditions ?? [];
   const accepted = { type: "Accepted", status: "True", reason: "Accepted", message: "Handled by Istio controller", observedGeneration: object.metadata.generation ?? 0 } as const;
   const conditions = [...mergeConditions([accepted], before, timeOf(clock)), ...before.filter((condition) => condition.type !== "Accepted")];
-  if (structurallyEqual(before, conditions)) return;
-  await patchStatus<GatewayClass>(client, gatewayClassKind, object, { conditions });
+  if (structurallyEqual(before, conditions) && (!tellsFeatures || structurallyEqual(object.status?.supportedFeatures ?? [], features))) return;
+  await patchStatus<GatewayClass>(client, gatewayClassKind, object, { conditions, ...(tellsFeatures ? { supportedFeatures: features } : {}) });
 }
 
 /** Fails with `conflict` when the object has changed since it was read; the reconciler then tries again. */
-async function patchStatus<Value extends Gateway | AnyRoute | GatewayClass>(
+async function patchStatus<Value extends Gateway | AnyRoute | GatewayClass | ListenerSet | BackendTlsPolicy>(
   client: KubeClient,
   kind: Parameters<typeof client.patchMerge<Value>>[0],
   object: Value,

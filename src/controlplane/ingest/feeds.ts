@@ -1,5 +1,5 @@
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
-import { gatewayClassKind, gatewayKind, grpcRouteKind, httpRouteKind, referenceGrantKind, tcpRouteKind, tlsRouteKind, type Gateway } from "../../api/gateway/index.ts";
+import { backendTlsPolicyKind, gatewayClassKind, gatewayKind, grpcRouteKind, httpRouteKind, listenerSetKind, referenceGrantKind, tcpRouteKind, tlsRouteKind, udpRouteKind, type Gateway } from "../../api/gateway/index.ts";
 import {
   authorizationPolicyKind,
   closedPolicySpec,
@@ -54,6 +54,9 @@ export function createFeeds(inputs: MeshInputs, revision: string, refused: Confi
     config(grpcRouteKind, inputs.grpcRoutes),
     config(tlsRouteKind, inputs.tlsRoutes),
     config(tcpRouteKind, inputs.tcpRoutes),
+    config(udpRouteKind, inputs.udpRoutes),
+    feed(listenerSetKind, inputs.listenerSets, (object) => configFacts(listenerSetKind, object, { refused })),
+    config(backendTlsPolicyKind, inputs.backendTlsPolicies),
     config(referenceGrantKind, inputs.referenceGrants),
     feed(authorizationPolicyKind, inputs.authorizationPolicies, (object) => configFacts(authorizationPolicyKind, object, { revision, refused, instead: closedPolicySpec })),
     config(peerAuthenticationKind, inputs.peerAuthentications),
@@ -68,14 +71,14 @@ export function createFeeds(inputs: MeshInputs, revision: string, refused: Confi
   ];
 }
 
-function isProgrammed({ status }: Gateway): boolean {
-  return status?.conditions?.some((condition) => condition.type === "Programmed" && condition.status === "True") ?? false;
-}
 function only(values: Readonly<Record<string, string>> | undefined, name: string): Readonly<Record<string, string>> {
   const value = values?.[name];
   return value === undefined ? {} : { [name]: value };
 }
 
+function isProgrammed({ status }: Gateway): boolean {
+  return status?.conditions?.some((condition) => condition.type === "Programmed" && condition.status === "True") ?? false;
+}
 
 function feed<Value extends KubernetesObject, Facts>(kind: KindDefinition<Value>, target: SourceCollection<Facts>, convert: (object: Value) => Facts | undefined): Feed {
   return {

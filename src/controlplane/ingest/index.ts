@@ -1,3 +1,4 @@
+export { ConfigMapIngest } from "./config-map-ingest.ts";
 export { fetchText } from "./fetch-text.ts";
 export { KeySetIngest } from "./key-set-ingest.ts";
 export { MeshConfigFile } from "./mesh-config-file.ts";

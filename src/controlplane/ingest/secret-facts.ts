@@ -17,7 +17,7 @@ const certificateBlock = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE--
 export function secretFacts(secret: Secret): SecretFacts {
   const { namespace = "default", name = "" } = secret.metadata;
   const data = secret.data ?? {};
-  return { namespace, name, exists: true, keyPair: keyPairOf(data), authority: authorityOf(data) };
+  return { namespace, name, exists: true, keyPair: keyPairOf(data), authority: authorityIn(Object.fromEntries(Object.keys(data).map((key) => [key, textOf(data, key)]))) };
 }
 
 export function missingSecret(namespace: string, name: string): SecretFacts {
@@ -39,14 +39,15 @@ function keyPairOf(data: Data): SecretPart<KeyPair> {
   return { value: { certificateChain, privateKey, ...(staple === undefined || staple === "" ? {} : { ocspStaple: staple }) } };
 }
 
-function authorityOf(data: Data): SecretPart<Authority> {
+/** Roots, and what is revoked, among the texts of a Secret or a ConfigMap. */
+export function authorityIn(data: Data): SecretPart<Authority> {
   const key = authorityKeys.find((candidate) => isThere(data, candidate));
   if (key === undefined) return { fault: `it must have the key cacert or ca.crt; it has ${keysOf(data)}` };
-  const certificates = textOf(data, key);
+  const certificates = data[key] ?? "";
   const fault = certificateFault(key, certificates);
   if (fault !== undefined) return { fault };
   const revocationKey = revocationKeys.find((candidate) => isThere(data, candidate));
-  return { value: { certificates, ...(revocationKey === undefined ? {} : { revocations: textOf(data, revocationKey) }) } };
+  return { value: { certificates, ...(revocationKey === undefined ? {} : { revocations: data[revocationKey] ?? "" }) } };
 }
 
 function isThere(data: Data, key: string): boolean {

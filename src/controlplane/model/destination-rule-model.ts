@@ -1,5 +1,6 @@
 import type { DestinationSubset, TrafficPolicy } from "../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../kube/index.ts";
+import { deriveBackendTlsTargets, type BackendTlsTarget } from "./backend-tls-model.ts";
 import { compareText, meshKey, type DestinationRuleFacts, type Labels, type MeshSettings } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { isWildcard, mostSpecificHost, qualifiedHost } from "./service-hostname.ts";
@@ -38,6 +39,10 @@ export interface DestinationRules {
   readonly withClientLabels: CollectionIndex<DestinationRuleFacts>;
   /** Rules whose effect depends on where a client is, under the same key. */
   readonly withLocality: CollectionIndex<DestinationRuleFacts>;
+  /** What BackendTLSPolicies say, by host. */
+  readonly backendTls: CollectionIndex<BackendTlsTarget>;
+  /** Of all of them, by `namespace/policy#index of the target`. */
+  readonly backendTlsTargets: Collection<BackendTlsTarget>;
 }
 
 export const clientLabelsKey = "any";
@@ -61,10 +66,13 @@ export function deriveDestinationRules(graph: CollectionGraph, inputs: MeshInput
     const rules = written.flatMap((spelling) => reader.lookup(byHost, `${namespace}/${spelling}`)).sort(bySelectorAndAge);
     return [[`${namespace}/${host}`, consolidate(namespace, host, rules, mesh)]];
   });
+  const backendTlsTargets = deriveBackendTlsTargets(graph, inputs);
   return {
     hosts,
     wildcards: hosts.index("wildcard", (rules) => (isWildcard(rules.host) ? [rules.namespace] : [])),
     withClientLabels: inputs.destinationRules.index("client-labels", (rule) => (clientLabelNames(rule).length > 0 ? [clientLabelsKey] : [])),
+    backendTls: backendTlsTargets.index("host", ({ hosts: own }) => own.map((host) => host.toLowerCase())),
+    backendTlsTargets,
     withLocality: inputs.destinationRules.index("locality", (rule) => (needsLocality(rule) ? [clientLabelsKey] : [])),
   };
 }
@@ -136,6 +144,30 @@ export interface RuleClient {
  * of the root namespace; the most specific host of the first of these that has any. Private rules of the root namespace hold there first.
  */
 export function destinationRuleFor(service: { readonly hostname: string; readonly namespace: string }, client: RuleClient, mesh: MeshSettings, rules: DestinationRules, reader: CollectionReader): DestinationRuleModel | undefined {
+  const found = ownRuleFor(service, client, mesh, rules, reader);
+  const policies = reader.lookup(rules.backendTls, service.hostname);
+  return policies.length === 0 ? found : withBackendTls(found, service, policies);
+}
+
+/** The TLS of BackendTLSPolicies, where the rule itself says none. */
+function withBackendTls(rule: DestinationRuleModel | undefined, { hostname: host }: { readonly hostname: string }, policies: readonly BackendTlsTarget[]): DestinationRuleModel {
+  const [first] = policies;
+  const name = `${first?.policy.name ?? ""}~backend-tls`;
+  const base = rule ?? { namespace: first?.policy.namespace ?? "", name, host, trafficPolicy: undefined, subsets: [], selector: undefined, visibleIn: ["*"] };
+  const { portLevelSettings, ...whole }: TrafficPolicy = base.trafficPolicy ?? { portLevelSettings: [] };
+  const ofAll = policies.find(({ port }) => port === undefined)?.tls;
+  const ofPorts = policies.flatMap(({ port, tls }) => (port === undefined ? [] : { port, tls }));
+  const said = portLevelSettings.map((settings) => ({ ...settings, tls: settings.tls ?? ofPorts.find(({ port }) => port === settings.port.number)?.tls ?? ofAll }));
+  const added = ofPorts.filter(({ port }) => !portLevelSettings.some((settings) => settings.port.number === port)).map(({ port, tls }) => ({ ...settingsOf(whole), port: { number: port }, tls: whole.tls ?? tls }));
+  return { ...base, trafficPolicy: { ...whole, tls: whole.tls ?? ofAll, portLevelSettings: [...said, ...added] } };
+}
+
+/** What settings of one port replace as a whole. */
+function settingsOf({ loadBalancer, connectionPool, outlierDetection }: Partial<TrafficPolicy>) {
+  return { loadBalancer, connectionPool, outlierDetection };
+}
+
+function ownRuleFor(service: { readonly hostname: string; readonly namespace: string }, client: RuleClient, mesh: MeshSettings, rules: DestinationRules, reader: CollectionReader): DestinationRuleModel | undefined {
   const ofClient = mostSpecificRules(client.namespace, service.hostname, client.namespace === mesh.rootNamespace ? "private" : "local", rules, reader);
   if (ofClient.length > 0) return choose(ofClient, client);
   for (const namespace of [service.namespace, mesh.rootNamespace]) {

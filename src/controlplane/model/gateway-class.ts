@@ -2,6 +2,10 @@ import type { CollectionReader } from "../../kube/index.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 
 export const gatewayControllerName = "istio.io/gateway-controller";
+/** Of what is said for the mesh rather than for a Gateway. */
+export const meshControllerName = "istio.io/mesh-controller";
+const unmanagedControllerName = "istio.io/unmanaged-gateway";
+const remoteClassName = "istio-remote";
 export const ingressClassName = "istio";
 /** Waypoints that objects name by label. */
 export const waypointClassName = "istio-waypoint";
@@ -11,6 +15,11 @@ export const meshClassName = "istio-mesh";
 /** Whether Gateways of the class are ours to serve: the built-in one, or one that names our controller. */
 export function isIngressClass(className: string, inputs: MeshInputs, reader: CollectionReader): boolean {
   return className === ingressClassName || reader.get(inputs.gatewayClasses, className)?.controllerName === gatewayControllerName;
+}
+
+/** Gateways of other clusters, which are told of here and not served. */
+export function isRemoteClass(className: string, inputs: MeshInputs, reader: CollectionReader): boolean {
+  return className === remoteClassName || reader.get(inputs.gatewayClasses, className)?.controllerName === unmanagedControllerName;
 }
 
 export function isWaypointClass(className: string): boolean {

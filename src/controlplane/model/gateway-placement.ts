@@ -1,7 +1,9 @@
 import { gatewayCanaryAnnotations } from "../../api/serin/index.ts";
 import type { Collection, CollectionGraph } from "../../kube/index.ts";
 import { factsKey, type GatewayFacts } from "./facts.ts";
+import { isManaged } from "./gateway-addresses.ts";
 import { isIngressClass, isWaypointClass } from "./gateway-class.ts";
+import { judgeListeners, type ListenerVerdict } from "./listener-validation.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { owningRevision } from "./ownership.ts";
 import type { Waypoints } from "./waypoint.ts";
@@ -15,8 +17,18 @@ export interface GatewayPlacement {
   readonly managed: boolean;
   /** What its objects are made of, so that a change of it is seen. */
   readonly gateway: GatewayFacts;
+  /** Of its Service: one for each port of its listeners, also of those of ListenerSets. */
+  readonly ports: readonly GatewayPort[];
+  /** What the ConfigMap of its parameters says; undefined: there is none. */
+  readonly overlays: Readonly<Record<string, string>> | undefined;
   /** Of waypoints: one Deployment each. Undefined for other Gateways. */
   readonly waypoints: readonly WaypointDeployment[] | undefined;
+}
+
+export interface GatewayPort {
+  readonly name: string;
+  readonly port: number;
+  readonly protocol: string;
 }
 
 export interface WaypointDeployment {
@@ -32,10 +44,27 @@ export function deriveGatewayPlacements(graph: CollectionGraph, inputs: MeshInpu
     const owned = owningRevision(gateway, inputs, reader) === revision;
     // Also while the revision owns the Gateway already: who promotes it takes the canary away when the rest has rolled.
     const canary = gateway.annotations[gatewayCanaryAnnotations.revision] === revision;
-    const managed = (gateway.spec.addresses ?? []).every((address) => address.type !== "Hostname");
+    const managed = isManaged(gateway);
+    const parameters = gateway.spec.infrastructure?.parametersRef;
+    const overlays = parameters === undefined ? undefined : reader.get(inputs.configMaps, `${gateway.namespace}/${parameters.name}`)?.data;
+    const ports = isWaypoint ? [] : portsOf(judgeListeners(gateway, inputs, reader));
     const deployments = isWaypoint ? reader.lookup(byGateway, factsKey(gateway)).map(({ name, account }) => ({ name, account })) : undefined;
     // Whether it has served yet is no part of what is deployed.
-    return [[factsKey(gateway), { owned, canary, managed, gateway: { ...gateway, programmed: false }, waypoints: deployments }]];
+    return [[factsKey(gateway), { owned, canary, managed, gateway: { ...gateway, programmed: false }, ports, overlays, waypoints: deployments }]];
   });
 }
 
+/** Named by the first listener of each, as far as names of ports go. */
+function portsOf(verdicts: readonly ListenerVerdict[]): readonly GatewayPort[] {
+  const names = new Set<string>();
+  const taken = new Set<number>();
+  return verdicts.flatMap(({ listener: { name, port, protocol }, conflicted }) => {
+    if (conflicted !== undefined || taken.has(port)) return [];
+    taken.add(port);
+    const short = name.replaceAll(".", "-").slice(0, maxPortNameLength).replace(/-+$/, "");
+    const unique = names.has(short) ? `port-${port}` : short;
+    names.add(unique);
+    return { name: unique, port, protocol };
+  });
+}
+const maxPortNameLength = 63;

@@ -1,87 +1,106 @@
-import type { GatewayAddress, ListenerStatus, RouteParentStatus } from "../../api/gateway/index.ts";
-import type { Condition } from "../../api/index.ts";
-import type { Collection, CollectionGraph } from "../../kube/index.ts";
-import { factsKey, hostnameOf, meshKey, type ConfigFacts, type GatewayFacts, type MeshSettings, type ServiceFacts } from "./facts.ts";
-import { certificateVerdict } from "./gateway-certificates.ts";
-import { gatewayControllerName, isIngressClass, isWaypointClass, waypointClassName } from "./gateway-class.ts";
-import type { RouteModel } from "./gateway-model.ts";
+import { type GatewayAddress, type ListenerStatus } from "../../api/gateway/index.ts";
+import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
+import { factsKey, hostnameOf, meshKey, type GatewayFacts, type MeshSettings } from "./facts.ts";
+import { gatewayHosts, gatewayReach, gatewayServiceName, joined, type GatewayReach } from "./gateway-addresses.ts";
+import { backendCertificateVerdict } from "./gateway-certificates.ts";
+import { isIngressClass, isRemoteClass, isWaypointClass, waypointClassName } from "./gateway-class.ts";
 import { judgeListeners, type ListenerVerdict, type Verdict } from "./listener-validation.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { owningRevision } from "./ownership.ts";
+import type { ParentAttachment } from "./route-attachment.ts";
+import { conditionMaker, type WantedCondition } from "./wanted-condition.ts";
 import type { Waypoint, Waypoints } from "./waypoint.ts";
-
-/** A condition without the time, which only its writer knows. */
-export type WantedCondition = Omit<Condition, "lastTransitionTime">;
 
 export interface WantedGatewayStatus {
   readonly namespace: string;
   readonly name: string;
   readonly addresses: readonly GatewayAddress[];
+  readonly attachedListenerSets: number;
   readonly conditions: readonly WantedCondition[];
-  readonly listeners: readonly (Omit<ListenerStatus, "conditions"> & { readonly conditions: readonly WantedCondition[] })[];
+  readonly listeners: readonly WantedListenerStatus[];
 }
 
-export interface WantedRouteStatus {
-  readonly kind: RouteKindName;
-  readonly namespace: string;
-  readonly name: string;
-  /** All Gateways of ours that are parents, also those of other revisions, whose entries are not ours to write. */
-  readonly parents: readonly { readonly owned: boolean; readonly status: Omit<RouteParentStatus, "conditions"> & { readonly conditions: readonly WantedCondition[] } }[];
+export type WantedListenerStatus = Omit<ListenerStatus, "conditions"> & { readonly conditions: readonly WantedCondition[] };
+
+/** A route of any kind, as far as it attaches. */
+export interface AttachedRoute {
+  readonly parents: readonly ParentAttachment[];
 }
 
-export type RouteKindName = "HTTPRoute" | "GRPCRoute" | "TLSRoute" | "TCPRoute";
-
-/** A route of any kind, judged. */
-export interface JudgedRoute extends Pick<RouteModel, "parents" | "unresolved"> {
-  readonly route: Pick<ConfigFacts<unknown>, "namespace" | "name" | "labels" | "generation">;
+export interface GatewayStatusSources {
+  readonly inputs: MeshInputs;
+  readonly routes: readonly Collection<AttachedRoute>[];
+  readonly waypoints: Waypoints;
+  readonly revision: string;
 }
 
-/** The Service that a Gateway's proxies are behind. */
-export function gatewayServiceName(gateway: { readonly name: string; readonly spec: { readonly gatewayClassName: string } }): string {
-  return gateway.spec.gatewayClassName === waypointClassName ? gateway.name : `${gateway.name}-${gateway.spec.gatewayClassName}`;
+/** Keys of the Gateways that take a route. */
+export function acceptingGateways({ parents }: AttachedRoute): ReadonlySet<string> {
+  return new Set(parents.filter((parent) => parent.refused === undefined).map((parent) => parent.gateway));
 }
 
 /** The status of each Gateway that the revision owns. */
-export function deriveGatewayStatuses(graph: CollectionGraph, inputs: MeshInputs, routes: readonly Collection<JudgedRoute>[], waypoints: Waypoints, revision: string): Collection<WantedGatewayStatus> {
-  const accepting = (model: JudgedRoute): ReadonlySet<string> => new Set(model.parents.filter((parent) => parent.refused === undefined).map((parent) => parent.gateway));
-  const byGateway = routes.map((collection) => collection.index("gateway", accepting));
+export function deriveGatewayStatuses(graph: CollectionGraph, { inputs, routes, waypoints, revision }: GatewayStatusSources): Collection<WantedGatewayStatus> {
+  const byGateway = routes.map((collection) => collection.index("gateway", acceptingGateways));
   const waypointsOf = waypoints.all.index("gateway", (waypoint) => [`${waypoint.namespace}/${waypoint.gateway}`]);
   return graph.derive("gateway-statuses", inputs.gateways, (gateway, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
-    const isWaypoint = isWaypointClass(gateway.spec.gatewayClassName);
-    if (mesh === undefined || (!isWaypoint && !isIngressClass(gateway.spec.gatewayClassName, inputs, reader))) return [];
-    if (owningRevision(gateway, inputs, reader) !== revision) return [];
-    const service = reader.get(inputs.services, `${gateway.namespace}/${gatewayServiceName(gateway)}`);
+    const { gatewayClassName } = gateway.spec;
+    const isWaypoint = isWaypointClass(gatewayClassName);
+    if (mesh === undefined || owningRevision(gateway, inputs, reader) !== revision) return [];
+    if (isRemoteClass(gatewayClassName, inputs, reader)) return [[factsKey(gateway), remoteStatus(gateway)]];
+    if (!isWaypoint && !isIngressClass(gatewayClassName, inputs, reader)) return [];
     const attached = byGateway.flatMap((index) => reader.lookup(index, factsKey(gateway)));
-    const verdicts = judgeListeners(gateway, (listener) => certificateVerdict(gateway, listener, inputs, reader));
-    const programmed = isWaypoint ? waypointVerdict(gateway, reader.lookup(waypointsOf, factsKey(gateway)), service, mesh) : programmedVerdict(gateway, service, mesh);
-    return [[factsKey(gateway), gatewayStatus(gateway, verdicts, { service, programmed }, attached, mesh)]];
+    const verdicts = judgeListeners(gateway, inputs, reader);
+    const ports = [...new Set(verdicts.filter(({ attaches }) => attaches).map(({ listener }) => listener.port))].sort((left, right) => left - right);
+    const reach = gatewayReach(gateway, ports, mesh, inputs, reader);
+    const programmed = isWaypoint ? waypointVerdict(gateway, reader.lookup(waypointsOf, factsKey(gateway)), reach, mesh) : programmedVerdict(reach);
+    const accepted = gatewayFault(gateway, mesh, inputs, reader);
+    return [[factsKey(gateway), gatewayStatus(gateway, verdicts, { reach, programmed, accepted, backend: backendCertificateVerdict(gateway, inputs, reader) }, attached)]];
   });
 }
 
-function gatewayStatus(gateway: GatewayFacts, verdicts: readonly ListenerVerdict[], { service, programmed }: { readonly service: ServiceFacts | undefined; readonly programmed: ProgrammedVerdict }, routes: readonly JudgedRoute[], mesh: MeshSettings): WantedGatewayStatus {
-  const broken = verdicts.filter((verdict) => !verdict.attaches);
+interface GatewayVerdicts {
+  readonly reach: GatewayReach;
+  readonly programmed: ProgrammedVerdict;
+  /** Of the Gateway itself, whatever its listeners are. */
+  readonly accepted: Verdict;
+  /** Of the certificate for its backends. */
+  readonly backend: Verdict;
+}
+
+function gatewayStatus(gateway: GatewayFacts, verdicts: readonly ListenerVerdict[], { reach, programmed, accepted, backend }: GatewayVerdicts, routes: readonly AttachedRoute[]): WantedGatewayStatus {
   const condition = conditionMaker(gateway.generation);
-  const unusable = broken.length === verdicts.length;
-  const accepted = broken.length > 0 ? { reason: "ListenersNotValid", message: `listeners ${broken.map(({ listener }) => listener.name).join(", ")} are not valid` } : undefined;
+  const own = verdicts.filter(({ owner }) => owner.kind === "Gateway");
+  const valid = own.filter(({ serves }) => serves).length;
+  const listeners = valid === own.length ? undefined : { reason: "ListenersNotValid", message: valid === 0 ? "None of the Gateway's listeners are valid" : "One or more of the Gateway's listeners are invalid" };
+  // A Gateway with a listener that serves is taken, with a word on the others.
+  const refused = accepted ?? (valid === 0 ? listeners : undefined);
   return {
     namespace: gateway.namespace,
     name: gateway.name,
-    addresses: addressesOf(service, mesh),
+    addresses: reach.addresses,
+    attachedListenerSets: new Set(verdicts.filter(({ owner, serves }) => owner.kind === "ListenerSet" && serves).map(({ owner }) => factsKey(owner))).size,
     conditions: [
-      { ...condition("Accepted", unusable ? accepted : undefined, "Accepted", "Resource accepted"), ...(accepted !== undefined && !unusable ? accepted : {}) },
+      { ...condition("Accepted", refused, "Accepted", "Resource accepted"), ...(refused === undefined ? listeners : undefined) },
       condition("Programmed", programmed.fault, "Programmed", programmed.text),
-      condition("ResolvedRefs", undefined, "ResolvedRefs", "All references resolved"),
+      condition("ResolvedRefs", backend, "ResolvedRefs", "All references resolved"),
+      ...(fallsBack(gateway) ? [condition("InsecureFrontendValidationMode", undefined, "ConfigurationChanged", "Gateway is operating in AllowInsecureFallback mode for frontend validation")] : []),
     ],
-    listeners: verdicts.map((verdict) => listenerStatus(gateway, verdict, routes)),
+    listeners: own.map((verdict) => listenerStatus(verdict, gateway.generation, factsKey(gateway), routes)),
   };
 }
 
-function listenerStatus(gateway: GatewayFacts, verdict: ListenerVerdict, routes: readonly JudgedRoute[]): WantedGatewayStatus["listeners"][number] {
-  const condition = conditionMaker(gateway.generation);
-  const key = factsKey(gateway);
-  const attached = routes.filter((model) => model.parents.some((parent) => parent.gateway === key && parent.listeners.some(({ name }) => name === verdict.listener.name)));
-  const programmed = verdict.serves ? undefined : { reason: "Invalid", message: "the listener is not served, see its other conditions" };
+function fallsBack({ spec: { tls } }: GatewayFacts): boolean {
+  const validations = [tls?.frontend?.default, ...(tls?.frontend?.perPort ?? []).map((entry) => entry.tls)].map((entry) => entry?.validation);
+  return validations.some((validation) => validation?.mode === "AllowInsecureFallback");
+}
+
+/** `generation` of its owner, `gateway` the key of the Gateway. */
+export function listenerStatus(verdict: ListenerVerdict, generation: number, gateway: string, routes: readonly AttachedRoute[]): WantedListenerStatus {
+  const condition = conditionMaker(generation);
+  const attached = routes.filter((model) => model.parents.some((parent) => parent.gateway === gateway && parent.listeners.some(({ name }) => name === verdict.id)));
+  const programmed = verdict.serves ? undefined : (verdict.conflicted ?? { reason: "Invalid", message: "the listener is not served, see its other conditions" });
   const conflict = condition("Conflicted", verdict.conflicted, "NoConflicts", "No errors found");
   return {
     name: verdict.listener.name,
@@ -97,75 +116,46 @@ function listenerStatus(gateway: GatewayFacts, verdict: ListenerVerdict, routes:
   };
 }
 
-function addressesOf(service: ServiceFacts | undefined, mesh: MeshSettings): readonly GatewayAddress[] {
-  if (service === undefined) return [];
-  if (service.type === "LoadBalancer") return service.balancerAddresses.map((value) => ({ type: "IPAddress", value }));
-  return [...service.clusterAddresses.map((value) => ({ type: "IPAddress", value })), { type: "Hostname", value: hostnameOf(service, mesh.domain) }];
+/** What is wrong with a Gateway beside its listeners. */
+export function gatewayFault(gateway: GatewayFacts, { domain }: MeshSettings, inputs: MeshInputs, reader: CollectionReader): Verdict {
+  const { unsupported } = gatewayHosts(gateway, domain);
+  if (unsupported.length > 0) return { reason: "UnsupportedAddress", message: `only Hostname is supported, ignoring ${unsupported.join(", ")}` };
+  const parameters = gateway.spec.infrastructure?.parametersRef;
+  if (parameters === undefined) return undefined;
+  const invalid = (message: string): Verdict => ({ reason: "InvalidParameters", message });
+  if (parameters.kind !== "ConfigMap" || parameters.group !== "") return invalid(`Unsupported parametersRef group/kind ${parameters.group}/${parameters.kind}, only ConfigMap is supported`);
+  return reader.get(inputs.configMaps, `${gateway.namespace}/${parameters.name}`)?.exists === true ? undefined : invalid(`parametersRef ConfigMap ${gateway.namespace}/${parameters.name} does not exist`);
 }
 
-interface ProgrammedVerdict {
+/** Of another cluster's Gateway, which is only told of here. */
+function remoteStatus(gateway: GatewayFacts): WantedGatewayStatus {
+  const condition = conditionMaker(gateway.generation);
+  return {
+    namespace: gateway.namespace,
+    name: gateway.name,
+    addresses: gateway.spec.addresses ?? [],
+    attachedListenerSets: 0,
+    conditions: [condition("Accepted", undefined, "Accepted", "Resource accepted"), condition("Programmed", undefined, "Programmed", "This Gateway is remote; Istio will not program it")],
+    listeners: [],
+  };
+}
+
+export interface ProgrammedVerdict {
   readonly fault: Verdict;
   /** What is said without a fault. */
   readonly text: string;
 }
 
 /** A waypoint serves from when its first pod is ready on: before that nobody is sent to it. */
-function waypointVerdict(gateway: GatewayFacts, waypoints: readonly Waypoint[], service: ServiceFacts | undefined, mesh: MeshSettings): ProgrammedVerdict {
+function waypointVerdict(gateway: GatewayFacts, waypoints: readonly Waypoint[], reach: GatewayReach, mesh: MeshSettings): ProgrammedVerdict {
   const hasService = gateway.spec.gatewayClassName === waypointClassName;
-  if (hasService && service === undefined) return programmedVerdict(gateway, service, mesh);
+  if (hasService && reach.fault?.reason === "AddressNotUsable") return programmedVerdict(reach);
   const waiting = waypoints.filter((waypoint) => !waypoint.published).map(({ name }) => name);
-  const text = hasService ? `service(s) ${serviceText(gateway, mesh)}` : `deployment(s) ${waypoints.map(({ name }) => name).join(", ")}`;
+  const host = hostnameOf({ namespace: gateway.namespace, name: gatewayServiceName(gateway) }, mesh.domain);
+  const text = hasService ? `service(s) ${host}:${gateway.spec.listeners[0]?.port ?? 0}` : `deployment(s) ${waypoints.map(({ name }) => name).join(", ")}`;
   return { fault: waiting.length === 0 ? undefined : { reason: "Pending", message: `waiting for a pod to be ready of ${waiting.join(", ")}` }, text: `Resource programmed, assigned to ${text}` };
 }
 
-function programmedVerdict(gateway: GatewayFacts, service: ServiceFacts | undefined, mesh: MeshSettings): ProgrammedVerdict {
-  return { fault: serviceFault(gateway, service, mesh), text: `Resource programmed, assigned to service(s) ${serviceText(gateway, mesh)}` };
-}
-
-function serviceFault(gateway: GatewayFacts, service: ServiceFacts | undefined, mesh: MeshSettings): Verdict {
-  const host = hostnameOf({ namespace: gateway.namespace, name: gatewayServiceName(gateway) }, mesh.domain);
-  if (service === undefined) return { reason: "Invalid", message: `Failed to assign to any requested addresses: hostname "${host}" not found` };
-  if (addressesOf(service, mesh).length > 0) return undefined;
-  return {
-    reason: "AddressNotAssigned",
-    message: `Assigned to service(s) ${serviceText(gateway, mesh)}, but failed to assign to all requested addresses: address pending for hostname "${host}"`,
-  };
-}
-
-function serviceText(gateway: GatewayFacts, mesh: MeshSettings): string {
-  const host = hostnameOf({ namespace: gateway.namespace, name: gatewayServiceName(gateway) }, mesh.domain);
-  const ports = [...new Set(gateway.spec.listeners.map((listener) => listener.port))].sort((left, right) => left - right);
-  return ports.map((port) => `${host}:${port}`).join(", ");
-}
-
-/** The status of each route that has a Gateway of ours or a Service as a parent. */
-export function deriveRouteStatuses(graph: CollectionGraph, inputs: MeshInputs, kind: RouteKindName, routes: Collection<JudgedRoute>, revision: string): Collection<WantedRouteStatus> {
-  return graph.derive(`route-statuses-${kind}`, routes, (model, reader, key) => {
-    const { route } = model;
-    const condition = conditionMaker(route.generation);
-    const parents = model.parents.map((parent) => {
-      const owner = parent.service === undefined ? reader.get(inputs.gateways, parent.gateway) : route;
-      const conditions = [
-        condition("Accepted", parent.refused, "Accepted", "Route was valid"),
-        condition("ResolvedRefs", model.unresolved, "ResolvedRefs", "All references resolved"),
-      ];
-      const owned = owner !== undefined && owningRevision(owner, inputs, reader) === revision;
-      return { owned, status: { parentRef: withoutUndefined(parent.parentRef), controllerName: gatewayControllerName, conditions } };
-    });
-    return parents.some((parent) => parent.owned) ? [[key, { kind, namespace: route.namespace, name: route.name, parents }]] : [];
-  });
-}
-
-function conditionMaker(generation: number): (type: string, fault: Verdict, goodReason: string, goodMessage: string) => WantedCondition {
-  return (type, fault, goodReason, goodMessage) => ({
-    type,
-    status: fault === undefined ? "True" : "False",
-    reason: fault?.reason ?? goodReason,
-    message: fault?.message ?? goodMessage,
-    observedGeneration: generation,
-  });
-}
-
-function withoutUndefined<Value extends object>(value: Value): Value {
-  return Object.fromEntries(Object.entries(value).filter(([, entry]) => entry !== undefined)) as Value;
+export function programmedVerdict({ fault, internal }: GatewayReach): ProgrammedVerdict {
+  return { fault, text: internal.length === 0 ? "Resource programmed" : `Resource programmed, assigned to service(s) ${joined(internal)}` };
 }

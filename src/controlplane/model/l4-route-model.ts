@@ -9,9 +9,15 @@ import { attachmentsOf, type AttachableRoute, type ParentAttachment } from "./ro
 /** A TLSRoute or TCPRoute with its parents judged and its backends resolved. */
 export interface L4RouteModel {
   readonly kind: "TLSRoute" | "TCPRoute";
-  readonly route: ConfigFacts<{ readonly parentRefs: AttachableRoute["spec"]["parentRefs"]; readonly rules: readonly L4RouteRule[] }>;
+  readonly route: ConfigFacts<{ readonly parentRefs: AttachableRoute["spec"]["parentRefs"]; readonly hostnames?: readonly string[]; readonly rules: readonly L4RouteRule[] }>;
   readonly parents: readonly ParentAttachment[];
-  /** Of the first rule: upstream and Gateway API know no more than one. */
+  /** Of its first rule, as Gateway API has no more than one: for connections that come to a Gateway. */
+  readonly gateway: L4Backends;
+  /** For connections to Services that are its parents. */
+  readonly mesh: L4Backends;
+}
+
+export interface L4Backends {
   readonly backends: readonly { readonly resolved: ResolvedBackend; readonly weight: number }[];
   readonly unresolved: Verdict;
 }
@@ -23,9 +29,13 @@ export function deriveL4RouteModels(graph: CollectionGraph, inputs: MeshInputs):
       const mesh = reader.get(inputs.mesh, meshKey);
       const parents = attachmentsOf(route, kind, inputs, reader);
       if (mesh === undefined || parents.length === 0) return [];
-      const backends = (route.spec.rules[0]?.backendRefs ?? []).map((reference) => ({ resolved: resolveBackend(reference, route.namespace, mesh, inputs, reader, kind), weight: reference.weight }));
-      const faulty = backends.find(({ resolved }) => "fault" in resolved)?.resolved;
-      return [[factsKey(route), { kind, route, parents, backends, unresolved: faulty !== undefined && "fault" in faulty ? faulty.fault : undefined }]];
+      const resolve = (needsGrant: boolean): L4Backends => {
+        const context = { mesh, inputs, reader, namespace: route.namespace, kind, needsGrant };
+        const backends = (route.spec.rules[0]?.backendRefs ?? []).map((reference) => ({ resolved: resolveBackend(reference, context), weight: reference.weight }));
+        const faulty = backends.find(({ resolved }) => "fault" in resolved)?.resolved;
+        return { backends, unresolved: faulty !== undefined && "fault" in faulty ? faulty.fault : undefined };
+      };
+      return [[factsKey(route), { kind, route, parents, gateway: resolve(true), mesh: resolve(false) }]];
     });
   return [derive("tls-route-models", "TLSRoute", inputs.tlsRoutes), derive("tcp-route-models", "TCPRoute", inputs.tcpRoutes)];
 }

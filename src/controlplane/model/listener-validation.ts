@@ -1,10 +1,13 @@
 import { gatewayGroup, type Listener, type RouteGroupKind } from "../../api/gateway/index.ts";
+import type { CollectionReader } from "../../kube/index.ts";
 import type { GatewayFacts } from "./facts.ts";
+import { listenerFaults } from "./gateway-certificates.ts";
 import { isWaypointClass } from "./gateway-class.ts";
+import { gatewayListeners, type OwnedListener } from "./gateway-listeners.ts";
+import type { MeshInputs } from "./mesh-inputs.ts";
 
 /** What a listener's conditions say, and whether it serves. */
-export interface ListenerVerdict {
-  readonly listener: Listener;
+export interface ListenerVerdict extends OwnedListener {
   /** Routes may attach. */
   readonly attaches: boolean;
   /** It listens: what it refers to is there too. */
@@ -26,37 +29,55 @@ const httpKinds: readonly RouteGroupKind[] = [
 const tlsKind: RouteGroupKind = { group: gatewayGroup, kind: "TLSRoute" };
 const tcpKind: RouteGroupKind = { group: gatewayGroup, kind: "TCPRoute" };
 
-/**
- * Listeners of one port must speak one protocol (any in TLS), and have hostnames of their own; the first in the list wins.
- * `certificateOf` says what is wrong with a listener's certificates; who looks at attachment alone leaves it out.
- */
-export function judgeListeners(gateway: GatewayFacts, certificateOf: (listener: Listener) => Verdict = () => undefined): readonly ListenerVerdict[] {
-  const { listeners } = gateway.spec;
-  return listeners.map((listener, index) => {
-    const before = listeners.slice(0, index).filter((other) => other.port === listener.port);
+/** All listeners of a Gateway, also those of its ListenerSets. */
+export function judgeListeners(gateway: GatewayFacts, inputs: MeshInputs, reader: CollectionReader): readonly ListenerVerdict[] {
+  const taken: Listener[] = [];
+  return gatewayListeners(gateway, inputs, reader).map((owned) => {
+    const { listener } = owned;
     const tunnels = listener.protocol === "HBONE" && isWaypointClass(gateway.spec.gatewayClassName);
-    const accepted = tunnels ? undefined : protocolVerdict(listener);
-    const conflicted = conflictVerdict(listener, before);
-    const { supportedKinds, resolvedRefs } = kindsOf(listener);
-    const attaches = accepted === undefined && conflicted === undefined && (tunnels || supportedKinds.length > 0);
-    const certificate = accepted === undefined ? certificateOf(listener) : undefined;
-    return { listener, attaches, serves: attaches && certificate === undefined, supportedKinds, accepted, conflicted, resolvedRefs: resolvedRefs ?? certificate };
+    const protocol = tunnels ? undefined : protocolVerdict(listener, gateway);
+    const conflicted = conflictVerdict(listener, taken);
+    // Who loses takes nothing from those that come after.
+    if (conflicted === undefined) taken.push(listener);
+    const { supportedKinds, fault } = kindsOf(listener);
+    const { unresolved, authority } = protocol === undefined ? listenerFaults(gateway, owned, inputs, reader) : {};
+    const attaches = protocol === undefined && conflicted === undefined;
+    return {
+      ...owned,
+      attaches,
+      serves: attaches && unresolved === undefined,
+      supportedKinds,
+      accepted: protocol ?? authority,
+      conflicted,
+      resolvedRefs: fault ?? unresolved,
+    };
   });
 }
 
-function protocolVerdict(listener: Listener): Verdict {
+function protocolVerdict(listener: Listener, gateway: GatewayFacts): Verdict {
+  const unsupported = (message: string): Verdict => ({ reason: "UnsupportedProtocol", message });
+  if (isWaypointClass(gateway.spec.gatewayClassName)) return unsupported('Expected a single listener on port 15008 with protocol "HBONE"');
   if (["HTTP", "HTTPS", "TLS", "TCP"].includes(listener.protocol)) return undefined;
-  return { reason: "UnsupportedProtocol", message: `protocol ${listener.protocol} is not supported by this control plane` };
+  if (listener.protocol === "HBONE") return unsupported('protocol "HBONE" is only supported for waypoint proxies');
+  const upper = listener.protocol.toUpperCase();
+  const hint = upper !== listener.protocol && ["HTTP", "HTTPS", "TLS", "TCP"].includes(upper) ? `; "${upper}" is` : "";
+  return unsupported(`protocol "${listener.protocol}" is not supported by this control plane${hint}`);
 }
 
-function conflictVerdict(listener: Listener, before: readonly Listener[]): Verdict {
-  if (before.some((other) => familyOf(other) !== familyOf(listener))) {
-    return { reason: "ProtocolConflict", message: `another listener has port ${listener.port} with another protocol` };
-  }
-  if (before.some((other) => (other.hostname ?? "*") === (listener.hostname ?? "*"))) {
-    return { reason: "HostnameConflict", message: `another listener has port ${listener.port} and hostname ${listener.hostname ?? "*"}` };
-  }
-  return undefined;
+/** Connections of a port are told apart by server names, requests by hosts, and nothing tells apart what has neither. */
+function conflictVerdict(listener: Listener, taken: readonly Listener[]): Verdict {
+  const rival = taken.find((other) => other.port === listener.port && (familyOf(other) !== familyOf(listener) || isLayer4(listener) || hostOf(other) === hostOf(listener)));
+  if (rival === undefined) return undefined;
+  const reason = rival.protocol !== listener.protocol || isLayer4(listener) ? "ProtocolConflict" : "HostnameConflict";
+  return { reason, message: `listener "${rival.name}" has port ${listener.port} with protocol ${rival.protocol} and hostname ${hostOf(rival)}` };
+}
+
+function isLayer4({ protocol }: Listener): boolean {
+  return protocol === "TCP" || protocol === "UDP";
+}
+
+function hostOf({ hostname }: Listener): string {
+  return hostname ?? "*";
 }
 
 /** Listeners in TLS are told apart by server names, whatever the TLS carries. */
@@ -78,14 +99,14 @@ function possibleKinds({ protocol, tls }: Listener): readonly RouteGroupKind[] {
   }
 }
 
-function kindsOf(listener: Listener): { readonly supportedKinds: readonly RouteGroupKind[]; readonly resolvedRefs: Verdict } {
+function kindsOf(listener: Listener): { readonly supportedKinds: readonly RouteGroupKind[]; readonly fault: Verdict } {
   const possible = possibleKinds(listener);
   const { kinds } = listener.allowedRoutes;
-  if (kinds.length === 0) return { supportedKinds: possible, resolvedRefs: undefined };
-  const isPossible = (wanted: RouteGroupKind): boolean => possible.some((kind) => kind.kind === wanted.kind && kind.group === wanted.group);
-  const wrong = kinds.filter((kind) => !isPossible(kind));
+  if (kinds.length === 0) return { supportedKinds: possible, fault: undefined };
+  const same = (left: RouteGroupKind, right: RouteGroupKind): boolean => left.kind === right.kind && left.group === right.group;
+  const wrong = kinds.filter((wanted) => !possible.some((kind) => same(kind, wanted)));
   return {
-    supportedKinds: kinds.filter(isPossible),
-    resolvedRefs: wrong.length === 0 ? undefined : { reason: "InvalidRouteKinds", message: `route kinds ${wrong.map((kind) => kind.kind).join(", ")} do not fit protocol ${listener.protocol}` },
+    supportedKinds: possible.filter((kind) => kinds.some((wanted) => same(kind, wanted))),
+    fault: wrong.length === 0 ? undefined : { reason: "InvalidRouteKinds", message: `route kinds ${wrong.map((kind) => kind.kind).join(", ")} do not fit protocol ${listener.protocol}` },
   };
 }

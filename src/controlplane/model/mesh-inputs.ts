@@ -1,12 +1,14 @@
 import { structurallyEqual, type CollectionGraph, type SourceCollection } from "../../kube/index.ts";
 import type {
   AuthorizationPolicyFacts,
+  BackendTlsPolicyFacts,
   DestinationRuleFacts,
   GatewayClassFacts,
   GatewayFacts,
   GrpcRouteFacts,
   HttpRouteFacts,
   IstioGatewayFacts,
+  ListenerSetFacts,
   MeshSettings,
   NamespaceFacts,
   NodeFacts,
@@ -23,9 +25,11 @@ import type {
   TcpRouteFacts,
   TelemetryFacts,
   TlsRouteFacts,
+  UdpRouteFacts,
   VirtualServiceFacts,
   WorkloadEntryFacts,
 } from "./facts.ts";
+import type { ConfigMapFacts } from "./config-map-facts.ts";
 import type { KeySetFacts } from "./request-authentication-keys.ts";
 import { createRemoteInputs, type RemoteInputs } from "./remote-inputs.ts";
 import type { SecretFacts } from "./secret-facts.ts";
@@ -46,6 +50,9 @@ export interface MeshInputs {
   readonly grpcRoutes: SourceCollection<GrpcRouteFacts>;
   readonly tlsRoutes: SourceCollection<TlsRouteFacts>;
   readonly tcpRoutes: SourceCollection<TcpRouteFacts>;
+  readonly udpRoutes: SourceCollection<UdpRouteFacts>;
+  readonly listenerSets: SourceCollection<ListenerSetFacts>;
+  readonly backendTlsPolicies: SourceCollection<BackendTlsPolicyFacts>;
   readonly referenceGrants: SourceCollection<ReferenceGrantFacts>;
   readonly authorizationPolicies: SourceCollection<AuthorizationPolicyFacts>;
   readonly peerAuthentications: SourceCollection<PeerAuthenticationFacts>;
@@ -61,6 +68,8 @@ export interface MeshInputs {
   readonly keySets: SourceCollection<KeySetFacts>;
   /** Only those that configuration names. */
   readonly secrets: SourceCollection<SecretFacts>;
+  /** Likewise. */
+  readonly configMaps: SourceCollection<ConfigMapFacts>;
   readonly remote: RemoteInputs;
   /** Addresses of the names that gateways of networks have; looked up by this control plane. */
   readonly resolvedNames: SourceCollection<{ readonly addresses: readonly string[] }>;
@@ -83,6 +92,9 @@ export function createMeshInputs(graph: CollectionGraph): MeshInputs {
     grpcRoutes: source("grpc-routes"),
     tlsRoutes: source("tls-routes"),
     tcpRoutes: source("tcp-routes"),
+    udpRoutes: source("udp-routes"),
+    listenerSets: source("listener-sets"),
+    backendTlsPolicies: source("backend-tls-policies"),
     referenceGrants: source("reference-grants"),
     authorizationPolicies: source("authorization-policies"),
     peerAuthentications: source("peer-authentications"),
@@ -96,6 +108,7 @@ export function createMeshInputs(graph: CollectionGraph): MeshInputs {
     telemetries: source("telemetries"),
     keySets: source("key-sets"),
     secrets: source("secrets"),
+    configMaps: source("config-maps"),
     remote: createRemoteInputs(graph),
     resolvedNames: source("resolved-names"),
   };

@@ -5,7 +5,7 @@ import type { MeshInputs } from "./mesh-inputs.ts";
 /** A reference of an object of Gateway API to one of the core group. */
 export interface Reference {
   readonly from: { readonly kind: string; readonly namespace: string };
-  readonly to: { readonly kind: "Service" | "Secret"; readonly namespace: string; readonly name: string };
+  readonly to: { readonly kind: "Service" | "Secret" | "ConfigMap"; readonly namespace: string; readonly name: string };
 }
 
 /** Whether an object may be referred to: by those of its own namespace, and by others that a ReferenceGrant there names. */

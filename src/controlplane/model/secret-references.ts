@@ -2,8 +2,11 @@ import { matchesLabels } from "../../api/index.ts";
 import type { DestinationRuleSpec } from "../../api/istio/index.ts";
 import type { Collection, CollectionGraph } from "../../kube/index.ts";
 import type { MergedGateway } from "./classic-gateway.ts";
-import { listenerCertificates } from "./gateway-certificates.ts";
+import type { ConfigMapReference } from "./config-map-facts.ts";
+import { configMapsOfPolicy } from "./backend-tls-model.ts";
+import { backendCertificateOf, configMapsOfGateway, listenerTlsResources, terminateModeOption } from "./gateway-certificates.ts";
 import { isIngressClass } from "./gateway-class.ts";
+import { gatewayListeners } from "./gateway-listeners.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { authoritySuffix, credentialResource, type SecretReference, secretReferences, serverCredentials } from "./secret-facts.ts";
 import type { ProxyGroup } from "./sidecar-scope.ts";
@@ -34,9 +37,11 @@ export function deriveSecretReferences(graph: CollectionGraph, { inputs, groups,
   });
   const gatewayApi = graph.derive("secret-references-gateways", inputs.gateways, (gateway, reader, key) => {
     if (!isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
-    const resources = gateway.spec.listeners.flatMap((listener) =>
-      listenerCertificates(gateway, listener, inputs, reader).flatMap(({ resource }) => (asksForClients(listener.tls?.options) ? [resource, `${resource}${authoritySuffix}`] : [resource])),
-    );
+    const resources = gatewayListeners(gateway, inputs, reader).flatMap((owned) => {
+      const { asked, clientRoots, certificates } = listenerTlsResources(gateway, owned, inputs, reader);
+      const beside = clientRoots === undefined && asksForClients(owned.listener.tls?.options) ? certificates.map((resource) => `${resource}${authoritySuffix}`) : [];
+      return [...asked, ...beside];
+    });
     return keyed(key, resources.flatMap((resource) => secretReferences(resource, gateway.namespace)));
   });
   const destinations = graph.derive("secret-references-destinations", inputs.destinationRules, (rule, reader, key) => {
@@ -48,11 +53,26 @@ export function deriveSecretReferences(graph: CollectionGraph, { inputs, groups,
     const namespaces = new Set(reader.all(groups).flatMap((group) => (reads(group) ? group.namespace : [])));
     return [...namespaces].flatMap((namespace) => ownReferences(`${key}@${namespace}`, resources, namespace));
   });
-  return [classic, gatewayApi, destinations];
+  // Checked for the Gateway's status; no proxy is given it.
+  const backends = graph.derive("secret-references-backends", inputs.gateways, (gateway, reader, key): Iterable<readonly [string, SecretReference]> => {
+    const named = backendCertificateOf(gateway);
+    if (named === undefined || !isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
+    return [[key, { proxyNamespace: "", resource: "", ...named, part: "keyPair", optional: false }]];
+  });
+  return [classic, gatewayApi, destinations, backends];
+}
+
+/** The ConfigMaps that Gateways and policies for backends name. */
+export function deriveConfigMapReferences(graph: CollectionGraph, inputs: MeshInputs): readonly Collection<ConfigMapReference>[] {
+  const named = (key: string, references: readonly ConfigMapReference[]): readonly (readonly [string, ConfigMapReference])[] => references.map((reference) => [`${key}|${reference.namespace}/${reference.name}`, reference]);
+  return [
+    graph.derive("config-map-references-gateways", inputs.gateways, (gateway, _reader, key) => named(key, configMapsOfGateway(gateway))),
+    graph.derive("config-map-references-policies", inputs.backendTlsPolicies, (policy, _reader, key) => named(key, configMapsOfPolicy(policy))),
+  ];
 }
 
 function asksForClients(options: Readonly<Record<string, string>> | undefined): boolean {
-  return ["MUTUAL", "OPTIONAL_MUTUAL"].includes(options?.["gateway.istio.io/tls-terminate-mode"] ?? "");
+  return ["MUTUAL", "OPTIONAL_MUTUAL"].includes(options?.[terminateModeOption] ?? "");
 }
 
 /** Of the proxies' own namespace alone. */

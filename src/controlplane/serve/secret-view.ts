@@ -1,12 +1,14 @@
 import type { Collection, CollectionIndex } from "../../kube/index.ts";
-import { resourcesOfSecret, secretReferences, type SecretFacts, type SecretReference } from "../model/index.ts";
-import { secretResource, type EncodedResource } from "../translate/index.ts";
+import { authoritySuffix, configMapOfResource, configMapResource, resourcesOfSecret, secretReferences, type ConfigMapFacts, type SecretFacts, type SecretReference } from "../model/index.ts";
+import { rootsResource, secretResource, type EncodedResource } from "../translate/index.ts";
 import { subscribeToKeys, type ResourceView } from "./resource-view.ts";
 
 export interface SecretViewOptions {
   readonly secrets: Collection<SecretFacts>;
   /** What configuration names, for whom: see `deriveSecretReferences`. */
   readonly references: readonly Collection<SecretReference>[];
+  /** Roots, which are nobody's secret: every proxy that names one gets it. */
+  readonly configMaps: Collection<ConfigMapFacts>;
 }
 
 /** The secrets that the proxies of one namespace may see: those that configuration names for them. Encoded when they are asked for. */
@@ -22,6 +24,11 @@ export class SecretView implements ResourceView {
   }
 
   get(name: string): EncodedResource | undefined {
+    const configMap = configMapOfResource(name);
+    if (configMap !== undefined) {
+      const found = this.#options.configMaps.get(`${configMap.namespace}/${configMap.name}`);
+      return found === undefined ? undefined : rootsResource(name, found.authority);
+    }
     if (!this.#isGranted(name)) return undefined;
     for (const reference of secretReferences(name, this.#namespace)) {
       const secret = this.#options.secrets.get(`${reference.namespace}/${reference.name}`);
@@ -40,6 +47,9 @@ export class SecretView implements ResourceView {
     const subscriptions = [
       subscribeToKeys(this.#options.secrets, (keys) => {
         changed(keys.flatMap((key) => resourcesOfSecret({ namespace: key.slice(0, key.indexOf("/")), name: key.slice(key.indexOf("/") + 1) })));
+      }),
+      subscribeToKeys(this.#options.configMaps, (keys) => {
+        changed(keys.map((key) => `${configMapResource({ namespace: key.slice(0, key.indexOf("/")), name: key.slice(key.indexOf("/") + 1) })}${authoritySuffix}`));
       }),
       // A grant that comes or goes.
       ...this.#options.references.map((references) =>

@@ -6,7 +6,7 @@ import type { ProxyTelemetry } from "./telemetry-policies.ts";
 import { specifierOf } from "./weighted-target.ts";
 
 /** Network filters that lead connections to the backends of a route; undefined when it has none. */
-export function l4RouteFilters({ route, backends }: L4RouteModel, { telemetry }: { readonly telemetry: ProxyTelemetry }): readonly FilterInit[] | undefined {
+export function l4RouteFilters({ route, gateway: { backends } }: L4RouteModel, { telemetry }: { readonly telemetry: ProxyTelemetry }): readonly FilterInit[] | undefined {
   const used = backends.filter(({ weight }) => weight > 0).map(({ resolved, weight }) => ({ name: "fault" in resolved ? unknownService : resolved.cluster, weight }));
   const [only] = used;
   if (only === undefined) return undefined;

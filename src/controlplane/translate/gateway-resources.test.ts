@@ -4,7 +4,8 @@ import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { KubernetesObject } from "../../api/index.ts";
 import { ClusterLoadAssignmentSchema, ListenerSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
 import { deriveRouteModels } from "../model/gateway-model.ts";
-import { deriveGatewayStatuses, deriveRouteStatuses } from "../model/gateway-status.ts";
+import { deriveGatewayStatuses } from "../model/gateway-status.ts";
+import { deriveRouteStatuses } from "../model/route-status.ts";
 import { deriveWaypoints } from "../model/waypoint.ts";
 import { deriveL4RouteModels } from "../model/l4-route-model.ts";
 import type { SecretFacts } from "../model/secret-facts.ts";
@@ -44,7 +45,7 @@ function gateways() {
       return localities.flatMap(({ lbEndpoints }) => lbEndpoints.flatMap((endpoint) => valueAt(endpoint, "endpoint", "address", "socketAddress", "address") ?? []));
     },
     table: (kind: keyof typeof sources, name: string): JsonObject => decodeResource(RouteConfigurationSchema, sources[kind][0].routes.get(scopedResourceKey(sources[kind][1], name))?.resource),
-    status: deriveGatewayStatuses(graph, inputs, [...routes, ...l4Routes], deriveWaypoints(graph, inputs), "default"),
+    status: deriveGatewayStatuses(graph, { inputs, routes: [...routes, ...l4Routes], waypoints: deriveWaypoints(graph, inputs), revision: "default" }),
     routeStatus: deriveRouteStatuses(graph, inputs, "TLSRoute", l4Routes[0], "default"),
     putSecret: (key: string, changes: Partial<SecretFacts> = {}): void => {
       const [namespaceName = "", name = ""] = key.split("/");
@@ -202,7 +203,7 @@ test("a proxy sees the secrets that configuration names for its namespace, and n
   const { apply, inputs, references, putSecret } = gateways();
   apply(...base, classicGateway("a", [server(443, "HTTPS", ["one.example"], { mode: "MUTUAL", credentialName: "one" })]), apiGateway([https("far", "far.example", { name: "far", namespace: "shop" })]));
   for (const key of ["edge/one", "shop/one", "shop/far", "edge/unnamed"]) putSecret(key);
-  const views = { secrets: inputs.secrets, references };
+  const views = { secrets: inputs.secrets, references, configMaps: inputs.configMaps };
   const edge = new SecretView(views, "edge");
   const sees = (view: SecretView, name: string): boolean => view.get(name) !== undefined;
   assert.deepEqual(["kubernetes://one", "kubernetes://one-cacert", "kubernetes://unnamed", "kubernetes://shop/one", "kubernetes-gateway://shop/far"].map((name) => sees(edge, name)), [true, true, false, false, false]);

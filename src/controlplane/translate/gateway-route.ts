@@ -2,8 +2,9 @@ import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
 import type { HttpRouteMatch, HttpRouteRule } from "../../api/gateway/index.ts";
 import { RouteAction_ClusterNotFoundResponseCode, type RouteActionSchema, type RouteConfiguration, type RouteSchema, type VirtualHostSchema, type WeightedCluster_ClusterWeightSchema } from "../../wire/envoy/index.ts";
 import type { ResolvedBackend } from "../model/backend-resolution.ts";
-import { byAge, compareText, factsKey, type GatewayFacts } from "../model/facts.ts";
-import type { RouteModel } from "../model/gateway-model.ts";
+import { byAge, compareText, factsKey, type GatewayFacts, type MeshSettings } from "../model/facts.ts";
+import { isUnsupported, type RouteBackends, type RouteModel } from "../model/gateway-model.ts";
+import { intersectHostnames } from "../model/hostname.ts";
 import { unknownService } from "./cluster.ts";
 import { durationOfMs, filterMetadata } from "./envoy-any.ts";
 import { nobody, routeConfiguration } from "./route-configuration.ts";
@@ -17,6 +18,7 @@ type RouteActionInit = MessageInitShape<typeof RouteActionSchema>;
 /** One match of one rule of one route, under one host of one listener. */
 interface RouteEntry {
   readonly model: RouteModel;
+  readonly leads: RouteBackends;
   readonly rule: HttpRouteRule;
   readonly ruleIndex: number;
   readonly match: HttpRouteMatch;
@@ -30,18 +32,31 @@ const corsFilterName = "envoy.filters.http.cors";
 export interface RouteTableScope {
   readonly name: string;
   readonly port: number;
-  /** Names of the listeners whose routes it holds: all plain HTTP ones of a port, or one in TLS. */
-  readonly listeners: ReadonlySet<string>;
+  /** The listeners whose routes it holds, by their ids: all plain HTTP ones of a port, or one in TLS. */
+  readonly listeners: ReadonlyMap<string, TableListener>;
+}
+
+export interface TableListener {
+  readonly owner: { readonly namespace: string; readonly name: string };
+  readonly name: string;
+  /** `*` for all. */
+  readonly hostname: string;
+  /** Of the others of its port and protocol, which take the requests that are theirs rather than its own. */
+  readonly others: readonly string[];
 }
 
 /** One route table of a Gateway. */
-export function routeTable(gateway: GatewayFacts, { name, port, listeners }: RouteTableScope, routes: readonly RouteModel[]): RouteConfiguration {
+export function routeTable(gateway: GatewayFacts, { name, port, listeners }: RouteTableScope, routes: readonly RouteModel[], mesh: MeshSettings): RouteConfiguration {
   const byHost = entriesByHost(gateway, listeners, routes);
+  // A listener's requests are not those of a wider one, even where no route takes them.
+  for (const { hostname } of listeners.values()) {
+    if (!byHost.has(hostname) && [...byHost.keys()].some((wider) => intersectHostnames(wider, hostname) === hostname)) byHost.set(hostname, []);
+  }
   const hosts = [...byHost].sort(([left], [right]) => compareText(left, right));
-  return routeConfiguration(name, hosts.length === 0 ? [nobody(port)] : hosts.map(([host, entries]) => virtualHost(gateway, host, port, entries)));
+  return routeConfiguration(name, hosts.length === 0 ? [nobody(port)] : hosts.map(([host, entries]) => virtualHost(listeners, host, port, entries, mesh)));
 }
 
-function entriesByHost(gateway: GatewayFacts, listeners: ReadonlySet<string>, routes: readonly RouteModel[]): ReadonlyMap<string, RouteEntry[]> {
+function entriesByHost(gateway: GatewayFacts, listeners: RouteTableScope["listeners"], routes: readonly RouteModel[]): Map<string, RouteEntry[]> {
   const key = factsKey(gateway);
   const byHost = new Map<string, RouteEntry[]>();
   for (const model of [...routes].sort((left, right) => byAge(left.route, right.route))) {
@@ -49,10 +64,11 @@ function entriesByHost(gateway: GatewayFacts, listeners: ReadonlySet<string>, ro
     for (const parent of model.parents) {
       if (parent.gateway !== key) continue;
       for (const { name, hostnames } of parent.listeners) {
-        if (!listeners.has(name)) continue;
+        const listener = listeners.get(name);
+        if (listener === undefined) continue;
         for (const host of hostnames) {
           // A route that has two parents on one port would come twice.
-          if (seen.has(host)) continue;
+          if (seen.has(host) || !isOwn(host, listener)) continue;
           seen.add(host);
           byHost.set(host, [...(byHost.get(host) ?? []), ...entriesOf(model, name)]);
         }
@@ -62,23 +78,32 @@ function entriesByHost(gateway: GatewayFacts, listeners: ReadonlySet<string>, ro
   return byHost;
 }
 
-function entriesOf(model: RouteModel, listener: string): readonly RouteEntry[] {
-  return model.route.spec.rules.flatMap((rule, ruleIndex) => rule.matches.map((match, matchIndex) => ({ model, rule, ruleIndex, match, matchIndex, listener })));
+/** Whether no other listener of the port has the host more exactly. */
+function isOwn(host: string, { hostname, others }: TableListener): boolean {
+  const isNarrower = (other: string): boolean => other !== hostname && intersectHostnames(other, hostname) === other;
+  return !others.some((other) => isNarrower(other) && intersectHostnames(host, other) === host);
 }
 
-function virtualHost(gateway: GatewayFacts, host: string, port: number, entries: readonly RouteEntry[]): MessageInitShape<typeof VirtualHostSchema> {
+function entriesOf(model: RouteModel, listener: string): readonly RouteEntry[] {
+  return model.route.spec.rules.flatMap((rule, ruleIndex) => rule.matches.map((match, matchIndex) => ({ model, leads: model.gateway, rule, ruleIndex, match, matchIndex, listener })));
+}
+
+function virtualHost(listeners: RouteTableScope["listeners"], host: string, port: number, entries: readonly RouteEntry[], mesh: MeshSettings): MessageInitShape<typeof VirtualHostSchema> {
   // Sorting is stable: of equals the older route, the earlier rule and the earlier match stay first.
   const sorted = [...entries].sort((left, right) => byPrecedence(left.match, right.match));
-  const sourceOf = (listener: string): string => `${gateway.namespace}~${gateway.name}~istio-autogenerated-k8s-gateway~${listener}~${host}`;
-  return { name: `${host}:${port}`, domains: [host], includeRequestAttemptCount: true, routes: sorted.map((entry) => routeOf(sourceOf(entry.listener), port, entry)) };
+  const sourceOf = (id: string): string => {
+    const { owner, name } = listeners.get(id) ?? { owner: { namespace: "", name: "" }, name: id };
+    return `${owner.namespace}~${owner.name}~istio-autogenerated-k8s-gateway~${name}~${host}`;
+  };
+  return { name: `${host}:${port}`, domains: [host], includeRequestAttemptCount: true, routes: sorted.map((entry) => routeOf(sourceOf(entry.listener), port, entry, mesh)) };
 }
 
 /** The routes for requests to a Service on one of its ports, of all HTTPRoutes that are attached to it; older ones first where matches are equal. */
-export function serviceRoutes(service: { readonly namespace: string; readonly hostname: string }, port: number, models: readonly RouteModel[]): readonly RouteInit[] {
-  const entries = [...models].sort((left, right) => byAge(left.route, right.route)).flatMap((model) => entriesOf(model, ""));
+export function serviceRoutes(service: { readonly namespace: string; readonly hostname: string }, port: number, models: readonly RouteModel[], mesh: MeshSettings): readonly RouteInit[] {
+  const entries = [...models].sort((left, right) => byAge(left.route, right.route)).flatMap((model) => entriesOf(model, "").map((entry) => ({ ...entry, leads: model.mesh })));
   const sorted = entries.sort((left, right) => byPrecedence(left.match, right.match));
   return sorted.map((entry) => {
-    const route = routeOf(`${service.namespace}~${port}~${service.hostname}`, port, entry);
+    const route = routeOf(`${service.namespace}~${port}~${service.hostname}`, port, entry, mesh);
     return isEverything(entry.match) ? { ...route, match: { pathSpecifier: { case: "prefix" as const, value: "/" }, caseSensitive: true } } : route;
   });
 }
@@ -87,25 +112,22 @@ function isEverything({ path, headers, queryParams, method }: HttpRouteMatch): b
   return path.type === "PathPrefix" && path.value === "/" && headers.length + queryParams.length === 0 && method === undefined;
 }
 
-function routeOf(source: string, port: number, entry: RouteEntry): RouteInit {
-  const { model, rule, ruleIndex, match } = entry;
+function routeOf(source: string, port: number, entry: RouteEntry, mesh: MeshSettings): RouteInit {
+  const { model, leads, rule, ruleIndex, match } = entry;
   const { route } = model;
   const cors = rule.filters.find((filter) => filter.type === "CORS");
   const redirect = rule.filters.find((filter) => filter.type === "RequestRedirect");
-  const { requestHeadersToAdd, requestHeadersToRemove, responseHeadersToAdd, responseHeadersToRemove } = headerChanges(rule.filters);
-  const backends = model.backends[ruleIndex] ?? [];
+  const { authority, ...headers } = headerChanges(rule.filters);
+  const backends = leads.backends[ruleIndex] ?? [];
   const action: Pick<RouteInit, "action"> =
-    redirect?.type === "RequestRedirect" ? { action: { case: "redirect", value: redirectAction(redirect.requestRedirect, port) } } : forwardAction(rule, match, backends, model.mirrors[ruleIndex] ?? []);
+    redirect?.type === "RequestRedirect" ? { action: { case: "redirect", value: redirectAction(redirect.requestRedirect, port) } } : forwardAction(entry, backends, leads.mirrors[ruleIndex] ?? [], authority, mesh);
   return {
-    name: `${route.namespace}.${route.name}.${ruleIndex}`,
+    name: rule.name ?? `${route.namespace}.${route.name}.${ruleIndex}`,
     match: routeMatch(match),
     ...action,
     decorator: { operation: operationOf(source, port, match, backends) },
     metadata: filterMetadata({ istio: istioMetadata(source, route) }),
-    requestHeadersToAdd,
-    requestHeadersToRemove,
-    responseHeadersToAdd,
-    responseHeadersToRemove,
+    ...headers,
     ...(cors?.type === "CORS" ? { typedPerFilterConfig: { [corsFilterName]: corsPolicy(cors.cors) } } : {}),
   };
 }
@@ -121,15 +143,16 @@ function operationOf(source: string, port: number, match: HttpRouteMatch, backen
   return backends.length === 1 && only !== undefined && !("fault" in only) ? `${only.host}:${only.port}${path}` : `${source}:${port}${path}`;
 }
 
-function forwardAction(rule: HttpRouteRule, match: HttpRouteMatch, backends: readonly ResolvedBackend[], mirrors: readonly ResolvedBackend[]): Pick<RouteInit, "action"> {
+function forwardAction({ rule, match }: RouteEntry, backends: readonly ResolvedBackend[], mirrors: readonly ResolvedBackend[], authority: string | undefined, mesh: MeshSettings): Pick<RouteInit, "action"> {
   const weighted = rule.backendRefs.map((reference, index) => ({ reference, resolved: backends[index] })).filter(({ reference }) => reference.weight > 0);
   const allFaulty = weighted.every(({ resolved }) => resolved === undefined || "fault" in resolved);
-  if (allFaulty || rule.filters.some((filter) => filter.type === "ExtensionRef")) return { action: { case: "directResponse", value: { status: internalServerError } } };
+  if (allFaulty || rule.filters.some(isUnsupported)) return { action: { case: "directResponse", value: { status: internalServerError } } };
   const rewrite = rule.filters.find((filter) => filter.type === "URLRewrite");
-  const timeoutMs = rule.timeouts?.requestMs ?? 0;
-  const retries = retriesOf(rule);
+  const retries = retriesOf(rule, mesh);
+  const timeoutMs = timeoutOf(rule);
   const value: RouteActionInit = {
     ...destinationOf(weighted),
+    ...(authority === undefined ? {} : { hostRewriteSpecifier: { case: "hostRewriteLiteral" as const, value: authority } }),
     ...(rewrite?.type === "URLRewrite" ? rewriteAction(rewrite.urlRewrite, match.path.value) : {}),
     clusterNotFoundResponseCode: RouteAction_ClusterNotFoundResponseCode.INTERNAL_SERVER_ERROR,
     timeout: durationOfMs(timeoutMs),
@@ -138,6 +161,12 @@ function forwardAction(rule: HttpRouteRule, match: HttpRouteMatch, backends: rea
     requestMirrorPolicies: mirrorPolicies(rule.filters, mirrors),
   };
   return { action: { case: "route", value } };
+}
+
+/** A time for one try is that of the request where it says nothing of retries. */
+function timeoutOf({ timeouts, retry }: HttpRouteRule): number {
+  const { requestMs = 0, backendRequestMs = 0 } = timeouts ?? {};
+  return retry === undefined && backendRequestMs > 0 ? backendRequestMs : requestMs;
 }
 
 interface WeightedBackend {
@@ -151,17 +180,27 @@ function destinationOf(backends: readonly WeightedBackend[]): Pick<RouteActionIn
   return { clusterSpecifier: { case: "weightedClusters", value: { clusters: backends.map(clusterWeight) } } };
 }
 
+/** What would answer a backend by an error does so for its share of the requests. */
 function clusterWeight({ reference, resolved }: WeightedBackend): MessageInitShape<typeof WeightedCluster_ClusterWeightSchema> {
-  return { name: clusterOf(resolved), weight: reference.weight, ...headerChanges(reference.filters) };
+  const { authority, ...headers } = headerChanges(reference.filters);
+  const isSupported = reference.filters.every(({ type }) => type === "RequestHeaderModifier" || type === "ResponseHeaderModifier");
+  return {
+    name: isSupported ? clusterOf(resolved) : unknownService,
+    weight: reference.weight,
+    ...headers,
+    ...(authority === undefined ? {} : { hostRewriteSpecifier: { case: "hostRewriteLiteral" as const, value: authority } }),
+  };
 }
 
 function clusterOf(resolved: ResolvedBackend | undefined): string {
   return resolved === undefined || "fault" in resolved ? unknownService : resolved.cluster;
 }
 
-/** As for a VirtualService; a timeout of 0 is none. */
-function retriesOf({ retry, timeouts }: HttpRouteRule): RouteActionInit["retryPolicy"] {
+/** As for a VirtualService; what a rule says of retries adds to when a connection fails. A timeout of 0 is none. */
+function retriesOf({ retry, timeouts }: HttpRouteRule, mesh: MeshSettings): RouteActionInit["retryPolicy"] {
+  if (retry === undefined) return retryPolicy(mesh.defaultHttpRetryPolicy, false);
   const perTryTimeoutMs = timeouts?.backendRequestMs === 0 ? undefined : timeouts?.backendRequestMs;
-  const policy = retryPolicy({ attempts: retry?.attempts ?? defaultRetries, perTryTimeoutMs, backoffMs: retry?.backoffMs }, false);
-  return policy === undefined ? undefined : { ...policy, retriableStatusCodes: [...(retry?.codes ?? [])] };
+  return retryPolicy({ attempts: retry.attempts ?? defaultRetries, perTryTimeoutMs, backoffMs: retry.backoffMs, retryOn: [...connectionFailures, ...retry.codes].join(",") }, false);
 }
+
+const connectionFailures = ["connect-failure", "refused-stream", "unavailable", "cancelled"];

@@ -5,5 +5,5 @@ export { deriveRouterResources, type RouterResources } from "./router-resources.
 export { deriveClassicGatewayResources, type ClassicGatewayResources } from "./gateway-classic-resources.ts";
 export { deriveInboundResources, type InboundResources } from "./inbound-resources.ts";
 export { withoutIstioFilters } from "./stock-envoy.ts";
-export { secretResource } from "./secret-resource.ts";
+export { rootsResource, secretResource } from "./secret-resource.ts";
 export { deriveMeshModel, deriveOutboundResources, fixedClusterNames, type MeshModel, type OutboundResources } from "./outbound-resources.ts";

@@ -75,7 +75,7 @@ function virtualHosts(resolved: ResolvedPort): readonly VirtualHostInit[] {
   const routed = resolved.services.filter(({ service, port: own }) => service.resolution !== "alias" && speaksHttp(own));
   const attached = routed.flatMap(({ service }) => {
     const routes = resolved.httpRoutesOf(service, port);
-    return routes.length === 0 ? [] : candidate(service, serviceRoutes(service, port, routes));
+    return routes.length === 0 ? [] : candidate(service, serviceRoutes(service, port, routes, resolved.mesh));
   });
   const taken = new Set(attached.map(({ host }) => host));
   const said = virtualServiceCandidates(routed.filter(({ service }) => !taken.has(service.hostname)), resolved);

@@ -25,23 +25,33 @@ export interface HeaderChanges {
 
 const { APPEND_IF_EXISTS_OR_ADD, OVERWRITE_IF_EXISTS_OR_ADD } = HeaderValueOption_HeaderAppendAction;
 
-/** The header modifiers among the filters. */
-export function headerChanges(filters: readonly HttpRouteFilter[]): HeaderChanges {
+/** The header modifiers among the filters; what sets the host is told apart, as it is a rewrite. */
+export function headerChanges(filters: readonly HttpRouteFilter[]): HeaderChanges & { readonly authority: string | undefined } {
   const requests = filters.flatMap((filter) => (filter.type === "RequestHeaderModifier" ? filter.requestHeaderModifier : []));
   const responses = filters.flatMap((filter) => (filter.type === "ResponseHeaderModifier" ? filter.responseHeaderModifier : []));
+  const host = requests.flatMap((modifier) => [...modifier.set, ...modifier.add]).find(({ name }) => isHost(name));
   return {
     requestHeadersToAdd: requests.flatMap(headersToAdd),
-    requestHeadersToRemove: requests.flatMap((modifier) => modifier.remove),
+    requestHeadersToRemove: requests.flatMap((modifier) => modifier.remove.filter((name) => !isHost(name))),
     responseHeadersToAdd: responses.flatMap(headersToAdd),
-    responseHeadersToRemove: responses.flatMap((modifier) => modifier.remove),
+    responseHeadersToRemove: responses.flatMap((modifier) => modifier.remove.filter((name) => !isHost(name))),
+    authority: host?.value,
   };
 }
 
-function headersToAdd(modifier: HeaderModifier): MessageInitShape<typeof HeaderValueOptionSchema>[] {
-  return [
-    ...modifier.add.map((header) => ({ header: { key: header.name, value: header.value }, appendAction: APPEND_IF_EXISTS_OR_ADD })),
-    ...modifier.set.map((header) => ({ header: { key: header.name, value: header.value }, appendAction: OVERWRITE_IF_EXISTS_OR_ADD })),
-  ];
+function headersToAdd({ set, add }: HeaderModifier): MessageInitShape<typeof HeaderValueOptionSchema>[] {
+  return [...added(set, OVERWRITE_IF_EXISTS_OR_ADD), ...added(add, APPEND_IF_EXISTS_OR_ADD)];
+}
+
+/** Of entries with one name the first counts. */
+function added(headers: HeaderModifier["set"], appendAction: HeaderValueOption_HeaderAppendAction): MessageInitShape<typeof HeaderValueOptionSchema>[] {
+  const byName = new Map<string, string>();
+  for (const { name, value } of headers) if (!isHost(name) && !byName.has(name.toLowerCase())) byName.set(name.toLowerCase(), value);
+  return [...byName].sort(([left], [right]) => (left < right ? -1 : 1)).map(([key, value]) => ({ header: { key, value }, appendAction }));
+}
+
+function isHost(name: string): boolean {
+  return name.startsWith(":") || name.toLowerCase() === "host";
 }
 
 /** By status. */
@@ -111,19 +121,26 @@ export function mirrorPolicies(filters: readonly HttpRouteFilter[], backends: re
   });
 }
 
-/** The route's own configuration of the CORS filter. */
+/** The route's own configuration of the CORS filter. Preflights of other origins are answered without a word on what is allowed. */
 export function corsPolicy(cors: CorsFilter): Any {
   return packed(CorsPolicySchema, {
+    filterEnabled: { defaultValue: { numerator: percent, denominator: FractionalPercent_DenominatorType.HUNDRED } },
+    forwardNotMatchingPreflights: false,
     allowOriginStringMatch: cors.allowOrigins.map((origin) => ({ matchPattern: originPattern(origin) })),
     allowMethods: cors.allowMethods.join(","),
     allowHeaders: cors.allowHeaders.join(","),
     exposeHeaders: cors.exposeHeaders.join(","),
-    maxAge: String(cors.maxAge),
-    allowCredentials: cors.allowCredentials,
+    ...(cors.maxAge > 0 ? { maxAge: String(cors.maxAge) } : {}),
+    ...(cors.allowCredentials ? { allowCredentials: true } : {}),
   });
 }
 
-function originPattern(origin: string): { case: "exact"; value: string } | { case: "safeRegex"; value: { regex: string } } {
+/** `*` is any origin, of which nothing but its form is asked. */
+const anyOrigin = "^[a-zA-Z][a-zA-Z0-9+.-]*://[^/\\s?#]+$";
+
+function originPattern(origin: string): { case: "exact" | "prefix"; value: string } | { case: "safeRegex"; value: { regex: string } } {
+  if (origin === "*") return { case: "safeRegex", value: { regex: anyOrigin } };
   if (!origin.includes("*")) return { case: "exact", value: origin };
-  return { case: "safeRegex", value: { regex: origin.split("*").map(quoteRegex).join(".*") } };
+  if (origin.indexOf("*") === origin.length - 1) return { case: "prefix", value: origin.slice(0, -1) };
+  return { case: "safeRegex", value: { regex: `^${origin.split("*").map(quoteRegex).join(".*")}$` } };
 }

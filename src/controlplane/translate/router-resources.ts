@@ -2,6 +2,7 @@ import type { Collection, CollectionGraph, CollectionReader } from "../../kube/i
 import { ListenerSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
 import { byAge, factsKey, meshKey, type GatewayFacts } from "../model/facts.ts";
 import { isIngressClass } from "../model/gateway-class.ts";
+import { acceptingGateways } from "../model/gateway-status.ts";
 import type { RouteModel } from "../model/gateway-model.ts";
 import type { L4RouteModel } from "../model/l4-route-model.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
@@ -53,14 +54,11 @@ function deriveListeners(graph: CollectionGraph, { inputs, l4Routes }: RouterSou
 function deriveRouteTables(graph: CollectionGraph, { inputs, routes }: RouterSources): Collection<ScopedEncodedResource> {
   const byGateway = routes.map((collection) => collection.index("gateway", acceptingGateways));
   return perGateway(graph, "rds-gateways", inputs, (gateway, reader) => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    if (mesh === undefined) return [];
     const attached = byGateway.flatMap((index) => reader.lookup(index, factsKey(gateway)));
-    return gatewayRouteTables(gateway, { inputs, reader }).map((table) => encodeResource(RouteConfigurationSchema, table.name, routeTable(gateway, table, attached)));
+    return gatewayRouteTables(gateway, { inputs, reader }).map((table) => encodeResource(RouteConfigurationSchema, table.name, routeTable(gateway, table, attached, mesh)));
   });
-}
-
-/** Keys of the Gateways that take a route. */
-function acceptingGateways(model: Pick<RouteModel, "parents">): ReadonlySet<string> {
-  return new Set(model.parents.filter((parent) => parent.refused === undefined).map((parent) => parent.gateway));
 }
 
 function perGateway(graph: CollectionGraph, name: string, inputs: MeshInputs, write: (gateway: GatewayFacts, reader: CollectionReader) => readonly EncodedResource[]): Collection<ScopedEncodedResource> {

@@ -1,5 +1,5 @@
 import type { ServerTls, TlsVersion } from "../../api/istio/index.ts";
-import { SubjectAltNameMatcher_SanType, TlsParameters_TlsProtocol } from "../../wire/envoy/index.ts";
+import { CertificateValidationContext_TrustChainVerification, SubjectAltNameMatcher_SanType, TlsParameters_TlsProtocol } from "../../wire/envoy/index.ts";
 import type { MeshSettings } from "../model/facts.ts";
 import { serverCredentials } from "../model/secret-facts.ts";
 import { overAds, overAgentSds } from "./envoy-any.ts";
@@ -16,12 +16,12 @@ const httpAlpn = ["h2", "http/1.1"];
 
 /**
  * TLS that a server of a Gateway or of a Sidecar's ingress ends. Certificates come by name: of secrets over ADS, of files
- * from the proxy's agent. `tcp`: what the TLS carries is no HTTP.
+ * from the proxy's agent. `tcp`: what the TLS carries is no HTTP. `untrusted`: certificates of clients are asked for, and none is refused.
  */
-export function serverTls(tls: ServerTls, mesh: MeshSettings, tcp = false): DownstreamTlsInit {
+export function serverTls(tls: ServerTls, mesh: MeshSettings, tcp = false, untrusted = false): DownstreamTlsInit {
   if (tls.mode === "ISTIO_MUTUAL") return mutualTlsServer(mesh, tcp ? ["istio-peer-exchange", ...httpAlpn] : httpAlpn);
   return {
-    commonTlsContext: { alpnProtocols: httpAlpn, ...parametersOf(tls, mesh), tlsCertificateSdsSecretConfigs: certificatesOf(tls), ...validationOf(tls) },
+    commonTlsContext: { alpnProtocols: httpAlpn, ...parametersOf(tls, mesh), tlsCertificateSdsSecretConfigs: certificatesOf(tls), ...validationOf(tls, untrusted) },
     requireClientCertificate: tls.mode === "MUTUAL",
   };
 }
@@ -44,12 +44,13 @@ function certificatesOf(tls: ServerTls) {
 }
 
 /** What a client's certificate must be; nothing in SIMPLE, where none is asked for. */
-function validationOf(tls: ServerTls) {
+function validationOf(tls: ServerTls, untrusted: boolean) {
   if (tls.mode !== "MUTUAL" && tls.mode !== "OPTIONAL_MUTUAL") return {};
   return validatedBy(authorityOf(tls), {
     matchTypedSubjectAltNames: tls.subjectAltNames.flatMap((name) => namedBy(name)),
     verifyCertificateSpki: [...tls.verifyCertificateSpki],
     verifyCertificateHash: [...tls.verifyCertificateHash],
+    ...(untrusted ? { trustChainVerification: CertificateValidationContext_TrustChainVerification.ACCEPT_UNTRUSTED } : {}),
     ...(tls.caCrl === undefined ? {} : { crl: { specifier: { case: "filename" as const, value: tls.caCrl } } }),
   });
 }

@@ -20,7 +20,7 @@ function waypoints() {
   const model = deriveMeshModel(graph, inputs);
   const resources = deriveWaypointResources(graph, model);
   const ambient = deriveAmbientResources(graph, inputs, model.waypoints);
-  const statuses = deriveGatewayStatuses(graph, inputs, [], model.waypoints, "default");
+  const statuses = deriveGatewayStatuses(graph, { inputs, routes: [], waypoints: model.waypoints, revision: "default" });
   const placements = deriveGatewayPlacements(graph, inputs, model.waypoints, "default");
   const read = (schema: DescMessage, collections: readonly Collection<ScopedEncodedResource>[], scope: string): Readonly<Record<string, JsonObject>> =>
     Object.fromEntries(collections.flatMap((collection) => [...collection.values()]).filter((item) => item.scope === scope).map(({ resource }) => [resource.name, decodeResource(schema, resource)]));

@@ -37,7 +37,7 @@ export interface WaypointRouteContext {
  */
 export function waypointRoutes(service: ServiceModel, port: number, fallback: string, context: WaypointRouteContext): readonly Route[] {
   const attached = routesToService(service, port, context.waypoint.namespace, context.model, context.reader);
-  const found = attached.length > 0 ? serviceRoutes(service, port, attached) : routesOfVirtualService(service, port, context);
+  const found = attached.length > 0 ? serviceRoutes(service, port, attached, context.mesh) : routesOfVirtualService(service, port, context);
   return found.length > 0 ? found.map((route) => renamed(route, context)) : [plainRoute(fallback, service.hostname, port, context.mesh)];
 }
 

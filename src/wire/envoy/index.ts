@@ -300,6 +300,7 @@ export {
 } from "#generated/proto/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 export {
   type CertificateValidationContext,
+  CertificateValidationContext_TrustChainVerification,
   CertificateValidationContextSchema,
   type SubjectAltNameMatcher,
   type SubjectAltNameMatcherSchema,
@@ -462,5 +463,7 @@ export {
   type UriTemplateMatchConfig,
   UriTemplateMatchConfigSchema,
 } from "#generated/proto/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js";
+export { ZipkinConfig_CollectorEndpointVersion, ZipkinConfig_TraceContextOption, ZipkinConfigSchema } from "#generated/proto/envoy/config/trace/v3/zipkin_pb.js";
+export { ExpressionFilterSchema } from "#generated/proto/envoy/extensions/access_loggers/filters/cel/v3/cel_pb.js";
 export { envoyRegistry } from "./envoy-registry.ts";
 export { type ExtAuthz as NetworkExtAuthz, ExtAuthzSchema as NetworkExtAuthzSchema } from "#generated/proto/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.js";

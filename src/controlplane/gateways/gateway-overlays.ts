@@ -1,0 +1,84 @@
+import { parse } from "yaml";
+import type { KubernetesObject } from "../../api/index.ts";
+import { horizontalPodAutoscalerKind, podDisruptionBudgetKind, type Deployment } from "../../api/kubernetes/index.ts";
+import { messageOf, userError } from "../../base/index.ts";
+
+export const autoscalerKind = horizontalPodAutoscalerKind;
+export const disruptionBudgetKind = podDisruptionBudgetKind;
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** What tells elements of a list apart, by the list's field: those that are told apart are merged, other lists replaced. */
+const mergeKeys: Readonly<Record<string, string>> = {
+  containers: "name",
+  initContainers: "name",
+  env: "name",
+  volumes: "name",
+  imagePullSecrets: "name",
+  volumeMounts: "mountPath",
+  topologySpreadConstraints: "topologyKey",
+  hostAliases: "ip",
+};
+
+/** An object with what a ConfigMap of parameters says of it (YAML) laid over it, by the rules of strategic merges. */
+export function overlaid<Value extends KubernetesObject>(object: Value, text: string | undefined): Value {
+  const patch = readOverlay(text, object);
+  return patch === undefined ? object : (merge(object as unknown as Fields, patch) as unknown as Value);
+}
+
+/** Only where parameters ask for one. */
+export function scalerOf(deployment: Deployment, text: string | undefined): readonly KubernetesObject[] {
+  const scaleTargetRef = { apiVersion: "apps/v1", kind: "Deployment", name: deployment.metadata.name ?? "" };
+  return besideDeployment(deployment, { apiVersion: "autoscaling/v2", kind: "HorizontalPodAutoscaler" }, { scaleTargetRef, maxReplicas: 1 }, text);
+}
+
+/** Likewise. */
+export function budgetOf(deployment: Deployment, text: string | undefined): readonly KubernetesObject[] {
+  return besideDeployment(deployment, { apiVersion: "policy/v1", kind: "PodDisruptionBudget" }, { selector: deployment.spec?.selector }, text);
+}
+
+function besideDeployment({ metadata: { name, namespace, labels, ownerReferences } }: Deployment, type: { readonly apiVersion: string; readonly kind: string }, spec: Fields, text: string | undefined): readonly KubernetesObject[] {
+  if (text === undefined) return [];
+  const metadata = Object.fromEntries(Object.entries({ name, namespace, labels, ownerReferences }).filter(([, value]) => value !== undefined));
+  return [overlaid({ ...type, metadata, spec } as KubernetesObject, text)];
+}
+
+function readOverlay(text: string | undefined, { kind = "" }: KubernetesObject): Fields | undefined {
+  if (text === undefined || text.trim() === "") return undefined;
+  const hint = "the value must be YAML of an object of that kind, of which only the fields to change are given";
+  try {
+    const value: unknown = parse(text);
+    if (isFields(value)) return value;
+  } catch (error) {
+    throw userError("gateway-parameters", `the parameters of a Gateway for its ${kind} are no YAML: ${messageOf(error)}`, { hint });
+  }
+  throw userError("gateway-parameters", `the parameters of a Gateway for its ${kind} are no object`, { hint });
+}
+
+/** Null takes a field away. */
+function merge(base: Fields, patch: Fields): Fields {
+  const result: Record<string, unknown> = { ...base };
+  for (const [field, value] of Object.entries(patch)) {
+    const before = base[field];
+    if (value === null) delete result[field];
+    else if (isFields(value) && isFields(before)) result[field] = merge(before, value);
+    else if (Array.isArray(value) && Array.isArray(before)) result[field] = mergeLists(before, value, mergeKeys[field]);
+    else result[field] = value;
+  }
+  return result;
+}
+
+function mergeLists(base: readonly unknown[], patch: readonly unknown[], key: string | undefined): readonly unknown[] {
+  if (key === undefined || ![...base, ...patch].every((element) => isFields(element) && element[key] !== undefined)) return patch;
+  const elements = new Map((base as readonly Fields[]).map((element) => [element[key], element]));
+  for (const element of patch as readonly Fields[]) {
+    const { $patch: directive, ...fields } = element;
+    if (directive === "delete") elements.delete(element[key]);
+    else elements.set(element[key], merge(elements.get(element[key]) ?? {}, fields));
+  }
+  return [...elements.values()];
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,30 @@
+import type { Authority, SecretPart } from "./secret-facts.ts";
+
+/** A ConfigMap that configuration names; one that does not exist has that as its fault. */
+export interface ConfigMapFacts {
+  readonly namespace: string;
+  readonly name: string;
+  readonly exists: boolean;
+  readonly data: Readonly<Record<string, string>>;
+  /** Roots under its key `ca.crt` (or `cacert`). */
+  readonly authority: SecretPart<Authority>;
+}
+
+/** Whom a ConfigMap is named by does not matter: what it holds is no secret. */
+export interface ConfigMapReference {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+const scheme = "configmap://";
+
+/** The name under which proxies ask for the roots of a ConfigMap; with the suffix of authorities, as those of secrets. */
+export function configMapResource({ namespace, name }: ConfigMapReference): string {
+  return `${scheme}${namespace}/${name}`;
+}
+
+/** The ConfigMap that a resource's name means; undefined for other names. */
+export function configMapOfResource(resource: string): ConfigMapReference | undefined {
+  const [, namespace, name] = /^configmap:\/\/([^/]+)\/([^/]+)-cacert$/.exec(resource) ?? [];
+  return namespace === undefined || name === undefined ? undefined : { namespace, name };
+}

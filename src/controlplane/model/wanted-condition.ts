@@ -1,0 +1,17 @@
+import type { Condition } from "../../api/index.ts";
+import type { Verdict } from "./listener-validation.ts";
+
+/** A condition without the time, which only its writer knows. */
+export type WantedCondition = Omit<Condition, "lastTransitionTime">;
+
+export type ConditionMaker = (type: string, fault: Verdict, goodReason: string, goodMessage: string) => WantedCondition;
+
+export function conditionMaker(generation: number): ConditionMaker {
+  return (type, fault, goodReason, goodMessage) => ({
+    type,
+    status: fault === undefined ? "True" : "False",
+    reason: fault?.reason ?? goodReason,
+    message: fault?.message ?? goodMessage,
+    observedGeneration: generation,
+  });
+}
