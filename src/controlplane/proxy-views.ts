@@ -2,6 +2,7 @@ import { istioLabels } from "../api/istio/index.ts";
 import type { Collection } from "../kube/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { waypointKeyOf } from "./model/index.ts";
+import type { ExtensionViews } from "./extension-views.ts";
 import { memoizedViews, type ProxyPlace, type ProxyScopes } from "./proxy-scopes.ts";
 import { CollectionView, emptyView, MappedView, NamedView, ReferencedView, ScopedView, SecretView, SharedView, SwitchingView, UnionView, type ProxyIdentity, type ResourceView, type SecretViewOptions } from "./serve/index.ts";
 import { fixedClusterNames, withoutIstioFilters, type AmbientResources, type ClassicGatewayResources, type InboundResources, type OutboundResources, type RouterResources, type ScopedEncodedResource, type WaypointResources } from "./translate/index.ts";
@@ -16,6 +17,8 @@ export interface ServedResources {
   readonly classic: ClassicGatewayResources;
   readonly waypoint: WaypointResources;
   readonly secrets: SecretViewOptions;
+  /** What changes the others. */
+  readonly extensions: ExtensionViews;
 }
 
 /** Views that nobody follows are forgotten when there are so many. */
@@ -40,7 +43,7 @@ export class ProxyViews {
   }
 
   viewOf(proxy: ProxyIdentity, typeUrl: string): ResourceView {
-    const view = this.#fullView(proxy, typeUrl);
+    const view = this.#resources.extensions.viewOf(proxy, typeUrl, this.#fullView(proxy, typeUrl), () => this.#fullView(proxy, typeUrls.listener));
     return proxy.stockEnvoy ? new MappedView(view, (resource) => withoutIstioFilters(typeUrl, resource)) : view;
   }
 

@@ -23,6 +23,7 @@ import {
 } from "./model/index.ts";
 import { ProxyScopes } from "./proxy-scopes.ts";
 import { ProxyViews } from "./proxy-views.ts";
+import { servedExtensions } from "./served-extensions.ts";
 import { createDiscoveryMetrics, DiscoveryServer } from "./serve/index.ts";
 import { deriveAmbientResources, deriveClassicGatewayResources, deriveInboundResources, deriveMeshModel, deriveOutboundResources, deriveRouterResources, deriveWaypointResources } from "./translate/index.ts";
 
@@ -86,6 +87,7 @@ export class ServedMesh {
       classic,
       waypoint: deriveWaypointResources(graph, model),
       secrets: { secrets: inputs.secrets, references, configMaps: inputs.configMaps },
+      extensions: servedExtensions(inputs, metrics, log.scoped("extensions")),
     });
     this.graph = graph;
     this.inputs = inputs;

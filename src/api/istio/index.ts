@@ -22,7 +22,9 @@ export type { ConnectionPool, HttpPool, TcpKeepalive, TcpPool } from "./connecti
 export { destinationRuleKind, type DestinationRule, type DestinationRuleSpec, type DestinationSubset } from "./destination-rule.ts";
 export type { Destination, RouteDestination } from "./destination.ts";
 export { grpcStatusNames, type GrpcStatusName, type HttpAbortError, type HttpFault } from "./http-fault.ts";
-export { envoyFilterKind, type EnvoyConfigPatch, type EnvoyFilter, type EnvoyFilterSpec } from "./envoy-filter.ts";
+export { envoyFilterKind, type EnvoyConfigPatch, type EnvoyFilter, type EnvoyFilterSpec, type EnvoyPatchOperation } from "./envoy-filter.ts";
+export type { EnvoyClusterMatch, EnvoyListenerMatch, EnvoyRouteConfigurationMatch } from "./envoy-filter-match.ts";
+export { envoyPatchTypes, type EnvoyPatchPlace } from "./envoy-filter-place.ts";
 export {
   trafficExtensionKind,
   wasmPluginKind,

@@ -21,6 +21,7 @@ import type { ConfigFacts } from "../model/facts.ts";
 import { isWaypointClass } from "../model/gateway-class.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { configFacts, type ConfigRules } from "./config-facts.ts";
+import { extensionFeeds } from "./extension-feeds.ts";
 import { serviceEntryFacts, workloadEntryFacts } from "./entry-facts.ts";
 import { podFacts } from "./pod-facts.ts";
 import { tagFacts } from "./tag-facts.ts";
@@ -68,6 +69,7 @@ export function createFeeds(inputs: MeshInputs, revision: string, refused: Confi
     feed(workloadEntryKind, inputs.workloadEntries, (object) => workloadEntryFacts(object, { revision, refused })),
     config(requestAuthenticationKind, inputs.requestAuthentications),
     config(telemetryKind, inputs.telemetries),
+    ...extensionFeeds(inputs.extensions, { revision, refused }),
   ];
 }
 

@@ -30,6 +30,7 @@ import type {
   WorkloadEntryFacts,
 } from "./facts.ts";
 import type { ConfigMapFacts } from "./config-map-facts.ts";
+import { createExtensionInputs, type ExtensionInputs } from "./extension-inputs.ts";
 import type { KeySetFacts } from "./request-authentication-keys.ts";
 import { createRemoteInputs, type RemoteInputs } from "./remote-inputs.ts";
 import type { SecretFacts } from "./secret-facts.ts";
@@ -64,6 +65,7 @@ export interface MeshInputs {
   readonly workloadEntries: SourceCollection<WorkloadEntryFacts>;
   readonly requestAuthentications: SourceCollection<RequestAuthenticationFacts>;
   readonly telemetries: SourceCollection<TelemetryFacts>;
+  readonly extensions: ExtensionInputs;
   /** By source: fetched, not read of the API server. */
   readonly keySets: SourceCollection<KeySetFacts>;
   /** Only those that configuration names. */
@@ -106,6 +108,7 @@ export function createMeshInputs(graph: CollectionGraph): MeshInputs {
     workloadEntries: source("workload-entries"),
     requestAuthentications: source("request-authentications"),
     telemetries: source("telemetries"),
+    extensions: createExtensionInputs(graph),
     keySets: source("key-sets"),
     secrets: source("secrets"),
     configMaps: source("config-maps"),

@@ -18,6 +18,8 @@ export interface ProxyIdentity {
   /** Networks whose endpoints alone it asks for; none: of all. */
   readonly networkView: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
+  /** What its node says in texts: EnvoyFilters choose proxies by it. */
+  readonly metadata: Readonly<Record<string, string>>;
   readonly serviceAccount: string;
   readonly hbone: boolean;
   /** It answers its application's DNS questions. */
@@ -51,6 +53,7 @@ export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
     network: textOf(metadata["NETWORK"]) ?? "",
     networkView: (textOf(metadata["REQUESTED_NETWORK_VIEW"]) ?? "").split(",").map((name) => name.trim()).filter((name) => name !== ""),
     labels: recordOf(metadata["LABELS"]),
+    metadata: recordOf(metadata),
     serviceAccount: textOf(metadata["SERVICE_ACCOUNT"]) ?? "",
     hbone: isTrue(metadata["ENABLE_HBONE"]),
     dnsCapture: isTrue(metadata["DNS_CAPTURE"]),

@@ -39,6 +39,7 @@ const shortNames: Readonly<Record<string, string>> = {
   [typeUrls.address]: "wds",
   [typeUrls.workload]: "wds",
   [typeUrls.authorization]: "wads",
+  [typeUrls.extensionConfig]: "ecds",
   [typeUrls.secret]: "sds",
   [typeUrls.nameTable]: "nds",
 };

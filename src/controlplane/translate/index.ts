@@ -7,3 +7,7 @@ export { deriveInboundResources, type InboundResources } from "./inbound-resourc
 export { withoutIstioFilters } from "./stock-envoy.ts";
 export { rootsResource, secretResource } from "./secret-resource.ts";
 export { deriveMeshModel, deriveOutboundResources, fixedClusterNames, type MeshModel, type OutboundResources } from "./outbound-resources.ts";
+export { compileExtension, type CompiledExtension } from "./extension-filters.ts";
+export { compilePatches, type CompiledPatch, type PatchFault } from "./envoy-filter/compiled-patch.ts";
+export { ExtensionProgram, isForType } from "./envoy-filter/extension-program.ts";
+export { contentHash } from "./content-hash.ts";

@@ -1,0 +1,113 @@
+import { RE2JS } from "re2js";
+import type { EnvoyConfigPatch } from "../api/istio/index.ts";
+import type { EnvoyTypes } from "../wire/envoy-types/index.ts";
+import type { EnvoyFilterFacts, ExtendedProxy, ExtensionSelection } from "./model/index.ts";
+import type { ProxyIdentity } from "./serve/index.ts";
+import { compileExtension, compilePatches, contentHash, ExtensionProgram, isForType, type CompiledPatch, type PatchFault } from "./translate/index.ts";
+
+export interface ExtensionProgramsOptions {
+  readonly selection: ExtensionSelection;
+  readonly types: () => EnvoyTypes;
+  /** Of a pod as it was seen; a proxy's own word counts before it. */
+  readonly podLabels: (proxy: ProxyIdentity) => Readonly<Record<string, string>>;
+  readonly pullSecret: (proxy: ProxyIdentity, namespace: string, name: string) => string;
+  readonly failed: (fault: PatchFault) => void;
+}
+
+interface CompiledFilter {
+  readonly patches: readonly CompiledPatch[];
+  readonly hash: string;
+}
+
+/** Dead entries are looked for when there are so many. */
+const sweepAt = 64;
+const maxVersionLength = 1024;
+
+/** The programs of connected proxies: one for all proxies for which the same holds, as long as one of them uses it. */
+export class ExtensionPrograms {
+  readonly #options: ExtensionProgramsOptions;
+  readonly #programs = new Map<string, WeakRef<ExtensionProgram>>();
+  readonly #filters = new WeakMap<EnvoyFilterFacts["spec"], CompiledFilter>();
+  readonly #expressions = new WeakMap<EnvoyConfigPatch, RE2JS>();
+
+  constructor(options: ExtensionProgramsOptions) {
+    this.#options = options;
+  }
+
+  /** Undefined where nothing changes what the proxy is sent. */
+  of(proxy: ProxyIdentity): ExtensionProgram | undefined {
+    const extended = this.#extended(proxy);
+    if (extended === undefined) return undefined;
+    const { selection, types, failed, pullSecret } = this.#options;
+    const filters = selection.envoyFiltersOf(extended);
+    const extensions = selection.trafficExtensionsOf(extended);
+    if (filters.length === 0 && extensions.length === 0) return undefined;
+    const key: string[] = [extended.type, proxy.envoy ? "envoy" : ""];
+    const patches = filters.flatMap((facts) => {
+      const compiled = this.#compiled(facts);
+      const mine = compiled.patches.filter((patch) => isForType(patch, extended.type) && this.#isForProxy(patch.match, proxy));
+      if (mine.length > 0) key.push(`${facts.namespace}/${facts.name}@${compiled.hash}:${mine.map((patch) => compiled.patches.indexOf(patch)).join(",")}`);
+      return mine;
+    });
+    const secretOf = (namespace: string, name: string): string => pullSecret(proxy, namespace, name);
+    for (const { facts, hosts } of extensions) {
+      const { extension } = facts.spec;
+      const secret = extension.kind === "wasm" && extension.wasm.imagePullSecret !== "" ? secretOf(facts.namespace, extension.wasm.imagePullSecret) : "";
+      key.push(`${facts.namespace}/${facts.name}@${hashOf([facts.spec, facts.resourceVersion, hosts, secret])}`);
+    }
+    if (patches.length === 0 && extensions.length === 0) return undefined;
+    return this.#shared(key.join(" "), () => {
+      const context = { types: types(), runsPrograms: proxy.envoy, pullSecret: secretOf };
+      return new ExtensionProgram({
+        proxyType: extended.type,
+        types: types(),
+        extensions: extensions.map((selected) => compileExtension(selected, context)),
+        patches,
+        failed: ({ filter, applyTo, match }, fault) => failed({ filter, field: `${applyTo} ${match.operation}`, fault }),
+      });
+    });
+  }
+
+  #extended(proxy: ProxyIdentity): ExtendedProxy | undefined {
+    const { type, namespace } = proxy;
+    if (type !== "sidecar" && type !== "router" && type !== "waypoint") return undefined;
+    return { type, namespace, labels: { ...this.#options.podLabels(proxy), ...proxy.labels } };
+  }
+
+  #compiled(facts: EnvoyFilterFacts): CompiledFilter {
+    let compiled = this.#filters.get(facts.spec);
+    if (compiled === undefined) {
+      const { patches, faults } = compilePatches(`${facts.namespace}/${facts.name}`, facts.spec.configPatches, this.#options.types());
+      compiled = { patches, hash: hashOf(facts.spec.configPatches) };
+      this.#filters.set(facts.spec, compiled);
+      for (const fault of faults) this.#options.failed(fault);
+    }
+    return compiled;
+  }
+
+  #isForProxy(patch: EnvoyConfigPatch, { version, metadata }: ProxyIdentity): boolean {
+    const { proxyVersion, proxyMetadata } = patch;
+    if (!Object.entries(proxyMetadata).every(([name, value]) => metadata[name] === value)) return false;
+    if (proxyVersion === undefined) return true;
+    if (version === "" || proxyVersion.length > maxVersionLength) return false;
+    let expression = this.#expressions.get(patch);
+    if (expression === undefined) {
+      expression = RE2JS.compile(proxyVersion);
+      this.#expressions.set(patch, expression);
+    }
+    return expression.matcher(version).find();
+  }
+
+  #shared(key: string, make: () => ExtensionProgram): ExtensionProgram {
+    const known = this.#programs.get(key)?.deref();
+    if (known !== undefined) return known;
+    if (this.#programs.size >= sweepAt) for (const [old, program] of this.#programs) if (program.deref() === undefined) this.#programs.delete(old);
+    const made = make();
+    this.#programs.set(key, new WeakRef(made));
+    return made;
+  }
+}
+
+function hashOf(value: unknown): string {
+  return contentHash(Buffer.from(JSON.stringify(value)));
+}

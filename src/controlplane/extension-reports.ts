@@ -1,0 +1,48 @@
+import type { Logger } from "../base/index.ts";
+import type { MetricsRegistry } from "../telemetry/index.ts";
+import type { Collection } from "../kube/index.ts";
+import type { EnvoyFilterFacts } from "./model/index.ts";
+import type { PatchFault } from "./translate/index.ts";
+
+/** Of more faults at once nobody reads. */
+const maxFaults = 1000;
+
+/** Tells once of each patch that could not be applied, until its EnvoyFilter changes: in the log, and by upstream's metric. */
+export class ExtensionReports {
+  readonly #told = new Map<string, Set<string>>();
+  readonly #status: ReturnType<MetricsRegistry["gauge"]>;
+  readonly #log: Logger;
+  #faults = 0;
+
+  constructor(metrics: MetricsRegistry, log: Logger, envoyFilters: Collection<EnvoyFilterFacts>) {
+    this.#status = metrics.gauge("pilot_envoy_filter_status", "Status of Envoy filters whether it was applied or errored.", ["name", "patch", "result"]);
+    this.#log = log;
+    envoyFilters.subscribe((changes) => {
+      for (const { key } of changes) this.#forget(key);
+    });
+  }
+
+  failed({ filter, field, fault }: PatchFault): void {
+    const told = this.#told.get(filter) ?? new Set<string>();
+    const text = `${field}: ${fault}`;
+    if (told.has(text) || this.#faults >= maxFaults) return;
+    told.add(text);
+    this.#faults += 1;
+    this.#told.set(filter, told);
+    this.#status.labels(filter, patchOf(field), "error").set(1);
+    this.#log.warn("a patch of an EnvoyFilter has no effect", { envoyFilter: filter, patch: field, fault });
+  }
+
+  #forget(filter: string): void {
+    const told = this.#told.get(filter);
+    if (told === undefined) return;
+    this.#told.delete(filter);
+    this.#faults -= told.size;
+    for (const text of told) this.#status.labels(filter, patchOf(text), "error").set(0);
+  }
+}
+
+/** The first word: where it is applied, or the field. */
+function patchOf(text: string): string {
+  return text.split(/[ :]/, 1)[0]?.toLowerCase() ?? "";
+}

@@ -1,0 +1,91 @@
+import type { Collection } from "../kube/index.ts";
+import { typeUrls } from "../wire/xds/index.ts";
+import type { ExtensionPrograms } from "./extension-programs.ts";
+import type { MeshInputs } from "./model/index.ts";
+import { ExtendedView, ExtensionConfigView, SwitchingView, type ProxyIdentity, type ResourceView } from "./serve/index.ts";
+import type { ExtensionProgram } from "./translate/index.ts";
+
+interface Tracked {
+  readonly proxy: ProxyIdentity;
+  readonly followers: Set<() => void>;
+  program: ExtensionProgram | undefined;
+}
+
+const extendedTypes: ReadonlySet<string> = new Set([typeUrls.listener, typeUrls.cluster, typeUrls.route, typeUrls.extensionConfig]);
+const extendedProxies: ReadonlySet<string> = new Set(["sidecar", "router", "waypoint"]);
+
+/** The views of proxies, with what EnvoyFilters and traffic extensions change in them. A proxy that none is for has its views as they are. */
+export class ExtensionViews {
+  readonly #programs: ExtensionPrograms;
+  readonly #tracked = new Map<string, Tracked>();
+
+  constructor(programs: ExtensionPrograms, inputs: MeshInputs) {
+    const { extensions } = inputs;
+    this.#programs = programs;
+    this.#reconsiderBy(extensions.envoyFilters);
+    this.#reconsiderBy(extensions.wasmPlugins);
+    this.#reconsiderBy(extensions.trafficExtensions);
+    this.#reconsiderBy(inputs.mesh);
+    this.#reconsiderBy(inputs.secrets);
+    // Hosts of ServiceEntries that extensions name; and a pod's labels, of proxies that do not tell theirs.
+    this.#reconsiderBy(inputs.serviceEntries, () => extensions.trafficExtensions.size + extensions.wasmPlugins.size > 0);
+    inputs.pods.subscribe((changes) => {
+      if (extensions.envoyFilters.size + extensions.trafficExtensions.size + extensions.wasmPlugins.size === 0) return;
+      const pods = new Set(changes.map(({ key }) => key));
+      for (const tracked of this.#tracked.values()) if (pods.has(`${tracked.proxy.namespace}/${tracked.proxy.name}`)) this.#reconsider(tracked);
+    });
+  }
+
+  /** `listeners` are those of the proxy before they are changed. */
+  viewOf(proxy: ProxyIdentity, typeUrl: string, inner: ResourceView, listeners: () => ResourceView): ResourceView {
+    if (!extendedTypes.has(typeUrl) || !extendedProxies.has(proxy.type)) return inner;
+    let last: { readonly program: ExtensionProgram; readonly view: ResourceView } | undefined;
+    return new SwitchingView({
+      current: () => {
+        const program = this.#programOf(proxy);
+        if (program?.touches(typeUrl) !== true) return inner;
+        if (last?.program !== program) last = { program, view: typeUrl === typeUrls.extensionConfig ? new ExtensionConfigView(program, listeners()) : new ExtendedView(inner, typeUrl, program) };
+        return last.view;
+      },
+      follow: (changed) => this.#follow(proxy, changed),
+      known: () => inner.known?.() ?? true,
+    });
+  }
+
+  #programOf(proxy: ProxyIdentity): ExtensionProgram | undefined {
+    const tracked = this.#tracked.get(trackedKey(proxy));
+    return tracked === undefined ? this.#programs.of(proxy) : tracked.program;
+  }
+
+  #follow(proxy: ProxyIdentity, changed: () => void): Disposable {
+    const key = trackedKey(proxy);
+    const tracked = this.#tracked.get(key) ?? { proxy, followers: new Set(), program: this.#programs.of(proxy) };
+    this.#tracked.set(key, tracked);
+    const follower = (): void => changed();
+    tracked.followers.add(follower);
+    return {
+      [Symbol.dispose]: () => {
+        tracked.followers.delete(follower);
+        if (tracked.followers.size === 0 && this.#tracked.get(key) === tracked) this.#tracked.delete(key);
+      },
+    };
+  }
+
+  #reconsiderBy(collection: Collection<unknown>, matters: () => boolean = () => true): void {
+    collection.subscribe((changes) => {
+      if (changes.length === 0 || !matters()) return;
+      for (const tracked of this.#tracked.values()) this.#reconsider(tracked);
+    });
+  }
+
+  #reconsider(tracked: Tracked): void {
+    const before = tracked.program;
+    tracked.program = this.#programs.of(tracked.proxy);
+    if (tracked.program !== before) for (const follower of tracked.followers) follower();
+  }
+}
+
+/** One proxy may be told apart by how it is connected, too: by what it has proven, and by what it can run. */
+function trackedKey({ type, namespace, name, verified, envoy, version }: ProxyIdentity): string {
+  return `${type} ${namespace}/${name} ${verified} ${envoy} ${version}`;
+}

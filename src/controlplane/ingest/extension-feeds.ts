@@ -1,0 +1,47 @@
+import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
+import { envoyFilterKind, trafficExtensionKind, wasmPluginKind, type TrafficExtension, type WasmPlugin } from "../../api/istio/index.ts";
+import { translatedName, type ExtensionInputs } from "../model/extension-inputs.ts";
+import { configFacts, type ConfigRules } from "./config-facts.ts";
+
+interface ExtensionFeed {
+  readonly kind: KindDefinition;
+  take(key: string, object: KubernetesObject | undefined): void;
+}
+
+/** The kinds that extend proxies. An object that is refused leaves what its last good version said, until it is deleted. */
+export function extensionFeeds(inputs: ExtensionInputs, rules: ConfigRules<unknown>): readonly ExtensionFeed[] {
+  const { refused, revision } = rules;
+  const keeping = <Facts>(kind: KindDefinition, target: { set(key: string, item: Facts): void; delete(key: string): void }, convert: (object: KubernetesObject, seen: ConfigRules<never>) => Facts | undefined): ExtensionFeed => ({
+    kind,
+    take: (key, object) => {
+      let isRefused = false;
+      const seen: ConfigRules<never> = {
+        ...(revision === undefined ? {} : { revision }),
+        refused: (bad, issues) => {
+          isRefused = true;
+          refused(bad, issues);
+        },
+      };
+      const facts = object === undefined ? undefined : convert(object, seen);
+      if (facts !== undefined) target.set(key, facts);
+      else if (!isRefused) target.delete(key);
+    },
+  });
+  return [
+    keeping(envoyFilterKind, inputs.envoyFilters, (object, seen) => configFacts(envoyFilterKind, object as never, seen)),
+    keeping(wasmPluginKind, inputs.wasmPlugins, (object, seen) => {
+      const facts = configFacts<WasmPlugin["spec"]>(wasmPluginKind, object as WasmPlugin, seen);
+      if (facts === undefined) return undefined;
+      const { selector, targetRefs, phase, priority, match, ...wasm } = facts.spec;
+      return { ...facts, name: translatedName(facts.name), spec: { selector, targetRefs, phase, priority, match, extension: { kind: "wasm" as const, wasm } }, resourceVersion: versionOf(object) };
+    }),
+    keeping(trafficExtensionKind, inputs.trafficExtensions, (object, seen) => {
+      const facts = configFacts<TrafficExtension["spec"]>(trafficExtensionKind, object as TrafficExtension, seen);
+      return facts === undefined ? undefined : { ...facts, resourceVersion: versionOf(object) };
+    }),
+  ];
+}
+
+function versionOf({ metadata }: KubernetesObject): string {
+  return metadata.resourceVersion ?? "";
+}

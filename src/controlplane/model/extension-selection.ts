@@ -1,0 +1,113 @@
+import { matchesLabels } from "../../api/index.ts";
+import { istioLabels, type PolicyTargetReference } from "../../api/istio/index.ts";
+import type { Collection, CollectionIndex } from "../../kube/index.ts";
+import type { EnvoyFilterFacts, ExtensionInputs, TrafficExtensionFacts } from "./extension-inputs.ts";
+import { byAge, compareText, factsKey, hostnameOf, type ConfigFacts, type Labels, type ServiceEntryFacts } from "./facts.ts";
+
+/** A proxy, as what selects proxies sees it. */
+export interface ExtendedProxy {
+  readonly type: "sidecar" | "router" | "waypoint";
+  readonly namespace: string;
+  readonly labels: Labels;
+}
+
+/** A traffic extension of a proxy, and whose traffic: all, or that to a waypoint's services of these hosts. */
+export interface SelectedExtension {
+  readonly facts: TrafficExtensionFacts;
+  readonly hosts: readonly string[] | undefined;
+}
+
+export interface ExtensionSelectionOptions {
+  readonly inputs: ExtensionInputs;
+  readonly serviceEntries: Collection<ServiceEntryFacts>;
+  readonly rootNamespace: () => string;
+  readonly domain: () => string;
+}
+
+const waypointClass = "istio-waypoint";
+
+interface Attachment {
+  readonly namespace: string;
+  readonly selector: Labels;
+  readonly targetRefs: readonly PolicyTargetReference[];
+}
+
+/** Which EnvoyFilters and traffic extensions are for a proxy, in the order in which they hold. */
+export class ExtensionSelection {
+  readonly #options: ExtensionSelectionOptions;
+  readonly #filters: CollectionIndex<EnvoyFilterFacts>;
+  readonly #extensions: readonly CollectionIndex<TrafficExtensionFacts>[];
+  readonly #ofServices: readonly CollectionIndex<TrafficExtensionFacts>[];
+
+  constructor(options: ExtensionSelectionOptions) {
+    const { envoyFilters, wasmPlugins, trafficExtensions } = options.inputs;
+    const byNamespace = ({ namespace }: ConfigFacts<unknown>): readonly string[] => [namespace];
+    this.#options = options;
+    this.#filters = envoyFilters.index("namespace", byNamespace);
+    this.#extensions = [wasmPlugins, trafficExtensions].map((collection) => collection.index("namespace", byNamespace));
+    this.#ofServices = [wasmPlugins, trafficExtensions].map((collection) => collection.index("services", ({ spec }) => (spec.targetRefs.some(isOfService) ? ["all"] : [])));
+  }
+
+  /** By priority; of one those of the root namespace first, then the older, then by name. */
+  envoyFiltersOf(proxy: ExtendedProxy): readonly EnvoyFilterFacts[] {
+    const root = this.#options.rootNamespace();
+    const rankOf = ({ namespace }: EnvoyFilterFacts): number => (namespace === root ? 0 : 1);
+    return this.#namespacesOf(proxy)
+      .flatMap((namespace) => this.#filters.lookup(namespace))
+      .filter((facts) => this.#isFor(proxy, { namespace: facts.namespace, selector: facts.spec.workloadSelector?.labels ?? {}, targetRefs: facts.spec.targetRefs }))
+      .sort(
+        (left, right) =>
+          left.spec.priority - right.spec.priority ||
+          rankOf(left) - rankOf(right) ||
+          compareText(left.createdAt, right.createdAt) ||
+          compareText(`${left.name}.${left.namespace}`, `${right.name}.${right.namespace}`),
+      );
+  }
+
+  /** The proxy's own namespace first, then the root namespace's, then those of services; then by priority, higher ones first. */
+  trafficExtensionsOf(proxy: ExtendedProxy): readonly SelectedExtension[] {
+    const found = new Map<string, SelectedExtension>();
+    const root = this.#options.rootNamespace();
+    for (const namespace of new Set([proxy.namespace, root])) {
+      for (const facts of this.#extensions.flatMap((index) => index.lookup(namespace)).sort(byAge)) {
+        if (this.#isFor(proxy, { namespace, selector: facts.spec.selector?.matchLabels ?? {}, targetRefs: facts.spec.targetRefs })) found.set(factsKey(facts), { facts, hosts: undefined });
+      }
+    }
+    if (proxy.type === "waypoint") {
+      for (const facts of this.#ofServices.flatMap((index) => index.lookup("all")).sort(byAge)) {
+        const hosts = this.#hostsOf(facts);
+        if (hosts.length > 0 && !found.has(factsKey(facts))) found.set(factsKey(facts), { facts, hosts });
+      }
+    }
+    const priorityOf = ({ facts }: SelectedExtension): number => facts.spec.priority ?? Number.NEGATIVE_INFINITY;
+    return [...found.values()].sort((left, right) => (priorityOf(left) === priorityOf(right) ? 0 : priorityOf(right) - priorityOf(left)));
+  }
+
+  #namespacesOf({ namespace }: ExtendedProxy): readonly string[] {
+    return [...new Set([this.#options.rootNamespace(), namespace])];
+  }
+
+  /** Selectors are for those that are no waypoints, targets for proxies of Gateways. */
+  #isFor({ type, namespace, labels }: ExtendedProxy, { namespace: own, selector, targetRefs }: Attachment): boolean {
+    const gateway = labels[istioLabels.gatewayName];
+    if (targetRefs.length === 0) return type !== "waypoint" && matchesLabels(selector, labels);
+    if (gateway === undefined) return false;
+    return targetRefs.some(({ group, kind, name }) => {
+      if (group !== "gateway.networking.k8s.io") return false;
+      if (kind === "GatewayClass") return type === "waypoint" && own === this.#options.rootNamespace() && name === waypointClass;
+      return kind === "Gateway" && own === namespace && name === gateway;
+    });
+  }
+
+  #hostsOf({ namespace, spec }: TrafficExtensionFacts): readonly string[] {
+    return spec.targetRefs.flatMap((target) => {
+      if (!isOfService(target)) return [];
+      if (target.kind === "Service") return hostnameOf({ namespace, name: target.name }, this.#options.domain());
+      return this.#options.serviceEntries.get(`${namespace}/${target.name}`)?.spec.hosts ?? [];
+    });
+  }
+}
+
+function isOfService({ group, kind }: PolicyTargetReference): boolean {
+  return (group === "" && kind === "Service") || (group === "networking.istio.io" && kind === "ServiceEntry");
+}

@@ -1,0 +1,26 @@
+import type { Logger } from "../base/index.ts";
+import type { MetricsRegistry } from "../telemetry/index.ts";
+import { envoyTypes } from "./envoy-types-file.ts";
+import { ExtensionPrograms } from "./extension-programs.ts";
+import { ExtensionReports } from "./extension-reports.ts";
+import { ExtensionViews } from "./extension-views.ts";
+import { ExtensionSelection, meshKey, type MeshInputs } from "./model/index.ts";
+
+/** EnvoyFilters, WasmPlugins and TrafficExtensions, from the facts of a mesh to what they change in proxies' views. */
+export function servedExtensions(inputs: MeshInputs, metrics: MetricsRegistry, log: Logger): ExtensionViews {
+  const reports = new ExtensionReports(metrics, log, inputs.extensions.envoyFilters);
+  const selection = new ExtensionSelection({
+    inputs: inputs.extensions,
+    serviceEntries: inputs.serviceEntries,
+    rootNamespace: () => inputs.mesh.get(meshKey)?.rootNamespace ?? "istio-system",
+    domain: () => inputs.mesh.get(meshKey)?.domain ?? "cluster.local",
+  });
+  const programs = new ExtensionPrograms({
+    selection,
+    types: envoyTypes,
+    podLabels: ({ namespace, name }) => inputs.pods.get(`${namespace}/${name}`)?.labels ?? {},
+    pullSecret: () => "",
+    failed: (fault) => reports.failed(fault),
+  });
+  return new ExtensionViews(programs, inputs);
+}

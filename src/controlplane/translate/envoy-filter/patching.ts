@@ -1,0 +1,128 @@
+import { clone, fromBinary, toBinary, type DescMessage, type Message } from "@bufbuild/protobuf";
+import { reflect } from "@bufbuild/protobuf/reflect";
+import { anyPack, type Any } from "@bufbuild/protobuf/wkt";
+import { messageOf } from "../../../base/index.ts";
+import { mergeMessage, type EnvoyTypes } from "../../../wire/envoy-types/index.ts";
+import { isMerge, type CompiledPatch, type PatchContext } from "./compiled-patch.ts";
+import type { EnvoyPatchPlace } from "../../../api/istio/index.ts";
+
+export interface PatchingOptions {
+  readonly types: EnvoyTypes;
+  readonly patches: readonly CompiledPatch[];
+  /** Told of a patch that could not be applied to something that it matches. */
+  readonly failed: (patch: CompiledPatch, fault: string) => void;
+}
+
+/** The patches of one proxy on one resource: which hold, whether any did something, and how values become a part of it. */
+export class Patching {
+  readonly types: EnvoyTypes;
+  readonly context: PatchContext;
+  /** Something has been changed. */
+  changed = false;
+  readonly #options: PatchingOptions;
+
+  constructor(options: PatchingOptions, context: PatchContext) {
+    this.types = options.types;
+    this.context = context;
+    this.#options = options;
+  }
+
+  /** Those for a place that hold in the context, in their order. */
+  for(place: EnvoyPatchPlace): readonly CompiledPatch[] {
+    return this.#options.patches.filter((patch) => patch.applyTo === place && holdsIn(patch, this.context));
+  }
+
+  /** Does something, unless it fails: then it is told of, and nothing else suffers. */
+  attempt(patch: CompiledPatch, action: () => boolean): void {
+    try {
+      if (action()) this.changed = true;
+    } catch (error) {
+      this.#options.failed(patch, messageOf(error));
+    }
+  }
+
+  /** A copy of a patch's value. */
+  valueOf<Value>(patch: CompiledPatch): Value {
+    const value = mustHave(patch);
+    return clone(this.#descOf(value), value) as unknown as Value;
+  }
+
+  /** Merges a patch's value into a message of its own type; answers true. */
+  merge(target: object, patch: CompiledPatch): boolean {
+    const value = mustHave(patch);
+    const desc = this.#descOf(value);
+    mergeMessage(reflect(desc, target as Message, false), reflect(desc, value, false), { replaceLists: patch.operation === "MERGE_AND_REPLACE_LIST" });
+    return true;
+  }
+
+  /** The two configurations as one, which must be of one type. */
+  mergedAny(target: Any, source: Any): Any {
+    if (typeOf(target) !== typeOf(source)) throw new Error(`its configuration is ${typeOf(source)} and cannot be merged with ${typeOf(target)}`);
+    const desc = this.types.mustHave(typeOf(target));
+    const message = fromBinary(desc, target.value);
+    mergeMessage(reflect(desc, message, false), reflect(desc, fromBinary(desc, source.value), false));
+    return { ...target, value: toBinary(desc, message) };
+  }
+
+  /** What an Any holds; its type must be the one that is expected. */
+  opened<Value>(any: Any, typeName: string): Value | undefined {
+    return typeOf(any) === typeName ? (fromBinary(this.types.mustHave(typeName), any.value) as unknown as Value) : undefined;
+  }
+
+  packed(typeName: string, value: object): Any {
+    return anyPack(this.types.mustHave(typeName), value as Message);
+  }
+
+  #descOf(value: Message): DescMessage {
+    return this.types.mustHave(value.$typeName);
+  }
+}
+
+/** ANY does not add listeners and clusters twice to one sidecar: they are its outbound ones. */
+export function addsIn(patch: CompiledPatch, context: PatchContext): boolean {
+  return patch.operation === "ADD" && holdsIn(patch, context) && (patch.match.context !== "ANY" || context !== "SIDECAR_INBOUND");
+}
+
+export function holdsIn({ match }: CompiledPatch, context: PatchContext): boolean {
+  return match.context === "ANY" || match.context === context;
+}
+
+function typeOf(any: Any): string {
+  return any.typeUrl.slice(any.typeUrl.lastIndexOf("/") + 1);
+}
+
+function mustHave({ value, operation }: CompiledPatch): Message {
+  if (value === undefined) throw new Error(`${operation} has no value`);
+  return value;
+}
+
+interface Named {
+  readonly name: string;
+}
+
+/**
+ * ADD, INSERT_*, REPLACE and REMOVE in a list whose order counts. `matches` tells of what the patch is for; undefined: it
+ * names nothing, so that inserts go to the ends and the rest does nothing.
+ */
+export function patchList<Item extends Named>(list: Item[], patch: CompiledPatch, matches: ((item: Item) => boolean) | undefined, copy: () => Item): boolean {
+  if (isMerge(patch.operation)) return false;
+  const at = matches === undefined ? -1 : list.findIndex(matches);
+  switch (patch.operation) {
+    case "ADD":
+      return list.push(copy()) > 0;
+    case "INSERT_FIRST":
+      return list.unshift(copy()) > 0;
+    case "INSERT_AFTER":
+      if (matches === undefined) return list.push(copy()) > 0;
+      return at >= 0 && list.splice(at + 1, 0, copy()).length === 0;
+    case "INSERT_BEFORE":
+      if (matches === undefined) return list.unshift(copy()) > 0;
+      return at >= 0 && list.splice(at, 0, copy()).length === 0;
+    case "REPLACE":
+      return at >= 0 && list.splice(at, 1, copy()).length > 0;
+    default: {
+      const kept = matches === undefined ? list : list.filter((item) => !matches(item));
+      return kept.length < list.length && list.splice(0, list.length, ...kept).length > 0;
+    }
+  }
+}

@@ -1,0 +1,180 @@
+import { fromJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
+import type { EnvoyTypes } from "../../wire/envoy-types/index.ts";
+import type { Filter, FilterChain, HttpConnectionManager, HttpFilter } from "../../wire/envoy/index.ts";
+import type { WasmModule } from "../../api/istio/index.ts";
+import type { SelectedExtension } from "../model/extension-selection.ts";
+import { encodeResource, type EncodedResource } from "./resource.ts";
+
+/** Where a filter goes, and what it is; `config` comes by its name over the stream. */
+export interface CompiledExtension {
+  readonly name: string;
+  readonly selected: SelectedExtension;
+  /** Undefined where there is none for such chains. */
+  readonly http: JsonObject | undefined;
+  readonly network: JsonObject | undefined;
+  readonly config: EncodedResource | undefined;
+}
+
+export interface ExtensionContext {
+  readonly types: EnvoyTypes;
+  /** Envoys do; Serin's own proxy does not. */
+  readonly runsPrograms: boolean;
+  /** The content of an image pull secret, by namespace and name; empty where there is none or the proxy may not have it. */
+  readonly pullSecret: (namespace: string, name: string) => string;
+}
+
+const namePrefix = "extensions.istio.io/trafficextension/";
+const filterType = "envoy.config.listener.v3.Filter";
+const httpFilterType = "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter";
+const typeUrl = (name: string): string => `type.googleapis.com/envoy.extensions.${name}`;
+const wasmTypes = { HTTP: typeUrl("filters.http.wasm.v3.Wasm"), NETWORK: typeUrl("filters.network.wasm.v3.Wasm") } as const;
+const rbacTypes = { HTTP: typeUrl("filters.http.rbac.v3.RBAC"), NETWORK: typeUrl("filters.network.rbac.v3.RBAC") } as const;
+
+export function compileExtension(selected: SelectedExtension, context: ExtensionContext): CompiledExtension {
+  const { namespace, name, spec } = selected.facts;
+  const resource = `${namePrefix}${namespace}.${name}`;
+  if (spec.extension.kind === "lua") {
+    const http = { name: resource, typedConfig: { "@type": typeUrl("filters.http.lua.v3.Lua"), defaultSourceCode: { inlineString: spec.extension.inlineCode } } };
+    return { name: resource, selected, http, network: undefined, config: undefined };
+  }
+  const { wasm } = spec.extension;
+  const type = wasm.type === "NETWORK" ? "NETWORK" : "HTTP";
+  const filter = context.runsPrograms ? discovered(resource, type) : substitute(resource, type, wasm);
+  return {
+    name: resource,
+    selected,
+    http: type === "HTTP" ? filter : undefined,
+    network: type === "NETWORK" ? filter : undefined,
+    config: context.runsPrograms ? extensionConfig(resource, type, selected, wasm, context) : undefined,
+  };
+}
+
+/** What fails to load is replaced, by the proxy's agent, by a filter that refuses or lets pass. */
+function discovered(name: string, type: keyof typeof wasmTypes): JsonObject {
+  return { name, configDiscovery: { configSource: { ads: {}, initialFetchTimeout: "0s", resourceApiVersion: "V3" }, typeUrls: [wasmTypes[type], rbacTypes[type]] } };
+}
+
+/** For a proxy that runs no program: one that is optional, so that the proxy tells of it; or one that refuses all. */
+function substitute(name: string, type: keyof typeof wasmTypes, { failStrategy }: WasmModule): JsonObject | undefined {
+  if (failStrategy !== "FAIL_OPEN") return { name, typedConfig: { "@type": rbacTypes[type], rules: {}, ...(type === "NETWORK" ? { statPrefix: "wasm." } : {}) } };
+  return type === "HTTP" ? { name, isOptional: true, typedConfig: { "@type": wasmTypes.HTTP } } : undefined;
+}
+
+function extensionConfig(name: string, type: keyof typeof wasmTypes, { facts }: SelectedExtension, wasm: WasmModule, { types, pullSecret }: ExtensionContext): EncodedResource {
+  const desc = types.mustHave("envoy.config.core.v3.TypedExtensionConfig");
+  const secret = wasm.imagePullSecret === "" ? {} : { ISTIO_META_WASM_IMAGE_PULL_SECRET: pullSecret(facts.namespace, wasm.imagePullSecret.slice(wasm.imagePullSecret.lastIndexOf("/") + 1)) };
+  const config: JsonObject = {
+    name: `${facts.namespace}.${facts.name}`,
+    rootId: wasm.pluginName,
+    failurePolicy: wasm.failStrategy === "FAIL_CLOSE" ? "FAIL_CLOSED" : wasm.failStrategy,
+    configuration: Object.keys(wasm.pluginConfig).length === 0 ? {} : { "@type": "type.googleapis.com/google.protobuf.StringValue", value: sortedJson(wasm.pluginConfig) },
+    vmConfig: {
+      runtime: "envoy.wasm.runtime.v8",
+      code: sourceOf(wasm),
+      environmentVariables: {
+        hostEnvKeys: wasm.env.filter(({ valueFrom }) => valueFrom === "HOST").map((variable) => variable.name),
+        keyValues: {
+          ...secret,
+          ...(wasm.imagePullPolicy === "UNSPECIFIED_POLICY" ? {} : { ISTIO_META_WASM_IMAGE_PULL_POLICY: wasm.imagePullPolicy }),
+          ISTIO_META_WASM_PLUGIN_RESOURCE_VERSION: facts.resourceVersion,
+          ...Object.fromEntries(wasm.env.filter(({ valueFrom }) => valueFrom === "INLINE").map((variable) => [variable.name, variable.value])),
+        },
+      },
+    },
+  };
+  return encodeResource(desc, name, fromJson(desc, { name, typedConfig: { "@type": wasmTypes[type], config } }, { registry: types.registry }));
+}
+
+const fetchTimeout = "30s";
+
+/** The agent fetches modules itself, so that no cluster is needed. */
+function sourceOf({ url, sha256 }: WasmModule): JsonObject {
+  if (/^file:/i.test(url)) return { local: { filename: url.replace(/^file:\/\//, "") } };
+  const uri = /^[a-z][a-z0-9+.-]*:\/\//i.test(url) ? url : `oci://${url}`;
+  return { remote: { httpUri: { uri, timeout: fetchTimeout, cluster: "_" }, sha256 } };
+}
+
+/** The same text for the same content. */
+function sortedJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(sortedJson).join(",")}]`;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  const entries = Object.entries(value).sort(([left], [right]) => (left < right ? -1 : 1));
+  return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${sortedJson(item)}`).join(",")}}`;
+}
+
+type Phase = SelectedExtension["facts"]["spec"]["phase"];
+
+/** What comes into a chain. */
+export interface ChainTraffic {
+  readonly side: "CLIENT" | "SERVER";
+  /** 0 where a chain is for any. */
+  readonly port: number;
+  /** Of a waypoint's chain: the service that it is for. */
+  readonly host?: string;
+}
+
+/** Those for a chain's traffic, by phase. */
+export function extensionsFor(extensions: readonly CompiledExtension[], traffic: ChainTraffic): ReadonlyMap<Phase, readonly CompiledExtension[]> {
+  const found = new Map<Phase, CompiledExtension[]>();
+  for (const extension of extensions) {
+    const { facts, hosts } = extension.selected;
+    if (hosts !== undefined && (traffic.host === undefined || !hosts.includes(traffic.host))) continue;
+    if (!isForTraffic(facts.spec.match, traffic)) continue;
+    const list = found.get(facts.spec.phase);
+    if (list === undefined) found.set(facts.spec.phase, [extension]);
+    else list.push(extension);
+  }
+  return found;
+}
+
+function isForTraffic(match: SelectedExtension["facts"]["spec"]["match"], { side, port }: ChainTraffic): boolean {
+  if (match.length === 0) return true;
+  return match.some(({ mode, ports }) => (mode === "UNDEFINED" || mode === "CLIENT_AND_SERVER" || mode === side) && (ports.length === 0 || ports.includes(port)));
+}
+
+const exchangeNames: ReadonlySet<string> = new Set(["istio.metadata_exchange", "waypoint_downstream_peer_metadata"]);
+const requestFeatures: ReadonlySet<string> = new Set(["envoy.filters.http.grpc_web", "envoy.filters.http.grpc_stats", "istio.alpn", "envoy.filters.http.fault", "envoy.filters.http.cors", "istio.stats", "envoy.filters.http.router"]);
+const waypointTelemetry: ReadonlySet<string> = new Set(["waypoint_upstream_peer_metadata", "istio.stats", "envoy.filters.http.router"]);
+
+/** Puts filters for requests where their phases are: around what authenticates and what authorizes, and before what observes. */
+export function insertHttpExtensions(manager: HttpConnectionManager, found: ReadonlyMap<Phase, readonly CompiledExtension[]>, isWaypoint: boolean, types: EnvoyTypes): boolean {
+  const { httpFilters: filters } = manager;
+  const before = filters.length;
+  const features = indexOf(filters, requestFeatures);
+  const security = filters.slice(0, features);
+  const authentication = 1 + Math.max(lastOf(security, (name) => exchangeNames.has(name)), lastOf(security, (name) => name === "envoy.filters.http.ext_authz"));
+  const authorization = Math.max(authentication, 1 + lastOf(security, (name) => name === "envoy.filters.http.jwt_authn"));
+  const made = (phase: Phase): HttpFilter[] => (found.get(phase) ?? []).flatMap(({ http }) => (http === undefined ? [] : (fromJson(types.mustHave(httpFilterType), http, { registry: types.registry }) as unknown as HttpFilter)));
+  // From the end, so that the places before stay what they are.
+  filters.splice(isWaypoint ? indexOf(filters, waypointTelemetry) : features, 0, ...made("STATS"), ...made("UNSPECIFIED"));
+  filters.splice(authorization, 0, ...made("AUTHZ"));
+  filters.splice(authentication, 0, ...made("AUTHN"));
+  return filters.length > before;
+}
+
+/** The same for connections: before requests are told apart, or around what authorizes connections. */
+export function insertNetworkExtensions(chain: FilterChain, found: ReadonlyMap<Phase, readonly CompiledExtension[]>, types: EnvoyTypes): boolean {
+  const { filters } = chain;
+  const before = filters.length;
+  const isHttp = filters.some(({ name }) => name === "envoy.filters.network.http_connection_manager");
+  const telemetry = indexOf(filters, new Set(["istio.stats", "envoy.filters.network.http_connection_manager", "envoy.filters.network.tcp_proxy"]));
+  const security = filters.slice(0, telemetry);
+  const authorization = isHttp ? telemetry : 1 + Math.max(lastOf(security, (name) => exchangeNames.has(name)), lastOf(security, (name) => name === "envoy.filters.network.ext_authz"));
+  const made = (phase: Phase): Filter[] => (found.get(phase) ?? []).flatMap(({ network }) => (network === undefined ? [] : (fromJson(types.mustHave(filterType), network as JsonValue, { registry: types.registry }) as unknown as Filter)));
+  filters.splice(telemetry, 0, ...made("STATS"), ...made("UNSPECIFIED"));
+  filters.splice(authorization, 0, ...made("AUTHN"), ...made("AUTHZ"));
+  return filters.length > before;
+}
+
+interface Named {
+  readonly name: string;
+}
+
+function indexOf(filters: readonly Named[], names: ReadonlySet<string>): number {
+  const found = filters.findIndex(({ name }) => names.has(name));
+  return found < 0 ? filters.length : found;
+}
+
+function lastOf(filters: readonly Named[], is: (name: string) => boolean): number {
+  return filters.findLastIndex(({ name }) => is(name));
+}
