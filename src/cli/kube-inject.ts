@@ -109,7 +109,10 @@ async function injectObject(object: UntypedObject, namespace: string, labels: Na
 function injectTemplate(pod: Pod, name: string, namespace: string, namespaceLabels: Readonly<Record<string, string>>, injection: InjectionContext, context: CliContext): Pod {
   try {
     const outcome = injectPod({ pod: { ...pod, metadata: pod.metadata ?? {} }, namespace, namespaceLabels }, injection);
-    if (outcome.kind === "injected") return outcome.pod;
+    if (outcome.kind === "injected") {
+      for (const warning of outcome.warnings) context.err(`! ${name}: ${warning}\n`);
+      return outcome.pod;
+    }
     context.err(`! ${name} is left as it is: ${outcome.reason}\n`);
     return pod;
   } catch (cause) {

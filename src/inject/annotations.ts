@@ -39,6 +39,7 @@ export const podAnnotations = {
   rerouteVirtualInterfaces: "istio.io/reroute-virtual-interfaces",
   mergeMetrics: "prometheus.istio.io/merge-metrics",
   redirection: "ambient.istio.io/redirection",
+  multusNetworks: "k8s.v1.cni.cncf.io/networks",
 } as const;
 
 export const podLabels = {

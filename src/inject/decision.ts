@@ -10,10 +10,9 @@ export type InjectionDecision = { readonly inject: true } | { readonly inject: f
 /** Where the kubelet's and the cluster's own pods live: never injected. */
 const systemNamespaces: ReadonlySet<string> = new Set(["kube-system", "kube-public", "kube-node-lease", "local-path-storage"]);
 const proxyContainer = "istio-proxy";
-const yes: ReadonlySet<string> = new Set(["y", "yes", "true", "on"]);
 
 /**
- * Whether a pod that reached the webhook is injected. The label beats the annotation; both beat the selectors of the
+ * Whether a pod that reached the webhook is injected. The label beats the annotation; both, if they are true or false, beat the selectors of the
  * configuration, of which `neverInjectSelector` comes first; the policy decides for the rest.
  */
 export function injectionDecision(pod: Pod, namespace: string, namespaceLabels: Labels, settings: InjectionSettings): InjectionDecision {
@@ -22,10 +21,11 @@ export function injectionDecision(pod: Pod, namespace: string, namespaceLabels: 
   if (systemNamespaces.has(namespace)) return no(`${namespace} is a namespace of the cluster itself`);
   if (annotations[podAnnotations.status] !== undefined && hasProxy(pod)) return no("it has been injected already");
   if (annotations[podAnnotations.redirection] === "enabled") return no("a ztunnel captures its traffic");
-  const asked = (labels[podLabels.inject] ?? annotations[podAnnotations.inject] ?? "").toLowerCase();
+  const asked = labels[podLabels.inject] ?? annotations[podAnnotations.inject];
   const mode = labels[podLabels.dataplaneMode];
   if (mode === "ambient") return no(`its label ${podLabels.dataplaneMode} is ambient`);
-  if (asked !== "") return yes.has(asked) ? { inject: true } : no(`${podLabels.inject} is "${asked}"`);
+  if (asked === "true") return { inject: true };
+  if (asked === "false") return no(`${podLabels.inject} is "false"`);
   if (mode !== "none" && namespaceLabels[podLabels.dataplaneMode] === "ambient") return no(`its namespace is labelled ${podLabels.dataplaneMode}=ambient`);
   if (settings.neverInjectSelector.some((selector) => selects(selector, labels))) return no("a neverInjectSelector selects it");
   if (settings.alwaysInjectSelector.some((selector) => selects(selector, labels))) return { inject: true };

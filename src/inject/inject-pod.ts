@@ -2,7 +2,9 @@ import type { ProxyConfigObject } from "../api/istio/index.ts";
 import type { Container, Pod, PodSpec } from "../api/kubernetes/index.ts";
 import { userError } from "../base/index.ts";
 import { checkAnnotations } from "./annotation-checks.ts";
+import { injectionWarnings } from "./annotation-warnings.ts";
 import { podAnnotations, podLabels } from "./annotations.ts";
+import { customTemplate } from "./custom-template.ts";
 import { injectionDecision } from "./decision.ts";
 import { gatewayTemplate } from "./gateway-template.ts";
 import type { InjectionSettings } from "./injection-settings.ts";
@@ -40,7 +42,7 @@ export interface InjectionRequest {
 
 export type InjectionOutcome =
   | { readonly kind: "skipped"; readonly reason: string }
-  | { readonly kind: "injected"; readonly pod: Pod; readonly patch: readonly JsonPatchOperation[] };
+  | { readonly kind: "injected"; readonly pod: Pod; readonly patch: readonly JsonPatchOperation[]; readonly warnings: readonly string[] };
 
 const templates: Readonly<Record<string, (input: TemplateInput) => InjectedPod>> = { sidecar: sidecarTemplate, gateway: gatewayTemplate };
 
@@ -57,7 +59,7 @@ export function injectPod(request: InjectionRequest, context: InjectionContext):
   refuseTransparentMode(input);
   const template = renderTemplates(input, context.settings);
   const injected = finish(pod, merge(pod, template), template, input, context);
-  return { kind: "injected", pod: injected, patch: createJsonPatch(pod, injected) };
+  return { kind: "injected", pod: injected, patch: createJsonPatch(pod, injected), warnings: injectionWarnings(pod) };
 }
 
 /** Its redirect would fail in every such pod, again and again. */
@@ -84,6 +86,7 @@ function templateInput(request: InjectionRequest, { settings, mesh, revision, na
     clusterName: request.cluster ?? settings.values.clusterName,
     network: labels[podLabels.network] ?? request.network ?? settings.values.network,
     nativeSidecar: native === undefined ? nativeSidecars : native !== "false",
+    valuesTree: settings.tree,
   };
 }
 
@@ -93,13 +96,18 @@ function renderTemplates(input: TemplateInput, settings: InjectionSettings): Inj
   let merged: InjectedPod = { labels: {}, annotations: {}, spec: {} };
   for (const name of asked.flatMap((alias) => settings.aliases[alias] ?? [alias])) {
     const render = templates[name];
-    if (render === undefined) {
-      const known = Object.keys(templates).join(", ");
-      throw userError("template-unknown", `annotation ${podAnnotations.templates}: there is no template "${name}"; known are ${known}`);
-    }
-    merged = mergeStrategically(merged, render(input));
+    merged = mergeStrategically(merged, render === undefined ? renderOwn(name, input, settings) : render(input));
   }
   return merged;
+}
+
+/** A template that users have added to the configuration. */
+function renderOwn(name: string, input: TemplateInput, settings: InjectionSettings): InjectedPod {
+  const text = settings.templates[name];
+  if (text !== undefined) return customTemplate(name, text, input);
+  const proxyless = name.startsWith("grpc-") ? " (proxyless gRPC is not supported: use sidecar, or grpc with a waypoint)" : "";
+  const known = [...Object.keys(templates), ...Object.keys(settings.templates)].join(", ");
+  throw userError("template-unknown", `annotation ${podAnnotations.templates}: there is no template "${name}"${proxyless}; known are ${known}`);
 }
 
 function merge(pod: Pod, template: InjectedPod): Pod {
@@ -112,12 +120,17 @@ function merge(pod: Pod, template: InjectedPod): Pod {
   return withOwnContainers(merged, own, template);
 }
 
-/** People write their changes to the proxy below `containers`, wherever the template puts it. */
+/** People write their changes to the proxy below one list, wherever the template puts it. */
 function withMovedProxy(pod: Pod, template: InjectedPod): Pod {
-  const own = findContainer(pod.spec?.containers, proxyContainerName);
-  if (own === undefined || pod.spec === undefined || findContainer(template.spec.initContainers, proxyContainerName) === undefined) return pod;
-  const containers = pod.spec.containers.filter((container) => container !== own);
-  return { ...pod, spec: { ...pod.spec, containers, initContainers: [...(pod.spec.initContainers ?? []), own] } };
+  if (pod.spec === undefined) return pod;
+  const { containers, initContainers = [] } = pod.spec;
+  const isNative = findContainer(template.spec.initContainers, proxyContainerName) !== undefined;
+  const own = findContainer(isNative ? containers : initContainers, proxyContainerName);
+  if (own === undefined || (!isNative && findContainer(template.spec.containers, proxyContainerName) === undefined)) return pod;
+  const { restartPolicy: _nativeOnly, ...plain } = own;
+  const others = (list: readonly Container[]): Container[] => list.filter((container) => container !== own);
+  const spec = isNative ? { ...pod.spec, containers: others(containers), initContainers: [...initContainers, own] } : { ...pod.spec, containers: [...containers, plain], initContainers: others(initContainers) };
+  return { ...pod, spec };
 }
 
 /** What the user wrote of a container that the template has too wins, and is noted in an annotation. */

@@ -24,7 +24,10 @@ export interface InjectionValues {
   readonly caName: string;
   readonly pilotCertProvider: string;
   readonly tokenAudience: string;
+  /** Empty for the default. */
   readonly trustBundleName: string;
+  /** The root comes by a ClusterTrustBundle, not by a ConfigMap. */
+  readonly clusterTrustBundle: boolean;
   readonly crlConfigMapName: string;
   readonly imagePullPolicy: string;
   readonly imagePullSecrets: readonly string[];
@@ -70,10 +73,14 @@ export interface InjectionSettings {
   readonly policy: "enabled" | "disabled";
   readonly defaultTemplates: readonly string[];
   readonly aliases: Readonly<Record<string, readonly string[]>>;
+  /** Those that users have added, by name; the built-in ones are not read. */
+  readonly templates: Readonly<Record<string, string>>;
   readonly neverInjectSelector: readonly LabelSelector[];
   readonly alwaysInjectSelector: readonly LabelSelector[];
   readonly injectedAnnotations: Readonly<Record<string, string>>;
   readonly values: InjectionValues;
+  /** The same as it is written, for users' templates. */
+  readonly tree: Tree;
   /** What was found and has no effect, for a log line. */
   readonly warnings: readonly string[];
 }
@@ -96,7 +103,8 @@ export interface InjectionDefaults {
   readonly network: string;
 }
 
-const knownTemplates = new Set(["sidecar", "gateway"]);
+/** What upstream's chart writes down: two of them are built in, the others are not supported or are for what we deploy ourselves. */
+const chartTemplates = new Set(["sidecar", "gateway", "grpc-simple", "grpc-agent", "waypoint", "kube-gateway", "agentgateway", "agentgateway-waypoint"]);
 
 /** Reads both keys; what is missing has upstream's default. Throws a user error for what is no YAML, or of the wrong kind. */
 export function readInjectionSettings(sources: InjectionSources, defaults: InjectionDefaults): InjectionSettings {
@@ -105,7 +113,7 @@ export function readInjectionSettings(sources: InjectionSources, defaults: Injec
   const policy = textAt(config, "policy") ?? "enabled";
   if (policy !== "enabled" && policy !== "disabled") throw userError("injection-config-invalid", `policy must be enabled or disabled, got "${policy}"`);
   const templates = listAt(config, "defaultTemplates").filter((name) => typeof name === "string");
-  const foreign = Object.keys(treeAt(config, "templates") ?? {}).filter((name) => !knownTemplates.has(name));
+  const own = Object.entries(treeAt(config, "templates") ?? {}).filter(([name]) => !chartTemplates.has(name));
   return {
     policy,
     defaultTemplates: templates.length === 0 ? ["sidecar"] : templates,
@@ -113,8 +121,13 @@ export function readInjectionSettings(sources: InjectionSources, defaults: Injec
     neverInjectSelector: selectorsAt(config, "neverInjectSelector"),
     alwaysInjectSelector: selectorsAt(config, "alwaysInjectSelector"),
     injectedAnnotations: textMapAt(config, "injectedAnnotations"),
+    templates: Object.fromEntries(own.flatMap(([name, text]) => (typeof text === "string" ? [[name, text]] : []))),
     values: readValues(values, defaults),
-    warnings: foreign.map((name) => `templates.${name} has no effect: templates are built in (sidecar, gateway)`),
+    tree: values,
+    warnings: [
+      ...own.filter(([, text]) => typeof text !== "string").map(([name]) => `templates.${name} is no text and has no effect`),
+      ...(textAt(values, "global", "caName") === "GkeWorkloadCertificate" ? ["values: global.caName GkeWorkloadCertificate is not supported and has no effect: certificates are the mesh's own"] : []),
+    ],
   };
 }
 
@@ -155,7 +168,8 @@ function readValues(values: Tree, defaults: InjectionDefaults): InjectionValues 
     caName: text("", "global", "caName"),
     pilotCertProvider: text("istiod", "global", "pilotCertProvider"),
     tokenAudience: text("istio-ca", "global", "sds", "token", "aud"),
-    trustBundleName: text("istio-ca-root-cert", "global", "trustBundleName"),
+    trustBundleName: text("", "global", "trustBundleName"),
+    clusterTrustBundle: flag(false, "pilot", "env", "ENABLE_CLUSTER_TRUST_BUNDLE_API"),
     crlConfigMapName: text("istio-ca-crl", "pilot", "crlConfigMapName"),
     imagePullPolicy: text("", "global", "imagePullPolicy"),
     imagePullSecrets: listAt(values, "global", "imagePullSecrets").filter((name) => typeof name === "string"),

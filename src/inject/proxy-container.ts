@@ -206,9 +206,16 @@ export function proxyVolumes(input: TemplateInput, type: "sidecar" | "router"): 
       },
     },
     { name: "istio-token", projected: { sources: [{ serviceAccountToken: { audience: values.tokenAudience, expirationSeconds: tokenLifetimeSeconds, path: "istio-token" } }] } },
-    ...(values.pilotCertProvider === "istiod" ? [{ name: "istiod-ca-cert", configMap: { name: values.trustBundleName } }] : []),
+    ...(values.pilotCertProvider === "istiod" ? [{ name: "istiod-ca-cert", ...rootSource(values) }] : []),
     ...(type === "sidecar" ? [{ name: "istio-ca-crl", configMap: { name: values.crlConfigMapName, optional: true } }] : []),
     ...(values.mountMtlsCerts ? [{ name: "istio-certs", secret: { secretName: `istio.${account === "" ? "default" : account}`, optional: true } }] : []),
     ...(type === "sidecar" ? (namedEntries(annotations[podAnnotations.userVolume]) as unknown as Volume[]) : []),
   ];
+}
+
+/** Where a pod gets the mesh's root from. */
+function rootSource({ clusterTrustBundle, trustBundleName }: TemplateInput["values"]): Omit<Volume, "name"> {
+  const named = (fallback: string): string => (trustBundleName === "" ? fallback : trustBundleName);
+  if (!clusterTrustBundle) return { configMap: { name: named("istio-ca-root-cert") } };
+  return { projected: { sources: [{ clusterTrustBundle: { name: `istio.io:istiod-ca:${named("root-cert")}`, path: "root-cert.pem" } }] } };
 }

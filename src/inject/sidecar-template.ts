@@ -72,6 +72,9 @@ function proxyLifecycle(input: TemplateInput): Container["lifecycle"] {
 
 function sidecarSecurityContext(input: TemplateInput): SecurityContext {
   const { proxy } = input.values;
+  if (input.proxyConfig.proxyMetadata["IPTABLES_TRACE_LOGGING"] === "true") {
+    return { allowPrivilegeEscalation: true, capabilities: { add: ["NET_ADMIN"], drop: ["ALL"] }, privileged: true, readOnlyRootFilesystem: true, runAsGroup: proxyUser, runAsNonRoot: false, runAsUser: 0 };
+  }
   const bindsLowPorts = annotationOr(input, podAnnotations.capNetBindService, String(proxy.capNetBindService)) === "true";
   return {
     allowPrivilegeEscalation: proxy.privileged,
@@ -146,11 +149,20 @@ function excludedInboundPorts(input: TemplateInput): string {
   return status === "0" || ports.includes(status) ? excluded : [...ports, status].join(",");
 }
 
+/** Multus takes names with commas between them, or a JSON list. Ours is added once. */
+function withMultusNetwork(networks: string): string {
+  const name = "default/istio-cni";
+  if (networks.trim() === "") return name;
+  if (networks.includes("istio-cni")) return networks;
+  return networks.trim().startsWith("[") ? networks.replace(/\]\s*$/, ', {"name": "istio-cni", "namespace": "default"}]') : `${networks}, ${name}`;
+}
+
 /** What upstream's CNI plug-in reads of a pod. */
 function cniAnnotations(input: TemplateInput): Record<string, string> {
   const { values, annotations } = input;
   const { proxy } = values;
   const found: Record<string, string> = {
+    ...(values.cni.provider === "multus" ? { [podAnnotations.multusNetworks]: withMultusNetwork(annotations[podAnnotations.multusNetworks] ?? "") } : {}),
     [podAnnotations.interceptionMode]: interceptionMode(input),
     [podAnnotations.includeInboundPorts]: annotationOr(input, podAnnotations.includeInboundPorts, proxy.includeInboundPorts),
     [podAnnotations.excludeInboundPorts]: excludedInboundPorts(input),

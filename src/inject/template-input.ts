@@ -2,6 +2,7 @@ import type { Container, Pod, PodSpec } from "../api/kubernetes/index.ts";
 import type { InjectionValues } from "./injection-settings.ts";
 import type { MeshForInjection, PodProxyConfig } from "./mesh.ts";
 import type { PodOwner } from "./owner.ts";
+import type { Tree } from "./tree.ts";
 
 export const proxyContainerName = "istio-proxy";
 export const proxyUser = 1337;
@@ -20,6 +21,8 @@ export interface TemplateInput {
   readonly clusterName: string;
   readonly network: string;
   readonly nativeSidecar: boolean;
+  /** The configuration's values as they are written, for users' templates. */
+  readonly valuesTree: Tree;
 }
 
 /** What a template adds to a pod. */

@@ -177,6 +177,7 @@ export interface VolumeProjection {
   configMap?: { name?: string; items?: KeyToPath[]; optional?: boolean };
   secret?: { name?: string; items?: KeyToPath[]; optional?: boolean };
   downwardAPI?: { items?: DownwardItem[] };
+  clusterTrustBundle?: { name?: string; signerName?: string; optional?: boolean; path: string };
 }
 
 export interface DownwardItem {

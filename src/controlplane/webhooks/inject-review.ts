@@ -37,7 +37,7 @@ export function createInjectReviewer(options: InjectReviewerOptions): (review: A
       }
       injected();
       log.debug("injected a pod", { pod: name, namespace });
-      return allow(review, { patchType: "JSONPatch", patch: Buffer.from(JSON.stringify(outcome.patch)).toString("base64") });
+      return allow(review, { ...(outcome.warnings.length === 0 ? {} : { warnings: outcome.warnings }), patchType: "JSONPatch", patch: Buffer.from(JSON.stringify(outcome.patch)).toString("base64") });
     } catch (error) {
       failed();
       log.warn("a pod cannot be injected", { pod: name, namespace, error: messageOf(error) });

@@ -1,0 +1,48 @@
+import type { Pod } from "../api/kubernetes/index.ts";
+import { nearestName } from "../base/index.ts";
+import { podAnnotations, podLabels } from "./annotations.ts";
+
+/** Whose prefix says that they are for the mesh's proxy. */
+const ownPrefixes = ["sidecar.istio.io/", "traffic.sidecar.istio.io/", "status.sidecar.istio.io/", "readiness.status.sidecar.istio.io/", "proxy.istio.io/", "inject.istio.io/"];
+
+const onlyEnvoy = "is read when Envoy is bootstrapped: it has no effect on Serin's own proxy";
+
+/** What upstream documents of pods and is not done here, with the reason. */
+export const annotationsWithoutEffect: Readonly<Record<string, string>> = {
+  "sidecar.istio.io/bootstrapOverride": onlyEnvoy,
+  "sidecar.istio.io/discoveryAddress": 'is deprecated and has no effect: use proxy.istio.io/config, such as "discoveryAddress: istiod.istio-system.svc:15012"',
+  "sidecar.istio.io/statsInclusionPrefixes": onlyEnvoy,
+  "sidecar.istio.io/statsInclusionSuffixes": onlyEnvoy,
+  "sidecar.istio.io/statsInclusionRegexps": onlyEnvoy,
+  "sidecar.istio.io/statsHistogramBuckets": onlyEnvoy,
+  "sidecar.istio.io/statsHistogramBins": onlyEnvoy,
+  "sidecar.istio.io/statsFlushInterval": onlyEnvoy,
+  "sidecar.istio.io/statsEvictionInterval": onlyEnvoy,
+  "sidecar.istio.io/statsCompression": onlyEnvoy,
+  "sidecar.istio.io/extraStatTags": "is deprecated and has no effect: use tagOverrides of a Telemetry",
+  "readiness.status.sidecar.istio.io/applicationPorts": "has no effect: the proxy's readiness does not wait for the application's ports",
+};
+
+const read: ReadonlySet<string> = new Set(Object.values(podAnnotations));
+const known: readonly string[] = [...read, ...Object.keys(annotationsWithoutEffect)];
+
+/** What of a pod has no effect, or another than it seems to have; for who creates it. */
+export function injectionWarnings({ metadata, spec }: Pod): string[] {
+  const { annotations = {}, labels = {} } = metadata;
+  const warnings: string[] = [];
+  for (const name of Object.keys(annotations)) {
+    const reason = annotationsWithoutEffect[name];
+    if (reason !== undefined) warnings.push(`annotation ${name} ${reason}`);
+    else if (!read.has(name) && ownPrefixes.some((prefix) => name.startsWith(prefix))) warnings.push(`annotation ${name} is not known and has no effect${suggestion(name)}`);
+  }
+  const asked = labels[podLabels.inject] ?? annotations[podAnnotations.inject] ?? "";
+  if (asked !== "" && asked !== "true" && asked !== "false") warnings.push(`${podLabels.inject} must be true or false, got "${asked}": the injection policy decides`);
+  const policy = spec?.dnsPolicy ?? "ClusterFirst";
+  if (policy !== "ClusterFirst") warnings.push(`spec.dnsPolicy is ${policy}: the proxy may not find the control plane's name; ClusterFirst does`);
+  return warnings;
+}
+
+function suggestion(name: string): string {
+  const near = nearestName(name, known);
+  return near === undefined ? "" : `; did you mean ${near}?`;
+}

@@ -1,0 +1,46 @@
+import { parse } from "yaml";
+import { messageOf, userError } from "../base/index.ts";
+import { proxyImage } from "./proxy-container.ts";
+import { renderGoTemplate } from "./go-template.ts";
+import { proxyUser, type InjectedPod, type TemplateInput } from "./template-input.ts";
+import { isTree, textMapAt, treeAt, type Tree } from "./tree.ts";
+
+/** Renders a template that users have added. Throws a user error that names it. */
+export function customTemplate(name: string, text: string, input: TemplateInput): InjectedPod {
+  const failed = (what: string, cause?: unknown): Error => userError("template-failed", `the template "${name}" of the injection's configuration ${what}`, cause === undefined ? {} : { cause });
+  let value: unknown;
+  try {
+    value = parse(renderGoTemplate(text, templateData(input)));
+  } catch (error) {
+    throw failed(`cannot be used: ${messageOf(error)}`, error);
+  }
+  if (value === null || value === undefined) return { labels: {}, annotations: {}, spec: {} };
+  if (!isTree(value)) throw failed("must give a pod's metadata and spec");
+  const foreign = Object.keys(value).find((key) => key !== "metadata" && key !== "spec");
+  if (foreign !== undefined) throw failed(`gives "${foreign}"; only metadata and spec are laid on pods`);
+  const ownMetadata = Object.keys(treeAt(value, "metadata") ?? {}).find((key) => key !== "labels" && key !== "annotations");
+  if (ownMetadata !== undefined) throw failed(`gives metadata.${ownMetadata}; only labels and annotations are laid on pods`);
+  return { labels: textMapAt(value, "metadata", "labels"), annotations: textMapAt(value, "metadata", "annotations"), spec: treeAt(value, "spec") ?? {} };
+}
+
+/** By the names that upstream gives its templates. */
+function templateData(input: TemplateInput): Tree {
+  const { pod, namespace, labels, annotations, owner, values, mesh, proxyConfig } = input;
+  return {
+    TypeMeta: { apiVersion: owner.apiVersion, kind: owner.kind },
+    DeploymentMeta: { Name: owner.name, Namespace: namespace },
+    ObjectMeta: { ...pod.metadata, namespace, labels, annotations },
+    Spec: pod.spec ?? {},
+    ProxyConfig: { interceptionMode: proxyConfig.interceptionMode, ...(JSON.parse(proxyConfig.json) as Tree), statusPort: proxyConfig.statusPort, proxyMetadata: proxyConfig.proxyMetadata, holdApplicationUntilProxyStarts: proxyConfig.holdApplicationUntilProxyStarts },
+    MeshConfig: { trustDomain: mesh.trustDomain, rootNamespace: mesh.rootNamespace, proxyListenPort: mesh.proxyListenPort, proxyInboundListenPort: mesh.proxyInboundListenPort, defaultConfig: mesh.defaultConfig },
+    Values: input.valuesTree,
+    Revision: input.revision,
+    ProxyImage: proxyImage(input, values.proxy.image),
+    ProxyInitImage: proxyImage(input, values.proxyInit.image),
+    NativeSidecars: input.nativeSidecar,
+    ProxyUID: proxyUser,
+    ProxyGID: proxyUser,
+    InboundTrafficPolicyMode: mesh.inboundToLocalhost ? "localhost" : "passthrough",
+    CompliancePolicy: "",
+  };
+}

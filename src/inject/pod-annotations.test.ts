@@ -1,0 +1,130 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Container, Pod } from "../api/kubernetes/index.ts";
+import { annotationsWithoutEffect } from "./annotation-warnings.ts";
+import { podAnnotations } from "./annotations.ts";
+import { injectPod, readInjectionSettings, readMeshForInjection, type InjectionOutcome } from "./index.ts";
+
+const defaults = { hub: "hub", tag: "1", istioNamespace: "istio-system", revision: "default", clusterName: "Kubernetes", network: "" };
+
+function outcome(annotations: Record<string, string>, changes: { readonly values?: string; readonly config?: string; readonly labels?: Record<string, string>; readonly pod?: Partial<Pod["spec"]> } = {}): InjectionOutcome {
+  const pod: Pod = { metadata: { name: "web", labels: changes.labels ?? {}, annotations }, spec: { containers: [{ name: "app", image: "app", ports: [{ containerPort: 80 }], readinessProbe: { httpGet: { path: "/", port: 80 } } }], ...changes.pod } };
+  const settings = readInjectionSettings({ values: changes.values, config: changes.config }, defaults);
+  return injectPod({ pod, namespace: "demo", namespaceLabels: {} }, { settings, mesh: readMeshForInjection({}), revision: "default", nativeSidecars: false, proxyConfigs: [] });
+}
+
+function injected(annotations: Record<string, string>, changes: Parameters<typeof outcome>[1] = {}): Pod {
+  const found = outcome(annotations, changes);
+  return found.kind === "injected" ? found.pod : assert.fail(found.reason);
+}
+
+const container = (pod: Pod, name: string): Container => [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])].find((one) => one.name === name) ?? assert.fail(`no ${name}`);
+const proxy = (pod: Pod): Container => container(pod, "istio-proxy");
+const argument = (pod: Pod, flag: string): string | undefined => {
+  const { args = [] } = container(pod, "istio-init");
+  return args[args.indexOf(flag) + 1];
+};
+
+/** One value of each annotation, and where its effect is seen. */
+const effects: Readonly<Record<string, readonly [value: string, seen: (pod: Pod) => unknown, expected: unknown]>> = {
+  [podAnnotations.templates]: ["gateway", (pod) => proxy(pod).args?.[1], "router"],
+  [podAnnotations.proxyConfig]: ["proxyMetadata: {A: b}", (pod) => proxy(pod).env?.find(({ name }) => name === "A")?.value, "b"],
+  [podAnnotations.nativeSidecar]: ["true", (pod) => proxy(pod).restartPolicy, "Always"],
+  [podAnnotations.interceptionMode]: ["NONE", (pod) => pod.spec?.initContainers?.length ?? 0, 0],
+  [podAnnotations.proxyImage]: ["a/b:c", (pod) => proxy(pod).image, "a/b:c"],
+  [podAnnotations.proxyImageType]: ["debug", (pod) => proxy(pod).image, "hub/proxyv2:1-debug"],
+  [podAnnotations.proxyCpu]: ["1m", (pod) => proxy(pod).resources, { requests: { cpu: "1m" } }],
+  [podAnnotations.proxyCpuLimit]: ["2m", (pod) => proxy(pod).resources, { limits: { cpu: "2m" } }],
+  [podAnnotations.proxyMemory]: ["1Mi", (pod) => proxy(pod).resources, { requests: { memory: "1Mi" } }],
+  [podAnnotations.proxyMemoryLimit]: ["2Mi", (pod) => proxy(pod).resources, { limits: { memory: "2Mi" } }],
+  [podAnnotations.logLevel]: ["debug", (pod) => proxy(pod).args?.includes("--proxyLogLevel=debug"), true],
+  [podAnnotations.componentLogLevel]: ["http:trace", (pod) => proxy(pod).args?.includes("--proxyComponentLogLevel=http:trace"), true],
+  [podAnnotations.agentLogLevel]: ["all:debug", (pod) => proxy(pod).args?.includes("--log_output_level=all:debug"), true],
+  [podAnnotations.capNetBindService]: ["true", (pod) => proxy(pod).securityContext?.capabilities?.add, ["NET_BIND_SERVICE"]],
+  [podAnnotations.bootstrapOverride]: ["boot", (pod) => pod.spec?.volumes?.find(({ name }) => name === "custom-bootstrap-volume")?.configMap?.name, "boot"],
+  [podAnnotations.userVolume]: ['{"v":{"emptyDir":{}}}', (pod) => pod.spec?.volumes?.find(({ name }) => name === "v")?.emptyDir, {}],
+  [podAnnotations.userVolumeMount]: ['{"v":{"mountPath":"/v"}}', (pod) => proxy(pod).volumeMounts?.find(({ name }) => name === "v")?.mountPath, "/v"],
+  [podAnnotations.rewriteProbes]: ["false", (pod) => container(pod, "app").readinessProbe?.httpGet?.path, "/"],
+  [podAnnotations.statusPort]: ["16000", (pod) => argument(pod, "-d"), "15090,15021,16000"],
+  [podAnnotations.readinessInitialDelaySeconds]: ["7", (pod) => proxy(pod).readinessProbe?.initialDelaySeconds, 7],
+  [podAnnotations.readinessPeriodSeconds]: ["8", (pod) => proxy(pod).readinessProbe?.periodSeconds, 8],
+  [podAnnotations.readinessFailureThreshold]: ["9", (pod) => proxy(pod).readinessProbe?.failureThreshold, 9],
+  [podAnnotations.includeOutboundIpRanges]: ["10.0.0.0/8", (pod) => argument(pod, "-i"), "10.0.0.0/8"],
+  [podAnnotations.excludeOutboundIpRanges]: ["10.1.0.0/16", (pod) => argument(pod, "-x"), "10.1.0.0/16"],
+  [podAnnotations.includeInboundPorts]: ["80,81", (pod) => argument(pod, "-b"), "80,81"],
+  [podAnnotations.excludeInboundPorts]: ["82", (pod) => argument(pod, "-d"), "15090,15021,82,15020"],
+  [podAnnotations.includeOutboundPorts]: ["83", (pod) => argument(pod, "-q"), "83"],
+  [podAnnotations.excludeOutboundPorts]: ["84", (pod) => argument(pod, "-o"), "84"],
+  [podAnnotations.excludeInterfaces]: ["eth1", (pod) => argument(pod, "-c"), "eth1"],
+  [podAnnotations.kubevirtInterfaces]: ["net1", (pod) => argument(pod, "-k"), "net1"],
+  [podAnnotations.rerouteVirtualInterfaces]: ["net2", (pod) => argument(pod, "-k"), "net2"],
+  [podAnnotations.mergeMetrics]: ["false", (pod) => pod.metadata.annotations?.["prometheus.io/port"], undefined],
+  [podAnnotations.defaultContainer]: ["mine", (pod) => pod.metadata.annotations?.[podAnnotations.defaultContainer], "mine"],
+  [podAnnotations.defaultLogsContainer]: ["mine", (pod) => pod.metadata.annotations?.[podAnnotations.defaultLogsContainer], "mine"],
+};
+
+/** What decides whether a pod is injected, or is written by injection: told by tests of their own. */
+const elsewhere = [podAnnotations.inject, podAnnotations.status, podAnnotations.revision, podAnnotations.overrides, podAnnotations.redirection, podAnnotations.multusNetworks];
+
+/** Upstream's list of annotations that pods may have. */
+const documented =
+  "prometheus.istio.io/merge-metrics sidecar.istio.io/inject sidecar.istio.io/status sidecar.istio.io/rewriteAppHTTPProbers sidecar.istio.io/discoveryAddress sidecar.istio.io/proxyImage sidecar.istio.io/proxyImageType sidecar.istio.io/proxyCPU sidecar.istio.io/proxyCPULimit sidecar.istio.io/proxyMemory sidecar.istio.io/proxyMemoryLimit sidecar.istio.io/interceptionMode sidecar.istio.io/bootstrapOverride sidecar.istio.io/statsInclusionPrefixes sidecar.istio.io/statsInclusionSuffixes sidecar.istio.io/statsInclusionRegexps sidecar.istio.io/statsHistogramBuckets sidecar.istio.io/statsFlushInterval sidecar.istio.io/statsEvictionInterval sidecar.istio.io/statsHistogramBins sidecar.istio.io/userVolume sidecar.istio.io/userVolumeMount status.sidecar.istio.io/port sidecar.istio.io/logLevel sidecar.istio.io/componentLogLevel sidecar.istio.io/agentLogLevel sidecar.istio.io/nativeSidecar readiness.status.sidecar.istio.io/initialDelaySeconds readiness.status.sidecar.istio.io/periodSeconds readiness.status.sidecar.istio.io/failureThreshold readiness.status.sidecar.istio.io/applicationPorts traffic.sidecar.istio.io/includeOutboundIPRanges traffic.sidecar.istio.io/excludeOutboundIPRanges traffic.sidecar.istio.io/includeInboundPorts traffic.sidecar.istio.io/excludeInboundPorts traffic.sidecar.istio.io/excludeInterfaces traffic.sidecar.istio.io/includeOutboundPorts traffic.sidecar.istio.io/excludeOutboundPorts traffic.sidecar.istio.io/kubevirtInterfaces proxy.istio.io/config istio.io/rev proxy.istio.io/overrides inject.istio.io/templates sidecar.istio.io/extraStatTags ambient.istio.io/redirection istio.io/reroute-virtual-interfaces sidecar.istio.io/statsCompression".split(
+    " ",
+  );
+/** Of the node agent, not of injection. */
+const ofTheNodeAgent = ["ambient.istio.io/bypass-inbound-capture", "ambient.istio.io/dns-capture"];
+
+test("every annotation of pods that upstream documents has its effect, or a warning by its name", () => {
+  const accounted = new Set([...Object.keys(effects), ...Object.keys(annotationsWithoutEffect), ...elsewhere]);
+  assert.deepEqual(documented.filter((name) => !accounted.has(name)), []);
+  assert.deepEqual(Object.values(podAnnotations).filter((name) => !accounted.has(name)), []);
+  for (const [name, [value, seen, expected]] of Object.entries(effects)) {
+    assert.deepEqual(seen(injected({ [name]: value })), expected, name);
+    const bare = name === podAnnotations.mergeMetrics ? "15020" : expected;
+    if (name !== podAnnotations.mergeMetrics) assert.notDeepEqual(name === podAnnotations.userVolume ? undefined : seen(injected({})), bare, `${name} without it`);
+  }
+  for (const [name, reason] of Object.entries(annotationsWithoutEffect)) {
+    const found = outcome({ [name]: "x" });
+    assert.deepEqual(found.kind === "injected" ? found.warnings : [], [`annotation ${name} ${reason}`]);
+  }
+  for (const name of ofTheNodeAgent) assert.deepEqual(outcome({ [name]: "true" }), { ...outcome({ [name]: "true" }), warnings: [] });
+});
+
+test("an unknown annotation of ours, a strange inject label and another DNS policy are warned of", () => {
+  const found = outcome({ "sidecar.istio.io/proxyCPUs": "1" }, { labels: { "sidecar.istio.io/inject": "yes" }, pod: { dnsPolicy: "None" } });
+  assert.deepEqual(found.kind === "injected" ? found.warnings : [], [
+    "annotation sidecar.istio.io/proxyCPUs is not known and has no effect; did you mean sidecar.istio.io/proxyCPU?",
+    'sidecar.istio.io/inject must be true or false, got "yes": the injection policy decides',
+    "spec.dnsPolicy is None: the proxy may not find the control plane's name; ClusterFirst does",
+  ]);
+});
+
+test("a template that users add is laid on the built-in one; what it gives wrong is told by its name", () => {
+  const config = (template: string): string => JSON.stringify({ templates: { extra: template, "grpc-agent": "ignored" } });
+  const asked = { [podAnnotations.templates]: "sidecar,extra" };
+  const template = "metadata:\n  labels: {team: {{ index .ObjectMeta.Labels `app` | quote }}}\nspec:\n  containers:\n  - name: istio-proxy\n    env:\n    - {name: GREETING, value: {{ .Values.greeting }} }\n  {{- if .Spec.Containers }}\n  volumes: [{name: more, emptyDir: {}}]\n  {{- end }}";
+  const pod = injected(asked, { config: config(template), values: '{"greeting":"hello"}', labels: { app: "web" } });
+  assert.equal(proxy(pod).env?.find(({ name }) => name === "GREETING")?.value, "hello");
+  assert.ok((proxy(pod).env?.length ?? 0) > 10);
+  assert.equal(pod.metadata.labels?.["team"], "web");
+  assert.ok(pod.spec?.volumes?.some(({ name }) => name === "more"));
+  assert.throws(() => outcome(asked, { config: config("{{ env `A` }}") }), /the template "extra" of the injection's configuration cannot be used: calls "env"/);
+  assert.throws(() => outcome(asked, { config: config("status: {}") }), /"extra" .* gives "status"/);
+  assert.throws(() => outcome({ [podAnnotations.templates]: "grpc-agent" }, { config: config("") }), /no template "grpc-agent" \(proxyless gRPC is not supported.*known are sidecar, gateway, extra/);
+});
+
+test("the root comes by a ClusterTrustBundle where it is told by one", () => {
+  const source = (values: string): unknown => injected({}, { values }).spec?.volumes?.find(({ name }) => name === "istiod-ca-cert");
+  assert.deepEqual(source("{}"), { name: "istiod-ca-cert", configMap: { name: "istio-ca-root-cert" } });
+  assert.deepEqual(source('{"global":{"trustBundleName":"mine"}}'), { name: "istiod-ca-cert", configMap: { name: "mine" } });
+  assert.deepEqual(source('{"pilot":{"env":{"ENABLE_CLUSTER_TRUST_BUNDLE_API":true}}}'), { name: "istiod-ca-cert", projected: { sources: [{ clusterTrustBundle: { name: "istio.io:istiod-ca:root-cert", path: "root-cert.pem" } }] } });
+});
+
+test("Multus is told of our network once", () => {
+  const values = '{"pilot":{"cni":{"enabled":true,"provider":"multus"}}}';
+  const networks = (given?: string): string | undefined => injected(given === undefined ? {} : { [podAnnotations.multusNetworks]: given }, { values }).metadata.annotations?.[podAnnotations.multusNetworks];
+  assert.equal(networks(), "default/istio-cni");
+  assert.equal(networks("a, b"), "a, b, default/istio-cni");
+  assert.deepEqual(JSON.parse(networks('[{"name":"a"}]') ?? ""), [{ name: "a" }, { name: "istio-cni", namespace: "default" }]);
+  assert.equal(networks("default/istio-cni"), "default/istio-cni");
+});
