@@ -11,7 +11,8 @@ import { meshGateway, virtualServicesOf, type VirtualServiceModel } from "../mod
 import type { Waypoint } from "../model/waypoint.ts";
 import { durationOfMs } from "./envoy-any.ts";
 import { serviceRoutes } from "./gateway-route.ts";
-import { routesToService, type MeshModel } from "./outbound-resources.ts";
+import { l4RoutesToService, routesToService, type MeshModel } from "./outbound-resources.ts";
+import { l4VirtualService } from "./route-layer4.ts";
 import { effectivePolicy } from "./traffic-policy.ts";
 import { retryPolicy } from "./virtual-service-action.ts";
 import { destinationCluster, virtualServiceRoutes, type RouteInit } from "./virtual-service-route.ts";
@@ -63,7 +64,8 @@ export function plainRoute(cluster: string, host: string, port: number, mesh: Me
 /** Where connections to one port of a service go, as a VirtualService's TCP routes say. */
 export function waypointTcpTargets(service: ServiceModel, port: number, fallback: string, context: WaypointRouteContext): readonly WeightedTarget[] {
   const client = { namespace: context.waypoint.namespace, labels: {}, gateway: meshGateway };
-  for (const model of virtualServicesFor(service, context)) {
+  const attached = l4RoutesToService(service, port, context.waypoint.namespace, context.model, context.reader).map((route) => l4VirtualService(route, service, port));
+  for (const model of [...attached, ...virtualServicesFor(service, context)]) {
     const route = model.tcp.find(({ match, route: destinations }) => destinations.length > 0 && (match.length === 0 || match.some((candidate) => l4Matches(candidate, port, client))));
     if (route !== undefined) return weightedTargets(route.route, port, context);
   }

@@ -1,0 +1,23 @@
+import type { RouteDestination } from "../../api/istio/index.ts";
+import type { L4RouteModel } from "../model/l4-route-model.ts";
+import type { ServiceModel } from "../model/service-model.ts";
+import { meshGateway, type VirtualServiceModel } from "../model/virtual-service-model.ts";
+import { unknownService } from "./cluster.ts";
+
+/** A TLSRoute or TCPRoute of a Service's port as the VirtualService that it means to the Service's clients. */
+export function l4VirtualService({ kind, route: { namespace, name, createdAt, spec }, mesh }: L4RouteModel, service: ServiceModel, port: number): VirtualServiceModel {
+  const match = { destinationSubnets: [], port, sourceLabels: {}, gateways: [] };
+  const route = mesh.backends.map(({ resolved, weight }): RouteDestination => ({ destination: "fault" in resolved ? { host: unknownService, port: { number: port } } : { host: resolved.host, port: { number: resolved.port } }, weight }));
+  const hostnames = spec.hostnames ?? [];
+  return {
+    namespace,
+    name,
+    createdAt,
+    hosts: [service.hostname],
+    gateways: [meshGateway],
+    visibleIn: ["*"],
+    http: [],
+    tls: kind === "TLSRoute" ? [{ match: [{ ...match, sniHosts: hostnames.length === 0 ? [service.hostname] : [...hostnames] }], route }] : [],
+    tcp: kind === "TCPRoute" ? [{ match: [match], route }] : [],
+  };
+}
