@@ -65,7 +65,7 @@ function rsaKeyBits(env: Environment): number {
 const unitsMs: Readonly<Record<string, number>> = { h: hourMs, m: 60_000, s: msPerSecond, ms: 1, us: 0.001, "µs": 0.001, ns: 0.000_001 };
 
 /** A duration as Go writes it: `24h`, `1h30m`, `-1s`, `0`. Milliseconds. */
-function envDuration(env: Environment, name: string, fallbackMs: number): number {
+export function envDuration(env: Environment, name: string, fallbackMs: number): number {
   const text = envString(env, name, "");
   if (text === "") return fallbackMs;
   if (text === "0") return 0;

@@ -1,5 +1,5 @@
 import { envBoolean, envString, userError, type Environment } from "../base/index.ts";
-import { readAuthoritySettings, type AuthoritySettings } from "./authority-options.ts";
+import { envDuration, readAuthoritySettings, type AuthoritySettings } from "./authority-options.ts";
 
 export interface ListenAddress {
   readonly address: string;
@@ -33,6 +33,8 @@ export interface ControlPlaneSettings {
   readonly nativeSidecars: "auto" | "true" | "false";
   /** CIDRs that the hosts of ServiceEntries are given addresses of; empty: they are given none. */
   readonly addressRanges: readonly string[];
+  /** Of proxies on machines outside of the cluster, whose WorkloadEntries it makes and takes away. */
+  readonly workloadRegistration: { readonly enabled: boolean; readonly graceMs: number };
   /** Of gateways that this control plane deploys: `<hub>/proxyv2:<tag>`. */
   readonly proxyImage: string;
   /** Set for a shadow, which works out what proxies would get and writes nothing. */
@@ -89,6 +91,7 @@ export function readControlPlaneSettings(args: readonly string[], env: Environme
     hub,
     tag,
     nativeSidecars: nativeSidecarMode(envString(env, "ENABLE_NATIVE_SIDECARS", "auto")),
+    workloadRegistration: { enabled: envBoolean(env, "PILOT_ENABLE_WORKLOAD_ENTRY_AUTOREGISTRATION", true), graceMs: envDuration(env, "PILOT_WORKLOAD_ENTRY_GRACE_PERIOD", 10_000) },
     addressRanges: envBoolean(env, "PILOT_ENABLE_IP_AUTOALLOCATE", true)
       ? [envString(env, "PILOT_IP_AUTOALLOCATE_IPV4_PREFIX", "240.240.0.0/16"), envString(env, "PILOT_IP_AUTOALLOCATE_IPV6_PREFIX", "2001:2::/48")]
       : [],

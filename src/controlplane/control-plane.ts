@@ -2,13 +2,13 @@ import type { Server as HttpServer } from "node:http";
 import type { Server as HttpsServer } from "node:https";
 import * as grpc from "@grpc/grpc-js";
 import { aborted, type Clock, type Logger, type Shutdown } from "../base/index.ts";
-import type { CollectionGraph, KubeClient } from "../kube/index.ts";
+import type { CollectionGraph, Informer, KubeClient } from "../kube/index.ts";
 import { prometheusContentType, renderPrometheus, type MetricsRegistry } from "../telemetry/index.ts";
-import type { MeshConfig } from "../api/istio/index.ts";
+import type { MeshConfig, WorkloadEntry } from "../api/istio/index.ts";
 import type { Node } from "../api/kubernetes/index.ts";
 import { addExpiryMetrics, Authenticator, CertificateService, createCertificateMetrics, IssuedCertificates, type PodDirectory } from "./ca/index.ts";
 import type { ControlPlaneSettings, ShadowSettings } from "./control-plane-options.ts";
-import { runEntryControllers } from "./entries/index.ts";
+import { runEntryControllers, WorkloadRegistration } from "./entries/index.ts";
 import { runGatewayControllers, runRootCertificateController, type ProxySettings } from "./gateways/index.ts";
 import { ConfigMapIngest, fetchText, KeySetIngest, MeshConfigFile, MeshIngest, SecretIngest, ServedVersionClient } from "./ingest/index.ts";
 import { meshSettings } from "./mesh-settings.ts";
@@ -28,6 +28,8 @@ import {
   stop,
   syncStatus,
   type HttpRoute,
+  type ProxyIdentity,
+  type WorkloadProxies,
 } from "./serve/index.ts";
 import { ServedMesh } from "./served-mesh.ts";
 import { ControlPlaneIdentity } from "./serving-certificate.ts";
@@ -61,6 +63,7 @@ export class ControlPlane {
   readonly #graph: CollectionGraph;
   readonly #inputs: MeshInputs;
   readonly #ingest: MeshIngest;
+  readonly #registration: WorkloadRegistration | undefined;
   readonly #secrets: SecretIngest;
   readonly #configMaps: ConfigMapIngest;
   readonly #discovery: DiscoveryServer;
@@ -75,7 +78,7 @@ export class ControlPlane {
     const { client, settings, clock, log } = options;
     this.#metrics = options.metrics;
     this.#metrics.gauge("istio_build", "The release that runs.", ["component", "tag"]).labels("pilot", options.version).set(1);
-    this.#mesh = new ServedMesh({ revision: settings.revision, metrics: options.metrics, clock, log, settled: (generation) => this.#ingest.settled(generation) });
+    this.#mesh = new ServedMesh({ revision: settings.revision, metrics: options.metrics, clock, log, settled: (generation) => this.#ingest.settled(generation), workloads: this.#workloadProxies() });
     this.#graph = this.#mesh.graph;
     this.#inputs = this.#mesh.inputs;
     this.#discovery = this.#mesh.discovery;
@@ -83,6 +86,24 @@ export class ControlPlane {
     this.#secrets = new SecretIngest({ client, references: this.#mesh.references, secrets: this.#inputs.secrets, clock, log: log.scoped("secrets") });
     this.#configMaps = new ConfigMapIngest({ client, references: this.#mesh.configMaps, configMaps: this.#inputs.configMaps, clock, log: log.scoped("config maps") });
     this.#ingest = new MeshIngest({ client, inputs: this.#inputs, revision: settings.revision, clock, log });
+    this.#registration = this.#workloadRegistration(client);
+  }
+
+  /** Of machines outside of the cluster, unless it is off or this control plane writes nothing. */
+  #workloadRegistration(client: KubeClient): WorkloadRegistration | undefined {
+    const { settings, metrics, clock, log } = this.#options;
+    const entries = this.#ingest.informer("WorkloadEntry") as Informer<WorkloadEntry> | undefined;
+    const { enabled, graceMs } = settings.workloadRegistration;
+    if (!enabled || settings.shadow !== undefined || entries === undefined) return undefined;
+    return new WorkloadRegistration({ client, entries, instance: settings.podName, graceMs, metrics, clock, log: log.scoped("registration") });
+  }
+
+  #workloadProxies(): WorkloadProxies<ProxyIdentity> {
+    return {
+      connected: (proxy) => this.#registration?.connected(proxy),
+      disconnected: (proxy) => this.#registration?.disconnected(proxy),
+      probed: (proxy, health) => this.#registration?.probed(proxy, health),
+    };
   }
 
   /** Serves until it is asked to drain; resolves when all is closed. */
@@ -105,7 +126,8 @@ export class ControlPlane {
     start("identity", identity.run(stopped.signal));
     this.#startTellingRoot(start, identity, drain);
     const http = await this.#serveHttp(identity, injection);
-    await Promise.race([this.#ingest.synced, aborted(drain)]);
+    if (this.#registration !== undefined) start("workload registration", this.#registration.run(stopped.signal));
+    await Promise.race([Promise.all([this.#ingest.synced, this.#registration?.synced]), aborted(drain)]);
     this.#graph.settle();
     const servers = drain.aborted ? [] : await this.#serve(identity);
     this.#ready = !drain.aborted;

@@ -24,7 +24,7 @@ import {
 import { ProxyScopes } from "./proxy-scopes.ts";
 import { ProxyViews } from "./proxy-views.ts";
 import { servedExtensions } from "./served-extensions.ts";
-import { createDiscoveryMetrics, DiscoveryServer } from "./serve/index.ts";
+import { createDiscoveryMetrics, DiscoveryServer, type ProxyIdentity, type WorkloadProxies } from "./serve/index.ts";
 import { deriveAmbientResources, deriveClassicGatewayResources, deriveInboundResources, deriveMeshModel, deriveOutboundResources, deriveRouterResources, deriveWaypointResources } from "./translate/index.ts";
 
 export interface ServedMeshOptions {
@@ -34,6 +34,7 @@ export interface ServedMeshOptions {
   readonly log: Logger;
   /** Called whenever all that pending writes touch has been computed, before proxies are told. */
   readonly settled: (generation: number) => void;
+  readonly workloads?: WorkloadProxies<ProxyIdentity> | undefined;
 }
 
 /** What controllers write, as the model wants it. */
@@ -61,7 +62,7 @@ export class ServedMesh {
   readonly configMaps: readonly Collection<ConfigMapReference>[];
   #generation = 0;
 
-  constructor({ revision, metrics, clock, log, settled }: ServedMeshOptions) {
+  constructor({ revision, metrics, clock, log, settled, workloads }: ServedMeshOptions) {
     const graph = new CollectionGraph({
       schedule: (settle) => void clock.after(debounceMs, () => this.#settle(settle)),
       computed: () => {
@@ -111,6 +112,7 @@ export class ServedMesh {
     this.discovery = new DiscoveryServer({
       viewOf: (proxy, typeUrl) => views.viewOf(proxy, typeUrl),
       generation: () => this.#generation,
+      workloads,
       metrics: createDiscoveryMetrics(metrics),
       clock,
       log: log.scoped("ads"),

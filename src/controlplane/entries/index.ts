@@ -1,1 +1,2 @@
+export { WorkloadRegistration } from "./workload-registration.ts";
 export { runEntryControllers, type EntryControllersOptions } from "./leading.ts";

@@ -234,5 +234,5 @@ export function podsSelectedBy(pods: CollectionIndex<PodFacts>, namespace: strin
 function selectedWorkloadEntries(namespace: string, selector: Labels, inputs: MeshInputs, reader: CollectionReader): readonly WorkloadEntryFacts[] {
   if (Object.keys(selector).length === 0) return [];
   const entries = inputs.workloadEntries.index("namespace", (entry) => [entry.namespace]);
-  return reader.lookup(entries, namespace).filter((entry) => matchesLabels(selector, { ...entry.spec.labels, ...entry.labels }));
+  return reader.lookup(entries, namespace).filter((entry) => entry.unhealthy !== true && matchesLabels(selector, { ...entry.spec.labels, ...entry.labels }));
 }

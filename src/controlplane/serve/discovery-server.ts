@@ -1,9 +1,11 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
 import { DeltaDiscoveryRequestSchema, DiscoveryRequestSchema } from "../../wire/discovery/index.ts";
+import { typeUrls } from "../../wire/xds/index.ts";
 import type { DiscoveryMetrics } from "./discovery-metrics.ts";
 import { DiscoveryStream, type ResourceRequest, type ResponseSink } from "./discovery-stream.ts";
 import { readProxyIdentity, type ProxyIdentity } from "./proxy-identity.ts";
+import type { WorkloadProxies } from "./proxy-registration.ts";
 import { shortTypeName } from "./push-order.ts";
 import type { ResourceView } from "./resource-view.ts";
 import { ResponseBodies } from "./response-encoder.ts";
@@ -14,6 +16,8 @@ export interface DiscoveryServerOptions {
   readonly viewOf: (proxy: ProxyIdentity, typeUrl: string) => ResourceView;
   /** Of the model: grows with each settling. */
   readonly generation: () => number;
+  /** Absent: machines outside of the cluster are none of its concern. */
+  readonly workloads?: WorkloadProxies<ProxyIdentity> | undefined;
   readonly metrics: DiscoveryMetrics;
   readonly clock: Clock;
   readonly log: Logger;
@@ -57,6 +61,10 @@ export class DiscoveryServer {
           const proxy = readProxyIdentity(request.node);
           stream = this.#open(protocol, sink, { ...proxy, verified: authorize(proxy) });
         }
+        if (request.typeUrl === typeUrls.healthInformation) {
+          this.#options.workloads?.probed(stream.proxy, { healthy: request.errorDetail === undefined, message: request.errorDetail?.message ?? "" });
+          return;
+        }
         stream.receive(request.$typeName === "envoy.service.discovery.v3.DeltaDiscoveryRequest" ? fromDelta(request) : fromWhole(request));
       },
       drained: () => stream?.drained(),
@@ -89,7 +97,8 @@ export class DiscoveryServer {
   }
 
   #open(protocol: DiscoveryProtocol, sink: ResponseSink, proxy: ProxyIdentity): DiscoveryStream {
-    const { viewOf, generation, clock, log, metrics } = this.#options;
+    const { viewOf, generation, clock, log, metrics, workloads } = this.#options;
+    if (proxy.registration !== undefined) workloads?.connected(proxy);
     this.#serials += 1;
     const stream = new DiscoveryStream({
       proxy,
@@ -123,6 +132,7 @@ export class DiscoveryServer {
     this.#pending.delete(stream);
     if (!this.streams.delete(stream)) return;
     const { proxy } = stream;
+    if (proxy.registration !== undefined) this.#options.workloads?.disconnected(proxy);
     metrics.connected(proxy.version, -1);
     const others = (this.#connected.get(proxy.id) ?? 1) - 1;
     if (others > 0) this.#connected.set(proxy.id, others);

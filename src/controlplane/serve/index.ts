@@ -5,6 +5,7 @@ export { bind, createPlaintextServer, createSecureServer, RotatingServerCredenti
 export { listening, readBody } from "./http-server.ts";
 export { json, serveHttp, type HttpAnswer, type HttpRoute } from "./http-endpoints.ts";
 export type { ProxyIdentity } from "./proxy-identity.ts";
+export type { ProbedHealth, WorkloadProxies } from "./proxy-registration.ts";
 export { ExtendedView, ExtensionConfigView } from "./extended-view.ts";
 export { MappedView } from "./mapped-view.ts";
 export { SecretView, type SecretViewOptions } from "./secret-view.ts";

@@ -1,6 +1,7 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { userError } from "../../base/index.ts";
 import type { Node } from "../../wire/discovery/index.ts";
+import { readProxyRegistration, type ProxyRegistration } from "./proxy-registration.ts";
 
 /** Who is at the other end of a discovery stream, from the node of its first request. */
 export interface ProxyIdentity {
@@ -28,6 +29,8 @@ export interface ProxyIdentity {
   readonly envoy: boolean;
   /** An Envoy that does not have Istio's filters: it would refuse configuration with them. */
   readonly stockEnvoy: boolean;
+  /** Of a proxy on a machine outside of the cluster. */
+  readonly registration?: ProxyRegistration | undefined;
   /** Its credentials have proven its namespace: only such a proxy gets secrets. */
   readonly verified: boolean;
 }
@@ -59,6 +62,7 @@ export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
     dnsCapture: isTrue(metadata["DNS_CAPTURE"]),
     envoy: node.userAgentName === "envoy",
     stockEnvoy: isStockEnvoy(node),
+    registration: readProxyRegistration(node),
     verified: false,
   };
 }

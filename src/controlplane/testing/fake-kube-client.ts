@@ -58,7 +58,7 @@ export class FakeKubeClient implements KubeClient {
     if (known === undefined) throw userError("not-found", `${key} is not there`);
     const { metadata, ...rest } = patch as { metadata?: { resourceVersion?: string } };
     this.#refuseStale(kind, key, metadata?.resourceVersion);
-    return this.put(kind, { ...known, ...rest, metadata: { ...known.metadata, ...metadata } }) as Value;
+    return this.put(kind, merged(known, { ...rest, metadata }) as KubernetesObject) as Value;
   }
 
   async apply<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value, _options: ApplyOptions): Promise<Value> {
@@ -121,4 +121,16 @@ export class FakeKubeClient implements KubeClient {
   #tell(kind: KindDefinition, event: WatchEvent<KubernetesObject>): void {
     for (const handler of this.#watchers.get(kind.plural) ?? []) handler(event);
   }
+}
+
+/** RFC 7386: objects are merged, null takes away, anything else replaces. */
+function merged(value: unknown, patch: unknown): unknown {
+  if (typeof patch !== "object" || patch === null || Array.isArray(patch)) return patch;
+  const result: Record<string, unknown> = typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {};
+  for (const [name, part] of Object.entries(patch)) {
+    if (part === undefined) continue;
+    if (part === null) delete result[name];
+    else result[name] = merged(result[name], part);
+  }
+  return result;
 }

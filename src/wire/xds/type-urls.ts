@@ -9,6 +9,8 @@ export const typeUrls = {
   address: "type.googleapis.com/istio.workload.Address",
   workload: "type.googleapis.com/istio.workload.Workload",
   authorization: "type.googleapis.com/istio.security.Authorization",
+  /** No resource: asked for by a proxy that tells what its probes find. */
+  healthInformation: "type.googleapis.com/istio.v1.HealthInformation",
   nameTable: "type.googleapis.com/istio.networking.nds.v1.NameTable",
 } as const;
 

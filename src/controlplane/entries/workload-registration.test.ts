@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { create } from "@bufbuild/protobuf";
+import { workloadEntryKind, workloadGroupKind, type WorkloadEntry, type WorkloadGroup } from "../../api/istio/index.ts";
+import { silentLogger, systemClock } from "../../base/index.ts";
+import { createInformer } from "../../kube/index.ts";
+import { MetricsRegistry } from "../../telemetry/index.ts";
+import { NodeSchema } from "../../wire/discovery/index.ts";
+import { readProxyIdentity } from "../serve/proxy-identity.ts";
+import type { ProxyIdentity } from "../serve/index.ts";
+import { FakeKubeClient } from "../testing/fake-kube-client.ts";
+import { WorkloadRegistration } from "./workload-registration.ts";
+
+function proxy(metadata: Record<string, unknown> = {}): ProxyIdentity {
+  const node = create(NodeSchema, {
+    id: "sidecar~10.9.0.7~vm-1.shop~shop.svc.cluster.local",
+    locality: { region: "r1", zone: "z1" },
+    metadata: { NAMESPACE: "shop", SERVICE_ACCOUNT: "vm", AUTO_REGISTER_GROUP: "vms", NETWORK: "n1", LABELS: { app: "vm", "istio-locality": "r1.z1" }, ...metadata } as never,
+  });
+  return { ...readProxyIdentity(node), verified: true };
+}
+
+const group = {
+  metadata: { name: "vms", namespace: "shop" },
+  spec: { metadata: { labels: { app: "group", tier: "one" }, annotations: { note: "x" } }, template: { serviceAccount: "vm", ports: { http: 8080 }, labels: { tier: "template" } } },
+} as unknown as WorkloadGroup;
+
+async function registering(graceMs: number, body: (world: { client: FakeKubeClient; registration: WorkloadRegistration; eventually: (holds: (entry: WorkloadEntry | undefined) => boolean, name?: string) => Promise<WorkloadEntry | undefined> }) => Promise<void>): Promise<void> {
+  const client = new FakeKubeClient();
+  client.put(workloadGroupKind, group);
+  const ended = new AbortController();
+  const [clock, log] = [systemClock, silentLogger];
+  const entries = createInformer(client, workloadEntryKind, { log, clock });
+  const registration = new WorkloadRegistration({ client, entries, instance: "istiod-1", graceMs, metrics: new MetricsRegistry(), clock, log });
+  const work = Promise.all([entries.run(ended.signal), registration.run(ended.signal)]);
+  await registration.synced;
+  const eventually = async (holds: (entry: WorkloadEntry | undefined) => boolean, name = "vms-10.9.0.7-n1"): Promise<WorkloadEntry | undefined> => {
+    for (let tries = 0; tries < 500; tries += 1) {
+      const found = await client.get(workloadEntryKind, name, "shop");
+      if (holds(found)) return found;
+      await clock.sleep(5);
+    }
+    throw new Error("the entry is not as it should be");
+  };
+  try {
+    await body({ client, registration, eventually });
+  } finally {
+    ended.abort();
+    await work;
+  }
+}
+
+test("a proxy's entry is made of its group, marked while it is connected, and goes some time after it", async () => {
+  await registering(20, async ({ registration, eventually }) => {
+    registration.connected(proxy());
+    const made = await eventually((entry) => entry !== undefined);
+    assert.deepEqual(made?.spec, { serviceAccount: "vm", ports: { http: 8080 }, address: "10.9.0.7", network: "n1", locality: "r1/z1", labels: { app: "vm", tier: "one" } });
+    assert.deepEqual(made.metadata.ownerReferences?.map(({ kind, name, controller }) => [kind, name, controller]), [["WorkloadGroup", "vms", true]]);
+    const annotations = made.metadata.annotations ?? {};
+    assert.deepEqual([annotations["istio.io/autoRegistrationGroup"], annotations["istio.io/workloadController"], annotations["note"]], ["vms", "istiod-1", "x"]);
+    assert.ok(annotations["istio.io/connectedAt"]);
+    registration.disconnected(proxy());
+    await eventually((entry) => entry === undefined);
+  });
+});
+
+test("an entry whose proxy comes back stays, and is marked anew", async () => {
+  await registering(60_000, async ({ registration, eventually }) => {
+    registration.connected(proxy());
+    const first = (await eventually((entry) => entry !== undefined))?.metadata.annotations?.["istio.io/connectedAt"];
+    await systemClock.sleep(3);
+    registration.disconnected(proxy());
+    await eventually((entry) => entry?.metadata.annotations?.["istio.io/disconnectedAt"] !== undefined);
+    registration.connected(proxy());
+    const back = await eventually((entry) => entry?.metadata.annotations?.["istio.io/connectedAt"] !== undefined);
+    assert.notEqual(back?.metadata.annotations?.["istio.io/connectedAt"], first);
+    assert.equal(back?.metadata.annotations?.["istio.io/disconnectedAt"], undefined);
+  });
+});
+
+test("what probes find becomes a condition, of entries that are probed", async () => {
+  await registering(60_000, async ({ registration, eventually }) => {
+    const probed = proxy({ PROXY_CONFIG: { readinessProbe: { tcpSocket: { port: 80 } } } });
+    registration.connected(probed);
+    registration.probed(probed, { healthy: false, message: "refused" });
+    const healthy = (entry: WorkloadEntry | undefined) => entry?.status?.conditions?.find(({ type }) => type === "Healthy");
+    assert.equal(healthy(await eventually((entry) => healthy(entry) !== undefined))?.message, "refused");
+    registration.probed(probed, { healthy: true, message: "" });
+    await eventually((entry) => healthy(entry)?.status === "True");
+  });
+});
+
+test("nobody is registered without proof, for another account, or by what is not there", async () => {
+  await registering(60_000, async ({ client, registration }) => {
+    assert.throws(() => registration.connected({ ...proxy(), verified: false }), /may not stand for .*prove/);
+    assert.throws(() => registration.connected(proxy({ SERVICE_ACCOUNT: "other" })), /the entry is for vm/);
+    assert.throws(() => registration.connected(proxy({ AUTO_REGISTER_GROUP: "none" })), /WorkloadGroup shop\/none, which is not there/);
+    assert.throws(() => registration.connected(proxy({ AUTO_REGISTER_GROUP: "", WORKLOAD_ENTRY: "own" })), /WorkloadEntry shop\/own, which is not there/);
+    assert.equal((await client.list(workloadEntryKind)).items.length, 0);
+  });
+});

@@ -1,0 +1,238 @@
+import { istioAnnotations, workloadEntryKind, workloadGroupKind, type IstioCondition, type WorkloadEntry, type WorkloadGroup } from "../../api/istio/index.ts";
+import { userError, type Clock, type Logger } from "../../base/index.ts";
+import { createInformer, Reconciler, type Informer, type KubeClient } from "../../kube/index.ts";
+import type { MetricsRegistry } from "../../telemetry/index.ts";
+import type { ProbedHealth, ProxyIdentity, WorkloadProxies } from "../serve/index.ts";
+import { entryOfGroup, isAutoRegistered, registeredEntryName, registrationFault } from "./registered-entry.ts";
+
+export interface WorkloadRegistrationOptions {
+  readonly client: KubeClient;
+  readonly entries: Informer<WorkloadEntry>;
+  /** Of this replica: entries say which one their proxy is connected to. */
+  readonly instance: string;
+  /** An entry whose proxy has been gone for so long goes too. */
+  readonly graceMs: number;
+  readonly metrics: MetricsRegistry;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+interface Connected {
+  readonly proxy: ProxyIdentity;
+  readonly connectedAtMs: number;
+  streams: number;
+  disconnectedAtMs: number | undefined;
+  /** Not written yet. */
+  health: (ProbedHealth & { readonly atMs: number }) | undefined;
+}
+
+const { autoRegistrationGroup, connectedAt, disconnectedAt, healthChecksEnabled, workloadController } = istioAnnotations;
+const fieldManager = "istio.io/autoregistration";
+const healthType = "Healthy";
+/** So many grace periods lie between two looks at all entries: what another replica has left behind goes then. */
+const sweepGraces = 10;
+/** Entries that one look takes away; the next one goes on. */
+const maxSwept = 200;
+
+/**
+ * WorkloadEntries of proxies outside of the cluster: made of their group when they connect, marked with the replica that they
+ * are connected to, with what their probes find, and taken away when they have been gone for the grace period.
+ */
+export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
+  /** Resolves when it can tell who may be registered. */
+  readonly synced: Promise<void>;
+  readonly #options: WorkloadRegistrationOptions;
+  readonly #groups: Informer<WorkloadGroup>;
+  readonly #connected = new Map<string, Connected>();
+  readonly #reconciler: Reconciler;
+  readonly #counters: Readonly<Record<"created" | "updated" | "disconnected" | "deleted", () => void>>;
+
+  constructor(options: WorkloadRegistrationOptions) {
+    const { client, entries, clock, log, metrics } = options;
+    this.#options = options;
+    this.#groups = createInformer(client, workloadGroupKind, { log, clock });
+    this.synced = Promise.all([entries.synced, this.#groups.synced]).then(() => undefined);
+    this.#reconciler = new Reconciler({ name: "workload-registration", log, clock, maxAttempts: Infinity, after: [this.synced], reconcile: async (key) => await this.#reconcile(key) });
+    const counter = (name: string, help: string): (() => void) => {
+      const series = metrics.counter(name, help).labels();
+      return () => series.increment();
+    };
+    this.#counters = {
+      created: counter("auto_registration_success_total", "WorkloadEntries that were made for proxies."),
+      updated: counter("auto_registration_updates_total", "WorkloadEntries whose proxies came back."),
+      disconnected: counter("auto_registration_unregister_total", "WorkloadEntries whose proxies went."),
+      deleted: counter("auto_registration_deletes_total", "WorkloadEntries whose proxies were gone for too long."),
+    };
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, graceMs } = this.#options;
+    // Proxies may connect before their group is made.
+    using _groups = this.#groups.subscribe(({ object, type }) => {
+      if (type === "delete") return;
+      for (const [key, { proxy }] of this.#connected) if (proxy.namespace === object.metadata.namespace && proxy.registration?.group === object.metadata.name) this.#reconciler.add(key);
+    });
+    const sweep = async (): Promise<void> => {
+      while (!signal.aborted) {
+        await clock.sleep(graceMs * sweepGraces, signal).catch(() => undefined);
+        if (!signal.aborted) this.#sweep();
+      }
+    };
+    await Promise.all([this.#groups.run(signal), this.#reconciler.run(signal), sweep()]);
+  }
+
+  connected(proxy: ProxyIdentity): void {
+    const name = registeredEntryName(proxy);
+    if (name === undefined) return;
+    const key = `${proxy.namespace}/${name}`;
+    this.#refuseStranger(key, proxy);
+    const nowMs = this.#options.clock.nowMs();
+    const known = this.#connected.get(key);
+    this.#connected.set(key, { proxy, connectedAtMs: nowMs, streams: (known?.streams ?? 0) + 1, disconnectedAtMs: undefined, health: known?.health });
+    this.#reconciler.add(key);
+  }
+
+  disconnected(proxy: ProxyIdentity): void {
+    const key = `${proxy.namespace}/${registeredEntryName(proxy) ?? ""}`;
+    const known = this.#connected.get(key);
+    if (known === undefined) return;
+    known.streams -= 1;
+    if (known.streams > 0) return;
+    known.disconnectedAtMs = this.#options.clock.nowMs();
+    this.#reconciler.add(key);
+  }
+
+  probed(proxy: ProxyIdentity, health: ProbedHealth): void {
+    const key = `${proxy.namespace}/${registeredEntryName(proxy) ?? ""}`;
+    const known = this.#connected.get(key);
+    if (known === undefined) {
+      this.#options.log.warn("a proxy tells of its health that stands for no WorkloadEntry", { proxy: proxy.id });
+      return;
+    }
+    known.health = { ...health, atMs: this.#options.clock.nowMs() };
+    this.#reconciler.add(key);
+  }
+
+  #refuseStranger(key: string, proxy: ProxyIdentity): void {
+    const { entries } = this.#options;
+    const group = proxy.registration?.group ?? "";
+    const entry = entries.get(key);
+    const template = this.#groups.get(`${proxy.namespace}/${group}`)?.spec.template;
+    if (entry === undefined && group === "") throw userError("no-workload-entry", `the proxy ${proxy.id} says that it is the WorkloadEntry ${key}, which is not there`, { hint: "create it, or let it be made of a WorkloadGroup" });
+    if (entry === undefined && template === undefined) throw userError("no-workload-group", `the proxy ${proxy.id} is to be registered by the WorkloadGroup ${proxy.namespace}/${group}, which is not there`, { hint: "create the WorkloadGroup" });
+    const fault = registrationFault(proxy, entry?.spec.serviceAccount ?? template?.serviceAccount);
+    if (fault !== undefined) throw userError("not-allowed", `the proxy ${proxy.id} may not stand for the WorkloadEntry ${key}: ${fault}`);
+  }
+
+  async #reconcile(key: string): Promise<number | undefined> {
+    const known = this.#connected.get(key);
+    const [namespace = "", name = ""] = key.split("/");
+    const entry = await this.#options.client.get(workloadEntryKind, name, namespace);
+    if (known !== undefined && known.disconnectedAtMs === undefined) {
+      await this.#keep(name, known, entry);
+      return undefined;
+    }
+    if (entry === undefined) {
+      this.#connected.delete(key);
+      return undefined;
+    }
+    if (known !== undefined) await this.#markGone(entry, known);
+    return await this.#cleanUp(key);
+  }
+
+  /** Makes or marks the entry of a connected proxy, and writes what it has found. */
+  async #keep(name: string, known: Connected, found: WorkloadEntry | undefined): Promise<void> {
+    const { client, instance } = this.#options;
+    const { proxy, connectedAtMs } = known;
+    const marks = { [workloadController]: instance, [connectedAt]: timeText(connectedAtMs) };
+    let entry = found;
+    if (entry === undefined) {
+      const group = this.#groups.get(`${proxy.namespace}/${proxy.registration?.group ?? ""}`);
+      if (group === undefined) return;
+      const made = entryOfGroup(name, proxy, group);
+      entry = await client.create(workloadEntryKind, { ...made, metadata: { ...made.metadata, annotations: { ...made.metadata.annotations, ...marks } } }, { fieldManager });
+      this.#counters.created();
+    } else if (timeOf(entry, connectedAt) < connectedAtMs && timeOf(entry, disconnectedAt) <= connectedAtMs) {
+      entry = await annotate(client, entry, { ...marks, [disconnectedAt]: null });
+      this.#counters.updated();
+    }
+    const { health } = known;
+    const isOurs = entry.metadata.annotations?.[workloadController] === instance;
+    if (health === undefined || !isOurs || entry.metadata.annotations?.[healthChecksEnabled] === undefined) return;
+    await this.#writeHealth(entry, health);
+    if (known.health === health) known.health = undefined;
+  }
+
+  /** Not where the proxy is connected to another replica since, or to this one again. */
+  async #markGone(entry: WorkloadEntry, known: Connected): Promise<void> {
+    const { client, instance } = this.#options;
+    const gone = known.disconnectedAtMs ?? 0;
+    if (entry.metadata.annotations?.[workloadController] !== instance || timeOf(entry, connectedAt) > known.connectedAtMs || timeOf(entry, disconnectedAt) >= gone) return;
+    await annotate(client, entry, { [connectedAt]: null, [disconnectedAt]: timeText(gone) });
+    this.#counters.disconnected();
+  }
+
+  /** How long to wait before looking again; undefined: nothing is left to do. */
+  async #cleanUp(key: string): Promise<number | undefined> {
+    const { client, clock, graceMs, log } = this.#options;
+    const [namespace = "", name = ""] = key.split("/");
+    const entry = await client.get(workloadEntryKind, name, namespace);
+    const gone = entry === undefined ? undefined : goneSince(entry);
+    if (entry === undefined || gone === undefined) {
+      if (this.#connected.get(key)?.disconnectedAtMs !== undefined) this.#connected.delete(key);
+      return undefined;
+    }
+    const leftMs = gone + graceMs - clock.nowMs();
+    if (leftMs > 0) return leftMs;
+    if (isAutoRegistered(entry)) {
+      await client.delete(workloadEntryKind, name, namespace, entry.metadata.resourceVersion === undefined ? {} : { preconditions: { resourceVersion: entry.metadata.resourceVersion } });
+      this.#counters.deleted();
+      log.info("the WorkloadEntry of a proxy that is gone was deleted", { entry: key });
+    } else await writeConditions(client, entry, (entry.status?.conditions ?? []).filter(({ type }) => type !== healthType));
+    if (this.#connected.get(key)?.disconnectedAtMs !== undefined) this.#connected.delete(key);
+    return undefined;
+  }
+
+  #sweep(): void {
+    const left = this.#options.entries.list().filter((entry) => goneSince(entry) !== undefined);
+    for (const { metadata } of left.slice(0, maxSwept)) this.#reconciler.add(`${metadata.namespace ?? ""}/${metadata.name ?? ""}`);
+  }
+
+  async #writeHealth(entry: WorkloadEntry, { healthy, message, atMs }: ProbedHealth & { readonly atMs: number }): Promise<void> {
+    const before = entry.status?.conditions ?? [];
+    const known = before.find(({ type }) => type === healthType);
+    if (known?.lastProbeTime !== undefined && Date.parse(known.lastProbeTime) > atMs) return;
+    const time = timeText(atMs);
+    const condition: IstioCondition = { type: healthType, status: healthy ? "True" : "False", ...(healthy ? {} : { message }), lastProbeTime: time, lastTransitionTime: time };
+    await writeConditions(this.#options.client, entry, [...before.filter(({ type }) => type !== healthType), condition]);
+  }
+}
+
+/** Undefined for an entry that nobody takes away: its proxy is connected, or it is none of a proxy's. */
+function goneSince(entry: WorkloadEntry): number | undefined {
+  const annotations = entry.metadata.annotations ?? {};
+  const isProbed = annotations[workloadController] !== undefined && entry.status?.conditions?.some(({ type }) => type === healthType) === true;
+  if ((annotations[autoRegistrationGroup] === undefined && !isProbed) || annotations[connectedAt] !== undefined) return undefined;
+  return annotations[disconnectedAt] === undefined ? undefined : timeOf(entry, disconnectedAt);
+}
+
+/** Milliseconds of an annotation's time; before all others where there is none. */
+function timeOf({ metadata }: WorkloadEntry, annotation: string): number {
+  const parsed = Date.parse(metadata.annotations?.[annotation] ?? "");
+  return Number.isNaN(parsed) ? Number.NEGATIVE_INFINITY : parsed;
+}
+
+function timeText(atMs: number): string {
+  return new Date(atMs).toISOString();
+}
+
+/** Null takes an annotation away. Fails with `conflict` when the entry has changed since it was read. */
+async function annotate(client: KubeClient, { metadata }: WorkloadEntry, annotations: Readonly<Record<string, string | null>>): Promise<WorkloadEntry> {
+  const { name = "", namespace, resourceVersion } = metadata;
+  return await client.patchMerge(workloadEntryKind, name, namespace, { metadata: { resourceVersion, annotations } }, { fieldManager });
+}
+
+async function writeConditions(client: KubeClient, { metadata }: WorkloadEntry, conditions: readonly IstioCondition[]): Promise<void> {
+  const { name = "", namespace, resourceVersion } = metadata;
+  await client.patchMerge(workloadEntryKind, name, namespace, { metadata: { resourceVersion }, status: { conditions } }, { subresource: "status", fieldManager });
+}
