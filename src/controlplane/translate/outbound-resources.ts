@@ -19,6 +19,7 @@ import { nameTable } from "./outbound-name-table.ts";
 import { outboundListeners, virtualOutboundListener, type ListenerPort } from "./outbound-listener.ts";
 import { deriveOutboundPorts, listenerParts, type OutboundPort } from "./outbound-port.ts";
 import { outboundRoutes } from "./outbound-route.ts";
+import { l4VirtualService } from "./route-layer4.ts";
 import { type EncodedResource, encodeResource, sameResource, sameScopedResource, type ScopedEncodedResource, scopedEntry } from "./resource.ts";
 import { TelemetryPolicies } from "./telemetry-policies.ts";
 import { effectivePolicy } from "./traffic-policy.ts";
@@ -128,7 +129,8 @@ function deriveListeners(graph: CollectionGraph, ports: Collection<OutboundPort>
       const resolved = resolvePort(port, model, model.virtualServices.layer4, reader);
       if (resolved === undefined) return [];
       const telemetry = policies.telemetryFor({ namespace: port.namespace, labels: port.labels }, "outbound", resolved.mesh, reader);
-      return outboundListeners({ ...resolved, telemetry }).map((listener) => scopedEntry(port.scope, encodeResource(ListenerSchema, listener.name, listener)));
+      const l4Routes = resolved.services.flatMap(({ service, port: own }) => l4RoutesToService(service, own.port, port.namespace, model, reader).map((route) => l4VirtualService(route, service, own.port)));
+      return outboundListeners({ ...resolved, virtualServices: [...l4Routes, ...resolved.virtualServices], telemetry }).map((listener) => scopedEntry(port.scope, encodeResource(ListenerSchema, listener.name, listener)));
     },
     sameScopedResource,
   );
