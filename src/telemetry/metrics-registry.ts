@@ -149,6 +149,12 @@ export class MetricFamily<Handle> {
     this.#series.delete(values.length === 1 ? (values[0] ?? "") : values.join("\u0000"));
   }
 
+  /** A family of the same metric with other labels, which is registered by {@link MetricsRegistry.variant}. */
+  withLabels(labelNames: readonly string[]): MetricFamily<Handle> {
+    const { name, help, type } = this;
+    return new MetricFamily({ name, help, type, labelNames }, this.#create, this.#maxSeries, this.#onDropped);
+  }
+
   series(): Iterable<{ readonly values: readonly string[]; readonly handle: Handle }> {
     return this.#series.values();
   }
@@ -158,9 +164,14 @@ export class MetricFamily<Handle> {
   }
 }
 
+/** Lists of labels that metrics have beside their own, in a whole process. */
+const maxVariants = 200;
+
 /** Every metric of a process. A name may be asked for again, with the same type and labels, and is then the same metric. */
 export class MetricsRegistry {
   readonly #families = new Map<string, MetricFamily<Counter> | MetricFamily<Gauge> | MetricFamily<Histogram>>();
+  /** Of metrics that some series of have other labels, by name and labels. */
+  readonly #variants = new Map<string, MetricFamily<Counter> | MetricFamily<Gauge> | MetricFamily<Histogram>>();
   readonly #collectors: (() => void)[] = [];
   readonly #maxSeries: number;
   readonly #dropped: MetricFamily<Counter>;
@@ -196,7 +207,18 @@ export class MetricsRegistry {
   /** The families in the order of their names, after the collectors have run. */
   families(): readonly (MetricFamily<Counter> | MetricFamily<Gauge> | MetricFamily<Histogram>)[] {
     for (const collect of this.#collectors) collect();
-    return [...this.#families.values()].sort((left, right) => (left.name < right.name ? -1 : 1));
+    return [...this.#families.values(), ...this.#variants.values()].sort((left, right) => (left.name === right.name ? 0 : left.name < right.name ? -1 : 1));
+  }
+
+  /** Series of a metric with other labels than the rest of it; undefined beyond {@link maxVariants} lists of labels. */
+  variant<Handle extends Counter | Gauge | Histogram>(family: MetricFamily<Handle>, labelNames: readonly string[]): MetricFamily<Handle> | undefined {
+    const key = [family.name, ...labelNames].join(" ");
+    const known = this.#variants.get(key);
+    if (known !== undefined) return known as unknown as MetricFamily<Handle>;
+    if (this.#variants.size >= maxVariants) return undefined;
+    const made = family.withLabels(labelNames);
+    this.#variants.set(key, made as unknown as MetricFamily<Counter>);
+    return made;
   }
 
   #family<Handle extends Counter | Gauge | Histogram>(

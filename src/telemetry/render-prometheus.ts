@@ -6,9 +6,11 @@ export const prometheusContentType = "text/plain; version=0.0.4; charset=utf-8";
 /** The registry in Prometheus' text format 0.0.4. A metric without series is left out. */
 export function renderPrometheus(registry: MetricsRegistry): string {
   const lines: string[] = [];
+  let last = "";
   for (const family of registry.families()) {
     if (family.size === 0) continue;
-    lines.push(`# HELP ${family.name} ${escapeHelp(family.help)}`, `# TYPE ${family.name} ${family.type}`);
+    if (family.name !== last) lines.push(`# HELP ${family.name} ${escapeHelp(family.help)}`, `# TYPE ${family.name} ${family.type}`);
+    last = family.name;
     renderFamily(family, lines);
   }
   lines.push("");

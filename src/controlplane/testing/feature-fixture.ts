@@ -3,7 +3,7 @@ import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { formatIssues, type KubernetesObject } from "../../api/index.ts";
 import { parseMeshConfig } from "../../api/istio/index.ts";
 import type { Collection } from "../../kube/index.ts";
-import { ClusterLoadAssignmentSchema, ClusterSchema, envoyRegistry, ListenerSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
+import { ClusterLoadAssignmentSchema, ClusterSchema, envoyRegistry, ExpressionFilterSchema, ListenerSchema, RouteConfigurationSchema, ZipkinConfigSchema } from "../../wire/envoy/index.ts";
 import * as telemetryTypes from "../../wire/envoy-telemetry/index.ts";
 import { meshSettings } from "../mesh-settings.ts";
 import { meshKey } from "../model/facts.ts";
@@ -96,7 +96,7 @@ let registry: Registry | undefined;
 function decoded(type: string, resource: EncodedResource): JsonValue {
   const schema = schemas[type];
   if (schema === undefined) throw new Error(`there are no resources of type ${type}`);
-  registry ??= createRegistry(envoyRegistry(), ...Object.values(telemetryTypes).filter((value) => "kind" in value));
+  registry ??= createRegistry(envoyRegistry(), ExpressionFilterSchema, ZipkinConfigSchema, ...Object.values(telemetryTypes).filter((value) => "kind" in value));
   return toJson(schema, fromBinary(schema, fromBinary(AnySchema, resource.any).value), { registry });
 }
 

@@ -1,6 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { DynatraceSampler, OpenTelemetryProvider, ProviderHeaders, ProviderHttp, TracingProvider, ZipkinProvider } from "../../api/istio/index.ts";
-import { HeaderValueOption_HeaderAppendAction } from "../../wire/envoy/index.ts";
+import { HeaderValueOption_HeaderAppendAction, ZipkinConfig_CollectorEndpointVersion, ZipkinConfig_TraceContextOption, ZipkinConfigSchema } from "../../wire/envoy/index.ts";
 import {
   DatadogConfigSchema,
   DynatraceResourceDetectorConfigSchema,
@@ -8,9 +8,6 @@ import {
   EnvironmentResourceDetectorConfigSchema,
   OpenTelemetryConfigSchema,
   SkyWalkingConfigSchema,
-  ZipkinConfig_CollectorEndpointVersion,
-  ZipkinConfig_TraceContextOption,
-  ZipkinConfigSchema,
   type HttpServiceSchema,
   type Tracing_HttpSchema,
 } from "../../wire/envoy-telemetry/index.ts";

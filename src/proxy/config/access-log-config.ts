@@ -1,27 +1,49 @@
 import type { AccessLog as AccessLogMessage, FileAccessLog, StdoutAccessLog, SubstitutionFormatString } from "../../wire/envoy/index.ts";
 import { compileJsonFormat, compileTextFormat, envoyDefaultFormat, type LogFormat } from "../observe/log-format.ts";
-import { unsupported } from "./config-check.ts";
-import { compileLogFilter, type LogCriteria } from "./log-filter-config.ts";
+import { unsupported, type ConfigNotes } from "./config-check.ts";
+import { compileLogFilter, type LogFilter } from "./log-filter-config.ts";
 import { unpack } from "./transport-config.ts";
 
 export interface AccessLogSpec {
   readonly path: string;
   readonly format: LogFormat;
   /** Whether the log wants a record; undefined takes all. */
-  readonly wants: ((record: LogCriteria) => boolean) | undefined;
+  readonly wants: LogFilter["wants"] | undefined;
+  /** Fields that must be captured for the format and the filter. */
+  readonly requestCapture: readonly string[];
+  readonly responseCapture: readonly string[];
 }
 
-/** Compiles file access logs. Throws an error that names what of them cannot be written. */
-export function compileAccessLogs(messages: readonly AccessLogMessage[], outer: string): AccessLogSpec[] {
-  return messages.map((message) => {
+/** Services that get logs over gRPC. */
+const services = /^envoy\.extensions\.access_loggers\.(grpc|open_telemetry)\./;
+
+/** Compiles file access logs; those of services are told of and left out. Throws an error that names what else cannot be written. */
+export function compileAccessLogs(messages: readonly AccessLogMessage[], outer: string, notes: ConfigNotes): AccessLogSpec[] {
+  return messages.flatMap((message) => {
     const where = `${outer}: accessLog ${message.name}`;
-    const wants = message.filter === undefined ? undefined : compileLogFilter(message.filter, where);
-    const config = message.configType.case === "typedConfig" ? unpack(message.configType.value) : undefined;
-    if (config?.$typeName === "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog") return { path: standardOutput, format: compileStreamFormat(config as StdoutAccessLog, where), wants };
-    if (config?.$typeName !== "envoy.extensions.access_loggers.file.v3.FileAccessLog") throw unsupported(where, message.configType.value?.typeUrl ?? "no typedConfig");
+    const typed = message.configType.case === "typedConfig" ? message.configType.value : undefined;
+    const typeName = typed?.typeUrl.slice(typed.typeUrl.lastIndexOf("/") + 1) ?? "no typedConfig";
+    if (services.test(typeName)) {
+      notes.tell(`the access log ${message.name} is not written: this proxy writes files`);
+      return [];
+    }
+    const filter = message.filter === undefined ? undefined : compileLogFilter(message.filter, where);
+    const config = typed === undefined ? undefined : unpack(typed);
+    if (config?.$typeName === "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog") return specOf(standardOutput, compileStreamFormat(config as StdoutAccessLog, where), filter);
+    if (config?.$typeName !== "envoy.extensions.access_loggers.file.v3.FileAccessLog") throw unsupported(where, typeName);
     const file = config as FileAccessLog;
-    return { path: file.path, format: compileFormat(file, where), wants };
+    return specOf(file.path, compileFormat(file, where), filter);
   });
+}
+
+function specOf(path: string, format: LogFormat, filter: LogFilter | undefined): AccessLogSpec {
+  return {
+    path,
+    format,
+    wants: filter?.wants,
+    requestCapture: [...format.requestCapture, ...(filter?.requestCapture ?? [])],
+    responseCapture: [...format.responseCapture, ...(filter?.responseCapture ?? [])],
+  };
 }
 
 /** Where a log to the standard output goes. */
@@ -35,10 +57,10 @@ function compileStreamFormat(log: StdoutAccessLog, where: string): LogFormat {
 
 function compileSubstitution(message: SubstitutionFormatString, where: string, refuse: (operator: string) => Error): LogFormat {
   const inner = message.format;
-  if (inner.case === "textFormat") return compileTextFormat(inner.value, refuse);
-  if (inner.case === "jsonFormat") return compileJsonFormat(inner.value, refuse);
+  if (inner.case === "textFormat") return compileTextFormat(inner.value, refuse, message.omitEmptyValues);
+  if (inner.case === "jsonFormat") return compileJsonFormat(inner.value, refuse, message.omitEmptyValues);
   const source = inner.case === "textFormatSource" ? inner.value.specifier : undefined;
-  if (source?.case === "inlineString") return compileTextFormat(source.value, refuse);
+  if (source?.case === "inlineString") return compileTextFormat(source.value, refuse, message.omitEmptyValues);
   throw unsupported(where, `logFormat.${inner.case ?? "(none)"}`);
 }
 

@@ -13,7 +13,9 @@ import type { NetworkFilter } from "../filters/network-filter.ts";
 import { compileAccessLogs, type AccessLogSpec } from "./access-log-config.ts";
 import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileHttpConnectionManager, type HttpSpec } from "./http-connection-manager-config.ts";
+import { statsOf } from "./http-filter-config.ts";
 import { compileNetworkFilter } from "./network-filter-config.ts";
+import type { StatsRules } from "./stats-config.ts";
 import { unpack } from "./transport-config.ts";
 
 /** What a chain does with its connections. */
@@ -42,6 +44,8 @@ export interface TcpSpec {
   readonly maxDurationMs: number;
   readonly connectAttempts: number;
   readonly accessLogs: readonly AccessLogSpec[];
+  /** What is counted; undefined: nothing. */
+  readonly stats: StatsRules | undefined;
   /** The cluster's endpoints are proxies, which are asked for a tunnel. */
   readonly tunnel: HttpTunnelSpec | undefined;
 }
@@ -51,9 +55,11 @@ export function compileChainService(messages: readonly Filter[], where: string, 
   const filters: NetworkFilter[] = [];
   let maxConnections = Infinity;
   let clusterByServerName = false;
+  let stats: StatsRules | undefined;
   const terminal = messages.at(-1);
   for (const message of messages.slice(0, -1)) {
     const config = configOf(message, where);
+    stats ??= statsOf(message.name, message.configType.case === "typedConfig" ? message.configType.value : undefined, `${where}: the network filter ${message.name}`, notes);
     if (config?.$typeName === ConnectionLimitSchema.typeName) maxConnections = connectionLimit(config as ConnectionLimit, where, notes);
     else if (message.name === "envoy.filters.network.sni_cluster") clusterByServerName = true;
     else if (!serverNameFilters.has(message.name)) {
@@ -62,7 +68,7 @@ export function compileChainService(messages: readonly Filter[], where: string, 
     }
   }
   const exchangesPeers = messages.some((message) => message.name === peerExchangeFilter);
-  return { filters, maxConnections, clusterByServerName, exchangesPeers, serves: compileTerminal(terminal, where, notes) };
+  return { filters, maxConnections, clusterByServerName, exchangesPeers, serves: compileTerminal(terminal, stats, where, notes) };
 }
 
 /** The filter that exchanges metadata by ALPN, in chains and in clusters. */
@@ -76,16 +82,16 @@ function configOf(message: Filter, where: string): ReturnType<typeof unpack> {
   return message.configType.case === "typedConfig" ? unpack(message.configType.value) : undefined;
 }
 
-function compileTerminal(terminal: Filter | undefined, where: string, notes: ConfigNotes): ChainService["serves"] {
+function compileTerminal(terminal: Filter | undefined, stats: StatsRules | undefined, where: string, notes: ConfigNotes): ChainService["serves"] {
   const config = terminal === undefined ? undefined : configOf(terminal, where);
   switch (config?.$typeName) {
     case "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager": {
       const message = config as HttpConnectionManager;
       const cluster = tunnelCluster(message);
-      return cluster === undefined ? { kind: "http", http: compileHttpConnectionManager(message, where, notes) } : { kind: "hbone", cluster, accessLogs: compileAccessLogs(message.accessLog, where) };
+      return cluster === undefined ? { kind: "http", http: compileHttpConnectionManager(message, where, notes) } : { kind: "hbone", cluster, accessLogs: compileAccessLogs(message.accessLog, where, notes) };
     }
     case "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy":
-      return { kind: "tcp", tcp: compileTcpProxy(config as TcpProxy, where, notes) };
+      return { kind: "tcp", tcp: compileTcpProxy(config as TcpProxy, stats, where, notes) };
     default:
       throw unsupported(where, `the network filter ${terminal?.name ?? "(none)"}`);
   }
@@ -118,7 +124,7 @@ function connectionLimit(message: ConnectionLimit, where: string, notes: ConfigN
 
 const defaultIdleMs = 3_600_000;
 
-function compileTcpProxy(message: TcpProxy, where: string, notes: ConfigNotes): TcpSpec {
+function compileTcpProxy(message: TcpProxy, stats: StatsRules | undefined, where: string, notes: ConfigNotes): TcpSpec {
   checkFields(TcpProxySchema, message, where, notes, {
     used: ["statPrefix", "cluster", "weightedClusters", "idleTimeout", "accessLog", "maxConnectAttempts", "maxDownstreamConnectionDuration", "tunnelingConfig"],
     harmless: ["metadataMatch", "accessLogOptions", "checkDrainClose", "hashPolicy", "accessLogFlushInterval", "flushAccessLogOnConnected", "downstreamIdleTimeout", "upstreamIdleTimeout"],
@@ -136,7 +142,8 @@ function compileTcpProxy(message: TcpProxy, where: string, notes: ConfigNotes): 
     idleTimeoutMs: durationOr(message.idleTimeout, defaultIdleMs),
     maxDurationMs: durationOr(message.maxDownstreamConnectionDuration, 0),
     connectAttempts: message.maxConnectAttempts ?? 1,
-    accessLogs: compileAccessLogs(message.accessLog, where),
+    accessLogs: compileAccessLogs(message.accessLog, where, notes),
+    stats,
     tunnel: message.tunnelingConfig === undefined ? undefined : compileTunnel(message.tunnelingConfig),
   };
 }

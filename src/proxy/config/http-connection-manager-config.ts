@@ -12,15 +12,19 @@ import type { EscapedSlashes } from "../routing/path.ts";
 import type { RouteTable } from "../routing/route-table.ts";
 import { compileAccessLogs, type AccessLogSpec } from "./access-log-config.ts";
 import { checkFields, durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
-import { compileHttpFilters } from "./http-filter-config.ts";
+import { compileHttpFilters, type HttpFilters } from "./http-filter-config.ts";
 import { compileLocalReplies } from "./local-reply-config.ts";
 import { compileRouteTable } from "./route-config.ts";
+import type { StatsRules } from "./stats-config.ts";
+import { compileTracing } from "./tracing-config.ts";
 
 /** A compiled HTTP connection manager. */
 export interface HttpSpec {
   readonly connection: HttpConnectionConfig;
   readonly routes: { readonly kind: "rds"; readonly name: string } | { readonly kind: "inline"; readonly table: RouteTable };
   readonly accessLogs: readonly AccessLogSpec[];
+  /** What is counted; undefined: nothing. */
+  readonly stats: StatsRules | undefined;
 }
 
 const used = [
@@ -28,10 +32,10 @@ const used = [
   "maxRequestHeadersKb", "streamIdleTimeout", "requestTimeout", "requestHeadersTimeout", "accessLog", "useRemoteAddress", "xffNumTrustedHops", "skipXffAppend",
   "generateRequestId", "preserveExternalRequestId", "alwaysSetRequestIdInResponse", "forwardClientCertDetails", "proxy100Continue", "upgradeConfigs",
   "normalizePath", "mergeSlashes", "pathWithEscapedSlashesAction", "stripMatchingHostPort", "stripAnyHostPort", "setCurrentClientCertDetails", "localReplyConfig",
-  "http2ProtocolOptions",
+  "http2ProtocolOptions", "tracing",
 ];
 const harmless = [
-  "tracing", "http3ProtocolOptions", "drainTimeout", "drainTimeoutJitter", "delayedCloseTimeout", "requestIdExtension",
+  "http3ProtocolOptions", "drainTimeout", "drainTimeoutJitter", "delayedCloseTimeout", "requestIdExtension",
   "streamErrorOnInvalidHttpMessage", "internalAddressConfig", "accessLogFlushInterval", "flushAccessLogOnNewRequest", "accessLogOptions",
   "http1SafeMaxConnectionDuration", "addProxyProtocolConnectionState", "appendLocalOverload", "proxyStatusConfig",
 ];
@@ -44,8 +48,11 @@ const defaultStreamIdleTimeoutMs = 300_000;
 /** Compiles an HTTP connection manager. Throws an error that names the listener and the field which cannot be served. */
 export function compileHttpConnectionManager(message: HttpConnectionManager, where: string, notes: ConfigNotes): HttpSpec {
   checkFields(HttpConnectionManagerSchema, message, where, notes, { used, harmless });
-  const accessLogs = compileAccessLogs(message.accessLog, where);
-  return { connection: connectionOf(message, accessLogs, where, notes), routes: routesOf(message, where, notes), accessLogs };
+  const accessLogs = compileAccessLogs(message.accessLog, where, notes);
+  const { filters, peerMetadata, stats } = compileHttpFilters(message.httpFilters, `http.${message.statPrefix.replace(/;$/, "")}.`, where, notes);
+  const tracing = compileTracing(message.tracing, where, notes);
+  const compiled: CompiledFilters = { filters: tracing === undefined ? filters : [tracing, ...filters], peerMetadata };
+  return { connection: connectionOf(message, accessLogs, stats, compiled, where, notes), routes: routesOf(message, where, notes), accessLogs, stats };
 }
 
 function routesOf(message: HttpConnectionManager, where: string, notes: ConfigNotes): HttpSpec["routes"] {
@@ -106,11 +113,12 @@ function http2Of(message: HttpConnectionManager): HttpConnectionConfig["http2"] 
   };
 }
 
-function connectionOf(message: HttpConnectionManager, accessLogs: readonly AccessLogSpec[], where: string, notes: ConfigNotes): HttpConnectionConfig {
+type CompiledFilters = Pick<HttpFilters, "filters" | "peerMetadata">;
+
+function connectionOf(message: HttpConnectionManager, accessLogs: readonly AccessLogSpec[], stats: StatsRules | undefined, { filters, peerMetadata }: CompiledFilters, where: string, notes: ConfigNotes): HttpConnectionConfig {
   const http1 = message.httpProtocolOptions;
   const codec = codecs[message.codecType];
   if (codec === undefined) throw unsupported(where, `codecType ${HttpConnectionManager_CodecType[message.codecType] ?? message.codecType}`);
-  const { filters, peerMetadata } = compileHttpFilters(message.httpFilters, `http.${message.statPrefix.replace(/;$/, "")}.`, where, notes);
   const unique = (names: readonly string[]): string[] => [...new Set(names)];
   return {
     statPrefix: message.statPrefix,
@@ -150,8 +158,8 @@ function connectionOf(message: HttpConnectionManager, accessLogs: readonly Acces
       // The scanner's scratch holds Envoy's default number of fields.
       maxFields: Math.min(message.commonHttpProtocolOptions?.maxHeadersCount ?? defaultMaxFields, defaultMaxFields),
     },
-    requestCapture: unique(accessLogs.flatMap((log) => log.format.requestCapture)),
-    responseCapture: unique(accessLogs.flatMap((log) => log.format.responseCapture)),
+    requestCapture: unique([...accessLogs, ...(stats === undefined ? [] : [stats])].flatMap((reader) => reader.requestCapture)),
+    responseCapture: unique([...accessLogs, ...(stats === undefined ? [] : [stats])].flatMap((reader) => reader.responseCapture)),
   };
 }
 

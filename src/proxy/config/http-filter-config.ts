@@ -30,12 +30,15 @@ import { compileFault } from "./fault-config.ts";
 import { compileJwtAuthn, compileJwtPerRoute } from "./jwt-authn-config.ts";
 import { compileLocalRateLimit } from "./local-rate-limit-config.ts";
 import { compileHttpRbac, compileHttpRbacPerRoute } from "./rbac-config.ts";
+import { compileStats, standardStats, type StatsRules } from "./stats-config.ts";
 import { unpack } from "./transport-config.ts";
 
 /** The compiled filters of a connection manager. */
 export interface HttpFilters {
   readonly filters: readonly HttpFilter[];
   readonly peerMetadata: PeerMetadataExchange;
+  /** What is counted; undefined without a filter that counts. */
+  readonly stats: StatsRules | undefined;
 }
 
 /** Filters without an effect on what a request meets: they observe, or what they configure is done by other parts, always. */
@@ -56,6 +59,7 @@ const peerMetadataType = "type.googleapis.com/io.istio.http.peer_metadata.Config
 /** Compiles the filters in their order. Throws an error that names the filter which cannot be served. `statPrefix` ends in a dot. */
 export function compileHttpFilters(messages: readonly HttpFilterMessage[], statPrefix: string, where: string, notes: ConfigNotes): HttpFilters {
   const filters: HttpFilter[] = [];
+  let stats: StatsRules | undefined;
   let peerMetadata: PeerMetadataExchange = { readFromClient: false, writeToClient: false, readFromUpstream: false, writeToUpstream: false, inMeshOnly: false };
   for (const message of messages) {
     const here = `${where}: the HTTP filter ${message.name}`;
@@ -66,13 +70,18 @@ export function compileHttpFilters(messages: readonly HttpFilterMessage[], statP
       peerMetadata = joined(peerMetadata, metadata);
       continue;
     }
+    const counts = message.disabled ? undefined : statsOf(message.name, any, here, notes);
+    if (counts !== undefined) {
+      stats = counts;
+      continue;
+    }
     const filter = any === undefined ? compileByName(message, where) : compileFilter(message.name, any, statPrefix, here, notes);
     if (filter === "unknown") {
       if (!message.isOptional && !message.disabled) throw unsupported(where, `the HTTP filter ${message.name}`);
       notes.ignored(`the optional HTTP filter ${message.name}`);
     } else if (filter !== undefined) filters.push(new SwitchedFilter(filter, !message.disabled));
   }
-  return { filters, peerMetadata };
+  return { filters, peerMetadata, stats };
 }
 
 function typeOf(any: Any): string {
@@ -104,16 +113,16 @@ function compileFilter(name: string, any: Any, statPrefix: string, where: string
     case "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit":
       return new LocalRateLimitFilter(name, compileLocalRateLimit(message as LocalRateLimit, where, notes), services);
     case "stats.PluginConfig":
-      noteStats(message as IstioStatsConfig, notes);
       return undefined;
     default:
       return "unknown";
   }
 }
 
-/** Istio's metrics are counted in their standard form. */
-export function noteStats(message: IstioStatsConfig, notes: ConfigNotes): void {
-  if (message.metrics.length > 0 || message.definitions.length > 0) notes.tell("istio.stats: metrics have their standard dimensions, whatever Telemetry changes of them");
+/** What a filter that counts Istio's metrics counts; undefined for any other. */
+export function statsOf(name: string, any: Any | undefined, where: string, notes: ConfigNotes): StatsRules | undefined {
+  if (any === undefined) return name === "istio.stats" ? standardStats : undefined;
+  return typeOf(any) === "stats.PluginConfig" ? compileStats(unpack(any) as IstioStatsConfig, where, notes) : undefined;
 }
 
 /** What a route, a virtual host or a table says to filters, and its CORS policy, which is among it. */

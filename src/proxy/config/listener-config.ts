@@ -95,7 +95,7 @@ export function compileListener(message: Listener, notes: ConfigNotes): Listener
     chains: distinct(chains),
     defaultChain,
     matcher: message.filterChainMatcher === undefined ? undefined : compileChainMatcher(message.filterChainMatcher, where),
-    accessLogs: compileAccessLogs(message.accessLog, where),
+    accessLogs: compileAccessLogs(message.accessLog, where, notes),
   };
 }
 

@@ -1,14 +1,33 @@
-import { ComparisonFilter_Op, type AccessLogFilter, type ComparisonFilter, type HeaderMatcher } from "../../wire/envoy/index.ts";
+import { anyUnpack } from "@bufbuild/protobuf/wkt";
+import { ComparisonFilter_Op, ExpressionFilterSchema, type AccessLogFilter, type ComparisonFilter, type HeaderMatcher } from "../../wire/envoy/index.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
 import { flagLetters } from "../http/response-flags.ts";
+import type { CaptureIndex } from "../observe/log-format.ts";
+import { compileRecordCondition, type RecordExpression } from "../observe/record-expression.ts";
 import { unsupported } from "./config-check.ts";
 import { compileString } from "./matcher-config.ts";
 
-/** What filters of access logs look at. */
-export type LogCriteria = Pick<ExchangeRecord, "status" | "flag" | "durationMs" | "authority" | "method">;
+type Wants = (record: ExchangeRecord, capture: CaptureIndex) => boolean;
+
+/** What an access log leaves out, and the fields that must be captured to tell. */
+export interface LogFilter {
+  readonly wants: Wants;
+  readonly requestCapture: readonly string[];
+  readonly responseCapture: readonly string[];
+}
 
 /** Compiles what an access log leaves out. Throws an error that names a filter which cannot be had. */
-export function compileLogFilter(message: AccessLogFilter, where: string): (record: LogCriteria) => boolean {
+export function compileLogFilter(message: AccessLogFilter, where: string): LogFilter {
+  const requestCapture: string[] = [];
+  const responseCapture: string[] = [];
+  const wants = compileWants(message, where, (expression) => {
+    requestCapture.push(...expression.requestCapture);
+    responseCapture.push(...expression.responseCapture);
+  });
+  return { wants, requestCapture, responseCapture };
+}
+
+function compileWants(message: AccessLogFilter, where: string, captures: (expression: RecordExpression) => void): Wants {
   const { filterSpecifier: filter } = message;
   switch (filter.case) {
     case "statusCodeFilter": {
@@ -28,12 +47,20 @@ export function compileLogFilter(message: AccessLogFilter, where: string): (reco
     case "notHealthCheckFilter":
       return () => true;
     case "orFilter": {
-      const any = filter.value.filters.map((inner) => compileLogFilter(inner, where));
-      return (record) => any.some((wants) => wants(record));
+      const any = filter.value.filters.map((inner) => compileWants(inner, where, captures));
+      return (record, capture) => any.some((wants) => wants(record, capture));
     }
     case "andFilter": {
-      const all = filter.value.filters.map((inner) => compileLogFilter(inner, where));
-      return (record) => all.every((wants) => wants(record));
+      const all = filter.value.filters.map((inner) => compileWants(inner, where, captures));
+      return (record, capture) => all.every((wants) => wants(record, capture));
+    }
+    case "extensionFilter": {
+      const typed = filter.value.configType.case === "typedConfig" ? filter.value.configType.value : undefined;
+      const message = typed === undefined ? undefined : anyUnpack(typed, ExpressionFilterSchema);
+      if (message === undefined) throw unsupported(where, `filter.extensionFilter ${filter.value.name}`);
+      const condition = compileRecordCondition(message.expression, (problem) => unsupported(where, `the expression "${message.expression}" (${problem})`));
+      captures(condition);
+      return condition.holds;
     }
     default:
       throw unsupported(where, `filter.${filter.case ?? "(none)"}`);
@@ -41,7 +68,7 @@ export function compileLogFilter(message: AccessLogFilter, where: string): (reco
 }
 
 /** Of a request only what every record has can be asked. */
-function compileHeaderFilter(header: HeaderMatcher | undefined, where: string): (record: LogCriteria) => boolean {
+function compileHeaderFilter(header: HeaderMatcher | undefined, where: string): Wants {
   const specifier = header?.headerMatchSpecifier;
   if (specifier?.case !== "stringMatch" || header?.invertMatch === true) throw unsupported(where, "filter.headerFilter without stringMatch");
   const matches = compileString(specifier.value, where);

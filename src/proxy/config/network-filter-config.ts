@@ -1,10 +1,9 @@
-import type { Filter, IstioStatsConfig, NetworkExtAuthz, NetworkRbac } from "../../wire/envoy/index.ts";
+import type { Filter, NetworkExtAuthz, NetworkRbac } from "../../wire/envoy/index.ts";
 import { NetworkExtAuthzFilter } from "../filters/network-ext-authz-filter.ts";
 import type { NetworkFilter } from "../filters/network-filter.ts";
 import { NetworkRbacFilter } from "../filters/rbac-filter.ts";
 import { unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileNetworkExtAuthz } from "./ext-authz-config.ts";
-import { noteStats } from "./http-filter-config.ts";
 import { compileNetworkRbac } from "./rbac-config.ts";
 import { unpack } from "./transport-config.ts";
 
@@ -28,8 +27,6 @@ export function compileNetworkFilter(message: Filter, where: string, notes: Conf
       return new NetworkExtAuthzFilter(message.name, compileNetworkExtAuthz(authz, here, notes), notes.services.statistics, authz.statPrefix);
     }
     case "stats.PluginConfig":
-      noteStats(config as IstioStatsConfig, notes);
-      return undefined;
     case "envoy.extensions.filters.network.set_filter_state.v3.Config":
       return undefined;
     default:

@@ -26,14 +26,17 @@ export class ConnectionObserver {
   }
 
   exchange(listener: ListenerSpec, http: HttpSpec, record: ExchangeRecord): void {
-    this.#options.metrics.observe(record, this.#reporter(listener));
+    if (http.stats !== undefined) this.#options.metrics.observe(record, this.#reporter(listener), http.stats, captureIndex(http));
     if (http.accessLogs.length > 0) this.#write(http.accessLogs, record, captureIndex(http));
   }
 
   tcp(listener: () => ListenerSpec, chain: () => ChainSpec): TcpObserver {
     const { metrics } = this.#options;
     return {
-      opened: (flow) => metrics.opened(flow, this.#reporter(listener())),
+      opened: (flow) => {
+        const { serves } = chain();
+        if (serves.kind === "tcp" && serves.tcp.stats !== undefined) metrics.opened(flow, this.#reporter(listener()), serves.tcp.stats, this.#recordOf(flow));
+      },
       moved: (flow) => metrics.moved(flow),
       closed: (flow) => {
         metrics.closed(flow);
@@ -66,7 +69,7 @@ export class ConnectionObserver {
   }
 
   #write(logs: readonly AccessLogSpec[], record: ExchangeRecord, capture: CaptureIndex): void {
-    for (const log of logs) if (log.wants?.(record) !== false) this.#options.writeLog(log.path, log.format.line(record, capture));
+    for (const log of logs) if (log.wants?.(record, capture) !== false) this.#options.writeLog(log.path, log.format.line(record, capture));
   }
 
   #recordOf(flow: TcpFlow): ExchangeRecord {

@@ -1,11 +1,13 @@
 import { parseIdentity } from "../../dataplane/index.ts";
 import type { Counter, Histogram, MetricFamily, MetricsRegistry } from "../../telemetry/index.ts";
+import { standardStats, type StatsRules } from "../config/stats-config.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
 import { flagLetters, type ResponseFlag } from "../http/response-flags.ts";
 import type { TcpFlow } from "../tcp/tcp-proxy.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 import { unknownWorkload, type WorkloadLabels } from "../upstream/endpoint.ts";
+import type { CaptureIndex } from "./log-format.ts";
 
 /** This proxy itself, at the end where it stands. */
 export interface OwnLabels extends WorkloadLabels {
@@ -38,11 +40,12 @@ interface RequestHandles {
   readonly responseBytes: Histogram;
 }
 
+/** Those that are counted. */
 interface TcpHandles {
-  readonly opened: Counter;
-  readonly closed: Counter;
-  readonly sent: Counter;
-  readonly received: Counter;
+  readonly opened: Counter | undefined;
+  readonly closed: Counter | undefined;
+  readonly sent: Counter | undefined;
+  readonly received: Counter | undefined;
 }
 
 /** What the labels of a request or connection are made of, besides its outcome. */
@@ -62,6 +65,7 @@ const maxKept = 10_000;
 /** Istio's standard metrics. */
 export class IstioMetrics {
   readonly #own: OwnLabels;
+  readonly #registry: MetricsRegistry;
   readonly #requests: MetricFamily<Counter>;
   readonly #duration: MetricFamily<Histogram>;
   readonly #fineDuration: MetricFamily<Histogram>;
@@ -76,6 +80,7 @@ export class IstioMetrics {
 
   constructor(registry: MetricsRegistry, own: OwnLabels) {
     this.#own = own;
+    this.#registry = registry;
     this.#requests = registry.counter("istio_requests_total", "Requests, by source, destination and answer.", requestNames);
     this.#duration = registry.histogram("istio_request_duration_milliseconds", "Duration of requests.", requestNames, durationBoundsMs);
     this.#fineDuration = registry.histogram("serin_request_duration_milliseconds", "Duration of requests by destination, in buckets a quarter apart.", fineNames, fineBoundsMs);
@@ -87,7 +92,12 @@ export class IstioMetrics {
     this.#received = registry.counter("istio_tcp_received_bytes_total", "Bytes received from clients over TCP.", commonNames);
   }
 
-  observe(record: ExchangeRecord, reporter: Reporter = "source"): void {
+  /** Rules that are the standard cost nothing. */
+  observe(record: ExchangeRecord, reporter: Reporter = "source", rules: StatsRules = standardStats, capture: CaptureIndex = noCapture): void {
+    if (rules.metrics.size > 0) {
+      this.#observeBy(rules, record, reporter, capture);
+      return;
+    }
     const handles = this.#handles(record, reporter);
     handles.requests.increment();
     handles.duration.observe(record.durationMs);
@@ -96,31 +106,47 @@ export class IstioMetrics {
     handles.responseBytes.observe(record.sentBytes);
   }
 
-  opened(flow: TcpFlow, reporter: Reporter): void {
+  opened(flow: TcpFlow, reporter: Reporter, rules: StatsRules, record: ExchangeRecord): void {
     const { connection, cluster, endpoint, flag } = flow;
     const values = this.#commonValues({ reporter, connection, clientPeer: undefined, serverPeer: flow.upstreamPeer, cluster, endpoint }, "tcp", flag);
-    const handles: TcpHandles = {
-      opened: this.#opened.labels(...values),
-      closed: this.#closed.labels(...values),
-      sent: this.#sent.labels(...values),
-      received: this.#received.labels(...values),
-    };
-    handles.opened.increment();
+    const handleOf = (family: MetricFamily<Counter>): Counter | undefined => this.#handleBy(rules, family, values, record, noCapture);
+    const handles: TcpHandles = { opened: handleOf(this.#opened), closed: handleOf(this.#closed), sent: handleOf(this.#sent), received: handleOf(this.#received) };
+    handles.opened?.increment();
     this.#tcp.set(flow, { handles, sent: 0, received: 0 });
   }
 
   moved(flow: TcpFlow): void {
     const counted = this.#tcp.get(flow);
     if (counted === undefined) return;
-    counted.handles.sent.add(flow.sentBytes - counted.sent);
-    counted.handles.received.add(flow.receivedBytes - counted.received);
+    counted.handles.sent?.add(flow.sentBytes - counted.sent);
+    counted.handles.received?.add(flow.receivedBytes - counted.received);
     counted.sent = flow.sentBytes;
     counted.received = flow.receivedBytes;
   }
 
   closed(flow: TcpFlow): void {
-    this.#tcp.get(flow)?.handles.closed.increment();
+    this.#tcp.get(flow)?.handles.closed?.increment();
     this.#tcp.delete(flow);
+  }
+
+  #observeBy(rules: StatsRules, record: ExchangeRecord, reporter: Reporter, capture: CaptureIndex): void {
+    const values = this.#requestValues(record, reporter);
+    this.#handleBy(rules, this.#requests, values, record, capture)?.increment();
+    this.#handleBy(rules, this.#duration, values, record, capture)?.observe(record.durationMs);
+    this.#handleBy(rules, this.#requestBytes, values, record, capture)?.observe(record.receivedBytes);
+    this.#handleBy(rules, this.#responseBytes, values, record, capture)?.observe(record.sentBytes);
+    this.#fineOf(values).observe(record.durationMs);
+  }
+
+  /** The series of a metric as the rules have it; undefined where it is not counted, or has more lists of labels than are kept. */
+  #handleBy<Handle extends Counter | Histogram>(rules: StatsRules, family: MetricFamily<Handle>, values: readonly string[], record: ExchangeRecord, capture: CaptureIndex): Handle | undefined {
+    const rule = rules.metrics.get(family.name.replace(/^istio_/, ""));
+    if (rule === undefined) return family.labels(...values);
+    if (rule.drop) return undefined;
+    const labels = new Map(family.labelNames.map((name, index) => [name, values[index] ?? "unknown"]));
+    for (const name of rule.removed) labels.delete(name);
+    for (const { label, value } of rule.added) labels.set(label, textOf(value.evaluate(record, capture)));
+    return this.#registry.variant(family, [...labels.keys()])?.labels(...labels.values());
   }
 
   #handles(record: ExchangeRecord, reporter: Reporter): RequestHandles {
@@ -148,14 +174,22 @@ export class IstioMetrics {
     return handles;
   }
 
-  #make(record: ExchangeRecord, reporter: Reporter): RequestHandles {
+  #requestValues(record: ExchangeRecord, reporter: Reporter): readonly string[] {
     const { cluster, endpoint, connection, downstreamPeer: clientPeer, upstreamPeer: serverPeer } = record;
     const common = this.#commonValues({ reporter, connection, clientPeer, serverPeer, cluster, endpoint }, record.isGrpc ? "grpc" : "http", record.flag);
-    const values = [...common, String(record.status), record.grpcStatus];
+    return [...common, String(record.status), record.grpcStatus];
+  }
+
+  #fineOf(values: readonly string[]): Histogram {
+    return this.#fineDuration.labels(...fineNames.map((name) => values[requestNames.indexOf(name)] ?? "unknown"));
+  }
+
+  #make(record: ExchangeRecord, reporter: Reporter): RequestHandles {
+    const values = this.#requestValues(record, reporter);
     return {
       requests: this.#requests.labels(...values),
       duration: this.#duration.labels(...values),
-      fineDuration: this.#fineDuration.labels(...fineNames.map((name) => values[requestNames.indexOf(name)] ?? "unknown")),
+      fineDuration: this.#fineOf(values),
       requestBytes: this.#requestBytes.labels(...values),
       responseBytes: this.#responseBytes.labels(...values),
     };
@@ -191,6 +225,14 @@ export class IstioMetrics {
     const identity = connection.tls?.localIdentity ?? "";
     return [own.workload, own.namespace, identity === "" ? "unknown" : identity, own.app, own.version, own.canonicalName, own.canonicalRevision, own.cluster];
   }
+}
+
+const noCapture: CaptureIndex = { request: new Map(), response: new Map() };
+
+/** As Istio shows what an expression gave. */
+function textOf(value: unknown): string {
+  if (typeof value === "string") return value === "" ? "unknown" : value;
+  return typeof value === "bigint" || typeof value === "number" || typeof value === "boolean" ? String(value) : "unknown";
 }
 
 function peerValues(peer: WorkloadLabels, principal: string): string[] {

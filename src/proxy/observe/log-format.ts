@@ -25,8 +25,8 @@ type Part = (record: ExchangeRecord, capture: CaptureIndex) => string;
 
 const operatorPattern = /%([A-Z0-9_]+)(?:\(([^)]*)\))?(?::(\d+))?%|%%|[^%]+|%/g;
 
-/** Throws what `refuse` makes of an operator that is not known. */
-export function compileTextFormat(text: string, refuse: (operator: string) => Error): LogFormat {
+/** Throws what `refuse` makes of an operator that is not known. Where values that are empty are left out, nothing stands for them. */
+export function compileTextFormat(text: string, refuse: (operator: string) => Error, omitEmpty = false): LogFormat {
   const requestCapture: string[] = [];
   const responseCapture: string[] = [];
   const parts: Part[] = [];
@@ -38,7 +38,8 @@ export function compileTextFormat(text: string, refuse: (operator: string) => Er
     }
     const part = compileOperator(operator, argument, requestCapture, responseCapture);
     if (part === undefined) throw refuse(whole);
-    parts.push(length === undefined ? part : (record, capture) => part(record, capture).slice(0, Number(length)));
+    const shown = omitEmpty ? omitting(part) : part;
+    parts.push(length === undefined ? shown : (record, capture) => shown(record, capture).slice(0, Number(length)));
   }
   const line: LogFormat["line"] = (record, capture) => {
     let out = "";
@@ -48,22 +49,39 @@ export function compileTextFormat(text: string, refuse: (operator: string) => Er
   return { requestCapture, responseCapture, line };
 }
 
-/** One JSON object a line; keys in the order given. */
-export function compileJsonFormat(fields: Readonly<Record<string, unknown>>, refuse: (operator: string) => Error): LogFormat {
-  const compiled = Object.entries(fields).map(([key, value]) => [key, compileTextFormat(typeof value === "string" ? value : JSON.stringify(value), refuse)] as const);
-  return {
-    requestCapture: compiled.flatMap(([, format]) => format.requestCapture),
-    responseCapture: compiled.flatMap(([, format]) => format.responseCapture),
-    line: (record, capture) => {
-      const out: Record<string, string | null | number> = {};
-      for (const [key, format] of compiled) {
-        const text = format.line(record, capture);
-        out[key] = text === "-" ? null : /^\d{1,15}$/.test(text) ? Number(text) : text;
-      }
-      return `${JSON.stringify(out)}\n`;
-    },
+function omitting(part: Part): Part {
+  return (record, capture) => {
+    const value = part(record, capture);
+    return value === "-" ? "" : value;
   };
 }
+
+/** One JSON object a line; keys in the order given, objects and lists within it as they are. Where values that are empty are left out, so are their keys. */
+export function compileJsonFormat(fields: Readonly<Record<string, unknown>>, refuse: (operator: string) => Error, omitEmpty = false): LogFormat {
+  const formats: LogFormat[] = [];
+  const compile = (value: unknown): JsonPart => {
+    if (typeof value === "object" && value !== null) {
+      const entries = Object.entries(value).map(([key, inner]) => [key, compile(inner)] as const);
+      if (Array.isArray(value)) return (record, capture) => entries.map(([, part]) => part(record, capture));
+      return (record, capture) => Object.fromEntries(entries.map(([key, part]) => [key, part(record, capture)] as const).filter(([, found]) => !omitEmpty || found !== null));
+    }
+    if (typeof value !== "string") return () => value;
+    const format = compileTextFormat(value, refuse);
+    formats.push(format);
+    return (record, capture) => {
+      const text = format.line(record, capture);
+      return text === "-" ? null : /^\d{1,15}$/.test(text) ? Number(text) : text;
+    };
+  };
+  const part = compile(fields);
+  return {
+    requestCapture: formats.flatMap((format) => format.requestCapture),
+    responseCapture: formats.flatMap((format) => format.responseCapture),
+    line: (record, capture) => `${JSON.stringify(part(record, capture))}\n`,
+  };
+}
+
+type JsonPart = (record: ExchangeRecord, capture: CaptureIndex) => unknown;
 
 const orDash = (text: string | undefined): string => (text === undefined || text === "" ? "-" : text);
 const withoutPort = (address: string): string => address.slice(0, Math.max(0, address.lastIndexOf(":")));
@@ -122,6 +140,10 @@ const knownRequestFields: Readonly<Record<string, Part>> = {
 };
 
 function compileOperator(operator: string, argument: string | undefined, requestCapture: string[], responseCapture: string[]): Part | undefined {
+  if (operator === "REQ_WITHOUT_QUERY") {
+    const part = compileOperator("REQ", argument, requestCapture, responseCapture);
+    return part === undefined ? undefined : (record, capture) => part(record, capture).replace(/\?.*$/, "");
+  }
   if (operator === "REQ" || operator === "RESP") {
     const alternatives = (argument ?? "").toLowerCase().split("?").map((name) => fieldPart(operator, name, requestCapture, responseCapture));
     return (record, capture) => {

@@ -127,7 +127,7 @@ export function httpListener(port: number, routes: string, more: Readonly<Record
               "@type": `${type}/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`,
               statPrefix: `outbound_${port};`,
               rds: { configSource: { ads: {} }, routeConfigName: routes },
-              httpFilters: [{ name: "envoy.filters.http.router", typedConfig: { "@type": `${type}/envoy.extensions.filters.http.router.v3.Router` } }],
+              httpFilters: [{ name: "istio.stats", typedConfig: { "@type": `${type}/stats.PluginConfig` } }, { name: "envoy.filters.http.router", typedConfig: { "@type": `${type}/envoy.extensions.filters.http.router.v3.Router` } }],
               serverName: "istio-envoy",
               useRemoteAddress: true,
               normalizePath: true,

@@ -17,7 +17,7 @@ export function connectionManager(more: Readonly<Record<string, JsonValue>>): Js
       serverName: "istio-envoy",
       streamIdleTimeout: "0s",
       useRemoteAddress: false,
-      httpFilters: [{ name: "envoy.filters.http.router", typedConfig: { "@type": `${type}/envoy.extensions.filters.http.router.v3.Router` } }],
+      httpFilters: [{ name: "istio.stats", typedConfig: { "@type": `${type}/stats.PluginConfig` } }, { name: "envoy.filters.http.router", typedConfig: { "@type": `${type}/envoy.extensions.filters.http.router.v3.Router` } }],
       ...more,
     },
   };
@@ -104,7 +104,7 @@ export function outboundHttp(port: number, routes: string): JsonValue {
         filters: [
           connectionManager({
             rds: { configSource: { ads: {} }, routeConfigName: routes },
-            httpFilters: [metadataExchange({ upstream_discovery: [{ istio_headers: {} }], upstream_propagation: [{ istio_headers: {} }] }), router],
+            httpFilters: [metadataExchange({ upstream_discovery: [{ istio_headers: {} }], upstream_propagation: [{ istio_headers: {} }] }), stats, router],
           }),
         ],
       },
@@ -162,7 +162,7 @@ function inboundHttp(port: number, rules: JsonValue | undefined): JsonValue {
     statPrefix: `inbound_0.0.0.0_${port};`,
     forwardClientCertDetails: "APPEND_FORWARD",
     setCurrentClientCertDetails: { subject: true, dns: true, uri: true },
-    httpFilters: [metadataExchange({ downstream_discovery: [{ istio_headers: {} }], downstream_propagation: [{ istio_headers: {} }] }), ...accessRules("http", rules), router],
+    httpFilters: [metadataExchange({ downstream_discovery: [{ istio_headers: {} }], downstream_propagation: [{ istio_headers: {} }] }), ...accessRules("http", rules), stats, router],
     routeConfig: { name: cluster, virtualHosts: [{ name: `inbound|http|${port}`, domains: ["*"], routes: [{ name: "default", match: { prefix: "/" }, route: { cluster, timeout: "0s" } }] }] },
   });
 }

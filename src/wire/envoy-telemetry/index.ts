@@ -4,8 +4,6 @@ export { DatadogConfigSchema } from "#generated/proto/envoy/config/trace/v3/data
 export { type Tracing_Http, Tracing_HttpSchema } from "#generated/proto/envoy/config/trace/v3/http_tracer_pb.js";
 export { OpenTelemetryConfigSchema } from "#generated/proto/envoy/config/trace/v3/opentelemetry_pb.js";
 export { type ClientConfig as SkyWalkingClientConfig, SkyWalkingConfigSchema } from "#generated/proto/envoy/config/trace/v3/skywalking_pb.js";
-export { ZipkinConfig_CollectorEndpointVersion, ZipkinConfig_TraceContextOption, ZipkinConfigSchema } from "#generated/proto/envoy/config/trace/v3/zipkin_pb.js";
-export { ExpressionFilterSchema } from "#generated/proto/envoy/extensions/access_loggers/filters/cel/v3/cel_pb.js";
 export {
   type CommonGrpcAccessLogConfig,
   CommonGrpcAccessLogConfigSchema,

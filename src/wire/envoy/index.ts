@@ -255,6 +255,7 @@ export {
   type HttpConnectionManager_SetCurrentClientCertDetails,
   HttpConnectionManager_SetCurrentClientCertDetailsSchema,
   type HttpConnectionManager_Tracing,
+  HttpConnectionManager_TracingSchema,
   type HttpConnectionManager_UpgradeConfig,
   HttpConnectionManagerSchema,
   type HttpFilter,
