@@ -90,7 +90,7 @@ export class ExtensionSelection {
   /** Selectors are for those that are no waypoints, targets for proxies of Gateways. */
   #isFor({ type, namespace, labels }: ExtendedProxy, { namespace: own, selector, targetRefs }: Attachment): boolean {
     const gateway = labels[istioLabels.gatewayName];
-    if (targetRefs.length === 0) return type !== "waypoint" && matchesLabels(selector, labels);
+    if (targetRefs.length === 0) return type !== "waypoint" && (Object.keys(selector).length === 0 || matchesLabels(selector, labels));
     if (gateway === undefined) return false;
     return targetRefs.some(({ group, kind, name }) => {
       if (group !== "gateway.networking.k8s.io") return false;

@@ -46,7 +46,10 @@ export class EnvoyTypes {
       if (names === undefined) this.#byPackage.set(entry.package, [name]);
       else names.push(name);
     }
-    for (const file of known) this.#files.set(`${file.name}.proto`, file);
+    for (const file of known) {
+      this.#files.set(`${file.name}.proto`, file);
+      this.#remember(file.messages);
+    }
     this.registry = {
       kind: "registry",
       [Symbol.iterator]: () => this.#messages.values(),

@@ -1,0 +1,91 @@
+import { create, fromBinary, toBinary, toJson, type JsonObject } from "@bufbuild/protobuf";
+import { AnySchema } from "@bufbuild/protobuf/wkt";
+import { keyOf, type KubernetesObject } from "../../api/index.ts";
+import { createLogger, systemClock } from "../../base/index.ts";
+import { MetricsRegistry } from "../../telemetry/index.ts";
+import { DeltaDiscoveryRequestSchema } from "../../wire/discovery/index.ts";
+import { typeUrls } from "../../wire/xds/index.ts";
+import { envoyTypes } from "../envoy-types-file.ts";
+import { createFeeds } from "../ingest/feeds.ts";
+import { meshKey } from "../model/facts.ts";
+import { ServedMesh } from "../served-mesh.ts";
+import type { ResourceView } from "../serve/resource-view.ts";
+import type { EncodedResource } from "../translate/index.ts";
+import { testMesh } from "./model-fixture.ts";
+
+export interface TestProxy {
+  readonly type?: "sidecar" | "router" | "waypoint";
+  /** `namespace/name`; of a pod that is there. */
+  readonly pod: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly version?: string;
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** Serin's own otherwise. */
+  readonly envoy?: boolean;
+}
+
+export interface ProxyResources {
+  readonly view: (typeUrl: string) => ResourceView;
+  readonly get: (typeUrl: string, name: string) => EncodedResource | undefined;
+  /** By name, as JSON. */
+  readonly show: (typeUrl: string) => Readonly<Record<string, JsonObject>>;
+}
+
+/** A whole mesh with its extensions, fed with objects; proxies are what their streams may see. */
+export function createExtensionFixture() {
+  const logged: string[] = [];
+  const metrics = new MetricsRegistry();
+  const log = createLogger({ scope: "test", level: "warn", write: (line) => void logged.push(line) });
+  const mesh = new ServedMesh({ revision: "default", metrics, clock: systemClock, log, settled: () => undefined });
+  const feeds = createFeeds(mesh.inputs, "default", (object, issues) => logged.push(`refused ${object.metadata.name ?? ""}: ${issues.map(({ path, message }) => `${path}: ${message}`).join("; ")}`));
+  mesh.inputs.mesh.set(meshKey, testMesh);
+  const each = (objects: readonly KubernetesObject[], isThere: boolean): void => {
+    for (const object of objects) {
+      const group = object.apiVersion?.includes("/") === true ? object.apiVersion.split("/")[0] : undefined;
+      const feed = feeds.find(({ kind }) => kind.kind === object.kind && (group === undefined || kind.group === group));
+      if (feed === undefined) throw new Error(`the model does not read ${object.kind ?? "an object without a kind"}`);
+      feed.take(keyOf(object), isThere ? object : undefined);
+    }
+    mesh.graph.settle();
+    mesh.discovery.flush();
+  };
+  return {
+    logged,
+    metrics,
+    discovery: mesh.discovery,
+    apply: (...objects: readonly KubernetesObject[]) => each(objects, true),
+    remove: (...objects: readonly KubernetesObject[]) => each(objects, false),
+    connect: (proxy: TestProxy): ProxyResources => connect(mesh, proxy),
+  };
+}
+
+function connect(mesh: ServedMesh, { type = "sidecar", pod, labels = {}, version = "1.31.0", metadata = {}, envoy = true }: TestProxy): ProxyResources {
+  const [namespace = "", name = ""] = pod.split("/");
+  const node = {
+    id: `${type}~10.0.0.1~${name}.${namespace}~${namespace}.svc.cluster.local`,
+    userAgentName: envoy ? "envoy" : "serin",
+    metadata: { ISTIO_VERSION: version, NAMESPACE: namespace, LABELS: { ...labels }, ...metadata },
+  };
+  const client = mesh.discovery.connect("delta", { write: () => true }, () => true);
+  for (const typeUrl of [typeUrls.cluster, typeUrls.listener, typeUrls.route, typeUrls.extensionConfig]) {
+    client.receive(toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, { node, typeUrl, resourceNamesSubscribe: ["*"] })));
+  }
+  const stream = [...mesh.discovery.streams].at(-1);
+  const view = (typeUrl: string): ResourceView => {
+    const found = stream?.subscriptions.get(typeUrl)?.view;
+    if (found === undefined) throw new Error(`the proxy did not ask for ${typeUrl}`);
+    return found;
+  };
+  return {
+    view,
+    get: (typeUrl, wanted) => view(typeUrl).get(wanted),
+    show: (typeUrl) => Object.fromEntries([...view(typeUrl).all()].map((resource) => [resource.name, showResource(resource)])),
+  };
+}
+
+/** What a resource says, with whatever types are in it. */
+export function showResource({ any }: EncodedResource): JsonObject {
+  const { typeUrl, value } = fromBinary(AnySchema, any);
+  const desc = envoyTypes().mustHave(typeUrl.slice(typeUrl.lastIndexOf("/") + 1));
+  return toJson(desc, fromBinary(desc, value), { registry: envoyTypes().registry, useProtoFieldName: true }) as JsonObject;
+}
