@@ -1,5 +1,6 @@
 import { envBoolean, envString, userError, type Environment } from "../base/index.ts";
 import { envDuration, readAuthoritySettings, type AuthoritySettings } from "./authority-options.ts";
+import { readClusterSettings, type ClusterSettings } from "./cluster-options.ts";
 
 export interface ListenAddress {
   readonly address: string;
@@ -21,7 +22,9 @@ export interface ControlPlaneSettings {
   readonly traceSamplingPercent?: number;
   readonly trustedNodeAccounts: ReadonlySet<string>;
   readonly authority: AuthoritySettings;
+  readonly clusters: ClusterSettings;
   readonly meshConfigPath: string;
+  readonly meshNetworksPath: string;
   readonly http: ListenAddress;
   readonly grpc: ListenAddress;
   readonly secureGrpc: ListenAddress;
@@ -55,6 +58,7 @@ const flags: Readonly<Record<string, string>> = {
   "--monitoringAddr": ":15014",
   "--domain": "cluster.local",
   "--meshConfig": defaultMeshConfigPath,
+  "--networksConfig": "/etc/istio/config/meshNetworks",
 };
 
 /** Reads `discovery --httpAddr :8080 …` and the environment; flags of upstream that mean nothing here are passed over. */
@@ -82,7 +86,9 @@ export function readControlPlaneSettings(args: readonly string[], env: Environme
         .filter((account) => account !== ""),
     ),
     authority: readAuthoritySettings(env),
+    clusters: readClusterSettings(env),
     meshConfigPath: flag("--meshConfig"),
+    meshNetworksPath: flag("--networksConfig"),
     http: listenAddress("--httpAddr", shadow === undefined ? flag("--httpAddr") : (given.get("--httpAddr") ?? shadowHttpAddress)),
     grpc: listenAddress("--grpcAddr", flag("--grpcAddr")),
     secureGrpc: listenAddress("--secureGRPCAddr", flag("--secureGRPCAddr")),

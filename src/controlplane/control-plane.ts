@@ -2,15 +2,16 @@ import type { Server as HttpServer } from "node:http";
 import type { Server as HttpsServer } from "node:https";
 import * as grpc from "@grpc/grpc-js";
 import { aborted, type Clock, type Logger, type Shutdown } from "../base/index.ts";
-import type { CollectionGraph, Informer, KubeClient } from "../kube/index.ts";
+import { createKubeClient, type CollectionGraph, type Informer, type KubeClient, type KubeConfig } from "../kube/index.ts";
 import { prometheusContentType, renderPrometheus, type MetricsRegistry } from "../telemetry/index.ts";
-import type { MeshConfig, WorkloadEntry } from "../api/istio/index.ts";
+import type { MeshConfig, MeshNetworks, WorkloadEntry } from "../api/istio/index.ts";
 import type { Node } from "../api/kubernetes/index.ts";
-import { addExpiryMetrics, Authenticator, CertificateService, createCertificateMetrics, IssuedCertificates, type PodDirectory } from "./ca/index.ts";
+import { addExpiryMetrics, Authenticator, CertificateService, createCertificateMetrics, IssuedCertificates } from "./ca/index.ts";
 import type { ControlPlaneSettings, ShadowSettings } from "./control-plane-options.ts";
 import { runEntryControllers, WorkloadRegistration } from "./entries/index.ts";
 import { runGatewayControllers, runRootCertificateController, type ProxySettings } from "./gateways/index.ts";
-import { ConfigMapIngest, fetchText, KeySetIngest, MeshConfigFile, MeshIngest, SecretIngest, ServedVersionClient } from "./ingest/index.ts";
+import { ConfigMapIngest, fetchText, KeySetIngest, MeshConfigFile, MeshIngest, MeshNetworksFile, SecretIngest, ServedVersionClient, type RemoteClient } from "./ingest/index.ts";
+import { MeshClusters } from "./mesh-clusters.ts";
 import { meshSettings } from "./mesh-settings.ts";
 import { meshKey, type MeshInputs } from "./model/index.ts";
 import {
@@ -37,6 +38,8 @@ import { createInjectReviewer, InjectionSource, runCaBundleController, serveWebh
 
 export interface ControlPlaneOptions {
   readonly client: KubeClient;
+  /** How remote clusters are reached; absent: by their kubeconfigs. */
+  readonly connect?: (config: KubeConfig, clusterId: string) => RemoteClient;
   readonly settings: ControlPlaneSettings;
   readonly version: string;
   readonly metrics: MetricsRegistry;
@@ -66,9 +69,12 @@ export class ControlPlane {
   readonly #registration: WorkloadRegistration | undefined;
   readonly #secrets: SecretIngest;
   readonly #configMaps: ConfigMapIngest;
+  readonly #clusters: MeshClusters;
   readonly #discovery: DiscoveryServer;
   readonly #issued: IssuedCertificates;
   readonly #metrics: MetricsRegistry;
+  #config: MeshConfig | undefined;
+  #networks: MeshNetworks = {};
   #ready = false;
   #draining = false;
 
@@ -86,6 +92,19 @@ export class ControlPlane {
     this.#secrets = new SecretIngest({ client, references: this.#mesh.references, secrets: this.#inputs.secrets, clock, log: log.scoped("secrets") });
     this.#configMaps = new ConfigMapIngest({ client, references: this.#mesh.configMaps, configMaps: this.#inputs.configMaps, clock, log: log.scoped("config maps") });
     this.#ingest = new MeshIngest({ client, inputs: this.#inputs, revision: settings.revision, clock, log });
+    this.#clusters = new MeshClusters({
+      client,
+      namespace: settings.namespace,
+      clusterId: settings.clusterId,
+      inputs: this.#inputs,
+      connect: options.connect ?? ((config) => createKubeClient(config, { log, clock, userAgent: "istiod" })),
+      timeoutMs: settings.clusters.remoteTimeoutMs,
+      insecureOptions: settings.clusters.insecureKubeConfigOptions,
+      podOf: (key) => this.#ingest.get("Pod", key),
+      metrics: options.metrics,
+      clock,
+      log: log.scoped("clusters"),
+    });
     this.#registration = this.#workloadRegistration(client);
   }
 
@@ -112,7 +131,9 @@ export class ControlPlane {
     if (settings.shadow !== undefined) return await this.#runShadow(settings.shadow, shutdown.drain);
     const { drain } = shutdown;
     const configFile = new MeshConfigFile(settings.meshConfigPath, clock, log);
+    const networksFile = new MeshNetworksFile(settings.meshNetworksPath, clock, log);
     const mesh = await configFile.load();
+    this.#networks = await networksFile.load();
     this.#takeMesh(mesh);
     const identity = await ControlPlaneIdentity.create({ client, namespace: settings.namespace, serviceName: settings.serviceName, domain: settings.domain, trustDomain: mesh.trustDomain, selfSigned: settings.authority.selfSigned, checkIntervalMs: settings.authority.checkIntervalMs, clock, log });
     addExpiryMetrics(this.#metrics, () => identity.authority, clock);
@@ -121,13 +142,13 @@ export class ControlPlane {
     const work = new Map<string, Promise<void>>();
     const start: StartWork = (name, task) => void work.set(name, task.finally(() => work.delete(name)));
     const injection = this.#injection(configFile);
-    this.#startReading(start, configFile, stopped.signal);
+    this.#startReading(start, { configFile, networksFile }, stopped.signal);
     start("injection", injection.run(stopped.signal));
     start("identity", identity.run(stopped.signal));
     this.#startTellingRoot(start, identity, drain);
     const http = await this.#serveHttp(identity, injection);
     if (this.#registration !== undefined) start("workload registration", this.#registration.run(stopped.signal));
-    await Promise.race([Promise.all([this.#ingest.synced, this.#registration?.synced]), aborted(drain)]);
+    await Promise.race([Promise.all([this.#ingest.synced, this.#clusters.synced, this.#registration?.synced]), aborted(drain)]);
     this.#graph.settle();
     const servers = drain.aborted ? [] : await this.#serve(identity);
     this.#ready = !drain.aborted;
@@ -147,12 +168,14 @@ export class ControlPlane {
   async #runShadow({ discovery }: ShadowSettings, signal: AbortSignal): Promise<void> {
     const { settings, clock, log } = this.#options;
     const configFile = new MeshConfigFile(settings.meshConfigPath, clock, log);
+    const networksFile = new MeshNetworksFile(settings.meshNetworksPath, clock, log);
+    this.#networks = await networksFile.load();
     this.#takeMesh(await configFile.load());
     const stopped = new AbortController();
     const work: Promise<void>[] = [];
-    this.#startReading((_name, task) => void work.push(task), configFile, stopped.signal);
+    this.#startReading((_name, task) => void work.push(task), { configFile, networksFile }, stopped.signal);
     const http = await serveHttp(settings.http.address, settings.http.port, this.#debugRoutes());
-    await Promise.race([this.#ingest.synced, aborted(signal)]);
+    await Promise.race([Promise.all([this.#ingest.synced, this.#clusters.synced]), aborted(signal)]);
     this.#graph.settle();
     const server = createPlaintextServer({ discovery: this.#discovery, log: log.scoped("grpc") });
     if (discovery !== undefined) await bind(server, discovery.address, discovery.port, grpc.ServerCredentials.createInsecure());
@@ -168,14 +191,16 @@ export class ControlPlane {
     ended.abort();
   }
 
-  #startReading(start: StartWork, configFile: MeshConfigFile, signal: AbortSignal): void {
+  #startReading(start: StartWork, { configFile, networksFile }: { readonly configFile: MeshConfigFile; readonly networksFile: MeshNetworksFile }, signal: AbortSignal): void {
     const { clock, log } = this.#options;
     const keySets = new KeySetIngest({ requestAuthentications: this.#inputs.requestAuthentications, keySets: this.#inputs.keySets, fetchText, clock, log: log.scoped("keys") });
     start("ingest", this.#ingest.run(signal));
     start("secrets", this.#secrets.run(signal));
     start("config maps", this.#configMaps.run(signal));
     start("keys of token issuers", keySets.run(signal));
+    start("remote clusters", this.#clusters.run(signal));
     start("mesh config", configFile.run(signal, (config) => this.#takeMesh(config)));
+    start("mesh networks", networksFile.run(signal, (networks) => this.#takeNetworks(networks)));
   }
 
   #startTellingRoot(start: StartWork, identity: ControlPlaneIdentity, signal: AbortSignal): void {
@@ -227,14 +252,13 @@ export class ControlPlane {
   }
 
   async #serve(identity: ControlPlaneIdentity): Promise<readonly grpc.Server[]> {
-    const { client, settings, clock, log } = this.#options;
+    const { settings, clock, log } = this.#options;
     const trustDomain = (): string => this.#trustDomain();
     const { clusterId, authority, trustedNodeAccounts } = settings;
-    const directory = this.#podDirectory();
     const options = {
       discovery: this.#discovery,
-      authenticator: new Authenticator({ clientOf: (id) => (id === clusterId ? client : undefined), clusterIds: () => [clusterId], clusterId, audiences: authority.audiences, trustDomain, clock }),
-      certificates: new CertificateService({ authority: () => identity.authority, trustDomain, pods: (id) => (id === clusterId ? directory : undefined), trustedNodeAccounts, lifetimes: authority.lifetimes, issued: this.#issued }),
+      authenticator: new Authenticator({ clientOf: (id) => this.#clusters.clientOf(id), clusterIds: () => this.#clusters.ids, clusterId, audiences: authority.audiences, trustDomain, clock }),
+      certificates: new CertificateService({ authority: () => identity.authority, trustDomain, pods: (id) => this.#clusters.podsOf(id), trustedNodeAccounts, lifetimes: authority.lifetimes, issued: this.#issued }),
       certificateMetrics: createCertificateMetrics(this.#metrics),
       log: log.scoped("grpc"),
     };
@@ -275,19 +299,15 @@ export class ControlPlane {
 
   #takeMesh(config: MeshConfig): void {
     const { settings } = this.#options;
-    this.#inputs.mesh.set(meshKey, meshSettings(config, settings));
+    this.#config = config;
+    this.#inputs.mesh.set(meshKey, meshSettings(config, settings, this.#networks));
+    this.#ingest.setSelectors(config.discoverySelectors);
+    this.#clusters.setSelectors(config.discoverySelectors);
   }
 
-  #podDirectory(): PodDirectory {
-    const { pods } = this.#inputs;
-    const byAccount = pods.index("account-node", (pod) => [`${pod.namespace}/${pod.serviceAccount}@${pod.node}`]);
-    return {
-      podOf: (namespace, name) => {
-        const pod = pods.get(`${namespace}/${name}`);
-        return pod === undefined ? undefined : { uid: this.#ingest.get("Pod", `${namespace}/${name}`)?.metadata.uid ?? "", serviceAccount: pod.serviceAccount, node: pod.node };
-      },
-      runsOn: (namespace, account, node) => byAccount.lookup(`${namespace}/${account}@${node}`).length > 0,
-    };
+  #takeNetworks(networks: MeshNetworks): void {
+    this.#networks = networks;
+    if (this.#config !== undefined) this.#takeMesh(this.#config);
   }
 
   /** A shadow signs nothing, and so has no identity. */
@@ -302,8 +322,7 @@ export class ControlPlane {
         return dump === undefined ? { status: 404, body: `proxy "${proxy}" is not connected to this control plane\n` } : json(dump);
       },
       "/debug/list": () => json(Object.keys(this.#debugRoutes(identity)).filter((path) => path.startsWith("/debug/")).toSorted()),
-      // One cluster, its own: the others of a mesh are not watched.
-      "/debug/clusterz": () => json([{ id: settings.clusterId, secretName: "", syncStatus: "synced" }]),
+      "/debug/clusterz": () => json(this.#clusters.states(this.#ready)),
       "/debug/serin/proxies": () => json(connectedProxies(this.#discovery, settings.revision, (proxy) => this.#inputs.pods.get(`${proxy.namespace}/${proxy.name}`)?.node ?? "")),
       ...(identity === undefined ? {} : { "/debug/serin/roots": () => json(rootsReport(this.#discovery, identity, this.#issued, settings.revision)) }),
       "/debug/serin/acknowledged": (url) => json(this.#acknowledged(url.searchParams)),

@@ -1,5 +1,6 @@
 import type { Clock } from "../base/index.ts";
-import type { MeshInputs, OutboundScopes, ProxyGroup, ScopeChoice } from "./model/index.ts";
+import { istioLabels } from "../api/istio/index.ts";
+import { remoteKey, type MeshInputs, type OutboundScopes, type PodFacts, type ProxyGroup, type ScopeChoice } from "./model/index.ts";
 import type { ProxyIdentity, ResourceView, ViewSource } from "./serve/index.ts";
 
 export interface ProxyScopesOptions {
@@ -33,17 +34,30 @@ const ownLabels: ReadonlySet<string> = new Set(["pod-template-hash", "controller
 export class ProxyScopes {
   readonly #options: ProxyScopesOptions;
   readonly #tracked = new Map<string, Tracked>();
+  /** By the pod's `namespace/name`, in whichever cluster. */
+  readonly #byPod = new Map<string, Set<Tracked>>();
   readonly #members = new Map<string, number>();
 
   constructor(options: ProxyScopesOptions) {
     this.#options = options;
-    options.inputs.pods.subscribe((changes) => {
+    const { pods, nodes, remote } = options.inputs;
+    pods.subscribe((changes) => {
       for (const change of changes) this.#reconsiderPod(change.key);
     });
+    remote.pods.subscribe((changes) => {
+      for (const change of changes) this.#reconsiderPod(change.key.slice(change.key.indexOf("/") + 1));
+    });
     // Where a proxy is, its node says.
-    options.inputs.nodes.subscribe((changes) => {
-      const nodes = new Set(changes.map((change) => change.key));
-      for (const tracked of this.#tracked.values()) if (nodes.has(this.#nodeOf(tracked.proxy))) this.#reconsider(tracked);
+    for (const collection of [nodes, remote.nodes]) {
+      collection.subscribe((changes) => {
+        const changed = new Set(changes.map((change) => change.key));
+        for (const tracked of this.#tracked.values()) if (changed.has(this.#keyIn(tracked.proxy, this.#nodeOf(tracked.proxy)))) this.#reconsider(tracked);
+      });
+    }
+    // A cluster's pods are not the own cluster's from when it is known.
+    remote.clusters.subscribe((changes) => {
+      const changed = new Set(changes.map((change) => change.key));
+      for (const tracked of this.#tracked.values()) if (changed.has(tracked.proxy.clusterId)) this.#reconsider(tracked);
     });
     options.scopes.choices.subscribe((changes) => {
       const keys = new Set(changes.map((change) => change.key));
@@ -59,7 +73,7 @@ export class ProxyScopes {
         return place === undefined ? undefined : viewOf(place);
       },
       follow: (changed) => this.#follow(proxy, changed),
-      known: () => (this.#options.inputs.pods.get(`${proxy.namespace}/${proxy.name}`)?.addresses.length ?? 0) > 0,
+      known: () => (this.#podOf(proxy)?.addresses.length ?? 0) > 0,
     };
   }
 
@@ -77,6 +91,8 @@ export class ProxyScopes {
     if (tracked === undefined) {
       tracked = { proxy, followers: new Set(), key: undefined };
       this.#tracked.set(key, tracked);
+      const pod = `${proxy.namespace}/${proxy.name}`;
+      this.#byPod.set(pod, (this.#byPod.get(pod) ?? new Set()).add(tracked));
       this.#join(tracked);
       if (tracked.key !== undefined) this.#options.settle();
     }
@@ -89,16 +105,37 @@ export class ProxyScopes {
         found.followers.delete(follower);
         if (found.followers.size > 0 || this.#tracked.get(key) !== found) return;
         this.#tracked.delete(key);
+        this.#forgetPod(found);
         this.#leave(found.key);
       },
     };
   }
 
   #reconsiderPod(pod: string): void {
-    for (const kind of kinds) {
-      const tracked = this.#tracked.get(`${kind} ${pod}`);
-      if (tracked !== undefined) this.#reconsider(tracked);
-    }
+    for (const tracked of this.#byPod.get(pod) ?? []) this.#reconsider(tracked);
+  }
+
+  #forgetPod(tracked: Tracked): void {
+    const pod = `${tracked.proxy.namespace}/${tracked.proxy.name}`;
+    const same = this.#byPod.get(pod);
+    same?.delete(tracked);
+    if (same?.size === 0) this.#byPod.delete(pod);
+  }
+
+  /** The remote cluster that a proxy is of; undefined: the own one. */
+  #remoteOf({ clusterId }: ProxyIdentity): string | undefined {
+    return this.#options.inputs.remote.clusters.get(clusterId) === undefined ? undefined : clusterId;
+  }
+
+  #keyIn(proxy: ProxyIdentity, key: string): string {
+    const clusterId = this.#remoteOf(proxy);
+    return clusterId === undefined ? key : remoteKey(clusterId, key);
+  }
+
+  #podOf(proxy: ProxyIdentity): PodFacts | undefined {
+    const { pods, remote } = this.#options.inputs;
+    const key = this.#keyIn(proxy, `${proxy.namespace}/${proxy.name}`);
+    return this.#remoteOf(proxy) === undefined ? pods.get(key) : remote.pods.get(key);
   }
 
   #reconsider(tracked: Tracked): void {
@@ -109,8 +146,8 @@ export class ProxyScopes {
     notify(tracked);
   }
 
-  #nodeOf({ namespace, name, node }: ProxyIdentity): string {
-    return this.#options.inputs.pods.get(`${namespace}/${name}`)?.node ?? node;
+  #nodeOf(proxy: ProxyIdentity): string {
+    return this.#podOf(proxy)?.node ?? proxy.node;
   }
 
   #join(tracked: Tracked): void {
@@ -137,24 +174,26 @@ export class ProxyScopes {
   /** By what the proxy says of itself and its pod; undefined while it says nothing and its pod has not been seen. */
   #groupOf(proxy: ProxyIdentity): ProxyGroup | undefined {
     const { inputs } = this.#options;
-    const pod = inputs.pods.get(`${proxy.namespace}/${proxy.name}`);
+    const clusterId = this.#remoteOf(proxy);
+    const pod = this.#podOf(proxy);
     if (pod === undefined && Object.keys(proxy.labels).length === 0) return undefined;
     const labels = Object.fromEntries(Object.entries({ ...pod?.labels, ...proxy.labels }).filter(([name]) => !ownLabels.has(name)));
     const node = this.#nodeOf(proxy);
-    const { region = "", zone = "", subzone = "" } = inputs.nodes.get(node) ?? {};
-    return { kind: proxy.type === "router" ? "router" : "sidecar", namespace: proxy.namespace, labels, locality: { region, zone, subzone }, node, network: "", hbone: proxy.hbone, dnsCapture: proxy.dnsCapture };
+    const { region = "", zone = "", subzone = "" } = (clusterId === undefined ? inputs.nodes : inputs.remote.nodes).get(this.#keyIn(proxy, node)) ?? {};
+    const network = proxy.network === "" ? (pod?.labels[istioLabels.network] ?? "") : proxy.network;
+    const cluster = clusterId === undefined ? {} : { clusterId };
+    const view = proxy.networkView.length === 0 ? {} : { networkView: proxy.networkView.toSorted() };
+    return { kind: proxy.type === "router" ? "router" : "sidecar", namespace: proxy.namespace, labels, locality: { region, zone, subzone }, node, network, ...cluster, ...view, hbone: proxy.hbone, dnsCapture: proxy.dnsCapture };
   }
 }
 
-const kinds = ["sidecar", "router"] as const;
-
 function trackedKey(proxy: ProxyIdentity): string {
-  return `${proxy.type} ${proxy.namespace}/${proxy.name}`;
+  return `${proxy.type} ${proxy.clusterId} ${proxy.namespace}/${proxy.name}`;
 }
 
-function groupKey({ kind, namespace, labels, locality, node, hbone, dnsCapture }: ProxyGroup): string {
+function groupKey({ kind, namespace, labels, locality, node, network, clusterId = "", networkView = [], hbone, dnsCapture }: ProxyGroup): string {
   const sorted = Object.entries(labels).sort(([left], [right]) => (left < right ? -1 : 1));
-  return JSON.stringify([kind, namespace, hbone, dnsCapture, locality.region, locality.zone, locality.subzone, node, sorted]);
+  return JSON.stringify([kind, namespace, hbone, dnsCapture, locality.region, locality.zone, locality.subzone, node, sorted, network, clusterId, networkView]);
 }
 
 function notify(tracked: Tracked): void {

@@ -1,7 +1,7 @@
 import { istioLabels } from "../api/istio/index.ts";
 import type { Collection } from "../kube/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
-import { waypointKeyOf } from "./model/index.ts";
+import { remoteKey, waypointKeyOf } from "./model/index.ts";
 import type { ExtensionViews } from "./extension-views.ts";
 import { memoizedViews, type ProxyPlace, type ProxyScopes } from "./proxy-scopes.ts";
 import { CollectionView, emptyView, MappedView, NamedView, ReferencedView, ScopedView, SecretView, SharedView, SwitchingView, UnionView, type ProxyIdentity, type ResourceView, type SecretViewOptions } from "./serve/index.ts";
@@ -11,6 +11,8 @@ export interface ServedResources {
   readonly ambient: AmbientResources;
   readonly outbound: OutboundResources;
   readonly inbound: InboundResources;
+  /** Of pods in other clusters. */
+  readonly remoteInbound: InboundResources;
   /** Of Gateway API. */
   readonly router: RouterResources;
   /** Of networking.istio.io. */
@@ -90,10 +92,12 @@ export class ProxyViews {
   }
 
   /** What the proxies of its scope reach, and what its own pod takes in. */
-  #sidecarView(place: ProxyPlace, { namespace, name }: ProxyIdentity, typeUrl: string): ResourceView {
-    const { scope } = place.choice;
-    const { outbound, inbound } = this.#resources;
-    const pod = `${namespace}/${name}`;
+  #sidecarView(place: ProxyPlace, proxy: ProxyIdentity, typeUrl: string): ResourceView {
+    const { scope, clusterId } = place.choice;
+    const { outbound } = this.#resources;
+    const inbound = clusterId === undefined ? this.#resources.inbound : this.#resources.remoteInbound;
+    const name = `${proxy.namespace}/${proxy.name}`;
+    const pod = clusterId === undefined ? name : remoteKey(clusterId, name);
     const shared = (build: () => ResourceView): ResourceView => this.#shared(`${typeUrl} ${scope}`, build);
     switch (typeUrl) {
       case typeUrls.cluster:

@@ -25,7 +25,7 @@ import { ProxyScopes } from "./proxy-scopes.ts";
 import { ProxyViews } from "./proxy-views.ts";
 import { servedExtensions } from "./served-extensions.ts";
 import { createDiscoveryMetrics, DiscoveryServer, type ProxyIdentity, type WorkloadProxies } from "./serve/index.ts";
-import { deriveAmbientResources, deriveClassicGatewayResources, deriveInboundResources, deriveMeshModel, deriveOutboundResources, deriveRouterResources, deriveWaypointResources } from "./translate/index.ts";
+import { deriveAmbientResources, deriveClassicGatewayResources, deriveInboundResources, deriveRemoteInboundResources, deriveMeshModel, deriveOutboundResources, deriveRouterResources, deriveWaypointResources } from "./translate/index.ts";
 
 export interface ServedMeshOptions {
   readonly revision: string;
@@ -84,6 +84,7 @@ export class ServedMesh {
       ambient,
       outbound: deriveOutboundResources(graph, model),
       inbound: deriveInboundResources(graph, model),
+      remoteInbound: deriveRemoteInboundResources(graph, model),
       router: deriveRouterResources(graph, { inputs, routes, l4Routes }),
       classic,
       waypoint: deriveWaypointResources(graph, model),

@@ -87,6 +87,36 @@ export async function loadInClusterConfig(env: Environment): Promise<KubeConfig>
   };
 }
 
+/** What a kubeconfig that comes from elsewhere may have beside its data: by the names of its fields. */
+export type InsecureKubeConfigOption = "clientKey" | "clientCertificate" | "tokenFile";
+
+/**
+ * A kubeconfig that is not the user's own, such as one in a Secret of another cluster's: fields that would read files of this
+ * machine are refused unless they are allowed by name, programs and plugins always. Throws a user error.
+ */
+export async function parseUntrustedKubeConfig(text: string, where: string, allowed: ReadonlySet<string>): Promise<KubeConfig> {
+  const file = await parseFile(text, where);
+  const users = Array.isArray(file["users"]) ? (file["users"] as Fields[]) : [];
+  for (const entry of users) {
+    const user = (entry["user"] ?? {}) as Fields;
+    for (const [field, option] of fileFields) {
+      if (user[field] === undefined || user[field] === "" || allowed.has(option)) continue;
+      throw userError("kubeconfig-insecure", `${option} is not allowed: user "${String(entry["name"])}" of ${where} would read the file ${String(user[field])}`, {
+        hint: `put the data into the kubeconfig, or allow ${option} by PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS`,
+      });
+    }
+  }
+  const merged: Merged = { currentContext: undefined, clusters: new Map(), users: new Map(), contexts: new Map() };
+  mergeInto(merged, file, "/");
+  return await choose(merged, undefined, where);
+}
+
+const fileFields: readonly (readonly [field: string, option: InsecureKubeConfigOption])[] = [
+  ["client-key", "clientKey"],
+  ["client-certificate", "clientCertificate"],
+  ["tokenFile", "tokenFile"],
+];
+
 async function fromFiles(paths: readonly string[], wanted: string | undefined, required: boolean): Promise<KubeConfig> {
   const merged: Merged = { currentContext: undefined, clusters: new Map(), users: new Map(), contexts: new Map() };
   let found = 0;

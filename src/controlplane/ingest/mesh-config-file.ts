@@ -1,22 +1,28 @@
 import { readFile } from "node:fs/promises";
 import { parse } from "yaml";
-import { formatIssues } from "../../api/index.ts";
-import { parseMeshConfig, type MeshConfig } from "../../api/istio/index.ts";
+import { formatIssues, type Parsed } from "../../api/index.ts";
+import { parseMeshConfig, parseMeshNetworks, type MeshConfig, type MeshNetworks } from "../../api/istio/index.ts";
 import { messageOf, transientError, userError, type Clock, type Logger } from "../../base/index.ts";
 
 const pollMs = 1000;
 
-/** The mesh config as YAML text; an empty text has every default. Throws a user error for what it refuses, and logs what has no effect. */
-function readMeshConfig(text: string, path: string, log: Logger): MeshConfig {
+/** What such a file holds. */
+interface FileContent<Config> {
+  readonly what: string;
+  readonly parse: (raw: unknown) => Parsed<Config>;
+}
+
+/** The file as YAML text; an empty text has every default. Throws a user error for what it refuses, and logs what has no effect. */
+function readConfig<Config>(text: string, path: string, { what, parse: read }: FileContent<Config>, log: Logger): Config {
   let raw: unknown;
   try {
     raw = parse(text);
   } catch (error) {
     throw userError("bad-mesh-config", `${path} is no YAML: ${messageOf(error)}`);
   }
-  const parsed = parseMeshConfig(raw);
-  if (parsed.value === undefined) throw userError("bad-mesh-config", `${path} is no mesh config:\n${formatIssues(parsed.errors)}`);
-  if (parsed.warnings.length > 0) log.warn("the mesh config has fields without effect", { path, fields: formatIssues(parsed.warnings) });
+  const parsed = read(raw);
+  if (parsed.value === undefined) throw userError("bad-mesh-config", `${path} is no ${what}:\n${formatIssues(parsed.errors)}`);
+  if (parsed.warnings.length > 0) log.warn(`the ${what} has fields without effect`, { path, fields: formatIssues(parsed.warnings) });
   return parsed.value;
 }
 
@@ -25,16 +31,18 @@ function readMeshConfig(text: string, path: string, log: Logger): MeshConfig {
  * links, which file events tell unreliably. A file that is not there counts as empty; one that is refused, or cannot be
  * read, changes nothing.
  */
-export class MeshConfigFile {
+class ConfigFile<Config> {
   readonly #path: string;
+  readonly #content: FileContent<Config>;
   readonly #clock: Clock;
   readonly #log: Logger;
   #text = "";
   /** So that each fault is logged once, and not each second. */
   #fault: string | undefined;
 
-  constructor(path: string, clock: Clock, log: Logger) {
+  constructor(path: string, content: FileContent<Config>, clock: Clock, log: Logger) {
     this.#path = path;
+    this.#content = content;
     this.#clock = clock;
     this.#log = log;
   }
@@ -44,29 +52,29 @@ export class MeshConfigFile {
     return this.#text;
   }
 
-  async load(): Promise<MeshConfig> {
+  async load(): Promise<Config> {
     const text = await this.#read();
-    const config = readMeshConfig(text, this.#path, this.#log);
+    const config = readConfig(text, this.#path, this.#content, this.#log);
     this.#text = text;
     return config;
   }
 
-  async run(signal: AbortSignal, changed: (config: MeshConfig) => void): Promise<void> {
+  async run(signal: AbortSignal, changed: (config: Config) => void): Promise<void> {
     while (!signal.aborted) {
       await this.#clock.sleep(pollMs, signal).catch(() => undefined);
       if (signal.aborted) return;
       try {
         const text = await this.#read();
         if (text !== this.#text) {
-          const config = readMeshConfig(text, this.#path, this.#log);
+          const config = readConfig(text, this.#path, this.#content, this.#log);
           this.#text = text;
           changed(config);
-          this.#log.info("took a changed mesh config", { path: this.#path });
+          this.#log.info(`took a changed ${this.#content.what}`, { path: this.#path });
         }
         this.#fault = undefined;
       } catch (error) {
         const fault = messageOf(error);
-        if (fault !== this.#fault) this.#log.error("kept the mesh config as it was", { error: fault });
+        if (fault !== this.#fault) this.#log.error(`kept the ${this.#content.what} as it was`, { error: fault });
         this.#fault = fault;
       }
     }
@@ -79,5 +87,17 @@ export class MeshConfigFile {
       if (error instanceof Error && "code" in error && error.code === "ENOENT") return "";
       throw transientError("mesh-config-unreadable", `${this.#path} cannot be read: ${messageOf(error)}`, { cause: error });
     }
+  }
+}
+
+export class MeshConfigFile extends ConfigFile<MeshConfig> {
+  constructor(path: string, clock: Clock, log: Logger) {
+    super(path, { what: "mesh config", parse: parseMeshConfig }, clock, log);
+  }
+}
+
+export class MeshNetworksFile extends ConfigFile<MeshNetworks> {
+  constructor(path: string, clock: Clock, log: Logger) {
+    super(path, { what: "mesh networks", parse: parseMeshNetworks }, clock, log);
   }
 }

@@ -1,7 +1,8 @@
-import { formatIssues, type FieldIssue, type KubernetesObject } from "../../api/index.ts";
+import { formatIssues, type FieldIssue, type KubernetesObject, type LabelSelector } from "../../api/index.ts";
 import { userError, type Clock, type Logger } from "../../base/index.ts";
 import { createInformer, type Informer, type KubeClient } from "../../kube/index.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
+import { DiscoveryNamespaces } from "./discovery-namespaces.ts";
 import { createFeeds, type Feed } from "./feeds.ts";
 
 export interface MeshIngestOptions {
@@ -33,6 +34,7 @@ export class MeshIngest {
   readonly #feeds: readonly { readonly feed: Feed; readonly informer: Informer<KubernetesObject> }[];
   readonly #versions = new Map<string, HeldVersion>();
   readonly #unsettled = new Set<HeldVersion>();
+  readonly #namespaces = new DiscoveryNamespaces();
 
   constructor(options: MeshIngestOptions) {
     const { client, inputs, revision, clock, log } = options;
@@ -46,12 +48,17 @@ export class MeshIngest {
   async run(signal: AbortSignal): Promise<void> {
     const subscriptions = this.#feeds.map(({ feed, informer }) =>
       informer.subscribe((change) => {
-        feed.take(change.key, change.type === "set" ? change.object : undefined);
+        this.#take(feed, change.key, change.object, change.type === "set");
         this.#hold(versionKey(feed.kind.group, feed.kind.kind, change.key), change.object.metadata.resourceVersion ?? "");
       }),
     );
     await Promise.all(this.#feeds.map(({ informer }) => informer.run(signal)));
     for (const subscription of subscriptions) subscription[Symbol.dispose]();
+  }
+
+  /** Which namespaces are looked at; of no selector all are. */
+  setSelectors(selectors: readonly LabelSelector[]): void {
+    this.#refill(this.#namespaces.setSelectors(selectors));
   }
 
   /** Call when the model has settled: what has come before is in it. */
@@ -79,6 +86,22 @@ export class MeshIngest {
     const held = this.#versions.get(versionKey(group, kind, key));
     if (held?.generation === undefined || isOlder(held.resourceVersion, resourceVersion)) return { processed: false, generation: 0 };
     return { processed: true, generation: held.generation };
+  }
+
+  #take(feed: Feed, key: string, object: KubernetesObject, isThere: boolean): void {
+    feed.take(key, isThere && this.#namespaces.includes(object.metadata.namespace) ? object : undefined);
+    if (feed.kind.kind === "Namespace" && this.#namespaces.setNamespace(key, isThere ? (object.metadata.labels ?? {}) : undefined)) this.#refill(new Set([key]));
+  }
+
+  /** Takes in again what is in namespaces that are looked at now, or are not any more. */
+  #refill(namespaces: ReadonlySet<string>): void {
+    if (namespaces.size === 0) return;
+    for (const { feed, informer } of this.#feeds) {
+      for (const object of informer.list()) {
+        const { namespace, name = "" } = object.metadata;
+        if (namespace !== undefined && namespaces.has(namespace)) this.#take(feed, `${namespace}/${name}`, object, true);
+      }
+    }
   }
 
   #hold(key: string, resourceVersion: string): void {

@@ -1,4 +1,4 @@
-export { meshKey, type GatewayFacts, type MeshSettings } from "./facts.ts";
+export { meshKey, type GatewayFacts, type MeshSettings, type PodFacts } from "./facts.ts";
 export type { RouteModel, RouteModels } from "./gateway-model.ts";
 export { deriveL4RouteModels, type L4RouteModel } from "./l4-route-model.ts";
 export { gatewayControllerName, isWaypointClass, meshClassName, meshControllerName } from "./gateway-class.ts";
@@ -12,6 +12,7 @@ export { deriveListenerSetStatuses, type WantedListenerSetStatus } from "./liste
 export { deriveRouteStatuses, deriveUdpRouteStatuses, type WantedRouteStatus } from "./route-status.ts";
 export type { WantedCondition } from "./wanted-condition.ts";
 export { configMapOfResource, configMapResource, type ConfigMapFacts, type ConfigMapReference } from "./config-map-facts.ts";
+export { remoteKey } from "./remote-inputs.ts";
 export { createMeshInputs, type MeshInputs } from "./mesh-inputs.ts";
 export { authoritySuffix, resourcesOfSecret, secretReferences, type SecretFacts, type SecretReference } from "./secret-facts.ts";
 export { deriveConfigMapReferences, deriveSecretReferences } from "./secret-references.ts";

@@ -80,16 +80,17 @@ export function deriveClassicGatewayResources(graph: CollectionGraph, model: Mes
 function deriveMergedGateways(graph: CollectionGraph, { inputs, scopes }: MeshModel): Collection<MergedGateway> {
   const gateways = inputs.istioGateways.index("selector", (gateway) => (isEmpty(gateway.spec.selector) ? [everyPod] : selectorKeys("", gateway.spec.selector)));
   const services = inputs.services.index("selector", (service) => selectorKeys(service.namespace, service.selector));
+  const remoteServices = inputs.remote.services.index("selector", (service) => selectorKeys(service.namespace, service.selector));
   return graph.derive("merged-gateways", scopes.groups, (group, reader, key) => {
     if (group.kind !== "router" || group.labels[istioLabels.gatewayName] !== undefined) return [];
     const selected = [...reader.lookup(gateways, everyPod), ...selecting(gateways, "", group.labels, (gateway) => gateway.spec.selector, reader)];
-    return [[key, mergeGateways(selected.sort(byAge), (port) => targetPorts(port, group, services, reader))]];
+    return [[key, mergeGateways(selected.sort(byAge), (port) => targetPorts(port, group, group.clusterId === undefined ? services : remoteServices, reader))]];
   });
 }
 
 /** A port that a Gateway says is the proxy's Service's, whose target the proxy listens on; where there is none, its own. */
 function targetPorts(port: number, group: ProxyGroup, services: CollectionIndex<ServiceFacts>, reader: CollectionReader): readonly number[] {
-  const own = selecting(services, group.namespace, group.labels, (service) => service.selector, reader);
+  const own = selecting(services, group.namespace, group.labels, (service) => service.selector, reader).filter(({ clusterId }) => clusterId === group.clusterId);
   const targets = own.flatMap((service) => service.ports.flatMap((candidate) => (candidate.port === port && typeof candidate.target === "number" ? candidate.target : [])));
   return targets.length === 0 ? [port] : [...new Set(targets)].sort((left, right) => left - right);
 }

@@ -3,6 +3,7 @@ import { ClusterSchema, ListenerSchema, type Listener } from "../../wire/envoy/i
 import { destinationRuleFor } from "../model/destination-rule-model.ts";
 import { factsKey, meshKey, type PodFacts } from "../model/facts.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
+import { remoteKey } from "../model/remote-inputs.ts";
 import { mutualTlsModeOf, peerAuthenticationsFor, workloadMutualTls, type WorkloadMutualTls } from "../model/peer-authentication.ts";
 import { blackHoleChain, passthroughChains, targetChains, type FilterChainInit, type InboundContext } from "./inbound-chain.ts";
 import { inboundCluster, inboundPassthrough } from "./inbound-cluster.ts";
@@ -14,7 +15,7 @@ import { type EncodedResource, encodeResource, sameResource, sameScopedResource,
 import { SecurityPolicies } from "./security-filters.ts";
 import { TelemetryPolicies } from "./telemetry-policies.ts";
 
-/** What sidecars are served of their own workload. Scopes are pods: `namespace/name`. */
+/** What sidecars are served of their own workload. Scopes are pods: `namespace/name`, of other clusters `cluster/namespace/name`. */
 export interface InboundResources {
   readonly listeners: Collection<ScopedEncodedResource>;
   readonly clusters: Collection<ScopedEncodedResource>;
@@ -30,7 +31,14 @@ interface Sources {
   readonly mutualTls: (workload: Workload, reader: CollectionReader) => WorkloadMutualTls;
 }
 
-export function deriveInboundResources(graph: CollectionGraph, { inputs, destinationRules }: Pick<MeshModel, "inputs" | "destinationRules">): InboundResources {
+/** The same for the pods of remote clusters. */
+export function deriveRemoteInboundResources(graph: CollectionGraph, { inputs, destinationRules }: Pick<MeshModel, "inputs" | "destinationRules">): InboundResources {
+  // They are only read here, where who says its cluster may stand for who says none.
+  const { pods, services } = inputs.remote as unknown as Pick<MeshInputs, "pods" | "services">;
+  return deriveInboundResources(graph, { inputs: { ...inputs, pods, services }, destinationRules }, "remote-");
+}
+
+export function deriveInboundResources(graph: CollectionGraph, { inputs, destinationRules }: Pick<MeshModel, "inputs" | "destinationRules">, prefix = ""): InboundResources {
   const sources: Sources = {
     inputs,
     targets: new InboundTargets(inputs),
@@ -40,12 +48,12 @@ export function deriveInboundResources(graph: CollectionGraph, { inputs, destina
   };
   const perPod = (name: string, write: (workload: Workload, reader: CollectionReader) => readonly EncodedResource[]): Collection<ScopedEncodedResource> =>
     graph.derive(
-      name,
+      `${prefix}${name}`,
       inputs.pods,
       (pod, reader) => {
         const workload = workloadOf(pod, inputs, reader);
         if (workload === undefined) return [];
-        const scope = factsKey(pod);
+        const scope = pod.clusterId === undefined ? factsKey(pod) : remoteKey(pod.clusterId, factsKey(pod));
         return write(workload, reader).map((resource) => scopedEntry(scope, resource));
       },
       sameScopedResource,
@@ -63,7 +71,7 @@ export function deriveInboundResources(graph: CollectionGraph, { inputs, destina
       return clusters.map((cluster) => encodeResource(ClusterSchema, cluster.name, cluster));
     }),
     fixedClusters: graph.derive(
-      "cds-inbound-fixed",
+      `${prefix}cds-inbound-fixed`,
       inputs.mesh,
       (mesh) => {
         const cluster = inboundPassthrough(mesh);

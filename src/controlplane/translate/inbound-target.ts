@@ -65,7 +65,7 @@ export class InboundTargets {
     // Without a redirect the ports are the application's own.
     if (workload.sidecar.interception === "NONE") return [];
     const { pod } = workload;
-    const services = selecting(this.#services, pod.namespace, pod.labels, (service) => service.selector, reader);
+    const services = selecting(this.#services, pod.namespace, pod.labels, (service) => service.selector, reader).filter(({ clusterId }) => clusterId === pod.clusterId);
     const entries = selecting(this.#entries, pod.namespace, pod.labels, (entry) => entry.spec.workloadSelector?.labels ?? {}, reader);
     const registered = [...services.map((service) => ({ createdAt: service.createdAt, name: service.name, targets: serviceTargets(service, workload) })),
       ...entries.map((entry) => ({ createdAt: entry.createdAt, name: entry.name, targets: entryTargets(entry, workload) }))];

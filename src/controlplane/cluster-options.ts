@@ -1,0 +1,46 @@
+import { envBoolean, envString, userError, type Environment } from "../base/index.ts";
+import type { InsecureKubeConfigOption } from "../kube/index.ts";
+import { envDuration } from "./authority-options.ts";
+
+/** What istiod is told of other clusters and networks, by upstream's names. */
+export interface ClusterSettings {
+  /** How long a start waits for a remote cluster that does not answer; 0: for ever. */
+  readonly remoteTimeoutMs: number;
+  /** Fields of remote secrets' kubeconfigs that may name files of this machine. */
+  readonly insecureKubeConfigOptions: ReadonlySet<InsecureKubeConfigOption>;
+  /** Ambient reaches services that are global in all clusters and networks. */
+  readonly ambient: AmbientMultiNetwork;
+}
+
+export interface AmbientMultiNetwork {
+  readonly enabled: boolean;
+  /** Waypoints send to other networks too. */
+  readonly waypoints: boolean;
+  /** Ingress gateways send to other networks too. */
+  readonly ingress: boolean;
+}
+
+const defaultTimeoutMs = 30_000;
+const fileOptions: readonly string[] = ["clientKey", "clientCertificate", "tokenFile"];
+
+export function readClusterSettings(env: Environment): ClusterSettings {
+  const enabled = envBoolean(env, "AMBIENT_ENABLE_MULTI_NETWORK", false);
+  return {
+    remoteTimeoutMs: envDuration(env, "PILOT_REMOTE_CLUSTER_TIMEOUT", defaultTimeoutMs),
+    insecureKubeConfigOptions: insecureOptions(envString(env, "PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS", "")),
+    ambient: {
+      enabled,
+      waypoints: enabled && envBoolean(env, "AMBIENT_ENABLE_MULTI_NETWORK_WAYPOINT", true),
+      ingress: enabled && envBoolean(env, "AMBIENT_ENABLE_MULTI_NETWORK_INGRESS", false),
+    },
+  };
+}
+
+function insecureOptions(text: string): ReadonlySet<InsecureKubeConfigOption> {
+  const names = text.split(",").map((name) => name.trim()).filter((name) => name !== "");
+  const unknown = names.find((name) => !fileOptions.includes(name));
+  if (unknown !== undefined) {
+    throw userError("env-invalid", `PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS allows "${unknown}", which this control plane never runs`, { hint: `allowed may be ${fileOptions.join(", ")}; give exec and auth providers' users a token instead` });
+  }
+  return new Set(names as InsecureKubeConfigOption[]);
+}

@@ -1,0 +1,247 @@
+import { createHash } from "node:crypto";
+import type { KubernetesObject, LabelSelector } from "../../api/index.ts";
+import { secretKind, type Secret } from "../../api/kubernetes/index.ts";
+import { describeError, type Clock, type Logger } from "../../base/index.ts";
+import { createInformer, parseUntrustedKubeConfig, type Informer, type KubeClient, type KubeConfig } from "../../kube/index.ts";
+import type { MetricsRegistry } from "../../telemetry/index.ts";
+import type { RemoteInputs } from "../model/remote-inputs.ts";
+import { createRemoteClusterMetrics, type RemoteClusterMetrics, type RemoteSyncStatus } from "./remote-cluster-metrics.ts";
+import { RemoteIngest } from "./remote-ingest.ts";
+import { ServedVersionClient } from "./served-version-client.ts";
+
+/** A client of a remote cluster's API server, closed when nobody reads the cluster any more. */
+export interface RemoteClient extends KubeClient {
+  close(): void;
+}
+
+export interface RemoteClustersOptions {
+  /** Of the own cluster, whose secrets name the others. */
+  readonly client: KubeClient;
+  /** That the secrets are in. */
+  readonly namespace: string;
+  readonly clusterId: string;
+  readonly inputs: RemoteInputs;
+  readonly connect: (config: KubeConfig, clusterId: string) => RemoteClient;
+  /** How long a start waits for a cluster that does not answer; 0: for ever. */
+  readonly timeoutMs: number;
+  /** Fields of kubeconfigs that may name files. */
+  readonly insecureOptions: ReadonlySet<string>;
+  readonly metrics: MetricsRegistry;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** As `/debug/clusterz` tells it. */
+export interface ClusterState {
+  readonly id: string;
+  /** `namespace/name`; absent of the own cluster. */
+  readonly secretName?: string;
+  readonly syncStatus: RemoteSyncStatus;
+}
+
+interface Remote {
+  readonly id: string;
+  readonly secret: string;
+  readonly configHash: string;
+  readonly client: RemoteClient;
+  readonly ingest: RemoteIngest;
+  readonly stop: AbortController;
+  readonly done: Promise<void>;
+  /** Undefined until it has been read once, or has taken too long. */
+  status: RemoteSyncStatus;
+}
+
+const secretLabel = "istio/multiCluster";
+/** More clusters than any mesh has: whatever writes more secrets than this is broken. */
+const maxClusters = 500;
+
+/**
+ * The clusters that secrets with the label `istio/multiCluster=true` name: keys of their data are ids, values kubeconfigs. Each is read
+ * by itself, so that one that does not answer delays nobody; a changed kubeconfig is taken over once its cluster has been read with it.
+ */
+export class RemoteClusters {
+  /** When all clusters that are named at the start have been read, or have taken too long. */
+  readonly synced: Promise<void>;
+  readonly #options: RemoteClustersOptions;
+  readonly #secrets: Informer<Secret>;
+  readonly #metrics: RemoteClusterMetrics;
+  /** By id. */
+  readonly #remotes = new Map<string, Remote>();
+  /** Their successors are being read. */
+  readonly #leaving = new Set<Remote>();
+  readonly #started: (() => void)[] = [];
+  /** Secrets are handled one after the other, as kubeconfigs are parsed in between. */
+  #handled: Promise<void> = Promise.resolve();
+  #selectors: readonly LabelSelector[] = [];
+  #signal: AbortSignal | undefined;
+
+  constructor(options: RemoteClustersOptions) {
+    const { client, namespace, log, clock, metrics } = options;
+    this.#options = options;
+    this.#metrics = createRemoteClusterMetrics(metrics);
+    this.#secrets = createInformer<Secret>(client, secretKind, { namespace, labelSelector: `${secretLabel}=true`, log, clock });
+    this.synced = this.#firstSync();
+  }
+
+  /** Until the signal; secrets may come, change and go all the time. */
+  async run(signal: AbortSignal): Promise<void> {
+    this.#signal = signal;
+    this.#metrics.managed(0);
+    using _subscription = this.#secrets.subscribe((change) => {
+      const { metadata } = change.object;
+      if (metadata.namespace !== this.#options.namespace || metadata.labels?.[secretLabel] !== "true") return;
+      this.#metrics.secretEvent(change.type === "delete" ? "delete" : change.previous === undefined ? "add" : "update");
+      const data = change.type === "delete" ? {} : (change.object.data ?? {});
+      this.#handled = this.#handled.then(() => this.#handle(change.key, data)).catch((error: unknown) => this.#options.log.error("a secret of remote clusters could not be handled", { secret: change.key, error: describeError(error) }));
+    });
+    await this.#secrets.run(signal);
+    await this.#handled;
+    await Promise.all([...this.#remotes.values(), ...this.#leaving].map((remote) => this.#end(remote)));
+  }
+
+  /** The API server of a cluster that is read; undefined for others. */
+  clientOf(clusterId: string): KubeClient | undefined {
+    return this.#remotes.get(clusterId)?.client;
+  }
+
+  /** The pod as it was last seen, with all that the model does not keep. */
+  podOf(clusterId: string, key: string): KubernetesObject | undefined {
+    return this.#remotes.get(clusterId)?.ingest.get("Pod", key);
+  }
+
+  /** In the order of their ids. */
+  states(): readonly ClusterState[] {
+    return [...this.#remotes.values()].map(({ id, secret, status }) => ({ id, secretName: secret, syncStatus: status })).sort((left, right) => (left.id < right.id ? -1 : 1));
+  }
+
+  setSelectors(selectors: readonly LabelSelector[]): void {
+    this.#selectors = selectors;
+    for (const { ingest } of [...this.#remotes.values(), ...this.#leaving]) ingest.setSelectors(selectors);
+  }
+
+  async #firstSync(): Promise<void> {
+    await this.#secrets.synced;
+    await this.#handled;
+    await Promise.all([...this.#remotes.values()].map(async ({ id }) => await this.#settled(id)));
+  }
+
+  async #settled(id: string): Promise<void> {
+    while (this.#remotes.get(id)?.status === "syncing") {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#started.push(resolve);
+      await promise;
+    }
+  }
+
+  async #handle(secret: string, data: Readonly<Record<string, string>>): Promise<void> {
+    for (const remote of this.#remotes.values()) {
+      if (remote.secret === secret && data[remote.id] === undefined) this.#remove(remote);
+    }
+    for (const [id, encoded] of Object.entries(data)) await this.#take(secret, id, Buffer.from(encoded, "base64").toString("utf8"));
+    this.#metrics.managed(this.#remotes.size);
+    this.#tell();
+  }
+
+  async #take(secret: string, id: string, text: string): Promise<void> {
+    const { clusterId, insecureOptions, log } = this.#options;
+    const about = { cluster: id, secret };
+    if (id === clusterId) {
+      log.info("a remote secret names the cluster that the control plane runs in; passed over", about);
+      return;
+    }
+    const known = this.#remotes.get(id);
+    const configHash = createHash("sha256").update(text).digest("hex");
+    if (known?.secret === secret && known.configHash === configHash) return;
+    if (known !== undefined && known.secret !== secret) {
+      log.warn("two remote secrets name one cluster; the first counts", { ...about, first: known.secret });
+      return;
+    }
+    if (known === undefined && this.#remotes.size >= maxClusters) {
+      log.error("a remote cluster is passed over: there are too many", { ...about, bound: maxClusters });
+      return;
+    }
+    try {
+      const config = await parseUntrustedKubeConfig(text, `the key ${id} of the secret ${secret}`, insecureOptions);
+      this.#start(secret, id, configHash, config, known);
+    } catch (error) {
+      log.error("a remote cluster is not read: its kubeconfig is refused", { ...about, error: describeError(error) });
+    }
+  }
+
+  #start(secret: string, id: string, configHash: string, config: KubeConfig, previous: Remote | undefined): void {
+    const { connect, inputs, clock, log } = this.#options;
+    const signal = this.#signal;
+    if (signal === undefined || signal.aborted) return;
+    const stop = new AbortController();
+    const client = connect(config, id);
+    const ownLog = log.scoped(id);
+    const ingest = new RemoteIngest({ clusterId: id, client: new ServedVersionClient(client), inputs, selectors: this.#selectors, clock, log: ownLog });
+    const ended = AbortSignal.any([stop.signal, signal]);
+    const remote: Remote = { id, secret, configHash, client, ingest, stop, done: ingest.run(ended), status: "syncing" };
+    this.#remotes.set(id, remote);
+    if (previous !== undefined) this.#leaving.add(previous);
+    this.#note(remote, "syncing");
+    log.info(previous === undefined ? "reading a remote cluster" : "reading a remote cluster anew", { cluster: id, secret, server: config.server });
+    this.#limit(remote);
+    void ingest.synced.then(() => {
+      if (ended.aborted) return;
+      ingest.enter();
+      this.#replace(remote);
+      this.#note(remote, "synced");
+      log.info("a remote cluster has been read", { cluster: id });
+    });
+  }
+
+  /** A cluster that takes too long is read on, but nobody waits for it any more. */
+  #limit(remote: Remote): void {
+    const { timeoutMs, clock, log } = this.#options;
+    if (timeoutMs === 0) return;
+    const timer = clock.after(timeoutMs, () => {
+      if (remote.status !== "syncing" || remote.stop.signal.aborted) return;
+      this.#metrics.timedOut(remote.id);
+      this.#note(remote, "timeout");
+      log.error("a remote cluster does not answer; its services and endpoints are left out until it does", { cluster: remote.id, secret: remote.secret, waitedMs: timeoutMs });
+    });
+    remote.stop.signal.addEventListener("abort", () => timer[Symbol.dispose](), { once: true });
+    void remote.ingest.synced.then(() => timer[Symbol.dispose]());
+  }
+
+  /** What those before hold stays until the new one has been read. */
+  #replace(successor: Remote): void {
+    for (const previous of this.#leavingOf(successor.id)) previous.ingest.leave(successor.ingest);
+  }
+
+  /** Ends those whose place another has taken. */
+  #leavingOf(id: string): readonly Remote[] {
+    const found = [...this.#leaving].filter((remote) => remote.id === id);
+    for (const remote of found) {
+      this.#leaving.delete(remote);
+      void this.#end(remote);
+    }
+    return found;
+  }
+
+  #remove(remote: Remote): void {
+    this.#options.log.info("a remote cluster is not read any more", { cluster: remote.id, secret: remote.secret });
+    this.#remotes.delete(remote.id);
+    for (const each of [...this.#leavingOf(remote.id), remote]) each.ingest.leave();
+    this.#metrics.forget(remote.id);
+    void this.#end(remote);
+  }
+
+  async #end({ stop, done, client }: Remote): Promise<void> {
+    stop.abort();
+    client.close();
+    await done;
+  }
+
+  #note(remote: Remote, status: RemoteSyncStatus): void {
+    remote.status = status;
+    if (this.#remotes.get(remote.id) === remote) this.#metrics.status(remote.id, status);
+    this.#tell();
+  }
+
+  #tell(): void {
+    for (const wake of this.#started.splice(0)) wake();
+  }
+}

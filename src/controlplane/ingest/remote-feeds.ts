@@ -1,0 +1,53 @@
+import { gatewayKind } from "../../api/gateway/index.ts";
+import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
+import { endpointSliceKind, namespaceKind, nodeKind, podKind, serviceKind } from "../../api/kubernetes/index.ts";
+import type { SourceCollection } from "../../kube/index.ts";
+import { remoteKey, type RemoteInputs } from "../model/remote-inputs.ts";
+import { configFacts } from "./config-facts.ts";
+import type { Feed } from "./feeds.ts";
+import { podFacts } from "./pod-facts.ts";
+import { nodeFacts, serviceFacts, sliceFacts } from "./service-facts.ts";
+
+/** A feed that remembers what it holds, so that a cluster can be taken out of the model as a whole. */
+export interface RemoteFeed extends Feed {
+  /** Removes all but what the other has taken of the same cluster. */
+  leaveTo(successor: RemoteFeed | undefined): void;
+  holds(key: string): boolean;
+}
+
+/** All kinds that are read of a remote cluster: configuration is not among them. */
+export function createRemoteFeeds(inputs: RemoteInputs, clusterId: string): readonly RemoteFeed[] {
+  const ofCluster = <Facts>(facts: Facts | undefined): (Facts & { clusterId: string }) | undefined => (facts === undefined ? undefined : { ...facts, clusterId });
+  return [
+    remoteFeed(clusterId, namespaceKind, inputs.namespaces, ({ metadata }) => ({ name: metadata.name ?? "", labels: metadata.labels ?? {} })),
+    remoteFeed(clusterId, nodeKind, inputs.nodes, nodeFacts),
+    remoteFeed(clusterId, podKind, inputs.pods, (pod) => ofCluster(podFacts(pod))),
+    remoteFeed(clusterId, serviceKind, inputs.services, (service) => ofCluster(serviceFacts(service))),
+    remoteFeed(clusterId, endpointSliceKind, inputs.slices, (slice) => ofCluster(sliceFacts(slice))),
+    remoteFeed(clusterId, gatewayKind, inputs.gateways, (gateway) => {
+      const facts = configFacts(gatewayKind, gateway, { refused: () => undefined });
+      return facts === undefined ? undefined : { ...facts, programmed: false, clusterId };
+    }),
+  ];
+}
+
+function remoteFeed<Value extends KubernetesObject, Facts>(clusterId: string, kind: KindDefinition<Value>, target: SourceCollection<Facts>, convert: (object: Value) => Facts | undefined): RemoteFeed {
+  const held = new Set<string>();
+  return {
+    kind,
+    take: (key, object) => {
+      const facts = object === undefined ? undefined : convert(object as Value);
+      if (facts === undefined) {
+        if (held.delete(key)) target.delete(remoteKey(clusterId, key));
+        return;
+      }
+      held.add(key);
+      target.set(remoteKey(clusterId, key), facts);
+    },
+    leaveTo: (successor) => {
+      for (const key of held) if (successor?.holds(key) !== true) target.delete(remoteKey(clusterId, key));
+      held.clear();
+    },
+    holds: (key) => held.has(key),
+  };
+}

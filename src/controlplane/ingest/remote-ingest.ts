@@ -1,0 +1,85 @@
+import type { KubernetesObject, LabelSelector } from "../../api/index.ts";
+import type { Clock, Logger } from "../../base/index.ts";
+import { createInformer, type Informer, type KubeClient } from "../../kube/index.ts";
+import type { RemoteInputs } from "../model/remote-inputs.ts";
+import { DiscoveryNamespaces } from "./discovery-namespaces.ts";
+import { createRemoteFeeds, type RemoteFeed } from "./remote-feeds.ts";
+
+export interface RemoteIngestOptions {
+  readonly clusterId: string;
+  readonly client: KubeClient;
+  readonly inputs: RemoteInputs;
+  readonly selectors: readonly LabelSelector[];
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/**
+ * Reads one remote cluster. Nothing of it is in the model before all has been read once; while its API server is away what was
+ * read last stays.
+ */
+export class RemoteIngest {
+  /** When the first lists of all kinds are in. */
+  readonly synced: Promise<void>;
+  readonly #options: RemoteIngestOptions;
+  readonly #namespaces = new DiscoveryNamespaces();
+  readonly #feeds: readonly { readonly feed: RemoteFeed; readonly informer: Informer<KubernetesObject> }[];
+  readonly #subscriptions: Disposable[] = [];
+  #entered = false;
+
+  constructor(options: RemoteIngestOptions) {
+    const { clusterId, client, inputs, selectors, clock, log } = options;
+    this.#options = options;
+    this.#namespaces.setSelectors(selectors);
+    this.#feeds = createRemoteFeeds(inputs, clusterId).map((feed) => ({ feed, informer: createInformer(client, feed.kind, { log, clock }) }));
+    this.synced = Promise.all(this.#feeds.map(({ informer }) => informer.synced)).then(() => undefined);
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    await Promise.all(this.#feeds.map(({ informer }) => informer.run(signal)));
+    for (const subscription of this.#subscriptions) subscription[Symbol.dispose]();
+  }
+
+  /** Brings what was read into the model, from now on as it changes. */
+  enter(): void {
+    this.#entered = true;
+    const { inputs, clusterId } = this.#options;
+    inputs.clusters.set(clusterId, { id: clusterId });
+    for (const { feed, informer } of this.#feeds) {
+      this.#subscriptions.push(informer.subscribe((change) => this.#take(feed, change.key, change.object, change.type === "set")));
+    }
+  }
+
+  /** Takes the cluster out of the model; what a successor has of it stays. */
+  leave(successor?: RemoteIngest): void {
+    for (const subscription of this.#subscriptions.splice(0)) subscription[Symbol.dispose]();
+    if (!this.#entered) return;
+    const successors = successor === undefined ? [] : successor.#feeds;
+    for (const [index, { feed }] of this.#feeds.entries()) feed.leaveTo(successors[index]?.feed);
+    if (successor === undefined) this.#options.inputs.clusters.delete(this.#options.clusterId);
+  }
+
+  /** The object as it was last seen. */
+  get(kind: string, key: string): KubernetesObject | undefined {
+    return this.#feeds.find(({ feed }) => feed.kind.kind === kind)?.informer.get(key);
+  }
+
+  setSelectors(selectors: readonly LabelSelector[]): void {
+    this.#refill(this.#namespaces.setSelectors(selectors));
+  }
+
+  #take(feed: RemoteFeed, key: string, object: KubernetesObject, isThere: boolean): void {
+    feed.take(key, isThere && this.#namespaces.includes(object.metadata.namespace) ? object : undefined);
+    if (feed.kind.kind === "Namespace" && this.#namespaces.setNamespace(key, isThere ? (object.metadata.labels ?? {}) : undefined)) this.#refill(new Set([key]));
+  }
+
+  #refill(namespaces: ReadonlySet<string>): void {
+    if (!this.#entered || namespaces.size === 0) return;
+    for (const { feed, informer } of this.#feeds) {
+      for (const object of informer.list()) {
+        const { namespace, name = "" } = object.metadata;
+        if (namespace !== undefined && namespaces.has(namespace)) this.#take(feed, `${namespace}/${name}`, object, true);
+      }
+    }
+  }
+}

@@ -1,0 +1,72 @@
+import type { LabelSelector } from "../api/index.ts";
+import type { KubernetesObject } from "../api/index.ts";
+import type { KubeClient } from "../kube/index.ts";
+import type { PodDirectory } from "./ca/index.ts";
+import { RemoteClusters, type ClusterState, type RemoteClustersOptions } from "./ingest/index.ts";
+import { remoteKey, type MeshInputs } from "./model/index.ts";
+
+export interface MeshClustersOptions extends Omit<RemoteClustersOptions, "inputs"> {
+  readonly inputs: MeshInputs;
+  /** Of the own cluster, as it was last seen. */
+  readonly podOf: (key: string) => KubernetesObject | undefined;
+}
+
+/** The own cluster and the remote ones, as certificates, debugging and the mesh config ask for them. */
+export class MeshClusters {
+  readonly #options: MeshClustersOptions;
+  readonly #remotes: RemoteClusters;
+
+  constructor(options: MeshClustersOptions) {
+    this.#options = options;
+    this.#remotes = new RemoteClusters({ ...options, inputs: options.inputs.remote });
+  }
+
+  /** When nothing must be waited for before proxies are served. */
+  get synced(): Promise<void> {
+    return this.#remotes.synced;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    await this.#remotes.run(signal);
+  }
+
+  setSelectors(selectors: readonly LabelSelector[]): void {
+    this.#remotes.setSelectors(selectors);
+  }
+
+  /** The API server that issues a cluster's tokens. */
+  clientOf(clusterId: string): KubeClient | undefined {
+    return clusterId === this.#options.clusterId ? this.#options.client : this.#remotes.clientOf(clusterId);
+  }
+
+  get ids(): readonly string[] {
+    return this.states(true).map(({ id }) => id);
+  }
+
+  /** As `/debug/clusterz` answers it, the own cluster first. */
+  states(synced: boolean): readonly ClusterState[] {
+    return [{ id: this.#options.clusterId, secretName: "", syncStatus: synced ? "synced" : "syncing" }, ...this.#remotes.states()];
+  }
+
+  /** Pods of a cluster, for those who ask for others' certificates; undefined for one that is not known. */
+  podsOf(clusterId: string): PodDirectory | undefined {
+    const { inputs, podOf } = this.#options;
+    if (clusterId === this.#options.clusterId) {
+      const byAccount = inputs.pods.index("account-node", (pod) => [`${pod.namespace}/${pod.serviceAccount}@${pod.node}`]);
+      return {
+        podOf: (namespace, name) => placedPod(inputs.pods.get(`${namespace}/${name}`), podOf(`${namespace}/${name}`)),
+        runsOn: (namespace, account, node) => byAccount.lookup(`${namespace}/${account}@${node}`).length > 0,
+      };
+    }
+    if (this.#remotes.clientOf(clusterId) === undefined) return undefined;
+    const byAccount = inputs.remote.pods.index("account-node", (pod) => [`${pod.clusterId} ${pod.namespace}/${pod.serviceAccount}@${pod.node}`]);
+    return {
+      podOf: (namespace, name) => placedPod(inputs.remote.pods.get(remoteKey(clusterId, `${namespace}/${name}`)), this.#remotes.podOf(clusterId, `${namespace}/${name}`)),
+      runsOn: (namespace, account, node) => byAccount.lookup(`${clusterId} ${namespace}/${account}@${node}`).length > 0,
+    };
+  }
+}
+
+function placedPod(pod: { readonly serviceAccount: string; readonly node: string } | undefined, object: KubernetesObject | undefined): ReturnType<PodDirectory["podOf"]> {
+  return pod === undefined ? undefined : { uid: object?.metadata.uid ?? "", serviceAccount: pod.serviceAccount, node: pod.node };
+}
