@@ -2,6 +2,7 @@ import { userError, type Clock } from "../../base/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { contentHash } from "../translate/content-hash.ts";
 import type { EncodedResource } from "../translate/index.ts";
+import { AddressDemand } from "./address-demand.ts";
 import type { ProxyIdentity } from "./proxy-identity.ts";
 import { byPushOrder, chainOf, isWholeInStateOfTheWorld } from "./push-order.ts";
 import { groupsOf, type ResourceView } from "./resource-view.ts";
@@ -108,6 +109,7 @@ export class DiscoveryStream {
     this.#closed = true;
     this.#unblock?.[Symbol.dispose]();
     this.#waiting?.[Symbol.dispose]();
+    for (const { demand } of this.subscriptions.values()) demand?.close();
     for (const subscription of this.#viewSubscriptions) subscription[Symbol.dispose]();
     this.#viewSubscriptions.length = 0;
   }
@@ -282,6 +284,10 @@ export class DiscoveryStream {
   #updateDelta(subscription: Subscription, request: ResourceRequest, first: boolean): void {
     const generation = this.#options.generation();
     const names = request.subscribe.filter((name) => name !== "*");
+    // Both at once ask for nothing, as a first request without names would ask for all.
+    const [asksAll, asksNothing] = [request.subscribe.includes("*"), request.subscribe.includes("*") && request.unsubscribe.includes("*")];
+    if (first && subscription.typeUrl === typeUrls.address && (asksNothing || (names.length > 0 && !asksAll))) subscription.demand = new AddressDemand(subscription.view, this.proxy.node);
+    if (subscription.demand !== undefined) return this.#updateDemand(subscription, subscription.demand, names, request);
     const wildcard = request.subscribe.includes("*") || (first && request.subscribe.length === 0 && Object.keys(request.known).length === 0) || (first && isWildcardType(subscription.typeUrl) && names.length === 0);
     for (const name of request.unsubscribe) {
       if (name === "*") subscription.wildcard = false;
@@ -295,6 +301,12 @@ export class DiscoveryStream {
     }
     if (names.length > 0) subscription.ask(names, request.known, generation);
     if (subscription.typeUrl === typeUrls.endpoint) subscription.askIfAny(this.#takeOwed(names), generation);
+  }
+
+  #updateDemand(subscription: Subscription, demand: AddressDemand, names: readonly string[], request: ResourceRequest): void {
+    for (const name of request.unsubscribe) subscription.forget(name);
+    if (names.length > 0 || subscription.sent === "") subscription.askFor([...names, ...(subscription.sent === "" ? Object.keys(request.known) : [])], demand, request.known, this.#options.generation());
+    addNames(subscription, []);
   }
 
   #updateWhole(subscription: Subscription, whole: { readonly names: readonly string[]; readonly version: string }, first: boolean): void {

@@ -124,6 +124,7 @@ function sameList(left: readonly EncodedResource[], right: readonly EncodedResou
   return left.length === right.length && left.every((resource, index) => isSame(resource, right[index]));
 }
 
+/** One client may be told of other names of a resource, and another one not. */
 function isSame(left: EncodedResource, right: EncodedResource | undefined): boolean {
-  return left === right || (right !== undefined && left.version === right.version && left.name === right.name);
+  return left === right || (right !== undefined && left.version === right.version && left.name === right.name && left.delta.length === right.delta.length);
 }

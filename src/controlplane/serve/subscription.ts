@@ -1,3 +1,4 @@
+import type { AddressDemand } from "./address-demand.ts";
 import type { EncodedResource } from "../translate/resource.ts";
 import { groupsOf, type ResourceView } from "./resource-view.ts";
 
@@ -46,6 +47,9 @@ export class Subscription {
   rejected = "";
   rejection: Rejection | undefined;
   outstanding: Outstanding | undefined;
+  /** Of one that asks for some addresses, by more than their names. */
+  demand: AddressDemand | undefined;
+  hasDemanded = false;
   /** Asked for by the client: answered at once, even with nothing. */
   #asked: Set<string> | undefined;
   /** All that there is, to a client that has nothing. */
@@ -91,12 +95,27 @@ export class Subscription {
   }
 
   wants(name: string): boolean {
-    return this.wildcard || this.names.has(name);
+    if (this.wildcard || this.names.has(name)) return true;
+    if (this.demand?.isFor(name, this.names) !== true) return false;
+    this.names.add(name);
+    return true;
+  }
+
+  /** Asks for what answers some keys, and follows it from now on. */
+  askFor(keys: readonly string[], demand: AddressDemand, known: Readonly<Record<string, string>>, generation: number): void {
+    const answers = [...keys.flatMap((key) => {
+      const found = demand.answersTo(key);
+      return found.length === 0 ? [key] : found;
+    }), ...(this.hasDemanded ? [] : demand.onNode())];
+    this.hasDemanded = true;
+    for (const name of [...keys, ...answers]) this.names.add(name);
+    this.ask(answers, known, generation);
   }
 
   /** False when none of the names matters to this client. */
   change(names: readonly string[], generation: number, nowMs: number): boolean {
     let concerned = false;
+    this.demand?.changed(names);
     for (const name of names) {
       if (!this.wants(name) || this.#asked?.has(name) === true) continue;
       const gone = this.view.get(name) === undefined;
@@ -176,7 +195,7 @@ export class Subscription {
     const take = (name: string): void => {
       const found = this.view.get(name);
       if (found === undefined) removed.push(name);
-      else resources.push(found);
+      else resources.push(this.demand?.withAliases(found) ?? found);
     };
     if (part === "asked") {
       for (const name of this.#asked ?? []) take(name);
