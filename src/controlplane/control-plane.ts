@@ -8,6 +8,7 @@ import type { MeshConfig, MeshNetworks, WorkloadEntry } from "../api/istio/index
 import type { Node } from "../api/kubernetes/index.ts";
 import { addExpiryMetrics, Authenticator, CertificateService, createCertificateMetrics, IssuedCertificates } from "./ca/index.ts";
 import type { ControlPlaneSettings, ShadowSettings } from "./control-plane-options.ts";
+import { envoyTypes } from "./envoy-types-file.ts";
 import { runEntryControllers, WorkloadRegistration } from "./entries/index.ts";
 import { runGatewayControllers, runRootCertificateController, type ProxySettings } from "./gateways/index.ts";
 import { ConfigMapIngest, fetchText, KeySetIngest, MeshConfigFile, MeshIngest, MeshNetworksFile, SecretIngest, ServedVersionClient, type RemoteClient } from "./ingest/index.ts";
@@ -318,7 +319,7 @@ export class ControlPlane {
       "/debug/syncz": () => json(syncStatus(this.#discovery)),
       "/debug/config_dump": (url) => {
         const proxy = url.searchParams.get("proxyID") ?? "";
-        const dump = proxyConfigDump(this.#discovery, proxy);
+        const dump = proxyConfigDump(this.#discovery, proxy, envoyTypes());
         return dump === undefined ? { status: 404, body: `proxy "${proxy}" is not connected to this control plane\n` } : json(dump);
       },
       "/debug/list": () => json(Object.keys(this.#debugRoutes(identity)).filter((path) => path.startsWith("/debug/")).toSorted()),

@@ -73,4 +73,5 @@ const upstreamWords: Readonly<Record<string, string>> = {
   Listener: "listener",
   RouteConfiguration: "route",
   ClusterLoadAssignment: "endpoint",
+  TypedExtensionConfig: "extensionconfig",
 };

@@ -1,6 +1,7 @@
-import { fromBinary, toJson, type DescMessage, type JsonValue } from "@bufbuild/protobuf";
+import { fromBinary, toJson, type JsonValue } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
-import { ClusterLoadAssignmentSchema, ClusterSchema, envoyRegistry, ListenerSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
+import type { EnvoyTypes } from "../../wire/envoy-types/index.ts";
+import { typeUrls } from "../../wire/xds/index.ts";
 import type { EncodedResource } from "../translate/index.ts";
 import type { DiscoveryServer } from "./discovery-server.ts";
 import type { Subscription } from "./subscription.ts";
@@ -8,21 +9,23 @@ import type { Subscription } from "./subscription.ts";
 type Shown = (resource: JsonValue, version: string, name: string) => Record<string, unknown>;
 
 /** By type: part and list of Envoy's dump, and how an entry of it looks. */
-const parts: readonly { readonly schema: DescMessage; readonly part: string; readonly list: string; readonly entry: Shown }[] = [
-  { schema: ClusterSchema, part: "ClustersConfigDump", list: "dynamic_active_clusters", entry: (cluster, version_info) => ({ version_info, cluster }) },
-  { schema: ClusterLoadAssignmentSchema, part: "EndpointsConfigDump", list: "dynamic_endpoint_configs", entry: (endpoint_config, version_info) => ({ version_info, endpoint_config }) },
-  { schema: ListenerSchema, part: "ListenersConfigDump", list: "dynamic_listeners", entry: (listener, version_info, name) => ({ name, active_state: { version_info, listener } }) },
-  { schema: RouteConfigurationSchema, part: "RoutesConfigDump", list: "dynamic_route_configs", entry: (route_config, version_info) => ({ version_info, route_config }) },
+const parts: readonly { readonly typeUrl: string; readonly part: string; readonly list: string; readonly entry: Shown }[] = [
+  { typeUrl: typeUrls.cluster, part: "ClustersConfigDump", list: "dynamic_active_clusters", entry: (cluster, version_info) => ({ version_info, cluster }) },
+  { typeUrl: typeUrls.endpoint, part: "EndpointsConfigDump", list: "dynamic_endpoint_configs", entry: (endpoint_config, version_info) => ({ version_info, endpoint_config }) },
+  { typeUrl: typeUrls.listener, part: "ListenersConfigDump", list: "dynamic_listeners", entry: (listener, version_info, name) => ({ name, active_state: { version_info, listener } }) },
+  { typeUrl: typeUrls.route, part: "RoutesConfigDump", list: "dynamic_route_configs", entry: (route_config, version_info) => ({ version_info, route_config }) },
+  { typeUrl: typeUrls.extensionConfig, part: "EcdsConfigDump", list: "ecds_filters", entry: (ecds_filter, version_info) => ({ version_info, ecds_filter }) },
 ];
 
-/** What a connected proxy should have now, in the form of Envoy's `/config_dump`; undefined when it is not connected here. */
-export function proxyConfigDump(server: DiscoveryServer, proxyId: string): unknown {
+/** What a connected proxy should have now, in the form of Envoy's `/config_dump`; undefined when it is not connected here. EnvoyFilters put any type into it. */
+export function proxyConfigDump(server: DiscoveryServer, proxyId: string, types: EnvoyTypes): unknown {
   const stream = [...server.streams].find(({ proxy }) => proxy.id === proxyId);
   if (stream === undefined) return undefined;
-  const configs = parts.map(({ schema, part, list, entry }) => {
-    const subscription = stream.subscriptions.get(`type.googleapis.com/${schema.typeName}`);
+  const configs = parts.flatMap(({ typeUrl, part, list, entry }) => {
+    const subscription = stream.subscriptions.get(typeUrl);
+    if (subscription === undefined && typeUrl === typeUrls.extensionConfig) return [];
     const resources = subscription === undefined ? [] : wantedResources(subscription);
-    return { "@type": `type.googleapis.com/envoy.admin.v3.${part}`, [list]: resources.map((resource) => entry(resourceJson(schema, resource), resource.version, resource.name)) };
+    return { "@type": `type.googleapis.com/envoy.admin.v3.${part}`, [list]: resources.map((resource) => entry(resourceJson(resource, types), resource.version, resource.name)) };
   });
   return { configs };
 }
@@ -32,8 +35,9 @@ function wantedResources({ view, wildcard, names }: Subscription): readonly Enco
   return [...names].map((name) => view.get(name)).filter((resource) => resource !== undefined);
 }
 
-function resourceJson(schema: DescMessage, { any }: EncodedResource): JsonValue {
+function resourceJson({ any }: EncodedResource, types: EnvoyTypes): JsonValue {
   const { typeUrl, value } = fromBinary(AnySchema, any);
-  const fields = toJson(schema, fromBinary(schema, value), { registry: envoyRegistry(), useProtoFieldName: true });
+  const desc = types.mustHave(typeUrl.slice(typeUrl.lastIndexOf("/") + 1));
+  const fields = toJson(desc, fromBinary(desc, value), { registry: types.registry, useProtoFieldName: true });
   return { "@type": typeUrl, ...(fields as Record<string, JsonValue>) };
 }
