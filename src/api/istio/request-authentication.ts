@@ -85,10 +85,15 @@ function readClaimToHeader(reader: Reader): JwtRule["outputClaimToHeaders"][numb
 }
 
 /** Where the keys come from: an address, the keys themselves, or the issuer's discovery document. */
+function isWebAddress(text: string): boolean {
+  if (/\s/.test(text) || !/^https?:\/\/[^/?#]+/i.test(text)) return false;
+  return URL.canParse(text);
+}
+
 function checkKeys(reader: Reader, { issuer, jwksUri, jwks }: JwtRule): void {
   if (issuer === "" && jwksUri === undefined) reader.error("is required, unless there is a jwksUri", "issuer");
   if (jwksUri !== undefined && jwks !== undefined) reader.error("must not be set beside jwksUri", "jwks");
-  if (jwksUri !== undefined && !/^https?:\/\/[^/\s?#]+/.test(jwksUri)) reader.error(`must be an address that begins with http:// or https://, got "${jwksUri}"`, "jwksUri");
+  if (jwksUri !== undefined && !isWebAddress(jwksUri)) reader.error(`must be an address that begins with http:// or https://, got "${jwksUri}"`, "jwksUri");
   if (jwks !== undefined) checkKeySet(reader, jwks);
 }
 

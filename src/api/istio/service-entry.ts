@@ -103,6 +103,9 @@ function checkAddresses(reader: Reader, { addresses, resolution, hosts, ports }:
     if (address.includes("/") && resolution !== "NONE" && resolution !== "STATIC") return `must be an IP address, not a CIDR, when the resolution is ${resolution}, got "${address}"`;
     return subnetFault(address);
   });
+  if (resolution === "NONE" && addresses.length === 0 && ports.some((port) => (port.protocol ?? "TCP").toUpperCase() === "TCP")) {
+    reader.warn("is empty, and a port is of TCP: its traffic cannot be told from other traffic to that port", "addresses");
+  }
   const isByDns = resolution === "DNS" || resolution === "DNS_ROUND_ROBIN";
   if (isByDns && addresses.length > 0 && hosts.length > 1 && ports.some((port) => isTcpProtocol(port.protocol))) {
     reader.warn("has more than one host beside addresses and a TCP port: proxies cannot tell them apart", "hosts");
@@ -128,6 +131,9 @@ function checkEndpoints(reader: Reader, { endpoints, resolution, workloadSelecto
     if (resolution === "NONE") reader.warn("has no effect when the resolution is NONE; use STATIC", "workloadSelector");
   }
   if (resolution === "NONE" && endpoints.length > 0) reader.error("must be empty when the resolution is NONE; use STATIC, or DNS for names", "endpoints");
+  for (const [index, endpoint] of endpoints.entries()) {
+    if (endpoint.address === undefined && resolution !== "STATIC") reader.error(`is required when the resolution is ${resolution}; STATIC does with a network`, `endpoints[${index}].address`);
+  }
   if (resolution === "DNS_ROUND_ROBIN" && endpoints.length > 1) reader.error(`must have at most one when the resolution is DNS_ROUND_ROBIN, got ${endpoints.length}`, "endpoints");
 }
 

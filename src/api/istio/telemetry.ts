@@ -2,6 +2,7 @@ import { defineKind } from "../kind.ts";
 import type { KubernetesObject, LabelSelector } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import type { Reader } from "../reader.ts";
+import { celFault } from "./cel-expression.ts";
 import { openObject, readDurationMs, readObjects, refuseDryRun, requireText, warnOfUnknown } from "./fields.ts";
 import { readPolicyTarget, type PolicyTargetReference } from "./policy-target.ts";
 
@@ -106,6 +107,7 @@ function readTracing(reader: Reader): TelemetryTracing {
     disableContextPropagation: reader.boolean("disableContextPropagation"),
     useRequestIdForTraceSampling: reader.boolean("useRequestIdForTraceSampling"),
   };
+  for (const field of ["customTags", "enableIstioTags", "useRequestIdForTraceSampling"]) if (reader.has(field)) reader.warn("is of spans, which Envoy alone sends; Serin's own proxy passes trace contexts on", field);
   if (tracing.providers.length > 1) reader.warn("has more than one; only the first has an effect", "providers");
   if (Object.hasOwn(tracing.customTags, "")) reader.error("must not have an empty name", "customTags");
   warnOfUnknown(reader);
@@ -170,11 +172,14 @@ function readTagOverride(reader: Reader): { operation: "UPSERT" | "REMOVE"; valu
 
 function readAccessLogging(reader: Reader): TelemetryAccessLogging {
   const filter = reader.object("filter");
+  const expression = filter?.string("expression") ?? "";
+  const fault = filter === undefined ? undefined : celFault(expression);
+  if (fault !== undefined) filter?.error(fault, "expression");
   const logging: TelemetryAccessLogging = {
     match: readMode(reader),
     providers: readProviders(reader),
     disabled: reader.boolean("disabled"),
-    filter: filter === undefined ? undefined : { expression: filter.string("expression") ?? "" },
+    filter: filter === undefined ? undefined : { expression },
   };
   warnOfUnknown(filter);
   warnOfUnknown(reader);
