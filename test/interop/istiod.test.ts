@@ -45,9 +45,9 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
     };
     await underLoad(async () => {
       await ok(`serin upgrade start -f - <<< '${JSON.stringify(object)}'`);
-      const watched = await lab.shell(`serin upgrade status ${name} -w --timeout 240`);
       // It waits for a person before it retires what it came from.
-      assert.equal(watched.code, 4, watched.output);
+      const { code, output } = await lab.shell(`kubectl wait meshupgrade/${name} --for=jsonpath='{.status.phase}'=Paused --timeout=240s`, { timeoutMs: 250_000 });
+      assert.equal(code, 0, `${output}\n${(await lab.shell(`serin upgrade status ${name}`)).output}`);
       await revisionIs(to);
     });
   }
@@ -90,7 +90,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
     await move("upstream", "up-1", "up-2");
     await underLoad(async () => {
       await ok("serin upgrade rollback upstream");
-      assert.equal((await lab.shell("serin upgrade status upstream -w --timeout 240")).code, 3);
+      assert.equal((await lab.shell("serin upgrade status upstream -w --timeout 240", { timeoutMs: 250_000 })).code, 3);
       await revisionIs("up-1");
     });
   });
@@ -99,7 +99,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
     await move("to-serin", "up-1", "serin-1");
     await underLoad(async () => {
       await ok("serin upgrade rollback to-serin");
-      assert.equal((await lab.shell("serin upgrade status to-serin -w --timeout 240")).code, 3);
+      assert.equal((await lab.shell("serin upgrade status to-serin -w --timeout 240", { timeoutMs: 250_000 })).code, 3);
       await revisionIs("up-1");
     });
   });

@@ -27,6 +27,11 @@ export const overAds = {
   resourceApiVersion: ApiVersion.V3,
 } as const satisfies MessageInitShape<typeof ConfigSourceSchema>;
 
+const { initialFetchTimeout: _endless, ...overAdsInTime } = overAds;
+
+/** Secrets that somebody else may not have written yet: who waits for one goes on without it after a while, so that others are not held up. */
+export const secretOverAds = overAdsInTime;
+
 /** Certificates come from the proxy's own agent, under the names that Istio uses. */
 export const overAgentSds = {
   configSourceSpecifier: {
@@ -41,3 +46,8 @@ export const overAgentSds = {
   initialFetchTimeout: durationOfMs(0),
   resourceApiVersion: ApiVersion.V3,
 } as const satisfies MessageInitShape<typeof ConfigSourceSchema>;
+
+const { initialFetchTimeout: _never, ...overAgentInTime } = overAgentSds;
+
+/** Files that may not be there: as {@link secretOverAds}. */
+export const fileOverAgentSds = overAgentInTime;

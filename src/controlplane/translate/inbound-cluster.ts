@@ -2,7 +2,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema, HttpProtocolOptionsSchema, type Cluster } from "../../wire/envoy/index.ts";
 import { destinationRulePath, type DestinationRuleModel } from "../model/destination-rule-model.ts";
 import type { MeshSettings } from "../model/facts.ts";
-import { httpOptionsName, noCircuitBreakers } from "./cluster.ts";
+import { httpOptionsName, noCircuitBreakers, passthroughName } from "./cluster.ts";
 import { tcpAddress } from "./envoy-address.ts";
 import { durationOfMs, filterMetadata, packed } from "./envoy-any.ts";
 import { inboundClusterName, inboundPassthroughCluster } from "./inbound-chain.ts";
@@ -47,7 +47,8 @@ export function inboundCluster(target: InboundTarget, rule: DestinationRuleModel
 export function inboundPassthrough(mesh: MeshSettings): Cluster {
   return create(ClusterSchema, {
     name: inboundPassthroughCluster,
-    altStatName: `${inboundPassthroughCluster};`,
+    // Upstream's name for it in statistics: both directions count as one.
+    altStatName: `${passthroughName};`,
     connectTimeout: durationOfMs(mesh.connectTimeoutMs),
     circuitBreakers: noCircuitBreakers,
     ...originalDestination("0.0.0.0"),

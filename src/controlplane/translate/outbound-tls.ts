@@ -13,7 +13,7 @@ import {
 } from "../../wire/envoy/index.ts";
 import { authoritySuffix, credentialResource } from "../model/secret-facts.ts";
 import { internalUpstream, mutualTls, rawBuffer } from "./cluster.ts";
-import { overAds, overAgentSds, packed } from "./envoy-any.ts";
+import { secretOverAds, fileOverAgentSds, packed } from "./envoy-any.ts";
 import { type TransportSocketInit, validatedBy } from "./tls-context.ts";
 import { isHttp2, typeOf, type ClusterDraft } from "./traffic-policy.ts";
 
@@ -113,14 +113,14 @@ type CommonTlsInit = Exclude<MessageInitShape<typeof CommonTlsContextSchema>, { 
 
 function certificates(tls: ClientTls): CommonTlsInit {
   if (tls.mode !== "MUTUAL") return {};
-  if (tls.credentialName !== undefined) return { tlsCertificateSdsSecretConfigs: [{ name: credentialResource(tls.credentialName), sdsConfig: overAds }] };
-  return { tlsCertificateSdsSecretConfigs: [{ name: `file-cert:${tls.clientCertificate ?? ""}~${tls.privateKey ?? ""}`, sdsConfig: overAgentSds }] };
+  if (tls.credentialName !== undefined) return { tlsCertificateSdsSecretConfigs: [{ name: credentialResource(tls.credentialName), sdsConfig: secretOverAds }] };
+  return { tlsCertificateSdsSecretConfigs: [{ name: `file-cert:${tls.clientCertificate ?? ""}~${tls.privateKey ?? ""}`, sdsConfig: fileOverAgentSds }] };
 }
 
 function validation(tls: ClientTls, checked: boolean, names: readonly string[]): CommonTlsInit {
   if (!checked) return { validationContextType: { case: "validationContext", value: {} } };
   const root =
-    tls.credentialName === undefined ? { name: `file-root:${tls.caCertificates ?? "system"}`, sdsConfig: overAgentSds } : { name: `${credentialResource(tls.credentialName)}${authoritySuffix}`, sdsConfig: overAds };
+    tls.credentialName === undefined ? { name: `file-root:${tls.caCertificates ?? "system"}`, sdsConfig: fileOverAgentSds } : { name: `${credentialResource(tls.credentialName)}${authoritySuffix}`, sdsConfig: secretOverAds };
   return validatedBy(root, {
     matchTypedSubjectAltNames: names.flatMap((exact) => sanTypes(exact).map((sanType) => ({ sanType, matcher: { matchPattern: { case: "exact" as const, value: exact } } }))),
     ...(tls.caCrl === undefined ? {} : { crl: { specifier: { case: "filename" as const, value: tls.caCrl } } }),

@@ -117,7 +117,7 @@ export function mirrorPolicies(filters: readonly HttpRouteFilter[], backends: re
     if (backend === undefined || "fault" in backend) return [];
     const { numerator, denominator } = mirror.fraction ?? { numerator: mirror.percent ?? percent, denominator: percent };
     const millionths = Math.round((numerator / denominator) * 1_000_000);
-    return { cluster: backend.cluster, runtimeFraction: { defaultValue: { numerator: millionths, denominator: FractionalPercent_DenominatorType.MILLION } } };
+    return { cluster: backend.cluster, runtimeFraction: { defaultValue: { numerator: millionths, denominator: FractionalPercent_DenominatorType.MILLION } }, traceSampled: false, disableShadowHostSuffixAppend: true };
   });
 }
 

@@ -8,6 +8,7 @@ import { deriveGatewayStatuses } from "../model/gateway-status.ts";
 import { deriveRouteStatuses } from "../model/route-status.ts";
 import { decodeResource, valueAt } from "../testing/decode-resource.ts";
 import { config, createModelFixture, namespace, node, pod, service, slice } from "../testing/model-fixture.ts";
+import type { ProxyGroup } from "../model/sidecar-scope.ts";
 import { deriveWaypoints } from "../model/waypoint.ts";
 import { deriveL4RouteModels } from "../model/l4-route-model.ts";
 import { scopedResourceKey } from "./resource.ts";
@@ -17,7 +18,8 @@ function router(revision = "default") {
   const fixture = createModelFixture(revision);
   const routes = deriveRouteModels(fixture.graph, fixture.inputs);
   const l4Routes = deriveL4RouteModels(fixture.graph, fixture.inputs);
-  const resources = deriveRouterResources(fixture.graph, { inputs: fixture.inputs, routes, l4Routes });
+  const groups = fixture.graph.source<ProxyGroup>("groups");
+  const resources = deriveRouterResources(fixture.graph, { inputs: fixture.inputs, routes, l4Routes, groups });
   return {
     ...fixture,
     routeTable: (gateway: string, port: number) => decodeResource(RouteConfigurationSchema, resources.routes.get(scopedResourceKey(gateway, `http.${port}`))?.resource) as unknown as RouteTable,
@@ -160,7 +162,7 @@ test("filters become header changes, rewrites, redirects and mirrors", () => {
   const rewritten = routes.find((entry) => entry["name"] === "shop.r.0");
   const action = rewritten?.["route"] as JsonObject;
   assert.deepEqual([action["hostRewriteLiteral"], action["regexRewrite"], action["timeout"]], ["inner", { pattern: { regex: "^/old(/?)(.*)" }, substitution: "/\\2" }, "0.500s"]);
-  assert.deepEqual(action["requestMirrorPolicies"], [{ cluster: "outbound|80||web-v2.shop.svc.cluster.local", runtimeFraction: { defaultValue: { numerator: 50_000, denominator: "MILLION" } } }]);
+  assert.deepEqual(action["requestMirrorPolicies"], [{ cluster: "outbound|80||web-v2.shop.svc.cluster.local", runtimeFraction: { defaultValue: { numerator: 50_000, denominator: "MILLION" } }, traceSampled: false, disableShadowHostSuffixAppend: true }]);
   assert.deepEqual(rewritten?.["requestHeadersToAdd"], [{ header: { key: "a", value: "1" }, appendAction: "OVERWRITE_IF_EXISTS_OR_ADD" }, { header: { key: "b", value: "2" } }]);
   assert.deepEqual(rewritten?.["requestHeadersToRemove"], ["c"]);
   assert.deepEqual(routes.find((entry) => entry["name"] === "shop.r.1")?.["redirect"], { schemeRedirect: "https", hostRedirect: "new.example", pathRedirect: "/here" });

@@ -4,11 +4,12 @@ import {
   SubjectAltNameMatcher_SanType,
   TlsParameters_TlsProtocol,
   type CertificateValidationContextSchema,
+  type ConfigSourceSchema,
   type SubjectAltNameMatcherSchema,
   type TransportSocketSchema,
 } from "../../wire/envoy/index.ts";
 import type { MeshSettings } from "../model/facts.ts";
-import { packed, type overAds, overAgentSds } from "./envoy-any.ts";
+import { packed, overAgentSds } from "./envoy-any.ts";
 
 export type TransportSocketInit = MessageInitShape<typeof TransportSocketSchema>;
 export type DownstreamTlsInit = Exclude<MessageInitShape<typeof DownstreamTlsContextSchema>, { $typeName: string }>;
@@ -62,7 +63,7 @@ export function hboneServer(mesh: MeshSettings): DownstreamTlsInit {
 export const ownCertificate = { tlsCertificateSdsSecretConfigs: [{ name: "default", sdsConfig: overAgentSds }] };
 
 /** Peers by their certificates: signed by a root that comes by its name, and with what else they must have. */
-export function validatedBy(root: { readonly name: string; readonly sdsConfig: typeof overAds | typeof overAgentSds }, defaults: MessageInitShape<typeof CertificateValidationContextSchema>) {
+export function validatedBy(root: { readonly name: string; readonly sdsConfig: MessageInitShape<typeof ConfigSourceSchema> }, defaults: MessageInitShape<typeof CertificateValidationContextSchema>) {
   return { validationContextType: { case: "combinedValidationContext" as const, value: { defaultValidationContext: defaults, validationContextSdsSecretConfig: root } } };
 }
 

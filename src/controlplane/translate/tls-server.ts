@@ -2,7 +2,7 @@ import type { ServerTls, TlsVersion } from "../../api/istio/index.ts";
 import { CertificateValidationContext_TrustChainVerification, SubjectAltNameMatcher_SanType, TlsParameters_TlsProtocol } from "../../wire/envoy/index.ts";
 import type { MeshSettings } from "../model/facts.ts";
 import { serverCredentials } from "../model/secret-facts.ts";
-import { overAds, overAgentSds } from "./envoy-any.ts";
+import { secretOverAds, fileOverAgentSds } from "./envoy-any.ts";
 import { type DownstreamTlsInit, mutualTlsServer, validatedBy } from "./tls-context.ts";
 
 const versions: Readonly<Record<TlsVersion, TlsParameters_TlsProtocol>> = {
@@ -38,9 +38,9 @@ function parametersOf(tls: ServerTls, { tlsDefaults }: MeshSettings) {
 
 function certificatesOf(tls: ServerTls) {
   const { certificates } = serverCredentials(tls);
-  if (certificates.length > 0) return certificates.map((name) => ({ name, sdsConfig: overAds }));
+  if (certificates.length > 0) return certificates.map((name) => ({ name, sdsConfig: secretOverAds }));
   const files = tls.tlsCertificates.length > 0 ? tls.tlsCertificates : [{ serverCertificate: tls.serverCertificate ?? "", privateKey: tls.privateKey ?? "" }];
-  return files.map((file) => ({ name: `file-cert:${file.serverCertificate}~${file.privateKey}`, sdsConfig: overAgentSds }));
+  return files.map((file) => ({ name: `file-cert:${file.serverCertificate}~${file.privateKey}`, sdsConfig: fileOverAgentSds }));
 }
 
 /** What a client's certificate must be; nothing in SIMPLE, where none is asked for. */
@@ -63,5 +63,5 @@ function namedBy(name: string) {
 
 function authorityOf(tls: ServerTls) {
   const { authority } = serverCredentials(tls);
-  return authority === undefined ? { name: `file-root:${tls.caCertificates ?? ""}`, sdsConfig: overAgentSds } : { name: authority, sdsConfig: overAds };
+  return authority === undefined ? { name: `file-root:${tls.caCertificates ?? ""}`, sdsConfig: fileOverAgentSds } : { name: authority, sdsConfig: secretOverAds };
 }

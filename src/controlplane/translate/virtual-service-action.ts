@@ -114,7 +114,7 @@ function share(percentage: number) {
 }
 
 export function mirrorPolicy(mirror: HttpMirror, cluster: string): MessageInitShape<typeof RouteAction_RequestMirrorPolicySchema> {
-  return { cluster, runtimeFraction: { defaultValue: share(mirror.percentage) }, traceSampled: false };
+  return { cluster, runtimeFraction: { defaultValue: share(mirror.percentage) }, traceSampled: false, disableShadowHostSuffixAppend: true };
 }
 
 /** The route's own configuration of the fault filter. */

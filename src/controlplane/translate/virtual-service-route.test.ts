@@ -81,7 +81,7 @@ test("weights, rewrites, headers, mirrors, timeouts and retries reach the route"
     ],
   });
   assert.deepEqual([action["prefixRewrite"], action["hostRewriteLiteral"], action["timeout"], action["maxGrpcTimeout"]], ["/y", "inner", "3s", "3s"]);
-  assert.deepEqual(valueAt(action, "requestMirrorPolicies", 0), { cluster: "outbound|80||api.shop.svc.cluster.local", runtimeFraction: { defaultValue: { numerator: 125_000, denominator: "MILLION" } }, traceSampled: false });
+  assert.deepEqual(valueAt(action, "requestMirrorPolicies", 0), { cluster: "outbound|80||api.shop.svc.cluster.local", runtimeFraction: { defaultValue: { numerator: 125_000, denominator: "MILLION" } }, traceSampled: false, disableShadowHostSuffixAppend: true });
   const retries = action["retryPolicy"] as JsonObject;
   assert.deepEqual([retries["retryOn"], retries["numRetries"], retries["retriableStatusCodes"], retries["perTryTimeout"], valueAt(retries, "retryBackOff", "baseInterval")], ["5xx,retriable-status-codes", 5, [503], "1s", "0.010s"]);
   assert.deepEqual(first?.["requestHeadersToAdd"], [{ header: { key: "b", value: "2" }, appendAction: "OVERWRITE_IF_EXISTS_OR_ADD" }, { header: { key: "a", value: "1" } }]);

@@ -125,11 +125,18 @@ function normal(value: Json, key = ""): Json {
 /** Two ways to say the same: docs/interop.md names them. */
 function sameMeaning(value: { readonly [name: string]: Json }): { readonly [name: string]: Json } {
   const { matchSubjectAltNames, ...rest } = value;
-  // Upstream writes the older field, which matches names of any type; its certificates have none but URIs.
-  if (Array.isArray(matchSubjectAltNames)) return { ...rest, matchTypedSubjectAltNames: matchSubjectAltNames.map((matcher) => ({ sanType: "URI", matcher })) };
-  const { name } = value;
+  // Upstream writes the older field, which matches names of any type; the mesh's certificates have none but URIs.
+  if (Array.isArray(matchSubjectAltNames) && matchSubjectAltNames.every(isOfMesh)) return { ...rest, matchTypedSubjectAltNames: matchSubjectAltNames.map((matcher) => ({ sanType: "URI", matcher })) };
+  const { name, numerator, denominator = "HUNDRED" } = value;
+  if (typeof numerator === "number" && typeof denominator === "string") return { millionths: numerator * (millionths[denominator] ?? 1) };
   // The name of a transport socket means nothing: its type is in its configuration.
   return typeof name === "string" && /^envoy\.transport_sockets\./.test(name) ? { ...value, name: name.slice("envoy.transport_sockets.".length) } : value;
+}
+
+const millionths: Readonly<Record<string, number>> = { HUNDRED: 10_000, TEN_THOUSAND: 100, MILLION: 1 };
+
+function isOfMesh(matcher: Json): boolean {
+  return isObject(matcher) && Object.values(matcher).every((text) => typeof text === "string" && text.startsWith("spiffe://"));
 }
 
 const unordered = new Set(["domains", "lbEndpoints", "endpoints", "matchTypedSubjectAltNames", "subjectAltNames", "authorizationPolicies", "addresses", "serverNames", "prefixRanges", "virtualHosts"]);

@@ -31,8 +31,18 @@ const readyTimeoutMs = 60_000;
 const lookMs = 50;
 
 export interface EnvoyOptions {
-  /** Of its admin server; any free one when absent. */
+  /** On top of the node's own. */
   readonly metadata?: Readonly<Record<string, unknown>>;
+}
+
+/** The mesh's authority as a pod asks it. */
+export async function certificateAuthorityOf(mesh: TestMesh, node: MeshNode): Promise<IstioCertificateClient> {
+  const directory = join(mesh.directory, `pod-${node.pod}`);
+  mkdirSync(directory, { recursive: true });
+  const files = { token: join(directory, "token"), root: join(directory, "root.pem") };
+  writeFileSync(files.token, await mesh.objects.token(node.namespace, node.account, node.pod));
+  writeFileSync(files.root, await rootOf(mesh));
+  return new IstioCertificateClient({ endpoint: { url: discoveryUrl, rootCertificateFile: files.root, tokenFile: files.token, headers: { clusterid: "Kubernetes" } }, impersonate: false });
 }
 
 /** Resolves once it has taken its first configuration. */

@@ -44,7 +44,7 @@ export function nodeId({ role, address, pod, namespace }: MeshNode): string {
   return `${role}~${address}~${pod}.${namespace}~${namespace}.svc.cluster.local`;
 }
 
-/** As such a proxy's agent tells it. */
+/** As such a proxy's agent tells it, but for PROXY_CONFIG: without it a control plane takes the mesh's. */
 export function nodeMetadata({ namespace, pod, account, address, labels }: MeshNode, version: string): Readonly<Record<string, unknown>> {
   return {
     NAME: pod,
@@ -59,7 +59,6 @@ export function nodeMetadata({ namespace, pod, account, address, labels }: MeshN
     LABELS: labels,
     ISTIO_VERSION: version,
     INTERCEPTION_MODE: "REDIRECT",
-    PROXY_CONFIG: { discoveryAddress: "istiod.istio-system.svc:15012" },
     // As injected where there is ambient: upstream then sends HBONE to sidecars without being asked.
     ENABLE_HBONE: "true",
   };

@@ -1,0 +1,286 @@
+// Requests through stock Envoys as sidecar, gateway and waypoint: what the control plane sends them does what it says.
+//   test/interop/mesh/in-namespace.sh node test/interop/mesh/envoy-traffic.ts [--json]
+import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
+import { createServer, request, type IncomingMessage, type RequestOptions, type Server } from "node:http";
+import { createSecureServer, type Http2SecureServer } from "node:http2";
+import { createServer as createSecureWebServer, request as secureRequest } from "node:https";
+import { connect } from "node:net";
+import { join } from "node:path";
+import type { TLSSocket } from "node:tls";
+import { createLogger, messageOf } from "../../../src/base/index.ts";
+import { CertificateManager, hboneDialer, HbonePool, type WorkloadCertificate } from "../../../src/dataplane/index.ts";
+import { corpusDirectory, readObjects } from "./corpus.ts";
+import { certificateAuthorityOf, startEnvoy, type EnvoyProcess } from "./envoy-process.ts";
+import { routerNode, sidecarNode, waypointNode, ztunnelNode, type MeshNode } from "./nodes.ts";
+import { startTestMesh, type TestMesh } from "./test-mesh.ts";
+
+interface Answer {
+  readonly status: number;
+  readonly body: string;
+  readonly headers: IncomingMessage["headers"];
+}
+
+interface Seen {
+  readonly app: string;
+  readonly path: string;
+  readonly host: string;
+  readonly headers: IncomingMessage["headers"];
+  /** SPIFFE id that the connection proves; empty without TLS. */
+  readonly peer: string;
+}
+
+const counted = 1000;
+/** Of 1,000 answers at 10 %: outside of it chance comes once in a thousand runs. */
+const bounds = { least: 69, most: 133 };
+const readyMs = 20_000;
+const lookMs = 50;
+const sidecarAddress = { host: "127.0.0.1", port: 9080 };
+const gatewayAddress = { host: "127.0.0.1", port: 8180 };
+const secureGatewayPort = 8443;
+const hbonePort = 15_008;
+const keySecret = "an interop test's own secret key";
+
+/** The applications of the mesh's pods, on their addresses. */
+class Apps {
+  readonly seen: Seen[] = [];
+  readonly #servers: (Server | Http2SecureServer)[] = [];
+  #flaky = 0;
+
+  async plain(app: string, host: string, port: number): Promise<void> {
+    const server = createServer((incoming, response) => {
+      this.seen.push(seenOf(app, incoming, ""));
+      this.#flaky += incoming.headers["x-flaky"] === "yes" ? 1 : 0;
+      response.statusCode = incoming.headers["x-flaky"] === "yes" && this.#flaky % 3 !== 0 ? 503 : 200;
+      response.end(app);
+    });
+    this.#servers.push(await listening(server, host, port));
+  }
+
+  /** Takes only connections with a certificate of the mesh. */
+  async mutual(app: string, host: string, port: number, certificate: WorkloadCertificate): Promise<void> {
+    const server = createSecureWebServer({ ...tlsOf(certificate), ALPNCallback: ({ protocols }) => protocols.find((name) => name === "istio" || name === "http/1.1") }, (incoming, response) => {
+      this.seen.push(seenOf(app, incoming, peerOf(incoming.socket as TLSSocket)));
+      response.end(app);
+    });
+    this.#servers.push(await listening(server, host, port));
+  }
+
+  /** The pod's end of tunnels: each CONNECT leads to the application on the address that it names. */
+  async tunnels(app: string, host: string, certificate: WorkloadCertificate): Promise<void> {
+    const server = createSecureServer({ ...tlsOf(certificate), ALPNProtocols: ["h2"] });
+    server.on("connect", (incoming, response) => {
+      const { stream } = response;
+      this.seen.push({ app, path: "CONNECT", host: String(incoming.headers[":authority"]), headers: incoming.headers, peer: peerOf(stream.session?.socket as TLSSocket) });
+      const [address = "", port = ""] = String(incoming.headers[":authority"]).split(":");
+      const upstream = connect({ host: address, port: Number(port) }, () => {
+        stream.respond({ ":status": 200 });
+        upstream.pipe(stream).pipe(upstream);
+      });
+      upstream.on("error", () => stream.close());
+      stream.on("error", () => upstream.destroy());
+    });
+    // Beside the waypoint's own end of tunnels, which listens on all addresses.
+    await new Promise<void>((resolve) => server.listen({ host, port: hbonePort, reusePort: true }, resolve));
+    this.#servers.push(server);
+  }
+
+  close(): void {
+    for (const server of this.#servers) server.close();
+  }
+}
+
+async function listening<Kind extends Server>(server: Kind, host: string, port: number): Promise<Kind> {
+  await new Promise<void>((resolve) => server.listen(port, host, resolve));
+  return server;
+}
+
+function tlsOf({ chainPem, privateKeyPem, rootsPem }: WorkloadCertificate) {
+  return { cert: chainPem, key: privateKeyPem, ca: rootsPem, requestCert: true, rejectUnauthorized: true } as const;
+}
+
+function peerOf(socket: TLSSocket): string {
+  return (socket.getPeerCertificate().subjectaltname ?? "").replace(/^URI:/, "");
+}
+
+function seenOf(app: string, incoming: IncomingMessage, peer: string): Seen {
+  return { app, path: incoming.url ?? "", host: incoming.headers.host ?? "", headers: incoming.headers, peer };
+}
+
+async function ask(options: RequestOptions & { readonly secure?: boolean }): Promise<Answer> {
+  return await new Promise((resolve, reject) => {
+    const asked = (options.secure === true ? secureRequest : request)({ agent: false, timeout: 5000, ...options }, (answer) => {
+      let body = "";
+      answer.setEncoding("utf8").on("data", (part: string) => (body += part));
+      answer.on("end", () => resolve({ status: answer.statusCode ?? 0, body, headers: answer.headers }));
+    });
+    asked.on("timeout", () => asked.destroy(new Error("no answer")));
+    asked.on("error", reject);
+    asked.end();
+  });
+}
+
+/** Until the facts hold: configuration is on its way. */
+async function eventually(what: () => Promise<void>): Promise<void> {
+  const deadline = Date.now() + readyMs;
+  for (;;) {
+    try {
+      return await what();
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, lookMs));
+    }
+  }
+}
+
+async function shareOf(answers: () => Promise<Answer>, wanted: string): Promise<number> {
+  let found = 0;
+  for (let asked = 0; asked < counted; asked += 1) found += (await answers()).body === wanted ? 1 : 0;
+  return found;
+}
+
+function within(canary: number): void {
+  assert.ok(canary >= bounds.least && canary <= bounds.most, `${canary} of ${counted} at 10 %`);
+}
+
+/** Signed by the key that {@link trafficObjects} tells the gateway. */
+function token(issuer: string, secret: string): string {
+  const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const text = `${part({ alg: "HS256", typ: "JWT", kid: "1" })}.${part({ iss: issuer, sub: "me", exp: 4_000_000_000 })}`;
+  return `${text}.${createHmac("sha256", secret).update(text).digest("base64url")}`;
+}
+
+function trafficObjects() {
+  const keys = JSON.stringify({ keys: [{ kty: "oct", kid: "1", alg: "HS256", k: Buffer.from(keySecret).toString("base64url") }] });
+  const authentication = { apiVersion: "security.istio.io/v1", kind: "RequestAuthentication", metadata: { name: "gateway", namespace: "istio-system" }, spec: { selector: { matchLabels: { istio: "ingressgateway" } }, jwtRules: [{ issuer: "issuer.example.com", jwks: keys }] } };
+  const [secret] = readObjects(join(corpusDirectory, "gateway/tls-simple.yaml"));
+  assert.ok(secret);
+  return [...readObjects(join(import.meta.dirname, "traffic.yaml")), authentication, { ...secret, metadata: { name: "traffic", namespace: "istio-system" } }];
+}
+
+class Traffic {
+  readonly #apps: Apps;
+  readonly #client: CertificateManager;
+
+  constructor(apps: Apps, client: CertificateManager) {
+    this.#apps = apps;
+    this.#client = client;
+  }
+
+  readonly cases: Readonly<Record<string, () => Promise<void>>> = {
+    "sidecar: weights": async () => {
+      const asks = async (): Promise<Answer> => await ask({ ...sidecarAddress, path: "/", headers: { host: "reviews" } });
+      await eventually(async () => assert.match((await asks()).body, /^reviews-v[12]$/));
+      within(await shareOf(asks, "reviews-v2"));
+    },
+    "sidecar: routes by a header": async () => assert.equal((await ask({ ...sidecarAddress, path: "/", headers: { host: "reviews", "end-user": "jason" } })).body, "reviews-v3"),
+    "sidecar: mirrors": async () => {
+      assert.equal((await ask({ ...sidecarAddress, path: "/mirrored/1", headers: { host: "reviews" } })).body, "reviews-v1");
+      await eventually(async () => assert.ok(this.#apps.seen.some(({ app, path, host }) => app === "reviews-v3" && path === "/mirrored/1" && host === "reviews")));
+    },
+    "sidecar: aborts": async () => assert.equal((await ask({ ...sidecarAddress, path: "/aborted", headers: { host: "reviews" } })).status, 555),
+    "sidecar: delays": async () => {
+      const startedMs = performance.now();
+      assert.equal((await ask({ ...sidecarAddress, path: "/delayed", headers: { host: "reviews" } })).status, 200);
+      assert.ok(performance.now() - startedMs >= 390);
+    },
+    "sidecar: retries, with the path rewritten": async () => {
+      assert.equal((await ask({ ...sidecarAddress, path: "/flaky", headers: { host: "reviews", "x-flaky": "yes" } })).status, 200);
+      assert.equal(this.#apps.seen.filter(({ path, headers }) => path === "/rewritten" && headers["x-flaky"] === "yes").length, 3);
+    },
+    "sidecar: mutual TLS, with a certificate of our authority": async () => {
+      await eventually(async () => assert.equal((await ask({ ...sidecarAddress, path: "/ratings", headers: { host: "ratings" } })).body, "ratings-v1"));
+      assert.equal(this.#apps.seen.findLast(({ path }) => path === "/ratings")?.peer, "spiffe://cluster.local/ns/shop/sa/client");
+    },
+    "gateway: weights": async () => {
+      const asks = async (): Promise<Answer> => await ask({ ...gatewayAddress, path: "/", headers: { host: "a.example.com" } });
+      await eventually(async () => assert.match((await asks()).body, /^reviews-v[12]$/));
+      within(await shareOf(asks, "reviews-v2"));
+    },
+    "gateway: HTTPS, and mutual TLS to the application": async () => {
+      const asks = async (): Promise<Answer> => await ask({ secure: true, host: "127.0.0.1", port: secureGatewayPort, servername: "a.example.com", rejectUnauthorized: false, path: "/ratings/2", headers: { host: "a.example.com" } } as RequestOptions);
+      await eventually(async () => assert.equal((await asks()).body, "ratings-v1"));
+      assert.equal(this.#apps.seen.findLast(({ path }) => path === "/ratings/2")?.peer, "spiffe://cluster.local/ns/istio-system/sa/istio-ingressgateway");
+    },
+    "gateway: refuses by policy": async () => assert.equal((await ask({ ...gatewayAddress, path: "/forbidden", headers: { host: "a.example.com" } })).status, 403),
+    "gateway: takes tokens of its issuer alone": async () => {
+      const asks = async (headers: Record<string, string>): Promise<number> => (await ask({ ...gatewayAddress, path: "/private", headers: { host: "a.example.com", ...headers } })).status;
+      assert.equal(await asks({}), 403, "without a token");
+      assert.equal(await asks({ authorization: `Bearer ${token("issuer.example.com", keySecret)}` }), 200, "with one");
+      assert.equal(await asks({ authorization: `Bearer ${token("issuer.example.com", "another key")}` }), 401, "signed by another");
+      assert.equal(await asks({ authorization: `Bearer ${token("other.example.com", keySecret)}` }), 401, "of another issuer");
+    },
+    "waypoint: HBONE from our pool and to a pod, with routes and policies": async () => {
+      const pool = new HbonePool({ dial: hboneDialer(this.#client) });
+      const say = async (method: string): Promise<string> => {
+        const tunnel = await pool.connect({ sourceIdentity: "spiffe://cluster.local/ns/shop/sa/client", address: waypointNode.address, port: hbonePort, expectedIdentities: ["spiffe://cluster.local/ns/mesh/sa/waypoint"], authority: "10.96.1.20:80", headers: [], timeoutMs: 5000 });
+        return await new Promise((resolve, reject) => {
+          let heard = "";
+          tunnel.setHandler({ data: (chunk) => void (heard += chunk.toString()), end: () => resolve(heard), drain: () => undefined, close: () => reject(new Error(`closed after "${heard}"`)) });
+          tunnel.write(Buffer.from(`${method} /through HTTP/1.1\r\nhost: web\r\nconnection: close\r\n\r\n`));
+          tunnel.resume();
+        });
+      };
+      try {
+        await eventually(async () => assert.match(await say("GET"), /^HTTP\/1\.1 200[^]*web-v[12]/));
+        assert.match(await say("DELETE"), /^HTTP\/1\.1 403/);
+        const [connected, served] = [this.#apps.seen.findLast(({ path }) => path === "CONNECT"), this.#apps.seen.findLast(({ path }) => path === "/through")];
+        assert.equal(connected?.peer, "spiffe://cluster.local/ns/mesh/sa/waypoint");
+        assert.match(connected.host, /^10\.244\.1\.2[12]:8080$/);
+        assert.equal(served?.headers["x-waypoint"], "yes");
+      } finally {
+        pool.close();
+      }
+    },
+  };
+}
+
+async function startApps(mesh: TestMesh, apps: Apps): Promise<CertificateManager[]> {
+  const managers: CertificateManager[] = [];
+  const manager = async (node: MeshNode): Promise<CertificateManager> => {
+    const made = new CertificateManager({ authority: await certificateAuthorityOf(mesh, node), log: createLogger({ scope: "interop", level: "error" }), validitySeconds: 3600 });
+    managers.push(made);
+    return made;
+  };
+  const certificate = async (node: MeshNode): Promise<WorkloadCertificate> => await (await manager(node)).fetch(`spiffe://cluster.local/ns/${node.namespace}/sa/${node.account}`);
+  for (const version of [1, 2, 3]) await apps.plain(`reviews-v${version}`, `10.244.1.1${version}`, 9080);
+  await apps.mutual("ratings-v1", "10.244.1.14", 9080, await certificate({ ...ztunnelNode, role: "sidecar", namespace: "shop", pod: "ratings-v1", account: "ratings" }));
+  for (const version of [1, 2]) {
+    const host = `10.244.1.2${version}`;
+    await apps.plain(`web-v${version}`, host, 8080);
+    await apps.tunnels(`web-v${version}`, host, await certificate({ ...ztunnelNode, role: "sidecar", namespace: "mesh", pod: `web-v${version}`, account: "web" }));
+  }
+  return [await manager(sidecarNode), ...managers];
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const startedMs = performance.now();
+  const mesh = await startTestMesh();
+  const envoys: EnvoyProcess[] = [];
+  const apps = new Apps();
+  const failures: string[] = [];
+  let count = 0;
+  try {
+    for (const object of trafficObjects()) await mesh.objects.create(object);
+    const [client] = await startApps(mesh, apps);
+    assert.ok(client);
+    // The sidecar takes no tunnels here: the waypoint has their port.
+    envoys.push(...(await Promise.all([startEnvoy(mesh, sidecarNode, { metadata: { ENABLE_HBONE: "false" } }), startEnvoy(mesh, routerNode), startEnvoy(mesh, waypointNode)])));
+    const { cases } = new Traffic(apps, client);
+    for (const [title, body] of Object.entries(cases)) {
+      count += 1;
+      await body().catch((error: unknown) => failures.push(`${title}: ${messageOf(error)}`));
+    }
+  } finally {
+    for (const envoy of envoys) envoy.stop();
+    apps.close();
+    mesh.stop();
+  }
+  for (const failure of failures) process.stdout.write(`${failure}\n`);
+  const summary = { cases: count, failed: failures.length, seconds: Math.round((performance.now() - startedMs) / 1000) };
+  process.stdout.write(`${summary.cases} cases of traffic, ${summary.failed} failed, ${summary.seconds} s\n`);
+  if (args.includes("--json")) process.stdout.write(`${JSON.stringify(summary)}\n`);
+  return failures.length === 0 ? 0 : 1;
+}
+
+process.exit(await main(process.argv.slice(2)));

@@ -1,0 +1,141 @@
+// A ztunnel as a plain process of node-a, and the CNI agent's end of its socket: upstream's program, or Serin's.
+import { spawn, type ChildProcess } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { SeqpacketServer, type NetworkNamespace, type SeqpacketConnection } from "../../../src/net/index.ts";
+import { decodeZdsHello, decodeZdsResponse, encodeZdsRequest, type ZdsRequest } from "../../../src/wire/zds/index.ts";
+import { serin } from "../../support/lab-cluster.ts";
+
+export interface ZtunnelProcessOptions {
+  /** Of upstream's program; undefined: Serin's own. */
+  readonly program: string | undefined;
+  readonly directory: string;
+  /** Of the account ztunnel, bound to a pod of node-a. */
+  readonly token: string;
+  /** PEM of the authority. */
+  readonly root: string;
+  /** It asks for addresses as it needs them. */
+  readonly onDemand?: boolean;
+}
+
+const controlPlane = "https://istiod.istio-system.svc:15012";
+/** Upstream's ports are fixed; Serin's move beside them. */
+const ownPorts = { ADMIN_PORT: "25000", STATS_PORT: "25020", READINESS_PORT: "25021" };
+const readyTimeoutMs = 30_000;
+const lookMs = 50;
+
+export class ZtunnelProcess {
+  readonly name: string;
+  readonly #child: ChildProcess;
+  readonly #adminPort: number;
+  readonly #readinessPort: number;
+  readonly #output: string[] = [];
+  readonly #agent: Promise<SeqpacketConnection>;
+  readonly #answers: ((answer: ReturnType<typeof decodeZdsResponse>) => void)[] = [];
+
+  constructor({ program, directory, token, root, onDemand = false }: ZtunnelProcessOptions) {
+    this.name = program === undefined ? "serin" : "upstream";
+    const own = join(directory, `ztunnel-${this.name}${onDemand ? "-on-demand" : ""}`);
+    mkdirSync(own, { recursive: true });
+    const files = { token: join(own, "token"), root: join(own, "root.pem"), socket: join(own, "zds") };
+    writeFileSync(files.token, token);
+    writeFileSync(files.root, root);
+    this.#agent = this.#listen(files.socket);
+    this.#adminPort = program === undefined ? Number(ownPorts.ADMIN_PORT) : 15_000;
+    this.#readinessPort = program === undefined ? Number(ownPorts.READINESS_PORT) : 15_021;
+    this.#child = spawn("setpriv", ["--pdeathsig", "KILL", ...(program === undefined ? [serin, "ztunnel"] : [program, "proxy"])], {
+      cwd: own,
+      env: {
+        PATH: process.env["PATH"],
+        NODE_NAME: "node-a",
+        POD_NAME: "ztunnel-1",
+        POD_NAMESPACE: "istio-system",
+        SERVICE_ACCOUNT: "ztunnel",
+        INSTANCE_IP: "10.244.1.7",
+        CLUSTER_ID: "Kubernetes",
+        XDS_ADDRESS: controlPlane,
+        CA_ADDRESS: controlPlane,
+        XDS_ROOT_CA: files.root,
+        CA_ROOT_CA: files.root,
+        AUTH_TOKEN: files.token,
+        INPOD_UDS: files.socket,
+        XDS_ON_DEMAND: String(onDemand),
+        RUST_LOG: "info",
+        ISTIO_META_DNS_CAPTURE: "false",
+        ...(program === undefined ? ownPorts : {}),
+      },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      stream?.on("data", (data: Buffer) => {
+        this.#output.push(data.toString());
+        if (process.env["INTEROP_LOGS"] !== undefined) process.stderr.write(data);
+      });
+    }
+  }
+
+  get text(): string {
+    return this.#output.join("");
+  }
+
+  /** Resolves once it has what it needs of the control plane and of its agent. */
+  async ready(): Promise<void> {
+    await this.#send({ type: "snapshot-sent" });
+    const deadline = Date.now() + readyTimeoutMs;
+    while ((await fetch(`http://127.0.0.1:${this.#readinessPort}/healthz/ready`).catch(() => undefined))?.status !== 200) {
+      if (this.#child.exitCode !== null || Date.now() > deadline) throw new Error(`the ztunnel of ${this.name} is not ready: ${this.text.slice(-2000)}`);
+      await new Promise((resolve) => setTimeout(resolve, lookMs));
+    }
+  }
+
+  async add(uid: string, pod: { readonly namespace: string; readonly name: string; readonly serviceAccount: string }, network: NetworkNamespace): Promise<void> {
+    const answer = await this.#send({ type: "add", uid, workload: pod, listeners: [] }, [network.fd]);
+    if (answer.error !== "") throw new Error(`the ztunnel of ${this.name} does not take ${pod.name}: ${answer.error}`);
+  }
+
+  async dump(): Promise<ZtunnelDump> {
+    return (await (await fetch(`http://127.0.0.1:${this.#adminPort}/config_dump`)).json()) as ZtunnelDump;
+  }
+
+  async stop(): Promise<void> {
+    const ended = new Promise((resolve) => this.#child.once("exit", resolve));
+    this.#child.kill("SIGKILL");
+    await ended;
+  }
+
+  async #send(message: ZdsRequest, descriptors: readonly number[] = []): Promise<ReturnType<typeof decodeZdsResponse>> {
+    const agent = await this.#agent;
+    return await new Promise((resolve) => {
+      this.#answers.push(resolve);
+      agent.send(encodeZdsRequest(message), descriptors);
+    });
+  }
+
+  async #listen(path: string): Promise<SeqpacketConnection> {
+    return await new Promise((resolve) => {
+      const server = SeqpacketServer.listen(path, (connection) => {
+        server.close();
+        let greeted = false;
+        connection.start({
+          message: ({ bytes }) => {
+            if (greeted) this.#answers.shift()?.(decodeZdsResponse(bytes));
+            else {
+              decodeZdsHello(bytes);
+              greeted = true;
+              resolve(connection);
+            }
+          },
+          close: () => undefined,
+        });
+      });
+    });
+  }
+}
+
+/** Of its admin port, as far as it is looked at. */
+export interface ZtunnelDump {
+  readonly workloads: readonly { readonly uid: string; readonly name: string; readonly namespace: string; readonly protocol: string }[];
+  readonly services: readonly { readonly hostname: string; readonly namespace: string; readonly vips: readonly string[] }[];
+  readonly policies: readonly { readonly name: string; readonly namespace: string }[];
+  readonly certificates: readonly { readonly identity: string; readonly state: string }[];
+}
