@@ -1,0 +1,187 @@
+import assert from "node:assert/strict";
+import { webcrypto, X509Certificate } from "node:crypto";
+import { after, test } from "node:test";
+import { create, fromBinary, toBinary, toJson } from "@bufbuild/protobuf";
+import * as grpc from "@grpc/grpc-js";
+import { stringify } from "yaml";
+import { configMapKind, endpointSliceKind, namespaceKind, podKind, secretKind, serviceKind } from "../api/kubernetes/index.ts";
+import type { KubernetesObject } from "../api/index.ts";
+import { ShutdownController, silentLogger, systemClock, transientError } from "../base/index.ts";
+import type { ListResult } from "../kube/index.ts";
+import { MetricsRegistry, renderPrometheus } from "../telemetry/index.ts";
+import { ClusterLoadAssignmentSchema } from "../wire/envoy/index.ts";
+import { IstioCertificateRequestSchema, IstioCertificateResponseSchema } from "../wire/workload/index.ts";
+import { discoveryMethods, typeUrls } from "../wire/xds/index.ts";
+import { Pkcs10CertificateRequestGenerator } from "./ca/testing/csr.ts";
+import { ControlPlane } from "./control-plane.ts";
+import { readControlPlaneSettings } from "./control-plane-options.ts";
+import { DiscoveryTestClient } from "./serve/testing/discovery-client.ts";
+import { FakeKubeClient } from "./testing/fake-kube-client.ts";
+import { namespace, pod, service, slice } from "./testing/model-fixture.ts";
+
+const address = "127.0.0.1";
+
+async function until<Value>(look: () => Value | undefined | Promise<Value | undefined>): Promise<Value> {
+  for (;;) {
+    const found = await look();
+    if (found !== undefined) return found;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = new grpc.Server();
+  const port = await new Promise<number>((resolve, reject) => server.bindAsync(`${address}:0`, grpc.ServerCredentials.createInsecure(), (error, bound) => (error === null ? resolve(bound) : reject(error))));
+  server.forceShutdown();
+  return port;
+}
+
+/** An API server that can be closed, and that may not be there. */
+class RemoteServer extends FakeKubeClient {
+  away = false;
+  closed = false;
+
+  close(): void {
+    this.closed = true;
+  }
+
+  override async list<Value extends KubernetesObject>(...parameters: Parameters<FakeKubeClient["list"]>): Promise<ListResult<Value>> {
+    if (this.away) throw transientError("unreachable", "nobody answers");
+    return (await super.list(...parameters)) as ListResult<Value>;
+  }
+}
+
+const home = new FakeKubeClient();
+const servers: Readonly<Record<string, RemoteServer>> = { west: new RemoteServer(), lost: new RemoteServer() };
+const west = servers["west"]!;
+servers["lost"]!.away = true;
+
+function kubeconfig(server: string, user: object = { token: "reader" }): string {
+  return stringify({ apiVersion: "v1", kind: "Config", "current-context": "c", clusters: [{ name: "c", cluster: { server } }], contexts: [{ name: "c", context: { cluster: "c", user: "u" } }], users: [{ name: "u", user }] });
+}
+
+function remoteSecret(name: string, data: Readonly<Record<string, string>>): KubernetesObject {
+  const encoded = Object.fromEntries(Object.entries(data).map(([key, text]) => [key, Buffer.from(text).toString("base64")]));
+  return { metadata: { name, namespace: "istio-system", labels: { "istio/multiCluster": "true" } }, data: encoded } as KubernetesObject;
+}
+
+const ports = [{ name: "http", port: 80, targetPort: 8080 }];
+home.put(namespaceKind, namespace("istio-system"));
+home.put(namespaceKind, namespace("shop", { discovered: "yes" }));
+home.put(serviceKind, service("shop/web", "10.96.0.5", { app: "web" }, ports));
+home.put(endpointSliceKind, slice("shop/web", { name: "http", port: 8080 }, [{ address: "10.1.0.5" }]));
+home.put(podKind, pod("shop/client", "10.1.0.8", { labels: { app: "client" }, redirected: false }));
+home.put(secretKind, remoteSecret("west", { west: kubeconfig("https://west.example") }));
+home.put(secretKind, remoteSecret("lost", { lost: kubeconfig("https://lost.example") }));
+home.put(secretKind, remoteSecret("bad", { bad: kubeconfig("https://bad.example", { exec: { command: "steal" } }), Kubernetes: kubeconfig("https://own.example") }));
+west.put(namespaceKind, namespace("istio-system"));
+west.put(namespaceKind, namespace("shop"));
+west.put(serviceKind, service("shop/web", "10.100.0.5", { app: "web" }, ports));
+west.put(endpointSliceKind, slice("shop/web", { name: "http", port: 8080 }, [{ address: "10.2.0.5" }]));
+const client = pod("shop/client", "10.2.0.8", { labels: { app: "client" }, account: "client", redirected: false }) as KubernetesObject & { spec: object };
+west.put(podKind, { ...client, spec: { ...client.spec, containers: [{ name: "istio-proxy" }] } } as KubernetesObject);
+west.tokens.set("west-token", { username: "system:serviceaccount:shop:client", pod: "client" });
+
+const bound = { http: await freePort(), grpc: await freePort(), secure: await freePort(), webhooks: await freePort(), monitoring: await freePort() };
+const settings = readControlPlaneSettings(
+  ["discovery", `--httpAddr=${address}:${bound.http}`, `--grpcAddr=${address}:${bound.grpc}`, `--secureGRPCAddr=${address}:${bound.secure}`, `--httpsAddr=${address}:${bound.webhooks}`, `--monitoringAddr=${address}:${bound.monitoring}`, "--meshConfig", "/nonexistent/mesh", "--networksConfig", "/nonexistent/meshNetworks"],
+  { HUB: "lab", TAG: "1.2.3", POD_NAME: "istiod-1", PILOT_REMOTE_CLUSTER_TIMEOUT: "20ms" },
+  "0.0.0",
+);
+const shutdown = new ShutdownController();
+const metrics = new MetricsRegistry();
+const done = new ControlPlane({ client: home, connect: (_config, id) => servers[id] ?? new RemoteServer(), settings, version: "1.2.3", metrics, clock: systemClock, log: silentLogger }).run(shutdown);
+after(async () => {
+  shutdown.request("the test is over");
+  shutdown.request("the test is over");
+  await done;
+});
+// The cluster `lost` answers nobody, and is waited for no longer than was said.
+await until(async () => ((await fetch(`http://${address}:${bound.http}/ready`).catch(() => undefined))?.status === 200 ? true : undefined));
+
+async function clusters(): Promise<Readonly<Record<string, string>>> {
+  const listed = (await (await fetch(`http://${address}:${bound.http}/debug/clusterz`)).json()) as { id: string; syncStatus: string }[];
+  return Object.fromEntries(listed.map(({ id, syncStatus }) => [id, syncStatus]));
+}
+
+function sidecar(clusterId: string, own = "client"): DiscoveryTestClient<"delta"> {
+  return new DiscoveryTestClient("delta", `${address}:${bound.grpc}`, `sidecar~10.9.0.8~${own}.shop~shop.svc.cluster.local`, { metadata: { CLUSTER_ID: clusterId } });
+}
+
+const webCluster = "outbound|80||web.shop.svc.cluster.local";
+
+async function endpoints(client: DiscoveryTestClient<"delta">): Promise<readonly string[]> {
+  const { resources, nonce } = await client.next();
+  client.send({ typeUrl: typeUrls.endpoint, responseNonce: nonce });
+  return resources.flatMap(({ resource }) => (resource === undefined ? [] : [...JSON.stringify(toJson(ClusterLoadAssignmentSchema, fromBinary(ClusterLoadAssignmentSchema, resource.value))).matchAll(/"address":"([^"]+)"/g)].map(([, found]) => found ?? ""))).sort();
+}
+
+test("remote clusters are told with their states; one that does not answer, and kubeconfigs that would run programs, hold nobody up", async () => {
+  assert.deepEqual(await clusters(), { Kubernetes: "synced", lost: "timeout", west: "synced" });
+  const text = renderPrometheus(metrics);
+  assert.match(text, /istiod_managed_clusters\{cluster_type="remote"\} 2/);
+  assert.match(text, /remote_cluster_sync_timeouts_total\{cluster="lost"\} 1/);
+  assert.match(text, /istiod_remote_cluster_sync_status\{cluster="lost",cluster_type="remote",status="timeout"\} 1/);
+});
+
+test("a proxy of another cluster gets its certificate by that cluster's token, and its endpoints and inbound listeners", async () => {
+  const root = (await until(async () => await home.get(configMapKind, "istio-ca-root-cert", "shop"))).data?.["root-cert.pem"] ?? "";
+  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  const csr = (await Pkcs10CertificateRequestGenerator.create({ name: "O=x", keys, signingAlgorithm: algorithm })).toString("pem");
+  const client = new grpc.Client(`${address}:${bound.secure}`, grpc.credentials.createSsl(Buffer.from(root), null, null, { checkServerIdentity: () => undefined }));
+  const ask = async (clusterid: string): Promise<Buffer> => {
+    const metadata = new grpc.Metadata();
+    metadata.set("authorization", "Bearer west-token");
+    metadata.set("clusterid", clusterid);
+    const bytes = (value: Buffer): Buffer => value;
+    return await new Promise((resolve, reject) => {
+      client.makeUnaryRequest(discoveryMethods.createCertificate, bytes, bytes, Buffer.from(toBinary(IstioCertificateRequestSchema, create(IstioCertificateRequestSchema, { csr }))), metadata, (error, value) => (error === null && value !== undefined ? resolve(value) : reject(error ?? new Error("no answer"))));
+    });
+  };
+  const { certChain } = fromBinary(IstioCertificateResponseSchema, await ask("west"));
+  assert.equal(new X509Certificate(certChain[0] ?? "").subjectAltName, "URI:spiffe://cluster.local/ns/shop/sa/client");
+  await assert.rejects(ask("Kubernetes"), /token is not valid/);
+  await assert.rejects(ask("nowhere"), /the cluster "nowhere", which is not known here/);
+  client.close();
+
+  const proxy = sidecar("west");
+  proxy.send({ typeUrl: typeUrls.endpoint, resourceNamesSubscribe: [webCluster] });
+  assert.deepEqual(await endpoints(proxy), ["10.1.0.5", "10.2.0.5"]);
+  proxy.send({ typeUrl: typeUrls.listener });
+  assert.ok((await proxy.next()).resources.some(({ name }) => name === "virtualInbound"));
+  proxy.close();
+});
+
+test("endpoints of a cluster come and go with it, change while it is there, and stay while its API server is away", async () => {
+  const proxy = sidecar("Kubernetes");
+  proxy.send({ typeUrl: typeUrls.endpoint, resourceNamesSubscribe: [webCluster] });
+  assert.deepEqual(await endpoints(proxy), ["10.1.0.5", "10.2.0.5"]);
+  west.put(endpointSliceKind, slice("shop/web", { name: "http", port: 8080 }, [{ address: "10.2.0.6" }]));
+  assert.deepEqual(await endpoints(proxy), ["10.1.0.5", "10.2.0.6"]);
+  // The cluster comes by another way, without a gap in between.
+  const other = new RemoteServer();
+  other.put(serviceKind, service("shop/web", "10.100.0.5", { app: "web" }, ports));
+  other.put(endpointSliceKind, slice("shop/web", { name: "http", port: 8080 }, [{ address: "10.2.0.7" }]));
+  (servers as Record<string, RemoteServer>)["west"] = other;
+  home.put(secretKind, remoteSecret("west", { west: kubeconfig("https://new.example") }));
+  assert.deepEqual(await endpoints(proxy), ["10.1.0.5", "10.2.0.7"]);
+  await until(() => (west.closed ? true : undefined));
+  await home.delete(secretKind, "west", "istio-system");
+  assert.deepEqual(await endpoints(proxy), ["10.1.0.5"]);
+  assert.deepEqual(Object.keys(await clusters()).sort(), ["Kubernetes", "lost"]);
+  proxy.close();
+});
+
+test("a cluster that answers late is taken in when it does", async () => {
+  const lost = servers["lost"]!;
+  lost.put(serviceKind, service("shop/web", "10.101.0.5", { app: "web" }, ports));
+  lost.put(endpointSliceKind, slice("shop/web", { name: "http", port: 8080 }, [{ address: "10.3.0.5" }]));
+  lost.away = false;
+  await until(async () => ((await clusters())["lost"] === "synced" ? true : undefined));
+  const proxy = sidecar("Kubernetes");
+  proxy.send({ typeUrl: typeUrls.endpoint, resourceNamesSubscribe: [webCluster] });
+  assert.deepEqual(await endpoints(proxy), ["10.1.0.5", "10.3.0.5"]);
+  proxy.close();
+});
+
