@@ -52,6 +52,15 @@ export class ExtensionViews {
     });
   }
 
+  /** One view, or another while something patches the proxy's routes. */
+  unlessRoutesPatched(proxy: ProxyIdentity, untouched: ResourceView, patched: ResourceView): ResourceView {
+    return new SwitchingView({
+      current: () => (this.#programOf(proxy)?.touches(typeUrls.route) === true ? patched : untouched),
+      follow: (changed) => this.#follow(proxy, changed),
+      known: () => untouched.known?.() ?? true,
+    });
+  }
+
   #programOf(proxy: ProxyIdentity): ExtensionProgram | undefined {
     const tracked = this.#tracked.get(trackedKey(proxy));
     return tracked === undefined ? this.#programs.of(proxy) : tracked.program;

@@ -4,7 +4,7 @@ import { typeUrls } from "../wire/xds/index.ts";
 import { remoteKey, waypointKeyOf } from "./model/index.ts";
 import type { ExtensionViews } from "./extension-views.ts";
 import { memoizedViews, type ProxyPlace, type ProxyScopes } from "./proxy-scopes.ts";
-import { CollectionView, emptyView, MappedView, NamedView, ReferencedView, ScopedView, SecretView, SharedView, SwitchingView, UnionView, type ProxyIdentity, type ResourceView, type SecretViewOptions } from "./serve/index.ts";
+import { AnnouncedTableView, CollectionView, emptyView, MappedView, NamedView, ReferencedView, RouteTableView, ScopedView, SecretView, SharedView, SwitchingView, UnionView, VirtualHostView, type ProxyIdentity, type ResourceView, type SecretViewOptions } from "./serve/index.ts";
 import { fixedClusterNames, withoutIstioFilters, type AmbientResources, type ClassicGatewayResources, type InboundResources, type OutboundResources, type RouterResources, type ScopedEncodedResource, type WaypointResources } from "./translate/index.ts";
 
 export interface ServedResources {
@@ -26,6 +26,8 @@ export interface ServedResources {
 /** Views that nobody follows are forgotten when there are so many. */
 const maxSharedViews = 4096;
 
+const hostTypes: ReadonlySet<string> = new Set([typeUrls.route, typeUrls.virtualHost]);
+
 /** Which resources a proxy of each type may see. */
 export class ProxyViews {
   readonly #scopes: ProxyScopes;
@@ -45,8 +47,20 @@ export class ProxyViews {
   }
 
   viewOf(proxy: ProxyIdentity, typeUrl: string): ResourceView {
-    const view = this.#resources.extensions.viewOf(proxy, typeUrl, this.#fullView(proxy, typeUrl), () => this.#fullView(proxy, typeUrls.listener));
+    const view = proxy.virtualHostDiscovery && proxy.type === "sidecar" && hostTypes.has(typeUrl) ? this.#hostView(proxy, typeUrl) : this.#extendedView(proxy, typeUrl);
     return proxy.stockEnvoy ? new MappedView(view, (resource) => withoutIstioFilters(typeUrl, resource)) : view;
+  }
+
+  #extendedView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
+    return this.#resources.extensions.viewOf(proxy, typeUrl, this.#fullView(proxy, typeUrl), () => this.#fullView(proxy, typeUrls.listener));
+  }
+
+  /** Virtual hosts by themselves, but where filters patch routes: these are patched whole. */
+  #hostView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
+    const { extensions, outbound } = this.#resources;
+    if (typeUrl === typeUrls.virtualHost) return extensions.unlessRoutesPatched(proxy, this.#fullView(proxy, typeUrl), emptyView);
+    const announced = this.#placed(proxy, scopeKey, ({ choice: { scope } }) => this.#shared(`announced ${scope}`, () => new AnnouncedTableView(outbound.routes, scope)));
+    return extensions.unlessRoutesPatched(proxy, announced, this.#extendedView(proxy, typeUrl));
   }
 
   #fullView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
@@ -107,7 +121,9 @@ export class ProxyViews {
       case typeUrls.listener:
         return new UnionView([shared(() => new UnionView(outbound.listeners.map((listeners) => new ScopedView(listeners, scope)))), new ScopedView(inbound.listeners, pod)]);
       case typeUrls.route:
-        return shared(() => new ScopedView(outbound.routes, scope));
+        return shared(() => new RouteTableView(outbound.routes, scope));
+      case typeUrls.virtualHost:
+        return shared(() => new VirtualHostView(outbound.routes, scope));
       case typeUrls.nameTable:
         return shared(() => new ScopedView(outbound.nameTables, scope));
       default:

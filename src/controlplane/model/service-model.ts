@@ -18,6 +18,8 @@ export interface ServiceRegistry {
   readonly byVisibility: readonly CollectionIndex<ServiceModel>[];
   /** Aliases by the host that they lead to. */
   readonly aliases: CollectionIndex<ServiceModel>;
+  /** All aliases, under `any`. */
+  readonly allAliases: CollectionIndex<ServiceModel>;
 }
 
 export function serviceKey(service: { readonly namespace: string; readonly hostname: string }): string {
@@ -53,6 +55,7 @@ export function deriveServiceRegistry(graph: CollectionGraph, inputs: MeshInputs
     byHost: all.map((collection) => collection.index("host", (service) => [service.hostname])),
     byVisibility: all.map((collection) => collection.index("visible", (service) => service.visibleIn)),
     aliases: kubernetes.index("alias", (service) => (service.aliasOf === "" ? [] : [service.aliasOf])),
+    allAliases: kubernetes.index("any-alias", (service) => (service.aliasOf === "" ? [] : ["any"])),
   };
 }
 

@@ -10,7 +10,8 @@ import { hasSelector } from "./selection.ts";
 import { localityText, type LocalityModel } from "./service-endpoint-model.ts";
 import { hostCovers, hostsOverlap } from "./service-hostname.ts";
 import { getService, isVisible, serviceKey, servicesOfHost, visibleServices, type ServiceModel, type ServiceRegistry } from "./service-model.ts";
-import { destinationsOf, meshGateway, sourceLabelNames, sourceLabelsKey, virtualServicesOf, type VirtualServiceModel, type VirtualServices } from "./virtual-service-model.ts";
+import { meshGateway, sourceLabelNames, sourceLabelsKey, type VirtualServices } from "./virtual-service-model.ts";
+import { destinationsOf, virtualServiceShapesOf, type VirtualServiceShape } from "./virtual-service-shape.ts";
 
 /** Proxies that nothing tells apart: of one namespace, with the same labels, in one place. The source is written as they connect. */
 export interface ProxyGroup {
@@ -163,7 +164,7 @@ function outboundScope(choice: ScopeChoice, mesh: MeshSettings, sources: ScopeSo
   const sidecar: SidecarSpec | undefined = choice.sidecar === undefined ? undefined : reader.get(sources.inputs.sidecars, choice.sidecar)?.spec;
   const wanted = sidecar === undefined || sidecar.egress.length === 0 ? [everything] : sidecar.egress;
   const visible = visibleServices(sources.registry, choice.namespace, reader);
-  const routes = choice.kind === "router" ? [] : virtualServicesOf(meshGateway, choice.namespace, sources.virtualServices, reader);
+  const routes = choice.kind === "router" ? [] : virtualServiceShapesOf(meshGateway, choice.namespace, sources.virtualServices.shapes, reader);
   const egress = wanted.map((listener) => egressScope(listener, choice.namespace, visible, routes));
   const policy = sidecar?.outboundTrafficPolicy;
   return {
@@ -177,7 +178,7 @@ function outboundScope(choice: ScopeChoice, mesh: MeshSettings, sources: ScopeSo
 
 interface SelectedEgress {
   readonly scope: EgressScope;
-  readonly virtualServices: readonly VirtualServiceModel[];
+  readonly virtualServices: readonly VirtualServiceShape[];
 }
 
 /** Hosts of one namespace part of an egress listener. */
@@ -186,7 +187,7 @@ interface HostSelection {
   readonly excluded: string[];
 }
 
-function egressScope(listener: SidecarEgress, namespace: string, visible: readonly ServiceModel[], routes: readonly VirtualServiceModel[]): SelectedEgress {
+function egressScope(listener: SidecarEgress, namespace: string, visible: readonly ServiceModel[], routes: readonly VirtualServiceShape[]): SelectedEgress {
   const selections = hostSelections(listener.hosts, namespace);
   const services = onePerHost(visible.filter((service) => isSelected(selections, service.namespace, (host) => hostCovers(host, service.hostname))), namespace);
   const virtualServices = routes.filter((route) => route.hosts.some((own) => isSelected(selections, route.namespace, (host) => hostsOverlap(host, own))));

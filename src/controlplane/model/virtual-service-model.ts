@@ -5,6 +5,7 @@ import type { MeshInputs } from "./mesh-inputs.ts";
 import { qualifiedHost } from "./service-hostname.ts";
 import { visibilityOf } from "./service-visibility.ts";
 import { mergeDelegate } from "./virtual-service-delegate.ts";
+import { deriveVirtualServiceShapes, type VirtualServiceShapes } from "./virtual-service-shape.ts";
 
 /** The name of all sidecars among gateways. */
 export const meshGateway = "mesh";
@@ -27,6 +28,7 @@ export interface VirtualServiceModel {
 
 export interface VirtualServices {
   readonly models: Collection<VirtualServiceModel>;
+  readonly shapes: VirtualServiceShapes;
   /** Of those with TCP or TLS routes, without their HTTP part: listeners need no more. */
   readonly layer4: Collection<VirtualServiceModel>;
   /** By `<gateway>@<namespace that sees it, or *>`. */
@@ -46,6 +48,7 @@ export function deriveVirtualServices(graph: CollectionGraph, inputs: MeshInputs
   });
   return {
     models,
+    shapes: deriveVirtualServiceShapes(graph, models),
     layer4: graph.derive("virtual-services-l4", models, (model, _, key) => (model.tls.length + model.tcp.length === 0 ? [] : [[key, { ...model, http: [] }]])),
     byGateway: models.index("gateway", (model) => model.gateways.flatMap((gateway) => model.visibleIn.map((namespace) => `${gateway}@${namespace}`))),
     withSourceLabels: models.index("source-labels", (model) => (sourceLabelNames(model).length > 0 ? [sourceLabelsKey] : [])),
@@ -64,23 +67,6 @@ export function virtualServicesOf(gateway: string, namespace: string, virtualSer
 export function sourceLabelNames(model: Pick<VirtualServiceModel, "http" | "tls" | "tcp">): readonly string[] {
   const matches = [...model.http, ...model.tls, ...model.tcp].flatMap((route): readonly { readonly sourceLabels: Readonly<Record<string, string>> }[] => route.match);
   return matches.flatMap((match) => Object.keys(match.sourceLabels));
-}
-
-/** Hosts that it sends traffic to, with the ports that it names (0: whichever). Routes for other namespaces' clients do not count. */
-export function destinationsOf(model: VirtualServiceModel, clientNamespace: string): ReadonlyMap<string, ReadonlySet<number>> {
-  const found = new Map<string, Set<number>>();
-  const add = ({ host, port }: Destination): void => {
-    const ports = found.get(host) ?? new Set();
-    found.set(host, ports.add(port?.number ?? 0));
-  };
-  for (const route of model.http) {
-    const namespaces = route.match.flatMap((match) => match.sourceNamespace ?? []);
-    if (namespaces.length > 0 && !namespaces.includes(clientNamespace)) continue;
-    for (const { destination } of route.route) add(destination);
-    for (const mirror of route.mirrors) add(mirror.destination);
-  }
-  for (const route of [...model.tls, ...model.tcp]) for (const { destination } of route.route) add(destination);
-  return found;
 }
 
 function virtualServiceModel(facts: VirtualServiceFacts, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): VirtualServiceModel {

@@ -202,6 +202,7 @@ export class DiscoveryStream {
     const head = encodeHead({ version: isDelta ? "" : versionOf(delivery.groups), typeUrl: subscription.typeUrl, nonce, removed: isDelta ? delivery.removed : [] });
     const parts = [head, ...delivery.groups.map((group) => bodies.bodyOf(group, isDelta ? "delta" : "any"))];
     if (subscription.typeUrl === typeUrls.cluster) this.#noteClusters(delivery, part);
+    if (subscription.typeUrl === typeUrls.route) this.#noteTables(delivery);
     subscription.sent = nonce;
     subscription.outstanding = { nonce, range: delivery.range, groups: delivery.groups };
     const bytes = parts.reduce((sum, bytesOfPart) => sum + bytesOfPart.length, 0);
@@ -237,6 +238,15 @@ export class DiscoveryStream {
     }
     const endpoints = this.subscriptions.get(typeUrls.endpoint);
     if (endpoints !== undefined) endpoints.askIfAny(this.#takeOwed(endpoints.names), this.#options.generation());
+  }
+
+  /** A client that gets a route configuration anew asks for its virtual hosts only if it has none of any yet. */
+  #noteTables({ groups }: Delivery): void {
+    const hosts = this.subscriptions.get(typeUrls.virtualHost);
+    if (hosts?.wildcard !== true) return;
+    const tables = new Set(groups.flatMap((group) => group.map(({ name }) => name)));
+    const names = groupsOf(hosts.view).flatMap((group) => group.flatMap(({ name }) => (tables.has(name.slice(0, name.indexOf("/"))) ? name : [])));
+    hosts.askIfAny(names, this.#options.generation());
   }
 
   /** Those of the names whose endpoints must be sent although the client has them. */
@@ -338,7 +348,7 @@ function addNames({ names, typeUrl, view }: Subscription, wanted: Iterable<strin
 }
 
 function isWildcardType(typeUrl: string): boolean {
-  return typeUrl === typeUrls.cluster || typeUrl === typeUrls.listener || typeUrl === typeUrls.address || typeUrl === typeUrls.authorization || typeUrl === typeUrls.nameTable;
+  return typeUrl === typeUrls.cluster || typeUrl === typeUrls.listener || typeUrl === typeUrls.address || typeUrl === typeUrls.authorization || typeUrl === typeUrls.nameTable || typeUrl === typeUrls.virtualHost;
 }
 
 const listVersions = new WeakMap<readonly EncodedResource[], string>();

@@ -10,6 +10,7 @@ export { ExtendedView, ExtensionConfigView } from "./extended-view.ts";
 export { MappedView } from "./mapped-view.ts";
 export { SecretView, type SecretViewOptions } from "./secret-view.ts";
 export { CollectionView, emptyView, NamedView, ReferencedView, ScopedView, SwitchingView, UnionView, type ResourceView, type ViewSource } from "./resource-view.ts";
+export { AnnouncedTableView, RouteTableView, VirtualHostView } from "./route-view.ts";
 export { SharedView } from "./shared-view.ts";
 export { rootsReport } from "./roots-report.ts";
 export { serveLogControl } from "./log-control.ts";

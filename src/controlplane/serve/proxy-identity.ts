@@ -31,6 +31,8 @@ export interface ProxyIdentity {
   readonly stockEnvoy: boolean;
   /** Of a proxy on a machine outside of the cluster. */
   readonly registration?: ProxyRegistration | undefined;
+  /** It takes virtual hosts by themselves, and not with their route configurations: ours says so, an Envoy where the mesh config tells it to. */
+  readonly virtualHostDiscovery: boolean;
   /** Its credentials have proven its namespace: only such a proxy gets secrets. */
   readonly verified: boolean;
 }
@@ -63,6 +65,7 @@ export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
     envoy: node.userAgentName === "envoy",
     stockEnvoy: isStockEnvoy(node),
     registration: readProxyRegistration(node),
+    virtualHostDiscovery: isTrue(metadata["VIRTUAL_HOST_DISCOVERY"]),
     verified: false,
   };
 }

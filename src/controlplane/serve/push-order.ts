@@ -5,7 +5,7 @@ import { typeUrls } from "../../wire/xds/index.ts";
  * opposite order. Types of different chains do not wait for each other.
  */
 const chains: readonly (readonly string[])[] = [
-  [typeUrls.cluster, typeUrls.endpoint, typeUrls.listener, typeUrls.route],
+  [typeUrls.cluster, typeUrls.endpoint, typeUrls.listener, typeUrls.route, typeUrls.virtualHost],
   [typeUrls.authorization, typeUrls.address],
 ];
 
@@ -36,6 +36,7 @@ const shortNames: Readonly<Record<string, string>> = {
   [typeUrls.endpoint]: "eds",
   [typeUrls.listener]: "lds",
   [typeUrls.route]: "rds",
+  [typeUrls.virtualHost]: "vhds",
   [typeUrls.address]: "wds",
   [typeUrls.workload]: "wds",
   [typeUrls.authorization]: "wads",

@@ -280,7 +280,7 @@ type ScopeFollowers = Map<string, Set<(names: readonly string[]) => void>>;
 const followedCollections = new WeakMap<Collection<unknown>, ScopeFollowers>();
 
 /** The names that change in one scope of a collection that is keyed by {@link scopedResourceKey}. */
-function followScope(collection: Collection<{ readonly scope: string }>, scope: string, changed: (names: readonly string[]) => void): Disposable {
+export function followScope(collection: Collection<{ readonly scope: string }>, scope: string, changed: (names: readonly string[]) => void): Disposable {
   let followers = followedCollections.get(collection);
   if (followers === undefined) {
     const created: ScopeFollowers = new Map();
@@ -317,7 +317,8 @@ export function subscribeToKeys(collection: Collection<unknown>, changed: (keys:
   return collection.onChange((changes) => changed(changes.map((change) => change.key)));
 }
 
-function joined(parts: readonly Disposable[]): Disposable {
+/** Several subscriptions as one. */
+export function joined(parts: readonly Disposable[]): Disposable {
   return {
     [Symbol.dispose]: () => {
       for (const part of parts) part[Symbol.dispose]();

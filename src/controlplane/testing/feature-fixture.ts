@@ -9,6 +9,7 @@ import { meshSettings } from "../mesh-settings.ts";
 import { meshKey } from "../model/facts.ts";
 import { deriveL4RouteModels } from "../model/l4-route-model.ts";
 import { CollectionView, NamedView, ReferencedView, ScopedView, UnionView } from "../serve/resource-view.ts";
+import { RouteTableView } from "../serve/route-view.ts";
 import { deriveClassicGatewayResources } from "../translate/gateway-classic-resources.ts";
 import { deriveInboundResources } from "../translate/inbound-resources.ts";
 import { deriveMeshModel, deriveOutboundResources, fixedClusterNames } from "../translate/outbound-resources.ts";
@@ -66,7 +67,7 @@ export function showFeature({ mesh = {}, labels = {}, shows }: Feature, objects:
     collections.flatMap((collection) => [...collection.values()]).filter((item) => item.scope === scope).map(({ resource }) => resource);
   const sources: Readonly<Record<string, () => Iterable<EncodedResource>>> = {
     "sidecar listener": () => new UnionView(outbound.listeners.map((listeners) => new ScopedView(listeners, scopeOf("sidecar")))).all(),
-    "sidecar route": () => new ScopedView(outbound.routes, scopeOf("sidecar")).all(),
+    "sidecar route": () => new RouteTableView(outbound.routes, scopeOf("sidecar")).all(),
     "sidecar cluster": () => clustersOf("sidecar").all(),
     "sidecar endpoints": () => new ReferencedView(outbound.clusters.scoped, outbound.clusters.assignments, (reference) => reference.endpoints, scopeOf("sidecar")).all(),
     "inbound listener": () => scoped([inbound.listeners], "shop/web-1"),

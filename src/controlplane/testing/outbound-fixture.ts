@@ -2,6 +2,7 @@ import type { DescMessage, JsonObject } from "@bufbuild/protobuf";
 import { NameTableSchema } from "../../wire/discovery/index.ts";
 import { ClusterLoadAssignmentSchema, ClusterSchema, ListenerSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
 import type { ProxyGroup } from "../model/sidecar-scope.ts";
+import { RouteTableView } from "../serve/route-view.ts";
 import { CollectionView, NamedView, ReferencedView, ScopedView, UnionView, type ResourceView } from "../serve/resource-view.ts";
 import { deriveMeshModel, deriveOutboundResources, fixedClusterNames } from "../translate/outbound-resources.ts";
 import { decodeResource } from "./decode-resource.ts";
@@ -44,7 +45,7 @@ export function createOutboundFixture(): OutboundFixture {
         clusters: () => read(ClusterSchema, new UnionView([fixed, new ReferencedView(scoped, clusters, (reference) => reference.cluster, scope())])),
         endpoints: () => read(ClusterLoadAssignmentSchema, new ReferencedView(scoped, assignments, (reference) => reference.endpoints, scope())),
         listeners: () => read(ListenerSchema, new UnionView(outbound.listeners.map((listeners) => new ScopedView(listeners, scope())))),
-        routes: () => read(RouteConfigurationSchema, new ScopedView(outbound.routes, scope())),
+        routes: () => read(RouteConfigurationSchema, new RouteTableView(outbound.routes, scope())),
         names: () => read(NameTableSchema, new ScopedView(outbound.nameTables, scope()))[""],
       };
     },

@@ -6,6 +6,8 @@ export { deriveClassicGatewayResources, type ClassicGatewayResources } from "./g
 export { deriveInboundResources, deriveRemoteInboundResources, type InboundResources } from "./inbound-resources.ts";
 export { withoutIstioFilters } from "./stock-envoy.ts";
 export { rootsResource, secretResource } from "./secret-resource.ts";
+export { announcedTableResource, routeTableResource, virtualHostName, virtualHostResource, type OutboundRoutes } from "./outbound-route-tables.ts";
+export type { HostPlan, RouteTable } from "./outbound-host-plan.ts";
 export { deriveMeshModel, deriveOutboundResources, fixedClusterNames, type MeshModel, type OutboundResources } from "./outbound-resources.ts";
 export { compileExtension, type CompiledExtension } from "./extension-filters.ts";
 export { compilePatches, type CompiledPatch, type PatchFault } from "./envoy-filter/compiled-patch.ts";

@@ -49,7 +49,7 @@ function portsOf(scope: OutboundScope, egress: EgressScope, virtualServices: Vir
       else known.push(service);
     }
   }
-  const hosts = egress.virtualServices.map((key) => ({ key, hosts: reader.get(virtualServices.models, key)?.hosts ?? [] }));
+  const hosts = egress.virtualServices.map((key) => ({ key, hosts: reader.get(virtualServices.shapes.all, key)?.hosts ?? [] }));
   const bindsToPort = egress.captureMode === "NONE";
   const { registryOnly, egressProxy, namespace, labels, clusterId, dnsCapture } = scope;
   return [...byPort].map(([port, services]) => ({

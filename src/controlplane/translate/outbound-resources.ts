@@ -1,6 +1,6 @@
 import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
 import { NameTableSchema } from "../../wire/discovery/index.ts";
-import { ClusterSchema, ListenerSchema, RouteConfigurationSchema, type Cluster } from "../../wire/envoy/index.ts";
+import { ClusterSchema, ListenerSchema, type Cluster } from "../../wire/envoy/index.ts";
 import { deriveDestinationRules, destinationRuleFor, type DestinationRules } from "../model/destination-rule-model.ts";
 import { byAge, meshKey, type MeshSettings } from "../model/facts.ts";
 import { deriveRouteModels, type RouteModel, type RouteModels } from "../model/gateway-model.ts";
@@ -18,11 +18,10 @@ import { connectOriginateListener } from "./gateway-listener.ts";
 import { nameTable } from "./outbound-name-table.ts";
 import { outboundListeners, virtualOutboundListener, type ListenerPort } from "./outbound-listener.ts";
 import { deriveOutboundPorts, listenerParts, type OutboundPort } from "./outbound-port.ts";
-import { outboundRoutes } from "./outbound-route.ts";
 import { l4VirtualService } from "./route-layer4.ts";
+import { deriveOutboundRoutes, type OutboundRoutes } from "./outbound-route-tables.ts";
 import { type EncodedResource, encodeResource, sameResource, sameScopedResource, type ScopedEncodedResource, scopedEntry } from "./resource.ts";
 import { TelemetryPolicies } from "./telemetry-policies.ts";
-import { effectivePolicy } from "./traffic-policy.ts";
 
 /** The services, their endpoints and what configuration says of them, for all that translates. */
 export interface MeshModel {
@@ -85,7 +84,7 @@ export interface OutboundResources {
   readonly clusters: OutboundClusters;
   /** Of sidecars, by scope. */
   readonly listeners: readonly Collection<ScopedEncodedResource>[];
-  readonly routes: Collection<ScopedEncodedResource>;
+  readonly routes: OutboundRoutes;
   /** Of those that answer DNS. */
   readonly nameTables: Collection<ScopedEncodedResource>;
 }
@@ -97,7 +96,7 @@ export function deriveOutboundResources(graph: CollectionGraph, model: MeshModel
     fixedClusters: deriveFixedClusters(graph, model.inputs),
     clusters: deriveOutboundClusters(graph, model.scopes.scopes, model),
     listeners: [deriveFixedListeners(graph, model, telemetry), deriveListeners(graph, ports, model, telemetry)],
-    routes: deriveRoutes(graph, ports, model),
+    routes: deriveOutboundRoutes(graph, ports, model),
     nameTables: deriveNameTables(graph, model),
   };
 }
@@ -136,20 +135,6 @@ function deriveListeners(graph: CollectionGraph, ports: Collection<OutboundPort>
   );
 }
 
-function deriveRoutes(graph: CollectionGraph, ports: Collection<OutboundPort>, model: MeshModel): Collection<ScopedEncodedResource> {
-  return graph.derive(
-    "rds-outbound",
-    ports,
-    (port, reader) => {
-      const resolved = resolvePort(port, model, model.virtualServices.models, reader);
-      // Where nothing speaks HTTP no listener asks for routes.
-      if (resolved === undefined || !resolved.services.some((service) => (port.protocol ?? service.port.protocol) !== "tcp" && (port.protocol ?? service.port.protocol) !== "tls")) return [];
-      return outboundRoutes(resolved).map((routes) => scopedEntry(port.scope, encodeResource(RouteConfigurationSchema, routes.name, routes)));
-    },
-    sameScopedResource,
-  );
-}
-
 /** The table's resource has no name, as there is one for each proxy. */
 function deriveNameTables(graph: CollectionGraph, { scopes, registry, endpoints }: MeshModel): Collection<ScopedEncodedResource> {
   return graph.derive(
@@ -182,15 +167,13 @@ function resolvePort(port: OutboundPort, model: MeshModel, virtualServices: Coll
     virtualServices: port.virtualServices.flatMap((key) => reader.get(virtualServices, key) ?? []),
     serviceOf,
     ruleOf,
-    hashOf: (destination, number) => effectivePolicy(ruleOf(destination.host), destination.subset, number, mesh).loadBalancer?.consistentHash,
-    httpRoutesOf: (service, number) => routesToService(service, number, namespace, model, reader),
     aliasesOf: (host) => reader.lookup(model.registry.aliases, host).filter((alias) => isVisible(alias, namespace)).map((alias) => alias.hostname),
     endpointsOf: (service, number) => getEndpoints(model.endpoints, service, number, reader),
   };
 }
 
 /** A service as the proxies of a port have it. */
-function portService(port: OutboundPort, entry: OutboundPort["services"][number], registry: ServiceRegistry, reader: CollectionReader): ServiceModel | undefined {
+export function portService(port: OutboundPort, entry: OutboundPort["services"][number], registry: ServiceRegistry, reader: CollectionReader): ServiceModel | undefined {
   const registered = registeredService(entry, registry, reader);
   if (registered === undefined) return undefined;
   const service = serviceInCluster(registered, port.clusterId);

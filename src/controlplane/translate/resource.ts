@@ -1,6 +1,4 @@
-import { create, toBinary, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
-import { AnySchema } from "@bufbuild/protobuf/wkt";
-import { ResourceSchema } from "../../wire/discovery/index.ts";
+import { toBinary, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
 import { contentHash } from "./content-hash.ts";
 
 /** A resource in the form in which it is sent: encoded once, shared by all streams. */
@@ -16,31 +14,46 @@ export interface EncodedResource {
 
 export function encodeResource<Schema extends DescMessage>(schema: Schema, name: string, message: MessageShape<Schema>): EncodedResource {
   const value = toBinary(schema, message);
-  const version = contentHash(value);
-  const any = toBinary(AnySchema, create(AnySchema, { typeUrl: `type.googleapis.com/${schema.typeName}`, value }));
-  // The resource itself comes last, so that one buffer serves both protocols.
-  const head = toBinary(ResourceSchema, create(ResourceSchema, { name, version }));
-  const length = varint(any.length);
-  const delta = new Uint8Array(head.length + 1 + length.length + any.length);
-  delta.set(head);
-  delta[head.length] = resourceTag;
-  delta.set(length, head.length + 1);
-  delta.set(any, head.length + 1 + length.length);
-  return { name, version, any: delta.subarray(delta.length - any.length), delta };
+  return resourceOf(`type.googleapis.com/${schema.typeName}`, name, contentHash(value), [value]);
 }
 
-/** Field 2, length-delimited. */
-const resourceTag = 0x12;
+/** A resource whose message is the parts together: fields may be encoded one by one. */
+export function resourceOf(typeUrl: string, name: string, version: string, parts: readonly Uint8Array[]): EncodedResource {
+  const valueBytes = parts.reduce((sum, part) => sum + part.length, 0);
+  const any = [fieldOf(anyField.typeUrl, Buffer.from(typeUrl)), fieldOf(anyField.value, nothing, valueBytes)];
+  const anyBytes = valueBytes + any.reduce((sum, part) => sum + part.length, 0);
+  // The resource itself comes last, so that one buffer serves both protocols.
+  const head = [fieldOf(resourceField.version, Buffer.from(version)), fieldOf(resourceField.name, Buffer.from(name)), fieldOf(resourceField.resource, nothing, anyBytes)];
+  const delta = new Uint8Array(anyBytes + head.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of [...head, ...any, ...parts]) {
+    delta.set(part, at);
+    at += part.length;
+  }
+  return { name, version, any: delta.subarray(delta.length - anyBytes), delta };
+}
 
-function varint(value: number): readonly number[] {
-  const bytes: number[] = [];
-  let rest = value;
+/** Of `google.protobuf.Any`. */
+const anyField = { typeUrl: 1, value: 2 } as const;
+/** Of `envoy.service.discovery.v3.Resource`. */
+const resourceField = { version: 1, resource: 2, name: 3 } as const;
+const lengthDelimited = 2;
+const nothing = new Uint8Array(0);
+
+/** A length-delimited field; with a length of its own, its bytes follow elsewhere. An empty one is left out, as it is where nothing is set. */
+export function fieldOf(number: number, bytes: Uint8Array, length = bytes.length): Uint8Array {
+  if (length === 0) return nothing;
+  const field: number[] = [(number << 3) | lengthDelimited];
+  let rest = length;
   while (rest > 127) {
-    bytes.push((rest & 127) | 128);
+    field.push((rest & 127) | 128);
     rest >>>= 7;
   }
-  bytes.push(rest);
-  return bytes;
+  field.push(rest);
+  const whole = new Uint8Array(field.length + bytes.length);
+  whole.set(field);
+  whole.set(bytes, field.length);
+  return whole;
 }
 
 /** Equal content means equal version, so nothing else must be compared. */

@@ -2,6 +2,7 @@ import { invariant } from "../../base/index.ts";
 import type { Collection } from "../collection.ts";
 import { BaseCollection, type Change } from "./base-collection.ts";
 import { DerivedCollection, type Compute } from "./derived-collection.ts";
+import { FlattenedCollection } from "./flattened-collection.ts";
 import { SourceCollection } from "./source-collection.ts";
 import { structurallyEqual } from "./structurally-equal.ts";
 
@@ -23,7 +24,7 @@ export interface CollectionGraphOptions {
 export class CollectionGraph {
   readonly #options: CollectionGraphOptions;
   readonly #collections: BaseCollection<unknown>[] = [];
-  readonly #derived: DerivedCollection<unknown, unknown>[] = [];
+  readonly #derived: (DerivedCollection<unknown, unknown> | FlattenedCollection<unknown, unknown>)[] = [];
   #batchDepth = 0;
   #scheduled = false;
   #settling = false;
@@ -54,6 +55,16 @@ export class CollectionGraph {
     });
     this.#collections.push(collection as BaseCollection<unknown>);
     this.#derived.push(collection as unknown as DerivedCollection<unknown, unknown>);
+    if (input.size > 0) this.#touched();
+    return collection;
+  }
+
+  /** The elements of each item's list, by a key of theirs: equal keys must mean equal elements. An element is there as long as any list has it. */
+  flatten<Input, Item>(name: string, input: Collection<Input>, listOf: (input: Input) => readonly Item[], keyOf: (item: Item) => string): Collection<Item> {
+    invariant(input instanceof BaseCollection && this.#collections[input.ordinal] === input, `${name} must derive from a collection of its own graph`);
+    const collection = new FlattenedCollection<Input, Item>(name, this.#collections.length, input as BaseCollection<Input>, listOf, keyOf);
+    this.#collections.push(collection as BaseCollection<unknown>);
+    this.#derived.push(collection as unknown as FlattenedCollection<unknown, unknown>);
     if (input.size > 0) this.#touched();
     return collection;
   }

@@ -8,6 +8,7 @@ import type { ClusterSpecifierPlugin, RouteAction_RequestMirrorPolicy, VirtualHo
 import type { HeaderValueOption, Metadata } from "../../core/v3/base_pb.js";
 import type { Any } from "@bufbuild/protobuf/wkt";
 import type { TypedExtensionConfig } from "../../core/v3/extension_pb.js";
+import type { ConfigSource } from "../../core/v3/config_source_pb.js";
 
 /**
  * Describes the file envoy/config/route/v3/route.proto.
@@ -27,6 +28,11 @@ export declare type RouteConfiguration = Message<"envoy.config.route.v3.RouteCon
    * @generated from field: repeated envoy.config.route.v3.VirtualHost virtual_hosts = 2;
    */
   virtualHosts: VirtualHost[];
+
+  /**
+   * @generated from field: envoy.config.route.v3.Vhds vhds = 9;
+   */
+  vhds?: Vhds | undefined;
 
   /**
    * @generated from field: repeated string internal_only_headers = 3;
@@ -114,4 +120,20 @@ export declare type RouteConfiguration = Message<"envoy.config.route.v3.RouteCon
  * Use `create(RouteConfigurationSchema)` to create a new message.
  */
 export declare const RouteConfigurationSchema: GenMessage<RouteConfiguration>;
+
+/**
+ * @generated from message envoy.config.route.v3.Vhds
+ */
+export declare type Vhds = Message<"envoy.config.route.v3.Vhds"> & {
+  /**
+   * @generated from field: envoy.config.core.v3.ConfigSource config_source = 1;
+   */
+  configSource?: ConfigSource | undefined;
+};
+
+/**
+ * Describes the message envoy.config.route.v3.Vhds.
+ * Use `create(VhdsSchema)` to create a new message.
+ */
+export declare const VhdsSchema: GenMessage<Vhds>;
 

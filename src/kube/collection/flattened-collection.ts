@@ -1,0 +1,89 @@
+import { BaseCollection, type Change } from "./base-collection.ts";
+
+interface Element<Item> {
+  item: Item;
+  /** Lists that it is in. */
+  uses: number;
+}
+
+/**
+ * The elements of lists, by a key of theirs. Equal keys must mean equal elements, whichever list they are in. A list that
+ * changes costs what changed in it, as long as what did not change is the same object and stays together.
+ */
+export class FlattenedCollection<Input, Item> extends BaseCollection<Item> {
+  readonly input: BaseCollection<Input>;
+  readonly #listOf: (input: Input) => readonly Item[];
+  readonly #keyOf: (item: Item) => string;
+  readonly #dirty = new Set<string>();
+  readonly #lists = new Map<string, readonly Item[]>();
+  readonly #elements = new Map<string, Element<Item>>();
+
+  constructor(name: string, ordinal: number, input: BaseCollection<Input>, listOf: (input: Input) => readonly Item[], keyOf: (item: Item) => string) {
+    super(name, ordinal);
+    this.input = input;
+    this.#listOf = listOf;
+    this.#keyOf = keyOf;
+    for (const [key] of input.entries()) this.#dirty.add(key);
+  }
+
+  invalidate<Other>(collection: BaseCollection<Other>, changes: readonly Change<Other>[]): void {
+    if ((collection as BaseCollection<unknown>) !== (this.input as BaseCollection<unknown>)) return;
+    for (const change of changes) this.#dirty.add(change.key);
+  }
+
+  override settle(): readonly Change<Item>[] {
+    if (this.#dirty.size === 0) return [];
+    const touched = new Set<string>();
+    for (const key of this.#dirty) {
+      const input = this.input.get(key);
+      const list = input === undefined ? empty : this.#listOf(input);
+      this.recomputations += 1;
+      this.#replace(this.#lists.get(key) ?? empty, list as readonly Item[], touched);
+      if (input === undefined) this.#lists.delete(key);
+      else this.#lists.set(key, list as readonly Item[]);
+    }
+    this.#dirty.clear();
+    const changes = [...touched].flatMap((key) => this.#change(key) ?? []);
+    for (const change of changes) this.commit(change);
+    return changes;
+  }
+
+  /** What both lists begin and end with is left as it is. */
+  #replace(before: readonly Item[], after: readonly Item[], touched: Set<string>): void {
+    const shorter = Math.min(before.length, after.length);
+    let head = 0;
+    while (head < shorter && before[head] === after[head]) head += 1;
+    let tail = 0;
+    while (tail < shorter - head && before[before.length - 1 - tail] === after[after.length - 1 - tail]) tail += 1;
+    for (const item of after.slice(head, after.length - tail)) this.#use(item, touched);
+    for (const item of before.slice(head, before.length - tail)) this.#release(item, touched);
+  }
+
+  #use(item: Item, touched: Set<string>): void {
+    const key = this.#keyOf(item);
+    const element = this.#elements.get(key);
+    if (element === undefined) {
+      this.#elements.set(key, { item, uses: 1 });
+      touched.add(key);
+    } else element.uses += 1;
+  }
+
+  #release(item: Item, touched: Set<string>): void {
+    const key = this.#keyOf(item);
+    const element = this.#elements.get(key);
+    if (element === undefined) return;
+    element.uses -= 1;
+    if (element.uses > 0) return;
+    this.#elements.delete(key);
+    touched.add(key);
+  }
+
+  #change(key: string): Change<Item> | undefined {
+    const previous = this.items.get(key);
+    const item = this.#elements.get(key)?.item;
+    if (item === undefined) return previous === undefined ? undefined : { type: "delete", key, previous };
+    return previous === undefined ? { type: "set", key, item, previous } : undefined;
+  }
+}
+
+const empty: readonly never[] = [];
