@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Puts Gateway API's conformance suite and the echo servers of its manifests, built from their Go modules, into
-# .cache/interop/gateway-conformance/{suite,echo-basic,echo-server,client}. What is there already stays. Needs Go; the build takes some minutes.
+# .cache/interop/gateway-conformance/{suite,echo-basic,echo-server,client}, and a certificate for them beside. What is there already stays. Needs Go; the build takes some minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=v1.6.0
@@ -34,11 +34,15 @@ build_echo() (
     -replace=github.com/envoyproxy/go-control-plane/envoy=github.com/envoyproxy/go-control-plane/envoy@v1.40.0 \
     -replace=github.com/envoyproxy/go-control-plane/contrib=github.com/envoyproxy/go-control-plane/contrib@v1.36.1-0.20260729145720-a2d8c7492908
   [[ -x $target/client ]] || go build -trimpath -ldflags "-s -w" -o "$target/client" istio.io/istio/pkg/test/echo/cmd/client
+  certificates="$(go list -m -f '{{.Dir}}' istio.io/istio)/tests/testdata/certs/dns"
+  install -m 644 "$certificates/cert-chain.pem" "$target/cert.crt"
+  install -m 644 "$certificates/key.pem" "$target/cert.key"
   [[ -x $target/echo-server ]] || go build -trimpath -ldflags "-s -w" -o "$target/echo-server" istio.io/istio/pkg/test/echo/cmd/server
 )
 
 missing=false
 for program in suite echo-basic echo-server client; do [[ -x $target/$program ]] || missing=true; done
+[[ -f $target/cert.key ]] || missing=true
 if $missing; then
   command -v go >/dev/null || { echo "Go is missing: the conformance suite is built by it" >&2; exit 1; }
   scratch=$(mktemp -d)

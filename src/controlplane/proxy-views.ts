@@ -131,20 +131,21 @@ export class ProxyViews {
     }
   }
 
-  /** Listeners and routes are those of the Gateway (Gateway API) that the pod is labelled with, else of the Istio Gateways that select its labels. */
+  /** Listeners and routes are those of the Gateway (Gateway API) that the pod is labelled with, else of the Istio Gateways that select its labels and of a Gateway that names its Service. */
   #routerView(place: ProxyPlace, typeUrl: string): ResourceView {
     const gateway = gatewayOf(place);
     const { classic, router } = this.#resources;
-    const { listeners, routes } = gateway === undefined ? classic : router;
+    const ofGroup = (own: Collection<ScopedEncodedResource>, ofGateway: Collection<ScopedEncodedResource>): ResourceView =>
+      gateway === undefined ? new UnionView([new ScopedView(own, place.key), new ScopedView(ofGateway, place.key)]) : new ScopedView(ofGateway, gateway);
     switch (typeUrl) {
       case typeUrls.cluster:
         return gateway === undefined ? new UnionView([this.#clusters(place), new ScopedView(classic.clusters, place.key)]) : this.#clusters(place);
       case typeUrls.endpoint:
         return gateway === undefined ? new UnionView([this.#endpoints(place), new ScopedView(classic.endpoints, place.key)]) : this.#endpoints(place);
       case typeUrls.listener:
-        return new ScopedView(listeners, gateway ?? place.key);
+        return ofGroup(classic.listeners, router.listeners);
       case typeUrls.route:
-        return new ScopedView(routes, gateway ?? place.key);
+        return ofGroup(classic.routes, router.routes);
       default:
         return emptyView;
     }

@@ -85,7 +85,7 @@ export class ServedMesh {
       outbound: deriveOutboundResources(graph, model),
       inbound: deriveInboundResources(graph, model),
       remoteInbound: deriveRemoteInboundResources(graph, model),
-      router: deriveRouterResources(graph, { inputs, routes, l4Routes }),
+      router: deriveRouterResources(graph, { inputs, routes, l4Routes, groups: model.scopes.groups }),
       classic,
       waypoint: deriveWaypointResources(graph, model),
       secrets: { secrets: inputs.secrets, references, configMaps: inputs.configMaps },

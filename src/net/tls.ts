@@ -37,8 +37,8 @@ export type RefusePeer = (certificate: X509Certificate | undefined) => string | 
 export interface SecureServerOptions {
   readonly alpn: readonly string[];
   readonly timeoutMs: number;
-  /** `require`: no certificate of a trusted chain, no connection. `request`: a bad one is refused, none is fine. */
-  readonly clientCertificate: "require" | "request" | "none";
+  /** `require`: no certificate of a trusted chain, no connection. `request`: a bad one is refused, none is fine. `any`: asked for, and whatever comes is let in. */
+  readonly clientCertificate: "require" | "request" | "any" | "none";
   /** What was read of the stream already (at most a few kB), when it belongs to TLS. */
   readonly received?: Buffer;
   /** Asked last: may say why the client is refused. */
@@ -95,6 +95,7 @@ export async function secureServer(stream: ByteStream, source: TlsContextSource,
     },
   });
   return await finish(transport, secured, "secure", what, options.timeoutMs, (_identity, certificate) => {
+    if (options.clientCertificate === "any") return undefined;
     const fault = wantsCertificate ? verifyError(secured) : undefined;
     // OpenSSL says the same of a peer that sent no certificate at all.
     if (fault !== undefined && (options.clientCertificate === "require" || certificate !== undefined)) return networkError(what, fault);

@@ -7,7 +7,6 @@ import { ClusterLoadAssignmentSchema, ClusterSchema, envoyRegistry, ExpressionFi
 import * as telemetryTypes from "../../wire/envoy-telemetry/index.ts";
 import { meshSettings } from "../mesh-settings.ts";
 import { meshKey } from "../model/facts.ts";
-import { deriveL4RouteModels } from "../model/l4-route-model.ts";
 import { CollectionView, NamedView, ReferencedView, ScopedView, UnionView } from "../serve/resource-view.ts";
 import { RouteTableView } from "../serve/route-view.ts";
 import { deriveClassicGatewayResources } from "../translate/gateway-classic-resources.ts";
@@ -36,7 +35,7 @@ export interface Feature {
   readonly shows: readonly Shown[];
 }
 
-const place = { locality: { region: "", zone: "", subzone: "" }, node: "node-1", network: "", networkView: [], clusterId: "Kubernetes", hbone: false, dnsCapture: false };
+const place = { locality: { region: "", zone: "", subzone: "" }, node: "node-1", network: "", networkView: [], hbone: false, dnsCapture: false };
 const groups = {
   sidecar: { kind: "sidecar" as const, namespace: "shop", ...place },
   gateway: { kind: "router" as const, namespace: "edge", ...place },
@@ -53,7 +52,7 @@ export function showFeature({ mesh = {}, labels = {}, shows }: Feature, objects:
   const outbound = deriveOutboundResources(graph, model);
   const inbound = deriveInboundResources(graph, model);
   const classic = deriveClassicGatewayResources(graph, model);
-  const router = deriveRouterResources(graph, { inputs, routes: model.routes, l4Routes: deriveL4RouteModels(graph, inputs) });
+  const router = deriveRouterResources(graph, { inputs, routes: model.routes, l4Routes: model.l4Routes, groups: model.scopes.groups });
   const waypoint = deriveWaypointResources(graph, model);
   fixture.apply(...objects);
   for (const [key, group] of Object.entries(groups)) model.scopes.groups.set(key, { ...group, labels });

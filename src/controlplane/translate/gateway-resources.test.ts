@@ -27,7 +27,7 @@ function gateways() {
   const classic = deriveClassicGatewayResources(graph, model);
   const routes = deriveRouteModels(graph, inputs);
   const l4Routes = deriveL4RouteModels(graph, inputs);
-  const api = deriveRouterResources(graph, { inputs, routes, l4Routes });
+  const api = deriveRouterResources(graph, { inputs, routes, l4Routes, groups: model.scopes.groups });
   const references = deriveSecretReferences(graph, { inputs, groups: model.scopes.groups, mergedGateways: classic.merged });
   const labels = { istio: "ingressgateway" };
   model.scopes.groups.set(group, { kind: "router", namespace: "edge", labels, locality: { region: "", zone: "", subzone: "" }, node: "", network: "", hbone: false, dnsCapture: false });

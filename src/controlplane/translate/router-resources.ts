@@ -2,13 +2,16 @@ import type { Collection, CollectionGraph, CollectionReader } from "../../kube/i
 import { ListenerSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
 import { byAge, factsKey, meshKey, type GatewayFacts } from "../model/facts.ts";
 import { isIngressClass } from "../model/gateway-class.ts";
+import { isManaged } from "../model/gateway-addresses.ts";
 import { acceptingGateways } from "../model/gateway-status.ts";
 import type { RouteModel } from "../model/gateway-model.ts";
 import type { L4RouteModel } from "../model/l4-route-model.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
+import type { ProxyGroup } from "../model/sidecar-scope.ts";
 import { connectOriginateName } from "./cluster.ts";
 import { gatewayApiListeners, gatewayRouteTables, gatewaySubject } from "./gateway-api-listeners.ts";
 import { connectOriginateListener } from "./gateway-listener.ts";
+import { deriveRouterGroups, manualDeployments } from "./gateway-manual.ts";
 import { routeTable } from "./gateway-route.ts";
 import { type EncodedResource, encodeResource, sameScopedResource, type ScopedEncodedResource, scopedEntry } from "./resource.ts";
 import { SecurityPolicies } from "./security-filters.ts";
@@ -16,7 +19,7 @@ import { TelemetryPolicies } from "./telemetry-policies.ts";
 
 /** What proxies of Gateways (Gateway API) are served beside the clusters of their scope. */
 export interface RouterResources {
-  /** Scoped by `namespace/name` of the Gateway. */
+  /** Scoped by `namespace/name` of the Gateway, and by the group of the proxies that it names by their Service. */
   readonly listeners: Collection<ScopedEncodedResource>;
   readonly routes: Collection<ScopedEncodedResource>;
 }
@@ -25,17 +28,19 @@ export interface RouterSources {
   readonly inputs: MeshInputs;
   readonly routes: readonly Collection<RouteModel>[];
   readonly l4Routes: readonly Collection<L4RouteModel>[];
+  /** Of proxies, by key: those that a Gateway names by their Service are its own. */
+  readonly groups: Collection<ProxyGroup>;
 }
 
 export function deriveRouterResources(graph: CollectionGraph, sources: RouterSources): RouterResources {
   return { listeners: deriveListeners(graph, sources), routes: deriveRouteTables(graph, sources) };
 }
 
-function deriveListeners(graph: CollectionGraph, { inputs, l4Routes }: RouterSources): Collection<ScopedEncodedResource> {
+function deriveListeners(graph: CollectionGraph, { inputs, l4Routes, groups }: RouterSources): Collection<ScopedEncodedResource> {
   const byGateway = l4Routes.map((routes) => routes.index("gateway", acceptingGateways));
   const security = new SecurityPolicies(inputs);
   const telemetry = new TelemetryPolicies(inputs);
-  return perGateway(graph, "lds-gateways", inputs, (gateway, reader) => {
+  return perGateway(graph, "lds-gateways", { inputs, groups }, (gateway, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
     if (mesh === undefined) return [];
     const subject = gatewaySubject(gateway);
@@ -51,9 +56,9 @@ function deriveListeners(graph: CollectionGraph, { inputs, l4Routes }: RouterSou
   });
 }
 
-function deriveRouteTables(graph: CollectionGraph, { inputs, routes }: RouterSources): Collection<ScopedEncodedResource> {
+function deriveRouteTables(graph: CollectionGraph, { inputs, routes, groups }: RouterSources): Collection<ScopedEncodedResource> {
   const byGateway = routes.map((collection) => collection.index("gateway", acceptingGateways));
-  return perGateway(graph, "rds-gateways", inputs, (gateway, reader) => {
+  return perGateway(graph, "rds-gateways", { inputs, groups }, (gateway, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
     if (mesh === undefined) return [];
     const attached = byGateway.flatMap((index) => reader.lookup(index, factsKey(gateway)));
@@ -61,14 +66,15 @@ function deriveRouteTables(graph: CollectionGraph, { inputs, routes }: RouterSou
   });
 }
 
-function perGateway(graph: CollectionGraph, name: string, inputs: MeshInputs, write: (gateway: GatewayFacts, reader: CollectionReader) => readonly EncodedResource[]): Collection<ScopedEncodedResource> {
+function perGateway(graph: CollectionGraph, name: string, { inputs, groups }: Pick<RouterSources, "inputs" | "groups">, write: (gateway: GatewayFacts, reader: CollectionReader) => readonly EncodedResource[]): Collection<ScopedEncodedResource> {
+  const routers = deriveRouterGroups(graph, groups);
   return graph.derive(
     name,
     inputs.gateways,
     (gateway, reader) => {
       if (!isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
-      const scope = factsKey(gateway);
-      return write(gateway, reader).map((resource) => scopedEntry(scope, resource));
+      const own = isManaged(gateway) ? [{ group: factsKey(gateway), gateway }] : manualDeployments(gateway, inputs, routers, reader);
+      return own.flatMap((deployment) => write(deployment.gateway, reader).map((resource) => scopedEntry(deployment.group, resource)));
     },
     sameScopedResource,
   );

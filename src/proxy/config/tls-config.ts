@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import {
+  CertificateValidationContext_TrustChainVerification,
   CertificateValidationContextSchema,
   CommonTlsContextSchema,
   DownstreamTlsContextSchema,
@@ -25,8 +26,15 @@ export function compileDownstreamTls(message: DownstreamTlsContext, where: strin
   });
   const common = compileCommon(message.commonTlsContext, where, notes);
   if (common.certificates.length === 0) throw invalid(where, "it has no certificate: expected tlsCertificates or tlsCertificateSdsSecretConfigs");
-  const required = message.requireClientCertificate === true;
-  return keyed({ ...common, clientCertificate: required ? "require" : common.roots === undefined ? "none" : "request", requireServerName: message.requireSni === true });
+  return keyed({ ...common, clientCertificate: clientCertificateOf(message, common), requireServerName: message.requireSni === true });
+}
+
+function clientCertificateOf({ requireClientCertificate, commonTlsContext }: DownstreamTlsContext, { roots }: Pick<TlsSpec, "roots">): DownstreamTlsSpec["clientCertificate"] {
+  const type = commonTlsContext?.validationContextType;
+  const context = type?.case === "validationContext" ? type.value : type?.case === "combinedValidationContext" ? type.value.defaultValidationContext : undefined;
+  if (context?.trustChainVerification === CertificateValidationContext_TrustChainVerification.ACCEPT_UNTRUSTED) return "any";
+  if (requireClientCertificate === true) return "require";
+  return roots === undefined ? "none" : "request";
 }
 
 /** What a cluster says of names where its TLS says none. */

@@ -38,7 +38,7 @@ export async function secureDownstream(options: HandshakeOptions): Promise<{ rea
     received: options.received,
     refuse: (certificate) => peerTrouble(certificate, spec),
   });
-  return { stream: secured, tls: new VerifiedTls(secured, hello.serverName, options.localIdentity, spec.clientCertificate !== "none") };
+  return { stream: secured, tls: new VerifiedTls(secured, hello.serverName, options.localIdentity, spec.clientCertificate === "require" || spec.clientCertificate === "request") };
 }
 
 class VerifiedTls implements DownstreamTls {
@@ -49,8 +49,8 @@ class VerifiedTls implements DownstreamTls {
   readonly alpnProtocol: string | undefined;
   readonly #certificate: X509Certificate | undefined;
 
-  constructor(stream: SecureStream, serverName: string, localIdentity: string, asked: boolean) {
-    this.#certificate = asked ? stream.peerCertificate : undefined;
+  constructor(stream: SecureStream, serverName: string, localIdentity: string, verified: boolean) {
+    this.#certificate = verified ? stream.peerCertificate : undefined;
     this.verified = this.#certificate !== undefined;
     this.peerIdentity = stream.peerIdentity === "" ? firstUri(this.#certificate) : stream.peerIdentity;
     this.localIdentity = localIdentity;

@@ -43,7 +43,8 @@ export interface TlsSpec {
 export type TlsVersion = "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3";
 
 export interface DownstreamTlsSpec extends TlsSpec {
-  readonly clientCertificate: "require" | "request" | "none";
+  /** `any`: one is asked for, and whoever comes is let in. */
+  readonly clientCertificate: "require" | "request" | "any" | "none";
   readonly requireServerName: boolean;
 }
 
