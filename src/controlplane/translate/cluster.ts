@@ -28,7 +28,6 @@ export const unknownService = "UnknownService";
 export const unlimited = 4_294_967_295;
 const hboneIdleMs = 3_600_000;
 const passthroughIdleMs = 300_000;
-const defaultConnectTimeoutMs = 10_000;
 const originalDestinationCleanupMs = 60_000;
 const hbonePort = 15_008;
 export const originalDestinationFilter = "envoy.filters.listener.original_dst";
@@ -90,7 +89,7 @@ export function connectOriginateCluster(mesh: MeshSettings, peers: readonly Subj
     name: connectOriginateName,
     altStatName: `${connectOriginateName};`,
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST },
-    connectTimeout: durationOfMs(defaultConnectTimeoutMs),
+    connectTimeout: durationOfMs(mesh.connectTimeoutMs),
     cleanupInterval: durationOfMs(originalDestinationCleanupMs),
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
     circuitBreakers: noCircuitBreakers,

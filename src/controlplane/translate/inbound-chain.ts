@@ -53,6 +53,7 @@ interface Destination {
   readonly statPrefix: string;
   readonly name: { readonly http: string; readonly tcp: string };
   readonly http2: boolean;
+  readonly grpc: boolean;
   readonly hbone: boolean;
 }
 
@@ -67,6 +68,7 @@ export function targetChains(target: InboundTarget, mode: EffectiveMutualTls, co
     statPrefix: `inbound_${name}`,
     name: { http: name, tcp: name },
     http2: target.protocol === "http2" || target.protocol === "grpc",
+    grpc: target.protocol === "grpc",
     hbone,
   };
   // TLS of the user's own, where Istio's is off: what comes is what that TLS carries.
@@ -88,6 +90,7 @@ export function passthroughChains(port: number, mode: EffectiveMutualTls, contex
     statPrefix: inboundPassthroughCluster,
     name: { http: catchAllHttpName, tcp: inboundListenerName },
     http2: false,
+    grpc: false,
     hbone: false,
   };
   return inboundChainMatches(mode, "sniffed").map((match) => chainOf(match, destination, context));
@@ -124,12 +127,12 @@ export function hboneChains(targets: readonly InboundTarget[], context: HboneCon
 }
 
 function httpFilters(destination: Destination, { mesh, security, telemetry }: InboundContext): FilterInit[] {
-  const { cluster, servicePort, host, statPrefix, http2, hbone } = destination;
+  const { cluster, servicePort, host, statPrefix, http2, grpc, hbone } = destination;
   const manager = httpConnectionManagerFilter({
     direction: "inbound",
     statPrefix,
     mesh,
-    routes: { inline: inboundRoute(cluster, servicePort, host) },
+    routes: { inline: inboundRoute(cluster, servicePort, host, grpc) },
     security: security.http,
     telemetry,
     hbone,

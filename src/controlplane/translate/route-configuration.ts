@@ -4,7 +4,7 @@ import { overAds } from "./envoy-any.ts";
 
 type VirtualHostInit = MessageInitShape<typeof VirtualHostSchema>;
 
-const maxDirectResponseBodyBytes = 1_048_576;
+export const maxDirectResponseBodyBytes = 1_048_576;
 
 /** A table of routes to others; hosts are compared without their port. */
 export function routeConfiguration(name: string, virtualHosts: readonly VirtualHostInit[]): RouteConfiguration {

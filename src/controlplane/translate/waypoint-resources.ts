@@ -118,7 +118,7 @@ function deriveListeners(graph: CollectionGraph, sources: Sources, bindings: Way
     const { namespace, gateway, className } = waypoint;
     const labels = { ...reader.get(inputs.gateways, `${namespace}/${gateway}`)?.labels, [istioLabels.gatewayName]: gateway };
     const subject: PolicySubject = { namespace, labels, gateway: { name: gateway, className }, waypoint: true, services };
-    return { security: security.filtersFor(subject, mesh, reader, { peer: "filter-state" }), telemetry: telemetry.telemetryFor(subject, "waypoint", mesh, reader) };
+    return { security: security.filtersFor(subject, mesh, reader, { peer: "filter-state", clearRouteCache: true }), telemetry: telemetry.telemetryFor(subject, "waypoint", mesh, reader) };
   };
   const listenersOf = (waypoint: Waypoint, mesh: MeshSettings, reader: CollectionReader) => {
     const context = routeContext(waypoint, mesh, sources, reader);

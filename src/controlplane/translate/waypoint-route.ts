@@ -1,5 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import type { RouteDestination } from "../../api/istio/index.ts";
+import type { HashKey, RouteDestination } from "../../api/istio/index.ts";
 import type { CollectionReader } from "../../kube/index.ts";
 import { RouteSchema, type Route, type RouteConfigurationSchema } from "../../wire/envoy/index.ts";
 import { destinationRuleFor } from "../model/destination-rule-model.ts";
@@ -12,9 +12,10 @@ import type { Waypoint } from "../model/waypoint.ts";
 import { durationOfMs } from "./envoy-any.ts";
 import { serviceRoutes } from "./gateway-route.ts";
 import { l4RoutesToService, routesToService, type MeshModel } from "./outbound-resources.ts";
+import { maxDirectResponseBodyBytes } from "./route-configuration.ts";
 import { l4VirtualService } from "./route-layer4.ts";
 import { effectivePolicy } from "./traffic-policy.ts";
-import { retryPolicy } from "./virtual-service-action.ts";
+import { hashPolicyOf, retryPolicy } from "./virtual-service-action.ts";
 import { destinationCluster, virtualServiceRoutes, type RouteInit } from "./virtual-service-route.ts";
 import { l4Matches } from "./virtual-service-tcp.ts";
 import { inWaypoint } from "./waypoint-name.ts";
@@ -39,16 +40,16 @@ export interface WaypointRouteContext {
 export function waypointRoutes(service: ServiceModel, port: number, fallback: string, context: WaypointRouteContext): readonly Route[] {
   const attached = routesToService(service, port, context.waypoint.namespace, context.model, context.reader);
   const found = attached.length > 0 ? serviceRoutes(service, port, attached, context.mesh) : routesOfVirtualService(service, port, context);
-  return found.length > 0 ? found.map((route) => renamed(route, context)) : [plainRoute(fallback, service.hostname, port, context.mesh)];
+  return found.length > 0 ? found.map((route) => renamed(route, context)) : [plainRoute(fallback, service.hostname, port, context.mesh, hashOfService(service, port, context))];
 }
 
 /** The one virtual host of a port. */
 export function waypointRouteTable(name: string, port: number, routes: readonly Route[]): RouteConfigurationInit {
-  return { name, validateClusters: false, virtualHosts: [{ name: `inbound|http|${port}`, domains: ["*"], routes: [...routes] }] };
+  return { name, validateClusters: false, maxDirectResponseBodySizeBytes: maxDirectResponseBodyBytes, virtualHosts: [{ name: `inbound|http|${port}`, domains: ["*"], routes: [...routes] }] };
 }
 
 /** Everything to one cluster; the client's side decides on timeouts. */
-export function plainRoute(cluster: string, host: string, port: number, mesh: MeshSettings): Route {
+export function plainRoute(cluster: string, host: string, port: number, mesh: MeshSettings, hash?: HashKey): Route {
   const retries = retryPolicy(mesh.defaultHttpRetryPolicy, false);
   return create(RouteSchema, {
     name: "default",
@@ -56,9 +57,15 @@ export function plainRoute(cluster: string, host: string, port: number, mesh: Me
     decorator: { operation: `${host}:${port}/*` },
     action: {
       case: "route",
-      value: { clusterSpecifier: { case: "cluster", value: cluster }, timeout: durationOfMs(0), maxGrpcTimeout: durationOfMs(0), ...(retries === undefined ? {} : { retryPolicy: retries }) },
+      value: { clusterSpecifier: { case: "cluster", value: cluster }, hashPolicy: hash === undefined ? [] : [hashPolicyOf(hash)], timeout: durationOfMs(0), maxGrpcTimeout: durationOfMs(0), ...(retries === undefined ? {} : { retryPolicy: retries }) },
     },
   });
+}
+
+/** By what a DestinationRule divides the requests of a service that no route is for. */
+function hashOfService(service: ServiceModel, port: number, { waypoint, model, mesh, reader }: WaypointRouteContext): HashKey | undefined {
+  const rule = destinationRuleFor(service, { namespace: waypoint.namespace, labels: {} }, mesh, model.destinationRules, reader);
+  return effectivePolicy(rule, undefined, port, mesh).loadBalancer?.consistentHash?.hashKey;
 }
 
 /** Where connections to one port of a service go, as a VirtualService's TCP routes say. */

@@ -58,7 +58,6 @@ export async function startIstiod(program: string, options: ControlPlaneOptions)
     // Beside another control plane of the same revision: it writes nothing of what both would.
     PILOT_ENABLE_GATEWAY_API_STATUS: "false",
     PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER: "false",
-    PILOT_SKIP_VALIDATE_TRUST_DOMAIN: "true",
   };
   return await start(program, ["discovery", "--clusterID", "Kubernetes", "--kubeconfig", options.kubeconfig, "--log_output_level", "default:error"], options, env);
 }

@@ -266,10 +266,13 @@ async function main(args: readonly string[]): Promise<number> {
     assert.ok(client);
     // The sidecar takes no tunnels here: the waypoint has their port.
     envoys.push(...(await Promise.all([startEnvoy(mesh, sidecarNode, { metadata: { ENABLE_HBONE: "false" } }), startEnvoy(mesh, routerNode), startEnvoy(mesh, waypointNode)])));
+    if (args.includes("--verbose")) process.stderr.write("three Envoys are there\n");
     const { cases } = new Traffic(apps, client);
     for (const [title, body] of Object.entries(cases)) {
       count += 1;
+      const known = failures.length;
       await body().catch((error: unknown) => failures.push(`${title}: ${messageOf(error)}`));
+      if (args.includes("--verbose")) process.stderr.write(`${title}: ${failures[known] ?? "as it should be"}\n`);
     }
   } finally {
     for (const envoy of envoys) envoy.stop();
