@@ -92,7 +92,7 @@ export class ControlPlane {
     this.#issued = new IssuedCertificates(clock);
     this.#secrets = new SecretIngest({ client, references: this.#mesh.references, secrets: this.#inputs.secrets, clock, log: log.scoped("secrets") });
     this.#configMaps = new ConfigMapIngest({ client, references: this.#mesh.configMaps, configMaps: this.#inputs.configMaps, clock, log: log.scoped("config maps") });
-    this.#ingest = new MeshIngest({ client, inputs: this.#inputs, revision: settings.revision, clock, log });
+    this.#ingest = new MeshIngest({ client, inputs: this.#inputs, revision: settings.revision, metrics: options.metrics, clock, log });
     this.#clusters = new MeshClusters({
       client,
       namespace: settings.namespace,
@@ -215,7 +215,7 @@ export class ControlPlane {
 
   async #serveHttp(identity: ControlPlaneIdentity, injection: InjectionSource): Promise<readonly (HttpServer | HttpsServer)[]> {
     const { settings, log } = this.#options;
-    const webhooks = await serveWebhooks(settings.webhooks.address, settings.webhooks.port, identity.serving, this.#injectReviewer(injection), log.scoped("webhooks"));
+    const webhooks = await serveWebhooks(settings.webhooks.address, settings.webhooks.port, identity.serving, this.#injectReviewer(injection), this.#metrics, log.scoped("webhooks"));
     identity.onChange(() => webhooks.setSecureContext({ cert: identity.serving.certificate, key: identity.serving.privateKey }));
     return [
       webhooks,

@@ -33,20 +33,27 @@ test("an object is taken with its defaults, by the control plane of its revision
   assert.deepEqual(inputs.virtualServices.get("shop/own")?.annotations, { "istio.io/a": "b" });
 });
 
-test("an object that its parser refuses is told of and left out, but a policy is closed instead", () => {
+test("an object that its parser refuses is told of; its last good version stays until it is deleted, or it is left out, but a policy is closed instead", () => {
   const { inputs, refused, take } = feedsOf("default");
   const metadata = { namespace: "shop", name: "x" };
   take("VirtualService", networking, { metadata, spec: good });
   take("VirtualService", networking, { metadata, spec: { ...good, hots: [] } });
   take("AuthorizationPolicy", "security.istio.io", { metadata, spec: { action: "DENY", rules: [{ form: [] }] } });
-  assert.equal(inputs.virtualServices.get("shop/x"), undefined);
+  take("VirtualService", networking, { metadata: { ...metadata, name: "y" }, spec: { ...good, hots: [] } });
+  assert.deepEqual(inputs.virtualServices.get("shop/x")?.spec.hosts, ["a"]);
+  assert.equal(inputs.virtualServices.get("shop/y"), undefined);
+  take("VirtualService", networking, { metadata: { ...metadata, labels: { "istio.io/rev": "other" } }, spec: { ...good, hots: [] } });
+  assert.equal(inputs.virtualServices.get("shop/x"), undefined, "it is another revision's now");
+  take("AuthorizationPolicy", "security.istio.io", { metadata: { ...metadata, name: "was" }, spec: { action: "DENY" , rules: [{ from: [{ source: { namespaces: ["a"] } }] }] } });
+  take("AuthorizationPolicy", "security.istio.io", { metadata: { ...metadata, name: "was" }, spec: { action: "DENY", rules: [{ form: [] }] } });
+  assert.equal(inputs.authorizationPolicies.get("shop/was")?.spec.rules[0]?.from.length, 1, "a policy that was good holds as it was");
   assert.deepEqual(inputs.authorizationPolicies.get("shop/x")?.spec.rules, [{ from: [], to: [], when: [] }]);
-  assert.deepEqual(refused, ["x: spec.hots", "x: spec.rules[0].form"]);
+  assert.deepEqual(refused, ["x: spec.hots", "x: spec.rules[0].form", "y: spec.hots", "was: spec.rules[0].form"]);
 });
 
 test("what translation reads of Istio has a feed", () => {
   const inputs = createMeshInputs(new CollectionGraph());
   const fed = new Set(createFeeds(inputs, "default").map(({ kind }) => `${kind.group}/${kind.kind}`));
   const unread = istioKinds.filter((kind) => !fed.has(`${kind.group}/${kind.kind}`)).map((kind) => kind.kind);
-  assert.deepEqual(unread, ["EnvoyFilter", "ProxyConfig", "TrafficExtension", "WasmPlugin", "WorkloadGroup"]);
+  assert.deepEqual(unread, ["ProxyConfig", "WorkloadGroup"]);
 });

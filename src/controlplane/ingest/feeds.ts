@@ -35,7 +35,23 @@ export interface Feed {
 }
 
 /** All kinds that the model is made of. Gateways are taken of every revision: who does not own one still serves it. */
-export function createFeeds(inputs: MeshInputs, revision: string, refused: ConfigRules<unknown>["refused"] = () => undefined): readonly Feed[] {
+export function createFeeds(inputs: MeshInputs, revision: string, toldOf: ConfigRules<unknown>["refused"] = () => undefined): readonly Feed[] {
+  let isRefused = false;
+  const refused: ConfigRules<unknown>["refused"] = (object, issues) => {
+    isRefused = true;
+    toldOf(object, issues);
+  };
+  /** An object that is refused leaves what its last good version said, until it is deleted. */
+  const feed = <Value extends KubernetesObject, Facts>(kind: KindDefinition<Value>, target: SourceCollection<Facts>, convert: (object: Value) => Facts | undefined): Feed => ({
+    kind,
+    take: (key, object) => {
+      isRefused = false;
+      const facts = object === undefined ? undefined : convert(object as Value);
+      if (isRefused && target.get(key) !== undefined) return;
+      if (facts === undefined) target.delete(key);
+      else target.set(key, facts);
+    },
+  });
   const config = <Spec>(kind: KindDefinition<KubernetesObject & { spec: Spec }>, source: SourceCollection<ConfigFacts<Spec>>): Feed =>
     feed(kind, source, (object) => configFacts(kind, object, { revision, refused }));
   return [
@@ -80,15 +96,4 @@ function only(values: Readonly<Record<string, string>> | undefined, name: string
 
 function isProgrammed({ status }: Gateway): boolean {
   return status?.conditions?.some((condition) => condition.type === "Programmed" && condition.status === "True") ?? false;
-}
-
-function feed<Value extends KubernetesObject, Facts>(kind: KindDefinition<Value>, target: SourceCollection<Facts>, convert: (object: Value) => Facts | undefined): Feed {
-  return {
-    kind,
-    take: (key, object) => {
-      const facts = object === undefined ? undefined : convert(object as Value);
-      if (facts === undefined) target.delete(key);
-      else target.set(key, facts);
-    },
-  };
 }

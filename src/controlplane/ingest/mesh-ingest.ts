@@ -1,6 +1,7 @@
 import { formatIssues, type FieldIssue, type KubernetesObject, type LabelSelector } from "../../api/index.ts";
-import { userError, type Clock, type Logger } from "../../base/index.ts";
+import { describeError, userError, type Clock, type Logger } from "../../base/index.ts";
 import { createInformer, type Informer, type KubeClient } from "../../kube/index.ts";
+import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { DiscoveryNamespaces } from "./discovery-namespaces.ts";
 import { createFeeds, type Feed } from "./feeds.ts";
@@ -9,6 +10,7 @@ export interface MeshIngestOptions {
   readonly client: KubeClient;
   readonly inputs: MeshInputs;
   readonly revision: string;
+  readonly metrics?: MetricsRegistry;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -34,11 +36,18 @@ export class MeshIngest {
   readonly #feeds: readonly { readonly feed: Feed; readonly informer: Informer<KubernetesObject> }[];
   readonly #versions = new Map<string, HeldVersion>();
   readonly #unsettled = new Set<HeldVersion>();
+  readonly #log: Logger;
+  readonly #refusedObjects: ReturnType<MetricsRegistry["gauge"]> | undefined;
+  readonly #refusedKeys = new Map<string, Set<string>>();
+  #isRefused = false;
   readonly #namespaces = new DiscoveryNamespaces();
 
   constructor(options: MeshIngestOptions) {
     const { client, inputs, revision, clock, log } = options;
+    this.#log = log;
+    this.#refusedObjects = options.metrics?.gauge("pilot_k8s_object_errors", "Objects whose version in force is not valid: their last good one counts, if there was one.", ["name"]);
     const refused = ({ kind, metadata }: KubernetesObject, issues: readonly FieldIssue[]): void => {
+      this.#isRefused = true;
       log.warn("an object is not taken into the mesh", { kind: kind ?? "", namespace: metadata.namespace ?? "", name: metadata.name ?? "", faults: formatIssues(issues) });
     };
     this.#feeds = createFeeds(inputs, revision, refused).map((feed) => ({ feed, informer: createInformer(client, feed.kind, { log, clock }) }));
@@ -89,8 +98,27 @@ export class MeshIngest {
   }
 
   #take(feed: Feed, key: string, object: KubernetesObject, isThere: boolean): void {
-    feed.take(key, isThere && this.#namespaces.includes(object.metadata.namespace) ? object : undefined);
+    this.#isRefused = false;
+    try {
+      feed.take(key, isThere && this.#namespaces.includes(object.metadata.namespace) ? object : undefined);
+    } catch (error) {
+      // One object that nobody foresaw must not keep the others from being taken in.
+      this.#isRefused = true;
+      this.#log.error("an object could not be read, and changes nothing", { kind: feed.kind.kind, object: key, error: describeError(error) });
+    }
+    this.#countRefused(feed.kind.kind, key);
     if (feed.kind.kind === "Namespace" && this.#namespaces.setNamespace(key, isThere ? (object.metadata.labels ?? {}) : undefined)) this.#refill(new Set([key]));
+  }
+
+  #countRefused(kind: string, key: string): void {
+    let keys = this.#refusedKeys.get(kind);
+    if (keys === undefined) {
+      if (!this.#isRefused) return;
+      this.#refusedKeys.set(kind, (keys = new Set()));
+    }
+    if (this.#isRefused) keys.add(key);
+    else keys.delete(key);
+    this.#refusedObjects?.labels(kind).set(keys.size);
   }
 
   /** Takes in again what is in namespaces that are looked at now, or are not any more. */

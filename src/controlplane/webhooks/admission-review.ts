@@ -3,6 +3,7 @@ export interface AdmissionReview {
   readonly request?: {
     readonly uid: string;
     readonly kind?: { readonly group: string; readonly version: string; readonly kind: string };
+    readonly resource?: { readonly group: string; readonly version: string; readonly resource: string };
     readonly name?: string;
     readonly namespace?: string;
     readonly operation?: string;
