@@ -8,6 +8,8 @@ export interface ClusterSettings {
   readonly remoteTimeoutMs: number;
   /** Fields of remote secrets' kubeconfigs that may name files of this machine. */
   readonly insecureKubeConfigOptions: ReadonlySet<InsecureKubeConfigOption>;
+  /** Names that gateways of networks have are looked up here; otherwise they are passed over. */
+  readonly resolveGatewayNames: boolean;
   /** Ambient reaches services that are global in all clusters and networks. */
   readonly ambient: AmbientMultiNetwork;
 }
@@ -28,6 +30,7 @@ export function readClusterSettings(env: Environment): ClusterSettings {
   return {
     remoteTimeoutMs: envDuration(env, "PILOT_REMOTE_CLUSTER_TIMEOUT", defaultTimeoutMs),
     insecureKubeConfigOptions: insecureOptions(envString(env, "PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS", "")),
+    resolveGatewayNames: envBoolean(env, "RESOLVE_HOSTNAME_GATEWAYS", true),
     ambient: {
       enabled,
       waypoints: enabled && envBoolean(env, "AMBIENT_ENABLE_MULTI_NETWORK_WAYPOINT", true),

@@ -11,7 +11,7 @@ import type { ControlPlaneSettings, ShadowSettings } from "./control-plane-optio
 import { envoyTypes } from "./envoy-types-file.ts";
 import { runEntryControllers, WorkloadRegistration } from "./entries/index.ts";
 import { runGatewayControllers, runRootCertificateController, type ProxySettings } from "./gateways/index.ts";
-import { ConfigMapIngest, fetchText, KeySetIngest, MeshConfigFile, MeshIngest, MeshNetworksFile, SecretIngest, ServedVersionClient, type RemoteClient } from "./ingest/index.ts";
+import { ConfigMapIngest, fetchText, GatewayNames, KeySetIngest, MeshConfigFile, MeshIngest, MeshNetworksFile, SecretIngest, ServedVersionClient, type RemoteClient } from "./ingest/index.ts";
 import { MeshClusters } from "./mesh-clusters.ts";
 import { meshSettings } from "./mesh-settings.ts";
 import { meshKey, type MeshInputs } from "./model/index.ts";
@@ -200,6 +200,7 @@ export class ControlPlane {
     start("config maps", this.#configMaps.run(signal));
     start("keys of token issuers", keySets.run(signal));
     start("remote clusters", this.#clusters.run(signal));
+    if (this.#options.settings.clusters.resolveGatewayNames) start("names of gateways", new GatewayNames({ gateways: this.#mesh.networkGateways, resolved: this.#inputs.resolvedNames, clock, log: log.scoped("networks") }).run(signal));
     start("mesh config", configFile.run(signal, (config) => this.#takeMesh(config)));
     start("mesh networks", networksFile.run(signal, (networks) => this.#takeNetworks(networks)));
   }

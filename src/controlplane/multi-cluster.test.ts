@@ -184,4 +184,3 @@ test("a cluster that answers late is taken in when it does", async () => {
   assert.deepEqual(await endpoints(proxy), ["10.1.0.5", "10.3.0.5"]);
   proxy.close();
 });
-

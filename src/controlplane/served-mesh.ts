@@ -15,6 +15,7 @@ import {
   type AmbientStatuses,
   type GatewayPlacement,
   type MeshInputs,
+  type NetworkGateways,
   type SecretReference,
   type WantedGatewayStatus,
   type WantedListenerSetStatus,
@@ -58,6 +59,8 @@ export class ServedMesh {
   readonly wanted: WantedState;
   /** Secrets that configuration names. */
   readonly references: readonly Collection<SecretReference>[];
+  /** By names too. */
+  readonly networkGateways: Collection<NetworkGateways>;
   /** ConfigMaps that configuration names. */
   readonly configMaps: readonly Collection<ConfigMapReference>[];
   #generation = 0;
@@ -94,6 +97,7 @@ export class ServedMesh {
     this.graph = graph;
     this.inputs = inputs;
     this.references = references;
+    this.networkGateways = model.networkGateways.unresolved;
     this.configMaps = deriveConfigMapReferences(graph, inputs);
     const statusSources = { inputs, routes: [...routes, ...l4Routes], waypoints, revision };
     this.wanted = {

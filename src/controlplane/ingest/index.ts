@@ -1,5 +1,6 @@
 export { ConfigMapIngest } from "./config-map-ingest.ts";
 export { fetchText } from "./fetch-text.ts";
+export { GatewayNames } from "./gateway-names.ts";
 export { KeySetIngest } from "./key-set-ingest.ts";
 export { MeshConfigFile, MeshNetworksFile } from "./mesh-config-file.ts";
 export { MeshIngest } from "./mesh-ingest.ts";

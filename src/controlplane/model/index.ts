@@ -12,6 +12,7 @@ export { deriveListenerSetStatuses, type WantedListenerSetStatus } from "./liste
 export { deriveRouteStatuses, deriveUdpRouteStatuses, type WantedRouteStatus } from "./route-status.ts";
 export type { WantedCondition } from "./wanted-condition.ts";
 export { configMapOfResource, configMapResource, type ConfigMapFacts, type ConfigMapReference } from "./config-map-facts.ts";
+export type { NetworkGateways } from "./network-gateways.ts";
 export { remoteKey } from "./remote-inputs.ts";
 export { createMeshInputs, type MeshInputs } from "./mesh-inputs.ts";
 export { authoritySuffix, resourcesOfSecret, secretReferences, type SecretFacts, type SecretReference } from "./secret-facts.ts";

@@ -132,7 +132,8 @@ function chooseScope(group: ProxyGroup, { needsPlace, needsNetwork }: { readonly
   const sidecar = found === undefined ? undefined : factsKey(found);
   const locality = needsPlace ? group.locality : undefined;
   const node = needsPlace ? group.node : "";
-  const { clusterId, networkView } = group;
+  const { clusterId } = group;
+  const networkView = group.networkView === undefined || group.networkView.length === 0 ? undefined : group.networkView;
   const network = needsNetwork ? group.network : undefined;
   const where = [clusterId === undefined ? "" : `cluster:${clusterId}`, network === undefined || network === "" ? "" : `network:${network}`, networkView === undefined ? "" : `view:${networkView.join(",")}`].filter((part) => part !== "");
   const scope = [group.kind, group.namespace, sidecar ?? "", group.hbone ? "hbone" : "", group.dnsCapture ? "dns" : "", locality === undefined ? "" : `${localityText(locality)}@${node}`, JSON.stringify(labels), ...where].join(" ");

@@ -68,7 +68,7 @@ async function start(program: string, words: readonly string[], options: Control
   const [http = 0, grpc = 0, freeSecure = 0, webhooks = 0, monitoring = 0, control = 0] = await freePorts(6);
   const secure = options.securePort ?? freeSecure;
   const flags = { httpAddr: http, grpcAddr: grpc, secureGRPCAddr: secure, httpsAddr: webhooks, monitoringAddr: monitoring };
-  const args = [...words, ...Object.entries(flags).map(([name, port]) => `--${name}=${address}:${port}`), `--ctrlz_port=${control}`, `--meshConfig=${meshConfig}`];
+  const args = [...words, ...Object.entries(flags).map(([name, port]) => `--${name}=${address}:${port}`), `--ctrlz_port=${control}`, `--meshConfig=${meshConfig}`, `--networksConfig=${networksFileOf(meshConfig)}`];
   const child = spawn("setpriv", ["--pdeathsig", "KILL", program, ...args], {
     cwd: directory,
     env: { ...process.env, KUBECONFIG: kubeconfig, POD_NAMESPACE: "istio-system", SERVICE_ACCOUNT: "istiod", CLUSTER_ID: "Kubernetes", JWT_POLICY: "third-party-jwt", ...env },
@@ -85,8 +85,14 @@ async function start(program: string, words: readonly string[], options: Control
 }
 
 /** What both read as MeshConfig before a configuration says otherwise. */
-export function writeMeshConfig(file: string, text = defaultMeshConfig): void {
+export function writeMeshConfig(file: string, text = defaultMeshConfig, networks = "networks: {}\n"): void {
+  writeFileSync(networksFileOf(file), networks);
   writeFileSync(file, text);
+}
+
+/** MeshNetworks are in a file beside MeshConfig. */
+function networksFileOf(meshConfig: string): string {
+  return `${meshConfig}Networks`;
 }
 
 /** As both install it. */

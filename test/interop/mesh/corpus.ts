@@ -11,6 +11,8 @@ export interface CorpusCase {
   readonly objects: readonly UntypedObject[];
   /** MeshConfig, where the file has a ConfigMap `istio`. */
   readonly meshConfig: string | undefined;
+  /** MeshNetworks, where that ConfigMap has them. */
+  readonly meshNetworks?: string | undefined;
 }
 
 export const corpusDirectory = join(import.meta.dirname, "../envoy/corpus");
@@ -34,8 +36,8 @@ export function readObjects(file: string): UntypedObject[] {
 function readCase(file: string): CorpusCase {
   const all = readObjects(file);
   const mesh = all.find(isMeshConfig);
-  const meshConfig = (mesh as { data?: { mesh?: string } } | undefined)?.data?.mesh;
-  return { name: relative(corpusDirectory, file).replace(/\.yaml$/, ""), objects: all.filter((object) => !isMeshConfig(object)), meshConfig };
+  const { mesh: meshConfig, meshNetworks } = (mesh as { data?: { mesh?: string; meshNetworks?: string } } | undefined)?.data ?? {};
+  return { name: relative(corpusDirectory, file).replace(/\.yaml$/, ""), objects: all.filter((object) => !isMeshConfig(object)), meshConfig, meshNetworks };
 }
 
 function isMeshConfig(object: UntypedObject): boolean {

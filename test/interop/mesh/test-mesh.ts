@@ -46,7 +46,7 @@ export async function startTestMesh(): Promise<TestMesh> {
 
 /** Applies a configuration; a refused object throws after what came before it was taken away again. */
 export async function applyCase(mesh: TestMesh, one: CorpusCase): Promise<StoredObject[]> {
-  if (one.meshConfig !== undefined) writeMeshConfig(mesh.meshConfig, one.meshConfig);
+  if (one.meshConfig !== undefined) writeMeshConfig(mesh.meshConfig, one.meshConfig, one.meshNetworks);
   const stored: StoredObject[] = [];
   for (const object of one.objects) stored.push(await mesh.objects.create(object));
   return stored;

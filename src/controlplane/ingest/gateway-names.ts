@@ -1,0 +1,66 @@
+import { resolve4, resolve6 } from "node:dns/promises";
+import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import type { Collection, SourceCollection } from "../../kube/index.ts";
+import { isAddress } from "../model/ip-address.ts";
+import type { NetworkGateways } from "../model/network-gateways.ts";
+
+export interface GatewayNamesOptions {
+  readonly gateways: Collection<NetworkGateways>;
+  readonly resolved: SourceCollection<{ readonly addresses: readonly string[] }>;
+  /** All addresses of a name; throws when nobody answers. */
+  readonly lookUp?: (name: string) => Promise<readonly string[]>;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** As upstream's shortest: answers that live shorter would only cost pushes. */
+const refreshMs = 30_000;
+
+/** Looks up the names that gateways of networks have, now and then again: proxies are told of addresses. What is known stays while nobody answers. */
+export class GatewayNames {
+  readonly #options: GatewayNamesOptions;
+  readonly #known = new Map<string, readonly string[]>();
+
+  constructor(options: GatewayNamesOptions) {
+    this.#options = options;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { gateways, clock } = this.#options;
+    using _subscription = gateways.subscribe(() => void this.#refresh(true));
+    while (!signal.aborted) {
+      await clock.sleep(refreshMs, signal).catch(() => undefined);
+      if (!signal.aborted) await this.#refresh(false);
+    }
+  }
+
+  async #refresh(newOnly: boolean): Promise<void> {
+    const { gateways, resolved } = this.#options;
+    const names = new Set([...gateways.values()].flatMap(({ all }) => all.map(({ address }) => address)).filter((address) => !isAddress(address)));
+    for (const name of this.#known.keys()) {
+      if (names.has(name)) continue;
+      this.#known.delete(name);
+      resolved.delete(name);
+    }
+    await Promise.all([...names].filter((name) => !newOnly || !this.#known.has(name)).map((name) => this.#lookUp(name)));
+  }
+
+  async #lookUp(name: string): Promise<void> {
+    const { resolved, lookUp = addressesOf, log } = this.#options;
+    if (!this.#known.has(name)) this.#known.set(name, []);
+    try {
+      const addresses = [...(await lookUp(name))].sort();
+      if (!this.#known.has(name)) return;
+      this.#known.set(name, addresses);
+      resolved.set(name, { addresses });
+    } catch (error) {
+      log.warn("the name of a network's gateway is not resolved", { name, error: messageOf(error) });
+    }
+  }
+}
+
+async function addressesOf(name: string): Promise<readonly string[]> {
+  const [four, six] = await Promise.allSettled([resolve4(name), resolve6(name)]);
+  if (four.status === "rejected" && six.status === "rejected") throw four.reason;
+  return [...(four.status === "fulfilled" ? four.value : []), ...(six.status === "fulfilled" ? six.value : [])];
+}
