@@ -279,7 +279,7 @@ export class ControlPlane {
     const proxy = (): ProxySettings => ({ revision, image: proxyImage, discoveryAddress: `${this.#options.settings.serviceName}.${namespace}.svc:${discoveryPort}`, clusterId, network, trustDomain: this.#trustDomain(), proxyMetadata: this.#inputs.mesh.get(meshKey)?.proxyMetadata ?? {} });
     const { ambientStatuses, ...wanted } = this.#mesh.wanted;
     await Promise.all([
-      runGatewayControllers({ client, namespace, revision, podName, ...wanted, proxy, clock, log }, signal),
+      runGatewayControllers({ client, namespace, revision, podName, ...wanted, proxy, proxyConfigs: this.#inputs.extensions.proxyConfigs, rootNamespace: () => this.#inputs.mesh.get(meshKey)?.rootNamespace ?? namespace, clock, log }, signal),
       runEntryControllers({ client, namespace, revision, podName, statuses: ambientStatuses, objectsOf: (kind) => this.#ingest.informer(kind), addressRanges: settings.addressRanges, clock, log }, signal),
     ]);
   }

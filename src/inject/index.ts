@@ -3,4 +3,6 @@ export { injectPod, type InjectionContext, type InjectionOutcome, type Injection
 export { readInjectionSettings, type InjectionDefaults, type InjectionSettings, type InjectionSources } from "./injection-settings.ts";
 export type { JsonPatchOperation } from "./json-patch.ts";
 export { ownerOf, type PodOwner } from "./owner.ts";
+export { imageTagOfType } from "./proxy-container.ts";
+export { proxyConfigLayers } from "./proxy-config-layers.ts";
 export { readMeshForInjection, type MeshForInjection } from "./mesh.ts";

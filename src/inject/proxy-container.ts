@@ -20,10 +20,11 @@ export function proxyImage(input: TemplateInput, image: string): string {
   const wanted = annotations[podAnnotations.proxyImage] ?? image;
   if (wanted.includes("/")) return wanted;
   const type = annotations[podAnnotations.proxyImageType] ?? (proxyConfig.imageType === "" ? values.variant : proxyConfig.imageType);
-  return `${values.hub}/${image}:${tagOfType(values.tag, type)}`;
+  return `${values.hub}/${image}:${imageTagOfType(values.tag, type)}`;
 }
 
-function tagOfType(tag: string, type: string): string {
+/** The tag of an image of a kind, such as `1.31.0-distroless`; `default`: none. */
+export function imageTagOfType(tag: string, type: string): string {
   if (type === "") return tag;
   const plain = tag.replace(/-(distroless|debug)$/, "");
   return type === "default" ? plain : `${plain}-${type}`;

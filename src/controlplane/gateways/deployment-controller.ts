@@ -5,9 +5,10 @@ import { canaryOfLabel, gatewayCanaryAnnotations } from "../../api/serin/index.t
 import { deploymentKind, serviceAccountKind, serviceKind, type Deployment, type Service, type ServiceAccount } from "../../api/kubernetes/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
 import { createInformer, Reconciler, type Collection, type KubeClient } from "../../kube/index.ts";
-import type { GatewayPlacement } from "../model/index.ts";
+import type { GatewayPlacement, ProxyConfigFacts } from "../model/index.ts";
 import { autoscalerKind, budgetOf, disruptionBudgetKind, overlaid, scalerOf } from "./gateway-overlays.ts";
 import { canaryDeployment, gatewayObjects, managedBy, waypointsManagedBy } from "./gateway-objects.ts";
+import { withProxyConfigs } from "./gateway-proxy-config.ts";
 import type { ProxySettings } from "./proxy-pod.ts";
 import { waypointCanary, waypointObjects } from "./waypoint-objects.ts";
 
@@ -16,6 +17,8 @@ export interface GatewayDeploymentOptions {
   /** What this revision has to do with each Gateway of the class. */
   readonly placements: Collection<GatewayPlacement>;
   readonly proxy: () => ProxySettings;
+  readonly proxyConfigs: Collection<ProxyConfigFacts>;
+  readonly rootNamespace: () => string;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -41,6 +44,9 @@ export async function runGatewayDeploymentController(options: GatewayDeploymentO
   using _placements = placements.subscribe((changes) => {
     for (const change of changes) reconciler.add(change.key);
   });
+  using _proxyConfigs = options.proxyConfigs.subscribe(() => {
+    for (const [key] of placements.entries()) reconciler.add(key);
+  });
   // What somebody else changes or deletes is put right; a change of status says at most that a canary may leave.
   deployments.subscribe((change) => {
     if (change.type === "delete" || change.previous?.metadata.generation !== change.object.metadata.generation || isAvailable(change.object) !== isAvailable(change.previous)) {
@@ -51,6 +57,10 @@ export async function runGatewayDeploymentController(options: GatewayDeploymentO
     if (change.type === "delete") reconciler.add(gatewayOf(change.object));
   });
   await Promise.all([deployments.run(signal), services.run(signal), reconciler.run(signal)]);
+}
+
+function proxyOf({ proxy, proxyConfigs, rootNamespace }: GatewayDeploymentOptions, namespace: string, name: string): ProxySettings {
+  return withProxyConfigs(proxy(), proxyConfigs.values(), { namespace, name, rootNamespace: rootNamespace() });
 }
 
 /** `namespace/name` of the Gateway that an object is made for. */
@@ -65,7 +75,7 @@ async function reconcile(options: GatewayDeploymentOptions, key: string, known: 
   const raw = await client.get(gatewayKind, name, namespace);
   const gateway: Gateway | undefined = raw === undefined ? undefined : gatewayKind.parse?.(raw).value;
   if (gateway === undefined || gateway.metadata.deletionTimestamp !== undefined) return;
-  const wanted = placement === undefined ? nothing : wantedObjects(gateway, placement, options.proxy());
+  const wanted = placement === undefined ? nothing : wantedObjects(gateway, placement, proxyOf(options, namespace, name));
   for (const account of wanted.serviceAccounts) await client.apply(serviceAccountKind, account, apply);
   for (const deployment of wanted.deployments) await client.apply(deploymentKind, deployment, apply);
   for (const service of wanted.services) await client.apply(serviceKind, service, apply);

@@ -1,6 +1,6 @@
 import type { Clock, Logger } from "../../base/index.ts";
 import { LeaderElection, type Collection, type KubeClient } from "../../kube/index.ts";
-import type { GatewayPlacement, WantedGatewayStatus, WantedListenerSetStatus, WantedPolicyStatus, WantedRouteStatus } from "../model/index.ts";
+import type { GatewayPlacement, ProxyConfigFacts, WantedGatewayStatus, WantedListenerSetStatus, WantedPolicyStatus, WantedRouteStatus } from "../model/index.ts";
 import { runGatewayDeploymentController } from "./deployment-controller.ts";
 import type { ProxySettings } from "./proxy-pod.ts";
 import { runGatewayClassController, runStatusWriter } from "./status-writer.ts";
@@ -17,15 +17,17 @@ export interface GatewayControllersOptions {
   readonly policyStatuses: Collection<WantedPolicyStatus>;
   readonly routeStatuses: readonly Collection<WantedRouteStatus>[];
   readonly proxy: () => ProxySettings;
+  readonly proxyConfigs: Collection<ProxyConfigFacts>;
+  readonly rootNamespace: () => string;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
 /** The controllers that write to the cluster: of all replicas of a revision one does so at a time. */
 export async function runGatewayControllers(options: GatewayControllersOptions, signal: AbortSignal): Promise<void> {
-  const { client, revision, placements, gatewayStatuses, listenerSetStatuses, policyStatuses, routeStatuses, proxy, clock, log } = options;
+  const { client, revision, placements, gatewayStatuses, listenerSetStatuses, policyStatuses, routeStatuses, proxy, proxyConfigs, rootNamespace, clock, log } = options;
   await Promise.all([
-    elected(options, `istio-gateway-deployment-${revision}`, signal, (leading) => runGatewayDeploymentController({ client, placements, proxy, clock, log }, leading)),
+    elected(options, `istio-gateway-deployment-${revision}`, signal, (leading) => runGatewayDeploymentController({ client, placements, proxy, proxyConfigs, rootNamespace, clock, log }, leading)),
     elected(options, `istio-gateway-status-leader-${revision}`, signal, async (leading) => {
       await Promise.all([
         runStatusWriter({ client, gateways: gatewayStatuses, listenerSets: listenerSetStatuses, policies: policyStatuses, routes: routeStatuses, clock, log }, leading),

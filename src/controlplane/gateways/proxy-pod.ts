@@ -11,6 +11,8 @@ export interface ProxySettings {
   readonly network: string;
   /** Of the mesh config: variables of every proxy. */
   readonly proxyMetadata: Readonly<Record<string, string>>;
+  /** Threads of a proxy; 0: one a core, absent: as the mesh config says. */
+  readonly concurrency?: number;
 }
 
 export interface ProxyPod {
@@ -108,7 +110,7 @@ function proxyEnvironment(proxy: ProxySettings, pod: ProxyPod): { name: string; 
     field("SERVICE_ACCOUNT", "spec.serviceAccountName"),
     field("HOST_IP", "status.hostIP"),
     field("NODE_NAME", "spec.nodeName"),
-    { name: "PROXY_CONFIG", value: JSON.stringify({ discoveryAddress: proxy.discoveryAddress, ...(Object.keys(proxy.proxyMetadata).length === 0 ? {} : { proxyMetadata: proxy.proxyMetadata }) }) },
+    { name: "PROXY_CONFIG", value: JSON.stringify({ discoveryAddress: proxy.discoveryAddress, ...(proxy.concurrency === undefined ? {} : { concurrency: proxy.concurrency }), ...(Object.keys(proxy.proxyMetadata).length === 0 ? {} : { proxyMetadata: proxy.proxyMetadata }) }) },
     ...Object.entries(proxy.proxyMetadata).filter(([name]) => !ownVariables.has(name)).map(([name, value]) => ({ name, value })),
     { name: "ISTIO_META_POD_PORTS", value: "[]" },
     { name: "ISTIO_META_APP_CONTAINERS", value: "" },

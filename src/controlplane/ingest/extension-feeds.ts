@@ -1,5 +1,5 @@
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
-import { envoyFilterKind, trafficExtensionKind, wasmPluginKind, type TrafficExtension, type WasmPlugin } from "../../api/istio/index.ts";
+import { envoyFilterKind, proxyConfigKind, trafficExtensionKind, wasmPluginKind, type ProxyConfigObject, type TrafficExtension, type WasmPlugin } from "../../api/istio/index.ts";
 import { translatedName, type ExtensionInputs } from "../model/extension-inputs.ts";
 import { configFacts, type ConfigRules } from "./config-facts.ts";
 
@@ -29,6 +29,7 @@ export function extensionFeeds(inputs: ExtensionInputs, rules: ConfigRules<unkno
   });
   return [
     keeping(envoyFilterKind, inputs.envoyFilters, (object, seen) => configFacts(envoyFilterKind, object as never, seen)),
+    keeping(proxyConfigKind, inputs.proxyConfigs, (object, seen) => configFacts<ProxyConfigObject["spec"]>(proxyConfigKind, object as ProxyConfigObject, seen)),
     keeping(wasmPluginKind, inputs.wasmPlugins, (object, seen) => {
       const facts = configFacts<WasmPlugin["spec"]>(wasmPluginKind, object as WasmPlugin, seen);
       if (facts === undefined) return undefined;

@@ -1,8 +1,10 @@
-import type { EnvoyFilter, TrafficExtension } from "../../api/istio/index.ts";
+import type { EnvoyFilter, ProxyConfigObject, TrafficExtension } from "../../api/istio/index.ts";
 import { structurallyEqual, type CollectionGraph, type SourceCollection } from "../../kube/index.ts";
 import type { ConfigFacts } from "./facts.ts";
 
 export type EnvoyFilterFacts = ConfigFacts<EnvoyFilter["spec"]>;
+
+export type ProxyConfigFacts = ConfigFacts<ProxyConfigObject["spec"]>;
 
 /** A TrafficExtension, or a WasmPlugin in its form. */
 export interface TrafficExtensionFacts extends ConfigFacts<TrafficExtension["spec"]> {
@@ -13,6 +15,8 @@ export interface TrafficExtensionFacts extends ConfigFacts<TrafficExtension["spe
 /** Of what changes proxies' configuration beyond what a mesh says. */
 export interface ExtensionInputs {
   readonly envoyFilters: SourceCollection<EnvoyFilterFacts>;
+  /** Of proxies that this control plane deploys; webhooks read their own. */
+  readonly proxyConfigs: SourceCollection<ProxyConfigFacts>;
   readonly wasmPlugins: SourceCollection<TrafficExtensionFacts>;
   readonly trafficExtensions: SourceCollection<TrafficExtensionFacts>;
 }
@@ -20,6 +24,7 @@ export interface ExtensionInputs {
 export function createExtensionInputs(graph: CollectionGraph): ExtensionInputs {
   return {
     envoyFilters: graph.source<EnvoyFilterFacts>("envoy-filters", structurallyEqual),
+    proxyConfigs: graph.source<ProxyConfigFacts>("proxy-configs", structurallyEqual),
     wasmPlugins: graph.source<TrafficExtensionFacts>("wasm-plugins", structurallyEqual),
     trafficExtensions: graph.source<TrafficExtensionFacts>("traffic-extensions", structurallyEqual),
   };
