@@ -19,7 +19,7 @@ const kinds: Readonly<Record<AmbientStatusKind, KindDefinition<WithConditions>>>
   Service: serviceKind as KindDefinition<WithConditions>,
   ServiceEntry: serviceEntryKind as unknown as KindDefinition<WithConditions>,
   WorkloadEntry: workloadEntryKind as unknown as KindDefinition<WithConditions>,
-  AuthorizationPolicy: authorizationPolicyKind as unknown as KindDefinition<WithConditions>,
+  AuthorizationPolicy: authorizationPolicyKind,
 };
 const fieldManager = "istio-ambient-status";
 const separator = " ";
@@ -34,7 +34,7 @@ export async function runAmbientStatusWriter(options: AmbientStatusWriterOptions
     clock,
     maxAttempts: Infinity,
     reconcile: async (name) => {
-      const [kind, key = ""] = name.split(separator) as [AmbientStatusKind, string];
+      const [kind, key] = name.split(separator) as [AmbientStatusKind, string];
       await write(options, kind, key);
     },
   });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { create } from "@bufbuild/protobuf";
+import { create, type JsonObject } from "@bufbuild/protobuf";
 import { workloadEntryKind, workloadGroupKind, type WorkloadEntry, type WorkloadGroup } from "../../api/istio/index.ts";
 import { silentLogger, systemClock } from "../../base/index.ts";
 import { createInformer } from "../../kube/index.ts";
@@ -11,11 +11,11 @@ import type { ProxyIdentity } from "../serve/index.ts";
 import { FakeKubeClient } from "../testing/fake-kube-client.ts";
 import { WorkloadRegistration } from "./workload-registration.ts";
 
-function proxy(metadata: Record<string, unknown> = {}): ProxyIdentity {
+function proxy(metadata: JsonObject = {}): ProxyIdentity {
   const node = create(NodeSchema, {
     id: "sidecar~10.9.0.7~vm-1.shop~shop.svc.cluster.local",
     locality: { region: "r1", zone: "z1" },
-    metadata: { NAMESPACE: "shop", SERVICE_ACCOUNT: "vm", AUTO_REGISTER_GROUP: "vms", NETWORK: "n1", LABELS: { app: "vm", "istio-locality": "r1.z1" }, ...metadata } as never,
+    metadata: { NAMESPACE: "shop", SERVICE_ACCOUNT: "vm", AUTO_REGISTER_GROUP: "vms", NETWORK: "n1", LABELS: { app: "vm", "istio-locality": "r1.z1" }, ...metadata },
   });
   return { ...readProxyIdentity(node), verified: true };
 }

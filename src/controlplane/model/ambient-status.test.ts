@@ -16,7 +16,7 @@ function statuses() {
 
 function waypoint(key: string, labels: Record<string, string> = {}, from = "Same"): readonly KubernetesObject[] {
   const gateway = config("Gateway", key, { gatewayClassName: "istio-waypoint", listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE", allowedRoutes: { namespaces: { from } } }] }, { labels });
-  return [{ ...gateway, apiVersion: "gateway.networking.k8s.io/v1" } as KubernetesObject, service(key, "10.96.0.9", {}, [{ name: "mesh", port: 15_008 }], { "gateway.istio.io/managed": "istio.io-mesh-controller" }), slice(key, { name: "mesh", port: 15_008 }, [{ address: "10.244.1.9", pod: "waypoint-1" }])];
+  return [{ ...gateway, apiVersion: "gateway.networking.k8s.io/v1" }, service(key, "10.96.0.9", {}, [{ name: "mesh", port: 15_008 }], { "gateway.istio.io/managed": "istio.io-mesh-controller" }), slice(key, { name: "mesh", port: 15_008 }, [{ address: "10.244.1.9", pod: "waypoint-1" }])];
 }
 
 const named = (key: string, labels: Record<string, string>) => service(key, "10.96.0.5", {}, [{ name: "http", port: 80 }], labels);

@@ -10,7 +10,7 @@ function ambient() {
   const fixture = createModelFixture();
   const { addresses } = deriveAmbientResources(fixture.graph, fixture.inputs);
   const found = (name: string) => addresses.map((collection) => collection.get(name)).find((resource) => resource !== undefined);
-  const address = (name: string): JsonObject => decodeResource(AddressSchema, found(name)) as JsonObject;
+  const address = (name: string): JsonObject => decodeResource(AddressSchema, found(name));
   return {
     ...fixture,
     names: () => addresses.flatMap((collection) => [...collection.entries()].map(([name]) => name)).sort(),

@@ -11,7 +11,7 @@ import {
   LoadBalancing_Mode,
   LoadBalancing_Scope,
   LoadBalancingSchema,
-  NetworkAddressSchema,
+  type NetworkAddressSchema,
   ServiceSchema,
   type Address,
   type LoadBalancing,
