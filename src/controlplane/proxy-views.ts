@@ -4,8 +4,8 @@ import { typeUrls } from "../wire/xds/index.ts";
 import { remoteKey, waypointKeyOf } from "./model/index.ts";
 import type { ExtensionViews } from "./extension-views.ts";
 import { memoizedViews, type ProxyPlace, type ProxyScopes } from "./proxy-scopes.ts";
-import { AnnouncedTableView, CollectionView, emptyView, MappedView, NamedView, ReferencedView, RouteTableView, ScopedView, SecretView, SharedView, SwitchingView, UnionView, VirtualHostView, type ProxyIdentity, type ResourceView, type SecretViewOptions } from "./serve/index.ts";
-import { fixedClusterNames, withoutIstioFilters, type AmbientResources, type ClassicGatewayResources, type InboundResources, type OutboundResources, type RouterResources, type ScopedEncodedResource, type WaypointResources } from "./translate/index.ts";
+import { AnnouncedTableView, CollectionView, emptyView, GrpcListenerView, GrpcRouteView, MappedView, NamedView, ReferencedView, RouteTableView, ScopedView, SecretView, SharedView, SwitchingView, UnionView, VirtualHostView, type ProxyIdentity, type ResourceView, type SecretViewOptions } from "./serve/index.ts";
+import { fixedClusterNames, grpcCluster, grpcEndpoints, withoutIstioFilters, type AmbientResources, type ClassicGatewayResources, type InboundResources, type OutboundResources, type RouterResources, type ScopedEncodedResource, type WaypointResources } from "./translate/index.ts";
 
 export interface ServedResources {
   readonly ambient: AmbientResources;
@@ -47,8 +47,25 @@ export class ProxyViews {
   }
 
   viewOf(proxy: ProxyIdentity, typeUrl: string): ResourceView {
+    if (proxy.metadata["GENERATOR"] === "grpc") return this.#grpcView(proxy, typeUrl);
     const view = proxy.virtualHostDiscovery && proxy.type === "sidecar" && hostTypes.has(typeUrl) ? this.#hostView(proxy, typeUrl) : this.#extendedView(proxy, typeUrl);
     return proxy.stockEnvoy ? new MappedView(view, (resource) => withoutIstioFilters(typeUrl, resource)) : view;
+  }
+
+  /** For applications whose gRPC asks for itself: what a sidecar beside them would have, by the names that gRPC goes by. */
+  #grpcView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
+    switch (typeUrl) {
+      case typeUrls.listener:
+        return new GrpcListenerView(this.#fullView(proxy, typeUrls.cluster));
+      case typeUrls.route:
+        return new GrpcRouteView(this.#fullView(proxy, typeUrls.route));
+      case typeUrls.cluster:
+        return new MappedView(this.#fullView(proxy, typeUrl), grpcCluster);
+      case typeUrls.endpoint:
+        return new MappedView(this.#fullView(proxy, typeUrl), grpcEndpoints);
+      default:
+        return emptyView;
+    }
   }
 
   #extendedView(proxy: ProxyIdentity, typeUrl: string): ResourceView {

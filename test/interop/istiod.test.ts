@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { copyFileSync, existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { eventually } from "../support/eventually.ts";
 import { kubectls, type Kubectl } from "../support/kubectls.ts";
 import { root } from "../support/lab-cluster.ts";
 import { PodLoad } from "../support/pod-load.ts";
@@ -65,8 +66,11 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
   }
 
   async function revisionIs(revision: string): Promise<void> {
-    const addresses = await ok(`kubectl -n shop get pods -l app=httpbin --field-selector=status.phase=Running -o jsonpath='{range .items[*]}{range .spec.initContainers[*].env[?(@.name=="CA_ADDR")]}{.value}{"\\n"}{end}{end}'`);
-    assert.match(addresses, new RegExp(`^(istiod-${revision}\\.istio-system\\.svc:15012\\n?)+$`));
+    // A pod that leaves is Running until it has gone.
+    const only = new RegExp(`^(istiod-${revision}\\.istio-system\\.svc:15012\\n?)+$`);
+    await eventually(`httpbin is of ${revision} alone`, async () =>
+      only.test(await ok(`kubectl -n shop get pods -l app=httpbin --field-selector=status.phase=Running -o jsonpath='{range .items[*]}{range .spec.initContainers[*].env[?(@.name=="CA_ADDR")]}{.value}{"\\n"}{end}{end}'`)),
+    );
     const headers = await ok("kubectl -n shop exec deploy/curl -c curl -- curl -s http://httpbin:8000/headers");
     assert.match(headers, /URI=spiffe:\/\/cluster\.local\/ns\/shop\/sa\/curl/);
   }

@@ -7,6 +7,7 @@ export { json, serveHttp, type HttpAnswer, type HttpRoute } from "./http-endpoin
 export type { ProxyIdentity } from "./proxy-identity.ts";
 export type { ProbedHealth, WorkloadProxies } from "./proxy-registration.ts";
 export { ExtendedView, ExtensionConfigView } from "./extended-view.ts";
+export { GrpcListenerView, GrpcRouteView } from "./grpc-view.ts";
 export { MappedView } from "./mapped-view.ts";
 export { SecretView, type SecretViewOptions } from "./secret-view.ts";
 export { CollectionView, emptyView, NamedView, ReferencedView, ScopedView, SwitchingView, UnionView, type ResourceView, type ViewSource } from "./resource-view.ts";

@@ -4,6 +4,7 @@ export { deriveWaypointResources, type WaypointResources } from "./waypoint-reso
 export { deriveRouterResources, type RouterResources } from "./router-resources.ts";
 export { deriveClassicGatewayResources, type ClassicGatewayResources } from "./gateway-classic-resources.ts";
 export { deriveInboundResources, deriveRemoteInboundResources, type InboundResources } from "./inbound-resources.ts";
+export { grpcCluster, grpcEndpoints, grpcListener, grpcRoutes, grpcRoutesName, grpcTargetOfListener, grpcTargetOfRoutes } from "./grpc-resources.ts";
 export { withoutIstioFilters } from "./stock-envoy.ts";
 export { rootsResource, secretResource } from "./secret-resource.ts";
 export { announcedTableResource, routeTableResource, virtualHostName, virtualHostResource, type OutboundRoutes } from "./outbound-route-tables.ts";

@@ -34,6 +34,7 @@ const counted = 1000;
 /** Of 1,000 answers at 10 %: outside of it chance comes once in a thousand runs. */
 const bounds = { least: 69, most: 133 };
 const readyMs = 20_000;
+const tunnelMs = 5000;
 const lookMs = 50;
 const sidecarAddress = { host: "127.0.0.1", port: 9080 };
 const gatewayAddress = { host: "127.0.0.1", port: 8180 };
@@ -216,7 +217,17 @@ class Traffic {
         const tunnel = await pool.connect({ sourceIdentity: "spiffe://cluster.local/ns/shop/sa/client", address: waypointNode.address, port: hbonePort, expectedIdentities: ["spiffe://cluster.local/ns/mesh/sa/waypoint"], authority: "10.96.1.20:80", headers: [], timeoutMs: 5000 });
         return await new Promise((resolve, reject) => {
           let heard = "";
-          tunnel.setHandler({ data: (chunk) => void (heard += chunk.toString()), end: () => resolve(heard), drain: () => undefined, close: () => reject(new Error(`closed after "${heard}"`)) });
+          const late = setTimeout(() => reject(new Error(`no answer, but "${heard}"`)), tunnelMs);
+          const done = (error?: Error): void => {
+            clearTimeout(late);
+            if (error === undefined) resolve(heard);
+            else reject(error);
+          };
+          const data = (chunk: Buffer): void => {
+            heard += chunk.toString();
+            if (/\r\n\r\n./.test(heard)) done();
+          };
+          tunnel.setHandler({ data, end: () => done(), drain: () => undefined, close: () => done(new Error(`closed after "${heard}"`)) });
           tunnel.write(Buffer.from(`${method} /through HTTP/1.1\r\nhost: web\r\nconnection: close\r\n\r\n`));
           tunnel.resume();
         });

@@ -1,0 +1,72 @@
+import { grpcListener, grpcRoutes, grpcRoutesName, grpcTargetOfListener, grpcTargetOfRoutes, type EncodedResource } from "../translate/index.ts";
+import type { ResourceView } from "./resource-view.ts";
+
+/**
+ * Listeners for clients of gRPC that discover by themselves: one a port of a service, by `host:port`, there while the port's
+ * cluster is. Only what is asked for by name is made.
+ */
+export class GrpcListenerView implements ResourceView {
+  readonly #clusters: ResourceView;
+
+  constructor(clusters: ResourceView) {
+    this.#clusters = clusters;
+  }
+
+  get(name: string): EncodedResource | undefined {
+    const target = grpcTargetOfListener(name);
+    return target === undefined || this.#clusters.get(grpcRoutesName(target)) === undefined ? undefined : grpcListener(name, target);
+  }
+
+  all(): Iterable<EncodedResource> {
+    return [];
+  }
+
+  known(): boolean {
+    return this.#clusters.known?.() ?? true;
+  }
+
+  subscribe(changed: (names: readonly string[]) => void): Disposable {
+    return this.#clusters.subscribe((clusters) => {
+      const names = clusters.flatMap((cluster) => {
+        const target = grpcTargetOfRoutes(cluster);
+        return target === undefined ? [] : [`${target.host}:${target.port}`];
+      });
+      if (names.length > 0) changed(names);
+    });
+  }
+}
+
+/** Their routes: of each service those that sidecars have in the table of the port. */
+export class GrpcRouteView implements ResourceView {
+  readonly #tables: ResourceView;
+  /** Names that were asked for, by their table: a change of it is one of each. As many as its stream may ask for. */
+  readonly #asked = new Map<string, Set<string>>();
+
+  constructor(tables: ResourceView) {
+    this.#tables = tables;
+  }
+
+  get(name: string): EncodedResource | undefined {
+    const target = grpcTargetOfRoutes(name);
+    if (target === undefined) return undefined;
+    const port = String(target.port);
+    this.#asked.set(port, (this.#asked.get(port) ?? new Set()).add(name));
+    const table = this.#tables.get(port);
+    return table === undefined ? undefined : grpcRoutes(target, table);
+  }
+
+  all(): Iterable<EncodedResource> {
+    return [];
+  }
+
+  known(): boolean {
+    return this.#tables.known?.() ?? true;
+  }
+
+  subscribe(changed: (names: readonly string[]) => void): Disposable {
+    return this.#tables.subscribe((tables) => {
+      const names = tables.flatMap((table) => [...(this.#asked.get(table) ?? [])]);
+      if (names.length > 0) changed(names);
+    });
+  }
+}
