@@ -81,7 +81,7 @@ const mainInternal: JsonValue = {
 };
 
 function viaCluster(cluster: string): JsonValue {
-  return connectionManager({ httpFilters: [router], routeConfig: { name: "r", virtualHosts: [{ name: "v", domains: ["*"], routes: [{ name: "default", match: { prefix: "/" }, route: { cluster } }] }] } });
+  return connectionManager({ httpFilters: [{ name: "istio.stats", typedConfig: { "@type": `${type}/stats.PluginConfig` } }, router], routeConfig: { name: "r", virtualHosts: [{ name: "v", domains: ["*"], routes: [{ name: "default", match: { prefix: "/" }, route: { cluster } }] }] } });
 }
 
 const internalTransport: JsonValue = {

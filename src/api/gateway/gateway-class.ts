@@ -20,7 +20,7 @@ export function parseGatewayClass(raw: unknown): Parsed<GatewayClass> {
   const controllerName = spec?.required("controllerName", spec.string("controllerName")) ?? "";
   if (controllerName !== "" && !controllerName.includes("/")) spec?.error(`must be a domain and a path, such as istio.io/gateway-controller, got "${controllerName}"`, "controllerName");
   const description = spec?.string("description");
-  spec?.ignore("parametersRef");
+  if (spec?.has("parametersRef") === true) spec.warn("has no effect: set what a Gateway's Deployment is made of in its infrastructure", "parametersRef");
   if (spec !== undefined) warnOfUnknown(spec);
   return object.finish(() => ({ ...(raw as GatewayClass), spec: { ...(raw as GatewayClass).spec, controllerName, description } }));
 }

@@ -172,6 +172,7 @@ function readGatewayTls(reader: Reader | undefined): GatewayTls | undefined {
     ...(backend === undefined ? {} : { backend: client === undefined ? {} : { clientCertificateRef: readSecretReference(client) } }),
     ...(frontend === undefined ? {} : { frontend: readFrontend(frontend) }),
   };
+  if (client !== undefined) backend?.warn("is checked, and shown to no backend: use a DestinationRule with TLS of mode MUTUAL", "clientCertificateRef");
   if (backend !== undefined) warnOfUnknown(backend);
   warnOfUnknown(reader);
   return tls;
@@ -277,8 +278,9 @@ function readAllowedRoutes(reader: Reader | undefined): AllowedRoutes {
     group: kind.string("group") ?? gatewayGroup,
     kind: kind.required("kind", kind.string("kind")) ?? "",
   }));
+  const routes: AllowedRoutes = { namespaces: readNamespaces(reader?.object("namespaces"), "Same"), kinds };
   if (reader !== undefined) warnOfUnknown(reader);
-  return { namespaces: readNamespaces(reader?.object("namespaces"), "Same"), kinds };
+  return routes;
 }
 
 function readNamespaces(namespaces: Reader | undefined, otherwise: AllowedNamespaces["from"]): AllowedNamespaces {

@@ -47,6 +47,7 @@ export function readConnectionPool(reader: Reader | undefined): ConnectionPool |
 function readTcp(reader: Reader | undefined): TcpPool {
   if (reader === undefined) return {};
   const keepalive = reader.object("tcpKeepalive");
+  if (keepalive !== undefined) reader.warn("is set by Envoy alone: at Serin's own proxy the system's settings hold", "tcpKeepalive");
   const pool: TcpPool = {
     maxConnections: limit(reader, "maxConnections"),
     connectTimeoutMs: readDurationMs(reader, "connectTimeout", 1),

@@ -143,6 +143,7 @@ function defaultEndpointFault(text: string): string | undefined {
 function checkIngressTls(reader: Reader, tls: ServerTls, port: IstioPort): void {
   for (const field of ["subjectAltNames", "credentialNames", "tlsCertificates"] as const) if (tls[field].length > 0) reader.error("is not supported by sidecars; use files", field);
   if (tls.credentialName !== undefined) reader.error("is not supported by sidecars; use files", "credentialName");
+  if (tls.caCertCredentialName !== undefined) reader.error("is not supported by sidecars; use files", "caCertCredentialName");
   if (tls.httpsRedirect) reader.error("is not supported by sidecars", "httpsRedirect");
   if (tls.mode === "ISTIO_MUTUAL" || tls.mode === "AUTO_PASSTHROUGH") reader.error(`must be SIMPLE, MUTUAL, OPTIONAL_MUTUAL or PASSTHROUGH for a sidecar, got ${tls.mode}`, "mode");
   if (!isTlsProtocol(port.protocol)) reader.error(`needs a port with the protocol HTTPS or TLS, got "${port.protocol ?? ""}"`);

@@ -61,6 +61,7 @@ export function readTrafficPolicy(reader: Reader | undefined, namespace: string)
   if (!policyFields.some((field) => reader.has(field))) reader.error(`must have at least one of ${policyFields.join(", ")}`);
   if (reader.has("tunnel") && reader.has("proxyProtocol")) reader.error("must not be set beside tunnel", "proxyProtocol");
   const proxyProtocol = reader.object("proxyProtocol");
+  if (proxyProtocol !== undefined) reader.warn("has no effect here: endpoints are not told of clients by the PROXY protocol", "proxyProtocol");
   const policy: TrafficPolicy = {
     ...readSettings(reader, namespace),
     portLevelSettings: reader.objects("portLevelSettings").map((entry) => readPortPolicy(entry, namespace)),
@@ -136,6 +137,7 @@ export function readOutlierDetection(reader: Reader | undefined): OutlierDetecti
 }
 
 function readErrorCodes(reader: Reader): readonly number[] {
+  if (reader.has("outlierDetectionHttpErrorCodes")) reader.warn("has no effect here, as in no proxy; use consecutive5xxErrors", "outlierDetectionHttpErrorCodes");
   return reader.list("outlierDetectionHttpErrorCodes").flatMap((code) => {
     if (typeof code.raw === "number" && Number.isInteger(code.raw) && code.raw >= 100 && code.raw <= 599) return code.raw;
     code.error("must be a status code from 100 to 599");
@@ -157,6 +159,7 @@ function readClientTls(reader: Reader | undefined, namespace: string): ClientTls
     insecureSkipVerify: reader.boolean("insecureSkipVerify"),
   };
   checkClientTls(reader, tls, namespace);
+  if (tls.caCrl !== undefined) reader.warn("is looked at by Envoy alone: Serin's own proxy does not read revocation lists", "caCrl");
   refuseUnknown(reader);
   return tls;
 }

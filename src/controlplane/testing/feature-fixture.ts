@@ -104,7 +104,7 @@ function valueOf(value: JsonValue, path: string | undefined): JsonValue {
   let found = value;
   for (const step of path?.split("/") ?? []) {
     const part = /^\[(.*)\]$/.exec(step)?.[1];
-    const next = part === undefined ? (found as Record<string, JsonValue>)[step] : (found as JsonObject[]).find((item) => String(item["name"]).includes(part));
+    const next = part === undefined ? (found as Record<string, JsonValue>)[step] : (found as JsonObject[]).find((item) => JSON.stringify(item["name"]).includes(part));
     if (next === undefined) return `nothing at ${step}`;
     found = next;
   }

@@ -16,6 +16,7 @@ import {
   type RouteActionSchema,
   type RouteSchema,
 } from "../../wire/envoy/index.ts";
+import { PreviousPrioritiesConfigSchema } from "../../wire/envoy-telemetry/index.ts";
 import { compareText } from "../model/facts.ts";
 import { durationOfMs, packed } from "./envoy-any.ts";
 import { type HeaderChanges, redirectCodes, wellKnownPorts } from "./route-filter.ts";
@@ -83,6 +84,11 @@ export const defaultRetries = 2;
 const hostSelectionAttempts = 5n;
 const defaultRetryOn = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
 const previousHosts = { name: "envoy.retry_host_predicates.previous_hosts", configType: { case: "typedConfig" as const, value: packed(PreviousHostsPredicateSchema, {}) } };
+/** A retry looks at other localities after every second attempt at one. */
+const otherLocalities = {
+  name: "envoy.retry_priorities.previous_priorities",
+  configType: { case: "typedConfig" as const, value: packed(PreviousPrioritiesConfigSchema, { updateFrequency: 2 }) },
+};
 const minStatus = 100;
 const maxStatus = 599;
 
@@ -101,6 +107,7 @@ export function retryPolicy(retry: HttpRetry | undefined, byHash: boolean): Retr
     retriableStatusCodes: codes,
     hostSelectionRetryMaxAttempts: hostSelectionAttempts,
     ...(avoidsPrevious ? { retryHostPredicate: [previousHosts] } : {}),
+    ...(retry?.retryRemoteLocalities === true ? { retryPriority: otherLocalities } : {}),
     ...(retry?.perTryTimeoutMs === undefined ? {} : { perTryTimeout: durationOfMs(retry.perTryTimeoutMs) }),
     ...(retry?.backoffMs === undefined ? {} : { retryBackOff: { baseInterval: durationOfMs(retry.backoffMs) } }),
   };

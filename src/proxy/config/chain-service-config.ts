@@ -43,6 +43,8 @@ export interface TcpSpec {
   /** 0 means no limit. */
   readonly maxDurationMs: number;
   readonly connectAttempts: number;
+  /** Connections from one address go to one endpoint, as far as the cluster balances by hashes. */
+  readonly hashesSource: boolean;
   readonly accessLogs: readonly AccessLogSpec[];
   /** What is counted; undefined: nothing. */
   readonly stats: StatsRules | undefined;
@@ -126,8 +128,8 @@ const defaultIdleMs = 3_600_000;
 
 function compileTcpProxy(message: TcpProxy, stats: StatsRules | undefined, where: string, notes: ConfigNotes): TcpSpec {
   checkFields(TcpProxySchema, message, where, notes, {
-    used: ["statPrefix", "cluster", "weightedClusters", "idleTimeout", "accessLog", "maxConnectAttempts", "maxDownstreamConnectionDuration", "tunnelingConfig"],
-    harmless: ["metadataMatch", "accessLogOptions", "checkDrainClose", "hashPolicy", "accessLogFlushInterval", "flushAccessLogOnConnected", "downstreamIdleTimeout", "upstreamIdleTimeout"],
+    used: ["statPrefix", "cluster", "weightedClusters", "idleTimeout", "accessLog", "maxConnectAttempts", "maxDownstreamConnectionDuration", "tunnelingConfig", "hashPolicy"],
+    harmless: ["metadataMatch", "accessLogOptions", "checkDrainClose", "accessLogFlushInterval", "flushAccessLogOnConnected", "downstreamIdleTimeout", "upstreamIdleTimeout"],
   });
   const specifier = message.clusterSpecifier;
   const clusters =
@@ -142,6 +144,7 @@ function compileTcpProxy(message: TcpProxy, stats: StatsRules | undefined, where
     idleTimeoutMs: durationOr(message.idleTimeout, defaultIdleMs),
     maxDurationMs: durationOr(message.maxDownstreamConnectionDuration, 0),
     connectAttempts: message.maxConnectAttempts ?? 1,
+    hashesSource: message.hashPolicy.some(({ policySpecifier }) => policySpecifier.case === "sourceIp"),
     accessLogs: compileAccessLogs(message.accessLog, where, notes),
     stats,
     tunnel: message.tunnelingConfig === undefined ? undefined : compileTunnel(message.tunnelingConfig),

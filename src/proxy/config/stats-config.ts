@@ -1,11 +1,13 @@
 import type { IstioStatsConfig } from "../../wire/envoy/index.ts";
 import { compileRecordExpression, type RecordExpression } from "../observe/record-expression.ts";
-import { unsupported, type ConfigNotes } from "./config-check.ts";
+import { durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
 
 /** What is counted, and by which labels, where it is not the standard. */
 export interface StatsRules {
   /** By the metric's name after `istio_`; others are standard. */
   readonly metrics: ReadonlyMap<string, MetricRule>;
+  /** Between two reports of a connection's bytes; absent: as usual. */
+  readonly reportingMs?: number | undefined;
   /** Fields that expressions ask for, in lower case. */
   readonly requestCapture: readonly string[];
   readonly responseCapture: readonly string[];
@@ -24,7 +26,8 @@ export const standardStats: StatsRules = { metrics: new Map(), requestCapture: [
 /** Compiles Istio's stats filter. A later entry of one metric adds to an earlier one. */
 export function compileStats(message: IstioStatsConfig, where: string, notes: ConfigNotes): StatsRules {
   for (const { name } of message.definitions) notes.tell(`istio.stats: the metric ${name} is not counted, as its definition is the user's own`);
-  if (message.metrics.length === 0) return standardStats;
+  const reportingMs = message.tcpReportingDuration === undefined ? undefined : durationOr(message.tcpReportingDuration, 0);
+  if (message.metrics.length === 0) return reportingMs === undefined ? standardStats : { ...standardStats, reportingMs };
   const metrics = new Map<string, MetricRule>();
   for (const { name, drop, dimensions, tagsToRemove } of message.metrics) {
     const before = metrics.get(name);
@@ -32,5 +35,5 @@ export function compileStats(message: IstioStatsConfig, where: string, notes: Co
     metrics.set(name, { drop: drop || before?.drop === true, removed: new Set([...(before?.removed ?? []), ...tagsToRemove]), added: [...(before?.added ?? []), ...added] });
   }
   const expressions = [...metrics.values()].flatMap((rule) => rule.added.map(({ value }) => value));
-  return { metrics, requestCapture: expressions.flatMap((value) => value.requestCapture), responseCapture: expressions.flatMap((value) => value.responseCapture) };
+  return { metrics, reportingMs, requestCapture: expressions.flatMap((value) => value.requestCapture), responseCapture: expressions.flatMap((value) => value.responseCapture) };
 }

@@ -5,6 +5,7 @@ import type { TcpSpec } from "../config/chain-service-config.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
 import { responseFlags, type ResponseFlag } from "../http/response-flags.ts";
 import type { OwnMetadata } from "../http/peer-metadata.ts";
+import { hashText } from "../routing/hash-text.ts";
 import { openHttpTunnel } from "./http-tunnel.ts";
 import { encodePeerExchange, exchangePeers, peerExchangeProtocol } from "./peer-exchange.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
@@ -55,8 +56,8 @@ interface LiveFlow {
   movedMs: number;
 }
 
-/** Between two reports of a connection's bytes. */
-const reportMs = 5000;
+/** Between two reports of a connection's bytes, where the configuration says none. */
+const defaultReportMs = 5000;
 
 /** For a peer that has agreed to say who it is. */
 const exchangeTimeoutMs = 10_000;
@@ -95,7 +96,8 @@ export class TcpProxy {
   /** To be called once a second. */
   sweep(): void {
     const nowMs = this.#options.clock.steadyMs();
-    const { idleTimeoutMs, maxDurationMs } = this.#options.spec();
+    const { idleTimeoutMs, maxDurationMs, stats } = this.#options.spec();
+    const reportMs = stats?.reportingMs ?? defaultReportMs;
     for (const live of this.#live) {
       if (live.lastByteMs > live.movedMs && nowMs - live.movedMs >= reportMs) this.#report(live, nowMs);
       const idle = idleTimeoutMs > 0 && nowMs - live.lastByteMs >= idleTimeoutMs;
@@ -173,9 +175,11 @@ export class TcpProxy {
       flow.flag = responseFlags.noClusterFound;
       return undefined;
     }
-    const attempts = Math.max(1, this.#options.spec().connectAttempts);
+    const { connectAttempts, hashesSource } = this.#options.spec();
+    const attempts = Math.max(1, connectAttempts);
+    const hash = hashesSource ? hashText(flow.connection.remote.address) : undefined;
     for (let attempt = 1; attempt <= attempts; attempt += 1) {
-      const endpoint = cluster.forDestination(flow.connection.local) ?? cluster.pick(undefined, 1);
+      const endpoint = cluster.forDestination(flow.connection.local) ?? cluster.pick(undefined, 1, hash);
       if (endpoint === undefined) {
         cluster.counters.noHealthyEndpoint += 1;
         flow.flag = responseFlags.noHealthyUpstream;

@@ -1,0 +1,67 @@
+/** Who acts on a field. */
+export type FieldActor = "sidecar" | "gateway" | "waypoint" | "ztunnel" | "control plane";
+
+/**
+ * A group of fields and what they do here. Paths are below `spec` (of a mesh config below its root): `[]` is any element of a list, `{}` any
+ * value of a map, `**` at the end all that is below. The test of these tables holds them against the kinds' definitions and parsers.
+ */
+export interface FieldRow {
+  readonly group: string;
+  readonly fields: readonly string[];
+  /**
+   * acted: as upstream. envoy: Envoy as that proxy does, and the parser warns that Serin's own does not. warned: nothing, and the parser
+   * warns with the field's path. refused: the parser refuses it, and says why.
+   */
+  readonly support: "acted" | "envoy" | "warned" | "refused";
+  /** Empty for what nobody acts on. */
+  readonly by: readonly FieldActor[];
+  /** The test, or the golden, that shows it; from the repository's root. */
+  readonly proof: string;
+}
+
+export interface FieldTable {
+  /** Empty for the mesh config. */
+  readonly apiGroup: string;
+  readonly kind: string;
+  readonly rows: readonly FieldRow[];
+}
+
+export const tablesTest = "src/api/field-support/field-support.test.ts";
+
+export function acted(group: string, by: string, proof: string, ...fields: readonly string[]): FieldRow {
+  return { group, fields, support: "acted", by: actorsOf(by), proof };
+}
+
+export function byEnvoy(group: string, by: string, proof: string, ...fields: readonly string[]): FieldRow {
+  return { group, fields, support: "envoy", by: actorsOf(by), proof };
+}
+
+export function warned(group: string, ...fields: readonly string[]): FieldRow {
+  return { group, fields, support: "warned", by: [], proof: tablesTest };
+}
+
+export function refused(group: string, ...fields: readonly string[]): FieldRow {
+  return { group, fields, support: "refused", by: [], proof: tablesTest };
+}
+
+const actors: Readonly<Record<string, FieldActor>> = { s: "sidecar", g: "gateway", w: "waypoint", z: "ztunnel", c: "control plane" };
+
+/** `sgw`: sidecars, gateways and waypoints. */
+function actorsOf(letters: string): readonly FieldActor[] {
+  return letters.split("").flatMap((letter) => actors[letter] ?? []);
+}
+
+/** Every field below each of the prefixes. */
+export function under(prefixes: readonly string[], ...fields: readonly string[]): readonly string[] {
+  return prefixes.flatMap((prefix) => fields.map((field) => (prefix === "" ? field : `${prefix}.${field}`)));
+}
+
+/** Whether a pattern of a row stands for the path. */
+export function matchesField(pattern: string, path: string): boolean {
+  if (!pattern.endsWith("**")) return pattern === path;
+  const prefix = pattern.slice(0, -2);
+  if (path.startsWith(prefix)) return true;
+  // `a.**` is also a map or list of plain values.
+  const base = prefix.replace(/\.$/, "");
+  return path === base || path === `${base}{}` || path === `${base}[]`;
+}

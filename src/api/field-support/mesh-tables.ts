@@ -1,0 +1,55 @@
+import { acted, byEnvoy, under, warned, type FieldTable } from "./field-table.ts";
+
+const translate = "src/controlplane/translate/";
+const features = `${translate}golden/features/`;
+const meshTest = "src/api/istio/mesh-config.test.ts";
+const managerTest = `${translate}http-connection-manager.test.ts`;
+const outboundTest = `${translate}outbound-resources.test.ts`;
+const injectTest = "src/inject/inject-pod.test.ts";
+const provider = "extensionProviders[]";
+const httpService = ["path", "timeout", "headers[].name", "headers[].value"];
+
+/** MeshConfig of the ConfigMap, but for `defaultConfig`. */
+export const meshConfigTable: FieldTable = {
+  apiGroup: "",
+  kind: "MeshConfig",
+  rows: [
+    acted("Identity and namespaces", "c", meshTest, "trustDomain", "trustDomainAliases[]", "rootNamespace", "discoverySelectors[].**", "serviceScopeConfigs[].**", "serviceSettings[].**"),
+    acted("Ports, timeouts, protocols", "sgw", outboundTest, "proxyListenPort", "proxyInboundListenPort", "connectTimeout", "protocolDetectionTimeout", "dnsRefreshRate", "h2UpgradePolicy"),
+    acted("Defaults of policies", "sgw", outboundTest, "localityLbSetting", "defaultHttpRetryPolicy", "defaultTrafficPolicy.**", "enableAutoMtls"),
+    acted("Who sees what", "sgw", outboundTest, "outboundTrafficPolicy.mode", "inboundTrafficPolicy.mode", "defaultServiceExportTo[]", "defaultVirtualServiceExportTo[]", "defaultDestinationRuleExportTo[]"),
+    acted("Paths and TLS", "sgw", managerTest, "pathNormalization.normalization", "meshMTLS.minProtocolVersion", "meshMTLS.cipherSuites[]", "tlsDefaults.**"),
+    acted("Access logs", "sgw", managerTest, "accessLogFile", "accessLogFormat", "accessLogEncoding", "disableEnvoyListenerLog"),
+    acted("Default providers, tracing", "sgw", `${features}telemetry-access-logs.yaml`, "defaultProviders.**", "enableTracing"),
+    acted("Merging of metrics", "s", injectTest, "enablePrometheusMerge"),
+    acted("External authorization", "sgw", `${translate}security-filters.test.ts`, `${provider}.name`, ...under([`${provider}.envoyExtAuthzHttp`, `${provider}.envoyExtAuthzGrpc`], "**")),
+    acted("File access logs, metrics", "sgw", `${features}telemetry-access-logs.yaml`, `${provider}.envoyFileAccessLog.**`, `${provider}.prometheus`),
+    byEnvoy("Access log services", "sgw", `${features}telemetry-access-logs.yaml`, `${provider}.envoyHttpAls.**`, `${provider}.envoyTcpAls.**`, `${provider}.envoyOtelAls.**`),
+    byEnvoy("Collectors of spans", "sgw", `${features}telemetry-tracing-others.yaml`, ...under([`${provider}.zipkin`], "service", "port", "maxTagLength", "enable64bitTraceId", "path", "traceContextOption", "timeout", "headers[].name", "headers[].value"), `${provider}.datadog.**`, `${provider}.skywalking.**`),
+    byEnvoy("OpenTelemetry", "sgw", `${features}telemetry-tracing-opentelemetry.yaml`, ...under([`${provider}.opentelemetry`], "service", "port", "maxTagLength", "grpc.timeout", "grpc.initialMetadata[].name", "grpc.initialMetadata[].value", "resourceDetectors.**", "serviceAttributeEnrichment", "dynatraceSampler.tenant", "dynatraceSampler.clusterId", "dynatraceSampler.rootSpansPerMinute", "dynatraceSampler.httpService.service", "dynatraceSampler.httpService.port", ...under(["http", "dynatraceSampler.httpService.http"], ...httpService))),
+    warned("Headers from the control plane's environment", ...under([provider], "zipkin.headers[].envName", "opentelemetry.http.headers[].envName", "opentelemetry.grpc.initialMetadata[].envName", "opentelemetry.dynatraceSampler.httpService.http.headers[].envName")),
+    warned("Providers that upstream has given up", ...under([provider], "lightstep.**", "stackdriver.**", "opencensus.**", "sds.**")),
+    warned("Ingress of Kubernetes", "ingressClass", "ingressService", "ingressControllerMode", "ingressSelector"),
+    warned("Sources and authorities besides Kubernetes", "configSources[].**", "ca.**", "caCertificates[].**", "certificates[].**", "verifyCertificateAtClient"),
+    warned("What Serin's proxies have no use for", "enableEnvoyAccessLogService", "inboundClusterStatName", "outboundClusterStatName", "proxyHttpPort", "tcpKeepalive", "zoneAwareLbSetting", "hboneIdleTimeout", "serviceEntryVisibility.**", "outboundTrafficPolicy.tls", "meshMTLS.ecdhCurves[]"),
+  ],
+};
+
+/** `defaultConfig` of the mesh config, and the annotation `proxy.istio.io/config`. */
+export const proxyDefaultsTable: FieldTable = {
+  apiGroup: "",
+  kind: "ProxyConfig of the mesh",
+  rows: [
+    acted("Control plane, ports, drain", "sg", injectTest, "discoveryAddress", "proxyAdminPort", "statusPort", "drainDuration", "terminationDrainDuration", "concurrency"),
+    acted("Injection", "s", injectTest, "interceptionMode", "holdApplicationUntilProxyStarts", "proxyMetadata{}", "image", "meshId"),
+    acted("Surroundings of gateways", "g", managerTest, "gatewayTopology.**"),
+    acted("Headers", "sgw", managerTest, ...under(["proxyHeaders"], "forwardedClientCert", "requestId.disabled", "server.disabled", "server.value", "attemptCount.disabled", "envoyDebugHeaders.disabled", "metadataExchangeHeaders.mode", "preserveHttp1HeaderCase")),
+    acted("Traces", "sgw", `${features}telemetry-tracing-opentelemetry.yaml`, "tracingServiceName", "tracing.sampling", "tracing.maxPathTagLength", "tracing.enableIstioTags", "tracing.customTags{}.**"),
+    acted("Roots", "sg", meshTest, "caCertificatesPem[]"),
+    acted("What charts write whatever anybody wants", "c", meshTest, "binaryPath", "configPath", "serviceCluster", "statNameLength", "controlPlaneAuthPolicy"),
+    warned("Collectors of the proxy's own bootstrap", ...under(["tracing"], "zipkin.**", "lightstep.**", "datadog.**", "stackdriver.**", "openCensusAgent.**", "tlsSettings"), "zipkinAddress"),
+    warned("Envoy's own bootstrap", "availabilityZone", "customConfigFile", "discoveryRefreshDelay", "envoyAccessLogService.**", "envoyMetricsService.**", "envoyMetricsServiceAddress", "extraStatTags[]", "fileFlushInterval", "fileFlushMinSizeKb", "privateKeyProvider.**", "proxyBootstrapTemplatePath", "proxyStatsMatcher.**", "readinessProbe", "runtimeValues{}", "sds.**", "statsCompression", "statsdUdpAddress"),
+    warned("Limits of connections", "connectionSettings.**"),
+    warned("Other headers", ...under(["proxyHeaders"], "setCurrentClientCertDetails.**", "xForwardedHost.enabled", "xForwardedPort.enabled")),
+  ],
+};

@@ -1,0 +1,76 @@
+import { acted, byEnvoy, under, warned, type FieldTable } from "./field-table.ts";
+
+const translate = "src/controlplane/translate/";
+const features = `${translate}golden/features/`;
+const security = "security.istio.io";
+const securityTest = `${translate}security-filters.test.ts`;
+const target = ["selector.matchLabels{}", ...under(["targetRef", "targetRefs[]"], "group", "kind", "name", "namespace")];
+
+/** security.istio.io: who may talk to whom. */
+export const authorizationPolicyTable: FieldTable = {
+  apiGroup: security,
+  kind: "AuthorizationPolicy",
+  rows: [
+    acted("Where it holds", "sgwz", `${translate}ambient-resources.test.ts`, ...target),
+    acted("Actions and providers", "sgwz", securityTest, "action", "provider.name"),
+    acted("Sources", "sgwz", securityTest, "rules[].from[].source.**"),
+    acted("Operations", "sgwz", securityTest, "rules[].to[].operation.**"),
+    acted("Conditions", "sgw", `${features}authorization-conditions.yaml`, "rules[].when[].key", "rules[].when[].values[]", "rules[].when[].notValues[]"),
+  ],
+};
+
+export const peerAuthenticationTable: FieldTable = {
+  apiGroup: security,
+  kind: "PeerAuthentication",
+  rows: [acted("Mutual TLS", "sz", `${translate}inbound-resources.test.ts`, "selector.matchLabels{}", "mtls.mode", "portLevelMtls{}.mode")],
+};
+
+export const requestAuthenticationTable: FieldTable = {
+  apiGroup: security,
+  kind: "RequestAuthentication",
+  rows: [
+    acted("Where it holds", "sgw", securityTest, ...target),
+    acted("Issuers and keys", "sgw", securityTest, ...under(["jwtRules[]"], "issuer", "audiences[]", "jwks", "jwksUri", "jwks_uri", "timeout", "spaceDelimitedClaims[]")),
+    acted("Where tokens are", "sgw", `${features}request-authentication.yaml`, ...under(["jwtRules[]"], "fromHeaders[].name", "fromHeaders[].prefix", "fromParams[]", "fromCookies[]", "forwardOriginalToken")),
+    acted("What is told of tokens", "sgw", `${features}request-authentication.yaml`, ...under(["jwtRules[]"], "outputPayloadToHeader", "outputClaimToHeaders[].header", "outputClaimToHeaders[].claim")),
+  ],
+};
+
+/** telemetry.istio.io: what is measured, traced and logged. */
+export const telemetryTable: FieldTable = {
+  apiGroup: "telemetry.istio.io",
+  kind: "Telemetry",
+  rows: [
+    acted("Where it holds", "sgw", `${translate}feature-goldens.test.ts`, ...target),
+    acted("Metrics", "sgw", `${features}telemetry-metrics.yaml`, "metrics[].providers[].name", "metrics[].overrides[].**", "metrics[].reportingInterval"),
+    acted("Access logs", "sgw", `${features}telemetry-access-logs.yaml`, ...under(["accessLogging[]"], "providers[].name", "match.mode", "disabled", "filter.expression")),
+    acted("Traces", "sgw", `${features}telemetry-tracing-zipkin.yaml`, ...under(["tracing[]"], "providers[].name", "match.mode", "randomSamplingPercentage", "disableSpanReporting", "disableContextPropagation")),
+    byEnvoy("Spans", "sgw", `${features}telemetry-tracing-zipkin.yaml`, ...under(["tracing[]"], "customTags{}.**", "enableIstioTags", "useRequestIdForTraceSampling")),
+  ],
+};
+
+const code = ["sha256", "imagePullPolicy", "imagePullSecret", "failStrategy", "pluginConfig", "pluginName", "type", "vmConfig.**"];
+const extensionsTest = "src/api/istio/policies.test.ts";
+
+/** extensions.istio.io: code that proxies run. */
+export const wasmPluginTable: FieldTable = {
+  apiGroup: "extensions.istio.io",
+  kind: "WasmPlugin",
+  rows: [
+    acted("Where it runs", "sgw", extensionsTest, ...target, "phase", "priority", "match[].mode", "match[].ports[].number"),
+    byEnvoy("Module", "sgw", extensionsTest, "url"),
+    acted("Settings of the module", "sgw", extensionsTest, ...code),
+    warned("Signatures", "verificationKey"),
+  ],
+};
+
+export const trafficExtensionTable: FieldTable = {
+  apiGroup: "extensions.istio.io",
+  kind: "TrafficExtension",
+  rows: [
+    acted("Where it runs", "sgw", extensionsTest, "selector.matchLabels{}", ...under(["targetRefs[]"], "group", "kind", "name", "namespace"), "phase", "priority", "match[].mode", "match[].ports[].number"),
+    byEnvoy("Code", "sgw", extensionsTest, "lua.inlineCode", "wasm.url"),
+    acted("Settings of the module", "sgw", extensionsTest, ...under(["wasm"], ...code)),
+    warned("Signatures", "wasm.verificationKey"),
+  ],
+};

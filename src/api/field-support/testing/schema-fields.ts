@@ -1,0 +1,94 @@
+import { readFileSync } from "node:fs";
+import { parseAllDocuments } from "yaml";
+
+/** One field of a kind as the definition of the kind has it. */
+export interface SchemaField {
+  /** Below `spec`: `http[].match[].headers{}.exact`; `[]` is any element, `{}` any value of a map. */
+  readonly path: string;
+  /** A spec in which the field is set, and nothing but what leads to it. */
+  readonly sample: unknown;
+  /** The path in words of the sample, as parsers report it: `spec.http[0].match[0].headers.x.exact`. */
+  readonly samplePath: string;
+}
+
+export interface DefinedKind {
+  readonly group: string;
+  readonly kind: string;
+  /** Of all served versions. */
+  readonly fields: readonly SchemaField[];
+}
+
+interface Schema {
+  readonly type?: string;
+  readonly enum?: readonly unknown[];
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly items?: Schema;
+  readonly additionalProperties?: Schema | boolean;
+}
+
+interface Definition {
+  readonly kind: string;
+  readonly spec: {
+    readonly group: string;
+    readonly names: { readonly kind: string };
+    readonly versions: readonly { readonly served: boolean; readonly schema: { readonly openAPIV3Schema: Schema } }[];
+  };
+}
+
+/** The kinds that a manifest of CustomResourceDefinitions defines, with every field of every served version. */
+export function definedKinds(manifest: URL): readonly DefinedKind[] {
+  const documents = parseAllDocuments(readFileSync(manifest, "utf8")).map((document) => document.toJSON() as Definition | null);
+  return documents.flatMap((document) => {
+    if (document?.kind !== "CustomResourceDefinition") return [];
+    const { group, names, versions } = document.spec;
+    const fields = new Map<string, SchemaField>();
+    for (const { served, schema } of versions) {
+      const spec = schema.openAPIV3Schema.properties?.["spec"];
+      if (!served || spec === undefined) continue;
+      for (const field of fieldsOf(spec)) fields.set(field.path, field);
+    }
+    return [{ group, kind: names.kind, fields: [...fields.values()].map((field) => ({ ...field, path: field.path.replace(/^\./, "") })) }];
+  });
+}
+
+const mapKey = "x";
+
+/** Leaves only: an object without fields of its own, a scalar, or what may hold anything. */
+function fieldsOf(schema: Schema): readonly SchemaField[] {
+  if (schema.items !== undefined) return fieldsOf(schema.items).map((field) => nested("[]", "[0]", field, [field.sample]));
+  if (typeof schema.additionalProperties === "object") return fieldsOf(schema.additionalProperties).map((field) => nested("{}", `.${mapKey}`, field, { [mapKey]: field.sample }));
+  const properties = Object.entries(schema.properties ?? {});
+  if (properties.length === 0) return [{ path: "", sample: sampleOf(schema), samplePath: "" }];
+  return properties.flatMap(([name, child]) => fieldsOf(child).map((field) => nested(`.${name}`, `.${name}`, field, { [name]: field.sample })));
+}
+
+function nested(step: string, sampleStep: string, field: SchemaField, sample: unknown): SchemaField {
+  return { path: `${step}${field.path}`, sample, samplePath: `${sampleStep}${field.samplePath}` };
+}
+
+function sampleOf(schema: Schema): unknown {
+  if (schema.enum !== undefined) return schema.enum.find((word) => word !== "") ?? "";
+  switch (schema.type) {
+    case "boolean":
+      return true;
+    case "integer":
+    case "number":
+      return 1;
+    case "object":
+      return {};
+    default:
+      return "a";
+  }
+}
+
+const listed: Readonly<Record<string, unknown>> = { boolean: true, integer: 1, number: 1, duration: "1s", object: {}, string: "a" };
+
+/** Fields by path with the type of each, as scripts/generate-mesh-fields.ts writes them. */
+export function listedFields(types: Readonly<Record<string, string>>): readonly SchemaField[] {
+  return Object.entries(types).map(([path, type]) => {
+    const value = type.startsWith("enum ") ? type.slice("enum ".length) : listed[type];
+    const steps = path.match(/[^.[\]{}]+|\[\]|\{\}/g) ?? [];
+    const sample = steps.toReversed().reduce<unknown>((inner, step) => (step === "[]" ? [inner] : { [step === "{}" ? mapKey : step]: inner }), value);
+    return { path, sample, samplePath: `.${path.replaceAll("[]", "[0]").replaceAll("{}", `.${mapKey}`)}` };
+  });
+}
