@@ -3,6 +3,7 @@ import { byCreation, factsKey, hostnameOf, meshKey, type MeshSettings, type Serv
 import type { MeshInputs } from "./mesh-inputs.ts";
 import type { OfCluster } from "./remote-inputs.ts";
 import type { ServiceModel } from "./service.ts";
+import { Remembered } from "./remembered.ts";
 import { serviceEntryModels } from "./service-entry-model.ts";
 import { visibilityOf } from "./service-visibility.ts";
 
@@ -81,9 +82,14 @@ export function getService(registry: ServiceRegistry, key: string, reader: Colle
 
 /** Those that a namespace sees, oldest first. */
 export function visibleServices(registry: ServiceRegistry, namespace: string, reader: CollectionReader): readonly ServiceModel[] {
-  const found = registry.byVisibility.flatMap((index) => [...reader.lookup(index, namespace), ...reader.lookup(index, "*")]);
-  return found.sort(byCreation);
+  const lists = registry.byVisibility.flatMap((index) => [reader.lookup(index, namespace), reader.lookup(index, "*")]).filter((list) => list.length > 0);
+  const [first = none, ...others] = lists;
+  // Namespaces that see nothing of their own have one list, which is put in order once.
+  return others.length === 0 ? inOrder.of(first, "", () => first.toSorted(byCreation)) : lists.flat().sort(byCreation);
 }
+
+const none: readonly ServiceModel[] = [];
+const inOrder = new Remembered<readonly ServiceModel[], readonly ServiceModel[]>();
 
 /** Those of one host name, in any namespace. */
 export function servicesOfHost(registry: ServiceRegistry, host: string, reader: CollectionReader): readonly ServiceModel[] {

@@ -6,6 +6,7 @@ import { clientLabelNames, clientLabelsKey, type DestinationRules } from "./dest
 import { byAge, compareText, factsKey, meshKey, type Labels, type MeshSettings, type SidecarFacts, type TrafficPreference } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { gatewaysOf, type NetworkGatewaysModel } from "./network-gateways.ts";
+import { Remembered } from "./remembered.ts";
 import { hasSelector } from "./selection.ts";
 import { localityText, type LocalityModel } from "./service-endpoint-model.ts";
 import { hostCovers, hostsOverlap } from "./service-hostname.ts";
@@ -189,8 +190,9 @@ interface HostSelection {
 }
 
 function egressScope(listener: SidecarEgress, namespace: string, visible: readonly ServiceModel[], routes: readonly VirtualServiceShape[]): SelectedEgress {
+  const all = listener === everything ? reachOf(visible) : undefined;
   const selections = hostSelections(listener.hosts, namespace);
-  const services = onePerHost(visible.filter((service) => isSelected(selections, service.namespace, (host) => hostCovers(host, service.hostname))), namespace);
+  const services = all === undefined ? onePerHost(visible.filter((service) => isSelected(selections, service.namespace, (host) => hostCovers(host, service.hostname))), namespace) : visible;
   const virtualServices = routes.filter((route) => route.hosts.some((own) => isSelected(selections, route.namespace, (host) => hostsOverlap(host, own))));
   const port = matchedPort(listener);
   return {
@@ -199,7 +201,7 @@ function egressScope(listener: SidecarEgress, namespace: string, visible: readon
       port: listener.port,
       bind: listener.bind,
       captureMode: listener.captureMode,
-      services: services.map((service) => scopedService(service, port)).filter((service) => service.ports.length > 0 || port === undefined),
+      services: all?.services ?? services.map((service) => scopedService(service, port)).filter((service) => service.ports.length > 0 || port === undefined),
       virtualServices: virtualServices.map(factsKey),
     },
   };
@@ -210,7 +212,37 @@ function matchedPort({ port }: Pick<SidecarEgress, "port">): number | undefined 
   return port === undefined || port.number === 0 || port.protocol === "HTTP_PROXY" ? undefined : port.number;
 }
 
+/** All services that a namespace sees, where no two have one host: then namespaces that see the same have one list. */
+interface Reach {
+  /** Oldest first. */
+  readonly services: readonly ScopedService[];
+  readonly byName: readonly ScopedService[];
+  readonly hosts: ReadonlySet<string>;
+}
+
+const reaches = new WeakMap<readonly ServiceModel[], Reach | null>();
+const reachOfServices = new WeakMap<readonly ScopedService[], Reach>();
+
+/** Undefined where it depends on the client which of several services is meant by a host. */
+function reachOf(visible: readonly ServiceModel[]): Reach | undefined {
+  let reach = reaches.get(visible);
+  if (reach === undefined) {
+    const hosts = new Set(visible.map((service) => service.hostname));
+    const services = visible.map((service) => scopedService(service, undefined));
+    reach = hosts.size < visible.length ? null : { services, byName: services.toSorted((left, right) => compareText(left.hostname, right.hostname)), hosts };
+    reaches.set(visible, reach);
+    if (reach !== null) reachOfServices.set(services, reach);
+  }
+  return reach ?? undefined;
+}
+
+const scopedServices = new Remembered<ServiceModel, ScopedService>();
+
 function scopedService(service: ServiceModel, port: number | undefined): ScopedService {
+  return scopedServices.of(service, String(port), () => withPort(service, port));
+}
+
+function withPort(service: ServiceModel, port: number | undefined): ScopedService {
   const ports = service.ports.map((candidate) => candidate.port);
   return { key: serviceKey(service), hostname: service.hostname, registry: service.registry, ports: port === undefined ? ports : ports.filter((candidate) => candidate === port) };
 }
@@ -254,6 +286,9 @@ function isBetter(service: ServiceModel, known: ServiceModel, namespace: string)
 
 /** Of listeners with ports of their own a service has the ports of all of them. */
 function unionOfServices(egress: readonly SelectedEgress[], namespace: string, registry: ServiceRegistry, reader: CollectionReader): readonly ScopedService[] {
+  const [only] = egress;
+  const whole = egress.length === 1 && only !== undefined ? reachOfServices.get(only.scope.services) : undefined;
+  if (whole !== undefined && only?.virtualServices.every((route) => [...destinationsOf(route, namespace).keys()].every((host) => whole.hosts.has(host))) === true) return whole.byName;
   const union = new Map<string, ScopedService>();
   const add = (service: ScopedService): void => {
     const known = union.get(service.hostname);

@@ -9,6 +9,7 @@ import { gatewaysOf, type NetworkGatewaysModel } from "../model/network-gateways
 import { namespaceMutualTls, peerAuthenticationsFor } from "../model/peer-authentication.ts";
 import { nowhere, type EndpointModel, type LocalityModel } from "../model/service-endpoint-model.ts";
 import { everyone, getEndpoints, identitiesOf, ofSubset, type ServiceEndpoints } from "../model/service-endpoints.ts";
+import { Remembered } from "../model/remembered.ts";
 import { registeredService, type ServiceModel, type ServiceRegistry } from "../model/service-model.ts";
 import type { Waypoints } from "../model/waypoint.ts";
 import type { OutboundScope, ScopedService } from "../model/sidecar-scope.ts";
@@ -72,19 +73,22 @@ export interface OutboundClusters {
 
 export function deriveOutboundClusters(graph: CollectionGraph, scopes: Collection<OutboundScope>, sources: ClusterSources): OutboundClusters {
   // One item a service, so that a change of one service leaves the clusters of the others alone.
-  const services = graph.derive("scope-services", scopes, (scope) => scope.services.map((service) => [`${scope.scope}|${service.hostname}`, { scope: clientOf(scope), service }] as const));
+  const services = graph.flatten("scope-services", scopes, (scope) => scope.services.map((service) => ofScope.of(service, scope.scope, () => ({ scope: clientOf(scope), service }))), ({ scope, service }) => `${scope.scope}|${service.hostname}|${service.key}|${service.ports.join()}`);
   const scoped = graph.derive("scope-clusters", services, ({ scope, service }, reader) => {
     const mesh = reader.get(sources.inputs.mesh, meshKey);
     return mesh === undefined ? [] : scopedClusters(scope, service, mesh, sources, reader).map((cluster) => [`${scope.scope}|${cluster.name}`, cluster] as const);
   });
-  const wantedClusters = graph.derive("cluster-variants", scoped, ({ cluster, variant }) => [[cluster, variant]]);
-  const wantedAssignments = graph.derive("assignment-variants", scoped, ({ endpoints, variant }) => (endpoints === undefined ? [] : [[endpoints, variant]]));
+  const wantedClusters = graph.flatten("cluster-variants", scoped, (cluster) => [cluster], ({ cluster }) => cluster);
+  const wantedAssignments = graph.flatten("assignment-variants", scoped, (cluster) => (cluster.endpoints === undefined ? [] : [cluster]), ({ endpoints }) => endpoints ?? "");
   return {
     scoped,
-    clusters: graph.derive("cds-outbound", wantedClusters, (variant, reader, key) => encodeCluster(variant, key, sources, reader), sameResource),
-    assignments: graph.derive("eds", wantedAssignments, (variant, reader, key) => encodeAssignment(variant, key, sources, reader), sameResource),
+    clusters: graph.derive("cds-outbound", wantedClusters, ({ variant }, reader, key) => encodeCluster(variant, key, sources, reader), sameResource),
+    assignments: graph.derive("eds", wantedAssignments, ({ variant }, reader, key) => encodeAssignment(variant, key, sources, reader), sameResource),
   };
 }
+
+/** Services as the clients of one scope have them; what a scope's clients are, its name says. */
+const ofScope = new Remembered<ScopedService, { readonly scope: ScopeClient; readonly service: ScopedService }>();
 
 type ScopeClient = Pick<OutboundScope, "scope" | "kind" | "namespace" | "labels" | "locality" | "node" | "hbone" | "network" | "clusterId" | "networkView">;
 
@@ -128,7 +132,8 @@ function scopedClusters(scope: ScopeClient, { key, registry: registered, ports }
         name,
         variant,
         cluster: `${shared} ${isSidecar ? "" : "router"} ${told ? "" : place}`,
-        endpoints: told ? `${shared} ${place}` : undefined,
+        // Gateways may go through waypoints.
+        endpoints: told ? `${shared} ${scope.hbone && !isSidecar ? "router" : ""} ${place}` : undefined,
       };
     }),
   );

@@ -1,6 +1,7 @@
 import type { HttpMatch } from "../../api/istio/index.ts";
 import { compareText, factsKey, type Labels, type MeshSettings } from "../model/facts.ts";
 import type { RouteModel } from "../model/gateway-model.ts";
+import { Remembered } from "../model/remembered.ts";
 import { hostCovers, isWildcard, mostSpecificHost } from "../model/service-hostname.ts";
 import type { ServiceModel } from "../model/service-model.ts";
 import { meshGateway } from "../model/virtual-service-model.ts";
@@ -230,19 +231,6 @@ function unknownHost({ port, mesh, serviceOf }: PlannedPort): HostPlan {
   const name = isRefused ? "block_all" : "allow_any";
   const key = `${table}/* ${cluster ?? ""}`;
   return unknownHosts.of(mesh, key, () => ({ key, table, host: "*", name, domains: ["*"], source: { from: "unknown", cluster } }));
-}
-
-/** What is made of an object and a word once, as long as the object lives: equal parts of many scopes are then one object. */
-class Remembered<Subject extends object, Value> {
-  readonly #values = new WeakMap<Subject, Map<string, Value>>();
-
-  of(subject: Subject, word: string, make: () => Value): Value {
-    let values = this.#values.get(subject);
-    if (values === undefined) this.#values.set(subject, (values = new Map()));
-    let value = values.get(word);
-    if (value === undefined) values.set(word, (value = make()));
-    return value;
-  }
 }
 
 const ownCandidates = new Remembered<ServiceModel, Candidate>();

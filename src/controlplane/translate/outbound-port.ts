@@ -2,6 +2,7 @@ import { istioPortProtocol } from "../model/service-entry-model.ts";
 import type { AppProtocol } from "../model/facts.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
 import { hostsOverlap, isWildcard } from "../model/service-hostname.ts";
+import { Remembered } from "../model/remembered.ts";
 import type { ServiceModel } from "../model/service-model.ts";
 import type { EgressScope, OutboundScope, ScopedService } from "../model/sidecar-scope.ts";
 import type { VirtualServices } from "../model/virtual-service-model.ts";
@@ -41,14 +42,7 @@ export function deriveOutboundPorts(graph: CollectionGraph, scopes: Collection<O
 
 function portsOf(scope: OutboundScope, egress: EgressScope, virtualServices: VirtualServices, reader: CollectionReader): readonly OutboundPort[] {
   if (egress.bind?.startsWith(socketPrefix) === true) return [];
-  const byPort = new Map<number, Omit<ScopedService, "ports">[]>();
-  for (const { ports, ...service } of egress.services) {
-    for (const port of egress.port === undefined ? ports : [egress.port.number]) {
-      const known = byPort.get(port);
-      if (known === undefined) byPort.set(port, [service]);
-      else known.push(service);
-    }
-  }
+  const byPort = servicesByPort.of(egress.services, egress.port === undefined ? "" : String(egress.port.number), () => servicesOfPorts(egress));
   const hosts = egress.virtualServices.map((key) => ({ key, hosts: reader.get(virtualServices.shapes.all, key)?.hosts ?? [] }));
   const bindsToPort = egress.captureMode === "NONE";
   const { registryOnly, egressProxy, namespace, labels, clusterId, dnsCapture } = scope;
@@ -67,6 +61,26 @@ function portsOf(scope: OutboundScope, egress: EgressScope, virtualServices: Vir
     services,
     virtualServices: concerning(hosts, services, port),
   }));
+}
+
+/** Scopes that reach the same have one list of services, and so one of each port. */
+const servicesByPort = new Remembered<readonly ScopedService[], ReadonlyMap<number, readonly PortService[]>>();
+const portServices = new Remembered<ScopedService, PortService>();
+
+type PortService = Omit<ScopedService, "ports">;
+
+function servicesOfPorts(egress: EgressScope): ReadonlyMap<number, readonly PortService[]> {
+  const byPort = new Map<number, PortService[]>();
+  for (const scoped of egress.services) {
+    const { ports, ...service } = scoped;
+    const one = portServices.of(scoped, "", () => service);
+    for (const port of egress.port === undefined ? ports : [egress.port.number]) {
+      const known = byPort.get(port);
+      if (known === undefined) byPort.set(port, [one]);
+      else known.push(one);
+    }
+  }
+  return byPort;
 }
 
 function concerning(candidates: readonly { readonly key: string; readonly hosts: readonly string[] }[], services: readonly { readonly hostname: string }[], port: number): readonly string[] {

@@ -87,6 +87,26 @@ test("an input whose computation throws keeps what it yielded before", () => {
   assert.equal(derived.size, 0);
 });
 
+test("elements of lists are there as long as any list has them, and only what changed is told", () => {
+  const graph = new CollectionGraph();
+  const lists = graph.source<readonly { readonly name: string; readonly from: string }[]>("lists");
+  const elements = graph.flatten("elements", lists, (list) => list, ({ name }) => name);
+  const lengths = graph.derive("lengths", elements, ({ name, from }) => [[name, `${name} of ${from}`]]);
+  const [a, b, c, d] = ["a", "b", "c", "d"].map((name) => ({ name, from: "one" }));
+  lists.set("one", [a, b, c] as never);
+  lists.set("two", [{ name: "b", from: "two" }]);
+  const seen: string[] = [];
+  elements.onChange((changes) => seen.push(...changes.map((change) => `${change.type} ${change.key}`)));
+  const before = lengths.stats.recomputations;
+  lists.set("one", [a, b, d, c] as never);
+  assert.deepEqual([seen, lengths.stats.recomputations - before], [["set d"], 1]);
+  lists.set("one", [a, c] as never);
+  assert.deepEqual([seen.slice(1), lengths.get("b")], [["set b", "delete d"], "b of two"]);
+  lists.delete("two");
+  lists.delete("one");
+  assert.equal(lengths.size, 0);
+});
+
 test("writes by subscribers are settled too", () => {
   const graph = new CollectionGraph();
   const first = graph.source<number>("first");

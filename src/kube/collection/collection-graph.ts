@@ -59,7 +59,7 @@ export class CollectionGraph {
     return collection;
   }
 
-  /** The elements of each item's list, by a key of theirs: equal keys must mean equal elements. An element is there as long as any list has it. */
+  /** The elements of each item's list, by a key of theirs: elements with one key must be equally good. One is there as long as any list has one. */
   flatten<Input, Item>(name: string, input: Collection<Input>, listOf: (input: Input) => readonly Item[], keyOf: (item: Item) => string): Collection<Item> {
     invariant(input instanceof BaseCollection && this.#collections[input.ordinal] === input, `${name} must derive from a collection of its own graph`);
     const collection = new FlattenedCollection<Input, Item>(name, this.#collections.length, input as BaseCollection<Input>, listOf, keyOf);

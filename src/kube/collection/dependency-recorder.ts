@@ -52,6 +52,11 @@ export class DependencyRecorder {
     this.#record(dependency);
   }
 
+  /** Whether any computation read of it by key. */
+  hasReadKeys(target: BaseCollection<unknown> | StoredIndex<unknown>): boolean {
+    return this.#byKey.has(target);
+  }
+
   readAll(target: BaseCollection<unknown>): void {
     let dependency = this.#byWhole.get(target);
     if (dependency === undefined) {

@@ -58,12 +58,11 @@ export class DerivedCollection<Input, Item> extends BaseCollection<Item> {
   invalidate<Other>(collection: BaseCollection<Other>, changes: readonly Change<Other>[]): void {
     const changed = collection as BaseCollection<unknown>;
     const isInput = changed === (this.input as BaseCollection<unknown>);
-    for (const change of changes) {
-      if (isInput) this.#dirty.add(change.key);
-      this.#mark(this.#recorder.inputsOfKey(changed, change.key));
-    }
+    if (isInput) for (const change of changes) this.#dirty.add(change.key);
+    if (this.#recorder.hasReadKeys(changed)) for (const change of changes) this.#mark(this.#recorder.inputsOfKey(changed, change.key));
     this.#mark(this.#recorder.inputsOfAll(changed));
     for (const index of collection.indexes.values()) {
+      if (!this.#recorder.hasReadKeys(index as StoredIndex<unknown>)) continue;
       for (const change of changes) this.#invalidateIndex(index, change);
     }
   }

@@ -1,14 +1,10 @@
 import { BaseCollection, type Change } from "./base-collection.ts";
-
-interface Element<Item> {
-  item: Item;
-  /** Lists that it is in. */
-  uses: number;
-}
+import { structurallyEqual } from "./structurally-equal.ts";
 
 /**
- * The elements of lists, by a key of theirs. Equal keys must mean equal elements, whichever list they are in. A list that
- * changes costs what changed in it, as long as what did not change is the same object and stays together.
+ * The elements of lists, by a key of theirs. Of elements with one key, which must be equally good, the one that has been
+ * there longest counts. A list that changes costs what changed in it, as long as what did not change is the same object
+ * and stays together.
  */
 export class FlattenedCollection<Input, Item> extends BaseCollection<Item> {
   readonly input: BaseCollection<Input>;
@@ -16,7 +12,8 @@ export class FlattenedCollection<Input, Item> extends BaseCollection<Item> {
   readonly #keyOf: (item: Item) => string;
   readonly #dirty = new Set<string>();
   readonly #lists = new Map<string, readonly Item[]>();
-  readonly #elements = new Map<string, Element<Item>>();
+  /** By key: once for each list that it is in. */
+  readonly #elements = new Map<string, Item[]>();
 
   constructor(name: string, ordinal: number, input: BaseCollection<Input>, listOf: (input: Input) => readonly Item[], keyOf: (item: Item) => string) {
     super(name, ordinal);
@@ -61,28 +58,30 @@ export class FlattenedCollection<Input, Item> extends BaseCollection<Item> {
 
   #use(item: Item, touched: Set<string>): void {
     const key = this.#keyOf(item);
-    const element = this.#elements.get(key);
-    if (element === undefined) {
-      this.#elements.set(key, { item, uses: 1 });
-      touched.add(key);
-    } else element.uses += 1;
+    const elements = this.#elements.get(key);
+    if (elements !== undefined) {
+      elements.push(item);
+      return;
+    }
+    this.#elements.set(key, [item]);
+    touched.add(key);
   }
 
   #release(item: Item, touched: Set<string>): void {
     const key = this.#keyOf(item);
-    const element = this.#elements.get(key);
-    if (element === undefined) return;
-    element.uses -= 1;
-    if (element.uses > 0) return;
-    this.#elements.delete(key);
-    touched.add(key);
+    const elements = this.#elements.get(key);
+    const index = elements?.indexOf(item) ?? -1;
+    if (elements === undefined || index < 0) return;
+    elements.splice(index, 1);
+    if (index === 0) touched.add(key);
+    if (elements.length === 0) this.#elements.delete(key);
   }
 
   #change(key: string): Change<Item> | undefined {
     const previous = this.items.get(key);
-    const item = this.#elements.get(key)?.item;
+    const item = this.#elements.get(key)?.[0];
     if (item === undefined) return previous === undefined ? undefined : { type: "delete", key, previous };
-    return previous === undefined ? { type: "set", key, item, previous } : undefined;
+    return previous !== undefined && structurallyEqual(previous, item) ? undefined : { type: "set", key, item, previous };
   }
 }
 

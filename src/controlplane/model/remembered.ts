@@ -1,0 +1,12 @@
+/** What is made of an object and a word once, as long as the object lives: equal parts of many scopes are then one object. */
+export class Remembered<Subject extends object, Value> {
+  readonly #values = new WeakMap<Subject, Map<string, Value>>();
+
+  of(subject: Subject, word: string, make: () => Value): Value {
+    let values = this.#values.get(subject);
+    if (values === undefined) this.#values.set(subject, (values = new Map()));
+    let value = values.get(word);
+    if (value === undefined) values.set(word, (value = make()));
+    return value;
+  }
+}
