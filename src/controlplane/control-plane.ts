@@ -147,11 +147,12 @@ export class ControlPlane {
     start("injection", injection.run(stopped.signal));
     start("identity", identity.run(stopped.signal));
     this.#startTellingRoot(start, identity, drain);
-    const http = await this.#serveHttp(identity, injection);
+    const http = await this.#serveHttp(identity);
     if (this.#registration !== undefined) start("workload registration", this.#registration.run(stopped.signal));
-    await Promise.race([Promise.all([this.#ingest.synced, this.#clusters.synced, this.#registration?.synced]), aborted(drain)]);
+    await Promise.race([Promise.all([this.#ingest.synced, this.#clusters.synced, this.#registration?.synced, injection.synced]), aborted(drain)]);
     this.#graph.settle();
     const servers = drain.aborted ? [] : await this.#serve(identity);
+    if (!drain.aborted) http.push(await this.#serveWebhooks(identity, injection));
     this.#ready = !drain.aborted;
     log.info("serving", { revision: settings.revision, version: this.#options.version, namespace: settings.namespace });
     start("gateways", this.#runControllers(drain));
@@ -214,15 +215,17 @@ export class ControlPlane {
     start("webhook authorities", runCaBundleController({ ...options, service: { namespace: settings.namespace, name: settings.serviceName } }, signal));
   }
 
-  async #serveHttp(identity: ControlPlaneIdentity, injection: InjectionSource): Promise<readonly (HttpServer | HttpsServer)[]> {
+  async #serveHttp(identity: ControlPlaneIdentity): Promise<(HttpServer | HttpsServer)[]> {
+    const { http, monitoring } = this.#options.settings;
+    return [await serveHttp(http.address, http.port, this.#debugRoutes(identity)), await serveHttp(monitoring.address, monitoring.port, this.#monitoringRoutes())];
+  }
+
+  /** Pods are not injected by a configuration that has not been read yet. */
+  async #serveWebhooks(identity: ControlPlaneIdentity, injection: InjectionSource): Promise<HttpsServer> {
     const { settings, log } = this.#options;
     const webhooks = await serveWebhooks(settings.webhooks.address, settings.webhooks.port, identity.serving, this.#injectReviewer(injection), this.#metrics, log.scoped("webhooks"));
     identity.onChange(() => webhooks.setSecureContext({ cert: identity.serving.certificate, key: identity.serving.privateKey }));
-    return [
-      webhooks,
-      await serveHttp(settings.http.address, settings.http.port, this.#debugRoutes(identity)),
-      await serveHttp(settings.monitoring.address, settings.monitoring.port, this.#monitoringRoutes()),
-    ];
+    return webhooks;
   }
 
   #injection(configFile: MeshConfigFile): InjectionSource {

@@ -2,6 +2,7 @@ import type { Clock, Logger } from "../../base/index.ts";
 import { LeaderElection, type Collection, type KubeClient } from "../../kube/index.ts";
 import type { GatewayPlacement, ProxyConfigFacts, WantedGatewayStatus, WantedListenerSetStatus, WantedPolicyStatus, WantedRouteStatus } from "../model/index.ts";
 import { runGatewayDeploymentController } from "./deployment-controller.ts";
+import { FencedClient } from "./fenced-client.ts";
 import type { ProxySettings } from "./proxy-pod.ts";
 import { runGatewayClassController, runStatusWriter } from "./status-writer.ts";
 
@@ -25,10 +26,10 @@ export interface GatewayControllersOptions {
 
 /** The controllers that write to the cluster: of all replicas of a revision one does so at a time. */
 export async function runGatewayControllers(options: GatewayControllersOptions, signal: AbortSignal): Promise<void> {
-  const { client, revision, placements, gatewayStatuses, listenerSetStatuses, policyStatuses, routeStatuses, proxy, proxyConfigs, rootNamespace, clock, log } = options;
+  const { revision, placements, gatewayStatuses, listenerSetStatuses, policyStatuses, routeStatuses, proxy, proxyConfigs, rootNamespace, clock, log } = options;
   await Promise.all([
-    elected(options, `istio-gateway-deployment-${revision}`, signal, (leading) => runGatewayDeploymentController({ client, placements, proxy, proxyConfigs, rootNamespace, clock, log }, leading)),
-    elected(options, `istio-gateway-status-leader-${revision}`, signal, async (leading) => {
+    elected(options, `istio-gateway-deployment-${revision}`, signal, (leading, client) => runGatewayDeploymentController({ client, placements, proxy, proxyConfigs, rootNamespace, clock, log }, leading)),
+    elected(options, `istio-gateway-status-leader-${revision}`, signal, async (leading, client) => {
       await Promise.all([
         runStatusWriter({ client, gateways: gatewayStatuses, listenerSets: listenerSetStatuses, policies: policyStatuses, routes: routeStatuses, clock, log }, leading),
         runGatewayClassController(client, clock, log, leading),
@@ -37,7 +38,9 @@ export async function runGatewayControllers(options: GatewayControllersOptions, 
   ]);
 }
 
-async function elected(options: GatewayControllersOptions, name: string, signal: AbortSignal, lead: (leading: AbortSignal) => Promise<void>): Promise<void> {
+async function elected(options: GatewayControllersOptions, name: string, signal: AbortSignal, lead: (leading: AbortSignal, client: KubeClient) => Promise<void>): Promise<void> {
   const { client, namespace, podName, clock, log } = options;
-  await new LeaderElection({ client, namespace, name, identity: podName, clock, log }).run(signal, lead);
+  const election = new LeaderElection({ client, namespace, name, identity: podName, clock, log });
+  const fenced = new FencedClient(client, () => election.holds());
+  await election.run(signal, async (leading) => await lead(leading, fenced));
 }

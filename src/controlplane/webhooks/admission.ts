@@ -1,6 +1,8 @@
-import { formatIssues } from "../../api/index.ts";
+import { formatIssues, type FieldIssue, type KindDefinition } from "../../api/index.ts";
 import { gatewayApiKinds } from "../../api/gateway/index.ts";
-import { istioKinds } from "../../api/istio/index.ts";
+import { envoyFilterKind, istioKinds, type EnvoyFilter } from "../../api/istio/index.ts";
+import { envoyTypes } from "../envoy-types-file.ts";
+import { envoyValueIssues } from "../translate/index.ts";
 import { type AdmissionAnswer, type AdmissionReview, allow, refuse } from "./admission-review.ts";
 
 const kinds = [...istioKinds, ...gatewayApiKinds];
@@ -11,8 +13,23 @@ export function validate(review: AdmissionReview): AdmissionAnswer {
   const kind = kinds.find((candidate) => candidate.kind === request?.kind?.kind && candidate.group === request.kind.group);
   if (request === undefined || kind?.parse === undefined || request.operation === "DELETE") return allow(review);
   const parsed = kind.parse(request.object);
-  const warnings = parsed.warnings.length === 0 ? {} : { warnings: parsed.warnings.map((issue) => formatIssues([issue])) };
-  if (parsed.value !== undefined) return allow(review, warnings);
+  const more = parsed.value === undefined ? none : moreIssues(kind, parsed.value);
+  const found = [...parsed.warnings, ...more.warnings];
+  const warnings = found.length === 0 ? {} : { warnings: found.map((issue) => formatIssues([issue])) };
+  const errors = [...parsed.errors, ...more.errors];
+  if (errors.length === 0) return allow(review, warnings);
   const name = request.name === undefined || request.name === "" ? "" : ` "${request.name}"`;
-  return refuse(review, `${kind.kind}${name} is not valid:\n${formatIssues(parsed.errors)}`, warnings);
+  return refuse(review, `${kind.kind}${name} is not valid:\n${formatIssues(errors)}`, warnings);
+}
+
+interface Issues {
+  readonly errors: readonly FieldIssue[];
+  readonly warnings: readonly FieldIssue[];
+}
+
+const none: Issues = { errors: [], warnings: [] };
+
+/** What needs more than the object's own parser: all of Envoy's types. */
+function moreIssues(kind: KindDefinition, value: unknown): Issues {
+  return kind.kind === envoyFilterKind.kind && kind.group === envoyFilterKind.group ? envoyValueIssues((value as EnvoyFilter).spec.configPatches, envoyTypes()) : none;
 }

@@ -35,10 +35,16 @@ export class InjectionSource {
   #mesh: MeshForInjection | undefined;
   #meshText: string | undefined;
   readonly #proxyConfigs = new Map<string, ProxyConfigObject>();
+  readonly #synced = Promise.withResolvers<void>();
 
   constructor(options: InjectionSourceOptions) {
     this.#options = options;
     this.#settings = readInjectionSettings({}, options.defaults);
+  }
+
+  /** Resolves when all has been read that there is. */
+  get synced(): Promise<void> {
+    return this.#synced.promise;
   }
 
   /** What holds for the next pod. */
@@ -53,6 +59,7 @@ export class InjectionSource {
     using _changes = informer.subscribe((change) => this.#take(change.type === "set" ? change.object : undefined));
     const proxyConfigs = createInformer(client, proxyConfigKind, { clock, log });
     using _objects = proxyConfigs.subscribe((change) => this.#takeProxyConfig(change.key, change.type === "set" ? change.object : undefined));
+    void Promise.all([informer.synced, proxyConfigs.synced]).then(() => this.#synced.resolve());
     await Promise.all([informer.run(signal), proxyConfigs.run(signal)]);
   }
 
