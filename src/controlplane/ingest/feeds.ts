@@ -23,6 +23,7 @@ import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { configFacts, type ConfigRules } from "./config-facts.ts";
 import { extensionFeeds } from "./extension-feeds.ts";
 import { serviceEntryFacts, workloadEntryFacts } from "./entry-facts.ts";
+import { networkAddresses } from "./network-addresses.ts";
 import { podFacts } from "./pod-facts.ts";
 import { tagFacts } from "./tag-facts.ts";
 import { statedPreference, nodeFacts, serviceFacts, sliceFacts } from "./service-facts.ts";
@@ -65,7 +66,7 @@ export function createFeeds(inputs: MeshInputs, revision: string, toldOf: Config
     feed(gatewayClassKind, inputs.gatewayClasses, ({ metadata, spec }) => ({ name: metadata.name ?? "", labels: only(metadata.labels, istioLabels.waypointFor), annotations: only(metadata.annotations, istioAnnotations.waypointInboundBinding), controllerName: spec.controllerName })),
     feed(gatewayKind, inputs.gateways, (object) => {
       const facts = configFacts(gatewayKind, object, { refused });
-      return facts === undefined ? undefined : { ...facts, programmed: isWaypointClass(facts.spec.gatewayClassName) && isProgrammed(object) };
+      return facts === undefined ? undefined : { ...facts, programmed: isWaypointClass(facts.spec.gatewayClassName) && isProgrammed(object), ...networkAddresses(object) };
     }),
     config(httpRouteKind, inputs.httpRoutes),
     config(grpcRouteKind, inputs.grpcRoutes),

@@ -5,6 +5,7 @@ import type { SourceCollection } from "../../kube/index.ts";
 import { remoteKey, type RemoteInputs } from "../model/remote-inputs.ts";
 import { configFacts } from "./config-facts.ts";
 import type { Feed } from "./feeds.ts";
+import { networkAddresses } from "./network-addresses.ts";
 import { podFacts } from "./pod-facts.ts";
 import { nodeFacts, serviceFacts, sliceFacts } from "./service-facts.ts";
 
@@ -26,7 +27,7 @@ export function createRemoteFeeds(inputs: RemoteInputs, clusterId: string): read
     remoteFeed(clusterId, endpointSliceKind, inputs.slices, (slice) => ofCluster(sliceFacts(slice))),
     remoteFeed(clusterId, gatewayKind, inputs.gateways, (gateway) => {
       const facts = configFacts(gatewayKind, gateway, { refused: () => undefined });
-      return facts === undefined ? undefined : { ...facts, programmed: false, clusterId };
+      return facts === undefined ? undefined : { ...facts, programmed: false, clusterId, ...networkAddresses(gateway) };
     }),
   ];
 }

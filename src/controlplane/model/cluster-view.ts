@@ -1,5 +1,5 @@
 import type { Collection, CollectionReader } from "../../kube/index.ts";
-import type { MeshSettings, NamespaceFacts, NodeFacts, PodFacts } from "./facts.ts";
+import { meshKey, type MeshSettings, type NamespaceFacts, type NodeFacts, type PodFacts } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { endpointNetworks, type EndpointNetworks } from "./networks.ts";
 import { remoteKey } from "./remote-inputs.ts";
@@ -45,6 +45,21 @@ function networkLabelOf(namespace: NamespaceFacts | undefined): string {
 export function localNetwork(mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): string {
   return networkLabelOf(reader.get(inputs.namespaces, mesh.rootNamespace)) || mesh.network;
 }
+
+/** The mesh's settings with that network. */
+export function localMesh(inputs: MeshInputs, reader: CollectionReader): MeshSettings | undefined {
+  const mesh = reader.get(inputs.mesh, meshKey);
+  if (mesh === undefined) return undefined;
+  const network = localNetwork(mesh, inputs, reader);
+  if (network === mesh.network) return mesh;
+  const known = settled.get(mesh);
+  if (known?.network === network) return known;
+  const found = { ...mesh, network };
+  settled.set(mesh, found);
+  return found;
+}
+
+const settled = new WeakMap<MeshSettings, MeshSettings>();
 
 /** The same of a remote cluster. */
 export function remoteNetwork(clusterId: string, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): string {

@@ -52,6 +52,8 @@ export interface MeshSettings
   readonly trustDomain: string;
   /** Of the file beside the mesh config. */
   readonly networks: MeshNetworks;
+  /** Ambient reaches global services in all clusters and networks; absent: it does not. */
+  readonly ambientMultiNetwork?: boolean;
   readonly rootNamespace: string;
   readonly clusterId: string;
   /** Of workloads that say none themselves; usually empty. */
@@ -214,6 +216,8 @@ export interface GatewayClassFacts {
 export interface GatewayFacts extends ConfigFacts<Gateway["spec"]> {
   /** Its status says so: it has served, in some revision. */
   readonly programmed: boolean;
+  /** Of a Gateway that is the way into a network: where it is. */
+  readonly networkAddresses?: readonly string[];
 }
 export type HttpRouteFacts = ConfigFacts<HttpRoute["spec"]>;
 export type GrpcRouteFacts = ConfigFacts<GrpcRoute["spec"]>;

@@ -5,7 +5,9 @@ export const gatewayControllerName = "istio.io/gateway-controller";
 /** Of what is said for the mesh rather than for a Gateway. */
 export const meshControllerName = "istio.io/mesh-controller";
 const unmanagedControllerName = "istio.io/unmanaged-gateway";
-const remoteClassName = "istio-remote";
+export const remoteClassName = "istio-remote";
+/** The way into a network by HBONE, of ambient meshes. */
+export const eastWestClassName = "istio-east-west";
 export const ingressClassName = "istio";
 /** Waypoints that objects name by label. */
 export const waypointClassName = "istio-waypoint";

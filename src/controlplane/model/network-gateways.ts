@@ -1,6 +1,7 @@
 import { istioLabels } from "../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
 import { compareText, hostnameOf, type GatewayFacts, type MeshSettings, type ServiceFacts } from "./facts.ts";
+import { remoteClassName } from "./gateway-class.ts";
 import { isAddress } from "./ip-address.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 
@@ -61,6 +62,7 @@ export function deriveNetworkGateways(graph: CollectionGraph, inputs: MeshInputs
       ...reader.lookup(remoteServices, anyGateway).flatMap((service) => labelledGateways(service, service.clusterId)),
       ...registeredGateways(mesh, inputs, reader),
       ...reader.lookup(localResources, anyGateway).flatMap((gateway) => resourceGateways(gateway, mesh.clusterId)),
+      // One that stands for a gateway elsewhere counts in the own cluster only.
       ...reader.lookup(remoteResources, anyGateway).flatMap((gateway) => (gateway.spec.gatewayClassName === remoteClassName ? [] : resourceGateways(gateway, gateway.clusterId))),
     ];
     return [[gatewaysKey, networkGateways(found)]];
@@ -119,8 +121,6 @@ function registeredGateways(mesh: MeshSettings, inputs: MeshInputs, reader: Coll
   );
 }
 
-/** A Gateway that stands for one elsewhere: nothing is deployed for it, and only the own cluster's count. */
-const remoteClassName = "istio-remote";
 const listenerModeOption = "gateway.istio.io/listener-protocol";
 const autoPassthrough = "auto-passthrough";
 const addressTypes: ReadonlySet<string> = new Set(["IPAddress", "Hostname"]);

@@ -7,6 +7,7 @@ import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { inheritedStrict, peerAuthenticationsFor } from "../model/peer-authentication.ts";
 import { hasSelector } from "../model/selection.ts";
 import { deriveWaypoints, WaypointBindings, type Waypoints } from "../model/waypoint.ts";
+import { deriveAmbientNetworks } from "./ambient-networks.ts";
 import { deriveAmbientServices } from "./ambient-services.ts";
 import { deriveAmbientWorkloads } from "./ambient-workloads.ts";
 import { isForZtunnel } from "../model/ambient-policy.ts";
@@ -24,7 +25,7 @@ export interface AmbientResources {
 export function deriveAmbientResources(graph: CollectionGraph, inputs: MeshInputs, waypoints: Waypoints = deriveWaypoints(graph, inputs)): AmbientResources {
   const sources = { inputs, waypoints, bindings: new WaypointBindings(inputs, waypoints), entries: deriveAmbientEntries(graph, inputs) };
   return {
-    addresses: [...deriveAmbientServices(graph, sources), ...deriveAmbientWorkloads(graph, sources)],
+    addresses: [...deriveAmbientServices(graph, sources), ...deriveAmbientWorkloads(graph, sources), ...deriveAmbientNetworks(graph, sources)],
     authorizations: deriveAuthorizations(graph, inputs),
     statuses: deriveAmbientStatuses(graph, sources),
   };

@@ -1,14 +1,16 @@
 import { istioLabels } from "../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
 import { AddressSchema } from "../../wire/workload/index.ts";
+import { addressesElsewhere, isGlobalHere } from "../model/ambient-networks.ts";
 import { ambientServiceKey, ambientServiceOf, type AmbientEntries, type AmbientService } from "../model/ambient-service.ts";
-import { factsKey, meshKey, type ServiceFacts } from "../model/facts.ts";
+import { localMesh } from "../model/cluster-view.ts";
+import { factsKey, type ServiceFacts } from "../model/facts.ts";
 import { meshClassName, waypointClassName } from "../model/gateway-class.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { isTrueText } from "../model/true-text.ts";
 import type { WaypointBindings, Waypoints, WaypointShare } from "../model/waypoint.ts";
 import { encodeResource, sameResource, type EncodedResource } from "./resource.ts";
-import { serviceAddress, waypointAddress } from "./service-address.ts";
+import { serviceAddress, waypointAddress, type ServiceContext } from "./service-address.ts";
 import { waypointResourceName } from "./workload-address.ts";
 
 export interface AmbientSources {
@@ -34,26 +36,27 @@ function deriveServices(graph: CollectionGraph, sources: AmbientSources): Collec
     "wds-services",
     inputs.services,
     (facts, reader) => {
-      const mesh = reader.get(inputs.mesh, meshKey);
+      const mesh = localMesh(inputs, reader);
       const service = mesh === undefined ? undefined : ambientServiceOf(facts, mesh, facts.inheritsPreference === true ? reader.get(inputs.namespaces, facts.namespace) : undefined);
       if (service === undefined) return [];
-      return encodedService(isDivided(facts, reader) ? { ...service, preference: "none" } : service, true, sources, reader);
+      const elsewhere = mesh !== undefined && isGlobalHere(facts, mesh, inputs, reader) ? addressesElsewhere(facts, mesh, inputs, reader) : [];
+      return encodedService(isDivided(facts, reader) ? { ...service, preference: "none" } : service, { canonical: true, elsewhere }, sources, reader);
     },
     sameResource,
   );
 }
 
 function deriveEntryServices(graph: CollectionGraph, sources: AmbientSources): Collection<EncodedResource> {
-  return graph.derive("wds-service-entries", sources.entries.chosen, (service, reader) => encodedService(service, service.canonical, sources, reader), sameResource);
+  return graph.derive("wds-service-entries", sources.entries.chosen, (service, reader) => encodedService(service, { canonical: service.canonical }, sources, reader), sameResource);
 }
 
-function encodedService(service: AmbientService, canonical: boolean, { inputs, bindings }: AmbientSources, reader: CollectionReader): readonly (readonly [string, EncodedResource])[] {
-  const mesh = reader.get(inputs.mesh, meshKey);
+function encodedService(service: AmbientService, told: Pick<ServiceContext, "canonical" | "elsewhere">, { inputs, bindings }: AmbientSources, reader: CollectionReader): readonly (readonly [string, EncodedResource])[] {
+  const mesh = localMesh(inputs, reader);
   if (mesh === undefined) return [];
   const name = ambientServiceKey(service);
   const shares = publishedShares(bindings.sharesOfService(service, reader));
   const ingressUseWaypoint = shares.length > 0 && usesWaypointForIngress(service, inputs, reader) === true;
-  return [[name, encodeResource(AddressSchema, name, serviceAddress(service, { mesh, shares, canonical, ingressUseWaypoint }))]];
+  return [[name, encodeResource(AddressSchema, name, serviceAddress(service, { mesh, shares, ...told, ingressUseWaypoint }))]];
 }
 
 /** Nobody is sent to a waypoint before it can take anybody. */
@@ -72,7 +75,7 @@ function deriveWaypointServices(graph: CollectionGraph, { inputs, waypoints }: A
     "wds-waypoints",
     waypoints.all,
     (waypoint, reader) => {
-      const mesh = reader.get(inputs.mesh, meshKey);
+      const mesh = localMesh(inputs, reader);
       if (mesh === undefined || waypoint.className !== meshClassName) return [];
       const name = waypointResourceName(waypoint, mesh);
       return [[name, encodeResource(AddressSchema, name, waypointAddress(waypoint, mesh))]];

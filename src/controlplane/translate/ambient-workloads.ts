@@ -2,7 +2,8 @@ import type { Collection, CollectionGraph, CollectionReader } from "../../kube/i
 import { AddressSchema } from "../../wire/workload/index.ts";
 import { isForZtunnel } from "../model/ambient-policy.ts";
 import { ambientServiceOf, selectorIndexOf, type AmbientService } from "../model/ambient-service.ts";
-import { factsKey, meshKey, type AuthorizationPolicyFacts, type Labels, type MeshSettings, type PodFacts, type ServiceFacts } from "../model/facts.ts";
+import { localMesh } from "../model/cluster-view.ts";
+import { factsKey, type AuthorizationPolicyFacts, type Labels, type MeshSettings, type PodFacts, type ServiceFacts } from "../model/facts.ts";
 import { meshClassName } from "../model/gateway-class.ts";
 import { convertedPolicyKeys, effectivePeerAuthentication, peerAuthenticationsFor } from "../model/peer-authentication.ts";
 import { selecting, selectorKeys } from "../model/selection.ts";
@@ -91,7 +92,7 @@ function derivePods(graph: CollectionGraph, sources: AmbientSources, rules: Work
     "wds-pods",
     inputs.pods,
     (pod, reader) => {
-      const mesh = reader.get(inputs.mesh, meshKey);
+      const mesh = localMesh(inputs, reader);
       if (mesh === undefined || pod.addresses.length === 0) return [];
       const address = podAddress(pod, {
         mesh,
@@ -113,7 +114,7 @@ function deriveWorkloadEntries(graph: CollectionGraph, { inputs, bindings }: Amb
     "wds-workload-entries",
     inputs.workloadEntries,
     (entry, reader) => {
-      const mesh = reader.get(inputs.mesh, meshKey);
+      const mesh = localMesh(inputs, reader);
       if (mesh === undefined) return [];
       const subject = { namespace: entry.namespace, labels: workloadEntryLabels(entry) };
       const address = workloadEntryAddress(entry, {
@@ -134,7 +135,7 @@ function deriveEntryEndpoints(graph: CollectionGraph, { inputs, bindings, entrie
     "wds-service-entry-endpoints",
     inputs.serviceEntries,
     (entry, reader) => {
-      const mesh = reader.get(inputs.mesh, meshKey);
+      const mesh = localMesh(inputs, reader);
       if (mesh === undefined) return [];
       const services = serviceKeysOfEntry(entry).flatMap((key) => reader.get(entries.chosen, key) ?? []).filter(({ name }) => name === entry.name);
       // Another one has all of its hosts.
@@ -155,7 +156,7 @@ function deriveSlices(graph: CollectionGraph, { inputs }: AmbientSources): Colle
     "wds-endpoints",
     inputs.slices,
     (slice, reader) => {
-      const mesh = reader.get(inputs.mesh, meshKey);
+      const mesh = localMesh(inputs, reader);
       const facts = reader.get(inputs.services, slice.service);
       if (mesh === undefined || facts === undefined) return [];
       return asAmbient(facts, mesh).flatMap((service) => sliceAddresses(slice, service, mesh).map(([name, address]) => [name, encodeResource(AddressSchema, name, address)] as const));

@@ -37,14 +37,16 @@ export interface ServiceContext {
   readonly canonical: boolean;
   /** Connections from outside the mesh go by its waypoint too. */
   readonly ingressUseWaypoint: boolean;
+  /** What it has in other clusters. */
+  readonly elsewhere?: readonly { readonly network: string; readonly address: string }[];
 }
 
-export function serviceAddress(service: AmbientService, { mesh, shares, canonical, ingressUseWaypoint }: ServiceContext): Address {
+export function serviceAddress(service: AmbientService, { mesh, shares, canonical, ingressUseWaypoint, elsewhere = [] }: ServiceContext): Address {
   const value = create(ServiceSchema, {
     name: service.name,
     namespace: service.namespace,
     hostname: service.hostname,
-    addresses: [...new Set(service.addresses)].flatMap((text) => networkAddresses(text, mesh.network)),
+    addresses: [...[...new Set(service.addresses)].flatMap((text) => networkAddresses(text, mesh.network)), ...elsewhere.flatMap(({ address, network }) => networkAddresses(address, network))],
     ports: service.ports.map((port) => ({ servicePort: port.port, targetPort: port.target, appProtocol: appProtocols[port.appProtocol] })),
     subjectAltNames: [...service.subjectAltNames],
     ipFamilies: familiesOf(service.families),
