@@ -1,16 +1,18 @@
 import { create } from "@bufbuild/protobuf";
-import { Cluster_DiscoveryType, ClusterSchema, type Cluster, type ClusterLoadAssignment } from "../../wire/envoy/index.ts";
+import { Cluster_DiscoveryType, ClusterSchema, HttpProtocolOptionsSchema, type Cluster, type ClusterLoadAssignment } from "../../wire/envoy/index.ts";
 import { serverNamesOf, type GatewayServerModel, type MergedGateway } from "../model/classic-gateway.ts";
 import { destinationRuleFor, type DestinationRuleModel } from "../model/destination-rule-model.ts";
 import type { Labels } from "../model/facts.ts";
 import { getEndpoints, ofSubset } from "../model/service-endpoints.ts";
 import { hostCovers } from "../model/service-hostname.ts";
-import { visibleServices, type ServiceModel } from "../model/service-model.ts";
+import { visibleServices, type ServiceModel, type ServicePortModel } from "../model/service-model.ts";
+import { clusterMetadataExchange } from "./cluster.ts";
 import { loadAssignment, localityGroups } from "./endpoints.ts";
-import { durationOfMs, overAds } from "./envoy-any.ts";
+import { filterMetadata, overAds } from "./envoy-any.ts";
 import type { ClassicGatewayContext } from "./gateway-classic-context.ts";
 import type { GatewayChain } from "./gateway-listener.ts";
 import { serverNameOf } from "./outbound-cluster.ts";
+import { applyTrafficPolicy, effectivePolicy, packHttpOptions, useHttp2, type ClusterDraft } from "./traffic-policy.ts";
 import { tcpClusterFilters } from "./virtual-service-tcp.ts";
 
 /** Only what Istio's clients say in ALPN: what comes through here meets mutual TLS at its end. */
@@ -21,7 +23,7 @@ interface PassthroughTarget {
   /** In the server name of the TLS, and of the cluster. */
   readonly name: string;
   readonly service: ServiceModel;
-  readonly port: number;
+  readonly port: ServicePortModel;
   readonly subset: { readonly name: string; readonly labels: Labels } | undefined;
   readonly rule: DestinationRuleModel | undefined;
 }
@@ -35,7 +37,7 @@ function targetsOf(server: GatewayServerModel, { model, mesh, namespace, labels,
   return services.flatMap((service) => {
     const rule = destinationRuleFor(service, { namespace, labels }, mesh, model.destinationRules, reader);
     const subsets = [undefined, ...(rule?.subsets ?? [])];
-    return service.ports.flatMap(({ port }) => subsets.map((subset) => ({ name: serverNameOf(port, subset?.name, service.hostname), service, port, subset, rule })));
+    return service.ports.flatMap((port) => subsets.map((subset) => ({ name: serverNameOf(port.port, subset?.name, service.hostname), service, port, subset, rule })));
   });
 }
 
@@ -56,21 +58,33 @@ function targetsOfGateway(merged: MergedGateway, context: ClassicGatewayContext)
 
 /** The clusters that those chains lead to. */
 export function autoPassthroughClusters(merged: MergedGateway, context: ClassicGatewayContext): readonly Cluster[] {
-  return Array.from(targetsOfGateway(merged, context), ({ name }) =>
-    create(ClusterSchema, {
+  return Array.from(targetsOfGateway(merged, context), (target) => clusterOf(target, context));
+}
+
+/** As clients have it, but for TLS: clients speak it to the end themselves. */
+function clusterOf({ name, service, port, subset, rule }: PassthroughTarget, { mesh }: ClassicGatewayContext): Cluster {
+  const draft: ClusterDraft = {
+    http: create(HttpProtocolOptionsSchema, {}),
+    cluster: create(ClusterSchema, {
       name,
       altStatName: `${name};`,
-      connectTimeout: durationOfMs(context.mesh.connectTimeoutMs),
       clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.EDS },
       edsClusterConfig: { serviceName: name, edsConfig: overAds },
+      commonLbConfig: { healthyPanicThreshold: {} },
+      metadata: filterMetadata({ istio: { services: [{ host: service.hostname, name: service.name, namespace: service.namespace }] } }),
+      filters: [clusterMetadataExchange()],
     }),
-  );
+  };
+  if (port.protocol === "http2" || port.protocol === "grpc") useHttp2(draft);
+  applyTrafficPolicy(draft, effectivePolicy(rule, subset?.name, port.port, mesh), { protocol: port.protocol, preference: service.preference, mesh });
+  packHttpOptions(draft);
+  return draft.cluster;
 }
 
 /** Their endpoints: the ones alone that end mutual TLS themselves. */
 export function autoPassthroughAssignments(merged: MergedGateway, context: ClassicGatewayContext): readonly ClusterLoadAssignment[] {
   return Array.from(targetsOfGateway(merged, context), ({ name, service, port, subset }) => {
-    const endpoints = ofSubset(getEndpoints(context.model.endpoints, service, port, context.reader), subset);
+    const endpoints = ofSubset(getEndpoints(context.model.endpoints, service, port.port, context.reader), subset);
     return loadAssignment(name, localityGroups(endpoints.filter((endpoint) => endpoint.mutualTls), { hbone: false, healthKnown: true }));
   });
 }

@@ -27,7 +27,7 @@ export interface EnvoyProcess {
 const discoveryUrl = "https://istiod.istio-system.svc:15012";
 const version = "1.31.0";
 const validitySeconds = 86_400;
-const readyTimeoutMs = 60_000;
+const readyTimeoutMs = 120_000;
 const lookMs = 50;
 
 export interface EnvoyOptions {

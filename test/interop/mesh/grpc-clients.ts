@@ -2,7 +2,6 @@
 //   test/interop/mesh/in-namespace.sh node test/interop/mesh/grpc-clients.ts [--json]
 import assert from "node:assert/strict";
 import * as grpc from "@grpc/grpc-js";
-import { register } from "@grpc/grpc-js-xds";
 import { messageOf } from "../../../src/base/index.ts";
 import { nodeId, nodeMetadata, sidecarNode } from "./nodes.ts";
 import { startTestMesh, type TestMesh } from "./test-mesh.ts";
@@ -74,6 +73,8 @@ async function main(args: readonly string[]): Promise<number> {
     node: { id: nodeId(sidecarNode), metadata: { ...nodeMetadata(sidecarNode, "1.31.0"), GENERATOR: "grpc" } },
   };
   process.env["GRPC_XDS_BOOTSTRAP_CONFIG"] = JSON.stringify(bootstrap);
+  // It reads its environment as it is loaded.
+  const { register } = await import("@grpc/grpc-js-xds");
   register();
   const servers = await Promise.all([1, 2, 3].map(async (version) => await serve(`reviews-v${version}`, `10.244.1.1${version}:9080`)));
   const client = new grpc.Client(target, grpc.credentials.createInsecure());
