@@ -11,6 +11,7 @@ export { announcedTableResource, routeTableResource, virtualHostName, virtualHos
 export type { HostPlan, RouteTable } from "./outbound-host-plan.ts";
 export { deriveMeshModel, deriveOutboundResources, fixedClusterNames, type MeshModel, type OutboundResources } from "./outbound-resources.ts";
 export { compileExtension, type CompiledExtension } from "./extension-filters.ts";
+export { envoyValueIssues } from "./envoy-filter/value-issues.ts";
 export { compilePatches, type CompiledPatch, type PatchFault } from "./envoy-filter/compiled-patch.ts";
 export { ExtensionProgram, isForType } from "./envoy-filter/extension-program.ts";
 export { contentHash } from "./content-hash.ts";

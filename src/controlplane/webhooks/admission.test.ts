@@ -32,3 +32,16 @@ test("every kind of Istio is judged, whichever version it is written in, and wha
   const filter = review("networking.istio.io", "EnvoyFilter", { metadata: {}, spec: { configPatches: [] } });
   assert.deepEqual([filter.allowed, filter.warnings?.length], [true, 1]);
 });
+
+test("an EnvoyFilter whose patch is nothing that Envoy has is denied at the field, and unknown fields are warned of", () => {
+  const judge = (value: object): { readonly allowed: boolean; readonly message: string; readonly warnings: readonly string[] } => {
+    const object = { metadata: { name: "a", namespace: "shop" }, spec: { configPatches: [{ applyTo: "CLUSTER", patch: { operation: "MERGE", value } }] } };
+    const { response } = validate({ request: { uid: "1", kind: { group: "networking.istio.io", version: "v1alpha3", kind: "EnvoyFilter" }, operation: "CREATE", name: "a", object } });
+    return { allowed: response.allowed, message: response.status?.message ?? "", warnings: response.warnings ?? [] };
+  };
+  assert.deepEqual(judge({ connect_timeout: "1s" }), { allowed: true, message: "", warnings: [] });
+  const bad = judge({ connect_timeout: "soon" });
+  assert.equal(bad.allowed, false);
+  assert.match(bad.message, /spec\.configPatches\[0\]\.patch\.value\.connect_timeout: is no google\.protobuf\.Duration: "soon"/);
+  assert.match(judge({ connect_timeut: "1s" }).warnings.join(), /connect_timeut: is no field of envoy\.config\.cluster\.v3\.Cluster/);
+});
