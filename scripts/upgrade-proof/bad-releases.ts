@@ -81,7 +81,7 @@ export const badReleases: readonly BadRelease[] = [
     exposures: [],
     checks: [
       { type: "request-success-rate", ...limits, minSamples: 40 },
-      { type: "request-duration", ...limits, maxRatio: 1.1, minSamples: 1000 },
+      { type: "request-duration", ...limits, maxRatio: 1.1, minSamples: 2000 },
     ],
     // Both versions have the same load, so that they differ by the release alone.
     weights: [50, 100],
