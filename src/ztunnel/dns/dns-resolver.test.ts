@@ -15,6 +15,7 @@ services:
 - {name: web, namespace: default, hostname: web.default.svc.cluster.local, vips: [/10.96.0.1, "/fd96::1"], ports: {80: 80}}
 - {name: headless, namespace: default, hostname: headless.default.svc.cluster.local, vips: [], ports: {80: 80}}
 - {name: ext, namespace: default, hostname: api.example.com, vips: [/240.0.0.1], ports: {443: 443}}
+- {name: byname, namespace: default, hostname: db.example.com, vips: [], ports: {443: 443}}
 - {name: wild, namespace: default, hostname: "*.wild.example", vips: [/240.0.0.2], ports: {443: 443}}
 `,
   state,
@@ -51,7 +52,8 @@ test("a headless service answers its endpoints, truncated over UDP and whole ove
   assert.equal(data(await ask("headless.default.svc.cluster.local", "A", "tcp")).length, 60);
 });
 
-test("what the mesh does not know is forwarded: without a name server, SERVFAIL; no query, no answer", async () => {
+test("what the mesh does not know, or knows no address of, is forwarded: without a name server, SERVFAIL; no query, no answer", async () => {
+  assert.equal(code(await ask("db.example.com")), serverFailure);
   assert.equal(code(await ask("example.org")), serverFailure);
   assert.equal(code(await ask("web.default.svc.cluster.local", "TXT")), serverFailure);
   assert.equal(await resolver.answer(Buffer.from("junk"), { name: "", namespace: "", serviceAccount: "" }, "udp"), undefined);

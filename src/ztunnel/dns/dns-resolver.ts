@@ -1,5 +1,5 @@
 import type { Logger } from "../../base/index.ts";
-import { DnsForwarder, DnsResponder, readResolverFile, type DnsTransport, type FoundName } from "../../dataplane/dns/index.ts";
+import { DnsForwarder, DnsResponder, HostLookup, readResolverFile, type DnsTransport, type FoundName } from "../../dataplane/dns/index.ts";
 import type { MeshState } from "../state/mesh-state.ts";
 import type { Service, WorkloadInfo } from "../state/model.ts";
 
@@ -13,14 +13,36 @@ export interface DnsResolverOptions {
   readonly log: Logger;
 }
 
+/** Endpoints' names whose addresses are remembered, and for how long. */
+const maxLookedUp = 10_000;
+const lookedUpMs = 5000;
+
 /** Answers for the mesh's services from the WDS state; the rest goes to the pod's own kind of resolver. */
 export class DnsResolver {
   readonly #options: DnsResolverOptions;
   readonly #responder: DnsResponder;
+  readonly #lookup: HostLookup;
+  readonly #looked = new Map<string, { readonly addresses: Promise<readonly string[]>; readonly untilMs: number }>();
 
   constructor(options: DnsResolverOptions) {
     this.#options = options;
-    this.#responder = new DnsResponder(new DnsForwarder(options), options.log);
+    const forwarder = new DnsForwarder(options);
+    this.#responder = new DnsResponder(forwarder, options.log);
+    // A host is written in full.
+    this.#lookup = new HostLookup(forwarder, { search: [], dotsOfFullNames: 0 });
+  }
+
+  /** The addresses of an endpoint that is known by a name alone; none when nobody knows it. Rejects when no name server answers. */
+  async addressesOf(host: string, nowMs: number): Promise<readonly string[]> {
+    const known = this.#looked.get(host);
+    if (known !== undefined && known.untilMs > nowMs) return await known.addresses;
+    const addresses = this.#lookup.addresses(host);
+    if (this.#looked.size >= maxLookedUp) this.#looked.delete(this.#looked.keys().next().value ?? "");
+    this.#looked.delete(host);
+    this.#looked.set(host, { addresses, untilMs: nowMs + lookedUpMs });
+    // What failed is asked again.
+    addresses.catch(() => this.#looked.delete(host));
+    return await addresses;
   }
 
   /** The answer to a query as bytes; undefined when it is no query at all. */
@@ -32,6 +54,7 @@ export class DnsResolver {
   #find(name: string, namespace: string): FoundName | undefined {
     const { domain } = this.#options;
     const direct = this.#byName(name, namespace);
+    if (direct !== undefined && this.#isResolvedElsewhere(direct)) return undefined;
     if (direct !== undefined) return { addresses: this.#addresses(direct) };
     for (const suffix of [`.${namespace}.svc.${domain}`, `.svc.${domain}`, `.${domain}`]) {
       if (!name.endsWith(suffix)) continue;
@@ -55,10 +78,15 @@ export class DnsResolver {
     return undefined;
   }
 
+  /** As upstream: of what has no address only Kubernetes' own services are answered for, by their endpoints. */
+  #isResolvedElsewhere({ vips, hostname }: Service): boolean {
+    return vips.length === 0 && !hostname.endsWith(`.svc.${this.#options.domain}`);
+  }
+
   /** A service's addresses; of a headless one those of its healthy endpoints. */
   #addresses(service: Service): readonly string[] {
     const { state, network } = this.#options;
-    const vips = service.vips.filter((vip) => vip.network === network).map((vip) => vip.address);
+    const vips = service.vips.filter((vip) => vip.network === network && vip.length === undefined).map((vip) => vip.address);
     if (vips.length > 0) return vips;
     return [...state.endpoints(service).values()].filter((one) => one.workload.status === "Healthy").flatMap((one) => one.workload.workloadIps);
   }

@@ -5,7 +5,7 @@ import { formatForwarded, type Headers } from "../../wire/hbone/index.ts";
 import { workloadIdentity, type Workload } from "../state/model.ts";
 import type { ConnectionRecord, ResponseFlag } from "./connection-record.ts";
 import { connectTimeoutMs, isIllegalPort, ownWorkload, selfCall, type PodContext } from "./pod-context.ts";
-import { route, type Route } from "./route.ts";
+import { resolvedRoute, route, type Route } from "./route.ts";
 import { newTraceParent } from "./trace-parent.ts";
 import { workloadBaggage } from "./workload-baggage.ts";
 
@@ -30,13 +30,17 @@ export async function serveOutbound(pod: PodContext, client: ByteStream): Promis
   let first: Route;
   try {
     workload = await ownWorkload(pod);
-    first = route({ ...routeInputs(pod), source: workload, destination });
+    first = await resolved(pod, destination, route({ ...routeInputs(pod), source: workload, destination }));
   } catch (error) {
     telemetry.denied("source", source, destination, messageOf(error));
     client.destroy({ reset: true });
     return;
   }
   await connectAndRelay(pod, { client, source, destination, workload }, first);
+}
+
+async function resolved({ environment }: PodContext, destination: SocketAddress, found: Route): Promise<Route> {
+  return await resolvedRoute(found, destination.address, async (host) => await environment.dns.addressesOf(host, environment.clock.steadyMs()));
 }
 
 interface Outgoing {
@@ -61,7 +65,7 @@ async function connectAndRelay(pod: PodContext, outgoing: Outgoing, first: Route
       server = await connectNext(pod, outgoing, current);
     } catch (error) {
       // Nothing of the application's has been sent: another endpoint may have it.
-      const next = otherEndpoint(pod, outgoing, current, tried, error);
+      const next = await otherEndpoint(pod, outgoing, current, tried, error);
       record.finish(failureOf(error, current), flagOf(error, current));
       if (next === undefined) {
         outgoing.client.destroy({ reset: true });
@@ -122,13 +126,13 @@ function requestHeaders(outgoing: Outgoing, next: Route): Headers {
 }
 
 /** Another endpoint of the same service or waypoint, when this one could not be reached at all. */
-function otherEndpoint(pod: PodContext, outgoing: Outgoing, failed: Route, tried: Set<string>, error: unknown): Route | undefined {
+async function otherEndpoint(pod: PodContext, outgoing: Outgoing, failed: Route, tried: Set<string>, error: unknown): Promise<Route | undefined> {
   const mayBeOther = failed.service !== undefined || failed.waypoint === true;
   if (!mayBeOther || failed.workload === undefined || !wasNotReached(error)) return undefined;
   tried.add(failed.workload.uid);
   if (tried.size >= maxEndpoints) return undefined;
   try {
-    return route({ ...routeInputs(pod), source: outgoing.workload, destination: outgoing.destination, tried });
+    return await resolved(pod, outgoing.destination, route({ ...routeInputs(pod), source: outgoing.workload, destination: outgoing.destination, tried }));
   } catch {
     return undefined;
   }

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { seededRandom, SerinError } from "../../base/index.ts";
 import { parseLocalConfig } from "../state/local-config.ts";
 import { MeshState } from "../state/mesh-state.ts";
-import { route, type Route } from "./route.ts";
+import { resolvedRoute, route, type Route } from "./route.ts";
 
 const mesh = `
 workloads:
@@ -19,7 +19,11 @@ workloads:
 - {uid: stable, name: stable, namespace: default, workloadIps: [10.0.5.1], protocol: HBONE, capacity: 90, services: {default/divided.local: {80: 80}}}
 - {uid: next, name: next, namespace: default, workloadIps: [10.0.5.2], protocol: HBONE, capacity: 10, services: {default/divided.local: {80: 80}}}
 - {uid: left, name: left, namespace: default, workloadIps: [10.0.5.3], protocol: HBONE, capacity: 0, services: {default/divided.local: {80: 80}}}
+- {uid: named, name: named, namespace: default, hostname: db.internal, protocol: HBONE, serviceAccount: db, services: {default/named.local: {5432: 6000}}}
 services:
+- {name: named, namespace: default, hostname: named.local, vips: [/10.96.0.10], ports: {5432: 6000}}
+- {name: range, namespace: default, hostname: range.local, vips: [/10.97.0.0/16], ports: {80: 8080}, loadBalancer: {mode: Passthrough}}
+- {name: smaller, namespace: default, hostname: smaller.local, vips: [/10.97.5.0/24], ports: {80: 8080}, waypoint: {destination: /10.0.2.1, hboneMtlsPort: 15008}}
 - {name: web, namespace: default, hostname: web.local, vips: [/10.96.0.1], ports: {80: 8080}}
 - {name: zonal, namespace: default, hostname: zonal.local, vips: [/10.96.0.2], ports: {80: 8080}, loadBalancer: {mode: Failover, routingPreferences: [Region, Zone]}}
 - {name: strict, namespace: default, hostname: strict.local, vips: [/10.96.0.3], ports: {80: 8080}, loadBalancer: {mode: Strict, routingPreferences: [Node]}}
@@ -116,4 +120,20 @@ test("an address that moves to another workload is the new one's, also when the 
   parseLocalConfig("workloads: [{uid: one, name: one, workloadIps: [10.0.0.9]}, {uid: two, name: two, workloadIps: [10.0.0.9]}]", moving);
   moving.removeWorkload("one");
   assert.equal(moving.workloadByAddress("", "10.0.0.9")?.name, "two");
+});
+
+test("an endpoint that is known by a name alone is looked up, and asked for by its address", async () => {
+  const found = to("10.96.0.10", 5432);
+  assert.equal(found.address, "db.internal");
+  const resolved = await resolvedRoute(found, "10.96.0.10", async () => ["fd00::7", "10.7.0.7"]);
+  assert.deepEqual([resolved.protocol, resolved.address, resolved.port, resolved.authority], ["HBONE", "10.7.0.7", 15_008, "10.7.0.7:6000"]);
+  await assert.rejects(resolvedRoute(found, "10.96.0.10", async () => []), /nobody knows db.internal/);
+  const plain = to("10.96.0.1", 80, "src", new Set(["b"]));
+  assert.equal(await resolvedRoute(plain, "10.96.0.1", async () => assert.fail()), plain);
+});
+
+test("an address is of the smallest range that holds it", () => {
+  assert.deepEqual([to("10.97.1.1").address, to("10.97.1.1").protocol], ["10.97.1.1", "TCP"]);
+  const inner = to("10.97.5.9");
+  assert.deepEqual([inner.workload?.name, inner.authority], ["wp", "10.97.5.9:80"]);
 });

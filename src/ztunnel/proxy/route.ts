@@ -45,6 +45,18 @@ export function route(options: RouteOptions): Route {
   return straightOn(destination);
 }
 
+/** The same with the address of an endpoint that is known by a name alone. Throws a transient error when there is none of it. */
+export async function resolvedRoute(found: Route, asked: string, addressesOf: (host: string) => Promise<readonly string[]>): Promise<Route> {
+  const { workload } = found;
+  if (workload === undefined || found.address !== workload.hostname || workload.workloadIps.length > 0) return found;
+  const addresses = await addressesOf(workload.hostname);
+  const address = addresses.find((one) => ipFamilyOf(one) === ipFamilyOf(asked)) ?? addresses[0];
+  if (address === undefined) throw transientError("no-address", `no valid routing destination for workload: ${workload.name}: nobody knows ${workload.hostname}`);
+  const own = `${workload.hostname}:`;
+  const authority = found.authority?.startsWith(own) === true ? formatAuthority(address, Number(found.authority.slice(own.length))) : found.authority;
+  return { ...found, address, ...(authority === undefined ? {} : { authority }) };
+}
+
 function straightOn(destination: SocketAddress): Route {
   return { protocol: "TCP", address: destination.address, port: destination.port, expectedIdentities: [] };
 }
@@ -157,7 +169,7 @@ function pickEndpoint(options: RouteOptions, service: Service, port: number, mod
     const { workload } = endpoint;
     if (tried?.has(workload.uid) === true) return false;
     if (onlyHealthy && workload.status === "Unhealthy") return false;
-    if (workload.workloadIps.length === 0) return false;
+    if (workload.workloadIps.length === 0 && workload.hostname === "") return false;
     if (mode === "waypoint") return service.ports.has(port) || workload.applicationTunnel !== undefined;
     return targetPort(service, endpoint, port) !== undefined;
   });
@@ -200,6 +212,8 @@ function sameScope(scope: string, source: Workload, other: Workload): boolean {
 /** The address that was asked for if it is the workload's, else one of the right family. */
 function pickAddress(workload: Workload, asked: string, service: Service | undefined): string {
   if (workload.workloadIps.includes(asked)) return asked;
+  // Who connects looks the name up, see {@link resolvedRoute}.
+  if (workload.workloadIps.length === 0 && workload.hostname !== "") return workload.hostname;
   const families = service?.ipFamilies;
   const fits = workload.workloadIps.filter((ip) => families === undefined || families === "Dual" || ipFamilyOf(ip) === (families === "IPv6" ? "ipv6" : "ipv4"));
   const address = fits.find((ip) => ipFamilyOf(ip) === ipFamilyOf(asked)) ?? fits[0] ?? workload.workloadIps[0];

@@ -125,7 +125,7 @@ function portMap(ports: readonly Port[]): ReadonlyMap<number, number> {
 }
 
 function networkAddress(wire: WireNetworkAddress): NetworkAddress {
-  return { network: wire.network, address: bytesToIp(wire.address) };
+  return { network: wire.network, address: bytesToIp(wire.address), ...(wire.length === undefined ? {} : { length: wire.length }) };
 }
 
 function gatewayAddress(wire: WireGatewayAddress): GatewayAddress {

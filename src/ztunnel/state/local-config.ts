@@ -159,9 +159,10 @@ function range(raw: unknown): AddressRange {
   return { address, length: length === undefined ? (address.includes(":") ? 128 : 32) : Number(length) };
 }
 
-/** `network/address`, the network possibly empty. */
+/** `network/address`, the network possibly empty; of a range `network/address/length`. */
 function vip(raw: unknown): NetworkAddress {
   const parts = String(raw).split("/");
+  if (parts.length === 3) return { network: parts[0] ?? "", address: parts[1] ?? "", length: Number(parts[2]) };
   return { network: parts.length > 1 ? (parts[0] ?? "") : "", address: parts.at(-1) ?? "" };
 }
 

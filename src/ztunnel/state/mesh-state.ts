@@ -3,6 +3,7 @@ import { messageOf, userError, type Clock } from "../../base/index.ts";
 import type { XdsUpdate } from "../../dataplane/index.ts";
 import { AddressSchema, AuthorizationSchema } from "../../wire/workload/index.ts";
 import { policyFromXds, serviceFromXds, workloadFromXds } from "./from-xds.ts";
+import { AddressRanges } from "./address-ranges.ts";
 import {
   addressKey,
   serviceKey,
@@ -30,6 +31,7 @@ export class MeshState {
   readonly #byPod = new Map<string, Workload>();
   readonly #services = new Map<string, Service>();
   readonly #byVip = new Map<string, Set<Service>>();
+  readonly #byRange = new AddressRanges();
   readonly #byHostname = new Map<string, Set<Service>>();
   /** Also of services that have not come yet: workloads may be told first. */
   readonly #endpoints = new Map<string, Map<string, Endpoint>>();
@@ -109,7 +111,10 @@ export class MeshState {
   putService(service: Service): void {
     this.removeService(serviceKey(service));
     this.#services.set(serviceKey(service), service);
-    for (const vip of service.vips) add(this.#byVip, addressKey(vip.network, vip.address), service);
+    for (const vip of service.vips) {
+      if (vip.length === undefined) add(this.#byVip, addressKey(vip.network, vip.address), service);
+      else this.#byRange.add(vip, vip.length, service);
+    }
     add(this.#byHostname, service.hostname, service);
   }
 
@@ -117,7 +122,10 @@ export class MeshState {
     const service = this.#services.get(key);
     if (service === undefined) return;
     this.#services.delete(key);
-    for (const vip of service.vips) drop(this.#byVip, addressKey(vip.network, vip.address), service);
+    for (const vip of service.vips) {
+      if (vip.length === undefined) drop(this.#byVip, addressKey(vip.network, vip.address), service);
+      else this.#byRange.drop(vip, vip.length, service);
+    }
     drop(this.#byHostname, service.hostname, service);
   }
 
@@ -174,7 +182,7 @@ export class MeshState {
 
   /** Of services that share an address: the namespace's own, else a canonical one, else any; deterministic. */
   serviceByVip(network: string, address: string, namespace: string): Service | undefined {
-    return best(this.#byVip.get(addressKey(network, address)), namespace);
+    return best(this.#byVip.get(addressKey(network, address)), namespace) ?? this.#byRange.find(network, address, (services) => best(services, namespace));
   }
 
   serviceByHostname(hostname: string, namespace: string): Service | undefined {

@@ -39,6 +39,8 @@ export interface Locality {
 export interface NetworkAddress {
   readonly network: string;
   readonly address: string;
+  /** Of a range, whose first address it is; absent: one address. */
+  readonly length?: number;
 }
 
 /** Where a waypoint or a network gateway is: by address or by a service's (or workload's) name. */
