@@ -8,6 +8,7 @@ import { startIstiod, type RunningControlPlane } from "./control-planes.ts";
 import { readCorpus, type CorpusCase } from "./corpus.ts";
 import { dumpNode } from "./discovery-dump.ts";
 import { differences, type Difference } from "./dump-difference.ts";
+import { explanationOf } from "./explained-differences.ts";
 import { routerNode, sidecarNode, waypointNode, ztunnelNode } from "./nodes.ts";
 import { applyCase, removeCase, startTestMesh, type TestMesh } from "./test-mesh.ts";
 
@@ -21,7 +22,7 @@ interface CaseReport {
 const nodes = [sidecarNode, routerNode, waypointNode, ztunnelNode];
 /** For both to have taken what was applied: they debounce. */
 const settleMs = Number(process.env["INTEROP_SETTLE_MS"] ?? 700);
-const meshConfigMs = 1500;
+const meshConfigMs = 3000;
 
 async function compare(serin: RunningControlPlane, istiod: RunningControlPlane): Promise<Difference[]> {
   const found: Difference[] = [];
@@ -88,9 +89,16 @@ async function main(args: readonly string[]): Promise<number> {
     mesh.stop();
   }
   const fields = byField(reports);
-  for (const [field, count, { resource, path, serin, istiod: theirs }] of fields) process.stdout.write(`${String(count).padStart(5)} ${field}\n      ${resource} ${path}\n      serin  ${serin}\n      istiod ${theirs}\n`);
+  const counts = new Map<string, number>();
+  const open: CaseReport[] = reports.map((report) => ({ ...report, differences: report.differences.filter((difference) => explanationOf(difference) === undefined) }));
+  for (const difference of reports.flatMap((report) => report.differences)) {
+    const why = explanationOf(difference);
+    if (why !== undefined) counts.set(why, (counts.get(why) ?? 0) + 1);
+  }
+  for (const [why, count] of [...counts].toSorted((left, right) => right[1] - left[1])) process.stdout.write(`${String(count).padStart(5)} explained: ${why}\n`);
+  for (const [field, count, { resource, path, serin, istiod: theirs }] of byField(open)) process.stdout.write(`${String(count).padStart(5)} ${field}\n      ${resource} ${path}\n      serin  ${serin}\n      istiod ${theirs}\n`);
   for (const { name, fault } of reports) if (fault !== undefined) process.stdout.write(`${name}: ${fault}\n`);
-  const summary = { configurations: cases.length, failed: reports.filter(({ fault }) => fault !== undefined).length, fields: fields.length, differences: reports.reduce((sum, report) => sum + report.differences.length, 0), same: reports.filter(({ fault, differences: found }) => fault === undefined && found.length === 0).length };
+  const summary = { configurations: cases.length, failed: reports.filter(({ fault }) => fault !== undefined).length, fields: fields.length, unexplained: open.reduce((sum, report) => sum + report.differences.length, 0), differences: reports.reduce((sum, report) => sum + report.differences.length, 0), same: reports.filter(({ fault, differences: found }) => fault === undefined && found.length === 0).length };
   if (args.includes("--json")) process.stdout.write(`${JSON.stringify(summary)}\n`);
   return summary.failed === 0 ? 0 : 1;
 }

@@ -1,0 +1,20 @@
+// What a real istiod and Serin's control plane send to the same sidecar, gateway, waypoint and ztunnel, for every configuration of
+// the corpus. Differences that docs/interop.md does not explain are shown.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { test } from "node:test";
+import { root } from "../support/lab-cluster.ts";
+
+const timeoutMs = 1_500_000;
+
+if (process.env["ISTIOD"] === undefined) test("resources of a real istiod", { skip: "ISTIOD names no pilot-discovery; scripts/fetch-istiod.sh builds one" }, () => undefined);
+else
+  test("sends what a real istiod sends, but for what is explained", { timeout: timeoutMs }, () => {
+    const { stdout, stderr } = spawnSync(join(root, "test/interop/mesh/in-namespace.sh"), [process.execPath, join(root, "test/interop/mesh/istiod-comparison.ts"), "--json"], { encoding: "utf8", timeout: timeoutMs, maxBuffer: 2 ** 28 });
+    const last = stdout.trim().split("\n").at(-1) ?? "";
+    assert.match(last, /^\{/, stderr);
+    const { configurations, failed, unexplained } = JSON.parse(last) as Record<string, number>;
+    assert.ok((configurations ?? 0) >= 150);
+    assert.deepEqual({ failed, unexplained }, { failed: 0, unexplained: 0 }, stdout.slice(-20_000));
+  });
