@@ -1,7 +1,7 @@
 import type { BackendObjectReference } from "../../api/gateway/index.ts";
 import type { CollectionReader } from "../../kube/index.ts";
 import { hostnameOf, type MeshSettings, type ServiceFacts } from "./facts.ts";
-import type { Verdict } from "./listener-validation.ts";
+import type { Verdict } from "./verdict.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { isGranted } from "./reference-grant.ts";
 

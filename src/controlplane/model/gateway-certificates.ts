@@ -3,7 +3,7 @@ import type { CollectionReader } from "../../kube/index.ts";
 import { configMapResource, type ConfigMapReference } from "./config-map-facts.ts";
 import type { GatewayFacts } from "./facts.ts";
 import type { ListenerOwner, OwnedListener } from "./gateway-listeners.ts";
-import type { Verdict } from "./listener-validation.ts";
+import type { Verdict } from "./verdict.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { isGranted } from "./reference-grant.ts";
 import { authoritySuffix } from "./secret-facts.ts";

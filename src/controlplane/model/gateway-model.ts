@@ -3,7 +3,7 @@ import type { Collection, CollectionGraph, CollectionReader } from "../../kube/i
 import { resolveBackend, type ResolvedBackend } from "./backend-resolution.ts";
 import { factsKey, meshKey, type HttpRouteFacts, type MeshSettings } from "./facts.ts";
 import { asHttpRoute } from "./grpc-route.ts";
-import type { Verdict } from "./listener-validation.ts";
+import type { Verdict } from "./verdict.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { attachmentsOf, type ParentAttachment } from "./route-attachment.ts";
 

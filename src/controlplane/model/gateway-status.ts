@@ -4,7 +4,8 @@ import { factsKey, hostnameOf, meshKey, type GatewayFacts, type MeshSettings } f
 import { gatewayHosts, gatewayReach, gatewayServiceName, joined, type GatewayReach } from "./gateway-addresses.ts";
 import { backendCertificateVerdict } from "./gateway-certificates.ts";
 import { isIngressClass, isRemoteClass, isWaypointClass, waypointClassName } from "./gateway-class.ts";
-import { judgeListeners, type ListenerVerdict, type Verdict } from "./listener-validation.ts";
+import { judgeListeners, type ListenerVerdict } from "./listener-validation.ts";
+import type { Verdict } from "./verdict.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { owningRevision } from "./ownership.ts";
 import type { ParentAttachment } from "./route-attachment.ts";

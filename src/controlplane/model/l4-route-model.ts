@@ -2,7 +2,7 @@ import type { L4RouteRule } from "../../api/gateway/index.ts";
 import type { Collection, CollectionGraph } from "../../kube/index.ts";
 import { resolveBackend, type ResolvedBackend } from "./backend-resolution.ts";
 import { factsKey, meshKey, type ConfigFacts } from "./facts.ts";
-import type { Verdict } from "./listener-validation.ts";
+import type { Verdict } from "./verdict.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { attachmentsOf, type AttachableRoute, type ParentAttachment } from "./route-attachment.ts";
 

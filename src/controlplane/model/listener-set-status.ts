@@ -4,7 +4,8 @@ import { gatewayReach } from "./gateway-addresses.ts";
 import { isIngressClass, isRemoteClass, isWaypointClass } from "./gateway-class.ts";
 import { allowsSet, parentOfSet } from "./gateway-listeners.ts";
 import { acceptingGateways, gatewayFault, listenerStatus, programmedVerdict, type GatewayStatusSources, type WantedListenerStatus } from "./gateway-status.ts";
-import { judgeListeners, type Verdict } from "./listener-validation.ts";
+import { judgeListeners } from "./listener-validation.ts";
+import type { Verdict } from "./verdict.ts";
 import { owningRevision } from "./ownership.ts";
 import { conditionMaker, type WantedCondition } from "./wanted-condition.ts";
 

@@ -5,6 +5,7 @@ import { listenerFaults } from "./gateway-certificates.ts";
 import { isWaypointClass } from "./gateway-class.ts";
 import { gatewayListeners, type OwnedListener } from "./gateway-listeners.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
+import type { Verdict } from "./verdict.ts";
 
 /** What a listener's conditions say, and whether it serves. */
 export interface ListenerVerdict extends OwnedListener {
@@ -17,9 +18,6 @@ export interface ListenerVerdict extends OwnedListener {
   readonly conflicted: Verdict;
   readonly resolvedRefs: Verdict;
 }
-
-/** The reason and message of a fault; undefined when there is none. */
-export type Verdict = { readonly reason: string; readonly message: string } | undefined;
 
 const httpKinds: readonly RouteGroupKind[] = [
   { group: gatewayGroup, kind: "HTTPRoute" },

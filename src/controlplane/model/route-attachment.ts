@@ -4,7 +4,8 @@ import { factsKey, type GatewayFacts } from "./facts.ts";
 import { isIngressClass } from "./gateway-class.ts";
 import { admits, allowsSet, parentOfSet } from "./gateway-listeners.ts";
 import { intersectHostnames } from "./hostname.ts";
-import { judgeListeners, type ListenerVerdict, type Verdict } from "./listener-validation.ts";
+import { judgeListeners, type ListenerVerdict } from "./listener-validation.ts";
+import type { Verdict } from "./verdict.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 
 /** How a route stands to one of its parents. */

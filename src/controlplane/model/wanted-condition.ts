@@ -1,5 +1,5 @@
 import type { Condition } from "../../api/index.ts";
-import type { Verdict } from "./listener-validation.ts";
+import type { Verdict } from "./verdict.ts";
 
 /** A condition without the time, which only its writer knows. */
 export type WantedCondition = Omit<Condition, "lastTransitionTime">;

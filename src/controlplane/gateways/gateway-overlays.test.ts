@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Deployment } from "../../api/kubernetes/index.ts";
+import { budgetOf, overlaid, scalerOf } from "./gateway-overlays.ts";
+
+const container = { name: "istio-proxy", image: "proxyv2", env: [{ name: "A", value: "1" }, { name: "B", value: "2" }], args: ["proxy", "router"] };
+const deployment = {
+  apiVersion: "apps/v1",
+  kind: "Deployment",
+  metadata: { name: "web-istio", namespace: "edge", labels: { a: "1" } },
+  spec: { replicas: 1, selector: { matchLabels: { app: "web" } }, template: { metadata: {}, spec: { containers: [container] } } },
+} as unknown as Deployment;
+
+test("parameters are laid over what is made: objects are merged, elements with names too, other lists replaced, null removes", () => {
+  const text = `
+metadata: {labels: {a: null, b: "2"}}
+spec:
+  replicas: null
+  template:
+    spec:
+      containers:
+      - name: istio-proxy
+        args: [other]
+        resources: {requests: {cpu: 10m}}
+        env: [{name: B, value: "3"}, {name: A, $patch: delete}]
+      - {name: beside, image: example/beside}
+`;
+  const { metadata, spec } = overlaid(deployment, text);
+  assert.deepEqual(metadata.labels, { b: "2" });
+  assert.ok(spec !== undefined && !("replicas" in spec));
+  assert.deepEqual(spec.template.spec?.containers, [
+    { ...container, args: ["other"], resources: { requests: { cpu: "10m" } }, env: [{ name: "B", value: "3" }] },
+    { name: "beside", image: "example/beside" },
+  ]);
+  assert.equal(overlaid(deployment, undefined), deployment);
+  assert.throws(() => overlaid(deployment, "- a"), { message: "the parameters of a Gateway for its Deployment are no object" });
+});
+
+test("an autoscaler and a budget are made only where parameters ask for them", () => {
+  assert.deepEqual([scalerOf(deployment, undefined), budgetOf(deployment, undefined)], [[], []]);
+  const [scaler] = scalerOf(deployment, "spec: {minReplicas: 2, maxReplicas: 4}") as readonly { spec?: object }[];
+  assert.deepEqual(scaler?.spec, { scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: "web-istio" }, minReplicas: 2, maxReplicas: 4 });
+  const [budget] = budgetOf(deployment, "spec: {minAvailable: 1}") as readonly { spec?: object }[];
+  assert.deepEqual(budget?.spec, { selector: { matchLabels: { app: "web" } }, minAvailable: 1 });
+});
