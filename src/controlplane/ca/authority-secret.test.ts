@@ -6,7 +6,7 @@ import { silentLogger, systemClock, type Clock } from "../../base/index.ts";
 import { FakeKubeClient } from "../testing/fake-kube-client.ts";
 import { loadAuthority, type AuthoritySecretOptions } from "./authority-secret.ts";
 import { CertificateAuthority } from "./certificate-authority.ts";
-import { keyPem, makeAuthority, type TestAuthority } from "./testing/authorities.ts";
+import { keyPem, makeAuthority, revocationList, type TestAuthority } from "./testing/authorities.ts";
 import { Pkcs10CertificateRequestGenerator } from "./testing/csr.ts";
 
 const dayMs = 86_400_000;
@@ -83,6 +83,18 @@ test("what could not sign, or would be trusted by nobody, is refused with the se
     put(client, "cacerts", data);
     await assert.rejects(loadAuthority(options(client)), expected);
   }
+});
+
+test("revocation lists are taken if there is one of each authority of the chain", async () => {
+  const root = await makeAuthority({ name: "root", kind: "rsa" });
+  const signer = await makeAuthority({ name: "signer", issuer: root });
+  const lists = [await revocationList(root), await revocationList(signer)];
+  const data = { "ca-cert.pem": signer.certificate, "ca-key.pem": keyPem(signer.key), "root-cert.pem": root.certificate, "cert-chain.pem": signer.certificate + root.certificate };
+  const client = new FakeKubeClient();
+  put(client, "cacerts", { ...data, "ca-crl.pem": lists.join("") });
+  assert.equal((await CertificateAuthority.load((await loadAuthority(options(client))).material, systemClock)).crl, lists.join(""));
+  put(client, "cacerts", { ...data, "ca-crl.pem": lists[1] ?? "" });
+  await assert.rejects(loadAuthority(options(client)), /ca-crl\.pem has no revocation list of "O=root"/);
 });
 
 test("a self-signed root is made anew of the same key in the last fifth of its life, once for all replicas, and both trust what either signed", async () => {

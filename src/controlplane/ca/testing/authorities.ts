@@ -1,6 +1,6 @@
 import { generateKeyPairSync, webcrypto, type KeyObject } from "node:crypto";
 import "../x509.ts";
-import { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension, X509Certificate, X509CertificateGenerator } from "@peculiar/x509";
+import { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension, X509Certificate, X509CertificateGenerator, X509CrlGenerator } from "@peculiar/x509";
 
 export interface TestAuthority {
   readonly certificate: string;
@@ -42,4 +42,18 @@ export async function makeAuthority(options: TestAuthorityOptions): Promise<Test
 
 export function keyPem(key: KeyObject, type: "pkcs1" | "pkcs8" | "sec1" = "pkcs8"): string {
   return key.export({ type, format: "pem" }).toString();
+}
+
+/** An authority's list of revoked certificates; of none. */
+export async function revocationList({ certificate, key }: TestAuthority): Promise<string> {
+  const algorithm = key.asymmetricKeyType === "ec" ? ec : rsa;
+  const list = await X509CrlGenerator.create({
+    issuer: new X509Certificate(certificate).subject,
+    thisUpdate: new Date(),
+    nextUpdate: new Date(Date.now() + hourMs),
+    entries: [],
+    signingAlgorithm: algorithm,
+    signingKey: await webcrypto.subtle.importKey("pkcs8", key.export({ type: "pkcs8", format: "der" }), algorithm, false, ["sign"]),
+  });
+  return `${list.toString("pem").replaceAll(/(BEGIN|END) CRL/g, "$1 X509 CRL")}\n`;
 }
