@@ -11,7 +11,7 @@ import type { ControlPlaneSettings, ShadowSettings } from "./control-plane-optio
 import { envoyTypes } from "./envoy-types-file.ts";
 import { runEntryControllers, WorkloadRegistration } from "./entries/index.ts";
 import { runGatewayControllers, runRootCertificateController, type ProxySettings } from "./gateways/index.ts";
-import { ConfigMapIngest, fetchText, GatewayNames, KeySetIngest, MeshConfigFile, MeshIngest, MeshNetworksFile, SecretIngest, ServedVersionClient, type RemoteClient } from "./ingest/index.ts";
+import { ConfigMapIngest, fetchText, GatewayNames, KeySetIngest, MeshConfigFile, MeshIngest, MeshNetworksFile, PullSecretIngest, SecretIngest, ServedVersionClient, type RemoteClient } from "./ingest/index.ts";
 import { MeshClusters } from "./mesh-clusters.ts";
 import { meshSettings } from "./mesh-settings.ts";
 import { meshKey, type MeshInputs } from "./model/index.ts";
@@ -70,6 +70,7 @@ export class ControlPlane {
   readonly #registration: WorkloadRegistration | undefined;
   readonly #secrets: SecretIngest;
   readonly #configMaps: ConfigMapIngest;
+  readonly #pullSecrets: PullSecretIngest;
   readonly #clusters: MeshClusters;
   readonly #discovery: DiscoveryServer;
   readonly #issued: IssuedCertificates;
@@ -91,6 +92,7 @@ export class ControlPlane {
     this.#discovery = this.#mesh.discovery;
     this.#issued = new IssuedCertificates(clock);
     this.#secrets = new SecretIngest({ client, references: this.#mesh.references, secrets: this.#inputs.secrets, clock, log: log.scoped("secrets") });
+    this.#pullSecrets = new PullSecretIngest({ client, references: this.#mesh.pullSecrets, pullSecrets: this.#inputs.extensions.pullSecrets, clock, log: log.scoped("pull secrets") });
     this.#configMaps = new ConfigMapIngest({ client, references: this.#mesh.configMaps, configMaps: this.#inputs.configMaps, clock, log: log.scoped("config maps") });
     this.#ingest = new MeshIngest({ client, inputs: this.#inputs, revision: settings.revision, metrics: options.metrics, clock, log });
     this.#clusters = new MeshClusters({
@@ -198,6 +200,7 @@ export class ControlPlane {
     const keySets = new KeySetIngest({ requestAuthentications: this.#inputs.requestAuthentications, keySets: this.#inputs.keySets, fetchText, clock, log: log.scoped("keys") });
     start("ingest", this.#ingest.run(signal));
     start("secrets", this.#secrets.run(signal));
+    start("pull secrets", this.#pullSecrets.run(signal));
     start("config maps", this.#configMaps.run(signal));
     start("keys of token issuers", keySets.run(signal));
     start("remote clusters", this.#clusters.run(signal));

@@ -26,7 +26,7 @@ export class ExtensionViews {
     this.#reconsiderBy(extensions.wasmPlugins);
     this.#reconsiderBy(extensions.trafficExtensions);
     this.#reconsiderBy(inputs.mesh);
-    this.#reconsiderBy(inputs.secrets);
+    this.#reconsiderBy(extensions.pullSecrets);
     // Hosts of ServiceEntries that extensions name; and a pod's labels, of proxies that do not tell theirs.
     this.#reconsiderBy(inputs.serviceEntries, () => extensions.trafficExtensions.size + extensions.wasmPlugins.size > 0);
     inputs.pods.subscribe((changes) => {

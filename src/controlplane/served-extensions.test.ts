@@ -273,3 +273,12 @@ test("a waypoint's plugins are those of its Gateway and of its services, and con
   assert.deepEqual(Object.keys(proxy.show(typeUrls.extensionConfig)).map((name) => name.slice(names.length)).sort(), ["shop.gateway~istio-translated-wasmplugin", "shop.service~istio-translated-wasmplugin"]);
   assert.equal("never" in proxy.show(typeUrls.cluster), false);
 });
+
+test("an image's pull secret is told to proxies that have proven who they are, and to no others", () => {
+  const { connect, inputs, apply } = setup(plugin("shop/private", { imagePullSecret: "registry" }));
+  const told = (verified: boolean): unknown => valueAt(connect({ ...web, verified }).show(typeUrls.extensionConfig)[`${names}shop.private~istio-translated-wasmplugin`], "typed_config", "config", "vm_config", "environment_variables", "key_values", "ISTIO_META_WASM_IMAGE_PULL_SECRET");
+  assert.equal(told(true), "");
+  inputs.extensions.pullSecrets.set("shop/registry", { config: '{"auths":{}}' });
+  apply();
+  assert.deepEqual([told(true), told(false)], ['{"auths":{}}', ""]);
+});

@@ -4,7 +4,7 @@ import { envoyTypes } from "./envoy-types-file.ts";
 import { ExtensionPrograms } from "./extension-programs.ts";
 import { ExtensionReports } from "./extension-reports.ts";
 import { ExtensionViews } from "./extension-views.ts";
-import { ExtensionSelection, meshKey, type MeshInputs } from "./model/index.ts";
+import { ExtensionSelection, meshKey, pullSecretName, type MeshInputs } from "./model/index.ts";
 
 /** EnvoyFilters, WasmPlugins and TrafficExtensions, from the facts of a mesh to what they change in proxies' views. */
 export function servedExtensions(inputs: MeshInputs, metrics: MetricsRegistry, log: Logger): ExtensionViews {
@@ -19,7 +19,7 @@ export function servedExtensions(inputs: MeshInputs, metrics: MetricsRegistry, l
     selection,
     types: envoyTypes,
     podLabels: ({ namespace, name }) => inputs.pods.get(`${namespace}/${name}`)?.labels ?? {},
-    pullSecret: () => "",
+    pullSecret: ({ verified }, namespace, name) => (verified ? (inputs.extensions.pullSecrets.get(`${namespace}/${pullSecretName(name)}`)?.config ?? "") : ""),
     failed: (fault) => reports.failed(fault),
   });
   return new ExtensionViews(programs, inputs);

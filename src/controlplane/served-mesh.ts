@@ -8,6 +8,7 @@ import {
   deriveGatewayPlacements,
   deriveGatewayStatuses,
   deriveListenerSetStatuses,
+  derivePullSecretReferences,
   deriveRouteStatuses,
   deriveSecretReferences,
   deriveUdpRouteStatuses,
@@ -15,6 +16,7 @@ import {
   type AmbientStatuses,
   type GatewayPlacement,
   type MeshInputs,
+  type PullSecretReference,
   type NetworkGateways,
   type SecretReference,
   type WantedGatewayStatus,
@@ -61,6 +63,8 @@ export class ServedMesh {
   readonly references: readonly Collection<SecretReference>[];
   /** By names too. */
   readonly networkGateways: Collection<NetworkGateways>;
+  /** Secrets for the images of plugins. */
+  readonly pullSecrets: readonly Collection<PullSecretReference>[];
   /** ConfigMaps that configuration names. */
   readonly configMaps: readonly Collection<ConfigMapReference>[];
   #generation = 0;
@@ -97,6 +101,7 @@ export class ServedMesh {
     this.graph = graph;
     this.inputs = inputs;
     this.references = references;
+    this.pullSecrets = derivePullSecretReferences(graph, inputs.extensions);
     this.networkGateways = model.networkGateways.unresolved;
     this.configMaps = deriveConfigMapReferences(graph, inputs);
     const statusSources = { inputs, routes: [...routes, ...l4Routes], waypoints, revision };

@@ -18,5 +18,6 @@ export { createMeshInputs, type MeshInputs } from "./mesh-inputs.ts";
 export { authoritySuffix, resourcesOfSecret, secretReferences, type SecretFacts, type SecretReference } from "./secret-facts.ts";
 export { deriveConfigMapReferences, deriveSecretReferences } from "./secret-references.ts";
 export type { OutboundScopes, ProxyGroup, ScopeChoice } from "./sidecar-scope.ts";
+export { derivePullSecretReferences, pullSecretName, type PullSecretReference } from "./extension-inputs.ts";
 export type { EnvoyFilterFacts, ExtensionInputs, ProxyConfigFacts } from "./extension-inputs.ts";
 export { ExtensionSelection, type ExtendedProxy } from "./extension-selection.ts";

@@ -20,6 +20,8 @@ export interface TestProxy {
   readonly labels?: Readonly<Record<string, string>>;
   readonly version?: string;
   readonly metadata?: Readonly<Record<string, string>>;
+  /** Who it is has been proven; true where it is not said. */
+  readonly verified?: boolean;
   /** Serin's own otherwise. */
   readonly envoy?: boolean;
 }
@@ -52,21 +54,21 @@ export function createExtensionFixture() {
   return {
     logged,
     metrics,
-    discovery: mesh.discovery,
+    inputs: mesh.inputs,
     apply: (...objects: readonly KubernetesObject[]) => each(objects, true),
     remove: (...objects: readonly KubernetesObject[]) => each(objects, false),
     connect: (proxy: TestProxy): ProxyResources => connect(mesh, proxy),
   };
 }
 
-function connect(mesh: ServedMesh, { type = "sidecar", pod, labels = {}, version = "1.31.0", metadata = {}, envoy = true }: TestProxy): ProxyResources {
+function connect(mesh: ServedMesh, { type = "sidecar", pod, labels = {}, version = "1.31.0", metadata = {}, envoy = true, verified = true }: TestProxy): ProxyResources {
   const [namespace = "", name = ""] = pod.split("/");
   const node = {
     id: `${type}~10.0.0.1~${name}.${namespace}~${namespace}.svc.cluster.local`,
     userAgentName: envoy ? "envoy" : "serin",
     metadata: { ISTIO_VERSION: version, NAMESPACE: namespace, LABELS: { ...labels }, ...metadata },
   };
-  const client = mesh.discovery.connect("delta", { write: () => true }, () => true);
+  const client = mesh.discovery.connect("delta", { write: () => true }, () => verified);
   for (const typeUrl of [typeUrls.cluster, typeUrls.listener, typeUrls.route, typeUrls.extensionConfig]) {
     client.receive(toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, { node, typeUrl, resourceNamesSubscribe: ["*"] })));
   }

@@ -62,7 +62,7 @@ function substitute(name: string, type: keyof typeof wasmTypes, { failStrategy }
 
 function extensionConfig(name: string, type: keyof typeof wasmTypes, { facts }: SelectedExtension, wasm: WasmModule, { types, pullSecret }: ExtensionContext): EncodedResource {
   const desc = types.mustHave("envoy.config.core.v3.TypedExtensionConfig");
-  const secret = wasm.imagePullSecret === "" ? {} : { ISTIO_META_WASM_IMAGE_PULL_SECRET: pullSecret(facts.namespace, wasm.imagePullSecret.slice(wasm.imagePullSecret.lastIndexOf("/") + 1)) };
+  const secret = wasm.imagePullSecret === "" ? {} : { ISTIO_META_WASM_IMAGE_PULL_SECRET: pullSecret(facts.namespace, wasm.imagePullSecret) };
   const config: JsonObject = {
     name: `${facts.namespace}.${facts.name}`,
     rootId: wasm.pluginName,
