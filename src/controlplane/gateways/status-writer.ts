@@ -19,7 +19,7 @@ import {
   type RouteParentStatus,
 } from "../../api/gateway/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
-import { Reconciler, structurallyEqual, type Collection, type KubeClient } from "../../kube/index.ts";
+import { createInformer, Reconciler, structurallyEqual, type Collection, type KubeClient } from "../../kube/index.ts";
 import { gatewayControllerName, meshControllerName, type WantedGatewayStatus, type WantedListenerSetStatus, type WantedPolicyStatus, type WantedRouteStatus } from "../model/index.ts";
 import { mergeConditions } from "./conditions.ts";
 import { supportedFeatures } from "./supported-features.ts";
@@ -172,8 +172,9 @@ const absentRetryMs = 10_000;
 /** Deleted classes come back within this time. */
 const resyncMs = 60_000;
 
-/** Makes the GatewayClasses of Istio where they are missing, and accepts them. */
+/** Makes the GatewayClasses of Istio where they are missing, and accepts them and all others that name one of its controllers. */
 export async function runGatewayClassController(client: KubeClient, clock: Clock, log: Logger, signal: AbortSignal): Promise<void> {
+  const classes = createInformer(client, gatewayClassKind, { log, clock });
   const reconciler = new Reconciler({
     name: "gateway-class",
     log,
@@ -181,17 +182,22 @@ export async function runGatewayClassController(client: KubeClient, clock: Clock
     maxAttempts: Infinity,
     reconcile: async (name) => {
       const builtIn = classControllers[name];
-      if (builtIn === undefined) return undefined;
       const found = await client.get(gatewayClassKind, name).catch(() => undefined);
-      const object = found ?? (await createClass(client, name, builtIn));
-      if (object === undefined) return absentRetryMs;
+      const object = found ?? (builtIn === undefined ? undefined : await createClass(client, name, builtIn));
+      if (object === undefined) return builtIn === undefined ? undefined : absentRetryMs;
+      if (!ourControllers.has(object.spec.controllerName)) return undefined;
       await acceptClass(client, object, name === featuredClassName, clock);
-      return resyncMs;
+      return builtIn === undefined ? undefined : resyncMs;
     },
   });
   for (const name of Object.keys(classControllers)) reconciler.add(name);
-  await reconciler.run(signal);
+  using _classes = classes.subscribe((change) => {
+    if (change.type === "set") reconciler.add(change.key);
+  });
+  await Promise.all([classes.run(signal), reconciler.run(signal)]);
 }
+
+const ourControllers: ReadonlySet<string> = new Set(Object.values(classControllers).map(({ controllerName }) => controllerName));
 
 /** Undefined when the kind is not there. */
 async function createClass(client: KubeClient, name: string, spec: GatewayClass["spec"]): Promise<GatewayClass | undefined> {
