@@ -70,7 +70,7 @@ async function main(args: readonly string[]): Promise<number> {
   const mesh = await startTestMesh();
   const bootstrap = {
     xds_servers: [{ server_uri: `127.0.0.1:${mesh.pilot.ports.grpc}`, channel_creds: [{ type: "insecure" }], server_features: ["xds_v3"] }],
-    node: { id: nodeId(sidecarNode), metadata: { ...nodeMetadata(sidecarNode, "1.31.0"), GENERATOR: "grpc" } },
+    node: { id: nodeId(sidecarNode), locality: { region: "region-1", zone: "zone-1" }, metadata: { ...nodeMetadata(sidecarNode, "1.31.0"), GENERATOR: "grpc" } },
   };
   process.env["GRPC_XDS_BOOTSTRAP_CONFIG"] = JSON.stringify(bootstrap);
   // It reads its environment as it is loaded.
