@@ -12,6 +12,7 @@ import type { FilterServices } from "./filters/filter-services.ts";
 import type { ListenerSet } from "./listener-set.ts";
 import type { RouteTable } from "./routing/route-table.ts";
 import { SecretStore } from "./tls/secret-store.ts";
+import { VirtualHosts } from "./virtual-hosts.ts";
 import { Cluster, type ClusterRuntime } from "./upstream/cluster.ts";
 import { DnsRefresher, type ResolveName } from "./upstream/dns-refresher.ts";
 
@@ -58,6 +59,7 @@ export class ProxyConfig {
   readonly clusters = new Map<string, AppliedResource<typeof ClusterSchema>>();
   readonly endpoints = new Map<string, AppliedResource<typeof ClusterLoadAssignmentSchema>>();
   readonly routes = new Map<string, AppliedResource<typeof RouteConfigurationSchema>>();
+  readonly #virtualHosts: VirtualHosts;
   /** Types of which a first update has come. */
   readonly #received = new Set<string>();
   #client: Pick<XdsClient, "setNames"> | undefined;
@@ -68,6 +70,7 @@ export class ProxyConfig {
   constructor(options: ProxyConfigOptions) {
     this.#options = options;
     this.#notes = new ConfigNotes((note) => options.log.warn(note), options.services);
+    this.#virtualHosts = new VirtualHosts(this.#notes);
   }
 
   /** The two sides are built around each other: listeners ask here for routes, and are told what to listen on. */
@@ -105,6 +108,8 @@ export class ProxyConfig {
       { typeUrl: typeUrls.endpoint, mode: "named", apply: (update) => this.#take(update, () => this.#applyEndpoints(update)) },
       { typeUrl: typeUrls.listener, mode: "wildcard", apply: async (update) => await this.#takeListeners(update) },
       { typeUrl: typeUrls.route, mode: "named", apply: (update) => this.#take(update, () => this.#applyRoutes(update)) },
+      // Asked for once a route configuration says that its hosts come by themselves: upstream's control plane has none such.
+      { typeUrl: typeUrls.virtualHost, mode: "named", apply: (update) => this.#take(update, () => this.#applyVirtualHosts(update)) },
       ...(this.#options.secrets === undefined ? [] : [this.#options.secrets.subscription()]),
     ];
   }
@@ -267,14 +272,37 @@ export class ProxyConfig {
 
   #applyRoutes(update: XdsUpdate): string[] {
     const troubles = this.#each(update, RouteConfigurationSchema, this.routes, (message, name) => {
-      this.#setTable(name, compileRouteTable(message, this.#notes));
+      if (message.vhds !== undefined) {
+        this.#client?.setNames(typeUrls.virtualHost, ["*"]);
+        this.#setAnnounced(name, this.#virtualHosts.announce(message));
+      } else {
+        this.#setTable(name, compileRouteTable(message, this.#notes));
+        this.#virtualHosts.retract(name);
+      }
     });
+    for (const { name } of update.resources) {
+      const applied = this.routes.get(name);
+      const message = applied?.message();
+      if (applied !== undefined && message?.vhds !== undefined) this.routes.set(name, { ...applied, message: () => this.#virtualHosts.whole(message) });
+    }
     for (const name of update.removed) {
+      this.#virtualHosts.retract(name);
       this.routes.delete(name);
       this.#tables.delete(name);
       this.#stopWarming(name);
     }
     return troubles;
+  }
+
+  #applyVirtualHosts(update: XdsUpdate): string[] {
+    const { troubles, tables } = this.#virtualHosts.apply(update);
+    for (const [name, table] of tables) this.#setAnnounced(name, table);
+    return [...troubles];
+  }
+
+  /** A table none of whose hosts has come is not there yet; what was before it stays meanwhile. */
+  #setAnnounced(name: string, table: RouteTable | undefined): void {
+    if (table !== undefined) this.#setTable(name, table);
   }
 
   /** A table that follows another waits, for a while, until the clusters that it names have endpoints. */

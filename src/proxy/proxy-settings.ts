@@ -206,6 +206,8 @@ function nodeMetadata(env: Environment, settings: Omit<ProxySettings, "metadata"
     LABELS: settings.labels,
     ANNOTATIONS: annotations,
     ISTIO_VERSION: settings.version,
+    // Ours: route configurations come without their virtual hosts, and these by themselves.
+    VIRTUAL_HOST_DISCOVERY: "true",
     PILOT_SAN: ["istiod.istio-system.svc"],
     ENVOY_PROMETHEUS_PORT: ports.envoyStats,
     ENVOY_STATUS_PORT: ports.readiness,

@@ -135,6 +135,33 @@ test("a gateway becomes ready when its routes are there, serves by weight, and c
   );
 });
 
+test("virtual hosts that come by themselves serve as a table, one by one, and are gone when they are removed", async () => {
+  await using mesh = await Mesh.start();
+  const { ads } = mesh;
+  const port = await freePort();
+  const host = (name: string, domain: string, cluster: string): Record<string, object> => ({
+    [`http.80/${name}`]: { name: `http.80/${name}`, domains: [domain], routes: [{ match: { prefix: "/" }, route: { cluster } }] },
+  });
+  ads.push(typeUrls.cluster, { a: edsCluster("a", "a"), b: edsCluster("b", "b") });
+  ads.push(typeUrls.endpoint, { a: plainEndpoints("a", [await mesh.backend("a")]), b: plainEndpoints("b", [await mesh.backend("b")]) });
+  ads.push(typeUrls.listener, { [`listener_${port}`]: httpListener(port, "http.80") });
+  ads.push(typeUrls.route, { "http.80": { name: "http.80", vhds: { configSource: { ads: {} } } } });
+  await ads.acknowledged(typeUrls.route, 0);
+  assert.equal(await mesh.isReady(), false, "its hosts are missing");
+  ads.push(typeUrls.virtualHost, { ...host("one", "one.test", "a"), ...host("two", "two.test", "a") } as never);
+  await mesh.ready();
+  const of = async (name: string): Promise<string> => (await fetchOnce(port, "/", { headers: { host: name } })).body;
+  assert.deepEqual([await of("one.test"), await of("two.test")], ["a", "a"]);
+  let from = ads.acknowledgements.length;
+  ads.push(typeUrls.virtualHost, host("two", "two.test", "b") as never);
+  assert.equal((await ads.acknowledged(typeUrls.virtualHost, from)).error, undefined);
+  assert.deepEqual([await of("one.test"), await of("two.test")], ["a", "b"]);
+  from = ads.acknowledgements.length;
+  ads.push(typeUrls.virtualHost, {}, ["http.80/one"]);
+  await ads.acknowledged(typeUrls.virtualHost, from);
+  assert.deepEqual([(await fetchOnce(port, "/", { headers: { host: "one.test" } })).status, await of("two.test")], [404, "b"]);
+});
+
 test("routes to a new cluster wait for its endpoints, and the routes before serve meanwhile", async () => {
   await using mesh = await Mesh.start();
   const { ads } = mesh;

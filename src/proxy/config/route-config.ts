@@ -44,14 +44,8 @@ interface Levels {
 
 /** Compiles a route table. Throws an error that names the table, the route and the field which cannot be served. */
 export function compileRouteTable(message: RouteConfiguration, notes: ConfigNotes): RouteTable {
-  const where = `route configuration ${message.name}`;
-  checkFields(RouteConfigurationSchema, message, where, notes, {
-    used: ["name", "virtualHosts", "requestHeadersToAdd", "requestHeadersToRemove", "responseHeadersToAdd", "responseHeadersToRemove", "maxDirectResponseBodySizeBytes", "ignorePortInHostMatching", "mostSpecificHeaderMutationsWins", "typedPerFilterConfig"],
-    harmless: ["validateClusters", "metadata", "internalOnlyHeaders"],
-  });
-  const maxBodyBytes = message.maxDirectResponseBodySizeBytes ?? defaultMaxDirectBodyBytes;
-  if (message.mostSpecificHeaderMutationsWins) throw unsupported(where, "mostSpecificHeaderMutationsWins");
-  const table: Scope = { levels: levelOf(message, where, notes), overrides: compileFilterOverrides(message.typedPerFilterConfig, noOverrides, where, notes) };
+  const { where, scope, maxBodyBytes } = tableSettings(message, notes);
+  if (message.vhds !== undefined) throw unsupported(where, "vhds");
   const seen = new Map<string, string>();
   const virtualHosts = message.virtualHosts.map((host) => {
     for (const domain of host.domains) {
@@ -59,9 +53,40 @@ export function compileRouteTable(message: RouteConfiguration, notes: ConfigNote
       if (other !== undefined) throw invalid(where, `the domain ${domain} is in the virtual hosts ${other} and ${host.name}; it may be in one`);
       seen.set(domain.toLowerCase(), host.name);
     }
-    return compileVirtualHost(host, table, maxBodyBytes, where, notes);
+    return compileVirtualHost(host, scope, maxBodyBytes, where, notes);
   });
   return new RouteTable({ name: message.name, virtualHosts, ignorePortInHostMatching: message.ignorePortInHostMatching });
+}
+
+/** One virtual host of a table whose hosts come by themselves. */
+export function compileAnnouncedHost(host: VirtualHostMessage, table: RouteConfiguration, notes: ConfigNotes): VirtualHost {
+  const { where, scope, maxBodyBytes } = tableSettings(table, notes);
+  return compileVirtualHost(host, scope, maxBodyBytes, where, notes);
+}
+
+/** Such a table with hosts that are compiled already; of two with one domain the first has it. */
+export function announcedRouteTable(message: RouteConfiguration, virtualHosts: readonly VirtualHost[], notes: ConfigNotes): RouteTable {
+  const { where } = tableSettings(message, notes);
+  if (message.virtualHosts.length > 0) throw invalid(where, "it has virtual hosts of its own and vhds; it may have one of the two");
+  return new RouteTable({ name: message.name, virtualHosts, ignorePortInHostMatching: message.ignorePortInHostMatching });
+}
+
+interface TableSettings {
+  readonly where: string;
+  readonly scope: Scope;
+  readonly maxBodyBytes: number;
+}
+
+function tableSettings(message: RouteConfiguration, notes: ConfigNotes): TableSettings {
+  const where = `route configuration ${message.name}`;
+  checkFields(RouteConfigurationSchema, message, where, notes, {
+    used: ["name", "virtualHosts", "requestHeadersToAdd", "requestHeadersToRemove", "responseHeadersToAdd", "responseHeadersToRemove", "maxDirectResponseBodySizeBytes", "ignorePortInHostMatching", "mostSpecificHeaderMutationsWins", "typedPerFilterConfig", "vhds"],
+    harmless: ["validateClusters", "metadata", "internalOnlyHeaders"],
+  });
+  const maxBodyBytes = message.maxDirectResponseBodySizeBytes ?? defaultMaxDirectBodyBytes;
+  if (message.mostSpecificHeaderMutationsWins) throw unsupported(where, "mostSpecificHeaderMutationsWins");
+  const scope: Scope = { levels: levelOf(message, where, notes), overrides: compileFilterOverrides(message.typedPerFilterConfig, noOverrides, where, notes) };
+  return { where, scope, maxBodyBytes };
 }
 
 function levelOf(

@@ -2,7 +2,7 @@ import { create, fromBinary, fromJson, toBinary, type DescMessage, type JsonValu
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import * as grpc from "@grpc/grpc-js";
 import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema } from "../../wire/discovery/index.ts";
-import { ClusterLoadAssignmentSchema, ClusterSchema, envoyRegistry, ListenerSchema, RouteConfigurationSchema, SecretSchema } from "../../wire/envoy/index.ts";
+import { ClusterLoadAssignmentSchema, ClusterSchema, envoyRegistry, ListenerSchema, RouteConfigurationSchema, SecretSchema, VirtualHostSchema } from "../../wire/envoy/index.ts";
 import { discoveryMethods, typeUrls } from "../../wire/xds/index.ts";
 
 type DiscoveryCall = grpc.ServerDuplexStream<Buffer, Buffer>;
@@ -12,6 +12,7 @@ const schemas: Readonly<Record<string, DescMessage>> = {
   [typeUrls.endpoint]: ClusterLoadAssignmentSchema,
   [typeUrls.listener]: ListenerSchema,
   [typeUrls.route]: RouteConfigurationSchema,
+  [typeUrls.virtualHost]: VirtualHostSchema,
   [typeUrls.secret]: SecretSchema,
 };
 

@@ -1,0 +1,149 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { create, fromBinary, toBinary, type JsonObject } from "@bufbuild/protobuf";
+import { keyOf, type KubernetesObject } from "../api/index.ts";
+import { silentLogger, systemClock } from "../base/index.ts";
+import { MetricsRegistry } from "../telemetry/index.ts";
+import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema, type DeltaDiscoveryResponse } from "../wire/discovery/index.ts";
+import { RouteConfigurationSchema } from "../wire/envoy/index.ts";
+import { typeUrls } from "../wire/xds/index.ts";
+import { createFeeds } from "./ingest/feeds.ts";
+import { meshKey } from "./model/index.ts";
+import { ServedMesh } from "./served-mesh.ts";
+import { config, namespace, pod, service, slice, testMesh } from "./testing/model-fixture.ts";
+
+function startMesh() {
+  const mesh = new ServedMesh({ revision: "default", metrics: new MetricsRegistry(), clock: systemClock, log: silentLogger, settled: () => undefined });
+  mesh.inputs.mesh.set(meshKey, testMesh);
+  const feeds = createFeeds(mesh.inputs, "default");
+  const apply = (...objects: readonly KubernetesObject[]): void => {
+    mesh.graph.batch(() => {
+      for (const object of objects) feeds.find(({ kind }) => kind.kind === object.kind)?.take(keyOf(object), object);
+    });
+    mesh.discovery.flush();
+  };
+  apply(namespace("shop"), pod("shop/client-1", "10.244.1.8", { labels: { app: "client" }, redirected: false }), ...web("a", 1), ...web("b", 2));
+  return { mesh, apply };
+}
+
+function web(name: string, index: number): readonly KubernetesObject[] {
+  return [service(`shop/${name}`, `10.96.0.${index}`, { app: name }, [{ name: "http", port: 80, targetPort: 8080 }]), slice(`shop/${name}`, { name: "http", port: 8080 }, [{ address: `10.244.0.${index}` }])];
+}
+
+function split(weight: number): KubernetesObject {
+  const to = (host: string, share: number): object => ({ destination: { host }, weight: share });
+  return config("VirtualService", "shop/a", { hosts: ["a"], http: [{ route: [to("a", weight), to("b", 100 - weight)] }] });
+}
+
+/** A stream without a network: what is sent is read at once, and acknowledged when asked for. */
+class Peer {
+  readonly received: DeltaDiscoveryResponse[] = [];
+  readonly #client: ReturnType<ServedMesh["discovery"]["connect"]>;
+  readonly #metadata: JsonObject;
+  #first = true;
+  writable = true;
+
+  constructor({ discovery }: ServedMesh, metadata: JsonObject = {}) {
+    this.#metadata = metadata;
+    const write = (parts: readonly Buffer[]): boolean => {
+      this.received.push(fromBinary(DeltaDiscoveryResponseSchema, Buffer.concat(parts)));
+      return this.writable;
+    };
+    this.#client = discovery.connect("delta", { write }, () => false);
+  }
+
+  send(typeUrl: string, names: readonly string[] = [], more: { readonly responseNonce?: string; readonly initialResourceVersions?: Record<string, string> } = {}): void {
+    const node = this.#first ? { node: { id: "sidecar~10.244.1.8~client-1.shop~shop.svc.cluster.local", metadata: this.#metadata } } : {};
+    this.#first = false;
+    this.#client.receive(toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, { typeUrl, resourceNamesSubscribe: [...names], ...more, ...node })));
+  }
+
+  /** Takes all that came, acknowledging it. */
+  take(): readonly DeltaDiscoveryResponse[] {
+    const taken: DeltaDiscoveryResponse[] = [];
+    for (let response = this.received.shift(); response !== undefined; response = this.received.shift()) {
+      taken.push(response);
+      this.send(response.typeUrl, [], { responseNonce: response.nonce });
+    }
+    return taken;
+  }
+
+  drained(): void {
+    this.writable = true;
+    this.#client.drained();
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+}
+
+const namesOf = (responses: readonly DeltaDiscoveryResponse[]): string[] => responses.flatMap(({ resources }) => resources.map(({ name }) => name)).sort();
+const versionsOf = (responses: readonly DeltaDiscoveryResponse[]): Record<string, string> => Object.fromEntries(responses.flatMap(({ resources }) => resources.map(({ name, version }) => [name, version])));
+
+test("who takes virtual hosts by themselves is sent a route configuration without any, and then one host a change", () => {
+  const { mesh, apply } = startMesh();
+  apply(split(90));
+  const peer = new Peer(mesh, { VIRTUAL_HOST_DISCOVERY: "true" });
+  peer.send(typeUrls.route, ["80"]);
+  const [tables] = peer.take();
+  const table = fromBinary(RouteConfigurationSchema, tables?.resources[0]?.resource?.value ?? new Uint8Array());
+  assert.deepEqual([table.name, table.virtualHosts.length, table.vhds?.configSource?.configSourceSpecifier.case], ["80", 0, "ads"]);
+  peer.send(typeUrls.virtualHost);
+  assert.deepEqual(namesOf(peer.take()), ["80/*", "80/a.shop.svc.cluster.local", "80/b.shop.svc.cluster.local"]);
+  apply(split(50));
+  const changed = peer.take();
+  assert.deepEqual([changed.map(({ typeUrl }) => typeUrl), namesOf(changed)], [[typeUrls.virtualHost], ["80/a.shop.svc.cluster.local"]]);
+  assert.ok(toBinary(DeltaDiscoveryResponseSchema, changed[0] ?? create(DeltaDiscoveryResponseSchema)).length < 2000);
+  apply(...web("c", 3));
+  assert.deepEqual(namesOf(peer.take()), ["80/c.shop.svc.cluster.local"]);
+  const whole = new Peer(mesh);
+  whole.send(typeUrls.route, ["80"]);
+  const [all] = whole.take();
+  assert.deepEqual(
+    fromBinary(RouteConfigurationSchema, all?.resources[0]?.resource?.value ?? new Uint8Array()).virtualHosts.map(({ name }) => name),
+    ["a.shop.svc.cluster.local:80", "b.shop.svc.cluster.local:80", "c.shop.svc.cluster.local:80", "allow_any"],
+  );
+});
+
+test("another process, or the same after a restart, gives the same versions, so that a reconnect brings only what changed", () => {
+  const before = startMesh();
+  before.apply(split(90));
+  const first = new Peer(before.mesh);
+  const known: Record<string, Record<string, string>> = {};
+  for (const [typeUrl, names] of [[typeUrls.cluster, []], [typeUrls.listener, []], [typeUrls.route, ["80"]]] as const) {
+    first.send(typeUrl, names);
+    known[typeUrl] = versionsOf(first.take());
+  }
+  assert.ok(Object.keys(known[typeUrls.cluster] ?? {}).length > 3);
+  const after = startMesh();
+  after.apply(split(90), ...web("c", 3));
+  const again = new Peer(after.mesh);
+  again.send(typeUrls.cluster, [], { initialResourceVersions: known[typeUrls.cluster] ?? {} });
+  assert.deepEqual(namesOf(again.take()), ["outbound|80||c.shop.svc.cluster.local"]);
+  again.send(typeUrls.listener, [], { initialResourceVersions: known[typeUrls.listener] ?? {} });
+  assert.deepEqual(namesOf(again.take()), []);
+});
+
+test("a client that does not read is sent nothing more, delays nobody, and then gets the last state alone", () => {
+  const { mesh, apply } = startMesh();
+  const [slow, quick] = [new Peer(mesh), new Peer(mesh)];
+  for (const peer of [slow, quick]) {
+    peer.send(typeUrls.route, ["80"]);
+    peer.take();
+  }
+  slow.writable = false;
+  let last: readonly DeltaDiscoveryResponse[] = [];
+  for (let weight = 1; weight <= 50; weight += 1) {
+    apply(split(weight));
+    last = quick.take();
+    assert.equal(last.length, 1);
+  }
+  assert.equal(slow.received.length, 1, "one response is with it, and the next 49 are one");
+  slow.drained();
+  const taken = slow.take();
+  assert.deepEqual([taken.length, versionsOf(taken.slice(1))], [2, versionsOf(last)]);
+  slow.close();
+  quick.close();
+  assert.equal(mesh.discovery.streams.size, 0);
+});
