@@ -1,6 +1,6 @@
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { istioLabels } from "../../api/istio/index.ts";
-import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
+import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../kube/index.ts";
 import { Cluster_DiscoveryType, ClusterLoadAssignmentSchema, ClusterSchema, ListenerSchema, type ClusterLoadAssignment } from "../../wire/envoy/index.ts";
 import type { PolicySubject } from "../model/authorization-selection.ts";
 import { destinationRuleFor, type DestinationRuleModel } from "../model/destination-rule-model.ts";
@@ -48,10 +48,20 @@ interface OutboundReference {
   readonly subset: string | undefined;
 }
 
+/** Those that Kubernetes has registered, or those of ServiceEntries. */
+interface ServedRegistry {
+  readonly kind: "Service" | "ServiceEntry";
+  readonly services: Collection<ServiceModel>;
+  readonly served: Collection<ServedService>;
+  readonly byWaypoint: CollectionIndex<ServedService>;
+  /** Behind the names of what is derived of it. */
+  readonly suffix: string;
+}
+
 interface Sources {
   readonly model: MeshModel;
   readonly waypoints: Waypoints;
-  readonly served: Collection<ServedService>;
+  readonly registries: readonly ServedRegistry[];
 }
 
 const wildcard = "0.0.0.0";
@@ -59,16 +69,26 @@ const wildcard = "0.0.0.0";
 export function deriveWaypointResources(graph: CollectionGraph, model: MeshModel): WaypointResources {
   const { waypoints } = model;
   const bindings = new WaypointBindings(model.inputs, waypoints);
-  const served = graph.derive("waypoint-services", model.registry.kubernetes, (service, reader): Iterable<readonly [string, ServedService]> => {
-    if (service.resolution === "alias") return [];
-    return bindings.waypointsOfService(service, reader).map((waypoint) => [servedKey(waypoint.key, serviceKey(service)), { waypoint: waypoint.key, service: serviceKey(service) }] as const);
+  const registryOf = (kind: ServedRegistry["kind"], services: Collection<ServiceModel>, suffix: string): ServedRegistry => {
+    const served = graph.derive(`waypoint-services${suffix}`, services, (service, reader): Iterable<readonly [string, ServedService]> => {
+      if (service.resolution === "alias") return [];
+      return bindings.waypointsOfService(service, reader).map((waypoint) => [servedKey(waypoint.key, serviceKey(service)), { waypoint: waypoint.key, service: serviceKey(service) }] as const);
+    });
+    return { kind, services, served, byWaypoint: served.index("waypoint", (item) => [item.waypoint]), suffix };
+  };
+  const registries = [registryOf("Service", model.registry.kubernetes, ""), registryOf("ServiceEntry", model.registry.entries, "-entries")];
+  const sources: Sources = { model, waypoints, registries };
+  const perRegistry = registries.map((registry) => {
+    const outbound = deriveOutboundReferences(graph, registry, sources);
+    return {
+      clusters: [deriveVipClusters(graph, registry, sources), deriveOutboundClusters(graph, registry, sources, outbound)],
+      endpoints: [deriveVipEndpoints(graph, registry, sources), deriveOutboundEndpoints(graph, registry, sources, outbound)],
+    };
   });
-  const sources: Sources = { model, waypoints, served };
-  const outbound = deriveOutboundReferences(graph, sources);
   return {
     listeners: deriveListeners(graph, sources, bindings),
-    clusters: [deriveFixedClusters(graph, sources), deriveVipClusters(graph, sources), deriveOutboundClusters(graph, sources, outbound)],
-    endpoints: [deriveVipEndpoints(graph, sources), deriveOutboundEndpoints(graph, sources, outbound)],
+    clusters: [deriveFixedClusters(graph, sources), ...perRegistry.flatMap(({ clusters }) => clusters)],
+    endpoints: perRegistry.flatMap(({ endpoints }) => endpoints),
   };
 }
 
@@ -80,10 +100,12 @@ function scoped<Schema extends DescMessage>(schema: Schema, scope: string, messa
   return scopedEntry(scope, encodeResource(schema, name, message));
 }
 
-function routeContext(waypoint: Waypoint, mesh: MeshSettings, { model, served }: Sources, reader: CollectionReader): WaypointRouteContext {
+function routeContext(waypoint: Waypoint, mesh: MeshSettings, { model, registries }: Sources, reader: CollectionReader): WaypointRouteContext {
   const servedOf = (host: string): ServiceModel | undefined => {
     const service = destinationService(host, waypoint.namespace, model.registry, reader);
-    return service !== undefined && reader.get(served, servedKey(waypoint.key, serviceKey(service))) !== undefined ? service : undefined;
+    if (service === undefined) return undefined;
+    const own = registries.find(({ kind }) => kind === (service.registry === "Kubernetes" ? "Service" : "ServiceEntry"));
+    return own !== undefined && reader.get(own.served, servedKey(waypoint.key, serviceKey(service))) !== undefined ? service : undefined;
   };
   return { waypoint, model, mesh, reader, servedOf };
 }
@@ -103,11 +125,10 @@ function portsOf(service: ServiceModel, context: WaypointRouteContext): readonly
 }
 
 function deriveListeners(graph: CollectionGraph, sources: Sources, bindings: WaypointBindings): Collection<ScopedEncodedResource> {
-  const { model, waypoints, served } = sources;
+  const { model, waypoints, registries } = sources;
   const { inputs } = model;
   const security = new SecurityPolicies(inputs);
   const telemetry = new TelemetryPolicies(inputs);
-  const byWaypoint = served.index("waypoint", (item) => [item.waypoint]);
   const workloads = graph
     .derive("waypoint-workloads", inputs.pods, (pod, reader) => {
       const waypoint = bindings.ofPod(pod, reader);
@@ -122,9 +143,9 @@ function deriveListeners(graph: CollectionGraph, sources: Sources, bindings: Way
   };
   const listenersOf = (waypoint: Waypoint, mesh: MeshSettings, reader: CollectionReader) => {
     const context = routeContext(waypoint, mesh, sources, reader);
-    const services = reader.lookup(byWaypoint, waypoint.key).flatMap((item) => reader.get(model.registry.kubernetes, item.service) ?? []);
+    const services = registries.flatMap(({ byWaypoint, services: registered }) => reader.lookup(byWaypoint, waypoint.key).flatMap((item) => reader.get(registered, item.service) ?? []).map(withOwnAddresses));
     const chains = [...services].sort(byCreation).map((service): WaypointServiceChains => {
-      const target = { kind: "Service" as const, namespace: service.namespace, name: service.name };
+      const target = { kind: service.registry === "Kubernetes" ? ("Service" as const) : ("ServiceEntry" as const), namespace: service.namespace, name: service.objectName };
       return { addresses: service.addresses, ports: portsOf(service, context), policies: policiesOf(waypoint, [target], mesh, reader) };
     });
     const addresses = reader.lookup(workloads, waypoint.key).flatMap((item) => item.addresses).sort(compareText);
@@ -143,6 +164,11 @@ function deriveListeners(graph: CollectionGraph, sources: Sources, bindings: Way
     },
     sameScopedResource,
   );
+}
+
+/** With the addresses that a control plane has given to it, of both families: a waypoint is asked for it by each. */
+function withOwnAddresses(service: ServiceModel): ServiceModel {
+  return service.addresses.length > 0 ? service : { ...service, addresses: service.automaticAddresses ?? [] };
 }
 
 /** Tunnels are logged in the form of 2022 alone: what is in them tells of itself. */
@@ -197,18 +223,20 @@ function endpointsOf({ service, rule }: ResolvedService, port: number, subset: s
   return ofSubset(getEndpoints(model.endpoints, service, port, reader), rule?.subsets.find(({ name }) => name === subset));
 }
 
-function deriveVipClusters(graph: CollectionGraph, sources: Sources): Collection<ScopedEncodedResource> {
-  const { model, served } = sources;
+function deriveVipClusters(graph: CollectionGraph, { served, services, suffix }: ServedRegistry, sources: Sources): Collection<ScopedEncodedResource> {
+  const { model } = sources;
   return graph.derive(
-    "cds-waypoint-services",
+    `cds-waypoint-services${suffix}`,
     served,
     (item, reader) => {
-      const found = resolve(item.waypoint, reader.get(model.registry.kubernetes, item.service), sources, reader);
+      const found = resolve(item.waypoint, reader.get(services, item.service), sources, reader);
       if (found === undefined) return [];
       const { mesh, service, rule } = found;
       const identities = identitiesOf(service, mesh, model.endpoints, model.inputs, reader);
+      const resolvesNames = discoveryType(service, false) !== Cluster_DiscoveryType.EDS;
       return variantsOf(found).flatMap(({ name, carries, port, subset }) => {
-        const cluster = vipCluster({ service, port, carries, subset, rule, mesh, identities, assignment: undefined });
+        const listed = resolvesNames ? assignment(name, endpointsOf(found, port.port, subset, sources, reader), false) : undefined;
+        const cluster = vipCluster({ service, port, carries, subset, rule, mesh, identities, assignment: listed });
         return cluster === undefined ? [] : [scoped(ClusterSchema, item.waypoint, cluster, name)];
       });
     },
@@ -216,13 +244,13 @@ function deriveVipClusters(graph: CollectionGraph, sources: Sources): Collection
   );
 }
 
-function deriveVipEndpoints(graph: CollectionGraph, sources: Sources): Collection<ScopedEncodedResource> {
+function deriveVipEndpoints(graph: CollectionGraph, { served, services, suffix }: ServedRegistry, sources: Sources): Collection<ScopedEncodedResource> {
   return graph.derive(
-    "eds-waypoint-services",
-    sources.served,
+    `eds-waypoint-services${suffix}`,
+    served,
     (item, reader) => {
-      const found = resolve(item.waypoint, reader.get(sources.model.registry.kubernetes, item.service), sources, reader);
-      if (found === undefined) return [];
+      const found = resolve(item.waypoint, reader.get(services, item.service), sources, reader);
+      if (found === undefined || discoveryType(found.service, false) !== Cluster_DiscoveryType.EDS) return [];
       return variantsOf(found).map(({ name, port, subset }) => scoped(ClusterLoadAssignmentSchema, item.waypoint, assignment(name, endpointsOf(found, port.port, subset, sources, reader), true), name));
     },
     sameScopedResource,
@@ -233,12 +261,12 @@ function assignment(name: string, endpoints: readonly EndpointModel[], healthKno
   return loadAssignment(name, localityGroups(endpoints, { hbone: true, healthKnown }));
 }
 
-function deriveOutboundReferences(graph: CollectionGraph, sources: Sources): Collection<OutboundReference> {
-  const { model, waypoints, served } = sources;
-  return graph.derive("waypoint-outbound", served, (item, reader) => {
+function deriveOutboundReferences(graph: CollectionGraph, { served, services, suffix }: ServedRegistry, sources: Sources): Collection<OutboundReference> {
+  const { model, waypoints } = sources;
+  return graph.derive(`waypoint-outbound${suffix}`, served, (item, reader) => {
     const mesh = reader.get(model.inputs.mesh, meshKey);
     const waypoint = reader.get(waypoints.all, item.waypoint);
-    const service = reader.get(model.registry.kubernetes, item.service);
+    const service = reader.get(services, item.service);
     if (mesh === undefined || waypoint === undefined || service === undefined) return [];
     const ports = portsOf(service, routeContext(waypoint, mesh, sources, reader));
     const names = ports.flatMap(({ routes, targets }) => [...clustersOf(routes), ...targets.map(({ name }) => name)]);
@@ -250,10 +278,10 @@ function deriveOutboundReferences(graph: CollectionGraph, sources: Sources): Col
   });
 }
 
-function deriveOutboundClusters(graph: CollectionGraph, sources: Sources, references: Collection<OutboundReference>): Collection<ScopedEncodedResource> {
+function deriveOutboundClusters(graph: CollectionGraph, { suffix }: ServedRegistry, sources: Sources, references: Collection<OutboundReference>): Collection<ScopedEncodedResource> {
   const { model } = sources;
   return graph.derive(
-    "cds-waypoint-outbound",
+    `cds-waypoint-outbound${suffix}`,
     references,
     (reference, reader) => {
       const found = resolveReference(reference, sources, reader);
@@ -279,9 +307,9 @@ function deriveOutboundClusters(graph: CollectionGraph, sources: Sources, refere
   );
 }
 
-function deriveOutboundEndpoints(graph: CollectionGraph, sources: Sources, references: Collection<OutboundReference>): Collection<ScopedEncodedResource> {
+function deriveOutboundEndpoints(graph: CollectionGraph, { suffix }: ServedRegistry, sources: Sources, references: Collection<OutboundReference>): Collection<ScopedEncodedResource> {
   return graph.derive(
-    "eds-waypoint-outbound",
+    `eds-waypoint-outbound${suffix}`,
     references,
     (reference, reader) => {
       const found = resolveReference(reference, sources, reader);

@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { DescMessage, JsonObject } from "@bufbuild/protobuf";
+import type { KubernetesObject } from "../../api/index.ts";
+import type { Collection } from "../../kube/index.ts";
+import { ClusterLoadAssignmentSchema, ClusterSchema, ListenerSchema } from "../../wire/envoy/index.ts";
+import { decodeResource, valueAt } from "../testing/decode-resource.ts";
+import { config, createModelFixture, namespace, pod, service, slice } from "../testing/model-fixture.ts";
+import { deriveMeshModel } from "./outbound-resources.ts";
+import type { ScopedEncodedResource } from "./resource.ts";
+import { deriveWaypointResources } from "./waypoint-resources.ts";
+
+function waypoints() {
+  const fixture = createModelFixture();
+  const resources = deriveWaypointResources(fixture.graph, deriveMeshModel(fixture.graph, fixture.inputs));
+  const read = (schema: DescMessage, collections: readonly Collection<ScopedEncodedResource>[]): Readonly<Record<string, JsonObject>> =>
+    Object.fromEntries(collections.flatMap((collection) => [...collection.values()]).filter(({ scope }) => scope === "shop/wp").map(({ resource }) => [resource.name, decodeResource(schema, resource)]));
+  return {
+    ...fixture,
+    listeners: () => read(ListenerSchema, [resources.listeners]),
+    clusters: () => read(ClusterSchema, resources.clusters),
+    endpoints: () => read(ClusterLoadAssignmentSchema, resources.endpoints),
+  };
+}
+
+const labels = { "gateway.networking.k8s.io/gateway-name": "wp", "gateway.networking.k8s.io/gateway-class-name": "istio-waypoint", "gateway.istio.io/managed": "istio.io-mesh-controller" };
+const base: readonly KubernetesObject[] = [
+  namespace("shop", { "istio.io/use-waypoint": "wp" }),
+  config("Gateway", "shop/wp", { gatewayClassName: "istio-waypoint", listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE" }] }),
+  service("shop/wp", "10.96.0.9", { "gateway.networking.k8s.io/gateway-name": "wp" }, [{ name: "mesh", port: 15_008 }], labels),
+  pod("shop/wp-1", "10.244.1.9", { labels, account: "wp", redirected: false }),
+  slice("shop/wp", { name: "mesh", port: 15_008 }, [{ address: "10.244.1.9", pod: "wp-1" }]),
+];
+const http = { number: 80, name: "http", protocol: "HTTP" };
+const entry = (name: string, spec: object, status: object = {}): KubernetesObject => ({ ...config("ServiceEntry", `shop/${name}`, { hosts: [`${name}.example.com`], ports: [http], ...spec }), status }) as KubernetesObject;
+
+function prefixes(listener: JsonObject | undefined): readonly (readonly [string, number])[] {
+  const matchers = (valueAt(listener ?? {}, "filterChainMatcher", "matcherTree", "customMatch", "typedConfig", "rangeMatchers") ?? []) as { ranges: { addressPrefix: string; prefixLen: number }[] }[];
+  return matchers.flatMap(({ ranges }) => ranges.map(({ addressPrefix, prefixLen }) => [addressPrefix, prefixLen] as const)).toSorted();
+}
+
+test("a waypoint serves ServiceEntries by their addresses, given ones too: endpoints by EDS, names in the cluster", () => {
+  const { apply, listeners, clusters, endpoints } = waypoints();
+  apply(
+    ...base,
+    entry("static", { addresses: ["192.0.2.7", "198.51.100.0/24"], resolution: "STATIC", endpoints: [{ address: "10.9.0.1", ports: { http: 8080 } }] }),
+    entry("names", { resolution: "DNS" }, { addresses: [{ value: "240.240.0.1", host: "names.example.com" }, { value: "2001:2::1", host: "names.example.com" }] }),
+  );
+  assert.deepEqual(prefixes(listeners()["main_internal"]), [["192.0.2.7", 32], ["198.51.100.0", 24], ["2001:2::1", 128], ["240.240.0.1", 32]]);
+  const name = "inbound-vip|80|http|static.example.com";
+  assert.equal(clusters()[name]?.["type"], "EDS");
+  assert.equal(valueAt(endpoints()[name] ?? {}, "endpoints", 0, "lbEndpoints", 0, "endpoint", "address", "socketAddress", "portValue"), 8080);
+  const named = clusters()["inbound-vip|80|http|names.example.com"];
+  assert.equal(named?.["type"], "STRICT_DNS");
+  assert.equal(valueAt(named ?? {}, "loadAssignment", "endpoints", 0, "lbEndpoints", 0, "endpoint", "address", "socketAddress", "address"), "names.example.com");
+  assert.equal(endpoints()["inbound-vip|80|http|names.example.com"], undefined);
+});
+
+test("a policy for a ServiceEntry holds in its chain alone, and a VirtualService routes its requests", () => {
+  const { apply, listeners } = waypoints();
+  apply(
+    ...base,
+    entry("guarded", { addresses: ["192.0.2.8"], resolution: "STATIC" }),
+    entry("open", { addresses: ["192.0.2.9"], resolution: "STATIC" }),
+    config("AuthorizationPolicy", "shop/guarded", { targetRefs: [{ group: "networking.istio.io", kind: "ServiceEntry", name: "guarded" }], action: "DENY", rules: [{ to: [{ operation: { methods: ["DELETE"] } }] }] }),
+    config("VirtualService", "shop/guarded", { hosts: ["guarded.example.com"], http: [{ fault: { abort: { percentage: { value: 100 }, httpStatus: 418 } }, route: [{ destination: { host: "open.example.com" } }] }] }),
+  );
+  const chains = (listeners()["main_internal"]?.["filterChains"] ?? []) as { name: string }[];
+  const text = (host: string): string => JSON.stringify(chains.filter(({ name }) => name.includes(host)));
+  assert.match(text("guarded.example.com"), /DELETE/);
+  assert.match(text("guarded.example.com"), /inbound-vip\|80\|http\|open.example.com/);
+  assert.doesNotMatch(text("open.example.com").replaceAll("guarded", ""), /DELETE/);
+});
