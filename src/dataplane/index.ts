@@ -6,6 +6,7 @@ export { FakeCertificateAuthority } from "./certificates/fake-certificate-author
 export { IstioCertificateClient, type IstioCertificateClientOptions } from "./certificates/istio-certificate-client.ts";
 export { followRoots } from "./certificates/root-follower.ts";
 export { ConnectionTracker, type ConnectionTrackerOptions, type TrackedConnection } from "./connection-tracker.ts";
+export { connectWithin, type InnerTunnelOptions } from "./hbone/inner-tunnel.ts";
 export { endOfTurn, type Flushable } from "./hbone/end-of-turn.ts";
 export { hboneDialer } from "./hbone/hbone-dialer.ts";
 export { HbonePool, type HboneDialer, type HbonePoolOptions } from "./hbone/hbone-pool.ts";

@@ -101,7 +101,7 @@ export async function parseUntrustedKubeConfig(text: string, where: string, allo
     const user = (entry["user"] ?? {}) as Fields;
     for (const [field, option] of fileFields) {
       if (user[field] === undefined || user[field] === "" || allowed.has(option)) continue;
-      throw userError("kubeconfig-insecure", `${option} is not allowed: user "${String(entry["name"])}" of ${where} would read the file ${String(user[field])}`, {
+      throw userError("kubeconfig-insecure", `${option} is not allowed: user "${String(entry["name"])}" of ${where} would read a file by ${field}`, {
         hint: `put the data into the kubeconfig, or allow ${option} by PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS`,
       });
     }

@@ -1,5 +1,5 @@
 import { messageOf, SerinError } from "../../base/index.ts";
-import { relay } from "../../dataplane/index.ts";
+import { connectWithin, relay } from "../../dataplane/index.ts";
 import { connectTcp, originalDestination, type ByteStream, type SocketAddress } from "../../net/index.ts";
 import { formatForwarded, type Headers } from "../../wire/hbone/index.ts";
 import { workloadIdentity, type Workload } from "../state/model.ts";
@@ -102,8 +102,10 @@ async function connectNext(pod: PodContext, outgoing: Outgoing, next: Route): Pr
   if (next.authority === undefined) {
     return await connectTcp({ address: next.address, port: next.port, mark, timeoutMs: connectTimeoutMs, ...namespace });
   }
-  return await pod.pool.connect({
-    sourceIdentity: workloadIdentity(outgoing.workload),
+  const sourceIdentity = workloadIdentity(outgoing.workload);
+  const headers = requestHeaders(outgoing, next);
+  const tunnel = await pod.pool.connect({
+    sourceIdentity,
     address: next.address,
     port: next.port,
     expectedIdentities: next.expectedIdentities,
@@ -111,9 +113,13 @@ async function connectNext(pod: PodContext, outgoing: Outgoing, next: Route): Pr
     mark,
     ...namespace,
     authority: next.authority,
-    headers: requestHeaders(outgoing, next),
+    headers,
     timeoutMs: connectTimeoutMs,
   });
+  if (next.within === undefined) return tunnel;
+  const { expectedIdentities } = next.within;
+  const origin = ["x-istio-origin-network", outgoing.workload.network] as const;
+  return await connectWithin(tunnel, pod.environment.certificates, { sourceIdentity, expectedIdentities, authority: next.authority, headers: [...headers, origin], timeoutMs: connectTimeoutMs, clock: pod.environment.clock });
 }
 
 function requestHeaders(outgoing: Outgoing, next: Route): Headers {
@@ -129,7 +135,7 @@ function requestHeaders(outgoing: Outgoing, next: Route): Headers {
 async function otherEndpoint(pod: PodContext, outgoing: Outgoing, failed: Route, tried: Set<string>, error: unknown): Promise<Route | undefined> {
   const mayBeOther = failed.service !== undefined || failed.waypoint === true;
   if (!mayBeOther || failed.workload === undefined || !wasNotReached(error)) return undefined;
-  tried.add(failed.workload.uid);
+  tried.add(failed.within?.endpointUid ?? failed.workload.uid);
   if (tried.size >= maxEndpoints) return undefined;
   try {
     return await resolved(pod, outgoing.destination, route({ ...routeInputs(pod), source: outgoing.workload, destination: outgoing.destination, tried }));

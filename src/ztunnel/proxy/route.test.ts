@@ -20,10 +20,13 @@ workloads:
 - {uid: next, name: next, namespace: default, workloadIps: [10.0.5.2], protocol: HBONE, capacity: 10, services: {default/divided.local: {80: 80}}}
 - {uid: left, name: left, namespace: default, workloadIps: [10.0.5.3], protocol: HBONE, capacity: 0, services: {default/divided.local: {80: 80}}}
 - {uid: named, name: named, namespace: default, hostname: db.internal, protocol: HBONE, serviceAccount: db, services: {default/named.local: {5432: 6000}}}
+- {uid: NetworkGateway/other/192.0.2.8/0, name: gateway, namespace: istio-system, serviceAccount: ew, network: other, workloadIps: [192.0.2.8]}
+- {uid: split, name: split, namespace: default, network: other, protocol: HBONE, networkGateway: {destination: other/192.0.2.8, hboneMtlsPort: 15008}, services: {default/global.local: {80: 8080}}}
 services:
 - {name: named, namespace: default, hostname: named.local, vips: [/10.96.0.10], ports: {5432: 6000}}
 - {name: range, namespace: default, hostname: range.local, vips: [/10.97.0.0/16], ports: {80: 8080}, loadBalancer: {mode: Passthrough}}
 - {name: smaller, namespace: default, hostname: smaller.local, vips: [/10.97.5.0/24], ports: {80: 8080}, waypoint: {destination: /10.0.2.1, hboneMtlsPort: 15008}}
+- {name: global, namespace: default, hostname: global.local, vips: [/10.96.0.11, other/10.100.0.10], ports: {80: 8080}, subjectAltNames: ["spiffe://cluster.local/ns/default/sa/global"]}
 - {name: web, namespace: default, hostname: web.local, vips: [/10.96.0.1], ports: {80: 8080}}
 - {name: zonal, namespace: default, hostname: zonal.local, vips: [/10.96.0.2], ports: {80: 8080}, loadBalancer: {mode: Failover, routingPreferences: [Region, Zone]}}
 - {name: strict, namespace: default, hostname: strict.local, vips: [/10.96.0.3], ports: {80: 8080}, loadBalancer: {mode: Strict, routingPreferences: [Node]}}
@@ -136,4 +139,11 @@ test("an address is of the smallest range that holds it", () => {
   assert.deepEqual([to("10.97.1.1").address, to("10.97.1.1").protocol], ["10.97.1.1", "TCP"]);
   const inner = to("10.97.5.9");
   assert.deepEqual([inner.workload?.name, inner.authority], ["wp", "10.97.5.9:80"]);
+});
+
+test("what is in another network is reached by its service's name, in a tunnel through the network's gateway", () => {
+  const found = to("10.96.0.11");
+  assert.deepEqual([found.address, found.port, found.authority, found.expectedIdentities], ["192.0.2.8", 15_008, "global.local:80", ["spiffe://cluster.local/ns/istio-system/sa/ew"]]);
+  assert.deepEqual(found.within, { endpointUid: "split", expectedIdentities: ["spiffe://cluster.local/ns/default/sa/global"] });
+  assert.throws(() => to("10.96.0.11", 80, "src", new Set(["split"])), /no healthy upstream/);
 });

@@ -19,6 +19,15 @@ export interface Route {
   readonly waypoint?: true;
   /** SPIFFE ids of which the next hop must have one. */
   readonly expectedIdentities: readonly string[];
+  /** In another network: a second tunnel through the first one, which a gateway ends, to whoever it leads to. */
+  readonly within?: InnerTunnel;
+}
+
+export interface InnerTunnel {
+  /** What stands for the endpoints there: it is one of the service's. */
+  readonly endpointUid: string;
+  /** Empty: any of the mesh. */
+  readonly expectedIdentities: readonly string[];
 }
 
 export interface RouteOptions {
@@ -72,7 +81,7 @@ function serviceRoute(options: RouteOptions, service: Service): Route {
   if (endpoint === undefined || port === undefined) {
     throw transientError("no-healthy-upstream", `no healthy upstream: ${formatAuthority(destination.address, destination.port)}`);
   }
-  requireSameNetwork(options.source, endpoint.workload);
+  if (endpoint.workload.network !== options.source.network) return throughGateway(options, endpoint.workload, service, service);
   return direct(options, endpoint.workload, port, service);
 }
 
@@ -127,7 +136,7 @@ function waypointRoute(options: RouteOptions, gateway: GatewayAddress, service: 
     port = (endpoint === undefined ? undefined : targetPort(found.service, endpoint, gateway.hboneMtlsPort)) ?? gateway.hboneMtlsPort;
   }
   if (workload === undefined) throw transientError("unknown-waypoint", `unknown waypoint: waypoint ${name} not found`);
-  requireSameNetwork(source, workload);
+  if (workload.network !== source.network) return throughGateway(options, workload, service, found?.service);
   return {
     protocol: "HBONE",
     address: pickAddress(workload, destination.address, found?.service),
@@ -148,9 +157,27 @@ function isMemberOf(options: RouteOptions, gateway: GatewayAddress): boolean {
   return found?.service !== undefined && state.endpoints(found.service).has(source.uid);
 }
 
-function requireSameNetwork(source: Workload, workload: Workload): void {
-  if (source.network === workload.network) return;
-  throw transientError("other-network", `unsupported feature: ${workload.name} is on network "${workload.network}", behind a network gateway`);
+/** Networks are crossed to services only, by their names: addresses mean nothing at the other side. Both tunnels are told the service's. */
+function throughGateway({ state, source, destination }: RouteOptions, workload: Workload, service: Service | undefined, endpointOf: Service | undefined): Route {
+  const { networkGateway } = workload;
+  if (networkGateway === undefined || service === undefined) {
+    throw transientError("other-network", `no valid routing destination for workload: ${workload.name} is on network "${workload.network}"${service === undefined ? ", which is entered for services only" : ", which has no gateway"}`);
+  }
+  const gateway = state.gateway(networkGateway, source.namespace)?.workload;
+  if (gateway === undefined) {
+    const name = "address" in networkGateway.destination ? networkGateway.destination.address : networkGateway.destination.hostname;
+    throw transientError("unknown-gateway", `the gateway ${name} of network "${workload.network}" is not known`);
+  }
+  return {
+    protocol: "HBONE",
+    address: pickAddress(gateway, destination.address, undefined),
+    port: networkGateway.hboneMtlsPort,
+    authority: `${service.hostname}:${destination.port}`,
+    expectedIdentities: [workloadIdentity(gateway)],
+    workload: gateway,
+    service,
+    within: { endpointUid: workload.uid, expectedIdentities: endpointOf?.subjectAltNames ?? [] },
+  };
 }
 
 function targetPort(service: Service, endpoint: Endpoint, servicePort: number): number | undefined {
@@ -169,7 +196,7 @@ function pickEndpoint(options: RouteOptions, service: Service, port: number, mod
     const { workload } = endpoint;
     if (tried?.has(workload.uid) === true) return false;
     if (onlyHealthy && workload.status === "Unhealthy") return false;
-    if (workload.workloadIps.length === 0 && workload.hostname === "") return false;
+    if (workload.workloadIps.length === 0 && workload.hostname === "" && workload.networkGateway === undefined) return false;
     if (mode === "waypoint") return service.ports.has(port) || workload.applicationTunnel !== undefined;
     return targetPort(service, endpoint, port) !== undefined;
   });

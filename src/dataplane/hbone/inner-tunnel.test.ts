@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { silentLogger, systemClock } from "../../base/index.ts";
+import { connectTcp, listenTcp, secureServer, type ByteStream } from "../../net/index.ts";
+import { CertificateManager } from "../certificates/certificate-manager.ts";
+import { FakeCertificateAuthority } from "../certificates/fake-certificate-authority.ts";
+import { relay } from "../relay.ts";
+import { hboneDialer } from "./hbone-dialer.ts";
+import { HbonePool } from "./hbone-pool.ts";
+import { serveHbone } from "./hbone-server.ts";
+import type { HboneRequest } from "./hbone-types.ts";
+import { connectWithin } from "./inner-tunnel.ts";
+
+const [client, gateway, server] = ["client", "gateway", "server"].map((name) => `spiffe://cluster.local/ns/default/sa/${name}`) as [string, string, string];
+const certificates = new CertificateManager({ authority: new FakeCertificateAuthority(), log: silentLogger });
+const authority = "web.shop.svc.cluster.local:80";
+
+async function hboneServer(identity: string, onConnect: (request: HboneRequest) => void) {
+  return await listenTcp({ address: "127.0.0.1", port: 0 }, (raw) => {
+    void secureServer(raw, async () => (await certificates.fetch(identity)).context, { alpn: ["h2"], timeoutMs: 5_000, clientCertificate: "require" })
+      .then((stream) => serveHbone(stream, { onConnect }))
+      // A client that does not like the server's identity hangs up.
+      .catch(() => undefined);
+  });
+}
+
+function echo(stream: ByteStream): void {
+  stream.setHandler({ data: (chunk) => void stream.write(Buffer.from(chunk)), end: () => stream.end(), drain() {}, close() {} });
+  stream.resume();
+}
+
+test("a tunnel within a tunnel ends at whom the gateway leads to, who proves himself, and both are told the service's name", async () => {
+  const asked: [string, string, string | undefined][] = [];
+  const note = (who: string, { authority: name, headers, peerIdentity }: HboneRequest): void => {
+    assert.equal(peerIdentity, client);
+    asked.push([who, name, headers.find(([key]) => key === "x-istio-origin-network")?.[1]]);
+  };
+  const inner = await hboneServer(server, (request) => (note("server", request), echo(request.accept())));
+  const outer = await hboneServer(gateway, (request) => {
+    note("gateway", request);
+    // What is in the tunnel is passed on as it is.
+    void connectTcp({ ...inner.address, timeoutMs: 5_000 }).then((onwards) => void relay(request.accept(), onwards));
+  });
+  const pool = new HbonePool({ dial: hboneDialer(certificates) });
+  const connect = async (expected: string) => {
+    const tunnel = await pool.connect({ sourceIdentity: client, ...outer.address, expectedIdentities: [gateway], authority, headers: [], timeoutMs: 5_000 });
+    return await connectWithin(tunnel, certificates, { sourceIdentity: client, expectedIdentities: [expected], authority, headers: [["x-istio-origin-network", "net-a"]], timeoutMs: 5_000, clock: systemClock });
+  };
+  const tunnel = await connect(server);
+  assert.equal(tunnel.peerIdentity, server);
+  const echoed = new Promise<string>((resolve) => tunnel.setHandler({ data: (chunk) => resolve(chunk.toString()), end() {}, drain() {}, close() {} }));
+  tunnel.resume();
+  tunnel.write(Buffer.from("through two tunnels"));
+  assert.equal(await echoed, "through two tunnels");
+  assert.deepEqual(asked, [["gateway", authority, undefined], ["server", authority, "net-a"]]);
+  await assert.rejects(connect(gateway), /the server is spiffe:.*server, expected spiffe:.*gateway/);
+  tunnel.destroy();
+  pool.close();
+  outer.close();
+  inner.close();
+  certificates.close();
+});
