@@ -8,9 +8,9 @@ import { Harness } from "../testing/harness.ts";
 import { ConfigNotes } from "./config-check.ts";
 import { compileHttpConnectionManager, type HttpSpec } from "./http-connection-manager-config.ts";
 
-function compile(config: JsonObject): HttpSpec {
+function compile(config: JsonObject, told: string[] = []): HttpSpec {
   const message = fromJson(HttpConnectionManagerSchema, { statPrefix: "in", routeConfig: { name: "r" }, ...config }, { registry: envoyRegistry() });
-  return compileHttpConnectionManager(message, "listener l", new ConfigNotes(() => undefined));
+  return compileHttpConnectionManager(message, "listener l", new ConfigNotes((note) => void told.push(note)));
 }
 
 const filter = (name: string, type: string, config: JsonObject = {}): JsonObject => ({ name, typedConfig: { "@type": `type.googleapis.com/${type}`, ...config } });
@@ -55,6 +55,15 @@ test("what cannot be served is refused by its name", () => {
   assert.throws(() => compile({ httpFilters: [{ name: "x", configDiscovery: { typeUrls: ["y"] } }] }), /by configDiscovery is not supported/);
   assert.throws(() => compile({ via: "me" }), /the field via is not supported/);
   assert.equal(compile({ httpFilters: [{ ...filter("envoy.filters.http.lua", router), isOptional: true }] }).connection.filters.length, 0);
+});
+
+test("what stands for a plugin is told of by its name, and refuses every request", async () => {
+  const closed = filter("extensions.istio.io/trafficextension/shop.a", "envoy.extensions.filters.http.rbac.v3.RBAC", { rules: {} });
+  const told: string[] = [];
+  compile({ httpFilters: [closed] }, told);
+  assert.deepEqual(told, ["listener l: the HTTP filter extensions.istio.io/trafficextension/shop.a stands for a program, which is not run here: it refuses all requests, as failStrategy says"]);
+  await using harness = await serving([closed], [{ match: { prefix: "/" }, route: { cluster: "a" } }]);
+  assert.equal((await harness.get("/")).status, 403);
 });
 
 test("routes configure filters: the most specific level holds, and one may turn a filter off", async () => {

@@ -54,6 +54,9 @@ const passiveTypes = new Set([
 /** Programs of users: neither is run here, whatever the configuration is. */
 const programs = new Set(["envoy.filters.http.lua", "envoy.filters.http.wasm"]);
 
+/** How control planes name the plugins of WasmPlugins and TrafficExtensions. */
+const pluginPrefix = "extensions.istio.io/trafficextension/";
+
 const peerMetadataType = "type.googleapis.com/io.istio.http.peer_metadata.Config";
 
 /** Compiles the filters in their order. Throws an error that names the filter which cannot be served. `statPrefix` ends in a dot. */
@@ -103,6 +106,7 @@ function compileFilter(name: string, any: Any, statPrefix: string, where: string
   const message = unpack(any);
   switch (message?.$typeName) {
     case "envoy.extensions.filters.http.rbac.v3.RBAC":
+      if (name.startsWith(pluginPrefix)) notes.tell(`${where} stands for a program, which is not run here: it refuses all requests, as failStrategy says`);
       return new RbacFilter(name, compileHttpRbac(message as HttpRbac, where, notes), services.statistics, statPrefix);
     case "envoy.extensions.filters.http.fault.v3.HTTPFault":
       return new FaultFilter(name, compileFault(message as HTTPFault, where, notes), services, statPrefix);
