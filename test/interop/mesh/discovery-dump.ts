@@ -12,7 +12,7 @@ export type Json = JsonValue;
 export type Dump = Readonly<Record<string, ReadonlyMap<string, Json>>>;
 
 const version = "1.31.0";
-const answerMs = 15_000;
+const answerMs = 60_000;
 
 const schemas: Readonly<Record<string, { readonly url: string; readonly schema: DescMessage }>> = {
   clusters: { url: typeUrls.cluster, schema: ClusterSchema },
@@ -70,7 +70,7 @@ async function ask(client: Client, kind: string, names: readonly string[]): Prom
   const deadline = Date.now() + answerMs;
   for (;;) {
     const response = await within(client, deadline);
-    if (response === undefined) return found;
+    if (response === undefined) throw new Error(`no answer to a request for ${kind}, or not all of it, within ${answerMs / 1000} s`);
     client.send({ typeUrl: response.typeUrl, responseNonce: response.nonce });
     if (response.typeUrl !== url) continue;
     for (const { name, resource } of response.resources) {

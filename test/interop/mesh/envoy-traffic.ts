@@ -70,10 +70,10 @@ class Apps {
   /** The pod's end of tunnels: each CONNECT leads to the application on the address that it names. */
   async tunnels(app: string, host: string, certificate: WorkloadCertificate): Promise<void> {
     const server = createSecureServer({ ...tlsOf(certificate), ALPNProtocols: ["h2"] });
-    server.on("connect", (incoming, response) => {
-      const { stream } = response;
-      this.seen.push({ app, path: "CONNECT", host: String(incoming.headers[":authority"]), headers: incoming.headers, peer: peerOf(stream.session?.socket as TLSSocket) });
-      const [address = "", port = ""] = String(incoming.headers[":authority"]).split(":");
+    server.on("stream", (stream, headers) => {
+      const authority = String(headers[":authority"]);
+      this.seen.push({ app, path: String(headers[":method"]), host: authority, headers: {}, peer: peerOf(stream.session?.socket as TLSSocket) });
+      const [address = "", port = ""] = authority.split(":");
       const upstream = connect({ host: address, port: Number(port) }, () => {
         stream.respond({ ":status": 200 });
         upstream.pipe(stream).pipe(upstream);
@@ -264,6 +264,15 @@ async function startApps(mesh: TestMesh, apps: Apps): Promise<CertificateManager
   return [await manager(sidecarNode), ...managers];
 }
 
+/** The sidecar's pod takes no tunnels here: the waypoint has their port on the same addresses. */
+async function withoutTunnels(mesh: TestMesh): Promise<void> {
+  const pod = mesh.base.find(({ kind, metadata }) => kind === "Pod" && metadata.name === sidecarNode.pod);
+  assert.ok(pod);
+  const spec = pod["spec"] as { initContainers: object[] };
+  await mesh.objects.delete(pod);
+  await mesh.objects.create({ ...pod, spec: { ...spec, initContainers: spec.initContainers.map((container) => ({ ...container, env: [] })) } });
+}
+
 async function main(args: readonly string[]): Promise<number> {
   const startedMs = performance.now();
   const mesh = await startTestMesh();
@@ -273,9 +282,9 @@ async function main(args: readonly string[]): Promise<number> {
   let count = 0;
   try {
     for (const object of trafficObjects()) await mesh.objects.create(object);
+    await withoutTunnels(mesh);
     const [client] = await startApps(mesh, apps);
     assert.ok(client);
-    // The sidecar takes no tunnels here: the waypoint has their port.
     envoys.push(...(await Promise.all([startEnvoy(mesh, sidecarNode, { metadata: { ENABLE_HBONE: "false" } }), startEnvoy(mesh, routerNode), startEnvoy(mesh, waypointNode)])));
     if (args.includes("--verbose")) process.stderr.write("three Envoys are there\n");
     const { cases } = new Traffic(apps, client);
