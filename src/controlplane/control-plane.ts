@@ -34,6 +34,7 @@ import {
   type WorkloadProxies,
 } from "./serve/index.ts";
 import { ServedMesh } from "./served-mesh.ts";
+import { runRefusedStatusWriter } from "./refused-status.ts";
 import { ControlPlaneIdentity } from "./serving-certificate.ts";
 import { createInjectReviewer, InjectionSource, runCaBundleController, serveWebhooks } from "./webhooks/index.ts";
 
@@ -287,6 +288,7 @@ export class ControlPlane {
     await Promise.all([
       runGatewayControllers({ client, namespace, revision, podName, ...wanted, proxy, proxyConfigs: this.#inputs.extensions.proxyConfigs, rootNamespace: () => this.#inputs.mesh.get(meshKey)?.rootNamespace ?? namespace, clock, log }, signal),
       runEntryControllers({ client, namespace, revision, podName, statuses: ambientStatuses, objectsOf: (kind) => this.#ingest.informer(kind), addressRanges: settings.addressRanges, clock, log }, signal),
+      runRefusedStatusWriter({ client, namespace, revision, podName, refused: this.#ingest.refused, objectsOf: (kind) => this.#ingest.informerOf(kind), clock, log }, signal),
     ]);
   }
 

@@ -55,5 +55,5 @@ test("what translation reads of Istio has a feed", () => {
   const inputs = createMeshInputs(new CollectionGraph());
   const fed = new Set(createFeeds(inputs, "default").map(({ kind }) => `${kind.group}/${kind.kind}`));
   const unread = istioKinds.filter((kind) => !fed.has(`${kind.group}/${kind.kind}`)).map((kind) => kind.kind);
-  assert.deepEqual(unread, ["ProxyConfig", "WorkloadGroup"]);
+  assert.deepEqual(unread, ["WorkloadGroup"]);
 });

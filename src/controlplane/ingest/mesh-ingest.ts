@@ -1,10 +1,11 @@
 import { formatIssues, type FieldIssue, type KubernetesObject, type LabelSelector } from "../../api/index.ts";
-import { describeError, userError, type Clock, type Logger } from "../../base/index.ts";
+import { describeError, messageOf, userError, type Clock, type Logger } from "../../base/index.ts";
 import { createInformer, type Informer, type KubeClient } from "../../kube/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { DiscoveryNamespaces } from "./discovery-namespaces.ts";
 import { createFeeds, type Feed } from "./feeds.ts";
+import { RefusedObjects } from "./refused-objects.ts";
 
 export interface MeshIngestOptions {
   readonly client: KubeClient;
@@ -33,22 +34,22 @@ const maxRemembered = 200_000;
 /** Feeds the model from informers, and remembers which version of each object it holds since when. */
 export class MeshIngest {
   readonly synced: Promise<void>;
+  readonly refused: RefusedObjects;
   readonly #feeds: readonly { readonly feed: Feed; readonly informer: Informer<KubernetesObject> }[];
   readonly #versions = new Map<string, HeldVersion>();
   readonly #unsettled = new Set<HeldVersion>();
   readonly #log: Logger;
-  readonly #refusedObjects: ReturnType<MetricsRegistry["gauge"]> | undefined;
-  readonly #refusedKeys = new Map<string, Set<string>>();
-  #isRefused = false;
+  /** What is wrong with the object that is being taken. */
+  #faults: string | undefined;
   readonly #namespaces = new DiscoveryNamespaces();
 
   constructor(options: MeshIngestOptions) {
     const { client, inputs, revision, clock, log } = options;
     this.#log = log;
-    this.#refusedObjects = options.metrics?.gauge("pilot_k8s_object_errors", "Objects whose version in force is not valid: their last good one counts, if there was one.", ["name"]);
+    this.refused = new RefusedObjects(options.metrics);
     const refused = ({ kind, metadata }: KubernetesObject, issues: readonly FieldIssue[]): void => {
-      this.#isRefused = true;
-      log.warn("an object is not taken into the mesh", { kind: kind ?? "", namespace: metadata.namespace ?? "", name: metadata.name ?? "", faults: formatIssues(issues) });
+      this.#faults = formatIssues(issues);
+      log.warn("an object is not taken into the mesh", { kind: kind ?? "", namespace: metadata.namespace ?? "", name: metadata.name ?? "", faults: this.#faults });
     };
     this.#feeds = createFeeds(inputs, revision, refused).map((feed) => ({ feed, informer: createInformer(client, feed.kind, { log, clock }) }));
     this.synced = Promise.all(this.#feeds.map(({ informer }) => informer.synced)).then(() => undefined);
@@ -70,6 +71,11 @@ export class MeshIngest {
     this.#refill(this.#namespaces.setSelectors(selectors));
   }
 
+  /** Whether the mesh config's selectors leave the namespace in. */
+  includesNamespace(name: string): boolean {
+    return this.#namespaces.includes(name);
+  }
+
   /** Call when the model has settled: what has come before is in it. */
   settled(generation: number): void {
     for (const held of this.#unsettled) held.generation = generation;
@@ -86,6 +92,11 @@ export class MeshIngest {
     return this.#feeds.find(({ feed }) => feed.kind.kind === kind)?.informer;
   }
 
+  /** The same where two groups have a kind of that name. */
+  informerOf({ group, kind }: Pick<Feed["kind"], "group" | "kind">): Informer<KubernetesObject> | undefined {
+    return this.#feeds.find(({ feed }) => feed.kind.kind === kind && feed.kind.group === group)?.informer;
+  }
+
   /** Throws a user error for a kind that the model does not hold. */
   processedVersion(group: string, kind: string, key: string, resourceVersion: string): ProcessedVersion {
     if (!this.#feeds.some(({ feed }) => feed.kind.group === group && feed.kind.kind === kind)) {
@@ -98,27 +109,16 @@ export class MeshIngest {
   }
 
   #take(feed: Feed, key: string, object: KubernetesObject, isThere: boolean): void {
-    this.#isRefused = false;
+    this.#faults = undefined;
     try {
       feed.take(key, isThere && this.#namespaces.includes(object.metadata.namespace) ? object : undefined);
     } catch (error) {
       // One object that nobody foresaw must not keep the others from being taken in.
-      this.#isRefused = true;
+      this.#faults = `it cannot be read: ${messageOf(error)}`;
       this.#log.error("an object could not be read, and changes nothing", { kind: feed.kind.kind, object: key, error: describeError(error) });
     }
-    this.#countRefused(feed.kind.kind, key);
+    this.refused.set(feed.kind, key, this.#faults);
     if (feed.kind.kind === "Namespace" && this.#namespaces.setNamespace(key, isThere ? (object.metadata.labels ?? {}) : undefined)) this.#refill(new Set([key]));
-  }
-
-  #countRefused(kind: string, key: string): void {
-    let keys = this.#refusedKeys.get(kind);
-    if (keys === undefined) {
-      if (!this.#isRefused) return;
-      this.#refusedKeys.set(kind, (keys = new Set()));
-    }
-    if (this.#isRefused) keys.add(key);
-    else keys.delete(key);
-    this.#refusedObjects?.labels(kind).set(keys.size);
   }
 
   /** Takes in again what is in namespaces that are looked at now, or are not any more. */

@@ -2,8 +2,8 @@ import { isIPv6 } from "node:net";
 import type { PeerCertificate } from "node:tls";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
-import { describeError, toSerinError, transientError, type Clock, type Logger } from "../../base/index.ts";
-import { IstioCertificateRequestSchema, IstioCertificateResponseSchema } from "../../wire/workload/index.ts";
+import { describeError, toSerinError, transientError, userError, type Clock, type Logger } from "../../base/index.ts";
+import { type IstioCertificateRequest, IstioCertificateRequestSchema, IstioCertificateResponseSchema } from "../../wire/workload/index.ts";
 import { discoveryMethods } from "../../wire/xds/index.ts";
 import type { Authenticator, Caller, CertificateMetrics, CertificateService, Credentials, ServingCertificate } from "../ca/index.ts";
 import type { DiscoveryServer } from "./discovery-server.ts";
@@ -95,8 +95,16 @@ async function answerRequest({ authenticator, certificates, certificateMetrics }
   }
 }
 
+function readRequest(bytes: Uint8Array): IstioCertificateRequest {
+  try {
+    return fromBinary(IstioCertificateRequestSchema, bytes);
+  } catch (error) {
+    throw userError("bad-csr", "the bytes are no IstioCertificateRequest", { cause: error });
+  }
+}
+
 async function signRequest(certificates: CertificateService, bytes: Uint8Array, caller: Caller): Promise<Buffer> {
-  const request = fromBinary(IstioCertificateRequestSchema, bytes);
+  const request = readRequest(bytes);
   const told = (field: string): string => {
     const value = request.metadata?.[field];
     return typeof value === "string" ? value : "";

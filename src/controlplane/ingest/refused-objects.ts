@@ -1,0 +1,58 @@
+import type { KindDefinition } from "../../api/index.ts";
+import type { MetricsRegistry } from "../../telemetry/index.ts";
+
+export interface RefusedObject {
+  readonly kind: KindDefinition;
+  /** `namespace/name`. */
+  readonly key: string;
+  /** What is wrong, a line a field. */
+  readonly faults: string;
+}
+
+/** The objects whose version in force is not valid. */
+export class RefusedObjects {
+  readonly #objects = new Map<string, RefusedObject>();
+  readonly #counts = new Map<string, number>();
+  readonly #listeners = new Set<(id: string) => void>();
+  readonly #gauge: ReturnType<MetricsRegistry["gauge"]> | undefined;
+
+  constructor(metrics: MetricsRegistry | undefined) {
+    this.#gauge = metrics?.gauge("pilot_k8s_object_errors", "Objects whose version in force is not valid: their last good one counts, if there was one.", ["name"]);
+  }
+
+  /** Undefined faults: it is valid, or gone. */
+  set(kind: KindDefinition, key: string, faults: string | undefined): void {
+    const id = refusedId(kind, key);
+    const known = this.#objects.get(id);
+    if (known?.faults === faults) return;
+    if (faults === undefined) this.#objects.delete(id);
+    else this.#objects.set(id, { kind, key, faults });
+    if ((known === undefined) !== (faults === undefined)) this.#count(kind.kind, faults === undefined ? -1 : 1);
+    for (const listener of this.#listeners) listener(id);
+  }
+
+  get(id: string): RefusedObject | undefined {
+    return this.#objects.get(id);
+  }
+
+  ids(): Iterable<string> {
+    return this.#objects.keys();
+  }
+
+  /** Calls with the id of what is refused now, or no more. */
+  onChange(listener: (id: string) => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  #count(kind: string, change: number): void {
+    const count = (this.#counts.get(kind) ?? 0) + change;
+    this.#counts.set(kind, count);
+    this.#gauge?.labels(kind).set(count);
+  }
+}
+
+/** `networking.istio.io/VirtualService shop/web`. */
+export function refusedId({ group, kind }: Pick<KindDefinition, "group" | "kind">, key: string): string {
+  return `${group}/${kind} ${key}`;
+}

@@ -1,0 +1,86 @@
+import { keyOf, type KindDefinition, type KubernetesObject } from "../api/index.ts";
+import { istioKinds } from "../api/istio/index.ts";
+import type { Clock, Logger } from "../base/index.ts";
+import { LeaderElection, Reconciler, structurallyEqual, type Informer, type KubeClient } from "../kube/index.ts";
+import { FencedClient } from "./gateways/index.ts";
+import { refusedId, type RefusedObjects } from "./ingest/index.ts";
+
+export interface RefusedStatusOptions {
+  readonly client: KubeClient;
+  readonly namespace: string;
+  readonly revision: string;
+  /** Unique among the replicas of the revision. */
+  readonly podName: string;
+  readonly refused: RefusedObjects;
+  readonly objectsOf: (kind: KindDefinition) => Informer<KubernetesObject> | undefined;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+interface Condition {
+  readonly type: string;
+  readonly status: string;
+  readonly reason: string;
+  readonly message: string;
+  readonly lastTransitionTime: string;
+}
+
+type WithConditions = KubernetesObject & { status?: { conditions?: Condition[] } };
+
+const fieldManager = "istiod-validation";
+const maxMessage = 4096;
+
+/**
+ * Says in the status of Istio's objects that this revision refuses them, by a condition of the revision's own (another one
+ * may take what this one does not know), and takes it back. What is valid is not written to.
+ */
+export async function runRefusedStatusWriter(options: RefusedStatusOptions, signal: AbortSignal): Promise<void> {
+  const { client, namespace, revision, podName, clock, log } = options;
+  const election = new LeaderElection({ client, namespace, name: `istio-validation-status-${revision}`, identity: podName, clock, log });
+  await election.run(signal, async (leading) => await lead({ ...options, client: new FencedClient(client, () => election.holds()) }, leading));
+}
+
+async function lead(options: RefusedStatusOptions, signal: AbortSignal): Promise<void> {
+  const { refused, objectsOf, clock, log } = options;
+  const reconciler = new Reconciler({ name: "validation-status", log, clock, maxAttempts: Infinity, reconcile: async (id) => await write(options, id) });
+  using _changes = refused.onChange((id) => reconciler.add(id));
+  for (const id of refused.ids()) reconciler.add(id);
+  for (const kind of istioKinds) {
+    for (const object of objectsOf(kind)?.list() ?? []) if (conditionsOf(object).some(({ type }) => type === typeOf(options))) reconciler.add(refusedId(kind, keyOf(object)));
+  }
+  await reconciler.run(signal);
+}
+
+async function write(options: RefusedStatusOptions, id: string): Promise<void> {
+  const { client, refused, clock } = options;
+  const [, key = ""] = id.split(" ");
+  const kind: KindDefinition<WithConditions> | undefined = istioKinds.find((candidate) => refusedId(candidate, key) === id);
+  const [namespace = "", name = ""] = key.split("/");
+  const object = kind === undefined ? undefined : await client.get(kind, name, namespace);
+  if (kind === undefined || object === undefined) return;
+  const before = conditionsOf(object);
+  const type = typeOf(options);
+  const known = before.find((condition) => condition.type === type);
+  const faults = refused.get(id)?.faults;
+  const wanted = faults === undefined ? undefined : { type, status: "False", reason: "Refused", message: messageFor(faults), lastTransitionTime: known?.lastTransitionTime ?? timeOf(clock) };
+  const conditions = [...before.filter((condition) => condition.type !== type), ...(wanted === undefined ? [] : [wanted])];
+  if (structurallyEqual(before, conditions)) return;
+  await client.patchMerge(kind, name, namespace, { metadata: { resourceVersion: object.metadata.resourceVersion }, status: { conditions } }, { subresource: "status", fieldManager });
+}
+
+function typeOf({ revision }: RefusedStatusOptions): string {
+  return `serin.dev/valid-${revision}`;
+}
+
+function messageFor(faults: string): string {
+  const text = `${faults}; the last version that was valid stays in force, if there was one`;
+  return text.length > maxMessage ? `${text.slice(0, maxMessage)}…` : text;
+}
+
+function conditionsOf(object: KubernetesObject): readonly Condition[] {
+  return (object as WithConditions).status?.conditions ?? [];
+}
+
+function timeOf(clock: Clock): string {
+  return `${new Date(clock.nowMs()).toISOString().slice(0, "2026-01-01T00:00:00".length)}Z`;
+}
