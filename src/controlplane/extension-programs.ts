@@ -1,7 +1,7 @@
 import { RE2JS } from "re2js";
 import type { EnvoyConfigPatch } from "../api/istio/index.ts";
 import type { EnvoyTypes } from "../wire/envoy-types/index.ts";
-import type { EnvoyFilterFacts, ExtendedProxy, ExtensionSelection } from "./model/index.ts";
+import type { EnvoyFilterFacts, ExtendedProxy, ExtensionSelection, TrafficExtensionFacts } from "./model/index.ts";
 import type { ProxyIdentity } from "./serve/index.ts";
 import { compileExtension, compilePatches, contentHash, ExtensionProgram, isForType, type CompiledPatch, type PatchFault } from "./translate/index.ts";
 
@@ -57,6 +57,7 @@ export class ExtensionPrograms {
     }
     if (patches.length === 0 && extensions.length === 0) return undefined;
     return this.#shared(key.join(" "), () => {
+      if (!proxy.envoy) for (const { facts } of extensions) this.#tellOfPrograms(facts);
       const context = { types: types(), runsPrograms: proxy.envoy, pullSecret: secretOf };
       return new ExtensionProgram({
         proxyType: extended.type,
@@ -66,6 +67,14 @@ export class ExtensionPrograms {
         failed: ({ filter, applyTo, match }, fault) => failed({ filter, field: `${applyTo} ${match.operation}`, fault }),
       });
     });
+  }
+
+  /** Connections have no filter that could be told of by the proxy itself. */
+  #tellOfPrograms({ namespace, name, spec: { extension } }: TrafficExtensionFacts): void {
+    if (extension.kind === "lua") return;
+    const { type, failStrategy } = extension.wasm;
+    const without = failStrategy === "FAIL_OPEN" ? "does without it" : `refuses all ${type === "NETWORK" ? "connections" : "requests"}`;
+    this.#options.failed({ filter: `${namespace}/${name}`, field: "plugin", fault: `Serin's own proxy runs no WebAssembly and ${without}, as failStrategy says` });
   }
 
   #extended(proxy: ProxyIdentity): ExtendedProxy | undefined {

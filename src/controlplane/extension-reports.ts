@@ -7,7 +7,7 @@ import type { PatchFault } from "./translate/index.ts";
 /** Of more faults at once nobody reads. */
 const maxFaults = 1000;
 
-/** Tells once of each patch that could not be applied, until its EnvoyFilter changes: in the log, and by upstream's metric. */
+/** Tells once of each patch that could not be applied and of each plugin that proxies of ours are without, until the EnvoyFilter changes: in the log, and by upstream's metric. */
 export class ExtensionReports {
   readonly #told = new Map<string, Set<string>>();
   readonly #status: ReturnType<MetricsRegistry["gauge"]>;
@@ -30,7 +30,7 @@ export class ExtensionReports {
     this.#faults += 1;
     this.#told.set(filter, told);
     this.#status.labels(filter, patchOf(field), "error").set(1);
-    this.#log.warn("a patch of an EnvoyFilter has no effect", { envoyFilter: filter, patch: field, fault });
+    this.#log.warn("what should extend proxies does not", { object: filter, part: field, fault });
   }
 
   #forget(filter: string): void {

@@ -242,8 +242,9 @@ test("plugins come by their names, in their phases and for their traffic, and th
 });
 
 test("Serin's own proxy, which runs no plugins, refuses requests or does without, as failStrategy says", () => {
-  const { connect } = setup(plugin("shop/closed"), plugin("shop/open", { failStrategy: "FAIL_OPEN" }));
+  const { connect, logged } = setup(plugin("shop/closed"), plugin("shop/open", { failStrategy: "FAIL_OPEN" }));
   const proxy = connect({ ...web, envoy: false });
+  assert.ok(logged.some((line) => line.includes("shop/closed") && line.includes("refuses all requests")) && logged.some((line) => line.includes("shop/open") && line.includes("does without it")), logged.join("\n"));
   const found = JSON.stringify(proxy.show(typeUrls.listener)["virtualInbound"]);
   assert.match(found, /shop\.closed~istio-translated-wasmplugin","typed_config":\{"rules":\{\},"@type":"[^"]*http\.rbac\.v3\.RBAC"\}/);
   assert.match(found, /shop\.open~istio-translated-wasmplugin","typed_config":\{"@type":"[^"]*http\.wasm\.v3\.Wasm"\},"is_optional":true/);

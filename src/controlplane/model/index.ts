@@ -19,5 +19,5 @@ export { authoritySuffix, resourcesOfSecret, secretReferences, type SecretFacts,
 export { deriveConfigMapReferences, deriveSecretReferences } from "./secret-references.ts";
 export type { OutboundScopes, ProxyGroup, ScopeChoice } from "./sidecar-scope.ts";
 export { derivePullSecretReferences, pullSecretName, type PullSecretReference } from "./extension-inputs.ts";
-export type { EnvoyFilterFacts, ExtensionInputs, ProxyConfigFacts } from "./extension-inputs.ts";
+export type { EnvoyFilterFacts, ExtensionInputs, ProxyConfigFacts, TrafficExtensionFacts } from "./extension-inputs.ts";
 export { ExtensionSelection, type ExtendedProxy } from "./extension-selection.ts";
