@@ -9,8 +9,8 @@ const introduction = `# What each field does
 One row a group of fields, \`[]\` any element of a list, \`{}\` any value of a map, \`**\` all that is below. The page is written by
 \`node scripts/generate-features.ts\` from \`src/api/field-support\`, whose test reads the definitions in \`manifests/crds\` (all served versions) and
 \`generated/istio/mesh-fields.json\` (MeshConfig and ProxyConfig of the pinned istio.io/api): a field in no row fails it, and so does one that is said to have
-no effect and is not warned of, or refused, by its path. Warnings are said by the webhook when an object is applied, by \`serin analyze\` (IST0133), and at
-load of the mesh config in the log.
+no effect and is not warned of, or refused, by its path. Warnings are said by the webhook when an object is applied, by \`serin analyze\` (SER0110), in the
+status of Istio's kinds (condition \`serin.dev/FieldsWithoutEffect\`), and for the mesh config in the log when it is loaded.
 
 **Envoy only**: Envoy as that proxy acts on it; Serin's own proxy does not, and the same warning says so.
 `;

@@ -78,6 +78,7 @@ export const messageTypes = {
   meshClientsPassGatewayBy: type("SER0106", "MeshClientsPassGatewayBy", "Info", "Clients in the mesh do not see routes that are for gateways."),
   kindNotServed: type("SER0107", "KindNotServed", "Error", "The cluster has no definition of a kind."),
   unknownRevision: type("SER0108", "UnknownRevision", "Error", "A label names a revision that no control plane has."),
+  fieldWithoutEffect: type("SER0110", "FieldWithoutEffect", "Warning", "A field does nothing, or nothing at Serin's own proxies."),
   podOfOtherRevision: type("SER0109", "PodOfOtherRevision", "Warning", "A pod runs the proxy of another revision than its namespace names."),
 } as const satisfies Readonly<Record<string, MessageType>>;
 

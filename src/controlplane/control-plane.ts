@@ -9,6 +9,7 @@ import type { Node } from "../api/kubernetes/index.ts";
 import { addExpiryMetrics, Authenticator, CertificateService, createCertificateMetrics, IssuedCertificates } from "./ca/index.ts";
 import type { ControlPlaneSettings, ShadowSettings } from "./control-plane-options.ts";
 import { envoyTypes } from "./envoy-types-file.ts";
+import { runFieldStatusController } from "./field-status/field-status-writer.ts";
 import { runEntryControllers, WorkloadRegistration } from "./entries/index.ts";
 import { runGatewayControllers, runRootCertificateController, type ProxySettings } from "./gateways/index.ts";
 import { ConfigMapIngest, fetchText, GatewayNames, KeySetIngest, MeshConfigFile, MeshIngest, MeshNetworksFile, PullSecretIngest, SecretIngest, ServedVersionClient, type RemoteClient } from "./ingest/index.ts";
@@ -214,7 +215,7 @@ export class ControlPlane {
     const { client, settings, clock, log } = this.#options;
     const options = { client, clock, log, root: () => identity.authority.root, onRootChange: (changed: () => void) => identity.onChange(changed) };
     const { rootConfigMap, revocationConfigMap, clusterTrustBundle } = settings.authority;
-    const roots = { ...options, revocations: () => identity.authority.crl, rootConfigMap, revocationConfigMap, clusterTrustBundle };
+    const roots = { ...options, revocations: () => identity.authority.crl, includes: (name: string) => this.#ingest.includesNamespace(name), rootConfigMap, revocationConfigMap, clusterTrustBundle };
     start("root certificates", runRootCertificateController(roots, signal));
     start("webhook authorities", runCaBundleController({ ...options, service: { namespace: settings.namespace, name: settings.serviceName } }, signal));
   }
@@ -287,6 +288,7 @@ export class ControlPlane {
     const { ambientStatuses, ...wanted } = this.#mesh.wanted;
     await Promise.all([
       runGatewayControllers({ client, namespace, revision, podName, ...wanted, proxy, proxyConfigs: this.#inputs.extensions.proxyConfigs, rootNamespace: () => this.#inputs.mesh.get(meshKey)?.rootNamespace ?? namespace, clock, log }, signal),
+      runFieldStatusController({ client, namespace, revision, podName, objectsOf: (kind) => this.#ingest.informerOf(kind), clock, log }, signal),
       runEntryControllers({ client, namespace, revision, podName, statuses: ambientStatuses, objectsOf: (kind) => this.#ingest.informer(kind), addressRanges: settings.addressRanges, clock, log }, signal),
       runRefusedStatusWriter({ client, namespace, revision, podName, refused: this.#ingest.refused, objectsOf: (kind) => this.#ingest.informerOf(kind), clock, log }, signal),
     ]);

@@ -5,6 +5,7 @@ import { entryAddressesAnalyzer, entryProtocolAnalyzer, envoyFilterAnalyzer } fr
 import { routeReferenceAnalyzer, servedAnalyzer, waypointReferenceAnalyzer } from "./gateway-api.ts";
 import { conflictingGatewayAnalyzer, gatewayCertificateAnalyzer, gatewayPortAnalyzer, gatewaySecretAnalyzer } from "./gateways.ts";
 import { autoImageAnalyzer, injectionAnalyzer, podRevisionAnalyzer, proxyImageAnalyzer } from "./injection.ts";
+import { meshConfigAnalyzer } from "./mesh-config.ts";
 import { authorizationAnalyzer, conditionAnalyzer, definitionVersionAnalyzer, deprecationAnalyzer, gatewaySelectorAnalyzer, keySetAnalyzer } from "./policies.ts";
 import { routeShadowAnalyzer } from "./route-shadows.ts";
 import { gatewayHostAnalyzer, weightAnalyzer } from "./routing-surprises.ts";
@@ -18,6 +19,7 @@ import { applicationUserAnalyzer, multiServiceAnalyzer, portNameAnalyzer } from 
 export const analyzers: readonly Analyzer[] = [
   schemaAnalyzer,
   servedAnalyzer,
+  meshConfigAnalyzer,
   annotationsAnalyzer,
   authorizationAnalyzer,
   keySetAnalyzer,

@@ -1,4 +1,4 @@
-import type { FieldIssue } from "../../api/index.ts";
+import { tellsOfNoEffect, type FieldIssue } from "../../api/index.ts";
 import { gatewayApiKinds } from "../../api/gateway/index.ts";
 import { istioKinds } from "../../api/istio/index.ts";
 import type { Analyzer } from "../analyzer.ts";
@@ -29,5 +29,6 @@ function sentence({ path, message }: FieldIssue): string {
 function typeOfWarning({ path, message }: FieldIssue): MessageType | undefined {
   if (message.startsWith("is never used")) return path.includes(".match[") ? messageTypes.virtualServiceIneffectiveMatch : messageTypes.virtualServiceUnreachableRule;
   if (message.startsWith("has weights that sum up to")) return undefined;
-  return message.startsWith("is deprecated") ? messageTypes.deprecated : messageTypes.schemaWarning;
+  if (message.startsWith("is deprecated")) return messageTypes.deprecated;
+  return tellsOfNoEffect({ path, message }) && !message.includes("does nothing where") ? messageTypes.fieldWithoutEffect : messageTypes.schemaWarning;
 }

@@ -1,0 +1,38 @@
+import type * as Yaml from "yaml";
+import { tellsOfNoEffect } from "../../api/index.ts";
+import { parseMeshConfig } from "../../api/istio/index.ts";
+import { loadPackage } from "../../base/index.ts";
+import type { Analyzer } from "../analyzer.ts";
+import { readPlainYaml } from "../manifest/plain-yaml.ts";
+import { messageTypes } from "../message-types.ts";
+
+const configMap = { group: "", kind: "ConfigMap" };
+/** `istio`, and with a revision `istio-<revision>`. */
+const namePattern = /^istio(-[a-z0-9-]+)?$/;
+
+/** What the control plane says of its mesh config when it loads it. */
+export const meshConfigAnalyzer: Analyzer = {
+  name: "serin.meshconfig.FieldAnalyzer",
+  description: "fields of the mesh config have values that are taken, and an effect",
+  analyze(inventory, report) {
+    for (const resource of inventory.raw(configMap)) {
+      const { metadata } = resource.object;
+      const text = (resource.object["data"] as Readonly<Record<string, unknown>> | undefined)?.["mesh"];
+      if (metadata.namespace !== inventory.options.istioNamespace || !namePattern.test(metadata.name ?? "") || typeof text !== "string") continue;
+      const parsed = parseMeshConfig(valueOf(text));
+      for (const { path, message } of parsed.errors) report(messageTypes.schemaValidationError, resource, "data.mesh", `mesh: ${path} ${message}`);
+      for (const issue of parsed.warnings) report(tellsOfNoEffect(issue) ? messageTypes.fieldWithoutEffect : messageTypes.schemaWarning, resource, "data.mesh", `mesh: ${issue.path} ${issue.message}`);
+    }
+  },
+};
+
+/** Text that is no YAML is no mesh config either. */
+function valueOf(text: string): unknown {
+  const plain = readPlainYaml(text);
+  if (plain !== undefined) return plain[0]?.value;
+  try {
+    return loadPackage<typeof Yaml>("yaml").parse(text) as unknown;
+  } catch {
+    return text;
+  }
+}

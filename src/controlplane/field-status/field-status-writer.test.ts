@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { destinationRuleKind } from "../../api/istio/index.ts";
+import { createLogger, systemClock } from "../../base/index.ts";
+import { createInformer } from "../../kube/index.ts";
+import { FakeKubeClient } from "../testing/fake-kube-client.ts";
+import { config } from "../testing/model-fixture.ts";
+import { fieldCondition, runFieldStatusWriter } from "./field-status-writer.ts";
+
+interface Condition {
+  readonly type: string;
+  readonly message?: string;
+}
+
+test("an object says in its status which fields have no effect, as long as it has them; conditions of others stay", async () => {
+  const client = new FakeKubeClient();
+  const log = createLogger({ scope: "test", write: () => undefined });
+  const stop = new AbortController();
+  const objects = createInformer(client, destinationRuleKind, { log, clock: systemClock });
+  const rule = (trafficPolicy: object): void => {
+    client.put(destinationRuleKind, { ...config("DestinationRule", "shop/web", { host: "web", trafficPolicy }), status: { conditions: [{ type: "Other", status: "True" }] } } as Parameters<typeof client.put>[1]);
+  };
+  const conditions = async (): Promise<readonly Condition[]> => ((await client.get(destinationRuleKind, "web", "shop")) as unknown as { status: { conditions: Condition[] } }).status.conditions;
+  const until = async (count: number): Promise<readonly Condition[]> => {
+    while ((await conditions()).length !== count) await new Promise((resolve) => setImmediate(resolve));
+    return await conditions();
+  };
+  rule({ proxyProtocol: { version: "V2" }, connectionPool: { tcp: { tcpKeepalive: { probes: 3 } } } });
+  const work = Promise.all([objects.run(stop.signal), runFieldStatusWriter({ client, objectsOf: (kind) => (kind.kind === "DestinationRule" ? objects : undefined), clock: systemClock, log }, stop.signal)]);
+  const [other, own] = await until(2);
+  assert.equal(other?.type, "Other");
+  assert.equal(own?.type, fieldCondition);
+  assert.match(own?.message ?? "", /^spec\.trafficPolicy\.proxyProtocol: has no effect here.*; spec\.trafficPolicy\.connectionPool\.tcp\.tcpKeepalive: is set by Envoy alone/);
+  const before = await client.get(destinationRuleKind, "web", "shop");
+  client.put(destinationRuleKind, { ...before, spec: { host: "web", trafficPolicy: { loadBalancer: { simple: "RANDOM" } } } } as unknown as Parameters<typeof client.put>[1]);
+  assert.deepEqual((await until(1)).map(({ type }) => type), ["Other"]);
+  stop.abort();
+  await work;
+});

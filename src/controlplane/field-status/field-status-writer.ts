@@ -1,0 +1,86 @@
+import { formatIssues, tellsOfNoEffect, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
+import { istioKinds, type IstioCondition } from "../../api/istio/index.ts";
+import type { Clock, Logger } from "../../base/index.ts";
+import { LeaderElection, Reconciler, structurallyEqual, type Informer, type KubeClient } from "../../kube/index.ts";
+
+export interface FieldStatusOptions {
+  readonly client: KubeClient;
+  readonly namespace: string;
+  readonly revision: string;
+  /** Unique among the replicas of the revision. */
+  readonly podName: string;
+  /** The objects as they were last seen; undefined for a kind that is not read. */
+  readonly objectsOf: (kind: KindDefinition) => Informer<KubernetesObject> | undefined;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+type WithConditions = KubernetesObject & { status?: { conditions?: readonly IstioCondition[] } };
+
+/** Ours: true while fields of the object do nothing, or nothing at Serin's own proxies; absent otherwise. */
+export const fieldCondition = "serin.dev/FieldsWithoutEffect";
+const fieldManager = "istio-field-status";
+const leaseName = "istio-field-status";
+const maxMessageLength = 1024;
+
+/** Says in the status of Istio's objects which of their fields have no effect, by name. Of all revisions one does so at a time. */
+export async function runFieldStatusController(options: FieldStatusOptions, signal: AbortSignal): Promise<void> {
+  const { client, namespace, revision, podName, clock, log } = options;
+  await new LeaderElection({ client, namespace, name: leaseName, identity: `${podName}.${revision}`, clock, log }).run(signal, async (leading) => await runFieldStatusWriter(options, leading));
+}
+
+export async function runFieldStatusWriter({ client, objectsOf, clock, log }: Pick<FieldStatusOptions, "client" | "objectsOf" | "clock" | "log">, signal: AbortSignal): Promise<void> {
+  const read = istioKinds.flatMap((kind) => {
+    const objects = objectsOf(kind);
+    return objects === undefined ? [] : [{ kind, objects }];
+  });
+  const reconciler = new Reconciler({
+    name: "field-status",
+    log,
+    clock,
+    maxAttempts: Infinity,
+    reconcile: async (name) => {
+      const [kindName, key = ""] = name.split(" ");
+      const found = read.find(({ kind }) => kind.kind === kindName);
+      const object = found?.objects.get(key);
+      if (found !== undefined && object !== undefined) await write(client, found.kind, object, clock);
+    },
+  });
+  using subscriptions = new DisposableStack();
+  for (const { kind, objects } of read) {
+    subscriptions.use(
+      objects.subscribe((change) => {
+        if (change.type === "set" && wantedConditions(kind, change.object, clock) !== undefined) reconciler.add(`${kind.kind} ${change.key}`);
+      }),
+    );
+  }
+  await reconciler.run(signal);
+}
+
+/** Conditions of others stay. Fails with `conflict` when the object has changed since it was read; the next try reads it anew. */
+async function write(client: KubeClient, kind: KindDefinition, object: KubernetesObject, clock: Clock): Promise<void> {
+  const conditions = wantedConditions(kind, object, clock);
+  if (conditions === undefined || object.metadata.deletionTimestamp !== undefined) return;
+  const { name = "", namespace, resourceVersion } = object.metadata;
+  await client.patchMerge(kind, name, namespace, { metadata: { resourceVersion }, status: { conditions } }, { subresource: "status", fieldManager });
+}
+
+/** Undefined where the object says already what it should. */
+function wantedConditions(kind: KindDefinition, object: WithConditions, clock: Clock): readonly IstioCondition[] | undefined {
+  const before = object.status?.conditions ?? [];
+  const own = before.find(({ type }) => type === fieldCondition);
+  const issues = (kind.parse?.(object).warnings ?? []).filter(tellsOfNoEffect);
+  if (issues.length === 0) return own === undefined ? undefined : before.filter(({ type }) => type !== fieldCondition);
+  const said = { type: fieldCondition, status: "True", reason: "FieldsWithoutEffect", message: shortened(formatIssues(issues).replaceAll("\n", "; ")), observedGeneration: object.metadata.generation } as IstioCondition;
+  const wanted: IstioCondition = { ...said, lastTransitionTime: own?.lastTransitionTime ?? timeOf(clock) };
+  if (own !== undefined && structurallyEqual({ ...own, observedGeneration: Number(own.observedGeneration) }, { ...wanted, observedGeneration: Number(wanted.observedGeneration) })) return undefined;
+  return [...before.filter(({ type }) => type !== fieldCondition), wanted];
+}
+
+function shortened(text: string): string {
+  return text.length > maxMessageLength ? `${text.slice(0, maxMessageLength)}…` : text;
+}
+
+function timeOf(clock: Clock): string {
+  return `${new Date(clock.nowMs()).toISOString().slice(0, "2026-01-01T00:00:00".length)}Z`;
+}
