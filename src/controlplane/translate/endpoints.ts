@@ -52,7 +52,7 @@ export function loadAssignment(name: string, groups: readonly LocalityGroup[]): 
 }
 
 /** Whether clients speak Istio's mutual TLS to it: as a rule says, else as the workload's policies let them. */
-function speaksMutualTls(endpoint: EndpointModel, { ruleTls, hbone }: AssignmentOptions): boolean {
+export function speaksMutualTls(endpoint: EndpointModel, { ruleTls, hbone }: AssignmentOptions): boolean {
   if (hbone && endpoint.hbone) return false;
   if (ruleTls === undefined) return endpoint.mutualTls;
   return ruleTls === "ISTIO_MUTUAL" && (endpoint.mutualTls || endpoint.labels[tlsModeLabel] === "istio");

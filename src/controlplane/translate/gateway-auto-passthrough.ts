@@ -1,16 +1,19 @@
 import { create } from "@bufbuild/protobuf";
 import { Cluster_DiscoveryType, ClusterSchema, HttpProtocolOptionsSchema, type Cluster, type ClusterLoadAssignment } from "../../wire/envoy/index.ts";
 import { serverNamesOf, type GatewayServerModel, type MergedGateway } from "../model/classic-gateway.ts";
+import { isClusterLocal } from "../model/cluster-local.ts";
 import { destinationRuleFor, type DestinationRuleModel } from "../model/destination-rule-model.ts";
 import type { Labels } from "../model/facts.ts";
+import { gatewaysOf } from "../model/network-gateways.ts";
 import { getEndpoints, ofSubset } from "../model/service-endpoints.ts";
 import { hostCovers } from "../model/service-hostname.ts";
 import { visibleServices, type ServiceModel, type ServicePortModel } from "../model/service-model.ts";
 import { clusterMetadataExchange } from "./cluster.ts";
-import { loadAssignment, localityGroups } from "./endpoints.ts";
+import { loadAssignment, localityGroups, speaksMutualTls } from "./endpoints.ts";
 import { filterMetadata, overAds } from "./envoy-any.ts";
 import type { ClassicGatewayContext } from "./gateway-classic-context.ts";
 import type { GatewayChain } from "./gateway-listener.ts";
+import { isSeenBy } from "./network-endpoints.ts";
 import { serverNameOf } from "./outbound-cluster.ts";
 import { applyTrafficPolicy, effectivePolicy, packHttpOptions, useHttp2, type ClusterDraft } from "./traffic-policy.ts";
 import { tcpClusterFilters } from "./virtual-service-tcp.ts";
@@ -83,8 +86,13 @@ function clusterOf({ name, service, port, subset, rule }: PassthroughTarget, { m
 
 /** Their endpoints: the ones alone that end mutual TLS themselves. */
 export function autoPassthroughAssignments(merged: MergedGateway, context: ClassicGatewayContext): readonly ClusterLoadAssignment[] {
-  return Array.from(targetsOfGateway(merged, context), ({ name, service, port, subset }) => {
-    const endpoints = ofSubset(getEndpoints(context.model.endpoints, service, port.port, context.reader), subset);
-    return loadAssignment(name, localityGroups(endpoints.filter((endpoint) => endpoint.mutualTls), { hbone: false, healthKnown: true }));
+  const { model, mesh, place, reader } = context;
+  const { network, clusterId = mesh.clusterId, networkView = [] } = place;
+  const client = { network, clusterId, view: networkView.length === 0 ? undefined : networkView, gateways: gatewaysOf(model.networkGateways.resolved, reader) };
+  return Array.from(targetsOfGateway(merged, context), ({ name, service, port, subset, rule }) => {
+    const options = { hbone: false, healthKnown: true, ruleTls: effectivePolicy(rule, subset?.name, port.port, mesh).tls?.mode, client };
+    const clusterLocal = isClusterLocal(service.hostname, mesh);
+    const endpoints = ofSubset(getEndpoints(model.endpoints, service, port.port, reader), subset).filter((endpoint) => isSeenBy(client, endpoint, clusterLocal) && speaksMutualTls(endpoint, options));
+    return loadAssignment(name, localityGroups(endpoints, options));
   });
 }

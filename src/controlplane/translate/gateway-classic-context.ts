@@ -1,5 +1,6 @@
 import type { CollectionReader } from "../../kube/index.ts";
 import type { Labels, MeshSettings } from "../model/facts.ts";
+import type { ProxyGroup } from "../model/sidecar-scope.ts";
 import type { MeshModel } from "./outbound-resources.ts";
 import type { SecurityFilters } from "./security-filters.ts";
 import type { ProxyTelemetry } from "./telemetry-policies.ts";
@@ -10,6 +11,8 @@ export interface ClassicGatewayContext {
   readonly mesh: MeshSettings;
   readonly namespace: string;
   readonly labels: Labels;
+  /** Where the proxy is. */
+  readonly place: Pick<ProxyGroup, "network" | "clusterId" | "networkView">;
   readonly security: SecurityFilters;
   readonly telemetry: ProxyTelemetry;
   readonly reader: CollectionReader;

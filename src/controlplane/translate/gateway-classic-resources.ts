@@ -42,6 +42,7 @@ export function deriveClassicGatewayResources(graph: CollectionGraph, model: Mes
       mesh,
       namespace,
       labels,
+      place: group,
       reader,
       security: security.filtersFor(group, mesh, reader, { clearRouteCache: true }),
       telemetry: telemetry.telemetryFor(group, "gateway", mesh, reader),

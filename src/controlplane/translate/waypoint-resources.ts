@@ -24,6 +24,7 @@ import { TelemetryPolicies } from "./telemetry-policies.ts";
 import { peersOfNamespace, vipCluster } from "./waypoint-cluster.ts";
 import { encapName, mainInternalListener, type WaypointPolicies, type WaypointPort, type WaypointServiceChains } from "./waypoint-listener.ts";
 import { carriedKinds, vipName } from "./waypoint-name.ts";
+import { nearEndpoints } from "./waypoint-network.ts";
 import { clustersOf, waypointRoutes, waypointTcpTargets, type WaypointRouteContext } from "./waypoint-route.ts";
 
 /** What waypoints are served. Scopes are keys of {@link Waypoint}. */
@@ -219,8 +220,9 @@ function variantsOf({ service, rule }: ResolvedService): readonly VipVariant[] {
   return service.ports.flatMap((port) => carriedKinds(port.protocol).flatMap((carries) => subsets.map((subset) => ({ name: vipName(port.port, carries, subset, service.hostname), carries, port, subset }))));
 }
 
-function endpointsOf({ service, rule }: ResolvedService, port: number, subset: string | undefined, { model }: Sources, reader: CollectionReader): readonly EndpointModel[] {
-  return ofSubset(getEndpoints(model.endpoints, service, port, reader), rule?.subsets.find(({ name }) => name === subset));
+function endpointsOf({ service, rule, mesh }: ResolvedService, port: number, subset: string | undefined, { model }: Sources, reader: CollectionReader): readonly EndpointModel[] {
+  const near = nearEndpoints(getEndpoints(model.endpoints, service, port, reader), service, mesh, model.inputs, reader);
+  return ofSubset(near, rule?.subsets.find(({ name }) => name === subset));
 }
 
 function deriveVipClusters(graph: CollectionGraph, { served, services, suffix }: ServedRegistry, sources: Sources): Collection<ScopedEncodedResource> {
