@@ -28,14 +28,21 @@ export function decideCors(policy: CorsPolicy, request: RequestView): CorsDecisi
   if (!allowed) return preflight && !policy.forwardsOthers ? { kind: "answer", fields: [] } : undefined;
   const common: (readonly [string, string])[] = [["access-control-allow-origin", origin]];
   if (policy.allowCredentials) common.push(["access-control-allow-credentials", "true"]);
-  if (!preflight) return { kind: "add", mutation: overwriting([...common, ["access-control-expose-headers", policy.exposeHeaders]]) };
+  const exposed = ["access-control-expose-headers", policy.exposeHeaders] as const;
+  if (!preflight) return { kind: "add", mutation: overwriting([...common, exposed]) };
   const fields = [
     ...common,
-    ["access-control-allow-methods", policy.allowMethods],
-    ["access-control-allow-headers", policy.allowHeaders],
+    ["access-control-allow-methods", toldOf(policy, policy.allowMethods, request.head.get("access-control-request-method"))],
+    ["access-control-allow-headers", toldOf(policy, policy.allowHeaders, request.head.get("access-control-request-headers"))],
+    exposed,
     ["access-control-max-age", policy.maxAge],
   ] as const;
   return { kind: "answer", fields: fields.filter(([, value]) => value !== "") };
+}
+
+/** With credentials `*` means nothing to a browser: there what it has asked for is named. */
+function toldOf({ allowCredentials }: CorsPolicy, said: string, asked: string | undefined): string {
+  return said === "*" && allowCredentials ? (asked ?? said) : said;
 }
 
 function overwriting(fields: readonly (readonly [string, string])[]): HeaderMutation {
