@@ -51,3 +51,15 @@ test("where a ClusterTrustBundle is asked for, it tells the root instead of Conf
   assert.deepEqual(await bundle(), { signerName: "istio.io/istiod-ca", trustBundle: state.root });
   assert.equal(await data(client, "shop", "istio-ca-root-cert"), undefined);
 });
+
+test("a namespace that the mesh config leaves out gets nothing until it is let in", async () => {
+  const client = new FakeKubeClient();
+  for (const name of ["in", "out"]) client.put(namespaceKind, namespace(name));
+  let isLetIn = false;
+  const clock = { ...systemClock, sleep: async (_ms: number, signal?: AbortSignal) => await systemClock.sleep(1, signal), after: (_ms: number, run: () => void) => systemClock.after(1, run) };
+  running.push(runRootCertificateController({ ...options(client), clock, includes: (name) => isLetIn || name === "in" }, stopped.signal));
+  await untilTrue(async () => (await data(client, "in", "istio-ca-root-cert")) !== undefined);
+  assert.equal(await data(client, "out", "istio-ca-root-cert"), undefined);
+  isLetIn = true;
+  await untilTrue(async () => (await data(client, "out", "istio-ca-root-cert")) !== undefined);
+});

@@ -15,6 +15,8 @@ export interface RootCertificateControllerOptions {
   readonly rootConfigMap?: string;
   /** `istio-ca-crl` when absent; undefined: revocation lists are not told. */
   readonly revocationConfigMap?: string | undefined;
+  /** Whether a namespace is one of the mesh's; all are when absent. */
+  readonly includes?: (namespace: string) => boolean;
   /** The root is told by a ClusterTrustBundle instead. */
   readonly clusterTrustBundle?: boolean;
   readonly clock: Clock;
@@ -29,6 +31,9 @@ const fieldManager = "istiod-root-certificate";
 const leftOut = new Set(["kube-public", "kube-node-lease", "local-path-storage"]);
 const bundleName = "istio.io:istiod-ca:root-cert";
 const bundleSigner = "istio.io/istiod-ca";
+
+/** What the mesh config's selectors leave out may be let in later. */
+const leftOutRetryMs = 10_000;
 
 /** One ConfigMap that every namespace has. */
 interface Copy {
@@ -49,7 +54,7 @@ export async function runRootCertificateController(options: RootCertificateContr
 }
 
 async function keepCopies(options: RootCertificateControllerOptions, kept: readonly Copy[], signal: AbortSignal): Promise<void> {
-  const { client, onRootChange, clock, log } = options;
+  const { client, includes = () => true, onRootChange, clock, log } = options;
   if (kept.length === 0) return;
   const namespaces = createInformer(client, namespaceKind, { log, clock });
   const copies = kept.map((copy) => ({ copy, informer: createInformer(client, configMapKind, { log, clock, fieldSelector: `metadata.name=${copy.name}` }) }));
@@ -61,8 +66,10 @@ async function keepCopies(options: RootCertificateControllerOptions, kept: reado
     after: [namespaces.synced, ...copies.map(({ informer }) => informer.synced)],
     reconcile: async (namespace) => {
       const found = namespaces.get(namespace);
-      if (found === undefined || found.metadata.deletionTimestamp !== undefined || leftOut.has(namespace)) return;
+      if (found === undefined || found.metadata.deletionTimestamp !== undefined || leftOut.has(namespace)) return undefined;
+      if (!includes(namespace)) return leftOutRetryMs;
       for (const { copy, informer } of copies) await write(client, copy, informer, namespace);
+      return undefined;
     },
   });
   namespaces.subscribe((change) => reconciler.add(change.key));
