@@ -6,11 +6,6 @@ const sourceFields = ["remoteIpBlocks", "notRemoteIpBlocks", "requestPrincipals"
 const operationFields = ["hosts", "notHosts", "methods", "notMethods", "paths", "notPaths"] as const;
 const connectionKeys: ReadonlySet<string> = new Set(["source.ip", "source.namespace", "source.principal", "source.serviceAccount", "destination.ip", "destination.port"]);
 
-/** Whether ztunnels know what a condition asks. */
-export function isConnectionKey(key: string): boolean {
-  return connectionKeys.has(key);
-}
-
 /** The fields and keys of a rule that a ztunnel cannot tell, sorted. */
 export function requestAttributes(rule: AuthorizationRule): readonly string[] {
   const found = [

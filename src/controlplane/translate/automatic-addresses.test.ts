@@ -9,7 +9,7 @@ test("addresses that a control plane gives to a host are for proxies that answer
   apply({ ...entry, status: { addresses: [{ value: "240.240.0.9", host: "auto.example.com" }, { value: "2001:2::9", host: "auto.example.com" }] } } as typeof entry);
   const capturing = serve({ dnsCapture: true });
   assert.deepEqual(Object.keys(capturing.listeners()).filter((name) => name.endsWith("_6379")), ["240.240.0.9_6379"]);
-  const [host] = (capturing.routes()["80"]?.["virtualHosts"] as { domains: string[] }[]).filter(({ domains }) => domains.includes("auto.example.com"));
+  const [host] = ((capturing.routes()["80"]?.["virtualHosts"] ?? []) as { domains: string[] }[]).filter(({ domains }) => domains.includes("auto.example.com"));
   assert.ok(host?.domains.includes("240.240.0.9"));
   assert.deepEqual(capturing.names()?.["table"], { "auto.example.com": { ips: ["240.240.0.9"], registry: "External" } });
   assert.deepEqual(Object.keys(serve().listeners()).filter((name) => name.endsWith("_6379")), ["0.0.0.0_6379"]);

@@ -36,7 +36,7 @@ const entry = (name: string, spec: object, status: object = {}): KubernetesObjec
 
 function prefixes(listener: JsonObject | undefined): readonly (readonly [string, number])[] {
   const matchers = (valueAt(listener ?? {}, "filterChainMatcher", "matcherTree", "customMatch", "typedConfig", "rangeMatchers") ?? []) as { ranges: { addressPrefix: string; prefixLen: number }[] }[];
-  return matchers.flatMap(({ ranges }) => ranges.map(({ addressPrefix, prefixLen }) => [addressPrefix, prefixLen] as const)).toSorted();
+  return matchers.flatMap(({ ranges }) => ranges.map(({ addressPrefix, prefixLen }) => [addressPrefix, prefixLen] as const)).toSorted(([left], [right]) => (left < right ? -1 : 1));
 }
 
 test("a waypoint serves ServiceEntries by their addresses, given ones too: endpoints by EDS, names in the cluster", () => {
