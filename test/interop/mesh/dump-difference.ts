@@ -122,6 +122,8 @@ function normal(value: Json, key = ""): Json {
   return value;
 }
 
+const transportSockets = "envoy.transport_sockets.";
+
 /** Two ways to say the same: docs/interop.md names them. */
 function sameMeaning(value: { readonly [name: string]: Json }): { readonly [name: string]: Json } {
   const { matchSubjectAltNames, ...rest } = value;
@@ -130,7 +132,7 @@ function sameMeaning(value: { readonly [name: string]: Json }): { readonly [name
   const { name, numerator, denominator = "HUNDRED" } = value;
   if (typeof numerator === "number" && typeof denominator === "string") return { millionths: numerator * (millionths[denominator] ?? 1) };
   // The name of a transport socket means nothing: its type is in its configuration.
-  return typeof name === "string" && /^envoy\.transport_sockets\./.test(name) ? { ...value, name: name.slice("envoy.transport_sockets.".length) } : value;
+  return typeof name === "string" && name.startsWith(transportSockets) ? { ...value, name: name.slice(transportSockets.length) } : value;
 }
 
 const millionths: Readonly<Record<string, number>> = { HUNDRED: 10_000, TEN_THOUSAND: 100, MILLION: 1 };

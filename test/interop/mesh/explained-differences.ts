@@ -4,16 +4,17 @@ import type { Difference } from "./dump-difference.ts";
 
 export interface Explanation {
   readonly why: string;
-  covers(difference: Difference): boolean;
+  covers(difference: Difference, configuration: string): boolean;
 }
 
 const field = (pattern: RegExp) => (difference: Difference): boolean => pattern.test(difference.field);
 const resource = (pattern: RegExp) => (difference: Difference): boolean => pattern.test(difference.resource);
+const configured = (pattern: RegExp) => (_difference: Difference, configuration: string): boolean => pattern.test(configuration);
 
 export const explanations: readonly Explanation[] = [
-  { why: "sampling rules without a tracer: upstream writes them always, Serin where a provider is named", covers: ({ field: at, serin }) => /\.tracing$/.test(at) && serin === "(absent)" },
+  { why: "sampling rules without a tracer: upstream writes them always, Serin where a provider is named", covers: ({ field: at, serin }) => at.endsWith(".tracing") && serin === "(absent)" },
   { why: "configuration of a tracer or filter that is compared by its bytes", covers: field(/<StringValue>\.value$|tracing\.customTags/) },
-  { why: "access logs of tunnels' own listeners", covers: ({ field: at, resource: of }) => /accessLog$/.test(at) && / (connect_|main_internal|inner_|outer_)/.test(of) },
+  { why: "access logs of tunnels' own listeners", covers: ({ field: at, resource: of }) => at.endsWith("accessLog") && / (connect_|main_internal|inner_|outer_)/.test(of) },
   { why: "an empty list of options of a JSON log", covers: field(/jsonFormatOptions$/) },
   { why: "the order of filter chains that share a name", covers: field(/filterChainMatch\.transportProtocol$/) },
   { why: "double tunnels between networks are set up where there is a second network", covers: resource(/ (inner|outer)_connect_originate$/) },
@@ -31,10 +32,15 @@ export const explanations: readonly Explanation[] = [
   { why: "a prefix of an outside authorizer's rules ends with a hyphen, so that one name may begin another", covers: field(/filterEnabledMetadata\.value\.stringMatch\.prefix$/) },
   { why: "a key that nobody has stands for an issuer's keys that cannot be had", covers: field(/localJwks\.inlineString$|spaceDelimitedClaims order$/) },
   { why: "names are resolved, not forwarded: hosts of DYNAMIC_DNS", covers: ({ resource: of }) => /\*\.dyn\.example\.com|0\.0\.0\.0_443$/.test(of) },
+  { why: "a redirect's path, empty where it is not changed", covers: field(/redirect\.pathRedirect$/) },
+  { why: "metrics are counted also where MeshConfig names no provider of them", covers: ({ field: at, istiod }) => at.endsWith("[istio.stats]") && istiod === "(absent)" },
+  { why: "warned of by name: the PROXY protocol towards services", covers: configured(/destination-rule-proxy-protocol$/) },
+  { why: "an answer of a waypoint's own may have 1 MB, whichever route gives it", covers: field(/^waypoint listeners .*maxDirectResponseBodySizeBytes$/) },
   { why: "UDP ports are not told to ztunnels", covers: ({ field: at, resource: of }) => /^ztunnel addresses .*ports\[\]/.test(at) || / shop\/(ports|protocols)\./.test(of) },
   { why: "the API server's own endpoint, which is no pod", covers: resource(/kubernetes\.default|EndpointSlice\/default\/kubernetes/) },
 ];
 
-export function explanationOf(difference: Difference): string | undefined {
-  return explanations.find(({ covers }) => covers(difference))?.why;
+/** `configuration`: the name of the one that shows it. */
+export function explanationOf(difference: Difference, configuration: string): string | undefined {
+  return explanations.find((explanation) => explanation.covers(difference, configuration))?.why;
 }

@@ -90,9 +90,8 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const fields = byField(reports);
   const counts = new Map<string, number>();
-  const open: CaseReport[] = reports.map((report) => ({ ...report, differences: report.differences.filter((difference) => explanationOf(difference) === undefined) }));
-  for (const difference of reports.flatMap((report) => report.differences)) {
-    const why = explanationOf(difference);
+  const open: CaseReport[] = reports.map((report) => ({ ...report, differences: report.differences.filter((difference) => explanationOf(difference, report.name) === undefined) }));
+  for (const why of reports.flatMap((report) => report.differences.map((difference) => explanationOf(difference, report.name)))) {
     if (why !== undefined) counts.set(why, (counts.get(why) ?? 0) + 1);
   }
   for (const [why, count] of [...counts].toSorted((left, right) => right[1] - left[1])) process.stdout.write(`${String(count).padStart(5)} explained: ${why}\n`);
