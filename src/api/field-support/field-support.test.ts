@@ -9,7 +9,7 @@ import { kindTables, meshConfigTable, proxyDefaultsTable } from "./index.ts";
 import { definedKinds, listedFields, type SchemaField } from "./testing/schema-fields.ts";
 
 const root = new URL("../../../", import.meta.url);
-const definitions = ["istio", "gateway-api"].flatMap((name) => definedKinds(new URL(`manifests/crds/${name}.yaml`, root))).filter(({ group }) => group !== "gateway.networking.x-k8s.io");
+const definitions = ["istio", "gateway-api"].flatMap((name) => definedKinds(readFileSync(new URL(`manifests/crds/${name}.yaml`, root), "utf8"))).filter(({ group }) => group !== "gateway.networking.x-k8s.io");
 const kinds = [...istioKinds, ...gatewayApiKinds];
 const lists = JSON.parse(readFileSync(new URL("generated/istio/mesh-fields.json", root), "utf8")) as Record<"MeshConfig" | "ProxyConfig", Record<string, string>>;
 

@@ -7,7 +7,7 @@ import { TelemetrySelection } from "../model/telemetry-selection.ts";
 import { meshAccessLogs, type AccessLogInit } from "./access-log.ts";
 import type { FilterInit } from "./filter-init.ts";
 import { istioStats, type StatsRole } from "./istio-filters.ts";
-import type { ProviderSource } from "./telemetry-provider.ts";
+import type { ProviderSource, TelemetrySide } from "./telemetry-provider.ts";
 import { accessLogsOf } from "./telemetry-access-log.ts";
 import { metricsOf } from "./telemetry-metrics.ts";
 import { tracingOf, type RequestTracing } from "./telemetry-tracing.ts";
@@ -20,9 +20,6 @@ export interface ProxyTelemetry {
   /** Absent: requests are not traced. */
   readonly tracing?: RequestTracing | undefined;
 }
-
-/** Which side of a request a listener stands on. */
-export type TelemetrySide = "outbound" | "inbound" | "gateway" | "waypoint";
 
 /** What proxies measure, trace and log: the mesh config's, as Telemetry of the mesh, the namespace and the workload changes it. */
 export class TelemetryPolicies {

@@ -2,6 +2,9 @@ import type { ExtensionProvider, ProviderService } from "../../api/istio/index.t
 import type { MeshSettings } from "../model/facts.ts";
 import type { ProviderCluster } from "../model/provider-cluster.ts";
 
+/** Which side of a request a listener stands on. */
+export type TelemetrySide = "outbound" | "inbound" | "gateway" | "waypoint";
+
 /** Where providers and their services are found. */
 export interface ProviderSource {
   readonly mesh: MeshSettings;

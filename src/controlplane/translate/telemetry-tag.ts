@@ -1,7 +1,15 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { HttpConnectionManager_TracingSchema } from "../../wire/envoy/index.ts";
 import type { PolicySubject } from "../model/authorization-selection.ts";
 import { canonicalName, canonicalRevision } from "../model/canonical.ts";
 import type { MeshSettings } from "../model/facts.ts";
-import type { CustomTagInit } from "./telemetry-tracing.ts";
+
+type TagInit = Exclude<NonNullable<Exclude<MessageInitShape<typeof HttpConnectionManager_TracingSchema>, { $typeName: string }>["customTags"]>[number], { $typeName: string }>;
+/** A tag of a span. */
+export interface CustomTagInit {
+  readonly tag: string;
+  readonly type: NonNullable<TagInit["type"]>;
+}
 
 /** The canonical service of a subject; of a proxy of a Gateway its Deployment's name. */
 export function workloadNameOf({ labels, gateway, waypoint }: PolicySubject): string {

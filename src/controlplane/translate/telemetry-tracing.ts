@@ -1,16 +1,14 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ExtensionProvider, Telemetry, TelemetryTracing, TracingTag } from "../../api/istio/index.ts";
-import type { CustomTag, HttpConnectionManagerSchema } from "../../wire/envoy/index.ts";
+import type { HttpConnectionManagerSchema } from "../../wire/envoy/index.ts";
 import type { PolicySubject } from "../model/authorization-selection.ts";
 import { compareText, type MeshSettings } from "../model/facts.ts";
-import type { TelemetrySide } from "./telemetry-policies.ts";
-import { providerOf, type ProviderSource } from "./telemetry-provider.ts";
+import { providerOf, type ProviderSource, type TelemetrySide } from "./telemetry-provider.ts";
 import { tracerOf } from "./telemetry-tracer.ts";
-import { istioTags, waypointTags, workloadNameOf } from "./telemetry-tag.ts";
+import { istioTags, waypointTags, workloadNameOf, type CustomTagInit } from "./telemetry-tag.ts";
 
 type ConnectionManagerInit = Exclude<MessageInitShape<typeof HttpConnectionManagerSchema>, { $typeName: string }>;
 type TracingInit = Exclude<NonNullable<ConnectionManagerInit["tracing"]>, { $typeName: string }>;
-export type CustomTagInit = Pick<CustomTag, "tag"> & { readonly type: NonNullable<Exclude<NonNullable<TracingInit["customTags"]>[number], { $typeName: string }>["type"]> };
 type Level = Pick<Telemetry["spec"], "tracing">;
 
 export interface RequestTracing {

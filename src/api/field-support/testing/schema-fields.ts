@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { parseAllDocuments } from "yaml";
 
 /** One field of a kind as the definition of the kind has it. */
@@ -35,9 +34,9 @@ interface Definition {
   };
 }
 
-/** The kinds that a manifest of CustomResourceDefinitions defines, with every field of every served version. */
-export function definedKinds(manifest: URL): readonly DefinedKind[] {
-  const documents = parseAllDocuments(readFileSync(manifest, "utf8")).map((document) => document.toJSON() as Definition | null);
+/** The kinds that the text of a manifest of CustomResourceDefinitions defines, with every field of every served version. */
+export function definedKinds(manifest: string): readonly DefinedKind[] {
+  const documents = parseAllDocuments(manifest).map((document) => document.toJSON() as Definition | null);
   return documents.flatMap((document) => {
     if (document?.kind !== "CustomResourceDefinition") return [];
     const { group, names, versions } = document.spec;
