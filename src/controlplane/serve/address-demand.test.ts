@@ -31,7 +31,7 @@ function onDemand() {
     viewOf: () => view,
     generation: () => 1,
     clock: systemClock,
-    observer: { pushed: () => undefined, rejected: () => undefined },
+    observer: { pushed: () => undefined, rejected: () => undefined, expired: () => undefined },
     pending: () => undefined,
     bodies: new ResponseBodies(),
     serial: 1,

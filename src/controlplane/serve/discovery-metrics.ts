@@ -4,6 +4,8 @@ import type { MetricsRegistry } from "../../telemetry/index.ts";
 export interface DiscoveryMetrics {
   pushed(type: string, bytes: number, sinceMs: number | undefined): void;
   rejected(type: string): void;
+  /** An answer by an old nonce. */
+  expired(type: string): void;
   connected(version: string, delta: 1 | -1): void;
 }
 
@@ -17,6 +19,7 @@ export function createDiscoveryMetrics(registry: MetricsRegistry): DiscoveryMetr
   const connected = registry.gauge("pilot_xds", "Proxies connected to this control plane.", ["version"]);
   const convergence = registry.histogram("pilot_proxy_convergence_time", "Seconds from a change to its response to a proxy.", [], convergenceBounds);
   const sizes = registry.histogram("pilot_xds_config_size_bytes", "Bytes of a response.", ["type"], sizeBounds);
+  const expired = registry.counter("pilot_xds_expired_nonce", "Answers to another response than the last of their type.", ["type"]);
   const byType = (suffix: string): { increment(): void } => registry.counter(`pilot_xds_${suffix}_reject`, `Rejected ${suffix.toUpperCase()} responses.`, []).labels();
   const perType: Readonly<Record<string, { increment(): void }>> = { cds: byType("cds"), eds: byType("eds"), lds: byType("lds"), rds: byType("rds") };
   return {
@@ -29,6 +32,7 @@ export function createDiscoveryMetrics(registry: MetricsRegistry): DiscoveryMetr
       rejects.labels(type).increment();
       perType[type]?.increment();
     },
+    expired: (type) => expired.labels(type).increment(),
     connected: (version, delta) => {
       connected.labels(version).add(delta);
     },

@@ -1,6 +1,6 @@
 import { fromBinary } from "@bufbuild/protobuf";
-import { messageOf, type Clock, type Logger } from "../../base/index.ts";
-import { DeltaDiscoveryRequestSchema, DiscoveryRequestSchema } from "../../wire/discovery/index.ts";
+import { messageOf, userError, type Clock, type Logger } from "../../base/index.ts";
+import { DeltaDiscoveryRequestSchema, DiscoveryRequestSchema, type DeltaDiscoveryRequest, type DiscoveryRequest } from "../../wire/discovery/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import type { DiscoveryMetrics } from "./discovery-metrics.ts";
 import { DiscoveryStream, type ResourceRequest, type ResponseSink } from "./discovery-stream.ts";
@@ -31,6 +31,9 @@ export interface DiscoveryClient {
   close(): void;
 }
 
+/** Far more than any client needs after it was let in. */
+const maxSilenceMs = 30_000;
+const maxTypeUrlLength = 256;
 /** Gone proxies are remembered for so long, so that who waits for their acknowledgement sees that they are gone. */
 const rememberGoneMs = 30_000;
 const maxRemembered = 10_000;
@@ -54,10 +57,13 @@ export class DiscoveryServer {
   /** `authorize` throws when the caller may not be who the node says, and answers whether it has proven that it is. */
   connect(protocol: DiscoveryProtocol, sink: ResponseSink, authorize: (proxy: ProxyIdentity) => boolean): DiscoveryClient {
     let stream: DiscoveryStream | undefined;
+    // A stream that asks for nothing would be open for ever.
+    const silence = this.#options.clock.after(maxSilenceMs, () => sink.refuse?.(userError("silent", `the first request of a stream must come within ${maxSilenceMs / 1000} s`)));
     return {
       receive: (bytes) => {
-        const request = protocol === "delta" ? fromBinary(DeltaDiscoveryRequestSchema, bytes) : fromBinary(DiscoveryRequestSchema, bytes);
+        const request = decodeRequest(protocol, bytes);
         if (stream === undefined) {
+          silence[Symbol.dispose]();
           const proxy = readProxyIdentity(request.node);
           stream = this.#open(protocol, sink, { ...proxy, verified: authorize(proxy) });
         }
@@ -69,6 +75,7 @@ export class DiscoveryServer {
       },
       drained: () => stream?.drained(),
       close: () => {
+        silence[Symbol.dispose]();
         if (stream !== undefined) this.#close(stream);
         stream = undefined;
       },
@@ -111,6 +118,7 @@ export class DiscoveryServer {
       bodies: this.#bodies,
       pending: () => this.#pending.add(stream),
       observer: {
+        expired: (typeUrl) => metrics.expired(shortTypeName(typeUrl)),
         pushed: (typeUrl, bytes, sinceMs) => metrics.pushed(shortTypeName(typeUrl), bytes, sinceMs),
         rejected: (typeUrl, reason) => {
           metrics.rejected(shortTypeName(typeUrl));
@@ -149,6 +157,18 @@ export class DiscoveryServer {
     if (this.#gone.size >= maxRemembered) this.#gone.delete(this.#gone.keys().next().value ?? "");
     this.#gone.set(proxy.id, { proxy, atMs });
   }
+}
+
+function decodeRequest(protocol: DiscoveryProtocol, bytes: Uint8Array): DeltaDiscoveryRequest | DiscoveryRequest {
+  const schema = protocol === "delta" ? DeltaDiscoveryRequestSchema : DiscoveryRequestSchema;
+  let request: DeltaDiscoveryRequest | DiscoveryRequest;
+  try {
+    request = fromBinary<typeof DeltaDiscoveryRequestSchema | typeof DiscoveryRequestSchema>(schema, bytes);
+  } catch (error) {
+    throw userError("bad-request", `the request is no ${schema.name}: ${messageOf(error)}`);
+  }
+  if (request.typeUrl === "" || request.typeUrl.length > maxTypeUrlLength) throw userError("bad-type", `a request must name a type of resources in 1 to ${maxTypeUrlLength} characters`);
+  return request;
 }
 
 function fromDelta(request: {

@@ -1,4 +1,4 @@
-import { userError, type Clock } from "../../base/index.ts";
+import { userError, type Clock, type SerinError } from "../../base/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { contentHash } from "../translate/content-hash.ts";
 import type { EncodedResource } from "../translate/index.ts";
@@ -13,6 +13,8 @@ import { Subscription, type Delivery, type ResourceGroups } from "./subscription
 export interface ResponseSink {
   /** The parts are one response; their bytes must not change any more. */
   write(parts: readonly Buffer[]): boolean;
+  /** Ends the stream and says why. Absent: the stream's owner sees to that. */
+  refuse?(error: SerinError): void;
 }
 
 /** What both protocols ask, in one form. */
@@ -31,6 +33,8 @@ export interface ResourceRequest {
 export interface StreamObserver {
   pushed(typeUrl: string, bytes: number, sinceMs: number | undefined): void;
   rejected(typeUrl: string, reason: string): void;
+  /** An answer to another response than the last. */
+  expired(typeUrl: string): void;
 }
 
 export interface DiscoveryStreamOptions {
@@ -260,7 +264,10 @@ export class DiscoveryStream {
    */
   #acknowledge(subscription: Subscription, request: ResourceRequest): boolean {
     const { outstanding } = subscription;
-    if (outstanding === undefined || outstanding.nonce !== request.nonce) return request.whole === undefined || request.nonce === subscription.sent;
+    if (outstanding === undefined || outstanding.nonce !== request.nonce) {
+      if (request.nonce !== subscription.sent) this.#options.observer.expired(subscription.typeUrl);
+      return request.whole === undefined || request.nonce === subscription.sent;
+    }
     subscription.outstanding = undefined;
     this.#noteProgress();
     if (subscription.typeUrl === typeUrls.endpoint && this.#warming.size > 0) for (const group of outstanding.groups) for (const { name } of group) this.#warming.delete(name);

@@ -3,6 +3,7 @@ import { describeError, SerinError, toSerinError, userError, type Logger } from 
 import { discoveryMethods } from "../../wire/xds/index.ts";
 import type { Caller } from "../ca/index.ts";
 import type { DiscoveryProtocol, DiscoveryServer } from "./discovery-server.ts";
+import { grpcSink } from "./grpc-sink.ts";
 import type { ProxyIdentity } from "./proxy-identity.ts";
 
 const bytes = (value: Buffer): Buffer => value;
@@ -60,9 +61,9 @@ async function serveStream(call: grpc.ServerDuplexStream<Buffer, Buffer>, protoc
   try {
     const caller = await authenticate?.(call);
     if (ended) return;
-    const opened = discovery.connect(protocol, { write: (parts) => call.write(Buffer.concat(parts)) }, (proxy) => authorize(proxy, caller));
+    const sink = grpcSink(call, () => client?.drained());
+    const opened = discovery.connect(protocol, { write: (parts) => sink.write(parts), refuse: fail }, (proxy) => authorize(proxy, caller));
     client = opened;
-    call.on("drain", () => opened.drained());
     take = (request) => {
       if (ended) return;
       try {

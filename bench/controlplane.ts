@@ -1,0 +1,117 @@
+// What a change costs the control plane, beside a real istiod where ISTIOD names a pilot-discovery binary.
+//   npm run bench:controlplane -- [--services 1000] [--pods 5] [--clients 200] [--many 1000] [--rounds 10] [--only connect,many,ztunnel,...] [--json]
+// Both serve from a real kube-apiserver (scripts/fetch-kube-apiserver.sh) on the loopback; K clients of bench/xdsload take what they serve.
+import { execFile } from "node:child_process";
+import { parseArgs, promisify } from "node:util";
+import { buildLoadClient, startApiServer, xdsload, type ApiServer } from "./controlplane/api-server.ts";
+import { startSubject } from "./controlplane/subject.ts";
+
+const { values: options } = parseArgs({
+  options: {
+    services: { type: "string", default: "1000" },
+    pods: { type: "string", default: "5" },
+    clients: { type: "string", default: "200" },
+    many: { type: "string", default: "1000" },
+    rounds: { type: "string", default: "10" },
+    only: { type: "string", default: "sidecars,vhds,many,ztunnels,manyztunnels" },
+    json: { type: "boolean", default: false },
+  },
+});
+
+interface Series {
+  readonly last_ms: { readonly med: number };
+  readonly server_cpu_ms_per_change: number;
+  readonly per_change_per_client: Readonly<Record<string, string>>;
+}
+interface Report {
+  readonly storm: { readonly server_cpu_s: number; readonly last_ms: number; readonly bytes_per_client: number; readonly stream_retries: number };
+  readonly rss_MB: number;
+  readonly rss_peak_MB: number;
+  readonly endpointslice?: Series;
+  readonly virtualservice?: Series;
+  readonly service?: Series;
+  readonly pod?: Series;
+}
+
+/** A figure of the table: less is better. */
+type Figures = Record<string, number>;
+
+interface Scenario {
+  readonly name: string;
+  readonly ambient: boolean;
+  readonly clients: number;
+  readonly arguments: readonly string[];
+  /** Upstream has no such thing. */
+  readonly ownOnly?: boolean;
+  readonly figures: (report: Report) => Figures;
+}
+
+const clients = Number(options.clients);
+const many = Number(options.many);
+const loadTimeoutMs = 1_200_000;
+
+function changeFigures(what: string, series: Series | undefined): Figures {
+  if (series === undefined) return {};
+  const bytes = Object.values(series.per_change_per_client).reduce((sum, text) => sum + Number(/, (\d+) B/.exec(text)?.[1] ?? 0), 0);
+  return { [`${what}: CPU ms`]: series.server_cpu_ms_per_change, [`${what}: last client ms`]: series.last_ms.med, [`${what}: bytes a client`]: bytes };
+}
+
+function connectFigures(what: string, { storm, rss_MB: memory, rss_peak_MB: peak }: Report): Figures {
+  return { [`${what}: CPU s`]: storm.server_cpu_s, [`${what}: last synced s`]: storm.last_ms / 1000, [`${what}: memory after MB`]: memory, [`${what}: memory peak MB`]: peak };
+}
+
+const scenarios: readonly Scenario[] = [
+  {
+    name: "sidecars",
+    ambient: false,
+    clients,
+    arguments: ["-kind", "sidecar", "-probes", "ep,vs,svc"],
+    figures: (report) => ({
+      ...changeFigures("endpoint", report.endpointslice),
+      ...changeFigures("weight", report.virtualservice),
+      ...changeFigures("new service", report.service),
+      ...connectFigures(`${clients} connect`, report),
+    }),
+  },
+  { name: "vhds", ambient: false, clients, ownOnly: true, arguments: ["-kind", "sidecar", "-vhds", "-probes", "vs"], figures: (report) => changeFigures("weight, virtual host discovery", report.virtualservice) },
+  { name: "many", ambient: false, clients: many, arguments: ["-kind", "sidecar", "-probes", "vs"], figures: (report) => ({ [`${many} connect: CPU s`]: report.storm.server_cpu_s, [`${many} clients, weight: CPU ms`]: report.virtualservice?.server_cpu_ms_per_change ?? Number.NaN }) },
+  { name: "ztunnels", ambient: true, clients: 50, arguments: ["-kind", "ztunnel", "-probes", "pod"], figures: (report) => ({ "50 ztunnels: snapshot CPU s": report.storm.server_cpu_s, ...changeFigures("50 ztunnels, pod", report.pod) }) },
+  { name: "manyztunnels", ambient: true, clients: 500, arguments: ["-kind", "ztunnel", "-probes", "pod"], figures: (report) => ({ "500 ztunnels: snapshot CPU s": report.storm.server_cpu_s, ...changeFigures("500 ztunnels, pod", report.pod) }) },
+];
+
+async function measure(api: ApiServer, program: string | undefined, scenario: Scenario): Promise<Figures> {
+  await using subject = await startSubject(api, program);
+  const args = ["bench", "-kube", api.url, "-ktoken", api.token, "-addr", subject.address, "-pid", String(subject.pid), "-n", options.services, "-m", options.pods, "-k", String(scenario.clients), "-r", options.rounds, "-gap", "500ms", ...scenario.arguments];
+  const { stdout } = await promisify(execFile)(xdsload, args, { timeout: loadTimeoutMs, maxBuffer: 1 << 26 });
+  const report = JSON.parse(stdout.trim().split("\n").at(-1) ?? "{}") as Report;
+  return { ...(scenario.name === "sidecars" ? { "start to ready: s": subject.readyMs / 1000 } : {}), ...scenario.figures(report) };
+}
+
+function shown(value: number | undefined): string {
+  if (value === undefined || Number.isNaN(value)) return "–";
+  return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
+}
+
+const wanted = new Set(options.only.split(","));
+const istiod = process.env["ISTIOD"];
+await buildLoadClient();
+const found: { serin: Figures; istiod: Figures } = { serin: {}, istiod: {} };
+for (const ambient of [false, true]) {
+  const chosen = scenarios.filter((scenario) => scenario.ambient === ambient && wanted.has(scenario.name));
+  if (chosen.length === 0) continue;
+  await using api = await startApiServer({ services: Number(options.services), pods: Number(options.pods), ambient });
+  for (const scenario of chosen) {
+    process.stderr.write(`${scenario.name}: Serin\n`);
+    Object.assign(found.serin, await measure(api, undefined, scenario));
+    if (istiod === undefined || scenario.ownOnly === true) continue;
+    process.stderr.write(`${scenario.name}: istiod\n`);
+    Object.assign(found.istiod, await measure(api, istiod, scenario));
+  }
+}
+if (istiod === undefined) process.stderr.write("ISTIOD names no pilot-discovery: nothing to compare with\n");
+process.stdout.write("| | istiod | Serin | ratio |\n| --- | --- | --- | --- |\n");
+for (const [name, own] of Object.entries(found.serin)) {
+  const other = found.istiod[name];
+  process.stdout.write(`| ${name} | ${shown(other)} | ${shown(own)} | ${shown(other === undefined ? undefined : own / other)} |\n`);
+}
+if (options.json) process.stdout.write(`${JSON.stringify(found)}\n`);
