@@ -29,6 +29,8 @@ const messageTypes: Readonly<Record<string, string>> = {
 };
 /** Ways between listeners and proxies, which no patch reaches. */
 const tunnels: ReadonlySet<string> = new Set(["connect_originate", "encap", "main_internal", "inner_connect_originate", "outer_connect_originate"]);
+/** Listeners of a sidecar that take what comes through a tunnel; not all of them tell their direction. */
+const tunnelEnds: ReadonlySet<string> = new Set(["connect_terminate", "main_internal"]);
 /** Chains that serve nobody. */
 const closedListeners: ReadonlySet<string> = new Set(["virtualOutbound", "connect_originate", "connect_terminate"]);
 const blackHoleChain = "virtualInbound-blackhole";
@@ -171,10 +173,12 @@ export class ExtensionProgram {
   #contextsOf(typeUrl: string, name: string): PatchContext | "none" | undefined {
     const { proxyType } = this.#options;
     if (tunnels.has(name) && typeUrl === typeUrls.cluster) return "none";
+    // Of those that are no waypoints it belongs to nobody.
+    if (typeUrl === typeUrls.listener && name === "connect_originate" && proxyType !== "waypoint") return "none";
     if (proxyType === "router") return "GATEWAY";
     if (typeUrl === typeUrls.route) return "SIDECAR_OUTBOUND";
     if (typeUrl === typeUrls.cluster) return clusterContext(proxyType, name);
-    return proxyType === "waypoint" ? "SIDECAR_INBOUND" : undefined;
+    return proxyType === "waypoint" || tunnelEnds.has(name) ? "SIDECAR_INBOUND" : undefined;
   }
 
   #add(typeUrl: string): readonly EncodedResource[] {
