@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { create } from "@bufbuild/protobuf";
+import { ClusterLoadAssignmentSchema, ClusterSchema, Cluster_DiscoveryType, Cluster_LbPolicy, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
+import { decodeResource, valueAt } from "../testing/decode-resource.ts";
+import { grpcCluster, grpcEndpoints } from "../translate/index.ts";
+import { encodeResource, type EncodedResource } from "../translate/resource.ts";
+import { GrpcListenerView, GrpcRouteView } from "./grpc-view.ts";
+import type { ResourceView } from "./resource-view.ts";
+
+const host = "web.shop.svc.cluster.local";
+const cluster = `outbound|80||${host}`;
+
+/** A view of what it is given, and the calls of who follows it. */
+function viewOf(...resources: EncodedResource[]): ResourceView & { readonly change: (name: string) => void } {
+  const followers = new Set<(names: readonly string[]) => void>();
+  return {
+    get: (name) => resources.find((resource) => resource.name === name),
+    all: () => resources,
+    subscribe: (changed) => (followers.add(changed), { [Symbol.dispose]: () => void followers.delete(changed) }),
+    change: (name) => followers.forEach((changed) => changed([name])),
+  };
+}
+
+const envoyCluster = encodeResource(
+  ClusterSchema,
+  cluster,
+  create(ClusterSchema, { name: cluster, clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.EDS }, edsClusterConfig: { serviceName: cluster }, lbPolicy: Cluster_LbPolicy.LEAST_REQUEST, transportSocketMatches: [{ name: "tls" }] }),
+);
+
+test("a port of a service is a listener by host and port, which leads to the routes of that service alone", () => {
+  const clusters = viewOf(envoyCluster);
+  const listeners = new GrpcListenerView(clusters);
+  assert.equal(listeners.get("other.shop.svc.cluster.local:80"), undefined);
+  const name = `${host}:80`;
+  assert.equal(listeners.get(name)?.name, name);
+  const routed = (domain: string, to: string) => ({ name: domain, domains: [domain, `${domain}:80`], routes: [{ match: { pathSpecifier: { case: "prefix" as const, value: "/" } }, action: { case: "route" as const, value: { clusterSpecifier: { case: "cluster" as const, value: to } } } }] });
+  const tables = viewOf(encodeResource(RouteConfigurationSchema, "80", create(RouteConfigurationSchema, { name: "80", virtualHosts: [routed("a.shop.svc.cluster.local", "outbound|80||a"), routed(host, cluster)] })));
+  const routes = new GrpcRouteView(tables);
+  const found = decodeResource(RouteConfigurationSchema, routes.get(cluster));
+  assert.equal(valueAt(found, "virtualHosts", 0, "routes", 0, "route", "cluster"), cluster);
+  assert.equal(valueAt(found, "virtualHosts", 1), undefined);
+});
+
+test("who follows hears of what was asked for, by its own names", () => {
+  const [clusters, tables] = [viewOf(envoyCluster), viewOf()];
+  const [listeners, routes] = [new GrpcListenerView(clusters), new GrpcRouteView(tables)];
+  const heard: string[] = [];
+  using _listening = listeners.subscribe((names) => heard.push(...names));
+  using _routing = routes.subscribe((names) => heard.push(...names));
+  tables.change("80");
+  assert.deepEqual(heard, [], "nobody has asked for a route");
+  routes.get(cluster);
+  tables.change("80");
+  clusters.change(cluster);
+  clusters.change("BlackHoleCluster");
+  assert.deepEqual(heard, [cluster, `${host}:80`]);
+});
+
+test("what clients would refuse is left out: TLS of Envoys, balancing by load, endpoints behind tunnels", () => {
+  const shown = decodeResource(ClusterSchema, grpcCluster(envoyCluster));
+  assert.deepEqual([shown["lbPolicy"], shown["transportSocketMatches"], valueAt(shown, "edsClusterConfig", "serviceName")], [undefined, undefined, cluster]);
+  const endpoint = (address: string) => ({ hostIdentifier: { case: "endpoint" as const, value: { address: { address: { case: "socketAddress" as const, value: { address, portSpecifier: { case: "portValue" as const, value: 80 } } } } } } });
+  const tunnel = { hostIdentifier: { case: "endpoint" as const, value: { address: { address: { case: "envoyInternalAddress" as const, value: {} } } } } };
+  const assignment = encodeResource(ClusterLoadAssignmentSchema, cluster, create(ClusterLoadAssignmentSchema, { clusterName: cluster, endpoints: [{ lbEndpoints: [endpoint("10.0.0.1"), tunnel, endpoint("10.0.0.2")] }, { lbEndpoints: [tunnel] }] }));
+  const told = decodeResource(ClusterLoadAssignmentSchema, grpcEndpoints(assignment));
+  assert.deepEqual([valueAt(told, "endpoints", 0, "loadBalancingWeight"), valueAt(told, "endpoints", 0, "locality"), valueAt(told, "endpoints", 1)], [2, {}, undefined]);
+});
