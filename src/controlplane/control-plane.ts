@@ -158,6 +158,8 @@ export class ControlPlane {
     const servers = drain.aborted ? [] : await this.#serve(identity);
     if (!drain.aborted) http.push(await this.#serveWebhooks(identity, injection));
     this.#ready = !drain.aborted;
+    const { withoutEffect } = settings.clusters;
+    if (withoutEffect.length > 0) log.warn("the environment asks for what has no effect here", { variables: withoutEffect.join(", ") });
     log.info("serving", { revision: settings.revision, version: this.#options.version, namespace: settings.namespace });
     start("gateways", this.#runControllers(drain));
     await aborted(drain);

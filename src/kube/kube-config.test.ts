@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { loadInClusterConfig, loadKubeConfig } from "./kube-config.ts";
+import { loadInClusterConfig, loadKubeConfig, parseUntrustedKubeConfig } from "./kube-config.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "serin-kubeconfig-"));
 after(() => rmSync(directory, { recursive: true }));
@@ -55,4 +55,17 @@ test("a pod's config names the service account's files, and the token stays a fi
     ca: "CA",
     token: { type: "file", path: join(directory, "token") },
   });
+});
+
+test("a kubeconfig that comes from elsewhere runs no program and reads no file that is not allowed by name", async () => {
+  const text = (user: object): string => JSON.stringify({ "current-context": "c", clusters: [{ name: "c", cluster: { server: "https://one:6443" } }], contexts: [{ name: "c", context: { cluster: "c", user: "u" } }], users: [{ name: "u", user }] });
+  const read = (user: object, ...allowed: readonly string[]) => parseUntrustedKubeConfig(text(user), "the secret", new Set(allowed));
+  assert.deepEqual((await read({ token: "secret" })).token, { type: "literal", token: "secret" });
+  await assert.rejects(read({ exec: { command: "sh" } }, "exec"), { code: "kubeconfig-plugin" });
+  await assert.rejects(read({ "auth-provider": { name: "gcp" } }), { code: "kubeconfig-plugin" });
+  for (const [field, option] of [["client-key", "clientKey"], ["client-certificate", "clientCertificate"], ["tokenFile", "tokenFile"]] as const) {
+    await assert.rejects(read({ [field]: "/etc/passwd" }), new RegExp(`${option} is not allowed`));
+  }
+  assert.deepEqual((await read({ tokenFile: "/var/token" }, "tokenFile")).token, { type: "file", path: "/var/token" });
+  await assert.rejects(parseUntrustedKubeConfig("[not: yaml", "the secret", new Set()), /the secret is not YAML/);
 });

@@ -7,6 +7,7 @@ import { deriveRouteModels, type RouteModel, type RouteModels } from "../model/g
 import { deriveL4RouteModels, type L4RouteModel } from "../model/l4-route-model.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { deriveNetworkGateways, type NetworkGatewaysModel } from "../model/network-gateways.ts";
+import type { EndpointModel } from "../model/service-endpoint-model.ts";
 import { deriveServiceEndpoints, getEndpoints, type ServiceEndpoints } from "../model/service-endpoints.ts";
 import { deriveServiceRegistry, isVisible, registeredService, serviceInCluster, withAutomaticAddresses, type ServiceModel, type ServiceRegistry } from "../model/service-model.ts";
 import { deriveOutboundScopes, destinationService, type OutboundScopes } from "../model/sidecar-scope.ts";
@@ -143,7 +144,9 @@ function deriveNameTables(graph: CollectionGraph, { scopes, registry, endpoints 
     (scope, reader) => {
       if (!scope.dnsCapture) return [];
       const services = scope.services.flatMap((entry) => registeredService(entry, registry, reader) ?? []).map((service) => withAutomaticAddresses(serviceInCluster(service, scope.clusterId)));
-      const table = nameTable(services, (service) => service.ports.flatMap((port) => getEndpoints(endpoints, service, port.port, reader)));
+      // Addresses of other networks would be asked for past their gateways.
+      const isNear = ({ network }: EndpointModel): boolean => network === "" || (scope.network ?? "") === "" || network === scope.network;
+      const table = nameTable(services, (service) => service.ports.flatMap((port) => getEndpoints(endpoints, service, port.port, reader).filter(isNear)));
       return [scopedEntry(scope.scope, encodeResource(NameTableSchema, "", table))];
     },
     sameScopedResource,
