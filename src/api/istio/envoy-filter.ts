@@ -34,10 +34,14 @@ export type EnvoyPatchOperation = (typeof operations)[number];
 
 const operations = ["MERGE", "ADD", "REMOVE", "INSERT_BEFORE", "INSERT_AFTER", "INSERT_FIRST", "REPLACE", "MERGE_AND_REPLACE_LIST"] as const;
 
+/** Services whose clusters a waypoint is to have for the sake of a filter. */
+const referencedServices = "envoyfilter.istio.io/referenced-services";
+
 export function parseEnvoyFilter(raw: unknown): Parsed<EnvoyFilter> {
   const opened = openObject(raw);
   const { object, spec: reader } = opened;
   refuseDryRun(opened);
+  if (opened.annotations[referencedServices] !== undefined) object.warn("has no effect: a waypoint knows the services that its routes lead to; name the cluster of another by an ADD", `metadata.annotations.${referencedServices}`);
   const selector = reader.object("workloadSelector");
   const spec: EnvoyFilterSpec = {
     workloadSelector: selector === undefined ? undefined : { labels: selector.stringMap("labels") },

@@ -112,6 +112,8 @@ test("what extends proxies is checked, and what has no effect is named", () => {
   assert.deepEqual(warnings({ ...http, match: { listener: { filterChain: { filter: { name: "envoy.http_connection_manager" } } } } }), [
     "spec.configPatches[0].match.listener.filterChain.filter.name: is the old name of envoy.filters.network.http_connection_manager and matches nothing; use that",
   ]);
+  const annotations = { "envoyfilter.istio.io/referenced-services": "shop/a" };
+  assert.match(told(envoyFilterKind, { configPatches: [patch] }, { annotations }).warnings.join(), /^metadata\.annotations\.envoyfilter\.istio\.io\/referenced-services: has no effect/);
   assertErrors(envoyFilterKind, [
     [{ configPatches: [{ applyTo: "CLUSTER" }] }, "spec.configPatches[0].patch: is required"],
     [{ configPatches: [{ ...patch, match: { listener: {} } }] }, "spec.configPatches[0].match.listener: must be cluster when applyTo is CLUSTER"],
