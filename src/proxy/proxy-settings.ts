@@ -3,6 +3,7 @@ import type * as Yaml from "yaml";
 import { envBoolean, envInteger, envString, messageOf, userError, type Environment } from "../base/index.ts";
 import { parseAppProbers, type AppProbe } from "./agent/app-prober.ts";
 import { parseAppMetrics, type AppMetrics } from "./agent/merged-metrics.ts";
+import { readWorkloadProbe, type WorkloadProbe } from "./agent/workload-health.ts";
 
 /** All that a proxy is told from outside, by upstream's names. */
 export interface ProxySettings {
@@ -36,6 +37,8 @@ export interface ProxySettings {
   /** The application's probes, and where its metrics are; as the injector tells. */
   readonly appProbers: Readonly<Record<string, AppProbe>>;
   readonly appMetrics: AppMetrics | undefined;
+  /** Of a machine outside of the cluster: what is found is told to the control plane. */
+  readonly workloadProbe?: WorkloadProbe | undefined;
   readonly logLevel: "trace" | "debug" | "info" | "warn" | "error";
   /** The pod's DNS queries are redirected to us. */
   readonly capturesDns: boolean;
@@ -88,6 +91,7 @@ export function readSettings(sources: SettingsSources): ProxySettings {
     workloadName: envString(env, "ISTIO_META_WORKLOAD_NAME", labels["app"] ?? "unknown"),
     labels,
     drainMs: drainMsOf(env, proxyConfig),
+    workloadProbe: readWorkloadProbe(proxyConfig["readinessProbe"]),
     connectionDrainMs: secondsOf(stringOf(proxyConfig["drainDuration"]) ?? "45s", "drainDuration") * 1000,
     appProbers: parseAppProbers(envString(env, "ISTIO_KUBE_APP_PROBERS", "")),
     appMetrics: parseAppMetrics(envString(env, "ISTIO_PROMETHEUS_ANNOTATIONS", "")),

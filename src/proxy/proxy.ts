@@ -13,8 +13,10 @@ import {
 } from "../dataplane/index.ts";
 import { AccessLog, addProcessMetrics, fileSink, MetricsRegistry } from "../telemetry/index.ts";
 import { formatBaggage } from "../wire/hbone/index.ts";
+import { typeUrls } from "../wire/xds/index.ts";
 import { appProbeRoutes } from "./agent/app-prober.ts";
 import { mergedMetricsRoute } from "./agent/merged-metrics.ts";
+import { watchWorkloadHealth } from "./agent/workload-health.ts";
 import type { DnsCapture } from "./dns-capture/index.ts";
 import { drain } from "./drain.ts";
 import { FilterStatistics } from "./filters/filter-statistics.ts";
@@ -144,7 +146,7 @@ export class Proxy {
     const dns = await this.#options.dns?.listen();
     const endpoints = await this.#listen(shutdown);
     const ended = new AbortController();
-    const background = [this.#xds.run(ended.signal), this.#followRoots(ended.signal)];
+    const background = [this.#xds.run(ended.signal), this.#followRoots(ended.signal), this.#tellHealth(ended.signal)];
     this.#certificates.prefetch(this.#identity);
     const sweeper = setInterval(() => this.#sweep(), sweepMs);
     try {
@@ -163,6 +165,13 @@ export class Proxy {
       await Promise.all(endpoints.map((endpoint) => endpoint.close()));
     }
     log.info("drained");
+  }
+
+  async #tellHealth(signal: AbortSignal): Promise<void> {
+    const { settings, clock } = this.#options;
+    if (settings.workloadProbe === undefined) return;
+    const report = (fault: string | undefined): void => this.#xds.tell(typeUrls.healthInformation, fault);
+    await watchWorkloadHealth({ probe: settings.workloadProbe, address: settings.instanceIp, clock, report }, signal);
   }
 
   async #followRoots(signal: AbortSignal): Promise<void> {

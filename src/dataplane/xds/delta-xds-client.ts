@@ -53,6 +53,8 @@ export class DeltaXdsClient implements XdsClient {
   #stream: DeltaStream | undefined;
   #connected = false;
   #node: Node | undefined;
+  /** What is told of ourselves, by type; an error says what is wrong. */
+  readonly #told = new Map<string, string | undefined>();
 
   constructor(options: DeltaXdsClientOptions) {
     this.#options = options;
@@ -81,6 +83,12 @@ export class DeltaXdsClient implements XdsClient {
     if (this.#stream === undefined || (added.length === 0 && removed.length === 0)) return;
     if (!type.requested) this.#requestType(type);
     else this.#send({ typeUrl, resourceNamesSubscribe: added, resourceNamesUnsubscribe: removed });
+  }
+
+  /** Tells the control plane of ourselves, now and after each reconnect; an `error` says what is wrong. */
+  tell(typeUrl: string, error: string | undefined): void {
+    this.#told.set(typeUrl, error);
+    if (this.#stream !== undefined) this.#send({ typeUrl, ...(error === undefined ? {} : { error }) });
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -143,6 +151,7 @@ export class DeltaXdsClient implements XdsClient {
       // A named subscription without names would be a wildcard.
       if (type.subscription.mode === "wildcard" || type.names.size > 0) this.#requestType(type);
     }
+    for (const [typeUrl, error] of this.#told) this.#send({ typeUrl, ...(error === undefined ? {} : { error }) });
   }
 
   #requestType(type: Subscribed): void {

@@ -44,20 +44,25 @@ export function appProbeRoutes(probers: Readonly<Record<string, AppProbe>>, addr
 }
 
 async function answerProbe(probe: AppProbe, address: string, request: IncomingMessage): Promise<EndpointAnswer> {
-  const timeoutMs = (probe.timeoutSeconds ?? defaultTimeoutSeconds) * 1000;
   try {
-    if (probe.httpGet !== undefined) return { status: await probeHttp(probe.httpGet, address, timeoutMs, request), body: "" };
-    if (probe.tcpSocket !== undefined) await probeTcp(probe.tcpSocket.host ?? address, probe.tcpSocket.port, timeoutMs);
-    else if (probe.grpc !== undefined) await probeGrpc(address, probe.grpc.port, probe.grpc.service ?? "", timeoutMs);
-    else return { status: 404, body: "this probe is of a kind that a proxy cannot make\n" };
-    return { status: 200, body: "" };
+    return { status: await probeApplication(probe, address, request.headers["user-agent"]), body: "" };
   } catch (error) {
     return { status: 500, body: `the application's probe failed: ${messageOf(error)}\n` };
   }
 }
 
-function probeHttp(target: NonNullable<AppProbe["httpGet"]>, address: string, timeoutMs: number, original: IncomingMessage): Promise<number> {
-  const headers: Record<string, string> = { "user-agent": original.headers["user-agent"] ?? "kube-probe" };
+/** The status that an HTTP probe got, else 200; 404 for a kind that cannot be made. Rejects when there is no answer. */
+export async function probeApplication(probe: AppProbe, address: string, userAgent: string | undefined): Promise<number> {
+  const timeoutMs = (probe.timeoutSeconds ?? defaultTimeoutSeconds) * 1000;
+  if (probe.httpGet !== undefined) return await probeHttp(probe.httpGet, address, timeoutMs, userAgent);
+  if (probe.tcpSocket !== undefined) await probeTcp(probe.tcpSocket.host ?? address, probe.tcpSocket.port, timeoutMs);
+  else if (probe.grpc !== undefined) await probeGrpc(address, probe.grpc.port, probe.grpc.service ?? "", timeoutMs);
+  else return 404;
+  return 200;
+}
+
+function probeHttp(target: NonNullable<AppProbe["httpGet"]>, address: string, timeoutMs: number, userAgent: string | undefined): Promise<number> {
+  const headers: Record<string, string> = { "user-agent": userAgent ?? "kube-probe" };
   for (const { name, value } of target.httpHeaders ?? []) headers[name.toLowerCase()] = value;
   const path = target.path ?? "/";
   const host = target.host === undefined || target.host === "localhost" ? address : target.host;
