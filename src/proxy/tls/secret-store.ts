@@ -5,7 +5,7 @@ import type { CertificateSource, WorkloadCertificate, XdsSubscription, XdsUpdate
 import { SecretSchema, type Secret } from "../../wire/envoy/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { certificateRef, rootsRef } from "../config/tls-config.ts";
-import type { CertificateRef, RootsRef, TlsSpec } from "./tls-spec.ts";
+import { invalidPrefix, type CertificateRef, type RootsRef, type TlsSpec } from "./tls-spec.ts";
 
 export interface SecretStoreOptions {
   readonly certificates: CertificateSource;
@@ -66,7 +66,7 @@ export class SecretStore {
   static remoteNames(specs: Iterable<TlsSpec>): Set<string> {
     const names = new Set<string>();
     const add = (ref: CertificateRef | RootsRef | undefined): void => {
-      if (ref?.kind === "sds" && ref.name !== ownCertificate && ref.name !== meshRoots && !ref.name.startsWith("file-")) names.add(ref.name);
+      if (ref?.kind === "sds" && ref.name !== ownCertificate && ref.name !== meshRoots && !ref.name.startsWith("file-") && !ref.name.startsWith(invalidPrefix)) names.add(ref.name);
     };
     for (const spec of specs) {
       for (const certificate of spec.certificates) add(certificate);

@@ -1,7 +1,7 @@
 import { transientError } from "../../base/index.ts";
 import { TlsContext } from "../../net/index.ts";
 import type { CertificateMaterial, RootsMaterial, SecretStore } from "./secret-store.ts";
-import { isMeshTls, type TlsSpec } from "./tls-spec.ts";
+import { invalidPrefix, isMeshTls, type TlsSpec } from "./tls-spec.ts";
 
 interface Cached {
   readonly materials: readonly (CertificateMaterial | RootsMaterial)[];
@@ -24,6 +24,7 @@ export class TlsContexts {
   async get(spec: TlsSpec, timeoutMs: number): Promise<TlsContext> {
     const now = this.peek(spec);
     if (now !== undefined) return now;
+    if (isInvalid(spec)) throw transientError("secret-missing", `TLS: ${this.#missing(spec)}`);
     const limit = AbortSignal.timeout(Math.ceil(timeoutMs));
     while (!limit.aborted) {
       await this.#secrets.changed(limit);
@@ -52,6 +53,11 @@ export class TlsContexts {
     const refs = [...spec.certificates.filter((ref) => this.#secrets.certificate(ref) === undefined), ...(spec.roots !== undefined && this.#secrets.roots(spec.roots) === undefined ? [spec.roots] : [])];
     return refs.map((ref) => this.#secrets.trouble(ref)).join(", ");
   }
+}
+
+/** Its authority is one that nobody has (Istio's name for a reference that leads nowhere): waiting for it would be in vain. */
+function isInvalid({ roots }: TlsSpec): boolean {
+  return roots?.kind === "sds" && roots.name.startsWith(invalidPrefix);
 }
 
 function allThere(certificates: readonly (CertificateMaterial | undefined)[]): certificates is readonly CertificateMaterial[] {

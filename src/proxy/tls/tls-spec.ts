@@ -20,6 +20,9 @@ export interface SubjectAltNameMatcher {
   readonly ignoreCase: boolean;
 }
 
+/** Of names of secrets that there never are. */
+export const invalidPrefix = "invalid://";
+
 /** What both directions of TLS are configured with; plain data. */
 export interface TlsSpec {
   /** The same for equal specifications: contexts and pools are shared by it. */
