@@ -41,7 +41,7 @@ export const telemetryTable: FieldTable = {
   apiGroup: "telemetry.istio.io",
   kind: "Telemetry",
   rows: [
-    acted("Where it holds", "sgw", `${translate}feature-goldens.test.ts`, ...target),
+    acted("Where it holds", "sgw", `${translate}telemetry-policies.test.ts`, ...target),
     acted("Metrics", "sgw", `${features}telemetry-metrics.yaml`, "metrics[].providers[].name", "metrics[].overrides[].**", "metrics[].reportingInterval"),
     acted("Access logs", "sgw", `${features}telemetry-access-logs.yaml`, ...under(["accessLogging[]"], "providers[].name", "match.mode", "disabled", "filter.expression")),
     acted("Traces", "sgw", `${features}telemetry-tracing-zipkin.yaml`, ...under(["tracing[]"], "providers[].name", "match.mode", "randomSamplingPercentage", "disableSpanReporting", "disableContextPropagation")),
