@@ -116,13 +116,14 @@ export class ExtensionProgram {
       default: {
         const listener = message as unknown as Listener;
         this.#extend(listener, resource, patching);
-        return patchListener(listener, patching, (manager, chain) => this.#patchInline(manager, chain, patching));
+        return patchListener(listener, patching, (manager, chain) => this.#patchInline(listener.name, manager, chain, patching));
       }
     }
   }
 
-  /** Routes of a waypoint's services are none of the contexts that there are. */
-  #patchInline(manager: HttpConnectionManager, chain: FilterChain, patching: Patching): void {
+  /** Routes of a waypoint's services, and of tunnels, are none of the contexts that there are. */
+  #patchInline(listener: string, manager: HttpConnectionManager, chain: FilterChain, patching: Patching): void {
+    if (listener === "connect_terminate") return;
     if (this.#options.proxyType === "waypoint" && chain.name.startsWith("inbound-vip|")) return;
     if (manager.routeSpecifier.case === "routeConfig") patchRouteConfiguration(manager.routeSpecifier.value, patching);
   }
