@@ -62,3 +62,16 @@ test("an authority whose key is in the older format of istiod is adopted", async
 test("a request that its own key has not signed is refused", async () => {
   await assert.rejects(service.create({ csr: "nonsense", ttlSeconds: 0, impersonatedIdentity: "" }, web), /cannot be read/);
 });
+
+test("lifetimes are those that are set: the default for who asks for none, and never more than the longest", async () => {
+  const short = new CertificateService({ authority: () => authority, trustDomain: () => "cluster.local", trustedNodeAccounts: new Set(), pods: () => undefined, lifetimes: { defaultSeconds: 600, maxSeconds: 1200 } });
+  const secondsOf = async (ttlSeconds: number): Promise<number> => (((await short.create({ csr: await csr(), ttlSeconds, impersonatedIdentity: "" }, web)).notAfterMs - Date.now()) / 1000);
+  assert.ok(Math.abs((await secondsOf(0)) - 600) < 30);
+  assert.ok(Math.abs((await secondsOf(-5)) - 600) < 30);
+  assert.ok(Math.abs((await secondsOf(1200)) - 1200) < 30);
+  await assert.rejects(secondsOf(1201), /1200 seconds at most, 1201 were asked for/);
+});
+
+test("another authority that is asked for by name is refused by it", async () => {
+  await assert.rejects(service.create({ csr: await csr(), ttlSeconds: 0, impersonatedIdentity: "", certificateSigner: "clusterissuers.cert-manager.io/x" }, web), /CertSigner "clusterissuers\.cert-manager\.io\/x" is not supported/);
+});

@@ -11,6 +11,10 @@ export interface InjectReviewerOptions {
   readonly log: Logger;
 }
 
+/** Seconds; upstream's. */
+const timeBounds = [0.1, 1, 3, 5, 10, 20, 30, 60];
+const msPerSecond = 1000;
+
 /** Answers reviews of pods; the path after `/inject` may name the cluster and the network: `/inject/cluster/<name>/net/<network>`. */
 export function createInjectReviewer(options: InjectReviewerOptions): (review: AdmissionReview, path: string) => AdmissionAnswer {
   const { context, namespaceLabels, metrics, log } = options;
@@ -22,8 +26,11 @@ export function createInjectReviewer(options: InjectReviewerOptions): (review: A
   const injected = counter("sidecar_injection_success_total", "Pods that were injected.");
   const failed = counter("sidecar_injection_failure_total", "Pods that could not be injected.");
   const skipped = counter("sidecar_injection_skip_total", "Pods that are left as they are.");
+  const time = metrics.histogram("sidecar_injection_time_seconds", "How long pods were decided on.", [], timeBounds).labels();
   return (review, path) => {
     requested();
+    const startedMs = performance.now();
+    using _timed = { [Symbol.dispose]: () => time.observe((performance.now() - startedMs) / msPerSecond) };
     const pod = review.request?.object as Pod | undefined;
     if (pod?.metadata === undefined) return allow(review);
     const namespace = review.request?.namespace ?? pod.metadata.namespace ?? "default";
