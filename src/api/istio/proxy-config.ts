@@ -49,12 +49,17 @@ export interface GatewayTopology {
   readonly proxyProtocol: boolean;
 }
 
+const clientCertificateDetails = ["subject", "cert", "chain", "dns", "uri"] as const;
+type ClientCertificateDetail = (typeof clientCertificateDetails)[number];
+
 const certificateDetails = ["UNDEFINED", "SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "SANITIZE_SET", "ALWAYS_FORWARD_ONLY"] as const;
 export type ForwardClientCertDetails = (typeof certificateDetails)[number];
 
 /** Which headers proxies add. Absent: upstream's default. */
 export interface ProxyHeaders {
   readonly forwardedClientCert: ForwardClientCertDetails;
+  /** What sidecars tell their application of a client's certificate; absent: subject, DNS names and URI. */
+  readonly clientCertificateDetails?: Readonly<Partial<Record<ClientCertificateDetail, boolean>>> | undefined;
   readonly requestIdDisabled: boolean;
   readonly serverDisabled: boolean;
   readonly serverValue?: string | undefined;
@@ -181,6 +186,7 @@ function readHeaders(reader: Reader | undefined): ProxyHeaders {
   const server = reader?.object("server");
   const headers: ProxyHeaders = {
     forwardedClientCert: reader?.oneOf("forwardedClientCert", certificateDetails) ?? "UNDEFINED",
+    clientCertificateDetails: readCertificateDetails(reader?.object("setCurrentClientCertDetails")),
     requestIdDisabled: isDisabled("requestId"),
     serverDisabled: isDisabled("server"),
     serverValue: server === undefined ? undefined : readText(server, "value"),
@@ -189,7 +195,14 @@ function readHeaders(reader: Reader | undefined): ProxyHeaders {
     metadataExchangeInMeshOnly: reader?.object("metadataExchangeHeaders")?.oneOf("mode", ["UNDEFINED", "IN_MESH"]) === "IN_MESH",
     preserveHttp1HeaderCase: reader?.boolean("preserveHttp1HeaderCase") ?? false,
   };
-  for (const field of ["setCurrentClientCertDetails", "xForwardedHost", "xForwardedPort"]) if (reader?.has(field) === true) reader.warn("has no effect here", field);
+  for (const field of ["xForwardedHost", "xForwardedPort"]) if (reader?.has(field) === true) reader.warn("has no effect here", field);
   warnOfUnknown(reader);
   return headers;
+}
+
+function readCertificateDetails(reader: Reader | undefined): ProxyHeaders["clientCertificateDetails"] {
+  if (reader === undefined) return undefined;
+  const details = Object.fromEntries(clientCertificateDetails.flatMap((detail) => (reader.has(detail) ? [[detail, reader.boolean(detail) ?? false] as const] : [])));
+  warnOfUnknown(reader);
+  return details;
 }

@@ -36,6 +36,11 @@ test("a client's certificate goes on to an application, is replaced at a gateway
   assert.deepEqual(told("waypoint"), [undefined, undefined, false, "istio-envoy"]);
 });
 
+test("what an application is told of a certificate can be more or less", () => {
+  const mesh = { ...testMesh, proxyHeaders: { ...testMesh.proxyHeaders, clientCertificateDetails: { dns: false, cert: true } } };
+  assert.deepEqual(manager({ direction: "inbound", mesh })["setCurrentClientCertDetails"], { subject: true, cert: true, uri: true });
+});
+
 test("paths are normalized and accesses logged as the mesh config says", () => {
   const mesh = { ...testMesh, pathNormalization: "DECODE_AND_MERGE_SLASHES", accessLogFile: "/dev/stdout", accessLogEncoding: "JSON", accessLogFormat: '{"at":"%START_TIME%"}' } as const;
   const decoded = manager({ mesh });

@@ -77,7 +77,7 @@ function identity(direction: HttpDirection, mesh: MeshSettings): ConnectionManag
     case "outbound":
       return {};
     case "inbound":
-      return { ...certificateForwarding(proxyHeaders.forwardedClientCert, "APPEND_FORWARD", { subject: true, dns: true, uri: true }), ...server };
+      return { ...certificateForwarding(proxyHeaders.forwardedClientCert, "APPEND_FORWARD", { subject: true, dns: true, uri: true, ...proxyHeaders.clientCertificateDetails }), ...server };
     case "gateway":
       return {
         ...certificateForwarding(gatewayTopology.forwardClientCertDetails, "SANITIZE_SET", { subject: true, cert: true, dns: true, uri: true }),
