@@ -43,6 +43,7 @@ function portFacts(port: ServicePort): ServicePortFacts {
     protocol: port.protocol ?? "TCP",
     target: port.targetPort ?? port.port,
     appProtocol: appProtocolOf(port),
+    ...(unnamedProtocols.has(protocolText(port)) ? { unnamedProtocol: true } : {}),
   };
 }
 
@@ -65,14 +66,20 @@ const protocols: Readonly<Record<string, AppProtocol>> = {
   redis: "tcp",
 };
 
+const unnamedProtocols: ReadonlySet<string> = new Set(["grpc-web", "mongo", "mysql", "redis"]);
+
+/** What a port says: by its field, else by its name up to the first hyphen (`grpc-web` is whole). */
+function protocolText(port: ServicePort): string {
+  const text = (port.appProtocol ?? port.name ?? "").toLowerCase();
+  return text.startsWith("grpc-web") ? "grpc-web" : (text.split("-")[0] ?? "");
+}
+
 /** The field `appProtocol`, else the port's name up to the first hyphen (`grpc-web` is whole). */
 function appProtocolOf(port: ServicePort): AppProtocol {
   if (port.protocol === "UDP") return "unknown";
   const exact = port.appProtocol === undefined ? undefined : protocols[port.appProtocol.toLowerCase()];
   if (exact !== undefined) return exact;
-  const name = (port.appProtocol ?? port.name ?? "").toLowerCase();
-  const prefix = name.startsWith("grpc-web") ? "grpc-web" : (name.split("-")[0] ?? "");
-  return protocols[prefix] ?? (serverFirstPorts.has(port.port) ? "tcp" : "unknown");
+  return protocols[protocolText(port)] ?? (serverFirstPorts.has(port.port) ? "tcp" : "unknown");
 }
 
 /** What the field says counts before the annotation, and that before the namespace's; an annotation that nobody knows asks for nothing. */

@@ -4,7 +4,7 @@ import { compareText, factsKey, hostnameOf, meshKey, type AppProtocol, type Labe
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { selectorKeys } from "./selection.ts";
 import { declaredProtocol } from "./service-entry-model.ts";
-import { targetPortOf, tcpPortsOf } from "./service-ports.ts";
+import { targetPortOf } from "./service-ports.ts";
 
 /** A service as ztunnels know it, whoever registered it. */
 export interface AmbientService {
@@ -65,7 +65,13 @@ export function ambientServiceOf(service: ServiceFacts, mesh: MeshSettings, name
     labels: service.labels,
     createdAt: service.createdAt,
     addresses: service.clusterAddresses,
-    ports: tcpPortsOf(service).map(({ name, port, target, appProtocol }) => (typeof target === "number" ? { name, port, target, targetName: "", appProtocol } : { name, port, target: 0, targetName: target, appProtocol })),
+    // As upstream all of them, be they TCP or not.
+    ports: service.ports.map(({ name, port, target, appProtocol, unnamedProtocol }) => ({
+      name,
+      port,
+      ...(typeof target === "number" ? { target, targetName: "" } : { target: 0, targetName: target }),
+      appProtocol: unnamedProtocol === true ? "unknown" : appProtocol,
+    })),
     selector: service.selector,
     families: service.families,
     subjectAltNames: [],

@@ -160,6 +160,8 @@ export interface ServicePortFacts {
   readonly target: number | string;
   readonly appProtocol: AppProtocol;
 }
+  /** It says a protocol that ztunnels have no name for: gRPC-Web, MongoDB, MySQL or Redis. */
+  readonly unnamedProtocol?: true;
 
 /** As Istio selects it: by `appProtocol`, else by the port's name. */
 export type AppProtocol = "unknown" | "http" | "http2" | "grpc" | "tcp" | "tls";

@@ -54,9 +54,11 @@ function portModel(port: IstioPort): readonly ServicePortModel[] {
   return [{ name: port.name ?? "", port: port.number, protocol: istioPortProtocol(port), target: port.targetPort ?? 0 }];
 }
 
-/** As its `protocol` says, and nothing else. */
-export function declaredProtocol(port: Pick<IstioPort, "protocol">): AppProtocol {
-  return protocols[port.protocol ?? ""] ?? "unknown";
+const namedProtocols: ReadonlySet<string> = new Set(["HTTP", "HTTP2", "GRPC", "HTTPS", "TLS", "TCP"]);
+
+/** As its `protocol` says, and nothing else; unknown for those that ztunnels have no name for. */
+export function declaredProtocol({ protocol = "" }: Pick<IstioPort, "protocol">): AppProtocol {
+  return namedProtocols.has(protocol) ? (protocols[protocol] ?? "unknown") : "unknown";
 }
 
 /** As its `protocol` says, else as its name does. */

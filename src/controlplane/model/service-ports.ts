@@ -1,12 +1,7 @@
-import type { PodFacts, ServiceFacts, ServicePortFacts } from "./facts.ts";
+import type { PodFacts, ServicePortFacts } from "./facts.ts";
 
 /** The pod's port behind a Service's port; undefined when a named one is not there. */
 export function targetPortOf(port: ServicePortFacts, pod: Pick<PodFacts, "containerPorts">): number | undefined {
   if (typeof port.target === "number") return port.target;
   return pod.containerPorts.find((candidate) => candidate.name === port.target && candidate.protocol === port.protocol)?.port;
-}
-
-/** The ports that a mesh carries: ambient and HBONE know TCP only. */
-export function tcpPortsOf(service: ServiceFacts): readonly ServicePortFacts[] {
-  return service.ports.filter((port) => port.protocol === "TCP");
 }
