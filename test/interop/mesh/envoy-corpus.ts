@@ -32,7 +32,7 @@ const lookMs = 15;
 /** What Envoys hold as `warming` must have ended by then. */
 const warmMs = 8000;
 /** A changed file of MeshConfig is seen within this. */
-const meshConfigMs = 3000;
+const meshConfigMs = 1300;
 const unread = /does not read/;
 
 class Corpus {
