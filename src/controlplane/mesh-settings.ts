@@ -31,6 +31,7 @@ export function meshSettings(config: MeshConfig, settings: Pick<ControlPlaneSett
     defaultTracingProviders: config.defaultTracingProviders,
     disableEnvoyListenerLog: config.disableEnvoyListenerLog,
     enableTracing: config.enableTracing,
+    tcpKeepalive: config.tcpKeepalive,
     meshMutualTls: config.meshMutualTls,
     tlsDefaults: config.tlsDefaults,
     proxyListenPort: config.proxyListenPort,

@@ -17,6 +17,7 @@ export const meshConfigTable: FieldTable = {
     acted("Identity and namespaces", "c", meshTest, "trustDomain", "trustDomainAliases[]", "rootNamespace", "discoverySelectors[].**", "serviceScopeConfigs[].**", "serviceSettings[].**"),
     acted("Ports, timeouts, protocols", "sgw", outboundTest, "proxyListenPort", "proxyInboundListenPort", "connectTimeout", "protocolDetectionTimeout", "dnsRefreshRate", "h2UpgradePolicy"),
     acted("Defaults of policies", "sgw", outboundTest, "localityLbSetting", "defaultHttpRetryPolicy", "defaultTrafficPolicy.**", "enableAutoMtls"),
+    byEnvoy("TCP keepalive", "sgw", `${features}destination-rule.yaml`, "tcpKeepalive"),
     acted("Who sees what", "sgw", outboundTest, "outboundTrafficPolicy.mode", "inboundTrafficPolicy.mode", "defaultServiceExportTo[]", "defaultVirtualServiceExportTo[]", "defaultDestinationRuleExportTo[]"),
     acted("Paths and TLS", "sgw", managerTest, "pathNormalization.normalization", "meshMTLS.minProtocolVersion", "meshMTLS.cipherSuites[]", "tlsDefaults.**"),
     acted("Access logs", "sgw", managerTest, "accessLogFile", "accessLogFormat", "accessLogEncoding", "disableEnvoyListenerLog"),
@@ -32,7 +33,7 @@ export const meshConfigTable: FieldTable = {
     warned("Providers that upstream has given up", ...under([provider], "lightstep.**", "stackdriver.**", "opencensus.**", "sds.**")),
     warned("Ingress of Kubernetes", "ingressClass", "ingressService", "ingressControllerMode", "ingressSelector"),
     warned("Sources and authorities besides Kubernetes", "configSources[].**", "ca.**", "caCertificates[].**", "certificates[].**", "verifyCertificateAtClient"),
-    warned("What Serin's proxies have no use for", "enableEnvoyAccessLogService", "inboundClusterStatName", "outboundClusterStatName", "proxyHttpPort", "tcpKeepalive", "zoneAwareLbSetting", "hboneIdleTimeout", "serviceEntryVisibility.**", "outboundTrafficPolicy.tls", "meshMTLS.ecdhCurves[]"),
+    warned("What Serin's proxies have no use for", "enableEnvoyAccessLogService", "inboundClusterStatName", "outboundClusterStatName", "proxyHttpPort", "zoneAwareLbSetting", "hboneIdleTimeout", "serviceEntryVisibility.**", "outboundTrafficPolicy.tls", "meshMTLS.ecdhCurves[]"),
   ],
 };
 

@@ -46,21 +46,25 @@ export function readConnectionPool(reader: Reader | undefined): ConnectionPool |
 
 function readTcp(reader: Reader | undefined): TcpPool {
   if (reader === undefined) return {};
-  const keepalive = reader.object("tcpKeepalive");
-  if (keepalive !== undefined) reader.warn("is set by Envoy alone: at Serin's own proxy the system's settings hold", "tcpKeepalive");
   const pool: TcpPool = {
     maxConnections: limit(reader, "maxConnections"),
     connectTimeoutMs: readDurationMs(reader, "connectTimeout", 1),
     idleTimeoutMs: readDurationMs(reader, "idleTimeout"),
     maxConnectionDurationMs: readDurationMs(reader, "maxConnectionDuration", 1),
-    tcpKeepalive:
-      keepalive === undefined
-        ? undefined
-        : { probes: limit(keepalive, "probes"), timeMs: readDurationMs(keepalive, "time", 1), intervalMs: readDurationMs(keepalive, "interval", 1) },
+    tcpKeepalive: readKeepalive(reader),
   };
-  warnOfUnknown(keepalive);
   warnOfUnknown(reader);
   return pool;
+}
+
+/** Of the field `tcpKeepalive`. */
+export function readKeepalive(reader: Reader): TcpKeepalive | undefined {
+  const keepalive = reader.object("tcpKeepalive");
+  if (keepalive === undefined) return undefined;
+  reader.warn("is set by Envoy alone: at Serin's own proxy the system's settings hold", "tcpKeepalive");
+  const found = { probes: limit(keepalive, "probes"), timeMs: readDurationMs(keepalive, "time", 1), intervalMs: readDurationMs(keepalive, "interval", 1) };
+  warnOfUnknown(keepalive);
+  return found;
 }
 
 function readHttp(reader: Reader | undefined): HttpPool {

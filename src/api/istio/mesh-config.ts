@@ -2,7 +2,7 @@ import type { LabelSelector } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
 import { checkEach } from "./checks.ts";
-import { readConnectionPool, type ConnectionPool } from "./connection-pool.ts";
+import { readConnectionPool, readKeepalive, type ConnectionPool, type TcpKeepalive } from "./connection-pool.ts";
 import { isDnsLabel } from "./domain-names.ts";
 import { readExtensionProviders, type ExtensionProvider } from "./extension-provider.ts";
 import { readDurationMs, readPortNumber, readText, refuseUnknown, requireText, warnOfUnknown } from "./fields.ts";
@@ -56,6 +56,8 @@ export interface MeshConfig {
   readonly proxyInboundListenPort: number;
   /** Whether inbound connections are passed to the pod's address, or to its loopback as before Istio 1.10. */
   readonly inboundTrafficPolicy: "PASSTHROUGH" | "LOCALHOST";
+  /** Of connections to destinations, as far as their rule says nothing. */
+  readonly tcpKeepalive?: TcpKeepalive | undefined;
   readonly enableTracing: boolean;
   readonly enablePrometheusMerge: boolean;
   readonly ingressControllerMode: "UNSPECIFIED" | "OFF" | "DEFAULT" | "STRICT";
@@ -100,7 +102,6 @@ const withoutEffect = [
   "outboundClusterStatName",
   "proxyHttpPort",
   "serviceEntryVisibility",
-  "tcpKeepalive",
   "verifyCertificateAtClient",
   "zoneAwareLbSetting",
 ] as const;
@@ -147,6 +148,7 @@ export function parseMeshConfig(raw: unknown): Parsed<MeshConfig> {
     proxyListenPort: readPortNumber(reader, "proxyListenPort") ?? defaultOutboundPort,
     proxyInboundListenPort: readPortNumber(reader, "proxyInboundListenPort") ?? defaultInboundPort,
     inboundTrafficPolicy: reader.object("inboundTrafficPolicy")?.oneOf("mode", ["PASSTHROUGH", "LOCALHOST"]) ?? "PASSTHROUGH",
+    tcpKeepalive: readKeepalive(reader),
     enableTracing: reader.boolean("enableTracing") ?? true,
     enablePrometheusMerge: reader.boolean("enablePrometheusMerge") ?? true,
     ingressControllerMode: reader.oneOf("ingressControllerMode", ["UNSPECIFIED", "OFF", "DEFAULT", "STRICT"]) ?? "STRICT",

@@ -37,6 +37,7 @@ export interface MeshSettings
     | "defaultTracingProviders"
     | "disableEnvoyListenerLog"
     | "enableTracing"
+    | "tcpKeepalive"
     | "meshMutualTls"
     | "tlsDefaults"
     | "proxyListenPort"
@@ -159,9 +160,9 @@ export interface ServicePortFacts {
   readonly protocol: "TCP" | "UDP" | "SCTP";
   readonly target: number | string;
   readonly appProtocol: AppProtocol;
-}
   /** It says a protocol that ztunnels have no name for: gRPC-Web, MongoDB, MySQL or Redis. */
   readonly unnamedProtocol?: true;
+}
 
 /** As Istio selects it: by `appProtocol`, else by the port's name. */
 export type AppProtocol = "unknown" | "http" | "http2" | "grpc" | "tcp" | "tls";

@@ -145,8 +145,15 @@ export function applyConnectionPool(draft: ClusterDraft, pool: ConnectionPool | 
       },
     ],
   });
-  if (tcp.tcpKeepalive !== undefined) applyKeepalive(cluster, tcp.tcpKeepalive);
+  const keepalive = joined(mesh.tcpKeepalive, tcp.tcpKeepalive);
+  if (keepalive !== undefined) applyKeepalive(cluster, keepalive);
   if (pool !== undefined) applyHttpPool(draft, pool);
+}
+
+/** Each part by the rule, else by the mesh. */
+function joined(mesh: TcpKeepalive | undefined, own: TcpKeepalive | undefined): TcpKeepalive | undefined {
+  if (mesh === undefined || own === undefined) return own ?? mesh;
+  return { probes: own.probes ?? mesh.probes, timeMs: own.timeMs ?? mesh.timeMs, intervalMs: own.intervalMs ?? mesh.intervalMs };
 }
 
 const msPerSecond = 1000;
