@@ -1,5 +1,7 @@
-// CPU that a change costs, without any network.
-//   node bench/controlplane/in-process.ts [--services 1000] [--pods 5] [--sidecars 200] [--kind sidecar|vhds|ztunnel] [--rounds 5]
+// What a change costs with 100, 1,000 and 10,000 services, without any network: CPU of this process, clients included.
+//   npm run bench:controlplane:growth -- [--services 100,1000,10000] [--pods 5] [--sidecars 50] [--kinds sidecar,vhds,ztunnel] [--rounds 9]
+// Each size and kind of client runs in a process of its own.
+import { execFileSync } from "node:child_process";
 import { parseArgs } from "node:util";
 import { silentLogger, systemClock } from "../../src/base/index.ts";
 import { meshKey } from "../../src/controlplane/model/index.ts";
@@ -10,13 +12,24 @@ import { typeUrls } from "../../src/wire/xds/index.ts";
 import { GeneratedMesh } from "./generated-mesh.ts";
 import { SilentClient, type Script } from "./silent-client.ts";
 
-const { values: options } = parseArgs({ options: { services: { type: "string", default: "1000" }, pods: { type: "string", default: "5" }, sidecars: { type: "string", default: "200" }, kind: { type: "string", default: "sidecar" }, rounds: { type: "string", default: "5" } } });
+const { values: options } = parseArgs({
+  options: {
+    services: { type: "string", default: "100,1000,10000" },
+    pods: { type: "string", default: "5" },
+    sidecars: { type: "string", default: "50" },
+    kinds: { type: "string", default: "sidecar,vhds,ztunnel" },
+    rounds: { type: "string", default: "9" },
+    kind: { type: "string" },
+  },
+});
 const rounds = Number(options.rounds);
-const mesh = new ServedMesh({ revision: "default", metrics: new MetricsRegistry(), clock: systemClock, log: silentLogger, settled: () => undefined });
-mesh.inputs.mesh.set(meshKey, testMesh);
-const generated = new GeneratedMesh(mesh, { services: Number(options.services), podsPerService: Number(options.pods), namespaces: 20, routedEvery: 10 });
-const script: Script = { endpoints: [], routes: ["80"] };
-const clients: SilentClient[] = [];
+const warmUpRounds = 4;
+
+interface Cost {
+  readonly what: string;
+  readonly cpuMs: number;
+  readonly bytesPerClient: number;
+}
 
 function cpuMs(run: () => void): number {
   const before = process.cpuUsage();
@@ -24,44 +37,90 @@ function cpuMs(run: () => void): number {
   const used = process.cpuUsage(before);
   return (used.user + used.system) / 1000;
 }
-function settle(): void {
-  while (clients.filter((client) => client.acknowledge()).length > 0);
-}
-function bytes(): number {
-  return clients.reduce((sum, client) => sum + client.received.bytes, 0);
-}
-function report(what: string, costs: readonly number[], sent: number): void {
-  const sorted = costs.toSorted((left, right) => left - right);
-  console.log(`${what.padEnd(24)} CPU median ${sorted[sorted.length >> 1]?.toFixed(1)} ms (${sorted.map((cost) => cost.toFixed(0)).join(" ")}), ${(sent / clients.length / costs.length).toFixed(0)} B a client`);
-}
-function probe(what: string, change: (round: number) => void): void {
-  const before = bytes();
-  const costs = Array.from({ length: rounds }, (_, round) => cpuMs(() => {
-    change(round);
-    settle();
-  }));
-  report(what, costs, bytes() - before);
+
+function median(values: readonly number[]): number {
+  return values.toSorted((left, right) => left - right)[values.length >> 1] ?? Number.NaN;
 }
 
-report("fill", [cpuMs(() => generated.fill())], 0);
-report("connect", [cpuMs(() => {
-  for (let index = 0; index < Number(options.sidecars); index += 1) {
-    const proxy = generated.proxyOf(index);
-    const ztunnel = options.kind === "ztunnel";
-    const node = ztunnel ? { id: `ztunnel~10.250.0.1~z-${index}.istio-system~istio-system.svc.cluster.local`, metadata: {} } : { ...proxy, metadata: { ...proxy.metadata, ...(options.kind === "vhds" ? { VIRTUAL_HOST_DISCOVERY: "true" } : {}) } };
-    const client = new SilentClient(mesh.discovery, node, script);
-    clients.push(client);
-    if (ztunnel) for (const typeUrl of [typeUrls.address, typeUrls.authorization]) client.subscribe(typeUrl);
-    else client.subscribe(typeUrls.cluster);
+/** One size and one kind of client. */
+class Run {
+  readonly #mesh: ServedMesh;
+  readonly #generated: GeneratedMesh;
+  readonly #clients: SilentClient[] = [];
+  readonly #kind: string;
+  readonly costs: Cost[] = [];
+
+  constructor(services: number, kind: string) {
+    this.#kind = kind;
+    this.#mesh = new ServedMesh({ revision: "default", metrics: new MetricsRegistry(), clock: systemClock, log: silentLogger, settled: () => undefined });
+    this.#mesh.inputs.mesh.set(meshKey, testMesh);
+    this.#generated = new GeneratedMesh(this.#mesh, { services, podsPerService: Number(options.pods), namespaces: 20, routedEvery: 10 });
   }
-  settle();
-})], bytes());
-console.log(`memory ${(process.memoryUsage().rss / 1e6).toFixed(0)} MB`);
-probe("endpoint", (round) => generated.changeEndpoint(round % 2 === 0));
-if (options.kind === "ztunnel") probe("pod", (round) => generated.changePod(`name-${round}`));
-else {
-  probe("weight", (round) => generated.changeWeight(round % 2 === 0 ? 50 : 90));
-  probe("new service", (round) => generated.addService(`new-${round}`));
+
+  measure(): void {
+    this.costs.push({ what: "fill", cpuMs: cpuMs(() => this.#generated.fill()), bytesPerClient: 0 });
+    const connect = cpuMs(() => this.#connect());
+    this.costs.push({ what: `${options.sidecars} connect`, cpuMs: connect, bytesPerClient: this.#bytes() / this.#clients.length });
+    this.#probe("endpoint", (round) => this.#generated.changeEndpoint(round % 2 === 0));
+    if (this.#kind === "ztunnel") {
+      this.#probe("pod", (round) => this.#generated.changePod(`name-${round}`));
+      return;
+    }
+    this.#probe("weight", (round) => this.#generated.changeWeight(round % 2 === 0 ? 50 : 90));
+    this.#probe("new service", (round) => this.#generated.addService(`new-${round}`));
+  }
+
+  #connect(): void {
+    const script: Script = { endpoints: [], routes: ["80"] };
+    for (let index = 0; index < Number(options.sidecars); index += 1) {
+      const client = new SilentClient(this.#mesh.discovery, this.#nodeOf(index), script);
+      this.#clients.push(client);
+      if (this.#kind === "ztunnel") for (const typeUrl of [typeUrls.address, typeUrls.authorization]) client.subscribe(typeUrl);
+      else client.subscribe(typeUrls.cluster);
+    }
+    this.#settle();
+  }
+
+  #nodeOf(index: number): ReturnType<GeneratedMesh["proxyOf"]> {
+    if (this.#kind === "ztunnel") return { id: `ztunnel~10.250.0.1~z-${index}.istio-system~istio-system.svc.cluster.local`, metadata: {} };
+    const proxy = this.#generated.proxyOf(index);
+    return { ...proxy, metadata: { ...proxy.metadata, ...(this.#kind === "vhds" ? { VIRTUAL_HOST_DISCOVERY: "true" } : {}) } };
+  }
+
+  #probe(what: string, change: (round: number) => void): void {
+    const once = (round: number): number =>
+      cpuMs(() => {
+        change(round);
+        this.#settle();
+      });
+    for (let round = 0; round < warmUpRounds; round += 1) once(round);
+    const before = this.#bytes();
+    const costs = Array.from({ length: rounds }, (_, round) => once(warmUpRounds + round));
+    this.costs.push({ what, cpuMs: median(costs), bytesPerClient: (this.#bytes() - before) / this.#clients.length / rounds });
+  }
+
+  #settle(): void {
+    while (this.#clients.filter((client) => client.acknowledge()).length > 0);
+  }
+
+  #bytes(): number {
+    return this.#clients.reduce((sum, client) => sum + client.received.bytes, 0);
+  }
 }
-console.log(`memory ${(process.memoryUsage().rss / 1e6).toFixed(0)} MB`);
-process.exit(0);
+
+if (options.kind === undefined) {
+  process.stdout.write("| clients | services | change | CPU ms | bytes a client |\n| --- | --- | --- | --- | --- |\n");
+  for (const kind of options.kinds.split(",")) {
+    for (const services of options.services.split(",")) {
+      const args = [import.meta.filename, "--kind", kind, "--services", services, "--pods", options.pods, "--sidecars", options.sidecars, "--rounds", options.rounds];
+      const costs = JSON.parse(execFileSync(process.execPath, args, { encoding: "utf8" })) as readonly Cost[];
+      for (const { what, cpuMs: cost, bytesPerClient } of costs) process.stdout.write(`| ${kind} | ${services} | ${what} | ${cost.toFixed(1)} | ${bytesPerClient.toFixed(0)} |\n`);
+    }
+  }
+} else {
+  const run = new Run(Number(options.services), options.kind);
+  run.measure();
+  process.stdout.write(`${JSON.stringify(run.costs)}\n`);
+  // Timers of groups that linger.
+  process.exit(0);
+}

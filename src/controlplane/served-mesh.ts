@@ -50,6 +50,7 @@ export interface WantedState {
   readonly ambientStatuses: AmbientStatuses;
 }
 
+const debounceBounds = [0.01, 0.1, 1, 5, 10, 20, 30, 50, 100];
 /** Writes that come within this time settle together. */
 const debounceMs = 2;
 
@@ -70,8 +71,17 @@ export class ServedMesh {
   #generation = 0;
 
   constructor({ revision, metrics, clock, log, settled, workloads }: ServedMeshOptions) {
+    const debounced = metrics.histogram("pilot_debounce_time", "Seconds from the first change to its being taken in, with those that came meanwhile.", [], debounceBounds).labels();
+    const services = metrics.gauge("pilot_services", "Services that this control plane knows.", []).labels();
     const graph = new CollectionGraph({
-      schedule: (settle) => void clock.after(debounceMs, () => this.#settle(settle)),
+      schedule: (settle) => {
+        const startedMs = clock.steadyMs();
+        void clock.after(debounceMs, () => {
+          debounced.observe((clock.steadyMs() - startedMs) / 1000);
+          this.#settle(settle);
+          services.set(model.registry.kubernetes.size + model.registry.entries.size);
+        });
+      },
       computed: () => {
         this.#generation += 1;
         settled(this.#generation);

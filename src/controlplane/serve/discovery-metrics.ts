@@ -2,7 +2,8 @@ import type { MetricsRegistry } from "../../telemetry/index.ts";
 
 /** The metrics of the discovery service, by upstream's names. */
 export interface DiscoveryMetrics {
-  pushed(type: string, bytes: number, sinceMs: number | undefined): void;
+  /** `sinceMs`: how long ago the change came; undefined for an answer to a request. `tookMs`: to put together and hand over. */
+  pushed(type: string, bytes: number, sinceMs: number | undefined, tookMs: number): void;
   rejected(type: string): void;
   /** An answer by an old nonce. */
   expired(type: string): void;
@@ -10,6 +11,8 @@ export interface DiscoveryMetrics {
 }
 
 const convergenceBounds = [0.01, 0.05, 0.1, 0.5, 1, 3, 5, 10, 20, 30];
+const queueBounds = [0.001, 0.01, 0.1, 0.5, 1, 3, 5, 10, 20, 30];
+const pushBounds = [0.001, 0.01, 0.1, 0.5, 1, 3, 5, 10, 20, 30];
 const sizeBounds = [1, 10_000, 1_000_000, 4_000_000, 10_000_000, 40_000_000];
 const msPerSecond = 1000;
 
@@ -18,15 +21,20 @@ export function createDiscoveryMetrics(registry: MetricsRegistry): DiscoveryMetr
   const rejects = registry.counter("pilot_total_xds_rejects", "Responses that proxies rejected.", ["type"]);
   const connected = registry.gauge("pilot_xds", "Proxies connected to this control plane.", ["version"]);
   const convergence = registry.histogram("pilot_proxy_convergence_time", "Seconds from a change to its response to a proxy.", [], convergenceBounds);
+  const queued = registry.histogram("pilot_proxy_queue_time", "Seconds that a change waits before its response to a proxy is made.", [], queueBounds);
+  const took = registry.histogram("pilot_xds_push_time", "Seconds to make a response and to hand it over.", ["type"], pushBounds);
   const sizes = registry.histogram("pilot_xds_config_size_bytes", "Bytes of a response.", ["type"], sizeBounds);
   const expired = registry.counter("pilot_xds_expired_nonce", "Answers to another response than the last of their type.", ["type"]);
   const byType = (suffix: string): { increment(): void } => registry.counter(`pilot_xds_${suffix}_reject`, `Rejected ${suffix.toUpperCase()} responses.`, []).labels();
   const perType: Readonly<Record<string, { increment(): void }>> = { cds: byType("cds"), eds: byType("eds"), lds: byType("lds"), rds: byType("rds") };
   return {
-    pushed: (type, bytes, sinceMs) => {
+    pushed: (type, bytes, sinceMs, tookMs) => {
       pushes.labels(type).increment();
       sizes.labels(type).observe(bytes);
-      if (sinceMs !== undefined) convergence.labels().observe(sinceMs / msPerSecond);
+      took.labels(type).observe(tookMs / msPerSecond);
+      if (sinceMs === undefined) return;
+      convergence.labels().observe(sinceMs / msPerSecond);
+      queued.labels().observe(Math.max(0, sinceMs - tookMs) / msPerSecond);
     },
     rejected: (type) => {
       rejects.labels(type).increment();

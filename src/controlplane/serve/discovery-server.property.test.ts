@@ -116,7 +116,7 @@ test("a thousand reconnects leave nothing, and who says nothing is cut off by a 
       },
     };
   };
-  const clock = { nowMs: () => 0, steadyMs: () => 0, sleep: systemClock.sleep, after };
+  const clock = { nowMs: () => 0, steadyMs: () => 0, sleep: async () => undefined, after };
   const server = new DiscoveryServer({ viewOf: () => view, generation: () => 1, metrics: createDiscoveryMetrics(new MetricsRegistry()), clock, log: silentLogger });
   for (let round = 0; round < 1000; round += 1) {
     const client = server.connect("delta", { write: () => true }, () => false);
@@ -126,6 +126,6 @@ test("a thousand reconnects leave nothing, and who says nothing is cut off by a 
   assert.deepEqual([server.streams.size, timers.length, server.recentlyGone().length], [0, 0, 1]);
   const refused: string[] = [];
   server.connect("delta", { write: () => true, refuse: (error) => refused.push(error.message) }, () => false);
-  for (const run of [...timers]) run();
+  timers[0]?.();
   assert.deepEqual(refused, ["the first request of a stream must come within 30 s"]);
 });

@@ -119,7 +119,7 @@ export class DiscoveryServer {
       pending: () => this.#pending.add(stream),
       observer: {
         expired: (typeUrl) => metrics.expired(shortTypeName(typeUrl)),
-        pushed: (typeUrl, bytes, sinceMs) => metrics.pushed(shortTypeName(typeUrl), bytes, sinceMs),
+        pushed: (typeUrl, bytes, sinceMs, tookMs) => metrics.pushed(shortTypeName(typeUrl), bytes, sinceMs, tookMs),
         rejected: (typeUrl, reason) => {
           metrics.rejected(shortTypeName(typeUrl));
           log.warn("a proxy rejected its configuration", { proxy: proxy.id, type: shortTypeName(typeUrl), reason });

@@ -31,7 +31,7 @@ export interface ResourceRequest {
 }
 
 export interface StreamObserver {
-  pushed(typeUrl: string, bytes: number, sinceMs: number | undefined): void;
+  pushed(typeUrl: string, bytes: number, sinceMs: number | undefined, tookMs: number): void;
   rejected(typeUrl: string, reason: string): void;
   /** An answer to another response than the last. */
   expired(typeUrl: string): void;
@@ -198,6 +198,7 @@ export class DiscoveryStream {
 
   #send(subscription: Subscription, part: "asked" | "changed" | "removed"): boolean {
     const { protocol, sink, clock, observer, serial, bodies } = this.#options;
+    const startedMs = clock.steadyMs();
     const delivery = protocol === "delta" ? subscription.take(part) : this.#wholeDelivery(subscription, part);
     if (delivery === undefined) return false;
     this.#nonces += 1;
@@ -210,8 +211,9 @@ export class DiscoveryStream {
     subscription.sent = nonce;
     subscription.outstanding = { nonce, range: delivery.range, groups: delivery.groups };
     const bytes = parts.reduce((sum, bytesOfPart) => sum + bytesOfPart.length, 0);
-    observer.pushed(subscription.typeUrl, bytes, delivery.sinceMs === undefined ? undefined : clock.steadyMs() - delivery.sinceMs);
     this.#writable = sink.write(parts);
+    const nowMs = clock.steadyMs();
+    observer.pushed(subscription.typeUrl, bytes, delivery.sinceMs === undefined ? undefined : nowMs - delivery.sinceMs, nowMs - startedMs);
     return true;
   }
 

@@ -33,11 +33,11 @@ export class FlattenedCollection<Input, Item> extends BaseCollection<Item> {
     const touched = new Set<string>();
     for (const key of this.#dirty) {
       const input = this.input.get(key);
-      const list = input === undefined ? empty : this.#listOf(input);
+      const list: readonly Item[] = input === undefined ? empty : this.#listOf(input);
       this.recomputations += 1;
-      this.#replace(this.#lists.get(key) ?? empty, list as readonly Item[], touched);
+      this.#replace(this.#lists.get(key) ?? empty, list, touched);
       if (input === undefined) this.#lists.delete(key);
-      else this.#lists.set(key, list as readonly Item[]);
+      else this.#lists.set(key, list);
     }
     this.#dirty.clear();
     const changes = [...touched].flatMap((key) => this.#change(key) ?? []);
