@@ -22,6 +22,8 @@ export interface ControlPlaneSettings {
   readonly traceSamplingPercent?: number;
   readonly trustedNodeAccounts: ReadonlySet<string>;
   readonly authority: AuthoritySettings;
+  /** Validating webhooks that lead here are made to fail closed once they are answered: VALIDATION_WEBHOOK_CONFIG_NAME is set. */
+  readonly validationFailsClosed: boolean;
   readonly clusters: ClusterSettings;
   readonly meshConfigPath: string;
   readonly meshNetworksPath: string;
@@ -86,6 +88,7 @@ export function readControlPlaneSettings(args: readonly string[], env: Environme
         .filter((account) => account !== ""),
     ),
     authority: readAuthoritySettings(env),
+    validationFailsClosed: envString(env, "VALIDATION_WEBHOOK_CONFIG_NAME", "") !== "",
     clusters: readClusterSettings(env),
     meshConfigPath: flag("--meshConfig"),
     meshNetworksPath: flag("--networksConfig"),

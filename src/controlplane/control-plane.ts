@@ -219,7 +219,7 @@ export class ControlPlane {
     const { rootConfigMap, revocationConfigMap, clusterTrustBundle } = settings.authority;
     const roots = { ...options, revocations: () => identity.authority.crl, includes: (name: string) => this.#ingest.includesNamespace(name), rootConfigMap, revocationConfigMap, clusterTrustBundle };
     start("root certificates", runRootCertificateController(roots, signal));
-    start("webhook authorities", runCaBundleController({ ...options, service: { namespace: settings.namespace, name: settings.serviceName } }, signal));
+    start("webhook authorities", runCaBundleController({ ...options, failClosed: settings.validationFailsClosed ? () => this.#ready : undefined, service: { namespace: settings.namespace, name: settings.serviceName } }, signal));
   }
 
   async #serveHttp(identity: ControlPlaneIdentity): Promise<(HttpServer | HttpsServer)[]> {

@@ -11,11 +11,15 @@ export interface CaBundleControllerOptions {
   readonly root: () => string;
   /** Calls whenever the root is another one. */
   readonly onRootChange: (changed: () => void) => void;
+  /** Whether our validation answers by now, so that what it cannot be asked about may be refused; absent: failure policies are left alone. */
+  readonly failClosed?: (() => boolean) | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
 const fieldManager = "istiod-ca-bundle";
+/** Until validation answers. */
+const notReadyRetryMs = 1000;
 
 /** Keeps the CA of webhooks that lead to this control plane, so that the API server trusts it. */
 export async function runCaBundleController(options: CaBundleControllerOptions, signal: AbortSignal): Promise<void> {
@@ -40,14 +44,23 @@ async function look(options: CaBundleControllerOptions, kind: KindDefinition<Web
   await Promise.all([informer.run(signal), reconciler.run(signal)]);
 }
 
-async function patch({ client, service, root }: CaBundleControllerOptions, kind: KindDefinition<WebhookConfiguration>, informer: Informer<WebhookConfiguration>, name: string): Promise<void> {
+/** Answers when to look again; undefined: when something changes. */
+async function patch({ client, service, root, failClosed }: CaBundleControllerOptions, kind: KindDefinition<WebhookConfiguration>, informer: Informer<WebhookConfiguration>, name: string): Promise<number | undefined> {
   const found = informer.get(name);
   const caBundle = Buffer.from(root()).toString("base64");
+  const mayClose = kind === validatingWebhookConfigurationKind ? failClosed : undefined;
+  const closes = mayClose?.() === true;
+  let isAwaited = false;
   const webhooks = found?.webhooks?.map((webhook) => {
     const { clientConfig } = webhook;
-    const isOurs = clientConfig.service?.name === service.name && clientConfig.service.namespace === service.namespace;
-    return isOurs && clientConfig.caBundle !== caBundle ? { ...webhook, clientConfig: { ...clientConfig, caBundle } } : webhook;
+    if (clientConfig.service?.name !== service.name || clientConfig.service.namespace !== service.namespace) return webhook;
+    const isOpen = mayClose !== undefined && webhook.failurePolicy !== "Fail";
+    isAwaited ||= isOpen && !closes;
+    if (clientConfig.caBundle === caBundle && !(isOpen && closes)) return webhook;
+    return { ...webhook, clientConfig: { ...clientConfig, caBundle }, ...(isOpen && closes ? { failurePolicy: "Fail" as const } : {}) };
   });
-  if (found === undefined || webhooks === undefined || webhooks.every((webhook, index) => webhook === found.webhooks?.[index])) return;
-  await client.patchMerge(kind, name, undefined, { metadata: { resourceVersion: found.metadata.resourceVersion }, webhooks }, { fieldManager });
+  if (found !== undefined && webhooks?.some((webhook, index) => webhook !== found.webhooks?.[index]) === true) {
+    await client.patchMerge(kind, name, undefined, { metadata: { resourceVersion: found.metadata.resourceVersion }, webhooks }, { fieldManager });
+  }
+  return isAwaited ? notReadyRetryMs : undefined;
 }
