@@ -290,7 +290,7 @@ export class ControlPlane {
     const { ambientStatuses, ...wanted } = this.#mesh.wanted;
     await Promise.all([
       runGatewayControllers({ client, namespace, revision, podName, ...wanted, proxy, proxyConfigs: this.#inputs.extensions.proxyConfigs, rootNamespace: () => this.#inputs.mesh.get(meshKey)?.rootNamespace ?? namespace, clock, log }, signal),
-      runFieldStatusController({ client, namespace, revision, podName, objectsOf: (kind) => this.#ingest.informerOf(kind), clock, log }, signal),
+      runFieldStatusController({ client, namespace, podName, objectsOf: (kind) => this.#ingest.informerOf(kind), clock, log }, signal),
       runEntryControllers({ client, namespace, revision, podName, statuses: ambientStatuses, objectsOf: (kind) => this.#ingest.informer(kind), addressRanges: settings.addressRanges, clock, log }, signal),
       runRefusedStatusWriter({ client, namespace, revision, podName, refused: this.#ingest.refused, objectsOf: (kind) => this.#ingest.informerOf(kind), clock, log }, signal),
     ]);

@@ -1,9 +1,9 @@
 import { keyOf, type KindDefinition, type KubernetesObject } from "../api/index.ts";
 import { istioKinds } from "../api/istio/index.ts";
 import type { Clock, Logger } from "../base/index.ts";
-import { LeaderElection, Reconciler, structurallyEqual, type Informer, type KubeClient } from "../kube/index.ts";
-import { FencedClient } from "./gateways/index.ts";
+import { Reconciler, structurallyEqual, type Informer, type KubeClient } from "../kube/index.ts";
 import { refusedId, type RefusedObjects } from "./ingest/index.ts";
+import { leadAlone } from "./leadership/index.ts";
 
 export interface RefusedStatusOptions {
   readonly client: KubeClient;
@@ -35,9 +35,7 @@ const maxMessage = 4096;
  * may take what this one does not know), and takes it back. What is valid is not written to.
  */
 export async function runRefusedStatusWriter(options: RefusedStatusOptions, signal: AbortSignal): Promise<void> {
-  const { client, namespace, revision, podName, clock, log } = options;
-  const election = new LeaderElection({ client, namespace, name: `istio-validation-status-${revision}`, identity: podName, clock, log });
-  await election.run(signal, async (leading) => await lead({ ...options, client: new FencedClient(client, () => election.holds()) }, leading));
+  await leadAlone(options, `istio-validation-status-${options.revision}`, signal, async (leading, client) => await lead({ ...options, client }, leading));
 }
 
 async function lead(options: RefusedStatusOptions, signal: AbortSignal): Promise<void> {

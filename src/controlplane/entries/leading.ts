@@ -1,7 +1,8 @@
 import type { KubernetesObject } from "../../api/index.ts";
 import type { ServiceEntry } from "../../api/istio/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
-import { LeaderElection, type Informer, type KubeClient } from "../../kube/index.ts";
+import type { Informer, KubeClient } from "../../kube/index.ts";
+import { leadAlone } from "../leadership/index.ts";
 import type { AmbientStatuses, AmbientStatusKind } from "../model/index.ts";
 import { runAddressAllocation } from "./address-allocation.ts";
 import { runAmbientStatusWriter } from "./ambient-status-writer.ts";
@@ -22,18 +23,13 @@ export interface EntryControllersOptions {
 
 /** What writes to ServiceEntries, WorkloadEntries, Services and policies: of all replicas one does so at a time. */
 export async function runEntryControllers(options: EntryControllersOptions, signal: AbortSignal): Promise<void> {
-  const { client, revision, statuses, objectsOf, addressRanges, clock, log } = options;
+  const { revision, statuses, objectsOf, addressRanges, clock, log } = options;
   const entries = objectsOf("ServiceEntry") as Informer<ServiceEntry> | undefined;
   await Promise.all([
-    elected(options, `istio-status-leader-${revision}`, signal, async (leading) => await runAmbientStatusWriter({ client, statuses, objectsOf, clock, log: log.scoped("ambient-status") }, leading)),
+    leadAlone(options, `istio-status-leader-${revision}`, signal, async (leading, client) => await runAmbientStatusWriter({ client, statuses, objectsOf, clock, log: log.scoped("ambient-status") }, leading)),
     // Of all revisions together, as addresses are.
     entries === undefined || addressRanges.length === 0
       ? undefined
-      : elected(options, "istio-ip-autoallocate", signal, async (leading) => await runAddressAllocation({ client, entries, ranges: addressRanges, clock, log: log.scoped("addresses") }, leading)),
+      : leadAlone(options, "istio-ip-autoallocate", signal, async (leading, client) => await runAddressAllocation({ client, entries, ranges: addressRanges, clock, log: log.scoped("addresses") }, leading)),
   ]);
-}
-
-async function elected(options: EntryControllersOptions, name: string, signal: AbortSignal, lead: (leading: AbortSignal) => Promise<void>): Promise<void> {
-  const { client, namespace, podName, revision, clock, log } = options;
-  await new LeaderElection({ client, namespace, name, identity: `${podName}.${revision}`, clock, log }).run(signal, lead);
 }

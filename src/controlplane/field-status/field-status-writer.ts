@@ -1,13 +1,13 @@
 import { formatIssues, tellsOfNoEffect, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
 import { istioKinds, type IstioCondition } from "../../api/istio/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
-import { LeaderElection, Reconciler, structurallyEqual, type Informer, type KubeClient } from "../../kube/index.ts";
+import { Reconciler, structurallyEqual, type Informer, type KubeClient } from "../../kube/index.ts";
+import { leadAlone } from "../leadership/index.ts";
 
 export interface FieldStatusOptions {
   readonly client: KubeClient;
   readonly namespace: string;
-  readonly revision: string;
-  /** Unique among the replicas of the revision. */
+  /** Unique among all pilots. */
   readonly podName: string;
   /** The objects as they were last seen; undefined for a kind that is not read. */
   readonly objectsOf: (kind: KindDefinition) => Informer<KubernetesObject> | undefined;
@@ -25,8 +25,7 @@ const maxMessageLength = 1024;
 
 /** Says in the status of Istio's objects which of their fields have no effect, by name. Of all revisions one does so at a time. */
 export async function runFieldStatusController(options: FieldStatusOptions, signal: AbortSignal): Promise<void> {
-  const { client, namespace, revision, podName, clock, log } = options;
-  await new LeaderElection({ client, namespace, name: leaseName, identity: `${podName}.${revision}`, clock, log }).run(signal, async (leading) => await runFieldStatusWriter(options, leading));
+  await leadAlone(options, leaseName, signal, async (leading, client) => await runFieldStatusWriter({ ...options, client }, leading));
 }
 
 export async function runFieldStatusWriter({ client, objectsOf, clock, log }: Pick<FieldStatusOptions, "client" | "objectsOf" | "clock" | "log">, signal: AbortSignal): Promise<void> {

@@ -1,4 +1,3 @@
 export { runGatewayControllers, type GatewayControllersOptions } from "./leading.ts";
 export type { ProxySettings } from "./proxy-pod.ts";
 export { runRootCertificateController } from "./root-certificate-controller.ts";
-export { FencedClient } from "./fenced-client.ts";

@@ -1,8 +1,8 @@
 import type { Clock, Logger } from "../../base/index.ts";
-import { LeaderElection, type Collection, type KubeClient } from "../../kube/index.ts";
+import type { Collection, KubeClient } from "../../kube/index.ts";
+import { leadAlone } from "../leadership/index.ts";
 import type { GatewayPlacement, ProxyConfigFacts, WantedGatewayStatus, WantedListenerSetStatus, WantedPolicyStatus, WantedRouteStatus } from "../model/index.ts";
 import { runGatewayDeploymentController } from "./deployment-controller.ts";
-import { FencedClient } from "./fenced-client.ts";
 import type { ProxySettings } from "./proxy-pod.ts";
 import { runGatewayClassController, runStatusWriter } from "./status-writer.ts";
 
@@ -28,19 +28,12 @@ export interface GatewayControllersOptions {
 export async function runGatewayControllers(options: GatewayControllersOptions, signal: AbortSignal): Promise<void> {
   const { revision, placements, gatewayStatuses, listenerSetStatuses, policyStatuses, routeStatuses, proxy, proxyConfigs, rootNamespace, clock, log } = options;
   await Promise.all([
-    elected(options, `istio-gateway-deployment-${revision}`, signal, (leading, client) => runGatewayDeploymentController({ client, placements, proxy, proxyConfigs, rootNamespace, clock, log }, leading)),
-    elected(options, `istio-gateway-status-leader-${revision}`, signal, async (leading, client) => {
+    leadAlone(options, `istio-gateway-deployment-${revision}`, signal, (leading, client) => runGatewayDeploymentController({ client, placements, proxy, proxyConfigs, rootNamespace, clock, log }, leading)),
+    leadAlone(options, `istio-gateway-status-leader-${revision}`, signal, async (leading, client) => {
       await Promise.all([
         runStatusWriter({ client, gateways: gatewayStatuses, listenerSets: listenerSetStatuses, policies: policyStatuses, routes: routeStatuses, clock, log }, leading),
         runGatewayClassController(client, clock, log, leading),
       ]);
     }),
   ]);
-}
-
-async function elected(options: GatewayControllersOptions, name: string, signal: AbortSignal, lead: (leading: AbortSignal, client: KubeClient) => Promise<void>): Promise<void> {
-  const { client, namespace, podName, clock, log } = options;
-  const election = new LeaderElection({ client, namespace, name, identity: podName, clock, log });
-  const fenced = new FencedClient(client, () => election.holds());
-  await election.run(signal, async (leading) => await lead(leading, fenced));
 }

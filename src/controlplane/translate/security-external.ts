@@ -53,10 +53,10 @@ function clusterOf(provider: HttpAuthorizationProvider | GrpcAuthorizationProvid
   return { host, cluster: `outbound|${provider.port}||${host}` };
 }
 
-/** A cluster's name has characters that an authority may not have. */
+/** The authority is the service's host: a cluster's name has characters that it may not have. */
 function grpcService(settings: GrpcAuthorizationProvider) {
-  const { cluster } = clusterOf(settings);
-  return { targetSpecifier: { case: "envoyGrpc" as const, value: { clusterName: cluster, authority: cluster.replaceAll("|", "_.") } }, timeout: durationOfMs(settings.timeoutMs) };
+  const { host, cluster } = clusterOf(settings);
+  return { targetSpecifier: { case: "envoyGrpc" as const, value: { clusterName: cluster, authority: host } }, timeout: durationOfMs(settings.timeoutMs) };
 }
 
 function httpService(settings: HttpAuthorizationProvider) {

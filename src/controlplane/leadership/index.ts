@@ -1,0 +1,1 @@
+export { leadAlone, type LeadershipOptions } from "./lead.ts";

@@ -1,0 +1,20 @@
+import type { Clock, Logger } from "../../base/index.ts";
+import { LeaderElection, type KubeClient } from "../../kube/index.ts";
+import { FencedClient } from "./fenced-client.ts";
+
+export interface LeadershipOptions {
+  readonly client: KubeClient;
+  /** Of the lease. */
+  readonly namespace: string;
+  /** Unique among all who may ask for the lease. */
+  readonly podName: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Of all replicas that ask for a lease one at a time does the work, with a client that writes only while the lease is surely held. Until the signal. */
+export async function leadAlone({ client, namespace, podName, clock, log }: LeadershipOptions, lease: string, signal: AbortSignal, work: (leading: AbortSignal, client: KubeClient) => Promise<void>): Promise<void> {
+  const election = new LeaderElection({ client, namespace, name: lease, identity: podName, clock, log });
+  const fenced = new FencedClient(client, () => election.holds());
+  await election.run(signal, async (leading) => await work(leading, fenced));
+}
