@@ -231,7 +231,7 @@ test("CUSTOM asks the provider about what its rules match; without a provider th
   assert.deepEqual([...http, ...tcp].map((filter) => filter.name.replace("envoy.filters.", "")), ["http.rbac", "http.ext_authz", "network.rbac", "network.ext_authz"]);
   assert.deepEqual(Object.keys((valueAt(jsonOf(http[0]), "shadowRules", "policies") ?? {}) as JsonObject), ["istio-ext-authz-grpc-ns[shop]-policy[ask]-rule[0]"]);
   const asked = jsonOf(http[1]);
-  assert.deepEqual(valueAt(asked, "grpcService", "envoyGrpc"), { clusterName: "outbound|9000||authz.example", authority: "outbound_.9000_._.authz.example" });
+  assert.deepEqual(valueAt(asked, "grpcService", "envoyGrpc"), { clusterName: "outbound|9000||authz.example", authority: "authz.example" });
   assert.deepEqual(valueAt(asked, "filterEnabledMetadata"), { filter: "envoy.filters.http.rbac", path: [{ key: "istio_ext_authz_shadow_effective_policy_id" }], value: { stringMatch: { prefix: "istio-ext-authz-grpc-" } } });
   assert.deepEqual(filtersOf([ask("http")], { extensionProviders }).tcp, [], "an HTTP provider cannot be asked about connections");
   const refused = filtersOf([ask("unknown")], { extensionProviders }).http;
