@@ -1,30 +1,17 @@
-import type { Destination, VirtualServiceHttpRoute, VirtualServiceSpec, VirtualServiceTcpRoute, VirtualServiceTlsRoute } from "../../api/istio/index.ts";
+import type { Destination, VirtualServiceHttpRoute, VirtualServiceSpec } from "../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../kube/index.ts";
 import { byCreation, factsKey, meshKey, type MeshSettings, type VirtualServiceFacts } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { qualifiedHost } from "./service-hostname.ts";
 import { visibilityOf } from "./service-visibility.ts";
 import { mergeDelegate } from "./virtual-service-delegate.ts";
+import type { VirtualServiceModel } from "./virtual-service.ts";
 import { deriveVirtualServiceShapes, type VirtualServiceShapes } from "./virtual-service-shape.ts";
+
+export type { VirtualServiceModel } from "./virtual-service.ts";
 
 /** The name of all sidecars among gateways. */
 export const meshGateway = "mesh";
-
-/** A VirtualService with its names qualified and its delegates merged in. */
-export interface VirtualServiceModel {
-  readonly namespace: string;
-  readonly name: string;
-  readonly createdAt: string;
-  /** Lower case. */
-  readonly hosts: readonly string[];
-  /** `mesh` or `namespace/name`. */
-  readonly gateways: readonly string[];
-  /** `*`, or namespaces. */
-  readonly visibleIn: readonly string[];
-  readonly http: readonly VirtualServiceHttpRoute[];
-  readonly tls: readonly VirtualServiceTlsRoute[];
-  readonly tcp: readonly VirtualServiceTcpRoute[];
-}
 
 export interface VirtualServices {
   readonly models: Collection<VirtualServiceModel>;

@@ -1,7 +1,7 @@
 import type { Destination, HttpMatch } from "../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../kube/index.ts";
 import { byCreation } from "./facts.ts";
-import type { VirtualServiceModel } from "./virtual-service-model.ts";
+import type { VirtualServiceModel } from "./virtual-service.ts";
 
 /** What of a VirtualService decides which hosts and destinations there are. Weights, timeouts and the like change it not, and so nothing that is made of it. */
 export interface VirtualServiceShape extends Pick<VirtualServiceModel, "namespace" | "name" | "createdAt" | "hosts" | "gateways" | "visibleIn"> {

@@ -8,7 +8,7 @@ export { grpcCluster, grpcEndpoints, grpcListener, grpcRoutes, grpcRoutesName, g
 export { withoutIstioFilters } from "./stock-envoy.ts";
 export { rootsResource, secretResource } from "./secret-resource.ts";
 export { announcedTableResource, routeTableResource, virtualHostName, virtualHostResource, type OutboundRoutes } from "./outbound-route-tables.ts";
-export type { HostPlan, RouteTable } from "./outbound-host-plan.ts";
+export type { HostPlan, RouteTable } from "./outbound-host.ts";
 export { deriveMeshModel, deriveOutboundResources, fixedClusterNames, type MeshModel, type OutboundResources } from "./outbound-resources.ts";
 export { compileExtension, type CompiledExtension } from "./extension-filters.ts";
 export { envoyValueIssues } from "./envoy-filter/value-issues.ts";

@@ -7,7 +7,7 @@ import { blackHoleName, passthroughName } from "./cluster.ts";
 import { durationOfMs } from "./envoy-any.ts";
 import { serviceRoutes } from "./gateway-route.ts";
 import { subsetClusterName } from "./outbound-cluster.ts";
-import type { HostPlan } from "./outbound-host-plan.ts";
+import type { HostPlan } from "./outbound-host.ts";
 import type { OutboundPort } from "./outbound-port.ts";
 import { hashPolicyOf, retryPolicy } from "./virtual-service-action.ts";
 import { destinationCluster, virtualServiceRoutes, type RouteInit } from "./virtual-service-route.ts";

@@ -125,7 +125,7 @@ export {
   type ListenerFilterChainMatchPredicate,
   type ListenerFilterChainMatchPredicate_MatchSet,
 } from "#generated/proto/envoy/config/listener/v3/listener_components_pb.js";
-export { type RouteConfiguration, RouteConfigurationSchema, type Vhds, VhdsSchema } from "#generated/proto/envoy/config/route/v3/route_pb.js";
+export { type RouteConfiguration, RouteConfigurationSchema, type Vhds } from "#generated/proto/envoy/config/route/v3/route_pb.js";
 export {
   type Decorator,
   type DirectResponseAction,

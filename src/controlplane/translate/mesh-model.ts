@@ -1,0 +1,75 @@
+import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
+import { deriveDestinationRules, type DestinationRules } from "../model/destination-rule-model.ts";
+import { byAge } from "../model/facts.ts";
+import { deriveRouteModels, type RouteModel, type RouteModels } from "../model/gateway-model.ts";
+import { deriveL4RouteModels, type L4RouteModel } from "../model/l4-route-model.ts";
+import type { MeshInputs } from "../model/mesh-inputs.ts";
+import { deriveNetworkGateways, type NetworkGatewaysModel } from "../model/network-gateways.ts";
+import { deriveServiceEndpoints, type ServiceEndpoints } from "../model/service-endpoints.ts";
+import { deriveServiceRegistry, registeredService, serviceInCluster, withAutomaticAddresses, type ServiceModel, type ServiceRegistry } from "../model/service-model.ts";
+import { deriveOutboundScopes, type OutboundScopes } from "../model/sidecar-scope.ts";
+import { deriveVirtualServices, type VirtualServices } from "../model/virtual-service-model.ts";
+import { deriveWaypoints, type Waypoints } from "../model/waypoint.ts";
+import type { OutboundPort } from "./outbound-port.ts";
+
+/** The services, their endpoints and what configuration says of them, for all that translates. */
+export interface MeshModel {
+  readonly inputs: MeshInputs;
+  readonly registry: ServiceRegistry;
+  readonly endpoints: ServiceEndpoints;
+  readonly virtualServices: VirtualServices;
+  readonly destinationRules: DestinationRules;
+  readonly scopes: OutboundScopes;
+  /** Of Gateway API. */
+  readonly routes: RouteModels;
+  readonly l4Routes: readonly [tls: Collection<L4RouteModel>, tcp: Collection<L4RouteModel>];
+  readonly waypoints: Waypoints;
+  readonly networkGateways: NetworkGatewaysModel;
+}
+
+export function deriveMeshModel(graph: CollectionGraph, inputs: MeshInputs): MeshModel {
+  const routes = deriveRouteModels(graph, inputs);
+  const registry = deriveServiceRegistry(graph, inputs);
+  const endpoints = deriveServiceEndpoints(graph, inputs);
+  const virtualServices = deriveVirtualServices(graph, inputs);
+  const destinationRules = deriveDestinationRules(graph, inputs);
+  const networkGateways = deriveNetworkGateways(graph, inputs);
+  const scopes = deriveOutboundScopes(graph, { inputs, registry, virtualServices, destinationRules, networkGateways });
+  return { inputs, registry, networkGateways, endpoints, virtualServices, destinationRules, scopes, routes, l4Routes: deriveL4RouteModels(graph, inputs), waypoints: deriveWaypoints(graph, inputs) };
+}
+
+/**
+ * The HTTPRoutes and GRPCRoutes that are attached to a Service's port and hold for clients of a namespace: those of that namespace, else
+ * those of the Service's own.
+ */
+export function routesToService(service: ServiceModel, port: number, clientNamespace: string, { routes }: Pick<MeshModel, "routes">, reader: CollectionReader): readonly RouteModel[] {
+  return attachedTo(service, port, clientNamespace, routes, reader);
+}
+
+/** The TLSRoutes and TCPRoutes, likewise. */
+export function l4RoutesToService(service: ServiceModel, port: number, clientNamespace: string, { l4Routes }: Pick<MeshModel, "l4Routes">, reader: CollectionReader): readonly L4RouteModel[] {
+  return attachedTo(service, port, clientNamespace, l4Routes, reader).toSorted((left, right) => byAge(left.route, right.route));
+}
+
+type Attached = Pick<RouteModel, "parents"> & { readonly route: { readonly namespace: string } };
+
+function attachedTo<Model extends Attached>(service: ServiceModel, port: number, clientNamespace: string, collections: readonly Collection<Model>[], reader: CollectionReader): readonly Model[] {
+  const key = parentKey({ registry: service.registry, key: `${service.namespace}/${service.registry === "Kubernetes" ? service.name : service.objectName}` });
+  const attaches = ({ parents }: Attached): boolean => parents.some((parent) => parent.refused === undefined && parent.service !== undefined && parentKey(parent.service) === key && (parent.service.port ?? port) === port);
+  const services = ({ parents }: Attached): ReadonlySet<string> => new Set(parents.flatMap((parent) => (parent.refused === undefined && parent.service !== undefined ? [parentKey(parent.service)] : [])));
+  const attached = collections.flatMap((collection) => reader.lookup(collection.index("service", services), key)).filter(attaches);
+  const ofClient = attached.filter(({ route }) => route.namespace === clientNamespace);
+  return ofClient.length > 0 ? ofClient : attached.filter(({ route }) => route.namespace === service.namespace);
+}
+
+function parentKey({ registry, key }: { readonly registry: ServiceModel["registry"]; readonly key: string }): string {
+  return `${registry} ${key}`;
+}
+
+/** A service as the proxies of a port have it. */
+export function portService(port: OutboundPort, entry: OutboundPort["services"][number], registry: ServiceRegistry, reader: CollectionReader): ServiceModel | undefined {
+  const registered = registeredService(entry, registry, reader);
+  if (registered === undefined) return undefined;
+  const service = serviceInCluster(registered, port.clusterId);
+  return port.dnsCapture ? withAutomaticAddresses(service) : service;
+}
