@@ -18,7 +18,7 @@ interface Counts {
 const groups = ["unit", "netns", "e2e", "interop"] as const;
 type Group = (typeof groups)[number];
 
-const groupTimeoutMs: Readonly<Record<Group, number>> = { unit: 300_000, netns: 400_000, e2e: 1_800_000, interop: 2_700_000 };
+const groupTimeoutMs: Readonly<Record<Group, number>> = { unit: 300_000, netns: 400_000, e2e: 2_100_000, interop: 2_700_000 };
 /** How long a group that is ended may take to put its things away. */
 const graceMs = 10_000;
 const maxUnitFilesAtOnce = 4;

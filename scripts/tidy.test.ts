@@ -115,7 +115,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   },
   proxy: { modules: 500, never: ["src/cluster/", "src/controlplane/", "src/kube/", "src/ztunnel/", "generated/kubernetes", "node_modules/@bufbuild/cel", "node_modules/@peculiar", "node_modules/jose", "node_modules/yaml"] },
   // Some 190 of them are the library that certificates are signed with, which every pilot does from the start.
-  pilot: { modules: 860, never: ["src/cluster/", "src/dataplane/", "src/proxy/", "src/ztunnel/", "generated/kubernetes", "node_modules/@bufbuild/cel", "node_modules/koffi"] },
+  pilot: { modules: 1030, never: ["src/cluster/", "src/dataplane/", "src/proxy/", "src/ztunnel/", "generated/kubernetes", "node_modules/@bufbuild/cel", "node_modules/koffi"] },
   cni: { modules: 150, never: ["src/cluster/", "src/controlplane/", "generated/kubernetes", "generated/proto/envoy", "node_modules/@grpc", "node_modules/yaml"] },
   "cluster-apiserver": { modules: 160, never: ["generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/@peculiar", "node_modules/koffi", "node_modules/re2js"] },
   "cluster-controllers": { modules: 135, never: ["generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/koffi"] },
@@ -125,7 +125,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   cluster: { modules: 30, never: ["generated/", "node_modules/"] },
   cli: { modules: 40, never: ["src/api/", "src/kube/", "src/install/", "src/operator/", "generated/", "node_modules/yaml"] },
   // Half of them are its own; what signs, plans an installation or evaluates is loaded with its first use.
-  rollout: { modules: 300, never: ["src/cluster/", "src/controlplane/", "src/install/", "src/preflight/", "src/promql/", "src/proxy/", "generated/", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/@peculiar", "node_modules/yaml"] },
+  rollout: { modules: 300, never: ["src/cluster/", "src/controlplane/", "src/install/", "src/preflight/", "src/promql/", "src/proxy/", "generated/kubernetes", "generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/@peculiar", "node_modules/yaml"] },
   probe: { modules: 30, never: ["generated/", "node_modules/"] },
 };
 const otherRole = { modules: 260, never: ["generated/kubernetes", "node_modules/@bufbuild/cel"] };

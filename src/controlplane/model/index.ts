@@ -1,6 +1,6 @@
 export { meshKey, type GatewayFacts, type MeshSettings, type PodFacts } from "./facts.ts";
 export type { RouteModel, RouteModels } from "./gateway-model.ts";
-export { deriveL4RouteModels, type L4RouteModel } from "./l4-route-model.ts";
+export { type L4RouteModel } from "./l4-route-model.ts";
 export { gatewayControllerName, isWaypointClass, meshClassName, meshControllerName } from "./gateway-class.ts";
 export { ambientConditionTypes, type AmbientCondition, type AmbientStatuses, type AmbientStatusKind } from "./ambient-status.ts";
 export { waypointKeyOf } from "./waypoint.ts";
