@@ -30,9 +30,13 @@ export function envoyFilterEffects(filters: readonly UntypedObject[], proxies: r
   });
 }
 
-/** `type name` -> what the filters change in it. */
+/** `type name` -> what the filters make of it. What stood there before may differ by release: that is no other effect of theirs. */
 function effectOf(proxy: string, answers: { readonly with: ProxyResources; readonly without: ProxyResources }): ReadonlyMap<string, string> {
-  return new Map(resourceChanges(proxy, answers.without, answers.with).map((change: ResourceChange) => [`${change.type} ${change.resource}`, signatureOf(change)]));
+  return new Map(resourceChanges(proxy, answers.without, answers.with).map((change: ResourceChange) => [`${change.type} ${change.resource}`, effectSignature(change)]));
+}
+
+function effectSignature({ changes, ...change }: ResourceChange): string {
+  return signatureOf({ ...change, changes: changes.map(({ before: _, ...made }) => made) });
 }
 
 function selects({ metadata, ...object }: UntypedObject, { namespace, labels }: FilteredProxy, rootNamespace: string): boolean {

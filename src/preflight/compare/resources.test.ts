@@ -46,4 +46,6 @@ test("an EnvoyFilter whose match holds in one release alone is named, by what pr
     ["shop/api-only", 1, 1, []],
     ["other/elsewhere", 0, 0, []],
   ]);
+  const changedDefault: FilteredProxy = { ...proxy("web", "shop", bare), to: { without: resources({ a: { timeout: "5s" } }), with: resources({ a: { timeout: "3s" } }) } };
+  assert.deepEqual(envoyFilterEffects([filter("all", "root")], [changedDefault], "root")[0]?.differing, [], "another default that is overridden all the same is no other effect");
 });
