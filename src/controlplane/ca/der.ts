@@ -128,7 +128,10 @@ export function derTime(ms: number): Buffer {
 /** The bytes of the first PEM block whose label the pattern takes; undefined without one. */
 export function derOfPem(text: string, label: RegExp): Buffer | undefined {
   for (const [, name = "", body = ""] of text.matchAll(/-----BEGIN ([A-Z0-9 ]+)-----([^-]*)-----END \1-----/g)) {
-    if (label.test(name)) return Buffer.from(body.replaceAll(/[^\n]*:[^\n]*\n/g, ""), "base64");
+    if (!label.test(name)) continue;
+    // Lines with a colon are headers of old forms. By lines, not by a pattern: a request is anybody's text, and may be one long line.
+    const lines = body.split("\n").filter((line) => !line.includes(":"));
+    return Buffer.from(lines.join("\n"), "base64");
   }
   return undefined;
 }

@@ -43,3 +43,9 @@ test("an autoscaler and a budget are made only where parameters ask for them", (
   const [budget] = budgetOf(deployment, "spec: {minAvailable: 1}") as readonly { spec?: object }[];
   assert.deepEqual(budget?.spec, { selector: { matchLabels: { app: "web" } }, minAvailable: 1 });
 });
+
+test("parameters do not make it another object, or another one's", () => {
+  const object = { apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "web-istio", namespace: "shop", labels: { "gateway.networking.k8s.io/gateway-name": "web", app: "web" } } };
+  const text = "{kind: DaemonSet, metadata: {name: istiod, namespace: istio-system, ownerReferences: [], labels: {gateway.networking.k8s.io/gateway-name: other, app: mine}}}";
+  assert.deepEqual(overlaid(object, text), { ...object, metadata: { ...object.metadata, labels: { app: "mine", "gateway.networking.k8s.io/gateway-name": "web" } } });
+});

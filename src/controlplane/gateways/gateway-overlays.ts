@@ -20,10 +20,24 @@ const mergeKeys: Readonly<Record<string, string>> = {
   hostAliases: "ip",
 };
 
-/** An object with what a ConfigMap of parameters says of it (YAML) laid over it, by the rules of strategic merges. */
+/** Labels by which the control plane knows its own again. */
+const ownLabels = /^(gateway\.networking\.k8s\.io|gateway\.istio\.io|istio\.io)\//;
+
+/**
+ * An object with what a ConfigMap of parameters says of it (YAML) laid over it, by the rules of strategic merges. Which object it is, and whose,
+ * stays: who may write a ConfigMap beside a Gateway is not thereby who may write anywhere by the control plane's rights.
+ */
 export function overlaid<Value extends KubernetesObject>(object: Value, text: string | undefined): Value {
   const patch = readOverlay(text, object);
-  return patch === undefined ? object : (merge(object as unknown as Fields, patch) as unknown as Value);
+  if (patch === undefined) return object;
+  const merged = merge(object as unknown as Fields, patch);
+  const { name, namespace, ownerReferences, labels } = object.metadata;
+  const said = isFields(merged["metadata"]) ? merged["metadata"] : {};
+  const { name: _name, namespace: _namespace, ownerReferences: _owners, ...others } = said;
+  const own = Object.fromEntries(Object.entries({ name, namespace, ownerReferences }).filter(([, value]) => value !== undefined));
+  const allLabels = { ...(isFields(said["labels"]) ? said["labels"] : {}), ...Object.fromEntries(Object.entries(labels ?? {}).filter(([label]) => ownLabels.test(label))) };
+  const type = object as unknown as Fields;
+  return { ...merged, apiVersion: type["apiVersion"], kind: type["kind"], metadata: { ...others, ...own, ...(Object.keys(allLabels).length === 0 ? {} : { labels: allLabels }) } } as unknown as Value;
 }
 
 /** Only where parameters ask for one. */

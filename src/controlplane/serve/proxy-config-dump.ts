@@ -35,9 +35,18 @@ function wantedResources({ view, wildcard, names }: Subscription): readonly Enco
   return [...names].map((name) => view.get(name)).filter((resource) => resource !== undefined);
 }
 
+/** A plugin's configuration carries what its image is pulled with, which whoever may look at a dump need not have. */
+const secretFields: ReadonlySet<string> = new Set(["ISTIO_META_WASM_IMAGE_PULL_SECRET"]);
+
+function withoutSecrets(value: JsonValue): JsonValue {
+  if (Array.isArray(value)) return value.map(withoutSecrets);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([field, inner]) => [field, secretFields.has(field) ? "<redacted>" : withoutSecrets(inner)]));
+}
+
 function resourceJson({ any }: EncodedResource, types: EnvoyTypes): JsonValue {
   const { typeUrl, value } = fromBinary(AnySchema, any);
   const desc = types.mustHave(typeUrl.slice(typeUrl.lastIndexOf("/") + 1));
-  const fields = toJson(desc, fromBinary(desc, value), { registry: types.registry, useProtoFieldName: true });
+  const fields = withoutSecrets(toJson(desc, fromBinary(desc, value), { registry: types.registry, useProtoFieldName: true }));
   return { "@type": typeUrl, ...(fields as Record<string, JsonValue>) };
 }
