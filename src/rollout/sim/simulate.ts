@@ -1,6 +1,7 @@
 import { invariant, messageOf, seededRandom, type Random } from "../../base/index.ts";
 import type { Freeze, RolloutStatus } from "../../api/serin/index.ts";
-import { isUnderWay, undoPatienceMs, type Decision } from "../decide/index.ts";
+import { isPuttingBack, isUnderWay, undoPatienceMs, type Decision } from "../decide/index.ts";
+import { sameJson } from "../act/object-access.ts";
 import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
 import { ModelCluster, PatchRefused, type ModelObject } from "./model-cluster.ts";
 import { calmFromTick, namespaces, tickMs, type Disturbance, type Scenario, type SimRollout } from "./scenario.ts";
@@ -289,6 +290,7 @@ class Simulation {
         if (this.#store.read(key) === undefined) return;
         this.#store.forceDelete(key);
         this.#create(sim);
+        this.#witness.recreated(key);
         return;
       case "change":
         this.#templates.set(sim.name, disturbance.template);
@@ -300,15 +302,17 @@ class Simulation {
     }
   }
 
-  /** Somebody writes a field that the rollout has written, and puts it back later. */
+  /** Somebody writes a field that the rollout has written, and puts it back later. What has been put back already is anybody's again. */
   #meddle(disturbance: Disturbance, sim: SimRollout, begins: boolean): void {
     const pointer = sim.kind === "Canary" ? "/weight" : revisionPointer;
     const target = sim.kind === "Canary" ? objectsOf(sim).route : meshObjectsOf(sim).namespaces[0]?.namespace;
     const object = target === undefined ? undefined : this.#cluster.find(target);
     if (begins && object !== undefined) {
       const name = journalNameOf(rolloutObject(sim, ""));
-      const isWritten = (this.#store.journals.get(name)?.entries ?? []).some((entry) => entry.type === "field" && entry.pointer === pointer && entry.object.name === object.reference.name);
-      if (!isWritten || object.writers.get(pointer) === "somebody") return;
+      const written = (this.#store.journals.get(name)?.entries ?? []).find((entry) => entry.type === "field" && entry.pointer === pointer && entry.object.name === object.reference.name);
+      if (written?.type !== "field" || object.writers.get(pointer) === "somebody") return;
+      const status = this.#store.read(keyOf(sim))?.status;
+      if (status !== undefined && isPuttingBack(status) && sameJson(object.fields.get(pointer), written.prior)) return;
       this.#meddled.set(disturbance, { object, pointer, before: object.fields.get(pointer) });
       this.#cluster.setField(object, pointer, sim.kind === "Canary" ? 1 : "theirs", "somebody");
       this.#witness.meddled(keyOf(sim));

@@ -127,6 +127,12 @@ export class Witness {
     if (seen !== undefined) seen.deleted = true;
   }
 
+  /** Another object has its name now, which no engine has seen. */
+  recreated(key: string): void {
+    const seen = this.#seen.get(key);
+    if (seen !== undefined) seen.kept = false;
+  }
+
   /** What somebody writes before the run has written it is what was there before the run. */
   meddled(key: string): void {
     const seen = this.#seen.get(key);

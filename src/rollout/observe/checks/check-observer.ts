@@ -42,6 +42,8 @@ interface Watched {
   look: number;
   latest: Promise<CheckObservation> | undefined;
   isAnswered: boolean;
+  /** A round has been told the answer of the latest look: until then no other look begins. */
+  isDelivered: boolean;
   readonly durations: DurationObserver;
   readonly logs: ErrorLogObserver;
 }
@@ -71,18 +73,21 @@ export class CheckObserver {
     const nowMs = this.#options.clock.steadyMs();
     const watched = this.#watch(check, origin, nowMs);
     const intervalMs = intervalMsOf(check.spec);
-    if (watched.latest === undefined || (watched.isAnswered && nowMs - watched.lookedMs >= intervalMs)) {
+    if (watched.latest === undefined || (watched.isDelivered && nowMs - watched.lookedMs >= intervalMs)) {
       watched.lookedMs = nowMs;
       watched.look = this.#options.clock.nowMs();
       watched.latest = this.#begin(check, origin, watched, nowMs);
     }
     const { look, latest } = watched;
     const seen = watched.isAnswered ? await latest : await this.#within(latest, watched.look);
-    return intervalMs === 0 || seen.type === "pending" ? seen : { ...seen, look };
+    if (seen.type === "pending") return seen;
+    watched.isDelivered = true;
+    return intervalMs === 0 ? seen : { ...seen, look };
   }
 
   async #begin(check: PlannedCheck, origin: CheckOrigin, watched: Watched, nowMs: number): Promise<CheckObservation> {
     watched.isAnswered = false;
+    watched.isDelivered = false;
     try {
       return await this.#look(check, origin, watched, nowMs);
     } catch (error) {
@@ -113,7 +118,7 @@ export class CheckObserver {
     }
     if (this.#watched.size >= maxWatched) this.#watched.clear();
     const { client, clock } = this.#options;
-    const made: Watched = { firstMs: nowMs, askedMs: nowMs, lookedMs: nowMs, look: 0, latest: undefined, isAnswered: true, durations: new DurationObserver(), logs: new ErrorLogObserver(client, clock) };
+    const made: Watched = { firstMs: nowMs, askedMs: nowMs, lookedMs: nowMs, look: 0, latest: undefined, isAnswered: true, isDelivered: true, durations: new DurationObserver(), logs: new ErrorLogObserver(client, clock) };
     this.#watched.set(key, made);
     return made;
   }

@@ -12,6 +12,10 @@ refused.addSubnet("169.254.0.0", 16, "ipv4");
 refused.addSubnet("::1", 128, "ipv6");
 refused.addSubnet("::", 128, "ipv6");
 refused.addSubnet("fe80::", 10, "ipv6");
+refused.addAddress("fd00:ec2::254", "ipv6");
+// The same of version 4, as NAT64 writes them.
+refused.addSubnet("64:ff9b::7f00:0", 104, "ipv6");
+refused.addSubnet("64:ff9b::a9fe:0", 112, "ipv6");
 
 function isRefused(address: string): boolean {
   return refused.check(address, isIP(address) === 6 ? "ipv6" : "ipv4");
