@@ -36,7 +36,7 @@ function effectOf(proxy: string, answers: { readonly with: ProxyResources; reado
 }
 
 function effectSignature({ changes, ...change }: ResourceChange): string {
-  return signatureOf({ ...change, changes: changes.map(({ before: _, ...made }) => made) });
+  return signatureOf({ ...change, changes: changes.map(({ path, after }) => (after === undefined ? { path } : { path, after })) });
 }
 
 function selects({ metadata, ...object }: UntypedObject, { namespace, labels }: FilteredProxy, rootNamespace: string): boolean {
