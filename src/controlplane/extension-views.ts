@@ -1,7 +1,7 @@
 import type { Collection } from "../kube/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import type { ExtensionPrograms } from "./extension-programs.ts";
-import type { MeshInputs } from "./model/index.ts";
+import { remoteKey, type MeshInputs } from "./model/index.ts";
 import { ExtendedView, ExtensionConfigView, SwitchingView, type ProxyIdentity, type ResourceView } from "./serve/index.ts";
 import type { ExtensionProgram } from "./translate/index.ts";
 
@@ -17,7 +17,8 @@ const extendedProxies: ReadonlySet<string> = new Set(["sidecar", "router", "wayp
 /** The views of proxies, with what EnvoyFilters and traffic extensions change in them. A proxy that none is for has its views as they are. */
 export class ExtensionViews {
   readonly #programs: ExtensionPrograms;
-  readonly #tracked = new Map<string, Tracked>();
+  /** By the identity of a stream: what one says of itself holds for itself alone. */
+  readonly #tracked = new Map<ProxyIdentity, Tracked>();
 
   constructor(programs: ExtensionPrograms, inputs: MeshInputs) {
     const { extensions } = inputs;
@@ -26,14 +27,17 @@ export class ExtensionViews {
     this.#reconsiderBy(extensions.wasmPlugins);
     this.#reconsiderBy(extensions.trafficExtensions);
     this.#reconsiderBy(inputs.mesh);
+    this.#reconsiderBy(inputs.remote.clusters);
     this.#reconsiderBy(extensions.pullSecrets);
     // Hosts of ServiceEntries that extensions name; and a pod's labels, of proxies that do not tell theirs.
     this.#reconsiderBy(inputs.serviceEntries, () => extensions.trafficExtensions.size + extensions.wasmPlugins.size > 0);
-    inputs.pods.subscribe((changes) => {
-      if (extensions.envoyFilters.size + extensions.trafficExtensions.size + extensions.wasmPlugins.size === 0) return;
-      const pods = new Set(changes.map(({ key }) => key));
-      for (const tracked of this.#tracked.values()) if (pods.has(`${tracked.proxy.namespace}/${tracked.proxy.name}`)) this.#reconsider(tracked);
-    });
+    for (const collection of [inputs.pods, inputs.remote.pods]) {
+      collection.subscribe((changes) => {
+        if (extensions.envoyFilters.size + extensions.trafficExtensions.size + extensions.wasmPlugins.size === 0) return;
+        const pods = new Set(changes.map(({ key }) => key));
+        for (const tracked of this.#tracked.values()) if (podKeysOf(tracked.proxy).some((key) => pods.has(key))) this.#reconsider(tracked);
+      });
+    }
   }
 
   /** `listeners` are those of the proxy before they are changed. */
@@ -62,20 +66,19 @@ export class ExtensionViews {
   }
 
   #programOf(proxy: ProxyIdentity): ExtensionProgram | undefined {
-    const tracked = this.#tracked.get(trackedKey(proxy));
+    const tracked = this.#tracked.get(proxy);
     return tracked === undefined ? this.#programs.of(proxy) : tracked.program;
   }
 
   #follow(proxy: ProxyIdentity, changed: () => void): Disposable {
-    const key = trackedKey(proxy);
-    const tracked = this.#tracked.get(key) ?? { proxy, followers: new Set(), program: this.#programs.of(proxy) };
-    this.#tracked.set(key, tracked);
+    const tracked = this.#tracked.get(proxy) ?? { proxy, followers: new Set(), program: this.#programs.of(proxy) };
+    this.#tracked.set(proxy, tracked);
     const follower = (): void => changed();
     tracked.followers.add(follower);
     return {
       [Symbol.dispose]: () => {
         tracked.followers.delete(follower);
-        if (tracked.followers.size === 0 && this.#tracked.get(key) === tracked) this.#tracked.delete(key);
+        if (tracked.followers.size === 0 && this.#tracked.get(proxy) === tracked) this.#tracked.delete(proxy);
       },
     };
   }
@@ -94,7 +97,8 @@ export class ExtensionViews {
   }
 }
 
-/** One proxy may be told apart by how it is connected, too: by what it has proven, and by what it can run. */
-function trackedKey({ type, namespace, name, verified, envoy, version }: ProxyIdentity): string {
-  return `${type} ${namespace}/${name} ${verified} ${envoy} ${version}`;
+/** As a pod of the own cluster, and as one of the cluster that it names. */
+function podKeysOf({ namespace, name, clusterId }: ProxyIdentity): readonly string[] {
+  const key = `${namespace}/${name}`;
+  return [key, remoteKey(clusterId, key)];
 }

@@ -20,3 +20,22 @@ test("a proxy is where its pod's node says, also when that is said later", () =>
   apply(node("one", "b"));
   assert.deepEqual([zones().includes("b"), moves > 0], [true, true]);
 });
+
+test("what one stream says of itself does not hold for another one of the same name", () => {
+  const { graph, inputs, apply } = createModelFixture();
+  const { scopes } = deriveMeshModel(graph, inputs);
+  const proxies = new ProxyScopes({ inputs, scopes, settle: () => graph.settle(), clock: systemClock });
+  apply(pod("shop/web-1", "10.0.0.1"));
+  const labelsOf = (identity: ProxyIdentity) => {
+    let seen: unknown;
+    const source = proxies.viewSource(identity, ({ group }) => ((seen = group.labels), emptyView));
+    const following = source.follow(() => undefined);
+    source.current();
+    return { following, seen };
+  };
+  const claimed = labelsOf({ ...proxy, verified: false, labels: { app: "stranger" } });
+  const own = labelsOf({ ...proxy, labels: { app: "web" } });
+  using _following = claimed.following;
+  using _other = own.following;
+  assert.deepEqual([claimed.seen, own.seen], [{ app: "stranger" }, { app: "web" }]);
+});

@@ -33,7 +33,8 @@ const ownLabels: ReadonlySet<string> = new Set(["pod-template-hash", "controller
 /** Which group and scope each connected proxy is in. Groups exist only while proxies of them are connected. */
 export class ProxyScopes {
   readonly #options: ProxyScopesOptions;
-  readonly #tracked = new Map<string, Tracked>();
+  /** By the identity of a stream, not by a name: two streams may claim one, and what one says of itself is not the other's. */
+  readonly #tracked = new Map<ProxyIdentity, Tracked>();
   /** By the pod's `namespace/name`, in whichever cluster. */
   readonly #byPod = new Map<string, Set<Tracked>>();
   readonly #members = new Map<string, number>();
@@ -79,18 +80,17 @@ export class ProxyScopes {
 
   #placeOf(proxy: ProxyIdentity): ProxyPlace | undefined {
     const { groups, choices } = this.#options.scopes;
-    const key = this.#tracked.get(trackedKey(proxy))?.key;
+    const key = this.#tracked.get(proxy)?.key;
     const group = key === undefined ? undefined : groups.get(key);
     const choice = key === undefined ? undefined : choices.get(key);
     return key === undefined || group === undefined || choice === undefined ? undefined : { key, group, choice };
   }
 
   #follow(proxy: ProxyIdentity, changed: () => void): Disposable {
-    const key = trackedKey(proxy);
-    let tracked = this.#tracked.get(key);
+    let tracked = this.#tracked.get(proxy);
     if (tracked === undefined) {
       tracked = { proxy, followers: new Set(), key: undefined };
-      this.#tracked.set(key, tracked);
+      this.#tracked.set(proxy, tracked);
       const pod = `${proxy.namespace}/${proxy.name}`;
       this.#byPod.set(pod, (this.#byPod.get(pod) ?? new Set()).add(tracked));
       this.#join(tracked);
@@ -103,8 +103,8 @@ export class ProxyScopes {
     return {
       [Symbol.dispose]: () => {
         found.followers.delete(follower);
-        if (found.followers.size > 0 || this.#tracked.get(key) !== found) return;
-        this.#tracked.delete(key);
+        if (found.followers.size > 0 || this.#tracked.get(proxy) !== found) return;
+        this.#tracked.delete(proxy);
         this.#forgetPod(found);
         this.#leave(found.key);
       },
@@ -185,10 +185,6 @@ export class ProxyScopes {
     const view = proxy.networkView.length === 0 ? {} : { networkView: proxy.networkView.toSorted() };
     return { kind: proxy.type === "router" ? "router" : "sidecar", namespace: proxy.namespace, labels, locality: { region, zone, subzone }, node, network, ...cluster, ...view, hbone: proxy.hbone, dnsCapture: proxy.dnsCapture };
   }
-}
-
-function trackedKey(proxy: ProxyIdentity): string {
-  return `${proxy.type} ${proxy.clusterId} ${proxy.namespace}/${proxy.name}`;
 }
 
 function groupKey({ kind, namespace, labels, locality, node, network, clusterId = "", networkView = [], hbone, dnsCapture }: ProxyGroup): string {

@@ -4,7 +4,7 @@ import { envoyTypes } from "./envoy-types-file.ts";
 import { ExtensionPrograms } from "./extension-programs.ts";
 import { ExtensionReports } from "./extension-reports.ts";
 import { ExtensionViews } from "./extension-views.ts";
-import { ExtensionSelection, meshKey, pullSecretName, type MeshInputs } from "./model/index.ts";
+import { ExtensionSelection, meshKey, pullSecretName, remoteKey, type MeshInputs } from "./model/index.ts";
 
 /** EnvoyFilters, WasmPlugins and TrafficExtensions, from the facts of a mesh to what they change in proxies' views. */
 export function servedExtensions(inputs: MeshInputs, metrics: MetricsRegistry, log: Logger): ExtensionViews {
@@ -18,7 +18,11 @@ export function servedExtensions(inputs: MeshInputs, metrics: MetricsRegistry, l
   const programs = new ExtensionPrograms({
     selection,
     types: envoyTypes,
-    podLabels: ({ namespace, name }) => inputs.pods.get(`${namespace}/${name}`)?.labels ?? {},
+    podLabels: ({ namespace, name, clusterId }) => {
+      const key = `${namespace}/${name}`;
+      const pod = inputs.remote.clusters.get(clusterId) === undefined ? inputs.pods.get(key) : inputs.remote.pods.get(remoteKey(clusterId, key));
+      return pod?.labels ?? {};
+    },
     pullSecret: ({ verified }, namespace, name) => (verified ? (inputs.extensions.pullSecrets.get(`${namespace}/${pullSecretName(name)}`)?.config ?? "") : ""),
     failed: (fault) => reports.failed(fault),
   });

@@ -184,7 +184,8 @@ export class RemoteClusters {
     log.info(previous === undefined ? "reading a remote cluster" : "reading a remote cluster anew", { cluster: id, secret, server: config.server });
     this.#limit(remote);
     void ingest.synced.then(() => {
-      if (ended.aborted) return;
+      // Another one has been asked for meanwhile: that one takes over from who is in force.
+      if (ended.aborted || this.#remotes.get(id) !== remote) return;
       ingest.enter();
       this.#replace(remote);
       this.#note(remote, "synced");
