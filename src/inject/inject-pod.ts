@@ -94,8 +94,8 @@ function templateInput(request: InjectionRequest, { settings, mesh, revision, na
 function renderTemplates(input: TemplateInput, settings: InjectionSettings): InjectedPod {
   const asked = input.annotations[podAnnotations.templates]?.split(",").map((name) => name.trim()) ?? settings.defaultTemplates;
   let merged: InjectedPod = { labels: {}, annotations: {}, spec: {} };
-  for (const name of asked.flatMap((alias) => settings.aliases[alias] ?? [alias])) {
-    const render = templates[name];
+  for (const name of asked.flatMap((alias) => (Object.hasOwn(settings.aliases, alias) ? settings.aliases[alias] ?? [] : [alias]))) {
+    const render = Object.hasOwn(templates, name) ? templates[name] : undefined;
     merged = mergeStrategically(merged, render === undefined ? renderOwn(name, input, settings) : render(input));
   }
   return merged;
@@ -103,7 +103,7 @@ function renderTemplates(input: TemplateInput, settings: InjectionSettings): Inj
 
 /** A template that users have added to the configuration. */
 function renderOwn(name: string, input: TemplateInput, settings: InjectionSettings): InjectedPod {
-  const text = settings.templates[name];
+  const text = Object.hasOwn(settings.templates, name) ? settings.templates[name] : undefined;
   if (text !== undefined) return customTemplate(name, text, input);
   const proxyless = name.startsWith("grpc-") ? " (proxyless gRPC is not supported: use sidecar, or grpc with a waypoint)" : "";
   const known = [...Object.keys(templates), ...Object.keys(settings.templates)].join(", ");
