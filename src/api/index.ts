@@ -3,6 +3,7 @@ export { apiVersionOf, defineKind, type KindDefinition } from "./kind.ts";
 export { formatLabelSelector, matchesLabels, matchesLabelSelector } from "./label-selector.ts";
 export {
   keyOf,
+  metaTime,
   type Condition,
   type KubernetesObject,
   type LabelSelector,

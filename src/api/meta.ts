@@ -73,3 +73,8 @@ export function keyOf(object: KubernetesObject): string {
   const { name = "", namespace } = object.metadata;
   return namespace === undefined || namespace === "" ? name : `${namespace}/${name}`;
 }
+
+/** A metav1.Time of milliseconds since the epoch: RFC 3339, in UTC, to the second. */
+export function metaTime(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, "2026-01-01T00:00:00".length)}Z`;
+}

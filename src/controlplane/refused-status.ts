@@ -1,4 +1,4 @@
-import { keyOf, type KindDefinition, type KubernetesObject } from "../api/index.ts";
+import { keyOf, metaTime, type KindDefinition, type KubernetesObject } from "../api/index.ts";
 import { istioKinds } from "../api/istio/index.ts";
 import type { Clock, Logger } from "../base/index.ts";
 import { Reconciler, structurallyEqual, type Informer, type KubeClient } from "../kube/index.ts";
@@ -60,7 +60,7 @@ async function write(options: RefusedStatusOptions, id: string): Promise<void> {
   const type = typeOf(options);
   const known = before.find((condition) => condition.type === type);
   const faults = refused.get(id)?.faults;
-  const wanted = faults === undefined ? undefined : { type, status: "False", reason: "Refused", message: messageFor(faults), lastTransitionTime: known?.lastTransitionTime ?? timeOf(clock) };
+  const wanted = faults === undefined ? undefined : { type, status: "False", reason: "Refused", message: messageFor(faults), lastTransitionTime: known?.lastTransitionTime ?? metaTime(clock.nowMs()) };
   const conditions = [...before.filter((condition) => condition.type !== type), ...(wanted === undefined ? [] : [wanted])];
   if (structurallyEqual(before, conditions)) return;
   await client.patchMerge(kind, name, namespace, { metadata: { resourceVersion: object.metadata.resourceVersion }, status: { conditions } }, { subresource: "status", fieldManager });
@@ -77,8 +77,4 @@ function messageFor(faults: string): string {
 
 function conditionsOf(object: KubernetesObject): readonly Condition[] {
   return (object as WithConditions).status?.conditions ?? [];
-}
-
-function timeOf(clock: Clock): string {
-  return `${new Date(clock.nowMs()).toISOString().slice(0, "2026-01-01T00:00:00".length)}Z`;
 }

@@ -1,10 +1,10 @@
-import { createPublicKey, generateKeyPair, randomBytes, sign, webcrypto, X509Certificate, type KeyObject } from "node:crypto";
+import { createPublicKey, generateKeyPair, sign, webcrypto, X509Certificate, type KeyObject } from "node:crypto";
 import { promisify } from "node:util";
 import { userError, type Clock } from "../../base/index.ts";
 import { privateKeyOf } from "./authority-check.ts";
 import { readCertificateRequest } from "./certificate-request.ts";
 import { derBitString, derSequence } from "./der.ts";
-import { encodeLeaf, readIssuer, type IssuerParts, type LeafNames } from "./leaf-certificate.ts";
+import { encodeLeaf, readIssuer, serialNumber, type IssuerParts, type LeafNames } from "./leaf-certificate.ts";
 import { fingerprintOf, rootBundle, signingRoot, splitPem } from "./root-bundle.ts";
 import { algorithmIdentifier, algorithmOf, type SignatureAlgorithm } from "./signature-algorithms.ts";
 import { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension, SubjectKeyIdentifierExtension, X509CertificateGenerator } from "./x509.ts";
@@ -44,7 +44,6 @@ const rootLifetimeMs = 3650 * msPerDay;
 const rootKeyBits = 2048;
 /** Clocks of machines differ: certificates hold from a little before they are made. */
 const backdateMs = 120_000;
-const serialBytes = 16;
 const maxCommonName = 64;
 
 const signAsync = promisify(sign);
@@ -69,7 +68,7 @@ async function selfSigned(key: KeyObject, organization: string, clock: Clock, li
   const publicKey = await webcrypto.subtle.importKey("spki", createPublicKey(key).export({ type: "spki", format: "der" }), algorithm, true, ["verify"]);
   const signingKey = await webcrypto.subtle.importKey("pkcs8", key.export({ type: "pkcs8", format: "der" }), algorithm, true, ["sign"]);
   const certificate = await X509CertificateGenerator.createSelfSigned({
-    serialNumber: serialNumber(),
+    serialNumber: serialNumber().toString("hex"),
     name: [{ O: [organization] }],
     notBefore: new Date(nowMs - backdateMs),
     notAfter: new Date(nowMs + lifetimeMs),
@@ -165,13 +164,6 @@ const pemLine = /.{1,64}/g;
 
 function pemOf(der: Buffer): string {
   return `-----BEGIN CERTIFICATE-----\n${(der.toString("base64").match(pemLine) ?? []).join("\n")}\n-----END CERTIFICATE-----\n`;
-}
-
-/** Positive and at most 16 bytes, without a leading zero byte. */
-function serialNumber(): string {
-  const bytes = randomBytes(serialBytes);
-  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;
-  return bytes.toString("hex");
 }
 
 function exportPrivateKey(key: KeyObject): string {

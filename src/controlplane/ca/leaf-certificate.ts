@@ -105,8 +105,8 @@ function extension(id: string, value: Buffer, ...flags: readonly Buffer[]): Buff
   return derSequence(derObjectIdentifier(id), ...flags, derElement(derTags.octetString, value));
 }
 
-/** Positive, and without a leading zero byte. */
-function serialNumber(): Buffer {
+/** Positive and at most 16 bytes, without a leading zero byte. */
+export function serialNumber(): Buffer {
   const bytes = randomBytes(serialBytes);
   bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;
   return bytes;

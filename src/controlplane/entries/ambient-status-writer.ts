@@ -1,4 +1,4 @@
-import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
+import { metaTime, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
 import { authorizationPolicyKind, serviceEntryKind, workloadEntryKind, type IstioCondition } from "../../api/istio/index.ts";
 import { serviceKind } from "../../api/kubernetes/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
@@ -60,7 +60,7 @@ async function write({ client, statuses, objectsOf, clock }: AmbientStatusWriter
   const wanted = statuses[kind].get(key)?.conditions ?? [];
   const before = object.status?.conditions ?? [];
   const own = ownConditions(kind, object);
-  const now = `${new Date(clock.nowMs()).toISOString().slice(0, "2026-01-01T00:00:00".length)}Z`;
+  const now = metaTime(clock.nowMs());
   const ours = wanted.map((condition) => merged(condition, own.find(({ type }) => type === condition.type), now));
   if (structurallyEqual(own, ours)) return;
   const { name = "", namespace, resourceVersion } = object.metadata;

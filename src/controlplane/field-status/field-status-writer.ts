@@ -1,4 +1,4 @@
-import { formatIssues, tellsOfNoEffect, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
+import { formatIssues, metaTime, tellsOfNoEffect, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
 import { istioKinds, type IstioCondition } from "../../api/istio/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
 import { Reconciler, structurallyEqual, type Informer, type KubeClient } from "../../kube/index.ts";
@@ -71,15 +71,11 @@ function wantedConditions(kind: KindDefinition, object: WithConditions, clock: C
   const issues = (kind.parse?.(object).warnings ?? []).filter(tellsOfNoEffect);
   if (issues.length === 0) return own === undefined ? undefined : before.filter(({ type }) => type !== fieldCondition);
   const said = { type: fieldCondition, status: "True", reason: "FieldsWithoutEffect", message: shortened(formatIssues(issues).replaceAll("\n", "; ")), observedGeneration: object.metadata.generation } as IstioCondition;
-  const wanted: IstioCondition = { ...said, lastTransitionTime: own?.lastTransitionTime ?? timeOf(clock) };
+  const wanted: IstioCondition = { ...said, lastTransitionTime: own?.lastTransitionTime ?? metaTime(clock.nowMs()) };
   if (own !== undefined && structurallyEqual({ ...own, observedGeneration: Number(own.observedGeneration) }, { ...wanted, observedGeneration: Number(wanted.observedGeneration) })) return undefined;
   return [...before.filter(({ type }) => type !== fieldCondition), wanted];
 }
 
 function shortened(text: string): string {
   return text.length > maxMessageLength ? `${text.slice(0, maxMessageLength)}…` : text;
-}
-
-function timeOf(clock: Clock): string {
-  return `${new Date(clock.nowMs()).toISOString().slice(0, "2026-01-01T00:00:00".length)}Z`;
 }

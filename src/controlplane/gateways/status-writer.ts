@@ -1,4 +1,4 @@
-import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
+import { metaTime, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
 import {
   backendTlsPolicyKind,
   gatewayClassKind,
@@ -77,7 +77,7 @@ async function writeGateway({ client, clock }: StatusWriterOptions, wanted: Want
   if (wanted === undefined) return;
   const gateway = await client.get(gatewayKind, wanted.name, wanted.namespace);
   if (gateway === undefined) return;
-  const now = timeOf(clock);
+  const now = metaTime(clock.nowMs());
   const before = gateway.status;
   const status: GatewayStatus = {
     addresses: [...wanted.addresses],
@@ -99,7 +99,7 @@ async function writeListenerSet({ client, clock }: StatusWriterOptions, wanted: 
   if (wanted === undefined) return;
   const set = await client.get(listenerSetKind, wanted.name, wanted.namespace);
   if (set === undefined) return;
-  const now = timeOf(clock);
+  const now = metaTime(clock.nowMs());
   const { conditions = [], listeners = [] } = set.status ?? {};
   const status = { conditions: mergeConditions(wanted.conditions, conditions, now), listeners: mergeListeners(wanted.listeners, listeners, now) };
   if (structurallyEqual({ conditions, listeners }, status)) return;
@@ -117,7 +117,7 @@ async function writePolicy({ client, clock }: StatusWriterOptions, wanted: Wante
     ...before.filter(({ controllerName }) => !ours.has(controllerName)),
     ...wanted.ancestors.map((ancestor) => {
       const known = before.find((other) => other.controllerName === ancestor.controllerName && sameParent(other.ancestorRef, ancestor.ancestorRef));
-      return { ...ancestor, conditions: mergeConditions(ancestor.conditions, known?.conditions ?? [], timeOf(clock)) };
+      return { ...ancestor, conditions: mergeConditions(ancestor.conditions, known?.conditions ?? [], metaTime(clock.nowMs())) };
     }),
   ];
   if (structurallyEqual(before, ancestors)) return;
@@ -139,7 +139,7 @@ async function writeRoute({ client, clock }: StatusWriterOptions, wanted: Wanted
   const kind = routeKinds[wanted.kind];
   const route = await client.get(kind, wanted.name, wanted.namespace);
   if (route === undefined) return;
-  const parents = mergeParents(wanted, route.status?.parents ?? [], route.spec.parentRefs ?? [], timeOf(clock));
+  const parents = mergeParents(wanted, route.status?.parents ?? [], route.spec.parentRefs ?? [], metaTime(clock.nowMs()));
   if (structurallyEqual(route.status?.parents ?? [], parents)) return;
   await patchStatus<AnyRoute>(client, kind, route, { parents });
 }
@@ -211,7 +211,7 @@ const features = supportedFeatures.map((name) => ({ name }));
 async function acceptClass(client: KubeClient, object: GatewayClass, tellsFeatures: boolean, clock: Clock): Promise<void> {
   const before = object.status?.conditions ?? [];
   const accepted = { type: "Accepted", status: "True", reason: "Accepted", message: "Handled by Istio controller", observedGeneration: object.metadata.generation ?? 0 } as const;
-  const conditions = [...mergeConditions([accepted], before, timeOf(clock)), ...before.filter((condition) => condition.type !== "Accepted")];
+  const conditions = [...mergeConditions([accepted], before, metaTime(clock.nowMs())), ...before.filter((condition) => condition.type !== "Accepted")];
   if (structurallyEqual(before, conditions) && (!tellsFeatures || structurallyEqual(object.status?.supportedFeatures ?? [], features))) return;
   await patchStatus<GatewayClass>(client, gatewayClassKind, object, { conditions, ...(tellsFeatures ? { supportedFeatures: features } : {}) });
 }
@@ -225,8 +225,4 @@ async function patchStatus<Value extends Gateway | AnyRoute | GatewayClass | Lis
 ): Promise<void> {
   const { name = "", namespace, resourceVersion } = object.metadata;
   await client.patchMerge(kind, name, namespace, { metadata: { resourceVersion }, status }, { subresource: "status", fieldManager });
-}
-
-function timeOf(clock: Clock): string {
-  return `${new Date(clock.nowMs()).toISOString().slice(0, "2026-01-01T00:00:00".length)}Z`;
 }

@@ -4,6 +4,7 @@ import { compareText, hostnameOf, type GatewayFacts, type MeshSettings, type Ser
 import { remoteClassName } from "./gateway-class.ts";
 import { isAddress } from "./ip-address.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
+import { remoteKey } from "./remote-inputs.ts";
 
 /** Where a network is entered from others. */
 export interface NetworkGateway {
@@ -112,7 +113,7 @@ function registeredGateways(mesh: MeshSettings, inputs: MeshInputs, reader: Coll
       const [name = "", namespace = ""] = registryServiceName.split(".");
       if (registryServiceName !== hostnameOf({ name, namespace }, mesh.domain)) return [];
       return registries.flatMap((cluster) => {
-        const service = cluster === mesh.clusterId ? reader.get(inputs.services, `${namespace}/${name}`) : reader.get(inputs.remote.services, `${cluster}/${namespace}/${name}`);
+        const service = cluster === mesh.clusterId ? reader.get(inputs.services, `${namespace}/${name}`) : reader.get(inputs.remote.services, remoteKey(cluster, `${namespace}/${name}`));
         // What a Service says of itself counts before what is said of it.
         if (service === undefined || service.labels[istioLabels.network] !== undefined) return [];
         return service.externalAddresses.map((address) => ({ network, cluster, address, port, hbonePort: 0 }));
