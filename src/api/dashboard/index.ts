@@ -1,0 +1,37 @@
+export { rolloutActions, type ActionRequest, type AuditRecord, type RolloutAction, type RolloutActionOffer } from "./actions.ts";
+export type { ConfigHead, ConfigMessage, ConfigRow, ConfigsView, ConfigView } from "./config-view.ts";
+export { graphGroupings, type GraphGrouping } from "./graph-view.ts";
+export type { GraphEdge, GraphHead, GraphNode, GraphRoute, GraphView, Health } from "./graph-view.ts";
+export type { LadderHead, LadderProxy, LadderRevision, LadderRung, LadderView } from "./ladder-view.ts";
+export {
+  applyLiveMessage,
+  topicNames,
+  topicText,
+  type GraphParameters,
+  type LiveMessage,
+  type NamespacesParameter,
+  type TopicName,
+  type Topics,
+} from "./live.ts";
+export type { AttentionRow, NamespaceRow, OverviewHead, OverviewView } from "./overview-view.ts";
+export {
+  proxySections,
+  seriesMeasures,
+  type ApplyAnswer,
+  type ApplyRequest,
+  type DashboardRequests,
+  type LogsAnswer,
+  type LogsRequest,
+  type ProxyAnswer,
+  type ProxyRequest,
+  type ProxySection,
+  type RequestName,
+  type SeriesAnswer,
+  type SeriesMeasure,
+  type SeriesRequest,
+  type WhatIfAnswer,
+} from "./requests.ts";
+export type { EventRow, FreezeRow, RolloutCheck, RolloutHead, RolloutRow, RolloutStep, RolloutsView, RolloutView } from "./rollout-view.ts";
+export type { LoginRequest, Session } from "./session.ts";
+export { maxListedPods, type PeerRow, type PodRow, type ServiceHead, type ServiceRow, type ServicesView, type ServiceView, type WorkloadHead, type WorkloadRow, type WorkloadsView, type WorkloadView } from "./workload-view.ts";
+export type { Problem, SourceState, View, ViewHead } from "./view.ts";

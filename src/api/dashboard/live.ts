@@ -1,0 +1,72 @@
+import type { ConfigsView, ConfigView } from "./config-view.ts";
+import type { GraphGrouping, GraphView } from "./graph-view.ts";
+import type { LadderView } from "./ladder-view.ts";
+import type { OverviewView } from "./overview-view.ts";
+import type { RolloutsView, RolloutView } from "./rollout-view.ts";
+import type { Problem, View, ViewHead } from "./view.ts";
+import type { ServicesView, ServiceView, WorkloadsView, WorkloadView } from "./workload-view.ts";
+
+/** Every topic that a page may follow, with its view and its parameters. */
+export interface Topics {
+  readonly overview: { readonly view: OverviewView; readonly parameters: Readonly<Record<string, never>> };
+  readonly graph: { readonly view: GraphView; readonly parameters: GraphParameters };
+  readonly ladder: { readonly view: LadderView; readonly parameters: Readonly<Record<string, never>> };
+  readonly rollouts: { readonly view: RolloutsView; readonly parameters: Readonly<Record<string, never>> };
+  /** `namespace` is empty for a MeshUpgrade. */
+  readonly rollout: { readonly view: RolloutView; readonly parameters: { readonly kind: "Canary" | "MeshUpgrade"; readonly namespace: string; readonly name: string } };
+  readonly workloads: { readonly view: WorkloadsView; readonly parameters: NamespacesParameter };
+  readonly workload: { readonly view: WorkloadView; readonly parameters: { readonly namespace: string; readonly name: string } };
+  readonly services: { readonly view: ServicesView; readonly parameters: NamespacesParameter };
+  readonly service: { readonly view: ServiceView; readonly parameters: { readonly namespace: string; readonly name: string } };
+  readonly configs: { readonly view: ConfigsView; readonly parameters: NamespacesParameter };
+  readonly config: { readonly view: ConfigView; readonly parameters: { readonly apiVersion: string; readonly kind: string; readonly namespace: string; readonly name: string } };
+}
+
+export type TopicName = keyof Topics;
+export const topicNames = ["overview", "graph", "ladder", "rollouts", "rollout", "workloads", "workload", "services", "service", "configs", "config"] as const satisfies readonly TopicName[];
+
+export interface NamespacesParameter {
+  /** With commas between them; empty: all that the user may see. */
+  readonly namespaces: string;
+}
+
+export interface GraphParameters extends NamespacesParameter {
+  /** Of the measurement, up to `atMs`. */
+  readonly windowSeconds: number;
+  /** Time travel: a moment within the store's window; 0 is now, and goes on. */
+  readonly atMs: number;
+  readonly by: GraphGrouping;
+}
+
+/**
+ * `GET /api/live?topic=<topic>&topic=…` answers server-sent events whose data is one of these as JSON. A topic is written
+ * `graph?namespaces=a,b&windowSeconds=60&atMs=0&by=workload` (then encoded as a whole). A connection begins with the whole of each view.
+ */
+export type LiveMessage =
+  | { readonly type: "view"; readonly topic: string; readonly view: View }
+  /** Against what was sent before on this connection: rows are replaced as a whole; `head` too. */
+  | { readonly type: "change"; readonly topic: string; readonly head: ViewHead; readonly set: View["tables"]; readonly gone: Readonly<Record<string, readonly string[]>> }
+  /** The topic cannot be shown now: not allowed, not there, source away. It is tried again by the server. */
+  | { readonly type: "problem"; readonly topic: string; readonly problem: Problem; readonly atMs: number }
+  /** The session has ended: log in again. The connection is closed after it. */
+  | { readonly type: "logged-out"; readonly problem: Problem; readonly atMs: number }
+  /** Sent when nothing else was for some seconds, so that a page knows that it is alive. */
+  | { readonly type: "alive"; readonly atMs: number };
+
+export function topicText(name: TopicName, parameters: Readonly<Record<string, string | number>>): string {
+  const query = Object.entries(parameters).map(([key, value]) => `${encodeURIComponent(key)}=${encodeURIComponent(String(value))}`);
+  return query.length === 0 ? name : `${name}?${query.sort().join("&")}`;
+}
+
+/** Applies what a message says to the view that the connection had before; undefined when it is of no use without one. */
+export function applyLiveMessage(before: View | undefined, message: LiveMessage): View | undefined {
+  if (message.type === "view") return message.view;
+  if (message.type !== "change" || before === undefined) return before;
+  const tables: Record<string, Readonly<Record<string, object>>> = { ...before.tables };
+  for (const name of new Set([...Object.keys(message.set), ...Object.keys(message.gone)])) {
+    const rows = { ...tables[name], ...message.set[name] };
+    for (const key of message.gone[name] ?? []) delete rows[key];
+    tables[name] = rows;
+  }
+  return { head: message.head, tables };
+}

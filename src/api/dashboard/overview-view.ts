@@ -1,0 +1,40 @@
+import type { Health } from "./graph-view.ts";
+import type { View, ViewHead } from "./view.ts";
+
+export interface OverviewView extends View {
+  readonly head: OverviewHead;
+  readonly tables: { readonly namespaces: Readonly<Record<string, NamespaceRow>>; readonly attention: Readonly<Record<string, AttentionRow>> };
+}
+
+export interface OverviewHead extends ViewHead {
+  readonly cluster: string;
+  readonly requestRate: number;
+  readonly errorShare: number;
+  readonly p99Ms?: number;
+  readonly proxies: { readonly synced: number; readonly stale: number; readonly rejected: number; readonly missing: number };
+  readonly workloads: number;
+  readonly rolloutsUnderWay: number;
+}
+
+export interface NamespaceRow {
+  readonly name: string;
+  readonly dataPlane: "sidecar" | "ambient" | "none";
+  readonly revision: string;
+  readonly workloads: number;
+  readonly health: Health;
+  readonly reason: string;
+  readonly requestRate: number;
+  readonly errorShare: number;
+  readonly p99Ms?: number;
+  readonly mutualTlsShare?: number;
+  readonly configErrors: number;
+  readonly configWarnings: number;
+}
+
+/** What somebody should look at, the worst first by key; `page` is where. */
+export interface AttentionRow {
+  readonly level: "error" | "warning" | "info";
+  readonly text: string;
+  /** The page's own link, such as `#/rollouts/Canary/shop/shop`. */
+  readonly page: string;
+}

@@ -1,0 +1,84 @@
+import type { CheckStatus, CompletedStep, DecisionRecord, PlannedStep, RolloutPhase, StepStatus, UndoStatus } from "../serin/index.ts";
+import type { View, ViewHead } from "./view.ts";
+import type { RolloutActionOffer } from "./actions.ts";
+
+export interface RolloutsView extends View {
+  readonly tables: { readonly rollouts: Readonly<Record<string, RolloutRow>>; readonly freezes: Readonly<Record<string, FreezeRow>> };
+}
+
+export interface RolloutRow {
+  readonly kind: "Canary" | "MeshUpgrade";
+  readonly namespace: string;
+  readonly name: string;
+  /** Empty before the engine has seen it. */
+  readonly phase: RolloutPhase | "";
+  readonly progress: string;
+  readonly message: string;
+  readonly cause: string;
+  /** `HTTPRoute shop/shop`, `1-31-0 -> 1-31-1`. */
+  readonly target: string;
+  readonly step: string;
+  readonly weight?: number;
+  readonly startedAtMs?: number;
+  readonly endedAtMs?: number;
+  /** A person has to do something. */
+  readonly waitsForPerson: boolean;
+}
+
+export interface FreezeRow {
+  readonly name: string;
+  readonly reason: string;
+  readonly active: boolean;
+  readonly endsAtMs?: number;
+  readonly nextAtMs?: number;
+}
+
+export interface RolloutView extends View {
+  readonly head: RolloutHead;
+  readonly tables: {
+    readonly steps: Readonly<Record<string, RolloutStep>>;
+    readonly checks: Readonly<Record<string, RolloutCheck>>;
+    readonly decisions: Readonly<Record<string, DecisionRecord>>;
+    readonly events: Readonly<Record<string, EventRow>>;
+  };
+}
+
+export interface RolloutHead extends ViewHead {
+  readonly row: RolloutRow;
+  readonly run: number;
+  readonly currentStep?: StepStatus;
+  readonly undo?: UndoStatus;
+  readonly approvals: readonly { readonly step: string; readonly by: string; readonly why: string; readonly atMs: number }[];
+  /** All orders, those that this user may not give with the reason. */
+  readonly actions: readonly RolloutActionOffer[];
+  /** Who is compared, for the series of both versions: see `SeriesRequest.backend`. */
+  readonly canaryBackend: string;
+  readonly stableBackend: string;
+  /** The object as YAML. */
+  readonly yaml: string;
+}
+
+/** In the order of their keys. */
+export interface RolloutStep extends PlannedStep {
+  readonly state: "done" | "current" | "to come";
+  readonly weight?: number;
+  readonly completed?: CompletedStep;
+}
+
+export interface RolloutCheck extends CheckStatus {
+  readonly step: string;
+  /** In words, what it asks and when it fails. */
+  readonly explanation: string;
+  /** What the statistic says of both versions now, with the bound that decides; undefined for checks without one. */
+  readonly comparison?: { readonly unit: "share" | "ms" | "count"; readonly canary?: number; readonly stable?: number; readonly bound?: number; readonly canarySamples: number; readonly stableSamples: number };
+}
+
+export interface EventRow {
+  readonly atMs: number;
+  readonly type: "Normal" | "Warning";
+  readonly reason: string;
+  readonly message: string;
+  readonly count: number;
+  /** `Pod default/reviews-v1-…`. */
+  readonly object: string;
+}

@@ -1,0 +1,1 @@
+export { bundlePage, type PageFiles } from "./bundle-page.ts";
