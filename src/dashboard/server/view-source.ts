@@ -1,10 +1,26 @@
 import type { Problem, TopicName, Topics, View } from "../../api/dashboard/index.ts";
 
-/** Whose eyes a view is made for. Who has the same key may be shown the same bytes. */
+/** What may be asked of the API server's authorization, in its words: `{verb: "get", group: "networking.istio.io", resource: "virtualservices", …}`. */
+export interface AccessRight {
+  readonly verb: string;
+  readonly group: string;
+  readonly resource: string;
+  readonly subresource?: string;
+  /** Empty for what has none, and for all of them. */
+  readonly namespace: string;
+  readonly name?: string;
+}
+
+/**
+ * Whose eyes a view is made for. Who has the same key may be shown the same bytes: keys of the topics `rollout` and `config`, whose
+ * views tell what this user may do, are a user's own; those of other topics are shared by all who may read the same namespaces.
+ */
 export interface ViewReader {
   readonly key: string;
   /** Namespaces that may be read; what happens in others is left out, or shown as `unknown` where it is the other end of traffic. */
   readonly namespaces: ReadonlySet<string> | "*";
+  /** Whether the user may; answered from a cache of some seconds. False where the API server cannot be asked. */
+  may(right: AccessRight): Promise<boolean>;
 }
 
 export interface ViewSink {
