@@ -1,25 +1,30 @@
 import type { Logger } from "../base/index.ts";
 import type { MetricsRegistry } from "../telemetry/index.ts";
 import type { Collection } from "../kube/index.ts";
-import type { EnvoyFilterFacts } from "./model/index.ts";
+import { translatedName, type ExtensionInputs } from "./model/index.ts";
 import type { PatchFault } from "./translate/index.ts";
 
 /** Of more faults at once nobody reads. */
 const maxFaults = 1000;
 
-/** Tells once of each patch that could not be applied and of each plugin that proxies of ours are without, until the EnvoyFilter changes: in the log, and by upstream's metric. */
+/** Tells once of each patch that could not be applied and of each plugin that proxies of ours are without, until the object changes: in the log, and by upstream's metric. */
 export class ExtensionReports {
   readonly #told = new Map<string, Set<string>>();
   readonly #status: ReturnType<MetricsRegistry["gauge"]>;
   readonly #log: Logger;
   #faults = 0;
 
-  constructor(metrics: MetricsRegistry, log: Logger, envoyFilters: Collection<EnvoyFilterFacts>) {
+  constructor(metrics: MetricsRegistry, log: Logger, { envoyFilters, wasmPlugins, trafficExtensions }: Pick<ExtensionInputs, "envoyFilters" | "wasmPlugins" | "trafficExtensions">) {
     this.#status = metrics.gauge("pilot_envoy_filter_status", "Status of Envoy filters whether it was applied or errored.", ["name", "patch", "result"]);
     this.#log = log;
-    envoyFilters.subscribe((changes) => {
-      for (const { key } of changes) this.#forget(key);
-    });
+    const forgetBy = (collection: Collection<unknown>, nameOf: (key: string) => string = (key) => key): void => {
+      collection.subscribe((changes) => {
+        for (const { key } of changes) this.#forget(nameOf(key));
+      });
+    };
+    forgetBy(envoyFilters);
+    forgetBy(wasmPlugins, translatedName);
+    forgetBy(trafficExtensions);
   }
 
   failed({ filter, field, fault }: PatchFault): void {

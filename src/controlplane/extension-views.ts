@@ -9,6 +9,8 @@ interface Tracked {
   readonly proxy: ProxyIdentity;
   readonly followers: Set<() => void>;
   program: ExtensionProgram | undefined;
+  /** Something patches its routes, or has since it connected. */
+  hadRoutesPatched: boolean;
 }
 
 const extendedTypes: ReadonlySet<string> = new Set([typeUrls.listener, typeUrls.cluster, typeUrls.route, typeUrls.extensionConfig]);
@@ -56,10 +58,13 @@ export class ExtensionViews {
     });
   }
 
-  /** One view, or another while something patches the proxy's routes. */
+  /**
+   * One view, or another from when something patches the proxy's routes until it connects anew: a proxy that has whole tables
+   * would for a moment have none if it were sent the same ones without their hosts.
+   */
   unlessRoutesPatched(proxy: ProxyIdentity, untouched: ResourceView, patched: ResourceView): ResourceView {
     return new SwitchingView({
-      current: () => (this.#programOf(proxy)?.touches(typeUrls.route) === true ? patched : untouched),
+      current: () => (touchesRoutes(this.#programOf(proxy)) || this.#tracked.get(proxy)?.hadRoutesPatched === true ? patched : untouched),
       follow: (changed) => this.#follow(proxy, changed),
       known: () => untouched.known?.() ?? true,
     });
@@ -71,14 +76,19 @@ export class ExtensionViews {
   }
 
   #follow(proxy: ProxyIdentity, changed: () => void): Disposable {
-    const tracked = this.#tracked.get(proxy) ?? { proxy, followers: new Set(), program: this.#programs.of(proxy) };
-    this.#tracked.set(proxy, tracked);
+    let tracked = this.#tracked.get(proxy);
+    if (tracked === undefined) {
+      const program = this.#programs.of(proxy);
+      tracked = { proxy, followers: new Set(), program, hadRoutesPatched: touchesRoutes(program) };
+      this.#tracked.set(proxy, tracked);
+    }
+    const found = tracked;
     const follower = (): void => changed();
-    tracked.followers.add(follower);
+    found.followers.add(follower);
     return {
       [Symbol.dispose]: () => {
-        tracked.followers.delete(follower);
-        if (tracked.followers.size === 0 && this.#tracked.get(proxy) === tracked) this.#tracked.delete(proxy);
+        found.followers.delete(follower);
+        if (found.followers.size === 0 && this.#tracked.get(proxy) === found) this.#tracked.delete(proxy);
       },
     };
   }
@@ -93,8 +103,13 @@ export class ExtensionViews {
   #reconsider(tracked: Tracked): void {
     const before = tracked.program;
     tracked.program = this.#programs.of(tracked.proxy);
+    tracked.hadRoutesPatched ||= touchesRoutes(tracked.program);
     if (tracked.program !== before) for (const follower of tracked.followers) follower();
   }
+}
+
+function touchesRoutes(program: ExtensionProgram | undefined): boolean {
+  return program?.touches(typeUrls.route) === true;
 }
 
 /** As a pod of the own cluster, and as one of the cluster that it names. */

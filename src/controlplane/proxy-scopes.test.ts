@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { systemClock } from "../base/index.ts";
+import { systemClock, type Clock } from "../base/index.ts";
 import { ProxyScopes } from "./proxy-scopes.ts";
 import { emptyView, type ProxyIdentity } from "./serve/index.ts";
-import { createModelFixture, node, pod } from "./testing/model-fixture.ts";
+import { config, createModelFixture, node, pod } from "./testing/model-fixture.ts";
 import { deriveMeshModel } from "./translate/index.ts";
 
 const proxy: ProxyIdentity = { id: "web-1.shop", type: "sidecar", address: "10.0.0.1", name: "web-1", namespace: "shop", version: "1", node: "", clusterId: "Kubernetes", network: "", networkView: [], labels: {}, metadata: {}, serviceAccount: "web", hbone: false, dnsCapture: false, envoy: false, stockEnvoy: false, virtualHostDiscovery: false, verified: true };
@@ -38,4 +38,30 @@ test("what one stream says of itself does not hold for another one of the same n
   using _following = claimed.following;
   using _other = own.following;
   assert.deepEqual([claimed.seen, own.seen], [{ app: "stranger" }, { app: "web" }]);
+});
+
+test("who has no pod and needs none is known at once: a machine with a WorkloadEntry, a gateway and an application that says its labels", () => {
+  const { graph, inputs, apply } = createModelFixture();
+  const { scopes } = deriveMeshModel(graph, inputs);
+  const proxies = new ProxyScopes({ inputs, scopes, settle: () => graph.settle(), clock: systemClock });
+  const isKnown = (identity: Partial<ProxyIdentity>): boolean => proxies.viewSource({ ...proxy, ...identity }, () => emptyView).known();
+  const labels = { app: "web" };
+  assert.deepEqual([isKnown({ labels }), isKnown({ type: "router" })], [false, false], "its pod will be seen");
+  assert.deepEqual([isKnown({ type: "router", labels }), isKnown({ labels, metadata: { GENERATOR: "grpc" } }), isKnown({ registration: { group: "web", entry: "", probed: false, locality: "" } })], [true, true, true]);
+  apply(config("WorkloadEntry", "shop/machine", { address: "10.0.0.1" }));
+  assert.deepEqual([isKnown({}), isKnown({ address: "10.0.0.2" })], [true, false]);
+});
+
+test("a group lingers from when its last proxy has gone, however often one came back before", () => {
+  const { graph, inputs, apply } = createModelFixture();
+  const { scopes } = deriveMeshModel(graph, inputs);
+  const timers = new Set<() => void>();
+  const clock: Clock = { ...systemClock, after: (_ms, run) => (timers.add(run), { [Symbol.dispose]: () => void timers.delete(run) }) };
+  const views = new ProxyScopes({ inputs, scopes, settle: () => graph.settle(), clock });
+  apply(pod("shop/web-1", "10.0.0.1"));
+  const comeAndGo = (): void => views.viewSource({ ...proxy }, () => emptyView).follow(() => undefined)[Symbol.dispose]();
+  for (let time = 0; time < 5; time += 1) comeAndGo();
+  assert.deepEqual([timers.size, scopes.groups.size], [1, 1]);
+  for (const run of timers) run();
+  assert.equal(scopes.groups.size, 0);
 });

@@ -1,6 +1,7 @@
 import type { Clock } from "../base/index.ts";
 import { istioLabels } from "../api/istio/index.ts";
-import { remoteKey, type MeshInputs, type OutboundScopes, type PodFacts, type ProxyGroup, type ScopeChoice } from "./model/index.ts";
+import type { CollectionIndex } from "../kube/index.ts";
+import { remoteKey, type MeshInputs, type OutboundScopes, type PodFacts, type ProxyGroup, type ScopeChoice, type WorkloadEntryFacts } from "./model/index.ts";
 import type { ProxyIdentity, ResourceView, ViewSource } from "./serve/index.ts";
 
 export interface ProxyScopesOptions {
@@ -37,11 +38,15 @@ export class ProxyScopes {
   readonly #tracked = new Map<ProxyIdentity, Tracked>();
   /** By the pod's `namespace/name`, in whichever cluster. */
   readonly #byPod = new Map<string, Set<Tracked>>();
+  readonly #entries: CollectionIndex<WorkloadEntryFacts>;
   readonly #members = new Map<string, number>();
+  /** Of groups without members: when they are forgotten. */
+  readonly #lingering = new Map<string, Disposable>();
 
   constructor(options: ProxyScopesOptions) {
     this.#options = options;
-    const { pods, nodes, remote } = options.inputs;
+    const { pods, nodes, remote, workloadEntries } = options.inputs;
+    this.#entries = workloadEntries.index("namespace-address", ({ namespace, spec }) => [`${namespace}/${spec.address}`]);
     pods.subscribe((changes) => {
       for (const change of changes) this.#reconsiderPod(change.key);
     });
@@ -74,8 +79,15 @@ export class ProxyScopes {
         return place === undefined ? undefined : viewOf(place);
       },
       follow: (changed) => this.#follow(proxy, changed),
-      known: () => (this.#podOf(proxy)?.addresses.length ?? 0) > 0,
+      known: () => this.#isKnown(proxy),
     };
+  }
+
+  /** Machines outside of the cluster have no pod; and of gateways and of applications that ask for themselves it says nothing that they don't say. */
+  #isKnown(proxy: ProxyIdentity): boolean {
+    if ((this.#podOf(proxy)?.addresses.length ?? 0) > 0 || proxy.registration !== undefined) return true;
+    if ((proxy.type === "router" || proxy.metadata["GENERATOR"] === "grpc") && Object.keys(proxy.labels).length > 0) return true;
+    return this.#entries.lookup(`${proxy.namespace}/${proxy.address}`).length > 0;
   }
 
   #placeOf(proxy: ProxyIdentity): ProxyPlace | undefined {
@@ -155,6 +167,8 @@ export class ProxyScopes {
     const key = group === undefined ? undefined : groupKey(group);
     if (key === tracked.key || key === undefined || group === undefined) return;
     tracked.key = key;
+    this.#lingering.get(key)?.[Symbol.dispose]();
+    this.#lingering.delete(key);
     this.#members.set(key, (this.#members.get(key) ?? 0) + 1);
     if (this.#options.scopes.groups.get(key) === undefined) this.#options.scopes.groups.set(key, group);
   }
@@ -164,11 +178,13 @@ export class ProxyScopes {
     const left = (this.#members.get(key) ?? 1) - 1;
     this.#members.set(key, left);
     if (left > 0) return;
-    this.#options.clock.after(lingerMs, () => {
-      if (this.#members.get(key) !== 0) return;
+    this.#lingering.get(key)?.[Symbol.dispose]();
+    const lingering = this.#options.clock.after(lingerMs, () => {
+      this.#lingering.delete(key);
       this.#members.delete(key);
       this.#options.scopes.groups.delete(key);
     });
+    this.#lingering.set(key, lingering);
   }
 
   /** By what the proxy says of itself and its pod; undefined while it says nothing and its pod has not been seen. */

@@ -251,6 +251,28 @@ test("Serin's own proxy, which runs no plugins, refuses requests or does without
   assert.deepEqual(proxy.show(typeUrls.extensionConfig), {});
 });
 
+test("what was told of a plugin is told again when the plugin has changed, and no more of one that is gone", () => {
+  const { apply, remove, connect, logged, metrics } = setup(plugin("shop/closed"));
+  connect({ ...web, envoy: false });
+  const told = (): number => logged.filter((line) => line.includes("shop/closed")).length;
+  assert.equal(told(), 1);
+  apply(plugin("shop/closed", { pluginConfig: { other: true } }));
+  assert.equal(told(), 2);
+  remove(plugin("shop/closed"));
+  assert.match(renderPrometheus(metrics), /pilot_envoy_filter_status\{name="shop\/closed~istio-translated-wasmplugin",patch="plugin",result="error"\} 0/);
+});
+
+test("a proxy of whose routes the last patch goes keeps whole tables, as tables without hosts would leave it without any for a moment", () => {
+  const patched = filter("shop/routes", patch("VIRTUAL_HOST", "MERGE", { include_request_attempt_count: false }));
+  const { remove, connect } = setup(patched);
+  const proxy = connect({ ...web, metadata: { VIRTUAL_HOST_DISCOVERY: "true" } });
+  const hosts = (of: ProxyResources): number => ((of.show(typeUrls.route)["80"]?.["virtual_hosts"] ?? []) as readonly unknown[]).length;
+  const before = hosts(proxy);
+  remove(patched);
+  assert.deepEqual([before > 0, hosts(proxy)], [true, before]);
+  assert.equal(hosts(connect({ ...web, metadata: { VIRTUAL_HOST_DISCOVERY: "true" } })), 0, "one that connects now takes hosts by themselves");
+});
+
 test("a waypoint's plugins are those of its Gateway and of its services, and configuration of other services' is not told", () => {
   const labels = { "gateway.networking.k8s.io/gateway-name": "wp", "gateway.networking.k8s.io/gateway-class-name": "istio-waypoint", "gateway.istio.io/managed": "istio.io-mesh-controller" };
   const gateway = config("Gateway", "shop/wp", { gatewayClassName: "istio-waypoint", listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE" }] });

@@ -8,7 +8,7 @@ import { ExtensionSelection, meshKey, pullSecretName, remoteKey, type MeshInputs
 
 /** EnvoyFilters, WasmPlugins and TrafficExtensions, from the facts of a mesh to what they change in proxies' views. */
 export function servedExtensions(inputs: MeshInputs, metrics: MetricsRegistry, log: Logger): ExtensionViews {
-  const reports = new ExtensionReports(metrics, log, inputs.extensions.envoyFilters);
+  const reports = new ExtensionReports(metrics, log, inputs.extensions);
   const selection = new ExtensionSelection({
     inputs: inputs.extensions,
     serviceEntries: inputs.serviceEntries,

@@ -1,4 +1,4 @@
-export { meshKey, type GatewayFacts, type MeshSettings, type PodFacts } from "./facts.ts";
+export { meshKey, type GatewayFacts, type MeshSettings, type PodFacts, type WorkloadEntryFacts } from "./facts.ts";
 export type { RouteModel, RouteModels } from "./gateway-model.ts";
 export { type L4RouteModel } from "./l4-route-model.ts";
 export { gatewayControllerName, isWaypointClass, meshClassName, meshControllerName } from "./gateway-class.ts";
@@ -18,6 +18,6 @@ export { createMeshInputs, type MeshInputs } from "./mesh-inputs.ts";
 export { authoritySuffix, resourcesOfSecret, secretReferences, type SecretFacts, type SecretReference } from "./secret-facts.ts";
 export { deriveConfigMapReferences, deriveSecretReferences } from "./secret-references.ts";
 export type { OutboundScopes, ProxyGroup, ScopeChoice } from "./sidecar-scope.ts";
-export { derivePullSecretReferences, pullSecretName, type PullSecretReference } from "./extension-inputs.ts";
+export { derivePullSecretReferences, pullSecretName, translatedName, type PullSecretReference } from "./extension-inputs.ts";
 export type { EnvoyFilterFacts, ExtensionInputs, ProxyConfigFacts, TrafficExtensionFacts } from "./extension-inputs.ts";
 export { ExtensionSelection, type ExtendedProxy } from "./extension-selection.ts";

@@ -1,3 +1,6 @@
+/** Words come and go while their subject lives (scopes, namespaces, versions): of more than this the first ones are forgotten. */
+const maxWords = 4096;
+
 /** What is made of an object and a word once, as long as the object lives: equal parts of many scopes are then one object. */
 export class Remembered<Subject extends object, Value> {
   readonly #values = new WeakMap<Subject, Map<string, Value>>();
@@ -6,7 +9,9 @@ export class Remembered<Subject extends object, Value> {
     let values = this.#values.get(subject);
     if (values === undefined) this.#values.set(subject, (values = new Map()));
     let value = values.get(word);
-    if (value === undefined) values.set(word, (value = make()));
+    if (value !== undefined) return value;
+    if (values.size >= maxWords) values.delete(values.keys().next().value ?? "");
+    values.set(word, (value = make()));
     return value;
   }
 }

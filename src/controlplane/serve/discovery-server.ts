@@ -65,7 +65,8 @@ export class DiscoveryServer {
         if (stream === undefined) {
           silence[Symbol.dispose]();
           const proxy = readProxyIdentity(request.node);
-          stream = this.#open(protocol, sink, { ...proxy, verified: authorize(proxy) });
+          // Virtual hosts by themselves are of the delta protocol alone.
+          stream = this.#open(protocol, sink, { ...proxy, virtualHostDiscovery: proxy.virtualHostDiscovery && protocol === "delta", verified: authorize(proxy) });
         }
         if (request.typeUrl === typeUrls.healthInformation) {
           this.#options.workloads?.probed(stream.proxy, { healthy: request.errorDetail === undefined, message: request.errorDetail?.message ?? "" });

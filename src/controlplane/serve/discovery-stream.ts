@@ -59,6 +59,8 @@ const maxNames = 200_000;
 /** A client that does not acknowledge what routes depend on must not stop them for ever. */
 const makeBeforeBreakWaitMs = 2000;
 const timerSlackMs = 10;
+/** What makes a proxy send to clusters. */
+const usesClusters: ReadonlySet<string> = new Set([typeUrls.listener, typeUrls.route, typeUrls.virtualHost]);
 /** A proxy may connect before its pod has been seen; after this time it is answered with what is known. */
 const unknownWaitMs = 5000;
 
@@ -164,7 +166,7 @@ export class DiscoveryStream {
     const chain = chainOf(subscription.typeUrl);
     const before = chain.slice(0, chain.indexOf(subscription.typeUrl));
     const settled = before.every((typeUrl) => this.subscriptions.get(typeUrl)?.idle ?? true);
-    const warm = this.#warming.size === 0 || !(subscription.typeUrl === typeUrls.listener || subscription.typeUrl === typeUrls.route);
+    const warm = this.#warming.size === 0 || !usesClusters.has(subscription.typeUrl);
     return (settled && warm) || this.#waitedLongEnough();
   }
 
@@ -228,22 +230,32 @@ export class DiscoveryStream {
   }
 
   #noteClusters(delivery: Delivery, part: "asked" | "changed" | "removed"): void {
+    const endpoints = this.subscriptions.get(typeUrls.endpoint);
+    let sent = 0;
     for (const group of delivery.groups) {
+      sent += group.length;
       for (const { name, version } of group) {
         const known = this.#knownClusters.get(name);
-        if (known === undefined && part === "changed" && this.subscriptions.has(typeUrls.endpoint)) this.#warming.add(name);
+        // Others are found by DNS, or where the request went: no endpoints will come for them.
+        if (known === undefined && part === "changed" && endpoints?.view.get(name) !== undefined) this.#warming.add(name);
         if (known === version) continue;
         if (this.proxy.envoy) this.#owed.add(name);
         this.#knownClusters.set(name, version);
       }
     }
-    for (const name of delivery.removed) {
-      this.#knownClusters.delete(name);
-      this.#warming.delete(name);
-      this.#owed.delete(name);
+    for (const name of delivery.removed) this.#forgetCluster(name);
+    // What is gone cannot be said in state of the world: it is what is not there any more.
+    if (this.#options.protocol === "state-of-the-world" && this.#knownClusters.size > sent) {
+      const names = new Set(delivery.groups.flatMap((group) => group.map(({ name }) => name)));
+      for (const name of this.#knownClusters.keys()) if (!names.has(name)) this.#forgetCluster(name);
     }
-    const endpoints = this.subscriptions.get(typeUrls.endpoint);
     if (endpoints !== undefined) endpoints.askIfAny(this.#takeOwed(endpoints.names), this.#options.generation());
+  }
+
+  #forgetCluster(name: string): void {
+    this.#knownClusters.delete(name);
+    this.#warming.delete(name);
+    this.#owed.delete(name);
   }
 
   /** A client that gets a route configuration anew asks for its virtual hosts only if it has none of any yet. */

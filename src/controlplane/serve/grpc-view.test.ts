@@ -57,6 +57,25 @@ test("who follows hears of what was asked for, by its own names", () => {
   assert.deepEqual(heard, [cluster, `${host}:80`]);
 });
 
+test("a table is read once however many names are asked for, and a name that is not wanted any more is forgotten", () => {
+  let reads = 0;
+  const table = encodeResource(RouteConfigurationSchema, "80", create(RouteConfigurationSchema, { name: "80", virtualHosts: [{ name: host, domains: [host] }] }));
+  const counted: EncodedResource = { name: "80", version: table.version, delta: table.delta, get any() {
+    reads += 1;
+    return table.any;
+  } };
+  const tables = viewOf(counted);
+  const routes = new GrpcRouteView(tables);
+  const heard: string[] = [];
+  using _following = routes.subscribe((names) => heard.push(...names));
+  for (let index = 0; index < 1000; index += 1) routes.get(`outbound|80||host-${index}`);
+  assert.ok(routes.get(cluster));
+  assert.equal(reads, 1);
+  for (let index = 0; index < 1000; index += 1) routes.forget(`outbound|80||host-${index}`);
+  tables.change("80");
+  assert.deepEqual(heard, [cluster]);
+});
+
 test("what clients would refuse is left out: TLS of Envoys, balancing by load, endpoints behind tunnels", () => {
   const shown = decodeResource(ClusterSchema, grpcCluster(envoyCluster));
   assert.deepEqual([shown["lbPolicy"], shown["transportSocketMatches"], valueAt(shown, "edsClusterConfig", "serviceName")], [undefined, undefined, cluster]);

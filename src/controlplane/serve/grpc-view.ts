@@ -59,6 +59,13 @@ export class GrpcRouteView implements ResourceView {
     return [];
   }
 
+  forget(name: string): void {
+    const port = String(grpcTargetOfRoutes(name)?.port);
+    const asked = this.#asked.get(port);
+    asked?.delete(name);
+    if (asked?.size === 0) this.#asked.delete(port);
+  }
+
   known(): boolean {
     return this.#tables.known?.() ?? true;
   }

@@ -9,6 +9,8 @@ export interface ResourceView {
   groups?(): readonly (readonly EncodedResource[])[];
   /** Calls with the names that changed or went, after each settling of the model; not for what is there already. */
   subscribe(changed: (names: readonly string[]) => void): Disposable;
+  /** The one stream that has this view does not want a name any more. Absent: it keeps nothing of what it is asked for. */
+  forget?(name: string): void;
   /** False while it is not known whose resources these are: a first answer should wait for that. Absent: always known. */
   readonly known?: () => boolean;
 }

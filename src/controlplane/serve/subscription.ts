@@ -117,9 +117,13 @@ export class Subscription {
     let concerned = false;
     this.demand?.changed(names);
     for (const name of names) {
-      if (!this.wants(name) || this.#asked?.has(name) === true) continue;
+      if (!this.wants(name)) continue;
       const gone = this.view.get(name) === undefined;
-      if (this.#askedAll && !gone) continue;
+      // It will be in the answer that is still to be sent, and is acknowledged with that.
+      if (this.#asked?.has(name) === true || (this.#askedAll && !gone)) {
+        this.#extend({ first: generation, last: generation });
+        continue;
+      }
       this.#changed.delete(name);
       this.#removed.delete(name);
       (gone ? this.#removed : this.#changed).add(name);
@@ -137,6 +141,7 @@ export class Subscription {
     this.#changed.delete(name);
     this.#removed.delete(name);
     this.#asked?.delete(name);
+    this.view.forget?.(name);
   }
 
   get hasAsked(): boolean {

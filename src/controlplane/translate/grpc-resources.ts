@@ -58,11 +58,25 @@ function apiListener(manager: Any): Uint8Array {
 
 /** The routes of one service out of the table of its port. Configuration of filters is left out: clients have none of these. */
 export function grpcRoutes(target: GrpcTarget, table: EncodedResource): EncodedResource | undefined {
-  const { virtualHosts } = fromBinary(RouteConfigurationSchema, valueOf(table));
-  const found = virtualHosts.find(({ domains }) => domains.includes(target.host));
+  let hosts = hostsOfTables.get(table);
+  if (hosts === undefined) hostsOfTables.set(table, (hosts = hostsByDomain(table)));
+  const found = hosts.get(target.host);
   if (found === undefined) return undefined;
   const name = grpcRoutesName(target);
-  return encodeResource(RouteConfigurationSchema, name, create(RouteConfigurationSchema, { name, virtualHosts: [withoutFilters(found)] }));
+  return encodeResource(RouteConfigurationSchema, name, create(RouteConfigurationSchema, { name, virtualHosts: [found] }));
+}
+
+/** A client may ask for thousands of names: a table is read once for all of them. */
+const hostsOfTables = new WeakMap<EncodedResource, ReadonlyMap<string, VirtualHost>>();
+
+function hostsByDomain(table: EncodedResource): ReadonlyMap<string, VirtualHost> {
+  const found = new Map<string, VirtualHost>();
+  for (const host of fromBinary(RouteConfigurationSchema, valueOf(table)).virtualHosts) {
+    const { domains } = host;
+    const shown = withoutFilters(host);
+    for (const domain of domains) if (!found.has(domain)) found.set(domain, shown);
+  }
+  return found;
 }
 
 function withoutFilters(host: VirtualHost): VirtualHost {

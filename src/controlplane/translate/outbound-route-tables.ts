@@ -131,8 +131,9 @@ export function virtualHostResource({ plan, version, bytes }: EncodedHost): Enco
 
 /** A route configuration with all its hosts. */
 export function routeTableResource({ name, hosts }: RouteTable, encodedOf: (plan: HostPlan) => EncodedHost | undefined): EncodedResource {
-  const parts: Uint8Array[] = [toBinary(RouteConfigurationSchema, routeConfiguration(name, []))];
-  const versions: string[] = [];
+  const settings = toBinary(RouteConfigurationSchema, routeConfiguration(name, []));
+  const parts: Uint8Array[] = [settings];
+  const versions: string[] = [contentHash(settings)];
   for (const plan of hosts) {
     const encoded = encodedOf(plan);
     if (encoded === undefined) continue;
