@@ -5,7 +5,7 @@ import { remoteKey, waypointKeyOf } from "./model/index.ts";
 import type { ExtensionViews } from "./extension-views.ts";
 import { memoizedViews, type ProxyPlace, type ProxyScopes } from "./proxy-scopes.ts";
 import { AnnouncedTableView, CollectionView, emptyView, GrpcListenerView, GrpcRouteView, MappedView, NamedView, ReferencedView, RouteTableView, ScopedView, SecretView, SharedView, SwitchingView, UnionView, VirtualHostView, type ProxyIdentity, type ResourceView, type SecretViewOptions } from "./serve/index.ts";
-import { fixedClusterNames, grpcCluster, grpcEndpoints, withoutIstioFilters, type AmbientResources, type ClassicGatewayResources, type InboundResources, type OutboundResources, type RouterResources, type ScopedEncodedResource, type WaypointResources } from "./translate/index.ts";
+import { fixedClusterNames, grpcCluster, grpcEndpoints, waypointPodScope, withoutIstioFilters, type AmbientResources, type ClassicGatewayResources, type InboundResources, type OutboundResources, type RouterResources, type ScopedEncodedResource, type WaypointResources } from "./translate/index.ts";
 
 export interface ServedResources {
   readonly ambient: AmbientResources;
@@ -110,12 +110,14 @@ export class ProxyViews {
   #waypointView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
     const scope = waypointKeyOf(proxy);
     const { listeners, clusters, endpoints } = this.#resources.waypoint;
-    const views = new Map<string, readonly Collection<ScopedEncodedResource>[]>([
+    const collections = new Map<string, readonly Collection<ScopedEncodedResource>[]>([
       [typeUrls.listener, [listeners]],
       [typeUrls.cluster, clusters],
       [typeUrls.endpoint, endpoints],
     ]).get(typeUrl);
-    return scope === undefined || views === undefined ? emptyView : new UnionView(views.map((collection) => new ScopedView(collection, scope)));
+    if (scope === undefined || collections === undefined) return emptyView;
+    const scopes = typeUrl === typeUrls.endpoint ? [waypointPodScope(scope, `${proxy.namespace}/${proxy.name}`), scope] : [scope];
+    return new UnionView(scopes.flatMap((own) => collections.map((collection) => new ScopedView(collection, own))));
   }
 
   #placed(proxy: ProxyIdentity, keyOf: (place: ProxyPlace) => string, build: (place: ProxyPlace) => ResourceView): ResourceView {

@@ -6,6 +6,7 @@ export { deriveClassicGatewayResources, type ClassicGatewayResources } from "./g
 export { deriveInboundResources, deriveRemoteInboundResources, type InboundResources } from "./inbound-resources.ts";
 export { grpcCluster, grpcEndpoints, grpcListener, grpcRoutes, grpcRoutesName, grpcTargetOfListener, grpcTargetOfRoutes } from "./grpc-resources.ts";
 export { withoutIstioFilters } from "./stock-envoy.ts";
+export { waypointPodScope } from "./waypoint-place.ts";
 export { rootsResource, secretResource } from "./secret-resource.ts";
 export { announcedTableResource, routeTableResource, virtualHostName, virtualHostResource, type OutboundRoutes } from "./outbound-route-tables.ts";
 export type { HostPlan, RouteTable } from "./outbound-host.ts";

@@ -14,7 +14,7 @@ import { registeredService, type ServiceModel, type ServiceRegistry } from "../m
 import type { Waypoints } from "../model/waypoint.ts";
 import type { OutboundScope, ScopedService } from "../model/sidecar-scope.ts";
 import { loadAssignment, localityGroups } from "./endpoints.ts";
-import { byLocality } from "./outbound-locality.ts";
+import { byLocality, dependsOnPlace } from "./outbound-locality.ts";
 import { isSeenBy } from "./network-endpoints.ts";
 import { discoveryType, outboundCluster, subsetClusterName } from "./outbound-cluster.ts";
 import { encodeResource, sameResource, type EncodedResource } from "./resource.ts";
@@ -106,7 +106,7 @@ function scopedClusters(scope: ScopeClient, { key, registry: registered, ports }
     [undefined, ...(rule?.subsets ?? []).map((subset) => subset.name)].map((subset): ScopedCluster => {
       const name = subsetClusterName(port, subset, service.hostname);
       const policy = effectivePolicy(rule, subset, port, mesh);
-      const placed = scope.locality !== undefined && dependsOnPlace(policy, service, mesh);
+      const placed = scope.locality !== undefined && dependsOnPlace(policy, localitySetting(policy, service.preference, mesh));
       const variant: ClusterVariant = {
         name,
         registry: registered,
@@ -147,11 +147,6 @@ function ruleReach(rule: DestinationRuleModel, namespace: string, mesh: MeshSett
 
 function needsLabels(policy: EffectivePolicy, mesh: MeshSettings): boolean {
   return (policy.loadBalancer?.localityLbSetting ?? mesh.localityLbSetting).failoverPriority.length + (policy.loadBalancer?.zoneAwareLbSetting?.failoverPriority.length ?? 0) > 0;
-}
-
-function dependsOnPlace(policy: EffectivePolicy, { preference }: ServiceModel, mesh: MeshSettings): boolean {
-  const setting = localitySetting(policy, preference, mesh);
-  return policy.loadBalancer?.zoneAwareLbSetting !== undefined || (setting !== "off" && (typeof setting === "string" || policy.outlierDetection !== undefined || setting.distribute.length > 0));
 }
 
 function tellsEndpoints(service: ServiceModel, isSidecar: boolean, simple: string | undefined): boolean {

@@ -30,6 +30,11 @@ export function byLocality(groups: readonly LocalityGroup[], policy: EffectivePo
   return policy.outlierDetection === undefined ? groups : failedOver(groups, setting, place);
 }
 
+/** Whether {@link byLocality} asks where the client is. */
+export function dependsOnPlace({ loadBalancer, outlierDetection }: EffectivePolicy, setting: LocalityChoice): boolean {
+  return loadBalancer?.zoneAwareLbSetting !== undefined || (setting !== "off" && (typeof setting === "string" || outlierDetection !== undefined || setting.distribute.length > 0));
+}
+
 const regionLabel = "topology.kubernetes.io/region";
 const zoneLabel = "topology.kubernetes.io/zone";
 const subzoneLabel = "topology.istio.io/subzone";

@@ -1,8 +1,9 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { HttpRbacSchema, NetworkRbacSchema, RBAC_Action, type RBACSchema } from "../../wire/envoy/index.ts";
-import type { AuthorizationAction } from "../../api/istio/index.ts";
+import type { AuthorizationAction, ProviderService } from "../../api/istio/index.ts";
 import { isDryRun } from "../model/authorization-selection.ts";
 import { compareText, type AuthorizationPolicyFacts, type MeshSettings } from "../model/facts.ts";
+import type { ProviderCluster } from "../model/provider-cluster.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
 import { externalAuthorization, networkExternalAuthorization } from "./security-external.ts";
 import { matchesNever, rbacPolicy, type RbacPolicyInit, type RuleContext } from "./security-rbac.ts";
@@ -13,6 +14,8 @@ export interface AuthorizationContext {
   readonly mesh: MeshSettings;
   readonly tcp: boolean;
   readonly peer: RuleContext["peer"];
+  /** Of an outside authorizer; undefined where there is no such service. */
+  readonly clusterOf: (service: ProviderService) => ProviderCluster | undefined;
 }
 
 export const httpRbacName = "envoy.filters.http.rbac";
@@ -78,7 +81,7 @@ const custom: AuthorizationAction = "CUSTOM";
 
 /**
  * CUSTOM: rules in the shadow tell a request that is to be asked about, and the provider is asked for those alone. What
- * names no provider that is known, or several for one workload, is denied: nobody can be asked. On TCP an HTTP provider
+ * names no provider that is known, one whose service is not there, or several for one workload, is denied: nobody can be asked. On TCP an HTTP provider
  * cannot be asked and is left out, as upstream does it.
  */
 export function customAuthorizationFilters(policies: readonly AuthorizationPolicyFacts[], context: AuthorizationContext): FilterInit[] {
@@ -90,10 +93,11 @@ export function customAuthorizationFilters(policies: readonly AuthorizationPolic
     const { rules = {} } = rulesOf(asked, RBAC_Action.DENY, context, prefix);
     const provider = context.mesh.extensionProviders.find((candidate) => candidate.name === name);
     const known = provider?.kind === "authorization-http" || provider?.kind === "authorization-grpc" ? provider : undefined;
-    if (known === undefined || names.length > 1) return rbacFilter({ rules: deniesInstead(rules) }, "", context.tcp);
+    const asks = known === undefined ? undefined : context.clusterOf(known.settings);
+    if (known === undefined || asks === undefined || names.length > 1) return rbacFilter({ rules: deniesInstead(rules) }, "", context.tcp);
     if (context.tcp && known.kind === "authorization-http") return [];
     const shadow = rbacFilter({ shadowRules: rules }, "istio_ext_authz_", context.tcp);
-    return [shadow, known.kind === "authorization-grpc" && context.tcp ? networkExternalAuthorization(known, prefix) : externalAuthorization(known, prefix)];
+    return [shadow, known.kind === "authorization-grpc" && context.tcp ? networkExternalAuthorization(known, asks, prefix) : externalAuthorization(known, asks, prefix)];
   });
 }
 

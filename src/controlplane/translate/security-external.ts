@@ -1,5 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ExtensionProvider, GrpcAuthorizationProvider, HttpAuthorizationProvider } from "../../api/istio/index.ts";
+import type { ProviderCluster } from "../model/provider-cluster.ts";
 import { ApiVersion, ExtAuthzSchema, HttpStatusCode, NetworkExtAuthzSchema } from "../../wire/envoy/index.ts";
 import { durationOfMs } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
@@ -12,10 +13,10 @@ type ExtAuthzInit = Exclude<MessageInitShape<typeof ExtAuthzSchema>, { $typeName
 const policyIdKey = "istio_ext_authz_shadow_effective_policy_id";
 
 /** Asks a provider about those requests that a shadow rule of such a name has met. */
-export function externalAuthorization(provider: Provider, policyPrefix: string): FilterInit {
+export function externalAuthorization(provider: Provider, target: ProviderCluster, policyPrefix: string): FilterInit {
   const { settings } = provider;
   return filterInit("envoy.filters.http.ext_authz", ExtAuthzSchema, {
-    services: provider.kind === "authorization-grpc" ? { case: "grpcService", value: grpcService(provider.settings) } : { case: "httpService", value: httpService(provider.settings) },
+    services: provider.kind === "authorization-grpc" ? { case: "grpcService", value: grpcService(provider.settings, target) } : { case: "httpService", value: httpService(provider.settings, target) },
     transportApiVersion: ApiVersion.V3,
     failureModeAllow: settings.failOpen,
     clearRouteCache: settings.clearRouteCache,
@@ -33,12 +34,12 @@ function statusOf(code: number): HttpStatusCode {
   return Object.values(HttpStatusCode).find((known): known is HttpStatusCode => Number(known) === code) ?? HttpStatusCode.Forbidden;
 }
 
-export function networkExternalAuthorization({ settings }: GrpcProvider, policyPrefix: string): FilterInit {
+export function networkExternalAuthorization({ settings }: GrpcProvider, target: ProviderCluster, policyPrefix: string): FilterInit {
   return filterInit("envoy.filters.network.ext_authz", NetworkExtAuthzSchema, {
     statPrefix: "tcp.",
     failureModeAllow: settings.failOpen,
     transportApiVersion: ApiVersion.V3,
-    grpcService: grpcService(settings),
+    grpcService: grpcService(settings, target),
     filterEnabledMetadata: onlyWhatMatched("envoy.filters.network.rbac", policyPrefix),
   });
 }
@@ -47,20 +48,12 @@ function onlyWhatMatched(filter: string, policyPrefix: string): ReturnType<typeo
   return metadataMatcher(filter, [policyIdKey], textValue(startingWith(policyPrefix)));
 }
 
-/** The provider's service as a cluster of the proxy; a namespace before the host only tells services apart. */
-function clusterOf(provider: HttpAuthorizationProvider | GrpcAuthorizationProvider): { readonly host: string; readonly cluster: string } {
-  const host = provider.service.slice(provider.service.lastIndexOf("/") + 1);
-  return { host, cluster: `outbound|${provider.port}||${host}` };
-}
-
 /** The authority is the service's host: a cluster's name has characters that it may not have. */
-function grpcService(settings: GrpcAuthorizationProvider) {
-  const { host, cluster } = clusterOf(settings);
+function grpcService(settings: GrpcAuthorizationProvider, { host, cluster }: ProviderCluster) {
   return { targetSpecifier: { case: "envoyGrpc" as const, value: { clusterName: cluster, authority: host } }, timeout: durationOfMs(settings.timeoutMs) };
 }
 
-function httpService(settings: HttpAuthorizationProvider) {
-  const { host, cluster } = clusterOf(settings);
+function httpService(settings: HttpAuthorizationProvider, { host, cluster }: ProviderCluster) {
   const additional = Object.entries(settings.includeAdditionalHeadersInCheck).map(([key, value]) => ({ key, value }));
   const { headersToUpstreamOnAllow: upstream, headersToDownstreamOnDeny: denied, headersToDownstreamOnAllow: allowed } = settings;
   return {

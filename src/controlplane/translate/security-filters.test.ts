@@ -227,15 +227,17 @@ test("CUSTOM asks the provider about what its rules match; without a provider th
     { kind: "authorization-grpc", name: "grpc", settings: { ...common, includePeerCertificate: false } },
     { kind: "authorization-http", name: "http", settings: { ...common, pathPrefix: "/check", includeRequestHeadersInCheck: ["x-*"], includeAdditionalHeadersInCheck: {}, headersToUpstreamOnAllow: ["x-user"], headersToDownstreamOnAllow: [], headersToDownstreamOnDeny: [] } },
   ];
-  const { http, tcp } = filtersOf([ask("grpc")], { extensionProviders });
+  const entry = config("ServiceEntry", "ns/authz", { hosts: ["authz.example"], ports: [{ number: 9000, name: "grpc", protocol: "GRPC" }], resolution: "DNS" });
+  const { http, tcp } = filtersOf([entry, ask("grpc")], { extensionProviders });
   assert.deepEqual([...http, ...tcp].map((filter) => filter.name.replace("envoy.filters.", "")), ["http.rbac", "http.ext_authz", "network.rbac", "network.ext_authz"]);
   assert.deepEqual(Object.keys((valueAt(jsonOf(http[0]), "shadowRules", "policies") ?? {}) as JsonObject), ["istio-ext-authz-grpc-ns[shop]-policy[ask]-rule[0]"]);
   const asked = jsonOf(http[1]);
   assert.deepEqual(valueAt(asked, "grpcService", "envoyGrpc"), { clusterName: "outbound|9000||authz.example", authority: "authz.example" });
   assert.deepEqual(valueAt(asked, "filterEnabledMetadata"), { filter: "envoy.filters.http.rbac", path: [{ key: "istio_ext_authz_shadow_effective_policy_id" }], value: { stringMatch: { prefix: "istio-ext-authz-grpc-" } } });
-  assert.deepEqual(filtersOf([ask("http")], { extensionProviders }).tcp, [], "an HTTP provider cannot be asked about connections");
-  const refused = filtersOf([ask("unknown")], { extensionProviders }).http;
-  assert.deepEqual(rulesOf(refused), [["rbac", "DENY", ["istio-ext-authz-unknown-ns[shop]-policy[ask]-rule[0]-deny-due-to-bad-CUSTOM-action"]]]);
+  assert.deepEqual(filtersOf([entry, ask("http")], { extensionProviders }).tcp, [], "an HTTP provider cannot be asked about connections");
+  const denied = (name: string) => [["rbac", "DENY", [`istio-ext-authz-${name}-ns[shop]-policy[ask]-rule[0]-deny-due-to-bad-CUSTOM-action`]]];
+  assert.deepEqual(rulesOf(filtersOf([entry, ask("unknown")], { extensionProviders }).http), denied("unknown"));
+  assert.deepEqual(rulesOf(filtersOf([ask("http")], { extensionProviders }).http), denied("http"), "there is no such service");
 });
 
 test("tokens of several issuers are asked for together, and an issuer whose keys are not there yet refuses its tokens", () => {

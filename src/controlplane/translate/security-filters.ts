@@ -2,9 +2,10 @@ import type { CollectionReader } from "../../kube/index.ts";
 import { PolicySelection, type PolicySubject } from "../model/authorization-selection.ts";
 import type { AuthorizationPolicyFacts, MeshSettings, RequestAuthenticationFacts } from "../model/facts.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
+import { ProviderClusters } from "../model/provider-cluster.ts";
 import { keySource } from "../model/request-authentication-keys.ts";
 import type { FilterInit } from "./filter-init.ts";
-import { authorizationFilters, customAuthorizationFilters } from "./security-authorization.ts";
+import { authorizationFilters, customAuthorizationFilters, type AuthorizationContext } from "./security-authorization.ts";
 import { jwtFilter } from "./security-jwt.ts";
 import type { RuleContext } from "./security-rbac.ts";
 
@@ -25,11 +26,13 @@ export interface SecurityOptions {
 /** The policies of AuthorizationPolicy and RequestAuthentication as filters, for whatever subject. */
 export class SecurityPolicies {
   readonly #inputs: MeshInputs;
+  readonly #clusters: ProviderClusters;
   readonly #authorization: PolicySelection<AuthorizationPolicyFacts>;
   readonly #authentication: PolicySelection<RequestAuthenticationFacts>;
 
   constructor(inputs: MeshInputs) {
     this.#inputs = inputs;
+    this.#clusters = new ProviderClusters(inputs);
     this.#authorization = new PolicySelection(inputs.authorizationPolicies);
     this.#authentication = new PolicySelection(inputs.requestAuthentications);
   }
@@ -43,8 +46,9 @@ export class SecurityPolicies {
       return source === undefined ? undefined : reader.get(this.#inputs.keySets, source)?.keys;
     };
     const jwt = jwtFilter(rules, { keysOf, clearRouteCache });
-    const http = { mesh, peer, tcp: false };
-    const tcp = { mesh, peer, tcp: true };
+    const shared: Omit<AuthorizationContext, "tcp"> = { mesh, peer, clusterOf: (service) => this.#clusters.of(service, mesh, reader) };
+    const http = { ...shared, tcp: false };
+    const tcp = { ...shared, tcp: true };
     return {
       http: [...customAuthorizationFilters(policies, http), ...(jwt === undefined ? [] : [jwt]), ...authorizationFilters(policies, http)],
       tcp: [...customAuthorizationFilters(policies, tcp), ...authorizationFilters(policies, tcp)],

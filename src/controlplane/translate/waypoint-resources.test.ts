@@ -2,13 +2,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { DescMessage, JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { KubernetesObject } from "../../api/index.ts";
+import type { ExtensionProvider } from "../../api/istio/index.ts";
 import type { Collection } from "../../kube/index.ts";
 import { ClusterLoadAssignmentSchema, ClusterSchema, ListenerSchema } from "../../wire/envoy/index.ts";
 import { AddressSchema } from "../../wire/workload/index.ts";
+import { meshKey } from "../model/facts.ts";
 import { deriveGatewayPlacements } from "../model/gateway-placement.ts";
 import { deriveGatewayStatuses } from "../model/gateway-status.ts";
 import { decodeResource, valueAt } from "../testing/decode-resource.ts";
-import { config, createModelFixture, namespace, pod, service, slice } from "../testing/model-fixture.ts";
+import { config, createModelFixture, namespace, node, pod, service, slice, testMesh } from "../testing/model-fixture.ts";
 import { deriveAmbientResources } from "./ambient-resources.ts";
 import { deriveMeshModel } from "./outbound-resources.ts";
 import type { ScopedEncodedResource } from "./resource.ts";
@@ -120,6 +122,33 @@ test("routes lead to subsets behind the waypoint, and to what is behind none; po
   assert.equal(served[`inbound-vip|80|http/v1|${host}`]?.["lbPolicy"], "RANDOM");
   assert.deepEqual(valueAt(served["outbound|80||api.shop.svc.cluster.local"] ?? {}, "transportSocketMatches", 0, "match"), { tunnel: "http" });
   assert.equal((valueAt(endpoints("shop/wp")[`inbound-vip|80|http/v1|${host}`] ?? {}, "endpoints", 0, "lbEndpoints") as JsonValue[]).length, 1);
+});
+
+test("services of the mesh's providers are reached from a waypoint, wherever they are; one that is not there is no cluster", () => {
+  const { apply, inputs, clusters, endpoints } = waypoints();
+  const zipkin = (name: string, service: string): ExtensionProvider => ({ kind: "tracing", name, settings: { kind: "zipkin", service, port: 80, shortTraceIds: false, propagatesW3c: false, headers: [] } });
+  inputs.mesh.set(meshKey, { ...testMesh, extensionProviders: [zipkin("there", "shop/api.shop.svc.cluster.local"), zipkin("gone", "gone.example.com"), { kind: "prometheus", name: "counts" }] });
+  apply(...shop, gateway);
+  const name = "outbound|80||api.shop.svc.cluster.local";
+  assert.deepEqual(Object.keys(clusters("shop/wp")).filter((cluster) => cluster.startsWith("outbound")), [name]);
+  assert.equal((valueAt(endpoints("shop/wp")[name] ?? {}, "endpoints", 0, "lbEndpoints") as JsonValue[]).length, 1);
+});
+
+test("each pod of a waypoint has endpoints in the order of their distance, where a rule or the service asks for it", () => {
+  const { apply, endpoints } = waypoints();
+  const near = (scope: string): unknown => {
+    const localities = (endpoints(scope)["inbound-vip|80|http|web.shop.svc.cluster.local"]?.["endpoints"] ?? []) as { locality: { zone: string }; priority?: number }[];
+    return localities.map(({ locality, priority = 0 }) => `${locality.zone} ${priority}`);
+  };
+  const proxy = (name: string, address: string, on: string): KubernetesObject => pod(`shop/${name}`, address, { labels: labels("wp", "istio-waypoint"), account: "wp", redirected: false, node: on });
+  apply(...shop, gateway, node("node-1", "z1"), node("node-2", "z2"), proxy("wp-1", "10.244.1.9", "node-1"), proxy("wp-2", "10.244.2.9", "node-2"));
+  apply(
+    pod("shop/web-2", "10.244.1.6", { labels: { app: "web", version: "v2" }, account: "web", node: "node-2" }),
+    slice("shop/web", { name: "http", port: 8080 }, [{ address: "10.244.1.5", pod: "web-1" }, { address: "10.244.1.6", pod: "web-2", node: "node-2" }]),
+  );
+  assert.deepEqual(["shop/wp", "shop/wp@shop/wp-1", "shop/wp@shop/wp-2"].map(near), [["z1 0", "z2 0"], [], []], "nobody asks for it");
+  apply(config("DestinationRule", "shop/web", { host: "web", trafficPolicy: { outlierDetection: { consecutive5xxErrors: 5 } } }));
+  assert.deepEqual(["shop/wp", "shop/wp@shop/wp-1", "shop/wp@shop/wp-2"].map(near), [["z1 0", "z2 0"], ["z1 0", "z2 1"], ["z1 1", "z2 0"]]);
 });
 
 test("nobody is sent to a waypoint before a pod of it is ready; then it stays, as what goes round it would go round its policies", () => {

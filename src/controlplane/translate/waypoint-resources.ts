@@ -1,10 +1,11 @@
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
-import { istioLabels } from "../../api/istio/index.ts";
+import { istioLabels, type ExtensionProvider, type ProviderService } from "../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../kube/index.ts";
 import { Cluster_DiscoveryType, ClusterLoadAssignmentSchema, ClusterSchema, ListenerSchema, type ClusterLoadAssignment } from "../../wire/envoy/index.ts";
 import type { PolicySubject } from "../model/authorization-selection.ts";
 import { destinationRuleFor, type DestinationRuleModel } from "../model/destination-rule-model.ts";
 import { byCreation, compareText, factsKey, meshKey, type MeshSettings } from "../model/facts.ts";
+import { ProviderClusters } from "../model/provider-cluster.ts";
 import type { EndpointModel } from "../model/service-endpoint-model.ts";
 import { everyone, getEndpoints, identitiesOf, ofSubset } from "../model/service-endpoints.ts";
 import { serviceKey, type ServiceModel } from "../model/service-model.ts";
@@ -13,21 +14,24 @@ import { WaypointBindings, type Waypoint, type Waypoints } from "../model/waypoi
 import type { AccessLogInit } from "./access-log.ts";
 import { tunnelLogsOf2022, writesLogsOf2022 } from "./access-log-2022.ts";
 import { connectOriginateCluster } from "./cluster.ts";
-import { loadAssignment, localityGroups } from "./endpoints.ts";
+import { loadAssignment, localityGroups, type LocalityGroup } from "./endpoints.ts";
 import { connectOriginateListener } from "./gateway-listener.ts";
 import { connectTerminateListener, internalListenerCluster, mainInternalName } from "./inbound-hbone.ts";
+import { byLocality, dependsOnPlace } from "./outbound-locality.ts";
 import { discoveryType, outboundCluster, subsetClusterName } from "./outbound-cluster.ts";
 import type { MeshModel } from "./outbound-resources.ts";
 import { encodeResource, sameScopedResource, type ScopedEncodedResource, scopedEntry } from "./resource.ts";
 import { SecurityPolicies } from "./security-filters.ts";
 import { TelemetryPolicies } from "./telemetry-policies.ts";
+import { effectivePolicy, localitySetting } from "./traffic-policy.ts";
 import { peersOfNamespace, vipCluster } from "./waypoint-cluster.ts";
 import { encapName, mainInternalListener, type WaypointPolicies, type WaypointPort, type WaypointServiceChains } from "./waypoint-listener.ts";
 import { carriedKinds, vipName } from "./waypoint-name.ts";
 import { nearEndpoints } from "./waypoint-network.ts";
+import { placesOf } from "./waypoint-place.ts";
 import { clustersOf, waypointRoutes, waypointTcpTargets, type WaypointRouteContext } from "./waypoint-route.ts";
 
-/** What waypoints are served. Scopes are keys of {@link Waypoint}. */
+/** What waypoints are served. Scopes are keys of {@link Waypoint}; of endpoints also {@link waypointPodScope}, which count before the waypoint's. */
 export interface WaypointResources {
   readonly listeners: Collection<ScopedEncodedResource>;
   readonly clusters: readonly Collection<ScopedEncodedResource>[];
@@ -41,7 +45,7 @@ interface ServedService {
   readonly service: string;
 }
 
-/** A cluster of a service that a waypoint's routes lead to, and that does not go through it. */
+/** A cluster of a service that a waypoint's routes or its mesh's providers lead to, and that does not go through it. */
 interface OutboundReference {
   readonly waypoint: string;
   readonly host: string;
@@ -82,14 +86,15 @@ export function deriveWaypointResources(graph: CollectionGraph, model: MeshModel
   const perRegistry = registries.map((registry) => {
     const outbound = deriveOutboundReferences(graph, registry, sources);
     return {
-      clusters: [deriveVipClusters(graph, registry, sources), deriveOutboundClusters(graph, registry, sources, outbound)],
-      endpoints: [deriveVipEndpoints(graph, registry, sources), deriveOutboundEndpoints(graph, registry, sources, outbound)],
+      clusters: [deriveVipClusters(graph, registry, sources), deriveOutboundClusters(graph, registry.suffix, sources, outbound)],
+      endpoints: [deriveVipEndpoints(graph, registry, sources), deriveOutboundEndpoints(graph, registry.suffix, sources, outbound)],
     };
   });
+  const providers = deriveProviderReferences(graph, sources);
   return {
     listeners: deriveListeners(graph, sources, bindings),
-    clusters: [deriveFixedClusters(graph, sources), ...perRegistry.flatMap(({ clusters }) => clusters)],
-    endpoints: perRegistry.flatMap(({ endpoints }) => endpoints),
+    clusters: [deriveFixedClusters(graph, sources), ...perRegistry.flatMap(({ clusters }) => clusters), deriveOutboundClusters(graph, "-providers", sources, providers)],
+    endpoints: [...perRegistry.flatMap(({ endpoints }) => endpoints), deriveOutboundEndpoints(graph, "-providers", sources, providers)],
   };
 }
 
@@ -253,7 +258,7 @@ function deriveVipEndpoints(graph: CollectionGraph, { served, services, suffix }
     (item, reader) => {
       const found = resolve(item.waypoint, reader.get(services, item.service), sources, reader);
       if (found === undefined || discoveryType(found.service, false) !== Cluster_DiscoveryType.EDS) return [];
-      return variantsOf(found).map(({ name, port, subset }) => scoped(ClusterLoadAssignmentSchema, item.waypoint, assignment(name, endpointsOf(found, port.port, subset, sources, reader), true), name));
+      return variantsOf(found).flatMap(({ name, port, subset }) => encodeAssignments(found, { name, port: port.port, subset }, sources, reader));
     },
     sameScopedResource,
   );
@@ -261,6 +266,35 @@ function deriveVipEndpoints(graph: CollectionGraph, { served, services, suffix }
 
 function assignment(name: string, endpoints: readonly EndpointModel[], healthKnown: boolean): ClusterLoadAssignment {
   return loadAssignment(name, localityGroups(endpoints, { hbone: true, healthKnown }));
+}
+
+/** One for all of a waypoint's pods; and one for each, where it matters where that is. */
+function encodeAssignments(found: ResolvedService, { name, port, subset }: { readonly name: string; readonly port: number; readonly subset: string | undefined }, sources: Sources, reader: CollectionReader): (readonly [string, ScopedEncodedResource])[] {
+  const { waypoint, service, rule, mesh } = found;
+  const groups = localityGroups(endpointsOf(found, port, subset, sources, reader), { hbone: true, healthKnown: true });
+  const entry = (scope: string, own: readonly LocalityGroup[]) => scoped(ClusterLoadAssignmentSchema, scope, loadAssignment(name, own), name);
+  const policy = effectivePolicy(rule, subset, port, mesh);
+  const setting = localitySetting(policy, service.preference, mesh);
+  const places = dependsOnPlace(policy, setting) ? placesOf(waypoint.key, mesh, sources.model.inputs, reader) : [];
+  return [entry(waypoint.key, groups), ...places.map(({ scope, place }) => entry(scope, byLocality(groups, policy, setting, place)))];
+}
+
+/** Waypoints reach the services of the mesh's providers (outside authorizers, tracers, logs), whichever of them they use, as upstream has it. */
+function deriveProviderReferences(graph: CollectionGraph, { model, waypoints }: Sources): Collection<OutboundReference> {
+  const clusters = new ProviderClusters(model.inputs);
+  return graph.derive("waypoint-providers", waypoints.all, (waypoint, reader) => {
+    const mesh = reader.get(model.inputs.mesh, meshKey);
+    return (mesh?.extensionProviders ?? []).flatMap((provider) => {
+      const service = serviceOfProvider(provider);
+      const found = mesh === undefined || service === undefined ? undefined : clusters.of(service, mesh, reader);
+      if (service === undefined || found === undefined) return [];
+      return [[`${waypoint.key}|${found.cluster}`, { waypoint: waypoint.key, host: found.host, port: service.port, subset: undefined }] as const];
+    });
+  });
+}
+
+function serviceOfProvider(provider: ExtensionProvider): ProviderService | undefined {
+  return "settings" in provider && "service" in provider.settings ? provider.settings : undefined;
 }
 
 function deriveOutboundReferences(graph: CollectionGraph, { served, services, suffix }: ServedRegistry, sources: Sources): Collection<OutboundReference> {
@@ -280,7 +314,7 @@ function deriveOutboundReferences(graph: CollectionGraph, { served, services, su
   });
 }
 
-function deriveOutboundClusters(graph: CollectionGraph, { suffix }: ServedRegistry, sources: Sources, references: Collection<OutboundReference>): Collection<ScopedEncodedResource> {
+function deriveOutboundClusters(graph: CollectionGraph, suffix: string, sources: Sources, references: Collection<OutboundReference>): Collection<ScopedEncodedResource> {
   const { model } = sources;
   return graph.derive(
     `cds-waypoint-outbound${suffix}`,
@@ -309,14 +343,14 @@ function deriveOutboundClusters(graph: CollectionGraph, { suffix }: ServedRegist
   );
 }
 
-function deriveOutboundEndpoints(graph: CollectionGraph, { suffix }: ServedRegistry, sources: Sources, references: Collection<OutboundReference>): Collection<ScopedEncodedResource> {
+function deriveOutboundEndpoints(graph: CollectionGraph, suffix: string, sources: Sources, references: Collection<OutboundReference>): Collection<ScopedEncodedResource> {
   return graph.derive(
     `eds-waypoint-outbound${suffix}`,
     references,
     (reference, reader) => {
       const found = resolveReference(reference, sources, reader);
       if (found === undefined || discoveryType(found.service, false) !== Cluster_DiscoveryType.EDS) return [];
-      return [scoped(ClusterLoadAssignmentSchema, reference.waypoint, assignment(found.name, found.endpoints, true), found.name)];
+      return encodeAssignments(found, { name: found.name, port: found.port.port, subset: reference.subset }, sources, reader);
     },
     sameScopedResource,
   );
