@@ -1,4 +1,4 @@
-import type { KubernetesObject } from "../../api/index.ts";
+import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
 import { gatewayKind, type Gateway } from "../../api/gateway/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
 import { canaryOfLabel, gatewayCanaryAnnotations } from "../../api/serin/index.ts";
@@ -68,24 +68,55 @@ function gatewayOf({ metadata }: { readonly metadata: { namespace?: string; labe
   return `${metadata.namespace ?? ""}/${metadata.labels?.[istioLabels.gatewayName] ?? ""}`;
 }
 
-async function reconcile(options: GatewayDeploymentOptions, key: string, known: readonly Deployment[]): Promise<void> {
+/** How long to wait before looking again; undefined: nothing is in the way of anything. */
+async function reconcile(options: GatewayDeploymentOptions, key: string, known: readonly Deployment[]): Promise<number | undefined> {
   const { client, placements } = options;
   const placement = placements.get(key);
   const [namespace = "", name = ""] = key.split("/");
   const raw = await client.get(gatewayKind, name, namespace);
   const gateway: Gateway | undefined = raw === undefined ? undefined : gatewayKind.parse?.(raw).value;
-  if (gateway === undefined || gateway.metadata.deletionTimestamp !== undefined) return;
+  if (gateway === undefined || gateway.metadata.deletionTimestamp !== undefined) return undefined;
+  // Parameters that are not there leave all as it is: without them pods would be others, and leave for nothing.
+  if (placement !== undefined && placement.overlays === undefined) return undefined;
   const wanted = placement === undefined ? nothing : wantedObjects(gateway, placement, proxyOf(options, namespace, name));
-  for (const account of wanted.serviceAccounts) await client.apply(serviceAccountKind, account, apply);
-  for (const deployment of wanted.deployments) await client.apply(deploymentKind, deployment, apply);
-  for (const service of wanted.services) await client.apply(serviceKind, service, apply);
-  for (const scaler of wanted.autoscalers) await client.apply(autoscalerKind, scaler, apply);
-  for (const budget of wanted.budgets) await client.apply(disruptionBudgetKind, budget, apply);
+  const inTheWay: KubernetesObject[] = [];
+  const applyAll = async <Value extends KubernetesObject>(kind: KindDefinition<Value>, objects: readonly Value[]): Promise<void> => {
+    for (const object of objects) {
+      const found = await client.get(kind, object.metadata.name ?? "", namespace);
+      if (found === undefined || isMadeFor(found, gateway)) await client.apply(kind, object, apply);
+      else inTheWay.push(found);
+    }
+  };
+  await applyAll(serviceAccountKind, wanted.serviceAccounts);
+  await applyAll(deploymentKind, wanted.deployments);
+  await applyAll(serviceKind, wanted.services);
+  await applyAll(autoscalerKind, wanted.autoscalers);
+  await applyAll(disruptionBudgetKind, wanted.budgets);
+  for (const unwanted of wanted.unwanted) {
+    const found = await client.get(unwanted.kind, unwanted.name, namespace);
+    if (found !== undefined && isMadeFor(found, gateway)) await client.delete(unwanted.kind, unwanted.name, namespace);
+  }
   const names = new Set(wanted.deployments.map(({ metadata }) => metadata.name));
   for (const deployment of known) {
     if (!names.has(deployment.metadata.name) && isLeftOver(deployment, gateway, placement, options.proxy().revision) && isNotNeeded(deployment, known)) await remove(options, gateway, deployment);
   }
+  return waitFor(options, gateway, inTheWay);
 }
+
+/** What a user, another tool or another Gateway has put where ours would be stays as it is. */
+function isMadeFor({ metadata: { labels = {} } }: KubernetesObject, gateway: Gateway): boolean {
+  return labels[istioLabels.gatewayManaged] !== undefined && gatewayNameLabels.some((label) => labels[label] === gateway.metadata.name);
+}
+/** The second one is that of control planes before 1.24. */
+const gatewayNameLabels = [istioLabels.gatewayName, "istio.io/gateway-name"];
+
+/** Others' objects are not watched. An account of a user's own is as good as one of ours. */
+function waitFor({ log }: GatewayDeploymentOptions, { metadata }: Gateway, objects: readonly KubernetesObject[]): number | undefined {
+  const foreign = objects.filter(({ kind, metadata: { labels } }) => kind !== serviceAccountKind.kind || labels?.[istioLabels.gatewayManaged] !== undefined);
+  for (const { kind, metadata: { name } } of foreign) log.warn("an object that is not this Gateway's has the name that its own would have; it is left alone", { gateway: metadata.name, namespace: metadata.namespace, kind, name });
+  return foreign.length === 0 ? undefined : inTheWayRetryMs;
+}
+const inTheWayRetryMs = 60_000;
 
 /** A canary that is over stays until the Gateway's own proxies serve: they may have been scaled down for it, and be on their way back. */
 function isNotNeeded({ metadata }: Deployment, known: readonly Deployment[]): boolean {
@@ -106,9 +137,11 @@ interface WantedObjects {
   readonly deployments: readonly Deployment[];
   readonly autoscalers: readonly KubernetesObject[];
   readonly budgets: readonly KubernetesObject[];
+  /** Of what parameters may ask for: what they do not ask for, any more. */
+  readonly unwanted: readonly { readonly kind: KindDefinition; readonly name: string }[];
 }
 
-const nothing: WantedObjects = { serviceAccounts: [], services: [], deployments: [], autoscalers: [], budgets: [] };
+const nothing: WantedObjects = { serviceAccounts: [], services: [], deployments: [], autoscalers: [], budgets: [], unwanted: [] };
 
 function wantedObjects(gateway: Gateway, { owned, canary, managed, ports, overlays = {}, waypoints }: GatewayPlacement, proxy: ProxySettings): WantedObjects {
   if (!managed) return nothing;
@@ -120,7 +153,13 @@ function wantedObjects(gateway: Gateway, { owned, canary, managed, ports, overla
     deployments: [...(owned ? made.map(({ deployment }) => deployment) : []), ...(canary ? canaries : [])].map((deployment) => overlaid(deployment, overlays["deployment"])),
     autoscalers: owned ? made.flatMap(({ deployment }) => scalerOf(deployment, overlays["horizontalPodAutoscaler"])) : [],
     budgets: owned ? made.flatMap(({ deployment }) => budgetOf(deployment, overlays["podDisruptionBudget"])) : [],
+    unwanted: owned ? unwantedOf(made.map(({ deployment }) => deployment.metadata.name ?? ""), overlays) : [],
   };
+}
+
+function unwantedOf(names: readonly string[], overlays: Readonly<Record<string, string>>): WantedObjects["unwanted"] {
+  const kinds = [...(overlays["horizontalPodAutoscaler"] === undefined ? [autoscalerKind] : []), ...(overlays["podDisruptionBudget"] === undefined ? [disruptionBudgetKind] : [])];
+  return kinds.flatMap((kind) => names.map((name) => ({ kind, name })));
 }
 
 /** A canary of ours that is over, or that nobody looks after any more; and the waypoint of an account that is served no more. */

@@ -110,9 +110,14 @@ export function configMapsOfGateway(gateway: GatewayFacts): readonly ConfigMapRe
   const parameters = infrastructure?.parametersRef;
   const validations = [tls?.frontend?.default, ...(tls?.frontend?.perPort ?? []).map((entry) => entry.tls)].flatMap((entry) => entry?.validation ?? []);
   return [
-    ...(parameters !== undefined && parameters.kind === "ConfigMap" && isCore(parameters) ? [{ namespace: gateway.namespace, name: parameters.name }] : []),
+    ...(parameters !== undefined && areParametersKnown(parameters) ? [{ namespace: gateway.namespace, name: parameters.name }] : []),
     ...validations.flatMap(({ caCertificateRefs }) => caCertificateRefs.filter((reference) => reference.kind === "ConfigMap" && isCore(reference)).map(({ namespace, name }) => ({ namespace: namespace ?? gateway.namespace, name }))),
   ];
+}
+
+/** Parameters of a Gateway are ConfigMaps, and nothing else. */
+export function areParametersKnown(parameters: { readonly group: string; readonly kind: string }): boolean {
+  return parameters.kind === "ConfigMap" && isCore(parameters);
 }
 
 /** Why the certificate that a Gateway is to show to its backends cannot be used; undefined also where it names none. */

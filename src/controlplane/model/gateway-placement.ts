@@ -1,7 +1,8 @@
 import { gatewayCanaryAnnotations } from "../../api/serin/index.ts";
-import type { Collection, CollectionGraph } from "../../kube/index.ts";
+import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
 import { factsKey, type GatewayFacts } from "./facts.ts";
 import { isManaged } from "./gateway-addresses.ts";
+import { areParametersKnown } from "./gateway-certificates.ts";
 import { isIngressClass, isWaypointClass } from "./gateway-class.ts";
 import { judgeListeners, type ListenerVerdict } from "./listener-validation.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
@@ -19,7 +20,7 @@ export interface GatewayPlacement {
   readonly gateway: GatewayFacts;
   /** Of its Service: one for each port of its listeners, also of those of ListenerSets. */
   readonly ports: readonly GatewayPort[];
-  /** What the ConfigMap of its parameters says; undefined: there is none. */
+  /** What the ConfigMap of its parameters says, empty where it names none; undefined: they cannot be used, or are not read yet, and nothing is to be made anew. */
   readonly overlays: Readonly<Record<string, string>> | undefined;
   /** Of waypoints: one Deployment each. Undefined for other Gateways. */
   readonly waypoints: readonly WaypointDeployment[] | undefined;
@@ -45,13 +46,20 @@ export function deriveGatewayPlacements(graph: CollectionGraph, inputs: MeshInpu
     // Also while the revision owns the Gateway already: who promotes it takes the canary away when the rest has rolled.
     const canary = gateway.annotations[gatewayCanaryAnnotations.revision] === revision;
     const managed = isManaged(gateway);
-    const parameters = gateway.spec.infrastructure?.parametersRef;
-    const overlays = parameters === undefined ? undefined : reader.get(inputs.configMaps, `${gateway.namespace}/${parameters.name}`)?.data;
+    const overlays = overlaysOf(gateway, inputs, reader);
     const ports = isWaypoint ? [] : portsOf(judgeListeners(gateway, inputs, reader));
     const deployments = isWaypoint ? reader.lookup(byGateway, factsKey(gateway)).map(({ name, account }) => ({ name, account })) : undefined;
     // Whether it has served yet is no part of what is deployed.
     return [[factsKey(gateway), { owned, canary, managed, gateway: { ...gateway, programmed: false }, ports, overlays, waypoints: deployments }]];
   });
+}
+
+function overlaysOf({ namespace, spec }: GatewayFacts, inputs: MeshInputs, reader: CollectionReader): GatewayPlacement["overlays"] {
+  const parameters = spec.infrastructure?.parametersRef;
+  if (parameters === undefined) return {};
+  if (!areParametersKnown(parameters)) return undefined;
+  const found = reader.get(inputs.configMaps, `${namespace}/${parameters.name}`);
+  return found?.exists === true ? found.data : undefined;
 }
 
 /** Named by the first listener of each, as far as names of ports go. */

@@ -2,7 +2,7 @@ import { type GatewayAddress, type ListenerStatus } from "../../api/gateway/inde
 import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
 import { factsKey, hostnameOf, meshKey, type GatewayFacts, type MeshSettings } from "./facts.ts";
 import { gatewayHosts, gatewayReach, gatewayServiceName, joined, type GatewayReach } from "./gateway-addresses.ts";
-import { backendCertificateVerdict } from "./gateway-certificates.ts";
+import { areParametersKnown, backendCertificateVerdict } from "./gateway-certificates.ts";
 import { isIngressClass, isRemoteClass, isWaypointClass, waypointClassName } from "./gateway-class.ts";
 import { judgeListeners, type ListenerVerdict } from "./listener-validation.ts";
 import type { Verdict } from "./verdict.ts";
@@ -56,6 +56,8 @@ export function deriveGatewayStatuses(graph: CollectionGraph, { inputs, routes, 
     const ports = [...new Set(verdicts.filter(({ attaches }) => attaches).map(({ listener }) => listener.port))].sort((left, right) => left - right);
     const reach = gatewayReach(gateway, ports, mesh, inputs, reader);
     const programmed = isWaypoint ? waypointVerdict(gateway, reader.lookup(waypointsOf, factsKey(gateway)), reach, mesh) : programmedVerdict(reach);
+    // A control plane that starts says nothing of parameters that it has not read.
+    if (areParametersUnread(gateway, inputs, reader)) return [];
     const accepted = gatewayFault(gateway, mesh, inputs, reader);
     return [[factsKey(gateway), gatewayStatus(gateway, verdicts, { reach, programmed, accepted, backend: backendCertificateVerdict(gateway, inputs, reader) }, attached)]];
   });
@@ -124,8 +126,13 @@ export function gatewayFault(gateway: GatewayFacts, { domain }: MeshSettings, in
   const parameters = gateway.spec.infrastructure?.parametersRef;
   if (parameters === undefined) return undefined;
   const invalid = (message: string): Verdict => ({ reason: "InvalidParameters", message });
-  if (parameters.kind !== "ConfigMap" || parameters.group !== "") return invalid(`Unsupported parametersRef group/kind ${parameters.group}/${parameters.kind}, only ConfigMap is supported`);
+  if (!areParametersKnown(parameters)) return invalid(`Unsupported parametersRef group/kind ${parameters.group}/${parameters.kind}, only ConfigMap is supported`);
   return reader.get(inputs.configMaps, `${gateway.namespace}/${parameters.name}`)?.exists === true ? undefined : invalid(`parametersRef ConfigMap ${gateway.namespace}/${parameters.name} does not exist`);
+}
+
+function areParametersUnread({ namespace, spec }: GatewayFacts, inputs: MeshInputs, reader: CollectionReader): boolean {
+  const parameters = spec.infrastructure?.parametersRef;
+  return parameters !== undefined && areParametersKnown(parameters) && reader.get(inputs.configMaps, `${namespace}/${parameters.name}`) === undefined;
 }
 
 /** Of another cluster's Gateway, which is only told of here. */

@@ -47,9 +47,9 @@ function gateways() {
       inputs.secrets.set(key, { namespace: namespaceName, name, exists: true, keyPair: { value: { certificateChain: "chain", privateKey: "key" } }, authority: roots });
       graph.settle();
     },
-    putConfigMap: (key: string, data: Record<string, string> = {}) => {
+    putConfigMap: (key: string, data: Record<string, string> = {}, exists = true) => {
       const [namespaceName = "", name = ""] = key.split("/");
-      inputs.configMaps.set(key, { namespace: namespaceName, name, exists: true, data, authority: roots });
+      inputs.configMaps.set(key, { namespace: namespaceName, name, exists, data, authority: roots });
       graph.settle();
     },
     listener: (scope: string, name: string): JsonObject => decodeResource(ListenerSchema, router.listeners.get(scopedResourceKey(scope, name))?.resource),
@@ -180,6 +180,8 @@ test("what is wrong with a Gateway itself is told: addresses, parameters, pods t
   apply(...base, gateway({ listeners: [http], addresses: [{ type: "Hostname", value: "a.example" }, { type: "IPAddress", value: "192.0.2.1" }] }));
   assert.deepEqual(conditions(), ["Accepted=False/UnsupportedAddress", "Programmed=False/AddressNotUsable"]);
   apply(gateway({ listeners: [http], infrastructure: { parametersRef: { group: "", kind: "ConfigMap", name: "p" } } }));
+  assert.deepEqual(conditions(), [], "they have not been read yet");
+  putConfigMap("edge/p", {}, false);
   assert.deepEqual(conditions(), ["Accepted=False/InvalidParameters", "Programmed=False/AddressNotUsable"]);
   putConfigMap("edge/p", { deployment: "spec: {replicas: 2}" });
   const [balancer, endpoints] = balanced([80]) as [KubernetesObject, KubernetesObject];
