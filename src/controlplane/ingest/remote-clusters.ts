@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { KubernetesObject, LabelSelector } from "../../api/index.ts";
+import { keyOf, type KubernetesObject, type LabelSelector } from "../../api/index.ts";
 import { secretKind, type Secret } from "../../api/kubernetes/index.ts";
 import { describeError, type Clock, type Logger } from "../../base/index.ts";
 import { createInformer, parseUntrustedKubeConfig, type Informer, type KubeClient, type KubeConfig } from "../../kube/index.ts";
@@ -99,14 +99,14 @@ export class RemoteClusters {
     await Promise.all([...this.#remotes.values(), ...this.#leaving].map((remote) => this.#end(remote)));
   }
 
-  /** The API server of a cluster that is read; undefined for others. */
+  /** The API server of a cluster that is named, by the kubeconfig that it was last read with; undefined for others. */
   clientOf(clusterId: string): KubeClient | undefined {
-    return this.#remotes.get(clusterId)?.client;
+    return this.#inForce(clusterId)?.client;
   }
 
   /** The pod as it was last seen, with all that the model does not keep. */
   podOf(clusterId: string, key: string): KubernetesObject | undefined {
-    return this.#remotes.get(clusterId)?.ingest.get("Pod", key);
+    return this.#inForce(clusterId)?.ingest.get("Pod", key);
   }
 
   /** In the order of their ids. */
@@ -117,6 +117,13 @@ export class RemoteClusters {
   setSelectors(selectors: readonly LabelSelector[]): void {
     this.#selectors = selectors;
     for (const { ingest } of [...this.#remotes.values(), ...this.#leaving]) ingest.setSelectors(selectors);
+  }
+
+  /** A kubeconfig that nothing has been read with yet, and may be wrong, does not take the place of one that works. */
+  #inForce(id: string): Remote | undefined {
+    const latest = this.#remotes.get(id);
+    if (latest === undefined || latest.status === "synced") return latest;
+    return [...this.#leaving].findLast((remote) => remote.id === id && remote.status === "synced") ?? latest;
   }
 
   async #firstSync(): Promise<void> {
@@ -135,11 +142,23 @@ export class RemoteClusters {
 
   async #handle(secret: string, data: Readonly<Record<string, string>>): Promise<void> {
     for (const remote of this.#remotes.values()) {
-      if (remote.secret === secret && data[remote.id] === undefined) this.#remove(remote);
+      if (remote.secret === secret && data[remote.id] === undefined && !(await this.#inherit(remote))) this.#remove(remote);
     }
-    for (const [id, encoded] of Object.entries(data)) await this.#take(secret, id, Buffer.from(encoded, "base64").toString("utf8"));
+    for (const [id, encoded] of Object.entries(data)) await this.#take(secret, id, decoded(encoded));
     this.#metrics.managed(this.#remotes.size);
     this.#tell();
+  }
+
+  /** Whether another secret names the cluster too: then it goes on as that one says. */
+  async #inherit({ id, secret }: Remote): Promise<boolean> {
+    for (const other of this.#secrets.list()) {
+      const key = keyOf(other);
+      const encoded = other.data?.[id];
+      if (key === secret || encoded === undefined) continue;
+      await this.#take(key, id, decoded(encoded));
+      if (this.#remotes.get(id)?.secret === key) return true;
+    }
+    return false;
   }
 
   async #take(secret: string, id: string, text: string): Promise<void> {
@@ -152,7 +171,7 @@ export class RemoteClusters {
     const known = this.#remotes.get(id);
     const configHash = createHash("sha256").update(text).digest("hex");
     if (known?.secret === secret && known.configHash === configHash) return;
-    if (known !== undefined && known.secret !== secret) {
+    if (known !== undefined && known.secret !== secret && this.#secrets.get(known.secret)?.data?.[id] !== undefined) {
       log.warn("two remote secrets name one cluster; the first counts", { ...about, first: known.secret });
       return;
     }
@@ -245,4 +264,8 @@ export class RemoteClusters {
   #tell(): void {
     for (const wake of this.#started.splice(0)) wake();
   }
+}
+
+function decoded(encoded: string): string {
+  return Buffer.from(encoded, "base64").toString("utf8");
 }
