@@ -1,8 +1,7 @@
-import { X509Certificate } from "node:crypto";
 import type { Secret } from "../../api/kubernetes/index.ts";
 import { userError } from "../../base/index.ts";
 import type { AuthorityMaterial } from "./certificate-authority.ts";
-import { splitPem } from "./root-bundle.ts";
+import { parsedPem, rootsWith, splitPem } from "./root-bundle.ts";
 
 /** The names of a secret's keys: Istio's own, or those of the type `kubernetes.io/tls`. */
 interface SecretKeys {
@@ -44,29 +43,8 @@ export function nameOfSecret({ metadata }: Secret): string {
 }
 
 function isItsOwnRoot(certificate: string): boolean {
-  const parsed = parse(splitPem(certificate)[0] ?? "");
+  const parsed = parsedPem(splitPem(certificate)[0] ?? "");
   return parsed?.checkIssued(parsed) === true && parsed.verify(parsed.publicKey);
-}
-
-/** A root that was made anew stands for its former self, which other control planes may leave where it was. */
-function rootsWith(certificate: string, told: string): string {
-  const pems = splitPem(told);
-  const own = splitPem(certificate)[0] ?? "";
-  if (told === "" || pems.includes(own)) return told === "" ? certificate : told;
-  const key = keyOf(own);
-  return [own, ...pems.filter((pem) => keyOf(pem) !== key)].join("");
-}
-
-function keyOf(pem: string): string {
-  return parse(pem)?.publicKey.export({ type: "spki", format: "der" }).toString("base64") ?? "";
-}
-
-function parse(pem: string): X509Certificate | undefined {
-  try {
-    return new X509Certificate(pem);
-  } catch {
-    return undefined;
-  }
 }
 
 function decode(secret: Secret, key: string): string {

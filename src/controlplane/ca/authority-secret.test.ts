@@ -2,10 +2,13 @@ import assert from "node:assert/strict";
 import { X509Certificate, webcrypto } from "node:crypto";
 import { test } from "node:test";
 import { secretKind, type Secret } from "../../api/kubernetes/index.ts";
+import { authorityStageAnnotation } from "../../api/serin/index.ts";
 import { silentLogger, systemClock, type Clock } from "../../base/index.ts";
 import { FakeKubeClient } from "../testing/fake-kube-client.ts";
 import { loadAuthority, type AuthoritySecretOptions } from "./authority-secret.ts";
 import { CertificateAuthority } from "./certificate-authority.ts";
+import { splitPem } from "./root-bundle.ts";
+import { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension, ParsedCertificate, SubjectKeyIdentifierExtension, X509CertificateGenerator } from "./x509.ts";
 import { keyPem, makeAuthority, revocationList, type TestAuthority } from "./testing/authorities.ts";
 import { Pkcs10CertificateRequestGenerator } from "./testing/csr.ts";
 
@@ -115,6 +118,26 @@ test("a self-signed root is made anew of the same key in the last fifth of its l
   assert.ok(leaf?.verify(old.publicKey) === true && leaf.checkIssued(old) && leaf.checkIssued(renewed));
 });
 
+test("a root is made anew with its whole name, its key's identifier and its limits, and the other roots stay", async () => {
+  const client = new FakeKubeClient();
+  const keys = await webcrypto.subtle.generateKey(ecdsa, true, ["sign", "verify"]);
+  const clock = systemClock;
+  const extensions = [new BasicConstraintsExtension(true, 0, true), new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true), new SubjectKeyIdentifierExtension("0a0b0c")];
+  const made = await X509CertificateGenerator.createSelfSigned({ name: [{ C: ["CH"] }, { O: ["Mesh, of mine"] }, { CN: ["root"] }], keys, notBefore: new Date(clock.nowMs() - 95 * dayMs), notAfter: new Date(clock.nowMs() + 5 * dayMs), signingAlgorithm: ecdsa, extensions });
+  const certificate = `${made.toString("pem")}\n`;
+  const other = await makeAuthority({ name: "other" });
+  const privateKey = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", keys.privateKey)).toString("base64");
+  put(client, "istio-ca-secret", { "ca-cert.pem": certificate, "ca-key.pem": `-----BEGIN PRIVATE KEY-----\n${privateKey}\n-----END PRIVATE KEY-----\n`, "root-cert.pem": certificate + other.certificate });
+  const { material } = await loadAuthority(options(client));
+  const renewed = new ParsedCertificate(material.certificate);
+  assert.notEqual(material.certificate, certificate);
+  assert.deepEqual(Buffer.from(renewed.subjectName.toArrayBuffer()), Buffer.from(made.subjectName.toArrayBuffer()));
+  assert.deepEqual(renewed.extensions.map(({ rawData }) => Buffer.from(rawData)), made.extensions.map(({ rawData }) => Buffer.from(rawData)));
+  assert.deepEqual(splitPem(material.root), [`${material.certificate.trim()}\n`, other.certificate]);
+  const [leaf] = await issue(await CertificateAuthority.load(material, clock));
+  assert.ok(leaf?.checkIssued(new X509Certificate(certificate)) === true && leaf.verify(new X509Certificate(certificate).publicKey));
+});
+
 test("a root that another control plane made anew is the root, though the secret's copy of it is the former one", async () => {
   const client = new FakeKubeClient();
   const first = (await loadAuthority(options(client))).material;
@@ -132,4 +155,22 @@ test("where it is asked for, the self-signed root is kept in cacerts, and is not
   assert.equal(await client.get(secretKind, "istio-ca-secret", namespace), undefined);
   const renewed = (await loadAuthority(options(client, { selfSigned, clock: at(90 * dayMs) }))).material;
   assert.ok(renewed.certificate !== made.certificate && renewed.privateKey === made.privateKey);
+});
+
+test("a generated root in cacerts stays marked when another self-signed one takes its place, and not when a user's own does", async () => {
+  const selfSigned = { lifetimeMs: 100 * dayMs, rsaKeyBits: 2048, gracePercent: 20, inCacerts: true };
+  const isMarked = async (next: Record<string, string>): Promise<boolean> => {
+    const client = new FakeKubeClient();
+    await loadAuthority(options(client, { selfSigned }));
+    put(client, "istio-ca-next", next);
+    const coming = await client.get(secretKind, "istio-ca-next", namespace);
+    client.put(secretKind, { ...coming, metadata: { ...coming?.metadata, annotations: { [authorityStageAnnotation]: "done" } } });
+    await loadAuthority(options(client, { selfSigned }));
+    assert.equal(await client.get(secretKind, "istio-ca-next", namespace), undefined);
+    return (await client.get(secretKind, "cacerts", namespace))?.data?.["istio-generated"] !== undefined;
+  };
+  assert.equal(await isMarked({}), true);
+  const root = await makeAuthority({ name: "root" });
+  const signer = await makeAuthority({ name: "signer", issuer: root });
+  assert.equal(await isMarked({ "ca-cert.pem": signer.certificate, "ca-key.pem": keyPem(signer.key), "cert-chain.pem": signer.certificate, "root-cert.pem": root.certificate }), false);
 });

@@ -59,10 +59,11 @@ export async function loadAuthority(options: AuthoritySecretOptions, known?: Aut
   const { client, namespace } = options;
   const secret = await currentSecret(options, known);
   const current = checkedMaterialOf(secret, options.clock);
-  const next = await client.get(secretKind, nextName, namespace);
-  if (next === undefined) return { stage: "none", material: current, current };
-  const stage = stageOf(next);
-  const coming = checkedMaterialOf(isEmpty(next) ? await fill(options, next) : next, options.clock);
+  const found = await client.get(secretKind, nextName, namespace);
+  if (found === undefined) return { stage: "none", material: current, current };
+  const stage = stageOf(found);
+  const next = isEmpty(found) ? await fill(options, found) : found;
+  const coming = checkedMaterialOf(next, options.clock);
   switch (stage) {
     case "trust":
       return { stage, material: { ...current, root: rootBundle(current, coming.root) }, current };
@@ -157,10 +158,17 @@ async function promote({ client, namespace, log }: AuthoritySecretOptions, curre
     const kept = await client.get(secretKind, previousName, namespace);
     if (kept === undefined) await client.create(secretKind, former);
     else await client.update(secretKind, { ...kept, data: former.data });
-    await client.update(secretKind, { ...current, data: current.type === tlsType ? tlsDataOf(materialOf(next)) : dataOf(materialOf(next)) });
+    const material = materialOf(next);
+    await client.update(secretKind, { ...current, data: current.type === tlsType ? tlsDataOf(material) : { ...dataOf(material), ...markOf(current, material) } });
     log.info("the mesh has another root", { secret: `${namespace}/${current.metadata.name ?? ""}` });
   }
   await client.delete(secretKind, nextName, namespace);
+}
+
+/** What a control plane has made stays marked, as long as control planes can make it anew. */
+function markOf({ data }: Secret, next: AuthorityMaterial): Record<string, string> {
+  const mark = data?.[generatedKey];
+  return mark === undefined || !isSelfSigned(next) ? {} : { [generatedKey]: mark };
 }
 
 function stageOf({ metadata }: Secret): AuthorityStage {

@@ -1,13 +1,13 @@
-import { createPublicKey, generateKeyPair, sign, webcrypto, X509Certificate, type KeyObject } from "node:crypto";
+import { createPublicKey, generateKeyPair, hash, sign, webcrypto, X509Certificate, type KeyObject } from "node:crypto";
 import { promisify } from "node:util";
 import { userError, type Clock } from "../../base/index.ts";
 import { privateKeyOf } from "./authority-check.ts";
 import { readCertificateRequest } from "./certificate-request.ts";
-import { derBitString, derSequence } from "./der.ts";
+import { derBitString, DerReader, derSequence, derTags } from "./der.ts";
 import { encodeLeaf, readIssuer, serialNumber, type IssuerParts, type LeafNames } from "./leaf-certificate.ts";
-import { fingerprintOf, rootBundle, signingRoot, splitPem } from "./root-bundle.ts";
+import { fingerprintOf, rootBundle, rootsWith, signingRoot, splitPem } from "./root-bundle.ts";
 import { algorithmIdentifier, algorithmOf, type SignatureAlgorithm } from "./signature-algorithms.ts";
-import { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension, SubjectKeyIdentifierExtension, X509CertificateGenerator } from "./x509.ts";
+import { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension, ParsedCertificate, SubjectKeyIdentifierExtension, X509CertificateGenerator, type SelfSignedParams } from "./x509.ts";
 
 /** What a certificate authority is made of, all PEM. */
 export interface AuthorityMaterial {
@@ -53,28 +53,46 @@ const rsaSignature = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
 /** Makes a self-signed authority: RSA, ten years, as istiod does. RSA, as every handshake of the mesh verifies it. */
 export async function createSelfSignedAuthority(organization: string, clock: Clock, options: RootOptions = {}): Promise<AuthorityMaterial> {
   const { privateKey } = await generateKeys("rsa", { modulusLength: options.rsaKeyBits ?? rootKeyBits });
-  return await selfSigned(privateKey, organization, clock, options.lifetimeMs ?? rootLifetimeMs);
+  const extensions = [new BasicConstraintsExtension(true, undefined, true), new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true), new SubjectKeyIdentifierExtension(keyIdentifierOf(createPublicKey(privateKey)))];
+  return await selfSigned(privateKey, { name: [{ O: [organization] }], extensions }, clock, options.lifetimeMs ?? rootLifetimeMs);
 }
 
-/** A self-signed authority for a further lifetime: of the same key and name, so that what it has signed stays trusted by either. */
-export async function renewSelfSignedAuthority({ certificate, privateKey }: AuthorityMaterial, clock: Clock, options: RootOptions = {}): Promise<AuthorityMaterial> {
-  const organization = /^O=(.*)$/m.exec(new X509Certificate(splitPem(certificate)[0] ?? "").subject)?.[1] ?? "";
-  return await selfSigned(privateKeyOf(privateKey), organization, clock, options.lifetimeMs ?? rootLifetimeMs);
+/** RFC 7093: the first 160 bits of the key's SHA-256. */
+function keyIdentifierOf(key: KeyObject): string {
+  const parts = new DerReader(key.export({ type: "spki", format: "der" })).inside(derTags.sequence);
+  parts.next(derTags.sequence);
+  // The first byte of a bit string says how many bits of the last one do not count.
+  return hash("sha256", parts.next(derTags.bitString).contents.subarray(1), "hex").slice(0, keyIdentifierDigits);
 }
+const keyIdentifierDigits = 40;
 
-async function selfSigned(key: KeyObject, organization: string, clock: Clock, lifetimeMs: number): Promise<AuthorityMaterial> {
+/**
+ * A self-signed authority for a further lifetime: of the same key, whole name, key identifier and limits, so that what it has signed stays
+ * trusted by either. Other roots that it tells to trust stay.
+ */
+export async function renewSelfSignedAuthority({ certificate, privateKey, root }: AuthorityMaterial, clock: Clock, options: RootOptions = {}): Promise<AuthorityMaterial> {
+  const former = splitPem(certificate)[0] ?? "";
+  const { subjectName, extensions } = new ParsedCertificate(former);
+  // An authority's identifier may hold the serial number of the former certificate.
+  const kept = extensions.filter(({ type }) => type !== authorityKeyIdentifier);
+  const made = await selfSigned(privateKeyOf(privateKey), { name: subjectName, extensions: kept }, clock, options.lifetimeMs ?? rootLifetimeMs);
+  return { ...made, root: rootsWith(made.certificate, splitPem(root).filter((pem) => pem !== former).join("")) };
+}
+const authorityKeyIdentifier = "2.5.29.35";
+
+async function selfSigned(key: KeyObject, { name, extensions }: Required<Pick<SelfSignedParams, "name" | "extensions">>, clock: Clock, lifetimeMs: number): Promise<AuthorityMaterial> {
   const nowMs = clock.nowMs();
   const algorithm = key.asymmetricKeyType === "ec" ? { name: "ECDSA", namedCurve: curves[key.asymmetricKeyDetails?.namedCurve ?? ""] ?? "", hash: "SHA-256" } : rsaSignature;
   const publicKey = await webcrypto.subtle.importKey("spki", createPublicKey(key).export({ type: "spki", format: "der" }), algorithm, true, ["verify"]);
   const signingKey = await webcrypto.subtle.importKey("pkcs8", key.export({ type: "pkcs8", format: "der" }), algorithm, true, ["sign"]);
   const certificate = await X509CertificateGenerator.createSelfSigned({
     serialNumber: serialNumber().toString("hex"),
-    name: [{ O: [organization] }],
+    name,
     notBefore: new Date(nowMs - backdateMs),
     notAfter: new Date(nowMs + lifetimeMs),
     keys: { publicKey, privateKey: signingKey },
     signingAlgorithm: algorithm,
-    extensions: [new BasicConstraintsExtension(true, undefined, true), new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true), await SubjectKeyIdentifierExtension.create(publicKey)],
+    extensions,
   });
   const pem = certificate.toString("pem");
   return { certificate: pem, privateKey: exportPrivateKey(key), root: pem, chain: "" };

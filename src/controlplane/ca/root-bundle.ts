@@ -32,6 +32,30 @@ export function signingRoot({ certificate, chain, root }: AuthorityChain): strin
   });
 }
 
+/** The roots that are told, and a self-signed certificate before them: one that was made anew stands for its former self, of the same name and key, which other control planes may leave where it was. */
+export function rootsWith(certificate: string, told: string): string {
+  const pems = splitPem(told);
+  const own = splitPem(certificate)[0] ?? "";
+  if (told === "" || pems.includes(own)) return told === "" ? certificate : told;
+  const anchor = anchorOf(own);
+  return [own, ...pems.filter((pem) => anchorOf(pem) !== anchor)].join("");
+}
+
+/** What peers know a root by. */
+function anchorOf(pem: string): string {
+  const parsed = parsedPem(pem);
+  return parsed === undefined ? pem : `${parsed.subject}\n${parsed.publicKey.export({ type: "spki", format: "der" }).toString("base64")}`;
+}
+
+/** Undefined for what is no certificate. */
+export function parsedPem(pem: string): X509Certificate | undefined {
+  try {
+    return new X509Certificate(pem);
+  } catch {
+    return undefined;
+  }
+}
+
 /** SHA-256 of a certificate, hex, lower case. */
 export function fingerprintOf(pem: string): string {
   return new X509Certificate(pem).fingerprint256.replaceAll(":", "").toLowerCase();
