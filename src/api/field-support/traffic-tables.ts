@@ -139,7 +139,8 @@ export const envoyFilterTable: FieldTable = {
   rows: [
     acted("Workloads, order", "sgw", filterTest, "workloadSelector.labels{}", "targetRefs[].**", "priority"),
     acted("Patches", "sgw", filterTest, "configPatches[].applyTo", "configPatches[].patch.**"),
-    acted("Matches", "sgw", filterTest, ...under(["configPatches[].match"], "context", "proxy.**", "cluster.**", "routeConfiguration.**", "waypoint.**"), ...under(["configPatches[].match.listener"], "filterChain.**", "listenerFilter", "name", "portNumber")),
+    acted("Matches", "sgw", filterTest, ...under(["configPatches[].match"], "context", "proxy.**", "cluster.**", "routeConfiguration.**"), ...under(["configPatches[].match.listener"], "filterChain.**", "listenerFilter", "name", "portNumber")),
+    warned("Matches of waypoints", "configPatches[].match.waypoint.**"),
     warned("Names of ports", "configPatches[].match.listener.portName"),
   ],
 };

@@ -85,6 +85,7 @@ export function readEnvoyPatchMatch(match: Reader | undefined, applyTo: EnvoyPat
     cluster: readCluster(match.object("cluster")),
   };
   if (context === "WAYPOINT") match.warn("has no effect when it is WAYPOINT: what a waypoint is sent is of the contexts SIDECAR_INBOUND and SIDECAR_OUTBOUND", "context");
+  if (match.has("waypoint")) match.warn("has no effect here: match by listener, routeConfiguration or cluster in the contexts SIDECAR_INBOUND and SIDECAR_OUTBOUND", "waypoint");
   checkMatch(match, applyTo, context);
   refuseUnknown(proxy);
   return found;
