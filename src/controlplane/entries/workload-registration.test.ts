@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create, type JsonObject } from "@bufbuild/protobuf";
 import { workloadEntryKind, workloadGroupKind, type WorkloadEntry, type WorkloadGroup } from "../../api/istio/index.ts";
+import { podKind } from "../../api/kubernetes/index.ts";
 import { silentLogger, systemClock } from "../../base/index.ts";
 import { createInformer } from "../../kube/index.ts";
 import { MetricsRegistry } from "../../telemetry/index.ts";
@@ -31,7 +32,7 @@ async function registering(graceMs: number, body: (world: { client: FakeKubeClie
   const ended = new AbortController();
   const [clock, log] = [systemClock, silentLogger];
   const entries = createInformer(client, workloadEntryKind, { log, clock });
-  const registration = new WorkloadRegistration({ client, entries, instance: "istiod-1", graceMs, metrics: new MetricsRegistry(), clock, log });
+  const registration = new WorkloadRegistration({ client, entries, instance: "istiod-1", instanceNamespace: "istio-system", graceMs, metrics: new MetricsRegistry(), clock, log });
   const work = Promise.all([entries.run(ended.signal), registration.run(ended.signal)]);
   await registration.synced;
   const eventually = async (holds: (entry: WorkloadEntry | undefined) => boolean, name = "vms-10.9.0.7-n1"): Promise<WorkloadEntry | undefined> => {
@@ -97,5 +98,33 @@ test("nobody is registered without proof, for another account, or by what is not
     assert.throws(() => registration.connected(proxy({ AUTO_REGISTER_GROUP: "none" })), /WorkloadGroup shop\/none, which is not there/);
     assert.throws(() => registration.connected(proxy({ AUTO_REGISTER_GROUP: "", WORKLOAD_ENTRY: "own" })), /WorkloadEntry shop\/own, which is not there/);
     assert.equal((await client.list(workloadEntryKind)).items.length, 0);
+  });
+});
+
+test("entries that a killed replica, or this one's former self, has left behind go, and those of replicas that run stay", async () => {
+  await registering(10, async ({ client, registration, eventually }) => {
+    for (const name of ["istiod-1", "istiod-2"]) client.put(podKind, { metadata: { name, namespace: "istio-system" }, status: { phase: "Running" } } as never);
+    client.put(podKind, { metadata: { name: "istiod-evicted", namespace: "istio-system" }, status: { phase: "Failed" } } as never);
+    const entry = (name: string, replica: string): void => {
+      const annotations = { "istio.io/autoRegistrationGroup": "vms", "istio.io/workloadController": replica, "istio.io/connectedAt": "2026-01-01T00:00:00.000Z" };
+      client.put(workloadEntryKind, { metadata: { name, namespace: "shop", annotations }, spec: { address: "10.9.0.8" } } as unknown as WorkloadEntry);
+    };
+    for (const [name, replica] of [["of-killed", "istiod-9"], ["of-evicted", "istiod-evicted"], ["of-former", "istiod-1"], ["of-other", "istiod-2"]] as const) entry(name, replica);
+    registration.connected(proxy());
+    for (const name of ["of-killed", "of-evicted", "of-former"]) await eventually((found) => found === undefined, name);
+    await eventually((found) => found !== undefined, "of-other");
+    await eventually((found) => found !== undefined);
+  });
+});
+
+test("a connected proxy's entry that is deleted, or said to be gone, comes back", async () => {
+  await registering(60_000, async ({ client, registration, eventually }) => {
+    registration.connected(proxy());
+    const made = await eventually((entry) => entry !== undefined);
+    const { "istio.io/connectedAt": _, ...annotations } = made?.metadata.annotations ?? {};
+    client.put(workloadEntryKind, { ...made, metadata: { ...made?.metadata, annotations: { ...annotations, "istio.io/disconnectedAt": "2036-01-01T00:00:00.000Z" } } });
+    await eventually((entry) => entry?.metadata.annotations?.["istio.io/connectedAt"] !== undefined && entry.metadata.annotations["istio.io/disconnectedAt"] === undefined);
+    await client.delete(workloadEntryKind, "vms-10.9.0.7-n1", "shop");
+    await eventually((entry) => entry !== undefined);
   });
 });

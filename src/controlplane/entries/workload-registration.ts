@@ -1,6 +1,8 @@
+import { keyOf } from "../../api/index.ts";
+import { podKind } from "../../api/kubernetes/index.ts";
 import { istioAnnotations, workloadEntryKind, workloadGroupKind, type IstioCondition, type WorkloadEntry, type WorkloadGroup } from "../../api/istio/index.ts";
-import { userError, type Clock, type Logger } from "../../base/index.ts";
-import { createInformer, Reconciler, type Informer, type KubeClient } from "../../kube/index.ts";
+import { describeError, userError, type Clock, type Logger } from "../../base/index.ts";
+import { createInformer, isKubeCode, Reconciler, type Informer, type KubeClient } from "../../kube/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { ProbedHealth, ProxyIdentity, WorkloadProxies } from "../serve/index.ts";
 import { entryOfGroup, isAutoRegistered, registeredEntryName, registrationFault } from "./registered-entry.ts";
@@ -10,6 +12,8 @@ export interface WorkloadRegistrationOptions {
   readonly entries: Informer<WorkloadEntry>;
   /** Of this replica: entries say which one their proxy is connected to. */
   readonly instance: string;
+  /** Of all replicas' pods. */
+  readonly instanceNamespace: string;
   /** An entry whose proxy has been gone for so long goes too. */
   readonly graceMs: number;
   readonly metrics: MetricsRegistry;
@@ -45,11 +49,13 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
   readonly #groups: Informer<WorkloadGroup>;
   readonly #connected = new Map<string, Connected>();
   readonly #reconciler: Reconciler;
+  readonly #startedAtMs: number;
   readonly #counters: Readonly<Record<"created" | "updated" | "disconnected" | "deleted", () => void>>;
 
   constructor(options: WorkloadRegistrationOptions) {
     const { client, entries, clock, log, metrics } = options;
     this.#options = options;
+    this.#startedAtMs = clock.nowMs();
     this.#groups = createInformer(client, workloadGroupKind, { log, clock });
     this.synced = Promise.all([entries.synced, this.#groups.synced]).then(() => undefined);
     this.#reconciler = new Reconciler({ name: "workload-registration", log, clock, maxAttempts: Infinity, after: [this.synced], reconcile: async (key) => await this.#reconcile(key) });
@@ -66,16 +72,22 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, graceMs } = this.#options;
+    const { clock, graceMs, log } = this.#options;
     // Proxies may connect before their group is made.
     using _groups = this.#groups.subscribe(({ object, type }) => {
       if (type === "delete") return;
       for (const [key, { proxy }] of this.#connected) if (proxy.namespace === object.metadata.namespace && proxy.registration?.group === object.metadata.name) this.#reconciler.add(key);
     });
+    // What another replica took for left behind, or somebody has deleted, is not while its proxy is connected.
+    using _entries = this.#options.entries.subscribe(({ key }) => {
+      if (this.#connected.has(key)) this.#reconciler.add(key);
+    });
     const sweep = async (): Promise<void> => {
       while (!signal.aborted) {
         await clock.sleep(graceMs * sweepGraces, signal).catch(() => undefined);
-        if (!signal.aborted) this.#sweep();
+        if (signal.aborted) return;
+        await this.#markLeftBehind().catch((error: unknown) => log.warn("WorkloadEntries that a replica has left behind could not be marked", { error: describeError(error) }));
+        this.#sweep();
       }
     };
     await Promise.all([this.#groups.run(signal), this.#reconciler.run(signal), sweep()]);
@@ -152,7 +164,7 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
       const made = entryOfGroup(name, proxy, group);
       entry = await client.create(workloadEntryKind, { ...made, metadata: { ...made.metadata, annotations: { ...made.metadata.annotations, ...marks } } }, { fieldManager });
       this.#counters.created();
-    } else if (timeOf(entry, connectedAt) < connectedAtMs && timeOf(entry, disconnectedAt) <= connectedAtMs) {
+    } else if (isMistaken(entry, instance) || (timeOf(entry, connectedAt) < connectedAtMs && timeOf(entry, disconnectedAt) <= connectedAtMs)) {
       entry = await annotate(client, entry, { ...marks, [disconnectedAt]: null });
       this.#counters.updated();
     }
@@ -193,6 +205,38 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
     return undefined;
   }
 
+  /** A replica that was killed has not said whose proxies it lost: those that have not come back to any are taken for gone from now on. */
+  async #markLeftBehind(): Promise<void> {
+    const { client, entries, instance, instanceNamespace, clock, log } = this.#options;
+    const isThere = new Map<string, boolean>();
+    const hasPod = async (name: string): Promise<boolean> => {
+      const known = isThere.get(name);
+      if (known !== undefined) return known;
+      const phase = (await client.get(podKind, name, instanceNamespace))?.status?.phase ?? (name === "" ? "Failed" : "");
+      const found = phase !== "" && phase !== "Succeeded" && phase !== "Failed";
+      isThere.set(name, found);
+      return found;
+    };
+    // Where its own pod is not of the cluster that it writes to, nobody else's need be.
+    const knowsPods = await hasPod(instance);
+    let marked = 0;
+    for (const entry of entries.list()) {
+      if (marked >= maxSwept) return;
+      const { [workloadController]: controller = "", [connectedAt]: connected } = entry.metadata.annotations ?? {};
+      const key = keyOf(entry);
+      if (connected === undefined || !isOfProxy(entry) || this.#connected.has(key)) continue;
+      const isLeft = controller === instance ? timeOf(entry, connectedAt) < this.#startedAtMs : knowsPods && !(await hasPod(controller));
+      if (!isLeft) continue;
+      marked += 1;
+      await annotate(client, entry, { [connectedAt]: null, [disconnectedAt]: timeText(clock.nowMs()) }).catch((error: unknown) => {
+        // Its proxy may just have come back.
+        if (!isKubeCode(error, "conflict") && !isKubeCode(error, "not-found")) throw error;
+      });
+      log.info("the proxy of a WorkloadEntry has not come back since its control plane was lost", { entry: key, replica: controller });
+      this.#reconciler.add(key);
+    }
+  }
+
   #sweep(): void {
     const left = this.#options.entries.list().filter((entry) => goneSince(entry) !== undefined);
     for (const { metadata } of left.slice(0, maxSwept)) this.#reconciler.add(`${metadata.namespace ?? ""}/${metadata.name ?? ""}`);
@@ -208,11 +252,21 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
   }
 }
 
+/** Whether it is made, or probed, by a proxy. */
+function isOfProxy({ metadata: { annotations = {} }, status }: WorkloadEntry): boolean {
+  const isProbed = annotations[workloadController] !== undefined && status?.conditions?.some(({ type }) => type === healthType) === true;
+  return annotations[autoRegistrationGroup] !== undefined || isProbed;
+}
+
+/** Whether the entry of a proxy that is connected to this replica says that it is gone, and was not connected to any other since. */
+function isMistaken({ metadata: { annotations = {} } }: WorkloadEntry, instance: string): boolean {
+  return annotations[workloadController] === instance && annotations[connectedAt] === undefined;
+}
+
 /** Undefined for an entry that nobody takes away: its proxy is connected, or it is none of a proxy's. */
 function goneSince(entry: WorkloadEntry): number | undefined {
   const annotations = entry.metadata.annotations ?? {};
-  const isProbed = annotations[workloadController] !== undefined && entry.status?.conditions?.some(({ type }) => type === healthType) === true;
-  if ((annotations[autoRegistrationGroup] === undefined && !isProbed) || annotations[connectedAt] !== undefined) return undefined;
+  if (!isOfProxy(entry) || annotations[connectedAt] !== undefined) return undefined;
   return annotations[disconnectedAt] === undefined ? undefined : timeOf(entry, disconnectedAt);
 }
 
