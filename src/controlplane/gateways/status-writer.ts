@@ -172,9 +172,13 @@ const absentRetryMs = 10_000;
 /** Deleted classes come back within this time. */
 const resyncMs = 60_000;
 
-/** Makes the GatewayClasses of Istio where they are missing, and accepts them and all others that name one of its controllers. */
+/**
+ * Makes the GatewayClasses of Istio where they are missing, and accepts them and all others that name one of its controllers.
+ * What it supports it says once: a control plane of another version may say otherwise afterwards, and neither of the two gives way.
+ */
 export async function runGatewayClassController(client: KubeClient, clock: Clock, log: Logger, signal: AbortSignal): Promise<void> {
   const classes = createInformer(client, gatewayClassKind, { log, clock });
+  let haveToldFeatures = false;
   const reconciler = new Reconciler({
     name: "gateway-class",
     log,
@@ -186,7 +190,9 @@ export async function runGatewayClassController(client: KubeClient, clock: Clock
       const object = found ?? (builtIn === undefined ? undefined : await createClass(client, name, builtIn));
       if (object === undefined) return builtIn === undefined ? undefined : absentRetryMs;
       if (!ourControllers.has(object.spec.controllerName)) return undefined;
-      await acceptClass(client, object, name === featuredClassName, clock);
+      const tellsFeatures = name === featuredClassName && (!haveToldFeatures || object.status?.supportedFeatures === undefined);
+      await acceptClass(client, object, tellsFeatures, clock);
+      haveToldFeatures ||= tellsFeatures;
       return builtIn === undefined ? undefined : resyncMs;
     },
   });
@@ -211,8 +217,9 @@ const features = supportedFeatures.map((name) => ({ name }));
 async function acceptClass(client: KubeClient, object: GatewayClass, tellsFeatures: boolean, clock: Clock): Promise<void> {
   const before = object.status?.conditions ?? [];
   const accepted = { type: "Accepted", status: "True", reason: "Accepted", message: "Handled by Istio controller", observedGeneration: object.metadata.generation ?? 0 } as const;
-  const conditions = [...mergeConditions([accepted], before, metaTime(clock.nowMs())), ...before.filter((condition) => condition.type !== "Accepted")];
-  if (structurallyEqual(before, conditions) && (!tellsFeatures || structurallyEqual(object.status?.supportedFeatures ?? [], features))) return;
+  const merged = mergeConditions([accepted], before, metaTime(clock.nowMs()));
+  const conditions = [...merged, ...before.filter(({ type }) => type !== accepted.type)];
+  if (structurallyEqual(before.filter(({ type }) => type === accepted.type), merged) && (!tellsFeatures || structurallyEqual(object.status?.supportedFeatures ?? [], features))) return;
   await patchStatus<GatewayClass>(client, gatewayClassKind, object, { conditions, ...(tellsFeatures ? { supportedFeatures: features } : {}) });
 }
 
