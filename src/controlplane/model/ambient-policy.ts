@@ -1,4 +1,5 @@
 import type { AuthorizationRule } from "../../api/istio/index.ts";
+import { isDryRun } from "./authorization-selection.ts";
 import type { AuthorizationPolicyFacts } from "./facts.ts";
 
 /** What a policy can ask of a request that no connection says. Trust domains are not in what ztunnels are told. */
@@ -16,7 +17,10 @@ export function requestAttributes(rule: AuthorizationRule): readonly string[] {
   return [...new Set(found)].sort();
 }
 
-/** Whether a ztunnel can enforce the policy: waypoints take those with targets, and only they know AUDIT and CUSTOM. */
+/**
+ * Whether a ztunnel can enforce the policy: waypoints take those with targets, and only they know AUDIT and CUSTOM. A dry run is
+ * told to none, as upstream has it: a ztunnel of before 1.29 would enforce it, and none says its version.
+ */
 export function isForZtunnel(policy: AuthorizationPolicyFacts): boolean {
-  return policy.spec.targetRefs.length === 0 && (policy.spec.action === "ALLOW" || policy.spec.action === "DENY");
+  return !isDryRun(policy) && policy.spec.targetRefs.length === 0 && (policy.spec.action === "ALLOW" || policy.spec.action === "DENY");
 }

@@ -48,7 +48,7 @@ test("a ServiceEntry with a wildcard says that it has no waypoint, and a Workloa
 
 test("a policy says what ztunnel or the waypoints of its targets make of it", () => {
   const { apply, of } = statuses();
-  const policy = (name: string, spec: object) => config("AuthorizationPolicy", `shop/${name}`, spec);
+  const policy = (name: string, spec: object, metadata: object = {}) => config("AuthorizationPolicy", `shop/${name}`, spec, metadata);
   const target = (kind: string, name: string, group = "") => ({ kind, name, group });
   apply(
     named("shop/web", { "istio.io/use-waypoint": "waypoint" }),
@@ -57,6 +57,7 @@ test("a policy says what ztunnel or the waypoints of its targets make of it", ()
     policy("plain", { rules: [{ from: [{ source: { principals: ["a"] } }] }] }),
     policy("http", { action: "DENY", rules: [{ to: [{ operation: { methods: ["GET"] } }] }] }),
     policy("audit", { action: "AUDIT", rules: [{}] }),
+    policy("dry", { action: "DENY", rules: [{}] }, { annotations: { "istio.io/dry-run": "true" } }),
     policy("service", { targetRefs: [target("Service", "web")], rules: [{}] }),
     policy("gateway", { targetRefs: [target("Gateway", "waypoint", "gateway.networking.k8s.io")], rules: [{}] }),
     policy("unbound", { targetRefs: [target("Service", "alone")], rules: [{}] }),
@@ -66,7 +67,7 @@ test("a policy says what ztunnel or the waypoints of its targets make of it", ()
   const of1 = (name: string) => of("AuthorizationPolicy", `shop/${name}`)?.[0];
   assert.deepEqual(of1("plain"), ["ZtunnelAccepted", "True", "Accepted"]);
   assert.deepEqual(of1("http"), ["ZtunnelAccepted", "True", "UnsupportedValue"]);
-  assert.deepEqual(of1("audit"), ["ZtunnelAccepted", "False", "UnsupportedValue"]);
+  for (const name of ["audit", "dry"]) assert.deepEqual(of1(name), ["ZtunnelAccepted", "False", "UnsupportedValue"]);
   assert.deepEqual(of1("service"), ["WaypointAccepted", "True", "Accepted"]);
   assert.deepEqual(of1("gateway"), ["WaypointAccepted", "True", "Accepted"]);
   assert.deepEqual(of1("unbound"), ["WaypointAccepted", "False", "AncestorNotBound"]);

@@ -2,6 +2,7 @@ import { istioLabels } from "../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
 import { isForZtunnel, requestAttributes } from "./ambient-policy.ts";
 import type { AmbientEntries } from "./ambient-service.ts";
+import { isDryRun } from "./authorization-selection.ts";
 import { factsKey, meshKey, type AuthorizationPolicyFacts, type Labels } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { isTrueText } from "./true-text.ts";
@@ -93,6 +94,7 @@ function policyCondition(policy: AuthorizationPolicyFacts, sources: AmbientStatu
   const observedGeneration = policy.generation;
   if (policy.spec.targetRefs.length > 0) return { type: waypointAccepted, ...targetsVerdict(policy, sources, reader), observedGeneration };
   const base = { type: ztunnelAccepted, observedGeneration };
+  if (isDryRun(policy)) return { ...base, status: "False", reason: "UnsupportedValue", message: "ztunnels are not told of dry runs: one of an older release would enforce them" };
   if (!isForZtunnel(policy)) return { ...base, status: "False", reason: "UnsupportedValue", message: `ztunnel does not know the action ${policy.spec.action}` };
   const found = [...new Set(policy.spec.rules.flatMap(requestAttributes))].sort();
   if (found.length === 0) return { ...base, status: "True", reason: "Accepted", message: "attached to ztunnel" };

@@ -113,6 +113,17 @@ test("a rule that asks what only L7 can tell never matches in an ALLOW, and that
   });
 });
 
+test("a dry run is told to no ztunnel: older ones would enforce it", () => {
+  const { apply, address, authorization } = ambient();
+  const dry = (annotations: object) => config("AuthorizationPolicy", "shop/dry", { selector: { matchLabels: { app: "web" } }, action: "DENY", rules: [{}] }, { annotations });
+  const policies = (): unknown => (address("Kubernetes//Pod/shop/web-1") as { workload: JsonObject }).workload["authorizationPolicies"];
+  apply(...shop, dry({ "istio.io/dry-run": "true" }));
+  assert.equal(policies(), undefined);
+  assert.throws(() => authorization("shop/dry"), /no such resource/);
+  apply(dry({ "istio.io/dry-run": "false" }));
+  assert.deepEqual([policies(), authorization("shop/dry")["action"]], [["shop/dry"], "DENY"]);
+});
+
 test("where no port differs a PeerAuthentication with ports is as one without, and a strict port is told apart from open ones", () => {
   const { apply, address, authorization } = ambient();
   const policies = (): unknown => (address("Kubernetes//Pod/shop/web-1") as { workload: JsonObject }).workload["authorizationPolicies"];

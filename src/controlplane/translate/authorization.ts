@@ -1,7 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { EmptySchema } from "@bufbuild/protobuf/wkt";
 import type { AuthorizationCondition, AuthorizationOperation, AuthorizationRule, AuthorizationSource } from "../../api/istio/index.ts";
-import { isDryRun } from "../model/authorization-selection.ts";
 import { requestAttributes } from "../model/ambient-policy.ts";
 import { convertedPolicyName, differingPorts, staticStrictPolicyName } from "../model/peer-authentication.ts";
 import { cidrOf } from "../model/ip-address.ts";
@@ -32,7 +31,6 @@ export function authorizationOf(policy: AuthorizationPolicyFacts, rootNamespace:
       const rules = rulesOf(rule, allow, policy.namespace);
       return rules === undefined ? [] : { rules: rules.map(({ matches }) => ({ matches: [...matches] })) };
     }),
-    dryRun: isDryRun(policy),
   });
 }
 

@@ -36,7 +36,6 @@ export const explanations: readonly Explanation[] = [
   { why: "metrics are counted also where MeshConfig names no provider of them", covers: ({ field: at, istiod }) => at.endsWith("[istio.stats]") && istiod === "(absent)" },
   { why: "warned of by name: the PROXY protocol towards services", covers: configured(/destination-rule-proxy-protocol$/) },
   { why: "an answer of a waypoint's own may have 1 MB, whichever route gives it", covers: field(/^waypoint listeners .*maxDirectResponseBodySizeBytes$/) },
-  { why: "policies of dry runs are told to ztunnels, with their mark; upstream holds them back for versions that would enforce them", covers: ({ field: at, resource: of }) => /^ztunnel (authorizations|addresses)/.test(at) && /authorizationPolicies/.test(at) && of.endsWith("client-1") },
   { why: "UDP ports are not told to ztunnels", covers: ({ field: at, resource: of }) => /^ztunnel addresses .*ports\[\]/.test(at) || / shop\/(ports|protocols)\./.test(of) },
   { why: "the API server's own endpoint, which is no pod", covers: resource(/kubernetes\.default|EndpointSlice\/default\/kubernetes/) },
 ];
