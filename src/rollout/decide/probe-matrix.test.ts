@@ -26,11 +26,11 @@ function pair(counts: Partial<ProbeCounts>, other: Partial<ProbePairFacts> = {})
 }
 
 /** Two looks that set the zero, with what had happened before it, and one that is judged. */
-function judged(facts: readonly ProbePairFacts[], earlier: readonly ProbePairFacts[] = facts.map((one) => ({ ...one, counts: nothing }))): MatrixJudgement {
+function judged(facts: readonly ProbePairFacts[], earlier: readonly ProbePairFacts[] = facts.map((one) => ({ ...one, counts: nothing })), ended: readonly string[] = []): MatrixJudgement {
   const first = judgeMatrix({ pairs: earlier, reports: { client: { number: 2, through: 1 } } }, spec, undefined);
   const zero = judgeMatrix({ pairs: earlier, reports: { client: { number: 4, through: 3 } } }, spec, first.statistic);
   assert.deepEqual([first.verdict, zero.verdict], ["wait", "wait"]);
-  return judgeMatrix({ pairs: facts, reports: { client: { number: 5, through: 4 } } }, spec, zero.statistic);
+  return judgeMatrix({ pairs: facts, reports: { client: { number: 5, through: 4 } }, ended }, spec, zero.statistic);
 }
 
 test("a pair passes with its part of the samples, all over mTLS, whatever happened before counting began", () => {
@@ -116,4 +116,10 @@ test("nobody having told of mTLS is an error, never a pass; a data plane that le
   assert.equal(judged([pair({ ok: 40 })]).verdict, "error");
   const left = judged([pair({ ok: 40, mutual: 12, plain: 0 })], [pair({ ok: 10, mutual: 100, plain: 5 })]);
   assert.deepEqual([left.verdict, left.matrix.pairs[0]?.mutualTls], ["error", "unknown"]);
+});
+
+test("what fails names the probes whose containers have ended, and only what fails does", () => {
+  const ended = ["serin-probes/server-sidecar-new: istio-proxy ended with 139 (Error)"];
+  assert.match(judged([pair({ failed: 30 })], undefined, ended).evidence, /all failed: reset; of the probes themselves serin-probes\/server-sidecar-new: istio-proxy ended with 139 \(Error\)$/);
+  assert.doesNotMatch(judged([pair({ ok: 20, mutual: 20 })], undefined, ended).evidence, /ended/);
 });

@@ -6,6 +6,8 @@ export interface ProbeFacts {
   readonly pairs: readonly ProbePairFacts[];
   /** By client pod: the number of its latest report, and through which one all probes are counted that were begun before it. */
   readonly reports: Readonly<Record<string, { readonly number: number; readonly through: number }>>;
+  /** Containers of the probes' own pods that have ended with an error, as `<pod>: istio-proxy ended with 139 (Error)`: what fails may come of that. */
+  readonly ended?: readonly string[];
 }
 
 export interface ProbePairFacts {
@@ -58,7 +60,7 @@ export function judgeMatrix(facts: ProbeFacts, spec: CheckSpec, before: unknown)
   const state = nextState(facts, before as MatrixState | undefined);
   const pairs = facts.pairs.map((pair) => judgePair(pair, state, spec, facts.pairs.length));
   const matrix: ProbeMatrix = { pairs };
-  const judged = (verdict: Verdict, evidence: string): MatrixJudgement => ({ verdict, evidence, statistic: state, matrix });
+  const judged = (verdict: Verdict, evidence: string): MatrixJudgement => ({ verdict, evidence: verdict === "fail" ? `${evidence}${endedText(facts.ended)}` : evidence, statistic: state, matrix });
   if (pairs.length === 0) return judged("error", "no pair is probed");
   const bad = pairs.filter(({ problem }) => problem !== "");
   if (bad.length > 0) return judged("fail", `${bad.length} of ${pairs.length} pairs${whichOf(bad, pairs)}: ${namesOf(bad, ({ problem }) => problem)}${besides(pairs)}`);
@@ -75,6 +77,13 @@ export function judgeMatrix(facts: ProbeFacts, spec: CheckSpec, before: unknown)
   const untold = pairs.filter(({ expected, mutualTls }) => expected === "answer" && mutualTls === "unknown");
   if (untold.length > 0) return judged("error", `the server's side has not told whether it is mTLS: ${namesOf(untold, () => "")}`);
   return judged("pass", `${pairs.length} pairs, ${ok} of ${ok + failed}, mTLS and identities as expected${latencies(pairs)}`);
+}
+
+/** What fails is told by the pairs; why, often by what has become of the pods that the pairs are made of. */
+function endedText(ended: readonly string[] = []): string {
+  if (ended.length === 0) return "";
+  const more = ended.length > namedWords ? ` and ${ended.length - namedWords} more` : "";
+  return `; of the probes themselves ${ended.slice(0, namedWords).join(", ")}${more}`;
 }
 
 /** `, median of 3 to 20 ms`. */

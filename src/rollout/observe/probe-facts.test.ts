@@ -32,7 +32,7 @@ function factsOf(name: string, report: Partial<PairReport>, samples: readonly Sa
       `istio_tcp_connections_opened_total{reporter="${reporter}",source_workload="${client}",source_workload_namespace="serin-probes",source_principal="${clientPrincipal}",destination_workload="${server}",destination_principal="${serverPrincipal}",destination_service_name="${service}",connection_security_policy="${policy}"} 5\n`,
   );
   const whole: PairReport = { ok: 5, failed: 0, letIn: 0, lastError: "", peers: { "": 5 }, ...report };
-  const facts = probeFacts({ pairs: [pair], reports: [{ client: pair.client, number: 3, through: 2, pairs: { [name]: whole } }], samples: parsePrometheus(text.join("")).samples, trustDomains });
+  const facts = probeFacts({ pairs: [pair], reports: [{ client: pair.client, number: 3, through: 2, pairs: { [name]: whole } }], samples: parsePrometheus(text.join("")).samples, trustDomains, pods: [] });
   return facts.pairs[0];
 }
 
@@ -71,4 +71,10 @@ test("an identity counts as wrong by its account, or by a trust domain that the 
   assert.deepEqual([to("new", "td"), to("new", "alias"), to("old", "alias"), to("new", "foreign")], [0, 0, 5, 5]);
   const stranger = factsOf("old ambient -> new ambient", {}, [{ reporter: "source", client: "client-ambient-old", service: "server-ambient-new", serverPrincipal: identity("other") }]);
   assert.deepEqual([stranger?.counts.wrongServer, stranger?.wrongServerIdentity, stranger?.expectedServer], [5, identity("other"), identity("server-ambient-new")]);
+});
+
+test("containers of the probes that have ended are told of by pod", () => {
+  const pod = { uid: "1", name: "serin-probes/server", ready: true, ending: false, restarts: 1, detail: "" };
+  const facts = probeFacts({ pairs: [], reports: [], samples: [], trustDomains, pods: [{ ...pod, lastEnd: "istio-proxy ended with 139 (Error)" }, pod] });
+  assert.deepEqual(facts.ended, ["serin-probes/server: istio-proxy ended with 139 (Error)"]);
 });

@@ -1,5 +1,5 @@
 import type { PrometheusSample } from "../../telemetry/index.ts";
-import type { ProbeCounts, ProbeFacts, ProbePairFacts } from "../decide/index.ts";
+import type { PodFacts, ProbeCounts, ProbeFacts, ProbePairFacts } from "../decide/index.ts";
 import { probeNamespace, type PlannedProbePair } from "../plan/index.ts";
 import type { PairReport, ProbeReport } from "../probe/index.ts";
 
@@ -11,6 +11,8 @@ export interface ProbeSources {
   readonly samples: readonly PrometheusSample[];
   /** By revision, the trust domains whose identities it takes for its own; a revision that is missing is not asked of. */
   readonly trustDomains: Readonly<Record<string, readonly string[]>>;
+  /** The probes' own pods: clients, servers, gateways, waypoints. */
+  readonly pods: readonly PodFacts[];
 }
 
 /** One count of connections by what was verified. */
@@ -38,6 +40,7 @@ export function probeFacts(sources: ProbeSources): ProbeFacts {
   return {
     pairs: sources.pairs.map((pair) => pairFacts(pair, sources, connections)),
     reports: Object.fromEntries(sources.reports.map(({ client, number, through }) => [client, { number, through }])),
+    ended: sources.pods.flatMap(({ name, lastEnd }) => (lastEnd === undefined ? [] : [`${name}: ${lastEnd}`])),
   };
 }
 

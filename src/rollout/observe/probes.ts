@@ -5,6 +5,7 @@ import type { CheckObservation } from "../decide/index.ts";
 import { probeNamespace, probePairs, probePlanesAnnotation, type ProbeScope } from "../plan/index.ts";
 import type { ProbeReport } from "../probe/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
+import { podFacts } from "./checks/pod-facts.ts";
 import { scrapePod, type Scrape } from "./checks/scrape.ts";
 import { probeFacts } from "./probe-facts.ts";
 import { trustedDomains } from "./probe-roots.ts";
@@ -54,7 +55,8 @@ export class ProbeObserver {
     ]);
     const missing = pairs.find((pair) => reports.find((report) => report.client === pair.client)?.pairs[pair.name] === undefined);
     if (missing !== undefined) return { type: "unavailable", detail: `${missing.client} does not probe ${missing.name}: it was made for another plan, delete the namespace ${probeNamespace} and begin anew` };
-    return { type: "matrix", facts: probeFacts({ pairs, reports, samples: samples.flat(), trustDomains: Object.fromEntries(domains.filter(([, names]) => names.length > 0)) }) };
+    const pods = view.pods.list().filter(({ metadata }) => metadata.namespace === probeNamespace).map(podFacts);
+    return { type: "matrix", facts: probeFacts({ pairs, reports, pods, samples: samples.flat(), trustDomains: Object.fromEntries(domains.filter(([, names]) => names.length > 0)) }) };
   }
 }
 
