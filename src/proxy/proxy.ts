@@ -65,7 +65,7 @@ const maxAccessLogs = 16;
 /** One L7 proxy process: configuration by xDS, identity by the CA, requests from listeners to endpoints. */
 export class Proxy {
   readonly #options: ProxyOptions;
-  readonly #registry = new MetricsRegistry();
+  readonly #registry: MetricsRegistry;
   readonly #certificates: CertificateManager;
   readonly #identity: string;
   readonly #secrets: SecretStore;
@@ -85,6 +85,7 @@ export class Proxy {
   constructor(options: ProxyOptions) {
     const { settings, clock, random, log } = options;
     this.#options = options;
+    this.#registry = new MetricsRegistry({ clock });
     this.#startedMs = clock.nowMs();
     this.#identity = formatIdentity({ trustDomain: settings.trustDomain, namespace: settings.podNamespace, serviceAccount: settings.serviceAccount });
     this.#certificates = new CertificateManager({ authority: options.authority, log: log.scoped("identity"), validitySeconds: settings.secretTtlSeconds, clock, random });
@@ -207,7 +208,7 @@ export class Proxy {
   async #listen(shutdown: Shutdown): Promise<readonly HttpEndpoint[]> {
     const { settings, log, clock, quit } = this.#options;
     const metrics = metricsRoute(this.#registry);
-    const merged = mergedMetricsRoute(metrics, settings.appMetrics, settings.instanceIp, log);
+    const merged = mergedMetricsRoute({ own: metrics, app: settings.appMetrics, address: settings.instanceIp, registry: this.#registry, log });
     const ready: EndpointRoute = () => this.#readiness();
     const admin = adminRoutes({
       settings,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { droppedSeriesMetric, MetricsRegistry } from "./metrics-registry.ts";
+import { droppedSeriesMetric, MetricsRegistry, overflowLabel } from "./metrics-registry.ts";
 import { parsePrometheus } from "./parse-prometheus.ts";
 import { renderPrometheus } from "./render-prometheus.ts";
 
@@ -23,19 +23,51 @@ test("what is rendered parses back to the same samples, whatever the label value
   assert.equal(types.get("duration"), "histogram");
 });
 
-test("label sets beyond the bound are not kept, and a visible metric counts them", () => {
+/** What a registry shows of a metric: its labels' values, and its number. */
+function shown(registry: MetricsRegistry, name: string): (readonly [labels: string, value: number])[] {
+  return parsePrometheus(renderPrometheus(registry)).samples.filter((one) => one.name === name).map((one) => [Object.values(one.labels).join(), one.value] as const);
+}
+
+test("label sets beyond a metric's bound are counted as one, which is shown, and so is how many were asked for", () => {
   const registry = new MetricsRegistry({ maxSeriesPerMetric: 2 });
   const family = registry.counter("hits_total", "Hits.", ["path"]);
   for (const path of ["a", "b", "c", "d", "a"]) family.labels(path).increment();
-  const { samples } = parsePrometheus(renderPrometheus(registry));
-  assert.deepEqual(
-    samples.map((one) => [one.name, ...Object.values(one.labels), one.value]),
-    [
-      ["hits_total", "a", 2],
-      ["hits_total", "b", 1],
-      [droppedSeriesMetric, "hits_total", 2],
-    ],
-  );
+  assert.deepEqual(shown(registry, "hits_total"), [["a", 2], ["b", 1], [overflowLabel, 2]]);
+  assert.deepEqual(shown(registry, droppedSeriesMetric), [["hits_total", 2]]);
+  assert.deepEqual(shown(registry, "serin_metrics_series_limit"), [["metric", 2], ["process", 20_000]]);
+});
+
+test("all metrics together hold no more label sets than a process may; gauges and metrics without labels are not refused for it", () => {
+  const registry = new MetricsRegistry({ maxSeries: 3 });
+  const hits = registry.counter("hits_total", "Hits.", ["path"]);
+  const times = registry.histogram("time", "Time.", ["path"], [1]);
+  for (const path of ["a", "b"]) {
+    hits.labels(path).increment();
+    times.labels(path).observe(1);
+  }
+  registry.gauge("here", "Here.", ["path"]).labels("a").set(1);
+  registry.counter("all_total", "All.").labels().increment();
+  assert.deepEqual(shown(registry, "time_count"), [["a", 1], [overflowLabel, 1]]);
+  assert.deepEqual([shown(registry, "here"), shown(registry, "all_total")], [[["a", 1]], [["", 1]]]);
+});
+
+test("series that stand still make room once their metric is half full, and who holds handles is told", () => {
+  let nowMs = 0;
+  const registry = new MetricsRegistry({ maxSeriesPerMetric: 4, staleAfterMs: 1000, clock: { steadyMs: () => nowMs } });
+  const family = registry.counter("hits_total", "Hits.", ["path"]).rotate();
+  const kept = registry.counter("kept_total", "Kept.", ["path"]);
+  for (const path of ["a", "b", "c"]) {
+    family.labels(path).increment();
+    kept.labels(path).increment();
+  }
+  renderPrometheus(registry);
+  const before = registry.generation;
+  nowMs = 1500;
+  family.labels("a").increment();
+  assert.deepEqual(shown(registry, "hits_total"), [["a", 2]]);
+  assert.equal(shown(registry, "kept_total").length, 3);
+  assert.notEqual(registry.generation, before);
+  assert.deepEqual(shown(registry, "serin_metrics_forgotten_series_total"), [["hits_total", 2]]);
 });
 
 test("a bad line of a scrape is named by its number", () => {

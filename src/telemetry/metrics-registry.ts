@@ -1,4 +1,4 @@
-import { invariant } from "../base/index.ts";
+import { invariant, type Clock } from "../base/index.ts";
 
 /** The kinds of metric that this project exposes, in Prometheus' words. */
 export type MetricType = "counter" | "gauge" | "histogram";
@@ -6,13 +6,27 @@ export type MetricType = "counter" | "gauge" | "histogram";
 export interface MetricsRegistryOptions {
   /** Label sets that one metric may hold; {@link defaultMaxSeriesPerMetric} when absent. */
   readonly maxSeriesPerMetric?: number;
+  /** Label sets that all counters and histograms may hold together; {@link defaultMaxSeries} when absent. */
+  readonly maxSeries?: number;
+  /** Tells for how long a series has stood still; without it none is let go of. */
+  readonly clock?: Pick<Clock, "steadyMs">;
+  /** {@link defaultStaleAfterMs} when absent. */
+  readonly staleAfterMs?: number;
 }
 
-/** Label sets a metric may hold before further ones share one hidden series. */
+/** Label sets a metric may hold before further ones share one. */
 export const defaultMaxSeriesPerMetric = 2000;
-
-/** The metric that counts requests for a label set beyond a metric's bound, labelled with that metric's name. */
+/** Label sets that the counters and histograms of a process may hold before further ones share one of their metric. */
+export const defaultMaxSeries = 20_000;
+/** Of a metric that holds half of what it may, series that have not moved for this long make room. */
+export const defaultStaleAfterMs = 15 * 60_000;
+/** The value of every label of the series that stands for all label sets beyond a bound. */
+export const overflowLabel = "overflow";
+/** Counts requests for a label set beyond a bound, labelled with the metric's name. */
 export const droppedSeriesMetric = "serin_metrics_dropped_series_total";
+const forgottenSeriesMetric = "serin_metrics_forgotten_series_total";
+const keptSeriesMetric = "serin_metrics_series";
+const seriesLimitMetric = "serin_metrics_series_limit";
 
 /** A number that only grows. Hold on to the handle: adding to it allocates nothing. */
 export class Counter {
@@ -95,36 +109,52 @@ export class Histogram {
   }
 }
 
+/** One label set of a metric. */
+export interface Series<Handle> {
+  readonly values: readonly string[];
+  readonly handle: Handle;
+}
+
+interface KeptSeries<Handle> extends Series<Handle> {
+  /** What it had counted when it was looked at last, and since when it has not moved. */
+  counted: number;
+  sinceMs: number;
+}
+
+/** What families of one registry share: how many label sets there may be, and who is told of what was lost. */
+interface SeriesBudget {
+  readonly maxSeriesPerMetric: number;
+  /** Answers false when the process has as many as it may. */
+  take(): boolean;
+  give(): void;
+  dropped(family: string): void;
+}
+
 /** All series of one metric name. */
-export class MetricFamily<Handle> {
+export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
   readonly name: string;
   readonly help: string;
   readonly type: MetricType;
   readonly labelNames: readonly string[];
   readonly #create: () => Handle;
-  readonly #maxSeries: number;
-  readonly #onDropped: (family: string) => void;
-  readonly #series = new Map<string, { readonly values: readonly string[]; readonly handle: Handle }>();
-  #hidden: Handle | undefined;
+  readonly #budget: SeriesBudget;
+  readonly #series = new Map<string, KeptSeries<Handle>>();
+  #overflow: Series<Handle> | undefined;
+  #rotates = false;
 
-  constructor(
-    description: { readonly name: string; readonly help: string; readonly type: MetricType; readonly labelNames: readonly string[] },
-    create: () => Handle,
-    maxSeries: number,
-    onDropped: (family: string) => void,
-  ) {
+  constructor(description: Pick<MetricFamily<Handle>, "name" | "help" | "type" | "labelNames">, create: () => Handle, budget: SeriesBudget) {
     this.name = description.name;
     this.help = description.help;
     this.type = description.type;
     this.labelNames = description.labelNames;
     this.#create = create;
-    this.#maxSeries = maxSeries;
-    this.#onDropped = onDropped;
+    this.#budget = budget;
   }
 
   /**
    * The handle of one label set, values in the order of {@link labelNames}; the same set answers the same handle.
-   * Beyond the bound all label sets share one handle that is not rendered, and the dropped-series metric counts the call.
+   * Beyond a bound all label sets share one handle, whose labels all say {@link overflowLabel} (a gauge's is not shown at all), and the
+   * dropped-series metric counts the call.
    */
   labels(...values: readonly string[]): Handle {
     invariant(
@@ -134,33 +164,73 @@ export class MetricFamily<Handle> {
     const key = values.length === 1 ? (values[0] ?? "") : values.join("\u0000");
     const known = this.#series.get(key);
     if (known !== undefined) return known.handle;
-    if (this.#series.size >= this.#maxSeries) {
-      this.#onDropped(this.name);
-      this.#hidden ??= this.#create();
-      return this.#hidden;
+    const isFree = values.length === 0;
+    if (!isFree && (this.#series.size >= this.#budget.maxSeriesPerMetric || (this.type !== "gauge" && !this.#budget.take()))) {
+      this.#budget.dropped(this.name);
+      this.#overflow ??= { values: values.map(() => overflowLabel), handle: this.#create() };
+      return this.#overflow.handle;
     }
     const handle = this.#create();
-    this.#series.set(key, { values: [...values], handle });
+    this.#series.set(key, { values: [...values], handle, counted: 0, sinceMs: -1 });
     return handle;
   }
 
   /** Forgets a label set, so that it is no longer rendered. A handle that is still held counts into nothing. */
   remove(...values: readonly string[]): void {
-    this.#series.delete(values.length === 1 ? (values[0] ?? "") : values.join("\u0000"));
+    this.#forget(values.length === 1 ? (values[0] ?? "") : values.join("\u0000"));
+  }
+
+  #forget(key: string): void {
+    const known = this.#series.get(key);
+    if (known === undefined) return;
+    this.#series.delete(key);
+    if (this.type !== "gauge" && known.values.length > 0) this.#budget.give();
+  }
+
+  /** Its series may be let go of once they stand still. Whoever holds handles asks for them anew when {@link MetricsRegistry.generation} has changed. */
+  rotate(): this {
+    this.#rotates = true;
+    return this;
+  }
+
+  /** Lets series go that have stood still for `staleMs`, where it holds half of what it may; answers how many. */
+  forgetStale(nowMs: number, staleMs: number): number {
+    if (!this.#rotates || this.#series.size * 2 < this.#budget.maxSeriesPerMetric) return 0;
+    let forgotten = 0;
+    for (const [key, series] of this.#series) {
+      const { handle } = series;
+      const counted = handle instanceof Histogram ? handle.count : handle.value;
+      if (series.sinceMs < 0 || counted !== series.counted) {
+        series.counted = counted;
+        series.sinceMs = nowMs;
+      } else if (nowMs - series.sinceMs >= staleMs) {
+        this.#forget(key);
+        forgotten += 1;
+      }
+    }
+    return forgotten;
   }
 
   /** A family of the same metric with other labels, which is registered by {@link MetricsRegistry.variant}. */
   withLabels(labelNames: readonly string[]): MetricFamily<Handle> {
     const { name, help, type } = this;
-    return new MetricFamily({ name, help, type, labelNames }, this.#create, this.#maxSeries, this.#onDropped);
+    const made = new MetricFamily({ name, help, type, labelNames }, this.#create, this.#budget);
+    return this.#rotates ? made.rotate() : made;
   }
 
-  series(): Iterable<{ readonly values: readonly string[]; readonly handle: Handle }> {
-    return this.#series.values();
+  /** With the one that stands for what is beyond a bound, if there is any. */
+  *series(): Iterable<Series<Handle>> {
+    yield* this.#series.values();
+    if (this.#overflow !== undefined && this.type !== "gauge") yield this.#overflow;
   }
 
+  /** Label sets within the bounds. */
   get size(): number {
     return this.#series.size;
+  }
+
+  get isEmpty(): boolean {
+    return this.#series.size === 0 && this.#overflow === undefined;
   }
 }
 
@@ -173,12 +243,44 @@ export class MetricsRegistry {
   /** Of metrics that some series of have other labels, by name and labels. */
   readonly #variants = new Map<string, MetricFamily<Counter> | MetricFamily<Gauge> | MetricFamily<Histogram>>();
   readonly #collectors: (() => void)[] = [];
+  readonly #budget: SeriesBudget;
   readonly #maxSeries: number;
+  readonly #clock: MetricsRegistryOptions["clock"];
+  readonly #staleAfterMs: number;
   readonly #dropped: MetricFamily<Counter>;
+  readonly #forgotten: MetricFamily<Counter>;
+  readonly #keptSeries: Gauge;
+  #series = 0;
+  #generation = 0;
 
   constructor(options: MetricsRegistryOptions = {}) {
-    this.#maxSeries = options.maxSeriesPerMetric ?? defaultMaxSeriesPerMetric;
-    this.#dropped = this.counter(droppedSeriesMetric, "Requests for a label set beyond a metric's bound.", ["metric"]);
+    const maxSeriesPerMetric = options.maxSeriesPerMetric ?? defaultMaxSeriesPerMetric;
+    this.#maxSeries = options.maxSeries ?? defaultMaxSeries;
+    this.#clock = options.clock;
+    this.#staleAfterMs = options.staleAfterMs ?? defaultStaleAfterMs;
+    this.#budget = {
+      maxSeriesPerMetric,
+      take: () => {
+        if (this.#series >= this.#maxSeries) return false;
+        this.#series += 1;
+        return true;
+      },
+      give: () => (this.#series -= 1),
+      dropped: (family) => {
+        if (family !== droppedSeriesMetric) this.#dropped.labels(family).increment();
+      },
+    };
+    this.#dropped = this.counter(droppedSeriesMetric, "Requests for a label set beyond a bound, which were counted for the one that stands for them all.", ["metric"]);
+    this.#forgotten = this.counter(forgottenSeriesMetric, "Label sets that were let go of, as they had stood still and their metric was half full.", ["metric"]);
+    this.#keptSeries = this.gauge(keptSeriesMetric, "Label sets of counters and histograms.").labels();
+    const limits = this.gauge(seriesLimitMetric, "Label sets that there may be: of one metric, and of all counters and histograms.", ["scope"]);
+    limits.labels("metric").set(maxSeriesPerMetric);
+    limits.labels("process").set(this.#maxSeries);
+  }
+
+  /** Another number than before: series were let go of. */
+  get generation(): number {
+    return this.#generation;
   }
 
   counter(name: string, help: string, labelNames: readonly string[] = []): MetricFamily<Counter> {
@@ -207,7 +309,20 @@ export class MetricsRegistry {
   /** The families in the order of their names, after the collectors have run. */
   families(): readonly (MetricFamily<Counter> | MetricFamily<Gauge> | MetricFamily<Histogram>)[] {
     for (const collect of this.#collectors) collect();
+    this.#forgetStale();
+    this.#keptSeries.set(this.#series);
     return [...this.#families.values(), ...this.#variants.values()].sort((left, right) => (left.name === right.name ? 0 : left.name < right.name ? -1 : 1));
+  }
+
+  #forgetStale(): void {
+    if (this.#clock === undefined) return;
+    const nowMs = this.#clock.steadyMs();
+    for (const family of [...this.#families.values(), ...this.#variants.values()]) {
+      const forgotten = family.forgetStale(nowMs, this.#staleAfterMs);
+      if (forgotten === 0) continue;
+      this.#forgotten.labels(family.name).add(forgotten);
+      this.#generation += 1;
+    }
   }
 
   /** Series of a metric with other labels than the rest of it; undefined beyond {@link maxVariants} lists of labels. */
@@ -237,10 +352,9 @@ export class MetricsRegistry {
       return known as unknown as MetricFamily<Handle>;
     }
     invariant(/^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(name), `"${name}" is no Prometheus metric name`);
-    const onDropped = (family: string): void => {
-      if (family !== droppedSeriesMetric) this.#dropped.labels(family).increment();
-    };
-    const family = new MetricFamily<Handle>({ name, help, type, labelNames }, create, this.#maxSeries, onDropped);
+    // What tells of the bounds is not kept out by them.
+    const budget = name.startsWith("serin_metrics_") ? { ...this.#budget, take: () => true, give: () => undefined } : this.#budget;
+    const family = new MetricFamily<Handle>({ name, help, type, labelNames }, create, budget);
     this.#families.set(name, family as unknown as MetricFamily<Counter>);
     return family;
   }

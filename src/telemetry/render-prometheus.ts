@@ -8,7 +8,7 @@ export function renderPrometheus(registry: MetricsRegistry): string {
   const lines: string[] = [];
   let last = "";
   for (const family of registry.families()) {
-    if (family.size === 0) continue;
+    if (family.isEmpty) continue;
     if (family.name !== last) lines.push(`# HELP ${family.name} ${escapeHelp(family.help)}`, `# TYPE ${family.name} ${family.type}`);
     last = family.name;
     renderFamily(family, lines);

@@ -1,5 +1,6 @@
 import { messageOf, userError, type Logger } from "../../base/index.ts";
 import type { EndpointRoute } from "../../dataplane/index.ts";
+import { parsePrometheus, type MetricsRegistry } from "../../telemetry/index.ts";
 
 const { request: requestHttp } = process.getBuiltinModule("node:http");
 
@@ -29,13 +30,63 @@ export function parseAppMetrics(text: string): AppMetrics | undefined {
   return { port, path: value.path === undefined || value.path === "" ? "/metrics" : value.path };
 }
 
-/** This proxy's metrics followed by the application's; without the latter when they cannot be had. */
-export function mergedMetricsRoute(own: EndpointRoute, app: AppMetrics | undefined, address: string, log: Logger): EndpointRoute {
+export interface MergedMetricsOptions {
+  /** This proxy's own. */
+  readonly own: EndpointRoute;
+  /** Undefined where the application has none. */
+  readonly app: AppMetrics | undefined;
+  readonly address: string;
+  /** Where scrapes of the application, and those that failed, are counted. */
+  readonly registry: MetricsRegistry;
+  readonly log: Logger;
+}
+
+/**
+ * This proxy's metrics followed by the application's. Where those cannot be had in time, or are not what a scraper could read, ours come
+ * alone: that is logged when it begins and ends, and counted under the names that upstream's agent has.
+ */
+export function mergedMetricsRoute({ own, app, address, registry, log }: MergedMetricsOptions): EndpointRoute {
   if (app === undefined) return own;
-  return async (request, url) => {
-    const [ours, theirs] = await Promise.all([own(request, url), scrape(app, address).catch((error: unknown) => log.debug("the application's metrics cannot be had", { error: messageOf(error) }))]);
-    return typeof theirs === "string" ? { ...ours, body: `${String(ours.body)}${theirs.endsWith("\n") ? theirs : `${theirs}\n`}` } : ours;
+  const scrapes = registry.counter("istio_agent_scrapes_total", "The total number of scrapes.").labels();
+  const failures = registry.counter("istio_agent_scrape_failures_total", "The total number of failed scrapes.", ["type"]).labels("application");
+  let isFailing = false;
+  const theirsOf = async (): Promise<string> => {
+    try {
+      const text = await scrape(app, address);
+      parsePrometheus(text);
+      if (isFailing) log.info("the application's metrics can be had again");
+      isFailing = false;
+      return text;
+    } catch (error) {
+      failures.increment();
+      if (!isFailing) log.warn("the application's metrics cannot be had: this proxy's own are served alone", { port: app.port, path: app.path, error: messageOf(error) });
+      isFailing = true;
+      return "";
+    }
   };
+  return async (request, url) => {
+    scrapes.increment();
+    const theirs = await theirsOf();
+    // After theirs, so that a scrape tells of its own failure.
+    const ours = await own(request, url);
+    return theirs === "" ? ours : { ...ours, body: merged(String(ours.body), theirs) };
+  };
+}
+
+const familyOfLine = /^(?:# (?:HELP|TYPE) )?([a-zA-Z_:][a-zA-Z0-9_:]*)/;
+const endOfOpenMetrics = "# EOF";
+
+/** What every process exposes of itself (`process_…`) is the application's where both have it: a scraper takes a series once. */
+function merged(ours: string, theirs: string): string {
+  const processNames = new Set<string>();
+  const lines = theirs.split("\n").filter((line) => line.trim() !== endOfOpenMetrics);
+  for (const line of lines) {
+    const name = familyOfLine.exec(line)?.[1];
+    if (name?.startsWith("process_") === true) processNames.add(name);
+  }
+  const own = processNames.size === 0 ? ours : ours.split("\n").filter((line) => !processNames.has(familyOfLine.exec(line)?.[1] ?? "")).join("\n");
+  const text = lines.join("\n");
+  return `${own}${text.endsWith("\n") ? text : `${text}\n`}`;
 }
 
 function scrape({ port, path }: AppMetrics, address: string): Promise<string> {
@@ -49,6 +100,11 @@ function scrape({ port, path }: AppMetrics, address: string): Promise<string> {
     request.once("response", (response) => {
       const parts: Buffer[] = [];
       let length = 0;
+      // It broke off.
+      response.once("error", (error) => {
+        clearTimeout(limit);
+        reject(error);
+      });
       response.on("data", (part: Buffer) => {
         length += part.length;
         if (length > maxScrapeBytes) request.destroy(new Error(`more than ${maxScrapeBytes} bytes`));

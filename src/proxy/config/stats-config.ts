@@ -6,6 +6,10 @@ import { durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
 export interface StatsRules {
   /** By the metric's name after `istio_`; others are standard. */
   readonly metrics: ReadonlyMap<string, MetricRule>;
+  /** Some label is told by an expression. */
+  readonly hasExpressions: boolean;
+  /** What goes to no known service is told by the host that was asked for. */
+  readonly hostFallback: boolean;
   /** Between two reports of a connection's bytes; absent: as usual. */
   readonly reportingMs?: number | undefined;
   /** Fields that expressions ask for, in lower case. */
@@ -21,13 +25,15 @@ export interface MetricRule {
   readonly added: readonly { readonly label: string; readonly value: RecordExpression }[];
 }
 
-export const standardStats: StatsRules = { metrics: new Map(), requestCapture: [], responseCapture: [] };
+export const standardStats: StatsRules = { metrics: new Map(), hasExpressions: false, hostFallback: false, requestCapture: [], responseCapture: [] };
+const clientStats: StatsRules = { ...standardStats, hostFallback: true };
 
 /** Compiles Istio's stats filter. A later entry of one metric adds to an earlier one. */
 export function compileStats(message: IstioStatsConfig, where: string, notes: ConfigNotes): StatsRules {
   for (const { name } of message.definitions) notes.tell(`istio.stats: the metric ${name} is not counted, as its definition is the user's own`);
   const reportingMs = message.tcpReportingDuration === undefined ? undefined : durationOr(message.tcpReportingDuration, 0);
-  if (message.metrics.length === 0) return reportingMs === undefined ? standardStats : { ...standardStats, reportingMs };
+  const plain = message.disableHostHeaderFallback ? standardStats : clientStats;
+  if (message.metrics.length === 0) return reportingMs === undefined ? plain : { ...plain, reportingMs };
   const metrics = new Map<string, MetricRule>();
   for (const { name, drop, dimensions, tagsToRemove } of message.metrics) {
     const before = metrics.get(name);
@@ -35,5 +41,5 @@ export function compileStats(message: IstioStatsConfig, where: string, notes: Co
     metrics.set(name, { drop: drop || before?.drop === true, removed: new Set([...(before?.removed ?? []), ...tagsToRemove]), added: [...(before?.added ?? []), ...added] });
   }
   const expressions = [...metrics.values()].flatMap((rule) => rule.added.map(({ value }) => value));
-  return { metrics, reportingMs, requestCapture: expressions.flatMap((value) => value.requestCapture), responseCapture: expressions.flatMap((value) => value.responseCapture) };
+  return { metrics, hasExpressions: expressions.length > 0, hostFallback: plain.hostFallback, reportingMs, requestCapture: expressions.flatMap((value) => value.requestCapture), responseCapture: expressions.flatMap((value) => value.responseCapture) };
 }

@@ -7,7 +7,8 @@ import type { ExchangeRecord } from "../http/exchange-record.ts";
 import type { EndedTunnel } from "../listener/hbone-server.ts";
 import { responseFlags } from "../http/response-flags.ts";
 import type { TcpFlow, TcpObserver } from "../tcp/tcp-proxy.ts";
-import type { IstioMetrics, Reporter } from "./istio-metrics.ts";
+import type { Reporter } from "./istio-labels.ts";
+import type { IstioMetrics } from "./istio-metrics.ts";
 import type { CaptureIndex } from "./log-format.ts";
 
 export interface ConnectionObserverOptions {

@@ -1,62 +1,58 @@
-import { parseIdentity } from "../../dataplane/index.ts";
 import type { Counter, Histogram, MetricFamily, MetricsRegistry } from "../../telemetry/index.ts";
 import { standardStats, type StatsRules } from "../config/stats-config.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
-import { flagLetters, type ResponseFlag } from "../http/response-flags.ts";
 import type { TcpFlow } from "../tcp/tcp-proxy.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
-import { unknownWorkload, type WorkloadLabels } from "../upstream/endpoint.ts";
+import type { WorkloadLabels } from "../upstream/endpoint.ts";
+import { commonNames, commonValues, namesHost, peerNames, requestNames, type OwnLabels, type Reporter } from "./istio-labels.ts";
 import type { CaptureIndex } from "./log-format.ts";
 
-/** This proxy itself, at the end where it stands. */
-export interface OwnLabels extends WorkloadLabels {
-  readonly principal: string;
-  readonly app: string;
-  readonly version: string;
-}
-
-/** Where this proxy stands: by the client, by the server, or between the two. */
-export type Reporter = "source" | "destination" | "waypoint";
-
-const endNames = ["workload", "workload_namespace", "principal", "app", "version", "canonical_service", "canonical_revision", "cluster"];
-const commonNames = [
-  "reporter", ...endNames.map((name) => `source_${name}`), ...endNames.map((name) => `destination_${name}`), "destination_service", "destination_service_name",
-  "destination_service_namespace", "request_protocol", "response_flags", "connection_security_policy",
-];
 const fineNames = ["reporter", "destination_workload", "destination_workload_namespace", "destination_service_name", "destination_service_namespace"];
-const requestNames = [...commonNames, "response_code", "grpc_response_status"];
+const fineIndexes = fineNames.map((name) => requestNames.indexOf(name));
 
-const durationBoundsMs = [0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000, 3_600_000];
-/** Istio's buckets cannot tell 2 ms from 4: these, a quarter apart, can. For who compares two versions. */
+/** Envoy's own, which Istio's histograms have where no annotation says others: of sizes as of times. */
+const bounds = [0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000, 3_600_000];
+/** Those cannot tell 2 ms from 4: these, a quarter apart, can. For who compares two versions. */
 const fineBoundsMs = Array.from({ length: 50 }, (_, third) => Number((0.5 * 2 ** (third / 3)).toPrecision(4)));
-const sizeBounds = [1, 8, 64, 512, 4096, 32_768, 262_144, 2_097_152, 16_777_216, 134_217_728, 1_073_741_824];
 
+/** The series that a request counts for; undefined where they are not counted. */
 interface RequestHandles {
-  readonly requests: Counter;
-  readonly duration: Histogram;
+  readonly generation: number;
+  readonly requests: Counter | undefined;
+  readonly duration: Histogram | undefined;
   readonly fineDuration: Histogram;
-  readonly requestBytes: Histogram;
-  readonly responseBytes: Histogram;
+  readonly requestBytes: Histogram | undefined;
+  readonly responseBytes: Histogram | undefined;
+  /** Of gRPC alone. */
+  readonly requestMessages: Counter | undefined;
+  readonly responseMessages: Counter | undefined;
 }
 
 /** Those that are counted. */
 interface TcpHandles {
+  readonly generation: number;
   readonly opened: Counter | undefined;
   readonly closed: Counter | undefined;
   readonly sent: Counter | undefined;
   readonly received: Counter | undefined;
 }
 
-/** What the labels of a request or connection are made of, besides its outcome. */
-interface Ends {
-  readonly reporter: Reporter;
-  readonly connection: ConnectionInfo;
-  /** Who the proxies at both ends say that they speak for. */
-  readonly clientPeer: WorkloadLabels | undefined;
-  readonly serverPeer: WorkloadLabels | undefined;
+interface CountedFlow {
+  handles: TcpHandles;
+  readonly make: () => TcpHandles;
+  sent: number;
+  received: number;
+}
+
+/** What the last request of a connection was counted for: the next one is mostly of the same kind. */
+interface LastCounted {
+  readonly rules: StatsRules;
+  readonly peer: WorkloadLabels | undefined;
   readonly cluster: Cluster | undefined;
   readonly endpoint: Endpoint | undefined;
+  readonly outcome: number;
+  readonly handles: RequestHandles;
 }
 
 /** Combinations of which the handles are kept. */
@@ -71,180 +67,181 @@ export class IstioMetrics {
   readonly #fineDuration: MetricFamily<Histogram>;
   readonly #requestBytes: MetricFamily<Histogram>;
   readonly #responseBytes: MetricFamily<Histogram>;
+  readonly #requestMessages: MetricFamily<Counter>;
+  readonly #responseMessages: MetricFamily<Counter>;
   readonly #opened: MetricFamily<Counter>;
   readonly #closed: MetricFamily<Counter>;
   readonly #sent: MetricFamily<Counter>;
   readonly #received: MetricFamily<Counter>;
   readonly #kept = new Map<string, RequestHandles>();
-  readonly #tcp = new WeakMap<TcpFlow, { readonly handles: TcpHandles; sent: number; received: number }>();
+  readonly #last = new WeakMap<ConnectionInfo, LastCounted>();
+  readonly #tcp = new WeakMap<TcpFlow, CountedFlow>();
+  /** Rules are told apart in keys by a number. */
+  readonly #ruleIds = new WeakMap<StatsRules, number>();
+  #rules = 0;
 
   constructor(registry: MetricsRegistry, own: OwnLabels) {
     this.#own = own;
     this.#registry = registry;
-    this.#requests = registry.counter("istio_requests_total", "Requests, by source, destination and answer.", requestNames);
-    this.#duration = registry.histogram("istio_request_duration_milliseconds", "Duration of requests.", requestNames, durationBoundsMs);
-    this.#fineDuration = registry.histogram("serin_request_duration_milliseconds", "Duration of requests by destination, in buckets a quarter apart.", fineNames, fineBoundsMs);
-    this.#requestBytes = registry.histogram("istio_request_bytes", "Sizes of request bodies.", requestNames, sizeBounds);
-    this.#responseBytes = registry.histogram("istio_response_bytes", "Sizes of response bodies.", requestNames, sizeBounds);
-    this.#opened = registry.counter("istio_tcp_connections_opened_total", "TCP connections that were opened.", commonNames);
-    this.#closed = registry.counter("istio_tcp_connections_closed_total", "TCP connections that have ended.", commonNames);
-    this.#sent = registry.counter("istio_tcp_sent_bytes_total", "Bytes sent to clients over TCP.", commonNames);
-    this.#received = registry.counter("istio_tcp_received_bytes_total", "Bytes received from clients over TCP.", commonNames);
+    const counter = (name: string, help: string, names: readonly string[]): MetricFamily<Counter> => registry.counter(name, help, names).rotate();
+    const histogram = (name: string, help: string, names: readonly string[], of: readonly number[]): MetricFamily<Histogram> => registry.histogram(name, help, names, of).rotate();
+    this.#requests = counter("istio_requests_total", "Requests, by source, destination and answer.", requestNames);
+    this.#duration = histogram("istio_request_duration_milliseconds", "Duration of requests.", requestNames, bounds);
+    this.#fineDuration = histogram("serin_request_duration_milliseconds", "Duration of requests by destination, in buckets a quarter apart.", fineNames, fineBoundsMs);
+    this.#requestBytes = histogram("istio_request_bytes", "Sizes of request bodies.", requestNames, bounds);
+    this.#responseBytes = histogram("istio_response_bytes", "Sizes of response bodies.", requestNames, bounds);
+    this.#requestMessages = counter("istio_request_messages_total", "Messages of gRPC requests.", peerNames);
+    this.#responseMessages = counter("istio_response_messages_total", "Messages of gRPC responses.", peerNames);
+    this.#opened = counter("istio_tcp_connections_opened_total", "TCP connections that were opened.", commonNames);
+    this.#closed = counter("istio_tcp_connections_closed_total", "TCP connections that have ended.", commonNames);
+    this.#sent = counter("istio_tcp_sent_bytes_total", "Bytes sent to clients over TCP.", commonNames);
+    this.#received = counter("istio_tcp_received_bytes_total", "Bytes received from clients over TCP.", commonNames);
   }
 
-  /** Rules that are the standard cost nothing. */
+  /** Without rules, by the standard ones. */
   observe(record: ExchangeRecord, reporter: Reporter = "source", rules: StatsRules = standardStats, capture: CaptureIndex = noCapture): void {
-    if (rules.metrics.size > 0) {
-      this.#observeBy(rules, record, reporter, capture);
-      return;
-    }
-    const handles = this.#handles(record, reporter);
-    handles.requests.increment();
-    handles.duration.observe(record.durationMs);
+    const handles = this.#handles(record, reporter, rules, capture);
+    handles.requests?.increment();
+    handles.duration?.observe(record.durationMs);
     handles.fineDuration.observe(record.durationMs);
-    handles.requestBytes.observe(record.receivedBytes);
-    handles.responseBytes.observe(record.sentBytes);
+    handles.requestBytes?.observe(record.receivedBytes);
+    handles.responseBytes?.observe(record.sentBytes);
+    if (!record.isGrpc) return;
+    handles.requestMessages?.add(record.requestMessages);
+    handles.responseMessages?.add(record.responseMessages);
   }
 
   opened(flow: TcpFlow, reporter: Reporter, rules: StatsRules, record: ExchangeRecord): void {
-    const { connection, cluster, endpoint, flag } = flow;
-    const values = this.#commonValues({ reporter, connection, clientPeer: undefined, serverPeer: flow.upstreamPeer, cluster, endpoint }, "tcp", flag);
-    const handleOf = (family: MetricFamily<Counter>): Counter | undefined => this.#handleBy(rules, family, values, record, noCapture);
-    const handles: TcpHandles = { opened: handleOf(this.#opened), closed: handleOf(this.#closed), sent: handleOf(this.#sent), received: handleOf(this.#received) };
+    const make = (): TcpHandles => {
+      const { connection, cluster, endpoint, flag } = flow;
+      const values = commonValues(this.#own, { reporter, connection, clientPeer: undefined, serverPeer: flow.upstreamPeer, cluster, endpoint, routeName: "", host: undefined }, "tcp", flag);
+      const handleOf = (family: MetricFamily<Counter>): Counter | undefined => this.#handleBy(rules, family, commonNames, values, record, noCapture);
+      return { generation: this.#registry.generation, opened: handleOf(this.#opened), closed: handleOf(this.#closed), sent: handleOf(this.#sent), received: handleOf(this.#received) };
+    };
+    const handles = make();
     handles.opened?.increment();
-    this.#tcp.set(flow, { handles, sent: 0, received: 0 });
+    this.#tcp.set(flow, { handles, make, sent: 0, received: 0 });
   }
 
   moved(flow: TcpFlow): void {
     const counted = this.#tcp.get(flow);
     if (counted === undefined) return;
-    counted.handles.sent?.add(flow.sentBytes - counted.sent);
-    counted.handles.received?.add(flow.receivedBytes - counted.received);
+    const { sent, received } = this.#tcpHandles(counted);
+    sent?.add(flow.sentBytes - counted.sent);
+    received?.add(flow.receivedBytes - counted.received);
     counted.sent = flow.sentBytes;
     counted.received = flow.receivedBytes;
   }
 
   closed(flow: TcpFlow): void {
-    this.#tcp.get(flow)?.handles.closed?.increment();
+    const counted = this.#tcp.get(flow);
+    if (counted !== undefined) this.#tcpHandles(counted).closed?.increment();
     this.#tcp.delete(flow);
   }
 
-  #observeBy(rules: StatsRules, record: ExchangeRecord, reporter: Reporter, capture: CaptureIndex): void {
-    const values = this.#requestValues(record, reporter);
-    this.#handleBy(rules, this.#requests, values, record, capture)?.increment();
-    this.#handleBy(rules, this.#duration, values, record, capture)?.observe(record.durationMs);
-    this.#handleBy(rules, this.#requestBytes, values, record, capture)?.observe(record.receivedBytes);
-    this.#handleBy(rules, this.#responseBytes, values, record, capture)?.observe(record.sentBytes);
-    this.#fineOf(values).observe(record.durationMs);
+  /** A connection may outlive its series. */
+  #tcpHandles(counted: CountedFlow): TcpHandles {
+    if (counted.handles.generation !== this.#registry.generation) counted.handles = counted.make();
+    return counted.handles;
   }
 
-  /** The series of a metric as the rules have it; undefined where it is not counted, or has more lists of labels than are kept. */
-  #handleBy<Handle extends Counter | Histogram>(rules: StatsRules, family: MetricFamily<Handle>, values: readonly string[], record: ExchangeRecord, capture: CaptureIndex): Handle | undefined {
-    const rule = rules.metrics.get(family.name.replace(/^istio_/, ""));
-    if (rule === undefined) return family.labels(...values);
-    if (rule.drop) return undefined;
-    const labels = new Map(family.labelNames.map((name, index) => [name, values[index] ?? "unknown"]));
-    for (const name of rule.removed) labels.delete(name);
-    for (const { label, value } of rule.added) labels.set(label, textOf(value.evaluate(record, capture)));
-    return this.#registry.variant(family, [...labels.keys()])?.labels(...labels.values());
-  }
-
-  #handles(record: ExchangeRecord, reporter: Reporter): RequestHandles {
+  #handles(record: ExchangeRecord, reporter: Reporter, rules: StatsRules, capture: CaptureIndex): RequestHandles {
     const { endpoint } = record;
+    const outcome = outcomeOf(record);
+    const hasHost = rules.hostFallback && namesHost(record);
+    if (outcome < 0 || hasHost || rules.requestCapture.length > 0 || rules.hasExpressions) return this.#byKey(record, reporter, rules, capture, hasHost);
+    const { generation } = this.#registry;
     // What leaves this proxy's own workload differs by endpoint and outcome alone: found without building a key.
-    if (reporter === "source" && endpoint !== undefined && !record.isGrpc) {
-      const key = record.status * 64 + record.flag;
-      const known = endpoint.statistics.get(key);
-      if (known !== undefined) return known as RequestHandles;
-      const made = this.#make(record, reporter);
-      endpoint.statistics.set(key, made);
+    if (reporter === "source" && endpoint !== undefined && rules.metrics.size === 0 && !namesHost(record)) {
+      const known = endpoint.statistics.get(outcome) as RequestHandles | undefined;
+      if (known?.generation === generation) return known;
+      const made = this.#make(record, reporter, rules, capture, false);
+      endpoint.statistics.set(outcome, made);
       return made;
     }
+    const { connection, cluster } = record;
+    const peer = record.downstreamPeer ?? connection.peer;
+    const last = this.#last.get(connection);
+    if (last !== undefined && last.rules === rules && last.peer === peer && last.cluster === cluster && last.endpoint === endpoint && last.outcome === outcome && last.handles.generation === generation) return last.handles;
+    const handles = this.#byKey(record, reporter, rules, capture, false);
+    this.#last.set(connection, { rules, peer, cluster, endpoint, outcome, handles });
+    return handles;
+  }
+
+  #byKey(record: ExchangeRecord, reporter: Reporter, rules: StatsRules, capture: CaptureIndex, hasHost: boolean): RequestHandles {
     const peer = record.downstreamPeer ?? record.connection.peer;
     const key = [
-      reporter, record.cluster?.name, endpoint?.name, record.status, record.flag, record.grpcStatus, peer?.workload, peer?.namespace, peer?.canonicalRevision,
-      record.connection.tls?.peerIdentity,
+      this.#ruleId(rules), reporter, record.cluster?.name, record.endpoint?.name, record.status, record.flag, record.isGrpc, record.grpcStatus, peer?.workload, peer?.namespace, peer?.canonicalName,
+      peer?.canonicalRevision, peer?.cluster, record.connection.tls?.peerIdentity, record.endpoint?.peerIdentity, record.upstreamPeer?.workload, record.upstreamPeer?.namespace, record.routeName, hasHost ? record.authority : "",
+      ...addedValues(rules, record, capture),
     ].join("|");
     let handles = this.#kept.get(key);
-    if (handles === undefined) {
-      handles = this.#make(record, reporter);
+    if (handles?.generation !== this.#registry.generation) {
+      handles = this.#make(record, reporter, rules, capture, hasHost);
       if (this.#kept.size >= maxKept) this.#kept.clear();
       this.#kept.set(key, handles);
     }
     return handles;
   }
 
-  #requestValues(record: ExchangeRecord, reporter: Reporter): readonly string[] {
-    const { cluster, endpoint, connection, downstreamPeer: clientPeer, upstreamPeer: serverPeer } = record;
-    const common = this.#commonValues({ reporter, connection, clientPeer, serverPeer, cluster, endpoint }, record.isGrpc ? "grpc" : "http", record.flag);
-    return [...common, String(record.status), record.grpcStatus];
+  #ruleId(rules: StatsRules): number {
+    let id = this.#ruleIds.get(rules);
+    if (id === undefined) this.#ruleIds.set(rules, (id = this.#rules += 1));
+    return id;
   }
 
-  #fineOf(values: readonly string[]): Histogram {
-    return this.#fineDuration.labels(...fineNames.map((name) => values[requestNames.indexOf(name)] ?? "unknown"));
-  }
-
-  #make(record: ExchangeRecord, reporter: Reporter): RequestHandles {
-    const values = this.#requestValues(record, reporter);
+  #make(record: ExchangeRecord, reporter: Reporter, rules: StatsRules, capture: CaptureIndex, hasHost: boolean): RequestHandles {
+    const { cluster, endpoint, connection, downstreamPeer: clientPeer, upstreamPeer: serverPeer, routeName, isGrpc } = record;
+    const ends = { reporter, connection, clientPeer, serverPeer, cluster, endpoint, routeName, host: hasHost && record.authority !== "" ? record.authority : undefined };
+    const common = commonValues(this.#own, ends, isGrpc ? "grpc" : "http", record.flag);
+    const values = [...common, String(record.status), record.grpcStatus];
+    const handleOf = <Handle extends Counter | Histogram>(family: MetricFamily<Handle>): Handle | undefined => this.#handleBy(rules, family, requestNames, values, record, capture);
+    const messagesOf = (family: MetricFamily<Counter>): Counter | undefined => (isGrpc ? this.#handleBy(rules, family, peerNames, values.slice(0, peerNames.length), record, capture) : undefined);
     return {
-      requests: this.#requests.labels(...values),
-      duration: this.#duration.labels(...values),
-      fineDuration: this.#fineOf(values),
-      requestBytes: this.#requestBytes.labels(...values),
-      responseBytes: this.#responseBytes.labels(...values),
+      generation: this.#registry.generation,
+      requests: handleOf(this.#requests),
+      duration: handleOf(this.#duration),
+      fineDuration: this.#fineDuration.labels(...fineIndexes.map((index) => values[index] ?? "unknown")),
+      requestBytes: handleOf(this.#requestBytes),
+      responseBytes: handleOf(this.#responseBytes),
+      requestMessages: messagesOf(this.#requestMessages),
+      responseMessages: messagesOf(this.#responseMessages),
     };
   }
 
-  #commonValues(ends: Ends, protocol: string, flag: ResponseFlag): string[] {
-    const { reporter, cluster, endpoint, connection } = ends;
-    const service = cluster?.config.service;
-    return [
-      reporter, ...this.#sourceValues(ends), ...this.#destinationValues(ends), service?.host ?? "unknown", service?.name ?? "unknown",
-      service?.namespace ?? (reporter === "destination" ? this.#own.namespace : (endpoint?.config.workload.namespace ?? "unknown")), protocol, flagLetters(flag),
-      reporter === "source" ? "unknown" : isMutual(connection) ? "mutual_tls" : "none",
-    ];
-  }
-
-  #sourceValues({ reporter, connection, clientPeer, endpoint }: Ends): string[] {
-    const own = this.#own;
-    if (reporter === "source") {
-      const secured = endpoint !== undefined && endpoint.config.transport.kind !== "plain";
-      return [own.workload, own.namespace, secured ? own.principal : "unknown", own.app, own.version, own.canonicalName, own.canonicalRevision, own.cluster];
-    }
-    const identity = connection.tls?.peerIdentity ?? "";
-    const peer = clientPeer ?? connection.peer ?? workloadOfIdentity(identity);
-    return peerValues(peer, identity === "" ? "unknown" : identity);
-  }
-
-  #destinationValues({ reporter, connection, endpoint, serverPeer }: Ends): string[] {
-    const own = this.#own;
-    if (reporter !== "destination") {
-      const known = endpoint?.config.workload ?? unknownWorkload;
-      return peerValues(known.workload === unknownWorkload.workload ? (serverPeer ?? known) : known, (endpoint?.peerIdentity ?? "") || "unknown");
-    }
-    const identity = connection.tls?.localIdentity ?? "";
-    return [own.workload, own.namespace, identity === "" ? "unknown" : identity, own.app, own.version, own.canonicalName, own.canonicalRevision, own.cluster];
+  /** The series of a metric as the rules have it; undefined where it is not counted, or has more lists of labels than are kept. */
+  #handleBy<Handle extends Counter | Histogram>(rules: StatsRules, family: MetricFamily<Handle>, names: readonly string[], values: readonly string[], record: ExchangeRecord, capture: CaptureIndex): Handle | undefined {
+    const rule = rules.metrics.get(family.name.replace(/^istio_/, ""));
+    if (rule === undefined) return family.labels(...values);
+    if (rule.drop) return undefined;
+    const labels = new Map(names.map((name, index) => [name, values[index] ?? "unknown"]));
+    for (const name of rule.removed) labels.delete(name);
+    for (const { label, value } of rule.added) labels.set(label, textOf(value.evaluate(record, capture)));
+    return this.#registry.variant(family, [...labels.keys()])?.labels(...labels.values());
   }
 }
 
 const noCapture: CaptureIndex = { request: new Map(), response: new Map() };
 
+const flags = 64;
+const grpcOutcomes = 18;
+const maxGrpcStatus = 16;
+
+/** Status, flag and gRPC's status as one number; -1 for a gRPC status that is none. */
+function outcomeOf({ status, flag, isGrpc, grpcStatus }: ExchangeRecord): number {
+  const http = (status * flags + flag) * grpcOutcomes;
+  if (!isGrpc) return grpcStatus === "" ? http : -1;
+  const code = grpcStatus === "" ? -1 : Number(grpcStatus);
+  return Number.isInteger(code) && code >= 0 && code <= maxGrpcStatus ? http + 1 + code : -1;
+}
+
+function addedValues(rules: StatsRules, record: ExchangeRecord, capture: CaptureIndex): string[] {
+  if (!rules.hasExpressions) return [];
+  return [...rules.metrics.values()].flatMap(({ added }) => added.map(({ value }) => textOf(value.evaluate(record, capture))));
+}
+
 /** As Istio shows what an expression gave. */
 function textOf(value: unknown): string {
   if (typeof value === "string") return value === "" ? "unknown" : value;
   return typeof value === "bigint" || typeof value === "number" || typeof value === "boolean" ? String(value) : "unknown";
-}
-
-function peerValues(peer: WorkloadLabels, principal: string): string[] {
-  return [peer.workload, peer.namespace, principal, peer.canonicalName, peer.canonicalRevision, peer.canonicalName, peer.canonicalRevision, peer.cluster];
-}
-
-function isMutual({ tls }: ConnectionInfo): boolean {
-  return tls?.verified === true && tls.peerIdentity !== "" && tls.localIdentity !== "";
-}
-
-/** A peer that says nothing of itself has still proved its namespace. */
-function workloadOfIdentity(text: string): WorkloadLabels {
-  const identity = parseIdentity(text);
-  return identity === undefined ? unknownWorkload : { ...unknownWorkload, namespace: identity.namespace };
 }

@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { create } from "@bufbuild/protobuf";
+import { MetricsRegistry, parsePrometheus, renderPrometheus } from "../../telemetry/index.ts";
+import { IstioStatsConfigSchema } from "../../wire/envoy/index.ts";
+import { ConfigNotes } from "../config/config-check.ts";
+import { compileStats } from "../config/stats-config.ts";
+import { standaloneServices } from "../filters/filter-services.ts";
+import type { ExchangeRecord } from "../http/exchange-record.ts";
+import { plainRecord } from "../testing/plain-record.ts";
+import type { Cluster } from "../upstream/cluster.ts";
+import { unknownWorkload } from "../upstream/endpoint.ts";
+import { IstioMetrics } from "./istio-metrics.ts";
+
+const own = { ...unknownWorkload, workload: "web", namespace: "shop", principal: "spiffe://p", app: "web", version: "v1" };
+const notes = new ConfigNotes(() => undefined, standaloneServices());
+const clientRules = compileStats(create(IstioStatsConfigSchema, {}), "listener", notes);
+const serverRules = compileStats(create(IstioStatsConfigSchema, { disableHostHeaderFallback: true }), "listener", notes);
+const noCapture = { request: new Map(), response: new Map() };
+
+function samplesOf(registry: MetricsRegistry, name: string) {
+  return parsePrometheus(renderPrometheus(registry)).samples.filter((sample) => sample.name === name);
+}
+
+test("messages of gRPC are counted by who talks to whom, and its status is a label of requests", () => {
+  const registry = new MetricsRegistry();
+  const metrics = new IstioMetrics(registry, own);
+  const record: ExchangeRecord = { ...plainRecord, isGrpc: true, grpcStatus: "5", status: 200, requestMessages: 3, responseMessages: 4 };
+  for (let count = 0; count < 2; count += 1) metrics.observe(record, "destination", serverRules);
+  const [requests] = samplesOf(registry, "istio_requests_total");
+  assert.deepEqual([requests?.labels["request_protocol"], requests?.labels["grpc_response_status"], requests?.value], ["grpc", "5", 2]);
+  const [sent] = samplesOf(registry, "istio_request_messages_total");
+  const [received] = samplesOf(registry, "istio_response_messages_total");
+  assert.deepEqual([sent?.value, received?.value, sent?.labels["destination_workload"], "response_code" in (sent?.labels ?? {})], [6, 8, "web", false]);
+});
+
+test("what goes to no service is told by its way and its host where a client asks for it, and by nothing where a server is asked", () => {
+  const registry = new MetricsRegistry();
+  const metrics = new IstioMetrics(registry, own);
+  const cluster = { name: "PassthroughCluster", config: { service: undefined } } as unknown as Cluster;
+  metrics.observe({ ...plainRecord, authority: "example.org", cluster, routeName: "allow_any" }, "source", clientRules);
+  metrics.observe({ ...plainRecord, authority: "other.test", routeName: "block_all", status: 502 }, "source", clientRules);
+  metrics.observe({ ...plainRecord, authority: "third.test" }, "destination", serverRules);
+  const found = samplesOf(registry, "istio_requests_total").map(({ labels }) => [labels["reporter"], labels["destination_service"], labels["destination_service_name"]]);
+  assert.deepEqual(found, [
+    ["source", "example.org", "PassthroughCluster"],
+    ["source", "other.test", "BlackHoleCluster"],
+    ["destination", "unknown", "unknown"],
+  ]);
+});
+
+test("a client that asks for ever other hosts, and peers of ever other names, fill no more than the bound; all of it is counted", () => {
+  const registry = new MetricsRegistry({ maxSeriesPerMetric: 100 });
+  const metrics = new IstioMetrics(registry, own);
+  const asked = 5000;
+  const heapBefore = process.memoryUsage().heapUsed;
+  for (let index = 0; index < asked; index += 1) {
+    metrics.observe({ ...plainRecord, authority: `${index}.example.org`, pathAndQuery: `/${index}` }, "source", clientRules);
+    metrics.observe({ ...plainRecord, downstreamPeer: { ...unknownWorkload, workload: `w${index}` } }, "destination", serverRules, noCapture);
+  }
+  const requests = samplesOf(registry, "istio_requests_total");
+  assert.equal(requests.length, 101);
+  assert.equal(requests.reduce((sum, { value }) => sum + value, 0), 2 * asked);
+  assert.ok((samplesOf(registry, "serin_metrics_dropped_series_total").find(({ labels }) => labels["metric"] === "istio_requests_total")?.value ?? 0) > asked);
+  assert.ok(renderPrometheus(registry).length < 8e6);
+  assert.ok(process.memoryUsage().heapUsed - heapBefore < 200e6);
+});
+
+test("series that were let go of come again when they are counted for", () => {
+  let nowMs = 0;
+  const registry = new MetricsRegistry({ maxSeriesPerMetric: 2, staleAfterMs: 1000, clock: { steadyMs: () => nowMs } });
+  const metrics = new IstioMetrics(registry, own);
+  metrics.observe(plainRecord, "destination", serverRules);
+  assert.equal(samplesOf(registry, "istio_requests_total").length, 1);
+  nowMs = 2000;
+  assert.equal(samplesOf(registry, "istio_requests_total").length, 0);
+  metrics.observe(plainRecord, "destination", serverRules);
+  assert.equal(samplesOf(registry, "istio_requests_total")[0]?.value, 1);
+});
