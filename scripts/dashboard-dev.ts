@@ -1,0 +1,35 @@
+// The dashboard's page over a mesh that nobody runs, for who works on the page. Each load of the page bundles it anew.
+//   node scripts/dashboard-dev.ts [--port 20080] [--workloads 20] [--login]
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { createLogger, shutdownOnSignals, systemClock } from "../src/base/index.ts";
+import { bundlePage } from "../src/dashboard/bundle/index.ts";
+import { AuditLog, DashboardServer, PageAssets } from "../src/dashboard/server/index.ts";
+import { syntheticAccess, syntheticIdentity } from "../src/dashboard/server/testing/synthetic-access.ts";
+import { syntheticHandlers } from "../src/dashboard/server/testing/synthetic-handlers.ts";
+import { SyntheticSource } from "../src/dashboard/server/testing/synthetic-source.ts";
+
+const { values } = parseArgs({ options: { port: { type: "string", default: "20080" }, workloads: { type: "string", default: "20" }, login: { type: "boolean", default: false } } });
+const web = join(import.meta.dirname, "../src/dashboard/web");
+const log = createLogger({ scope: "dashboard-dev" });
+const clock = systemClock;
+const audit = new AuditLog({ clock, log });
+let page: PageAssets | undefined;
+const server = new DashboardServer({
+  page: async (file) => {
+    if (page === undefined || file === "index.html") page = await PageAssets.from(await bundlePage(web));
+    return page;
+  },
+  root: "",
+  access: syntheticAccess({ anonymous: values.login ? undefined : syntheticIdentity() }),
+  sessionIdleMs: Infinity,
+  sessionMs: Infinity,
+  source: new SyntheticSource({ clock, workloads: Number(values.workloads) }),
+  handlers: syntheticHandlers({ clock, audit }),
+  checkTopic: async () => await Promise.resolve(),
+  audit,
+  clock,
+  log,
+  version: "dev",
+});
+await server.run([{ host: "127.0.0.1", port: Number(values.port) }], shutdownOnSignals().drain, (port) => process.stdout.write(`http://127.0.0.1:${port}/\n`));

@@ -1,0 +1,19 @@
+import type { Identity } from "./identity.ts";
+
+/** How people come in. */
+export interface Access {
+  /** The API server's address, or the name of the lab. */
+  readonly cluster: string;
+  /** A bearer token may be given. */
+  readonly mayLogIn: boolean;
+  /** Who has no session; undefined: log in first. */
+  readonly anonymous: Identity | undefined;
+  /** What is said to who has no session and is nobody without one. */
+  readonly loginHint: string;
+  /** Throws `forbidden` where the API server does not take the token, and a transient error where it cannot be asked. */
+  logIn(token: string): Promise<Identity>;
+  /** The identity that a secret of a printed address stands for; undefined where it stands for none, or was used. */
+  enter(secret: string): Identity | undefined;
+  /** What the user cannot see or do, and how that is granted. */
+  limitsOf(identity: Identity): Promise<readonly string[]>;
+}

@@ -1,0 +1,48 @@
+import { createHash } from "node:crypto";
+import type { Duplex } from "node:stream";
+import type { TopicName } from "../../../api/dashboard/index.ts";
+import type { KubeClient } from "../../../kube/index.ts";
+import type { AccessRight, ViewReader } from "../view-source.ts";
+
+/** What is done in a user's own name. */
+export interface OwnCredentials {
+  readonly client: KubeClient;
+  /** A stream to a port of a pod. */
+  connectToPod(target: { readonly namespace: string; readonly pod: string; readonly port: number; readonly signal: AbortSignal }): Promise<Duplex>;
+}
+
+/** Whom the server takes somebody for, and what the API server lets them do. */
+export interface Identity {
+  readonly user: string;
+  readonly groups: readonly string[];
+  readonly authentication: "kubeconfig" | "token" | "anonymous";
+  /** Undefined for who has not said who they are: nothing is written, and no log is read, in the server's name. */
+  readonly own: OwnCredentials | undefined;
+  /** Namespaces whose pods the user may list; from a cache of some seconds. */
+  namespaces(): Promise<ReadonlySet<string> | "*">;
+  may(right: AccessRight): Promise<boolean>;
+  /** False once the token has expired or is no longer taken. */
+  isValid(): Promise<boolean>;
+  /** Gives back what it holds. */
+  close(): void;
+}
+
+/** Topics whose views tell what this user may do. */
+const personalTopics: ReadonlySet<TopicName> = new Set(["rollout", "config"]);
+
+export async function readerOf(identity: Identity, topic: TopicName): Promise<ViewReader> {
+  const namespaces = await identity.namespaces();
+  if (personalTopics.has(topic)) {
+    const key = `user ${digest([identity.authentication, identity.user, ...identity.groups, "in", ...namesOf(namespaces)])}`;
+    return { key, namespaces, may: async (right) => await identity.may(right) };
+  }
+  return { key: namespaces === "*" ? "*" : `in ${digest(namesOf(namespaces))}`, namespaces, may: async () => await Promise.resolve(false) };
+}
+
+function namesOf(namespaces: ReadonlySet<string> | "*"): readonly string[] {
+  return namespaces === "*" ? ["*"] : [...namespaces].toSorted();
+}
+
+function digest(parts: readonly string[]): string {
+  return createHash("sha256").update(JSON.stringify(parts)).digest("base64url");
+}

@@ -1,0 +1,100 @@
+import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { invariant, type Clock } from "../../../base/index.ts";
+import { limits } from "../limits.ts";
+import type { Identity } from "./identity.ts";
+
+export interface SessionsOptions {
+  readonly clock: Clock;
+  /** Without a request for so long it ends; an open page asks. */
+  readonly idleMs: number;
+  /** It ends so long after its beginning. */
+  readonly absoluteMs: number;
+}
+
+interface Entry {
+  readonly identity: Identity;
+  readonly beganMs: number;
+  usedMs: number;
+}
+
+const idBytes = 32;
+const idText = /^[\w-]{43}$/;
+
+/** Who is logged in, by the random text of a cookie. In memory alone: a restart ends them. */
+export class Sessions {
+  readonly #options: SessionsOptions;
+  readonly #entries = new Map<string, Entry>();
+  readonly #csrfKey = randomBytes(idBytes);
+
+  constructor(options: SessionsOptions) {
+    invariant(options.idleMs > 0 && options.absoluteMs > 0, "a session's times must be above 0");
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** The text of a cookie that stands for nobody yet: what a login comes with, so that it comes from the page. */
+  newId(): string {
+    return randomBytes(idBytes).toString("base64url");
+  }
+
+  isId(text: string): boolean {
+    return idText.test(text);
+  }
+
+  /** What a page sends with its writes; of every cookie, also of one that is not logged in. */
+  csrfToken(id: string): string {
+    return createHmac("sha256", this.#csrfKey).update(id).digest("base64url");
+  }
+
+  isCsrfToken(id: string, token: string): boolean {
+    const expected = Buffer.from(this.csrfToken(id));
+    const given = Buffer.from(token);
+    return expected.length === given.length && timingSafeEqual(expected, given);
+  }
+
+  /** Begins one under a new id. The oldest of the same user, then of all, gives way to a number above the bound. */
+  begin(identity: Identity): string {
+    const id = this.newId();
+    const nowMs = this.#options.clock.steadyMs();
+    this.#entries.set(id, { identity, beganMs: nowMs, usedMs: nowMs });
+    this.#giveWay((entry) => entry.identity.user === identity.user, limits.sessionsOfUser);
+    this.#giveWay(() => true, limits.sessions);
+    return id;
+  }
+
+  /** Undefined where there is none, or it has ended. Counts as use. */
+  find(id: string): Identity | undefined {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return undefined;
+    const nowMs = this.#options.clock.steadyMs();
+    if (nowMs - entry.usedMs > this.#options.idleMs || nowMs - entry.beganMs > this.#options.absoluteMs) {
+      this.end(id);
+      return undefined;
+    }
+    entry.usedMs = nowMs;
+    return entry.identity;
+  }
+
+  end(id: string): void {
+    const entry = this.#entries.get(id);
+    this.#entries.delete(id);
+    entry?.identity.close();
+  }
+
+  /** Ends those that nobody has used. */
+  sweep(): void {
+    const nowMs = this.#options.clock.steadyMs();
+    for (const [id, { usedMs, beganMs }] of this.#entries) {
+      if (nowMs - usedMs > this.#options.idleMs || nowMs - beganMs > this.#options.absoluteMs) this.end(id);
+    }
+  }
+
+  #giveWay(counts: (entry: Entry) => boolean, bound: number): void {
+    const counted = [...this.#entries].filter(([, entry]) => counts(entry));
+    const surplus = counted.toSorted(([, a], [, b]) => a.usedMs - b.usedMs).slice(0, Math.max(0, counted.length - bound));
+    for (const [id] of surplus) this.end(id);
+  }
+}

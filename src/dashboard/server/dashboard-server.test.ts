@@ -1,0 +1,133 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { brotliDecompressSync } from "node:zlib";
+import { applyLiveMessage, type Session, type View } from "../../api/dashboard/index.ts";
+import { DashboardRig } from "./testing/dashboard-rig.ts";
+import { syntheticAccess, syntheticIdentity, syntheticToken } from "./testing/synthetic-access.ts";
+
+const problemCode = (text: string): string => (JSON.parse(text) as { problem: { code: string } }).problem.code;
+
+test("the page's files are compressed, kept by their hash, and come with a policy that takes nothing inline or from elsewhere", async () => {
+  await using rig = await DashboardRig.start();
+  const plain = await rig.ask("GET", "/");
+  assert.equal(plain.status, 200);
+  assert.equal(plain.headers["content-type"], "text/html; charset=utf-8");
+  assert.match(String(plain.headers["content-security-policy"]), /default-src 'none'; script-src 'self'; style-src 'self';.*frame-ancestors 'none'/);
+  assert.equal(plain.headers["x-content-type-options"], "nosniff");
+  const script = await rig.open("GET", "/page.js", { headers: { "accept-encoding": "gzip, br" } });
+  assert.equal(script.headers["content-encoding"], "br");
+  const parts: Buffer[] = [];
+  for await (const part of script as AsyncIterable<Buffer>) parts.push(part);
+  assert.equal(brotliDecompressSync(Buffer.concat(parts)).toString(), "console.log(1);".repeat(500));
+  const again = await rig.ask("GET", "/page.js", { headers: { "accept-encoding": "br", "if-none-match": String(script.headers.etag) } });
+  assert.deepEqual([again.status, again.text], [304, ""]);
+  assert.match(String((await rig.ask("GET", "/chunk-ABCDEF12.js")).headers["cache-control"]), /immutable/);
+  assert.equal(script.headers["cache-control"], "no-cache");
+  assert.equal((await rig.ask("GET", "/../package.json")).status, 404);
+});
+
+test("everything is below the root, and Kiali's old addresses lead to the page", async () => {
+  await using rig = await DashboardRig.start({ root: "/kiali" });
+  for (const path of ["/", "/kiali"]) assert.equal((await rig.ask("GET", path)).headers.location, "/kiali/");
+  assert.equal((await rig.ask("GET", "/kiali/console/graph/namespaces?duration=60s")).headers.location, "/kiali/?duration=60s");
+  assert.equal((await rig.ask("GET", "/kiali/")).status, 200);
+  assert.equal((await rig.ask("GET", "/kialix/")).status, 404);
+  assert.match(String((await rig.ask("GET", "/kiali/api/session")).headers["set-cookie"]), /Path=\/kiali\/; HttpOnly; SameSite=Strict/);
+});
+
+test("a name that was made to lead to this machine is refused, and so is what another page asks", async () => {
+  await using rig = await DashboardRig.start();
+  for (const host of ["localhost:20001", "127.0.0.1", "[::1]:8080", "a.localhost"]) assert.equal((await rig.ask("GET", "/", { headers: { host } })).status, 200, host);
+  const { status, text } = await rig.ask("GET", "/", { headers: { host: "evil.example:20001" } });
+  assert.deepEqual([status, problemCode(text)], [403, "forbidden"]);
+  assert.equal((await rig.ask("GET", "/api/session", { headers: { "sec-fetch-site": "cross-site" } })).status, 403);
+  assert.equal((await rig.ask("GET", "/api/session", { headers: { "sec-fetch-site": "same-origin" } })).status, 200);
+});
+
+test("without a session there is a page and a login, and nothing else", async () => {
+  await using rig = await DashboardRig.start();
+  const session = await rig.session();
+  assert.deepEqual([session.authentication, session.user, session.mayLogIn, session.version], ["none", "", true, "1.2.3"]);
+  for (const path of ["/api/live?topic=overview", "/api/logs?pod=a", "/api/audit"]) {
+    const { status, text } = await rig.ask("GET", path);
+    assert.deepEqual([status, problemCode(text)], [401, "logged-out"], path);
+  }
+  const wrong = await rig.logIn("another");
+  assert.deepEqual([wrong.status, problemCode(wrong.text)], [403, "forbidden"]);
+});
+
+test("a login needs the page's own token against forgery, changes the cookie, and ends with the logout", async () => {
+  await using rig = await DashboardRig.start();
+  await rig.session();
+  const before = rig.cookie;
+  for (const headers of [{ "x-serin-csrf": "" }, { "x-serin-csrf": "wrong" }, { cookie: "" }] as Record<string, string>[]) {
+    const { status } = await rig.ask("POST", "/api/login", { body: { token: syntheticToken }, headers });
+    assert.equal(status, 403, JSON.stringify(headers));
+  }
+  rig.cookie = before;
+  const { status, text } = await rig.logIn(syntheticToken);
+  assert.equal(status, 200);
+  assert.equal((JSON.parse(text) as Session).user, "ana@example.org");
+  assert.notEqual(rig.cookie, before);
+  assert.equal((await rig.ask("POST", "/api/validate", { body: { yaml: "a" }, headers: { "x-serin-csrf": "wrong" } })).status, 403);
+  assert.equal((await rig.ask("POST", "/api/validate", { body: { yaml: "a" } })).status, 200);
+  assert.equal((await rig.ask("POST", "/api/logout", { body: {} })).status, 200);
+  assert.equal((await rig.session()).authentication, "none");
+  assert.deepEqual(rig.audit.records(() => true).map(({ what, result }) => `${what} ${result}`), ["logout done", "login done"]);
+});
+
+test("a printed address lets its browser in", async () => {
+  await using rig = await DashboardRig.start();
+  assert.equal((await rig.ask("GET", "/enter?secret=guessed")).status, 403);
+  const entered = await rig.ask("GET", "/enter?secret=synthetic-secret");
+  assert.deepEqual([entered.status, entered.headers.location], [303, "/"]);
+  assert.equal((await rig.session()).user, "ana@example.org");
+});
+
+test("the stream begins with the whole of each view, and goes on with the rows that change", async () => {
+  await using rig = await DashboardRig.start({ access: syntheticAccess({ anonymous: syntheticIdentity({ authentication: "anonymous" }) }) });
+  const views = new Map<string, View>();
+  let changes = 0;
+  for await (const message of rig.live("graph?by=workload&namespaces=shop", "overview")) {
+    if (message.type !== "view" && message.type !== "change") continue;
+    const view = applyLiveMessage(views.get(message.topic), message);
+    assert.ok(view !== undefined, `a change of ${message.topic} came before the view`);
+    views.set(message.topic, view);
+    if (message.type === "change") changes += 1;
+    if (changes >= 2) break;
+  }
+  assert.deepEqual([...views.keys()].sort(), ["graph?by=workload&namespaces=shop", "overview"]);
+  assert.ok(Object.keys(views.get("graph?by=workload&namespaces=shop")?.tables["nodes"] ?? {}).length > 10);
+});
+
+test("a topic that is none is told as a problem beside those that are shown", async () => {
+  await using rig = await DashboardRig.start({ access: syntheticAccess({ anonymous: syntheticIdentity() }) });
+  const told: string[] = [];
+  for await (const message of rig.live("nothing", "graph?by=colour", "workload?namespace=shop&name=gone", "ladder")) {
+    told.push(message.type === "problem" ? `${message.topic} ${message.problem.code}` : message.type);
+    if (told.length === 4) break;
+  }
+  assert.deepEqual(told.toSorted(), ["graph?by=colour invalid", "nothing invalid", "view", "workload?namespace=shop&name=gone not-found"]);
+});
+
+test("bodies, fields and methods that are none are refused with a reason", async () => {
+  await using rig = await DashboardRig.start();
+  await rig.logIn(syntheticToken);
+  const cases: [string, string, unknown, Record<string, string>, number][] = [
+    ["POST", "/api/validate", "no json", {}, 400],
+    ["POST", "/api/validate", "[1]", {}, 400],
+    ["POST", "/api/validate", { yaml: 7 }, {}, 400],
+    ["POST", "/api/validate", { yaml: "a" }, { "content-type": "text/plain" }, 400],
+    ["POST", "/api/validate", { yaml: "a".repeat(1_600_000) }, {}, 413],
+    ["POST", "/api/unknown", {}, {}, 404],
+    ["DELETE", "/api/audit", undefined, {}, 404],
+    ["POST", "/", {}, {}, 400],
+    ["GET", "/api/series?measure=requestRate&points=1", undefined, {}, 400],
+    ["GET", "/api/live?topic=a&topic=b&topic=c&topic=d&topic=e&topic=f&topic=g&topic=h&topic=i", undefined, {}, 400],
+  ];
+  for (const [method, path, body, headers, expected] of cases) {
+    const { status, text } = await rig.ask(method, path, { body, headers });
+    assert.equal(status, expected, `${method} ${path}: ${text}`);
+    assert.notEqual(problemCode(text), "", path);
+  }
+});

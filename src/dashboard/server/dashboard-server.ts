@@ -1,0 +1,236 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { aborted, describeError, messageOf, userError, type Clock, type Logger } from "../../base/index.ts";
+import type { Access } from "./access/access.ts";
+import type { Identity } from "./access/identity.ts";
+import { Sessions } from "./access/sessions.ts";
+import type { AuditLog } from "./audit-log.ts";
+import { readJsonBody, sendJson } from "./http-body.ts";
+import { limits } from "./limits.ts";
+import { LiveHub } from "./live/live-hub.ts";
+import { LivePages } from "./live/live-pages.ts";
+import type { ParsedTopic } from "./live/parse-topic.ts";
+import type { PageAssets } from "./page-assets.ts";
+import { problemOf, refusal, statusOf } from "./problem.ts";
+import { RequestFields } from "./requests/request-fields.ts";
+import type { RequestHandler, RequestHandlers } from "./requests/request-handlers.ts";
+import { checkHost, checkSameSite, setSecurityHeaders } from "./security.ts";
+import type { ViewSource } from "./view-source.ts";
+import { Visits, type Visit } from "./visits.ts";
+
+export interface DashboardServerOptions {
+  /** The page's files, for a request of that one. */
+  readonly page: (file: string) => Promise<PageAssets>;
+  /** Below which everything is served: `/kiali`; empty for the root. */
+  readonly root: string;
+  readonly access: Access;
+  /** How long a session lasts without use, and at all; Infinity where it lasts as long as the server. */
+  readonly sessionIdleMs: number;
+  readonly sessionMs: number;
+  readonly source: ViewSource;
+  readonly handlers: RequestHandlers;
+  /** Throws `forbidden` where the identity may not follow that at all. */
+  readonly checkTopic: (topic: ParsedTopic, identity: Identity) => Promise<void>;
+  /** Another API below the same root: answers undefined for what it does not know. */
+  readonly otherApi?: (path: string, query: URLSearchParams, identity: Identity) => Promise<OtherAnswer | undefined>;
+  readonly audit: AuditLog;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly version: string;
+}
+
+export interface OtherAnswer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+export interface ListenAddress {
+  /** Empty: all addresses. */
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+}
+
+const minuteMs = 60_000;
+
+/** The page's files, its requests and its live stream over plain HTTP; mesh or port-forward bring the encryption. */
+export class DashboardServer {
+  readonly #options: DashboardServerOptions;
+  readonly #hub: LiveHub;
+  readonly #pages: LivePages;
+  readonly #sessions: Sessions;
+  readonly #visits: Visits;
+  #inFlight = 0;
+
+  constructor(options: DashboardServerOptions) {
+    const { source, clock, checkTopic, access, audit, version, root } = options;
+    const log = options.log.scoped("dashboard");
+    this.#options = { ...options, log };
+    this.#hub = new LiveHub({ source, clock, log });
+    this.#pages = new LivePages({ hub: this.#hub, clock, log, checkTopic });
+    this.#sessions = new Sessions({ clock, idleMs: options.sessionIdleMs, absoluteMs: options.sessionMs });
+    this.#visits = new Visits({ access, sessions: this.#sessions, audit, clock, version, root });
+  }
+
+  /** Pages that are open, and views that are followed for them. */
+  get counts(): { readonly pages: number; readonly topics: number; readonly sessions: number } {
+    return { pages: this.#pages.size, topics: this.#hub.size, sessions: this.#sessions.size };
+  }
+
+  /** Serves until the signal is aborted; `listening` is told the port of each address. Throws a user error when one cannot be listened on. */
+  async run(addresses: readonly ListenAddress[], signal: AbortSignal, listening: (port: number) => void = () => undefined): Promise<void> {
+    const servers: Server[] = [];
+    try {
+      for (const address of addresses) {
+        const server = this.#createServer();
+        servers.push(server);
+        listening(await listen(server, address));
+      }
+      await Promise.all([this.#pages.run(signal), this.#sweep(signal), aborted(signal)]);
+    } finally {
+      this.#hub.close();
+      for (const server of servers) {
+        server.close();
+        server.closeAllConnections();
+      }
+    }
+  }
+
+  #createServer(): Server {
+    const { headersTimeoutMs, requestTimeoutMs, keepAliveTimeoutMs, connections } = limits;
+    const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs, keepAliveTimeout: keepAliveTimeoutMs }, (request, response) => {
+      void this.#answer(request, response);
+    });
+    server.maxConnections = connections;
+    server.on("clientError", (_error, socket) => {
+      if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    });
+    return server;
+  }
+
+  async #sweep(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#options.clock.sleep(minuteMs, signal).catch(() => undefined);
+      this.#sessions.sweep();
+    }
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    response.on("error", () => undefined);
+    setSecurityHeaders(response);
+    try {
+      checkHost(request);
+      await this.#route(request, response);
+    } catch (error) {
+      const problem = problemOf(error);
+      const status = statusOf(problem);
+      const fields = { method: request.method, path: pathOf(request), status, error: describeError(error) };
+      if (problem.code === "internal") this.#options.log.warn("a request failed", fields);
+      else this.#options.log.debug("a request was refused", fields);
+      if (response.headersSent) {
+        response.destroy();
+        return;
+      }
+      // What is left of the body is not waited for.
+      if (!request.complete) response.setHeader("connection", "close");
+      await sendJson(request, response, status, { problem });
+    }
+  }
+
+  async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { root } = this.#options;
+    const url = URL.parse(request.url ?? "/", "http://localhost");
+    if (url === null) throw refusal("invalid", "the request's path is none");
+    const { pathname } = url;
+    if (pathname === root || (pathname === "/" && root !== "")) {
+      response.writeHead(302, { location: `${root}/` }).end();
+      return;
+    }
+    const own = pathname.startsWith(`${root}/`) ? pathname.slice(root.length + 1) : undefined;
+    if (own === undefined) throw refusal("not-found", `${pathname} is not known here`, `the page is at ${root}/`);
+    if (own === "healthz") response.writeHead(200, { "content-type": "text/plain" }).end("ok\n");
+    else if (own === "enter") this.#enter(url, response);
+    else if (own === "api" || own.startsWith("api/")) await this.#api(own, url, request, response);
+    else if (request.method !== "GET" && request.method !== "HEAD") throw refusal("invalid", `${request.method ?? ""} is not taken here`);
+    else if (own === "console" || own.startsWith("console/")) response.writeHead(302, { location: `${root}/${url.search}` }).end();
+    else await this.#file(own === "" ? "index.html" : own, request, response);
+  }
+
+  async #file(name: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const page = await this.#options.page(name);
+    if (!page.has(name)) throw refusal("not-found", `${name} is not known here`, `the page is at ${this.#options.root}/`);
+    page.send(name, request, response);
+  }
+
+  #enter(url: URL, response: ServerResponse): void {
+    const { root, access } = this.#options;
+    if (!this.#visits.enter(url.searchParams.get("secret") ?? "", response)) throw refusal("forbidden", "this address was used, or is not of this server", access.loginHint);
+    response.setHeader("cache-control", "no-store");
+    response.writeHead(303, { location: `${root}/` }).end();
+  }
+
+  async #api(own: string, url: URL, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    checkSameSite(request);
+    const visit = await this.#visits.of(request);
+    if (visit.isNew) this.#visits.setCookie(response, visit.id);
+    const method = request.method ?? "GET";
+    if (method !== "GET" && method !== "HEAD") this.#visits.checkCsrf(request, visit);
+    const name = `${method === "HEAD" ? "GET" : method} /${own}`;
+    if (name === "GET /api/live") {
+      this.#live(url, request, response, visit);
+      return;
+    }
+    if (this.#inFlight >= limits.requestsInFlight) throw refusal("unavailable", "the server is busy", "try again in a moment");
+    this.#inFlight += 1;
+    const left = new AbortController();
+    response.on("close", () => left.abort());
+    try {
+      const { status, body } = await this.#apiAnswer(name, url, request, response, visit, left.signal);
+      await sendJson(request, response, status, body);
+    } finally {
+      this.#inFlight -= 1;
+    }
+  }
+
+  async #apiAnswer(name: string, url: URL, request: IncomingMessage, response: ServerResponse, visit: Visit, signal: AbortSignal): Promise<OtherAnswer> {
+    const fields = request.method === "POST" ? RequestFields.ofJson(await readJsonBody(request)) : RequestFields.ofQuery(url.searchParams);
+    if (name === "GET /api/session") return { status: 200, body: await this.#visits.session(visit) };
+    if (name === "POST /api/login") return { status: 200, body: await this.#visits.session(await this.#visits.logIn(fields.text("token", limits.tokenLength), visit, response)) };
+    if (name === "POST /api/logout") {
+      const next = this.#visits.logOut(visit, response);
+      void this.#pages.attendAll(visit.id);
+      return { status: 200, body: await this.#visits.session(next) };
+    }
+    const { identity } = visit;
+    const { access, handlers, otherApi } = this.#options;
+    if (identity === undefined) throw refusal("logged-out", "nobody is logged in", access.loginHint);
+    if (Object.hasOwn(handlers, name)) {
+      const handler = handlers[name as keyof RequestHandlers] as RequestHandler<keyof RequestHandlers>;
+      return { status: 200, body: await handler(fields, identity, signal) };
+    }
+    const other = name.startsWith("GET ") ? await otherApi?.(name.slice("GET ".length), url.searchParams, identity) : undefined;
+    if (other === undefined) throw refusal("not-found", `${name} is not known here`);
+    return other;
+  }
+
+  #live(url: URL, request: IncomingMessage, response: ServerResponse, { id, identity }: Visit): void {
+    const { access } = this.#options;
+    if (identity === undefined) throw refusal("logged-out", "nobody is logged in", access.loginHint);
+    const topics = url.searchParams.getAll("topic");
+    if (identity === access.anonymous) this.#pages.open(request, response, topics, { id, user: id, identity: async () => await Promise.resolve(identity) });
+    else this.#pages.open(request, response, topics, { id, user: identity.user, identity: async () => await this.#visits.identityOf(id) });
+  }
+}
+
+async function listen(server: Server, { host, port }: ListenAddress): Promise<number> {
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (cause) => reject(userError("listen-failed", `cannot listen on ${host === "" ? "*" : host}:${port}: ${messageOf(cause)}`, { cause, hint: "name another port" })));
+    server.listen({ port, ...(host === "" ? {} : { host }) }, resolve);
+  });
+  const address = server.address();
+  return typeof address === "object" && address !== null ? address.port : port;
+}
+
+/** Without the query, which may hold a secret. */
+function pathOf({ url = "" }: IncomingMessage): string {
+  return url.split("?")[0]?.slice(0, 200) ?? "";
+}

@@ -1,0 +1,33 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { promisify } from "node:util";
+import { gzip } from "node:zlib";
+import { limits } from "./limits.ts";
+import { refusal } from "./problem.ts";
+
+/** The body as text. Throws `too-long` above the bound, `invalid` for what is not said to be JSON. */
+export async function readJsonBody(request: IncomingMessage): Promise<string> {
+  const type = request.headers["content-type"] ?? "";
+  if (!/^application\/json\s*(;|$)/i.test(type)) throw refusal("invalid", `content-type: expected application/json, got "${type.slice(0, 100)}"`);
+  const parts: Buffer[] = [];
+  let size = 0;
+  for await (const part of request as AsyncIterable<Buffer>) {
+    size += part.length;
+    if (size > limits.bodyBytes) throw refusal("too-long", `the body is longer than ${limits.bodyBytes} bytes`);
+    parts.push(part);
+  }
+  return Buffer.concat(parts, size).toString("utf8");
+}
+
+/** Shorter answers are not compressed. */
+const leastCompressed = 4_096;
+
+export async function sendJson(request: IncomingMessage, response: ServerResponse, status: number, value: unknown): Promise<void> {
+  let body: Uint8Array = Buffer.from(JSON.stringify(value));
+  if (body.length >= leastCompressed && /\bgzip\b/.test(request.headers["accept-encoding"] ?? "")) {
+    body = await promisify(gzip)(body, { level: 1 });
+    response.setHeader("content-encoding", "gzip");
+  }
+  response.setHeader("cache-control", "no-store");
+  response.writeHead(status, { "content-type": "application/json", "content-length": String(body.length) });
+  response.end(request.method === "HEAD" ? undefined : body);
+}

@@ -1,0 +1,8 @@
+export type { Access } from "./access/access.ts";
+export type { Identity, OwnCredentials } from "./access/identity.ts";
+export { AuditLog } from "./audit-log.ts";
+export { DashboardServer, type DashboardServerOptions, type ListenAddress, type OtherAnswer } from "./dashboard-server.ts";
+export type { Measurements } from "./measurements.ts";
+export { PageAssets } from "./page-assets.ts";
+export type { RequestHandlers } from "./requests/request-handlers.ts";
+export type { AccessRight, ViewReader, ViewSink, ViewSource } from "./view-source.ts";

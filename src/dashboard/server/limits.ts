@@ -1,0 +1,31 @@
+/** Bounds of the dashboard's server; each is answered with a reason where it is met. */
+export const limits = {
+  /** Longer bodies are refused: an object of Kubernetes is smaller than this. */
+  bodyBytes: 1_500_000,
+  /** TCP connections; further ones are closed. Pages hold one for the stream, and a few while they ask. */
+  connections: 512,
+  /** Requests that are answered at once, apart from streams. */
+  requestsInFlight: 64,
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 30_000,
+  keepAliveTimeoutMs: 60_000,
+  /** Open pages: of all, and of one user. */
+  pages: 256,
+  pagesOfUser: 64,
+  topicsOfPage: 8,
+  topicTextLength: 2_000,
+  /** Views that are followed at once, each for all pages that show it to readers of the same rights. */
+  topics: 512,
+  /** A page that has so much unread, beside the whole of its views, gets no changes any more until it has caught up. */
+  unreadBytes: 1 << 20,
+  /** A page that has read nothing for so long is closed; it connects again. */
+  stalledMs: 60_000,
+  /** Beside a whole view the changes since are kept for who comes next, so many at most. */
+  changesKept: 64,
+  sessions: 1_000,
+  sessionsOfUser: 32,
+  tokenLength: 16_384,
+  failedLoginsPerMinute: 60,
+  answersOfRights: 20_000,
+  auditRecords: 500,
+} as const;

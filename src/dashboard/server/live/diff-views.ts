@@ -1,0 +1,42 @@
+import type { View } from "../../../api/dashboard/index.ts";
+import { structurallyEqual } from "../../../kube/index.ts";
+
+export interface ViewChange {
+  readonly head: View["head"];
+  readonly set: View["tables"];
+  readonly gone: Readonly<Record<string, readonly string[]>>;
+}
+
+type Rows = Readonly<Record<string, object>>;
+
+/** What leads from one view to the next; undefined where they differ in nothing but `head.atMs`. */
+export function diffViews(before: View, after: View): ViewChange | undefined {
+  const set: Record<string, Rows> = {};
+  const gone: Record<string, readonly string[]> = {};
+  for (const name of new Set([...Object.keys(before.tables), ...Object.keys(after.tables)])) {
+    const old = before.tables[name] ?? {};
+    const next = after.tables[name] ?? {};
+    if (old === next) continue;
+    const changed = changedRows(old, next);
+    if (changed !== undefined) set[name] = changed;
+    const left = Object.keys(old).filter((key) => !Object.hasOwn(next, key));
+    if (left.length > 0) gone[name] = left;
+    // A table that has come, and is empty, is told of too.
+    if (before.tables[name] === undefined && changed === undefined) set[name] = {};
+  }
+  const isSameHead = structurallyEqual({ ...before.head, atMs: 0 }, { ...after.head, atMs: 0 });
+  if (isSameHead && Object.keys(set).length === 0 && Object.keys(gone).length === 0) return undefined;
+  return { head: after.head, set, gone };
+}
+
+function changedRows(old: Rows, next: Rows): Rows | undefined {
+  let changed: Record<string, object> | undefined;
+  for (const [key, row] of Object.entries(next)) {
+    const was = Object.hasOwn(old, key) ? old[key] : undefined;
+    if (was !== undefined && structurallyEqual(was, row)) continue;
+    // Without a prototype: a key may be any text, `__proto__` too.
+    changed ??= Object.create(null) as Record<string, object>;
+    changed[key] = row;
+  }
+  return changed;
+}

@@ -1,0 +1,61 @@
+import type { Clock, Logger } from "../../../base/index.ts";
+import { limits } from "../limits.ts";
+import { refusal } from "../problem.ts";
+import type { ViewReader, ViewSource } from "../view-source.ts";
+import { LiveTopic, type TopicListener } from "./live-topic.ts";
+import { parseTopic } from "./parse-topic.ts";
+
+export interface LiveHubOptions {
+  readonly source: ViewSource;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** A page that loads again finds its view still there. */
+const lingerMs = 3_000;
+
+/** All topics that pages follow, each once for readers of the same rights. */
+export class LiveHub {
+  readonly #options: LiveHubOptions;
+  readonly #topics = new Map<string, LiveTopic>();
+
+  constructor(options: LiveHubOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#topics.size;
+  }
+
+  /** The topic, to which the caller adds a listener at once. Throws `invalid` for what is none, `unavailable` when there are too many. */
+  topic(text: string, reader: ViewReader): LiveTopic {
+    const key = `${text}\n${reader.key}`;
+    let topic = this.#topics.get(key);
+    if (topic === undefined) {
+      const parsed = parseTopic(text);
+      if (this.#topics.size >= limits.topics) throw refusal("unavailable", `${limits.topics} views are followed at once, and no more`, "close pages that nobody looks at");
+      topic = new LiveTopic({ text, topic: parsed, reader, ...this.#options });
+      this.#topics.set(key, topic);
+      void topic.run();
+    }
+    return topic;
+  }
+
+  leave(topic: LiveTopic, listener: TopicListener): void {
+    topic.remove(listener);
+    if (topic.listeners > 0) return;
+    this.#options.clock.after(lingerMs, () => {
+      if (topic.listeners === 0) this.#drop(topic);
+    });
+  }
+
+  close(): void {
+    for (const topic of this.#topics.values()) topic.close();
+    this.#topics.clear();
+  }
+
+  #drop(topic: LiveTopic): void {
+    topic.close();
+    for (const [key, one] of this.#topics) if (one === topic) this.#topics.delete(key);
+  }
+}

@@ -1,0 +1,134 @@
+import type { ServerResponse } from "node:http";
+import type { Problem } from "../../../api/dashboard/index.ts";
+import type { Clock } from "../../../base/index.ts";
+import { limits } from "../limits.ts";
+import { problemOf } from "../problem.ts";
+import type { ViewReader } from "../view-source.ts";
+import type { LiveHub } from "./live-hub.ts";
+import { encodeMessage, type LiveTopic, type TopicListener } from "./live-topic.ts";
+
+/** What a page is written to: the part of an HTTP answer that matters here. */
+export type PageStream = Pick<ServerResponse, "write" | "end" | "destroy" | "on" | "writableLength" | "writableNeedDrain">;
+
+/** When nothing else was sent for so long, `alive` is. */
+const aliveAfterMs = 5_000;
+
+interface Followed {
+  readonly topic: LiveTopic;
+  readonly readerKey: string;
+  /** It missed changes, and needs the whole. */
+  isBehind: boolean;
+}
+
+/** One open page: the topics that it follows, and what it has not read yet. */
+export class LivePage implements TopicListener {
+  readonly #stream: PageStream;
+  readonly #hub: LiveHub;
+  readonly #clock: Clock;
+  readonly #followed = new Map<string, Followed>();
+  #sentMs: number;
+  #fullSinceMs: number | undefined;
+  /** Of whole views among what is unread: they are not held against the page. */
+  #wholeBytes = 0;
+
+  constructor(stream: PageStream, hub: LiveHub, clock: Clock) {
+    this.#stream = stream;
+    this.#hub = hub;
+    this.#clock = clock;
+    this.#sentMs = clock.steadyMs();
+    stream.on("drain", () => this.#catchUp());
+  }
+
+  /** Follows the topic as this reader; anew, when the reader's rights have changed. What cannot be followed is told as a problem. */
+  follow(text: string, reader: ViewReader): void {
+    if (this.#followed.get(text)?.readerKey === reader.key) return;
+    this.unfollow(text);
+    try {
+      const topic = this.#hub.topic(text, reader);
+      this.#followed.set(text, { topic, readerKey: reader.key, isBehind: false });
+      topic.add(this);
+    } catch (error) {
+      this.refuse(text, problemOf(error));
+    }
+  }
+
+  unfollow(text: string): void {
+    const followed = this.#followed.get(text);
+    if (followed === undefined) return;
+    this.#followed.delete(text);
+    this.#hub.leave(followed.topic, this);
+  }
+
+  /** The topic is not shown to this page: what it has of it is old from now on. */
+  refuse(text: string, problem: Problem): void {
+    this.unfollow(text);
+    this.#tell(text, problem);
+  }
+
+  /** Of a topic that is not followed yet, why it is not. */
+  tellOnce(text: string, problem: Problem): void {
+    if (!this.#followed.has(text)) this.#tell(text, problem);
+  }
+
+  #tell(text: string, problem: Problem): void {
+    this.#write(encodeMessage({ type: "problem", topic: text, problem, atMs: this.#clock.nowMs() }));
+  }
+
+  whole(topic: LiveTopic, messages: readonly Uint8Array[]): void {
+    const followed = this.#followed.get(topic.text);
+    if (followed?.topic !== topic) return;
+    if (this.#isFull()) {
+      followed.isBehind = true;
+      return;
+    }
+    for (const message of messages) {
+      this.#wholeBytes += message.length;
+      this.#write(message);
+    }
+  }
+
+  change(topic: LiveTopic, message: Uint8Array): void {
+    const followed = this.#followed.get(topic.text);
+    if (followed?.topic !== topic || followed.isBehind) return;
+    if (this.#isFull()) followed.isBehind = true;
+    else this.#write(message);
+  }
+
+  /** Once a second: says that the server lives, and gives up a page that reads nothing. */
+  tick(alive: Uint8Array): void {
+    const nowMs = this.#clock.steadyMs();
+    if (this.#fullSinceMs !== undefined && nowMs - this.#fullSinceMs > limits.stalledMs) this.#stream.destroy();
+    else if (nowMs - this.#sentMs >= aliveAfterMs && !this.#stream.writableNeedDrain) this.#write(alive);
+  }
+
+  /** The last message, and the end. */
+  end(message?: Uint8Array): void {
+    if (message !== undefined) this.#write(message);
+    this.close();
+    this.#stream.end();
+  }
+
+  /** Leaves all topics; the stream has ended, or does now. */
+  close(): void {
+    for (const text of this.#followed.keys()) this.unfollow(text);
+  }
+
+  #isFull(): boolean {
+    return this.#stream.writableLength > limits.unreadBytes + this.#wholeBytes;
+  }
+
+  #write(message: Uint8Array): void {
+    this.#sentMs = this.#clock.steadyMs();
+    if (!this.#stream.write(message)) this.#fullSinceMs ??= this.#sentMs;
+  }
+
+  #catchUp(): void {
+    this.#fullSinceMs = undefined;
+    this.#wholeBytes = 0;
+    for (const followed of this.#followed.values()) {
+      if (!followed.isBehind) continue;
+      followed.isBehind = false;
+      followed.topic.catchUp(this);
+    }
+  }
+}

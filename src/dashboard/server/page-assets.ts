@@ -1,0 +1,91 @@
+import { createHash } from "node:crypto";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { extname } from "node:path";
+import { promisify } from "node:util";
+import { brotliCompress, constants, gzip } from "node:zlib";
+import type { PageFiles } from "../bundle/index.ts";
+
+interface Asset {
+  readonly type: string;
+  readonly digest: string;
+  readonly cacheControl: string;
+  /** By content coding; the plain bytes are `identity`. */
+  readonly bodies: ReadonlyMap<string, Uint8Array>;
+}
+
+const types: Readonly<Record<string, string>> = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".css": "text/css; charset=utf-8",
+  ".txt": "text/plain; charset=utf-8",
+  ".svg": "image/svg+xml",
+  ".png": "image/png",
+  ".woff2": "font/woff2",
+};
+
+/** The bundler puts a hash of the contents into names of chunks. */
+const hashedName = /-[A-Z0-9]{8}\.\w+$/;
+const compressible = /^(text\/|image\/svg)/;
+const brotliQuality = 6;
+const digestLength = 22;
+
+/** The page's files, compressed once, with what browsers keep them by. */
+export class PageAssets {
+  readonly #assets: ReadonlyMap<string, Asset>;
+
+  private constructor(assets: ReadonlyMap<string, Asset>) {
+    this.#assets = assets;
+  }
+
+  static async from(files: PageFiles): Promise<PageAssets> {
+    return new PageAssets(new Map(await Promise.all([...files].map(async ([name, contents]) => [name, await assetOf(name, contents)] as const))));
+  }
+
+  has(name: string): boolean {
+    return this.#assets.has(name);
+  }
+
+  /** Answers with the file, or with 304 where the reader has it; the file must be there. */
+  send(name: string, request: IncomingMessage, response: ServerResponse): void {
+    const asset = this.#assets.get(name);
+    if (asset === undefined) throw new Error(`the page has no file ${name}`);
+    const coding = codingOf(request.headers["accept-encoding"], asset.bodies);
+    const body = asset.bodies.get(coding) ?? new Uint8Array();
+    const etag = `"${asset.digest}-${coding}"`;
+    response.setHeader("etag", etag);
+    response.setHeader("cache-control", asset.cacheControl);
+    response.setHeader("vary", "accept-encoding");
+    const known = request.headers["if-none-match"]?.split(",").map((one) => one.trim().replace(/^W\//, ""));
+    if (known?.includes(etag) === true) {
+      response.writeHead(304).end();
+      return;
+    }
+    if (coding !== "identity") response.setHeader("content-encoding", coding);
+    response.writeHead(200, { "content-type": asset.type, "content-length": String(body.length) });
+    response.end(request.method === "HEAD" ? undefined : body);
+  }
+}
+
+async function assetOf(name: string, contents: Uint8Array): Promise<Asset> {
+  const type = types[extname(name)] ?? "application/octet-stream";
+  const bodies = new Map([["identity", contents]]);
+  if (compressible.test(type)) {
+    const [br, gz] = await Promise.all([
+      promisify(brotliCompress)(contents, { params: { [constants.BROTLI_PARAM_QUALITY]: brotliQuality, [constants.BROTLI_PARAM_SIZE_HINT]: contents.length } }),
+      promisify(gzip)(contents),
+    ]);
+    bodies.set("br", br).set("gzip", gz);
+  }
+  return {
+    type,
+    digest: createHash("sha256").update(contents).digest("base64url").slice(0, digestLength),
+    cacheControl: hashedName.test(name) ? "public, max-age=31536000, immutable" : "no-cache",
+    bodies,
+  };
+}
+
+function codingOf(accepted: string | undefined, bodies: ReadonlyMap<string, Uint8Array>): string {
+  const offers = (accepted ?? "").split(",").map((one) => one.trim().toLowerCase());
+  const takes = (coding: string): boolean => offers.some((offer) => offer.split(";")[0]?.trim() === coding && !/;\s*q=0(\.0*)?$/.test(offer));
+  return ["br", "gzip"].find((coding) => bodies.has(coding) && takes(coding)) ?? "identity";
+}

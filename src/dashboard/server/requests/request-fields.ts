@@ -1,0 +1,61 @@
+import { refusal } from "../problem.ts";
+
+/** The fields of a request, from a query or from JSON; each is checked where it is read. */
+export class RequestFields {
+  readonly #fields: ReadonlyMap<string, unknown>;
+
+  private constructor(fields: ReadonlyMap<string, unknown>) {
+    this.#fields = fields;
+  }
+
+  static ofQuery(query: URLSearchParams): RequestFields {
+    return new RequestFields(new Map(query));
+  }
+
+  /** Throws `invalid` for what is no JSON object. */
+  static ofJson(text: string): RequestFields {
+    let body: unknown;
+    try {
+      body = JSON.parse(text === "" ? "{}" : text);
+    } catch {
+      throw refusal("invalid", "the body is no JSON");
+    }
+    if (typeof body !== "object" || body === null || Array.isArray(body)) throw refusal("invalid", "the body is no JSON object");
+    return new RequestFields(new Map(Object.entries(body)));
+  }
+
+  /** Empty where it is not said. */
+  text(name: string, maxLength = 253): string {
+    const value = this.#fields.get(name) ?? "";
+    if (typeof value !== "string") throw refusal("invalid", `${name}: expected text`);
+    if (value.length > maxLength) throw refusal("too-long", `${name}: at most ${maxLength} characters, got ${value.length}`);
+    return value;
+  }
+
+  requiredText(name: string, maxLength?: number): string {
+    const value = this.text(name, maxLength);
+    if (value === "") throw refusal("invalid", `${name} is missing`);
+    return value;
+  }
+
+  integer(name: string, least: number, most: number, fallback: number): number {
+    const value = this.#fields.get(name) ?? fallback;
+    const number = typeof value === "string" && value !== "" ? Number(value) : value;
+    if (typeof number !== "number" || !Number.isInteger(number) || number < least || number > most) throw refusal("invalid", `${name}: expected an integer from ${least} to ${most}`);
+    return number;
+  }
+
+  flag(name: string): boolean {
+    const value = this.#fields.get(name) ?? false;
+    if (value === true || value === "true") return true;
+    if (value === false || value === "false" || value === "") return false;
+    throw refusal("invalid", `${name}: expected true or false`);
+  }
+
+  oneOf<Value extends string>(name: string, values: readonly Value[]): Value {
+    const value = this.#fields.get(name);
+    const found = values.find((one) => one === value);
+    if (found === undefined) throw refusal("invalid", `${name}: expected one of ${values.join(", ")}`);
+    return found;
+  }
+}

@@ -1,0 +1,54 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { isIP } from "node:net";
+import { refusal } from "./problem.ts";
+
+/** Nothing inline, nothing from elsewhere, shown in no frame. */
+const contentSecurityPolicy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' data:",
+  "font-src 'self'",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'self'",
+  "frame-ancestors 'none'",
+].join("; ");
+
+export function setSecurityHeaders(response: ServerResponse): void {
+  response.setHeader("content-security-policy", contentSecurityPolicy);
+  response.setHeader("x-content-type-options", "nosniff");
+  response.setHeader("x-frame-options", "DENY");
+  response.setHeader("referrer-policy", "no-referrer");
+  response.setHeader("cross-origin-opener-policy", "same-origin");
+  response.setHeader("cross-origin-resource-policy", "same-origin");
+  response.setHeader("permissions-policy", "camera=(), geolocation=(), microphone=()");
+}
+
+/**
+ * Refuses a request that came over this machine's loopback under a name of elsewhere: a page of the web whose name was made to lead here.
+ * `kubectl port-forward` ends in the pod's loopback too. A sidecar brings connections from 127.0.0.6, and they keep their names.
+ */
+export function checkHost(request: IncomingMessage): void {
+  const remote = request.socket.remoteAddress ?? "";
+  if (remote !== "127.0.0.1" && remote !== "::1" && remote !== "::ffff:127.0.0.1") return;
+  const host = hostOf(request.headers.host ?? "");
+  if (host === "localhost" || host.endsWith(".localhost") || isIP(host) !== 0) return;
+  throw refusal("forbidden", `"${host}" is no name of this machine`, "open the address that was printed, with localhost or 127.0.0.1");
+}
+
+function hostOf(header: string): string {
+  return header.startsWith("[") ? header.slice(1, header.indexOf("]")) : (header.split(":")[0] ?? "").toLowerCase();
+}
+
+/** Refuses what a page of another origin asks, where the browser says so. */
+export function checkSameSite(request: IncomingMessage): void {
+  const site = request.headers["sec-fetch-site"];
+  if (site === undefined || site === "same-origin" || site === "none") return;
+  throw refusal("forbidden", "the request comes from a page of another origin");
+}
+
+export function cookiesOf(request: IncomingMessage): ReadonlyMap<string, string> {
+  const pairs = (request.headers.cookie ?? "").split(";").map((pair) => pair.trim());
+  return new Map(pairs.filter((pair) => pair.includes("=")).map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)] as const));
+}

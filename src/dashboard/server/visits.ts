@@ -1,0 +1,128 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Session } from "../../api/dashboard/index.ts";
+import { SerinError, type Clock } from "../../base/index.ts";
+import type { Access } from "./access/access.ts";
+import type { Identity } from "./access/identity.ts";
+import type { Sessions } from "./access/sessions.ts";
+import type { AuditLog } from "./audit-log.ts";
+import { limits } from "./limits.ts";
+import { refusal } from "./problem.ts";
+import { cookiesOf } from "./security.ts";
+
+export interface VisitsOptions {
+  readonly access: Access;
+  readonly sessions: Sessions;
+  readonly audit: AuditLog;
+  readonly clock: Clock;
+  readonly version: string;
+  /** `/kiali`; empty for the root. */
+  readonly root: string;
+}
+
+/** A request's sender. */
+export interface Visit {
+  /** Of the cookie; a new one where the request had none. */
+  readonly id: string;
+  readonly isNew: boolean;
+  /** Undefined: log in first. */
+  readonly identity: Identity | undefined;
+}
+
+const cookieName = "serin-session";
+export const csrfHeader = "x-serin-csrf";
+const minuteMs = 60_000;
+
+/** Who comes, by their cookie; and how they log in and out. */
+export class Visits {
+  readonly #options: VisitsOptions;
+  #failures: number[] = [];
+
+  constructor(options: VisitsOptions) {
+    this.#options = options;
+  }
+
+  /** Also looks whether the session's token is still taken. */
+  async of(request: IncomingMessage): Promise<Visit> {
+    const { sessions, access } = this.#options;
+    const given = cookiesOf(request).get(cookieName) ?? "";
+    if (!sessions.isId(given)) return { id: sessions.newId(), isNew: true, identity: access.anonymous };
+    return { id: given, isNew: false, identity: (await this.identityOf(given)) ?? access.anonymous };
+  }
+
+  /** Undefined where the session has ended, or its token has. */
+  async identityOf(id: string): Promise<Identity | undefined> {
+    const { sessions } = this.#options;
+    const identity = sessions.find(id);
+    if (identity === undefined) return undefined;
+    if (await identity.isValid()) return identity;
+    sessions.end(id);
+    return undefined;
+  }
+
+  /** Refuses a write that the page itself has not sent. */
+  checkCsrf(request: IncomingMessage, { id, isNew }: Visit): void {
+    const token = request.headers[csrfHeader];
+    if (!isNew && typeof token === "string" && this.#options.sessions.isCsrfToken(id, token)) return;
+    throw refusal("forbidden", `the header ${csrfHeader} is missing, or is not this session's`, "load the page again");
+  }
+
+  async session({ id, identity }: Visit): Promise<Session> {
+    const { access, sessions, version } = this.#options;
+    const common = { csrfToken: sessions.csrfToken(id), mayLogIn: access.mayLogIn, version, cluster: access.cluster };
+    if (identity === undefined) return { ...common, user: "", groups: [], authentication: "none", namespaces: [], limits: [access.loginHint] };
+    const { user, groups, authentication } = identity;
+    const [namespaces, told] = await Promise.all([identity.namespaces(), access.limitsOf(identity)]);
+    return { ...common, user, groups, authentication, namespaces: namespaces === "*" ? ["*"] : [...namespaces].toSorted(), limits: told };
+  }
+
+  /** The session answers under a new cookie: one that somebody else has set before is worth nothing. */
+  async logIn(token: string, visit: Visit, response: ServerResponse): Promise<Visit> {
+    const { access, audit, sessions } = this.#options;
+    if (!access.mayLogIn) throw refusal("forbidden", "nobody logs in here by a token");
+    if (token === "" || token.length > limits.tokenLength || /[^\x21-\x7e]/.test(token)) throw refusal("invalid", "this is no bearer token", "kubectl create token <service account>");
+    this.#countFailures();
+    try {
+      const identity = await access.logIn(token);
+      sessions.end(visit.id);
+      const id = sessions.begin(identity);
+      this.setCookie(response, id);
+      audit.record({ user: identity.user, what: "login", result: "done", detail: "" });
+      return { id, isNew: false, identity };
+    } catch (error) {
+      if (error instanceof SerinError && error.kind === "user") {
+        this.#failures.push(this.#options.clock.steadyMs());
+        audit.record({ user: "", what: "login", result: "refused", detail: error.message });
+      }
+      throw error;
+    }
+  }
+
+  /** By the secret of a printed address. */
+  enter(secret: string, response: ServerResponse): boolean {
+    const { access, audit, sessions } = this.#options;
+    const identity = access.enter(secret);
+    if (identity === undefined) return false;
+    this.setCookie(response, sessions.begin(identity));
+    audit.record({ user: identity.user, what: "login", result: "done", detail: "by the printed address" });
+    return true;
+  }
+
+  logOut({ id, identity }: Visit, response: ServerResponse): Visit {
+    const { access, audit, sessions } = this.#options;
+    if (identity !== undefined && identity !== access.anonymous) audit.record({ user: identity.user, what: "logout", result: "done", detail: "" });
+    sessions.end(id);
+    const next = { id: sessions.newId(), isNew: true, identity: access.anonymous };
+    this.setCookie(response, next.id);
+    return next;
+  }
+
+  setCookie(response: ServerResponse, id: string): void {
+    response.setHeader("set-cookie", `${cookieName}=${id}; Path=${this.#options.root}/; HttpOnly; SameSite=Strict`);
+  }
+
+  #countFailures(): void {
+    const sinceMs = this.#options.clock.steadyMs() - minuteMs;
+    this.#failures = this.#failures.filter((atMs) => atMs > sinceMs);
+    if (this.#failures.length >= limits.failedLoginsPerMinute) throw refusal("unavailable", "too many logins have failed within a minute", "wait a minute");
+  }
+}
