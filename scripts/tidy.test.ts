@@ -98,7 +98,8 @@ test("no test is skipped, narrowed or postponed", () => {
 });
 
 test("every part has one door, or one a folder", () => {
-  const sources = tracked.filter((file) => /^src\/(?!cmd\/).*\.ts$/.test(file) && texts.has(file));
+  // The page is a program of its own: its bundle begins at main.tsx.
+  const sources = tracked.filter((file) => /^src\/(?!cmd\/|dashboard\/web\/).*\.ts$/.test(file) && texts.has(file));
   const doorless = sources.filter((file) => {
     const [, part = "", folder = ""] = file.split("/");
     return !texts.has(`src/${part}/index.ts`) && !texts.has(`src/${part}/${folder}/index.ts`);

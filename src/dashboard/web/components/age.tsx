@@ -1,0 +1,27 @@
+import type { JSX } from "preact";
+import { formatClock, formatDate, formatDuration } from "../format.ts";
+import { serverNowMs } from "../live/index.ts";
+
+const dayMs = 86_400_000;
+
+/** `4 min 10 s ago`, counting on by itself; the moment itself when one points at it. */
+export function Age({ atMs, ago = true }: { readonly atMs: number | undefined; readonly ago?: boolean }): JSX.Element {
+  if (atMs === undefined) return <span class="muted">–</span>;
+  return (
+    <time dateTime={new Date(atMs).toISOString()} title={formatDate(atMs)}>
+      {formatDuration(serverNowMs.value - atMs)}
+      {ago ? " ago" : ""}
+    </time>
+  );
+}
+
+/** The moment: `14:02:09`, with its date where that is not today. */
+export function Moment({ atMs }: { readonly atMs: number | undefined }): JSX.Element {
+  if (atMs === undefined) return <span class="muted">–</span>;
+  const near = Math.abs(serverNowMs.peek() - atMs) < dayMs / 2;
+  return (
+    <time dateTime={new Date(atMs).toISOString()} title={formatDate(atMs)}>
+      {near ? formatClock(atMs) : formatDate(atMs)}
+    </time>
+  );
+}

@@ -1,0 +1,12 @@
+export { Age, Moment } from "./age.tsx";
+export { CommandLine, YamlBlock } from "./copyable.tsx";
+export { DataTable, type Column, type DataTableProps } from "./data-table.tsx";
+export { Dialog } from "./dialog.tsx";
+export { Icon, type IconName } from "./icon.tsx";
+export { HealthMark, Mark, PhaseMark, ProxyMark, Tag, type Tone } from "./mark.tsx";
+export { Page } from "./page.tsx";
+export { SearchField } from "./search-field.tsx";
+export { Empty, Loading, Notice, ProblemBlock, ProblemNotice } from "./states.tsx";
+export { Tabs, type Tab } from "./tabs.tsx";
+export { chosenTime, TimePicker } from "./time-picker.tsx";
+export { toast, Toasts } from "./toasts.tsx";

@@ -1,0 +1,88 @@
+import type { ComponentChildren, JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import type { SourceState, TopicName } from "../../../api/dashboard/index.ts";
+import { formatDuration } from "../format.ts";
+import { liveState, serverNowMs, type Live } from "../live/index.ts";
+import { linkTo } from "../router.ts";
+import { Loading, Notice, ProblemBlock, ProblemNotice } from "./states.tsx";
+
+/** A source that says that it is well is worth a word from this age on. */
+const oldSourceMs = 60_000;
+
+export interface PageProps<Name extends TopicName> {
+  readonly title: string;
+  readonly subtitle?: ComponentChildren;
+  /** Views above this one, with their paths. */
+  readonly crumbs?: readonly { readonly title: string; readonly path: readonly string[] }[];
+  readonly tools?: ComponentChildren;
+  /** With it, the content waits for the first view; its problems and the age of its sources are said above the content. */
+  readonly live?: Live<Name>;
+  readonly children: ComponentChildren;
+}
+
+/** One view: its heading, what is wrong with its data, and its content. */
+export function Page<Name extends TopicName>({ title, subtitle, crumbs = [], tools, live, children }: PageProps<Name>): JSX.Element {
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    document.title = `${title} · Serin`;
+  }, [title]);
+  const head = live?.head.value;
+  const problem = live?.problem.value;
+  const waits = live !== undefined && head === undefined;
+  return (
+    <div class="page">
+      <header class="page-head">
+        <div>
+          {crumbs.length === 0 ? undefined : (
+            <nav aria-label="Above">
+              <ol class="crumbs">
+                {crumbs.map((crumb) => (
+                  <li key={crumb.title}>
+                    <a href={linkTo(crumb.path)}>{crumb.title}</a>
+                  </li>
+                ))}
+              </ol>
+            </nav>
+          )}
+          <h1 ref={heading} tabIndex={-1}>
+            {title}
+          </h1>
+          {subtitle === undefined ? undefined : <div class="page-subtitle">{subtitle}</div>}
+        </div>
+        {tools === undefined ? undefined : <div class="page-tools">{tools}</div>}
+      </header>
+      {problem !== undefined && !waits ? <ProblemNotice problem={problem} /> : undefined}
+      {head === undefined ? undefined : <SourceNotes sources={head.sources} />}
+      {!waits ? children : problem === undefined ? <div class="card"><Loading lines={9} /></div> : <div class="card"><ProblemBlock problem={problem} /></div>}
+    </div>
+  );
+}
+
+/** Sources that are away or behind, and how old the view is while the connection is lost. */
+function SourceNotes({ sources }: { readonly sources: readonly SourceState[] }): JSX.Element | null {
+  const state = liveState.value;
+  const nowMs = serverNowMs.value;
+  const notes = sources.map((source) => sourceNote(source, nowMs)).filter((note) => note !== undefined);
+  if (notes.length === 0 && state.kind !== "reconnecting") return null;
+  return (
+    <div class="stack">
+      {state.kind !== "reconnecting" ? undefined : (
+        <Notice tone="warn">
+          Not connected: what is shown is <strong>{formatDuration(nowMs - state.sinceMs)} old</strong>. The page reconnects by itself.
+        </Notice>
+      )}
+      {notes.map((note) => (
+        <Notice key={note} tone="warn">
+          {note}
+        </Notice>
+      ))}
+    </div>
+  );
+}
+
+function sourceNote({ name, ok, asOfMs, problem }: SourceState, nowMs: number): string | undefined {
+  const ageMs = asOfMs === undefined ? undefined : nowMs - asOfMs;
+  if (ok && (ageMs === undefined || ageMs < oldSourceMs)) return undefined;
+  const age = ageMs === undefined ? "nothing is known from it yet" : `what it told is ${formatDuration(ageMs)} old`;
+  return `${name}: ${age}.${problem === undefined ? "" : ` ${problem}`}`;
+}

@@ -1,0 +1,78 @@
+/** Figures as people read them. Every figure has its unit; what was not measured is `–`. */
+const absent = "–";
+
+/** Three digits that say something, and no exponent. */
+function digits(value: number): string {
+  const size = Math.abs(value);
+  if (size >= 100 || size === 0) return Math.round(value).toLocaleString("en-US");
+  return value.toFixed(size >= 10 ? 1 : 2);
+}
+
+/** `12.5/s`, `1,204/s`; less than one in a thousand seconds is shown as such. */
+export function formatRate(perSecond: number | undefined): string {
+  if (perSecond === undefined) return absent;
+  if (perSecond > 0 && perSecond < 0.01) return "<0.01/s";
+  return perSecond >= 10_000 ? `${digits(perSecond / 1_000)}k/s` : `${digits(perSecond)}/s`;
+}
+
+/** A share from 0 to 1: `0 %`, `0.12 %`, `99.9 %`. What is not all is never rounded to all, nor something to nothing. */
+export function formatShare(share: number | undefined): string {
+  if (share === undefined) return absent;
+  const percent = share * 100;
+  if (percent === 0 || percent === 100) return `${percent} %`;
+  if (percent < 0.01) return "<0.01 %";
+  if (percent > 99.99 && percent < 100) return ">99.99 %";
+  return `${percent >= 99.95 && percent < 100 ? percent.toFixed(2) : digits(percent)} %`;
+}
+
+/** `850 µs`, `4.2 ms`, `1.35 s`. */
+export function formatMs(ms: number | undefined): string {
+  if (ms === undefined) return absent;
+  if (ms > 0 && ms < 1) return `${Math.round(ms * 1_000)} µs`;
+  return ms >= 1_000 ? `${(ms / 1_000).toFixed(2)} s` : `${digits(ms)} ms`;
+}
+
+const byteUnits = ["B", "kB", "MB", "GB", "TB"] as const;
+
+/** Powers of 1,000: `1.5 MB`. */
+export function formatBytes(bytes: number | undefined): string {
+  if (bytes === undefined) return absent;
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1_000 && unit < byteUnits.length - 1) {
+    value /= 1_000;
+    unit += 1;
+  }
+  return `${unit === 0 ? Math.round(value) : digits(value)} ${byteUnits[unit] ?? ""}`;
+}
+
+/** `8 s`, `4 min 10 s`, `3 h 5 min`, `12 d`; the second part where the first is small. */
+export function formatDuration(ms: number | undefined): string {
+  if (ms === undefined) return absent;
+  const seconds = Math.max(0, Math.round(ms / 1_000));
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 10) return seconds % 60 === 0 ? `${minutes} min` : `${minutes} min ${seconds % 60} s`;
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 24) return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
+  return `${Math.floor(hours / 24)} d`;
+}
+
+const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const date = new Intl.DateTimeFormat("en-GB", { day: "2-digit", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+
+/** `14:02:09`, by the browser's time zone. */
+export function formatClock(atMs: number): string {
+  return clock.format(atMs);
+}
+
+/** `20 Nov, 14:02:09`. */
+export function formatDate(atMs: number): string {
+  return date.format(atMs);
+}
+
+/** `1 pod`, `3 pods`. */
+export function countOf(count: number, one: string, many = `${one}s`): string {
+  return `${count.toLocaleString("en-US")} ${count === 1 ? one : many}`;
+}

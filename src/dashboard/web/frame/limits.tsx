@@ -1,0 +1,23 @@
+import { signal } from "@preact/signals";
+import type { JSX } from "preact";
+import type { Session } from "../../../api/dashboard/index.ts";
+import { Icon, Notice } from "../components/index.ts";
+
+const closed = signal(false);
+
+/** What this user cannot see or do here, and how that is granted. It can be closed; the user's menu has it still. */
+export function Limits({ session }: { readonly session: Session }): JSX.Element | null {
+  if (closed.value || session.limits.length === 0) return null;
+  return (
+    <div class="limits">
+      <Notice tone="info">
+        <div class="spread">
+          <span>{session.limits.join(" ")}</span>
+          <button type="button" class="button" data-kind="quiet" aria-label="Close the notice" onClick={() => void (closed.value = true)}>
+            <Icon name="close" size={12} />
+          </button>
+        </div>
+      </Notice>
+    </div>
+  );
+}

@@ -1,0 +1,10 @@
+import type { JSX } from "preact";
+import { Empty, Page } from "../components/index.ts";
+
+export function ConfigsPage(): JSX.Element {
+  return (
+    <Page title="Config">
+      <Empty title="Not here yet" />
+    </Page>
+  );
+}

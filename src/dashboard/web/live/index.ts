@@ -1,0 +1,2 @@
+export { liveState, serverNowMs, startLive, type Live } from "./live-topics.ts";
+export { useLive } from "./use-live.ts";

@@ -1,0 +1,162 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { LiveMessage, Problem, View } from "../../../api/dashboard/index.ts";
+import { LiveConnection, type LiveSource, type LiveState } from "./live-connection.ts";
+
+class Rig {
+  nowMs = 1_000_000;
+  ended: Problem | undefined;
+  readonly opened: { readonly url: string; readonly source: LiveSource; closed: boolean }[] = [];
+  readonly states: LiveState[] = [];
+  readonly views: { readonly topic: string; readonly view: View }[] = [];
+  readonly problems: string[] = [];
+  #timers: { readonly atMs: number; readonly run: () => void }[] = [];
+  readonly connection = new LiveConnection(
+    {
+      open: (url) => {
+        const entry = { url, closed: false, source: { onopen: null, onmessage: null, onerror: null, close: () => void (entry.closed = true) } as LiveSource };
+        this.opened.push(entry);
+        return entry.source;
+      },
+      nowMs: () => this.nowMs,
+      random: () => 0.5,
+      after: (delayMs, run) => {
+        const timer = { atMs: this.nowMs + delayMs, run };
+        this.#timers.push(timer);
+        return () => void (this.#timers = this.#timers.filter((other) => other !== timer));
+      },
+      sessionProblem: () => Promise.resolve(this.ended),
+    },
+    {
+      state: (state) => this.states.push(state),
+      view: (topic, view) => this.views.push({ topic, view }),
+      problem: (topic, problem) => this.problems.push(`${topic}: ${problem.code}`),
+      clock: () => undefined,
+    },
+  );
+
+  async pass(ms: number): Promise<void> {
+    const untilMs = this.nowMs + ms;
+    for (;;) {
+      const [next] = this.#timers.filter(({ atMs }) => atMs <= untilMs).sort((a, b) => a.atMs - b.atMs);
+      if (next === undefined) break;
+      this.nowMs = next.atMs;
+      this.#timers = this.#timers.filter((other) => other !== next);
+      next.run();
+      await new Promise((resolve) => void setImmediate(resolve));
+    }
+    this.nowMs = untilMs;
+  }
+
+  tell(message: LiveMessage): void {
+    this.opened.at(-1)?.source.onmessage?.({ data: JSON.stringify(message) });
+  }
+
+  get state(): LiveState | undefined {
+    return this.states.at(-1);
+  }
+}
+
+const head = { atMs: 5, sources: [] };
+const shown = (rows: Record<string, object>): LiveMessage => ({ type: "view", topic: "ladder", view: { head, tables: { rungs: rows } } });
+
+test("topics that are asked for in one turn make one connection, encoded as a whole", async () => {
+  const rig = new Rig();
+  rig.connection.follow(["overview"]);
+  rig.connection.follow(["overview", "graph?namespaces=a%2Cb"]);
+  await rig.pass(20);
+  assert.deepEqual(rig.opened.map(({ url }) => url), ["api/live?topic=graph%3Fnamespaces%3Da%252Cb&topic=overview"]);
+});
+
+test("a change keeps the rows that it does not name", async () => {
+  const rig = new Rig();
+  rig.connection.follow(["ladder"]);
+  await rig.pass(20);
+  rig.tell(shown({ a: { x: 1 }, b: { x: 2 } }));
+  rig.tell({ type: "change", topic: "ladder", head, set: { rungs: { b: { x: 3 } } }, gone: {} });
+  const [first, second] = rig.views;
+  assert.deepEqual(second?.view.tables["rungs"], { a: { x: 1 }, b: { x: 3 } });
+  assert.equal(second?.view.tables["rungs"]?.["a"], first?.view.tables["rungs"]?.["a"]);
+});
+
+test("after a reconnect the rows that did not change are the same objects", async () => {
+  const rig = new Rig();
+  rig.connection.follow(["ladder"]);
+  await rig.pass(20);
+  rig.tell(shown({ a: { x: 1 }, b: { x: 2 } }));
+  rig.opened.at(-1)?.source.onerror?.();
+  assert.deepEqual(rig.state, { kind: "reconnecting", sinceMs: rig.nowMs });
+  await rig.pass(1_000);
+  assert.equal(rig.opened.length, 2);
+  rig.tell(shown({ a: { x: 1 }, b: { x: 9 } }));
+  assert.deepEqual(rig.state, { kind: "live" });
+  const [before, after] = rig.views;
+  assert.equal(after?.view.tables["rungs"]?.["a"], before?.view.tables["rungs"]?.["a"]);
+  assert.notEqual(after?.view.tables["rungs"]?.["b"], before?.view.tables["rungs"]?.["b"]);
+});
+
+test("it tries again at growing distances, at most 10 s apart, and says since when it is down", async () => {
+  const rig = new Rig();
+  rig.connection.follow(["ladder"]);
+  await rig.pass(20);
+  const downAtMs = rig.nowMs;
+  const triedAtMs: number[] = [];
+  for (let i = 0; i < 9; i += 1) {
+    rig.opened.at(-1)?.source.onerror?.();
+    const before = rig.opened.length;
+    while (rig.opened.length === before) await rig.pass(50);
+    triedAtMs.push(rig.nowMs);
+  }
+  const gaps = triedAtMs.slice(1).map((atMs, index) => atMs - (triedAtMs[index] ?? 0));
+  assert.ok(gaps.every((gap, index) => index === 0 || gap >= (gaps[index - 1] ?? 0)), gaps.join());
+  assert.ok((gaps.at(-1) ?? 0) <= 10_000, gaps.join());
+  assert.deepEqual(rig.state, { kind: "reconnecting", sinceMs: downAtMs });
+});
+
+test("a connection that says nothing is given up; one that says it is alive is not", async () => {
+  const rig = new Rig();
+  rig.connection.follow(["ladder"]);
+  await rig.pass(20);
+  for (let i = 0; i < 10; i += 1) {
+    rig.tell({ type: "alive", atMs: rig.nowMs });
+    await rig.pass(5_000);
+  }
+  assert.equal(rig.opened.length, 1);
+  await rig.pass(16_000);
+  assert.equal(rig.opened.length, 2);
+  assert.ok(rig.opened[0]?.closed);
+});
+
+test("a session that has ended is said, and no further connection is tried until the user is back", async () => {
+  const rig = new Rig();
+  rig.connection.follow(["ladder"]);
+  await rig.pass(20);
+  rig.ended = { code: "logged-out", message: "The token has expired." };
+  rig.opened.at(-1)?.source.onerror?.();
+  await rig.pass(60_000);
+  assert.equal(rig.state?.kind, "logged-out");
+  assert.equal(rig.opened.length, 1);
+  rig.ended = undefined;
+  rig.connection.retryNow();
+  assert.equal(rig.opened.length, 2);
+});
+
+test("what cannot be read is a lost connection, not an exception", async () => {
+  const rig = new Rig();
+  rig.connection.follow(["ladder"]);
+  await rig.pass(20);
+  rig.opened.at(-1)?.source.onmessage?.({ data: "<html>" });
+  assert.equal(rig.state?.kind, "reconnecting");
+});
+
+test("a page that nobody sees holds no connection, and is back at once when it is seen", async () => {
+  const rig = new Rig();
+  rig.connection.follow(["ladder"]);
+  await rig.pass(20);
+  rig.connection.pause();
+  assert.ok(rig.opened[0]?.closed);
+  await rig.pass(60_000);
+  assert.equal(rig.opened.length, 1);
+  rig.connection.retryNow();
+  assert.equal(rig.opened.length, 2);
+});

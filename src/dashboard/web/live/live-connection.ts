@@ -1,0 +1,185 @@
+import { applyLiveMessage, type LiveMessage, type Problem, type View } from "../../../api/dashboard/index.ts";
+import { keepEqualRows } from "./keep-equal-rows.ts";
+
+/** What of an EventSource is used. */
+export interface LiveSource {
+  onopen: (() => void) | null;
+  onmessage: ((event: { readonly data: unknown }) => void) | null;
+  onerror: (() => void) | null;
+  close(): void;
+}
+
+export interface LiveHost {
+  open(url: string): LiveSource;
+  nowMs(): number;
+  /** From 0 to 1. */
+  random(): number;
+  /** Answers how to cancel it. */
+  after(delayMs: number, run: () => void): () => void;
+  /** Asked when a connection could not be had: an EventSource does not say why. Undefined: the session holds, or nobody can tell. */
+  sessionProblem(): Promise<Problem | undefined>;
+}
+
+export type LiveState =
+  | { readonly kind: "idle" }
+  | { readonly kind: "connecting" }
+  | { readonly kind: "live" }
+  | { readonly kind: "reconnecting"; readonly sinceMs: number }
+  | { readonly kind: "logged-out"; readonly problem: Problem };
+
+export interface LiveSink {
+  state(state: LiveState): void;
+  /** Rows that are as they were before are the same objects as before. */
+  view(topic: string, view: View): void;
+  problem(topic: string, problem: Problem): void;
+  /** The server's clock, as it said it just now. */
+  clock(serverMs: number): void;
+}
+
+const firstRetryMs = 400;
+const maxRetryMs = 8_000;
+/** The server says that it is alive every few seconds; a connection that says nothing for this long is dead. */
+const silenceMs = 15_000;
+/** Topics that come and go in one turn of the page make one connection. */
+const settleMs = 10;
+
+/** Follows topics over one connection at a time, and comes back by itself. */
+export class LiveConnection {
+  readonly #host: LiveHost;
+  readonly #sink: LiveSink;
+  readonly #views = new Map<string, View>();
+  #topics: readonly string[] = [];
+  #source: LiveSource | undefined;
+  #cancelTimer: (() => void) | undefined;
+  #cancelWatch: (() => void) | undefined;
+  #failures = 0;
+  #downSinceMs: number | undefined;
+  #paused = false;
+
+  constructor(host: LiveHost, sink: LiveSink) {
+    this.#host = host;
+    this.#sink = sink;
+  }
+
+  /** From now on these are followed; what was received of others is forgotten. */
+  follow(topics: readonly string[]): void {
+    const wanted = [...topics].sort();
+    if (wanted.join("\n") === this.#topics.join("\n")) return;
+    this.#topics = wanted;
+    for (const topic of this.#views.keys()) if (!wanted.includes(topic)) this.#views.delete(topic);
+    this.#drop();
+    if (wanted.length === 0) {
+      this.#sink.state({ kind: "idle" });
+      return;
+    }
+    if (this.#downSinceMs === undefined) this.#sink.state({ kind: "connecting" });
+    this.#later(settleMs, () => this.#connect());
+  }
+
+  /** A page that nobody sees holds no connection: a browser has few of them for one server. */
+  pause(): void {
+    this.#paused = true;
+    this.#drop();
+  }
+
+  /** Now, whatever the backoff: the page is seen again, the network is back, the user has logged in. */
+  retryNow(): void {
+    this.#paused = false;
+    this.#failures = 0;
+    if (this.#topics.length === 0 || this.#source !== undefined) return;
+    this.#drop();
+    this.#connect();
+  }
+
+  #drop(): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+    this.#cancelWatch?.();
+    this.#cancelWatch = undefined;
+    this.#source?.close();
+    this.#source = undefined;
+  }
+
+  #later(delayMs: number, run: () => void): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = this.#host.after(delayMs, run);
+  }
+
+  #connect(): void {
+    this.#cancelTimer = undefined;
+    if (this.#paused || this.#topics.length === 0) return;
+    const query = this.#topics.map((topic) => `topic=${encodeURIComponent(topic)}`).join("&");
+    const source = this.#host.open(`api/live?${query}`);
+    this.#source = source;
+    this.#watch();
+    source.onopen = () => this.#watch();
+    source.onmessage = ({ data }) => {
+      if (this.#source !== source) return;
+      this.#watch();
+      this.#receive(data);
+    };
+    source.onerror = () => {
+      if (this.#source === source) this.#lost();
+    };
+  }
+
+  #watch(): void {
+    this.#cancelWatch?.();
+    this.#cancelWatch = this.#host.after(silenceMs, () => this.#lost());
+  }
+
+  #receive(data: unknown): void {
+    let message: LiveMessage;
+    try {
+      message = JSON.parse(String(data)) as LiveMessage;
+    } catch {
+      this.#lost();
+      return;
+    }
+    if (message.type === "logged-out") {
+      this.#loggedOut(message.problem);
+      return;
+    }
+    this.#failures = 0;
+    this.#downSinceMs = undefined;
+    this.#sink.state({ kind: "live" });
+    if ("atMs" in message) this.#sink.clock(message.atMs);
+    if (message.type === "change") this.#sink.clock(message.head.atMs);
+    if (message.type === "problem") this.#sink.problem(message.topic, message.problem);
+    if (message.type === "view" || message.type === "change") this.#apply(message.topic, message);
+  }
+
+  #apply(topic: string, message: LiveMessage): void {
+    if (!this.#topics.includes(topic)) return;
+    const before = this.#views.get(topic);
+    const applied = applyLiveMessage(before, message);
+    if (applied === undefined) return;
+    const view = message.type === "view" && before !== undefined ? keepEqualRows(before, applied) : applied;
+    this.#views.set(topic, view);
+    this.#sink.view(topic, view);
+  }
+
+  #lost(): void {
+    this.#drop();
+    this.#downSinceMs ??= this.#host.nowMs();
+    this.#sink.state({ kind: "reconnecting", sinceMs: this.#downSinceMs });
+    const delayMs = Math.min(maxRetryMs, firstRetryMs * 2 ** this.#failures) * (0.75 + this.#host.random() / 2);
+    this.#failures += 1;
+    this.#later(delayMs, () => {
+      void this.#retry();
+    });
+  }
+
+  async #retry(): Promise<void> {
+    this.#cancelTimer = undefined;
+    const problem = await this.#host.sessionProblem();
+    if (this.#source !== undefined || this.#cancelTimer !== undefined) return;
+    if (problem === undefined) this.#connect();
+    else this.#loggedOut(problem);
+  }
+
+  #loggedOut(problem: Problem): void {
+    this.#drop();
+    this.#sink.state({ kind: "logged-out", problem });
+  }
+}

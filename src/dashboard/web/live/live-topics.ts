@@ -1,0 +1,149 @@
+import { batch, computed, signal, type ReadonlySignal, type Signal } from "@preact/signals";
+import { topicText, type Problem, type TopicName, type Topics, type View } from "../../../api/dashboard/index.ts";
+import { request, RequestFailure } from "../requests.ts";
+import { endSession, session } from "../session.ts";
+import { LiveConnection, type LiveSource, type LiveState } from "./live-connection.ts";
+
+type Tables<Name extends TopicName> = Topics[Name]["view"]["tables"];
+
+/** A topic as it is known now. What was known stays while the connection is lost: `LiveStatus` says how old it is. */
+export interface Live<Name extends TopicName> {
+  /** The topic as the server calls it. */
+  readonly topic: string;
+  /** Undefined until the first view has come. */
+  readonly head: ReadonlySignal<Topics[Name]["view"]["head"] | undefined>;
+  /** Why the topic cannot be shown, or not be kept up, now. */
+  readonly problem: ReadonlySignal<Problem | undefined>;
+  /** Rows by key; a row that did not change is the same object, and a table of which no row changed as well. Empty before the first view. */
+  table<Table extends keyof Tables<Name>>(name: Table): ReadonlySignal<Tables<Name>[Table]>;
+}
+
+class Topic {
+  readonly view: Signal<View | undefined> = signal(undefined);
+  readonly problem: Signal<Problem | undefined> = signal(undefined);
+  followers = 0;
+  readonly live: Live<TopicName>;
+
+  constructor(topic: string) {
+    const tables = new Map<string, ReadonlySignal<object>>();
+    this.live = {
+      topic,
+      head: computed(() => this.view.value?.head) as Live<TopicName>["head"],
+      problem: this.problem,
+      table: ((name: string) => {
+        const table = tables.get(name) ?? computed(() => this.view.value?.tables[name] ?? noRows);
+        tables.set(name, table);
+        return table;
+      }) as Live<TopicName>["table"],
+    };
+  }
+}
+
+const noRows: Readonly<Record<string, object>> = {};
+/** Views that were left and are shown at once when the user comes back to them. */
+const maxRemembered = 12;
+/** A page out of sight gives its connection back after this long. */
+const hiddenMs = 60_000;
+
+const topics = new Map<string, Topic>();
+const state = signal<LiveState>({ kind: "idle" });
+const clockOffsetMs = signal(0);
+const now = signal(Date.now());
+
+/** How the connection is. */
+export const liveState: ReadonlySignal<LiveState> = state;
+/** The server's time, told anew every second: ages are counted from it, so that a browser's wrong clock does not matter. */
+export const serverNowMs: ReadonlySignal<number> = computed(() => now.value + clockOffsetMs.value);
+
+const connection = new LiveConnection(
+  {
+    open: (url) => new EventSource(new URL(url, document.baseURI)) as LiveSource,
+    nowMs: () => Date.now() + clockOffsetMs.peek(),
+    random: () => Math.random(),
+    after: (delayMs, run) => {
+      const timer = setTimeout(run, delayMs);
+      return () => clearTimeout(timer);
+    },
+    sessionProblem,
+  },
+  {
+    state: (next) => {
+      if (next.kind === state.peek().kind && next.kind !== "reconnecting") return;
+      state.value = next;
+      if (next.kind === "logged-out") endSession(next.problem);
+    },
+    view: (name, view) => {
+      const topic = topics.get(name);
+      if (topic === undefined) return;
+      batch(() => {
+        topic.view.value = view;
+        topic.problem.value = undefined;
+      });
+    },
+    problem: (name, problem) => {
+      const topic = topics.get(name);
+      if (topic !== undefined) topic.problem.value = problem;
+    },
+    clock: (serverMs) => {
+      const offsetMs = serverMs - Date.now();
+      // What is said late makes the server look behind; a correction is worth it only when it is more than the way takes.
+      if (Math.abs(offsetMs - clockOffsetMs.peek()) > 2_000) clockOffsetMs.value = offsetMs;
+    },
+  },
+);
+
+async function sessionProblem(): Promise<Problem | undefined> {
+  try {
+    const { authentication } = await request("GET /api/session", {});
+    return authentication === "none" ? { code: "logged-out", message: "The session has ended.", hint: "Log in again; the page goes on where it was." } : undefined;
+  } catch (error) {
+    return error instanceof RequestFailure && error.problem.code === "logged-out" ? error.problem : undefined;
+  }
+}
+
+/** Follows a topic until the answer is called. The same topic followed twice is one. */
+export function followTopic<Name extends TopicName>(name: Name, parameters: Topics[Name]["parameters"]): { readonly live: Live<Name>; start(): () => void } {
+  const text = topicText(name, parameters as Readonly<Record<string, string | number>>);
+  const topic = topics.get(text) ?? new Topic(text);
+  topics.set(text, topic);
+  return {
+    live: topic.live as unknown as Live<Name>,
+    start: () => {
+      // It may have been forgotten between being asked for and being shown.
+      topics.set(text, topic);
+      topic.followers += 1;
+      followAll();
+      return () => {
+        topic.followers -= 1;
+        // The last in the map is the one that was left last.
+        topics.delete(text);
+        topics.set(text, topic);
+        followAll();
+      };
+    },
+  };
+}
+
+function followAll(): void {
+  const left = [...topics].filter(([, { followers }]) => followers === 0);
+  for (const [text] of left.slice(0, Math.max(0, left.length - maxRemembered))) topics.delete(text);
+  // One view's leave and the next one's start come in one turn.
+  queueMicrotask(() => connection.follow([...topics].filter(([, { followers }]) => followers > 0).map(([text]) => text)));
+}
+
+/** Once, when the page starts. */
+export function startLive(): void {
+  setInterval(() => {
+    now.value = Date.now();
+  }, 1_000);
+  let hiddenTimer: ReturnType<typeof setTimeout> | undefined;
+  document.addEventListener("visibilitychange", () => {
+    clearTimeout(hiddenTimer);
+    if (document.hidden) hiddenTimer = setTimeout(() => connection.pause(), hiddenMs);
+    else connection.retryNow();
+  });
+  addEventListener("online", () => connection.retryNow());
+  session.subscribe((next) => {
+    if (next !== undefined && next.authentication !== "none" && state.peek().kind === "logged-out") connection.retryNow();
+  });
+}

@@ -1,0 +1,16 @@
+import { useEffect, useMemo } from "preact/hooks";
+import type { TopicName, Topics } from "../../../api/dashboard/index.ts";
+import { followTopic, type Live } from "./live-topics.ts";
+
+/**
+ * Follows a topic for as long as the component is there.
+ *
+ *     const ladder = useLive("ladder", {});
+ *     const rungs = ladder.table("rungs").value;
+ */
+export function useLive<Name extends TopicName>(name: Name, parameters: Topics[Name]["parameters"]): Live<Name> {
+  const key = JSON.stringify(parameters);
+  const followed = useMemo(() => followTopic(name, parameters), [name, key]);
+  useEffect(() => followed.start(), [followed]);
+  return followed.live;
+}

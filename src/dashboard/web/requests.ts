@@ -1,0 +1,59 @@
+import type { DashboardRequests, Problem, RequestName } from "../../api/dashboard/index.ts";
+import { endSession, session, setSession } from "./session.ts";
+
+/** What the server answered when it did not do what was asked, or that it did not answer. */
+export class RequestFailure extends Error {
+  readonly problem: Problem;
+
+  constructor(problem: Problem) {
+    super(problem.message);
+    this.problem = problem;
+  }
+}
+
+const loginNames: ReadonlySet<RequestName> = new Set(["GET /api/session", "POST /api/login", "POST /api/logout"]);
+
+/**
+ * Asks the server. Throws a {@link RequestFailure}, also where it cannot be reached; an aborted signal throws the signal's reason.
+ * A session that has ended is told to the whole page.
+ */
+export async function request<Name extends RequestName>(name: Name, parameters: DashboardRequests[Name]["request"], signal?: AbortSignal): Promise<DashboardRequests[Name]["answer"]> {
+  const [method = "GET", path = ""] = name.split(" ");
+  const url = new URL(path.slice(1), document.baseURI);
+  const headers: Record<string, string> = { accept: "application/json" };
+  const options: RequestInit = { method, headers, credentials: "same-origin", cache: "no-store", ...(signal === undefined ? {} : { signal }) };
+  if (method === "GET") {
+    for (const [key, value] of Object.entries(parameters)) url.searchParams.set(key, String(value));
+  } else {
+    headers["content-type"] = "application/json";
+    headers["x-serin-csrf"] = session.value?.csrfToken ?? "";
+    options.body = JSON.stringify(parameters);
+  }
+  const answer = await exchange(url, options, signal);
+  if (!loginNames.has(name)) return answer as DashboardRequests[Name]["answer"];
+  setSession(answer as DashboardRequests["GET /api/session"]["answer"]);
+  return answer as DashboardRequests[Name]["answer"];
+}
+
+async function exchange(url: URL, options: RequestInit, signal: AbortSignal | undefined): Promise<unknown> {
+  let response: Response;
+  let body: unknown;
+  try {
+    response = await fetch(url, options);
+    body = await response.json().catch(() => undefined);
+  } catch (error) {
+    if (signal?.aborted === true) throw error;
+    throw new RequestFailure({ code: "unavailable", message: "The dashboard's server does not answer.", hint: "Is `serin dashboard` still running? The page goes on by itself once it is." });
+  }
+  if (response.ok && body !== undefined) return body;
+  const { problem } = (body ?? {}) as { problem?: Problem };
+  const failure = problem ?? { code: "internal", message: `The dashboard's server answered ${response.status}.` };
+  if (failure.code === "logged-out") endSession(failure);
+  throw new RequestFailure(failure);
+}
+
+/** The problem of whatever was thrown. */
+export function problemOf(error: unknown): Problem {
+  if (error instanceof RequestFailure) return error.problem;
+  return { code: "internal", message: error instanceof Error ? error.message : String(error) };
+}

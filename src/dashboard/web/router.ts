@@ -1,0 +1,38 @@
+import { computed, signal, type ReadonlySignal } from "@preact/signals";
+import { formatPlace, parsePlace, placeFrom, withQuery, type Place } from "./place.ts";
+
+const current = signal<Place>(parsePlace(location.hash));
+addEventListener("hashchange", () => {
+  current.value = parsePlace(location.hash);
+});
+
+/** Where the page is. Every view and its state (namespaces, filters, time) is in it, so that a link leads back to the same sight. */
+export const place: ReadonlySignal<Place> = current;
+
+/** The link of another view; namespaces and time go along. */
+export function linkTo(path: readonly string[], query: Readonly<Record<string, string>> = {}): string {
+  return formatPlace(placeFrom(current.value, path, query));
+}
+
+/** Goes to a link of {@link linkTo}, or of a view's `page` field. */
+export function go(link: string): void {
+  location.hash = link.startsWith("#") ? link : `#${link}`;
+}
+
+/** Changes parameters of this view. It replaces the history's entry, unless the change is a step that the back button should undo. */
+export function setQuery(changes: Readonly<Record<string, string | undefined>>, how: "replace" | "push" = "replace"): void {
+  const next = withQuery(current.value, changes);
+  const link = formatPlace(next);
+  if (link === formatPlace(current.value)) return;
+  if (how === "push") history.pushState(null, "", link);
+  else history.replaceState(null, "", link);
+  current.value = next;
+}
+
+/** One parameter of the view that is open; empty when it is not set. */
+export function queryParameter(name: string): ReadonlySignal<string> {
+  return computed(() => current.value.query[name] ?? "");
+}
+
+/** The namespaces that the user has chosen, with commas between them; empty for all. */
+export const chosenNamespaces: ReadonlySignal<string> = queryParameter("ns");

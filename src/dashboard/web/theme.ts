@@ -1,0 +1,56 @@
+import { signal, type ReadonlySignal } from "@preact/signals";
+
+export const themes = ["auto", "light", "dark"] as const;
+export type Theme = (typeof themes)[number];
+
+const storageKey = "serin.theme";
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
+const chosen = signal<Theme>(storedTheme());
+const shown = signal<"light" | "dark">("light");
+
+/** What the user chose; `auto` follows the system. */
+export const theme: ReadonlySignal<Theme> = chosen;
+/** What is on the screen. What paints by itself (canvas) reads its colours anew when this changes. */
+export const shownTheme: ReadonlySignal<"light" | "dark"> = shown;
+
+function storedTheme(): Theme {
+  try {
+    const stored = localStorage.getItem(storageKey);
+    return themes.find((name) => name === stored) ?? "auto";
+  } catch {
+    return "auto";
+  }
+}
+
+function apply(): void {
+  const resolved = chosen.value === "auto" ? (dark.matches ? "dark" : "light") : chosen.value;
+  document.documentElement.dataset["theme"] = resolved;
+  shown.value = resolved;
+}
+
+export function chooseTheme(next: Theme): void {
+  chosen.value = next;
+  try {
+    localStorage.setItem(storageKey, next);
+  } catch {
+    // Without storage the choice holds as long as the page is open.
+  }
+  apply();
+}
+
+/** Before the first paint, so that nothing flashes. */
+export function startTheme(): void {
+  apply();
+  dark.addEventListener("change", apply);
+}
+
+/** The colour that a custom property has now, for canvas: `rgb(…)`. */
+export function resolvedColor(property: string): string {
+  const probe = document.createElement("span");
+  probe.style.color = `var(${property})`;
+  document.body.append(probe);
+  const color = getComputedStyle(probe).color;
+  probe.remove();
+  return color;
+}
