@@ -87,6 +87,7 @@ export class ServedMesh {
         settled(this.#generation);
       },
       failed: (collection, key, error) => log.error("an item could not be computed and stays as it was", { collection, key, error: describeError(error) }),
+      subscriberFailed: (collection, error) => log.error("a change could not be taken on", { collection, error: describeError(error) }),
     });
     const inputs = createMeshInputs(graph);
     const model = deriveMeshModel(graph, inputs);

@@ -113,12 +113,18 @@ export abstract class BaseCollection<Item> implements Collection<Item> {
     return { size: this.items.size, recomputations: this.recomputations, lastCostMs: this.lastCostMs };
   }
 
-  /** Tells the subscribers what changed since they were last told. */
-  publish(): void {
+  /** Tells the subscribers what changed since they were last told. One that throws keeps nothing from the others. */
+  publish(failed: (error: unknown) => void): void {
     if (this.#changes.length === 0) return;
     const changes = this.#changes;
     this.#changes = [];
-    for (const handler of this.#subscribers) handler(changes);
+    for (const handler of this.#subscribers) {
+      try {
+        handler(changes);
+      } catch (error) {
+        failed(error);
+      }
+    }
   }
 
   protected commit(change: Change<Item>): void {

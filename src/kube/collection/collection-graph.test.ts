@@ -178,3 +178,25 @@ function richGraph() {
 function sortedEntries(collection: Collection<unknown>): unknown[] {
   return [...collection.entries()].sort(([left], [right]) => (left < right ? -1 : 1));
 }
+
+test("a subscriber that throws keeps nothing from the others, nor from later changes", () => {
+  const failures: string[] = [];
+  for (const subscriberFailed of [undefined, (collection: string, error: unknown) => void failures.push(`${collection}: ${String(error)}`)]) {
+    const graph = new CollectionGraph(subscriberFailed === undefined ? {} : { subscriberFailed });
+    const [first, second] = [graph.source<number>("first"), graph.source<number>("second")];
+    const told: string[] = [];
+    first.onChange(() => {
+      throw new Error("broken");
+    });
+    for (const collection of [first, second]) collection.onChange((changes) => told.push(...changes.map(({ key }) => `${collection.name} ${key}`)));
+    const write = (key: string): void =>
+      graph.batch(() => {
+        first.set(key, 1);
+        second.set(key, 1);
+      });
+    if (subscriberFailed === undefined) assert.throws(() => write("a"), /broken/);
+    else write("a");
+    assert.deepEqual(told, ["first a", "second a"]);
+  }
+  assert.deepEqual(failures, ["first: Error: broken"]);
+});

@@ -13,6 +13,8 @@ export interface CollectionGraphOptions {
   readonly computed?: () => void;
   /** A computation threw; the input keeps what it yielded before. Throws it on when absent. */
   readonly failed?: (collection: string, key: string, error: unknown) => void;
+  /** A subscriber threw; the others were told. When absent, the first such error is thrown when all is settled. */
+  readonly subscriberFailed?: (collection: string, error: unknown) => void;
   readonly nowMs?: () => number;
 }
 
@@ -84,16 +86,19 @@ export class CollectionGraph {
   settle(): void {
     if (this.#settling || this.#batchDepth > 0) return;
     this.#settling = true;
+    const thrown: unknown[] = [];
+    const { subscriberFailed = (_collection: string, error: unknown) => void thrown.push(error) } = this.#options;
     try {
       do {
         this.#scheduled = false;
         this.#settleOnce();
         this.#options.computed?.();
-        for (const collection of this.#collections) collection.publish();
+        for (const collection of this.#collections) collection.publish((error) => subscriberFailed(collection.name, error));
       } while (this.#scheduled);
     } finally {
       this.#settling = false;
     }
+    if (thrown.length > 0) throw thrown[0];
   }
 
   get collections(): readonly Collection<unknown>[] {
