@@ -69,7 +69,7 @@ function planHosts(planned: PlannedPort): readonly HostPlan[] {
   const attached = routed.flatMap(({ service }): Candidate[] => {
     if (planned.httpRoutesOf(service, port).length === 0) return [];
     const client = { namespace, labels };
-    return [{ service, host: service.hostname, source: { from: "http-routes", service: referenceOf(service), port, client }, key: `routes ${namespace}` }];
+    return [{ service, host: service.hostname, source: { from: "http-routes", service: referenceOf(service), port, client }, key: `routes ${namespace} ${serviceKey(service)}` }];
   });
   const taken = new Set(attached.map(({ host }) => host));
   const said = virtualServiceCandidates(taken.size === 0 ? routed : routed.filter(({ service }) => !taken.has(service.hostname)), planned);
@@ -82,10 +82,15 @@ function referenceOf(service: ServiceModel): ServiceReference {
   return { registry: service.registry, key: `${service.namespace}/${service.hostname}` };
 }
 
+/** A host of one name may be of another service elsewhere. */
+function serviceKey({ registry, namespace }: ServiceModel): string {
+  return `${registry} ${namespace}`;
+}
+
 function ownCandidate({ service, port }: ResolvedService, planned: PlannedPort): Candidate {
   const client = planned.mayHash(service.hostname) ? clientOf(planned.port) : undefined;
-  if (client !== undefined) return { service, host: service.hostname, source: { from: "service", service: referenceOf(service), port: port.port, client }, key: clientKey(client) };
-  return ownCandidates.of(service, String(port.port), () => ({ service, host: service.hostname, source: { from: "service", service: referenceOf(service), port: port.port, client }, key: "" }));
+  if (client !== undefined) return { service, host: service.hostname, source: { from: "service", service: referenceOf(service), port: port.port, client }, key: `${clientKey(client)} ${serviceKey(service)}` };
+  return ownCandidates.of(service, String(port.port), () => ({ service, host: service.hostname, source: { from: "service", service: referenceOf(service), port: port.port, client }, key: serviceKey(service) }));
 }
 
 function clientOf({ namespace, labels }: OutboundPort): HostClient {

@@ -62,6 +62,23 @@ test("names are short for clients of the same namespace, and a service that is n
   assert.deepEqual([shop, other].map((served) => "outbound|80||hidden.other.svc.cluster.local" in served.clusters()), [false, true]);
 });
 
+test("a host of two services leads each client to the routes of the one that it sees", () => {
+  const { apply, serve } = createOutboundFixture();
+  const of = (place: string): readonly KubernetesObject[] => [
+    namespace(place),
+    config("ServiceEntry", `${place}/out`, { hosts: ["api.example.org"], location: "MESH_EXTERNAL", ports: [{ number: 80, name: "http", protocol: "HTTP" }], resolution: "DNS" }),
+    config("HTTPRoute", `${place}/r`, {
+      parentRefs: [{ group: "networking.istio.io", kind: "ServiceEntry", name: "out" }],
+      rules: [{ filters: [{ type: "RequestRedirect", requestRedirect: { hostname: `${place}.example.org` } }] }],
+    }),
+    config("Sidecar", `shop/${place}`, { workloadSelector: { labels: { sees: place } }, egress: [{ hosts: [`${place}/*`] }] }),
+  ];
+  apply(...base, ...of("north"), ...of("south"));
+  const served = ["north", "south"].map((sees) => serve({ labels: { sees } }));
+  const redirects = served.map((one) => valueAt(one.routes()["80"], "virtualHosts", 0, "routes", 0, "redirect", "hostRedirect"));
+  assert.deepEqual(redirects, ["north.example.org", "south.example.org"]);
+});
+
 test("a Sidecar says which hosts its workloads reach, by labels before the namespace before the root, and whether unknown ones too", () => {
   const { apply, remove, serve } = createOutboundFixture();
   const strict = config("Sidecar", "shop/strict", { workloadSelector: { labels: { app: "web" } }, outboundTrafficPolicy: { mode: "REGISTRY_ONLY" }, egress: [{ hosts: ["./*"] }] });
