@@ -22,7 +22,7 @@ export interface AmbientMultiNetwork {
 }
 
 const defaultTimeoutMs = 30_000;
-const fileOptions: readonly string[] = ["clientKey", "clientCertificate", "tokenFile"];
+const fileOptions: readonly string[] = ["clientKey", "clientCertificate", "tokenFile", "certificateAuthority"];
 
 export function readClusterSettings(env: Environment): ClusterSettings {
   const enabled = envBoolean(env, "AMBIENT_ENABLE_MULTI_NETWORK", false);

@@ -66,6 +66,8 @@ test("a kubeconfig that comes from elsewhere runs no program and reads no file t
   for (const [field, option] of [["client-key", "clientKey"], ["client-certificate", "clientCertificate"], ["tokenFile", "tokenFile"]] as const) {
     await assert.rejects(read({ [field]: "/etc/passwd" }), new RegExp(`${option} is not allowed`));
   }
+  const byFile = JSON.stringify({ "current-context": "c", clusters: [{ name: "c", cluster: { server: "https://one:6443", "certificate-authority": "/dev/zero" } }], contexts: [{ name: "c", context: { cluster: "c" } }] });
+  await assert.rejects(parseUntrustedKubeConfig(byFile, "the secret", new Set()), /certificateAuthority is not allowed: cluster "c" of the secret would read a file by certificate-authority/);
   assert.deepEqual((await read({ tokenFile: "/var/token" }, "tokenFile")).token, { type: "file", path: "/var/token" });
   await assert.rejects(parseUntrustedKubeConfig("[not: yaml", "the secret", new Set()), /the secret is not YAML/);
 });

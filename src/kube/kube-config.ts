@@ -88,7 +88,7 @@ export async function loadInClusterConfig(env: Environment): Promise<KubeConfig>
 }
 
 /** What a kubeconfig that comes from elsewhere may have beside its data: by the names of its fields. */
-export type InsecureKubeConfigOption = "clientKey" | "clientCertificate" | "tokenFile";
+export type InsecureKubeConfigOption = "clientKey" | "clientCertificate" | "tokenFile" | "certificateAuthority";
 
 /**
  * A kubeconfig that is not the user's own, such as one in a Secret of another cluster's: fields that would read files of this
@@ -96,25 +96,24 @@ export type InsecureKubeConfigOption = "clientKey" | "clientCertificate" | "toke
  */
 export async function parseUntrustedKubeConfig(text: string, where: string, allowed: ReadonlySet<string>): Promise<KubeConfig> {
   const file = await parseFile(text, where);
-  const users = Array.isArray(file["users"]) ? (file["users"] as Fields[]) : [];
-  for (const entry of users) {
-    const user = (entry["user"] ?? {}) as Fields;
-    for (const [field, option] of fileFields) {
-      if (user[field] === undefined || user[field] === "" || allowed.has(option)) continue;
-      throw userError("kubeconfig-insecure", `${option} is not allowed: user "${String(entry["name"])}" of ${where} would read a file by ${field}`, {
-        hint: `put the data into the kubeconfig, or allow ${option} by PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS`,
-      });
-    }
+  for (const [list, part, field, option] of fileFields) {
+    const entries = Array.isArray(file[list]) ? (file[list] as Fields[]) : [];
+    const reading = entries.find((entry) => ((entry[part] ?? {}) as Fields)[field] !== undefined && ((entry[part] ?? {}) as Fields)[field] !== "");
+    if (reading === undefined || allowed.has(option)) continue;
+    throw userError("kubeconfig-insecure", `${option} is not allowed: ${part} "${String(reading["name"])}" of ${where} would read a file by ${field}`, {
+      hint: `put the data into the kubeconfig, or allow ${option} by PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS`,
+    });
   }
   const merged: Merged = { currentContext: undefined, clusters: new Map(), users: new Map(), contexts: new Map() };
   mergeInto(merged, file, "/");
   return await choose(merged, undefined, where);
 }
 
-const fileFields: readonly (readonly [field: string, option: InsecureKubeConfigOption])[] = [
-  ["client-key", "clientKey"],
-  ["client-certificate", "clientCertificate"],
-  ["tokenFile", "tokenFile"],
+const fileFields: readonly (readonly [list: "users" | "clusters", part: "user" | "cluster", field: string, option: InsecureKubeConfigOption])[] = [
+  ["users", "user", "client-key", "clientKey"],
+  ["users", "user", "client-certificate", "clientCertificate"],
+  ["users", "user", "tokenFile", "tokenFile"],
+  ["clusters", "cluster", "certificate-authority", "certificateAuthority"],
 ];
 
 async function fromFiles(paths: readonly string[], wanted: string | undefined, required: boolean): Promise<KubeConfig> {

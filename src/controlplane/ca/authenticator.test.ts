@@ -35,6 +35,15 @@ test("a token is reviewed by the API server of the cluster that the caller names
   await assert.rejects(authenticator.authenticate(credentials("own", "north")), /of the cluster "north", which is not known here/);
 });
 
+test("a token for another audience, or for none that the API server names, is refused", async () => {
+  own.tokens.set("for another", { username: account, pod: "web-1", audiences: ["vault"] });
+  own.tokens.set("for nobody", { username: account, pod: "web-1", audiences: [] });
+  own.tokens.set("for several", { username: account, pod: "web-1", audiences: ["vault", "istio-ca"] });
+  await assert.rejects(make().authenticate(credentials("for another")), /not valid: it is for vault/);
+  await assert.rejects(make().authenticate(credentials("for nobody")), /not valid: it is for no audience/);
+  assert.equal((await make().authenticate(credentials("for several"))).serviceAccount, "web");
+});
+
 test("a person's token and no credentials at all are refused", async () => {
   await assert.rejects(make().authenticate(credentials("human")), /alice is no service account/);
   await assert.rejects(make().authenticate(credentials(undefined)), /neither a token nor a client certificate/);

@@ -36,7 +36,7 @@ export interface AuthenticatorOptions {
 }
 
 interface TokenReview {
-  status?: { authenticated?: boolean; error?: string; user?: { username?: string; groups?: string[]; extra?: Record<string, string[]> } };
+  status?: { authenticated?: boolean; error?: string; audiences?: readonly string[]; user?: { username?: string; groups?: string[]; extra?: Record<string, string[]> } };
 }
 
 interface CachedReview {
@@ -123,7 +123,12 @@ export class Authenticator {
   #callerOf({ status }: TokenReview, clusterId: string): Caller {
     const { username = "", groups = [], extra = {} } = status?.user ?? {};
     const account = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(username);
-    const fault = status?.error ?? "";
+    const { audiences } = this.#options;
+    // A server, or an authenticator of its, that knows of no audiences says none: the token may then be for anybody.
+    const isForUs = status?.authenticated !== true || status.audiences?.some((audience) => audiences.includes(audience)) === true;
+    const isFor = status?.audiences ?? [];
+    const error = status?.error ?? "";
+    const fault = error !== "" || isForUs ? error : `it is for ${isFor.length === 0 ? "no audience that the API server would name" : isFor.join(", ")}`;
     if (status?.authenticated !== true || fault !== "" || account === null || !groups.includes(accountsGroup)) {
       const reason = fault !== "" ? `: ${fault}` : status?.authenticated === true ? `: ${username} is no service account` : "";
       throw userError("unauthenticated", `the caller's token is not valid${reason}`, { hint: `use a service account token for the ${this.#audiences()} that has not expired` });

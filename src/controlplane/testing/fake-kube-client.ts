@@ -1,13 +1,13 @@
 import { apiVersionOf, keyOf, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
 import { transientError, userError } from "../../base/index.ts";
-import type { ApplyOptions, KubeClient, ListResult, RawOptions, RawResponse, WatchEvent, WatchOptions, WriteOptions } from "../../kube/index.ts";
+import type { ApplyOptions, DeleteOptions, KubeClient, ListResult, RawOptions, RawResponse, WatchEvent, WatchOptions, WriteOptions } from "../../kube/index.ts";
 
 type Handler = (event: WatchEvent<KubernetesObject>) => void;
 
 /** An API server's behaviour in memory, as far as the control plane uses it: objects, versions, watches, token reviews. */
 export class FakeKubeClient implements KubeClient {
-  /** Tokens by text: the user name and the pod of each. */
-  readonly tokens = new Map<string, { readonly username: string; readonly pod: string; readonly podUid?: string }>();
+  /** Tokens by text: the user name and the pod of each; the audiences that are asked for are its own unless it names some. */
+  readonly tokens = new Map<string, { readonly username: string; readonly pod: string; readonly podUid?: string; readonly audiences?: readonly string[] }>();
   readonly #objects = new Map<string, Map<string, KubernetesObject>>();
   readonly #watchers = new Map<string, Set<Handler>>();
   #version = 0;
@@ -66,10 +66,11 @@ export class FakeKubeClient implements KubeClient {
     return this.put(kind, { ...known, ...object, metadata: { ...known?.metadata, ...object.metadata } }) as Value;
   }
 
-  async delete(kind: KindDefinition, name: string, namespace?: string): Promise<void> {
+  async delete(kind: KindDefinition, name: string, namespace?: string, options: DeleteOptions = {}): Promise<void> {
     const key = namespace === undefined ? name : `${namespace}/${name}`;
     const known = this.#of(kind).get(key);
     if (known === undefined) return;
+    this.#refuseStale(kind, key, options.preconditions?.resourceVersion);
     this.#of(kind).delete(key);
     this.#version += 1;
     this.#tell(kind, { type: "DELETED", object: { ...known, metadata: { ...known.metadata, resourceVersion: String(this.#version) } } });
@@ -102,7 +103,7 @@ export class FakeKubeClient implements KubeClient {
     if (method !== "POST" || !path.endsWith("/tokenreviews")) throw userError("not-found", `${method} ${path} is not known here`);
     const { spec } = (options?.body ?? {}) as { spec: { token: string; audiences: string[] } };
     const user = this.tokens.get(spec.token);
-    const status = user === undefined ? { authenticated: false } : { authenticated: true, user: { username: user.username, groups: user.username.startsWith("system:serviceaccount:") ? ["system:serviceaccounts", "system:authenticated"] : [], extra: { "authentication.kubernetes.io/pod-name": [user.pod], ...(user.podUid === undefined ? {} : { "authentication.kubernetes.io/pod-uid": [user.podUid] }) } } };
+    const status = user === undefined ? { authenticated: false } : { authenticated: true, audiences: user.audiences ?? spec.audiences, user: { username: user.username, groups: user.username.startsWith("system:serviceaccount:") ? ["system:serviceaccounts", "system:authenticated"] : [], extra: { "authentication.kubernetes.io/pod-name": [user.pod], ...(user.podUid === undefined ? {} : { "authentication.kubernetes.io/pod-uid": [user.podUid] }) } } };
     return { status: 201, headers: {}, text: JSON.stringify({ status }) };
   }
 
