@@ -15,7 +15,7 @@ import { runGatewayControllers, runRootCertificateController, type ProxySettings
 import { ConfigMapIngest, fetchText, GatewayNames, KeySetIngest, MeshConfigFile, MeshIngest, MeshNetworksFile, PullSecretIngest, SecretIngest, ServedVersionClient, type RemoteClient } from "./ingest/index.ts";
 import { MeshClusters } from "./mesh-clusters.ts";
 import { meshSettings } from "./mesh-settings.ts";
-import { meshKey, type MeshInputs } from "./model/index.ts";
+import { ambientSubjects, meshKey, type MeshInputs } from "./model/index.ts";
 import {
   acknowledgements,
   bind,
@@ -291,7 +291,7 @@ export class ControlPlane {
     await Promise.all([
       runGatewayControllers({ client, namespace, revision, podName, ...wanted, proxy, proxyConfigs: this.#inputs.extensions.proxyConfigs, rootNamespace: () => this.#inputs.mesh.get(meshKey)?.rootNamespace ?? namespace, clock, log }, signal),
       runFieldStatusController({ client, namespace, podName, objectsOf: (kind) => this.#ingest.informerOf(kind), clock, log }, signal),
-      runEntryControllers({ client, namespace, revision, podName, statuses: ambientStatuses, objectsOf: (kind) => this.#ingest.informer(kind), addressRanges: settings.addressRanges, clock, log }, signal),
+      runEntryControllers({ client, namespace, revision, podName, statuses: ambientStatuses, objectsOf: (kind) => this.#ingest.informer(kind), isRead: (kind, key) => ambientSubjects(this.#inputs, kind).get(key) !== undefined, addressRanges: settings.addressRanges, clock, log }, signal),
       runRefusedStatusWriter({ client, namespace, revision, podName, refused: this.#ingest.refused, objectsOf: (kind) => this.#ingest.informerOf(kind), clock, log }, signal),
     ]);
   }

@@ -10,6 +10,8 @@ export interface AmbientStatusWriterOptions {
   readonly statuses: AmbientStatuses;
   /** The objects as they were last seen. */
   readonly objectsOf: (kind: AmbientStatusKind) => Informer<KubernetesObject> | undefined;
+  /** Whether an object is in this revision's model: of others it knows nothing, and takes nothing back. */
+  readonly isRead: (kind: AmbientStatusKind, key: string) => boolean;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -54,9 +56,9 @@ function ownConditions(kind: AmbientStatusKind, object: WithConditions): readonl
 }
 
 /** Conditions of others stay. Fails with `conflict` when the object has changed since it was read; the next try reads it anew. */
-async function write({ client, statuses, objectsOf, clock }: AmbientStatusWriterOptions, kind: AmbientStatusKind, key: string): Promise<void> {
+async function write({ client, statuses, objectsOf, isRead, clock }: AmbientStatusWriterOptions, kind: AmbientStatusKind, key: string): Promise<void> {
   const object: WithConditions | undefined = objectsOf(kind)?.get(key);
-  if (object === undefined || object.metadata.deletionTimestamp !== undefined) return;
+  if (object === undefined || object.metadata.deletionTimestamp !== undefined || !isRead(kind, key)) return;
   const wanted = statuses[kind].get(key)?.conditions ?? [];
   const before = object.status?.conditions ?? [];
   const own = ownConditions(kind, object);

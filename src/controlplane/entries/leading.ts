@@ -15,6 +15,8 @@ export interface EntryControllersOptions {
   readonly podName: string;
   readonly statuses: AmbientStatuses;
   readonly objectsOf: (kind: AmbientStatusKind) => Informer<KubernetesObject> | undefined;
+  /** Whether an object is in this revision's model. */
+  readonly isRead: (kind: AmbientStatusKind, key: string) => boolean;
   /** Empty: no host is given an address. */
   readonly addressRanges: readonly string[];
   readonly clock: Clock;
@@ -23,10 +25,10 @@ export interface EntryControllersOptions {
 
 /** What writes to ServiceEntries, WorkloadEntries, Services and policies: of all replicas one does so at a time. */
 export async function runEntryControllers(options: EntryControllersOptions, signal: AbortSignal): Promise<void> {
-  const { revision, statuses, objectsOf, addressRanges, clock, log } = options;
+  const { revision, statuses, objectsOf, isRead, addressRanges, clock, log } = options;
   const entries = objectsOf("ServiceEntry") as Informer<ServiceEntry> | undefined;
   await Promise.all([
-    leadAlone(options, `istio-status-leader-${revision}`, signal, async (leading, client) => await runAmbientStatusWriter({ client, statuses, objectsOf, clock, log: log.scoped("ambient-status") }, leading)),
+    leadAlone(options, `istio-status-leader-${revision}`, signal, async (leading, client) => await runAmbientStatusWriter({ client, statuses, objectsOf, isRead, clock, log: log.scoped("ambient-status") }, leading)),
     // Of all revisions together, as addresses are.
     entries === undefined || addressRanges.length === 0
       ? undefined

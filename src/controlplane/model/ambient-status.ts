@@ -47,6 +47,12 @@ export const ambientConditionTypes: Readonly<Record<AmbientStatusKind, readonly 
   AuthorizationPolicy: [ztunnelAccepted, waypointAccepted],
 };
 
+/** The objects of a kind that a revision reads: those that name another one are not among them, nor those of namespaces that it leaves out. */
+export function ambientSubjects(inputs: MeshInputs, kind: AmbientStatusKind): Collection<unknown> {
+  const { services: Service, serviceEntries: ServiceEntry, workloadEntries: WorkloadEntry, authorizationPolicies: AuthorizationPolicy } = inputs;
+  return { Service, ServiceEntry, WorkloadEntry, AuthorizationPolicy }[kind];
+}
+
 export interface AmbientStatusSources {
   readonly inputs: MeshInputs;
   readonly waypoints: Waypoints;

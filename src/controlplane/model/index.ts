@@ -2,7 +2,7 @@ export { meshKey, type GatewayFacts, type MeshSettings, type PodFacts, type Work
 export type { RouteModel, RouteModels } from "./gateway-model.ts";
 export { type L4RouteModel } from "./l4-route-model.ts";
 export { gatewayControllerName, isWaypointClass, meshClassName, meshControllerName } from "./gateway-class.ts";
-export { ambientConditionTypes, type AmbientCondition, type AmbientStatuses, type AmbientStatusKind } from "./ambient-status.ts";
+export { ambientConditionTypes, ambientSubjects, type AmbientCondition, type AmbientStatuses, type AmbientStatusKind } from "./ambient-status.ts";
 export { waypointKeyOf } from "./waypoint.ts";
 export { deriveGatewayPlacements, type GatewayPlacement, type GatewayPort, type WaypointDeployment } from "./gateway-placement.ts";
 export { gatewayAccountName, gatewayServiceName } from "./gateway-addresses.ts";
