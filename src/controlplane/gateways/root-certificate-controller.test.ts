@@ -40,6 +40,12 @@ test("every namespace has the root, kube-system too; what a user changes or dele
   await untilTrue(told("late", "root two"));
   await untilTrue(async () => (await data(client, "late", "istio-ca-crl"))?.["ca-crl.pem"] === "lists");
   assert.equal(await data(client, "kube-public", "istio-ca-root-cert"), undefined);
+  client.put(configMapKind, { metadata: { name: "istio-ca-crl", namespace: "shop" }, data: { "ca-crl.pem": "mine" } } as never);
+  state.revocations = "";
+  state.changed();
+  await untilTrue(async () => (await data(client, "late", "istio-ca-crl")) === undefined);
+  assert.deepEqual(await data(client, "shop", "istio-ca-crl"), { "ca-crl.pem": "mine" });
+  assert.deepEqual(await data(client, "late", "istio-ca-root-cert"), { "root-cert.pem": "root two" });
 });
 
 test("where a ClusterTrustBundle is asked for, it tells the root instead of ConfigMaps", async () => {

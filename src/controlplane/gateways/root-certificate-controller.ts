@@ -29,6 +29,7 @@ const revocationKey = "ca-crl.pem";
 const fieldManager = "istiod-root-certificate";
 /** Nothing of the mesh runs there; a ztunnel may be in kube-system. */
 const leftOut = new Set(["kube-public", "kube-node-lease", "local-path-storage"]);
+const copyLabel = "istio.io/config";
 const bundleName = "istio.io:istiod-ca:root-cert";
 const bundleSigner = "istio.io/istiod-ca";
 
@@ -39,7 +40,7 @@ const leftOutRetryMs = 10_000;
 interface Copy {
   readonly name: string;
   readonly key: string;
-  /** Empty: nothing is written. */
+  /** Empty: nothing is written, and what was is taken away. */
   readonly text: () => string;
 }
 
@@ -82,8 +83,15 @@ async function keepCopies(options: RootCertificateControllerOptions, kept: reado
 
 async function write(client: KubeClient, { name, key, text }: Copy, informer: Informer<ConfigMap>, namespace: string): Promise<void> {
   const wanted = text();
-  if (wanted === "" || informer.get(`${namespace}/${name}`)?.data?.[key] === wanted) return;
-  const metadata = { name, namespace, labels: { "istio.io/config": "true" } };
+  const found = informer.get(`${namespace}/${name}`);
+  if (wanted === "") {
+    // Old lists would go on being believed; what a user has put there is the user's.
+    const resourceVersion = found?.metadata.resourceVersion;
+    if (resourceVersion !== undefined && found?.data?.[key] !== undefined && found.metadata.labels?.[copyLabel] === "true") await client.delete(configMapKind, name, namespace, { preconditions: { resourceVersion } });
+    return;
+  }
+  if (found?.data?.[key] === wanted) return;
+  const metadata = { name, namespace, labels: { [copyLabel]: "true" } };
   await client.apply(configMapKind, { apiVersion: "v1", kind: "ConfigMap", metadata, data: { [key]: wanted } }, { fieldManager, force: true });
 }
 
