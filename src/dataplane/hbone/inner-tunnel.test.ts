@@ -8,7 +8,7 @@ import { relay } from "../relay.ts";
 import { hboneDialer } from "./hbone-dialer.ts";
 import { HbonePool } from "./hbone-pool.ts";
 import { serveHbone } from "./hbone-server.ts";
-import type { HboneRequest } from "./hbone-types.ts";
+import type { HboneRequest, HboneTunnel } from "./hbone-types.ts";
 import { connectWithin } from "./inner-tunnel.ts";
 
 const [client, gateway, server] = ["client", "gateway", "server"].map((name) => `spiffe://cluster.local/ns/default/sa/${name}`) as [string, string, string];
@@ -59,4 +59,12 @@ test("a tunnel within a tunnel ends at whom the gateway leads to, who proves him
   outer.close();
   inner.close();
   certificates.close();
+});
+
+test("without a certificate the outer tunnel is let go", async () => {
+  let destroyed = 0;
+  const outer = { destroy: () => void (destroyed += 1) } as unknown as HboneTunnel;
+  const none = { fetch: async () => await Promise.reject(new Error("the authority is away")) } as unknown as typeof certificates;
+  await assert.rejects(connectWithin(outer, none, { sourceIdentity: client, expectedIdentities: [], authority, headers: [], timeoutMs: 5_000, clock: systemClock }), /the authority is away/);
+  assert.equal(destroyed, 1);
 });

@@ -1,5 +1,5 @@
 import type { Clock } from "../../base/index.ts";
-import { secureClient } from "../../net/index.ts";
+import { secureClient, type TlsContext } from "../../net/index.ts";
 import type { CertificateSource } from "../certificates/certificate-types.ts";
 import { HboneClientConnection } from "./hbone-client-connection.ts";
 import type { HboneConnectOptions, HboneTunnel } from "./hbone-types.ts";
@@ -14,7 +14,13 @@ export interface InnerTunnelOptions extends Pick<HboneConnectOptions, "sourceIde
  */
 export async function connectWithin(outer: HboneTunnel, certificates: CertificateSource, options: InnerTunnelOptions): Promise<HboneTunnel> {
   const { sourceIdentity, expectedIdentities, timeoutMs, clock } = options;
-  const { context } = await certificates.fetch(sourceIdentity, AbortSignal.timeout(Math.ceil(timeoutMs)));
+  let context: TlsContext;
+  try {
+    ({ context } = await certificates.fetch(sourceIdentity, AbortSignal.timeout(Math.ceil(timeoutMs))));
+  } catch (error) {
+    outer.destroy();
+    throw error;
+  }
   const stream = await secureClient(outer, context, { alpn: ["h2"], timeoutMs, verify: { by: "identities", identities: expectedIdentities } });
   const connection = new HboneClientConnection({ stream, clock, onClosed: () => undefined });
   connection.start();
