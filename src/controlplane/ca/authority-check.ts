@@ -1,6 +1,7 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from "node:crypto";
 import { userError } from "../../base/index.ts";
 import { derOfPem } from "./der.ts";
+import { readPathLength } from "./leaf-certificate.ts";
 import { splitPem } from "./root-bundle.ts";
 import { checkKey, isSignedBy, readSigned } from "./signature-algorithms.ts";
 
@@ -56,13 +57,24 @@ function checkPath(leaf: X509Certificate, above: readonly X509Certificate[], roo
     checkTime(current, nowMs);
     const isRoot = roots.some((root) => root.fingerprint256 === current.fingerprint256);
     const root = isRoot ? current : roots.find((candidate) => isIssuedBy(current, candidate));
-    if (root !== undefined) return checkTime(root, nowMs);
+    if (root !== undefined) {
+      if (root !== current) checkIssuer(root, "root-cert.pem", depth);
+      return checkTime(root, nowMs);
+    }
     const next = above.find((candidate) => candidate.fingerprint256 !== current.fingerprint256 && isIssuedBy(current, candidate));
     if (next === undefined) throw bad(`no certificate of cert-chain.pem or root-cert.pem has issued the one of "${nameOf(current)}" (issuer "${current.issuer.replaceAll("\n", ", ")}")`);
-    if (!next.ca) throw bad(`the certificate of "${nameOf(next)}" in cert-chain.pem is none of an authority`);
+    checkIssuer(next, "cert-chain.pem", depth);
     certificate = next;
   }
   throw bad(`the chain to the root has more than ${maxDepth} certificates`);
+}
+
+/** `below`: how many certificates of authorities are between it and what is signed for workloads, but for the first. */
+function checkIssuer(certificate: X509Certificate, field: string, below: number): void {
+  if (!certificate.ca) throw bad(`the certificate of "${nameOf(certificate)}" in ${field} is none of an authority (basicConstraints CA, keyUsage certSign)`);
+  const pathLength = readPathLength(certificate.raw);
+  // Each authority below it is an intermediate, the one that signs for workloads too.
+  if (pathLength !== undefined && below + 1 > pathLength) throw bad(`the certificate of "${nameOf(certificate)}" in ${field} allows ${pathLength} authorities below it, and there are ${below + 1}`);
 }
 
 function checkTime(certificate: X509Certificate, nowMs: number): void {

@@ -69,6 +69,9 @@ test("what could not sign, or would be trusted by nobody, is refused with the se
   const signer = await makeAuthority({ name: "signer", issuer: root });
   const leaf = await makeAuthority({ name: "leaf", issuer: root, isAuthority: false });
   const old = await makeAuthority({ name: "old", issuer: root, fromMs: Date.now() - 2 * dayMs, toMs: Date.now() - dayMs });
+  const short = await makeAuthority({ name: "short", pathLength: 1 });
+  const middle = await makeAuthority({ name: "middle", issuer: short });
+  const deep = await makeAuthority({ name: "deep", issuer: middle });
   const good = { "ca-cert.pem": signer.certificate, "ca-key.pem": keyPem(signer.key), "root-cert.pem": root.certificate, "cert-chain.pem": "" };
   const cases: readonly (readonly [Record<string, string>, RegExp])[] = [
     [{ ...good, "ca-key.pem": keyPem(stranger.key) }, /istio-system\/cacerts: ca-key\.pem is not the key of ca-cert\.pem/],
@@ -76,6 +79,7 @@ test("what could not sign, or would be trusted by nobody, is refused with the se
     [{ ...good, "root-cert.pem": "" }, /it lacks root-cert\.pem/],
     [{ "root-cert.pem": root.certificate }, /it lacks ca-cert\.pem, ca-key\.pem/],
     [{ ...good, "ca-cert.pem": leaf.certificate, "ca-key.pem": keyPem(leaf.key) }, /not the certificate of an authority/],
+    [{ "ca-cert.pem": deep.certificate, "ca-key.pem": keyPem(deep.key), "cert-chain.pem": deep.certificate + middle.certificate, "root-cert.pem": short.certificate }, /"O=short" in root-cert\.pem allows 1 authorities below it, and there are 2/],
     [{ ...good, "ca-cert.pem": old.certificate, "ca-key.pem": keyPem(old.key) }, /"O=old" has expired/],
     [{ ...good, "ca-key.pem": "nonsense" }, /private key cannot be read/],
     [{ ...good, "ca-crl.pem": "nonsense" }, /no revocation list in PEM/],
@@ -86,6 +90,9 @@ test("what could not sign, or would be trusted by nobody, is refused with the se
     put(client, "cacerts", data);
     await assert.rejects(loadAuthority(options(client)), expected);
   }
+  const client = new FakeKubeClient();
+  put(client, "cacerts", { "ca-cert.pem": middle.certificate, "ca-key.pem": keyPem(middle.key), "cert-chain.pem": middle.certificate, "root-cert.pem": short.certificate });
+  assert.equal((await loadAuthority(options(client))).stage, "none", "one authority below is allowed");
 });
 
 test("revocation lists are taken if there is one of each authority of the chain", async () => {

@@ -22,8 +22,25 @@ const serverAuth = "2b06010505070301";
 const clientAuth = "2b06010505070302";
 const commonName = "550403";
 
+/** How many authorities may be below an authority, by its certificate in DER; undefined: any number. */
+export function readPathLength(der: Buffer): number | undefined {
+  const constraints = readParts(der).extensions.get(extensionIds.basicConstraints);
+  if (constraints === undefined) return undefined;
+  const parts = new DerReader(constraints).inside(derTags.sequence);
+  parts.optional(derTags.boolean);
+  const length = parts.optional(derTags.integer)?.contents;
+  return length === undefined ? undefined : Number.parseInt(length.toString("hex"), 16);
+}
+
 /** Reads an issuer's certificate in DER. */
 export function readIssuer(der: Buffer): IssuerParts {
+  const { subject, extensions } = readParts(der);
+  const identifier = extensions.get(extensionIds.subjectKeyIdentifier);
+  return { subject, keyIdentifier: identifier === undefined ? undefined : new DerReader(identifier).next(derTags.octetString).contents };
+}
+
+/** The subject, and the values of the extensions by the hex of their ids. */
+function readParts(der: Buffer): { readonly subject: Buffer; readonly extensions: ReadonlyMap<string, Buffer> } {
   const reader = new DerReader(readSigned(der).signed.contents);
   reader.optional(derTags.context0);
   reader.next(derTags.integer);
@@ -32,22 +49,19 @@ export function readIssuer(der: Buffer): IssuerParts {
   reader.next(derTags.sequence);
   const subject = reader.next(derTags.sequence).whole;
   reader.next(derTags.sequence);
-  let keyIdentifier: Buffer | undefined;
+  const extensions = new Map<string, Buffer>();
   while (!reader.isAtEnd) {
     const part = reader.next();
-    if (part.tag === derTags.context3) keyIdentifier = keyIdentifierIn(new DerReader(part.contents).inside(derTags.sequence));
+    if (part.tag !== derTags.context3) continue;
+    const list = new DerReader(part.contents).inside(derTags.sequence);
+    while (!list.isAtEnd) {
+      const extension = list.inside(derTags.sequence);
+      const id = extension.next(derTags.objectIdentifier).contents.toString("hex");
+      extension.optional(derTags.boolean);
+      extensions.set(id, extension.next(derTags.octetString).contents);
+    }
   }
-  return { subject, keyIdentifier };
-}
-
-function keyIdentifierIn(extensions: DerReader): Buffer | undefined {
-  while (!extensions.isAtEnd) {
-    const extension = extensions.inside(derTags.sequence);
-    const id = extension.next(derTags.objectIdentifier).contents.toString("hex");
-    extension.optional(derTags.boolean);
-    if (id === extensionIds.subjectKeyIdentifier) return new DerReader(extension.next(derTags.octetString).contents).next(derTags.octetString).contents;
-  }
-  return undefined;
+  return { subject, extensions };
 }
 
 export interface LeafNames {

@@ -12,6 +12,7 @@ export interface TestAuthorityOptions {
   readonly issuer?: TestAuthority;
   readonly kind?: "rsa" | "ec";
   readonly isAuthority?: boolean;
+  readonly pathLength?: number;
   readonly fromMs?: number;
   readonly toMs?: number;
 }
@@ -22,7 +23,7 @@ const ec = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 
 /** A certificate of an authority, by another one or by itself. */
 export async function makeAuthority(options: TestAuthorityOptions): Promise<TestAuthority> {
-  const { name, issuer, kind = "ec", isAuthority = true, fromMs = Date.now() - hourMs, toMs = Date.now() + hourMs } = options;
+  const { name, issuer, kind = "ec", isAuthority = true, pathLength, fromMs = Date.now() - hourMs, toMs = Date.now() + hourMs } = options;
   const pair = kind === "ec" ? generateKeyPairSync("ec", { namedCurve: "P-256" }) : generateKeyPairSync("rsa", { modulusLength: 2048 });
   const algorithm = kind === "ec" ? ec : rsa;
   const signer = issuer?.key ?? pair.privateKey;
@@ -35,7 +36,7 @@ export async function makeAuthority(options: TestAuthorityOptions): Promise<Test
     publicKey: await webcrypto.subtle.importKey("spki", pair.publicKey.export({ type: "spki", format: "der" }), algorithm, true, ["verify"]),
     signingKey: await webcrypto.subtle.importKey("pkcs8", signer.export({ type: "pkcs8", format: "der" }), signerAlgorithm, false, ["sign"]),
     signingAlgorithm: signerAlgorithm,
-    extensions: isAuthority ? [new BasicConstraintsExtension(true, undefined, true), new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true)] : [],
+    extensions: isAuthority ? [new BasicConstraintsExtension(true, pathLength, true), new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true)] : [],
   });
   return { certificate: `${certificate.toString("pem")}\n`, key: pair.privateKey };
 }
