@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
 import { SerinError } from "../base/index.ts";
+import { parseGoTemplate } from "./go-template-parser.ts";
 import { renderGoTemplate } from "./go-template.ts";
 
 const data = {
@@ -72,4 +73,9 @@ test("no text makes the renderer throw anything else", () => {
     }),
     { numRuns: 1000 },
   );
+});
+
+test("an action that is not closed is told, however many quotes it has: each is looked at once", () => {
+  for (const text of [`{{ ${'"a" '.repeat(2_000)}`, `{{ ${'"'.repeat(4_001)} }}`, `{{ ${"`a` ".repeat(2_000)}`, `{{ "}}" ${"/* }} */".repeat(2_000)}`]) assert.throws(() => parseGoTemplate(text), /is not closed/);
+  assert.deepEqual(parseGoTemplate('a {{- /* }} " */ -}} b{{ "}}" -}} c').body.map((node) => (node.kind === "text" ? node.text : node.kind)), ["a", "b", "action", "c"]);
 });
