@@ -66,3 +66,13 @@ test("addresses that a user wrote are given to nobody, and of two that have one 
     assert.equal((await given("a-old", some))?.[0]?.value, "240.240.0.3");
   });
 });
+
+test("addresses are the same however they are spelled, and one within a range that a user wrote is taken", async () => {
+  await allocating(async (client, given) => {
+    client.put(serviceEntryKind, entry("user", { hosts: ["user.example.com"], addresses: ["2001:0002:0000::0001", "240.240.0.1/32"] }));
+    client.put(serviceEntryKind, entry("asks", { hosts: ["a.example.com"] }));
+    assert.deepEqual((await given("asks", some))?.map(({ value }) => value), ["240.240.0.2", "2001:2::2"]);
+    client.put(serviceEntryKind, entry("wide", { hosts: ["wide.example.com"], addresses: ["240.240.0.2/31"] }));
+    await given("asks", (found) => found?.every(({ value }) => value.includes(":")) === true);
+  });
+});

@@ -1,7 +1,7 @@
 import { automaticallyAddressedHosts, serviceEntryKind, type ServiceEntry } from "../../api/istio/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
 import { Reconciler, type Informer, type KubeClient } from "../../kube/index.ts";
-import { AddressPool } from "./address-pool.ts";
+import { AddressPool, canonicalAddress, rangeContains } from "./address-pool.ts";
 
 export interface AddressAllocationOptions {
   readonly client: KubeClient;
@@ -36,7 +36,10 @@ export async function runAddressAllocation(options: AddressAllocationOptions, si
 class AddressAllocation {
   readonly #options: AddressAllocationOptions;
   readonly #pools: readonly AddressPool[];
+  /** By address in its one spelling, or by range. */
   readonly #holders = new Map<string, Set<string>>();
+  /** Of the holders' keys those that are ranges: few, if any. */
+  readonly #ranges = new Set<string>();
   /** Given, and not seen in a status yet. */
   readonly #promised = new Map<string, string>();
 
@@ -51,16 +54,25 @@ class AddressAllocation {
     for (const address of this.#addressesOf(before)) {
       const holders = this.#holders.get(address);
       holders?.delete(key);
-      if (holders?.size === 0) this.#holders.delete(address);
+      if (holders?.size !== 0) continue;
+      this.#holders.delete(address);
+      this.#ranges.delete(address);
     }
     for (const address of this.#addressesOf(now)) {
       const holders = this.#holders.get(address) ?? new Set();
       this.#holders.set(address, holders.add(key));
+      if (address.includes("/")) this.#takeRange(address, concerned);
       if (this.#promised.get(address) === key) this.#promised.delete(address);
       for (const holder of holders) concerned.add(holder);
     }
     if (now === undefined) this.#forget(key);
     return concerned;
+  }
+
+  /** Who was given an address of a range that a user wrote since has to let it go. */
+  #takeRange(range: string, concerned: Set<string>): void {
+    this.#ranges.add(range);
+    for (const [address, holders] of this.#holders) if (rangeContains(range, address)) for (const holder of holders) concerned.add(holder);
   }
 
   async reconcile(key: string): Promise<void> {
@@ -81,16 +93,18 @@ class AddressAllocation {
   /** A later object keeps nothing that an older one has, or that a user wrote anywhere. */
   #isInConflict(entry: ServiceEntry, given: readonly HostAddress[]): boolean {
     const key = keyOf(entry);
-    return given.some(({ value }) =>
-      [...(this.#holders.get(value) ?? [])].some((holder) => {
+    return given.some(({ value }) => {
+      const address = canonicalAddress(value) ?? value;
+      if ([...this.#ranges].some((range) => rangeContains(range, address))) return true;
+      return [...(this.#holders.get(address) ?? [])].some((holder) => {
         const other = holder === key ? undefined : this.#options.entries.get(holder);
-        return other !== undefined && (written(other).includes(value) || isOlder(other, entry));
-      }),
-    );
+        return other !== undefined && (written(other).some((own) => canonicalAddress(own) === address) || isOlder(other, entry));
+      });
+    });
   }
 
   #allocate(key: string, host: string): readonly HostAddress[] {
-    const isTaken = (address: string): boolean => this.#holders.has(address) || this.#promised.has(address);
+    const isTaken = (address: string): boolean => this.#holders.has(address) || this.#promised.has(address) || [...this.#ranges].some((range) => rangeContains(range, address));
     return this.#pools.flatMap((pool) => {
       const value = pool.take(isTaken);
       if (value === undefined) {
@@ -120,7 +134,8 @@ class AddressAllocation {
   /** Only those that could be given to others. */
   #addressesOf(entry: ServiceEntry | undefined): readonly string[] {
     if (entry === undefined) return [];
-    return [...new Set([...written(entry), ...givenTo(entry).map(({ value }) => value)])].filter((address) => this.#pools.some((pool) => pool.contains(address)));
+    const all = [...written(entry), ...givenTo(entry).map(({ value }) => value)].map((address) => canonicalAddress(address) ?? address);
+    return [...new Set(all)].filter((address) => this.#pools.some((pool) => (address.includes("/") ? pool.overlaps(address) : pool.contains(address))));
   }
 }
 

@@ -13,10 +13,9 @@ export class AddressPool {
     const found = cidrOf(range);
     if (found === undefined || !range.includes("/")) throw userError("address-range-invalid", `a range of addresses must be <address>/<length>, got "${range}"`);
     this.#bytes = found.address.length;
-    const size = 1n << BigInt(this.#bytes * 8 - found.length);
-    const base = (numberOf(found.address) / size) * size;
+    const [base, last] = boundsOf(found);
     this.#first = base + 1n;
-    this.#last = base + size - 1n;
+    this.#last = last;
     this.#next = this.#first;
   }
 
@@ -25,6 +24,14 @@ export class AddressPool {
     if (bytes?.length !== this.#bytes) return false;
     const number = numberOf(bytes);
     return number >= this.#first && number <= this.#last;
+  }
+
+  /** Whether a range that somebody else has shares addresses with this one. */
+  overlaps(range: string): boolean {
+    const found = cidrOf(range);
+    if (found?.address.length !== this.#bytes) return false;
+    const [first, last] = boundsOf(found);
+    return first <= this.#last && last >= this.#first;
   }
 
   /** Undefined when all are taken. */
@@ -36,6 +43,27 @@ export class AddressPool {
     }
     return undefined;
   }
+}
+
+/** A single address, in the one way in which a pool writes it; undefined for what is none. */
+export function canonicalAddress(text: string): string | undefined {
+  const found = cidrOf(text);
+  return found === undefined || found.length !== found.address.length * 8 ? undefined : bytesToIp(found.address);
+}
+
+/** Whether a range, `<address>/<length>`, has an address. */
+export function rangeContains(range: string, address: string): boolean {
+  const [found, bytes] = [cidrOf(range), addressBytes(address)];
+  if (found === undefined || bytes?.length !== found.address.length) return false;
+  const [first, last] = boundsOf(found);
+  const number = numberOf(bytes);
+  return number >= first && number <= last;
+}
+
+function boundsOf({ address, length }: { readonly address: Uint8Array; readonly length: number }): readonly [first: bigint, last: bigint] {
+  const size = 1n << BigInt(address.length * 8 - length);
+  const first = (numberOf(address) / size) * size;
+  return [first, first + size - 1n];
 }
 
 function numberOf(bytes: Uint8Array): bigint {
