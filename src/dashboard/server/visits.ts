@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Session } from "../../api/dashboard/index.ts";
-import { SerinError, type Clock } from "../../base/index.ts";
+import { messageOf, SerinError, type Clock } from "../../base/index.ts";
 import type { Access } from "./access/access.ts";
 import type { Identity } from "./access/identity.ts";
 import type { Sessions } from "./access/sessions.ts";
@@ -71,8 +71,12 @@ export class Visits {
     const common = { csrfToken: sessions.csrfToken(id), mayLogIn: access.mayLogIn, version, cluster: access.cluster };
     if (identity === undefined) return { ...common, user: "", groups: [], authentication: "none", namespaces: [], limits: [access.loginHint] };
     const { user, groups, authentication } = identity;
-    const [namespaces, told] = await Promise.all([identity.namespaces(), access.limitsOf(identity)]);
-    return { ...common, user, groups, authentication, namespaces: namespaces === "*" ? ["*"] : [...namespaces].toSorted(), limits: told };
+    try {
+      const [namespaces, told] = await Promise.all([identity.namespaces(), access.limitsOf(identity)]);
+      return { ...common, user, groups, authentication, namespaces: namespaces === "*" ? ["*"] : [...namespaces].toSorted(), limits: told };
+    } catch (error) {
+      return { ...common, user, groups, authentication, namespaces: [], limits: [`What you may see is not known now: ${messageOf(error)}`] };
+    }
   }
 
   /** The session answers under a new cookie: one that somebody else has set before is worth nothing. */

@@ -1,0 +1,107 @@
+import type { Clock, Logger } from "../../../base/index.ts";
+import { isKubeCode, type KubeConfig, type KubeConnection } from "../../../kube/index.ts";
+import { refusal } from "../problem.ts";
+import type { Access } from "./access.ts";
+import type { Identity, OwnCredentials } from "./identity.ts";
+import { ReviewedIdentity } from "./reviewed-identity.ts";
+import { reviewSelf, reviewToken, type KnownUser } from "./reviews.ts";
+import { configWithToken, credentialsOf } from "./user-credentials.ts";
+
+export interface ClusterAccessOptions {
+  /** The server's own account. */
+  readonly config: KubeConfig;
+  readonly client: KubeConnection;
+  /** Who has not logged in reads by the server's own account. */
+  readonly anonymousReads: boolean;
+  /** The namespace that the server runs in. */
+  readonly namespace: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Replaced in tests. */
+  readonly credentialsOfToken?: (token: string) => OwnCredentials & { readonly client: KubeConnection };
+}
+
+const loginHint = "log in by a bearer token: kubectl create token <service account> -n <namespace>";
+
+/** Access in a cluster: people log in by bearer tokens, which the API server checks, and everything is done by these. */
+export class ClusterAccess implements Access {
+  readonly cluster: string;
+  readonly mayLogIn = true;
+  readonly anonymous: Identity | undefined;
+  readonly loginHint = loginHint;
+  readonly #options: ClusterAccessOptions;
+
+  constructor(options: ClusterAccessOptions) {
+    const { config, client, anonymousReads, namespace, clock } = options;
+    this.#options = options;
+    this.cluster = config.server;
+    if (!anonymousReads) return;
+    const known = { user: "anonymous", groups: [] };
+    this.anonymous = new ReviewedIdentity({ known, authentication: "anonymous", own: undefined, asking: client, listing: client, ownNamespace: namespace, clock, isTaken: async () => await Promise.resolve(true) });
+  }
+
+  async logIn(token: string): Promise<Identity> {
+    const { client: server, config, namespace, clock, log, credentialsOfToken = (given) => credentialsOf(configWithToken(config, given), { log, clock }) } = this.#options;
+    const own = credentialsOfToken(token);
+    const ask = async (): Promise<KnownUser | undefined> => {
+      try {
+        return await reviewToken(server, token);
+      } catch (error) {
+        // An account that may not review tokens: the token says itself whose it is.
+        if (isKubeCode(error, "forbidden")) return await reviewSelf(own.client);
+        throw error;
+      }
+    };
+    try {
+      const known = await ask();
+      if (known === undefined) throw refusal("forbidden", "the API server does not take this token", "it may have expired, or be of another cluster; kubectl create token <service account>");
+      return new ReviewedIdentity({
+        known,
+        authentication: "token",
+        own,
+        asking: own.client,
+        listing: server,
+        ownNamespace: namespace,
+        clock,
+        expiresAtMs: expiryOf(token),
+        isTaken: async () => (await ask()) !== undefined,
+        close: () => own.client.close(),
+      });
+    } catch (error) {
+      own.client.close();
+      throw error;
+    }
+  }
+
+  enter(): undefined {
+    return undefined;
+  }
+
+  async limitsOf(identity: Identity): Promise<readonly string[]> {
+    if (identity.authentication === "anonymous") return ["You read by the dashboard's own account. Log in by a token to read logs and proxies, and to change anything."];
+    return await limitsOfRights(identity);
+  }
+}
+
+/** What a user is told of what they cannot see or do. */
+export async function limitsOfRights(identity: Identity): Promise<readonly string[]> {
+  const namespaces = await identity.namespaces();
+  const told: string[] = [];
+  if (namespaces !== "*") {
+    const count = namespaces.size === 0 ? "no namespace" : `${namespaces.size} ${namespaces.size === 1 ? "namespace" : "namespaces"}`;
+    told.push(`You see ${count}: those whose pods you may list. More are given by a RoleBinding to the ClusterRole view.`);
+  }
+  const where = namespaces === "*" ? "" : ([...namespaces][0] ?? "");
+  if (!(await identity.may({ verb: "patch", group: "rollout.serin.dev", resource: "canaries", namespace: where }))) told.push("You may not give orders to canaries: that takes the right to patch canaries of rollout.serin.dev.");
+  return told;
+}
+
+/** `exp` of a JSON web token; what is none has none here, and the API server says when it is over. */
+function expiryOf(token: string): number | undefined {
+  try {
+    const { exp } = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString("utf8")) as { exp?: unknown };
+    return typeof exp === "number" && Number.isFinite(exp) ? exp * 1_000 : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,99 @@
+import { randomBytes, timingSafeEqual } from "node:crypto";
+import { messageOf, type Clock } from "../../../base/index.ts";
+import { refusal } from "../problem.ts";
+import type { Access } from "./access.ts";
+import { limitsOfRights } from "./cluster-access.ts";
+import type { Identity, OwnCredentials } from "./identity.ts";
+import { ReviewedIdentity } from "./reviewed-identity.ts";
+import { reviewSelf, type KnownUser } from "./reviews.ts";
+
+export interface KubeconfigAccessOptions {
+  readonly own: OwnCredentials;
+  /** The API server's address, or the name of the lab. */
+  readonly cluster: string;
+  /** Of the kubeconfig's context. */
+  readonly namespace: string;
+  readonly clock: Clock;
+  /** Called when the secret was used: the next one lets another browser in. */
+  readonly secretUsed: () => void;
+}
+
+const secretBytes = 32;
+
+/** Access on a user's own machine: by their kubeconfig, and for the browser alone that opens the printed address. */
+export class KubeconfigAccess implements Access {
+  readonly cluster: string;
+  readonly mayLogIn = false;
+  readonly anonymous = undefined;
+  readonly loginHint = "open the address that serin dashboard has printed last; if it was restarted, that is another one";
+  readonly #options: KubeconfigAccessOptions;
+  readonly #identity: ReviewedIdentity;
+  #secret = newSecret();
+
+  private constructor(options: KubeconfigAccessOptions, known: KnownUser) {
+    const { own, namespace, clock } = options;
+    this.#options = options;
+    this.cluster = options.cluster;
+    this.#identity = new ReviewedIdentity({ known, authentication: "kubeconfig", own, asking: own.client, listing: own.client, ownNamespace: namespace, clock, isTaken: async () => await Promise.resolve(true) });
+  }
+
+  /** Asks the API server who the user is. Throws where it does not answer, or does not take the credentials. */
+  static async open(options: KubeconfigAccessOptions): Promise<KubeconfigAccess> {
+    const known = await reviewSelf(options.own.client);
+    if (known === undefined) throw refusal("forbidden", "the API server does not take the kubeconfig's credentials", "kubectl auth whoami");
+    return new KubeconfigAccess(options, known);
+  }
+
+  /** Whom the server works for: the one who started it. */
+  get identity(): Identity {
+    return this.#identity;
+  }
+
+  /** Of the address to print. Good for one use. */
+  get secret(): string {
+    return this.#secret;
+  }
+
+  async logIn(): Promise<Identity> {
+    return await Promise.reject(refusal("forbidden", "nobody logs in here by a token", this.loginHint));
+  }
+
+  enter(secret: string): Identity | undefined {
+    const expected = Buffer.from(this.#secret);
+    const given = Buffer.from(secret);
+    if (expected.length !== given.length || !timingSafeEqual(expected, given)) return undefined;
+    this.#secret = newSecret();
+    this.#options.secretUsed();
+    return this.#session();
+  }
+
+  async limitsOf(identity: Identity): Promise<readonly string[]> {
+    try {
+      return await limitsOfRights(identity);
+    } catch (error) {
+      return [`What you may do is not known: ${messageOf(error)}`];
+    }
+  }
+
+  /** All browsers share what is known of the user's rights; the end of one's session ends nothing else. */
+  #session(): Identity {
+    const identity = this.#identity;
+    let isOver = false;
+    return {
+      user: identity.user,
+      groups: identity.groups,
+      authentication: identity.authentication,
+      own: identity.own,
+      namespaces: async () => await identity.namespaces(),
+      may: async (right) => await identity.may(right),
+      isValid: async () => await Promise.resolve(!isOver),
+      close: () => {
+        isOver = true;
+      },
+    };
+  }
+}
+
+function newSecret(): string {
+  return randomBytes(secretBytes).toString("base64url");
+}

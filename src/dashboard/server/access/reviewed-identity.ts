@@ -1,0 +1,156 @@
+import { podKind, namespaceKind } from "../../../api/kubernetes/index.ts";
+import type { Clock } from "../../../base/index.ts";
+import { isKubeCode, type KubeClient } from "../../../kube/index.ts";
+import { limits } from "../limits.ts";
+import { refusal } from "../problem.ts";
+import type { AccessRight } from "../view-source.ts";
+import type { Identity, OwnCredentials } from "./identity.ts";
+import { reviewAccess, type KnownUser } from "./reviews.ts";
+
+export interface ReviewedIdentityOptions {
+  readonly known: KnownUser;
+  readonly authentication: Identity["authentication"];
+  readonly own: OwnCredentials | undefined;
+  /** By whose credentials rights are asked: the user's own. */
+  readonly asking: KubeClient;
+  /** By whose credentials the namespaces are listed that may be asked about. */
+  readonly listing: KubeClient;
+  /** Where namespaces may not be listed: the one that the user has named. */
+  readonly ownNamespace: string;
+  readonly clock: Clock;
+  /** Of the token; it is over then, whatever the API server says. */
+  readonly expiresAtMs?: number | undefined;
+  /** Whether the API server still takes the credentials. */
+  readonly isTaken: () => Promise<boolean>;
+  readonly close?: () => void;
+}
+
+interface Answer {
+  readonly allowed: Promise<boolean>;
+  readonly atMs: number;
+}
+
+/** So long an answer of the API server holds: who is given a right has it here within this time, and who loses it loses it. */
+const rightsHoldMs = 10_000;
+const namespacesHoldMs = 30_000;
+const takenHoldsMs = 60_000;
+/** While the API server is away, what it said last holds for so long. */
+const awayHoldsMs = 600_000;
+const maxNamespaces = 1_000;
+const reviewsAtOnce = 16;
+
+/** Somebody whose rights the API server tells, one by one, with a memory of some seconds. */
+export class ReviewedIdentity implements Identity {
+  readonly #options: ReviewedIdentityOptions;
+  readonly #answers = new Map<string, Answer>();
+  #namespaces: { readonly value: ReadonlySet<string> | "*"; atMs: number } | undefined;
+  #asked: Promise<ReadonlySet<string> | "*"> | undefined;
+  #takenAtMs: number;
+  #isOver = false;
+
+  constructor(options: ReviewedIdentityOptions) {
+    this.#options = options;
+    this.#takenAtMs = options.clock.steadyMs();
+  }
+
+  get user(): string {
+    return this.#options.known.user;
+  }
+
+  get groups(): readonly string[] {
+    return this.#options.known.groups;
+  }
+
+  get authentication(): Identity["authentication"] {
+    return this.#options.authentication;
+  }
+
+  get own(): OwnCredentials | undefined {
+    return this.#options.own;
+  }
+
+  close(): void {
+    this.#isOver = true;
+    this.#answers.clear();
+    this.#options.close?.();
+  }
+
+  async isValid(): Promise<boolean> {
+    const { clock, expiresAtMs, isTaken } = this.#options;
+    if (this.#isOver || (expiresAtMs !== undefined && clock.nowMs() >= expiresAtMs)) return false;
+    const nowMs = clock.steadyMs();
+    if (nowMs - this.#takenAtMs < takenHoldsMs) return true;
+    try {
+      if (!(await isTaken())) {
+        this.#isOver = true;
+        return false;
+      }
+      this.#takenAtMs = nowMs;
+      return true;
+    } catch {
+      return nowMs - this.#takenAtMs < awayHoldsMs;
+    }
+  }
+
+  async may(right: AccessRight): Promise<boolean> {
+    try {
+      return await this.#ask(right);
+    } catch {
+      return false;
+    }
+  }
+
+  async namespaces(): Promise<ReadonlySet<string> | "*"> {
+    const nowMs = this.#options.clock.steadyMs();
+    if (this.#namespaces !== undefined && nowMs - this.#namespaces.atMs < namespacesHoldMs) return this.#namespaces.value;
+    try {
+      this.#asked ??= this.#readNamespaces();
+      const value = await this.#asked;
+      this.#namespaces = { value, atMs: nowMs };
+      return value;
+    } catch (error) {
+      if (this.#namespaces !== undefined && nowMs - this.#namespaces.atMs < awayHoldsMs && !isKubeCode(error, "unauthorized")) return this.#namespaces.value;
+      throw error;
+    } finally {
+      this.#asked = undefined;
+    }
+  }
+
+  async #readNamespaces(): Promise<ReadonlySet<string> | "*"> {
+    const { listing, ownNamespace } = this.#options;
+    if (await this.#ask(listPods(""))) return "*";
+    let names: string[];
+    try {
+      names = (await listing.list(namespaceKind)).items.map(({ metadata }) => metadata.name ?? "");
+    } catch (error) {
+      if (!isKubeCode(error, "forbidden")) throw error;
+      names = [ownNamespace];
+    }
+    const waiting = names.toSorted().slice(0, maxNamespaces);
+    const found = new Set<string>();
+    const work = async (): Promise<void> => {
+      for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) if (await this.#ask(listPods(name))) found.add(name);
+    };
+    await Promise.all(Array.from({ length: reviewsAtOnce }, work));
+    return found;
+  }
+
+  async #ask(right: AccessRight): Promise<boolean> {
+    if (this.#isOver) throw refusal("logged-out", "the session has ended", "log in again");
+    const key = [right.verb, right.group, right.resource, right.subresource ?? "", right.namespace, right.name ?? ""].join("\n");
+    const nowMs = this.#options.clock.steadyMs();
+    const before = this.#answers.get(key);
+    if (before !== undefined && nowMs - before.atMs < rightsHoldMs) return await before.allowed;
+    const allowed = reviewAccess(this.#options.asking, right);
+    this.#answers.delete(key);
+    this.#answers.set(key, { allowed, atMs: nowMs });
+    if (this.#answers.size > limits.answersOfRights) for (const oldest of this.#answers.keys()) if (this.#answers.size > limits.answersOfRights) this.#answers.delete(oldest);
+    // What could not be asked is asked again by the next one.
+    allowed.catch(() => this.#answers.delete(key));
+    return await allowed;
+  }
+}
+
+function listPods(namespace: string): AccessRight {
+  return { verb: "list", group: podKind.group, resource: podKind.plural, namespace };
+}

@@ -1,0 +1,22 @@
+import type { Clock, Logger } from "../../../base/index.ts";
+import { createKubeClient, portForward, type KubeConfig, type KubeConnection } from "../../../kube/index.ts";
+import type { OwnCredentials } from "./identity.ts";
+
+/** What is done by a kubeconfig's credentials. */
+export function credentialsOf(config: KubeConfig, { log, clock }: { readonly log: Logger; readonly clock: Clock }): OwnCredentials & { readonly client: KubeConnection } {
+  const client = createKubeClient(config, { log, clock, userAgent: "serin-dashboard" });
+  return { client, connectToPod: async (target) => await portForward(config, { ...target, clock }) };
+}
+
+/** The same API server, and nothing but the token to say who asks. */
+export function configWithToken({ server, context, namespace, ca, insecure, tlsServerName }: KubeConfig, token: string): KubeConfig {
+  return {
+    server,
+    context,
+    namespace,
+    token: { type: "literal", token },
+    ...(ca === undefined ? {} : { ca }),
+    ...(insecure === undefined ? {} : { insecure }),
+    ...(tlsServerName === undefined ? {} : { tlsServerName }),
+  };
+}
