@@ -18,7 +18,22 @@ export { fillTemplate, type TemplateSide, type TemplateValues } from "./check-te
 export { freezeKind, parseFreeze, type Freeze, type FreezeException, type FreezeSpec, type FreezeWindow } from "./freeze.ts";
 export { meshUpgradeKind, parseMeshUpgrade, type MeshUpgrade, type MeshUpgradeSpec, type UpgradeScope } from "./mesh-upgrade.ts";
 export type { UpgradeWave } from "./upgrade-wave.ts";
-export { maxApprovals, notificationEvents, type Approval, type NotificationEvent, type NotificationSpec, type PauseSpec, type RolloutOrdersSpec } from "./rollout-orders.ts";
+export { notificationEvents, type Approval, type NotificationEvent, type NotificationSpec, type PauseSpec, type RolloutOrdersSpec } from "./rollout-orders.ts";
+export {
+  approvalPatch,
+  completingSteps,
+  fullPromotionPatch,
+  hasEnded,
+  orderSpecs,
+  refusalOf,
+  retriedRollout,
+  rolloutOffers,
+  waitingStepOf,
+  type OrderedBy,
+  type Rollout,
+  type RolloutKind,
+  type RolloutRights,
+} from "./rollout-actions.ts";
 export type { PathMatchType, TrafficMatch, ValueMatch } from "./traffic-match.ts";
 export { canaryOfLabel, gatewayCanaryAnnotations } from "./gateway-canary.ts";
 export type { EnrolledPodReport, EnrolledReport } from "./node-status.ts";

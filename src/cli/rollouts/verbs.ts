@@ -1,6 +1,6 @@
 import { Option, type Command } from "commander";
 import type { KindDefinition } from "../../api/index.ts";
-import { canaryKind, maxApprovals, meshUpgradeKind, type Approval } from "../../api/serin/index.ts";
+import { approvalPatch, canaryKind, completingSteps, fullPromotionPatch, hasEnded, meshUpgradeKind, orderSpecs, retriedRollout, waitingStepOf } from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
@@ -26,11 +26,11 @@ interface CreateFlags extends RolloutFlags {
 
 /** What a verb writes into the object's spec; the engine does the rest. */
 const orders: Readonly<Record<string, { readonly text: string; readonly done: string; readonly spec: Readonly<Record<string, unknown>> }>> = {
-  pause: { text: "hold before the next action", done: "is paused", spec: { paused: true } },
-  resume: { text: "go on after a pause", done: "goes on", spec: { paused: false } },
-  abort: { text: "stop, and put everything back", done: "is being put back", spec: { abort: true, paused: false } },
-  undo: { text: "put everything back, also after the end", done: "is being put back", spec: { abort: true, paused: false } },
-  rollback: { text: "put everything back, from any phase and also after the end", done: "is being put back", spec: { abort: true, paused: false } },
+  pause: { text: "hold before the next action", done: "is paused", spec: orderSpecs.pause },
+  resume: { text: "go on after a pause", done: "goes on", spec: orderSpecs.resume },
+  abort: { text: "stop, and put everything back", done: "is being put back", spec: orderSpecs.rollback },
+  undo: { text: "put everything back, also after the end", done: "is being put back", spec: orderSpecs.rollback },
+  rollback: { text: "put everything back, from any phase and also after the end", done: "is being put back", spec: orderSpecs.rollback },
 };
 
 export function canaryCommands(program: Command, context: CliContext): void {
@@ -57,7 +57,7 @@ export function upgradeCommands(program: Command, context: CliContext): void {
   });
   approval(upgrade.command("complete <name>"), "end the soak now and let the old revision be retired").action(async (name: string, flags: OrderFlags) => {
     const { client, object } = await findRollout(meshUpgradeKind, name, flags, context);
-    await approve(client, meshUpgradeKind, object, flags, context, ["soak", "dependents"]);
+    await approve(client, meshUpgradeKind, object, flags, context, completingSteps);
   });
 }
 
@@ -121,7 +121,7 @@ async function create<Value extends Rollout>(kind: KindDefinition<Value>, flags:
   }
   const object: Value = { ...raw, metadata: { ...raw.metadata, ...(namespace === undefined ? {} : { namespace }) } };
   const there = await client.get(kind, object.metadata.name ?? "", namespace);
-  if (there?.status !== undefined && isOver(there)) {
+  if (there?.status !== undefined && hasEnded(there)) {
     throw userError("rollout-ended", `${kind.kind} ${nameOf(there)} has ended as ${there.status.phase}`, { hint: `begin it again: serin ${noun} retry ${object.metadata.name ?? ""} [-f ${flags.filename}]; its history is kept` });
   }
   await client.apply(kind, object, { fieldManager: "serin-cli", force: true, ...(flags.dryRun === true ? { dryRun: true } : {}) });
@@ -134,22 +134,15 @@ async function create<Value extends Rollout>(kind: KindDefinition<Value>, flags:
   else context.out(`${kind.kind} ${nameOf(object)} is under way; watch it by: serin ${noun} status ${name}${namespace === undefined ? "" : ` -n ${namespace}`} -w\n`);
 }
 
-/** Nothing moves any more, and no change of its target would begin another run. */
-function isOver({ spec, status }: Rollout): boolean {
-  return (status?.phase === "Completed" || status?.phase === "RolledBack") && !("target" in spec && "deployment" in spec.target);
-}
-
 const goneTimeoutMs = 60_000;
 
 /** Deletes what has ended and creates it anew, as it was or as the file says; orders that were given are not repeated. */
 async function retry<Value extends Rollout>(kind: KindDefinition<Value>, name: string, flags: CreateFlags, noun: string, context: CliContext): Promise<void> {
   const { client, object } = await findRollout(kind, name, flags, context);
-  if (!isOver(object)) throw userError("rollout-under-way", `${kind.kind} ${nameOf(object)} has not ended: it is ${object.status?.phase ?? "not seen by the engine yet"}`, { hint: `serin ${noun} ${noun === "canary" ? "abort" : "rollback"} ${name}` });
-  const { namespace, labels, annotations } = object.metadata;
-  const { abort: _abort, paused: _paused, approvals: _approvals, fullPromotion: _full, ...spec } = object.spec;
-  const kept = { apiVersion: object.apiVersion, kind: object.kind, metadata: { name, ...(namespace === undefined ? {} : { namespace }), ...(labels === undefined ? {} : { labels }), ...(annotations === undefined ? {} : { annotations }) }, spec };
+  if (!hasEnded(object)) throw userError("rollout-under-way", `${kind.kind} ${nameOf(object)} has not ended: it is ${object.status?.phase ?? "not seen by the engine yet"}`, { hint: `serin ${noun} ${noun === "canary" ? "abort" : "rollback"} ${name}` });
+  const { namespace } = object.metadata;
   const file = (flags as { filename?: string }).filename;
-  const next = file === undefined ? (kept as unknown as Value) : await readObject(kind, file, context);
+  const next = file === undefined ? retriedRollout(object) : await readObject(kind, file, context);
   if (next.metadata.name !== name) throw userError("other-name", `${file ?? ""}: metadata.name must be ${name}, got ${next.metadata.name ?? ""}`);
   await client.delete(kind, name, namespace);
   const deadlineMs = context.clock.steadyMs() + goneTimeoutMs;
@@ -193,15 +186,12 @@ async function approve<Value extends Rollout>(client: KubeClient, kind: KindDefi
   const wanted = flags.step !== undefined ? [flags.step] : (steps ?? [waitingStep(object)]);
   const by = await whoAmI(client);
   const at = new Date(context.clock.nowMs()).toISOString();
-  const added = wanted.map((step): Approval => ({ step, by, why: flags.message ?? "", at }));
+  const ordered = { by, why: flags.message ?? "", at };
   const { name = "", namespace } = object.metadata;
   let current: Value | undefined = object;
   for (let attempt = 1; current !== undefined; attempt += 1) {
-    // An object that was written before this field existed has none.
-    const before: readonly Approval[] = (current.spec as { approvals?: readonly Approval[] }).approvals ?? [];
-    const patch = { metadata: { resourceVersion: current.metadata.resourceVersion }, spec: { approvals: [...before, ...added].slice(-maxApprovals) } };
     try {
-      await client.patchMerge(kind, name, namespace, patch, { fieldManager: "serin-cli" });
+      await client.patchMerge(kind, name, namespace, approvalPatch(current, wanted, ordered), { fieldManager: "serin-cli" });
       break;
     } catch (error) {
       if (!isKubeCode(error, "conflict") || attempt >= approvalAttempts) throw error;
@@ -212,16 +202,15 @@ async function approve<Value extends Rollout>(client: KubeClient, kind: KindDefi
   context.out(`${kind.kind} ${nameOf(object)}: ${wanted.join(", ")} approved by ${by}\n`);
 }
 
-function waitingStep({ status }: Rollout): string {
-  const step = status?.step;
-  if (step === undefined || status?.phase === "Completed" || status?.phase === "RolledBack") {
-    throw userError("nothing-waits", `nothing waits for an approval: it is ${status?.phase ?? "not seen by the engine yet"}`, { hint: "say which by --step; the ids are in: status -o json" });
-  }
-  return step.id;
+function waitingStep(rollout: Rollout): string {
+  const step = waitingStepOf(rollout);
+  if (step !== undefined) return step;
+  throw userError("nothing-waits", `nothing waits for an approval: it is ${rollout.status?.phase ?? "not seen by the engine yet"}`, { hint: "say which by --step; the ids are in: status -o json" });
 }
 
 async function orderFully<Value extends Rollout>(client: KubeClient, kind: KindDefinition<Value>, object: Value, flags: OrderFlags, context: CliContext): Promise<void> {
   const by = await whoAmI(client);
-  await order(client, kind, object, { fullPromotion: { by, why: flags.message ?? "", at: new Date(context.clock.nowMs()).toISOString() }, paused: false });
+  const patch = fullPromotionPatch({ by, why: flags.message ?? "", at: new Date(context.clock.nowMs()).toISOString() });
+  await client.patchMerge(kind, object.metadata.name ?? "", object.metadata.namespace, patch, { fieldManager: "serin-cli" });
   context.out(`${kind.kind} ${nameOf(object)} goes to the end at once, ordered by ${by}\n`);
 }

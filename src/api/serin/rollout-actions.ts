@@ -1,0 +1,203 @@
+import type { RolloutAction, RolloutActionOffer } from "../dashboard/actions.ts";
+import { keyOf } from "../meta.ts";
+import type { Canary } from "./canary.ts";
+import type { MeshUpgrade } from "./mesh-upgrade.ts";
+import { maxApprovals, type Approval } from "./rollout-orders.ts";
+import type { JournalEntry, ObjectReference, RolloutStatus, StepStatus } from "./rollout-status.ts";
+
+export type Rollout = Canary | MeshUpgrade;
+export type RolloutKind = "Canary" | "MeshUpgrade";
+
+/** Who gives an order, and why. */
+export interface OrderedBy {
+  readonly by: string;
+  readonly why: string;
+  /** RFC 3339. */
+  readonly at: string;
+}
+
+/** What somebody may do to rollouts where this one is. */
+export interface RolloutRights {
+  readonly patch: boolean;
+  /** Delete and create, as beginning again takes. */
+  readonly replace: boolean;
+}
+
+/** Steps that `complete` approves: the soak, and what depends on the old revision still. */
+export const completingSteps: readonly string[] = ["soak", "dependents"];
+
+const actionsByKind: Readonly<Record<RolloutKind, readonly RolloutAction[]>> = {
+  Canary: ["approve", "pause", "resume", "promote", "rollback", "retry"],
+  MeshUpgrade: ["approve", "pause", "resume", "complete", "rollback", "retry"],
+};
+
+const titles: Readonly<Record<RolloutAction, string>> = {
+  approve: "Approve",
+  pause: "Pause",
+  resume: "Resume",
+  promote: "Promote fully",
+  rollback: "Roll back",
+  complete: "Complete",
+  retry: "Begin again",
+};
+
+/** The command line's words, which are older than the page's. */
+const canaryCommands: Partial<Record<RolloutAction, string>> = { approve: "promote", promote: "promote --full", rollback: "abort" };
+const asksWhy: ReadonlySet<RolloutAction> = new Set(["approve", "promote", "complete"]);
+
+/** Fields of the spec that `pause`, `resume` and `rollback` set; the engine does the rest. */
+export const orderSpecs = {
+  pause: { paused: true },
+  resume: { paused: false },
+  rollback: { abort: true, paused: false },
+} as const;
+
+/** Every order of the kind as a page offers it: what it would change, and why it may not be given now. `journal`: what was changed so far. */
+export function rolloutOffers(kind: RolloutKind, rollout: Rollout, rights: RolloutRights, journal: readonly JournalEntry[] = []): readonly RolloutActionOffer[] {
+  return actionsByKind[kind].map((action) => {
+    const refusedBecause = refusalOf(kind, rollout, action, rights);
+    return {
+      action,
+      title: titles[action],
+      ...(refusedBecause === undefined ? {} : { refusedBecause }),
+      changes: changesOf(rollout, action, journal),
+      command: commandOf(kind, rollout, action),
+      asksWhy: asksWhy.has(action),
+    };
+  });
+}
+
+/** Why the order may not be given; undefined where it may. */
+export function refusalOf(kind: RolloutKind, rollout: Rollout, action: RolloutAction, rights: RolloutRights): string | undefined {
+  if (!actionsByKind[kind].includes(action)) return `a ${kind} takes no such order`;
+  const where = kind === "Canary" ? ` canaries in namespace ${rollout.metadata.namespace ?? ""}` : " mesh upgrades";
+  if (action === "retry" ? !rights.replace : !rights.patch) return `you may not ${action === "retry" ? "delete and create" : "patch"}${where}`;
+  const { spec, status } = rollout;
+  if (action === "retry") return hasEnded(rollout) ? undefined : `it has not ended: it is ${phaseOf(status)}`;
+  if (action === "rollback") {
+    if (status?.phase === "RolledBack") return "it is put back already";
+    return spec.abort || status?.phase === "RollingBack" ? "it is being put back" : undefined;
+  }
+  if (status?.phase === "Completed" || status?.phase === "RolledBack") return `it has ended as ${status.phase}`;
+  if (spec.abort || status?.phase === "RollingBack") return "it is being put back";
+  if (action === "pause") return spec.paused ? "it is paused already" : undefined;
+  if (action === "resume") return spec.paused ? undefined : "it is not paused by an order";
+  const step = status?.step;
+  if (step === undefined) return `no step is under way: it is ${phaseOf(status)}`;
+  if (action === "complete") return completingSteps.includes(step.id) ? undefined : `it is not in its soak: the step is ${step.title}`;
+  if (action === "promote") return spec.fullPromotion !== undefined ? "it is promoted already" : undefined;
+  // Of a step that has failed, one that is newer than the failure.
+  const failedAt = status?.conditions.find(({ type, status: on }) => type === "Stuck" && on === "True")?.lastTransitionTime;
+  const sinceMs = Math.max(Date.parse(step.startedAt), Date.parse(failedAt ?? step.startedAt));
+  const given = approvalsOf(rollout).findLast((approval) => approval.step === step.id && Date.parse(approval.at) >= sinceMs);
+  return given === undefined ? undefined : `${step.title} was approved by ${given.by}`;
+}
+
+/** The id of the step that an approval lets go on; undefined where none is under way. */
+export function waitingStepOf({ status }: Rollout): string | undefined {
+  return status?.phase === "Completed" || status?.phase === "RolledBack" ? undefined : status?.step?.id;
+}
+
+/** Nothing moves any more, and no change of its target would begin another run. */
+export function hasEnded({ spec, status }: Rollout): boolean {
+  return (status?.phase === "Completed" || status?.phase === "RolledBack") && !("target" in spec && "deployment" in spec.target);
+}
+
+/** A merge patch that approves the steps. The list is replaced as a whole, so it holds for this version of the object only. */
+export function approvalPatch(rollout: Rollout, steps: readonly string[], ordered: OrderedBy): unknown {
+  const added = steps.map((step): Approval => ({ step, ...ordered }));
+  return { metadata: { resourceVersion: rollout.metadata.resourceVersion }, spec: { approvals: [...approvalsOf(rollout), ...added].slice(-maxApprovals) } };
+}
+
+/** A merge patch that goes to the last step at once. */
+export function fullPromotionPatch(ordered: OrderedBy): unknown {
+  return { spec: { fullPromotion: ordered, paused: false } };
+}
+
+/** The object as it is created anew to begin again: orders that were given are not repeated. */
+export function retriedRollout<Value extends Rollout>(rollout: Value): Value {
+  const { name, namespace, labels, annotations } = rollout.metadata;
+  const { abort: _abort, paused: _paused, approvals: _approvals, fullPromotion: _full, ...spec } = rollout.spec;
+  const metadata = { ...(name === undefined ? {} : { name }), ...(namespace === undefined ? {} : { namespace }), ...(labels === undefined ? {} : { labels }), ...(annotations === undefined ? {} : { annotations }) };
+  return { apiVersion: rollout.apiVersion, kind: rollout.kind, metadata, spec } as unknown as Value;
+}
+
+/** An object that was written before this field existed has none. */
+function approvalsOf({ spec }: Rollout): readonly Approval[] {
+  return (spec as { approvals?: readonly Approval[] }).approvals ?? [];
+}
+
+function phaseOf(status: RolloutStatus | undefined): string {
+  return status?.phase ?? "not seen by the engine yet";
+}
+
+function commandOf(kind: RolloutKind, { metadata: { name = "", namespace } }: Rollout, action: RolloutAction): string {
+  const [verb = action, ...flags] = (kind === "Canary" ? (canaryCommands[action] ?? action) : action).split(" ");
+  const words = ["serin", kind === "Canary" ? "canary" : "upgrade", verb, name, ...flags, ...(namespace === undefined ? [] : ["-n", namespace])];
+  return words.join(" ");
+}
+
+function changesOf(rollout: Rollout, action: RolloutAction, journal: readonly JournalEntry[]): readonly string[] {
+  const { status } = rollout;
+  const step = status?.step;
+  switch (action) {
+    case "approve":
+      return step === undefined ? [] : [`Step ${step.title} goes on once its checks have passed.`, nextStepText(status, step)];
+    case "pause":
+      return ["Nothing more is changed until it is resumed. What is changed so far stays as it is."];
+    case "resume":
+      return [step === undefined ? "It goes on where it was." : `It goes on with step ${step.title}.`];
+    case "promote":
+      return [`The steps to come are left out, with their pauses and checks${remainingText(status)}.`, "The new version gets all of the traffic at once."];
+    case "complete":
+      return ["The soak ends now.", "The old revision is retired: what still depends on it by then is moved, or named as what holds it up."];
+    case "rollback":
+      return undoText(status, journal);
+    case "retry":
+      return ["The object is deleted and created anew, without the orders that were given; its history is kept.", "It begins again with its first step."];
+  }
+}
+
+function nextStepText(status: RolloutStatus | undefined, step: StepStatus): string {
+  const planned = status?.plannedSteps ?? [];
+  const next = planned[planned.findIndex(({ id }) => id === step.id) + 1];
+  return next === undefined ? "It is the last step." : `The next step is ${next.title}.`;
+}
+
+function remainingText(status: RolloutStatus | undefined): string {
+  const planned = status?.plannedSteps ?? [];
+  const at = planned.findIndex(({ id }) => id === status?.step?.id);
+  const left = at === -1 ? [] : planned.slice(at + 1, -1);
+  return left.length === 0 ? "" : `: ${left.map(({ title }) => title).join(", ")}`;
+}
+
+const maxUndoLines = 40;
+
+/** Backwards, as undo does it. */
+function undoText(status: RolloutStatus | undefined, journal: readonly JournalEntry[]): readonly string[] {
+  if (journal.length === 0) {
+    const done = [...(status?.completedSteps ?? []).map(({ title }) => title), ...(status?.step === undefined ? [] : [status.step.title])];
+    return done.length === 0 ? ["Nothing was changed yet; it ends."] : [`What these steps have changed is put back, the last first: ${done.toReversed().join(", ")}.`];
+  }
+  const lines = journal.toReversed().map(entryText);
+  return lines.length <= maxUndoLines ? lines : [...lines.slice(0, maxUndoLines), `and ${lines.length - maxUndoLines} more changes are put back.`];
+}
+
+function entryText(entry: JournalEntry): string {
+  const object = objectText(entry.object);
+  if (entry.type === "created") return `${object} is deleted.`;
+  if (entry.type === "deleted") return `${object} is made again.`;
+  const prior = entry.prior === undefined ? "is removed" : `is put back to ${shortJson(entry.prior)}`;
+  return `${object}: ${entry.pointer} ${prior}${entry.restart === undefined ? "." : "; its pods are replaced."}`;
+}
+
+function objectText({ kind, name, namespace }: ObjectReference): string {
+  return `${kind} ${keyOf({ metadata: { name, ...(namespace === undefined ? {} : { namespace }) } })}`;
+}
+
+const maxValueLength = 80;
+
+function shortJson(value: unknown): string {
+  const text = JSON.stringify(value);
+  return text.length <= maxValueLength ? text : `${text.slice(0, maxValueLength)}…`;
+}
