@@ -10,8 +10,11 @@ export interface ExchangeOwner {
   createAnswer(context: ExchangeContext, request: ExchangeRequest): Answer;
   pauseRequest(): void;
   resumeRequest(): void;
-  /** The answer is complete; the connection goes on with the next request (`more`: at once, else after a drain), or closes. */
-  exchangeEnded(keepAlive: boolean, more: boolean): void;
+  /**
+   * The answer is complete; the connection goes on with the next request (`more`: at once, else after a drain), or closes. `leaves`: the
+   * client had better come back by another connection, as this proxy's own application cannot be reached.
+   */
+  exchangeEnded(keepAlive: boolean, more: boolean, leaves?: boolean): void;
   /** Bytes moved: the idle limit starts anew. */
   touch(): void;
   /** From now on the client's bytes go to `Exchange.clientBytes`. */

@@ -439,9 +439,11 @@ export class Exchange extends ExchangeState {
     const edits = this.route?.action.kind === "forward" ? undefined : this.#responseEdits(this.facts.head);
     const added = edits === undefined ? (this.pass?.answerFields ?? []) : edits.added;
     const draft = { status, body, fields: [...given, ...added, ...this.#toldToPeer(flag)], flag, grpcStatus };
-    const more = this.answer.local(shapeReply(draft, this.config, this.facts.isGrpc, this.#mutationContext(undefined)), this.request.complete);
+    // The application before which this proxy stands is gone: a connection that is kept would lead to it for good.
+    const leaves = flag === responseFlags.upstreamConnectionFailure && this.config.peerMetadata.writeToClient;
+    const more = this.answer.local(shapeReply(draft, this.config, this.facts.isGrpc, this.#mutationContext(undefined)), this.request.complete && !leaves);
     this.finish();
-    this.owner.exchangeEnded(this.answer.keepAlive, more);
+    this.owner.exchangeEnded(this.answer.keepAlive, more, leaves);
   }
 
   /** A peer proxy may ask another endpoint: the application has not seen the request, or has ended with it and it may be sent twice. */

@@ -209,10 +209,11 @@ class DownstreamStream implements Http2StreamHandler, ExchangeOwner {
     this.#stream?.resume();
   }
 
-  exchangeEnded(): void {
+  exchangeEnded(_keepAlive: boolean, _more: boolean, leaves = false): void {
     if (this.#tunnel) this.#stream?.write(noBytes, true);
     this.#stream?.leave();
     this.#release();
+    if (leaves) this.#connection.leave();
   }
 
   touch(): void {

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { Agent } from "node:http";
 import { test } from "node:test";
 import { forwardTo, Harness, retryPolicy, route, tableOf } from "../testing/harness.ts";
+import { ask, connectTo } from "../testing/http2-peers.ts";
 import { encodePeerMetadata } from "./peer-metadata.ts";
 
 const own = (name: string) => ({ id: name, value: encodePeerMetadata({ workload: name, namespace: "a", canonicalName: name, canonicalRevision: "v1", cluster: "Kubernetes" }) });
@@ -28,4 +30,33 @@ test("a request that a proxy could not hand to its application is asked of anoth
   here.table = tableOf(route(forwardTo("service")));
   const last = await here.get("/");
   assert.deepEqual([last.status, last.headers["x-envoy-unreached"]], [503, undefined]);
+});
+
+test("a client of a proxy whose application is gone is let go after the answer, so that its next connection may lead elsewhere", async () => {
+  await using gone = await Harness.start({ peerMetadata: server }, 1, { ownMetadata: own("gone") });
+  const closed = await gone.backend(() => undefined);
+  closed.server.close();
+  gone.cluster("app", [closed.port]);
+  gone.table = tableOf(route(forwardTo("app")));
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const answer = await gone.get("/", { agent });
+  assert.deepEqual([answer.status, answer.headers["connection"]], [503, "close"]);
+  const session = await connectTo(gone.port);
+  const leaving = new Promise<number>((resolve) => session.once("goaway", resolve));
+  assert.equal((await ask(session, { ":path": "/" })).headers[":status"], 503);
+  assert.equal(await leaving, 0, "no error: what is under way may end");
+  await new Promise<void>((resolve) => session.once("close", () => resolve()));
+
+  const { port } = await gone.backend((_request, response) => response.writeHead(503).end("its own"));
+  gone.cluster("app", [port]);
+  gone.table = tableOf(route(forwardTo("app")));
+  const served = await gone.get("/", { agent });
+  assert.deepEqual([served.body, served.headers["connection"]], ["its own", undefined]);
+
+  await using outbound = await Harness.start({ peerMetadata: client }, 1, { ownMetadata: own("client") });
+  outbound.cluster("service", [closed.port]);
+  outbound.table = tableOf(route(forwardTo("service")));
+  const own503 = await outbound.get("/", { agent });
+  assert.deepEqual([own503.status, own503.headers["connection"]], [503, undefined], "an application keeps the connection to its own proxy");
+  agent.destroy();
 });
