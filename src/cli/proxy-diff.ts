@@ -4,7 +4,7 @@ import type { CliContext } from "./context.ts";
 import { lineChanges } from "./line-changes.ts";
 import { listPilotsOf, tryPilot } from "./pilots.ts";
 import { askAdmin, findProxyPod, parseAdminJson, type AdminFlags, type ProxyPod } from "./proxy-admin.ts";
-import { ConfigDump, jsonNames } from "./proxy-config/index.ts";
+import { ConfigDump, jsonNames } from "../proxy-dump/index.ts";
 
 interface DiffFlags extends AdminFlags {
   readonly revision?: string;

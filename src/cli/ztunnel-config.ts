@@ -5,7 +5,7 @@ import type { CliContext, ConnectionFlags } from "./context.ts";
 import { outputFormat, renderValue } from "./output.ts";
 import { adminPortFlag } from "./proxy-admin.ts";
 import { renderTable } from "./table.ts";
-import { certificateSection, connectionSection, policySection, serviceSection, workloadSection, type DumpFilter, type DumpSection, type ZtunnelDump } from "./ztunnel-dump.ts";
+import { certificateSection, connectionSection, policySection, serviceSection, workloadSection, type DumpFilter, type DumpSection, type ZtunnelDump } from "../proxy-dump/index.ts";
 
 interface ZtunnelFlags extends ConnectionFlags {
   readonly namespace: string;

@@ -1,5 +1,5 @@
 import { userError } from "../../base/index.ts";
-import { ConfigDump, jsonNames } from "../proxy-config/index.ts";
+import { ConfigDump, jsonNames } from "../../proxy-dump/index.ts";
 import type { CliContext } from "../context.ts";
 import { askAdmin, findProxyPod, parseAdminJson, type AdminFlags } from "../proxy-admin.ts";
 import { renderTable } from "../table.ts";

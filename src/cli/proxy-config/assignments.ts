@@ -1,7 +1,6 @@
+import { addressText, compareClusterNames, type Address, type EndpointAssignment, type LocalityEndpoints } from "../../proxy-dump/index.ts";
 import { renderTable } from "../table.ts";
-import { compareClusterNames } from "./cluster-name.ts";
-import type { EndpointAssignment, LocalityEndpoints } from "./config-dump.ts";
-import { addressText, type Address, type EndpointFilter } from "./endpoints.ts";
+import type { EndpointFilter } from "./endpoints.ts";
 
 type LbEndpoint = NonNullable<LocalityEndpoints["lbEndpoints"]>[number];
 

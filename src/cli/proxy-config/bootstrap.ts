@@ -1,4 +1,4 @@
-import type { ConfigDump, Json } from "./config-dump.ts";
+import type { ConfigDump, Json } from "../../proxy-dump/index.ts";
 
 interface BuildVersion {
   readonly version?: { readonly majorNumber?: number; readonly minorNumber?: number; readonly patch?: number };

@@ -1,6 +1,5 @@
+import { compareClusterNames, managedBy, parseClusterName, type ClusterConfig } from "../../proxy-dump/index.ts";
 import { renderTable } from "../table.ts";
-import { compareClusterNames, parseClusterName } from "./cluster-name.ts";
-import type { ClusterConfig, ResourceMetadata } from "./config-dump.ts";
 
 /** Parts of a cluster's name; every one that is given must be in it. */
 export interface ClusterFilter {
@@ -24,13 +23,4 @@ export function clusterTable(clusters: readonly ClusterConfig[], named = false):
     return [...(named ? [`cluster/${name}`] : []), ...columns, type, managedBy(metadata)];
   });
   return renderTable([...(named ? ["NAME"] : []), "SERVICE FQDN", "PORT", "SUBSET", "DIRECTION", "TYPE", "DESTINATION RULE"], rows, 5);
-}
-
-/** `name.namespace` of the object that made the resource, from `/apis/<group>/<version>/namespaces/<ns>/<kind>/<name>`. */
-export function managedBy(metadata: ResourceMetadata | undefined): string {
-  const path = metadata?.filterMetadata?.istio?.config;
-  if (typeof path !== "string") return "";
-  const [, , group = "", , , namespace = "", , name = ""] = path.split("/");
-  if (group !== "networking.istio.io") return "<unknown>";
-  return name === "" ? "" : `${name}.${namespace}`;
 }

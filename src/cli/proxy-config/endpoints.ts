@@ -1,3 +1,4 @@
+import { addressText, compare, type Address } from "../../proxy-dump/index.ts";
 import { renderTable } from "../table.ts";
 
 /** What is read of Envoy's `/clusters?format=json`, with JSON's names. */
@@ -13,12 +14,6 @@ interface ClusterStatus {
 interface HostStatus {
   readonly address?: Address;
   readonly healthStatus?: { readonly edsHealthStatus?: string; readonly failedOutlierCheck?: boolean };
-}
-
-export interface Address {
-  readonly socketAddress?: { readonly address?: string; readonly portValue?: number };
-  readonly pipe?: { readonly path?: string };
-  readonly envoyInternalAddress?: { readonly serverListenerName?: string; readonly endpointId?: string };
 }
 
 /** Every one that is given must hold; names without regard to case. */
@@ -52,23 +47,10 @@ function passes(host: HostStatus, cluster: string, filter: EndpointFilter): bool
   return filter.status === undefined || equal(host.healthStatus?.edsHealthStatus ?? "UNKNOWN", filter.status);
 }
 
-/** An address without its port; `unix://` and `envoy://` for those that have none. */
-export function addressText(address: Address = {}): string {
-  const { socketAddress, pipe, envoyInternalAddress: internal } = address;
-  if (socketAddress !== undefined) return socketAddress.address ?? "";
-  if (pipe !== undefined) return `unix://${pipe.path ?? ""}`;
-  if (internal !== undefined) return `envoy://${internal.serverListenerName ?? ""}/${internal.endpointId ?? ""}`;
-  return "unknown";
-}
-
 function portOf({ address }: HostStatus): number {
   return address?.socketAddress?.portValue ?? 0;
 }
 
 function equal(one: string, other: string): boolean {
   return one.toLowerCase() === other.toLowerCase();
-}
-
-export function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { userError } from "../../base/index.ts";
+import { certificatesIn, compare, rootCertificates, type ConfigDump } from "../../proxy-dump/index.ts";
 import type { CliContext } from "../context.ts";
 import { portFlag } from "../flags.ts";
 import { outputFormat, renderValue } from "../output.ts";
@@ -8,13 +9,12 @@ import { renderTable } from "../table.ts";
 import { assignmentTable, filterAssignments } from "./assignments.ts";
 import { bootstrapSummary } from "./bootstrap.ts";
 import { clusterTable, filterClusters, type ClusterFilter } from "./clusters.ts";
-import type { ConfigDump } from "./config-dump.ts";
-import { compare, endpointTable, filterEndpointClusters, type ClusterStatuses, type EndpointFilter } from "./endpoints.ts";
+import { endpointTable, filterEndpointClusters, type ClusterStatuses, type EndpointFilter } from "./endpoints.ts";
 import { filterListeners, listenerTable, type ListenerFilter } from "./listeners.ts";
 import { logCommand } from "./proxy-log.ts";
 import { readAdmin, readAdminText, readDump, type DumpFlags } from "./read-admin.ts";
 import { filterRoutes, routeTable, type RouteFilter } from "./routes.ts";
-import { certificatesIn, rootCertificates, secretTable } from "./secrets.ts";
+import { secretTable } from "./secrets.ts";
 import { waypointListenerTable } from "./waypoint-listeners.ts";
 
 type Verbose = { readonly verbose?: boolean };

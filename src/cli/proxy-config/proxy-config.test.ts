@@ -6,7 +6,7 @@ import { describeError } from "../../base/index.ts";
 import type { Deployment, Pod } from "../../api/kubernetes/index.ts";
 import { createProgram } from "../program.ts";
 import { FakeContext, type FakeCluster } from "../testing/fake-context.ts";
-import { jsonNames } from "./json-names.ts";
+import { jsonNames } from "../../proxy-dump/index.ts";
 import { waypointListenerTable } from "./waypoint-listeners.ts";
 
 const recorded = (name: string): string => readFileSync(join(import.meta.dirname, "../testing/dumps", name), "utf8");

@@ -1,8 +1,7 @@
 import { userError } from "../../base/index.ts";
+import { ConfigDump, jsonNames } from "../../proxy-dump/index.ts";
 import type { CliContext } from "../context.ts";
 import { askAdmin, findProxyPod, parseAdminJson, type AdminFlags } from "../proxy-admin.ts";
-import { ConfigDump } from "./config-dump.ts";
-import { jsonNames } from "./json-names.ts";
 
 export interface DumpFlags extends AdminFlags {
   readonly output?: string;

@@ -1,6 +1,5 @@
+import { domainsText, managedBy, matchText, type RouteConfig } from "../../proxy-dump/index.ts";
 import { renderTable } from "../table.ts";
-import { managedBy } from "./clusters.ts";
-import type { RouteConfig, RouteEntry } from "./config-dump.ts";
 
 export interface RouteFilter {
   readonly name?: string;
@@ -26,24 +25,3 @@ export function routeTable(routes: readonly RouteConfig[], { verbose = true, nam
 }
 
 const passthrough = "PassthroughCluster";
-const maxDomains = 2;
-
-/** The shortest forms of a host, without its ports; at most two. */
-function domainsText(domains: readonly string[]): string {
-  if (domains.length <= 1) return domains[0] ?? "";
-  const plain = domains.filter((domain) => !domain.includes(":") || (domain.startsWith("[") && domain.endsWith("]")));
-  const known = new Set(plain);
-  const short = plain.filter((domain) => ![".svc.cluster.local", ".svc"].some((end) => domain.endsWith(end) && known.has(domain.slice(0, -end.length))));
-  const more = short.length - maxDomains;
-  return `${short.slice(0, maxDomains).join(", ")}${more > 0 ? ` + ${more} more...` : ""}`;
-}
-
-export function matchText({ prefix, path, pathSeparatedPrefix, safeRegex }: NonNullable<RouteEntry["match"]> = {}): string {
-  const parts = [
-    prefix === undefined || prefix === "" ? "" : `${prefix}*`,
-    pathSeparatedPrefix === undefined ? "" : `PathPrefix:${pathSeparatedPrefix}`,
-    path ?? "",
-    safeRegex === undefined ? "" : `regex ${safeRegex.regex ?? ""}`,
-  ];
-  return parts.filter((part) => part !== "").join(" ");
-}

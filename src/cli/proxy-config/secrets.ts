@@ -1,70 +1,9 @@
-import { X509Certificate } from "node:crypto";
+import { secretRows, type ConfigDump } from "../../proxy-dump/index.ts";
 import { renderTable } from "../table.ts";
-import type { ConfigDump, DynamicSecret } from "./config-dump.ts";
 
-interface SecretRow {
-  readonly name: string;
-  readonly state: string;
-  readonly certificate: X509Certificate | undefined;
-  readonly trustDomain: string;
-}
-
-/** The secrets of the dump by their first certificate; a column of trust domains only when each has one. */
+/** `named`: as `secret/<name>`, for several tables one after the other. */
 export function secretTable(dump: ConfigDump, nowMs: number, named = false): string {
-  const rows = (["WARMING", "ACTIVE"] as const).flatMap((state) => dump.secrets(state).flatMap((secret) => rowsOf(secret, state)));
+  const { header, rows } = secretRows(dump, nowMs);
   if (rows.length === 0) return "No active or warming secrets found.\n";
-  const withDomain = rows.every(({ trustDomain }) => trustDomain !== "");
-  const header = ["RESOURCE NAME", "TYPE", "STATUS", "VALID CERT", "SERIAL NUMBER", "NOT AFTER", "NOT BEFORE", ...(withDomain ? ["TRUST DOMAIN"] : [])];
-  return renderTable(header, rows.map((row) => columns(row, nowMs, named, withDomain)), 5);
-}
-
-/** PEM of the roots that the proxy trusts peers by; undefined when it has none. */
-export function rootCertificates(dump: ConfigDump): string | undefined {
-  const root = dump.secrets("ACTIVE").find(({ name }) => name === "ROOTCA");
-  return pemOf(root?.secret?.validationContext?.trustedCa?.inlineBytes) ?? pemOf(root?.secret?.validationContext?.customValidatorConfig?.typedConfig?.trustDomains?.[0]?.trustBundle?.inlineBytes);
-}
-
-/** The certificates of a PEM text. */
-export function certificatesIn(pem: string): readonly X509Certificate[] {
-  return (pem.match(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g) ?? []).map((one) => new X509Certificate(one));
-}
-
-function rowsOf({ name = "", versionInfo, secret = {} }: DynamicSecret, listed: "ACTIVE" | "WARMING"): readonly SecretRow[] {
-  const state = listed === "ACTIVE" && versionInfo === "uninitialized" ? "UNINITIALIZED" : listed;
-  const row = (pem: string | undefined, trustDomain = ""): SecretRow => {
-    const certificate = firstCertificate(pem);
-    return { name, state, certificate, trustDomain: trustDomain === "" ? trustDomainOf(certificate) : trustDomain };
-  };
-  const domains = secret.validationContext?.customValidatorConfig?.typedConfig?.trustDomains;
-  if (domains !== undefined) return domains.map((domain) => row(pemOf(domain.trustBundle?.inlineBytes), domain.name));
-  return [row(pemOf(secret.tlsCertificate?.certificateChain?.inlineBytes) ?? pemOf(secret.validationContext?.trustedCa?.inlineBytes))];
-}
-
-function pemOf(base64: string | undefined): string | undefined {
-  return base64 === undefined || base64 === "" ? undefined : Buffer.from(base64, "base64").toString("utf8");
-}
-
-/** Undefined also for what cannot be read, which is shown as no valid certificate. */
-function firstCertificate(pem: string | undefined): X509Certificate | undefined {
-  try {
-    return pem === undefined ? undefined : certificatesIn(pem)[0];
-  } catch {
-    return undefined;
-  }
-}
-
-function trustDomainOf(certificate: X509Certificate | undefined): string {
-  return /URI:spiffe:\/\/([^/,]+)/.exec(certificate?.subjectAltName ?? "")?.[1] ?? "";
-}
-
-function columns({ name, state, certificate, trustDomain }: SecretRow, nowMs: number, named: boolean, withDomain: boolean): readonly string[] {
-  const shown = named ? `secret/${name}` : name;
-  if (certificate === undefined) return [shown, "", state, "false", "", "", ""];
-  const { ca, serialNumber, validFromDate, validToDate } = certificate;
-  const valid = validFromDate.getTime() < nowMs && nowMs < validToDate.getTime();
-  return [shown, ca ? "CA" : "Cert Chain", state, String(valid), serialNumber.toLowerCase().padStart(32, "0"), seconds(validToDate), seconds(validFromDate), ...(withDomain ? [trustDomain] : [])];
-}
-
-function seconds(date: Date): string {
-  return date.toISOString().replace(/\.\d+Z$/, "Z");
+  return renderTable(header, named ? rows.map(([name = "", ...others]) => [`secret/${name}`, ...others]) : rows, 5);
 }

@@ -1,7 +1,5 @@
+import { addressesOf, chainMatchText, chainsOf, compare, destinationText, portOf, type FilterChain, type ListenerConfig, type Matcher, type OnMatch } from "../../proxy-dump/index.ts";
 import { renderTable } from "../table.ts";
-import type { FilterChain, ListenerConfig, Matcher, OnMatch } from "./config-dump.ts";
-import { compare } from "./endpoints.ts";
-import { addressesOf, chainMatchText, chainsOf, destinationText, portOf } from "./listeners.ts";
 
 /** A waypoint's chains, each with the ways through the matcher that lead to it. */
 export function waypointListenerTable(listeners: readonly ListenerConfig[]): string {

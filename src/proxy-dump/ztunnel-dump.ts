@@ -1,4 +1,4 @@
-/** What the command line reads of a ztunnel's `/config_dump`; a field may be absent in another release's answer. */
+/** What is read of a ztunnel's `/config_dump`; a field may be absent in another release's answer. */
 export interface ZtunnelDump {
   readonly workloads?: Dumped<DumpedWorkload>;
   readonly services?: Dumped<DumpedService>;

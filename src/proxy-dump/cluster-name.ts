@@ -1,4 +1,4 @@
-import { compare } from "./endpoints.ts";
+import { compare } from "./compare.ts";
 
 /** `outbound|9080|v1|reviews.default.svc.cluster.local`, taken apart; another name is all `host`. */
 export interface ClusterName {

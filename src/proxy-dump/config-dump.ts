@@ -1,6 +1,6 @@
-import { userError } from "../../base/index.ts";
+import { userError } from "../base/index.ts";
 import { isRecord } from "./json-names.ts";
-import type { Address } from "./endpoints.ts";
+import type { Address } from "./address-text.ts";
 
 /** A JSON object whose fields are read one by one: other releases and other proxies may have fewer. */
 export type Json = Readonly<Record<string, unknown>>;

@@ -1,0 +1,15 @@
+/** Of Envoy, with JSON's names. */
+export interface Address {
+  readonly socketAddress?: { readonly address?: string; readonly portValue?: number };
+  readonly pipe?: { readonly path?: string };
+  readonly envoyInternalAddress?: { readonly serverListenerName?: string; readonly endpointId?: string };
+}
+
+/** An address without its port; `unix://` and `envoy://` for those that have none. */
+export function addressText(address: Address = {}): string {
+  const { socketAddress, pipe, envoyInternalAddress: internal } = address;
+  if (socketAddress !== undefined) return socketAddress.address ?? "";
+  if (pipe !== undefined) return `unix://${pipe.path ?? ""}`;
+  if (internal !== undefined) return `envoy://${internal.serverListenerName ?? ""}/${internal.endpointId ?? ""}`;
+  return "unknown";
+}

@@ -1,0 +1,4 @@
+/** By code points, for sorting. */
+export function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
