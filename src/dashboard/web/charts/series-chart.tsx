@@ -1,0 +1,105 @@
+import type { JSX } from "preact";
+import { useEffect, useMemo, useState } from "preact/hooks";
+import type { Problem, SeriesAnswer, SeriesMeasure, SeriesRequest } from "../../../api/dashboard/index.ts";
+import { formatDuration } from "../format.ts";
+import { serverNowMs } from "../live/index.ts";
+import { problemOf, request } from "../requests.ts";
+import { alignSeries, steadyRange } from "./align-series.ts";
+import { titleOfMeasure, unitOfMeasure } from "./chart-unit.ts";
+import { TimeChart, type ChartTone } from "./time-chart.tsx";
+
+/** Whose series it is: see `SeriesRequest`. All empty: the whole mesh. */
+export interface ChartSubject {
+  readonly label: string;
+  readonly tone: ChartTone;
+  readonly namespace?: string;
+  readonly workload?: string;
+  readonly service?: string;
+  readonly backend?: string;
+}
+
+export interface SeriesChartProps {
+  readonly measure: SeriesMeasure;
+  readonly subjects: readonly ChartSubject[];
+  /** By default the measure's own. */
+  readonly title?: string;
+  /** How far back; 15 minutes by default. */
+  readonly windowMs?: number;
+  /** 0 is now, and goes on. */
+  readonly toMs?: number;
+  readonly bound?: number | undefined;
+  readonly boundLabel?: string | undefined;
+  readonly height?: number;
+}
+
+const refreshMs = 5_000;
+const points = 121;
+const defaultWindowMs = 15 * 60_000;
+
+interface Loaded {
+  readonly answers: readonly SeriesAnswer[];
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly atMs: number;
+}
+
+/** A {@link TimeChart} that asks the server for its series, and again every 5 s while it shows now and the page is seen. */
+export function SeriesChart({ measure, subjects, title = titleOfMeasure[measure], windowMs = defaultWindowMs, toMs = 0, bound, boundLabel, height }: SeriesChartProps): JSX.Element {
+  const { loaded, problem } = useSeries(measure, subjects, windowMs, toMs);
+  const shape = subjects.map(({ label, tone }) => `${tone} ${label}`).join("\n");
+  const { timesMs, lines } = useMemo(() => {
+    const aligned = alignSeries(loaded?.answers ?? []);
+    return { timesMs: aligned.timesMs, lines: subjects.map(({ label, tone }, index) => ({ label, tone, values: aligned.values[index] ?? [] })) };
+  }, [loaded, shape]);
+  const note = problem === undefined ? undefined : <span class="bad-text">{loaded === undefined ? problem.message : `${formatDuration(serverNowMs.value - loaded.atMs)} old: ${problem.message}`}</span>;
+  const nowMs = serverNowMs.peek();
+  return (
+    <TimeChart
+      title={title}
+      unit={unitOfMeasure[measure]}
+      timesMs={timesMs}
+      lines={lines}
+      fromMs={loaded?.fromMs ?? nowMs - windowMs}
+      toMs={loaded?.toMs ?? nowMs}
+      bound={bound}
+      boundLabel={boundLabel}
+      note={note}
+      {...(height === undefined ? {} : { height })}
+    />
+  );
+}
+
+function useSeries(measure: SeriesMeasure, subjects: readonly ChartSubject[], windowMs: number, toMs: number): { readonly loaded: Loaded | undefined; readonly problem: Problem | undefined } {
+  const [loaded, setLoaded] = useState<Loaded | undefined>(undefined);
+  const [problem, setProblem] = useState<Problem | undefined>(undefined);
+  const asked = JSON.stringify([measure, windowMs, toMs, subjects.map(({ namespace, workload, service, backend }) => [namespace, workload, service, backend])]);
+  useEffect(() => {
+    const abort = new AbortController();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const load = async (): Promise<void> => {
+      const range = steadyRange(toMs === 0 ? serverNowMs.peek() : toMs, windowMs, points);
+      if (!document.hidden) {
+        try {
+          const answers = await Promise.all(subjects.map((subject) => request("GET /api/series", seriesRequest(measure, subject, range), abort.signal)));
+          setLoaded({ answers, ...range, atMs: serverNowMs.peek() });
+          setProblem(undefined);
+        } catch (error) {
+          if (abort.signal.aborted) return;
+          setProblem(problemOf(error));
+        }
+      }
+      if (!abort.signal.aborted && (toMs === 0 || problem !== undefined)) timer = setTimeout(() => void load(), refreshMs);
+    };
+    setLoaded(undefined);
+    void load();
+    return () => {
+      abort.abort();
+      clearTimeout(timer);
+    };
+  }, [asked]);
+  return { loaded, problem };
+}
+
+function seriesRequest(measure: SeriesMeasure, { namespace = "", workload = "", service = "", backend = "" }: ChartSubject, { fromMs, toMs }: { readonly fromMs: number; readonly toMs: number }): SeriesRequest {
+  return { measure, namespace, workload, service, backend, fromMs, toMs, points };
+}

@@ -1,0 +1,132 @@
+import type { GraphNode, Health } from "../../../api/dashboard/index.ts";
+import type { Placed } from "./edge-curve.ts";
+import type { GraphColors } from "./graph-colors.ts";
+
+/** Adds the outline of a card of this kind to the path. Answers whether it is drawn dashed: what is outside of the mesh. */
+export function drawCardShape(path: CanvasRenderingContext2D, kind: GraphNode["kind"], { x, y, width, height }: Placed): boolean {
+  const left = x - width / 2;
+  const top = y - height / 2;
+  const right = left + width;
+  const bottom = top + height;
+  switch (kind) {
+    case "workload":
+      path.roundRect(left, top, width, height, 9);
+      return false;
+    case "app":
+      path.roundRect(left, top, width, height, 3);
+      return false;
+    case "service":
+      path.roundRect(left, top, width, height, height / 2);
+      return false;
+    case "gateway":
+      polygon(path, [left, top, right - 14, top, right, y, right - 14, bottom, left, bottom]);
+      return false;
+    case "waypoint":
+      polygon(path, [left + 11, top, right - 11, top, right, y, right - 11, bottom, left + 11, bottom, left, y]);
+      return false;
+    case "ztunnel":
+      polygon(path, [left + 9, top, right - 9, top, right, top + 9, right, bottom - 9, right - 9, bottom, left + 9, bottom, left, bottom - 9, left, top + 9]);
+      return false;
+    case "external":
+      path.roundRect(left, top, width, height, 9);
+      return true;
+    case "unknown":
+      path.roundRect(left, top, width, height, height / 2);
+      return true;
+  }
+}
+
+function polygon(path: CanvasRenderingContext2D, points: readonly number[]): void {
+  for (let index = 0; index < points.length; index += 2) {
+    const x = points[index] ?? 0;
+    const y = points[index + 1] ?? 0;
+    if (index === 0) path.moveTo(x, y);
+    else path.lineTo(x, y);
+  }
+  path.closePath();
+}
+
+/** Each state of health has a shape of its own, so that nobody depends on colours. */
+export function drawHealthMark(context: CanvasRenderingContext2D, health: Health, x: number, y: number, radius: number, colors: GraphColors): void {
+  context.fillStyle = colors.health[health];
+  context.strokeStyle = colors.health[health];
+  const line = radius / 4;
+  context.lineWidth = line;
+  context.lineCap = "round";
+  context.beginPath();
+  switch (health) {
+    case "healthy":
+      context.arc(x, y, radius, 0, Math.PI * 2);
+      context.fill();
+      sign(context, colors.surface, line * 1.1, [x - radius * 0.42, y + radius * 0.02, x - radius * 0.08, y + radius * 0.38, x + radius * 0.46, y - radius * 0.34]);
+      break;
+    case "degraded":
+      polygon(context, [x, y - radius, x + radius * 1.08, y + radius * 0.86, x - radius * 1.08, y + radius * 0.86]);
+      context.lineJoin = "round";
+      context.fill();
+      context.stroke();
+      sign(context, colors.surface, line * 1.1, [x, y - radius * 0.3, x, y + radius * 0.2]);
+      sign(context, colors.surface, line * 1.3, [x, y + radius * 0.57, x, y + radius * 0.58]);
+      break;
+    case "failing": {
+      const cut = radius * 0.42;
+      polygon(context, [x - cut, y - radius, x + cut, y - radius, x + radius, y - cut, x + radius, y + cut, x + cut, y + radius, x - cut, y + radius, x - radius, y + cut, x - radius, y - cut]);
+      context.fill();
+      sign(context, colors.surface, line * 1.2, [x - radius * 0.38, y - radius * 0.38, x + radius * 0.38, y + radius * 0.38]);
+      sign(context, colors.surface, line * 1.2, [x + radius * 0.38, y - radius * 0.38, x - radius * 0.38, y + radius * 0.38]);
+      break;
+    }
+    case "idle":
+      context.arc(x, y, radius - line / 2, 0, Math.PI * 2);
+      context.stroke();
+      sign(context, colors.health.idle, line, [x - radius * 0.35, y, x + radius * 0.35, y]);
+      break;
+    case "unknown":
+      context.setLineDash([radius / 3, radius / 3]);
+      context.arc(x, y, radius - line / 2, 0, Math.PI * 2);
+      context.stroke();
+      context.setLineDash([]);
+      context.font = `700 ${radius * 1.5}px ${colors.font}`;
+      context.textAlign = "center";
+      context.fillText("?", x, y + radius * 0.52);
+      context.textAlign = "left";
+      break;
+  }
+  context.lineCap = "butt";
+}
+
+function sign(context: CanvasRenderingContext2D, color: string, width: number, points: readonly number[]): void {
+  context.strokeStyle = color;
+  context.lineWidth = width;
+  context.beginPath();
+  for (let index = 0; index < points.length; index += 2) {
+    const x = points[index] ?? 0;
+    const y = points[index + 1] ?? 0;
+    if (index === 0) context.moveTo(x, y);
+    else context.lineTo(x, y);
+  }
+  context.stroke();
+}
+
+/** A padlock: closed where all is mutual TLS, open where none is, half filled where some is. */
+export function drawLock(context: CanvasRenderingContext2D, x: number, y: number, state: "closed" | "half" | "open", colors: GraphColors): void {
+  const color = state === "closed" ? colors.muted : colors.health.degraded;
+  context.strokeStyle = color;
+  context.fillStyle = color;
+  context.lineWidth = 1.3;
+  context.beginPath();
+  if (state === "open") context.arc(x + 1.6, y - 1.4, 2.3, Math.PI, Math.PI * 1.9);
+  else context.arc(x, y - 1, 2.3, Math.PI, 0);
+  context.stroke();
+  context.beginPath();
+  context.roundRect(x - 3.6, y - 0.9, 7.2, 5.4, 1.2);
+  if (state === "open") {
+    context.stroke();
+    return;
+  }
+  if (state === "closed") context.fill();
+  else {
+    context.stroke();
+    context.fillRect(x - 3.6, y - 0.9, 3.6, 5.4);
+  }
+}

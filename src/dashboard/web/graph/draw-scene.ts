@@ -1,0 +1,353 @@
+import type { Health } from "../../../api/dashboard/index.ts";
+import { formatRate } from "../format.ts";
+import { drawCardShape, drawHealthMark, drawLock } from "./draw-marks.ts";
+import { edgeLabel, fullShare, type EdgeLabel } from "./edge-label.ts";
+import { pointOnCurve } from "./edge-curve.ts";
+import type { GraphColors } from "./graph-colors.ts";
+import type { Scene, SceneEdge, SceneNode } from "./scene.ts";
+
+export interface Sight {
+  /** Zoom, and where the drawing's origin is on the canvas, in CSS pixels. */
+  readonly k: number;
+  readonly x: number;
+  readonly y: number;
+}
+
+export interface Look {
+  readonly colors: GraphColors;
+  readonly label: EdgeLabel;
+  /** Key of the node or edge that is chosen, and of the one under the pointer. */
+  readonly selected: string;
+  readonly hovered: string;
+  /** Nodes that stand out; undefined: all alike. */
+  readonly emphasized: ReadonlySet<string> | undefined;
+  /** Edges that stand out beside those between emphasized nodes. */
+  readonly emphasizedEdges: ReadonlySet<string>;
+  /** Set while a walk by keyboard is at this node. */
+  readonly focused: string;
+}
+
+/** From this zoom on all text of cards can be read; from `readableTitles` on their titles, drawn larger. */
+const readableText = 0.6;
+const readableTitles = 0.3;
+const readableLabels = 0.62;
+/** In CSS pixels. */
+const leastTitleSize = 9;
+const arrowsFrom = 0.22;
+const faint = 0.16;
+const maxEdgeLabels = 400;
+
+/** Of a canvas, in CSS pixels, with `ratio` device pixels to each. */
+export interface CanvasSize {
+  readonly width: number;
+  readonly height: number;
+  readonly ratio: number;
+}
+
+/** Draws what is in sight: frames and edges below, cards and labels above; what moves on edges is drawn between the two. */
+export function drawScene(below: CanvasRenderingContext2D, above: CanvasRenderingContext2D, scene: Scene, sight: Sight, look: Look, size: CanvasSize): void {
+  const seen = begin(below, sight, size);
+  begin(above, sight, size);
+  const edges = scene.edges.filter((edge) => edgeInSight(edge, seen));
+  drawFrames(below, scene, sight.k, look, seen);
+  drawEdges(below, edges, sight.k, look);
+  if (sight.k >= readableLabels) drawEdgeLabels(above, edges, look);
+  drawCards(above, [...scene.nodes.values()].filter((node) => nodeInSight(node, seen)), sight.k, look);
+}
+
+/** Empties the canvas, sets it to the drawing's units, and answers which part of the drawing it shows. */
+export function begin(context: CanvasRenderingContext2D, { k, x, y }: Sight, { ratio, width, height }: CanvasSize): Seen {
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.clearRect(0, 0, width * ratio, height * ratio);
+  context.setTransform(ratio * k, 0, 0, ratio * k, ratio * x, ratio * y);
+  context.lineJoin = "round";
+  return { left: -x / k, top: -y / k, right: (width - x) / k, bottom: (height - y) / k };
+}
+
+export interface Seen {
+  readonly left: number;
+  readonly top: number;
+  readonly right: number;
+  readonly bottom: number;
+}
+
+export function edgeInSight({ curve }: SceneEdge, seen: Seen): boolean {
+  return (
+    Math.min(curve.x0, curve.x1, curve.x2, curve.x3) < seen.right &&
+    Math.max(curve.x0, curve.x1, curve.x2, curve.x3) > seen.left &&
+    Math.min(curve.y0, curve.y1, curve.y2, curve.y3) < seen.bottom &&
+    Math.max(curve.y0, curve.y1, curve.y2, curve.y3) > seen.top
+  );
+}
+
+function nodeInSight({ x, y, width, height }: SceneNode, seen: Seen): boolean {
+  return x - width < seen.right && x + width > seen.left && y - height < seen.bottom && y + height > seen.top;
+}
+
+function drawFrames(context: CanvasRenderingContext2D, scene: Scene, k: number, { colors }: Look, seen: Seen): void {
+  context.lineWidth = 1 / Math.min(1, k);
+  for (const { key, x, y, width, height } of scene.boxes) {
+    if (x > seen.right || y > seen.bottom || x + width < seen.left || y + height < seen.top) continue;
+    context.beginPath();
+    context.roundRect(x, y, width, height, 14);
+    context.fillStyle = colors.box;
+    context.fill();
+    context.strokeStyle = colors.line;
+    context.stroke();
+    // The names of namespaces are what one finds one's way by: they keep their size when all else becomes too small.
+    const size = Math.min(Math.max(13, 11.5 / k), Math.max(13, width / Math.max(6, key.length * 0.62)));
+    context.font = `600 ${size}px ${colors.font}`;
+    context.fillStyle = colors.muted;
+    context.textBaseline = "alphabetic";
+    context.textAlign = "left";
+    context.fillText(key, x + 14, size > 20 ? y + size * 1.05 : y + 23);
+  }
+  for (const { key, x, y, width, height } of scene.stacks) {
+    if (x > seen.right || y > seen.bottom || x + width < seen.left || y + height < seen.top) continue;
+    context.beginPath();
+    context.roundRect(x, y, width, height, 11);
+    context.fillStyle = colors.stack;
+    context.fill();
+    context.strokeStyle = colors.line;
+    context.stroke();
+    if (k < readableTitles) continue;
+    context.font = `600 ${Math.min(17, Math.max(11.5, leastTitleSize / k))}px ${colors.font}`;
+    context.fillStyle = colors.text;
+    context.textBaseline = "alphabetic";
+    context.fillText(fitText(context, key.slice(key.indexOf("/") + 1), width - 20), x + 11, y + 17);
+  }
+}
+
+function drawEdges(context: CanvasRenderingContext2D, edges: readonly SceneEdge[], k: number, look: Look): void {
+  const batches = new Map<string, SceneEdge[]>();
+  for (const edge of edges) {
+    const style = `${standsOut(edge, look) ? 1 : 0} ${edge.health} ${edge.width}`;
+    const batch = batches.get(style);
+    if (batch === undefined) batches.set(style, [edge]);
+    else batch.push(edge);
+  }
+  // What is unwell lies above what is well, and what stands out above all.
+  const inOrder = [...batches].sort(([a], [b]) => rankOf(a) - rankOf(b));
+  for (const [, batch] of inOrder) drawEdgeBatch(context, batch, k, look);
+  context.globalAlpha = 1;
+  const chosen = edges.find(({ key }) => key === look.selected || key === look.hovered);
+  if (chosen !== undefined) drawChosenEdge(context, chosen, k, look);
+}
+
+function drawEdgeLabels(context: CanvasRenderingContext2D, edges: readonly SceneEdge[], look: Look): void {
+  const labelled = edges.filter((edge) => standsOut(edge, look));
+  context.textBaseline = "middle";
+  for (const edge of labelled.length > maxEdgeLabels ? labelled.sort((a, b) => b.width - a.width).slice(0, maxEdgeLabels) : labelled) drawEdgeLabel(context, edge, look);
+}
+
+const healthRanks: Readonly<Record<Health, number>> = { idle: 0, unknown: 1, healthy: 2, degraded: 3, failing: 4 };
+
+function rankOf(style: string): number {
+  const [out, health] = style.split(" ");
+  return Number(out) * 10 + healthRanks[(health ?? "idle") as Health];
+}
+
+function standsOut(edge: SceneEdge, { emphasized, emphasizedEdges }: Look): boolean {
+  return emphasized === undefined || emphasizedEdges.has(edge.key);
+}
+
+function drawEdgeBatch(context: CanvasRenderingContext2D, batch: readonly SceneEdge[], k: number, look: Look): void {
+  const [first] = batch;
+  if (first === undefined) return;
+  const out = standsOut(first, look);
+  context.globalAlpha = out ? 1 : faint;
+  context.strokeStyle = look.colors.edge[first.health];
+  context.lineWidth = first.width / Math.max(0.6, Math.min(1, k * 1.6));
+  context.setLineDash(first.health === "idle" ? [3, 5] : []);
+  context.beginPath();
+  for (const { curve } of batch) {
+    context.moveTo(curve.x0, curve.y0);
+    context.bezierCurveTo(curve.x1, curve.y1, curve.x2, curve.y2, curve.x3, curve.y3);
+  }
+  context.stroke();
+  context.setLineDash([]);
+  if (k < arrowsFrom || !out) return;
+  context.fillStyle = look.colors.edge[first.health];
+  context.beginPath();
+  for (const edge of batch) arrowHead(context, edge);
+  context.fill();
+}
+
+function arrowHead(context: CanvasRenderingContext2D, { curve, width }: SceneEdge): void {
+  const dx = curve.x3 - curve.x2;
+  const dy = curve.y3 - curve.y2;
+  const length = Math.hypot(dx, dy) || 1;
+  const ux = dx / length;
+  const uy = dy / length;
+  const half = 3.2 + width * 0.7;
+  const tipX = curve.x3 + ux * 5;
+  const tipY = curve.y3 + uy * 5;
+  const backX = tipX - ux * half * 2.1;
+  const backY = tipY - uy * half * 2.1;
+  context.moveTo(tipX, tipY);
+  context.lineTo(backX - uy * half, backY + ux * half);
+  context.lineTo(backX + uy * half, backY - ux * half);
+  context.closePath();
+}
+
+function drawChosenEdge(context: CanvasRenderingContext2D, edge: SceneEdge, k: number, look: Look): void {
+  const { curve } = edge;
+  context.strokeStyle = look.colors.accent;
+  context.globalAlpha = 0.28;
+  context.lineWidth = (edge.width + 7) / Math.min(1, k * 1.4);
+  context.beginPath();
+  context.moveTo(curve.x0, curve.y0);
+  context.bezierCurveTo(curve.x1, curve.y1, curve.x2, curve.y2, curve.x3, curve.y3);
+  context.stroke();
+  context.globalAlpha = 1;
+}
+
+function drawEdgeLabel(context: CanvasRenderingContext2D, edge: SceneEdge, look: Look): void {
+  const { colors } = look;
+  const text = edgeLabel(edge.display.edge, look.label);
+  const marked = edge.health === "degraded" || edge.health === "failing";
+  const { mutualTlsShare } = edge.display.edge;
+  context.font = `11px ${colors.font}`;
+  const textWidth = text === "" ? 0 : context.measureText(text).width;
+  const lockWidth = edge.moving && mutualTlsShare !== undefined ? 13 : 0;
+  const markWidth = marked ? 15 : 0;
+  const width = textWidth + lockWidth + markWidth + (textWidth > 0 ? 10 : 6);
+  if (textWidth + lockWidth + markWidth === 0 || edge.length < width + 14) return;
+  const { x, y } = pointOnCurve(edge.curve, 0.5);
+  context.beginPath();
+  context.roundRect(x - width / 2, y - 8.5, width, 17, 8.5);
+  context.fillStyle = colors.box;
+  context.fill();
+  context.lineWidth = 0.75;
+  context.strokeStyle = colors.line;
+  context.stroke();
+  let left = x - width / 2 + (textWidth > 0 ? 5 : 3);
+  if (marked) {
+    drawHealthMark(context, edge.health, left + 6, y, 5.5, colors);
+    left += markWidth;
+  }
+  if (lockWidth > 0 && mutualTlsShare !== undefined) {
+    drawLock(context, left + 5, y, mutualTlsShare >= fullShare ? "closed" : mutualTlsShare === 0 ? "open" : "half", colors);
+    left += lockWidth;
+  }
+  if (text === "") return;
+  context.textAlign = "left";
+  context.fillStyle = marked ? colors.health[edge.health] : colors.text;
+  context.fillText(text, left, y + 0.5);
+}
+
+function drawCards(context: CanvasRenderingContext2D, nodes: readonly SceneNode[], k: number, look: Look): void {
+  const { emphasized } = look;
+  context.textBaseline = "alphabetic";
+  for (const node of nodes) {
+    context.globalAlpha = emphasized === undefined || emphasized.has(node.key) ? 1 : 0.3;
+    drawCard(context, node, k, look);
+  }
+  context.globalAlpha = 1;
+}
+
+function drawCard(context: CanvasRenderingContext2D, node: SceneNode, k: number, look: Look): void {
+  const { colors } = look;
+  const { health } = node.display.node;
+  const unwell = health === "degraded" || health === "failing";
+  const selected = node.key === look.selected;
+  if (selected || node.key === look.focused) {
+    context.beginPath();
+    context.roundRect(node.x - node.width / 2 - 5, node.y - node.height / 2 - 5, node.width + 10, node.height + 10, 13);
+    context.fillStyle = colors.accentGround;
+    context.fill();
+    context.lineWidth = 2 / Math.min(1, k);
+    context.strokeStyle = colors.accent;
+    context.stroke();
+  }
+  context.beginPath();
+  const dashed = drawCardShape(context, node.display.node.kind, node);
+  context.fillStyle = k < readableText && health !== "healthy" ? colors.healthGround[health] : colors.surface;
+  context.fill();
+  if (dashed) context.setLineDash([4, 3]);
+  context.lineWidth = (unwell ? 1.75 : node.key === look.hovered ? 1.5 : 1) / Math.max(0.35, Math.min(1, k));
+  context.strokeStyle = unwell ? colors.health[health] : node.key === look.hovered ? colors.accent : colors.lineStrong;
+  context.stroke();
+  if (dashed) context.setLineDash([]);
+  const left = node.x - node.width / 2;
+  if (k < readableTitles) {
+    if (k >= 0.12) drawHealthMark(context, health, node.x, node.y, 12, colors);
+    return;
+  }
+  if (k < readableText) {
+    drawHealthMark(context, health, left + 19, node.y, 9.5, colors);
+    const size = Math.min(22, leastTitleSize / k);
+    context.font = `600 ${size}px ${colors.font}`;
+    context.fillStyle = colors.text;
+    context.textAlign = "left";
+    context.fillText(fitText(context, node.display.title, node.width - 42), left + 35, node.y + size * 0.36);
+    if (node.display.node.rollout !== "") drawRolloutBadge(context, node, colors);
+    return;
+  }
+  drawHealthMark(context, health, left + 21, node.y, 7.5, colors);
+  const rate = node.display.node.requestRate > 0 ? formatRate(node.display.node.requestRate) : "";
+  context.font = `600 12.5px ${colors.font}`;
+  context.fillStyle = colors.text;
+  context.textAlign = "left";
+  context.fillText(fitText(context, node.display.title, node.width - 48), left + 36, node.y - 2.5);
+  context.font = `11px ${colors.font}`;
+  context.fillStyle = colors.muted;
+  const rateWidth = rate === "" ? 0 : context.measureText(rate).width + 8;
+  context.fillText(fitText(context, node.display.subtitle, node.width - 48 - rateWidth), left + 36, node.y + 12);
+  if (rate !== "") {
+    context.textAlign = "right";
+    context.fillText(rate, left + node.width - 12, node.y + 12);
+    context.textAlign = "left";
+  }
+  if (node.display.node.rollout !== "") drawRolloutBadge(context, node, colors);
+}
+
+function drawRolloutBadge(context: CanvasRenderingContext2D, node: SceneNode, colors: GraphColors): void {
+  const text = node.display.node.rollout.startsWith("MeshUpgrade") ? "upgrade" : "rollout";
+  context.font = `600 10px ${colors.font}`;
+  const width = context.measureText(text).width + 20;
+  const right = node.x + node.width / 2 - 8;
+  const top = node.y - node.height / 2 - 8;
+  context.beginPath();
+  context.roundRect(right - width, top, width, 15, 7.5);
+  context.fillStyle = colors.canary;
+  context.fill();
+  context.fillStyle = colors.onCanary;
+  // Two arrows past each other: traffic is being moved.
+  context.beginPath();
+  context.moveTo(right - width + 5, top + 5.5);
+  context.lineTo(right - width + 10, top + 5.5);
+  context.moveTo(right - width + 12, top + 9.5);
+  context.lineTo(right - width + 7, top + 9.5);
+  context.lineWidth = 1.4;
+  context.strokeStyle = colors.onCanary;
+  context.stroke();
+  context.beginPath();
+  context.moveTo(right - width + 13, top + 5.5);
+  context.lineTo(right - width + 9.5, top + 3);
+  context.lineTo(right - width + 9.5, top + 8);
+  context.moveTo(right - width + 4, top + 9.5);
+  context.lineTo(right - width + 7.5, top + 7);
+  context.lineTo(right - width + 7.5, top + 12);
+  context.fill();
+  context.textAlign = "left";
+  context.fillText(text, right - width + 15, top + 11);
+}
+
+const fitted = new Map<string, string>();
+const maxFitted = 5000;
+
+/** The text, or as much of its beginning and end as fits: names of workloads differ at either. */
+function fitText(context: CanvasRenderingContext2D, text: string, width: number): string {
+  const key = `${context.font}|${Math.round(width)}|${text}`;
+  const known = fitted.get(key);
+  if (known !== undefined) return known;
+  if (fitted.size >= maxFitted) fitted.clear();
+  let result = text;
+  for (let length = text.length - 1; length > 3 && context.measureText(result).width > width; length -= 1) {
+    const tail = Math.floor(length * 0.35);
+    result = `${text.slice(0, length - tail)}…${text.slice(text.length - tail)}`;
+  }
+  fitted.set(key, result);
+  return result;
+}

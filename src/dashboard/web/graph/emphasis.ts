@@ -1,0 +1,26 @@
+import type { DisplayGraph } from "./display-graph.ts";
+
+/** What stands out while the rest is faint. */
+export interface Emphasis {
+  /** Undefined: all alike. */
+  readonly nodes: ReadonlySet<string> | undefined;
+  readonly edges: ReadonlySet<string>;
+}
+
+/** Found nodes with the edges at them; else the node or edge that is pointed at or chosen with its neighbours. */
+export function emphasisOf(graph: DisplayGraph, found: readonly string[], searching: boolean, focus: string): Emphasis {
+  if (searching) {
+    const nodes = new Set(found);
+    return { nodes, edges: new Set(graph.edges.filter(({ edge }) => nodes.has(edge.from) || nodes.has(edge.to)).map(({ key }) => key)) };
+  }
+  if (focus === "") return { nodes: undefined, edges: new Set() };
+  const nodes = new Set<string>();
+  const edges = new Set<string>();
+  for (const { key, edge } of graph.edges) {
+    if (key !== focus && edge.from !== focus && edge.to !== focus) continue;
+    nodes.add(edge.from).add(edge.to);
+    edges.add(key);
+  }
+  if (graph.nodes.has(focus)) nodes.add(focus);
+  return nodes.size === 0 ? { nodes: undefined, edges } : { nodes, edges };
+}

@@ -1,0 +1,258 @@
+import type { ComponentChildren, JSX } from "preact";
+import type { GraphNode, GraphRoute } from "../../../api/dashboard/index.ts";
+import { SeriesChart, type ChartSubject } from "../charts/index.ts";
+import { chosenTime, HealthMark, Icon, Tag } from "../components/index.ts";
+import { formatBytes, formatMs, formatRate, formatShare } from "../format.ts";
+import { linkTo } from "../router.ts";
+import { isTcp, type DisplayEdge, type DisplayGraph, type DisplayNode } from "./display-graph.ts";
+import { edgeLabel, fullShare } from "./edge-label.ts";
+import { fullName } from "./graph-words.ts";
+
+export interface GraphPanelProps {
+  readonly graph: DisplayGraph;
+  readonly routes: Readonly<Record<string, GraphRoute>>;
+  readonly selected: string;
+  readonly onSelect: (key: string) => void;
+}
+
+const chartWindowMs = 15 * 60_000;
+const chartHeight = 92;
+const maxListed = 12;
+
+/** What is known of the chosen node or edge; nothing where none is chosen. */
+export function GraphPanel({ graph, routes, selected, onSelect }: GraphPanelProps): JSX.Element | null {
+  if (selected === "") return null;
+  const node = graph.nodes.get(selected);
+  const edge = node === undefined ? graph.edges.find(({ key }) => key === selected) : undefined;
+  return (
+    <aside class="graph-panel" aria-label="Details of what is chosen">
+      <button type="button" class="button graph-panel-close" data-kind="quiet" aria-label="Close the details" onClick={() => onSelect("")}>
+        <Icon name="close" size={14} />
+      </button>
+      {node !== undefined ? <NodeDetails key={selected} graph={graph} display={node} onSelect={onSelect} /> : edge !== undefined ? <EdgeDetails display={edge} routes={routes} onSelect={onSelect} /> : <p class="muted">What was chosen is not in the graph now: it had no traffic within the window, or a filter hides it.</p>}
+    </aside>
+  );
+}
+
+function NodeDetails({ graph, display, onSelect }: { readonly graph: DisplayGraph; readonly display: DisplayNode; readonly onSelect: (key: string) => void }): JSX.Element {
+  const { node, key } = display;
+  const inbound = graph.edges.filter(({ edge }) => edge.to === key);
+  const outbound = graph.edges.filter(({ edge }) => edge.from === key);
+  const subject = chartSubject(node);
+  const { atMs } = chosenTime();
+  return (
+    <>
+      <header class="stack graph-panel-head">
+        <h2>{fullName(display)}</h2>
+        <div class="row">
+          <Tag>{node.kind}</Tag>
+          {node.namespace === "" ? undefined : <Tag>{node.namespace}</Tag>}
+          {node.dataPlane === "none" || node.dataPlane === "proxy" ? undefined : <Tag>{node.dataPlane}</Tag>}
+          {node.revision === "" ? undefined : <Tag title="The mesh's revision that serves it">{node.revision}</Tag>}
+        </div>
+        <p>
+          <HealthMark health={node.health} />
+          {node.reason === "" ? undefined : <span> · {node.reason}</span>}
+        </p>
+        {node.rollout === "" ? undefined : (
+          <p>
+            Traffic is being moved by <a href={rolloutLink(node.rollout)}>{node.rollout}</a>
+          </p>
+        )}
+        <NodeLinks node={node} />
+      </header>
+      <dl class="facts graph-facts">
+        <Fact title="Requests">{node.requestRate > 0 ? formatRate(node.requestRate) : "none"}</Fact>
+        <Fact title="Errors">{node.requestRate > 0 ? formatShare(node.errorShare) : "–"}</Fact>
+        <Fact title="Pods ready">{node.pods === 0 ? "–" : `${node.podsReady} of ${node.pods}`}</Fact>
+      </dl>
+      {subject === undefined ? undefined : (
+        <div class="stack">
+          <SeriesChart measure="requestRate" subjects={[subject]} windowMs={chartWindowMs} toMs={atMs} height={chartHeight} />
+          <SeriesChart measure="errorShare" subjects={[subject]} windowMs={chartWindowMs} toMs={atMs} height={chartHeight} />
+          <SeriesChart measure="p99Ms" subjects={[subject]} windowMs={chartWindowMs} toMs={atMs} height={chartHeight} />
+        </div>
+      )}
+      <EdgeList title="Called by" edges={inbound} other={({ from }) => from} onSelect={onSelect} />
+      <EdgeList title="Calls" edges={outbound} other={({ to }) => to} onSelect={onSelect} />
+    </>
+  );
+}
+
+/** `Canary shop/shop` is the page of that rollout. */
+function rolloutLink(rollout: string): string {
+  const [kind = "", name = ""] = rollout.split(" ");
+  return linkTo(["rollouts", kind, ...name.split("/")]);
+}
+
+function NodeLinks({ node }: { readonly node: GraphNode }): JSX.Element | null {
+  if (node.kind === "external" || node.kind === "unknown") return null;
+  const page = node.kind === "service" ? "services" : "workloads";
+  const whole = node.kind === "app";
+  return (
+    <p class="row">
+      {whole ? <a href={linkTo(["workloads"], { ns: node.namespace, q: node.app })}>Its workloads</a> : <a href={linkTo([page, node.namespace, node.name])}>Open the {node.kind === "service" ? "service" : "workload"}</a>}
+      {node.kind === "service" || whole ? undefined : <a href={linkTo([page, node.namespace, node.name], { tab: "logs" })}>Logs</a>}
+      <a href={linkTo(["config"], { ns: node.namespace })}>Configuration</a>
+    </p>
+  );
+}
+
+function chartSubject(node: GraphNode): ChartSubject | undefined {
+  if (node.kind === "external" || node.kind === "unknown" || node.kind === "app") return undefined;
+  return { label: node.name, tone: "series-1", namespace: node.namespace, ...(node.kind === "service" ? { service: node.name } : { workload: node.name }) };
+}
+
+function EdgeList({ title, edges, other, onSelect }: { readonly title: string; readonly edges: readonly DisplayEdge[]; readonly other: (edge: DisplayEdge) => DisplayNode; readonly onSelect: (key: string) => void }): JSX.Element | null {
+  if (edges.length === 0) return null;
+  const inOrder = edges.toSorted((a, b) => b.edge.requestRate - a.edge.requestRate || b.edge.byteRate - a.edge.byteRate);
+  return (
+    <section class="stack">
+      <h3>
+        {title} <span class="count">{edges.length}</span>
+      </h3>
+      <ul class="graph-edges">
+        {inOrder.slice(0, maxListed).map((edge) => {
+          const rate = edgeLabel(edge.edge, "rate");
+          return (
+            <li key={edge.key}>
+              <button type="button" onClick={() => onSelect(edge.key)}>
+                <HealthMark health={edge.edge.health} quiet />
+                <span class="ellipsis">{fullName(other(edge))}</span>
+                <span class="number muted">{rate === "" ? "idle" : rate}</span>
+              </button>
+            </li>
+          );
+        })}
+      </ul>
+      {edges.length > maxListed ? <p class="small muted">and {edges.length - maxListed} more, in the table</p> : undefined}
+    </section>
+  );
+}
+
+function EdgeDetails({ display, routes, onSelect }: { readonly display: DisplayEdge; readonly routes: Readonly<Record<string, GraphRoute>>; readonly onSelect: (key: string) => void }): JSX.Element {
+  const { edge, from, to } = display;
+  const route = edge.route === "" ? undefined : routes[edge.route];
+  const tcp = isTcp(edge);
+  const responses = Object.entries(edge.responses).sort(([, a], [, b]) => b - a);
+  const answered = responses.reduce((sum, [, rate]) => sum + rate, 0);
+  return (
+    <>
+      <header class="stack graph-panel-head">
+        <h2 class="graph-way">
+          <button type="button" class="graph-end" onClick={() => onSelect(from.key)}>
+            {fullName(from)}
+          </button>
+          <Icon name="arrow" size={14} />
+          <span class="visually-hidden">to</span>
+          <button type="button" class="graph-end" onClick={() => onSelect(to.key)}>
+            {fullName(to)}
+          </button>
+        </h2>
+        <div class="row">
+          <Tag>{edge.protocol}</Tag>
+          <MutualTls share={edge.mutualTlsShare} />
+          <HealthMark health={edge.health} />
+        </div>
+        {edge.service === "" ? undefined : (
+          <p>
+            By the service <a href={linkTo(["services", to.node.namespace, edge.service.split(".")[0]?.split("/").at(-1) ?? edge.service])}>{edge.service}</a>
+          </p>
+        )}
+      </header>
+      <dl class="facts graph-facts">
+        {tcp ? (
+          <>
+            <Fact title="Opened">{formatRate(edge.openedRate)}</Fact>
+            <Fact title="Bytes">{`${formatBytes(edge.byteRate)}/s`}</Fact>
+          </>
+        ) : (
+          <>
+            <Fact title="Requests">{formatRate(edge.requestRate)}</Fact>
+            <Fact title="Errors">{edge.requestRate > 0 ? formatShare(edge.errorShare) : "–"}</Fact>
+            <Fact title="4xx">{edge.requestRate > 0 ? formatShare(edge.clientErrorShare) : "–"}</Fact>
+            <Fact title="p50">{formatMs(edge.p50Ms)}</Fact>
+            <Fact title="p95">{formatMs(edge.p95Ms)}</Fact>
+            <Fact title="p99">{formatMs(edge.p99Ms)}</Fact>
+            {edge.byteRate > 0 ? <Fact title="Bytes">{`${formatBytes(edge.byteRate)}/s`}</Fact> : undefined}
+          </>
+        )}
+      </dl>
+      {route === undefined ? undefined : <RouteSplit route={route} to={to} />}
+      {responses.length === 0 ? undefined : (
+        <section class="stack">
+          <h3>Answers</h3>
+          <ul class="graph-bars">
+            {responses.map(([code, rate]) => (
+              <li key={code} data-tone={/^[5]|^0|\s/.test(code) ? "bad" : code.startsWith("4") ? "warn" : "good"}>
+                <span class="nowrap">{code}</span>
+                <Bar share={answered === 0 ? 0 : rate / answered} />
+                <span class="number nowrap">{formatRate(rate)}</span>
+              </li>
+            ))}
+          </ul>
+        </section>
+      )}
+    </>
+  );
+}
+
+function MutualTls({ share }: { readonly share: number | undefined }): JSX.Element {
+  if (share === undefined) return <Tag title="No proxy at the destination has told">mTLS not known</Tag>;
+  if (share >= fullShare) return <Tag tone="good">mTLS</Tag>;
+  return <Tag tone="warn">{share === 0 ? "plain text" : `${formatShare(share)} mTLS`}</Tag>;
+}
+
+/** What the rule asks for, and what was measured, one above the other. */
+function RouteSplit({ route, to }: { readonly route: GraphRoute; readonly to: DisplayNode }): JSX.Element {
+  const [kind = "", name = ""] = route.object.split(" ");
+  const total = route.destinations.reduce((sum, { weight }) => sum + weight, 0) || 100;
+  return (
+    <section class="stack">
+      <h3>Weights</h3>
+      <p class="small muted">
+        {kind} {name}
+        {route.match === "" ? "" : `, for ${route.match}`}
+      </p>
+      <table class="graph-weights">
+        <thead>
+          <tr>
+            <th scope="col">To</th>
+            <th scope="col" class="number">
+              configured
+            </th>
+            <th scope="col" class="number">
+              measured
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {route.destinations.map((destination) => (
+            <tr key={destination.name} data-here={destination.name === to.node.version || destination.name === to.node.name}>
+              <th scope="row">{destination.name}</th>
+              <td class="number">{formatShare(destination.weight / total)}</td>
+              <td class="number">{destination.share === undefined ? "–" : formatShare(destination.share)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+}
+
+function Bar({ share }: { readonly share: number }): JSX.Element {
+  return (
+    <span class="graph-bar" aria-hidden="true">
+      <i style={{ width: `${Math.max(1, share * 100)}%` }} />
+    </span>
+  );
+}
+
+function Fact({ title, children }: { readonly title: string; readonly children: ComponentChildren }): JSX.Element {
+  return (
+    <div>
+      <dt>{title}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}

@@ -1,0 +1,56 @@
+import { graphGroupings, type GraphGrouping, type Health } from "../../../api/dashboard/index.ts";
+import type { GraphFilters } from "./display-graph.ts";
+import { edgeLabels, type EdgeLabel } from "./edge-label.ts";
+
+/** What of the graph's sight is in the link, beside what all views share. */
+export interface GraphState {
+  readonly by: GraphGrouping;
+  readonly label: EdgeLabel;
+  readonly filters: GraphFilters;
+  readonly search: string;
+  /** Key of the node or edge that is chosen. */
+  readonly selected: string;
+  /** Undefined: as the window's width suggests. */
+  readonly mode: "graph" | "table" | undefined;
+}
+
+export const healths = ["healthy", "degraded", "failing", "idle", "unknown"] as const satisfies readonly Health[];
+
+/** Reads the link's parameters; what is not known of is as if it were not there. */
+export function graphState(query: Readonly<Record<string, string>>): GraphState {
+  const minimumRate = Number(query["min"] ?? "");
+  return {
+    by: graphGroupings.find((name) => name === query["by"]) ?? "versionedApp",
+    label: edgeLabels.find((name) => name === query["label"]) ?? "rate",
+    filters: {
+      protocols: new Set(listed(query["protocol"])),
+      health: new Set(healths.filter((name) => listed(query["health"]).includes(name))),
+      hideIdle: query["idle"] === "hide",
+      minimumRate: Number.isFinite(minimumRate) && minimumRate > 0 ? minimumRate : 0,
+    },
+    search: query["q"] ?? "",
+    selected: query["sel"] ?? "",
+    mode: query["as"] === "graph" || query["as"] === "table" ? query["as"] : undefined,
+  };
+}
+
+function listed(text: string | undefined): readonly string[] {
+  return (text ?? "").split(",").filter((part) => part !== "");
+}
+
+/** The parameter of a set after one of its members was switched. */
+export function toggled(set: ReadonlySet<string>, member: string): string {
+  const next = new Set(set);
+  if (!next.delete(member)) next.add(member);
+  return [...next].sort().join(",");
+}
+
+export function filterCount({ protocols, health, hideIdle, minimumRate }: GraphFilters): number {
+  return protocols.size + health.size + (hideIdle ? 1 : 0) + (minimumRate > 0 ? 1 : 0);
+}
+
+/** The moment that the next step of playing shows; 0 (now) when it has caught up. */
+export function nextMoment(atMs: number, stepMs: number, nowMs: number): number {
+  const next = atMs + stepMs;
+  return next >= nowMs - stepMs ? 0 : next;
+}

@@ -1,0 +1,110 @@
+import type { Health } from "../../../api/dashboard/index.ts";
+import type { LayoutNode, Places } from "./arrange.ts";
+import { edgeRate, isMoving, type DisplayEdge, type DisplayGraph, type DisplayNode } from "./display-graph.ts";
+import { curveLength, edgeCurve, pointOnCurve, type Curve, type Placed } from "./edge-curve.ts";
+import { HitGrid } from "./hit-grid.ts";
+import { frames, type Rectangle } from "./keep-places.ts";
+
+export const cardSize = { width: 172, height: 42 } as const;
+
+export interface SceneNode extends Placed {
+  readonly key: string;
+  readonly display: DisplayNode;
+}
+
+export interface SceneEdge {
+  readonly key: string;
+  readonly display: DisplayEdge;
+  readonly curve: Curve;
+  readonly length: number;
+  readonly health: Health;
+  readonly width: number;
+  readonly moving: boolean;
+}
+
+/** Everything that is drawn, by its place. */
+export interface Scene {
+  readonly nodes: ReadonlyMap<string, SceneNode>;
+  readonly edges: readonly SceneEdge[];
+  readonly boxes: readonly Rectangle[];
+  readonly stacks: readonly Rectangle[];
+  readonly bounds: { readonly left: number; readonly top: number; readonly right: number; readonly bottom: number };
+  /** Made when it is first asked for. */
+  hits(): HitGrid;
+}
+
+export function layoutNodes(graph: DisplayGraph): readonly LayoutNode[] {
+  return [...graph.nodes.values()].map(({ key, box, stack }) => ({ key, box, stack, ...cardSize }));
+}
+
+/** Cards without a place (their layout is still being made) are left out, with their edges. */
+export function buildScene(graph: DisplayGraph, places: Places): Scene {
+  const nodes = new Map<string, SceneNode>();
+  for (const display of graph.nodes.values()) {
+    const at = places.get(display.key);
+    if (at !== undefined) nodes.set(display.key, { key: display.key, display, x: at.x, y: at.y, ...cardSize });
+  }
+  const edges: SceneEdge[] = [];
+  for (const display of graph.edges) {
+    const from = nodes.get(display.edge.from);
+    const to = nodes.get(display.edge.to);
+    if (from === undefined || to === undefined) continue;
+    const curve = edgeCurve(from, to);
+    const moving = isMoving(display.edge);
+    edges.push({ key: display.key, display, curve, length: curveLength(curve), health: moving ? display.edge.health : "idle", width: edgeWidth(edgeRate(display.edge)), moving });
+  }
+  const { boxes, stacks } = frames(layoutNodes(graph).filter(({ key }) => nodes.has(key)), places);
+  let grid: HitGrid | undefined;
+  return {
+    nodes,
+    edges,
+    boxes,
+    stacks,
+    bounds: boundsOf(nodes.values(), boxes),
+    hits: () => (grid ??= new HitGrid(nodes, edges.map(({ key, curve }) => [key, curve] as const))),
+  };
+}
+
+/** A line ten times as busy is most of a pixel wider. In steps, so that edges of a width are drawn at once. */
+function edgeWidth(rate: number): number {
+  return 1 + Math.max(0, Math.min(2.5, Math.round(Math.log10(Math.max(rate, 0.1)) * 2) / 2.5 + 0.2));
+}
+
+function boundsOf(nodes: Iterable<SceneNode>, boxes: readonly Rectangle[]): Scene["bounds"] {
+  let left = Infinity;
+  let top = Infinity;
+  let right = -Infinity;
+  let bottom = -Infinity;
+  const take = (x: number, y: number, width: number, height: number): void => {
+    left = Math.min(left, x);
+    top = Math.min(top, y);
+    right = Math.max(right, x + width);
+    bottom = Math.max(bottom, y + height);
+  };
+  for (const { x, y, width, height } of nodes) take(x - width / 2, y - height / 2, width, height);
+  for (const { x, y, width, height } of boxes) take(x, y, width, height);
+  return left === Infinity ? { left: 0, top: 0, right: 1, bottom: 1 } : { left, top, right, bottom };
+}
+
+const wayPoints = 24;
+
+/** Points along a curve at even steps, `x, y, x, y, …`: what moves on it reads them, as solving the curve a thousand times a frame costs too much. */
+export function wayAlong(curve: Curve): Float32Array {
+  const way = new Float32Array((wayPoints + 1) * 2);
+  for (let index = 0; index <= wayPoints; index += 1) {
+    const { x, y } = pointOnCurve(curve, index / wayPoints);
+    way[index * 2] = x;
+    way[index * 2 + 1] = y;
+  }
+  return way;
+}
+
+/** Where on a way of {@link wayAlong} the share `t` is. */
+export function pointOnWay(way: Float32Array, t: number): { readonly x: number; readonly y: number } {
+  const at = Math.max(0, Math.min(1, t)) * wayPoints;
+  const index = Math.min(wayPoints - 1, Math.floor(at));
+  const rest = at - index;
+  const x = way[index * 2] ?? 0;
+  const y = way[index * 2 + 1] ?? 0;
+  return { x: x + ((way[index * 2 + 2] ?? x) - x) * rest, y: y + ((way[index * 2 + 3] ?? y) - y) * rest };
+}

@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { dotsAt, flowOf } from "./traffic.ts";
+
+test("a busier edge has more and faster dots, within bounds", () => {
+  const flows = [0.1, 1, 10, 100, 10_000].map((rate) => flowOf("e", rate, 300, 0));
+  for (const [index, flow] of flows.entries()) {
+    const before = flows[index - 1];
+    if (before === undefined) continue;
+    assert.ok(flow.dots >= before.dots && flow.pace >= before.pace);
+  }
+  assert.ok((flows[0]?.dots ?? 0) >= 1 && (flows[4]?.dots ?? 99) <= 8);
+});
+
+test("the dots that are errors are the share that was measured", () => {
+  const flow = flowOf("e", 50, 300, 0.2);
+  let dots = 0;
+  let errors = 0;
+  for (let seconds = 0; seconds < 4000; seconds += 1 / flow.pace) {
+    for (const { error } of dotsAt(flow, "e", seconds)) {
+      dots += 1;
+      if (error) errors += 1;
+    }
+  }
+  assert.ok(Math.abs(errors / dots - 0.2) < 0.02, `${errors} of ${dots}`);
+});
+
+test("a dot is the same, error or not, from the begin of its way to the end", () => {
+  const flow = flowOf("e", 2, 300, 0.5);
+  const seen = new Map<number, boolean>();
+  let before = -1;
+  for (let seconds = 0; seconds < 0.9 / flow.pace; seconds += 0.05) {
+    const [first] = dotsAt(flow, "e", seconds);
+    if (first === undefined) throw new Error("no dot");
+    if (first.t >= before && before >= 0) assert.equal(first.error, seen.get(0));
+    else seen.clear();
+    seen.set(0, first.error);
+    before = first.t;
+  }
+});

@@ -1,0 +1,98 @@
+import { edgeRate, isTcp } from "./display-graph.ts";
+import { begin, edgeInSight, type CanvasSize, type Sight } from "./draw-scene.ts";
+import { pointOnWay, wayAlong, type Scene } from "./scene.ts";
+import type { GraphColors } from "./graph-colors.ts";
+
+/** What moves on an edge: how many dots there are at a time, how fast they are, and which share of them are errors. */
+export interface Flow {
+  readonly dots: number;
+  /** Of the way, per second. */
+  readonly pace: number;
+  readonly errorShare: number;
+  /** From 0 to 1, so that edges do not beat in time. */
+  readonly phase: number;
+}
+
+const maxDotsOfEdge = 8;
+const maxDots = 1200;
+
+/** Busier edges have more and faster dots, by the logarithm: 1/s and 1,000/s can both be looked at. */
+export function flowOf(key: string, rate: number, length: number, errorShare: number): Flow {
+  const size = Math.log2(1 + Math.max(0, rate));
+  const dots = Math.max(1, Math.min(maxDotsOfEdge, Math.round(size * 0.75 * Math.min(1.5, Math.max(0.6, length / 260)))));
+  return { dots, pace: (34 + 22 * Math.min(9, size)) / Math.max(60, length), errorShare, phase: hash(key, 0) };
+}
+
+/** Where the dots of an edge are on its way at a time, and which are errors. */
+export function dotsAt({ dots, pace, errorShare, phase }: Flow, key: string, seconds: number): readonly { readonly t: number; readonly error: boolean }[] {
+  return Array.from({ length: dots }, (_, index) => {
+    const travelled = seconds * pace + phase + index / dots;
+    const round = Math.floor(travelled);
+    return { t: travelled - round, error: errorShare > 0 && hash(key, round * maxDotsOfEdge + index + 1) < errorShare };
+  });
+}
+
+function hash(text: string, salt: number): number {
+  let value = 2_166_136_261 ^ salt;
+  for (let index = 0; index < text.length; index += 1) value = Math.imul(value ^ text.charCodeAt(index), 16_777_619);
+  value ^= value >>> 15;
+  value = Math.imul(value, 2_246_822_519);
+  value ^= value >>> 13;
+  return (value >>> 0) / 4_294_967_296;
+}
+
+/** The dots of a scene. Made once a scene; drawn each frame. */
+export class Traffic {
+  readonly #flows: { readonly key: string; readonly edge: Scene["edges"][number]; readonly flow: Flow; readonly way: Float32Array }[];
+
+  constructor(scene: Scene) {
+    this.#flows = scene.edges
+      .filter(({ moving }) => moving)
+      .map((edge) => {
+        const { display, length, curve, key } = edge;
+        const rate = isTcp(display.edge) ? Math.max(edgeRate(display.edge), display.edge.byteRate / 10_000) : display.edge.requestRate;
+        return { key, edge, flow: flowOf(key, rate, length, display.edge.errorShare), way: wayAlong(curve) };
+      });
+  }
+
+  get moves(): boolean {
+    return this.#flows.length > 0;
+  }
+
+  draw(context: CanvasRenderingContext2D, seconds: number, sight: Sight, colors: GraphColors, size: CanvasSize, emphasizedEdges: ReadonlySet<string> | undefined): void {
+    const seen = begin(context, sight, size);
+    const radius = 2.3 / Math.max(0.5, Math.min(1, sight.k));
+    const errors: { readonly x: number; readonly y: number }[] = [];
+    let left = maxDots;
+    context.fillStyle = colors.accent;
+    context.beginPath();
+    for (const { key, edge, flow, way } of this.#flows) {
+      if (left <= 0) break;
+      if (emphasizedEdges !== undefined && !emphasizedEdges.has(key)) continue;
+      if (!edgeInSight(edge, seen)) continue;
+      for (const { t, error } of dotsAt(flow, key, seconds)) {
+        const at = pointOnWay(way, t);
+        left -= 1;
+        if (error) errors.push(at);
+        else {
+          context.moveTo(at.x + radius, at.y);
+          context.arc(at.x, at.y, radius, 0, Math.PI * 2);
+        }
+      }
+    }
+    context.fill();
+    if (errors.length === 0) return;
+    // Errors are diamonds, and larger: told apart without colour.
+    const half = radius * 1.7;
+    context.fillStyle = colors.health.failing;
+    context.beginPath();
+    for (const at of errors) {
+      context.moveTo(at.x, at.y - half);
+      context.lineTo(at.x + half, at.y);
+      context.lineTo(at.x, at.y + half);
+      context.lineTo(at.x - half, at.y);
+      context.closePath();
+    }
+    context.fill();
+  }
+}
