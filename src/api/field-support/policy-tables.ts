@@ -45,7 +45,7 @@ export const telemetryTable: FieldTable = {
     acted("Metrics", "sgw", `${features}telemetry-metrics.yaml`, "metrics[].providers[].name", "metrics[].overrides[].**", "metrics[].reportingInterval"),
     acted("Access logs", "sgw", `${features}telemetry-access-logs.yaml`, ...under(["accessLogging[]"], "providers[].name", "match.mode", "disabled", "filter.expression")),
     acted("Traces", "sgw", `${features}telemetry-tracing-zipkin.yaml`, ...under(["tracing[]"], "providers[].name", "match.mode", "randomSamplingPercentage", "disableSpanReporting", "disableContextPropagation")),
-    byEnvoy("Spans", "sgw", `${features}telemetry-tracing-zipkin.yaml`, ...under(["tracing[]"], "customTags{}.**", "enableIstioTags", "useRequestIdForTraceSampling")),
+    acted("Spans", "sgw", `${features}telemetry-tracing-zipkin.yaml`, ...under(["tracing[]"], "customTags{}.**", "enableIstioTags", "useRequestIdForTraceSampling")),
   ],
 };
 

@@ -1,12 +1,11 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { DynatraceSampler, OpenTelemetryProvider, ProviderHeaders, ProviderHttp, TracingProvider, ZipkinProvider } from "../../api/istio/index.ts";
-import { HeaderValueOption_HeaderAppendAction, ZipkinConfig_CollectorEndpointVersion, ZipkinConfig_TraceContextOption, ZipkinConfigSchema } from "../../wire/envoy/index.ts";
+import { HeaderValueOption_HeaderAppendAction, OpenTelemetryConfigSchema, ZipkinConfig_CollectorEndpointVersion, ZipkinConfig_TraceContextOption, ZipkinConfigSchema } from "../../wire/envoy/index.ts";
 import {
   DatadogConfigSchema,
   DynatraceResourceDetectorConfigSchema,
   DynatraceSamplerConfigSchema,
   EnvironmentResourceDetectorConfigSchema,
-  OpenTelemetryConfigSchema,
   SkyWalkingConfigSchema,
   type HttpServiceSchema,
   type Tracing_HttpSchema,

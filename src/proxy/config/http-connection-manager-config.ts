@@ -16,7 +16,7 @@ import { compileHttpFilters, type HttpFilters } from "./http-filter-config.ts";
 import { compileLocalReplies } from "./local-reply-config.ts";
 import { compileRouteTable } from "./route-config.ts";
 import type { StatsRules } from "./stats-config.ts";
-import { compileTracing } from "./tracing-config.ts";
+import { compileTracing, type TracingSpec } from "./tracing-config.ts";
 
 /** A compiled HTTP connection manager. */
 export interface HttpSpec {
@@ -32,10 +32,10 @@ const used = [
   "maxRequestHeadersKb", "streamIdleTimeout", "requestTimeout", "requestHeadersTimeout", "accessLog", "useRemoteAddress", "xffNumTrustedHops", "skipXffAppend",
   "generateRequestId", "preserveExternalRequestId", "alwaysSetRequestIdInResponse", "forwardClientCertDetails", "proxy100Continue", "upgradeConfigs",
   "normalizePath", "mergeSlashes", "pathWithEscapedSlashesAction", "stripMatchingHostPort", "stripAnyHostPort", "setCurrentClientCertDetails", "localReplyConfig",
-  "http2ProtocolOptions", "tracing",
+  "http2ProtocolOptions", "tracing", "requestIdExtension",
 ];
 const harmless = [
-  "http3ProtocolOptions", "drainTimeout", "drainTimeoutJitter", "delayedCloseTimeout", "requestIdExtension",
+  "http3ProtocolOptions", "drainTimeout", "drainTimeoutJitter", "delayedCloseTimeout",
   "streamErrorOnInvalidHttpMessage", "internalAddressConfig", "accessLogFlushInterval", "flushAccessLogOnNewRequest", "accessLogOptions",
   "http1SafeMaxConnectionDuration", "addProxyProtocolConnectionState", "appendLocalOverload", "proxyStatusConfig",
 ];
@@ -50,9 +50,8 @@ export function compileHttpConnectionManager(message: HttpConnectionManager, whe
   checkFields(HttpConnectionManagerSchema, message, where, notes, { used, harmless });
   const accessLogs = compileAccessLogs(message.accessLog, where, notes);
   const { filters, peerMetadata, stats } = compileHttpFilters(message.httpFilters, `http.${message.statPrefix.replace(/;$/, "")}.`, where, notes);
-  const tracing = compileTracing(message.tracing, where, notes);
-  const compiled: CompiledFilters = { filters: tracing === undefined ? filters : [tracing, ...filters], peerMetadata };
-  return { connection: connectionOf(message, accessLogs, stats, compiled, where, notes), routes: routesOf(message, where, notes), accessLogs, stats };
+  const tracing = compileTracing(message, where, notes);
+  return { connection: connectionOf(message, { accessLogs, stats, tracing, filters, peerMetadata }, where, notes), routes: routesOf(message, where, notes), accessLogs, stats };
 }
 
 function routesOf(message: HttpConnectionManager, where: string, notes: ConfigNotes): HttpSpec["routes"] {
@@ -113,13 +112,18 @@ function http2Of(message: HttpConnectionManager): HttpConnectionConfig["http2"] 
   };
 }
 
-type CompiledFilters = Pick<HttpFilters, "filters" | "peerMetadata">;
+interface Compiled extends Pick<HttpFilters, "filters" | "peerMetadata" | "stats"> {
+  readonly accessLogs: readonly AccessLogSpec[];
+  readonly tracing: TracingSpec | undefined;
+}
 
-function connectionOf(message: HttpConnectionManager, accessLogs: readonly AccessLogSpec[], stats: StatsRules | undefined, { filters, peerMetadata }: CompiledFilters, where: string, notes: ConfigNotes): HttpConnectionConfig {
+function connectionOf(message: HttpConnectionManager, compiled: Compiled, where: string, notes: ConfigNotes): HttpConnectionConfig {
+  const { filters, peerMetadata } = compiled;
   const http1 = message.httpProtocolOptions;
   const codec = codecs[message.codecType];
   if (codec === undefined) throw unsupported(where, `codecType ${HttpConnectionManager_CodecType[message.codecType] ?? message.codecType}`);
   const unique = (names: readonly string[]): string[] => [...new Set(names)];
+  const readers = [...compiled.accessLogs, ...(compiled.stats === undefined ? [] : [compiled.stats]), ...(compiled.tracing === undefined ? [] : [compiled.tracing])];
   return {
     statPrefix: message.statPrefix,
     codec,
@@ -158,8 +162,9 @@ function connectionOf(message: HttpConnectionManager, accessLogs: readonly Acces
       // The scanner's scratch holds Envoy's default number of fields.
       maxFields: Math.min(message.commonHttpProtocolOptions?.maxHeadersCount ?? defaultMaxFields, defaultMaxFields),
     },
-    requestCapture: unique([...accessLogs, ...(stats === undefined ? [] : [stats])].flatMap((reader) => reader.requestCapture)),
-    responseCapture: unique([...accessLogs, ...(stats === undefined ? [] : [stats])].flatMap((reader) => reader.responseCapture)),
+    tracing: compiled.tracing?.tracing,
+    requestCapture: unique(readers.flatMap((reader) => reader.requestCapture)),
+    responseCapture: unique(readers.flatMap((reader) => reader.responseCapture)),
   };
 }
 

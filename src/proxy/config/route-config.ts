@@ -137,8 +137,8 @@ interface RouteScope extends Scope {
 function compileRoute(message: RouteMessage, scope: RouteScope): Route {
   const { where, notes } = scope;
   checkFields(RouteSchema, message, where, notes, {
-    used: ["name", "match", "route", "redirect", "directResponse", "requestHeadersToAdd", "requestHeadersToRemove", "responseHeadersToAdd", "responseHeadersToRemove", "typedPerFilterConfig"],
-    harmless: ["metadata", "decorator", "tracing", "statPrefix"],
+    used: ["name", "match", "route", "redirect", "directResponse", "requestHeadersToAdd", "requestHeadersToRemove", "responseHeadersToAdd", "responseHeadersToRemove", "typedPerFilterConfig", "decorator"],
+    harmless: ["metadata", "tracing", "statPrefix"],
   });
   if (message.match === undefined) throw invalid(where, "match is missing");
   const levels = join(levelOf(message, where, notes), scope.levels);
@@ -152,6 +152,7 @@ function compileRoute(message: RouteMessage, scope: RouteScope): Route {
     responseMutations: levels.response,
     cors: overrides.cors,
     filterConfigs: overrides.configs,
+    ...(message.decorator === undefined || message.decorator.operation === "" ? {} : { operation: message.decorator.operation }),
   };
 }
 

@@ -1,33 +1,195 @@
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
-import { HttpConnectionManager_TracingSchema, ZipkinConfig_TraceContextOption, ZipkinConfigSchema, type HttpConnectionManager_Tracing } from "../../wire/envoy/index.ts";
-import type { HttpFilter } from "../filters/http-filter.ts";
-import { TraceContextFilter, type TraceContextOptions } from "../filters/trace-context-filter.ts";
-import { checkFields, type ConfigNotes } from "./config-check.ts";
+import {
+  HttpConnectionManager_TracingSchema,
+  OpenTelemetryConfigSchema,
+  UuidRequestIdConfigSchema,
+  ZipkinConfig_CollectorEndpointVersion,
+  ZipkinConfig_TraceContextOption,
+  ZipkinConfigSchema,
+  type CustomTag,
+  type HttpConnectionManager,
+  type HttpConnectionManager_Tracing,
+} from "../../wire/envoy/index.ts";
+import type { ExchangeRecord } from "../http/exchange-record.ts";
+import { compileTextFormat } from "../observe/log-format.ts";
+import { otlpSpans } from "../tracing/otlp-spans.ts";
+import { RequestTracing, type RequestTracingOptions } from "../tracing/request-tracing.ts";
+import type { SpanExporter, SpanTarget } from "../tracing/span-exporter.ts";
+import type { CustomSpanTag } from "../tracing/span-tags.ts";
+import { zipkinSpans } from "../tracing/zipkin-spans.ts";
+import { checkFields, durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
+import type { DurationLike } from "./duration.ts";
 
 const percent = 100;
+const defaultMaxPathLength = 256;
+const defaultTimeoutMs = 5000;
 
-/** What a connection manager's tracing means for a proxy that sends no spans: contexts for requests that bring none. */
-export function compileTracing(message: HttpConnectionManager_Tracing | undefined, where: string, notes: ConfigNotes): HttpFilter | undefined {
-  if (message === undefined) return undefined;
-  checkFields(HttpConnectionManager_TracingSchema, message, `${where}: tracing`, notes, {
-    used: ["randomSampling", "overallSampling", "provider", "noContextPropagation"],
-    harmless: ["clientSampling", "verbose", "maxPathTagLength", "customTags", "spawnUpstreamSpan", "operation", "upstreamOperation"],
-  });
-  notes.tell("tracing: this proxy passes trace contexts on and sends no spans");
-  const formats = formatsOf(message);
-  if (message.noContextPropagation || formats === undefined) return undefined;
-  const sampled = Math.min(message.randomSampling?.value ?? percent, message.overallSampling?.value ?? percent) / percent;
-  return new TraceContextFilter({ ...formats, sampled, random: notes.services.random });
+/** How a connection manager's requests are traced, and what must be captured of them for tags. */
+export interface TracingSpec {
+  readonly tracing: RequestTracing;
+  readonly requestCapture: readonly string[];
+  readonly responseCapture: readonly string[];
 }
 
-/** B3 where no tracer is named: that of the proxy's bootstrap, Zipkin's by upstream's default. Undefined for forms that are not written here. */
-function formatsOf({ provider }: HttpConnectionManager_Tracing): Pick<TraceContextOptions, "formats" | "shortTraceIds"> | undefined {
+/** Compiles a connection manager's tracing. A tracer that this proxy cannot send to is told of: then contexts are given on, and no spans are made. */
+export function compileTracing(manager: Pick<HttpConnectionManager, "tracing" | "requestIdExtension">, where: string, notes: ConfigNotes): TracingSpec | undefined {
+  const message = manager.tracing;
+  if (message === undefined) return undefined;
+  checkFields(HttpConnectionManager_TracingSchema, message, `${where}: tracing`, notes, {
+    used: ["clientSampling", "randomSampling", "overallSampling", "provider", "noContextPropagation", "maxPathTagLength", "customTags", "spawnUpstreamSpan"],
+    harmless: ["verbose", "operation", "upstreamOperation"],
+  });
+  const tracer = tracerOf(message, where, notes);
+  if (tracer === undefined) return undefined;
+  if (tracer.exporter === undefined) notes.tell(`tracing: ${tracer.untold ?? "no collector is named"}: this proxy gives trace contexts on and sends no spans`);
+  const customTags = message.customTags.flatMap((tag) => compileTag(tag, `${where}: tracing, the tag ${tag.tag}`, notes));
+  if (tracer.exporter !== undefined && message.randomSampling?.value !== 0) tracer.exporter.prepare();
+  const share = (value: { readonly value: number } | undefined): number => (value?.value ?? percent) / percent;
+  return {
+    tracing: new RequestTracing({
+      formats: tracer.formats,
+      readFormats: tracer.exporter === undefined ? ["w3c", "b3"] : tracer.formats,
+      shortTraceIds: tracer.shortTraceIds,
+      clientShare: share(message.clientSampling),
+      randomShare: share(message.randomSampling),
+      overallShare: share(message.overallSampling),
+      byRequestId: decidesByRequestId(manager),
+      propagates: !message.noContextPropagation,
+      spawnsUpstreamSpan: message.spawnUpstreamSpan ?? false,
+      maxPathLength: message.maxPathTagLength ?? defaultMaxPathLength,
+      customTags,
+      exporter: tracer.exporter,
+      node: notes.services.spans.node,
+    }),
+    requestCapture: customTags.flatMap((tag) => tag.requestCapture),
+    responseCapture: customTags.flatMap((tag) => tag.responseCapture),
+  };
+}
+
+function decidesByRequestId({ requestIdExtension }: Pick<HttpConnectionManager, "requestIdExtension">): boolean {
+  const typed = requestIdExtension?.typedConfig;
+  const config = typed === undefined ? undefined : anyUnpack(typed, UuidRequestIdConfigSchema);
+  return config?.useRequestIdForTraceSampling ?? true;
+}
+
+interface Tracer extends Pick<RequestTracingOptions, "formats" | "shortTraceIds"> {
+  readonly exporter: SpanExporter | undefined;
+  /** Why nobody is told of spans. */
+  readonly untold?: string;
+}
+
+/** B3 where no tracer is named: that of the proxy's bootstrap, Zipkin's by upstream's default. Undefined for tracers whose contexts are not written here. */
+function tracerOf({ provider }: HttpConnectionManager_Tracing, where: string, notes: ConfigNotes): Tracer | undefined {
   const config = provider?.configType.case === "typedConfig" ? provider.configType.value : undefined;
-  const zipkin = config === undefined ? undefined : anyUnpack(config, ZipkinConfigSchema);
+  if (config === undefined) return { formats: ["b3"], shortTraceIds: false, exporter: undefined };
+  const { spans } = notes.services;
+  const exporterTo = (target: SpanTarget, service: string): Pick<Tracer, "exporter" | "untold"> => {
+    const exporter = spans.to(JSON.stringify([target.kind, target.request, service]), target);
+    return exporter === undefined ? { exporter, untold: "there are more collectors than this proxy sends to" } : { exporter };
+  };
+  const zipkin = anyUnpack(config, ZipkinConfigSchema);
   if (zipkin !== undefined) {
     const both = zipkin.traceContextOption === ZipkinConfig_TraceContextOption.USE_B3_WITH_W3C_PROPAGATION;
-    return { formats: both ? ["b3", "w3c"] : ["b3"], shortTraceIds: !zipkin.traceId128bit };
+    const shared = { formats: both ? (["b3", "w3c"] as const) : (["b3"] as const), shortTraceIds: !zipkin.traceId128bit };
+    if (zipkin.collectorService === undefined && zipkin.collectorEndpointVersion !== ZipkinConfig_CollectorEndpointVersion.HTTP_JSON) return { ...shared, exporter: undefined, untold: "Zipkin's protobuf is not written" };
+    const cluster = zipkin.collectorCluster;
+    const old: CollectorService = { httpUri: { uri: `${zipkin.collectorHostname === "" ? cluster : zipkin.collectorHostname}${zipkin.collectorEndpoint}`, httpUpstreamType: { case: "cluster", value: cluster } }, requestHeadersToAdd: [] };
+    return { ...shared, ...exporterTo({ kind: "zipkin", encode: zipkinSpans(spans.node), isGrpc: false, request: requestOf(zipkin.collectorService ?? old, "application/json", where) }, "") };
   }
-  if (config === undefined) return { formats: ["b3"], shortTraceIds: false };
-  return config.typeUrl.endsWith(".OpenTelemetryConfig") ? { formats: ["w3c"], shortTraceIds: false } : undefined;
+  const telemetry = anyUnpack(config, OpenTelemetryConfigSchema);
+  if (telemetry === undefined) {
+    notes.tell(`tracing: the tracer ${provider?.name ?? ""} is not known: requests are not traced`);
+    return undefined;
+  }
+  const shared = { formats: ["w3c"] as const, shortTraceIds: false };
+  if (telemetry.sampler !== undefined) notes.ignored(`tracing: the sampler ${telemetry.sampler.name}`);
+  const encode = otlpSpans({ "service.name": telemetry.serviceName, ...resourceOfEnvironment(telemetry.resourceDetectors.map(({ name }) => name), notes) });
+  if (telemetry.httpService !== undefined) return { ...shared, ...exporterTo({ kind: "opentelemetry", encode, isGrpc: false, request: requestOf(telemetry.httpService, "application/x-protobuf", where) }, telemetry.serviceName) };
+  const target = telemetry.grpcService?.targetSpecifier;
+  if (target?.case !== "envoyGrpc") return { ...shared, exporter: undefined, untold: "OpenTelemetry's collector is named by no cluster" };
+  const metadata = telemetry.grpcService?.initialMetadata.map(({ key, value }) => [key.toLowerCase(), value] as const) ?? [];
+  const request: SpanTarget["request"] = {
+    cluster: target.value.clusterName,
+    protocol: "http2",
+    path: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    authority: target.value.authority === "" ? target.value.clusterName : target.value.authority,
+    headers: [["content-type", "application/grpc"], ["te", "trailers"], ...metadata],
+    timeoutMs: durationOr(telemetry.grpcService?.timeout, defaultTimeoutMs),
+  };
+  return { ...shared, ...exporterTo({ kind: "opentelemetry", encode, isGrpc: true, request }, telemetry.serviceName) };
+}
+
+/** Envoy's HttpService, as far as it says where and with what. */
+interface CollectorService {
+  readonly httpUri?: { readonly uri: string; readonly httpUpstreamType: { readonly case: "cluster"; readonly value: string } | { readonly case: undefined }; readonly timeout?: DurationLike | undefined } | undefined;
+  readonly requestHeadersToAdd: readonly { readonly header?: { readonly key: string; readonly value: string } | undefined }[];
+}
+
+/** Istio writes the host and the path alone; with a scheme it is a URL. */
+function requestOf(service: CollectorService, contentType: string, where: string): SpanTarget["request"] {
+  const uri = service.httpUri;
+  if (uri?.httpUpstreamType.case !== "cluster") throw unsupported(where, "tracing: a collector without a cluster");
+  const rest = uri.uri.replace(/^[a-z]+:\/\//i, "");
+  const slash = rest.indexOf("/");
+  const headers = service.requestHeadersToAdd.flatMap(({ header }) => (header === undefined ? [] : [[header.key.toLowerCase(), header.value] as const]));
+  return {
+    cluster: uri.httpUpstreamType.value,
+    protocol: "http1",
+    path: slash < 0 ? "/" : rest.slice(slash),
+    authority: slash < 0 ? rest : rest.slice(0, slash),
+    headers: [["content-type", contentType], ...headers],
+    timeoutMs: durationOr(uri.timeout, defaultTimeoutMs),
+  };
+}
+
+const environmentDetector = "envoy.tracers.opentelemetry.resource_detectors.environment";
+
+/** `OTEL_RESOURCE_ATTRIBUTES=a=b,c=d`, where the configuration asks for it. */
+function resourceOfEnvironment(detectors: readonly string[], notes: ConfigNotes): Readonly<Record<string, string>> {
+  for (const name of detectors) if (name !== environmentDetector) notes.ignored(`tracing: the resource detector ${name}`);
+  const text = detectors.includes(environmentDetector) ? (process.env["OTEL_RESOURCE_ATTRIBUTES"] ?? "") : "";
+  return Object.fromEntries(text.split(",").flatMap((pair) => (pair.includes("=") ? [[pair.slice(0, pair.indexOf("=")).trim(), decodeURIComponent(pair.slice(pair.indexOf("=") + 1).trim())]] : [])));
+}
+
+function compileTag({ tag: name, type }: CustomTag, where: string, notes: ConfigNotes): CustomSpanTag[] {
+  const tag = (valueOf: CustomSpanTag["valueOf"], captures: Partial<Pick<CustomSpanTag, "requestCapture" | "responseCapture">> = {}): CustomSpanTag[] => [{ name, valueOf, requestCapture: [], responseCapture: [], ...captures }];
+  switch (type.case) {
+    case "literal": {
+      const { value } = type.value;
+      return tag(() => value);
+    }
+    case "environment": {
+      const value = process.env[type.value.name] ?? type.value.defaultValue;
+      return tag(() => value);
+    }
+    case "requestHeader": {
+      const format = compileTextFormat(`%REQ(${type.value.name})%`, (operator) => unsupported(where, operator));
+      const { defaultValue } = type.value;
+      return tag((record, capture) => orAbsent(format.line(record, capture)) ?? defaultValue, format);
+    }
+    case "value": {
+      const format = compileTextFormat(type.value, (operator) => unsupported(where, operator));
+      return tag((record, capture) => orAbsent(format.line(record, capture)), format);
+    }
+    case "metadata": {
+      const { kind, metadataKey, defaultValue } = type.value;
+      const path = metadataKey?.path.flatMap(({ segment }) => (segment.case === "key" ? [segment.value] : [])) ?? [];
+      if (kind?.kind.case === undefined || kind.kind.case === "request") return tag((record) => metadataOf(record, metadataKey?.key ?? "", path) ?? defaultValue);
+      notes.ignored(`tracing: the tag ${name}, of the metadata of ${kind.kind.case}s,`);
+      return defaultValue === "" ? [] : tag(() => defaultValue);
+    }
+    default:
+      throw unsupported(where, type.case ?? "without a value");
+  }
+}
+
+function orAbsent(text: string): string | undefined {
+  return text === "-" || text === "" ? undefined : text;
+}
+
+function metadataOf({ metadata }: ExchangeRecord, filter: string, path: readonly string[]): string | undefined {
+  let value: unknown = metadata?.get(filter);
+  for (const key of path) value = typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>)[key] : undefined;
+  if (value === undefined || value === null) return undefined;
+  return typeof value === "string" ? value : JSON.stringify(value);
 }

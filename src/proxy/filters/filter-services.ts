@@ -1,4 +1,5 @@
 import { systemClock, systemRandom, transientError, type Clock, type Random } from "../../base/index.ts";
+import { SpanExports } from "../tracing/span-exports.ts";
 import { FilterStatistics } from "./filter-statistics.ts";
 
 /** What filters work with, besides the request. */
@@ -8,6 +9,8 @@ export interface FilterServices {
   readonly statistics: FilterStatistics;
   /** Asks a cluster of this proxy's configuration. */
   readonly callCluster: CallCluster;
+  /** Where spans of requests go. */
+  readonly spans: SpanExports;
 }
 
 /** A request of the proxy itself to one of its clusters. */
@@ -35,10 +38,6 @@ export type CallCluster = (request: ClusterRequest, signal: AbortSignal) => Prom
 
 /** For a configuration that is compiled outside of a proxy: it can be checked, and its filters reach no cluster. */
 export function standaloneServices(): FilterServices {
-  return {
-    clock: systemClock,
-    random: systemRandom,
-    statistics: new FilterStatistics(),
-    callCluster: () => Promise.reject(transientError("no-clusters", "there are no clusters to ask")),
-  };
+  const shared = { clock: systemClock, statistics: new FilterStatistics(), callCluster: () => Promise.reject(transientError("no-clusters", "there are no clusters to ask")) };
+  return { ...shared, random: systemRandom, spans: new SpanExports({ ...shared, node: { id: "", service: "", address: "", zone: "" } }) };
 }

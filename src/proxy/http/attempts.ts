@@ -95,6 +95,11 @@ export class Attempts implements PoolUser, ResponseReceiver {
     return this.#facts.scheme;
   }
 
+  /** Attempts after the first. */
+  get retries(): number {
+    return Math.max(0, this.#made - 1);
+  }
+
   /** Where the request's body goes now, if anywhere. */
   get channel(): UpstreamChannel | undefined {
     return this.#channel;

@@ -1,5 +1,6 @@
 import { equalsIgnoringCase, fieldKinds, type MessageHead } from "../../wire/http1/index.ts";
 import type { HeaderEdits } from "../routing/header-mutation.ts";
+import type { RequestTrace } from "../tracing/request-tracing.ts";
 import type { ByteBuilder } from "./byte-builder.ts";
 import type { ClientCertificateField } from "./client-certificate.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
@@ -22,6 +23,8 @@ export interface RequestComposition {
   /** The value to send; the client's own field is replaced when the two differ. */
   readonly requestId: string;
   readonly requestIdIsNew: boolean;
+  /** Undefined: what the client says of a trace goes on as it is. */
+  readonly trace: Pick<RequestTrace, "lines" | "replaced"> | undefined;
   readonly forwardedFor: string;
   readonly clientCertificate: ClientCertificateField;
   /** Sent in place of the client's own, if that is there. */
@@ -56,6 +59,7 @@ export function composeRequest(out: ByteBuilder, request: RequestComposition): n
   if (request.clientCertificate !== "keep" && request.clientCertificate !== "drop") added += `x-forwarded-client-cert: ${request.clientCertificate.value}\r\n`;
   if (request.peerMetadata !== undefined) added += `${peerMetadataIdHeader}: ${request.peerMetadata.id}\r\n${peerMetadataHeader}: ${request.peerMetadata.value}\r\n`;
   if (request.requestIdIsNew) added += `x-request-id: ${request.requestId}\r\n`;
+  if (request.trace !== undefined) added += request.trace.lines;
   if (request.originalPath !== undefined) added += `x-envoy-original-path: ${request.originalPath}\r\n`;
   if (request.upgrade !== undefined) added += `connection: upgrade\r\nupgrade: ${request.upgrade}\r\n`;
   if (request.edits !== undefined) for (const [name, value] of request.edits.added) if (name !== "host") added += `${name}: ${value}\r\n`;
@@ -131,9 +135,11 @@ function keepsEnvoyField(request: RequestComposition, field: number): boolean {
 }
 
 function keepsOrdinaryField(request: RequestComposition, field: number): boolean {
-  const { head, edits } = request;
-  if (edits === undefined && !head.connectionNominates) return true;
+  const { head, edits, trace } = request;
+  const replacesTrace = trace !== undefined && trace.replaced.size > 0;
+  if (edits === undefined && !head.connectionNominates && !replacesTrace) return true;
   const name = head.name(field).toLowerCase();
+  if (replacesTrace && trace.replaced.has(name)) return false;
   if (edits?.dropped.has(name) === true) return false;
   return !head.connectionNominates || !isNominated(head, name);
 }

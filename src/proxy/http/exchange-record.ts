@@ -1,6 +1,7 @@
 import type { ConnectionInfo } from "../connection-info.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 import type { WorkloadLabels } from "../upstream/endpoint.ts";
+import type { RequestTrace } from "../tracing/request-tracing.ts";
 import type { ResponseFlag } from "./response-flags.ts";
 
 /** What is known of an exchange when it has ended; read at once, for the object is used again. */
@@ -27,6 +28,12 @@ export interface ExchangeRecord {
   readonly forwardedFor: string;
   readonly userAgent: string;
   readonly routeName: string;
+  /** What the route calls the work, in traces; empty when it says nothing. */
+  readonly operation: string;
+  /** Attempts after the first. */
+  readonly retries: number;
+  /** Undefined where the request is not traced. */
+  readonly trace: RequestTrace | undefined;
   readonly cluster: Cluster | undefined;
   readonly endpoint: Endpoint | undefined;
   readonly upstreamLocal: string;

@@ -2,6 +2,7 @@ import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 import type { ConnectionInfo } from "../connection-info.ts";
 import type { HeaderMutation } from "../routing/header-mutation.ts";
 import type { Route } from "../routing/route.ts";
+import type { RequestTrace } from "../tracing/request-tracing.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 import type { WorkloadLabels } from "../upstream/endpoint.ts";
 import type { Answer } from "./answer.ts";
@@ -39,6 +40,7 @@ export abstract class ExchangeState implements ExchangeRecord, AttemptsOwner {
   #requestCounter: GrpcMessageCounter | undefined;
   #answerCounter: GrpcMessageCounter | undefined;
   active = false;
+  trace: RequestTrace | undefined;
   readonly downstreamLocal: string;
   readonly downstreamRemote: string;
   downstreamPeer: WorkloadLabels | undefined;
@@ -153,6 +155,14 @@ export abstract class ExchangeState implements ExchangeRecord, AttemptsOwner {
     return this.route?.name ?? "";
   }
 
+  get operation(): string {
+    return this.route?.operation ?? "";
+  }
+
+  get retries(): number {
+    return this.attempts.retries;
+  }
+
   get cluster(): Cluster | undefined {
     return this.attempts.cluster;
   }
@@ -191,6 +201,7 @@ export abstract class ExchangeState implements ExchangeRecord, AttemptsOwner {
     this.request.reset(complete);
     this.attempts.reset();
     this.route = undefined;
+    this.trace = undefined;
     this.upgrade = undefined;
     this.pass = undefined;
     this.held = undefined;

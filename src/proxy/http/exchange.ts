@@ -39,6 +39,7 @@ export class Exchange extends ExchangeState {
       this.#reply(refusal.status, refusal.body, refusal.status === 426 ? responseFlags.downstreamProtocolError : responseFlags.none, refusal.details);
       return;
     }
+    this.trace = this.config.tracing?.start(this.facts, this.context.random);
     this.countsAnswer = this.facts.isGrpc && this.facts.isHttp2;
     if (this.config.peerMetadata.readFromClient) this.readDownstreamPeer();
     const host = this.#virtualHost();
@@ -311,6 +312,7 @@ export class Exchange extends ExchangeState {
     const host = edits?.added.find(([name]) => name === "host")?.[1] ?? choice.hostRewrite ?? action.rewriteHost ?? (action.autoHostRewrite ? endpoint.config.hostname : undefined);
     const { complete } = request;
     const mirrored = action.mirrors.length > 0 && action.mirrors.some((mirror) => this.#mirrorProtocol(mirror.cluster) !== "http1");
+    if (this.trace !== undefined) this.trace.forwardedMs = this.context.clock.nowMs();
     request.compose(this.#composition(action, cluster, host ?? facts.changedHost(), edits), bodyForm(facts, protocol, mirrored));
     if (action.mirrors.length > 0) this.#mirror(action, edits);
     request.body(bytes, from, to, complete, undefined);
@@ -385,6 +387,7 @@ export class Exchange extends ExchangeState {
       scheme: facts.scheme,
       requestId: facts.requestId,
       requestIdIsNew: facts.requestIdIsNew,
+      trace: this.trace,
       forwardedFor: facts.forwardedFor,
       clientCertificate: facts.clientCertificate(config),
       peerMetadata: tellsPeer(config.peerMetadata, cluster) ? this.context.ownMetadata : undefined,

@@ -2,6 +2,7 @@ import type { HeadLimits } from "../../wire/http1/index.ts";
 import type { HttpFilter } from "../filters/http-filter.ts";
 import type { PathOptions } from "../routing/path.ts";
 import type { HeaderMutation } from "../routing/header-mutation.ts";
+import type { RequestTracing } from "../tracing/request-tracing.ts";
 
 /** What an HTTP connection manager's configuration says; immutable. */
 export interface HttpConnectionConfig {
@@ -57,6 +58,8 @@ export interface HttpConnectionConfig {
   readonly peerMetadata: PeerMetadataExchange;
   /** A request may take this long in all, unless its route says otherwise; 0 means no limit. */
   readonly maxStreamDurationMs: number;
+  /** Undefined: requests are not traced. */
+  readonly tracing: RequestTracing | undefined;
   readonly requestCapture: readonly string[];
   readonly responseCapture: readonly string[];
 }

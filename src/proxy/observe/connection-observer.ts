@@ -28,6 +28,8 @@ export class ConnectionObserver {
 
   exchange(listener: ListenerSpec, http: HttpSpec, record: ExchangeRecord): void {
     if (http.stats !== undefined) this.#options.metrics.observe(record, this.#reporter(listener), http.stats, captureIndex(http));
+    const { trace } = record;
+    if (trace?.sampled === true) http.connection.tracing?.finish(record, trace, listener.direction === "outbound" ? "egress" : "ingress", captureIndex(http));
     if (http.accessLogs.length > 0) this.#write(http.accessLogs, record, captureIndex(http));
   }
 
@@ -93,6 +95,9 @@ export class ConnectionObserver {
       forwardedFor: "",
       userAgent: "",
       routeName: "",
+      operation: "",
+      retries: 0,
+      trace: undefined,
       cluster,
       endpoint,
       upstreamLocal: flow.upstreamLocal,

@@ -1,42 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
+import { plainRecord } from "../testing/plain-record.ts";
 import { compileJsonFormat, compileTextFormat } from "./log-format.ts";
 
 const record: ExchangeRecord = {
-  startedMs: Date.UTC(2026, 0, 2, 3, 4, 5, 6),
-  durationMs: 12.4,
-  method: "GET",
-  pathAndQuery: "/a?b",
-  protocol: "HTTP/1.1",
-  authority: "shop.test",
-  status: 503,
-  flag: 2,
-  details: "upstream_reset_before_response_started{x}",
-  transportFailure: "",
-  receivedBytes: 3,
-  sentBytes: 4,
-  upstreamServiceMs: -1,
-  requestId: "id-1",
-  forwardedFor: "1.2.3.4",
-  userAgent: "",
-  routeName: "r",
-  cluster: undefined,
-  endpoint: undefined,
-  upstreamLocal: "",
-  downstreamLocal: "10.0.0.1:80",
+  ...plainRecord, pathAndQuery: "/a?b", status: 503, flag: 2, details: "upstream_reset_before_response_started{x}", upstreamServiceMs: -1, userAgent: "", capturedRequest: ["captured"], downstreamLocal: "10.0.0.1:80",
   downstreamRemote: "1.2.3.4:555",
-  grpcStatus: "",
-  capturedRequest: ["captured"],
-  capturedResponse: [],
-  connection: { local: { address: "10.0.0.1", port: 80 }, remote: { address: "1.2.3.4", port: 555 }, tls: undefined, peer: undefined },
-  requestedServerName: "",
-  downstreamPeer: undefined,
-  upstreamPeer: undefined,
-  isGrpc: false,
-  requestMessages: 0,
-  responseMessages: 0,
-  metadata: undefined,
 };
 const refuse = (operator: string): Error => new Error(`unknown ${operator}`);
 const capture = { request: new Map([["x-extra", 0]]), response: new Map<string, number>() };

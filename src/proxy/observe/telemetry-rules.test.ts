@@ -3,25 +3,17 @@ import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import { MetricsRegistry, renderPrometheus } from "../../telemetry/index.ts";
-import { AccessLogSchema, ExpressionFilterSchema, FileAccessLogSchema, HttpConnectionManager_TracingSchema, IstioStatsConfigSchema, ZipkinConfig_TraceContextOption, ZipkinConfigSchema } from "../../wire/envoy/index.ts";
+import { AccessLogSchema, ExpressionFilterSchema, FileAccessLogSchema, IstioStatsConfigSchema } from "../../wire/envoy/index.ts";
 import { compileAccessLogs } from "../config/access-log-config.ts";
 import { ConfigNotes } from "../config/config-check.ts";
 import { compileStats } from "../config/stats-config.ts";
-import { compileTracing } from "../config/tracing-config.ts";
 import { standaloneServices } from "../filters/filter-services.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
-import { neverAborted, testRequest } from "../testing/filter-request.ts";
+import { plainRecord } from "../testing/plain-record.ts";
 import { IstioMetrics } from "./istio-metrics.ts";
 import type { CaptureIndex } from "./log-format.ts";
 
-const address = { address: "10.0.0.1", port: 4000 };
-const connection = { remote: address, local: { address: "10.0.0.2", port: 80 }, tls: undefined, peer: undefined };
-const record: ExchangeRecord = {
-  startedMs: 0, durationMs: 12, method: "GET", pathAndQuery: "/a?b=1", protocol: "HTTP/1.1", authority: "shop.test", status: 404, flag: 0, details: "", transportFailure: "", receivedBytes: 3,
-  sentBytes: 4, upstreamServiceMs: 1, requestId: "id", forwardedFor: "", userAgent: "curl", routeName: "r", cluster: undefined, endpoint: undefined, upstreamLocal: "", downstreamLocal: "10.0.0.2:80",
-  downstreamRemote: "10.0.0.1:4000", connection, requestedServerName: "", downstreamPeer: undefined, upstreamPeer: undefined, isGrpc: false, grpcStatus: "", requestMessages: 0, responseMessages: 0,
-  metadata: undefined, capturedRequest: ["gold"], capturedResponse: [],
-};
+const record: ExchangeRecord = { ...plainRecord, status: 404, details: "", requestId: "id", forwardedFor: "", capturedRequest: ["gold"] };
 const capture: CaptureIndex = { request: new Map([["x-tier", 0]]), response: new Map() };
 const own = { workload: "w", namespace: "n", principal: "p", app: "a", version: "v", canonicalName: "c", canonicalRevision: "r", cluster: "k" };
 const noted: string[] = [];
@@ -65,21 +57,4 @@ test("a log takes what its expression holds for; one of a service is told of and
   const service = create(AccessLogSchema, { name: "als", configType: { case: "typedConfig", value: { $typeName: "google.protobuf.Any", typeUrl: "type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig", value: new Uint8Array() } } });
   assert.deepEqual(compileAccessLogs([service], "l", notes), []);
   assert.ok(noted.some((note) => note.includes("the access log als is not written")));
-});
-
-test("a request without a trace gets one, sampled by chance and in the tracer's form; one that brings a trace keeps it", async () => {
-  const filterFor = (percent: number, traceContextOption = ZipkinConfig_TraceContextOption.USE_B3) => {
-    const provider = { name: "zipkin", configType: { case: "typedConfig" as const, value: anyPack(ZipkinConfigSchema, create(ZipkinConfigSchema, { traceId128bit: true, traceContextOption })) } };
-    return compileTracing(create(HttpConnectionManager_TracingSchema, { randomSampling: { value: percent }, provider }), "l", notes);
-  };
-  const passed = async (percent: number, option?: ZipkinConfig_TraceContextOption, headers: Record<string, string> = {}): Promise<ReadonlyMap<string, string>> => {
-    const request = testRequest("/", { headers });
-    await filterFor(percent, option)?.onRequest(request, neverAborted);
-    return request.fields;
-  };
-  const kept = await passed(60);
-  assert.deepEqual([[...kept.keys()], kept.get("x-b3-sampled"), kept.get("x-b3-traceid")?.length, kept.get("x-b3-spanid")?.length], [["x-b3-traceid", "x-b3-spanid", "x-b3-sampled"], "1", 32, 16]);
-  assert.match((await passed(40, ZipkinConfig_TraceContextOption.USE_B3_WITH_W3C_PROPAGATION)).get("traceparent") ?? "", /^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/);
-  assert.deepEqual([...(await passed(100, undefined, { traceparent: "given" }))], [["traceparent", "given"]]);
-  assert.equal(compileTracing(create(HttpConnectionManager_TracingSchema, { noContextPropagation: true }), "l", notes), undefined);
 });

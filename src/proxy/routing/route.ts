@@ -17,6 +17,8 @@ export interface Route {
   readonly cors: CorsPolicy | undefined;
   /** What the route, its virtual host or its table say to filters, by the filter's name; each filter knows its own form. */
   readonly filterConfigs: ReadonlyMap<string, object>;
+  /** What traces call a request of it; undefined when nobody said. */
+  readonly operation?: string;
 }
 
 export type RouteAction = ForwardAction | RedirectAction | DirectResponseAction;

@@ -43,6 +43,7 @@ export const testConnectionConfig: HttpConnectionConfig = {
   localReplies: [],
   peerMetadata: { readFromClient: false, writeToClient: false, readFromUpstream: false, writeToUpstream: false, inMeshOnly: false },
   maxStreamDurationMs: 0,
+  tracing: undefined,
   requestCapture: [],
   responseCapture: [],
 };

@@ -2,7 +2,6 @@
 export { type HttpService, HttpServiceSchema } from "#generated/proto/envoy/config/core/v3/http_service_pb.js";
 export { DatadogConfigSchema } from "#generated/proto/envoy/config/trace/v3/datadog_pb.js";
 export { type Tracing_Http, Tracing_HttpSchema } from "#generated/proto/envoy/config/trace/v3/http_tracer_pb.js";
-export { OpenTelemetryConfigSchema } from "#generated/proto/envoy/config/trace/v3/opentelemetry_pb.js";
 export { type ClientConfig as SkyWalkingClientConfig, SkyWalkingConfigSchema } from "#generated/proto/envoy/config/trace/v3/skywalking_pb.js";
 export {
   type CommonGrpcAccessLogConfig,

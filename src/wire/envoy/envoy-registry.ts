@@ -6,6 +6,8 @@ import { file_envoy_config_filter_http_alpn_v2alpha1_config } from "#generated/p
 import { file_envoy_config_listener_v3_listener } from "#generated/proto/envoy/config/listener/v3/listener_pb.js";
 import { file_envoy_config_route_v3_route_components } from "#generated/proto/envoy/config/route/v3/route_components_pb.js";
 import { file_envoy_config_route_v3_route } from "#generated/proto/envoy/config/route/v3/route_pb.js";
+import { file_envoy_config_trace_v3_opentelemetry } from "#generated/proto/envoy/config/trace/v3/opentelemetry_pb.js";
+import { file_envoy_config_trace_v3_zipkin } from "#generated/proto/envoy/config/trace/v3/zipkin_pb.js";
 import { file_envoy_extensions_access_loggers_file_v3_file } from "#generated/proto/envoy/extensions/access_loggers/file/v3/file_pb.js";
 import { file_envoy_extensions_access_loggers_stream_v3_stream } from "#generated/proto/envoy/extensions/access_loggers/stream/v3/stream_pb.js";
 import { file_envoy_extensions_filters_http_cors_v3_cors } from "#generated/proto/envoy/extensions/filters/http/cors/v3/cors_pb.js";
@@ -57,6 +59,8 @@ export function envoyRegistry(): Registry {
     file_envoy_config_listener_v3_listener,
     file_envoy_config_route_v3_route,
     file_envoy_config_route_v3_route_components,
+    file_envoy_config_trace_v3_opentelemetry,
+    file_envoy_config_trace_v3_zipkin,
     file_envoy_extensions_access_loggers_file_v3_file,
     file_envoy_extensions_access_loggers_stream_v3_stream,
     file_envoy_extensions_filters_http_cors_v3_cors,

@@ -464,6 +464,7 @@ export {
   type UriTemplateMatchConfig,
   UriTemplateMatchConfigSchema,
 } from "#generated/proto/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js";
+export { OpenTelemetryConfigSchema } from "#generated/proto/envoy/config/trace/v3/opentelemetry_pb.js";
 export { ZipkinConfig_CollectorEndpointVersion, ZipkinConfig_TraceContextOption, ZipkinConfigSchema } from "#generated/proto/envoy/config/trace/v3/zipkin_pb.js";
 export { ExpressionFilterSchema } from "#generated/proto/envoy/extensions/access_loggers/filters/cel/v3/cel_pb.js";
 export type { HashPolicy as TcpHashPolicy, HashPolicy_SourceIp as TcpHashPolicy_SourceIp } from "#generated/proto/envoy/type/v3/hash_policy_pb.js";

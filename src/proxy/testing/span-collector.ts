@@ -1,0 +1,121 @@
+import { createServer, type IncomingHttpHeaders } from "node:http";
+import { createServer as createHttp2Server } from "node:http2";
+import type { AddressInfo } from "node:net";
+import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
+
+/** A span as a collector got it. */
+export interface CollectedSpan {
+  readonly service: string;
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parentSpanId: string;
+  readonly name: string;
+  /** OTLP's number: 2 is a server's, 3 a client's. */
+  readonly kind: number;
+  readonly durationMs: number;
+  readonly isError: boolean;
+  readonly tags: Readonly<Record<string, string>>;
+}
+
+type Fields = ReadonlyMap<number, readonly (Uint8Array | bigint | number)[]>;
+
+function fieldsOf(bytes: Uint8Array): Fields {
+  const reader = new BinaryReader(bytes);
+  const fields = new Map<number, (Uint8Array | bigint | number)[]>();
+  while (reader.pos < reader.len) {
+    const [number, type] = reader.tag();
+    const values = fields.get(number) ?? [];
+    fields.set(number, values);
+    if (type === WireType.LengthDelimited) values.push(reader.bytes());
+    else if (type === WireType.Bit64) values.push(BigInt(reader.fixed64()));
+    else if (type === WireType.Bit32) values.push(reader.fixed32());
+    else values.push(Number(reader.uint64()));
+  }
+  return fields;
+}
+
+const messages = (fields: Fields, number: number): Fields[] => (fields.get(number) ?? []).map((value) => fieldsOf(value as Uint8Array));
+const bytesOf = (fields: Fields, number: number): Buffer => Buffer.from((fields.get(number)?.[0] ?? new Uint8Array()) as Uint8Array);
+const textOf = (fields: Fields, number: number): string => bytesOf(fields, number).toString();
+const numberOf = (fields: Fields, number: number): number => Number(fields.get(number)?.[0] ?? 0);
+const attributesOf = (fields: Fields, number: number): Record<string, string> => Object.fromEntries(messages(fields, number).map((pair) => [textOf(pair, 1), textOf(messages(pair, 2)[0] ?? new Map(), 1)]));
+
+const nanosPerMs = 1e6;
+const errorStatus = 2;
+
+/** Reads OTLP's ExportTraceServiceRequest. */
+function readExport(bytes: Uint8Array): CollectedSpan[] {
+  return messages(fieldsOf(bytes), 1).flatMap((resourceSpans) => {
+    const service = attributesOf(messages(resourceSpans, 1)[0] ?? new Map(), 1)["service.name"] ?? "";
+    return messages(resourceSpans, 2).flatMap((scope) =>
+      messages(scope, 2).map((span) => ({
+        service,
+        traceId: bytesOf(span, 1).toString("hex"),
+        spanId: bytesOf(span, 2).toString("hex"),
+        parentSpanId: bytesOf(span, 4).toString("hex"),
+        name: textOf(span, 5),
+        kind: numberOf(span, 6),
+        durationMs: (numberOf(span, 8) - numberOf(span, 7)) / nanosPerMs,
+        isError: numberOf(messages(span, 15)[0] ?? new Map(), 3) === errorStatus,
+        tags: attributesOf(span, 9),
+      })),
+    );
+  });
+}
+
+const grpcPrefixBytes = 5;
+
+/** A collector of OTLP over HTTP and gRPC, and of Zipkin's JSON, on loopback. */
+export class SpanCollector implements AsyncDisposable {
+  readonly spans: CollectedSpan[] = [];
+  /** Zipkin's, as they came. */
+  readonly zipkin: Record<string, unknown>[] = [];
+  readonly asked: { readonly path: string; readonly headers: IncomingHttpHeaders }[] = [];
+  /** What requests are answered; gRPC says it as its status 14 where it is not 200. */
+  status = 200;
+  readonly #http = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.on("end", () => {
+      this.asked.push({ path: request.url ?? "", headers: request.headers });
+      const body = Buffer.concat(chunks);
+      if (this.status === 200 && request.headers["content-type"] === "application/json") this.zipkin.push(...(JSON.parse(body.toString()) as Record<string, unknown>[]));
+      else if (this.status === 200) this.spans.push(...readExport(body));
+      response.writeHead(this.status).end();
+    });
+  });
+  readonly #grpc = createHttp2Server();
+
+  static async start(): Promise<SpanCollector> {
+    const collector = new SpanCollector();
+    collector.#grpc.on("stream", (stream, headers) => {
+      const chunks: Buffer[] = [];
+      stream.on("error", () => undefined);
+      stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+      stream.on("end", () => {
+        collector.asked.push({ path: String(headers[":path"]), headers });
+        if (collector.status === 200) collector.spans.push(...readExport(Buffer.concat(chunks).subarray(grpcPrefixBytes)));
+        stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
+        stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": collector.status === 200 ? "0" : "14" }));
+        stream.end(Buffer.alloc(grpcPrefixBytes));
+      });
+    });
+    for (const server of [collector.#http, collector.#grpc]) await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    return collector;
+  }
+
+  get httpPort(): number {
+    return (this.#http.address() as AddressInfo).port;
+  }
+
+  get grpcPort(): number {
+    return (this.#grpc.address() as AddressInfo).port;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#http.closeAllConnections();
+    this.#http.close();
+    this.#grpc.close();
+    await Promise.resolve();
+  }
+}

@@ -1,0 +1,133 @@
+import type { Random } from "../../base/index.ts";
+import type { ExchangeRequest } from "../http/exchange-request.ts";
+import type { ExchangeRecord } from "../http/exchange-record.ts";
+import type { CaptureIndex } from "../observe/log-format.ts";
+import type { Span } from "./span.ts";
+import type { SpanExporter } from "./span-exporter.ts";
+import { downstreamTags, operationOf, upstreamTags, type CustomSpanTag, type TracedNode } from "./span-tags.ts";
+import { contextLines, randomId, readContext, replacedFields, type TraceFormat } from "./trace-context.ts";
+
+/** How the requests of a listener are traced. */
+export interface RequestTracingOptions {
+  /** In which forms a context is given on. */
+  readonly formats: readonly TraceFormat[];
+  /** In which forms one is taken, the first that is there. */
+  readonly readFormats: readonly TraceFormat[];
+  readonly shortTraceIds: boolean;
+  /** Of requests that bring no context, the share that is traced: from 0 to 1; of those whose client asks for it; and of all of these. */
+  readonly randomShare: number;
+  readonly clientShare: number;
+  readonly overallShare: number;
+  /** A request's id tells whether it is traced. */
+  readonly byRequestId: boolean;
+  /** Contexts are given on. */
+  readonly propagates: boolean;
+  /** The request upstream is a span of its own. */
+  readonly spawnsUpstreamSpan: boolean;
+  readonly maxPathLength: number;
+  readonly customTags: readonly CustomSpanTag[];
+  /** Undefined: nobody is told of spans, so that a context that a request brings goes on as it is. */
+  readonly exporter: SpanExporter | undefined;
+  readonly node: TracedNode;
+}
+
+/** One request's part of a trace. */
+export interface RequestTrace {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parentSpanId: string | undefined;
+  /** Spans are made of it. */
+  readonly sampled: boolean;
+  readonly upstreamSpanId: string | undefined;
+  /** Lines of the head that goes upstream. */
+  readonly lines: string;
+  /** Fields of the client's head whose place they take. */
+  readonly replaced: ReadonlySet<string>;
+  /** Unix time at which the request went upstream; 0 before. */
+  forwardedMs: number;
+  /** What the client calls the work, where it says so. */
+  readonly operationGiven: string | undefined;
+}
+
+const traceIdDigits = 32;
+const shortIdDigits = 16;
+/** Where a request's id says whether it is traced, and why. */
+const decisionAt = 14;
+const sampledMark = "9";
+const tracedMarks = "9ab";
+const requestIdLength = 36;
+const nothing: ReadonlySet<string> = new Set();
+
+/** Decides which requests are traced, gives their contexts on and makes their spans. Requests that are not kept cost a few fields of text. */
+export class RequestTracing {
+  readonly #options: RequestTracingOptions;
+  readonly #replaced: ReadonlySet<string>;
+
+  constructor(options: RequestTracingOptions) {
+    this.#options = options;
+    this.#replaced = replacedFields(options.formats);
+  }
+
+  /** Undefined where nothing is to be done: the context that the request brings goes on as it is. */
+  start(facts: ExchangeRequest, random: Random): RequestTrace | undefined {
+    const { exporter, readFormats, formats, propagates, shortTraceIds, spawnsUpstreamSpan } = this.#options;
+    const given = readContext(facts.head, readFormats);
+    const hasContext = given !== "none" && "traceId" in given;
+    if (hasContext && (exporter === undefined || given.sampled === false)) return undefined;
+    const decided = given === "none" ? undefined : "traceId" in given ? given.sampled : given.decision;
+    const sampled = decided ?? this.#decide(facts, random);
+    if (hasContext && !sampled) return undefined;
+    if (!sampled && !propagates) return undefined;
+    const traceId = hasContext ? given.traceId : randomId(shortTraceIds ? shortIdDigits : traceIdDigits, random);
+    const parentSpanId = hasContext ? given.parentSpanId : undefined;
+    const spanId = randomId(shortIdDigits, random);
+    const upstreamSpanId = sampled && spawnsUpstreamSpan && exporter !== undefined ? randomId(shortIdDigits, random) : undefined;
+    const lines = propagates ? contextLines(upstreamSpanId === undefined ? { traceId, spanId, parentSpanId, sampled } : { traceId, spanId: upstreamSpanId, parentSpanId: spanId, sampled }, formats) : "";
+    if (sampled && facts.requestIdIsNew && facts.requestId.length === requestIdLength) facts.requestId = `${facts.requestId.slice(0, decisionAt)}${sampledMark}${facts.requestId.slice(decisionAt + 1)}`;
+    return {
+      traceId,
+      spanId,
+      parentSpanId,
+      sampled: sampled && exporter !== undefined,
+      upstreamSpanId,
+      lines,
+      replaced: given === "none" || !propagates ? nothing : this.#replaced,
+      forwardedMs: 0,
+      operationGiven: sampled ? facts.head.get("x-envoy-decorator-operation") : undefined,
+    };
+  }
+
+  #decide(facts: ExchangeRequest, random: Random): boolean {
+    const { byRequestId, clientShare, randomShare, overallShare } = this.#options;
+    const { head, requestId, requestIdIsNew } = facts;
+    const isWanted =
+      (byRequestId && !requestIdIsNew && requestId.length === requestIdLength && tracedMarks.includes(requestId.charAt(decisionAt))) ||
+      (clientShare > 0 && head.find("x-client-trace-id") >= 0 && random() < clientShare) ||
+      (facts.internalPeer && head.find("x-envoy-force-trace") >= 0) ||
+      random() < randomShare;
+    return isWanted && (overallShare >= 1 || random() < overallShare);
+  }
+
+  /** Makes the spans of a request that has ended. */
+  finish(record: ExchangeRecord, trace: RequestTrace, side: "ingress" | "egress", capture: CaptureIndex): void {
+    const { exporter, spawnsUpstreamSpan, customTags, maxPathLength, node } = this.#options;
+    if (exporter === undefined) return;
+    const context = { record, capture, customTags, node };
+    const { traceId, startMs, durationMs } = { traceId: trace.traceId, startMs: record.startedMs, durationMs: record.durationMs };
+    const span: Span = {
+      traceId,
+      spanId: trace.spanId,
+      parentSpanId: trace.parentSpanId,
+      name: operationOf(record, trace, side),
+      kind: spawnsUpstreamSpan || side === "ingress" ? "server" : "client",
+      startMs,
+      durationMs,
+      tags: downstreamTags(context, maxPathLength),
+    };
+    exporter.add(span);
+    const { cluster } = record;
+    if (trace.upstreamSpanId === undefined || trace.forwardedMs === 0 || cluster === undefined) return;
+    const waitedMs = trace.forwardedMs - startMs;
+    exporter.add({ traceId, spanId: trace.upstreamSpanId, parentSpanId: trace.spanId, name: `router ${cluster.name} egress`, kind: "client", startMs: trace.forwardedMs, durationMs: Math.max(0, durationMs - waitedMs), tags: upstreamTags(context) });
+  }
+}

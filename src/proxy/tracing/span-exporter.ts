@@ -1,0 +1,133 @@
+import { messageOf, transientError, type Clock, type Logger } from "../../base/index.ts";
+import type { CallCluster, ClusterAnswer, ClusterRequest } from "../filters/filter-services.ts";
+import type { FilterStatistics } from "../filters/filter-statistics.ts";
+import type { Span } from "./span.ts";
+
+/** Writes spans as a collector takes them. It is loaded when the first spans are to be sent. */
+export type EncodeSpans = (spans: readonly Span[]) => Promise<Buffer>;
+
+/** Where spans go, and how. */
+export interface SpanTarget {
+  readonly kind: "opentelemetry" | "zipkin";
+  readonly encode: EncodeSpans;
+  /** All but the body and what this exporter adds. */
+  readonly request: Pick<ClusterRequest, "cluster" | "protocol" | "path" | "authority" | "headers" | "timeoutMs">;
+  readonly isGrpc: boolean;
+}
+
+export interface SpanExporterOptions {
+  readonly target: SpanTarget;
+  readonly callCluster: CallCluster;
+  readonly statistics: FilterStatistics;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Spans that wait to be sent; further ones are lost and counted. */
+const maxWaiting = 2048;
+/** Spans of one request to a collector. */
+const maxBatch = 512;
+/** Between two requests, while spans come slowly. */
+const flushIntervalMs = 1000;
+const maxAnswerBytes = 65_536;
+const prefixBytes = 5;
+const firstError = 300;
+
+/** Sends spans in batches, one request at a time. A batch that its collector does not take is lost, as with Envoy, and counted. */
+export class SpanExporter {
+  readonly #options: SpanExporterOptions;
+  readonly #aborted = new AbortController();
+  #waiting: Span[] = [];
+  #sending: Promise<void> | undefined;
+  #timer: Disposable | undefined;
+  #isFailing = false;
+
+  constructor(options: SpanExporterOptions) {
+    this.#options = options;
+  }
+
+  /** Loads what writes spans now, rather than while the first of them waits. */
+  prepare(): void {
+    this.#options.target.encode([]).catch((error: unknown) => this.#options.log.warn("spans cannot be written", { error: messageOf(error) }));
+  }
+
+  add(span: Span): void {
+    if (this.#waiting.length >= maxWaiting) {
+      this.#count("spans_dropped", 1);
+      return;
+    }
+    this.#waiting.push(span);
+    if (this.#waiting.length >= maxBatch) this.#send();
+    else this.#wait();
+  }
+
+  /** Resolves once all that waited has been sent, or was lost, and at the latest after `limitMs`. */
+  async flush(limitMs: number): Promise<void> {
+    using _limit = this.#options.clock.after(limitMs, () => this.#aborted.abort());
+    while ((this.#waiting.length > 0 || this.#sending !== undefined) && !this.#aborted.signal.aborted) {
+      this.#send();
+      await this.#sending;
+    }
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = undefined;
+  }
+
+  #wait(): void {
+    this.#timer ??= this.#options.clock.after(flushIntervalMs, () => {
+      this.#timer = undefined;
+      this.#send();
+    });
+  }
+
+  #send(): void {
+    if (this.#sending !== undefined || this.#waiting.length === 0) return;
+    const batch = this.#waiting.slice(0, maxBatch);
+    this.#waiting = this.#waiting.slice(batch.length);
+    this.#sending = this.#export(batch).finally(() => {
+      this.#sending = undefined;
+      if (this.#waiting.length >= maxBatch) this.#send();
+      else if (this.#waiting.length > 0) this.#wait();
+    });
+  }
+
+  async #export(batch: readonly Span[]): Promise<void> {
+    const { target, callCluster, log } = this.#options;
+    try {
+      const message = await target.encode(batch);
+      const body = target.isGrpc ? grpcFrame(message) : message;
+      const answer = await callCluster({ ...target.request, method: "POST", body, maxAnswerBytes }, this.#aborted.signal);
+      const problem = problemOf(answer, target.isGrpc);
+      if (problem !== undefined) throw transientError("spans-refused", problem);
+      this.#count("spans_sent", batch.length);
+      if (this.#isFailing) log.info("the collector takes spans again", { cluster: target.request.cluster });
+      this.#isFailing = false;
+    } catch (error) {
+      this.#count("spans_dropped", batch.length);
+      this.#count("reports_failed", 1);
+      if (!this.#isFailing) log.warn("the collector does not take spans: they are lost and counted", { cluster: target.request.cluster, error: messageOf(error) });
+      this.#isFailing = true;
+    }
+  }
+
+  #count(name: string, amount: number): void {
+    const { statistics, target } = this.#options;
+    statistics.counter(`tracing.${target.kind}.${name}`).value += amount;
+  }
+}
+
+function grpcFrame(message: Buffer): Buffer {
+  const framed = Buffer.allocUnsafe(prefixBytes + message.length);
+  framed[0] = 0;
+  framed.writeUInt32BE(message.length, 1);
+  framed.set(message, prefixBytes);
+  return framed;
+}
+
+/** Why a collector did not take what it was sent. */
+function problemOf({ status, headers }: ClusterAnswer, isGrpc: boolean): string | undefined {
+  if (status >= firstError) return `it answered ${status}`;
+  if (!isGrpc) return undefined;
+  const of = (name: string): string | undefined => headers.find(([key]) => key === name)?.[1];
+  const code = of("grpc-status") ?? "2";
+  return code === "0" ? undefined : `it answered gRPC status ${code}: ${of("grpc-message") ?? ""}`;
+}

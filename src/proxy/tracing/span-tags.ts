@@ -1,0 +1,92 @@
+import type { ExchangeRecord } from "../http/exchange-record.ts";
+import { flagLetters } from "../http/response-flags.ts";
+import type { CaptureIndex } from "../observe/log-format.ts";
+import type { RequestTrace } from "./request-tracing.ts";
+
+/** This proxy, as spans tell of it. */
+export interface TracedNode {
+  /** `<type>~<address>~<pod>.<namespace>~<domain>`. */
+  readonly id: string;
+  /** `<workload>.<namespace>`. */
+  readonly service: string;
+  readonly address: string;
+  readonly zone: string;
+}
+
+/** A tag that the configuration adds. */
+export interface CustomSpanTag {
+  readonly name: string;
+  /** Undefined or empty: the span does not have it. */
+  readonly valueOf: (record: ExchangeRecord, capture: CaptureIndex) => string | undefined;
+  readonly requestCapture: readonly string[];
+  readonly responseCapture: readonly string[];
+}
+
+export interface TagContext {
+  readonly record: ExchangeRecord;
+  readonly capture: CaptureIndex;
+  readonly customTags: readonly CustomSpanTag[];
+  readonly node: TracedNode;
+}
+
+/** What the work is called: by the client, by its route, else by the side that it is seen from. */
+export function operationOf(record: ExchangeRecord, { operationGiven }: Pick<RequestTrace, "operationGiven">, side: "ingress" | "egress"): string {
+  if (side === "ingress" && operationGiven !== undefined && operationGiven !== "") return operationGiven;
+  if (record.operation !== "") return record.operation;
+  return side === "egress" ? `egress ${record.authority}` : "ingress";
+}
+
+/** Envoy's tags of a client's request. */
+export function downstreamTags(context: TagContext, maxPathLength: number): ReadonlyMap<string, string> {
+  const { record, node } = context;
+  const { remote } = record.connection;
+  const tags = new Map<string, string>([["node_id", node.id], ["zone", node.zone]]);
+  if (record.requestId !== "") tags.set("guid:x-request-id", record.requestId);
+  tags.set("http.url", `${record.connection.tls === undefined ? "http" : "https"}://${record.authority}${record.pathAndQuery.slice(0, maxPathLength)}`);
+  tags.set("http.method", record.method);
+  tags.set("downstream_cluster", "-");
+  tags.set("user_agent", record.userAgent === "" ? "-" : record.userAgent);
+  tags.set("http.protocol", record.protocol);
+  tags.set("peer.address", remote.address);
+  if (record.isGrpc) {
+    tags.set("grpc.path", record.pathAndQuery);
+    tags.set("grpc.authority", record.authority);
+  }
+  tags.set("request_size", String(record.receivedBytes));
+  tags.set("response_size", String(record.sentBytes));
+  addCommon(tags, context);
+  return tags;
+}
+
+/** Envoy's tags of the request to an endpoint. */
+export function upstreamTags(context: TagContext): ReadonlyMap<string, string> {
+  const { record } = context;
+  const tags = new Map<string, string>([["http.protocol", record.protocol]]);
+  if (record.endpoint !== undefined) {
+    tags.set("upstream_address", record.endpoint.name);
+    tags.set("peer.address", record.endpoint.name);
+  }
+  if (record.retries > 0) tags.set("retry.count", String(record.retries));
+  addCommon(tags, context);
+  return tags;
+}
+
+const serverError = 500;
+/** gRPC statuses that are the server's fault: unknown, deadline exceeded, resource exhausted, unimplemented, internal, unavailable, data loss. */
+const grpcServerErrors = new Set(["2", "4", "8", "12", "13", "14", "15"]);
+
+function addCommon(tags: Map<string, string>, { record, capture, customTags }: TagContext): void {
+  tags.set("component", "proxy");
+  if (record.cluster !== undefined) {
+    tags.set("upstream_cluster", record.cluster.name);
+    tags.set("upstream_cluster.name", record.cluster.name);
+  }
+  tags.set("http.status_code", String(record.status));
+  tags.set("response_flags", flagLetters(record.flag));
+  if (record.grpcStatus !== "") tags.set("grpc.status_code", record.grpcStatus);
+  if (record.status === 0 || record.status >= serverError || grpcServerErrors.has(record.grpcStatus)) tags.set("error", "true");
+  for (const { name, valueOf } of customTags) {
+    const value = valueOf(record, capture);
+    if (value !== undefined && value !== "") tags.set(name, value);
+  }
+}

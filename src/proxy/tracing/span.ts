@@ -1,0 +1,14 @@
+/** A unit of work of this proxy, as collectors are told of it. */
+export interface Span {
+  /** 32 digits in hexadecimal; 16 where a tracer asks for short ones. */
+  readonly traceId: string;
+  /** 16 digits. */
+  readonly spanId: string;
+  readonly parentSpanId: string | undefined;
+  readonly name: string;
+  readonly kind: "server" | "client";
+  /** Unix time. */
+  readonly startMs: number;
+  readonly durationMs: number;
+  readonly tags: ReadonlyMap<string, string>;
+}

@@ -1,0 +1,103 @@
+import type { Random } from "../../base/index.ts";
+import type { MessageHead } from "../../wire/http1/index.ts";
+
+/** In which fields a trace's context goes from hop to hop. */
+export type TraceFormat = "b3" | "w3c";
+
+/** What a request says of the trace that it is part of. */
+export interface GivenContext {
+  readonly traceId: string;
+  readonly parentSpanId: string;
+  /** Undefined where nobody has decided yet. */
+  readonly sampled: boolean | undefined;
+}
+
+const traceParentPattern = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})/;
+const b3Pattern = /^([0-9a-f]{16,32})-([0-9a-f]{16})(?:-([01d]))?/i;
+const sampledBit = 1;
+const longTraceIdDigits = 32;
+
+/**
+ * The context that a request brings in one of the forms, the first of them that it has; `none` when it has none, or one that cannot be read.
+ * A bare decision (`b3: 0`) is told as such.
+ */
+export function readContext(head: MessageHead, formats: readonly TraceFormat[]): GivenContext | { readonly decision: boolean } | "none" {
+  for (const format of formats) {
+    const found = format === "w3c" ? readW3c(head) : readB3(head);
+    if (found !== "none") return found;
+  }
+  return "none";
+}
+
+function readW3c(head: MessageHead): GivenContext | "none" {
+  const field = head.find("traceparent");
+  const match = field < 0 ? null : traceParentPattern.exec(head.value(field).toLowerCase());
+  if (match === null) return "none";
+  const [, traceId = "", parentSpanId = "", flags = "00"] = match;
+  return isZero(traceId) || isZero(parentSpanId) ? "none" : { traceId, parentSpanId, sampled: (Number.parseInt(flags, 16) & sampledBit) === sampledBit };
+}
+
+function readB3(head: MessageHead): GivenContext | { readonly decision: boolean } | "none" {
+  const single = head.find("b3");
+  if (single >= 0) {
+    const value = head.value(single);
+    if (value === "0" || value === "1" || value === "d") return { decision: value !== "0" };
+    const match = b3Pattern.exec(value);
+    if (match !== null) return { traceId: (match[1] ?? "").toLowerCase(), parentSpanId: (match[2] ?? "").toLowerCase(), sampled: match[3] === undefined ? undefined : match[3] !== "0" };
+  }
+  const traceField = head.find("x-b3-traceid");
+  const sampledText = head.get("x-b3-flags") === "1" ? "1" : head.get("x-b3-sampled");
+  const sampled = sampledText === undefined ? undefined : sampledText === "1" || sampledText === "true";
+  if (traceField < 0) return sampled === undefined ? "none" : { decision: sampled };
+  const traceId = head.value(traceField).toLowerCase();
+  const parentSpanId = (head.get("x-b3-spanid") ?? "").toLowerCase();
+  return /^(?:[0-9a-f]{16}|[0-9a-f]{32})$/.test(traceId) && /^[0-9a-f]{16}$/.test(parentSpanId) ? { traceId, parentSpanId, sampled } : "none";
+}
+
+function isZero(digits: string): boolean {
+  return /^0+$/.test(digits);
+}
+
+/** What a span gives on. */
+export interface OwnContext {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parentSpanId: string | undefined;
+  readonly sampled: boolean;
+}
+
+/** The fields of a context as lines of a head. */
+export function contextLines({ traceId, spanId, parentSpanId, sampled }: OwnContext, formats: readonly TraceFormat[]): string {
+  let lines = "";
+  for (const format of formats) {
+    if (format === "w3c") lines += `traceparent: 00-${traceId.padStart(longTraceIdDigits, "0")}-${spanId}-${sampled ? "01" : "00"}\r\n`;
+    else {
+      lines += `x-b3-traceid: ${traceId}\r\nx-b3-spanid: ${spanId}\r\nx-b3-sampled: ${sampled ? "1" : "0"}\r\n`;
+      if (parentSpanId !== undefined) lines += `x-b3-parentspanid: ${parentSpanId}\r\n`;
+    }
+  }
+  return lines;
+}
+
+const contextFields: Readonly<Record<TraceFormat, readonly string[]>> = {
+  w3c: ["traceparent"],
+  b3: ["b3", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags"],
+};
+
+/** The fields, in lower case, whose place {@link contextLines} takes. */
+export function replacedFields(formats: readonly TraceFormat[]): ReadonlySet<string> {
+  return new Set(formats.flatMap((format) => contextFields[format]));
+}
+
+const pairs = Array.from({ length: 65_536 }, (_, value) => value.toString(16).padStart(4, "0"));
+const digitsAtOnce = 8;
+
+/** An id of so many digits, a multiple of 8; never all zeros, which stands for none. */
+export function randomId(digits: number, random: Random): string {
+  let out = "";
+  for (let made = 0; made < digits; made += digitsAtOnce) {
+    const part = Math.floor(random() * 2 ** 32);
+    out += (pairs[part >>> 16] ?? "") + (pairs[part & 0xffff] ?? "");
+  }
+  return isZero(out) ? `${out.slice(1)}1` : out;
+}

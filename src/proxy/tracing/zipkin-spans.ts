@@ -1,0 +1,27 @@
+import type { EncodeSpans } from "./span-exporter.ts";
+import type { TracedNode } from "./span-tags.ts";
+
+const microsPerMs = 1000;
+
+/** Zipkin's JSON, version 2. */
+export function zipkinSpans(node: TracedNode): EncodeSpans {
+  const localEndpoint = { serviceName: node.service, ...(node.address.includes(":") ? { ipv6: node.address } : { ipv4: node.address }) };
+  return (spans) =>
+    Promise.resolve(
+      Buffer.from(
+        JSON.stringify(
+          spans.map(({ traceId, spanId, parentSpanId, name, kind, startMs, durationMs, tags }) => ({
+            traceId,
+            id: spanId,
+            ...(parentSpanId === undefined ? {} : { parentId: parentSpanId }),
+            name,
+            kind: kind.toUpperCase(),
+            timestamp: Math.round(startMs * microsPerMs),
+            duration: Math.max(1, Math.round(durationMs * microsPerMs)),
+            localEndpoint,
+            tags: Object.fromEntries(tags),
+          })),
+        ),
+      ),
+    );
+}
