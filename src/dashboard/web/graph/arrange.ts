@@ -25,7 +25,7 @@ export const gaps = { betweenRanks: 76, betweenCards: 18, inStack: 10, stackSide
 const maxDagreItems = 60;
 const maxDagreEdges = 140;
 const boxAspect = 1.5;
-const pageAspect = 1.7;
+const pageAspect = 2;
 
 /** Places everything anew: cards within their boxes, boxes by the traffic between them. The same request is answered by the same places. */
 export function arrange({ nodes, edges }: LayoutRequest): Places {

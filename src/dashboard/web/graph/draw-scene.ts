@@ -53,6 +53,7 @@ export function drawScene(below: CanvasRenderingContext2D, above: CanvasRenderin
   drawEdges(below, edges, sight.k, look);
   if (sight.k >= readableLabels) drawEdgeLabels(above, edges, look);
   drawCards(above, [...scene.nodes.values()].filter((node) => nodeInSight(node, seen)), sight.k, look);
+  drawBoxNames(above, scene, sight.k, look, seen);
 }
 
 /** Empties the canvas, sets it to the drawing's units, and answers which part of the drawing it shows. */
@@ -94,13 +95,6 @@ function drawFrames(context: CanvasRenderingContext2D, scene: Scene, k: number, 
     context.fill();
     context.strokeStyle = colors.line;
     context.stroke();
-    // The names of namespaces are what one finds one's way by: they keep their size when all else becomes too small.
-    const size = Math.min(Math.max(13, 11.5 / k), Math.max(13, width / Math.max(6, key.length * 0.62)));
-    context.font = `600 ${size}px ${colors.font}`;
-    context.fillStyle = colors.muted;
-    context.textBaseline = "alphabetic";
-    context.textAlign = "left";
-    context.fillText(key, x + 14, size > 20 ? y + size * 1.05 : y + 23);
   }
   for (const { key, x, y, width, height } of scene.stacks) {
     if (x > seen.right || y > seen.bottom || x + width < seen.left || y + height < seen.top) continue;
@@ -115,6 +109,23 @@ function drawFrames(context: CanvasRenderingContext2D, scene: Scene, k: number, 
     context.fillStyle = colors.text;
     context.textBaseline = "alphabetic";
     context.fillText(fitText(context, key.slice(key.indexOf("/") + 1), width - 20), x + 11, y + 17);
+  }
+}
+
+/** The names of namespaces are what one finds one's way by: they keep their size when all else becomes too small, and edges do not cross them out. */
+function drawBoxNames(context: CanvasRenderingContext2D, scene: Scene, k: number, { colors }: Look, seen: Seen): void {
+  context.textBaseline = "alphabetic";
+  context.textAlign = "left";
+  context.strokeStyle = colors.box;
+  for (const { key, x, y, width, height } of scene.boxes) {
+    if (x > seen.right || y > seen.bottom || x + width < seen.left || y + height < seen.top) continue;
+    const size = Math.min(Math.max(13, 11.5 / k), Math.max(13, width / Math.max(6, key.length * 0.62)));
+    const base = size > 20 ? y + size * 1.05 : y + 23;
+    context.font = `600 ${size}px ${colors.font}`;
+    context.lineWidth = size / 3;
+    context.strokeText(key, x + 14, base);
+    context.fillStyle = colors.muted;
+    context.fillText(key, x + 14, base);
   }
 }
 

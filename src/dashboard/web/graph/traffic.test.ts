@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { dotsAt, flowOf } from "./traffic.ts";
+import { dotsAt, flowOf, thinned } from "./traffic.ts";
 
 test("a busier edge has more and faster dots, within bounds", () => {
   const flows = [0.1, 1, 10, 100, 10_000].map((rate) => flowOf("e", rate, 300, 0));
@@ -37,4 +37,14 @@ test("a dot is the same, error or not, from the begin of its way to the end", ()
     seen.set(0, first.error);
     before = first.t;
   }
+});
+
+test("however many edges there are, what moves at a time is bounded, and spread over them", () => {
+  const flows = Array.from({ length: 4000 }, (_, index) => flowOf(`edge ${index}`, 20, 300, 0));
+  const wanted = flows.reduce((sum, { dots }) => sum + dots, 0);
+  const shown = flows.map((flow) => thinned(flow, wanted).dots);
+  const half = shown.slice(0, 2000).reduce((sum, dots) => sum + dots, 0);
+  const whole = shown.reduce((sum, dots) => sum + dots, 0);
+  assert.ok(whole > 600 && whole < 1200, `${whole}`);
+  assert.ok(half > whole * 0.4 && half < whole * 0.6, `${half} of ${whole}`);
 });

@@ -14,13 +14,20 @@ export interface Flow {
 }
 
 const maxDotsOfEdge = 8;
-const maxDots = 1200;
+const maxDots = 900;
 
 /** Busier edges have more and faster dots, by the logarithm: 1/s and 1,000/s can both be looked at. */
 export function flowOf(key: string, rate: number, length: number, errorShare: number): Flow {
   const size = Math.log2(1 + Math.max(0, rate));
   const dots = Math.max(1, Math.min(maxDotsOfEdge, Math.round(size * 0.75 * Math.min(1.5, Math.max(0.6, length / 260)))));
   return { dots, pace: (34 + 22 * Math.min(9, size)) / Math.max(60, length), errorShare, phase: hash(key, 0) };
+}
+
+/** Where there is too much to move, every edge has fewer dots, and of those with one some have none. */
+export function thinned(flow: Flow, wanted: number): Flow {
+  if (wanted <= maxDots) return flow;
+  const dots = flow.dots * (maxDots / wanted);
+  return { ...flow, dots: dots >= 1 ? Math.floor(dots) : flow.phase < dots ? 1 : 0 };
 }
 
 /** Where the dots of an edge are on its way at a time, and which are errors. */
@@ -63,16 +70,13 @@ export class Traffic {
     const seen = begin(context, sight, size);
     const radius = 2.3 / Math.max(0.5, Math.min(1, sight.k));
     const errors: { readonly x: number; readonly y: number }[] = [];
-    let left = maxDots;
+    const shown = this.#flows.filter(({ key, edge }) => (emphasizedEdges === undefined || emphasizedEdges.has(key)) && edgeInSight(edge, seen));
+    const wanted = shown.reduce((sum, { flow }) => sum + flow.dots, 0);
     context.fillStyle = colors.accent;
     context.beginPath();
-    for (const { key, edge, flow, way } of this.#flows) {
-      if (left <= 0) break;
-      if (emphasizedEdges !== undefined && !emphasizedEdges.has(key)) continue;
-      if (!edgeInSight(edge, seen)) continue;
-      for (const { t, error } of dotsAt(flow, key, seconds)) {
+    for (const { key, flow, way } of shown) {
+      for (const { t, error } of dotsAt(thinned(flow, wanted), key, seconds)) {
         const at = pointOnWay(way, t);
-        left -= 1;
         if (error) errors.push(at);
         else {
           context.moveTo(at.x + radius, at.y);

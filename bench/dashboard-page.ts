@@ -1,0 +1,106 @@
+// What the dashboard's page costs a browser: first view, bytes of scripts, and the graph of 500 workloads. Prints figures; with --json the last line is they alone.
+//   node bench/dashboard-page.ts [--workloads 500] [--seconds 15] [--json]
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { parseArgs } from "node:util";
+import { gzipSync } from "node:zlib";
+import { chromium, type Page } from "playwright-core";
+import { bundlePage } from "../src/dashboard/bundle/index.ts";
+
+const { values } = parseArgs({ options: { workloads: { type: "string", default: "500" }, seconds: { type: "string", default: "15" }, json: { type: "boolean", default: false } } });
+const root = join(import.meta.dirname, "..");
+const chromiumArguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+
+const server = spawn(process.execPath, [join(root, "scripts/dashboard-dev.ts"), "--workloads", values.workloads, "--port", "0"], { stdio: ["ignore", "pipe", "inherit"] });
+try {
+  const [address] = (await once(createInterface({ input: server.stdout }), "line")) as [string];
+  const files = await bundlePage(join(root, "src/dashboard/web"));
+  const scriptBytes = [...files].filter(([name]) => name.endsWith(".js")).reduce((sum, [, contents]) => sum + gzipSync(contents).length, 0);
+  const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: chromiumArguments });
+  try {
+    const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+    const firstViewMs = await firstView(page, address);
+    const updates = await graphUpdates(page, address, Number(values.seconds) * 1000);
+    const panned = await pan(page, 4000);
+    const figures = {
+      workloads: Number(values.workloads),
+      scriptBytesCompressed: scriptBytes,
+      firstViewMs: Math.round(firstViewMs),
+      updates: updates.length,
+      updateMsMedian: round(quantile(updates, 0.5)),
+      updateMsP95: round(quantile(updates, 0.95)),
+      updateMsMost: round(Math.max(...updates)),
+      panFramesPerSecond: round(1000 / (panned.reduce((sum, ms) => sum + ms, 0) / panned.length)),
+      panFrameMsP95: round(quantile(panned, 0.95)),
+    };
+    if (!values.json) for (const [name, figure] of Object.entries(figures)) console.log(`${name.padEnd(24)} ${figure}`);
+    console.log(JSON.stringify(figures));
+  } finally {
+    await browser.close();
+  }
+} finally {
+  server.kill();
+}
+
+/** Largest contentful paint of the overview, in ms from the start of navigation. */
+async function firstView(page: Page, address: string): Promise<number> {
+  await page.goto(address);
+  await page.waitForTimeout(3000);
+  return await page.evaluate<number>(`new Promise((resolve) => {
+    new PerformanceObserver((list) => resolve(list.getEntries().at(-1)?.startTime ?? NaN)).observe({ type: "largest-contentful-paint", buffered: true });
+  })`);
+}
+
+/** Main-thread time of each update of the graph: from the view's change to the drawing being done. */
+async function graphUpdates(page: Page, address: string, forMs: number): Promise<readonly number[]> {
+  await page.goto(`${address}#/graph`);
+  await page.waitForSelector(".graph-canvas");
+  // The first ones include the arranging, and code that is not compiled yet.
+  await page.waitForTimeout(5000);
+  return await page.evaluate<number[]>(`new Promise((resolve) => {
+    const durations = [];
+    const observer = new PerformanceObserver((list) => durations.push(...list.getEntriesByName("graph-update").map(({ duration }) => duration)));
+    observer.observe({ type: "measure" });
+    setTimeout(() => {
+      observer.disconnect();
+      resolve(durations);
+    }, ${forMs});
+  })`);
+}
+
+/** Times between frames while the mouse drags the whole graph to and fro. */
+async function pan(page: Page, forMs: number): Promise<readonly number[]> {
+  await page.evaluate(`{
+    const frames = [];
+    let last = 0;
+    const frame = (atMs) => {
+      if (last > 0) frames.push(atMs - last);
+      last = atMs;
+      requestAnimationFrame(frame);
+    };
+    requestAnimationFrame(frame);
+    globalThis.panFrames = frames;
+  }`);
+  await page.mouse.move(640, 400);
+  await page.mouse.down();
+  await page.evaluate("void panFrames.splice(0)");
+  const untilMs = performance.now() + forMs;
+  for (let step = 0; performance.now() < untilMs; step += 1) {
+    await page.mouse.move(640 + 240 * Math.sin(step / 20), 400 + 120 * Math.sin(step / 33));
+    await new Promise((resolve) => void setTimeout(resolve, 8));
+  }
+  const frames = await page.evaluate<number[]>("panFrames.slice()");
+  await page.mouse.up();
+  return frames;
+}
+
+function quantile(numbers: readonly number[], share: number): number {
+  const inOrder = numbers.toSorted((a, b) => a - b);
+  return inOrder[Math.min(inOrder.length - 1, Math.floor(inOrder.length * share))] ?? NaN;
+}
+
+function round(value: number): number {
+  return Math.round(value * 10) / 10;
+}
