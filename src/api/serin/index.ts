@@ -19,6 +19,7 @@ export { freezeKind, parseFreeze, type Freeze, type FreezeException, type Freeze
 export { meshUpgradeKind, parseMeshUpgrade, type MeshUpgrade, type MeshUpgradeSpec, type UpgradeScope } from "./mesh-upgrade.ts";
 export type { UpgradeWave } from "./upgrade-wave.ts";
 export { notificationEvents, type Approval, type NotificationEvent, type NotificationSpec, type PauseSpec, type RolloutOrdersSpec } from "./rollout-orders.ts";
+export { errorMarginMultiple, expectedErrorRate, highestErrorRate, ruledOutErrorRate, wrongPassChance } from "./rate-bound.ts";
 export {
   approvalPatch,
   completingSteps,

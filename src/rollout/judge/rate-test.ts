@@ -1,3 +1,5 @@
+import { errorMarginMultiple, expectedErrorRate, highestErrorRate, ruledOutErrorRate, wrongPassChance } from "../../api/serin/index.ts";
+
 /**
  * A sequential test of error rates that may be looked at after every batch (an e-process: under the null hypothesis the
  * chance that the evidence ever reaches 1/alpha is at most alpha, by Ville's inequality; Ramdas et al., "Game-theoretic
@@ -49,17 +51,12 @@ export interface EarlierRate {
 export const wrongFailure = 0.001;
 /** Standard errors that an earlier rate may have been underestimated by. */
 const earlierDeviations = 3;
-/** A release that is worse by the margin passes one check of one step at most with this chance. */
-const wrongPass = 0.01;
 const failThreshold = Math.log(1 / wrongFailure);
-const passThreshold = Math.log(1 / wrongPass);
+const passThreshold = Math.log(1 / wrongPassChance);
 /** How many times likelier than its share an error is to come from a bad canary. */
 const oddsRatios = [2, 5, 20, 200] as const;
 /** Error rates of a bad canary, as multiples of the limit. */
 const rateMultiples = [2, 4, 10, 50] as const;
-const highestRate = 0.99;
-/** Where stable fails often, a margin in points would need no end of samples: half as much again is the margin there. */
-const marginMultiple = 1.5;
 
 export const noBatch: RateBatch = { canaryTotal: 0, canaryErrors: 0, stableTotal: 0, stableErrors: 0 };
 
@@ -80,7 +77,7 @@ export function addBatch(evidence: RateEvidence, batch: RateBatch, maxErrorRate:
       return (evidence.relative[index] ?? 0) + batch.canaryErrors * Math.log(odds / sum) - batch.stableErrors * Math.log(sum);
     }),
     absolute: rateMultiples.map((multiple, index) => {
-      const rate = Math.min(highestRate, maxErrorRate * multiple);
+      const rate = Math.min(highestErrorRate, maxErrorRate * multiple);
       const gain = batch.canaryErrors * Math.log(rate / maxErrorRate) + successes * Math.log((1 - rate) / (1 - maxErrorRate));
       return (evidence.absolute[index] ?? 0) + (alone ? gain : 0);
     }),
@@ -115,7 +112,7 @@ export function judgeRate(evidence: RateEvidence, limits: RateLimits, open: Rate
     return { verdict: "fail", evidence: `${counts}: above the limit of ${percent(limits.maxErrorRate)} % (evidence ${decades(absolute)}, limit ${decades(failThreshold)})` };
   }
   if (evidence.canaryTotal < limits.minSamples) return { verdict: "wait", evidence: `${counts}; ${limits.minSamples} answers of the canary are needed` };
-  const bad = badRate(evidence, limits);
+  const bad = ruledOutErrorRate(evidence.stableTotal, evidence.stableErrors, limits);
   if (passEvidence(evidence, limits) < passThreshold) return { verdict: "wait", evidence: `${counts}; a rate of ${percent(bad)} % is not ruled out yet` };
   return { verdict: "pass", evidence: `${counts}; a rate of ${percent(bad)} % is ruled out` };
 }
@@ -125,23 +122,12 @@ export function allowedRate({ minSamples, maxErrorRate }: RateLimits, earlier: E
   if (earlier === undefined || earlier.total < minSamples) return maxErrorRate;
   const rate = earlier.errors / earlier.total;
   const allowed = rate + earlierDeviations * Math.sqrt((rate * (1 - rate)) / earlier.total);
-  return Math.min(highestRate / marginMultiple, Math.max(maxErrorRate, allowed));
-}
-
-/** What a canary as good as stable is expected to have; stable's own rate counts once there is a stable version. */
-function goodRate({ stableTotal, stableErrors }: RateEvidence, { maxErrorRate }: RateLimits): number {
-  return Math.min(highestRate / marginMultiple, Math.max(maxErrorRate, stableTotal === 0 ? 0 : stableErrors / stableTotal));
-}
-
-/** The lowest rate that `minSamples` answers without an error rule out. */
-function badRate(evidence: RateEvidence, limits: RateLimits): number {
-  const good = goodRate(evidence, limits);
-  return Math.max(1 - (1 - good) * wrongPass ** (1 / limits.minSamples), good * marginMultiple);
+  return Math.min(highestErrorRate / errorMarginMultiple, Math.max(maxErrorRate, allowed));
 }
 
 function passEvidence(evidence: RateEvidence, limits: RateLimits): number {
-  const good = goodRate(evidence, limits);
-  const bad = badRate(evidence, limits);
+  const good = expectedErrorRate(evidence.stableTotal, evidence.stableErrors, limits);
+  const bad = ruledOutErrorRate(evidence.stableTotal, evidence.stableErrors, limits);
   const successes = evidence.canaryTotal - evidence.canaryErrors;
   // What rounding takes away must not cost a further sample.
   return successes * Math.log((1 - good) / (1 - bad)) + evidence.canaryErrors * Math.log(good / bad) + 1e-9;

@@ -1,0 +1,137 @@
+import { messageOf, type Clock } from "../../base/index.ts";
+import type { SourceState } from "../../api/dashboard/index.ts";
+import type { Pod } from "../../api/kubernetes/index.ts";
+import type { ConnectedProxy, RootsReport } from "../../api/serin/index.ts";
+import { noPilots, type PilotReports } from "../views/index.ts";
+import type { AskPod, PodAddress } from "./pod-http.ts";
+
+const askIntervalMs = 2000;
+const rootsIntervalMs = 15_000;
+const timeoutMs = 2500;
+const debugPort = 8080;
+/** Without anybody who looks, nobody is asked. */
+const idleCheckMs = 250;
+
+export interface PilotWatcherOptions {
+  readonly ask: AskPod;
+  readonly clock: Clock;
+  readonly pods: () => readonly Pod[];
+  /** Whether anything that is looked at is made of it. */
+  readonly isWanted: () => boolean;
+  readonly onChange: () => void;
+}
+
+interface Pilot {
+  readonly address: PodAddress;
+  readonly revision: string;
+  proxies: readonly ConnectedProxy[];
+  answer: string;
+  root: string;
+  rootAtMs: number;
+  asOfMs: number | undefined;
+  problem: string | undefined;
+}
+
+/** Asks every control plane's pods for the proxies that they serve. */
+export class PilotWatcher {
+  readonly #options: PilotWatcherOptions;
+  readonly #pilots = new Map<string, Pilot>();
+  #reports: PilotReports = noPilots;
+  #asked = false;
+
+  constructor(options: PilotWatcherOptions) {
+    this.#options = options;
+  }
+
+  get reports(): PilotReports {
+    return this.#reports;
+  }
+
+  /** One for each pod. */
+  sources(): SourceState[] {
+    if (!this.#asked) return [];
+    if (this.#pilots.size === 0) return [{ name: "pilots", ok: false, problem: "no control plane runs in this cluster, or its pods may not be read: serin install" }];
+    return [...this.#pilots.values()].map(({ address, asOfMs, problem }) => ({ name: `pilot ${address.pod}`, ok: problem === undefined, ...(asOfMs === undefined ? {} : { asOfMs }), ...(problem === undefined ? {} : { problem }) }));
+  }
+
+  /** Blocks until the signal is aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, isWanted } = this.#options;
+    while (!signal.aborted) {
+      if (!isWanted()) {
+        await clock.sleep(idleCheckMs, signal).catch(() => undefined);
+        continue;
+      }
+      await this.#round(signal);
+      await clock.sleep(askIntervalMs, signal).catch(() => undefined);
+    }
+  }
+
+  async #round(signal: AbortSignal): Promise<void> {
+    this.#findPilots();
+    const before = JSON.stringify([...this.#pilots.values()].map(({ answer, root, problem }) => [answer.length, root, problem]));
+    const answers = [...this.#pilots.values()].map(({ answer }) => answer);
+    await Promise.all([...this.#pilots.values()].map(async (pilot) => await this.#ask(pilot, signal)));
+    const isNew = !this.#asked || before !== JSON.stringify([...this.#pilots.values()].map(({ answer, root, problem }) => [answer.length, root, problem])) || [...this.#pilots.values()].some(({ answer }, index) => answer !== answers[index]);
+    this.#asked = true;
+    if (!isNew || signal.aborted) return;
+    const all = [...this.#pilots.values()];
+    this.#reports = {
+      proxies: all.flatMap(({ proxies }) => proxies),
+      roots: new Map(all.filter(({ root }) => root !== "").map(({ revision, root }) => [revision, root])),
+      answered: all.filter(({ problem }) => problem === undefined).length,
+    };
+    this.#options.onChange();
+  }
+
+  #findPilots(): void {
+    const found = new Set<string>();
+    for (const { metadata, status } of this.#options.pods()) {
+      if (metadata.labels?.["app"] !== "istiod" || status?.phase !== "Running" || metadata.deletionTimestamp !== undefined || (status.podIP ?? "") === "") continue;
+      const key = metadata.uid ?? metadata.name ?? "";
+      found.add(key);
+      if (this.#pilots.has(key)) continue;
+      const address = { namespace: metadata.namespace ?? "", pod: metadata.name ?? "", ip: status.podIP ?? "", port: debugPort };
+      this.#pilots.set(key, { address, revision: metadata.labels["istio.io/rev"] ?? "default", proxies: [], answer: "", root: "", rootAtMs: -rootsIntervalMs, asOfMs: undefined, problem: undefined });
+    }
+    for (const key of this.#pilots.keys()) if (!found.has(key)) this.#pilots.delete(key);
+  }
+
+  async #ask(pilot: Pilot, signal: AbortSignal): Promise<void> {
+    const { ask, clock } = this.#options;
+    const within = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+    try {
+      let answer = await ask(pilot.address, "/debug/serin/proxies", within);
+      const isOwn = answer.status !== 404;
+      if (!isOwn) answer = await ask(pilot.address, "/debug/syncz", within);
+      if (answer.status === 401 || answer.status === 403) throw new Error(`it tells of its proxies only to its own namespace (status ${answer.status}): ENABLE_DEBUG_ENDPOINT_AUTH=false lets it answer`);
+      if (answer.status !== 200) throw new Error(`it answers ${answer.status}`);
+      if (answer.text !== pilot.answer) pilot.proxies = isOwn ? (JSON.parse(answer.text) as readonly ConnectedProxy[]) : syncedProxies(answer.text, pilot.revision);
+      pilot.answer = answer.text;
+      pilot.asOfMs = clock.nowMs();
+      pilot.problem = undefined;
+      if (isOwn && clock.steadyMs() - pilot.rootAtMs > rootsIntervalMs) await this.#askRoot(pilot, within);
+    } catch (error) {
+      pilot.problem = `${pilot.address.pod} does not tell of its proxies: ${messageOf(error)}`;
+    }
+  }
+
+  async #askRoot(pilot: Pilot, signal: AbortSignal): Promise<void> {
+    const { status, text } = await this.#options.ask(pilot.address, "/debug/serin/roots", signal);
+    pilot.rootAtMs = this.#options.clock.steadyMs();
+    if (status === 200) pilot.root = (JSON.parse(text) as RootsReport).signing;
+  }
+}
+
+/** Upstream's form: `<type>_sent` and `<type>_acked` are nonces; it names no reason of a rejection. */
+function syncedProxies(text: string, revision: string): ConnectedProxy[] {
+  const answer = JSON.parse(text) as readonly Readonly<Record<string, string | undefined>>[];
+  return answer.map((proxy) => {
+    const id = proxy["proxy"] ?? "";
+    const words = Object.keys(proxy).flatMap((key) => (key.endsWith("_sent") ? [key.slice(0, -"_sent".length)] : []));
+    const types = Object.fromEntries(words.map((word) => [upstreamTypes[word] ?? word, { sent: proxy[`${word}_sent`] ?? "", acked: proxy[`${word}_acked`] ?? "", nacked: "", reason: null }]));
+    return { id, type: proxy["proxy_type"] ?? "", namespace: id.slice(id.lastIndexOf(".") + 1), node: "", version: proxy["istio_version"] ?? "", revision, connectedAt: "", types };
+  });
+}
+
+const upstreamTypes: Readonly<Record<string, string>> = { cluster: "Cluster", listener: "Listener", endpoint: "ClusterLoadAssignment", route: "RouteConfiguration", extension_config: "TypedExtensionConfig" };

@@ -1,0 +1,63 @@
+import type { SourceState } from "../../api/dashboard/index.ts";
+import { combineTraffic, type CountedTraffic, type MeasuredTraffic } from "../views/index.ts";
+import { TrafficScraper, type TrafficScraperOptions } from "./traffic-scraper.ts";
+import type { TrafficSource } from "./traffic-source.ts";
+
+/** Measurements that are kept for who asks for the same a moment later. */
+const maxKeptMeasurements = 16;
+/** A window of many slots is summed up less often than each second. */
+const cheapWindowSeconds = 180;
+const longWindowShare = 0.01;
+
+/** Traffic by the reader's own scrapes. */
+export class ScrapedTraffic implements TrafficSource {
+  readonly #scraper: TrafficScraper;
+  readonly #kept = new Map<string, { readonly madeMs: number; readonly version: number; readonly traffic: MeasuredTraffic }>();
+  #version = 0;
+
+  constructor(options: Omit<TrafficScraperOptions, "onCounted"> & { readonly onCounted: () => void }) {
+    this.#scraper = new TrafficScraper({
+      ...options,
+      onCounted: () => {
+        this.#version += 1;
+        options.onCounted();
+      },
+    });
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
+  source(): SourceState {
+    return this.#scraper.source();
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    await this.#scraper.run(signal);
+  }
+
+  async measure(windowSeconds: number, atMs: number): Promise<MeasuredTraffic> {
+    const { history } = this.#scraper;
+    const key = `${windowSeconds} ${atMs}`;
+    const latestMs = history.latestMs ?? 0;
+    const kept = this.#kept.get(key);
+    const renewMs = windowSeconds <= cheapWindowSeconds ? 0 : windowSeconds * 1000 * longWindowShare;
+    if (kept !== undefined && (kept.version === this.#version || latestMs - kept.madeMs < renewMs)) return kept.traffic;
+    const toMs = atMs === 0 ? latestMs : atMs;
+    const counted = history.counted(toMs - windowSeconds * 1000, toMs);
+    const traffic: MeasuredTraffic = { edges: combineTraffic(counted), windowSeconds, asOfMs: toMs, oldestMs: history.oldestMs };
+    this.#kept.delete(key);
+    if (this.#kept.size >= maxKeptMeasurements) this.#kept.delete(this.#kept.keys().next().value ?? "");
+    this.#kept.set(key, { madeMs: latestMs, version: this.#version, traffic });
+    return traffic;
+  }
+
+  async steps(steps: readonly { readonly fromMs: number; readonly toMs: number }[]): Promise<readonly (readonly CountedTraffic[])[]> {
+    return steps.map(({ fromMs, toMs }) => this.#scraper.history.counted(fromMs, toMs));
+  }
+
+  process(workload: string, measure: "cpuSeconds" | "memoryBytes", fromMs: number, toMs: number): number | null {
+    return this.#scraper.processes.value(workload, measure, fromMs, toMs);
+  }
+}

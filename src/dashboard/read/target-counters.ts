@@ -1,0 +1,136 @@
+import { trafficLabels, type TrafficLabels } from "../views/index.ts";
+import { parseSeries, readExposition } from "./exposition.ts";
+import type { Gain } from "./traffic-history.ts";
+
+/** Series that are kept of one target; further ones are left out. */
+export const maxSeriesOfTarget = 40_000;
+
+const requests = "istio_requests_total";
+const durations = "istio_request_duration_milliseconds_bucket";
+const received = "istio_tcp_received_bytes_total";
+const sent = "istio_tcp_sent_bytes_total";
+const opened = "istio_tcp_connections_opened_total";
+const ofProcess = ["process_cpu_seconds_total", "process_resident_memory_bytes"] as const;
+const names = [requests, durations, received, sent, opened, ...ofProcess];
+
+/** Series of several metrics that have the same labels. */
+interface Group {
+  readonly labels: TrafficLabels;
+  readonly key: string;
+  requests: number;
+  bytes: number;
+  opened: number;
+  /** Of this scrape, as they came: cumulative. */
+  buckets: [upToMs: number, gain: number][];
+}
+
+interface Counter {
+  readonly group: Group;
+  readonly what: "requests" | "bytes" | "opened" | "bucket";
+  readonly upToMs: number;
+  value: number;
+  /** The scrape that it was in last; others have been taken away by the proxy. */
+  scrape: number;
+}
+
+/** What a process of a target told of itself. */
+export interface ProcessUse {
+  readonly cpuSeconds: number | undefined;
+  readonly memoryBytes: number | undefined;
+}
+
+/** The counters of one target between two scrapes: what it tells becomes what was gained since it told last. */
+export class TargetCounters {
+  readonly #counters = new Map<number, Counter>();
+  readonly #groups = new Map<string, Group>();
+  #scrape = 0;
+  #process: ProcessUse = { cpuSeconds: undefined, memoryBytes: undefined };
+
+  get process(): ProcessUse {
+    return this.#process;
+  }
+
+  /**
+   * What was gained since the last scrape. A counter that has fallen began anew, as one does that was not there before; of the very
+   * first scrape all is taken for gained only where the process has begun after counting did (`isNew`).
+   */
+  take(text: string, isNew: boolean): Gain[] {
+    this.#scrape += 1;
+    const isFirst = this.#scrape === 1;
+    const counts = !isFirst || isNew;
+    const touched = new Set<Group>();
+    let [cpuSeconds, memoryBytes]: (number | undefined)[] = [];
+    readExposition(text, isWanted, (id, seriesText, value) => {
+      let counter = this.#counters.get(id);
+      if (counter === undefined) {
+        // A slice would keep the whole scrape in memory.
+        const series = Buffer.from(seriesText()).toString();
+        if (series.startsWith("process_")) {
+          if (series.startsWith(ofProcess[0])) cpuSeconds = value;
+          else memoryBytes = value;
+          return;
+        }
+        if (this.#counters.size >= maxSeriesOfTarget) return;
+        counter = this.#counterOf(series);
+        this.#counters.set(id, counter);
+      }
+      const gain = value >= counter.value ? value - counter.value : value;
+      counter.value = value;
+      counter.scrape = this.#scrape;
+      if (!counts) return;
+      const { group, what } = counter;
+      // Buckets are cumulative: an empty one still parts those beside it.
+      if (what === "bucket") group.buckets.push([counter.upToMs, gain]);
+      else if (gain > 0) group[what] += gain;
+      if (gain > 0) touched.add(group);
+    });
+    this.#process = { cpuSeconds, memoryBytes };
+    const gains = [...touched].map(gainOf);
+    for (const group of this.#groups.values()) if (group.buckets.length > 0) group.buckets = [];
+    if (this.#scrape % sweepScrapes === 0) this.#sweep();
+    return gains;
+  }
+
+  #counterOf(series: string): Counter {
+    const { name, labels } = parseSeries(series);
+    const { le, ...others } = labels;
+    const key = groupKey(others);
+    let group = this.#groups.get(key);
+    if (group === undefined) this.#groups.set(key, (group = { labels: trafficLabels(others), key, requests: 0, bytes: 0, opened: 0, buckets: [] }));
+    const what = name === durations ? "bucket" : name === requests ? "requests" : name === opened ? "opened" : "bytes";
+    return { group, what, upToMs: le === undefined || le === "+Inf" ? Infinity : Number(le), value: 0, scrape: this.#scrape };
+  }
+
+  /** Series that the proxy has taken away are forgotten. */
+  #sweep(): void {
+    for (const [id, { scrape }] of this.#counters) if (scrape < this.#scrape - sweepScrapes) this.#counters.delete(id);
+    const used = new Set([...this.#counters.values()].map(({ group }) => group));
+    for (const [key, group] of this.#groups) if (!used.has(group)) this.#groups.delete(key);
+  }
+}
+
+const sweepScrapes = 60;
+
+function isWanted(text: string, at: number): boolean {
+  return names.some((name) => text.startsWith(name, at) && (text[at + name.length] === "{" || text[at + name.length] === " "));
+}
+
+/** What tells traffic apart; other labels (`destination_canonical_service`, …) follow from these. */
+const kept = [
+  "reporter", "source_workload", "source_workload_namespace", "source_app", "source_version", "destination_workload", "destination_workload_namespace", "destination_app", "destination_version",
+  "destination_service", "destination_service_name", "destination_service_namespace", "request_protocol", "response_code", "grpc_response_status", "response_flags", "connection_security_policy",
+] as const;
+
+function groupKey(labels: Readonly<Record<string, string>>): string {
+  return kept.map((name) => labels[name] ?? "").join("\n");
+}
+
+function gainOf(group: Group): Gain {
+  const { labels, key, requests: gained, bytes, opened: begun } = group;
+  const buckets = group.buckets.toSorted(([a], [b]) => a - b);
+  const parts = buckets.map(([upToMs, gain], index): [number, number] => [upToMs, Math.max(0, gain - (buckets[index - 1]?.[1] ?? 0))]).filter(([, count]) => count > 0);
+  group.requests = 0;
+  group.bytes = 0;
+  group.opened = 0;
+  return { labels, key, requests: gained, durations: parts.length === 0 ? undefined : parts, bytes, opened: begun };
+}

@@ -1,0 +1,232 @@
+import type { CountedTraffic, DurationCounts, TrafficLabels } from "../views/index.ts";
+import { readSlot, SlotWriter, type SlotRecord } from "./slot-records.ts";
+
+/** Combinations of labels; further ones are counted as dropped, and that is told. */
+export const maxTrafficSeries = 50_000;
+/** Of all slots; the oldest go first. */
+export const maxHistoryBytes = 32 << 20;
+export const historyMs = 2 * 3_600_000;
+/** Slots are a second, until they are so old; then so long. */
+export const fineMs = 300_000;
+export const fineSlotMs = 1000;
+export const coarseSlotMs = 15_000;
+
+interface Slot {
+  /** What was counted after `fromMs`, up to and with `toMs`. */
+  readonly fromMs: number;
+  toMs: number;
+  bytes: Uint8Array;
+}
+
+/** What a series has gained since it was looked at last. */
+export interface Gain {
+  readonly labels: TrafficLabels;
+  /** The labels as one text, by which they are told apart. */
+  readonly key: string;
+  readonly requests: number;
+  readonly durations: DurationGain | undefined;
+  readonly bytes: number;
+  readonly opened: number;
+}
+
+/** Requests by the upper bound of their bucket; infinity is one. */
+export type DurationGain = readonly (readonly [upToMs: number, count: number])[];
+
+interface OpenSum {
+  requests: number;
+  readonly buckets: Map<number, number>;
+  bytes: number;
+  opened: number;
+}
+
+/**
+ * What was counted, by time: gains, not counters, so that a restarted proxy, a pod that is gone or a window of any length need no
+ * further thought. Two hours within a bound, thinned with age.
+ */
+export class TrafficHistory {
+  readonly #labels: TrafficLabels[] = [];
+  readonly #ids = new Map<string, number>();
+  /** Bounds by the index of their bucket, in the order in which they were seen. */
+  readonly #bounds: number[] = [];
+  readonly #bucketOf = new Map<number, number>();
+  #slots: Slot[] = [];
+  #bytes = 0;
+  #open = new Map<number, OpenSum>();
+  #beganMs: number | undefined;
+  #closedMs: number | undefined;
+  #dropped = 0;
+
+  /** Gains that had no room, for want of series. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  get seriesCount(): number {
+    return this.#labels.length;
+  }
+
+  get storedBytes(): number {
+    return this.#bytes;
+  }
+
+  /** Since when counting goes on; undefined before it has begun. */
+  get oldestMs(): number | undefined {
+    return this.#slots[0]?.fromMs ?? this.#beganMs;
+  }
+
+  /** Up to when all has been counted. */
+  get latestMs(): number | undefined {
+    return this.#closedMs;
+  }
+
+  /** From now on what is gained is counted. */
+  begin(nowMs: number): void {
+    this.#beganMs ??= nowMs;
+    this.#closedMs ??= nowMs;
+  }
+
+  add({ labels, key, requests, durations, bytes, opened }: Gain): void {
+    if (requests === 0 && bytes === 0 && opened === 0 && durations === undefined) return;
+    let id = this.#ids.get(key);
+    if (id === undefined) {
+      if (this.#labels.length >= maxTrafficSeries) {
+        this.#dropped += 1;
+        return;
+      }
+      id = this.#labels.push(labels) - 1;
+      this.#ids.set(key, id);
+    }
+    let sum = this.#open.get(id);
+    if (sum === undefined) this.#open.set(id, (sum = { requests: 0, buckets: new Map(), bytes: 0, opened: 0 }));
+    sum.requests += requests;
+    sum.bytes += bytes;
+    sum.opened += opened;
+    for (const [upToMs, count] of durations ?? []) {
+      const bucket = this.#bucket(upToMs);
+      sum.buckets.set(bucket, (sum.buckets.get(bucket) ?? 0) + count);
+    }
+  }
+
+  /** Ends the slot: what was added since the last one was counted up to now. */
+  close(nowMs: number): void {
+    const fromMs = this.#closedMs ?? nowMs;
+    if (nowMs <= fromMs) return;
+    const writer = new SlotWriter();
+    for (const [series, sum] of this.#open) writer.add({ series, ...sum });
+    this.#open = new Map();
+    this.#push({ fromMs, toMs: nowMs, bytes: writer.finish() });
+    this.#closedMs = nowMs;
+    this.#thin(nowMs);
+    this.#forget(nowMs);
+  }
+
+  /** All that was counted after `fromMs` up to `toMs`, as rates over that time, or over the part of it in which was counted. */
+  counted(fromMs: number, toMs: number): CountedTraffic[] {
+    const slots = this.#slots.filter((slot) => slot.toMs > fromMs && slot.toMs <= toMs);
+    const [first, last] = [slots[0], slots.at(-1)];
+    if (first === undefined || last === undefined) return [];
+    const seconds = Math.max(0.001, (last.toMs - first.fromMs) / 1000);
+    const sums = new Map<number, { requests: number; bytes: number; opened: number; counts: number[] | undefined }>();
+    const boundsMs = this.#sortedBounds();
+    const place = this.#bounds.map((bound) => (bound === Infinity ? boundsMs.length : boundsMs.indexOf(bound)));
+    const sumOf = (id: number): { requests: number; bytes: number; opened: number; counts: number[] | undefined } => {
+      let sum = sums.get(id);
+      if (sum === undefined) sums.set(id, (sum = { requests: 0, bytes: 0, opened: 0, counts: undefined }));
+      return sum;
+    };
+    const sink = {
+      bucket: (id: number, bucket: number, count: number): void => {
+        const sum = sumOf(id);
+        sum.counts ??= Array.from({ length: boundsMs.length + 1 }, () => 0);
+        const at = place[bucket] ?? boundsMs.length;
+        sum.counts[at] = (sum.counts[at] ?? 0) + count;
+      },
+      series: (id: number, requests: number, bytes: number, opened: number): void => {
+        const sum = sumOf(id);
+        sum.requests += requests;
+        sum.bytes += bytes;
+        sum.opened += opened;
+      },
+    };
+    for (const { bytes } of slots) readSlot(bytes, sink);
+    const counted: CountedTraffic[] = [];
+    for (const [id, sum] of sums) {
+      const labels = this.#labels[id];
+      if (labels === undefined) continue;
+      const durations: DurationCounts | undefined = sum.counts === undefined ? undefined : { boundsMs, counts: sum.counts };
+      counted.push({ labels, requestRate: sum.requests / seconds, durations, byteRate: sum.bytes / seconds, openedRate: sum.opened / seconds });
+    }
+    return counted;
+  }
+
+  #bucket(upToMs: number): number {
+    let bucket = this.#bucketOf.get(upToMs);
+    if (bucket === undefined) {
+      bucket = this.#bounds.push(upToMs) - 1;
+      this.#bucketOf.set(upToMs, bucket);
+    }
+    return bucket;
+  }
+
+  #sorted: readonly number[] = [];
+
+  /** The same array as long as there is no further bound, so that sums are made bucket by bucket. */
+  #sortedBounds(): readonly number[] {
+    const finite = this.#bounds.filter((bound) => bound !== Infinity);
+    if (finite.length !== this.#sorted.length) this.#sorted = finite.sort((a, b) => a - b);
+    return this.#sorted;
+  }
+
+  #push(slot: Slot): void {
+    this.#slots.push(slot);
+    this.#bytes += slot.bytes.length;
+  }
+
+  /** Puts slots that have aged together, fifteen seconds at a time. */
+  #thin(nowMs: number): void {
+    const ageMs = nowMs - fineMs;
+    const first = this.#slots.findIndex(({ fromMs, toMs }) => toMs - fromMs < coarseSlotMs / 2 && toMs < ageMs);
+    if (first < 0) return;
+    const fromMs = this.#slots[first]?.fromMs ?? 0;
+    const end = this.#slots.findIndex(({ toMs }, index) => index >= first && toMs - fromMs >= coarseSlotMs);
+    if (end < 0 || (this.#slots[end]?.toMs ?? Infinity) > ageMs) return;
+    const parts = this.#slots.slice(first, end + 1);
+    const bytes = merged(parts.map((part) => part.bytes));
+    this.#bytes += bytes.length - parts.reduce((sum, part) => sum + part.bytes.length, 0);
+    this.#slots.splice(first, parts.length, { fromMs, toMs: parts.at(-1)?.toMs ?? fromMs, bytes });
+  }
+
+  #forget(nowMs: number): void {
+    let gone = 0;
+    while (gone < this.#slots.length - 1) {
+      const slot = this.#slots[gone];
+      if (slot === undefined || (slot.toMs > nowMs - historyMs && this.#bytes <= maxHistoryBytes)) break;
+      this.#bytes -= slot.bytes.length;
+      gone += 1;
+    }
+    if (gone > 0) this.#slots = this.#slots.slice(gone);
+  }
+}
+
+function merged(parts: readonly Uint8Array[]): Uint8Array {
+  const sums = new Map<number, OpenSum>();
+  const sumOf = (id: number): OpenSum => {
+    let sum = sums.get(id);
+    if (sum === undefined) sums.set(id, (sum = { requests: 0, buckets: new Map(), bytes: 0, opened: 0 }));
+    return sum;
+  };
+  for (const part of parts) {
+    readSlot(part, {
+      bucket: (id, bucket, count) => void sumOf(id).buckets.set(bucket, (sumOf(id).buckets.get(bucket) ?? 0) + count),
+      series: (id, requests, bytes, opened) => {
+        const sum = sumOf(id);
+        sum.requests += requests;
+        sum.bytes += bytes;
+        sum.opened += opened;
+      },
+    });
+  }
+  const writer = new SlotWriter();
+  for (const [series, sum] of sums) writer.add({ series, ...sum } satisfies SlotRecord);
+  return writer.finish();
+}

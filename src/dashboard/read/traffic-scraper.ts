@@ -1,0 +1,133 @@
+import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import type { SourceState } from "../../api/dashboard/index.ts";
+import type { Pod } from "../../api/kubernetes/index.ts";
+import { podWorkloadKey } from "../views/index.ts";
+import type { AskPod, PodAddress } from "./pod-http.ts";
+import { ProcessHistory } from "./process-history.ts";
+import { TargetCounters } from "./target-counters.ts";
+import { TrafficHistory } from "./traffic-history.ts";
+
+export const scrapeIntervalMs = 1000;
+/** More targets than that are asked less often: a scrape of one costs about a millisecond. */
+export const scrapesPerSecond = 150;
+const scrapeTimeoutMs = 3000;
+const maxConcurrentScrapes = 32;
+/** A target that does not answer is asked this much more rarely each time, up to so long. */
+const maxPauseMs = 15_000;
+
+export interface TrafficScraperOptions {
+  readonly ask: AskPod;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly pods: () => readonly Pod[];
+  readonly onCounted: () => void;
+}
+
+interface Target {
+  readonly address: PodAddress;
+  readonly path: string;
+  readonly workload: string;
+  readonly startedAtMs: number;
+  readonly counters: TargetCounters;
+  failures: number;
+  nextAtMs: number;
+  problem: string;
+}
+
+/** Asks every proxy of the mesh for its counters, each second, and keeps what was gained in between. */
+export class TrafficScraper {
+  readonly history = new TrafficHistory();
+  readonly processes = new ProcessHistory();
+  readonly #options: TrafficScraperOptions;
+  readonly #targets = new Map<string, Target>();
+  #beganMs = 0;
+  #roundEndedMs: number | undefined;
+
+  constructor(options: TrafficScraperOptions) {
+    this.#options = options;
+  }
+
+  /** Blocks until the signal is aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, onCounted } = this.#options;
+    this.#beganMs = clock.nowMs();
+    while (!signal.aborted) {
+      const startedMs = clock.steadyMs();
+      this.#findTargets();
+      await this.#round(signal);
+      if (signal.aborted) return;
+      const nowMs = clock.nowMs();
+      this.history.begin(nowMs);
+      this.history.close(nowMs);
+      this.#roundEndedMs = nowMs;
+      onCounted();
+      const pauseMs = Math.max(scrapeIntervalMs, (this.#targets.size / scrapesPerSecond) * 1000) - (clock.steadyMs() - startedMs);
+      await clock.sleep(Math.max(20, pauseMs), signal).catch(() => undefined);
+    }
+  }
+
+  source(): SourceState {
+    const failing = [...this.#targets.values()].filter(({ failures }) => failures > 0);
+    const asOf = this.#roundEndedMs === undefined ? {} : { asOfMs: this.#roundEndedMs };
+    if (this.#roundEndedMs === undefined) return { name: "metrics", ok: false, problem: "no proxy has been asked yet" };
+    if (this.#targets.size === 0) return { name: "metrics", ok: false, ...asOf, problem: "no pod says that it has metrics (annotation prometheus.io/scrape): the mesh has no proxies yet, or pods may not be read" };
+    if (failing.length === this.#targets.size) return { name: "metrics", ok: false, ...asOf, problem: `none of ${this.#targets.size} proxies tells its metrics: ${failing[0]?.problem ?? ""}` };
+    const { dropped } = this.history;
+    if (dropped > 0) return { name: "metrics", ok: false, ...asOf, problem: `there are more series than are kept: ${dropped} gains were left out` };
+    // One that goes or comes is no fault.
+    const lasting = failing.filter(({ failures }) => failures > 3);
+    if (lasting.length > 0) return { name: "metrics", ok: false, ...asOf, problem: `${lasting.length} of ${this.#targets.size} proxies do not tell their metrics: ${lasting[0]?.address.pod ?? ""}: ${lasting[0]?.problem ?? ""}` };
+    return { name: "metrics", ok: true, ...asOf };
+  }
+
+  #findTargets(): void {
+    const found = new Set<string>();
+    for (const pod of this.#options.pods()) {
+      const address = targetOf(pod);
+      if (address === undefined) continue;
+      const key = `${pod.metadata.uid ?? ""} ${address.ip}:${address.port}`;
+      found.add(key);
+      if (this.#targets.has(key)) continue;
+      const startedAtMs = Date.parse(pod.status?.startTime ?? "");
+      const path = pod.metadata.annotations?.["prometheus.io/path"] ?? "/metrics";
+      this.#targets.set(key, { address, path: path.startsWith("/") ? path : `/${path}`, workload: podWorkloadKey(pod), startedAtMs: Number.isNaN(startedAtMs) ? 0 : startedAtMs, counters: new TargetCounters(), failures: 0, nextAtMs: 0, problem: "" });
+    }
+    for (const key of this.#targets.keys()) if (!found.has(key)) this.#targets.delete(key);
+  }
+
+  async #round(signal: AbortSignal): Promise<void> {
+    const nowMs = this.#options.clock.steadyMs();
+    const due = [...this.#targets.values()].filter(({ nextAtMs }) => nextAtMs <= nowMs);
+    const work = async (): Promise<void> => {
+      for (let target = due.pop(); target !== undefined && !signal.aborted; target = due.pop()) await this.#scrape(target, signal);
+    };
+    await Promise.all(Array.from({ length: Math.min(maxConcurrentScrapes, due.length) }, work));
+  }
+
+  async #scrape(target: Target, signal: AbortSignal): Promise<void> {
+    const { ask, clock, log } = this.#options;
+    try {
+      const { status, text } = await ask(target.address, target.path, AbortSignal.any([signal, AbortSignal.timeout(scrapeTimeoutMs)]));
+      if (status !== 200) throw new Error(`it answers ${status}`);
+      for (const gain of target.counters.take(text, target.startedAtMs > this.#beganMs)) this.history.add(gain);
+      this.processes.add(target.workload, target.address.pod, clock.nowMs(), target.counters.process);
+      target.failures = 0;
+      target.problem = "";
+    } catch (error) {
+      if (signal.aborted) return;
+      target.failures += 1;
+      target.problem = messageOf(error);
+      target.nextAtMs = clock.steadyMs() + Math.min(maxPauseMs, scrapeIntervalMs * 2 ** Math.min(target.failures - 1, 4));
+      log.debug("a proxy does not tell its metrics", { pod: target.address.pod, error: target.problem });
+    }
+  }
+}
+
+/** As annotations say it; undefined for pods that are not to be scraped. */
+function targetOf({ metadata, status }: Pod): PodAddress | undefined {
+  const { annotations = {}, name = "", namespace = "" } = metadata;
+  if (annotations["prometheus.io/scrape"] !== "true" || status?.phase !== "Running" || (status.podIP ?? "") === "") return undefined;
+  const port = Number(annotations["prometheus.io/port"] ?? "");
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) return undefined;
+  return { namespace, pod: name, ip: status.podIP ?? "", port };
+}

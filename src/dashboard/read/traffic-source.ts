@@ -1,0 +1,16 @@
+import type { SeriesRequest, SourceState } from "../../api/dashboard/index.ts";
+import type { CountedTraffic, MeasuredTraffic } from "../views/index.ts";
+
+/** Where counted traffic comes from: the reader's own scrapes, or a Prometheus. */
+export interface TrafficSource {
+  /** Over the window up to `atMs` (0: now). */
+  measure(windowSeconds: number, atMs: number): Promise<MeasuredTraffic>;
+  /** What was counted in each of the steps `(from, to]`. */
+  steps(steps: readonly { readonly fromMs: number; readonly toMs: number }[]): Promise<readonly (readonly CountedTraffic[])[]>;
+  /** Of proxies themselves; null where nothing is known. */
+  process(workload: string, measure: Extract<SeriesRequest["measure"], "cpuSeconds" | "memoryBytes">, fromMs: number, toMs: number): number | null;
+  /** Raised when something was counted, or time went on over something that was. */
+  readonly version: number;
+  source(): SourceState;
+  run(signal: AbortSignal): Promise<void>;
+}

@@ -1,0 +1,124 @@
+import type { KubernetesObject, ObjectMeta, UntypedObject } from "../../api/index.ts";
+import type { JournalEntry, RolloutJournal } from "../../api/serin/index.ts";
+import type { Container, ContainerStatus, EndpointSlice, Event, Pod, PodTemplate, Service } from "../../api/kubernetes/index.ts";
+
+/** Annotations that tools write for themselves, and that may be long. */
+const leftAnnotations = ["kubectl.kubernetes.io/last-applied-configuration", "sidecar.istio.io/status", "deployment.kubernetes.io/revision"];
+
+function metadataOf({ managedFields: _managed, finalizers: _finalizers, annotations, ...kept }: ObjectMeta): ObjectMeta {
+  if (annotations === undefined) return kept;
+  const entries = Object.entries(annotations).filter(([name]) => !leftAnnotations.includes(name));
+  return entries.length === 0 ? kept : { ...kept, annotations: Object.fromEntries(entries) };
+}
+
+/** Metadata alone, shortened. */
+export function trimObject<Value extends KubernetesObject>(object: Value): Value {
+  return { ...object, metadata: metadataOf(object.metadata) };
+}
+
+/** What a person wrote stays as it is. */
+export function trimConfig(object: UntypedObject): UntypedObject {
+  const { managedFields: _managed, ...metadata } = object.metadata;
+  return { ...object, metadata };
+}
+
+function containerOf({ name, image, ports }: Container): Container {
+  return { name, ...(image === undefined ? {} : { image }), ...(ports === undefined ? {} : { ports }) };
+}
+
+function statusOf({ name, ready, restartCount, state }: ContainerStatus): ContainerStatus {
+  return { name, ready, restartCount, image: "", imageID: "", ...(state === undefined ? {} : { state }) };
+}
+
+export function trimPod({ metadata, spec, status }: Pod): Pod {
+  return {
+    metadata: metadataOf(metadata),
+    ...(spec === undefined
+      ? {}
+      : {
+          spec: {
+            containers: spec.containers.map(containerOf),
+            ...(spec.initContainers === undefined ? {} : { initContainers: spec.initContainers.map(containerOf) }),
+            ...(spec.nodeName === undefined ? {} : { nodeName: spec.nodeName }),
+            ...(spec.serviceAccountName === undefined ? {} : { serviceAccountName: spec.serviceAccountName }),
+            ...(spec.hostNetwork === undefined ? {} : { hostNetwork: spec.hostNetwork }),
+          },
+        }),
+    ...(status === undefined
+      ? {}
+      : {
+          status: {
+            ...(status.phase === undefined ? {} : { phase: status.phase }),
+            ...(status.podIP === undefined ? {} : { podIP: status.podIP }),
+            ...(status.startTime === undefined ? {} : { startTime: status.startTime }),
+            ...(status.reason === undefined ? {} : { reason: status.reason }),
+            conditions: (status.conditions ?? []).filter(({ type }) => type === "Ready").map(({ type, status: is }) => ({ type, status: is })),
+            ...(status.containerStatuses === undefined ? {} : { containerStatuses: status.containerStatuses.map(statusOf) }),
+            ...(status.initContainerStatuses === undefined ? {} : { initContainerStatuses: status.initContainerStatuses.map(statusOf) }),
+          },
+        }),
+  };
+}
+
+/** Of a Deployment and its like: how many pods there shall be, and the labels of their template. */
+export function trimWorkload<Value extends KubernetesObject>(object: Value): Value {
+  const { metadata, spec, status } = object as Value & { spec?: { replicas?: number; template?: PodTemplate; suspend?: boolean }; status?: { active?: number; desiredNumberScheduled?: number; readyReplicas?: number } };
+  const labels = spec?.template?.metadata?.labels;
+  return {
+    metadata: metadataOf(metadata),
+    spec: { ...(spec?.replicas === undefined ? {} : { replicas: spec.replicas }), template: { metadata: labels === undefined ? {} : { labels } } },
+    status: { ...(status?.active === undefined ? {} : { active: status.active }), ...(status?.desiredNumberScheduled === undefined ? {} : { desiredNumberScheduled: status.desiredNumberScheduled }) },
+  } as unknown as Value;
+}
+
+export function trimService({ metadata, spec }: Service): Service {
+  return { metadata: metadataOf(metadata), ...(spec === undefined ? {} : { spec }) };
+}
+
+export function trimSlice({ metadata, addressType, endpoints = [] }: EndpointSlice): EndpointSlice {
+  const { labels, name = "", namespace = "", uid, resourceVersion } = metadata;
+  return {
+    metadata: { name, namespace, ...(labels === undefined ? {} : { labels }), ...(uid === undefined ? {} : { uid }), ...(resourceVersion === undefined ? {} : { resourceVersion }) },
+    addressType,
+    endpoints: endpoints.map(({ addresses, conditions, nodeName, targetRef }) => ({
+      addresses,
+      ...(conditions === undefined ? {} : { conditions }),
+      ...(nodeName === undefined ? {} : { nodeName }),
+      ...(targetRef === undefined ? {} : { targetRef: { ...(targetRef.kind === undefined ? {} : { kind: targetRef.kind }), ...(targetRef.name === undefined ? {} : { name: targetRef.name }) } }),
+    })),
+  };
+}
+
+const maxPriorLength = 200;
+
+/** A journal keeps what was there before; a page says what is put back, in a few words. */
+export function trimJournal(journal: RolloutJournal): RolloutJournal {
+  const isShort = (value: unknown): boolean => value === undefined || JSON.stringify(value).length <= maxPriorLength;
+  const entries = journal.entries.map((entry): JournalEntry => {
+    if (entry.type === "created") return entry;
+    if (entry.type === "deleted") return { ...entry, body: { apiVersion: entry.object.apiVersion, kind: entry.object.kind, metadata: {} } };
+    const { prior, written: _written, ...kept } = entry;
+    return prior === undefined ? kept : { ...kept, prior: isShort(prior) ? prior : `${JSON.stringify(prior).slice(0, maxPriorLength)}…` };
+  });
+  return { ...trimObject(journal), entries };
+}
+
+const maxEventMessage = 1000;
+
+export function trimEvent(event: Event): Event {
+  const { name = "", namespace = "", uid, creationTimestamp } = event.metadata;
+  const { kind, name: of, namespace: at } = event.involvedObject;
+  const { eventTime } = event as { eventTime?: string };
+  const trimmed: Event & { readonly eventTime?: string } = {
+    metadata: { name, namespace, ...(uid === undefined ? {} : { uid }), ...(creationTimestamp === undefined ? {} : { creationTimestamp }) },
+    involvedObject: { ...(kind === undefined ? {} : { kind }), ...(of === undefined ? {} : { name: of }), ...(at === undefined ? {} : { namespace: at }) },
+    ...(event.type === undefined ? {} : { type: event.type }),
+    ...(event.reason === undefined ? {} : { reason: event.reason }),
+    ...(event.message === undefined ? {} : { message: event.message.slice(0, maxEventMessage) }),
+    ...(event.count === undefined ? {} : { count: event.count }),
+    ...(event.firstTimestamp === undefined ? {} : { firstTimestamp: event.firstTimestamp }),
+    ...(event.lastTimestamp === undefined ? {} : { lastTimestamp: event.lastTimestamp }),
+    ...(eventTime === undefined ? {} : { eventTime }),
+  };
+  return trimmed;
+}

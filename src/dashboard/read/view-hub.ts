@@ -1,0 +1,129 @@
+import { SerinError, messageOf, type Clock, type Logger } from "../../base/index.ts";
+import { topicText, type Problem, type TopicName, type Topics, type View } from "../../api/dashboard/index.ts";
+import type { ViewReader, ViewSink, ViewSource } from "../server/view-source.ts";
+
+/** What a topic is made of. */
+export type Input = "objects" | "traffic" | "pilots" | "messages";
+
+/** Topics that are followed at a time, by all readers together. */
+export const maxFeeds = 1000;
+/** A view is made again this long after the last time, and this long after a change at the earliest: changes come together. */
+const intervalMs = 1000;
+const gatherMs = 40;
+
+export interface ViewHubOptions {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Raised when an input has changed. */
+  readonly versionOf: (input: Input) => number;
+  readonly inputsOf: (name: TopicName, parameters: Topics[TopicName]["parameters"]) => readonly Input[];
+  /** Throws what is told as a problem: `not-found`, `forbidden`. Undefined while nothing has been read yet. */
+  readonly make: (name: TopicName, parameters: Topics[TopicName]["parameters"], reader: ViewReader) => Promise<View | undefined>;
+}
+
+interface Feed {
+  readonly name: TopicName;
+  readonly parameters: Topics[TopicName]["parameters"];
+  readonly reader: ViewReader;
+  readonly sinks: Set<ViewSink>;
+  view: View | undefined;
+  problem: Problem | undefined;
+  versions: readonly number[];
+  madeMs: number;
+  timer: Disposable | undefined;
+  isMaking: boolean;
+}
+
+/** Makes each view once for all who look at the same with the same eyes, and again when its inputs have changed, once a second at most. */
+export class ViewHub implements ViewSource {
+  readonly #options: ViewHubOptions;
+  readonly #feeds = new Map<string, Feed>();
+
+  constructor(options: ViewHubOptions) {
+    this.#options = options;
+  }
+
+  /** Whether anybody looks at something that is made of it. */
+  isWanted(input: Input): boolean {
+    return [...this.#feeds.values()].some(({ name, parameters }) => this.#options.inputsOf(name, parameters).includes(input));
+  }
+
+  get feedCount(): number {
+    return this.#feeds.size;
+  }
+
+  async follow<Name extends TopicName>(name: Name, parameters: Topics[Name]["parameters"], reader: ViewReader, sink: ViewSink, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
+    const key = `${topicText(name, { ...parameters })}\n${reader.key}`;
+    let feed = this.#feeds.get(key);
+    if (feed === undefined) {
+      if (this.#feeds.size >= maxFeeds) {
+        sink.problem({ code: "unavailable", message: `${maxFeeds} different views are being looked at already`, hint: "close pages that nobody looks at" });
+        return;
+      }
+      feed = { name, parameters, reader, sinks: new Set(), view: undefined, problem: undefined, versions: [], madeMs: Number.NEGATIVE_INFINITY, timer: undefined, isMaking: false };
+      this.#feeds.set(key, feed);
+    }
+    feed.sinks.add(sink);
+    if (feed.view !== undefined) sink.view(feed.view);
+    else if (feed.problem !== undefined) sink.problem(feed.problem);
+    this.#schedule(feed);
+    await new Promise<void>((resolve) => {
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    feed.sinks.delete(sink);
+    if (feed.sinks.size > 0) return;
+    feed.timer?.[Symbol.dispose]();
+    this.#feeds.delete(key);
+  }
+
+  /** To be called when an input has changed; changes that come together are one. */
+  changed(): void {
+    for (const feed of this.#feeds.values()) this.#schedule(feed);
+  }
+
+  #schedule(feed: Feed): void {
+    if (feed.timer !== undefined || feed.isMaking || feed.sinks.size === 0 || !this.#isOutdated(feed)) return;
+    const { clock } = this.#options;
+    const waitMs = feed.madeMs === Number.NEGATIVE_INFINITY ? 0 : Math.max(gatherMs, feed.madeMs + intervalMs - clock.steadyMs());
+    feed.timer = clock.after(waitMs, () => {
+      feed.timer = undefined;
+      void this.#make(feed);
+    });
+  }
+
+  #isOutdated({ name, parameters, versions }: Feed): boolean {
+    const { inputsOf, versionOf } = this.#options;
+    return inputsOf(name, parameters).some((input, index) => versionOf(input) !== versions[index]);
+  }
+
+  async #make(feed: Feed): Promise<void> {
+    const { clock, log, inputsOf, versionOf, make } = this.#options;
+    feed.isMaking = true;
+    feed.madeMs = clock.steadyMs();
+    feed.versions = inputsOf(feed.name, feed.parameters).map(versionOf);
+    try {
+      const view = await make(feed.name, feed.parameters, feed.reader);
+      if (view !== undefined) {
+        feed.view = view;
+        feed.problem = undefined;
+        for (const sink of feed.sinks) sink.view(view);
+      }
+    } catch (error) {
+      const problem = problemOf(error);
+      if (problem.code === "internal") log.error("a view could not be made", { topic: feed.name, error: messageOf(error) });
+      feed.view = undefined;
+      if (JSON.stringify(problem) !== JSON.stringify(feed.problem)) for (const sink of feed.sinks) sink.problem(problem);
+      feed.problem = problem;
+    } finally {
+      feed.isMaking = false;
+    }
+    this.#schedule(feed);
+  }
+}
+
+function problemOf(error: unknown): Problem {
+  if (!(error instanceof SerinError)) return { code: "internal", message: `the view could not be made: ${messageOf(error)}` };
+  const code = error.kind === "internal" ? "internal" : error.kind === "transient" ? "unavailable" : error.code;
+  return { code, message: error.message, ...(error.hint === undefined ? {} : { hint: error.hint }) };
+}

@@ -1,0 +1,62 @@
+import type { RolloutCheck } from "../../api/dashboard/index.ts";
+import { ruledOutErrorRate, type CheckSpec, type CheckStatus } from "../../api/serin/index.ts";
+import { quantileMs, type DurationCounts } from "./duration-counts.ts";
+
+type Comparison = NonNullable<RolloutCheck["comparison"]>;
+
+/** What a status keeps of a check that counts, as far as it is shown. */
+interface KeptState {
+  readonly gained?: { readonly canaryTotal?: number; readonly canaryErrors?: number; readonly stableTotal?: number; readonly stableErrors?: number };
+  readonly bounds?: readonly (readonly number[])[];
+  readonly histograms?: Readonly<Record<string, { readonly in?: number; readonly counts?: readonly number[] } | undefined>>;
+}
+
+const defaults = { minSamples: 120, maxErrorRate: 0.005 };
+
+/**
+ * Both versions' numbers by what the engine keeps of a check, with the bound that decides: of error rates the one that has to be
+ * ruled out, of durations stable's times the tolerated factor (or the limit, where that is lower), of shares the upper end of what is tolerated.
+ */
+export function comparisonOf({ type, statistic }: CheckStatus, spec: CheckSpec | undefined, weight: number | undefined): Comparison | undefined {
+  const state = (statistic as { readonly inner?: KeptState } | undefined)?.inner;
+  if (typeof state !== "object" || state === null) return undefined;
+  if (type === "request-duration") return durationsOf(state, spec);
+  if (state.gained === undefined) return undefined;
+  const { canaryTotal = 0, canaryErrors = 0, stableTotal = 0, stableErrors = 0 } = state.gained;
+  const samples = { canarySamples: canaryTotal, stableSamples: stableTotal };
+  if (type === "request-share") {
+    const all = canaryTotal + stableTotal;
+    const bound = weight === undefined ? undefined : (weight + (spec?.shareTolerance ?? 10)) / 100;
+    return { unit: "share", ...(all === 0 ? {} : { canary: canaryTotal / all, stable: stableTotal / all }), ...(bound === undefined ? {} : { bound: Math.min(1, bound) }), ...samples };
+  }
+  const limits = { minSamples: spec?.minSamples ?? defaults.minSamples, maxErrorRate: spec?.maxErrorRate ?? defaults.maxErrorRate };
+  return {
+    unit: "share",
+    ...(canaryTotal === 0 ? {} : { canary: canaryErrors / canaryTotal }),
+    ...(stableTotal === 0 ? {} : { stable: stableErrors / stableTotal }),
+    bound: ruledOutErrorRate(stableTotal, stableErrors, limits),
+    ...samples,
+  };
+}
+
+function durationsOf({ bounds = [], histograms = {} }: KeptState, spec: CheckSpec | undefined): Comparison {
+  const load = (name: string): DurationCounts => {
+    const stored = histograms[name];
+    const boundsMs = bounds[stored?.in ?? 0] ?? [];
+    return { boundsMs, counts: [...boundsMs, Infinity].map((_, at) => stored?.counts?.[at] ?? 0) };
+  };
+  const quantile = spec?.quantiles?.at(-1) ?? 0.99;
+  const [canaryCounts, stableCounts] = [load("allCanary"), load("allStable")];
+  const canary = quantileMs(canaryCounts, quantile);
+  const stable = quantileMs(stableCounts, quantile);
+  const limits = [...(stable === undefined ? [] : [stable * (spec?.maxRatio ?? 1.2)]), ...(spec?.maxMs === undefined ? [] : [spec.maxMs])];
+  const total = ({ counts }: DurationCounts): number => counts.reduce((sum, count) => sum + count, 0);
+  return {
+    unit: "ms",
+    ...(canary === undefined ? {} : { canary }),
+    ...(stable === undefined ? {} : { stable }),
+    ...(limits.length === 0 ? {} : { bound: Math.min(...limits) }),
+    canarySamples: total(canaryCounts),
+    stableSamples: total(stableCounts),
+  };
+}

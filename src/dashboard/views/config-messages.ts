@@ -1,0 +1,42 @@
+import type { UntypedObject } from "../../api/index.ts";
+import { groupKindOf, type Message } from "../../analyze/index.ts";
+
+export interface FoundMessage {
+  readonly code: string;
+  readonly level: "Error" | "Warning" | "Info";
+  readonly text: string;
+  /** Empty for the object as a whole. */
+  readonly path: string;
+}
+
+/** What the analyzer found when the objects changed last, by object. */
+export interface ConfigMessages {
+  readonly byObject: ReadonlyMap<string, readonly FoundMessage[]>;
+  /** Of the mesh as a whole. */
+  readonly ofMesh: readonly FoundMessage[];
+}
+
+export const noMessages: ConfigMessages = { byObject: new Map(), ofMesh: [] };
+
+/** `networking.istio.io/VirtualService shop/shop`, without a version: an object is one in all of them. */
+export function configKey(object: Pick<UntypedObject, "apiVersion" | "kind" | "metadata">): string {
+  const { namespace = "", name = "" } = object.metadata;
+  return `${groupKindOf({ apiVersion: object.apiVersion ?? "", kind: object.kind ?? "" })} ${namespace}/${name}`;
+}
+
+export function messagesByObject(messages: readonly Message[]): ConfigMessages {
+  const byObject = new Map<string, FoundMessage[]>();
+  const ofMesh: FoundMessage[] = [];
+  for (const { type, resource, path, text } of messages) {
+    const found: FoundMessage = { code: type.code, level: type.level, text, path: path ?? "" };
+    if (resource === undefined) {
+      ofMesh.push(found);
+      continue;
+    }
+    const key = configKey(resource.object);
+    const known = byObject.get(key);
+    if (known === undefined) byObject.set(key, [found]);
+    else known.push(found);
+  }
+  return { byObject, ofMesh };
+}

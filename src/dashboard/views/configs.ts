@@ -1,0 +1,136 @@
+import { isMap, isSeq, LineCounter, parseDocument, stringify, type Document } from "yaml";
+import type { Condition, UntypedObject } from "../../api/index.ts";
+import type { ConfigMessage, ConfigRow, ConfigsView, ConfigView } from "../../api/dashboard/index.ts";
+import { configKey, type FoundMessage } from "./config-messages.ts";
+import { configRow, configRowKey, configRows } from "./config-rows.ts";
+import type { Inventory } from "./inventory.ts";
+import { withoutManagedFields } from "./rollout.ts";
+import { isVisible, wantedNamespaces, type ViewInput, type VisibleNamespaces } from "./view-input.ts";
+
+export interface ConfigParameters {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+}
+
+export function configsView({ atMs, sources, inventory, messages }: ViewInput, namespaces: string, visible: VisibleNamespaces): ConfigsView {
+  const wanted = wantedNamespaces(namespaces, visible);
+  // What is in no namespace is everybody's.
+  const shown = inventory.objects.configs.filter(({ metadata }) => (metadata.namespace === undefined ? namespaces === "" : isVisible(wanted, metadata.namespace)));
+  return { head: { atMs, sources }, tables: { configs: configRows(shown, messages) } };
+}
+
+/** The group decides, not the version. */
+export function findConfig({ objects }: Inventory, { apiVersion, kind, namespace, name }: ConfigParameters): UntypedObject | undefined {
+  const wanted = configKey({ apiVersion, kind, metadata: { namespace, name } });
+  return objects.configs.find((object) => object.kind === kind && object.metadata.name === name && configKey(object) === wanted);
+}
+
+export function configView({ atMs, sources, inventory, messages }: ViewInput, object: UntypedObject, visible: VisibleNamespaces, mayWrite: boolean): ConfigView {
+  const yaml = configYaml(object);
+  const found = messages.byObject.get(configKey(object)) ?? [];
+  const positions = new YamlPositions(yaml);
+  const status = object["status"] as { readonly conditions?: readonly Condition[] } | undefined;
+  return {
+    head: { atMs, sources, row: configRow(object, messages), yaml, resourceVersion: object.metadata.resourceVersion ?? "", conditions: status?.conditions ?? [], mayWrite },
+    tables: {
+      messages: Object.fromEntries(found.map((message, index) => [String(index).padStart(3, "0"), placed(message, positions)])),
+      references: referencesOf(object, inventory, messages, visible),
+    },
+  };
+}
+
+export function configYaml(object: UntypedObject): string {
+  return stringify({ ...object, metadata: withoutManagedFields(object.metadata) }, { lineWidth: 0 });
+}
+
+function placed({ code, level, text, path }: FoundMessage, positions: YamlPositions): ConfigMessage {
+  return { code, level, message: text, path, ...positions.of(path) };
+}
+
+/** Where fields stand in a text of one YAML document. */
+class YamlPositions {
+  readonly #lines = new LineCounter();
+  readonly #document: Document;
+
+  constructor(text: string) {
+    this.#document = parseDocument(text, { lineCounter: this.#lines });
+  }
+
+  /** Of the field, or of the nearest part of it that is there. From 1 on. */
+  of(path: string): { readonly line: number; readonly column: number } {
+    let node: unknown = this.#document.contents;
+    let offset = 0;
+    for (const part of path.matchAll(/[^.[\]]+/g)) {
+      const [name] = part;
+      if (isMap(node)) {
+        const pair = node.items.find(({ key }) => String(key) === name);
+        const at = (pair?.key as { readonly range?: readonly number[] } | undefined)?.range?.[0];
+        if (pair === undefined || at === undefined) break;
+        offset = at;
+        node = pair.value;
+      } else if (isSeq(node)) {
+        const item = node.items[Number(name)];
+        const at = (item as { readonly range?: readonly number[] } | undefined)?.range?.[0];
+        if (at === undefined) break;
+        offset = at;
+        node = item;
+      } else break;
+    }
+    const { line, col } = this.#lines.linePos(offset);
+    return { line: Math.max(1, line), column: Math.max(1, col) };
+  }
+}
+
+/** Objects that it names, and that name it: those of routes, gateways and policies. */
+function referencesOf(object: UntypedObject, inventory: Inventory, messages: ViewInput["messages"], visible: VisibleNamespaces): Record<string, ConfigRow> {
+  const own = namesIn(object);
+  const ownKey = configKey(object);
+  const ownName = nameOf(object);
+  const found = inventory.objects.configs.filter((other) => {
+    if (configKey(other) === ownKey || !isVisible(visible, other.metadata.namespace ?? "")) return false;
+    return own.has(nameOf(other)) || namesIn(other).has(ownName);
+  });
+  return Object.fromEntries(found.slice(0, maxReferences).map((other) => [configRowKey(other), configRow(other, messages)]));
+}
+
+const maxReferences = 50;
+
+function nameOf({ kind = "", metadata }: UntypedObject): string {
+  return `${kind} ${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
+}
+
+const names = new WeakMap<UntypedObject, ReadonlySet<string>>();
+
+function namesIn(object: UntypedObject): ReadonlySet<string> {
+  let known = names.get(object);
+  if (known === undefined) names.set(object, (known = collectNames(object)));
+  return known;
+}
+
+function collectNames(object: UntypedObject): Set<string> {
+  const home = object.metadata.namespace ?? "";
+  const found = new Set<string>();
+  const visit = (value: unknown, depth: number): void => {
+    if (depth > 12 || typeof value !== "object" || value === null) return;
+    if (Array.isArray(value)) {
+      for (const item of value) visit(item, depth + 1);
+      return;
+    }
+    const { kind, name, namespace = home, gateways, host } = value as Record<string, unknown>;
+    if (typeof kind === "string" && typeof name === "string" && typeof namespace === "string") found.add(`${kind} ${namespace}/${name}`);
+    if (Array.isArray(gateways)) for (const gateway of gateways) if (typeof gateway === "string" && gateway !== "mesh") found.add(`Gateway ${gateway.includes("/") ? gateway : `${home}/${gateway}`}`);
+    // Rules of a host are found by its short name, which most of them have.
+    if (typeof host === "string") found.add(`DestinationRule ${home}/${host.split(".")[0] ?? ""}`);
+    for (const part of Object.values(value)) visit(part, depth + 1);
+  };
+  visit(object["spec"], 0);
+  // A Canary names routes and Services by fields of their own.
+  const target = (object["spec"] as { readonly target?: Record<string, { readonly name?: string; readonly namespace?: string } | undefined> } | undefined)?.target;
+  for (const [field, kind] of [["httpRoute", "HTTPRoute"], ["grpcRoute", "GRPCRoute"], ["virtualService", "VirtualService"]] as const) {
+    const named = target?.[field];
+    if (named?.name !== undefined) found.add(`${kind} ${named.namespace ?? home}/${named.name}`);
+  }
+  return found;
+}

@@ -1,0 +1,30 @@
+import type { GraphEdge } from "../../api/dashboard/index.ts";
+import { quantileMs } from "./duration-counts.ts";
+import { trafficHealth } from "./health.ts";
+import { mutualTlsShare, shareOf, sumTraffic, type TrafficEdge } from "./traffic.ts";
+
+/** The numbers of an edge, from what was counted for it. */
+export function edgeNumbers(parts: readonly TrafficEdge[]): Omit<GraphEdge, "from" | "to" | "protocol" | "service" | "configuredWeight" | "measuredShare" | "route"> {
+  const sum = sumTraffic(parts);
+  const errorShare = shareOf(sum.failureRate, sum.requestRate);
+  const [p50Ms, p95Ms, p99Ms] = [0.5, 0.95, 0.99].map((quantile) => quantileMs(sum.durations, quantile));
+  const secured = mutualTlsShare(sum);
+  return {
+    requestRate: sum.requestRate,
+    errorShare,
+    clientErrorShare: shareOf(sum.clientErrorRate, sum.requestRate),
+    responses: Object.fromEntries([...sum.responses].filter(([, rate]) => rate > 0)),
+    ...(p50Ms === undefined ? {} : { p50Ms }),
+    ...(p95Ms === undefined ? {} : { p95Ms }),
+    ...(p99Ms === undefined ? {} : { p99Ms }),
+    byteRate: sum.byteRate,
+    openedRate: sum.openedRate,
+    ...(secured === undefined ? {} : { mutualTlsShare: secured }),
+    health: trafficHealth(sum.requestRate, errorShare, sum.byteRate + sum.openedRate).health,
+  };
+}
+
+export function serviceText({ service }: TrafficEdge): string {
+  if (service.name === "unknown") return service.host === "unknown" ? "" : service.host;
+  return service.namespace === "unknown" ? service.name : `${service.namespace}/${service.name}`;
+}

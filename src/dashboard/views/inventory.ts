@@ -1,0 +1,189 @@
+import { keyOf, matchesLabels, type KubernetesObject } from "../../api/index.ts";
+import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
+import type { EndpointSlice, Namespace, Pod, PodTemplate, Service } from "../../api/kubernetes/index.ts";
+import { ztunnelOwnerAnnotation } from "../../api/serin/index.ts";
+import type { GraphNode } from "../../api/dashboard/index.ts";
+import { timeMs, type MeshObjects } from "./mesh-objects.ts";
+
+export type WorkloadRole = "workload" | "gateway" | "waypoint" | "ztunnel" | "control plane" | "cni";
+
+/** A workload as proxies name it, with its pods. */
+export interface Workload {
+  /** `namespace/name`. */
+  readonly key: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly kind: string;
+  readonly role: WorkloadRole;
+  /** Of its pods' template, else of a pod. */
+  readonly labels: Readonly<Record<string, string>>;
+  readonly pods: readonly Pod[];
+  readonly app: string;
+  /** Empty without one. */
+  readonly version: string;
+  readonly revision: string;
+  readonly dataPlane: GraphNode["dataPlane"];
+  readonly wantedPods: number;
+  readonly readyPods: number;
+  readonly restarts: number;
+  readonly createdAtMs: number | undefined;
+}
+
+export interface ServiceRecord {
+  readonly key: string;
+  readonly service: Service;
+  readonly slices: readonly EndpointSlice[];
+  readonly workloads: readonly Workload[];
+  readonly endpointsReady: number;
+  readonly endpoints: number;
+  readonly waypoint: string;
+}
+
+/** The objects, joined: made once after they have changed, and read by every view. */
+export interface Inventory {
+  readonly objects: MeshObjects;
+  readonly namespaces: ReadonlyMap<string, Namespace>;
+  readonly workloads: ReadonlyMap<string, Workload>;
+  readonly services: ReadonlyMap<string, ServiceRecord>;
+  /** By workload, the keys of the services that select it. */
+  readonly servicesOf: ReadonlyMap<string, readonly string[]>;
+  /** By pod, as `namespace/name`. */
+  readonly workloadOfPod: ReadonlyMap<string, Workload>;
+}
+
+const workloadKinds = ["Deployment", "StatefulSet", "DaemonSet", "Job"] as const;
+
+export function makeInventory(objects: MeshObjects): Inventory {
+  const namespaces = new Map(objects.namespaces.map((namespace) => [namespace.metadata.name ?? "", namespace]));
+  const podsOf = Map.groupBy(objects.pods.filter(({ status }) => status?.phase !== "Succeeded" && status?.phase !== "Failed"), podWorkload);
+  const owners = ownersOf(objects);
+  const workloads = new Map<string, Workload>();
+  for (const key of new Set([...owners.keys(), ...podsOf.keys()])) workloads.set(key, makeWorkload(key, owners.get(key), podsOf.get(key) ?? []));
+  const services = servicesIn(objects, workloads, namespaces);
+  const servicesOf = new Map<string, string[]>();
+  for (const { key, workloads: selected } of services.values()) {
+    for (const workload of selected) {
+      const known = servicesOf.get(workload.key);
+      if (known === undefined) servicesOf.set(workload.key, [key]);
+      else known.push(key);
+    }
+  }
+  const workloadOfPod = new Map<string, Workload>();
+  for (const workload of workloads.values()) for (const pod of workload.pods) workloadOfPod.set(keyOf(pod), workload);
+  return { objects, namespaces, workloads, services, servicesOf, workloadOfPod };
+}
+
+interface Owner {
+  readonly kind: string;
+  readonly object: KubernetesObject;
+  readonly template: PodTemplate | undefined;
+  readonly wantedPods: number;
+}
+
+function ownersOf({ deployments, statefulSets, daemonSets, jobs }: MeshObjects): Map<string, Owner> {
+  const owners = new Map<string, Owner>();
+  const [deployment, statefulSet, daemonSet, job] = workloadKinds;
+  for (const object of deployments) owners.set(keyOf(object), { kind: deployment, object, template: object.spec?.template, wantedPods: object.spec?.replicas ?? 1 });
+  for (const object of statefulSets) owners.set(keyOf(object), { kind: statefulSet, object, template: object.spec?.template, wantedPods: object.spec?.replicas ?? 1 });
+  for (const object of daemonSets) owners.set(keyOf(object), { kind: daemonSet, object, template: object.spec?.template, wantedPods: object.status?.desiredNumberScheduled ?? 0 });
+  // A Job that has ended is no workload any more.
+  for (const object of jobs) if ((object.status?.active ?? 0) > 0) owners.set(keyOf(object), { kind: job, object, template: object.spec?.template, wantedPods: object.status?.active ?? 0 });
+  return owners;
+}
+
+function makeWorkload(key: string, owner: Owner | undefined, pods: readonly Pod[]): Workload {
+  const [namespace = "", name = ""] = key.split("/");
+  // The youngest pod is what the workload is going to be.
+  const pod = pods.findLast(({ metadata }) => metadata.deletionTimestamp === undefined) ?? pods.at(-1);
+  const labels = owner?.template?.metadata?.labels ?? pod?.metadata.labels ?? {};
+  const role = roleOf(labels, pod);
+  const controller = pod?.metadata.ownerReferences?.find(({ controller: isController }) => isController === true);
+  return {
+    key,
+    namespace,
+    name,
+    kind: owner?.kind ?? (controller?.kind === "ReplicaSet" ? "Deployment" : (controller?.kind ?? "Pod")),
+    role,
+    labels,
+    pods,
+    app: labels[istioLabels.canonicalName] ?? labels["app.kubernetes.io/name"] ?? labels["app"] ?? name,
+    version: labels[istioLabels.canonicalRevision] ?? labels["app.kubernetes.io/version"] ?? labels["version"] ?? "",
+    revision: pod === undefined ? (labels[istioLabels.revision] ?? "") : revisionOfPod(pod),
+    dataPlane: role === "workload" ? (pod === undefined ? "none" : dataPlaneOf(pod)) : role === "control plane" || role === "cni" ? "none" : "proxy",
+    wantedPods: owner?.wantedPods ?? pods.length,
+    readyPods: pods.filter(isReadyPod).length,
+    restarts: pods.reduce((sum, one) => sum + restartsOf(one), 0),
+    createdAtMs: timeMs(owner?.object.metadata.creationTimestamp ?? pod?.metadata.creationTimestamp),
+  };
+}
+
+/** The workload that a pod belongs to, as proxies name it: its Deployment, else its owner, else itself. */
+export function podWorkload({ metadata }: Pod): string {
+  const owner = metadata.ownerReferences?.find(({ controller }) => controller === true);
+  const hash = metadata.labels?.["pod-template-hash"];
+  const name = owner === undefined ? (metadata.name ?? "") : owner.kind === "ReplicaSet" && hash !== undefined && owner.name.endsWith(`-${hash}`) ? owner.name.slice(0, -hash.length - 1) : owner.name;
+  return `${metadata.namespace ?? ""}/${name}`;
+}
+
+function roleOf(labels: Readonly<Record<string, string>>, pod: Pod | undefined): WorkloadRole {
+  if (labels["app"] === "ztunnel") return "ztunnel";
+  if (labels["app"] === "istiod") return "control plane";
+  if (labels["k8s-app"] === "istio-cni-node") return "cni";
+  if (labels[istioLabels.gatewayManaged] === "istio.io-mesh-controller" || (labels[istioLabels.gatewayClassName] ?? "").includes("waypoint")) return "waypoint";
+  return labels[istioLabels.gatewayName] !== undefined || (pod !== undefined && isProxyAlone(pod)) ? "gateway" : "workload";
+}
+
+/** Gateways run a proxy and nothing else. */
+export function isProxyAlone({ spec }: Pod): boolean {
+  return spec?.containers.length === 1 && spec.containers[0]?.name === "istio-proxy" && spec.initContainers?.some(({ name }) => name === "istio-init") !== true;
+}
+
+function dataPlaneOf(pod: Pod): GraphNode["dataPlane"] {
+  const containers = [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])];
+  if (containers.some(({ name }) => name === "istio-proxy")) return "sidecar";
+  return pod.metadata.annotations?.[istioAnnotations.ambientRedirection] === "enabled" ? "ambient" : "none";
+}
+
+/** The mesh's revision that serves a pod; empty where there is none. */
+export function revisionOfPod(pod: Pod): string {
+  const { labels = {}, annotations = {} } = pod.metadata;
+  if (annotations[istioAnnotations.ambientRedirection] === "enabled") return annotations[ztunnelOwnerAnnotation] ?? "default";
+  const role = roleOf(labels, pod);
+  if (role === "workload" && dataPlaneOf(pod) === "none") return "";
+  return labels[istioLabels.revision] ?? "default";
+}
+
+export function isReadyPod({ metadata, status }: Pod): boolean {
+  return metadata.deletionTimestamp === undefined && status?.conditions?.some(({ type, status: is }) => type === "Ready" && is === "True") === true;
+}
+
+export function restartsOf({ status }: Pod): number {
+  return [...(status?.containerStatuses ?? []), ...(status?.initContainerStatuses ?? [])].reduce((sum, { restartCount }) => sum + restartCount, 0);
+}
+
+function servicesIn(objects: MeshObjects, workloads: ReadonlyMap<string, Workload>, namespaces: ReadonlyMap<string, Namespace>): Map<string, ServiceRecord> {
+  const slicesOf = Map.groupBy(objects.endpointSlices, ({ metadata }) => `${metadata.namespace ?? ""}/${metadata.labels?.["kubernetes.io/service-name"] ?? ""}`);
+  const workloadsIn = Map.groupBy(workloads.values(), ({ namespace }) => namespace);
+  return new Map(
+    objects.services.map((service) => {
+      const key = keyOf(service);
+      const { namespace = "" } = service.metadata;
+      const selector = service.spec?.selector ?? {};
+      const slices = slicesOf.get(key) ?? [];
+      let [endpoints, endpointsReady] = [0, 0];
+      for (const { endpoints: listed = [] } of slices) {
+        endpoints += listed.length;
+        endpointsReady += listed.filter(({ conditions }) => conditions?.ready !== false).length;
+      }
+      const selected = Object.keys(selector).length === 0 ? [] : (workloadsIn.get(namespace) ?? []).filter(({ labels }) => matchesLabels(selector, labels));
+      return [key, { key, service, slices, workloads: selected, endpoints, endpointsReady, waypoint: waypointOf(service, namespaces.get(namespace)) }] as const;
+    }),
+  );
+}
+
+function waypointOf({ metadata }: Service, namespace: Namespace | undefined): string {
+  const own = metadata.labels?.[istioLabels.useWaypoint] === undefined ? namespace?.metadata : metadata;
+  const name = own?.labels?.[istioLabels.useWaypoint] ?? "";
+  if (name === "" || name === "none") return "";
+  return `${own?.labels?.[istioLabels.useWaypointNamespace] ?? metadata.namespace ?? ""}/${name}`;
+}

@@ -1,0 +1,156 @@
+import type { LadderProxy, LadderRung, LadderView } from "../../api/dashboard/index.ts";
+import { keyOf, matchesLabelSelector } from "../../api/index.ts";
+import { istioLabels } from "../../api/istio/index.ts";
+import { gatewayCanaryAnnotations, type MeshUpgrade } from "../../api/serin/index.ts";
+import { isReadyPod, revisionOfPod, type Inventory, type Workload } from "./inventory.ts";
+import { timeMs } from "./mesh-objects.ts";
+import { proxyRow } from "./proxies.ts";
+import { revisionByTag, revisionRows, wantedRevision } from "./revisions.ts";
+import { isVisible, type ViewInput, type VisibleNamespaces } from "./view-input.ts";
+
+const ended = new Set(["Completed", "RolledBack"]);
+/** Of one rung; the first ones say enough. */
+const maxBlockers = 8;
+
+/** Where every part of the mesh is among the revisions, where it is going, and what blocks it. */
+export function ladderView(input: ViewInput, visible: VisibleNamespaces): LadderView {
+  const { inventory, pilots } = input;
+  const upgrade = latestUpgrade(inventory.objects.upgrades);
+  const proxies = pilots.proxies.map(proxyRow).filter(({ namespace }) => isVisible(visible, namespace));
+  const rungs = new RungTable(inventory, upgrade, proxies).rungs().filter(({ namespace }) => isVisible(visible, namespace));
+  return {
+    head: { atMs: input.atMs, sources: input.sources, upgrade: upgrade?.metadata.name ?? "" },
+    tables: {
+      revisions: revisionRows(inventory, pilots),
+      rungs: Object.fromEntries(rungs.map((rung) => [`${rung.kind} ${rung.namespace}/${rung.name}`, rung])),
+      proxies: Object.fromEntries(proxies.map((proxy) => [`${proxy.namespace}/${proxy.pod} ${proxy.revision}`, proxy])),
+    },
+  };
+}
+
+/** The one that is under way, else the one that ended last. */
+export function latestUpgrade(upgrades: readonly MeshUpgrade[]): MeshUpgrade | undefined {
+  const timeOf = ({ status, metadata }: MeshUpgrade): number => timeMs(status?.endedAt) ?? timeMs(status?.startedAt) ?? timeMs(metadata.creationTimestamp) ?? 0;
+  const isOpen = ({ status }: MeshUpgrade): boolean => !ended.has(status?.phase ?? "");
+  return upgrades.toSorted((a, b) => Number(isOpen(b)) - Number(isOpen(a)) || timeOf(b) - timeOf(a))[0];
+}
+
+class RungTable {
+  readonly #inventory: Inventory;
+  readonly #upgrade: MeshUpgrade | undefined;
+  readonly #proxies: readonly LadderProxy[];
+  readonly #tags: ReadonlyMap<string, string>;
+
+  constructor(inventory: Inventory, upgrade: MeshUpgrade | undefined, proxies: readonly LadderProxy[]) {
+    this.#inventory = inventory;
+    this.#upgrade = upgrade;
+    this.#proxies = proxies;
+    this.#tags = revisionByTag(inventory);
+  }
+
+  rungs(): LadderRung[] {
+    return [...this.#controlPlanes(), ...this.#shared(), ...this.#gateways(), ...this.#namespaces()];
+  }
+
+  #controlPlanes(): LadderRung[] {
+    return this.#ofRole("control plane").map((workload) => {
+      const revision = workload.labels[istioLabels.revision] ?? "default";
+      return this.#rung("control plane", workload.namespace, workload.name, [workload], revision, () => revision);
+    });
+  }
+
+  #shared(): LadderRung[] {
+    return (["ztunnel", "cni"] as const).flatMap((kind) =>
+      this.#ofRole(kind).map((workload) => {
+        const revision = workload.labels[istioLabels.revision] ?? "default";
+        // The agent is one for all revisions: what tells it apart is its release.
+        return this.#rung(kind, workload.namespace, workload.name, [workload], kind === "ztunnel" ? revision : "", (pod) => pod.metadata.labels?.[istioLabels.revision] ?? "default");
+      }),
+    );
+  }
+
+  /** A Gateway's Deployments of both revisions are one rung. */
+  #gateways(): LadderRung[] {
+    const found = [...this.#ofRole("gateway"), ...this.#ofRole("waypoint")];
+    return [...Map.groupBy(found, ({ namespace, name, labels, role }) => `${role} ${namespace}/${labels[istioLabels.gatewayName] ?? name}`)].flatMap(([key, workloads]) => {
+      const [first] = workloads;
+      if (first === undefined) return [];
+      const name = key.slice(key.indexOf("/") + 1);
+      const gateway = this.#inventory.objects.configs.find(({ kind, metadata, apiVersion }) => kind === "Gateway" && apiVersion?.startsWith("gateway.networking.k8s.io/") === true && metadata.name === name && metadata.namespace === first.namespace);
+      const asked = gateway?.metadata.labels?.[istioLabels.revision];
+      const namespace = this.#inventory.namespaces.get(first.namespace);
+      const wanted = asked === undefined ? (namespace?.metadata.labels?.[istioLabels.revision] ?? (gateway === undefined ? first.revision : "default")) : asked;
+      const rung = this.#rung(first.role === "waypoint" ? "waypoint" : "gateway", first.namespace, name, workloads, this.#tags.get(wanted) ?? wanted, revisionOfPod);
+      const canary = gateway?.metadata.annotations?.[gatewayCanaryAnnotations.revision];
+      const weight = Number(gateway?.metadata.annotations?.[gatewayCanaryAnnotations.weight] ?? Number.NaN) / 100;
+      // A waypoint under way is where its traffic is, not where its pods are.
+      if (canary === undefined || !Number.isFinite(weight)) return [rung];
+      const others = Object.entries(rung.at).filter(([revision]) => revision !== canary);
+      const sum = others.reduce((total, [, share]) => total + share, 0);
+      const at = { ...Object.fromEntries(others.map(([revision, share]) => [revision, sum === 0 ? 0 : (share / sum) * (1 - weight)])), [canary]: weight };
+      return [{ ...rung, at }];
+    });
+  }
+
+  #namespaces(): LadderRung[] {
+    const byNamespace = Map.groupBy(this.#inventory.workloads.values(), ({ namespace }) => namespace);
+    return [...this.#inventory.namespaces.values()].flatMap((namespace) => {
+      const name = namespace.metadata.name ?? "";
+      const wanted = wantedRevision(namespace, this.#tags);
+      const workloads = (byNamespace.get(name) ?? []).filter(({ role, dataPlane }) => role === "workload" && dataPlane !== "none");
+      if (wanted === "" && workloads.length === 0) return [];
+      return [this.#rung("namespace", name, name, workloads, wanted, revisionOfPod)];
+    });
+  }
+
+  #ofRole(role: Workload["role"]): Workload[] {
+    return [...this.#inventory.workloads.values()].filter((workload) => workload.role === role);
+  }
+
+  #rung(kind: LadderRung["kind"], namespace: string, name: string, workloads: readonly Workload[], wanted: string, revisionOf: (pod: Workload["pods"][number]) => string): LadderRung {
+    const pods: Record<string, number> = {};
+    let all = 0;
+    for (const pod of workloads.flatMap((workload) => workload.pods)) {
+      const revision = revisionOf(pod);
+      if (revision === "") continue;
+      pods[revision] = (pods[revision] ?? 0) + 1;
+      all += 1;
+    }
+    const at = Object.fromEntries(Object.entries(pods).map(([revision, count]) => [revision, count / all]));
+    const goingTo = this.#goingTo(kind, pods, wanted);
+    return { kind, namespace, name, at, pods, wanted, goingTo, blockedBy: this.#blockers(namespace, name, workloads, wanted, goingTo, pods) };
+  }
+
+  /** The upgrade's revision, while it is under way and not all pods are there. */
+  #goingTo(kind: LadderRung["kind"], pods: Readonly<Record<string, number>>, wanted: string): string {
+    const { spec, status } = this.#upgrade ?? {};
+    if (spec === undefined || ended.has(status?.phase ?? "") || kind === "control plane") return "";
+    const back = status?.phase === "RollingBack";
+    const [from, to] = back ? [spec.to.revision, spec.from.revision] : [spec.from.revision, spec.to.revision];
+    const scope: Readonly<Record<string, boolean | undefined>> = { namespace: spec.scope?.namespaces, gateway: spec.scope?.gateways, waypoint: spec.scope?.waypoints, ztunnel: false, cni: false };
+    if (scope[kind] === false) return "";
+    return (pods[from] ?? 0) > 0 || wanted === from ? to : "";
+  }
+
+  #blockers(namespace: string, name: string, workloads: readonly Workload[], wanted: string, goingTo: string, at: Readonly<Record<string, number>>): string[] {
+    const blockers: string[] = [];
+    const pods = workloads.flatMap((workload) => workload.pods);
+    const names = new Set(pods.map(({ metadata }) => metadata.name));
+    for (const pod of pods) if (!isReadyPod(pod) && pod.metadata.deletionTimestamp === undefined) blockers.push(`pod ${pod.metadata.name ?? ""} is not ready`);
+    for (const proxy of this.#proxies) if (proxy.namespace === namespace && names.has(proxy.pod) && proxy.state === "rejected") blockers.push(`proxy ${proxy.pod} rejects: ${proxy.reason}`);
+    if (goingTo !== "") blockers.push(...this.#heldBy(namespace, name, pods));
+    else if (wanted !== "" && Object.keys(at).some((revision) => revision !== wanted)) blockers.push(`pods are not of ${wanted} yet: restart them, or upgrade by a MeshUpgrade`);
+    return blockers.length > maxBlockers ? [...blockers.slice(0, maxBlockers), `and ${blockers.length - maxBlockers} more`] : blockers;
+  }
+
+  /** What the upgrade waits for here, and what does not let pods go. */
+  #heldBy(namespace: string, name: string, pods: readonly Workload["pods"][number][]): string[] {
+    const { status } = this.#upgrade ?? {};
+    const step = status?.step;
+    const isOwn = step !== undefined && (step.id.includes(name) || step.title.includes(name));
+    const waits = isOwn ? (step.waitingFor ?? []) : [];
+    const approval = status?.phase === "Paused" ? [`an approval of ${step?.title ?? "the next step"}`] : [];
+    const budgets = this.#inventory.objects.budgets.filter(({ metadata, spec, status: budget }) => metadata.namespace === namespace && budget?.disruptionsAllowed === 0 && pods.some((pod) => matchesLabelSelector(spec?.selector, pod.metadata.labels)));
+    return [...waits, ...approval, ...budgets.map((budget) => `PodDisruptionBudget ${keyOf(budget)} allows no disruption`)];
+  }
+}

@@ -1,0 +1,53 @@
+import type { UntypedObject } from "../../api/index.ts";
+import type { DaemonSet, Deployment, EndpointSlice, Event, Job, Namespace, Pod, PodDisruptionBudget, Service, StatefulSet, WebhookConfiguration } from "../../api/kubernetes/index.ts";
+import type { Canary, Check, Freeze, MeshUpgrade, RolloutJournal } from "../../api/serin/index.ts";
+
+/** What the views are made of, as the API server told it; trimmed to what they use. */
+export interface MeshObjects {
+  readonly namespaces: readonly Namespace[];
+  readonly pods: readonly Pod[];
+  readonly services: readonly Service[];
+  readonly endpointSlices: readonly EndpointSlice[];
+  readonly deployments: readonly Deployment[];
+  readonly statefulSets: readonly StatefulSet[];
+  readonly daemonSets: readonly DaemonSet[];
+  readonly jobs: readonly Job[];
+  readonly budgets: readonly PodDisruptionBudget[];
+  readonly injectors: readonly WebhookConfiguration[];
+  /** Of Istio's kinds, of Gateway API and of ours, whole but for managed fields; as they were written, not parsed. */
+  readonly configs: readonly UntypedObject[];
+  readonly canaries: readonly Canary[];
+  readonly upgrades: readonly MeshUpgrade[];
+  readonly checks: readonly Check[];
+  readonly freezes: readonly Freeze[];
+  readonly journals: readonly RolloutJournal[];
+  /** The newest ones. */
+  readonly events: readonly Event[];
+}
+
+export const noObjects: MeshObjects = {
+  namespaces: [],
+  pods: [],
+  services: [],
+  endpointSlices: [],
+  deployments: [],
+  statefulSets: [],
+  daemonSets: [],
+  jobs: [],
+  budgets: [],
+  injectors: [],
+  configs: [],
+  canaries: [],
+  upgrades: [],
+  checks: [],
+  freezes: [],
+  journals: [],
+  events: [],
+};
+
+/** Milliseconds of an RFC 3339 time; undefined for none. */
+export function timeMs(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const ms = Date.parse(text);
+  return Number.isNaN(ms) ? undefined : ms;
+}

@@ -1,0 +1,98 @@
+import { matchesLabels } from "../../api/index.ts";
+import { canaryKind, type Canary, type CanaryTarget, type DestinationTarget } from "../../api/serin/index.ts";
+import type { Inventory } from "./inventory.ts";
+
+/** Of a rollout: who of both sides is compared. `namespace/workload` and `namespace/service` mean the same as in metrics' labels. */
+export interface ComparedBackend {
+  readonly namespace: string;
+  readonly service?: string;
+  readonly workload?: string;
+  /** Labels of the pods, where a subset is meant. */
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+export interface ComparedSides {
+  readonly canary: ComparedBackend;
+  readonly stable: ComparedBackend;
+}
+
+const movedNow = new Set(["Planned", "Preflight", "Progressing", "Settling", "Judging", "Soaking", "Retiring", "Waiting", "Paused", "RollingBack", "Stuck"]);
+const found = new WeakMap<Inventory, ReadonlyMap<string, string>>();
+
+/** By workload, the Canary that moves its traffic now: `Canary shop/shop`. */
+export function rolloutsByWorkload(inventory: Inventory): ReadonlyMap<string, string> {
+  let rollouts = found.get(inventory);
+  if (rollouts === undefined) {
+    const made = new Map<string, string>();
+    for (const canary of inventory.objects.canaries) {
+      if (!movedNow.has(canary.status?.phase ?? "")) continue;
+      const { namespace = "", name = "" } = canary.metadata;
+      for (const side of Object.values(comparedSides(canary, inventory) ?? {})) for (const key of workloadsOf(side as ComparedBackend, inventory)) made.set(key, `Canary ${namespace}/${name}`);
+    }
+    found.set(inventory, (rollouts = made));
+  }
+  return rollouts;
+}
+
+/** Who is compared with whom; undefined for a target of whole namespaces, and for a spec that cannot be read. */
+export function comparedSides(canary: Canary, inventory: Inventory): ComparedSides | undefined {
+  const target = canaryKind.parse?.(canary).value?.spec.target;
+  return target === undefined ? undefined : sidesOf(target, canary.metadata.namespace ?? "", inventory);
+}
+
+function sidesOf(target: CanaryTarget, home: string, inventory: Inventory): ComparedSides | undefined {
+  if ("httpRoute" in target || "grpcRoute" in target) {
+    const { canary, stable } = "httpRoute" in target ? target.httpRoute : target.grpcRoute;
+    return { canary: { namespace: canary.namespace ?? home, service: canary.name }, stable: { namespace: stable.namespace ?? home, service: stable.name } };
+  }
+  if ("virtualService" in target) {
+    const { canary, stable } = target.virtualService;
+    return { canary: destinationOf(canary, home, inventory), stable: destinationOf(stable, home, inventory) };
+  }
+  if ("deployment" in target) {
+    const { name } = target.deployment;
+    return { canary: { namespace: home, workload: `${name}-canary` }, stable: { namespace: home, workload: name } };
+  }
+  if ("services" in target) return { canary: { namespace: home, service: target.services.canary }, stable: { namespace: home, service: target.services.stable } };
+  return { canary: { namespace: target.namespaces.canary }, stable: { namespace: target.namespaces.stable } };
+}
+
+function destinationOf({ host, subset }: DestinationTarget, home: string, inventory: Inventory): ComparedBackend {
+  const [service = "", namespace = home] = host.split(".");
+  if (subset === undefined) return { namespace, service };
+  for (const { kind, metadata, ...rest } of inventory.objects.configs) {
+    if (kind !== "DestinationRule") continue;
+    const spec = rest["spec"] as { readonly host?: string; readonly subsets?: readonly { readonly name?: string; readonly labels?: Record<string, string> }[] } | undefined;
+    const [ruleService, ruleNamespace = metadata.namespace] = (spec?.host ?? "").split(".");
+    if (ruleService !== service || ruleNamespace !== namespace) continue;
+    const labels = spec?.subsets?.find(({ name }) => name === subset)?.labels;
+    if (labels !== undefined) return { namespace, service, labels };
+  }
+  return { namespace, service, labels: { version: subset } };
+}
+
+/** Keys of the workloads behind a side. */
+export function workloadsOf({ namespace, service, workload, labels }: ComparedBackend, inventory: Inventory): readonly string[] {
+  if (workload !== undefined) return [`${namespace}/${workload}`];
+  const all = service === undefined ? [...inventory.workloads.values()].filter((one) => one.namespace === namespace) : (inventory.services.get(`${namespace}/${service}`)?.workloads ?? []);
+  return all.filter((one) => labels === undefined || matchesLabels(labels, one.labels)).map(({ key }) => key);
+}
+
+/** As a text that a request names a side by: `service shop/shop version=v2`. */
+export function backendText({ namespace, service, workload, labels }: ComparedBackend): string {
+  const subset = Object.entries(labels ?? {}).map(([name, value]) => ` ${name}=${value}`).join("");
+  if (workload !== undefined) return `workload ${namespace}/${workload}`;
+  return service === undefined ? `namespace ${namespace}` : `service ${namespace}/${service}${subset}`;
+}
+
+/** Undefined for a text that {@link backendText} did not make. */
+export function parseBackend(text: string): ComparedBackend | undefined {
+  const [kind, key = "", ...rest] = text.split(" ");
+  const [namespace = "", name = ""] = key.split("/");
+  if (namespace === "") return undefined;
+  if (kind === "namespace") return { namespace };
+  if (kind === "workload" && name !== "") return { namespace, workload: name };
+  if (kind !== "service" || name === "") return undefined;
+  if (rest.length === 0) return { namespace, service: name };
+  return { namespace, service: name, labels: Object.fromEntries(rest.map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)])) };
+}

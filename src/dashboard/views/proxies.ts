@@ -1,0 +1,48 @@
+import type { LadderProxy } from "../../api/dashboard/index.ts";
+import type { ConnectedProxy } from "../../api/serin/index.ts";
+import { timeMs } from "./mesh-objects.ts";
+
+type TypeState = ConnectedProxy["types"][string];
+
+/** Reasons name every resource that was rejected; the first ones are enough for a row. */
+const maxReason = 400;
+
+/** A connected proxy by what it has acknowledged. */
+export function proxyRow({ id, type, namespace, node, version, revision, connectedAt, types }: ConnectedProxy): LadderProxy {
+  const { pod, home } = podOf(id, namespace);
+  const connectedAtMs = timeMs(connectedAt);
+  return { pod, namespace: home, type: typeOf(type), revision, version, node, ...stateOf(types), ...(connectedAtMs === undefined ? {} : { connectedAtMs }) };
+}
+
+/** `sidecar~10.0.0.1~pod.namespace~domain` of xDS, or `pod.namespace`. */
+function podOf(id: string, namespace: string): { readonly pod: string; readonly home: string } {
+  const name = id.includes("~") ? (id.split("~")[2] ?? "") : id;
+  const dot = name.lastIndexOf(".");
+  return dot < 0 ? { pod: name, home: namespace } : { pod: name.slice(0, dot), home: namespace === "" ? name.slice(dot + 1) : namespace };
+}
+
+function typeOf(type: string): LadderProxy["type"] {
+  if (type === "waypoint" || type === "ztunnel") return type;
+  return type === "router" || type === "gateway" ? "gateway" : "sidecar";
+}
+
+function stateOf(types: ConnectedProxy["types"]): Pick<LadderProxy, "state" | "reason"> {
+  const all = Object.entries(types);
+  const rejected = all.filter(([, { reason }]) => reason !== null);
+  if (rejected.length > 0) return { state: "rejected", reason: rejected.map(([url, { reason }]) => `${shortTypeOf(url)}: ${reason ?? ""}`).join("; ").slice(0, maxReason) };
+  const stale = all.filter(([, state]) => isStale(state));
+  if (stale.length > 0) return { state: "stale", reason: stale.map(([url, { sent, acked }]) => `${shortTypeOf(url)}: ${sent} was sent, ${acked === "" ? "none" : acked} is acknowledged`).join("; ").slice(0, maxReason) };
+  return { state: "synced", reason: "" };
+}
+
+function isStale({ sent, acked }: TypeState): boolean {
+  return sent !== "" && sent !== acked;
+}
+
+const shortNames: Readonly<Record<string, string>> = { Cluster: "CDS", Listener: "LDS", ClusterLoadAssignment: "EDS", RouteConfiguration: "RDS", Secret: "SDS", TypedExtensionConfig: "ECDS", Address: "WDS", Authorization: "WADS", NameTable: "NDS" };
+
+/** `CDS` of a type URL. */
+function shortTypeOf(typeUrl: string): string {
+  const name = typeUrl.slice(typeUrl.lastIndexOf(".") + 1);
+  return shortNames[name] ?? name;
+}

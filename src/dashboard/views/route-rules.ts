@@ -1,0 +1,169 @@
+import type { Pod } from "../../api/kubernetes/index.ts";
+import type { DestinationRule, HttpMatch, IstioGateway, VirtualService } from "../../api/istio/index.ts";
+import type { HttpRoute, HttpRouteMatch } from "../../api/gateway/index.ts";
+import { isProxyAlone, podWorkload } from "./inventory.ts";
+import type { TrafficEdge, WorkloadEnd } from "./traffic.ts";
+
+/** The objects that say where requests go. */
+export interface RouteObjects {
+  readonly virtualServices: readonly VirtualService[];
+  readonly destinationRules: readonly DestinationRule[];
+  readonly gateways: readonly IstioGateway[];
+  readonly httpRoutes: readonly HttpRoute[];
+  readonly pods: readonly Pod[];
+}
+
+export interface RuleDestination {
+  readonly text: string;
+  readonly namespace: string;
+  readonly service: string;
+  /** Of a subset; undefined: every workload of the service. */
+  readonly labels: Readonly<Record<string, string>> | undefined;
+  /** Of the sum of all weights of the rule; from 0 to 1. */
+  readonly weight: number;
+}
+
+/** One rule of a VirtualService or HTTPRoute that names destinations. */
+export interface RouteRule {
+  readonly kind: "VirtualService" | "HTTPRoute";
+  readonly namespace: string;
+  readonly name: string;
+  /** From 1. */
+  readonly number: number;
+  /** What requests it takes; `all requests` without a match. */
+  readonly condition: string;
+  /** Whether the rule holds where requests leave this workload. */
+  readonly appliesTo: (source: WorkloadEnd) => boolean;
+  readonly destinations: readonly RuleDestination[];
+}
+
+const domain = ".svc.cluster.local";
+const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
+
+/** All rules, in the order of their objects. */
+export function routePlan(objects: RouteObjects): RoutePlan {
+  const gatewayPods = objects.pods.filter(isGatewayPod);
+  const known: KnownGateways = { objects, gatewayPods, anyGateway: new Set(gatewayPods.map(podWorkload)) };
+  const rules = [...objects.virtualServices.flatMap((object) => rulesOfVirtualService(object, known)), ...objects.httpRoutes.flatMap((object) => rulesOfHttpRoute(object, known))];
+  return { rules, labels: workloadLabels(objects.pods) };
+}
+
+/** Made once after the objects have changed. */
+export interface RoutePlan {
+  readonly rules: readonly RouteRule[];
+  readonly labels: WorkloadLabels;
+}
+
+interface KnownGateways {
+  readonly objects: RouteObjects;
+  readonly gatewayPods: readonly Pod[];
+  readonly anyGateway: ReadonlySet<string>;
+}
+
+function rulesOfVirtualService(object: VirtualService, { objects, gatewayPods, anyGateway }: KnownGateways): RouteRule[] {
+  const { name = "", namespace = "" } = object.metadata;
+  const gateways = object.spec.gateways.length === 0 ? ["mesh"] : object.spec.gateways;
+  const selected = gatewayWorkloads(gateways, namespace, objects, gatewayPods);
+  // At a gateway the rules of gateways hold, anywhere else those of the mesh.
+  const appliesTo = (source: WorkloadEnd): boolean => (anyGateway.has(workloadKey(source)) ? selected.has(workloadKey(source)) : gateways.includes("mesh"));
+  return object.spec.http.flatMap((rule, index) => {
+    if (rule.route.length === 0) return [];
+    const sum = rule.route.reduce((total, { weight }) => total + weight, 0);
+    const destinations = rule.route.map(({ destination: { host, subset }, weight }): RuleDestination => {
+      const service = serviceOf(host, namespace);
+      const labels = subset === undefined ? undefined : subsetLabels(objects.destinationRules, host, namespace, subset);
+      return { ...service, text: subset === undefined ? service.service : `${service.service} ${subset}`, labels, weight: shareOf(weight, sum, rule.route.length) };
+    });
+    return [{ kind: "VirtualService" as const, namespace, name, number: index + 1, condition: virtualServiceCondition(rule.match), appliesTo, destinations }];
+  });
+}
+
+function shareOf(weight: number, sum: number, count: number): number {
+  return sum > 0 ? weight / sum : 1 / count;
+}
+
+function serviceOf(host: string, namespace: string): { readonly service: string; readonly namespace: string } {
+  const bare = host.endsWith(domain) ? host.slice(0, -domain.length) : host;
+  const [service = "", own = namespace] = bare.split(".");
+  return host.includes(".") && !host.endsWith(domain) && !/^[^.]+\.[^.]+(\.svc)?$/.test(host) ? { service: host, namespace } : { service, namespace: own };
+}
+
+function subsetLabels(rules: readonly DestinationRule[], host: string, namespace: string, subset: string): Readonly<Record<string, string>> {
+  const wanted = serviceOf(host, namespace);
+  for (const { metadata, spec } of rules) {
+    const own = serviceOf(spec.host, metadata.namespace ?? "");
+    if (own.service !== wanted.service || own.namespace !== wanted.namespace) continue;
+    const found = spec.subsets.find(({ name }) => name === subset);
+    if (found !== undefined) return found.labels;
+  }
+  return { version: subset };
+}
+
+function gatewayWorkloads(names: readonly string[], namespace: string, { gateways }: RouteObjects, pods: readonly Pod[]): ReadonlySet<string> {
+  const wanted = new Set(names.filter((name) => name !== "mesh").map((name) => (name.includes("/") ? name : `${namespace}/${name}`)));
+  const selectors = gateways.filter(({ metadata }) => wanted.has(`${metadata.namespace ?? ""}/${metadata.name ?? ""}`)).map(({ spec }) => Object.entries(spec.selector));
+  const selected = pods.filter(({ metadata }) => selectors.some((selector) => selector.every(([label, value]) => metadata.labels?.[label] === value)));
+  return new Set(selected.map(podWorkload));
+}
+
+function isGatewayPod(pod: Pod): boolean {
+  return pod.metadata.labels?.[gatewayNameLabel] !== undefined || isProxyAlone(pod);
+}
+
+export function workloadKey({ namespace, workload }: { readonly namespace: string; readonly workload: string }): string {
+  return `${namespace}/${workload}`;
+}
+
+function rulesOfHttpRoute({ metadata, spec }: HttpRoute, { gatewayPods: pods, anyGateway }: KnownGateways): RouteRule[] {
+  const { name = "", namespace = "" } = metadata;
+  const gateways = new Set(
+    spec.parentRefs.filter(({ kind }) => kind === "Gateway").flatMap((parent) => pods.filter((pod) => pod.metadata.labels?.[gatewayNameLabel] === parent.name && pod.metadata.namespace === (parent.namespace ?? namespace)).map(podWorkload)),
+  );
+  const inMesh = spec.parentRefs.some(({ kind }) => kind === "Service" || kind === "ServiceEntry");
+  const appliesTo = (source: WorkloadEnd): boolean => gateways.has(workloadKey(source)) || (inMesh && !anyGateway.has(workloadKey(source)));
+  return spec.rules.flatMap((rule, index) => {
+    const backends = rule.backendRefs.filter(({ kind }) => kind === "Service");
+    if (backends.length === 0) return [];
+    const sum = rule.backendRefs.reduce((total, { weight }) => total + weight, 0);
+    const destinations = backends.map((backend): RuleDestination => ({ text: backend.name, namespace: backend.namespace ?? namespace, service: backend.name, labels: undefined, weight: sum > 0 ? backend.weight / sum : 0 }));
+    return [{ kind: "HTTPRoute" as const, namespace, name, number: index + 1, condition: httpRouteCondition(rule.matches), appliesTo, destinations }];
+  });
+}
+
+const everything = "all requests";
+
+function virtualServiceCondition(matches: readonly HttpMatch[]): string {
+  if (matches.length === 0) return everything;
+  return matches
+    .map(({ uri, method, headers, queryParams, port }) => {
+      const parts = [uri === undefined ? "" : `path ${uri.kind} ${uri.value}`, method === undefined ? "" : `method ${method.value}`, port === undefined ? "" : `port ${port}`];
+      const named = (kind: string, values: Readonly<Record<string, { readonly kind: string; readonly value?: string }>>): string[] => Object.entries(values).map(([key, { kind: how, value }]) => (how === "present" ? `${kind} ${key}` : `${kind} ${key} ${how} ${value ?? ""}`));
+      return [...parts, ...named("header", headers), ...named("parameter", queryParams)].filter((part) => part !== "").join(" and ");
+    })
+    .map((text) => (text === "" ? "some requests" : text))
+    .join(", or ");
+}
+
+function httpRouteCondition(matches: readonly HttpRouteMatch[]): string {
+  const texts = matches.map(({ path, headers, queryParams, method }) => {
+    const parts = [path.type === "PathPrefix" && path.value === "/" ? "" : `path ${path.type} ${path.value}`, method === undefined ? "" : `method ${method}`, ...headers.map(({ name, value }) => `header ${name} ${value}`), ...queryParams.map(({ name, value }) => `parameter ${name} ${value}`)];
+    return parts.filter((part) => part !== "").join(" and ");
+  });
+  return texts.every((text) => text === "") ? everything : texts.map((text) => (text === "" ? everything : text)).join(", or ");
+}
+
+/** The labels of a workload's pods, for subsets that go by others than the version. */
+type WorkloadLabels = ReadonlyMap<string, Readonly<Record<string, string>>>;
+
+function workloadLabels(pods: readonly Pod[]): WorkloadLabels {
+  return new Map(pods.map((pod) => [podWorkload(pod), pod.metadata.labels ?? {}]));
+}
+
+/** Whether the destination is where this traffic went. */
+export function reaches({ service, namespace, labels }: RuleDestination, edge: TrafficEdge, { labels: known }: RoutePlan): boolean {
+  if (edge.service.name !== service && edge.service.host !== service) return false;
+  if (edge.service.name === service && edge.service.namespace !== namespace) return false;
+  if (labels === undefined) return true;
+  const own = known.get(workloadKey(edge.destination)) ?? { version: edge.destination.version, app: edge.destination.app };
+  return Object.entries(labels).every(([name, value]) => own[name] === value);
+}

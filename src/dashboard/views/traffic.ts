@@ -1,0 +1,218 @@
+import { addDurations, noDurations, type DurationCounts } from "./duration-counts.ts";
+
+/** One end of traffic; `unknown` is what no proxy could name. */
+export interface WorkloadEnd {
+  readonly namespace: string;
+  readonly workload: string;
+  readonly app: string;
+  readonly version: string;
+}
+
+export interface ServiceEnd {
+  readonly namespace: string;
+  readonly name: string;
+  readonly host: string;
+}
+
+/** One combination of labels that a proxy counts by. Made once for each, and compared by its keys. */
+export interface TrafficLabels {
+  /** `source`, `destination`, `waypoint`. */
+  readonly reporter: string;
+  readonly source: WorkloadEnd;
+  readonly destination: WorkloadEnd;
+  readonly service: ServiceEnd;
+  readonly protocol: string;
+  /** `200`, `503 UF`, of gRPC that failed `200 grpc 14`; `0` without an answer; empty for TCP. */
+  readonly response: string;
+  readonly outcome: "success" | "clientError" | "failure";
+  readonly security: "mutual_tls" | "none" | "unknown";
+  /** Who calls whom: both ends and the protocol. */
+  readonly pairKey: string;
+  /** The same, by which service. */
+  readonly edgeKey: string;
+}
+
+/** What was counted under some labels in the measured time; rates are per second. */
+export interface CountedTraffic {
+  readonly labels: TrafficLabels;
+  readonly requestRate: number;
+  /** Of requests, scaled as they are; only their shares matter. */
+  readonly durations: DurationCounts | undefined;
+  /** Both ways; of TCP. */
+  readonly byteRate: number;
+  readonly openedRate: number;
+}
+
+/** What goes from one workload by a service to a workload. */
+export interface TrafficEdge {
+  readonly source: WorkloadEnd;
+  readonly service: ServiceEnd;
+  readonly destination: WorkloadEnd;
+  readonly protocol: string;
+  /** Requests by response; empty for TCP. */
+  readonly responses: ReadonlyMap<string, number>;
+  readonly requestRate: number;
+  /** Of 5xx, of gRPC statuses that blame the server, and of requests without an answer. */
+  readonly failureRate: number;
+  readonly clientErrorRate: number;
+  readonly durations: DurationCounts;
+  /** As the destination's proxy counted; both 0 where none has. */
+  readonly securedRate: number;
+  readonly unsecuredRate: number;
+  readonly byteRate: number;
+  readonly openedRate: number;
+}
+
+const unknown = "unknown";
+/** Of gRPC: unknown, deadline exceeded, unimplemented, internal, unavailable, data loss. */
+const blamesServer = new Set(["2", "4", "12", "13", "14", "15"]);
+
+/** Reads the labels of an `istio_*` series. */
+export function trafficLabels(raw: Readonly<Record<string, string>>): TrafficLabels {
+  const of = (name: string): string => {
+    const value = raw[name];
+    return value === undefined || value === "" ? unknown : value;
+  };
+  const endOf = (end: "source" | "destination"): WorkloadEnd => ({ namespace: of(`${end}_workload_namespace`), workload: of(`${end}_workload`), app: of(`${end}_app`), version: of(`${end}_version`) });
+  const source = endOf("source");
+  const destination = endOf("destination");
+  const service = { namespace: of("destination_service_namespace"), name: of("destination_service_name"), host: of("destination_service") };
+  const protocol = raw["request_protocol"] ?? "tcp";
+  const pairKey = [source.namespace, source.workload, destination.namespace, destination.workload, protocol].join("\n");
+  const security = raw["connection_security_policy"];
+  return {
+    reporter: of("reporter"),
+    source,
+    destination,
+    service,
+    protocol,
+    ...responseOf(raw, protocol),
+    security: security === "mutual_tls" || security === "none" ? security : "unknown",
+    pairKey,
+    edgeKey: `${pairKey}\n${service.namespace}\n${service.name}`,
+  };
+}
+
+function responseOf(raw: Readonly<Record<string, string>>, protocol: string): Pick<TrafficLabels, "response" | "outcome"> {
+  const code = raw["response_code"];
+  if (code === undefined || protocol === "tcp") return { response: "", outcome: "success" };
+  const flags = raw["response_flags"] ?? "-";
+  const status = raw["grpc_response_status"] ?? "";
+  const failedCall = protocol === "grpc" && status !== "" && status !== "0";
+  const response = `${code}${flags === "-" || flags === "" ? "" : ` ${flags}`}${failedCall ? ` grpc ${status}` : ""}`;
+  const number = Number(code);
+  if (number === 0 || number >= 500 || (failedCall && blamesServer.has(status))) return { response, outcome: "failure" };
+  return { response, outcome: number >= 400 || failedCall ? "clientError" : "success" };
+}
+
+interface Sum {
+  readonly labels: TrafficLabels;
+  readonly responses: Map<string, number>;
+  requestRate: number;
+  failureRate: number;
+  clientErrorRate: number;
+  durations: DurationCounts;
+  byteRate: number;
+  openedRate: number;
+  secured: number;
+  unsecured: number;
+}
+
+/**
+ * The proxies at both ends count the same requests. The client's says by which service they went, so its counts are taken;
+ * the server's proxy knows how they were secured, and counts alone where the client has none.
+ */
+export function combineTraffic(counted: readonly CountedTraffic[]): TrafficEdge[] {
+  const clients = new Map<string, Sum>();
+  const servers = new Map<string, Sum>();
+  for (const one of counted) {
+    // A waypoint counts what it sends on, as a client does.
+    const side = one.labels.reporter === "destination" ? servers : clients;
+    let sum = side.get(one.labels.edgeKey);
+    if (sum === undefined) side.set(one.labels.edgeKey, (sum = emptySum(one.labels)));
+    add(sum, one);
+  }
+  const serversOf = Map.groupBy(servers.values(), ({ labels }) => labels.pairKey);
+  const told = new Set([...clients.values()].map(({ labels }) => labels.pairKey));
+  const alone = [...servers.values()].filter(({ labels }) => !told.has(labels.pairKey));
+  return [...clients.values(), ...alone].map((sum) => edgeOf(sum, serversOf.get(sum.labels.pairKey) ?? [])).sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+}
+
+function emptySum(labels: TrafficLabels): Sum {
+  return { labels, responses: new Map(), requestRate: 0, failureRate: 0, clientErrorRate: 0, durations: noDurations, byteRate: 0, openedRate: 0, secured: 0, unsecured: 0 };
+}
+
+function add(sum: Sum, { labels, requestRate, durations, byteRate, openedRate }: CountedTraffic): void {
+  if (labels.response !== "") sum.responses.set(labels.response, (sum.responses.get(labels.response) ?? 0) + requestRate);
+  sum.requestRate += requestRate;
+  if (labels.outcome === "failure") sum.failureRate += requestRate;
+  if (labels.outcome === "clientError") sum.clientErrorRate += requestRate;
+  if (durations !== undefined) sum.durations = addDurations(sum.durations, durations);
+  sum.byteRate += byteRate;
+  sum.openedRate += openedRate;
+  const seen = requestRate + byteRate + openedRate;
+  if (labels.security === "mutual_tls") sum.secured += seen;
+  if (labels.security === "none") sum.unsecured += seen;
+}
+
+function edgeOf(sum: Sum, servers: readonly Sum[]): TrafficEdge {
+  const { labels } = sum;
+  const judges = servers.some(({ secured, unsecured }) => secured + unsecured > 0) ? servers : [sum];
+  return {
+    source: labels.source,
+    service: labels.service,
+    // A workload knows its own version best.
+    destination: servers[0]?.labels.destination ?? labels.destination,
+    protocol: labels.protocol,
+    responses: sum.responses,
+    requestRate: sum.requestRate,
+    failureRate: sum.failureRate,
+    clientErrorRate: sum.clientErrorRate,
+    durations: sum.durations,
+    securedRate: judges.reduce((total, { secured }) => total + secured, 0),
+    unsecuredRate: judges.reduce((total, { unsecured }) => total + unsecured, 0),
+    byteRate: sum.byteRate,
+    openedRate: sum.openedRate,
+  };
+}
+
+function nameOf({ source, service, destination, protocol }: TrafficEdge): string {
+  return `${source.namespace}\n${source.workload}\n${service.namespace}\n${service.name}\n${destination.workload}\n${protocol}`;
+}
+
+/** From 0 to 1; undefined where no proxy at the destination has counted. */
+export function mutualTlsShare({ securedRate, unsecuredRate }: Pick<TrafficEdge, "securedRate" | "unsecuredRate">): number | undefined {
+  const seen = securedRate + unsecuredRate;
+  return seen > 0 ? securedRate / seen : undefined;
+}
+
+export type TrafficSum = Omit<TrafficEdge, "source" | "service" | "destination" | "protocol">;
+
+/** All of them as one. */
+export function sumTraffic(edges: readonly TrafficSum[]): TrafficSum {
+  const [only] = edges;
+  if (only !== undefined && edges.length === 1) return only;
+  const responses = new Map<string, number>();
+  const sum = { requestRate: 0, failureRate: 0, clientErrorRate: 0, durations: noDurations, securedRate: 0, unsecuredRate: 0, byteRate: 0, openedRate: 0 };
+  for (const edge of edges) {
+    for (const [response, rate] of edge.responses) responses.set(response, (responses.get(response) ?? 0) + rate);
+    sum.requestRate += edge.requestRate;
+    sum.failureRate += edge.failureRate;
+    sum.clientErrorRate += edge.clientErrorRate;
+    sum.durations = addDurations(sum.durations, edge.durations);
+    sum.securedRate += edge.securedRate;
+    sum.unsecuredRate += edge.unsecuredRate;
+    sum.byteRate += edge.byteRate;
+    sum.openedRate += edge.openedRate;
+  }
+  return { responses, ...sum };
+}
+
+/** Of a sum that may be of no requests. */
+export function shareOf(part: number, whole: number): number {
+  return whole > 0 ? part / whole : 0;
+}
+
+export function isNamed(end: WorkloadEnd): boolean {
+  return end.workload !== unknown && end.namespace !== unknown;
+}
