@@ -11,7 +11,7 @@ export type PageFiles = ReadonlyMap<string, Uint8Array>;
 export async function bundlePage(webDirectory: string): Promise<PageFiles> {
   const { build } = await import("esbuild");
   const { outputFiles } = await build({
-    entryPoints: { page: join(webDirectory, "main.tsx") },
+    entryPoints: { page: join(webDirectory, "main.tsx"), layout: join(webDirectory, "graph/layout.worker.ts") },
     outdir: "/page",
     bundle: true,
     splitting: true,
@@ -24,7 +24,10 @@ export async function bundlePage(webDirectory: string): Promise<PageFiles> {
     write: false,
     logLevel: "silent",
   });
-  const files = new Map<string, Uint8Array>([["index.html", await readFile(join(webDirectory, "page.html"))]]);
+  const files = new Map<string, Uint8Array>([
+    ["index.html", await readFile(join(webDirectory, "page.html"))],
+    ["icon.svg", await readFile(join(webDirectory, "icon.svg"))],
+  ]);
   for (const { path, contents } of outputFiles) files.set(basename(path), contents);
   return files;
 }

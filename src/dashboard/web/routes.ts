@@ -1,12 +1,5 @@
 import type { ComponentType } from "preact";
-
-/** What stands in a route's path after its name, decoded. */
-export interface RouteParameters {
-  readonly apiVersion?: string;
-  readonly kind?: string;
-  readonly namespace?: string;
-  readonly name?: string;
-}
+import type { RouteParameters } from "./route-parameters.ts";
 
 export interface Route {
   /** `:namespace` takes a segment, empty or not. */

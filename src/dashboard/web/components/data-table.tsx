@@ -98,20 +98,21 @@ export function DataTable<Row>({ label, noun, rows, columns, order, text, id = "
         </div>
       ) : (
         <div class={`table-scroll${wrap ? " table-wrap" : ""}`}>
-          <table class="table" aria-label={label} aria-rowcount={virtual ? keys.length + 1 : undefined}>
+          <table class="table" role="table" aria-label={label} aria-rowcount={virtual ? keys.length + 1 : undefined}>
             <colgroup>
               {columns.map(({ key, width, priority }) => (
                 <col key={key} data-priority={priority} style={width === undefined ? {} : { width }} />
               ))}
             </colgroup>
-            <thead>
-              <tr aria-rowindex={virtual ? 1 : undefined}>
+            <thead role="rowgroup">
+              <tr role="row" aria-rowindex={virtual ? 1 : undefined}>
                 {columns.map((column) => (
                   <HeadCell key={column.key} column={column} sorted={sorting.column === column.key ? (sorting.descending ? "descending" : "ascending") : undefined} onSort={() => sortBy(column.key)} />
                 ))}
               </tr>
             </thead>
             <tbody
+              role="rowgroup"
               ref={body}
               onPointerEnter={() => void (held.current = true)}
               onPointerLeave={() => void (held.current = body.current?.contains(document.activeElement) ?? false)}
@@ -132,7 +133,7 @@ export function DataTable<Row>({ label, noun, rows, columns, order, text, id = "
 function HeadCell<Row>({ column, sorted, onSort }: { readonly column: Column<Row>; readonly sorted: "ascending" | "descending" | undefined; readonly onSort: () => void }): JSX.Element {
   const { title, sort, number, priority } = column;
   return (
-    <th scope="col" class={number === true ? "number" : undefined} data-priority={priority} aria-sort={sorted}>
+    <th scope="col" role="columnheader" class={number === true ? "number" : undefined} data-priority={priority} aria-sort={sorted}>
       {sort === undefined ? (
         title
       ) : (
@@ -162,9 +163,9 @@ function useRowCache<Row>(columns: readonly Column<Row>[]): (key: string, row: R
     const before = made.current.get(key);
     if (before !== undefined && before.row === row && before.rowIndex === rowIndex && before.columns === columns) return before.element;
     const element = (
-      <tr key={key} aria-rowindex={rowIndex}>
+      <tr key={key} role="row" aria-rowindex={rowIndex}>
         {columns.map(({ key: column, cell, number, priority }) => (
-          <td key={column} class={number === true ? "number" : undefined} data-priority={priority}>
+          <td key={column} role="cell" class={number === true ? "number" : undefined} data-priority={priority}>
             {cell(row, key)}
           </td>
         ))}

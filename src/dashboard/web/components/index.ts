@@ -1,4 +1,5 @@
 export { Age, Moment } from "./age.tsx";
+export { chosenTime } from "./chosen-time.ts";
 export { CommandLine, YamlBlock } from "./copyable.tsx";
 export { DataTable, type Column, type DataTableProps } from "./data-table.tsx";
 export { Dialog } from "./dialog.tsx";
@@ -8,5 +9,4 @@ export { Page } from "./page.tsx";
 export { SearchField } from "./search-field.tsx";
 export { Empty, Loading, Notice, ProblemBlock, ProblemNotice } from "./states.tsx";
 export { Tabs, type Tab } from "./tabs.tsx";
-export { chosenTime, TimePicker } from "./time-picker.tsx";
 export { toast, Toasts } from "./toasts.tsx";

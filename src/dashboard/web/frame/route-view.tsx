@@ -2,7 +2,8 @@ import type { ComponentType, JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Empty, Loading, ProblemBlock } from "../components/index.ts";
 import { linkTo, place } from "../router.ts";
-import { routeOf, type Route, type RouteParameters } from "../routes.ts";
+import type { RouteParameters } from "../route-parameters.ts";
+import { routeOf, type Route } from "../routes.ts";
 
 type View = ComponentType<Required<RouteParameters>>;
 

@@ -1,10 +1,98 @@
 import type { JSX } from "preact";
-import { Empty, Page } from "../components/index.ts";
+import type { LadderRung } from "../../../api/dashboard/index.ts";
+import { chosenRows } from "../chosen-rows.ts";
+import { Empty, Icon, Mark, Page } from "../components/index.ts";
+import { countOf } from "../format.ts";
+import { useLive } from "../live/index.ts";
+import { chosenNamespaces, linkTo, place, setQuery } from "../router.ts";
+import { LadderGrid } from "./ladder-grid.tsx";
+import { ProxyStates } from "./proxy-states.tsx";
+import { rungState, type RungState } from "./rung-state.ts";
 
+const shownStates: Readonly<Record<string, readonly RungState[]>> = { all: ["blocked", "moving", "there", "outside"], moving: ["blocked", "moving"], blocked: ["blocked"] };
+const filters = [
+  { key: "all", title: "All" },
+  { key: "moving", title: "On the way" },
+  { key: "blocked", title: "Blocked" },
+] as const;
+
+/** Every part of the mesh against the revisions. */
 export function LadderPage(): JSX.Element {
+  const live = useLive("ladder", {});
+  const revisions = live.table("revisions").value;
+  const namespaces = chosenNamespaces.value;
+  const all = chosenRows(live.table("rungs").value, namespaces, namespacesOf);
+  const only = place.value.query["only"] ?? "all";
+  const states = shownStates[only] ?? [];
+  const rungs = Object.fromEntries(Object.entries(all).filter(([, rung]) => states.includes(rungState(rung))));
   return (
-    <Page title="Ladder">
-      <Empty title="Not here yet" />
+    <Page title="Ladder" live={live} subtitle="Where every part of the mesh is, where it is going, and what holds it up">
+      <Progress upgrade={live.head.value?.upgrade ?? ""} rungs={Object.values(all)} />
+      <section class="card" aria-label="Parts of the mesh by revision">
+        <div class="card-head">
+          <h2>Revisions</h2>
+          <div class="card-tools">
+            <div class="segmented" role="group" aria-label="Which parts">
+              {filters.map(({ key, title }) => {
+                const count = Object.values(all).filter((rung) => shownStates[key]?.includes(rungState(rung))).length;
+                return (
+                  <button key={key} type="button" aria-pressed={only === key} onClick={() => setQuery({ only: key === "all" ? "" : key })}>
+                    {title} <span class="count">{count}</span>
+                  </button>
+                );
+              })}
+            </div>
+          </div>
+        </div>
+        {Object.keys(rungs).length === 0 ? (
+          <Empty title={only === "all" ? "Nothing of the mesh is here" : only === "blocked" ? "Nothing is blocked" : "Nothing is on the way"} icon={only === "all" ? "idle" : "good"}>
+            {only === "all" ? "No control plane and no namespace of a mesh is known, or none in the namespaces that are chosen. Install one with `serin install`." : "All parts stand where they are wanted."}
+          </Empty>
+        ) : (
+          <LadderGrid revisions={revisions} rungs={rungs} />
+        )}
+      </section>
+      <ProxyStates proxies={chosenRows(live.table("proxies").value, namespaces, ({ namespace }) => [namespace])} />
     </Page>
+  );
+}
+
+function namespacesOf({ kind, namespace, name }: LadderRung): readonly string[] {
+  return kind === "namespace" ? [name] : [namespace];
+}
+
+/** The upgrade that is under way, in one line. */
+function Progress({ upgrade, rungs }: { readonly upgrade: string; readonly rungs: readonly LadderRung[] }): JSX.Element | null {
+  const count = (state: RungState): number => rungs.filter((rung) => rungState(rung) === state).length;
+  const [there, moving, blocked] = [count("there"), count("moving"), count("blocked")];
+  const total = there + moving + blocked;
+  if (total === 0) return null;
+  const name = upgrade.split(" ").at(-1) ?? "";
+  return (
+    <section class="card ladder-progress" aria-label="How far it is">
+      <div class="row">
+        {name === "" ? (
+          <strong>No upgrade is under way</strong>
+        ) : (
+          <a href={linkTo(["rollouts", "MeshUpgrade", "", name])}>
+            <strong>MeshUpgrade {name}</strong>
+          </a>
+        )}
+        <Mark tone="good">{there} there</Mark>
+        {moving === 0 ? undefined : <Mark tone="info" icon="moving">{`${moving} on the way`}</Mark>}
+        {blocked === 0 ? undefined : <Mark tone="bad">{`${blocked} blocked`}</Mark>}
+        <span class="muted">of {countOf(total, "part")}</span>
+      </div>
+      <div class="ladder-bar" aria-hidden="true">
+        <i style={{ width: `${(there / total) * 100}%` }} data-state="there" />
+        <i style={{ width: `${(moving / total) * 100}%` }} data-state="moving" />
+        <i style={{ width: `${(blocked / total) * 100}%` }} data-state="blocked" />
+      </div>
+      {name === "" ? undefined : (
+        <a class="small nowrap" href={linkTo(["rollouts", "MeshUpgrade", "", name])}>
+          Steps and evidence <Icon name="arrow" size={11} />
+        </a>
+      )}
+    </section>
   );
 }

@@ -1,10 +1,148 @@
 import type { JSX } from "preact";
-import { Empty, Page } from "../components/index.ts";
+import type { AttentionRow, NamespaceRow, OverviewHead } from "../../../api/dashboard/index.ts";
+import { DataTable, Empty, HealthMark, Icon, Mark, Page, Tag, type Column, type Tone } from "../components/index.ts";
+import { countOf, formatMs, formatRate, formatShare } from "../format.ts";
+import { Lazy } from "../frame/lazy.tsx";
+import { useLive } from "../live/index.ts";
+import { chosenNamespaces, linkTo } from "../router.ts";
+import { chosenRows } from "../chosen-rows.ts";
+import { healthRank } from "./health-rank.ts";
 
+/** What the mesh does, what needs somebody, and its namespaces. */
 export function OverviewPage(): JSX.Element {
+  const live = useLive("overview", {});
+  const head = live.head.value;
+  const attention = Object.entries(live.table("attention").value).sort(([a], [b]) => a.localeCompare(b));
   return (
-    <Page title="Overview">
-      <Empty title="Not here yet" />
+    <Page title="Overview" live={live} subtitle={head === undefined ? undefined : `Cluster ${head.cluster}`}>
+      {head === undefined ? undefined : <Figures head={head} />}
+      <div class="overview-columns">
+        <Attention rows={attention} />
+        <section class="card overview-charts" aria-label="The whole mesh over 15 minutes">
+          <Lazy load={async () => (await import("./mesh-charts.tsx")).MeshCharts} height={190} given={{}} />
+        </section>
+      </div>
+      <DataTable
+        label="Namespaces"
+        title="Namespaces"
+        noun={["namespace", "namespaces"]}
+        rows={chosenRows(live.table("namespaces").value, chosenNamespaces.value, ({ name }) => [name])}
+        columns={columns}
+        order="health"
+        text={({ name, revision, dataPlane, health }) => `${name} ${revision} ${dataPlane} ${health}`}
+        empty={
+          <Empty title="No namespace to show">
+            Either there is none that you may see, or none of those that are chosen above.
+          </Empty>
+        }
+      />
     </Page>
   );
 }
+
+function Figures({ head }: { readonly head: OverviewHead }): JSX.Element {
+  const { synced, stale, rejected, missing } = head.proxies;
+  const all = synced + stale + rejected + missing;
+  return (
+    <dl class="facts">
+      <div>
+        <dt>Requests</dt>
+        <dd>{formatRate(head.requestRate)}</dd>
+      </div>
+      <div>
+        <dt>Errors</dt>
+        <dd class={head.errorShare >= 0.01 ? "bad-text" : undefined}>{formatShare(head.errorShare)}</dd>
+      </div>
+      <div>
+        <dt>Slowest 1 %</dt>
+        <dd>{formatMs(head.p99Ms)}</dd>
+      </div>
+      <div>
+        <dt>Proxies in step</dt>
+        <dd>
+          <a href={linkTo(["ladder"])}>
+            {synced.toLocaleString("en-US")} of {all.toLocaleString("en-US")}
+          </a>
+          <small>
+            {rejected > 0 ? <Mark tone="bad">{`${rejected} reject`}</Mark> : undefined} {stale > 0 ? <Mark tone="warn">{`${stale} stale`}</Mark> : undefined} {missing > 0 ? <Mark tone="warn">{`${missing} missing`}</Mark> : undefined}
+          </small>
+        </dd>
+      </div>
+      <div>
+        <dt>Workloads</dt>
+        <dd>
+          <a href={linkTo(["workloads"])}>{head.workloads.toLocaleString("en-US")}</a>
+        </dd>
+      </div>
+      <div>
+        <dt>Rollouts under way</dt>
+        <dd>
+          <a href={linkTo(["rollouts"])}>{head.rolloutsUnderWay}</a>
+        </dd>
+      </div>
+    </dl>
+  );
+}
+
+const levels: Readonly<Record<AttentionRow["level"], Tone>> = { error: "bad", warning: "warn", info: "info" };
+
+function Attention({ rows }: { readonly rows: readonly (readonly [string, AttentionRow])[] }): JSX.Element {
+  return (
+    <section class="card" aria-label="What needs attention">
+      <div class="card-head">
+        <h2>Needs attention</h2>
+        {rows.length === 0 ? undefined : <span class="count">{rows.length}</span>}
+      </div>
+      {rows.length === 0 ? (
+        <Empty title="Nothing" icon="good">
+          No proxy rejects, no rollout waits for a person, no namespace fails.
+        </Empty>
+      ) : (
+        <ul class="attention">
+          {rows.map(([key, { level, text, page }]) => (
+            <li key={key}>
+              <a href={page} class="attention-row" data-tone={levels[level]}>
+                <Mark tone={levels[level]} quiet>
+                  {level}
+                </Mark>
+                <span>{text}</span>
+                <Icon name="arrow" size={12} />
+              </a>
+            </li>
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+const columns: readonly Column<NamespaceRow>[] = [
+  { key: "name", title: "Namespace", sort: ({ name }) => name, cell: ({ name }) => <a href={linkTo(["workloads"], { ns: name })}>{name}</a> },
+  {
+    key: "health",
+    title: "Health",
+    width: "8rem",
+    sort: ({ health }) => healthRank[health],
+    cell: ({ health, reason }) => <HealthMark health={health} reason={reason} />,
+  },
+  { key: "plane", title: "Data plane", width: "6.5rem", priority: 3, sort: ({ dataPlane }) => dataPlane, cell: ({ dataPlane }) => (dataPlane === "none" ? <span class="muted">not in the mesh</span> : dataPlane) },
+  { key: "revision", title: "Revision", width: "7rem", priority: 2, sort: ({ revision }) => revision, cell: ({ revision }) => (revision === "" ? <span class="muted">–</span> : <Tag>{revision}</Tag>) },
+  { key: "workloads", title: "Workloads", width: "6.5rem", number: true, priority: 3, sort: ({ workloads }) => workloads, cell: ({ workloads }) => workloads.toLocaleString("en-US") },
+  { key: "rate", title: "Requests", width: "6.5rem", number: true, sort: ({ requestRate }) => requestRate, cell: ({ requestRate }) => formatRate(requestRate) },
+  { key: "errors", title: "Errors", width: "5.5rem", number: true, sort: ({ errorShare }) => errorShare, cell: ({ errorShare }) => <span class={errorShare >= 0.01 ? "bad-text" : undefined}>{formatShare(errorShare)}</span> },
+  { key: "p99", title: "p99", width: "6rem", number: true, priority: 2, sort: ({ p99Ms }) => p99Ms, cell: ({ p99Ms }) => formatMs(p99Ms) },
+  { key: "mtls", title: "mTLS", width: "5.5rem", number: true, priority: 2, sort: ({ mutualTlsShare }) => mutualTlsShare, cell: ({ mutualTlsShare }) => formatShare(mutualTlsShare) },
+  {
+    key: "config",
+    title: "Config",
+    width: "7.5rem",
+    priority: 3,
+    sort: ({ configErrors, configWarnings }) => configErrors * 10_000 + configWarnings,
+    cell: ({ name, configErrors, configWarnings }) => (
+      <a href={linkTo(["config"], { ns: name })} aria-label={`Config of ${name}: ${countOf(configErrors, "error")}, ${countOf(configWarnings, "warning")}`}>
+        {configErrors === 0 && configWarnings === 0 ? <Mark tone="good">fine</Mark> : undefined}
+        {configErrors === 0 ? undefined : <Mark tone="bad">{configErrors}</Mark>} {configWarnings === 0 ? undefined : <Mark tone="warn">{configWarnings}</Mark>}
+      </a>
+    ),
+  },
+];

@@ -1,10 +1,146 @@
 import type { JSX } from "preact";
-import { Empty, Page } from "../components/index.ts";
+import type { RolloutHead } from "../../../api/dashboard/index.ts";
+import { Age, Empty, Mark, Moment, Notice, Page, PhaseMark, Tabs, Tag, YamlBlock } from "../components/index.ts";
+import { formatDuration } from "../format.ts";
+import { useLive, type Live } from "../live/index.ts";
+import { place, setQuery } from "../router.ts";
+import type { RouteParameters } from "../route-parameters.ts";
+import { RolloutActions } from "./rollout-actions.tsx";
+import { Checks } from "./rollout-checks.tsx";
+import { Decisions, Events } from "./rollout-history.tsx";
+import { rolloutName } from "./rollout-order.ts";
+import { RolloutSeries } from "./rollout-series.tsx";
+import { Steps } from "./rollout-steps.tsx";
 
-export function RolloutPage(): JSX.Element {
+/** One rollout: its steps, what is judged now and by what, and why it came so far. */
+export function RolloutPage({ kind, namespace, name }: Required<RouteParameters>): JSX.Element {
+  // The namespace of what has none may be written as `-`.
+  const inNamespace = namespace === "-" ? "" : namespace;
+  const live = useLive("rollout", { kind: kind === "MeshUpgrade" ? "MeshUpgrade" : "Canary", namespace: inNamespace, name });
+  const head = live.head.value;
   return (
-    <Page title="Rollout">
-      <Empty title="Not here yet" />
+    <Page
+      title={rolloutName({ namespace: inNamespace, name })}
+      crumbs={[{ title: "Rollouts", path: ["rollouts"] }]}
+      live={live}
+      subtitle={head === undefined ? kind : <Summary head={head} kind={kind} />}
+      tools={head === undefined ? undefined : <RolloutActions head={head} problem={live.problem.value} />}
+    >
+      {head === undefined ? undefined : <Content head={head} live={live} />}
     </Page>
+  );
+}
+
+function Summary({ head, kind }: { readonly head: RolloutHead; readonly kind: string }): JSX.Element {
+  const { row, run } = head;
+  return (
+    <span class="row">
+      <PhaseMark phase={row.phase} />
+      {row.waitsForPerson ? <Tag tone="warn">needs a person</Tag> : undefined}
+      <span>
+        {kind} of {row.target}
+      </span>
+      <span>run {run}</span>
+      {row.startedAtMs === undefined ? undefined : (
+        <span>
+          {row.endedAtMs === undefined ? (
+            <>
+              began <Age atMs={row.startedAtMs} />
+            </>
+          ) : (
+            `took ${formatDuration(row.endedAtMs - row.startedAtMs)}`
+          )}
+        </span>
+      )}
+    </span>
+  );
+}
+
+function Content({ head, live }: { readonly head: RolloutHead; readonly live: Live<"rollout"> }): JSX.Element {
+  const { row, undo, currentStep } = head;
+  const checks = live.table("checks").value;
+  const tab = place.value.query["tab"] ?? "decisions";
+  return (
+    <>
+      {row.cause === "" ? undefined : (
+        <Notice tone="bad">
+          <strong>{row.phase === "Stuck" ? "Stuck: " : "Rolled back: "}</strong>
+          {row.cause}
+        </Notice>
+      )}
+      {row.cause !== "" || row.message === "" ? undefined : (
+        <Notice tone={row.waitsForPerson ? "warn" : row.phase === "Completed" ? "good" : "info"} live>
+          {row.message}
+        </Notice>
+      )}
+      {undo === undefined ? undefined : (
+        <Notice tone="warn">
+          Put back since <Moment atMs={Date.parse(undo.startedAt)} />, for {formatDuration(undo.elapsedMs)}.{undo.waitingFor.length === 0 ? "" : ` Waits for ${undo.waitingFor.join("; ")}.`}
+        </Notice>
+      )}
+      <div class="rollout-columns">
+        <Steps steps={live.table("steps").value} approvals={head.approvals} run={head.run} />
+        <div class="stack rollout-now">
+          <section class="card" aria-label="The step under way">
+            <div class="card-head">
+              <h2>{currentStep === undefined ? "No step is under way" : currentStep.title}</h2>
+              {currentStep === undefined ? undefined : (
+                <span class="muted small">
+                  {currentStep.settledAt === undefined ? (
+                    <>
+                      settles since <Age atMs={Date.parse(currentStep.startedAt)} ago={false} />
+                    </>
+                  ) : (
+                    <>
+                      settled; counts for <Age atMs={Date.parse(currentStep.settledAt)} ago={false} />
+                    </>
+                  )}
+                </span>
+              )}
+              {(currentStep?.waitingFor ?? []).map((what) => (
+                <Tag key={what} tone="warn">
+                  waits for {what}
+                </Tag>
+              ))}
+            </div>
+            <Checks checks={checks} currentStep={currentStep?.id ?? ""} />
+          </section>
+          {head.canaryBackend === "" && head.stableBackend === "" ? undefined : <RolloutSeries head={head} checks={checks} />}
+        </div>
+      </div>
+      <section class="card card-body" aria-label="History and object">
+        <Tabs
+          label="History and object"
+          chosen={tab}
+          onChoose={(key) => setQuery({ tab: key })}
+          tabs={[
+            { key: "decisions", title: "Decisions", content: () => <Decisions decisions={live.table("decisions").value} /> },
+            { key: "events", title: "Events", content: () => <Events events={live.table("events").value} /> },
+            { key: "approvals", title: "Approvals", content: () => <Approvals head={head} /> },
+            { key: "yaml", title: "YAML", content: () => <YamlBlock yaml={head.yaml} label="The object as YAML" /> },
+          ]}
+        />
+      </section>
+    </>
+  );
+}
+
+function Approvals({ head }: { readonly head: RolloutHead }): JSX.Element {
+  if (head.approvals.length === 0) return <Empty title="Nobody has approved anything yet">An approval lets a step that waits for one begin; who gave it and why is kept here.</Empty>;
+  return (
+    <ul class="history">
+      {head.approvals.map(({ step, by, why, atMs }) => (
+        <li key={`${step}${by}${atMs}`}>
+          <span class="history-time">
+            <Moment atMs={atMs} />
+          </span>
+          <Mark tone="good">{step}</Mark>
+          <span>
+            by <strong>{by}</strong>
+            {why === "" ? "" : `: ${why}`}
+          </span>
+        </li>
+      ))}
+    </ul>
   );
 }

@@ -1,10 +1,137 @@
 import type { JSX } from "preact";
-import { Empty, Page } from "../components/index.ts";
+import { useMemo } from "preact/hooks";
+import type { FreezeRow, RolloutRow } from "../../../api/dashboard/index.ts";
+import { chosenRows } from "../chosen-rows.ts";
+import { Age, CommandLine, DataTable, Empty, Mark, Moment, Page, PhaseMark, Tag, type Column } from "../components/index.ts";
+import { formatDuration } from "../format.ts";
+import { useLive } from "../live/index.ts";
+import { chosenNamespaces, linkTo, place, setQuery } from "../router.ts";
+import { hasEnded, progressShare, rolloutName, rolloutRank } from "./rollout-order.ts";
 
+const filters = [
+  { key: "", title: "All", holds: () => true },
+  { key: "waiting", title: "Need a person", holds: ({ waitsForPerson }: RolloutRow) => waitsForPerson },
+  { key: "running", title: "Under way", holds: (row: RolloutRow) => !hasEnded(row) },
+  { key: "ended", title: "Ended", holds: hasEnded },
+] as const;
+
+/** Every Canary and MeshUpgrade, and the freezes that hold them. */
 export function RolloutsPage(): JSX.Element {
+  const live = useLive("rollouts", {});
+  const all = chosenRows(live.table("rollouts").value, chosenNamespaces.value, ({ namespace }) => [namespace]);
+  const only = place.value.query["only"] ?? "";
+  const rows = useMemo(() => Object.fromEntries(Object.entries(all).filter(([, row]) => filters.find(({ key }) => key === only)?.holds(row) ?? true)), [all, only]);
+  const freezes = Object.values(live.table("freezes").value).sort((a, b) => Number(b.active) - Number(a.active) || a.name.localeCompare(b.name));
   return (
-    <Page title="Rollouts">
-      <Empty title="Not here yet" />
+    <Page title="Rollouts" live={live} subtitle="What is being changed by canary, step by step">
+      {freezes.length === 0 ? undefined : <Freezes freezes={freezes} />}
+      <DataTable
+        label="Rollouts"
+        title="Rollouts"
+        noun={["rollout", "rollouts"]}
+        rows={rows}
+        columns={columns}
+        order="state"
+        text={({ kind, namespace, name, phase, target, message, cause }) => `${kind} ${namespace}/${name} ${phase} ${target} ${message} ${cause}`}
+        tools={
+          <div class="segmented" role="group" aria-label="Which rollouts">
+            {filters.map(({ key, title, holds }) => (
+              <button key={key} type="button" aria-pressed={only === key} onClick={() => setQuery({ only: key })}>
+                {title} <span class="count">{Object.values(all).filter(holds).length}</span>
+              </button>
+            ))}
+          </div>
+        }
+        empty={
+          <Empty title={only === "" ? "No rollout yet" : "No such rollout now"} icon="rollouts">
+            {only === "" ? (
+              <>
+                A Canary takes a new version of an app into service step by step; a MeshUpgrade does so with the mesh itself. Begin with one:
+                <CommandLine command="serin canary create -f canary.yaml --watch" />
+              </>
+            ) : undefined}
+          </Empty>
+        }
+      />
     </Page>
   );
 }
+
+function Freezes({ freezes }: { readonly freezes: readonly FreezeRow[] }): JSX.Element {
+  return (
+    <section class="card freezes" aria-label="Freezes">
+      <h2>Freezes</h2>
+      <ul>
+        {freezes.map(({ name, reason, active, endsAtMs, nextAtMs }) => (
+          <li key={name}>
+            <Mark tone={active ? "warn" : "idle"} icon={active ? "paused" : "idle"}>
+              {active ? "holds now" : "does not hold"}
+            </Mark>{" "}
+            <strong>{name}</strong> <span class="muted">{reason}</span>{" "}
+            <span class="muted small nowrap">
+              {active && endsAtMs !== undefined ? (
+                <>
+                  until <Moment atMs={endsAtMs} />
+                </>
+              ) : undefined}
+              {!active && nextAtMs !== undefined ? (
+                <>
+                  next <Moment atMs={nextAtMs} />
+                </>
+              ) : undefined}
+            </span>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+export function ProgressBar({ progress, title }: { readonly progress: string; readonly title: string }): JSX.Element {
+  const share = progressShare(progress);
+  return (
+    <span class="progress" title={title}>
+      <span class="progress-track" aria-hidden="true">
+        <i style={{ width: `${(share ?? 0) * 100}%` }} />
+      </span>
+      <span class="progress-text">{progress}</span>
+    </span>
+  );
+}
+
+const columns: readonly Column<RolloutRow>[] = [
+  {
+    key: "name",
+    title: "Rollout",
+    sort: rolloutName,
+    cell: (row) => (
+      <>
+        <a href={linkTo(["rollouts", row.kind, row.namespace, row.name])}>{rolloutName(row)}</a> <span class="muted small">{row.kind === "MeshUpgrade" ? "MeshUpgrade" : ""}</span>
+      </>
+    ),
+  },
+  {
+    key: "state",
+    title: "State",
+    width: "14.5rem",
+    sort: rolloutRank,
+    cell: (row) => (
+      <>
+        <PhaseMark phase={row.phase} /> {row.waitsForPerson ? <Tag tone="warn">needs a person</Tag> : undefined}
+      </>
+    ),
+  },
+  { key: "progress", title: "Progress", width: "8rem", sort: ({ progress }) => progressShare(progress), cell: ({ progress, step }) => <ProgressBar progress={progress} title={step} /> },
+  { key: "weight", title: "Canary has", width: "7.5rem", number: true, priority: 2, sort: ({ weight }) => weight, cell: ({ weight }) => (weight === undefined ? <span class="muted">–</span> : `${weight} %`) },
+  { key: "target", title: "Target", priority: 3, sort: ({ target }) => target, cell: ({ target }) => <span title={target}>{target}</span> },
+  { key: "message", title: "What it does", priority: 2, cell: ({ message, cause }) => <span title={cause === "" ? message : cause}>{cause === "" ? message : <span class="bad-text">{cause}</span>}</span> },
+  {
+    key: "time",
+    title: "Time",
+    width: "8rem",
+    number: true,
+    priority: 3,
+    sort: ({ startedAtMs }) => startedAtMs,
+    cell: ({ startedAtMs, endedAtMs }) => (endedAtMs === undefined || startedAtMs === undefined ? <Age atMs={startedAtMs} ago={false} /> : <span title="from its beginning to its end">took {formatDuration(endedAtMs - startedAtMs)}</span>),
+  },
+];

@@ -1,0 +1,11 @@
+import { place } from "../router.ts";
+
+const defaultWindowSeconds = 60;
+
+/** The measured window and the moment that the link names: `atMs` of 0 is now. */
+export function chosenTime(): { readonly windowSeconds: number; readonly atMs: number } {
+  const { window = "", at = "" } = place.value.query;
+  const windowSeconds = Number(window);
+  const atMs = Number(at);
+  return { windowSeconds: Number.isFinite(windowSeconds) && windowSeconds > 0 ? windowSeconds : defaultWindowSeconds, atMs: Number.isFinite(atMs) && atMs > 0 ? atMs : 0 };
+}

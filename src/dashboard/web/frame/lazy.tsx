@@ -1,0 +1,20 @@
+import type { ComponentType, JSX } from "preact";
+import { useEffect, useState } from "preact/hooks";
+
+/** A part of a view whose code comes after the view; its room is kept. */
+export function Lazy<Given extends object>({ load, height, given }: { readonly load: () => Promise<ComponentType<Given>>; readonly height: number; readonly given: Given }): JSX.Element {
+  const [part, setPart] = useState<{ readonly Part: ComponentType<Given> } | undefined>(undefined);
+  const [failed, setFailed] = useState(false);
+  useEffect(() => {
+    load().then(
+      (Part) => setPart({ Part }),
+      () => setFailed(true),
+    );
+  }, []);
+  if (part !== undefined) return <part.Part {...given} />;
+  return (
+    <div style={{ minHeight: `${height}px` }} class="card-body muted">
+      {failed ? "This part's code could not be loaded: load the page again." : ""}
+    </div>
+  );
+}

@@ -1,0 +1,130 @@
+import type { JSX } from "preact";
+import type { LadderRevision, LadderRung } from "../../../api/dashboard/index.ts";
+import { Icon, Mark, Tag } from "../components/index.ts";
+import { countOf, formatShare } from "../format.ts";
+import { linkTo } from "../router.ts";
+import { groupRungs, ladderColumns, rungSentence, rungState } from "./rung-state.ts";
+
+const groupTitles: Readonly<Record<LadderRung["kind"], string>> = { "control plane": "Control planes", cni: "CNI agents", ztunnel: "Ztunnels", gateway: "Gateways", waypoint: "Waypoints", namespace: "Namespaces" };
+
+/** Parts down, revisions across: a bar says how much of the part stands on the revision, an arrow where it is led. */
+export function LadderGrid({ revisions, rungs }: { readonly revisions: Readonly<Record<string, LadderRevision>>; readonly rungs: Readonly<Record<string, LadderRung>> }): JSX.Element {
+  const columns = ladderColumns(revisions, rungs);
+  const byName = new Map(Object.values(revisions).map((revision) => [revision.name, revision]));
+  return (
+    <div class="table-scroll">
+      <div class="ladder" role="table" aria-label="Parts of the mesh by revision" style={{ "--revisions": columns.length }}>
+        <div role="rowgroup" class="ladder-heads">
+          <div role="row" class="ladder-row ladder-head">
+            <div role="columnheader" class="ladder-name">
+              <span class="muted small">Part</span>
+            </div>
+            {columns.map((name) => (
+              <RevisionHead key={name} name={name} revision={byName.get(name)} />
+            ))}
+          </div>
+        </div>
+        {groupRungs(rungs).map(({ kind, rungs: group }) => (
+          <div key={kind} role="rowgroup" aria-label={groupTitles[kind]}>
+            <div class="ladder-group" role="row">
+              <span role="rowheader">
+                {groupTitles[kind]} <span class="count">{group.length}</span>
+              </span>
+            </div>
+            {group.map(([key, rung]) => (
+              <Rung key={key} rung={rung} columns={columns} />
+            ))}
+          </div>
+        ))}
+      </div>
+    </div>
+  );
+}
+
+function RevisionHead({ name, revision }: { readonly name: string; readonly revision: LadderRevision | undefined }): JSX.Element {
+  return (
+    <div role="columnheader" class="ladder-revision">
+      <div class="row">
+        <strong>{name}</strong>
+        {revision?.tags.map((tag) => (
+          <Tag key={tag} tone="info" title={`The tag ${tag} leads here`}>
+            {tag}
+          </Tag>
+        ))}
+      </div>
+      {revision === undefined ? (
+        <Mark tone="bad">no control plane</Mark>
+      ) : (
+        <div class="ladder-revision-facts small muted">
+          <span>{revision.version}</span>
+          {revision.podsReady < revision.pods || revision.pods === 0 ? <Mark tone="bad">{`${revision.podsReady} of ${revision.pods} istiods ready`}</Mark> : <span>{countOf(revision.pods, "istiod")}</span>}
+          <span>{countOf(revision.proxies, "proxy", "proxies")}</span>
+          {revision.root === "" ? undefined : (
+            <span class="mono" title="The root that it signs by (SHA-256, its beginning)">
+              <Icon name="lock" size={10} /> {revision.root.slice(0, 8)}
+            </span>
+          )}
+        </div>
+      )}
+    </div>
+  );
+}
+
+function Rung({ rung, columns }: { readonly rung: LadderRung; readonly columns: readonly string[] }): JSX.Element {
+  const state = rungState(rung);
+  const { name, namespace, kind, blockedBy, wanted } = rung;
+  return (
+    <div role="row" class="ladder-row" data-state={state}>
+      <div role="rowheader" class="ladder-name">
+        <RungMark rung={rung} />
+        <span class="visually-hidden">{rungSentence(rung)}</span>
+        <div class="ladder-title">
+          {kind === "namespace" ? <a href={linkTo(["workloads"], { ns: name })}>{name}</a> : <span>{name}</span>}
+          {namespace === "" ? undefined : <span class="muted small"> {namespace}</span>}
+          {state === "there" && wanted !== "" && (rung.at[wanted] ?? 0) < 1 ? <div class="small warn-text">wants {wanted}: its pods are older than its label</div> : undefined}
+        </div>
+      </div>
+      {columns.map((revision) => (
+        <Cell key={revision} rung={rung} revision={revision} />
+      ))}
+      {blockedBy.length === 0 ? undefined : (
+        <ul class="ladder-blocked" aria-label="Blocked by">
+          {blockedBy.map((text) => (
+            <li key={text}>{text}</li>
+          ))}
+        </ul>
+      )}
+    </div>
+  );
+}
+
+function RungMark({ rung }: { readonly rung: LadderRung }): JSX.Element {
+  const state = rungState(rung);
+  if (state === "blocked") return <Mark tone="bad" quiet>blocked</Mark>;
+  if (state === "moving") return <Mark tone="info" icon="moving" quiet>on the way</Mark>;
+  if (state === "outside") return <Mark tone="idle" quiet>in no mesh</Mark>;
+  return <Mark tone="good" quiet>there</Mark>;
+}
+
+function Cell({ rung, revision }: { readonly rung: LadderRung; readonly revision: string }): JSX.Element {
+  const share = rung.at[revision] ?? 0;
+  const pods = rung.pods[revision];
+  const target = rung.goingTo === revision;
+  return (
+    <div role="cell" class="ladder-cell" data-target={target}>
+      <div class="ladder-track" data-here={share > 0} data-target={target}>
+        {share > 0 ? <i style={{ width: `${Math.max(4, share * 100)}%` }} data-whole={share === 1} /> : undefined}
+        <span class="ladder-figure">
+          {target ? <Icon name="arrow" size={12} /> : undefined}
+          {share > 0 ? wholeShare(share) : target ? "going here" : ""}
+        </span>
+        <span class="ladder-pods">{share > 0 && pods !== undefined ? countOf(pods, "pod") : ""}</span>
+      </div>
+    </div>
+  );
+}
+
+/** Half is `50 %` here, where nothing flickers. */
+function wholeShare(share: number): string {
+  return Number.isInteger(share * 100) ? `${share * 100} %` : formatShare(share);
+}

@@ -1,0 +1,68 @@
+import type { LadderProxy, LadderRevision, LadderRung } from "../../../api/dashboard/index.ts";
+
+export type RungState = "blocked" | "moving" | "there" | "outside";
+
+/** `there`: it is where it is wanted, or nothing leads it on; `outside`: it is in no mesh. */
+export function rungState({ at, goingTo, blockedBy, wanted }: LadderRung): RungState {
+  if (blockedBy.length > 0) return "blocked";
+  if (goingTo !== "") return "moving";
+  return wanted === "" && Object.values(at).every((share) => share === 0) ? "outside" : "there";
+}
+
+const kindOrder: readonly LadderRung["kind"][] = ["control plane", "cni", "ztunnel", "gateway", "waypoint", "namespace"];
+
+export interface RungGroup {
+  readonly kind: LadderRung["kind"];
+  readonly rungs: readonly (readonly [key: string, rung: LadderRung])[];
+}
+
+/** By kind, in the order in which an upgrade takes them; within one by name. */
+export function groupRungs(rungs: Readonly<Record<string, LadderRung>>): readonly RungGroup[] {
+  const names = new Intl.Collator("en", { numeric: true });
+  return kindOrder
+    .map((kind) => ({
+      kind,
+      rungs: Object.entries(rungs)
+        .filter(([, rung]) => rung.kind === kind)
+        .sort(([, a], [, b]) => names.compare(`${a.namespace}/${a.name}`, `${b.namespace}/${b.name}`)),
+    }))
+    .filter((group) => group.rungs.length > 0);
+}
+
+/** Columns: the revisions that there are, the oldest version first, and after them those that are only named by something that stands on them. */
+export function ladderColumns(revisions: Readonly<Record<string, LadderRevision>>, rungs: Readonly<Record<string, LadderRung>>): readonly string[] {
+  const versions = new Intl.Collator("en", { numeric: true });
+  const known = Object.values(revisions).sort((a, b) => versions.compare(a.version, b.version) || versions.compare(a.name, b.name)).map(({ name }) => name);
+  const named = new Set<string>();
+  for (const { at, wanted, goingTo } of Object.values(rungs)) {
+    for (const [name, share] of Object.entries(at)) if (share > 0) named.add(name);
+    if (wanted !== "") named.add(wanted);
+    if (goingTo !== "") named.add(goingTo);
+  }
+  return [...known, ...[...named].filter((name) => !known.includes(name)).sort(versions.compare)];
+}
+
+export interface Rejection {
+  readonly reason: string;
+  readonly proxies: readonly LadderProxy[];
+}
+
+/** Proxies that reject, by reason; the reason that most have comes first. */
+export function rejections(proxies: Readonly<Record<string, LadderProxy>>): readonly Rejection[] {
+  const byReason = new Map<string, LadderProxy[]>();
+  for (const proxy of Object.values(proxies)) {
+    if (proxy.state !== "rejected") continue;
+    const same = byReason.get(proxy.reason) ?? [];
+    same.push(proxy);
+    byReason.set(proxy.reason, same);
+  }
+  return [...byReason].map(([reason, same]) => ({ reason, proxies: same })).sort((a, b) => b.proxies.length - a.proxies.length || a.reason.localeCompare(b.reason));
+}
+
+/** In one sentence, for who does not see the bars: `20 pods, 50 % on 1-31-0 and 50 % on 1-31-1, going to 1-31-1, blocked by …`. */
+export function rungSentence({ at, pods, goingTo, blockedBy }: LadderRung): string {
+  const parts = Object.entries(at)
+    .filter(([, share]) => share > 0)
+    .map(([revision, share]) => `${Math.round(share * 100)} % on ${revision}${pods[revision] === undefined ? "" : ` (${pods[revision]} pods)`}`);
+  return [parts.length === 0 ? "on no revision" : parts.join(" and "), ...(goingTo === "" ? [] : [`going to ${goingTo}`]), ...(blockedBy.length === 0 ? [] : [`blocked by ${blockedBy.join("; ")}`])].join(", ");
+}

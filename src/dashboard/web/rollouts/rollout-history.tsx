@@ -1,0 +1,70 @@
+import type { JSX } from "preact";
+import type { RolloutView } from "../../../api/dashboard/index.ts";
+import { Empty, Mark, Moment, type IconName, type Tone } from "../components/index.ts";
+
+const decisionMarks: Readonly<Record<string, { readonly tone: Tone; readonly icon: IconName }>> = {
+  StepStarted: { tone: "info", icon: "moving" },
+  StepDone: { tone: "good", icon: "good" },
+  Approved: { tone: "good", icon: "user" },
+  Paused: { tone: "warn", icon: "paused" },
+  Resumed: { tone: "info", icon: "moving" },
+  RollingBack: { tone: "warn", icon: "undone" },
+  Undone: { tone: "warn", icon: "undone" },
+  RolledBack: { tone: "bad", icon: "undone" },
+  Completed: { tone: "good", icon: "good" },
+  Stuck: { tone: "bad", icon: "bad" },
+  Waiting: { tone: "warn", icon: "paused" },
+};
+const shownDecisions = 200;
+
+/** What was decided when, by whom, on which evidence; the latest first. */
+export function Decisions({ decisions }: { readonly decisions: RolloutView["tables"]["decisions"] }): JSX.Element {
+  const ordered = Object.entries(decisions).sort(([keyA, a], [keyB, b]) => b.at.localeCompare(a.at) || keyB.localeCompare(keyA));
+  if (ordered.length === 0) return <Empty title="Nothing was decided yet">The engine writes down each decision with its evidence.</Empty>;
+  return (
+    <ol class="history">
+      {ordered.slice(0, shownDecisions).map(([key, { at, run, decision, step, message, by, evidence }]) => (
+        <li key={key}>
+          <span class="history-time">
+            <Moment atMs={Date.parse(at)} />
+          </span>
+          <Mark {...(decisionMarks[decision] ?? { tone: "idle", icon: "info" })}>{decision}</Mark>
+          <div>
+            {message} {by === undefined ? undefined : <span class="muted">by {by}</span>}{" "}
+            <span class="muted small">
+              {step === undefined ? "" : `${step}, `}run {run}
+            </span>
+            {evidence === undefined || evidence.length === 0 ? undefined : (
+              <ul class="small muted">
+                {evidence.map((text) => (
+                  <li key={text}>{text}</li>
+                ))}
+              </ul>
+            )}
+          </div>
+        </li>
+      ))}
+      {ordered.length > shownDecisions ? <li class="muted">and {ordered.length - shownDecisions} older ones: serin canary status, or the RolloutJournal, has them</li> : undefined}
+    </ol>
+  );
+}
+
+export function Events({ events }: { readonly events: RolloutView["tables"]["events"] }): JSX.Element {
+  const ordered = Object.entries(events).sort(([, a], [, b]) => b.atMs - a.atMs);
+  if (ordered.length === 0) return <Empty title="No events">Kubernetes keeps events for an hour.</Empty>;
+  return (
+    <ol class="history">
+      {ordered.map(([key, { atMs, type, reason, message, count, object }]) => (
+        <li key={key}>
+          <span class="history-time">
+            <Moment atMs={atMs} />
+          </span>
+          <Mark tone={type === "Warning" ? "warn" : "info"}>{reason}</Mark>
+          <div>
+            {message} <span class="muted small">{count > 1 ? `${count} times, ` : ""}{object}</span>
+          </div>
+        </li>
+      ))}
+    </ol>
+  );
+}

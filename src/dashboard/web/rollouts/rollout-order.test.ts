@@ -1,0 +1,23 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { RolloutRow } from "../../../api/dashboard/index.ts";
+import { hasEnded, progressShare, rolloutName, rolloutRank } from "./rollout-order.ts";
+
+const row = (phase: RolloutRow["phase"], waitsForPerson = false): RolloutRow => ({ kind: "Canary", namespace: "shop", name: "a", phase, progress: "", message: "", cause: "", target: "", step: "", waitsForPerson });
+
+test("what waits for a person comes first, and what is over last", () => {
+  const rows = [row("Completed"), row("Judging"), row("RollingBack"), row("Stuck"), row("Paused", true)];
+  assert.deepEqual(rows.sort((a, b) => rolloutRank(a) - rolloutRank(b)).map(({ phase }) => phase), ["Paused", "Stuck", "RollingBack", "Judging", "Completed"]);
+});
+
+test("one that watches for the next change is over; one that is stuck is not", () => {
+  assert.deepEqual((["Watching", "RolledBack", "Stuck", "Waiting", ""] as const).map((phase) => hasEnded(row(phase))), [true, true, false, false, false]);
+});
+
+test("progress is a share, or is not told", () => {
+  assert.deepEqual(["3/6", "7/6", "0/0", "", "x"].map(progressShare), [0.5, 1, undefined, undefined, undefined]);
+});
+
+test("a MeshUpgrade is named without a namespace", () => {
+  assert.deepEqual([rolloutName({ namespace: "shop", name: "a" }), rolloutName({ namespace: "", name: "up" })], ["shop/a", "up"]);
+});

@@ -1,0 +1,28 @@
+import type { RolloutRow } from "../../../api/dashboard/index.ts";
+
+const ended: ReadonlySet<RolloutRow["phase"]> = new Set(["Completed", "RolledBack", "Watching"]);
+
+/** It has nothing to do until the next change. */
+export function hasEnded({ phase }: RolloutRow): boolean {
+  return ended.has(phase);
+}
+
+/** What waits for a person, what goes wrong, what goes on, what is over; small is first. */
+export function rolloutRank(row: RolloutRow): number {
+  if (row.waitsForPerson) return 0;
+  if (row.phase === "Stuck") return 1;
+  if (row.phase === "RollingBack") return 2;
+  return hasEnded(row) ? 4 : 3;
+}
+
+/** `3/7` as a share; undefined where it says nothing. */
+export function progressShare(progress: string): number | undefined {
+  const [, done, all] = /^(\d+)\/(\d+)$/.exec(progress) ?? [];
+  if (done === undefined || all === undefined || Number(all) === 0) return undefined;
+  return Math.min(1, Number(done) / Number(all));
+}
+
+/** `shop/checkout`; a MeshUpgrade is in no namespace. */
+export function rolloutName({ namespace, name }: Pick<RolloutRow, "namespace" | "name">): string {
+  return namespace === "" ? name : `${namespace}/${name}`;
+}

@@ -1,0 +1,19 @@
+import type { JSX } from "preact";
+import type { RolloutCheck, RolloutHead } from "../../../api/dashboard/index.ts";
+import { Lazy } from "../frame/lazy.tsx";
+
+/** Both versions over time; a bound of a check that judges the same measure is drawn in. */
+export function RolloutSeries({ head, checks }: { readonly head: RolloutHead; readonly checks: Readonly<Record<string, RolloutCheck>> }): JSX.Element {
+  const bound = (unit: "share" | "ms"): number | undefined => Object.values(checks).find(({ comparison }) => comparison?.unit === unit && comparison.bound !== undefined)?.comparison?.bound;
+  return (
+    <section class="card" aria-label="Both versions over time">
+      <div class="card-head">
+        <h2>Both versions</h2>
+        <span class="muted small">
+          canary {head.canaryBackend}, stable {head.stableBackend}
+        </span>
+      </div>
+      <Lazy load={async () => (await import("./series-charts.tsx")).SeriesCharts} height={420} given={{ head, errorBound: bound("share"), latencyBound: bound("ms") }} />
+    </section>
+  );
+}

@@ -1,0 +1,77 @@
+import type { JSX } from "preact";
+import type { RolloutHead, RolloutStep } from "../../../api/dashboard/index.ts";
+import { Empty, Mark, Moment } from "../components/index.ts";
+import { formatDuration } from "../format.ts";
+
+/** The steps as a ladder: what is done with its evidence, where it stands, what comes. */
+export function Steps({ steps, approvals, run }: { readonly steps: Readonly<Record<string, RolloutStep>>; readonly approvals: RolloutHead["approvals"]; readonly run: number }): JSX.Element {
+  const ordered = Object.entries(steps).sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }));
+  const done = ordered.filter(([, { state }]) => state === "done").length;
+  return (
+    <section class="card" aria-label="Steps">
+      <div class="card-head">
+        <h2>Steps</h2>
+        <span class="muted small">
+          {done} of {ordered.length} done{run > 1 ? `, run ${run}` : ""}
+        </span>
+      </div>
+      {ordered.length === 0 ? (
+        <Empty title="Not planned yet">The engine plans the steps once it has seen the object.</Empty>
+      ) : (
+        <ol class="steps">
+          {ordered.map(([key, step]) => (
+            <Step key={key} step={step} approval={approvals.find((approval) => approval.step === step.id)} />
+          ))}
+        </ol>
+      )}
+    </section>
+  );
+}
+
+function Step({ step, approval }: { readonly step: RolloutStep; readonly approval: RolloutHead["approvals"][number] | undefined }): JSX.Element {
+  const { title, state, weight, completed } = step;
+  return (
+    <li class="step" data-state={state} aria-current={state === "current" ? "step" : undefined}>
+      <span class="step-node">
+        <Mark tone={state === "done" ? "good" : state === "current" ? "info" : "idle"} icon={state === "done" ? "good" : state === "current" ? "moving" : "idle"} quiet>
+          {state}
+        </Mark>
+      </span>
+      <div class="step-body">
+        <div class="spread">
+          <span class="step-title">{title}</span>
+          {completed === undefined ? undefined : <span class="muted small nowrap">{formatDuration(Date.parse(completed.endedAt) - Date.parse(completed.startedAt))}</span>}
+        </div>
+        {weight === undefined ? undefined : (
+          <div class="weight" role="img" aria-label={`The canary has ${weight} % of the traffic`}>
+            <span class="weight-track">
+              <i style={{ width: `${weight}%` }} />
+            </span>
+            <span class="weight-text small">{weight} %</span>
+          </div>
+        )}
+        {approval === undefined ? undefined : (
+          <div class="small muted">
+            approved by {approval.by}
+            {approval.why === "" ? "" : `: ${approval.why}`}
+          </div>
+        )}
+        {completed === undefined || completed.evidence.length === 0 ? undefined : (
+          <details class="evidence">
+            <summary>
+              Evidence <span class="count">{completed.evidence.length}</span>
+            </summary>
+            <ul>
+              {completed.evidence.map((text) => (
+                <li key={text}>{text}</li>
+              ))}
+            </ul>
+            <span class="muted small">
+              ended <Moment atMs={Date.parse(completed.endedAt)} />
+            </span>
+          </details>
+        )}
+      </div>
+    </li>
+  );
+}
