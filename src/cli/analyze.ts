@@ -136,7 +136,7 @@ interface Target {
 /** What there is to look at: the files, over what the cluster holds when it is read. */
 async function targetOf(files: ReadManifests, flags: AnalyzeFlags, context: CliContext): Promise<Target> {
   const istioNamespace = istioNamespaceOf(flags);
-  const cluster = flags.useKube || flags.meshConfigFile !== undefined ? await import("./analyze-cluster.ts") : undefined;
+  const cluster = flags.useKube || flags.meshConfigFile !== undefined ? await import("../preflight/cluster-contents/index.ts") : undefined;
   const fromFile = flags.meshConfigFile === undefined ? undefined : await cluster?.readMeshConfig(await context.readFile(flags.meshConfigFile), flags.meshConfigFile);
   if (!flags.useKube || cluster === undefined) {
     const named = flags.allNamespaces === true ? undefined : flags.namespace;

@@ -1,11 +1,8 @@
 // The command line: every verb that is not a role of a process.
 // What a verb may need is imported when it does, so that the others start at once.
-import { once } from "node:events";
-import type { IncomingMessage } from "node:http";
 import { readFile } from "node:fs/promises";
 import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
-import type { Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
 import { CommanderError } from "commander";
 import { createLogger, systemClock } from "../base/index.ts";
@@ -42,9 +39,9 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
       return (await loadKubeConfig(flags.kubeconfig ?? env, flags.context)).server;
     },
     requestOfPod: async (flags, { namespace, pod, port, method, path, body }) => {
-      const { loadKubeConfig, portForward } = await import("../kube/index.ts");
+      const { loadKubeConfig, portForward, requestOverStream } = await import("../kube/index.ts");
       const stream = await portForward(await loadKubeConfig(flags.kubeconfig ?? env, flags.context), { namespace, pod, port, signal: shutdown.drain });
-      return await requestOver(stream, { method, path, body });
+      return await requestOverStream(stream, { method, path, body });
     },
     streamOfPod: async (flags, target) => {
       const { loadKubeConfig, portForward } = await import("../kube/index.ts");
@@ -99,23 +96,6 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
 async function readObjects(path: string): Promise<UntypedObject[]> {
   const { objectsInManifest } = await import("../kube/index.ts");
   return await Array.fromAsync(objectsInManifest(await readFile(path, "utf8")));
-}
-
-interface PodExchange {
-  readonly method: string;
-  readonly path: string;
-  readonly body: string | undefined;
-}
-
-async function requestOver(stream: Duplex, { method, path, body }: PodExchange): Promise<{ status: number; text: string }> {
-  // Not by import: that reads every export of node:http, and its WebSocket loads all of undici.
-  const { request } = process.getBuiltinModule("node:http");
-  const headers = { connection: "close", ...(body === undefined ? {} : { "content-type": "application/json", "content-length": String(Buffer.byteLength(body)) }) };
-  const outgoing = request({ method, path, host: "localhost", headers, createConnection: () => stream });
-  const answered = once(outgoing, "response") as Promise<[IncomingMessage]>;
-  outgoing.end(body);
-  const [response] = await answered;
-  return { status: response.statusCode ?? 0, text: await text(response) };
 }
 
 async function confirm(question: string): Promise<boolean> {

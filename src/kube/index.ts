@@ -25,4 +25,5 @@ export { serveReadOnlyRelay, type ReadOnlyRelay, type ReadOnlyRelayOptions } fro
 export { Reconciler, type ReconcilerOptions } from "./reconciler.ts";
 export { resourcePath } from "./resource-path.ts";
 export { isCode as isKubeCode } from "./status-error.ts";
+export { requestOverStream, type StreamExchange } from "./stream-request.ts";
 export { execInPod, type PodExec, type PodExecOptions } from "./pod-exec.ts";

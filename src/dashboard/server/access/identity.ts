@@ -18,6 +18,8 @@ export interface Identity {
   readonly authentication: "kubeconfig" | "token" | "anonymous";
   /** Undefined for who has not said who they are: nothing is written, and no log is read, in the server's name. */
   readonly own: OwnCredentials | undefined;
+  /** By whose credentials is read: the user's own, or the server's for who is anonymous. */
+  readonly reading: KubeClient;
   /** Namespaces whose pods the user may list; from a cache of some seconds. */
   namespaces(): Promise<ReadonlySet<string> | "*">;
   may(right: AccessRight): Promise<boolean>;

@@ -84,6 +84,7 @@ export class KubeconfigAccess implements Access {
       groups: identity.groups,
       authentication: identity.authentication,
       own: identity.own,
+      reading: identity.reading,
       namespaces: async () => await identity.namespaces(),
       may: async (right) => await identity.may(right),
       isValid: async () => await Promise.resolve(!isOver),

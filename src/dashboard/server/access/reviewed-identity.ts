@@ -69,6 +69,10 @@ export class ReviewedIdentity implements Identity {
     return this.#options.own;
   }
 
+  get reading(): KubeClient {
+    return this.#options.asking;
+  }
+
   close(): void {
     this.#isOver = true;
     this.#answers.clear();

@@ -1,3 +1,4 @@
+import type { KubeClient } from "../../../kube/index.ts";
 import type { Access } from "../access/access.ts";
 import type { Identity } from "../access/identity.ts";
 import { refusal } from "../problem.ts";
@@ -10,6 +11,7 @@ export function syntheticIdentity(given: Partial<Identity> = {}): Identity {
     groups: ["developers"],
     authentication: "token",
     own: undefined,
+    reading: {} as KubeClient,
     namespaces: async () => await Promise.resolve("*" as const),
     may: async () => await Promise.resolve(true),
     isValid: async () => await Promise.resolve(true),

@@ -1,7 +1,7 @@
-import { messageOf, transientError, userError } from "../base/index.ts";
-import type { KindDefinition, KubernetesObject, UntypedObject } from "../api/index.ts";
-import { gatewayApiKinds } from "../api/gateway/index.ts";
-import { istioKinds, parseMeshConfig, type MeshConfig } from "../api/istio/index.ts";
+import { messageOf, transientError, userError } from "../../base/index.ts";
+import type { KindDefinition, KubernetesObject, UntypedObject } from "../../api/index.ts";
+import { gatewayApiKinds } from "../../api/gateway/index.ts";
+import { istioKinds, parseMeshConfig, type MeshConfig } from "../../api/istio/index.ts";
 import {
   configMapKind,
   customResourceDefinitionKind,
@@ -11,8 +11,8 @@ import {
   podKind,
   secretKind,
   serviceKind,
-} from "../api/kubernetes/index.ts";
-import { isKubeCode, type KubeClient } from "../kube/index.ts";
+} from "../../api/kubernetes/index.ts";
+import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 
 /** What a cluster holds of all that analysis reads. */
 export interface ClusterContents {

@@ -1,0 +1,99 @@
+import { readManifest } from "../../../analyze/index.ts";
+import type { ApplyAnswer } from "../../../api/dashboard/index.ts";
+import { keyOf, type KindDefinition, type UntypedObject } from "../../../api/index.ts";
+import { messageOf, type Clock, type Logger } from "../../../base/index.ts";
+import { EventRecorder, resourcePath, type KubeClient } from "../../../kube/index.ts";
+import type { AuditLog } from "../audit-log.ts";
+import { refusal } from "../problem.ts";
+import { fieldManager } from "./give-order.ts";
+import { discoverKind, ownOf, sendToKube, warningsOf } from "./kube-requests.ts";
+import type { RequestHandler } from "./request-handlers.ts";
+
+export interface ApplyObjectsOptions {
+  readonly audit: AuditLog;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Longer YAML is refused. */
+export const maxYamlLength = 1 << 20;
+const maxObjects = 20;
+const defaultNamespace = "default";
+
+export interface WrittenObject {
+  readonly object: UntypedObject;
+  readonly kind: KindDefinition<UntypedObject>;
+}
+
+/**
+ * Writes the objects of a YAML by the user's own credentials. A new one is applied on the server's side; one that was edited (its
+ * `resourceVersion` is given) is replaced, since a field that was deleted in an editor shall go whoever wrote it: another version is a conflict.
+ */
+export function applyObjects({ audit, clock, log }: ApplyObjectsOptions): RequestHandler<"POST /api/apply"> {
+  return async (fields, identity, signal): Promise<ApplyAnswer> => {
+    const { client } = ownOf(identity);
+    const [dryRun, resourceVersion] = [fields.flag("dryRun"), fields.text("resourceVersion")];
+    const objects = await readObjects(client, fields.requiredText("yaml", maxYamlLength));
+    if (resourceVersion !== "" && objects.length !== 1) throw refusal("invalid", `one object was edited, and the YAML holds ${objects.length}`);
+    const applied: string[] = [];
+    const warnings: string[] = [];
+    for (const one of objects) {
+      const title = `${one.kind.kind} ${keyOf(one.object)}`;
+      const what = `apply ${title}`;
+      try {
+        const written = await writeObject(client, one, { dryRun, resourceVersion, signal });
+        warnings.push(...written.warnings);
+        applied.push(title);
+        if (dryRun) continue;
+        audit.record({ user: identity.user, what, result: "done", detail: "" });
+        new EventRecorder({ client, component: fieldManager, log, clock }).record(one.kind, written.object, { type: "Normal", reason: "Applied", message: `applied by ${identity.user}` });
+      } catch (error) {
+        if (!dryRun) audit.record({ user: identity.user, what, result: "refused", detail: messageOf(error) });
+        throw error;
+      }
+    }
+    return { applied, warnings };
+  };
+}
+
+/** The YAML's objects with their kinds. Throws `invalid` with the line of what is wrong. */
+export async function readObjects(client: KubeClient, yaml: string): Promise<readonly WrittenObject[]> {
+  const { resources, faults } = await readManifest("yaml", yaml);
+  const [fault] = faults;
+  if (fault !== undefined) throw refusal("invalid", `${fault.position === undefined ? "" : `line ${fault.position.line}: `}${fault.message}`);
+  if (resources.length === 0) throw refusal("invalid", "the YAML holds no object");
+  if (resources.length > maxObjects) throw refusal("invalid", `at most ${maxObjects} objects at once, got ${resources.length}`, "kubectl apply -f takes more");
+  return await Promise.all(
+    resources.map(async ({ object }) => {
+      const kind = await discoverKind(client, object);
+      return { kind, object: ofNamespace(object, kind) };
+    }),
+  );
+}
+
+/** Without what the server alone writes; in a namespace where its kind wants one. */
+function ofNamespace(object: UntypedObject, kind: KindDefinition<UntypedObject>): UntypedObject {
+  const { managedFields: _managed, namespace, ...metadata } = object.metadata as UntypedObject["metadata"] & { managedFields?: unknown };
+  return { ...object, metadata: kind.namespaced ? { ...metadata, namespace: namespace ?? defaultNamespace } : metadata };
+}
+
+interface WriteObjectOptions {
+  readonly dryRun: boolean;
+  /** Empty: applied, not replaced. */
+  readonly resourceVersion: string;
+  readonly signal: AbortSignal;
+}
+
+/** Writes one object, and answers it as the server has it then. */
+export async function writeObject(client: KubeClient, { object, kind }: WrittenObject, { dryRun, resourceVersion, signal }: WriteObjectOptions): Promise<{ readonly object: UntypedObject; readonly warnings: readonly string[] }> {
+  const query = new URLSearchParams({ fieldManager, ...(dryRun ? { dryRun: "All" } : {}) });
+  const { name, namespace } = object.metadata;
+  if (name === undefined) throw refusal("invalid", `${kind.kind}: metadata.name is missing`);
+  const path = resourcePath(kind, namespace, name);
+  const { resourceVersion: _version, ...metadata } = object.metadata;
+  const answer =
+    resourceVersion === ""
+      ? await sendToKube(client, "PATCH", `${path}?${query.toString()}`, { body: { ...object, metadata }, contentType: "application/apply-patch+yaml", signal })
+      : await sendToKube(client, "PUT", `${path}?${query.toString()}`, { body: { ...object, metadata: { ...metadata, resourceVersion } }, signal });
+  return { object: JSON.parse(answer.text) as UntypedObject, warnings: warningsOf(answer) };
+}

@@ -1,0 +1,67 @@
+import { seriesMeasures } from "../../../api/dashboard/index.ts";
+import type { Clock, Logger } from "../../../base/index.ts";
+import type { AuditLog } from "../audit-log.ts";
+import { readerOf } from "../access/identity.ts";
+import type { Measurements } from "../measurements.ts";
+import { refusal } from "../problem.ts";
+import type { RequestHandlers } from "./request-handlers.ts";
+
+export interface HandlersOptions {
+  readonly measurements: Measurements;
+  readonly audit: AuditLog;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly istioNamespace: string;
+  /** Undefined where no release can be run beside the server. */
+  readonly whatIf: RequestHandlers["POST /api/what-if"] | undefined;
+}
+
+const maxPoints = 1_000;
+const defaultPoints = 120;
+const defaultRangeMs = 600_000;
+
+/** All requests but those of the session. What is asked seldom is loaded with its first use. */
+export function createHandlers(options: HandlersOptions): RequestHandlers {
+  const { measurements, audit, clock } = options;
+  const lazy = <Handler>(load: () => Promise<Handler>): (() => Promise<Handler>) => {
+    let loaded: Promise<Handler> | undefined;
+    return async () => await (loaded ??= load());
+  };
+  const logs = lazy(async () => (await import("./read-logs.ts")).readLogs);
+  const proxy = lazy(async () => (await import("./read-proxy.ts")).readProxy(options));
+  const validate = lazy(async () => (await import("./validate-yaml.ts")).validateYaml(options));
+  const apply = lazy(async () => (await import("./apply-objects.ts")).applyObjects(options));
+  const action = lazy(async () => (await import("./give-order.ts")).giveOrder(options));
+  return {
+    "GET /api/series": async (fields, identity) => {
+      const toMs = fields.integer("toMs", 0, Number.MAX_SAFE_INTEGER, 0);
+      const endMs = toMs === 0 ? clock.nowMs() : toMs;
+      const request = {
+        measure: fields.oneOf("measure", seriesMeasures),
+        namespace: fields.text("namespace"),
+        workload: fields.text("workload"),
+        service: fields.text("service"),
+        backend: fields.text("backend"),
+        fromMs: fields.integer("fromMs", 0, Number.MAX_SAFE_INTEGER, endMs - defaultRangeMs),
+        toMs,
+        points: fields.integer("points", 2, maxPoints, defaultPoints),
+      };
+      if (request.fromMs >= endMs) throw refusal("invalid", "fromMs: must be before toMs");
+      return await measurements.series(request, await readerOf(identity, "graph"));
+    },
+    "GET /api/logs": async (...given) => await (await logs())(...given),
+    "GET /api/proxy": async (...given) => await (await proxy())(...given),
+    "POST /api/validate": async (...given) => await (await validate())(...given),
+    "POST /api/apply": async (...given) => await (await apply())(...given),
+    "POST /api/action": async (...given) => await (await action())(...given),
+    "POST /api/what-if": async (...given) => {
+      if (options.whatIf === undefined) throw refusal("unavailable", "what would change cannot be worked out here: no release is at hand to run", "serin dashboard --local on your own machine can");
+      return await options.whatIf(...given);
+    },
+    // What others did is seen by who sees all namespaces.
+    "GET /api/audit": async (_fields, identity) => {
+      const seesAll = (await identity.namespaces()) === "*" && identity.authentication !== "anonymous";
+      return { records: audit.records(({ user }) => seesAll || user === identity.user) };
+    },
+  };
+}

@@ -1,0 +1,123 @@
+import { canaryKind, completingSteps, fullPromotionPatch, approvalPatch, meshUpgradeKind, orderSpecs, refusalOf, retriedRollout, type OrderedBy, type Rollout } from "../../../api/serin/index.ts";
+import { rolloutActions, type RolloutAction } from "../../../api/dashboard/index.ts";
+import { keyOf, type KindDefinition } from "../../../api/index.ts";
+import { messageOf, type Clock, type Logger } from "../../../base/index.ts";
+import { EventRecorder, isKubeCode, type KubeClient } from "../../../kube/index.ts";
+import type { Identity } from "../access/identity.ts";
+import type { AuditLog } from "../audit-log.ts";
+import { refusal } from "../problem.ts";
+import { ownOf } from "./kube-requests.ts";
+import type { RequestHandler } from "./request-handlers.ts";
+
+export interface GiveOrderOptions {
+  readonly audit: AuditLog;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+interface Order {
+  readonly client: KubeClient;
+  readonly kind: KindDefinition<Rollout>;
+  readonly action: RolloutAction;
+  readonly ordered: OrderedBy;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+export const fieldManager = "serin-dashboard";
+const maxWhyLength = 1_000;
+const attempts = 20;
+const retryMs = 50;
+const goneTimeoutMs = 30_000;
+
+const done: Readonly<Record<RolloutAction, string>> = {
+  approve: "approved",
+  pause: "paused",
+  resume: "goes on",
+  promote: "goes to the end at once",
+  rollback: "is being put back",
+  complete: "ends its soak",
+  retry: "begins again",
+};
+
+/** Writes an order into a rollout, as the command line does, by the user's own credentials. */
+export function giveOrder({ audit, clock, log }: GiveOrderOptions): RequestHandler<"POST /api/action"> {
+  return async (fields, identity, signal) => {
+    const kindName = fields.oneOf("kind", ["Canary", "MeshUpgrade"] as const);
+    const action = fields.oneOf("action", rolloutActions);
+    const [namespace, name] = [kindName === "Canary" ? fields.requiredText("namespace") : "", fields.requiredText("name")];
+    const [why, step] = [fields.text("why", maxWhyLength), fields.text("step")];
+    const kind = (kindName === "Canary" ? canaryKind : meshUpgradeKind) as unknown as KindDefinition<Rollout>;
+    const what = `${action} ${kindName} ${namespace === "" ? name : `${namespace}/${name}`}`;
+    const { user } = identity;
+    try {
+      const { client } = ownOf(identity);
+      const rollout = await client.get(kind, name, namespace === "" ? undefined : namespace);
+      if (rollout === undefined) throw refusal("not-found", `there is no ${kindName} ${name}`, "it may have been deleted");
+      if (step !== "" && rollout.status?.step?.id !== step) throw refusal("conflict", `${name} is at another step by now: ${rollout.status?.step?.title ?? rollout.status?.phase ?? "none"}`, "look at what it would change now, and confirm that");
+      const refused = refusalOf(kindName, rollout, action, { patch: await mayDo(identity, kind, rollout, ["patch"]), replace: await mayDo(identity, kind, rollout, ["delete", "create"]) });
+      if (refused !== undefined) throw refusal(refused.startsWith("you may not") ? "forbidden" : "conflict", `${name}: ${refused}`);
+      await write(rollout, { client, kind, action, ordered: { by: user, why, at: new Date(clock.nowMs()).toISOString() }, clock, signal });
+      audit.record({ user, what, result: "done", detail: why });
+      new EventRecorder({ client, component: fieldManager, log, clock }).record(kind, rollout, { type: "Normal", reason: "Ordered", message: `${action} by ${user}${why === "" ? "" : `: ${why}`}` });
+      return { done: `${kindName} ${keyOf(rollout)} ${done[action]}` };
+    } catch (error) {
+      audit.record({ user, what, result: "refused", detail: messageOf(error) });
+      throw error;
+    }
+  };
+}
+
+async function mayDo(identity: Identity, { group, plural }: KindDefinition<Rollout>, { metadata: { name = "", namespace = "" } }: Rollout, verbs: readonly string[]): Promise<boolean> {
+  const answers = await Promise.all(verbs.map(async (verb) => await identity.may({ verb, group, resource: plural, namespace, ...(verb === "create" ? {} : { name }) })));
+  return answers.every(Boolean);
+}
+
+async function write(rollout: Rollout, order: Order): Promise<void> {
+  const { client, kind, action, ordered } = order;
+  const { name = "", namespace } = rollout.metadata;
+  switch (action) {
+    case "pause":
+    case "resume":
+    case "rollback":
+      await client.patchMerge(kind, name, namespace, { spec: orderSpecs[action] }, { fieldManager });
+      return;
+    case "promote":
+      await client.patchMerge(kind, name, namespace, fullPromotionPatch(ordered), { fieldManager });
+      return;
+    case "approve":
+      return await approve(rollout, [rollout.status?.step?.id ?? ""], order);
+    case "complete":
+      return await approve(rollout, completingSteps, order);
+    case "retry":
+      return await beginAgain(rollout, order);
+  }
+}
+
+/** The list of approvals is replaced as a whole, so a write in between means to look again. */
+async function approve(rollout: Rollout, steps: readonly string[], { client, kind, ordered, clock, signal }: Order): Promise<void> {
+  const { name = "", namespace } = rollout.metadata;
+  let current: Rollout | undefined = rollout;
+  for (let attempt = 1; current !== undefined; attempt += 1) {
+    try {
+      await client.patchMerge(kind, name, namespace, approvalPatch(current, steps, ordered), { fieldManager });
+      return;
+    } catch (error) {
+      if (!isKubeCode(error, "conflict") || attempt >= attempts) throw error;
+      await clock.sleep(retryMs, signal);
+      current = await client.get(kind, name, namespace);
+    }
+  }
+  throw refusal("not-found", `${name} was deleted meanwhile`);
+}
+
+async function beginAgain(rollout: Rollout, { client, kind, clock, signal }: Order): Promise<void> {
+  const { name = "", namespace, uid } = rollout.metadata;
+  await client.delete(kind, name, namespace, uid === undefined ? {} : { preconditions: { uid } });
+  const deadlineMs = clock.steadyMs() + goneTimeoutMs;
+  while ((await client.get(kind, name, namespace)) !== undefined) {
+    if (clock.steadyMs() > deadlineMs) throw refusal("unavailable", `${name} is still being deleted`, `kubectl get ${kind.plural} ${name} -o yaml`);
+    await clock.sleep(retryMs, signal);
+  }
+  await client.apply(kind, retriedRollout(rollout), { fieldManager, force: true });
+}

@@ -1,0 +1,193 @@
+import { podKind, type Pod } from "../../../api/kubernetes/index.ts";
+import { proxySections, type ProxyAnswer, type ProxySection } from "../../../api/dashboard/index.ts";
+import { messageOf, transientError, type Clock } from "../../../base/index.ts";
+import { requestOverStream } from "../../../kube/index.ts";
+import {
+  addressesOf,
+  addressText,
+  certificateSection,
+  chainMatchText,
+  chainsOf,
+  compareClusterNames,
+  ConfigDump,
+  destinationText,
+  domainsText,
+  jsonNames,
+  listenerTypeOf,
+  managedBy,
+  matchText,
+  parseClusterName,
+  policySection,
+  portOf,
+  secretRows,
+  serviceSection,
+  workloadSection,
+  type DumpSection,
+  type ZtunnelDump,
+} from "../../../proxy-dump/index.ts";
+import type { Identity } from "../access/identity.ts";
+import { refusal } from "../problem.ts";
+import { ownOf } from "./kube-requests.ts";
+import type { RequestHandler } from "./request-handlers.ts";
+
+const adminPort = 15_000;
+const proxyContainer = "istio-proxy";
+const timeoutMs = 20_000;
+/** A proxy of a large mesh has tens of thousands of endpoints; nobody reads so many rows. */
+const maxRows = 5_000;
+/** Of all details together; later rows go without. */
+const maxDetailsLength = 4 << 20;
+
+interface Row {
+  readonly cells: readonly string[];
+  readonly detail: unknown;
+}
+
+interface Table {
+  readonly columns: readonly string[];
+  readonly rows: readonly Row[];
+}
+
+/** What a proxy has in effect, asked of its admin port over a port-forward by the user's own credentials. */
+export function readProxy({ clock }: { readonly clock: Clock }): RequestHandler<"GET /api/proxy"> {
+  return async (fields, identity, signal) => {
+    const [namespace, name] = [fields.requiredText("namespace"), fields.requiredText("pod")];
+    const section = fields.oneOf("section", proxySections);
+    const pod = await ownOf(identity).client.get(podKind, name, namespace);
+    if (pod === undefined) throw refusal("not-found", `there is no pod ${name} in namespace ${namespace}`, "it may have been replaced");
+    const isZtunnel = pod.metadata.labels?.["app"] === "ztunnel";
+    checkPod(pod, isZtunnel);
+    const dump = await askAdmin(identity, { namespace, pod: name, path: `/config_dump${isZtunnel ? "" : "?include_eds=true"}` }, signal);
+    const table = isZtunnel ? ztunnelTable(dump as ZtunnelDump, section, clock.nowMs()) : proxyTable(new ConfigDump(jsonNames(dump), `the answer of ${name}`), section, clock.nowMs());
+    return await answerOf(table);
+  };
+}
+
+function checkPod({ metadata, spec, status }: Pod, isZtunnel: boolean): void {
+  const { name = "", namespace = "" } = metadata;
+  const hasProxy = [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].some((container) => container.name === proxyContainer);
+  if (!hasProxy) throw refusal("not-found", `pod ${name} has no proxy`, isZtunnel ? undefined : "in ambient its traffic goes through its node's ztunnel");
+  if (status?.phase !== "Running") throw refusal("unavailable", `pod ${name} is ${status?.phase ?? "Pending"}: its proxy cannot be asked`, `kubectl -n ${namespace} describe pod ${name}`);
+}
+
+async function askAdmin(identity: Identity, { namespace, pod, path }: { readonly namespace: string; readonly pod: string; readonly path: string }, outer: AbortSignal): Promise<unknown> {
+  const signal = AbortSignal.any([outer, AbortSignal.timeout(timeoutMs)]);
+  let answer: { readonly status: number; readonly text: string };
+  try {
+    const stream = await ownOf(identity).connectToPod({ namespace, pod, port: adminPort, signal });
+    answer = await requestOverStream(stream, { method: "GET", path });
+  } catch (cause) {
+    if (cause instanceof Error && "code" in cause && cause.code === "forbidden") throw refusal("forbidden", `you may not forward ports of pods in namespace ${namespace}`, "it takes the right to create pods/portforward there");
+    throw transientError("unavailable", `the proxy of ${pod} does not answer: ${messageOf(cause)}`, { cause, hint: `kubectl -n ${namespace} logs ${pod} -c ${proxyContainer}` });
+  }
+  if (answer.status !== 200) throw transientError("unavailable", `the proxy of ${pod} answered ${answer.status}`);
+  try {
+    return JSON.parse(answer.text);
+  } catch (cause) {
+    throw transientError("unavailable", `the proxy of ${pod} answered what is no JSON`, { cause });
+  }
+}
+
+export function proxyTable(dump: ConfigDump, section: ProxySection, nowMs: number): Table {
+  switch (section) {
+    case "clusters":
+      return {
+        columns: ["SERVICE", "PORT", "SUBSET", "DIRECTION", "TYPE", "DESTINATION RULE"],
+        rows: dump.clusters().toSorted((a, b) => compareClusterNames(a.name, b.name)).map((cluster) => {
+          const { host, port, subset, direction, isService } = parseClusterName(cluster.name ?? "");
+          return { cells: [host, isService ? String(port) : "", subset, direction, cluster.type ?? "STATIC", managedBy(cluster.metadata)], detail: cluster };
+        }),
+      };
+    case "listeners":
+      return {
+        columns: ["ADDRESS", "PORT", "TYPE", "MATCH", "DESTINATION"],
+        rows: dump.listeners().toSorted((a, b) => portOf(a) - portOf(b)).flatMap((listener) =>
+          chainsOf(listener).map((chain) => ({ cells: [addressesOf(listener).join(","), String(portOf(listener)), listenerTypeOf(listener), chainMatchText(chain.filterChainMatch), destinationText(chain)], detail: listener })),
+        ),
+      };
+    case "routes":
+      return {
+        columns: ["NAME", "VIRTUAL HOST", "DOMAINS", "MATCH", "VIRTUAL SERVICE"],
+        rows: dump.routes().flatMap(({ name = "", virtualHosts = [] }) =>
+          virtualHosts.flatMap((host) => {
+            const start = [name, host.name ?? "", domainsText(host.domains ?? [])];
+            const routes = host.routes ?? [];
+            return routes.length === 0 ? [{ cells: [...start, "/*", "404"], detail: host }] : routes.map((route) => ({ cells: [...start, matchText(route.match), managedBy(route.metadata)], detail: route }));
+          }),
+        ),
+      };
+    case "endpoints":
+      return {
+        columns: ["CLUSTER", "ENDPOINT", "STATUS", "LOCALITY"],
+        rows: dump.endpoints().flatMap(({ clusterName = "", endpoints = [] }) =>
+          endpoints.flatMap(({ locality = {}, lbEndpoints = [] }) =>
+            lbEndpoints.map((one) => {
+              const { address } = one.endpoint ?? {};
+              const port = address?.socketAddress?.portValue;
+              return { cells: [clusterName, `${addressText(address)}${port === undefined ? "" : `:${port}`}`, one.healthStatus ?? "HEALTHY", [locality.region, locality.zone, locality.subZone].filter((part) => part !== undefined && part !== "").join("/")], detail: one };
+            }),
+          ),
+        ),
+      };
+    case "secrets": {
+      const { header, rows } = secretRows(dump, nowMs);
+      return { columns: header, rows: rows.map((cells) => ({ cells, detail: Object.fromEntries(header.map((column, index) => [column, cells[index] ?? ""])) })) };
+    }
+    case "bootstrap": {
+      const { bootstrap = {} } = (dump.part("BootstrapConfigDump") ?? {}) as { readonly bootstrap?: Readonly<Record<string, unknown>> };
+      return { columns: ["FIELD"], rows: Object.entries(bootstrap).map(([field, detail]) => ({ cells: [field], detail: { [field]: detail } })) };
+    }
+    case "workloads":
+    case "services":
+    case "policies":
+      throw refusal("not-found", `a sidecar, gateway or waypoint has no ${section}`, "a ztunnel has");
+  }
+}
+
+export function ztunnelTable(dump: ZtunnelDump, section: ProxySection, nowMs: number): Table {
+  switch (section) {
+    case "workloads":
+      return tableOf(workloadSection(dump, { nowMs }));
+    case "services":
+      return tableOf(serviceSection(dump, { nowMs }));
+    case "policies":
+      return tableOf(policySection(dump, { nowMs }));
+    case "secrets":
+      return tableOf(certificateSection(dump, { nowMs }));
+    default:
+      throw refusal("not-found", `a ztunnel has no ${section}`, "it has workloads, services, policies and secrets");
+  }
+}
+
+/** The rows of a section are sorted, its objects are not: each row finds its own by the names in it. */
+function tableOf({ header, rows, raw }: DumpSection): Table {
+  const objects = Array.isArray(raw) ? (raw as readonly Readonly<Record<string, unknown>>[]) : [];
+  const byName = new Map(objects.map((object) => [`${String(object["namespace"])}/${String(object["name"])}`, object]));
+  return { columns: header, rows: rows.map((cells) => ({ cells, detail: byName.get(`${cells[0] ?? ""}/${cells[1] ?? ""}`) ?? Object.fromEntries(header.map((column, index) => [column, cells[index] ?? ""])) })) };
+}
+
+async function answerOf({ columns, rows }: Table): Promise<ProxyAnswer> {
+  const { stringify } = await import("yaml");
+  const shown = rows.slice(0, maxRows);
+  const texts = new Map<unknown, string>();
+  let length = 0;
+  const details = shown.map(({ detail }) => {
+    const known = texts.get(detail);
+    if (known !== undefined) return known;
+    if (length > maxDetailsLength) return "";
+    const text = stringify(withoutKeys(detail), { lineWidth: 0, aliasDuplicateObjects: false });
+    length += text.length;
+    texts.set(detail, text);
+    return text;
+  });
+  return { columns, rows: shown.map(({ cells }) => cells), details, truncated: rows.length > maxRows || length > maxDetailsLength };
+}
+
+const secretFields: ReadonlySet<string> = new Set(["privateKey", "private_key", "password", "inlinePassword"]);
+
+/** Proxies leave private keys out of their dumps; what does not is not shown either. */
+function withoutKeys(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutKeys);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, secretFields.has(name) ? "[redacted]" : withoutKeys(inner)]));
+}

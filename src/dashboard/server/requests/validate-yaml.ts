@@ -1,0 +1,80 @@
+import { analyze, readManifest, type AnalysisOptions, type Manifest, type Resource } from "../../../analyze/index.ts";
+import type { ConfigMessage } from "../../../api/dashboard/index.ts";
+import { meshConfigOf, readCluster, type ClusterContents } from "../../../preflight/cluster-contents/index.ts";
+import { messageOf, type Clock } from "../../../base/index.ts";
+import type { Identity } from "../access/identity.ts";
+import { maxYamlLength } from "./apply-objects.ts";
+import type { RequestHandler } from "./request-handlers.ts";
+
+export interface ValidateYamlOptions {
+  readonly clock: Clock;
+  readonly istioNamespace: string;
+}
+
+const revision = "default";
+const readTimeoutMs = 20_000;
+/** An editor asks with every pause in the typing: what the cluster holds is read once in so long. */
+const contentsHoldMs = 10_000;
+const maxMessages = 200;
+
+/** What the parsers and the analyzer say of a YAML, laid over what the cluster holds as far as the user may read it. */
+export function validateYaml(options: ValidateYamlOptions): RequestHandler<"POST /api/validate"> {
+  const contents = new ContentsByIdentity(options);
+  return async (fields, identity) => ({ messages: await messagesOf(fields.text("yaml", maxYamlLength), await contents.of(identity), options) });
+}
+
+/** Messages of the YAML's own objects, each at its line. `contents`: a text where the cluster could not be read, and why. */
+export async function messagesOf(yaml: string, contents: ClusterContents | string, { istioNamespace }: Pick<ValidateYamlOptions, "istioNamespace">): Promise<readonly ConfigMessage[]> {
+  const manifest = await readManifest("yaml", yaml);
+  const messages = [...faultsOf(manifest)];
+  const isRead = typeof contents !== "string";
+  if (!isRead) messages.push(note(`the cluster could not be read, so that references to other objects are not checked: ${contents}`));
+  else if (contents.unread.size > 0) messages.push(note(`you may not read ${[...contents.unread.keys()].join(", ")}: what is said of references to these may be wrong`));
+  const known: Resource[] = isRead ? contents.objects.map((object) => ({ object })) : [];
+  const options: AnalysisOptions = {
+    defaultNamespace: "default",
+    istioNamespace,
+    // Without the cluster there may be more than is seen.
+    scope: isRead ? "cluster" : "files",
+    ...(isRead ? { unread: new Set(contents.unread.keys()), notServed: contents.notServed, meshConfig: await meshConfigOf(contents, { istioNamespace, revision }).catch(() => undefined) } : {}),
+  };
+  const own = new Set(manifest.resources.map(({ source }) => source));
+  const found = analyze([...known, ...manifest.resources], options);
+  for (const { type, resource, path, text } of found) {
+    if (resource?.source === undefined || !own.has(resource.source)) continue;
+    const { line, column } = resource.source.positionOf(path) ?? { line: 1, column: 1 };
+    messages.push({ code: type.code, level: type.level, message: text, path: path ?? "", line, column });
+  }
+  return messages.slice(0, maxMessages);
+}
+
+function faultsOf({ faults }: Manifest): readonly ConfigMessage[] {
+  return faults.map(({ message, position }) => ({ code: "", level: "Error", message, path: "", line: position?.line ?? 1, column: position?.column ?? 1 }));
+}
+
+function note(message: string): ConfigMessage {
+  return { code: "", level: "Info", message, path: "", line: 1, column: 1 };
+}
+
+/** What a cluster holds as somebody reads it, for as long as they type. */
+class ContentsByIdentity {
+  readonly #options: ValidateYamlOptions;
+  readonly #held = new WeakMap<Identity["reading"], { readonly contents: Promise<ClusterContents | string>; readonly atMs: number }>();
+
+  constructor(options: ValidateYamlOptions) {
+    this.#options = options;
+  }
+
+  async of({ reading }: Identity): Promise<ClusterContents | string> {
+    const { clock, istioNamespace } = this.#options;
+    const before = this.#held.get(reading);
+    if (before !== undefined && clock.steadyMs() - before.atMs < contentsHoldMs) return await before.contents;
+    const contents = readCluster(reading, { istioNamespace, revision }, readTimeoutMs).catch((error: unknown) => messageOf(error));
+    const held = { contents, atMs: clock.steadyMs() };
+    this.#held.set(reading, held);
+    clock.after(contentsHoldMs, () => {
+      if (this.#held.get(reading) === held) this.#held.delete(reading);
+    });
+    return await contents;
+  }
+}

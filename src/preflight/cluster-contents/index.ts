@@ -1,0 +1,1 @@
+export { checkRevision, meshConfigOf, readCluster, readMeshConfig, type ClusterContents } from "./cluster-contents.ts";
