@@ -22,7 +22,7 @@ export interface ControlPlaneSettings {
   readonly traceSamplingPercent?: number;
   readonly trustedNodeAccounts: ReadonlySet<string>;
   readonly authority: AuthoritySettings;
-  /** Validating webhooks that lead here are made to fail closed once they are answered: VALIDATION_WEBHOOK_CONFIG_NAME is set. */
+  /** Validating webhooks that lead here are made to fail closed once they are shown to work; not where VALIDATION_WEBHOOK_CONFIG_NAME is empty. */
   readonly validationFailsClosed: boolean;
   readonly clusters: ClusterSettings;
   readonly meshConfigPath: string;
@@ -88,7 +88,8 @@ export function readControlPlaneSettings(args: readonly string[], env: Environme
         .filter((account) => account !== ""),
     ),
     authority: readAuthoritySettings(env),
-    validationFailsClosed: envString(env, "VALIDATION_WEBHOOK_CONFIG_NAME", "") !== "",
+    // Upstream has a name as its default, so that only an empty one turns it off.
+    validationFailsClosed: env["VALIDATION_WEBHOOK_CONFIG_NAME"] !== "",
     clusters: readClusterSettings(env),
     meshConfigPath: flag("--meshConfig"),
     meshNetworksPath: flag("--networksConfig"),

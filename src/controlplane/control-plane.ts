@@ -37,7 +37,7 @@ import {
 import { ServedMesh } from "./served-mesh.ts";
 import { runRefusedStatusWriter } from "./refused-status.ts";
 import { ControlPlaneIdentity } from "./serving-certificate.ts";
-import { createInjectReviewer, InjectionSource, runCaBundleController, serveWebhooks } from "./webhooks/index.ts";
+import { createInjectReviewer, InjectionSource, runCaBundleController, serveWebhooks, validationDoubt } from "./webhooks/index.ts";
 
 export interface ControlPlaneOptions {
   readonly client: KubeClient;
@@ -219,7 +219,7 @@ export class ControlPlane {
     const { rootConfigMap, revocationConfigMap, clusterTrustBundle } = settings.authority;
     const roots = { ...options, revocations: () => identity.authority.crl, includes: (name: string) => this.#ingest.includesNamespace(name), rootConfigMap, revocationConfigMap, clusterTrustBundle };
     start("root certificates", runRootCertificateController(roots, signal));
-    start("webhook authorities", runCaBundleController({ ...options, failClosed: settings.validationFailsClosed ? () => this.#ready : undefined, service: { namespace: settings.namespace, name: settings.serviceName } }, signal));
+    start("webhook authorities", runCaBundleController({ ...options, validationDoubt: settings.validationFailsClosed ? async () => await validationDoubt(client, settings.namespace, settings.revision) : undefined, service: { namespace: settings.namespace, name: settings.serviceName } }, signal));
   }
 
   async #serveHttp(identity: ControlPlaneIdentity): Promise<(HttpServer | HttpsServer)[]> {

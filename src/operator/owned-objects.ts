@@ -50,8 +50,9 @@ export class OwnedObjects {
   }
 
   /** Writes one object by server-side apply, unless it is as it was written before. */
-  async apply(object: UntypedObject): Promise<void> {
+  async apply(given: UntypedObject): Promise<void> {
     const { client, fieldManager } = this.#options;
+    const object = given.kind === "ValidatingWebhookConfiguration" ? await keptClosed(client, given) : given;
     const key = `${object.kind ?? ""}/${keyOf(object)}`;
     const digest = createHash("sha256").update(JSON.stringify(object)).digest("base64");
     const present = this.#informers.get(object.kind ?? "")?.get(keyOf(object));
@@ -64,6 +65,18 @@ export class OwnedObjects {
   forget(object: UntypedObject): void {
     this.#written.delete(`${object.kind ?? ""}/${keyOf(object)}`);
   }
+}
+
+interface Webhooks extends UntypedObject {
+  readonly webhooks?: readonly { readonly name?: string; readonly failurePolicy?: string }[];
+}
+
+/** A control plane closes its validation once it is shown to work: whoever opened it again would do so for ever. */
+async function keptClosed(client: KubeClient, object: Webhooks): Promise<UntypedObject> {
+  const found: Webhooks | undefined = await client.get(installedKindOf(object), object.metadata.name ?? "");
+  const closed = new Set((found?.webhooks ?? []).filter(({ failurePolicy }) => failurePolicy === "Fail").map(({ name }) => name));
+  const webhooks = (object.webhooks ?? []).map((webhook) => (closed.has(webhook.name) ? { ...webhook, failurePolicy: "Fail" } : webhook));
+  return { ...object, webhooks };
 }
 
 function stateOf({ metadata }: KubernetesObject): string {

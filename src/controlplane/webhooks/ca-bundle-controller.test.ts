@@ -17,7 +17,7 @@ const put = (kind: KindDefinition, name: string, serviceName: string): void => {
 put(validatingWebhookConfigurationKind, "ours", "istiod");
 put(validatingWebhookConfigurationKind, "theirs", "istiod-canary");
 put(mutatingWebhookConfigurationKind, "ours", "istiod");
-const running = runCaBundleController({ client, service, root: () => "root", onRootChange: () => undefined, failClosed: () => isReady, clock, log: silentLogger }, stopped.signal);
+const running = runCaBundleController({ client, service, root: () => "root", onRootChange: () => undefined, validationDoubt: async () => (isReady ? undefined : "not yet"), clock, log: silentLogger }, stopped.signal);
 after(async () => {
   stopped.abort();
   await running;
@@ -29,7 +29,7 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
   while (!(await holds())) await new Promise((resolve) => setImmediate(resolve));
 }
 
-test("validation that leads here is trusted at once, and fails closed when it answers; others' and injection's policies stay", async () => {
+test("validation that leads here is trusted at once, and fails closed when it is shown to work; others' and injection's policies stay", async () => {
   await until(async () => (await webhook(validatingWebhookConfigurationKind, "ours"))?.clientConfig.caBundle === "cm9vdA==");
   assert.equal((await webhook(validatingWebhookConfigurationKind, "ours"))?.failurePolicy, "Ignore");
   isReady = true;

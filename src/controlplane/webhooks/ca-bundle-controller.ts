@@ -11,15 +11,15 @@ export interface CaBundleControllerOptions {
   readonly root: () => string;
   /** Calls whenever the root is another one. */
   readonly onRootChange: (changed: () => void) => void;
-  /** Whether our validation answers by now, so that what it cannot be asked about may be refused; absent: failure policies are left alone. */
-  readonly failClosed?: (() => boolean) | undefined;
+  /** Why our validation is not shown to work yet (undefined: it is), so that what it cannot be asked about may be refused; absent: failure policies are left alone. */
+  readonly validationDoubt?: (() => Promise<string | undefined>) | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
 const fieldManager = "istiod-ca-bundle";
-/** Until validation answers. */
-const notReadyRetryMs = 1000;
+/** Until validation is shown to work. */
+const doubtRetryMs = 2000;
 
 /** Keeps the CA of webhooks that lead to this control plane, so that the API server trusts it. */
 export async function runCaBundleController(options: CaBundleControllerOptions, signal: AbortSignal): Promise<void> {
@@ -45,22 +45,29 @@ async function look(options: CaBundleControllerOptions, kind: KindDefinition<Web
 }
 
 /** Answers when to look again; undefined: when something changes. */
-async function patch({ client, service, root, failClosed }: CaBundleControllerOptions, kind: KindDefinition<WebhookConfiguration>, informer: Informer<WebhookConfiguration>, name: string): Promise<number | undefined> {
+async function patch({ client, service, root, validationDoubt, log }: CaBundleControllerOptions, kind: KindDefinition<WebhookConfiguration>, informer: Informer<WebhookConfiguration>, name: string): Promise<number | undefined> {
   const found = informer.get(name);
+  if (found?.webhooks === undefined) return undefined;
   const caBundle = Buffer.from(root()).toString("base64");
-  const mayClose = kind === validatingWebhookConfigurationKind ? failClosed : undefined;
-  const closes = mayClose?.() === true;
-  let isAwaited = false;
-  const webhooks = found?.webhooks?.map((webhook) => {
-    const { clientConfig } = webhook;
-    if (clientConfig.service?.name !== service.name || clientConfig.service.namespace !== service.namespace) return webhook;
-    const isOpen = mayClose !== undefined && webhook.failurePolicy !== "Fail";
-    isAwaited ||= isOpen && !closes;
-    if (clientConfig.caBundle === caBundle && !(isOpen && closes)) return webhook;
-    return { ...webhook, clientConfig: { ...clientConfig, caBundle }, ...(isOpen && closes ? { failurePolicy: "Fail" as const } : {}) };
-  });
-  if (found !== undefined && webhooks?.some((webhook, index) => webhook !== found.webhooks?.[index]) === true) {
+  const isOurs = ({ clientConfig }: Webhook): boolean => clientConfig.service?.name === service.name && clientConfig.service.namespace === service.namespace;
+  const write = async (webhooks: readonly Webhook[]): Promise<void> => {
     await client.patchMerge(kind, name, undefined, { metadata: { resourceVersion: found.metadata.resourceVersion }, webhooks }, { fieldManager });
+  };
+  if (found.webhooks.some((webhook) => isOurs(webhook) && webhook.clientConfig.caBundle !== caBundle)) {
+    // What it is written as comes back as a change.
+    await write(found.webhooks.map((webhook) => (isOurs(webhook) ? { ...webhook, clientConfig: { ...webhook.clientConfig, caBundle } } : webhook)));
+    return undefined;
   }
-  return isAwaited ? notReadyRetryMs : undefined;
+  const isOpen = (webhook: Webhook): boolean => isOurs(webhook) && webhook.failurePolicy !== "Fail";
+  if (kind !== validatingWebhookConfigurationKind || validationDoubt === undefined || !found.webhooks.some(isOpen)) return undefined;
+  const doubt = await validationDoubt();
+  if (doubt !== undefined) {
+    log.debug("validation does not fail closed yet", { webhooks: name, doubt });
+    return doubtRetryMs;
+  }
+  await write(found.webhooks.map((webhook) => (isOpen(webhook) ? { ...webhook, failurePolicy: "Fail" } : webhook)));
+  log.info("validation is shown to work and fails closed from now on", { webhooks: name });
+  return undefined;
 }
+
+type Webhook = NonNullable<WebhookConfiguration["webhooks"]>[number];
