@@ -21,6 +21,8 @@ export abstract class Answer {
   upstreamServiceMs = -1;
   grpcStatus = "";
   captured: readonly string[] = [];
+  /** Names and values in turn. */
+  receivedTrailers: readonly string[] = [];
   /** The client said who it is, so it is told who we are. */
   peerAsked = false;
 
@@ -40,6 +42,7 @@ export abstract class Answer {
     this.upstreamServiceMs = -1;
     this.grpcStatus = "";
     this.captured = [];
+    this.receivedTrailers = [];
     this.peerAsked = false;
   }
 
@@ -67,6 +70,7 @@ export abstract class Answer {
   }
 
   protected noteTrailers(fields: readonly string[]): void {
+    this.receivedTrailers = fields;
     for (let at = 0; at < fields.length; at += 2) if (fields[at] === "grpc-status") this.grpcStatus = fields[at + 1] ?? "";
   }
 

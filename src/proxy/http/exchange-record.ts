@@ -56,6 +56,8 @@ export interface ExchangeRecord {
   readonly responseMessages: number;
   /** What filters said of the request, by the filter's name; undefined when none did. */
   readonly metadata: ReadonlyMap<string, unknown> | undefined;
+  /** Of the answer: names in lower case and values in turn. */
+  readonly trailers: readonly string[];
   readonly capturedRequest: readonly string[];
   readonly capturedResponse: readonly string[];
 }

@@ -147,6 +147,10 @@ export abstract class ExchangeState implements ExchangeRecord, AttemptsOwner {
     return this.answer.grpcStatus;
   }
 
+  get trailers(): readonly string[] {
+    return this.answer.receivedTrailers;
+  }
+
   get capturedResponse(): readonly string[] {
     return this.answer.captured;
   }

@@ -25,6 +25,17 @@ export type ResponseFlag = (typeof responseFlags)[keyof typeof responseFlags];
 
 const letters = ["-", "UH", "UF", "UC", "UR", "NR", "NC", "UT", "UO", "DC", "DPE", "UPE", "SI", "URX", "FI", "DI", "RL", "UAEX", "DT"];
 
+const names = [
+  "-", "NoHealthyUpstream", "UpstreamConnectionFailure", "UpstreamConnectionTermination", "UpstreamRemoteReset", "NoRouteFound", "NoClusterFound", "UpstreamRequestTimeout", "UpstreamOverflow",
+  "DownstreamConnectionTermination", "DownstreamProtocolError", "UpstreamProtocolError", "StreamIdleTimeout", "UpstreamRetryLimitExceeded", "FaultInjected", "DelayInjected", "RateLimited",
+  "UnauthorizedExternalService", "DurationTimeout",
+];
+
+/** In Envoy's words. */
+export function flagNames(flag: ResponseFlag): string {
+  return names[flag] ?? "-";
+}
+
 export function flagLetters(flag: ResponseFlag): string {
   return letters[flag] ?? "-";
 }

@@ -104,6 +104,7 @@ export class ConnectionObserver {
       downstreamLocal: addressText(connection.local),
       downstreamRemote: addressText(connection.remote),
       grpcStatus: "",
+      trailers: [],
       capturedRequest: [],
       capturedResponse: [],
       connection,

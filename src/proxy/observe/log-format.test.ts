@@ -33,3 +33,34 @@ test("JSON keeps numbers as numbers and what is missing as null", () => {
   const format = compileJsonFormat({ code: "%RESPONSE_CODE%", host: "%UPSTREAM_HOST%", text: "%REQ(:METHOD)% %PROTOCOL%" }, refuse);
   assert.deepEqual(JSON.parse(format.line(record, capture)), { code: 503, host: null, text: "GET HTTP/1.1" });
 });
+
+test("every operator of Envoy is taken: those that this proxy measures have a value, others stand empty; a wrong argument is refused", () => {
+  const peer = { workload: "w", namespace: "n", cluster: "c", canonicalName: "app", canonicalRevision: "v1" };
+  const full: ExchangeRecord = {
+    ...plainRecord, pathAndQuery: "/a?b=1&c=%20d", grpcStatus: "5", flag: 1, trailers: ["grpc-message", "gone"], downstreamPeer: peer, retries: 2, metadata: new Map([["jwt", { iss: "me", list: [1] }]]),
+    trace: { traceId: "t1", spanId: "s1", parentSpanId: undefined, sampled: true, upstreamSpanId: undefined, lines: "", replaced: new Set(), forwardedMs: 0, operationGiven: undefined },
+  };
+  const shown = (text: string): string => compileTextFormat(text, refuse).line(full, capture);
+  const cases: readonly (readonly [format: string, expected: string])[] = [
+    ["%START_TIME(%Y/%m/%dT%H:%M:%S%z %s)%", "2026/01/02T03:04:05+0000 1767323045"],
+    ["%START_TIME(%s.%3f)% %START_TIME(%d/%b/%Y:%T)%", "1767323045.006 02/Jan/2026:03:04:05"],
+    ["%GRPC_STATUS% %GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS(NUMBER)% %GRPC_STATUS_NUMBER%", "NotFound NOT_FOUND 5 5"],
+    ["%RESPONSE_FLAGS% %RESPONSE_FLAGS_LONG%", "UH NoHealthyUpstream"],
+    ["%TRAILER(x-none?GRPC-MESSAGE):2%|%TRAILER(x-none)%", "go|-"],
+    ["%DYNAMIC_METADATA(jwt:iss)%|%DYNAMIC_METADATA(jwt)%|%DYNAMIC_METADATA(jwt:none)%", 'me|{"iss":"me","list":[1]}|-'],
+    ["%FILTER_STATE(downstream_peer:FIELD:workload)%|%FILTER_STATE(wasm.downstream_peer)%|%FILTER_STATE(other)%", "w|workload=w,cluster=c,namespace=n,service=app,revision=v1,app=app,version=v1|-"],
+    ["%QUERY_PARAM(c)%|%QUERY_PARAMS%|%PATH(NQ)%|%REQ_WITHOUT_QUERY(:PATH)%", " d|b=1&c=%20d|/a|/a"],
+    ["%TRACE_ID%/%SPAN_ID% %STREAM_ID%", "t1/s1 id-1"],
+    ["%CEL(request.method + '(' + request.path + ')')%", "GET(/a?b=1&c=%20d)"],
+    ["%REQ(:SCHEME)% %RESP(:STATUS)% %ACCESS_LOG_TYPE%", "http 200 DownstreamEnd"],
+    ["%UPSTREAM_TLS_VERSION% %CONNECTION_ID% %UPSTREAM_REQUEST_ATTEMPT_COUNT%", "- - 0"],
+    ["100%% of %PROTOCOL%, 50% more", "100% of HTTP/1.1, 50% more"],
+  ];
+  for (const [format, expected] of cases) assert.equal(shown(format), expected, format);
+  for (const wrong of ["%START_TIME(%Q)%", "%GRPC_STATUS(OTHER)%", "%REQ(x%", "%CEL(1 +)%", "%REQ(x):z%"]) assert.throws(() => compileTextFormat(wrong, refuse), /unknown %/, wrong);
+});
+
+test("in JSON a field's digits stay text, and what is measured is a number", () => {
+  const format = compileJsonFormat({ id: "%REQ(x-extra)%", took: "%DURATION%", time: "%START_TIME(%s)%", none: "%GRPC_STATUS_NUMBER%" }, refuse);
+  assert.deepEqual(JSON.parse(format.line({ ...record, capturedRequest: ["0042"] }, capture)), { id: "0042", took: 12, time: "1767323045", none: null });
+});

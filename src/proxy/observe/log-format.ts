@@ -1,6 +1,6 @@
-import { hostname } from "node:os";
+import { messageOf } from "../../base/index.ts";
 import type { ExchangeRecord } from "../http/exchange-record.ts";
-import { flagLetters } from "../http/response-flags.ts";
+import { compileOperator, numericOperators, type Captures, type LogPart } from "./log-operators.ts";
 
 /** A compiled access log format: which fields must be captured, and how a line is made. */
 export interface LogFormat {
@@ -21,35 +21,98 @@ export const envoyDefaultFormat =
   '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION% ' +
   '%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%"\n';
 
-type Part = (record: ExchangeRecord, capture: CaptureIndex) => string;
-
-const operatorPattern = /%([A-Z0-9_]+)(?:\(([^)]*)\))?(?::(\d+))?%|%%|[^%]+|%/g;
-
 /** Throws what `refuse` makes of an operator that is not known. Where values that are empty are left out, nothing stands for them. */
 export function compileTextFormat(text: string, refuse: (operator: string) => Error, omitEmpty = false): LogFormat {
-  const requestCapture: string[] = [];
-  const responseCapture: string[] = [];
-  const parts: Part[] = [];
-  for (const match of text.matchAll(operatorPattern)) {
-    const [whole, operator, argument, length] = match;
-    if (operator === undefined) {
-      parts.push(() => (whole === "%%" ? "%" : whole));
+  const captures: Captures = { request: [], response: [] };
+  const parts: LogPart[] = [];
+  for (const token of tokensOf(text, refuse)) {
+    if ("text" in token) {
+      parts.push(() => token.text);
       continue;
     }
-    const part = compileOperator(operator, argument, requestCapture, responseCapture);
-    if (part === undefined) throw refuse(whole);
+    const part = compiled(token, captures, refuse);
     const shown = omitEmpty ? omitting(part) : part;
-    parts.push(length === undefined ? shown : (record, capture) => shown(record, capture).slice(0, Number(length)));
+    const { length } = token;
+    parts.push(length === undefined ? shown : (record, capture) => shown(record, capture).slice(0, length));
   }
   const line: LogFormat["line"] = (record, capture) => {
     let out = "";
     for (let index = 0; index < parts.length; index += 1) out += parts[index]?.(record, capture) ?? "";
     return out;
   };
-  return { requestCapture, responseCapture, line };
+  return { requestCapture: captures.request, responseCapture: captures.response, line };
 }
 
-function omitting(part: Part): Part {
+interface Operator {
+  readonly whole: string;
+  readonly name: string;
+  readonly argument: string | undefined;
+  /** The value is cut to so many characters. */
+  readonly length: number | undefined;
+}
+
+const nameAtStart = /%([A-Z0-9_]+)/y;
+const endOfOperator = /(?::(\d+))?%/y;
+
+/** Text, and operators: `%NAME%`, `%NAME(argument)%`, `%NAME(argument):length%`; an argument may have parentheses in pairs. `%%` is a `%`. */
+function* tokensOf(text: string, refuse: (operator: string) => Error): Iterable<Operator | { readonly text: string }> {
+  let at = 0;
+  while (at < text.length) {
+    const start = text.indexOf("%", at);
+    if (start < 0) {
+      yield { text: text.slice(at) };
+      return;
+    }
+    if (start > at) yield { text: text.slice(at, start) };
+    if (text[start + 1] === "%") {
+      yield { text: "%" };
+      at = start + 2;
+      continue;
+    }
+    nameAtStart.lastIndex = start;
+    const name = nameAtStart.exec(text)?.[1];
+    if (name === undefined) {
+      yield { text: "%" };
+      at = start + 1;
+      continue;
+    }
+    let end = nameAtStart.lastIndex;
+    let argument: string | undefined;
+    if (text[end] === "(") {
+      const close = closingOf(text, end);
+      if (close < 0) throw refuse(text.slice(start));
+      argument = text.slice(end + 1, close);
+      end = close + 1;
+    }
+    endOfOperator.lastIndex = end;
+    const match = endOfOperator.exec(text);
+    if (match === null) throw refuse(text.slice(start, end));
+    at = endOfOperator.lastIndex;
+    yield { whole: text.slice(start, at), name, argument, length: match[1] === undefined ? undefined : Number(match[1]) };
+  }
+}
+
+function closingOf(text: string, open: number): number {
+  let depth = 0;
+  for (let at = open; at < text.length; at += 1) {
+    if (text[at] === "(") depth += 1;
+    else if (text[at] === ")" && (depth -= 1) === 0) return at;
+  }
+  return -1;
+}
+
+function compiled({ whole, name, argument }: Operator, captures: Captures, refuse: (operator: string) => Error): LogPart {
+  let part: LogPart | undefined;
+  try {
+    part = compileOperator(name, argument, captures);
+  } catch (error) {
+    throw refuse(`${whole} (${messageOf(error)})`);
+  }
+  if (part === undefined) throw refuse(whole);
+  return part;
+}
+
+function omitting(part: LogPart): LogPart {
   return (record, capture) => {
     const value = part(record, capture);
     return value === "-" ? "" : value;
@@ -68,9 +131,11 @@ export function compileJsonFormat(fields: Readonly<Record<string, unknown>>, ref
     if (typeof value !== "string") return () => value;
     const format = compileTextFormat(value, refuse);
     formats.push(format);
+    const [only, ...more] = tokensOf(value, refuse);
+    const isNumber = only !== undefined && more.length === 0 && "name" in only && numericOperators.has(only.name);
     return (record, capture) => {
       const text = format.line(record, capture);
-      return text === "-" ? null : /^\d{1,15}$/.test(text) ? Number(text) : text;
+      return text === "-" ? null : isNumber ? Number(text) : text;
     };
   };
   const part = compile(fields);
@@ -82,91 +147,3 @@ export function compileJsonFormat(fields: Readonly<Record<string, unknown>>, ref
 }
 
 type JsonPart = (record: ExchangeRecord, capture: CaptureIndex) => unknown;
-
-const orDash = (text: string | undefined): string => (text === undefined || text === "" ? "-" : text);
-const withoutPort = (address: string): string => address.slice(0, Math.max(0, address.lastIndexOf(":")));
-
-const plain: Readonly<Record<string, Part>> = {
-  START_TIME: (record) => new Date(record.startedMs).toISOString(),
-  PROTOCOL: (record) => orDash(record.protocol),
-  RESPONSE_CODE: (record) => String(record.status),
-  RESPONSE_FLAGS: (record) => flagLetters(record.flag),
-  RESPONSE_CODE_DETAILS: (record) => orDash(record.details),
-  CONNECTION_TERMINATION_DETAILS: () => "-",
-  UPSTREAM_TRANSPORT_FAILURE_REASON: (record) => orDash(record.transportFailure),
-  BYTES_RECEIVED: (record) => String(record.receivedBytes),
-  BYTES_SENT: (record) => String(record.sentBytes),
-  DURATION: (record) => String(Math.round(record.durationMs)),
-  REQUEST_DURATION: (record) => String(Math.round(record.durationMs)),
-  RESPONSE_DURATION: (record) => (record.upstreamServiceMs < 0 ? "-" : String(record.upstreamServiceMs)),
-  UPSTREAM_HOST: (record) => orDash(record.endpoint?.name),
-  UPSTREAM_CLUSTER: (record) => orDash(record.cluster?.name),
-  UPSTREAM_CLUSTER_RAW: (record) => orDash(record.cluster?.name),
-  UPSTREAM_LOCAL_ADDRESS: (record) => orDash(record.upstreamLocal),
-  UPSTREAM_REMOTE_ADDRESS: (record) => orDash(record.endpoint?.name),
-  UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: (record) => orDash(withoutPort(record.endpoint?.name ?? "")),
-  UPSTREAM_REMOTE_PORT: (record) => orDash(record.endpoint?.name.slice(record.endpoint.name.lastIndexOf(":") + 1)),
-  DOWNSTREAM_LOCAL_ADDRESS: (record) => record.downstreamLocal,
-  DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: (record) => withoutPort(record.downstreamLocal),
-  DOWNSTREAM_REMOTE_ADDRESS: (record) => record.downstreamRemote,
-  DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: (record) => withoutPort(record.downstreamRemote),
-  DOWNSTREAM_DIRECT_REMOTE_ADDRESS: (record) => record.downstreamRemote,
-  DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT: (record) => withoutPort(record.downstreamRemote),
-  REQUESTED_SERVER_NAME: (record) => orDash(record.connection.serverName ?? record.requestedServerName),
-  DOWNSTREAM_PEER_URI_SAN: (record) => orDash(record.connection.tls?.peerIdentity),
-  DOWNSTREAM_LOCAL_URI_SAN: (record) => orDash(record.connection.tls?.localIdentity),
-  DOWNSTREAM_PEER_SUBJECT: (record) => orDash(record.connection.tls?.peerSubject()),
-  DOWNSTREAM_PEER_FINGERPRINT_256: (record) => orDash(record.connection.tls?.peerCertificateHash()),
-  DOWNSTREAM_LOCAL_PORT: (record) => record.downstreamLocal.slice(record.downstreamLocal.lastIndexOf(":") + 1),
-  DOWNSTREAM_REMOTE_PORT: (record) => record.downstreamRemote.slice(record.downstreamRemote.lastIndexOf(":") + 1),
-  DOWNSTREAM_TRANSPORT_FAILURE_REASON: () => "-",
-  UPSTREAM_TRANSPORT_DURATION: () => "-",
-  RESPONSE_TX_DURATION: () => "-",
-  REQUEST_TX_DURATION: (record) => String(Math.round(record.durationMs)),
-  UPSTREAM_REQUEST_ATTEMPT_COUNT: () => "-",
-  HOSTNAME: () => hostname(),
-  ROUTE_NAME: (record) => orDash(record.routeName),
-  GRPC_STATUS: (record) => orDash(record.grpcStatus),
-};
-
-const knownRequestFields: Readonly<Record<string, Part>> = {
-  ":method": (record) => orDash(record.method),
-  ":path": (record) => orDash(record.pathAndQuery),
-  ":authority": (record) => orDash(record.authority),
-  ":scheme": () => "http",
-  "x-forwarded-for": (record) => orDash(record.forwardedFor),
-  "user-agent": (record) => orDash(record.userAgent),
-  "x-request-id": (record) => orDash(record.requestId),
-};
-
-function compileOperator(operator: string, argument: string | undefined, requestCapture: string[], responseCapture: string[]): Part | undefined {
-  if (operator === "REQ_WITHOUT_QUERY") {
-    const part = compileOperator("REQ", argument, requestCapture, responseCapture);
-    return part === undefined ? undefined : (record, capture) => part(record, capture).replace(/\?.*$/, "");
-  }
-  if (operator === "REQ" || operator === "RESP") {
-    const alternatives = (argument ?? "").toLowerCase().split("?").map((name) => fieldPart(operator, name, requestCapture, responseCapture));
-    return (record, capture) => {
-      for (const alternative of alternatives) {
-        const value = alternative(record, capture);
-        if (value !== "-") return value;
-      }
-      return "-";
-    };
-  }
-  // What no request through here has: tracing, dynamic metadata and filter state.
-  if (operator === "DYNAMIC_METADATA" || operator === "FILTER_STATE" || operator === "TRACE_ID") return () => "-";
-  return plain[operator];
-}
-
-function fieldPart(operator: "REQ" | "RESP", name: string, requestCapture: string[], responseCapture: string[]): Part {
-  if (operator === "RESP") {
-    if (name === "x-envoy-upstream-service-time") return (record) => (record.upstreamServiceMs < 0 ? "-" : String(record.upstreamServiceMs));
-    responseCapture.push(name);
-    return (record, capture) => orDash(record.capturedResponse[capture.response.get(name) ?? -1]);
-  }
-  const known = knownRequestFields[name];
-  if (known !== undefined) return known;
-  requestCapture.push(name);
-  return (record, capture) => orDash(record.capturedRequest[capture.request.get(name) ?? -1]);
-}

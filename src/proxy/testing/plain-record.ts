@@ -28,6 +28,7 @@ export const plainRecord: ExchangeRecord = {
   downstreamLocal: "10.0.0.2:80",
   downstreamRemote: "10.0.0.1:4000",
   grpcStatus: "",
+  trailers: [],
   capturedRequest: [],
   capturedResponse: [],
   connection: { local: { address: "10.0.0.2", port: 80 }, remote: { address: "10.0.0.1", port: 4000 }, tls: undefined, peer: undefined },
