@@ -3,6 +3,7 @@ import type { Clock, Environment } from "../base/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import type { CustomResources, DefaultRevision, InstallSettings, RenderedComponent } from "../install/index.ts";
 import type { KubernetesObject, UntypedObject } from "../api/index.ts";
+import type { Problem, TopicName, Topics } from "../api/dashboard/index.ts";
 import type { CheckSpec, CheckStatus } from "../api/serin/index.ts";
 
 /** Everything that a verb may touch; `cmd` builds it, tests fake it. */
@@ -39,6 +40,8 @@ export interface CliContext {
   readonly requestOfPod: (flags: ConnectionFlags, request: PodRequest) => Promise<{ readonly status: number; readonly text: string }>;
   /** A byte stream to a port of a pod, by port-forward; each call is a connection of its own. */
   readonly streamOfPod: (flags: ConnectionFlags, target: { readonly namespace: string; readonly pod: string; readonly port: number }) => Promise<Duplex>;
+  /** Serves the dashboard from this process, by the user's own kubeconfig, until interrupted. `announce` is told the address that lets one browser in. */
+  readonly serveDashboard: (flags: ConnectionFlags, options: DashboardOptions) => Promise<void>;
   /** Shows a page to the user; false where that cannot be done. */
   readonly openBrowser: (url: string) => Promise<boolean>;
   readonly readFile: (path: string) => Promise<string>;
@@ -49,10 +52,26 @@ export interface CliContext {
   readonly installer: Installer;
   /** Looks at a check outside of any rollout until it has an answer; what the rollout engine does, passed in as the two parts do not know each other. */
   readonly runCheck?: (flags: ConnectionFlags, request: CheckRequest) => Promise<CheckStatus>;
+  /**
+   * Looks at a view of the mesh as the dashboard makes it, until the signal is aborted: each time that it changes, once a second at
+   * most. Views that are followed by one command line share what they are made of.
+   */
+  readonly followMesh?: FollowMesh;
+  /** Keys that are pressed on the terminal, one at a time; undefined where there is none. `\u0003` is Ctrl-C. */
+  readonly onKey?: (take: (key: string) => void) => Disposable | undefined;
+  /** The height of the terminal; undefined where there is none. */
+  readonly rows?: () => number | undefined;
   /** Who runs the command line, for others who want the same at the same time: `user@host (pid 12)`. */
   readonly identity: string;
   readonly signal: AbortSignal;
 }
+
+export type FollowMesh = <Name extends TopicName>(
+  flags: ConnectionFlags,
+  topic: { readonly name: Name; readonly parameters: Topics[Name]["parameters"] },
+  sink: { readonly view: (view: Topics[Name]["view"]) => void; readonly problem: (problem: Problem) => void },
+  signal: AbortSignal,
+) => Promise<void>;
 
 export interface ConnectionFlags {
   readonly kubeconfig?: string;
@@ -113,4 +132,16 @@ export interface Installer {
     readonly onRemoved: (object: KubernetesObject) => void;
     readonly dryRun?: boolean;
   }): Promise<number>;
+}
+
+export interface DashboardOptions {
+  readonly istioNamespace: string;
+  /** An address of this machine; `localhost` is both loopback addresses. */
+  readonly host: string;
+  /** Tried in this order; 0 is any free one. */
+  readonly ports: readonly number[];
+  /** Asked for what was measured, instead of the proxies themselves. */
+  readonly prometheusUrl: string | undefined;
+  /** Again, with the next address, whenever one was used. */
+  readonly announce: (url: string, isFirst: boolean) => void;
 }

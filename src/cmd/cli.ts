@@ -5,12 +5,21 @@ import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { CommanderError } from "commander";
-import { createLogger, systemClock } from "../base/index.ts";
+import { createLogger, messageOf, systemClock } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
-import { CommandEnd, createProgram, type CliContext } from "../cli/index.ts";
+import { CommandEnd, createProgram, type CliContext, type ConnectionFlags } from "../cli/index.ts";
+import type { DashboardReader } from "../dashboard/read/index.ts";
 import type { RoleContext } from "./role.ts";
 
+/** What views are made of, read while they are followed. */
+interface MeshReading {
+  readonly reader: Promise<DashboardReader>;
+  readonly stop: () => void;
+  followers: number;
+}
+
 export async function run({ args, env, shutdown, release }: RoleContext): Promise<number> {
+  let mesh: MeshReading | undefined;
   const context: CliContext = {
     env,
     clock: systemClock,
@@ -47,6 +56,12 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
       const { loadKubeConfig, portForward } = await import("../kube/index.ts");
       return await portForward(await loadKubeConfig(flags.kubeconfig ?? env, flags.context), { ...target, signal: shutdown.drain });
     },
+    serveDashboard: async (flags, options) => {
+      const { loadKubeConfig } = await import("../kube/index.ts");
+      const { serveLocalDashboard } = await import("./dashboard.ts");
+      const kubeConfig = await loadKubeConfig(flags.kubeconfig ?? env, flags.context);
+      await serveLocalDashboard({ ...options, kubeConfig, env, log: createLogger({ scope: "dashboard", level: "warn" }), release, signal: shutdown.drain });
+    },
     openBrowser: async (url) => await (await import("../cli/dashboard/index.ts")).openBrowser(url, process.platform, env),
     readFile: async (path) => (path === "-" ? await text(process.stdin) : await readFile(path, "utf8")),
     releaseTree: async (version, flags) => {
@@ -79,6 +94,18 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
       const get = async (target: { namespace: string; pod: string; port: number; path: string }): Promise<string> => (await context.requestOfPod(flags, { ...target, method: "GET" })).text;
       return await runCheckOutside({ client, clock: systemClock, log: createLogger({ scope: "check", level: "warn" }), get, signal: shutdown.drain, ...request });
     },
+    followMesh: async (flags, { name, parameters }, sink, signal) => {
+      mesh ??= readMesh(context, flags, release.version);
+      const { views } = await mesh.reader;
+      mesh.followers += 1;
+      // It is the user's own kubeconfig that reads: the API server says what may be seen.
+      const reader = { key: "own", namespaces: "*" as const, may: async (): Promise<boolean> => true };
+      await views.follow(name, parameters, reader, { view: (view) => sink.view(view as Parameters<typeof sink.view>[0]), problem: sink.problem }, signal);
+      mesh.followers -= 1;
+      if (mesh.followers === 0) mesh.stop();
+    },
+    onKey: (take) => keysOf(process.stdin, take),
+    rows: () => (process.stdout.isTTY ? process.stdout.rows : undefined),
     identity: `${userName()}@${hostname()} (pid ${process.pid})`,
     signal: shutdown.drain,
   };
@@ -96,6 +123,42 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
 async function readObjects(path: string): Promise<UntypedObject[]> {
   const { objectsInManifest } = await import("../kube/index.ts");
   return await Array.fromAsync(objectsInManifest(await readFile(path, "utf8")));
+}
+
+/** By the user's own kubeconfig, and pods through the API server. */
+function readMesh(context: CliContext, flags: ConnectionFlags, version: string): MeshReading {
+  const end = new AbortController();
+  const begin = async (): Promise<DashboardReader> => {
+    const { askPodByApiServer, createDashboardReader } = await import("../dashboard/read/index.ts");
+    const { createKubeClient, loadKubeConfig } = await import("../kube/index.ts");
+    const log = createLogger({ scope: "mesh", level: "error" });
+    const client = createKubeClient(await loadKubeConfig(flags.kubeconfig ?? context.env, flags.context), { log, clock: systemClock, userAgent: `serin/${version}` });
+    const reader = createDashboardReader({ client, clock: systemClock, log, askPod: askPodByApiServer(client), cluster: await context.apiServer(flags) });
+    void reader
+      .run(AbortSignal.any([context.signal, end.signal]))
+      .catch((error: unknown) => context.err(`${messageOf(error)}\n`))
+      .finally(() => client.close());
+    return reader;
+  };
+  return { reader: begin(), stop: () => end.abort(), followers: 0 };
+}
+
+/** Keys one by one, not shown, until it is disposed; undefined where there is no terminal. */
+function keysOf(input: typeof process.stdin, take: (key: string) => void): Disposable | undefined {
+  if (!input.isTTY) return undefined;
+  const onData = (data: Buffer): void => {
+    for (const key of data.toString()) take(key);
+  };
+  input.setRawMode(true);
+  input.on("data", onData);
+  input.resume();
+  return {
+    [Symbol.dispose]: () => {
+      input.off("data", onData);
+      input.setRawMode(false);
+      input.pause();
+    },
+  };
 }
 
 async function confirm(question: string): Promise<boolean> {

@@ -3,6 +3,7 @@ import type { RolloutStatus } from "../../api/serin/index.ts";
 import { messageOf, SerinError } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
 import { RolloutEnd } from "../rollout-end.ts";
+import { plainScreen, screenOf } from "../screen.ts";
 import { renderLadder } from "./ladder.ts";
 import { findRollout, nameOf, type Rollout, type RolloutFlags } from "./rollout-objects.ts";
 
@@ -67,45 +68,4 @@ function statusJson({ apiVersion, kind, metadata, status }: Rollout): unknown {
 function ladderOptions(flags: StatusFlags, context: CliContext, live: boolean): Parameters<typeof renderLadder>[2] {
   const columns = live ? context.columns() : undefined;
   return { colour: context.colour, verbose: flags.verbose === true || !live, ...(columns === undefined ? {} : { columns }) };
-}
-
-interface Screen {
-  show(text: string): void;
-  close(): void;
-}
-
-/** Each line that was not there before, once: for logs and pipes. */
-function plainScreen(context: CliContext): Screen {
-  return { show: (text) => context.out(text), close: () => undefined };
-}
-
-const hideCursor = "\u001b[?25l";
-const showCursor = "\u001b[?25h";
-
-/** Draws over what it drew before. */
-function screenOf(context: CliContext): Screen | undefined {
-  if (!context.colour || context.columns() === undefined) return seenLines(context);
-  let lines = 0;
-  context.out(hideCursor);
-  return {
-    show: (text) => {
-      const up = lines === 0 ? "" : `\u001b[${lines}A`;
-      context.out(`${up}\r\u001b[J${text}`);
-      lines = text.split("\n").length - 1;
-    },
-    close: () => context.out(showCursor),
-  };
-}
-
-/** Where nothing can be drawn over, only what is new is written. */
-function seenLines(context: CliContext): Screen {
-  let before = new Set<string>();
-  return {
-    show: (text) => {
-      const lines = text.split("\n").filter((line) => line !== "");
-      for (const line of lines) if (!before.has(line) && !line.startsWith("  ○")) context.out(`${line}\n`);
-      before = new Set(lines);
-    },
-    close: () => undefined,
-  };
 }

@@ -24,6 +24,7 @@ import {
   workloadView,
   type ConfigMessages,
   type Inventory,
+  type TrafficEdge,
   type ViewInput,
 } from "../views/index.ts";
 import { MeshReader } from "./mesh-reader.ts";
@@ -51,6 +52,8 @@ export interface DashboardReaderOptions {
 export interface DashboardReader {
   readonly views: ViewSource;
   readonly measurements: Measurements;
+  /** Who talks to whom, over the last seconds: of all namespaces. */
+  traffic(windowSeconds: number): Promise<readonly TrafficEdge[]>;
   /** Reads until the signal is aborted. */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -109,6 +112,10 @@ class Reader implements DashboardReader {
       },
     });
     this.measurements = new TrafficSeries({ traffic: this.#traffic, clock, inventory: () => this.#currentInventory() });
+  }
+
+  async traffic(windowSeconds: number): Promise<readonly TrafficEdge[]> {
+    return (await this.#traffic.measure(windowSeconds, 0)).edges;
   }
 
   async run(signal: AbortSignal): Promise<void> {

@@ -1,0 +1,121 @@
+import type { GraphEdge, GraphNode, GraphView } from "../../api/dashboard/index.ts";
+import { paint } from "../colour.ts";
+import { bytesText, durationText, healthColours, healthMarks, lockText, rateText, shareText } from "../measure-text.ts";
+
+export interface GraphTreeOptions {
+  readonly columns: number | undefined;
+  readonly colour: boolean;
+}
+
+interface Line {
+  readonly branch: string;
+  readonly name: string;
+  readonly node: GraphNode | undefined;
+  readonly edge: GraphEdge | undefined;
+  readonly note: string;
+}
+
+const gap = 2;
+const leastName = 16;
+/** Deeper calls are cut, and said to be. */
+const maxDepth = 12;
+const maxLines = 2000;
+
+/** Who calls whom, from those that nobody calls; what is called from several places is shown in full at the first. */
+export function renderGraph({ tables: { nodes, edges } }: GraphView, options: GraphTreeOptions): string {
+  const traffic = Object.values(edges).filter(({ requestRate, byteRate, openedRate }) => requestRate + byteRate + openedRate > 0);
+  const outgoing = Map.groupBy(traffic, ({ from }) => from);
+  const called = new Set(traffic.filter(({ from, to }) => from !== to).map(({ to }) => to));
+  const callers = [...outgoing.keys()].toSorted((a, b) => Number(called.has(a)) - Number(called.has(b)) || (a < b ? -1 : 1));
+  const lines: Line[] = [];
+  const shown = new Set<string>();
+  const add = (key: string, branch: string, inner: string, edge: GraphEdge | undefined, path: readonly string[]): void => {
+    if (lines.length >= maxLines) return;
+    const node = nodes[key];
+    const next = (outgoing.get(key) ?? []).toSorted((a, b) => b.requestRate - a.requestRate || (a.to < b.to ? -1 : 1));
+    const isAgain = next.length > 0 && (shown.has(key) || path.length >= maxDepth);
+    lines.push({ branch, name: nameOf(key, node), node, edge, note: isAgain ? (path.includes(key) ? "↺" : "↑") : "" });
+    if (isAgain) return;
+    shown.add(key);
+    for (const [index, call] of next.entries()) {
+      const isLast = index === next.length - 1;
+      add(call.to, `${inner}${isLast ? "└─ " : "├─ "}`, `${inner}${isLast ? "   " : "│  "}`, call, [...path, key]);
+    }
+  };
+  // Rings have nobody that begins: whoever is first by name does.
+  for (const key of callers) if (!called.has(key) || !shown.has(key)) add(key, "", "", undefined, []);
+  const idle = Object.entries(nodes).filter(([key]) => !shown.has(key) && !called.has(key)).map(([, node]) => node);
+  const body = lines.length === 0 ? "no traffic was counted yet\n" : render(lines, options);
+  return `${body}${idleText(idle, options)}`;
+}
+
+function nameOf(key: string, node: GraphNode | undefined): string {
+  if (node === undefined || node.kind === "unknown") return "unknown";
+  if (node.kind === "external") return `${node.name} (outside)`;
+  const kind = node.kind === "workload" || node.kind === "app" ? "" : ` (${node.kind})`;
+  const version = node.kind === "app" && node.version !== "" ? ` ${node.version}` : "";
+  return key.startsWith("service ") ? node.name : `${node.name}${version}${kind}`;
+}
+
+function idleText(nodes: readonly GraphNode[], { columns }: GraphTreeOptions): string {
+  if (nodes.length === 0) return "";
+  const text = `\nwithout traffic: ${nodes.map(({ namespace, name }) => `${namespace}/${name}`).toSorted().join(", ")}`;
+  return `${columns !== undefined && text.length > columns * 3 ? `${text.slice(0, columns * 3 - 1)}…` : text}\n`;
+}
+
+interface Column {
+  readonly title: string;
+  readonly cell: (line: Line) => string;
+  readonly right?: boolean;
+  readonly spare: number;
+}
+
+const columnsInOrder: readonly Column[] = [
+  { title: "NAMESPACE", cell: ({ node }) => (node?.kind === "unknown" ? "" : (node?.namespace ?? "")), spare: 4 },
+  { title: "RATE", cell: ({ edge }) => (edge === undefined ? "" : edge.requestRate > 0 || edge.byteRate === 0 ? rateText(edge.requestRate) : bytesText(edge.byteRate)), right: true, spare: 0 },
+  { title: "ERRORS", cell: ({ edge }) => (edge === undefined || edge.requestRate === 0 ? "" : shareText(edge.errorShare)), right: true, spare: 0 },
+  { title: "P50", cell: ({ edge }) => (edge === undefined ? "" : durationText(edge.p50Ms)), right: true, spare: 5 },
+  { title: "P99", cell: ({ edge }) => (edge === undefined ? "" : durationText(edge.p99Ms)), right: true, spare: 2 },
+  { title: "SECURED", cell: ({ edge }) => (edge === undefined ? "" : lockText(edge.mutualTlsShare)), spare: 1 },
+  { title: "SHARE", cell: ({ edge }) => (edge?.measuredShare === undefined ? "" : shareText(edge.measuredShare)), right: true, spare: 1 },
+  { title: "OF", cell: ({ edge }) => (edge?.configuredWeight === undefined ? "" : `${Number(edge.configuredWeight.toPrecision(3))} %`), right: true, spare: 1 },
+  { title: "BY", cell: ({ edge }) => edge?.service ?? "", spare: 6 },
+];
+
+function render(lines: readonly Line[], { columns, colour }: GraphTreeOptions): string {
+  const labelOf = ({ branch, name, note }: Line): string => `${branch}${name}${note === "" ? "" : ` ${note}`}`;
+  let shown = columnsInOrder.filter(({ cell }) => lines.some((line) => cell(line) !== ""));
+  const widthOf = ({ title, cell }: Column): number => Math.max(title.length, ...lines.map((line) => cell(line).length));
+  let nameWidth = Math.max("WHO".length, ...lines.map((line) => labelOf(line).length + 2));
+  const total = (): number => nameWidth + shown.reduce((sum, column) => sum + widthOf(column) + gap, 0);
+  if (columns !== undefined) {
+    while (total() > columns) {
+      const last = shown.toSorted((a, b) => b.spare - a.spare)[0];
+      if (last === undefined || last.spare === 0) break;
+      shown = shown.filter((column) => column !== last);
+    }
+    nameWidth = Math.max(leastName, Math.min(nameWidth, nameWidth + columns - total()));
+  }
+  const widths = shown.map(widthOf);
+  const cells = (texts: readonly string[]): string => texts.map((text, index) => `${" ".repeat(gap)}${shown[index]?.right === true ? text.padStart(widths[index] ?? 0) : text.padEnd(widths[index] ?? 0)}`).join("");
+  const header = paint({ colour }, "bold", `${"WHO".padEnd(nameWidth)}${cells(shown.map(({ title }) => title))}`.trimEnd());
+  const body = lines.map((line) => {
+    const health = line.edge?.health ?? line.node?.health ?? "unknown";
+    const label = `${line.branch}${healthMarks[health]} ${labelOf(line).slice(line.branch.length)}`;
+    const text = (label.length > nameWidth ? `${label.slice(0, nameWidth - 1)}…` : label.padEnd(nameWidth)) + cells(shown.map(({ cell }) => cell(line)));
+    const tint = healthColours[health];
+    return tint === undefined || health === "healthy" ? text.trimEnd() : paint({ colour }, tint, text.trimEnd());
+  });
+  return `${[header, ...body].join("\n")}\n`;
+}
+
+/** For Graphviz. */
+export function renderDot({ tables: { nodes, edges } }: GraphView): string {
+  const quoted = (text: string): string => `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
+  const nodeLines = Object.entries(nodes).map(([key, node]) => `  ${quoted(key)} [label=${quoted(`${nameOf(key, node)}${node.namespace === "" ? "" : `\n${node.namespace}`}`).replaceAll("\n", String.raw`\n`)}];`);
+  const edgeLines = Object.values(edges).map((edge) => {
+    const parts = [edge.requestRate > 0 ? rateText(edge.requestRate) : bytesText(edge.byteRate), ...(edge.errorShare > 0 ? [`${shareText(edge.errorShare)} fail`] : []), ...(edge.p99Ms === undefined ? [] : [`p99 ${durationText(edge.p99Ms)}`]), ...(edge.configuredWeight === undefined ? [] : [`${shareText(edge.measuredShare ?? 0)} of ${edge.configuredWeight} %`])];
+    return `  ${quoted(edge.from)} -> ${quoted(edge.to)} [label=${quoted(parts.join(", "))}];`;
+  });
+  return `digraph mesh {\n  rankdir=LR;\n${[...nodeLines, ...edgeLines].join("\n")}\n}\n`;
+}

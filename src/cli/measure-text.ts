@@ -1,0 +1,40 @@
+import type { Colour } from "./colour.ts";
+import type { Health } from "../api/dashboard/index.ts";
+
+/** Numbers as the terminal shows them: three figures, no more. */
+export function rateText(rate: number): string {
+  if (rate === 0) return "-";
+  return `${figures(rate)}/s`;
+}
+
+export function shareText(share: number): string {
+  const percent = share * 100;
+  if (percent === 0) return "0 %";
+  return percent < 0.01 ? "<0.01 %" : `${percent >= 99.95 && percent < 100 ? ">99.9" : Number(percent.toPrecision(percent >= 10 ? 3 : 2))} %`;
+}
+
+export function durationText(ms: number | undefined): string {
+  if (ms === undefined) return "-";
+  return ms >= 1000 ? `${Number((ms / 1000).toPrecision(3))} s` : `${ms < 10 ? Number(ms.toPrecision(2)) : Math.round(ms)} ms`;
+}
+
+export function bytesText(rate: number): string {
+  if (rate === 0) return "-";
+  const unit = rate >= 1 << 20 ? "MiB/s" : rate >= 1024 ? "KiB/s" : "B/s";
+  return `${figures(rate / (unit === "MiB/s" ? 1 << 20 : unit === "KiB/s" ? 1024 : 1))} ${unit}`;
+}
+
+export function lockText(mutualTlsShare: number | undefined): string {
+  if (mutualTlsShare === undefined) return "-";
+  if (mutualTlsShare === 1) return "mTLS";
+  return mutualTlsShare === 0 ? "plain" : `mTLS ${shareText(mutualTlsShare)}`;
+}
+
+function figures(value: number): string {
+  if (value >= 100_000) return `${Number((value / 1000).toPrecision(3))}k`;
+  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
+}
+
+/** Not by colour alone: the words and marks beside it say the same. */
+export const healthColours: Readonly<Record<Health, Colour | undefined>> = { failing: "red", degraded: "yellow", healthy: "green", idle: undefined, unknown: undefined };
+export const healthMarks: Readonly<Record<Health, string>> = { failing: "✘", degraded: "!", healthy: "✔", idle: "·", unknown: "?" };

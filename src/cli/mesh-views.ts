@@ -1,0 +1,77 @@
+import { transientError, userError } from "../base/index.ts";
+import type { SourceState, TopicName, Topics } from "../api/dashboard/index.ts";
+import type { CliContext, ConnectionFlags } from "./context.ts";
+
+/** Rates need so much time of counting before they are worth showing once. */
+const measureMs = 5000;
+/** A cluster that tells nothing for so long is given up. */
+const patienceMs = 30_000;
+
+export interface Followed<Name extends TopicName> {
+  readonly name: Name;
+  readonly parameters: Topics[Name]["parameters"];
+}
+
+export interface Seen<First extends TopicName, Second extends TopicName> {
+  readonly first: Topics[First]["view"];
+  readonly second: Topics[Second]["view"];
+}
+
+/**
+ * Follows two views until the signal is aborted, and tells both whenever one has changed, once both are there. What cannot be shown is
+ * told as a sentence. Throws what the user has to mend, and where nothing is ever told.
+ */
+export async function followViews<First extends TopicName, Second extends TopicName>(
+  [first, second]: readonly [Followed<First>, Followed<Second>],
+  context: CliContext,
+  flags: ConnectionFlags,
+  take: { readonly seen: (seen: Seen<First, Second>) => void; readonly problem: (text: string) => void },
+  signal: AbortSignal,
+): Promise<void> {
+  const { followMesh, clock } = context;
+  if (followMesh === undefined) throw userError("no-views", "this command line cannot look at a mesh");
+  const end = new AbortController();
+  const views: { first?: Topics[First]["view"]; second?: Topics[Second]["view"] } = {};
+  let failure: unknown;
+  let lastProblem = "nothing was answered";
+  const tell = (): void => {
+    if (views.first !== undefined && views.second !== undefined) take.seen({ first: views.first, second: views.second });
+  };
+  const problem = ({ code, message, hint }: { readonly code: string; readonly message: string; readonly hint?: string }): void => {
+    lastProblem = message;
+    if (code === "forbidden" || code === "not-found" || code === "internal") {
+      failure = userError(code, message, hint === undefined ? {} : { hint });
+      end.abort();
+    } else take.problem(message);
+  };
+  using _patience = clock.after(patienceMs, () => {
+    if (views.first !== undefined && views.second !== undefined) return;
+    failure = transientError("no-views", `the mesh could not be read in ${patienceMs / 1000} s: ${lastProblem}`, { hint: "kubectl get pods -A shows whether the API server answers" });
+    end.abort();
+  });
+  const within = AbortSignal.any([signal, end.signal]);
+  await Promise.all([
+    followMesh(flags, first, { view: (view) => { views.first = view; tell(); }, problem }, within),
+    followMesh(flags, second, { view: (view) => { views.second = view; tell(); }, problem }, within),
+  ]);
+  if (failure !== undefined) throw failure;
+}
+
+/** When what is seen is worth showing once: so long after counting has begun, or at once where nothing will be counted. */
+export class FirstLook {
+  #sinceMs: number | undefined;
+
+  /** True from then on. */
+  isReady(sources: readonly SourceState[], nowMs: number): boolean {
+    const metrics = sources.find(({ name }) => name === "metrics" || name === "prometheus");
+    if (metrics?.name === "prometheus") return true;
+    if (metrics?.asOfMs === undefined) return false;
+    this.#sinceMs ??= nowMs;
+    return nowMs - this.#sinceMs >= measureMs;
+  }
+}
+
+/** What is wrong with the sources, a line each. */
+export function sourceLines(sources: readonly SourceState[], nowMs: number): string[] {
+  return sources.flatMap(({ name, ok, asOfMs, problem = "it does not answer" }) => (ok ? [] : [`${name}${asOfMs === undefined ? "" : `, of ${Math.max(0, Math.round((nowMs - asOfMs) / 1000))} s ago`}: ${problem}`]));
+}

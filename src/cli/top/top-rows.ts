@@ -1,0 +1,87 @@
+import type { GraphView, Health, NamespaceRow, OverviewView, ServiceRow, ServicesView, WorkloadRow, WorkloadsView } from "../../api/dashboard/index.ts";
+
+export const topSubjects = ["workloads", "services", "namespaces"] as const;
+export type TopSubject = (typeof topSubjects)[number];
+export const topSorts = ["rate", "errors", "p99", "name", "restarts"] as const;
+export type TopSort = (typeof topSorts)[number];
+
+/** A line of the table, whatever it is of. */
+export interface TopRow {
+  readonly namespace: string;
+  readonly name: string;
+  readonly health: Health;
+  readonly reason: string;
+  readonly revision: string;
+  readonly ready: string;
+  readonly restarts: number;
+  readonly requestRate: number;
+  readonly errorShare: number;
+  readonly p99Ms?: number;
+  readonly byteRate: number;
+  readonly mutualTlsShare?: number;
+}
+
+/** The view's rows with what the graph knows besides; `by` of the graph is `workload`, or `service` for services. */
+export function topRows(view: WorkloadsView | ServicesView | OverviewView, graph: GraphView): TopRow[] {
+  const { tables } = view;
+  if ("workloads" in tables) return Object.values(tables.workloads).map((row) => workloadRow(row, seenOf(graph, row)));
+  if ("services" in tables) return Object.values(tables.services).map((row) => serviceRow(row, seenOf(graph, row)));
+  return Object.values(tables.namespaces).map((row) => namespaceRow(row, graph));
+}
+
+interface Seen {
+  readonly byteRate: number;
+  readonly mutualTlsShare?: number;
+}
+
+function seenOf(graph: GraphView, { namespace, name }: { readonly namespace: string; readonly name: string }): Seen {
+  const keys = new Set(Object.entries(graph.tables.nodes).filter(([, node]) => node.namespace === namespace && node.name === name).map(([key]) => key));
+  return sumOf(Object.values(graph.tables.edges).filter(({ to }) => keys.has(to)));
+}
+
+function sumOf(edges: readonly GraphView["tables"]["edges"][string][]): Seen {
+  let [byteRate, secured, seen] = [0, 0, 0];
+  for (const edge of edges) {
+    byteRate += edge.byteRate;
+    if (edge.mutualTlsShare === undefined) continue;
+    const weight = edge.requestRate + edge.openedRate + edge.byteRate;
+    secured += edge.mutualTlsShare * weight;
+    seen += weight;
+  }
+  return { byteRate, ...(seen > 0 ? { mutualTlsShare: secured / seen } : {}) };
+}
+
+function workloadRow(row: WorkloadRow, seen: Seen): TopRow {
+  const { namespace, name, health, reason, revision, restarts, requestRate, errorShare, p99Ms } = row;
+  return { namespace, name, health, reason, revision: row.dataPlane === "none" ? "" : revision, ready: `${row.podsReady}/${row.pods}`, restarts, requestRate, errorShare, ...(p99Ms === undefined ? {} : { p99Ms }), ...seen };
+}
+
+function serviceRow({ namespace, name, health, reason, endpointsReady, endpoints, requestRate, errorShare, p99Ms }: ServiceRow, seen: Seen): TopRow {
+  return { namespace, name, health, reason, revision: "", ready: `${endpointsReady}/${endpoints}`, restarts: 0, requestRate, errorShare, ...(p99Ms === undefined ? {} : { p99Ms }), ...seen };
+}
+
+function namespaceRow({ name, health, reason, revision, workloads, requestRate, errorShare, p99Ms, mutualTlsShare }: NamespaceRow, graph: GraphView): TopRow {
+  const keys = new Set(Object.entries(graph.tables.nodes).filter(([, node]) => node.namespace === name).map(([key]) => key));
+  const { byteRate } = sumOf(Object.values(graph.tables.edges).filter(({ to }) => keys.has(to)));
+  return { namespace: "", name, health, reason, revision, ready: String(workloads), restarts: 0, requestRate, errorShare, ...(p99Ms === undefined ? {} : { p99Ms }), byteRate, ...(mutualTlsShare === undefined ? {} : { mutualTlsShare }) };
+}
+
+/** The busiest first; where two are equal, by their names. */
+export function sortedRows(rows: readonly TopRow[], sort: TopSort): TopRow[] {
+  const byName = (a: TopRow, b: TopRow): number => (`${a.namespace}/${a.name}` < `${b.namespace}/${b.name}` ? -1 : 1);
+  const valueOf = (row: TopRow): number => {
+    switch (sort) {
+      case "rate":
+        return row.requestRate === 0 ? row.byteRate / 1e12 : row.requestRate;
+      case "errors":
+        return row.errorShare * row.requestRate;
+      case "p99":
+        return row.p99Ms ?? -1;
+      case "restarts":
+        return row.restarts;
+      case "name":
+        return 0;
+    }
+  };
+  return rows.toSorted((a, b) => valueOf(b) - valueOf(a) || byName(a, b));
+}
