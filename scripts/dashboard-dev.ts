@@ -32,4 +32,4 @@ const server = new DashboardServer({
   log,
   version: "dev",
 });
-await server.run([{ host: "127.0.0.1", port: Number(values.port) }], shutdownOnSignals().drain, (port) => process.stdout.write(`http://127.0.0.1:${port}/\n`));
+await server.run({ host: "127.0.0.1", ports: [Number(values.port)] }, shutdownOnSignals().drain, (port) => process.stdout.write(`http://127.0.0.1:${port}/\n`));

@@ -1,29 +1,56 @@
-// The mesh graph in Kiali's place, by Kiali's flags and configuration.
+// The dashboard in Kiali's place, by Kiali's flags, configuration and addresses.
 import { readFile } from "node:fs/promises";
 import { messageOf, systemClock, userError } from "../base/index.ts";
-import { KialiApi, parseKialiConfig } from "../addons/kiali/index.ts";
-import { createQueryPrometheus, readFlags, serveWeb, textAnswer, type WebHandler } from "../addons/web/index.ts";
+import { readFlags, serveWeb, textAnswer, type WebHandler } from "../addons/web/index.ts";
+import { askPodDirectly, AuditLog, checkTopic, ClusterAccess, createDashboardReader, createHandlers, DashboardServer, KialiApi, PageAssets, parseKialiConfig, readPageFiles } from "../dashboard/index.ts";
 import { createKubeClient, loadKubeConfig } from "../kube/index.ts";
 import { addProcessMetrics, MetricsRegistry, prometheusContentType, renderPrometheus } from "../telemetry/index.ts";
 import type { RoleContext } from "./role.ts";
 
 const defaultConfigFile = "/kiali-configuration/config.yaml";
+const sessionIdleMs = 8 * 3_600_000;
+const sessionMs = 24 * 3_600_000;
 
+/** `-traffic prometheus` measures by the configured Prometheus; else proxies are asked themselves, which shows what moves within 2 s. */
 export async function run({ args, env, log, shutdown, release }: RoleContext): Promise<number> {
-  const path = readFlags(args).get("config") ?? defaultConfigFile;
+  const flags = readFlags(args);
+  const path = flags.get("config") ?? defaultConfigFile;
   const text = await readFile(path, "utf8").catch((cause: unknown) => {
     throw userError("kiali-config-missing", `cannot read the configuration ${path}: ${messageOf(cause)}`, { cause, hint: "name it by -config" });
   });
   const config = parseKialiConfig(text, path);
-  const client = createKubeClient(await loadKubeConfig(env), { log, clock: systemClock, userAgent: "kiali" });
-  const api = new KialiApi({ config, client, query: createQueryPrometheus(config.prometheusUrl), clock: systemClock, version: release.version });
+  const kubeConfig = await loadKubeConfig(env);
+  const clock = systemClock;
+  const client = createKubeClient(kubeConfig, { log, clock, userAgent: "kiali" });
+  const pods = askPodDirectly();
+  const reader = createDashboardReader({ client, clock, log, askPod: pods.ask, cluster: kubeConfig.server, ...(flags.get("traffic") === "prometheus" ? { prometheusUrl: config.prometheusUrl } : {}) });
+  const audit = new AuditLog({ clock, log });
+  const kiali = new KialiApi({ config, client, traffic: async (seconds) => await reader.traffic(seconds), clock, version: release.version });
+  const page = await PageAssets.from(await readPageFiles());
+  const server = new DashboardServer({
+    page: async () => await Promise.resolve(page),
+    root: config.webRoot,
+    access: new ClusterAccess({ config: kubeConfig, client, anonymousReads: config.anonymousReads, namespace: config.rootNamespace, clock, log }),
+    sessionIdleMs,
+    sessionMs,
+    source: reader.views,
+    handlers: createHandlers({ measurements: reader.measurements, audit, clock, log, istioNamespace: config.rootNamespace, whatIf: undefined }),
+    checkTopic,
+    otherApi: async (own, query, identity) => await kiali.answer(own, query, identity),
+    audit,
+    clock,
+    log,
+    version: release.version,
+  });
   const registry = new MetricsRegistry();
   addProcessMetrics(registry, process);
   const metrics: WebHandler = async (request) => (request.path === "/metrics" ? { status: 200, contentType: prometheusContentType, body: renderPrometheus(registry) } : textAnswer("not found\n", 404));
   await Promise.all([
-    serveWeb(async (request) => await api.handle(request), { host: "", port: config.port, log }, shutdown.drain),
+    reader.run(shutdown.drain),
+    server.run({ host: "", ports: [config.port] }, shutdown.drain),
     serveWeb(metrics, { host: "", port: config.metricsPort, log }, shutdown.drain),
   ]);
+  pods.close();
   client.close();
   return 0;
 }

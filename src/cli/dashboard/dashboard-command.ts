@@ -9,6 +9,11 @@ import { renderTable } from "../table.ts";
 import { knownDashboards, type KnownDashboard } from "./known-dashboards.ts";
 import { LocalForward } from "./local-forward.ts";
 
+interface PageFlags extends DashboardFlags {
+  readonly local?: boolean;
+  readonly prometheusUrl?: string;
+}
+
 interface DashboardFlags extends CommonFlags {
   readonly port?: number;
   readonly address: string;
@@ -31,9 +36,12 @@ const controlZPort = 9876;
 const pilotPort = 8080;
 const answerWithinMs = 3_000;
 
-/** `dashboard …`: a port of this machine that leads to a page of a pod, until the user ends it. */
+/** `dashboard`: the mesh's page, of its pod or from here; `dashboard …`: a port of this machine that leads to a page of a pod, until the user ends it. */
 export function dashboardCommands(program: Command, context: CliContext): void {
-  const parent = program.command("dashboard").aliases(["dash", "d"]).description("pages that pods of the mesh serve, on a port of this machine until interrupted");
+  const parent = forwardFlags(program.command("dashboard").aliases(["dash", "d"]).description("the mesh's page, on a port of this machine until interrupted: of its pod where one runs, else served from here by your kubeconfig; below it, pages of pods"))
+    .option("--local", "serve it from here, also where a pod does")
+    .option("--prometheus-url <url>", "served from here: ask this Prometheus what was measured, instead of the proxies themselves", prometheusUrl)
+    .action(async (flags: PageFlags) => await showPage(flags, context));
   for (const dashboard of knownDashboards) {
     forwardFlags(parent.command(dashboard.name).description(dashboard.summary), dashboard.port).action(async (flags: DashboardFlags) => {
       const pod = await podOf(dashboard, flags, context);
@@ -54,6 +62,44 @@ export function dashboardCommands(program: Command, context: CliContext): void {
       await show({ pod: await pilotPod(pod, flags, context), port: flags.ctrlz_port ?? controlZPort, path: "/scopej/" }, flags, context);
     });
   parent.command("list").description("the pages, and which of them are installed").action(async (flags: CommonFlags) => await list(flags, context));
+}
+
+function prometheusUrl(text: string): string {
+  const url = URL.parse(text);
+  if (url === null || !/^https?:$/.test(url.protocol)) throw userError("url-invalid", `--prometheus-url: expected http://… or https://…, got "${text}"`);
+  return text.replace(/\/+$/, "");
+}
+
+/** Kiali's port, which its users know. */
+const pagePort = 20_001;
+
+async function showPage(flags: PageFlags, context: CliContext): Promise<void> {
+  const dashboard = knownDashboards.find(({ name }) => name === "kiali");
+  if (flags.local !== true && flags.prometheusUrl === undefined && dashboard !== undefined) {
+    const [pod] = await findDashboard(dashboard, await context.connect(flags), await namespacesOf(flags, context));
+    if (pod !== undefined && isRunning(pod)) {
+      await show({ pod, port: dashboard.port, path: dashboard.path }, flags, context);
+      return;
+    }
+  }
+  await context.serveDashboard(flags, {
+    istioNamespace: istioNamespaceOf(flags),
+    host: flags.address,
+    ports: flags.port === undefined || flags.port === 0 ? [pagePort, 0] : [flags.port],
+    prometheusUrl: flags.prometheusUrl,
+    announce: (url, isFirst) => void announce(url, isFirst, flags, context),
+  });
+}
+
+/** The address lets one browser in; whoever wants another one takes the next. */
+async function announce(url: string, isFirst: boolean, flags: DashboardFlags, context: CliContext): Promise<void> {
+  if (!isFirst) {
+    context.out(`for another browser: ${url}\n`);
+    return;
+  }
+  context.out(`${url}\n`);
+  if (!flags.browser) context.out("skipping opening a browser\n");
+  else if (!(await context.openBrowser(url))) context.out(`No browser could be opened; open the address in yours: it is good for one. Interrupt (Ctrl-C) to end.\n`);
 }
 
 function forwardFlags(command: Command, uiPort?: number): Command {

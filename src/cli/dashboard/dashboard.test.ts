@@ -28,6 +28,15 @@ test("a pod that does not run, and a proxy that is not named, are told", async (
   await assert.rejects(run("dashboard kiali --port 70000", []), /a port must be a number from 0 to 65535/);
 });
 
+test("the page is served from here where no pod serves it, and where it is asked for", async () => {
+  const served = await run("dashboard --no-browser", []);
+  assert.deepEqual(served.served, [{ istioNamespace: "istio-system", host: "localhost", ports: [20_001, 0], prometheusUrl: undefined }]);
+  assert.match(served.output, /http:\/\/localhost:20001\/enter\?secret=s\n/);
+  const local = await run("dashboard --local -p 8080 --prometheus-url http://prometheus:9090/ --no-browser", [pod("k", { app: "kiali" })]);
+  assert.deepEqual(local.served, [{ istioNamespace: "istio-system", host: "localhost", ports: [8080], prometheusUrl: "http://prometheus:9090" }]);
+  await assert.rejects(run("dashboard --prometheus-url nowhere", []), /expected http:\/\/… or https:\/\/…/);
+});
+
 test("the list tells what is installed", async () => {
   const { output } = await run("dashboard list", [pod("p", { "app.kubernetes.io/name": "prometheus" })]);
   assert.match(output, /prometheus +running +p\.istio-system +9090/);

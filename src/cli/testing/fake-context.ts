@@ -1,7 +1,7 @@
 import { systemClock } from "../../base/index.ts";
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
 import type { KubeClient, ListOptions } from "../../kube/index.ts";
-import type { CliContext, PodRequest } from "../context.ts";
+import type { CliContext, DashboardOptions, PodRequest } from "../context.ts";
 
 export interface FakeCluster {
   /** By kind. */
@@ -63,6 +63,12 @@ export class FakeContext implements CliContext {
   };
   readonly streamOfPod = async (): Promise<never> => {
     throw new Error("no stream");
+  };
+  /** Dashboards that were served from here, by what was asked for. */
+  readonly served: unknown[] = [];
+  readonly serveDashboard = async (_flags: unknown, { announce, ...options }: DashboardOptions): Promise<void> => {
+    this.served.push(options);
+    announce("http://localhost:20001/enter?secret=s", true);
   };
   readonly openBrowser = async (): Promise<boolean> => false;
   readonly readFile = async (path: string): Promise<string> => {

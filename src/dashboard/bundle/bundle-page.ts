@@ -9,7 +9,7 @@ export type PageFiles = ReadonlyMap<string, Uint8Array>;
  * Throws what the bundler throws where a source is wrong.
  */
 export async function bundlePage(webDirectory: string): Promise<PageFiles> {
-  const { build } = await import("esbuild");
+  const { build, stop } = await import("esbuild");
   const { outputFiles } = await build({
     entryPoints: { page: join(webDirectory, "main.tsx"), layout: join(webDirectory, "graph/layout.worker.ts") },
     outdir: "/page",
@@ -24,6 +24,8 @@ export async function bundlePage(webDirectory: string): Promise<PageFiles> {
     write: false,
     logLevel: "silent",
   });
+  // The bundler is a process of its own, which would go on beside whoever asked.
+  await stop();
   const files = new Map<string, Uint8Array>([
     ["index.html", await readFile(join(webDirectory, "page.html"))],
     ["icon.svg", await readFile(join(webDirectory, "icon.svg"))],

@@ -12,7 +12,7 @@ test("the page's files are compressed, kept by their hash, and come with a polic
   const plain = await rig.ask("GET", "/");
   assert.equal(plain.status, 200);
   assert.equal(plain.headers["content-type"], "text/html; charset=utf-8");
-  assert.match(String(plain.headers["content-security-policy"]), /default-src 'none'; script-src 'self'; style-src 'self';.*frame-ancestors 'none'/);
+  assert.match(String(plain.headers["content-security-policy"]), /default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self';.*frame-ancestors 'none'/);
   assert.equal(plain.headers["x-content-type-options"], "nosniff");
   const script = await rig.open("GET", "/page.js", { headers: { "accept-encoding": "gzip, br" } });
   assert.equal(script.headers["content-encoding"], "br");

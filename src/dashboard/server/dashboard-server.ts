@@ -44,10 +44,10 @@ export interface OtherAnswer {
 }
 
 export interface ListenAddress {
-  /** Empty: all addresses. */
+  /** An address, `localhost` for both loopback addresses as far as the machine has them, or empty for all addresses. */
   readonly host: string;
-  /** 0: any free one. */
-  readonly port: number;
+  /** Tried in this order; 0 is any free one. */
+  readonly ports: readonly number[];
 }
 
 const minuteMs = 60_000;
@@ -76,15 +76,21 @@ export class DashboardServer {
     return { pages: this.#pages.size, topics: this.#hub.size, sessions: this.#sessions.size };
   }
 
-  /** Serves until the signal is aborted; `listening` is told the port of each address. Throws a user error when one cannot be listened on. */
-  async run(addresses: readonly ListenAddress[], signal: AbortSignal, listening: (port: number) => void = () => undefined): Promise<void> {
+  /** Serves until the signal is aborted; `listening` is told the port. Throws a user error when none can be listened on. */
+  async run({ host, ports }: ListenAddress, signal: AbortSignal, listening: (port: number) => void = () => undefined): Promise<void> {
     const servers: Server[] = [];
+    const listenOn = async (address: string, port: number): Promise<number> => {
+      const server = this.#createServer();
+      const taken = await listen(server, address, port);
+      servers.push(server);
+      return taken;
+    };
     try {
-      for (const address of addresses) {
-        const server = this.#createServer();
-        servers.push(server);
-        listening(await listen(server, address));
-      }
+      const port = await firstOf(ports, async (one) => await listenOn(host === "localhost" ? "127.0.0.1" : host, one));
+      // Machines without IPv6 have no second one.
+      if (host === "localhost") await listenOn("::1", port).catch(() => undefined);
+      this.#options.log.info("listening", { host, port });
+      listening(port);
       await Promise.all([this.#pages.run(signal), this.#sweep(signal), aborted(signal)]);
     } finally {
       this.#hub.close();
@@ -184,14 +190,14 @@ export class DashboardServer {
     const left = new AbortController();
     response.on("close", () => left.abort());
     try {
-      const { status, body } = await this.#apiAnswer(name, url, request, response, visit, left.signal);
+      const { status, body } = await this.#apiAnswer(name, own, url, request, response, visit, left.signal);
       await sendJson(request, response, status, body);
     } finally {
       this.#inFlight -= 1;
     }
   }
 
-  async #apiAnswer(name: string, url: URL, request: IncomingMessage, response: ServerResponse, visit: Visit, signal: AbortSignal): Promise<OtherAnswer> {
+  async #apiAnswer(name: string, own: string, url: URL, request: IncomingMessage, response: ServerResponse, visit: Visit, signal: AbortSignal): Promise<OtherAnswer> {
     const fields = request.method === "POST" ? RequestFields.ofJson(await readJsonBody(request)) : RequestFields.ofQuery(url.searchParams);
     if (name === "GET /api/session") return { status: 200, body: await this.#visits.session(visit) };
     if (name === "POST /api/login") return { status: 200, body: await this.#visits.session(await this.#visits.logIn(fields.text("token", limits.tokenLength), visit, response)) };
@@ -207,7 +213,7 @@ export class DashboardServer {
       const handler = handlers[name as keyof RequestHandlers] as RequestHandler<keyof RequestHandlers>;
       return { status: 200, body: await handler(fields, identity, signal) };
     }
-    const other = name.startsWith("GET ") ? await otherApi?.(name.slice("GET ".length), url.searchParams, identity) : undefined;
+    const other = name.startsWith("GET ") ? await otherApi?.(`/${own}`, url.searchParams, identity) : undefined;
     if (other === undefined) throw refusal("not-found", `${name} is not known here`);
     return other;
   }
@@ -221,7 +227,19 @@ export class DashboardServer {
   }
 }
 
-async function listen(server: Server, { host, port }: ListenAddress): Promise<number> {
+async function firstOf(ports: readonly number[], listenOn: (port: number) => Promise<number>): Promise<number> {
+  let problem: unknown;
+  for (const port of ports) {
+    try {
+      return await listenOn(port);
+    } catch (error) {
+      problem = error;
+    }
+  }
+  throw problem;
+}
+
+async function listen(server: Server, host: string, port: number): Promise<number> {
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause) => reject(userError("listen-failed", `cannot listen on ${host === "" ? "*" : host}:${port}: ${messageOf(cause)}`, { cause, hint: "name another port" })));
     server.listen({ port, ...(host === "" ? {} : { host }) }, resolve);

@@ -55,7 +55,7 @@ export class DashboardRig implements AsyncDisposable {
   static async start(given: Partial<DashboardServerOptions> = {}): Promise<DashboardRig> {
     const rig = new DashboardRig(given);
     await new Promise<void>((resolve) => {
-      rig.#running = rig.server.run([{ host: "127.0.0.1", port: 0 }], rig.#ended.signal, (port) => {
+      rig.#running = rig.server.run({ host: "127.0.0.1", ports: [0] }, rig.#ended.signal, (port) => {
         rig.#port = port;
         resolve();
       });

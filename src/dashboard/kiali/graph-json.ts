@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
-import type { GraphEdge, MeshGraph } from "./mesh-graph.ts";
-import type { TrafficEdge } from "./traffic.ts";
+import { mutualTlsShare, quantileMs, type TrafficEdge } from "../views/index.ts";
 
 export const graphTypes = ["app", "service", "versionedApp", "workload"] as const;
 export type GraphType = (typeof graphTypes)[number];
@@ -42,14 +41,15 @@ interface GraphNode {
 interface PlacedEdge {
   readonly source: GraphNode;
   readonly target: GraphNode;
-  readonly parts: GraphEdge[];
+  readonly parts: TrafficEdge[];
   readonly protocol: string;
 }
 
 const cluster = "Kubernetes";
+const shownQuantile = 0.95;
 
 /** The graph in the form of Kiali's `/api/namespaces/graph`. */
-export function graphJson({ edges }: MeshGraph, options: GraphJsonOptions): unknown {
+export function graphJson(edges: readonly TrafficEdge[], options: GraphJsonOptions): unknown {
   const wanted = new Set(options.namespaces);
   const isWanted = ({ source, destination, service }: TrafficEdge): boolean => wanted.size === 0 || [source.namespace, destination.namespace, service.namespace].some((name) => wanted.has(name));
   const nodes = new Map<string, GraphNode>();
@@ -64,7 +64,7 @@ export function graphJson({ edges }: MeshGraph, options: GraphJsonOptions): unkn
   };
 }
 
-function placeEdge(edge: GraphEdge, { graphType, injectServiceNodes }: GraphJsonOptions, nodes: Map<string, GraphNode>, placed: Map<string, PlacedEdge>): void {
+function placeEdge(edge: TrafficEdge, { graphType, injectServiceNodes }: GraphJsonOptions, nodes: Map<string, GraphNode>, placed: Map<string, PlacedEdge>): void {
   const nodeOf = (data: Omit<NodeData, "id">): GraphNode => {
     const id = createHash("md5").update(JSON.stringify(data)).digest("hex");
     let node = nodes.get(id);
@@ -131,11 +131,11 @@ function addErrors(rates: Rates, protocol: string, parts: readonly TrafficEdge[]
 
 function edgeData({ source, target, parts, protocol }: PlacedEdge): unknown {
   const id = createHash("md5").update(`${source.data.id} ${target.data.id} ${protocol}`).digest("hex");
-  const secured = parts.filter(({ mutualTlsShare }) => mutualTlsShare !== undefined);
+  const secured = parts.filter((part) => mutualTlsShare(part) !== undefined);
   const weightOf = ({ requestRate, byteRate }: TrafficEdge): number => requestRate + byteRate;
   const whole = sum(secured, weightOf);
-  const isMtls = whole === 0 ? undefined : Math.round((sum(secured, (part) => (part.mutualTlsShare ?? 0) * weightOf(part)) / whole) * 100);
-  const slowest = Math.max(...parts.map(({ p95Ms }) => p95Ms ?? -1));
+  const isMtls = whole === 0 ? undefined : Math.round((sum(secured, (part) => (mutualTlsShare(part) ?? 0) * weightOf(part)) / whole) * 100);
+  const slowest = Math.max(...parts.map(({ durations }) => quantileMs(durations, shownQuantile) ?? -1));
   return {
     id,
     source: source.data.id,
@@ -146,7 +146,7 @@ function edgeData({ source, target, parts, protocol }: PlacedEdge): unknown {
   };
 }
 
-function edgeRates(protocol: string, parts: readonly GraphEdge[], source: GraphNode): Rates {
+function edgeRates(protocol: string, parts: readonly TrafficEdge[], source: GraphNode): Rates {
   if (protocol === "tcp") return { tcp: fixed(sum(parts, ({ byteRate }) => byteRate)) };
   const rate = sum(parts, ({ requestRate }) => requestRate);
   const rates: Rates = { [protocol]: fixed(rate) };
@@ -158,24 +158,22 @@ function edgeRates(protocol: string, parts: readonly GraphEdge[], source: GraphN
   return rates;
 }
 
-/** Shares of the answers by code, and of the hosts that were asked for. */
-function responsesOf(parts: readonly GraphEdge[], protocol: string): unknown {
+/** Shares of the answers by code, then by flags, and of the hosts that were asked for. */
+function responsesOf(parts: readonly TrafficEdge[], protocol: string): unknown {
   const all = sum(parts, ({ requestRate }) => requestRate);
   if (all === 0) return {};
-  const codes = new Map<string, Map<string, number>>();
+  const codes = new Map<string, { readonly flags: Map<string, number>; readonly hosts: Map<string, number> }>();
   for (const { responses, service } of parts) {
-    for (const [code, rate] of responses) {
-      const hosts = codes.get(code) ?? new Map<string, number>();
-      hosts.set(service.host, (hosts.get(service.host) ?? 0) + rate);
-      codes.set(code, hosts);
+    for (const [response, rate] of responses) {
+      const [code = "-", flag = "-"] = response.includes(" grpc ") ? [response.split(" grpc ")[1]] : response.split(" ");
+      const known = codes.get(code) ?? { flags: new Map<string, number>(), hosts: new Map<string, number>() };
+      known.flags.set(flag, (known.flags.get(flag) ?? 0) + rate);
+      known.hosts.set(service.host, (known.hosts.get(service.host) ?? 0) + rate);
+      codes.set(code, known);
     }
   }
-  const entries = [...codes].map(([code, hosts]) => {
-    const shares = Object.fromEntries([...hosts].map(([host, rate]) => [host, percent(rate / all)]));
-    const share = [...hosts.values()].reduce((total, rate) => total + rate, 0) / all;
-    return [protocol === "tcp" ? "-" : code, { flags: { "-": percent(share) }, hosts: shares }] as const;
-  });
-  return Object.fromEntries(entries);
+  const shares = (rates: ReadonlyMap<string, number>): Rates => Object.fromEntries([...rates].map(([name, rate]) => [name, percent(rate / all)]));
+  return Object.fromEntries([...codes].map(([code, { flags, hosts }]) => [protocol === "tcp" ? "-" : code, { flags: shares(flags), hosts: shares(hosts) }]));
 }
 
 function sum<Part>(parts: readonly Part[], of: (part: Part) => number): number {

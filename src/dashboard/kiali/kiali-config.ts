@@ -9,6 +9,8 @@ export interface KialiConfig {
   /** `/kiali`, no slash at the end; empty for the root. */
   readonly webRoot: string;
   readonly metricsPort: number;
+  /** `anonymous`: who has not logged in reads by the server's own account; every other strategy means to log in by a token first. */
+  readonly anonymousReads: boolean;
 }
 
 const defaultPort = 20_001;
@@ -41,5 +43,6 @@ export function parseKialiConfig(text: string, source: string): KialiConfig {
     port: port(defaultPort, "server", "port"),
     webRoot: readText("/kiali", "server", "web_root").replace(/\/+$/, ""),
     metricsPort: port(defaultMetricsPort, ...metrics),
+    anonymousReads: readText("token", "auth", "strategy") === "anonymous",
   };
 }

@@ -1,0 +1,65 @@
+// The dashboard on its user's own machine, by their kubeconfig: what `serin dashboard` serves where no pod does.
+import { systemClock, type Environment, type Logger } from "../base/index.ts";
+import { askPodByApiServer, AuditLog, checkTopic, createDashboardReader, createHandlers, credentialsOf, DashboardServer, KubeconfigAccess, PageAssets, readPageFiles } from "../dashboard/index.ts";
+import type { KubeConfig } from "../kube/index.ts";
+import type { Release } from "./role.ts";
+
+export interface LocalDashboardOptions {
+  readonly kubeConfig: KubeConfig;
+  readonly istioNamespace: string;
+  /** See `ListenAddress`. */
+  readonly host: string;
+  readonly ports: readonly number[];
+  readonly prometheusUrl: string | undefined;
+  /** Told the address that lets one browser in; again, with the next one, when it was used. */
+  readonly announce: (url: string, isFirst: boolean) => void;
+  readonly env: Environment;
+  readonly log: Logger;
+  readonly release: Release;
+  readonly signal: AbortSignal;
+}
+
+/** Serves until the signal is aborted. Throws where the API server does not take the user, or the port is taken. */
+export async function serveLocalDashboard({ kubeConfig, istioNamespace, host, ports, prometheusUrl, announce, log, release, signal }: LocalDashboardOptions): Promise<void> {
+  const clock = systemClock;
+  const own = credentialsOf(kubeConfig, { log, clock });
+  const { client } = own;
+  let listensOn = 0;
+  const tell = (isFirst: boolean): void => announce(`http://${urlHost(host)}:${listensOn}/enter?secret=${access.secret}`, isFirst);
+  const access: KubeconfigAccess = await KubeconfigAccess.open({ own, cluster: kubeConfig.server, namespace: kubeConfig.namespace, clock, secretUsed: () => tell(false) });
+  const reader = createDashboardReader({ client, clock, log, askPod: askPodByApiServer(client), cluster: kubeConfig.server, ...(prometheusUrl === undefined ? {} : { prometheusUrl }) });
+  const audit = new AuditLog({ clock, log });
+  const page = await PageAssets.from(await readPageFiles());
+  const server = new DashboardServer({
+    page: async () => await Promise.resolve(page),
+    root: "",
+    access,
+    // They last as long as the command.
+    sessionIdleMs: Infinity,
+    sessionMs: Infinity,
+    source: reader.views,
+    handlers: createHandlers({ measurements: reader.measurements, audit, clock, log, istioNamespace, whatIf: undefined }),
+    checkTopic,
+    audit,
+    clock,
+    log,
+    version: release.version,
+  });
+  const ended = new AbortController();
+  const until = AbortSignal.any([signal, ended.signal]);
+  try {
+    const listening = (port: number): void => {
+      listensOn = port;
+      tell(true);
+    };
+    await Promise.all([reader.run(until), server.run({ host, ports }, until, listening)]);
+  } finally {
+    ended.abort();
+    client.close();
+  }
+}
+
+function urlHost(host: string): string {
+  if (host === "") return "localhost";
+  return host.includes(":") ? `[${host}]` : host;
+}
