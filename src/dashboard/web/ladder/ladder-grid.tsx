@@ -88,11 +88,13 @@ function Rung({ rung, columns }: { readonly rung: LadderRung; readonly columns: 
         <Cell key={revision} rung={rung} revision={revision} />
       ))}
       {blockedBy.length === 0 ? undefined : (
-        <ul class="ladder-blocked" aria-label="Blocked by">
-          {blockedBy.map((text) => (
-            <li key={text}>{text}</li>
-          ))}
-        </ul>
+        <div role="cell" class="ladder-blocked">
+          <ul aria-label="Blocked by">
+            {blockedBy.map((text) => (
+              <li key={text}>{text}</li>
+            ))}
+          </ul>
+        </div>
       )}
     </div>
   );

@@ -139,9 +139,20 @@ const columns: readonly Column<NamespaceRow>[] = [
     priority: 3,
     sort: ({ configErrors, configWarnings }) => configErrors * 10_000 + configWarnings,
     cell: ({ name, configErrors, configWarnings }) => (
-      <a href={linkTo(["config"], { ns: name })} aria-label={`Config of ${name}: ${countOf(configErrors, "error")}, ${countOf(configWarnings, "warning")}`}>
+      <a href={linkTo(["config"], { ns: name })}>
         {configErrors === 0 && configWarnings === 0 ? <Mark tone="good">fine</Mark> : undefined}
-        {configErrors === 0 ? undefined : <Mark tone="bad">{configErrors}</Mark>} {configWarnings === 0 ? undefined : <Mark tone="warn">{configWarnings}</Mark>}
+        {configErrors === 0 ? undefined : (
+          <Mark tone="bad" title={countOf(configErrors, "error")}>
+            {configErrors}
+            <span class="visually-hidden"> errors</span>
+          </Mark>
+        )}{" "}
+        {configWarnings === 0 ? undefined : (
+          <Mark tone="warn" title={countOf(configWarnings, "warning")}>
+            {configWarnings}
+            <span class="visually-hidden"> warnings</span>
+          </Mark>
+        )}
       </a>
     ),
   },

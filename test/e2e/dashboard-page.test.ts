@@ -1,0 +1,284 @@
+// The dashboard's page in a real Chromium, over a mesh that nobody runs: every view at both widths and in both themes, the keyboard, and a server that goes away.
+import assert from "node:assert/strict";
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { after, before, suite, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
+import { root } from "../support/lab-cluster.ts";
+
+const chromiumPath = "/usr/bin/chromium";
+const chromiumArguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const patienceMs = 20_000;
+const maxPaintMs = 1_000;
+// What runs in the page is text: these files are compiled without a browser's names.
+const largestPaint = "new Promise((resolve) => new PerformanceObserver((list) => resolve(list.getEntries().at(-1).startTime)).observe({ type: 'largest-contentful-paint', buffered: true }))";
+const isLive = "document.querySelector('.live')?.textContent === 'live'";
+
+const views: Readonly<Record<string, string>> = {
+  overview: "#/",
+  graph: "#/graph",
+  ladder: "#/ladder",
+  rollouts: "#/rollouts",
+  rollout: "#/rollouts/Canary/shop/checkout",
+  "a rollout that is not there": "#/rollouts/MeshUpgrade//gone",
+  workloads: "#/workloads",
+  workload: "#/workloads/shop/frontend-v1",
+  services: "#/services",
+  service: "#/services/shop/frontend",
+  config: "#/config",
+  object: "#/config/networking.istio.io%2Fv1/VirtualService/shop/checkout",
+  editor: "#/config/new",
+  audit: "#/audit",
+  login: "#/login",
+  "no such view": "#/nowhere",
+};
+const looks = [
+  { width: 1280, height: 800, colorScheme: "light" },
+  { width: 1280, height: 800, colorScheme: "dark" },
+  { width: 390, height: 844, colorScheme: "dark" },
+  { width: 390, height: 844, colorScheme: "light" },
+] as const;
+
+/** The server for who works on the page, as a process that can be killed. */
+class PageServer {
+  #child: ChildProcess | undefined;
+  url = "";
+
+  async start(port = 0): Promise<void> {
+    const child = spawn(process.execPath, ["scripts/dashboard-dev.ts", "--port", String(port), "--workloads", "60"], { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
+    this.#child = child;
+    for await (const chunk of child.stdout) {
+      const [url] = /http:\S+/.exec(String(chunk)) ?? [];
+      if (url === undefined) continue;
+      this.url = url;
+      break;
+    }
+    assert.notEqual(this.url, "", "the server did not start");
+  }
+
+  async stop(): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
+    if (child === undefined || child.exitCode !== null) return;
+    const ended = once(child, "exit");
+    child.kill("SIGKILL");
+    await ended;
+  }
+
+  get port(): number {
+    return Number(new URL(this.url).port);
+  }
+}
+
+// Where there is no Chromium the cases are told as not run, which with CI=true is a failure.
+const skip = existsSync(chromiumPath) ? false : `${chromiumPath} is not there: apt-get install chromium`;
+
+suite("the page in Chromium", { skip }, () => {
+  const server = new PageServer();
+  let browser: Browser;
+
+  before(async () => {
+    await server.start();
+    browser = await chromium.launch({ executablePath: chromiumPath, args: chromiumArguments });
+  });
+  after(async () => {
+    await browser.close();
+    await server.stop();
+  });
+
+  for (const [name, link] of Object.entries(views)) {
+    test(`${name}: no console error, nothing wider than the window, no serious finding of axe, at both widths and in both themes`, async () => {
+      await using opened = await open(browser);
+      const { page, errors } = opened;
+      await page.goto(`${server.url}${link}`);
+      await settled(page);
+      for (const { width, height, colorScheme } of looks) {
+        await page.setViewportSize({ width, height });
+        await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+        await page.evaluate("new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))");
+        const look = `${width} px ${colorScheme}`;
+        assert.deepEqual(await seriousFindings(page), [], look);
+        assert.equal(await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"), false, `${look}: the page scrolls sideways`);
+      }
+      assert.deepEqual(errors, []);
+    });
+  }
+
+  test("the first view is painted within a second of being asked for", async () => {
+    const paintsMs: number[] = [];
+    for (let i = 0; i < 3; i += 1) {
+      await using opened = await open(browser);
+      await opened.page.goto(server.url);
+      await settled(opened.page);
+      paintsMs.push(Number(await opened.page.evaluate(largestPaint)));
+    }
+    assert.ok(Math.min(...paintsMs) < maxPaintMs, `${paintsMs.map(Math.round).join(", ")} ms`);
+  });
+
+  test("figures move by themselves, and what has the focus keeps it", async () => {
+    await using opened = await open(browser);
+    const { page } = opened;
+    await page.goto(server.url);
+    await settled(page);
+    const link = page.getByRole("table", { name: "Namespaces" }).getByRole("link").first();
+    await link.focus();
+    const rate = page.locator(".facts dd").first();
+    const said = await rate.textContent();
+    await until(page, `document.querySelector(".facts dd")?.textContent !== ${JSON.stringify(said)}`);
+    assert.equal(await page.evaluate("document.activeElement?.textContent"), await link.textContent());
+  });
+
+  test("a rollout is approved by keyboard alone, and the order is in the audit", async () => {
+    await using opened = await open(browser);
+    const { page, errors } = opened;
+    await page.goto(server.url);
+    await settled(page);
+    await page.keyboard.press("g");
+    await page.keyboard.press("r");
+    await page.getByRole("heading", { level: 1, name: "Rollouts" }).waitFor({ timeout: patienceMs });
+    await tabTo(page, "shop/checkout");
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { level: 1, name: "shop/checkout" }).waitFor({ timeout: patienceMs });
+    await page.getByRole("button", { name: "Approve" }).waitFor({ timeout: patienceMs });
+    await tabTo(page, "Approve");
+    await page.keyboard.press("Enter");
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText("gets the weights 50 and 50").waitFor({ timeout: patienceMs });
+    assert.match((await dialog.textContent()) ?? "", /serin canary approve checkout/);
+    await tabTo(page, "why");
+    await page.keyboard.type("figures are good");
+    await tabTo(page, "Approve");
+    await page.keyboard.press("Enter");
+    await page.locator(".toast", { hasText: "approve Canary shop/checkout" }).waitFor({ timeout: patienceMs });
+    assert.equal(await page.evaluate("document.activeElement?.textContent"), "Approve", "the focus goes back to where it was");
+    await page.keyboard.press("g");
+    await page.keyboard.press("a");
+    await page.getByText("figures are good").waitFor({ timeout: patienceMs });
+    assert.deepEqual(errors, []);
+  });
+
+  test("an order that may not be given says why", async () => {
+    await using opened = await open(browser);
+    const { page } = opened;
+    await page.goto(`${server.url}#/rollouts/Canary/shop/checkout`);
+    await page.getByRole("button", { name: "Resume" }).focus();
+    await page.keyboard.press("Enter");
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText("Not now: it is not paused by an order").waitFor({ timeout: patienceMs });
+    assert.equal(await dialog.getByRole("button", { name: "Resume" }).count(), 0);
+    await page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "detached", timeout: patienceMs });
+  });
+
+  test("a link leads back to the same sight, and the back button to the one before", async () => {
+    await using opened = await open(browser);
+    const { page } = opened;
+    await page.goto(`${server.url}#/ladder?ns=shop&state=rejected`);
+    await page.getByText("1 of 1 proxy").or(page.getByText(/^1 proxy$/)).first().waitFor({ timeout: patienceMs });
+    await page.getByRole("navigation", { name: "Views", exact: true }).getByRole("link", { name: "Rollouts" }).click();
+    await page.getByRole("heading", { level: 1, name: "Rollouts" }).waitFor({ timeout: patienceMs });
+    assert.match(page.url(), /ns=shop/);
+    await page.goBack();
+    await page.getByRole("heading", { level: 1, name: "Ladder" }).waitFor({ timeout: patienceMs });
+    assert.match(page.url(), /state=rejected/);
+    assert.equal(await page.getByRole("button", { name: /^rejected/ }).getAttribute("aria-pressed"), "true");
+  });
+
+  test("`/` goes to the filter, `?` shows the keys, and the first Tab skips to the content", async () => {
+    await using opened = await open(browser);
+    const { page } = opened;
+    await page.goto(`${server.url}#/workloads`);
+    await settled(page);
+    await page.keyboard.press("Tab");
+    assert.equal(await page.evaluate("document.activeElement?.textContent"), "Skip to the content");
+    await page.keyboard.press("Enter");
+    assert.equal(await page.evaluate("document.activeElement?.id"), "content");
+    await page.keyboard.press("/");
+    await page.keyboard.type("frontend");
+    await until(page, 'location.hash.includes("q=frontend")');
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("?");
+    await page.getByRole("dialog", { name: "Keyboard shortcuts" }).waitFor({ timeout: patienceMs });
+  });
+
+  test("a server that goes away is said with the age of what is shown; the page is back by itself when the server is", async () => {
+    await using opened = await open(browser);
+    const { page } = opened;
+    await page.goto(`${server.url}#/ladder`);
+    await settled(page);
+    const status = page.locator(".live");
+    await until(page, isLive);
+    const { port } = server;
+    await server.stop();
+    await status.getByText(/reconnecting since \d\d:\d\d:\d\d/).waitFor({ timeout: patienceMs });
+    await page.getByText(/what is shown is \d+ s old/).waitFor({ timeout: patienceMs });
+    assert.ok((await page.getByRole("table", { name: "Parts of the mesh by revision" }).getByRole("row").count()) > 1, "what was known is still shown");
+    await server.start(port);
+    await until(page, isLive);
+    assert.equal(await page.getByText(/what is shown is/).count(), 0);
+  });
+});
+
+interface Opened extends AsyncDisposable {
+  readonly page: Page;
+  readonly errors: readonly string[];
+}
+
+async function open(browser: Browser): Promise<Opened> {
+  const context: BrowserContext = await browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: "reduce" });
+  const page = await context.newPage();
+  const errors: string[] = [];
+  page.on("console", (message) => {
+    if (message.type() === "error" || message.type() === "warning") errors.push(`${message.type()}: ${message.text()}`);
+  });
+  page.on("pageerror", (error) => errors.push(error.stack ?? error.message));
+  return { page, errors, [Symbol.asyncDispose]: async () => await context.close() };
+}
+
+/** Asked again and again from here: the page's policy forbids what is made of text within it. */
+async function until(page: Page, expression: string): Promise<void> {
+  const deadlineMs = performance.now() + patienceMs;
+  while (!(await page.evaluate<boolean>(expression))) {
+    if (performance.now() > deadlineMs) throw new Error(`it did not come true: ${expression}`);
+    await delay(50);
+  }
+}
+
+/** The view's code and its first data are there. */
+async function settled(page: Page): Promise<void> {
+  try {
+    await page.locator("#content h1").waitFor({ timeout: patienceMs });
+    await until(page, 'document.querySelector(".skeleton") === null');
+  } catch (error) {
+    throw new Error(`the view does not come: ${await page.locator("body").innerText()}`, { cause: error });
+  }
+}
+
+interface Finding {
+  readonly impact: string | null;
+  readonly id: string;
+  readonly nodes: readonly { readonly html: string; readonly failureSummary?: string }[];
+}
+
+async function seriousFindings(page: Page): Promise<readonly string[]> {
+  if (!(await page.evaluate<boolean>("'axe' in globalThis"))) await page.evaluate(axeSource);
+  const violations = await page.evaluate<readonly Finding[]>("axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations)");
+  return violations.filter(({ impact }) => impact === "serious" || impact === "critical").map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ html, failureSummary = "" }) => `${html.slice(0, 200)} (${failureSummary.slice(0, 300)})`).join("; ")}`);
+}
+
+const maxTabs = 80;
+
+/** By Tab alone, to what has this text or name. */
+async function tabTo(page: Page, text: string): Promise<void> {
+  for (let i = 0; i < maxTabs; i += 1) {
+    const reached = await page.evaluate<readonly string[]>("[document.activeElement?.getAttribute('name') ?? '', document.activeElement?.textContent.trim() ?? '']");
+    if (reached.includes(text)) return;
+    await page.keyboard.press("Tab");
+  }
+  assert.fail(`Tab does not lead to “${text}”`);
+}
