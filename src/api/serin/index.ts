@@ -18,7 +18,7 @@ export { fillTemplate, type TemplateSide, type TemplateValues } from "./check-te
 export { freezeKind, parseFreeze, type Freeze, type FreezeException, type FreezeSpec, type FreezeWindow } from "./freeze.ts";
 export { meshUpgradeKind, parseMeshUpgrade, type MeshUpgrade, type MeshUpgradeSpec, type UpgradeScope } from "./mesh-upgrade.ts";
 export type { UpgradeWave } from "./upgrade-wave.ts";
-export { notificationEvents, type Approval, type NotificationEvent, type NotificationSpec, type PauseSpec, type RolloutOrdersSpec } from "./rollout-orders.ts";
+export { maxApprovals, notificationEvents, type Approval, type NotificationEvent, type NotificationSpec, type PauseSpec, type RolloutOrdersSpec } from "./rollout-orders.ts";
 export { errorMarginMultiple, expectedErrorRate, highestErrorRate, ruledOutErrorRate, wrongPassChance } from "./rate-bound.ts";
 export {
   approvalPatch,
