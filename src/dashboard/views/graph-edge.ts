@@ -1,6 +1,7 @@
 import type { GraphEdge } from "../../api/dashboard/index.ts";
 import { quantileMs } from "./duration-counts.ts";
 import { trafficHealth } from "./health.ts";
+import { isVisible, type VisibleNamespaces } from "./view-input.ts";
 import { mutualTlsShare, shareOf, sumTraffic, type TrafficEdge } from "./traffic.ts";
 
 /** The numbers of an edge, from what was counted for it. */
@@ -24,7 +25,9 @@ export function edgeNumbers(parts: readonly TrafficEdge[]): Omit<GraphEdge, "fro
   };
 }
 
-export function serviceText({ service }: TrafficEdge): string {
+/** `namespace/name`, or a host outside; empty where it is not known, or its namespace may not be seen. */
+export function serviceText({ service }: TrafficEdge, visible: VisibleNamespaces): string {
+  if (service.namespace !== "unknown" && !isVisible(visible, service.namespace)) return "";
   if (service.name === "unknown") return service.host === "unknown" ? "" : service.host;
   return service.namespace === "unknown" ? service.name : `${service.namespace}/${service.name}`;
 }

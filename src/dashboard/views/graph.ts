@@ -42,7 +42,7 @@ export function graphView(input: ViewInput, parameters: GraphParameters, visible
     const from = nodes.ofEnd(edge.source, edge, "source");
     const to = nodes.ofEnd(edge.destination, edge, "destination");
     if (from.key === "unknown" && to.key === "unknown") continue;
-    const key = `${from.key} > ${to.key} ${edge.protocol} ${serviceText(edge)}`;
+    const key = `${from.key} > ${to.key} ${edge.protocol} ${serviceText(edge, visible)}`;
     const draft = drafts.get(key);
     if (draft === undefined) drafts.set(key, { from, to, parts: [routed] });
     else draft.parts.push(routed);
@@ -53,7 +53,7 @@ export function graphView(input: ViewInput, parameters: GraphParameters, visible
   const rollouts = rolloutsByWorkload(inventory);
   const shown = shownOf(nodes.all(), drafts);
   const edges: Record<string, GraphEdge> = {};
-  for (const [key, { from, to, parts }] of shown.edges) edges[key] = graphEdge(from, to, parts);
+  for (const [key, { from, to, parts }] of shown.edges) edges[key] = graphEdge(from, to, parts, visible);
   return {
     head: {
       atMs: input.atMs,
@@ -153,9 +153,11 @@ function placeOf({ namespace, name, app, version, role }: Pick<Workload, "namesp
 function shownOf<Draft extends { readonly from: DraftNode; readonly to: DraftNode; readonly parts: readonly RoutedEdge[] }>(all: readonly DraftNode[], drafts: ReadonlyMap<string, Draft>): { nodes: readonly DraftNode[]; edges: readonly (readonly [string, Draft])[]; omitted: number } {
   if (all.length <= maxGraphNodes && drafts.size <= maxGraphEdges) return { nodes: all, edges: [...drafts], omitted: 0 };
   const weightOf = (edges: readonly TrafficEdge[]): number => edges.reduce((sum, { requestRate, byteRate }) => sum + requestRate + byteRate / 1024, 0);
-  const nodes = all.toSorted((a, b) => weightOf([...b.inbound, ...b.outbound]) - weightOf([...a.inbound, ...a.outbound])).slice(0, maxGraphNodes);
+  const heaviest = <Item>(items: readonly Item[], weigh: (item: Item) => number, most: number): Item[] => items.map((item) => ({ item, weight: weigh(item) })).sort((a, b) => b.weight - a.weight).slice(0, most).map(({ item }) => item);
+  const nodes = heaviest(all, ({ inbound, outbound }) => weightOf(inbound) + weightOf(outbound), maxGraphNodes);
   const kept = new Set(nodes);
-  const edges = [...drafts].filter(([, { from, to }]) => kept.has(from) && kept.has(to)).toSorted(([, a], [, b]) => weightOf(b.parts.map(({ edge }) => edge)) - weightOf(a.parts.map(({ edge }) => edge))).slice(0, maxGraphEdges);
+  const candidates = [...drafts].filter(([, { from, to }]) => kept.has(from) && kept.has(to));
+  const edges = heaviest(candidates, ([, { parts }]) => weightOf(parts.map(({ edge }) => edge)), maxGraphEdges);
   return { nodes, edges, omitted: all.length - nodes.length + drafts.size - edges.length };
 }
 
@@ -185,7 +187,7 @@ function graphNode(node: DraftNode, rollouts: ReadonlyMap<string, string>): Grap
   };
 }
 
-function graphEdge(from: DraftNode, to: DraftNode, parts: readonly RoutedEdge[]): GraphEdge {
+function graphEdge(from: DraftNode, to: DraftNode, parts: readonly RoutedEdge[], visible: VisibleNamespaces): GraphEdge {
   const [first] = parts;
   const weighted = parts.find(({ configured }) => configured.some(({ rule }) => rule.destinations.length > 1));
   const rule = weighted?.configured.find(({ rule: one }) => one.destinations.length > 1);
@@ -195,7 +197,7 @@ function graphEdge(from: DraftNode, to: DraftNode, parts: readonly RoutedEdge[])
     to: to.key,
     protocol: first?.edge.protocol ?? "",
     ...edgeNumbers(parts.map(({ edge }) => edge)),
-    service: first === undefined ? "" : serviceText(first.edge),
+    service: first === undefined ? "" : serviceText(first.edge, visible),
     ...(rule === undefined ? {} : { configuredWeight: rule.weight * 100 }),
     ...(rule === undefined || shares.length === 0 ? {} : { measuredShare: parts.length === 1 ? (shares[0] ?? 0) : weighted?.share ?? 0 }),
     route: rule === undefined ? "" : routeKey(rule.rule),

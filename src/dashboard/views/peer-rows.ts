@@ -8,7 +8,7 @@ export function peerRows(edges: readonly TrafficEdge[], end: "source" | "destina
   const groups = Map.groupBy(edges, (edge) => {
     const { namespace, workload } = edge[end];
     const peer = isNamed(edge[end]) && isVisible(visible, namespace) ? `${namespace}/${workload}` : "unknown";
-    return `${peer} ${edge.protocol} ${serviceText(edge)}`;
+    return `${peer} ${edge.protocol} ${serviceText(edge, visible)}`;
   });
   return Object.fromEntries(
     [...groups].flatMap(([key, parts]) => {
@@ -17,8 +17,8 @@ export function peerRows(edges: readonly TrafficEdge[], end: "source" | "destina
       const isKnown = !key.startsWith("unknown ");
       const nodeOf = (side: "source" | "destination"): string => (side === end && !isKnown ? "unknown" : `workload ${first[side].namespace}/${first[side].workload}`);
       const peerNamespace = isKnown ? first[end].namespace : "";
-      const peerName = isKnown ? first[end].workload : end === "destination" && first.service.host !== "unknown" && !isNamed(first[end]) ? first.service.host : "unknown";
-      const row: PeerRow = { from: nodeOf("source"), to: nodeOf("destination"), protocol: first.protocol, ...edgeNumbers(parts), service: serviceText(first), route: "", peer: isKnown ? `${peerNamespace}/${peerName}` : peerName, peerNamespace, peerName };
+      const peerName = isKnown ? first[end].workload : end === "destination" && first.service.host !== "unknown" && !isNamed(first[end]) && serviceText(first, visible) !== "" ? first.service.host : "unknown";
+      const row: PeerRow = { from: nodeOf("source"), to: nodeOf("destination"), protocol: first.protocol, ...edgeNumbers(parts), service: serviceText(first, visible), route: "", peer: isKnown ? `${peerNamespace}/${peerName}` : peerName, peerNamespace, peerName };
       return [[key, row] as const];
     }),
   );

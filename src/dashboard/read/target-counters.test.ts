@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { TargetCounters } from "./target-counters.ts";
+
+const labels = 'reporter="source",source_workload="client",source_workload_namespace="shop",destination_workload="web",destination_workload_namespace="shop",response_code="200",request_protocol="http"';
+const scrape = (requests: number, buckets: readonly (readonly [string, number])[] = []): string =>
+  [
+    "# HELP istio_requests_total Requests.",
+    "# TYPE istio_requests_total counter",
+    `istio_requests_total{${labels}} ${requests}`,
+    `istio_requests_total_of_something_else{${labels}} 999`,
+    ...buckets.map(([le, count]) => `istio_request_duration_milliseconds_bucket{${labels},le="${le}"} ${count}`),
+    `istio_request_bytes_bucket{${labels},le="1"} 5`,
+    "process_cpu_seconds_total 12.5",
+    "process_resident_memory_bytes 1e+07 1700000000000",
+    "",
+  ].join("\n");
+
+test("the first scrape only sets the zero, the next ones tell what was gained", () => {
+  const counters = new TargetCounters();
+  assert.deepEqual(counters.take(scrape(100), false), []);
+  assert.deepEqual(counters.take(scrape(107), false).map(({ requests }) => requests), [7]);
+  assert.deepEqual(counters.take(scrape(107), false), []);
+});
+
+test("of a pod that has begun since, the first scrape counts as well", () => {
+  assert.deepEqual(new TargetCounters().take(scrape(3), true).map(({ requests }) => requests), [3]);
+});
+
+test("a counter that has fallen began anew; one that was not there before has gained all that it has", () => {
+  const counters = new TargetCounters();
+  counters.take(scrape(100), false);
+  assert.deepEqual(counters.take(scrape(4), false).map(({ requests }) => requests), [4]);
+  const other = scrape(4).replace('response_code="200"', 'response_code="503"');
+  assert.deepEqual(counters.take(`${scrape(4)}${other}`, false).map(({ labels: { response }, requests }) => [response, requests]), [["503", 4]]);
+});
+
+test("cumulative buckets become gains of each bucket", () => {
+  const counters = new TargetCounters();
+  counters.take(scrape(10, [["5", 2], ["10", 8], ["+Inf", 10]]), false);
+  const [gain] = counters.take(scrape(20, [["5", 2], ["10", 14], ["+Inf", 20]]), false);
+  assert.deepEqual(gain?.durations, [[10, 6], [Infinity, 4]]);
+});
+
+test("what a process uses is kept; garbage is left out", () => {
+  const counters = new TargetCounters();
+  counters.take(`${scrape(1)}istio_requests_total{broken\nistio_requests_total{${labels}} NaN\n\u0000\u0001garbage`, false);
+  assert.deepEqual(counters.process, { cpuSeconds: 12.5, memoryBytes: 10_000_000 });
+});

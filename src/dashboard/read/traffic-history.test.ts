@@ -1,0 +1,55 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { combineTraffic, quantileMs, trafficLabels } from "../views/index.ts";
+import { coarseSlotMs, fineMs, historyMs, TrafficHistory, type Gain } from "./traffic-history.ts";
+
+const gain = (requests: number, workload = "web", durations?: Gain["durations"]): Gain => ({
+  labels: trafficLabels({ reporter: "source", source_workload: "client", source_workload_namespace: "shop", destination_workload: workload, destination_workload_namespace: "shop", request_protocol: "http", response_code: "200" }),
+  key: workload,
+  requests,
+  durations,
+  bytes: 0,
+  opened: 0,
+});
+
+function counting(seconds: number, each: (second: number, history: TrafficHistory) => void): TrafficHistory {
+  const history = new TrafficHistory();
+  history.begin(0);
+  for (let second = 1; second <= seconds; second += 1) {
+    each(second, history);
+    history.close(second * 1000);
+  }
+  return history;
+}
+
+test("a window's rate is what was counted in it, however old the slots are", () => {
+  const history = counting(1200, (second, one) => one.add(gain(second <= 600 ? 10 : 30)));
+  const rateOf = (fromMs: number, toMs: number): number | undefined => history.counted(fromMs, toMs)[0]?.requestRate;
+  assert.equal(rateOf(1_140_000, 1_200_000), 30);
+  assert.equal(rateOf(300_000, 600_000), 10);
+});
+
+test("counting that has just begun is no lower rate", () => {
+  const history = counting(5, (_, one) => one.add(gain(20)));
+  assert.equal(history.counted(5000 - 60_000, 5000)[0]?.requestRate, 20);
+});
+
+test("slots are thinned with age, and nothing is lost by it", () => {
+  const history = counting(1800, (_, one) => one.add(gain(7, "web", [[10, 5], [25, 2]])));
+  const [all] = history.counted(0, 1_800_000);
+  assert.equal(all?.requestRate, 7);
+  assert.deepEqual(all?.durations, { boundsMs: [10, 25], counts: [5 * 1800, 2 * 1800, 0] });
+  const perSlot = history.storedBytes / (fineMs / 1000 + (1_800_000 - fineMs) / coarseSlotMs);
+  assert.ok(perSlot < 20, `${perSlot} bytes a slot`);
+});
+
+test("what is older than two hours is forgotten", () => {
+  const history = counting(historyMs / 1000 + 120, (_, one) => one.add(gain(1)));
+  assert.ok((history.oldestMs ?? 0) >= 120_000 - coarseSlotMs);
+});
+
+test("quantiles come from the buckets of all parts together", () => {
+  const history = counting(2, (second, one) => one.add(gain(10, "web", [[second === 1 ? 5 : 50, 10]])));
+  const [edge] = combineTraffic(history.counted(0, 2000));
+  assert.deepEqual([quantileMs(edge?.durations ?? { boundsMs: [], counts: [] }, 0.5), quantileMs(edge?.durations ?? { boundsMs: [], counts: [] }, 1)], [5, 50]);
+});

@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
+import { httpRouteKind } from "../../api/gateway/index.ts";
+import { destinationRuleKind, istioGatewayKind, virtualServiceKind } from "../../api/istio/index.ts";
+import { meshGraph, type MeshGraph } from "./mesh-graph.ts";
+import { routePlan } from "./route-rules.ts";
+import { counted, pod, type Sent } from "./testing/small-mesh.ts";
+import { combineTraffic, mutualTlsShare } from "./traffic.ts";
+
+function parsed<Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string, namespace: string, spec: unknown): Value {
+  const value = kind.parse?.({ apiVersion: "v1", kind: kind.kind, metadata: { name, namespace }, spec }).value;
+  assert.ok(value !== undefined, `${kind.kind} ${name}`);
+  return value;
+}
+
+const gateway = "istio-system/istio-ingressgateway";
+const pods = [pod("default", "web-v1", { labels: { version: "v1" } }), pod("default", "web-v2", { labels: { version: "v2" } }), pod("default", "client"), pod("istio-system", "istio-ingressgateway", { labels: { istio: "ingressgateway" }, containers: ["istio-proxy"] })];
+
+function graph(sent: readonly Sent[], http?: unknown, gateways: readonly string[] = ["istio-system/gate"]): MeshGraph {
+  const plan = routePlan({
+    virtualServices: http === undefined ? [] : [parsed(virtualServiceKind, "web", "default", { hosts: ["web"], gateways, http })],
+    destinationRules: [parsed(destinationRuleKind, "web", "default", { host: "web", subsets: [{ name: "stable", labels: { version: "v1" } }, { name: "canary", labels: { version: "v2" } }] })],
+    gateways: [parsed(istioGatewayKind, "gate", "istio-system", { selector: { istio: "ingressgateway" }, servers: [{ port: { number: 80, name: "http", protocol: "HTTP" }, hosts: ["*"] }] })],
+    httpRoutes: [],
+    pods,
+  });
+  return meshGraph(combineTraffic(sent.map(counted)), plan);
+}
+
+const split = [{ route: [{ destination: { host: "web", subset: "stable" }, weight: 90 }, { destination: { host: "web", subset: "canary" }, weight: 10 }] }];
+const throughGateway: readonly Sent[] = [{ from: gateway, to: "default/web-v1", rate: 85, version: "v1" }, { from: gateway, to: "default/web-v2", rate: 15, version: "v2" }];
+const fromClient: readonly Sent[] = [{ from: "default/client", to: "default/web-v1", rate: 5, version: "v1" }, { from: "default/client", to: "default/web-v2", rate: 5, version: "v2" }];
+
+test("both proxies of an edge make one edge, whose mTLS the server's tells", () => {
+  const { edges } = graph([...throughGateway, ...throughGateway.map((sent) => ({ ...sent, rate: sent.rate + 1, reporter: "destination", secured: true }))]);
+  assert.deepEqual(edges.map(({ edge }) => [edge.source.workload, edge.destination.version, edge.requestRate, mutualTlsShare(edge)]), [["istio-ingressgateway", "v1", 85, 1], ["istio-ingressgateway", "v2", 15, 1]]);
+});
+
+test("an edge that only the server counts is shown, as what comes from outside of the mesh", () => {
+  const [first] = graph([{ from: "unknown", to: "default/web-v1", rate: 2, reporter: "destination", code: "503" }]).edges;
+  assert.deepEqual([first?.edge.requestRate, first?.edge.failureRate], [2, 2]);
+});
+
+test("weights hold where their rule does: at the gateway, not in the mesh", () => {
+  const { edges, rules } = graph([...throughGateway, ...fromClient], split);
+  const told = edges.map(({ edge, share, configured }) => [edge.source.workload, edge.destination.version, share, configured.map(({ weight }) => weight)]);
+  assert.deepEqual(told, [["client", "v1", 0.5, []], ["client", "v2", 0.5, []], ["istio-ingressgateway", "v1", 0.85, [0.9]], ["istio-ingressgateway", "v2", 0.15, [0.1]]]);
+  assert.deepEqual(rules[0]?.destinations.map(({ text, weight, share }) => [text, weight, share]), [["web stable", 0.9, 0.85], ["web canary", 0.1, 0.15]]);
+});
+
+test("a rule of the mesh holds for clients, not at the gateway", () => {
+  const { edges } = graph([...throughGateway, ...fromClient.slice(0, 1)], split, ["mesh"]);
+  assert.deepEqual(edges.map(({ configured }) => configured.length), [1, 0, 0]);
+});
+
+test("a destination without traffic is among its rule's", () => {
+  const { rules } = graph([], split);
+  assert.deepEqual(rules[0]?.destinations.map(({ share, requestRate }) => [share, requestRate]), [[undefined, 0], [undefined, 0]]);
+});
+
+test("an HTTPRoute's backends are compared across Services", () => {
+  const route = parsed(httpRouteKind, "web", "default", { parentRefs: [{ group: "", kind: "Service", name: "web" }], rules: [{ backendRefs: [{ name: "web-v1", port: 80, weight: 3 }, { name: "web-v2", port: 80, weight: 1 }] }] });
+  const plan = routePlan({ virtualServices: [], destinationRules: [], gateways: [], httpRoutes: [route], pods });
+  const traffic = combineTraffic([counted({ from: "default/client", to: "default/web-v1", rate: 6, service: "default/web-v1" }), counted({ from: "default/client", to: "default/web-v2", rate: 4, service: "default/web-v2" })]);
+  assert.deepEqual(meshGraph(traffic, plan).edges.map(({ share, configured }) => [share, configured[0]?.weight]), [[0.6, 0.75], [0.4, 0.25]]);
+});
