@@ -87,7 +87,7 @@ function nodeInSight({ x, y, width, height }: SceneNode, seen: Seen): boolean {
 
 function drawFrames(context: CanvasRenderingContext2D, scene: Scene, k: number, { colors }: Look, seen: Seen): void {
   context.lineWidth = 1 / Math.min(1, k);
-  for (const { key, x, y, width, height } of scene.boxes) {
+  for (const { x, y, width, height } of scene.boxes) {
     if (x > seen.right || y > seen.bottom || x + width < seen.left || y + height < seen.top) continue;
     context.beginPath();
     context.roundRect(x, y, width, height, 14);

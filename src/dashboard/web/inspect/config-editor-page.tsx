@@ -1,10 +1,46 @@
 import type { JSX } from "preact";
-import { Empty, Page } from "../components/index.ts";
+import { useState } from "preact/hooks";
+import { Page } from "../components/index.ts";
+import { chosenNamespaces, go, linkTo } from "../router.ts";
+import { session } from "../session.ts";
+import { ConfigEditor } from "./config-editor.tsx";
+import { configTemplates } from "./config-templates.ts";
 
+/** An object that is not there yet: written or pasted, checked, tried by "What if?", applied. */
 export function ConfigEditorPage(): JSX.Element {
+  const [text, setText] = useState("");
+  const namespace = chosenNamespaces.value.split(",")[0] || "default";
+  const anonymous = session.value?.authentication === "anonymous";
   return (
-    <Page title="New config">
-      <Empty title="Not here yet" />
+    <Page title="New or what-if" crumbs={[{ title: "Config", path: ["config"] }]} subtitle="Paste objects to see what they would change, or write one and apply it.">
+      <ConfigEditor
+        text={text}
+        onChange={setText}
+        before=""
+        resourceVersion=""
+        readOnlyBecause={anonymous ? "Nobody is logged in: the dashboard's own account only reads." : undefined}
+        knownMessages={[]}
+        onApplied={() => go(linkTo(["config"]))}
+        tools={
+          <select
+            class="select template-select"
+            aria-label="Begin with"
+            value=""
+            onChange={(event) => {
+              const template = configTemplates[Number(event.currentTarget.value)];
+              if (template !== undefined) setText(template.yaml(namespace));
+              event.currentTarget.value = "";
+            }}
+          >
+            <option value="">Begin with…</option>
+            {configTemplates.map(({ title }, index) => (
+              <option key={title} value={String(index)}>
+                {title}
+              </option>
+            ))}
+          </select>
+        }
+      />
     </Page>
   );
 }

@@ -1,10 +1,127 @@
 import type { JSX } from "preact";
-import { Empty, Page } from "../components/index.ts";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import type { ConfigHead } from "../../../api/dashboard/index.ts";
+import { Age, DataTable, Dialog, Empty, Mark, Notice, Page } from "../components/index.ts";
+import { useLive, type Live } from "../live/index.ts";
+import type { RouteParameters } from "../route-parameters.ts";
+import { session } from "../session.ts";
+import { ConfigEditor } from "./config-editor.tsx";
+import { DiffView } from "./diff-view.tsx";
+import { configColumns, Validation } from "./inspect-columns.tsx";
 
-export function ConfigPage(): JSX.Element {
+export function ConfigPage({ apiVersion, kind, namespace, name }: Required<RouteParameters>): JSX.Element {
+  const inNamespace = namespace === "-" ? "" : namespace;
+  const live = useLive("config", { apiVersion, kind, namespace: inNamespace, name });
+  const head = live.head.value;
   return (
-    <Page title="Config">
-      <Empty title="Not here yet" />
+    <Page
+      title={name}
+      crumbs={[{ title: "Config", path: ["config"] }]}
+      live={live}
+      subtitle={
+        <span class="row">
+          {head === undefined ? undefined : <Validation row={head.row} />}
+          <span>
+            {kind} {inNamespace === "" ? "of the whole cluster" : `in ${inNamespace}`} · {apiVersion}
+          </span>
+          {head === undefined ? undefined : (
+            <span>
+              created <Age atMs={head.row.createdAtMs} />
+            </span>
+          )}
+        </span>
+      }
+    >
+      {head === undefined ? undefined : <Content head={head} live={live} />}
     </Page>
+  );
+}
+
+function Content({ head, live }: { readonly head: ConfigHead; readonly live: Live<"config"> }): JSX.Element {
+  const gone = live.problem.value?.code === "not-found";
+  const [text, setText] = useState(head.yaml);
+  /** Of what the text was begun from: while somebody else changes the object, the text stays. */
+  const [base, setBase] = useState({ yaml: head.yaml, resourceVersion: head.resourceVersion });
+  const [comparing, setComparing] = useState(false);
+  const applied = useRef(false);
+  const dirty = text !== base.yaml;
+  const elsewhere = head.resourceVersion !== base.resourceVersion && head.yaml !== base.yaml;
+  const take = (): void => {
+    setBase({ yaml: head.yaml, resourceVersion: head.resourceVersion });
+    setText(head.yaml);
+  };
+  useEffect(() => {
+    if (head.resourceVersion === base.resourceVersion) return;
+    if (!dirty || applied.current) take();
+    // What changed is only its status: the text can go on from the new version.
+    else if (head.yaml === base.yaml) setBase({ yaml: base.yaml, resourceVersion: head.resourceVersion });
+    applied.current = false;
+  }, [head.resourceVersion]);
+  const messages = live.table("messages").value;
+  const known = useMemo(() => Object.values(messages), [messages]);
+  const references = live.table("references").value;
+  return (
+    <>
+      {gone ? <Notice tone="bad">The object has been deleted meanwhile. Its last text stays here to be copied.</Notice> : undefined}
+      {elsewhere && dirty ? (
+        <Notice tone="warn" live>
+          Somebody has changed the object while you edit it.{" "}
+          <button type="button" class="link-button" onClick={() => setComparing(true)}>
+            What has changed
+          </button>{" "}
+          ·{" "}
+          <button type="button" class="link-button" onClick={take}>
+            Take what is there now, and drop your text
+          </button>
+        </Notice>
+      ) : undefined}
+      <ConfigEditor
+        text={text}
+        onChange={setText}
+        before={base.yaml}
+        resourceVersion={base.resourceVersion}
+        readOnlyBecause={gone ? "The object is deleted." : readOnlyBecause(head)}
+        knownMessages={known}
+        onApplied={() => {
+          applied.current = true;
+          setBase({ yaml: text, resourceVersion: base.resourceVersion });
+        }}
+      />
+      {head.conditions.length === 0 ? undefined : <Conditions head={head} />}
+      <DataTable label="Objects that it refers to, and that refer to it" title="References" id="r" noun={["object", "objects"]} rows={references} columns={configColumns} order="kind" empty={<Empty title="No references">It names no other object of the mesh's kinds, and none names it.</Empty>} />
+      {comparing ? (
+        <Dialog title="What somebody has changed" size="wide" onClose={() => setComparing(false)}>
+          <DiffView before={base.yaml} after={head.yaml} label="From what you began with to what is there now" />
+        </Dialog>
+      ) : undefined}
+    </>
+  );
+}
+
+function readOnlyBecause({ mayWrite, row }: ConfigHead): string | undefined {
+  if (mayWrite) return undefined;
+  const { user = "", authentication = "none" } = session.value ?? {};
+  if (authentication === "anonymous") return "Nobody is logged in: the dashboard's own account only reads. Log in with a token to write.";
+  return `${user === "" ? "You" : user} may not update ${row.kind} objects ${row.namespace === "" ? "of the cluster" : `in ${row.namespace}`}: a Role with the verb update on them grants it.`;
+}
+
+function Conditions({ head }: { readonly head: ConfigHead }): JSX.Element {
+  return (
+    <section class="card">
+      <div class="card-head">
+        <h2>Conditions</h2>
+      </div>
+      <ul class="card-body stack">
+        {head.conditions.map(({ type, status, reason, message }) => (
+          <li key={type} class="condition">
+            <Mark tone={status === "True" ? "good" : status === "False" ? "bad" : "idle"}>{type}</Mark>
+            <span>
+              {reason === undefined || reason === "" ? "" : `${reason}: `}
+              {message}
+            </span>
+          </li>
+        ))}
+      </ul>
+    </section>
   );
 }

@@ -1,10 +1,20 @@
 import type { JSX } from "preact";
-import { Empty, Page } from "../components/index.ts";
+import { DataTable, Empty, Page } from "../components/index.ts";
+import { useLive } from "../live/index.ts";
+import { chosenNamespaces, linkTo } from "../router.ts";
+import { configColumns, configText } from "./inspect-columns.tsx";
 
+/** Objects of Istio's kinds, of Gateway API and of Serin's, with what the analyzer says of each. */
 export function ConfigsPage(): JSX.Element {
+  const live = useLive("configs", { namespaces: chosenNamespaces.value });
+  const create = (
+    <a class="button" data-kind="primary" href={linkTo(["config", "new"])}>
+      New or what-if
+    </a>
+  );
   return (
-    <Page title="Config">
-      <Empty title="Not here yet" />
+    <Page title="Config" live={live} tools={create}>
+      <DataTable label="Configuration" noun={["object", "objects"]} rows={live.table("configs").value} columns={configColumns} order="messages" text={configText} empty={<Empty title="No configuration">There is none of the mesh's kinds in the namespaces that are chosen and that you may see.</Empty>} />
     </Page>
   );
 }

@@ -1,10 +1,131 @@
 import type { JSX } from "preact";
-import { Empty, Page } from "../components/index.ts";
+import type { ServiceHead, ServiceView } from "../../../api/dashboard/index.ts";
+import { SeriesChart, type ChartSubject } from "../charts/index.ts";
+import { DataTable, Empty, HealthMark, Mark, Page, Tabs, Tag, type Column } from "../components/index.ts";
+import { formatMs, formatRate, formatShare } from "../format.ts";
+import { useLive, type Live } from "../live/index.ts";
+import { linkTo, place, setQuery } from "../router.ts";
+import type { RouteParameters } from "../route-parameters.ts";
+import { configColumns, eventColumns, peerColumns, workloadColumns } from "./inspect-columns.tsx";
+import { graphLink, WorkloadLink } from "./inspect-links.tsx";
+import { Fact, Labels } from "./inspect-facts.tsx";
 
-export function ServicePage(): JSX.Element {
+type EndpointRow = ServiceView["tables"]["endpoints"][string];
+
+const endpointColumns: readonly Column<EndpointRow>[] = [
+  { key: "address", title: "Address", cell: ({ address }) => <span class="mono">{address}</span>, sort: ({ address }) => address },
+  { key: "ready", title: "Ready", width: "110px", cell: ({ ready }) => (ready ? <Mark tone="good">ready</Mark> : <Mark tone="warn">not ready</Mark>), sort: ({ ready }) => Number(ready) },
+  { key: "pod", title: "Pod", priority: 2, cell: ({ pod }) => pod, sort: ({ pod }) => pod },
+  { key: "node", title: "Node", width: "160px", priority: 3, cell: ({ node }) => node, sort: ({ node }) => node },
+];
+
+export function ServicePage({ namespace, name }: Required<RouteParameters>): JSX.Element {
+  const live = useLive("service", { namespace, name });
+  const head = live.head.value;
   return (
-    <Page title="Service">
-      <Empty title="Not here yet" />
+    <Page
+      title={name}
+      crumbs={[{ title: "Services", path: ["services"] }]}
+      live={live}
+      subtitle={
+        <span class="row">
+          {head === undefined ? undefined : <HealthMark health={head.row.health} />}
+          {head === undefined || head.row.reason === "" ? undefined : <span>{head.row.reason}</span>}
+          <span>Service in {namespace}</span>
+        </span>
+      }
+      tools={
+        <a class="button" href={graphLink(namespace, name)}>
+          In the graph
+        </a>
+      }
+    >
+      {head === undefined ? undefined : <Content head={head} live={live} />}
     </Page>
+  );
+}
+
+function Content({ head, live }: { readonly head: ServiceHead; readonly live: Live<"service"> }): JSX.Element {
+  const { row } = head;
+  const tab = place.value.query["tab"] ?? "overview";
+  const configs = live.table("configs").value;
+  const subject: ChartSubject = { label: row.name, tone: "series-1", namespace: row.namespace, service: row.name };
+  return (
+    <>
+      <dl class="facts">
+        <Fact title="Requests">{row.requestRate > 0 ? formatRate(row.requestRate) : "none"}</Fact>
+        <Fact title="Errors">{row.requestRate > 0 ? formatShare(row.errorShare) : "–"}</Fact>
+        <Fact title="p99">{formatMs(row.p99Ms)}</Fact>
+        <Fact title="Endpoints ready" note={row.endpoints === 0 ? "nobody answers" : undefined}>
+          {row.endpointsReady} of {row.endpoints}
+        </Fact>
+        <Fact title="Address" note={row.ports.join(", ")}>
+          {row.clusterIp === "" ? row.type : row.clusterIp}
+        </Fact>
+        <Fact title="Waypoint">{row.waypoint === "" ? "none" : <WorkloadLink namespace={row.waypoint.includes("/") ? (row.waypoint.split("/")[0] ?? row.namespace) : row.namespace} name={row.waypoint.split("/").at(-1) ?? row.waypoint} />}</Fact>
+      </dl>
+      <Tabs
+        label="Parts of the service"
+        chosen={tab}
+        onChoose={(key) => setQuery({ tab: key === "overview" ? "" : key }, "push")}
+        tabs={[
+          {
+            key: "overview",
+            title: "Overview",
+            content: () => (
+              <>
+                <section class="card card-body charts" aria-label="Metrics">
+                  <SeriesChart measure="requestRate" subjects={[subject]} />
+                  <SeriesChart measure="errorShare" subjects={[subject]} />
+                  <SeriesChart measure="p99Ms" subjects={[subject]} />
+                </section>
+                <DataTable label="Workloads behind it" title="Workloads" id="w" noun={["workload", "workloads"]} rows={live.table("workloads").value} columns={workloadColumns} order="name" empty={<Empty title="No workload behind it">Its selector matches no pods: compare it with the pods' labels below.</Empty>} />
+                <section class="card">
+                  <div class="card-head">
+                    <h2>Details</h2>
+                  </div>
+                  <dl class="pairs card-body">
+                    <dt>Type</dt>
+                    <dd>{row.type}</dd>
+                    <dt>Selector</dt>
+                    <dd>
+                      <Labels labels={head.selector} none="none: its endpoints are made by hand" />
+                    </dd>
+                    <dt>Labels</dt>
+                    <dd>
+                      <Labels labels={head.labels} />
+                    </dd>
+                  </dl>
+                </section>
+              </>
+            ),
+          },
+          {
+            key: "traffic",
+            title: "Callers",
+            content: () => <DataTable label="Who calls it" title="Callers" id="i" noun={["caller", "callers"]} rows={live.table("inbound").value} columns={peerColumns} order="-rate" text={({ peerName, peerNamespace }) => `${peerName} ${peerNamespace}`} empty={<Empty title="Nobody calls it">No request to it was measured in the last minute.</Empty>} />,
+          },
+          {
+            key: "endpoints",
+            title: "Endpoints",
+            content: () => <DataTable label="Endpoints" title="Endpoints" id="p" noun={["endpoint", "endpoints"]} rows={live.table("endpoints").value} columns={endpointColumns} order="ready" text={({ address, pod, node }) => `${address} ${pod} ${node}`} empty={<Empty title="No endpoints">Nothing answers for this service: its selector matches no pod that is ready.</Empty>} />,
+          },
+          {
+            key: "config",
+            title: (
+              <>
+                Config <Tag>{Object.keys(configs).length}</Tag>
+              </>
+            ),
+            content: () => <DataTable label="Configuration that is about it" title="Configuration" id="c" noun={["object", "objects"]} rows={configs} columns={configColumns} order="messages" empty={<Empty title="No configuration is about it">Traffic goes to it as Kubernetes says. <a href={linkTo(["config", "new"])}>Write some</a></Empty>} />,
+          },
+          {
+            key: "events",
+            title: "Events",
+            content: () => <DataTable label="Events" title="Events" id="v" noun={["event", "events"]} rows={live.table("events").value} columns={eventColumns} order="-at" wrap empty={<Empty title="No events">Kubernetes keeps them for an hour.</Empty>} />,
+          },
+        ]}
+      />
+    </>
   );
 }

@@ -1,10 +1,22 @@
 import type { JSX } from "preact";
-import { Empty, Page } from "../components/index.ts";
+import { DataTable, Empty, Page } from "../components/index.ts";
+import { useLive } from "../live/index.ts";
+import { chosenNamespaces } from "../router.ts";
+import { workloadColumns, workloadText } from "./inspect-columns.tsx";
 
 export function WorkloadsPage(): JSX.Element {
+  const live = useLive("workloads", { namespaces: chosenNamespaces.value });
   return (
-    <Page title="Workloads">
-      <Empty title="Not here yet" />
+    <Page title="Workloads" live={live}>
+      <DataTable
+        label="Workloads"
+        noun={["workload", "workloads"]}
+        rows={live.table("workloads").value}
+        columns={workloadColumns}
+        order="health"
+        text={workloadText}
+        empty={<Empty title="No workloads">There is none in the namespaces that are chosen and that you may see. Choose others above, or deploy something: kubectl apply -f …</Empty>}
+      />
     </Page>
   );
 }

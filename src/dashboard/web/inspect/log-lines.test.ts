@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { followLog, levelOf, maxLogLines, splitFinds, splitLog } from "./log-lines.ts";
+
+test("lines that were there keep their numbers when more come", () => {
+  const first = followLog(undefined, ["a", "b", "c"]);
+  const second = followLog(first, ["b", "c", "d", "e"]);
+  assert.deepEqual(second, { first: 1, lines: ["a", "b", "c", "d", "e"] });
+  assert.equal(followLog(second, ["d", "e"]), second);
+});
+
+test("lines that repeat themselves are not taken for the overlap", () => {
+  const before = followLog(undefined, ["x", "x", "y", "x", "x"]);
+  assert.deepEqual(followLog(before, ["x", "x", "z"]).lines, ["x", "x", "y", "x", "x", "z"]);
+});
+
+test("a log that began anew goes on with numbers behind those before", () => {
+  assert.deepEqual(followLog({ first: 5, lines: ["a", "b"] }, ["n", "m"]), { first: 7, lines: ["n", "m"] });
+});
+
+test("the oldest lines go when there are too many", () => {
+  const many = Array.from({ length: maxLogLines + 10 }, (_unused, index) => `line ${index}`);
+  const { first, lines } = followLog(undefined, many);
+  assert.deepEqual([first, lines.length, lines[0]], [11, maxLogLines, "line 10"]);
+});
+
+test("a last line break is no line; an empty line is one", () => {
+  assert.deepEqual(splitLog("a\n\nb\n"), ["a", "", "b"]);
+});
+
+test("levels are those of the line's beginning", () => {
+  assert.deepEqual(['{"level":"error"}', "2026-01-01T00:00:00Z warn xds", "GET /terrors 200"].map(levelOf), ["error", "warn", "plain"]);
+});
+
+test("finds are every second part, whatever their case", () => {
+  assert.deepEqual(splitFinds("an Error, an error", "error"), ["an ", "Error", ", an ", "error", ""]);
+  assert.deepEqual(splitFinds("abc", ""), ["abc"]);
+});

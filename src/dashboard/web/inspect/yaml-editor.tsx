@@ -1,0 +1,81 @@
+import type { JSX } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { ConfigMessage } from "../../../api/dashboard/index.ts";
+import { Loading, Mark, ProblemBlock, type Tone } from "../components/index.ts";
+import type { CodeMirrorEditor } from "./code-mirror.ts";
+import { orderMessages } from "./yaml-position.ts";
+
+export interface YamlEditorProps {
+  readonly text: string;
+  readonly onChange: (text: string) => void;
+  readonly readOnly: boolean;
+  readonly label: string;
+  readonly messages: readonly ConfigMessage[];
+  /** Said where there are no messages: that it is valid, or is being checked. */
+  readonly note: JSX.Element;
+}
+
+const tones: Readonly<Record<ConfigMessage["level"], Tone>> = { Error: "bad", Warning: "warn", Info: "info" };
+
+/** YAML with messages at their lines, and the list of them below, each leading to its line. The editor's code is loaded with its first use. */
+export function YamlEditor({ text, onChange, readOnly, label, messages, note }: YamlEditorProps): JSX.Element {
+  const host = useRef<HTMLDivElement>(null);
+  const editor = useRef<CodeMirrorEditor | undefined>(undefined);
+  const [state, setState] = useState<"loading" | "ready" | "failed">("loading");
+  const changed = useRef(onChange);
+  changed.current = onChange;
+  const initial = useRef({ text, readOnly });
+  initial.current = { text, readOnly };
+
+  useEffect(() => {
+    let gone = false;
+    const load = async (): Promise<void> => {
+      try {
+        const { CodeMirrorEditor: Editor } = await import("./code-mirror.ts");
+        if (gone || host.current === null) return;
+        editor.current = new Editor({ host: host.current, label, onChange: (next) => changed.current(next), ...initial.current });
+        setState("ready");
+      } catch {
+        if (!gone) setState("failed");
+      }
+    };
+    void load();
+    return () => {
+      gone = true;
+      editor.current?.close();
+      editor.current = undefined;
+    };
+  }, []);
+  useEffect(() => editor.current?.setText(text), [text, state]);
+  useEffect(() => editor.current?.setReadOnly(readOnly), [readOnly, state]);
+  useEffect(() => editor.current?.setMessages(messages), [messages, state]);
+
+  return (
+    <>
+      <div ref={host} class="editor" data-ready={state === "ready"} />
+      {state === "loading" ? <Loading lines={10} /> : undefined}
+      {state === "failed" ? <ProblemBlock problem={{ code: "unavailable", message: "The editor's code could not be loaded.", hint: "Load the page again." }} again={false} /> : undefined}
+      <section class="editor-messages" aria-label="Messages">
+        {messages.length === 0 ? (
+          <p role="status">{note}</p>
+        ) : (
+          <ul role="status">
+            {orderMessages(messages).map((message) => (
+              <li key={`${message.line} ${message.column} ${message.code} ${message.message}`}>
+                <Mark tone={tones[message.level]}>{message.level}</Mark>
+                {message.code === "" ? undefined : <span class="mono small">{message.code}</span>}
+                <button type="button" class="link-button" onClick={() => editor.current?.jumpTo(message)}>
+                  line {message.line}
+                </button>
+                <span>
+                  {message.message}
+                  {message.path === "" ? undefined : <span class="muted mono small"> {message.path}</span>}
+                </span>
+              </li>
+            ))}
+          </ul>
+        )}
+      </section>
+    </>
+  );
+}
