@@ -244,10 +244,12 @@ EOF`);
   });
 
   step("`istioctl dashboard kiali` leads to the graph, and prometheus knows the weights", async () => {
-    // The gateway's pod is new, and shows in the graph once it has been scraped twice while requests came.
-    const shown = `curl -s -o /dev/null -H "Host: ${wholeName}" http://${await addressOf()}; curl -s -m 2 http://localhost:20001/kiali > page.html && grep -q nginx page.html && grep -q istio-ingressgateway page.html`;
-    const output = await ok(`timeout 90 bash -c 'istioctl dashboard kiali --browser=false > dashboard.log 2>&1 & pid=$!; for i in $(seq 200); do ${shown} && break; sleep 0.3; done; kill $pid; cat dashboard.log page.html'`);
+    // The page draws the graph from its stream. The gateway's pod is new, and shows once it has been asked twice while requests came.
+    const stream = "http://localhost:20001/kiali/api/live?topic=graph%3Fby%3Dworkload";
+    const shown = `curl -s -o /dev/null -H "Host: ${wholeName}" http://${await addressOf()}; curl -sL -m 2 http://localhost:20001/kiali > page.html && { curl -sN -m 2 "${stream}" > graph.txt; grep -q nginx graph.txt && grep -q istio-ingressgateway graph.txt; }`;
+    const output = await ok(`timeout 90 bash -c 'istioctl dashboard kiali --browser=false > dashboard.log 2>&1 & pid=$!; for i in $(seq 200); do ${shown} && break; sleep 0.3; done; kill $pid; cat dashboard.log page.html graph.txt'`);
     assert.match(output, /http:\/\/localhost:20001\/kiali/);
+    assert.match(output, /<title>Serin<\/title>/);
     assert.match(output, /istio-ingressgateway/);
     assert.match(output, /nginx/);
     const query = `sum by (destination_version) (istio_requests_total{destination_app="nginx",reporter="destination"})`;
