@@ -20,7 +20,7 @@ export interface LocalDashboardOptions {
 }
 
 /** Serves until the signal is aborted. Throws where the API server does not take the user, or the port is taken. */
-export async function serveLocalDashboard({ kubeConfig, istioNamespace, host, ports, prometheusUrl, announce, log, release, signal }: LocalDashboardOptions): Promise<void> {
+export async function serveLocalDashboard({ kubeConfig, istioNamespace, host, ports, prometheusUrl, announce, env, log, release, signal }: LocalDashboardOptions): Promise<void> {
   const clock = systemClock;
   const own = credentialsOf(kubeConfig, { log, clock });
   const { client } = own;
@@ -38,7 +38,7 @@ export async function serveLocalDashboard({ kubeConfig, istioNamespace, host, po
     sessionIdleMs: Infinity,
     sessionMs: Infinity,
     source: reader.views,
-    handlers: createHandlers({ measurements: reader.measurements, audit, clock, log, istioNamespace, whatIf: undefined }),
+    handlers: createHandlers({ measurements: reader.measurements, audit, clock, log, istioNamespace, releaseDirectory: release.root, env }),
     checkTopic,
     audit,
     clock,

@@ -34,7 +34,7 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
     sessionIdleMs,
     sessionMs,
     source: reader.views,
-    handlers: createHandlers({ measurements: reader.measurements, audit, clock, log, istioNamespace: config.rootNamespace, whatIf: undefined }),
+    handlers: createHandlers({ measurements: reader.measurements, audit, clock, log, istioNamespace: config.rootNamespace, releaseDirectory: release.root, env }),
     checkTopic,
     otherApi: async (own, query, identity) => await kiali.answer(own, query, identity),
     audit,

@@ -1,16 +1,26 @@
 import { randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
+import type { KindDefinition, UntypedObject } from "../api/index.ts";
 import { messageOf, transientError, type Clock, type Logger } from "../base/index.ts";
 import { Credentials } from "./credentials.ts";
 import { Http1Transport } from "./http1-transport.ts";
 import type { KubeConfig } from "./kube-config.ts";
+import type { TransportResponse } from "./transport.ts";
 
 export interface ReadOnlyRelayOptions {
   readonly clock: Clock;
   readonly log: Logger;
   /** Resources that callers are told there are none of, by their names in paths: `envoyfilters`. */
   readonly hidden?: readonly string[];
+  /** Objects that callers are shown in the place of what the server has, or beside it. */
+  readonly overlaid?: readonly OverlaidObject[];
+}
+
+export interface OverlaidObject {
+  readonly kind: KindDefinition<UntypedObject>;
+  /** As the server would have it: with namespace, uid and resourceVersion. */
+  readonly object: UntypedObject;
 }
 
 /** An API server on the loopback that answers reads alone, for processes that must not write and shall hold no credentials. */
@@ -72,13 +82,15 @@ class Relay {
   readonly #credentials: Credentials;
   readonly #prefix: string;
   readonly #hidden: readonly string[];
+  readonly #overlaid: readonly OverlaidObject[];
   readonly #log: Logger;
 
-  constructor(config: KubeConfig, { clock, log, hidden = [] }: ReadOnlyRelayOptions) {
+  constructor(config: KubeConfig, { clock, log, hidden = [], overlaid = [] }: ReadOnlyRelayOptions) {
     this.#transport = new Http1Transport(config);
     this.#credentials = new Credentials(config, clock);
     this.#prefix = new URL(config.server).pathname.replace(/\/+$/, "");
     this.#hidden = hidden;
+    this.#overlaid = overlaid;
     this.#log = log;
   }
 
@@ -107,16 +119,45 @@ class Relay {
       return answerStatus(response, 403, "Forbidden", `${method} ${path}: only reads are passed on`);
     }
     if (this.#hidden.some((resource) => path.split("/").includes(resource))) return answerNone(url, request, response);
-    await this.#relay(method, url, request, response, asks ? await readBody(request) : undefined);
+    const collection = collectionOf(path);
+    const overlaid = this.#overlaid.filter(({ kind, object }) => kind.group === collection?.group && kind.plural === collection.plural && (collection.namespace === undefined || object.metadata.namespace === collection.namespace));
+    if (collection !== undefined && overlaid.length > 0 && method === "GET") await this.#overlay(url, collection, overlaid, request, response);
+    else await this.#relay(method, url, request, response, asks ? await readBody(request) : undefined);
+  }
+
+  /** What is overlaid does not change, and of its kind nothing else does while a caller looks. */
+  async #overlay(url: string, { version, name }: Collection, overlaid: readonly OverlaidObject[], request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { searchParams } = new URL(url, "http://relay");
+    const objects = overlaid.map(({ kind, object }) => ({ ...object, apiVersion: kind.group === "" ? version : `${kind.group}/${version}` }));
+    if (name !== undefined) {
+      const own = objects.find(({ metadata }) => metadata.name === name);
+      if (own === undefined) await this.#relay("GET", url, request, response, undefined);
+      else answerJson(response, 200, own);
+      return;
+    }
+    if (isWatch(searchParams)) {
+      answerSilence(request, response);
+      return;
+    }
+    const answer = await this.#send("GET", url, { accept: "application/json" }, response);
+    const body = await text(answer.body);
+    if (answer.status !== 200) return answerJson(response, answer.status, JSON.parse(body));
+    const list = JSON.parse(body) as { items?: UntypedObject[] | null };
+    const others = (list.items ?? []).filter(({ metadata }) => !objects.some((one) => one.metadata.name === metadata.name && one.metadata.namespace === metadata.namespace));
+    // They are on the first page, whatever page they would be on.
+    answerJson(response, 200, { ...list, items: searchParams.has("continue") ? others : [...others, ...objects] });
+  }
+
+  async #send(method: string, url: string, given: Readonly<Record<string, string | undefined>>, response: ServerResponse, body?: string): Promise<TransportResponse> {
+    const headers = Object.fromEntries(Object.entries({ ...given, authorization: this.#credentials.authorization() }).filter((entry): entry is [string, string] => entry[1] !== undefined));
+    const ended = new AbortController();
+    response.on("close", () => ended.abort());
+    return await this.#transport.send({ method, path: `${this.#prefix}${url}`, headers, signal: ended.signal, ...(body === undefined ? {} : { body }) });
   }
 
   async #relay(method: string, url: string, request: IncomingMessage, response: ServerResponse, body: string | undefined): Promise<void> {
-    const authorization = this.#credentials.authorization();
-    const given = { accept: request.headers.accept, "user-agent": request.headers["user-agent"], "content-type": body === undefined ? undefined : request.headers["content-type"], authorization };
-    const headers = Object.fromEntries(Object.entries(given).filter((entry): entry is [string, string] => entry[1] !== undefined));
-    const ended = new AbortController();
-    response.on("close", () => ended.abort());
-    const answer = await this.#transport.send({ method, path: `${this.#prefix}${url}`, headers, signal: ended.signal, ...(body === undefined ? {} : { body }) });
+    const given = { accept: request.headers.accept, "user-agent": request.headers["user-agent"], "content-type": body === undefined ? undefined : request.headers["content-type"] };
+    const answer = await this.#send(method, url, given, response, body);
     const type = answer.headers["content-type"];
     response.writeHead(answer.status, type === undefined ? {} : { "content-type": type });
     answer.body.on("error", () => response.destroy());
@@ -130,8 +171,41 @@ async function readBody(request: IncomingMessage): Promise<string> {
 }
 
 function answerStatus(response: ServerResponse, code: number, reason: string, message: string): void {
+  answerJson(response, code, { apiVersion: "v1", kind: "Status", status: "Failure", code, reason, message });
+}
+
+function answerJson(response: ServerResponse, code: number, value: unknown): void {
   response.writeHead(code, { "content-type": "application/json" });
-  response.end(JSON.stringify({ apiVersion: "v1", kind: "Status", status: "Failure", code, reason, message }));
+  response.end(JSON.stringify(value));
+}
+
+/** A watch that never tells anything. */
+function answerSilence(request: IncomingMessage, response: ServerResponse): void {
+  response.writeHead(200, { "content-type": "application/json" });
+  response.flushHeaders();
+  request.on("close", () => response.end());
+}
+
+function isWatch(query: URLSearchParams): boolean {
+  return query.get("watch") === "true" || query.get("watch") === "1";
+}
+
+interface Collection {
+  readonly group: string;
+  readonly version: string;
+  readonly namespace: string | undefined;
+  readonly plural: string;
+  readonly name: string | undefined;
+}
+
+/** Of `/apis/<group>/<version>[/namespaces/<namespace>]/<plural>[/<name>]`; undefined for anything else. */
+function collectionOf(path: string): Collection | undefined {
+  const [root, ...words] = path.split("/").filter((word) => word !== "");
+  if (root !== "api" && root !== "apis") return undefined;
+  const [group = "", version = "", ...rest] = root === "api" ? ["", ...words] : words;
+  const isWithin = rest[0] === "namespaces" && rest.length > 2;
+  const [plural, name, ...more] = isWithin ? rest.slice(2) : rest;
+  return plural === undefined || more.length > 0 ? undefined : { group, version, namespace: isWithin ? rest[1] : undefined, plural, name };
 }
 
 /** An empty list; a watch that never tells anything; nothing by a name. */
@@ -139,12 +213,6 @@ function answerNone(url: string, request: IncomingMessage, response: ServerRespo
   const { pathname, searchParams } = new URL(url, "http://relay");
   const words = pathname.split("/").filter((word) => word !== "");
   const [, group = "", version = ""] = words;
-  if (searchParams.get("watch") === "true" || searchParams.get("watch") === "1") {
-    response.writeHead(200, { "content-type": "application/json" });
-    response.flushHeaders();
-    request.on("close", () => response.end());
-    return;
-  }
-  response.writeHead(200, { "content-type": "application/json" });
-  response.end(JSON.stringify({ apiVersion: `${group}/${version}`, kind: "List", metadata: { resourceVersion: "1" }, items: [] }));
+  if (isWatch(searchParams)) return answerSilence(request, response);
+  answerJson(response, 200, { apiVersion: `${group}/${version}`, kind: "List", metadata: { resourceVersion: "1" }, items: [] });
 }

@@ -1,6 +1,6 @@
 import { messageOf, type Clock, type Environment, type Logger } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
-import type { KubeConfig } from "../../kube/index.ts";
+import type { KubeConfig, OverlaidObject } from "../../kube/index.ts";
 import { envoyFilterEffects, type FilteredProxy } from "../compare/envoy-filter-effect.ts";
 import { groupChanges, resourceChanges, type ProxyResources, type ResourceChange } from "../compare/resources.ts";
 import type { Release } from "../release/release.ts";
@@ -17,6 +17,8 @@ export interface ShadowSide {
   readonly version: string;
   readonly meshConfig: string;
   readonly env: Environment;
+  /** Objects that it sees in the place of those that are there. */
+  readonly overlaid?: readonly OverlaidObject[];
 }
 
 export interface CompareProxiesOptions {
@@ -81,6 +83,13 @@ export async function compareProxies(given: CompareProxiesOptions): Promise<Prox
     effects = envoyFilterEffects(envoyFilters, filteredProxies(seen.answers, without.answers), options.rootNamespace);
   }
   return { report: reportOf(proxies, asked, seen.answers, changes, effects), failures, refusedWrites: seen.refusedWrites };
+}
+
+/** How what each proxy would be sent differs between the sides; those that could not be asked are told in `failures`. */
+export async function compareEachProxy(given: Omit<CompareProxiesOptions, "envoyFilters" | "rootNamespace">, failures: string[]): Promise<ReadonlyMap<LiveProxy, readonly ResourceChange[]>> {
+  const options = { ...given, envoyFilters: [], rootNamespace: "", cache: new ResourceCache({ revision: "default", versions: [given.from.version, given.to.version] }) };
+  const { answers } = await askBoth(options, given.proxies, [], failures);
+  return new Map([...answers].map(([proxy, { from, to }]) => [proxy, resourceChanges(proxy.name, from, to)]));
 }
 
 function reportOf(proxies: readonly LiveProxy[], asked: readonly LiveProxy[], answers: ByProxy, changes: readonly ResourceChange[], envoyFilters: ProxiesReport["envoyFilters"]): ProxiesReport {

@@ -2,7 +2,7 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 import { transientError, userError, type Clock, type Environment, type Logger } from "../../base/index.ts";
-import { serveReadOnlyRelay, type KubeConfig, type ReadOnlyRelay } from "../../kube/index.ts";
+import { serveReadOnlyRelay, type KubeConfig, type OverlaidObject, type ReadOnlyRelay } from "../../kube/index.ts";
 import { endChild, startChild } from "../release/child.ts";
 import type { Release } from "../release/release.ts";
 import type { ReleaseRunner } from "../release/release-runner.ts";
@@ -20,6 +20,8 @@ export interface ShadowPilotOptions {
   readonly namespace: string;
   /** Resources that it shall not see. */
   readonly hidden?: readonly string[];
+  /** Objects that it shall see in the place of those that are there. */
+  readonly overlaid?: readonly OverlaidObject[];
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -40,9 +42,9 @@ const keptErrorBytes = 16 << 10;
 
 /** Its own kubeconfig leads to a relay that passes reads on and refuses everything else, whatever the release does. */
 export async function startShadowPilot(options: ShadowPilotOptions): Promise<ShadowPilot> {
-  const { release, runner, kubeConfig, clock, log, hidden = [] } = options;
+  const { release, runner, kubeConfig, clock, log, hidden = [], overlaid = [] } = options;
   if (release.pilot === undefined) throw userError("release-without-pilot", `${release.directory} holds no control plane`, { hint: "put Istio's pilot-discovery program at bin/pilot-discovery of the directory" });
-  const relay = await serveReadOnlyRelay(kubeConfig, { clock, log, hidden });
+  const relay = await serveReadOnlyRelay(kubeConfig, { clock, log, hidden, overlaid });
   try {
     const kubeconfig = await runner.file("kubeconfig", relay.kubeconfig);
     const mesh = await runner.file("mesh.yaml", options.meshConfig);

@@ -1,12 +1,13 @@
 import { createHash } from "node:crypto";
 import type { Duplex } from "node:stream";
 import type { TopicName } from "../../../api/dashboard/index.ts";
-import type { KubeClient } from "../../../kube/index.ts";
+import type { KubeClient, KubeConfig } from "../../../kube/index.ts";
 import type { AccessRight, ViewReader } from "../view-source.ts";
 
 /** What is done in a user's own name. */
 export interface OwnCredentials {
   readonly client: KubeClient;
+  readonly config: KubeConfig;
   /** A stream to a port of a pod. */
   connectToPod(target: { readonly namespace: string; readonly pod: string; readonly port: number; readonly signal: AbortSignal }): Promise<Duplex>;
 }

@@ -5,7 +5,7 @@ import type { OwnCredentials } from "./identity.ts";
 /** What is done by a kubeconfig's credentials. */
 export function credentialsOf(config: KubeConfig, { log, clock }: { readonly log: Logger; readonly clock: Clock }): OwnCredentials & { readonly client: KubeConnection } {
   const client = createKubeClient(config, { log, clock, userAgent: "serin-dashboard" });
-  return { client, connectToPod: async (target) => await portForward(config, { ...target, clock }) };
+  return { client, config, connectToPod: async (target) => await portForward(config, { ...target, clock }) };
 }
 
 /** The same API server, and nothing but the token to say who asks. */

@@ -81,11 +81,13 @@ interface WriteObjectOptions {
   readonly dryRun: boolean;
   /** Empty: applied, not replaced. */
   readonly resourceVersion: string;
+  /** Takes fields over that others have written. */
+  readonly force?: boolean;
   readonly signal: AbortSignal;
 }
 
 /** Writes one object, and answers it as the server has it then. */
-export async function writeObject(client: KubeClient, { object, kind }: WrittenObject, { dryRun, resourceVersion, signal }: WriteObjectOptions): Promise<{ readonly object: UntypedObject; readonly warnings: readonly string[] }> {
+export async function writeObject(client: KubeClient, { object, kind }: WrittenObject, { dryRun, resourceVersion, force = false, signal }: WriteObjectOptions): Promise<{ readonly object: UntypedObject; readonly warnings: readonly string[] }> {
   const query = new URLSearchParams({ fieldManager, ...(dryRun ? { dryRun: "All" } : {}) });
   const { name, namespace } = object.metadata;
   if (name === undefined) throw refusal("invalid", `${kind.kind}: metadata.name is missing`);
@@ -93,7 +95,7 @@ export async function writeObject(client: KubeClient, { object, kind }: WrittenO
   const { resourceVersion: _version, ...metadata } = object.metadata;
   const answer =
     resourceVersion === ""
-      ? await sendToKube(client, "PATCH", `${path}?${query.toString()}`, { body: { ...object, metadata }, contentType: "application/apply-patch+yaml", signal })
+      ? await sendToKube(client, "PATCH", `${path}?${query.toString()}${force ? "&force=true" : ""}`, { body: { ...object, metadata }, contentType: "application/apply-patch+yaml", signal })
       : await sendToKube(client, "PUT", `${path}?${query.toString()}`, { body: { ...object, metadata: { ...metadata, resourceVersion } }, signal });
   return { object: JSON.parse(answer.text) as UntypedObject, warnings: warningsOf(answer) };
 }

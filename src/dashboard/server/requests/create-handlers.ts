@@ -1,5 +1,5 @@
 import { seriesMeasures } from "../../../api/dashboard/index.ts";
-import type { Clock, Logger } from "../../../base/index.ts";
+import type { Clock, Environment, Logger } from "../../../base/index.ts";
 import type { AuditLog } from "../audit-log.ts";
 import { readerOf } from "../access/identity.ts";
 import type { Measurements } from "../measurements.ts";
@@ -12,8 +12,10 @@ export interface HandlersOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly istioNamespace: string;
-  /** Undefined where no release can be run beside the server. */
-  readonly whatIf: RequestHandlers["POST /api/what-if"] | undefined;
+  /** The tree whose control plane works out what would change. */
+  readonly releaseDirectory: string;
+  /** The server's, for processes of that release. */
+  readonly env: Environment;
 }
 
 const maxPoints = 1_000;
@@ -29,7 +31,8 @@ export function createHandlers(options: HandlersOptions): RequestHandlers {
   };
   const logs = lazy(async () => (await import("./read-logs.ts")).readLogs);
   const proxy = lazy(async () => (await import("./read-proxy.ts")).readProxy(options));
-  const validate = lazy(async () => (await import("./validate-yaml.ts")).validateYaml(options));
+  const validate = lazy(async () => (await import("./validate-yaml.ts")).createValidateYaml(options));
+  const whatIf = lazy(async () => (await import("./ask-what-if.ts")).askWhatIf({ ...options, validate: await validate() }));
   const apply = lazy(async () => (await import("./apply-objects.ts")).applyObjects(options));
   const action = lazy(async () => (await import("./give-order.ts")).giveOrder(options));
   return {
@@ -51,13 +54,10 @@ export function createHandlers(options: HandlersOptions): RequestHandlers {
     },
     "GET /api/logs": async (...given) => await (await logs())(...given),
     "GET /api/proxy": async (...given) => await (await proxy())(...given),
-    "POST /api/validate": async (...given) => await (await validate())(...given),
+    "POST /api/validate": async (...given) => await (await import("./validate-yaml.ts")).validateRequest(await validate())(...given),
     "POST /api/apply": async (...given) => await (await apply())(...given),
     "POST /api/action": async (...given) => await (await action())(...given),
-    "POST /api/what-if": async (...given) => {
-      if (options.whatIf === undefined) throw refusal("unavailable", "what would change cannot be worked out here: no release is at hand to run", "serin dashboard --local on your own machine can");
-      return await options.whatIf(...given);
-    },
+    "POST /api/what-if": async (...given) => await (await whatIf())(...given),
     // What others did is seen by who sees all namespaces.
     "GET /api/audit": async (_fields, identity) => {
       const seesAll = (await identity.namespaces()) === "*" && identity.authentication !== "anonymous";

@@ -17,10 +17,16 @@ const readTimeoutMs = 20_000;
 const contentsHoldMs = 10_000;
 const maxMessages = 200;
 
+export type ValidateYaml = (yaml: string, identity: Identity) => Promise<readonly ConfigMessage[]>;
+
 /** What the parsers and the analyzer say of a YAML, laid over what the cluster holds as far as the user may read it. */
-export function validateYaml(options: ValidateYamlOptions): RequestHandler<"POST /api/validate"> {
+export function createValidateYaml(options: ValidateYamlOptions): ValidateYaml {
   const contents = new ContentsByIdentity(options);
-  return async (fields, identity) => ({ messages: await messagesOf(fields.text("yaml", maxYamlLength), await contents.of(identity), options) });
+  return async (yaml, identity) => await messagesOf(yaml, await contents.of(identity), options);
+}
+
+export function validateRequest(validate: ValidateYaml): RequestHandler<"POST /api/validate"> {
+  return async (fields, identity) => ({ messages: await validate(fields.text("yaml", maxYamlLength), identity) });
 }
 
 /** Messages of the YAML's own objects, each at its line. `contents`: a text where the cluster could not be read, and why. */
