@@ -25,6 +25,7 @@ interface Series {
 }
 interface Report {
   readonly storm: { readonly server_cpu_s: number; readonly last_ms: number; readonly bytes_per_client: number; readonly stream_retries: number };
+  readonly idle_cpu_pct: number;
   readonly rss_MB: number;
   readonly rss_peak_MB: number;
   readonly endpointslice?: Series;
@@ -84,7 +85,10 @@ async function measure(api: ApiServer, program: string | undefined, scenario: Sc
   const args = ["bench", "-kube", api.url, "-ktoken", api.token, "-addr", subject.address, "-pid", String(subject.pid), "-n", options.services, "-m", options.pods, "-k", String(scenario.clients), "-r", options.rounds, "-gap", "500ms", ...scenario.arguments];
   const { stdout } = await promisify(execFile)(xdsload, args, { timeout: loadTimeoutMs, maxBuffer: 1 << 26 });
   const report = JSON.parse(stdout.trim().split("\n").at(-1) ?? "{}") as Report;
-  return { ...(scenario.name === "sidecars" ? { "start to ready: s": subject.readyMs / 1000 } : {}), ...scenario.figures(report) };
+  const found = { ...(scenario.name === "sidecars" ? { "start to ready: s": subject.readyMs / 1000 } : {}), ...scenario.figures(report) };
+  // A run is long: what is known so far is told, should it be cut off.
+  process.stderr.write(`${JSON.stringify({ ...found, "CPU while idle, %": report.idle_cpu_pct })}\n`);
+  return found;
 }
 
 function shown(value: number | undefined): string {
@@ -93,7 +97,7 @@ function shown(value: number | undefined): string {
 }
 
 const wanted = new Set(options.only.split(","));
-const istiod = process.env["ISTIOD"];
+const istiod = process.env["ISTIOD"] === "" ? undefined : process.env["ISTIOD"];
 await buildLoadClient();
 const found: { serin: Figures; istiod: Figures } = { serin: {}, istiod: {} };
 for (const ambient of [false, true]) {

@@ -55,9 +55,12 @@ export async function startApiServer(data: MeshData): Promise<ApiServer> {
   const url = `https://127.0.0.1:${port}`;
   const kubeconfig = join(directory, "kubeconfig");
   writeFileSync(kubeconfig, kubeconfigOf(url));
+  // An API server that is asked to end waits for its clients and its etcd; it has nothing to save.
   const stop = async (): Promise<void> => {
-    for (const child of [server, etcd]) child.kill("SIGTERM");
-    await Promise.all([ended(server), ended(etcd)]);
+    server.kill("SIGKILL");
+    await ended(server);
+    etcd.kill("SIGTERM");
+    await ended(etcd);
   };
   try {
     await ready(url, server);

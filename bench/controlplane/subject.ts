@@ -20,9 +20,10 @@ export async function startSubject(api: ApiServer, program: string | undefined):
   writeFileSync(mesh, `trustDomain: cluster.local\nrootNamespace: ${namespace}\n`);
   const at = (port: number | undefined): string => `127.0.0.1:${port ?? 0}`;
   const flags = ["discovery", "--httpAddr", at(http), "--grpcAddr", at(grpc), "--secureGRPCAddr", at(secure), "--httpsAddr", at(webhooks), "--monitoringAddr", at(monitoring), "--meshConfig", mesh, "--ctrlz_port", String(control)];
-  const own = [join(root, "node_modules/.bin/node"), join(root, "src/cmd/main.ts"), "pilot", ...flags];
+  // As its image does it: with what was compiled by an earlier start.
+  const own = [join(root, "bin/serin"), "pilot", ...flags];
   const upstream = [resolve(program ?? ""), ...flags, "--kubeconfig", api.kubeconfig];
-  const env = { ...process.env, KUBECONFIG: api.kubeconfig, POD_NAME: "istiod-bench", POD_NAMESPACE: namespace, CLUSTER_ID: "Kubernetes", PILOT_DEBOUNCE_AFTER: "1ms", PILOT_ENABLE_AMBIENT: "true", ROOT_CA_DIR: cache };
+  const env = { ...process.env, KUBECONFIG: api.kubeconfig, POD_NAME: "istiod-bench", POD_NAMESPACE: namespace, CLUSTER_ID: "Kubernetes", PILOT_DEBOUNCE_AFTER: "1ms", PILOT_ENABLE_AMBIENT: "true", ROOT_CA_DIR: cache, NODE_COMPILE_CACHE: join(cache, "compiled") };
   const log = join(cache, `${program === undefined ? "serin" : "istiod"}.log`);
   const startedMs = performance.now();
   const child = startProcess(program === undefined ? own : upstream, log, env);
