@@ -11,7 +11,7 @@ export interface AccessLogOptions {
   readonly clock: Clock;
   /** Lines wait at most this long; 1 s when absent. */
   readonly flushIntervalMs?: number;
-  /** Bytes a buffer holds; there are two. 64 KiB when absent. */
+  /** Bytes a buffer holds; there are two. 128 KiB when absent: a write costs as much as the formatting of many lines. */
   readonly bufferBytes?: number;
   /** Told once when lines begin to be lost, and once for each failed write. */
   readonly onTrouble?: (message: string) => void;
@@ -32,7 +32,7 @@ export class AccessLog {
 
   constructor(options: AccessLogOptions) {
     this.#options = options;
-    const size = options.bufferBytes ?? 65_536;
+    const size = options.bufferBytes ?? 131_072;
     this.#filling = Buffer.allocUnsafeSlow(size);
     this.#spare = Buffer.allocUnsafeSlow(size);
   }

@@ -1,5 +1,7 @@
 import { addressBytes } from "../../base/index.ts";
 import {
+  FilterStateInputSchema,
+  type FilterStateInput,
   FilterChainMatch_ConnectionSourceType,
   FilterChainMatchSchema,
   IPMatcherSchema,
@@ -11,7 +13,7 @@ import {
   type Matcher_MatcherList_Predicate as XdsPredicate,
   type Matcher_OnMatch as XdsOnMatch,
 } from "../../wire/envoy/index.ts";
-import { connectionInputs, exactNode, listNode, prefixNode, rangeNode, type ChainMatcher, type ConnectionInput } from "../listener/chain-matcher.ts";
+import { connectionInputs, connectionStates, exactNode, listNode, prefixNode, rangeNode, type ChainMatcher, type ConnectionInput } from "../listener/chain-matcher.ts";
 import type { AddressRange, ConnectionTraits, FilterChainMatch } from "../listener/filter-chain-match.ts";
 import { checkFields, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 import { unpack } from "./transport-config.ts";
@@ -106,7 +108,14 @@ function compileOnMatch(message: XdsOnMatch | undefined, where: string): ChainMa
 }
 
 function inputOf(input: { readonly typedConfig?: Parameters<typeof unpack>[0] | undefined } | undefined, where: string): ConnectionInput {
-  const typeName = input?.typedConfig === undefined ? undefined : unpack(input.typedConfig)?.$typeName;
+  const config = input?.typedConfig === undefined ? undefined : unpack(input.typedConfig);
+  const typeName = config?.$typeName;
+  if (typeName === FilterStateInputSchema.typeName) {
+    const { key } = config as FilterStateInput;
+    const state = connectionStates[key];
+    if (state === undefined) throw unsupported(where, `filterChainMatcher by the filter state ${key}`);
+    return state;
+  }
   const found = connectionInputs[typeName?.split(".").at(-1) ?? ""];
   if (found === undefined) throw unsupported(where, `filterChainMatcher by the input ${typeName ?? input?.typedConfig?.typeUrl ?? "(none)"}`);
   return found;

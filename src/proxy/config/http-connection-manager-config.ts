@@ -7,6 +7,7 @@ import {
   HttpConnectionManagerSchema,
   type HttpConnectionManager,
 } from "../../wire/envoy/index.ts";
+import type { CaptureIndex } from "../observe/log-format.ts";
 import type { HttpConnectionConfig } from "../http/http-connection-config.ts";
 import type { EscapedSlashes } from "../routing/path.ts";
 import type { RouteTable } from "../routing/route-table.ts";
@@ -25,6 +26,8 @@ export interface HttpSpec {
   readonly accessLogs: readonly AccessLogSpec[];
   /** What is counted; undefined: nothing. */
   readonly stats: StatsRules | undefined;
+  /** Where captured fields stand. */
+  readonly capture: CaptureIndex;
 }
 
 const used = [
@@ -51,7 +54,9 @@ export function compileHttpConnectionManager(message: HttpConnectionManager, whe
   const accessLogs = compileAccessLogs(message.accessLog, where, notes);
   const { filters, peerMetadata, stats } = compileHttpFilters(message.httpFilters, `http.${message.statPrefix.replace(/;$/, "")}.`, where, notes);
   const tracing = compileTracing(message, where, notes);
-  return { connection: connectionOf(message, { accessLogs, stats, tracing, filters, peerMetadata }, where, notes), routes: routesOf(message, where, notes), accessLogs, stats };
+  const connection = connectionOf(message, { accessLogs, stats, tracing, filters, peerMetadata }, where, notes);
+  const indexOf = (names: readonly string[]): ReadonlyMap<string, number> => new Map(names.map((name, at) => [name, at]));
+  return { connection, routes: routesOf(message, where, notes), accessLogs, stats, capture: { request: indexOf(connection.requestCapture), response: indexOf(connection.responseCapture) } };
 }
 
 function routesOf(message: HttpConnectionManager, where: string, notes: ConfigNotes): HttpSpec["routes"] {

@@ -312,7 +312,7 @@ export class Exchange extends ExchangeState {
     const host = edits?.added.find(([name]) => name === "host")?.[1] ?? choice.hostRewrite ?? action.rewriteHost ?? (action.autoHostRewrite ? endpoint.config.hostname : undefined);
     const { complete } = request;
     const mirrored = action.mirrors.length > 0 && action.mirrors.some((mirror) => this.#mirrorProtocol(mirror.cluster) !== "http1");
-    if (this.trace !== undefined) this.trace.forwardedMs = this.context.clock.nowMs();
+    if (this.trace?.upstreamSpanId !== undefined) this.trace.forwardedMs = this.context.clock.nowMs();
     request.compose(this.#composition(action, cluster, host ?? facts.changedHost(), edits), bodyForm(facts, protocol, mirrored));
     if (action.mirrors.length > 0) this.#mirror(action, edits);
     request.body(bytes, from, to, complete, undefined);

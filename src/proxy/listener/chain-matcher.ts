@@ -1,3 +1,4 @@
+import { formatAuthority } from "../../wire/hbone/index.ts";
 import { within, type AddressRange, type ConnectionTraits } from "./filter-chain-match.ts";
 
 /** A decision tree that names a filter chain; undefined when it names none. */
@@ -15,6 +16,12 @@ export const connectionInputs: Readonly<Record<string, ConnectionInput>> = {
   ServerNameInput: ({ serverName }) => (serverName === "" ? undefined : serverName),
   TransportProtocolInput: ({ transportProtocol }) => transportProtocol,
   ApplicationProtocolInput: ({ applicationProtocols }) => (applicationProtocols.length === 0 ? undefined : applicationProtocols.map((protocol) => `'${protocol}'`).join(",")),
+};
+
+/** What the end of a tunnel notes of its CONNECT, by the names that Istio's listeners have for it. */
+export const connectionStates: Readonly<Record<string, ConnectionInput>> = {
+  "io.istio.connect_authority": ({ local }) => formatAuthority(local.address, local.port),
+  "io.istio.source": ({ source }) => source,
 };
 
 /** The subtree of the value; else what the node falls back to. */

@@ -13,6 +13,8 @@ export interface ConnectionTraits {
   readonly transportProtocol: "tls" | "raw_buffer";
   /** What the client offers by ALPN, or what an inspector saw; in the client's order. */
   readonly applicationProtocols: readonly string[];
+  /** What kind of proxy the tunnel came from, as it says itself; undefined outside of tunnels. */
+  readonly source?: string | undefined;
 }
 
 export interface AddressRange {

@@ -282,5 +282,6 @@ function traitsOf(arrival: ConnectionInfo, seen: Inspection): ConnectionTraits {
     serverName: secured ? hello.serverName : "",
     transportProtocol: secured ? "tls" : "raw_buffer",
     applicationProtocols: secured ? hello.alpnProtocols : preface === "none" || preface === "incomplete" ? [] : [preface],
+    source: arrival.source,
   };
 }

@@ -27,10 +27,10 @@ export class ConnectionObserver {
   }
 
   exchange(listener: ListenerSpec, http: HttpSpec, record: ExchangeRecord): void {
-    if (http.stats !== undefined) this.#options.metrics.observe(record, this.#reporter(listener), http.stats, captureIndex(http));
+    if (http.stats !== undefined) this.#options.metrics.observe(record, this.#reporter(listener), http.stats, http.capture);
     const { trace } = record;
-    if (trace?.sampled === true) http.connection.tracing?.finish(record, trace, listener.direction === "outbound" ? "egress" : "ingress", captureIndex(http));
-    if (http.accessLogs.length > 0) this.#write(http.accessLogs, record, captureIndex(http));
+    if (trace?.sampled === true) http.connection.tracing?.finish(record, trace, listener.direction === "outbound" ? "egress" : "ingress", http.capture);
+    if (http.accessLogs.length > 0) this.#write(http.accessLogs, record, http.capture);
   }
 
   tcp(listener: () => ListenerSpec, chain: () => ChainSpec): TcpObserver {
@@ -124,14 +124,3 @@ function addressText({ address, port }: { readonly address: string; readonly por
 }
 
 const noCapture: CaptureIndex = { request: new Map(), response: new Map() };
-const captureIndexes = new WeakMap<HttpSpec, CaptureIndex>();
-
-function captureIndex(http: HttpSpec): CaptureIndex {
-  let index = captureIndexes.get(http);
-  if (index === undefined) {
-    const byName = (names: readonly string[]): ReadonlyMap<string, number> => new Map(names.map((name, at) => [name, at]));
-    index = { request: byName(http.connection.requestCapture), response: byName(http.connection.responseCapture) };
-    captureIndexes.set(http, index);
-  }
-  return index;
-}

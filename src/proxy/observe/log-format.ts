@@ -25,19 +25,22 @@ export const envoyDefaultFormat =
 export function compileTextFormat(text: string, refuse: (operator: string) => Error, omitEmpty = false): LogFormat {
   const captures: Captures = { request: [], response: [] };
   const parts: LogPart[] = [];
+  /** What stands before each part, and after the last. */
+  const texts = [""];
   for (const token of tokensOf(text, refuse)) {
     if ("text" in token) {
-      parts.push(() => token.text);
+      texts[texts.length - 1] += token.text;
       continue;
     }
+    texts.push("");
     const part = compiled(token, captures, refuse);
     const shown = omitEmpty ? omitting(part) : part;
     const { length } = token;
     parts.push(length === undefined ? shown : (record, capture) => shown(record, capture).slice(0, length));
   }
   const line: LogFormat["line"] = (record, capture) => {
-    let out = "";
-    for (let index = 0; index < parts.length; index += 1) out += parts[index]?.(record, capture) ?? "";
+    let out = texts[0] ?? "";
+    for (let index = 0; index < parts.length; index += 1) out += (parts[index]?.(record, capture) ?? "") + (texts[index + 1] ?? "");
     return out;
   };
   return { requestCapture: captures.request, responseCapture: captures.response, line };

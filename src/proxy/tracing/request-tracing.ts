@@ -62,10 +62,12 @@ const nothing: ReadonlySet<string> = new Set();
 export class RequestTracing {
   readonly #options: RequestTracingOptions;
   readonly #replaced: ReadonlySet<string>;
+  readonly #isW3cAlone: boolean;
 
   constructor(options: RequestTracingOptions) {
     this.#options = options;
     this.#replaced = replacedFields(options.formats);
+    this.#isW3cAlone = options.formats.join() === "w3c";
   }
 
   /** Undefined where nothing is to be done: the context that the request brings goes on as it is. */
@@ -76,12 +78,13 @@ export class RequestTracing {
     if (hasContext && (exporter === undefined || given.sampled === false)) return undefined;
     const decided = given === "none" ? undefined : "traceId" in given ? given.sampled : given.decision;
     const sampled = decided ?? this.#decide(facts, random);
+    if (given === "none" && !sampled) return propagates ? this.#unkept() : undefined;
     if (hasContext && !sampled) return undefined;
     if (!sampled && !propagates) return undefined;
-    const traceId = hasContext ? given.traceId : randomId(shortTraceIds ? shortIdDigits : traceIdDigits, random);
+    const traceId = hasContext ? given.traceId : randomId(shortTraceIds ? shortIdDigits : traceIdDigits);
     const parentSpanId = hasContext ? given.parentSpanId : undefined;
-    const spanId = randomId(shortIdDigits, random);
-    const upstreamSpanId = sampled && spawnsUpstreamSpan && exporter !== undefined ? randomId(shortIdDigits, random) : undefined;
+    const spanId = randomId(shortIdDigits);
+    const upstreamSpanId = sampled && spawnsUpstreamSpan && exporter !== undefined ? randomId(shortIdDigits) : undefined;
     const lines = propagates ? contextLines(upstreamSpanId === undefined ? { traceId, spanId, parentSpanId, sampled } : { traceId, spanId: upstreamSpanId, parentSpanId: spanId, sampled }, formats) : "";
     if (sampled && facts.requestIdIsNew && facts.requestId.length === requestIdLength) facts.requestId = `${facts.requestId.slice(0, decisionAt)}${sampledMark}${facts.requestId.slice(decisionAt + 1)}`;
     return {
@@ -95,6 +98,15 @@ export class RequestTracing {
       forwardedMs: 0,
       operationGiven: sampled ? facts.head.get("x-envoy-decorator-operation") : undefined,
     };
+  }
+
+  /** The request begins a trace that nobody keeps: those who get it are told so. */
+  #unkept(): RequestTrace {
+    const { formats, shortTraceIds } = this.#options;
+    const traceId = randomId(shortTraceIds ? shortIdDigits : traceIdDigits);
+    const spanId = randomId(shortIdDigits);
+    const lines = this.#isW3cAlone && !shortTraceIds ? `traceparent: 00-${traceId}-${spanId}-00\r\n` : contextLines({ traceId, spanId, parentSpanId: undefined, sampled: false }, formats);
+    return { traceId, spanId, parentSpanId: undefined, sampled: false, upstreamSpanId: undefined, lines, replaced: nothing, forwardedMs: 0, operationGiven: undefined };
   }
 
   #decide(facts: ExchangeRequest, random: Random): boolean {

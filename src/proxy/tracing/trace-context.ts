@@ -1,4 +1,4 @@
-import type { Random } from "../../base/index.ts";
+import { randomFillSync } from "node:crypto";
 import type { MessageHead } from "../../wire/http1/index.ts";
 
 /** In which fields a trace's context goes from hop to hop. */
@@ -89,15 +89,16 @@ export function replacedFields(formats: readonly TraceFormat[]): ReadonlySet<str
   return new Set(formats.flatMap((format) => contextFields[format]));
 }
 
-const pairs = Array.from({ length: 65_536 }, (_, value) => value.toString(16).padStart(4, "0"));
-const digitsAtOnce = 8;
+const pool = Buffer.alloc(4096);
+let digits = "";
+let used = 0;
 
-/** An id of so many digits, a multiple of 8; never all zeros, which stands for none. */
-export function randomId(digits: number, random: Random): string {
-  let out = "";
-  for (let made = 0; made < digits; made += digitsAtOnce) {
-    const part = Math.floor(random() * 2 ** 32);
-    out += (pairs[part >>> 16] ?? "") + (pairs[part & 0xffff] ?? "");
+/** An id of 16 or 32 digits in hexadecimal. Random bytes come in bulk: most ids are of requests that nobody keeps. */
+export function randomId(length: number): string {
+  if (used + length > digits.length) {
+    digits = randomFillSync(pool).toString("hex");
+    used = 0;
   }
-  return isZero(out) ? `${out.slice(1)}1` : out;
+  used += length;
+  return digits.slice(used - length, used);
 }
