@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { silentLogger, systemClock } from "../../base/index.ts";
+import type { Problem, TopicName, Topics } from "../../api/dashboard/index.ts";
+import { httpRouteKind } from "../../api/gateway/index.ts";
+import { namespaceKind, podKind, serviceKind } from "../../api/kubernetes/index.ts";
+import { namespace, pod, service } from "../views/testing/small-mesh.ts";
+import { createDashboardReader } from "./index.ts";
+import type { AskPod } from "./pod-http.ts";
+import { SmallCluster } from "./testing/small-cluster.ts";
+
+const labels = 'reporter="source",source_workload="client",source_workload_namespace="shop",source_app="client",source_version="v1",destination_workload="web",destination_workload_namespace="shop",destination_app="web",destination_version="v1",destination_service="web.shop.svc.cluster.local",destination_service_name="web",destination_service_namespace="shop",request_protocol="http",response_code="200",response_flags="-",connection_security_policy="unknown"';
+
+class Reading implements Disposable {
+  readonly cluster = new SmallCluster();
+  readonly #end = new AbortController();
+  readonly #reader;
+  requests = 100;
+
+  constructor() {
+    const askPod: AskPod = async ({ port }) => (port === 15_020 ? { status: 200, text: `istio_requests_total{${labels}} ${this.requests}\n` } : { status: 404, text: "" });
+    this.cluster.set(namespaceKind, namespace("shop"));
+    this.cluster.set(podKind, pod("shop", "web", { labels: { app: "web" }, containers: ["app", "istio-proxy"], annotations: { "prometheus.io/scrape": "true", "prometheus.io/port": "15020", "prometheus.io/path": "/stats/prometheus" } }));
+    this.cluster.set(podKind, pod("shop", "client", { labels: { app: "client" } }));
+    this.cluster.set(serviceKind, service("shop", "web", { app: "web" }));
+    this.#reader = createDashboardReader({ client: this.cluster.client, clock: systemClock, log: silentLogger, askPod, cluster: "test" });
+    void this.#reader.run(this.#end.signal);
+  }
+
+  /** The first view that is as it is waited for. */
+  async see<Name extends TopicName>(name: Name, parameters: Topics[Name]["parameters"], is: (view: Topics[Name]["view"]) => boolean): Promise<Topics[Name]["view"]> {
+    return await this.#until<Topics[Name]["view"]>(name, parameters, (view) => is(view as Topics[Name]["view"]), () => false);
+  }
+
+  async problem<Name extends TopicName>(name: Name, parameters: Topics[Name]["parameters"]): Promise<Problem> {
+    return await this.#until<Problem>(name, parameters, () => false, () => true);
+  }
+
+  async #until<Seen>(name: TopicName, parameters: Topics[TopicName]["parameters"], isView: (view: unknown) => boolean, isProblem: (problem: Problem) => boolean): Promise<Seen> {
+    const end = new AbortController();
+    return await new Promise<Seen>((resolve) => {
+      const take = (seen: unknown, isIt: boolean): void => {
+        if (!isIt) return;
+        end.abort();
+        resolve(seen as Seen);
+      };
+      void this.#reader.views.follow(name, parameters, { key: "me", namespaces: "*", may: async () => true }, { view: (view) => take(view, isView(view)), problem: (problem) => take(problem, isProblem(problem)) }, end.signal);
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#end.abort();
+  }
+}
+
+const graph = { namespaces: "", windowSeconds: 60, atMs: 0, by: "workload" } as const;
+
+test("requests that a proxy counts are in the graph with the next scrape", async () => {
+  using reading = new Reading();
+  await reading.see("graph", graph, ({ head }) => head.sources.some(({ name, ok }) => name === "metrics" && ok));
+  reading.requests += 50;
+  const { tables } = await reading.see("graph", graph, (view) => Object.keys(view.tables.edges).length > 0);
+  const [edge] = Object.values(tables.edges);
+  assert.deepEqual([edge?.from, edge?.to, edge?.service, (edge?.requestRate ?? 0) > 0], ["workload shop/client", "workload shop/web", "shop/web", true]);
+});
+
+test("an object that is written is in the view, one that is deleted is told to be gone", async () => {
+  using reading = new Reading();
+  const route = { apiVersion: "gateway.networking.k8s.io/v1", kind: "HTTPRoute", metadata: { name: "web", namespace: "shop" }, spec: { rules: [{ backendRefs: [{ name: "web", port: 80 }] }] } };
+  const parameters = { apiVersion: route.apiVersion, kind: route.kind, namespace: "shop", name: "web" };
+  assert.equal((await reading.problem("config", parameters)).code, "not-found");
+  reading.cluster.set(httpRouteKind, route);
+  const { head } = await reading.see("config", parameters, () => true);
+  assert.deepEqual([head.row.kind, head.mayWrite, head.resourceVersion !== ""], ["HTTPRoute", true, true]);
+  reading.cluster.delete(httpRouteKind, "shop/web");
+  assert.match((await reading.problem("config", parameters)).message, /there is no HTTPRoute shop\/web/);
+});
+
+test("a kind that may not be read is told as what is missing, and the rest is shown", async () => {
+  using reading = new Reading();
+  reading.cluster.forbidden.add("httproutes");
+  const { head, tables } = await reading.see("workloads", { namespaces: "" }, () => true);
+  assert.match(head.sources.find(({ name }) => name === "rights")?.problem ?? "", /httproutes/);
+  assert.ok("shop/web" in tables.workloads);
+});

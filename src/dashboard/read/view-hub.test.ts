@@ -1,0 +1,124 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { silentLogger, userError, type Clock } from "../../base/index.ts";
+import type { Problem, View } from "../../api/dashboard/index.ts";
+import type { ViewReader } from "../server/view-source.ts";
+import { ViewHub } from "./view-hub.ts";
+
+/** Time that stands until it is moved on. */
+class HandClock implements Clock {
+  #nowMs = 0;
+  #timers: { readonly atMs: number; readonly run: () => void }[] = [];
+
+  nowMs(): number {
+    return this.#nowMs;
+  }
+  steadyMs(): number {
+    return this.#nowMs;
+  }
+  async sleep(): Promise<void> {
+    await Promise.resolve();
+  }
+  after(ms: number, run: () => void): Disposable {
+    const timer = { atMs: this.#nowMs + ms, run };
+    this.#timers.push(timer);
+    return { [Symbol.dispose]: () => void (this.#timers = this.#timers.filter((one) => one !== timer)) };
+  }
+  async pass(ms: number): Promise<void> {
+    this.#nowMs += ms;
+    const due = this.#timers.filter(({ atMs }) => atMs <= this.#nowMs);
+    this.#timers = this.#timers.filter(({ atMs }) => atMs > this.#nowMs);
+    for (const { run } of due) run();
+    for (let turn = 0; turn < 5; turn += 1) await Promise.resolve();
+  }
+}
+
+const reader = (key: string): ViewReader => ({ key, namespaces: "*", may: async () => true });
+
+function hub(make: () => View): { hub: ViewHub; clock: HandClock; changes: () => void; views: View[]; problems: Problem[]; made: () => number; follow: (key: string) => AbortController } {
+  const clock = new HandClock();
+  let [version, count] = [0, 0];
+  const views: View[] = [];
+  const problems: Problem[] = [];
+  const made = new ViewHub({
+    clock,
+    log: silentLogger,
+    versionOf: () => version,
+    inputsOf: () => ["objects"],
+    make: async () => {
+      count += 1;
+      return make();
+    },
+  });
+  const follow = (key: string): AbortController => {
+    const end = new AbortController();
+    void made.follow("rollouts", {}, reader(key), { view: (view) => views.push(view), problem: (problem) => problems.push(problem) }, end.signal);
+    return end;
+  };
+  const changes = (): void => {
+    version += 1;
+    made.changed();
+  };
+  return { hub: made, clock, changes, views, problems, made: () => count, follow };
+}
+
+const view: View = { head: { atMs: 0, sources: [] }, tables: {} };
+
+test("a view is made once for all who look with the same eyes", async () => {
+  const { clock, views, made, follow } = hub(() => view);
+  for (const key of ["a", "a", "a", "b"]) follow(key);
+  await clock.pass(0);
+  assert.deepEqual([made(), views.length], [2, 4]);
+});
+
+test("a view is made again when its inputs change, once a second at most, and not without a change", async () => {
+  const { clock, changes, made, follow } = hub(() => view);
+  follow("a");
+  await clock.pass(0);
+  for (let at = 0; at < 10; at += 1) {
+    changes();
+    await clock.pass(100);
+  }
+  assert.equal(made(), 2);
+  await clock.pass(1000);
+  await clock.pass(10_000);
+  assert.equal(made(), 2);
+});
+
+test("a change after a quiet time is told at once", async () => {
+  const { clock, changes, made, follow } = hub(() => view);
+  follow("a");
+  await clock.pass(0);
+  await clock.pass(5000);
+  changes();
+  await clock.pass(50);
+  assert.equal(made(), 2);
+});
+
+test("what cannot be shown is told once, and the view when it can again", async () => {
+  let there = false;
+  const { clock, changes, views, problems, follow } = hub(() => {
+    if (!there) throw userError("not-found", "it is gone", { hint: "look elsewhere" });
+    return view;
+  });
+  follow("a");
+  await clock.pass(0);
+  changes();
+  await clock.pass(1000);
+  assert.deepEqual(problems, [{ code: "not-found", message: "it is gone", hint: "look elsewhere" }]);
+  there = true;
+  changes();
+  await clock.pass(1000);
+  assert.equal(views.length, 1);
+});
+
+test("nothing is made for who has gone", async () => {
+  const { hub: source, clock, changes, made, follow } = hub(() => view);
+  const end = follow("a");
+  await clock.pass(0);
+  end.abort();
+  await clock.pass(0);
+  changes();
+  await clock.pass(2000);
+  assert.deepEqual([made(), source.feedCount, source.isWanted("objects")], [1, 0, false]);
+});
